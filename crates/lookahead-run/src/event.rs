@@ -1,0 +1,280 @@
+//! What happens in a run, one JSON object a line of `events.jsonl`.
+//!
+//! Other programs read these lines, so their shape is versioned by [`FORMAT`]: within one format
+//! fields and events may be added, and none changes its meaning or goes. A reader ignores fields
+//! and events that it does not know.
+//!
+//! Every line has `event` (which one), `step` (inner steps taken since the start of the run when
+//! it happened) and `time` (Unix seconds). Losses are means over samples, in nats for
+//! cross-entropy; accuracies are fractions from 0 to 1; durations are in seconds.
+//!
+//! ```
+//! use lookahead_run::event::{Event, Record, Step};
+//!
+//! let line = r#"{"time":1.5,"step":7,"event":"step","epoch":0,"loss":"NaN",
+//!     "learning_rate":0.1,"samples_per_second":900.0,"phase":2}"#;
+//! let record: Record = serde_json::from_str(line).unwrap();
+//! assert_eq!(record.step, 7);
+//! assert!(matches!(record.event, Event::Step(Step { loss, .. }) if loss.is_nan()));
+//! ```
+
+use serde::{Deserialize, Serialize};
+
+/// Version of the event format, written in `run_started` and `resumed`.
+pub const FORMAT: u32 = 1;
+
+/// One line of the event log.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Record {
+    /// When it happened, in Unix seconds.
+    pub time: f64,
+    /// Inner steps taken since the start of the run.
+    pub step: u64,
+    /// What happened.
+    #[serde(flatten)]
+    pub event: Event,
+}
+
+impl Record {
+    /// A record of `event` at `step`, stamped with the time now.
+    pub fn now(step: u64, event: Event) -> Self {
+        let since_epoch = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+        // A clock set before 1970 is no reason to end a training.
+        let time = since_epoch.map_or(0.0, |duration| duration.as_secs_f64());
+        Record { time, step, event }
+    }
+}
+
+/// What happened; the field `event` of a line names the variant in snake case.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "event", rename_all = "snake_case")]
+pub enum Event {
+    /// The first line of a log.
+    RunStarted(RunInfo),
+    /// The run went on from a checkpoint: earlier lines with a later step than this one's
+    /// belong to an abandoned line of time.
+    Resumed(Resumed),
+    /// One inner step was taken.
+    Step(Step),
+    /// The slow weights moved and the fast weights restarted from them.
+    Sync(Sync),
+    /// The loss on the fixed probe batch on both sides of a sync.
+    Probe(Probe),
+    /// The model was evaluated on a whole split.
+    Evaluation(Evaluation),
+    /// A checkpoint was published.
+    Checkpoint(Checkpoint),
+    /// The run waits, on request.
+    Paused,
+    /// The run goes on after a pause.
+    Continued,
+    /// Something that does not end the run and that its owner should know.
+    Warning(Warning),
+    /// The last line of a run that ended in order.
+    RunEnded(RunEnded),
+    /// An event of a later version of the format.
+    #[serde(other)]
+    Unknown,
+}
+
+/// What a run is: enough to draw its dashboard without reading anything else.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct RunInfo {
+    /// Version of the event format: [`FORMAT`].
+    pub format: u32,
+    /// Name of the run, which is the name of its folder.
+    pub run: String,
+    /// Name of the data set.
+    pub data: String,
+    /// Name of the model.
+    pub model: String,
+    /// Name of the inner optimizer.
+    pub optimizer: String,
+    /// Lookahead's settings; absent when the inner optimizer trains alone.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub lookahead: Option<LookaheadInfo>,
+    /// Where the tensors live, such as `cpu` or `cuda:0`.
+    pub device: String,
+    /// Threads that libtorch uses inside one operation.
+    pub threads: u32,
+    /// Vector instructions that libtorch's CPU kernels use, such as `AVX2`.
+    pub cpu_capability: String,
+    /// Trainable parameters, counted in elements.
+    pub parameters: u64,
+    /// Inner steps that the run will have taken at its end.
+    pub total_steps: u64,
+    /// Inner steps in one pass over the training set.
+    pub steps_per_epoch: u64,
+    /// Samples in the training set, without those held out for validation.
+    pub train_samples: u64,
+    /// Samples held out of the training set.
+    pub validation_samples: u64,
+    /// Samples in the test set.
+    pub test_samples: u64,
+    /// Seed that fixes weights, dropout and order of data.
+    pub seed: u64,
+    /// Versions of the programs that ran.
+    pub versions: Versions,
+    /// The resolved configuration, every default written out.
+    pub config: serde_json::Value,
+}
+
+/// Lookahead's settings.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct LookaheadInfo {
+    /// Synchronization period: inner steps between syncs.
+    pub k: u64,
+    /// Slow step size.
+    pub alpha: f64,
+}
+
+/// Versions of the programs behind a run or a checkpoint.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Versions {
+    /// This project.
+    pub lookahead: String,
+    /// The Rust binding of libtorch.
+    pub tch: String,
+    /// libtorch itself.
+    pub libtorch: String,
+}
+
+/// The run went on from the checkpoint of the record's step.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Resumed {
+    /// Folder name of the checkpoint.
+    pub checkpoint: String,
+    /// Configuration keys that were changed, with their new values.
+    #[serde(default, skip_serializing_if = "serde_json::Map::is_empty")]
+    pub changes: serde_json::Map<String, serde_json::Value>,
+    /// What the run is from here on.
+    #[serde(flatten)]
+    pub info: RunInfo,
+}
+
+/// One inner step.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Step {
+    /// Passes over the training set completed before this step.
+    pub epoch: u64,
+    /// Mean loss of the step's batch at the fast weights before the step.
+    #[serde(with = "crate::number")]
+    pub loss: f64,
+    /// Learning rate of the inner optimizer in this step.
+    #[serde(with = "crate::number")]
+    pub learning_rate: f64,
+    /// Training samples a second, smoothed over the last steps; evaluation, probes and
+    /// checkpoints are not counted in.
+    #[serde(with = "crate::number")]
+    pub samples_per_second: f64,
+    /// Inner steps since the last sync, 1 to k: equal to k where a sync follows at once.
+    /// 0 when the inner optimizer trains alone.
+    pub phase: u64,
+}
+
+/// One sync.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Sync {
+    /// How many syncs there have been, this one counted in.
+    pub sync: u64,
+    /// Slow step size of this sync.
+    #[serde(with = "crate::number")]
+    pub alpha: f64,
+}
+
+/// The loss on one fixed batch of validation data, in evaluation mode.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Probe {
+    /// The sync around which it was taken.
+    pub sync: u64,
+    /// Mean loss at the fast weights just before the sync.
+    #[serde(with = "crate::number")]
+    pub fast_loss: f64,
+    /// Mean loss at the slow weights just after the sync.
+    #[serde(with = "crate::number")]
+    pub slow_loss: f64,
+    /// What the two evaluations cost, in seconds.
+    #[serde(with = "crate::number")]
+    pub seconds: f64,
+}
+
+/// The two sets of weights.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Weights {
+    /// φ, the final model.
+    Slow,
+    /// θ, what the inner optimizer moves.
+    Fast,
+}
+
+/// Parts of the data that the model is evaluated on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Split {
+    /// Held out of the training set; every choice is made on it.
+    Validation,
+    /// The data set's own test set; only reported.
+    Test,
+}
+
+/// An evaluation on a whole split.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Evaluation {
+    /// At which weights.
+    pub weights: Weights,
+    /// On which data.
+    pub split: Split,
+    /// Mean loss over the samples.
+    #[serde(with = "crate::number")]
+    pub loss: f64,
+    /// Fraction of samples classified right, 0 to 1.
+    #[serde(with = "crate::number")]
+    pub accuracy: f64,
+    /// How many samples.
+    pub samples: u64,
+    /// What it cost, in seconds.
+    #[serde(with = "crate::number")]
+    pub seconds: f64,
+}
+
+/// A checkpoint was published, or one of the same step was already there and valid.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Checkpoint {
+    /// Folder name, such as `step-00001500`.
+    pub name: String,
+    /// Size of its files together.
+    pub bytes: u64,
+    /// How long the training waited for it.
+    #[serde(with = "crate::number")]
+    pub seconds: f64,
+}
+
+/// Something that does not end the run.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Warning {
+    /// What, in full sentences.
+    pub message: String,
+}
+
+/// How a run ended.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RunEnded {
+    /// Whether it reached its last step, was stopped, or failed.
+    pub status: Status,
+    /// Why, where there is more to say than the status does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub message: Option<String>,
+}
+
+/// Whether a run reached its last step.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Status {
+    /// All steps were taken.
+    Finished,
+    /// Stopped on request, with a checkpoint saved.
+    Stopped,
+    /// Ended by an error.
+    Failed,
+}
