@@ -4,10 +4,110 @@
 //! |---|---|
 //! | [`event`] | what happens in a run, one JSON object a line of `events.jsonl` |
 //! | [`command`] | what can be asked of a run while it lives |
+//! | [`folder`] | the folder of a run: made once, written by one process at a time |
+//! | [`log`] | the event log: appended, and read as one line of time |
+//! | [`checkpoint`] | one checkpoint: its name, and whether it is whole |
+//! | [`manifest`] | what a checkpoint says of itself and of its files |
+//! | [`store`] | the checkpoints of a run: published, listed, found again |
+//! | [`retention`] | how checkpoints go: put aside, removed, cleared away |
+//! | [`error`] | what can go wrong, in full sentences |
 //!
 //! Nothing here knows of tensors or models: a checkpoint is a folder of files that somebody else
 //! wrote, with a manifest that tells whether they are whole.
+//!
+//! ```
+//! use lookahead_run::event::{Event, Record, Versions};
+//! use lookahead_run::{Details, EventLog, RunFolder, log};
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let out = tempfile::tempdir()?;
+//! # let out = out.path();
+//! let run = RunFolder::create(out, "mnist")?;
+//! run.write_config("[optimizer]\nlr = 0.1\n")?;
+//! let _lock = run.lock()?;
+//!
+//! let details = Details {
+//!     step: 1500,
+//!     phase: 0,
+//!     epoch: 1,
+//!     cursor: 562,
+//!     seed: 1,
+//!     versions: Versions {
+//!         lookahead: "0.1.0".into(),
+//!         tch: "0.26.0".into(),
+//!         libtorch: "2.13.0".into(),
+//!     },
+//!     device: "cpu".into(),
+//!     threads: 2,
+//!     cpu_capability: "AVX2".into(),
+//!     integers: [("syncs".to_owned(), 300)].into(),
+//!     numbers: [("lr".to_owned(), 0.1)].into(),
+//! };
+//! run.checkpoints().publish(details, |folder| Ok(std::fs::write(folder.join("model"), "φ")?))?;
+//!
+//! let newest = run.checkpoints().newest_valid()?;
+//! assert_eq!(newest.checkpoint.name(), "step-00001500");
+//! assert_eq!(newest.manifest.details.numbers["lr"], 0.1);
+//!
+//! EventLog::open(&run.events_path())?.append(&Record::now(1500, Event::Paused))?;
+//! assert_eq!(log::read(&run.events_path())?[0].event, Event::Paused);
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # The folder of a run
+//!
+//! ```text
+//! config.toml            the resolved configuration, every default written out
+//! events.jsonl           the event log
+//! lock                   held by the process that writes the run; stays when that ends
+//! step-00001500/         a checkpoint: files of the trainer's, and manifest.json
+//! abandoned/             checkpoints of an abandoned line of time, and damaged ones
+//! .step-00001500.tmp     a checkpoint that is being written
+//! .step-00001500.removed a checkpoint that is being removed
+//! .config.toml.tmp       a configuration that is being written
+//! ```
+//!
+//! # What a crash can leave behind
+//!
+//! **A crash of the process**, at any instant, leaves every checkpoint under a real name as whole
+//! as it was, the configuration old or new, and every event that was appended. It can leave the
+//! three hidden names above: the next write of the same thing removes them, and
+//! [`CheckpointStore::clear_leftovers`] those of checkpoints. The lock is free at once. A damaged
+//! checkpoint can have gone to `abandoned/` before its replacement was in its place.
+//!
+//! **A power cut** can take the events since the last [`EventLog::sync`] as well, and tear the
+//! last one. A checkpoint is there whole once [`CheckpointStore::publish`] has returned, and
+//! before that whole or not at all, because its files are on the disk before its name is. What a
+//! disk loses in spite of that is found by [`checkpoint::verify`].
+//!
+//! # The event log
+//!
+//! - A line is one JSON object and a newline, appended by one write; nothing is ever rewritten.
+//! - A last line without a newline, or that is not JSON, is torn: the end of the log for a reader,
+//!   cut off by the next writer. Such a line anywhere else is an error.
+//! - A `resumed` event of step S starts a new line of time: earlier events of a later step are
+//!   dropped by every reader.
+//! - Events and fields that a reader does not know are ignored, so that both may be added.
+//! - Finite numbers come back to the bit; the others are `"NaN"`, `"Infinity"`, `"-Infinity"`.
 
+pub mod checkpoint;
 pub mod command;
+mod disk;
+pub mod error;
 pub mod event;
+pub mod folder;
+pub mod log;
+pub mod manifest;
 mod number;
+pub mod retention;
+pub mod store;
+#[cfg(test)]
+mod testing;
+
+pub use checkpoint::Checkpoint;
+pub use error::{Error, Result};
+pub use folder::{RunFolder, RunLock};
+pub use log::EventLog;
+pub use manifest::{Details, FileEntry, Manifest};
+pub use store::{CheckpointStore, Newest, Published};

@@ -1,0 +1,11 @@
+//! Links this crate's tests and examples with libtorch as lookahead-sys says, and hands the
+//! arguments on to dependents as `DEP_LOOKAHEAD_CORE_LINK_ARGS`.
+
+fn main() {
+    println!("cargo:rerun-if-changed=build.rs");
+    let arguments = std::env::var("DEP_LOOKAHEAD_SYS_LINK_ARGS").unwrap_or_default();
+    for argument in arguments.split('\u{1f}') {
+        println!("cargo:rustc-link-arg={argument}");
+    }
+    println!("cargo:link_args={arguments}");
+}

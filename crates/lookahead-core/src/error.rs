@@ -1,0 +1,146 @@
+//! What can go wrong, in full sentences.
+
+/// Why an operation was refused or failed. Nothing was changed unless the variant says so.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// k is no number of steps.
+    #[error(
+        "The synchronization period k is {0}, and it must be at least 1: Lookahead syncs after every k inner steps."
+    )]
+    Period(u64),
+
+    /// k can't change where the cycle stands.
+    #[error(
+        "The synchronization period k can't become {k} with {phase} inner steps taken since the \
+         last sync: change it when the phase is 0, just after a sync."
+    )]
+    PeriodInsideCycle {
+        /// The period asked for.
+        k: u64,
+        /// Inner steps since the last sync.
+        phase: u64,
+    },
+
+    /// α lies outside (0, 1].
+    #[error(
+        "The slow step size alpha is {0}, and it must be more than 0 and at most 1: at 0 the slow \
+         weights never move, and at 1 Lookahead is exactly its inner optimizer."
+    )]
+    SlowStepSize(f64),
+
+    /// A learning rate is negative or not finite.
+    #[error("The learning rate is {0}, and it must be a finite number of at least 0.")]
+    LearningRate(f64),
+
+    /// There is no such parameter group.
+    #[error("There is no parameter group {group}: the optimizer has {count}, counted from 0.")]
+    Group {
+        /// The group asked for.
+        group: usize,
+        /// How many there are.
+        count: usize,
+    },
+
+    /// The next inner step would skip a sync.
+    #[error(
+        "{k} inner steps were taken since the last sync, so a sync is due: call `sync_if_due()` \
+         before the next inner step, or use `step()`, which does both."
+    )]
+    SyncIsDue {
+        /// The synchronization period.
+        k: u64,
+    },
+
+    /// θ was written to by somebody else than the inner optimizer and Lookahead.
+    #[error(
+        "The weights `{name}` were changed from outside since the last step (loaded, copied, moved \
+         to another device or cast), and the next sync would pull them back to slow weights that \
+         know nothing of it. Call `reset_slow_weights()` to start again from the new weights, or \
+         load the optimizer's state after the weights."
+    )]
+    FastWeightsChanged {
+        /// The first such variable.
+        name: String,
+    },
+
+    /// φ was written to while it stood in for θ.
+    #[error(
+        "The weights `{name}` were changed while the slow weights stood in for the fast ones, and \
+         that changed the slow weights themselves: only read them there. Load the optimizer's \
+         state again, or call `reset_slow_weights()` to start from the fast weights."
+    )]
+    SlowWeightsChanged {
+        /// The first such variable.
+        name: String,
+    },
+
+    /// The optimizer's state can't be reached.
+    #[error(
+        "{reason} Build it with `Lookahead::builder(config).build(&vs, learning_rate)` to have its state."
+    )]
+    NoState {
+        /// Why.
+        reason: String,
+    },
+
+    /// A state lacks an entry.
+    #[error(
+        "The state has no entry `{key}`: it was saved by another kind of optimizer, or for other variables."
+    )]
+    StateMissing {
+        /// The entry.
+        key: String,
+    },
+
+    /// A state has an entry that nothing asks for.
+    #[error(
+        "The state has an entry `{key}` that this optimizer has no place for: it was saved by \
+         another kind of optimizer, with other options, or for other variables."
+    )]
+    StateUnexpected {
+        /// The entry.
+        key: String,
+    },
+
+    /// A state's tensor has the wrong shape or element type.
+    #[error(
+        "The state's entry `{key}` is {found}, and the variable needs {expected}: it was saved for another model."
+    )]
+    StateMismatch {
+        /// The entry.
+        key: String,
+        /// Element type and shape in the state.
+        found: String,
+        /// Element type and shape that fit.
+        expected: String,
+    },
+
+    /// A state's number is out of range.
+    #[error("The state's entry `{key}` is {found}, and it must be {allowed}.")]
+    StateRange {
+        /// The entry.
+        key: String,
+        /// Its value.
+        found: String,
+        /// What it may be.
+        allowed: String,
+    },
+
+    /// An optimizer of tch's own panicked.
+    #[error("The wrapped optimizer panicked in its step: {0}")]
+    WrappedPanicked(String),
+
+    /// libtorch refused. The weights may have been changed in part if it was a step that failed.
+    #[error(transparent)]
+    Libtorch(#[from] lookahead_sys::Error),
+}
+
+impl From<tch::TchError> for Error {
+    fn from(error: tch::TchError) -> Self {
+        Error::Libtorch(error.into())
+    }
+}
+
+/// A result whose error is [`enum@Error`].
+pub type Result<T, E = Error> = std::result::Result<T, E>;

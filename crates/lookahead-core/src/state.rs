@@ -1,0 +1,92 @@
+//! What an optimizer remembers, as plain named values that any file format can hold.
+
+use std::collections::BTreeMap;
+
+use tch::Tensor;
+
+use crate::{Error, Result};
+
+/// An optimizer's state: named tensors plus a few integers and numbers.
+///
+/// Names are paths: `slow/conv1.weight`, `inner/sgd/momentum_buffer/conv1.weight`, `phase`. A
+/// state that an optimizer gives shares no memory with it, so it can be written by another thread
+/// while training goes on. Where the state came through a file, tensors may arrive on the CPU:
+/// loading moves them.
+#[derive(Debug, Default)]
+pub struct State {
+    /// Slow weights, momentum buffers, moments.
+    pub tensors: BTreeMap<String, Tensor>,
+    /// Counts: the phase, syncs, steps of each parameter.
+    pub integers: BTreeMap<String, i64>,
+    /// Settings that may change while running: learning rates, α.
+    pub numbers: BTreeMap<String, f64>,
+}
+
+impl State {
+    /// Adds all entries of `part`, their names prefixed by `prefix/`.
+    pub fn nest(&mut self, prefix: &str, part: State) {
+        let name = |key: String| format!("{prefix}/{key}");
+        self.tensors.extend(part.tensors.into_iter().map(|(key, value)| (name(key), value)));
+        self.integers.extend(part.integers.into_iter().map(|(key, value)| (name(key), value)));
+        self.numbers.extend(part.numbers.into_iter().map(|(key, value)| (name(key), value)));
+    }
+
+    /// The entries whose names start with `prefix/`, without it. Their tensors share memory with
+    /// this state's.
+    pub fn part(&self, prefix: &str) -> State {
+        fn strip<T>(
+            map: &BTreeMap<String, T>,
+            prefix: &str,
+            clone: impl Fn(&T) -> T,
+        ) -> BTreeMap<String, T> {
+            map.iter()
+                .filter_map(|(key, value)| {
+                    Some((key.strip_prefix(prefix)?.strip_prefix('/')?.to_owned(), clone(value)))
+                })
+                .collect()
+        }
+        State {
+            tensors: strip(&self.tensors, prefix, Tensor::shallow_clone),
+            integers: strip(&self.integers, prefix, |value| *value),
+            numbers: strip(&self.numbers, prefix, |value| *value),
+        }
+    }
+
+    pub(crate) fn integer(&self, key: &str) -> Result<i64> {
+        self.integers.get(key).copied().ok_or_else(|| Error::StateMissing { key: key.to_owned() })
+    }
+
+    pub(crate) fn number(&self, key: &str) -> Result<f64> {
+        self.numbers.get(key).copied().ok_or_else(|| Error::StateMissing { key: key.to_owned() })
+    }
+
+    /// An error for the first key of the state that is none of `known`.
+    pub(crate) fn refuse_unknown(&self, known: impl Fn(&str) -> bool) -> Result<()> {
+        let keys = self.tensors.keys().chain(self.integers.keys()).chain(self.numbers.keys());
+        match keys.into_iter().find(|key| !known(key)) {
+            Some(key) => Err(Error::StateUnexpected { key: key.clone() }),
+            None => Ok(()),
+        }
+    }
+}
+
+/// An error unless `found` has the shape and element type of `like`.
+pub(crate) fn expect_like(key: &str, found: &Tensor, like: &Tensor) -> Result<()> {
+    let describe = |tensor: &Tensor| format!("{:?} of shape {:?}", tensor.kind(), tensor.size());
+    if found.kind() == like.kind() && found.size() == like.size() {
+        return Ok(());
+    }
+    Err(Error::StateMismatch {
+        key: key.to_owned(),
+        found: describe(found),
+        expected: describe(like),
+    })
+}
+
+/// A copy of `values` in the layout and on the device of `like`, which shares memory with neither.
+pub(crate) fn copy_like(like: &Tensor, values: &Tensor) -> Result<Tensor> {
+    let _guard = tch::no_grad_guard();
+    let mut copy = like.f_detach()?.f_empty_like()?;
+    copy.f_copy_(values)?;
+    Ok(copy)
+}

@@ -1,0 +1,57 @@
+//! The trainable variables of a store, with their names and groups, in the order in which they
+//! were added.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use lookahead_sys::tensor::identity;
+use tch::nn;
+
+use crate::Parameter;
+
+/// The trainable variables of a [`nn::VarStore`], read again as the store grows.
+#[derive(Debug)]
+pub(crate) struct TrainableVariables {
+    store: Arc<Mutex<nn::Variables>>,
+    /// How many of the store's trainable variables have been looked at.
+    seen: usize,
+    /// Identities of those returned: a variable that is listed twice is one parameter.
+    known: HashSet<usize>,
+}
+
+impl TrainableVariables {
+    pub(crate) fn new(vs: &nn::VarStore) -> Self {
+        TrainableVariables { store: vs.variables_.clone(), seen: 0, known: HashSet::new() }
+    }
+
+    /// The variables added since the last call.
+    pub(crate) fn take_new(&mut self) -> Vec<Parameter> {
+        let store = lock(&self.store);
+        let added = &store.trainable_variables[self.seen.min(store.trainable_variables.len())..];
+        if added.is_empty() {
+            return Vec::new();
+        }
+        // tch keeps the order without names and the names without order.
+        let names: HashMap<usize, &String> =
+            store.named_variables.iter().map(|(name, tensor)| (identity(tensor), name)).collect();
+        let parameters = added
+            .iter()
+            .enumerate()
+            .filter(|(_, variable)| self.known.insert(identity(&variable.tensor)))
+            .map(|(i, variable)| Parameter {
+                name: names
+                    .get(&identity(&variable.tensor))
+                    .map_or_else(|| format!("unnamed{}", self.seen + i), |name| (*name).clone()),
+                group: variable.group,
+                tensor: variable.tensor.shallow_clone(),
+            })
+            .collect();
+        self.seen = store.trainable_variables.len();
+        parameters
+    }
+}
+
+/// A panic elsewhere while the store was locked leaves whole variables behind.
+fn lock(store: &Mutex<nn::Variables>) -> MutexGuard<'_, nn::Variables> {
+    store.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,238 @@
+//! What is refused, and in which words.
+
+mod common;
+
+use common::{Inner, Net};
+use lookahead_core::{Error, InnerOptimizer, Lookahead, TchOptimizer};
+use tch::{Device, Kind, nn};
+
+fn store() -> nn::VarStore {
+    let vs = nn::VarStore::new(Device::Cpu);
+    let _ = vs.root().ones("w", &[4]);
+    vs
+}
+
+fn built(k: u64, alpha: f64, learning_rate: f64) -> Result<Lookahead, Error> {
+    Lookahead::builder(nn::Sgd::default()).k(k).alpha(alpha).build(&store(), learning_rate)
+}
+
+#[test]
+fn settings_out_of_range() {
+    let message = built(0, 0.5, 0.1).unwrap_err().to_string();
+    assert!(message.contains("k is 0") && message.contains("at least 1"), "{message}");
+    for alpha in [0.0, 1.5, -0.1, f64::NAN, f64::INFINITY] {
+        let message = built(5, alpha, 0.1).unwrap_err().to_string();
+        assert!(message.contains(&format!("alpha is {alpha}")), "{message}");
+        assert!(message.contains("more than 0 and at most 1"), "{message}");
+    }
+    for learning_rate in [-0.1, f64::NAN, f64::INFINITY] {
+        let message = built(5, 0.5, learning_rate).unwrap_err().to_string();
+        assert!(message.contains(&format!("learning rate is {learning_rate}")), "{message}");
+    }
+    built(1, 1.0, 0.0).expect("the ends of the ranges are allowed");
+
+    let mut opt = built(5, 0.5, 0.1).unwrap();
+    assert!(opt.set_lr(-1.0).is_err());
+    assert!(opt.set_alpha(0.0).is_err());
+    assert!(opt.set_k(0).is_err());
+    let message = opt.set_lr_group(3, 0.1).unwrap_err().to_string();
+    assert!(message.contains("no parameter group 3") && message.contains("has 1"), "{message}");
+    assert_eq!(opt.inner().learning_rates().unwrap(), [0.1], "nothing was changed");
+}
+
+#[test]
+fn the_inner_optimizers_own_refusals_come_through() {
+    let config = nn::Adam::default().beta1(1.5);
+    let message = TchOptimizer::new(config, &store(), 0.1).unwrap_err().to_string();
+    assert!(message.contains("Invalid beta parameter at index 0: 1.5"), "{message}");
+    assert!(!message.contains("Exception raised"), "{message}");
+}
+
+#[test]
+fn k_changes_only_between_cycles() {
+    let mut opt = built(2, 0.5, 0.1).unwrap();
+    opt.set_k(3).unwrap();
+    opt.step().unwrap();
+    let message = opt.set_k(2).unwrap_err().to_string();
+    assert!(message.contains("with 1 inner steps taken"), "{message}");
+    opt.step().unwrap();
+    assert!(opt.step().unwrap(), "the third step syncs");
+}
+
+#[test]
+fn an_inner_step_past_a_due_sync() {
+    let mut opt = built(1, 0.5, 0.1).unwrap();
+    opt.inner_step().unwrap();
+    assert!(opt.sync_is_due());
+    assert!(opt.inner_step().unwrap_err().to_string().contains("sync_if_due()"));
+    assert!(opt.sync_if_due().unwrap());
+    assert!(!opt.sync_if_due().unwrap());
+    opt.inner_step().unwrap();
+}
+
+/// Every way of changing θ behind Lookahead's back.
+#[test]
+fn theta_changed_from_outside() {
+    type Change = (&'static str, fn(&mut nn::VarStore));
+    let changes: [Change; 6] = [
+        ("load", |vs| {
+            let folder = tempfile::tempdir().unwrap();
+            let file = folder.path().join("weights.safetensors");
+            store().save(&file).unwrap();
+            vs.load(&file).unwrap();
+        }),
+        ("load of another type", |vs| {
+            let folder = tempfile::tempdir().unwrap();
+            let file = folder.path().join("weights.safetensors");
+            let mut other = store();
+            other.double();
+            other.save(&file).unwrap();
+            vs.load(&file).unwrap();
+        }),
+        ("copy", |vs| vs.copy(&store()).unwrap()),
+        ("cast", |vs| vs.bfloat16()),
+        ("write", |vs| drop(tch::no_grad(|| vs.variables()["w"].shallow_clone().fill_(3.0)))),
+        ("set_data", |vs| {
+            let zeros = tch::Tensor::zeros([4], (Kind::Float, Device::Cpu));
+            vs.variables()["w"].shallow_clone().set_data(&zeros)
+        }),
+    ];
+    for (what, change) in changes {
+        let mut vs = store();
+        let w = vs.variables()["w"].shallow_clone();
+        let mut opt = Lookahead::builder(nn::Sgd::default()).k(2).build(&vs, 0.1).unwrap();
+        opt.step().unwrap();
+        change(&mut vs);
+        for attempt in
+            [opt.inner_step(), opt.finish(), opt.with_slow_weights(|| ()), opt.state().map(drop)]
+        {
+            let message = attempt.expect_err(what).to_string();
+            assert!(
+                message.contains("`w`") && message.contains("reset_slow_weights()"),
+                "{message}"
+            );
+        }
+        opt.reset_slow_weights().unwrap();
+        let changed = w.detach().copy();
+        opt.step().unwrap();
+        opt.step().unwrap();
+        assert_eq!(w, changed, "{what}: φ is the new θ, so the sync pulls nowhere");
+    }
+}
+
+#[test]
+fn a_move_to_another_device_is_noticed() {
+    if !tch::Cuda::is_available() {
+        eprintln!("skipped: there is no GPU");
+        return;
+    }
+    let mut vs = store();
+    let mut opt = Lookahead::builder(nn::Sgd::default()).build(&vs, 0.1).unwrap();
+    vs.set_device(Device::Cuda(0));
+    assert!(matches!(opt.step(), Err(Error::FastWeightsChanged { .. })));
+    opt.reset_slow_weights().unwrap();
+    opt.step().unwrap();
+}
+
+#[test]
+fn states_that_do_not_fit() {
+    let net = Net::new(1, Device::Cpu);
+    let mut opt = net.lookahead(Inner::Adam, 3, 0.5);
+    for i in 0..4 {
+        opt.backward_step(&net.loss(i, true)).unwrap();
+    }
+    let weights = net.weights();
+    let refused =
+        |opt: &mut Lookahead, mutate: &dyn Fn(&mut lookahead_core::State), words: &str| {
+            let mut state = opt.state().unwrap();
+            mutate(&mut state);
+            let message = opt.load_state(&state).unwrap_err().to_string();
+            assert!(message.contains(words), "{message}");
+        };
+    let key = "inner/adam/exp_avg/first.weight";
+    refused(
+        &mut opt,
+        &|s| {
+            s.tensors.remove("slow/first.weight");
+        },
+        "no entry `slow/first.weight`",
+    );
+    refused(
+        &mut opt,
+        &|s| {
+            s.tensors.remove(key);
+        },
+        "no entry `adam/exp_avg/first.weight`",
+    );
+    refused(
+        &mut opt,
+        &|s| {
+            s.integers.remove("phase");
+        },
+        "no entry `phase`",
+    );
+    refused(
+        &mut opt,
+        &|s| {
+            s.integers.insert("phase".into(), 9);
+        },
+        "`phase` is 9, and it must be from 0 to 3",
+    );
+    refused(
+        &mut opt,
+        &|s| {
+            s.integers.insert("k".into(), 0);
+        },
+        "`k` is 0, and it must be at least 1",
+    );
+    refused(
+        &mut opt,
+        &|s| {
+            s.numbers.insert("alpha".into(), 2.0);
+        },
+        "alpha is 2",
+    );
+    refused(
+        &mut opt,
+        &|s| {
+            s.integers.insert("what".into(), 0);
+        },
+        "`what` that this optimizer has no place for",
+    );
+    let wrong = || tch::Tensor::zeros([2, 2], (Kind::Double, Device::Cpu));
+    refused(
+        &mut opt,
+        &|s| {
+            let _ = s.tensors.insert(key.into(), wrong());
+        },
+        "Double of shape [2, 2]",
+    );
+    refused(
+        &mut opt,
+        &|s| {
+            s.tensors.insert("slow/first.bias".into(), wrong());
+        },
+        "needs Float of shape [16]",
+    );
+    common::assert_same_bits(&net.weights(), &weights, "refused states change nothing");
+    assert_eq!((opt.phase(), opt.k()), (1, 3));
+
+    let mut adamw = net.lookahead(Inner::AdamW, 3, 0.5);
+    let message = adamw.load_state(&opt.state().unwrap()).unwrap_err().to_string();
+    assert!(message.contains("`adamw/learning_rate/0`"), "{message}");
+    let mut plain = Lookahead::builder(nn::Adam::default()).build(&net.vs, 0.1).unwrap();
+    let message = plain.load_state(&opt.state().unwrap()).unwrap_err().to_string();
+    assert!(message.contains("max_exp_avg_sq"), "amsgrad's maximum has no place: {message}");
+}
+
+#[test]
+fn a_loss_that_is_no_scalar() {
+    let vs = nn::VarStore::new(Device::Cpu);
+    let w = vs.root().ones("w", &[4]);
+    let mut opt = Lookahead::builder(nn::Sgd::default()).build(&vs, 0.1).unwrap();
+    let message = opt.backward_step(&(&w * 2.0)).unwrap_err().to_string();
+    assert!(
+        message.contains("grad can be implicitly created only for scalar outputs"),
+        "{message}"
+    );
+}

@@ -1,0 +1,144 @@
+//! A training saved to disk and loaded into fresh objects goes on as if it had never stopped.
+
+mod common;
+
+use std::path::Path;
+
+use common::{INNERS, Inner, Net, assert_same_bits};
+use lookahead_core::{Lookahead, State, generator};
+use tch::{Device, Tensor};
+
+const K: u64 = 3;
+const STEPS: i64 = 12;
+
+type Bits = Vec<(String, Tensor)>;
+
+/// θ, φ and the inner optimizer's state by name, and all integers and numbers.
+fn everything(net: &Net, opt: &mut Lookahead) -> (Bits, String) {
+    let state = opt.state().unwrap();
+    let numbers = format!("{:?} {:?}", state.integers, state.numbers);
+    let mut tensors: Bits = net.weights();
+    tensors.extend(state.tensors);
+    (tensors, numbers)
+}
+
+fn train(net: &Net, opt: &mut Lookahead, steps: std::ops::Range<i64>) {
+    for i in steps {
+        opt.backward_step(&net.loss(i, true)).unwrap();
+    }
+}
+
+/// Writes what a fresh process needs: θ, the state and the generator's state.
+fn save(folder: &Path, net: &Net, opt: &mut Lookahead) -> State {
+    net.vs.save(folder.join("theta.safetensors")).unwrap();
+    let mut state = opt.state().unwrap();
+    let mut tensors: Vec<(&str, &Tensor)> =
+        state.tensors.iter().map(|(name, tensor)| (name.as_str(), tensor)).collect();
+    let random = generator::state(Device::Cpu).unwrap();
+    tensors.push(("generator", &random));
+    Tensor::write_safetensors(&tensors, folder.join("state.safetensors")).unwrap();
+    // The integers and numbers would go into a manifest; only the tensors matter for the disk.
+    state.tensors.clear();
+    state
+}
+
+fn load(folder: &Path, counts: State, inner: Inner, with_inner_state: bool) -> (Net, Lookahead) {
+    let mut net = Net::new(999, Device::Cpu); // other weights: all must come from the disk
+    net.vs.load(folder.join("theta.safetensors")).unwrap();
+    let mut opt = net.lookahead(inner, 7, 0.9); // other settings, likewise
+    let mut state = counts;
+    state.tensors =
+        Tensor::read_safetensors(folder.join("state.safetensors")).unwrap().into_iter().collect();
+    let random = state.tensors.remove("generator").unwrap();
+    if !with_inner_state {
+        state.tensors.retain(|key, _| !key.starts_with("inner/"));
+        state.integers.retain(|key, _| !key.starts_with("inner/"));
+    }
+    opt.load_state(&state).unwrap();
+    generator::set_state(Device::Cpu, &random).unwrap();
+    (net, opt)
+}
+
+#[test]
+fn at_every_phase_for_every_inner_optimizer() {
+    for inner in INNERS {
+        let net = Net::new(4, Device::Cpu);
+        let mut opt = net.lookahead(inner, K, 0.5);
+        train(&net, &mut opt, 0..STEPS);
+        let (whole, numbers) = everything(&net, &mut opt);
+
+        for stop in 1..=(2 * K as i64) {
+            let folder = tempfile::tempdir().unwrap();
+            let net = Net::new(4, Device::Cpu);
+            let mut opt = net.lookahead(inner, K, 0.5);
+            train(&net, &mut opt, 0..stop);
+            let counts = save(folder.path(), &net, &mut opt);
+            drop((net, opt));
+
+            let (net, mut opt) = load(folder.path(), counts, inner, true);
+            train(&net, &mut opt, stop..STEPS);
+            let (resumed, resumed_numbers) = everything(&net, &mut opt);
+            assert_same_bits(&resumed, &whole, &format!("{inner:?} from step {stop}"));
+            assert_eq!(resumed_numbers, numbers, "{inner:?} from step {stop}");
+        }
+    }
+}
+
+/// The control: a resume that forgets the inner optimizer's state must differ, or the test above
+/// would show nothing.
+#[test]
+fn without_the_inner_state_it_differs() {
+    for inner in INNERS {
+        let net = Net::new(4, Device::Cpu);
+        let mut opt = net.lookahead(inner, K, 0.5);
+        train(&net, &mut opt, 0..STEPS);
+        let whole = net.weights();
+
+        let folder = tempfile::tempdir().unwrap();
+        let net = Net::new(4, Device::Cpu);
+        let mut opt = net.lookahead(inner, K, 0.5);
+        train(&net, &mut opt, 0..4);
+        let mut counts = save(folder.path(), &net, &mut opt);
+        counts.integers.retain(|key, _| !key.starts_with("inner/"));
+        let (net, mut opt) = load(folder.path(), counts, inner, false);
+        train(&net, &mut opt, 4..STEPS);
+        let differs = net.weights().iter().zip(&whole).any(|(a, b)| a.1 != b.1);
+        assert!(differs, "{inner:?}");
+    }
+}
+
+/// Between the k-th inner step and its sync, too.
+#[test]
+fn with_a_sync_pending() {
+    let net = Net::new(4, Device::Cpu);
+    let mut opt = net.lookahead(Inner::Sgd, 1, 0.5);
+    opt.zero_grad().unwrap();
+    net.loss(0, false).backward();
+    opt.inner_step().unwrap();
+    let state = opt.state().unwrap();
+    let fast = net.weights();
+
+    let fresh = Net::new(5, Device::Cpu);
+    tch::no_grad(|| {
+        for (name, values) in &fast {
+            fresh.vs.variables()[name].shallow_clone().copy_(values);
+        }
+    });
+    let mut other = fresh.lookahead(Inner::Sgd, 1, 0.5);
+    other.load_state(&state).unwrap();
+    assert!(opt.sync_if_due().unwrap() && other.sync_if_due().unwrap());
+    assert_same_bits(&net.weights(), &fresh.weights(), "synced");
+}
+
+#[test]
+fn a_state_shares_no_memory_with_the_optimizer() {
+    let net = Net::new(4, Device::Cpu);
+    let mut opt = net.lookahead(Inner::Sgd, 1, 0.5);
+    train(&net, &mut opt, 0..2);
+    let state = opt.state().unwrap();
+    let before: Bits =
+        state.tensors.iter().map(|(name, tensor)| (name.clone(), tensor.copy())).collect();
+    train(&net, &mut opt, 2..4);
+    let after: Bits = state.tensors.into_iter().collect();
+    assert_same_bits(&before, &after, "training went on");
+}

@@ -1,0 +1,136 @@
+//! How long a run has trained, and how fast it goes.
+
+use crate::history::{History, LOOKED_UP};
+
+/// Over how many seconds of training the step rate is averaged: long enough to hold an evaluation
+/// and a checkpoint, so that the time left does not jump at each.
+const RATE_SPAN: f64 = 60.0;
+/// Steps before the rate is shown: the first few hold warm-up costs.
+const STEPS_BEFORE_RATE: u64 = 10;
+
+/// Time spent on the line of time that still counts: without pauses, without the time between
+/// two processes, and without what was done after the checkpoint that a run was resumed from.
+#[derive(Debug, Clone)]
+pub(crate) struct Clock {
+    before: f64,
+    running_since: Option<f64>,
+    /// Elapsed seconds at each step, to find one's way back on a resume.
+    at_step: History,
+    rate: Rate,
+}
+
+#[derive(Debug, Clone, Default)]
+struct Rate {
+    last: Option<(u64, f64)>,
+    seen: u64,
+    steps: f64,
+    seconds: f64,
+}
+
+impl Clock {
+    pub(crate) fn new() -> Self {
+        Clock {
+            before: 0.0,
+            running_since: None,
+            at_step: History::new(LOOKED_UP),
+            rate: Rate::default(),
+        }
+    }
+
+    /// Seconds of training at Unix time `now`.
+    pub(crate) fn elapsed(&self, now: f64) -> f64 {
+        // A clock that is set back must not take away what has been counted.
+        self.before + self.running_since.map_or(0.0, |since| (now - since).max(0.0))
+    }
+
+    pub(crate) fn start(&mut self, now: f64) {
+        self.running_since.get_or_insert(now);
+    }
+
+    pub(crate) fn stop(&mut self, now: f64) {
+        self.before = self.elapsed(now);
+        self.running_since = None;
+    }
+
+    /// Goes back to what had elapsed at `step`, and runs from `now`.
+    pub(crate) fn resume(&mut self, step: u64, now: f64) {
+        self.at_step.truncate_after(step);
+        self.before = self.at_step.newest().unwrap_or(0.0);
+        self.running_since = Some(now);
+        self.rate = Rate::default();
+    }
+
+    /// One inner step, the `step`-th, was finished at `now`.
+    pub(crate) fn step(&mut self, step: u64, now: f64) {
+        let elapsed = self.elapsed(now);
+        self.at_step.push(step, elapsed);
+        if let Some((last_step, last_elapsed)) = self.rate.last {
+            let (steps, seconds) =
+                (step.saturating_sub(last_step), (elapsed - last_elapsed).max(0.0));
+            let kept = (-seconds / RATE_SPAN).exp();
+            self.rate.seen += steps;
+            self.rate.steps = self.rate.steps * kept + steps as f64;
+            self.rate.seconds = self.rate.seconds * kept + seconds;
+        }
+        self.rate.last = Some((step, elapsed));
+    }
+
+    /// Seconds until `total` steps are taken, once enough of them have been seen.
+    pub(crate) fn left(&self, total: u64) -> Option<f64> {
+        let (step, _) = self.rate.last?;
+        let known = self.rate.seen >= STEPS_BEFORE_RATE && self.rate.steps > 0.0;
+        known.then(|| total.saturating_sub(step) as f64 * self.rate.seconds / self.rate.steps)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pause_does_not_count() {
+        let mut clock = Clock::new();
+        clock.start(100.0);
+        assert_eq!(clock.elapsed(110.0), 10.0);
+        clock.stop(110.0);
+        assert_eq!(clock.elapsed(500.0), 10.0);
+        clock.start(500.0);
+        assert_eq!(clock.elapsed(505.0), 15.0);
+    }
+
+    #[test]
+    fn an_abandoned_line_does_not_count() {
+        let mut clock = Clock::new();
+        clock.start(0.0);
+        for step in 1..=100 {
+            clock.step(step, step as f64);
+        }
+        clock.resume(40, 1000.0);
+        assert_eq!(clock.elapsed(1003.0), 43.0);
+    }
+
+    #[test]
+    fn time_left_comes_from_the_time_spent_training() {
+        let mut clock = Clock::new();
+        clock.start(0.0);
+        clock.step(1, 2.0);
+        assert_eq!(clock.left(100), None);
+        for step in 2..=20 {
+            clock.step(step, step as f64 * 2.0);
+        }
+        assert!((clock.left(100).unwrap() - 160.0).abs() < 1e-9);
+        clock.stop(40.0);
+        clock.start(4000.0);
+        clock.step(21, 4002.0);
+        assert!((clock.left(100).unwrap() - 158.0).abs() < 1e-9);
+        assert_eq!(clock.left(5), Some(0.0));
+    }
+
+    #[test]
+    fn a_clock_set_back_takes_nothing_away() {
+        let mut clock = Clock::new();
+        clock.start(100.0);
+        clock.stop(90.0);
+        assert_eq!(clock.elapsed(90.0), 0.0);
+    }
+}

@@ -1,0 +1,227 @@
+//! How numbers are written, everywhere on the screen.
+
+/// What stands where there is no value yet.
+pub(crate) const NONE: &str = "–";
+
+/// `1234567` as `1,234,567`.
+pub(crate) fn count(value: u64) -> String {
+    let digits = value.to_string();
+    let mut text = String::with_capacity(digits.len() + digits.len() / 3);
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+/// A loss in about six columns: `0.4312`, `12.34`, `1.2e-5`, `NaN`.
+pub(crate) fn loss(value: f64) -> String {
+    let size = value.abs();
+    if value.is_nan() {
+        "NaN".into()
+    } else if value.is_infinite() {
+        if value > 0.0 { "inf" } else { "-inf" }.into()
+    } else if size >= 1e5 || (size < 1e-3 && size > 0.0) {
+        format!("{value:.1e}")
+    } else if size >= 1000.0 {
+        format!("{value:.0}")
+    } else if size >= 100.0 {
+        format!("{value:.1}")
+    } else if size >= 10.0 {
+        format!("{value:.2}")
+    } else {
+        format!("{value:.4}")
+    }
+}
+
+/// A difference of losses, always with its sign.
+pub(crate) fn difference(value: f64) -> String {
+    let sign = if value < 0.0 { "−" } else { "+" };
+    format!("{sign}{}", loss(value.abs()))
+}
+
+/// A fraction from 0 to 1 as `91.23 %`.
+pub(crate) fn percent(fraction: f64, decimals: usize) -> String {
+    if fraction.is_finite() { format!("{:.decimals$} %", fraction * 100.0) } else { loss(fraction) }
+}
+
+/// At most `digits` significant digits and no trailing zeros: `0.001`, `3.5e-5`.
+pub(crate) fn significant(value: f64, digits: usize) -> String {
+    if value == 0.0 || !value.is_finite() {
+        return if value == 0.0 { "0".into() } else { loss(value) };
+    }
+    let scientific = format!("{value:.*e}", digits.saturating_sub(1));
+    // Rounding first, so that 0.000999999 counts as 0.001.
+    let rounded: f64 = scientific.parse().unwrap_or(value);
+    if (1e-4..1e6).contains(&rounded.abs()) { format!("{rounded}") } else { format!("{rounded:e}") }
+}
+
+/// A rate per second: `12,345`, `87.5`.
+pub(crate) fn rate(value: f64) -> String {
+    if !value.is_finite() || value < 0.0 {
+        NONE.into()
+    } else if value >= 100.0 {
+        count(value.round() as u64)
+    } else {
+        format!("{value:.1}")
+    }
+}
+
+/// Seconds as the two units that matter: `8s`, `1m 03s`, `2h 05m`, `3d 04h`.
+pub(crate) fn duration(seconds: f64) -> String {
+    if !seconds.is_finite() {
+        return NONE.into();
+    }
+    let seconds = seconds.max(0.0).round() as u64;
+    let (minutes, hours, days) = (seconds / 60, seconds / 3600, seconds / 86_400);
+    if days > 0 {
+        format!("{}d {:02}h", count(days), hours % 24)
+    } else if hours > 0 {
+        format!("{hours}h {:02}m", minutes % 60)
+    } else if minutes > 0 {
+        format!("{minutes}m {:02}s", seconds % 60)
+    } else {
+        format!("{seconds}s")
+    }
+}
+
+/// Seconds as `0:01:03`, so that a column of them lines up.
+pub(crate) fn clock(seconds: f64) -> String {
+    let seconds = seconds.max(0.0) as u64;
+    format!("{}:{:02}:{:02}", seconds / 3600, seconds / 60 % 60, seconds % 60)
+}
+
+/// A size on disk: `12.3 MB`.
+pub(crate) fn bytes(value: u64) -> String {
+    let mut size = value as f64;
+    for unit in ["B", "kB", "MB", "GB"] {
+        if size < 1000.0 {
+            return if unit == "B" { format!("{value} B") } else { format!("{size:.1} {unit}") };
+        }
+        size /= 1000.0;
+    }
+    format!("{size:.1} TB")
+}
+
+/// The labels of one axis, all with as many decimals as their spacing needs.
+pub(crate) fn axis(values: [f64; 3]) -> [String; 3] {
+    let spacing = ((values[2] - values[0]) / 2.0).abs();
+    let largest = values.iter().fold(0.0_f64, |max, v| max.max(v.abs()));
+    if largest >= 1e5 || spacing < 1e-5 {
+        return values.map(|value| format!("{value:.2e}"));
+    }
+    // One digit more than the size of the spacing: 0.25 apart needs two.
+    let decimals = (1.0 - spacing.log10().floor()).clamp(0.0, 6.0) as usize;
+    values.map(|value| format!("{value:.decimals$}"))
+}
+
+/// Words folded into lines of at most `width` columns, the first of `first` columns; a word
+/// longer than a line is cut.
+pub(crate) fn wrap(text: &str, width: usize) -> Vec<String> {
+    let width = width.max(1);
+    let mut lines = vec![String::new()];
+    let mut used = 0;
+    for word in text.split(' ') {
+        let mut letters: Vec<char> = word.chars().collect();
+        if used > 0 {
+            if used + 1 + letters.len() <= width {
+                lines.last_mut().expect("never empty").push(' ');
+                used += 1;
+            } else {
+                lines.push(String::new());
+                used = 0;
+            }
+        }
+        while letters.len() > width {
+            let rest = letters.split_off(width);
+            lines.last_mut().expect("never empty").extend(letters.drain(..));
+            lines.push(String::new());
+            letters = rest;
+        }
+        used += letters.len();
+        lines.last_mut().expect("never empty").extend(letters);
+    }
+    lines
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn counts_are_grouped() {
+        assert_eq!(count(0), "0");
+        assert_eq!(count(999), "999");
+        assert_eq!(count(1000), "1,000");
+        assert_eq!(count(1_234_567), "1,234,567");
+    }
+
+    #[test]
+    fn losses_keep_to_a_narrow_column() {
+        let cases = [
+            (0.0, "0.0000"),
+            (0.43118, "0.4312"),
+            (12.345, "12.35"),
+            (123.45, "123.5"),
+            (12345.6, "12346"),
+            (1.5e9, "1.5e9"),
+            (2e-5, "2.0e-5"),
+            (f64::NAN, "NaN"),
+            (f64::INFINITY, "inf"),
+            (f64::NEG_INFINITY, "-inf"),
+        ];
+        for (value, text) in cases {
+            assert_eq!(loss(value), text);
+        }
+        assert_eq!(difference(0.0109), "+0.0109");
+        assert_eq!(difference(-0.5), "−0.5000");
+    }
+
+    #[test]
+    fn durations_show_two_units() {
+        let cases = [
+            (0.4, "0s"),
+            (59.4, "59s"),
+            (63.0, "1m 03s"),
+            (7500.0, "2h 05m"),
+            (273_600.0, "3d 04h"),
+            (f64::INFINITY, "–"),
+            (-5.0, "0s"),
+        ];
+        for (value, text) in cases {
+            assert_eq!(duration(value), text);
+        }
+        assert_eq!(clock(3723.0), "1:02:03");
+    }
+
+    #[test]
+    fn small_numbers_are_short() {
+        assert_eq!(significant(0.001, 4), "0.001");
+        assert_eq!(significant(0.000_349_99, 4), "0.00035");
+        assert_eq!(significant(3.5e-5, 4), "3.5e-5");
+        assert_eq!(significant(0.0, 4), "0");
+        assert_eq!(percent(0.91234, 2), "91.23 %");
+        assert_eq!(percent(f64::NAN, 2), "NaN");
+        assert_eq!(rate(12345.4), "12,345");
+        assert_eq!(rate(87.46), "87.5");
+        assert_eq!(bytes(812), "812 B");
+        assert_eq!(bytes(12_345_678), "12.3 MB");
+    }
+
+    #[test]
+    fn axis_labels_share_their_decimals() {
+        assert_eq!(axis([0.0, 1.25, 2.5]), ["0.0", "1.2", "2.5"]);
+        assert_eq!(axis([0.4, 0.45, 0.5]), ["0.400", "0.450", "0.500"]);
+        assert_eq!(axis([0.0, 50.0, 100.0]), ["0", "50", "100"]);
+    }
+
+    #[test]
+    fn wrapping_keeps_every_letter() {
+        assert_eq!(wrap("one two three", 7), ["one two", "three"]);
+        assert_eq!(wrap("abcdefgh ij", 3), ["abc", "def", "gh", "ij"]);
+        assert_eq!(wrap("", 5), [""]);
+        assert_eq!(wrap("a b", 0), ["a", "b"]);
+    }
+}

@@ -1,0 +1,180 @@
+//! What a trainer holds of the dashboard.
+
+use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::thread;
+use std::time::Duration;
+
+use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
+use lookahead_run::command::Command;
+use lookahead_run::event::{Event, Record};
+use ratatui::Terminal;
+use ratatui::backend::Backend;
+
+use crate::event_loop::{self, Input, Link, Outcome};
+use crate::model::Model;
+use crate::terminal::{self, Keyboard, restore_terminal};
+use crate::theme::Theme;
+
+/// Records that wait for the dashboard at most: 30 ms of the fastest training, some megabytes.
+const RECORDS: usize = 8192;
+/// Places of these for records that come seldom and must not be lost among the steps.
+const RESERVED: usize = 512;
+/// Commands that wait for the training at most.
+const COMMANDS: usize = 32;
+/// How long a dashboard that is merely dropped may take to end.
+const PATIENCE: Duration = Duration::from_millis(500);
+
+/// How a dashboard looks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Options {
+    /// Whether to use colours.
+    pub color: bool,
+}
+
+impl Default for Options {
+    /// Colours, unless the environment variable `NO_COLOR` is set and not empty
+    /// (<https://no-color.org>).
+    fn default() -> Self {
+        Options { color: std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty()) }
+    }
+}
+
+/// A dashboard on a thread of its own.
+///
+/// The terminal is restored when this is closed or dropped, when any thread panics, and when the
+/// dashboard itself fails.
+#[derive(Debug)]
+pub struct Dashboard {
+    records: Sender<Record>,
+    commands: Receiver<Command>,
+    alive: Arc<AtomicBool>,
+    dropped: Arc<AtomicU64>,
+    close: Option<Sender<()>>,
+    last_frame: Receiver<Option<String>>,
+}
+
+/// Starts a dashboard, which takes over the terminal on standard output: raw mode and the
+/// alternate screen, until it is closed.
+///
+/// # Errors
+/// Where standard output is no terminal, another dashboard of this process has it, or it can't
+/// be put into raw mode. The terminal is then as it was.
+pub fn spawn(options: Options) -> io::Result<Dashboard> {
+    let terminal = terminal::take_over()?;
+    start(options, terminal, Keyboard).inspect_err(|_| restore_terminal())
+}
+
+/// Runs the loop on its own thread, on any terminal and any source of keys.
+fn start<B>(
+    options: Options,
+    mut terminal: Terminal<B>,
+    mut input: impl Input + Send + 'static,
+) -> io::Result<Dashboard>
+where
+    B: Backend + Send + 'static,
+    B::Error: Send + Sync + 'static,
+{
+    let (dashboard, link, last_frame) = channels();
+    let alive = dashboard.alive.clone();
+    let model = Model::new(Theme::new(options.color));
+    thread::Builder::new().name("dashboard".into()).spawn(move || {
+        // The channels are dropped in here, so that nothing piles up in them afterwards.
+        let work = AssertUnwindSafe(move || {
+            let outcome = event_loop::run(model, &mut terminal, &mut input, &link);
+            restore_terminal();
+            outcome
+        });
+        let outcome = catch_unwind(work);
+        restore_terminal();
+        alive.store(false, Ordering::SeqCst);
+        let text = match outcome {
+            Ok(Ok(Outcome::Closed(text))) => Some(text),
+            // 128 + SIGINT: what a shell reports of a program that Ctrl-C has ended.
+            Ok(Ok(Outcome::Abort)) => std::process::exit(130),
+            Ok(Err(_)) | Err(_) => None,
+        };
+        let _ = last_frame.send(text);
+    })?;
+    Ok(dashboard)
+}
+
+fn channels() -> (Dashboard, Link, Sender<Option<String>>) {
+    let (records, records_out) = bounded(RECORDS);
+    let (commands_in, commands) = bounded(COMMANDS);
+    let (close, close_out) = bounded(0);
+    let (last_frame_in, last_frame) = bounded(1);
+    let dropped = Arc::new(AtomicU64::new(0));
+    let link = Link {
+        records: records_out,
+        commands: commands_in,
+        close: close_out,
+        dropped: dropped.clone(),
+    };
+    let dashboard = Dashboard {
+        records,
+        commands,
+        alive: Arc::new(AtomicBool::new(true)),
+        dropped,
+        close: Some(close),
+        last_frame,
+    };
+    (dashboard, link, last_frame_in)
+}
+
+impl Dashboard {
+    /// Shows a record.
+    ///
+    /// Never waits: a record that finds no room is dropped, and the screen tells how many were.
+    /// Steps, syncs and probes go first; the last places are kept for what comes seldom, such as
+    /// a checkpoint or the end. Does nothing once the dashboard has ended.
+    pub fn send(&self, record: &Record) {
+        if !self.is_alive() {
+            return;
+        }
+        let frequent = matches!(record.event, Event::Step(_) | Event::Sync(_) | Event::Probe(_));
+        let lost = (frequent && self.records.len() >= RECORDS - RESERVED)
+            || matches!(self.records.try_send(record.clone()), Err(TrySendError::Full(_)));
+        if lost {
+            self.dropped.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// What the user asks for, in order.
+    pub fn commands(&self) -> &Receiver<Command> {
+        &self.commands
+    }
+
+    /// Whether the dashboard still runs. It ends by itself where the terminal goes away, where
+    /// [`restore_terminal`] is called, and by a panic of any thread; the terminal is restored by
+    /// then, and the training may report in another way.
+    pub fn is_alive(&self) -> bool {
+        self.alive.load(Ordering::SeqCst)
+    }
+
+    /// Ends the dashboard, restores the terminal, and returns the last frame as text, to be
+    /// printed where it stays.
+    ///
+    /// Waits for the dashboard at most `timeout`, and a moment more to restore the terminal in
+    /// its place. Then, and where the dashboard had failed before, there is no last frame; a
+    /// terminal that takes no output would hold up whoever prints to it.
+    pub fn close(mut self, timeout: Duration) -> Option<String> {
+        self.end(timeout)
+    }
+
+    fn end(&mut self, timeout: Duration) -> Option<String> {
+        drop(self.close.take()?);
+        let text = self.last_frame.recv_timeout(timeout).ok().flatten();
+        self.alive.store(false, Ordering::SeqCst);
+        restore_terminal();
+        text
+    }
+}
+
+impl Drop for Dashboard {
+    fn drop(&mut self) {
+        self.end(PATIENCE);
+    }
+}

@@ -1,0 +1,56 @@
+//! The keys, from their table, and what was asked for with them.
+
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+
+use super::{put, width};
+use crate::format;
+use crate::keys::{Action, KEYS};
+use crate::model::{Asked, Model};
+
+/// Draws the keys at the left, and at the right what is still on its way.
+pub(crate) fn draw(model: &Model, area: Rect, buffer: &mut Buffer) {
+    let theme = &model.theme;
+    let notice = notice(model);
+    let right = area.right().saturating_sub(width(&notice) + 1);
+    let mut x = area.x + 1;
+    // The last frame goes to the scrollback, where no key works any more.
+    if !model.closing {
+        let keys = Rect { width: right.saturating_sub(area.x + 1), ..area };
+        for binding in KEYS.iter().filter(|binding| !binding.short.is_empty()) {
+            let idle = model.stop_asked || model.has_ended();
+            if idle && binding.action != Action::ToggleHelp {
+                continue;
+            }
+            let text = match binding.action {
+                Action::TogglePause if model.would_continue() => "continue",
+                _ => binding.short,
+            };
+            x = put(buffer, keys, x, area.y, &binding.keys[0].label(), theme.key);
+            x = put(buffer, keys, x + 1, area.y, text, theme.plain) + 3;
+        }
+    }
+    put(buffer, area, right.max(area.x), area.y, &notice, theme.warning);
+}
+
+/// What was asked for and has not happened yet; else how much could not be shown.
+pub(crate) fn notice(model: &Model) -> String {
+    if model.has_ended() {
+        String::new()
+    } else if model.interrupts > 0 {
+        "stopping: saving a checkpoint…  Ctrl-C again ends without".into()
+    } else if model.stop_asked {
+        "stopping: saving a checkpoint…".into()
+    } else if model.checkpoint_asked {
+        "saving a checkpoint…".into()
+    } else if model.asked == Some(Asked::Pause) {
+        "pausing…".into()
+    } else if model.asked == Some(Asked::Continue) {
+        "continuing…".into()
+    } else if model.dropped > 0 {
+        let plural = if model.dropped == 1 { "event" } else { "events" };
+        format!("{} {plural} not shown", format::count(model.dropped))
+    } else {
+        String::new()
+    }
+}

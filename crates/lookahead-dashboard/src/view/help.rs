@@ -1,0 +1,52 @@
+//! What the keys do and what the lines mean, over everything else.
+
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+use ratatui::style::Style;
+use ratatui::widgets::{Clear, Widget};
+
+use super::{block, put, width};
+use crate::keys::KEYS;
+use crate::model::Model;
+
+/// The words of the chart.
+const LINES: [(&str, &str); 4] = [
+    ("⣿", "Training loss of each step, at the fast weights θ."),
+    ("⠒", "The same, averaged over about 50 steps."),
+    ("○", "Loss at θ on the probe batch, just before a sync."),
+    ("●", "Loss at the slow weights φ there, just after it."),
+];
+
+/// Draws the help in the middle of `area`.
+pub(crate) fn draw(model: &Model, area: Rect, buffer: &mut Buffer) {
+    let theme = &model.theme;
+    let mut rows: Vec<(String, &str, Style)> = Vec::new();
+    for binding in KEYS {
+        let keys: Vec<String> = binding.keys.iter().map(|key| key.label()).collect();
+        rows.push((keys.join(" "), binding.help, theme.key));
+    }
+    rows.push((String::new(), "", theme.plain));
+    let styles = [theme.raw, theme.smoothed, theme.fast, theme.slow];
+    for ((sample, text), style) in LINES.into_iter().zip(styles) {
+        rows.push((sample.into(), text, style));
+    }
+    let first = rows.iter().map(|(key, ..)| width(key)).max().unwrap_or(0);
+    let second = rows.iter().map(|(_, text, _)| width(text)).max().unwrap_or(0);
+    // One cell more than the words at either side, and the frame.
+    let (across, down) = (first + second + 3 + 4, rows.len() as u16 + 2);
+    let (across, down) = (across.min(area.width), down.min(area.height));
+    let area = Rect {
+        x: area.x + (area.width - across) / 2,
+        y: area.y + (area.height - down) / 2,
+        width: across,
+        height: down,
+    };
+    Clear.render(area, buffer);
+    let frame = block(theme, "help");
+    let inner = frame.inner(area);
+    frame.render(area, buffer);
+    for ((key, text, style), y) in rows.iter().zip(inner.top()..inner.bottom()) {
+        put(buffer, inner, inner.x + 1, y, key, *style);
+        put(buffer, inner, inner.x + first + 4, y, text, theme.plain);
+    }
+}

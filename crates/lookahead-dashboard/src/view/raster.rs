@@ -1,0 +1,97 @@
+//! A grid of braille dots, two by four in each cell: the finest drawing that text allows.
+
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+use ratatui::style::Style;
+
+/// Dots across one cell.
+pub(crate) const ACROSS: usize = 2;
+/// Dots down one cell.
+pub(crate) const DOWN: usize = 4;
+
+/// Bits of the dots of a braille character, by row and column (Unicode, block 2800).
+const BITS: [[u8; ACROSS]; DOWN] = [[0x01, 0x08], [0x02, 0x10], [0x04, 0x20], [0x40, 0x80]];
+
+/// The dots of one series.
+#[derive(Debug)]
+pub(crate) struct Raster {
+    width: usize,
+    height: usize,
+    cells: Vec<u8>,
+}
+
+impl Raster {
+    /// An empty grid for an area of that many cells.
+    pub(crate) fn new(area: Rect) -> Self {
+        let (width, height) = (usize::from(area.width), usize::from(area.height));
+        Raster { width, height, cells: vec![0; width * height] }
+    }
+
+    /// Sets one dot, counted from the top left; one outside of the grid is left out.
+    pub(crate) fn dot(&mut self, x: usize, y: usize) {
+        let (column, row) = (x / ACROSS, y / DOWN);
+        if column < self.width && row < self.height {
+            self.cells[row * self.width + column] |= BITS[y % DOWN][x % ACROSS];
+        }
+    }
+
+    /// Sets the dots of a column from `top` down to `bottom`.
+    pub(crate) fn span(&mut self, x: usize, top: usize, bottom: usize) {
+        for y in top..=bottom {
+            self.dot(x, y);
+        }
+    }
+
+    /// Sets the dots of a straight line.
+    pub(crate) fn line(&mut self, from: (usize, usize), to: (usize, usize)) {
+        let (dx, dy) = (to.0 as f64 - from.0 as f64, to.1 as f64 - from.1 as f64);
+        let dots = dx.abs().max(dy.abs());
+        for dot in 0..=dots as usize {
+            let part = if dots > 0.0 { dot as f64 / dots } else { 0.0 };
+            let x = from.0 as f64 + dx * part;
+            let y = from.1 as f64 + dy * part;
+            self.dot(x.round() as usize, y.round() as usize);
+        }
+    }
+
+    /// Writes every cell that has a dot over what stood there.
+    pub(crate) fn paint(&self, buffer: &mut Buffer, area: Rect, style: Style) {
+        for (index, bits) in self.cells.iter().enumerate().filter(|(_, bits)| **bits != 0) {
+            let x = area.x + (index % self.width) as u16;
+            let y = area.y + (index / self.width) as u16;
+            let symbol = char::from_u32(0x2800 + u32::from(*bits)).unwrap_or(' ');
+            if let Some(cell) = buffer.cell_mut((x, y)) {
+                cell.reset();
+                cell.set_char(symbol).set_style(style);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn drawn(draw: impl FnOnce(&mut Raster)) -> Vec<String> {
+        let area = Rect::new(0, 0, 3, 2);
+        let (mut raster, mut buffer) = (Raster::new(area), Buffer::empty(area));
+        draw(&mut raster);
+        raster.paint(&mut buffer, area, Style::new());
+        crate::event_loop::text(&buffer).lines().map(str::to_owned).collect()
+    }
+
+    #[test]
+    fn dots_lines_and_spans_land_where_they_should() {
+        assert_eq!(drawn(|raster| raster.dot(0, 0)), ["⠁"]);
+        assert_eq!(drawn(|raster| raster.line((0, 0), (5, 0))), ["⠉⠉⠉"]);
+        assert_eq!(drawn(|raster| raster.line((0, 7), (5, 2))), ["  ⡠", "⡠⠊"]);
+        assert_eq!(drawn(|raster| raster.span(1, 0, 7)), ["⢸", "⢸"]);
+        assert_eq!(drawn(|raster| raster.line((2, 2), (2, 2))), [" ⠄"]);
+    }
+
+    #[test]
+    fn dots_outside_are_left_out() {
+        assert!(drawn(|raster| raster.dot(6, 0)).is_empty());
+        assert!(drawn(|raster| raster.dot(0, 8)).is_empty());
+    }
+}

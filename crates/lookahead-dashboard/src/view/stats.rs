@@ -1,0 +1,252 @@
+//! The numbers of the run.
+
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+use ratatui::style::Style;
+use ratatui::text::{Line, Span};
+use ratatui::widgets::Widget;
+
+use super::{block, put, width};
+use crate::format::{self, NONE};
+use crate::history::History;
+use crate::model::{Evaluations, Model};
+
+/// Ticks of the phase that fit beside their numbers.
+const TICKS: u64 = 10;
+
+/// One row of the pane.
+enum Row<'a> {
+    /// A line across with a title.
+    Title(String),
+    /// A name at the left, a value at the right.
+    Pair(&'static str, Line<'a>),
+    /// A name and the values at the slow and the fast weights.
+    Two(&'static str, String, String, [Style; 2]),
+    Gauge(f64),
+}
+
+/// A row, and in which turn it goes where the pane is too low: the highest first.
+type Ranked<'a> = (u8, Row<'a>);
+
+/// Draws as many rows as fit, the least important left out.
+pub(crate) fn draw(model: &Model, area: Rect, buffer: &mut Buffer) {
+    let frame = block(&model.theme, "progress");
+    let inner = frame.inner(area);
+    frame.render(area, buffer);
+    let mut rows = progress(model);
+    rows.extend(speed(model));
+    rows.extend(lookahead(model));
+    rows.extend(validation(model));
+    rows.extend(checkpoint(model));
+    while rows.len() > usize::from(inner.height) {
+        let highest = rows.iter().map(|(rank, _)| *rank).max();
+        let Some(index) = rows.iter().rposition(|(rank, _)| Some(*rank) == highest) else {
+            return;
+        };
+        rows.remove(index);
+    }
+    for ((_, row), y) in rows.iter().zip(inner.top()..) {
+        draw_row(model, row, area, inner, y, buffer);
+    }
+}
+
+fn progress(model: &Model) -> Vec<Ranked<'_>> {
+    let run = &model.run;
+    let (step, total) = (run.step, run.total_steps());
+    let done = if total > 0 { step as f64 / total as f64 } else { 0.0 };
+    let steps = format!("{} of {}", format::count(step), format::count(total));
+    let per_epoch = run.info.as_ref().map_or(0, |info| info.steps_per_epoch);
+    let epoch = if per_epoch > 0 {
+        let [now, all] = [step, total].map(|steps| steps as f64 / per_epoch as f64);
+        format!("{now:.2} of {}", format::significant(all, 3))
+    } else {
+        NONE.into()
+    };
+    let left = match run.clock.left(total) {
+        Some(left) if !model.has_ended() => format::duration(left),
+        _ => NONE.into(),
+    };
+    vec![
+        (0, Row::Gauge(done)),
+        (0, Row::Pair("step", steps.into())),
+        (1, Row::Pair("epoch", epoch.into())),
+        (0, Row::Pair("time left", left.into())),
+        (1, Row::Pair("elapsed", format::duration(model.elapsed()).into())),
+    ]
+}
+
+fn speed(model: &Model) -> Vec<Ranked<'_>> {
+    let last = model.run.last;
+    let rate = last.map_or(NONE.into(), |step| format::rate(step.samples_per_second));
+    let learning_rate = last.map_or(NONE.into(), |step| format::significant(step.learning_rate, 4));
+    vec![
+        (9, Row::Title("speed".into())),
+        (1, Row::Pair("samples/s", rate.into())),
+        (1, Row::Pair("learning rate", learning_rate.into())),
+    ]
+}
+
+fn lookahead(model: &Model) -> Vec<Ranked<'_>> {
+    let (run, theme) = (&model.run, &model.theme);
+    let Some(settings) = run.info.as_ref().and_then(|info| info.lookahead) else {
+        return Vec::new();
+    };
+    let phase = run.last.map_or(0, |step| step.phase).min(settings.k);
+    let ticks = settings.k.clamp(1, TICKS);
+    let full = (phase as f64 / settings.k.max(1) as f64 * ticks as f64).round() as usize;
+    let phase = Line::from(vec![
+        Span::styled("●".repeat(full), theme.plain),
+        Span::styled("○".repeat((ticks as usize).saturating_sub(full)), theme.dim),
+        Span::raw(format!(" {phase}/{}", settings.k)),
+    ]);
+    let syncs = run.syncs.newest().map_or(0, |count| count as u64);
+    let alpha = format::significant(run.alpha.unwrap_or(settings.alpha), 4);
+    let (values, difference) = match run.last_probe {
+        Some(probe) => (
+            vec![
+                Span::styled("θ ", theme.fast),
+                Span::raw(format::loss(probe.fast_loss)),
+                Span::styled(" → φ ", theme.slow),
+                Span::raw(format::loss(probe.slow_loss)),
+            ],
+            format::difference(probe.slow_loss - probe.fast_loss),
+        ),
+        None => (vec![Span::raw(NONE)], NONE.into()),
+    };
+    let cost = run.probing_cost(model.now).map_or(NONE.into(), |part| format::percent(part, 1));
+    vec![
+        (9, Row::Title("lookahead".into())),
+        (1, Row::Pair("phase", phase)),
+        (2, Row::Pair("syncs", format!("{}   α {alpha}", format::count(syncs)).into())),
+        (0, Row::Pair("probe", values.into())),
+        (2, Row::Pair("φ − θ", difference.into())),
+        (2, Row::Pair("probing", format!("{cost} of the time").into())),
+    ]
+}
+
+fn validation(model: &Model) -> Vec<Ranked<'_>> {
+    let (run, theme) = (&model.run, &model.theme);
+    let both = &run.validation;
+    let of = |history: fn(&Evaluations) -> &History, write: fn(f64) -> String| {
+        [&both.slow, &both.fast].map(|weights| {
+            let value = history(weights).newest();
+            value.map_or(NONE.into(), write)
+        })
+    };
+    let accuracy = |value| format::percent(value, 2);
+    let best = [&both.slow, &both.fast]
+        .map(|weights| weights.accuracy.max().map_or(NONE.into(), accuracy));
+    let step = [&both.slow, &both.fast].map(|weights| weights.loss.last_step()).into_iter().max();
+    let title = match step.flatten() {
+        Some(step) => format!("validation at step {}", format::count(step)),
+        None => "validation".into(),
+    };
+    let plain = [theme.plain; 2];
+    let row = |name, [slow, fast]: [String; 2], styles| Row::Two(name, slow, fast, styles);
+    let heads = ["φ slow", "θ fast"].map(str::to_owned);
+    let mut rows = vec![
+        (8, Row::Title(title)),
+        (1, row("", heads, [theme.slow, theme.fast])),
+        (0, row("accuracy", of(|e| &e.accuracy, accuracy), [theme.strong, theme.plain])),
+        (2, row("best", best, plain)),
+        (1, row("loss", of(|e| &e.loss, format::loss), plain)),
+    ];
+    if run.test.slow.is_some() || run.test.fast.is_some() {
+        let test = [run.test.slow, run.test.fast]
+            .map(|test| test.map_or(NONE.into(), |(_, value)| accuracy(value)));
+        rows.push((0, row("test acc.", test, [theme.strong, theme.plain])));
+    }
+    rows
+}
+
+fn checkpoint(model: &Model) -> Vec<Ranked<'_>> {
+    let (run, theme) = (&model.run, &model.theme);
+    let name = match &run.checkpoint {
+        Some((name, _)) => name.clone(),
+        None => "none yet".into(),
+    };
+    let age = match &run.checkpoint {
+        Some((_, time)) if model.now > *time => {
+            format!("{} ago", format::duration(model.now - time))
+        }
+        Some(_) => "now".into(),
+        None => NONE.into(),
+    };
+    let style = if run.warnings > 0 { theme.warning } else { theme.plain };
+    let warnings = Line::styled(format::count(run.warnings), style);
+    vec![
+        (9, Row::Title("checkpoint".into())),
+        (1, Row::Pair("last", name.into())),
+        (3, Row::Pair("saved", age.into())),
+        (1, Row::Pair("warnings", warnings)),
+    ]
+}
+
+fn draw_row(model: &Model, row: &Row, area: Rect, inner: Rect, y: u16, buffer: &mut Buffer) {
+    let theme = &model.theme;
+    // One cell of air at either side.
+    let inside = Rect { x: inner.x + 1, width: inner.width.saturating_sub(2), ..inner };
+    let right = |text: &str| inside.right().saturating_sub(width(text)).max(inside.x);
+    match row {
+        Row::Title(title) => {
+            let line = "─".repeat(usize::from(inner.width));
+            put(buffer, area, area.x, y, "├", theme.frame);
+            put(buffer, area, inner.x, y, &line, theme.frame);
+            put(buffer, area, inner.right(), y, "┤", theme.frame);
+            put(buffer, inner, inner.x, y, &format!(" {title} "), theme.title);
+        }
+        Row::Pair(name, value) => {
+            let x = inside.right().saturating_sub(value.width() as u16);
+            let start = put(buffer, inside, inside.x, y, name, theme.dim) + 1;
+            let x = x.max(start);
+            if x < inside.right() {
+                buffer.set_line(x, y, value, inside.right() - x);
+            }
+        }
+        Row::Two(name, slow, fast, styles) => {
+            put(buffer, inside, inside.x, y, name, theme.dim);
+            let x = right(fast);
+            put(buffer, inside, x, y, fast, styles[1]);
+            let column = inside.right().saturating_sub(10);
+            let x = column.saturating_sub(width(slow)).max(inside.x);
+            put(buffer, inside, x, y, slow, styles[0]);
+        }
+        Row::Gauge(done) => {
+            let label = format!(" {:>7}", format::percent(*done, 1));
+            let bar = inside.width.saturating_sub(width(&label));
+            put(buffer, inside, inside.x, y, &gauge(*done, bar), theme.gauge);
+            put(buffer, inside, right(&label), y, &label, theme.strong);
+        }
+    }
+}
+
+/// A bar of that many cells, exact to an eighth of one.
+fn gauge(done: f64, cells: u16) -> String {
+    const EIGHTHS: [&str; 8] = ["", "▏", "▎", "▍", "▌", "▋", "▊", "▉"];
+    let cells = usize::from(cells);
+    let eighths = (done.clamp(0.0, 1.0) * (cells * 8) as f64).round() as usize;
+    let mut bar = "█".repeat(eighths / 8);
+    bar.push_str(EIGHTHS[eighths % 8]);
+    let used = eighths.div_ceil(8);
+    bar.push_str(&"░".repeat(cells - used.min(cells)));
+    bar
+}
+
+#[cfg(test)]
+mod tests {
+    use super::gauge;
+
+    #[test]
+    fn a_gauge_always_fills_its_cells() {
+        assert_eq!(gauge(0.0, 4), "░░░░");
+        assert_eq!(gauge(0.5, 3), "█▌░");
+        assert_eq!(gauge(2.0, 3), "███");
+        assert_eq!(gauge(f64::NAN, 2), "░░");
+        for part in 0..=100 {
+            for cells in 0..40 {
+                let bar = gauge(f64::from(part) / 100.0, cells);
+                assert_eq!(bar.chars().count(), usize::from(cells));
+            }
+        }
+    }
+}

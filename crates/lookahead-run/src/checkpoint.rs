@@ -1,0 +1,251 @@
+//! One checkpoint: its name, and whether it is whole.
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+
+use sha2::{Digest, Sha256};
+
+use crate::disk::At;
+use crate::error::{Error, Result};
+use crate::manifest::{FileEntry, Manifest};
+
+/// A folder that is a checkpoint by its name. Whether it is whole, [`Checkpoint::verify`] tells.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Checkpoint {
+    /// Inner steps that the run had taken.
+    pub step: u64,
+    /// The folder.
+    pub path: PathBuf,
+}
+
+impl Checkpoint {
+    /// The folder's name, such as `step-00001500`.
+    pub fn name(&self) -> String {
+        folder_name(self.step)
+    }
+
+    /// As [`verify`].
+    pub fn verify(&self) -> Result<Manifest> {
+        verify(&self.path)
+    }
+}
+
+/// Reads a checkpoint's manifest and compares all of its files with it: this reads every byte.
+///
+/// A folder that is named after a step must be of that step; under another name, such as that of
+/// a copy, it may be of any. Files that the manifest does not list are not looked at.
+///
+/// # Errors
+/// One that says which file of which checkpoint is missing or differs, what was expected and what
+/// was found; [`Error::ManifestTooNew`] if a later version of this program wrote it.
+pub fn verify(path: &Path) -> Result<Manifest> {
+    let manifest = Manifest::read(path)?;
+    let step = manifest.details.step;
+    if let Some(folder) = step_in_name_of(path)
+        && folder != step
+    {
+        return Err(Error::StepMismatch { path: path.to_owned(), folder, manifest: step });
+    }
+    for (name, expected) in &manifest.files {
+        verify_file(path, name, expected)?;
+    }
+    Ok(manifest)
+}
+
+fn verify_file(folder: &Path, name: &str, expected: &FileEntry) -> Result<()> {
+    let path = folder.join(name);
+    let (folder, name) = (folder.to_owned(), name.to_owned());
+    let mut file = match File::open(&path) {
+        Err(cause) if cause.kind() == io::ErrorKind::NotFound => {
+            return Err(Error::FileMissing { path: folder, file: name });
+        }
+        result => result.at("open", &path)?,
+    };
+    // The size comes first, because it costs nothing and says more of a torn copy.
+    let found = file.metadata().at("look at", &path)?.len();
+    if found != expected.bytes {
+        let expected = expected.bytes;
+        return Err(Error::FileSize { path: folder, file: name, expected, found });
+    }
+    let found = describe(&mut file).at("read", &path)?.sha256;
+    if found != expected.sha256 {
+        let expected = expected.sha256.clone();
+        return Err(Error::FileDigest { path: folder, file: name, expected, found });
+    }
+    Ok(())
+}
+
+/// Size and SHA-256 of what is left to read.
+pub(crate) fn describe(file: &mut File) -> io::Result<FileEntry> {
+    let mut hasher = Sha256::new();
+    let mut buffer = vec![0; 1 << 18];
+    let mut bytes = 0;
+    loop {
+        match file.read(&mut buffer) {
+            Ok(0) => break,
+            Ok(count) => {
+                hasher.update(&buffer[..count]);
+                bytes += count as u64;
+            }
+            Err(cause) if cause.kind() == io::ErrorKind::Interrupted => {}
+            Err(cause) => return Err(cause),
+        }
+    }
+    Ok(FileEntry { bytes, sha256: hexadecimal(&hasher.finalize()) })
+}
+
+/// SHA-256 in lower-case hexadecimal.
+pub(crate) fn sha256_of(bytes: &[u8]) -> String {
+    hexadecimal(&Sha256::digest(bytes))
+}
+
+fn hexadecimal(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// The name of a step's checkpoint.
+pub(crate) fn folder_name(step: u64) -> String {
+    format!("step-{step:08}")
+}
+
+/// The step of a checkpoint's name; `None` for every other spelling of the same number, so that a
+/// step has one name.
+pub(crate) fn step_of(name: &str) -> Option<u64> {
+    let step = name.strip_prefix("step-")?.parse().ok()?;
+    (folder_name(step) == name).then_some(step)
+}
+
+fn step_in_name_of(path: &Path) -> Option<u64> {
+    // `.` and `..` have no file name of their own.
+    let name = match path.file_name() {
+        Some(name) => name.to_owned(),
+        None => path.canonicalize().ok()?.file_name()?.to_owned(),
+    };
+    step_of(name.to_str()?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{details, flip, publish, store};
+    use std::fs;
+
+    #[test]
+    fn a_step_has_one_name() {
+        assert_eq!(folder_name(1500), "step-00001500");
+        assert_eq!(folder_name(1_234_567_890), "step-1234567890");
+        for step in [0, 1, 99_999_999, 100_000_000, u64::MAX] {
+            assert_eq!(step_of(&folder_name(step)), Some(step));
+        }
+        for name in [
+            "step-1500",
+            "step-000001500",
+            "step-+0001500",
+            "step-0000150x",
+            "step-00001500-2",
+            ".step-00001500.tmp",
+            "Step-00001500",
+            "step-99999999999999999999",
+            "step-",
+        ] {
+            assert_eq!(step_of(name), None, "{name}");
+        }
+    }
+
+    #[test]
+    fn sha256_is_the_standards() {
+        // FIPS 180-2, appendix B.1.
+        let digest = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
+        assert_eq!(sha256_of(b"abc"), digest);
+    }
+
+    #[test]
+    fn a_file_longer_than_the_buffer_is_read_to_its_end() {
+        let temp = tempfile::tempdir().unwrap();
+        let path = temp.path().join("large");
+        let bytes: Vec<u8> = (0..(1 << 18) + 1).map(|i| (i % 251) as u8).collect();
+        fs::write(&path, &bytes).unwrap();
+        let entry = describe(&mut File::open(&path).unwrap()).unwrap();
+        assert_eq!(entry, FileEntry { bytes: bytes.len() as u64, sha256: sha256_of(&bytes) });
+    }
+
+    #[test]
+    fn a_whole_checkpoint_gives_its_manifest() {
+        let (_temp, store) = store();
+        let manifest = verify(&publish(&store, 1500).path).unwrap();
+        assert_eq!(manifest.details, details(1500));
+        let names: Vec<_> = manifest.files.keys().map(String::as_str).collect();
+        assert_eq!(names, ["model.safetensors", "training.safetensors"]);
+    }
+
+    #[test]
+    fn a_change_of_any_byte_names_the_file() {
+        let (_temp, store) = store();
+        let path = publish(&store, 1500).path;
+        for name in ["model.safetensors", "training.safetensors"] {
+            for offset in 0..fs::metadata(path.join(name)).unwrap().len() as usize {
+                flip(&path.join(name), offset);
+                match verify(&path).unwrap_err() {
+                    Error::FileDigest { file, expected, found, .. } => {
+                        assert_eq!(file, name);
+                        assert_ne!(expected, found);
+                    }
+                    other => panic!("{other}"),
+                }
+                flip(&path.join(name), offset);
+            }
+        }
+        verify(&path).unwrap();
+    }
+
+    #[test]
+    fn a_shorter_longer_or_missing_file_is_named() {
+        let (_temp, store) = store();
+        let path = publish(&store, 1500).path;
+        let model = path.join("model.safetensors");
+        let whole = fs::read(&model).unwrap();
+
+        fs::write(&model, &whole[..whole.len() - 1]).unwrap();
+        let error = verify(&path).unwrap_err().to_string();
+        let size = format!("should have {} bytes and has {}", whole.len(), whole.len() - 1);
+        assert!(error.contains("`model.safetensors`") && error.contains(&size), "{error}");
+        assert!(error.contains("step-00001500"), "{error}");
+
+        fs::write(&model, [&whole[..], b"!"].concat()).unwrap();
+        assert!(matches!(verify(&path), Err(Error::FileSize { .. })));
+
+        fs::remove_file(&model).unwrap();
+        let error = verify(&path).unwrap_err();
+        assert!(matches!(error, Error::FileMissing { .. }), "{error}");
+        assert!(error.to_string().contains("`model.safetensors` is missing"), "{error}");
+    }
+
+    #[test]
+    fn a_checkpoint_renamed_to_another_step_is_refused_and_a_copy_is_not() {
+        let (temp, store) = store();
+        let path = publish(&store, 1500).path;
+        let renamed = temp.path().join("step-00002000");
+        fs::rename(&path, &renamed).unwrap();
+        let error = verify(&renamed).unwrap_err();
+        assert!(
+            matches!(error, Error::StepMismatch { folder: 2000, manifest: 1500, .. }),
+            "{error}"
+        );
+        assert!(error.to_string().contains("back to `step-00001500`"), "{error}");
+        for name in ["best", "step-00001500-2", "step-00001500"] {
+            fs::rename(&renamed, temp.path().join(name)).unwrap();
+            verify(&temp.path().join(name)).unwrap();
+            fs::rename(temp.path().join(name), &renamed).unwrap();
+        }
+    }
+
+    #[test]
+    fn a_folder_that_is_no_checkpoint_is_an_error() {
+        let temp = tempfile::tempdir().unwrap();
+        for path in [temp.path().to_owned(), temp.path().join("nowhere")] {
+            let error = verify(&path).unwrap_err();
+            assert!(matches!(error, Error::ManifestMissing { .. }), "{error}");
+        }
+    }
+}

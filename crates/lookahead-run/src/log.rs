@@ -1,0 +1,344 @@
+//! The event log of a run, `events.jsonl`: one event a line, appended, never rewritten.
+
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use serde::de::IgnoredAny;
+
+use crate::disk::{self, At};
+use crate::error::{Error, Result};
+use crate::event::{Event, Record};
+
+/// The event log, opened for appending. Only the holder of the run's lock may do that.
+#[derive(Debug)]
+pub struct EventLog {
+    file: File,
+    path: PathBuf,
+    /// Bytes up to the end of the last whole line.
+    end: u64,
+    /// Whether there may be a part of a line after `end`.
+    torn: bool,
+}
+
+impl EventLog {
+    /// Opens the log at `path` for appending, and makes it where there is none. A torn last line
+    /// is cut off, or else it would swallow the next one.
+    pub fn open(path: &Path) -> Result<EventLog> {
+        let file = File::options().read(true).append(true).create(true).open(path);
+        let file = file.at("open", path)?;
+        let bytes = fs::read(path).at("read", path)?;
+        let end = whole_lines(&bytes).len();
+        if end < bytes.len() {
+            file.set_len(end as u64).at("cut off the torn last line of", path)?;
+        }
+        // A bare file name has an empty parent, which is no path that can be opened.
+        let folder = path.parent().filter(|folder| *folder != Path::new(""));
+        disk::sync_folder(folder.unwrap_or(Path::new(".")))?;
+        Ok(EventLog { file, path: path.to_owned(), end: end as u64, torn: false })
+    }
+
+    /// Appends one event: a JSON object and a newline, in one write, so that somebody who follows
+    /// the file meanwhile finds whole lines.
+    ///
+    /// After an error the log can be used again: what a full disk took of a line is cut off
+    /// before the next one.
+    pub fn append(&mut self, record: &Record) -> Result<()> {
+        let line = serde_json::to_vec(record).map_err(io::Error::from);
+        let mut line = line.at("encode an event for", &self.path)?;
+        line.push(b'\n');
+        if self.torn {
+            self.file.set_len(self.end).at("cut off the torn last line of", &self.path)?;
+        }
+        self.torn = true;
+        self.file.write_all(&line).at("append to", &self.path)?;
+        self.torn = false;
+        self.end += line.len() as u64;
+        Ok(())
+    }
+
+    /// Waits until all events so far would survive a power cut. A crash of the process alone
+    /// loses none, with or without this.
+    pub fn sync(&self) -> Result<()> {
+        self.file.sync_data().at("sync", &self.path)
+    }
+}
+
+/// The events of a log as one line of time, in their order.
+///
+/// At each `resumed` event the earlier events of a later step are dropped: they belong to an
+/// abandoned line of time. A torn last line is the end of the log. Events and fields that are not
+/// known here are no error: see [`Event::Unknown`].
+///
+/// # Errors
+/// [`Error::LogMissing`] if there is no such file, [`Error::LogLine`] for a line that is not an
+/// event and not the torn end.
+pub fn read(path: &Path) -> Result<Vec<Record>> {
+    let bytes = match fs::read(path) {
+        Err(cause) if cause.kind() == io::ErrorKind::NotFound => {
+            return Err(Error::LogMissing { path: path.to_owned() });
+        }
+        result => result.at("read", path)?,
+    };
+    let mut records: Vec<Record> = Vec::new();
+    for (index, line) in whole_lines(&bytes).split_inclusive(|byte| *byte == b'\n').enumerate() {
+        let record: Record = serde_json::from_slice(line).map_err(|cause| Error::LogLine {
+            path: path.to_owned(),
+            line: index + 1,
+            cause: cause.to_string(),
+        })?;
+        if let Event::Resumed(_) = record.event {
+            records.retain(|earlier| earlier.step <= record.step);
+        }
+        records.push(record);
+    }
+    Ok(records)
+}
+
+/// The log without a torn last line: one without a newline or, where a power cut left blocks of
+/// zeros or of other files, one that is not JSON. JSON that is no event was never torn, since no
+/// part of an object is JSON, so that is left for the reader to report.
+fn whole_lines(bytes: &[u8]) -> &[u8] {
+    let end_of_lines = |bytes: &[u8]| bytes.iter().rposition(|b| *b == b'\n').map_or(0, |i| i + 1);
+    let lines = &bytes[..end_of_lines(bytes)];
+    let Some((_newline, before)) = lines.split_last() else { return lines };
+    let start = end_of_lines(before);
+    if serde_json::from_slice::<IgnoredAny>(&lines[start..]).is_ok() {
+        lines
+    } else {
+        &lines[..start]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::{Probe, Resumed, RunInfo, Step, Versions, Warning};
+    use tempfile::{TempDir, tempdir};
+
+    fn log_path() -> (TempDir, PathBuf) {
+        let temp = tempdir().unwrap();
+        let path = temp.path().join("events.jsonl");
+        (temp, path)
+    }
+
+    fn step(step: u64, loss: f64) -> Record {
+        let event =
+            Step { epoch: 0, loss, learning_rate: 0.1, samples_per_second: 900.0, phase: 1 };
+        Record { time: step as f64, step, event: Event::Step(event) }
+    }
+
+    fn info() -> RunInfo {
+        RunInfo {
+            format: crate::event::FORMAT,
+            run: "mnist".into(),
+            data: "mnist".into(),
+            model: "mlp".into(),
+            optimizer: "sgd".into(),
+            lookahead: None,
+            device: "cpu".into(),
+            threads: 2,
+            cpu_capability: "AVX2".into(),
+            parameters: 10,
+            total_steps: 100,
+            steps_per_epoch: 10,
+            train_samples: 1000,
+            validation_samples: 0,
+            test_samples: 0,
+            seed: u64::MAX,
+            versions: Versions { lookahead: "1".into(), tch: "2".into(), libtorch: "3".into() },
+            config: serde_json::json!({"optimizer": {"lr": 0.1}}),
+        }
+    }
+
+    fn resumed(step: u64) -> Record {
+        let event = Resumed {
+            checkpoint: format!("step-{step:08}"),
+            changes: serde_json::Map::from_iter([("optimizer.lr".into(), 0.2.into())]),
+            info: info(),
+        };
+        Record { time: 0.5, step, event: Event::Resumed(event) }
+    }
+
+    fn append_all(path: &Path, records: &[Record]) {
+        let mut log = EventLog::open(path).unwrap();
+        records.iter().for_each(|record| log.append(record).unwrap());
+        log.sync().unwrap();
+    }
+
+    fn steps(records: &[Record]) -> Vec<u64> {
+        records.iter().map(|record| record.step).collect()
+    }
+
+    #[test]
+    fn what_is_appended_is_read_again_one_object_a_line() {
+        let (_temp, path) = log_path();
+        let start = Record { time: 0.25, step: 0, event: Event::RunStarted(info()) };
+        let warning = Event::Warning(Warning { message: "two\nlines".into() });
+        let records = [start, step(1, 0.5), Record { time: 2.0, step: 1, event: warning }];
+        append_all(&path, &records[..1]);
+        append_all(&path, &records[1..]);
+        assert_eq!(read(&path).unwrap(), records);
+        let text = fs::read_to_string(&path).unwrap();
+        assert_eq!(text.lines().count(), 3);
+        for line in text.lines() {
+            let line: serde_json::Value = serde_json::from_str(line).unwrap();
+            assert!(["event", "step", "time"].iter().all(|key| line.get(key).is_some()));
+        }
+    }
+
+    #[test]
+    fn a_log_torn_at_any_byte_keeps_its_earlier_lines_and_takes_new_ones() {
+        let (_temp, path) = log_path();
+        append_all(&path, &[step(1, 0.5), step(2, 0.25)]);
+        let two = fs::metadata(&path).unwrap().len() as usize;
+        append_all(&path, &[resumed(2)]);
+        let whole = fs::read(&path).unwrap();
+        for cut in two..whole.len() {
+            fs::write(&path, &whole[..cut]).unwrap();
+            assert_eq!(read(&path).unwrap(), [step(1, 0.5), step(2, 0.25)], "cut at {cut}");
+            append_all(&path, &[step(3, 0.125)]);
+            let expected = [step(1, 0.5), step(2, 0.25), step(3, 0.125)];
+            assert_eq!(read(&path).unwrap(), expected, "cut at {cut}, then appended");
+        }
+    }
+
+    #[test]
+    fn a_last_line_that_is_not_json_is_torn_even_with_its_newline() {
+        let (_temp, path) = log_path();
+        for tail in ["\0\0\0\0\n", "{\"time\":\"\0\0\n", "\n", "}\n", "{\"time\":1}{\n{\"ti"] {
+            let _ = fs::remove_file(&path);
+            append_all(&path, &[step(1, 0.5)]);
+            let mut file = File::options().append(true).open(&path).unwrap();
+            file.write_all(tail.as_bytes()).unwrap();
+            assert_eq!(read(&path).unwrap(), [step(1, 0.5)], "{tail:?}");
+            append_all(&path, &[step(2, 0.5)]);
+            assert_eq!(steps(&read(&path).unwrap()), [1, 2], "{tail:?}, then appended");
+        }
+    }
+
+    #[test]
+    fn a_bad_line_before_the_last_is_an_error_with_its_number() {
+        let (_temp, path) = log_path();
+        let good = serde_json::to_string(&step(1, 0.5)).unwrap();
+        for bad in ["", "{\"time\":1.0,\"st", r#"{"time":1.0,"step":2,"event":"step"}"#, "7"] {
+            fs::write(&path, format!("{good}\n{bad}\n{good}\n")).unwrap();
+            let error = read(&path).unwrap_err();
+            assert!(matches!(error, Error::LogLine { line: 2, .. }), "{error}");
+            let start = format!("Line 2 of `{}` is not an event", path.display());
+            assert!(error.to_string().starts_with(&start), "{error}");
+        }
+    }
+
+    #[test]
+    fn json_that_is_no_event_is_neither_overlooked_nor_cut_off_at_the_end() {
+        let (_temp, path) = log_path();
+        let line = "{\"time\":1.0,\"step\":2,\"event\":\"step\"}\n";
+        fs::write(&path, line).unwrap();
+        assert!(matches!(read(&path), Err(Error::LogLine { line: 1, .. })));
+        EventLog::open(&path).unwrap();
+        assert_eq!(fs::read_to_string(&path).unwrap(), line);
+    }
+
+    #[test]
+    fn a_missing_log_is_named_and_an_empty_one_is_empty() {
+        let (_temp, path) = log_path();
+        let error = read(&path).unwrap_err();
+        assert!(matches!(error, Error::LogMissing { .. }), "{error}");
+        assert!(error.to_string().contains(path.to_str().unwrap()), "{error}");
+        EventLog::open(&path).unwrap();
+        assert_eq!(read(&path).unwrap(), []);
+    }
+
+    #[test]
+    fn a_log_that_cannot_be_written_says_where() {
+        let temp = tempdir().unwrap();
+        let path = temp.path().join("missing/events.jsonl");
+        let error = EventLog::open(&path).unwrap_err();
+        assert!(error.to_string().contains("missing/events.jsonl"), "{error}");
+    }
+
+    #[test]
+    fn the_rest_of_a_failed_append_is_cut_off_before_the_next() {
+        let (_temp, path) = log_path();
+        let mut log = EventLog::open(&path).unwrap();
+        log.append(&step(1, 0.5)).unwrap();
+        let writable = std::mem::replace(&mut log.file, File::open(&path).unwrap());
+        let error = log.append(&step(2, 0.5)).unwrap_err();
+        assert!(error.to_string().contains("Could not append to"), "{error}");
+        // What a full disk takes of a line before it says no.
+        log.file = writable;
+        log.file.write_all(b"{\"time\":2.0,\"st").unwrap();
+        log.append(&step(3, 0.5)).unwrap();
+        log.append(&step(4, 0.5)).unwrap();
+        assert_eq!(steps(&read(&path).unwrap()), [1, 3, 4]);
+    }
+
+    #[test]
+    fn resuming_drops_what_came_after_the_checkpoint() {
+        let (_temp, path) = log_path();
+        let first: Vec<_> = (1..=5).map(|i| step(i, 0.5)).collect();
+        append_all(&path, &first);
+        append_all(&path, &[resumed(3), step(4, 0.25), step(5, 0.25), step(6, 0.25)]);
+        let records = read(&path).unwrap();
+        assert_eq!(steps(&records), [1, 2, 3, 3, 4, 5, 6]);
+        assert_eq!(records[2], step(3, 0.5), "the checkpoint's own step happened");
+        assert_eq!(records[3], resumed(3));
+        assert_eq!(records[4], step(4, 0.25));
+    }
+
+    #[test]
+    fn resuming_twice_drops_from_both_lines_of_time() {
+        let (_temp, path) = log_path();
+        append_all(&path, &(1..=4).map(|i| step(i, 0.5)).collect::<Vec<_>>());
+        append_all(&path, &[resumed(2), step(3, 0.25), step(4, 0.25)]);
+        append_all(&path, &[resumed(3), step(4, 0.125)]);
+        let records = read(&path).unwrap();
+        assert_eq!(steps(&records), [1, 2, 2, 3, 3, 4]);
+        assert_eq!(records[3], step(3, 0.25));
+        assert_eq!(records[5], step(4, 0.125));
+
+        // Further back than the first resumption, which then never happened.
+        append_all(&path, &[resumed(1)]);
+        assert_eq!(read(&path).unwrap(), [step(1, 0.5), resumed(1)]);
+    }
+
+    #[test]
+    fn numbers_come_back_to_the_bit() {
+        let (_temp, path) = log_path();
+        let values = crate::testing::tricky_numbers();
+        let probe = |fast_loss| {
+            let event = Probe { sync: 1, fast_loss, slow_loss: -fast_loss, seconds: 0.0 };
+            Record { time: 0.1 + 0.2, step: u64::MAX, event: Event::Probe(event) }
+        };
+        append_all(&path, &values.iter().map(|value| probe(*value)).collect::<Vec<_>>());
+        for (value, record) in values.iter().zip(read(&path).unwrap()) {
+            let Event::Probe(found) = record.event else { panic!("{record:?}") };
+            assert_eq!(record.step, u64::MAX);
+            assert_eq!(record.time.to_bits(), (0.1 + 0.2_f64).to_bits());
+            if value.is_nan() {
+                assert!(found.fast_loss.is_nan() && found.slow_loss.is_nan());
+            } else {
+                assert_eq!(found.fast_loss.to_bits(), value.to_bits(), "{value:e}");
+                assert_eq!(found.slow_loss.to_bits(), (-value).to_bits(), "-{value:e}");
+            }
+        }
+    }
+
+    #[test]
+    fn events_and_fields_of_a_later_version_are_no_error() {
+        let (_temp, path) = log_path();
+        let lines = concat!(
+            r#"{"event":"moon_phase","step":1,"time":1.0,"full":true,"craters":[{"a":null}]}"#,
+            "\n",
+            r#"{"event":"sync","step":5,"time":2.0,"sync":1,"alpha":0.5,"mood":{"good":[1,2]}}"#,
+            "\n",
+            r#"{"event":"paused","step":5,"time":3.0,"by":"me"}"#,
+            "\n",
+        );
+        fs::write(&path, lines).unwrap();
+        let events: Vec<_> = read(&path).unwrap().into_iter().map(|record| record.event).collect();
+        let sync = Event::Sync(crate::event::Sync { sync: 1, alpha: 0.5 });
+        assert_eq!(events, [Event::Unknown, sync, Event::Paused]);
+    }
+}

@@ -1,0 +1,278 @@
+//! The manifest of a checkpoint, `manifest.json`: where in the run it was taken, and by what its
+//! files are told to be whole.
+//!
+//! The manifest guards itself too. Its last field, `sha256`, is the SHA-256 of the whole text of
+//! the manifest with this field's 64 digits replaced by zeros, so that a changed step or seed is
+//! noticed as a changed weight is.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io;
+use std::path::Path;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use serde::{Deserialize, Serialize};
+
+use crate::checkpoint::sha256_of;
+use crate::disk::{self, At};
+use crate::error::{Error, Result};
+use crate::event::Versions;
+
+/// Version of the manifest and of the layout of a checkpoint. Fields may be added within one
+/// format; a reader ignores those that it does not know.
+pub const FORMAT: u32 = 1;
+
+pub(crate) const FILE_NAME: &str = "manifest.json";
+
+/// What the caller says of a checkpoint: where in the run it was taken, on what machine, and the
+/// single numbers of its state. Tensors go into its files.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Details {
+    /// Inner steps taken since the start of the run.
+    pub step: u64,
+    /// Inner steps since the last sync.
+    pub phase: u64,
+    /// Passes over the training set completed.
+    pub epoch: u64,
+    /// Index of the next batch in the epoch.
+    pub cursor: u64,
+    /// Seed of the run.
+    pub seed: u64,
+    /// Versions of the programs that wrote it.
+    pub versions: Versions,
+    /// Where the tensors lived, such as `cpu` or `cuda:0`.
+    pub device: String,
+    /// Threads that libtorch used inside one operation: other threads, other bits.
+    pub threads: u32,
+    /// Vector instructions that libtorch's CPU kernels used: others, other bits.
+    pub cpu_capability: String,
+    /// Whatever else decides the future and is an integer, such as counts of the optimizer.
+    #[serde(default)]
+    pub integers: BTreeMap<String, i64>,
+    /// Whatever else decides the future and is a number, such as learning rates. Every finite
+    /// number comes back to the bit; NaN and the infinities may be among them.
+    #[serde(default, with = "numbers")]
+    pub numbers: BTreeMap<String, f64>,
+}
+
+/// What a checkpoint is and what it holds.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Manifest {
+    /// Version of this layout: [`FORMAT`].
+    pub format: u32,
+    /// When it was taken, in Unix seconds.
+    pub created: f64,
+    /// What the caller said of it.
+    #[serde(flatten)]
+    pub details: Details,
+    /// Its files by name, without the manifest itself.
+    pub files: BTreeMap<String, FileEntry>,
+}
+
+/// By what a file is told to be whole.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FileEntry {
+    /// Size in bytes.
+    pub bytes: u64,
+    /// SHA-256 in lower-case hexadecimal.
+    pub sha256: String,
+}
+
+impl Manifest {
+    pub(crate) fn new(details: Details, files: BTreeMap<String, FileEntry>) -> Manifest {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH);
+        // A clock set before 1970 is no reason to lose a checkpoint.
+        let created = now.map_or(0.0, |duration| duration.as_secs_f64());
+        Manifest { format: FORMAT, created, details, files }
+    }
+
+    /// Size of the files together, without the manifest itself.
+    pub fn bytes(&self) -> u64 {
+        self.files.values().map(|file| file.bytes).sum()
+    }
+
+    /// Writes `manifest.json` into the folder and waits until it is on the disk.
+    pub(crate) fn write(&self, folder: &Path) -> Result<()> {
+        #[derive(Serialize)]
+        struct Sealed<'a> {
+            #[serde(flatten)]
+            manifest: &'a Manifest,
+            sha256: &'a str,
+        }
+
+        let path = folder.join(FILE_NAME);
+        let sealed = Sealed { manifest: self, sha256: UNSEALED };
+        let text = serde_json::to_string_pretty(&sealed).map_err(io::Error::from);
+        let text = text.at("encode", &path)? + "\n";
+        let seal = sha256_of(text.as_bytes());
+        let sealed = replace_last(&text, UNSEALED, &seal);
+        disk::write_synced(&path, sealed.as_bytes())
+    }
+
+    /// Reads `manifest.json` of the folder; its files are not looked at.
+    pub(crate) fn read(folder: &Path) -> Result<Manifest> {
+        let path = folder.join(FILE_NAME);
+        let bytes = match fs::read(&path) {
+            Err(cause) if cause.kind() == io::ErrorKind::NotFound => {
+                return Err(Error::ManifestMissing { path: folder.to_owned() });
+            }
+            result => result.at("read", &path)?,
+        };
+        let damaged = |cause: String| Error::ManifestDamaged { path: folder.to_owned(), cause };
+        let text = String::from_utf8(bytes).map_err(|_| damaged("it is not UTF-8 text".into()))?;
+
+        // The format comes first: of a later one nothing else may be taken for granted.
+        let Version { format } = parse(&text).map_err(damaged)?;
+        if format > FORMAT {
+            let path = folder.to_owned();
+            return Err(Error::ManifestTooNew { path, found: format, known: FORMAT });
+        }
+        let Seal { sha256: expected } = parse(&text).map_err(damaged)?;
+        let found = sha256_of(replace_last(&text, &expected, UNSEALED).as_bytes());
+        if found != expected {
+            return Err(damaged(format!("it should have the SHA-256 {expected} and has {found}")));
+        }
+        parse(&text).map_err(damaged)
+    }
+}
+
+const UNSEALED: &str = "0000000000000000000000000000000000000000000000000000000000000000";
+
+#[derive(Deserialize)]
+struct Version {
+    format: u32,
+}
+
+#[derive(Deserialize)]
+struct Seal {
+    sha256: String,
+}
+
+fn parse<'a, T: Deserialize<'a>>(text: &'a str) -> std::result::Result<T, String> {
+    serde_json::from_str(text).map_err(|cause| format!("it can't be read ({cause})"))
+}
+
+fn replace_last(text: &str, from: &str, to: &str) -> String {
+    match text.rsplit_once(from) {
+        Some((before, after)) => format!("{before}{to}{after}"),
+        None => text.to_owned(),
+    }
+}
+
+/// A map of numbers, each as [`crate::number`] writes it.
+mod numbers {
+    use std::collections::BTreeMap;
+
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    #[derive(Serialize, Deserialize)]
+    #[serde(transparent)]
+    struct Number(#[serde(with = "crate::number")] f64);
+
+    pub(super) fn serialize<S: Serializer>(
+        map: &BTreeMap<String, f64>,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(map.iter().map(|(name, value)| (name, Number(*value))))
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<BTreeMap<String, f64>, D::Error> {
+        let map = BTreeMap::<String, Number>::deserialize(deserializer)?;
+        Ok(map.into_iter().map(|(name, Number(value))| (name, value)).collect())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{details, tricky_numbers};
+    use tempfile::tempdir;
+
+    fn manifest() -> Manifest {
+        let entry = FileEntry { bytes: 3, sha256: sha256_of(b"abc") };
+        Manifest::new(details(1500), BTreeMap::from([("model.safetensors".into(), entry)]))
+    }
+
+    #[test]
+    fn a_manifest_comes_back_as_it_was() {
+        let temp = tempdir().unwrap();
+        let manifest = manifest();
+        manifest.write(temp.path()).unwrap();
+        assert_eq!(Manifest::read(temp.path()).unwrap(), manifest);
+        assert_eq!(manifest.format, 1);
+        assert!(manifest.created > 1.7e9, "{} is before this was written", manifest.created);
+        assert_eq!(manifest.bytes(), 3);
+    }
+
+    #[test]
+    fn numbers_come_back_to_the_bit() {
+        let temp = tempdir().unwrap();
+        let mut manifest = manifest();
+        let numbers = tricky_numbers();
+        let named = numbers.iter().enumerate().map(|(i, value)| (format!("{i}"), *value));
+        manifest.details.numbers = named.collect();
+        manifest.write(temp.path()).unwrap();
+        let found = Manifest::read(temp.path()).unwrap().details.numbers;
+        assert_eq!(found.len(), numbers.len());
+        for (i, value) in numbers.iter().enumerate() {
+            let found = found[&i.to_string()];
+            if value.is_nan() {
+                assert!(found.is_nan());
+            } else {
+                assert_eq!(found.to_bits(), value.to_bits(), "{value:e}");
+            }
+        }
+    }
+
+    #[test]
+    fn any_changed_byte_is_noticed() {
+        let temp = tempdir().unwrap();
+        manifest().write(temp.path()).unwrap();
+        let path = temp.path().join(FILE_NAME);
+        let whole = fs::read(&path).unwrap();
+        for offset in 0..whole.len() {
+            let mut changed = whole.clone();
+            changed[offset] ^= 1;
+            fs::write(&path, changed).unwrap();
+            Manifest::read(temp.path()).expect_err(&format!("byte {offset}"));
+        }
+    }
+
+    #[test]
+    fn a_manifest_that_is_missing_broken_or_binary_is_an_error_that_names_the_checkpoint() {
+        let temp = tempdir().unwrap();
+        let error = Manifest::read(temp.path()).unwrap_err();
+        assert!(matches!(error, Error::ManifestMissing { .. }), "{error}");
+        for bytes in [&b"{\"format\": 1, "[..], b"", b"[]", b"{}", b"{\"format\":1}", b"\xff"] {
+            fs::write(temp.path().join(FILE_NAME), bytes).unwrap();
+            let error = Manifest::read(temp.path()).unwrap_err();
+            assert!(matches!(error, Error::ManifestDamaged { .. }), "{error}");
+            assert!(error.to_string().contains(temp.path().to_str().unwrap()), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_later_format_is_told_from_damage() {
+        let temp = tempdir().unwrap();
+        fs::write(temp.path().join(FILE_NAME), r#"{"format": 2, "all": "else differs"}"#).unwrap();
+        let error = Manifest::read(temp.path()).unwrap_err();
+        assert!(matches!(error, Error::ManifestTooNew { found: 2, known: 1, .. }), "{error}");
+        assert!(error.to_string().contains("use a newer `lookahead`"), "{error}");
+    }
+
+    #[test]
+    fn a_field_of_a_later_version_is_no_error() {
+        let temp = tempdir().unwrap();
+        let path = temp.path().join(FILE_NAME);
+        manifest().write(temp.path()).unwrap();
+        let text = fs::read_to_string(&path).unwrap();
+        let Seal { sha256: seal } = parse(&text).unwrap();
+        let text = text.replacen('{', "{\n  \"mood\": [1, {}],", 1);
+        let text = replace_last(&text, &seal, UNSEALED);
+        let seal = sha256_of(text.as_bytes());
+        fs::write(&path, replace_last(&text, UNSEALED, &seal)).unwrap();
+        assert_eq!(Manifest::read(temp.path()).unwrap().details, details(1500));
+    }
+}

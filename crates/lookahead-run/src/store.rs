@@ -1,0 +1,397 @@
+//! The checkpoints of a run: published by a single rename, so that one is there whole or not at
+//! all, and verified before use.
+
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+
+use crate::checkpoint::{self, Checkpoint, verify};
+use crate::disk::{self, At};
+use crate::error::{self, BoxError, Error, Result};
+use crate::manifest::{self, Details, FileEntry, Manifest};
+
+/// The checkpoints in the folder of a run. What their files mean is for the caller to know.
+///
+/// Everything that changes the store is for the holder of the run's lock; reading is for
+/// everybody, at any time.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CheckpointStore {
+    pub(crate) run: PathBuf,
+}
+
+/// What came of [`CheckpointStore::publish`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Published {
+    /// The checkpoint's folder.
+    pub path: PathBuf,
+    /// The folder's name, such as `step-00001500`.
+    pub name: String,
+    /// Size of its files together, without the manifest.
+    pub bytes: u64,
+    /// Whether a valid checkpoint of the step was there before, and was kept as it was.
+    pub already_there: bool,
+}
+
+/// The newest checkpoint that is whole, with those that were passed over.
+#[derive(Debug)]
+pub struct Newest {
+    /// The checkpoint.
+    pub checkpoint: Checkpoint,
+    /// Its manifest.
+    pub manifest: Manifest,
+    /// Newer checkpoints, newest first, with what is wrong with each.
+    pub rejected: Vec<(Checkpoint, Error)>,
+}
+
+impl CheckpointStore {
+    /// The store in the folder of a run, which must exist; see also
+    /// [`RunFolder::checkpoints`](crate::RunFolder::checkpoints).
+    pub fn new(run: &Path) -> CheckpointStore {
+        CheckpointStore { run: run.to_owned() }
+    }
+
+    /// All checkpoints by name, oldest first. Nothing is verified.
+    pub fn list(&self) -> Result<Vec<Checkpoint>> {
+        let mut checkpoints = Vec::new();
+        for entry in fs::read_dir(&self.run).at("list the folder", &self.run)? {
+            let entry = entry.at("list the folder", &self.run)?;
+            let step = entry.file_name().to_str().and_then(checkpoint::step_of);
+            let path = entry.path();
+            if let Some(step) = step
+                && path.is_dir()
+            {
+                checkpoints.push(Checkpoint { step, path });
+            }
+        }
+        checkpoints.sort_by_key(|checkpoint| checkpoint.step);
+        Ok(checkpoints)
+    }
+
+    /// Publishes the checkpoint of `details.step`, whose files `write` puts into the folder that
+    /// it is given.
+    ///
+    /// When this returns, the checkpoint would survive a power cut. A valid checkpoint of the same
+    /// step is kept and `write` is not called; a damaged one is moved to `abandoned/`.
+    ///
+    /// # Errors
+    /// [`Error::WriterFailed`] if `write` fails, [`Error::UnfitFile`] if it leaves something other
+    /// than plain files. After any error, as after a panic in `write`, nothing of the new
+    /// checkpoint is left, and all that was there before is in its place. The one exception is
+    /// that the very last sync of the run's folder fails: the checkpoint is there and whole then,
+    /// and only not sure to survive a power cut.
+    pub fn publish<W>(&self, details: Details, write: W) -> Result<Published>
+    where
+        W: FnOnce(&Path) -> std::result::Result<(), BoxError>,
+    {
+        let step = details.step;
+        let name = checkpoint::folder_name(step);
+        let path = self.run.join(&name);
+        let taken = disk::is_taken(&path);
+        if taken && let Ok(manifest) = verify(&path) {
+            return Ok(Published { bytes: manifest.bytes(), path, name, already_there: true });
+        }
+
+        let draft = Draft::create(self.run.join(format!(".{name}.tmp")))?;
+        let writer_failed =
+            |cause: BoxError| Error::WriterFailed { step, cause: error::chain(&*cause) };
+        write(&draft.path).map_err(writer_failed)?;
+        let manifest = Manifest::new(details, sync_files(&draft.path)?);
+        manifest.write(&draft.path)?;
+        disk::sync_folder(&draft.path)?;
+
+        // Not before all else has succeeded: even a damaged checkpoint stays in its place for
+        // nothing worse than a full disk.
+        let damaged = if taken { Some(self.abandon(&name)?) } else { None };
+        if let Err(error) = draft.publish(&path) {
+            if let Some(damaged) = damaged {
+                let _ = fs::rename(damaged, &path);
+            }
+            return Err(error);
+        }
+        disk::sync_folder(&self.run)?;
+        Ok(Published { bytes: manifest.bytes(), path, name, already_there: false })
+    }
+
+    /// The newest checkpoint that is whole. Older ones are not read.
+    ///
+    /// # Errors
+    /// [`Error::NoValidCheckpoint`] with what is wrong with each, if none is whole.
+    pub fn newest_valid(&self) -> Result<Newest> {
+        let mut rejected = Vec::new();
+        for checkpoint in self.list()?.into_iter().rev() {
+            match checkpoint.verify() {
+                Ok(manifest) => return Ok(Newest { checkpoint, manifest, rejected }),
+                Err(error) => rejected.push((checkpoint, error)),
+            }
+        }
+        Err(Error::NoValidCheckpoint { run: self.run.clone(), rejected })
+    }
+
+    /// The checkpoint of a step, verified.
+    ///
+    /// # Errors
+    /// [`Error::NoSuchStep`] with the steps that there are, or what is wrong with the checkpoint.
+    pub fn at_step(&self, step: u64) -> Result<(Checkpoint, Manifest)> {
+        let checkpoints = self.list()?;
+        let Some(checkpoint) = checkpoints.iter().find(|checkpoint| checkpoint.step == step) else {
+            let available = checkpoints.iter().map(|checkpoint| checkpoint.step).collect();
+            return Err(Error::NoSuchStep { run: self.run.clone(), step, available });
+        };
+        Ok((checkpoint.clone(), checkpoint.verify()?))
+    }
+}
+
+/// A folder that nobody looks into yet, removed unless it is published.
+struct Draft {
+    path: PathBuf,
+    published: bool,
+}
+
+impl Draft {
+    fn create(path: PathBuf) -> Result<Draft> {
+        disk::remove_folder(&path)?;
+        fs::create_dir(&path).at("make the folder", &path)?;
+        Ok(Draft { path, published: false })
+    }
+
+    fn publish(mut self, path: &Path) -> Result<()> {
+        fs::rename(&self.path, path).at("publish the checkpoint", path)?;
+        self.published = true;
+        Ok(())
+    }
+}
+
+impl Drop for Draft {
+    fn drop(&mut self) {
+        if !self.published {
+            // What can't be removed now is a leftover, and cleared later as one.
+            let _ = disk::remove_folder(&self.path);
+        }
+    }
+}
+
+/// Sees to it that all files of a folder are on the disk, and says what they are.
+fn sync_files(folder: &Path) -> Result<BTreeMap<String, FileEntry>> {
+    let mut files = BTreeMap::new();
+    for entry in fs::read_dir(folder).at("list the folder", folder)? {
+        let entry = entry.at("list the folder", folder)?;
+        let path = entry.path();
+        let unfit = |fault| Error::UnfitFile { path: path.clone(), fault };
+        if !entry.file_type().at("look at", &path)?.is_file() {
+            return Err(unfit("which is no plain file"));
+        }
+        let name = entry.file_name().into_string();
+        let name = name.map_err(|_| unfit("whose name is not UTF-8"))?;
+        if name == manifest::FILE_NAME {
+            return Err(unfit("the name that the manifest needs"));
+        }
+        let mut file = File::open(&path).at("open", &path)?;
+        files.insert(name, checkpoint::describe(&mut file).at("read", &path)?);
+        file.sync_all().at("sync", &path)?;
+    }
+    Ok(files)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{details, flip, names_in, publish, store};
+    use std::panic::{AssertUnwindSafe, catch_unwind};
+
+    #[test]
+    fn a_published_checkpoint_is_whole_and_nothing_else_is_left() {
+        let (temp, store) = store();
+        let published = publish(&store, 1500);
+        assert_eq!(published.path, temp.path().join("step-00001500"));
+        assert_eq!(published.name, "step-00001500");
+        let files = ["model.safetensors", "training.safetensors"];
+        let size = |name: &&str| fs::metadata(published.path.join(name)).unwrap().len();
+        assert_eq!(published.bytes, files.iter().map(size).sum::<u64>());
+        assert!(!published.already_there);
+        assert_eq!(names_in(temp.path()), ["step-00001500"]);
+        let all = ["manifest.json", "model.safetensors", "training.safetensors"];
+        assert_eq!(names_in(&published.path), all);
+        assert_eq!(verify(&published.path).unwrap().bytes(), published.bytes);
+    }
+
+    #[test]
+    fn a_valid_checkpoint_of_the_step_is_kept_untouched() {
+        let (temp, store) = store();
+        let first = publish(&store, 1500);
+        let look = || -> Vec<_> {
+            let names = names_in(&first.path).into_iter();
+            let file = |name| {
+                let path = first.path.join(name);
+                (fs::read(&path).unwrap(), fs::metadata(&path).unwrap().modified().unwrap())
+            };
+            names.map(file).collect()
+        };
+        let before = look();
+        let again = store.publish(details(1500), |_| panic!("there is nothing to write")).unwrap();
+        assert_eq!(again, Published { already_there: true, ..first.clone() });
+        assert_eq!(look(), before);
+        assert_eq!(names_in(temp.path()), ["step-00001500"]);
+    }
+
+    #[test]
+    fn a_damaged_checkpoint_of_the_step_is_replaced_and_not_lost() {
+        let (temp, store) = store();
+        let first = publish(&store, 1500);
+        flip(&first.path.join("model.safetensors"), 0);
+        let damaged = fs::read(first.path.join("model.safetensors")).unwrap();
+        let second = publish(&store, 1500);
+        assert!(!second.already_there);
+        verify(&second.path).unwrap();
+        let moved = temp.path().join("abandoned/step-00001500/model.safetensors");
+        assert_eq!(fs::read(moved).unwrap(), damaged);
+        assert_eq!(names_in(temp.path()), ["abandoned", "step-00001500"]);
+    }
+
+    #[test]
+    fn a_file_in_the_place_of_a_checkpoint_is_moved_away_too() {
+        let (temp, store) = store();
+        fs::write(temp.path().join("step-00001500"), "mine").unwrap();
+        verify(&publish(&store, 1500).path).unwrap();
+        let moved = temp.path().join("abandoned/step-00001500");
+        assert_eq!(fs::read_to_string(moved).unwrap(), "mine");
+    }
+
+    #[test]
+    fn a_writer_that_fails_leaves_nothing_and_changes_nothing() {
+        let (temp, store) = store();
+        publish(&store, 1000);
+        let damaged = publish(&store, 1500);
+        flip(&damaged.path.join("model.safetensors"), 0);
+        for step in [1500, 2000] {
+            let result = store.publish(details(step), |folder| {
+                fs::write(folder.join("model.safetensors"), "half")?;
+                Err("the disk is full.".into())
+            });
+            let error = result.unwrap_err().to_string();
+            let start = format!("The checkpoint of step {step} could not be written: the disk is");
+            assert!(error.starts_with(&start), "{error}");
+            assert_eq!(names_in(temp.path()), ["step-00001000", "step-00001500"]);
+        }
+        assert!(matches!(verify(&damaged.path), Err(Error::FileDigest { .. })));
+    }
+
+    #[test]
+    fn a_writer_that_panics_leaves_nothing() {
+        let (temp, store) = store();
+        let publish = || store.publish(details(1), |_| panic!("as a tensor library may"));
+        catch_unwind(AssertUnwindSafe(publish)).unwrap_err();
+        assert!(names_in(temp.path()).is_empty());
+    }
+
+    #[test]
+    fn what_is_not_a_plain_file_is_refused() {
+        let (temp, store) = store();
+        type Write = fn(&Path) -> std::io::Result<()>;
+        let writers: [Write; 3] = [
+            |folder| fs::create_dir(folder.join("inner")),
+            |folder| fs::write(folder.join("manifest.json"), "{}"),
+            |folder| std::os::unix::fs::symlink("/etc/hosts", folder.join("link")),
+        ];
+        for write in writers {
+            let error = store.publish(details(1), |folder| Ok(write(folder)?)).unwrap_err();
+            assert!(matches!(error, Error::UnfitFile { .. }), "{error}");
+            assert!(names_in(temp.path()).is_empty());
+        }
+    }
+
+    #[test]
+    fn what_a_crash_left_of_the_same_step_does_not_get_into_the_checkpoint() {
+        let (temp, store) = store();
+        let leftover = temp.path().join(".step-00001500.tmp");
+        fs::create_dir(&leftover).unwrap();
+        fs::write(leftover.join("old.safetensors"), "old").unwrap();
+        let published = publish(&store, 1500);
+        assert!(!names_in(&published.path).contains(&"old.safetensors".to_owned()));
+        assert_eq!(names_in(temp.path()), ["step-00001500"]);
+    }
+
+    #[test]
+    fn a_run_folder_that_is_gone_is_named() {
+        let (temp, _) = store();
+        let store = CheckpointStore::new(&temp.path().join("gone"));
+        let errors = [
+            store.list().unwrap_err(),
+            store.newest_valid().unwrap_err(),
+            store.publish(details(1), |_| Ok(())).unwrap_err(),
+        ];
+        for error in errors {
+            assert!(matches!(error, Error::Io { .. }), "{error}");
+            assert!(error.to_string().contains("gone"), "{error}");
+        }
+    }
+
+    #[test]
+    fn the_list_is_by_step_and_holds_nothing_else() {
+        let (temp, store) = store();
+        assert_eq!(store.list().unwrap(), []);
+        for step in [100_000_000, 2, 99_999_999, 0] {
+            publish(&store, step);
+        }
+        for name in ["step-3", "step-000000004", ".step-00000005.tmp", "abandoned", "step-x"] {
+            fs::create_dir(temp.path().join(name)).unwrap();
+        }
+        fs::write(temp.path().join("step-00000006"), "a file").unwrap();
+        let list = store.list().unwrap();
+        let steps: Vec<_> = list.iter().map(|checkpoint| checkpoint.step).collect();
+        assert_eq!(steps, [0, 2, 99_999_999, 100_000_000]);
+        assert_eq!(list[1].path, temp.path().join("step-00000002"));
+        assert_eq!(list[1].name(), "step-00000002");
+    }
+
+    #[test]
+    fn the_newest_valid_checkpoint_is_found_behind_damaged_ones() {
+        let (_temp, store) = store();
+        let paths = [10, 20, 30, 40].map(|step| publish(&store, step).path);
+        let newest = store.newest_valid().unwrap();
+        assert_eq!(newest.checkpoint.step, 40);
+        assert_eq!(newest.manifest.details, details(40));
+        assert!(newest.rejected.is_empty());
+
+        flip(&paths[3].join("training.safetensors"), 3);
+        fs::remove_file(paths[2].join("manifest.json")).unwrap();
+        let newest = store.newest_valid().unwrap();
+        assert_eq!(newest.checkpoint, Checkpoint { step: 20, path: paths[1].clone() });
+        let [(first, digest), (second, missing)] = &newest.rejected[..] else { panic!() };
+        assert_eq!((first.step, second.step), (40, 30));
+        assert!(digest.to_string().contains("training.safetensors"), "{digest}");
+        assert!(matches!(missing, Error::ManifestMissing { .. }), "{missing}");
+    }
+
+    #[test]
+    fn without_a_valid_checkpoint_each_is_told_with_its_fault() {
+        let (_temp, store) = store();
+        let error = store.newest_valid().unwrap_err();
+        assert!(error.to_string().contains("has no checkpoint yet"), "{error}");
+
+        let paths = [10, 20].map(|step| publish(&store, step).path);
+        fs::write(paths[0].join("manifest.json"), "{").unwrap();
+        fs::remove_file(paths[1].join("model.safetensors")).unwrap();
+        let error = store.newest_valid().unwrap_err();
+        let Error::NoValidCheckpoint { ref rejected, .. } = error else { panic!("{error}") };
+        assert_eq!(rejected.len(), 2);
+        let lines: Vec<_> = error.to_string().lines().map(str::to_owned).collect();
+        assert!(lines[1].contains("step 20") && lines[1].contains("is missing"), "{error}");
+        assert!(lines[2].contains("step 10") && lines[2].contains("can't be read"), "{error}");
+    }
+
+    #[test]
+    fn a_step_is_found_verified_or_the_choice_is_told() {
+        let (_temp, store) = store();
+        let error = store.at_step(5).unwrap_err();
+        assert!(error.to_string().contains("no checkpoint at all"), "{error}");
+        publish(&store, 20);
+        let path = publish(&store, 10).path;
+        let (checkpoint, manifest) = store.at_step(10).unwrap();
+        assert_eq!((checkpoint.step, manifest.details.step), (10, 10));
+        let error = store.at_step(15).unwrap_err();
+        assert!(matches!(error, Error::NoSuchStep { step: 15, .. }), "{error}");
+        assert!(error.to_string().ends_with("step 15: choose one of 10, 20."), "{error}");
+        flip(&path.join("model.safetensors"), 0);
+        assert!(matches!(store.at_step(10), Err(Error::FileDigest { .. })));
+    }
+}

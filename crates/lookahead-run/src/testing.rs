@@ -1,0 +1,86 @@
+//! What the tests of several modules share.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+
+use tempfile::{TempDir, tempdir};
+
+use crate::event::Versions;
+use crate::manifest::Details;
+use crate::store::{CheckpointStore, Published};
+
+/// Numbers that a careless printer or parser gets wrong by a bit, or altogether.
+pub(crate) fn tricky_numbers() -> Vec<f64> {
+    vec![
+        0.1 + 0.2,
+        f64::MIN_POSITIVE,
+        5e-324,
+        f64::MAX,
+        -f64::MAX,
+        f64::EPSILON,
+        1.0 + f64::EPSILON,
+        0.0,
+        -0.0,
+        9_007_199_254_740_993.0,
+        1e23,
+        // The largest subnormal number.
+        f64::from_bits((1 << 52) - 1),
+        // Off by a bit when read without serde_json's feature `float_roundtrip`.
+        51.248178375505404,
+        -93.31137037688033,
+        2.638344616030823e-256,
+        1.0 / 3.0,
+        f64::NAN,
+        f64::INFINITY,
+        f64::NEG_INFINITY,
+    ]
+}
+
+pub(crate) fn details(step: u64) -> Details {
+    Details {
+        step,
+        phase: step % 5,
+        epoch: 1,
+        cursor: 7,
+        seed: u64::MAX,
+        versions: Versions { lookahead: "1".into(), tch: "2".into(), libtorch: "3".into() },
+        device: "cpu".into(),
+        threads: 2,
+        cpu_capability: "AVX2".into(),
+        integers: BTreeMap::from([("sync".into(), i64::MIN), ("most".into(), i64::MAX)]),
+        numbers: BTreeMap::from([("lr".into(), 0.1 + 0.2)]),
+    }
+}
+
+pub(crate) fn store() -> (TempDir, CheckpointStore) {
+    let temp = tempdir().unwrap();
+    let store = CheckpointStore::new(temp.path());
+    (temp, store)
+}
+
+/// A checkpoint of two files whose contents tell the step.
+pub(crate) fn publish(store: &CheckpointStore, step: u64) -> Published {
+    let published = store.publish(details(step), |folder| {
+        fs::write(folder.join("model.safetensors"), format!("slow weights of step {step}"))?;
+        fs::write(folder.join("training.safetensors"), format!("the rest of step {step}"))?;
+        Ok(())
+    });
+    published.unwrap()
+}
+
+/// Changes one bit of one byte.
+pub(crate) fn flip(path: &Path, offset: usize) {
+    let mut bytes = fs::read(path).unwrap();
+    bytes[offset] ^= 1;
+    fs::write(path, bytes).unwrap();
+}
+
+/// Names of all that is in a folder, hidden names too, sorted.
+pub(crate) fn names_in(folder: &Path) -> Vec<String> {
+    let entries = fs::read_dir(folder).unwrap();
+    let mut names: Vec<_> =
+        entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    names.sort();
+    names
+}

@@ -1,0 +1,34 @@
+// What tells that a tensor was changed by somebody else.
+
+#include "lookahead-sys/src/ffi.rs.h"
+#include "shim.h"
+
+namespace lookahead {
+
+void fingerprints(rust::Slice<const TensorRef> tensors, rust::Slice<Fingerprint> out) {
+  TORCH_CHECK(tensors.size() == out.size(), "Expected as many fingerprints as tensors.");
+  for (std::size_t i = 0; i < tensors.size(); ++i) {
+    const Tensor& tensor = *tensors[i].tensor;
+    const c10::TensorImpl* impl = tensor.unsafeGetTensorImpl();
+    Fingerprint& fingerprint = out[i];
+    fingerprint.version = impl->version_counter().current_version();
+    // The storage object, not its data: empty tensors share a null data pointer.
+    fingerprint.storage = impl->has_storage()
+        ? reinterpret_cast<std::size_t>(impl->unsafe_storage().unsafeGetStorageImpl())
+        : 0;
+    fingerprint.offset = tensor.storage_offset();
+    fingerprint.dtype = static_cast<std::int8_t>(tensor.scalar_type());
+  }
+}
+
+void set_version(const Tensor* tensor, std::uint32_t version) {
+  // The copy is a second reference to the same counter; the accessor gives out a const one.
+  c10::VariableVersion counter = tensor->unsafeGetTensorImpl()->version_counter();
+  counter.set_version(version);
+}
+
+std::size_t identity(const Tensor* tensor) {
+  return reinterpret_cast<std::size_t>(tensor->unsafeGetTensorImpl());
+}
+
+}  // namespace lookahead

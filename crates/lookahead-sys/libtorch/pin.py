@@ -1,0 +1,62 @@
+#!/usr/bin/env python3
+"""Writes the requirements-*.txt beside this file: which wheels `setup.py` fetches, with their SHA-256.
+
+Run it once for each new version of libtorch (after changing VERSION in setup.py), and read the diff:
+
+    python3 crates/lookahead-sys/libtorch/pin.py
+
+pip resolves torch's own dependencies (`pip install --dry-run --report`, pip 22.2 or newer), for each
+architecture, whatever the machine that runs this; nothing is downloaded but metadata. One wheel of
+torch stands for every Python, since only its libraries and headers are used: the one for CPython 3.12.
+Of the dependencies only NVIDIA's libraries are kept: the rest (triton, sympy, ...) is Python.
+"""
+
+import json
+import os
+import subprocess
+import sys
+import urllib.request
+
+from setup import ARCHITECTURES, HERE, VERSION, Pin, requirements_file
+
+# The only CUDA libraries that libtorch_cpu.so itself is linked to (`readelf -d`).
+SLIM = {"torch", "nvidia-cuda-runtime", "nvidia-cuda-cupti"}
+
+
+def resolve(arch):
+    platforms = ["manylinux_2_%d_%s" % (minor, arch) for minor in range(28, 4, -1)] + ["manylinux2014_" + arch]
+    command = [sys.executable, "-m", "pip", "install", "--dry-run", "--ignore-installed", "--quiet"]
+    # pip wants a folder to install to when the platform is not its own, and leaves it alone.
+    command += ["--report", "-", "--target", os.path.join(HERE, "nowhere"), "--only-binary=:all:"]
+    command += ["--implementation", "cp", "--python-version", "3.12"]
+    command += [argument for platform in platforms for argument in ("--platform", platform)]
+    report = json.loads(subprocess.check_output(command + ["torch==" + VERSION]))
+    for package in report["install"]:
+        name = package["metadata"]["name"].lower()
+        if name == "torch" or name.startswith("nvidia-"):
+            download = package["download_info"]
+            head = urllib.request.Request(download["url"], method="HEAD")
+            with urllib.request.urlopen(head) as answer:
+                size = int(answer.headers["Content-Length"])
+            wheel = download["url"].rsplit("/", 1)[1]
+            sha256 = download["archive_info"]["hash"].split("=", 1)[1]
+            yield Pin(name, package["metadata"]["version"], wheel, size, sha256)
+
+
+def main():
+    for arch in ARCHITECTURES:
+        pins = sorted(resolve(arch), key=lambda pin: (pin.name != "torch", pin.name))
+        for variant in ("cpu", "cuda"):
+            chosen = [pin for pin in pins if variant == "cuda" or pin.name in SLIM]
+            path = os.path.join(HERE, requirements_file(variant, arch))
+            with open(path, "w") as file:
+                file.write("# Written by pin.py. Above each requirement: its wheel and the size of it in bytes.\n")
+                for pin in chosen:
+                    file.write("# wheel: %s %d\n" % (pin.wheel, pin.size))
+                    file.write("%s==%s --hash=sha256:%s\n" % (pin.name, pin.version, pin.sha256))
+            total = sum(pin.size for pin in chosen)
+            print("%s: %d wheels, %.2f GB" % (os.path.basename(path), len(chosen), total / 1e9))
+
+
+if __name__ == "__main__":
+    main()

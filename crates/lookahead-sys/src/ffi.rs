@@ -1,0 +1,72 @@
+//! The border between Rust and C++, in cxx's terms.
+//!
+//! C++ exceptions arrive as [`cxx::Exception`]. Tensors cross as pointers to `at::Tensor`, which
+//! is what tch holds behind every `Tensor`.
+
+#[cxx::bridge(namespace = "lookahead")]
+pub(crate) mod bridge {
+    /// Which of libtorch's optimizers an object is.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+    enum OptimizerKind {
+        Unknown,
+        Sgd,
+        Adam,
+        AdamW,
+        RmsProp,
+    }
+
+    /// What changes when a tensor's values or its storage are changed.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+    struct Fingerprint {
+        version: u32,
+        storage: usize,
+        offset: i64,
+        dtype: i8,
+    }
+
+    /// A tensor that lives for the length of one call.
+    struct TensorRef {
+        tensor: *const Tensor,
+    }
+
+    unsafe extern "C++" {
+        include!("lookahead-sys/cpp/shim.h");
+
+        type Tensor;
+        type Optimizer;
+
+        unsafe fn optimizer_kind(optimizer: *const Optimizer) -> Result<OptimizerKind>;
+        unsafe fn group_count(optimizer: *const Optimizer) -> usize;
+        unsafe fn group_learning_rate(optimizer: *const Optimizer, group: usize) -> Result<f64>;
+        unsafe fn optimizer_zero_grad(optimizer: *mut Optimizer) -> Result<()>;
+        unsafe fn optimizer_step(optimizer: *mut Optimizer) -> Result<()>;
+        unsafe fn required_slots(optimizer: *const Optimizer) -> Result<u8>;
+        unsafe fn state_step(optimizer: *const Optimizer, parameter: *const Tensor) -> Result<i64>;
+        unsafe fn state_slot(
+            optimizer: *const Optimizer,
+            parameter: *const Tensor,
+            slot: usize,
+        ) -> Result<*mut Tensor>;
+        unsafe fn remove_state(optimizer: *mut Optimizer, parameter: *const Tensor) -> Result<()>;
+        unsafe fn create_state(
+            optimizer: *mut Optimizer,
+            parameter: *const Tensor,
+            step: i64,
+        ) -> Result<()>;
+        unsafe fn set_state_slot(
+            optimizer: *mut Optimizer,
+            parameter: *const Tensor,
+            slot: usize,
+            value: *const Tensor,
+        ) -> Result<()>;
+
+        fn fingerprints(tensors: &[TensorRef], out: &mut [Fingerprint]) -> Result<()>;
+        unsafe fn set_version(tensor: *const Tensor, version: u32) -> Result<()>;
+        unsafe fn identity(tensor: *const Tensor) -> usize;
+
+        fn generator_state(cuda: bool, index: i8) -> Result<*mut Tensor>;
+        unsafe fn set_generator_state(cuda: bool, index: i8, state: *const Tensor) -> Result<()>;
+        fn libtorch_version() -> String;
+        fn cpu_capability() -> String;
+    }
+}

@@ -1,0 +1,75 @@
+//! The state of libtorch's random-number generators, out and in.
+//!
+//! Dropout and initialization draw from one generator a device, which is global to the process.
+
+use tch::{Device, Tensor};
+
+use crate::Result;
+use crate::ffi::bridge;
+
+/// The state of the default generator of `device`, as bytes in a one-dimensional `u8` tensor on
+/// the CPU. Drawing goes on as after [`set_state`] with it.
+///
+/// # Errors
+/// Where libtorch has no generator for the device.
+///
+/// ```
+/// use tch::{Device, Kind, Tensor};
+/// let state = lookahead_sys::generator::state(Device::Cpu).unwrap();
+/// let drawn = Tensor::rand([4], (Kind::Float, Device::Cpu));
+/// lookahead_sys::generator::set_state(Device::Cpu, &state).unwrap();
+/// assert_eq!(drawn, Tensor::rand([4], (Kind::Float, Device::Cpu)));
+/// ```
+pub fn state(device: Device) -> Result<Tensor> {
+    let (cuda, index) = address(device);
+    let state = bridge::generator_state(cuda, index)?;
+    // SAFETY: the shim allocated this at::Tensor with `new` for us alone; tch's Tensor frees it.
+    Ok(unsafe { Tensor::from_ptr(state.cast()) })
+}
+
+/// Sets the default generator of `device` to a state that [`state`] gave for the same kind of
+/// device.
+///
+/// # Errors
+/// Where libtorch has no generator for the device, or the bytes are not a state of it.
+pub fn set_state(device: Device, state: &Tensor) -> Result<()> {
+    let (cuda, index) = address(device);
+    // SAFETY: the pointer is a live at::Tensor for the length of the call.
+    Ok(unsafe { bridge::set_generator_state(cuda, index, state.as_ptr().cast()) }?)
+}
+
+fn address(device: Device) -> (bool, i8) {
+    match device {
+        Device::Cuda(index) => (true, i8::try_from(index).unwrap_or(i8::MAX)),
+        _ => (false, -1),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tch::Kind;
+
+    #[test]
+    fn dropout_repeats_from_a_restored_state() {
+        tch::manual_seed(3);
+        let ones = Tensor::ones([1000], (Kind::Float, Device::Cpu));
+        let _ = ones.dropout(0.5, true);
+        let saved = state(Device::Cpu).unwrap();
+        let first = ones.dropout(0.5, true);
+        let second = ones.dropout(0.5, true);
+        assert_ne!(first, second);
+        set_state(Device::Cpu, &saved).unwrap();
+        assert_eq!(first, ones.dropout(0.5, true));
+        assert_eq!(second, ones.dropout(0.5, true));
+    }
+
+    #[test]
+    fn a_state_of_the_wrong_size_is_refused_in_a_sentence() {
+        let error = set_state(Device::Cpu, &Tensor::zeros([3], (Kind::Uint8, Device::Cpu)))
+            .unwrap_err()
+            .to_string();
+        assert!(error.contains("mt19937") || error.contains("size"), "{error}");
+        assert!(!error.contains("Exception raised from"), "{error}");
+    }
+}

@@ -1,0 +1,389 @@
+//! tch's optimizers with their state: buffers, moments and step counts, out and in.
+//!
+//! tch keeps the pointer of its C++ optimizer private and has no way to read or write the
+//! optimizer's state. What it does have is a public trait, [`nn::OptimizerConfig`], by which any
+//! configuration builds a [`COptimizer`]. [`Optimizer::build`] takes the pointer out of that
+//! object, keeps both together, and so reaches the state behind every optimizer that tch can build.
+
+use tch::{COptimizer, Tensor, nn};
+
+use crate::ffi::bridge;
+use crate::{Error, Result};
+
+/// Which of libtorch's optimizers this is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// Stochastic gradient descent, with or without momentum.
+    Sgd,
+    /// Adam, with or without amsgrad.
+    Adam,
+    /// Adam with decoupled weight decay, with or without amsgrad.
+    AdamW,
+    /// RMSprop, centered or not, with or without momentum.
+    RmsProp,
+    /// A kind whose state is not known here: it trains, and cannot give its state.
+    Unknown,
+}
+
+impl Kind {
+    /// Names of the tensors that the optimizer may keep for each parameter, in libtorch's words.
+    /// Which of them exist depends on its options and on the steps taken.
+    pub fn slots(self) -> &'static [&'static str] {
+        match self {
+            Kind::Sgd => &["momentum_buffer"],
+            Kind::Adam | Kind::AdamW => &["exp_avg", "exp_avg_sq", "max_exp_avg_sq"],
+            Kind::RmsProp => &["square_avg", "momentum_buffer", "grad_avg"],
+            Kind::Unknown => &[],
+        }
+    }
+
+    /// Whether the optimizer counts the steps that it took on each parameter.
+    pub fn counts_steps(self) -> bool {
+        matches!(self, Kind::Adam | Kind::AdamW | Kind::RmsProp)
+    }
+
+    /// The kind's name in configurations, such as `adamw`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Kind::Sgd => "sgd",
+            Kind::Adam => "adam",
+            Kind::AdamW => "adamw",
+            Kind::RmsProp => "rmsprop",
+            Kind::Unknown => "unknown",
+        }
+    }
+}
+
+/// What an optimizer keeps for one parameter.
+#[derive(Debug)]
+pub struct ParameterState {
+    /// Steps taken on this parameter; 0 where the kind counts none.
+    pub step: i64,
+    /// One entry for each of [`Kind::slots`].
+    pub slots: Vec<Option<Tensor>>,
+}
+
+/// An optimizer of libtorch, with a way to its state.
+pub struct Optimizer {
+    // Owns the C++ object; `pointer` is valid for as long as this lives, and it is never replaced.
+    owner: COptimizer,
+    pointer: *mut bridge::Optimizer,
+    kind: Kind,
+}
+
+// SAFETY: `COptimizer` is Send, and `pointer` only repeats the address that it holds.
+unsafe impl Send for Optimizer {}
+
+impl std::fmt::Debug for Optimizer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Optimizer").field("kind", &self.kind).finish_non_exhaustive()
+    }
+}
+
+/// The address of the C++ optimizer, which is all that a [`COptimizer`] is.
+fn pointer_of(optimizer: &COptimizer) -> *mut bridge::Optimizer {
+    // A COptimizer that grew a field would make the next line read something else: refuse to
+    // compile. tch is pinned to one version for the same reason.
+    const {
+        assert!(size_of::<COptimizer>() == size_of::<*mut u8>());
+        assert!(align_of::<COptimizer>() == align_of::<*mut u8>());
+    }
+    // SAFETY: a COptimizer is a struct of one field, the pointer that tch's C functions return and
+    // take, typed `torch::optim::Optimizer *` in torch-sys's torch_api.h. Its size and alignment
+    // are checked above, so these bytes are that pointer. It is only copied: the COptimizer still
+    // owns the object.
+    unsafe { std::mem::transmute_copy(optimizer) }
+}
+
+impl Optimizer {
+    /// Builds the optimizer that `config` describes, without any parameter yet.
+    ///
+    /// # Errors
+    /// What libtorch says of the configuration, such as a negative learning rate.
+    pub fn build<C: nn::OptimizerConfig>(config: &C, learning_rate: f64) -> Result<Self> {
+        let owner = config.build_copt(learning_rate)?;
+        let pointer = pointer_of(&owner);
+        // SAFETY: `pointer` is the live object that `owner` holds.
+        let kind = match unsafe { bridge::optimizer_kind(pointer) }? {
+            bridge::OptimizerKind::Sgd => Kind::Sgd,
+            bridge::OptimizerKind::Adam => Kind::Adam,
+            bridge::OptimizerKind::AdamW => Kind::AdamW,
+            bridge::OptimizerKind::RmsProp => Kind::RmsProp,
+            _ => Kind::Unknown,
+        };
+        Ok(Optimizer { owner, pointer, kind })
+    }
+
+    /// Which of libtorch's optimizers this is.
+    pub fn kind(&self) -> Kind {
+        self.kind
+    }
+
+    /// Adds a parameter to a group; groups up to that one are made with the configured options.
+    ///
+    /// # Errors
+    /// What libtorch says of it.
+    pub fn add_parameter(&mut self, parameter: &Tensor, group: usize) -> Result<()> {
+        Ok(self.owner.add_parameters(parameter, group)?)
+    }
+
+    /// Takes one step on every parameter that has a gradient.
+    ///
+    /// # Errors
+    /// What libtorch says, such as of a sparse gradient.
+    pub fn step(&mut self) -> Result<()> {
+        // SAFETY: `pointer` is the live object that `owner` holds, and `&mut self` makes the call
+        // the only one on it.
+        Ok(unsafe { bridge::optimizer_step(self.pointer) }?)
+    }
+
+    /// Makes the gradient of every parameter undefined.
+    ///
+    /// # Errors
+    /// What libtorch says of it.
+    pub fn zero_grad(&mut self) -> Result<()> {
+        // SAFETY: as in `step`.
+        Ok(unsafe { bridge::optimizer_zero_grad(self.pointer) }?)
+    }
+
+    /// The learning rate of each parameter group.
+    ///
+    /// # Errors
+    /// Where the kind of optimizer has none.
+    pub fn learning_rates(&self) -> Result<Vec<f64>> {
+        // SAFETY: `pointer` is the live object that `owner` holds; both calls only read.
+        let groups = unsafe { bridge::group_count(self.pointer) };
+        (0..groups)
+            // SAFETY: as above.
+            .map(|group| Ok(unsafe { bridge::group_learning_rate(self.pointer, group) }?))
+            .collect()
+    }
+
+    /// The C++ optimizer's setters, as tch has them.
+    pub fn options(&mut self) -> Options<'_> {
+        Options(&mut self.owner)
+    }
+
+    /// Which of [`Kind::slots`] the optimizer keeps for a parameter that it has stepped, by its
+    /// options: Adam keeps `max_exp_avg_sq` only with amsgrad, say.
+    ///
+    /// # Errors
+    /// Where the kind's state is not known.
+    pub fn required_slots(&self) -> Result<Vec<bool>> {
+        // SAFETY: `pointer` is the live object that `owner` holds, and the call only reads.
+        let mask = unsafe { bridge::required_slots(self.pointer) }?;
+        Ok((0..self.kind.slots().len()).map(|slot| mask >> slot & 1 == 1).collect())
+    }
+
+    /// What the optimizer keeps for `parameter`; `None` before its first step with a gradient.
+    /// The tensors are the optimizer's own, not copies.
+    ///
+    /// # Errors
+    /// Where the kind's state is not known.
+    pub fn parameter_state(&self, parameter: &Tensor) -> Result<Option<ParameterState>> {
+        let parameter = parameter.as_ptr().cast();
+        // SAFETY: `pointer` is the live object that `owner` holds, `parameter` a live tensor, and
+        // the call only reads.
+        let step = unsafe { bridge::state_step(self.pointer, parameter) }?;
+        if step < 0 {
+            return Ok(None);
+        }
+        let slots = (0..self.kind.slots().len())
+            .map(|slot| {
+                // SAFETY: as above.
+                let value = unsafe { bridge::state_slot(self.pointer, parameter, slot) }?;
+                // SAFETY: where it is not null, the shim allocated this at::Tensor with `new` for
+                // us alone; tch's Tensor frees it.
+                Ok((!value.is_null()).then(|| unsafe { Tensor::from_ptr(value.cast()) }))
+            })
+            .collect::<Result<_>>()?;
+        Ok(Some(ParameterState { step, slots }))
+    }
+
+    /// Replaces what the optimizer keeps for `parameter`; `None` is the state before the first
+    /// step. The optimizer keeps the given tensors themselves and will change them in place.
+    ///
+    /// # Errors
+    /// Where the kind's state is not known, or the number of slots is not the kind's.
+    pub fn set_parameter_state(
+        &mut self,
+        parameter: &Tensor,
+        state: Option<ParameterState>,
+    ) -> Result<()> {
+        let parameter = parameter.as_ptr().cast();
+        let Some(state) = state else {
+            // SAFETY: `pointer` is the live object that `owner` holds, `parameter` a live tensor,
+            // and `&mut self` makes the call the only one on it.
+            return Ok(unsafe { bridge::remove_state(self.pointer, parameter) }?);
+        };
+        let expected = self.kind.slots().len();
+        if state.slots.len() != expected {
+            return Err(Error(format!(
+                "The state of {} has {expected} slots, and {} were given.",
+                self.kind.name(),
+                state.slots.len()
+            )));
+        }
+        // SAFETY: as above.
+        unsafe { bridge::create_state(self.pointer, parameter, state.step) }?;
+        for (slot, value) in state.slots.iter().enumerate() {
+            if let Some(value) = value {
+                let value = value.as_ptr().cast();
+                // SAFETY: as above; `value` is a live tensor, and C++ takes a counted reference.
+                unsafe { bridge::set_state_slot(self.pointer, parameter, slot, value) }?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The setters of a C++ optimizer, with tch's meaning.
+#[derive(Debug)]
+pub struct Options<'a>(&'a mut COptimizer);
+
+impl Options<'_> {
+    /// Sets the learning rate of all groups, and of those made later.
+    ///
+    /// # Errors
+    /// What libtorch says of it.
+    pub fn set_learning_rate(self, learning_rate: f64) -> Result<()> {
+        Ok(self.0.set_learning_rate(learning_rate)?)
+    }
+
+    /// Sets the learning rate of one group.
+    ///
+    /// # Errors
+    /// Where there is no such group.
+    pub fn set_learning_rate_group(self, group: usize, learning_rate: f64) -> Result<()> {
+        Ok(self.0.set_learning_rate_group(group, learning_rate)?)
+    }
+
+    /// Sets the momentum of all groups: β₁ for Adam and AdamW.
+    ///
+    /// # Errors
+    /// What libtorch says of it.
+    pub fn set_momentum(self, momentum: f64) -> Result<()> {
+        Ok(self.0.set_momentum(momentum)?)
+    }
+
+    /// Sets the weight decay of all groups.
+    ///
+    /// # Errors
+    /// What libtorch says of it.
+    pub fn set_weight_decay(self, weight_decay: f64) -> Result<()> {
+        Ok(self.0.set_weight_decay(weight_decay)?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tch::Device;
+
+    fn parameter() -> Tensor {
+        Tensor::from_slice(&[1.0f32, -2.0, 3.0]).set_requires_grad(true)
+    }
+
+    fn step(optimizer: &mut Optimizer, parameter: &Tensor) {
+        optimizer.zero_grad().unwrap();
+        (parameter * parameter).sum(tch::Kind::Float).backward();
+        optimizer.step().unwrap();
+    }
+
+    fn built<C: nn::OptimizerConfig>(config: C) -> (Optimizer, Tensor) {
+        let mut optimizer = Optimizer::build(&config, 0.1).unwrap();
+        let parameter = parameter();
+        optimizer.add_parameter(&parameter, 0).unwrap();
+        (optimizer, parameter)
+    }
+
+    fn present(optimizer: &Optimizer, parameter: &Tensor) -> Vec<bool> {
+        let state = optimizer.parameter_state(parameter).unwrap().unwrap();
+        state.slots.iter().map(Option::is_some).collect()
+    }
+
+    #[test]
+    fn the_captured_object_is_the_optimizer_that_tch_built() {
+        assert_eq!(built(nn::Sgd::default()).0.kind(), Kind::Sgd);
+        assert_eq!(built(nn::Adam::default()).0.kind(), Kind::Adam);
+        assert_eq!(built(nn::AdamW::default()).0.kind(), Kind::AdamW);
+        assert_eq!(built(nn::RmsProp::default()).0.kind(), Kind::RmsProp);
+    }
+
+    #[test]
+    fn momentum_follows_its_formula_and_can_be_read() {
+        let (mut sgd, w) = built(nn::sgd(0.9, 0.0, 0.0, false));
+        assert!(sgd.parameter_state(&w).unwrap().is_none());
+        // Gradient 2w: the buffer starts as the gradient, then m ← 0.9 m + 2w.
+        step(&mut sgd, &w);
+        let first = sgd.parameter_state(&w).unwrap().unwrap().slots[0].as_ref().unwrap().copy();
+        assert_eq!(first, Tensor::from_slice(&[2.0f32, -4.0, 6.0]));
+        step(&mut sgd, &w);
+        let second = sgd.parameter_state(&w).unwrap().unwrap().slots[0].as_ref().unwrap().copy();
+        let expected = Tensor::from_slice(&[0.9f32 * 2.0 + 1.6, -0.9 * 4.0 - 3.2, 0.9 * 6.0 + 4.8]);
+        assert!(second.allclose(&expected, 1e-6, 1e-6, false));
+    }
+
+    #[test]
+    fn each_kind_keeps_the_slots_that_its_options_ask_for() {
+        let cases: Vec<((Optimizer, Tensor), Vec<bool>)> = vec![
+            (built(nn::sgd(0.9, 0.0, 0.0, true)), vec![true]),
+            (built(nn::Adam::default()), vec![true, true, false]),
+            (built(nn::Adam::default().amsgrad(true)), vec![true, true, true]),
+            (built(nn::AdamW::default()), vec![true, true, false]),
+            (built(nn::rms_prop(0.99, 1e-8, 0.0, 0.0, false)), vec![true, false, false]),
+            (built(nn::rms_prop(0.99, 1e-8, 0.0, 0.9, true)), vec![true, true, true]),
+        ];
+        for ((mut optimizer, w), slots) in cases {
+            step(&mut optimizer, &w);
+            step(&mut optimizer, &w);
+            assert_eq!(present(&optimizer, &w), slots, "{optimizer:?}");
+            assert_eq!(optimizer.required_slots().unwrap(), slots, "{optimizer:?}");
+            let steps = optimizer.parameter_state(&w).unwrap().unwrap().step;
+            assert_eq!(steps, if optimizer.kind().counts_steps() { 2 } else { 0 });
+        }
+    }
+
+    #[test]
+    fn a_state_moved_into_a_fresh_optimizer_goes_on_the_same() {
+        let (mut original, w) = built(nn::adam(0.9, 0.999, 0.0).amsgrad(true));
+        step(&mut original, &w);
+        let state = original.parameter_state(&w).unwrap().unwrap();
+        let copies = state.slots.iter().map(|s| s.as_ref().map(Tensor::copy)).collect();
+
+        let (mut fresh, v) = built(nn::adam(0.9, 0.999, 0.0).amsgrad(true));
+        tch::no_grad(|| v.shallow_clone().copy_(&w));
+        fresh
+            .set_parameter_state(&v, Some(ParameterState { step: state.step, slots: copies }))
+            .unwrap();
+        step(&mut original, &w);
+        step(&mut fresh, &v);
+        assert_eq!(w, v);
+
+        fresh.set_parameter_state(&v, None).unwrap();
+        assert!(fresh.parameter_state(&v).unwrap().is_none());
+    }
+
+    #[test]
+    fn libtorchs_refusals_arrive_as_sentences() {
+        let error = Optimizer::build(&nn::Sgd::default(), -1.0).unwrap_err().to_string();
+        assert!(error.contains("Invalid learning rate: -1"), "{error}");
+        assert!(!error.contains("Exception raised from"), "{error}");
+
+        let (mut sgd, w) = built(nn::Sgd::default());
+        let error = sgd
+            .set_parameter_state(&w, Some(ParameterState { step: 0, slots: vec![] }))
+            .unwrap_err();
+        assert_eq!(error.to_string(), "The state of sgd has 1 slots, and 0 were given.");
+        assert!(sgd.options().set_learning_rate_group(7, 0.1).is_err());
+    }
+
+    #[test]
+    fn learning_rates_are_per_group() {
+        let (mut sgd, _w) = built(nn::Sgd::default());
+        let other = Tensor::zeros([2], (tch::Kind::Float, Device::Cpu)).set_requires_grad(true);
+        sgd.add_parameter(&other, 2).unwrap();
+        sgd.options().set_learning_rate_group(2, 0.5).unwrap();
+        assert_eq!(sgd.learning_rates().unwrap(), [0.1, 0.1, 0.5]);
+    }
+}

@@ -1,0 +1,90 @@
+//! What tells that a tensor was changed by somebody else.
+
+use tch::Tensor;
+
+use crate::Result;
+use crate::ffi::bridge;
+
+/// What changes when a tensor's values or its storage are changed: its version counter, which
+/// every in-place operation moves, and the storage, offset and element type that it stands on,
+/// which `set_data`, a move to another device and a cast replace.
+///
+/// A write through a second tensor on the same storage made by `Tensor::data` has a version
+/// counter of its own and is not seen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Fingerprint(bridge::Fingerprint);
+
+impl Fingerprint {
+    /// The version counter at the time of the fingerprint.
+    pub fn version(&self) -> u32 {
+        self.0.version
+    }
+}
+
+/// The fingerprints of many tensors at once, in their order. Reads no data and waits for no device.
+///
+/// # Errors
+/// Where a tensor keeps no version counter, as one made in inference mode.
+pub fn fingerprints<'a>(tensors: impl IntoIterator<Item = &'a Tensor>) -> Result<Vec<Fingerprint>> {
+    let refs: Vec<bridge::TensorRef> =
+        tensors.into_iter().map(|t| bridge::TensorRef { tensor: t.as_ptr().cast() }).collect();
+    let mut prints = vec![bridge::Fingerprint::default(); refs.len()];
+    bridge::fingerprints(&refs, &mut prints)?;
+    Ok(prints.into_iter().map(Fingerprint).collect())
+}
+
+/// Sets a tensor's version counter. Autograd compares it with the version that it saw when it
+/// saved the tensor, and refuses a backward pass over values that have changed since.
+///
+/// # Errors
+/// Where the tensor keeps no version counter, as one made in inference mode.
+pub fn set_version(tensor: &Tensor, version: u32) -> Result<()> {
+    // SAFETY: the pointer is a live at::Tensor for the length of the call. The counter is atomic,
+    // and a wrong value can at most make autograd miss a stale graph: no memory depends on it.
+    Ok(unsafe { bridge::set_version(tensor.as_ptr().cast(), version) }?)
+}
+
+/// A number that two handles share exactly when they are the same tensor, with the same values,
+/// gradient and optimizer state; two tensors on one storage differ. It may be given again once the
+/// tensor is gone.
+pub fn identity(tensor: &Tensor) -> usize {
+    // SAFETY: the pointer is a live at::Tensor for the length of the call, which only reads an
+    // address out of it.
+    unsafe { bridge::identity(tensor.as_ptr().cast()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tch::{Device, Kind};
+
+    fn print(tensor: &Tensor) -> Fingerprint {
+        fingerprints([tensor]).unwrap()[0]
+    }
+
+    #[test]
+    fn every_way_of_changing_a_tensor_shows() {
+        let mut t = Tensor::zeros([3], (Kind::Float, Device::Cpu));
+        let before = print(&t);
+        assert_eq!(before, print(&t.shallow_clone()));
+        let _ = &t + 1.0;
+        assert_eq!(before, print(&t), "reading is no change");
+
+        let _ = t.g_add_scalar_(1.0);
+        let written = print(&t);
+        assert_ne!(before, written);
+        t.set_data(&Tensor::zeros([3], (Kind::Float, Device::Cpu)));
+        let replaced = print(&t);
+        assert_ne!(written, replaced);
+        t.set_data(&t.to_kind(Kind::Double));
+        assert_ne!(replaced, print(&t));
+    }
+
+    #[test]
+    fn equal_values_are_not_the_same_tensor() {
+        let t = Tensor::zeros([3], (Kind::Float, Device::Cpu));
+        assert_eq!(identity(&t), identity(&t.shallow_clone()));
+        assert_ne!(identity(&t), identity(&t.copy()));
+        assert_ne!(identity(&t), identity(&t.detach()));
+    }
+}
