@@ -2,7 +2,7 @@
 # `just train digits --set optimizer.lr=0.1 --no-tui`.
 
 set shell := ["bash", "-euo", "pipefail", "-c"]
-set positional-arguments := true
+set positional-arguments
 
 just := quote(just_executable()) + " --justfile " + quote(justfile())
 # Recipes end in `exec` of the program, so that Ctrl-C and `kill` reach it and its exit status is theirs.
@@ -13,10 +13,12 @@ default:
     @{{ just }} --list --unsorted
 
 # Get libtorch, once for all clones; the other recipes call this, and it is instant when done
+[no-exit-message]
 setup:
     @{{ just }} _python3 crates/lookahead-sys/libtorch/setup.py
 
 # Train configs/CONFIG.toml, or any .toml file
+[no-exit-message]
 train CONFIG="fashion-mnist" *ARGS:
     #!/usr/bin/env bash
     set -euo pipefail
@@ -38,33 +40,52 @@ train CONFIG="fashion-mnist" *ARGS:
     exec {{ lookahead }} train "$config" "$@"
 
 # Go on with a run (a folder, or its name in checkpoints/; the latest if none is named)
+[no-exit-message]
 resume RUN="" *ARGS:
-    @{{ just }} _on_run resume "$@"
+    #!/usr/bin/env bash
+    set -euo pipefail
+    run=$1; shift
+    # `just resume --no-tui`: no run was named.
+    if [[ $run == -* ]]; then set -- "$run" "$@"; run=; fi
+    run=$({{ just }} _run_folder "$run" {{ quote(invocation_directory()) }})
+    {{ just }} _build
+    exec {{ lookahead }} resume "$run" "$@"
 
 # Loss and accuracy of a run on the test set (a folder, or its name in checkpoints/; else the latest)
+[no-exit-message]
 eval RUN="" *ARGS:
-    @{{ just }} _on_run eval "$@"
+    #!/usr/bin/env bash
+    set -euo pipefail
+    run=$1; shift
+    if [[ $run == -* ]]; then set -- "$run" "$@"; run=; fi
+    run=$({{ just }} _run_folder "$run" {{ quote(invocation_directory()) }})
+    {{ just }} _build
+    exec {{ lookahead }} eval "$run" "$@"
 
 # What is found of libtorch, CUDA, threads and data, what is missing, and how to mend it
+[no-exit-message]
 doctor *ARGS:
     #!/usr/bin/env bash
     set -euo pipefail
     # First what the program itself needs in order to be built and to start.
-    {{ just }} _python3 crates/lookahead-sys/libtorch/setup.py --check >&2
+    {{ just }} _python3 crates/lookahead-sys/libtorch/setup.py --check
     {{ just }} _build
     exec {{ lookahead }} doctor "$@"
 
-# Run every test; ARGS, such as a part of a test's name, go to nextest or to `cargo test`
+# Run every test, or those that ARGS choose (they go to nextest, or to `cargo test` without it)
 test *ARGS: _setup
     #!/usr/bin/env bash
     set -euo pipefail
-    {{ just }} _python3 -B -m unittest discover --start-directory crates/lookahead-sys/libtorch
     # libtorch has one random generator for the whole process: one process a test, or one thread.
     if cargo nextest --version >/dev/null 2>&1; then
         cargo nextest run --release --locked --workspace "$@"
-        exec cargo test --release --locked --workspace --doc
+        if [[ $# -eq 0 ]]; then cargo test --release --locked --workspace --doc; fi
+    else
+        cargo test --release --locked --workspace "$@" -- --test-threads=1
     fi
-    exec cargo test --release --locked --workspace "$@" -- --test-threads=1
+    if [[ $# -eq 0 ]]; then
+        {{ just }} _python3 -B -m unittest discover --start-directory crates/lookahead-sys/libtorch
+    fi
 
 # Formatting, clippy and the documentation, with warnings as errors
 lint: _setup
@@ -76,43 +97,42 @@ lint: _setup
 docs: _setup
     cargo doc --release --locked --workspace --no-deps --open
 
+[no-exit-message]
 [private]
 _setup:
     @{{ just }} _python3 crates/lookahead-sys/libtorch/setup.py --quiet
 
+[no-exit-message]
 [private]
 _build: _setup
     @cargo build --release --locked --package lookahead-trainer --bin lookahead
 
+[no-exit-message]
 [private]
 _python3 *ARGS:
     @command -v python3 >/dev/null || { echo "python3 is missing: sudo apt install python3" >&2; exit 1; }
     @exec python3 "$@"
 
-# COMMAND is one of the program's; RUN is a folder, a name in checkpoints/, or empty for the latest.
+# The folder of a run, looked for as a path from HERE, as a path from this folder, and as a name.
+[no-exit-message]
 [private]
-_on_run COMMAND RUN="" *ARGS:
+_run_folder RUN HERE:
     #!/usr/bin/env bash
     set -euo pipefail
-    command=$1 run=$2; shift 2
-    # `just eval --json`: no run was named.
-    if [[ $run == -* ]]; then set -- "$run" "$@"; run=; fi
-    here={{ quote(invocation_directory()) }}
-    if [[ -z $run ]]; then
-        newest=
-        for log in checkpoints/*/events.jsonl; do
-            if [[ -e $log && ( -z $newest || $log -nt $newest ) ]]; then newest=$log; fi
+    if [[ -n $1 ]]; then
+        for folder in "$2/$1" "$1" "checkpoints/$1"; do
+            if [[ -d $folder ]]; then echo "$folder"; exit; fi
         done
-        if [[ -z $newest ]]; then
-            echo "There is no run in checkpoints/ yet. Start one: just train" >&2
-            exit 2
-        fi
-        run=${newest%/events.jsonl}
-        echo "$command: $run, the latest run" >&2
-    elif [[ $run != /* && -d $here/$run ]]; then
-        run=$here/$run
-    elif [[ ! -d $run && -d checkpoints/$run ]]; then
-        run=checkpoints/$run
+        echo "There is no run $1: it is neither a folder nor a name in checkpoints/." >&2
+        exit 2
     fi
-    {{ just }} _build
-    exec {{ lookahead }} "$command" "$run" "$@"
+    newest=
+    for log in checkpoints/*/events.jsonl; do
+        if [[ -e $log && ( -z $newest || $log -nt $newest ) ]]; then newest=$log; fi
+    done
+    if [[ -z $newest ]]; then
+        echo "There is no run in checkpoints/ yet. Start one: just train" >&2
+        exit 2
+    fi
+    echo "The latest run is ${newest%/events.jsonl}" >&2
+    echo "${newest%/events.jsonl}"

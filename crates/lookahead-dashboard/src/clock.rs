@@ -78,7 +78,7 @@ impl Clock {
     /// Seconds until `total` steps are taken, once enough of them have been seen.
     pub(crate) fn left(&self, total: u64) -> Option<f64> {
         let (step, _) = self.rate.last?;
-        let known = self.rate.seen >= STEPS_BEFORE_RATE && self.rate.steps > 0.0;
+        let known = total > 0 && self.rate.seen >= STEPS_BEFORE_RATE && self.rate.steps > 0.0;
         known.then(|| total.saturating_sub(step) as f64 * self.rate.seconds / self.rate.steps)
     }
 }

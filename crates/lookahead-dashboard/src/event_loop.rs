@@ -34,7 +34,7 @@ pub(crate) trait Input {
 
 /// The ends of the channels that a dashboard holds.
 pub(crate) struct Link {
-    pub(crate) records: Receiver<Record>,
+    pub(crate) records: Receiver<Box<Record>>,
     pub(crate) commands: Sender<Command>,
     /// Disconnected when the dashboard is to end.
     pub(crate) close: Receiver<()>,
@@ -63,34 +63,30 @@ where
 {
     let (mut changed, mut drawn, mut dropped) = (true, None::<Instant>, 0);
     loop {
-        let mut messages = Vec::new();
         let now = unix_time();
         if now.floor() != model.now.floor() {
-            messages.push(Message::Tick(now));
+            changed = true;
+            deliver(&mut model, Message::Tick(now), link);
         }
-        messages.extend(link.records.try_iter().take(RECORDS_AT_ONCE).map(Message::Record));
+        for record in link.records.try_iter().take(RECORDS_AT_ONCE) {
+            changed = true;
+            deliver(&mut model, Message::Record(record), link);
+        }
         let lost = link.dropped.load(Ordering::Relaxed);
         if lost != dropped {
-            dropped = lost;
-            messages.push(Message::Dropped(lost));
+            (changed, dropped) = (true, lost);
+            deliver(&mut model, Message::Dropped(lost), link);
         }
         let mut answered = false;
         for _ in 0..KEYS_AT_ONCE {
-            match input.next()? {
-                Some(Event::Key(key)) => messages.push(Message::Key(key)),
-                Some(Event::Resize(..)) => messages.push(Message::Resize),
-                Some(_) => {}
+            let message = match input.next()? {
+                Some(Event::Key(key)) => Message::Key(key),
+                Some(Event::Resize(..)) => Message::Resize,
+                Some(_) => continue,
                 None => break,
-            }
-            answered = true;
-        }
-        changed |= !messages.is_empty();
-        for message in messages {
-            for command in update(&mut model, message) {
-                if link.commands.try_send(command).is_err() {
-                    update(&mut model, Message::Undelivered(command));
-                }
-            }
+            };
+            (changed, answered) = (true, true);
+            deliver(&mut model, message, link);
         }
         if model.abort {
             return Ok(Outcome::Abort);
@@ -104,6 +100,15 @@ where
         let rest = if link.records.is_empty() { POLL } else { Duration::ZERO };
         if link.close.recv_timeout(rest) != Err(RecvTimeoutError::Timeout) {
             return close(model, terminal, link).map(Outcome::Closed);
+        }
+    }
+}
+
+/// Changes the model, and passes on what it asks of the run.
+fn deliver(model: &mut Model, message: Message, link: &Link) {
+    for command in update(model, message) {
+        if link.commands.try_send(command).is_err() {
+            update(model, Message::Undelivered(command));
         }
     }
 }
@@ -141,4 +146,98 @@ pub(crate) fn text(buffer: &Buffer) -> String {
 
 fn unix_time() -> f64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0.0, |since| since.as_secs_f64())
+}
+
+#[cfg(test)]
+mod tests {
+    use crossbeam_channel::bounded;
+    use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
+    use ratatui::backend::TestBackend;
+
+    use super::*;
+    use crate::fixture;
+
+    /// Events to give out, and then an error.
+    struct Script(Vec<Event>);
+
+    impl Input for Script {
+        fn next(&mut self) -> io::Result<Option<Event>> {
+            if self.0.is_empty() {
+                return Err(io::Error::other("the terminal has hung up"));
+            }
+            Ok(Some(self.0.remove(0)))
+        }
+    }
+
+    fn play(events: Vec<Event>, commands: usize) -> (io::Result<Outcome>, Receiver<Command>) {
+        let mut terminal = Terminal::new(TestBackend::new(80, 24)).unwrap();
+        let (_records, records) = bounded(1);
+        let (commands_in, commands) = bounded(commands);
+        let (_close, close) = bounded(0);
+        let dropped = Arc::new(AtomicU64::new(0));
+        let link = Link { records, commands: commands_in, close, dropped };
+        let outcome = run(fixture::model(true), &mut terminal, &mut Script(events), &link);
+        (outcome, commands)
+    }
+
+    #[test]
+    fn a_terminal_that_hangs_up_ends_the_loop() {
+        let (outcome, _) = play(vec![Event::Resize(40, 12)], 1);
+        assert_eq!(outcome.unwrap_err().to_string(), "the terminal has hung up");
+    }
+
+    #[test]
+    fn two_interrupts_end_the_program_after_asking_for_a_stop() {
+        let ctrl_c = Event::Key(KeyEvent::new(KeyCode::Char('c'), KeyModifiers::CONTROL));
+        let mut events = vec![ctrl_c.clone(), ctrl_c];
+        events.extend(vec![Event::FocusGained; KEYS_AT_ONCE]);
+        let (outcome, commands) = play(events, 4);
+        assert!(matches!(outcome, Ok(Outcome::Abort)), "{outcome:?}");
+        assert_eq!(commands.try_iter().collect::<Vec<_>>(), [Command::Stop]);
+    }
+
+    /// Presses `p` once, and then hangs up; notes each time how many records wait.
+    struct Flooded {
+        records: Receiver<Box<Record>>,
+        waiting: Vec<usize>,
+    }
+
+    impl Input for Flooded {
+        fn next(&mut self) -> io::Result<Option<Event>> {
+            self.waiting.push(self.records.len());
+            match self.waiting.len() {
+                1 => Ok(Some(Event::Key(KeyEvent::new(KeyCode::Char('p'), KeyModifiers::NONE)))),
+                2 => Ok(None),
+                _ => Err(io::Error::other("enough")),
+            }
+        }
+    }
+
+    #[test]
+    fn a_flood_of_records_starves_neither_keys_nor_drawing() {
+        const FLOOD: usize = 100_000;
+        let mut terminal = Terminal::new(TestBackend::new(80, 24)).unwrap();
+        let (records_in, records) = crossbeam_channel::unbounded();
+        for number in 1..=FLOOD as u64 {
+            let step = fixture::record(0.0, number, fixture::step(number, 1.0));
+            records_in.send(Box::new(step)).unwrap();
+        }
+        let (commands_in, commands) = bounded(1);
+        let (_close, close) = bounded(0);
+        let dropped = Arc::new(AtomicU64::new(0));
+        let mut input = Flooded { records: records.clone(), waiting: Vec::new() };
+        let link = Link { records, commands: commands_in, close, dropped };
+        run(fixture::model(true), &mut terminal, &mut input, &link).unwrap_err();
+        let [first, second] = [1, 2].map(|turn| FLOOD - turn * RECORDS_AT_ONCE);
+        assert_eq!(input.waiting, [first, first, second]);
+        assert_eq!(commands.try_recv(), Ok(Command::Pause));
+        let drawn = text(terminal.backend().buffer());
+        assert!(drawn.contains("8,192 │") && drawn.contains("PAUSING"), "{drawn}");
+    }
+
+    #[test]
+    fn text_has_no_blanks_at_its_ends() {
+        let buffer = Buffer::with_lines(["ab  ", "  c ", "    "]);
+        assert_eq!(text(&buffer), "ab\n  c");
+    }
 }

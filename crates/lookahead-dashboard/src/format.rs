@@ -87,6 +87,11 @@ pub(crate) fn duration(seconds: f64) -> String {
     }
 }
 
+/// What a short piece of work took: `12 ms`, `3.4 s`.
+pub(crate) fn cost(seconds: f64) -> String {
+    if seconds < 1.0 { format!("{:.0} ms", seconds * 1000.0) } else { format!("{seconds:.1} s") }
+}
+
 /// Seconds as `0:01:03`, so that a column of them lines up.
 pub(crate) fn clock(seconds: f64) -> String {
     let seconds = seconds.max(0.0) as u64;
@@ -193,6 +198,8 @@ mod tests {
         for (value, text) in cases {
             assert_eq!(duration(value), text);
         }
+        assert_eq!(cost(0.0124), "12 ms");
+        assert_eq!(cost(3.44), "3.4 s");
         assert_eq!(clock(3723.0), "1:02:03");
     }
 

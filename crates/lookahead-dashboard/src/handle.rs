@@ -18,7 +18,7 @@ use crate::model::Model;
 use crate::terminal::{self, Keyboard, restore_terminal};
 use crate::theme::Theme;
 
-/// Records that wait for the dashboard at most: 30 ms of the fastest training, some megabytes.
+/// Records that wait for the dashboard at most: 30 ms of the fastest training, four megabytes.
 const RECORDS: usize = 8192;
 /// Places of these for records that come seldom and must not be lost among the steps.
 const RESERVED: usize = 512;
@@ -48,7 +48,7 @@ impl Default for Options {
 /// dashboard itself fails.
 #[derive(Debug)]
 pub struct Dashboard {
-    records: Sender<Record>,
+    records: Sender<Box<Record>>,
     commands: Receiver<Command>,
     alive: Arc<AtomicBool>,
     dropped: Arc<AtomicU64>,
@@ -136,7 +136,10 @@ impl Dashboard {
         }
         let frequent = matches!(record.event, Event::Step(_) | Event::Sync(_) | Event::Probe(_));
         let lost = (frequent && self.records.len() >= RECORDS - RESERVED)
-            || matches!(self.records.try_send(record.clone()), Err(TrySendError::Full(_)));
+            || matches!(
+                self.records.try_send(Box::new(record.clone())),
+                Err(TrySendError::Full(_))
+            );
         if lost {
             self.dropped.fetch_add(1, Ordering::Relaxed);
         }
@@ -176,5 +179,142 @@ impl Dashboard {
 impl Drop for Dashboard {
     fn drop(&mut self) {
         self.end(PATIENCE);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::VecDeque;
+    use std::sync::Mutex;
+    use std::time::Instant;
+
+    use crossterm::event::{self, KeyCode, KeyEvent, KeyModifiers};
+    use ratatui::backend::TestBackend;
+
+    use super::*;
+    use crate::fixture;
+
+    /// Keys that a test presses; panics at the sight of an `x`.
+    #[derive(Clone, Default)]
+    struct Keys(Arc<Mutex<VecDeque<char>>>);
+
+    impl Keys {
+        fn press(&self, letter: char) {
+            self.0.lock().unwrap().push_back(letter);
+        }
+    }
+
+    impl Input for Keys {
+        fn next(&mut self) -> io::Result<Option<event::Event>> {
+            let letter = self.0.lock().unwrap().pop_front();
+            assert_ne!(letter, Some('x'), "a bug in the dashboard");
+            Ok(letter.map(|letter| {
+                event::Event::Key(KeyEvent::new(KeyCode::Char(letter), KeyModifiers::NONE))
+            }))
+        }
+    }
+
+    fn dashboard(keys: &Keys) -> Dashboard {
+        let terminal = Terminal::new(TestBackend::new(120, 36)).unwrap();
+        start(Options { color: true }, terminal, keys.clone()).unwrap()
+    }
+
+    fn step(number: u64) -> Record {
+        fixture::record(number as f64, number, fixture::step(number, 1.0))
+    }
+
+    #[track_caller]
+    fn wait_until(condition: impl Fn() -> bool) {
+        let start = Instant::now();
+        while !condition() {
+            assert!(start.elapsed() < Duration::from_secs(10), "waited too long");
+            thread::sleep(Duration::from_millis(5));
+        }
+    }
+
+    #[test]
+    fn records_are_shown_and_keys_become_commands() {
+        let keys = Keys::default();
+        let dashboard = dashboard(&keys);
+        dashboard.send(&fixture::record(0.0, 0, Event::RunStarted(fixture::info())));
+        dashboard.send(&step(7));
+        keys.press('p');
+        let command = dashboard.commands().recv_timeout(Duration::from_secs(10));
+        assert_eq!(command, Ok(Command::Pause));
+        assert!(dashboard.is_alive());
+        let last_frame = dashboard.close(Duration::from_secs(10)).unwrap();
+        assert!(last_frame.contains("7 of 2,000"), "{last_frame}");
+    }
+
+    #[test]
+    fn sending_never_waits_and_what_does_not_fit_is_counted() {
+        // Nobody takes anything out of the channel.
+        let (dashboard, link, _last_frame) = channels();
+        let start = Instant::now();
+        for number in 0..100_000 {
+            dashboard.send(&step(number));
+        }
+        assert!(start.elapsed() < Duration::from_secs(5));
+        assert_eq!(link.records.len(), RECORDS - RESERVED);
+        let dropped = || link.dropped.load(Ordering::Relaxed);
+        assert_eq!(dropped(), (100_000 - RECORDS + RESERVED) as u64);
+        // What comes seldom still finds room.
+        let before = dropped();
+        dashboard.send(&fixture::record(0.0, 100_000, Event::Paused));
+        assert_eq!(dropped(), before);
+        for _ in 0..RECORDS {
+            dashboard.send(&fixture::record(0.0, 100_000, Event::Paused));
+        }
+        assert_eq!(link.records.len(), RECORDS);
+        assert_eq!(dropped(), before + (RECORDS - RESERVED) as u64 + 1);
+    }
+
+    #[test]
+    fn a_panic_ends_the_dashboard_and_nothing_else() {
+        let keys = Keys::default();
+        let dashboard = dashboard(&keys);
+        dashboard.send(&step(1));
+        keys.press('x');
+        wait_until(|| !dashboard.is_alive());
+        for number in 0..2 * RECORDS as u64 {
+            dashboard.send(&step(number));
+        }
+        assert_eq!(dashboard.dropped.load(Ordering::Relaxed), 0);
+        assert_eq!(dashboard.close(Duration::from_secs(10)), None);
+    }
+
+    #[test]
+    fn a_dashboard_that_does_not_answer_is_left_behind() {
+        // The other ends of the channels live, and nobody listens: a frame that never ends.
+        let (dashboard, _link, _last_frame) = channels();
+        let start = Instant::now();
+        assert_eq!(dashboard.close(Duration::from_millis(100)), None);
+        assert!(start.elapsed() < Duration::from_secs(2));
+    }
+
+    #[test]
+    fn keys_get_through_a_flood_of_records() {
+        let keys = Keys::default();
+        let dashboard = dashboard(&keys);
+        keys.press('c');
+        let mut number = 0;
+        let start = Instant::now();
+        let answered = loop {
+            for _ in 0..1000 {
+                number += 1;
+                dashboard.send(&step(number));
+            }
+            if dashboard.commands().try_recv().is_ok() {
+                break start.elapsed();
+            }
+            assert!(start.elapsed() < Duration::from_secs(10));
+        };
+        assert!(answered < Duration::from_secs(2), "{answered:?}");
+        while number < 100_000 {
+            number += 1;
+            dashboard.send(&step(number));
+        }
+        let last_frame = dashboard.close(Duration::from_secs(10)).unwrap();
+        assert!(last_frame.contains("loss at θ"), "{last_frame}");
     }
 }

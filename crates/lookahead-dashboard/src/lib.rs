@@ -39,6 +39,8 @@
 
 mod clock;
 mod event_loop;
+#[cfg(test)]
+mod fixture;
 mod format;
 mod handle;
 mod history;

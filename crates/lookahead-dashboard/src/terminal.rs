@@ -54,8 +54,10 @@ impl Write for Screen {
     fn flush(&mut self) -> io::Result<()> {
         let mut entered = gate();
         let frame = std::mem::take(&mut self.frame);
+        // In silence: ratatui shows the cursor when it goes, and would complain on standard error.
+        // The loop ends by the keyboard's word.
         if !UP.load(Ordering::SeqCst) {
-            return Err(given_back());
+            return Ok(());
         }
         if !*entered {
             queue!(self.output, EnterAlternateScreen, cursor::Hide)?;

@@ -40,12 +40,13 @@ impl Theme {
             plain: Style::new(),
             strong: Style::new().add_modifier(bold),
             dim: grey(245),
-            frame: grey(240),
-            title: Style::new().add_modifier(bold),
+            frame: grey(242),
+            // Whatever line it interrupts must not shine through.
+            title: Style::reset().add_modifier(bold),
             key: Style::new().add_modifier(bold),
             gauge: style(71),
             // The colours of the two weights stand for nothing else on the screen.
-            raw: grey(240),
+            raw: grey(242),
             smoothed: Style::new(),
             // Orange and blue stay apart for colour-blind eyes (Okabe and Ito, 2008).
             fast: style(208),

@@ -16,7 +16,7 @@ use crate::model::{Asked, Model, Run, State};
 #[derive(Debug)]
 pub(crate) enum Message {
     /// Something happened in the run.
-    Record(Record),
+    Record(Box<Record>),
     /// A key was pressed.
     Key(KeyEvent),
     /// The terminal has another size: only to be drawn anew.
@@ -34,7 +34,7 @@ pub(crate) enum Message {
 /// Changes the model, and returns what to ask of the run. It touches nothing else.
 pub(crate) fn update(model: &mut Model, message: Message) -> Vec<Command> {
     match message {
-        Message::Record(record) => take_in(model, record),
+        Message::Record(record) => take_in(model, *record),
         Message::Key(key) => {
             return keys::action(&key).map_or_else(Vec::new, |action| act(model, action));
         }
@@ -213,8 +213,7 @@ fn take_evaluation(model: &mut Model, step: u64, time: f64, evaluation: Evaluati
 fn take_checkpoint(model: &mut Model, time: f64, checkpoint: Checkpoint) {
     model.checkpoint_asked = false;
     let size = format::bytes(checkpoint.bytes);
-    let seconds = format::significant(checkpoint.seconds, 2);
-    let text = format!("checkpoint {}, {size} in {seconds} s", checkpoint.name);
+    let text = format!("saved {} ({size}, {})", checkpoint.name, format::cost(checkpoint.seconds));
     note(model, time, Kind::Plain, &text);
     model.run.checkpoint = Some((checkpoint.name, time));
 }
@@ -231,5 +230,198 @@ fn take_end(model: &mut Model, time: f64, end: RunEnded) {
     match end.message {
         Some(message) => note(model, time, kind, &format!("{text}: {message}")),
         None => note(model, time, kind, text),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crossterm::event::{KeyCode, KeyModifiers};
+    use lookahead_run::event::Warning;
+
+    use super::*;
+    use crate::fixture::{self, START, feed, record};
+
+    fn press(model: &mut Model, letter: char) -> Vec<Command> {
+        let key = KeyEvent::new(KeyCode::Char(letter), KeyModifiers::NONE);
+        update(model, Message::Key(key))
+    }
+
+    fn ctrl_c(model: &mut Model) -> Vec<Command> {
+        let key = KeyEvent::new(KeyCode::Char('c'), KeyModifiers::CONTROL);
+        update(model, Message::Key(key))
+    }
+
+    fn one(model: &mut Model, seconds: f64, step: u64, event: Event) {
+        feed(model, [record(seconds, step, event)]);
+    }
+
+    #[test]
+    fn keys_become_commands() {
+        for (letter, command) in [
+            ('p', Command::Pause),
+            ('c', Command::Checkpoint),
+            ('s', Command::Stop),
+            ('q', Command::Stop),
+        ] {
+            let mut model = fixture::run(true, 3);
+            assert_eq!(press(&mut model, letter), [command], "{letter}");
+        }
+        let mut model = fixture::run(true, 3);
+        assert_eq!(press(&mut model, 'x'), []);
+        assert_eq!(press(&mut model, '?'), []);
+        assert!(model.help);
+        assert_eq!(press(&mut model, 'h'), []);
+        assert!(!model.help);
+        press(&mut model, '?');
+        update(&mut model, Message::Key(KeyEvent::new(KeyCode::Esc, KeyModifiers::NONE)));
+        assert!(!model.help);
+    }
+
+    #[test]
+    fn one_key_pauses_and_continues() {
+        let mut model = fixture::run(true, 3);
+        assert_eq!(press(&mut model, 'p'), [Command::Pause]);
+        assert_eq!(model.asked, Some(Asked::Pause));
+        one(&mut model, 1.0, 4, fixture::step(4, 1.0));
+        assert_eq!(model.asked, Some(Asked::Pause), "a step on its way is no answer");
+        one(&mut model, 1.0, 4, Event::Paused);
+        assert_eq!((model.asked, model.run.state), (None, State::Paused));
+        assert_eq!(press(&mut model, 'p'), [Command::Continue]);
+        assert_eq!(model.run.state, State::Paused);
+        one(&mut model, 9.0, 4, Event::Continued);
+        assert_eq!((model.asked, model.run.state), (None, State::Training));
+    }
+
+    #[test]
+    fn a_pause_can_be_taken_back_before_it_begins() {
+        let mut model = fixture::run(true, 3);
+        assert_eq!(press(&mut model, 'p'), [Command::Pause]);
+        assert_eq!(press(&mut model, 'p'), [Command::Continue]);
+        // The trainer saw both at once, never paused, and has nothing to tell but steps.
+        one(&mut model, 1.0, 4, fixture::step(4, 1.0));
+        assert_eq!((model.asked, model.run.state), (None, State::Training));
+        assert_eq!(press(&mut model, 'p'), [Command::Pause]);
+    }
+
+    #[test]
+    fn the_run_stops_once_and_takes_no_commands_afterwards() {
+        let mut model = fixture::run(true, 3);
+        assert_eq!(press(&mut model, 's'), [Command::Stop]);
+        for letter in ['s', 'q', 'p', 'c'] {
+            assert_eq!(press(&mut model, letter), []);
+        }
+        let end = RunEnded { status: Status::Stopped, message: None };
+        one(&mut model, 2.0, 3, Event::RunEnded(end));
+        for letter in ['s', 'q', 'p', 'c'] {
+            assert_eq!(press(&mut model, letter), []);
+        }
+    }
+
+    #[test]
+    fn a_second_ctrl_c_ends_the_program() {
+        let mut model = fixture::run(true, 3);
+        assert_eq!(ctrl_c(&mut model), [Command::Stop]);
+        assert!(!model.abort);
+        assert_eq!(ctrl_c(&mut model), []);
+        assert!(model.abort);
+    }
+
+    #[test]
+    fn what_was_not_delivered_can_be_asked_again() {
+        let mut model = fixture::run(true, 3);
+        assert_eq!(press(&mut model, 's'), [Command::Stop]);
+        update(&mut model, Message::Undelivered(Command::Stop));
+        assert_eq!(press(&mut model, 's'), [Command::Stop]);
+        let newest = model.run.messages.newest_first().next().unwrap();
+        assert!(newest.text.contains("takes no commands"));
+    }
+
+    #[test]
+    fn resuming_drops_what_was_abandoned() {
+        let mut model = fixture::run(true, 600);
+        let best = model.run.validation.slow.accuracy.max().unwrap();
+        one(&mut model, 60.5, 600, checkpoint_named("later"));
+        one(&mut model, 1000.0, 300, fixture::resumed(300));
+        let run = &model.run;
+        for history in [&run.raw, &run.smoothed, &run.probes.fast, &run.probes.slow] {
+            assert!(history.last_step().unwrap() <= 300);
+            assert!(history.last_step().unwrap() >= 295);
+        }
+        assert!(run.validation.slow.accuracy.max().unwrap() < best);
+        assert_eq!(run.step, 300);
+        assert_eq!(run.state, State::Training);
+        assert_eq!(run.checkpoint.as_ref().unwrap().0, "step-00000300");
+        assert!(run.messages.newest_first().all(|note| note.step <= 300));
+        // 30 s were spent up to step 300, and 4 s since.
+        update(&mut model, Message::Tick(START + 1004.0));
+        assert!((model.elapsed() - 34.0).abs() < 0.2, "{}", model.elapsed());
+        one(&mut model, 1005.0, 301, fixture::step(301, 0.7));
+        let smoothed = model.run.smoothed.newest().unwrap();
+        assert!((0.6..0.9).contains(&smoothed), "{smoothed}");
+    }
+
+    fn checkpoint_named(name: &str) -> Event {
+        Event::Checkpoint(Checkpoint { name: name.into(), bytes: 1, seconds: 0.1 })
+    }
+
+    #[test]
+    fn another_run_starts_from_nothing() {
+        let mut model = fixture::run(true, 600);
+        one(&mut model, 100.0, 0, Event::RunStarted(fixture::info()));
+        assert!(model.run.raw.is_empty());
+        assert_eq!(model.run.step, 0);
+        assert_eq!(model.run.clock.elapsed(START + 101.0), 1.0);
+    }
+
+    #[test]
+    fn losses_that_are_not_finite_are_counted_and_break_the_lines() {
+        let mut model = fixture::run(true, 10);
+        one(&mut model, 1.1, 11, fixture::step(11, f64::NAN));
+        one(&mut model, 1.2, 12, fixture::step(12, f64::INFINITY));
+        assert!(model.run.smoothed.newest().unwrap().is_infinite());
+        one(&mut model, 1.3, 13, fixture::step(13, 2.0));
+        let run = &model.run;
+        assert_eq!(run.raw.non_finite(), 2);
+        assert!(run.smoothed.newest().unwrap().is_finite());
+        assert!(run.raw.buckets().last().unwrap().gap_before);
+        assert!(run.smoothed.buckets().last().unwrap().gap_before);
+    }
+
+    #[test]
+    fn the_cost_of_probes_is_their_part_of_the_time() {
+        let model = fixture::run(true, 100);
+        // 20 probes of 0.1 s in 10 s.
+        assert!((model.run.probing_cost(model.now).unwrap() - 0.2).abs() < 1e-9);
+    }
+
+    #[test]
+    fn a_checkpoint_confirms_that_it_was_asked_for() {
+        let mut model = fixture::run(true, 3);
+        press(&mut model, 'c');
+        assert!(model.checkpoint_asked);
+        one(&mut model, 1.0, 3, fixture::checkpoint(3));
+        assert!(!model.checkpoint_asked);
+    }
+
+    #[test]
+    fn events_in_any_order_do_no_harm() {
+        let mut model = fixture::model(true);
+        let warning = Warning { message: "w".into() };
+        let end = RunEnded { status: Status::Failed, message: Some("m".into()) };
+        for event in [
+            Event::Continued,
+            Event::Unknown,
+            Event::Warning(warning),
+            Event::RunEnded(end),
+            Event::Paused,
+            fixture::probe(1.0, f64::NAN),
+            fixture::checkpoint(9),
+            fixture::resumed(4),
+            fixture::step(2, 1.0),
+            Event::RunStarted(fixture::info()),
+        ] {
+            one(&mut model, 0.0, 0, event);
+        }
+        assert_eq!(model.run.state, State::Training);
     }
 }

@@ -29,6 +29,16 @@ impl RunFolder {
         Self::make(out, name)?.ok_or_else(|| Error::RunExists { path: out.join(name) })
     }
 
+    /// Checks that [`create`](Self::create) would be allowed just now, without making anything.
+    ///
+    /// # Errors
+    /// As [`create`](Self::create).
+    pub fn check_free(out: &Path, name: &str) -> Result<()> {
+        check_name(name)?;
+        let path = out.join(name);
+        if path.symlink_metadata().is_ok() { Err(Error::RunExists { path }) } else { Ok(()) }
+    }
+
     /// Makes the folder `out/base` for a new run or, where that is taken, the first free one of
     /// `out/base-2`, `out/base-3`…
     ///

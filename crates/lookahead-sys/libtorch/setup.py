@@ -264,8 +264,11 @@ def put_link(target):
     os.symlink(target, new)
     os.replace(new, LINK)
     if old and os.path.isdir(os.path.join(ROOT, "target")):
-        # Nothing that cargo watches has changed, and torch-sys remembers what it linked.
-        say(".libtorch pointed to %s before. If linking fails now: `cargo clean --release -p torch-sys`." % old)
+        # cargo watches the name of the link, not what it points to.
+        say(
+            ".libtorch pointed to %s before. To build against the new one: "
+            "`cargo clean --release -p torch-sys -p lookahead-sys`." % old
+        )
 
 
 # ---- Getting it -------------------------------------------------------------------------------------------

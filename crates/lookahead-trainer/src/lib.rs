@@ -1,1 +1,29 @@
+//! The `lookahead` program: trains real tasks with Lookahead, watched live, stopped and resumed.
+//!
+//! | module | what is in it |
+//! |---|---|
+//! | [`cli`], [`commands`], [`failure`] | the command line, what each command does, exit statuses |
+//! | [`config`] | the TOML file; each section's type lies beside the code that it configures |
+//! | [`data`], [`model`] | data sets and models, one a file |
+//! | [`optimizer`], [`schedule`] | the inner optimizer, Lookahead around it, the learning rate |
+//! | [`training`] | the loop, from top to bottom as the algorithm goes |
+//! | [`probe`], [`evaluation`], [`speed`] | what is measured on the way |
+//! | [`checkpointing`], [`tensor_file`] | the training in files, and back |
+//! | [`observer`], [`controls`] | who is told, and who may ask |
 
+pub mod checkpointing;
+pub mod cli;
+pub mod commands;
+pub mod config;
+pub mod controls;
+pub mod data;
+pub mod evaluation;
+pub mod failure;
+pub mod model;
+pub mod observer;
+pub mod optimizer;
+pub mod probe;
+pub mod schedule;
+pub mod speed;
+pub mod tensor_file;
+pub mod training;

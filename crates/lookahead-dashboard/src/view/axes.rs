@@ -49,36 +49,40 @@ pub(crate) fn steps(run: &Run) -> Steps {
     let first = if start > run.step / 4 { start.saturating_sub(1) } else { 0 };
     let span = run.step.saturating_sub(first).max(1);
     let unit = round_up(span as f64 / 20.0).max(1.0) as u64;
-    let last = first + span.div_ceil(unit) * unit;
+    let last = first.saturating_add(span.div_ceil(unit).saturating_mul(unit));
     let last = if run.step <= run.total_steps() { last.min(run.total_steps()) } else { last };
-    Steps { first, last: last.max(first + 1) }
+    Steps { first, last: last.max(first.saturating_add(1)) }
 }
 
-/// Losses that show the course of the run: all probes, and of the training loss the columns
-/// without the hundredth at either end, so that a few wild batches, or a first loss that is
-/// twenty times the second, don't flatten the curve for ever. What lies outside is drawn at the
-/// edge with a marker. A probe counts as wild only beyond three times that range.
-pub(crate) fn losses(training: &[&[Option<Bucket>]], probes: &[&[Option<Bucket>]]) -> Losses {
-    let values = |series: &[&[Option<Bucket>]]| -> Vec<f64> {
-        let buckets = series.iter().flat_map(|columns| columns.iter().flatten());
-        let mut values: Vec<f64> = buckets.flat_map(|b| [b.min, b.max]).collect();
-        values.sort_by(f64::total_cmp);
-        values
-    };
-    let (training, probes) = (values(training), values(probes));
-    let main = if training.is_empty() { &probes } else { &training };
-    if main.is_empty() {
+/// Losses that show the course of the run: of each series all columns but the highest and the
+/// lowest hundredth. So a few wild batches, or a first loss that is twenty times the second, don't
+/// flatten the curve for ever; what lies outside is drawn at the edge with a marker. Probes are
+/// shown to their extremes, unless these are wild: further out than three times that range.
+pub(crate) fn losses(training: &[Option<Bucket>], probes: &[&[Option<Bucket>]]) -> Losses {
+    let ranges = probes.iter().copied().chain([training]).filter_map(usual_range);
+    let Some((bottom, top)) = ranges.reduce(|a, b| (a.0.min(b.0), a.1.max(b.1))) else {
         return Losses { bottom: 0.0, top: 1.0 };
-    }
-    let tail = main.len() / 100;
-    let (mut bottom, mut top) = (main[tail], main[main.len() - 1 - tail]);
+    };
     let fence = 3.0 * (top - bottom);
-    for probe in probes {
-        if fence == 0.0 || (bottom - fence..=top + fence).contains(&probe) {
-            (bottom, top) = (bottom.min(probe), top.max(probe));
-        }
-    }
+    let tame = bottom - fence..=top + fence;
+    let probes = probes.iter().flat_map(|columns| columns.iter().flatten());
+    let (bottom, top) = probes
+        .flat_map(|bucket| [bucket.min, bucket.max])
+        .filter(|value| tame.contains(value))
+        .fold((bottom, top), |(bottom, top), value| (bottom.min(value), top.max(value)));
     rounded(bottom, top)
+}
+
+/// What the columns reach without the hundredth of them at either end.
+fn usual_range(columns: &[Option<Bucket>]) -> Option<(f64, f64)> {
+    let (mut low, mut high): (Vec<f64>, Vec<f64>) =
+        columns.iter().flatten().map(|bucket| (bucket.min, bucket.max)).unzip();
+    low.sort_by(f64::total_cmp);
+    high.sort_by(f64::total_cmp);
+    // A handful of columns is shown whole: there one wild value can't be told from a course.
+    let tail = if low.len() < 10 { 0 } else { low.len().div_ceil(100) };
+    let (bottom, top) = (*low.get(tail)?, *high.get(high.len().checked_sub(1 + tail)?)?);
+    Some((bottom.min(top), top.max(bottom)))
 }
 
 /// Round bounds around a range; a flat one gets some height.
@@ -107,7 +111,7 @@ pub(crate) fn draw(
     losses: Losses,
 ) -> Rect {
     let labels = format::axis([losses.bottom, (losses.bottom + losses.top) / 2.0, losses.top]);
-    let margin = labels.iter().map(|label| width(label)).max().unwrap_or(0) + 1;
+    let margin = labels.iter().map(|label| width(label)).max().unwrap_or(0) + 2;
     let plot = Rect {
         x: area.x + margin.min(area.width),
         y: area.y,
@@ -117,7 +121,7 @@ pub(crate) fn draw(
     if plot.is_empty() {
         return Rect::default();
     }
-    let rows = [plot.bottom() - 1, plot.y + (plot.height - 1) / 2, plot.y];
+    let rows = [plot.bottom() - 1, plot.y + plot.height / 2, plot.y];
     let line = plot.x - 1;
     for y in plot.top()..plot.bottom() {
         let symbol = if rows.contains(&y) { "┤" } else { "│" };
@@ -178,7 +182,7 @@ mod tests {
         values[50] = 0.5;
         values[51] = 0.5;
         values[52] = 0.5;
-        let bounds = losses(&[&columns(&values)], &[]);
+        let bounds = losses(&columns(&values), &[]);
         assert!(bounds.top < 2.0, "{bounds:?}");
         assert!(bounds.bottom <= 0.5);
     }
@@ -186,16 +190,19 @@ mod tests {
     #[test]
     fn probes_are_always_inside_unless_they_are_wild() {
         let training = columns(&[1.0, 2.0, 1.5]);
-        let bounds = losses(&[&training], &[&columns(&[3.5])]);
+        let bounds = losses(&training, &[&columns(&[3.5])]);
         assert!(bounds.top >= 3.5, "{bounds:?}");
-        let bounds = losses(&[&training], &[&columns(&[3.5, 1e9])]);
+        let bounds = losses(&training, &[&columns(&[vec![3.5; 99], vec![1e9]].concat())]);
         assert!((3.5..10.0).contains(&bounds.top), "{bounds:?}");
+        // With dropout the probes may all lie far below the training loss.
+        let bounds = losses(&training, &[&columns(&[0.01; 50])]);
+        assert!(bounds.bottom <= 0.01 && bounds.top >= 2.0, "{bounds:?}");
     }
 
     #[test]
     fn flat_and_empty_data_have_some_height() {
         for values in [&[][..], &[0.0], &[0.7], &[-3.0, -3.0], &[1e300], &[-1e308, 1e308]] {
-            let bounds = losses(&[&columns(values)], &[]);
+            let bounds = losses(&columns(values), &[]);
             assert!(bounds.top > bounds.bottom, "{values:?} {bounds:?}");
             assert!(bounds.top.is_finite() && bounds.bottom.is_finite());
             for value in values {

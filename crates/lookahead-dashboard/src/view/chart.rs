@@ -14,6 +14,9 @@ use crate::format;
 use crate::history::{Bucket, History};
 use crate::model::{Model, Run, State};
 
+/// Columns of a value in the legend, and between two entries of it.
+const VALUE: u16 = 6;
+const GAP: u16 = 3;
 /// Cells between two markers on a line: they tell fast from slow without colours.
 const MARKER_EVERY: u16 = 14;
 
@@ -27,6 +30,22 @@ struct Series<'a> {
     /// Drawn now and then on the line, and in which cell of [`MARKER_EVERY`].
     marker: Option<(&'static str, u16)>,
     style: Style,
+}
+
+impl Series<'_> {
+    fn value(&self) -> String {
+        self.history.newest().map_or(format::NONE.into(), format::loss)
+    }
+
+    fn label(&self, short: bool) -> &'static str {
+        if short { self.short } else { self.name }
+    }
+
+    /// Columns that the legend needs for it.
+    fn width(&self, short: bool) -> u16 {
+        let name = width(self.label(short));
+        if short { 2 + name + VALUE } else { 4 + name + VALUE }
+    }
 }
 
 /// The series in the order in which they are drawn: the later wins where two share a cell, so
@@ -52,7 +71,7 @@ fn series(model: &Model) -> Vec<Series<'_>> {
     let fast = Series {
         history: &run.probes.fast,
         name: "probe θ (fast)",
-        short: "θ ",
+        short: "θ",
         sample: "○",
         marker: Some(("○", MARKER_EVERY / 2)),
         style: theme.fast,
@@ -60,7 +79,7 @@ fn series(model: &Model) -> Vec<Series<'_>> {
     let slow = Series {
         history: &run.probes.slow,
         name: "probe φ (slow)",
-        short: "φ ",
+        short: "φ",
         sample: "●",
         marker: Some(("●", 0)),
         style: theme.slow,
@@ -91,11 +110,10 @@ pub(crate) fn draw_framed(model: &Model, area: Rect, buffer: &mut Buffer) {
     let inner = frame.inner(area);
     frame.render(area, buffer);
     draw(model, inner, buffer);
-    if model.run.state == State::Paused && inner.height > 0 {
-        let text = "   PAUSED   ";
-        let x = inner.x + inner.width.saturating_sub(width(text)) / 2;
-        let style = theme.warning.reversed();
-        put(buffer, inner, x, area.bottom().saturating_sub(1), text, style);
+    if model.run.state == State::Paused {
+        let text = " PAUSED ";
+        let x = area.x + area.width.saturating_sub(width(text)) / 2;
+        put(buffer, area, x, area.bottom().saturating_sub(1), text, theme.warning.reversed());
     }
 }
 
@@ -117,7 +135,7 @@ pub(crate) fn draw(model: &Model, area: Rect, buffer: &mut Buffer) {
     let count = usize::from(area.width) * ACROSS;
     let rough: Vec<_> = series.iter().map(|s| columns(s.history, steps, count)).collect();
     let rough: Vec<&[Option<Bucket>]> = rough.iter().map(Vec::as_slice).collect();
-    let losses = axes::losses(&rough[..2], &rough[2..]);
+    let losses = axes::losses(rough[0], &rough[2..]);
     let plot = axes::draw(&model.theme, area, buffer, steps, losses);
     if series.iter().all(|line| line.history.is_empty()) {
         let text =
@@ -139,42 +157,33 @@ pub(crate) fn draw(model: &Model, area: Rect, buffer: &mut Buffer) {
     }
 }
 
-/// Names and latest values, in as many columns as fit; returns the rows that it took.
+/// Names and latest values, in as few rows as fit; returns how many these are.
 fn legend(model: &Model, series: &[Series], area: Rect, buffer: &mut Buffer) -> u16 {
-    let value = |line: &Series| line.history.newest().map_or(format::NONE.into(), format::loss);
-    let texts = |short: bool| -> Vec<String> {
-        let name = |line: &Series| if short { line.short } else { line.name };
-        let longest = series.iter().map(|line| width(name(line))).max().unwrap_or(0);
-        series
-            .iter()
-            .map(|line| match short {
-                true => format!("{}{}", name(line), value(line)),
-                false => {
-                    let pad = usize::from(longest - width(name(line)));
-                    format!("{}{}  {:<7}", name(line), " ".repeat(pad), value(line))
-                }
-            })
-            .collect()
+    // One row of all, two rows of two, and where that is too wide one row without the names.
+    let layouts = [(series.len(), false), (2, false), (series.len(), true)];
+    let widths = |(across, short): (usize, bool)| -> Vec<u16> {
+        let columns = series.chunks(series.len().div_ceil(across));
+        columns.map(|lines| lines.iter().map(|line| line.width(short)).max().unwrap_or(0)).collect()
     };
-    let full = texts(false);
-    let column = full.iter().map(|text| width(text)).max().unwrap_or(0) + 5;
-    let fits = area.width / column.max(1);
-    let (texts, across, column) = match fits {
-        4.. => (full, 4, column),
-        2.. => (full, 2, column),
-        _ => (texts(true), 4, area.width / 4),
-    };
-    let rows = (series.len() as u16).div_ceil(across);
-    for (index, (line, text)) in series.iter().zip(&texts).enumerate() {
-        // Down first, so that both losses of training stand together, and both probes.
-        let index = index as u16;
-        let (x, y) = (area.x + index / rows * column, area.y + index % rows);
-        if y < area.bottom() {
-            let x = put(buffer, area, x + 1, y, line.sample, line.style);
-            put(buffer, area, x + 1, y, text, model.theme.plain);
+    let total = |widths: &[u16]| widths.iter().sum::<u16>() + GAP * (widths.len() as u16 - 1);
+    let (across, short) = layouts
+        .into_iter()
+        .find(|layout| total(&widths(*layout)) < area.width)
+        .unwrap_or(layouts[2]);
+    let gap = if short { 2 } else { GAP };
+    let mut x = area.x + u16::from(!short);
+    let rows = series.len().div_ceil(across);
+    // Down first, so that both losses of training stand together, and both probes.
+    for (lines, width) in series.chunks(rows).zip(widths((across, short))) {
+        for (line, y) in lines.iter().zip(area.top()..area.bottom()) {
+            let start = put(buffer, area, x, y, line.sample, line.style);
+            let start = if short { start } else { start + 1 };
+            put(buffer, area, start, y, line.label(short), model.theme.plain);
+            put(buffer, area, x + width - VALUE, y, &line.value(), model.theme.plain);
         }
+        x += width + gap;
     }
-    rows
+    rows as u16
 }
 
 /// Draws each column from its smallest to its largest value, and lines from one to the next.

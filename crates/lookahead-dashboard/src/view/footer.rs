@@ -35,7 +35,7 @@ pub(crate) fn draw(model: &Model, area: Rect, buffer: &mut Buffer) {
 
 /// What was asked for and has not happened yet; else how much could not be shown.
 pub(crate) fn notice(model: &Model) -> String {
-    if model.has_ended() {
+    if model.has_ended() || model.closing {
         String::new()
     } else if model.interrupts > 0 {
         "stopping: saving a checkpoint…  Ctrl-C again ends without".into()

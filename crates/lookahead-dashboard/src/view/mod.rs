@@ -38,25 +38,30 @@ pub(crate) fn view(model: &Model, frame: &mut Frame) {
     }
 }
 
-/// Header, chart over messages beside the numbers, footer.
+/// Header, chart beside the numbers, messages, footer.
 fn full(model: &Model, area: Rect, buffer: &mut Buffer) {
     let [header, body, footer] =
         Layout::vertical([Constraint::Length(2), Constraint::Fill(1), Constraint::Length(1)])
             .areas(area);
-    let numbers = if area.width >= 100 { 38 } else { 30 };
-    let [left, right] =
-        Layout::horizontal([Constraint::Fill(1), Constraint::Length(numbers)]).areas(body);
-    let lines = match area.height {
-        ..26 => 5,
-        26..40 => 8,
-        40.. => 12,
+    let numbers = Constraint::Length(if area.width >= 100 { 38 } else { 30 });
+    let across = |area| Layout::horizontal([Constraint::Fill(1), numbers]).areas(area);
+    let down = |area, lines| {
+        Layout::vertical([Constraint::Fill(1), Constraint::Length(lines)]).areas(area)
     };
-    let [chart, messages] =
-        Layout::vertical([Constraint::Fill(1), Constraint::Length(lines)]).areas(left);
+    // A high screen has room for all numbers above the messages, which then get its whole width.
+    let [chart, numbers, messages] = if area.height >= 36 {
+        let [top, messages] = down(body, if area.height >= 44 { 12 } else { 7 });
+        let [chart, numbers] = across(top);
+        [chart, numbers, messages]
+    } else {
+        let [left, numbers] = across(body);
+        let [chart, messages] = down(left, if area.height >= 28 { 7 } else { 5 });
+        [chart, numbers, messages]
+    };
     header::draw(model, header, buffer);
     chart::draw_framed(model, chart, buffer);
     messages::draw(model, messages, buffer);
-    stats::draw(model, right, buffer);
+    stats::draw(model, numbers, buffer);
     footer::draw(model, footer, buffer);
 }
 

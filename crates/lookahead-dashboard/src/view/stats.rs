@@ -54,7 +54,11 @@ fn progress(model: &Model) -> Vec<Ranked<'_>> {
     let run = &model.run;
     let (step, total) = (run.step, run.total_steps());
     let done = if total > 0 { step as f64 / total as f64 } else { 0.0 };
-    let steps = format!("{} of {}", format::count(step), format::count(total));
+    let steps = if total > 0 {
+        format!("{} of {}", format::count(step), format::count(total))
+    } else {
+        format::count(step)
+    };
     let per_epoch = run.info.as_ref().map_or(0, |info| info.steps_per_epoch);
     let epoch = if per_epoch > 0 {
         let [now, all] = [step, total].map(|steps| steps as f64 / per_epoch as f64);
@@ -109,19 +113,27 @@ fn lookahead(model: &Model) -> Vec<Ranked<'_>> {
                 Span::styled(" → φ ", theme.slow),
                 Span::raw(format::loss(probe.slow_loss)),
             ],
-            format::difference(probe.slow_loss - probe.fast_loss),
+            difference(model, probe.slow_loss - probe.fast_loss),
         ),
         None => (vec![Span::raw(NONE)], NONE.into()),
     };
-    let cost = run.probing_cost(model.now).map_or(NONE.into(), |part| format::percent(part, 1));
+    let cost = run
+        .probing_cost(model.now)
+        .map_or(NONE.into(), |part| format!("{} of the time", format::percent(part, 1)));
     vec![
         (9, Row::Title("lookahead".into())),
         (1, Row::Pair("phase", phase)),
         (2, Row::Pair("syncs", format!("{}   α {alpha}", format::count(syncs)).into())),
         (0, Row::Pair("probe", values.into())),
-        (2, Row::Pair("φ − θ", difference.into())),
-        (2, Row::Pair("probing", format!("{cost} of the time").into())),
+        (2, Row::Pair("φ − θ", difference)),
+        (2, Row::Pair("probing", cost.into())),
     ]
+}
+
+/// Green where the slow weights have the smaller loss.
+fn difference(model: &Model, value: f64) -> Line<'_> {
+    let style = if value < 0.0 { model.theme.good } else { model.theme.plain };
+    Line::styled(format::difference(value), style)
 }
 
 fn validation(model: &Model) -> Vec<Ranked<'_>> {
@@ -166,10 +178,7 @@ fn checkpoint(model: &Model) -> Vec<Ranked<'_>> {
         None => "none yet".into(),
     };
     let age = match &run.checkpoint {
-        Some((_, time)) if model.now > *time => {
-            format!("{} ago", format::duration(model.now - time))
-        }
-        Some(_) => "now".into(),
+        Some((_, time)) => format!("{} ago", format::duration(model.now - time)),
         None => NONE.into(),
     };
     let style = if run.warnings > 0 { theme.warning } else { theme.plain };

@@ -3,7 +3,7 @@
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
-use super::{footer, header, put};
+use super::{footer, header, put, width};
 use crate::format;
 use crate::model::Model;
 
@@ -17,17 +17,23 @@ pub(crate) fn draw(model: &Model, area: Rect, buffer: &mut Buffer) {
         put(buffer, area, x, area.y, &notice, theme.warning);
         return;
     }
-    x = put(buffer, area, x, area.y, &format::count(run.step), theme.plain);
     let total = run.total_steps();
+    let mut parts = Vec::new();
     if total > 0 {
-        let done = run.step as f64 / total as f64;
-        x = put(buffer, area, x, area.y, &format!("/{}", format::count(total)), theme.plain);
-        x = put(buffer, area, x, area.y, &format!(" {}", format::percent(done, 0)), theme.plain);
+        parts.push(format!("{}/{}", format::count(run.step), format::count(total)));
+        parts.push(format::percent(run.step as f64 / total as f64, 0));
     }
     if let Some(left) = run.clock.left(total).filter(|_| !model.has_ended()) {
-        x = put(buffer, area, x, area.y, &format!(" {} left", format::duration(left)), theme.plain);
+        parts.push(format!("{} left", format::duration(left)));
     }
     if let Some(loss) = run.smoothed.newest() {
-        put(buffer, area, x, area.y, &format!(" loss {}", format::loss(loss)), theme.dim);
+        parts.push(format!("loss {}", format::loss(loss)));
+    }
+    for part in parts {
+        // Half a number is worse than none.
+        if x + width(&part) > area.right() {
+            return;
+        }
+        x = put(buffer, area, x, area.y, &part, theme.plain) + 1;
     }
 }

@@ -1,0 +1,9 @@
+//! Links the program and its tests with libtorch as lookahead-core says.
+
+fn main() {
+    println!("cargo:rerun-if-changed=build.rs");
+    let arguments = std::env::var("DEP_LOOKAHEAD_CORE_LINK_ARGS").unwrap_or_default();
+    for argument in arguments.split('\u{1f}') {
+        println!("cargo:rustc-link-arg={argument}");
+    }
+}

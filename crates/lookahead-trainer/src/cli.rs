@@ -1,0 +1,106 @@
+//! The command line.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use lookahead_run::event::Weights;
+
+use crate::config::Override;
+
+/// Trains real tasks with Lookahead (k steps forward, 1 step back), watched live.
+#[derive(Debug, Parser)]
+#[command(name = "lookahead", version, arg_required_else_help = true)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Start a run from a config
+    Train(Train),
+    /// Go on with a run from its newest valid checkpoint
+    Resume(Resume),
+    /// Loss and accuracy of a run's model on the test set
+    Eval(Eval),
+    /// What is found on this machine, what is missing, and how to mend it
+    Doctor,
+}
+
+/// `lookahead train`.
+#[derive(Debug, Args)]
+pub struct Train {
+    /// The config, a TOML file such as configs/digits.toml
+    pub config: PathBuf,
+    /// Name of the run [default: the config's name, with -2, -3… where that is taken]
+    #[arg(long, value_name = "RUN")]
+    pub name: Option<String>,
+    /// Folder in which the run's folder is made
+    #[arg(long, value_name = "DIR", default_value = "checkpoints")]
+    pub out: PathBuf,
+    /// What to change and how to show it.
+    #[command(flatten)]
+    pub shared: Shared,
+}
+
+/// `lookahead resume`.
+#[derive(Debug, Args)]
+pub struct Resume {
+    /// The run's folder, such as checkpoints/fashion-mnist
+    #[arg(value_name = "RUN_DIR")]
+    pub run: PathBuf,
+    /// Go on from the checkpoint of this step; later ones are moved to abandoned/
+    #[arg(long, value_name = "STEP")]
+    pub from: Option<u64>,
+    /// What to change and how to show it.
+    #[command(flatten)]
+    pub shared: Shared,
+}
+
+/// What `train` and `resume` share.
+#[derive(Debug, Args)]
+pub struct Shared {
+    /// Change a key of the config, such as optimizer.lr=0.1; can be given again
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    pub overrides: Vec<Override>,
+    /// Plain lines on stderr instead of the dashboard
+    #[arg(long)]
+    pub no_tui: bool,
+}
+
+/// `lookahead eval`.
+#[derive(Debug, Args)]
+pub struct Eval {
+    /// The run's folder, such as checkpoints/fashion-mnist
+    #[arg(value_name = "RUN_DIR")]
+    pub run: PathBuf,
+    /// Evaluate the checkpoint of this step [default: the newest valid one]
+    #[arg(long, value_name = "STEP")]
+    pub from: Option<u64>,
+    /// Which weights [default: slow; fast for a run without Lookahead]
+    #[arg(long)]
+    pub weights: Option<WeightsArgument>,
+    /// One JSON object on stdout
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// The two sets of weights, as arguments.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum WeightsArgument {
+    /// φ, the final model
+    Slow,
+    /// θ, what the inner optimizer moves
+    Fast,
+}
+
+impl From<WeightsArgument> for Weights {
+    fn from(argument: WeightsArgument) -> Self {
+        match argument {
+            WeightsArgument::Slow => Weights::Slow,
+            WeightsArgument::Fast => Weights::Fast,
+        }
+    }
+}

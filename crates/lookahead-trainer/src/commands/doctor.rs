@@ -1,0 +1,58 @@
+//! `lookahead doctor`: what is found on this machine.
+
+use lookahead_core::build;
+use tch::Cuda;
+
+use crate::data::fashion_mnist;
+use crate::training::threads;
+
+/// Prints what is found, what is missing and how to mend it. Nothing that is missing keeps the
+/// built-in digits from training, so this fails only where libtorch itself does not work.
+///
+/// # Errors
+/// Where libtorch does not compute.
+pub fn doctor() -> anyhow::Result<()> {
+    let sum = tch::Tensor::f_from_slice(&[1.0f32, 2.0])?.f_sum(tch::Kind::Float)?;
+    anyhow::ensure!(f64::try_from(sum)? == 3.0, "libtorch computes 1 + 2 wrongly here.");
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    print_line(
+        "libtorch",
+        &format!("{}, through tch {}", build::libtorch_version(), build::TCH_VERSION),
+    );
+    print_line(
+        "CPU",
+        &format!(
+            "{} kernels, {} threads on {cores} processors",
+            build::cpu_capability(),
+            threads()
+        ),
+    );
+    print_line("CUDA", &cuda());
+    print_line("digits", "built into this program");
+    print_line("Fashion-MNIST", &fashion_mnist_place());
+    Ok(())
+}
+
+fn print_line(what: &str, found: &str) {
+    println!("{what:<14} {found}");
+}
+
+fn cuda() -> String {
+    match (Cuda::is_available(), Cuda::device_count()) {
+        (true, count) => format!("{count} devices, cuDNN {}", Cuda::cudnn_is_available()),
+        _ => "none: training runs on the CPU. With an NVIDIA GPU and its driver on this machine, \
+              run `just setup` and build again: it then takes the libtorch that has CUDA."
+            .to_owned(),
+    }
+}
+
+fn fashion_mnist_place() -> String {
+    match (fashion_mnist::find(), fashion_mnist::cache()) {
+        (Some(folder), _) => format!("in {}", folder.display()),
+        (None, Some(cache)) => format!(
+            "not here: `just train` fetches it (31 MB), or put its four files into {}",
+            cache.display()
+        ),
+        (None, None) => "not here, and no place to fetch it to: set HOME".to_owned(),
+    }
+}

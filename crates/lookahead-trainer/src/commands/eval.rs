@@ -1,0 +1,85 @@
+//! `lookahead eval`: a saved model on the test set.
+
+use lookahead_run::RunFolder;
+use lookahead_run::event::{Split, Weights};
+use serde::Serialize;
+
+use super::choose;
+use crate::checkpointing::load_weights;
+use crate::cli;
+use crate::config::Config;
+use crate::data;
+use crate::evaluation::evaluate;
+use crate::failure::Usage;
+use crate::model::Model;
+
+/// What `--json` prints.
+#[derive(Debug, Serialize)]
+struct Report<'a> {
+    run: &'a str,
+    step: u64,
+    weights: Weights,
+    split: Split,
+    loss: f64,
+    accuracy: f64,
+    samples: u64,
+}
+
+/// Evaluates a run's model on the test set. Writes nothing into the run.
+///
+/// # Errors
+/// Where the run, a checkpoint or the data can't be read.
+pub fn eval(arguments: &cli::Eval) -> anyhow::Result<()> {
+    let folder = RunFolder::open(&arguments.run)?;
+    let place = folder.config_path().display().to_string();
+    let config = Config::parse(&place, &folder.read_config()?, &[])?.config;
+    let weights = match (arguments.weights.map(Weights::from), &config.lookahead) {
+        (Some(Weights::Slow), None) => {
+            return Err(Usage::new(format!(
+                "{} trained without Lookahead, so it has no slow weights: leave `--weights slow` \
+                 out.",
+                folder.name()
+            ))
+            .into());
+        }
+        (Some(weights), _) => weights,
+        (None, Some(_)) => Weights::Slow,
+        (None, None) => Weights::Fast,
+    };
+    let (checkpoint, _, passed_over) = choose(&folder, arguments.from)?;
+    for sentence in passed_over {
+        eprintln!("Warning: {sentence}");
+    }
+
+    // The run's own device may not be on this machine, and an evaluation can be had anywhere.
+    let device = config.train.device().unwrap_or(tch::Device::Cpu);
+    let data = data::load(&config.data)?;
+    let model = Model::new(&config.model, &data, device)?;
+    load_weights(&checkpoint.path, weights == Weights::Slow, &model.vs)?;
+    let found = evaluate(&model, &data.test, Split::Test, weights)?;
+
+    if arguments.json {
+        let report = Report {
+            run: folder.name(),
+            step: checkpoint.step,
+            weights,
+            split: Split::Test,
+            loss: found.loss,
+            accuracy: found.accuracy,
+            samples: found.samples,
+        };
+        println!("{}", serde_json::to_string(&report)?);
+    } else {
+        let set = if weights == Weights::Slow { "slow weights φ" } else { "fast weights θ" };
+        println!(
+            "{} at step {}, {set}: test accuracy {:.2} %, loss {:.4}, on {} images of {}",
+            folder.name(),
+            checkpoint.step,
+            100.0 * found.accuracy,
+            found.loss,
+            found.samples,
+            data.name
+        );
+    }
+    Ok(())
+}

@@ -1,0 +1,171 @@
+//! `lookahead resume`: a run goes on.
+
+use lookahead_core::build;
+use lookahead_run::RunFolder;
+use lookahead_run::event::{Event, Resumed};
+use serde_json::{Map, Value};
+
+use super::{choose, run_to_the_end, warn};
+use crate::checkpointing::other_bits;
+use crate::cli;
+use crate::config::{Config, Override};
+use crate::failure::Usage;
+use crate::training::{Outside, Training, threads};
+
+/// Goes on with a run from its newest valid checkpoint, or from the one of `--from`.
+///
+/// # Errors
+/// Where there is no valid checkpoint, a change does not fit it, or the training fails.
+pub fn resume(arguments: &cli::Resume) -> anyhow::Result<()> {
+    let folder = RunFolder::open(&arguments.run)?;
+    let _lock = folder.lock()?;
+    let overrides = &arguments.shared.overrides;
+    let (config, changes, mut warnings) = changed_config(&folder, overrides)?;
+    let (checkpoint, manifest, passed_over) = choose(&folder, arguments.from)?;
+    warnings.extend(passed_over);
+
+    let mut training = Training::new(config.clone())?;
+    training.restore(&checkpoint.path, &manifest)?;
+    if training.step() >= training.total_steps() {
+        eprintln!(
+            "{} has taken all of its {} steps. To go on, give it more: `--set train.epochs=…` or \
+             `--set train.max_steps=…`.",
+            folder.name(),
+            training.total_steps()
+        );
+        return Ok(());
+    }
+    warnings.extend(other_bits(&manifest, threads(), &build::cpu_capability()));
+    warnings.extend(other_curve(&config, &changes));
+
+    // From here on the run has one line of time again: the one that begins at this checkpoint.
+    let checkpoints = folder.checkpoints();
+    checkpoints.clear_leftovers()?;
+    checkpoints.abandon_after(training.step())?;
+    if !changes.is_empty() {
+        folder.write_config(&config.to_toml())?;
+    }
+    let mut outside = Outside::new(&folder, !arguments.shared.no_tui)?;
+    let info = training.info(folder.name());
+    let resumed = Resumed { checkpoint: checkpoint.name(), changes, info };
+    outside.observer.record(training.step(), Event::Resumed(resumed))?;
+    warn(&mut outside, training.step(), warnings)?;
+    run_to_the_end(&mut training, &mut outside)?;
+    eprintln!("Run folder: {}", folder.path().display());
+    Ok(())
+}
+
+/// The run's config with the changes asked for, what they are, and notes on them.
+fn changed_config(
+    folder: &RunFolder,
+    overrides: &[Override],
+) -> anyhow::Result<(Config, Map<String, Value>, Vec<String>)> {
+    let place = folder.config_path().display().to_string();
+    let text = folder.read_config()?;
+    let before = Config::parse(&place, &text, &[])?.config;
+    let after = Config::parse(&place, &text, overrides)?;
+    let changes = differences(&before.to_json(), &after.config.to_json());
+    let refused: Vec<&String> = changes.keys().filter(|key| !may_change(key)).collect();
+    // Another kind has other keys: the one that was asked for is the one to name.
+    let asked = refused.iter().find(|key| overrides.iter().any(|set| &set.key == **key));
+    if let Some(key) = asked.or(refused.first()) {
+        return Err(Usage::new(format!(
+            "`{key}` can't change on resume: the checkpoint's weights, optimizer state or order of \
+             data would no longer fit. Start a new run for it with `lookahead train`. What may \
+             change: {}.",
+            may_change_list()
+        ))
+        .into());
+    }
+    Ok((after.config, changes, after.notes))
+}
+
+/// Keys, or sections with a dot, whose change leaves a checkpoint's state meaningful.
+const MAY_CHANGE: [&str; 13] = [
+    "train.epochs",
+    "train.max_steps",
+    "train.device",
+    "train.threads",
+    "probe.",
+    "checkpoint.",
+    "schedule.",
+    "data.dir",
+    "optimizer.lr",
+    "optimizer.weight_decay",
+    "optimizer.eps",
+    "lookahead.alpha",
+    "lookahead.k",
+];
+
+fn may_change_list() -> String {
+    let all = MAY_CHANGE.map(|key| match key.ends_with('.') {
+        true => format!("{key}*"),
+        false => key.to_owned(),
+    });
+    all.join(", ")
+}
+
+fn may_change(key: &str) -> bool {
+    MAY_CHANGE.iter().any(|allowed| match allowed.ends_with('.') {
+        true => key.starts_with(allowed),
+        false => key == *allowed,
+    })
+}
+
+/// The dotted keys whose values differ, with the new values; null where a key is gone.
+fn differences(before: &Value, after: &Value) -> Map<String, Value> {
+    let (before, after) = (flattened(before), flattened(after));
+    let keys: std::collections::BTreeSet<&String> = before.keys().chain(after.keys()).collect();
+    keys.into_iter()
+        .filter(|key| before.get(*key) != after.get(*key))
+        .map(|key| (key.clone(), after.get(key).cloned().unwrap_or(Value::Null)))
+        .collect()
+}
+
+fn flattened(config: &Value) -> Map<String, Value> {
+    let sections = config.as_object().into_iter().flatten();
+    sections
+        .flat_map(|(section, keys)| {
+            keys.as_object()
+                .into_iter()
+                .flatten()
+                .map(move |(key, value)| (format!("{section}.{key}"), value.clone()))
+        })
+        .collect()
+}
+
+/// A longer cosine is another cosine from its first step on.
+fn other_curve(config: &Config, changes: &Map<String, Value>) -> Option<String> {
+    let longer = changes.contains_key("train.epochs") || changes.contains_key("train.max_steps");
+    (longer && config.schedule.kind == crate::schedule::Kind::Cosine).then(|| {
+        "The number of steps changed, and the cosine schedule with it: from here on the learning \
+         rate follows the new curve, which the steps so far did not."
+            .to_owned()
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn changes_are_found_by_dotted_key() {
+        let before = json!({"train": {"seed": 1, "epochs": 2}, "lookahead": {"k": 5}});
+        let after = json!({"train": {"seed": 1, "epochs": 3}, "probe": {"samples": 4}});
+        let found = Value::Object(differences(&before, &after));
+        assert_eq!(found, json!({"lookahead.k": null, "probe.samples": 4, "train.epochs": 3}));
+    }
+
+    #[test]
+    fn what_may_change() {
+        for key in ["train.epochs", "probe.samples", "schedule.kind", "optimizer.lr"] {
+            assert!(may_change(key), "{key}");
+        }
+        for key in
+            ["train.seed", "model.hidden", "optimizer.kind", "data.batch_size", "optimizer.lrx"]
+        {
+            assert!(!may_change(key), "{key}");
+        }
+    }
+}

@@ -1,0 +1,318 @@
+//! A training, described by a TOML file.
+//!
+//! Each section's type lies beside the code that it configures. What is checked where:
+//! unknown keys and wrong types by serde, ranges by each section's `check`, and both are told with
+//! the file's line, or with the `--set` that brought the value.
+
+use std::fmt;
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+use toml::de::DeTable;
+
+use crate::checkpointing::CheckpointConfig;
+use crate::data::DataConfig;
+use crate::model::ModelConfig;
+use crate::optimizer::{LookaheadConfig, OptimizerConfig};
+use crate::probe::ProbeConfig;
+use crate::schedule::ScheduleConfig;
+use crate::training::TrainConfig;
+
+/// A whole configuration. Every key has a default; `configs/` documents them.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    /// Which data, in which batches.
+    pub data: DataConfig,
+    /// Which model.
+    pub model: ModelConfig,
+    /// The inner optimizer.
+    pub optimizer: OptimizerConfig,
+    /// Lookahead around it; absent, the inner optimizer trains alone.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub lookahead: Option<LookaheadConfig>,
+    /// The learning rate over time.
+    pub schedule: ScheduleConfig,
+    /// How long, from which seed, where.
+    pub train: TrainConfig,
+    /// The two curves around a sync.
+    pub probe: ProbeConfig,
+    /// When to save.
+    pub checkpoint: CheckpointConfig,
+}
+
+/// A value that can't be used: which key, and a sentence that says why.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Invalid {
+    /// The dotted key, such as `lookahead.k`.
+    pub key: &'static str,
+    /// A full sentence with the value found, what is allowed, and the remedy.
+    pub message: String,
+}
+
+impl Invalid {
+    /// A refusal of `key`.
+    pub fn new(key: &'static str, message: impl Into<String>) -> Self {
+        Invalid { key, message: message.into() }
+    }
+}
+
+/// What is wrong with a configuration, and where.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub struct ConfigError {
+    place: String,
+    message: String,
+}
+
+impl fmt::Display for ConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.place, self.message)
+    }
+}
+
+/// One `--set KEY=VALUE`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Override {
+    /// The dotted key.
+    pub key: String,
+    /// The value: what TOML reads in it, or else a string.
+    pub value: toml::Value,
+}
+
+impl std::str::FromStr for Override {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (key, value) = text.split_once('=').ok_or_else(|| {
+            format!("`{text}` is no KEY=VALUE: write for example `--set lookahead.k=10`.")
+        })?;
+        let key = key.trim();
+        if key.is_empty() || key.split('.').any(str::is_empty) {
+            return Err(format!("`{key}` is no dotted key such as `optimizer.lr`."));
+        }
+        // A bare word such as `adam` or `cuda:0` is a string without quotes.
+        let value = toml::from_str::<toml::Table>(&format!("value = {value}"))
+            .ok()
+            .and_then(|mut table| table.remove("value"))
+            .unwrap_or_else(|| toml::Value::String(value.trim().to_owned()));
+        Ok(Override { key: key.to_owned(), value })
+    }
+}
+
+impl fmt::Display for Override {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "--set {}={}", self.key, self.value)
+    }
+}
+
+/// A configuration and what its reader should be told of it.
+#[derive(Debug, Clone)]
+pub struct Loaded {
+    /// Every default filled in.
+    pub config: Config,
+    /// Sentences for stderr, such as keys that a `--set` made meaningless.
+    pub notes: Vec<String>,
+}
+
+impl Config {
+    /// Reads a file, applies the overrides in their order, fills in all defaults and checks all
+    /// values.
+    ///
+    /// # Errors
+    /// A [`ConfigError`] for the first fault.
+    pub fn load(path: &Path, overrides: &[Override]) -> Result<Loaded, ConfigError> {
+        let place = path.display().to_string();
+        let text = std::fs::read_to_string(path).map_err(|error| ConfigError {
+            place: place.clone(),
+            message: format!(
+                "The config can't be read ({error}). The project's are in `configs/`."
+            ),
+        })?;
+        Config::parse(&place, &text, overrides)
+    }
+
+    /// As [`load`](Self::load), of a text from `place`.
+    ///
+    /// # Errors
+    /// As [`load`](Self::load).
+    pub fn parse(place: &str, text: &str, overrides: &[Override]) -> Result<Loaded, ConfigError> {
+        let in_file = |error: toml::de::Error| ConfigError {
+            place: located(place, text, error.span()),
+            message: sentence(&error),
+        };
+        let mut table: toml::Table = toml::from_str(text).map_err(in_file)?;
+        // Reading the text itself, not the table, gives errors their lines.
+        let _: Config = toml::from_str(text).map_err(in_file)?;
+
+        let mut notes = Vec::new();
+        for set in overrides {
+            apply(&mut table, set, &mut notes).map_err(|message| in_set(set, message))?;
+            table.clone().try_into::<Config>().map_err(|error| in_set(set, sentence(&error)))?;
+        }
+        let mut config: Config = table.try_into().map_err(|error: toml::de::Error| {
+            ConfigError { place: place.to_owned(), message: sentence(&error) }
+        })?;
+        config.resolve().map_err(|invalid| {
+            let blamed = overrides.iter().rev().find(|set| set.key == invalid.key);
+            match blamed {
+                Some(set) => in_set(set, invalid.message),
+                None => ConfigError {
+                    place: located(place, text, span_of(text, invalid.key)),
+                    message: invalid.message,
+                },
+            }
+        })?;
+        Ok(Loaded { config, notes })
+    }
+
+    /// Fills in the defaults that depend on other keys, and checks every value.
+    fn resolve(&mut self) -> Result<(), Invalid> {
+        self.data.resolve()?;
+        self.model.resolve()?;
+        self.optimizer.resolve()?;
+        if let Some(lookahead) = &self.lookahead {
+            lookahead.check()?;
+        }
+        self.schedule.resolve(self.optimizer.lr)?;
+        self.train.check()?;
+        self.probe.check(self)?;
+        self.checkpoint.check()
+    }
+
+    /// The configuration as TOML, every default written out.
+    pub fn to_toml(&self) -> String {
+        toml::to_string(self).expect("a config holds only what TOML can say")
+    }
+
+    /// The configuration as JSON, for the event log.
+    pub fn to_json(&self) -> serde_json::Value {
+        serde_json::to_value(self).expect("a config holds only what JSON can say")
+    }
+}
+
+fn in_set(set: &Override, message: String) -> ConfigError {
+    ConfigError { place: set.to_string(), message }
+}
+
+/// What the TOML reader says, as a sentence.
+fn sentence(error: &toml::de::Error) -> String {
+    let text = error.message().trim().replace('\n', ", ");
+    let mut letters = text.chars();
+    let capital: String = letters.next().map(|c| c.to_uppercase().collect()).unwrap_or_default();
+    let stop = if text.ends_with('.') { "" } else { "." };
+    format!(
+        "{capital}{}{stop} Every key is documented in `configs/fashion-mnist.toml`.",
+        letters.as_str()
+    )
+}
+
+fn located(place: &str, text: &str, span: Option<std::ops::Range<usize>>) -> String {
+    match span.and_then(|span| text.get(..span.start)) {
+        Some(before) => format!("{place}, line {}", before.matches('\n').count() + 1),
+        None => place.to_owned(),
+    }
+}
+
+/// Where a dotted key's value stands in a text, if it does.
+fn span_of(text: &str, key: &str) -> Option<std::ops::Range<usize>> {
+    let root = DeTable::parse(text).ok()?;
+    let mut table = root.get_ref();
+    let mut parts = key.split('.').peekable();
+    while let Some(part) = parts.next() {
+        let (_, value) = table.iter().find(|(name, _)| name.get_ref() == part)?;
+        if parts.peek().is_none() {
+            return Some(value.span());
+        }
+        table = value.get_ref().as_table()?;
+    }
+    None
+}
+
+/// Sets one key of a configuration that is still a table.
+fn apply(table: &mut toml::Table, set: &Override, notes: &mut Vec<String>) -> Result<(), String> {
+    let (section, key) = match set.key.split_once('.') {
+        Some(parts) => parts,
+        None if set.value == toml::Value::Boolean(false) && set.key == "lookahead" => {
+            table.remove("lookahead");
+            return Ok(());
+        }
+        None => {
+            return Err(format!(
+                "`{}` is a section, not a key: set one of its keys, such as `{}.KEY=VALUE`. \
+                 (`lookahead=false` takes the section out: then the inner optimizer trains alone.)",
+                set.key, set.key
+            ));
+        }
+    };
+    let entry = table
+        .entry(section)
+        .or_insert_with(|| toml::Value::Table(toml::Table::new()))
+        .as_table_mut()
+        .ok_or_else(|| format!("`{section}` is no section of the config."))?;
+    let changed =
+        entry.insert(key.to_owned(), set.value.clone()).is_none_or(|old| old != set.value);
+    if key == "kind" && changed {
+        drop_foreign_keys(section, entry, notes);
+    }
+    Ok(())
+}
+
+/// Another kind of optimizer has other keys. Those of the old kind would be refused, and a
+/// comparison of kinds on one config could not be made.
+fn drop_foreign_keys(section: &str, entry: &mut toml::Table, notes: &mut Vec<String>) {
+    let Some(kind) = entry.get("kind").and_then(toml::Value::as_str).map(str::to_owned) else {
+        return;
+    };
+    let Some(foreign) = foreign_keys(section, &kind) else { return };
+    for key in foreign {
+        if entry.remove(*key).is_some() {
+            notes.push(format!("`{section}.{key}` does not belong to {kind} and was dropped."));
+        }
+    }
+}
+
+fn foreign_keys(section: &str, kind: &str) -> Option<&'static [&'static str]> {
+    match section {
+        "optimizer" => crate::optimizer::foreign_keys(kind),
+        "model" => crate::model::foreign_keys(kind),
+        "schedule" => crate::schedule::foreign_keys(kind),
+        _ => None,
+    }
+}
+
+/// The value of a key that only some kinds have: the one given, else the default; given for
+/// another kind, it is refused.
+pub(crate) fn kind_key<T: Clone>(
+    value: &mut Option<T>,
+    belongs: bool,
+    default: T,
+    key: &'static str,
+    kinds: &str,
+) -> Result<(), Invalid> {
+    match (belongs, value.is_some()) {
+        (true, false) => *value = Some(default),
+        (false, true) => {
+            return Err(Invalid::new(
+                key,
+                format!(
+                    "The key `{key}` belongs to {kinds} only: take it out, or choose that kind."
+                ),
+            ));
+        }
+        _ => {}
+    }
+    Ok(())
+}
+
+/// An error unless `found` is within the range that `allowed` describes.
+pub(crate) fn require(
+    holds: bool,
+    key: &'static str,
+    found: impl fmt::Display,
+    allowed: &str,
+) -> Result<(), Invalid> {
+    match holds {
+        true => Ok(()),
+        false => Err(Invalid::new(key, format!("`{key}` is {found}, and it must be {allowed}."))),
+    }
+}

@@ -1,0 +1,106 @@
+//! Random changes of training images: `data.augment`.
+
+use rand_chacha::ChaCha8Rng;
+use serde::{Deserialize, Serialize};
+
+use super::batches::{below, generator};
+
+/// The changes.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Augment {
+    /// The images as they are.
+    #[default]
+    None,
+    /// A shift by up to two pixels each way, zeros coming in, and a mirror image half the time.
+    ShiftFlip,
+}
+
+/// Largest shift, in pixels.
+const REACH: u64 = 2;
+
+/// Changes the images of one batch; what it does is fixed by seed, epoch and the batch's place.
+#[derive(Debug)]
+pub struct Augmenter {
+    kind: Augment,
+    generator: ChaCha8Rng,
+}
+
+impl Augmenter {
+    /// For batch `cursor` of `epoch`.
+    pub fn new(kind: Augment, seed: u64, epoch: u64, cursor: u64) -> Self {
+        Augmenter { kind, generator: generator(seed, epoch, cursor, b"augment ") }
+    }
+
+    /// Appends the changed image to `out`.
+    pub fn apply(&mut self, image: &[u8], shape: [usize; 3], out: &mut Vec<u8>) {
+        match self.kind {
+            Augment::None => out.extend_from_slice(image),
+            Augment::ShiftFlip => {
+                let shift = |drawn: u64| drawn as isize - REACH as isize;
+                let down = shift(below(&mut self.generator, 2 * REACH + 1));
+                let right = shift(below(&mut self.generator, 2 * REACH + 1));
+                let mirror = below(&mut self.generator, 2) == 1;
+                shift_flip(image, shape, (down, right), mirror, out);
+            }
+        }
+    }
+}
+
+fn shift_flip(
+    image: &[u8],
+    [channels, height, width]: [usize; 3],
+    (down, right): (isize, isize),
+    mirror: bool,
+    out: &mut Vec<u8>,
+) {
+    for channel in image.chunks_exact(height * width).take(channels) {
+        for y in 0..height {
+            for x in 0..width {
+                let x = if mirror { width - 1 - x } else { x };
+                let from_y = y.checked_add_signed(-down).filter(|&y| y < height);
+                let from_x = x.checked_add_signed(-right).filter(|&x| x < width);
+                out.push(match (from_y, from_x) {
+                    (Some(y), Some(x)) => channel[y * width + x],
+                    _ => 0,
+                });
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const IMAGE: [u8; 6] = [1, 2, 3, 4, 5, 6]; // two rows of three
+
+    fn changed(shift: (isize, isize), mirror: bool) -> Vec<u8> {
+        let mut out = Vec::new();
+        shift_flip(&IMAGE, [1, 2, 3], shift, mirror, &mut out);
+        out
+    }
+
+    #[test]
+    fn shifts_bring_zeros_in_and_mirrors_reverse_rows() {
+        assert_eq!(changed((0, 0), false), IMAGE);
+        assert_eq!(changed((1, 0), false), [0, 0, 0, 1, 2, 3]);
+        assert_eq!(changed((0, -1), false), [2, 3, 0, 5, 6, 0]);
+        assert_eq!(changed((0, 0), true), [3, 2, 1, 6, 5, 4]);
+        assert_eq!(changed((2, 2), false), [0; 6]);
+    }
+
+    #[test]
+    fn a_batch_is_changed_the_same_way_every_time() {
+        let batch = |cursor| {
+            let mut augmenter = Augmenter::new(Augment::ShiftFlip, 1, 2, cursor);
+            let mut out = Vec::new();
+            for _ in 0..20 {
+                augmenter.apply(&IMAGE, [1, 2, 3], &mut out);
+            }
+            out
+        };
+        assert_eq!(batch(5), batch(5));
+        assert_ne!(batch(5), batch(6));
+    }
+}

@@ -1,0 +1,215 @@
+//! Fashion-MNIST: 60,000 training and 10,000 test images of clothing, 28×28, in ten classes.
+//!
+//! H. Xiao, K. Rasul, R. Vollgraf, *Fashion-MNIST: a Novel Image Dataset for Benchmarking Machine
+//! Learning Algorithms*, 2017. MIT licence.
+
+use std::fmt::Write as _;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, bail};
+use sha2::{Digest, Sha256};
+
+use super::{Dataset, Images, fetch, idx};
+
+/// One of the four files. What it holds is checked uncompressed, since distributions compress the
+/// same data anew.
+#[derive(Debug)]
+pub struct File {
+    /// Its name, compressed.
+    pub name: &'static str,
+    bytes: u64,
+    sha256: &'static str,
+}
+
+const TRAIN_IMAGES: File = File {
+    name: "train-images-idx3-ubyte.gz",
+    bytes: 47_040_016,
+    sha256: "c59f468a2f672dc815687fe0f83887768d799fd8a3f3276145d20f83aa44d888",
+};
+const TRAIN_LABELS: File = File {
+    name: "train-labels-idx1-ubyte.gz",
+    bytes: 60_008,
+    sha256: "bad3541b69d912435c50bb6ba87bec294ff4f6a2e1246121d8633921760443d9",
+};
+const TEST_IMAGES: File = File {
+    name: "t10k-images-idx3-ubyte.gz",
+    bytes: 7_840_016,
+    sha256: "5b4141f0afbad91edebe8549f8fcffe087ea10ca49f1dbef5c9a5cd8815ce37b",
+};
+const TEST_LABELS: File = File {
+    name: "t10k-labels-idx1-ubyte.gz",
+    bytes: 10_008,
+    sha256: "0402a96d92fd2663957122ceb108a494c5af83dab82d92729df917d7dec38c34",
+};
+
+/// The four files of the data set.
+pub const FILES: [&File; 4] = [&TRAIN_IMAGES, &TRAIN_LABELS, &TEST_IMAGES, &TEST_LABELS];
+
+/// Where Debian and its kin install it.
+const SYSTEM: &str = "/usr/share/datasets/fashion-mnist";
+/// The package that installs it there.
+const PACKAGE: &str = "dataset-fashion-mnist";
+/// The data set's own address.
+const ADDRESS: &str = "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com";
+/// Another address, such as a mirror's, for those who can't reach that one.
+const ADDRESS_VARIABLE: &str = "LOOKAHEAD_FASHION_MNIST_URL";
+
+/// Mean and standard deviation of the training pixels, 0.2860 and 0.3530 of 255.
+const MEAN: f64 = 0.2860 * 255.0;
+const STD: f64 = 0.3530 * 255.0;
+
+/// Loads the data set from `dir`, or else from where it is found, fetching it where it is not.
+///
+/// # Errors
+/// Where a file is missing and can't be fetched, or does not hold what it should.
+pub fn load(dir: Option<&Path>) -> anyhow::Result<Dataset> {
+    let (folder, own) = match dir {
+        Some(dir) => (dir.to_owned(), true),
+        None => (find_or_fetch()?, false),
+    };
+    // A folder of the user's own may hold other images in the same format: only the format counts.
+    let read = |file: &File| read(&folder, file, !own);
+    let (train_images, train_labels) = (read(&TRAIN_IMAGES)?, read(&TRAIN_LABELS)?);
+    let (test_images, test_labels) = (read(&TEST_IMAGES)?, read(&TEST_LABELS)?);
+    let train = images(&folder, (&TRAIN_IMAGES, train_images), (&TRAIN_LABELS, train_labels))?;
+    let test = images(&folder, (&TEST_IMAGES, test_images), (&TEST_LABELS, test_labels))?;
+    let validation = train.without_images();
+    Ok(Dataset { name: "fashion-mnist", classes: 10, train, validation, test })
+}
+
+/// The folder where the whole data set lies on this machine, if it does.
+pub fn find() -> Option<PathBuf> {
+    [PathBuf::from(SYSTEM), cache()?]
+        .into_iter()
+        .find(|folder| FILES.iter().all(|file| folder.join(file.name).is_file()))
+}
+
+/// Where it is put when it is fetched.
+pub fn cache() -> Option<PathBuf> {
+    Some(fetch::cache_folder()?.join("fashion-mnist"))
+}
+
+fn find_or_fetch() -> anyhow::Result<PathBuf> {
+    if let Some(folder) = find() {
+        return Ok(folder);
+    }
+    let cache = cache().context(
+        "Fashion-MNIST is not on this machine, and there is no place to fetch it to: set HOME or \
+         XDG_CACHE_HOME, or say `--set data.dir=FOLDER` where its files are.",
+    )?;
+    let names: Vec<&str> = FILES.iter().map(|file| file.name).collect();
+    let check = |folder: &Path| -> anyhow::Result<()> {
+        for file in FILES {
+            read(folder, file, true)?;
+        }
+        Ok(())
+    };
+    let address = std::env::var(ADDRESS_VARIABLE).unwrap_or_else(|_| ADDRESS.to_owned());
+    let mut failures = String::new();
+    let mut attempt = |what: &str, result: anyhow::Result<()>| match result {
+        Ok(()) => true,
+        Err(error) => {
+            let _ = writeln!(failures, "  {what}: {error:#}");
+            false
+        }
+    };
+    // A mirror that the user names is what the user wants.
+    let named = std::env::var_os(ADDRESS_VARIABLE).is_some();
+    if !named {
+        eprintln!("Fashion-MNIST is not on this machine: fetching it once, for all clones.");
+        let package = fetch::debian_package(PACKAGE, Path::new(SYSTEM), &names, &cache, check);
+        if attempt(&format!("Debian's package {PACKAGE}"), package) {
+            return Ok(cache);
+        }
+    }
+    let download = fetch::download(&address, &names, &cache, check);
+    if attempt(&address, download) {
+        return Ok(cache);
+    }
+    bail!(
+        "Fashion-MNIST is not on this machine and could not be fetched.\n{failures}Put its four \
+         files ({}) into {}, or say `--set data.dir=FOLDER` where they are. `just train digits` \
+         needs no download.",
+        names.join(", "),
+        cache.display()
+    )
+}
+
+fn read(folder: &Path, file: &File, verify: bool) -> anyhow::Result<Vec<u8>> {
+    let path = folder.join(file.name);
+    let remedy = || match verify {
+        true => format!("Remove {} to have it fetched again.", folder.display()),
+        false => "Put the right file there, or take `data.dir` out to have it fetched.".to_owned(),
+    };
+    let compressed = std::fs::read(&path)
+        .with_context(|| format!("The data file {} can't be read. {}", path.display(), remedy()))?;
+    let mut bytes = Vec::with_capacity(file.bytes as usize);
+    flate2::read::GzDecoder::new(&compressed[..]).read_to_end(&mut bytes).with_context(|| {
+        format!("The data file {} is damaged or cut off. {}", path.display(), remedy())
+    })?;
+    if verify {
+        let found = Sha256::digest(&bytes).iter().fold(String::new(), |mut text, byte| {
+            let _ = write!(text, "{byte:02x}");
+            text
+        });
+        if bytes.len() as u64 != file.bytes || found != file.sha256 {
+            bail!(
+                "The data file {} is not Fashion-MNIST's: it holds {} bytes with SHA-256 {found}, \
+                 and {} bytes with {} were expected. {}",
+                path.display(),
+                bytes.len(),
+                file.bytes,
+                file.sha256,
+                remedy()
+            );
+        }
+    }
+    Ok(bytes)
+}
+
+fn images(
+    folder: &Path,
+    (image_file, image_bytes): (&File, Vec<u8>),
+    (label_file, label_bytes): (&File, Vec<u8>),
+) -> anyhow::Result<Images> {
+    let parse = |file: &File, bytes| {
+        idx::parse(bytes).map_err(|reason| {
+            anyhow::anyhow!(
+                "The data file {} is no IDX file. {reason}",
+                folder.join(file.name).display()
+            )
+        })
+    };
+    let pixels = parse(image_file, &image_bytes)?;
+    let labels = parse(label_file, &label_bytes)?;
+    let [count, height, width] = pixels.dimensions[..] else {
+        bail!(
+            "The data file {} has {} dimensions, and images have 3.",
+            folder.join(image_file.name).display(),
+            pixels.dimensions.len()
+        );
+    };
+    if labels.dimensions != [count] {
+        bail!(
+            "The data files {} and {} in {} don't belong together: {count} images and {:?} labels.",
+            image_file.name,
+            label_file.name,
+            folder.display(),
+            labels.dimensions
+        );
+    }
+    if let Some(label) = labels.values.iter().find(|&&label| label >= 10) {
+        bail!(
+            "The data file {} has the class {label}, and classes run from 0 to 9.",
+            folder.join(label_file.name).display()
+        );
+    }
+    Ok(Images {
+        shape: [1, height, width],
+        pixels: pixels.values.to_vec(),
+        labels: labels.values.to_vec(),
+        mean: MEAN,
+        std: STD,
+    })
+}

@@ -1,0 +1,201 @@
+//! Bringing files into the cache, which all clones and runs of a user share.
+//!
+//! Files arrive in a folder beside the cache's and are checked there; one rename then makes them
+//! the cache's, so that an interrupted download never looks like a whole one.
+
+use std::io::{Read, Write};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use anyhow::{Context, bail};
+use indicatif::{ProgressBar, ProgressStyle};
+
+/// `$XDG_CACHE_HOME/lookahead/data`, or that in `~/.cache`.
+pub fn cache_folder() -> Option<PathBuf> {
+    let set = |name| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+    let base = set("XDG_CACHE_HOME").or_else(|| Some(set("HOME")?.join(".cache")))?;
+    Some(base.join("lookahead").join("data"))
+}
+
+/// Fetches the `names` under `address` into `cache`.
+///
+/// # Errors
+/// Where the network, the disk or `check` says no; the cache is as before then.
+pub fn download(
+    address: &str,
+    names: &[&str],
+    cache: &Path,
+    check: impl Fn(&Path) -> anyhow::Result<()>,
+) -> anyhow::Result<()> {
+    let agent: ureq::Agent = ureq::Agent::config_builder()
+        .timeout_connect(Some(Duration::from_secs(15)))
+        .timeout_recv_response(Some(Duration::from_secs(60)))
+        .build()
+        .into();
+    into_cache(cache, check, |folder| {
+        names.iter().try_for_each(|name| {
+            let url = format!("{}/{name}", address.trim_end_matches('/'));
+            download_file(&agent, &url, &folder.join(name))
+                .with_context(|| format!("{url} could not be fetched"))
+        })
+    })
+}
+
+fn download_file(agent: &ureq::Agent, url: &str, to: &Path) -> anyhow::Result<()> {
+    let response = agent.get(url).call()?;
+    let length = response.body().content_length();
+    let bar = progress_bar(length, to);
+    let mut body = bar.wrap_read(response.into_body().into_reader());
+    let mut file = std::fs::File::create(to)?;
+    let mut buffer = vec![0; 1 << 16];
+    let mut received = 0;
+    loop {
+        let count = body.read(&mut buffer)?;
+        if count == 0 {
+            break;
+        }
+        file.write_all(&buffer[..count])?;
+        received += count as u64;
+    }
+    bar.finish();
+    if let Some(length) = length.filter(|&length| length != received) {
+        bail!("{received} of {length} bytes came");
+    }
+    Ok(())
+}
+
+fn progress_bar(length: Option<u64>, file: &Path) -> ProgressBar {
+    let bar = length.map_or_else(ProgressBar::new_spinner, ProgressBar::new);
+    let style = ProgressStyle::with_template(
+        "{msg:28} {wide_bar} {bytes}/{total_bytes} {bytes_per_sec} {eta}",
+    );
+    if let Ok(style) = style {
+        bar.set_style(style);
+    }
+    bar.set_message(file.file_name().unwrap_or_default().to_string_lossy().into_owned());
+    bar
+}
+
+/// Takes the `names`, which a package installs into `installed`, out of the package into `cache`.
+/// Needs no root: the package is unpacked, not installed.
+///
+/// # Errors
+/// Where there is no apt, or it, the disk or `check` says no; the cache is as before then.
+pub fn debian_package(
+    package: &str,
+    installed: &Path,
+    names: &[&str],
+    cache: &Path,
+    check: impl Fn(&Path) -> anyhow::Result<()>,
+) -> anyhow::Result<()> {
+    into_cache(cache, check, |folder| {
+        // apt drops its rights to a user who can't write here, and says so at length; the download
+        // works all the same. Its progress goes to stderr: stdout is for what was asked for.
+        let unpacked = tempfile::tempdir()?;
+        run(Command::new("apt-get").args(["download", package]).current_dir(unpacked.path()))?;
+        let archive = std::fs::read_dir(unpacked.path())?
+            .filter_map(Result::ok)
+            .map(|entry| entry.path())
+            .find(|path| path.extension().is_some_and(|extension| extension == "deb"))
+            .context("apt-get left no package behind")?;
+        let tree = unpacked.path().join("tree");
+        run(Command::new("dpkg-deb").arg("-x").arg(&archive).arg(&tree))?;
+        let files = tree.join(installed.strip_prefix("/").unwrap_or(installed));
+        for name in names {
+            std::fs::copy(files.join(name), folder.join(name))
+                .with_context(|| format!("the package has no {name}"))?;
+        }
+        Ok(())
+    })
+}
+
+fn run(command: &mut Command) -> anyhow::Result<()> {
+    let name = command.get_program().to_string_lossy().into_owned();
+    let output = command
+        .stdin(Stdio::null())
+        .output()
+        .with_context(|| format!("`{name}` can't be run on this machine"))?;
+    if !output.status.success() {
+        let said = String::from_utf8_lossy(&output.stderr);
+        let last = said.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or("nothing");
+        bail!("`{name}` failed ({}), saying: {last}", output.status);
+    }
+    Ok(())
+}
+
+/// Fills a folder beside `cache`, checks it, and puts it in `cache`'s place.
+fn into_cache(
+    cache: &Path,
+    check: impl Fn(&Path) -> anyhow::Result<()>,
+    fill: impl FnOnce(&Path) -> anyhow::Result<()>,
+) -> anyhow::Result<()> {
+    let parent = cache.parent().context("the cache folder has no parent")?;
+    std::fs::create_dir_all(parent)
+        .with_context(|| format!("the cache folder {} can't be made", parent.display()))?;
+    let arriving = tempfile::Builder::new().prefix(".arriving-").tempdir_in(parent)?;
+    let folder = arriving.path().join("files");
+    std::fs::create_dir(&folder)?;
+    fill(&folder)?;
+    check(&folder)?;
+    if cache.exists() {
+        // Files of an earlier, incomplete one.
+        std::fs::rename(cache, arriving.path().join("replaced"))?;
+    }
+    std::fs::rename(&folder, cache)
+        .with_context(|| format!("the files can't be moved to {}", cache.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::net::TcpListener;
+
+    /// Answers `requests` requests on a port of this machine with the given body, or less of it.
+    fn server(body: &'static [u8], promised: usize, requests: usize) -> String {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = format!("http://{}", listener.local_addr().unwrap());
+        std::thread::spawn(move || {
+            for stream in listener.incoming().take(requests) {
+                let mut stream = stream.unwrap();
+                let mut request = [0; 1024];
+                let _ = stream.read(&mut request).unwrap();
+                let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {promised}\r\n\r\n");
+                stream.write_all(head.as_bytes()).unwrap();
+                stream.write_all(body).unwrap();
+            }
+        });
+        address
+    }
+
+    #[test]
+    fn files_arrive_in_the_cache() {
+        let home = tempfile::tempdir().unwrap();
+        let cache = home.path().join("a").join("set");
+        download(&server(b"images", 6, 2), &["one", "two"], &cache, |_| Ok(())).unwrap();
+        assert_eq!(std::fs::read(cache.join("one")).unwrap(), b"images");
+        assert_eq!(std::fs::read(cache.join("two")).unwrap(), b"images");
+        let left = std::fs::read_dir(home.path().join("a")).unwrap().count();
+        assert_eq!(left, 1, "nothing else is left behind");
+    }
+
+    #[test]
+    fn what_is_cut_off_or_wrong_never_reaches_the_cache() {
+        let home = tempfile::tempdir().unwrap();
+        let cache = home.path().join("set");
+        let error = download(&server(b"ima", 6, 1), &["one"], &cache, |_| Ok(())).unwrap_err();
+        assert!(format!("{error:#}").contains("one could not be fetched"), "{error:#}");
+        assert!(!cache.exists());
+
+        let refuse = |_: &Path| bail!("not the right bytes");
+        let error = download(&server(b"images", 6, 1), &["one"], &cache, refuse).unwrap_err();
+        assert!(format!("{error:#}").contains("not the right bytes"));
+        assert!(!cache.exists());
+
+        std::fs::create_dir(&cache).unwrap();
+        std::fs::write(cache.join("old"), "kept").unwrap();
+        let nobody = "http://127.0.0.1:9";
+        assert!(download(nobody, &["one"], &cache, |_| Ok(())).is_err());
+        assert_eq!(std::fs::read(cache.join("old")).unwrap(), b"kept");
+    }
+}

@@ -1,0 +1,37 @@
+//! What ends the program with which status.
+
+use std::process::ExitCode;
+
+use crate::config::ConfigError;
+
+/// The command line or the config asks for what can't be: exit status 2.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct Usage(String);
+
+impl Usage {
+    /// A refusal, in a full sentence.
+    pub fn new(message: impl Into<String>) -> Self {
+        Usage(message.into())
+    }
+}
+
+/// 2 for what the user can mend in the command line or the config, 1 for all else.
+pub fn exit_code(error: &anyhow::Error) -> ExitCode {
+    use lookahead_run::Error::{NoSuchStep, NotARun, RunExists, RunMissing, RunName};
+    let usage = error.chain().any(|cause| {
+        cause.is::<Usage>()
+            || cause.is::<ConfigError>()
+            || matches!(
+                cause.downcast_ref(),
+                Some(
+                    RunExists { .. }
+                        | RunName { .. }
+                        | RunMissing { .. }
+                        | NotARun { .. }
+                        | NoSuchStep { .. }
+                )
+            )
+    });
+    ExitCode::from(if usage { 2 } else { 1 })
+}

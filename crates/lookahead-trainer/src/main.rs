@@ -1,0 +1,23 @@
+//! `lookahead`: dispatches a command line. See the library of this package.
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use lookahead_trainer::cli::{Cli, Command};
+use lookahead_trainer::{commands, failure};
+
+fn main() -> ExitCode {
+    let outcome = match Cli::parse().command {
+        Command::Train(arguments) => commands::train(&arguments),
+        Command::Resume(arguments) => commands::resume(&arguments),
+        Command::Eval(arguments) => commands::eval(&arguments),
+        Command::Doctor => commands::doctor(),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            failure::exit_code(&error)
+        }
+    }
+}

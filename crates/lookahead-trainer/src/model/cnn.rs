@@ -1,0 +1,37 @@
+//! 3×3 convolutions with pooling, then fully connected layers.
+
+use tch::{Tensor, nn};
+
+use super::{ModelConfig, head};
+
+/// Convolution, (batch norm,) ReLU and 2×2 max pooling for each of `model.channels`, then the head.
+pub(super) fn layers(
+    path: &nn::Path<'_>,
+    config: &ModelConfig,
+    [mut channels, mut height, mut width]: [i64; 3],
+    classes: i64,
+) -> anyhow::Result<nn::SequentialT> {
+    let mut layers = nn::seq_t();
+    for (i, &next) in config.channels.iter().flatten().enumerate() {
+        if height < 2 || width < 2 {
+            anyhow::bail!(
+                "`model.channels` has {} convolutions, and after {i} the image is only \
+                 {height}×{width}: each halves it, so take fewer.",
+                config.channels.as_ref().map_or(0, Vec::len)
+            );
+        }
+        let padded = nn::ConvConfig { padding: 1, ..Default::default() };
+        layers = layers.add(nn::conv2d(path / format!("conv{}", i + 1), channels, next, 3, padded));
+        if config.batch_norm {
+            layers = layers.add(nn::batch_norm2d(
+                path / format!("conv_bn{}", i + 1),
+                next,
+                Default::default(),
+            ));
+        }
+        layers = layers.add_fn(Tensor::relu).add_fn(|x| x.max_pool2d_default(2));
+        (channels, height, width) = (next, height / 2, width / 2);
+    }
+    let layers = layers.add_fn(|images| images.flat_view());
+    Ok(head(layers, path, config, channels * height * width, classes))
+}

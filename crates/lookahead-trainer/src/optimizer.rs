@@ -1,0 +1,311 @@
+//! The inner optimizer, `[optimizer]`, and Lookahead around it, `[lookahead]`.
+
+use lookahead_core::{InnerOptimizer, Lookahead, State, TchOptimizer};
+use serde::{Deserialize, Serialize};
+use tch::{Tensor, nn};
+
+use crate::config::{Invalid, kind_key, require};
+
+/// `[optimizer]`. The meaning of each key is libtorch's.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct OptimizerConfig {
+    /// Which inner optimizer.
+    pub kind: Kind,
+    /// Learning rate, before the schedule.
+    pub lr: f64,
+    /// Weight decay: decoupled for adamw, a part of the gradient for the others. Default 0.01 for
+    /// adamw, 0 for the others.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub weight_decay: Option<f64>,
+    /// sgd, rmsprop: momentum. Default 0.9 for sgd, 0 for rmsprop.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub momentum: Option<f64>,
+    /// sgd: damping of the momentum.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub dampening: Option<f64>,
+    /// sgd: Nesterov's momentum.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub nesterov: Option<bool>,
+    /// adam, adamw: decay of the first moment.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub beta1: Option<f64>,
+    /// adam, adamw: decay of the second moment.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub beta2: Option<f64>,
+    /// adam, adamw, rmsprop: what is added to the denominator.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub eps: Option<f64>,
+    /// adam, adamw: keep the maximum of the second moment.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub amsgrad: Option<bool>,
+    /// rmsprop: decay of the squared gradient's average, which libtorch calls alpha.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub smoothing: Option<f64>,
+    /// rmsprop: subtract the mean gradient.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub centered: Option<bool>,
+}
+
+impl Default for OptimizerConfig {
+    fn default() -> Self {
+        OptimizerConfig {
+            kind: Kind::Sgd,
+            lr: 0.1,
+            weight_decay: None,
+            momentum: None,
+            dampening: None,
+            nesterov: None,
+            beta1: None,
+            beta2: None,
+            eps: None,
+            amsgrad: None,
+            smoothing: None,
+            centered: None,
+        }
+    }
+}
+
+/// The inner optimizers.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Kind {
+    /// Stochastic gradient descent.
+    #[default]
+    Sgd,
+    /// Adam (Kingma and Ba, 2015).
+    Adam,
+    /// Adam with decoupled weight decay (Loshchilov and Hutter, 2019).
+    #[serde(rename = "adamw")]
+    AdamW,
+    /// RMSprop (Hinton, 2012).
+    #[serde(rename = "rmsprop")]
+    RmsProp,
+}
+
+impl Kind {
+    /// Its name in configurations.
+    pub fn name(self) -> &'static str {
+        match self {
+            Kind::Sgd => "sgd",
+            Kind::Adam => "adam",
+            Kind::AdamW => "adamw",
+            Kind::RmsProp => "rmsprop",
+        }
+    }
+}
+
+/// Keys that `kind` does not have.
+pub(crate) fn foreign_keys(kind: &str) -> Option<&'static [&'static str]> {
+    match kind {
+        "sgd" => Some(&["beta1", "beta2", "eps", "amsgrad", "smoothing", "centered"]),
+        "adam" | "adamw" => Some(&["momentum", "dampening", "nesterov", "smoothing", "centered"]),
+        "rmsprop" => Some(&["dampening", "nesterov", "beta1", "beta2", "amsgrad"]),
+        _ => None,
+    }
+}
+
+impl OptimizerConfig {
+    /// Fills in the kind's defaults and checks ranges.
+    pub(crate) fn resolve(&mut self) -> Result<(), Invalid> {
+        let sgd = self.kind == Kind::Sgd;
+        let adam = matches!(self.kind, Kind::Adam | Kind::AdamW);
+        let rmsprop = self.kind == Kind::RmsProp;
+        let decay = if self.kind == Kind::AdamW { 0.01 } else { 0.0 };
+        self.weight_decay.get_or_insert(decay);
+        let momentum = if sgd { 0.9 } else { 0.0 };
+        let either = "sgd and rmsprop";
+        kind_key(&mut self.momentum, sgd || rmsprop, momentum, "optimizer.momentum", either)?;
+        kind_key(&mut self.dampening, sgd, 0.0, "optimizer.dampening", "sgd")?;
+        kind_key(&mut self.nesterov, sgd, false, "optimizer.nesterov", "sgd")?;
+        kind_key(&mut self.beta1, adam, 0.9, "optimizer.beta1", "adam and adamw")?;
+        kind_key(&mut self.beta2, adam, 0.999, "optimizer.beta2", "adam and adamw")?;
+        kind_key(&mut self.amsgrad, adam, false, "optimizer.amsgrad", "adam and adamw")?;
+        let all_but_sgd = "adam, adamw and rmsprop";
+        kind_key(&mut self.eps, adam || rmsprop, 1e-8, "optimizer.eps", all_but_sgd)?;
+        kind_key(&mut self.smoothing, rmsprop, 0.99, "optimizer.smoothing", "rmsprop")?;
+        kind_key(&mut self.centered, rmsprop, false, "optimizer.centered", "rmsprop")?;
+        self.check()
+    }
+
+    fn check(&self) -> Result<(), Invalid> {
+        let lr = self.lr;
+        require(lr.is_finite() && lr >= 0.0, "optimizer.lr", lr, "a finite number of at least 0")?;
+        let at_least_0 = |value: Option<f64>, key| match value {
+            Some(value) => require(value >= 0.0 && value.is_finite(), key, value, "at least 0"),
+            None => Ok(()),
+        };
+        at_least_0(self.weight_decay, "optimizer.weight_decay")?;
+        at_least_0(self.eps, "optimizer.eps")?;
+        let fraction = |value: Option<f64>, key| match value {
+            Some(value) => {
+                require((0.0..1.0).contains(&value), key, value, "at least 0 and below 1")
+            }
+            None => Ok(()),
+        };
+        fraction(self.momentum, "optimizer.momentum")?;
+        fraction(self.dampening, "optimizer.dampening")?;
+        fraction(self.beta1, "optimizer.beta1")?;
+        fraction(self.beta2, "optimizer.beta2")?;
+        fraction(self.smoothing, "optimizer.smoothing")?;
+        if self.nesterov == Some(true)
+            && (self.momentum == Some(0.0) || self.dampening != Some(0.0))
+        {
+            return Err(Invalid::new(
+                "optimizer.nesterov",
+                "`optimizer.nesterov` needs a momentum above 0 and a dampening of 0: set those, or \
+                 take nesterov out.",
+            ));
+        }
+        Ok(())
+    }
+}
+
+/// So that one type builds all four.
+impl nn::OptimizerConfig for &OptimizerConfig {
+    fn build_copt(&self, lr: f64) -> Result<tch::COptimizer, tch::TchError> {
+        let number = |value: Option<f64>| value.unwrap_or(0.0);
+        let wd = number(self.weight_decay);
+        let (beta1, beta2) = (number(self.beta1), number(self.beta2));
+        let (eps, amsgrad) = (number(self.eps), self.amsgrad == Some(true));
+        match self.kind {
+            Kind::Sgd => {
+                let (momentum, dampening) = (number(self.momentum), number(self.dampening));
+                nn::sgd(momentum, dampening, wd, self.nesterov == Some(true)).build_copt(lr)
+            }
+            Kind::Adam => nn::Adam { beta1, beta2, wd, eps, amsgrad }.build_copt(lr),
+            Kind::AdamW => nn::AdamW { beta1, beta2, wd, eps, amsgrad }.build_copt(lr),
+            Kind::RmsProp => {
+                let centered = self.centered == Some(true);
+                let (smoothing, momentum) = (number(self.smoothing), number(self.momentum));
+                nn::rms_prop(smoothing, eps, wd, momentum, centered).build_copt(lr)
+            }
+        }
+    }
+}
+
+/// `[lookahead]`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct LookaheadConfig {
+    /// Synchronization period: inner steps between syncs.
+    pub k: u64,
+    /// Slow step size.
+    pub alpha: f64,
+}
+
+impl Default for LookaheadConfig {
+    fn default() -> Self {
+        LookaheadConfig { k: 5, alpha: 0.5 }
+    }
+}
+
+impl LookaheadConfig {
+    pub(crate) fn check(&self) -> Result<(), Invalid> {
+        require(self.k >= 1, "lookahead.k", self.k, "at least 1: inner steps between syncs")?;
+        let alpha = self.alpha;
+        let allowed = "more than 0 and at most 1: at 0 the slow weights never move, and at 1 \
+                       Lookahead is exactly its inner optimizer";
+        require(alpha > 0.0 && alpha <= 1.0, "lookahead.alpha", alpha, allowed)
+    }
+}
+
+/// What trains: the inner optimizer alone, or Lookahead around it.
+#[derive(Debug)]
+pub enum Optimizer {
+    /// No `[lookahead]` section.
+    Bare(TchOptimizer),
+    /// With one.
+    Lookahead(Lookahead<TchOptimizer>),
+}
+
+impl Optimizer {
+    /// Builds it for the trainable variables of `vs`.
+    ///
+    /// # Errors
+    /// What the optimizer refuses.
+    pub fn new(
+        inner: &OptimizerConfig,
+        lookahead: Option<&LookaheadConfig>,
+        vs: &nn::VarStore,
+    ) -> lookahead_core::Result<Self> {
+        Ok(match lookahead {
+            None => Optimizer::Bare(TchOptimizer::new(inner, vs, inner.lr)?),
+            Some(LookaheadConfig { k, alpha }) => Optimizer::Lookahead(
+                Lookahead::builder(inner).k(*k).alpha(*alpha).build(vs, inner.lr)?,
+            ),
+        })
+    }
+
+    /// Computes the gradients of `loss`.
+    ///
+    /// # Errors
+    /// What libtorch says.
+    pub fn backward(&mut self, loss: &Tensor) -> anyhow::Result<()> {
+        match self {
+            Optimizer::Bare(inner) => inner.zero_grad()?,
+            Optimizer::Lookahead(lookahead) => lookahead.zero_grad()?,
+        }
+        Ok(loss.f_backward()?)
+    }
+
+    /// One step of the inner optimizer.
+    ///
+    /// # Errors
+    /// What the optimizer refuses.
+    pub fn inner_step(&mut self) -> lookahead_core::Result<()> {
+        match self {
+            Optimizer::Bare(inner) => inner.step(),
+            Optimizer::Lookahead(lookahead) => lookahead.inner_step(),
+        }
+    }
+
+    /// The Lookahead around the inner optimizer, where there is one.
+    pub fn lookahead(&mut self) -> Option<&mut Lookahead<TchOptimizer>> {
+        match self {
+            Optimizer::Bare(_) => None,
+            Optimizer::Lookahead(lookahead) => Some(lookahead),
+        }
+    }
+
+    /// Inner steps since the last sync; 0 without Lookahead.
+    pub fn phase(&self) -> u64 {
+        match self {
+            Optimizer::Bare(_) => 0,
+            Optimizer::Lookahead(lookahead) => lookahead.phase(),
+        }
+    }
+
+    /// Sets the learning rate.
+    ///
+    /// # Errors
+    /// What the optimizer refuses.
+    pub fn set_learning_rate(&mut self, lr: f64) -> lookahead_core::Result<()> {
+        match self {
+            Optimizer::Bare(inner) => inner.set_learning_rate(lr),
+            Optimizer::Lookahead(lookahead) => lookahead.set_lr(lr),
+        }
+    }
+
+    /// All that decides the next steps apart from the model's variables.
+    ///
+    /// # Errors
+    /// What the optimizer refuses.
+    pub fn state(&mut self) -> lookahead_core::Result<State> {
+        match self {
+            Optimizer::Bare(inner) => inner.state(),
+            Optimizer::Lookahead(lookahead) => lookahead.state(),
+        }
+    }
+
+    /// Takes on a saved state.
+    ///
+    /// # Errors
+    /// Where it does not fit; nothing is changed then.
+    pub fn load_state(&mut self, state: &State) -> lookahead_core::Result<()> {
+        match self {
+            Optimizer::Bare(inner) => inner.load_state(state),
+            Optimizer::Lookahead(lookahead) => lookahead.load_state(state),
+        }
+    }
+}

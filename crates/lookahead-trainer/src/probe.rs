@@ -1,0 +1,73 @@
+//! The two curves around a sync: `[probe]`.
+
+use serde::{Deserialize, Serialize};
+use tch::Tensor;
+
+use crate::config::{Config, Invalid, require};
+use crate::data::Dataset;
+use crate::model::Model;
+
+/// `[probe]`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ProbeConfig {
+    /// A probe at every so many syncs; 0 is off.
+    pub every_syncs: u64,
+    /// Validation samples in the fixed probe batch.
+    pub samples: usize,
+}
+
+impl Default for ProbeConfig {
+    fn default() -> Self {
+        ProbeConfig { every_syncs: 5, samples: 256 }
+    }
+}
+
+impl ProbeConfig {
+    pub(crate) fn check(&self, config: &Config) -> Result<(), Invalid> {
+        require(self.samples >= 1, "probe.samples", self.samples, "at least 1")?;
+        if self.every_syncs > 0 && config.data.validation == 0 {
+            return Err(Invalid::new(
+                "data.validation",
+                "`data.validation` is 0, and probes are taken on validation data: hold out at \
+                 least 1 sample, or set `probe.every_syncs` to 0.",
+            ));
+        }
+        Ok(())
+    }
+}
+
+/// One fixed batch of validation data, on which θ and φ are compared at syncs.
+#[derive(Debug)]
+pub struct Probe {
+    every_syncs: u64,
+    images: Tensor,
+    labels: Tensor,
+}
+
+impl Probe {
+    /// The first `samples` validation samples, on the model's device; `None` where probes are off.
+    pub fn new(config: &ProbeConfig, data: &Dataset, device: tch::Device) -> Option<Self> {
+        (config.every_syncs > 0).then(|| {
+            let samples = config.samples.min(data.validation.len());
+            let (images, labels) = data.validation.slice(0..samples, device);
+            Probe { every_syncs: config.every_syncs, images, labels }
+        })
+    }
+
+    /// Whether sync number `sync`, counted from 1, is probed.
+    pub fn is_due(&self, sync: u64) -> bool {
+        sync % self.every_syncs == 0
+    }
+
+    /// The mean loss on the probe batch in evaluation mode, at the weights that are in the model.
+    /// Draws no random number, so that probing changes nothing.
+    ///
+    /// # Errors
+    /// What libtorch says.
+    pub fn loss(&self, model: &Model) -> anyhow::Result<f64> {
+        let _guard = tch::no_grad_guard();
+        let loss = model.forward(&self.images, false).cross_entropy_for_logits(&self.labels);
+        Ok(f64::try_from(loss)?)
+    }
+}

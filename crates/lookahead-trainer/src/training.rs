@@ -1,0 +1,454 @@
+//! The training loop, and what it works on: `[train]`.
+
+use std::time::Instant;
+
+use anyhow::{Context, bail};
+use lookahead_core::build;
+use lookahead_run::command::Command;
+use lookahead_run::event::{self, Event, LookaheadInfo, RunInfo, Split, Status, Versions, Weights};
+use lookahead_run::{CheckpointStore, Details, Manifest, RunFolder};
+use serde::{Deserialize, Serialize};
+use tch::{Cuda, Device, Tensor};
+
+use crate::checkpointing;
+use crate::config::{Config, Invalid, require};
+use crate::controls::Controls;
+use crate::data::augment::Augmenter;
+use crate::data::batches::Batches;
+use crate::data::{self, Dataset};
+use crate::evaluation::evaluate;
+use crate::failure::Usage;
+use crate::model::Model;
+use crate::observer::Observer;
+use crate::optimizer::Optimizer;
+use crate::probe::Probe;
+use crate::speed::Speed;
+
+/// `[train]`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct TrainConfig {
+    /// Passes over the training set.
+    pub epochs: u64,
+    /// Inner steps; where it is given, it decides instead of `epochs`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_steps: Option<u64>,
+    /// Fixes weights, dropout, augmentation and order of data.
+    pub seed: u64,
+    /// `auto`, `cpu`, `cuda` or `cuda:N`.
+    pub device: String,
+    /// Threads inside one operation of libtorch; 0 is libtorch's own choice.
+    pub threads: u32,
+}
+
+impl Default for TrainConfig {
+    fn default() -> Self {
+        let device = "auto".to_owned();
+        TrainConfig { epochs: 10, max_steps: None, seed: 0, device, threads: 0 }
+    }
+}
+
+impl TrainConfig {
+    pub(crate) fn check(&self) -> Result<(), Invalid> {
+        require(self.epochs >= 1, "train.epochs", self.epochs, "at least 1")?;
+        if let Some(max_steps) = self.max_steps {
+            require(max_steps >= 1, "train.max_steps", max_steps, "at least 1")?;
+        }
+        // The generator of libtorch takes 64 bits, TOML's integers have 63 without the sign.
+        let seed = self.seed;
+        require(i64::try_from(seed).is_ok(), "train.seed", seed, "at most 9223372036854775807")?;
+        let allowed = "`auto`, `cpu`, `cuda` or `cuda:N` with the number of a GPU";
+        require(self.parse_device().is_some(), "train.device", &self.device, allowed)
+    }
+
+    /// The device that the words mean, whether or not it is there.
+    fn parse_device(&self) -> Option<Device> {
+        match self.device.as_str() {
+            "auto" => Some(Device::cuda_if_available()),
+            "cpu" => Some(Device::Cpu),
+            "cuda" => Some(Device::Cuda(0)),
+            other => Some(Device::Cuda(other.strip_prefix("cuda:")?.parse().ok()?)),
+        }
+    }
+
+    /// The device to train on.
+    ///
+    /// # Errors
+    /// A usage error where it is not there.
+    pub fn device(&self) -> anyhow::Result<Device> {
+        let device = self.parse_device().context("The config was checked.")?;
+        if let Device::Cuda(index) = device {
+            let count = Cuda::device_count().max(0) as usize;
+            if index >= count {
+                let why = match (Cuda::is_available(), count) {
+                    (true, count) => format!("there are {count} GPUs, counted from 0"),
+                    _ => "libtorch reaches no CUDA device here".to_owned(),
+                };
+                return Err(Usage::new(format!(
+                    "`train.device` is {}, and {why}. Say `--set train.device=cpu`, or see \
+                     `lookahead doctor`.",
+                    self.device
+                ))
+                .into());
+            }
+        }
+        Ok(device)
+    }
+}
+
+/// A training between two steps: all that a step works on.
+#[derive(Debug)]
+pub struct Training {
+    config: Config,
+    data: Dataset,
+    model: Model,
+    optimizer: Optimizer,
+    probe: Option<Probe>,
+    batches: Batches,
+    step: u64,
+    total_steps: u64,
+    device: Device,
+}
+
+impl Training {
+    /// Loads the data and builds model and optimizer as the seed has them at step 0.
+    ///
+    /// # Errors
+    /// Where the data, the device or the model can't be had.
+    pub fn new(config: Config) -> anyhow::Result<Self> {
+        let device = config.train.device()?;
+        if config.train.threads > 0 {
+            tch::set_num_threads(config.train.threads as i32);
+        }
+        let data = data::load(&config.data)?;
+        tch::manual_seed(config.train.seed as i64);
+        let model = Model::new(&config.model, &data, device)?;
+        let optimizer = Optimizer::new(&config.optimizer, config.lookahead.as_ref(), &model.vs)?;
+        let probe = Probe::new(&config.probe, &data, device);
+        let batches =
+            Batches::new(data.train.len(), config.data.batch_size, config.train.seed, 0, 0);
+        let total_steps =
+            config.train.max_steps.unwrap_or(config.train.epochs * batches.per_epoch());
+        Ok(Training {
+            config,
+            data,
+            model,
+            optimizer,
+            probe,
+            batches,
+            step: 0,
+            total_steps,
+            device,
+        })
+    }
+
+    /// Goes to where a checkpoint was taken.
+    ///
+    /// # Errors
+    /// Where the checkpoint does not fit; nothing of it is used then.
+    pub fn restore(&mut self, folder: &std::path::Path, manifest: &Manifest) -> anyhow::Result<()> {
+        let details = &manifest.details;
+        checkpointing::restore(folder, details, &self.model.vs, &mut self.optimizer)
+            .with_context(|| format!("The checkpoint {} can't be used.", folder.display()))?;
+        if let (Some(lookahead), Some(config)) =
+            (self.optimizer.lookahead(), &self.config.lookahead)
+        {
+            lookahead.set_alpha(config.alpha)?;
+            lookahead.set_k(config.k)?;
+        }
+        self.step = details.step;
+        self.batches = Batches::new(
+            self.data.train.len(),
+            self.config.data.batch_size,
+            self.config.train.seed,
+            details.epoch,
+            details.cursor,
+        );
+        Ok(())
+    }
+
+    /// Inner steps taken.
+    pub fn step(&self) -> u64 {
+        self.step
+    }
+
+    /// Inner steps that the run will have taken at its end.
+    pub fn total_steps(&self) -> u64 {
+        self.total_steps
+    }
+
+    /// The model.
+    pub fn model(&self) -> &Model {
+        &self.model
+    }
+
+    /// The data.
+    pub fn data(&self) -> &Dataset {
+        &self.data
+    }
+
+    /// What the run is, for its watchers.
+    pub fn info(&self, run: &str) -> RunInfo {
+        let lookahead = self.config.lookahead.as_ref();
+        RunInfo {
+            format: event::FORMAT,
+            run: run.to_owned(),
+            data: self.data.name.to_owned(),
+            model: self.config.model.kind.name().to_owned(),
+            optimizer: self.config.optimizer.kind.name().to_owned(),
+            lookahead: lookahead.map(|l| LookaheadInfo { k: l.k, alpha: l.alpha }),
+            device: device_name(self.device),
+            threads: threads(),
+            cpu_capability: build::cpu_capability(),
+            parameters: self.model.parameters(),
+            total_steps: self.total_steps,
+            steps_per_epoch: self.batches.per_epoch(),
+            train_samples: self.data.train.len() as u64,
+            validation_samples: self.data.validation.len() as u64,
+            test_samples: self.data.test.len() as u64,
+            seed: self.config.train.seed,
+            versions: versions(),
+            config: self.config.to_json(),
+        }
+    }
+
+    fn details(&self, state: &lookahead_core::State) -> Details {
+        Details {
+            step: self.step,
+            phase: self.optimizer.phase(),
+            epoch: self.batches.epoch(),
+            cursor: self.batches.cursor(),
+            seed: self.config.train.seed,
+            versions: versions(),
+            device: device_name(self.device),
+            threads: threads(),
+            cpu_capability: build::cpu_capability(),
+            integers: state.integers.clone(),
+            numbers: state.numbers.clone(),
+        }
+    }
+
+    /// The batch where the walk stands: normalized images and their classes, on the device.
+    fn current_batch(&self) -> (Tensor, Tensor) {
+        let (epoch, cursor) = (self.batches.epoch(), self.batches.cursor());
+        let seed = self.config.train.seed;
+        let mut augmenter = Augmenter::new(self.config.data.augment, seed, epoch, cursor);
+        let change = |image: &[u8], shape, out: &mut Vec<u8>| augmenter.apply(image, shape, out);
+        self.data.train.gather(self.batches.current(), change, self.device)
+    }
+}
+
+/// Threads inside one operation of libtorch.
+pub fn threads() -> u32 {
+    tch::get_num_threads().max(1) as u32
+}
+
+/// What runs.
+pub fn versions() -> Versions {
+    Versions {
+        lookahead: env!("CARGO_PKG_VERSION").to_owned(),
+        tch: build::TCH_VERSION.to_owned(),
+        libtorch: build::libtorch_version(),
+    }
+}
+
+fn device_name(device: Device) -> String {
+    match device {
+        Device::Cuda(index) => format!("cuda:{index}"),
+        _ => "cpu".to_owned(),
+    }
+}
+
+/// Where a run's record goes and its requests come from.
+#[derive(Debug)]
+pub struct Outside {
+    /// Who is told.
+    pub observer: Observer,
+    /// Who may ask.
+    pub controls: Controls,
+    /// Where checkpoints go.
+    pub checkpoints: CheckpointStore,
+}
+
+impl Outside {
+    /// Of a run folder, watched on the terminal where there is one and `tui` allows.
+    ///
+    /// # Errors
+    /// Where the event log can't be opened.
+    pub fn new(folder: &RunFolder, tui: bool) -> anyhow::Result<Self> {
+        let observer = Observer::new(&folder.events_path(), tui)?;
+        let controls = Controls::new(observer.commands())?;
+        Ok(Outside { observer, controls, checkpoints: folder.checkpoints() })
+    }
+}
+
+/// Trains from where `t` stands to its last step, or until it is asked to stop, and says which.
+/// Whatever is recorded of a step is recorded before its checkpoint, so that a resumed run repeats
+/// and leaves out nothing.
+///
+/// # Errors
+/// Where a step, the log or a checkpoint fails.
+pub fn train(t: &mut Training, outside: &mut Outside) -> anyhow::Result<Status> {
+    let mut speed = Speed::default();
+    while t.step < t.total_steps {
+        if let Some(command) = outside.controls.poll() {
+            if obey(command, t, outside)? == Flow::Stop {
+                save_checkpoint(t, outside)?;
+                return Ok(Status::Stopped);
+            }
+        }
+
+        // One inner step: the fast weights move.
+        speed.step_begins();
+        let learning_rate =
+            t.config.schedule.learning_rate(t.config.optimizer.lr, t.step, t.total_steps);
+        t.optimizer.set_learning_rate(learning_rate)?;
+        let (images, labels) = t.current_batch();
+        let loss = t.model.forward(&images, true).cross_entropy_for_logits(&labels);
+        let loss_value = f64::try_from(&loss)?;
+        refuse_divergence(loss_value, t)?;
+        t.optimizer.backward(&loss)?;
+        t.optimizer.inner_step()?;
+        t.step += 1;
+        let step = event::Step {
+            epoch: t.batches.epoch(),
+            loss: loss_value,
+            learning_rate,
+            samples_per_second: speed.step_done(t.batches.current().len()),
+            phase: t.optimizer.phase(),
+        };
+        outside.observer.record(t.step, Event::Step(step))?;
+
+        // θ is evaluated before the sync, φ after it: where both fall on one step, a sync makes
+        // them equal and there would be nothing to compare.
+        let epoch_completed = t.batches.advance();
+        let evaluate_now = epoch_completed || t.step == t.total_steps;
+        if evaluate_now {
+            evaluate_fast(t, Split::Validation, outside)?;
+        }
+
+        // After k of them the slow weights follow, and the fast ones restart from there.
+        sync_if_due(t, outside)?;
+
+        if evaluate_now {
+            evaluate_slow(t, Split::Validation, outside)?;
+        }
+        let every = t.config.checkpoint.every_steps;
+        if every > 0 && t.step.is_multiple_of(every) && t.step < t.total_steps {
+            save_checkpoint(t, outside)?;
+        }
+    }
+    // The last checkpoint holds the training as it stands: given more steps later, the run goes on
+    // as a longer one would have. The model file in it holds φ, the result.
+    save_checkpoint(t, outside)?;
+    evaluate_fast(t, Split::Test, outside)?;
+    evaluate_slow(t, Split::Test, outside)?;
+    Ok(Status::Finished)
+}
+
+/// The sync, with the loss on the probe batch just before it at θ and just after it at φ.
+fn sync_if_due(t: &mut Training, outside: &mut Outside) -> anyhow::Result<()> {
+    let Training { optimizer, model, probe, step, .. } = t;
+    let Some(lookahead) = optimizer.lookahead() else { return Ok(()) };
+    if !lookahead.sync_is_due() {
+        return Ok(());
+    }
+    let probe = probe.as_ref().filter(|probe| probe.is_due(lookahead.syncs() + 1));
+    let started = Instant::now();
+    let fast_loss = probe.map(|probe| probe.loss(model)).transpose()?;
+    let mut seconds = started.elapsed().as_secs_f64();
+
+    lookahead.sync_if_due()?;
+    let (sync, alpha) = (lookahead.syncs(), lookahead.alpha());
+    outside.observer.record(*step, Event::Sync(event::Sync { sync, alpha }))?;
+
+    if let (Some(probe), Some(fast_loss)) = (probe, fast_loss) {
+        let started = Instant::now();
+        // θ has just restarted from φ, so φ is in the model.
+        let slow_loss = probe.loss(model)?;
+        seconds += started.elapsed().as_secs_f64();
+        let probed = event::Probe { sync, fast_loss, slow_loss, seconds };
+        outside.observer.record(*step, Event::Probe(probed))?;
+    }
+    Ok(())
+}
+
+/// Evaluates the fast weights, which are in the model.
+fn evaluate_fast(t: &mut Training, split: Split, outside: &mut Outside) -> anyhow::Result<()> {
+    let Some(images) = t.data.split(split) else { return Ok(()) };
+    let found = evaluate(&t.model, images, split, Weights::Fast)?;
+    outside.observer.record(t.step, Event::Evaluation(found))
+}
+
+/// Evaluates the slow weights, where there are any: the final model.
+fn evaluate_slow(t: &mut Training, split: Split, outside: &mut Outside) -> anyhow::Result<()> {
+    let Training { optimizer, model, data, step, .. } = t;
+    let (Some(images), Some(lookahead)) = (data.split(split), optimizer.lookahead()) else {
+        return Ok(());
+    };
+    let found = lookahead.with_slow_weights(|| evaluate(model, images, split, Weights::Slow))??;
+    outside.observer.record(*step, Event::Evaluation(found))
+}
+
+/// A loss that is no number leaves nothing to go on with: θ would be lost in this step.
+fn refuse_divergence(loss: f64, t: &Training) -> anyhow::Result<()> {
+    if loss.is_finite() {
+        return Ok(());
+    }
+    bail!(
+        "The loss is {loss} in step {}: the training diverged. Start again with a smaller \
+         `optimizer.lr` than {}, or resume from an earlier checkpoint with one.",
+        t.step + 1,
+        t.config.optimizer.lr
+    )
+}
+
+#[derive(PartialEq)]
+enum Flow {
+    GoOn,
+    Stop,
+}
+
+/// Does what is asked. A pause lasts until it is ended, by `Continue` or by `Stop`.
+fn obey(mut command: Command, t: &mut Training, outside: &mut Outside) -> anyhow::Result<Flow> {
+    let mut paused = false;
+    loop {
+        match command {
+            Command::Stop => return Ok(Flow::Stop),
+            Command::Checkpoint => save_checkpoint(t, outside)?,
+            Command::Pause if !paused => {
+                outside.observer.record(t.step, Event::Paused)?;
+                paused = true;
+            }
+            Command::Continue if paused => {
+                outside.observer.record(t.step, Event::Continued)?;
+                paused = false;
+            }
+            Command::Pause | Command::Continue => {}
+        }
+        if !paused {
+            return Ok(Flow::GoOn);
+        }
+        command = outside.controls.wait();
+    }
+}
+
+/// Publishes a checkpoint of this step and removes those beyond `checkpoint.keep`.
+fn save_checkpoint(t: &mut Training, outside: &mut Outside) -> anyhow::Result<()> {
+    let started = Instant::now();
+    // The log must not be behind the checkpoint after a power cut.
+    outside.observer.sync()?;
+    let state = t.optimizer.state()?;
+    let vs = &t.model.vs;
+    let published = outside.checkpoints.publish(t.details(&state), |folder| {
+        checkpointing::write(folder, vs, &state).map_err(Into::into)
+    })?;
+    let keep = std::num::NonZeroUsize::new(t.config.checkpoint.keep).context("checked: not 0")?;
+    outside.checkpoints.retain_newest(keep)?;
+    let saved = event::Checkpoint {
+        name: published.name,
+        bytes: published.bytes,
+        seconds: started.elapsed().as_secs_f64(),
+    };
+    outside.observer.record(t.step, Event::Checkpoint(saved))
+}

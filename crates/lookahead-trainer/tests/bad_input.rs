@@ -1,0 +1,254 @@
+//! Bad input gets a full sentence and an exit status, and nothing is lost or left behind.
+
+mod common;
+
+use std::io::Write;
+use std::path::Path;
+
+use common::{SMALL, Sandbox, failed, root, stderr, succeeded};
+
+/// Trains with some `--set`s and expects exit status 2 with these words, and no run folder.
+fn refused(config: &str, sets: &[&str], words: &[&str]) {
+    let sandbox = Sandbox::new(config);
+    let mut arguments = vec!["train", "test.toml", "--out", "runs"];
+    arguments.extend(sets.iter().flat_map(|set| ["--set", set]));
+    failed(&sandbox.lookahead(&arguments), 2, words);
+    assert!(!sandbox.path().join("runs").exists(), "a run that can't begin leaves no folder");
+}
+
+#[test]
+fn unknown_keys_and_sections() {
+    let words = ["test.toml, line 2", "nonsense", "`k`", "`alpha`", "fashion-mnist.toml"];
+    refused("[lookahead]\nnonsense = 1\n", &[], &words);
+    refused("\n\n[lookahed]\nk = 5\n", &[], &["test.toml, line 3", "lookahed", "`lookahead`"]);
+    refused(SMALL, &["lookahead.kk=5"], &["--set lookahead.kk=5", "`kk`", "`alpha`"]);
+    refused(SMALL, &["lookahead=true"], &["is a section, not a key"]);
+    refused("[data\n", &[], &["test.toml, line 1"]);
+}
+
+#[test]
+fn wrong_types() {
+    refused("[lookahead]\n\nk = \"five\"\n", &[], &["test.toml, line 3", "\"five\"", "u64"]);
+    refused(SMALL, &["lookahead.k=2.5"], &["--set lookahead.k=2.5", "2.5", "u64"]);
+    refused("[lookahead]\nk = -1\n", &[], &["test.toml, line 2", "-1"]);
+    refused("[optimizer]\nkind = \"sdg\"\n", &[], &["line 2", "sdg", "`sgd`", "`adamw`"]);
+    refused(SMALL, &["train.device=gpu"], &["`train.device` is gpu", "`cuda`"]);
+}
+
+#[test]
+fn values_out_of_range() {
+    let alpha = ["`lookahead.alpha`", "more than 0 and at most 1"];
+    refused(
+        "[lookahead]\nalpha = 0.0\n",
+        &[],
+        &[&alpha[..], &["test.toml, line 2", "is 0"]].concat(),
+    );
+    refused(
+        SMALL,
+        &["lookahead.alpha=1.5"],
+        &[&alpha[..], &["--set lookahead.alpha=1.5", "is 1.5"]].concat(),
+    );
+    refused(SMALL, &["lookahead.alpha=nan"], &alpha);
+    refused(
+        "\n[lookahead]\nk = 0\n",
+        &[],
+        &["test.toml, line 3", "`lookahead.k` is 0", "at least 1"],
+    );
+    refused(SMALL, &["optimizer.lr=-1"], &["`optimizer.lr` is -1"]);
+    refused(SMALL, &["optimizer.momentum=1"], &["`optimizer.momentum` is 1", "below 1"]);
+    refused(SMALL, &["data.batch_size=0"], &["`data.batch_size` is 0"]);
+    refused(SMALL, &["model.dropout=1"], &["`model.dropout` is 1"]);
+    refused(SMALL, &["model.hidden=[0]"], &["`model.hidden` is [0]"]);
+    refused(SMALL, &["train.epochs=0"], &["`train.epochs` is 0"]);
+    refused(SMALL, &["checkpoint.keep=0"], &["`checkpoint.keep` is 0"]);
+    refused(SMALL, &["data.validation=0"], &["`data.validation` is 0", "`probe.every_syncs` to 0"]);
+    refused(
+        "[schedule]\nkind = \"cosine\"\nmin_lr = 3\n",
+        &[],
+        &["test.toml, line 3", "`schedule.min_lr` is 3"],
+    );
+}
+
+#[test]
+fn keys_of_another_kind() {
+    let adam = "[optimizer]\nkind = \"adam\"\nmomentum = 0.9\n";
+    refused(
+        adam,
+        &[],
+        &["test.toml, line 3", "`optimizer.momentum` belongs to sgd and rmsprop only"],
+    );
+    refused(
+        SMALL,
+        &["optimizer.kind=adam", "optimizer.nesterov=true"],
+        &["`optimizer.nesterov` belongs to sgd only"],
+    );
+    refused(
+        SMALL,
+        &["optimizer.nesterov=true", "optimizer.momentum=0"],
+        &["needs a momentum above 0"],
+    );
+
+    // Changing the kind on the command line drops the old kind's keys, and says so.
+    let sandbox = Sandbox::new(&SMALL.replace("lr = 0.05", "lr = 0.05\nmomentum = 0.9"));
+    let output =
+        sandbox.train("run", &["--set", "optimizer.kind=adam", "--set", "train.max_steps=1"]);
+    assert!(
+        stderr(&output).contains("`optimizer.momentum` does not belong to adam"),
+        "{}",
+        stderr(&output)
+    );
+}
+
+#[test]
+fn configs_and_runs_that_are_not_there() {
+    let sandbox = Sandbox::new(SMALL);
+    failed(
+        &sandbox.lookahead(&["train", "no.toml"]),
+        2,
+        &["no.toml", "can't be read", "`configs/`"],
+    );
+    failed(&sandbox.lookahead(&["resume", "runs/none"]), 2, &["runs/none"]);
+    std::fs::create_dir_all(sandbox.path().join("empty")).unwrap();
+    failed(&sandbox.lookahead(&["eval", "empty"]), 2, &["empty", "config.toml"]);
+    failed(&sandbox.lookahead(&["train", "test.toml", "--set", "novalue"]), 2, &["KEY=VALUE"]);
+    failed(&sandbox.lookahead(&["train", "test.toml", "--name", "a/b"]), 2, &["a/b"]);
+    failed(&sandbox.lookahead(&["tarin"]), 2, &["tarin"]);
+}
+
+#[test]
+fn a_run_that_exists_is_never_overwritten() {
+    let sandbox = Sandbox::new(SMALL);
+    sandbox.train("taken", &["--set", "train.max_steps=2"]);
+    let losses = sandbox.losses("taken");
+    let again = ["train", "test.toml", "--out", "runs", "--name", "taken"];
+    failed(&sandbox.lookahead(&again), 2, &["taken", "never overwritten", "resume"]);
+    assert_eq!(sandbox.losses("taken"), losses);
+
+    // Without a name the next free one is taken.
+    for name in ["test", "test-2", "test-3"] {
+        let unnamed = ["train", "test.toml", "--out", "runs", "--set", "train.max_steps=1"];
+        succeeded(sandbox.lookahead(&unnamed));
+        assert!(sandbox.run_folder(name).join("config.toml").exists(), "{name}");
+    }
+}
+
+/// Four small files in the format of Fashion-MNIST.
+fn images(folder: &Path, count: u32) {
+    std::fs::create_dir_all(folder).unwrap();
+    let write = |name: &str, dimensions: &[u32]| {
+        let mut bytes = vec![0, 0, 8, dimensions.len() as u8];
+        bytes.extend(dimensions.iter().flat_map(|n| n.to_be_bytes()));
+        let size: u32 = dimensions.iter().product();
+        bytes.extend((0..size).map(|i| (i % 10) as u8));
+        let file = std::fs::File::create(folder.join(name)).unwrap();
+        let mut file = flate2::write::GzEncoder::new(file, flate2::Compression::fast());
+        file.write_all(&bytes).unwrap();
+        file.finish().unwrap();
+    };
+    write("train-images-idx3-ubyte.gz", &[count, 28, 28]);
+    write("train-labels-idx1-ubyte.gz", &[count]);
+    write("t10k-images-idx3-ubyte.gz", &[20, 28, 28]);
+    write("t10k-labels-idx1-ubyte.gz", &[20]);
+}
+
+const TINY: &str = "[data]\ndir = \"images\"\nbatch_size = 10\nvalidation = 10\n\
+                    [model]\nkind = \"mlp\"\nhidden = [8]\n[train]\nmax_steps = 3\nthreads = 1\n";
+
+#[test]
+fn data_files_missing_cut_off_or_wrong() {
+    let sandbox = Sandbox::new(TINY);
+    let folder = sandbox.path().join("images");
+    let train = || sandbox.lookahead(&["train", "test.toml", "--out", "runs"]);
+    failed(&train(), 1, &["images/train-images-idx3-ubyte.gz", "can't be read", "`data.dir`"]);
+
+    images(&folder, 50);
+    succeeded(train());
+
+    let labels = folder.join("train-labels-idx1-ubyte.gz");
+    let whole = std::fs::read(&labels).unwrap();
+    std::fs::write(&labels, &whole[..whole.len() / 2]).unwrap();
+    failed(&train(), 1, &["train-labels-idx1-ubyte.gz", "damaged or cut off"]);
+    std::fs::write(&labels, "not compressed").unwrap();
+    failed(&train(), 1, &["train-labels-idx1-ubyte.gz", "damaged or cut off"]);
+
+    images(&folder, 40);
+    std::fs::write(&labels, &whole).unwrap();
+    failed(&train(), 1, &["don't belong together", "40 images", "[50] labels"]);
+    images(&folder, 10);
+    failed(&train(), 1, &["`data.validation` is 10", "only 10 images"]);
+}
+
+#[test]
+fn data_that_can_not_be_fetched() {
+    let sandbox = Sandbox::new("[train]\nmax_steps = 1\n");
+    let cache = sandbox.path().join("cache");
+    if Path::new("/usr/share/datasets/fashion-mnist").exists() {
+        eprintln!("skipped: this system has Fashion-MNIST");
+        return;
+    }
+    let mut command = sandbox.command(&["train", "test.toml", "--out", "runs"]);
+    // Port 9 of this machine: nobody listens there.
+    command.env("XDG_CACHE_HOME", &cache).env("LOOKAHEAD_FASHION_MNIST_URL", "http://127.0.0.1:9");
+    let place = cache.join("lookahead/data/fashion-mnist");
+    let words = ["could not be fetched", "train-images-idx3-ubyte.gz", place.to_str().unwrap()];
+    failed(&command.output().unwrap(), 1, &words);
+
+    // Files of the right names with other contents don't pass for the data set.
+    images(&place, 50);
+    failed(&command.output().unwrap(), 1, &["is not Fashion-MNIST's", "SHA-256", "Remove"]);
+}
+
+#[test]
+fn a_gpu_that_is_not_there() {
+    let sandbox = Sandbox::new(SMALL);
+    let gpus = tch::Cuda::device_count().max(0);
+    let device = format!("train.device=cuda:{gpus}");
+    let output = sandbox.lookahead(&["train", "test.toml", "--out", "runs", "--set", &device]);
+    failed(&output, 2, &[&format!("`train.device` is cuda:{gpus}"), "train.device=cpu", "doctor"]);
+    if gpus == 0 {
+        let output = sandbox.lookahead(&["train", "test.toml", "--set", "train.device=cuda"]);
+        failed(&output, 2, &["`train.device` is cuda", "reaches no CUDA device"]);
+    }
+}
+
+#[test]
+fn a_training_that_diverges() {
+    let sandbox = Sandbox::new(SMALL);
+    let arguments = ["train", "test.toml", "--out", "runs", "--set", "optimizer.lr=1e30"];
+    failed(&sandbox.lookahead(&arguments), 1, &["diverged", "`optimizer.lr`"]);
+    let log = std::fs::read_to_string(sandbox.run_folder("test").join("events.jsonl")).unwrap();
+    let last = log.lines().last().unwrap();
+    assert!(last.contains("\"run_ended\"") && last.contains("\"failed\""), "{last}");
+}
+
+/// The files in `configs/` are what users learn the keys from.
+#[test]
+fn every_key_is_documented_and_the_configs_are_valid() {
+    let text = std::fs::read_to_string(root().join("configs/fashion-mnist.toml")).unwrap();
+    let keys = |section: &str, text: &str| -> Vec<String> {
+        let body = text.split(&format!("[{section}]")).nth(1).unwrap();
+        let body = body.split("\n[").next().unwrap();
+        body.lines()
+            .filter_map(|line| line.trim_start_matches("# ").split_once(" = "))
+            .map(|(key, _)| key.to_owned())
+            .collect()
+    };
+    // serde lists all keys of a section when it meets one that it does not know.
+    for section in
+        ["data", "model", "optimizer", "lookahead", "schedule", "train", "probe", "checkpoint"]
+    {
+        let sandbox = Sandbox::new(&format!("[{section}]\nwhat = 1\n"));
+        let said = stderr(&sandbox.lookahead(&["train", "test.toml"]));
+        let known: Vec<&str> =
+            said.split('`').skip(3).step_by(2).filter(|w| !w.contains('/')).collect();
+        assert!(known.len() >= 2, "{said}");
+        let documented = keys(section, &text);
+        for key in known {
+            assert!(documented.iter().any(|d| d == key), "`{section}.{key}` is not documented");
+        }
+    }
+    for name in ["fashion-mnist", "digits"] {
+        let path = root().join(format!("configs/{name}.toml"));
+        lookahead_trainer::config::Config::load(&path, &[]).unwrap();
+    }
+}

@@ -1,0 +1,149 @@
+//! Running the real program in a folder of its own, and reading what it left there.
+#![allow(dead_code, unreachable_pub)] // each test file uses a part of it
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use lookahead_run::event::{Event, Record};
+use tempfile::TempDir;
+
+/// A small net with dropout and batch norm on the digits: 4 steps an epoch, 3 a cycle.
+pub const SMALL: &str = r#"
+[data]
+kind = "digits"
+batch_size = 300
+validation = 341
+
+[model]
+kind = "mlp"
+hidden = [16]
+dropout = 0.3
+batch_norm = true
+
+[optimizer]
+kind = "sgd"
+lr = 0.05
+
+[lookahead]
+k = 3
+alpha = 0.5
+
+[train]
+max_steps = 14
+threads = 1
+
+[probe]
+every_syncs = 1
+
+[checkpoint]
+every_steps = 1
+keep = 100
+"#;
+
+/// The repository.
+pub fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize().unwrap()
+}
+
+/// A folder that is gone after the test, with a config in it.
+pub struct Sandbox {
+    folder: TempDir,
+}
+
+impl Sandbox {
+    pub fn new(config: &str) -> Self {
+        let sandbox = Sandbox { folder: tempfile::tempdir().unwrap() };
+        std::fs::write(sandbox.config(), config).unwrap();
+        sandbox
+    }
+
+    pub fn path(&self) -> &Path {
+        self.folder.path()
+    }
+
+    pub fn config(&self) -> PathBuf {
+        self.path().join("test.toml")
+    }
+
+    pub fn run_folder(&self, run: &str) -> PathBuf {
+        self.path().join("runs").join(run)
+    }
+
+    /// The program, in this folder.
+    pub fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_lookahead"));
+        command.args(arguments).current_dir(self.path());
+        command
+    }
+
+    pub fn lookahead(&self, arguments: &[&str]) -> Output {
+        self.command(arguments).output().unwrap()
+    }
+
+    /// Trains the config as run `name`, and expects it to go well.
+    pub fn train(&self, name: &str, more: &[&str]) -> Output {
+        let config = self.config();
+        let fixed = ["train", config.to_str().unwrap(), "--out", "runs", "--name", name];
+        succeeded(self.lookahead(&[&fixed, more].concat()))
+    }
+
+    pub fn resume(&self, name: &str, more: &[&str]) -> Output {
+        let folder = self.run_folder(name);
+        succeeded(self.lookahead(&[&["resume", folder.to_str().unwrap()], more].concat()))
+    }
+
+    pub fn records(&self, run: &str) -> Vec<Record> {
+        lookahead_run::log::read(&self.run_folder(run).join("events.jsonl")).unwrap()
+    }
+
+    /// Step and loss, to the bit, of every step on the run's line of time.
+    pub fn losses(&self, run: &str) -> Vec<(u64, u64)> {
+        let records = self.records(run);
+        let losses = records.iter().filter_map(|record| match record.event {
+            Event::Step(step) => Some((record.step, step.loss.to_bits())),
+            _ => None,
+        });
+        losses.collect()
+    }
+
+    /// The bytes of both tensor files of a checkpoint.
+    pub fn tensors(&self, run: &str, step: u64) -> [Vec<u8>; 2] {
+        ["model.safetensors", "training.safetensors"].map(|file| {
+            let path = self.run_folder(run).join(format!("step-{step:08}")).join(file);
+            std::fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+        })
+    }
+}
+
+pub fn stderr(output: &Output) -> String {
+    String::from_utf8(output.stderr.clone()).unwrap()
+}
+
+pub fn succeeded(output: Output) -> Output {
+    assert!(output.status.success(), "{}: {}", output.status, stderr(&output));
+    output
+}
+
+/// Expects the program to end with `status` and say each of `words` on stderr, nothing on stdout.
+pub fn failed(output: &Output, status: i32, words: &[&str]) {
+    let said = stderr(output);
+    assert_eq!(output.status.code(), Some(status), "{said}");
+    for word in words {
+        assert!(said.contains(word), "no `{word}` in: {said}");
+    }
+    assert!(!said.contains("panicked"), "{said}");
+    assert!(output.stdout.is_empty(), "stdout is for what was asked for");
+}
+
+pub fn copy_folder(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).unwrap();
+    for entry in std::fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        let target = to.join(entry.file_name());
+        if entry.file_type().unwrap().is_dir() {
+            copy_folder(&entry.path(), &target);
+        } else {
+            std::fs::copy(entry.path(), target).unwrap();
+        }
+    }
+}

@@ -1,0 +1,246 @@
+//! A resumed run is the run that was never interrupted, to the bit.
+
+mod common;
+
+use std::time::{Duration, Instant};
+
+use common::{SMALL, Sandbox, copy_folder, failed, stderr, succeeded};
+use lookahead_run::event::{Event, Weights};
+
+const LAST: u64 = 14;
+
+/// The run is resumed in new processes from checkpoints at every phase of two cycles, which are
+/// also all places in an epoch of four steps.
+#[test]
+fn from_every_phase_for_every_inner_optimizer() {
+    let sandbox = Sandbox::new(SMALL);
+    for optimizer in ["sgd", "adam", "adamw", "rmsprop"] {
+        let kind = format!("optimizer.kind={optimizer}");
+        let options: &[&str] = match optimizer {
+            "rmsprop" => &["--set", "optimizer.momentum=0.9", "--set", "optimizer.centered=true"],
+            "adam" => &["--set", "optimizer.amsgrad=true"],
+            _ => &[],
+        };
+        let lr = if optimizer == "sgd" { "optimizer.lr=0.05" } else { "optimizer.lr=0.003" };
+        sandbox.train(optimizer, &[&["--set", &kind, "--set", lr], options].concat());
+        let whole = sandbox.losses(optimizer);
+        assert_eq!(whole.len() as u64, LAST);
+
+        for step in 1..=6 {
+            let resumed = format!("{optimizer}-from-{step}");
+            copy_folder(&sandbox.run_folder(optimizer), &sandbox.run_folder(&resumed));
+            sandbox.resume(&resumed, &["--from", &step.to_string()]);
+            assert_eq!(sandbox.losses(&resumed), whole, "{resumed}");
+            assert!(
+                sandbox.tensors(&resumed, LAST) == sandbox.tensors(optimizer, LAST),
+                "{resumed}: θ, φ, inner state or generator differ"
+            );
+            let abandoned = sandbox.run_folder(&resumed).join("abandoned");
+            let moved = std::fs::read_dir(&abandoned).unwrap().count() as u64;
+            assert_eq!(moved, LAST - step, "{resumed}: the checkpoints later than {step}");
+        }
+    }
+}
+
+/// The other observations too: what is recorded after a resume is what would have been recorded.
+#[test]
+fn probes_and_evaluations_repeat_as_well() {
+    let sandbox = Sandbox::new(SMALL);
+    sandbox.train("whole", &[]);
+    copy_folder(&sandbox.run_folder("whole"), &sandbox.run_folder("again"));
+    sandbox.resume("again", &["--from", "5"]);
+    let seen = |run: &str| -> Vec<String> {
+        let records = sandbox.records(run);
+        let seen = records.iter().filter_map(|record| match &record.event {
+            Event::Probe(p) => {
+                Some(format!("{} {} {} {}", record.step, p.sync, p.fast_loss, p.slow_loss))
+            }
+            Event::Sync(s) => Some(format!("{} sync {}", record.step, s.sync)),
+            Event::Evaluation(e) => Some(format!(
+                "{} {:?} {:?} {} {}",
+                record.step, e.weights, e.split, e.loss, e.accuracy
+            )),
+            _ => None,
+        });
+        seen.collect()
+    };
+    assert_eq!(seen("again"), seen("whole"));
+    assert!(seen("whole").len() > 10);
+}
+
+#[test]
+fn without_the_inner_state_it_would_differ() {
+    let sandbox = Sandbox::new(SMALL);
+    sandbox.train("whole", &[]);
+    copy_folder(&sandbox.run_folder("whole"), &sandbox.run_folder("damaged"));
+    let checkpoint = sandbox.run_folder("damaged").join("step-00000005");
+    let path = checkpoint.join("training.safetensors");
+    let mut tensors = lookahead_trainer::tensor_file::read(&path).unwrap();
+    let before = tensors.len();
+    tensors.retain(|name, _| !name.contains("momentum_buffer"));
+    assert!(tensors.len() < before);
+    // Rewritten as a valid checkpoint of its own, so that only the missing state tells.
+    let folder = lookahead_run::RunFolder::open(&sandbox.run_folder("damaged")).unwrap();
+    let details = lookahead_run::checkpoint::verify(&checkpoint).unwrap().details;
+    let model = std::fs::read(checkpoint.join("model.safetensors")).unwrap();
+    std::fs::remove_dir_all(&checkpoint).unwrap();
+    folder
+        .checkpoints()
+        .publish(details, |folder| {
+            std::fs::write(folder.join("model.safetensors"), model)?;
+            lookahead_trainer::tensor_file::write(&folder.join("training.safetensors"), &tensors)?;
+            Ok(())
+        })
+        .unwrap();
+    sandbox.resume("damaged", &["--from", "5"]);
+    let (whole, damaged) = (sandbox.losses("whole"), sandbox.losses("damaged"));
+    assert_eq!(whole[..6], damaged[..6], "step 6 starts from the same weights");
+    assert_ne!(whole[6..], damaged[6..], "the momentum is missed from there on");
+}
+
+/// Given more steps later, a run goes on as the longer run would have: the last checkpoint is
+/// taken before φ is put into the model.
+#[test]
+fn a_finished_run_given_more_steps() {
+    let sandbox = Sandbox::new(SMALL);
+    sandbox.train("long", &[]);
+    sandbox.train("short", &["--set", "train.max_steps=8", "--set", "checkpoint.every_steps=0"]);
+    let nothing = sandbox.resume("short", &[]);
+    assert!(stderr(&nothing).contains("has taken all of its 8 steps"), "{}", stderr(&nothing));
+    sandbox.resume("short", &["--set", "train.max_steps=14"]);
+    assert_eq!(sandbox.losses("short"), sandbox.losses("long"));
+    assert!(sandbox.tensors("short", LAST) == sandbox.tensors("long", LAST));
+    let records = sandbox.records("short");
+    let resumed = records.iter().find_map(|record| match &record.event {
+        Event::Resumed(resumed) => Some(resumed),
+        _ => None,
+    });
+    assert_eq!(resumed.unwrap().changes["train.max_steps"], 14);
+}
+
+/// Real data, a real kill in the middle of an epoch.
+#[test]
+fn killed_on_fashion_mnist() {
+    let sandbox = Sandbox::new("");
+    let config = common::root().join("configs/fashion-mnist.toml");
+    let train = |name: &str| {
+        let arguments = [
+            "train",
+            config.to_str().unwrap(),
+            "--out",
+            "runs",
+            "--name",
+            name,
+            "--set",
+            "train.max_steps=120",
+            "--set",
+            "checkpoint.every_steps=30",
+            "--set",
+            "train.threads=1",
+            "--set",
+            "model.dropout=0.2",
+        ];
+        sandbox.command(&arguments)
+    };
+    succeeded(train("whole").output().unwrap());
+
+    let mut child = train("killed").stderr(std::process::Stdio::null()).spawn().unwrap();
+    let events = sandbox.run_folder("killed").join("events.jsonl");
+    let started = Instant::now();
+    let past = |step: u64| {
+        let text = std::fs::read_to_string(&events).unwrap_or_default();
+        text.contains(&format!("\"step\":{step},"))
+    };
+    while !past(70) {
+        assert!(started.elapsed() < Duration::from_secs(120), "it never came to step 70");
+        assert!(child.try_wait().unwrap().is_none(), "it ended before it was killed");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    child.kill().unwrap(); // SIGKILL
+    child.wait().unwrap();
+    let at_the_kill = sandbox.losses("killed").len();
+    assert!((70..120).contains(&at_the_kill), "{at_the_kill} steps");
+
+    sandbox.resume("killed", &[]);
+    assert_eq!(sandbox.losses("killed"), sandbox.losses("whole"));
+    assert!(sandbox.tensors("killed", 120) == sandbox.tensors("whole", 120));
+}
+
+#[test]
+fn a_damaged_checkpoint_is_told_and_the_one_before_it_used() {
+    let sandbox = Sandbox::new(SMALL);
+    sandbox.train("run", &["--set", "train.max_steps=6"]);
+    let whole = sandbox.losses("run");
+    let file = sandbox.run_folder("run").join("step-00000006/training.safetensors");
+    let mut bytes = std::fs::read(&file).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    std::fs::write(&file, bytes).unwrap();
+
+    let output = sandbox.resume("run", &[]);
+    let said = stderr(&output);
+    assert!(said.contains("step-00000006") && said.contains("training.safetensors"), "{said}");
+    assert!(said.contains("Going on from step-00000005"), "{said}");
+    assert_eq!(sandbox.losses("run"), whole);
+    let warned = sandbox
+        .records("run")
+        .iter()
+        .any(|record| matches!(&record.event, Event::Warning(w) if w.message.contains("SHA-256")));
+    assert!(warned, "the warning is in the log too");
+
+    for step in 1..=6 {
+        let file = sandbox.run_folder("run").join(format!("step-{step:08}/manifest.json"));
+        std::fs::write(file, "{}").unwrap();
+    }
+    let folder = sandbox.run_folder("run");
+    let output = sandbox.lookahead(&["resume", folder.to_str().unwrap()]);
+    failed(&output, 1, &["step-00000006", "step-00000001"]);
+}
+
+#[test]
+fn changes_that_do_not_fit_are_refused() {
+    let sandbox = Sandbox::new(SMALL);
+    sandbox.train("run", &["--set", "train.max_steps=4"]);
+    let folder = sandbox.run_folder("run");
+    let resume =
+        |more: &[&str]| sandbox.lookahead(&[&["resume", folder.to_str().unwrap()], more].concat());
+    for change in ["train.seed=7", "optimizer.kind=adam", "model.hidden=[8]", "data.batch_size=9"] {
+        let key = change.split('=').next().unwrap();
+        failed(&resume(&["--set", change]), 2, &[&format!("`{key}` can't change on resume")]);
+    }
+    failed(&resume(&["--from", "99"]), 2, &["99"]);
+    // At step 4 one inner step of a cycle of 3 is taken; at step 3 none is.
+    let longer = ["--set", "train.max_steps=6", "--set", "lookahead.k=2"];
+    failed(&resume(&longer), 1, &["k can't become 2 with 1 inner steps"]);
+    succeeded(resume(&[&["--from", "3"][..], &longer].concat()));
+    let syncs = sandbox.records("run");
+    let syncs: Vec<u64> = syncs
+        .iter()
+        .filter_map(|record| matches!(record.event, Event::Sync(_)).then_some(record.step))
+        .collect();
+    assert_eq!(syncs, [3, 5]);
+}
+
+#[test]
+fn eval_agrees_with_the_run_and_tells_the_two_sets_apart() {
+    let sandbox = Sandbox::new(SMALL);
+    sandbox.train("run", &[]);
+    let folder = sandbox.run_folder("run");
+    for (name, weights) in [("slow", Weights::Slow), ("fast", Weights::Fast)] {
+        let arguments = ["eval", folder.to_str().unwrap(), "--weights", name, "--json"];
+        let output = succeeded(sandbox.lookahead(&arguments));
+        let report: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+        assert_eq!(report["step"], LAST);
+        assert_eq!(report["weights"], name);
+        let records = sandbox.records("run");
+        let recorded = records.iter().find_map(|record| match record.event {
+            Event::Evaluation(e) if e.weights == weights && e.samples == 256 => Some(e),
+            _ => None,
+        });
+        assert_eq!(report["loss"], recorded.unwrap().loss, "{name}");
+        assert_eq!(report["accuracy"], recorded.unwrap().accuracy, "{name}");
+    }
+    let plain = succeeded(sandbox.lookahead(&["eval", folder.to_str().unwrap()]));
+    let text = String::from_utf8(plain.stdout).unwrap();
+    assert!(text.contains("slow weights φ: test accuracy"), "{text}");
+}
