@@ -122,8 +122,7 @@ pub(crate) fn axis(values: [f64; 3]) -> [String; 3] {
     values.map(|value| format!("{value:.decimals$}"))
 }
 
-/// Words folded into lines of at most `width` columns, the first of `first` columns; a word
-/// longer than a line is cut.
+/// Words folded into lines of at most `width` columns; a word longer than a line is cut.
 pub(crate) fn wrap(text: &str, width: usize) -> Vec<String> {
     let width = width.max(1);
     let mut lines = vec![String::new()];

@@ -36,13 +36,14 @@ impl Theme {
         let grey = |index| {
             if color { style(index) } else { Style::new().add_modifier(dim) }
         };
+        // What may stand on the line of a frame, which must not shine through.
+        let over = Style::reset().add_modifier(bold);
         Theme {
             plain: Style::new(),
             strong: Style::new().add_modifier(bold),
             dim: grey(245),
             frame: grey(242),
-            // Whatever line it interrupts must not shine through.
-            title: Style::reset().add_modifier(bold),
+            title: over,
             key: Style::new().add_modifier(bold),
             gauge: style(71),
             // The colours of the two weights stand for nothing else on the screen.
@@ -51,9 +52,9 @@ impl Theme {
             // Orange and blue stay apart for colour-blind eyes (Okabe and Ito, 2008).
             fast: style(208),
             slow: style(39).add_modifier(bold),
-            good: style(71).add_modifier(bold),
-            warning: style(178).add_modifier(bold),
-            bad: style(160).add_modifier(bold),
+            good: over.patch(style(71)),
+            warning: over.patch(style(178)),
+            bad: over.patch(style(160)),
         }
     }
 }

@@ -181,13 +181,20 @@ fn slow_wins_a_shared_cell() {
 
 #[test]
 fn without_colours_the_markers_tell_them_apart() {
-    use ratatui::style::Color;
+    use ratatui::style::{Color, Modifier};
     let mut model = fixture::run(false, 1000);
     model.help = true;
     let screen = screen(&model, 120, 36);
     for cell in &screen.content {
         assert_eq!((cell.fg, cell.bg), (Color::Reset, Color::Reset), "{cell:?}");
     }
+    // The sign of a pause stands on a frame that is dim, and must not be so itself.
+    feed(&mut model, [record(101.0, 1000, Event::Paused)]);
+    let signs: Vec<Cell> = self::screen(&model, 120, 36).content;
+    let signs = signs.iter().filter(|cell| cell.modifier.contains(Modifier::REVERSED));
+    assert!(
+        signs.clone().count() >= 16 && signs.clone().all(|c| !c.modifier.contains(Modifier::DIM))
+    );
     model.help = false;
     let screen = shown(&model, 120, 36);
     assert!(screen.matches('○').count() > 3 && screen.matches('●').count() > 8, "{screen}");

@@ -1,0 +1,198 @@
+//! The real program in a pseudo-terminal, watched as a person would.
+
+mod common;
+
+use std::io::{Read, Write};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use common::{SMALL, Sandbox};
+use lookahead_run::event::{Event, Status};
+use portable_pty::{Child, CommandBuilder, MasterPty, PtySize, native_pty_system};
+
+const SIZE: PtySize = PtySize { rows: 36, cols: 120, pixel_width: 0, pixel_height: 0 };
+
+/// A program on a terminal of 120×36, and what the terminal shows.
+struct Terminal {
+    master: Box<dyn MasterPty + Send>,
+    keyboard: Box<dyn Write + Send>,
+    child: Box<dyn Child + Send + Sync>,
+    screen: Arc<Mutex<vt100::Parser>>,
+    modes_before: String,
+}
+
+impl Terminal {
+    fn train(sandbox: &Sandbox, name: &str, more: &[&str]) -> Self {
+        let pair = native_pty_system().openpty(SIZE).unwrap();
+        let modes_before = modes(&*pair.master);
+        let mut command = CommandBuilder::new(env!("CARGO_BIN_EXE_lookahead"));
+        command.args(["train", "test.toml", "--out", "runs", "--name", name]);
+        command.args(more);
+        command.cwd(sandbox.path());
+        command.env("TERM", "xterm-256color");
+        let child = pair.slave.spawn_command(command).unwrap();
+        let [rows, cols] = [SIZE.rows, SIZE.cols].map(|n| n.try_into().unwrap());
+        let screen = Arc::new(Mutex::new(vt100::Parser::new(rows, cols, 0)));
+        let mut output = pair.master.try_clone_reader().unwrap();
+        let shown = screen.clone();
+        std::thread::spawn(move || {
+            let mut buffer = [0; 4096];
+            while let Ok(count) = output.read(&mut buffer) {
+                if count == 0 {
+                    break;
+                }
+                shown.lock().unwrap().process(&buffer[..count]);
+            }
+        });
+        let keyboard = pair.master.take_writer().unwrap();
+        Terminal { master: pair.master, keyboard, child, screen, modes_before }
+    }
+
+    fn text(&self) -> String {
+        self.screen.lock().unwrap().screen().contents()
+    }
+
+    fn press(&mut self, keys: &str) {
+        self.keyboard.write_all(keys.as_bytes()).unwrap();
+        self.keyboard.flush().unwrap();
+    }
+
+    fn wait_for(&self, what: &str, seen: impl Fn(&str) -> bool) {
+        let started = Instant::now();
+        while !seen(&self.text()) {
+            assert!(started.elapsed() < Duration::from_secs(60), "no {what}:\n{}", self.text());
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+
+    /// Waits for the end, and checks that the terminal is as it was.
+    fn end(mut self) -> u32 {
+        let started = Instant::now();
+        let status = loop {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                break status;
+            }
+            assert!(started.elapsed() < Duration::from_secs(60), "still runs:\n{}", self.text());
+            std::thread::sleep(Duration::from_millis(20));
+        };
+        // What the program wrote last may still be on its way here.
+        self.wait_for("return to the main screen", |_| {
+            let parser = self.screen.lock().unwrap();
+            !parser.screen().alternate_screen() && !parser.screen().hide_cursor()
+        });
+        assert_eq!(modes(&*self.master), self.modes_before, "the terminal's modes");
+        status.exit_code()
+    }
+}
+
+/// Echo, line editing, signals: the terminal's modes as the kernel has them.
+fn modes(terminal: &dyn MasterPty) -> String {
+    format!("{:?}", terminal.get_termios().unwrap())
+}
+
+const LONG: [&str; 4] = ["--set", "train.max_steps=10000000", "--set", "checkpoint.every_steps=0"];
+
+/// The dots of a curve: braille characters that are not blank.
+fn curve(text: &str) -> usize {
+    text.chars().filter(|c| ('\u{2801}'..='\u{28ff}').contains(c)).count()
+}
+
+#[test]
+fn curves_appear_pause_pauses_and_stop_ends_in_order() {
+    let sandbox = Sandbox::new(SMALL);
+    let mut terminal = Terminal::train(&sandbox, "run", &LONG);
+    terminal.wait_for("curves", |text| {
+        text.contains("probe θ (fast)") && text.contains("probe φ (slow)") && curve(text) > 40
+    });
+
+    terminal.press("p");
+    terminal.wait_for("pause", |text| text.contains("PAUSED"));
+    let steps = || sandbox.losses("run").len();
+    let paused_at = steps();
+    std::thread::sleep(Duration::from_millis(500));
+    assert_eq!(steps(), paused_at, "no step is taken in a pause");
+
+    terminal.press("c");
+    terminal.wait_for("checkpoint", |text| text.contains(&format!("step-{paused_at:08}")));
+    terminal.press("?");
+    terminal.wait_for("help", |text| text.contains("Show this help"));
+    terminal.press("?");
+    terminal.wait_for("end of help", |text| !text.contains("Show this help"));
+    terminal.press("p");
+    terminal.wait_for("continuation", |text| !text.contains("PAUSED"));
+    let started = Instant::now();
+    while steps() <= paused_at {
+        assert!(started.elapsed() < Duration::from_secs(60), "it never went on");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+
+    terminal.press("s");
+    assert_eq!(terminal.end(), 0);
+    let records = sandbox.records("run");
+    let last = records.last().unwrap();
+    assert!(matches!(&last.event, Event::RunEnded(e) if e.status == Status::Stopped));
+    let folder = lookahead_run::RunFolder::open(&sandbox.run_folder("run")).unwrap();
+    assert_eq!(folder.checkpoints().newest_valid().unwrap().checkpoint.step, last.step);
+}
+
+/// The dashboard is one more observer that changes nothing.
+#[test]
+fn the_losses_are_the_same_with_and_without_the_dashboard() {
+    let sandbox = Sandbox::new(SMALL);
+    sandbox.train("plain", &[]);
+    let terminal = Terminal::train(&sandbox, "watched", &[]);
+    assert_eq!(terminal.end(), 0);
+    assert_eq!(sandbox.losses("plain"), sandbox.losses("watched"));
+    assert!(sandbox.tensors("plain", 14) == sandbox.tensors("watched", 14));
+}
+
+#[test]
+fn ctrl_c_and_sigterm_give_the_terminal_back() {
+    for way in ["\x03", "TERM"] {
+        let sandbox = Sandbox::new(SMALL);
+        let mut terminal = Terminal::train(&sandbox, "run", &LONG);
+        terminal.wait_for("curves", |text| curve(text) > 10);
+        if way == "TERM" {
+            let id = terminal.child.process_id().unwrap().to_string();
+            assert!(std::process::Command::new("kill").arg(id).status().unwrap().success());
+        } else {
+            terminal.press(way);
+        }
+        assert_eq!(terminal.end(), 0, "{way:?}");
+    }
+}
+
+/// A training that fails puts its sentence where it can be read.
+#[test]
+fn a_failure_is_readable_after_the_dashboard() {
+    let sandbox = Sandbox::new(SMALL);
+    let terminal = Terminal::train(&sandbox, "run", &["--set", "optimizer.lr=1e30"]);
+    let screen = terminal.screen.clone();
+    assert_eq!(terminal.end(), 1);
+    let text = screen.lock().unwrap().screen().contents();
+    assert!(text.contains("the training diverged"), "{text}");
+}
+
+/// Nobody reads what the terminal is sent: the training goes on all the same.
+#[test]
+fn a_screen_that_takes_no_output_does_not_hold_the_training_up() {
+    let sandbox = Sandbox::new(SMALL);
+    let pair = native_pty_system().openpty(SIZE).unwrap();
+    let mut command = CommandBuilder::new(env!("CARGO_BIN_EXE_lookahead"));
+    command.args(["train", "test.toml", "--out", "runs", "--name", "run"]);
+    command.args(["--set", "train.max_steps=4000", "--set", "checkpoint.every_steps=0"]);
+    command.cwd(sandbox.path());
+    let mut child = pair.slave.spawn_command(command).unwrap();
+    let started = Instant::now();
+    // The kernel's buffer is full after a frame or two; from then on every write of a frame waits.
+    let finished = || {
+        let log = sandbox.run_folder("run").join("events.jsonl");
+        std::fs::read_to_string(log).unwrap_or_default().contains("\"run_ended\"")
+    };
+    while !finished() {
+        assert!(started.elapsed() < Duration::from_secs(60), "the screen holds the training up");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    assert_eq!(sandbox.losses("run").len(), 4000);
+    child.kill().unwrap();
+}
