@@ -19,7 +19,7 @@ pub struct ProbeConfig {
 
 impl Default for ProbeConfig {
     fn default() -> Self {
-        ProbeConfig { every_syncs: 5, samples: 256 }
+        ProbeConfig { every_syncs: 5, samples: 128 }
     }
 }
 

@@ -42,5 +42,9 @@ pub(crate) fn draw(model: &Model, area: Rect, buffer: &mut Buffer) {
         for (line, y) in lines.iter().zip(bottom..bottom + fit) {
             put(buffer, inner, x, y, line, text);
         }
+        if lines.len() > usize::from(fit) {
+            let last = inner.right().saturating_sub(1);
+            put(buffer, inner, last, bottom + fit - 1, "…", theme.dim);
+        }
     }
 }

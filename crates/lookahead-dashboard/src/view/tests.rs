@@ -268,6 +268,17 @@ fn a_pause_is_seen() {
 }
 
 #[test]
+fn a_message_that_is_cut_says_so() {
+    let mut model = fixture::run(true, 10);
+    let message = "One sentence of a warning that is far too long for its pane. ".repeat(9);
+    feed(&mut model, [record(2.0, 10, Event::Warning(Warning { message }))]);
+    assert_shows(&shown(&model, 80, 24), &["…│"]);
+    feed(&mut model, [record(2.0, 10, Event::Warning(Warning { message: "Short.".into() }))]);
+    assert_shows(&shown(&model, 80, 24), &["…│", "! Short."]);
+    assert!(!shown(&fixture::run(true, 300), 80, 24).contains('…'));
+}
+
+#[test]
 fn stopping_is_seen_and_offers_nothing_more() {
     let mut model = fixture::run(true, 100);
     model.stop_asked = true;
