@@ -14,7 +14,7 @@ use lookahead_run::{Details, Manifest};
 use serde::{Deserialize, Serialize};
 use tch::{Cuda, Device, Tensor, nn};
 
-use crate::config::{Invalid, require};
+use crate::check::{Invalid, require};
 use crate::optimizer::Optimizer;
 use crate::tensor_file;
 

@@ -10,13 +10,14 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 use toml::de::DeTable;
 
+use crate::check::Invalid;
 use crate::checkpointing::CheckpointConfig;
 use crate::data::DataConfig;
 use crate::model::ModelConfig;
 use crate::optimizer::{LookaheadConfig, OptimizerConfig};
 use crate::probe::ProbeConfig;
 use crate::schedule::ScheduleConfig;
-use crate::training::TrainConfig;
+use crate::training::config::TrainConfig;
 
 /// A whole configuration. Every key has a default; `configs/` documents them.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -39,22 +40,6 @@ pub struct Config {
     pub probe: ProbeConfig,
     /// When to save.
     pub checkpoint: CheckpointConfig,
-}
-
-/// A value that can't be used: which key, and a sentence that says why.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Invalid {
-    /// The dotted key, such as `lookahead.k`.
-    pub key: &'static str,
-    /// A full sentence with the value found, what is allowed, and the remedy.
-    pub message: String,
-}
-
-impl Invalid {
-    /// A refusal of `key`.
-    pub fn new(key: &'static str, message: impl Into<String>) -> Self {
-        Invalid { key, message: message.into() }
-    }
 }
 
 /// What is wrong with a configuration, and where.
@@ -175,7 +160,7 @@ impl Config {
         }
         self.schedule.resolve(self.optimizer.lr)?;
         self.train.check()?;
-        self.probe.check(self)?;
+        self.probe.check(self.data.validation)?;
         self.checkpoint.check()
     }
 
@@ -277,42 +262,5 @@ fn foreign_keys(section: &str, kind: &str) -> Option<&'static [&'static str]> {
         "model" => crate::model::foreign_keys(kind),
         "schedule" => crate::schedule::foreign_keys(kind),
         _ => None,
-    }
-}
-
-/// The value of a key that only some kinds have: the one given, else the default; given for
-/// another kind, it is refused.
-pub(crate) fn kind_key<T: Clone>(
-    value: &mut Option<T>,
-    belongs: bool,
-    default: T,
-    key: &'static str,
-    kinds: &str,
-) -> Result<(), Invalid> {
-    match (belongs, value.is_some()) {
-        (true, false) => *value = Some(default),
-        (false, true) => {
-            return Err(Invalid::new(
-                key,
-                format!(
-                    "The key `{key}` belongs to {kinds} only: take it out, or choose that kind."
-                ),
-            ));
-        }
-        _ => {}
-    }
-    Ok(())
-}
-
-/// An error unless `found` is within the range that `allowed` describes.
-pub(crate) fn require(
-    holds: bool,
-    key: &'static str,
-    found: impl fmt::Display,
-    allowed: &str,
-) -> Result<(), Invalid> {
-    match holds {
-        true => Ok(()),
-        false => Err(Invalid::new(key, format!("`{key}` is {found}, and it must be {allowed}."))),
     }
 }

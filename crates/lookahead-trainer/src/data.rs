@@ -26,7 +26,7 @@ use lookahead_run::event::Split;
 use serde::{Deserialize, Serialize};
 use tch::{Device, Kind as Element, Tensor};
 
-use crate::config::{Invalid, require};
+use crate::check::{Invalid, require};
 
 /// `[data]`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -3,18 +3,7 @@
 use std::process::ExitCode;
 
 use crate::config::ConfigError;
-
-/// The command line or the config asks for what can't be: exit status 2.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{0}")]
-pub struct Usage(String);
-
-impl Usage {
-    /// A refusal, in a full sentence.
-    pub fn new(message: impl Into<String>) -> Self {
-        Usage(message.into())
-    }
-}
+use crate::usage::Usage;
 
 /// 2 for what the user can mend in the command line or the config, 1 for all else.
 pub fn exit_code(error: &anyhow::Error) -> ExitCode {

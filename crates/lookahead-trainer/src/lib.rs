@@ -2,8 +2,9 @@
 //!
 //! | module | what is in it |
 //! |---|---|
-//! | [`cli`], [`commands`], [`failure`] | the command line, what each command does, exit statuses |
-//! | [`config`] | the TOML file; each section's type lies beside the code that it configures |
+//! | [`cli`], [`commands`] | the command line, and what each command does |
+//! | [`usage`], [`failure`] | what the user can mend, and exit statuses |
+//! | [`config`], [`check`] | the TOML file; each section's type lies beside the code that it configures |
 //! | [`data`], [`model`] | data sets and models, one a file |
 //! | [`optimizer`], [`schedule`] | the inner optimizer, Lookahead around it, the learning rate |
 //! | [`training`] | the loop, from top to bottom as the algorithm goes |
@@ -11,6 +12,7 @@
 //! | [`checkpointing`], [`tensor_file`] | the training in files, and back |
 //! | [`observer`], [`controls`] | who is told, and who may ask |
 
+pub mod check;
 pub mod checkpointing;
 pub mod cli;
 pub mod commands;
@@ -27,3 +29,4 @@ pub mod schedule;
 pub mod speed;
 pub mod tensor_file;
 pub mod training;
+pub mod usage;

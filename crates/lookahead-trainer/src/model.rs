@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use tch::nn::{self, ModuleT};
 use tch::{Device, Tensor};
 
-use crate::config::{Invalid, kind_key, require};
+use crate::check::{Invalid, kind_key, require};
 use crate::data::Dataset;
 
 /// `[model]`.

@@ -4,7 +4,7 @@ use lookahead_core::{InnerOptimizer, Lookahead, State, TchOptimizer};
 use serde::{Deserialize, Serialize};
 use tch::{Tensor, nn};
 
-use crate::config::{Invalid, kind_key, require};
+use crate::check::{Invalid, kind_key, require};
 
 /// `[optimizer]`. The meaning of each key is libtorch's.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use tch::Tensor;
 
-use crate::config::{Config, Invalid, require};
+use crate::check::{Invalid, require};
 use crate::data::Dataset;
 use crate::model::Model;
 
@@ -24,9 +24,9 @@ impl Default for ProbeConfig {
 }
 
 impl ProbeConfig {
-    pub(crate) fn check(&self, config: &Config) -> Result<(), Invalid> {
+    pub(crate) fn check(&self, validation: usize) -> Result<(), Invalid> {
         require(self.samples >= 1, "probe.samples", self.samples, "at least 1")?;
-        if self.every_syncs > 0 && config.data.validation == 0 {
+        if self.every_syncs > 0 && validation == 0 {
             return Err(Invalid::new(
                 "data.validation",
                 "`data.validation` is 0, and probes are taken on validation data: hold out at \

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::config::{Invalid, kind_key, require};
+use crate::check::{Invalid, kind_key, require};
 
 /// `[schedule]`.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]

@@ -1,4 +1,10 @@
-//! The training loop, and what it works on: `[train]`.
+//! The training loop, and what it works on.
+//!
+//! | module | what is in it |
+//! |---|---|
+//! | [`config`] | the section `[train]`: how long, from which seed, where |
+
+pub mod config;
 
 use std::time::Instant;
 
@@ -7,94 +13,20 @@ use lookahead_core::build;
 use lookahead_run::command::Command;
 use lookahead_run::event::{self, Event, LookaheadInfo, RunInfo, Split, Status, Versions, Weights};
 use lookahead_run::{CheckpointStore, Details, Manifest, RunFolder};
-use serde::{Deserialize, Serialize};
-use tch::{Cuda, Device, Tensor};
+use tch::{Device, Tensor};
 
 use crate::checkpointing;
-use crate::config::{Config, Invalid, require};
+use crate::config::Config;
 use crate::controls::Controls;
 use crate::data::augment::Augmenter;
 use crate::data::batches::Batches;
 use crate::data::{self, Dataset};
 use crate::evaluation::evaluate;
-use crate::failure::Usage;
 use crate::model::Model;
 use crate::observer::Observer;
 use crate::optimizer::Optimizer;
 use crate::probe::Probe;
 use crate::speed::Speed;
-
-/// `[train]`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct TrainConfig {
-    /// Passes over the training set.
-    pub epochs: u64,
-    /// Inner steps; where it is given, it decides instead of `epochs`.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub max_steps: Option<u64>,
-    /// Fixes weights, dropout, augmentation and order of data.
-    pub seed: u64,
-    /// `auto`, `cpu`, `cuda` or `cuda:N`.
-    pub device: String,
-    /// Threads inside one operation of libtorch; 0 is libtorch's own choice.
-    pub threads: u32,
-}
-
-impl Default for TrainConfig {
-    fn default() -> Self {
-        let device = "auto".to_owned();
-        TrainConfig { epochs: 10, max_steps: None, seed: 0, device, threads: 0 }
-    }
-}
-
-impl TrainConfig {
-    pub(crate) fn check(&self) -> Result<(), Invalid> {
-        require(self.epochs >= 1, "train.epochs", self.epochs, "at least 1")?;
-        if let Some(max_steps) = self.max_steps {
-            require(max_steps >= 1, "train.max_steps", max_steps, "at least 1")?;
-        }
-        // The generator of libtorch takes 64 bits, TOML's integers have 63 without the sign.
-        let seed = self.seed;
-        require(i64::try_from(seed).is_ok(), "train.seed", seed, "at most 9223372036854775807")?;
-        let allowed = "`auto`, `cpu`, `cuda` or `cuda:N` with the number of a GPU";
-        require(self.parse_device().is_some(), "train.device", &self.device, allowed)
-    }
-
-    /// The device that the words mean, whether or not it is there.
-    fn parse_device(&self) -> Option<Device> {
-        match self.device.as_str() {
-            "auto" => Some(Device::cuda_if_available()),
-            "cpu" => Some(Device::Cpu),
-            "cuda" => Some(Device::Cuda(0)),
-            other => Some(Device::Cuda(other.strip_prefix("cuda:")?.parse().ok()?)),
-        }
-    }
-
-    /// The device to train on.
-    ///
-    /// # Errors
-    /// A usage error where it is not there.
-    pub fn device(&self) -> anyhow::Result<Device> {
-        let device = self.parse_device().context("The config was checked.")?;
-        if let Device::Cuda(index) = device {
-            let count = Cuda::device_count().max(0) as usize;
-            if index >= count {
-                let why = match (Cuda::is_available(), count) {
-                    (true, count) => format!("there are {count} GPUs, counted from 0"),
-                    _ => "libtorch reaches no CUDA device here".to_owned(),
-                };
-                return Err(Usage::new(format!(
-                    "`train.device` is {}, and {why}. Say `--set train.device=cpu`, or see \
-                     `lookahead doctor`.",
-                    self.device
-                ))
-                .into());
-            }
-        }
-        Ok(device)
-    }
-}
 
 /// A training between two steps: all that a step works on.
 #[derive(Debug)]

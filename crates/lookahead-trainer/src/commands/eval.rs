@@ -10,8 +10,8 @@ use crate::cli;
 use crate::config::Config;
 use crate::data;
 use crate::evaluation::evaluate;
-use crate::failure::Usage;
 use crate::model::Model;
+use crate::usage::Usage;
 
 /// What `--json` prints.
 #[derive(Debug, Serialize)]

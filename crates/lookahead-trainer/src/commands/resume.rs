@@ -9,8 +9,8 @@ use super::{choose, run_to_the_end, warn};
 use crate::checkpointing::other_bits;
 use crate::cli;
 use crate::config::{Config, Override};
-use crate::failure::Usage;
 use crate::training::{Outside, Training, threads};
+use crate::usage::Usage;
 
 /// Goes on with a run from its newest valid checkpoint, or from the one of `--from`.
 ///

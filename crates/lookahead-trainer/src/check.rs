@@ -1,0 +1,56 @@
+//! Checks that the sections of a configuration share.
+
+use std::fmt;
+
+/// A value that can't be used: which key, and a sentence that says why.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Invalid {
+    /// The dotted key, such as `lookahead.k`.
+    pub key: &'static str,
+    /// A full sentence with the value found, what is allowed, and the remedy.
+    pub message: String,
+}
+
+impl Invalid {
+    /// A refusal of `key`.
+    pub fn new(key: &'static str, message: impl Into<String>) -> Self {
+        Invalid { key, message: message.into() }
+    }
+}
+
+/// The value of a key that only some kinds have: the one given, else the default; given for
+/// another kind, it is refused.
+pub(crate) fn kind_key<T: Clone>(
+    value: &mut Option<T>,
+    belongs: bool,
+    default: T,
+    key: &'static str,
+    kinds: &str,
+) -> Result<(), Invalid> {
+    match (belongs, value.is_some()) {
+        (true, false) => *value = Some(default),
+        (false, true) => {
+            return Err(Invalid::new(
+                key,
+                format!(
+                    "The key `{key}` belongs to {kinds} only: take it out, or choose that kind."
+                ),
+            ));
+        }
+        _ => {}
+    }
+    Ok(())
+}
+
+/// An error unless `found` is within the range that `allowed` describes.
+pub(crate) fn require(
+    holds: bool,
+    key: &'static str,
+    found: impl fmt::Display,
+    allowed: &str,
+) -> Result<(), Invalid> {
+    match holds {
+        true => Ok(()),
+        false => Err(Invalid::new(key, format!("`{key}` is {found}, and it must be {allowed}."))),
+    }
+}

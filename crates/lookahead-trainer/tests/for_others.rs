@@ -1,0 +1,78 @@
+//! What other programs rely on: the event log and the model file.
+
+mod common;
+
+use common::{SMALL, Sandbox, root};
+use serde_json::Value;
+
+/// The table in `checkpoints/README.md` names the events and every field that a run writes.
+#[test]
+fn every_event_and_field_is_documented() {
+    let readme = std::fs::read_to_string(root().join("checkpoints/README.md")).unwrap();
+    let rows: Vec<&str> = readme.lines().filter(|line| line.starts_with("| `")).collect();
+    let row = |event: &str| {
+        let named = |row: &&&str| row.split('|').nth(1).unwrap().contains(&format!("`{event}`"));
+        rows.iter().find(named).unwrap_or_else(|| panic!("`{event}` is not documented"))
+    };
+
+    let sandbox = Sandbox::new(SMALL);
+    sandbox.train("run", &["--set", "train.max_steps=8"]);
+    sandbox.resume("run", &["--set", "train.max_steps=14"]);
+    let log = std::fs::read_to_string(sandbox.run_folder("run").join("events.jsonl")).unwrap();
+    let mut seen = std::collections::BTreeSet::new();
+    for line in log.lines() {
+        let object: serde_json::Map<String, Value> = serde_json::from_str(line).unwrap();
+        let event = object["event"].as_str().unwrap();
+        assert!(object["step"].is_u64() && object["time"].as_f64().unwrap() > 1.7e9, "{line}");
+        let documented = row(event);
+        for field in object.keys().filter(|key| !["event", "step", "time"].contains(&key.as_str()))
+        {
+            let started = event == "resumed" && row("run_started").contains(&format!("`{field}`"));
+            assert!(
+                started || documented.contains(&format!("`{field}`")),
+                "`{field}` of `{event}` is not documented"
+            );
+        }
+        seen.insert(event.to_owned());
+    }
+    let expected = [
+        "checkpoint",
+        "evaluation",
+        "probe",
+        "resumed",
+        "run_ended",
+        "run_started",
+        "step",
+        "sync",
+    ];
+    assert_eq!(seen.iter().map(String::as_str).collect::<Vec<_>>(), expected);
+}
+
+/// `model.safetensors` is φ under the names of the model's own variables: tch's own loader takes it.
+#[test]
+fn the_model_file_loads_in_tch_and_is_phi() {
+    use lookahead_run::event::{Event, Split, Weights};
+    use lookahead_trainer::{config::Config, data, evaluation::evaluate, model::Model};
+
+    let sandbox = Sandbox::new(SMALL);
+    sandbox.train("run", &[]);
+    let config = Config::load(&sandbox.config(), &[]).unwrap().config;
+    let data = data::load(&config.data).unwrap();
+    tch::manual_seed(99);
+    let mut model = Model::new(&config.model, &data, tch::Device::Cpu).unwrap();
+    let file = sandbox.run_folder("run").join("step-00000014/model.safetensors");
+    model.vs.load(&file).unwrap();
+    let loaded = evaluate(&model, &data.test, Split::Test, Weights::Slow).unwrap();
+    let records = sandbox.records("run");
+    let recorded = records.iter().find_map(|record| match record.event {
+        Event::Evaluation(e) if e.weights == Weights::Slow && e.split == Split::Test => Some(e),
+        _ => None,
+    });
+    assert_eq!(loaded.accuracy, recorded.unwrap().accuracy);
+    assert!((loaded.loss - recorded.unwrap().loss).abs() < 1e-6);
+
+    let names: Vec<String> =
+        lookahead_trainer::tensor_file::read(&file).unwrap().into_keys().collect();
+    assert!(names.contains(&"fc1.weight".to_owned()), "{names:?}");
+    assert!(names.contains(&"fc_bn1.running_mean".to_owned()), "{names:?}");
+}
