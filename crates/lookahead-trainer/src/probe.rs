@@ -57,7 +57,7 @@ impl Probe {
 
     /// Whether sync number `sync`, counted from 1, is probed.
     pub fn is_due(&self, sync: u64) -> bool {
-        sync % self.every_syncs == 0
+        sync.is_multiple_of(self.every_syncs)
     }
 
     /// The mean loss on the probe batch in evaluation mode, at the weights that are in the model.

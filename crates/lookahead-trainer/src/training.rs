@@ -223,11 +223,11 @@ impl Outside {
 pub fn train(t: &mut Training, outside: &mut Outside) -> anyhow::Result<Status> {
     let mut speed = Speed::default();
     while t.step < t.total_steps {
-        if let Some(command) = outside.controls.poll() {
-            if obey(command, t, outside)? == Flow::Stop {
-                save_checkpoint(t, outside)?;
-                return Ok(Status::Stopped);
-            }
+        if let Some(command) = outside.controls.poll()
+            && obey(command, t, outside)? == Flow::Stop
+        {
+            save_checkpoint(t, outside)?;
+            return Ok(Status::Stopped);
         }
 
         // One inner step: the fast weights move.
