@@ -7,7 +7,7 @@ use std::time::Duration;
 use anyhow::Context;
 use crossbeam_channel::Receiver;
 use lookahead_run::command::Command;
-use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 
 /// Where requests come from. The training loop asks once a step.
 #[derive(Debug)]
@@ -17,8 +17,8 @@ pub struct Controls {
 }
 
 impl Controls {
-    /// Listens to `commands` and, from now on, to SIGINT and SIGTERM, which both ask the run to
-    /// stop. A second SIGINT ends the process at once.
+    /// Listens to `commands` and, from now on, to SIGINT, SIGTERM and SIGHUP (a closed
+    /// terminal), which all ask the run to stop. A second SIGINT ends the process at once.
     ///
     /// # Errors
     /// Where the system refuses signal handlers.
@@ -29,6 +29,7 @@ impl Controls {
             signal_hook::flag::register_conditional_shutdown(SIGINT, 130, signalled.clone())?;
             signal_hook::flag::register(SIGINT, signalled.clone())?;
             signal_hook::flag::register(SIGTERM, signalled.clone())?;
+            signal_hook::flag::register(SIGHUP, signalled.clone())?;
             Ok(())
         };
         register().context("The signal handlers can't be installed.")?;

@@ -10,7 +10,7 @@
 //! | [`training`] | the loop, from top to bottom as the algorithm goes |
 //! | [`probe`], [`evaluation`], [`speed`] | what is measured on the way |
 //! | [`checkpointing`], [`tensor_file`] | the training in files, and back |
-//! | [`observer`], [`controls`] | who is told, and who may ask |
+//! | [`observer`], [`say`], [`controls`] | who is told, and who may ask |
 
 pub mod check;
 pub mod checkpointing;
@@ -25,6 +25,7 @@ pub mod model;
 pub mod observer;
 pub mod optimizer;
 pub mod probe;
+pub mod say;
 pub mod schedule;
 pub mod speed;
 pub mod tensor_file;

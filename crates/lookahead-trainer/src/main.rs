@@ -4,6 +4,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use lookahead_trainer::cli::{Cli, Command};
+use lookahead_trainer::say::say;
 use lookahead_trainer::{commands, failure};
 
 fn main() -> ExitCode {
@@ -16,7 +17,7 @@ fn main() -> ExitCode {
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("error: {error:#}");
+            say(format_args!("error: {error:#}"));
             failure::exit_code(&error)
         }
     }

@@ -10,6 +10,8 @@ use lookahead_run::EventLog;
 use lookahead_run::command::Command;
 use lookahead_run::event::{Evaluation, Event, Record, RunInfo, Split, Status, Weights};
 
+use crate::say::say;
+
 /// The log and whoever watches.
 #[derive(Debug)]
 pub struct Observer {
@@ -33,9 +35,9 @@ impl Observer {
             match lookahead_dashboard::spawn(lookahead_dashboard::Options::default()) {
                 Ok(live) => dashboard = Some(live),
                 Err(error) => {
-                    eprintln!(
+                    say(format_args!(
                         "The dashboard can't have the terminal ({error}): plain lines instead."
-                    );
+                    ));
                 }
             }
         }
@@ -77,7 +79,7 @@ impl Observer {
     pub fn close(&mut self) {
         if let Some(dashboard) = self.dashboard.take() {
             if let Some(picture) = dashboard.close(CLOSING) {
-                eprintln!("{picture}");
+                say(picture);
             }
             self.lines.summarize();
         }
@@ -104,7 +106,7 @@ const PACE: Duration = Duration::from_secs(5);
 impl Lines {
     fn show(&mut self, record: &Record) {
         if let Some(line) = self.line(record) {
-            eprintln!("{line}");
+            say(line);
         }
     }
 
@@ -125,7 +127,7 @@ impl Lines {
 
     fn summarize(&mut self) {
         for line in self.last.drain(..) {
-            eprintln!("{line}");
+            say(line);
         }
     }
 

@@ -40,8 +40,8 @@ fn signal(child: &Child, name: &str) {
 }
 
 #[test]
-fn ctrl_c_and_sigterm_save_and_end_with_0() {
-    for name in ["INT", "TERM"] {
+fn ctrl_c_sigterm_and_sighup_save_and_end_with_0() {
+    for name in ["INT", "TERM", "HUP"] {
         let sandbox = Sandbox::new(SMALL);
         let child = long(&sandbox);
         signal(&child, name);

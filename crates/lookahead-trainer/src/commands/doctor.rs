@@ -4,6 +4,7 @@ use lookahead_core::build;
 use tch::Cuda;
 
 use crate::data::fashion_mnist;
+use crate::say::answer;
 use crate::training::threads;
 
 /// Prints what is found, what is missing and how to mend it. Nothing that is missing keeps the
@@ -18,7 +19,7 @@ pub fn doctor() -> anyhow::Result<()> {
     print_line(
         "libtorch",
         &format!("{}, through tch {}", build::libtorch_version(), build::TCH_VERSION),
-    );
+    )?;
     print_line(
         "CPU",
         &format!(
@@ -26,15 +27,15 @@ pub fn doctor() -> anyhow::Result<()> {
             build::cpu_capability(),
             threads()
         ),
-    );
-    print_line("CUDA", &cuda());
-    print_line("digits", "built into this program");
-    print_line("Fashion-MNIST", &fashion_mnist_place());
+    )?;
+    print_line("CUDA", &cuda())?;
+    print_line("digits", "built into this program")?;
+    print_line("Fashion-MNIST", &fashion_mnist_place())?;
     Ok(())
 }
 
-fn print_line(what: &str, found: &str) {
-    println!("{what:<14} {found}");
+fn print_line(what: &str, found: &str) -> std::io::Result<()> {
+    answer(format_args!("{what:<14} {found}"))
 }
 
 fn cuda() -> String {

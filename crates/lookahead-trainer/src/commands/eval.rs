@@ -11,6 +11,7 @@ use crate::config::Config;
 use crate::data;
 use crate::evaluation::evaluate;
 use crate::model::Model;
+use crate::say::{answer, say};
 use crate::usage::Usage;
 
 /// What `--json` prints.
@@ -48,7 +49,7 @@ pub fn eval(arguments: &cli::Eval) -> anyhow::Result<()> {
     };
     let (checkpoint, _, passed_over) = choose(&folder, arguments.from)?;
     for sentence in passed_over {
-        eprintln!("Warning: {sentence}");
+        say(format_args!("Warning: {sentence}"));
     }
 
     // The run's own device may not be on this machine, and an evaluation can be had anywhere.
@@ -68,10 +69,10 @@ pub fn eval(arguments: &cli::Eval) -> anyhow::Result<()> {
             accuracy: found.accuracy,
             samples: found.samples,
         };
-        println!("{}", serde_json::to_string(&report)?);
+        answer(serde_json::to_string(&report)?)?;
     } else {
         let set = if weights == Weights::Slow { "slow weights φ" } else { "fast weights θ" };
-        println!(
+        answer(format_args!(
             "{} at step {}, {set}: test accuracy {:.2} %, loss {:.4}, on {} images of {}",
             folder.name(),
             checkpoint.step,
@@ -79,7 +80,7 @@ pub fn eval(arguments: &cli::Eval) -> anyhow::Result<()> {
             found.loss,
             found.samples,
             data.name
-        );
+        ))?;
     }
     Ok(())
 }

@@ -9,6 +9,7 @@ use super::{choose, run_to_the_end, warn};
 use crate::checkpointing::other_bits;
 use crate::cli;
 use crate::config::{Config, Override};
+use crate::say::say;
 use crate::training::{Outside, Training, threads};
 use crate::usage::Usage;
 
@@ -27,12 +28,12 @@ pub fn resume(arguments: &cli::Resume) -> anyhow::Result<()> {
     let mut training = Training::new(config.clone())?;
     training.restore(&checkpoint.path, &manifest)?;
     if training.step() >= training.total_steps() {
-        eprintln!(
+        say(format_args!(
             "{} has taken all of its {} steps. To go on, give it more: `--set train.epochs=…` or \
              `--set train.max_steps=…`.",
             folder.name(),
             training.total_steps()
-        );
+        ));
         return Ok(());
     }
     warnings.extend(other_bits(&manifest, threads(), &build::cpu_capability()));
@@ -51,7 +52,7 @@ pub fn resume(arguments: &cli::Resume) -> anyhow::Result<()> {
     outside.observer.record(training.step(), Event::Resumed(resumed))?;
     warn(&mut outside, training.step(), warnings)?;
     run_to_the_end(&mut training, &mut outside)?;
-    eprintln!("Run folder: {}", folder.path().display());
+    say(format_args!("Run folder: {}", folder.path().display()));
     Ok(())
 }
 

@@ -7,6 +7,7 @@ use lookahead_run::event::Event;
 use super::{run_to_the_end, warn};
 use crate::cli;
 use crate::config::Config;
+use crate::say::say;
 use crate::training::{Outside, Training};
 
 /// Starts a run from a config.
@@ -20,7 +21,7 @@ pub fn train(arguments: &cli::Train) -> anyhow::Result<()> {
         RunFolder::check_free(&arguments.out, name)?;
     }
     for note in &loaded.notes {
-        eprintln!("Note: {note}");
+        say(format_args!("Note: {note}"));
     }
     let mut training = Training::new(loaded.config.clone())?;
 
@@ -38,6 +39,6 @@ pub fn train(arguments: &cli::Train) -> anyhow::Result<()> {
     outside.observer.record(0, Event::RunStarted(training.info(folder.name())))?;
     warn(&mut outside, 0, loaded.notes)?;
     run_to_the_end(&mut training, &mut outside)?;
-    eprintln!("Run folder: {}", folder.path().display());
+    say(format_args!("Run folder: {}", folder.path().display()));
     Ok(())
 }

@@ -11,6 +11,7 @@ use anyhow::{Context, bail};
 use sha2::{Digest, Sha256};
 
 use super::{Dataset, Images, fetch, idx};
+use crate::say::say;
 
 /// One of the four files. What it holds is checked uncompressed, since distributions compress the
 /// same data anew.
@@ -117,7 +118,7 @@ fn find_or_fetch() -> anyhow::Result<PathBuf> {
     // A mirror that the user names is what the user wants.
     let named = std::env::var_os(ADDRESS_VARIABLE).is_some();
     if !named {
-        eprintln!("Fashion-MNIST is not on this machine: fetching it once, for all clones.");
+        say("Fashion-MNIST is not on this machine: fetching it once, for all clones.");
         let package = fetch::debian_package(PACKAGE, Path::new(SYSTEM), &names, &cache, check);
         if attempt(&format!("Debian's package {PACKAGE}"), package) {
             return Ok(cache);

@@ -4,6 +4,7 @@
 //! the cache's, so that an interrupted download never looks like a whole one.
 
 use std::io::{Read, Write};
+use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
@@ -90,8 +91,6 @@ pub fn debian_package(
     check: impl Fn(&Path) -> anyhow::Result<()>,
 ) -> anyhow::Result<()> {
     into_cache(cache, check, |folder| {
-        // apt drops its rights to a user who can't write here, and says so at length; the download
-        // works all the same. Its progress goes to stderr: stdout is for what was asked for.
         let unpacked = tempfile::tempdir()?;
         run(Command::new("apt-get").args(["download", package]).current_dir(unpacked.path()))?;
         let archive = std::fs::read_dir(unpacked.path())?
@@ -112,9 +111,14 @@ pub fn debian_package(
 
 fn run(command: &mut Command) -> anyhow::Result<()> {
     let name = command.get_program().to_string_lossy().into_owned();
+    // Progress goes where people read: stdout is for what was asked for. What is said on stderr is
+    // kept for the error; apt talks there even when all is well.
     let output = command
         .stdin(Stdio::null())
-        .output()
+        .stdout(Stdio::from(std::io::stderr().as_fd().try_clone_to_owned()?))
+        .stderr(Stdio::piped())
+        .spawn()
+        .and_then(std::process::Child::wait_with_output)
         .with_context(|| format!("`{name}` can't be run on this machine"))?;
     if !output.status.success() {
         let said = String::from_utf8_lossy(&output.stderr);
