@@ -18,9 +18,9 @@ fn main() {
         env::var_os("DEP_TCH_LIBTORCH_LIB")
             .expect("torch-sys tells where libtorch's libraries are"),
     );
+    compile(&include_root(&lib));
     // `.libtorch` is a link inside one clone; a program must survive the clone's removal.
     let lib = lib.canonicalize().unwrap_or(lib);
-    compile(&include_root(&lib));
 
     let arguments = link_arguments(&lib);
     for argument in &arguments {
@@ -30,7 +30,9 @@ fn main() {
 }
 
 fn include_root(lib: &Path) -> PathBuf {
-    match env::var_os("LIBTORCH_INCLUDE") {
+    // With LIBTORCH_USE_PYTORCH torch-sys asks Python instead, and looks at no other variable.
+    let python = env::var_os("LIBTORCH_USE_PYTORCH").is_some();
+    match env::var_os("LIBTORCH_INCLUDE").filter(|_| !python) {
         Some(root) => PathBuf::from(root).join("include"),
         None => lib.parent().expect("a library folder has a parent").join("include"),
     }
@@ -39,6 +41,7 @@ fn include_root(lib: &Path) -> PathBuf {
 fn compile(include: &Path) {
     let abi = env::var("LIBTORCH_CXX11_ABI").unwrap_or_else(|_| "1".to_owned());
     cxx_build::bridge("src/ffi.rs")
+        .file("cpp/arithmetic.cc")
         .file("cpp/generator.cc")
         .file("cpp/optimizer.cc")
         .file("cpp/tensor.cc")

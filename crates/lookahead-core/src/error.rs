@@ -33,6 +33,18 @@ pub enum Error {
     #[error("The learning rate is {0}, and it must be a finite number of at least 0.")]
     LearningRate(f64),
 
+    /// A momentum lies outside [0, 1).
+    #[error("The momentum is {0}, and it must be at least 0 and below 1.")]
+    Momentum(f64),
+
+    /// A weight decay is negative or not finite.
+    #[error("The weight decay is {0}, and it must be a finite number of at least 0.")]
+    WeightDecay(f64),
+
+    /// Gradients can't be clipped to this.
+    #[error("The limit to clip gradients to is {0}, and it must be a finite number above 0.")]
+    ClipLimit(f64),
+
     /// There is no such parameter group.
     #[error("There is no parameter group {group}: the optimizer has {count}, counted from 0.")]
     Group {
@@ -75,14 +87,62 @@ pub enum Error {
         name: String,
     },
 
-    /// The optimizer's state can't be reached.
+    /// A variable was cast, moved or given other data while φ stood in for it.
     #[error(
-        "{reason} Build it with `Lookahead::builder(config).build(&vs, learning_rate)` to have its state."
+        "The weights `{name}` were replaced (cast, moved or given other data) while the slow \
+         weights stood in for them. The fast weights have returned, so that is undone: do it \
+         outside the evaluation, and call `reset_slow_weights()` after it."
     )]
-    NoState {
-        /// Why.
-        reason: String,
+    ReplacedInEvaluation {
+        /// The first such variable.
+        name: String,
     },
+
+    /// An inner optimizer of the user's own gives a parameter that holds nothing.
+    #[error(
+        "The parameter `{name}` is an undefined tensor: give it values before it is optimized."
+    )]
+    Undefined {
+        /// Its name.
+        name: String,
+    },
+
+    /// The inner optimizer has lost parameters.
+    #[error(
+        "The inner optimizer had {known} parameters and now has {now}: Lookahead keeps slow \
+         weights for each, so build a new Lookahead around it."
+    )]
+    ParametersGone {
+        /// How many there were.
+        known: usize,
+        /// How many there are.
+        now: usize,
+    },
+
+    /// A wrapped optimizer moves other variables than those that it was wrapped with.
+    #[error(
+        "The optimizer was built for another variable store than the one given: they have \
+         different trainable variables. Wrap it with the store that it was built for."
+    )]
+    OtherStore,
+
+    /// A wrapped optimizer can't tell this.
+    #[error(
+        "The {what} of a tch optimizer that is already built can't be reached, because tch keeps \
+         its pointer private. Build it with `Lookahead::builder(config).build(&vs, \
+         learning_rate)` to have it."
+    )]
+    Unreachable {
+        /// What was asked for.
+        what: &'static str,
+    },
+
+    /// The state of an optimizer of a kind of its own is not known.
+    #[error(
+        "This C++ optimizer is none of SGD, Adam, AdamW and RMSprop, so where it keeps its state \
+         is not known: it trains, and can't be saved."
+    )]
+    UnknownKind,
 
     /// A state lacks an entry.
     #[error(
@@ -127,9 +187,14 @@ pub enum Error {
         allowed: String,
     },
 
-    /// An optimizer of tch's own panicked.
-    #[error("The wrapped optimizer panicked in its step: {0}")]
-    WrappedPanicked(String),
+    /// An optimizer of tch's own panicked, which is how it tells of errors.
+    #[error("The wrapped optimizer failed in `{call}`: {message}")]
+    WrappedFailed {
+        /// The method of `tch::nn::Optimizer`.
+        call: &'static str,
+        /// What it said.
+        message: String,
+    },
 
     /// libtorch refused. The weights may have been changed in part if it was a step that failed.
     #[error(transparent)]

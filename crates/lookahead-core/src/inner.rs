@@ -51,6 +51,15 @@ pub trait InnerOptimizer {
         Ok(())
     }
 
+    /// Told after the parameters were cast or moved to another device on purpose: buffers that it
+    /// keeps beside them go along.
+    ///
+    /// # Errors
+    /// Whatever libtorch says.
+    fn parameters_recast(&mut self) -> Result<()> {
+        Ok(())
+    }
+
     /// The learning rate of each parameter group.
     ///
     /// # Errors

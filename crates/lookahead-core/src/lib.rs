@@ -40,6 +40,8 @@
 //!   on bit for bit, with the generator's state from [`generator`] where there is dropout.
 //! * Variables added later join at the next step, with slow weights equal to their first values.
 //!   Frozen ones (`requires_grad` false) are left alone.
+//! * Not there yet: α per parameter group, and resetting or pulling back the inner optimizer's
+//!   momentum at a sync. Its state is kept.
 //! * Buffers, such as batch normalization's running statistics, belong to θ.
 //!
 //! # Where things are
@@ -63,21 +65,19 @@
 
 mod builder;
 mod error;
-mod gradients;
 mod inner;
 mod lookahead;
-mod slow_weights;
 mod state;
 mod tch_optimizer;
 mod variables;
+mod watch;
 mod wrapped;
 
 pub use builder::{Builder, FromConfig, FromOptimizer};
 pub use error::{Error, Result};
 pub use inner::{InnerOptimizer, Parameter};
-pub use lookahead::Lookahead;
+pub use lookahead::{Lookahead, SlowWeights};
 pub use lookahead_sys::{build, generator};
-pub use slow_weights::SlowWeights;
 pub use state::State;
 pub use tch_optimizer::TchOptimizer;
 pub use wrapped::WrappedOptimizer;

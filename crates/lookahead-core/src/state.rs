@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use lookahead_sys::arithmetic::assign;
 use tch::Tensor;
 
 use crate::{Error, Result};
@@ -9,7 +10,7 @@ use crate::{Error, Result};
 /// An optimizer's state: named tensors plus a few integers and numbers.
 ///
 /// Names are paths: `slow/conv1.weight`, `inner/sgd/momentum_buffer/conv1.weight`, `phase`. A
-/// state that an optimizer gives shares no memory with it, so it can be written by another thread
+/// state that an optimizer gives is contiguous and shares no memory with it, so it can be written by another thread
 /// while training goes on. Where the state came through a file, tensors may arrive on the CPU:
 /// loading moves them.
 #[derive(Debug, Default)]
@@ -18,7 +19,7 @@ pub struct State {
     pub tensors: BTreeMap<String, Tensor>,
     /// Counts: the phase, syncs, steps of each parameter.
     pub integers: BTreeMap<String, i64>,
-    /// Settings that may change while running: learning rates, α.
+    /// Settings that may change while running: learning rates, momenta, weight decays, α.
     pub numbers: BTreeMap<String, f64>,
 }
 
@@ -60,10 +61,17 @@ impl State {
         self.numbers.get(key).copied().ok_or_else(|| Error::StateMissing { key: key.to_owned() })
     }
 
-    /// An error for the first key of the state that is none of `known`.
-    pub(crate) fn refuse_unknown(&self, known: impl Fn(&str) -> bool) -> Result<()> {
-        let keys = self.tensors.keys().chain(self.integers.keys()).chain(self.numbers.keys());
-        match keys.into_iter().find(|key| !known(key)) {
+    /// An error for the first tensor, integer or number that is not a known one.
+    pub(crate) fn refuse_unknown(
+        &self,
+        tensor: impl Fn(&str) -> bool,
+        integer: impl Fn(&str) -> bool,
+        number: impl Fn(&str) -> bool,
+    ) -> Result<()> {
+        let tensors = self.tensors.keys().find(|key| !tensor(key));
+        let integers = || self.integers.keys().find(|key| !integer(key));
+        let numbers = || self.numbers.keys().find(|key| !number(key));
+        match tensors.or_else(integers).or_else(numbers) {
             Some(key) => Err(Error::StateUnexpected { key: key.clone() }),
             None => Ok(()),
         }
@@ -72,8 +80,11 @@ impl State {
 
 /// An error unless `found` has the shape and element type of `like`.
 pub(crate) fn expect_like(key: &str, found: &Tensor, like: &Tensor) -> Result<()> {
-    let describe = |tensor: &Tensor| format!("{:?} of shape {:?}", tensor.kind(), tensor.size());
-    if found.kind() == like.kind() && found.size() == like.size() {
+    let describe = |tensor: &Tensor| match tensor.defined() {
+        true => format!("{:?} of shape {:?}", tensor.kind(), tensor.size()),
+        false => "undefined".to_owned(),
+    };
+    if found.defined() && found.kind() == like.kind() && found.size() == like.size() {
         return Ok(());
     }
     Err(Error::StateMismatch {
@@ -87,6 +98,14 @@ pub(crate) fn expect_like(key: &str, found: &Tensor, like: &Tensor) -> Result<()
 pub(crate) fn copy_like(like: &Tensor, values: &Tensor) -> Result<Tensor> {
     let _guard = tch::no_grad_guard();
     let mut copy = like.f_detach()?.f_empty_like()?;
-    copy.f_copy_(values)?;
+    assign(&mut copy, values)?;
+    Ok(copy)
+}
+
+/// A contiguous copy, as file formats want it.
+pub(crate) fn dense_copy(values: &Tensor) -> Result<Tensor> {
+    let _guard = tch::no_grad_guard();
+    let mut copy = Tensor::f_empty(values.size(), (values.kind(), values.device()))?;
+    assign(&mut copy, values)?;
     Ok(copy)
 }

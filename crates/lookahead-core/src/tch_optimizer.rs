@@ -2,11 +2,11 @@
 
 use std::collections::HashSet;
 
-use lookahead_sys::optimizer::{Optimizer, ParameterState};
+use lookahead_sys::optimizer::{GroupOptions, Kind, Optimizer, ParameterState};
 use tch::{Tensor, nn};
 
 use crate::inner::check_learning_rate;
-use crate::state::{copy_like, expect_like};
+use crate::state::{copy_like, dense_copy, expect_like};
 use crate::variables::TrainableVariables;
 use crate::{Error, InnerOptimizer, Parameter, Result, State};
 
@@ -58,28 +58,58 @@ impl TchOptimizer {
         self.optimizer.kind().name()
     }
 
-    /// Sets the momentum of all groups: β₁ for Adam and AdamW.
+    /// Sets the momentum of all groups, and of those made later: β₁ for Adam and AdamW.
     ///
     /// # Errors
-    /// What libtorch says of it.
+    /// [`Momentum`](Error::Momentum) outside 0 ≤ momentum < 1.
     pub fn set_momentum(&mut self, momentum: f64) -> Result<()> {
-        Ok(self.optimizer.options().set_momentum(momentum)?)
+        check_momentum(momentum)?;
+        self.change_all_groups(|options| options.momentum = momentum)
     }
 
-    /// Sets the weight decay of all groups.
+    /// Sets the weight decay of all groups, and of those made later.
     ///
     /// # Errors
-    /// What libtorch says of it.
+    /// [`WeightDecay`](Error::WeightDecay) for a negative or non-finite one.
     pub fn set_weight_decay(&mut self, weight_decay: f64) -> Result<()> {
-        Ok(self.optimizer.options().set_weight_decay(weight_decay)?)
+        check_weight_decay(weight_decay)?;
+        self.change_all_groups(|options| options.weight_decay = weight_decay)
+    }
+
+    fn change_all_groups(&mut self, change: impl Fn(&mut GroupOptions)) -> Result<()> {
+        // One more than there are: the options of groups made later.
+        for group in 0..=self.optimizer.groups() {
+            let mut options = self.optimizer.group_options(group)?;
+            change(&mut options);
+            self.optimizer.set_group_options(group, options)?;
+        }
+        Ok(())
     }
 
     fn refuse_unknown_kind(&self) -> Result<()> {
-        if self.optimizer.kind().slots().is_empty() {
-            let reason = "The state of this kind of C++ optimizer is not known.".to_owned();
-            return Err(Error::NoState { reason });
+        match self.optimizer.kind() {
+            Kind::Unknown => Err(Error::UnknownKind),
+            _ => Ok(()),
         }
-        Ok(())
+    }
+
+    /// The name of an option of a group, or of the groups made later, in a state.
+    fn option_key(&self, option: &str, group: usize) -> String {
+        let group = match group == self.optimizer.groups() {
+            true => "later".to_owned(),
+            false => group.to_string(),
+        };
+        format!("{}/{option}/{group}", self.name())
+    }
+
+    fn read_options(&self, state: &State, group: usize) -> Result<GroupOptions> {
+        let read = |option| state.number(&self.option_key(option, group));
+        let [learning_rate, momentum, weight_decay] = OPTIONS.map(read);
+        let (learning_rate, momentum, weight_decay) = (learning_rate?, momentum?, weight_decay?);
+        check_learning_rate(learning_rate)?;
+        check_momentum(momentum)?;
+        check_weight_decay(weight_decay)?;
+        Ok(GroupOptions { learning_rate, momentum, weight_decay })
     }
 
     fn slot_key(&self, slot: &str, parameter: &Parameter) -> String {
@@ -119,14 +149,16 @@ impl TchOptimizer {
         }
         let mut slots = Vec::with_capacity(saved.len());
         for ((key, tensor), required) in saved.into_iter().zip(required) {
-            slots.push(match (tensor, required) {
-                (Some(tensor), true) => {
+            // The momentum may have been set since the buffer was made, or before one was.
+            let optional = key.contains("/momentum_buffer/");
+            slots.push(match tensor {
+                Some(tensor) if *required || optional => {
                     expect_like(&key, tensor, &parameter.tensor)?;
                     Some(copy_like(&parameter.tensor, tensor)?)
                 }
-                (None, false) => None,
-                (Some(_), false) => return Err(Error::StateUnexpected { key }),
-                (None, true) => return Err(Error::StateMissing { key }),
+                Some(_) => return Err(Error::StateUnexpected { key }),
+                None if *required && !optional => return Err(Error::StateMissing { key }),
+                None => None,
             });
         }
         Ok(Some(ParameterState { step, slots }))
@@ -156,22 +188,43 @@ impl InnerOptimizer for TchOptimizer {
         Ok(())
     }
 
+    fn parameters_recast(&mut self) -> Result<()> {
+        for parameter in &self.parameters {
+            let Some(kept) = self.optimizer.parameter_state(&parameter.tensor)? else { continue };
+            let (kind, device) = (parameter.tensor.kind(), parameter.tensor.device());
+            let fits = |slot: &Tensor| slot.kind() == kind && slot.device() == device;
+            if kept.slots.iter().flatten().all(fits) {
+                continue;
+            }
+            let recast = |slot: Option<Tensor>| match slot {
+                Some(slot) => copy_like(&parameter.tensor, &slot).map(Some),
+                None => Ok(None),
+            };
+            let slots = kept.slots.into_iter().map(recast).collect::<Result<_>>()?;
+            let state = ParameterState { step: kept.step, slots };
+            self.optimizer.set_parameter_state(&parameter.tensor, Some(state))?;
+        }
+        Ok(())
+    }
+
     fn learning_rates(&self) -> Result<Vec<f64>> {
-        Ok(self.optimizer.learning_rates()?)
+        let rate = |group| Ok(self.optimizer.group_options(group)?.learning_rate);
+        (0..self.optimizer.groups()).map(rate).collect()
     }
 
     fn set_learning_rate(&mut self, learning_rate: f64) -> Result<()> {
         check_learning_rate(learning_rate)?;
-        Ok(self.optimizer.options().set_learning_rate(learning_rate)?)
+        self.change_all_groups(|options| options.learning_rate = learning_rate)
     }
 
     fn set_learning_rate_group(&mut self, group: usize, learning_rate: f64) -> Result<()> {
         check_learning_rate(learning_rate)?;
-        let count = self.optimizer.learning_rates()?.len();
+        let count = self.optimizer.groups();
         if group >= count {
             return Err(Error::Group { group, count });
         }
-        Ok(self.optimizer.options().set_learning_rate_group(group, learning_rate)?)
+        let options = self.optimizer.group_options(group)?;
+        Ok(self.optimizer.set_group_options(group, GroupOptions { learning_rate, ..options })?)
     }
 
     fn state(&mut self) -> Result<State> {
@@ -186,13 +239,18 @@ impl InnerOptimizer for TchOptimizer {
             }
             for (slot, tensor) in kind.slots().iter().zip(kept.slots) {
                 if let Some(tensor) = tensor {
-                    let copy = copy_like(&tensor, &tensor)?;
+                    let copy = dense_copy(&tensor)?;
                     state.tensors.insert(self.slot_key(slot, parameter), copy);
                 }
             }
         }
-        for (group, rate) in self.learning_rates()?.into_iter().enumerate() {
-            state.numbers.insert(format!("{}/learning_rate/{group}", self.name()), rate);
+        for group in 0..=self.optimizer.groups() {
+            let GroupOptions { learning_rate, momentum, weight_decay } =
+                self.optimizer.group_options(group)?;
+            for (option, value) in OPTIONS.into_iter().zip([learning_rate, momentum, weight_decay])
+            {
+                state.numbers.insert(self.option_key(option, group), value);
+            }
         }
         Ok(state)
     }
@@ -206,36 +264,44 @@ impl InnerOptimizer for TchOptimizer {
             .iter()
             .map(|parameter| self.read_parameter(state, parameter, &required))
             .collect::<Result<Vec<_>>>()?;
-        let rate_key = |group: usize| format!("{}/learning_rate/{group}", self.name());
-        let rates = (0..self.learning_rates()?.len())
-            .map(|group| {
-                let rate = state.number(&rate_key(group))?;
-                check_learning_rate(rate)?;
-                Ok(rate)
-            })
+        let groups = 0..=self.optimizer.groups();
+        let options = groups
+            .clone()
+            .map(|group| self.read_options(state, group))
             .collect::<Result<Vec<_>>>()?;
 
         let slots = self.optimizer.kind().slots();
-        let known: HashSet<String> = self
-            .parameters
-            .iter()
-            .flat_map(|parameter| {
-                slots
-                    .iter()
-                    .map(|slot| self.slot_key(slot, parameter))
-                    .chain([self.step_key(parameter)])
-                    .collect::<Vec<_>>()
-            })
-            .chain((0..rates.len()).map(rate_key))
-            .collect();
-        state.refuse_unknown(|key| known.contains(key))?;
+        let names = |of: &[&str]| -> HashSet<String> {
+            let all = self.parameters.iter();
+            all.flat_map(|parameter| of.iter().map(|slot| self.slot_key(slot, parameter))).collect()
+        };
+        let (tensors, integers) = (names(slots), names(&["step"]));
+        let numbers: HashSet<String> =
+            groups.flat_map(|group| OPTIONS.map(|option| self.option_key(option, group))).collect();
+        state.refuse_unknown(
+            |tensor| tensors.contains(tensor),
+            |integer| integers.contains(integer),
+            |number| numbers.contains(number),
+        )?;
 
         for (parameter, state) in self.parameters.iter().zip(states) {
             self.optimizer.set_parameter_state(&parameter.tensor, state)?;
         }
-        for (group, rate) in rates.into_iter().enumerate() {
-            self.optimizer.options().set_learning_rate_group(group, rate)?;
+        for (group, options) in options.into_iter().enumerate() {
+            self.optimizer.set_group_options(group, options)?;
         }
         Ok(())
     }
+}
+
+/// The options of a group that a state holds.
+const OPTIONS: [&str; 3] = ["learning_rate", "momentum", "weight_decay"];
+
+fn check_momentum(momentum: f64) -> Result<()> {
+    if (0.0..1.0).contains(&momentum) { Ok(()) } else { Err(Error::Momentum(momentum)) }
+}
+
+fn check_weight_decay(weight_decay: f64) -> Result<()> {
+    let allowed = weight_decay.is_finite() && weight_decay >= 0.0;
+    if allowed { Ok(()) } else { Err(Error::WeightDecay(weight_decay)) }
 }

@@ -31,9 +31,13 @@ impl TrainableVariables {
         if added.is_empty() {
             return Vec::new();
         }
-        // tch keeps the order without names and the names without order.
-        let names: HashMap<usize, &String> =
-            store.named_variables.iter().map(|(name, tensor)| (identity(tensor), name)).collect();
+        // tch keeps the order without names and the names without order. Of several names for one
+        // variable (tied weights) the first of the alphabet is the same in every process.
+        let mut names: HashMap<usize, &String> = HashMap::new();
+        for (name, tensor) in &store.named_variables {
+            let least = names.entry(identity(tensor)).or_insert(name);
+            *least = name.min(least);
+        }
         let parameters = added
             .iter()
             .enumerate()

@@ -1,7 +1,9 @@
 //! A finished optimizer of tch's, as an inner optimizer without a state.
 
+use std::collections::HashSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
+use lookahead_sys::tensor::identity;
 use tch::nn;
 
 use crate::inner::check_learning_rate;
@@ -9,7 +11,8 @@ use crate::variables::TrainableVariables;
 use crate::{Error, InnerOptimizer, Parameter, Result, State};
 
 /// A [`nn::Optimizer`] that somebody else built. It trains like any other; its state can't be
-/// reached, since tch keeps the C++ object of a finished optimizer to itself.
+/// reached, since tch keeps the C++ object of a finished optimizer to itself. Where that panics,
+/// this returns an error, and the panic's message has gone to stderr.
 #[derive(Debug)]
 pub struct WrappedOptimizer {
     optimizer: nn::Optimizer,
@@ -19,40 +22,41 @@ pub struct WrappedOptimizer {
 
 impl WrappedOptimizer {
     /// Wraps an optimizer that was built for `vs`.
-    pub fn new(optimizer: nn::Optimizer, vs: &nn::VarStore) -> Self {
+    ///
+    /// # Errors
+    /// [`OtherStore`](Error::OtherStore) where it was built for other variables.
+    pub fn new(optimizer: nn::Optimizer, vs: &nn::VarStore) -> Result<Self> {
+        let ours: HashSet<usize> = vs.trainable_variables().iter().map(identity).collect();
+        let its: HashSet<usize> = optimizer.trainable_variables().iter().map(identity).collect();
+        if ours != its {
+            return Err(Error::OtherStore);
+        }
         let mut variables = TrainableVariables::new(vs);
         let parameters = variables.take_new();
-        WrappedOptimizer { optimizer, variables, parameters }
+        Ok(WrappedOptimizer { optimizer, variables, parameters })
     }
 
-    /// Runs a method of tch's that panics where libtorch throws.
-    fn guarded<T>(&mut self, call: impl FnOnce(&mut nn::Optimizer) -> T) -> Result<T> {
-        catch_unwind(AssertUnwindSafe(|| call(&mut self.optimizer))).map_err(|panic| {
+    /// Runs a method of tch's, which panics where libtorch throws.
+    fn guarded(&mut self, call: &'static str, run: impl FnOnce(&mut nn::Optimizer)) -> Result<()> {
+        catch_unwind(AssertUnwindSafe(|| run(&mut self.optimizer))).map_err(|panic| {
             let text = panic
                 .downcast_ref::<String>()
                 .map(String::as_str)
                 .or_else(|| panic.downcast_ref::<&str>().copied())
                 .unwrap_or("it gave no reason.");
             let sentence = text.split("\\nException raised from").next().unwrap_or(text);
-            Error::WrappedPanicked(sentence.to_owned())
+            Error::WrappedFailed { call, message: sentence.to_owned() }
         })
-    }
-
-    fn no_state<T>() -> Result<T> {
-        let reason = "The state of a tch optimizer that is already built can't be reached, \
-                      because tch keeps its pointer private."
-            .to_owned();
-        Err(Error::NoState { reason })
     }
 }
 
 impl InnerOptimizer for WrappedOptimizer {
     fn step(&mut self) -> Result<()> {
-        self.guarded(nn::Optimizer::step)
+        self.guarded("step", nn::Optimizer::step)
     }
 
     fn zero_grad(&mut self) -> Result<()> {
-        self.guarded(nn::Optimizer::zero_grad)
+        self.guarded("zero_grad", nn::Optimizer::zero_grad)
     }
 
     fn parameters(&self) -> &[Parameter] {
@@ -66,24 +70,29 @@ impl InnerOptimizer for WrappedOptimizer {
     }
 
     fn learning_rates(&self) -> Result<Vec<f64>> {
-        Self::no_state()
+        Err(Error::Unreachable { what: "learning rate" })
     }
 
     fn set_learning_rate(&mut self, learning_rate: f64) -> Result<()> {
         check_learning_rate(learning_rate)?;
-        self.guarded(|optimizer| optimizer.set_lr(learning_rate))
+        self.guarded("set_lr", |optimizer| optimizer.set_lr(learning_rate))
     }
 
     fn set_learning_rate_group(&mut self, group: usize, learning_rate: f64) -> Result<()> {
         check_learning_rate(learning_rate)?;
-        self.guarded(|optimizer| optimizer.set_lr_group(group, learning_rate))
+        let groups = self.parameters.iter().map(|parameter| parameter.group + 1);
+        let count = groups.max().unwrap_or(1);
+        if group >= count {
+            return Err(Error::Group { group, count });
+        }
+        self.guarded("set_lr_group", |optimizer| optimizer.set_lr_group(group, learning_rate))
     }
 
     fn state(&mut self) -> Result<State> {
-        Self::no_state()
+        Err(Error::Unreachable { what: "state" })
     }
 
     fn load_state(&mut self, _state: &State) -> Result<()> {
-        Self::no_state()
+        Err(Error::Unreachable { what: "state" })
     }
 }

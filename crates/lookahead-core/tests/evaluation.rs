@@ -127,3 +127,44 @@ fn half_precision_is_cast_for_the_evaluation() {
     assert_eq!(seen, (Kind::BFloat16, 1.0));
     assert_eq!(w.double_value(&[0]), 0.75);
 }
+
+#[test]
+fn a_graph_of_an_earlier_phi_is_refused_at_a_later_one() {
+    let (_vs, w, mut opt) = one_weight();
+    let earlier = opt.with_slow_weights(|| (&w * &w).sum(Kind::Float)).unwrap();
+    opt.backward_step(&w.sum(Kind::Float)).unwrap();
+    opt.reset_slow_weights().unwrap();
+    let refused = opt.with_slow_weights(|| earlier.f_backward()).unwrap();
+    assert!(refused.is_err());
+}
+
+#[test]
+fn a_leaked_guard_can_not_bring_a_gradient_of_phi_to_theta() {
+    let (_vs, w, mut opt) = one_weight();
+    opt.backward_step(&w.sum(Kind::Float)).unwrap();
+    std::mem::forget(opt.slow_weights().unwrap());
+    let at_phi = (&w * &w).sum(Kind::Float);
+    assert!(opt.backward_step(&at_phi).is_err());
+    assert_eq!(w.double_value(&[0]), 0.75);
+}
+
+#[test]
+fn replacing_a_variable_inside_is_told_and_leaves_phi_whole() {
+    let (mut vs, w, mut opt) = one_weight();
+    opt.backward_step(&w.sum(Kind::Float)).unwrap();
+    let told = opt.with_slow_weights(|| vs.double()).unwrap_err();
+    assert!(matches!(&told, Error::ReplacedInEvaluation { name } if name == "w"), "{told}");
+    assert_eq!((w.kind(), w.double_value(&[0])), (Kind::Float, 0.75));
+    assert_eq!(opt.with_slow_weights(|| w.double_value(&[0])).unwrap(), 1.0);
+}
+
+/// φ is the result, also of what was frozen after it was trained.
+#[test]
+fn variables_frozen_on_the_way_are_seen_and_finished_at_phi() {
+    let (mut vs, w, mut opt) = one_weight();
+    opt.backward_step(&w.sum(Kind::Float)).unwrap();
+    vs.freeze();
+    assert_eq!(opt.with_slow_weights(|| w.double_value(&[0])).unwrap(), 1.0);
+    opt.finish().unwrap();
+    assert_eq!(w.double_value(&[0]), 1.0);
+}

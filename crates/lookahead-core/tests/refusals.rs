@@ -74,7 +74,7 @@ fn an_inner_step_past_a_due_sync() {
 #[test]
 fn theta_changed_from_outside() {
     type Change = (&'static str, fn(&mut nn::VarStore));
-    let changes: [Change; 6] = [
+    let changes: [Change; 8] = [
         ("load", |vs| {
             let folder = tempfile::tempdir().unwrap();
             let file = folder.path().join("weights.safetensors");
@@ -91,6 +91,17 @@ fn theta_changed_from_outside() {
         }),
         ("copy", |vs| vs.copy(&store()).unwrap()),
         ("cast", |vs| vs.bfloat16()),
+        // The second replacement may get the address of what the first one freed.
+        ("cast there and back", |vs| {
+            vs.bfloat16();
+            vs.float();
+        }),
+        ("set_data twice", |vs| {
+            for value in [5.0, 7.0] {
+                let data = tch::Tensor::full([4], value, (Kind::Float, Device::Cpu));
+                vs.variables()["w"].shallow_clone().set_data(&data);
+            }
+        }),
         ("write", |vs| drop(tch::no_grad(|| vs.variables()["w"].shallow_clone().fill_(3.0)))),
         ("set_data", |vs| {
             let zeros = tch::Tensor::zeros([4], (Kind::Float, Device::Cpu));
@@ -100,8 +111,10 @@ fn theta_changed_from_outside() {
     for (what, change) in changes {
         let mut vs = store();
         let w = vs.variables()["w"].shallow_clone();
-        let mut opt = Lookahead::builder(nn::Sgd::default()).k(2).build(&vs, 0.1).unwrap();
-        opt.step().unwrap();
+        let sgd = nn::sgd(0.9, 0.0, 0.0, false);
+        let mut opt = Lookahead::builder(sgd).k(2).build(&vs, 0.1).unwrap();
+        opt.backward_step(&w.sum(Kind::Float)).unwrap();
+        opt.zero_grad().unwrap();
         change(&mut vs);
         for attempt in
             [opt.inner_step(), opt.finish(), opt.with_slow_weights(|| ()), opt.state().map(drop)]
@@ -117,6 +130,10 @@ fn theta_changed_from_outside() {
         opt.step().unwrap();
         opt.step().unwrap();
         assert_eq!(w, changed, "{what}: φ is the new θ, so the sync pulls nowhere");
+        // The momentum went along with a cast: it trains on, and its state still fits.
+        opt.backward_step(&w.sum(w.kind())).unwrap();
+        let state = opt.state().unwrap();
+        opt.load_state(&state).unwrap();
     }
 }
 
@@ -235,4 +252,56 @@ fn a_loss_that_is_no_scalar() {
         message.contains("grad can be implicitly created only for scalar outputs"),
         "{message}"
     );
+}
+
+#[test]
+fn an_optimizer_of_another_store() {
+    use tch::nn::OptimizerConfig;
+    let (one, other) = (store(), store());
+    let sgd = nn::Sgd::default().build(&one, 0.1).unwrap();
+    let message = Lookahead::wrap(sgd, &other).unwrap_err().to_string();
+    assert!(message.contains("another variable store"), "{message}");
+
+    let sgd = nn::Sgd::default().build(&one, 0.1).unwrap();
+    let mut wrapped = Lookahead::wrap(sgd, &one).unwrap().build().unwrap();
+    let message = wrapped.set_lr_group(3, 0.1).unwrap_err().to_string();
+    assert!(message.contains("no parameter group 3"), "{message}");
+    let message = wrapped.inner().learning_rates().unwrap_err().to_string();
+    assert!(message.contains("The learning rate of a tch optimizer"), "{message}");
+}
+
+#[test]
+fn limits_that_would_turn_gradients_round() {
+    let mut opt = built(5, 0.5, 0.1).unwrap();
+    for max in [0.0, -1.0, f64::NAN, f64::INFINITY] {
+        assert!(matches!(opt.clip_grad_norm(max), Err(Error::ClipLimit(_))), "{max}");
+        assert!(matches!(opt.clip_grad_value(max), Err(Error::ClipLimit(_))), "{max}");
+    }
+    for momentum in [-0.1, 1.0, f64::NAN] {
+        assert!(matches!(opt.set_momentum(momentum), Err(Error::Momentum(_))));
+    }
+    assert!(matches!(opt.set_weight_decay(f64::NAN), Err(Error::WeightDecay(_))));
+}
+
+/// What libtorch can't do is an error, where tch panics.
+#[test]
+fn sparse_gradients_are_not_clipped_by_value() {
+    let vs = nn::VarStore::new(Device::Cpu);
+    let config = nn::EmbeddingConfig { sparse: true, ..Default::default() };
+    let embedding = nn::embedding(vs.root(), 4, 2, config);
+    let mut opt = Lookahead::builder(nn::Sgd::default()).build(&vs, 0.1).unwrap();
+    let loss = nn::Module::forward(&embedding, &tch::Tensor::from_slice(&[1i64, 2]));
+    loss.sum(Kind::Float).backward();
+    assert!(matches!(opt.clip_grad_value(1.0), Err(Error::Libtorch(_))));
+}
+
+#[test]
+fn parameters_that_are_gone() {
+    let two = nn::VarStore::new(Device::Cpu);
+    let _ = (two.root().ones("a", &[1]), two.root().ones("b", &[1]));
+    let inner = TchOptimizer::new(nn::Sgd::default(), &two, 0.1).unwrap();
+    let mut opt = Lookahead::around(inner).build().unwrap();
+    *opt.inner_mut() = TchOptimizer::new(nn::Sgd::default(), &store(), 0.1).unwrap();
+    let message = opt.step().unwrap_err().to_string();
+    assert!(message.contains("had 2 parameters and now has 1"), "{message}");
 }

@@ -4,12 +4,12 @@ mod common;
 
 use std::path::Path;
 
-use common::{INNERS, Inner, Net, assert_same_bits};
+use common::{INNERS, Inner, Net, assert_same_bits, devices};
 use lookahead_core::{Lookahead, State, generator};
 use tch::{Device, Tensor};
 
 const K: u64 = 3;
-const STEPS: i64 = 12;
+const STEPS: i64 = 13; // ends inside a cycle, where θ and φ differ
 
 type Bits = Vec<(String, Tensor)>;
 
@@ -34,7 +34,7 @@ fn save(folder: &Path, net: &Net, opt: &mut Lookahead) -> State {
     let mut state = opt.state().unwrap();
     let mut tensors: Vec<(&str, &Tensor)> =
         state.tensors.iter().map(|(name, tensor)| (name.as_str(), tensor)).collect();
-    let random = generator::state(Device::Cpu).unwrap();
+    let random = generator::state(net.vs.device()).unwrap();
     tensors.push(("generator", &random));
     Tensor::write_safetensors(&tensors, folder.join("state.safetensors")).unwrap();
     // The integers and numbers would go into a manifest; only the tensors matter for the disk.
@@ -42,8 +42,14 @@ fn save(folder: &Path, net: &Net, opt: &mut Lookahead) -> State {
     state
 }
 
-fn load(folder: &Path, counts: State, inner: Inner, with_inner_state: bool) -> (Net, Lookahead) {
-    let mut net = Net::new(999, Device::Cpu); // other weights: all must come from the disk
+fn load(
+    folder: &Path,
+    device: Device,
+    counts: State,
+    inner: Inner,
+    with_inner_state: bool,
+) -> (Net, Lookahead) {
+    let mut net = Net::new(999, device); // other weights: all must come from the disk
     net.vs.load(folder.join("theta.safetensors")).unwrap();
     let mut opt = net.lookahead(inner, 7, 0.9); // other settings, likewise
     let mut state = counts;
@@ -55,32 +61,38 @@ fn load(folder: &Path, counts: State, inner: Inner, with_inner_state: bool) -> (
         state.integers.retain(|key, _| !key.starts_with("inner/"));
     }
     opt.load_state(&state).unwrap();
-    generator::set_state(Device::Cpu, &random).unwrap();
+    generator::set_state(device, &random).unwrap();
     (net, opt)
 }
 
 #[test]
 fn at_every_phase_for_every_inner_optimizer() {
-    for inner in INNERS {
-        let net = Net::new(4, Device::Cpu);
-        let mut opt = net.lookahead(inner, K, 0.5);
-        train(&net, &mut opt, 0..STEPS);
-        let (whole, numbers) = everything(&net, &mut opt);
-
-        for stop in 1..=(2 * K as i64) {
-            let folder = tempfile::tempdir().unwrap();
-            let net = Net::new(4, Device::Cpu);
-            let mut opt = net.lookahead(inner, K, 0.5);
-            train(&net, &mut opt, 0..stop);
-            let counts = save(folder.path(), &net, &mut opt);
-            drop((net, opt));
-
-            let (net, mut opt) = load(folder.path(), counts, inner, true);
-            train(&net, &mut opt, stop..STEPS);
-            let (resumed, resumed_numbers) = everything(&net, &mut opt);
-            assert_same_bits(&resumed, &whole, &format!("{inner:?} from step {stop}"));
-            assert_eq!(resumed_numbers, numbers, "{inner:?} from step {stop}");
+    for device in devices() {
+        for inner in INNERS {
+            at_every_phase(device, inner);
         }
+    }
+}
+
+fn at_every_phase(device: Device, inner: Inner) {
+    let net = Net::new(4, device);
+    let mut opt = net.lookahead(inner, K, 0.5);
+    train(&net, &mut opt, 0..STEPS);
+    let (whole, numbers) = everything(&net, &mut opt);
+
+    for stop in 1..=(2 * K as i64) {
+        let folder = tempfile::tempdir().unwrap();
+        let net = Net::new(4, device);
+        let mut opt = net.lookahead(inner, K, 0.5);
+        train(&net, &mut opt, 0..stop);
+        let counts = save(folder.path(), &net, &mut opt);
+        drop((net, opt));
+
+        let (net, mut opt) = load(folder.path(), device, counts, inner, true);
+        train(&net, &mut opt, stop..STEPS);
+        let (resumed, resumed_numbers) = everything(&net, &mut opt);
+        assert_same_bits(&resumed, &whole, &format!("{inner:?} on {device:?} from step {stop}"));
+        assert_eq!(resumed_numbers, numbers, "{inner:?} on {device:?} from step {stop}");
     }
 }
 
@@ -100,7 +112,7 @@ fn without_the_inner_state_it_differs() {
         train(&net, &mut opt, 0..4);
         let mut counts = save(folder.path(), &net, &mut opt);
         counts.integers.retain(|key, _| !key.starts_with("inner/"));
-        let (net, mut opt) = load(folder.path(), counts, inner, false);
+        let (net, mut opt) = load(folder.path(), Device::Cpu, counts, inner, false);
         train(&net, &mut opt, 4..STEPS);
         let differs = net.weights().iter().zip(&whole).any(|(a, b)| a.1 != b.1);
         assert!(differs, "{inner:?}");
@@ -141,4 +153,58 @@ fn a_state_shares_no_memory_with_the_optimizer() {
     train(&net, &mut opt, 2..4);
     let after: Bits = state.tensors.into_iter().collect();
     assert_same_bits(&before, &after, "training went on");
+}
+
+/// Settings that were changed while training are in the state: those of all groups, and of groups
+/// that are made later.
+#[test]
+fn settings_changed_on_the_way() {
+    let store = || {
+        let vs = tch::nn::VarStore::new(Device::Cpu);
+        let w = vs.root().ones("w", &[2]);
+        (vs, w)
+    };
+    let build = |vs: &tch::nn::VarStore| {
+        Lookahead::builder(tch::nn::sgd(0.9, 0.0, 0.0, false)).k(2).build(vs, 0.1).unwrap()
+    };
+    let (vs, w) = store();
+    let mut opt = build(&vs);
+    opt.backward_step(&w.square().sum(tch::Kind::Float)).unwrap();
+    opt.set_lr(0.01).unwrap();
+    opt.set_momentum(0.0).unwrap(); // the buffer stays, and is not asked for
+    opt.set_weight_decay(0.5).unwrap();
+    let state = opt.state().unwrap();
+
+    let (other_vs, v) = store();
+    tch::no_grad(|| v.shallow_clone().copy_(&w));
+    let mut other = build(&other_vs);
+    other.load_state(&state).unwrap();
+    for vs in [&vs, &other_vs] {
+        let _ = vs.root().set_group(1).ones("late", &[1]);
+    }
+    for _ in 0..3 {
+        for (opt, vs) in [(&mut opt, &vs), (&mut other, &other_vs)] {
+            let variables = vs.variables();
+            let loss = (&variables["w"] * &variables["late"]).square().sum(tch::Kind::Float);
+            opt.backward_step(&loss).unwrap();
+        }
+    }
+    use lookahead_core::InnerOptimizer;
+    assert_eq!(other.inner().learning_rates().unwrap(), [0.01, 0.01]);
+    for name in ["w", "late"] {
+        assert_eq!(vs.variables()[name], other_vs.variables()[name], "{name}");
+    }
+}
+
+/// Two layers that share a variable: it has two names, and its state goes by the same one always.
+#[test]
+fn tied_weights_have_one_name() {
+    for _ in 0..20 {
+        let vs = tch::nn::VarStore::new(Device::Cpu);
+        let w = vs.root().ones("w", &[2]);
+        let _ = vs.root().add("tied", w.shallow_clone(), true);
+        let mut opt = Lookahead::builder(tch::nn::Sgd::default()).build(&vs, 0.1).unwrap();
+        let keys: Vec<String> = opt.state().unwrap().tensors.into_keys().collect();
+        assert_eq!(keys, ["slow/tied"]);
+    }
 }

@@ -246,7 +246,7 @@ fn a_wrapped_optimizer_trains_as_a_built_one() {
     let mut built = net.lookahead(common::Inner::Adam, 3, 0.5);
     let other = Net::new(9, Device::Cpu);
     let adam = AnyConfig(common::Inner::Adam).build(&other.vs, LEARNING_RATE).unwrap();
-    let mut wrapped = Lookahead::wrap(adam, &other.vs).k(3).alpha(0.5).build().unwrap();
+    let mut wrapped = Lookahead::wrap(adam, &other.vs).unwrap().k(3).alpha(0.5).build().unwrap();
     for i in 0..8 {
         built.backward_step(&net.loss(i, false)).unwrap();
         wrapped.backward_step(&other.loss(i, false)).unwrap();
@@ -272,6 +272,42 @@ fn a_lookahead_around_a_lookahead_keeps_both_levels_together() {
                 assert!(close(state.tensors[level].double_value(&[0]), 0.9), "{level}");
             }
         }
+    }
+}
+
+#[test]
+fn at_alpha_one_around_a_lookahead_it_is_that_lookahead() {
+    let values = |nested: bool| -> Vec<f64> {
+        let vs = nn::VarStore::new(Device::Cpu);
+        let w = vs.root().ones("w", &[1]);
+        let inner = Lookahead::builder(nn::Sgd::default()).k(2).alpha(0.5).build(&vs, 0.1).unwrap();
+        let mut opt: Box<dyn InnerOptimizer> = match nested {
+            true => Box::new(Lookahead::around(inner).k(3).alpha(1.0).build().unwrap()),
+            false => Box::new(inner),
+        };
+        let mut step = || {
+            opt.zero_grad().unwrap();
+            w.sum(Kind::Float).backward();
+            opt.step().unwrap();
+            w.double_value(&[0])
+        };
+        (0..8).map(|_| step()).collect()
+    };
+    assert_eq!(values(true), values(false));
+}
+
+/// Two variables on one storage: both slow copies are taken before either restarts.
+#[test]
+fn variables_that_share_storage_sync_once() {
+    let vs = nn::VarStore::new(Device::Cpu);
+    let w = vs.root().ones("w", &[1]);
+    let _ = vs.root().add("alias", w.detach(), true);
+    let mut opt = Lookahead::builder(nn::Sgd::default()).k(1).alpha(0.5).build(&vs, 0.2).unwrap();
+    opt.backward_step(&w.sum(Kind::Float)).unwrap();
+    assert!(close(w.double_value(&[0]), 0.9), "{}", w.double_value(&[0]));
+    let state = opt.state().unwrap();
+    for name in ["slow/w", "slow/alias"] {
+        assert!(close(state.tensors[name].double_value(&[0]), 0.9), "{name}");
     }
 }
 

@@ -11,6 +11,8 @@
 
 #include <stdexcept>
 #include <string>
+#include <tuple>
+#include <type_traits>
 #include <utility>
 
 #include "lookahead-sys/src/ffi.rs.h"
@@ -64,6 +66,52 @@ Tensor* slot_of(OptimizerParamState& state, std::size_t slot) {
   return found;
 }
 
+// Calls `use` with the options as the type that they are, if it is a known one. `Options` is const
+// or not.
+template <typename Options, typename Use>
+bool with_options(Options& options, Use use) {
+  const auto try_as = [&](auto* typed) {
+    if (typed != nullptr) use(*typed);
+    return typed != nullptr;
+  };
+  using torch::optim::AdamOptions;
+  using torch::optim::AdamWOptions;
+  using torch::optim::RMSpropOptions;
+  using torch::optim::SGDOptions;
+  if constexpr (std::is_const_v<Options>) {
+    return try_as(dynamic_cast<const SGDOptions*>(&options)) ||
+        try_as(dynamic_cast<const AdamOptions*>(&options)) ||
+        try_as(dynamic_cast<const AdamWOptions*>(&options)) ||
+        try_as(dynamic_cast<const RMSpropOptions*>(&options));
+  } else {
+    return try_as(dynamic_cast<SGDOptions*>(&options)) ||
+        try_as(dynamic_cast<AdamOptions*>(&options)) ||
+        try_as(dynamic_cast<AdamWOptions*>(&options)) ||
+        try_as(dynamic_cast<RMSpropOptions*>(&options));
+  }
+}
+
+// What tch calls momentum is the first beta of Adam and AdamW.
+template <typename Options>
+double momentum_of(const Options& options) {
+  if constexpr (std::is_same_v<Options, torch::optim::AdamOptions> ||
+                std::is_same_v<Options, torch::optim::AdamWOptions>) {
+    return std::get<0>(options.betas());
+  } else {
+    return options.momentum();
+  }
+}
+
+template <typename Options>
+void set_momentum_of(Options& options, double momentum) {
+  if constexpr (std::is_same_v<Options, torch::optim::AdamOptions> ||
+                std::is_same_v<Options, torch::optim::AdamWOptions>) {
+    options.betas(std::make_tuple(momentum, std::get<1>(options.betas())));
+  } else {
+    options.momentum(momentum);
+  }
+}
+
 template <typename State>
 std::unique_ptr<OptimizerParamState> counted(std::int64_t step) {
   auto state = std::make_unique<State>();
@@ -83,8 +131,28 @@ OptimizerKind optimizer_kind(const Optimizer* optimizer) {
 
 std::size_t group_count(const Optimizer* optimizer) { return optimizer->param_groups().size(); }
 
-double group_learning_rate(const Optimizer* optimizer, std::size_t group) {
-  return optimizer->param_groups().at(group).options().get_lr();
+GroupOptions group_options(const Optimizer* optimizer, std::size_t group) {
+  const auto& groups = optimizer->param_groups();
+  const auto& options = group == groups.size() ? optimizer->defaults() : groups.at(group).options();
+  GroupOptions found{};
+  const bool known = with_options(options, [&](const auto& own) {
+    found.learning_rate = own.lr();
+    found.momentum = momentum_of(own);
+    found.weight_decay = own.weight_decay();
+  });
+  if (!known) found.learning_rate = options.get_lr();
+  return found;
+}
+
+void set_group_options(Optimizer* optimizer, std::size_t group, GroupOptions wanted) {
+  auto& groups = optimizer->param_groups();
+  auto& options = group == groups.size() ? optimizer->defaults() : groups.at(group).options();
+  const bool known = with_options(options, [&](auto& own) {
+    own.lr(wanted.learning_rate);
+    set_momentum_of(own, wanted.momentum);
+    own.weight_decay(wanted.weight_decay);
+  });
+  if (!known) options.set_lr(wanted.learning_rate);
 }
 
 void optimizer_zero_grad(Optimizer* optimizer) { optimizer->zero_grad(); }

@@ -33,13 +33,15 @@ using Tensor = at::Tensor;
 using Optimizer = torch::optim::Optimizer;
 
 struct Fingerprint;
+struct GroupOptions;
 struct TensorRef;
 enum class OptimizerKind : std::uint8_t;
 
 // Optimizers.
 OptimizerKind optimizer_kind(const Optimizer* optimizer);
 std::size_t group_count(const Optimizer* optimizer);
-double group_learning_rate(const Optimizer* optimizer, std::size_t group);
+GroupOptions group_options(const Optimizer* optimizer, std::size_t group);
+void set_group_options(Optimizer* optimizer, std::size_t group, GroupOptions options);
 void optimizer_zero_grad(Optimizer* optimizer);
 void optimizer_step(Optimizer* optimizer);
 std::uint8_t required_slots(const Optimizer* optimizer);
@@ -54,6 +56,12 @@ void set_state_slot(Optimizer* optimizer, const Tensor* parameter, std::size_t s
 void fingerprints(rust::Slice<const TensorRef> tensors, rust::Slice<Fingerprint> out);
 void set_version(const Tensor* tensor, std::uint32_t version);
 std::size_t identity(const Tensor* tensor);
+
+// Arithmetic in place, without autograd.
+void interpolate(const Tensor* slow, const Tensor* fast, double alpha);
+void assign(const Tensor* target, const Tensor* source);
+void clip_value(rust::Slice<const TensorRef> parameters, double max);
+double clip_norm(rust::Slice<const TensorRef> parameters, double max);
 
 // Generators and the build.
 Tensor* generator_state(bool cuda, std::int8_t index);

@@ -24,6 +24,14 @@ pub(crate) mod bridge {
         dtype: i8,
     }
 
+    /// What a parameter group's steps depend on and what may change while training.
+    #[derive(Debug, Clone, Copy, PartialEq)]
+    struct GroupOptions {
+        learning_rate: f64,
+        momentum: f64,
+        weight_decay: f64,
+    }
+
     /// A tensor that lives for the length of one call.
     struct TensorRef {
         tensor: *const Tensor,
@@ -37,7 +45,12 @@ pub(crate) mod bridge {
 
         unsafe fn optimizer_kind(optimizer: *const Optimizer) -> Result<OptimizerKind>;
         unsafe fn group_count(optimizer: *const Optimizer) -> usize;
-        unsafe fn group_learning_rate(optimizer: *const Optimizer, group: usize) -> Result<f64>;
+        unsafe fn group_options(optimizer: *const Optimizer, group: usize) -> Result<GroupOptions>;
+        unsafe fn set_group_options(
+            optimizer: *mut Optimizer,
+            group: usize,
+            options: GroupOptions,
+        ) -> Result<()>;
         unsafe fn optimizer_zero_grad(optimizer: *mut Optimizer) -> Result<()>;
         unsafe fn optimizer_step(optimizer: *mut Optimizer) -> Result<()>;
         unsafe fn required_slots(optimizer: *const Optimizer) -> Result<u8>;
@@ -63,6 +76,11 @@ pub(crate) mod bridge {
         fn fingerprints(tensors: &[TensorRef], out: &mut [Fingerprint]) -> Result<()>;
         unsafe fn set_version(tensor: *const Tensor, version: u32) -> Result<()>;
         unsafe fn identity(tensor: *const Tensor) -> usize;
+
+        unsafe fn interpolate(slow: *const Tensor, fast: *const Tensor, alpha: f64) -> Result<()>;
+        unsafe fn assign(target: *const Tensor, source: *const Tensor) -> Result<()>;
+        fn clip_value(parameters: &[TensorRef], max: f64) -> Result<()>;
+        fn clip_norm(parameters: &[TensorRef], max: f64) -> Result<f64>;
 
         fn generator_state(cuda: bool, index: i8) -> Result<*mut Tensor>;
         unsafe fn set_generator_state(cuda: bool, index: i8, state: *const Tensor) -> Result<()>;

@@ -4,8 +4,8 @@
 
 use tch::{Device, Tensor};
 
-use crate::Result;
 use crate::ffi::bridge;
+use crate::{Error, Result};
 
 /// The state of the default generator of `device`, as bytes in a one-dimensional `u8` tensor on
 /// the CPU. Drawing goes on as after [`set_state`] with it.
@@ -21,7 +21,7 @@ use crate::ffi::bridge;
 /// assert_eq!(drawn, Tensor::rand([4], (Kind::Float, Device::Cpu)));
 /// ```
 pub fn state(device: Device) -> Result<Tensor> {
-    let (cuda, index) = address(device);
+    let (cuda, index) = address(device)?;
     let state = bridge::generator_state(cuda, index)?;
     // SAFETY: the shim allocated this at::Tensor with `new` for us alone; tch's Tensor frees it.
     Ok(unsafe { Tensor::from_ptr(state.cast()) })
@@ -33,15 +33,16 @@ pub fn state(device: Device) -> Result<Tensor> {
 /// # Errors
 /// Where libtorch has no generator for the device, or the bytes are not a state of it.
 pub fn set_state(device: Device, state: &Tensor) -> Result<()> {
-    let (cuda, index) = address(device);
+    let (cuda, index) = address(device)?;
     // SAFETY: the pointer is a live at::Tensor for the length of the call.
     Ok(unsafe { bridge::set_generator_state(cuda, index, state.as_ptr().cast()) }?)
 }
 
-fn address(device: Device) -> (bool, i8) {
+fn address(device: Device) -> Result<(bool, i8)> {
     match device {
-        Device::Cuda(index) => (true, i8::try_from(index).unwrap_or(i8::MAX)),
-        _ => (false, -1),
+        Device::Cpu => Ok((false, -1)),
+        Device::Cuda(index) => Ok((true, i8::try_from(index).unwrap_or(i8::MAX))),
+        other => Err(Error(format!("The random generator of {other:?} can't be reached."))),
     }
 }
 
@@ -62,6 +63,13 @@ mod tests {
         set_state(Device::Cpu, &saved).unwrap();
         assert_eq!(first, ones.dropout(0.5, true));
         assert_eq!(second, ones.dropout(0.5, true));
+    }
+
+    #[test]
+    fn other_devices_are_refused() {
+        assert!(state(Device::Mps).unwrap_err().to_string().contains("Mps"));
+        let none = Device::Cuda(tch::Cuda::device_count().max(0) as usize);
+        assert!(state(none).is_err());
     }
 
     #[test]

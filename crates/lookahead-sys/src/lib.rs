@@ -3,6 +3,7 @@
 //! | module | what is in it |
 //! |---|---|
 //! | [`optimizer`] | tch's optimizers with their state: buffers, moments and step counts, out and in |
+//! | [`arithmetic`] | interpolation and clipping in place |
 //! | [`tensor`] | what tells that a tensor was changed by somebody else |
 //! | [`generator`] | the state of libtorch's random-number generators, out and in |
 //! | [`build`] | which libtorch this is, and what it uses of the processor |
@@ -17,6 +18,7 @@
 //! script hands them to dependent crates as `DEP_LOOKAHEAD_SYS_LINK_ARGS`, separated by the
 //! character U+001F; a dependent's build script prints each as `cargo:rustc-link-arg=…`.
 
+pub mod arithmetic;
 pub mod build;
 pub mod generator;
 pub mod optimizer;

@@ -63,6 +63,17 @@ pub struct ParameterState {
     pub slots: Vec<Option<Tensor>>,
 }
 
+/// What a parameter group's steps depend on and what may change while training.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct GroupOptions {
+    /// The learning rate.
+    pub learning_rate: f64,
+    /// The momentum: β₁ for Adam and AdamW.
+    pub momentum: f64,
+    /// The weight decay.
+    pub weight_decay: f64,
+}
+
 /// An optimizer of libtorch, with a way to its state.
 pub struct Optimizer {
     // Owns the C++ object; `pointer` is valid for as long as this lives, and it is never replaced.
@@ -146,22 +157,34 @@ impl Optimizer {
         Ok(unsafe { bridge::optimizer_zero_grad(self.pointer) }?)
     }
 
-    /// The learning rate of each parameter group.
-    ///
-    /// # Errors
-    /// Where the kind of optimizer has none.
-    pub fn learning_rates(&self) -> Result<Vec<f64>> {
-        // SAFETY: `pointer` is the live object that `owner` holds; both calls only read.
-        let groups = unsafe { bridge::group_count(self.pointer) };
-        (0..groups)
-            // SAFETY: as above.
-            .map(|group| Ok(unsafe { bridge::group_learning_rate(self.pointer, group) }?))
-            .collect()
+    /// How many parameter groups there are.
+    pub fn groups(&self) -> usize {
+        // SAFETY: `pointer` is the live object that `owner` holds, and the call only reads.
+        unsafe { bridge::group_count(self.pointer) }
     }
 
-    /// The C++ optimizer's setters, as tch has them.
-    pub fn options(&mut self) -> Options<'_> {
-        Options(&mut self.owner)
+    /// The options of a parameter group; those of [`groups`](Self::groups) itself are what a group
+    /// made later begins with.
+    ///
+    /// # Errors
+    /// Where there is no such group.
+    pub fn group_options(&self, group: usize) -> Result<GroupOptions> {
+        // SAFETY: as in `groups`.
+        let found = unsafe { bridge::group_options(self.pointer, group) }?;
+        let bridge::GroupOptions { learning_rate, momentum, weight_decay } = found;
+        Ok(GroupOptions { learning_rate, momentum, weight_decay })
+    }
+
+    /// Sets the options of a parameter group, counted as in [`group_options`](Self::group_options).
+    /// The values are not checked. Of an optimizer of unknown kind only the learning rate is set.
+    ///
+    /// # Errors
+    /// Where there is no such group.
+    pub fn set_group_options(&mut self, group: usize, options: GroupOptions) -> Result<()> {
+        let GroupOptions { learning_rate, momentum, weight_decay } = options;
+        let options = bridge::GroupOptions { learning_rate, momentum, weight_decay };
+        // SAFETY: as in `step`.
+        Ok(unsafe { bridge::set_group_options(self.pointer, group, options) }?)
     }
 
     /// Which of [`Kind::slots`] the optimizer keeps for a parameter that it has stepped, by its
@@ -234,44 +257,6 @@ impl Optimizer {
             }
         }
         Ok(())
-    }
-}
-
-/// The setters of a C++ optimizer, with tch's meaning.
-#[derive(Debug)]
-pub struct Options<'a>(&'a mut COptimizer);
-
-impl Options<'_> {
-    /// Sets the learning rate of all groups, and of those made later.
-    ///
-    /// # Errors
-    /// What libtorch says of it.
-    pub fn set_learning_rate(self, learning_rate: f64) -> Result<()> {
-        Ok(self.0.set_learning_rate(learning_rate)?)
-    }
-
-    /// Sets the learning rate of one group.
-    ///
-    /// # Errors
-    /// Where there is no such group.
-    pub fn set_learning_rate_group(self, group: usize, learning_rate: f64) -> Result<()> {
-        Ok(self.0.set_learning_rate_group(group, learning_rate)?)
-    }
-
-    /// Sets the momentum of all groups: β₁ for Adam and AdamW.
-    ///
-    /// # Errors
-    /// What libtorch says of it.
-    pub fn set_momentum(self, momentum: f64) -> Result<()> {
-        Ok(self.0.set_momentum(momentum)?)
-    }
-
-    /// Sets the weight decay of all groups.
-    ///
-    /// # Errors
-    /// What libtorch says of it.
-    pub fn set_weight_decay(self, weight_decay: f64) -> Result<()> {
-        Ok(self.0.set_weight_decay(weight_decay)?)
     }
 }
 
@@ -375,15 +360,27 @@ mod tests {
             .set_parameter_state(&w, Some(ParameterState { step: 0, slots: vec![] }))
             .unwrap_err();
         assert_eq!(error.to_string(), "The state of sgd has 1 slots, and 0 were given.");
-        assert!(sgd.options().set_learning_rate_group(7, 0.1).is_err());
+        assert!(sgd.group_options(7).is_err());
     }
 
     #[test]
-    fn learning_rates_are_per_group() {
-        let (mut sgd, _w) = built(nn::Sgd::default());
-        let other = Tensor::zeros([2], (tch::Kind::Float, Device::Cpu)).set_requires_grad(true);
-        sgd.add_parameter(&other, 2).unwrap();
-        sgd.options().set_learning_rate_group(2, 0.5).unwrap();
-        assert_eq!(sgd.learning_rates().unwrap(), [0.1, 0.1, 0.5]);
+    fn options_are_per_group() {
+        let adam = nn::Adam::default().wd(0.25);
+        for (mut optimizer, momentum, weight_decay) in [
+            (built(nn::sgd(0.5, 0.0, 0.125, false)).0, 0.5, 0.125),
+            (built(adam).0, 0.9, 0.25),
+            (built(nn::AdamW::default()).0, 0.9, 0.01),
+            (built(nn::rms_prop(0.99, 1e-8, 0.0, 0.75, false)).0, 0.75, 0.0),
+        ] {
+            let built = GroupOptions { learning_rate: 0.1, momentum, weight_decay };
+            assert_eq!(optimizer.groups(), 1);
+            assert_eq!(optimizer.group_options(0).unwrap(), built);
+            let other = GroupOptions { learning_rate: 0.3, momentum: 0.2, weight_decay: 0.1 };
+            optimizer.set_group_options(1, other).unwrap(); // what later groups begin with
+            let later = Tensor::zeros([2], (tch::Kind::Float, Device::Cpu)).set_requires_grad(true);
+            optimizer.add_parameter(&later, 2).unwrap();
+            let all: Vec<_> = (0..3).map(|i| optimizer.group_options(i).unwrap()).collect();
+            assert_eq!(all, [built, other, other]);
+        }
     }
 }

@@ -19,6 +19,14 @@ impl Fingerprint {
     pub fn version(&self) -> u32 {
         self.0.version
     }
+
+    /// Whether both were taken on the same storage, offset and element type: then only values can
+    /// differ. A storage's address is given again once the storage is gone, so this tells only
+    /// while something keeps the earlier one alive.
+    pub fn same_place(&self, other: &Fingerprint) -> bool {
+        let place = |print: &Fingerprint| (print.0.storage, print.0.offset, print.0.dtype);
+        place(self) == place(other)
+    }
 }
 
 /// The fingerprints of many tensors at once, in their order. Reads no data and waits for no device.
@@ -26,8 +34,7 @@ impl Fingerprint {
 /// # Errors
 /// Where a tensor keeps no version counter, as one made in inference mode.
 pub fn fingerprints<'a>(tensors: impl IntoIterator<Item = &'a Tensor>) -> Result<Vec<Fingerprint>> {
-    let refs: Vec<bridge::TensorRef> =
-        tensors.into_iter().map(|t| bridge::TensorRef { tensor: t.as_ptr().cast() }).collect();
+    let refs = crate::arithmetic::refs(tensors);
     let mut prints = vec![bridge::Fingerprint::default(); refs.len()];
     bridge::fingerprints(&refs, &mut prints)?;
     Ok(prints.into_iter().map(Fingerprint).collect())

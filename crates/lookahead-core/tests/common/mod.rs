@@ -34,7 +34,7 @@ impl nn::OptimizerConfig for AnyConfig {
         match self.0 {
             Inner::Sgd => nn::sgd(0.9, 0.0, 1e-4, true).build_copt(lr),
             Inner::Adam => nn::Adam::default().amsgrad(true).build_copt(lr),
-            Inner::AdamW => nn::AdamW::default().build_copt(lr),
+            Inner::AdamW => nn::AdamW::default().amsgrad(true).build_copt(lr),
             Inner::RmsProp => nn::rms_prop(0.99, 1e-8, 0.0, 0.9, true).build_copt(lr),
         }
     }

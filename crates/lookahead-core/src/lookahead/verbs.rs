@@ -1,0 +1,128 @@
+//! What tch's own optimizer can be told, here with errors in the place of panics.
+
+use lookahead_sys::arithmetic;
+use tch::Tensor;
+#[cfg(doc)]
+use tch::nn;
+
+use super::Lookahead;
+use crate::{Error, InnerOptimizer, Result, TchOptimizer};
+
+/// The verbs of [`nn::Optimizer`].
+impl<O: InnerOptimizer> Lookahead<O> {
+    /// Forgets the gradients of the fast weights.
+    ///
+    /// # Errors
+    /// What libtorch says.
+    pub fn zero_grad(&mut self) -> Result<()> {
+        self.put_fast_weights_back()?;
+        self.inner.zero_grad()
+    }
+
+    /// Computes the gradients of `loss` and takes a [`step`](Self::step) with them; tells whether
+    /// it synced.
+    ///
+    /// # Errors
+    /// As [`step`](Self::step), and what libtorch says of a loss that is no scalar or has no graph.
+    pub fn backward_step(&mut self, loss: &Tensor) -> Result<bool> {
+        self.backward(loss)?;
+        self.step()
+    }
+
+    /// As [`backward_step`](Self::backward_step), with each gradient's elements clipped to
+    /// `-max..=max` first.
+    ///
+    /// # Errors
+    /// As [`backward_step`](Self::backward_step).
+    pub fn backward_step_clip(&mut self, loss: &Tensor, max: f64) -> Result<bool> {
+        self.backward(loss)?;
+        self.clip_grad_value(max)?;
+        self.step()
+    }
+
+    /// As [`backward_step`](Self::backward_step), with the gradients' norm clipped to `max` first.
+    ///
+    /// # Errors
+    /// As [`backward_step`](Self::backward_step).
+    pub fn backward_step_clip_norm(&mut self, loss: &Tensor, max: f64) -> Result<bool> {
+        self.backward(loss)?;
+        self.clip_grad_norm(max)?;
+        self.step()
+    }
+
+    fn backward(&mut self, loss: &Tensor) -> Result<()> {
+        self.zero_grad()?;
+        loss.f_backward()?;
+        Ok(())
+    }
+
+    /// Clips the elements of every gradient to `-max..=max`. Variables without one are passed over.
+    ///
+    /// # Errors
+    /// [`ClipLimit`](Error::ClipLimit) unless `max` is a positive number, or what libtorch says,
+    /// such as of a sparse gradient.
+    pub fn clip_grad_value(&mut self, max: f64) -> Result<()> {
+        check_limit(max)?;
+        self.put_fast_weights_back()?;
+        self.inner.join_new_parameters()?;
+        let parameters = self.inner.parameters().iter().map(|parameter| &parameter.tensor);
+        Ok(arithmetic::clip_value(parameters, max)?)
+    }
+
+    /// Scales all gradients by one factor so that their L2 norm, taken over all of them together,
+    /// is at most `max`, and returns the norm before: 0 where no variable has a gradient. A norm
+    /// that is not finite is returned and the gradients left as they are, for the caller to act on.
+    ///
+    /// # Errors
+    /// As [`clip_grad_value`](Self::clip_grad_value).
+    pub fn clip_grad_norm(&mut self, max: f64) -> Result<f64> {
+        check_limit(max)?;
+        self.put_fast_weights_back()?;
+        self.inner.join_new_parameters()?;
+        let parameters = self.inner.parameters().iter().map(|parameter| &parameter.tensor);
+        Ok(arithmetic::clip_norm(parameters, max)?)
+    }
+
+    /// Sets the learning rate of all parameter groups.
+    ///
+    /// # Errors
+    /// [`LearningRate`](Error::LearningRate) for a negative or non-finite one.
+    pub fn set_lr(&mut self, learning_rate: f64) -> Result<()> {
+        self.inner.set_learning_rate(learning_rate)
+    }
+
+    /// Sets the learning rate of one parameter group.
+    ///
+    /// # Errors
+    /// As [`set_lr`](Self::set_lr), and [`Group`](Error::Group) where there is no such group.
+    pub fn set_lr_group(&mut self, group: usize, learning_rate: f64) -> Result<()> {
+        self.inner.set_learning_rate_group(group, learning_rate)
+    }
+
+    /// The fast weights, in the inner optimizer's order.
+    pub fn trainable_variables(&self) -> Vec<Tensor> {
+        self.inner.parameters().iter().map(|parameter| parameter.tensor.shallow_clone()).collect()
+    }
+}
+
+impl Lookahead<TchOptimizer> {
+    /// Sets the momentum of all parameter groups: β₁ for Adam and AdamW.
+    ///
+    /// # Errors
+    /// [`Momentum`](Error::Momentum) outside 0 ≤ momentum < 1.
+    pub fn set_momentum(&mut self, momentum: f64) -> Result<()> {
+        self.inner.set_momentum(momentum)
+    }
+
+    /// Sets the weight decay of all parameter groups.
+    ///
+    /// # Errors
+    /// [`WeightDecay`](Error::WeightDecay) for a negative or non-finite one.
+    pub fn set_weight_decay(&mut self, weight_decay: f64) -> Result<()> {
+        self.inner.set_weight_decay(weight_decay)
+    }
+}
+
+fn check_limit(max: f64) -> Result<()> {
+    if max.is_finite() && max > 0.0 { Ok(()) } else { Err(Error::ClipLimit(max)) }
+}
