@@ -162,6 +162,7 @@ fn settings_changed_on_the_way() {
     let store = || {
         let vs = tch::nn::VarStore::new(Device::Cpu);
         let w = vs.root().ones("w", &[2]);
+        let _ = vs.root().set_group(1).ones("second", &[1]);
         (vs, w)
     };
     let build = |vs: &tch::nn::VarStore| {
@@ -171,6 +172,7 @@ fn settings_changed_on_the_way() {
     let mut opt = build(&vs);
     opt.backward_step(&w.square().sum(tch::Kind::Float)).unwrap();
     opt.set_lr(0.01).unwrap();
+    opt.set_lr_group(1, 0.02).unwrap();
     opt.set_momentum(0.0).unwrap(); // the buffer stays, and is not asked for
     opt.set_weight_decay(0.5).unwrap();
     let state = opt.state().unwrap();
@@ -180,18 +182,19 @@ fn settings_changed_on_the_way() {
     let mut other = build(&other_vs);
     other.load_state(&state).unwrap();
     for vs in [&vs, &other_vs] {
-        let _ = vs.root().set_group(1).ones("late", &[1]);
+        let _ = vs.root().set_group(2).ones("late", &[1]);
     }
     for _ in 0..3 {
         for (opt, vs) in [(&mut opt, &vs), (&mut other, &other_vs)] {
             let variables = vs.variables();
-            let loss = (&variables["w"] * &variables["late"]).square().sum(tch::Kind::Float);
+            let product = &variables["w"] * &variables["late"] * &variables["second"];
+            let loss = product.square().sum(tch::Kind::Float);
             opt.backward_step(&loss).unwrap();
         }
     }
     use lookahead_core::InnerOptimizer;
-    assert_eq!(other.inner().learning_rates().unwrap(), [0.01, 0.01]);
-    for name in ["w", "late"] {
+    assert_eq!(other.inner().learning_rates().unwrap(), [0.01, 0.02, 0.01]);
+    for name in ["w", "second", "late"] {
         assert_eq!(vs.variables()[name], other_vs.variables()[name], "{name}");
     }
 }
