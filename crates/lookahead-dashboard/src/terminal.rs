@@ -97,6 +97,11 @@ pub(crate) fn take_over() -> io::Result<Terminal<CrosstermBackend<Screen>>> {
             "standard output is not a terminal, so there is nowhere to draw a dashboard",
         ));
     }
+    if !in_foreground() {
+        return Err(io::Error::other(
+            "the program runs in the background, where a terminal stops whoever touches it",
+        ));
+    }
     if UP.swap(true, Ordering::SeqCst) {
         return Err(io::Error::other("a dashboard has this terminal already; close it first"));
     }
@@ -110,6 +115,14 @@ pub(crate) fn take_over() -> io::Result<Terminal<CrosstermBackend<Screen>>> {
         restore_terminal();
     }
     screen
+}
+
+/// Whether the terminal listens to this program. A job in the background of a shell would be
+/// stopped by the kernel for changing the terminal's modes.
+fn in_foreground() -> bool {
+    // Where it is not the controlling terminal there are no jobs, and nothing is stopped.
+    rustix::termios::tcgetpgrp(io::stdout())
+        .map_or(true, |foreground| foreground == rustix::process::getpgrp())
 }
 
 /// A panic of any thread gives the terminal back before its message is written, so that it can

@@ -25,12 +25,21 @@ pub(crate) fn draw(model: &Model, area: Rect, buffer: &mut Buffer) {
         let keys: Vec<String> = binding.keys.iter().map(|key| key.label()).collect();
         rows.push((keys.join(" "), binding.help, theme.key));
     }
-    rows.push((String::new(), "", theme.plain));
+    let keys_end = rows.len();
     let styles = [theme.raw, theme.smoothed, theme.fast, theme.slow];
     for ((sample, text), style) in LINES.into_iter().zip(styles) {
         rows.push((sample.into(), text, style));
     }
+    // A line between the two tables, where there is one to spare.
+    if rows.len() + 3 <= usize::from(area.height) {
+        rows.insert(keys_end, (String::new(), "", theme.plain));
+    }
     let first = rows.iter().map(|(key, ..)| width(key)).max().unwrap_or(0);
+    if rows.iter().any(|(_, text, _)| first + width(text) + 3 + 4 > area.width) {
+        for (_, text, _) in &mut rows {
+            *text = clause(text);
+        }
+    }
     let second = rows.iter().map(|(_, text, _)| width(text)).max().unwrap_or(0);
     // One cell more than the words at either side, and the frame.
     let (across, down) = (first + second + 3 + 4, rows.len() as u16 + 2);
@@ -49,4 +58,9 @@ pub(crate) fn draw(model: &Model, area: Rect, buffer: &mut Buffer) {
         put(buffer, inner, inner.x + 1, y, key, *style);
         put(buffer, inner, inner.x + first + 4, y, text, theme.plain);
     }
+}
+
+/// A sentence up to its first stop, for where the whole has no room.
+fn clause(sentence: &str) -> &str {
+    sentence.split([',', ';', '.']).next().unwrap_or(sentence)
 }

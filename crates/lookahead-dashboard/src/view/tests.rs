@@ -306,6 +306,16 @@ fn the_help_names_every_key_of_the_table() {
 }
 
 #[test]
+fn a_narrow_help_says_less_and_cuts_no_word() {
+    let mut model = fixture::run(true, 100);
+    model.help = true;
+    let screen = shown(&model, 40, 12);
+    assert_shows(&screen, &["Pause the run", "Save a checkpoint and stop", "Close this help"]);
+    assert_shows(&screen, &["Loss at θ on the probe batch"]);
+    assert!(!screen.contains("resume"), "{screen}");
+}
+
+#[test]
 fn the_last_frame_says_how_it_ended_and_names_no_keys() {
     let mut model = fixture::run(true, 100);
     let end = RunEnded { status: Status::Failed, message: Some("the disk is full".into()) };
