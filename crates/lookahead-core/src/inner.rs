@@ -82,7 +82,7 @@ pub trait InnerOptimizer {
     /// All that decides its next steps, apart from the parameters' values, sharing no memory with it.
     ///
     /// # Errors
-    /// [`NoState`](crate::Error::NoState) where it can't be reached.
+    /// [`Unreachable`](crate::Error::Unreachable) or [`UnknownKind`](crate::Error::UnknownKind) where it can't be reached.
     fn state(&mut self) -> Result<State>;
 
     /// Takes on a state that [`state`](Self::state) gave for the same model and options.

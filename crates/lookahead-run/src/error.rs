@@ -75,8 +75,9 @@ pub enum Error {
 
     /// Another process writes this run.
     #[error(
-        "The run `{0}` is in use: another process trains it, and a run has one writer. Wait for \
-         that process, or end it with `lookahead ctl {0} stop`.", path.display()
+        "The run `{}` is in use: another process trains it, and a run has one writer. Wait for \
+         that process, or end it with Ctrl-C or SIGTERM, at which it saves a checkpoint and stops.",
+        path.display()
     )]
     RunInUse {
         /// The run's folder.

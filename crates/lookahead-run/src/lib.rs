@@ -10,6 +10,7 @@
 //! | [`manifest`] | what a checkpoint says of itself and of its files |
 //! | [`store`] | the checkpoints of a run: published, listed, found again |
 //! | [`retention`] | how checkpoints go: put aside, removed, cleared away |
+//! | [`number`] | numbers in JSON, the non-finite ones too |
 //! | [`error`] | what can go wrong, in full sentences |
 //!
 //! Nothing here knows of tensors or models: a checkpoint is a folder of files that somebody else
@@ -99,7 +100,7 @@ pub mod event;
 pub mod folder;
 pub mod log;
 pub mod manifest;
-mod number;
+pub mod number;
 pub mod retention;
 pub mod store;
 #[cfg(test)]

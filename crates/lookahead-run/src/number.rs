@@ -1,12 +1,17 @@
 //! JSON has no word for NaN and infinity, and a run that diverges needs one.
 //!
 //! Finite numbers are JSON numbers that round-trip to the same bits; the others are the strings
-//! `"NaN"`, `"Infinity"` and `"-Infinity"`.
+//! `"NaN"`, `"Infinity"` and `"-Infinity"`. For `#[serde(with = "lookahead_run::number")]` on an
+//! `f64`, so that other output of the program writes numbers as the event log does.
 
 use serde::de::{Deserializer, Error, Unexpected, Visitor};
 use serde::ser::Serializer;
 
-pub(crate) fn serialize<S: Serializer>(value: &f64, serializer: S) -> Result<S::Ok, S::Error> {
+/// Writes a number.
+///
+/// # Errors
+/// Those of the serializer.
+pub fn serialize<S: Serializer>(value: &f64, serializer: S) -> Result<S::Ok, S::Error> {
     if value.is_finite() {
         serializer.serialize_f64(*value)
     } else if value.is_nan() {
@@ -18,7 +23,11 @@ pub(crate) fn serialize<S: Serializer>(value: &f64, serializer: S) -> Result<S::
     }
 }
 
-pub(crate) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error> {
+/// Reads a number.
+///
+/// # Errors
+/// For anything but a number and the three strings, and those of the deserializer.
+pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error> {
     struct Number;
 
     impl Visitor<'_> for Number {

@@ -42,6 +42,14 @@ pub(crate) fn kind_key<T: Clone>(
     Ok(())
 }
 
+/// A number for a sentence: 1e30 is not written out in its 31 digits.
+pub(crate) fn shown(value: f64) -> String {
+    match value == 0.0 || !value.is_finite() || (1e-4..1e7).contains(&value.abs()) {
+        true => value.to_string(),
+        false => format!("{value:e}"),
+    }
+}
+
 /// An error unless `found` is within the range that `allowed` describes.
 pub(crate) fn require(
     holds: bool,
@@ -52,5 +60,16 @@ pub(crate) fn require(
     match holds {
         true => Ok(()),
         false => Err(Invalid::new(key, format!("`{key}` is {found}, and it must be {allowed}."))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::shown;
+
+    #[test]
+    fn numbers_are_written_as_people_do() {
+        let written = [0.0, 0.1, -1.5, 1e30, -2e-9, f64::NAN].map(shown);
+        assert_eq!(written, ["0", "0.1", "-1.5", "1e30", "-2e-9", "NaN"]);
     }
 }

@@ -107,7 +107,7 @@ pub fn restore(
     copy_into(vs, &fast)?;
     optimizer.load_state(&State {
         tensors: file.part(OPTIMIZER).tensors,
-        integers: details.integers.clone(),
+        integers: of_the_optimizer(&details.integers),
         numbers: details.numbers.clone(),
     })?;
     for (name, device) in generators() {
@@ -116,6 +116,12 @@ pub fn restore(
         }
     }
     Ok(())
+}
+
+/// Without the integers that the trainer keeps for itself.
+fn of_the_optimizer(integers: &BTreeMap<String, i64>) -> BTreeMap<String, i64> {
+    let own = integers.iter().filter(|(key, _)| !key.starts_with("data/"));
+    own.map(|(key, value)| (key.clone(), *value)).collect()
 }
 
 /// Loads the weights of one set into the model: φ from the model file, θ from the training file.

@@ -160,7 +160,7 @@ impl Config {
         }
         self.schedule.resolve(self.optimizer.lr)?;
         self.train.check()?;
-        self.probe.check(self.data.validation)?;
+        self.probe.resolve(self.data.validation())?;
         self.checkpoint.check()
     }
 
@@ -182,6 +182,10 @@ fn in_set(set: &Override, message: String) -> ConfigError {
 /// What the TOML reader says, as a sentence.
 fn sentence(error: &toml::de::Error) -> String {
     let text = error.message().trim().replace('\n', ", ");
+    // Rust's names of types say nothing about the range to those who don't write Rust.
+    let text = text.replace("expected u64", "expected u64, a whole number of at least 0");
+    let text = text.replace("expected usize", "expected usize, a whole number of at least 0");
+    let text = text.replace("expected u32", "expected u32, a whole number from 0 to 4294967295");
     let mut letters = text.chars();
     let capital: String = letters.next().map(|c| c.to_uppercase().collect()).unwrap_or_default();
     let stop = if text.ends_with('.') { "" } else { "." };
@@ -234,6 +238,10 @@ fn apply(table: &mut toml::Table, set: &Override, notes: &mut Vec<String>) -> Re
         .or_insert_with(|| toml::Value::Table(toml::Table::new()))
         .as_table_mut()
         .ok_or_else(|| format!("`{section}` is no section of the config."))?;
+    if set.key == "train.max_steps" && set.value == toml::Value::Boolean(false) {
+        entry.remove(key);
+        return Ok(());
+    }
     let changed =
         entry.insert(key.to_owned(), set.value.clone()).is_none_or(|old| old != set.value);
     if key == "kind" && changed {

@@ -22,11 +22,13 @@ pub mod idx;
 use std::ops::Range;
 use std::path::PathBuf;
 
+use anyhow::Context;
 use lookahead_run::event::Split;
 use serde::{Deserialize, Serialize};
 use tch::{Device, Kind as Element, Tensor};
 
 use crate::check::{Invalid, require};
+use crate::usage::Usage;
 
 /// `[data]`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -39,8 +41,10 @@ pub struct DataConfig {
     pub dir: Option<PathBuf>,
     /// Samples in a batch.
     pub batch_size: usize,
-    /// Samples held out of the training set, on which every choice is made.
-    pub validation: usize,
+    /// Samples held out of the training set, on which every choice is made. Default 5000 for
+    /// fashion-mnist, 241 for digits.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub validation: Option<usize>,
     /// Random changes of training images.
     pub augment: augment::Augment,
 }
@@ -51,7 +55,7 @@ impl Default for DataConfig {
             kind: Kind::FashionMnist,
             dir: None,
             batch_size: 64,
-            validation: 5000,
+            validation: None,
             augment: augment::Augment::None,
         }
     }
@@ -70,11 +74,32 @@ pub enum Kind {
 impl DataConfig {
     pub(crate) fn resolve(&mut self) -> Result<(), Invalid> {
         require(self.batch_size >= 1, "data.batch_size", self.batch_size, "at least 1")?;
+        self.validation = Some(self.validation());
         if self.kind == Kind::Digits && self.dir.is_some() {
             return Err(Invalid::new(
                 "data.dir",
                 "`data.dir` has no meaning for digits, which are built into the program: take it out.",
             ));
+        }
+        Ok(())
+    }
+
+    /// How many samples are held out: as given, else the kind's default.
+    pub fn validation(&self) -> usize {
+        self.validation.unwrap_or(match self.kind {
+            Kind::FashionMnist => 5000,
+            Kind::Digits => 241,
+        })
+    }
+
+    /// Makes a relative `dir` absolute, so that the run can go on from another working directory.
+    ///
+    /// # Errors
+    /// Where there is no working directory.
+    pub fn anchor(&mut self) -> anyhow::Result<()> {
+        if let Some(dir) = &mut self.dir {
+            *dir = std::path::absolute(&*dir)
+                .with_context(|| format!("`data.dir`, {}, is no path.", dir.display()))?;
         }
         Ok(())
     }
@@ -204,16 +229,18 @@ pub fn load(config: &DataConfig) -> anyhow::Result<Dataset> {
         Kind::FashionMnist => fashion_mnist::load(config.dir.as_deref())?,
         Kind::Digits => digits::load()?,
     };
-    if config.validation >= data.train.len() {
-        anyhow::bail!(
+    let validation = config.validation();
+    if validation >= data.train.len() {
+        return Err(Usage::new(format!(
             "`data.validation` is {}, and the training set of {} has only {} images: hold out \
              fewer.",
-            config.validation,
+            validation,
             data.name,
             data.train.len()
-        );
+        ))
+        .into());
     }
-    data.validation = data.train.split_off(config.validation);
+    data.validation = data.train.split_off(validation);
     Ok(data)
 }
 
@@ -224,14 +251,16 @@ mod tests {
     #[test]
     fn validation_is_held_out_of_the_end_of_the_training_set() {
         let whole = digits::load().unwrap();
-        let config = DataConfig { kind: Kind::Digits, validation: 100, ..DataConfig::default() };
+        let config =
+            DataConfig { kind: Kind::Digits, validation: Some(100), ..DataConfig::default() };
         let split = load(&config).unwrap();
         assert_eq!(split.validation.len(), 100);
         assert_eq!(split.train.len() + 100, whole.train.len());
         assert_eq!(split.validation.image(99), whole.train.image(whole.train.len() - 1));
         assert_eq!(split.train.labels[..], whole.train.labels[..split.train.len()]);
 
-        let message = load(&DataConfig { validation: 1541, ..config }).unwrap_err().to_string();
+        let message =
+            load(&DataConfig { validation: Some(1541), ..config }).unwrap_err().to_string();
         assert!(
             message.contains("`data.validation` is 1541") && message.contains("1541 images"),
             "{message}"

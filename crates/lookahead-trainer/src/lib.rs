@@ -3,7 +3,7 @@
 //! | module | what is in it |
 //! |---|---|
 //! | [`cli`], [`commands`] | the command line, and what each command does |
-//! | [`usage`], [`failure`] | what the user can mend, and exit statuses |
+//! | [`usage`], [`failure`], [`panics`] | what the user can mend, exit statuses, panics out of tch |
 //! | [`config`], [`check`] | the TOML file; each section's type lies beside the code that it configures |
 //! | [`data`], [`model`] | data sets and models, one a file |
 //! | [`optimizer`], [`schedule`] | the inner optimizer, Lookahead around it, the learning rate |
@@ -24,6 +24,7 @@ pub mod failure;
 pub mod model;
 pub mod observer;
 pub mod optimizer;
+pub mod panics;
 pub mod probe;
 pub mod say;
 pub mod schedule;

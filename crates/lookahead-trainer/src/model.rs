@@ -15,8 +15,9 @@ use serde::{Deserialize, Serialize};
 use tch::nn::{self, ModuleT};
 use tch::{Device, Tensor};
 
-use crate::check::{Invalid, kind_key, require};
+use crate::check::{Invalid, kind_key, require, shown};
 use crate::data::Dataset;
+use crate::usage::Usage;
 
 /// `[model]`.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -65,6 +66,9 @@ pub(crate) fn foreign_keys(kind: &str) -> Option<&'static [&'static str]> {
     }
 }
 
+/// A bound far above what is of use, and far below where sizes overflow.
+const WIDEST: i64 = 1 << 20;
+
 impl ModelConfig {
     pub(crate) fn resolve(&mut self) -> Result<(), Invalid> {
         let cnn = self.kind == Kind::Cnn;
@@ -73,12 +77,27 @@ impl ModelConfig {
         self.hidden.get_or_insert(hidden);
         for (key, widths) in [("model.channels", &self.channels), ("model.hidden", &self.hidden)] {
             let widths = widths.as_deref().unwrap_or_default();
-            let positive = widths.iter().all(|&width| width >= 1);
-            require(positive, key, format!("{widths:?}"), "a list of widths of at least 1")?;
+            let fits = widths.iter().all(|width| (1..=WIDEST).contains(width));
+            let allowed = format!("a list of widths from 1 to {WIDEST}");
+            require(fits, key, format!("{widths:?}"), &allowed)?;
         }
         let dropout = self.dropout;
         let allowed = "at least 0 and below 1";
-        require((0.0..1.0).contains(&dropout), "model.dropout", dropout, allowed)
+        require((0.0..1.0).contains(&dropout), "model.dropout", shown(dropout), allowed)
+    }
+
+    /// Refuses a batch of one sample where batch normalization would have a variance of nothing:
+    /// after a convolution there are still its pixels, in the head only samples count.
+    pub(crate) fn check_batches(&self, samples: usize, batch_size: usize) -> Result<(), Usage> {
+        let normalized = self.batch_norm && !self.hidden.as_deref().unwrap_or_default().is_empty();
+        if !normalized || (batch_size > 1 && samples % batch_size != 1) {
+            return Ok(());
+        }
+        Err(Usage::new(format!(
+            "`data.batch_size` is {batch_size}, and with {samples} training images the last batch \
+             of an epoch has 1 sample, from which `model.batch_norm` can take no variance: choose \
+             another `data.batch_size`, or hold out 1 image more or less with `data.validation`."
+        )))
     }
 }
 

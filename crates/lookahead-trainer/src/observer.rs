@@ -188,7 +188,7 @@ fn headline(info: &RunInfo) -> String {
         None => String::new(),
     };
     format!(
-        "{}: {} on {}, {around}{}, {} parameters, {} steps on {} with {} threads",
+        "{}: {} on {}, {around}{}, {} parameters, {} steps on {} with {} thread{}",
         info.run,
         info.model,
         info.data,
@@ -196,6 +196,7 @@ fn headline(info: &RunInfo) -> String {
         info.parameters,
         info.total_steps,
         info.device,
-        info.threads
+        info.threads,
+        if info.threads == 1 { "" } else { "s" }
     )
 }

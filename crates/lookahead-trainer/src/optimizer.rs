@@ -4,7 +4,7 @@ use lookahead_core::{InnerOptimizer, Lookahead, State, TchOptimizer};
 use serde::{Deserialize, Serialize};
 use tch::{Tensor, nn};
 
-use crate::check::{Invalid, kind_key, require};
+use crate::check::{Invalid, kind_key, require, shown};
 
 /// `[optimizer]`. The meaning of each key is libtorch's.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -130,16 +130,19 @@ impl OptimizerConfig {
 
     fn check(&self) -> Result<(), Invalid> {
         let lr = self.lr;
-        require(lr.is_finite() && lr >= 0.0, "optimizer.lr", lr, "a finite number of at least 0")?;
+        // libtorch takes single precision for what multiplies weights of single precision.
+        let range = 0.0..=f64::from(f32::MAX);
+        let allowed = "a number from 0 to 3.4e38";
+        require(range.contains(&lr), "optimizer.lr", shown(lr), allowed)?;
         let at_least_0 = |value: Option<f64>, key| match value {
-            Some(value) => require(value >= 0.0 && value.is_finite(), key, value, "at least 0"),
+            Some(value) => require(range.contains(&value), key, shown(value), allowed),
             None => Ok(()),
         };
         at_least_0(self.weight_decay, "optimizer.weight_decay")?;
         at_least_0(self.eps, "optimizer.eps")?;
         let fraction = |value: Option<f64>, key| match value {
             Some(value) => {
-                require((0.0..1.0).contains(&value), key, value, "at least 0 and below 1")
+                require((0.0..1.0).contains(&value), key, shown(value), "at least 0 and below 1")
             }
             None => Ok(()),
         };
@@ -206,7 +209,7 @@ impl LookaheadConfig {
         let alpha = self.alpha;
         let allowed = "more than 0 and at most 1: at 0 the slow weights never move, and at 1 \
                        Lookahead is exactly its inner optimizer";
-        require(alpha > 0.0 && alpha <= 1.0, "lookahead.alpha", alpha, allowed)
+        require(alpha > 0.0 && alpha <= 1.0, "lookahead.alpha", shown(alpha), allowed)
     }
 }
 
@@ -215,8 +218,8 @@ impl LookaheadConfig {
 pub enum Optimizer {
     /// No `[lookahead]` section.
     Bare(TchOptimizer),
-    /// With one.
-    Lookahead(Lookahead<TchOptimizer>),
+    /// With one; boxed, because it is three times as large as the other.
+    Lookahead(Box<Lookahead<TchOptimizer>>),
 }
 
 impl Optimizer {
@@ -231,9 +234,9 @@ impl Optimizer {
     ) -> lookahead_core::Result<Self> {
         Ok(match lookahead {
             None => Optimizer::Bare(TchOptimizer::new(inner, vs, inner.lr)?),
-            Some(LookaheadConfig { k, alpha }) => Optimizer::Lookahead(
+            Some(LookaheadConfig { k, alpha }) => Optimizer::Lookahead(Box::new(
                 Lookahead::builder(inner).k(*k).alpha(*alpha).build(vs, inner.lr)?,
-            ),
+            )),
         })
     }
 
@@ -284,6 +287,17 @@ impl Optimizer {
         match self {
             Optimizer::Bare(inner) => inner.set_learning_rate(lr),
             Optimizer::Lookahead(lookahead) => lookahead.set_lr(lr),
+        }
+    }
+
+    /// Sets the weight decay.
+    ///
+    /// # Errors
+    /// What the optimizer refuses.
+    pub fn set_weight_decay(&mut self, weight_decay: f64) -> lookahead_core::Result<()> {
+        match self {
+            Optimizer::Bare(inner) => inner.set_weight_decay(weight_decay),
+            Optimizer::Lookahead(lookahead) => lookahead.set_weight_decay(weight_decay),
         }
     }
 

@@ -13,19 +13,21 @@ use crate::model::Model;
 pub struct ProbeConfig {
     /// A probe at every so many syncs; 0 is off.
     pub every_syncs: u64,
-    /// Validation samples in the fixed probe batch.
-    pub samples: usize,
+    /// Validation samples in the fixed probe batch. Default 128, or all where there are fewer.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub samples: Option<usize>,
 }
 
 impl Default for ProbeConfig {
     fn default() -> Self {
-        ProbeConfig { every_syncs: 5, samples: 128 }
+        ProbeConfig { every_syncs: 5, samples: None }
     }
 }
 
 impl ProbeConfig {
-    pub(crate) fn check(&self, validation: usize) -> Result<(), Invalid> {
-        require(self.samples >= 1, "probe.samples", self.samples, "at least 1")?;
+    pub(crate) fn resolve(&mut self, validation: usize) -> Result<(), Invalid> {
+        let samples = *self.samples.get_or_insert(validation.clamp(1, 128));
+        require(samples >= 1, "probe.samples", samples, "at least 1")?;
         if self.every_syncs > 0 && validation == 0 {
             return Err(Invalid::new(
                 "data.validation",
@@ -33,7 +35,10 @@ impl ProbeConfig {
                  least 1 sample, or set `probe.every_syncs` to 0.",
             ));
         }
-        Ok(())
+        let allowed = format!(
+            "at most `data.validation`, {validation}, since probes are taken on validation data"
+        );
+        require(self.every_syncs == 0 || samples <= validation, "probe.samples", samples, &allowed)
     }
 }
 
@@ -49,7 +54,7 @@ impl Probe {
     /// The first `samples` validation samples, on the model's device; `None` where probes are off.
     pub fn new(config: &ProbeConfig, data: &Dataset, device: tch::Device) -> Option<Self> {
         (config.every_syncs > 0).then(|| {
-            let samples = config.samples.min(data.validation.len());
+            let samples = config.samples.unwrap_or(128).min(data.validation.len());
             let (images, labels) = data.validation.slice(0..samples, device);
             Probe { every_syncs: config.every_syncs, images, labels }
         })

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::check::{Invalid, kind_key, require};
+use crate::check::{Invalid, kind_key, require, shown};
 
 /// `[schedule]`.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -41,8 +41,9 @@ impl ScheduleConfig {
         let cosine = self.kind == Kind::Cosine;
         kind_key(&mut self.min_lr, cosine, 0.0, "schedule.min_lr", "the cosine schedule")?;
         if let Some(min_lr) = self.min_lr {
-            let allowed = format!("from 0 to optimizer.lr, which is {lr}");
-            require((0.0..=lr).contains(&min_lr), "schedule.min_lr", min_lr, &allowed)?;
+            let allowed = format!("from 0 to optimizer.lr, which is {}", shown(lr));
+            let fits = (0.0..=lr).contains(&min_lr);
+            require(fits, "schedule.min_lr", shown(min_lr), &allowed)?;
         }
         Ok(())
     }

@@ -62,7 +62,11 @@ pub fn write(path: &Path, tensors: &BTreeMap<String, Tensor>) -> anyhow::Result<
         let shape = tensor.size().iter().map(|&n| n as usize).collect();
         views.push((name, Bytes { dtype, shape, bytes }));
     }
-    safetensors::serialize_to_file(views, None, path)
+    // Not by `serialize_to_file`, whose temporary file is for its owner's eyes only whatever the
+    // umask says; the checkpoint's folder gets its real name last anyway.
+    let bytes = safetensors::serialize(views, None)
+        .with_context(|| format!("The file {} can't be encoded.", path.display()))?;
+    std::fs::write(path, bytes)
         .with_context(|| format!("The file {} can't be written.", path.display()))
 }
 
@@ -117,6 +121,20 @@ mod tests {
             };
             assert_eq!(bits(found), bits(&expected.detach()), "{name}");
         }
+    }
+
+    #[test]
+    fn who_may_read_it_is_for_the_umask_to_say() {
+        use std::os::unix::fs::PermissionsExt;
+
+        let folder = tempfile::tempdir().unwrap();
+        let mode = |name: &str| {
+            let metadata = std::fs::metadata(folder.path().join(name)).unwrap();
+            metadata.permissions().mode() & 0o777
+        };
+        write(&folder.path().join("tensors"), &BTreeMap::new()).unwrap();
+        std::fs::write(folder.path().join("any"), "").unwrap();
+        assert_eq!(mode("tensors"), mode("any"));
     }
 
     #[test]

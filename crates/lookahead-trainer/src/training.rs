@@ -3,21 +3,25 @@
 //! | module | what is in it |
 //! |---|---|
 //! | [`config`] | the section `[train]`: how long, from which seed, where |
+//! | [`divergence`] | losses and weights that are no finite numbers |
 
 pub mod config;
+pub mod divergence;
 
 use std::time::Instant;
 
-use anyhow::{Context, bail};
+use anyhow::Context;
 use lookahead_core::build;
 use lookahead_run::command::Command;
-use lookahead_run::event::{self, Event, LookaheadInfo, RunInfo, Split, Status, Versions, Weights};
-use lookahead_run::{CheckpointStore, Details, Manifest, RunFolder};
+use lookahead_run::event::{
+    self, Evaluation, Event, LookaheadInfo, RunInfo, Split, Status, Versions, Warning, Weights,
+};
+use lookahead_run::{CheckpointStore, Details, Manifest, Published, RunFolder};
 use tch::{Device, Tensor};
 
 use crate::checkpointing;
 use crate::config::Config;
-use crate::controls::Controls;
+use crate::controls::{Controls, Request};
 use crate::data::augment::Augmenter;
 use crate::data::batches::Batches;
 use crate::data::{self, Dataset};
@@ -27,6 +31,9 @@ use crate::observer::Observer;
 use crate::optimizer::Optimizer;
 use crate::probe::Probe;
 use crate::speed::Speed;
+use crate::usage::Usage;
+
+use divergence::{refuse_loss, refuse_weights};
 
 /// A training between two steps: all that a step works on.
 #[derive(Debug)]
@@ -40,6 +47,8 @@ pub struct Training {
     step: u64,
     total_steps: u64,
     device: Device,
+    /// Whether a step has begun and not been taken: then the weights are of no step.
+    in_step: bool,
 }
 
 impl Training {
@@ -49,18 +58,16 @@ impl Training {
     /// Where the data, the device or the model can't be had.
     pub fn new(config: Config) -> anyhow::Result<Self> {
         let device = config.train.device()?;
-        if config.train.threads > 0 {
-            tch::set_num_threads(config.train.threads as i32);
-        }
+        config.train.use_threads();
         let data = data::load(&config.data)?;
+        config.model.check_batches(data.train.len(), config.data.batch_size)?;
         tch::manual_seed(config.train.seed as i64);
         let model = Model::new(&config.model, &data, device)?;
         let optimizer = Optimizer::new(&config.optimizer, config.lookahead.as_ref(), &model.vs)?;
         let probe = Probe::new(&config.probe, &data, device);
         let batches =
             Batches::new(data.train.len(), config.data.batch_size, config.train.seed, 0, 0);
-        let total_steps =
-            config.train.max_steps.unwrap_or(config.train.epochs * batches.per_epoch());
+        let total_steps = config.train.total_steps(batches.per_epoch())?;
         Ok(Training {
             config,
             data,
@@ -71,21 +78,30 @@ impl Training {
             step: 0,
             total_steps,
             device,
+            in_step: false,
         })
     }
 
     /// Goes to where a checkpoint was taken.
     ///
     /// # Errors
-    /// Where the checkpoint does not fit; nothing of it is used then.
+    /// Where the checkpoint does not fit; nothing of it is used then. What the user can mend, such
+    /// as data of another size or a `k` that does not fit the phase, is a usage error.
     pub fn restore(&mut self, folder: &std::path::Path, manifest: &Manifest) -> anyhow::Result<()> {
         let details = &manifest.details;
+        self.refuse_other_data(details)?;
         checkpointing::restore(folder, details, &self.model.vs, &mut self.optimizer)
             .with_context(|| format!("The checkpoint {} can't be used.", folder.display()))?;
+        // The state brings the settings that it was taken with; the config may have others now.
+        // The learning rate is set in every step.
+        self.optimizer.set_weight_decay(self.config.optimizer.weight_decay.unwrap_or(0.0))?;
         if let (Some(lookahead), Some(config)) =
             (self.optimizer.lookahead(), &self.config.lookahead)
         {
             lookahead.set_alpha(config.alpha)?;
+            if lookahead.phase() != 0 && lookahead.k() != config.k {
+                return Err(inside_a_cycle(config.k, lookahead.k(), details).into());
+            }
             lookahead.set_k(config.k)?;
         }
         self.step = details.step;
@@ -97,6 +113,23 @@ impl Training {
             details.cursor,
         );
         Ok(())
+    }
+
+    /// The walk over the data goes on only where there is as much of it as before.
+    fn refuse_other_data(&self, details: &Details) -> Result<(), Usage> {
+        let found = self.data.train.len() as u64;
+        let saved = details.integers.get(TRAIN_SAMPLES).map_or(found, |&n| n as u64);
+        // Checkpoints of earlier versions don't tell, and a place beyond the end does.
+        if saved == found && details.cursor < self.batches.per_epoch() {
+            return Ok(());
+        }
+        Err(Usage::new(format!(
+            "The training set has {found} images, and the checkpoint of step {} was taken with \
+             {saved}, after {} batches of an epoch: its place in the data has no meaning in other \
+             data. Let `data.dir` lead to the data that the run began with, or start a new run \
+             with `lookahead train`.",
+            details.step, details.cursor
+        )))
     }
 
     /// Inner steps taken.
@@ -145,6 +178,8 @@ impl Training {
     }
 
     fn details(&self, state: &lookahead_core::State) -> Details {
+        let mut integers = state.integers.clone();
+        integers.insert(TRAIN_SAMPLES.to_owned(), self.data.train.len() as i64);
         Details {
             step: self.step,
             phase: self.optimizer.phase(),
@@ -155,7 +190,7 @@ impl Training {
             device: device_name(self.device),
             threads: threads(),
             cpu_capability: build::cpu_capability(),
-            integers: state.integers.clone(),
+            integers,
             numbers: state.numbers.clone(),
         }
     }
@@ -168,6 +203,21 @@ impl Training {
         let change = |image: &[u8], shape, out: &mut Vec<u8>| augmenter.apply(image, shape, out);
         self.data.train.gather(self.batches.current(), change, self.device)
     }
+}
+
+/// Where a manifest tells how large the training set was. What is under `data/` is the trainer's
+/// and not the optimizer's.
+const TRAIN_SAMPLES: &str = "data/train_samples";
+
+fn inside_a_cycle(k: u64, before: u64, details: &Details) -> Usage {
+    let (step, phase) = (details.step, details.phase);
+    Usage::new(format!(
+        "`lookahead.k` can't become {k} with {phase} inner steps of a cycle of {before} taken, as \
+         in the checkpoint of step {step}: a cycle ends as it began. Leave `lookahead.k` at \
+         {before}, or go on from just after a sync, such as by `--from {}` where that checkpoint \
+         is kept.",
+        step - phase
+    ))
 }
 
 /// Threads inside one operation of libtorch.
@@ -231,6 +281,7 @@ pub fn train(t: &mut Training, outside: &mut Outside) -> anyhow::Result<Status> 
         }
 
         // One inner step: the fast weights move.
+        t.in_step = true;
         speed.step_begins();
         let learning_rate =
             t.config.schedule.learning_rate(t.config.optimizer.lr, t.step, t.total_steps);
@@ -238,7 +289,7 @@ pub fn train(t: &mut Training, outside: &mut Outside) -> anyhow::Result<Status> 
         let (images, labels) = t.current_batch();
         let loss = t.model.forward(&images, true).cross_entropy_for_logits(&labels);
         let loss_value = f64::try_from(&loss)?;
-        refuse_divergence(loss_value, t)?;
+        refuse_loss("The loss", loss_value, t.step + 1, t.config.optimizer.lr)?;
         t.optimizer.backward(&loss)?;
         t.optimizer.inner_step()?;
         t.step += 1;
@@ -249,12 +300,13 @@ pub fn train(t: &mut Training, outside: &mut Outside) -> anyhow::Result<Status> 
             samples_per_second: speed.step_done(t.batches.current().len()),
             phase: t.optimizer.phase(),
         };
+        let epoch_completed = t.batches.advance();
+        t.in_step = false;
         outside.observer.record(t.step, Event::Step(step))?;
 
         // θ is evaluated before the sync, φ after it: where both fall on one step, a sync makes
         // them equal and there would be nothing to compare.
-        let epoch_completed = t.batches.advance();
-        let evaluate_now = epoch_completed || t.step == t.total_steps;
+        let evaluate_now = evaluation_is_due(t, epoch_completed);
         if evaluate_now {
             evaluate_fast(t, Split::Validation, outside)?;
         }
@@ -273,9 +325,19 @@ pub fn train(t: &mut Training, outside: &mut Outside) -> anyhow::Result<Status> 
     // The last checkpoint holds the training as it stands: given more steps later, the run goes on
     // as a longer one would have. The model file in it holds φ, the result.
     save_checkpoint(t, outside)?;
-    evaluate_fast(t, Split::Test, outside)?;
-    evaluate_slow(t, Split::Test, outside)?;
+    let fast = evaluate_fast(t, Split::Test, outside)?;
+    let slow = evaluate_slow(t, Split::Test, outside)?;
+    for result in [fast, slow].into_iter().flatten() {
+        let what = "The loss on the test set";
+        refuse_loss(what, result.loss, t.step, t.config.optimizer.lr)?;
+    }
     Ok(Status::Finished)
+}
+
+fn evaluation_is_due(t: &Training, epoch_completed: bool) -> bool {
+    let config = &t.config.train;
+    let last = t.step == t.total_steps && config.evaluate_every_epochs > 0;
+    last || (epoch_completed && config.evaluates_after(t.batches.epoch()))
 }
 
 /// The sync, with the loss on the probe batch just before it at θ and just after it at φ.
@@ -306,33 +368,30 @@ fn sync_if_due(t: &mut Training, outside: &mut Outside) -> anyhow::Result<()> {
 }
 
 /// Evaluates the fast weights, which are in the model.
-fn evaluate_fast(t: &mut Training, split: Split, outside: &mut Outside) -> anyhow::Result<()> {
-    let Some(images) = t.data.split(split) else { return Ok(()) };
+fn evaluate_fast(
+    t: &mut Training,
+    split: Split,
+    outside: &mut Outside,
+) -> anyhow::Result<Option<Evaluation>> {
+    let Some(images) = t.data.split(split) else { return Ok(None) };
     let found = evaluate(&t.model, images, split, Weights::Fast)?;
-    outside.observer.record(t.step, Event::Evaluation(found))
+    outside.observer.record(t.step, Event::Evaluation(found))?;
+    Ok(Some(found))
 }
 
 /// Evaluates the slow weights, where there are any: the final model.
-fn evaluate_slow(t: &mut Training, split: Split, outside: &mut Outside) -> anyhow::Result<()> {
+fn evaluate_slow(
+    t: &mut Training,
+    split: Split,
+    outside: &mut Outside,
+) -> anyhow::Result<Option<Evaluation>> {
     let Training { optimizer, model, data, step, .. } = t;
     let (Some(images), Some(lookahead)) = (data.split(split), optimizer.lookahead()) else {
-        return Ok(());
+        return Ok(None);
     };
     let found = lookahead.with_slow_weights(|| evaluate(model, images, split, Weights::Slow))??;
-    outside.observer.record(*step, Event::Evaluation(found))
-}
-
-/// A loss that is no number leaves nothing to go on with: θ would be lost in this step.
-fn refuse_divergence(loss: f64, t: &Training) -> anyhow::Result<()> {
-    if loss.is_finite() {
-        return Ok(());
-    }
-    bail!(
-        "The loss is {loss} in step {}: the training diverged. Start again with a smaller \
-         `optimizer.lr` than {}, or resume from an earlier checkpoint with one.",
-        t.step + 1,
-        t.config.optimizer.lr
-    )
+    outside.observer.record(*step, Event::Evaluation(found))?;
+    Ok(Some(found))
 }
 
 #[derive(PartialEq)]
@@ -361,7 +420,16 @@ fn obey(mut command: Command, t: &mut Training, outside: &mut Outside) -> anyhow
         if !paused {
             return Ok(Flow::GoOn);
         }
-        command = outside.controls.wait();
+        command = match outside.controls.wait() {
+            Request::Asked(command) => command,
+            Request::NobodyLeft => {
+                let message = "The dashboard ended in a pause, and nobody is left who could end \
+                               that: the training goes on.";
+                let warning = Warning { message: message.to_owned() };
+                outside.observer.record(t.step, Event::Warning(warning))?;
+                Command::Continue
+            }
+        };
     }
 }
 
@@ -370,17 +438,38 @@ fn save_checkpoint(t: &mut Training, outside: &mut Outside) -> anyhow::Result<()
     let started = Instant::now();
     // The log must not be behind the checkpoint after a power cut.
     outside.observer.sync()?;
-    let state = t.optimizer.state()?;
-    let vs = &t.model.vs;
-    let published = outside.checkpoints.publish(t.details(&state), |folder| {
-        checkpointing::write(folder, vs, &state).map_err(Into::into)
-    })?;
-    let keep = std::num::NonZeroUsize::new(t.config.checkpoint.keep).context("checked: not 0")?;
-    outside.checkpoints.retain_newest(keep)?;
+    let published = publish(t, outside)?;
     let saved = event::Checkpoint {
         name: published.name,
         bytes: published.bytes,
         seconds: started.elapsed().as_secs_f64(),
     };
     outside.observer.record(t.step, Event::Checkpoint(saved))
+}
+
+fn publish(t: &mut Training, outside: &Outside) -> anyhow::Result<Published> {
+    let state = t.optimizer.state()?;
+    let vs = &t.model.vs;
+    refuse_weights(vs, &state, t.step, t.config.optimizer.lr)?;
+    let published = outside.checkpoints.publish(t.details(&state), |folder| {
+        checkpointing::write(folder, vs, &state).map_err(Into::into)
+    })?;
+    let keep = std::num::NonZeroUsize::new(t.config.checkpoint.keep).context("checked: not 0")?;
+    outside.checkpoints.retain_newest(keep)?;
+    Ok(published)
+}
+
+/// Saves what a training has come to that can't go on, such as for want of room for the log, which
+/// is left alone. Returns the checkpoint's name.
+///
+/// # Errors
+/// Where the failure came inside a step, so that the weights are of no step; where the disk says
+/// no.
+pub fn rescue(t: &mut Training, outside: &Outside) -> anyhow::Result<String> {
+    anyhow::ensure!(!t.in_step, "Step {} had begun and was not taken.", t.step + 1);
+    // What failed may have come between a cycle's last inner step and its sync.
+    if let Some(lookahead) = t.optimizer.lookahead() {
+        lookahead.sync_if_due()?;
+    }
+    Ok(publish(t, outside)?.name)
 }

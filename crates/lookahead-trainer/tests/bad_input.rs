@@ -6,6 +6,7 @@ use std::io::Write;
 use std::path::Path;
 
 use common::{SMALL, Sandbox, failed, root, stderr, succeeded};
+use lookahead_run::event::{Event, Status};
 
 /// Trains with some `--set`s and expects exit status 2 with these words, and no run folder.
 fn refused(config: &str, sets: &[&str], words: &[&str]) {
@@ -30,7 +31,7 @@ fn unknown_keys_and_sections() {
 fn wrong_types() {
     refused("[lookahead]\n\nk = \"five\"\n", &[], &["test.toml, line 3", "\"five\"", "u64"]);
     refused(SMALL, &["lookahead.k=2.5"], &["--set lookahead.k=2.5", "2.5", "u64"]);
-    refused("[lookahead]\nk = -1\n", &[], &["test.toml, line 2", "-1"]);
+    refused("[lookahead]\nk = -1\n", &[], &["test.toml, line 2", "-1", "at least 0"]);
     refused("[optimizer]\nkind = \"sdg\"\n", &[], &["line 2", "sdg", "`sgd`", "`adamw`"]);
     refused(SMALL, &["train.device=gpu"], &["`train.device` is gpu", "`cuda`"]);
 }
@@ -59,7 +60,12 @@ fn values_out_of_range() {
     refused(SMALL, &["data.batch_size=0"], &["`data.batch_size` is 0"]);
     refused(SMALL, &["model.dropout=1"], &["`model.dropout` is 1"]);
     refused(SMALL, &["model.hidden=[0]"], &["`model.hidden` is [0]"]);
+    refused(SMALL, &["model.hidden=[100000000000]"], &["[100000000000]", "from 1 to 1048576"]);
     refused(SMALL, &["train.epochs=0"], &["`train.epochs` is 0"]);
+    refused(SMALL, &["train.threads=5000"], &["`train.threads` is 5000", "1024"]);
+    refused(SMALL, &["probe.samples=342"], &["`probe.samples` is 342", "`data.validation`, 341"]);
+    refused(SMALL, &["optimizer.lr=1e39"], &["`optimizer.lr` is 1e39", "3.4e38"]);
+    refused(SMALL, &["optimizer.lr=-1e30"], &["`optimizer.lr` is -1e30"]);
     refused(SMALL, &["checkpoint.keep=0"], &["`checkpoint.keep` is 0"]);
     refused(SMALL, &["data.validation=0"], &["`data.validation` is 0", "`probe.every_syncs` to 0"]);
     refused(
@@ -67,6 +73,59 @@ fn values_out_of_range() {
         &[],
         &["test.toml, line 3", "`schedule.min_lr` is 3"],
     );
+}
+
+/// What only data and model together tell.
+#[test]
+fn values_that_do_not_fit_the_data() {
+    let endless = SMALL.replace("max_steps = 14", "epochs = 9223372036854775807");
+    refused(&endless, &[], &["`train.epochs` is 9223372036854775807", "at most"]);
+    // Where `max_steps` decides, the epochs don't matter.
+    let sandbox = Sandbox::new(SMALL);
+    sandbox.train("run", &["--set", "train.epochs=9223372036854775807"]);
+
+    let words = ["`data.validation` is 1541", "only 1541 images"];
+    refused(SMALL, &["data.validation=1541"], &words);
+    let channels = ["model.kind=cnn", "model.channels=[4,4,4,4]"];
+    refused(SMALL, &channels, &["`model.channels` has 4 convolutions", "1×1"]);
+    // 1,200 images are left to train on.
+    let alone = ["`data.batch_size` is 11", "1200", "1 sample", "`model.batch_norm`"];
+    refused(SMALL, &["data.batch_size=11"], &alone);
+    refused(SMALL, &["data.batch_size=1"], &["`data.batch_size` is 1", "`model.batch_norm`"]);
+    for fine in ["model.batch_norm=false", "model.hidden=[]"] {
+        let sets = ["data.batch_size=11", fine, "train.max_steps=110"];
+        let sets: Vec<&str> = sets.iter().flat_map(|set| ["--set", set]).collect();
+        sandbox.train(fine, &sets);
+    }
+}
+
+/// The default of a key can depend on the data.
+#[test]
+fn the_digits_hold_out_fewer() {
+    let sandbox = Sandbox::new("[data]\nkind = \"digits\"\n[model]\nkind = \"mlp\"\n");
+    sandbox.train("run", &["--set", "train.max_steps=1"]);
+    let config = std::fs::read_to_string(sandbox.run_folder("run").join("config.toml")).unwrap();
+    assert!(config.contains("validation = 241") && config.contains("samples = 128"), "{config}");
+}
+
+/// libtorch refuses in the middle of tch, which unwraps: a sentence all the same.
+#[test]
+fn memory_that_can_not_be_had() {
+    let sandbox = Sandbox::new(SMALL);
+    let huge = ["train", "test.toml", "--out", "runs", "--set", "model.hidden=[1048576,1048576]"];
+    let output = sandbox.lookahead(&huge);
+    failed(&output, 1, &["An operation of libtorch failed", "memory"]);
+    assert!(!stderr(&output).contains("frame #"), "{}", stderr(&output));
+    assert!(!sandbox.path().join("runs").exists());
+}
+
+/// The disk is full from the first byte on.
+#[test]
+fn a_run_that_can_not_begin_leaves_no_folder() {
+    let sandbox = Sandbox::new(SMALL);
+    let output = sandbox.with_file_limit(0, &["train", "test.toml", "--out", "runs"]);
+    failed(&output, 1, &["config.toml"]);
+    assert_eq!(std::fs::read_dir(sandbox.path().join("runs")).unwrap().count(), 0);
 }
 
 #[test]
@@ -134,6 +193,10 @@ fn a_run_that_exists_is_never_overwritten() {
 
 /// Four small files in the format of Fashion-MNIST.
 fn images(folder: &Path, count: u32) {
+    images_of(folder, [count, 28, 28], [20, 28, 28]);
+}
+
+fn images_of(folder: &Path, train: [u32; 3], test: [u32; 3]) {
     std::fs::create_dir_all(folder).unwrap();
     let write = |name: &str, dimensions: &[u32]| {
         let mut bytes = vec![0, 0, 8, dimensions.len() as u8];
@@ -145,10 +208,10 @@ fn images(folder: &Path, count: u32) {
         file.write_all(&bytes).unwrap();
         file.finish().unwrap();
     };
-    write("train-images-idx3-ubyte.gz", &[count, 28, 28]);
-    write("train-labels-idx1-ubyte.gz", &[count]);
-    write("t10k-images-idx3-ubyte.gz", &[20, 28, 28]);
-    write("t10k-labels-idx1-ubyte.gz", &[20]);
+    write("train-images-idx3-ubyte.gz", &train);
+    write("train-labels-idx1-ubyte.gz", &train[..1]);
+    write("t10k-images-idx3-ubyte.gz", &test);
+    write("t10k-labels-idx1-ubyte.gz", &test[..1]);
 }
 
 const TINY: &str = "[data]\ndir = \"images\"\nbatch_size = 10\nvalidation = 10\n\
@@ -175,7 +238,39 @@ fn data_files_missing_cut_off_or_wrong() {
     std::fs::write(&labels, &whole).unwrap();
     failed(&train(), 1, &["don't belong together", "40 images", "[50] labels"]);
     images(&folder, 10);
-    failed(&train(), 1, &["`data.validation` is 10", "only 10 images"]);
+    failed(&train(), 2, &["`data.validation` is 10", "only 10 images"]);
+    images_of(&folder, [50, 28, 28], [20, 14, 28]);
+    failed(&train(), 1, &["images are 28×28", "test images 14×28"]);
+    images_of(&folder, [50, 0, 0], [20, 0, 0]);
+    failed(&train(), 1, &["train-images-idx3-ubyte.gz", "50 images of 0×0"]);
+    images_of(&folder, [50, 28, 28], [0, 28, 28]);
+    failed(&train(), 1, &["t10k-images-idx3-ubyte.gz", "0 images of 28×28"]);
+}
+
+/// The walk over the data goes on only in the data that it began in, from wherever it is called.
+#[test]
+fn the_data_of_a_run_that_goes_on() {
+    let sandbox = Sandbox::new(TINY);
+    images(&sandbox.path().join("images"), 50);
+    images(&sandbox.path().join("fewer"), 20);
+    sandbox.train("run", &[]);
+    let config = sandbox.run_folder("run").join("config.toml");
+    let before = std::fs::read_to_string(&config).unwrap();
+    let log = || std::fs::read(sandbox.run_folder("run").join("events.jsonl")).unwrap();
+    let (absolute, logged) = (sandbox.path().join("images"), log());
+    assert!(before.contains(absolute.to_str().unwrap()), "{before}");
+
+    let resume = |folder: &str, more: &[&str]| {
+        let fixed = ["resume", folder, "--set", "train.max_steps=6"];
+        sandbox.lookahead(&[&fixed, more].concat())
+    };
+    let fewer = resume("runs/run", &["--set", "data.dir=fewer"]);
+    failed(&fewer, 2, &["10 images", "taken with 40", "`data.dir`"]);
+    assert_eq!(std::fs::read_to_string(&config).unwrap(), before, "nothing is changed");
+    assert_eq!(log(), logged);
+
+    let mut elsewhere = sandbox.command(&["resume", ".", "--set", "train.max_steps=6"]);
+    succeeded(elsewhere.current_dir(sandbox.run_folder("run")).output().unwrap());
 }
 
 #[test]
@@ -219,6 +314,30 @@ fn a_training_that_diverges() {
     let log = std::fs::read_to_string(sandbox.run_folder("test").join("events.jsonl")).unwrap();
     let last = log.lines().last().unwrap();
     assert!(last.contains("\"run_ended\"") && last.contains("\"failed\""), "{last}");
+}
+
+/// One step of it: no loss has told yet, and the weights have.
+#[test]
+fn weights_that_are_no_numbers_are_never_saved() {
+    let sandbox = Sandbox::new(SMALL);
+    let last_event = |run: &str| sandbox.records(run).pop().unwrap().event;
+    for (run, decay) in [("infinite", "1e30"), ("huge", "0")] {
+        let decay = format!("optimizer.weight_decay={decay}");
+        let mut arguments = vec!["train", "test.toml", "--out", "runs", "--name", run];
+        arguments.extend(["--set", "train.max_steps=1", "--set", "optimizer.lr=1e30"]);
+        arguments.extend(["--set", &decay, "--set", "model.batch_norm=false"]);
+        failed(&sandbox.lookahead(&arguments), 1, &["diverged", "`optimizer.lr`"]);
+        let failed = matches!(last_event(run), Event::RunEnded(e) if e.status == Status::Failed);
+        assert!(failed, "{run}");
+    }
+    let saved = sandbox.run_folder("infinite").join("step-00000001").exists();
+    assert!(!saved, "a checkpoint of NaN would push out a good one");
+
+    // The other's weights are finite, and what they compute is not.
+    let output =
+        succeeded(sandbox.lookahead(&["eval", "runs/huge", "--json", "--weights", "fast"]));
+    let report: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert!(["NaN", "Infinity"].contains(&report["loss"].as_str().unwrap()), "{report}");
 }
 
 /// The files in `configs/` are what users learn the keys from.

@@ -76,3 +76,14 @@ fn the_model_file_loads_in_tch_and_is_phi() {
     assert!(names.contains(&"fc1.weight".to_owned()), "{names:?}");
     assert!(names.contains(&"fc_bn1.running_mean".to_owned()), "{names:?}");
 }
+
+/// Losses repeat to the bit only at an equal number of threads, so `eval` takes the run's.
+#[test]
+fn eval_uses_the_threads_of_the_run() {
+    let sandbox = Sandbox::new(SMALL);
+    sandbox.train("run", &["--set", "train.threads=3", "--set", "train.max_steps=2"]);
+    let run = sandbox.run_folder("run");
+    let arguments = lookahead_trainer::cli::Eval { run, from: None, weights: None, json: false };
+    lookahead_trainer::commands::eval(&arguments).unwrap();
+    assert_eq!(tch::get_num_threads(), 3);
+}

@@ -2,8 +2,8 @@
 
 mod common;
 
-use common::{SMALL, Sandbox};
-use lookahead_run::event::Event;
+use common::{SMALL, Sandbox, stderr};
+use lookahead_run::event::{Event, Split};
 
 #[test]
 fn probes_evaluations_and_checkpoints_leave_every_loss_as_it_is() {
@@ -11,15 +11,8 @@ fn probes_evaluations_and_checkpoints_leave_every_loss_as_it_is() {
     sandbox.train("watched", &[]);
     let quiet = ["--set", "probe.every_syncs=0", "--set", "checkpoint.every_steps=0"];
     sandbox.train("quiet", &quiet);
-    // Without validation data there is no evaluation in an epoch either. Then there is more to
-    // train on, so both sides hold nothing out.
-    let other = ["--set", "data.validation=1", "--set", "probe.every_syncs=0"];
-    sandbox.train("evaluated", &other);
-    let none = ["--set", "data.validation=1", "--set", "probe.every_syncs=2"];
-    sandbox.train("probed", &none);
 
     assert_eq!(sandbox.losses("watched"), sandbox.losses("quiet"));
-    assert_eq!(sandbox.losses("evaluated"), sandbox.losses("probed"));
     assert!(sandbox.tensors("watched", 14) == sandbox.tensors("quiet", 14));
     let count = |run: &str, wanted: fn(&Event) -> bool| {
         sandbox.records(run).iter().filter(|record| wanted(&record.event)).count()
@@ -30,32 +23,42 @@ fn probes_evaluations_and_checkpoints_leave_every_loss_as_it_is() {
     assert_eq!((count("watched", checkpoints), count("quiet", checkpoints)), (14, 1));
 }
 
-/// An evaluation in the middle of a cycle, where θ and φ differ, against none at all.
+/// Evaluations in the middle of cycles, where θ and φ differ, against none at all.
 #[test]
 fn an_evaluation_inside_a_cycle_leaves_every_loss_as_it_is() {
     let sandbox = Sandbox::new(SMALL);
-    // One epoch is 4 steps or 1 step: epochs end at other phases, and the same batch size keeps
-    // the batches equal. A single batch an epoch is evaluated after every step.
-    let every = ["--set", "data.batch_size=1200", "--set", "train.max_steps=6"];
+    // A single batch an epoch: the end of an epoch, with its evaluation, follows every step.
+    let every = ["--set", "data.batch_size=1200", "--set", "train.max_steps=8"];
     sandbox.train("evaluated", &every);
-    let never = ["--set", "data.validation=0", "--set", "probe.every_syncs=0"];
-    let output = sandbox.train("never", &[&every[..], &never].concat());
-    assert!(output.status.success());
-    let evaluations = |run: &str| {
+    let never = ["--set", "train.evaluate_every_epochs=0"];
+    sandbox.train("never", &[&every[..], &never].concat());
+    let third = ["--set", "train.evaluate_every_epochs=3"];
+    sandbox.train("third", &[&every[..], &third].concat());
+
+    let evaluations = |run: &str, wanted: Split| -> Vec<u64> {
         let records = sandbox.records(run);
-        records
-            .iter()
-            .filter(|r| matches!(&r.event, Event::Evaluation(e) if e.samples != 256))
-            .count()
+        let on = |event: &Event| matches!(event, Event::Evaluation(e) if e.split == wanted);
+        records.iter().filter(|r| on(&r.event)).map(|r| r.step).collect()
     };
-    assert_eq!(evaluations("evaluated"), 12, "θ and φ after each of 6 epochs");
-    assert_eq!(evaluations("never"), 0);
+    let both = |steps: &[u64]| steps.iter().flat_map(|&step| [step, step]).collect::<Vec<_>>();
+    assert_eq!(evaluations("evaluated", Split::Validation), both(&[1, 2, 3, 4, 5, 6, 7, 8]));
+    assert_eq!(evaluations("third", Split::Validation), both(&[3, 6, 8]));
+    assert!(evaluations("never", Split::Validation).is_empty());
+    assert_eq!(evaluations("never", Split::Test), [8, 8], "the result is told all the same");
+    for run in ["never", "third"] {
+        assert_eq!(sandbox.losses("evaluated"), sandbox.losses(run));
+        for step in 1..=8 {
+            let same = sandbox.tensors("evaluated", step) == sandbox.tensors(run, step);
+            assert!(same, "{run}: θ, φ, inner state or generator differ after step {step}");
+        }
+    }
 }
 
 #[test]
 fn equal_seeds_give_equal_bits_and_others_do_not() {
     let sandbox = Sandbox::new(SMALL);
-    sandbox.train("one", &[]);
+    let output = sandbox.train("one", &[]);
+    assert!(stderr(&output).contains("on cpu with 1 thread\n"), "{}", stderr(&output));
     sandbox.train("two", &[]);
     sandbox.train("other", &["--set", "train.seed=1"]);
     assert_eq!(sandbox.losses("one"), sandbox.losses("two"));

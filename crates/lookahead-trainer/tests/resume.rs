@@ -5,7 +5,7 @@ mod common;
 use std::time::{Duration, Instant};
 
 use common::{SMALL, Sandbox, copy_folder, failed, stderr, succeeded};
-use lookahead_run::event::{Event, Weights};
+use lookahead_run::event::{Event, Record, Split, Status, Weights};
 
 const LAST: u64 = 14;
 
@@ -118,6 +118,103 @@ fn a_finished_run_given_more_steps() {
     assert_eq!(resumed.unwrap().changes["train.max_steps"], 14);
 }
 
+#[test]
+fn lookahead_can_not_come_later() {
+    let sandbox = Sandbox::new(SMALL);
+    sandbox.train("bare", &["--set", "lookahead=false"]);
+    let more = ["resume", "runs/bare", "--set", "train.max_steps=20", "--set", "lookahead.k=5"];
+    failed(&sandbox.lookahead(&more), 2, &["was begun without Lookahead", "added"]);
+}
+
+/// What is said of a run's length names the key that decides it.
+#[test]
+fn the_key_that_decides_the_length() {
+    let sandbox = Sandbox::new(SMALL);
+    sandbox.train("run", &[]);
+    let resume = |more: &[&str]| sandbox.lookahead(&[&["resume", "runs/run"], more].concat());
+    let done = succeeded(resume(&["--set", "train.epochs=50"]));
+    let said = stderr(&done);
+    assert!(said.contains("`--set train.max_steps=…`") && !said.contains("epochs=…"), "{said}");
+    let fewer = resume(&["--set", "train.max_steps=5"]);
+    failed(&fewer, 2, &["`train.max_steps` is 5", "checkpoint is of step 14", "`--from`"]);
+    let fewer = resume(&["--set", "train.max_steps=false", "--set", "train.epochs=2"]);
+    failed(&fewer, 2, &["`train.epochs` is 2, which makes 8 steps", "checkpoint is of step 14"]);
+
+    succeeded(resume(&["--set", "train.max_steps=false", "--set", "train.epochs=5"]));
+    assert_eq!(sandbox.losses("run").len(), 20);
+    let config = std::fs::read_to_string(sandbox.run_folder("run").join("config.toml")).unwrap();
+    assert!(!config.contains("max_steps"), "{config}");
+}
+
+/// Killed after the last checkpoint: the result is still owed.
+#[test]
+fn a_run_without_its_end_gets_one() {
+    let sandbox = Sandbox::new(SMALL);
+    sandbox.train("run", &[]);
+    let events = sandbox.run_folder("run").join("events.jsonl");
+    let log = std::fs::read_to_string(&events).unwrap();
+    let kept = log
+        .split_inclusive('\n')
+        .filter(|line| !line.contains("\"run_ended\"") && !line.contains("\"split\":\"test\""));
+    std::fs::write(&events, kept.collect::<String>()).unwrap();
+
+    let ends = |records: Vec<Record>| -> Vec<Record> {
+        let is_end = |event: &Event| match event {
+            Event::Evaluation(found) => found.split == Split::Test,
+            Event::RunEnded(ended) => ended.status == Status::Finished,
+            _ => false,
+        };
+        records.into_iter().filter(|record| is_end(&record.event)).collect()
+    };
+    assert!(ends(sandbox.records("run")).is_empty());
+    sandbox.resume("run", &[]);
+    let ended = ends(sandbox.records("run"));
+    assert_eq!(ended.iter().map(|record| record.step).collect::<Vec<_>>(), [LAST; 3]);
+    assert!(stderr(&sandbox.resume("run", &[])).contains("has taken all of its 14 steps"));
+    assert_eq!(ends(sandbox.records("run")).len(), 3);
+}
+
+/// Steps under a changed config are preceded by a line of the log that tells the change: the log
+/// comes first, wherever a crash falls.
+#[test]
+fn a_change_is_in_the_log_before_it_is_in_the_config() {
+    let sandbox = Sandbox::new(SMALL);
+    sandbox.train("run", &["--set", "train.max_steps=4"]);
+    let folder = sandbox.run_folder("run");
+    // In the way of the new config.
+    std::fs::create_dir(folder.join(".config.toml.tmp")).unwrap();
+    let resume = ["resume", "runs/run", "--set", "train.max_steps=6"];
+    failed(&sandbox.lookahead(&resume), 1, &[".config.toml.tmp"]);
+    let last = sandbox.records("run").pop().unwrap();
+    assert!(matches!(last.event, Event::Resumed(resumed) if resumed.changes.len() == 1));
+
+    std::fs::remove_dir(folder.join(".config.toml.tmp")).unwrap();
+    succeeded(sandbox.lookahead(&resume));
+    assert_eq!(sandbox.losses("run").len(), 6);
+}
+
+/// A log that can't be written ends the training, and loses nothing of it.
+#[test]
+fn a_log_without_room() {
+    let sandbox = Sandbox::new(SMALL);
+    let mut arguments = vec!["train", "test.toml", "--out", "runs", "--name", "run"];
+    arguments.extend(["--set", "train.max_steps=2000", "--set", "checkpoint.every_steps=0"]);
+    let output = sandbox.with_file_limit(100, &arguments);
+    failed(&output, 1, &["events.jsonl", "The training is saved as it stood at step"]);
+    let folder = lookahead_run::RunFolder::open(&sandbox.run_folder("run")).unwrap();
+    let saved = folder.checkpoints().newest_valid().unwrap().checkpoint.step;
+    let logged = sandbox.losses("run").len() as u64;
+    assert!(saved == logged || saved == logged + 1, "step {saved}, and {logged} in the log");
+
+    // It goes on as if nothing had been.
+    let last = (saved + 10).to_string();
+    sandbox.resume("run", &["--set", &format!("train.max_steps={last}")]);
+    sandbox.train("whole", &["--set", &format!("train.max_steps={last}")]);
+    let (run, whole) = (sandbox.losses("run"), sandbox.losses("whole"));
+    assert_eq!(run[run.len() - 10..], whole[whole.len() - 10..]);
+    assert!(sandbox.tensors("run", saved + 10) == sandbox.tensors("whole", saved + 10));
+}
+
 /// Real data, a real kill in the middle of an epoch.
 #[test]
 fn killed_on_fashion_mnist() {
@@ -181,6 +278,7 @@ fn a_damaged_checkpoint_is_told_and_the_one_before_it_used() {
     let said = stderr(&output);
     assert!(said.contains("step-00000006") && said.contains("training.safetensors"), "{said}");
     assert!(said.contains("Going on from step-00000005"), "{said}");
+    assert!(said.contains("passed over; the newest valid one is step-00000005."), "{said}");
     assert_eq!(sandbox.losses("run"), whole);
     let warned = sandbox
         .records("run")
@@ -211,7 +309,9 @@ fn changes_that_do_not_fit_are_refused() {
     failed(&resume(&["--from", "99"]), 2, &["99"]);
     // At step 4 one inner step of a cycle of 3 is taken; at step 3 none is.
     let longer = ["--set", "train.max_steps=6", "--set", "lookahead.k=2"];
-    failed(&resume(&longer), 1, &["k can't become 2 with 1 inner steps"]);
+    failed(&resume(&longer), 2, &["`lookahead.k` can't become 2 with 1 inner steps", "--from 3"]);
+    let bare = ["--set", "train.max_steps=6", "--set", "lookahead=false"];
+    failed(&resume(&bare), 2, &["was begun with Lookahead", "taken out"]);
     succeeded(resume(&[&["--from", "3"][..], &longer].concat()));
     let syncs = sandbox.records("run");
     let syncs: Vec<u64> = syncs
@@ -243,4 +343,22 @@ fn eval_agrees_with_the_run_and_tells_the_two_sets_apart() {
     let plain = succeeded(sandbox.lookahead(&["eval", folder.to_str().unwrap()]));
     let text = String::from_utf8(plain.stdout).unwrap();
     assert!(text.contains("slow weights φ: test accuracy"), "{text}");
+}
+
+/// What may change on resume does change: the state's own settings give way to the config's.
+#[test]
+fn a_changed_setting_has_its_effect() {
+    let sandbox = Sandbox::new(SMALL);
+    sandbox.train("whole", &[]);
+    let whole = sandbox.losses("whole");
+    for (i, change) in ["optimizer.weight_decay=0.5", "optimizer.lr=0.2", "lookahead.alpha=0.9"]
+        .into_iter()
+        .enumerate()
+    {
+        let run = format!("changed-{i}");
+        copy_folder(&sandbox.run_folder("whole"), &sandbox.run_folder(&run));
+        sandbox.resume(&run, &["--from", "6", "--set", change]);
+        assert_ne!(sandbox.losses(&run), whole, "{change}");
+        assert_eq!(sandbox.losses(&run)[..7], whole[..7], "{change}: from the same weights");
+    }
 }

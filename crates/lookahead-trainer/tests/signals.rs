@@ -58,13 +58,31 @@ fn ctrl_c_sigterm_and_sighup_save_and_end_with_0() {
     }
 }
 
+/// With `checkpoint.keep` 1 the checkpoint that is being read is removed again and again.
+#[test]
+fn a_run_that_lives_can_be_evaluated() {
+    let sandbox = Sandbox::new(SMALL);
+    let mut arguments = vec!["train", "test.toml", "--out", "runs", "--name", "run"];
+    arguments.extend(["--set", "train.max_steps=10000000", "--set", "checkpoint.keep=1"]);
+    let child = sandbox.command(&arguments).stderr(Stdio::piped()).spawn().unwrap();
+    let events = sandbox.run_folder("run").join("events.jsonl");
+    while !std::fs::read_to_string(&events).unwrap_or_default().contains("\"checkpoint\"") {
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    for _ in 0..40 {
+        common::succeeded(sandbox.lookahead(&["eval", "runs/run"]));
+    }
+    signal(&child, "TERM");
+    assert!(child.wait_with_output().unwrap().status.success());
+}
+
 #[test]
 fn one_run_is_written_by_one_process() {
     let sandbox = Sandbox::new(SMALL);
     let child = long(&sandbox);
     let folder = sandbox.run_folder("run");
     let output = sandbox.lookahead(&["resume", folder.to_str().unwrap()]);
-    common::failed(&output, 1, &["another process"]);
+    common::failed(&output, 1, &["another process", "SIGTERM"]);
     signal(&child, "TERM");
     assert!(child.wait_with_output().unwrap().status.success());
 }

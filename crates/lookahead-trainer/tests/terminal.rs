@@ -162,6 +162,24 @@ fn ctrl_c_and_sigterm_give_the_terminal_back() {
     }
 }
 
+/// A second SIGINT ends the process in the middle of a step that takes long.
+#[test]
+fn two_sigints_from_outside_give_the_terminal_back() {
+    let sandbox = Sandbox::new(SMALL);
+    let slow = ["--set", "model.hidden=[4096,4096]", "--set", "data.batch_size=1200"];
+    let slow = [&slow[..], &["--set", "train.device=cpu"]].concat();
+    let terminal = Terminal::train(&sandbox, "run", &slow);
+    terminal.wait_for("dashboard", |text| text.contains("digits"));
+    let id = terminal.child.process_id().unwrap().to_string();
+    for _ in 0..2 {
+        let kill = std::process::Command::new("kill").args(["-INT", &id]).status();
+        assert!(kill.unwrap().success());
+        // Signals that arrive at once count as one.
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    assert_eq!(terminal.end(), 130);
+}
+
 /// A training that fails puts its sentence where it can be read.
 #[test]
 fn a_failure_is_readable_after_the_dashboard() {

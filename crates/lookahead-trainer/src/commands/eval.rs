@@ -11,6 +11,7 @@ use crate::config::Config;
 use crate::data;
 use crate::evaluation::evaluate;
 use crate::model::Model;
+use crate::panics::caught;
 use crate::say::{answer, say};
 use crate::usage::Usage;
 
@@ -21,6 +22,7 @@ struct Report<'a> {
     step: u64,
     weights: Weights,
     split: Split,
+    #[serde(with = "lookahead_run::number")]
     loss: f64,
     accuracy: f64,
     samples: u64,
@@ -47,22 +49,20 @@ pub fn eval(arguments: &cli::Eval) -> anyhow::Result<()> {
         (None, Some(_)) => Weights::Slow,
         (None, None) => Weights::Fast,
     };
-    let (checkpoint, _, passed_over) = choose(&folder, arguments.from)?;
-    for sentence in passed_over {
-        say(format_args!("Warning: {sentence}"));
-    }
-
     // The run's own device may not be on this machine, and an evaluation can be had anywhere.
     let device = config.train.device().unwrap_or(tch::Device::Cpu);
+    config.train.use_threads();
     let data = data::load(&config.data)?;
-    let model = Model::new(&config.model, &data, device)?;
-    load_weights(&checkpoint.path, weights == Weights::Slow, &model.vs)?;
-    let found = evaluate(&model, &data.test, Split::Test, weights)?;
+    let (step, found) = caught(|| {
+        let model = Model::new(&config.model, &data, device)?;
+        let step = load(&folder, arguments.from, weights, &model)?;
+        Ok((step, evaluate(&model, &data.test, Split::Test, weights)?))
+    })?;
 
     if arguments.json {
         let report = Report {
             run: folder.name(),
-            step: checkpoint.step,
+            step,
             weights,
             split: Split::Test,
             loss: found.loss,
@@ -75,7 +75,7 @@ pub fn eval(arguments: &cli::Eval) -> anyhow::Result<()> {
         answer(format_args!(
             "{} at step {}, {set}: test accuracy {:.2} %, loss {:.4}, on {} images of {}",
             folder.name(),
-            checkpoint.step,
+            step,
             100.0 * found.accuracy,
             found.loss,
             found.samples,
@@ -83,4 +83,42 @@ pub fn eval(arguments: &cli::Eval) -> anyhow::Result<()> {
         ))?;
     }
     Ok(())
+}
+
+/// How often a checkpoint is looked for in a run that lives and removes old ones.
+const ATTEMPTS: u32 = 20;
+
+/// Loads the weights of the checkpoint of a step, or of the newest valid one, and returns its step.
+fn load(
+    folder: &RunFolder,
+    from: Option<u64>,
+    weights: Weights,
+    model: &Model,
+) -> anyhow::Result<u64> {
+    let mut attempt = 1;
+    loop {
+        let there = folder.checkpoints().list()?;
+        let loaded = load_once(folder, from, weights, model);
+        // A run that trains meanwhile can remove a checkpoint between the look and the reading;
+        // then it has published another.
+        let removed = attempt < ATTEMPTS && there != folder.checkpoints().list()?;
+        match loaded {
+            Err(_) if removed => attempt += 1,
+            loaded => return loaded,
+        }
+    }
+}
+
+fn load_once(
+    folder: &RunFolder,
+    from: Option<u64>,
+    weights: Weights,
+    model: &Model,
+) -> anyhow::Result<u64> {
+    let (checkpoint, _, passed_over) = choose(folder, from)?;
+    load_weights(&checkpoint.path, weights == Weights::Slow, &model.vs)?;
+    for sentence in passed_over {
+        say(format_args!("Warning: {sentence}"));
+    }
+    Ok(checkpoint.step)
 }

@@ -1,14 +1,15 @@
 //! `lookahead resume`: a run goes on.
 
 use lookahead_core::build;
-use lookahead_run::RunFolder;
-use lookahead_run::event::{Event, Resumed};
+use lookahead_run::event::{Event, Resumed, RunEnded, Status};
+use lookahead_run::{RunFolder, log};
 use serde_json::{Map, Value};
 
 use super::{choose, run_to_the_end, warn};
 use crate::checkpointing::other_bits;
 use crate::cli;
 use crate::config::{Config, Override};
+use crate::panics::caught;
 use crate::say::say;
 use crate::training::{Outside, Training, threads};
 use crate::usage::Usage;
@@ -25,14 +26,17 @@ pub fn resume(arguments: &cli::Resume) -> anyhow::Result<()> {
     let (checkpoint, manifest, passed_over) = choose(&folder, arguments.from)?;
     warnings.extend(passed_over);
 
-    let mut training = Training::new(config.clone())?;
-    training.restore(&checkpoint.path, &manifest)?;
-    if training.step() >= training.total_steps() {
+    let mut training = caught(|| Training::new(config.clone()))?;
+    caught(|| training.restore(&checkpoint.path, &manifest))?;
+    refuse_fewer_steps(&training, &config)?;
+    // A run that was killed after its last step and before its end was recorded still owes the
+    // evaluations on test data.
+    if training.step() == training.total_steps() && has_ended(&folder, training.step())? {
         say(format_args!(
-            "{} has taken all of its {} steps. To go on, give it more: `--set train.epochs=…` or \
-             `--set train.max_steps=…`.",
+            "{} has taken all of its {} steps. To go on, give it more: `--set {}=…`.",
             folder.name(),
-            training.total_steps()
+            training.total_steps(),
+            config.train.deciding_key()
         ));
         return Ok(());
     }
@@ -43,13 +47,15 @@ pub fn resume(arguments: &cli::Resume) -> anyhow::Result<()> {
     let checkpoints = folder.checkpoints();
     checkpoints.clear_leftovers()?;
     checkpoints.abandon_after(training.step())?;
-    if !changes.is_empty() {
-        folder.write_config(&config.to_toml())?;
-    }
     let mut outside = Outside::new(&folder, !arguments.shared.no_tui)?;
     let info = training.info(folder.name());
+    let changed = !changes.is_empty();
     let resumed = Resumed { checkpoint: checkpoint.name(), changes, info };
     outside.observer.record(training.step(), Event::Resumed(resumed))?;
+    // After the log: a config of steps that no line of the log accounts for would mislead.
+    if changed {
+        folder.write_config(&config.to_toml())?;
+    }
     warn(&mut outside, training.step(), warnings)?;
     run_to_the_end(&mut training, &mut outside)?;
     say(format_args!("Run folder: {}", folder.path().display()));
@@ -63,8 +69,13 @@ fn changed_config(
 ) -> anyhow::Result<(Config, Map<String, Value>, Vec<String>)> {
     let place = folder.config_path().display().to_string();
     let text = folder.read_config()?;
-    let before = Config::parse(&place, &text, &[])?.config;
-    let after = Config::parse(&place, &text, overrides)?;
+    let mut before = Config::parse(&place, &text, &[])?.config;
+    let mut after = Config::parse(&place, &text, overrides)?;
+    before.data.anchor()?;
+    after.config.data.anchor()?;
+    if before.lookahead.is_some() != after.config.lookahead.is_some() {
+        return Err(other_algorithm(before.lookahead.is_some()).into());
+    }
     let changes = differences(&before.to_json(), &after.config.to_json());
     let refused: Vec<&String> = changes.keys().filter(|key| !may_change(key)).collect();
     // Another kind has other keys: the one that was asked for is the one to name.
@@ -81,8 +92,46 @@ fn changed_config(
     Ok((after.config, changes, after.notes))
 }
 
+fn other_algorithm(with: bool) -> Usage {
+    let (is, change) = match with {
+        true => ("with", "taken out"),
+        false => ("without", "added"),
+    };
+    Usage::new(format!(
+        "The run was begun {is} Lookahead, and `[lookahead]` can't be {change} on resume: the \
+         checkpoint holds the state of the other algorithm. Leave out the `--set` that does it, or \
+         start a new run with `lookahead train`."
+    ))
+}
+
+/// A total below where the run stands is a mistake, and not a run that is done.
+fn refuse_fewer_steps(training: &Training, config: &Config) -> Result<(), Usage> {
+    let (step, total) = (training.step(), training.total_steps());
+    if total >= step {
+        return Ok(());
+    }
+    let key = config.train.deciding_key();
+    let found = match config.train.max_steps {
+        Some(_) => format!("`{key}` is {total}"),
+        None => format!("`{key}` is {}, which makes {total} steps", config.train.epochs),
+    };
+    Err(Usage::new(format!(
+        "{found}, and the checkpoint is of step {step}: give it more with `--set {key}=…`, or go \
+         on from an earlier checkpoint with `--from`."
+    )))
+}
+
+/// Whether the log tells that the run was finished at this step.
+fn has_ended(folder: &RunFolder, step: u64) -> anyhow::Result<bool> {
+    let records = log::read(&folder.events_path())?;
+    let finished =
+        |event: &Event| matches!(event, Event::RunEnded(RunEnded { status: Status::Finished, .. }));
+    Ok(records.iter().any(|record| record.step == step && finished(&record.event)))
+}
+
 /// Keys, or sections with a dot, whose change leaves a checkpoint's state meaningful.
-const MAY_CHANGE: [&str; 13] = [
+const MAY_CHANGE: [&str; 14] = [
+    "train.evaluate_every_epochs",
     "train.epochs",
     "train.max_steps",
     "train.device",

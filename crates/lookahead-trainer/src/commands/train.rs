@@ -1,12 +1,13 @@
 //! `lookahead train`: a new run.
 
 use anyhow::Context;
-use lookahead_run::RunFolder;
 use lookahead_run::event::Event;
+use lookahead_run::{RunFolder, RunLock};
 
 use super::{run_to_the_end, warn};
 use crate::cli;
 use crate::config::Config;
+use crate::panics::caught;
 use crate::say::say;
 use crate::training::{Outside, Training};
 
@@ -15,7 +16,8 @@ use crate::training::{Outside, Training};
 /// # Errors
 /// Where the config, the data or the training fails. A run that can't begin leaves no folder.
 pub fn train(arguments: &cli::Train) -> anyhow::Result<()> {
-    let loaded = Config::load(&arguments.config, &arguments.shared.overrides)?;
+    let mut loaded = Config::load(&arguments.config, &arguments.shared.overrides)?;
+    loaded.config.data.anchor()?;
     // A name that can't be had should not cost the time to load the data.
     if let Some(name) = &arguments.name {
         RunFolder::check_free(&arguments.out, name)?;
@@ -23,7 +25,7 @@ pub fn train(arguments: &cli::Train) -> anyhow::Result<()> {
     for note in &loaded.notes {
         say(format_args!("Note: {note}"));
     }
-    let mut training = Training::new(loaded.config.clone())?;
+    let mut training = caught(|| Training::new(loaded.config.clone()))?;
 
     let folder = match &arguments.name {
         Some(name) => RunFolder::create(&arguments.out, name)?,
@@ -33,12 +35,27 @@ pub fn train(arguments: &cli::Train) -> anyhow::Result<()> {
             RunFolder::create_numbered(&arguments.out, &stem.to_string_lossy())?
         }
     };
-    let _lock = folder.lock()?;
-    folder.write_config(&loaded.config.to_toml())?;
-    let mut outside = Outside::new(&folder, !arguments.shared.no_tui)?;
-    outside.observer.record(0, Event::RunStarted(training.info(folder.name())))?;
+    let begun = begin(&folder, &loaded.config, &training, !arguments.shared.no_tui);
+    let (_lock, mut outside) = begun.inspect_err(|_| {
+        // This process has just made it, and there is no run in it yet.
+        let _ = std::fs::remove_dir_all(folder.path());
+    })?;
     warn(&mut outside, 0, loaded.notes)?;
     run_to_the_end(&mut training, &mut outside)?;
     say(format_args!("Run folder: {}", folder.path().display()));
     Ok(())
+}
+
+/// Puts into the new folder what makes it a run's.
+fn begin(
+    folder: &RunFolder,
+    config: &Config,
+    training: &Training,
+    tui: bool,
+) -> anyhow::Result<(RunLock, Outside)> {
+    let lock = folder.lock()?;
+    folder.write_config(&config.to_toml())?;
+    let mut outside = Outside::new(folder, tui)?;
+    outside.observer.record(0, Event::RunStarted(training.info(folder.name())))?;
+    Ok((lock, outside))
 }

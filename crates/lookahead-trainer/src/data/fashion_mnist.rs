@@ -75,14 +75,28 @@ pub fn load(dir: Option<&Path>) -> anyhow::Result<Dataset> {
     let (test_images, test_labels) = (read(&TEST_IMAGES)?, read(&TEST_LABELS)?);
     let train = images(&folder, (&TRAIN_IMAGES, train_images), (&TRAIN_LABELS, train_labels))?;
     let test = images(&folder, (&TEST_IMAGES, test_images), (&TEST_LABELS, test_labels))?;
+    if train.shape != test.shape {
+        let [_, height, width] = train.shape;
+        let [_, test_height, test_width] = test.shape;
+        bail!(
+            "The data files in {} don't belong together: training images are {height}×{width} and \
+             test images {test_height}×{test_width}. Put four files of one data set there.",
+            folder.display()
+        );
+    }
     let validation = train.without_images();
     Ok(Dataset { name: "fashion-mnist", classes: 10, train, validation, test })
 }
 
 /// The folder where the whole data set lies on this machine, if it does.
 pub fn find() -> Option<PathBuf> {
-    [PathBuf::from(SYSTEM), cache()?]
-        .into_iter()
+    first_whole(Path::new(SYSTEM), cache())
+}
+
+/// The system's folder needs no home to be looked into.
+fn first_whole(system: &Path, cache: Option<PathBuf>) -> Option<PathBuf> {
+    std::iter::once(system.to_owned())
+        .chain(cache)
         .find(|folder| FILES.iter().all(|file| folder.join(file.name).is_file()))
 }
 
@@ -191,6 +205,13 @@ fn images(
             pixels.dimensions.len()
         );
     };
+    if count == 0 || height == 0 || width == 0 {
+        bail!(
+            "The data file {} holds {count} images of {height}×{width} pixels, and there must be \
+             at least one of each. Put the right file there.",
+            folder.join(image_file.name).display()
+        );
+    }
     if labels.dimensions != [count] {
         bail!(
             "The data files {} and {} in {} don't belong together: {count} images and {:?} labels.",
@@ -213,4 +234,26 @@ fn images(
         mean: MEAN,
         std: STD,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_system_is_looked_at_first_and_without_a_home() {
+        let (system, cache) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let found = |cache| first_whole(system.path(), cache);
+        let cached = || Some(cache.path().to_owned());
+        assert_eq!(found(cached()), None);
+        for file in FILES {
+            std::fs::write(cache.path().join(file.name), "").unwrap();
+        }
+        assert_eq!(found(cached()), cached());
+        for file in FILES {
+            std::fs::write(system.path().join(file.name), "").unwrap();
+        }
+        assert_eq!(found(cached()), Some(system.path().to_owned()));
+        assert_eq!(found(None), Some(system.path().to_owned()));
+    }
 }

@@ -142,12 +142,19 @@ fn into_cache(
     std::fs::create_dir(&folder)?;
     fill(&folder)?;
     check(&folder)?;
-    if cache.exists() {
-        // Files of an earlier, incomplete one.
-        std::fs::rename(cache, arriving.path().join("replaced"))?;
+    // Another process may have fetched them meanwhile.
+    let theirs = || cache.exists() && check(cache).is_ok();
+    if theirs() {
+        return Ok(());
     }
-    std::fs::rename(&folder, cache)
-        .with_context(|| format!("the files can't be moved to {}", cache.display()))
+    // Files of an earlier, incomplete one, if there are any.
+    let _ = std::fs::rename(cache, arriving.path().join("replaced"));
+    match std::fs::rename(&folder, cache) {
+        Err(_) if theirs() => Ok(()),
+        result => {
+            result.with_context(|| format!("the files can't be moved to {}", cache.display()))
+        }
+    }
 }
 
 #[cfg(test)]
@@ -181,6 +188,27 @@ mod tests {
         assert_eq!(std::fs::read(cache.join("two")).unwrap(), b"images");
         let left = std::fs::read_dir(home.path().join("a")).unwrap().count();
         assert_eq!(left, 1, "nothing else is left behind");
+    }
+
+    #[test]
+    fn what_another_process_fetched_meanwhile_is_kept() {
+        let home = tempfile::tempdir().unwrap();
+        let cache = home.path().join("set");
+        let whole = |folder: &Path| Ok(std::fs::metadata(folder.join("one")).map(|_| ())?);
+        let fill = |folder: &Path| {
+            std::fs::create_dir(&cache)?;
+            std::fs::write(cache.join("one"), "theirs")?;
+            Ok(std::fs::write(folder.join("one"), "ours")?)
+        };
+        into_cache(&cache, whole, fill).unwrap();
+        assert_eq!(std::fs::read(cache.join("one")).unwrap(), b"theirs");
+
+        // An incomplete one gives way.
+        std::fs::rename(cache.join("one"), cache.join("other")).unwrap();
+        let fill = |folder: &Path| Ok(std::fs::write(folder.join("one"), "ours")?);
+        into_cache(&cache, whole, fill).unwrap();
+        assert_eq!(std::fs::read(cache.join("one")).unwrap(), b"ours");
+        assert!(!cache.join("other").exists());
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use tch::{Tensor, nn};
 
 use super::{ModelConfig, head};
+use crate::usage::Usage;
 
 /// Convolution, (batch norm,) ReLU and 2×2 max pooling for each of `model.channels`, then the head.
 pub(super) fn layers(
@@ -10,15 +11,15 @@ pub(super) fn layers(
     config: &ModelConfig,
     [mut channels, mut height, mut width]: [i64; 3],
     classes: i64,
-) -> anyhow::Result<nn::SequentialT> {
+) -> Result<nn::SequentialT, Usage> {
     let mut layers = nn::seq_t();
     for (i, &next) in config.channels.iter().flatten().enumerate() {
         if height < 2 || width < 2 {
-            anyhow::bail!(
+            return Err(Usage::new(format!(
                 "`model.channels` has {} convolutions, and after {i} the image is only \
                  {height}×{width}: each halves it, so take fewer.",
                 config.channels.as_ref().map_or(0, Vec::len)
-            );
+            )));
         }
         let padded = nn::ConvConfig { padding: 1, ..Default::default() };
         layers = layers.add(nn::conv2d(path / format!("conv{}", i + 1), channels, next, 3, padded));

@@ -16,6 +16,8 @@ pub struct TrainConfig {
     /// Inner steps; where it is given, it decides instead of `epochs`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_steps: Option<u64>,
+    /// Evaluations on validation data after every so many epochs and at the end; 0 is never.
+    pub evaluate_every_epochs: u64,
     /// Fixes weights, dropout, augmentation and order of data.
     pub seed: u64,
     /// `auto`, `cpu`, `cuda` or `cuda:N`.
@@ -27,7 +29,14 @@ pub struct TrainConfig {
 impl Default for TrainConfig {
     fn default() -> Self {
         let device = "auto".to_owned();
-        TrainConfig { epochs: 10, max_steps: None, seed: 0, device, threads: 0 }
+        TrainConfig {
+            epochs: 10,
+            max_steps: None,
+            evaluate_every_epochs: 1,
+            seed: 0,
+            device,
+            threads: 0,
+        }
     }
 }
 
@@ -40,8 +49,45 @@ impl TrainConfig {
         // The generator of libtorch takes 64 bits, TOML's integers have 63 without the sign.
         let seed = self.seed;
         require(i64::try_from(seed).is_ok(), "train.seed", seed, "at most 9223372036854775807")?;
+        let threads = self.threads;
+        require(threads <= 1024, "train.threads", threads, "from 0, libtorch's choice, to 1024")?;
         let allowed = "`auto`, `cpu`, `cuda` or `cuda:N` with the number of a GPU";
         require(self.parse_device().is_some(), "train.device", &self.device, allowed)
+    }
+
+    /// The key that decides how long the training is.
+    pub fn deciding_key(&self) -> &'static str {
+        if self.max_steps.is_some() { "train.max_steps" } else { "train.epochs" }
+    }
+
+    /// Inner steps of the whole training, with so many in an epoch.
+    ///
+    /// # Errors
+    /// A usage error where they can't be counted.
+    pub fn total_steps(&self, per_epoch: u64) -> Result<u64, Usage> {
+        if let Some(max_steps) = self.max_steps {
+            return Ok(max_steps);
+        }
+        self.epochs.checked_mul(per_epoch).ok_or_else(|| {
+            Usage::new(format!(
+                "`train.epochs` is {}, and with {per_epoch} steps an epoch it must be at most {}: \
+                 more steps can't be counted.",
+                self.epochs,
+                u64::MAX / per_epoch
+            ))
+        })
+    }
+
+    /// Tells libtorch how many threads to use, where it is not left the choice.
+    pub fn use_threads(&self) {
+        if self.threads > 0 {
+            tch::set_num_threads(self.threads as i32);
+        }
+    }
+
+    /// Whether validation data is evaluated once `epochs` of them are completed.
+    pub fn evaluates_after(&self, epochs: u64) -> bool {
+        self.evaluate_every_epochs > 0 && epochs.is_multiple_of(self.evaluate_every_epochs)
     }
 
     /// The device that the words mean, whether or not it is there.

@@ -80,6 +80,15 @@ impl Sandbox {
         self.command(arguments).output().unwrap()
     }
 
+    /// The program where no file can grow beyond so many blocks of 512 bytes: as on a disk that is
+    /// full, writes fail.
+    pub fn with_file_limit(&self, blocks: u32, arguments: &[&str]) -> Output {
+        let script = format!("trap '' XFSZ; ulimit -f {blocks}; exec \"$0\" \"$@\"");
+        let mut command = Command::new("sh");
+        command.args(["-c", &script, env!("CARGO_BIN_EXE_lookahead")]).args(arguments);
+        command.current_dir(self.path()).output().unwrap()
+    }
+
     /// Trains the config as run `name`, and expects it to go well.
     pub fn train(&self, name: &str, more: &[&str]) -> Output {
         let config = self.config();
