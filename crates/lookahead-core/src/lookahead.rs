@@ -193,17 +193,17 @@ impl<O: InnerOptimizer> Lookahead<O> {
         self.slow_version = self.slow_version.wrapping_add(1);
         // At α = 1 φ is a copy of θ, which stays as it is: then Lookahead is its inner optimizer.
         if self.alpha < 1.0 {
-            self.restart_from_slow_weights()?;
+            self.restart_from_slow_weights(is_trained)?;
         }
         self.phase = 0;
         self.syncs += 1;
         self.remember_fast_weights()
     }
 
-    /// θ ← φ.
-    fn restart_from_slow_weights(&mut self) -> Result<()> {
+    /// θ ← φ, for the parameters that `which` names.
+    fn restart_from_slow_weights(&mut self, which: impl Fn(&Parameter) -> bool) -> Result<()> {
         for (parameter, slow) in self.inner.parameters().iter().zip(&self.slow) {
-            if is_trained(parameter) {
+            if which(parameter) {
                 assign(&mut parameter.tensor.shallow_clone(), slow)?;
             }
         }
@@ -220,10 +220,7 @@ impl<O: InnerOptimizer> Lookahead<O> {
     pub fn finish(&mut self) -> Result<()> {
         self.ready()?;
         // Also where a variable was frozen since it was trained: the result is φ.
-        for (parameter, slow) in self.inner.parameters().iter().zip(&self.slow) {
-            assign(&mut parameter.tensor.shallow_clone(), slow)?;
-        }
-        self.inner.parameters_replaced()?;
+        self.restart_from_slow_weights(|_| true)?;
         self.phase = 0;
         self.remember_fast_weights()
     }

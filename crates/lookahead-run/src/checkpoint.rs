@@ -95,8 +95,8 @@ pub(crate) fn describe(file: &mut File) -> io::Result<FileEntry> {
     Ok(FileEntry { bytes, sha256: hexadecimal(&hasher.finalize()) })
 }
 
-/// SHA-256 in lower-case hexadecimal.
-pub(crate) fn sha256_of(bytes: &[u8]) -> String {
+/// SHA-256 in lower-case hexadecimal, as manifests have it.
+pub fn sha256_of(bytes: &[u8]) -> String {
     hexadecimal(&Sha256::digest(bytes))
 }
 

@@ -83,18 +83,6 @@ pub enum Kind {
     RmsProp,
 }
 
-impl Kind {
-    /// Its name in configurations.
-    pub fn name(self) -> &'static str {
-        match self {
-            Kind::Sgd => "sgd",
-            Kind::Adam => "adam",
-            Kind::AdamW => "adamw",
-            Kind::RmsProp => "rmsprop",
-        }
-    }
-}
-
 /// Keys that `kind` does not have.
 pub(crate) fn foreign_keys(kind: &str) -> Option<&'static [&'static str]> {
     match kind {
@@ -238,6 +226,14 @@ impl Optimizer {
                 Lookahead::builder(inner).k(*k).alpha(*alpha).build(vs, inner.lr)?,
             )),
         })
+    }
+
+    /// Name of the inner optimizer, such as `adamw`.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Optimizer::Bare(inner) => inner.name(),
+            Optimizer::Lookahead(lookahead) => lookahead.inner().name(),
+        }
     }
 
     /// Computes the gradients of `loss`.

@@ -142,16 +142,6 @@ impl Training {
         self.total_steps
     }
 
-    /// The model.
-    pub fn model(&self) -> &Model {
-        &self.model
-    }
-
-    /// The data.
-    pub fn data(&self) -> &Dataset {
-        &self.data
-    }
-
     /// What the run is, for its watchers.
     pub fn info(&self, run: &str) -> RunInfo {
         let lookahead = self.config.lookahead.as_ref();
@@ -160,7 +150,7 @@ impl Training {
             run: run.to_owned(),
             data: self.data.name.to_owned(),
             model: self.config.model.kind.name().to_owned(),
-            optimizer: self.config.optimizer.kind.name().to_owned(),
+            optimizer: self.optimizer.name().to_owned(),
             lookahead: lookahead.map(|l| LookaheadInfo { k: l.k, alpha: l.alpha }),
             device: device_name(self.device),
             threads: threads(),

@@ -22,7 +22,8 @@ impl<O: InnerOptimizer> Lookahead<O> {
     /// Shares no memory with the optimizer.
     ///
     /// # Errors
-    /// [`Unreachable`](Error::Unreachable) or [`UnknownKind`](Error::UnknownKind) where the inner optimizer can't give its own.
+    /// [`Unreachable`](Error::Unreachable) or [`UnknownKind`](Error::UnknownKind) where the inner
+    /// optimizer can't give its own.
     pub fn state(&mut self) -> Result<State> {
         self.ready()?;
         let mut state = State::default();

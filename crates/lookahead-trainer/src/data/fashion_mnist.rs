@@ -8,7 +8,7 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
-use sha2::{Digest, Sha256};
+use lookahead_run::checkpoint::sha256_of;
 
 use super::{Dataset, Images, fetch, idx};
 use crate::say::say;
@@ -120,7 +120,7 @@ fn find_or_fetch() -> anyhow::Result<PathBuf> {
         }
         Ok(())
     };
-    let address = std::env::var(ADDRESS_VARIABLE).unwrap_or_else(|_| ADDRESS.to_owned());
+    let mirror = std::env::var(ADDRESS_VARIABLE).ok();
     let mut failures = String::new();
     let mut attempt = |what: &str, result: anyhow::Result<()>| match result {
         Ok(()) => true,
@@ -130,16 +130,16 @@ fn find_or_fetch() -> anyhow::Result<PathBuf> {
         }
     };
     // A mirror that the user names is what the user wants.
-    let named = std::env::var_os(ADDRESS_VARIABLE).is_some();
-    if !named {
+    if mirror.is_none() {
         say("Fashion-MNIST is not on this machine: fetching it once, for all clones.");
         let package = fetch::debian_package(PACKAGE, Path::new(SYSTEM), &names, &cache, check);
         if attempt(&format!("Debian's package {PACKAGE}"), package) {
             return Ok(cache);
         }
     }
-    let download = fetch::download(&address, &names, &cache, check);
-    if attempt(&address, download) {
+    let address = mirror.as_deref().unwrap_or(ADDRESS);
+    let download = fetch::download(address, &names, &cache, check);
+    if attempt(address, download) {
         return Ok(cache);
     }
     bail!(
@@ -164,10 +164,7 @@ fn read(folder: &Path, file: &File, verify: bool) -> anyhow::Result<Vec<u8>> {
         format!("The data file {} is damaged or cut off. {}", path.display(), remedy())
     })?;
     if verify {
-        let found = Sha256::digest(&bytes).iter().fold(String::new(), |mut text, byte| {
-            let _ = write!(text, "{byte:02x}");
-            text
-        });
+        let found = sha256_of(&bytes);
         if bytes.len() as u64 != file.bytes || found != file.sha256 {
             bail!(
                 "The data file {} is not Fashion-MNIST's: it holds {} bytes with SHA-256 {found}, \
