@@ -40,10 +40,22 @@ fn include_root(lib: &Path) -> PathBuf {
 
 fn compile(include: &Path) {
     let abi = env::var("LIBTORCH_CXX11_ABI").unwrap_or_else(|_| "1".to_owned());
-    cxx_build::bridge("src/ffi.rs")
+    let mut build = cxx_build::bridge("src/ffi.rs");
+    // ATen's parallel loops are OpenMP's, on the runtime that libtorch itself uses. Another compiler
+    // might bring a runtime of its own beside it: there the loops run on one thread.
+    let openmp = build.get_compiler().is_like_gnu();
+    if openmp {
+        build.flag("-fopenmp");
+    }
+    build
+        .file("cpp/adaptive.cc")
         .file("cpp/arithmetic.cc")
+        .file("cpp/finite.cc")
+        .file("cpp/fused.cc")
         .file("cpp/generator.cc")
+        .file("cpp/ops.cc")
         .file("cpp/optimizer.cc")
+        .file("cpp/sync.cc")
         .file("cpp/tensor.cc")
         .std("c++17")
         // As torch-sys compiles its half: both pass C++ strings to the same libtorch.
@@ -54,7 +66,15 @@ fn compile(include: &Path) {
         .flag(include.join("torch/csrc/api/include").display().to_string())
         // libtorch's headers warn about themselves even as system headers, through templates.
         .flag_if_supported("-Wno-unused-parameter")
+        // Loops over weights are what this is for, in a debug build of the program too.
+        .opt_level(3)
+        .flag_if_supported("-fno-math-errno")
+        // The same bits on every processor: no multiply-add where one has it and another has not.
+        .flag_if_supported("-ffp-contract=off")
         .compile("lookahead-shim");
+    if openmp {
+        println!("cargo:rustc-link-lib=gomp");
+    }
 }
 
 /// What a program that uses libtorch must be linked with, beyond what torch-sys asks for.

@@ -1,18 +1,35 @@
-//! How a Lookahead is put together and checked.
+//! How a Lookahead is put together.
 
+use lookahead_sys::sync::Path;
 use tch::nn;
 
 use crate::lookahead::Lookahead;
-use crate::{Error, InnerOptimizer, Result, TchOptimizer};
+use crate::settings::Settings;
+use crate::{
+    InnerOptimizer, MomentumPolicy, NonFinite, OuterMomentum, Result, Schedule, TchOptimizer,
+};
 
 /// Settings of a [`Lookahead`] that is about to be built: k is 5 and α is 0.5 unless set, the
 /// paper's values.
+///
+/// ```
+/// use lookahead_core::{Lookahead, MomentumPolicy, NonFinite, Schedule, fused};
+/// # let vs = tch::nn::VarStore::new(tch::Device::Cpu);
+/// let opt = Lookahead::builder(fused::AdamW::default())
+///     .k(5)
+///     .alpha(0.5)
+///     .alpha_schedule(Schedule::Linear { to: 1.0, steps: 10_000 })
+///     .momentum_policy(MomentumPolicy::Pullback)
+///     .non_finite(NonFinite::RollBack)
+///     .build(&vs, 1e-3)?;
+/// # let _ = opt;
+/// # Ok::<(), lookahead_core::Error>(())
+/// ```
 #[derive(Debug, Clone)]
 #[must_use = "a builder does nothing until `build` is called"]
 pub struct Builder<Source> {
     source: Source,
-    k: u64,
-    alpha: f64,
+    settings: Settings,
 }
 
 /// An inner optimizer that is still a configuration.
@@ -25,25 +42,86 @@ pub struct FromOptimizer<O>(pub(crate) O);
 
 impl<Source> Builder<Source> {
     pub(crate) fn new(source: Source) -> Self {
-        Builder { source, k: 5, alpha: 0.5 }
+        Builder { source, settings: Settings::default() }
     }
 
     /// Sets the synchronization period: inner steps between syncs, at least 1.
     pub fn k(mut self, k: u64) -> Self {
-        self.k = k;
+        self.settings.k = k;
+        self
+    }
+
+    /// Lets k change over the training; [`k`](Self::k) is where it begins.
+    pub fn k_schedule(mut self, schedule: Schedule) -> Self {
+        self.settings.k_schedule = schedule;
         self
     }
 
     /// Sets the slow step size, 0 < α ≤ 1: how far the slow weights go towards the fast ones at a
-    /// sync. At 1 Lookahead is its inner optimizer, to the bit.
+    /// sync. At 1 Lookahead is its inner optimizer, to the bit. With
+    /// [`outer_momentum`](Self::outer_momentum) it is the outer optimizer's learning rate.
     pub fn alpha(mut self, alpha: f64) -> Self {
-        self.alpha = alpha;
+        self.settings.alpha = alpha;
         self
     }
 
-    fn check(&self) -> Result<()> {
-        check_period(self.k)?;
-        check_slow_step_size(self.alpha)
+    /// Sets the slow step size of one parameter group, whatever [`alpha`](Self::alpha) says.
+    pub fn alpha_of_group(mut self, group: usize, alpha: f64) -> Self {
+        self.settings.alpha_of_groups.retain(|(of, _)| *of != group);
+        self.settings.alpha_of_groups.push((group, alpha));
+        self
+    }
+
+    /// Lets α change over the training; [`alpha`](Self::alpha) and
+    /// [`alpha_of_group`](Self::alpha_of_group) are where it begins.
+    pub fn alpha_schedule(mut self, schedule: Schedule) -> Self {
+        self.settings.alpha_schedule = schedule;
+        self
+    }
+
+    /// Chooses α at each sync as the best one on a quadratic model of the loss between φ and θ,
+    /// clipped to `low ..= 1` (Zhang et al., 2019, section 3.1):
+    ///
+    /// ```text
+    /// α = 1 + gᵀd / dᵀÂd        d = φ − θ, g the gradient at θ
+    /// ```
+    ///
+    /// Â, the diagonal that stands for the curvature, is Adam's second moment with its bias taken
+    /// out, or RMSprop's mean squared gradient: the diagonal of the empirical Fisher information,
+    /// which is the Hessian's expectation where the loss is a log-likelihood and the model fits. (Its
+    /// square root, by which Adam divides, is no curvature: it scales with the gradient.) Refused
+    /// at build for optimizers that keep no second moments.
+    ///
+    /// g is the last inner step's gradient, taken one step before θ: an approximation that costs
+    /// nothing. [`sync_with`](Lookahead::sync_with) takes a fresh one. One number is read back from
+    /// the device at each sync, and temporary tensors are made.
+    pub fn adaptive_alpha(mut self, low: f64) -> Self {
+        self.settings.adaptive_low = Some(low);
+        self
+    }
+
+    /// Sets what becomes of the inner optimizer's moments at a sync.
+    pub fn momentum_policy(mut self, policy: MomentumPolicy) -> Self {
+        self.settings.momentum_policy = policy;
+        self
+    }
+
+    /// Puts SGD with momentum on the difference φ − θ in the place of plain interpolation.
+    pub fn outer_momentum(mut self, outer: OuterMomentum) -> Self {
+        self.settings.outer = outer;
+        self
+    }
+
+    /// Sets what to do about values that are no finite numbers.
+    pub fn non_finite(mut self, policy: NonFinite) -> Self {
+        self.settings.non_finite = policy;
+        self
+    }
+
+    /// Sets which operations do the sync. Only comparisons and tests have a reason to.
+    pub fn sync_path(mut self, path: Path) -> Self {
+        self.settings.path = path;
+        self
     }
 }
 
@@ -52,13 +130,13 @@ impl<C: nn::OptimizerConfig> Builder<FromConfig<C>> {
     /// copy of them as they are now.
     ///
     /// # Errors
-    /// [`Period`](Error::Period), [`SlowStepSize`](Error::SlowStepSize) and
-    /// [`LearningRate`](Error::LearningRate) for values out of range, or what libtorch says of the
-    /// configuration.
+    /// [`Period`](crate::Error::Period), [`SlowStepSize`](crate::Error::SlowStepSize),
+    /// [`LearningRate`](crate::Error::LearningRate) and others for settings out of range, or what
+    /// libtorch says of the configuration.
     pub fn build(self, vs: &nn::VarStore, learning_rate: f64) -> Result<Lookahead<TchOptimizer>> {
-        self.check()?;
+        self.settings.check()?;
         let inner = TchOptimizer::new(self.source.0, vs, learning_rate)?;
-        Lookahead::from_parts(inner, self.k, self.alpha)
+        Lookahead::from_parts(inner, self.settings)
     }
 }
 
@@ -66,18 +144,9 @@ impl<O: InnerOptimizer> Builder<FromOptimizer<O>> {
     /// Takes the inner optimizer, and the slow weights as a copy of its parameters as they are now.
     ///
     /// # Errors
-    /// [`Period`](Error::Period) and [`SlowStepSize`](Error::SlowStepSize) for values out of range.
+    /// For settings out of range, and those that the inner optimizer can't follow.
     pub fn build(self) -> Result<Lookahead<O>> {
-        self.check()?;
-        Lookahead::from_parts(self.source.0, self.k, self.alpha)
+        self.settings.check()?;
+        Lookahead::from_parts(self.source.0, self.settings)
     }
-}
-
-pub(crate) fn check_period(k: u64) -> Result<()> {
-    if k == 0 { Err(Error::Period(k)) } else { Ok(()) }
-}
-
-pub(crate) fn check_slow_step_size(alpha: f64) -> Result<()> {
-    // Written so that NaN is refused as well.
-    if alpha > 0.0 && alpha <= 1.0 { Ok(()) } else { Err(Error::SlowStepSize(alpha)) }
 }

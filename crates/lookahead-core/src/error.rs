@@ -29,6 +29,86 @@ pub enum Error {
     )]
     SlowStepSize(f64),
 
+    /// The outer optimizer's momentum lies outside [0, 1).
+    #[error(
+        "The outer momentum is {0}, and it must be at least 0 and below 1; at 0 the sync is plain \
+         interpolation."
+    )]
+    OuterMomentum(f64),
+
+    /// The least α of the adaptive choice lies outside (0, 1].
+    #[error(
+        "The least alpha of the adaptive choice is {0}, and it must be more than 0 and at most 1."
+    )]
+    AdaptiveLow(f64),
+
+    /// The adaptive α and another setting exclude each other.
+    #[error(
+        "The adaptive alpha chooses one α for all parameters at each sync, and so leaves no room for \
+         {what}: take one of the two out."
+    )]
+    AdaptiveWith {
+        /// The other setting.
+        what: &'static str,
+    },
+
+    /// A schedule's number is out of range.
+    #[error("The schedule's `{key}` is {found}, and it must be {allowed}.")]
+    Schedule {
+        /// Which of its numbers.
+        key: &'static str,
+        /// Its value.
+        found: String,
+        /// What it may be.
+        allowed: &'static str,
+    },
+
+    /// The inner optimizer can't give its moments.
+    #[error(
+        "The inner optimizer does not give its moments (momentum buffers and second moments), which \
+         the policy `{policy}` acts on. Build a tch optimizer by `Lookahead::builder(config)`, implement \
+         `moment_names`, `moments` and `reset_moments` for one of your own, or maintain them."
+    )]
+    NoMoments {
+        /// The policy.
+        policy: &'static str,
+    },
+
+    /// The inner optimizer has no moments.
+    #[error(
+        "The inner optimizer keeps no moments with its present options, so the momentum policy \
+         `{policy}` has nothing to act on: give it momentum, or leave the policy at `maintain`, which is \
+         the same here."
+    )]
+    NothingToPull {
+        /// The policy.
+        policy: &'static str,
+    },
+
+    /// The inner optimizer has no second moments.
+    #[error(
+        "The adaptive alpha needs the second moments of Adam, AdamW or RMSprop, which stand for the \
+         curvature, and the inner optimizer keeps none: choose one of these, or set α."
+    )]
+    NoCurvature,
+
+    /// θ holds NaN or an infinity, and the next sync would bring it to φ.
+    #[error(
+        "The weights `{name}` hold values that are no finite numbers, so the sync was not made: the slow \
+         weights are still those of the last one. Call `roll_back()` to go on from them, with a smaller \
+         learning rate, or build with the policy `NonFinite::RollBack`."
+    )]
+    NonFinite {
+        /// The first such variable.
+        name: String,
+    },
+
+    /// There is nothing to take the statistics from.
+    #[error(
+        "Recalibrating needs at least one batch to take the statistics from, and none was given."
+    )]
+    NoBatches,
+
     /// A learning rate is negative or not finite.
     #[error("The learning rate is {0}, and it must be a finite number of at least 0.")]
     LearningRate(f64),

@@ -2,7 +2,7 @@
 
 use tch::Tensor;
 
-use crate::{Result, State};
+use crate::{Error, Result, State};
 
 /// A trainable variable, as an optimizer sees it.
 #[derive(Debug)]
@@ -15,7 +15,41 @@ pub struct Parameter {
     pub tensor: Tensor,
 }
 
+impl Parameter {
+    /// Makes its gradient undefined, as tch's `zero_grad` does: the next step passes over it unless
+    /// a backward pass reaches it first.
+    ///
+    /// # Errors
+    /// What libtorch says.
+    pub fn zero_grad(&self) -> Result<()> {
+        Ok(lookahead_sys::tensor::forget_gradient(&self.tensor)?)
+    }
+}
+
+/// A running average of gradients that an optimizer keeps for a parameter: a momentum buffer, a
+/// first or a second moment.
+#[derive(Debug)]
+pub struct Moment {
+    /// Its name, such as `exp_avg`.
+    pub name: &'static str,
+    /// The optimizer's own tensor, of the parameter's shape: a handle that shares its memory.
+    pub tensor: Tensor,
+}
+
+/// What stands for the curvature of the loss in one parameter's elements.
+#[derive(Debug)]
+pub struct Curvature {
+    /// The mean squared gradient of each element: the optimizer's own tensor.
+    pub second_moment: Tensor,
+    /// What to multiply it by, such as Adam's bias correction.
+    pub scale: f64,
+}
+
 /// Whatever moves the fast weights: an optimizer of tch, Lookahead itself, or one of your own.
+///
+/// One of your own needs the methods without a body, eight of them; with those of the moments it
+/// follows every [`MomentumPolicy`](crate::MomentumPolicy) too. `examples/ranger.rs` in this crate's
+/// folder is a complete one: RAdam in plain Rust on tensors, with Lookahead around it.
 pub trait InnerOptimizer {
     /// Takes one step on every parameter that has a gradient.
     ///
@@ -60,6 +94,46 @@ pub trait InnerOptimizer {
         Ok(())
     }
 
+    /// The names of the moments that it keeps with its present options; none for SGD without
+    /// momentum. `None`, unless implemented, says that it can't give them.
+    fn moment_names(&self) -> Option<Vec<&'static str>> {
+        None
+    }
+
+    /// The moments of one parameter, by its place among [`parameters`](Self::parameters); those
+    /// that were not made yet, since it has had no gradient, are missing. Whoever asks may change
+    /// their values.
+    ///
+    /// # Errors
+    /// [`NoMoments`](crate::Error::NoMoments), unless implemented.
+    fn moments(&mut self, parameter: usize) -> Result<Vec<Moment>> {
+        let _ = parameter;
+        Err(Error::NoMoments { policy: "this" })
+    }
+
+    /// Forgets what it keeps for one parameter, step count included, as before its first step.
+    ///
+    /// # Errors
+    /// [`NoMoments`](crate::Error::NoMoments), unless implemented.
+    fn reset_moments(&mut self, parameter: usize) -> Result<()> {
+        let _ = parameter;
+        Err(Error::NoMoments { policy: "this" })
+    }
+
+    /// Whether [`curvature`](Self::curvature) can be had.
+    fn has_curvature(&self) -> bool {
+        false
+    }
+
+    /// The second moment of one parameter; `Ok(None)` before its first gradient.
+    ///
+    /// # Errors
+    /// [`NoCurvature`](crate::Error::NoCurvature), unless implemented.
+    fn curvature(&mut self, parameter: usize) -> Result<Option<Curvature>> {
+        let _ = parameter;
+        Err(Error::NoCurvature)
+    }
+
     /// The learning rate of each parameter group.
     ///
     /// # Errors
@@ -92,10 +166,62 @@ pub trait InnerOptimizer {
     fn load_state(&mut self, state: &State) -> Result<()>;
 }
 
+/// So that the kind of inner optimizer can be chosen while running: `Lookahead<Box<dyn InnerOptimizer>>`.
+impl<O: InnerOptimizer + ?Sized> InnerOptimizer for Box<O> {
+    fn step(&mut self) -> Result<()> {
+        (**self).step()
+    }
+    fn zero_grad(&mut self) -> Result<()> {
+        (**self).zero_grad()
+    }
+    fn parameters(&self) -> &[Parameter] {
+        (**self).parameters()
+    }
+    fn join_new_parameters(&mut self) -> Result<()> {
+        (**self).join_new_parameters()
+    }
+    fn parameters_replaced(&mut self) -> Result<()> {
+        (**self).parameters_replaced()
+    }
+    fn parameters_recast(&mut self) -> Result<()> {
+        (**self).parameters_recast()
+    }
+    fn moment_names(&self) -> Option<Vec<&'static str>> {
+        (**self).moment_names()
+    }
+    fn moments(&mut self, parameter: usize) -> Result<Vec<Moment>> {
+        (**self).moments(parameter)
+    }
+    fn reset_moments(&mut self, parameter: usize) -> Result<()> {
+        (**self).reset_moments(parameter)
+    }
+    fn has_curvature(&self) -> bool {
+        (**self).has_curvature()
+    }
+    fn curvature(&mut self, parameter: usize) -> Result<Option<Curvature>> {
+        (**self).curvature(parameter)
+    }
+    fn learning_rates(&self) -> Result<Vec<f64>> {
+        (**self).learning_rates()
+    }
+    fn set_learning_rate(&mut self, learning_rate: f64) -> Result<()> {
+        (**self).set_learning_rate(learning_rate)
+    }
+    fn set_learning_rate_group(&mut self, group: usize, learning_rate: f64) -> Result<()> {
+        (**self).set_learning_rate_group(group, learning_rate)
+    }
+    fn state(&mut self) -> Result<State> {
+        (**self).state()
+    }
+    fn load_state(&mut self, state: &State) -> Result<()> {
+        (**self).load_state(state)
+    }
+}
+
 pub(crate) fn check_learning_rate(learning_rate: f64) -> Result<()> {
     if learning_rate.is_finite() && learning_rate >= 0.0 {
         Ok(())
     } else {
-        Err(crate::Error::LearningRate(learning_rate))
+        Err(Error::LearningRate(learning_rate))
     }
 }

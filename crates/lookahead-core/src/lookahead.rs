@@ -2,23 +2,36 @@
 //!
 //! | module | what is in it |
 //! |---|---|
+//! | `settings` | k, α and the rest, read and set while running |
+//! | `moments` | what becomes of the inner optimizer's moments at a sync |
+//! | `non_finite` | values that are no finite numbers |
 //! | `slow_weights` | φ standing in for θ, for evaluation |
+//! | `recalibration` | batch normalization's statistics for φ |
 //! | `verbs` | what tch's own optimizer can be told |
 //! | `saving` | the state, out and in |
 
+mod moments;
+mod non_finite;
+mod recalibration;
 mod saving;
+mod settings;
 mod slow_weights;
 mod verbs;
 
+pub use recalibration::recalibrate;
 pub use slow_weights::SlowWeights;
 
-use lookahead_sys::arithmetic::{assign, interpolate};
+use lookahead_sys::arithmetic::assign;
+use lookahead_sys::sync::{self, Pair, Rule, Term};
 use tch::{Kind, Tensor, nn};
 
-use crate::builder::{Builder, FromConfig, FromOptimizer, check_period, check_slow_step_size};
+use crate::builder::{Builder, FromConfig, FromOptimizer};
+use crate::inner::{Curvature, Moment};
+use crate::settings::{NonFinite, Settings};
 use crate::state::copy_like;
 use crate::watch::Watch;
 use crate::{Error, InnerOptimizer, Parameter, Result, State, TchOptimizer, WrappedOptimizer};
+use moments::SlowMoments;
 use slow_weights::StandIn;
 
 /// The Lookahead optimizer around an inner optimizer `O`.
@@ -55,13 +68,24 @@ use slow_weights::StandIn;
 #[derive(Debug)]
 pub struct Lookahead<O: InnerOptimizer = TchOptimizer> {
     inner: O,
+    settings: Settings,
+    /// The present cycle's k: the schedule's value where it began.
     k: u64,
-    alpha: f64,
     /// Inner steps since the last sync, 0..=k.
     phase: u64,
+    /// Inner steps since the optimizer was built.
+    steps: u64,
     syncs: u64,
+    /// The α of the last sync, in the first parameter group.
+    alpha_used: Option<f64>,
+    /// How often values that are no finite numbers were acted on.
+    non_finite: u64,
     /// φ, one tensor for each of the inner optimizer's parameters, in their order.
     slow: Vec<Tensor>,
+    /// The outer optimizer's momentum buffers, as φ; empty without outer momentum.
+    velocity: Vec<Tensor>,
+    /// The inner optimizer's moments as they were pulled back last; empty unless they are.
+    slow_moments: SlowMoments,
     /// How often φ has changed.
     slow_version: u32,
     watch: Watch,
@@ -113,14 +137,20 @@ impl<O: InnerOptimizer> Lookahead<O> {
         Builder::new(FromOptimizer(inner))
     }
 
-    pub(crate) fn from_parts(inner: O, k: u64, alpha: f64) -> Result<Self> {
+    pub(crate) fn from_parts(inner: O, settings: Settings) -> Result<Self> {
+        settings.check_inner(&inner)?;
         let mut built = Lookahead {
             inner,
-            k,
-            alpha,
+            k: settings.k_at(0),
+            settings,
             phase: 0,
+            steps: 0,
             syncs: 0,
+            alpha_used: None,
+            non_finite: 0,
             slow: Vec::new(),
+            velocity: Vec::new(),
+            slow_moments: SlowMoments::default(),
             slow_version: 0,
             watch: Watch::default(),
             stand_in: None,
@@ -129,6 +159,7 @@ impl<O: InnerOptimizer> Lookahead<O> {
         // φ starts as θ before any step. Made later, at the first sync, it would be θ after k
         // steps, and the first sync would do nothing.
         built.remember_fast_weights()?;
+        built.restart_slow_moments()?;
         Ok(built)
     }
 
@@ -142,23 +173,30 @@ impl<O: InnerOptimizer> Lookahead<O> {
         self.sync_if_due()
     }
 
-    /// One step of the inner optimizer on the fast weights.
+    /// One step of the inner optimizer on the fast weights. Tells whether it was taken: with the
+    /// policy [`NonFinite::SkipStep`] one with a gradient that is not finite is not, and does not
+    /// count.
     ///
     /// # Errors
     /// [`SyncIsDue`](Error::SyncIsDue) where a sync was left out,
     /// [`FastWeightsChanged`](Error::FastWeightsChanged) where somebody else wrote to θ, or
     /// whatever the inner optimizer says.
-    pub fn inner_step(&mut self) -> Result<()> {
+    pub fn inner_step(&mut self) -> Result<bool> {
         self.ready()?;
         if self.sync_is_due() {
             return Err(Error::SyncIsDue { k: self.k });
+        }
+        if self.settings.non_finite == NonFinite::SkipStep && !self.gradients_are_finite()? {
+            self.non_finite += 1;
+            return Ok(false);
         }
         let stepped = self.inner.step();
         // Also after a failure: what the inner optimizer wrote is not from outside.
         self.remember_fast_weights()?;
         stepped?;
         self.phase += 1;
-        Ok(())
+        self.steps += 1;
+        Ok(true)
     }
 
     /// Whether k inner steps have been taken since the last sync. Between the k-th and the sync
@@ -168,36 +206,128 @@ impl<O: InnerOptimizer> Lookahead<O> {
         self.phase >= self.k
     }
 
-    /// Syncs if it is due, and tells whether it did.
+    /// Syncs if it is due, and tells whether it did: with the policy [`NonFinite::RollBack`] θ may
+    /// have gone back to φ instead.
     ///
     /// # Errors
-    /// [`FastWeightsChanged`](Error::FastWeightsChanged) where somebody else wrote to θ.
+    /// [`FastWeightsChanged`](Error::FastWeightsChanged) where somebody else wrote to θ,
+    /// [`NonFinite`](Error::NonFinite) where θ holds values that are no finite numbers. Neither
+    /// changes anything.
     pub fn sync_if_due(&mut self) -> Result<bool> {
         self.put_fast_weights_back()?;
         if !self.sync_is_due() {
             return Ok(false);
         }
         self.ready()?;
+        // φ sees none of θ before all of it has been looked at.
+        if let Some(name) = self.find_non_finite()? {
+            if self.settings.non_finite != NonFinite::RollBack {
+                return Err(Error::NonFinite { name });
+            }
+            self.non_finite += 1;
+            self.roll_back()?;
+            return Ok(false);
+        }
         self.sync()?;
         Ok(true)
     }
 
-    fn sync(&mut self) -> Result<()> {
-        // All of φ first, then all of θ: two variables on one storage are both seen as the inner
-        // optimizer left them.
-        for (parameter, slow) in self.inner.parameters().iter().zip(&mut self.slow) {
-            if is_trained(parameter) {
-                interpolate(slow, &parameter.tensor, self.alpha)?;
-            }
+    /// As [`sync_if_due`](Self::sync_if_due), with a fresh gradient for the adaptive α: where a sync
+    /// is due, `loss` is called with θ in the model, and its gradient taken. It is forgotten after.
+    ///
+    /// ```
+    /// use lookahead_core::{Lookahead, fused};
+    /// # let vs = tch::nn::VarStore::new(tch::Device::Cpu);
+    /// # let w = vs.root().ones("w", &[2]);
+    /// # let loss = || w.square().sum(tch::Kind::Float);
+    /// let mut opt = Lookahead::builder(fused::Adam::default()).adaptive_alpha(0.2).build(&vs, 0.1)?;
+    /// for _ in 0..10 {
+    ///     opt.zero_grad()?;
+    ///     loss().backward();
+    ///     opt.inner_step()?;
+    ///     opt.sync_with(&loss)?; // does nothing but in every k-th step
+    /// }
+    /// assert!(opt.alpha_used().unwrap() >= 0.2);
+    /// # Ok::<(), lookahead_core::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As [`sync_if_due`](Self::sync_if_due), and what libtorch says of the loss.
+    pub fn sync_with(&mut self, loss: impl FnOnce() -> Tensor) -> Result<bool> {
+        self.put_fast_weights_back()?;
+        if !self.sync_is_due() {
+            return Ok(false);
         }
+        self.inner.zero_grad()?;
+        loss().f_backward()?;
+        let synced = self.sync_if_due()?;
+        self.inner.zero_grad()?;
+        Ok(synced)
+    }
+
+    /// φ ← φ + α (θ − φ), then θ ← φ, whether or not a variable had a gradient in this step.
+    fn sync(&mut self) -> Result<()> {
+        let to_pull = self.moments_to_pull()?;
+        let adaptive =
+            self.settings.adaptive_low.map(|low| self.adaptive_alpha(low)).transpose()?;
+        let alpha = |group| adaptive.unwrap_or_else(|| self.settings.alpha_at(group, self.steps));
+        let used = alpha(0);
+        let parameters = self.inner.parameters();
+
+        let weights = parameters.iter().enumerate().map(|(i, parameter)| Pair {
+            slow: &self.slow[i],
+            fast: &parameter.tensor,
+            velocity: self.velocity.get(i),
+            alpha: alpha(parameter.group),
+        });
+        let trained = weights.zip(parameters).filter(|(_, p)| is_trained(p)).map(|(pair, _)| pair);
+        let pulled = to_pull.iter().map(|pulled| Pair {
+            slow: &self.slow_moments[&pulled.key],
+            fast: &pulled.moment,
+            velocity: None,
+            alpha: alpha(parameters[pulled.key.0].group),
+        });
+        // Where variables share memory all of φ comes first, then all of θ: each is seen as the
+        // inner optimizer left it.
+        let restart = !self.watch.shares_memory();
+        let outer = self.settings.outer;
+        let (momentum, nesterov) = (outer.momentum, outer.nesterov);
+        let rule = Rule { momentum, nesterov, restart, path: self.settings.path };
+        sync::sync(trained, rule)?;
+        sync::sync(pulled, Rule { restart: true, ..rule })?;
         self.slow_version = self.slow_version.wrapping_add(1);
+
         // At α = 1 φ is a copy of θ, which stays as it is: then Lookahead is its inner optimizer.
-        if self.alpha < 1.0 {
-            self.restart_from_slow_weights(is_trained)?;
+        let restarts = momentum > 0.0 || parameters.iter().any(|p| alpha(p.group) < 1.0);
+        self.reset_moments_after_sync()?;
+        match (restarts, restart) {
+            (true, true) => self.inner.parameters_replaced()?,
+            (true, false) => self.restart_from_slow_weights(is_trained)?,
+            (false, _) => {}
         }
         self.phase = 0;
         self.syncs += 1;
+        self.alpha_used = Some(used);
+        self.k = self.settings.k_at(self.steps);
         self.remember_fast_weights()
+    }
+
+    /// The best α on the quadratic model, at least `low` and at most 1.
+    fn adaptive_alpha(&mut self, low: f64) -> Result<f64> {
+        let mut curvatures = Vec::with_capacity(self.slow.len());
+        for i in 0..self.slow.len() {
+            curvatures.push(self.inner.curvature(i)?);
+        }
+        let all = self.inner.parameters().iter().zip(&self.slow).zip(&curvatures);
+        let terms = all.filter(|((parameter, _), _)| is_trained(parameter)).filter_map(
+            |((parameter, slow), curvature)| {
+                let Curvature { second_moment, scale } = curvature.as_ref()?;
+                Some(Term { slow, fast: &parameter.tensor, second_moment, scale: *scale })
+            },
+        );
+        let best = sync::adaptive_slow_step_size(terms)?;
+        // Where θ has not moved every α is as good; the clip leaves NaN as it is.
+        Ok(if best.is_nan() { low } else { best.clamp(low, 1.0) })
     }
 
     /// θ ← φ, for the parameters that `which` names.
@@ -221,24 +351,37 @@ impl<O: InnerOptimizer> Lookahead<O> {
         self.ready()?;
         // Also where a variable was frozen since it was trained: the result is φ.
         self.restart_from_slow_weights(|_| true)?;
+        self.begin_cycle()
+    }
+
+    /// θ stands where a cycle begins.
+    fn begin_cycle(&mut self) -> Result<()> {
         self.phase = 0;
+        self.k = self.settings.k_at(self.steps);
         self.remember_fast_weights()
     }
 
     /// Makes the slow weights a fresh copy of the fast ones and starts a new cycle. What to call
-    /// after loading, copying, moving or casting the model's variables.
+    /// after loading, copying, moving or casting the model's variables. Outer momentum starts
+    /// again from 0, and moments that are pulled back from where they are.
     ///
     /// # Errors
     /// What libtorch says.
     pub fn reset_slow_weights(&mut self) -> Result<()> {
+        self.velocity.clear();
+        self.restart_from_fast_weights()
+    }
+
+    /// φ ← θ, whatever θ has become.
+    fn restart_from_fast_weights(&mut self) -> Result<()> {
         self.put_fast_weights_back()?;
         self.inner.join_new_parameters()?;
         self.inner.parameters_recast()?;
         self.slow = self.inner.parameters().iter().map(slow_copy).collect::<Result<_>>()?;
         self.slow_version = self.slow_version.wrapping_add(1);
         self.spoiled = None;
-        self.phase = 0;
-        self.remember_fast_weights()
+        self.begin_cycle()?;
+        self.restart_slow_moments()
     }
 }
 
@@ -261,63 +404,8 @@ fn slow_copy(parameter: &Parameter) -> Result<Tensor> {
     }
 }
 
-/// Where it stands.
+/// What keeps θ and φ in order.
 impl<O: InnerOptimizer> Lookahead<O> {
-    /// The synchronization period: inner steps between syncs.
-    pub fn k(&self) -> u64 {
-        self.k
-    }
-
-    /// Sets the synchronization period.
-    ///
-    /// # Errors
-    /// [`Period`](Error::Period) for 0, and [`PeriodInsideCycle`](Error::PeriodInsideCycle)
-    /// anywhere but just after a sync.
-    pub fn set_k(&mut self, k: u64) -> Result<()> {
-        check_period(k)?;
-        if self.phase != 0 && k != self.k {
-            return Err(Error::PeriodInsideCycle { k, phase: self.phase });
-        }
-        self.k = k;
-        Ok(())
-    }
-
-    /// The slow step size.
-    pub fn alpha(&self) -> f64 {
-        self.alpha
-    }
-
-    /// Sets the slow step size of the syncs to come.
-    ///
-    /// # Errors
-    /// [`SlowStepSize`](Error::SlowStepSize) outside 0 < α ≤ 1.
-    pub fn set_alpha(&mut self, alpha: f64) -> Result<()> {
-        check_slow_step_size(alpha)?;
-        self.alpha = alpha;
-        Ok(())
-    }
-
-    /// Inner steps since the last sync, 0 to k; k only between the last inner step and its sync.
-    pub fn phase(&self) -> u64 {
-        self.phase
-    }
-
-    /// Syncs so far.
-    pub fn syncs(&self) -> u64 {
-        self.syncs
-    }
-
-    /// The inner optimizer.
-    pub fn inner(&self) -> &O {
-        &self.inner
-    }
-
-    /// The inner optimizer, to change its settings. Steps that it takes by itself are not counted,
-    /// and the next step through Lookahead refuses what they did.
-    pub fn inner_mut(&mut self) -> &mut O {
-        &mut self.inner
-    }
-
     /// What must hold before θ or φ is used: θ in its place, written to by nobody else, and a slow
     /// copy for every parameter.
     fn ready(&mut self) -> Result<()> {
@@ -345,6 +433,11 @@ impl<O: InnerOptimizer> Lookahead<O> {
     fn remember_fast_weights(&mut self) -> Result<()> {
         for parameter in &self.inner.parameters()[self.slow.len()..] {
             self.slow.push(slow_copy(parameter)?);
+        }
+        if self.settings.outer.momentum > 0.0 {
+            for slow in &self.slow[self.velocity.len()..] {
+                self.velocity.push(slow.f_zeros_like()?);
+            }
         }
         self.watch.remember(self.inner.parameters())
     }
@@ -394,11 +487,32 @@ impl<O: InnerOptimizer> InnerOptimizer for Lookahead<O> {
     }
 
     fn parameters_replaced(&mut self) -> Result<()> {
-        self.reset_slow_weights()
+        self.restart_from_fast_weights()
     }
 
     fn parameters_recast(&mut self) -> Result<()> {
         self.reset_slow_weights()
+    }
+
+    fn moment_names(&self) -> Option<Vec<&'static str>> {
+        self.inner.moment_names()
+    }
+
+    fn moments(&mut self, parameter: usize) -> Result<Vec<Moment>> {
+        self.inner.moments(parameter)
+    }
+
+    fn reset_moments(&mut self, parameter: usize) -> Result<()> {
+        self.slow_moments.retain(|(of, _), _| *of != parameter);
+        self.inner.reset_moments(parameter)
+    }
+
+    fn has_curvature(&self) -> bool {
+        self.inner.has_curvature()
+    }
+
+    fn curvature(&mut self, parameter: usize) -> Result<Option<Curvature>> {
+        self.inner.curvature(parameter)
     }
 
     fn learning_rates(&self) -> Result<Vec<f64>> {

@@ -5,10 +5,9 @@ use std::collections::HashSet;
 use lookahead_sys::optimizer::{GroupOptions, Kind, Optimizer, ParameterState};
 use tch::{Tensor, nn};
 
-use crate::inner::check_learning_rate;
+use crate::inner::{Curvature, Moment, check_learning_rate};
 use crate::state::{copy_like, dense_copy, expect_like};
-use crate::variables::TrainableVariables;
-use crate::{Error, InnerOptimizer, Parameter, Result, State};
+use crate::{Error, InnerOptimizer, Parameter, Result, State, Variables};
 
 /// Any optimizer that a [`nn::OptimizerConfig`] describes, on all trainable variables of a store.
 ///
@@ -30,7 +29,7 @@ use crate::{Error, InnerOptimizer, Parameter, Result, State};
 #[derive(Debug)]
 pub struct TchOptimizer {
     optimizer: Optimizer,
-    variables: TrainableVariables,
+    variables: Variables,
     parameters: Vec<Parameter>,
 }
 
@@ -47,7 +46,7 @@ impl TchOptimizer {
     ) -> Result<Self> {
         check_learning_rate(learning_rate)?;
         let optimizer = Optimizer::build(&config, learning_rate)?;
-        let variables = TrainableVariables::new(vs);
+        let variables = Variables::new(vs);
         let mut built = TchOptimizer { optimizer, variables, parameters: Vec::new() };
         built.join_new_parameters()?;
         Ok(built)
@@ -205,6 +204,40 @@ impl InnerOptimizer for TchOptimizer {
             self.optimizer.set_parameter_state(&parameter.tensor, Some(state))?;
         }
         Ok(())
+    }
+
+    fn moment_names(&self) -> Option<Vec<&'static str>> {
+        let required = self.optimizer.required_slots().ok()?;
+        let all = self.optimizer.kind().slots().iter().zip(required);
+        Some(all.filter(|(_, required)| *required).map(|(name, _)| *name).collect())
+    }
+
+    fn moments(&mut self, parameter: usize) -> Result<Vec<Moment>> {
+        let tensor = &self.parameters[parameter].tensor;
+        let Some(kept) = self.optimizer.parameter_state(tensor)? else { return Ok(Vec::new()) };
+        let all = self.optimizer.kind().slots().iter().zip(kept.slots);
+        Ok(all.filter_map(|(name, tensor)| Some(Moment { name, tensor: tensor? })).collect())
+    }
+
+    fn reset_moments(&mut self, parameter: usize) -> Result<()> {
+        let tensor = &self.parameters[parameter].tensor;
+        Ok(self.optimizer.set_parameter_state(tensor, None)?)
+    }
+
+    fn has_curvature(&self) -> bool {
+        self.optimizer.kind().second_moment().is_some()
+    }
+
+    fn curvature(&mut self, parameter: usize) -> Result<Option<Curvature>> {
+        let slot = self.optimizer.kind().second_moment().ok_or(Error::NoCurvature)?;
+        let Parameter { tensor, group, .. } = &self.parameters[parameter];
+        let Some(mut kept) = self.optimizer.parameter_state(tensor)? else { return Ok(None) };
+        let decay = self.optimizer.second_moment_decay(*group)?;
+        // The average starts at 0; this takes that out, as Adam's bias correction does.
+        let steps = i32::try_from(kept.step).unwrap_or(i32::MAX);
+        let scale = 1.0 / (1.0 - decay.powi(steps));
+        let second_moment = kept.slots.swap_remove(slot);
+        Ok(second_moment.map(|second_moment| Curvature { second_moment, scale }))
     }
 
     fn learning_rates(&self) -> Result<Vec<f64>> {

@@ -9,9 +9,20 @@ use tch::nn;
 
 use crate::Parameter;
 
-/// The trainable variables of a [`nn::VarStore`], read again as the store grows.
+/// The trainable variables of a [`nn::VarStore`], with their names and groups in the order in which
+/// they were added, read again as the store grows: what an inner optimizer of your own begins with.
+/// A variable that is listed twice, as tied weights may be, is one parameter.
+///
+/// ```
+/// use lookahead_core::Variables;
+/// let vs = tch::nn::VarStore::new(tch::Device::Cpu);
+/// let mut variables = Variables::new(&vs);
+/// let _ = vs.root().ones("w", &[2]);
+/// assert_eq!(variables.take_new()[0].name, "w");
+/// assert!(variables.take_new().is_empty());
+/// ```
 #[derive(Debug)]
-pub(crate) struct TrainableVariables {
+pub struct Variables {
     store: Arc<Mutex<nn::Variables>>,
     /// How many of the store's trainable variables have been looked at.
     seen: usize,
@@ -19,13 +30,14 @@ pub(crate) struct TrainableVariables {
     known: HashSet<usize>,
 }
 
-impl TrainableVariables {
-    pub(crate) fn new(vs: &nn::VarStore) -> Self {
-        TrainableVariables { store: vs.variables_.clone(), seen: 0, known: HashSet::new() }
+impl Variables {
+    /// Those of `vs`; none of them has been taken yet.
+    pub fn new(vs: &nn::VarStore) -> Self {
+        Variables { store: vs.variables_.clone(), seen: 0, known: HashSet::new() }
     }
 
-    /// The variables added since the last call.
-    pub(crate) fn take_new(&mut self) -> Vec<Parameter> {
+    /// The variables added since the last call. Cheap where there is none.
+    pub fn take_new(&mut self) -> Vec<Parameter> {
         let store = lock(&self.store);
         let added = &store.trainable_variables[self.seen.min(store.trainable_variables.len())..];
         if added.is_empty() {

@@ -7,8 +7,7 @@ use lookahead_sys::tensor::identity;
 use tch::nn;
 
 use crate::inner::check_learning_rate;
-use crate::variables::TrainableVariables;
-use crate::{Error, InnerOptimizer, Parameter, Result, State};
+use crate::{Error, InnerOptimizer, Parameter, Result, State, Variables};
 
 /// A [`nn::Optimizer`] that somebody else built. It trains like any other; its state can't be
 /// reached, since tch keeps the C++ object of a finished optimizer to itself. Where that panics,
@@ -16,7 +15,7 @@ use crate::{Error, InnerOptimizer, Parameter, Result, State};
 #[derive(Debug)]
 pub struct WrappedOptimizer {
     optimizer: nn::Optimizer,
-    variables: TrainableVariables,
+    variables: Variables,
     parameters: Vec<Parameter>,
 }
 
@@ -31,7 +30,7 @@ impl WrappedOptimizer {
         if ours != its {
             return Err(Error::OtherStore);
         }
-        let mut variables = TrainableVariables::new(vs);
+        let mut variables = Variables::new(vs);
         let parameters = variables.take_new();
         Ok(WrappedOptimizer { optimizer, variables, parameters })
     }

@@ -116,9 +116,12 @@ fn theta_changed_from_outside() {
         opt.backward_step(&w.sum(Kind::Float)).unwrap();
         opt.zero_grad().unwrap();
         change(&mut vs);
-        for attempt in
-            [opt.inner_step(), opt.finish(), opt.with_slow_weights(|| ()), opt.state().map(drop)]
-        {
+        for attempt in [
+            opt.inner_step().map(drop),
+            opt.finish(),
+            opt.with_slow_weights(|| ()),
+            opt.state().map(drop),
+        ] {
             let message = attempt.expect_err(what).to_string();
             assert!(
                 message.contains("`w`") && message.contains("reset_slow_weights()"),

@@ -27,17 +27,6 @@ std::vector<Tensor> gradients(rust::Slice<const TensorRef> parameters) {
 
 }  // namespace
 
-void interpolate(const Tensor* slow, const Tensor* fast, double alpha) {
-  const at::NoGradGuard no_grad;
-  if (alpha == 1.0) {
-    slow->copy_(*fast);
-  } else if (slow->scalar_type() == fast->scalar_type()) {
-    slow->lerp_(*fast, alpha);
-  } else {
-    slow->lerp_(fast->to(slow->scalar_type()), alpha);
-  }
-}
-
 void assign(const Tensor* target, const Tensor* source) {
   const at::NoGradGuard no_grad;
   target->copy_(*source);

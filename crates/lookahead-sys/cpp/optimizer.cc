@@ -155,6 +155,20 @@ void set_group_options(Optimizer* optimizer, std::size_t group, GroupOptions wan
   if (!known) options.set_lr(wanted.learning_rate);
 }
 
+double second_moment_decay(const Optimizer* optimizer, std::size_t group) {
+  const torch::optim::OptimizerOptions& options = optimizer->param_groups().at(group).options();
+  if (auto* adam = dynamic_cast<const torch::optim::AdamOptions*>(&options)) {
+    return std::get<1>(adam->betas());
+  }
+  if (auto* adamw = dynamic_cast<const torch::optim::AdamWOptions*>(&options)) {
+    return std::get<1>(adamw->betas());
+  }
+  if (auto* rmsprop = dynamic_cast<const torch::optim::RMSpropOptions*>(&options)) {
+    return rmsprop->alpha();
+  }
+  throw std::invalid_argument("This kind of optimizer keeps no mean squared gradient.");
+}
+
 void optimizer_zero_grad(Optimizer* optimizer) { optimizer->zero_grad(); }
 
 void optimizer_step(Optimizer* optimizer) { optimizer->step(); }

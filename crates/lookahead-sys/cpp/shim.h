@@ -33,7 +33,11 @@ using Tensor = at::Tensor;
 using Optimizer = torch::optim::Optimizer;
 
 struct Fingerprint;
+struct CurvatureTerm;
 struct GroupOptions;
+struct RecordedOp;
+struct SyncPair;
+struct SyncRule;
 struct TensorRef;
 enum class OptimizerKind : std::uint8_t;
 
@@ -42,6 +46,7 @@ OptimizerKind optimizer_kind(const Optimizer* optimizer);
 std::size_t group_count(const Optimizer* optimizer);
 GroupOptions group_options(const Optimizer* optimizer, std::size_t group);
 void set_group_options(Optimizer* optimizer, std::size_t group, GroupOptions options);
+double second_moment_decay(const Optimizer* optimizer, std::size_t group);
 void optimizer_zero_grad(Optimizer* optimizer);
 void optimizer_step(Optimizer* optimizer);
 std::uint8_t required_slots(const Optimizer* optimizer);
@@ -52,13 +57,33 @@ void create_state(Optimizer* optimizer, const Tensor* parameter, std::int64_t st
 void set_state_slot(Optimizer* optimizer, const Tensor* parameter, std::size_t slot,
                     const Tensor* value);
 
+// Optimizers that step by fused kernels; the caller owns them.
+Optimizer* fused_sgd(double lr, double momentum, double dampening, double weight_decay, bool nesterov);
+Optimizer* fused_adam(double lr, double beta1, double beta2, double weight_decay, double eps,
+                      bool amsgrad);
+Optimizer* fused_adamw(double lr, double beta1, double beta2, double weight_decay, double eps,
+                       bool amsgrad);
+Optimizer* fused_rmsprop(double lr, double alpha, double eps, double weight_decay, double momentum,
+                         bool centered);
+
+// The sync, and what goes before it.
+void sync(rust::Slice<const SyncPair> pairs, SyncRule rule);
+double adaptive_slow_step_size(rust::Slice<const CurvatureTerm> terms);
+bool all_finite(rust::Slice<const TensorRef> tensors, bool foreach);
+bool gradients_finite(rust::Slice<const TensorRef> parameters, bool foreach);
+
+// What is asked of ATen's dispatcher.
+void start_recording();
+rust::Vec<RecordedOp> stop_recording();
+Tensor* to_meta(const Tensor* tensor);
+
 // Tensors.
 void fingerprints(rust::Slice<const TensorRef> tensors, rust::Slice<Fingerprint> out);
 void set_version(const Tensor* tensor, std::uint32_t version);
+void forget_gradient(const Tensor* tensor);
 std::size_t identity(const Tensor* tensor);
 
 // Arithmetic in place, without autograd.
-void interpolate(const Tensor* slow, const Tensor* fast, double alpha);
 void assign(const Tensor* target, const Tensor* source);
 void clip_value(rust::Slice<const TensorRef> parameters, double max);
 double clip_norm(rust::Slice<const TensorRef> parameters, double max);

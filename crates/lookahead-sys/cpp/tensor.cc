@@ -27,6 +27,10 @@ void set_version(const Tensor* tensor, std::uint32_t version) {
   counter.set_version(version);
 }
 
+void forget_gradient(const Tensor* tensor) {
+  if (tensor->grad().defined()) tensor->mutable_grad().reset();
+}
+
 std::size_t identity(const Tensor* tensor) {
   return reinterpret_cast<std::size_t>(tensor->unsafeGetTensorImpl());
 }

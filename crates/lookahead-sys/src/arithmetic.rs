@@ -6,19 +6,7 @@ use tch::Tensor;
 
 use crate::Result;
 use crate::ffi::bridge;
-
-/// φ ← φ + α (θ − φ), in φ's element type.
-///
-/// `lerp` is exact at θ = φ, where the formula as written is not always. At α = 1, where `lerp`
-/// flips the sign of −0 and makes NaN of infinity, φ becomes a copy of θ.
-///
-/// # Errors
-/// What libtorch says, such as of an element type that it can't compute with.
-pub fn interpolate(slow: &mut Tensor, fast: &Tensor, alpha: f64) -> Result<()> {
-    let (slow, fast) = (slow.as_ptr().cast(), fast.as_ptr().cast());
-    // SAFETY: both pointers are live at::Tensors for the length of the call.
-    Ok(unsafe { bridge::interpolate(slow, fast, alpha) }?)
-}
+use crate::sync::Path;
 
 /// Copies the values of `source` into `target`, cast and moved as that needs.
 ///
@@ -47,6 +35,26 @@ pub fn clip_norm<'a>(parameters: impl IntoIterator<Item = &'a Tensor>, max: f64)
     Ok(bridge::clip_norm(&refs(parameters), max)?)
 }
 
+/// Whether all values of all tensors are finite numbers; undefined tensors are passed over. On a
+/// GPU one value a device and element type is read back, so the program waits for the device.
+///
+/// # Errors
+/// What libtorch says.
+pub fn all_finite<'a>(tensors: impl IntoIterator<Item = &'a Tensor>, path: Path) -> Result<bool> {
+    Ok(bridge::all_finite(&refs(tensors), path.is_foreach())?)
+}
+
+/// As [`all_finite`], of the parameters' gradients; those without one are passed over.
+///
+/// # Errors
+/// What libtorch says.
+pub fn gradients_finite<'a>(
+    parameters: impl IntoIterator<Item = &'a Tensor>,
+    path: Path,
+) -> Result<bool> {
+    Ok(bridge::gradients_finite(&refs(parameters), path.is_foreach())?)
+}
+
 pub(crate) fn refs<'a>(tensors: impl IntoIterator<Item = &'a Tensor>) -> Vec<bridge::TensorRef> {
     tensors.into_iter().map(|t| bridge::TensorRef { tensor: t.as_ptr().cast() }).collect()
 }
@@ -54,14 +62,48 @@ pub(crate) fn refs<'a>(tensors: impl IntoIterator<Item = &'a Tensor>) -> Vec<bri
 #[cfg(test)]
 mod tests {
     use super::*;
-    use tch::Kind;
+    use tch::{Device, Kind};
+
+    const PATHS: [Path; 2] = [Path::Auto, Path::Foreach];
+    const KINDS: [Kind; 4] = [Kind::Float, Kind::Double, Kind::BFloat16, Kind::Half];
 
     #[test]
-    fn halfway_in_the_wider_type() {
-        let mut slow = Tensor::from_slice(&[1.0f32, 2.0]);
-        let fast = Tensor::from_slice(&[2.0f32, 4.0]).to_kind(Kind::BFloat16);
-        interpolate(&mut slow, &fast, 0.25).unwrap();
-        assert_eq!(slow, Tensor::from_slice(&[1.25f32, 2.5]));
+    fn one_value_that_is_no_number_is_found_wherever_it_lies() {
+        let size = 100_003;
+        for path in PATHS {
+            for kind in KINDS {
+                let small = Tensor::ones([3], (kind, Device::Cpu));
+                let nothing = Tensor::zeros([0], (kind, Device::Cpu));
+                let large = Tensor::full([size], -6e4, (kind, Device::Cpu));
+                let all = [&small, &nothing, &large];
+                assert!(all_finite(all, path).unwrap(), "{kind:?}, {path:?}");
+                for (place, value) in
+                    [(0, f64::NAN), (70_001, f64::INFINITY), (size - 1, f64::NEG_INFINITY)]
+                {
+                    let _ = large.get(place).fill_(value);
+                    assert!(!all_finite(all, path).unwrap(), "{value} at {place}, {kind:?}");
+                    let _ = large.get(place).fill_(1.0);
+                }
+                let strided = large.slice(0, 0, size, 2);
+                let _ = large.get(1).fill_(f64::NAN);
+                assert!(
+                    all_finite([&strided], path).unwrap(),
+                    "what lies between is not looked at"
+                );
+            }
+        }
+        assert!(all_finite([&Tensor::new()], Path::Auto).unwrap(), "undefined");
+    }
+
+    #[test]
+    fn gradients_are_looked_at_where_there_are_any() {
+        for path in PATHS {
+            let a = Tensor::ones([2], (Kind::Float, Device::Cpu)).set_requires_grad(true);
+            let b = Tensor::ones([2], (Kind::Float, Device::Cpu)).set_requires_grad(true);
+            assert!(gradients_finite([&a, &b], path).unwrap());
+            (&a * f64::INFINITY).sum(Kind::Float).backward();
+            assert!(!gradients_finite([&b, &a], path).unwrap());
+        }
     }
 
     #[test]

@@ -37,6 +37,42 @@ pub(crate) mod bridge {
         tensor: *const Tensor,
     }
 
+    /// A parameter's two sets of weights, for the length of one call.
+    struct SyncPair {
+        slow: *const Tensor,
+        fast: *const Tensor,
+        /// The outer optimizer's momentum buffer; null without momentum.
+        velocity: *const Tensor,
+        alpha: f64,
+    }
+
+    /// How a sync goes, for all pairs alike.
+    #[derive(Debug, Clone, Copy, PartialEq)]
+    struct SyncRule {
+        momentum: f64,
+        nesterov: bool,
+        /// Whether θ ← φ follows at once.
+        restart: bool,
+        /// ATen's foreach operations also where the one-pass kernel could do it.
+        foreach: bool,
+    }
+
+    /// What a parameter contributes to the adaptive slow step size.
+    struct CurvatureTerm {
+        slow: *const Tensor,
+        fast: *const Tensor,
+        second_moment: *const Tensor,
+        scale: f64,
+    }
+
+    /// One call of an operation of ATen's.
+    #[derive(Debug, Clone, PartialEq, Eq)]
+    struct RecordedOp {
+        name: String,
+        /// 0 where it was called from outside ATen.
+        depth: u32,
+    }
+
     unsafe extern "C++" {
         include!("lookahead-sys/cpp/shim.h");
 
@@ -51,6 +87,7 @@ pub(crate) mod bridge {
             group: usize,
             options: GroupOptions,
         ) -> Result<()>;
+        unsafe fn second_moment_decay(optimizer: *const Optimizer, group: usize) -> Result<f64>;
         unsafe fn optimizer_zero_grad(optimizer: *mut Optimizer) -> Result<()>;
         unsafe fn optimizer_step(optimizer: *mut Optimizer) -> Result<()>;
         unsafe fn required_slots(optimizer: *const Optimizer) -> Result<u8>;
@@ -73,11 +110,52 @@ pub(crate) mod bridge {
             value: *const Tensor,
         ) -> Result<()>;
 
+        fn fused_sgd(
+            lr: f64,
+            momentum: f64,
+            dampening: f64,
+            weight_decay: f64,
+            nesterov: bool,
+        ) -> Result<*mut Optimizer>;
+        fn fused_adam(
+            lr: f64,
+            beta1: f64,
+            beta2: f64,
+            weight_decay: f64,
+            eps: f64,
+            amsgrad: bool,
+        ) -> Result<*mut Optimizer>;
+        fn fused_adamw(
+            lr: f64,
+            beta1: f64,
+            beta2: f64,
+            weight_decay: f64,
+            eps: f64,
+            amsgrad: bool,
+        ) -> Result<*mut Optimizer>;
+        fn fused_rmsprop(
+            lr: f64,
+            alpha: f64,
+            eps: f64,
+            weight_decay: f64,
+            momentum: f64,
+            centered: bool,
+        ) -> Result<*mut Optimizer>;
+
+        fn sync(pairs: &[SyncPair], rule: SyncRule) -> Result<()>;
+        fn adaptive_slow_step_size(terms: &[CurvatureTerm]) -> Result<f64>;
+        fn all_finite(tensors: &[TensorRef], foreach: bool) -> Result<bool>;
+        fn gradients_finite(parameters: &[TensorRef], foreach: bool) -> Result<bool>;
+
+        fn start_recording() -> Result<()>;
+        fn stop_recording() -> Vec<RecordedOp>;
+        unsafe fn to_meta(tensor: *const Tensor) -> Result<*mut Tensor>;
+
         fn fingerprints(tensors: &[TensorRef], out: &mut [Fingerprint]) -> Result<()>;
         unsafe fn set_version(tensor: *const Tensor, version: u32) -> Result<()>;
+        unsafe fn forget_gradient(tensor: *const Tensor) -> Result<()>;
         unsafe fn identity(tensor: *const Tensor) -> usize;
 
-        unsafe fn interpolate(slow: *const Tensor, fast: *const Tensor, alpha: f64) -> Result<()>;
         unsafe fn assign(target: *const Tensor, source: *const Tensor) -> Result<()>;
         fn clip_value(parameters: &[TensorRef], max: f64) -> Result<()>;
         fn clip_norm(parameters: &[TensorRef], max: f64) -> Result<f64>;

@@ -3,7 +3,10 @@
 //! | module | what is in it |
 //! |---|---|
 //! | [`optimizer`] | tch's optimizers with their state: buffers, moments and step counts, out and in |
-//! | [`arithmetic`] | interpolation and clipping in place |
+//! | [`fused`] | libtorch's optimizers, stepping by kernels that take all parameters together |
+//! | [`sync`] | the sync of slow and fast weights, over all tensors at once |
+//! | [`arithmetic`] | copying, clipping and looking for values that are no numbers |
+//! | [`ops`] | what is asked of ATen's dispatcher, which stands for a GPU where there is none |
 //! | [`tensor`] | what tells that a tensor was changed by somebody else |
 //! | [`generator`] | the state of libtorch's random-number generators, out and in |
 //! | [`build`] | which libtorch this is, and what it uses of the processor |
@@ -20,8 +23,11 @@
 
 pub mod arithmetic;
 pub mod build;
+pub mod fused;
 pub mod generator;
+pub mod ops;
 pub mod optimizer;
+pub mod sync;
 pub mod tensor;
 
 // cxx makes the bridge's functions `pub`; only this crate can name them.

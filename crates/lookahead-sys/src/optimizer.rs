@@ -42,6 +42,15 @@ impl Kind {
         matches!(self, Kind::Adam | Kind::AdamW | Kind::RmsProp)
     }
 
+    /// Which of [`slots`](Self::slots) is the mean squared gradient, where there is one.
+    pub fn second_moment(self) -> Option<usize> {
+        match self {
+            Kind::Adam | Kind::AdamW => Some(1),
+            Kind::RmsProp => Some(0),
+            Kind::Sgd | Kind::Unknown => None,
+        }
+    }
+
     /// The kind's name in configurations, such as `adamw`.
     pub fn name(self) -> &'static str {
         match self {
@@ -91,19 +100,30 @@ impl std::fmt::Debug for Optimizer {
     }
 }
 
+// A COptimizer that grew a field would make the two functions below read or write something else:
+// refuse to compile. tch is pinned to one version for the same reason.
+const _: () = {
+    assert!(size_of::<COptimizer>() == size_of::<*mut u8>());
+    assert!(align_of::<COptimizer>() == align_of::<*mut u8>());
+};
+
 /// The address of the C++ optimizer, which is all that a [`COptimizer`] is.
 fn pointer_of(optimizer: &COptimizer) -> *mut bridge::Optimizer {
-    // A COptimizer that grew a field would make the next line read something else: refuse to
-    // compile. tch is pinned to one version for the same reason.
-    const {
-        assert!(size_of::<COptimizer>() == size_of::<*mut u8>());
-        assert!(align_of::<COptimizer>() == align_of::<*mut u8>());
-    }
     // SAFETY: a COptimizer is a struct of one field, the pointer that tch's C functions return and
     // take, typed `torch::optim::Optimizer *` in torch-sys's torch_api.h. Its size and alignment
     // are checked above, so these bytes are that pointer. It is only copied: the COptimizer still
     // owns the object.
     unsafe { std::mem::transmute_copy(optimizer) }
+}
+
+/// tch's owner of a C++ optimizer that the shim made.
+///
+/// # Safety
+/// `pointer` is a live object made with `new`, and nobody else will delete it.
+pub(crate) unsafe fn owner_of(pointer: *mut bridge::Optimizer) -> COptimizer {
+    // SAFETY: the other way round than in `pointer_of`. tch deletes the object, through its virtual
+    // destructor, when the COptimizer is dropped.
+    unsafe { std::mem::transmute(pointer) }
 }
 
 impl Optimizer {
@@ -185,6 +205,15 @@ impl Optimizer {
         let options = bridge::GroupOptions { learning_rate, momentum, weight_decay };
         // SAFETY: as in `step`.
         Ok(unsafe { bridge::set_group_options(self.pointer, group, options) }?)
+    }
+
+    /// The decay of a group's mean squared gradient: β₂ of Adam and AdamW, libtorch's α of RMSprop.
+    ///
+    /// # Errors
+    /// Where there is no such group, or the kind keeps no mean squared gradient.
+    pub fn second_moment_decay(&self, group: usize) -> Result<f64> {
+        // SAFETY: as in `groups`.
+        Ok(unsafe { bridge::second_moment_decay(self.pointer, group) }?)
     }
 
     /// Which of [`Kind::slots`] the optimizer keeps for a parameter that it has stepped, by its

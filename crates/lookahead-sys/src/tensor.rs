@@ -20,6 +20,11 @@ impl Fingerprint {
         self.0.version
     }
 
+    /// A number that two tensors share exactly when they stand on one storage.
+    pub fn storage(&self) -> usize {
+        self.0.storage
+    }
+
     /// Whether both were taken on the same storage, offset and element type: then only values can
     /// differ. A storage's address is given again once the storage is gone, so this tells only
     /// while something keeps the earlier one alive.
@@ -49,6 +54,16 @@ pub fn set_version(tensor: &Tensor, version: u32) -> Result<()> {
     // SAFETY: the pointer is a live at::Tensor for the length of the call. The counter is atomic,
     // and a wrong value can at most make autograd miss a stale graph: no memory depends on it.
     Ok(unsafe { bridge::set_version(tensor.as_ptr().cast(), version) }?)
+}
+
+/// Makes a tensor's gradient undefined, as before its first backward pass. To be told from a
+/// gradient of zeros: an optimizer passes over a parameter without one.
+///
+/// # Errors
+/// What libtorch says.
+pub fn forget_gradient(tensor: &Tensor) -> Result<()> {
+    // SAFETY: the pointer is a live at::Tensor for the length of the call.
+    Ok(unsafe { bridge::forget_gradient(tensor.as_ptr().cast()) }?)
 }
 
 /// A number that two handles share exactly when they are the same tensor, with the same values,

@@ -248,13 +248,14 @@ impl Optimizer {
         Ok(loss.f_backward()?)
     }
 
-    /// One step of the inner optimizer.
+    /// One step of the inner optimizer; tells whether it was taken, or skipped for gradients that
+    /// are no finite numbers.
     ///
     /// # Errors
     /// What the optimizer refuses.
-    pub fn inner_step(&mut self) -> lookahead_core::Result<()> {
+    pub fn inner_step(&mut self) -> lookahead_core::Result<bool> {
         match self {
-            Optimizer::Bare(inner) => inner.step(),
+            Optimizer::Bare(inner) => inner.step().map(|()| true),
             Optimizer::Lookahead(lookahead) => lookahead.inner_step(),
         }
     }

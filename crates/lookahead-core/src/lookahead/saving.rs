@@ -1,24 +1,43 @@
 //! The state, out and in.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 
 use tch::Tensor;
 
+use super::moments::{SlowMoments, wide_zeros};
 use super::{Lookahead, slow_copy};
-use crate::builder::check_slow_step_size;
+use crate::settings::check_slow_step_size;
 use crate::state::{copy_like, dense_copy, expect_like};
-use crate::{Error, InnerOptimizer, Parameter, Result, State};
+use crate::{Error, InnerOptimizer, MomentumPolicy, Parameter, Result, Schedule, State};
 
 const PHASE: &str = "phase";
+const STEPS: &str = "steps";
 const SYNCS: &str = "syncs";
+const NON_FINITE: &str = "non_finite";
 const PERIOD: &str = "k";
+const PERIOD_SCHEDULE: &str = "k_schedule";
+const FIRST_PERIOD: &str = "k_schedule/from";
 const ALPHA: &str = "alpha";
+const ALPHA_SCHEDULE: &str = "alpha_schedule";
+const ALPHA_USED: &str = "alpha_used";
 const SLOW: &str = "slow";
+const VELOCITY: &str = "velocity";
+const SLOW_MOMENT: &str = "slow_moment";
 const INNER: &str = "inner";
 
 impl<O: InnerOptimizer> Lookahead<O> {
-    /// All that decides the next steps apart from the fast weights, which are the model's own: φ
-    /// as `slow/<variable>`, the phase, k and α, and the inner optimizer's state under `inner/`.
+    /// All that decides the next steps apart from the fast weights, which are the model's own:
+    ///
+    /// | entry | what it is |
+    /// |---|---|
+    /// | `slow/<variable>` | φ |
+    /// | `velocity/<variable>` | the outer optimizer's momentum buffer, where it has momentum |
+    /// | `slow_moment/<moment>/<variable>` | the slow copy of a moment, where they are pulled back |
+    /// | `phase`, `steps`, `syncs`, `non_finite` | inner steps since the last sync, and counts since the start |
+    /// | `k`, `alpha`, `alpha/<group>`, `alpha_used` | k and α |
+    /// | `k_schedule/…`, `alpha_schedule/…` | their schedules, where they have any |
+    /// | `inner/…` | the inner optimizer's state |
+    ///
     /// Shares no memory with the optimizer.
     ///
     /// # Errors
@@ -27,20 +46,46 @@ impl<O: InnerOptimizer> Lookahead<O> {
     pub fn state(&mut self) -> Result<State> {
         self.ready()?;
         let mut state = State::default();
-        for (parameter, slow) in self.inner.parameters().iter().zip(&self.slow) {
+        let parameters = self.inner.parameters();
+        for (parameter, slow) in parameters.iter().zip(&self.slow) {
             state.tensors.insert(format!("{SLOW}/{}", parameter.name), dense_copy(slow)?);
         }
-        state.integers.insert(PHASE.to_owned(), to_i64(self.phase));
-        state.integers.insert(SYNCS.to_owned(), to_i64(self.syncs));
-        state.integers.insert(PERIOD.to_owned(), to_i64(self.k));
-        state.numbers.insert(ALPHA.to_owned(), self.alpha);
+        for (parameter, velocity) in parameters.iter().zip(&self.velocity) {
+            state.tensors.insert(format!("{VELOCITY}/{}", parameter.name), dense_copy(velocity)?);
+        }
+        for ((parameter, moment), slow) in &self.slow_moments {
+            let name = &parameters[*parameter].name;
+            state.tensors.insert(format!("{SLOW_MOMENT}/{moment}/{name}"), dense_copy(slow)?);
+        }
+        for (key, count) in [
+            (PHASE, self.phase),
+            (STEPS, self.steps),
+            (SYNCS, self.syncs),
+            (NON_FINITE, self.non_finite),
+            (PERIOD, self.k),
+        ] {
+            state.integers.insert(key.to_owned(), to_i64(count));
+        }
+        state.numbers.insert(ALPHA.to_owned(), self.settings.alpha);
+        for (group, alpha) in &self.settings.alpha_of_groups {
+            state.numbers.insert(format!("{ALPHA}/{group}"), *alpha);
+        }
+        if let Some(used) = self.alpha_used {
+            state.numbers.insert(ALPHA_USED.to_owned(), used);
+        }
+        self.settings.alpha_schedule.save(ALPHA_SCHEDULE, &mut state);
+        self.settings.k_schedule.save(PERIOD_SCHEDULE, &mut state);
+        if self.settings.k_schedule != Schedule::Constant {
+            state.integers.insert(FIRST_PERIOD.to_owned(), to_i64(self.settings.k));
+        }
         state.nest(INNER, self.inner.state()?);
         Ok(state)
     }
 
     /// Takes on a state that [`state`](Self::state) gave for the same model and the same kind of
-    /// inner optimizer, k, α and learning rates included. Load the model's fast weights first: the
-    /// weights that are in the model now are taken as those that belong to the state.
+    /// inner optimizer, k, α, their schedules and learning rates included. Load the model's fast
+    /// weights first: the weights that are in the model now are taken as those that belong to the
+    /// state. The policies and the outer momentum are those that this optimizer was built with.
     ///
     /// # Errors
     /// Where an entry is missing, unexpected, out of range or of the wrong shape. Then nothing was
@@ -52,36 +97,113 @@ impl<O: InnerOptimizer> Lookahead<O> {
         // A state taken between the k-th step and its sync has phase k.
         let phase = in_range(state, PHASE, 0, to_i64(k))?;
         let syncs = in_range(state, SYNCS, 0, i64::MAX)?;
-        let alpha = state.number(ALPHA)?;
-        check_slow_step_size(alpha)?;
+        // States of earlier versions lack these counts, and had a constant k.
+        let steps = match state.integers.contains_key(STEPS) {
+            true => in_range(state, STEPS, 0, i64::MAX)?,
+            false => syncs.saturating_mul(k).saturating_add(phase),
+        };
+        let non_finite = match state.integers.contains_key(NON_FINITE) {
+            true => in_range(state, NON_FINITE, 0, i64::MAX)?,
+            false => 0,
+        };
 
-        let slow = self.inner.parameters().iter().map(|parameter| read_slow(state, parameter));
-        let slow = slow.collect::<Result<Vec<_>>>()?;
+        let mut settings = self.settings.clone();
+        settings.alpha = state.number(ALPHA)?;
+        settings.alpha_of_groups = alpha_of_groups(state)?;
+        settings.alpha_schedule = Schedule::load(ALPHA_SCHEDULE, state)?;
+        settings.k_schedule = Schedule::load(PERIOD_SCHEDULE, state)?;
+        settings.k = match settings.k_schedule {
+            Schedule::Constant => k,
+            _ => in_range(state, FIRST_PERIOD, 1, i64::MAX)?,
+        };
+        settings.check()?;
+        let alpha_used = state.numbers.get(ALPHA_USED).copied();
+        alpha_used.map_or(Ok(()), check_slow_step_size)?;
+
+        let parameters = self.inner.parameters();
+        let all = |part: &str| -> Result<Vec<Tensor>> {
+            parameters.iter().map(|parameter| read_slow(state, part, parameter)).collect()
+        };
+        let slow = all(SLOW)?;
+        let velocity = match settings.outer.momentum > 0.0 {
+            true => all(VELOCITY)?,
+            false => Vec::new(),
+        };
+        let slow_moments = self.read_slow_moments(state)?;
+
         let names: HashSet<&str> =
-            self.inner.parameters().iter().map(|parameter| parameter.name.as_str()).collect();
+            parameters.iter().map(|parameter| parameter.name.as_str()).collect();
+        let pulled = self.slow_moment_keys();
         state.refuse_unknown(
             |tensor| match tensor.split_once('/') {
                 Some((SLOW, name)) => names.contains(name),
+                Some((VELOCITY, name)) => !velocity.is_empty() && names.contains(name),
+                Some((SLOW_MOMENT, _)) => pulled.contains_key(tensor),
                 Some((INNER, _)) => true, // the inner optimizer judges its own
                 _ => false,
             },
-            |integer| matches!(integer, PHASE | SYNCS | PERIOD) || is_inner(integer),
-            |number| number == ALPHA || is_inner(number),
+            |integer| {
+                matches!(integer, PHASE | STEPS | SYNCS | NON_FINITE | PERIOD)
+                    || is_in(integer, &[INNER, PERIOD_SCHEDULE, ALPHA_SCHEDULE])
+            },
+            |number| {
+                matches!(number, ALPHA | ALPHA_USED)
+                    || is_in(number, &[INNER, ALPHA, PERIOD_SCHEDULE, ALPHA_SCHEDULE])
+            },
         )?;
         // The last that can fail, and it changes nothing when it does.
         self.inner.load_state(&state.part(INNER))?;
 
-        (self.k, self.alpha, self.phase, self.syncs) = (k, alpha, phase, syncs);
-        self.slow = slow;
+        (self.k, self.phase, self.steps, self.syncs) = (k, phase, steps, syncs);
+        (self.settings, self.alpha_used, self.non_finite) = (settings, alpha_used, non_finite);
+        (self.slow, self.velocity, self.slow_moments) = (slow, velocity, slow_moments);
         self.slow_version = self.slow_version.wrapping_add(1);
         self.spoiled = None;
         self.remember_fast_weights()
     }
+
+    /// The names under which a state may have slow moments, and what each is.
+    fn slow_moment_keys(&self) -> BTreeMap<String, (usize, &'static str)> {
+        if self.settings.momentum_policy != MomentumPolicy::Pullback {
+            return BTreeMap::new();
+        }
+        let moments = self.inner.moment_names().unwrap_or_default();
+        let parameters = self.inner.parameters().iter().enumerate();
+        let all = parameters.flat_map(|(i, parameter)| {
+            moments.iter().map(move |moment| {
+                (format!("{SLOW_MOMENT}/{moment}/{}", parameter.name), (i, *moment))
+            })
+        });
+        all.collect()
+    }
+
+    /// The slow moments in a state; one that was not made yet is not there.
+    fn read_slow_moments(&self, state: &State) -> Result<SlowMoments> {
+        let mut found = SlowMoments::new();
+        for (key, at) in self.slow_moment_keys() {
+            let Some(saved) = state.tensors.get(&key) else { continue };
+            let like = wide_zeros(&self.inner.parameters()[at.0].tensor)?;
+            expect_like(&key, saved, &like)?;
+            found.insert(at, copy_like(&like, saved)?);
+        }
+        Ok(found)
+    }
 }
 
-/// A parameter's slow weights out of a state, in the parameter's layout and on its device.
-fn read_slow(state: &State, parameter: &Parameter) -> Result<Tensor> {
-    let key = format!("{SLOW}/{}", parameter.name);
+/// α of the groups that have one of their own, in a state.
+fn alpha_of_groups(state: &State) -> Result<Vec<(usize, f64)>> {
+    let mut found = Vec::new();
+    for (key, alpha) in &state.numbers {
+        let Some((ALPHA, group)) = key.split_once('/') else { continue };
+        let group = group.parse().map_err(|_| Error::StateUnexpected { key: key.clone() })?;
+        found.push((group, *alpha));
+    }
+    Ok(found)
+}
+
+/// A parameter's slow weights or velocity out of a state, in its layout and on its device.
+fn read_slow(state: &State, part: &str, parameter: &Parameter) -> Result<Tensor> {
+    let key = format!("{part}/{}", parameter.name);
     let Some(saved) = state.tensors.get(&key) else { return Err(Error::StateMissing { key }) };
     let slow = slow_copy(parameter)?;
     expect_like(&key, saved, &slow)?;
@@ -100,8 +222,8 @@ fn in_range(state: &State, key: &str, least: i64, most: i64) -> Result<u64> {
     Ok(found.unsigned_abs())
 }
 
-fn is_inner(key: &str) -> bool {
-    key.split_once('/').is_some_and(|(part, _)| part == INNER)
+fn is_in(key: &str, parts: &[&str]) -> bool {
+    key.split_once('/').is_some_and(|(part, _)| parts.contains(&part))
 }
 
 /// Counts of steps; more than `i64` holds can't be taken.

@@ -4,6 +4,7 @@ use lookahead_sys::tensor::{Fingerprint, fingerprints, set_version};
 use tch::Tensor;
 
 use super::Lookahead;
+use super::recalibration::Buffers;
 use crate::{Error, InnerOptimizer, Parameter, Result};
 
 impl<O: InnerOptimizer> Lookahead<O> {
@@ -70,6 +71,13 @@ pub struct SlowWeights<'a, O: InnerOptimizer> {
 }
 
 impl<O: InnerOptimizer> SlowWeights<'_, O> {
+    /// Buffers to put back when the fast weights return. Of several, the first has θ's.
+    pub(super) fn keep_for_later(&mut self, buffers: Buffers) {
+        if let Some(stand_in) = &mut self.optimizer.stand_in {
+            stand_in.buffers.get_or_insert(buffers);
+        }
+    }
+
     /// Puts the fast weights back, and tells if the slow ones were written to.
     ///
     /// # Errors
@@ -100,6 +108,8 @@ pub(super) struct StandIn {
     at_slow: Vec<Fingerprint>,
     /// Whether each stands on φ's own memory, or on a cast copy.
     shared: Vec<bool>,
+    /// Buffers that were recalibrated for φ.
+    buffers: Option<Buffers>,
 }
 
 impl StandIn {
@@ -121,7 +131,8 @@ impl StandIn {
             .map(|(fast, slow)| slow.f_to_kind(fast.kind()))
             .collect::<Result<Vec<_>, _>>()?;
 
-        let mut stand_in = StandIn { fast, versions, at_slow: Vec::new(), shared };
+        let at_slow = Vec::new();
+        let mut stand_in = StandIn { fast, versions, at_slow, shared, buffers: None };
         let swap = || -> Result<Vec<Fingerprint>> {
             for (tensor, value) in tensors().zip(&values) {
                 tensor.shallow_clone().f_set_data(value)?;
@@ -153,6 +164,9 @@ impl StandIn {
                 .map_err(Error::from)
                 .and_then(|()| Ok(set_version(&parameter.tensor, *version)?));
             outcome = outcome.and(restored);
+        }
+        if let Some(buffers) = &self.buffers {
+            outcome = outcome.and(buffers.put_back());
         }
         outcome
     }

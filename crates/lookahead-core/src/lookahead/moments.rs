@@ -1,0 +1,84 @@
+//! What becomes of the inner optimizer's moments at a sync.
+
+use std::collections::BTreeMap;
+
+use tch::{Kind, Tensor};
+
+use super::{Lookahead, is_trained};
+use crate::{InnerOptimizer, MomentumPolicy, Result};
+
+/// A moment of a parameter: the parameter's place, and the moment's name.
+pub(super) type MomentKey = (usize, &'static str);
+
+/// Slow copies of moments, m̄: own memory, never the optimizer's tensor itself. Were it that, the
+/// inner optimizer's next step would change it, and the pull go by the wrong factor from then on.
+pub(super) type SlowMoments = BTreeMap<MomentKey, Tensor>;
+
+/// A moment that a sync pulls back.
+pub(super) struct Pulled {
+    pub(super) key: MomentKey,
+    pub(super) moment: Tensor,
+}
+
+impl<O: InnerOptimizer> Lookahead<O> {
+    /// The moments to pull back, each with its slow copy in place: 0 where it is new, as the moment
+    /// was before its first step.
+    pub(super) fn moments_to_pull(&mut self) -> Result<Vec<Pulled>> {
+        let mut all = Vec::new();
+        if self.settings.momentum_policy != MomentumPolicy::Pullback {
+            return Ok(all);
+        }
+        for parameter in 0..self.inner.parameters().len() {
+            if !is_trained(&self.inner.parameters()[parameter]) {
+                continue;
+            }
+            for moment in self.inner.moments(parameter)? {
+                let key = (parameter, moment.name);
+                if !self.slow_moments.contains_key(&key) {
+                    self.slow_moments.insert(key, wide_zeros(&moment.tensor)?);
+                }
+                all.push(Pulled { key, moment: moment.tensor });
+            }
+        }
+        Ok(all)
+    }
+
+    /// Forgets the moments of synced parameters, where that is the policy.
+    pub(super) fn reset_moments_after_sync(&mut self) -> Result<()> {
+        if self.settings.momentum_policy != MomentumPolicy::Reset {
+            return Ok(());
+        }
+        for parameter in 0..self.inner.parameters().len() {
+            if is_trained(&self.inner.parameters()[parameter]) {
+                self.inner.reset_moments(parameter)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes the moments as they are now for the slow ones, as φ is taken from θ.
+    pub(super) fn restart_slow_moments(&mut self) -> Result<()> {
+        self.slow_moments.clear();
+        if self.settings.momentum_policy != MomentumPolicy::Pullback {
+            return Ok(());
+        }
+        for parameter in 0..self.inner.parameters().len() {
+            for moment in self.inner.moments(parameter)? {
+                let mut slow = wide_zeros(&moment.tensor)?;
+                lookahead_sys::arithmetic::assign(&mut slow, &moment.tensor)?;
+                self.slow_moments.insert((parameter, moment.name), slow);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Zeros like a moment, in single precision at least, as φ is.
+pub(super) fn wide_zeros(moment: &Tensor) -> Result<Tensor> {
+    let _guard = tch::no_grad_guard();
+    let zeros = moment.f_detach()?.f_zeros_like()?;
+    match zeros.kind() {
+        Kind::Half | Kind::BFloat16 => Ok(zeros.f_to_kind(Kind::Float)?),
+        _ => Ok(zeros),
+    }
+}

@@ -1,0 +1,83 @@
+//! Values that are no finite numbers: found before they reach φ, and undone.
+
+use lookahead_sys::arithmetic::{all_finite, gradients_finite};
+use tch::Tensor;
+
+use super::{Lookahead, is_trained};
+use crate::{InnerOptimizer, MomentumPolicy, NonFinite, Result};
+
+impl<O: InnerOptimizer> Lookahead<O> {
+    /// Takes the fast weights back to the slow ones and starts a new cycle: what they did since the
+    /// last sync is dropped. Moments that hold values which are no finite numbers are reset, as far
+    /// as the inner optimizer gives its moments; the others are kept.
+    ///
+    /// ```
+    /// use lookahead_core::Lookahead;
+    /// use tch::{Device, Kind, nn};
+    ///
+    /// let vs = nn::VarStore::new(Device::Cpu);
+    /// let w = vs.root().ones("w", &[1]);
+    /// let mut opt = Lookahead::builder(nn::sgd(0.9, 0., 0., false)).k(1).build(&vs, 0.1)?;
+    /// let refused = opt.backward_step(&(&w * f64::NAN).sum(Kind::Float)).unwrap_err();
+    /// assert!(refused.to_string().contains("roll_back()"));
+    /// opt.roll_back()?;
+    /// assert_eq!(w.double_value(&[0]), 1.0);
+    /// opt.backward_step(&w.sum(Kind::Float))?; // the momentum was reset with it
+    /// assert!((w.double_value(&[0]) - 0.95).abs() < 1e-6);
+    /// # Ok::<(), lookahead_core::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// What libtorch says.
+    pub fn roll_back(&mut self) -> Result<()> {
+        self.put_fast_weights_back()?;
+        self.refuse_spoiled()?;
+        InnerOptimizer::join_new_parameters(self)?;
+        if self.inner.moment_names().is_some() {
+            for parameter in 0..self.inner.parameters().len() {
+                let moments = self.inner.moments(parameter)?;
+                if !all_finite(moments.iter().map(|moment| &moment.tensor), self.settings.path)? {
+                    self.inner.reset_moments(parameter)?;
+                    self.slow_moments.retain(|(of, _), _| *of != parameter);
+                }
+            }
+        }
+        self.restart_from_slow_weights(is_trained)?;
+        self.begin_cycle()
+    }
+
+    pub(super) fn gradients_are_finite(&self) -> Result<bool> {
+        let parameters = self.inner.parameters().iter().map(|parameter| &parameter.tensor);
+        Ok(gradients_finite(parameters, self.settings.path)?)
+    }
+
+    /// The first variable whose θ, or whose moments where they are pulled back, hold a value that
+    /// is no finite number and would reach φ.
+    pub(super) fn find_non_finite(&mut self) -> Result<Option<String>> {
+        if self.settings.non_finite == NonFinite::Unchecked {
+            return Ok(None);
+        }
+        let path = self.settings.path;
+        let trained: Vec<usize> = (0..self.inner.parameters().len())
+            .filter(|&i| is_trained(&self.inner.parameters()[i]))
+            .collect();
+        let mut moments: Vec<(usize, Tensor)> = Vec::new();
+        if self.settings.momentum_policy == MomentumPolicy::Pullback {
+            for &i in &trained {
+                moments.extend(self.inner.moments(i)?.into_iter().map(|moment| (i, moment.tensor)));
+            }
+        }
+        let parameters = self.inner.parameters();
+        let fast = trained.iter().map(|&i| (i, &parameters[i].tensor));
+        let all = || fast.clone().chain(moments.iter().map(|(i, moment)| (*i, moment)));
+        if all_finite(all().map(|(_, tensor)| tensor), path)? {
+            return Ok(None);
+        }
+        for (i, tensor) in all() {
+            if !all_finite([tensor], path)? {
+                return Ok(Some(parameters[i].name.clone()));
+            }
+        }
+        Ok(None)
+    }
+}

@@ -1,0 +1,160 @@
+//! k, α and the rest, read and set while running.
+
+use lookahead_sys::sync::Path;
+
+use super::Lookahead;
+use crate::settings::{check_period, check_slow_step_size};
+use crate::{Error, InnerOptimizer, MomentumPolicy, NonFinite, OuterMomentum, Result, Schedule};
+
+/// Where it stands, and what may change while it runs.
+impl<O: InnerOptimizer> Lookahead<O> {
+    /// The synchronization period of the present cycle: inner steps between syncs.
+    pub fn k(&self) -> u64 {
+        self.k
+    }
+
+    /// Sets the synchronization period, and ends its schedule.
+    ///
+    /// # Errors
+    /// [`Period`](Error::Period) for 0, and [`PeriodInsideCycle`](Error::PeriodInsideCycle)
+    /// anywhere but just after a sync.
+    pub fn set_k(&mut self, k: u64) -> Result<()> {
+        check_period(k)?;
+        if self.phase != 0 && k != self.k {
+            return Err(Error::PeriodInsideCycle { k, phase: self.phase });
+        }
+        self.k = k;
+        self.settings.k = k;
+        self.settings.k_schedule = Schedule::Constant;
+        Ok(())
+    }
+
+    /// Lets k change from its first value, counted from the first step; from the next cycle on.
+    ///
+    /// # Errors
+    /// [`Schedule`](Error::Schedule) where it would lead below 1.
+    pub fn set_k_schedule(&mut self, schedule: Schedule) -> Result<()> {
+        schedule.check_period()?;
+        self.settings.k_schedule = schedule;
+        if self.phase == 0 {
+            self.k = self.settings.k_at(self.steps);
+        }
+        Ok(())
+    }
+
+    /// The slow step size that a sync would take now, of groups without one of their own. With the
+    /// adaptive choice, what it would be without it: see [`alpha_used`](Self::alpha_used).
+    pub fn alpha(&self) -> f64 {
+        let schedule = self.settings.alpha_schedule;
+        schedule.at(self.settings.alpha, self.steps).clamp(f64::MIN_POSITIVE, 1.0)
+    }
+
+    /// The slow step size that a sync would take now, of one parameter group.
+    pub fn alpha_of_group(&self, group: usize) -> f64 {
+        self.settings.alpha_at(group, self.steps)
+    }
+
+    /// The slow step size that the last sync took, of the first parameter group; `None` before it.
+    /// The adaptive choice is one for all groups.
+    pub fn alpha_used(&self) -> Option<f64> {
+        self.alpha_used
+    }
+
+    /// Sets the slow step size of the syncs to come, of all groups, and ends its schedule.
+    ///
+    /// # Errors
+    /// [`SlowStepSize`](Error::SlowStepSize) outside 0 < α ≤ 1.
+    pub fn set_alpha(&mut self, alpha: f64) -> Result<()> {
+        check_slow_step_size(alpha)?;
+        self.settings.alpha = alpha;
+        self.settings.alpha_of_groups.clear();
+        self.settings.alpha_schedule = Schedule::Constant;
+        Ok(())
+    }
+
+    /// Sets the slow step size of the syncs to come, of one parameter group. A schedule goes on
+    /// from it as if it had begun there.
+    ///
+    /// # Errors
+    /// [`SlowStepSize`](Error::SlowStepSize) outside 0 < α ≤ 1, [`Group`](Error::Group) where there
+    /// is no such group, [`AdaptiveWith`](Error::AdaptiveWith) where α is chosen adaptively.
+    pub fn set_alpha_of_group(&mut self, group: usize, alpha: f64) -> Result<()> {
+        check_slow_step_size(alpha)?;
+        let count = self.inner.parameters().iter().map(|p| p.group + 1).max().unwrap_or(1);
+        if group >= count {
+            return Err(Error::Group { group, count });
+        }
+        if self.settings.adaptive_low.is_some() {
+            return Err(Error::AdaptiveWith { what: "α per parameter group" });
+        }
+        self.settings.alpha_of_groups.retain(|(of, _)| *of != group);
+        self.settings.alpha_of_groups.push((group, alpha));
+        Ok(())
+    }
+
+    /// Lets α change from its first value, counted from the first step; from the next sync on.
+    ///
+    /// # Errors
+    /// [`Schedule`](Error::Schedule) or [`SlowStepSize`](Error::SlowStepSize) where it would lead
+    /// outside 0 < α ≤ 1, [`AdaptiveWith`](Error::AdaptiveWith) where α is chosen adaptively.
+    pub fn set_alpha_schedule(&mut self, schedule: Schedule) -> Result<()> {
+        schedule.check_slow_step_size()?;
+        if self.settings.adaptive_low.is_some() && schedule != Schedule::Constant {
+            return Err(Error::AdaptiveWith { what: "an α schedule" });
+        }
+        self.settings.alpha_schedule = schedule;
+        Ok(())
+    }
+
+    /// What becomes of the inner optimizer's moments at a sync.
+    pub fn momentum_policy(&self) -> MomentumPolicy {
+        self.settings.momentum_policy
+    }
+
+    /// The outer optimizer's momentum; 0 for plain interpolation.
+    pub fn outer_momentum(&self) -> OuterMomentum {
+        self.settings.outer
+    }
+
+    /// What is done about values that are no finite numbers.
+    pub fn non_finite_policy(&self) -> NonFinite {
+        self.settings.non_finite
+    }
+
+    /// Sets which operations do the sync. Only comparisons and tests have a reason to.
+    pub fn set_sync_path(&mut self, path: Path) {
+        self.settings.path = path;
+    }
+
+    /// Inner steps since the last sync, 0 to k; k only between the last inner step and its sync.
+    pub fn phase(&self) -> u64 {
+        self.phase
+    }
+
+    /// Inner steps taken since the optimizer was built, which schedules go by.
+    pub fn steps(&self) -> u64 {
+        self.steps
+    }
+
+    /// Syncs so far.
+    pub fn syncs(&self) -> u64 {
+        self.syncs
+    }
+
+    /// How often values that are no finite numbers were acted on: steps skipped, and roll-backs in
+    /// the place of a sync.
+    pub fn non_finite(&self) -> u64 {
+        self.non_finite
+    }
+
+    /// The inner optimizer.
+    pub fn inner(&self) -> &O {
+        &self.inner
+    }
+
+    /// The inner optimizer, to change its settings. Steps that it takes by itself are not counted,
+    /// and the next step through Lookahead refuses what they did.
+    pub fn inner_mut(&mut self) -> &mut O {
+        &mut self.inner
+    }
+}

@@ -1,0 +1,191 @@
+//! Values that change over a training.
+
+use std::f64::consts::PI;
+
+use crate::settings::check_slow_step_size;
+use crate::{Error, Result, State};
+
+/// How k or α goes from its first value, in inner steps taken since the optimizer was built.
+///
+/// α is looked up at each sync. k is looked up when a cycle begins, since it can't change inside
+/// one, and rounded to a whole number of at least 1.
+///
+/// ```
+/// use lookahead_core::Schedule;
+/// let linear = Schedule::Linear { to: 1.0, steps: 100 };
+/// assert_eq!([0, 50, 100, 500].map(|step| linear.at(0.5, step)), [0.5, 0.75, 1.0, 1.0]);
+/// let halved = Schedule::Step { factor: 0.5, every: 30 };
+/// assert_eq!([0, 29, 30, 60].map(|step| halved.at(0.8, step)), [0.8, 0.8, 0.4, 0.2]);
+/// ```
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub enum Schedule {
+    /// Stays.
+    #[default]
+    Constant,
+    /// In a straight line to `to`, which is reached after `steps` and kept.
+    Linear {
+        /// The last value.
+        to: f64,
+        /// When it is reached.
+        steps: u64,
+    },
+    /// By half a cosine to `to`, which is reached after `steps` and kept.
+    Cosine {
+        /// The last value.
+        to: f64,
+        /// When it is reached.
+        steps: u64,
+    },
+    /// Times `factor` after every `every` steps.
+    Step {
+        /// What it is multiplied by.
+        factor: f64,
+        /// How often.
+        every: u64,
+    },
+}
+
+impl Schedule {
+    /// The value after so many steps, beginning with `from`.
+    pub fn at(&self, from: f64, step: u64) -> f64 {
+        match *self {
+            Schedule::Constant => from,
+            Schedule::Linear { to, steps } | Schedule::Cosine { to, steps } if step >= steps => to,
+            Schedule::Linear { to, steps } => from + (to - from) * (step as f64 / steps as f64),
+            Schedule::Cosine { to, steps } => {
+                let done = step as f64 / steps as f64;
+                to + (from - to) * 0.5 * (1.0 + (PI * done).cos())
+            }
+            Schedule::Step { factor, every } => from * factor.powf((step / every) as f64),
+        }
+    }
+
+    pub(crate) fn check_slow_step_size(&self) -> Result<()> {
+        match *self {
+            Schedule::Constant => Ok(()),
+            Schedule::Linear { to, .. } | Schedule::Cosine { to, .. } => check_slow_step_size(to),
+            Schedule::Step { factor, every } => {
+                let allowed = "more than 0 and at most 1, since α must stay so";
+                check_factor(factor, every, factor > 0.0 && factor <= 1.0, allowed)
+            }
+        }
+    }
+
+    pub(crate) fn check_period(&self) -> Result<()> {
+        match *self {
+            Schedule::Constant => Ok(()),
+            Schedule::Linear { to, .. } | Schedule::Cosine { to, .. } => {
+                if to.is_finite() && to >= 1.0 {
+                    return Ok(());
+                }
+                let allowed = "a finite number of at least 1, since k must stay so";
+                Err(Error::Schedule { key: "to", found: to.to_string(), allowed })
+            }
+            Schedule::Step { factor, every } => {
+                let allowed = "a finite number above 0";
+                check_factor(factor, every, factor.is_finite() && factor > 0.0, allowed)
+            }
+        }
+    }
+
+    /// Writes it into a state under `name`; a constant is no entry.
+    pub(crate) fn save(&self, name: &str, state: &mut State) {
+        let (kind, number, steps) = match *self {
+            Schedule::Constant => return,
+            Schedule::Linear { to, steps } => (1, to, steps),
+            Schedule::Cosine { to, steps } => (2, to, steps),
+            Schedule::Step { factor, every } => (3, factor, every),
+        };
+        let steps = i64::try_from(steps).unwrap_or(i64::MAX);
+        state.integers.insert(format!("{name}/kind"), kind);
+        state.integers.insert(format!("{name}/steps"), steps);
+        state.numbers.insert(format!("{name}/value"), number);
+    }
+
+    /// Reads what [`save`](Self::save) wrote, unchecked.
+    pub(crate) fn load(name: &str, state: &State) -> Result<Self> {
+        let key = format!("{name}/kind");
+        let Some(&kind) = state.integers.get(&key) else { return Ok(Schedule::Constant) };
+        let steps_key = format!("{name}/steps");
+        let value = state.number(&format!("{name}/value"))?;
+        let found = state.integer(&steps_key)?;
+        let steps = u64::try_from(found).map_err(|_| Error::StateRange {
+            key: steps_key,
+            found: found.to_string(),
+            allowed: "at least 0".to_owned(),
+        })?;
+        match kind {
+            1 => Ok(Schedule::Linear { to: value, steps }),
+            2 => Ok(Schedule::Cosine { to: value, steps }),
+            3 => Ok(Schedule::Step { factor: value, every: steps }),
+            _ => Err(Error::StateRange {
+                key,
+                found: kind.to_string(),
+                allowed: "1 (linear), 2 (cosine) or 3 (step)".to_owned(),
+            }),
+        }
+    }
+}
+
+fn check_factor(factor: f64, every: u64, allowed: bool, range: &'static str) -> Result<()> {
+    if !allowed {
+        return Err(Error::Schedule { key: "factor", found: factor.to_string(), allowed: range });
+    }
+    match every {
+        0 => Err(Error::Schedule { key: "every", found: "0".to_owned(), allowed: "at least 1" }),
+        _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_curve_at_its_ends_and_between() {
+        let cosine = Schedule::Cosine { to: 0.1, steps: 4 };
+        let quarter = 0.1 + 0.4 * (1.0 + (PI / 4.0).cos()) / 2.0;
+        assert_eq!(cosine.at(0.5, 0), 0.5);
+        assert!((cosine.at(0.5, 1) - quarter).abs() < 1e-15);
+        assert!((cosine.at(0.5, 2) - 0.3).abs() < 1e-15);
+        assert_eq!([4, 5].map(|step| cosine.at(0.5, step)), [0.1, 0.1]);
+        // One that takes no steps is at its end at once.
+        assert_eq!(Schedule::Linear { to: 0.1, steps: 0 }.at(0.5, 0), 0.1);
+        assert_eq!(Schedule::Constant.at(0.5, u64::MAX), 0.5);
+    }
+
+    #[test]
+    fn what_makes_no_sense_is_refused() {
+        for to in [0.0, -1.0, 1.1, f64::NAN] {
+            assert!(Schedule::Linear { to, steps: 1 }.check_slow_step_size().is_err(), "{to}");
+        }
+        for to in [0.5, 0.0, f64::INFINITY, f64::NAN] {
+            assert!(Schedule::Cosine { to, steps: 1 }.check_period().is_err(), "{to}");
+        }
+        Schedule::Cosine { to: 50.0, steps: 1 }.check_period().unwrap();
+        let growing = Schedule::Step { factor: 2.0, every: 1 };
+        assert!(growing.check_slow_step_size().is_err());
+        growing.check_period().unwrap();
+        let message = Schedule::Step { factor: 0.5, every: 0 }.check_period().unwrap_err();
+        assert!(message.to_string().contains("`every` is 0"), "{message}");
+    }
+
+    #[test]
+    fn a_state_holds_it() {
+        for schedule in [
+            Schedule::Constant,
+            Schedule::Linear { to: 0.25, steps: 7 },
+            Schedule::Cosine { to: 0.5, steps: 0 },
+            Schedule::Step { factor: 0.5, every: 3 },
+        ] {
+            let mut state = State::default();
+            schedule.save("curve", &mut state);
+            assert_eq!(Schedule::load("curve", &state).unwrap(), schedule);
+        }
+        let mut state = State::default();
+        Schedule::Step { factor: 0.5, every: 3 }.save("curve", &mut state);
+        state.integers.insert("curve/kind".to_owned(), 9);
+        let message = Schedule::load("curve", &state).unwrap_err().to_string();
+        assert!(message.contains("`curve/kind` is 9"), "{message}");
+    }
+}

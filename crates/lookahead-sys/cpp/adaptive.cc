@@ -1,0 +1,54 @@
+// The slow step size that minimizes a quadratic model of the loss between φ and θ.
+//
+// On L(x) = ½ (x − x*)ᵀA(x − x*) the best α between φ and θ is
+//
+//   α* = (φ − x*)ᵀA(φ − θ) / (φ − θ)ᵀA(φ − θ)          (Zhang et al., 2019, proposition 1)
+//
+// With x* unknown, one Newton step from θ takes its place, x* ≈ θ − A⁻¹g, where g is the gradient
+// at θ. Put in, A⁻¹ cancels: with d = φ − θ, (d + A⁻¹g)ᵀA d = dᵀA d + gᵀd, so that
+//
+//   α = 1 + gᵀd / dᵀA d.
+//
+// Only the diagonal of A is needed, and it is given for each parameter as a second moment with the
+// factor that takes its bias out.
+
+#include <ATen/TensorOperators.h>
+#include <ATen/core/grad_mode.h>
+#include <ATen/ops/stack.h>
+#include <ATen/ops/zeros.h>
+
+#include <vector>
+
+#include "lookahead-sys/src/ffi.rs.h"
+#include "shim.h"
+
+namespace lookahead {
+
+double adaptive_slow_step_size(rust::Slice<const CurvatureTerm> terms) {
+  const at::NoGradGuard no_grad;
+  std::vector<Tensor> slopes;
+  std::vector<Tensor> curvatures;
+  for (const CurvatureTerm& term : terms) {
+    const Tensor& gradient = term.fast->grad();
+    if (term.fast->numel() == 0) continue;
+    const Tensor difference = *term.slow - term.fast->to(term.slow->scalar_type());
+    // In double precision: the sums run over all parameters.
+    if (gradient.defined()) {
+      const Tensor dense = gradient.is_sparse() ? gradient.to_dense() : gradient;
+      slopes.push_back((dense * difference).sum(at::kDouble));
+    }
+    const Tensor curvature = difference.square().mul_(*term.second_moment).sum(at::kDouble);
+    curvatures.push_back(curvature * term.scale);
+  }
+  if (slopes.empty() || curvatures.empty()) return 1.0;
+  const auto total = [&](std::vector<Tensor>& parts) -> Tensor {
+    for (Tensor& part : parts) part = part.to(curvatures.front().device());
+    return at::stack(parts).sum();
+  };
+  const Tensor slope = total(slopes);
+  // The one value that is read back.
+  const Tensor step = slope / total(curvatures);
+  return step.item<double>() + 1.0;
+}
+
+}  // namespace lookahead

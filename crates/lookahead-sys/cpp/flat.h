@@ -1,0 +1,43 @@
+// One parallel loop over the elements of many tensors, as if they lay end to end.
+#pragma once
+
+#include <ATen/Parallel.h>
+#include <ATen/core/Tensor.h>
+
+#include <algorithm>
+#include <cstdint>
+#include <vector>
+
+namespace lookahead {
+
+// Elements for which it pays to wake another thread.
+constexpr std::int64_t kGrain = 1 << 15;
+
+// Whether the elements fill their memory without gaps or overlaps, in whatever order.
+inline bool is_dense(const at::Tensor& tensor) {
+  return tensor.layout() == at::kStrided && tensor.is_non_overlapping_and_dense();
+}
+
+// Whether element i in memory is the same element of both.
+inline bool same_order(const at::Tensor& a, const at::Tensor& b) {
+  return a.sizes() == b.sizes() && (a.strides() == b.strides() || (a.is_contiguous() && b.is_contiguous()));
+}
+
+// Calls `use(part, from, to)` for stretches of each part's elements, in parallel. A part has the
+// field `end`: how many elements there are up to and with it.
+template <typename Part, typename Use>
+void for_each_stretch(const std::vector<Part>& parts, const Use& use) {
+  if (parts.empty()) return;
+  at::parallel_for(0, parts.back().end, kGrain, [&](std::int64_t begin, std::int64_t end) {
+    auto part = std::upper_bound(parts.begin(), parts.end(), begin,
+                                 [](std::int64_t at, const Part& p) { return at < p.end; });
+    for (; begin < end; ++part) {
+      const std::int64_t start = part == parts.begin() ? 0 : std::prev(part)->end;
+      const std::int64_t stop = std::min(end, part->end);
+      use(*part, begin - start, stop - start);
+      begin = stop;
+    }
+  });
+}
+
+}  // namespace lookahead

@@ -1,0 +1,372 @@
+// libtorch's optimizers with the same options, state and results, stepping by kernels that take all
+// parameters together: ATen's fused SGD, Adam and AdamW, and RMSprop by foreach operations.
+//
+// What a kernel can't take is left to the step of libtorch's own class: sparse gradients, tensors
+// that are not dense, and reduced precision on the CPU (see `fusable`).
+
+#include <ATen/core/grad_mode.h>
+#include <ATen/ops/_foreach_add.h>
+#include <ATen/ops/_foreach_addcdiv.h>
+#include <ATen/ops/_foreach_addcmul.h>
+#include <ATen/ops/_foreach_mul.h>
+#include <ATen/ops/_foreach_sqrt.h>
+#include <ATen/ops/_fused_adam.h>
+#include <ATen/ops/_fused_adamw.h>
+#include <ATen/ops/_fused_sgd.h>
+#include <ATen/ops/empty_like.h>
+#include <ATen/ops/full.h>
+#include <ATen/ops/zeros_like.h>
+#include <torch/optim/adam.h>
+#include <torch/optim/adamw.h>
+#include <torch/optim/rmsprop.h>
+#include <torch/optim/sgd.h>
+
+#include <map>
+#include <memory>
+#include <stdexcept>
+#include <string>
+#include <tuple>
+#include <utility>
+#include <vector>
+
+#include "flat.h"
+#include "lookahead-sys/src/ffi.rs.h"
+#include "shim.h"
+
+namespace lookahead {
+namespace {
+
+using torch::optim::OptimizerParamGroup;
+
+// Tensors that one kernel takes together.
+struct Batch {
+  std::vector<Tensor> parameters;
+  std::vector<Tensor> gradients;
+  std::vector<Tensor> slots[3];
+  std::vector<Tensor> steps;
+};
+
+// ATen's fused kernels write behind autograd's back; uncounted, a graph recorded before would run on
+// the new values unnoticed.
+void count_writes(const Batch& batch) {
+  for (const Tensor& written : batch.parameters) written.unsafeGetTensorImpl()->bump_version();
+  for (const auto& slot : batch.slots) {
+    for (const Tensor& written : slot) written.unsafeGetTensorImpl()->bump_version();
+  }
+}
+
+// Device, element type, and whether the slots have just been made.
+using BatchKey = std::tuple<c10::DeviceType, c10::DeviceIndex, at::ScalarType, bool>;
+using Batches = std::map<BatchKey, Batch>;
+
+BatchKey key_of(const Tensor& parameter, bool fresh) {
+  const c10::Device device = parameter.device();
+  return {device.type(), device.index(), parameter.scalar_type(), fresh};
+}
+
+// Whether the kernels can take a parameter with this gradient. They walk over memory, so all
+// tensors of a parameter must be dense and lie in one order. In bfloat16 and half precision on the
+// CPU the kernels of some versions of ATen leave parameters alone, so these go the other way.
+bool fusable(const Tensor& parameter, const Tensor& gradient) {
+  const bool wide = parameter.scalar_type() == at::kFloat || parameter.scalar_type() == at::kDouble;
+  return gradient.layout() == at::kStrided && is_dense(parameter) &&
+      gradient.scalar_type() == parameter.scalar_type() && gradient.device() == parameter.device() &&
+      (wide || !parameter.is_cpu());
+}
+
+bool fits(const Tensor& slot, const Tensor& parameter) {
+  return slot.scalar_type() == parameter.scalar_type() && slot.device() == parameter.device() &&
+      is_dense(slot) && same_order(slot, parameter);
+}
+
+// The gradient in the parameter's order; a copy only where autograd gave it in another.
+Tensor in_order(const Tensor& gradient, const Tensor& parameter) {
+  if (is_dense(gradient) && same_order(gradient, parameter)) return gradient;
+  Tensor copy = at::empty_like(parameter);
+  copy.copy_(gradient);
+  return copy;
+}
+
+// The loss, where a closure computes it.
+Tensor evaluate(const torch::optim::Optimizer::LossClosure& closure) {
+  if (closure == nullptr) return {};
+  const at::AutoGradMode enable(true);
+  return closure();
+}
+
+// Sorts the parameters that have gradients: `take` returns false of those that the kernels can't
+// have, and these step by `Base`, from which the gradients of all others are hidden meanwhile.
+template <typename Base, typename Take>
+void step_all(Base& optimizer, const Take& take) {
+  std::vector<Tensor> taken;
+  bool left_over = false;
+  for (OptimizerParamGroup& group : optimizer.param_groups()) {
+    for (Tensor& parameter : group.params()) {
+      const Tensor& gradient = parameter.grad();
+      // A frozen variable can still have the gradient of an earlier pass.
+      if (!gradient.defined()) continue;
+      if (!parameter.requires_grad() || take(group, parameter, gradient)) {
+        taken.push_back(parameter);
+      } else {
+        left_over = true;
+      }
+    }
+  }
+  if (!left_over) return;
+  std::vector<Tensor> hidden;
+  hidden.reserve(taken.size());
+  for (Tensor& parameter : taken) hidden.push_back(std::exchange(parameter.mutable_grad(), Tensor()));
+  const auto put_back = [&] {
+    for (std::size_t i = 0; i < taken.size(); ++i) taken[i].mutable_grad() = hidden[i];
+  };
+  try {
+    optimizer.Base::step();
+  } catch (...) {
+    put_back();
+    throw;
+  }
+  put_back();
+}
+
+template <typename State, typename Optimizer>
+State* state_of(Optimizer& optimizer, const Tensor& parameter) {
+  const auto found = optimizer.state().find(parameter.unsafeGetTensorImpl());
+  return found == optimizer.state().end() ? nullptr : static_cast<State*>(found->second.get());
+}
+
+template <typename State, typename Optimizer>
+State& make_state(Optimizer& optimizer, const Tensor& parameter) {
+  auto made = std::make_unique<State>();
+  State& state = *made;
+  optimizer.state()[parameter.unsafeGetTensorImpl()] = std::move(made);
+  return state;
+}
+
+class FusedSgd : public torch::optim::SGD {
+ public:
+  using SGD::SGD;
+
+  Tensor step(LossClosure closure = nullptr) override {
+    const at::NoGradGuard no_grad;
+    const Tensor loss = evaluate(closure);
+    std::map<const OptimizerParamGroup*, Batches> all;
+    step_all<SGD>(*this, [&](OptimizerParamGroup& group, Tensor& parameter, const Tensor& gradient) {
+      if (!fusable(parameter, gradient)) return false;
+      const auto& options = static_cast<const torch::optim::SGDOptions&>(group.options());
+      Tensor buffer;
+      bool fresh = false;
+      if (options.momentum() != 0) {
+        auto* state = state_of<torch::optim::SGDParamState>(*this, parameter);
+        if (state != nullptr && state->momentum_buffer().defined()) {
+          if (!fits(state->momentum_buffer(), parameter)) return false;
+        } else {
+          fresh = true;
+          if (state == nullptr) state = &make_state<torch::optim::SGDParamState>(*this, parameter);
+          state->momentum_buffer(at::empty_like(parameter));
+        }
+        buffer = state->momentum_buffer();
+      }
+      Batch& batch = all[&group][key_of(parameter, fresh)];
+      batch.parameters.push_back(parameter);
+      batch.gradients.push_back(in_order(gradient, parameter));
+      if (buffer.defined()) batch.slots[0].push_back(buffer);
+      return true;
+    });
+    for (auto& [group, batches] : all) {
+      const auto& options = static_cast<const torch::optim::SGDOptions&>(group->options());
+      for (auto& [key, batch] : batches) {
+        at::_fused_sgd_(batch.parameters, batch.gradients, batch.slots[0], options.weight_decay(),
+                        options.momentum(), options.lr(), options.dampening(), options.nesterov(),
+                        /*maximize=*/false, /*is_first_step=*/std::get<3>(key));
+        count_writes(batch);
+      }
+    }
+    return loss;
+  }
+};
+
+// Adam and AdamW differ in the kernel alone.
+template <typename Base, typename Options, typename State, typename Kernel>
+Tensor adam_step(Base& optimizer, const torch::optim::Optimizer::LossClosure& closure,
+                 const Kernel& kernel) {
+  const at::NoGradGuard no_grad;
+  const Tensor loss = evaluate(closure);
+  std::map<const OptimizerParamGroup*, Batches> all;
+  // The kernels read each parameter's step count from a tensor; parameters of one age share it.
+  std::map<std::pair<BatchKey, std::int64_t>, Tensor> ages;
+  step_all<Base>(optimizer, [&](OptimizerParamGroup& group, Tensor& parameter, const Tensor& gradient) {
+    if (!fusable(parameter, gradient)) return false;
+    const bool amsgrad = static_cast<const Options&>(group.options()).amsgrad();
+    auto* state = state_of<State>(optimizer, parameter);
+    if (state == nullptr) {
+      state = &make_state<State>(optimizer, parameter);
+      state->step(0);
+      state->exp_avg(at::zeros_like(parameter));
+      state->exp_avg_sq(at::zeros_like(parameter));
+      if (amsgrad) state->max_exp_avg_sq(at::zeros_like(parameter));
+    }
+    const bool fit = fits(state->exp_avg(), parameter) && fits(state->exp_avg_sq(), parameter) &&
+        (!amsgrad || fits(state->max_exp_avg_sq(), parameter));
+    if (!fit) return false;
+    state->step(state->step() + 1);
+    const BatchKey key = key_of(parameter, false);
+    Tensor& age = ages[{key, state->step()}];
+    if (!age.defined()) {
+      age = at::full(at::IntArrayRef{}, static_cast<double>(state->step()), parameter.options().dtype(at::kFloat));
+    }
+    Batch& batch = all[&group][key];
+    batch.parameters.push_back(parameter);
+    batch.gradients.push_back(in_order(gradient, parameter));
+    batch.slots[0].push_back(state->exp_avg());
+    batch.slots[1].push_back(state->exp_avg_sq());
+    if (amsgrad) batch.slots[2].push_back(state->max_exp_avg_sq());
+    batch.steps.push_back(age);
+    return true;
+  });
+  for (auto& [group, batches] : all) {
+    const auto& options = static_cast<const Options&>(group->options());
+    const auto [beta1, beta2] = options.betas();
+    for (auto& [key, batch] : batches) {
+      kernel(batch.parameters, batch.gradients, batch.slots[0], batch.slots[1], batch.slots[2],
+             batch.steps, options.lr(), beta1, beta2, options.weight_decay(), options.eps(),
+             options.amsgrad());
+      count_writes(batch);
+    }
+  }
+  return loss;
+}
+
+class FusedAdam : public torch::optim::Adam {
+ public:
+  using Adam::Adam;
+
+  Tensor step(LossClosure closure = nullptr) override {
+    return adam_step<Adam, torch::optim::AdamOptions, torch::optim::AdamParamState>(
+        *this, closure, [](auto&&... args) { at::_fused_adam_(args..., /*maximize=*/false); });
+  }
+};
+
+class FusedAdamW : public torch::optim::AdamW {
+ public:
+  using AdamW::AdamW;
+
+  Tensor step(LossClosure closure = nullptr) override {
+    return adam_step<AdamW, torch::optim::AdamWOptions, torch::optim::AdamWParamState>(
+        *this, closure, [](auto&&... args) { at::_fused_adamw_(args..., /*maximize=*/false); });
+  }
+};
+
+class FusedRmsProp : public torch::optim::RMSprop {
+ public:
+  using RMSprop::RMSprop;
+
+  Tensor step(LossClosure closure = nullptr) override {
+    const at::NoGradGuard no_grad;
+    const Tensor loss = evaluate(closure);
+    using State = torch::optim::RMSpropParamState;
+    std::map<const OptimizerParamGroup*, Batches> all;
+    step_all<RMSprop>(*this, [&](OptimizerParamGroup& group, Tensor& parameter, const Tensor& gradient) {
+      if (!fusable(parameter, gradient)) return false;
+      const auto& options = static_cast<const torch::optim::RMSpropOptions&>(group.options());
+      auto* state = state_of<State>(*this, parameter);
+      if (state == nullptr) {
+        state = &make_state<State>(*this, parameter);
+        state->step(0);
+        state->square_avg(at::zeros_like(parameter));
+        if (options.centered()) state->grad_avg(at::zeros_like(parameter));
+      }
+      if (options.momentum() > 0 && !state->momentum_buffer().defined()) {
+        state->momentum_buffer(at::zeros_like(parameter));
+      }
+      const bool fit = fits(state->square_avg(), parameter) &&
+          (!options.centered() || fits(state->grad_avg(), parameter)) &&
+          (options.momentum() <= 0 || fits(state->momentum_buffer(), parameter));
+      if (!fit) return false;
+      state->step(state->step() + 1);
+      Batch& batch = all[&group][key_of(parameter, false)];
+      batch.parameters.push_back(parameter);
+      batch.gradients.push_back(in_order(gradient, parameter));
+      batch.slots[0].push_back(state->square_avg());
+      if (options.momentum() > 0) batch.slots[1].push_back(state->momentum_buffer());
+      if (options.centered()) batch.slots[2].push_back(state->grad_avg());
+      return true;
+    });
+    for (auto& [group, batches] : all) {
+      const auto& options = static_cast<const torch::optim::RMSpropOptions&>(group->options());
+      for (auto& [key, batch] : batches) step_batch(options, batch);
+    }
+    return loss;
+  }
+
+ private:
+  static void step_batch(const torch::optim::RMSpropOptions& options, Batch& batch) {
+    auto& [parameters, gradients, slots, steps] = batch;
+    auto& [square_avg, momentum_buffer, grad_avg] = slots;
+    if (options.weight_decay() != 0) {
+      gradients = at::_foreach_add(gradients, parameters, options.weight_decay());
+    }
+    at::_foreach_mul_(square_avg, options.alpha());
+    at::_foreach_addcmul_(square_avg, gradients, gradients, 1 - options.alpha());
+    std::vector<Tensor> denominator;
+    if (options.centered()) {
+      at::_foreach_mul_(grad_avg, options.alpha());
+      at::_foreach_add_(grad_avg, gradients, 1 - options.alpha());
+      denominator = at::_foreach_addcmul(square_avg, grad_avg, grad_avg, -1);
+      at::_foreach_sqrt_(denominator);
+    } else {
+      denominator = at::_foreach_sqrt(square_avg);
+    }
+    at::_foreach_add_(denominator, options.eps());
+    if (options.momentum() > 0) {
+      at::_foreach_mul_(momentum_buffer, options.momentum());
+      at::_foreach_addcdiv_(momentum_buffer, gradients, denominator);
+      at::_foreach_add_(parameters, momentum_buffer, -options.lr());
+    } else {
+      at::_foreach_addcdiv_(parameters, gradients, denominator, -options.lr());
+    }
+  }
+};
+
+// As tch builds its optimizers: one group, still without parameters.
+std::vector<Tensor> none() { return {}; }
+
+}  // namespace
+
+Optimizer* fused_sgd(double lr, double momentum, double dampening, double weight_decay,
+                     bool nesterov) {
+  return new FusedSgd(none(), torch::optim::SGDOptions(lr)
+                                  .momentum(momentum)
+                                  .dampening(dampening)
+                                  .weight_decay(weight_decay)
+                                  .nesterov(nesterov));
+}
+
+Optimizer* fused_adam(double lr, double beta1, double beta2, double weight_decay, double eps,
+                      bool amsgrad) {
+  return new FusedAdam(none(), torch::optim::AdamOptions(lr)
+                                   .betas({beta1, beta2})
+                                   .weight_decay(weight_decay)
+                                   .eps(eps)
+                                   .amsgrad(amsgrad));
+}
+
+Optimizer* fused_adamw(double lr, double beta1, double beta2, double weight_decay, double eps,
+                       bool amsgrad) {
+  return new FusedAdamW(none(), torch::optim::AdamWOptions(lr)
+                                    .betas({beta1, beta2})
+                                    .weight_decay(weight_decay)
+                                    .eps(eps)
+                                    .amsgrad(amsgrad));
+}
+
+Optimizer* fused_rmsprop(double lr, double alpha, double eps, double weight_decay, double momentum,
+                         bool centered) {
+  return new FusedRmsProp(none(), torch::optim::RMSpropOptions(lr)
+                                      .alpha(alpha)
+                                      .eps(eps)
+                                      .weight_decay(weight_decay)
+                                      .momentum(momentum)
+                                      .centered(centered));
+}
+
+}  // namespace lookahead

@@ -1,0 +1,349 @@
+//! The sync of slow and fast weights, over all tensors at once.
+
+use tch::Tensor;
+
+use crate::Result;
+use crate::ffi::bridge;
+
+/// Which operations do the work.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Path {
+    /// One parallel pass where the tensors are dense and on the CPU, else ATen's foreach operations.
+    #[default]
+    Auto,
+    /// ATen's foreach operations everywhere, as on a GPU: for comparisons and tests.
+    Foreach,
+}
+
+impl Path {
+    pub(crate) fn is_foreach(self) -> bool {
+        self == Path::Foreach
+    }
+}
+
+/// A parameter's two sets of weights.
+#[derive(Debug, Clone, Copy)]
+pub struct Pair<'a> {
+    /// φ, in the type that is computed in.
+    pub slow: &'a Tensor,
+    /// θ, of the same shape.
+    pub fast: &'a Tensor,
+    /// The outer optimizer's momentum buffer v, like φ; `None` for plain interpolation.
+    pub velocity: Option<&'a Tensor>,
+    /// The slow step size α.
+    pub alpha: f64,
+}
+
+/// How a sync goes, for all pairs alike.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Rule {
+    /// The outer optimizer's momentum μ; used where a pair has a velocity.
+    pub momentum: f64,
+    /// Nesterov's form of it.
+    pub nesterov: bool,
+    /// Whether θ ← φ follows at once. It must not where tensors share memory with others of the
+    /// same call: the first would change what the second still has to read.
+    pub restart: bool,
+    /// Which operations do it.
+    pub path: Path,
+}
+
+/// Moves φ towards θ, φ ← φ + α (θ − φ), then sets θ ← φ, for all pairs.
+///
+/// Computed in φ's element type in the form of `lerp`, which is exact at θ = φ. At α = 1, where
+/// `lerp` flips the sign of −0 and makes NaN of infinity, φ becomes a copy of θ, and θ is not written.
+///
+/// With a velocity it is a step of SGD with momentum on the difference d = φ − θ:
+/// v ← μ v + d, then φ ← φ − α v, or φ − α (d + μ v) in Nesterov's form.
+///
+/// # Errors
+/// What libtorch says, such as of shapes that differ; part of the pairs may have been synced.
+pub fn sync<'a>(pairs: impl IntoIterator<Item = Pair<'a>>, rule: Rule) -> Result<()> {
+    let pairs: Vec<bridge::SyncPair> = pairs
+        .into_iter()
+        .map(|pair| bridge::SyncPair {
+            slow: pair.slow.as_ptr().cast(),
+            fast: pair.fast.as_ptr().cast(),
+            velocity: pair.velocity.map_or(std::ptr::null(), |v| v.as_ptr().cast()),
+            alpha: pair.alpha,
+        })
+        .collect();
+    let Rule { momentum, nesterov, restart, path } = rule;
+    let rule = bridge::SyncRule { momentum, nesterov, restart, foreach: path.is_foreach() };
+    Ok(bridge::sync(&pairs, rule)?)
+}
+
+/// What a parameter contributes to the adaptive slow step size.
+#[derive(Debug, Clone, Copy)]
+pub struct Term<'a> {
+    /// φ.
+    pub slow: &'a Tensor,
+    /// θ, with the gradient of the loss there.
+    pub fast: &'a Tensor,
+    /// The mean squared gradient of each element, which stands for the curvature.
+    pub second_moment: &'a Tensor,
+    /// What the second moment is multiplied by, such as Adam's bias correction.
+    pub scale: f64,
+}
+
+/// The α that minimizes a quadratic model of the loss between φ and θ: 1 + gᵀd / dᵀA d, where d is
+/// φ − θ, g the gradient at θ and A the diagonal of second moments. Not clipped, and NaN where
+/// d is 0. Reads one value back from the device.
+///
+/// # Errors
+/// What libtorch says.
+pub fn adaptive_slow_step_size<'a>(terms: impl IntoIterator<Item = Term<'a>>) -> Result<f64> {
+    let terms: Vec<bridge::CurvatureTerm> = terms
+        .into_iter()
+        .map(|term| bridge::CurvatureTerm {
+            slow: term.slow.as_ptr().cast(),
+            fast: term.fast.as_ptr().cast(),
+            second_moment: term.second_moment.as_ptr().cast(),
+            scale: term.scale,
+        })
+        .collect();
+    Ok(bridge::adaptive_slow_step_size(&terms)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ops;
+    use crate::tensor::fingerprints;
+    use tch::{Device, Kind};
+
+    const PLAIN: Rule = Rule { momentum: 0.0, nesterov: false, restart: true, path: Path::Auto };
+
+    fn random(shape: &[i64], kind: Kind) -> Tensor {
+        Tensor::randn(shape, (Kind::Double, Device::Cpu)).to_kind(kind)
+    }
+
+    /// φ and θ after a sync, from the definition in f64.
+    fn expected(slow: &Tensor, fast: &Tensor, alpha: f64) -> Tensor {
+        let (slow, fast) = (slow.to_kind(Kind::Double), fast.to_kind(Kind::Double));
+        &slow + (fast - &slow) * alpha
+    }
+
+    #[test]
+    fn every_type_layout_and_size_follows_the_definition() {
+        tch::manual_seed(1);
+        let layouts: [(&str, fn(Tensor) -> Tensor); 4] = [
+            ("contiguous", |t| t),
+            ("transposed", |t| t.transpose(0, 1)),
+            ("strided", |t| t.slice(0, 0, i64::MAX, 2)),
+            ("channels last", |t| t.view([2, 4, -1, 1]).contiguous_memory_format()),
+        ];
+        let kinds = [
+            (Kind::Float, Kind::Float, 1e-6),
+            (Kind::Double, Kind::Double, 1e-15),
+            (Kind::Float, Kind::BFloat16, 1e-6),
+            (Kind::Float, Kind::Half, 1e-6),
+        ];
+        for path in [Path::Auto, Path::Foreach] {
+            for (layout, arrange) in layouts {
+                for (slow_kind, fast_kind, tolerance) in kinds {
+                    for alpha in [0.1, 0.5, 0.8, 1.0] {
+                        for width in [1, 17, 4200] {
+                            let slow = arrange(random(&[8, width], slow_kind));
+                            let fast = arrange(random(&[8, width], fast_kind));
+                            let wanted = expected(&slow, &fast, alpha);
+                            let pair = Pair { slow: &slow, fast: &fast, velocity: None, alpha };
+                            sync([pair], Rule { path, ..PLAIN }).unwrap();
+                            let what = format!("{layout}, {slow_kind:?}/{fast_kind:?}, α {alpha}");
+                            let got = slow.to_kind(Kind::Double);
+                            assert!(got.allclose(&wanted, tolerance, tolerance, false), "{what}");
+                            assert_eq!(fast, slow.to_kind(fast_kind), "θ ← φ: {what}");
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    trait ChannelsLast {
+        fn contiguous_memory_format(&self) -> Tensor;
+    }
+
+    impl ChannelsLast for Tensor {
+        /// Channels last, as a convolution may have its weights: dense, in another order.
+        fn contiguous_memory_format(&self) -> Tensor {
+            self.permute([0, 2, 3, 1]).contiguous().permute([0, 3, 1, 2])
+        }
+    }
+
+    #[test]
+    fn many_small_tensors_and_empty_ones_are_each_synced_once() {
+        let tensors: Vec<(Tensor, Tensor)> = (0..3000)
+            .map(|i| {
+                let shape = [i64::from(i % 7)];
+                let options = (Kind::Float, Device::Cpu);
+                (Tensor::zeros(shape, options), Tensor::full(shape, f64::from(i), options))
+            })
+            .collect();
+        let pairs =
+            tensors.iter().map(|(slow, fast)| Pair { slow, fast, velocity: None, alpha: 0.5 });
+        sync(pairs, PLAIN).unwrap();
+        for (i, (slow, fast)) in tensors.iter().enumerate() {
+            let half = Tensor::full(slow.size(), i as f64 / 2.0, (Kind::Float, Device::Cpu));
+            assert!(*slow == half && *fast == half, "tensor {i}");
+        }
+    }
+
+    /// By hand: φ 1, θ 0. Momentum ½ and α ½: d = 1, v = 1, φ = ½. Then θ is 0 again: d = ½,
+    /// v = ½ + ½ = 1, φ = 0. In Nesterov's form u = 1 + ½ and φ = ¼ first; then d = ¼, v = ½ + ¼,
+    /// u = ¼ + ⅜, φ = ¼ − 5⁄16.
+    #[test]
+    fn momentum_on_the_difference_follows_its_formula() {
+        for path in [Path::Auto, Path::Foreach] {
+            for (nesterov, expected) in [(false, [0.5, 0.0]), (true, [0.25, -0.0625])] {
+                let slow = Tensor::from_slice(&[1.0f64]);
+                let velocity = Tensor::from_slice(&[0.0f64]);
+                for wanted in expected {
+                    let fast = Tensor::from_slice(&[0.0f64]);
+                    let pair =
+                        Pair { slow: &slow, fast: &fast, velocity: Some(&velocity), alpha: 0.5 };
+                    sync([pair], Rule { momentum: 0.5, nesterov, path, ..PLAIN }).unwrap();
+                    assert_eq!(slow.double_value(&[0]), wanted, "{nesterov}, {path:?}");
+                    assert_eq!(fast.double_value(&[0]), wanted);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_graph_of_the_values_before_is_refused_after() {
+        for path in [Path::Auto, Path::Foreach] {
+            let slow = Tensor::from_slice(&[1.0f32]);
+            let fast = Tensor::from_slice(&[2.0f32]).set_requires_grad(true);
+            let before = fingerprints([&slow, &fast]).unwrap();
+            let loss = (&fast * &fast).sum(Kind::Float);
+            sync(
+                [Pair { slow: &slow, fast: &fast, velocity: None, alpha: 0.5 }],
+                Rule { path, ..PLAIN },
+            )
+            .unwrap();
+            assert_ne!(before, fingerprints([&slow, &fast]).unwrap(), "{path:?}");
+            let error = loss.f_backward().unwrap_err().to_string();
+            assert!(error.contains("modified by an inplace operation"), "{error}");
+        }
+    }
+
+    #[test]
+    fn shapes_that_differ_are_refused() {
+        for path in [Path::Auto, Path::Foreach] {
+            let slow = Tensor::zeros([2, 3], (Kind::Float, Device::Cpu));
+            let fast = Tensor::zeros([4], (Kind::Float, Device::Cpu));
+            let pair = Pair { slow: &slow, fast: &fast, velocity: None, alpha: 0.5 };
+            assert!(sync([pair], Rule { path, ..PLAIN }).is_err(), "{path:?}");
+        }
+    }
+
+    fn ops_of(count: i64, mixed: bool, rule: Rule, velocity: bool) -> Vec<String> {
+        let options = (Kind::Float, Device::Cpu);
+        let slow: Vec<Tensor> = (0..count).map(|_| Tensor::zeros([5], options)).collect();
+        let velocities: Vec<Tensor> = (0..count).map(|_| Tensor::zeros([5], options)).collect();
+        let kind = if mixed { Kind::BFloat16 } else { Kind::Float };
+        let fast: Vec<Tensor> =
+            (0..count).map(|_| Tensor::ones([5], (kind, Device::Cpu))).collect();
+        let pairs = || {
+            slow.iter().zip(&fast).zip(&velocities).map(|((slow, fast), v)| Pair {
+                slow,
+                fast,
+                velocity: velocity.then_some(v),
+                alpha: 0.5,
+            })
+        };
+        let (result, ops) = ops::record(|| sync(pairs(), rule));
+        result.unwrap();
+        // Memory that is taken is no kernel.
+        let counted = ops.into_iter().filter(|op| op.depth == 0 && op.name != "aten::empty_like");
+        counted.map(|op| op.name).collect()
+    }
+
+    /// What a GPU would be asked: two operations for the whole model.
+    #[test]
+    fn by_foreach_the_number_of_operations_is_that_of_one_tensor() {
+        let foreach = Rule { path: Path::Foreach, ..PLAIN };
+        let momentum = Rule { momentum: 0.9, nesterov: true, ..foreach };
+        for (mixed, rule, velocity, expected) in [
+            (false, foreach, false, vec!["aten::_foreach_lerp_", "aten::_foreach_copy_"]),
+            (
+                true,
+                foreach,
+                false,
+                vec!["aten::_foreach_copy_", "aten::_foreach_lerp_", "aten::_foreach_copy_"],
+            ),
+            (
+                false,
+                momentum,
+                true,
+                vec![
+                    "aten::_foreach_sub",
+                    "aten::_foreach_mul_",
+                    "aten::_foreach_add_",
+                    "aten::_foreach_add_",
+                    "aten::_foreach_add_",
+                    "aten::_foreach_copy_",
+                ],
+            ),
+        ] {
+            for count in [10, 1000] {
+                assert_eq!(ops_of(count, mixed, rule, velocity), expected, "{count} tensors");
+            }
+        }
+    }
+
+    #[test]
+    fn in_one_pass_nothing_is_asked_of_aten_and_nothing_allocated() {
+        for velocity in [false, true] {
+            for mixed in [false, true] {
+                assert_eq!(ops_of(100, mixed, PLAIN, velocity), [""; 0]);
+            }
+        }
+    }
+
+    /// Tensors without memory: whatever reads a value back, or mixes devices, raises there.
+    #[test]
+    fn by_foreach_no_value_is_read_back() {
+        let zeros = |kind| Tensor::zeros([3], (kind, Device::Cpu));
+        let meta = |kind| ops::to_meta(&zeros(kind)).unwrap();
+        for kind in [Kind::Float, Kind::BFloat16] {
+            for momentum in [None, Some(0.9)] {
+                let (slow, velocity) = (meta(Kind::Float), meta(Kind::Float));
+                let fast = ops::to_meta(&zeros(kind).set_requires_grad(true)).unwrap();
+                let velocity = momentum.map(|_| &velocity);
+                let pair = Pair { slow: &slow, fast: &fast, velocity, alpha: 0.5 };
+                sync([pair], Rule { momentum: momentum.unwrap_or(0.0), ..PLAIN }).unwrap();
+            }
+        }
+        let nowhere = meta(Kind::Float);
+        let error = crate::arithmetic::all_finite([&nowhere], Path::Auto).unwrap_err().to_string();
+        assert!(
+            error.to_lowercase().contains("meta"),
+            "the look for NaN does read one back: {error}"
+        );
+        let here = zeros(Kind::Float);
+        let mixed = Pair { slow: &here, fast: &nowhere, velocity: None, alpha: 0.5 };
+        assert!(sync([mixed], PLAIN).is_err(), "a mix of devices");
+    }
+
+    #[test]
+    fn the_adaptive_step_follows_its_formula() {
+        // L = ½ Σ aᵢ (xᵢ − cᵢ)²: with A exact, α is the minimum along the line.
+        let a = Tensor::from_slice(&[1.0f64, 4.0]);
+        let centre = Tensor::from_slice(&[0.5f64, -0.25]);
+        let slow = Tensor::from_slice(&[2.0f64, 1.0]);
+        let fast = Tensor::from_slice(&[-1.0f64, -1.5]).set_requires_grad(true);
+        let loss = |x: &Tensor| (&a * (x - &centre).square()).sum(Kind::Double) * 0.5;
+        loss(&fast).backward();
+        let term = Term { slow: &slow, fast: &fast, second_moment: &(&a * 0.5), scale: 2.0 };
+        let alpha = adaptive_slow_step_size([term]).unwrap();
+        let at = |alpha: f64| {
+            let point = &slow + (fast.detach() - &slow) * alpha;
+            loss(&point).double_value(&[])
+        };
+        assert!(at(alpha) < at(alpha + 1e-4) && at(alpha) < at(alpha - 1e-4), "{alpha}");
+        // By hand: d = (3, 2.5), g = (−1.5, −5): 1 − (4.5 + 12.5) / (9 + 25) = ½.
+        assert!((alpha - 0.5).abs() < 1e-12, "{alpha}");
+    }
+}
