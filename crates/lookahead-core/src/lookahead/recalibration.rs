@@ -41,12 +41,7 @@ pub fn recalibrate<B>(
     batches: impl IntoIterator<Item = B>,
     forward: impl FnMut(&B),
 ) -> Result<usize> {
-    let buffers = Buffers::of(vs)?;
-    let outcome = buffers.recalibrate(vs.device(), batches, forward);
-    if outcome.is_err() {
-        buffers.put_back()?;
-    }
-    outcome
+    Buffers::of(vs)?.recalibrate(vs.device(), batches, forward)
 }
 
 impl<O: InnerOptimizer> SlowWeights<'_, O> {
@@ -69,7 +64,7 @@ impl<O: InnerOptimizer> SlowWeights<'_, O> {
     /// ```
     ///
     /// # Errors
-    /// [`NoBatches`](Error::NoBatches), or what libtorch says.
+    /// As [`recalibrate`].
     pub fn recalibrate<B>(
         &mut self,
         vs: &nn::VarStore,
@@ -77,9 +72,9 @@ impl<O: InnerOptimizer> SlowWeights<'_, O> {
         forward: impl FnMut(&B),
     ) -> Result<usize> {
         let buffers = Buffers::of(vs)?;
-        let outcome = buffers.recalibrate(vs.device(), batches, forward);
+        let count = buffers.recalibrate(vs.device(), batches, forward)?;
         self.keep_for_later(buffers);
-        outcome
+        Ok(count)
     }
 }
 
@@ -119,23 +114,24 @@ impl Buffers {
     ) -> Result<usize> {
         let _guard = tch::no_grad_guard();
         let generator = SavedGenerator::of(device)?;
+        let mut undo = Undo { buffers: self, generator: &generator, done: false };
         // A layer moves a buffer r to (1 − m) r + m s, where s is the batch's statistic and m its
-        // momentum, which tch keeps to itself. From r = 0 that gives m s, from r = 1 as much and
-        // 1 − m more: two runs of one batch tell m.
+        // momentum, which tch keeps to itself. From r = 0 that gives m s, from r = R as much and
+        // (1 − m) R more: two runs of one batch tell m. R is large, so that no statistic is.
         let mut sums: Vec<Tensor> = Vec::new();
         let mut momenta: Vec<Tensor> = Vec::new();
         let mut count = 0;
         for batch in batches {
             if count == 0 {
-                self.fill(1.0)?;
+                self.fill(FAR)?;
                 forward(&batch);
-                let from_one = self.values()?;
+                let from_far = self.values()?;
                 generator.put_back()?;
                 self.fill(0.0)?;
                 forward(&batch);
                 sums = self.values()?;
-                for (one, zero) in from_one.iter().zip(&sums) {
-                    momenta.push((one.f_sub(zero)? - 1.0).f_neg()?);
+                for (far, zero) in from_far.iter().zip(&sums) {
+                    momenta.push(far.f_sub(zero)?.f_div_scalar(-FAR)?.f_add_scalar(1.0)?);
                 }
             } else {
                 self.fill(0.0)?;
@@ -146,7 +142,6 @@ impl Buffers {
             }
             count += 1;
         }
-        generator.put_back()?;
         if count == 0 {
             return Err(Error::NoBatches);
         }
@@ -158,6 +153,7 @@ impl Buffers {
             let chosen = mean.f_where_self(&moved, &before)?;
             lookahead_sys::arithmetic::assign(&mut buffer.shallow_clone(), &chosen)?;
         }
+        undo.done = true;
         Ok(self.0.len())
     }
 
@@ -178,6 +174,26 @@ impl Buffers {
             Ok(values)
         };
         self.0.iter().map(copy).collect()
+    }
+}
+
+/// A value far from every statistic, and exact in single precision.
+const FAR: f64 = 1048576.0;
+
+/// Takes the generator back when a recalibration ends, and the buffers where it failed or panicked.
+struct Undo<'a> {
+    buffers: &'a Buffers,
+    generator: &'a SavedGenerator,
+    done: bool,
+}
+
+impl Drop for Undo<'_> {
+    fn drop(&mut self) {
+        // There is nobody left to tell, and copying back what was copied out does not fail.
+        let _ = self.generator.put_back();
+        if !self.done {
+            let _ = self.buffers.put_back();
+        }
     }
 }
 

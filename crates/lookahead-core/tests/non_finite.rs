@@ -1,0 +1,183 @@
+//! NaN and infinity in θ never reach φ.
+
+mod common;
+
+use common::{INNERS, Inner, Net, assert_same_bits};
+use lookahead_core::{
+    Error, InnerOptimizer, Lookahead, MomentumPolicy, NonFinite, SyncPath, fused,
+};
+use tch::{Device, Kind, Tensor, nn};
+
+fn built(policy: NonFinite) -> (nn::VarStore, Tensor, Lookahead) {
+    let vs = nn::VarStore::new(Device::Cpu);
+    let w = vs.root().ones("w", &[2]);
+    let _ = vs.root().ones("other", &[3]);
+    let sgd = fused::sgd(0.9, 0.0, 0.0, false);
+    let opt = Lookahead::builder(sgd).k(2).alpha(0.5).non_finite(policy).build(&vs, 0.1).unwrap();
+    (vs, w, opt)
+}
+
+fn spoilt(w: &Tensor) -> Tensor {
+    (w * Tensor::from_slice(&[f32::NAN, 1.0])).sum(Kind::Float)
+}
+
+#[test]
+fn by_default_the_sync_is_an_error_that_changes_nothing() {
+    for path in [SyncPath::Auto, SyncPath::Foreach] {
+        let (_vs, w, mut opt) = built(NonFinite::Error);
+        opt.set_sync_path(path);
+        opt.backward_step(&w.sum(Kind::Float)).unwrap();
+        let refused = opt.backward_step(&spoilt(&w)).unwrap_err();
+        assert!(matches!(&refused, Error::NonFinite { name } if name == "w"), "{refused}");
+        assert!(refused.to_string().contains("roll_back()"), "{refused}");
+        assert!(opt.sync_is_due(), "still");
+        assert!(opt.sync_if_due().is_err(), "and it stays an error");
+        let phi = opt.with_slow_weights(|| w.copy()).unwrap();
+        assert_eq!(phi, Tensor::ones([2], (Kind::Float, Device::Cpu)), "φ is whole");
+
+        opt.roll_back().unwrap();
+        assert_eq!((opt.phase(), w.double_value(&[0])), (0, 1.0));
+        opt.backward_step(&w.sum(Kind::Float)).unwrap();
+        assert!((w.double_value(&[0]) - 0.9).abs() < 1e-6, "the momentum that was NaN is gone");
+    }
+}
+
+/// NaN somewhere else in φ's reach: every dtype, every place, infinity too.
+#[test]
+fn one_bad_value_among_many_is_found() {
+    for kind in [Kind::Float, Kind::Double, Kind::BFloat16, Kind::Half] {
+        for value in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY] {
+            let mut vs = nn::VarStore::new(Device::Cpu);
+            vs.set_kind(kind);
+            let w = vs.root().ones("w", &[70_000]);
+            let mut opt = Lookahead::builder(fused::Sgd::default()).k(1).build(&vs, 1.0).unwrap();
+            let gradient = Tensor::zeros([70_000], (kind, Device::Cpu));
+            let _ = gradient.get(65_000).fill_(value);
+            let outcome = opt.backward_step(&(&w * gradient).sum(kind));
+            assert!(matches!(outcome, Err(Error::NonFinite { .. })), "{kind:?}, {value}");
+        }
+    }
+}
+
+#[test]
+fn skip_step_leaves_theta_and_the_moments_and_does_not_count() {
+    for inner in INNERS {
+        let net = Net::new(2, Device::Cpu);
+        let config = common::AnyConfig(inner);
+        let builder = Lookahead::builder(config).k(3).non_finite(NonFinite::SkipStep);
+        let mut opt = builder.build(&net.vs, common::LEARNING_RATE).unwrap();
+        opt.backward_step(&net.loss(0, false)).unwrap();
+        let (weights, state) = (net.weights(), format!("{:?}", opt.state().unwrap().integers));
+        assert!(!opt.backward_step(&(net.loss(1, false) * f64::INFINITY)).unwrap());
+        assert_same_bits(&net.weights(), &weights, "θ");
+        assert_eq!((opt.phase(), opt.steps(), opt.non_finite()), (1, 1, 1));
+        assert_eq!(
+            format!("{:?}", opt.state().unwrap().integers),
+            state.replace("\"non_finite\": 0", "\"non_finite\": 1")
+        );
+        opt.backward_step(&net.loss(1, false)).unwrap();
+        assert!(opt.backward_step(&net.loss(2, false)).unwrap(), "three steps were taken");
+    }
+}
+
+/// A skipped step leaves no trace: the training is the one without that batch.
+#[test]
+fn a_skipped_batch_might_not_have_been() {
+    let run = |bad: bool| {
+        let net = Net::new(2, Device::Cpu);
+        let builder = Lookahead::builder(fused::Adam::default()).k(2);
+        let mut opt = builder.non_finite(NonFinite::SkipStep).build(&net.vs, 0.01).unwrap();
+        for i in 0..7 {
+            if bad && i == 3 {
+                opt.backward_step(&(net.loss(i, false) * f64::NAN)).unwrap();
+            }
+            opt.backward_step(&net.loss(i, false)).unwrap();
+        }
+        net.weights()
+    };
+    assert_same_bits(&run(true), &run(false), "with and without");
+}
+
+#[test]
+fn roll_back_takes_the_place_of_the_sync_and_is_counted() {
+    let (_vs, w, mut opt) = built(NonFinite::RollBack);
+    for _ in 0..2 {
+        opt.backward_step(&w.sum(Kind::Float)).unwrap();
+    }
+    let phi = w.detach().copy();
+    opt.backward_step(&spoilt(&w)).unwrap();
+    assert!(w.double_value(&[0]).is_nan());
+    assert!(!opt.backward_step(&w.sum(Kind::Float)).unwrap(), "no sync");
+    assert_eq!(w, phi, "θ is back at φ");
+    assert_eq!((opt.phase(), opt.syncs(), opt.non_finite()), (0, 1, 1));
+    assert!(opt.inner_mut().moments(0).unwrap().is_empty(), "NaN, so it was reset");
+    assert_eq!(opt.state().unwrap().integers["non_finite"], 1);
+    for _ in 0..2 {
+        opt.backward_step(&w.sum(Kind::Float)).unwrap();
+    }
+    assert!(bool::try_from(w.isfinite().all()).unwrap());
+    assert_eq!(opt.syncs(), 2);
+}
+
+/// Sound moments are kept: only those of the variable that went wrong are reset.
+#[test]
+fn roll_back_keeps_what_is_sound() {
+    let vs = nn::VarStore::new(Device::Cpu);
+    let (a, b) = (vs.root().ones("a", &[1]), vs.root().ones("b", &[1]));
+    let mut opt = Lookahead::builder(fused::Adam::default()).k(3).build(&vs, 0.1).unwrap();
+    opt.backward_step(&(&a * f64::NAN + &b).sum(Kind::Float)).unwrap();
+    opt.roll_back().unwrap();
+    assert!(opt.inner_mut().moments(0).unwrap().is_empty());
+    assert_eq!(opt.inner_mut().moments(1).unwrap().len(), 2);
+    assert_eq!((a.double_value(&[0]), b.double_value(&[0])), (1.0, 1.0));
+}
+
+/// A moment can overflow while θ stays finite; pulled back it would poison its slow copy.
+#[test]
+fn moments_that_overflow_do_not_reach_their_slow_copies() {
+    let vs = nn::VarStore::new(Device::Cpu);
+    let w = vs.root().ones("w", &[1]);
+    let mut opt = Lookahead::builder(fused::Adam::default())
+        .k(1)
+        .momentum_policy(MomentumPolicy::Pullback)
+        .build(&vs, 0.1)
+        .unwrap();
+    // The gradient's square is beyond single precision; the quotient is 0.
+    let outcome = opt.backward_step(&(&w * 1e30).sum(Kind::Float));
+    assert!(w.double_value(&[0]).is_finite());
+    assert!(matches!(outcome, Err(Error::NonFinite { .. })));
+}
+
+#[test]
+fn unchecked_is_what_it_says() {
+    let (_vs, w, mut opt) = built(NonFinite::Unchecked);
+    opt.backward_step(&w.sum(Kind::Float)).unwrap();
+    opt.backward_step(&spoilt(&w)).unwrap();
+    assert!(opt.with_slow_weights(|| w.double_value(&[0])).unwrap().is_nan());
+}
+
+#[test]
+fn a_frozen_variable_may_hold_what_it_likes() {
+    let vs = nn::VarStore::new(Device::Cpu);
+    let a = vs.root().ones("a", &[1]);
+    let mask = vs.root().var_copy("mask", &Tensor::from_slice(&[f32::NEG_INFINITY]));
+    let _ = mask.set_requires_grad(false);
+    let mut opt = Lookahead::builder(fused::Sgd::default()).k(1).build(&vs, 0.1).unwrap();
+    assert!(opt.backward_step(&a.sum(Kind::Float)).unwrap());
+}
+
+#[test]
+fn in_a_nested_lookahead_the_level_that_meets_it_acts() {
+    let net = Net::new(2, Device::Cpu);
+    let inner = Lookahead::builder(common::AnyConfig(Inner::Sgd)).k(2);
+    let inner = inner.non_finite(NonFinite::RollBack).build(&net.vs, 0.01).unwrap();
+    let mut outer = Lookahead::around(inner).k(4).build().unwrap();
+    outer.backward_step(&net.loss(0, false)).unwrap();
+    outer.backward_step(&(net.loss(1, false) * f64::NAN)).unwrap();
+    assert_eq!((outer.inner().non_finite(), outer.non_finite()), (1, 0));
+    for i in 2..4 {
+        outer.backward_step(&net.loss(i, false)).unwrap();
+    }
+    assert_eq!(outer.syncs(), 1);
+    assert!(net.weights().iter().all(|(_, w)| bool::try_from(w.isfinite().all()).unwrap()));
+}

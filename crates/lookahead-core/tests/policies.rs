@@ -1,0 +1,296 @@
+//! What becomes of the inner optimizer's moments at a sync. The values themselves are compared with
+//! an independent reference in `trajectories.rs`.
+
+#[path = "../examples/ranger/radam.rs"]
+mod radam;
+
+mod common;
+
+use common::{INNERS, Inner, Net, bits};
+use lookahead_core::{
+    Error, InnerOptimizer, Lookahead, MomentumPolicy, NonFinite, OuterMomentum, State,
+    TchOptimizer, fused,
+};
+use radam::RAdam;
+use tch::nn::{self, OptimizerConfig};
+use tch::{Device, Kind, Tensor};
+
+fn one_weight() -> (nn::VarStore, Tensor) {
+    let vs = nn::VarStore::new(Device::Cpu);
+    let w = vs.root().zeros("w", &[1]);
+    (vs, w)
+}
+
+/// SGD with momentum ½ at a constant gradient of 1: m is 1, 1½, 1¾, … toward 2.
+fn momentum_after(policy: MomentumPolicy, steps: usize) -> Vec<f64> {
+    let (vs, w) = one_weight();
+    let mut opt = Lookahead::builder(fused::sgd(0.5, 0.0, 0.0, false))
+        .k(2)
+        .alpha(0.5)
+        .momentum_policy(policy)
+        .build(&vs, 0.1)
+        .unwrap();
+    let mut seen = Vec::new();
+    for _ in 0..steps {
+        opt.backward_step(&w.sum(Kind::Float)).unwrap();
+        let moments = opt.inner_mut().moments(0).unwrap();
+        seen.push(moments.first().map_or(f64::NAN, |m| m.tensor.double_value(&[0])));
+    }
+    seen
+}
+
+#[test]
+fn maintain_keeps_the_momentum() {
+    let seen = momentum_after(MomentumPolicy::Maintain, 4);
+    assert_eq!(seen, [1.0, 1.5, 1.75, 1.875]);
+}
+
+#[test]
+fn reset_forgets_it_at_each_sync() {
+    let seen = momentum_after(MomentumPolicy::Reset, 5);
+    assert_eq!(seen[0], 1.0);
+    assert!(seen[1].is_nan() && seen[3].is_nan(), "no buffer after a sync: {seen:?}");
+    assert_eq!((seen[2], seen[4]), (1.0, 1.0), "the first gradient again");
+}
+
+/// By hand, over four syncs: m̄ is 0; m is 1½ before the first sync, m̄ and m ¾ after it. Then
+/// m goes 1⅜, 1 11/16, and m̄ = ¾ + ½ (1 11/16 − ¾) = 1 7/32, and so on. With the cache aliased
+/// the factor is wrong from the second sync on.
+#[test]
+fn pullback_keeps_a_copy_and_interpolates_with_alpha_over_every_sync() {
+    let seen = momentum_after(MomentumPolicy::Pullback, 8);
+    let (mut slow, mut fast, mut expected) = (0.0f64, 0.0f64, Vec::new());
+    for step in 1..=8 {
+        fast = 0.5 * fast + 1.0;
+        if step % 2 == 0 {
+            slow += 0.5 * (fast - slow);
+            fast = slow;
+        }
+        expected.push(fast);
+    }
+    assert_eq!(expected[1], 0.75);
+    assert_eq!(expected[3], 39.0 / 32.0);
+    assert_eq!(seen, expected);
+}
+
+/// With Adam both act, on both moments; reset on the step count too.
+#[test]
+fn with_adam_they_are_no_silent_no_ops() {
+    let run = |policy| {
+        let (vs, w) = one_weight();
+        let mut opt = Lookahead::builder(fused::Adam::default())
+            .k(2)
+            .momentum_policy(policy)
+            .build(&vs, 0.1)
+            .unwrap();
+        for _ in 0..4 {
+            opt.backward_step(&(&w - 1.0).square().sum(Kind::Float)).unwrap();
+        }
+        opt.state().unwrap().part("inner")
+    };
+    let maintained = run(MomentumPolicy::Maintain);
+    let pulled = run(MomentumPolicy::Pullback);
+    let reset = run(MomentumPolicy::Reset);
+    for moment in ["adam/exp_avg/w", "adam/exp_avg_sq/w"] {
+        let at = |state: &State| state.tensors[moment].double_value(&[0]).abs();
+        assert!(at(&pulled) < 0.9 * at(&maintained), "{moment}");
+        assert!(!reset.tensors.contains_key(moment), "{moment}");
+    }
+    assert_eq!(maintained.integers["adam/step/w"], 4);
+    assert_eq!(pulled.integers["adam/step/w"], 4, "the step count is kept");
+    assert!(!reset.integers.contains_key("adam/step/w"));
+}
+
+/// amsgrad's maximum stays above the second moment, and a centered RMSprop's variance positive.
+#[test]
+fn pulled_back_moments_stay_in_order() {
+    let builds: [(&str, fn(&nn::VarStore) -> TchOptimizer); 2] = [
+        ("amsgrad", |vs| TchOptimizer::new(fused::Adam::default().amsgrad(true), vs, 0.1).unwrap()),
+        ("centered", |vs| {
+            TchOptimizer::new(fused::rms_prop(0.9, 1e-8, 0.0, 0.9, true), vs, 0.1).unwrap()
+        }),
+    ];
+    for (name, build) in builds {
+        let vs = nn::VarStore::new(Device::Cpu);
+        let w = vs.root().ones("w", &[64]);
+        let pull = MomentumPolicy::Pullback;
+        let mut opt =
+            Lookahead::around(build(&vs)).k(3).alpha(0.3).momentum_policy(pull).build().unwrap();
+        for step in 0..30 {
+            let x = Tensor::arange(64, (Kind::Float, Device::Cpu)) * (0.3 + 0.1 * f64::from(step));
+            opt.backward_step(&(&w * x.sin() * (x.cos() + 1.0)).sum(Kind::Float)).unwrap();
+            let moments = opt.inner_mut().moments(0).unwrap();
+            let of = |name| &moments.iter().find(|moment| moment.name == name).unwrap().tensor;
+            let (low, high) = match name {
+                "amsgrad" => (of("exp_avg_sq").copy(), of("max_exp_avg_sq").copy()),
+                _ => (of("grad_avg").square(), of("square_avg").copy()),
+            };
+            let in_order = (&low - &high).le(1e-6).all();
+            assert!(bool::try_from(in_order).unwrap(), "{name}, step {step}");
+        }
+    }
+}
+
+#[test]
+fn what_has_nothing_to_act_on_is_refused_at_build() {
+    let (vs, _w) = one_weight();
+    for policy in [MomentumPolicy::Reset, MomentumPolicy::Pullback] {
+        let plain = Lookahead::builder(nn::Sgd::default()).momentum_policy(policy);
+        let message = plain.build(&vs, 0.1).unwrap_err().to_string();
+        assert!(message.contains("keeps no moments") && message.contains("maintain"), "{message}");
+
+        let adam = nn::Adam::default().build(&vs, 0.1).unwrap();
+        let wrapped = Lookahead::wrap(adam, &vs).unwrap().momentum_policy(policy);
+        let message = wrapped.build().unwrap_err().to_string();
+        assert!(message.contains("Lookahead::builder(config)"), "{message}");
+    }
+    let adam = nn::Adam::default().build(&vs, 0.1).unwrap();
+    let wrapped = Lookahead::wrap(adam, &vs).unwrap().non_finite(NonFinite::RollBack);
+    assert!(matches!(wrapped.build(), Err(Error::NoMoments { .. })));
+    // The others can: each inner optimizer, one of the user's own, and a Lookahead of theirs.
+    let net = Net::new(1, Device::Cpu);
+    for policy in [MomentumPolicy::Reset, MomentumPolicy::Pullback] {
+        for inner in INNERS {
+            Lookahead::around(net.lookahead(inner, 2, 0.5))
+                .momentum_policy(policy)
+                .build()
+                .unwrap();
+        }
+        let radam = RAdam::new(&net.vs, 0.1).unwrap().betas(0.9, 0.99);
+        Lookahead::around(radam).momentum_policy(policy).build().unwrap();
+    }
+}
+
+/// A frozen variable's moments are left alone, as its weights are.
+#[test]
+fn frozen_variables_keep_their_moments() {
+    for policy in [MomentumPolicy::Reset, MomentumPolicy::Pullback] {
+        let vs = nn::VarStore::new(Device::Cpu);
+        let (a, b) = (vs.root().ones("a", &[1]), vs.root().ones("b", &[1]));
+        let sgd = fused::sgd(0.9, 0.0, 0.0, false);
+        let mut opt = Lookahead::builder(sgd).k(2).momentum_policy(policy).build(&vs, 0.1).unwrap();
+        opt.backward_step(&(&a + &b).sum(Kind::Float)).unwrap();
+        let _ = b.set_requires_grad(false);
+        opt.backward_step(&(&a + &b).sum(Kind::Float)).unwrap();
+        let kept = opt.inner_mut().moments(1).unwrap();
+        assert_eq!(kept[0].tensor.double_value(&[0]), 1.0, "{policy:?}");
+    }
+}
+
+/// An outer level's pull reaches the innermost moments, and the inner level's own slow moments
+/// start again from there.
+#[test]
+fn around_a_lookahead_the_policies_reach_the_innermost_moments() {
+    let (vs, w) = one_weight();
+    let sgd = fused::sgd(0.5, 0.0, 0.0, false);
+    let pull = MomentumPolicy::Pullback;
+    let inner =
+        Lookahead::builder(sgd).k(2).alpha(0.5).momentum_policy(pull).build(&vs, 0.1).unwrap();
+    let mut outer = Lookahead::around(inner).k(4).alpha(0.5).momentum_policy(pull).build().unwrap();
+    for _ in 0..4 {
+        outer.backward_step(&w.sum(Kind::Float)).unwrap();
+    }
+    // As by hand above, the inner level comes to 39/32; the outer goes half the way from 0.
+    let moment = outer.inner_mut().moments(0).unwrap().remove(0).tensor;
+    assert_eq!(moment.double_value(&[0]), 39.0 / 64.0);
+    let state = outer.state().unwrap();
+    for level in ["slow_moment", "inner/slow_moment"] {
+        let key = format!("{level}/momentum_buffer/w");
+        assert_eq!(state.tensors[&key].double_value(&[0]), 39.0 / 64.0, "{level}");
+    }
+}
+
+/// Saved and loaded into fresh objects at every phase, with everything that a state can hold.
+#[test]
+fn every_policy_goes_on_bit_for_bit_from_a_state() {
+    let outer = OuterMomentum { momentum: 0.9, nesterov: true };
+    for inner in INNERS {
+        for policy in [MomentumPolicy::Maintain, MomentumPolicy::Reset, MomentumPolicy::Pullback] {
+            for outer in [OuterMomentum::default(), outer] {
+                let build = |net: &Net| {
+                    Lookahead::builder(common::AnyConfig(inner))
+                        .k(3)
+                        .alpha(0.5)
+                        .momentum_policy(policy)
+                        .outer_momentum(outer)
+                        .build(&net.vs, common::LEARNING_RATE)
+                        .unwrap()
+                };
+                let whole = Net::new(3, Device::Cpu);
+                let mut opt = build(&whole);
+                for i in 0..14 {
+                    opt.backward_step(&whole.loss(i, false)).unwrap();
+                }
+                for stop in 1..=7 {
+                    let what = format!("{inner:?}, {policy:?}, {outer:?}, from step {stop}");
+                    let first = Net::new(3, Device::Cpu);
+                    let mut opt = build(&first);
+                    for i in 0..stop {
+                        opt.backward_step(&first.loss(i, false)).unwrap();
+                    }
+                    let state = opt.state().unwrap();
+                    let mut second = Net::new(8, Device::Cpu);
+                    second.vs.copy(&first.vs).unwrap();
+                    let mut opt = build(&second);
+                    opt.load_state(&state).unwrap();
+                    for i in stop..14 {
+                        opt.backward_step(&second.loss(i, false)).unwrap();
+                    }
+                    common::assert_same_bits(&whole.weights(), &second.weights(), &what);
+                }
+            }
+        }
+    }
+}
+
+/// The controls: without the slow moments, or the velocity, the state is refused or goes on
+/// differently.
+#[test]
+fn nothing_of_it_can_be_left_out() {
+    let build = |net: &Net| {
+        Lookahead::builder(common::AnyConfig(Inner::Adam))
+            .k(2)
+            .momentum_policy(MomentumPolicy::Pullback)
+            .outer_momentum(OuterMomentum { momentum: 0.5, nesterov: false })
+            .build(&net.vs, common::LEARNING_RATE)
+            .unwrap()
+    };
+    let net = Net::new(3, Device::Cpu);
+    let mut opt = build(&net);
+    for i in 0..3 {
+        opt.backward_step(&net.loss(i, false)).unwrap();
+    }
+    let mut without = opt.state().unwrap();
+    without.tensors.retain(|key, _| !key.starts_with("velocity/"));
+    let message = opt.load_state(&without).unwrap_err().to_string();
+    assert!(message.contains("no entry `velocity/"), "{message}");
+
+    let state = opt.state().unwrap();
+    let mut plain = net.lookahead(Inner::Adam, 2, 0.5);
+    let message = plain.load_state(&state).unwrap_err().to_string();
+    assert!(message.contains("no place for"), "{message}");
+
+    let at_three = net.weights();
+    let goes_on = |with: bool| {
+        let other = Net::new(9, Device::Cpu);
+        for (name, values) in &at_three {
+            let _ = tch::no_grad(|| other.vs.variables()[name].shallow_clone().copy_(values));
+        }
+        let mut opt = build(&other);
+        let kept = |key: &str| with || !key.starts_with("slow_moment/");
+        let tensors = state.tensors.iter().filter(|(key, _)| kept(key));
+        let tensors = tensors.map(|(key, tensor)| (key.clone(), tensor.copy())).collect();
+        let (integers, numbers) = (state.integers.clone(), state.numbers.clone());
+        opt.load_state(&State { tensors, integers, numbers }).unwrap();
+        for i in 3..8 {
+            opt.backward_step(&other.loss(i, false)).unwrap();
+        }
+        bits(&other.weights()[0].1)
+    };
+    for i in 3..8 {
+        opt.backward_step(&net.loss(i, false)).unwrap();
+    }
+    let whole = bits(&net.weights()[0].1);
+    assert!(goes_on(true) == whole);
+    assert!(goes_on(false) != whole, "the slow moments are needed");
+}

@@ -1,0 +1,256 @@
+//! Every kind of tensor and gradient that a model may have.
+
+mod common;
+
+use common::{Inner, Net, bits};
+use lookahead_core::{Lookahead, OuterMomentum, SyncPath, fused};
+use tch::nn::{self, Module};
+use tch::{Device, Kind, Tensor};
+
+fn close(a: f64, b: f64) -> bool {
+    (a - b).abs() < 1e-6
+}
+
+/// Gradient accumulation: k counts the optimizer's steps, not backward passes.
+#[test]
+fn k_counts_steps_and_not_backward_passes() {
+    let vs = nn::VarStore::new(Device::Cpu);
+    let w = vs.root().ones("w", &[1]);
+    let sgd = fused::Sgd::default();
+    let mut opt = Lookahead::builder(sgd).k(2).alpha(0.5).build(&vs, 0.1).unwrap();
+    let mut syncs = Vec::new();
+    for step in 1..=4 {
+        opt.zero_grad().unwrap();
+        for _micro_batch in 0..3 {
+            (w.sum(Kind::Float) / 3.0).backward();
+        }
+        if opt.step().unwrap() {
+            syncs.push(step);
+        }
+    }
+    assert_eq!(syncs, [2, 4]);
+    assert!(close(w.double_value(&[0]), 0.8), "{}", w.double_value(&[0]));
+}
+
+/// A variable may be frozen for a while: syncs leave it, and it goes on from where it was.
+#[test]
+fn frozen_and_thawed() {
+    let vs = nn::VarStore::new(Device::Cpu);
+    let (a, b) = (vs.root().ones("a", &[1]), vs.root().ones("b", &[1]));
+    let sgd = fused::Sgd::default();
+    let mut opt = Lookahead::builder(sgd).k(2).alpha(0.5).build(&vs, 0.1).unwrap();
+    opt.backward_step(&(&a + &b).sum(Kind::Float)).unwrap();
+    let _ = b.set_requires_grad(false);
+    // Its gradient of the last pass is still there, and moves nothing.
+    opt.step().unwrap();
+    assert!(close(b.double_value(&[0]), 0.9), "left where it was: {}", b.double_value(&[0]));
+    for _ in 0..2 {
+        opt.backward_step(&(&a + &b).sum(Kind::Float)).unwrap();
+    }
+    assert!(close(b.double_value(&[0]), 0.9));
+    let _ = b.set_requires_grad(true);
+    for _ in 0..2 {
+        opt.backward_step(&(&a + &b).sum(Kind::Float)).unwrap();
+    }
+    // θ went from 0.9 to 0.7, and φ, still at 1, half the way there.
+    assert!(close(b.double_value(&[0]), 0.85), "{}", b.double_value(&[0]));
+}
+
+/// Weights that two layers share are one parameter, stepped and synced once.
+#[test]
+fn tied_weights_are_synced_once() {
+    for path in [SyncPath::Auto, SyncPath::Foreach] {
+        let vs = nn::VarStore::new(Device::Cpu);
+        let w = vs.root().ones("w", &[1]);
+        let _ = vs.root().add("tied", w.shallow_clone(), true);
+        let sgd = fused::Sgd::default();
+        let builder = Lookahead::builder(sgd).k(1).alpha(0.5).sync_path(path);
+        let mut opt = builder.build(&vs, 0.2).unwrap();
+        opt.backward_step(&w.sum(Kind::Float)).unwrap();
+        assert!(close(w.double_value(&[0]), 0.9), "{path:?}: {}", w.double_value(&[0]));
+        assert_eq!(opt.trainable_variables().len(), 1);
+    }
+}
+
+/// Two variables on one storage, whole or in part, with outer momentum too.
+#[test]
+fn variables_that_overlap_in_memory() {
+    for path in [SyncPath::Auto, SyncPath::Foreach] {
+        for outer in [0.0, 0.5] {
+            let vs = nn::VarStore::new(Device::Cpu);
+            let w = vs.root().ones("w", &[4]);
+            let _ = vs.root().add("part", w.detach().narrow(0, 1, 2), true);
+            let mut opt = Lookahead::builder(fused::Sgd::default())
+                .k(1)
+                .alpha(0.5)
+                .outer_momentum(OuterMomentum { momentum: outer, nesterov: false })
+                .sync_path(path)
+                .build(&vs, 0.2)
+                .unwrap();
+            opt.backward_step(&w.sum(Kind::Float)).unwrap();
+            let half = Tensor::full([4], 0.9, (Kind::Float, Device::Cpu));
+            assert!(w.allclose(&half, 1e-6, 1e-6, false), "{path:?}, {outer}: {w:?}");
+            let state = opt.state().unwrap();
+            for name in ["slow/w", "slow/part"] {
+                assert!(close(state.tensors[name].double_value(&[0]), 0.9), "{name}");
+            }
+        }
+    }
+}
+
+#[test]
+fn empty_scalar_and_strided_variables() {
+    for path in [SyncPath::Auto, SyncPath::Foreach] {
+        let vs = nn::VarStore::new(Device::Cpu);
+        let options = (Kind::Float, Device::Cpu);
+        let empty = vs.root().add("empty", Tensor::ones([0, 3], options), true);
+        let scalar = vs.root().add("scalar", Tensor::ones([], options), true);
+        let base = Tensor::ones([6, 4], options);
+        let strided = vs.root().add("strided", base.slice(1, 0, 4, 2), true);
+        let turned = vs.root().add("turned", Tensor::ones([2, 3], options).transpose(0, 1), true);
+        let sgd = fused::Sgd::default();
+        let builder = Lookahead::builder(sgd).k(1).alpha(0.5).sync_path(path);
+        let mut opt = builder.build(&vs, 0.2).unwrap();
+        let sum = |t: &Tensor| t.sum(Kind::Float);
+        opt.backward_step(&(sum(&empty) + &scalar + sum(&strided) + sum(&turned))).unwrap();
+        for (name, w) in [("scalar", &scalar), ("strided", &strided), ("turned", &turned)] {
+            let expected = w.ones_like() * 0.9;
+            assert!(w.allclose(&expected, 1e-6, 1e-6, false), "{name}, {path:?}");
+        }
+        assert_eq!(base.double_value(&[0, 1]), 1.0, "what lies between is not written to");
+        opt.with_slow_weights(|| assert!(close(strided.double_value(&[0, 0]), 0.9))).unwrap();
+        opt.finish().unwrap();
+    }
+}
+
+/// Sparse gradients of an embedding: right where libtorch can step with them, else its refusal.
+#[test]
+fn sparse_gradients_are_right_or_refused() {
+    let run = |sparse| {
+        let vs = nn::VarStore::new(Device::Cpu);
+        let config = nn::EmbeddingConfig { sparse, ..Default::default() };
+        let table = nn::embedding(vs.root(), 4, 2, config);
+        let _ = tch::no_grad(|| vs.variables()["weight"].shallow_clone().fill_(1.0));
+        let sgd = fused::Sgd::default();
+        let mut opt = Lookahead::builder(sgd).k(2).alpha(0.5).build(&vs, 0.1).unwrap();
+        for rows in [[1i64, 2], [2, 2]] {
+            let loss = table.forward(&Tensor::from_slice(&rows)).sum(Kind::Float);
+            opt.backward_step(&loss).unwrap();
+        }
+        vs.variables()["weight"].detach().copy()
+    };
+    let (sparse, dense) = (run(true), run(false));
+    // A row that is listed twice gets two steps, which round twice.
+    assert!(sparse.allclose(&dense, 1e-6, 1e-6, false));
+    assert!(close(sparse.double_value(&[2, 0]), 0.85) && sparse.double_value(&[3, 0]) == 1.0);
+
+    let vs = nn::VarStore::new(Device::Cpu);
+    let table =
+        nn::embedding(vs.root(), 4, 2, nn::EmbeddingConfig { sparse: true, ..Default::default() });
+    let mut opt = Lookahead::builder(fused::Adam::default()).build(&vs, 0.1).unwrap();
+    let loss = table.forward(&Tensor::from_slice(&[1i64])).sum(Kind::Float);
+    let message = opt.backward_step(&loss).unwrap_err().to_string();
+    assert!(message.contains("does not support sparse gradients"), "{message}");
+}
+
+/// Norms are taken over what is there; a gradient that is not finite is told and left.
+#[test]
+fn clipping_survives_missing_and_non_finite_gradients() {
+    let vs = nn::VarStore::new(Device::Cpu);
+    let a = vs.root().zeros("a", &[2]);
+    let _without = vs.root().zeros("b", &[2]);
+    let mut opt = Lookahead::builder(fused::Sgd::default()).build(&vs, 1.0).unwrap();
+    assert_eq!(opt.clip_grad_norm(1.0).unwrap(), 0.0);
+    opt.clip_grad_value(1.0).unwrap();
+    (&a * Tensor::from_slice(&[3.0f32, f32::INFINITY])).sum(Kind::Float).backward();
+    assert_eq!(opt.clip_grad_norm(1.0).unwrap(), f64::INFINITY);
+    assert_eq!(a.grad().double_value(&[0]), 3.0, "not scaled by 0");
+    opt.clip_grad_value(2.0).unwrap();
+    assert_eq!(a.grad(), Tensor::from_slice(&[2.0f32, 2.0]));
+}
+
+/// Half precision: φ is f32, θ is φ rounded, and a checkpoint keeps all of φ.
+#[test]
+fn half_precision_rounds_theta_and_not_phi() {
+    for kind in [Kind::BFloat16, Kind::Half] {
+        for path in [SyncPath::Auto, SyncPath::Foreach] {
+            let build = || {
+                let mut vs = nn::VarStore::new(Device::Cpu);
+                vs.set_kind(kind);
+                let w = vs.root().ones("w", &[300]);
+                let sgd = fused::sgd(0.9, 0.0, 0.0, false);
+                let builder = Lookahead::builder(sgd).k(2).alpha(0.3).sync_path(path);
+                let opt = builder.build(&vs, 0.01).unwrap();
+                (vs, w, opt)
+            };
+            let (_vs, w, mut opt) = build();
+            let factors =
+                Tensor::linspace(-1.0, 1.0, 300, (Kind::Float, Device::Cpu)).to_kind(kind);
+            for _ in 0..6 {
+                opt.backward_step(&(&w * &factors).sum(kind)).unwrap();
+            }
+            let state = opt.state().unwrap();
+            let slow = state.tensors["slow/w"].copy();
+            assert_eq!(slow.kind(), Kind::Float);
+            assert!(bits(&slow.to_kind(kind)) == bits(&w), "{kind:?}, {path:?}");
+            assert!(slow != w.to_kind(Kind::Float), "φ holds more than θ can");
+
+            let (_vs, other, mut resumed) = build();
+            let _ = tch::no_grad(|| other.shallow_clone().copy_(&w));
+            resumed.load_state(&state).unwrap();
+            for (opt, w) in [(&mut opt, &w), (&mut resumed, &other)] {
+                for _ in 0..3 {
+                    opt.backward_step(&(w * &factors).sum(kind)).unwrap();
+                }
+            }
+            assert!(bits(&w) == bits(&other), "{kind:?}, {path:?}");
+        }
+    }
+}
+
+/// With momentum 0 the outer optimizer is plain Lookahead, to the bit.
+#[test]
+fn outer_momentum_of_zero_is_plain_lookahead() {
+    let run = |outer: Option<OuterMomentum>| {
+        let net = Net::new(5, Device::Cpu);
+        let mut builder = Lookahead::builder(common::AnyConfig(Inner::Adam)).k(3).alpha(0.7);
+        if let Some(outer) = outer {
+            builder = builder.outer_momentum(outer);
+        }
+        let mut opt = builder.build(&net.vs, 0.01).unwrap();
+        for i in 0..10 {
+            opt.backward_step(&net.loss(i, false)).unwrap();
+        }
+        net.weights()
+    };
+    let plain = run(None);
+    for nesterov in [false, true] {
+        let outer = run(Some(OuterMomentum { momentum: 0.0, nesterov }));
+        common::assert_same_bits(&outer, &plain, "momentum 0");
+        // In the limit, too: the rule with a velocity meets the one without it.
+        let nearly = run(Some(OuterMomentum { momentum: 1e-12, nesterov }));
+        for ((name, a), (_, b)) in nearly.iter().zip(&plain) {
+            assert!(a.allclose(b, 1e-5, 1e-6, false), "{name}");
+        }
+    }
+}
+
+/// A late variable gets its slow weights, velocity and moments when it joins.
+#[test]
+fn late_variables_join_with_everything() {
+    let vs = nn::VarStore::new(Device::Cpu);
+    let a = vs.root().ones("a", &[1]);
+    let outer = OuterMomentum { momentum: 0.5, nesterov: false };
+    let sgd = fused::sgd(0.5, 0.0, 0.0, false);
+    let pull = lookahead_core::MomentumPolicy::Pullback;
+    let builder = Lookahead::builder(sgd).k(2).outer_momentum(outer).momentum_policy(pull);
+    let mut opt = builder.build(&vs, 0.1).unwrap();
+    opt.backward_step(&a.sum(Kind::Float)).unwrap();
+    let b = vs.root().set_group(1).ones("b", &[1]);
+    opt.backward_step(&(&a + &b).sum(Kind::Float)).unwrap();
+    // θ went to 0.9: d = 0.1 and v = 0.1, so φ is 0.95.
+    assert!(close(b.double_value(&[0]), 0.95), "{}", b.double_value(&[0]));
+    let state = opt.state().unwrap();
+    assert!(close(state.tensors["velocity/b"].double_value(&[0]), 0.1));
+    assert!(close(state.tensors["slow_moment/momentum_buffer/b"].double_value(&[0]), 0.5));
+}
