@@ -50,13 +50,20 @@ const OPTIMIZER: &str = "optimizer";
 const GENERATOR: &str = "generator";
 const SLOW: &str = "slow";
 
-/// Writes the two files of a checkpoint into `folder`.
+/// Writes the two files of a checkpoint into `folder`. `recalibrated` are the buffers that belong
+/// to φ, where it has some of its own.
 ///
 /// # Errors
 /// Where the disk says no.
-pub fn write(folder: &Path, vs: &nn::VarStore, state: &State) -> anyhow::Result<()> {
+pub fn write(
+    folder: &Path,
+    vs: &nn::VarStore,
+    state: &State,
+    recalibrated: BTreeMap<String, Tensor>,
+) -> anyhow::Result<()> {
     let variables: BTreeMap<String, Tensor> = vs.variables().into_iter().collect();
-    let slow = state.part(SLOW).tensors;
+    let mut slow = state.part(SLOW).tensors;
+    slow.extend(recalibrated);
     let model = variables
         .iter()
         .map(|(name, fast)| {

@@ -156,7 +156,7 @@ impl Config {
         self.model.resolve()?;
         self.optimizer.resolve()?;
         if let Some(lookahead) = &self.lookahead {
-            lookahead.check()?;
+            lookahead.check(&self.optimizer)?;
         }
         self.schedule.resolve(self.optimizer.lr)?;
         self.train.check()?;

@@ -11,6 +11,8 @@
 pub mod cnn;
 pub mod mlp;
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 use tch::nn::{self, ModuleT};
 use tch::{Device, Tensor};
@@ -129,6 +131,11 @@ impl Model {
     /// Logits of shape (n, classes) for images of shape (n, channels, height, width).
     pub fn forward(&self, images: &Tensor, train: bool) -> Tensor {
         self.layers.forward_t(images, train)
+    }
+
+    /// Variables that are not trained, by name: the running statistics of batch normalization.
+    pub fn buffers(&self) -> BTreeMap<String, Tensor> {
+        self.vs.variables().into_iter().filter(|(_, tensor)| !tensor.requires_grad()).collect()
     }
 
     /// Trainable parameters, counted in elements.

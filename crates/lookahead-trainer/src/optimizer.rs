@@ -1,10 +1,18 @@
 //! The inner optimizer, `[optimizer]`, and Lookahead around it, `[lookahead]`.
+//!
+//! | module | what is in it |
+//! |---|---|
+//! | [`lookahead`] | the section `[lookahead]` |
 
-use lookahead_core::{InnerOptimizer, Lookahead, State, TchOptimizer};
+pub mod lookahead;
+
+use lookahead_core::{InnerOptimizer, Lookahead, State, TchOptimizer, fused};
 use serde::{Deserialize, Serialize};
 use tch::{Tensor, nn};
 
 use crate::check::{Invalid, kind_key, require, shown};
+
+pub use lookahead::LookaheadConfig;
 
 /// `[optimizer]`. The meaning of each key is libtorch's.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -14,6 +22,8 @@ pub struct OptimizerConfig {
     pub kind: Kind,
     /// Learning rate, before the schedule.
     pub lr: f64,
+    /// Whether it steps by kernels that take all parameters together, or by libtorch's own code.
+    pub fused: bool,
     /// Weight decay: decoupled for adamw, a part of the gradient for the others. Default 0.01 for
     /// adamw, 0 for the others.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -52,6 +62,7 @@ impl Default for OptimizerConfig {
         OptimizerConfig {
             kind: Kind::Sgd,
             lr: 0.1,
+            fused: true,
             weight_decay: None,
             momentum: None,
             dampening: None,
@@ -152,52 +163,30 @@ impl OptimizerConfig {
     }
 }
 
-/// So that one type builds all four.
+/// So that one type builds all four, fused or not.
 impl nn::OptimizerConfig for &OptimizerConfig {
     fn build_copt(&self, lr: f64) -> Result<tch::COptimizer, tch::TchError> {
         let number = |value: Option<f64>| value.unwrap_or(0.0);
         let wd = number(self.weight_decay);
+        let (momentum, dampening) = (number(self.momentum), number(self.dampening));
+        let nesterov = self.nesterov == Some(true);
         let (beta1, beta2) = (number(self.beta1), number(self.beta2));
         let (eps, amsgrad) = (number(self.eps), self.amsgrad == Some(true));
-        match self.kind {
-            Kind::Sgd => {
-                let (momentum, dampening) = (number(self.momentum), number(self.dampening));
-                nn::sgd(momentum, dampening, wd, self.nesterov == Some(true)).build_copt(lr)
+        let (alpha, centered) = (number(self.smoothing), self.centered == Some(true));
+        match (self.kind, self.fused) {
+            (Kind::Sgd, true) => fused::sgd(momentum, dampening, wd, nesterov).build_copt(lr),
+            (Kind::Sgd, false) => nn::sgd(momentum, dampening, wd, nesterov).build_copt(lr),
+            (Kind::Adam, true) => fused::Adam { beta1, beta2, wd, eps, amsgrad }.build_copt(lr),
+            (Kind::Adam, false) => nn::Adam { beta1, beta2, wd, eps, amsgrad }.build_copt(lr),
+            (Kind::AdamW, true) => fused::AdamW { beta1, beta2, wd, eps, amsgrad }.build_copt(lr),
+            (Kind::AdamW, false) => nn::AdamW { beta1, beta2, wd, eps, amsgrad }.build_copt(lr),
+            (Kind::RmsProp, true) => {
+                fused::RmsProp { alpha, eps, wd, momentum, centered }.build_copt(lr)
             }
-            Kind::Adam => nn::Adam { beta1, beta2, wd, eps, amsgrad }.build_copt(lr),
-            Kind::AdamW => nn::AdamW { beta1, beta2, wd, eps, amsgrad }.build_copt(lr),
-            Kind::RmsProp => {
-                let centered = self.centered == Some(true);
-                let (smoothing, momentum) = (number(self.smoothing), number(self.momentum));
-                nn::rms_prop(smoothing, eps, wd, momentum, centered).build_copt(lr)
+            (Kind::RmsProp, false) => {
+                nn::RmsProp { alpha, eps, wd, momentum, centered }.build_copt(lr)
             }
         }
-    }
-}
-
-/// `[lookahead]`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct LookaheadConfig {
-    /// Synchronization period: inner steps between syncs.
-    pub k: u64,
-    /// Slow step size.
-    pub alpha: f64,
-}
-
-impl Default for LookaheadConfig {
-    fn default() -> Self {
-        LookaheadConfig { k: 5, alpha: 0.5 }
-    }
-}
-
-impl LookaheadConfig {
-    pub(crate) fn check(&self) -> Result<(), Invalid> {
-        require(self.k >= 1, "lookahead.k", self.k, "at least 1: inner steps between syncs")?;
-        let alpha = self.alpha;
-        let allowed = "more than 0 and at most 1: at 0 the slow weights never move, and at 1 \
-                       Lookahead is exactly its inner optimizer";
-        require(alpha > 0.0 && alpha <= 1.0, "lookahead.alpha", shown(alpha), allowed)
     }
 }
 
@@ -222,8 +211,8 @@ impl Optimizer {
     ) -> lookahead_core::Result<Self> {
         Ok(match lookahead {
             None => Optimizer::Bare(TchOptimizer::new(inner, vs, inner.lr)?),
-            Some(LookaheadConfig { k, alpha }) => Optimizer::Lookahead(Box::new(
-                Lookahead::builder(inner).k(*k).alpha(*alpha).build(vs, inner.lr)?,
+            Some(config) => Optimizer::Lookahead(Box::new(
+                config.configure(Lookahead::builder(inner)).build(vs, inner.lr)?,
             )),
         })
     }

@@ -8,10 +8,11 @@
 pub mod config;
 pub mod divergence;
 
+use std::collections::BTreeMap;
 use std::time::Instant;
 
 use anyhow::Context;
-use lookahead_core::build;
+use lookahead_core::{SlowWeights, TchOptimizer, build};
 use lookahead_run::command::Command;
 use lookahead_run::event::{
     self, Evaluation, Event, LookaheadInfo, RunInfo, Split, Status, Versions, Warning, Weights,
@@ -29,11 +30,12 @@ use crate::evaluation::evaluate;
 use crate::model::Model;
 use crate::observer::Observer;
 use crate::optimizer::Optimizer;
+use crate::optimizer::lookahead::Diverging;
 use crate::probe::Probe;
 use crate::speed::Speed;
 use crate::usage::Usage;
 
-use divergence::{refuse_loss, refuse_weights};
+use divergence::{Diverged, PATIENCE, SoundBuffers, refuse_loss, refuse_weights};
 
 /// A training between two steps: all that a step works on.
 #[derive(Debug)]
@@ -49,6 +51,9 @@ pub struct Training {
     device: Device,
     /// Whether a step has begun and not been taken: then the weights are of no step.
     in_step: bool,
+    /// Steps since the last sync whose values were no finite numbers.
+    diverging: u32,
+    sound_buffers: SoundBuffers,
 }
 
 impl Training {
@@ -79,6 +84,8 @@ impl Training {
             total_steps,
             device,
             in_step: false,
+            diverging: 0,
+            sound_buffers: SoundBuffers::default(),
         })
     }
 
@@ -130,6 +137,11 @@ impl Training {
              with `lookahead train`.",
             details.step, details.cursor
         )))
+    }
+
+    /// What to do about values that are no finite numbers.
+    fn diverging_policy(&self) -> Diverging {
+        self.config.lookahead.as_ref().map_or(Diverging::Error, |config| config.non_finite)
     }
 
     /// Inner steps taken.
@@ -277,11 +289,10 @@ pub fn train(t: &mut Training, outside: &mut Outside) -> anyhow::Result<Status> 
             t.config.schedule.learning_rate(t.config.optimizer.lr, t.step, t.total_steps);
         t.optimizer.set_learning_rate(learning_rate)?;
         let (images, labels) = t.current_batch();
+        keep_sound_buffers(t)?;
         let loss = t.model.forward(&images, true).cross_entropy_for_logits(&labels);
         let loss_value = f64::try_from(&loss)?;
-        refuse_loss("The loss", loss_value, t.step + 1, t.config.optimizer.lr)?;
-        t.optimizer.backward(&loss)?;
-        t.optimizer.inner_step()?;
+        let gone_wrong = take_step(t, &loss, loss_value)?;
         t.step += 1;
         let step = event::Step {
             epoch: t.batches.epoch(),
@@ -293,6 +304,9 @@ pub fn train(t: &mut Training, outside: &mut Outside) -> anyhow::Result<Status> 
         let epoch_completed = t.batches.advance();
         t.in_step = false;
         outside.observer.record(t.step, Event::Step(step))?;
+        if let Some(what) = gone_wrong {
+            go_on_or_give_up(t, &what, outside)?;
+        }
 
         // θ is evaluated before the sync, φ after it: where both fall on one step, a sync makes
         // them equal and there would be nothing to compare.
@@ -324,6 +338,50 @@ pub fn train(t: &mut Training, outside: &mut Outside) -> anyhow::Result<Status> 
     Ok(Status::Finished)
 }
 
+/// Backward and inner step; where the policy meets values that are no finite numbers, what was
+/// done about them.
+fn take_step(t: &mut Training, loss: &Tensor, value: f64) -> anyhow::Result<Option<String>> {
+    let policy = t.diverging_policy();
+    if !value.is_finite() {
+        match (policy, t.optimizer.lookahead()) {
+            (Diverging::SkipStep, Some(_)) => {}
+            (Diverging::RollBack, Some(lookahead)) => lookahead.roll_back()?,
+            _ => refuse_loss("The loss", value, t.step + 1, t.config.optimizer.lr)?,
+        }
+        t.sound_buffers.put_back(&t.model)?;
+        let done = if policy == Diverging::SkipStep { SKIPPED } else { ROLLED_BACK };
+        return Ok(Some(format!("The loss is {value}: {done}")));
+    }
+    t.optimizer.backward(loss)?;
+    match t.optimizer.inner_step()? {
+        true => Ok(None),
+        false => Ok(Some(format!("A gradient holds values that are no finite numbers: {SKIPPED}"))),
+    }
+}
+
+const SKIPPED: &str = "the step was skipped.";
+const ROLLED_BACK: &str = "the fast weights went back to the slow ones.";
+
+/// The buffers are kept while all is well: before each step where single steps may be dropped, and
+/// where a cycle begins if it may be dropped as a whole.
+fn keep_sound_buffers(t: &mut Training) -> anyhow::Result<()> {
+    match t.diverging_policy() {
+        Diverging::Error => Ok(()),
+        Diverging::RollBack if t.optimizer.phase() != 0 && t.diverging == 0 => Ok(()),
+        _ => t.sound_buffers.take(&t.model),
+    }
+}
+
+/// Tells of what the policy did, and ends the run where nothing came between for too long.
+fn go_on_or_give_up(t: &mut Training, what: &str, outside: &mut Outside) -> anyhow::Result<()> {
+    outside.observer.record(t.step, Event::Warning(Warning { message: what.to_owned() }))?;
+    t.diverging += 1;
+    match t.diverging < PATIENCE {
+        true => Ok(()),
+        false => Err(Diverged::for_good(t.step, t.config.optimizer.lr).into()),
+    }
+}
+
 fn evaluation_is_due(t: &Training, epoch_completed: bool) -> bool {
     let config = &t.config.train;
     let last = t.step == t.total_steps && config.evaluate_every_epochs > 0;
@@ -332,7 +390,7 @@ fn evaluation_is_due(t: &Training, epoch_completed: bool) -> bool {
 
 /// The sync, with the loss on the probe batch just before it at θ and just after it at φ.
 fn sync_if_due(t: &mut Training, outside: &mut Outside) -> anyhow::Result<()> {
-    let Training { optimizer, model, probe, step, .. } = t;
+    let Training { optimizer, model, probe, step, config, diverging, .. } = t;
     let Some(lookahead) = optimizer.lookahead() else { return Ok(()) };
     if !lookahead.sync_is_due() {
         return Ok(());
@@ -342,8 +400,20 @@ fn sync_if_due(t: &mut Training, outside: &mut Outside) -> anyhow::Result<()> {
     let fast_loss = probe.map(|probe| probe.loss(model)).transpose()?;
     let mut seconds = started.elapsed().as_secs_f64();
 
-    lookahead.sync_if_due()?;
-    let (sync, alpha) = (lookahead.syncs(), lookahead.alpha());
+    let synced = match lookahead.sync_if_due() {
+        Err(lookahead_core::Error::NonFinite { name }) => {
+            return Err(Diverged::of_weights(&name, *step, config.optimizer.lr).into());
+        }
+        synced => synced?,
+    };
+    if !synced {
+        t.sound_buffers.put_back(&t.model)?;
+        let what = format!("The weights hold values that are no finite numbers: {ROLLED_BACK}");
+        return go_on_or_give_up(t, &what, outside);
+    }
+    *diverging = 0;
+    let sync = lookahead.syncs();
+    let alpha = lookahead.alpha_used().unwrap_or_else(|| lookahead.alpha());
     outside.observer.record(*step, Event::Sync(event::Sync { sync, alpha }))?;
 
     if let (Some(probe), Some(fast_loss)) = (probe, fast_loss) {
@@ -375,13 +445,52 @@ fn evaluate_slow(
     split: Split,
     outside: &mut Outside,
 ) -> anyhow::Result<Option<Evaluation>> {
-    let Training { optimizer, model, data, step, .. } = t;
+    let Training { optimizer, model, data, step, config, .. } = t;
     let (Some(images), Some(lookahead)) = (data.split(split), optimizer.lookahead()) else {
         return Ok(None);
     };
-    let found = lookahead.with_slow_weights(|| evaluate(model, images, split, Weights::Slow))??;
+    let mut at_phi = lookahead.slow_weights()?;
+    recalibrate(&mut at_phi, model, data, config)?;
+    let found = evaluate(model, images, split, Weights::Slow)?;
+    at_phi.end()?;
     outside.observer.record(*step, Event::Evaluation(found))?;
     Ok(Some(found))
+}
+
+/// Computes the statistics of batch normalization for φ, which is in the model, from the first
+/// training batches in the order of the file; does nothing where that is not asked for.
+fn recalibrate(
+    at_phi: &mut SlowWeights<'_, TchOptimizer>,
+    model: &Model,
+    data: &Dataset,
+    config: &Config,
+) -> anyhow::Result<()> {
+    let count = config.lookahead.as_ref().map_or(0, |lookahead| lookahead.recalibrate);
+    if count == 0 || model.buffers().is_empty() {
+        return Ok(());
+    }
+    let size = config.data.batch_size;
+    let whole = (data.train.len() / size).max(1);
+    let batches = (0..count.min(whole)).map(|i| {
+        let end = data.train.len().min((i + 1) * size);
+        data.train.slice(i * size..end, model.vs.device()).0
+    });
+    at_phi.recalibrate(&model.vs, batches, |images| drop(model.forward(images, true)))?;
+    Ok(())
+}
+
+/// The buffers that belong to φ, where they are not θ's.
+fn buffers_of_phi(t: &mut Training) -> anyhow::Result<BTreeMap<String, Tensor>> {
+    let Training { optimizer, model, data, config, .. } = t;
+    let asked = config.lookahead.as_ref().is_some_and(|lookahead| lookahead.recalibrate > 0);
+    let Some(lookahead) = optimizer.lookahead().filter(|_| asked) else {
+        return Ok(BTreeMap::new());
+    };
+    let mut at_phi = lookahead.slow_weights()?;
+    recalibrate(&mut at_phi, model, data, config)?;
+    let copies = model.buffers().into_iter().map(|(name, buffer)| (name, buffer.copy())).collect();
+    at_phi.end()?;
+    Ok(copies)
 }
 
 #[derive(PartialEq)]
@@ -426,6 +535,7 @@ fn obey(mut command: Command, t: &mut Training, outside: &mut Outside) -> anyhow
 /// Publishes a checkpoint of this step and removes those beyond `checkpoint.keep`.
 fn save_checkpoint(t: &mut Training, outside: &mut Outside) -> anyhow::Result<()> {
     let started = Instant::now();
+    roll_back_before_saving(t, outside)?;
     // The log must not be behind the checkpoint after a power cut.
     outside.observer.sync()?;
     let published = publish(t, outside)?;
@@ -437,12 +547,28 @@ fn save_checkpoint(t: &mut Training, outside: &mut Outside) -> anyhow::Result<()
     outside.observer.record(t.step, Event::Checkpoint(saved))
 }
 
+/// Fast weights that the next sync would take back have no place in a checkpoint either.
+fn roll_back_before_saving(t: &mut Training, outside: &mut Outside) -> anyhow::Result<()> {
+    if t.diverging_policy() != Diverging::RollBack {
+        return Ok(());
+    }
+    let state = t.optimizer.state()?;
+    let sound = refuse_weights(&t.model.vs, &state, t.step, t.config.optimizer.lr);
+    let (Err(_), Some(lookahead)) = (sound, t.optimizer.lookahead()) else { return Ok(()) };
+    lookahead.roll_back()?;
+    t.sound_buffers.put_back(&t.model)?;
+    let what =
+        format!("The weights to be saved hold values that are no finite numbers: {ROLLED_BACK}");
+    go_on_or_give_up(t, &what, outside)
+}
+
 fn publish(t: &mut Training, outside: &Outside) -> anyhow::Result<Published> {
     let state = t.optimizer.state()?;
+    let recalibrated = buffers_of_phi(t)?;
     let vs = &t.model.vs;
     refuse_weights(vs, &state, t.step, t.config.optimizer.lr)?;
     let published = outside.checkpoints.publish(t.details(&state), |folder| {
-        checkpointing::write(folder, vs, &state).map_err(Into::into)
+        checkpointing::write(folder, vs, &state, recalibrated).map_err(Into::into)
     })?;
     let keep = std::num::NonZeroUsize::new(t.config.checkpoint.keep).context("checked: not 0")?;
     outside.checkpoints.retain_newest(keep)?;

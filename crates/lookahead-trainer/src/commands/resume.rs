@@ -130,7 +130,7 @@ fn has_ended(folder: &RunFolder, step: u64) -> anyhow::Result<bool> {
 }
 
 /// Keys, or sections with a dot, whose change leaves a checkpoint's state meaningful.
-const MAY_CHANGE: [&str; 14] = [
+const MAY_CHANGE: [&str; 17] = [
     "train.evaluate_every_epochs",
     "train.epochs",
     "train.max_steps",
@@ -145,6 +145,9 @@ const MAY_CHANGE: [&str; 14] = [
     "optimizer.eps",
     "lookahead.alpha",
     "lookahead.k",
+    "lookahead.adaptive_alpha",
+    "lookahead.non_finite",
+    "lookahead.recalibrate",
 ];
 
 fn may_change_list() -> String {

@@ -1,20 +1,81 @@
 //! A training that has left the numbers: noticed in a loss at once, and in the weights before they
 //! are saved, so that no checkpoint of NaN pushes out a good one.
 
+use std::collections::BTreeMap;
+
 use lookahead_core::State;
 use tch::{Tensor, nn};
 
 use crate::check::shown;
+use crate::model::Model;
 
 /// The training diverged. There is nothing in its weights that is worth saving.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
     "{what}: the training diverged. Start again with a smaller `optimizer.lr` than {lr}, or resume \
-     from an earlier checkpoint with one."
+     from an earlier checkpoint with one; `--set lookahead.non_finite=roll_back` goes on from the \
+     slow weights where this happens now and then."
 )]
 pub struct Diverged {
     what: String,
     lr: String,
+}
+
+impl Diverged {
+    /// A variable's fast weights did so after a step.
+    pub fn of_weights(name: &str, step: u64, lr: f64) -> Self {
+        let what =
+            format!("θ's `{name}` holds values that are no finite numbers after step {step}");
+        Diverged { what, lr: shown(lr) }
+    }
+
+    /// Whatever the policy did, it did not help.
+    pub fn for_good(step: u64, lr: f64) -> Self {
+        let what = format!(
+            "Values were no finite numbers {PATIENCE} times without a sync between, up to step {step}"
+        );
+        Diverged { what, lr: shown(lr) }
+    }
+}
+
+/// How often, without a sync between, a loss or weights may be no finite numbers before a policy
+/// that goes on all the same gives up.
+pub const PATIENCE: u32 = 100;
+
+/// The model's buffers at a moment when all was well. A forward pass over NaN spoils the running
+/// statistics of batch normalization for good, and no optimizer knows of them.
+#[derive(Debug, Default)]
+pub struct SoundBuffers(BTreeMap<String, Tensor>);
+
+impl SoundBuffers {
+    /// Takes them as they are now.
+    ///
+    /// # Errors
+    /// What libtorch says.
+    pub fn take(&mut self, model: &Model) -> anyhow::Result<()> {
+        let _guard = tch::no_grad_guard();
+        for (name, buffer) in model.buffers() {
+            match self.0.get_mut(&name) {
+                Some(kept) => drop(kept.f_copy_(&buffer)?),
+                None => drop(self.0.insert(name, buffer.f_detach()?.copy())),
+            }
+        }
+        Ok(())
+    }
+
+    /// Puts them back.
+    ///
+    /// # Errors
+    /// What libtorch says.
+    pub fn put_back(&self, model: &Model) -> anyhow::Result<()> {
+        let _guard = tch::no_grad_guard();
+        for (name, mut buffer) in model.buffers() {
+            if let Some(kept) = self.0.get(&name) {
+                let _ = buffer.f_copy_(kept)?;
+            }
+        }
+        Ok(())
+    }
 }
 
 /// An error unless the loss, told as `what` of `step`, is finite.
@@ -53,6 +114,38 @@ fn all_finite(tensor: &Tensor) -> anyhow::Result<bool> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::{self, ModelConfig};
+
+    /// The statistics of batch normalization after a batch of NaN, and put back.
+    #[test]
+    fn sound_buffers_return() {
+        let config = ModelConfig {
+            kind: model::Kind::Mlp,
+            hidden: Some(vec![4]),
+            batch_norm: true,
+            ..ModelConfig::default()
+        };
+        let data = crate::data::load(&crate::data::DataConfig {
+            kind: crate::data::Kind::Digits,
+            ..Default::default()
+        });
+        let data = data.unwrap();
+        let model = Model::new(&config, &data, tch::Device::Cpu).unwrap();
+        let (images, _) = data.train.slice(0..8, tch::Device::Cpu);
+        let mut kept = SoundBuffers::default();
+        kept.take(&model).unwrap();
+        let _ = model.forward(&images, true);
+        kept.take(&model).unwrap();
+        let copy = |buffers: BTreeMap<String, Tensor>| -> Vec<Tensor> {
+            buffers.into_values().map(|buffer| buffer.copy()).collect()
+        };
+        let sound = copy(model.buffers());
+        assert_eq!(sound.len(), 2);
+        let _ = model.forward(&(&images * f64::NAN), true);
+        assert!(!all_finite(&model.buffers()["fc_bn1.running_mean"]).unwrap());
+        kept.put_back(&model).unwrap();
+        assert_eq!(copy(model.buffers()), sound);
+    }
 
     #[test]
     fn one_value_tells() {

@@ -1,0 +1,194 @@
+//! What `[lookahead]` and `optimizer.fused` choose, in the whole program.
+
+mod common;
+
+use common::{SMALL, Sandbox, copy_folder, failed, stderr, succeeded};
+use lookahead_run::event::{Event, Split, Weights};
+use lookahead_trainer::tensor_file;
+
+fn loss_values(sandbox: &Sandbox, run: &str) -> Vec<f64> {
+    sandbox.losses(run).into_iter().map(|(_, bits)| f64::from_bits(bits)).collect()
+}
+
+fn warnings(sandbox: &Sandbox, run: &str) -> Vec<String> {
+    let records = sandbox.records(run);
+    let told = records.iter().filter_map(|record| match &record.event {
+        Event::Warning(warning) => Some(warning.message.clone()),
+        _ => None,
+    });
+    told.collect()
+}
+
+#[test]
+fn fused_or_not_the_training_is_the_same_up_to_rounding() {
+    let sandbox = Sandbox::new(SMALL);
+    for kind in ["sgd", "adam", "adamw", "rmsprop"] {
+        let set = format!("optimizer.kind={kind}");
+        let lr = if kind == "sgd" { "optimizer.lr=0.05" } else { "optimizer.lr=0.003" };
+        let options = ["--set", &set, "--set", lr];
+        sandbox.train(kind, &options);
+        let plain = format!("{kind}-plain");
+        sandbox.train(&plain, &[&options[..], &["--set", "optimizer.fused=false"]].concat());
+        let (fused, plain) = (loss_values(&sandbox, kind), loss_values(&sandbox, &plain));
+        assert_eq!(fused[0], plain[0], "{kind}: nothing has been stepped yet");
+        assert!(fused[13] < fused[0], "{kind}: it trains");
+        for (a, b) in fused.iter().zip(&plain) {
+            assert!((a - b).abs() < 1e-3 * b.abs(), "{kind}: {a} and {b}");
+        }
+    }
+}
+
+/// Each choice makes another training, and each goes on bit for bit from every phase.
+#[test]
+fn every_choice_acts_and_resumes_bit_for_bit() {
+    let sandbox = Sandbox::new(SMALL);
+    let adam = ["--set", "optimizer.kind=adam", "--set", "optimizer.lr=0.003"];
+    sandbox.train("plain", &adam);
+    for (name, sets) in [
+        ("reset", &["lookahead.momentum_policy=reset"][..]),
+        ("pullback", &["lookahead.momentum_policy=pullback"]),
+        ("outer", &["lookahead.outer_momentum=0.9", "lookahead.outer_nesterov=true"]),
+        ("adaptive", &["lookahead.adaptive_alpha=0.1"]),
+        ("recalibrated", &["lookahead.recalibrate=2"]),
+    ] {
+        let mut options = adam.to_vec();
+        options.extend(sets.iter().flat_map(|set| ["--set", set]));
+        sandbox.train(name, &options);
+        let whole = sandbox.losses(name);
+        let other = whole != sandbox.losses("plain");
+        assert_eq!(other, name != "recalibrated", "{name}: another training, or only looked at");
+        for step in [2, 3, 4] {
+            let resumed = format!("{name}-from-{step}");
+            copy_folder(&sandbox.run_folder(name), &sandbox.run_folder(&resumed));
+            sandbox.resume(&resumed, &["--from", &step.to_string()]);
+            assert_eq!(sandbox.losses(&resumed), whole, "{resumed}");
+            assert!(sandbox.tensors(&resumed, 14) == sandbox.tensors(name, 14), "{resumed}");
+        }
+    }
+    // The α that was used is in the log.
+    let alphas = |run: &str| -> Vec<f64> {
+        let records = sandbox.records(run);
+        let syncs = records.iter().filter_map(|record| match record.event {
+            Event::Sync(sync) => Some(sync.alpha),
+            _ => None,
+        });
+        syncs.collect()
+    };
+    assert_eq!(alphas("plain"), [0.5; 4]);
+    assert!(alphas("adaptive").iter().all(|alpha| (0.1..=1.0).contains(alpha)));
+}
+
+/// φ is evaluated, and saved as the model, with statistics of its own; the training does not see it.
+#[test]
+fn recalibrated_statistics_are_phis_and_change_no_training() {
+    let sandbox = Sandbox::new(SMALL);
+    sandbox.train("theirs", &[]);
+    sandbox.train("own", &["--set", "lookahead.recalibrate=3"]);
+    assert_eq!(sandbox.losses("own"), sandbox.losses("theirs"));
+    let [model, training] = sandbox.tensors("own", 14);
+    let [other_model, other_training] = sandbox.tensors("theirs", 14);
+    assert!(training == other_training, "θ, its buffers and all state");
+    assert!(model != other_model);
+    let read = |run: &str| {
+        tensor_file::read(&sandbox.run_folder(run).join("step-00000014/model.safetensors")).unwrap()
+    };
+    let (own, theirs) = (read("own"), read("theirs"));
+    for (name, tensor) in &own {
+        assert_eq!(*tensor != theirs[name], name.contains("running_"), "{name}");
+    }
+    // `eval` finds what the run found at its end.
+    let folder = sandbox.run_folder("own");
+    let found = succeeded(sandbox.lookahead(&["eval", folder.to_str().unwrap(), "--json"]));
+    let found: serde_json::Value = serde_json::from_slice(&found.stdout).unwrap();
+    let records = sandbox.records("own");
+    let recorded = records.iter().find_map(|record| match &record.event {
+        Event::Evaluation(e) if e.split == Split::Test && e.weights == Weights::Slow => {
+            Some(e.loss)
+        }
+        _ => None,
+    });
+    assert!((found["loss"].as_f64().unwrap() - recorded.unwrap()).abs() < 1e-6);
+}
+
+/// A learning rate so large that the weights overflow: by default the run ends, with a policy
+/// it goes on from φ, or leaves steps out, and ends where nothing else helps.
+#[test]
+fn values_that_are_no_numbers_follow_the_policy() {
+    let config = SMALL.replace("batch_norm = true", "batch_norm = false");
+    let sandbox = Sandbox::new(&config);
+    let path = sandbox.config();
+    let train = |name: &str, policy: &str, lr: &str| {
+        let policy = format!("lookahead.non_finite={policy}");
+        let lr = format!("optimizer.lr={lr}");
+        let fixed = ["train", path.to_str().unwrap(), "--out", "runs", "--name", name];
+        let sets = ["--set", &policy, "--set", &lr, "--set", "train.max_steps=400"];
+        sandbox.lookahead(&[&fixed[..], &sets].concat())
+    };
+    let words =
+        ["the training diverged", "smaller `optimizer.lr`", "lookahead.non_finite=roll_back"];
+    failed(&train("error", "error", "1e30"), 1, &words);
+
+    let output = train("back", "roll_back", "1e30");
+    failed(&output, 1, &["100 times without a sync", "the training diverged"]);
+    let told = warnings(&sandbox, "back");
+    assert!(told.len() >= 100 && told[0].contains("went back to the slow ones"), "{told:?}");
+
+    let output = train("skip", "skip_step", "1e30");
+    assert!(!output.status.success());
+    assert!(stderr(&output).contains("diverged"), "{}", stderr(&output));
+}
+
+/// A few steps at a rate that no weights survive, and then a sound one: the run finishes at φ.
+#[test]
+fn a_bad_stretch_is_survived() {
+    let sandbox = Sandbox::new(SMALL);
+    let policy = ["--set", "lookahead.non_finite=roll_back"];
+    sandbox.train("run", &[&policy[..], &["--set", "train.max_steps=6"]].concat());
+    sandbox.resume("run", &["--set", "optimizer.lr=1e38", "--set", "train.max_steps=10"]);
+    let told = warnings(&sandbox, "run");
+    assert!(!told.is_empty() && told.iter().all(|t| t.contains("went back")), "{told:?}");
+    sandbox.resume("run", &["--set", "optimizer.lr=0.05", "--set", "train.max_steps=40"]);
+    let losses = loss_values(&sandbox, "run");
+    assert!(losses[39] < losses[5], "{losses:?}");
+    let [model, _] = ["model", "training"].map(|file| {
+        let path = sandbox.run_folder("run").join(format!("step-00000040/{file}.safetensors"));
+        tensor_file::read(&path).unwrap()
+    });
+    for (name, tensor) in model {
+        assert!(bool::try_from(tensor.isfinite().all()).unwrap(), "{name}");
+    }
+}
+
+#[test]
+fn choices_that_make_no_sense_are_refused() {
+    let sandbox = Sandbox::new(SMALL);
+    let path = sandbox.config();
+    for (sets, words) in [
+        (&["lookahead.momentum_policy=forget"][..], &["maintain", "reset", "pullback"][..]),
+        (&["lookahead.non_finite=pray"], &["error", "skip_step", "roll_back"]),
+        (&["lookahead.adaptive_alpha=1.5"], &["`lookahead.adaptive_alpha` is 1.5"]),
+        (&["lookahead.adaptive_alpha=0.1"], &["second moments", "optimizer.kind"]),
+        (&["lookahead.outer_momentum=1"], &["`lookahead.outer_momentum` is 1", "below 1"]),
+        (
+            &["optimizer.momentum=0", "lookahead.momentum_policy=reset"],
+            &["nothing to act on", "maintain"],
+        ),
+        (
+            &[
+                "optimizer.kind=adam",
+                "lookahead.adaptive_alpha=0.1",
+                "lookahead.outer_momentum=0.5",
+            ],
+            &["set one of them to 0"],
+        ),
+        (&["optimizer.fused=1"], &["fused", "boolean"]),
+    ] {
+        let mut arguments = vec!["train", path.to_str().unwrap(), "--out", "runs"];
+        arguments.extend(sets.iter().flat_map(|set| ["--set", set]));
+        failed(&sandbox.lookahead(&arguments), 2, words);
+    }
+    sandbox.train("run", &[]);
+    let folder = sandbox.run_folder("run");
+    let resume = ["resume", folder.to_str().unwrap(), "--set", "lookahead.momentum_policy=reset"];
+    failed(&sandbox.lookahead(&resume), 2, &["can't change on resume"]);
+}
