@@ -1,6 +1,14 @@
 //! What can go wrong, in full sentences.
 
 /// Why an operation was refused or failed. Nothing was changed unless the variant says so.
+///
+/// ```
+/// use lookahead_core::{Error, Lookahead};
+/// # let vs = tch::nn::VarStore::new(tch::Device::Cpu);
+/// let refused = Lookahead::builder(tch::nn::Sgd::default()).alpha(1.5).build(&vs, 0.1).unwrap_err();
+/// assert!(matches!(refused, Error::SlowStepSize(1.5)));
+/// assert!(refused.to_string().starts_with("The slow step size alpha is 1.5, and it must be"));
+/// ```
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {

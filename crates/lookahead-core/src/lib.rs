@@ -6,7 +6,7 @@
 //! φ ← φ + α(θ − φ), and θ restarts from φ. The final model is φ.
 //!
 //! ```
-//! use lookahead_core::Lookahead;
+//! use lookahead_core::{Lookahead, fused};
 //! use tch::{Device, Kind, Tensor, nn, nn::Module};
 //!
 //! tch::manual_seed(0);
@@ -14,7 +14,7 @@
 //! let net = nn::linear(vs.root(), 4, 3, Default::default());
 //! # let x = Tensor::randn([32, 4], (Kind::Float, vs.device()));
 //! # let y = Tensor::randint(3, [32], (Kind::Int64, vs.device()));
-//! let mut opt = Lookahead::builder(nn::sgd(0.9, 0., 0., false)).k(5).alpha(0.5).build(&vs, 0.1)?;
+//! let mut opt = Lookahead::builder(fused::sgd(0.9, 0., 0., false)).k(5).alpha(0.5).build(&vs, 0.1)?;
 //! for _ in 0..100 {
 //!     opt.backward_step(&net.forward(&x).cross_entropy_for_logits(&y))?; // tch's own verbs
 //! }
@@ -31,30 +31,115 @@
 //!   [`reset_slow_weights`](Lookahead::reset_slow_weights).
 //! * The first sync comes after the k-th step. [`step`](Lookahead::step) tells whether it synced;
 //!   it is [`inner_step`](Lookahead::inner_step), then [`sync_if_due`](Lookahead::sync_if_due).
-//! * Evaluate at φ with [`with_slow_weights`](Lookahead::with_slow_weights); end with
-//!   [`finish`](Lookahead::finish).
+//! * Evaluate at φ with [`with_slow_weights`](Lookahead::with_slow_weights), which copies nothing;
+//!   end with [`finish`](Lookahead::finish).
 //! * With an equal learning rate Lookahead makes smaller net steps than its inner optimizer; it
 //!   usually wants a larger one.
-//! * To save a training, save the variables *and* [`state`](Lookahead::state). To go on, load the
-//!   variables, build the optimizer, then [`load_state`](Lookahead::load_state): the training goes
-//!   on bit for bit, with the generator's state from [`generator`] where there is dropout.
-//! * Variables added later join at the next step, with slow weights equal to their first values.
-//!   Frozen ones (`requires_grad` false) are left alone.
-//! * Not there yet: α per parameter group, and resetting or pulling back the inner optimizer's
-//!   momentum at a sync. Its state is kept.
-//! * Buffers, such as batch normalization's running statistics, belong to θ.
+//! * k counts steps of the optimizer: with gradient accumulation not backward passes.
+//! * Every trainable variable is synced, whether or not it had a gradient. Variables added later
+//!   join at the next step, with slow weights equal to their first values. Frozen ones
+//!   (`requires_grad` false) are left alone. Tied ones are one parameter.
+//! * bfloat16 and half-precision weights have slow weights in single precision.
+//! * NaN and infinity never reach φ: a sync that would bring them there is an error, unless another
+//!   [`NonFinite`] policy is chosen.
+//! * Buffers, such as batch normalization's running statistics, belong to θ. [`recalibrate`] and
+//!   [`SlowWeights::recalibrate`] compute those of φ.
+//!
+//! # What can be chosen
+//!
+//! | | on the builder | while running |
+//! |---|---|---|
+//! | synchronization period k | [`k`](Builder::k), [`k_schedule`](Builder::k_schedule) | [`set_k`](Lookahead::set_k), [`set_k_schedule`](Lookahead::set_k_schedule) |
+//! | slow step size α | [`alpha`](Builder::alpha), [`alpha_of_group`](Builder::alpha_of_group), [`alpha_schedule`](Builder::alpha_schedule) | [`set_alpha`](Lookahead::set_alpha), [`set_alpha_of_group`](Lookahead::set_alpha_of_group), [`set_alpha_schedule`](Lookahead::set_alpha_schedule) |
+//! | α chosen at each sync | [`adaptive_alpha`](Builder::adaptive_alpha) | [`sync_with`](Lookahead::sync_with), [`alpha_used`](Lookahead::alpha_used) |
+//! | the inner optimizer's moments at a sync: kept, reset, pulled back | [`momentum_policy`](Builder::momentum_policy) | |
+//! | momentum in the outer step (DiLoCo, SlowMo) | [`outer_momentum`](Builder::outer_momentum) | |
+//! | NaN and infinity: error, skip the step, roll back to φ | [`non_finite`](Builder::non_finite) | [`roll_back`](Lookahead::roll_back) |
+//!
+//! # Inner optimizers
+//!
+//! [`Lookahead::builder`] takes the configuration of any tch optimizer, such as [`tch::nn::Sgd`], or
+//! one of [`fused`], which are the same optimizers on faster kernels, useful without Lookahead too.
+//! [`Lookahead::around`] takes whatever implements [`InnerOptimizer`]: a Lookahead, which makes it
+//! a nested one, or an optimizer of your own. `examples/ranger` in this crate's folder writes RAdam
+//! on tensors and puts Lookahead around it. [`Lookahead::wrap`] takes a [`tch::nn::Optimizer`] that
+//! somebody else built; that one can't give its state.
+//!
+//! ```
+//! use lookahead_core::{InnerOptimizer, Lookahead, fused};
+//! # use tch::{Device, Kind, nn};
+//! # let vs = nn::VarStore::new(Device::Cpu);
+//! # let w = vs.root().ones("w", &[2]);
+//! // k 5 inside k 30; all levels count the innermost steps.
+//! let inner = Lookahead::builder(fused::AdamW::default()).k(5).build(&vs, 1e-3)?;
+//! let mut outer = Lookahead::around(inner).k(30).alpha(0.8).build()?;
+//! outer.backward_step(&w.square().sum(Kind::Float))?;
+//! assert_eq!((outer.phase(), outer.inner().phase()), (1, 1));
+//! # Ok::<(), lookahead_core::Error>(())
+//! ```
+//!
+//! # Saving and going on
+//!
+//! Save the model's variables *and* [`state`](Lookahead::state), which is plain named tensors and
+//! numbers for whatever file format. To go on, load the variables, build the optimizer, then
+//! [`load_state`](Lookahead::load_state): the training goes on bit for bit, with the generator's
+//! state from [`generator`] where there is dropout.
+//!
+//! ```
+//! use lookahead_core::{Lookahead, State, fused, generator};
+//! # use tch::{Device, Kind, Tensor, nn};
+//! # let folder = std::env::temp_dir().join(format!("lookahead-doc-{}", std::process::id()));
+//! # std::fs::create_dir_all(&folder)?;
+//! let build = |vs: &nn::VarStore| Lookahead::builder(fused::sgd(0.9, 0., 0., false)).build(vs, 0.1);
+//! let vs = nn::VarStore::new(Device::Cpu);
+//! let w = vs.root().ones("w", &[2]);
+//! let mut opt = build(&vs)?;
+//! opt.backward_step(&w.square().sum(Kind::Float))?;
+//!
+//! vs.save(folder.join("theta.safetensors"))?;
+//! let State { tensors, integers, numbers } = opt.state()?;
+//! let tensors: Vec<(&String, &Tensor)> = tensors.iter().collect();
+//! Tensor::write_safetensors(&tensors, folder.join("state.safetensors"))?;
+//! // … `integers` and `numbers` into a manifest of your own …
+//!
+//! let mut vs = nn::VarStore::new(Device::Cpu);
+//! let v = vs.root().zeros("w", &[2]);
+//! vs.load(folder.join("theta.safetensors"))?;
+//! let mut resumed = build(&vs)?;
+//! let tensors = Tensor::read_safetensors(folder.join("state.safetensors"))?.into_iter().collect();
+//! resumed.load_state(&State { tensors, integers, numbers })?;
+//! # std::fs::remove_dir_all(&folder)?;
+//!
+//! opt.backward_step(&w.square().sum(Kind::Float))?;
+//! resumed.backward_step(&v.square().sum(Kind::Float))?;
+//! assert_eq!(w, v);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! # What it costs
+//!
+//! φ is one copy of the trainable parameters. Outer momentum is another, pulling moments back one of
+//! each moment. A sync is one pass over φ and θ on the CPU, 16 bytes for an `f32` parameter, and before
+//! it one over θ that looks for NaN; on CUDA it is two foreach operations, and the look reads one number
+//! back. Nothing else is allocated in a step.
 //!
 //! # Where things are
 //!
 //! | item | what it is |
 //! |---|---|
 //! | [`Lookahead`], [`Builder`] | the optimizer and how it is put together |
-//! | [`SlowWeights`] | φ standing in for θ, for evaluation |
+//! | [`MomentumPolicy`], [`OuterMomentum`], [`NonFinite`], [`Schedule`] | what can be chosen |
+//! | [`SlowWeights`], [`recalibrate`] | φ standing in for θ, for evaluation |
+//! | [`fused`] | tch's optimizers on faster kernels |
 //! | [`TchOptimizer`] | any optimizer that tch can build, with its state |
 //! | [`WrappedOptimizer`] | a [`tch::nn::Optimizer`] that somebody else built, without its state |
-//! | [`InnerOptimizer`], [`Parameter`] | what to implement for an inner optimizer of your own |
+//! | [`InnerOptimizer`], [`Parameter`], [`Moment`], [`Curvature`], [`Variables`] | what an inner optimizer of your own is made of |
 //! | [`State`] | what an optimizer remembers, as named tensors and numbers |
+//! | [`Error`] | what can go wrong, in full sentences |
 //! | [`generator`], [`build`] | random-generator state, and which libtorch this is |
+//!
+//! Methods that only read a setting, or set one, have no example of their own; those of
+//! [`Lookahead::set_alpha`] and [`Lookahead::steps`] stand for them.
 //!
 //! # Linking
 //!

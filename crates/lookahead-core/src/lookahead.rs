@@ -3,34 +3,39 @@
 //! | module | what is in it |
 //! |---|---|
 //! | `settings` | k, α and the rest, read and set while running |
+//! | `adaptive` | α chosen at each sync |
 //! | `moments` | what becomes of the inner optimizer's moments at a sync |
 //! | `non_finite` | values that are no finite numbers |
 //! | `slow_weights` | φ standing in for θ, for evaluation |
 //! | `recalibration` | batch normalization's statistics for φ |
 //! | `verbs` | what tch's own optimizer can be told |
 //! | `saving` | the state, out and in |
+//! | `upkeep` | what must hold between two calls |
+//! | `nested` | Lookahead as an inner optimizer |
 
+mod adaptive;
 mod moments;
+mod nested;
 mod non_finite;
 mod recalibration;
 mod saving;
 mod settings;
 mod slow_weights;
+mod upkeep;
 mod verbs;
 
 pub use recalibration::recalibrate;
 pub use slow_weights::SlowWeights;
 
 use lookahead_sys::arithmetic::assign;
-use lookahead_sys::sync::{self, Pair, Rule, Term};
+use lookahead_sys::sync::{self, Pair, Rule};
 use tch::{Kind, Tensor, nn};
 
 use crate::builder::{Builder, FromConfig, FromOptimizer};
-use crate::inner::{Curvature, Moment};
 use crate::settings::{NonFinite, Settings};
 use crate::state::copy_like;
 use crate::watch::Watch;
-use crate::{Error, InnerOptimizer, Parameter, Result, State, TchOptimizer, WrappedOptimizer};
+use crate::{Error, InnerOptimizer, Parameter, Result, TchOptimizer, WrappedOptimizer};
 use moments::SlowMoments;
 use slow_weights::StandIn;
 
@@ -96,7 +101,8 @@ pub struct Lookahead<O: InnerOptimizer = TchOptimizer> {
 }
 
 impl Lookahead<TchOptimizer> {
-    /// Starts from the configuration of any tch optimizer; `build` then makes the optimizer.
+    /// Starts from the configuration of any tch optimizer, or one of [`fused`](crate::fused);
+    /// [`build`](Builder::build) then makes the optimizer. An example is in [`Builder`].
     pub fn builder<C: nn::OptimizerConfig>(config: C) -> Builder<FromConfig<C>> {
         Builder::new(FromConfig(config))
     }
@@ -133,6 +139,20 @@ impl Lookahead<WrappedOptimizer> {
 /// The algorithm.
 impl<O: InnerOptimizer> Lookahead<O> {
     /// Starts from any inner optimizer, which may be a Lookahead itself.
+    ///
+    /// ```
+    /// use lookahead_core::{InnerOptimizer, Lookahead, TchOptimizer, fused};
+    /// # let vs = tch::nn::VarStore::new(tch::Device::Cpu);
+    /// # let _ = vs.root().ones("w", &[1]);
+    /// // The kind can be chosen while running.
+    /// let inner: Box<dyn InnerOptimizer> = match "adam" {
+    ///     "adam" => Box::new(TchOptimizer::new(fused::Adam::default(), &vs, 1e-3)?),
+    ///     _ => Box::new(TchOptimizer::new(fused::Sgd::default(), &vs, 0.1)?),
+    /// };
+    /// let opt = Lookahead::around(inner).k(5).build()?;
+    /// assert_eq!(opt.inner().learning_rates()?, [1e-3]);
+    /// # Ok::<(), lookahead_core::Error>(())
+    /// ```
     pub fn around(inner: O) -> Builder<FromOptimizer<O>> {
         Builder::new(FromOptimizer(inner))
     }
@@ -166,6 +186,21 @@ impl<O: InnerOptimizer> Lookahead<O> {
     /// One inner step, then a sync if k inner steps have been taken since the last one. Tells
     /// whether it synced.
     ///
+    /// ```
+    /// # use lookahead_core::Lookahead;
+    /// # let vs = tch::nn::VarStore::new(tch::Device::Cpu);
+    /// # let w = vs.root().ones("w", &[1]);
+    /// let mut opt = Lookahead::builder(tch::nn::Sgd::default()).k(2).build(&vs, 0.1)?;
+    /// let mut synced = Vec::new();
+    /// for _ in 0..4 {
+    ///     opt.zero_grad()?;
+    ///     w.sum(tch::Kind::Float).backward();
+    ///     synced.push(opt.step()?);
+    /// }
+    /// assert_eq!(synced, [false, true, false, true]);
+    /// # Ok::<(), lookahead_core::Error>(())
+    /// ```
+    ///
     /// # Errors
     /// As [`inner_step`](Self::inner_step) and [`sync_if_due`](Self::sync_if_due).
     pub fn step(&mut self) -> Result<bool> {
@@ -176,6 +211,20 @@ impl<O: InnerOptimizer> Lookahead<O> {
     /// One step of the inner optimizer on the fast weights. Tells whether it was taken: with the
     /// policy [`NonFinite::SkipStep`] one with a gradient that is not finite is not, and does not
     /// count.
+    ///
+    /// ```
+    /// # use lookahead_core::Lookahead;
+    /// # let vs = tch::nn::VarStore::new(tch::Device::Cpu);
+    /// # let w = vs.root().ones("w", &[1]);
+    /// let mut opt = Lookahead::builder(tch::nn::Sgd::default()).k(1).alpha(0.5).build(&vs, 0.2)?;
+    /// w.sum(tch::Kind::Float).backward();
+    /// opt.inner_step()?;
+    /// assert!(opt.sync_is_due());
+    /// let farthest = w.double_value(&[0]); // θ just before the sync
+    /// assert!(opt.sync_if_due()?);
+    /// assert!(farthest < 0.81 && w.double_value(&[0]) > 0.89);
+    /// # Ok::<(), lookahead_core::Error>(())
+    /// ```
     ///
     /// # Errors
     /// [`SyncIsDue`](Error::SyncIsDue) where a sync was left out,
@@ -232,39 +281,6 @@ impl<O: InnerOptimizer> Lookahead<O> {
         Ok(true)
     }
 
-    /// As [`sync_if_due`](Self::sync_if_due), with a fresh gradient for the adaptive α: where a sync
-    /// is due, `loss` is called with θ in the model, and its gradient taken. It is forgotten after.
-    ///
-    /// ```
-    /// use lookahead_core::{Lookahead, fused};
-    /// # let vs = tch::nn::VarStore::new(tch::Device::Cpu);
-    /// # let w = vs.root().ones("w", &[2]);
-    /// # let loss = || w.square().sum(tch::Kind::Float);
-    /// let mut opt = Lookahead::builder(fused::Adam::default()).adaptive_alpha(0.2).build(&vs, 0.1)?;
-    /// for _ in 0..10 {
-    ///     opt.zero_grad()?;
-    ///     loss().backward();
-    ///     opt.inner_step()?;
-    ///     opt.sync_with(&loss)?; // does nothing but in every k-th step
-    /// }
-    /// assert!(opt.alpha_used().unwrap() >= 0.2);
-    /// # Ok::<(), lookahead_core::Error>(())
-    /// ```
-    ///
-    /// # Errors
-    /// As [`sync_if_due`](Self::sync_if_due), and what libtorch says of the loss.
-    pub fn sync_with(&mut self, loss: impl FnOnce() -> Tensor) -> Result<bool> {
-        self.put_fast_weights_back()?;
-        if !self.sync_is_due() {
-            return Ok(false);
-        }
-        self.inner.zero_grad()?;
-        loss().f_backward()?;
-        let synced = self.sync_if_due()?;
-        self.inner.zero_grad()?;
-        Ok(synced)
-    }
-
     /// φ ← φ + α (θ − φ), then θ ← φ, whether or not a variable had a gradient in this step.
     fn sync(&mut self) -> Result<()> {
         let to_pull = self.moments_to_pull()?;
@@ -312,24 +328,6 @@ impl<O: InnerOptimizer> Lookahead<O> {
         self.remember_fast_weights()
     }
 
-    /// The best α on the quadratic model, at least `low` and at most 1.
-    fn adaptive_alpha(&mut self, low: f64) -> Result<f64> {
-        let mut curvatures = Vec::with_capacity(self.slow.len());
-        for i in 0..self.slow.len() {
-            curvatures.push(self.inner.curvature(i)?);
-        }
-        let all = self.inner.parameters().iter().zip(&self.slow).zip(&curvatures);
-        let terms = all.filter(|((parameter, _), _)| is_trained(parameter)).filter_map(
-            |((parameter, slow), curvature)| {
-                let Curvature { second_moment, scale } = curvature.as_ref()?;
-                Some(Term { slow, fast: &parameter.tensor, second_moment, scale: *scale })
-            },
-        );
-        let best = sync::adaptive_slow_step_size(terms)?;
-        // Where θ has not moved every α is as good; the clip leaves NaN as it is.
-        Ok(if best.is_nan() { low } else { best.clamp(low, 1.0) })
-    }
-
     /// θ ← φ, for the parameters that `which` names.
     fn restart_from_slow_weights(&mut self, which: impl Fn(&Parameter) -> bool) -> Result<()> {
         for (parameter, slow) in self.inner.parameters().iter().zip(&self.slow) {
@@ -343,6 +341,18 @@ impl<O: InnerOptimizer> Lookahead<O> {
     /// Puts the slow weights into the model, which is the result of the training. What the fast
     /// weights did since the last sync is dropped; save a checkpoint before, not after, to be able
     /// to go on with it. Another step after this starts a new cycle from φ.
+    ///
+    /// ```
+    /// # use lookahead_core::Lookahead;
+    /// # let vs = tch::nn::VarStore::new(tch::Device::Cpu);
+    /// # let w = vs.root().ones("w", &[1]);
+    /// let mut opt = Lookahead::builder(tch::nn::Sgd::default()).k(5).build(&vs, 0.25)?;
+    /// opt.backward_step(&w.sum(tch::Kind::Float))?;
+    /// assert_eq!(w.double_value(&[0]), 0.75);
+    /// opt.finish()?;
+    /// assert_eq!(w.double_value(&[0]), 1.0); // there was no sync yet: φ is where it began
+    /// # Ok::<(), lookahead_core::Error>(())
+    /// ```
     ///
     /// # Errors
     /// [`FastWeightsChanged`](Error::FastWeightsChanged) where somebody else wrote to θ, which
@@ -364,6 +374,18 @@ impl<O: InnerOptimizer> Lookahead<O> {
     /// Makes the slow weights a fresh copy of the fast ones and starts a new cycle. What to call
     /// after loading, copying, moving or casting the model's variables. Outer momentum starts
     /// again from 0, and moments that are pulled back from where they are.
+    ///
+    /// ```
+    /// # use lookahead_core::{Error, Lookahead};
+    /// # let mut vs = tch::nn::VarStore::new(tch::Device::Cpu);
+    /// # let w = vs.root().ones("w", &[1]);
+    /// let mut opt = Lookahead::builder(tch::nn::Sgd::default()).build(&vs, 0.1)?;
+    /// vs.double();
+    /// assert!(matches!(opt.step(), Err(Error::FastWeightsChanged { .. })));
+    /// opt.reset_slow_weights()?;
+    /// opt.step()?;
+    /// # Ok::<(), lookahead_core::Error>(())
+    /// ```
     ///
     /// # Errors
     /// What libtorch says.
@@ -401,137 +423,5 @@ fn slow_copy(parameter: &Parameter) -> Result<Tensor> {
     match fast.kind() {
         Kind::Half | Kind::BFloat16 => Ok(fast.f_to_kind(Kind::Float)?),
         _ => copy_like(fast, fast),
-    }
-}
-
-/// What keeps θ and φ in order.
-impl<O: InnerOptimizer> Lookahead<O> {
-    /// What must hold before θ or φ is used: θ in its place, written to by nobody else, and a slow
-    /// copy for every parameter.
-    fn ready(&mut self) -> Result<()> {
-        self.put_fast_weights_back()?;
-        self.refuse_spoiled()?;
-        let (known, now) = (self.slow.len(), self.inner.parameters().len());
-        if now < known {
-            return Err(Error::ParametersGone { known, now });
-        }
-        if let Some(parameter) = self.watch.changed(self.inner.parameters())? {
-            return Err(Error::FastWeightsChanged { name: parameter.name.clone() });
-        }
-        InnerOptimizer::join_new_parameters(self)
-    }
-
-    fn refuse_spoiled(&self) -> Result<()> {
-        match &self.spoiled {
-            Some(name) => Err(Error::SlowWeightsChanged { name: name.clone() }),
-            None => Ok(()),
-        }
-    }
-
-    /// Takes θ as it is now for what Lookahead left, after giving parameters that have joined
-    /// their slow copies.
-    fn remember_fast_weights(&mut self) -> Result<()> {
-        for parameter in &self.inner.parameters()[self.slow.len()..] {
-            self.slow.push(slow_copy(parameter)?);
-        }
-        if self.settings.outer.momentum > 0.0 {
-            for slow in &self.slow[self.velocity.len()..] {
-                self.velocity.push(slow.f_zeros_like()?);
-            }
-        }
-        self.watch.remember(self.inner.parameters())
-    }
-
-    /// Puts φ in θ's place, until [`put_fast_weights_back`](Self::put_fast_weights_back).
-    fn put_slow_weights_in(&mut self) -> Result<()> {
-        self.ready()?;
-        let stand_in = StandIn::begin(self.inner.parameters(), &self.slow, self.slow_version)?;
-        self.stand_in = Some(stand_in);
-        Ok(())
-    }
-
-    /// Puts θ back where φ stands in for it.
-    ///
-    /// An error tells of a variable that was written to or replaced meanwhile. θ is back then too.
-    fn put_fast_weights_back(&mut self) -> Result<()> {
-        let Some(stand_in) = self.stand_in.take() else { return Ok(()) };
-        let told = stand_in.end(self.inner.parameters());
-        if let Err(Error::SlowWeightsChanged { name }) = &told {
-            self.spoiled = Some(name.clone());
-        }
-        told
-    }
-}
-
-/// Lookahead is an inner optimizer like any other: one around another is a nested Lookahead, whose
-/// outer level counts the steps of the inner one.
-impl<O: InnerOptimizer> InnerOptimizer for Lookahead<O> {
-    fn step(&mut self) -> Result<()> {
-        Lookahead::step(self).map(drop)
-    }
-
-    fn zero_grad(&mut self) -> Result<()> {
-        Lookahead::zero_grad(self)
-    }
-
-    fn parameters(&self) -> &[Parameter] {
-        self.inner.parameters()
-    }
-
-    fn join_new_parameters(&mut self) -> Result<()> {
-        self.inner.join_new_parameters()?;
-        if self.inner.parameters().len() > self.slow.len() {
-            self.remember_fast_weights()?;
-        }
-        Ok(())
-    }
-
-    fn parameters_replaced(&mut self) -> Result<()> {
-        self.restart_from_fast_weights()
-    }
-
-    fn parameters_recast(&mut self) -> Result<()> {
-        self.reset_slow_weights()
-    }
-
-    fn moment_names(&self) -> Option<Vec<&'static str>> {
-        self.inner.moment_names()
-    }
-
-    fn moments(&mut self, parameter: usize) -> Result<Vec<Moment>> {
-        self.inner.moments(parameter)
-    }
-
-    fn reset_moments(&mut self, parameter: usize) -> Result<()> {
-        self.slow_moments.retain(|(of, _), _| *of != parameter);
-        self.inner.reset_moments(parameter)
-    }
-
-    fn has_curvature(&self) -> bool {
-        self.inner.has_curvature()
-    }
-
-    fn curvature(&mut self, parameter: usize) -> Result<Option<Curvature>> {
-        self.inner.curvature(parameter)
-    }
-
-    fn learning_rates(&self) -> Result<Vec<f64>> {
-        self.inner.learning_rates()
-    }
-
-    fn set_learning_rate(&mut self, learning_rate: f64) -> Result<()> {
-        self.set_lr(learning_rate)
-    }
-
-    fn set_learning_rate_group(&mut self, group: usize, learning_rate: f64) -> Result<()> {
-        self.set_lr_group(group, learning_rate)
-    }
-
-    fn state(&mut self) -> Result<State> {
-        Lookahead::state(self)
-    }
-
-    fn load_state(&mut self, state: &State) -> Result<()> {
-        Lookahead::load_state(self, state)
     }
 }

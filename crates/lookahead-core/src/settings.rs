@@ -17,6 +17,22 @@ use crate::{Error, InnerOptimizer, Result};
 ///
 /// `Reset` and `Pullback` are refused at build where there is nothing for them to act on: for SGD
 /// without momentum, and for optimizers whose moments can't be reached.
+///
+/// ```
+/// use lookahead_core::{InnerOptimizer, Lookahead, MomentumPolicy, fused};
+/// # let vs = tch::nn::VarStore::new(tch::Device::Cpu);
+/// # let w = vs.root().ones("w", &[1]);
+/// let mut opt = Lookahead::builder(fused::sgd(0.5, 0., 0., false))
+///     .k(2)
+///     .alpha(0.5)
+///     .momentum_policy(MomentumPolicy::Pullback)
+///     .build(&vs, 0.1)?;
+/// for _ in 0..2 {
+///     opt.backward_step(&w.sum(tch::Kind::Float))?; // the gradient is 1: m goes 1, 1½
+/// }
+/// assert_eq!(opt.inner_mut().moments(0)?[0].tensor.double_value(&[0]), 0.75); // half the way to 1½
+/// # Ok::<(), lookahead_core::Error>(())
+/// ```
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum MomentumPolicy {
     /// They are kept.
@@ -49,6 +65,17 @@ impl MomentumPolicy {
 /// Every policy but `Unchecked` looks at all of θ before a sync, so that none of them ever reaches
 /// φ. On the CPU that reads θ once more, a quarter of what the sync itself moves; on a GPU one
 /// number is read back at each sync, for which the program waits for the device.
+///
+/// ```
+/// use lookahead_core::{Lookahead, NonFinite, fused};
+/// # let vs = tch::nn::VarStore::new(tch::Device::Cpu);
+/// # let w = vs.root().ones("w", &[1]);
+/// let builder = Lookahead::builder(fused::Adam::default()).non_finite(NonFinite::SkipStep);
+/// let mut opt = builder.build(&vs, 0.1)?;
+/// opt.backward_step(&(&w * f64::INFINITY).sum(tch::Kind::Float))?;
+/// assert_eq!((opt.non_finite(), opt.phase(), w.double_value(&[0])), (1, 0, 1.0));
+/// # Ok::<(), lookahead_core::Error>(())
+/// ```
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum NonFinite {
     /// The sync is an error, [`Error::NonFinite`], which changes nothing: θ and φ are as they were,
@@ -77,6 +104,19 @@ pub enum NonFinite {
 /// With μ = 0 that is plain Lookahead. With one worker, DiLoCo (Douillard et al., 2023) is μ = 0.9 in
 /// Nesterov's form with α = 0.7, and SlowMo (Wang et al., 2020) is this form without Nesterov's at
 /// a constant learning rate. It costs one more copy of the trainable parameters.
+///
+/// ```
+/// use lookahead_core::{Lookahead, OuterMomentum, fused};
+/// # let vs = tch::nn::VarStore::new(tch::Device::Cpu);
+/// # let w = vs.root().ones("w", &[1]);
+/// let outer = OuterMomentum { momentum: 0.9, nesterov: true };
+/// let builder = Lookahead::builder(fused::Sgd::default()).k(1).alpha(0.5).outer_momentum(outer);
+/// let mut opt = builder.build(&vs, 1.0)?;
+/// opt.backward_step(&w.sum(tch::Kind::Float))?;
+/// // d = 1 and v = 1, so φ went by 0.5 (1 + 0.9 · 1).
+/// assert!((w.double_value(&[0]) - 0.05).abs() < 1e-6);
+/// # Ok::<(), lookahead_core::Error>(())
+/// ```
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct OuterMomentum {
     /// μ, 0 ≤ μ < 1.

@@ -13,6 +13,16 @@ use crate::{Error, Result};
 /// state that an optimizer gives is contiguous and shares no memory with it, so it can be written by another thread
 /// while training goes on. Where the state came through a file, tensors may arrive on the CPU:
 /// loading moves them.
+///
+/// ```
+/// use lookahead_core::State;
+/// let mut inner = State::default();
+/// inner.integers.insert("step/w".to_owned(), 7);
+/// let mut outer = State::default();
+/// outer.nest("inner", inner);
+/// assert_eq!(outer.integers["inner/step/w"], 7);
+/// assert_eq!(outer.part("inner").integers["step/w"], 7);
+/// ```
 #[derive(Debug, Default)]
 pub struct State {
     /// Slow weights, momentum buffers, moments.

@@ -217,7 +217,7 @@ fn the_second_moment_stands_for_the_curvature_where_the_loss_is_a_log_likelihood
     for (lr, inside) in [(0.2, false), (0.64, true), (0.68, true), (0.8, true)] {
         let signs = Tensor::randn([SIZE], (Kind::Float, Device::Cpu)).sign();
         let start = &problem.centre + signs * 0.02;
-        let _ = tch::no_grad(|| problem.w.shallow_clone().copy_(&start));
+        tch::no_grad(|| problem.w.shallow_clone().copy_(&start));
         opt.reset_slow_weights().unwrap();
         opt.set_lr(lr).unwrap();
         for _ in 0..5 {

@@ -300,7 +300,7 @@ mod tests {
             let (mut a, mut b) = (built(&theirs, &p), built(&ours, &q));
             take_steps(&mut a, &p, 0..5);
             for (p, q) in p.iter().zip(&q) {
-                let _ = tch::no_grad(|| q.shallow_clone().copy_(p));
+                tch::no_grad(|| q.shallow_clone().copy_(p));
                 let state = a.parameter_state(p).unwrap().map(|state| {
                     let copies = state.slots.iter().map(|s| s.as_ref().map(Tensor::copy)).collect();
                     ParameterState { step: state.step, slots: copies }

@@ -127,7 +127,8 @@ mod tests {
     #[test]
     fn every_type_layout_and_size_follows_the_definition() {
         tch::manual_seed(1);
-        let layouts: [(&str, fn(Tensor) -> Tensor); 4] = [
+        type Layout = (&'static str, fn(Tensor) -> Tensor);
+        let layouts: [Layout; 4] = [
             ("contiguous", |t| t),
             ("transposed", |t| t.transpose(0, 1)),
             ("strided", |t| t.slice(0, 0, i64::MAX, 2)),

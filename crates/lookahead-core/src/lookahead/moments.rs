@@ -1,6 +1,7 @@
 //! What becomes of the inner optimizer's moments at a sync.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 
 use tch::{Kind, Tensor};
 
@@ -34,8 +35,8 @@ impl<O: InnerOptimizer> Lookahead<O> {
             }
             for moment in self.inner.moments(parameter)? {
                 let key = (parameter, moment.name);
-                if !self.slow_moments.contains_key(&key) {
-                    self.slow_moments.insert(key, wide_zeros(&moment.tensor)?);
+                if let Entry::Vacant(place) = self.slow_moments.entry(key) {
+                    place.insert(wide_zeros(&moment.tensor)?);
                 }
                 all.push(Pulled { key, moment: moment.tensor });
             }

@@ -62,6 +62,23 @@ impl<O: InnerOptimizer> Lookahead<O> {
 
     /// Sets the slow step size of the syncs to come, of all groups, and ends its schedule.
     ///
+    /// ```
+    /// # use lookahead_core::{Lookahead, Schedule};
+    /// # let vs = tch::nn::VarStore::new(tch::Device::Cpu);
+    /// # let _ = (vs.root().ones("a", &[1]), vs.root().set_group(1).ones("b", &[1]));
+    /// let schedule = Schedule::Linear { to: 1.0, steps: 100 };
+    /// let builder = Lookahead::builder(tch::nn::Sgd::default()).alpha_of_group(1, 0.8);
+    /// let mut opt = builder.alpha_schedule(schedule).build(&vs, 0.1)?;
+    /// for _ in 0..50 {
+    ///     opt.step()?;
+    /// }
+    /// assert_eq!((opt.alpha(), opt.alpha_of_group(1)), (0.75, 0.9));
+    /// opt.set_alpha(0.5)?;
+    /// assert_eq!((opt.alpha(), opt.alpha_of_group(1)), (0.5, 0.5));
+    /// assert!(opt.set_alpha(0.0).is_err());
+    /// # Ok::<(), lookahead_core::Error>(())
+    /// ```
+    ///
     /// # Errors
     /// [`SlowStepSize`](Error::SlowStepSize) outside 0 < α ≤ 1.
     pub fn set_alpha(&mut self, alpha: f64) -> Result<()> {
@@ -132,6 +149,18 @@ impl<O: InnerOptimizer> Lookahead<O> {
     }
 
     /// Inner steps taken since the optimizer was built, which schedules go by.
+    ///
+    /// ```
+    /// # use lookahead_core::Lookahead;
+    /// # let vs = tch::nn::VarStore::new(tch::Device::Cpu);
+    /// # let _ = vs.root().ones("a", &[1]);
+    /// let mut opt = Lookahead::builder(tch::nn::Sgd::default()).k(3).build(&vs, 0.1)?;
+    /// for _ in 0..7 {
+    ///     opt.step()?;
+    /// }
+    /// assert_eq!((opt.steps(), opt.syncs(), opt.phase(), opt.k()), (7, 2, 1, 3));
+    /// # Ok::<(), lookahead_core::Error>(())
+    /// ```
     pub fn steps(&self) -> u64 {
         self.steps
     }

@@ -62,6 +62,28 @@ impl<O: InnerOptimizer> Lookahead<O> {
     }
 }
 
+impl<O: InnerOptimizer> Lookahead<O> {
+    /// Puts φ in θ's place, until [`put_fast_weights_back`](Self::put_fast_weights_back).
+    pub(super) fn put_slow_weights_in(&mut self) -> Result<()> {
+        self.ready()?;
+        let stand_in = StandIn::begin(self.inner.parameters(), &self.slow, self.slow_version)?;
+        self.stand_in = Some(stand_in);
+        Ok(())
+    }
+
+    /// Puts θ back where φ stands in for it.
+    ///
+    /// An error tells of a variable that was written to or replaced meanwhile. θ is back then too.
+    pub(super) fn put_fast_weights_back(&mut self) -> Result<()> {
+        let Some(stand_in) = self.stand_in.take() else { return Ok(()) };
+        let told = stand_in.end(self.inner.parameters());
+        if let Err(Error::SlowWeightsChanged { name }) = &told {
+            self.spoiled = Some(name.clone());
+        }
+        told
+    }
+}
+
 /// While this lives, the model's variables hold the slow weights. Leaking it is harmless: the
 /// optimizer's next call puts the fast weights back.
 #[derive(Debug)]

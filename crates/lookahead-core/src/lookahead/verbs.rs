@@ -20,7 +20,7 @@ impl<O: InnerOptimizer> Lookahead<O> {
     }
 
     /// Computes the gradients of `loss` and takes a [`step`](Self::step) with them; tells whether
-    /// it synced.
+    /// it synced. An example is in [`Lookahead`].
     ///
     /// # Errors
     /// As [`step`](Self::step), and what libtorch says of a loss that is no scalar or has no graph.
@@ -73,6 +73,20 @@ impl<O: InnerOptimizer> Lookahead<O> {
     /// is at most `max`, and returns the norm before: 0 where no variable has a gradient. A norm
     /// that is not finite is returned and the gradients left as they are, for the caller to act on.
     ///
+    /// ```
+    /// # use lookahead_core::Lookahead;
+    /// # use tch::{Kind, Tensor};
+    /// # let vs = tch::nn::VarStore::new(tch::Device::Cpu);
+    /// # let w = vs.root().zeros("w", &[2]);
+    /// let mut opt = Lookahead::builder(tch::nn::Sgd::default()).build(&vs, 0.1)?;
+    /// (&w * Tensor::from_slice(&[30f32, 40.])).sum(Kind::Float).backward();
+    /// assert_eq!(opt.clip_grad_norm(5.0)?, 50.0);
+    /// assert!((w.grad().double_value(&[0]) - 3.0).abs() < 1e-5);
+    /// opt.clip_grad_value(1.0)?;
+    /// assert_eq!(w.grad().double_value(&[1]), 1.0);
+    /// # Ok::<(), lookahead_core::Error>(())
+    /// ```
+    ///
     /// # Errors
     /// As [`clip_grad_value`](Self::clip_grad_value).
     pub fn clip_grad_norm(&mut self, max: f64) -> Result<f64> {
@@ -84,6 +98,17 @@ impl<O: InnerOptimizer> Lookahead<O> {
     }
 
     /// Sets the learning rate of all parameter groups.
+    ///
+    /// ```
+    /// # use lookahead_core::{InnerOptimizer, Lookahead};
+    /// # let vs = tch::nn::VarStore::new(tch::Device::Cpu);
+    /// # let _ = (vs.root().ones("a", &[1]), vs.root().set_group(1).ones("b", &[1]));
+    /// let mut opt = Lookahead::builder(tch::nn::Sgd::default()).build(&vs, 0.1)?;
+    /// opt.set_lr(0.2)?;
+    /// opt.set_lr_group(1, 0.05)?;
+    /// assert_eq!(opt.inner().learning_rates()?, [0.2, 0.05]);
+    /// # Ok::<(), lookahead_core::Error>(())
+    /// ```
     ///
     /// # Errors
     /// [`LearningRate`](Error::LearningRate) for a negative or non-finite one.

@@ -56,7 +56,7 @@ impl SoundBuffers {
         let _guard = tch::no_grad_guard();
         for (name, buffer) in model.buffers() {
             match self.0.get_mut(&name) {
-                Some(kept) => drop(kept.f_copy_(&buffer)?),
+                Some(kept) => kept.f_copy_(&buffer)?,
                 None => drop(self.0.insert(name, buffer.f_detach()?.copy())),
             }
         }
@@ -71,7 +71,7 @@ impl SoundBuffers {
         let _guard = tch::no_grad_guard();
         for (name, mut buffer) in model.buffers() {
             if let Some(kept) = self.0.get(&name) {
-                let _ = buffer.f_copy_(kept)?;
+                buffer.f_copy_(kept)?;
             }
         }
         Ok(())

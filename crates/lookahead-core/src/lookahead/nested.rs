@@ -1,0 +1,77 @@
+//! Lookahead as an inner optimizer, and so as a level of a nested one.
+
+use super::Lookahead;
+use crate::{Curvature, InnerOptimizer, Moment, Parameter, Result, State};
+
+/// Lookahead is an inner optimizer like any other: one around another is a nested Lookahead, whose
+/// outer level counts the steps of the inner one.
+impl<O: InnerOptimizer> InnerOptimizer for Lookahead<O> {
+    fn step(&mut self) -> Result<()> {
+        Lookahead::step(self).map(drop)
+    }
+
+    fn zero_grad(&mut self) -> Result<()> {
+        Lookahead::zero_grad(self)
+    }
+
+    fn parameters(&self) -> &[Parameter] {
+        self.inner.parameters()
+    }
+
+    fn join_new_parameters(&mut self) -> Result<()> {
+        self.inner.join_new_parameters()?;
+        if self.inner.parameters().len() > self.slow.len() {
+            self.remember_fast_weights()?;
+        }
+        Ok(())
+    }
+
+    fn parameters_replaced(&mut self) -> Result<()> {
+        self.restart_from_fast_weights()
+    }
+
+    fn parameters_recast(&mut self) -> Result<()> {
+        self.reset_slow_weights()
+    }
+
+    fn moment_names(&self) -> Option<Vec<&'static str>> {
+        self.inner.moment_names()
+    }
+
+    fn moments(&mut self, parameter: usize) -> Result<Vec<Moment>> {
+        self.inner.moments(parameter)
+    }
+
+    fn reset_moments(&mut self, parameter: usize) -> Result<()> {
+        self.slow_moments.retain(|(of, _), _| *of != parameter);
+        self.inner.reset_moments(parameter)
+    }
+
+    fn has_curvature(&self) -> bool {
+        self.inner.has_curvature()
+    }
+
+    fn curvature(&mut self, parameter: usize) -> Result<Option<Curvature>> {
+        self.inner.curvature(parameter)
+    }
+
+    fn learning_rates(&self) -> Result<Vec<f64>> {
+        self.inner.learning_rates()
+    }
+
+    fn set_learning_rate(&mut self, learning_rate: f64) -> Result<()> {
+        self.set_lr(learning_rate)
+    }
+
+    fn set_learning_rate_group(&mut self, group: usize, learning_rate: f64) -> Result<()> {
+        self.set_lr_group(group, learning_rate)
+    }
+
+    fn state(&mut self) -> Result<State> {
+        Lookahead::state(self)
+    }
+
+    fn load_state(&mut self, state: &State) -> Result<()> {
+        Lookahead::load_state(self, state)
+    }
+}
