@@ -104,7 +104,8 @@ fn with_adam_they_are_no_silent_no_ops() {
 /// amsgrad's maximum stays above the second moment, and a centered RMSprop's variance positive.
 #[test]
 fn pulled_back_moments_stay_in_order() {
-    let builds: [(&str, fn(&nn::VarStore) -> TchOptimizer); 2] = [
+    type Build = (&'static str, fn(&nn::VarStore) -> TchOptimizer);
+    let builds: [Build; 2] = [
         ("amsgrad", |vs| TchOptimizer::new(fused::Adam::default().amsgrad(true), vs, 0.1).unwrap()),
         ("centered", |vs| {
             TchOptimizer::new(fused::rms_prop(0.9, 1e-8, 0.0, 0.9, true), vs, 0.1).unwrap()
@@ -274,7 +275,7 @@ fn nothing_of_it_can_be_left_out() {
     let goes_on = |with: bool| {
         let other = Net::new(9, Device::Cpu);
         for (name, values) in &at_three {
-            let _ = tch::no_grad(|| other.vs.variables()[name].shallow_clone().copy_(values));
+            tch::no_grad(|| other.vs.variables()[name].shallow_clone().copy_(values));
         }
         let mut opt = build(&other);
         let kept = |key: &str| with || !key.starts_with("slow_moment/");

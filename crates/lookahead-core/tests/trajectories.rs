@@ -154,8 +154,8 @@ impl Problem {
                 (0..start.len()).map(|i| s * (1.0 + 0.3 * (t as f64 + i as f64).cos())).collect();
             let factors = Tensor::from_slice(&factors).to_device(self.vs.device());
             let x = weight.flatten(0, -1);
-            total = total + ((&x - *y).square() * factors).sum(Kind::Double) * 0.5;
-            elements = elements + x.sum(Kind::Double);
+            total += ((&x - *y).square() * factors).sum(Kind::Double) * 0.5;
+            elements += x.sum(Kind::Double);
         }
         total + elements.square() * 0.05
     }

@@ -4,6 +4,8 @@
     python3 crates/lookahead-sys/libtorch/setup.py            what `just setup` runs
     python3 crates/lookahead-sys/libtorch/setup.py --quiet    say nothing when there is nothing to do
     python3 crates/lookahead-sys/libtorch/setup.py --check    say what is there and what is missing; change nothing
+    python3 crates/lookahead-sys/libtorch/setup.py --fetch cuda    get that variant (or cpu) into the cache and
+                                                              print its folder; the clone's link stays as it is
 
 What it does: pip downloads the pinned wheels named in requirements-*.txt (with their SHA-256); the
 libraries and headers in them are unpacked; the rest, which is Python, is left out. On a machine without
@@ -481,7 +483,7 @@ def unpack(wheel, folder, chosen):
                 os.chmod(path, mode | 0o600)
 
 
-# ---- The two commands -------------------------------------------------------------------------------------
+# ---- The commands -----------------------------------------------------------------------------------------
 
 
 def set_up(quiet):
@@ -499,6 +501,17 @@ def set_up(quiet):
     put_link(os.path.join(folder, "torch"))
     if not quiet:
         say("libtorch %s (%s) is in %s, and .libtorch points to it" % (VERSION, chosen, folder))
+
+
+def fetch(chosen):
+    """Sees to it that a variant lies whole in the cache, and prints its folder: what LIBTORCH may be set to.
+
+    Neither the machine nor the user's variables have a say, and the clone goes on with the libtorch that it has.
+    """
+    arch, folder = architecture(), folder_of(chosen)
+    if fault(folder, chosen):
+        install(chosen, arch, folder)
+    print(os.path.join(folder, "torch"))
 
 
 def check():
@@ -549,12 +562,18 @@ def main():
     mode = parser.add_mutually_exclusive_group()
     mode.add_argument("--check", action="store_true", help="say what is there and what is missing; change nothing")
     mode.add_argument("--quiet", action="store_true", help="say nothing when there is nothing to do")
+    mode.add_argument(
+        "--fetch", choices=("cpu", "cuda"), help="get this variant, print its folder, and leave the link as it is"
+    )
     arguments = parser.parse_args()
     if arguments.check:
         return 0 if check() else 1
     # A polite end cleans up like Ctrl-C does.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
-    set_up(arguments.quiet)
+    if arguments.fetch:
+        fetch(arguments.fetch)
+    else:
+        set_up(arguments.quiet)
     return 0
 
 
