@@ -87,6 +87,60 @@ test *ARGS: _setup
         {{ just }} _python3 -B -m unittest discover --start-directory crates/lookahead-sys/libtorch
     fi
 
+# Run the tests of the optimizer on the GPU too; without one this fails, where `just test` passes over
+test-cuda: _setup
+    #!/usr/bin/env bash
+    set -euo pipefail
+    export LOOKAHEAD_REQUIRE_CUDA=1
+    if cargo nextest --version >/dev/null 2>&1; then
+        cargo nextest run --release --locked --workspace -E 'package(lookahead-sys) + package(lookahead-core)'
+    else
+        cargo test --release --locked --package lookahead-sys --package lookahead-core --tests -- --test-threads=1
+    fi
+
+# Build against libtorch with CUDA and check that every program reaches it; needs no GPU, and is too long for CI
+[no-exit-message]
+check-cuda:
+    #!/usr/bin/env bash
+    set -euo pipefail
+    target={{ quote(env("CARGO_TARGET_DIR", "target") / "cuda") }}
+    cat >&2 <<EOF
+    This builds all of it a second time: 5 to 10 minutes on two cores, and 1.5 GB in $target,
+    which can go afterwards. The first time libtorch with CUDA is downloaded, 2.5 GB, once for all clones;
+    it needs 7.6 GB free in the cache meanwhile, and keeps 3.7. .libtorch stays as it is.
+    EOF
+    # Not a path that the user set: it is this libtorch that is asked about.
+    unset LIBTORCH_USE_PYTORCH LIBTORCH_LIB LIBTORCH_INCLUDE
+    LIBTORCH=$({{ just }} _python3 crates/lookahead-sys/libtorch/setup.py --fetch cuda)
+    export LIBTORCH
+    CARGO_TARGET_DIR=$target cargo build --release --locked --workspace --all-targets \
+        --message-format=json-render-diagnostics |
+        {{ just }} _python3 crates/lookahead-sys/libtorch/check_cuda.py "$LIBTORCH"
+
+# Time the sync and the inner steps against what they replace, in turns (`just bench --bench sync`: one of two files)
+bench *ARGS: _setup
+    cargo bench --locked --workspace {{ if ARGS == "" { "--bench sync --bench inner_step" } else { "" } }} "$@"
+
+# Make the tests' golden trajectories again, by PyTorch: that of TORCH_PYTHON, else one in a virtual environment (4.6 GB)
+golden:
+    #!/usr/bin/env bash
+    set -euo pipefail
+    golden=crates/lookahead-core/tests/golden
+    python=${TORCH_PYTHON:-}
+    if [[ -z $python ]]; then
+        folder=${XDG_CACHE_HOME:-$HOME/.cache}/lookahead/golden-python
+        python=$folder/bin/python
+        if ! "$python" -c "import torch" 2>/dev/null; then
+            python3 -m venv --clear "$folder"
+            "$python" -m pip install --quiet torch==2.13.0
+        fi
+    fi
+    # First beside it: a failure leaves the file as it was.
+    made=$(mktemp)
+    trap 'rm -f "$made"' EXIT
+    "$python" "$golden/reference.py" > "$made"
+    cp "$made" "$golden/trajectories.json"
+
 # Formatting, clippy and the documentation, with warnings as errors
 lint: _setup
     cargo fmt --all --check

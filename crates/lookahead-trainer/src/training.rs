@@ -4,15 +4,16 @@
 //! |---|---|
 //! | [`config`] | the section `[train]`: how long, from which seed, where |
 //! | [`divergence`] | losses and weights that are no finite numbers |
+//! | `recalibration` | batch normalization's statistics for φ, before it is evaluated or saved |
 
 pub mod config;
 pub mod divergence;
+mod recalibration;
 
-use std::collections::BTreeMap;
 use std::time::Instant;
 
 use anyhow::Context;
-use lookahead_core::{SlowWeights, TchOptimizer, build};
+use lookahead_core::build;
 use lookahead_run::command::Command;
 use lookahead_run::event::{
     self, Evaluation, Event, LookaheadInfo, RunInfo, Split, Status, Versions, Warning, Weights,
@@ -30,12 +31,15 @@ use crate::evaluation::evaluate;
 use crate::model::Model;
 use crate::observer::Observer;
 use crate::optimizer::Optimizer;
-use crate::optimizer::lookahead::Diverging;
 use crate::probe::Probe;
 use crate::speed::Speed;
 use crate::usage::Usage;
 
-use divergence::{Diverged, PATIENCE, SoundBuffers, refuse_loss, refuse_weights};
+use divergence::{
+    Diverged, ROLLED_BACK, SoundBuffers, go_on_or_give_up, keep_sound_buffers, refuse_loss,
+    refuse_weights, roll_back_before_saving, take_step,
+};
+use recalibration::{buffers_of_phi, recalibrate};
 
 /// A training between two steps: all that a step works on.
 #[derive(Debug)]
@@ -137,11 +141,6 @@ impl Training {
              with `lookahead train`.",
             details.step, details.cursor
         )))
-    }
-
-    /// What to do about values that are no finite numbers.
-    fn diverging_policy(&self) -> Diverging {
-        self.config.lookahead.as_ref().map_or(Diverging::Error, |config| config.non_finite)
     }
 
     /// Inner steps taken.
@@ -338,50 +337,6 @@ pub fn train(t: &mut Training, outside: &mut Outside) -> anyhow::Result<Status> 
     Ok(Status::Finished)
 }
 
-/// Backward and inner step; where the policy meets values that are no finite numbers, what was
-/// done about them.
-fn take_step(t: &mut Training, loss: &Tensor, value: f64) -> anyhow::Result<Option<String>> {
-    let policy = t.diverging_policy();
-    if !value.is_finite() {
-        match (policy, t.optimizer.lookahead()) {
-            (Diverging::SkipStep, Some(_)) => {}
-            (Diverging::RollBack, Some(lookahead)) => lookahead.roll_back()?,
-            _ => refuse_loss("The loss", value, t.step + 1, t.config.optimizer.lr)?,
-        }
-        t.sound_buffers.put_back(&t.model)?;
-        let done = if policy == Diverging::SkipStep { SKIPPED } else { ROLLED_BACK };
-        return Ok(Some(format!("The loss is {value}: {done}")));
-    }
-    t.optimizer.backward(loss)?;
-    match t.optimizer.inner_step()? {
-        true => Ok(None),
-        false => Ok(Some(format!("A gradient holds values that are no finite numbers: {SKIPPED}"))),
-    }
-}
-
-const SKIPPED: &str = "the step was skipped.";
-const ROLLED_BACK: &str = "the fast weights went back to the slow ones.";
-
-/// The buffers are kept while all is well: before each step where single steps may be dropped, and
-/// where a cycle begins if it may be dropped as a whole.
-fn keep_sound_buffers(t: &mut Training) -> anyhow::Result<()> {
-    match t.diverging_policy() {
-        Diverging::Error => Ok(()),
-        Diverging::RollBack if t.optimizer.phase() != 0 && t.diverging == 0 => Ok(()),
-        _ => t.sound_buffers.take(&t.model),
-    }
-}
-
-/// Tells of what the policy did, and ends the run where nothing came between for too long.
-fn go_on_or_give_up(t: &mut Training, what: &str, outside: &mut Outside) -> anyhow::Result<()> {
-    outside.observer.record(t.step, Event::Warning(Warning { message: what.to_owned() }))?;
-    t.diverging += 1;
-    match t.diverging < PATIENCE {
-        true => Ok(()),
-        false => Err(Diverged::for_good(t.step, t.config.optimizer.lr).into()),
-    }
-}
-
 fn evaluation_is_due(t: &Training, epoch_completed: bool) -> bool {
     let config = &t.config.train;
     let last = t.step == t.total_steps && config.evaluate_every_epochs > 0;
@@ -457,42 +412,6 @@ fn evaluate_slow(
     Ok(Some(found))
 }
 
-/// Computes the statistics of batch normalization for φ, which is in the model, from the first
-/// training batches in the order of the file; does nothing where that is not asked for.
-fn recalibrate(
-    at_phi: &mut SlowWeights<'_, TchOptimizer>,
-    model: &Model,
-    data: &Dataset,
-    config: &Config,
-) -> anyhow::Result<()> {
-    let count = config.lookahead.as_ref().map_or(0, |lookahead| lookahead.recalibrate);
-    if count == 0 || model.buffers().is_empty() {
-        return Ok(());
-    }
-    let size = config.data.batch_size;
-    let whole = (data.train.len() / size).max(1);
-    let batches = (0..count.min(whole)).map(|i| {
-        let end = data.train.len().min((i + 1) * size);
-        data.train.slice(i * size..end, model.vs.device()).0
-    });
-    at_phi.recalibrate(&model.vs, batches, |images| drop(model.forward(images, true)))?;
-    Ok(())
-}
-
-/// The buffers that belong to φ, where they are not θ's.
-fn buffers_of_phi(t: &mut Training) -> anyhow::Result<BTreeMap<String, Tensor>> {
-    let Training { optimizer, model, data, config, .. } = t;
-    let asked = config.lookahead.as_ref().is_some_and(|lookahead| lookahead.recalibrate > 0);
-    let Some(lookahead) = optimizer.lookahead().filter(|_| asked) else {
-        return Ok(BTreeMap::new());
-    };
-    let mut at_phi = lookahead.slow_weights()?;
-    recalibrate(&mut at_phi, model, data, config)?;
-    let copies = model.buffers().into_iter().map(|(name, buffer)| (name, buffer.copy())).collect();
-    at_phi.end()?;
-    Ok(copies)
-}
-
 #[derive(PartialEq)]
 enum Flow {
     GoOn,
@@ -545,21 +464,6 @@ fn save_checkpoint(t: &mut Training, outside: &mut Outside) -> anyhow::Result<()
         seconds: started.elapsed().as_secs_f64(),
     };
     outside.observer.record(t.step, Event::Checkpoint(saved))
-}
-
-/// Fast weights that the next sync would take back have no place in a checkpoint either.
-fn roll_back_before_saving(t: &mut Training, outside: &mut Outside) -> anyhow::Result<()> {
-    if t.diverging_policy() != Diverging::RollBack {
-        return Ok(());
-    }
-    let state = t.optimizer.state()?;
-    let sound = refuse_weights(&t.model.vs, &state, t.step, t.config.optimizer.lr);
-    let (Err(_), Some(lookahead)) = (sound, t.optimizer.lookahead()) else { return Ok(()) };
-    lookahead.roll_back()?;
-    t.sound_buffers.put_back(&t.model)?;
-    let what =
-        format!("The weights to be saved hold values that are no finite numbers: {ROLLED_BACK}");
-    go_on_or_give_up(t, &what, outside)
 }
 
 fn publish(t: &mut Training, outside: &Outside) -> anyhow::Result<Published> {

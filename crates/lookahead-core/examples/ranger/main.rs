@@ -4,7 +4,7 @@
 //!
 //! Fits a small net to a sine, saves the state in the middle, and goes on from it in fresh objects.
 
-mod radam;
+pub(crate) mod radam;
 
 use lookahead_core::{Lookahead, MomentumPolicy, Result};
 use radam::RAdam;
@@ -46,7 +46,7 @@ impl Fit {
     }
 }
 
-fn main() -> Result<()> {
+pub(crate) fn main() -> Result<()> {
     tch::manual_seed(0);
     let mut fit = Fit::new()?;
     println!("loss at the start    {:.6}", fit.loss().double_value(&[]));

@@ -4,10 +4,13 @@
 use std::collections::BTreeMap;
 
 use lookahead_core::State;
+use lookahead_run::event::{Event, Warning};
 use tch::{Tensor, nn};
 
+use super::{Outside, Training};
 use crate::check::shown;
 use crate::model::Model;
+use crate::optimizer::lookahead::Diverging;
 
 /// The training diverged. There is nothing in its weights that is worth saving.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -76,6 +79,83 @@ impl SoundBuffers {
         }
         Ok(())
     }
+}
+
+impl Training {
+    /// What to do about values that are no finite numbers.
+    pub(super) fn diverging_policy(&self) -> Diverging {
+        self.config.lookahead.as_ref().map_or(Diverging::Error, |config| config.non_finite)
+    }
+}
+
+/// Backward and inner step; where the policy meets values that are no finite numbers, what was
+/// done about them.
+pub(super) fn take_step(
+    t: &mut Training,
+    loss: &Tensor,
+    value: f64,
+) -> anyhow::Result<Option<String>> {
+    let policy = t.diverging_policy();
+    if !value.is_finite() {
+        match (policy, t.optimizer.lookahead()) {
+            (Diverging::SkipStep, Some(_)) => {}
+            (Diverging::RollBack, Some(lookahead)) => lookahead.roll_back()?,
+            _ => refuse_loss("The loss", value, t.step + 1, t.config.optimizer.lr)?,
+        }
+        t.sound_buffers.put_back(&t.model)?;
+        let done = if policy == Diverging::SkipStep { SKIPPED } else { ROLLED_BACK };
+        return Ok(Some(format!("The loss is {value}: {done}")));
+    }
+    t.optimizer.backward(loss)?;
+    match t.optimizer.inner_step()? {
+        true => Ok(None),
+        false => Ok(Some(format!("A gradient holds values that are no finite numbers: {SKIPPED}"))),
+    }
+}
+
+const SKIPPED: &str = "the step was skipped.";
+pub(super) const ROLLED_BACK: &str = "the fast weights went back to the slow ones.";
+
+/// The buffers are kept while all is well: before each step where single steps may be dropped, and
+/// where a cycle begins if it may be dropped as a whole.
+pub(super) fn keep_sound_buffers(t: &mut Training) -> anyhow::Result<()> {
+    match t.diverging_policy() {
+        Diverging::Error => Ok(()),
+        Diverging::RollBack if t.optimizer.phase() != 0 && t.diverging == 0 => Ok(()),
+        _ => t.sound_buffers.take(&t.model),
+    }
+}
+
+/// Tells of what the policy did, and ends the run where nothing came between for too long.
+pub(super) fn go_on_or_give_up(
+    t: &mut Training,
+    what: &str,
+    outside: &mut Outside,
+) -> anyhow::Result<()> {
+    outside.observer.record(t.step, Event::Warning(Warning { message: what.to_owned() }))?;
+    t.diverging += 1;
+    match t.diverging < PATIENCE {
+        true => Ok(()),
+        false => Err(Diverged::for_good(t.step, t.config.optimizer.lr).into()),
+    }
+}
+
+/// Fast weights that the next sync would take back have no place in a checkpoint either.
+pub(super) fn roll_back_before_saving(
+    t: &mut Training,
+    outside: &mut Outside,
+) -> anyhow::Result<()> {
+    if t.diverging_policy() != Diverging::RollBack {
+        return Ok(());
+    }
+    let state = t.optimizer.state()?;
+    let sound = refuse_weights(&t.model.vs, &state, t.step, t.config.optimizer.lr);
+    let (Err(_), Some(lookahead)) = (sound, t.optimizer.lookahead()) else { return Ok(()) };
+    lookahead.roll_back()?;
+    t.sound_buffers.put_back(&t.model)?;
+    let what =
+        format!("The weights to be saved hold values that are no finite numbers: {ROLLED_BACK}");
+    go_on_or_give_up(t, &what, outside)
 }
 
 /// An error unless the loss, told as `what` of `step`, is finite.

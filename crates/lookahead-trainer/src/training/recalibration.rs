@@ -1,0 +1,48 @@
+//! Batch normalization's statistics for φ. Those in the model are θ's; φ's are computed from the first
+//! training batches where `lookahead.recalibrate` asks for it, and θ's return.
+
+use std::collections::BTreeMap;
+
+use lookahead_core::{SlowWeights, TchOptimizer};
+use tch::Tensor;
+
+use super::Training;
+use crate::config::Config;
+use crate::data::Dataset;
+use crate::model::Model;
+
+/// Computes the statistics of batch normalization for φ, which is in the model, from the first
+/// training batches in the order of the file; does nothing where that is not asked for.
+pub(super) fn recalibrate(
+    at_phi: &mut SlowWeights<'_, TchOptimizer>,
+    model: &Model,
+    data: &Dataset,
+    config: &Config,
+) -> anyhow::Result<()> {
+    let count = config.lookahead.as_ref().map_or(0, |lookahead| lookahead.recalibrate);
+    if count == 0 || model.buffers().is_empty() {
+        return Ok(());
+    }
+    let size = config.data.batch_size;
+    let whole = (data.train.len() / size).max(1);
+    let batches = (0..count.min(whole)).map(|i| {
+        let end = data.train.len().min((i + 1) * size);
+        data.train.slice(i * size..end, model.vs.device()).0
+    });
+    at_phi.recalibrate(&model.vs, batches, |images| drop(model.forward(images, true)))?;
+    Ok(())
+}
+
+/// The buffers that belong to φ, where they are not θ's.
+pub(super) fn buffers_of_phi(t: &mut Training) -> anyhow::Result<BTreeMap<String, Tensor>> {
+    let Training { optimizer, model, data, config, .. } = t;
+    let asked = config.lookahead.as_ref().is_some_and(|lookahead| lookahead.recalibrate > 0);
+    let Some(lookahead) = optimizer.lookahead().filter(|_| asked) else {
+        return Ok(BTreeMap::new());
+    };
+    let mut at_phi = lookahead.slow_weights()?;
+    recalibrate(&mut at_phi, model, data, config)?;
+    let copies = model.buffers().into_iter().map(|(name, buffer)| (name, buffer.copy())).collect();
+    at_phi.end()?;
+    Ok(copies)
+}
