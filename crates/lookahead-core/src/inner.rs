@@ -217,11 +217,3 @@ impl<O: InnerOptimizer + ?Sized> InnerOptimizer for Box<O> {
         (**self).load_state(state)
     }
 }
-
-pub(crate) fn check_learning_rate(learning_rate: f64) -> Result<()> {
-    if learning_rate.is_finite() && learning_rate >= 0.0 {
-        Ok(())
-    } else {
-        Err(Error::LearningRate(learning_rate))
-    }
-}

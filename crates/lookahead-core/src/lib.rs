@@ -152,6 +152,7 @@ mod builder;
 mod error;
 mod inner;
 mod lookahead;
+mod range;
 mod schedule;
 mod settings;
 mod state;

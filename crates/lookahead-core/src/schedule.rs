@@ -2,7 +2,7 @@
 
 use std::f64::consts::PI;
 
-use crate::settings::check_slow_step_size;
+use crate::range::check_slow_step_size;
 use crate::{Error, Result, State};
 
 /// How k or α goes from its first value, in inner steps taken since the optimizer was built.

@@ -2,6 +2,7 @@
 
 use lookahead_sys::sync::Path;
 
+use crate::range::{check_period, check_slow_step_size};
 use crate::schedule::Schedule;
 use crate::{Error, InnerOptimizer, Result};
 
@@ -228,13 +229,4 @@ impl Settings {
             schedule => (schedule.at(self.k as f64, steps).round() as u64).max(1),
         }
     }
-}
-
-pub(crate) fn check_period(k: u64) -> Result<()> {
-    if k == 0 { Err(Error::Period(k)) } else { Ok(()) }
-}
-
-pub(crate) fn check_slow_step_size(alpha: f64) -> Result<()> {
-    // Written so that NaN is refused as well.
-    if alpha > 0.0 && alpha <= 1.0 { Ok(()) } else { Err(Error::SlowStepSize(alpha)) }
 }

@@ -5,7 +5,8 @@ use std::collections::HashSet;
 use lookahead_sys::optimizer::{GroupOptions, Kind, Optimizer, ParameterState};
 use tch::{Tensor, nn};
 
-use crate::inner::{Curvature, Moment, check_learning_rate};
+use crate::inner::{Curvature, Moment};
+use crate::range::{check_learning_rate, check_momentum, check_weight_decay};
 use crate::state::{copy_like, dense_copy, expect_like};
 use crate::{Error, InnerOptimizer, Parameter, Result, State, Variables};
 
@@ -329,12 +330,3 @@ impl InnerOptimizer for TchOptimizer {
 
 /// The options of a group that a state holds.
 const OPTIONS: [&str; 3] = ["learning_rate", "momentum", "weight_decay"];
-
-fn check_momentum(momentum: f64) -> Result<()> {
-    if (0.0..1.0).contains(&momentum) { Ok(()) } else { Err(Error::Momentum(momentum)) }
-}
-
-fn check_weight_decay(weight_decay: f64) -> Result<()> {
-    let allowed = weight_decay.is_finite() && weight_decay >= 0.0;
-    if allowed { Ok(()) } else { Err(Error::WeightDecay(weight_decay)) }
-}

@@ -6,7 +6,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use lookahead_sys::tensor::identity;
 use tch::nn;
 
-use crate::inner::check_learning_rate;
+use crate::range::check_learning_rate;
 use crate::{Error, InnerOptimizer, Parameter, Result, State, Variables};
 
 /// A [`nn::Optimizer`] that somebody else built. It trains like any other; its state can't be

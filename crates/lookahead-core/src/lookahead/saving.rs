@@ -6,7 +6,7 @@ use tch::Tensor;
 
 use super::moments::{SlowMoments, wide_zeros};
 use super::{Lookahead, slow_copy};
-use crate::settings::check_slow_step_size;
+use crate::range::check_slow_step_size;
 use crate::state::{copy_like, dense_copy, expect_like};
 use crate::{Error, InnerOptimizer, MomentumPolicy, Parameter, Result, Schedule, State};
 

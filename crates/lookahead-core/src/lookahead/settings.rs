@@ -3,7 +3,7 @@
 use lookahead_sys::sync::Path;
 
 use super::Lookahead;
-use crate::settings::{check_period, check_slow_step_size};
+use crate::range::{check_period, check_slow_step_size};
 use crate::{Error, InnerOptimizer, MomentumPolicy, NonFinite, OuterMomentum, Result, Schedule};
 
 /// Where it stands, and what may change while it runs.

@@ -6,7 +6,10 @@ use tch::Tensor;
 use tch::nn;
 
 use super::Lookahead;
-use crate::{Error, InnerOptimizer, Result, TchOptimizer};
+#[cfg(doc)]
+use crate::Error;
+use crate::range::check_limit;
+use crate::{InnerOptimizer, Result, TchOptimizer};
 
 /// The verbs of [`nn::Optimizer`].
 impl<O: InnerOptimizer> Lookahead<O> {
@@ -146,8 +149,4 @@ impl Lookahead<TchOptimizer> {
     pub fn set_weight_decay(&mut self, weight_decay: f64) -> Result<()> {
         self.inner.set_weight_decay(weight_decay)
     }
-}
-
-fn check_limit(max: f64) -> Result<()> {
-    if max.is_finite() && max > 0.0 { Ok(()) } else { Err(Error::ClipLimit(max)) }
 }
