@@ -51,10 +51,10 @@ impl Schedule {
         match *self {
             Schedule::Constant => from,
             Schedule::Linear { to, steps } | Schedule::Cosine { to, steps } if step >= steps => to,
-            Schedule::Linear { to, steps } => from + (to - from) * (step as f64 / steps as f64),
+            Schedule::Linear { to, steps } => between(from, to, step as f64 / steps as f64),
             Schedule::Cosine { to, steps } => {
                 let done = step as f64 / steps as f64;
-                to + (from - to) * 0.5 * (1.0 + (PI * done).cos())
+                between(from, to, 0.5 * (1.0 - (PI * done).cos()))
             }
             Schedule::Step { factor, every } => from * factor.powf((step / every) as f64),
         }
@@ -102,6 +102,12 @@ impl Schedule {
         state.numbers.insert(format!("{name}/value"), number);
     }
 
+    /// Whether [`save`](Self::save) under `name` writes an entry of this key.
+    pub(crate) fn has_entry(&self, name: &str, key: &str) -> bool {
+        let entry = key.strip_prefix(name).and_then(|rest| rest.strip_prefix('/'));
+        *self != Schedule::Constant && matches!(entry, Some("kind" | "steps" | "value"))
+    }
+
     /// Reads what [`save`](Self::save) wrote, unchecked.
     pub(crate) fn load(name: &str, state: &State) -> Result<Self> {
         let key = format!("{name}/kind");
@@ -125,6 +131,11 @@ impl Schedule {
             }),
         }
     }
+}
+
+/// Exact at `from`, and never beyond an end by rounding.
+fn between(from: f64, to: f64, part: f64) -> f64 {
+    (from + (to - from) * part).max(from.min(to)).min(from.max(to))
 }
 
 fn check_factor(factor: f64, every: u64, allowed: bool, range: &'static str) -> Result<()> {

@@ -235,6 +235,23 @@ fn outer_momentum_of_zero_is_plain_lookahead() {
     }
 }
 
+/// Other weights have other directions: the velocity of the old ones would push the new ones.
+#[test]
+fn reset_slow_weights_forgets_the_outer_momentum() {
+    let vs = nn::VarStore::new(Device::Cpu);
+    let w = vs.root().ones("w", &[1]);
+    let outer = OuterMomentum { momentum: 0.5, nesterov: false };
+    let builder = Lookahead::builder(fused::Sgd::default()).k(1).alpha(0.5).outer_momentum(outer);
+    let mut opt = builder.build(&vs, 0.1).unwrap();
+    opt.backward_step(&w.sum(Kind::Float)).unwrap();
+    assert!(close(opt.state().unwrap().tensors["velocity/w"].double_value(&[0]), 0.1));
+    let _ = tch::no_grad(|| w.shallow_clone().fill_(3.0));
+    opt.reset_slow_weights().unwrap();
+    assert_eq!(opt.state().unwrap().tensors["velocity/w"].double_value(&[0]), 0.0);
+    opt.step().unwrap(); // its old gradient: 0.1 off θ, and half of that off φ
+    assert!(close(w.double_value(&[0]), 2.95), "{}", w.double_value(&[0]));
+}
+
 /// A late variable gets its slow weights, velocity and moments when it joins.
 #[test]
 fn late_variables_join_with_everything() {

@@ -75,7 +75,8 @@ impl<O: InnerOptimizer> Lookahead<O> {
         }
         self.settings.alpha_schedule.save(ALPHA_SCHEDULE, &mut state);
         self.settings.k_schedule.save(PERIOD_SCHEDULE, &mut state);
-        if self.settings.k_schedule != Schedule::Constant {
+        // They differ under a schedule, and in the cycle in which one was ended.
+        if self.settings.k != self.k {
             state.integers.insert(FIRST_PERIOD.to_owned(), to_i64(self.settings.k));
         }
         state.nest(INNER, self.inner.state()?);
@@ -109,12 +110,12 @@ impl<O: InnerOptimizer> Lookahead<O> {
 
         let mut settings = self.settings.clone();
         settings.alpha = state.number(ALPHA)?;
-        settings.alpha_of_groups = alpha_of_groups(state)?;
+        settings.alpha_of_groups = alpha_of_groups(state, self.inner.parameters())?;
         settings.alpha_schedule = Schedule::load(ALPHA_SCHEDULE, state)?;
         settings.k_schedule = Schedule::load(PERIOD_SCHEDULE, state)?;
-        settings.k = match settings.k_schedule {
-            Schedule::Constant => k,
-            _ => in_range(state, FIRST_PERIOD, 1, i64::MAX)?,
+        settings.k = match state.integers.contains_key(FIRST_PERIOD) {
+            true => in_range(state, FIRST_PERIOD, 1, i64::MAX)?,
+            false => k,
         };
         settings.check()?;
         let alpha_used = state.numbers.get(ALPHA_USED).copied();
@@ -134,6 +135,11 @@ impl<O: InnerOptimizer> Lookahead<O> {
         let names: HashSet<&str> =
             parameters.iter().map(|parameter| parameter.name.as_str()).collect();
         let pulled = self.slow_moment_keys();
+        let of_a_schedule = |key: &str| {
+            let schedules =
+                [(PERIOD_SCHEDULE, settings.k_schedule), (ALPHA_SCHEDULE, settings.alpha_schedule)];
+            schedules.iter().any(|(name, schedule)| schedule.has_entry(name, key))
+        };
         state.refuse_unknown(
             |tensor| match tensor.split_once('/') {
                 Some((SLOW, name)) => names.contains(name),
@@ -143,12 +149,14 @@ impl<O: InnerOptimizer> Lookahead<O> {
                 _ => false,
             },
             |integer| {
-                matches!(integer, PHASE | STEPS | SYNCS | NON_FINITE | PERIOD)
-                    || is_in(integer, &[INNER, PERIOD_SCHEDULE, ALPHA_SCHEDULE])
+                matches!(integer, PHASE | STEPS | SYNCS | NON_FINITE | PERIOD | FIRST_PERIOD)
+                    || is_in(integer, &[INNER])
+                    || of_a_schedule(integer)
             },
             |number| {
                 matches!(number, ALPHA | ALPHA_USED)
-                    || is_in(number, &[INNER, ALPHA, PERIOD_SCHEDULE, ALPHA_SCHEDULE])
+                    || is_in(number, &[INNER, ALPHA])
+                    || of_a_schedule(number)
             },
         )?;
         // The last that can fail, and it changes nothing when it does.
@@ -191,11 +199,13 @@ impl<O: InnerOptimizer> Lookahead<O> {
 }
 
 /// α of the groups that have one of their own, in a state.
-fn alpha_of_groups(state: &State) -> Result<Vec<(usize, f64)>> {
+fn alpha_of_groups(state: &State, parameters: &[Parameter]) -> Result<Vec<(usize, f64)>> {
     let mut found = Vec::new();
     for (key, alpha) in &state.numbers {
         let Some((ALPHA, group)) = key.split_once('/') else { continue };
-        let group = group.parse().map_err(|_| Error::StateUnexpected { key: key.clone() })?;
+        let exists = |group: &usize| parameters.iter().any(|p| p.group >= *group);
+        let group = group.parse().ok().filter(exists);
+        let group = group.ok_or_else(|| Error::StateUnexpected { key: key.clone() })?;
         found.push((group, *alpha));
     }
     Ok(found)
