@@ -88,14 +88,14 @@ test *ARGS: _setup
     fi
 
 # Run the tests of the optimizer on the GPU too; without one this fails, where `just test` passes over
-test-cuda: _setup
+test-cuda *ARGS: _setup
     #!/usr/bin/env bash
     set -euo pipefail
     export LOOKAHEAD_REQUIRE_CUDA=1
     if cargo nextest --version >/dev/null 2>&1; then
-        cargo nextest run --release --locked --workspace -E 'package(lookahead-sys) + package(lookahead-core)'
+        cargo nextest run --release --locked --workspace -E 'package(lookahead-sys) + package(lookahead-core)' "$@"
     else
-        cargo test --release --locked --package lookahead-sys --package lookahead-core --tests -- --test-threads=1
+        cargo test --release --locked --package lookahead-sys --package lookahead-core --tests "$@" -- --test-threads=1
     fi
 
 # Build against libtorch with CUDA and check that every program reaches it; needs no GPU, and is too long for CI
@@ -105,7 +105,7 @@ check-cuda:
     set -euo pipefail
     target={{ quote(env("CARGO_TARGET_DIR", "target") / "cuda") }}
     cat >&2 <<EOF
-    This builds all of it a second time: 5 to 10 minutes on two cores, and 1.5 GB in $target,
+    This builds all of it a second time: 6 to 15 minutes on two cores, and 0.7 GB in $target,
     which can go afterwards. The first time libtorch with CUDA is downloaded, 2.5 GB, once for all clones;
     it needs 7.6 GB free in the cache meanwhile, and keeps 3.7. .libtorch stays as it is.
     EOF

@@ -58,7 +58,7 @@ impl<Source> Builder<Source> {
     }
 
     /// Sets the slow step size, 0 < α ≤ 1: how far the slow weights go towards the fast ones at a
-    /// sync. At 1 Lookahead is its inner optimizer, to the bit. With
+    /// sync. At 1 Lookahead is its inner optimizer, to the bit, where moments are maintained. With
     /// [`outer_momentum`](Self::outer_momentum) it is the outer optimizer's learning rate.
     pub fn alpha(mut self, alpha: f64) -> Self {
         self.settings.alpha = alpha;
@@ -94,7 +94,8 @@ impl<Source> Builder<Source> {
     ///
     /// g is the last inner step's gradient, taken one step before θ: an approximation that costs
     /// nothing. [`sync_with`](Lookahead::sync_with) takes a fresh one. One number is read back from
-    /// the device at each sync, and temporary tensors are made.
+    /// the device at each sync, and temporary tensors are made. Where α can't be told, such as without
+    /// a gradient or where θ is φ, it is `low`.
     pub fn adaptive_alpha(mut self, low: f64) -> Self {
         self.settings.adaptive_low = Some(low);
         self

@@ -75,7 +75,7 @@ pub enum Error {
     #[error(
         "The inner optimizer does not give its moments (momentum buffers and second moments), which \
          the policy `{policy}` acts on. Build a tch optimizer by `Lookahead::builder(config)`, implement \
-         `moment_names`, `moments` and `reset_moments` for one of your own, or maintain them."
+         `moment_names`, `moments` and `reset_moments` for one of your own, or choose another policy."
     )]
     NoMoments {
         /// The policy.
@@ -102,13 +102,25 @@ pub enum Error {
 
     /// θ holds NaN or an infinity, and the next sync would bring it to φ.
     #[error(
-        "The weights `{name}` hold values that are no finite numbers, so the sync was not made: the slow \
-         weights are still those of the last one. Call `roll_back()` to go on from them, with a smaller \
+        "The weights `{name}`, or moments of theirs that are pulled back, hold values that are no finite \
+         numbers, so the sync was not made: the slow weights are still those of the last one. Call `roll_back()` to go on from them, with a smaller \
          learning rate, or build with the policy `NonFinite::RollBack`."
     )]
     NonFinite {
         /// The first such variable.
         name: String,
+    },
+
+    /// Running statistics are kept in a type that can't tell a layer's momentum.
+    #[error(
+        "The buffer `{name}` is {kind}, which is too coarse to compute statistics in: keep the running \
+         statistics in Float or Double, also where the weights are narrower."
+    )]
+    CoarseStatistics {
+        /// The buffer.
+        name: String,
+        /// Its element type.
+        kind: String,
     },
 
     /// There is nothing to take the statistics from.

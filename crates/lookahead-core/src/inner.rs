@@ -48,7 +48,7 @@ pub struct Curvature {
 /// Whatever moves the fast weights: an optimizer of tch, Lookahead itself, or one of your own.
 ///
 /// One of your own needs the methods without a body, eight of them; with those of the moments it
-/// follows every [`MomentumPolicy`](crate::MomentumPolicy) too. `examples/ranger.rs` in this crate's
+/// follows every [`MomentumPolicy`](crate::MomentumPolicy) too. `examples/ranger` in this crate's
 /// folder is a complete one: RAdam in plain Rust on tensors, with Lookahead around it.
 pub trait InnerOptimizer {
     /// Takes one step on every parameter that has a gradient.
@@ -56,6 +56,13 @@ pub trait InnerOptimizer {
     /// # Errors
     /// Whatever keeps it from stepping; the weights may have been changed in part.
     fn step(&mut self) -> Result<()>;
+
+    /// How many steps it has taken, where it may leave steps out, as a Lookahead does with
+    /// [`NonFinite::SkipStep`](crate::NonFinite::SkipStep): one that was left out does not count
+    /// around it either. `None`, unless implemented: it takes every step.
+    fn steps_taken(&self) -> Option<u64> {
+        None
+    }
 
     /// Forgets the gradient of every parameter.
     ///
@@ -170,6 +177,9 @@ pub trait InnerOptimizer {
 impl<O: InnerOptimizer + ?Sized> InnerOptimizer for Box<O> {
     fn step(&mut self) -> Result<()> {
         (**self).step()
+    }
+    fn steps_taken(&self) -> Option<u64> {
+        (**self).steps_taken()
     }
     fn zero_grad(&mut self) -> Result<()> {
         (**self).zero_grad()

@@ -121,7 +121,8 @@
 //! φ is one copy of the trainable parameters. Outer momentum is another, pulling moments back one of
 //! each moment. A sync is one pass over φ and θ on the CPU, 16 bytes for an `f32` parameter, and before
 //! it one over θ that looks for NaN; on CUDA it is two foreach operations, and the look reads one number
-//! back. Nothing else is allocated in a step.
+//! back. Nothing else is allocated in a step around the optimizers of tch, but where the foreach operations
+//! meet half-precision weights or outer momentum: they need a temporary copy.
 //!
 //! # Where things are
 //!

@@ -239,10 +239,14 @@ impl<O: InnerOptimizer> Lookahead<O> {
             self.non_finite += 1;
             return Ok(false);
         }
+        let before = self.inner.steps_taken();
         let stepped = self.inner.step();
         // Also after a failure: what the inner optimizer wrote is not from outside.
         self.remember_fast_weights()?;
         stepped?;
+        if before.is_some() && before == self.inner.steps_taken() {
+            return Ok(false); // a level inside left it out
+        }
         self.phase += 1;
         self.steps += 1;
         Ok(true)
@@ -282,6 +286,10 @@ impl<O: InnerOptimizer> Lookahead<O> {
     }
 
     /// φ ← φ + α (θ − φ), then θ ← φ, whether or not a variable had a gradient in this step.
+    ///
+    /// φ is the same on all workers of a distributed training, so the mean of their differences φ − θ
+    /// is φ less the mean of their θ: averaging θ here, before the first line, is all that Local SGD,
+    /// SlowMo and DiLoCo need.
     fn sync(&mut self) -> Result<()> {
         let to_pull = self.moments_to_pull()?;
         let adaptive =
@@ -390,16 +398,26 @@ impl<O: InnerOptimizer> Lookahead<O> {
     /// # Errors
     /// What libtorch says.
     pub fn reset_slow_weights(&mut self) -> Result<()> {
-        self.velocity.clear();
-        self.restart_from_fast_weights()
-    }
-
-    /// φ ← θ, whatever θ has become.
-    fn restart_from_fast_weights(&mut self) -> Result<()> {
         self.put_fast_weights_back()?;
         self.inner.join_new_parameters()?;
         self.inner.parameters_recast()?;
+        self.velocity.clear();
         self.slow = self.inner.parameters().iter().map(slow_copy).collect::<Result<_>>()?;
+        self.restarted()
+    }
+
+    /// φ ← θ after a sync around this level has set θ.
+    fn restart_from_fast_weights(&mut self) -> Result<()> {
+        self.put_fast_weights_back()?;
+        InnerOptimizer::join_new_parameters(self)?;
+        for (parameter, slow) in self.inner.parameters().iter().zip(&mut self.slow) {
+            assign(slow, &parameter.tensor)?;
+        }
+        self.inner.parameters_replaced()?;
+        self.restarted()
+    }
+
+    fn restarted(&mut self) -> Result<()> {
         self.slow_version = self.slow_version.wrapping_add(1);
         self.spoiled = None;
         self.begin_cycle()?;

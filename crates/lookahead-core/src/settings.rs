@@ -65,7 +65,8 @@ impl MomentumPolicy {
 ///
 /// Every policy but `Unchecked` looks at all of θ before a sync, so that none of them ever reaches
 /// φ. On the CPU that reads θ once more, a quarter of what the sync itself moves; on a GPU one
-/// number is read back at each sync, for which the program waits for the device.
+/// number is read back at each sync, for which the program waits for the device. (φ and θ that are
+/// finite, and farther apart than the type's largest number, can still overflow in the sync itself.)
 ///
 /// ```
 /// use lookahead_core::{Lookahead, NonFinite, fused};

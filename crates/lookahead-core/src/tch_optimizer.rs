@@ -107,7 +107,10 @@ impl TchOptimizer {
         let [learning_rate, momentum, weight_decay] = OPTIONS.map(read);
         let (learning_rate, momentum, weight_decay) = (learning_rate?, momentum?, weight_decay?);
         check_learning_rate(learning_rate)?;
-        check_momentum(momentum)?;
+        // libtorch builds SGD with a momentum of 1 or more, and what was built can be saved.
+        if !(momentum.is_finite() && momentum >= 0.0) {
+            return Err(Error::Momentum(momentum));
+        }
         check_weight_decay(weight_decay)?;
         Ok(GroupOptions { learning_rate, momentum, weight_decay })
     }

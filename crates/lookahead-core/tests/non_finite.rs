@@ -166,6 +166,31 @@ fn a_frozen_variable_may_hold_what_it_likes() {
     assert!(opt.backward_step(&a.sum(Kind::Float)).unwrap());
 }
 
+/// A step that an inner level leaves out does not count around it either.
+#[test]
+fn a_skipped_step_counts_on_no_level() {
+    let net = Net::new(2, Device::Cpu);
+    let inner = Lookahead::builder(common::AnyConfig(Inner::Sgd)).k(2);
+    let inner = inner.non_finite(NonFinite::SkipStep).build(&net.vs, 0.01).unwrap();
+    let mut outer = Lookahead::around(inner).k(4).build().unwrap();
+    outer.backward_step(&(net.loss(1, false) * f64::NAN)).unwrap();
+    assert_eq!((outer.phase(), outer.steps(), outer.inner().phase()), (0, 0, 0));
+    let synced: Vec<bool> =
+        (0..4).map(|i| outer.backward_step(&net.loss(i, false)).unwrap()).collect();
+    assert_eq!(synced, [false, false, false, true]);
+}
+
+#[test]
+fn the_gradient_of_a_frozen_variable_skips_nothing() {
+    let vs = nn::VarStore::new(Device::Cpu);
+    let (a, b) = (vs.root().ones("a", &[1]), vs.root().ones("b", &[1]));
+    let builder = Lookahead::builder(fused::Sgd::default()).non_finite(NonFinite::SkipStep);
+    let mut opt = builder.build(&vs, 0.1).unwrap();
+    (&a + &b * f64::NAN).sum(Kind::Float).backward();
+    let _ = b.set_requires_grad(false);
+    assert!(opt.inner_step().unwrap());
+}
+
 #[test]
 fn in_a_nested_lookahead_the_level_that_meets_it_acts() {
     let net = Net::new(2, Device::Cpu);

@@ -1136,6 +1136,13 @@ impl Run {
         let mut expected = BTreeSet::new();
         for i in 0..self.variables.len() {
             let moments = self.moments(i)?;
+            if self.config.policy == MomentumPolicy::Pullback {
+                // A state holds m̄, 0 as long as there was no sync, of every moment that there is.
+                for (name, moment) in &moments {
+                    let zeros = || vec![0.0; moment.numel()];
+                    self.variables[i].slow_moments.entry(name).or_insert_with(zeros);
+                }
+            }
             let variable = &self.variables[i];
             let kind = variable.slow_kind();
             let mut compare = |key: String, numbers: &[f64]| -> Checked {

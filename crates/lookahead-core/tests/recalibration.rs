@@ -128,6 +128,30 @@ fn without_batches_or_when_the_model_fails_nothing_has_changed() {
     assert!(net.buffers() == before, "θ's statistics return on a panic");
 }
 
+/// Statistics of two stores return each to its own.
+#[test]
+fn two_stores_in_one_evaluation() {
+    let (one, two) = (Net::new(Device::Cpu), Net::new(Device::Cpu));
+    let before = (one.buffers(), two.buffers());
+    let mut opt = Lookahead::builder(fused::Sgd::default()).build(&one.vs, 0.1).unwrap();
+    let mut at_phi = opt.slow_weights().unwrap();
+    for net in [&one, &two] {
+        let forward = |x: &Tensor| drop(net.layers.forward_t(x, true));
+        at_phi.recalibrate(&net.vs, batches(Device::Cpu), forward).unwrap();
+    }
+    at_phi.end().unwrap();
+    assert!((one.buffers(), two.buffers()) == before);
+}
+
+/// In half precision a layer's momentum can't be told.
+#[test]
+fn statistics_that_are_too_coarse_are_refused() {
+    let mut net = Net::new(Device::Cpu);
+    net.vs.bfloat16();
+    let refused = recalibrate(&net.vs, batches(Device::Cpu), |_| ()).unwrap_err().to_string();
+    assert!(refused.contains("running_") && refused.contains("BFloat16"), "{refused}");
+}
+
 /// A buffer that the layers do not move keeps its value: one that was not run, or of another kind.
 #[test]
 fn what_did_not_run_keeps_its_value() {

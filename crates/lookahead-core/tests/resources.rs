@@ -141,6 +141,19 @@ fn nothing_is_read_back_where_nobody_looks_for_nan() {
     assert!(opt.sync_if_due().is_err());
 }
 
+/// Nested, too: an outer sync sets the inner level's φ in place.
+#[test]
+fn a_nested_sync_allocates_no_tensor() {
+    let inner = Lookahead::around(Adds::new(leaves(10, Kind::Float))).k(2).build().unwrap();
+    let mut outer = Lookahead::around(inner).k(2).build().unwrap();
+    outer.step().unwrap();
+    outer.inner_step().unwrap();
+    let (synced, ops) = ops::record(|| outer.sync_if_due());
+    assert!(synced.unwrap());
+    let made: Vec<&ops::Op> = ops.iter().filter(|op| op.name != "aten::copy_").collect();
+    assert!(made.is_empty(), "{made:?}");
+}
+
 /// Evaluating at φ exchanges storages: nothing is copied, nothing allocated.
 #[test]
 fn an_evaluation_at_phi_copies_nothing() {

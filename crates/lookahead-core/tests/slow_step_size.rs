@@ -291,6 +291,16 @@ fn the_last_gradient_is_the_documented_approximation() {
     opt.sync_if_due().unwrap();
     let expected = (1.0 + slope / curved).clamp(1e-6, 1.0);
     assert!((opt.alpha_used().unwrap() - expected).abs() < 1e-9);
+    // Where there is nothing to choose by, the smallest step is the safe one.
+    assert!(opt.set_alpha(0.5).is_err(), "chosen, so not set by hand");
+    for _ in 0..3 {
+        opt.zero_grad().unwrap();
+        w.square().sum(Kind::Double).backward();
+        opt.inner_step().unwrap();
+    }
+    opt.zero_grad().unwrap();
+    opt.sync_if_due().unwrap();
+    assert_eq!(opt.alpha_used(), Some(1e-6), "no gradient");
     // Where θ did not move, no α is better than another.
     let net = Net::new(1, Device::Cpu);
     let still = Lookahead::builder(fused::Adam::default()).k(1).adaptive_alpha(0.5);

@@ -196,7 +196,7 @@ fn half_precision_rounds_theta_and_not_phi() {
             assert!(slow != w.to_kind(Kind::Float), "φ holds more than θ can");
 
             let (_vs, other, mut resumed) = build();
-            let _ = tch::no_grad(|| other.shallow_clone().copy_(&w));
+            tch::no_grad(|| other.shallow_clone().copy_(&w));
             resumed.load_state(&state).unwrap();
             for (opt, w) in [(&mut opt, &w), (&mut resumed, &other)] {
                 for _ in 0..3 {
@@ -250,6 +250,24 @@ fn reset_slow_weights_forgets_the_outer_momentum() {
     assert_eq!(opt.state().unwrap().tensors["velocity/w"].double_value(&[0]), 0.0);
     opt.step().unwrap(); // its old gradient: 0.1 off θ, and half of that off φ
     assert!(close(w.double_value(&[0]), 2.95), "{}", w.double_value(&[0]));
+}
+
+/// An outer sync begins the cycles inside anew, on every level, and leaves their momentum.
+#[test]
+fn three_levels_keep_their_outer_momentum() {
+    let vs = nn::VarStore::new(Device::Cpu);
+    let w = vs.root().ones("w", &[1]);
+    let outer = OuterMomentum { momentum: 0.5, nesterov: false };
+    let build = Lookahead::builder(fused::Sgd::default()).k(1).alpha(0.5).outer_momentum(outer);
+    let middle = Lookahead::around(build.build(&vs, 0.1).unwrap()).k(1).alpha(0.5);
+    let mut opt = Lookahead::around(middle.build().unwrap()).k(1).alpha(0.5).build().unwrap();
+    opt.backward_step(&w.sum(Kind::Float)).unwrap();
+    let state = opt.state().unwrap();
+    let velocity = state.tensors["inner/inner/velocity/w"].double_value(&[0]);
+    assert!(close(velocity, 0.1), "{velocity}");
+    for level in ["slow/w", "inner/slow/w", "inner/inner/slow/w"] {
+        assert_eq!(state.tensors[level].double_value(&[0]), w.double_value(&[0]), "{level}");
+    }
 }
 
 /// A late variable gets its slow weights, velocity and moments when it joins.

@@ -17,6 +17,7 @@
 #include <ATen/ops/stack.h>
 #include <ATen/ops/zeros.h>
 
+#include <limits>
 #include <vector>
 
 #include "lookahead-sys/src/ffi.rs.h"
@@ -40,7 +41,7 @@ double adaptive_slow_step_size(rust::Slice<const CurvatureTerm> terms) {
     const Tensor curvature = difference.square().mul_(*term.second_moment).sum(at::kDouble);
     curvatures.push_back(curvature * term.scale);
   }
-  if (slopes.empty() || curvatures.empty()) return 1.0;
+  if (slopes.empty() || curvatures.empty()) return std::numeric_limits<double>::quiet_NaN();
   const auto total = [&](std::vector<Tensor>& parts) -> Tensor {
     for (Tensor& part : parts) part = part.to(curvatures.front().device());
     return at::stack(parts).sum();

@@ -26,6 +26,7 @@
 #include <stdexcept>
 #include <string>
 #include <tuple>
+#include <unordered_map>
 #include <utility>
 #include <vector>
 
@@ -94,38 +95,48 @@ Tensor evaluate(const torch::optim::Optimizer::LossClosure& closure) {
   return closure();
 }
 
-// Sorts the parameters that have gradients: `take` returns false of those that the kernels can't
-// have, and these step by `Base`, from which the gradients of all others are hidden meanwhile.
-template <typename Base, typename Take>
-void step_all(Base& optimizer, const Take& take) {
-  std::vector<Tensor> taken;
+// Steps the parameters that have gradients. Those that the kernels can't have, by `can_take`, step
+// first, by `Base`, from which the gradients of all others are hidden meanwhile; only then does
+// `take` see the others, so that a refusal of libtorch's leaves their state as it was. A parameter
+// that is listed twice steps twice in libtorch, and so goes that way too.
+template <typename Base, typename CanTake, typename Take>
+void step_all(Base& optimizer, const CanTake& can_take, const Take& take) {
+  std::unordered_map<const void*, int> mentions;
+  for (const OptimizerParamGroup& group : optimizer.param_groups()) {
+    for (const Tensor& parameter : group.params()) ++mentions[parameter.unsafeGetTensorImpl()];
+  }
+  std::vector<std::pair<OptimizerParamGroup*, Tensor>> taken;
+  std::vector<std::pair<Tensor, Tensor>> hidden;
   bool left_over = false;
   for (OptimizerParamGroup& group : optimizer.param_groups()) {
     for (Tensor& parameter : group.params()) {
       const Tensor& gradient = parameter.grad();
-      // A frozen variable can still have the gradient of an earlier pass.
       if (!gradient.defined()) continue;
-      if (!parameter.requires_grad() || take(group, parameter, gradient)) {
-        taken.push_back(parameter);
+      if (!parameter.requires_grad()) {
+        // A frozen variable can still have the gradient of an earlier pass.
+        hidden.emplace_back(parameter, gradient);
+      } else if (mentions[parameter.unsafeGetTensorImpl()] == 1 && can_take(group, parameter, gradient)) {
+        taken.emplace_back(&group, parameter);
+        hidden.emplace_back(parameter, gradient);
       } else {
         left_over = true;
       }
     }
   }
-  if (!left_over) return;
-  std::vector<Tensor> hidden;
-  hidden.reserve(taken.size());
-  for (Tensor& parameter : taken) hidden.push_back(std::exchange(parameter.mutable_grad(), Tensor()));
-  const auto put_back = [&] {
-    for (std::size_t i = 0; i < taken.size(); ++i) taken[i].mutable_grad() = hidden[i];
-  };
-  try {
-    optimizer.Base::step();
-  } catch (...) {
+  if (left_over) {
+    for (auto& [parameter, gradient] : hidden) parameter.mutable_grad() = Tensor();
+    const auto put_back = [&] {
+      for (auto& [parameter, gradient] : hidden) parameter.mutable_grad() = gradient;
+    };
+    try {
+      optimizer.Base::step();
+    } catch (...) {
+      put_back();
+      throw;
+    }
     put_back();
-    throw;
   }
-  put_back();
+  for (auto& [group, parameter] : taken) take(*group, parameter, parameter.grad());
 }
 
 template <typename State, typename Optimizer>
@@ -150,27 +161,31 @@ class FusedSgd : public torch::optim::SGD {
     const at::NoGradGuard no_grad;
     const Tensor loss = evaluate(closure);
     std::map<const OptimizerParamGroup*, Batches> all;
-    step_all<SGD>(*this, [&](OptimizerParamGroup& group, Tensor& parameter, const Tensor& gradient) {
+    using State = torch::optim::SGDParamState;
+    const auto momentum_of = [](const OptimizerParamGroup& group) {
+      return static_cast<const torch::optim::SGDOptions&>(group.options()).momentum();
+    };
+    const auto can_take = [&](const OptimizerParamGroup& group, const Tensor& parameter,
+                              const Tensor& gradient) {
       if (!fusable(parameter, gradient)) return false;
-      const auto& options = static_cast<const torch::optim::SGDOptions&>(group.options());
+      const State* state = state_of<State>(*this, parameter);
+      const bool has_buffer = momentum_of(group) != 0 && state != nullptr && state->momentum_buffer().defined();
+      return !has_buffer || fits(state->momentum_buffer(), parameter);
+    };
+    step_all<SGD>(*this, can_take, [&](OptimizerParamGroup& group, Tensor& parameter, const Tensor& gradient) {
       Tensor buffer;
       bool fresh = false;
-      if (options.momentum() != 0) {
-        auto* state = state_of<torch::optim::SGDParamState>(*this, parameter);
-        if (state != nullptr && state->momentum_buffer().defined()) {
-          if (!fits(state->momentum_buffer(), parameter)) return false;
-        } else {
-          fresh = true;
-          if (state == nullptr) state = &make_state<torch::optim::SGDParamState>(*this, parameter);
-          state->momentum_buffer(at::empty_like(parameter));
-        }
+      if (momentum_of(group) != 0) {
+        State* state = state_of<State>(*this, parameter);
+        if (state == nullptr) state = &make_state<State>(*this, parameter);
+        fresh = !state->momentum_buffer().defined();
+        if (fresh) state->momentum_buffer(at::zeros_like(parameter));
         buffer = state->momentum_buffer();
       }
       Batch& batch = all[&group][key_of(parameter, fresh)];
       batch.parameters.push_back(parameter);
       batch.gradients.push_back(in_order(gradient, parameter));
       if (buffer.defined()) batch.slots[0].push_back(buffer);
-      return true;
     });
     for (auto& [group, batches] : all) {
       const auto& options = static_cast<const torch::optim::SGDOptions&>(group->options());
@@ -194,9 +209,18 @@ Tensor adam_step(Base& optimizer, const torch::optim::Optimizer::LossClosure& cl
   std::map<const OptimizerParamGroup*, Batches> all;
   // The kernels read each parameter's step count from a tensor; parameters of one age share it.
   std::map<std::pair<BatchKey, std::int64_t>, Tensor> ages;
-  step_all<Base>(optimizer, [&](OptimizerParamGroup& group, Tensor& parameter, const Tensor& gradient) {
+  const auto amsgrad_of = [](const OptimizerParamGroup& group) {
+    return static_cast<const Options&>(group.options()).amsgrad();
+  };
+  const auto can_take = [&](const OptimizerParamGroup& group, const Tensor& parameter, const Tensor& gradient) {
     if (!fusable(parameter, gradient)) return false;
-    const bool amsgrad = static_cast<const Options&>(group.options()).amsgrad();
+    const State* state = state_of<State>(optimizer, parameter);
+    return state == nullptr ||
+        (fits(state->exp_avg(), parameter) && fits(state->exp_avg_sq(), parameter) &&
+         (!amsgrad_of(group) || fits(state->max_exp_avg_sq(), parameter)));
+  };
+  step_all<Base>(optimizer, can_take, [&](OptimizerParamGroup& group, Tensor& parameter, const Tensor& gradient) {
+    const bool amsgrad = amsgrad_of(group);
     auto* state = state_of<State>(optimizer, parameter);
     if (state == nullptr) {
       state = &make_state<State>(optimizer, parameter);
@@ -205,14 +229,12 @@ Tensor adam_step(Base& optimizer, const torch::optim::Optimizer::LossClosure& cl
       state->exp_avg_sq(at::zeros_like(parameter));
       if (amsgrad) state->max_exp_avg_sq(at::zeros_like(parameter));
     }
-    const bool fit = fits(state->exp_avg(), parameter) && fits(state->exp_avg_sq(), parameter) &&
-        (!amsgrad || fits(state->max_exp_avg_sq(), parameter));
-    if (!fit) return false;
     state->step(state->step() + 1);
     const BatchKey key = key_of(parameter, false);
     Tensor& age = ages[{key, state->step()}];
     if (!age.defined()) {
-      age = at::full(at::IntArrayRef{}, static_cast<double>(state->step()), parameter.options().dtype(at::kFloat));
+      age = at::full(at::IntArrayRef{}, static_cast<double>(state->step()),
+                     parameter.options().dtype(at::kFloat));
     }
     Batch& batch = all[&group][key];
     batch.parameters.push_back(parameter);
@@ -221,7 +243,6 @@ Tensor adam_step(Base& optimizer, const torch::optim::Optimizer::LossClosure& cl
     batch.slots[1].push_back(state->exp_avg_sq());
     if (amsgrad) batch.slots[2].push_back(state->max_exp_avg_sq());
     batch.steps.push_back(age);
-    return true;
   });
   for (auto& [group, batches] : all) {
     const auto& options = static_cast<const Options&>(group->options());
@@ -265,9 +286,22 @@ class FusedRmsProp : public torch::optim::RMSprop {
     const Tensor loss = evaluate(closure);
     using State = torch::optim::RMSpropParamState;
     std::map<const OptimizerParamGroup*, Batches> all;
-    step_all<RMSprop>(*this, [&](OptimizerParamGroup& group, Tensor& parameter, const Tensor& gradient) {
+    const auto options_of = [](const OptimizerParamGroup& group) -> const torch::optim::RMSpropOptions& {
+      return static_cast<const torch::optim::RMSpropOptions&>(group.options());
+    };
+    const auto can_take = [&](const OptimizerParamGroup& group, const Tensor& parameter,
+                              const Tensor& gradient) {
       if (!fusable(parameter, gradient)) return false;
-      const auto& options = static_cast<const torch::optim::RMSpropOptions&>(group.options());
+      const State* state = state_of<State>(*this, parameter);
+      if (state == nullptr) return true;
+      const auto& options = options_of(group);
+      const Tensor& momentum = state->momentum_buffer();
+      return fits(state->square_avg(), parameter) &&
+          (!options.centered() || fits(state->grad_avg(), parameter)) &&
+          (options.momentum() <= 0 || !momentum.defined() || fits(momentum, parameter));
+    };
+    step_all<RMSprop>(*this, can_take, [&](OptimizerParamGroup& group, Tensor& parameter, const Tensor& gradient) {
+      const auto& options = options_of(group);
       auto* state = state_of<State>(*this, parameter);
       if (state == nullptr) {
         state = &make_state<State>(*this, parameter);
@@ -278,10 +312,6 @@ class FusedRmsProp : public torch::optim::RMSprop {
       if (options.momentum() > 0 && !state->momentum_buffer().defined()) {
         state->momentum_buffer(at::zeros_like(parameter));
       }
-      const bool fit = fits(state->square_avg(), parameter) &&
-          (!options.centered() || fits(state->grad_avg(), parameter)) &&
-          (options.momentum() <= 0 || fits(state->momentum_buffer(), parameter));
-      if (!fit) return false;
       state->step(state->step() + 1);
       Batch& batch = all[&group][key_of(parameter, false)];
       batch.parameters.push_back(parameter);
@@ -289,7 +319,6 @@ class FusedRmsProp : public torch::optim::RMSprop {
       batch.slots[0].push_back(state->square_avg());
       if (options.momentum() > 0) batch.slots[1].push_back(state->momentum_buffer());
       if (options.centered()) batch.slots[2].push_back(state->grad_avg());
-      return true;
     });
     for (auto& [group, batches] : all) {
       const auto& options = static_cast<const torch::optim::RMSpropOptions&>(group->options());

@@ -103,8 +103,12 @@ Pass pass_for(at::ScalarType slow, at::ScalarType fast) {
 Pass flat_pass(const SyncPair& pair) {
   const Tensor& slow = *pair.slow;
   const Tensor& fast = *pair.fast;
-  const bool flat = slow.is_cpu() && fast.is_cpu() && is_dense(slow) && is_dense(fast) &&
-      same_order(slow, fast) && (pair.velocity == nullptr || same_order(slow, *pair.velocity));
+  const auto beside_slow = [&](const Tensor& other) {
+    return other.is_cpu() && is_dense(other) && same_order(slow, other);
+  };
+  const bool flat = slow.is_cpu() && is_dense(slow) && beside_slow(fast) &&
+      (pair.velocity == nullptr ||
+       (beside_slow(*pair.velocity) && pair.velocity->scalar_type() == slow.scalar_type()));
   return flat ? pass_for(slow.scalar_type(), fast.scalar_type()) : nullptr;
 }
 

@@ -1,5 +1,6 @@
 """Tests of setup.py: each runs the real script as its own process, on a copy of it in a temporary clone with a
 temporary cache. The wheels are tiny ones made here, pinned like the real ones, so no network is needed.
+At the end those of check_cuda.py, on programs that only `cargo` and `readelf` of a test's own say there are.
 
     python3 -B -m unittest discover --start-directory crates/lookahead-sys/libtorch      (part of `just test`)
 """
@@ -122,15 +123,22 @@ class SetupTest(unittest.TestCase):
         return subprocess.Popen(command, env=settings, cwd=self.home, universal_newlines=True, **pipes)
 
     def run_setup(self, *arguments, status=0, **environment):
-        """Runs the script. Returns what it said: stdout under --check, else stderr (and stdout must be empty)."""
+        """Runs the script. Returns what it said: stdout under --check, else stderr (and stdout must be empty).
+
+        Under --fetch stdout has the folder alone, and only where there is one.
+        """
         process = self.start(*arguments, **environment)
         out, err = process.communicate(timeout=120)
         self.assertEqual(process.returncode, status, out + err)
         self.assertNotIn("Traceback", err)
         if "--check" in arguments:
             return out
-        self.assertEqual(out, "")
+        folder = None if status or "--fetch" not in arguments else self.fetched(arguments[-1])
+        self.assertEqual(out, folder + "\n" if folder else "")
         return err
+
+    def fetched(self, variant):
+        return os.path.join(self.cache, "libtorch-2.13.0-" + variant, "torch")
 
     def assert_installed(self):
         self.assertEqual(os.readlink(self.link), os.path.join(self.cpu, "torch"))
@@ -337,6 +345,52 @@ class SetupTest(unittest.TestCase):
             said = self.run_setup(status=1, LOOKAHEAD_LIBTORCH=value)
             self.assertIn("LOOKAHEAD_LIBTORCH is %r; it must be cpu or cuda" % value, said)
 
+    # ---- --fetch
+
+    def test_fetch_leaves_the_link(self):
+        self.give_wheels()
+        self.run_setup()
+        link = os.lstat(self.link)
+        self.run_setup("--fetch", "cuda")
+        self.assertIn("libtorch_cuda.so", os.listdir(os.path.join(self.fetched("cuda"), "lib")))
+        self.assertTrue(os.path.isfile(os.path.join(self.fetched("cuda"), "..", "nvidia", "cu13", "lib", "libcudart.so.13")))
+        self.assertEqual(os.readlink(self.link), self.fetched("cpu"))
+        self.assertEqual(os.lstat(self.link).st_ino, link.st_ino, "not even made anew")
+        # Done before: instant, and no word but the folder.
+        shutil.rmtree(self.given)
+        self.assertEqual(self.run_setup("--fetch", "cuda"), "")
+        self.assertEqual(self.run_setup("--fetch", "cpu"), "")
+
+    def test_fetch_makes_no_link_and_needs_none(self):
+        self.give_wheels()
+        self.run_setup("--fetch", "cuda")
+        self.assertFalse(os.path.lexists(self.link))
+        self.assertFalse(os.path.lexists(self.cpu))
+        write(os.path.join(self.link, "mine"), "precious")
+        self.run_setup("--fetch", "cpu")
+        self.assertEqual(read(os.path.join(self.link, "mine")), "precious")
+
+    def test_fetch_does_as_told_whatever_the_users_variables_say(self):
+        self.give_wheels()
+        settings = {"LIBTORCH": "/nowhere", "LIBTORCH_USE_PYTORCH": "1", "LOOKAHEAD_LIBTORCH": "gpu"}
+        self.run_setup("--fetch", "cuda", **settings)
+        os.remove(os.path.join(self.bin, "c++"))
+        self.run_setup("--fetch", "cpu", **settings)
+
+    def test_fetch_mends_what_is_damaged(self):
+        self.give_wheels()
+        self.run_setup("--fetch", "cuda")
+        library = os.path.join(self.fetched("cuda"), "lib", "libtorch_cuda.so")
+        write(library, "half")
+        self.assertIn("libtorch_cuda.so has 4 bytes instead of 12", self.run_setup("--fetch", "cuda"))
+        self.assertEqual(read(library), "CUDA kernels")
+
+    def test_fetch_that_fails_prints_no_folder(self):
+        self.without_pip()
+        self.assertIn("there is no pip", self.run_setup("--fetch", "cuda", status=1))
+        self.assert_nothing_looks_done()
+        self.assertIn("invalid choice", self.run_setup("--fetch", "gpu", status=2))
+
     # ---- A libtorch of the user's own
 
     def test_own_libtorch_wins(self):
@@ -519,6 +573,130 @@ class SetupTest(unittest.TestCase):
                 self.assertRegex(pin.sha256, "^[0-9a-f]{64}$")
                 self.assertTrue(pin.wheel.endswith("%s.whl" % arch), pin.wheel)
                 self.assertTrue(pin.wheel.startswith("%s-%s-" % (pin.name.replace("-", "_"), pin.version)), pin.wheel)
+
+
+class CheckCudaTest(unittest.TestCase):
+    CUDA = ["libtorch_cuda.so", "libtorch.so", "libtorch_cpu.so", "libc10.so", "libc.so.6"]
+    SLIM = ["libtorch_cpu.so", "libc10.so", "libc.so.6"]
+
+    def setUp(self):
+        self.home = tempfile.mkdtemp(prefix="lookahead check ")
+        self.addCleanup(shutil.rmtree, self.home, ignore_errors=True)
+        self.libtorch = os.path.join(self.home, "libtorch")
+        self.libraries = os.path.join(self.libtorch, "lib")
+        for name in self.CUDA[:4]:
+            write(os.path.join(self.libraries, name), "")
+        self.bin = os.path.join(self.home, "bin")
+        needs = {"lookahead-core": [("tch", None)], "trainer": [("lookahead-core", None)], "screen": [("ui", "dev")]}
+        packages = [
+            {"name": name, "id": "id of " + name, "dependencies": [{"name": n, "kind": kind} for n, kind in wanted]}
+            for name, wanted in needs.items()
+        ]
+        write(os.path.join(self.bin, "metadata"), json.dumps({"packages": packages}))
+        self.tool("cargo", 'exec /bin/cat "${0%cargo}metadata"')
+        self.tool("readelf", '[ "$LC_ALL" = C ] && exec /bin/cat "$3.dynamic"')
+        self.messages = [{"reason": "build-finished", "success": True}]
+        self.program("trainer", "bin", "lookahead")
+        self.program("lookahead-core", "example", "ranger")
+        self.program("lookahead-core", "bench", "sync")
+        self.program("lookahead-core", "lib", "lookahead_core", test=True)
+        self.cuda = self.program("lookahead-core", "test", "cuda", test=True)
+        self.runs(self.cuda, "true")
+        # None of these three counts.
+        self.program("screen", "example", "demo", needed=["libc.so.6"])
+        self.program("lookahead-core", "custom-build", "build-script-build", needed=["libc.so.6"])
+        self.messages.insert(0, {"reason": "compiler-artifact", "executable": None})
+
+    def tool(self, name, script):
+        write(os.path.join(self.bin, name), "#!/bin/sh\n%s\n" % script, 0o755)
+
+    def runs(self, path, answer, count=1, status=0):
+        """What the test says that is run, which must not be helped by LD_LIBRARY_PATH."""
+        said = 'echo "has_cudart() is %s"; echo "test result: ok. %d passed; 0 failed"' % (answer, count)
+        write(path, '#!/bin/sh\n[ -z "$LD_LIBRARY_PATH" ] || exit 3\n%s\nexit %d\n' % (said, status), 0o755)
+
+    def program(self, package, kind, name, test=False, needed=None, run_path=None):
+        path = os.path.join(self.home, "target", name)
+        lines = [" 0x1 (NEEDED)   Shared library: [%s]" % library for library in needed or self.CUDA]
+        lines.append(" 0x1d (RUNPATH)  Library runpath: [%s]" % (run_path or self.libraries))
+        write(path + ".dynamic", "\n".join(lines) + "\n")
+        message = {"reason": "compiler-artifact", "package_id": "id of " + package, "executable": path}
+        message.update(target={"kind": [kind], "name": name}, profile={"test": test})
+        self.messages = [message] + [m for m in self.messages if m.get("executable") != path]
+        return path
+
+    def check(self, *arguments, status=0):
+        """Runs the script on the messages. Returns what it said."""
+        command = [sys.executable, os.path.join(HERE, "check_cuda.py"), self.libtorch] + list(arguments)
+        lines = "".join(json.dumps(message) + "\n" for message in self.messages)
+        environment = {"PATH": self.bin, "LD_LIBRARY_PATH": "/elsewhere"}
+        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+        answer = subprocess.run(command, input=lines, env=environment, universal_newlines=True, timeout=60, **pipes)
+        self.assertEqual(answer.returncode, status, answer.stdout + answer.stderr)
+        self.assertNotIn("Traceback", answer.stderr)
+        self.assertEqual(answer.stderr == "", status == 0, answer.stderr)
+        return answer.stdout + answer.stderr
+
+    def test_all_is_well(self):
+        said = self.check()
+        self.assertIn("5 programs checked; 1 more belong to crates without libtorch", said)
+        self.assertIn("All as it should be; has_cudart() is true", said)
+        self.assertNotIn("WRONG", said)
+        self.assertNotIn("build-script-build", said)
+        self.assertRegex(said, "unit tests lookahead_core +lookahead-core +ok")
+
+    def test_cuda_was_dropped_by_the_linker(self):
+        path = self.program("trainer", "test", "resume", test=True, needed=self.SLIM)
+        said = self.check(status=1)
+        self.assertIn("test resume of trainer does not name libtorch_cuda.so", said)
+        self.assertIn("it names libc10.so, libtorch_cpu.so", said)
+        self.assertIn(path, said)
+        self.assertEqual(said.count("WRONG"), 1, said)
+
+    def test_a_run_path_that_leads_elsewhere(self):
+        other = os.path.join(self.home, "other")
+        write(os.path.join(other, "libtorch_cpu.so"), "")
+        self.program("trainer", "bin", "lookahead", run_path="/nowhere:%s:%s" % (other, self.libraries))
+        self.assertIn("the run path of bin lookahead of trainer leads to %s" % other, self.check(status=1))
+        self.program("trainer", "bin", "lookahead", run_path="/nowhere:$ORIGIN/../libtorch/lib")
+        self.check()
+        self.program("trainer", "bin", "lookahead", run_path="/nowhere")
+        self.assertIn("leads to no libtorch", self.check(status=1))
+
+    def test_the_runtime_is_not_reached(self):
+        for answer, count, code in (("false", 1, 0), ("true", 0, 0), ("true", 1, 101)):
+            self.runs(self.cuda, answer, count, code)
+            said = self.check(status=1)
+            self.assertIn("should pass and say `has_cudart() is true`", said)
+            self.assertIn("has_cudart() is %s" % answer, said)
+
+    def test_slim(self):
+        self.assertIn("it must be one without libtorch_cuda.so", self.check("--slim", status=1))
+        os.remove(os.path.join(self.libraries, "libtorch_cuda.so"))
+        self.assertIn("it must be one with libtorch_cuda.so", self.check(status=1))
+        self.runs(self.cuda, "false")
+        self.assertEqual(self.check("--slim", status=1).count("which is not in"), 5)
+        for message in self.messages:
+            dynamic = (message.get("executable") or "") + ".dynamic"
+            if os.path.exists(dynamic):
+                lines = read(dynamic).splitlines(True)
+                write(dynamic, "".join(line for line in lines if "libtorch_cuda" not in line))
+        self.assertIn("has_cudart() is false", self.check("--slim"))
+
+    def test_what_was_not_built_is_missed(self):
+        for kind in ("bin", "example", "test", "bench"):
+            kept = self.messages
+            self.messages = [m for m in kept if m.get("target", {}).get("kind") != [kind]]
+            self.assertIn("cargo built no %s that uses libtorch" % kind, self.check(status=1))
+            self.messages = kept
+        self.messages[-1]["success"] = False
+        self.assertIn("cargo's build failed", self.check(status=1))
+        self.messages.pop()
+        self.assertIn("cargo's build failed", self.check(status=1))
+
+    def test_no_readelf(self):
+        os.remove(os.path.join(self.bin, "readelf"))
+        self.assertIn("sudo apt install binutils", self.check(status=1))
 
 
 if __name__ == "__main__":

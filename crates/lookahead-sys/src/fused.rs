@@ -5,7 +5,8 @@
 //! another `step`, so that they have the same options, the same state, and, up to rounding, the
 //! same results; tch's `set_lr` and the rest work on them. SGD, Adam and AdamW step by ATen's fused
 //! kernels, RMSprop by foreach operations. Sparse gradients, tensors that are not dense, and bfloat16
-//! and half precision on the CPU go through libtorch's own step.
+//! and half precision on the CPU go through libtorch's own step, and so does a parameter that is listed
+//! twice. Unlike libtorch's own they leave a frozen parameter alone that still has a gradient.
 //!
 //! ```
 //! use lookahead_sys::fused;
@@ -370,6 +371,44 @@ mod tests {
         for (name, (_, ours)) in pairs().into_iter().filter(|(name, _)| name.contains("adam")) {
             let error = run(&mut ours()).unwrap_err().to_string();
             assert!(error.contains("does not support sparse gradients"), "{name}: {error}");
+        }
+    }
+
+    /// tch's own optimizer steps a variable once for each time that it is listed.
+    #[test]
+    fn a_parameter_that_is_listed_twice_steps_as_in_libtorch() {
+        for (name, (theirs, ours)) in pairs() {
+            let run = |build: &dyn Fn() -> Optimizer| {
+                let p = parameters(Kind::Double);
+                let mut optimizer = built(build, &p);
+                optimizer.add_parameter(&p[0], 0).unwrap();
+                take_steps(&mut optimizer, &p, 0..4);
+                assert!(p[0].grad().defined(), "{name}: its gradient is still there");
+                p
+            };
+            for (i, (a, b)) in run(&theirs).iter().zip(&run(&ours)).enumerate() {
+                assert!(a.allclose(b, 1e-12, 1e-12, false), "{name}: {i}");
+            }
+        }
+    }
+
+    /// What libtorch refuses of one parameter leaves the others and their state as they were.
+    #[test]
+    fn a_step_that_is_refused_changes_nothing() {
+        let decayed = pair(nn::sgd(0.9, 0.0, 0.1, false), sgd(0.9, 0.0, 0.1, false));
+        let adam = pair(nn::Adam::default(), Adam::default());
+        for (name, (_, ours)) in [("sgd", decayed), ("adam", adam)] {
+            let table = Tensor::ones([4, 2], (Kind::Float, Device::Cpu)).set_requires_grad(true);
+            let dense = Tensor::ones([2], (Kind::Float, Device::Cpu)).set_requires_grad(true);
+            let mut optimizer = ours();
+            optimizer.add_parameter(&dense, 0).unwrap();
+            optimizer.add_parameter(&table, 0).unwrap();
+            let rows = Tensor::embedding(&table, &Tensor::from_slice(&[1i64, 3]), -1, false, true);
+            (rows * &dense).sum(Kind::Float).backward();
+            assert!(optimizer.step().is_err(), "{name}");
+            assert!(optimizer.parameter_state(&dense).unwrap().is_none(), "{name}");
+            assert_eq!(dense, dense.ones_like(), "{name}");
+            assert!(dense.grad().defined(), "{name}");
         }
     }
 

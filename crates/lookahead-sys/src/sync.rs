@@ -88,7 +88,7 @@ pub struct Term<'a> {
 
 /// The α that minimizes a quadratic model of the loss between φ and θ: 1 + gᵀd / dᵀA d, where d is
 /// φ − θ, g the gradient at θ and A the diagonal of second moments. Not clipped, and NaN where
-/// d is 0. Reads one value back from the device.
+/// d is 0 or there is no gradient. Reads one value back from the device.
 ///
 /// # Errors
 /// What libtorch says.
@@ -226,6 +226,44 @@ mod tests {
             assert_ne!(before, fingerprints([&slow, &fast]).unwrap(), "{path:?}");
             let error = loss.f_backward().unwrap_err().to_string();
             assert!(error.contains("modified by an inplace operation"), "{error}");
+        }
+    }
+
+    /// The pass writes through pointers of φ's type: whatever else the velocity is goes the other way.
+    #[test]
+    fn a_velocity_of_another_type_or_layout_is_not_written_beyond() {
+        let options = (Kind::Float, Device::Cpu);
+        let block = Tensor::zeros([4000], (Kind::Half, Device::Cpu));
+        let half = block.narrow(0, 0, 2000);
+        let strided = Tensor::zeros([4000], options).slice(0, 0, 4000, 2);
+        for velocity in [&half, &strided] {
+            let (slow, fast) = (Tensor::ones([2000], options), Tensor::zeros([2000], options));
+            let pair = Pair { slow: &slow, fast: &fast, velocity: Some(velocity), alpha: 0.5 };
+            let _ = sync([pair], Rule { momentum: 0.5, ..PLAIN });
+        }
+        assert_eq!(block.narrow(0, 2000, 2000).abs().sum(Kind::Double).double_value(&[]), 0.0);
+    }
+
+    /// The two rules meet at momentum 0, within one unit in the last place.
+    #[test]
+    fn with_a_velocity_and_no_momentum_it_is_plain_interpolation() {
+        tch::manual_seed(2);
+        for nesterov in [false, true] {
+            for alpha in [0.2, 0.5, 0.8, 1.0] {
+                let (start, theta) = (random(&[500], Kind::Float), random(&[500], Kind::Float));
+                let after = |velocity: Option<&Tensor>| {
+                    let (slow, fast) = (start.copy(), theta.copy());
+                    let pair = Pair { slow: &slow, fast: &fast, velocity, alpha };
+                    sync([pair], Rule { nesterov, ..PLAIN }).unwrap();
+                    slow
+                };
+                let zeros = start.zeros_like();
+                let (plain, outer) = (after(None), after(Some(&zeros)));
+                // Of the largest number that takes part.
+                let largest = start.abs().maximum(&theta.abs());
+                let beyond = (&plain - &outer).abs() - largest * f64::from(f32::EPSILON) * 2.0;
+                assert!(f64::try_from(beyond.max()).unwrap() <= 0.0, "α {alpha}, {nesterov}");
+            }
         }
     }
 

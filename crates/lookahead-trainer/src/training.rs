@@ -36,8 +36,8 @@ use crate::speed::Speed;
 use crate::usage::Usage;
 
 use divergence::{
-    Diverged, ROLLED_BACK, SoundBuffers, go_on_or_give_up, keep_sound_buffers, refuse_loss,
-    refuse_weights, roll_back_before_saving, take_step,
+    Diverged, ROLLED_BACK, Saving, SoundBuffers, can_be_saved, go_on_or_give_up,
+    keep_sound_buffers, refuse_loss, refuse_weights, take_step,
 };
 use recalibration::{buffers_of_phi, recalibrate};
 
@@ -109,7 +109,9 @@ impl Training {
         if let (Some(lookahead), Some(config)) =
             (self.optimizer.lookahead(), &self.config.lookahead)
         {
-            lookahead.set_alpha(config.alpha)?;
+            if config.adaptive_alpha == 0.0 {
+                lookahead.set_alpha(config.alpha)?;
+            }
             if lookahead.phase() != 0 && lookahead.k() != config.k {
                 return Err(inside_a_cycle(config.k, lookahead.k(), details).into());
             }
@@ -277,7 +279,7 @@ pub fn train(t: &mut Training, outside: &mut Outside) -> anyhow::Result<Status> 
         if let Some(command) = outside.controls.poll()
             && obey(command, t, outside)? == Flow::Stop
         {
-            save_checkpoint(t, outside)?;
+            save_checkpoint(t, outside, Saving::Asked)?;
             return Ok(Status::Stopped);
         }
 
@@ -322,12 +324,12 @@ pub fn train(t: &mut Training, outside: &mut Outside) -> anyhow::Result<Status> 
         }
         let every = t.config.checkpoint.every_steps;
         if every > 0 && t.step.is_multiple_of(every) && t.step < t.total_steps {
-            save_checkpoint(t, outside)?;
+            save_checkpoint(t, outside, Saving::Routine)?;
         }
     }
     // The last checkpoint holds the training as it stands: given more steps later, the run goes on
     // as a longer one would have. The model file in it holds φ, the result.
-    save_checkpoint(t, outside)?;
+    save_checkpoint(t, outside, Saving::Asked)?;
     let fast = evaluate_fast(t, Split::Test, outside)?;
     let slow = evaluate_slow(t, Split::Test, outside)?;
     for result in [fast, slow].into_iter().flatten() {
@@ -424,7 +426,7 @@ fn obey(mut command: Command, t: &mut Training, outside: &mut Outside) -> anyhow
     loop {
         match command {
             Command::Stop => return Ok(Flow::Stop),
-            Command::Checkpoint => save_checkpoint(t, outside)?,
+            Command::Checkpoint => save_checkpoint(t, outside, Saving::Asked)?,
             Command::Pause if !paused => {
                 outside.observer.record(t.step, Event::Paused)?;
                 paused = true;
@@ -452,9 +454,11 @@ fn obey(mut command: Command, t: &mut Training, outside: &mut Outside) -> anyhow
 }
 
 /// Publishes a checkpoint of this step and removes those beyond `checkpoint.keep`.
-fn save_checkpoint(t: &mut Training, outside: &mut Outside) -> anyhow::Result<()> {
+fn save_checkpoint(t: &mut Training, outside: &mut Outside, saving: Saving) -> anyhow::Result<()> {
     let started = Instant::now();
-    roll_back_before_saving(t, outside)?;
+    if !can_be_saved(t, outside, saving)? {
+        return Ok(());
+    }
     // The log must not be behind the checkpoint after a power cut.
     outside.observer.sync()?;
     let published = publish(t, outside)?;

@@ -10,6 +10,7 @@ use crate::{Curvature, InnerOptimizer, Result};
 impl<O: InnerOptimizer> Lookahead<O> {
     /// As [`sync_if_due`](Self::sync_if_due), with a fresh gradient for the adaptive α: where a sync
     /// is due, `loss` is called with θ in the model, and its gradient taken. It is forgotten after.
+    /// Where α is not chosen adaptively, `loss` is not called.
     ///
     /// ```
     /// use lookahead_core::{Lookahead, fused};
@@ -34,11 +35,14 @@ impl<O: InnerOptimizer> Lookahead<O> {
         if !self.sync_is_due() {
             return Ok(false);
         }
+        if self.settings.adaptive_low.is_none() {
+            return self.sync_if_due();
+        }
         self.inner.zero_grad()?;
         loss().f_backward()?;
-        let synced = self.sync_if_due()?;
+        let synced = self.sync_if_due();
         self.inner.zero_grad()?;
-        Ok(synced)
+        synced
     }
 
     /// The best α on the quadratic model, at least `low` and at most 1.
@@ -55,7 +59,7 @@ impl<O: InnerOptimizer> Lookahead<O> {
             },
         );
         let best = adaptive_slow_step_size(terms)?;
-        // Where θ has not moved every α is as good; the clip leaves NaN as it is.
+        // Where it can't be told the smallest step is the safe one; the clip leaves NaN as it is.
         Ok(if best.is_nan() { low } else { best.clamp(low, 1.0) })
     }
 }

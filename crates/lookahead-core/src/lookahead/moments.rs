@@ -29,19 +29,32 @@ impl<O: InnerOptimizer> Lookahead<O> {
         if self.settings.momentum_policy != MomentumPolicy::Pullback {
             return Ok(all);
         }
+        self.complete_slow_moments()?;
         for parameter in 0..self.inner.parameters().len() {
             if !is_trained(&self.inner.parameters()[parameter]) {
                 continue;
             }
             for moment in self.inner.moments(parameter)? {
-                let key = (parameter, moment.name);
-                if let Entry::Vacant(place) = self.slow_moments.entry(key) {
-                    place.insert(wide_zeros(&moment.tensor)?);
-                }
-                all.push(Pulled { key, moment: moment.tensor });
+                all.push(Pulled { key: (parameter, moment.name), moment: moment.tensor });
             }
         }
         Ok(all)
+    }
+
+    /// Gives every moment that there is its slow copy, 0 where it is new, so that a state holds one for
+    /// each.
+    pub(super) fn complete_slow_moments(&mut self) -> Result<()> {
+        if self.settings.momentum_policy != MomentumPolicy::Pullback {
+            return Ok(());
+        }
+        for parameter in 0..self.inner.parameters().len() {
+            for moment in self.inner.moments(parameter)? {
+                if let Entry::Vacant(place) = self.slow_moments.entry((parameter, moment.name)) {
+                    place.insert(wide_zeros(&moment.tensor)?);
+                }
+            }
+        }
+        Ok(())
     }
 
     /// Forgets the moments of synced parameters, where that is the policy.

@@ -10,6 +10,10 @@ impl<O: InnerOptimizer> InnerOptimizer for Lookahead<O> {
         Lookahead::step(self).map(drop)
     }
 
+    fn steps_taken(&self) -> Option<u64> {
+        Some(self.steps)
+    }
+
     fn zero_grad(&mut self) -> Result<()> {
         Lookahead::zero_grad(self)
     }

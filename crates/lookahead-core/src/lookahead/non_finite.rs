@@ -9,7 +9,8 @@ use crate::{InnerOptimizer, MomentumPolicy, NonFinite, Result};
 impl<O: InnerOptimizer> Lookahead<O> {
     /// Takes the fast weights back to the slow ones and starts a new cycle: what they did since the
     /// last sync is dropped. Moments that hold values which are no finite numbers are reset, as far
-    /// as the inner optimizer gives its moments; the others are kept.
+    /// as the inner optimizer gives its moments; the others are kept. What somebody else wrote to θ
+    /// meanwhile is dropped with it.
     ///
     /// ```
     /// use lookahead_core::Lookahead;
@@ -47,7 +48,8 @@ impl<O: InnerOptimizer> Lookahead<O> {
     }
 
     pub(super) fn gradients_are_finite(&self) -> Result<bool> {
-        let parameters = self.inner.parameters().iter().map(|parameter| &parameter.tensor);
+        let trained = self.inner.parameters().iter().filter(|parameter| is_trained(parameter));
+        let parameters = trained.map(|parameter| &parameter.tensor);
         Ok(gradients_finite(parameters, self.settings.path)?)
     }
 

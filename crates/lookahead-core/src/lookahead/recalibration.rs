@@ -35,7 +35,8 @@ use crate::{Error, InnerOptimizer, Result};
 /// ```
 ///
 /// # Errors
-/// [`NoBatches`](Error::NoBatches), or what libtorch says; the buffers are as before then.
+/// [`NoBatches`](Error::NoBatches), [`CoarseStatistics`](Error::CoarseStatistics) for buffers in
+/// half precision, or what libtorch says; the buffers are as before then.
 pub fn recalibrate<B>(
     vs: &nn::VarStore,
     batches: impl IntoIterator<Item = B>,
@@ -89,7 +90,11 @@ impl Buffers {
             let last = name.rsplit('.').next().unwrap_or(name);
             !tensor.requires_grad() && is_statistic(last)
         });
-        let with_values = statistics.map(|(_, tensor)| {
+        let with_values = statistics.map(|(name, tensor)| {
+            if !matches!(tensor.kind(), Kind::Float | Kind::Double) {
+                let kind = format!("{:?}", tensor.kind());
+                return Err(Error::CoarseStatistics { name, kind });
+            }
             let _guard = tch::no_grad_guard();
             let mut values = tensor.f_empty_like()?;
             lookahead_sys::arithmetic::assign(&mut values, &tensor)?;

@@ -45,6 +45,7 @@ impl<O: InnerOptimizer> Lookahead<O> {
     /// optimizer can't give its own.
     pub fn state(&mut self) -> Result<State> {
         self.ready()?;
+        self.complete_slow_moments()?;
         let mut state = State::default();
         let parameters = self.inner.parameters();
         for (parameter, slow) in parameters.iter().zip(&self.slow) {
@@ -185,11 +186,19 @@ impl<O: InnerOptimizer> Lookahead<O> {
         all.collect()
     }
 
-    /// The slow moments in a state; one that was not made yet is not there.
+    /// The slow moments in a state: one for each moment that the inner optimizer's part has.
     fn read_slow_moments(&self, state: &State) -> Result<SlowMoments> {
         let mut found = SlowMoments::new();
         for (key, at) in self.slow_moment_keys() {
-            let Some(saved) = state.tensors.get(&key) else { continue };
+            let Some(saved) = state.tensors.get(&key) else {
+                // Taken for 0, it would pull a moment of another policy's state towards that.
+                let moment = format!("/{}/{}", at.1, self.inner.parameters()[at.0].name);
+                let of_inner = |key: &String| is_in(key, &[INNER]) && key.ends_with(&moment);
+                match state.tensors.keys().any(of_inner) {
+                    true => return Err(Error::StateMissing { key }),
+                    false => continue,
+                }
+            };
             let like = wide_zeros(&self.inner.parameters()[at.0].tensor)?;
             expect_like(&key, saved, &like)?;
             found.insert(at, copy_like(&like, saved)?);

@@ -80,9 +80,13 @@ impl<O: InnerOptimizer> Lookahead<O> {
     /// ```
     ///
     /// # Errors
-    /// [`SlowStepSize`](Error::SlowStepSize) outside 0 < α ≤ 1.
+    /// [`SlowStepSize`](Error::SlowStepSize) outside 0 < α ≤ 1,
+    /// [`AdaptiveWith`](Error::AdaptiveWith) where α is chosen adaptively.
     pub fn set_alpha(&mut self, alpha: f64) -> Result<()> {
         check_slow_step_size(alpha)?;
+        if self.settings.adaptive_low.is_some() {
+            return Err(Error::AdaptiveWith { what: "an α set by hand" });
+        }
         self.settings.alpha = alpha;
         self.settings.alpha_of_groups.clear();
         self.settings.alpha_schedule = Schedule::Constant;

@@ -93,10 +93,11 @@ pub struct SlowWeights<'a, O: InnerOptimizer> {
 }
 
 impl<O: InnerOptimizer> SlowWeights<'_, O> {
-    /// Buffers to put back when the fast weights return. Of several, the first has θ's.
+    /// Buffers to put back when the fast weights return, the latest first: of several for one store
+    /// the first has θ's.
     pub(super) fn keep_for_later(&mut self, buffers: Buffers) {
         if let Some(stand_in) = &mut self.optimizer.stand_in {
-            stand_in.buffers.get_or_insert(buffers);
+            stand_in.buffers.push(buffers);
         }
     }
 
@@ -131,7 +132,7 @@ pub(super) struct StandIn {
     /// Whether each stands on φ's own memory, or on a cast copy.
     shared: Vec<bool>,
     /// Buffers that were recalibrated for φ.
-    buffers: Option<Buffers>,
+    buffers: Vec<Buffers>,
 }
 
 impl StandIn {
@@ -154,7 +155,7 @@ impl StandIn {
             .collect::<Result<Vec<_>, _>>()?;
 
         let at_slow = Vec::new();
-        let mut stand_in = StandIn { fast, versions, at_slow, shared, buffers: None };
+        let mut stand_in = StandIn { fast, versions, at_slow, shared, buffers: Vec::new() };
         let swap = || -> Result<Vec<Fingerprint>> {
             for (tensor, value) in tensors().zip(&values) {
                 tensor.shallow_clone().f_set_data(value)?;
@@ -187,7 +188,7 @@ impl StandIn {
                 .and_then(|()| Ok(set_version(&parameter.tensor, *version)?));
             outcome = outcome.and(restored);
         }
-        if let Some(buffers) = &self.buffers {
+        for buffers in self.buffers.iter().rev() {
             outcome = outcome.and(buffers.put_back());
         }
         outcome

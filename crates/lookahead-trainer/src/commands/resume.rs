@@ -130,7 +130,7 @@ fn has_ended(folder: &RunFolder, step: u64) -> anyhow::Result<bool> {
 }
 
 /// Keys, or sections with a dot, whose change leaves a checkpoint's state meaningful.
-const MAY_CHANGE: [&str; 17] = [
+const MAY_CHANGE: [&str; 18] = [
     "train.evaluate_every_epochs",
     "train.epochs",
     "train.max_steps",
@@ -143,6 +143,7 @@ const MAY_CHANGE: [&str; 17] = [
     "optimizer.lr",
     "optimizer.weight_decay",
     "optimizer.eps",
+    "optimizer.fused",
     "lookahead.alpha",
     "lookahead.k",
     "lookahead.adaptive_alpha",

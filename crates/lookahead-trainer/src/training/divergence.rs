@@ -109,7 +109,10 @@ pub(super) fn take_step(
     t.optimizer.backward(loss)?;
     match t.optimizer.inner_step()? {
         true => Ok(None),
-        false => Ok(Some(format!("A gradient holds values that are no finite numbers: {SKIPPED}"))),
+        false => {
+            t.sound_buffers.put_back(&t.model)?;
+            Ok(Some(format!("A gradient holds values that are no finite numbers: {SKIPPED}")))
+        }
     }
 }
 
@@ -121,7 +124,8 @@ pub(super) const ROLLED_BACK: &str = "the fast weights went back to the slow one
 pub(super) fn keep_sound_buffers(t: &mut Training) -> anyhow::Result<()> {
     match t.diverging_policy() {
         Diverging::Error => Ok(()),
-        Diverging::RollBack if t.optimizer.phase() != 0 && t.diverging == 0 => Ok(()),
+        // Of the cycle that may be dropped nothing is kept; after a resume inside one there is nothing else.
+        Diverging::RollBack if t.optimizer.phase() != 0 && !t.sound_buffers.0.is_empty() => Ok(()),
         _ => t.sound_buffers.take(&t.model),
     }
 }
@@ -140,22 +144,39 @@ pub(super) fn go_on_or_give_up(
     }
 }
 
-/// Fast weights that the next sync would take back have no place in a checkpoint either.
-pub(super) fn roll_back_before_saving(
+/// Why a checkpoint is saved.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Saving {
+    /// Its step has come.
+    Routine,
+    /// Somebody asked for it, or the run ends.
+    Asked,
+}
+
+/// Whether a checkpoint can be saved now. Fast weights that the next sync will take back have no place
+/// in one: a routine checkpoint is left out then, so that whether checkpoints are saved changes no
+/// training, and for one that is asked for they go back at once.
+pub(super) fn can_be_saved(
     t: &mut Training,
     outside: &mut Outside,
-) -> anyhow::Result<()> {
+    saving: Saving,
+) -> anyhow::Result<bool> {
     if t.diverging_policy() != Diverging::RollBack {
-        return Ok(());
+        return Ok(true);
     }
     let state = t.optimizer.state()?;
     let sound = refuse_weights(&t.model.vs, &state, t.step, t.config.optimizer.lr);
-    let (Err(_), Some(lookahead)) = (sound, t.optimizer.lookahead()) else { return Ok(()) };
+    let (Err(_), Some(lookahead)) = (sound, t.optimizer.lookahead()) else { return Ok(true) };
+    let what = "The weights to be saved hold values that are no finite numbers";
+    if saving == Saving::Routine {
+        let message = format!("{what}: this checkpoint is left out.");
+        outside.observer.record(t.step, Event::Warning(Warning { message }))?;
+        return Ok(false);
+    }
     lookahead.roll_back()?;
     t.sound_buffers.put_back(&t.model)?;
-    let what =
-        format!("The weights to be saved hold values that are no finite numbers: {ROLLED_BACK}");
-    go_on_or_give_up(t, &what, outside)
+    go_on_or_give_up(t, &format!("{what}: {ROLLED_BACK}"), outside)?;
+    Ok(true)
 }
 
 /// An error unless the loss, told as `what` of `step`, is finite.
