@@ -34,7 +34,7 @@ impl<O: InnerOptimizer> Lookahead<O> {
     /// | `velocity/<variable>` | the outer optimizer's momentum buffer, where it has momentum |
     /// | `slow_moment/<moment>/<variable>` | the slow copy of a moment, where they are pulled back |
     /// | `phase`, `steps`, `syncs`, `non_finite` | inner steps since the last sync, and counts since the start |
-    /// | `k`, `alpha`, `alpha/<group>`, `alpha_used` | k and α |
+    /// | `k`, `k_schedule/from`, `alpha`, `alpha/<group>`, `alpha_used` | the present cycle's k and the first one; α |
     /// | `k_schedule/…`, `alpha_schedule/…` | their schedules, where they have any |
     /// | `inner/…` | the inner optimizer's state |
     ///
@@ -64,6 +64,8 @@ impl<O: InnerOptimizer> Lookahead<O> {
             (SYNCS, self.syncs),
             (NON_FINITE, self.non_finite),
             (PERIOD, self.k),
+            // Another than the present cycle's under a schedule, and in the cycle in which one ended.
+            (FIRST_PERIOD, self.settings.k),
         ] {
             state.integers.insert(key.to_owned(), to_i64(count));
         }
@@ -76,10 +78,6 @@ impl<O: InnerOptimizer> Lookahead<O> {
         }
         self.settings.alpha_schedule.save(ALPHA_SCHEDULE, &mut state);
         self.settings.k_schedule.save(PERIOD_SCHEDULE, &mut state);
-        // They differ under a schedule, and in the cycle in which one was ended.
-        if self.settings.k != self.k {
-            state.integers.insert(FIRST_PERIOD.to_owned(), to_i64(self.settings.k));
-        }
         state.nest(INNER, self.inner.state()?);
         Ok(state)
     }
@@ -114,7 +112,7 @@ impl<O: InnerOptimizer> Lookahead<O> {
         settings.alpha_of_groups = alpha_of_groups(state, self.inner.parameters())?;
         settings.alpha_schedule = Schedule::load(ALPHA_SCHEDULE, state)?;
         settings.k_schedule = Schedule::load(PERIOD_SCHEDULE, state)?;
-        settings.k = match state.integers.contains_key(FIRST_PERIOD) {
+        settings.k = match state.integers.contains_key(STEPS) {
             true => in_range(state, FIRST_PERIOD, 1, i64::MAX)?,
             false => k,
         };
