@@ -1,5 +1,6 @@
 // libtorch's optimizers with the same options, state and results, stepping by kernels that take all
-// parameters together: ATen's fused SGD, Adam and AdamW, and RMSprop by foreach operations.
+// parameters together: ATen's fused Adam and AdamW; ATen's fused SGD on a GPU and a pass of our own on
+// the CPU (step.h); RMSprop by foreach operations on a GPU and by such a pass on the CPU.
 //
 // What a kernel can't take is left to the step of libtorch's own class: sparse gradients, tensors
 // that are not dense, and reduced precision on the CPU (see `fusable`).
@@ -33,6 +34,7 @@
 #include "flat.h"
 #include "lookahead-sys/src/ffi.rs.h"
 #include "shim.h"
+#include "step.h"
 
 namespace lookahead {
 namespace {
@@ -54,6 +56,28 @@ void count_writes(const Batch& batch) {
   for (const auto& slot : batch.slots) {
     for (const Tensor& written : slot) written.unsafeGetTensorImpl()->bump_version();
   }
+}
+
+// Steps all parameters of a batch on the CPU in one pass. `Pass` is for an element type.
+template <template <typename> class Pass, typename Rule>
+void step_on_cpu(const Batch& batch, at::ScalarType type, const Rule& rule) {
+  std::vector<StepPart> parts(batch.parameters.size());
+  std::int64_t end = 0;
+  for (std::size_t i = 0; i < parts.size(); ++i) {
+    StepPart& part = parts[i];
+    end += batch.parameters[i].numel();
+    part.end = end;
+    part.parameter = batch.parameters[i].mutable_data_ptr();
+    part.gradient = batch.gradients[i].const_data_ptr();
+    for (std::size_t s = 0; s < 3; ++s) {
+      part.slots[s] = batch.slots[s].empty() ? nullptr : batch.slots[s][i].mutable_data_ptr();
+    }
+  }
+  const auto pass = type == at::kDouble ? pass_of<Pass<double>, Rule>() : pass_of<Pass<float>, Rule>();
+  for_each_stretch(parts, [&](const StepPart& part, std::int64_t from, std::int64_t to) {
+    pass(rule, part, from, to);
+  });
+  count_writes(batch);
 }
 
 // Device, element type, and whether the slots have just been made.
@@ -190,6 +214,12 @@ class FusedSgd : public torch::optim::SGD {
     for (auto& [group, batches] : all) {
       const auto& options = static_cast<const torch::optim::SGDOptions&>(group->options());
       for (auto& [key, batch] : batches) {
+        if (std::get<0>(key) == c10::DeviceType::CPU) {
+          const SgdRule rule{options.lr(),           options.momentum(), options.dampening(),
+                             options.weight_decay(), options.nesterov(), std::get<3>(key)};
+          step_on_cpu<SgdPass>(batch, std::get<2>(key), rule);
+          continue;
+        }
         at::_fused_sgd_(batch.parameters, batch.gradients, batch.slots[0], options.weight_decay(),
                         options.momentum(), options.lr(), options.dampening(), options.nesterov(),
                         /*maximize=*/false, /*is_first_step=*/std::get<3>(key));
@@ -322,7 +352,15 @@ class FusedRmsProp : public torch::optim::RMSprop {
     });
     for (auto& [group, batches] : all) {
       const auto& options = static_cast<const torch::optim::RMSpropOptions&>(group->options());
-      for (auto& [key, batch] : batches) step_batch(options, batch);
+      for (auto& [key, batch] : batches) {
+        if (std::get<0>(key) == c10::DeviceType::CPU) {
+          const RmsPropRule rule{options.lr(), options.alpha(), options.eps(), options.weight_decay(),
+                                 options.momentum()};
+          step_on_cpu<RmsPropPass>(batch, std::get<2>(key), rule);
+        } else {
+          step_batch(options, batch);
+        }
+      }
     }
     return loss;
   }

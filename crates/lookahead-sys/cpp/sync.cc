@@ -157,7 +157,10 @@ void sync(rust::Slice<const SyncPair> pairs, SyncRule rule) {
   parts.reserve(pairs.size());
   std::map<BatchKey, Batch> batches;
   std::int64_t end = 0;
-  for (const SyncPair& pair : pairs) {
+  for (std::size_t i = 0; i < pairs.size(); ++i) {
+    ask_for(i, pairs.size(), [&](std::size_t at) { return pairs[at].slow; });
+    ask_for(i, pairs.size(), [&](std::size_t at) { return pairs[at].fast; });
+    const SyncPair& pair = pairs[i];
     const Tensor& slow = *pair.slow;
     const Tensor& fast = *pair.fast;
     const Pass flat = rule.foreach ? nullptr : flat_pass(pair);

@@ -1,5 +1,6 @@
 // What tells that a tensor was changed by somebody else.
 
+#include "flat.h"
 #include "lookahead-sys/src/ffi.rs.h"
 #include "shim.h"
 
@@ -8,6 +9,7 @@ namespace lookahead {
 void fingerprints(rust::Slice<const TensorRef> tensors, rust::Slice<Fingerprint> out) {
   TORCH_CHECK(tensors.size() == out.size(), "Expected as many fingerprints as tensors.");
   for (std::size_t i = 0; i < tensors.size(); ++i) {
+    ask_for(i, tensors.size(), [&](std::size_t at) { return tensors[at].tensor; });
     const Tensor& tensor = *tensors[i].tensor;
     const c10::TensorImpl* impl = tensor.unsafeGetTensorImpl();
     Fingerprint& fingerprint = out[i];

@@ -3,8 +3,9 @@
 //! Each is a configuration in the place of tch's of the same name, with the same fields and
 //! defaults: `fused::Sgd` for [`nn::Sgd`]. The optimizers they build are libtorch's own classes with
 //! another `step`, so that they have the same options, the same state, and, up to rounding, the
-//! same results; tch's `set_lr` and the rest work on them. SGD, Adam and AdamW step by ATen's fused
-//! kernels, RMSprop by foreach operations. Sparse gradients, tensors that are not dense, and bfloat16
+//! same results; tch's `set_lr` and the rest work on them. Adam and AdamW step by ATen's fused
+//! kernels, SGD too on a GPU, and RMSprop by foreach operations there; on the CPU these two take one
+//! parallel pass over all parameters. Sparse gradients, tensors that are not dense, and bfloat16
 //! and half precision on the CPU go through libtorch's own step, and so does a parameter that is listed
 //! twice. Unlike libtorch's own they leave a frozen parameter alone that still has a gradient.
 //!
@@ -471,7 +472,7 @@ mod tests {
             };
             let few = count(10);
             assert_eq!(few, count(1000), "{name}");
-            assert!((1..=11).contains(&few.len()), "{name}: {few:?}");
+            assert!(few.len() <= 11, "{name}: {few:?}");
         }
     }
 
