@@ -126,6 +126,7 @@ fn checkpoint(step: u64) -> Event {
         name: format!("step-{step:08}"),
         bytes: 5_062_412,
         seconds: 0.012,
+        write_seconds: 0.03,
     })
 }
 

@@ -7,13 +7,18 @@ use crate::history::{History, LOOKED_UP};
 const RATE_SPAN: f64 = 60.0;
 /// Steps before the rate is shown: the first few hold warm-up costs.
 const STEPS_BEFORE_RATE: u64 = 10;
+/// How exactly the beginning and the end of a stop are known, in seconds, with room to spare.
+const UNSURE: f64 = 1.0;
 
 /// Time spent on the line of time that still counts: without pauses, without the time between
-/// two processes, and without what was done after the checkpoint that a run was resumed from.
+/// two processes, without what was done after the checkpoint that a run was resumed from, and
+/// without the time for which the process was stopped.
 #[derive(Debug, Clone)]
 pub(crate) struct Clock {
     before: f64,
     running_since: Option<f64>,
+    /// The last time for which the process, and as far as is known the run, stood still.
+    still: Option<(f64, f64)>,
     /// Elapsed seconds at each step, to find one's way back on a resume.
     at_step: History,
     rate: Rate,
@@ -32,6 +37,7 @@ impl Clock {
         Clock {
             before: 0.0,
             running_since: None,
+            still: None,
             at_step: History::new(LOOKED_UP),
             rate: Rate::default(),
         }
@@ -40,7 +46,34 @@ impl Clock {
     /// Seconds of training at Unix time `now`.
     pub(crate) fn elapsed(&self, now: f64) -> f64 {
         // A clock that is set back must not take away what has been counted.
-        self.before + self.running_since.map_or(0.0, |since| (now - since).max(0.0))
+        self.before + self.running_since.map_or(0.0, |since| self.between(since, now))
+    }
+
+    fn between(&self, since: f64, now: f64) -> f64 {
+        let still = self.still.map_or(0.0, |(from, to)| (to.min(now) - from.max(since)).max(0.0));
+        (now - since - still).max(0.0)
+    }
+
+    /// The process was stopped from Unix time `from` to `to`.
+    pub(crate) fn stand_still(&mut self, from: f64, to: f64) {
+        // An earlier one is settled: what has elapsed by its end is counted.
+        if let (Some(since), Some((_, end))) = (self.running_since, self.still)
+            && since < end
+        {
+            self.before = self.elapsed(end);
+            self.running_since = Some(end);
+        }
+        self.still = (from < to).then_some((from, to));
+        // A step that came before this news has been taken for a very long one.
+        if self.rate.last.is_some_and(|(_, elapsed)| elapsed > self.elapsed(to)) {
+            self.rate = Rate::default();
+        }
+    }
+
+    /// Something happened in the run at Unix time `time`. If that was in the middle of a stop, then
+    /// the run is another process's, and has not stood still.
+    pub(crate) fn happened(&mut self, time: f64) {
+        self.still.take_if(|(from, to)| (*from + UNSURE..*to - UNSURE).contains(&time));
     }
 
     pub(crate) fn start(&mut self, now: f64) {
@@ -124,6 +157,55 @@ mod tests {
         clock.step(21, 4002.0);
         assert!((clock.left(100).unwrap() - 158.0).abs() < 1e-9);
         assert_eq!(clock.left(5), Some(0.0));
+    }
+
+    /// A step a second up to 20, a stop of about 1000 seconds, and ten steps more.
+    fn stopped(late: bool) -> Clock {
+        let mut clock = Clock::new();
+        clock.start(0.0);
+        (1..=20).for_each(|step| clock.step(step, step as f64));
+        if late {
+            clock.happened(1020.0);
+            clock.step(21, 1020.0);
+        }
+        clock.stand_still(20.0, 1019.5);
+        for step in 21 + u64::from(late)..=35 {
+            let time = 999.5 + step as f64;
+            clock.happened(time);
+            clock.step(step, time);
+        }
+        clock
+    }
+
+    #[test]
+    fn a_stop_of_the_process_does_not_count() {
+        for late in [false, true] {
+            let mut clock = stopped(late);
+            assert_eq!(clock.elapsed(1034.5), 35.0, "{late}");
+            let left = clock.left(135).unwrap();
+            assert!((left - 100.0).abs() < 5.0, "{left} {late}");
+            clock.stand_still(1034.5, 5000.0);
+            assert_eq!(clock.elapsed(5010.0), 45.0, "{late}");
+            clock.stop(5010.0);
+            assert_eq!(clock.elapsed(9000.0), 45.0, "{late}");
+            // A stop of long ago says nothing of a clock that starts later.
+            clock.start(9000.0);
+            assert_eq!(clock.elapsed(9001.0), 46.0, "{late}");
+        }
+    }
+
+    #[test]
+    fn what_happened_meanwhile_shows_that_the_run_went_on() {
+        let mut clock = stopped(false);
+        clock.stand_still(1034.5, 2000.0);
+        for step in 36..=1000 {
+            let time = 999.5 + step as f64;
+            clock.happened(time);
+            clock.step(step, time);
+        }
+        assert_eq!(clock.elapsed(1999.5), 1000.0);
+        let left = clock.left(1100).unwrap();
+        assert!((left - 100.0).abs() < 5.0, "{left}");
     }
 
     #[test]

@@ -26,10 +26,34 @@ const RECORDS_AT_ONCE: usize = 8192;
 /// The same for keys: a paste or a stuck key must not keep the records waiting.
 const KEYS_AT_ONCE: usize = 64;
 
-/// Where keys come from.
+/// Where keys come from, and who knows whose the terminal is. What is not a real terminal is
+/// always ours.
 pub(crate) trait Input {
     /// The next event if there is one; never waits.
     fn next(&mut self) -> io::Result<Option<Event>>;
+
+    /// Whether there is a terminal to draw on; takes it again where that is possible.
+    fn hold(&mut self) -> io::Result<Hold> {
+        Ok(Hold::Ours)
+    }
+
+    /// Whether the whole process was stopped, and went on, since this was last asked.
+    fn was_stopped(&mut self) -> bool {
+        false
+    }
+
+    /// Stops the whole process and returns to the shell.
+    fn suspend(&mut self) {}
+}
+
+/// Whose the terminal is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Hold {
+    Ours,
+    /// Ours again just now: nothing that was drawn before is left.
+    TakenAgain,
+    /// The shell's, because the process stops, or runs in the background.
+    Away,
 }
 
 /// The ends of the channels that a dashboard holds.
@@ -62,8 +86,16 @@ where
     B::Error: Send + Sync + 'static,
 {
     let (mut changed, mut drawn, mut dropped) = (true, None::<Instant>, 0);
+    let mut before = unix_time();
     loop {
         let now = unix_time();
+        // Before the records that were made since.
+        if input.was_stopped() {
+            changed = true;
+            deliver(&mut model, Message::WasStopped { from: before, to: now }, link);
+        }
+        before = now;
+        let hold = input.hold()?;
         if now.floor() != model.now.floor() {
             changed = true;
             deliver(&mut model, Message::Tick(now), link);
@@ -77,7 +109,12 @@ where
             (changed, dropped) = (true, lost);
             deliver(&mut model, Message::Dropped(lost), link);
         }
-        let mut answered = false;
+        // What the terminal shows is somebody else's, so all of the next frame is news.
+        let mut answered = hold == Hold::TakenAgain;
+        if answered {
+            changed = true;
+            terminal.swap_buffers();
+        }
         for _ in 0..KEYS_AT_ONCE {
             let message = match input.next()? {
                 Some(Event::Key(key)) => Message::Key(key),
@@ -91,8 +128,15 @@ where
         if model.abort {
             return Ok(Outcome::Abort);
         }
+        if std::mem::take(&mut model.suspend) {
+            input.suspend();
+            continue;
+        }
         // The answer to a key is drawn at once, everything else on the tick.
-        if changed && (answered || drawn.is_none_or(|at| at.elapsed() >= FRAME)) {
+        if hold != Hold::Away
+            && changed
+            && (answered || drawn.is_none_or(|at| at.elapsed() >= FRAME))
+        {
             terminal.draw(|frame| view(&model, frame)).map_err(io::Error::other)?;
             (changed, drawn) = (false, Some(Instant::now()));
         }

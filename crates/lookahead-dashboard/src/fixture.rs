@@ -72,6 +72,7 @@ pub(crate) fn checkpoint(step: u64) -> Event {
         name: format!("step-{step:08}"),
         bytes: 1_500_000,
         seconds: 0.012,
+        write_seconds: 0.04,
     })
 }
 

@@ -37,6 +37,8 @@ pub enum Action {
     Stop,
     /// As [`Action::Stop`], and a second time ends the program at once.
     Interrupt,
+    /// Stops the whole program, as a shell's job.
+    Suspend,
     /// Shows the help, or takes it away.
     ToggleHelp,
     /// Takes away what lies over the dashboard.
@@ -68,6 +70,12 @@ pub const KEYS: &[Binding] = &[
         action: Action::Interrupt,
         short: "",
         help: "As s; a second time, end at once without a checkpoint.",
+    },
+    Binding {
+        keys: &[Key::Ctrl('z')],
+        action: Action::Suspend,
+        short: "",
+        help: "Halt the program, back to the shell; `fg` goes on.",
     },
     Binding {
         keys: &[Key::Char('?'), Key::Char('h')],

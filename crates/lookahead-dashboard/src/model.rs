@@ -154,6 +154,8 @@ pub(crate) struct Model {
     pub(crate) interrupts: u32,
     /// The user wants the whole program to end at once.
     pub(crate) abort: bool,
+    /// The user wants the shell back for a while.
+    pub(crate) suspend: bool,
     pub(crate) help: bool,
     /// This frame is the last, and will be read as text.
     pub(crate) closing: bool,
@@ -172,6 +174,7 @@ impl Model {
             stop_asked: false,
             interrupts: 0,
             abort: false,
+            suspend: false,
             help: false,
             closing: false,
             dropped: 0,

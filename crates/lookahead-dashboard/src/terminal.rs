@@ -4,33 +4,60 @@
 //! what restores the terminal waits for a frame on its way. So no frame can land on a terminal
 //! that has been given back, whichever thread gave it back. Writes bypass Rust's own standard
 //! output, whose lock a stuck frame would hold against every `println!` of the program.
+//!
+//! A job in the background of a shell touches nothing: neither modes nor screen nor keys are its
+//! own then. Only the dashboard's thread takes the terminal again, once it sees the job in the
+//! foreground.
 
 use std::fs::File;
 use std::io::{self, IsTerminal, Write};
 use std::os::fd::AsFd;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Mutex, MutexGuard, Once, PoisonError};
 use std::time::Duration;
 
 use crossterm::event::Event;
-use crossterm::terminal::{self, EnterAlternateScreen, LeaveAlternateScreen};
+use crossterm::terminal::{self, Clear, ClearType, EnterAlternateScreen, LeaveAlternateScreen};
 use crossterm::{cursor, queue, style};
 use ratatui::Terminal;
 use ratatui::backend::CrosstermBackend;
 
-use crate::event_loop::Input;
+use crate::event_loop::{Hold, Input};
+use crate::jobs;
 
-/// Whether a dashboard has the terminal.
-static UP: AtomicBool = AtomicBool::new(false);
-/// Held while bytes go to the terminal; holds whether the alternate screen was entered.
-static GATE: Mutex<bool> = Mutex::new(false);
+/// Who has the terminal: one of the four below.
+static HOLDER: AtomicU8 = AtomicU8::new(NOBODY);
+/// No dashboard is up.
+const NOBODY: u8 = 0;
+/// The dashboard, which draws on it.
+const DASHBOARD: u8 = 1;
+/// The shell, because the process is about to stop or has stopped.
+const SHELL: u8 = 2;
+/// The dashboard wants it back, or, after a stop that nobody could foresee, has to set it up anew.
+const WANTED: u8 = 3;
+
+/// Held while bytes go to the terminal.
+static GATE: Mutex<Alternate> = Mutex::new(Alternate { entered: false, fresh: false });
 static PANIC_HOOK: Once = Once::new();
 
 /// How long giving the terminal back may take: one that takes no output must not hold up the
 /// program.
 const PATIENCE: Duration = Duration::from_millis(200);
 
-fn gate() -> MutexGuard<'static, bool> {
+/// What is known of the alternate screen.
+struct Alternate {
+    /// It was entered, so it is to be left.
+    entered: bool,
+    /// It was entered by this dashboard, and nobody else had it since.
+    fresh: bool,
+}
+
+/// Changes who has the terminal, if it is who is thought to have it.
+fn pass(from: u8, to: u8) -> bool {
+    HOLDER.compare_exchange(from, to, Ordering::SeqCst, Ordering::SeqCst).is_ok()
+}
+
+fn gate() -> MutexGuard<'static, Alternate> {
     GATE.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
@@ -52,16 +79,17 @@ impl Write for Screen {
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        let mut entered = gate();
+        let mut alternate = gate();
         let frame = std::mem::take(&mut self.frame);
         // In silence: ratatui shows the cursor when it goes, and would complain on standard error.
         // The loop ends by the keyboard's word.
-        if !UP.load(Ordering::SeqCst) {
+        if !is_ours() {
             return Ok(());
         }
-        if !*entered {
-            queue!(self.output, EnterAlternateScreen, cursor::Hide)?;
-            *entered = true;
+        if !alternate.fresh {
+            let all = Clear(ClearType::All);
+            queue!(self.output, EnterAlternateScreen, all, cursor::Hide)?;
+            *alternate = Alternate { entered: true, fresh: true };
         }
         self.output.write_all(&frame)
     }
@@ -71,13 +99,27 @@ fn given_back() -> io::Error {
     io::Error::other("the terminal was given back")
 }
 
+/// Whether the dashboard has the terminal and may touch it.
+fn is_ours() -> bool {
+    if HOLDER.load(Ordering::SeqCst) != DASHBOARD {
+        return false;
+    }
+    let ours = in_foreground();
+    if !ours {
+        // Stopped and continued behind our back. If it has changed hands just now, all the better.
+        pass(DASHBOARD, WANTED);
+    }
+    ours
+}
+
 /// Keys and resizes from crossterm.
 pub(crate) struct Keyboard;
 
 impl Input for Keyboard {
     fn next(&mut self) -> io::Result<Option<Event>> {
-        if !UP.load(Ordering::SeqCst) {
-            return Err(given_back());
+        // Whoever reads in the background is stopped by the kernel.
+        if !is_ours() {
+            return Ok(None);
         }
         // Once a terminal has hung up, crossterm's poll would spin for ever, whatever its
         // timeout: it takes the end of the file for "try again". So look first, and never wait
@@ -87,6 +129,30 @@ impl Input for Keyboard {
             return crossterm::event::read().map(Some);
         }
         Ok(None)
+    }
+
+    fn hold(&mut self) -> io::Result<Hold> {
+        if is_ours() {
+            return Ok(Hold::Ours);
+        }
+        match HOLDER.load(Ordering::SeqCst) {
+            NOBODY => Err(given_back()),
+            WANTED if in_foreground() && take_again()? => Ok(Hold::TakenAgain),
+            _ => Ok(Hold::Away),
+        }
+    }
+
+    fn was_stopped(&mut self) -> bool {
+        let continued = jobs::continued();
+        if continued {
+            // A SIGSTOP gives no warning, and whoever had the terminal since has changed it.
+            pass(DASHBOARD, WANTED);
+        }
+        continued
+    }
+
+    fn suspend(&mut self) {
+        jobs::suspend();
     }
 }
 
@@ -102,11 +168,12 @@ pub(crate) fn take_over() -> io::Result<Terminal<CrosstermBackend<Screen>>> {
             "the program runs in the background, where a terminal stops whoever touches it",
         ));
     }
-    if UP.swap(true, Ordering::SeqCst) {
+    if !pass(NOBODY, DASHBOARD) {
         return Err(io::Error::other("a dashboard has this terminal already; close it first"));
     }
     let screen = output().and_then(|output| {
         restore_on_panic();
+        jobs::listen()?;
         terminal::enable_raw_mode()?;
         let frame = Vec::new();
         Terminal::new(CrosstermBackend::new(Screen { output, frame }))
@@ -145,7 +212,42 @@ fn restore_on_panic() {
 /// handler of SIGTERM on a thread of its own; a dashboard that is up ends. It waits a fifth of a
 /// second at most, even where the terminal takes no output.
 pub fn restore_terminal() {
-    if !UP.swap(false, Ordering::SeqCst) {
+    if HOLDER.swap(NOBODY, Ordering::SeqCst) != NOBODY {
+        give_back();
+    }
+}
+
+/// Gives the terminal back for the time of a stop, until [`ask_back`]. As quick as
+/// [`restore_terminal`], and a dashboard that is up stays up.
+pub(crate) fn lend() {
+    if pass(DASHBOARD, SHELL) || pass(WANTED, SHELL) {
+        give_back();
+    }
+}
+
+/// The stop is over: the dashboard's thread may take the terminal again.
+pub(crate) fn ask_back() {
+    pass(SHELL, WANTED);
+}
+
+/// Takes the terminal again after a stop, unless somebody gives it back this very moment.
+fn take_again() -> io::Result<bool> {
+    // What gives the terminal back waits here until it is settled who has it.
+    let mut alternate = gate();
+    // Off first, because after a SIGSTOP crossterm believes that it is on.
+    terminal::disable_raw_mode()?;
+    terminal::enable_raw_mode()?;
+    alternate.fresh = false;
+    let taken = pass(WANTED, DASHBOARD);
+    if !taken {
+        terminal::disable_raw_mode()?;
+    }
+    Ok(taken)
+}
+
+fn give_back() {
+    // In the background it is the shell's already.
+    if !in_foreground() {
         return;
     }
     // Asks nothing of the other side, so it works on a stuck terminal as well.
@@ -162,8 +264,13 @@ pub fn restore_terminal() {
 }
 
 fn leave() {
-    let mut entered = gate();
-    if let (true, Ok(mut output)) = (std::mem::take(&mut *entered), output()) {
+    let mut alternate = gate();
+    alternate.fresh = false;
+    // This may have been stuck for so long that a dashboard has the terminal again.
+    if HOLDER.load(Ordering::SeqCst) == DASHBOARD {
+        return;
+    }
+    if let (true, Ok(mut output)) = (std::mem::take(&mut alternate.entered), output()) {
         let _ = queue!(
             output,
             style::ResetColor,

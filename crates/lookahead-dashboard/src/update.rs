@@ -23,6 +23,8 @@ pub(crate) enum Message {
     Resize,
     /// Another second has begun, at this Unix time.
     Tick(f64),
+    /// The whole process was stopped between these Unix times, or a little within them.
+    WasStopped { from: f64, to: f64 },
     /// So many records in all found no room.
     Dropped(u64),
     /// Nobody takes commands.
@@ -40,6 +42,7 @@ pub(crate) fn update(model: &mut Model, message: Message) -> Vec<Command> {
         }
         Message::Resize => {}
         Message::Tick(now) => model.now = now,
+        Message::WasStopped { from, to } => model.run.clock.stand_still(from, to),
         Message::Dropped(count) => model.dropped = count,
         Message::Undelivered(command) => undelivered(model, command),
         Message::Closing(now) => {
@@ -74,6 +77,7 @@ fn act(model: &mut Model, action: Action) -> Vec<Command> {
             model.abort = model.interrupts > 1;
             return stop(model);
         }
+        Action::Suspend => model.suspend = true,
         Action::ToggleHelp => model.help = !model.help,
         Action::Close => model.help = false,
     }
@@ -109,6 +113,7 @@ fn note(model: &mut Model, time: f64, kind: Kind, text: &str) {
 
 fn take_in(model: &mut Model, record: Record) {
     let Record { time, step, event } = record;
+    model.run.clock.happened(time);
     match event {
         Event::RunStarted(info) => {
             model.run = Run::new();
@@ -361,7 +366,12 @@ mod tests {
     }
 
     fn checkpoint_named(name: &str) -> Event {
-        Event::Checkpoint(Checkpoint { name: name.into(), bytes: 1, seconds: 0.1 })
+        Event::Checkpoint(Checkpoint {
+            name: name.into(),
+            bytes: 1,
+            seconds: 0.1,
+            write_seconds: 0.2,
+        })
     }
 
     #[test]

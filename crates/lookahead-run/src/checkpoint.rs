@@ -1,5 +1,6 @@
 //! One checkpoint: its name, and whether it is whole.
 
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
@@ -41,52 +42,107 @@ impl Checkpoint {
 /// was found; [`Error::ManifestTooNew`] if a later version of this program wrote it.
 pub fn verify(path: &Path) -> Result<Manifest> {
     let manifest = Manifest::read(path)?;
-    let step = manifest.details.step;
-    if let Some(folder) = step_in_name_of(path)
-        && folder != step
-    {
-        return Err(Error::StepMismatch { path: path.to_owned(), folder, manifest: step });
-    }
+    refuse_other_step(path, &manifest)?;
     for (name, expected) in &manifest.files {
-        verify_file(path, name, expected)?;
+        verify_file(path, name, expected, None)?;
     }
     Ok(manifest)
 }
 
-fn verify_file(folder: &Path, name: &str, expected: &FileEntry) -> Result<()> {
+/// As [`verify`], and the contents of the files whose names are in `wanted`: what is returned is
+/// what was verified, whatever happens to the files afterwards. Each is as large as the manifest
+/// says, or an error.
+///
+/// # Errors
+/// As [`verify`]; [`Error::FileMissing`] for a file that is wanted and not in the manifest.
+pub fn read(path: &Path, wanted: &[&str]) -> Result<(Manifest, BTreeMap<String, Vec<u8>>)> {
+    let manifest = Manifest::read(path)?;
+    refuse_other_step(path, &manifest)?;
+    let mut contents = BTreeMap::new();
+    for (name, expected) in &manifest.files {
+        let mut bytes = Vec::new();
+        let keep = wanted.contains(&name.as_str());
+        verify_file(path, name, expected, keep.then_some(&mut bytes))?;
+        if keep {
+            contents.insert(name.clone(), bytes);
+        }
+    }
+    match wanted.iter().find(|name| !contents.contains_key(**name)) {
+        Some(name) => Err(Error::FileMissing { path: path.to_owned(), file: (*name).to_owned() }),
+        None => Ok((manifest, contents)),
+    }
+}
+
+fn refuse_other_step(path: &Path, manifest: &Manifest) -> Result<()> {
+    let step = manifest.details.step;
+    match step_in_name_of(path) {
+        Some(folder) if folder != step => {
+            Err(Error::StepMismatch { path: path.to_owned(), folder, manifest: step })
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Compares one file with its entry, and keeps its contents in `keep` where there is one.
+pub(crate) fn verify_file(
+    folder: &Path,
+    name: &str,
+    expected: &FileEntry,
+    keep: Option<&mut Vec<u8>>,
+) -> Result<()> {
     let path = folder.join(name);
     let (folder, name) = (folder.to_owned(), name.to_owned());
-    let mut file = match File::open(&path) {
+    // A link could lead out of the run's folder, and a pipe never ends.
+    match path.symlink_metadata() {
         Err(cause) if cause.kind() == io::ErrorKind::NotFound => {
             return Err(Error::FileMissing { path: folder, file: name });
         }
-        result => result.at("open", &path)?,
-    };
+        found if !found.as_ref().is_ok_and(|found| found.is_file()) => {
+            found.at("look at", &path)?;
+            return Err(Error::NotAFile { path: folder, file: name });
+        }
+        _ => {}
+    }
+    let mut file = File::open(&path).at("open", &path)?;
     // The size comes first, because it costs nothing and says more of a torn copy.
     let found = file.metadata().at("look at", &path)?.len();
     if found != expected.bytes {
         let expected = expected.bytes;
         return Err(Error::FileSize { path: folder, file: name, expected, found });
     }
-    let found = describe(&mut file).at("read", &path)?.sha256;
-    if found != expected.sha256 {
-        let expected = expected.sha256.clone();
+    let found = describe(&mut file, expected.bytes, keep).at("read", &path)?;
+    if found.bytes != expected.bytes {
+        let (expected, found) = (expected.bytes, found.bytes);
+        return Err(Error::FileSize { path: folder, file: name, expected, found });
+    }
+    if found.sha256 != expected.sha256 {
+        let (expected, found) = (expected.sha256.clone(), found.sha256);
         return Err(Error::FileDigest { path: folder, file: name, expected, found });
     }
     Ok(())
 }
 
-/// Size and SHA-256 of what is left to read.
-pub(crate) fn describe(file: &mut File) -> io::Result<FileEntry> {
+/// Size and SHA-256 of what is left to read, but for what is beyond `limit` and a byte; the bytes
+/// go to `keep`.
+fn describe(file: &mut File, limit: u64, mut keep: Option<&mut Vec<u8>>) -> io::Result<FileEntry> {
     let mut hasher = Sha256::new();
     let mut buffer = vec![0; 1 << 18];
     let mut bytes = 0;
+    // A file that grows while it is read must not fill the memory.
+    let mut file = file.take(limit.saturating_add(1));
+    if let Some(keep) = &mut keep {
+        keep.try_reserve_exact(usize::try_from(limit).unwrap_or(usize::MAX))
+            .map_err(|_| io::ErrorKind::OutOfMemory)?;
+    }
     loop {
         match file.read(&mut buffer) {
             Ok(0) => break,
             Ok(count) => {
                 hasher.update(&buffer[..count]);
                 bytes += count as u64;
+                if let Some(keep) = &mut keep {
+                    keep.extend_from_slice(&buffer[..count]);
+                }
             }
             Err(cause) if cause.kind() == io::ErrorKind::Interrupted => {}
             Err(cause) => return Err(cause),
@@ -100,7 +156,7 @@ pub fn sha256_of(bytes: &[u8]) -> String {
     hexadecimal(&Sha256::digest(bytes))
 }
 
-fn hexadecimal(bytes: &[u8]) -> String {
+pub(crate) fn hexadecimal(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
@@ -130,6 +186,7 @@ mod tests {
     use super::*;
     use crate::testing::{details, flip, publish, store};
     use std::fs;
+    use std::process::Command;
 
     #[test]
     fn a_step_has_one_name() {
@@ -166,8 +223,14 @@ mod tests {
         let path = temp.path().join("large");
         let bytes: Vec<u8> = (0..(1 << 18) + 1).map(|i| (i % 251) as u8).collect();
         fs::write(&path, &bytes).unwrap();
-        let entry = describe(&mut File::open(&path).unwrap()).unwrap();
-        assert_eq!(entry, FileEntry { bytes: bytes.len() as u64, sha256: sha256_of(&bytes) });
+        let whole = FileEntry { bytes: bytes.len() as u64, sha256: sha256_of(&bytes) };
+        let mut kept = Vec::new();
+        let mut file = File::open(&path).unwrap();
+        assert_eq!(describe(&mut file, whole.bytes, Some(&mut kept)).unwrap(), whole);
+        assert_eq!(kept, bytes);
+        // Of one that grew meanwhile no more is read than tells so.
+        let mut file = File::open(&path).unwrap();
+        assert_eq!(describe(&mut file, 10, None).unwrap().bytes, 11);
     }
 
     #[test]
@@ -197,6 +260,45 @@ mod tests {
             }
         }
         verify(&path).unwrap();
+    }
+
+    #[test]
+    fn what_is_read_is_what_was_verified() {
+        let (_temp, store) = store();
+        let path = publish(&store, 1500).path;
+        let (manifest, contents) = read(&path, &["training.safetensors"]).unwrap();
+        assert_eq!(manifest, verify(&path).unwrap());
+        let expected = b"the rest of step 1500".to_vec();
+        assert_eq!(contents, BTreeMap::from([("training.safetensors".to_owned(), expected)]));
+
+        let error = read(&path, &["other"]).unwrap_err();
+        assert!(matches!(&error, Error::FileMissing { file, .. } if file == "other"), "{error}");
+        // Also a file that nobody wants must be whole.
+        flip(&path.join("model.safetensors"), 1);
+        let error = read(&path, &["training.safetensors"]).unwrap_err();
+        assert!(matches!(error, Error::FileDigest { .. }), "{error}");
+    }
+
+    /// A link could lead anywhere, and opening a pipe would wait for ever.
+    #[test]
+    fn only_plain_files_are_read() {
+        let (temp, store) = store();
+        let path = publish(&store, 1500).path;
+        let model = path.join("model.safetensors");
+        let elsewhere = temp.path().join("elsewhere");
+        fs::rename(&model, &elsewhere).unwrap();
+        std::os::unix::fs::symlink(&elsewhere, &model).unwrap();
+        for found in [verify(&path).map(drop), read(&path, &["model.safetensors"]).map(drop)] {
+            let error = found.unwrap_err();
+            assert!(matches!(error, Error::NotAFile { .. }), "{error}");
+            assert!(error.to_string().contains("`model.safetensors` is no plain file"), "{error}");
+        }
+        fs::remove_file(&model).unwrap();
+        assert!(Command::new("mkfifo").arg(&model).status().unwrap().success());
+        assert!(matches!(verify(&path), Err(Error::NotAFile { .. })));
+        fs::remove_file(&model).unwrap();
+        fs::create_dir(&model).unwrap();
+        assert!(matches!(verify(&path), Err(Error::NotAFile { .. })));
     }
 
     #[test]

@@ -1,10 +1,12 @@
-//! The few steps by which something gets onto a disk whole, or not at all.
+//! The few steps by which something gets onto a disk whole, or not at all. Each tells
+//! [`faults`](crate::faults) when it is done.
 
 use std::fs::{self, File};
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
 use std::path::Path;
 
 use crate::error::{Error, Result};
+use crate::faults::passed;
 
 /// Turns an I/O error into a sentence that names the operation and the path.
 pub(crate) trait At<T> {
@@ -17,26 +19,78 @@ impl<T> At<T> for io::Result<T> {
     }
 }
 
-/// Waits until the names in a folder, not the contents behind them, would survive a power cut.
-pub(crate) fn sync_folder(path: &Path) -> Result<()> {
-    File::open(path).and_then(|folder| folder.sync_all()).at("sync the folder", path)
+/// Makes a folder that must not be there yet.
+pub(crate) fn create_folder(path: &Path) -> Result<()> {
+    fs::create_dir(path).at("make the folder", path)?;
+    passed("mkdir");
+    Ok(())
 }
 
-/// Writes a new file and waits until its contents would survive a power cut.
+/// Makes a new, empty file.
+pub(crate) fn create_file(path: &Path) -> Result<File> {
+    let file = File::options().write(true).create_new(true).open(path).at("create", path)?;
+    passed("create");
+    Ok(file)
+}
+
+/// Appends bytes to a file.
+pub(crate) fn write(file: &mut File, bytes: &[u8]) -> io::Result<()> {
+    file.write_all(bytes)?;
+    passed("write");
+    Ok(())
+}
+
+/// Waits until a file's contents would survive a power cut.
+pub(crate) fn sync_file(file: &File, path: &Path) -> Result<()> {
+    file.sync_all().at("sync", path)?;
+    passed("fsync");
+    Ok(())
+}
+
+/// Waits until the names in a folder, not the contents behind them, would survive a power cut.
+pub(crate) fn sync_folder(path: &Path) -> Result<()> {
+    File::open(path).and_then(|folder| folder.sync_all()).at("sync the folder", path)?;
+    passed("fsync of a folder");
+    Ok(())
+}
+
+/// Gives a file or folder another name; `operation` is what that is for.
+pub(crate) fn rename(from: &Path, to: &Path, operation: &'static str, named: &Path) -> Result<()> {
+    fs::rename(from, to).at(operation, named)?;
+    passed("rename");
+    Ok(())
+}
+
+/// Writes a file, new or in the place of an old one, and waits until its contents would survive a
+/// power cut.
 pub(crate) fn write_synced(path: &Path, bytes: &[u8]) -> Result<()> {
-    let write = || {
-        let mut file = File::create(path)?;
-        file.write_all(bytes)?;
-        file.sync_all()
-    };
-    write().at("write", path)
+    let mut file = File::create(path).at("write", path)?;
+    passed("create");
+    write(&mut file, bytes).at("write", path)?;
+    sync_file(&file, path)
+}
+
+/// The text of a plain file of at most `largest` bytes.
+pub(crate) fn read_text(path: &Path, largest: u64) -> Result<String> {
+    let mut text = String::new();
+    let file = File::open(path).at("read", path)?;
+    let there = file.metadata().at("look at", path)?;
+    if !there.is_file() || there.len() > largest {
+        return Err(Error::TooLarge { path: path.to_owned(), largest });
+    }
+    file.take(largest).read_to_string(&mut text).at("read", path)?;
+    Ok(text)
 }
 
 /// Removes a folder and all that is in it; one that is not there is no error.
 pub(crate) fn remove_folder(path: &Path) -> Result<()> {
     match fs::remove_dir_all(path) {
         Err(cause) if cause.kind() == io::ErrorKind::NotFound => Ok(()),
-        result => result.at("remove the folder", path),
+        result => {
+            result.at("remove the folder", path)?;
+            passed("remove");
+            Ok(())
+        }
     }
 }
 

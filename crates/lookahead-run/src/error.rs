@@ -29,6 +29,18 @@ pub enum Error {
         cause: io::Error,
     },
 
+    /// A file that is read as a whole is no file of a size that can be.
+    #[error(
+        "`{}` is no plain file of at most {largest} bytes, so it is not read: put the right file \
+         there.", path.display()
+    )]
+    TooLarge {
+        /// The file.
+        path: PathBuf,
+        /// Most bytes that are read.
+        largest: u64,
+    },
+
     /// A run can't have this name.
     #[error(
         "The run name {name:?} {fault}; a name is one plain folder name, such as `mnist-sgd`: \
@@ -122,13 +134,25 @@ pub enum Error {
 
     /// The writer that the caller handed to `publish` left something that can't be published.
     #[error(
-        "The writer of a checkpoint left `{}`, {fault}: let it write plain files with UTF-8 names \
-         into the folder that it is given.", path.display()
+        "The writer of a checkpoint left `{}`, {fault}: let it write its files by the draft that it \
+         is given, and finish each.", path.display()
     )]
     UnfitFile {
         /// The file or folder.
         path: PathBuf,
         /// What is wrong with it.
+        fault: &'static str,
+    },
+
+    /// A file of a checkpoint can't have this name.
+    #[error(
+        "A checkpoint can't hold a file whose name, {name:?}, {fault}: give it one plain name, such \
+         as `model.safetensors`."
+    )]
+    FileName {
+        /// The name that was asked for.
+        name: String,
+        /// What is wrong with it, as the rest of the sentence.
         fault: &'static str,
     },
 
@@ -189,6 +213,18 @@ pub enum Error {
          the run.", path.display()
     )]
     FileMissing {
+        /// The checkpoint's folder.
+        path: PathBuf,
+        /// The file's name in it.
+        file: String,
+    },
+
+    /// A link, a folder or a device is where a checkpoint's file should be.
+    #[error(
+        "The checkpoint `{}` is damaged: its file `{file}` is no plain file. Use another checkpoint \
+         of the run.", path.display()
+    )]
+    NotAFile {
         /// The checkpoint's folder.
         path: PathBuf,
         /// The file's name in it.

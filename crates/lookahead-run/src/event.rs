@@ -129,7 +129,7 @@ pub struct LookaheadInfo {
 }
 
 /// Versions of the programs behind a run or a checkpoint.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Versions {
     /// This project.
     pub lookahead: String,
@@ -238,7 +238,8 @@ pub struct Evaluation {
     pub seconds: f64,
 }
 
-/// A checkpoint was published, or one of the same step was already there and valid.
+/// A checkpoint was published, or one of the same step was already there and valid. The record's
+/// step is the checkpoint's: while it was written, the training has taken more.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Checkpoint {
     /// Folder name, such as `step-00001500`.
@@ -248,6 +249,9 @@ pub struct Checkpoint {
     /// How long the training waited for it.
     #[serde(with = "crate::number")]
     pub seconds: f64,
+    /// How long it took to write, while the training went on; 0 in logs of earlier versions.
+    #[serde(default, with = "crate::number")]
+    pub write_seconds: f64,
 }
 
 /// Something that does not end the run.

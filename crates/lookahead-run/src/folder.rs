@@ -3,6 +3,8 @@
 use std::fs::{self, File, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::Duration;
 
 use crate::disk::{self, At};
 use crate::error::{Error, Result};
@@ -11,6 +13,12 @@ use crate::store::CheckpointStore;
 const CONFIG: &str = "config.toml";
 const EVENTS: &str = "events.jsonl";
 const LOCK: &str = "lock";
+
+/// How long a look at the lock may take.
+const A_MOMENT: Duration = Duration::from_millis(20);
+
+/// Most bytes of a configuration that are read: no honest one comes near.
+pub const LARGEST_CONFIG: u64 = 1 << 20;
 
 /// The folder of one run.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -125,14 +133,16 @@ impl RunFolder {
         let path = self.config_path();
         let draft = self.path.join(".config.toml.tmp");
         disk::write_synced(&draft, text.as_bytes())?;
-        fs::rename(&draft, &path).at("put a new version in place of", &path)?;
+        disk::rename(&draft, &path, "put a new version in place of", &path)?;
         disk::sync_folder(&self.path)
     }
 
     /// The text of `config.toml`.
+    ///
+    /// # Errors
+    /// [`Error::TooLarge`] where it has more than [`LARGEST_CONFIG`] bytes.
     pub fn read_config(&self) -> Result<String> {
-        let path = self.config_path();
-        fs::read_to_string(&path).at("read", &path)
+        read_config(&self.config_path())
     }
 
     /// Makes this process the run's only writer, until the lock is dropped.
@@ -146,12 +156,45 @@ impl RunFolder {
         let path = self.path.join(LOCK);
         let file = File::options().create(true).truncate(false).write(true).open(&path);
         let file = file.at("open", &path)?;
-        match file.try_lock() {
-            Ok(()) => Ok(RunLock { file }),
-            Err(TryLockError::WouldBlock) => Err(Error::RunInUse { path: self.path.clone() }),
+        let mut attempts = 10;
+        loop {
+            attempts -= 1;
+            match file.try_lock() {
+                Ok(()) => return Ok(RunLock { file }),
+                // Somebody may just be looking whether it is locked.
+                Err(TryLockError::WouldBlock) if attempts > 0 => thread::sleep(A_MOMENT),
+                Err(TryLockError::WouldBlock) => {
+                    return Err(Error::RunInUse { path: self.path.clone() });
+                }
+                Err(TryLockError::Error(cause)) => return Err(cause).at("lock", &path),
+            }
+        }
+    }
+
+    /// Whether a process has the run's lock just now. Changes nothing in the folder.
+    ///
+    /// # Errors
+    /// Where the system does not tell.
+    pub fn is_in_use(&self) -> Result<bool> {
+        let path = self.path.join(LOCK);
+        let file = match File::open(&path) {
+            Err(cause) if cause.kind() == io::ErrorKind::NotFound => return Ok(false),
+            result => result.at("open", &path)?,
+        };
+        match file.try_lock_shared() {
+            Ok(()) => file.unlock().at("unlock", &path).map(|()| false),
+            Err(TryLockError::WouldBlock) => Ok(true),
             Err(TryLockError::Error(cause)) => Err(cause).at("lock", &path),
         }
     }
+}
+
+/// The text of a configuration, in the folder of a run or elsewhere.
+///
+/// # Errors
+/// [`Error::TooLarge`] where it has more than [`LARGEST_CONFIG`] bytes.
+pub fn read_config(path: &Path) -> Result<String> {
+    disk::read_text(path, LARGEST_CONFIG)
 }
 
 /// The right to write a run, given back when this is dropped.
@@ -308,13 +351,17 @@ mod tests {
         let temp = tempdir().unwrap();
         let run = RunFolder::create(temp.path(), "mnist").unwrap();
         let same = run.clone();
+        assert!(!run.is_in_use().unwrap());
+        assert!(!run.path().join("lock").exists(), "a look makes nothing");
         let lock = run.lock().unwrap();
         for _ in 0..2 {
             let error = same.lock().unwrap_err();
             assert!(matches!(error, Error::RunInUse { .. }), "{error}");
             assert!(error.to_string().contains("mnist"), "{error}");
         }
+        assert!(same.is_in_use().unwrap());
         drop(lock);
+        assert!(!same.is_in_use().unwrap());
         assert!(run.path().join("lock").exists(), "removing the file would let two writers in");
         drop(same.lock().unwrap());
         drop(run.lock().unwrap());

@@ -8,15 +8,19 @@
 //! | [`log`] | the event log: appended, and read as one line of time |
 //! | [`checkpoint`] | one checkpoint: its name, and whether it is whole |
 //! | [`manifest`] | what a checkpoint says of itself and of its files |
+//! | [`draft`] | a checkpoint that is being written |
 //! | [`store`] | the checkpoints of a run: published, listed, found again |
 //! | [`retention`] | how checkpoints go: put aside, removed, cleared away |
 //! | [`number`] | numbers in JSON, the non-finite ones too |
 //! | [`error`] | what can go wrong, in full sentences |
+//! | [`faults`] | for tests: a hook after each call that changes a disk |
 //!
 //! Nothing here knows of tensors or models: a checkpoint is a folder of files that somebody else
 //! wrote, with a manifest that tells whether they are whole.
 //!
 //! ```
+//! use std::io::Write;
+//!
 //! use lookahead_run::event::{Event, Record, Versions};
 //! use lookahead_run::{Details, EventLog, RunFolder, log};
 //!
@@ -43,8 +47,13 @@
 //!     cpu_capability: "AVX2".into(),
 //!     integers: [("syncs".to_owned(), 300)].into(),
 //!     numbers: [("lr".to_owned(), 0.1)].into(),
+//!     ..Details::default()
 //! };
-//! run.checkpoints().publish(details, |folder| Ok(std::fs::write(folder.join("model"), "φ")?))?;
+//! run.checkpoints().publish(details, |draft| {
+//!     let mut file = draft.create_file("model")?;
+//!     file.write_all("φ".as_bytes())?;
+//!     Ok(file.finish()?)
+//! })?;
 //!
 //! let newest = run.checkpoints().newest_valid()?;
 //! assert_eq!(newest.checkpoint.name(), "step-00001500");
@@ -95,8 +104,10 @@
 pub mod checkpoint;
 pub mod command;
 mod disk;
+pub mod draft;
 pub mod error;
 pub mod event;
+pub mod faults;
 pub mod folder;
 pub mod log;
 pub mod manifest;
@@ -107,8 +118,10 @@ pub mod store;
 mod testing;
 
 pub use checkpoint::Checkpoint;
+pub use draft::Draft;
 pub use error::{Error, Result};
 pub use folder::{RunFolder, RunLock};
 pub use log::EventLog;
-pub use manifest::{Details, FileEntry, Manifest};
+pub use manifest::{Details, FileEntry, Git, Manifest};
+pub use retention::Retention;
 pub use store::{CheckpointStore, Newest, Published};

@@ -57,8 +57,34 @@ impl EventLog {
         Ok(())
     }
 
+    /// A handle that does what [`sync`](Self::sync) does, for another thread.
+    ///
+    /// # Errors
+    /// Where the system gives no other handle of the file.
+    pub fn syncer(&self) -> Result<LogSyncer> {
+        let file = self.file.try_clone().at("share", &self.path)?;
+        Ok(LogSyncer { file, path: self.path.clone() })
+    }
+
     /// Waits until all events so far would survive a power cut. A crash of the process alone
     /// loses none, with or without this.
+    pub fn sync(&self) -> Result<()> {
+        self.file.sync_data().at("sync", &self.path)
+    }
+}
+
+/// A handle by which another thread makes sure that what was appended survives a power cut.
+#[derive(Debug)]
+pub struct LogSyncer {
+    file: File,
+    path: PathBuf,
+}
+
+impl LogSyncer {
+    /// Waits until all events that were appended before would survive a power cut.
+    ///
+    /// # Errors
+    /// Where the disk says no.
     pub fn sync(&self) -> Result<()> {
         self.file.sync_data().at("sync", &self.path)
     }

@@ -6,8 +6,8 @@
 //! noticed as a changed weight is.
 
 use std::collections::BTreeMap;
-use std::fs;
-use std::io;
+use std::fs::File;
+use std::io::{self, Read};
 use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -24,9 +24,25 @@ pub const FORMAT: u32 = 1;
 
 pub(crate) const FILE_NAME: &str = "manifest.json";
 
+/// Most bytes of a manifest that are read: no honest one comes near.
+pub const LARGEST: u64 = 16 << 20;
+
+/// Why a file of a checkpoint can't have this name, as the rest of the sentence; `None` where it can.
+/// A manifest comes from a disk, and must not make anybody read or write outside its folder.
+pub(crate) fn fault_of_file_name(name: &str) -> Option<&'static str> {
+    Some(match name {
+        "" => "is empty",
+        FILE_NAME => "is the manifest's own",
+        name if name.contains('/') => "contains a `/`",
+        name if name.starts_with('.') => "starts with a dot",
+        name if name.contains(char::is_control) => "contains a control character",
+        _ => return None,
+    })
+}
+
 /// What the caller says of a checkpoint: where in the run it was taken, on what machine, and the
 /// single numbers of its state. Tensors go into its files.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Details {
     /// Inner steps taken since the start of the run.
     pub step: u64,
@@ -53,6 +69,40 @@ pub struct Details {
     /// number comes back to the bit; NaN and the infinities may be among them.
     #[serde(default, with = "numbers")]
     pub numbers: BTreeMap<String, f64>,
+    /// What was measured of this step's model, such as `validation/accuracy`: by this
+    /// [`Best`](crate::retention::Best) checkpoints are told apart. Empty where nothing was.
+    #[serde(default, with = "numbers")]
+    pub metrics: BTreeMap<String, f64>,
+    /// How long the processes of the run have run up to here, in seconds.
+    #[serde(default)]
+    pub wall_seconds: f64,
+    /// The git working tree in which the program ran, where there was one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub git: Option<Git>,
+    /// The resolved configuration, every default written out; null where it is not known.
+    #[serde(default, skip_serializing_if = "serde_json::Value::is_null")]
+    pub config: serde_json::Value,
+}
+
+impl Details {
+    /// Whether two checkpoints are of the same moment of the same training, as far as counts and
+    /// numbers tell. Time, machine and measurements may differ.
+    pub(crate) fn is_same_moment(&self, other: &Details) -> bool {
+        let place = |of: &Details| (of.step, of.phase, of.epoch, of.cursor, of.seed);
+        let bits = |of: &Details| -> Vec<(String, u64)> {
+            of.numbers.iter().map(|(name, value)| (name.clone(), value.to_bits())).collect()
+        };
+        place(self) == place(other) && self.integers == other.integers && bits(self) == bits(other)
+    }
+}
+
+/// The state of a git working tree.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Git {
+    /// The commit that is checked out, in hexadecimal.
+    pub revision: String,
+    /// Whether files that git follows differ from that commit.
+    pub modified: bool,
 }
 
 /// What a checkpoint is and what it holds.
@@ -88,7 +138,7 @@ impl Manifest {
 
     /// Size of the files together, without the manifest itself.
     pub fn bytes(&self) -> u64 {
-        self.files.values().map(|file| file.bytes).sum()
+        self.files.values().fold(0, |sum, file| sum.saturating_add(file.bytes))
     }
 
     /// Writes `manifest.json` into the folder and waits until it is on the disk.
@@ -110,29 +160,54 @@ impl Manifest {
     }
 
     /// Reads `manifest.json` of the folder; its files are not looked at.
-    pub(crate) fn read(folder: &Path) -> Result<Manifest> {
+    ///
+    /// # Errors
+    /// [`Error::ManifestMissing`], [`Error::ManifestDamaged`] or [`Error::ManifestTooNew`].
+    pub fn read(folder: &Path) -> Result<Manifest> {
         let path = folder.join(FILE_NAME);
-        let bytes = match fs::read(&path) {
+        let mut bytes = Vec::new();
+        let file = match File::open(&path) {
             Err(cause) if cause.kind() == io::ErrorKind::NotFound => {
                 return Err(Error::ManifestMissing { path: folder.to_owned() });
             }
-            result => result.at("read", &path)?,
+            result => result.at("open", &path)?,
         };
+        let there = file.metadata().at("look at", &path)?;
+        if !there.is_file() || there.len() > LARGEST {
+            let cause = format!("it is no plain file of at most {LARGEST} bytes");
+            return Err(Error::ManifestDamaged { path: folder.to_owned(), cause });
+        }
+        file.take(LARGEST).read_to_end(&mut bytes).at("read", &path)?;
+        Manifest::parse(folder, &bytes)
+    }
+
+    /// The manifest in `bytes`, which were read from `folder`.
+    ///
+    /// # Errors
+    /// [`Error::ManifestDamaged`] or [`Error::ManifestTooNew`].
+    pub fn parse(folder: &Path, bytes: &[u8]) -> Result<Manifest> {
         let damaged = |cause: String| Error::ManifestDamaged { path: folder.to_owned(), cause };
-        let text = String::from_utf8(bytes).map_err(|_| damaged("it is not UTF-8 text".into()))?;
+        let text =
+            std::str::from_utf8(bytes).map_err(|_| damaged("it is not UTF-8 text".into()))?;
 
         // The format comes first: of a later one nothing else may be taken for granted.
-        let Version { format } = parse(&text).map_err(damaged)?;
+        let Version { format } = parse(text).map_err(damaged)?;
         if format > FORMAT {
             let path = folder.to_owned();
             return Err(Error::ManifestTooNew { path, found: format, known: FORMAT });
         }
-        let Seal { sha256: expected } = parse(&text).map_err(damaged)?;
-        let found = sha256_of(replace_last(&text, &expected, UNSEALED).as_bytes());
+        let Seal { sha256: expected } = parse(text).map_err(damaged)?;
+        let found = sha256_of(replace_last(text, &expected, UNSEALED).as_bytes());
         if found != expected {
             return Err(damaged(format!("it should have the SHA-256 {expected} and has {found}")));
         }
-        parse(&text).map_err(damaged)
+        let manifest: Manifest = parse(text).map_err(damaged)?;
+        for name in manifest.files.keys() {
+            if let Some(fault) = fault_of_file_name(name) {
+                return Err(damaged(format!("it lists a file whose name, {name:?}, {fault}")));
+            }
+        }
+        Ok(manifest)
     }
 }
 
@@ -188,6 +263,7 @@ mod numbers {
 mod tests {
     use super::*;
     use crate::testing::{details, tricky_numbers};
+    use std::fs;
     use tempfile::tempdir;
 
     fn manifest() -> Manifest {
@@ -260,6 +336,41 @@ mod tests {
         let error = Manifest::read(temp.path()).unwrap_err();
         assert!(matches!(error, Error::ManifestTooNew { found: 2, known: 1, .. }), "{error}");
         assert!(error.to_string().contains("use a newer `lookahead`"), "{error}");
+    }
+
+    /// A manifest that is sealed as it should be, and wants a file from elsewhere.
+    #[test]
+    fn names_that_lead_out_of_the_folder_are_refused() {
+        let temp = tempdir().unwrap();
+        for name in ["/etc/passwd", "../other/model.safetensors", "a/b", "..", "", ".hidden"] {
+            let mut manifest = manifest();
+            let entry = FileEntry { bytes: 0, sha256: sha256_of(b"") };
+            manifest.files.insert(name.to_owned(), entry);
+            manifest.write(temp.path()).unwrap();
+            let error = Manifest::read(temp.path()).unwrap_err();
+            assert!(matches!(error, Error::ManifestDamaged { .. }), "{error}");
+            assert!(error.to_string().contains(&format!("{name:?}")), "{error}");
+        }
+    }
+
+    #[test]
+    fn sizes_that_overflow_together_are_only_large() {
+        let mut manifest = manifest();
+        let entry = FileEntry { bytes: u64::MAX, sha256: String::new() };
+        manifest.files.insert("other".to_owned(), entry);
+        assert_eq!(manifest.bytes(), u64::MAX);
+    }
+
+    #[test]
+    fn a_manifest_beyond_any_bound_is_not_read() {
+        let temp = tempdir().unwrap();
+        let file = File::create(temp.path().join(FILE_NAME)).unwrap();
+        file.set_len(LARGEST + 1).unwrap();
+        let error = Manifest::read(temp.path()).unwrap_err();
+        assert!(error.to_string().contains("at most 16777216 bytes"), "{error}");
+        std::fs::remove_file(temp.path().join(FILE_NAME)).unwrap();
+        std::fs::create_dir(temp.path().join(FILE_NAME)).unwrap();
+        assert!(matches!(Manifest::read(temp.path()), Err(Error::ManifestDamaged { .. })));
     }
 
     #[test]

@@ -1,14 +1,64 @@
 //! How checkpoints go: put aside, removed, or cleared away as the leftovers of a crash.
 
 use std::fs;
-use std::num::NonZeroUsize;
+use std::num::{NonZeroU64, NonZeroUsize};
 use std::path::PathBuf;
 
+use crate::checkpoint::Checkpoint;
 use crate::disk::{self, At};
 use crate::error::Result;
+use crate::manifest::Manifest;
 use crate::store::CheckpointStore;
 
 const ABANDONED: &str = "abandoned";
+
+/// Which checkpoints stay when new ones come.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Retention {
+    /// So many of the newest.
+    pub newest: NonZeroUsize,
+    /// Those of every so manieth step, for good.
+    pub every: Option<NonZeroU64>,
+    /// The one that was the best so far.
+    pub best: Option<Best>,
+}
+
+impl Retention {
+    /// Only the newest `count`.
+    pub fn newest(count: NonZeroUsize) -> Self {
+        Retention { newest: count, every: None, best: None }
+    }
+}
+
+/// By what checkpoints are told better or worse.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Best {
+    /// A name among [`Details::metrics`](crate::Details::metrics).
+    pub metric: String,
+    /// Whether more is better.
+    pub highest: bool,
+}
+
+impl Best {
+    /// The step of the best of them, the first of equal ones. One whose manifest can't be trusted,
+    /// or has no such metric, or NaN or infinity for it, is never the best.
+    fn among(&self, checkpoints: &[Checkpoint]) -> Option<u64> {
+        let mut best: Option<(f64, u64)> = None;
+        for checkpoint in checkpoints {
+            let Ok(manifest) = Manifest::read(&checkpoint.path) else { continue };
+            let value = manifest.details.metrics.get(&self.metric).copied();
+            let Some(value) = value.filter(|value| value.is_finite()) else { continue };
+            let better = |(than, _): (f64, u64)| match self.highest {
+                true => value > than,
+                false => value < than,
+            };
+            if best.is_none_or(better) {
+                best = Some((value, checkpoint.step));
+            }
+        }
+        best.map(|(_, step)| step)
+    }
+}
 
 impl CheckpointStore {
     /// Moves the checkpoints later than `step` to `abandoned/`, and returns the names that they
@@ -18,7 +68,8 @@ impl CheckpointStore {
     pub fn abandon_after(&self, step: u64) -> Result<Vec<String>> {
         let mut names = Vec::new();
         for checkpoint in self.list()?.iter().rev().take_while(|later| later.step > step) {
-            let path = self.abandon(&checkpoint.name())?;
+            let name = checkpoint.name();
+            let path = self.abandon(&name, &name)?;
             names.extend(path.file_name().map(|name| name.to_string_lossy().into_owned()));
         }
         if !names.is_empty() {
@@ -27,8 +78,9 @@ impl CheckpointStore {
         Ok(names)
     }
 
-    /// Moves one thing of the run's folder to `abandoned/`, and returns where it lies now.
-    pub(crate) fn abandon(&self, name: &str) -> Result<PathBuf> {
+    /// Moves the thing that is called `now` in the run's folder to `abandoned/`, under a name like
+    /// `name`, and returns where it lies then.
+    pub(crate) fn abandon(&self, now: &str, name: &str) -> Result<PathBuf> {
         let folder = self.run.join(ABANDONED);
         fs::create_dir_all(&folder).at("make the folder", &folder)?;
         let mut to = folder.join(name);
@@ -37,41 +89,47 @@ impl CheckpointStore {
             number += 1;
             to = folder.join(format!("{name}-{number}"));
         }
-        let from = self.run.join(name);
-        fs::rename(&from, &to).at("move to `abandoned`", &from)?;
+        let from = self.run.join(now);
+        disk::rename(&from, &to, "move to `abandoned`", &from)?;
         disk::sync_folder(&folder)?;
         Ok(to)
     }
 
-    /// Removes all checkpoints but the `keep` newest, and returns the names of those removed,
-    /// oldest first.
+    /// Removes the checkpoints that `retention` does not keep, and returns their names, oldest first.
     ///
     /// The newest valid checkpoint always stays, also where newer ones that are damaged fill the
     /// number; where none is valid, none is removed, since what is left may still be of use.
     ///
-    /// To know this, checkpoints are verified from the newest on until one is found whole: as a
-    /// rule that is one, read back from the memory that has just written it. Nothing is read
-    /// where there are no more than `keep`, and none that is older than the one found.
-    pub fn retain_newest(&self, keep: NonZeroUsize) -> Result<Vec<String>> {
+    /// To know this, checkpoints are verified from the newest on until one is found whole, but for
+    /// the one of step `valid`, which the caller has just published. Nothing is read where there are
+    /// no more than `retention.newest`, and of others only manifests, for their metrics.
+    pub fn retain(&self, retention: &Retention, valid: Option<u64>) -> Result<Vec<String>> {
         let checkpoints = self.list()?;
-        let surplus = checkpoints.len().saturating_sub(keep.get());
+        let surplus = checkpoints.len().saturating_sub(retention.newest.get());
         if surplus == 0 {
             return Ok(Vec::new());
         }
-        let newest_valid = checkpoints.iter().rposition(|checkpoint| checkpoint.verify().is_ok());
-        let Some(newest_valid) = newest_valid else { return Ok(Vec::new()) };
+        let is_valid = |found: &Checkpoint| valid == Some(found.step) || found.verify().is_ok();
+        let Some(newest_valid) = checkpoints.iter().rposition(is_valid) else {
+            return Ok(Vec::new());
+        };
+        let best = retention.best.as_ref().and_then(|best| best.among(&checkpoints));
 
         let (mut names, mut hidden) = (Vec::new(), Vec::new());
         for (index, checkpoint) in checkpoints[..surplus].iter().enumerate() {
-            if index == newest_valid {
+            let every = retention.every.is_some_and(|every| checkpoint.step % every == 0);
+            if index == newest_valid || every || best == Some(checkpoint.step) {
                 continue;
             }
             let name = checkpoint.name();
             let to = self.run.join(format!(".{name}.removed"));
             disk::remove_folder(&to)?;
-            fs::rename(&checkpoint.path, &to).at("remove the checkpoint", &checkpoint.path)?;
+            disk::rename(&checkpoint.path, &to, "remove the checkpoint", &checkpoint.path)?;
             names.push(name);
             hidden.push(to);
+        }
+        if names.is_empty() {
+            return Ok(names);
         }
         // Only when the names are gone for good may the files go, or else a power cut could leave
         // half a checkpoint under its real name.
@@ -102,7 +160,7 @@ impl CheckpointStore {
 mod tests {
     use super::*;
     use crate::checkpoint::verify;
-    use crate::testing::{flip, names_in, publish, store};
+    use crate::testing::{details, flip, names_in, publish, store};
     use std::fs;
 
     fn steps(store: &CheckpointStore) -> Vec<u64> {
@@ -113,8 +171,15 @@ mod tests {
         steps.map(|step| publish(store, step).path)
     }
 
-    fn keep(count: usize) -> NonZeroUsize {
-        NonZeroUsize::new(count).unwrap()
+    fn keep(count: usize) -> Retention {
+        Retention::newest(NonZeroUsize::new(count).unwrap())
+    }
+
+    /// A checkpoint whose manifest has the metric.
+    fn publish_with(store: &CheckpointStore, step: u64, accuracy: f64) {
+        let mut details = details(step);
+        details.metrics.insert("accuracy".to_owned(), accuracy);
+        store.publish(details, |draft| Ok(draft.create_file("model")?.finish()?)).unwrap();
     }
 
     #[test]
@@ -152,10 +217,10 @@ mod tests {
     fn the_newest_are_kept_and_the_rest_removed() {
         let (temp, store) = store();
         publish_all(&store, [10, 20, 30, 40]);
-        assert!(store.retain_newest(keep(4)).unwrap().is_empty());
-        assert_eq!(store.retain_newest(keep(2)).unwrap(), ["step-00000010", "step-00000020"]);
+        assert!(store.retain(&keep(4), None).unwrap().is_empty());
+        assert_eq!(store.retain(&keep(2), None).unwrap(), ["step-00000010", "step-00000020"]);
         assert_eq!(names_in(temp.path()), ["step-00000030", "step-00000040"]);
-        store.retain_newest(keep(1)).unwrap();
+        store.retain(&keep(1), None).unwrap();
         assert_eq!(steps(&store), [40]);
     }
 
@@ -165,9 +230,64 @@ mod tests {
         let paths = publish_all(&store, [10, 20, 30, 40]);
         flip(&paths[3].join("model.safetensors"), 0);
         fs::remove_file(paths[2].join("manifest.json")).unwrap();
-        assert_eq!(store.retain_newest(keep(1)).unwrap(), ["step-00000010", "step-00000030"]);
+        assert_eq!(store.retain(&keep(1), None).unwrap(), ["step-00000010", "step-00000030"]);
         assert_eq!(steps(&store), [20, 40]);
         assert_eq!(store.newest_valid().unwrap().checkpoint.step, 20);
+    }
+
+    #[test]
+    fn every_so_manieth_step_stays_for_good() {
+        let (_temp, store) = store();
+        publish_all(&store, [10, 15, 20, 25, 30, 35]);
+        let retention = Retention { every: NonZeroU64::new(20), ..keep(2) };
+        let removed = store.retain(&retention, None).unwrap();
+        assert_eq!(removed, ["step-00000010", "step-00000015", "step-00000025"]);
+        assert_eq!(steps(&store), [20, 30, 35]);
+        // The next time there is nothing to remove, though there are more than two.
+        assert!(store.retain(&retention, None).unwrap().is_empty());
+    }
+
+    #[test]
+    fn the_best_stays_and_what_is_no_number_is_never_the_best() {
+        let best = |highest| Some(Best { metric: "accuracy".to_owned(), highest });
+        for (highest, kept) in [(true, [20, 60]), (false, [30, 60])] {
+            let (_temp, store) = store();
+            publish(&store, 5);
+            let values = [0.7, 0.9, 0.1, 0.9, f64::NAN, if highest { -1.0 } else { 0.8 }];
+            for (i, value) in values.into_iter().enumerate() {
+                publish_with(&store, 10 * (i as u64 + 1), value);
+            }
+            for (step, value) in [(7, f64::INFINITY), (8, f64::NEG_INFINITY)] {
+                publish_with(&store, step, value);
+            }
+            let retention = Retention { best: best(highest), ..keep(1) };
+            store.retain(&retention, None).unwrap();
+            assert_eq!(steps(&store), kept);
+        }
+    }
+
+    #[test]
+    fn the_best_is_told_by_manifests_that_can_be_trusted() {
+        let (temp, store) = store();
+        for (step, value) in [(10, 0.9), (20, 0.8), (30, 0.1)] {
+            publish_with(&store, step, value);
+        }
+        let manifest = temp.path().join("step-00000010/manifest.json");
+        let text = fs::read_to_string(&manifest).unwrap();
+        fs::write(&manifest, text.replace("0.9", "0.7")).unwrap();
+        let best = Best { metric: "accuracy".to_owned(), highest: true };
+        store.retain(&Retention { best: Some(best), ..keep(1) }, None).unwrap();
+        assert_eq!(steps(&store), [20, 30]);
+    }
+
+    /// The caller's word for the one that it has just published spares reading it all again.
+    #[test]
+    fn one_that_is_known_to_be_valid_is_not_read_again() {
+        let (_temp, store) = store();
+        let paths = publish_all(&store, [10, 20, 30]);
+        flip(&paths[2].join("model.safetensors"), 0);
+        store.retain(&keep(1), Some(30)).unwrap();
+        assert_eq!(steps(&store), [30]);
     }
 
     #[test]
@@ -176,7 +296,7 @@ mod tests {
         for step in [10, 20, 30] {
             flip(&publish(&store, step).path.join("model.safetensors"), 0);
         }
-        assert!(store.retain_newest(keep(1)).unwrap().is_empty());
+        assert!(store.retain(&keep(1), None).unwrap().is_empty());
         assert_eq!(steps(&store), [10, 20, 30]);
     }
 
@@ -185,7 +305,7 @@ mod tests {
         let (temp, store) = store();
         publish_all(&store, [10, 20]);
         fs::create_dir_all(temp.path().join(".step-00000010.removed/inner")).unwrap();
-        store.retain_newest(keep(1)).unwrap();
+        store.retain(&keep(1), None).unwrap();
         assert_eq!(names_in(temp.path()), ["step-00000020"]);
     }
 

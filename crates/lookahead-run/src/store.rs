@@ -1,14 +1,14 @@
 //! The checkpoints of a run: published by a single rename, so that one is there whole or not at
 //! all, and verified before use.
 
-use std::collections::BTreeMap;
-use std::fs::{self, File};
+use std::fs;
 use std::path::{Path, PathBuf};
 
 use crate::checkpoint::{self, Checkpoint, verify};
 use crate::disk::{self, At};
+use crate::draft::Draft;
 use crate::error::{self, BoxError, Error, Result};
-use crate::manifest::{self, Details, FileEntry, Manifest};
+use crate::manifest::{Details, Manifest};
 
 /// The checkpoints in the folder of a run. What their files mean is for the caller to know.
 ///
@@ -57,8 +57,9 @@ impl CheckpointStore {
             let entry = entry.at("list the folder", &self.run)?;
             let step = entry.file_name().to_str().and_then(checkpoint::step_of);
             let path = entry.path();
+            // A link is not followed: it could lead out of the run's folder.
             if let Some(step) = step
-                && path.is_dir()
+                && entry.file_type().at("look at", &path)?.is_dir()
             {
                 checkpoints.push(Checkpoint { step, path });
             }
@@ -67,49 +68,64 @@ impl CheckpointStore {
         Ok(checkpoints)
     }
 
-    /// Publishes the checkpoint of `details.step`, whose files `write` puts into the folder that
-    /// it is given.
+    /// Publishes the checkpoint of `details.step`, whose files `write` makes in the draft that it is
+    /// given.
     ///
-    /// When this returns, the checkpoint would survive a power cut. A valid checkpoint of the same
-    /// step is kept and `write` is not called; a damaged one is moved to `abandoned/`.
+    /// Each file is flushed as it is finished, read back and compared with what was written, and
+    /// only then does the whole get its name, by one rename. When this returns, the checkpoint would
+    /// survive a power cut. A valid checkpoint of the same step and the same counts and numbers is
+    /// kept and `write` is not called; another one, or a damaged one, changes places with the new one
+    /// and is moved to `abandoned/`.
     ///
     /// # Errors
-    /// [`Error::WriterFailed`] if `write` fails, [`Error::UnfitFile`] if it leaves something other
-    /// than plain files. After any error, as after a panic in `write`, nothing of the new
+    /// [`Error::WriterFailed`] if `write` fails, [`Error::UnfitFile`] if it left a file unfinished or
+    /// something else in the folder. After any error, as after a panic in `write`, nothing of the new
     /// checkpoint is left, and all that was there before is in its place. The one exception is
     /// that the very last sync of the run's folder fails: the checkpoint is there and whole then,
     /// and only not sure to survive a power cut.
     pub fn publish<W>(&self, details: Details, write: W) -> Result<Published>
     where
-        W: FnOnce(&Path) -> std::result::Result<(), BoxError>,
+        W: FnOnce(&mut Draft) -> std::result::Result<(), BoxError>,
     {
         let step = details.step;
         let name = checkpoint::folder_name(step);
         let path = self.run.join(&name);
         let taken = disk::is_taken(&path);
-        if taken && let Ok(manifest) = verify(&path) {
+        let is_folder = path.symlink_metadata().is_ok_and(|found| found.is_dir());
+        if is_folder
+            && let Ok(manifest) = verify(&path)
+            && manifest.details.is_same_moment(&details)
+        {
             return Ok(Published { bytes: manifest.bytes(), path, name, already_there: true });
         }
 
-        let draft = Draft::create(self.run.join(format!(".{name}.tmp")))?;
+        let mut draft = Draft::create(self.run.join(format!(".{name}.tmp")))?;
         let writer_failed =
             |cause: BoxError| Error::WriterFailed { step, cause: error::chain(&*cause) };
-        write(&draft.path).map_err(writer_failed)?;
-        let manifest = Manifest::new(details, sync_files(&draft.path)?);
-        manifest.write(&draft.path)?;
-        disk::sync_folder(&draft.path)?;
+        write(&mut draft).map_err(writer_failed)?;
+        let manifest = draft.seal(details)?;
 
         // Not before all else has succeeded: even a damaged checkpoint stays in its place for
         // nothing worse than a full disk.
-        let damaged = if taken { Some(self.abandon(&name)?) } else { None };
-        if let Err(error) = draft.publish(&path) {
-            if let Some(damaged) = damaged {
-                let _ = fs::rename(damaged, &path);
-            }
-            return Err(error);
+        match taken {
+            true => self.replace(draft, &path, &name)?,
+            false => draft.publish(&path)?,
         }
         disk::sync_folder(&self.run)?;
         Ok(Published { bytes: manifest.bytes(), path, name, already_there: false })
+    }
+
+    /// Puts a draft in the place of what has its name, and that into `abandoned/`. At no moment is
+    /// there nothing under the name, where the file system can exchange two names.
+    fn replace(&self, draft: Draft, path: &Path, name: &str) -> Result<()> {
+        if draft.exchange(path).is_ok() {
+            disk::sync_folder(&self.run)?;
+            let old = draft.path().file_name().map(|name| name.to_string_lossy().into_owned());
+            self.abandon(&old.unwrap_or_default(), name)?;
+            return Ok(());
+        }
+        let old = self.abandon(name, name)?;
+        draft.publish(path).inspect_err(|_| drop(fs::rename(old, path)))
     }
 
     /// The newest checkpoint that is whole. Older ones are not read.
@@ -141,61 +157,11 @@ impl CheckpointStore {
     }
 }
 
-/// A folder that nobody looks into yet, removed unless it is published.
-struct Draft {
-    path: PathBuf,
-    published: bool,
-}
-
-impl Draft {
-    fn create(path: PathBuf) -> Result<Draft> {
-        disk::remove_folder(&path)?;
-        fs::create_dir(&path).at("make the folder", &path)?;
-        Ok(Draft { path, published: false })
-    }
-
-    fn publish(mut self, path: &Path) -> Result<()> {
-        fs::rename(&self.path, path).at("publish the checkpoint", path)?;
-        self.published = true;
-        Ok(())
-    }
-}
-
-impl Drop for Draft {
-    fn drop(&mut self) {
-        if !self.published {
-            // What can't be removed now is a leftover, and cleared later as one.
-            let _ = disk::remove_folder(&self.path);
-        }
-    }
-}
-
-/// Sees to it that all files of a folder are on the disk, and says what they are.
-fn sync_files(folder: &Path) -> Result<BTreeMap<String, FileEntry>> {
-    let mut files = BTreeMap::new();
-    for entry in fs::read_dir(folder).at("list the folder", folder)? {
-        let entry = entry.at("list the folder", folder)?;
-        let path = entry.path();
-        let unfit = |fault| Error::UnfitFile { path: path.clone(), fault };
-        if !entry.file_type().at("look at", &path)?.is_file() {
-            return Err(unfit("which is no plain file"));
-        }
-        let name = entry.file_name().into_string();
-        let name = name.map_err(|_| unfit("whose name is not UTF-8"))?;
-        if name == manifest::FILE_NAME {
-            return Err(unfit("the name that the manifest needs"));
-        }
-        let mut file = File::open(&path).at("open", &path)?;
-        files.insert(name, checkpoint::describe(&mut file).at("read", &path)?);
-        file.sync_all().at("sync", &path)?;
-    }
-    Ok(files)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::testing::{details, flip, names_in, publish, store};
+    use std::io::Write;
     use std::panic::{AssertUnwindSafe, catch_unwind};
 
     #[test]
@@ -233,6 +199,30 @@ mod tests {
         assert_eq!(names_in(temp.path()), ["step-00001500"]);
     }
 
+    /// Such as one that was taken in the middle of what a step has still to do.
+    #[test]
+    fn another_moment_of_the_same_step_takes_the_place() {
+        let (temp, store) = store();
+        publish(&store, 1500);
+        let mut other = details(1500);
+        other.integers.insert("owed".to_owned(), 1);
+        let write = |draft: &mut Draft| Ok(draft.create_file("model")?.finish()?);
+        let second = store.publish(other.clone(), write).unwrap();
+        assert!(!second.already_there);
+        assert_eq!(verify(&second.path).unwrap().details, other);
+        let moved = verify(&temp.path().join("abandoned/step-00001500")).unwrap();
+        assert_eq!(moved.details, details(1500));
+        assert_eq!(names_in(temp.path()), ["abandoned", "step-00001500"]);
+
+        // What was measured, and where, makes no other moment.
+        other.metrics.clear();
+        other.wall_seconds += 1.0;
+        other.threads += 1;
+        assert!(
+            store.publish(other, |_| panic!("there is nothing to write")).unwrap().already_there
+        );
+    }
+
     #[test]
     fn a_damaged_checkpoint_of_the_step_is_replaced_and_not_lost() {
         let (temp, store) = store();
@@ -263,8 +253,8 @@ mod tests {
         let damaged = publish(&store, 1500);
         flip(&damaged.path.join("model.safetensors"), 0);
         for step in [1500, 2000] {
-            let result = store.publish(details(step), |folder| {
-                fs::write(folder.join("model.safetensors"), "half")?;
+            let result = store.publish(details(step), |draft| {
+                draft.create_file("model.safetensors")?.write_all(b"half")?;
                 Err("the disk is full.".into())
             });
             let error = result.unwrap_err().to_string();
@@ -284,19 +274,61 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_a_plain_file_is_refused() {
+    fn what_a_manifest_could_not_account_for_is_refused() {
         let (temp, store) = store();
-        type Write = fn(&Path) -> std::io::Result<()>;
-        let writers: [Write; 3] = [
-            |folder| fs::create_dir(folder.join("inner")),
-            |folder| fs::write(folder.join("manifest.json"), "{}"),
-            |folder| std::os::unix::fs::symlink("/etc/hosts", folder.join("link")),
-        ];
-        for write in writers {
-            let error = store.publish(details(1), |folder| Ok(write(folder)?)).unwrap_err();
-            assert!(matches!(error, Error::UnfitFile { .. }), "{error}");
+        for name in ["", "manifest.json", "../other", "a/b", ".hidden", "a\nb"] {
+            let error = store.publish(details(1), |draft| {
+                draft.create_file(name)?.finish()?;
+                Ok(())
+            });
+            let error = error.unwrap_err().to_string();
+            assert!(error.contains(&format!("{name:?}")), "{error}");
             assert!(names_in(temp.path()).is_empty());
         }
+        let twice = |draft: &mut Draft| {
+            draft.create_file("model")?.finish()?;
+            draft.create_file("model")?.finish()?;
+            Ok(())
+        };
+        assert!(matches!(store.publish(details(1), twice), Err(Error::WriterFailed { .. })));
+        let unfinished = |draft: &mut Draft| Ok(draft.create_file("model")?.write_all(b"all")?);
+        let error = store.publish(details(1), unfinished).unwrap_err();
+        assert!(matches!(error, Error::UnfitFile { .. }), "{error}");
+        let aside = |draft: &mut Draft| {
+            draft.create_file("model")?.finish()?;
+            Ok(fs::write(draft.path().join("other"), "unknown to the draft")?)
+        };
+        let error = store.publish(details(1), aside).unwrap_err();
+        assert!(matches!(error, Error::UnfitFile { .. }), "{error}");
+        assert!(names_in(temp.path()).is_empty());
+    }
+
+    /// A disk that takes bytes and gives others back.
+    #[test]
+    fn what_reads_back_otherwise_than_it_was_written_is_not_published() {
+        let (temp, store) = store();
+        let error = store.publish(details(1), |draft| {
+            let mut file = draft.create_file("model")?;
+            file.write_all(b"slow weights")?;
+            file.finish()?;
+            Ok(fs::write(draft.path().join("model"), "slow weighty")?)
+        });
+        assert!(matches!(error, Err(Error::FileDigest { .. })), "{error:?}");
+        assert!(names_in(temp.path()).is_empty());
+    }
+
+    #[test]
+    fn a_link_is_no_checkpoint() {
+        let (temp, store) = store();
+        let elsewhere = tempfile::tempdir().unwrap();
+        let other = CheckpointStore::new(elsewhere.path());
+        let to = publish(&other, 30).path;
+        std::os::unix::fs::symlink(&to, temp.path().join("step-00000030")).unwrap();
+        assert!(store.list().unwrap().is_empty());
+        // One of the same step gets its place, and what the link leads to stays.
+        publish(&store, 30);
+        assert_eq!(store.list().unwrap().len(), 1);
+        verify(&to).unwrap();
     }
 
     #[test]

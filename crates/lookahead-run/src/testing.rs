@@ -2,12 +2,13 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::io::Write;
 use std::path::Path;
 
 use tempfile::{TempDir, tempdir};
 
 use crate::event::Versions;
-use crate::manifest::Details;
+use crate::manifest::{Details, Git};
 use crate::store::{CheckpointStore, Published};
 
 /// Numbers that a careless printer or parser gets wrong by a bit, or altogether.
@@ -50,6 +51,10 @@ pub(crate) fn details(step: u64) -> Details {
         cpu_capability: "AVX2".into(),
         integers: BTreeMap::from([("sync".into(), i64::MIN), ("most".into(), i64::MAX)]),
         numbers: BTreeMap::from([("lr".into(), 0.1 + 0.2)]),
+        metrics: BTreeMap::from([("validation/loss".into(), f64::INFINITY)]),
+        wall_seconds: 1.0 / 3.0,
+        git: Some(Git { revision: "0123abc".into(), modified: true }),
+        config: serde_json::json!({"optimizer": {"lr": 0.1, "kind": "sgd"}}),
     }
 }
 
@@ -61,9 +66,12 @@ pub(crate) fn store() -> (TempDir, CheckpointStore) {
 
 /// A checkpoint of two files whose contents tell the step.
 pub(crate) fn publish(store: &CheckpointStore, step: u64) -> Published {
-    let published = store.publish(details(step), |folder| {
-        fs::write(folder.join("model.safetensors"), format!("slow weights of step {step}"))?;
-        fs::write(folder.join("training.safetensors"), format!("the rest of step {step}"))?;
+    let published = store.publish(details(step), |draft| {
+        for (name, what) in [("model", "slow weights"), ("training", "the rest")] {
+            let mut file = draft.create_file(&format!("{name}.safetensors"))?;
+            write!(file, "{what} of step {step}")?;
+            file.finish()?;
+        }
         Ok(())
     });
     published.unwrap()

@@ -3,7 +3,7 @@
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::style::Style;
-use ratatui::widgets::{Clear, Widget};
+use ratatui::widgets::{Block, Clear, Widget};
 
 use super::{block, put, width};
 use crate::keys::KEYS;
@@ -41,8 +41,11 @@ pub(crate) fn draw(model: &Model, area: Rect, buffer: &mut Buffer) {
         }
     }
     let second = rows.iter().map(|(_, text, _)| width(text)).max().unwrap_or(0);
+    // The smallest screens have room for the words only.
+    let framed = rows.len() + 2 <= usize::from(area.height);
+    let frame = if framed { block(theme, "help") } else { Block::new() };
     // One cell more than the words at either side, and the frame.
-    let (across, down) = (first + second + 3 + 4, rows.len() as u16 + 2);
+    let (across, down) = (first + second + 3 + 4, rows.len() as u16 + 2 * u16::from(framed));
     let (across, down) = (across.min(area.width), down.min(area.height));
     let area = Rect {
         x: area.x + (area.width - across) / 2,
@@ -51,7 +54,6 @@ pub(crate) fn draw(model: &Model, area: Rect, buffer: &mut Buffer) {
         height: down,
     };
     Clear.render(area, buffer);
-    let frame = block(theme, "help");
     let inner = frame.inner(area);
     frame.render(area, buffer);
     for ((key, text, style), y) in rows.iter().zip(inner.top()..inner.bottom()) {

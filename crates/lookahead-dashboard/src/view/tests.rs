@@ -311,7 +311,10 @@ fn a_narrow_help_says_less_and_cuts_no_word() {
     model.help = true;
     let screen = shown(&model, 40, 12);
     assert_shows(&screen, &["Pause the run", "Save a checkpoint and stop", "Close this help"]);
-    assert_shows(&screen, &["Loss at θ on the probe batch"]);
+    assert_shows(
+        &screen,
+        &["Halt the program", "Loss at θ on the probe batch", "Loss at the slow"],
+    );
     assert!(!screen.contains("resume"), "{screen}");
 }
 

@@ -1,0 +1,139 @@
+//! A checkpoint that is being written.
+
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use rustix::fs::RenameFlags;
+use sha2::{Digest, Sha256};
+
+use crate::checkpoint::{self, verify_file};
+use crate::disk::{self, At};
+use crate::error::{Error, Result};
+use crate::faults::passed;
+use crate::manifest::{self, Details, FileEntry, Manifest};
+
+/// A folder that nobody looks into yet, removed unless it is published.
+///
+/// Files go through the draft, so that what is written is counted and hashed on its way, and not
+/// only what a disk gives back.
+#[derive(Debug)]
+pub struct Draft {
+    path: PathBuf,
+    /// What was written; `None` for a file that was begun and is not finished.
+    files: BTreeMap<String, Option<FileEntry>>,
+    published: bool,
+}
+
+impl Draft {
+    pub(crate) fn create(path: PathBuf) -> Result<Draft> {
+        disk::remove_folder(&path)?;
+        disk::create_folder(&path)?;
+        Ok(Draft { path, files: BTreeMap::new(), published: false })
+    }
+
+    /// The folder that the files are in until the checkpoint gets its name.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Begins a file, to be written as a stream; it counts once it is
+    /// [finished](DraftFile::finish).
+    ///
+    /// # Errors
+    /// [`Error::FileName`] for a name that is not one plain file name, or is the manifest's; where
+    /// there is such a file already.
+    pub fn create_file(&mut self, name: &str) -> Result<DraftFile<'_>> {
+        if let Some(fault) = manifest::fault_of_file_name(name) {
+            return Err(Error::FileName { name: name.to_owned(), fault });
+        }
+        let path = self.path.join(name);
+        let file = disk::create_file(&path)?;
+        let entry = self.files.entry(name.to_owned()).or_insert(None);
+        Ok(DraftFile { file, path, bytes: 0, hasher: Sha256::new(), entry })
+    }
+
+    /// Writes the manifest, and reads all back.
+    pub(crate) fn seal(&self, details: Details) -> Result<Manifest> {
+        for entry in fs::read_dir(&self.path).at("list the folder", &self.path)? {
+            let name = entry.at("list the folder", &self.path)?.file_name();
+            let known = name.to_str().and_then(|name| self.files.get(name));
+            let fault = match known {
+                Some(Some(_)) => continue,
+                Some(None) => "which was begun and not finished",
+                None => "which did not come through the draft",
+            };
+            return Err(Error::UnfitFile { path: self.path.join(name), fault });
+        }
+        let files =
+            self.files.iter().filter_map(|(name, entry)| Some((name.clone(), entry.clone()?)));
+        let manifest = Manifest::new(details, files.collect());
+        for (name, entry) in &manifest.files {
+            verify_file(&self.path, name, entry, None)?;
+        }
+        manifest.write(&self.path)?;
+        disk::sync_folder(&self.path)?;
+        Ok(manifest)
+    }
+
+    /// Changes places with what has the name `path`. The draft's folder is then the other's.
+    pub(crate) fn exchange(&self, path: &Path) -> io::Result<()> {
+        let here = rustix::fs::CWD;
+        rustix::fs::renameat_with(here, &self.path, here, path, RenameFlags::EXCHANGE)?;
+        passed("exchange of names");
+        Ok(())
+    }
+
+    pub(crate) fn publish(mut self, path: &Path) -> Result<()> {
+        disk::rename(&self.path, path, "publish the checkpoint", path)?;
+        self.published = true;
+        Ok(())
+    }
+}
+
+impl Drop for Draft {
+    fn drop(&mut self) {
+        if !self.published {
+            // What can't be removed now is a leftover, and cleared later as one.
+            let _ = disk::remove_folder(&self.path);
+        }
+    }
+}
+
+/// A file of a checkpoint that is being written.
+#[derive(Debug)]
+#[must_use = "a file that is not finished can't be published"]
+pub struct DraftFile<'draft> {
+    file: File,
+    path: PathBuf,
+    bytes: u64,
+    hasher: Sha256,
+    entry: &'draft mut Option<FileEntry>,
+}
+
+impl DraftFile<'_> {
+    /// Ends the file, and waits until its contents would survive a power cut.
+    ///
+    /// # Errors
+    /// Where the disk says no.
+    pub fn finish(self) -> Result<()> {
+        disk::sync_file(&self.file, &self.path)?;
+        let sha256 = checkpoint::hexadecimal(&self.hasher.finalize());
+        *self.entry = Some(FileEntry { bytes: self.bytes, sha256 });
+        Ok(())
+    }
+}
+
+impl Write for DraftFile<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        disk::write(&mut self.file, bytes)?;
+        self.hasher.update(bytes);
+        self.bytes += bytes.len() as u64;
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
