@@ -166,6 +166,16 @@ pub trait InnerOptimizer {
     /// [`Unreachable`](crate::Error::Unreachable) or [`UnknownKind`](crate::Error::UnknownKind) where it can't be reached.
     fn state(&mut self) -> Result<State>;
 
+    /// As [`state`](Self::state), over an earlier state, in whose memory the new tensors may go: see
+    /// [`State::copy_in`]. By default that memory is let go.
+    ///
+    /// # Errors
+    /// As [`state`](Self::state); what `state` holds is of no use then.
+    fn state_into(&mut self, state: &mut State) -> Result<()> {
+        *state = self.state()?;
+        Ok(())
+    }
+
     /// Takes on a state that [`state`](Self::state) gave for the same model and options.
     ///
     /// # Errors
@@ -222,6 +232,9 @@ impl<O: InnerOptimizer + ?Sized> InnerOptimizer for Box<O> {
     }
     fn state(&mut self) -> Result<State> {
         (**self).state()
+    }
+    fn state_into(&mut self, state: &mut State) -> Result<()> {
+        (**self).state_into(state)
     }
     fn load_state(&mut self, state: &State) -> Result<()> {
         (**self).load_state(state)

@@ -63,6 +63,51 @@ impl State {
         }
     }
 
+    /// Copies `values` in as `name`: into the memory of the tensor of that name in `kept`, which is
+    /// taken out, where that has the same shape and element type, on whatever device; else into
+    /// memory of its own on the device of `values`.
+    ///
+    /// Memory that was used before takes a copy several times as fast as memory that is new, so
+    /// whoever takes one state after the other keeps the last one for it.
+    ///
+    /// # Errors
+    /// What libtorch says.
+    ///
+    /// ```
+    /// # use lookahead_core::State;
+    /// # use tch::Tensor;
+    /// let (mut kept, mut state) = (State::default(), State::default());
+    /// kept.tensors.insert("w".to_owned(), Tensor::from_slice(&[0.0f32, 0.0]));
+    /// let memory = kept.tensors["w"].data_ptr();
+    /// state.copy_in("w".to_owned(), &Tensor::from_slice(&[1.0f32, 2.0]), &mut kept).unwrap();
+    /// assert_eq!(state.tensors["w"], Tensor::from_slice(&[1.0f32, 2.0]));
+    /// assert_eq!(state.tensors["w"].data_ptr(), memory);
+    /// ```
+    pub fn copy_in(&mut self, name: String, values: &Tensor, kept: &mut State) -> Result<()> {
+        let fits = |old: &Tensor| {
+            old.kind() == values.kind() && old.size() == values.size() && old.is_contiguous()
+        };
+        let copy = match kept.tensors.remove(&name).filter(fits) {
+            Some(mut old) => {
+                let _guard = tch::no_grad_guard();
+                assign(&mut old, values)?;
+                old
+            }
+            None => dense_copy(values)?,
+        };
+        self.tensors.insert(name, copy);
+        Ok(())
+    }
+
+    /// The entries whose names start with `prefix/`, without it, taken out of this state.
+    pub(crate) fn take_part(&mut self, prefix: &str) -> State {
+        let part = self.part(prefix);
+        // Else its tensors would still be shared with this state's.
+        self.tensors
+            .retain(|key, _| key.strip_prefix(prefix).is_none_or(|rest| !rest.starts_with('/')));
+        part
+    }
+
     pub(crate) fn integer(&self, key: &str) -> Result<i64> {
         self.integers.get(key).copied().ok_or_else(|| Error::StateMissing { key: key.to_owned() })
     }
@@ -113,7 +158,7 @@ pub(crate) fn copy_like(like: &Tensor, values: &Tensor) -> Result<Tensor> {
 }
 
 /// A contiguous copy, as file formats want it.
-pub(crate) fn dense_copy(values: &Tensor) -> Result<Tensor> {
+fn dense_copy(values: &Tensor) -> Result<Tensor> {
     let _guard = tch::no_grad_guard();
     let mut copy = Tensor::f_empty(values.size(), (values.kind(), values.device()))?;
     assign(&mut copy, values)?;

@@ -7,7 +7,7 @@ use tch::{Tensor, nn};
 
 use crate::inner::{Curvature, Moment};
 use crate::range::{check_learning_rate, check_momentum, check_weight_decay};
-use crate::state::{copy_like, dense_copy, expect_like};
+use crate::state::{copy_like, expect_like};
 use crate::{Error, InnerOptimizer, Parameter, Result, State, Variables};
 
 /// Any optimizer that a [`nn::OptimizerConfig`] describes, on all trainable variables of a store.
@@ -265,9 +265,15 @@ impl InnerOptimizer for TchOptimizer {
     }
 
     fn state(&mut self) -> Result<State> {
+        let mut state = State::default();
+        self.state_into(&mut state)?;
+        Ok(state)
+    }
+
+    fn state_into(&mut self, state: &mut State) -> Result<()> {
         self.join_new_parameters()?;
         self.refuse_unknown_kind()?;
-        let mut state = State::default();
+        let mut earlier = std::mem::take(state);
         let kind = self.optimizer.kind();
         for parameter in &self.parameters {
             let Some(kept) = self.optimizer.parameter_state(&parameter.tensor)? else { continue };
@@ -276,8 +282,7 @@ impl InnerOptimizer for TchOptimizer {
             }
             for (slot, tensor) in kind.slots().iter().zip(kept.slots) {
                 if let Some(tensor) = tensor {
-                    let copy = dense_copy(&tensor)?;
-                    state.tensors.insert(self.slot_key(slot, parameter), copy);
+                    state.copy_in(self.slot_key(slot, parameter), &tensor, &mut earlier)?;
                 }
             }
         }
@@ -289,7 +294,7 @@ impl InnerOptimizer for TchOptimizer {
                 state.numbers.insert(self.option_key(option, group), value);
             }
         }
-        Ok(state)
+        Ok(())
     }
 
     fn load_state(&mut self, state: &State) -> Result<()> {

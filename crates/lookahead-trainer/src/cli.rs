@@ -25,6 +25,10 @@ pub enum Command {
     Resume(Resume),
     /// Loss and accuracy of a run's model on the test set
     Eval(Eval),
+    /// What a run or a checkpoint holds, verified
+    Inspect(Inspect),
+    /// Write the weights of a checkpoint to a safetensors file
+    Export(Export),
     /// What is found on this machine, what is missing, and how to mend it
     Doctor,
 }
@@ -40,6 +44,12 @@ pub struct Train {
     /// Folder in which the run's folder is made
     #[arg(long, value_name = "DIR", default_value = "checkpoints")]
     pub out: PathBuf,
+    /// Begin with the weights of a safetensors file, such as a checkpoint's model.safetensors
+    #[arg(long, value_name = "FILE")]
+    pub init_from: Option<PathBuf>,
+    /// Take those tensors of the file that fit, and leave the other weights as they are drawn
+    #[arg(long, requires = "init_from")]
+    pub init_partial: bool,
     /// What to change and how to show it.
     #[command(flatten)]
     pub shared: Shared,
@@ -85,6 +95,33 @@ pub struct Eval {
     /// One JSON object on stdout
     #[arg(long)]
     pub json: bool,
+}
+
+/// `lookahead inspect`.
+#[derive(Debug, Args)]
+pub struct Inspect {
+    /// The folder of a run or of a checkpoint, such as checkpoints/fashion-mnist
+    pub path: PathBuf,
+    /// One JSON object on stdout
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `lookahead export`.
+#[derive(Debug, Args)]
+pub struct Export {
+    /// The run's folder, such as checkpoints/fashion-mnist
+    #[arg(value_name = "RUN_DIR")]
+    pub run: PathBuf,
+    /// The file to write, which must not exist yet
+    #[arg(long, short, value_name = "FILE")]
+    pub output: PathBuf,
+    /// Export the checkpoint of this step [default: the newest valid one]
+    #[arg(long, value_name = "STEP")]
+    pub from: Option<u64>,
+    /// Which weights [default: slow; fast for a run without Lookahead]
+    #[arg(long)]
+    pub weights: Option<WeightsArgument>,
 }
 
 /// The two sets of weights, as arguments.

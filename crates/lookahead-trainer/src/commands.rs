@@ -2,21 +2,28 @@
 
 mod doctor;
 mod eval;
+mod export;
+mod inspect;
 mod resume;
 mod train;
 
 pub use doctor::doctor;
 pub use eval::eval;
+pub use export::export;
+pub use inspect::inspect;
 pub use resume::resume;
 pub use train::train;
 
-use lookahead_run::event::{Event, RunEnded, Status, Warning};
+use lookahead_run::event::{Event, RunEnded, Status, Warning, Weights};
 use lookahead_run::{Checkpoint, Manifest, RunFolder};
 
+use crate::cli::WeightsArgument;
+use crate::config::Config;
 use crate::panics::caught;
 use crate::say::say;
 use crate::training::divergence::Diverged;
 use crate::training::{Outside, Training, rescue};
+use crate::usage::Usage;
 
 /// Trains to the end, records how it ended, and passes a failure on.
 fn run_to_the_end(training: &mut Training, outside: &mut Outside) -> anyhow::Result<()> {
@@ -28,16 +35,21 @@ fn run_to_the_end(training: &mut Training, outside: &mut Outside) -> anyhow::Res
             (RunEnded { status: Status::Failed, message }, save_after(error, training, outside))
         }
     };
-    let recorded = outside.observer.record(training.step(), Event::RunEnded(ended));
+    outside.observer.record(training.step(), Event::RunEnded(ended));
+    let logged = outside.observer.finish();
     outside.observer.close();
     last_words.into_iter().for_each(say);
     outcome?;
-    recorded
+    logged
 }
 
 /// Tries to lose nothing of a training that failed, and says what came of it. The log, which may
 /// be what failed, is not touched.
-fn save_after(error: &anyhow::Error, training: &mut Training, outside: &Outside) -> Option<String> {
+fn save_after(
+    error: &anyhow::Error,
+    training: &mut Training,
+    outside: &mut Outside,
+) -> Option<String> {
     if error.is::<Diverged>() || training.step() == 0 {
         return None;
     }
@@ -54,12 +66,27 @@ fn save_after(error: &anyhow::Error, training: &mut Training, outside: &Outside)
     })
 }
 
-/// Sentences for whoever runs it, as events.
-fn warn(outside: &mut Outside, step: u64, messages: Vec<String>) -> anyhow::Result<()> {
-    for message in messages {
-        outside.observer.record(step, Event::Warning(Warning { message }))?;
+/// The weights that are asked for, or those that are a run's final model.
+fn which_weights(
+    asked: Option<WeightsArgument>,
+    config: &Config,
+    run: &str,
+) -> Result<Weights, Usage> {
+    match (asked.map(Weights::from), &config.lookahead) {
+        (Some(Weights::Slow), None) => Err(Usage::new(format!(
+            "{run} trained without Lookahead, so it has no slow weights: leave `--weights slow` out."
+        ))),
+        (Some(weights), _) => Ok(weights),
+        (None, Some(_)) => Ok(Weights::Slow),
+        (None, None) => Ok(Weights::Fast),
     }
-    Ok(())
+}
+
+/// Sentences for whoever runs it, as events.
+fn warn(outside: &mut Outside, step: u64, messages: Vec<String>) {
+    for message in messages {
+        outside.observer.record(step, Event::Warning(Warning { message }));
+    }
 }
 
 /// The checkpoint of a step, or the newest valid one and sentences about those passed over.

@@ -107,11 +107,9 @@ impl Config {
     /// A [`ConfigError`] for the first fault.
     pub fn load(path: &Path, overrides: &[Override]) -> Result<Loaded, ConfigError> {
         let place = path.display().to_string();
-        let text = std::fs::read_to_string(path).map_err(|error| ConfigError {
+        let text = lookahead_run::folder::read_config(path).map_err(|error| ConfigError {
             place: place.clone(),
-            message: format!(
-                "The config can't be read ({error}). The project's are in `configs/`."
-            ),
+            message: format!("The config can't be read. {error} The project's are in `configs/`."),
         })?;
         Config::parse(&place, &text, overrides)
     }
@@ -161,7 +159,27 @@ impl Config {
         self.schedule.resolve(self.optimizer.lr)?;
         self.train.check()?;
         self.probe.resolve(self.data.validation())?;
-        self.checkpoint.check()
+        self.checkpoint.check()?;
+        self.check_best()
+    }
+
+    /// Who wants the best on validation data needs some, and evaluations on it.
+    fn check_best(&self) -> Result<(), Invalid> {
+        let evaluates = self.data.validation() > 0 && self.train.evaluate_every_epochs > 0;
+        let wants = [
+            ("train.patience", self.train.patience > 0),
+            ("checkpoint.keep_best", self.checkpoint.keep_best),
+        ];
+        match wants.into_iter().find(|(_, wanted)| *wanted && !evaluates) {
+            Some((key, _)) => Err(Invalid::new(
+                key,
+                format!(
+                    "`{key}` needs evaluations on validation data: set `data.validation` and \
+                     `train.evaluate_every_epochs` above 0, or take it out."
+                ),
+            )),
+            None => Ok(()),
+        }
     }
 
     /// The configuration as TOML, every default written out.

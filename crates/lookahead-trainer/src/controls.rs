@@ -1,19 +1,28 @@
-//! What is asked of the run from outside: by keys in the dashboard, and by signals.
+//! What is asked of the run from outside: by keys in the dashboard, through the control socket, and
+//! by signals.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use anyhow::Context;
-use crossbeam_channel::{Receiver, TryRecvError};
+use crossbeam_channel::{Receiver, RecvTimeoutError, TryRecvError, after, select};
 use lookahead_run::command::Command;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
+use crate::say::say;
+
 /// Where requests come from. The training loop asks once a step.
 #[derive(Debug)]
 pub struct Controls {
-    commands: Receiver<Command>,
+    /// From the dashboard's keys.
+    keys: Receiver<Command>,
+    /// From other processes.
+    remote: Receiver<Command>,
+    /// Taken out of the channels in a look for a request to stop, and not done yet.
+    pending: VecDeque<Command>,
     signalled: Arc<AtomicBool>,
 }
 
@@ -22,91 +31,152 @@ pub struct Controls {
 pub enum Request {
     /// Somebody asks for something.
     Asked(Command),
-    /// Whoever sent commands is gone, so that no more will come.
+    /// Nobody did, all this time.
+    Nothing,
+    /// The dashboard is gone.
     NobodyLeft,
 }
 
 impl Controls {
-    /// Listens to `commands` and, from now on, to SIGINT, SIGTERM and SIGHUP (a closed
-    /// terminal), which all ask the run to stop. A second SIGINT ends the process at once.
+    /// Listens to both channels and, from now on, to SIGINT, SIGTERM and SIGHUP (a closed
+    /// terminal), which all ask the run to stop. A second SIGINT ends the process at once, and so
+    /// does `deadline` after the first signal, if there is one.
     ///
     /// # Errors
     /// Where the system refuses signal handlers.
-    pub fn new(commands: Receiver<Command>) -> anyhow::Result<Self> {
+    pub fn new(
+        keys: Receiver<Command>,
+        remote: Receiver<Command>,
+        deadline: Option<Duration>,
+    ) -> anyhow::Result<Self> {
         let signalled = Arc::new(AtomicBool::new(false));
         let signals = Signals::new([SIGINT, SIGTERM, SIGHUP])
             .context("The signal handlers can't be installed.")?;
         let flag = signalled.clone();
         std::thread::Builder::new()
             .name("signals".into())
-            .spawn(move || listen(signals, &flag))
+            .spawn(move || listen(signals, &flag, deadline))
             .context("The thread that listens to signals can't be started.")?;
-        Ok(Controls { commands, signalled })
+        Ok(Controls { keys, remote, pending: VecDeque::new(), signalled })
     }
 
     /// The next request, if there is one.
-    pub fn poll(&self) -> Option<Command> {
+    pub fn poll(&mut self) -> Option<Command> {
         if self.signalled.load(Ordering::Relaxed) {
             return Some(Command::Stop);
         }
-        self.commands.try_recv().ok()
+        let pending = self.pending.pop_front();
+        pending.or_else(|| self.keys.try_recv().ok()).or_else(|| self.remote.try_recv().ok())
     }
 
-    /// The next request, waiting for it as long as there is somebody who could make one by keys.
-    pub fn wait(&self) -> Request {
-        loop {
-            if self.signalled.load(Ordering::Relaxed) {
-                return Request::Asked(Command::Stop);
-            }
-            match self.commands.try_recv() {
-                Ok(command) => return Request::Asked(command),
-                Err(TryRecvError::Disconnected) => return Request::NobodyLeft,
-                // Signals raise a flag and wake no channel.
-                Err(TryRecvError::Empty) => std::thread::sleep(Duration::from_millis(20)),
-            }
+    /// Whether a request to stop waits among the others, which keep their places.
+    pub fn stop_is_asked(&mut self) -> bool {
+        self.pending.extend(self.keys.try_iter().chain(self.remote.try_iter()));
+        self.signalled.load(Ordering::Relaxed) || self.pending.contains(&Command::Stop)
+    }
+
+    /// The next request, waiting for it for a while.
+    pub fn wait(&mut self, a_while: Duration) -> Request {
+        if let Some(command) = self.poll() {
+            return Request::Asked(command);
+        }
+        // Signals raise a flag and wake no channel, so the while should be short.
+        let received = select! {
+            recv(self.keys) -> command => command.map_err(|_| RecvTimeoutError::Disconnected),
+            recv(self.remote) -> command => command.map_err(|_| RecvTimeoutError::Timeout),
+            recv(after(a_while)) -> _ => Err(RecvTimeoutError::Timeout),
+        };
+        match received {
+            Ok(command) => Request::Asked(command),
+            Err(RecvTimeoutError::Disconnected) => Request::NobodyLeft,
+            // Of two channels that are ready either may have been looked at.
+            Err(RecvTimeoutError::Timeout) => match self.keys.try_recv() {
+                Ok(command) => Request::Asked(command),
+                Err(TryRecvError::Disconnected) => Request::NobodyLeft,
+                Err(TryRecvError::Empty) => Request::Nothing,
+            },
         }
     }
 }
 
 /// On a thread and not in a handler, because the terminal has to be given back before the process
 /// ends, which is more than a handler may do.
-fn listen(mut signals: Signals, signalled: &AtomicBool) {
+fn listen(mut signals: Signals, signalled: &AtomicBool, deadline: Option<Duration>) {
     for signal in signals.forever() {
-        if signalled.swap(true, Ordering::Relaxed) && signal == SIGINT {
-            lookahead_dashboard::restore_terminal();
-            std::process::exit(130);
+        let is_first = !signalled.swap(true, Ordering::Relaxed);
+        if !is_first && signal == SIGINT {
+            leave(130);
+        }
+        if let (true, Some(deadline)) = (is_first, deadline) {
+            let watch = move || {
+                std::thread::sleep(deadline);
+                lookahead_dashboard::restore_terminal();
+                say(format_args!(
+                    "Nothing was saved within {} s of the signal, which is \
+                     `checkpoint.deadline_seconds`: the program ends, and `lookahead resume` goes on \
+                     from the newest checkpoint before.",
+                    deadline.as_secs()
+                ));
+                leave(1);
+            };
+            // Without a thread there is no deadline, and the run ends in order all the same.
+            let _ = std::thread::Builder::new().name("deadline".into()).spawn(watch);
         }
     }
+}
+
+/// Ends the process at once: no destructor of libtorch's may run while other threads compute.
+fn leave(status: i32) {
+    lookahead_dashboard::restore_terminal();
+    signal_hook::low_level::exit(status);
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crossbeam_channel::{never, unbounded};
+    use crossbeam_channel::{Sender, never, unbounded};
 
-    fn controls(commands: Receiver<Command>) -> Controls {
-        Controls { commands, signalled: Arc::default() }
+    const A_WHILE: Duration = Duration::from_millis(1);
+
+    fn controls(keys: Receiver<Command>) -> (Sender<Command>, Controls) {
+        let (remote_in, remote) = unbounded();
+        let pending = VecDeque::new();
+        (remote_in, Controls { keys, remote, pending, signalled: Arc::default() })
     }
 
     #[test]
     fn a_dashboard_that_ended_is_not_waited_for() {
-        let (sender, commands) = unbounded();
+        let (sender, keys) = unbounded();
         sender.send(Command::Checkpoint).unwrap();
         drop(sender);
-        let controls = controls(commands);
-        assert_eq!(controls.wait(), Request::Asked(Command::Checkpoint));
-        assert_eq!(controls.wait(), Request::NobodyLeft);
+        let (_remote, mut controls) = controls(keys);
+        assert_eq!(controls.wait(A_WHILE), Request::Asked(Command::Checkpoint));
+        assert_eq!(controls.wait(A_WHILE), Request::NobodyLeft);
         assert_eq!(controls.poll(), None);
     }
 
     #[test]
-    fn without_a_dashboard_a_signal_is_waited_for() {
-        let controls = controls(never());
-        let signalled = controls.signalled.clone();
-        std::thread::spawn(move || {
-            std::thread::sleep(Duration::from_millis(50));
-            signalled.store(true, Ordering::Relaxed);
-        });
-        assert_eq!(controls.wait(), Request::Asked(Command::Stop));
+    fn other_processes_and_signals_are_listened_to_as_well() {
+        let (remote, mut controls) = controls(never());
+        assert_eq!(controls.wait(A_WHILE), Request::Nothing);
+        remote.send(Command::Continue).unwrap();
+        assert_eq!(controls.wait(A_WHILE), Request::Asked(Command::Continue));
+        controls.signalled.store(true, Ordering::Relaxed);
+        assert_eq!(controls.wait(A_WHILE), Request::Asked(Command::Stop));
+        assert_eq!(controls.poll(), Some(Command::Stop));
+        assert!(controls.stop_is_asked());
+    }
+
+    #[test]
+    fn a_look_for_a_stop_loses_nothing_before_it() {
+        let (keys_in, keys) = unbounded();
+        let (remote, mut controls) = controls(keys);
+        keys_in.send(Command::Checkpoint).unwrap();
+        assert!(!controls.stop_is_asked());
+        remote.send(Command::Stop).unwrap();
+        assert!(controls.stop_is_asked());
+        assert_eq!(controls.poll(), Some(Command::Checkpoint));
+        assert_eq!(controls.poll(), Some(Command::Stop));
+        assert_eq!(controls.poll(), None);
     }
 }

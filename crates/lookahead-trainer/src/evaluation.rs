@@ -11,7 +11,8 @@ use crate::model::Model;
 const BATCH: usize = 1000;
 
 /// Mean loss and accuracy of the weights that are in the model, in evaluation mode. Draws no
-/// random number, so that evaluating changes nothing.
+/// random number, so that evaluating changes nothing. `None` where `stop` says so between two
+/// batches: a run that is asked to end does not wait for the rest.
 ///
 /// # Errors
 /// What libtorch says.
@@ -20,12 +21,16 @@ pub fn evaluate(
     images: &Images,
     split: Split,
     weights: Weights,
-) -> anyhow::Result<Evaluation> {
+    mut stop: impl FnMut() -> bool,
+) -> anyhow::Result<Option<Evaluation>> {
     let _guard = tch::no_grad_guard();
     let started = Instant::now();
     let (mut loss, mut right) = (0.0, 0.0);
     let mut start = 0;
     while start < images.len() {
+        if stop() {
+            return Ok(None);
+        }
         let end = (start + BATCH).min(images.len());
         let (pixels, labels) = images.slice(start..end, model.vs.device());
         let logits = model.forward(&pixels, false);
@@ -35,7 +40,7 @@ pub fn evaluate(
         start = end;
     }
     let samples = images.len();
-    Ok(Evaluation {
+    Ok(Some(Evaluation {
         weights,
         split,
         loss: loss / samples as f64,
@@ -43,5 +48,5 @@ pub fn evaluate(
         accuracy: right.round() / samples as f64,
         samples: samples as u64,
         seconds: started.elapsed().as_secs_f64(),
-    })
+    }))
 }

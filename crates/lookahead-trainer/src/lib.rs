@@ -10,6 +10,8 @@
 //! | [`training`] | the loop, from top to bottom as the algorithm goes |
 //! | [`probe`], [`evaluation`], [`speed`] | what is measured on the way |
 //! | [`checkpointing`], [`tensor_file`] | the training in files, and back |
+//! | [`initial`] | weights to begin with, from a file |
+//! | [`git`] | the working tree in which the program runs |
 //! | [`observer`], [`say`], [`controls`] | who is told, and who may ask |
 
 pub mod check;
@@ -21,6 +23,8 @@ pub mod controls;
 pub mod data;
 pub mod evaluation;
 pub mod failure;
+pub mod git;
+pub mod initial;
 pub mod model;
 pub mod observer;
 pub mod optimizer;

@@ -298,6 +298,17 @@ impl Optimizer {
         }
     }
 
+    /// As [`state`](Self::state), in the memory of an earlier state.
+    ///
+    /// # Errors
+    /// What the optimizer refuses.
+    pub fn state_into(&mut self, state: &mut State) -> lookahead_core::Result<()> {
+        match self {
+            Optimizer::Bare(inner) => inner.state_into(state),
+            Optimizer::Lookahead(lookahead) => lookahead.state_into(state),
+        }
+    }
+
     /// Takes on a saved state.
     ///
     /// # Errors

@@ -1,11 +1,13 @@
-//! Named tensors in a safetensors file.
+//! Named tensors in a safetensors file: written as a stream, read by name.
 
-use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{Read, Seek, SeekFrom, Write};
 use std::path::Path;
 
 use anyhow::{Context, bail};
-use safetensors::{Dtype, SafeTensors, View};
+use safetensors::Dtype;
+use safetensors::tensor::{Metadata, TensorInfo};
 use tch::{Device, Kind, Tensor};
 
 /// Pairs of libtorch's element types and the file's.
@@ -22,72 +24,233 @@ const TYPES: [(Kind, Dtype); 10] = [
     (Kind::Bool, Dtype::BOOL),
 ];
 
-struct Bytes {
-    dtype: Dtype,
-    shape: Vec<usize>,
-    bytes: Vec<u8>,
+/// The header begins after its length.
+const LENGTH: u64 = 8;
+
+/// Most bytes of a header that are read: 100,000 tensors need about a tenth of it.
+pub const LARGEST_HEADER: u64 = 100 << 20;
+
+/// What goes into a file under a name: a tensor, from whatever device and in whatever layout, and the
+/// element type that it has in the file.
+pub type Entry = (String, Tensor, Kind);
+
+/// Entries of tensors as they are.
+pub fn entries(tensors: BTreeMap<String, Tensor>) -> Vec<Entry> {
+    tensors
+        .into_iter()
+        .map(|(name, tensor)| (name, tensor.kind(), tensor))
+        .map(|(n, k, t)| (n, t, k))
+        .collect()
 }
 
-impl View for Bytes {
-    fn dtype(&self) -> Dtype {
-        self.dtype
-    }
-    fn shape(&self) -> &[usize] {
-        &self.shape
-    }
-    fn data(&self) -> Cow<'_, [u8]> {
-        Cow::Borrowed(&self.bytes)
-    }
-    fn data_len(&self) -> usize {
-        self.bytes.len()
-    }
-}
-
-/// Writes the tensors, from whatever device and in whatever layout, to a new file.
+/// Writes a file as a stream, with no more in memory than the largest tensor. `look` sees the bytes
+/// of each tensor before they are written, and may refuse them.
 ///
 /// # Errors
-/// Where the disk says no, or an element type has no name in the format.
-pub fn write(path: &Path, tensors: &BTreeMap<String, Tensor>) -> anyhow::Result<()> {
-    let mut views = Vec::with_capacity(tensors.len());
-    for (name, tensor) in tensors {
-        let Some(&(_, dtype)) = TYPES.iter().find(|(kind, _)| *kind == tensor.kind()) else {
-            bail!(
-                "The tensor `{name}` is of type {:?}, which safetensors has no name for.",
-                tensor.kind()
-            );
-        };
-        let tensor = tensor.f_detach()?.f_to_device(Device::Cpu)?.f_contiguous()?;
-        let mut bytes = vec![0; tensor.numel() * tensor.kind().elt_size_in_bytes()];
-        tensor.f_copy_data_u8(&mut bytes, tensor.numel())?;
+/// Where `out` or `look` says no, or an element type has no name in the format.
+pub fn write_to(
+    out: &mut impl Write,
+    mut entries: Vec<Entry>,
+    mut look: impl FnMut(&str, Kind, &[u8]) -> anyhow::Result<()>,
+) -> anyhow::Result<()> {
+    let dtype = |kind: Kind| TYPES.iter().find(|(of, _)| *of == kind).map(|(_, dtype)| *dtype);
+    for (name, _, kind) in &entries {
+        if dtype(*kind).is_none() {
+            bail!("The tensor `{name}` is of type {kind:?}, which safetensors has no name for.");
+        }
+    }
+    // The order of the format's own writer: large element types first, so that all are aligned.
+    entries.sort_by(|(a, _, kind_a), (b, _, kind_b)| {
+        dtype(*kind_b).cmp(&dtype(*kind_a)).then_with(|| a.cmp(b))
+    });
+    let mut end = 0;
+    let mut infos = Vec::with_capacity(entries.len());
+    for (name, tensor, kind) in &entries {
+        let start = end;
+        end += tensor.numel() * kind.elt_size_in_bytes();
         let shape = tensor.size().iter().map(|&n| n as usize).collect();
-        views.push((name, Bytes { dtype, shape, bytes }));
+        let dtype = dtype(*kind).context("It was looked for above.")?;
+        infos.push((name.clone(), TensorInfo { dtype, shape, data_offsets: (start, end) }));
     }
-    // Not by `serialize_to_file`, whose temporary file is for its owner's eyes only whatever the
-    // umask says; the checkpoint's folder gets its real name last anyway.
-    let bytes = safetensors::serialize(views, None)
-        .with_context(|| format!("The file {} can't be encoded.", path.display()))?;
-    std::fs::write(path, bytes)
-        .with_context(|| format!("The file {} can't be written.", path.display()))
+    let mut header = serde_json::to_vec(&Metadata::new(None, infos)?)?;
+    header.resize(header.len().next_multiple_of(LENGTH as usize), b' ');
+    out.write_all(&(header.len() as u64).to_le_bytes())?;
+    out.write_all(&header)?;
+
+    let mut bytes = Vec::new();
+    for (name, tensor, kind) in entries {
+        let tensor =
+            tensor.f_detach()?.f_to_device(Device::Cpu)?.f_to_kind(kind)?.f_contiguous()?;
+        bytes.resize(tensor.numel() * kind.elt_size_in_bytes(), 0);
+        tensor.f_copy_data_u8(&mut bytes, tensor.numel())?;
+        look(&name, kind, &bytes)?;
+        out.write_all(&bytes)?;
+    }
+    Ok(())
 }
 
-/// Reads all tensors of a file, on the CPU.
+/// Writes tensors to a new file, which must not be there yet.
 ///
 /// # Errors
-/// Where the file can't be read or is no safetensors file.
-pub fn read(path: &Path) -> anyhow::Result<BTreeMap<String, Tensor>> {
-    let bytes = std::fs::read(path)
-        .with_context(|| format!("The file {} can't be read.", path.display()))?;
-    let file = SafeTensors::deserialize(&bytes)
-        .with_context(|| format!("The file {} is no safetensors file.", path.display()))?;
-    let mut tensors = BTreeMap::new();
-    for (name, view) in file.tensors() {
-        let Some(&(kind, _)) = TYPES.iter().find(|(_, dtype)| *dtype == view.dtype()) else {
-            bail!("The tensor `{name}` in {} is of a type that libtorch lacks.", path.display());
-        };
-        let shape: Vec<i64> = view.shape().iter().map(|&n| n as i64).collect();
-        tensors.insert(name, Tensor::f_from_data_size(view.data(), &shape, kind)?);
+/// As [`write_to`]; nothing is left of the file then.
+pub fn write_new(path: &Path, entries: Vec<Entry>) -> anyhow::Result<()> {
+    let written = File::create_new(path).map_err(anyhow::Error::from).and_then(|mut file| {
+        let written = write_to(&mut file, entries, |_, _, _| Ok(()));
+        let written = written.and_then(|()| Ok(file.sync_all()?));
+        written.inspect_err(|_| drop(std::fs::remove_file(path)))
+    });
+    written.with_context(|| format!("The file {} can't be written.", path.display()))
+}
+
+/// A tensor as the header tells of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Description {
+    /// Its element type, as the format calls it.
+    pub dtype: Dtype,
+    /// Its shape.
+    pub shape: Vec<i64>,
+}
+
+/// A file whose header has been read and checked.
+#[derive(Debug)]
+pub struct TensorFile<R> {
+    source: R,
+    metadata: Metadata,
+    /// Where the data begins.
+    start: u64,
+}
+
+impl TensorFile<File> {
+    /// Opens the file at `path`. Tensors are read when they are asked for.
+    ///
+    /// # Errors
+    /// Where it can't be read or is no safetensors file.
+    pub fn open(path: &Path) -> anyhow::Result<Self> {
+        let file = File::open(path).map_err(anyhow::Error::from);
+        let file = file.and_then(|file| match file.metadata()?.is_file() {
+            true => Ok(file),
+            false => bail!("it is no plain file"),
+        });
+        let file = file.with_context(|| format!("The file {} can't be read.", path.display()))?;
+        TensorFile::new(file)
+            .with_context(|| format!("The file {} is no safetensors file.", path.display()))
     }
-    Ok(tensors)
+}
+
+impl<R: Read + Seek> TensorFile<R> {
+    /// Reads and checks the header: what it says of the data must be exactly what there is.
+    ///
+    /// # Errors
+    /// Where that is not so. No more than [`LARGEST_HEADER`] bytes are read, and no more than there
+    /// are.
+    pub fn new(mut source: R) -> anyhow::Result<Self> {
+        let size = source.seek(SeekFrom::End(0))?;
+        source.rewind()?;
+        let mut length = [0; LENGTH as usize];
+        source.read_exact(&mut length).context("It has no room for a header.")?;
+        if let Some(format) = pickle(&length) {
+            bail!(
+                "It is {format}, which can run any program when it is loaded, so this program reads \
+                 none. Convert it in Python: `from safetensors.torch import save_file; \
+                 save_file(torch.load(\"it.pt\", weights_only=True), \"it.safetensors\")`."
+            );
+        }
+        let length = u64::from_le_bytes(length);
+        let start = length.saturating_add(LENGTH);
+        if length > LARGEST_HEADER || start > size {
+            bail!(
+                "Its header should have {length} bytes, and may have {LARGEST_HEADER} and those of \
+                 the file, {size}."
+            );
+        }
+        let mut header = vec![0; length as usize];
+        source.read_exact(&mut header)?;
+        let metadata: Metadata =
+            serde_json::from_slice(&header).context("Its header is not one of the format.")?;
+        let end = start.saturating_add(metadata.data_len() as u64);
+        if end != size {
+            bail!("By its header it should have {end} bytes, and it has {size}.");
+        }
+        Ok(TensorFile { source, metadata, start })
+    }
+
+    /// What is in the file, by name.
+    pub fn descriptions(&self) -> BTreeMap<String, Description> {
+        let describe = |info: &TensorInfo| Description {
+            dtype: info.dtype,
+            shape: info.shape.iter().map(|&n| i64::try_from(n).unwrap_or(i64::MAX)).collect(),
+        };
+        self.metadata.tensors().into_iter().map(|(name, info)| (name, describe(info))).collect()
+    }
+
+    /// Reads one tensor, on the CPU.
+    ///
+    /// # Errors
+    /// Where the file has none of that name, or of a type that libtorch lacks.
+    pub fn tensor(&mut self, name: &str) -> anyhow::Result<Tensor> {
+        let info = self.metadata.info(name).with_context(|| format!("It has no `{name}`."))?;
+        let Some(&(kind, _)) = TYPES.iter().find(|(_, dtype)| *dtype == info.dtype) else {
+            bail!("Its tensor `{name}` is of type {:?}, which libtorch lacks.", info.dtype);
+        };
+        let shape: Vec<i64> =
+            info.shape.iter().map(|&n| i64::try_from(n)).collect::<Result<_, _>>()?;
+        let (start, end) = info.data_offsets;
+        self.source.seek(SeekFrom::Start(self.start + start as u64))?;
+        let mut bytes = vec![0; end - start];
+        self.source.read_exact(&mut bytes)?;
+        Ok(Tensor::f_from_data_size(&bytes, &shape, kind)?)
+    }
+
+    /// Reads all tensors, on the CPU.
+    ///
+    /// # Errors
+    /// As [`tensor`](Self::tensor).
+    pub fn tensors(&mut self) -> anyhow::Result<BTreeMap<String, Tensor>> {
+        let names = self.metadata.offset_keys();
+        names.into_iter().map(|name| Ok((name.clone(), self.tensor(&name)?))).collect()
+    }
+}
+
+/// Reads all tensors of the file at `path`, on the CPU.
+///
+/// # Errors
+/// Where it can't be read or is no safetensors file.
+pub fn read(path: &Path) -> anyhow::Result<BTreeMap<String, Tensor>> {
+    let tensors = TensorFile::open(path)?.tensors();
+    tensors.with_context(|| format!("The file {} can't be read.", path.display()))
+}
+
+/// What a file of PyTorch's own format begins with: a zip archive with a pickle in it, or a pickle.
+fn pickle(start: &[u8; 8]) -> Option<&'static str> {
+    match start {
+        [b'P', b'K', 3, 4, ..] => Some("a PyTorch checkpoint with a pickle in it"),
+        [0x80, 2..=5, ..] => Some("a pickle"),
+        _ => None,
+    }
+}
+
+/// Whether a tensor's bytes hold NaN or infinity.
+pub fn has_non_finite(kind: Kind, bytes: &[u8]) -> bool {
+    // Both have all bits of the exponent set. The folds look at all, so that they can be vectorized.
+    match kind {
+        Kind::Float => {
+            bytes.as_chunks::<4>().0.iter().fold(false, |found, &b| {
+                found | (u32::from_le_bytes(b) & 0x7f80_0000 == 0x7f80_0000)
+            })
+        }
+        Kind::Double => bytes.as_chunks::<8>().0.iter().fold(false, |found, &b| {
+            found | (u64::from_le_bytes(b) & 0x7ff0_0000_0000_0000 == 0x7ff0_0000_0000_0000)
+        }),
+        Kind::Half | Kind::BFloat16 => {
+            let exponent = if kind == Kind::Half { 0x7c00 } else { 0x7f80 };
+            bytes
+                .as_chunks::<2>()
+                .0
+                .iter()
+                .fold(false, |found, &b| found | (u16::from_le_bytes(b) & exponent == exponent))
+        }
+        _ => false,
+    }
 }
 
 #[cfg(test)]
@@ -107,8 +270,11 @@ mod tests {
         tensors.insert("scalar".to_owned(), base.get(0).get(0));
         tensors.insert("empty".to_owned(), base.narrow(0, 0, 0));
         tensors.insert("trainable".to_owned(), base.copy().set_requires_grad(true));
-        write(&path, &tensors).unwrap();
-        let read = read(&path).unwrap();
+        let shallow = |tensors: &BTreeMap<String, Tensor>| {
+            entries(tensors.iter().map(|(n, t)| (n.clone(), t.shallow_clone())).collect())
+        };
+        write_new(&path, shallow(&tensors)).unwrap();
+        let read = TensorFile::open(&path).unwrap().tensors().unwrap();
         assert_eq!(read.len(), tensors.len());
         for (name, tensor) in &tensors {
             let (found, expected) = (&read[name], tensor.contiguous());
@@ -123,26 +289,114 @@ mod tests {
         }
     }
 
+    /// The format's own writer is the judge, to the byte.
     #[test]
-    fn who_may_read_it_is_for_the_umask_to_say() {
-        use std::os::unix::fs::PermissionsExt;
+    fn the_bytes_are_those_of_the_formats_own_writer() {
+        struct Bytes(Dtype, Vec<usize>, Vec<u8>);
+        impl safetensors::View for Bytes {
+            fn dtype(&self) -> Dtype {
+                self.0
+            }
+            fn shape(&self) -> &[usize] {
+                &self.1
+            }
+            fn data(&self) -> std::borrow::Cow<'_, [u8]> {
+                std::borrow::Cow::Borrowed(&self.2)
+            }
+            fn data_len(&self) -> usize {
+                self.2.len()
+            }
+        }
+        let tensors = BTreeMap::from([
+            ("b".to_owned(), Tensor::from_slice(&[1.0f32, 2.0])),
+            ("a".to_owned(), Tensor::from_slice(&[3u8])),
+            ("c".to_owned(), Tensor::from_slice(&[4.0f64, 5.0, 6.0]).reshape([3, 1])),
+            ("ä \"quoted\"".to_owned(), Tensor::from_slice(&[7i64])),
+        ]);
+        let views = tensors.iter().map(|(name, tensor)| {
+            let dtype = TYPES.iter().find(|(kind, _)| *kind == tensor.kind()).unwrap().1;
+            let shape = tensor.size().iter().map(|&n| n as usize).collect();
+            let mut bytes = vec![0; tensor.numel() * tensor.kind().elt_size_in_bytes()];
+            tensor.copy_data_u8(&mut bytes, tensor.numel());
+            (name, Bytes(dtype, shape, bytes))
+        });
+        let expected = safetensors::serialize(views, None).unwrap();
+        let mut found = Vec::new();
+        write_to(&mut found, entries(tensors), |_, _, _| Ok(())).unwrap();
+        assert_eq!(found, expected);
+    }
 
-        let folder = tempfile::tempdir().unwrap();
-        let mode = |name: &str| {
-            let metadata = std::fs::metadata(folder.path().join(name)).unwrap();
-            metadata.permissions().mode() & 0o777
+    #[test]
+    fn a_tensor_can_have_another_type_in_the_file_and_be_refused() {
+        let tensor = Tensor::from_slice(&[1.0f32, f32::INFINITY]);
+        let entry = |kind| vec![("w".to_owned(), tensor.shallow_clone(), kind)];
+        let mut bytes = Vec::new();
+        write_to(&mut bytes, entry(Kind::BFloat16), |_, _, _| Ok(())).unwrap();
+        let mut file = TensorFile::new(std::io::Cursor::new(bytes)).unwrap();
+        assert_eq!(file.tensor("w").unwrap().kind(), Kind::BFloat16);
+        let refuse = |name: &str, kind, bytes: &[u8]| match has_non_finite(kind, bytes) {
+            true => bail!("`{name}` is not finite"),
+            false => Ok(()),
         };
-        write(&folder.path().join("tensors"), &BTreeMap::new()).unwrap();
-        std::fs::write(folder.path().join("any"), "").unwrap();
-        assert_eq!(mode("tensors"), mode("any"));
+        let error = write_to(&mut Vec::new(), entry(Kind::Half), refuse).unwrap_err();
+        assert_eq!(error.to_string(), "`w` is not finite");
+    }
+
+    #[test]
+    fn non_finite_values_are_found_in_every_type_and_place() {
+        for kind in [Kind::Float, Kind::Double, Kind::Half, Kind::BFloat16] {
+            for value in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY] {
+                for place in [0, 7, 30] {
+                    let tensor = Tensor::zeros([31], (Kind::Double, Device::Cpu)) - 1.5;
+                    let bytes = |tensor: &Tensor| {
+                        let tensor = tensor.to_kind(kind);
+                        let mut bytes = vec![0; 31 * kind.elt_size_in_bytes()];
+                        tensor.copy_data_u8(&mut bytes, 31);
+                        bytes
+                    };
+                    assert!(!has_non_finite(kind, &bytes(&tensor)));
+                    let _ = tensor.get(place).fill_(value);
+                    assert!(has_non_finite(kind, &bytes(&tensor)), "{kind:?} {value} at {place}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn an_existing_file_is_never_overwritten() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("t.safetensors");
+        std::fs::write(&path, "mine").unwrap();
+        assert!(write_new(&path, Vec::new()).is_err());
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), "mine");
     }
 
     #[test]
     fn other_files_are_refused() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("t.safetensors");
-        assert!(read(&path).unwrap_err().to_string().contains("can't be read"));
-        std::fs::write(&path, "no").unwrap();
-        assert!(read(&path).unwrap_err().to_string().contains("is no safetensors file"));
+        let refusal = || format!("{:#}", TensorFile::open(&path).unwrap_err());
+        assert!(refusal().contains("can't be read"));
+        let header = |length: u64, text: &str| [&length.to_le_bytes(), text.as_bytes()].concat();
+        let one = r#"{"w":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}}"#;
+        for (bytes, words) in [
+            (b"no".to_vec(), "no room for a header"),
+            (b"PK\x03\x04 and more".to_vec(), "save_file(torch.load("),
+            (b"\x80\x02}q\x00 and more".to_vec(), "is a pickle"),
+            (header(u64::MAX, "{}"), "may have"),
+            (header(3, "{}"), "may have"),
+            (header(2, "[]"), "not one of the format"),
+            (header(one.len() as u64, one), "should have"),
+            (header(one.len() as u64, &format!("{one}12345")), "should have"),
+            (header(2, "{}x"), "should have 10 bytes, and it has 11"),
+        ] {
+            std::fs::write(&path, bytes).unwrap();
+            let said = refusal();
+            assert!(said.contains("is no safetensors file") && said.contains(words), "{said}");
+        }
+        let info = r#"{"w":{"dtype":"F8_E4M3","shape":[1],"data_offsets":[0,1]}}"#;
+        std::fs::write(&path, header(info.len() as u64, &format!("{info}x"))).unwrap();
+        let error = TensorFile::open(&path).unwrap().tensors().unwrap_err().to_string();
+        assert!(error.contains("which libtorch lacks"), "{error}");
     }
 }

@@ -3,14 +3,20 @@
 //! | module | what is in it |
 //! |---|---|
 //! | [`config`] | the section `[train]`: how long, from which seed, where |
+//! | [`best`] | the best so far on validation data, and when to give up |
 //! | [`divergence`] | losses and weights that are no finite numbers |
 //! | `recalibration` | batch normalization's statistics for φ, before it is evaluated or saved |
+//! | `saving` | checkpoints of a training that goes on meanwhile |
 
+pub mod best;
 pub mod config;
 pub mod divergence;
 mod recalibration;
+mod saving;
 
-use std::time::Instant;
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use lookahead_core::build;
@@ -18,10 +24,11 @@ use lookahead_run::command::Command;
 use lookahead_run::event::{
     self, Evaluation, Event, LookaheadInfo, RunInfo, Split, Status, Versions, Warning, Weights,
 };
-use lookahead_run::{CheckpointStore, Details, Manifest, Published, RunFolder};
+use lookahead_run::{Details, Git, RunFolder};
 use tch::{Device, Tensor};
 
-use crate::checkpointing;
+use crate::checkpointing::restore::restore;
+use crate::checkpointing::writer::Writer;
 use crate::config::Config;
 use crate::controls::{Controls, Request};
 use crate::data::augment::Augmenter;
@@ -34,12 +41,15 @@ use crate::optimizer::Optimizer;
 use crate::probe::Probe;
 use crate::speed::Speed;
 use crate::usage::Usage;
+use crate::{git, initial};
 
+use best::Best;
 use divergence::{
-    Diverged, ROLLED_BACK, Saving, SoundBuffers, can_be_saved, go_on_or_give_up,
-    keep_sound_buffers, refuse_loss, refuse_weights, take_step,
+    Diverged, ROLLED_BACK, Saving, SoundBuffers, go_on_or_give_up, keep_sound_buffers, refuse_loss,
+    take_step,
 };
-use recalibration::{buffers_of_phi, recalibrate};
+use recalibration::recalibrate;
+pub use saving::rescue;
 
 /// A training between two steps: all that a step works on.
 #[derive(Debug)]
@@ -58,20 +68,49 @@ pub struct Training {
     /// Steps since the last sync whose values were no finite numbers.
     diverging: u32,
     sound_buffers: SoundBuffers,
+    /// What of the last step's evaluations is still to be done.
+    owed: Owed,
+    best: Best,
+    /// The last evaluation's step and values, by their names in a manifest.
+    measured: Option<(u64, BTreeMap<String, f64>)>,
+    /// When to try a checkpoint again that could not be saved.
+    save_again: Option<Instant>,
+    /// How long the run's earlier processes ran, in seconds.
+    earlier_seconds: f64,
+    started: Instant,
+    git: Option<Git>,
+}
+
+/// The evaluations that follow a step, which a run that is asked to end leaves for later. The
+/// numbers are those in checkpoints.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+enum Owed {
+    /// None.
+    #[default]
+    Nothing = 0,
+    /// That of θ, before the sync, and that of φ after it.
+    Both = 1,
+    /// That of φ, after the sync.
+    Slow = 2,
 }
 
 impl Training {
-    /// Loads the data and builds model and optimizer as the seed has them at step 0.
+    /// Loads the data and builds model and optimizer as the seed has them at step 0, or with the
+    /// weights of a file; and says what came of that.
     ///
     /// # Errors
-    /// Where the data, the device or the model can't be had.
-    pub fn new(config: Config) -> anyhow::Result<Self> {
+    /// Where the data, the device or the model can't be had, or the file does not fit it.
+    pub fn new(config: Config, init_from: Option<&initial::From>) -> anyhow::Result<Self> {
         let device = config.train.device()?;
         config.train.use_threads();
         let data = data::load(&config.data)?;
         config.model.check_batches(data.train.len(), config.data.batch_size)?;
         tch::manual_seed(config.train.seed as i64);
         let model = Model::new(&config.model, &data, device)?;
+        if let Some(from) = init_from {
+            // Before the optimizer is built, so that φ begins there too.
+            from.load(&model.vs)?;
+        }
         let optimizer = Optimizer::new(&config.optimizer, config.lookahead.as_ref(), &model.vs)?;
         let probe = Probe::new(&config.probe, &data, device);
         let batches =
@@ -90,6 +129,13 @@ impl Training {
             in_step: false,
             diverging: 0,
             sound_buffers: SoundBuffers::default(),
+            owed: Owed::Nothing,
+            best: Best::default(),
+            measured: None,
+            save_again: None,
+            earlier_seconds: 0.0,
+            started: Instant::now(),
+            git: git::state(),
         })
     }
 
@@ -98,10 +144,10 @@ impl Training {
     /// # Errors
     /// Where the checkpoint does not fit; nothing of it is used then. What the user can mend, such
     /// as data of another size or a `k` that does not fit the phase, is a usage error.
-    pub fn restore(&mut self, folder: &std::path::Path, manifest: &Manifest) -> anyhow::Result<()> {
-        let details = &manifest.details;
+    pub fn restore(&mut self, folder: &Path, details: &Details) -> anyhow::Result<()> {
         self.refuse_other_data(details)?;
-        checkpointing::restore(folder, details, &self.model.vs, &mut self.optimizer)
+        self.refuse_k_inside_a_cycle(details)?;
+        let details = &restore(folder, &self.model.vs, &mut self.optimizer)
             .with_context(|| format!("The checkpoint {} can't be used.", folder.display()))?;
         // The state brings the settings that it was taken with; the config may have others now.
         // The learning rate is set in every step.
@@ -111,9 +157,6 @@ impl Training {
         {
             if config.adaptive_alpha == 0.0 {
                 lookahead.set_alpha(config.alpha)?;
-            }
-            if lookahead.phase() != 0 && lookahead.k() != config.k {
-                return Err(inside_a_cycle(config.k, lookahead.k(), details).into());
             }
             lookahead.set_k(config.k)?;
         }
@@ -125,7 +168,31 @@ impl Training {
             details.epoch,
             details.cursor,
         );
+        let own = |key: &str| details.integers.get(key).copied().unwrap_or(0);
+        self.diverging = u32::try_from(own(DIVERGING)).unwrap_or(0);
+        self.owed = match own(OWED) {
+            1 => Owed::Both,
+            2 => Owed::Slow,
+            _ => Owed::Nothing,
+        };
+        self.best = Best {
+            value: details.numbers.get(BEST).copied(),
+            step: own(BEST_STEP).unsigned_abs(),
+            since: own(SINCE_BEST).unsigned_abs(),
+        };
+        self.measured = Some((details.step, details.metrics.clone()));
+        self.earlier_seconds = details.wall_seconds;
         Ok(())
+    }
+
+    /// A cycle ends as it began: another k can come only after a sync.
+    fn refuse_k_inside_a_cycle(&self, details: &Details) -> Result<(), Usage> {
+        let saved = details.integers.get("k").and_then(|&k| u64::try_from(k).ok());
+        let (Some(config), Some(saved)) = (&self.config.lookahead, saved) else { return Ok(()) };
+        match details.phase != 0 && saved != config.k {
+            true => Err(inside_a_cycle(config.k, saved, details)),
+            false => Ok(()),
+        }
     }
 
     /// The walk over the data goes on only where there is as much of it as before.
@@ -180,22 +247,24 @@ impl Training {
         }
     }
 
-    fn details(&self, state: &lookahead_core::State) -> Details {
-        let mut integers = state.integers.clone();
-        integers.insert(TRAIN_SAMPLES.to_owned(), self.data.train.len() as i64);
-        Details {
-            step: self.step,
-            phase: self.optimizer.phase(),
-            epoch: self.batches.epoch(),
-            cursor: self.batches.cursor(),
-            seed: self.config.train.seed,
-            versions: versions(),
-            device: device_name(self.device),
-            threads: threads(),
-            cpu_capability: build::cpu_capability(),
-            integers,
-            numbers: state.numbers.clone(),
-        }
+    /// How long the run's processes have run.
+    fn wall_seconds(&self) -> f64 {
+        self.earlier_seconds + self.started.elapsed().as_secs_f64()
+    }
+
+    /// Whether so many evaluations came without a better one that the run is over.
+    pub fn is_out_of_patience(&self) -> bool {
+        let patience = self.config.train.patience;
+        patience > 0 && self.best.since >= patience && self.owed == Owed::Nothing
+    }
+
+    /// Whether the last step's sync and evaluations are still to come: after a run that was asked to
+    /// end among them.
+    fn is_amid_a_step(&mut self) -> bool {
+        let pending = |optimizer: &mut Optimizer| {
+            optimizer.lookahead().is_some_and(|lookahead| lookahead.sync_is_due())
+        };
+        self.owed != Owed::Nothing || pending(&mut self.optimizer)
     }
 
     /// The batch where the walk stands: normalized images and their classes, on the device.
@@ -208,9 +277,16 @@ impl Training {
     }
 }
 
-/// Where a manifest tells how large the training set was. What is under `data/` is the trainer's
-/// and not the optimizer's.
+/// Where a manifest tells how large the training set was.
 const TRAIN_SAMPLES: &str = "data/train_samples";
+/// Of [`Training::diverging`].
+const DIVERGING: &str = "train/diverging";
+/// Of [`Training::owed`].
+const OWED: &str = "train/owed";
+/// Of [`Training::best`]: its value, its step and how many evaluations came after it.
+const BEST: &str = "train/best";
+const BEST_STEP: &str = "train/best_step";
+const SINCE_BEST: &str = "train/since_best";
 
 fn inside_a_cycle(k: u64, before: u64, details: &Details) -> Usage {
     let (step, phase) = (details.step, details.phase);
@@ -251,8 +327,8 @@ pub struct Outside {
     pub observer: Observer,
     /// Who may ask.
     pub controls: Controls,
-    /// Where checkpoints go.
-    pub checkpoints: CheckpointStore,
+    /// Who writes checkpoints.
+    pub writer: Writer,
 }
 
 impl Outside {
@@ -260,83 +336,106 @@ impl Outside {
     ///
     /// # Errors
     /// Where the event log can't be opened.
-    pub fn new(folder: &RunFolder, tui: bool) -> anyhow::Result<Self> {
+    pub fn new(folder: &RunFolder, config: &Config, tui: bool) -> anyhow::Result<Self> {
         let observer = Observer::new(&folder.events_path(), tui)?;
-        let controls = Controls::new(observer.commands())?;
-        Ok(Outside { observer, controls, checkpoints: folder.checkpoints() })
+        let writer = Writer::new(folder.checkpoints(), observer.syncer()?)?;
+        let (_asked, remote) = crossbeam_channel::unbounded();
+        let deadline = config.checkpoint.deadline_seconds;
+        let deadline = (deadline > 0).then(|| Duration::from_secs(deadline));
+        let controls = Controls::new(observer.commands(), remote, deadline)?;
+        Ok(Outside { observer, controls, writer })
     }
 }
 
-/// Trains from where `t` stands to its last step, or until it is asked to stop, and says which.
-/// Whatever is recorded of a step is recorded before its checkpoint, so that a resumed run repeats
-/// and leaves out nothing.
+/// Trains from where `t` stands to its last step, or until it is asked to stop or gets no better, and
+/// says which. Whatever is recorded of a step is recorded before its checkpoint, so that a resumed
+/// run repeats and leaves out nothing.
 ///
 /// # Errors
-/// Where a step, the log or a checkpoint fails.
+/// Where a step fails, or the last checkpoint can't be saved.
 pub fn train(t: &mut Training, outside: &mut Outside) -> anyhow::Result<Status> {
     let mut speed = Speed::default();
-    while t.step < t.total_steps {
+    while t.is_amid_a_step() || (t.step < t.total_steps && !t.is_out_of_patience()) {
+        saving::collect(t, outside)?;
         if let Some(command) = outside.controls.poll()
             && obey(command, t, outside)? == Flow::Stop
         {
-            save_checkpoint(t, outside, Saving::Asked)?;
-            return Ok(Status::Stopped);
+            return stopped(t, outside);
         }
-
-        // One inner step: the fast weights move.
-        t.in_step = true;
-        speed.step_begins();
-        let learning_rate =
-            t.config.schedule.learning_rate(t.config.optimizer.lr, t.step, t.total_steps);
-        t.optimizer.set_learning_rate(learning_rate)?;
-        let (images, labels) = t.current_batch();
-        keep_sound_buffers(t)?;
-        let loss = t.model.forward(&images, true).cross_entropy_for_logits(&labels);
-        let loss_value = f64::try_from(&loss)?;
-        let gone_wrong = take_step(t, &loss, loss_value)?;
-        t.step += 1;
-        let step = event::Step {
-            epoch: t.batches.epoch(),
-            loss: loss_value,
-            learning_rate,
-            samples_per_second: speed.step_done(t.batches.current().len()),
-            phase: t.optimizer.phase(),
-        };
-        let epoch_completed = t.batches.advance();
-        t.in_step = false;
-        outside.observer.record(t.step, Event::Step(step))?;
-        if let Some(what) = gone_wrong {
-            go_on_or_give_up(t, &what, outside)?;
+        if !t.is_amid_a_step() {
+            inner_step(t, &mut speed, outside)?;
         }
 
         // θ is evaluated before the sync, φ after it: where both fall on one step, a sync makes
-        // them equal and there would be nothing to compare.
-        let evaluate_now = evaluation_is_due(t, epoch_completed);
-        if evaluate_now {
-            evaluate_fast(t, Split::Validation, outside)?;
+        // them equal and there would be nothing to compare. Whoever asks the run to stop does not
+        // wait for an evaluation: it is done after the resume.
+        if t.owed == Owed::Both {
+            let Flow::GoOn = evaluate_fast(t, outside)? else { return stopped(t, outside) };
+            t.owed = Owed::Slow;
         }
-
-        // After k of them the slow weights follow, and the fast ones restart from there.
+        // After k inner steps the slow weights follow, and the fast ones restart from there.
         sync_if_due(t, outside)?;
-
-        if evaluate_now {
-            evaluate_slow(t, Split::Validation, outside)?;
+        let mut is_best = false;
+        if t.owed == Owed::Slow {
+            let Flow::GoOn = evaluate_slow(t, outside, &mut is_best)? else {
+                return stopped(t, outside);
+            };
+            t.owed = Owed::Nothing;
         }
-        let every = t.config.checkpoint.every_steps;
-        if every > 0 && t.step.is_multiple_of(every) && t.step < t.total_steps {
-            save_checkpoint(t, outside, Saving::Routine)?;
+
+        let is_best = is_best && t.config.checkpoint.keep_best && t.step < t.total_steps;
+        if saving::is_due(t) || is_best {
+            saving::begin(t, outside, Saving::Routine)?;
         }
     }
     // The last checkpoint holds the training as it stands: given more steps later, the run goes on
     // as a longer one would have. The model file in it holds φ, the result.
-    save_checkpoint(t, outside, Saving::Asked)?;
-    let fast = evaluate_fast(t, Split::Test, outside)?;
-    let slow = evaluate_slow(t, Split::Test, outside)?;
-    for result in [fast, slow].into_iter().flatten() {
-        let what = "The loss on the test set";
-        refuse_loss(what, result.loss, t.step, t.config.optimizer.lr)?;
+    saving::save_and_wait(t, outside)?;
+    for weights in [Weights::Fast, Weights::Slow] {
+        let Measured::Done(found) = measure(t, Split::Test, weights, outside)? else {
+            return Ok(Status::Stopped);
+        };
+        if let Some(found) = found {
+            let what = "The loss on the test set";
+            refuse_loss(what, found.loss, t.step, t.config.optimizer.lr)?;
+        }
     }
     Ok(Status::Finished)
+}
+
+fn stopped(t: &mut Training, outside: &mut Outside) -> anyhow::Result<Status> {
+    saving::save_and_wait(t, outside)?;
+    Ok(Status::Stopped)
+}
+
+/// One inner step: the fast weights move.
+fn inner_step(t: &mut Training, speed: &mut Speed, outside: &mut Outside) -> anyhow::Result<()> {
+    t.in_step = true;
+    speed.step_begins();
+    let learning_rate =
+        t.config.schedule.learning_rate(t.config.optimizer.lr, t.step, t.total_steps);
+    t.optimizer.set_learning_rate(learning_rate)?;
+    let (images, labels) = t.current_batch();
+    keep_sound_buffers(t)?;
+    let loss = t.model.forward(&images, true).cross_entropy_for_logits(&labels);
+    let loss_value = f64::try_from(&loss)?;
+    let gone_wrong = take_step(t, &loss, loss_value)?;
+    t.step += 1;
+    let step = event::Step {
+        epoch: t.batches.epoch(),
+        loss: loss_value,
+        learning_rate,
+        samples_per_second: speed.step_done(t.batches.current().len()),
+        phase: t.optimizer.phase(),
+    };
+    let epoch_completed = t.batches.advance();
+    t.owed = if evaluation_is_due(t, epoch_completed) { Owed::Both } else { Owed::Nothing };
+    t.in_step = false;
+    outside.observer.record(t.step, Event::Step(step));
+    match gone_wrong {
+        Some(what) => go_on_or_give_up(t, &what, outside),
+        None => Ok(()),
+    }
 }
 
 fn evaluation_is_due(t: &Training, epoch_completed: bool) -> bool {
@@ -371,7 +470,7 @@ fn sync_if_due(t: &mut Training, outside: &mut Outside) -> anyhow::Result<()> {
     *diverging = 0;
     let sync = lookahead.syncs();
     let alpha = lookahead.alpha_used().unwrap_or_else(|| lookahead.alpha());
-    outside.observer.record(*step, Event::Sync(event::Sync { sync, alpha }))?;
+    outside.observer.record(*step, Event::Sync(event::Sync { sync, alpha }));
 
     if let (Some(probe), Some(fast_loss)) = (probe, fast_loss) {
         let started = Instant::now();
@@ -379,39 +478,83 @@ fn sync_if_due(t: &mut Training, outside: &mut Outside) -> anyhow::Result<()> {
         let slow_loss = probe.loss(model)?;
         seconds += started.elapsed().as_secs_f64();
         let probed = event::Probe { sync, fast_loss, slow_loss, seconds };
-        outside.observer.record(*step, Event::Probe(probed))?;
+        outside.observer.record(*step, Event::Probe(probed));
     }
     Ok(())
 }
 
-/// Evaluates the fast weights, which are in the model.
-fn evaluate_fast(
-    t: &mut Training,
-    split: Split,
-    outside: &mut Outside,
-) -> anyhow::Result<Option<Evaluation>> {
-    let Some(images) = t.data.split(split) else { return Ok(None) };
-    let found = evaluate(&t.model, images, split, Weights::Fast)?;
-    outside.observer.record(t.step, Event::Evaluation(found))?;
-    Ok(Some(found))
+/// The fast weights on validation data.
+fn evaluate_fast(t: &mut Training, outside: &mut Outside) -> anyhow::Result<Flow> {
+    Ok(match measure(t, Split::Validation, Weights::Fast, outside)? {
+        Measured::Interrupted => Flow::Stop,
+        Measured::Done(found) => {
+            // Without Lookahead they are the final model.
+            if let (Some(found), None) = (found, t.optimizer.lookahead()) {
+                t.measured = Some((t.step, metrics(&found)));
+                t.best.take(t.config.train.best_by, t.step, &found);
+            }
+            Flow::GoOn
+        }
+    })
 }
 
-/// Evaluates the slow weights, where there are any: the final model.
+/// The slow weights, where there are any, on validation data; and whether the final model is now the
+/// best so far.
 fn evaluate_slow(
     t: &mut Training,
-    split: Split,
     outside: &mut Outside,
-) -> anyhow::Result<Option<Evaluation>> {
-    let Training { optimizer, model, data, step, config, .. } = t;
-    let (Some(images), Some(lookahead)) = (data.split(split), optimizer.lookahead()) else {
-        return Ok(None);
+    is_best: &mut bool,
+) -> anyhow::Result<Flow> {
+    let found = match measure(t, Split::Validation, Weights::Slow, outside)? {
+        Measured::Interrupted => return Ok(Flow::Stop),
+        Measured::Done(found) => found,
     };
-    let mut at_phi = lookahead.slow_weights()?;
-    recalibrate(&mut at_phi, model, data, config)?;
-    let found = evaluate(model, images, split, Weights::Slow)?;
-    at_phi.end()?;
-    outside.observer.record(*step, Event::Evaluation(found))?;
-    Ok(Some(found))
+    if let Some(found) = found {
+        t.measured = Some((t.step, metrics(&found)));
+        t.best.take(t.config.train.best_by, t.step, &found);
+    }
+    *is_best = t.best.value.is_some() && t.best.step == t.step;
+    Ok(Flow::GoOn)
+}
+
+fn metrics(found: &Evaluation) -> BTreeMap<String, f64> {
+    [(best::ACCURACY, found.accuracy), (best::LOSS, found.loss)]
+        .map(|(name, value)| (name.to_owned(), value))
+        .into()
+}
+
+enum Measured {
+    /// What was found; nothing where the split is empty or there are no such weights.
+    Done(Option<Evaluation>),
+    /// The run was asked to stop meanwhile.
+    Interrupted,
+}
+
+/// Evaluates one set of weights on one split, and records what is found.
+fn measure(
+    t: &mut Training,
+    split: Split,
+    weights: Weights,
+    outside: &mut Outside,
+) -> anyhow::Result<Measured> {
+    let Training { optimizer, model, data, step, config, .. } = t;
+    let Some(images) = data.split(split) else { return Ok(Measured::Done(None)) };
+    let controls = &mut outside.controls;
+    let stop = || controls.stop_is_asked();
+    let found = match weights {
+        Weights::Fast => evaluate(model, images, split, weights, stop)?,
+        Weights::Slow => {
+            let Some(lookahead) = optimizer.lookahead() else { return Ok(Measured::Done(None)) };
+            let mut at_phi = lookahead.slow_weights()?;
+            recalibrate(&mut at_phi, model, data, config)?;
+            let found = evaluate(model, images, split, weights, stop)?;
+            at_phi.end()?;
+            found
+        }
+    };
+    let Some(found) = found else { return Ok(Measured::Interrupted) };
+    outside.observer.record(*step, Event::Evaluation(found));
+    Ok(Measured::Done(Some(found)))
 }
 
 #[derive(PartialEq)]
@@ -426,13 +569,13 @@ fn obey(mut command: Command, t: &mut Training, outside: &mut Outside) -> anyhow
     loop {
         match command {
             Command::Stop => return Ok(Flow::Stop),
-            Command::Checkpoint => save_checkpoint(t, outside, Saving::Asked)?,
+            Command::Checkpoint => saving::begin(t, outside, Saving::Asked)?,
             Command::Pause if !paused => {
-                outside.observer.record(t.step, Event::Paused)?;
+                outside.observer.record(t.step, Event::Paused);
                 paused = true;
             }
             Command::Continue if paused => {
-                outside.observer.record(t.step, Event::Continued)?;
+                outside.observer.record(t.step, Event::Continued);
                 paused = false;
             }
             Command::Pause | Command::Continue => {}
@@ -440,60 +583,23 @@ fn obey(mut command: Command, t: &mut Training, outside: &mut Outside) -> anyhow
         if !paused {
             return Ok(Flow::GoOn);
         }
-        command = match outside.controls.wait() {
-            Request::Asked(command) => command,
-            Request::NobodyLeft => {
-                let message = "The dashboard ended in a pause, and nobody is left who could end \
-                               that: the training goes on.";
-                let warning = Warning { message: message.to_owned() };
-                outside.observer.record(t.step, Event::Warning(warning))?;
-                Command::Continue
+        command = loop {
+            // A checkpoint on its way is told of in a pause too.
+            saving::collect(t, outside)?;
+            match outside.controls.wait(MOMENT) {
+                Request::Asked(command) => break command,
+                Request::Nothing => {}
+                Request::NobodyLeft => {
+                    let message = "The dashboard ended in a pause, and nobody is left who could \
+                                   end that: the training goes on.";
+                    let warning = Warning { message: message.to_owned() };
+                    outside.observer.record(t.step, Event::Warning(warning));
+                    break Command::Continue;
+                }
             }
         };
     }
 }
 
-/// Publishes a checkpoint of this step and removes those beyond `checkpoint.keep`.
-fn save_checkpoint(t: &mut Training, outside: &mut Outside, saving: Saving) -> anyhow::Result<()> {
-    let started = Instant::now();
-    if !can_be_saved(t, outside, saving)? {
-        return Ok(());
-    }
-    // The log must not be behind the checkpoint after a power cut.
-    outside.observer.sync()?;
-    let published = publish(t, outside)?;
-    let saved = event::Checkpoint {
-        name: published.name,
-        bytes: published.bytes,
-        seconds: started.elapsed().as_secs_f64(),
-    };
-    outside.observer.record(t.step, Event::Checkpoint(saved))
-}
-
-fn publish(t: &mut Training, outside: &Outside) -> anyhow::Result<Published> {
-    let state = t.optimizer.state()?;
-    let recalibrated = buffers_of_phi(t)?;
-    let vs = &t.model.vs;
-    refuse_weights(vs, &state, t.step, t.config.optimizer.lr)?;
-    let published = outside.checkpoints.publish(t.details(&state), |folder| {
-        checkpointing::write(folder, vs, &state, recalibrated).map_err(Into::into)
-    })?;
-    let keep = std::num::NonZeroUsize::new(t.config.checkpoint.keep).context("checked: not 0")?;
-    outside.checkpoints.retain_newest(keep)?;
-    Ok(published)
-}
-
-/// Saves what a training has come to that can't go on, such as for want of room for the log, which
-/// is left alone. Returns the checkpoint's name.
-///
-/// # Errors
-/// Where the failure came inside a step, so that the weights are of no step; where the disk says
-/// no.
-pub fn rescue(t: &mut Training, outside: &Outside) -> anyhow::Result<String> {
-    anyhow::ensure!(!t.in_step, "Step {} had begun and was not taken.", t.step + 1);
-    // What failed may have come between a cycle's last inner step and its sync.
-    if let Some(lookahead) = t.optimizer.lookahead() {
-        lookahead.sync_if_due()?;
-    }
-    Ok(publish(t, outside)?.name)
-}
+/// How often a run that waits looks around.
+const MOMENT: Duration = Duration::from_millis(20);

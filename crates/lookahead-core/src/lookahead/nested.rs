@@ -75,6 +75,10 @@ impl<O: InnerOptimizer> InnerOptimizer for Lookahead<O> {
         Lookahead::state(self)
     }
 
+    fn state_into(&mut self, state: &mut State) -> Result<()> {
+        Lookahead::state_into(self, state)
+    }
+
     fn load_state(&mut self, state: &State) -> Result<()> {
         Lookahead::load_state(self, state)
     }

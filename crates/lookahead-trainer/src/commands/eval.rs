@@ -1,11 +1,12 @@
 //! `lookahead eval`: a saved model on the test set.
 
+use anyhow::Context;
 use lookahead_run::RunFolder;
 use lookahead_run::event::{Split, Weights};
 use serde::Serialize;
 
-use super::choose;
-use crate::checkpointing::load_weights;
+use super::{choose, which_weights};
+use crate::checkpointing::restore::load_weights;
 use crate::cli;
 use crate::config::Config;
 use crate::data;
@@ -13,7 +14,6 @@ use crate::evaluation::evaluate;
 use crate::model::Model;
 use crate::panics::caught;
 use crate::say::{answer, say};
-use crate::usage::Usage;
 
 /// What `--json` prints.
 #[derive(Debug, Serialize)]
@@ -36,19 +36,7 @@ pub fn eval(arguments: &cli::Eval) -> anyhow::Result<()> {
     let folder = RunFolder::open(&arguments.run)?;
     let place = folder.config_path().display().to_string();
     let config = Config::parse(&place, &folder.read_config()?, &[])?.config;
-    let weights = match (arguments.weights.map(Weights::from), &config.lookahead) {
-        (Some(Weights::Slow), None) => {
-            return Err(Usage::new(format!(
-                "{} trained without Lookahead, so it has no slow weights: leave `--weights slow` \
-                 out.",
-                folder.name()
-            ))
-            .into());
-        }
-        (Some(weights), _) => weights,
-        (None, Some(_)) => Weights::Slow,
-        (None, None) => Weights::Fast,
-    };
+    let weights = which_weights(arguments.weights, &config, folder.name())?;
     // The run's own device may not be on this machine, and an evaluation can be had anywhere.
     let device = config.train.device().unwrap_or(tch::Device::Cpu);
     config.train.use_threads();
@@ -56,7 +44,8 @@ pub fn eval(arguments: &cli::Eval) -> anyhow::Result<()> {
     let (step, found) = caught(|| {
         let model = Model::new(&config.model, &data, device)?;
         let step = load(&folder, arguments.from, weights, &model)?;
-        Ok((step, evaluate(&model, &data.test, Split::Test, weights)?))
+        let found = evaluate(&model, &data.test, Split::Test, weights, || false)?;
+        Ok((step, found.context("Nobody stopped it.")?))
     })?;
 
     if arguments.json {

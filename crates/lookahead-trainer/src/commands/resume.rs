@@ -2,7 +2,7 @@
 
 use lookahead_core::build;
 use lookahead_run::event::{Event, Resumed, RunEnded, Status};
-use lookahead_run::{RunFolder, log};
+use lookahead_run::{Checkpoint, Details, RunFolder, log};
 use serde_json::{Map, Value};
 
 use super::{choose, run_to_the_end, warn};
@@ -22,13 +22,24 @@ pub fn resume(arguments: &cli::Resume) -> anyhow::Result<()> {
     let folder = RunFolder::open(&arguments.run)?;
     let _lock = folder.lock()?;
     let overrides = &arguments.shared.overrides;
-    let (config, changes, mut warnings) = changed_config(&folder, overrides)?;
     let (checkpoint, manifest, passed_over) = choose(&folder, arguments.from)?;
+    let (config, changes, mut warnings) =
+        changed_config(&folder, &checkpoint, &manifest.details, overrides)?;
     warnings.extend(passed_over);
 
-    let mut training = caught(|| Training::new(config.clone()))?;
-    caught(|| training.restore(&checkpoint.path, &manifest))?;
+    let mut training = caught(|| Training::new(config.clone(), None))?;
+    caught(|| training.restore(&checkpoint.path, &manifest.details))?;
     refuse_fewer_steps(&training, &config)?;
+    if training.is_out_of_patience() && has_ended(&folder, training.step())? {
+        say(format_args!(
+            "{} ended at step {}, since {} evaluations came without a better one. To go on, give it \
+             more patience: `--set train.patience=…`, 0 for no end of it.",
+            folder.name(),
+            training.step(),
+            config.train.patience
+        ));
+        return Ok(());
+    }
     // A run that was killed after its last step and before its end was recorded still owes the
     // evaluations on test data.
     if training.step() == training.total_steps() && has_ended(&folder, training.step())? {
@@ -47,24 +58,29 @@ pub fn resume(arguments: &cli::Resume) -> anyhow::Result<()> {
     let checkpoints = folder.checkpoints();
     checkpoints.clear_leftovers()?;
     checkpoints.abandon_after(training.step())?;
-    let mut outside = Outside::new(&folder, !arguments.shared.no_tui)?;
+    let mut outside = Outside::new(&folder, &config, !arguments.shared.no_tui)?;
     let info = training.info(folder.name());
     let changed = !changes.is_empty();
     let resumed = Resumed { checkpoint: checkpoint.name(), changes, info };
-    outside.observer.record(training.step(), Event::Resumed(resumed))?;
+    outside.observer.record(training.step(), Event::Resumed(resumed));
+    // Before the config changes: a line of time must not begin unseen.
+    outside.observer.finish()?;
     // After the log: a config of steps that no line of the log accounts for would mislead.
     if changed {
         folder.write_config(&config.to_toml())?;
     }
-    warn(&mut outside, training.step(), warnings)?;
+    warn(&mut outside, training.step(), warnings);
     run_to_the_end(&mut training, &mut outside)?;
     say(format_args!("Run folder: {}", folder.path().display()));
     Ok(())
 }
 
-/// The run's config with the changes asked for, what they are, and notes on them.
+/// The run's config with the changes asked for, what of it differs from the checkpoint's, and notes
+/// on that.
 fn changed_config(
     folder: &RunFolder,
+    checkpoint: &Checkpoint,
+    details: &Details,
     overrides: &[Override],
 ) -> anyhow::Result<(Config, Map<String, Value>, Vec<String>)> {
     let place = folder.config_path().display().to_string();
@@ -76,7 +92,27 @@ fn changed_config(
     if before.lookahead.is_some() != after.config.lookahead.is_some() {
         return Err(other_algorithm(before.lookahead.is_some()).into());
     }
-    let changes = differences(&before.to_json(), &after.config.to_json());
+    let before = before.to_json();
+    // The state is that of the config in the checkpoint. The run's own may have been edited, or the
+    // checkpoint come from another run. Checkpoints of earlier versions don't tell.
+    let saved = if details.config.is_null() { &before } else { &details.config };
+    let foreign = differences(saved, &before);
+    if let Some((key, now)) =
+        foreign.iter().find(|(key, now)| !may_change(key) && !is_new(saved, key, now))
+    {
+        return Err(Usage::new(format!(
+            "The checkpoint {} was taken with another config than the run's `{place}` says: `{key}` \
+             was {}, and is {now}. Put that right there, or resume from a checkpoint of this run \
+             with `--from`.",
+            checkpoint.name(),
+            value_at(saved, key).unwrap_or(&Value::Null)
+        ))
+        .into());
+    }
+    let changes: Map<String, Value> = differences(saved, &after.config.to_json())
+        .into_iter()
+        .filter(|(key, now)| !is_new(saved, key, now))
+        .collect();
     let refused: Vec<&String> = changes.keys().filter(|key| !may_change(key)).collect();
     // Another kind has other keys: the one that was asked for is the one to name.
     let asked = refused.iter().find(|key| overrides.iter().any(|set| &set.key == **key));
@@ -90,6 +126,22 @@ fn changed_config(
         .into());
     }
     Ok((after.config, changes, after.notes))
+}
+
+/// Whether a key has come with a later version of the program, which sets its default. A kind's own
+/// keys, which may be absent as well, go with the kind, which can't change.
+fn is_new(saved: &Value, key: &str, now: &Value) -> bool {
+    !saved.is_null() && value_at(saved, key).is_none() && value_at(&defaults(), key) == Some(now)
+}
+
+fn defaults() -> Value {
+    let lookahead = Some(crate::optimizer::LookaheadConfig::default());
+    Config { lookahead, ..Config::default() }.to_json()
+}
+
+fn value_at<'a>(config: &'a Value, key: &str) -> Option<&'a Value> {
+    let (section, key) = key.split_once('.')?;
+    config.get(section)?.get(key)
 }
 
 fn other_algorithm(with: bool) -> Usage {
@@ -130,8 +182,9 @@ fn has_ended(folder: &RunFolder, step: u64) -> anyhow::Result<bool> {
 }
 
 /// Keys, or sections with a dot, whose change leaves a checkpoint's state meaningful.
-const MAY_CHANGE: [&str; 18] = [
+const MAY_CHANGE: [&str; 19] = [
     "train.evaluate_every_epochs",
+    "train.patience",
     "train.epochs",
     "train.max_steps",
     "train.device",

@@ -7,6 +7,7 @@ use lookahead_run::{RunFolder, RunLock};
 use super::{run_to_the_end, warn};
 use crate::cli;
 use crate::config::Config;
+use crate::initial;
 use crate::panics::caught;
 use crate::say::say;
 use crate::training::{Outside, Training};
@@ -25,7 +26,11 @@ pub fn train(arguments: &cli::Train) -> anyhow::Result<()> {
     for note in &loaded.notes {
         say(format_args!("Note: {note}"));
     }
-    let mut training = caught(|| Training::new(loaded.config.clone()))?;
+    let from = arguments
+        .init_from
+        .as_ref()
+        .map(|path| initial::From { path: path.clone(), partial: arguments.init_partial });
+    let mut training = caught(|| Training::new(loaded.config.clone(), from.as_ref()))?;
 
     let folder = match &arguments.name {
         Some(name) => RunFolder::create(&arguments.out, name)?,
@@ -40,7 +45,7 @@ pub fn train(arguments: &cli::Train) -> anyhow::Result<()> {
         // This process has just made it, and there is no run in it yet.
         let _ = std::fs::remove_dir_all(folder.path());
     })?;
-    warn(&mut outside, 0, loaded.notes)?;
+    warn(&mut outside, 0, loaded.notes);
     run_to_the_end(&mut training, &mut outside)?;
     say(format_args!("Run folder: {}", folder.path().display()));
     Ok(())
@@ -55,7 +60,8 @@ fn begin(
 ) -> anyhow::Result<(RunLock, Outside)> {
     let lock = folder.lock()?;
     folder.write_config(&config.to_toml())?;
-    let mut outside = Outside::new(folder, tui)?;
-    outside.observer.record(0, Event::RunStarted(training.info(folder.name())))?;
+    let mut outside = Outside::new(folder, config, tui)?;
+    outside.observer.record(0, Event::RunStarted(training.info(folder.name())));
+    outside.observer.finish()?;
     Ok((lock, outside))
 }

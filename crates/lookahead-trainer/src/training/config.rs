@@ -4,6 +4,7 @@ use anyhow::Context;
 use serde::{Deserialize, Serialize};
 use tch::{Cuda, Device};
 
+use super::best::Metric;
 use crate::check::{Invalid, require};
 use crate::usage::Usage;
 
@@ -18,6 +19,10 @@ pub struct TrainConfig {
     pub max_steps: Option<u64>,
     /// Evaluations on validation data after every so many epochs and at the end; 0 is never.
     pub evaluate_every_epochs: u64,
+    /// What of an evaluation on validation data tells better from worse.
+    pub best_by: Metric,
+    /// Evaluations on validation data without a better one, after which the run ends; 0 is never.
+    pub patience: u64,
     /// Fixes weights, dropout, augmentation and order of data.
     pub seed: u64,
     /// `auto`, `cpu`, `cuda` or `cuda:N`.
@@ -33,6 +38,8 @@ impl Default for TrainConfig {
             epochs: 10,
             max_steps: None,
             evaluate_every_epochs: 1,
+            best_by: Metric::default(),
+            patience: 0,
             seed: 0,
             device,
             threads: 0,

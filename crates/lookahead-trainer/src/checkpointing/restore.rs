@@ -1,0 +1,142 @@
+//! A checkpoint read, checked, and only then taken on.
+
+use std::collections::BTreeMap;
+use std::io::Cursor;
+use std::path::Path;
+
+use anyhow::{Context, bail};
+use lookahead_core::{State, generator};
+use lookahead_run::{Details, checkpoint};
+use tch::{Tensor, nn};
+
+use super::{FAST, GENERATOR, MODEL, OPTIMIZER, OWN, TRAINING, generator_states};
+use crate::optimizer::Optimizer;
+use crate::tensor_file::TensorFile;
+
+/// Takes a checkpoint's training state on: θ and buffers, φ, the inner optimizer's state, the
+/// generators. Returns what its manifest says.
+///
+/// All is read, and verified as it was read, and checked against the model and the optimizer before
+/// the first change.
+///
+/// # Errors
+/// Where a file can't be read, is damaged, or does not fit the model or the optimizer. Nothing has
+/// changed then.
+pub fn restore(
+    folder: &Path,
+    vs: &nn::VarStore,
+    optimizer: &mut Optimizer,
+) -> anyhow::Result<Details> {
+    let (details, tensors) = tensors_of(folder, TRAINING)?;
+    let path = folder.join(TRAINING);
+    let file = State { tensors, ..State::default() };
+    for name in file.tensors.keys() {
+        let section = name.split_once('/').map(|(section, _)| section);
+        if !matches!(section, Some(FAST | OPTIMIZER | GENERATOR)) {
+            bail!("{} has a tensor `{name}` that this program can't place.", path.display());
+        }
+    }
+    let fast = file.part(FAST).tensors;
+    fits(vs, &fast, &path)?;
+    let random = file.part(GENERATOR).tensors;
+    let missing = || format!("{} holds no state of the CPU's random generator.", path.display());
+    random.get("cpu").with_context(missing)?;
+    let state = State {
+        tensors: file.part(OPTIMIZER).tensors,
+        integers: of_the_optimizer(&details.integers),
+        numbers: of_the_optimizer(&details.numbers),
+    };
+
+    let before = generator_states()?;
+    let taken = (|| {
+        for (name, device, _) in &before {
+            if let Some(state) = random.get(name) {
+                generator::set_state(*device, state)?;
+            }
+        }
+        // It changes nothing where it refuses.
+        Ok(optimizer.load_state(&state)?)
+    })();
+    if let Err(error) = taken {
+        for (_, device, state) in &before {
+            generator::set_state(*device, state)?;
+        }
+        return Err(error);
+    }
+    copy_into(vs, &fast)?;
+    // A state is taken together with the fast weights that are in the model, and those have just
+    // come: what was accepted once is accepted again.
+    optimizer.load_state(&state)?;
+    Ok(details)
+}
+
+/// Without the entries that the trainer keeps for itself.
+fn of_the_optimizer<T: Copy>(entries: &BTreeMap<String, T>) -> BTreeMap<String, T> {
+    let is_own = |key: &str| OWN.iter().any(|own| key.starts_with(own));
+    let others = entries.iter().filter(|(key, _)| !is_own(key));
+    others.map(|(key, value)| (key.clone(), *value)).collect()
+}
+
+/// Loads the weights of one set into the model: φ from the model file, θ from the training file.
+///
+/// # Errors
+/// Where the file can't be read or does not fit the model; the model is as before then.
+pub fn load_weights(folder: &Path, slow: bool, vs: &nn::VarStore) -> anyhow::Result<()> {
+    let tensors = weights_of(folder, slow)?;
+    fits(vs, &tensors, &folder.join(if slow { MODEL } else { TRAINING }))?;
+    copy_into(vs, &tensors)
+}
+
+/// The weights of one set and their buffers: φ from the model file, θ from the training file.
+///
+/// # Errors
+/// Where the checkpoint is damaged.
+pub fn weights_of(folder: &Path, slow: bool) -> anyhow::Result<BTreeMap<String, Tensor>> {
+    let (_, tensors) = tensors_of(folder, if slow { MODEL } else { TRAINING })?;
+    Ok(match slow {
+        true => tensors,
+        false => State { tensors, ..State::default() }.part(FAST).tensors,
+    })
+}
+
+/// The tensors of one file of a checkpoint, all of whose files are verified.
+fn tensors_of(folder: &Path, file: &str) -> anyhow::Result<(Details, BTreeMap<String, Tensor>)> {
+    let (manifest, mut contents) = checkpoint::read(folder, &[file])?;
+    let bytes = contents.remove(file).unwrap_or_default();
+    let tensors = TensorFile::new(Cursor::new(bytes)).and_then(|mut file| file.tensors());
+    let what = || format!("The file {} can't be used.", folder.join(file).display());
+    Ok((manifest.details, tensors.with_context(what)?))
+}
+
+/// An error unless the tensors are the store's variables: same names, shapes and element types.
+fn fits(vs: &nn::VarStore, tensors: &BTreeMap<String, Tensor>, path: &Path) -> anyhow::Result<()> {
+    let variables = vs.variables();
+    for (name, variable) in &variables {
+        let Some(found) = tensors.get(name) else {
+            bail!("{} has no tensor `{name}`: it was saved for another model.", path.display());
+        };
+        if (found.size(), found.kind()) != (variable.size(), variable.kind()) {
+            bail!(
+                "The tensor `{name}` in {} is {:?} of shape {:?}, and the model's is {:?} of shape \
+                 {:?}: it was saved for another model.",
+                path.display(),
+                found.kind(),
+                found.size(),
+                variable.kind(),
+                variable.size()
+            );
+        }
+    }
+    if let Some(name) = tensors.keys().find(|name| !variables.contains_key(*name)) {
+        bail!("{} has a tensor `{name}` that the model lacks.", path.display());
+    }
+    Ok(())
+}
+
+fn copy_into(vs: &nn::VarStore, tensors: &BTreeMap<String, Tensor>) -> anyhow::Result<()> {
+    let _guard = tch::no_grad_guard();
+    for (name, mut variable) in vs.variables() {
+        variable.f_copy_(&tensors[&name])?;
+    }
+    Ok(())
+}

@@ -1,0 +1,97 @@
+//! All that a checkpoint holds, copied in memory while training waits.
+
+use std::collections::BTreeMap;
+
+use lookahead_core::State;
+use tch::{Device, Tensor, nn};
+
+use super::{FAST, GENERATOR, OPTIMIZER, SLOW, generator_states};
+use crate::optimizer::Optimizer;
+use crate::tensor_file::Entry;
+
+/// A training at one moment, on the CPU, sharing no memory with it. Taken again it uses the memory
+/// that it has, so one of them costs the memory of one more training state for as long as a run
+/// lasts, and each but the first takes one copy of it.
+#[derive(Debug, Default)]
+pub struct Snapshot {
+    /// θ and the buffers.
+    fast: State,
+    /// φ and the inner optimizer's state.
+    pub(super) optimizer: State,
+    generators: BTreeMap<String, Tensor>,
+    /// The buffers that belong to φ, where it has some of its own.
+    recalibrated: BTreeMap<String, Tensor>,
+}
+
+impl Snapshot {
+    /// Copies all as it is now. `recalibrated` are the buffers that belong to φ, where it has some
+    /// of its own.
+    ///
+    /// # Errors
+    /// What the optimizer or libtorch says; the snapshot is of no use then, but can be taken again.
+    pub fn take(
+        &mut self,
+        vs: &nn::VarStore,
+        optimizer: &mut Optimizer,
+        recalibrated: BTreeMap<String, Tensor>,
+    ) -> anyhow::Result<()> {
+        let mut earlier = std::mem::take(&mut self.fast);
+        for (name, tensor) in vs.variables() {
+            self.fast.copy_in(name, &tensor, &mut earlier)?;
+        }
+        optimizer.state_into(&mut self.optimizer)?;
+        let states = generator_states()?.into_iter();
+        self.generators = states.map(|(name, _, state)| (name, state)).collect();
+        self.recalibrated = recalibrated;
+        // Of a GPU, only the first time: after that the copies go to where these are.
+        let all = [&mut self.fast.tensors, &mut self.optimizer.tensors, &mut self.recalibrated];
+        for tensor in all.into_iter().flat_map(BTreeMap::values_mut) {
+            if tensor.device() != Device::Cpu {
+                *tensor = tensor.f_to_device(Device::Cpu)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Counts of the optimizer.
+    pub fn integers(&self) -> &BTreeMap<String, i64> {
+        &self.optimizer.integers
+    }
+
+    /// Settings of the optimizer.
+    pub fn numbers(&self) -> &BTreeMap<String, f64> {
+        &self.optimizer.numbers
+    }
+
+    /// The final model: φ where there is one, θ else, in the model's element types; a wider φ is in
+    /// the training file.
+    pub(super) fn model(&self) -> Vec<Entry> {
+        let entry = |(name, fast): (&String, &Tensor)| {
+            let slow = self.optimizer.tensors.get(&format!("{SLOW}/{name}"));
+            let value = self.recalibrated.get(name).or(slow).unwrap_or(fast);
+            (name.clone(), value.shallow_clone(), fast.kind())
+        };
+        self.fast.tensors.iter().map(entry).collect()
+    }
+
+    /// All that goes on.
+    pub(super) fn training(&self) -> Vec<Entry> {
+        let sections = [
+            (FAST, &self.fast.tensors),
+            (OPTIMIZER, &self.optimizer.tensors),
+            (GENERATOR, &self.generators),
+        ];
+        let all = sections.into_iter().flat_map(|(section, tensors)| {
+            tensors.iter().map(move |(name, tensor)| {
+                (format!("{section}/{name}"), tensor.shallow_clone(), tensor.kind())
+            })
+        });
+        all.collect()
+    }
+
+    /// Bytes of all its tensors.
+    pub fn bytes(&self) -> usize {
+        let all = self.training().into_iter();
+        all.map(|(_, tensor, kind)| tensor.numel() * kind.elt_size_in_bytes()).sum()
+    }
+}

@@ -1,0 +1,203 @@
+//! A thread that gets a snapshot onto the disk while training goes on.
+//!
+//! One checkpoint is written at a time, and there is one snapshot's memory: who wants to save
+//! another one waits for the one on its way. So every checkpoint that is due is saved, however slow
+//! the disk is, and a run never needs more than one state more than it trains with.
+//!
+//! The thread computes nothing by libtorch but copies of bytes, so that it takes no threads from the
+//! training.
+
+use std::io::BufWriter;
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use anyhow::Context;
+use crossbeam_channel::{Receiver, Sender, bounded};
+use lookahead_run::log::LogSyncer;
+use lookahead_run::{CheckpointStore, Details, Draft, Published, Retention};
+
+use super::snapshot::Snapshot;
+use super::{MODEL, TRAINING};
+use crate::panics::caught;
+use crate::tensor_file::{self, has_non_finite};
+use crate::training::divergence::Diverged;
+
+/// What is to be written.
+#[derive(Debug)]
+pub struct Job {
+    /// The training's state.
+    pub snapshot: Snapshot,
+    /// What the manifest says of it.
+    pub details: Details,
+    /// Which checkpoints stay afterwards.
+    pub retention: Retention,
+    /// The learning rate, for the advice to a training that diverged.
+    pub lr: f64,
+    /// How long training has waited for this.
+    pub stall: Duration,
+}
+
+/// What came of a job.
+#[derive(Debug)]
+pub struct Done {
+    /// The checkpoint's step.
+    pub step: u64,
+    /// How long training had waited for it.
+    pub stall: Duration,
+    /// How long the writing took.
+    pub writing: Duration,
+    /// The checkpoint, or why there is none: [`Diverged`] where the weights were no finite numbers.
+    pub outcome: anyhow::Result<Published>,
+    /// What went wrong besides, though the checkpoint is there and whole.
+    pub warnings: Vec<String>,
+}
+
+/// The thread, and the snapshot's memory while nothing is written.
+#[derive(Debug)]
+pub struct Writer {
+    jobs: Option<Sender<Job>>,
+    done: Receiver<(Done, Snapshot)>,
+    /// What can be taken the next time; `None` while a checkpoint is being written.
+    spare: Option<Snapshot>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Writer {
+    /// Starts the thread, which publishes in `store` once what was logged before is on the disk too.
+    ///
+    /// # Errors
+    /// Where the system gives no thread.
+    pub fn new(store: CheckpointStore, log: LogSyncer) -> anyhow::Result<Self> {
+        let (jobs, jobs_out) = bounded::<Job>(0);
+        let (done_in, done) = bounded(1);
+        let thread = std::thread::Builder::new()
+            .name("checkpoints".into())
+            .spawn(move || {
+                for job in jobs_out {
+                    let finished = work(&store, &log, job);
+                    if done_in.send(finished).is_err() {
+                        return;
+                    }
+                }
+            })
+            .context("The thread that writes checkpoints can't be started.")?;
+        let spare = Some(Snapshot::default());
+        Ok(Writer { jobs: Some(jobs), done, spare, thread: Some(thread) })
+    }
+
+    /// Whether a checkpoint is being written.
+    pub fn is_busy(&self) -> bool {
+        self.spare.is_none()
+    }
+
+    /// The memory to take the next snapshot in; `None` while a checkpoint is being written.
+    pub fn spare(&mut self) -> Option<Snapshot> {
+        self.spare.take()
+    }
+
+    /// Gives back the memory of a snapshot that is not to be written.
+    pub fn give_back(&mut self, snapshot: Snapshot) {
+        self.spare = Some(snapshot);
+    }
+
+    /// Hands over what is to be written.
+    ///
+    /// # Errors
+    /// Where the thread is gone.
+    pub fn begin(&mut self, job: Job) -> anyhow::Result<()> {
+        let sent = self.jobs.as_ref().is_some_and(|jobs| jobs.send(job).is_ok());
+        anyhow::ensure!(sent, "The thread that writes checkpoints is gone.");
+        Ok(())
+    }
+
+    /// What came of the job, once it is done.
+    pub fn poll(&mut self) -> Option<Done> {
+        let (done, snapshot) = self.done.try_recv().ok()?;
+        self.spare = Some(snapshot);
+        Some(done)
+    }
+
+    /// As [`poll`](Self::poll), waiting for it where a checkpoint is being written.
+    pub fn wait(&mut self) -> Option<Done> {
+        if !self.is_busy() {
+            return None;
+        }
+        let (done, snapshot) = self.done.recv().ok()?;
+        self.spare = Some(snapshot);
+        Some(done)
+    }
+}
+
+impl Drop for Writer {
+    /// A checkpoint on its way gets there.
+    fn drop(&mut self) {
+        self.jobs = None;
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+fn work(store: &CheckpointStore, log: &LogSyncer, job: Job) -> (Done, Snapshot) {
+    let Job { snapshot, details, retention, lr, stall } = job;
+    let (step, started) = (details.step, Instant::now());
+    let mut warnings = Vec::new();
+    // The log must not be behind the checkpoint after a power cut. A checkpoint is worth more than
+    // its log, though.
+    if let Err(error) = log.sync() {
+        warnings.push(error.to_string());
+    }
+    let outcome = caught(|| publish(store, details, &snapshot, lr));
+    if outcome.is_ok()
+        && let Err(error) = store.retain(&retention, Some(step))
+    {
+        warnings.push(format!("{error} Old checkpoints stay until the next one is saved."));
+    }
+    let done = Done { step, stall, writing: started.elapsed(), outcome, warnings };
+    (done, snapshot)
+}
+
+/// Bytes that go to the disk at once.
+const CHUNK: usize = 1 << 20;
+
+fn publish(
+    store: &CheckpointStore,
+    details: Details,
+    snapshot: &Snapshot,
+    lr: f64,
+) -> anyhow::Result<Published> {
+    let step = details.step;
+    let mut diverged = None;
+    let mut write = |draft: &mut Draft| -> anyhow::Result<()> {
+        for (file, entries) in [(TRAINING, snapshot.training()), (MODEL, snapshot.model())] {
+            let mut out = BufWriter::with_capacity(CHUNK, draft.create_file(file)?);
+            tensor_file::write_to(&mut out, entries, |name, kind, bytes| {
+                let Some(what) = weights(file, name) else { return Ok(()) };
+                match has_non_finite(kind, bytes) {
+                    true => {
+                        Err(diverged.insert(Diverged::of_saved(&what, step, lr)).clone().into())
+                    }
+                    false => Ok(()),
+                }
+            })?;
+            out.into_inner().map_err(std::io::IntoInnerError::into_error)?.finish()?;
+        }
+        Ok(())
+    };
+    let published = store.publish(details, |draft| write(draft).map_err(Into::into));
+    match diverged {
+        // The store's error has only its words.
+        Some(diverged) => Err(diverged.into()),
+        None => Ok(published?),
+    }
+}
+
+/// The name of a tensor for people, where it is one of the weights or their buffers: those must be
+/// finite, or else no checkpoint of them pushes out a good one.
+fn weights(file: &str, name: &str) -> Option<String> {
+    if file == MODEL {
+        return Some(format!("The final model's `{name}`"));
+    }
+    let fast = name.strip_prefix("fast/").map(|name| format!("θ's `{name}`"));
+    fast.or_else(|| Some(format!("φ's `{}`", name.strip_prefix("optimizer/slow/")?)))
+}

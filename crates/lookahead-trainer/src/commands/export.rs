@@ -1,0 +1,43 @@
+//! `lookahead export`: weights out of a checkpoint, for other programs.
+
+use lookahead_run::RunFolder;
+use lookahead_run::event::Weights;
+
+use super::{choose, which_weights};
+use crate::checkpointing::restore::weights_of;
+use crate::cli;
+use crate::config::Config;
+use crate::say::say;
+use crate::tensor_file::{entries, write_new};
+use crate::usage::Usage;
+
+/// Writes one set of weights, and the buffers that belong to it, under the model's own names.
+///
+/// # Errors
+/// Where the run or a checkpoint can't be read, or the file is there already or can't be written.
+pub fn export(arguments: &cli::Export) -> anyhow::Result<()> {
+    let folder = RunFolder::open(&arguments.run)?;
+    let place = folder.config_path().display().to_string();
+    let config = Config::parse(&place, &folder.read_config()?, &[])?.config;
+    let weights = which_weights(arguments.weights, &config, folder.name())?;
+    let output = &arguments.output;
+    if output.symlink_metadata().is_ok() {
+        return Err(Usage::new(format!(
+            "{} exists, and an existing file is never overwritten: give another name to `--output`.",
+            output.display()
+        ))
+        .into());
+    }
+    let (checkpoint, _, passed_over) = choose(&folder, arguments.from)?;
+    for sentence in passed_over {
+        say(format_args!("Warning: {sentence}"));
+    }
+    // Without Lookahead the final model, in the model's file, is θ.
+    let slow = weights == Weights::Slow || config.lookahead.is_none();
+    let tensors = weights_of(&checkpoint.path, slow)?;
+    let count = tensors.len();
+    write_new(output, entries(tensors))?;
+    let set = if weights == Weights::Slow { "slow weights φ" } else { "fast weights θ" };
+    say(format_args!("{count} tensors, {set} of {}, in {}", checkpoint.name(), output.display()));
+    Ok(())
+}

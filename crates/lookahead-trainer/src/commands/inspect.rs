@@ -1,0 +1,313 @@
+//! `lookahead inspect`: what a run or a checkpoint holds, verified.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::fs::File;
+use std::path::Path;
+
+use lookahead_run::event::{Event, RunInfo, Status};
+use lookahead_run::{Checkpoint, Details, FileEntry, Manifest, RunFolder, checkpoint, log};
+use serde::Serialize;
+use serde_json::Value;
+
+use crate::cli;
+use crate::say::answer;
+use crate::tensor_file::TensorFile;
+use crate::usage::Usage;
+
+/// Prints what is found. Writes nothing into the folder.
+///
+/// # Errors
+/// Where the path leads to neither; at the end, where something in it is damaged.
+pub fn inspect(arguments: &cli::Inspect) -> anyhow::Result<()> {
+    let path = &arguments.path;
+    let found = match (path.join("manifest.json").exists(), path.join("config.toml").exists()) {
+        (true, _) => Found::Checkpoint(CheckpointReport::new(path)),
+        (false, true) => Found::Run(RunReport::new(path)?),
+        (false, false) => {
+            return Err(Usage::new(format!(
+                "{} is neither the folder of a run, which has a `config.toml`, nor of a checkpoint, \
+                 which has a `manifest.json`. Give such as `checkpoints/mnist` or \
+                 `checkpoints/mnist/step-00001500`.",
+                path.display()
+            ))
+            .into());
+        }
+    };
+    match arguments.json {
+        true => answer(serde_json::to_string(&found)?)?,
+        false => answer(found.text().trim_end())?,
+    }
+    match found.faults() {
+        0 => Ok(()),
+        1 => anyhow::bail!("{} holds something that is damaged: see above.", path.display()),
+        count => anyhow::bail!("{} holds {count} things that are damaged.", path.display()),
+    }
+}
+
+#[derive(Serialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+enum Found {
+    Run(RunReport),
+    Checkpoint(CheckpointReport),
+}
+
+impl Found {
+    fn faults(&self) -> usize {
+        match self {
+            Found::Checkpoint(found) => usize::from(found.fault.is_some()),
+            Found::Run(run) => {
+                let damaged = run.checkpoints.iter().filter(|found| found.fault.is_some());
+                damaged.count() + usize::from(run.log_fault.is_some())
+            }
+        }
+    }
+
+    fn text(&self) -> String {
+        match self {
+            Found::Run(run) => run.text(),
+            Found::Checkpoint(found) => found.text(),
+        }
+    }
+}
+
+/// What a run's folder holds.
+#[derive(Serialize)]
+struct RunReport {
+    run: String,
+    /// `running`, `finished`, `stopped`, `failed`, or `interrupted` where the log has no end.
+    state: &'static str,
+    /// The last step in the log.
+    step: u64,
+    total_steps: Option<u64>,
+    events: u64,
+    /// Wall-clock time of the first and of the last event, in Unix seconds.
+    first_event: Option<f64>,
+    last_event: Option<f64>,
+    warnings: u64,
+    log_fault: Option<String>,
+    about: Option<RunInfo>,
+    checkpoints: Vec<Summary>,
+    abandoned: usize,
+}
+
+/// One checkpoint of a run, in short.
+#[derive(Serialize)]
+struct Summary {
+    name: String,
+    step: u64,
+    bytes: Option<u64>,
+    created: Option<f64>,
+    metrics: BTreeMap<String, Value>,
+    /// What is wrong with it.
+    fault: Option<String>,
+}
+
+impl RunReport {
+    fn new(path: &Path) -> anyhow::Result<Self> {
+        let folder = RunFolder::open(path)?;
+        let summary = |found: &Checkpoint| {
+            let verified = found.verify();
+            let manifest = verified.as_ref().ok();
+            Summary {
+                name: found.name(),
+                step: found.step,
+                bytes: manifest.map(Manifest::bytes),
+                created: manifest.map(|manifest| manifest.created),
+                metrics: manifest.map(|m| metrics(&m.details)).unwrap_or_default(),
+                fault: verified.err().map(|error| error.to_string()),
+            }
+        };
+        let mut report = RunReport {
+            run: folder.name().to_owned(),
+            state: "interrupted",
+            step: 0,
+            total_steps: None,
+            events: 0,
+            first_event: None,
+            last_event: None,
+            warnings: 0,
+            log_fault: None,
+            about: None,
+            checkpoints: folder.checkpoints().list()?.iter().map(summary).collect(),
+            abandoned: std::fs::read_dir(path.join("abandoned")).map_or(0, Iterator::count),
+        };
+        report.read_log(&folder);
+        if folder.is_in_use()? {
+            report.state = "running";
+        }
+        Ok(report)
+    }
+
+    fn read_log(&mut self, folder: &RunFolder) {
+        let records = match log::read(&folder.events_path()) {
+            Ok(records) => records,
+            Err(error) => {
+                self.log_fault = Some(error.to_string());
+                return;
+            }
+        };
+        self.first_event = records.first().map(|record| record.time);
+        for record in records {
+            self.events += 1;
+            self.last_event = Some(record.time);
+            self.step = self.step.max(record.step);
+            match record.event {
+                Event::RunEnded(ended) => {
+                    self.state = match ended.status {
+                        Status::Finished => "finished",
+                        Status::Stopped => "stopped",
+                        Status::Failed => "failed",
+                    };
+                    continue;
+                }
+                Event::RunStarted(info) => self.about = Some(info),
+                Event::Resumed(resumed) => {
+                    self.step = record.step;
+                    self.about = Some(resumed.info);
+                }
+                Event::Warning(_) => self.warnings += 1,
+                _ => {}
+            }
+            self.state = "interrupted";
+        }
+        self.total_steps = self.about.as_ref().map(|about| about.total_steps);
+    }
+
+    fn text(&self) -> String {
+        let of = self.total_steps.map(|total| format!(" of {total}")).unwrap_or_default();
+        let mut text = format!("{}: {} at step {}{of}\n", self.run, self.state, self.step);
+        if let Some(about) = &self.about {
+            let around = about
+                .lookahead
+                .as_ref()
+                .map(|l| format!("Lookahead(k {}, α {}) around ", l.k, l.alpha));
+            let _ = writeln!(
+                text,
+                "  {} on {}, {}{}, {} parameters, seed {}, on {}",
+                about.model,
+                about.data,
+                around.unwrap_or_default(),
+                about.optimizer,
+                about.parameters,
+                about.seed,
+                about.device
+            );
+        }
+        let _ = match &self.log_fault {
+            Some(fault) => writeln!(text, "  event log: DAMAGED: {fault}"),
+            None => {
+                writeln!(text, "  event log: {} events, {} warnings", self.events, self.warnings)
+            }
+        };
+        for found in &self.checkpoints {
+            let _ = match (&found.fault, found.bytes) {
+                (Some(fault), _) => writeln!(text, "  {}: DAMAGED: {fault}", found.name),
+                (None, bytes) => writeln!(
+                    text,
+                    "  {}: valid, {} bytes{}",
+                    found.name,
+                    bytes.unwrap_or(0),
+                    listed(&found.metrics)
+                ),
+            };
+        }
+        if self.checkpoints.is_empty() {
+            text += "  no checkpoint\n";
+        }
+        if self.abandoned > 0 {
+            let _ = writeln!(text, "  {} in abandoned/", self.abandoned);
+        }
+        text
+    }
+}
+
+/// What a checkpoint holds.
+#[derive(Serialize)]
+struct CheckpointReport {
+    path: String,
+    /// What is wrong with it.
+    fault: Option<String>,
+    manifest: Option<Manifest>,
+    /// The tensors of each file.
+    tensors: BTreeMap<String, BTreeMap<String, TensorReport>>,
+}
+
+#[derive(Serialize)]
+struct TensorReport {
+    dtype: String,
+    shape: Vec<i64>,
+}
+
+impl CheckpointReport {
+    fn new(path: &Path) -> Self {
+        let mut report = CheckpointReport {
+            path: path.display().to_string(),
+            fault: None,
+            manifest: None,
+            tensors: BTreeMap::new(),
+        };
+        let found = checkpoint::verify(path).map_err(anyhow::Error::from).and_then(|manifest| {
+            let manifest = report.manifest.insert(manifest);
+            for name in manifest.files.keys().filter(|name| name.ends_with(".safetensors")) {
+                let file: TensorFile<File> = TensorFile::open(&path.join(name))?;
+                let tensors = file.descriptions().into_iter().map(|(tensor, found)| {
+                    (
+                        tensor,
+                        TensorReport { dtype: format!("{:?}", found.dtype), shape: found.shape },
+                    )
+                });
+                report.tensors.insert(name.clone(), tensors.collect());
+            }
+            Ok(())
+        });
+        report.fault = found.err().map(|error| format!("{error:#}"));
+        report
+    }
+
+    fn text(&self) -> String {
+        let mut text = match &self.fault {
+            Some(fault) => format!("{}: DAMAGED: {fault}\n", self.path),
+            None => format!("{}: valid\n", self.path),
+        };
+        let Some(Manifest { format, details, files, .. }) = &self.manifest else { return text };
+        let Details { step, phase, epoch, cursor, seed, versions, device, threads, .. } = details;
+        let _ = writeln!(
+            text,
+            "  step {step}, {phase} inner steps since the last sync; epoch {epoch}, batch {cursor}; \
+             seed {seed}\n  after {:.1} s; saved by lookahead {}, tch {}, libtorch {}, on {device} \
+             with {threads} threads and {}; format {format}{}",
+            details.wall_seconds,
+            versions.lookahead,
+            versions.tch,
+            versions.libtorch,
+            details.cpu_capability,
+            listed(&metrics(details))
+        );
+        if let Some(git) = &details.git {
+            let modified = if git.modified { ", with changes that are not in it" } else { "" };
+            let _ = writeln!(text, "  git revision {}{modified}", git.revision);
+        }
+        for (name, FileEntry { bytes, sha256 }) in files {
+            let _ = writeln!(text, "  {name}: {bytes} bytes, SHA-256 {sha256}");
+            for (tensor, TensorReport { dtype, shape }) in
+                self.tensors.get(name).into_iter().flatten()
+            {
+                let _ = writeln!(text, "    {tensor}  {dtype} {shape:?}");
+            }
+        }
+        text
+    }
+}
+
+/// As the event log writes numbers.
+fn metrics(details: &Details) -> BTreeMap<String, Value> {
+    let all = details.metrics.iter();
+    let written =
+        |value: f64| lookahead_run::number::serialize(&value, serde_json::value::Serializer);
+    all.map(|(name, value)| (name.clone(), written(*value).unwrap_or(Value::Null))).collect()
+}
+
+fn listed(metrics: &BTreeMap<String, Value>) -> String {
+    metrics.iter().map(|(name, value)| format!(", {name} {value}")).collect()
+}

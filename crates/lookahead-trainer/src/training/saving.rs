@@ -1,0 +1,190 @@
+//! Checkpoints of a training that goes on meanwhile.
+
+use std::time::{Duration, Instant};
+
+use lookahead_run::Details;
+use lookahead_run::event::{self, Event, Warning};
+
+use super::divergence::{Diverged, Saving, can_be_saved};
+use super::recalibration::buffers_of_phi;
+use super::{Outside, Training, device_name, threads, versions};
+use crate::checkpointing::snapshot::Snapshot;
+use crate::checkpointing::writer::{Done, Job};
+
+/// How long after a checkpoint that could not be saved another one is tried, unless one is due
+/// before.
+const AGAIN: Duration = Duration::from_secs(10);
+
+/// How often, and with what pauses between, the last checkpoint of a process is tried.
+const LAST_ATTEMPTS: [Duration; 3] =
+    [Duration::from_millis(500), Duration::from_secs(2), Duration::ZERO];
+
+/// Tells of a checkpoint that has been written meanwhile, if one has.
+///
+/// # Errors
+/// [`Diverged`] where its weights were no finite numbers.
+pub(super) fn collect(t: &mut Training, outside: &mut Outside) -> anyhow::Result<()> {
+    match outside.writer.poll() {
+        Some(done) => tell(t, outside, done).map(drop),
+        None => Ok(()),
+    }
+}
+
+/// Whether a routine checkpoint should be saved now: its step has come, or one could not be saved a
+/// while ago.
+pub(super) fn is_due(t: &Training) -> bool {
+    let every = t.config.checkpoint.every_steps;
+    let regular = every > 0 && t.step.is_multiple_of(every);
+    (regular || t.save_again.is_some_and(|at| at <= Instant::now())) && t.step < t.total_steps
+}
+
+/// Takes a snapshot and has it written while training goes on. Waits for the one on its way first.
+/// A disk that says no is told as a warning, here or when that is known, and tried again.
+///
+/// # Errors
+/// Where the weights are no finite numbers; what the optimizer or libtorch says.
+pub(super) fn begin(t: &mut Training, outside: &mut Outside, saving: Saving) -> anyhow::Result<()> {
+    let started = Instant::now();
+    if let Some(done) = outside.writer.wait() {
+        tell(t, outside, done)?;
+    }
+    if !can_be_saved(t, outside, saving)? {
+        return Ok(());
+    }
+    let Some(mut snapshot) = outside.writer.spare() else {
+        anyhow::bail!("The thread that writes checkpoints is gone.");
+    };
+    if let Err(error) = take(t, &mut snapshot) {
+        outside.writer.give_back(snapshot);
+        return Err(error);
+    }
+    t.save_again = None;
+    let job = Job {
+        details: t.details(&snapshot),
+        retention: t.config.checkpoint.retention(t.config.train.best_by),
+        lr: t.config.optimizer.lr,
+        snapshot,
+        stall: started.elapsed(),
+    };
+    outside.writer.begin(job)
+}
+
+fn take(t: &mut Training, snapshot: &mut Snapshot) -> anyhow::Result<()> {
+    let recalibrated = buffers_of_phi(t)?;
+    snapshot.take(&t.model.vs, &mut t.optimizer, recalibrated)
+}
+
+/// Saves, and waits until the checkpoint is on the disk: before this process ends. A disk that says
+/// no is asked again a few times.
+///
+/// # Errors
+/// Where the weights are no finite numbers, or the disk goes on saying no.
+pub(super) fn save_and_wait(t: &mut Training, outside: &mut Outside) -> anyhow::Result<()> {
+    for pause in LAST_ATTEMPTS {
+        begin(t, outside, Saving::Asked)?;
+        let Some(done) = outside.writer.wait() else { break };
+        if tell(t, outside, done)? {
+            return Ok(());
+        }
+        std::thread::sleep(pause);
+    }
+    anyhow::bail!(
+        "The checkpoint of step {} could not be saved, as the warning says, though it was tried {} \
+         times.",
+        t.step,
+        LAST_ATTEMPTS.len()
+    )
+}
+
+/// Records what came of a checkpoint; tells whether it is there.
+fn tell(t: &mut Training, outside: &mut Outside, done: Done) -> anyhow::Result<bool> {
+    let step = done.step;
+    let mut warnings = done.warnings;
+    let saved = match done.outcome {
+        Ok(published) => {
+            let saved = event::Checkpoint {
+                name: published.name,
+                bytes: published.bytes,
+                seconds: done.stall.as_secs_f64(),
+                write_seconds: done.writing.as_secs_f64(),
+            };
+            outside.observer.record(step, Event::Checkpoint(saved));
+            true
+        }
+        Err(error) if error.is::<Diverged>() => return Err(error),
+        Err(error) => {
+            t.save_again = Some(Instant::now() + AGAIN);
+            warnings.push(format!(
+                "NO CHECKPOINT of step {step}: {error:#} Training goes on and tries again; the \
+                 checkpoints before are as they were."
+            ));
+            false
+        }
+    };
+    for message in warnings {
+        outside.observer.record(step, Event::Warning(Warning { message }));
+    }
+    Ok(saved)
+}
+
+/// Saves what a training has come to that can't go on, and returns the checkpoint's name. Records
+/// nothing: the log may be what failed.
+///
+/// # Errors
+/// Where the failure came inside a step, so that the weights are of no step; where the disk says
+/// no.
+pub fn rescue(t: &mut Training, outside: &mut Outside) -> anyhow::Result<String> {
+    anyhow::ensure!(!t.in_step, "Step {} had begun and was not taken.", t.step + 1);
+    // One on its way is not lost by another that can't be saved.
+    let _ = outside.writer.wait();
+    let mut snapshot = outside.writer.spare().unwrap_or_default();
+    take(t, &mut snapshot)?;
+    let job = Job {
+        details: t.details(&snapshot),
+        retention: t.config.checkpoint.retention(t.config.train.best_by),
+        lr: t.config.optimizer.lr,
+        snapshot,
+        stall: Duration::ZERO,
+    };
+    outside.writer.begin(job)?;
+    let done = outside.writer.wait();
+    Ok(done.ok_or_else(|| anyhow::anyhow!("The thread that writes it is gone."))?.outcome?.name)
+}
+
+impl Training {
+    fn details(&self, snapshot: &Snapshot) -> Details {
+        let mut integers = snapshot.integers().clone();
+        let mut numbers = snapshot.numbers().clone();
+        let mut own = |key: &str, value: i64| integers.insert(key.to_owned(), value);
+        own(super::TRAIN_SAMPLES, self.data.train.len() as i64);
+        own(super::DIVERGING, i64::from(self.diverging));
+        own(super::OWED, self.owed as i64);
+        if let Some(value) = self.best.value {
+            own(super::BEST_STEP, self.best.step as i64);
+            own(super::SINCE_BEST, self.best.since as i64);
+            numbers.insert(super::BEST.to_owned(), value);
+        }
+        Details {
+            step: self.step,
+            phase: self.optimizer.phase(),
+            epoch: self.batches.epoch(),
+            cursor: self.batches.cursor(),
+            seed: self.config.train.seed,
+            versions: versions(),
+            device: device_name(self.device),
+            threads: threads(),
+            cpu_capability: lookahead_core::build::cpu_capability(),
+            integers,
+            numbers,
+            metrics: self
+                .measured
+                .clone()
+                .filter(|(step, _)| *step == self.step)
+                .map(|(_, all)| all)
+                .unwrap_or_default(),
+            wall_seconds: self.wall_seconds(),
+            git: self.git.clone(),
+            config: self.config.to_json(),
+        }
+    }
+}
