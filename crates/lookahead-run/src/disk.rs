@@ -70,12 +70,19 @@ pub(crate) fn write_synced(path: &Path, bytes: &[u8]) -> Result<()> {
     sync_file(&file, path)
 }
 
+/// Opens a plain file for reading. Opening a pipe would wait until somebody writes to it.
+pub(crate) fn open_plain(path: &Path) -> io::Result<File> {
+    if !fs::metadata(path)?.is_file() {
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is no plain file"));
+    }
+    File::open(path)
+}
+
 /// The text of a plain file of at most `largest` bytes.
 pub(crate) fn read_text(path: &Path, largest: u64) -> Result<String> {
     let mut text = String::new();
-    let file = File::open(path).at("read", path)?;
-    let there = file.metadata().at("look at", path)?;
-    if !there.is_file() || there.len() > largest {
+    let file = open_plain(path).at("read", path)?;
+    if file.metadata().at("look at", path)?.len() > largest {
         return Err(Error::TooLarge { path: path.to_owned(), largest });
     }
     file.take(largest).read_to_string(&mut text).at("read", path)?;

@@ -29,10 +29,10 @@ pub enum Error {
         cause: io::Error,
     },
 
-    /// A file that is read as a whole is no file of a size that can be.
+    /// A file that is read as a whole is larger than any that is meant to be.
     #[error(
-        "`{}` is no plain file of at most {largest} bytes, so it is not read: put the right file \
-         there.", path.display()
+        "`{}` has more than {largest} bytes, so it is not read: put the right file there.",
+        path.display()
     )]
     TooLarge {
         /// The file.
@@ -94,6 +94,35 @@ pub enum Error {
     RunInUse {
         /// The run's folder.
         path: PathBuf,
+    },
+
+    /// Something else has the name of the control socket.
+    #[error(
+        "`{}` is no socket, and the run's control socket has that name: move it away, or else the run \
+         can't be asked for anything from outside.", path.display()
+    )]
+    NotASocket {
+        /// The file.
+        path: PathBuf,
+    },
+
+    /// Nobody listens at a run's control socket.
+    #[error(
+        "The run `{0}` does not run just now, or not where it could be asked for anything: see \
+         `lookahead inspect {0}`, and go on with it by `lookahead resume {0}`.", path.display()
+    )]
+    NotRunning {
+        /// The run's folder.
+        path: PathBuf,
+    },
+
+    /// A run did not do what it was asked for.
+    #[error("The run `{}` did not accept the command. {message}", path.display())]
+    Refused {
+        /// The run's folder.
+        path: PathBuf,
+        /// What it said.
+        message: String,
     },
 
     /// There is no event log where one was to be read.

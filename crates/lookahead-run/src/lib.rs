@@ -4,6 +4,7 @@
 //! |---|---|
 //! | [`event`] | what happens in a run, one JSON object a line of `events.jsonl` |
 //! | [`command`] | what can be asked of a run while it lives |
+//! | [`control`] | the socket through which another process asks |
 //! | [`folder`] | the folder of a run: made once, written by one process at a time |
 //! | [`log`] | the event log: appended, and read as one line of time |
 //! | [`checkpoint`] | one checkpoint: its name, and whether it is whole |
@@ -70,6 +71,7 @@
 //! ```text
 //! config.toml            the resolved configuration, every default written out
 //! events.jsonl           the event log
+//! control.sock           while the run lives: commands in
 //! lock                   held by the process that writes the run; stays when that ends
 //! step-00001500/         a checkpoint: files of the trainer's, and manifest.json
 //! abandoned/             checkpoints of an abandoned line of time, and damaged ones
@@ -103,6 +105,7 @@
 
 pub mod checkpoint;
 pub mod command;
+pub mod control;
 mod disk;
 pub mod draft;
 pub mod error;
@@ -118,6 +121,7 @@ pub mod store;
 mod testing;
 
 pub use checkpoint::Checkpoint;
+pub use control::ControlServer;
 pub use draft::Draft;
 pub use error::{Error, Result};
 pub use folder::{RunFolder, RunLock};

@@ -1,7 +1,7 @@
 //! The event log of a run, `events.jsonl`: one event a line, appended, never rewritten.
 
 use std::fs::{self, File};
-use std::io::{self, Write};
+use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
 use serde::de::IgnoredAny;
@@ -9,6 +9,10 @@ use serde::de::IgnoredAny;
 use crate::disk::{self, At};
 use crate::error::{Error, Result};
 use crate::event::{Event, Record};
+
+/// Most bytes of a line that are read, its line feed counted in: a configuration of the largest size
+/// fits several times.
+pub const LARGEST_LINE: usize = 4 << 20;
 
 /// The event log, opened for appending. Only the holder of the run's lock may do that.
 #[derive(Debug)]
@@ -25,17 +29,21 @@ impl EventLog {
     /// Opens the log at `path` for appending, and makes it where there is none. A torn last line
     /// is cut off, or else it would swallow the next one.
     pub fn open(path: &Path) -> Result<EventLog> {
+        // Opening a pipe would wait until somebody reads from it.
+        if fs::metadata(path).is_ok_and(|found| !found.is_file()) {
+            disk::open_plain(path).at("open", path)?;
+        }
         let file = File::options().read(true).append(true).create(true).open(path);
-        let file = file.at("open", path)?;
-        let bytes = fs::read(path).at("read", path)?;
-        let end = whole_lines(&bytes).len();
-        if end < bytes.len() {
-            file.set_len(end as u64).at("cut off the torn last line of", path)?;
+        let mut file = file.at("open", path)?;
+        let length = file.metadata().at("look at", path)?.len();
+        let end = end_of_whole_lines(&mut file, length).at("read", path)?;
+        if end < length {
+            file.set_len(end).at("cut off the torn last line of", path)?;
         }
         // A bare file name has an empty parent, which is no path that can be opened.
         let folder = path.parent().filter(|folder| *folder != Path::new(""));
         disk::sync_folder(folder.unwrap_or(Path::new(".")))?;
-        Ok(EventLog { file, path: path.to_owned(), end: end as u64, torn: false })
+        Ok(EventLog { file, path: path.to_owned(), end, torn: false })
     }
 
     /// Appends one event: a JSON object and a newline, in one write, so that somebody who follows
@@ -51,7 +59,7 @@ impl EventLog {
             self.file.set_len(self.end).at("cut off the torn last line of", &self.path)?;
         }
         self.torn = true;
-        self.file.write_all(&line).at("append to", &self.path)?;
+        disk::write(&mut self.file, &line).at("append to", &self.path)?;
         self.torn = false;
         self.end += line.len() as u64;
         Ok(())
@@ -90,56 +98,159 @@ impl LogSyncer {
     }
 }
 
-/// The events of a log as one line of time, in their order.
+/// The events of a log as one line of time, in their order, all in memory: several times the size of
+/// the log. [`records`] reads them one by one.
 ///
 /// At each `resumed` event the earlier events of a later step are dropped: they belong to an
 /// abandoned line of time. A torn last line is the end of the log. Events and fields that are not
 /// known here are no error: see [`Event::Unknown`].
 ///
 /// # Errors
-/// [`Error::LogMissing`] if there is no such file, [`Error::LogLine`] for a line that is not an
-/// event and not the torn end.
+/// As [`records`].
 pub fn read(path: &Path) -> Result<Vec<Record>> {
-    let bytes = match fs::read(path) {
+    let mut all: Vec<Record> = Vec::new();
+    for record in records(path)? {
+        let record = record?;
+        if let Event::Resumed(_) = record.event {
+            all.retain(|earlier| earlier.step <= record.step);
+        }
+        all.push(record);
+    }
+    Ok(all)
+}
+
+/// The events of a log in the order of the file, those of abandoned lines of time too, read one by
+/// one: never more than two lines, of [`LARGEST_LINE`] at most, are in memory.
+///
+/// # Errors
+/// [`Error::LogMissing`] if there is no such file; in the place of a record, and as the last,
+/// [`Error::LogLine`] for a line that is not an event and not the torn end.
+pub fn records(path: &Path) -> Result<Records> {
+    let file = match disk::open_plain(path) {
         Err(cause) if cause.kind() == io::ErrorKind::NotFound => {
             return Err(Error::LogMissing { path: path.to_owned() });
         }
         result => result.at("read", path)?,
     };
-    let mut records: Vec<Record> = Vec::new();
-    for (index, line) in whole_lines(&bytes).split_inclusive(|byte| *byte == b'\n').enumerate() {
-        let record: Record = serde_json::from_slice(line).map_err(|cause| Error::LogLine {
-            path: path.to_owned(),
-            line: index + 1,
-            cause: cause.to_string(),
-        })?;
-        if let Event::Resumed(_) = record.event {
-            records.retain(|earlier| earlier.step <= record.step);
-        }
-        records.push(record);
-    }
-    Ok(records)
+    Ok(Records { lines: BufReader::new(file), path: path.to_owned(), number: 0, over: false })
 }
 
-/// The log without a torn last line: one without a newline or, where a power cut left blocks of
-/// zeros or of other files, one that is not JSON. JSON that is no event was never torn, since no
-/// part of an object is JSON, so that is left for the reader to report.
-fn whole_lines(bytes: &[u8]) -> &[u8] {
-    let end_of_lines = |bytes: &[u8]| bytes.iter().rposition(|b| *b == b'\n').map_or(0, |i| i + 1);
-    let lines = &bytes[..end_of_lines(bytes)];
-    let Some((_newline, before)) = lines.split_last() else { return lines };
-    let start = end_of_lines(before);
-    if serde_json::from_slice::<IgnoredAny>(&lines[start..]).is_ok() {
-        lines
-    } else {
-        &lines[..start]
+/// What [`records`] returns.
+#[derive(Debug)]
+pub struct Records {
+    lines: BufReader<File>,
+    path: PathBuf,
+    /// Lines read.
+    number: usize,
+    over: bool,
+}
+
+impl Iterator for Records {
+    type Item = Result<Record>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.over {
+            return None;
+        }
+        let next = self.next_record().transpose();
+        self.over = !matches!(next, Some(Ok(_)));
+        next
     }
+}
+
+impl Records {
+    fn next_record(&mut self) -> Result<Option<Record>> {
+        let Some(line) = self.next_line()? else { return Ok(None) };
+        self.number += 1;
+        let number = self.number;
+        let cause = match line {
+            Some(line) => match serde_json::from_slice(&line) {
+                Ok(record) => return Ok(Some(record)),
+                // JSON that is no event was never torn, since no part of an object is JSON.
+                Err(cause) if serde_json::from_slice::<IgnoredAny>(&line).is_ok() => {
+                    let cause = cause.to_string();
+                    return Err(Error::LogLine { path: self.path.clone(), line: number, cause });
+                }
+                Err(cause) => cause.to_string(),
+            },
+            None => format!("it has more than {LARGEST_LINE} bytes"),
+        };
+        // A power cut can leave blocks of zeros or of other files, with line feeds among them, but
+        // only at the end.
+        match self.next_line()? {
+            None => Ok(None),
+            Some(_) => Err(Error::LogLine { path: self.path.clone(), line: number, cause }),
+        }
+    }
+
+    /// The next line that has an end, with its line feed; nothing in its place where it is too long.
+    fn next_line(&mut self) -> Result<Option<Option<Vec<u8>>>> {
+        let mut line = Vec::new();
+        let mut too_long = false;
+        loop {
+            let bytes = match self.lines.fill_buf() {
+                Err(cause) if cause.kind() == io::ErrorKind::Interrupted => continue,
+                result => result.at("read", &self.path)?,
+            };
+            if bytes.is_empty() {
+                return Ok(None);
+            }
+            let end = bytes.iter().position(|byte| *byte == b'\n').map(|end| end + 1);
+            let count = end.unwrap_or(bytes.len());
+            too_long = too_long || line.len() + count > LARGEST_LINE;
+            match too_long {
+                true => line = Vec::new(),
+                false => line.extend_from_slice(&bytes[..count]),
+            }
+            self.lines.consume(count);
+            if end.is_some() {
+                return Ok(Some((!too_long).then_some(line)));
+            }
+        }
+    }
+}
+
+/// Bytes of a log without a torn last line: one without a newline or, where a power cut left blocks
+/// of zeros or of other files, one that is not JSON. Reads backwards from the end, and no more than
+/// it must.
+fn end_of_whole_lines(file: &mut File, length: u64) -> io::Result<u64> {
+    let end = after_last_newline(file, length)?;
+    if end == 0 {
+        return Ok(0);
+    }
+    let start = after_last_newline(file, end - 1)?;
+    if end - start > LARGEST_LINE as u64 {
+        return Ok(start);
+    }
+    let mut line = vec![0; (end - start) as usize];
+    file.seek(SeekFrom::Start(start))?;
+    file.read_exact(&mut line)?;
+    Ok(if serde_json::from_slice::<IgnoredAny>(&line).is_ok() { end } else { start })
+}
+
+/// Where the bytes before `end` have their last newline, and one more; 0 where they have none.
+fn after_last_newline(file: &mut File, mut end: u64) -> io::Result<u64> {
+    let mut buffer = [0; 1 << 16];
+    while end > 0 {
+        let start = end.saturating_sub(buffer.len() as u64);
+        let block = &mut buffer[..(end - start) as usize];
+        file.seek(SeekFrom::Start(start))?;
+        file.read_exact(block)?;
+        if let Some(at) = block.iter().rposition(|byte| *byte == b'\n') {
+            return Ok(start + at as u64 + 1);
+        }
+        end = start;
+    }
+    Ok(0)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::event::{Probe, Resumed, RunInfo, Step, Versions, Warning};
+    use std::io::Write;
+
+    use proptest::prelude::*;
     use tempfile::{TempDir, tempdir};
 
     fn log_path() -> (TempDir, PathBuf) {
@@ -253,6 +364,79 @@ mod tests {
             assert!(matches!(error, Error::LogLine { line: 2, .. }), "{error}");
             let start = format!("Line 2 of `{}` is not an event", path.display());
             assert!(error.to_string().starts_with(&start), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_line_beyond_any_bound_is_not_kept() {
+        let (_temp, path) = log_path();
+        append_all(&path, &[step(1, 0.5)]);
+        let one = fs::read(&path).unwrap();
+        let long = [b"[".repeat(2 * LARGEST_LINE), b"\n".to_vec()].concat();
+        fs::write(&path, [&one[..], &long, &one].concat()).unwrap();
+        let error = read(&path).unwrap_err();
+        assert!(matches!(error, Error::LogLine { line: 2, .. }), "{error}");
+        assert!(error.to_string().contains("more than 4194304 bytes"), "{error}");
+        // At the end it is torn, with or without its line feed.
+        for end in [&long[..], &long[..long.len() - 1]] {
+            fs::write(&path, [&one[..], end].concat()).unwrap();
+            assert_eq!(read(&path).unwrap(), [step(1, 0.5)]);
+            append_all(&path, &[step(2, 0.5)]);
+            assert_eq!(steps(&read(&path).unwrap()), [1, 2]);
+        }
+        // One of the largest size is read.
+        let mut event = step(1, 0.5);
+        let Event::Step(_) = event.event else { panic!() };
+        let room = LARGEST_LINE - serde_json::to_string(&warning("")).unwrap().len() - 1;
+        event = warning(&"x".repeat(room));
+        append_all(&path, std::slice::from_ref(&event));
+        assert_eq!(read(&path).unwrap().pop(), Some(event));
+    }
+
+    fn warning(message: &str) -> Record {
+        let event = Event::Warning(Warning { message: message.to_owned() });
+        Record { time: 0.5, step: 3, event }
+    }
+
+    #[test]
+    fn a_folder_or_a_pipe_is_no_log() {
+        let (temp, path) = log_path();
+        assert!(std::process::Command::new("mkfifo").arg(&path).status().unwrap().success());
+        for path in [temp.path(), &path] {
+            let errors = [read(path).unwrap_err(), EventLog::open(path).unwrap_err()];
+            for error in errors {
+                assert!(error.to_string().contains("no plain file"), "{error}");
+            }
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, ..Default::default() })]
+
+        /// Whatever happens to a log, reading it is safe; and what can be read goes on to be once it
+        /// is appended to, whether it had a torn end or not.
+        #[test]
+        fn a_log_of_any_bytes(
+            changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..4),
+            cut in any::<prop::sample::Index>(),
+            tail in prop::collection::vec(prop_oneof![Just(b'\n'), Just(b'{'), any::<u8>()], 0..40),
+        ) {
+            let (_temp, path) = log_path();
+            append_all(&path, &[step(1, f64::NAN), resumed(1), warning("\u{0}"), step(2, 1e-300)]);
+            let mut bytes = fs::read(&path).unwrap();
+            for (at, byte) in changes {
+                let at = at.index(bytes.len());
+                bytes[at] = byte;
+            }
+            bytes.truncate(bytes.len() - cut.index(bytes.len()).min(300));
+            bytes.extend(tail);
+            fs::write(&path, &bytes).unwrap();
+            if let Ok(before) = read(&path) {
+                append_all(&path, &[step(7, 0.5)]);
+                let after = read(&path).unwrap();
+                prop_assert_eq!(format!("{:?}", &after[..before.len()]), format!("{before:?}"));
+                prop_assert_eq!(steps(&after[before.len()..]), [7]);
+            }
         }
     }
 

@@ -6,7 +6,6 @@
 //! noticed as a changed weight is.
 
 use std::collections::BTreeMap;
-use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -166,16 +165,18 @@ impl Manifest {
     pub fn read(folder: &Path) -> Result<Manifest> {
         let path = folder.join(FILE_NAME);
         let mut bytes = Vec::new();
-        let file = match File::open(&path) {
+        let damaged = |cause| Error::ManifestDamaged { path: folder.to_owned(), cause };
+        let file = match disk::open_plain(&path) {
             Err(cause) if cause.kind() == io::ErrorKind::NotFound => {
                 return Err(Error::ManifestMissing { path: folder.to_owned() });
             }
+            Err(cause) if cause.kind() == io::ErrorKind::InvalidInput => {
+                return Err(damaged(cause.to_string()));
+            }
             result => result.at("open", &path)?,
         };
-        let there = file.metadata().at("look at", &path)?;
-        if !there.is_file() || there.len() > LARGEST {
-            let cause = format!("it is no plain file of at most {LARGEST} bytes");
-            return Err(Error::ManifestDamaged { path: folder.to_owned(), cause });
+        if file.metadata().at("look at", &path)?.len() > LARGEST {
+            return Err(damaged(format!("it has more than {LARGEST} bytes")));
         }
         file.take(LARGEST).read_to_end(&mut bytes).at("read", &path)?;
         Manifest::parse(folder, &bytes)
@@ -263,7 +264,7 @@ mod numbers {
 mod tests {
     use super::*;
     use crate::testing::{details, tricky_numbers};
-    use std::fs;
+    use std::fs::{self, File};
     use tempfile::tempdir;
 
     fn manifest() -> Manifest {
@@ -367,7 +368,7 @@ mod tests {
         let file = File::create(temp.path().join(FILE_NAME)).unwrap();
         file.set_len(LARGEST + 1).unwrap();
         let error = Manifest::read(temp.path()).unwrap_err();
-        assert!(error.to_string().contains("at most 16777216 bytes"), "{error}");
+        assert!(error.to_string().contains("more than 16777216 bytes"), "{error}");
         std::fs::remove_file(temp.path().join(FILE_NAME)).unwrap();
         std::fs::create_dir(temp.path().join(FILE_NAME)).unwrap();
         assert!(matches!(Manifest::read(temp.path()), Err(Error::ManifestDamaged { .. })));

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use lookahead_run::command::Command as RunCommand;
 use lookahead_run::event::Weights;
 
 use crate::config::Override;
@@ -25,6 +26,8 @@ pub enum Command {
     Resume(Resume),
     /// Loss and accuracy of a run's model on the test set
     Eval(Eval),
+    /// Ask a run that lives, in another terminal or without one
+    Ctl(Ctl),
     /// What a run or a checkpoint holds, verified
     Inspect(Inspect),
     /// Write the weights of a checkpoint to a safetensors file
@@ -95,6 +98,40 @@ pub struct Eval {
     /// One JSON object on stdout
     #[arg(long)]
     pub json: bool,
+}
+
+/// `lookahead ctl`.
+#[derive(Debug, Args)]
+pub struct Ctl {
+    /// The run's folder, such as checkpoints/fashion-mnist
+    #[arg(value_name = "RUN_DIR")]
+    pub run: PathBuf,
+    /// What it should do, at its next step
+    pub command: CommandArgument,
+}
+
+/// What can be asked of a run, as an argument.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum CommandArgument {
+    /// Take no further step until it is told to continue or to stop
+    Pause,
+    /// Go on after a pause
+    Continue,
+    /// Save a checkpoint, and go on
+    Checkpoint,
+    /// Save a checkpoint, and end
+    Stop,
+}
+
+impl From<CommandArgument> for RunCommand {
+    fn from(argument: CommandArgument) -> Self {
+        match argument {
+            CommandArgument::Pause => RunCommand::Pause,
+            CommandArgument::Continue => RunCommand::Continue,
+            CommandArgument::Checkpoint => RunCommand::Checkpoint,
+            CommandArgument::Stop => RunCommand::Stop,
+        }
+    }
 }
 
 /// `lookahead inspect`.

@@ -1,5 +1,6 @@
 //! The commands, one a file.
 
+mod ctl;
 mod doctor;
 mod eval;
 mod export;
@@ -7,6 +8,7 @@ mod inspect;
 mod resume;
 mod train;
 
+pub use ctl::ctl;
 pub use doctor::doctor;
 pub use eval::eval;
 pub use export::export;

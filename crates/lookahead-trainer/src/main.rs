@@ -12,6 +12,7 @@ fn main() -> ExitCode {
         Command::Train(arguments) => commands::train(&arguments),
         Command::Resume(arguments) => commands::resume(&arguments),
         Command::Eval(arguments) => commands::eval(&arguments),
+        Command::Ctl(arguments) => commands::ctl(&arguments),
         Command::Inspect(arguments) => commands::inspect(&arguments),
         Command::Export(arguments) => commands::export(&arguments),
         Command::Doctor => commands::doctor(),

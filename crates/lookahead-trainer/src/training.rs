@@ -19,12 +19,13 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
+use crossbeam_channel::Sender;
 use lookahead_core::build;
 use lookahead_run::command::Command;
 use lookahead_run::event::{
     self, Evaluation, Event, LookaheadInfo, RunInfo, Split, Status, Versions, Warning, Weights,
 };
-use lookahead_run::{Details, Git, RunFolder};
+use lookahead_run::{ControlServer, Details, Git, RunFolder};
 use tch::{Device, Tensor};
 
 use crate::checkpointing::restore::restore;
@@ -329,7 +330,14 @@ pub struct Outside {
     pub controls: Controls,
     /// Who writes checkpoints.
     pub writer: Writer,
+    /// Where commands of other processes go.
+    asked: Sender<Command>,
+    /// The socket through which they come, which ends with this.
+    server: Option<ControlServer>,
 }
+
+/// Commands of other processes that wait for the next step, at most.
+const WAITING: usize = 32;
 
 impl Outside {
     /// Of a run folder, watched on the terminal where there is one and `tui` allows.
@@ -339,11 +347,27 @@ impl Outside {
     pub fn new(folder: &RunFolder, config: &Config, tui: bool) -> anyhow::Result<Self> {
         let observer = Observer::new(&folder.events_path(), tui)?;
         let writer = Writer::new(folder.checkpoints(), observer.syncer()?)?;
-        let (_asked, remote) = crossbeam_channel::unbounded();
+        let (asked, remote) = crossbeam_channel::bounded(WAITING);
         let deadline = config.checkpoint.deadline_seconds;
         let deadline = (deadline > 0).then(|| Duration::from_secs(deadline));
         let controls = Controls::new(observer.commands(), remote, deadline)?;
-        Ok(Outside { observer, controls, writer })
+        Ok(Outside { observer, controls, writer, asked, server: None })
+    }
+
+    /// Opens the control socket, so that other processes can ask too; a sentence where that can't be,
+    /// such as on a file system without sockets: the run goes on without.
+    pub fn open_to_others(&mut self, folder: &RunFolder) -> Option<String> {
+        let asked = self.asked.clone();
+        let server = ControlServer::start(folder, move |command| {
+            asked.try_send(command).map_err(|_| format!("{WAITING} others wait to be done."))
+        });
+        match server {
+            Ok(server) => self.server = Some(server),
+            Err(error) => {
+                return Some(format!("{error} The run can't be asked for anything from outside."));
+            }
+        }
+        None
     }
 }
 

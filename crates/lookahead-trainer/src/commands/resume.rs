@@ -69,6 +69,7 @@ pub fn resume(arguments: &cli::Resume) -> anyhow::Result<()> {
     if changed {
         folder.write_config(&config.to_toml())?;
     }
+    warnings.extend(outside.open_to_others(&folder));
     warn(&mut outside, training.step(), warnings);
     run_to_the_end(&mut training, &mut outside)?;
     say(format_args!("Run folder: {}", folder.path().display()));
@@ -175,10 +176,19 @@ fn refuse_fewer_steps(training: &Training, config: &Config) -> Result<(), Usage>
 
 /// Whether the log tells that the run was finished at this step.
 fn has_ended(folder: &RunFolder, step: u64) -> anyhow::Result<bool> {
-    let records = log::read(&folder.events_path())?;
-    let finished =
-        |event: &Event| matches!(event, Event::RunEnded(RunEnded { status: Status::Finished, .. }));
-    Ok(records.iter().any(|record| record.step == step && finished(&record.event)))
+    let mut finished = None;
+    for record in log::records(&folder.events_path())? {
+        let record = record?;
+        match record.event {
+            Event::RunEnded(RunEnded { status: Status::Finished, .. }) => {
+                finished = Some(record.step);
+            }
+            // What came later belongs to an abandoned line of time.
+            Event::Resumed(_) if finished > Some(record.step) => finished = None,
+            _ => {}
+        }
+    }
+    Ok(finished == Some(step))
 }
 
 /// Keys, or sections with a dot, whose change leaves a checkpoint's state meaningful.

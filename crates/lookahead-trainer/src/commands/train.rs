@@ -45,6 +45,7 @@ pub fn train(arguments: &cli::Train) -> anyhow::Result<()> {
         // This process has just made it, and there is no run in it yet.
         let _ = std::fs::remove_dir_all(folder.path());
     })?;
+    loaded.notes.extend(outside.open_to_others(&folder));
     warn(&mut outside, 0, loaded.notes);
     run_to_the_end(&mut training, &mut outside)?;
     say(format_args!("Run folder: {}", folder.path().display()));
