@@ -143,6 +143,7 @@ fn take_in(model: &mut Model, record: Record) {
             go_on(model, time);
             note(model, time, Kind::Plain, "continued");
         }
+        Event::Note(event) => note(model, time, Kind::Plain, &event.message),
         Event::Warning(warning) => {
             model.run.warnings += 1;
             note(model, time, Kind::Warning, &warning.message);

@@ -151,6 +151,14 @@ fn describe(file: &mut File, limit: u64, mut keep: Option<&mut Vec<u8>>) -> io::
     Ok(FileEntry { bytes, sha256: hexadecimal(&hasher.finalize()) })
 }
 
+/// SHA-256 of a file, read in pieces, as manifests have it.
+///
+/// # Errors
+/// Where it can't be read.
+pub fn sha256_of_file(path: &Path) -> io::Result<String> {
+    Ok(describe(&mut File::open(path)?, u64::MAX, None)?.sha256)
+}
+
 /// SHA-256 in lower-case hexadecimal, as manifests have it.
 pub fn sha256_of(bytes: &[u8]) -> String {
     hexadecimal(&Sha256::digest(bytes))

@@ -68,6 +68,8 @@ pub enum Event {
     Paused,
     /// The run goes on after a pause.
     Continued,
+    /// Something that its owner may like to know, such as where its first weights came from.
+    Note(Note),
     /// Something that does not end the run and that its owner should know.
     Warning(Warning),
     /// The last line of a run that ended in order.
@@ -252,6 +254,13 @@ pub struct Checkpoint {
     /// How long it took to write, while the training went on; 0 in logs of earlier versions.
     #[serde(default, with = "crate::number")]
     pub write_seconds: f64,
+}
+
+/// Something that its owner may like to know.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Note {
+    /// What, in full sentences.
+    pub message: String,
 }
 
 /// Something that does not end the run.

@@ -2,9 +2,10 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::Context;
+use lookahead_run::checkpoint;
 use tch::{Kind, Tensor, nn};
 
 use crate::tensor_file::TensorFile;
@@ -25,12 +26,13 @@ pub struct From {
 const COUNT_OF_BATCHES: &str = "num_batches_tracked";
 
 impl From {
-    /// Loads the file's tensors into the variables of the same names. Floating-point types are cast.
+    /// Loads the file's tensors into the variables of the same names, and says so in a sentence with
+    /// the file's SHA-256. Floating-point types are cast.
     ///
     /// # Errors
     /// A usage error with all names that are missing, left over or of another shape or type. The
     /// variables are as before then.
-    pub fn load(&self, vs: &nn::VarStore) -> anyhow::Result<()> {
+    pub fn load(&self, vs: &nn::VarStore) -> anyhow::Result<String> {
         let mut file = TensorFile::open(&self.path)?;
         let there = file.descriptions();
         let variables: BTreeMap<String, Tensor> = vs.variables().into_iter().collect();
@@ -82,12 +84,30 @@ impl From {
             };
             return Err(Usage::new(text).into());
         }
+        let mut note = format!(
+            "The run begins with the weights in {}: {} tensors of a file with SHA-256 {}.",
+            self.path.display(),
+            tensors.len(),
+            sha256_of_file(&self.path)?
+        );
+        for (what, names) in
+            [("The file lacks", missing), ("The model lacks, and does without", left_over)]
+        {
+            if let Some(names) = names {
+                let _ = write!(note, " {what}: {names}.");
+            }
+        }
         let _guard = tch::no_grad_guard();
         for (name, tensor) in tensors {
             variables[&name].shallow_clone().f_copy_(&tensor)?;
         }
-        Ok(())
+        Ok(note)
     }
+}
+
+fn sha256_of_file(path: &Path) -> anyhow::Result<String> {
+    let context = || format!("The file {} can't be read.", path.display());
+    checkpoint::sha256_of_file(path).with_context(context)
 }
 
 fn is_float(kind: Kind) -> bool {
@@ -145,7 +165,8 @@ mod tests {
             ("bn.num_batches_tracked", ones(&[], Kind::Int64)),
         ];
         let (_folder, from) = from(&all, false);
-        from.load(&vs).unwrap();
+        let note = from.load(&vs).unwrap();
+        assert!(note.contains("2 tensors") && !note.contains("lacks"), "{note}");
         assert_eq!(sum(&vs), 6.0);
         assert!(vs.variables().values().all(|t| t.kind() == Kind::Float && t.requires_grad()));
     }
@@ -182,7 +203,8 @@ mod tests {
         let said = given.load(&vs).unwrap_err().to_string();
         assert!(said.contains("--init-partial"), "{said}");
         given.partial = true;
-        given.load(&vs).unwrap();
+        let note = given.load(&vs).unwrap();
+        assert!(note.contains("lacks: `b`.") && note.contains("does without: `x`."), "{note}");
         assert_eq!(sum(&vs), 4.0);
         // Nothing at all that fits is a mistake.
         let (_folder, given) = from(&[("x", ones(&[1], Kind::Float))], true);

@@ -262,6 +262,7 @@ impl Lines {
             Event::Checkpoint(saved) => Some(format!("step {step}  saved {}", saved.name)),
             Event::Paused => Some(format!("step {step}  paused")),
             Event::Continued => Some(format!("step {step}  going on")),
+            Event::Note(note) => Some(note.message.clone()),
             Event::Warning(warning) => Some(format!("Warning: {}", warning.message)),
             Event::RunEnded(ended) => {
                 let how = match ended.status {

@@ -80,6 +80,7 @@ pub struct Training {
     earlier_seconds: f64,
     started: Instant,
     git: Option<Git>,
+    origin: Option<String>,
 }
 
 /// The evaluations that follow a step, which a run that is asked to end leaves for later. The
@@ -97,7 +98,7 @@ enum Owed {
 
 impl Training {
     /// Loads the data and builds model and optimizer as the seed has them at step 0, or with the
-    /// weights of a file; and says what came of that.
+    /// weights of a file.
     ///
     /// # Errors
     /// Where the data, the device or the model can't be had, or the file does not fit it.
@@ -108,10 +109,8 @@ impl Training {
         config.model.check_batches(data.train.len(), config.data.batch_size)?;
         tch::manual_seed(config.train.seed as i64);
         let model = Model::new(&config.model, &data, device)?;
-        if let Some(from) = init_from {
-            // Before the optimizer is built, so that φ begins there too.
-            from.load(&model.vs)?;
-        }
+        // Before the optimizer is built, so that φ begins there too.
+        let origin = init_from.map(|from| from.load(&model.vs)).transpose()?;
         let optimizer = Optimizer::new(&config.optimizer, config.lookahead.as_ref(), &model.vs)?;
         let probe = Probe::new(&config.probe, &data, device);
         let batches =
@@ -137,6 +136,7 @@ impl Training {
             earlier_seconds: 0.0,
             started: Instant::now(),
             git: git::state(),
+            origin,
         })
     }
 
@@ -213,9 +213,26 @@ impl Training {
         )))
     }
 
+    /// Where the first weights came from, as a sentence, if they were not drawn.
+    pub fn origin(&self) -> Option<&str> {
+        self.origin.as_deref()
+    }
+
     /// Inner steps taken.
     pub fn step(&self) -> u64 {
         self.step
+    }
+
+    /// The bytes of the model's variables as they are now, in the order of their names.
+    pub fn weights_as_bytes(&self) -> Vec<u8> {
+        let variables: BTreeMap<String, Tensor> = self.model.vs.variables().into_iter().collect();
+        let bytes = |tensor: Tensor| {
+            let tensor = tensor.detach().to_device(Device::Cpu).contiguous();
+            let mut bytes = vec![0; tensor.numel() * tensor.kind().elt_size_in_bytes()];
+            tensor.copy_data_u8(&mut bytes, tensor.numel());
+            bytes
+        };
+        variables.into_values().flat_map(bytes).collect()
     }
 
     /// Inner steps that the run will have taken at its end.

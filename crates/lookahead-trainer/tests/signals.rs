@@ -5,8 +5,9 @@ mod common;
 use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
-use common::{SMALL, Sandbox, stderr};
-use lookahead_run::event::{Event, Status};
+use common::{SMALL, Sandbox, failed, signal, stderr, succeeded};
+use lookahead_run::Manifest;
+use lookahead_run::event::{Event, Record, Status, Weights};
 
 fn long(sandbox: &Sandbox) -> Child {
     let arguments = [
@@ -29,14 +30,6 @@ fn long(sandbox: &Sandbox) -> Child {
         std::thread::sleep(Duration::from_millis(10));
     }
     child
-}
-
-fn signal(child: &Child, name: &str) {
-    let status = std::process::Command::new("kill")
-        .args([format!("-{name}"), child.id().to_string()])
-        .status()
-        .unwrap();
-    assert!(status.success());
 }
 
 #[test]
@@ -70,7 +63,7 @@ fn a_run_that_lives_can_be_evaluated() {
         std::thread::sleep(Duration::from_millis(10));
     }
     for _ in 0..40 {
-        common::succeeded(sandbox.lookahead(&["eval", "runs/run"]));
+        succeeded(sandbox.lookahead(&["eval", "runs/run"]));
     }
     signal(&child, "TERM");
     assert!(child.wait_with_output().unwrap().status.success());
@@ -82,7 +75,168 @@ fn one_run_is_written_by_one_process() {
     let child = long(&sandbox);
     let folder = sandbox.run_folder("run");
     let output = sandbox.lookahead(&["resume", folder.to_str().unwrap()]);
-    common::failed(&output, 1, &["another process", "SIGTERM"]);
+    failed(&output, 1, &["another process", "SIGTERM"]);
     signal(&child, "TERM");
     assert!(child.wait_with_output().unwrap().status.success());
+}
+
+/// What a run that was asked to end leaves: a checkpoint of the step at which it ended, from which it
+/// goes on as if nothing had been.
+fn expect_stopped(sandbox: &Sandbox, run: &str, child: Child) -> Manifest {
+    let output = succeeded(child.wait_with_output().unwrap());
+    let last = sandbox.records(run).pop().unwrap();
+    let stopped = matches!(&last.event, Event::RunEnded(e) if e.status == Status::Stopped);
+    assert!(stopped, "{last:?} {}", stderr(&output));
+    let (step, manifest) = sandbox.checkpoints(run).pop().unwrap();
+    assert_eq!(step, last.step);
+    manifest.unwrap()
+}
+
+/// At any moment: in a step, in a sync (after each step), in an evaluation (after each step too, of
+/// both sets of weights), while a checkpoint is written.
+#[test]
+fn sigterm_at_any_moment() {
+    let sandbox = Sandbox::new(SMALL);
+    let busy: &[&str] = &[
+        "--set",
+        "data.batch_size=1200",
+        "--set",
+        "lookahead.k=1",
+        "--set",
+        "train.max_steps=1000000",
+        "--set",
+        "checkpoint.every_steps=2",
+        "--set",
+        "checkpoint.keep=2",
+    ];
+    let mut longest = 0;
+    for i in 0..8 {
+        let run = format!("run-{i}");
+        let mut child = sandbox.start(&run, busy);
+        sandbox.wait_for(&run, &mut child, |record| record.step >= 3);
+        std::thread::sleep(Duration::from_millis(7 * i));
+        signal(&child, "TERM");
+        longest = longest.max(expect_stopped(&sandbox, &run, child).details.step);
+    }
+    // Each goes on as the one that was never interrupted.
+    let last = format!("train.max_steps={}", longest + 3);
+    sandbox.train("whole", &[busy, &["--set", &last]].concat());
+    for i in 0..8 {
+        let run = format!("run-{i}");
+        sandbox.resume(&run, &["--set", &last]);
+        assert_eq!(seen(&sandbox, &run), seen(&sandbox, "whole"), "{run}");
+        assert!(
+            sandbox.tensors(&run, longest + 3) == sandbox.tensors("whole", longest + 3),
+            "{run}"
+        );
+    }
+}
+
+/// Losses, syncs, probes and evaluations.
+fn seen(sandbox: &Sandbox, run: &str) -> Vec<String> {
+    let records = sandbox.records(run);
+    let seen = records.iter().filter_map(|record| match &record.event {
+        Event::Step(s) => Some(format!("{} {}", record.step, s.loss)),
+        Event::Sync(s) => Some(format!("{} sync {}", record.step, s.sync)),
+        Event::Probe(p) => Some(format!("{} probe {} {}", record.step, p.fast_loss, p.slow_loss)),
+        Event::Evaluation(e) => {
+            Some(format!("{} {:?} {:?} {} {}", record.step, e.weights, e.split, e.loss, e.accuracy))
+        }
+        _ => None,
+    });
+    seen.collect()
+}
+
+/// An evaluation that takes much longer than a step is left at once, and made up for after the
+/// resume: that of θ before the sync, that of φ after it.
+#[test]
+fn a_stop_does_not_wait_for_an_evaluation() {
+    let sandbox = Sandbox::new(SMALL);
+    // A step on one image, an evaluation on 1,540, which is two batches of a wide net.
+    let slow: &[&str] = &[
+        "--set",
+        "data.batch_size=1",
+        "--set",
+        "data.validation=1540",
+        "--set",
+        "model.hidden=[2048,2048]",
+        "--set",
+        "model.batch_norm=false",
+        "--set",
+        "probe.every_syncs=0",
+        "--set",
+        "checkpoint.every_steps=0",
+    ];
+    sandbox.train("whole", &[slow, &["--set", "train.max_steps=6"]].concat());
+    let mut owed = Vec::new();
+    for i in 0..20 {
+        let run = format!("run-{i}");
+        let mut child = sandbox.start(&run, slow);
+        // In the middle of an evaluation, as a rule: what is recorded last is the step before it,
+        // or that of θ.
+        sandbox.wait_for(&run, &mut child, |record| match &record.event {
+            Event::Step(_) => i % 2 == 0 && record.step == 3,
+            Event::Evaluation(e) => record.step == 3 && e.weights == Weights::Fast,
+            _ => false,
+        });
+        signal(&child, "TERM");
+        let details = expect_stopped(&sandbox, &run, child).details;
+        if details.integers["train/owed"] == 0 || details.step != 3 {
+            continue; // the signal came late
+        }
+        owed.push(details.integers["train/owed"]);
+        let last = ["--set", "train.max_steps=6"];
+        sandbox.resume(&run, &last);
+        assert_eq!(seen(&sandbox, &run), seen(&sandbox, "whole"), "{run}");
+        assert!(sandbox.tensors(&run, 6) == sandbox.tensors("whole", 6), "{run}");
+        owed.sort_unstable();
+        owed.dedup();
+        if owed == [1, 2] {
+            return;
+        }
+    }
+    panic!("of 20 stops none came in each of the evaluations: {owed:?}");
+}
+
+/// Without a terminal a run is paused through its socket.
+#[test]
+fn a_run_is_asked_through_its_socket() {
+    let sandbox = Sandbox::new(SMALL);
+    let endless = ["--set", "train.max_steps=10000000", "--set", "checkpoint.every_steps=0"];
+    let mut child = sandbox.start("run", &endless);
+    sandbox.wait_for("run", &mut child, |record| record.step >= 5);
+    let ctl = |command: &str| sandbox.lookahead(&["ctl", "runs/run", command]);
+    succeeded(ctl("pause"));
+    sandbox.wait_for("run", &mut child, |record| record.event == Event::Paused);
+    let paused = sandbox.records("run").pop().unwrap().step;
+
+    // Still there, and what is asked for in a pause is done.
+    succeeded(ctl("checkpoint"));
+    sandbox.wait_for("run", &mut child, |record| matches!(record.event, Event::Checkpoint(_)));
+    assert_eq!(sandbox.records("run").pop().unwrap().step, paused);
+    assert!(sandbox.checkpoints("run").pop().unwrap().1.is_ok());
+    succeeded(ctl("continue"));
+    sandbox.wait_for("run", &mut child, |record| record.step > paused + 5);
+    succeeded(ctl("pause"));
+    let paused_again = |record: &Record| record.event == Event::Paused && record.step > paused;
+    sandbox.wait_for("run", &mut child, paused_again);
+
+    signal(&child, "TERM");
+    expect_stopped(&sandbox, "run", child);
+    assert!(!sandbox.run_folder("run").join("control.sock").exists());
+    failed(&ctl("pause"), 1, &["does not run just now", "lookahead resume"]);
+    failed(
+        &sandbox.lookahead(&["ctl", "runs/run", "fly"]),
+        2,
+        &["pause, continue, checkpoint, stop"],
+    );
+    failed(&sandbox.lookahead(&["ctl", "runs/other", "stop"]), 2, &["There is no run"]);
+}
+
+#[test]
+fn ctl_stop_saves_and_ends() {
+    let sandbox = Sandbox::new(SMALL);
+    let child = long(&sandbox);
+    succeeded(sandbox.lookahead(&["ctl", "runs/run", "stop"]));
+    expect_stopped(&sandbox, "run", child);
 }

@@ -1,7 +1,7 @@
 //! `lookahead train`: a new run.
 
 use anyhow::Context;
-use lookahead_run::event::Event;
+use lookahead_run::event::{Event, Note};
 use lookahead_run::{RunFolder, RunLock};
 
 use super::{run_to_the_end, warn};
@@ -45,6 +45,9 @@ pub fn train(arguments: &cli::Train) -> anyhow::Result<()> {
         // This process has just made it, and there is no run in it yet.
         let _ = std::fs::remove_dir_all(folder.path());
     })?;
+    if let Some(origin) = training.origin() {
+        outside.observer.record(0, Event::Note(Note { message: origin.to_owned() }));
+    }
     loaded.notes.extend(outside.open_to_others(&folder));
     warn(&mut outside, 0, loaded.notes);
     run_to_the_end(&mut training, &mut outside)?;

@@ -2,9 +2,11 @@
 #![allow(dead_code, unreachable_pub)] // each test file uses a part of it
 
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::{Child, Command, Output, Stdio};
+use std::time::{Duration, Instant};
 
 use lookahead_run::event::{Event, Record};
+use lookahead_run::{Manifest, RunFolder};
 use tempfile::TempDir;
 
 /// A small net with dropout and batch norm on the digits: 4 steps an epoch, 3 a cycle.
@@ -89,6 +91,34 @@ impl Sandbox {
         command.current_dir(self.path()).output().unwrap()
     }
 
+    /// Starts the training of the config as run `run`, and goes on meanwhile.
+    pub fn start(&self, run: &str, more: &[&str]) -> Child {
+        let fixed = ["train", "test.toml", "--out", "runs", "--name", run];
+        let mut command = self.command(&[&fixed, more].concat());
+        command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+    }
+
+    /// Waits until the log of a run has an event for which `wanted` holds.
+    pub fn wait_for(&self, run: &str, child: &mut Child, wanted: impl Fn(&Record) -> bool) {
+        let log = self.run_folder(run).join("events.jsonl");
+        let started = Instant::now();
+        loop {
+            if lookahead_run::log::read(&log).is_ok_and(|records| records.iter().any(&wanted)) {
+                return;
+            }
+            assert!(started.elapsed() < Duration::from_secs(60), "it never came to that");
+            assert!(child.try_wait().unwrap().is_none(), "it ended before it came to that");
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+
+    /// The checkpoints of a run, each verified.
+    pub fn checkpoints(&self, run: &str) -> Vec<(u64, lookahead_run::Result<Manifest>)> {
+        let folder = RunFolder::open(&self.run_folder(run)).unwrap();
+        let all = folder.checkpoints().list().unwrap();
+        all.iter().map(|found| (found.step, found.verify())).collect()
+    }
+
     /// Trains the config as run `name`, and expects it to go well.
     pub fn train(&self, name: &str, more: &[&str]) -> Output {
         let config = self.config();
@@ -122,6 +152,12 @@ impl Sandbox {
             std::fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
         })
     }
+}
+
+/// Sends a signal such as `TERM`.
+pub fn signal(child: &Child, name: &str) {
+    let arguments = [format!("-{name}"), child.id().to_string()];
+    assert!(Command::new("kill").args(arguments).status().unwrap().success());
 }
 
 pub fn stderr(output: &Output) -> String {

@@ -1,0 +1,149 @@
+//! Disks that are full, or can't be written, or lose the run's folder.
+
+mod common;
+
+use std::process::{Command, Stdio};
+
+use common::{SMALL, Sandbox, failed, signal, stderr, succeeded};
+
+/// A model whose checkpoint takes 200 KB and more.
+fn large() -> String {
+    SMALL.replace("hidden = [16]", "hidden = [256]")
+}
+
+/// In the middle of a file no more can be written, as on a full disk: training goes on, the
+/// checkpoints before stay, and when the disk has room again the run goes on from them.
+#[test]
+fn no_room_in_the_middle_of_a_checkpoint() {
+    let sandbox = Sandbox::new(&large());
+    sandbox.train("whole", &["--set", "train.max_steps=9"]);
+    sandbox.train("run", &["--set", "train.max_steps=4"]);
+    let output =
+        sandbox.with_file_limit(100, &["resume", "runs/run", "--set", "train.max_steps=9"]);
+    let words = [
+        "NO CHECKPOINT of step 5",
+        "NO CHECKPOINT of step 9",
+        "Training goes on and tries again; the checkpoints before are as they were",
+        "The checkpoint of step 9 could not be saved",
+    ];
+    failed(&output, 1, &words);
+    let found = sandbox.checkpoints("run");
+    assert_eq!(found.iter().map(|(step, _)| *step).collect::<Vec<_>>(), [1, 2, 3, 4]);
+    assert!(found.into_iter().all(|(_, found)| found.is_ok()));
+    assert_eq!(sandbox.losses("run"), sandbox.losses("whole"), "it trained to its end");
+
+    sandbox.resume("run", &[]);
+    assert_eq!(sandbox.losses("run"), sandbox.losses("whole"));
+    assert!(sandbox.tensors("run", 9) == sandbox.tensors("whole", 9));
+}
+
+/// Runs a script where `$1` is the program, in a namespace of its own in which it can mount file
+/// systems; nothing where the system allows nobody that.
+fn in_a_namespace(sandbox: &Sandbox, script: &str) -> Option<std::process::Output> {
+    let allowed = Command::new("unshare")
+        .args(["--user", "--map-root-user", "--mount", "true"])
+        .stderr(Stdio::null())
+        .status();
+    if !allowed.is_ok_and(|status| status.success()) {
+        eprintln!("Passed over: this system lets nobody mount a file system of his own.");
+        return None;
+    }
+    let mut command = Command::new("unshare");
+    command.args([
+        "--user",
+        "--map-root-user",
+        "--mount",
+        "bash",
+        "-euo",
+        "pipefail",
+        "-c",
+        script,
+    ]);
+    command.args(["script", env!("CARGO_BIN_EXE_lookahead")]).current_dir(sandbox.path());
+    Some(command.output().unwrap())
+}
+
+/// A real full disk, that gets room again while the run goes on.
+#[test]
+fn a_disk_that_is_full_for_a_while() {
+    let sandbox = Sandbox::new(&large());
+    let script = r#"
+        mkdir runs && mount -t tmpfs -o size=3m tmpfs runs
+        dd if=/dev/zero of=runs/filler bs=1k count=2400 status=none
+        "$1" train test.toml --out runs --name run --set train.max_steps=1000000 \
+            --set checkpoint.every_steps=50 --set checkpoint.keep=1 2> said &
+        trainer=$!
+        await() { for i in $(seq 600); do if grep -q "$1" "$2"; then return; fi; sleep 0.1; done; exit 9; }
+        await 'saved step-' said
+        dd if=/dev/zero of=runs/more bs=1k count=4000 status=none 2> /dev/null || true
+        await 'NO CHECKPOINT' said
+        rm runs/filler runs/more
+        saved=$(grep -c 'saved step-' said)
+        for i in $(seq 600); do if [[ $(grep -c 'saved step-' said) -gt $saved ]]; then break; fi; sleep 0.1; done
+        kill -TERM $trainer
+        wait $trainer
+        cp -r runs kept
+    "#;
+    let Some(output) = in_a_namespace(&sandbox, script) else { return };
+    let said = std::fs::read_to_string(sandbox.path().join("said")).unwrap();
+    assert!(output.status.success(), "{} {} {said}", output.status, stderr(&output));
+    assert!(said.contains("No space left on device") && said.contains("Free some space"), "{said}");
+
+    // The run that comes of it is whole, log and all, and the one that had no trouble.
+    std::fs::rename(sandbox.path().join("kept"), sandbox.path().join("runs-kept")).unwrap();
+    std::fs::remove_dir_all(sandbox.path().join("runs")).unwrap();
+    std::fs::rename(sandbox.path().join("runs-kept"), sandbox.path().join("runs")).unwrap();
+    let (step, found) = sandbox.checkpoints("run").pop().unwrap();
+    found.unwrap();
+    let losses = sandbox.losses("run");
+    assert_eq!(losses.len() as u64, step);
+    let last = format!("train.max_steps={step}");
+    sandbox.train("whole", &["--set", &last, "--set", "checkpoint.every_steps=0"]);
+    assert_eq!(losses, sandbox.losses("whole"));
+    assert!(sandbox.tensors("run", step) == sandbox.tensors("whole", step));
+}
+
+/// A disk that can only be read keeps what it has.
+#[test]
+fn a_folder_that_can_only_be_read() {
+    let sandbox = Sandbox::new(SMALL);
+    let script = r#"
+        mkdir runs && mount -t tmpfs tmpfs runs
+        "$1" train test.toml --out runs --name run --set train.max_steps=4 2> said
+        mount -o remount,ro runs
+        "$1" eval runs/run > evaluated
+        "$1" inspect runs/run > inspected
+        status=0; "$1" resume runs/run --set train.max_steps=6 2> said || status=$?
+        echo $status > resumed
+        status=0; "$1" train test.toml --out runs 2>> said || status=$?
+        echo $status > trained
+    "#;
+    let Some(output) = in_a_namespace(&sandbox, script) else { return };
+    let file = |name: &str| std::fs::read_to_string(sandbox.path().join(name)).unwrap();
+    assert!(output.status.success(), "{}", stderr(&output));
+    let said = file("said");
+    assert_eq!((&file("resumed")[..], &file("trained")[..]), ("1\n", "1\n"), "{said}");
+    assert!(said.matches("Read-only file system").count() == 2, "{said}");
+    assert!(said.contains("choose another folder") && !said.contains("panicked"), "{said}");
+    assert!(file("evaluated").contains("step 4"), "who only reads can");
+    assert!(file("inspected").contains("step-00000004: valid"), "{}", file("inspected"));
+}
+
+/// Somebody removes the folder of a run that lives: it says so, and goes on as long as it is not asked
+/// to end; what it then has can't be saved.
+#[test]
+fn a_run_folder_that_is_removed() {
+    let sandbox = Sandbox::new(SMALL);
+    let more = ["--set", "train.max_steps=10000000", "--set", "checkpoint.every_steps=20"];
+    let mut child = sandbox.start("run", &more);
+    sandbox.wait_for("run", &mut child, |record| record.step >= 40);
+    std::fs::remove_dir_all(sandbox.run_folder("run")).unwrap();
+    std::thread::sleep(std::time::Duration::from_millis(500));
+    assert!(child.try_wait().unwrap().is_none(), "it goes on");
+    signal(&child, "TERM");
+    let output = child.wait_with_output().unwrap();
+    failed(&output, 1, &["NO CHECKPOINT of step", "could not be saved", "runs/run"]);
+    assert!(!sandbox.run_folder("run").exists(), "who removed it wanted it gone");
+    // Its name is free again.
+    succeeded(sandbox.train("run", &[]));
+}

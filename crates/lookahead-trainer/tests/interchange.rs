@@ -1,0 +1,204 @@
+//! Weights that come from other programs and go to them.
+
+mod common;
+
+use std::path::PathBuf;
+use std::process::Command;
+
+use common::{SMALL, Sandbox, failed, root, stderr, succeeded};
+use lookahead_run::event::Event;
+use lookahead_trainer::tensor_file::{entries, read, write_new};
+
+/// φ is the model's file; θ is what the training goes on with.
+#[test]
+fn both_sets_of_weights_are_exported() {
+    let sandbox = Sandbox::new(SMALL);
+    sandbox.train("run", &[]);
+    let export = |file: &str, more: &[&str]| {
+        sandbox.lookahead(&[&["export", "runs/run", "--output", file], more].concat())
+    };
+    let said = stderr(&succeeded(export("slow.safetensors", &[])));
+    assert!(said.contains("slow weights φ of step-00000014"), "{said}");
+    succeeded(export("fast.safetensors", &["--weights", "fast", "--from", "13"]));
+    let bytes = |name: &str| std::fs::read(sandbox.path().join(name)).unwrap();
+    assert!(bytes("slow.safetensors") == sandbox.tensors("run", 14)[0]);
+    let training = sandbox.run_folder("run").join("step-00000013/training.safetensors");
+    let training = read(&training).unwrap();
+    let fast = read(&sandbox.path().join("fast.safetensors")).unwrap();
+    assert!(fast.iter().all(|(name, tensor)| *tensor == training[&format!("fast/{name}")]));
+    assert_eq!(fast.len(), training.keys().filter(|name| name.starts_with("fast/")).count());
+
+    let before = bytes("slow.safetensors");
+    failed(&export("slow.safetensors", &["--weights", "fast"]), 2, &["never overwritten"]);
+    assert!(bytes("slow.safetensors") == before);
+    failed(&export("no/such/folder", &[]), 1, &["no/such/folder", "can't be written"]);
+    failed(&export("other", &["--from", "99"]), 2, &["no checkpoint of step 99"]);
+}
+
+#[test]
+fn without_lookahead_the_fast_weights_are_the_model() {
+    let sandbox = Sandbox::new(SMALL);
+    sandbox.train("run", &["--set", "lookahead=false"]);
+    let export = ["export", "runs/run", "--output", "model.safetensors"];
+    assert!(stderr(&succeeded(sandbox.lookahead(&export))).contains("fast weights θ"));
+    let exported = std::fs::read(sandbox.path().join("model.safetensors")).unwrap();
+    assert!(exported == sandbox.tensors("run", 14)[0]);
+    let slow = ["export", "runs/run", "-o", "other", "--weights", "slow"];
+    failed(&sandbox.lookahead(&slow), 2, &["has no slow weights"]);
+}
+
+/// A run that begins with another one's model: both θ and φ.
+#[test]
+fn a_run_begins_with_given_weights() {
+    let sandbox = Sandbox::new(SMALL);
+    sandbox.train("first", &[]);
+    let model = "runs/first/step-00000014/model.safetensors";
+    // Nothing moves at a learning rate of 0, but for the statistics of batch normalization.
+    let still = ["--init-from", model, "--set", "optimizer.lr=0", "--set", "train.max_steps=4"];
+    sandbox.train("second", &still);
+    let given = read(&sandbox.path().join(model)).unwrap();
+    let files = ["model.safetensors", "training.safetensors"]
+        .map(|file| sandbox.run_folder("second").join("step-00000004").join(file));
+    let [found, training] = files.map(|file| read(&file).unwrap());
+    for (name, tensor) in given.iter().filter(|(name, _)| !name.contains("running")) {
+        assert_eq!(found[name], *tensor, "{name}");
+        assert_eq!(training[&format!("fast/{name}")], *tensor, "{name}");
+        assert_eq!(training[&format!("optimizer/slow/{name}")], *tensor, "{name}");
+    }
+    // The log says where they came from.
+    let records = sandbox.records("second");
+    let told = records.iter().find_map(|record| match &record.event {
+        Event::Note(note) => Some(&note.message),
+        _ => None,
+    });
+    let told = told.expect("it is in the log");
+    assert!(told.contains(model) && told.contains("SHA-256"), "{told}");
+
+    let other = ["--init-from", model, "--set", "model.hidden=[8]"];
+    let train = |more: &[&str]| {
+        sandbox.lookahead(
+            &[&["train", "test.toml", "--out", "runs", "--name", "third"], more].concat(),
+        )
+    };
+    failed(&train(&other), 2, &["does not fit the model", "`fc1.weight` has shape [16, 64]"]);
+    assert!(!sandbox.run_folder("third").exists());
+    std::fs::write(sandbox.path().join("it.pt"), b"PK\x03\x04 a zip archive").unwrap();
+    failed(&train(&["--init-from", "it.pt"]), 1, &["it.pt", "weights_only=True"]);
+    failed(&train(&["--init-from", "missing"]), 1, &["missing", "can't be read"]);
+    failed(&train(&["--init-partial"]), 2, &["--init-from"]);
+}
+
+#[test]
+fn a_part_of_the_weights_may_be_given() {
+    let sandbox = Sandbox::new(SMALL);
+    sandbox.train("first", &[]);
+    let mut model =
+        read(&sandbox.run_folder("first").join("step-00000014/model.safetensors")).unwrap();
+    model.retain(|name, _| name.starts_with("fc1"));
+    write_new(&sandbox.path().join("part.safetensors"), entries(model)).unwrap();
+    let more = ["--init-from", "part.safetensors", "--set", "optimizer.lr=0"];
+    let fixed = ["train", "test.toml", "--out", "runs", "--name", "second"];
+    let refused = sandbox.lookahead(&[&fixed[..], &more].concat());
+    failed(&refused, 2, &["the file lacks: `fc_bn1.bias`", "--init-partial"]);
+    sandbox.train("second", &[&more[..], &["--init-partial"]].concat());
+}
+
+// ---- Python
+
+/// The Python that has PyTorch: that of `TORCH_PYTHON`, else the one that `just golden` makes.
+fn python() -> Option<PathBuf> {
+    let set = |name| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+    let cache = || set("XDG_CACHE_HOME").or_else(|| Some(set("HOME")?.join(".cache")));
+    let python = set("TORCH_PYTHON")
+        .or_else(|| Some(cache()?.join("lookahead/golden-python/bin/python")))?;
+    let works = Command::new(&python)
+        .args(["-c", "import torch, safetensors.torch"])
+        .output()
+        .is_ok_and(|output| output.status.success());
+    if !works && std::env::var_os("LOOKAHEAD_REQUIRE_PYTHON").is_some() {
+        panic!("{} has no torch and safetensors, and they are required", python.display());
+    }
+    works.then_some(python)
+}
+
+/// PyTorch gives the same outputs with φ, and goes on with θ and Adam's moments as this program does.
+#[test]
+fn pytorch_goes_on_from_a_checkpoint() {
+    let Some(python) = python() else {
+        eprintln!("Passed over: no Python with torch and safetensors; `just python` makes one.");
+        return;
+    };
+    // No dropout, whose random numbers nobody else draws.
+    let plain = SMALL.replace("dropout = 0.3", "dropout = 0.0");
+    let sandbox = Sandbox::new(&plain);
+    for (kind, fused, batch_norm) in
+        [("adam", "true", "false"), ("adamw", "false", "false"), ("sgd", "true", "true")]
+    {
+        // Before a batch normalization a bias has no gradient but rounding, which differs between two
+        // programs, and which Adam makes as large as any other.
+        let batch_norm = format!("model.batch_norm={batch_norm}");
+        let kind_is = format!("optimizer.kind={kind}");
+        let fused = format!("optimizer.fused={fused}");
+        // Ten steps of the inner optimizer alone, in the middle of a long cycle.
+        let more: &[&str] = &[
+            "--set",
+            &kind_is,
+            "--set",
+            &fused,
+            "--set",
+            &batch_norm,
+            "--set",
+            "optimizer.lr=0.01",
+            "--set",
+            "lookahead.k=11",
+            "--set",
+            "train.max_steps=21",
+        ];
+        sandbox.train(kind, more);
+        let batches = sandbox.path().join(format!("{kind}-batches.safetensors"));
+        write_batches(&plain, 11, 10, &batches);
+        let script = root().join("crates/lookahead-trainer/tests/python/go_on.py");
+        let folder = sandbox.run_folder(kind);
+        let output = Command::new(&python)
+            .arg(script)
+            .args([&folder.join("step-00000011"), &folder.join("step-00000021"), &batches])
+            .output()
+            .unwrap();
+        let said = String::from_utf8(succeeded(output).stdout).unwrap();
+        assert!(said.contains("ten steps agree") && said.contains("outputs agree"), "{said}");
+        // The accuracy that PyTorch finds for φ is the one in the log.
+        let records = sandbox.records(kind);
+        let last = records.iter().rev().find_map(|record| match &record.event {
+            Event::Evaluation(found) => Some(*found),
+            _ => None,
+        });
+        let accuracy = format!("accuracy {:.6}", last.unwrap().accuracy);
+        assert!(said.contains(&accuracy), "{said} {accuracy}");
+    }
+}
+
+/// The batches of the steps after `step`, and the test set, as this program sees them.
+fn write_batches(config: &str, step: usize, count: usize, path: &std::path::Path) {
+    use lookahead_trainer::config::Config;
+    use lookahead_trainer::data::{self, batches::Batches};
+    use std::collections::BTreeMap;
+
+    let config = Config::parse("test.toml", config, &[]).unwrap().config;
+    let data = data::load(&config.data).unwrap();
+    let size = config.data.batch_size;
+    let mut walk = Batches::new(data.train.len(), size, config.train.seed, 0, 0);
+    let mut tensors = BTreeMap::new();
+    let copy = |image: &[u8], _, out: &mut Vec<u8>| out.extend_from_slice(image);
+    for i in 0..step + count {
+        if i >= step {
+            let (images, labels) = data.train.gather(walk.current(), copy, tch::Device::Cpu);
+            tensors.insert(format!("images/{}", i - step), images);
+            tensors.insert(format!("labels/{}", i - step), labels);
+        }
+        walk.advance();
+    }
+    let (images, labels) = data.test.slice(0..data.test.len(), tch::Device::Cpu);
+    tensors.insert("images/test".to_owned(), images);
+    tensors.insert("labels/test".to_owned(), labels);
+    write_new(path, entries(tensors)).unwrap();
+}
