@@ -6,17 +6,21 @@
 //! | [`augment`] | random shifts and flips, fixed likewise |
 //! | [`digits`] | the optical digits that are built into the program |
 //! | [`fashion_mnist`] | Fashion-MNIST: where it is looked for, how it is checked |
+//! | [`cifar`] | CIFAR-10, from a folder of its files |
 //! | [`fetch`] | bringing files into the cache |
-//! | [`idx`] | the file format of MNIST and its kin |
+//! | [`idx`], [`csv`], [`gzip`] | file formats: of MNIST and its kin, of rows of numbers, compressed ones |
 //!
 //! To add a data set: a file beside these with a function that returns a [`Dataset`], and a line in
 //! [`Kind`] and [`load`].
 
 pub mod augment;
 pub mod batches;
+pub mod cifar;
+pub mod csv;
 pub mod digits;
 pub mod fashion_mnist;
 pub mod fetch;
+pub mod gzip;
 pub mod idx;
 
 use std::ops::Range;
@@ -41,8 +45,8 @@ pub struct DataConfig {
     pub dir: Option<PathBuf>,
     /// Samples in a batch.
     pub batch_size: usize,
-    /// Samples held out of the training set, on which every choice is made. Default 5000 for
-    /// fashion-mnist, 241 for digits.
+    /// Samples held out of the training set, on which every choice is made. Default 241 for digits,
+    /// 5000 for the others.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub validation: Option<usize>,
     /// Random changes of training images.
@@ -69,6 +73,8 @@ pub enum Kind {
     FashionMnist,
     /// 1,797 images of handwritten digits, 8×8, built in.
     Digits,
+    /// 60,000 images of animals and vehicles, 32×32 in colour.
+    Cifar10,
 }
 
 impl DataConfig {
@@ -87,7 +93,7 @@ impl DataConfig {
     /// How many samples are held out: as given, else the kind's default.
     pub fn validation(&self) -> usize {
         self.validation.unwrap_or(match self.kind {
-            Kind::FashionMnist => 5000,
+            Kind::FashionMnist | Kind::Cifar10 => 5000,
             Kind::Digits => 241,
         })
     }
@@ -228,6 +234,7 @@ pub fn load(config: &DataConfig) -> anyhow::Result<Dataset> {
     let mut data = match config.kind {
         Kind::FashionMnist => fashion_mnist::load(config.dir.as_deref())?,
         Kind::Digits => digits::load()?,
+        Kind::Cifar10 => cifar::load(config.dir.as_deref())?,
     };
     let validation = config.validation();
     if validation >= data.train.len() {

@@ -1,10 +1,8 @@
 //! Optical digits: 1,797 real images of 8×8, built into the program. See `data/README.md`.
 
-use std::io::Read;
+use anyhow::anyhow;
 
-use anyhow::Context;
-
-use super::{Dataset, Images};
+use super::{Dataset, Images, csv, gzip};
 
 const FILE: &[u8] = include_bytes!("../../data/digits.csv.gz");
 const PIXELS: usize = 64;
@@ -18,24 +16,18 @@ const TEST_EVERY: usize = 7;
 /// # Errors
 /// Where the built-in file is damaged.
 pub fn load() -> anyhow::Result<Dataset> {
-    let mut text = String::new();
-    flate2::read::GzDecoder::new(FILE)
-        .read_to_string(&mut text)
-        .context("The digits that are built into this program are damaged: build it again.")?;
+    let read = || csv::parse(&gzip::decompress(FILE, 1 << 20)?, PIXELS, 10);
+    let rows = read().map_err(|reason| {
+        anyhow!("The digits that are built into this program are damaged: build it again. {reason}")
+    })?;
     // Mean and standard deviation of the training pixels, which run from 0 to 16.
     let empty =
         Images { shape: [1, 8, 8], pixels: vec![], labels: vec![], mean: 4.8916, std: 6.0189 };
     let (mut train, mut test) = (empty.clone(), empty.clone());
-    for (i, line) in text.lines().enumerate() {
-        let numbers: Vec<u8> =
-            line.split(',').map(str::parse).collect::<Result<_, _>>().with_context(|| {
-                format!("Line {} of the built-in digits is no list of bytes.", i + 1)
-            })?;
-        let (label, pixels) = numbers.split_last().context("A line of the digits is empty.")?;
-        anyhow::ensure!(pixels.len() == PIXELS && *label < 10, "Line {} is no digit.", i + 1);
+    for (i, (pixels, label)) in rows.pixels.chunks_exact(PIXELS).zip(rows.labels).enumerate() {
         let part = if i % TEST_EVERY == TEST_EVERY - 1 { &mut test } else { &mut train };
         part.pixels.extend_from_slice(pixels);
-        part.labels.push(*label);
+        part.labels.push(label);
     }
     Ok(Dataset { name: "digits", classes: 10, train, validation: empty, test })
 }

@@ -4,13 +4,12 @@
 //! Learning Algorithms*, 2017. MIT licence.
 
 use std::fmt::Write as _;
-use std::io::Read;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, bail};
+use anyhow::{Context, anyhow, bail};
 use lookahead_run::checkpoint::sha256_of;
 
-use super::{Dataset, Images, fetch, idx};
+use super::{Dataset, Images, fetch, gzip, idx};
 use crate::say::say;
 
 /// One of the four files. What it holds is checked uncompressed, since distributions compress the
@@ -157,11 +156,9 @@ fn read(folder: &Path, file: &File, verify: bool) -> anyhow::Result<Vec<u8>> {
         true => format!("Remove {} to have it fetched again.", folder.display()),
         false => "Put the right file there, or take `data.dir` out to have it fetched.".to_owned(),
     };
-    let compressed = std::fs::read(&path)
-        .with_context(|| format!("The data file {} can't be read. {}", path.display(), remedy()))?;
-    let mut bytes = Vec::with_capacity(file.bytes as usize);
-    flate2::read::GzDecoder::new(&compressed[..]).read_to_end(&mut bytes).with_context(|| {
-        format!("The data file {} is damaged or cut off. {}", path.display(), remedy())
+    let bytes = gzip::read(&path).and_then(|bytes| gzip::decompress(&bytes, gzip::LARGEST));
+    let bytes = bytes.map_err(|reason| {
+        anyhow!("The data file {} can't be used. {reason} {}", path.display(), remedy())
     })?;
     if verify {
         let found = sha256_of(&bytes);

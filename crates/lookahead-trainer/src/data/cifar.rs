@@ -1,0 +1,174 @@
+//! CIFAR-10: 50,000 training and 10,000 test images of 32×32 in colour, in ten classes, in the binary
+//! format.
+//!
+//! A. Krizhevsky, *Learning Multiple Layers of Features from Tiny Images*, 2009. The files are read
+//! from `data.dir`; nothing is fetched.
+
+use std::path::Path;
+
+use anyhow::anyhow;
+
+use super::{Dataset, Images, gzip};
+use crate::usage::Usage;
+
+/// Where people get the files.
+const ADDRESS: &str = "https://www.cs.toronto.edu/~kriz/cifar.html";
+
+const TRAIN: [&str; 5] = [
+    "data_batch_1.bin",
+    "data_batch_2.bin",
+    "data_batch_3.bin",
+    "data_batch_4.bin",
+    "data_batch_5.bin",
+];
+const TEST: [&str; 1] = ["test_batch.bin"];
+
+const CLASSES: u8 = 10;
+const SHAPE: [usize; 3] = [3, 32, 32];
+const PIXELS: usize = 3 * 32 * 32;
+
+/// Mean and standard deviation of the training pixels of all three colours together, 0.4734 and
+/// 0.2516 of 255.
+const MEAN: f64 = 0.4734 * 255.0;
+const STD: f64 = 0.2516 * 255.0;
+
+/// The images and classes of one file.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Batch<'a> {
+    records: &'a [u8],
+    /// Bytes before the pixels of an image; the last is its class.
+    labels: usize,
+}
+
+impl Batch<'_> {
+    fn records(&self) -> impl Iterator<Item = &[u8]> {
+        self.records.chunks_exact(self.labels + PIXELS)
+    }
+
+    /// The class of each image; CIFAR-100's fine one.
+    pub fn classes(&self) -> Vec<u8> {
+        self.records().map(|record| record[self.labels - 1]).collect()
+    }
+
+    /// All pixels, image after image: 1,024 of red, of green and of blue each.
+    pub fn pixels(&self) -> Vec<u8> {
+        self.records().flat_map(|record| &record[self.labels..]).copied().collect()
+    }
+}
+
+/// Reads records of a class, below `classes`, and 3,072 pixels each; where there is a coarse class
+/// before, as in CIFAR-100, `coarse` is true.
+///
+/// # Errors
+/// A sentence that says what of the file is not as it should be, for a reader who knows which file.
+pub fn parse(bytes: &[u8], classes: u8, coarse: bool) -> Result<Batch<'_>, String> {
+    let labels = 1 + usize::from(coarse);
+    let record = labels + PIXELS;
+    if bytes.is_empty() || !bytes.len().is_multiple_of(record) {
+        return Err(format!(
+            "It has {} bytes, and images have {record} each: it is empty, cut off, or of another \
+             format.",
+            bytes.len()
+        ));
+    }
+    let batch = Batch { records: bytes, labels };
+    match batch.classes().iter().position(|class| *class >= classes) {
+        Some(image) => Err(format!(
+            "Its image {image}, counted from 0, has the class {}, and classes run from 0 to {}.",
+            batch.classes()[image],
+            classes.saturating_sub(1)
+        )),
+        None => Ok(batch),
+    }
+}
+
+/// Loads the data set from `dir`.
+///
+/// # Errors
+/// A usage error without a folder; where a file is missing or does not hold what it should.
+pub fn load(dir: Option<&Path>) -> anyhow::Result<Dataset> {
+    let Some(dir) = dir else {
+        return Err(Usage::new(format!(
+            "`data.dir` is missing, and `cifar10` is not fetched: get its binary version from \
+             {ADDRESS}, unpack it, and say `--set data.dir=FOLDER` with the folder that has {} in it.",
+            TRAIN[0]
+        ))
+        .into());
+    };
+    let empty = Images { shape: SHAPE, pixels: vec![], labels: vec![], mean: MEAN, std: STD };
+    let images = |names: &[&str]| {
+        let mut images = empty.clone();
+        for name in names {
+            let path = dir.join(name);
+            let add = |images: &mut Images| {
+                let bytes = gzip::read(&path)?;
+                let batch = parse(&bytes, CLASSES, false)?;
+                images.pixels.extend(batch.pixels());
+                images.labels.extend(batch.classes());
+                Ok(())
+            };
+            add(&mut images).map_err(|reason: String| {
+                anyhow!("The data file {} is none of CIFAR-10's. {reason}", path.display())
+            })?;
+        }
+        anyhow::Ok(images)
+    };
+    let (train, test) = (images(&TRAIN)?, images(&TEST)?);
+    Ok(Dataset { name: "cifar10", classes: CLASSES.into(), train, validation: empty.clone(), test })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn record(labels: &[u8], first: u8) -> Vec<u8> {
+        let pixels = (0..PIXELS).map(|i| first.wrapping_add((i % 7) as u8));
+        labels.iter().copied().chain(pixels).collect()
+    }
+
+    #[test]
+    fn records_become_pixels_and_classes() {
+        let file = [record(&[3], 10), record(&[9], 100)].concat();
+        let batch = parse(&file, 10, false).unwrap();
+        assert_eq!(batch.classes(), [3, 9]);
+        let pixels = batch.pixels();
+        assert_eq!((pixels.len(), pixels[0], pixels[PIXELS]), (2 * PIXELS, 10, 100));
+        let file = record(&[19, 99], 7);
+        let batch = parse(&file, 100, true).unwrap();
+        assert_eq!((batch.classes(), batch.pixels()[0]), (vec![99], 7));
+    }
+
+    #[test]
+    fn other_files_are_refused() {
+        let file = [record(&[3], 10), record(&[10], 100)].concat();
+        assert!(
+            parse(&file, 10, false)
+                .unwrap_err()
+                .contains("image 1, counted from 0, has the class 10")
+        );
+        for length in [0, 1, PIXELS, file.len() - 1] {
+            let said = parse(&file[..length], 10, false).unwrap_err();
+            assert!(said.contains(&format!("It has {length} bytes")), "{said}");
+        }
+    }
+
+    #[test]
+    fn a_folder_of_files_becomes_a_data_set() {
+        let folder = tempfile::tempdir().unwrap();
+        for (i, name) in TRAIN.iter().chain(&TEST).enumerate() {
+            let records = [record(&[i as u8], i as u8), record(&[9], 0)].concat();
+            std::fs::write(folder.path().join(name), records).unwrap();
+        }
+        let data = load(Some(folder.path())).unwrap();
+        assert_eq!((data.train.len(), data.test.len()), (10, 2));
+        assert_eq!(data.train.labels, [0, 9, 1, 9, 2, 9, 3, 9, 4, 9]);
+        let (images, _) = data.test.slice(0..2, tch::Device::Cpu);
+        assert_eq!(images.size(), [2, 3, 32, 32]);
+
+        std::fs::write(folder.path().join("data_batch_4.bin"), "no").unwrap();
+        let said = load(Some(folder.path())).unwrap_err().to_string();
+        assert!(said.contains("data_batch_4.bin") && said.contains("2 bytes"), "{said}");
+        let said = load(None).unwrap_err().to_string();
+        assert!(said.contains("`data.dir`") && said.contains(ADDRESS), "{said}");
+    }
+}

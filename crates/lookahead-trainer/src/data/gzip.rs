@@ -1,0 +1,96 @@
+//! Compressed files, of which nobody knows how large they become.
+
+use std::fs::File;
+use std::io::Read;
+use std::path::Path;
+
+/// Most bytes of a data file, compressed and as it becomes: the largest known here is a twentieth of
+/// it.
+pub const LARGEST: u64 = 1 << 30;
+
+/// Decompresses `bytes`, as long as they become no more than `largest` bytes.
+///
+/// # Errors
+/// A sentence, where they become more, or are damaged or cut off.
+pub fn decompress(bytes: &[u8], largest: u64) -> Result<Vec<u8>, String> {
+    let mut out = Vec::new();
+    // One byte more tells that there is more.
+    let mut reader = flate2::read::GzDecoder::new(bytes).take(largest.saturating_add(1));
+    reader.read_to_end(&mut out).map_err(|cause| format!("It is damaged or cut off ({cause})."))?;
+    match out.len() as u64 > largest {
+        true => Err(format!("It becomes more than {largest} bytes, so it is not read.")),
+        false => Ok(out),
+    }
+}
+
+/// The contents of a plain file of at most [`LARGEST`] bytes.
+///
+/// # Errors
+/// A sentence, where it is none, or can't be read.
+pub fn read(path: &Path) -> Result<Vec<u8>, String> {
+    let cause = |cause: std::io::Error| format!("It can't be read ({cause}).");
+    let found = std::fs::metadata(path).map_err(cause)?;
+    // Opening a pipe would wait until somebody writes to it.
+    if !found.is_file() || found.len() > LARGEST {
+        return Err(format!("It can't be read: it is no plain file of at most {LARGEST} bytes."));
+    }
+    let mut bytes = Vec::new();
+    File::open(path).and_then(|file| file.take(LARGEST).read_to_end(&mut bytes)).map_err(cause)?;
+    Ok(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Write;
+
+    fn compressed(bytes: &[u8]) -> Vec<u8> {
+        let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
+        encoder.write_all(bytes).unwrap();
+        encoder.finish().unwrap()
+    }
+
+    #[test]
+    fn what_fits_comes_back() {
+        let bytes = b"pixels".repeat(100);
+        assert_eq!(decompress(&compressed(&bytes), 600).unwrap(), bytes);
+    }
+
+    #[test]
+    fn a_bomb_does_not_go_off() {
+        let bomb = compressed(&vec![0; 1 << 22]);
+        assert!(bomb.len() < 10_000);
+        let said = decompress(&bomb, 100_000).unwrap_err();
+        assert!(said.contains("more than 100000 bytes"), "{said}");
+        assert!(decompress(&bomb, (1 << 22) - 1).is_err());
+        assert!(decompress(&bomb, 1 << 22).is_ok());
+    }
+
+    #[test]
+    fn what_is_damaged_or_cut_off_is_told() {
+        let whole = compressed(&b"pixels".repeat(100));
+        for length in 0..whole.len() {
+            assert!(decompress(&whole[..length], 600).is_err(), "{length}");
+        }
+        for place in 0..whole.len() {
+            let mut changed = whole.clone();
+            changed[place] ^= 0x55;
+            let found = decompress(&changed, 600);
+            // Some bytes of the header, such as the time, say nothing of the contents.
+            assert!(found.is_err() || found == Ok(b"pixels".repeat(100)), "byte {place}");
+        }
+    }
+
+    #[test]
+    fn only_plain_files_are_read() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("pipe");
+        assert!(std::process::Command::new("mkfifo").arg(&path).status().unwrap().success());
+        assert!(read(&path).unwrap_err().contains("no plain file"));
+        assert!(read(folder.path()).unwrap_err().contains("no plain file"));
+        let huge = folder.path().join("huge");
+        File::create(&huge).unwrap().set_len(LARGEST + 1).unwrap();
+        assert!(read(&huge).unwrap_err().contains("at most 1073741824 bytes"));
+        assert!(read(&folder.path().join("missing")).unwrap_err().contains("can't be read"));
+    }
+}

@@ -1,0 +1,100 @@
+//! What any bytes may be given to: each function takes them as one kind of input and must neither
+//! panic nor hang. Shared by the tests and the fuzz targets in `fuzz/`.
+#![allow(dead_code, unreachable_pub)] // each fuzz target uses one of them
+
+use std::io::Cursor;
+use std::path::Path;
+
+use lookahead_run::{EventLog, Manifest, control, log};
+use lookahead_trainer::config::{Config, Override};
+use lookahead_trainer::data::{cifar, csv, gzip, idx};
+use lookahead_trainer::tensor_file::TensorFile;
+
+/// A target's name, and what is done with the bytes.
+pub type Target = (&'static str, fn(&[u8]));
+
+/// All of them.
+pub const TARGETS: [Target; 9] = [
+    ("config", config),
+    ("idx", idx_file),
+    ("cifar", cifar_file),
+    ("csv", csv_file),
+    ("gzip", gzip_file),
+    ("safetensors", safetensors_file),
+    ("manifest", manifest),
+    ("event_log", event_log),
+    ("control", control_message),
+];
+
+/// A config, and after a line of `%%` the values of `--set`, one a line.
+pub fn config(bytes: &[u8]) {
+    let Ok(text) = std::str::from_utf8(bytes) else { return };
+    let (text, sets) = text.split_once("%%\n").unwrap_or((text, ""));
+    let sets: Vec<Override> = sets.lines().filter_map(|line| line.parse().ok()).collect();
+    if let Ok(loaded) = Config::parse("fuzzed.toml", text, &sets) {
+        // What is accepted can be written, and is the same when it is read again.
+        let written = loaded.config.to_toml();
+        let again = Config::parse("written.toml", &written, &[]);
+        assert_eq!(again.map(|loaded| loaded.config), Ok(loaded.config), "{written}");
+    }
+}
+
+pub fn idx_file(bytes: &[u8]) {
+    if let Ok(found) = idx::parse(bytes) {
+        assert_eq!(found.dimensions.iter().product::<usize>(), found.values.len());
+    }
+}
+
+pub fn cifar_file(bytes: &[u8]) {
+    for (classes, coarse) in [(10, false), (100, true)] {
+        if let Ok(batch) = cifar::parse(bytes, classes, coarse) {
+            let found = batch.classes();
+            assert!(found.iter().all(|class| *class < classes));
+            assert_eq!(batch.pixels().len(), found.len() * 3072);
+        }
+    }
+}
+
+pub fn csv_file(bytes: &[u8]) {
+    if let Ok(rows) = csv::parse(bytes, 3, 10) {
+        assert_eq!(rows.pixels.len(), 3 * rows.labels.len());
+        assert!(rows.labels.iter().all(|class| *class < 10));
+    }
+}
+
+pub fn gzip_file(bytes: &[u8]) {
+    const MOST: u64 = 1 << 16;
+    if let Ok(found) = gzip::decompress(bytes, MOST) {
+        assert!(found.len() as u64 <= MOST);
+    }
+}
+
+pub fn safetensors_file(bytes: &[u8]) {
+    let Ok(mut file) = TensorFile::new(Cursor::new(bytes)) else { return };
+    let there = file.descriptions();
+    if let Ok(tensors) = file.tensors() {
+        assert!(tensors.iter().all(|(name, tensor)| tensor.size() == there[name].shape));
+    }
+}
+
+pub fn manifest(bytes: &[u8]) {
+    if let Ok(found) = Manifest::parse(Path::new("step-00000001"), bytes) {
+        assert!(found.files.keys().all(|name| !name.contains('/') && !name.starts_with('.')));
+        found.bytes();
+    }
+}
+
+pub fn event_log(bytes: &[u8]) {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("events.jsonl");
+    std::fs::write(&path, bytes).unwrap();
+    let Ok(before) = log::read(&path) else { return };
+    // What can be read can be gone on with.
+    let record = lookahead_run::event::Record::now(u64::MAX, lookahead_run::event::Event::Paused);
+    EventLog::open(&path).and_then(|mut log| log.append(&record)).unwrap();
+    assert_eq!(log::read(&path).unwrap().len(), before.len() + 1);
+}
+
+pub fn control_message(bytes: &[u8]) {
+    let _ = control::parse(bytes);
+}
