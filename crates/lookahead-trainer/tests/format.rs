@@ -1,0 +1,96 @@
+//! Checkpoints of the first version of the format, which every later version must read.
+
+mod common;
+
+use common::{SMALL, Sandbox, copy_folder, root, stderr, succeeded};
+use lookahead_run::event::{Event, Record, Split, Weights};
+
+const GOLDEN: &str = "crates/lookahead-trainer/tests/golden/format-1";
+
+/// A run of nine steps, with its checkpoint after the fourth, in the second cycle of three.
+fn sandbox() -> Sandbox {
+    let sandbox = Sandbox::new(SMALL);
+    copy_folder(&root().join(GOLDEN), &sandbox.run_folder("v1"));
+    sandbox
+}
+
+/// Step and loss of each step and each evaluation.
+fn losses(records: &[Record]) -> Vec<(u64, f64)> {
+    let losses = records.iter().filter_map(|record| match &record.event {
+        Event::Step(step) => Some((record.step, step.loss)),
+        Event::Evaluation(found) => Some((record.step, found.loss)),
+        _ => None,
+    });
+    losses.collect()
+}
+
+/// It goes on as it did on the machine that saved it, but for the last bits, which are a machine's own.
+#[test]
+fn it_is_resumed() {
+    let sandbox = sandbox();
+    let before = losses(&sandbox.records("v1"));
+    let said = stderr(&sandbox.resume("v1", &["--from", "4"]));
+    assert!(said.contains("Going on from step-00000004"), "{said}");
+    let after = losses(&sandbox.records("v1"));
+    assert_eq!(before.len(), after.len());
+    assert!(before.iter().filter(|(step, _)| *step > 4).count() >= 7);
+    for ((step, old), (step_now, new)) in before.iter().zip(&after) {
+        assert_eq!(step, step_now);
+        assert!((old - new).abs() < 1e-4 * old.abs(), "step {step}: {old} then and {new} now");
+    }
+}
+
+#[test]
+fn it_is_inspected_and_exported() {
+    let sandbox = sandbox();
+    let inspect = ["inspect", "runs/v1/step-00000004", "--json"];
+    let output = succeeded(sandbox.lookahead(&inspect));
+    let found: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(found["manifest"]["format"], 1);
+    assert_eq!(found["manifest"]["phase"], 1);
+    assert_eq!(found["manifest"]["config"]["optimizer"]["kind"], "adam");
+    assert!(found["manifest"]["metrics"]["validation/accuracy"].is_f64());
+    succeeded(sandbox.lookahead(&["export", "runs/v1", "-o", "model.safetensors"]));
+
+    // φ as it was evaluated when it was saved.
+    let records = sandbox.records("v1");
+    let then = records.iter().find_map(|record| match record.event {
+        Event::Evaluation(e)
+            if record.step == 4 && e.split == Split::Validation && e.weights == Weights::Slow =>
+        {
+            Some(e.loss)
+        }
+        _ => None,
+    });
+    assert!(then.unwrap().is_finite());
+    let train = ["--init-from", "model.safetensors", "--set", "model.hidden=[4]"];
+    let still = ["--set", "optimizer.lr=0", "--set", "train.max_steps=1"];
+    sandbox.train("begun", &[&train[..], &still].concat());
+}
+
+/// What was in checkpoints before they told of config, measurements, time and git.
+#[test]
+fn fields_that_came_later_may_be_absent() {
+    let sandbox = sandbox();
+    let path = sandbox.run_folder("v1").join("step-00000004/manifest.json");
+    let text = std::fs::read_to_string(&path).unwrap();
+    let mut manifest: serde_json::Value = serde_json::from_str(&text).unwrap();
+    let fields = manifest.as_object_mut().unwrap();
+    for key in ["config", "metrics", "wall_seconds", "git"] {
+        fields.remove(key);
+    }
+    fields["integers"].as_object_mut().unwrap().retain(|key, _| !key.starts_with("train/"));
+    fields["numbers"].as_object_mut().unwrap().retain(|key, _| !key.starts_with("train/"));
+    // Sealed as the documentation of the manifest says.
+    let zeros = "0".repeat(64);
+    fields.insert("sha256".to_owned(), zeros.clone().into());
+    let unsealed = serde_json::to_string_pretty(&manifest).unwrap() + "\n";
+    let seal = lookahead_run::checkpoint::sha256_of(unsealed.as_bytes());
+    std::fs::write(&path, unsealed.replace(&zeros, &seal)).unwrap();
+
+    let before = losses(&sandbox.records("v1"));
+    sandbox.resume("v1", &["--from", "4"]);
+    for ((_, old), (_, new)) in before.iter().zip(&losses(&sandbox.records("v1"))) {
+        assert!((old - new).abs() < 1e-4 * old.abs(), "{old} then and {new} now");
+    }
+}
