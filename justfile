@@ -117,24 +117,58 @@ check-cuda:
         --message-format=json-render-diagnostics |
         {{ just }} _python3 crates/lookahead-sys/libtorch/check_cuda.py "$LIBTORCH"
 
-# Time the sync and the inner steps against what they replace, in turns (`just bench --bench sync`: one of two files)
+# Time the sync, the inner steps and checkpoints against what they replace, in turns (`just bench --bench sync`: one of three)
 bench *ARGS: _setup
-    cargo bench --locked --workspace {{ if ARGS == "" { "--bench sync --bench inner_step" } else { "" } }} "$@"
+    cargo bench --locked --workspace {{ if ARGS == "" { "--bench sync --bench inner_step --bench checkpoint" } else { "" } }} "$@"
 
-# Make the tests' golden trajectories again, by PyTorch: that of TORCH_PYTHON, else one in a virtual environment (4.6 GB)
-golden:
+# Kill the trainer so many times at random moments, and after each call of its that changes the disk; takes minutes
+crash-test TIMES="200": _setup
     #!/usr/bin/env bash
     set -euo pipefail
-    golden=crates/lookahead-core/tests/golden
+    export LOOKAHEAD_CRASHES=$1
+    if cargo nextest --version >/dev/null 2>&1; then
+        cargo nextest run --release --locked --workspace -E 'binary(crashes)' --no-capture
+    else
+        cargo test --release --locked --package lookahead-trainer --test crashes -- --test-threads=1 --nocapture
+    fi
+
+# Give every parser that reads what others wrote random input, each for so many SECONDS; needs cargo-fuzz
+fuzz SECONDS="60": _setup
+    #!/usr/bin/env bash
+    set -euo pipefail
+    if ! cargo fuzz --version >/dev/null 2>&1; then
+        echo "cargo-fuzz is missing: cargo install cargo-fuzz --locked; rustup toolchain install nightly" >&2
+        exit 1
+    fi
+    cd fuzz
+    for target in $(cargo fuzz list); do
+        mkdir -p "corpus/$target"
+        cargo +nightly fuzz run --sanitizer none "$target" "corpus/$target" "seeds/$target" -- \
+            -max_total_time="$1" -max_len=65536 -rss_limit_mb=4096 -timeout=20 -print_final_stats=1
+    done
+
+# Get a Python with PyTorch for the tests and recipes that need one, in a virtual environment (4.6 GB); TORCH_PYTHON=… instead
+python:
+    #!/usr/bin/env bash
+    set -euo pipefail
     python=${TORCH_PYTHON:-}
     if [[ -z $python ]]; then
         folder=${XDG_CACHE_HOME:-$HOME/.cache}/lookahead/golden-python
         python=$folder/bin/python
-        if ! "$python" -c "import torch" 2>/dev/null; then
+        if ! "$python" -c "import torch, safetensors.torch" 2>/dev/null; then
+            echo "Getting PyTorch into $folder, once for all clones: 2.5 GB of download." >&2
             python3 -m venv --clear "$folder"
-            "$python" -m pip install --quiet torch==2.13.0
+            "$python" -m pip install --quiet torch==2.13.0 safetensors==0.8.0 numpy >&2
         fi
     fi
+    echo "$python"
+
+# Make the tests' golden trajectories again, by PyTorch
+golden:
+    #!/usr/bin/env bash
+    set -euo pipefail
+    golden=crates/lookahead-core/tests/golden
+    python=$({{ just }} python)
     # First beside it: a failure leaves the file as it was.
     made=$(mktemp)
     trap 'rm -f "$made"' EXIT

@@ -2,6 +2,7 @@
 
 mod common;
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use common::{INNERS, Inner, Net, assert_same_bits, devices};
@@ -153,6 +154,62 @@ fn a_state_shares_no_memory_with_the_optimizer() {
     train(&net, &mut opt, 2..4);
     let after: Bits = state.tensors.into_iter().collect();
     assert_same_bits(&before, &after, "training went on");
+}
+
+/// A state that is taken over an earlier one is the same as a new one, in the earlier one's memory.
+#[test]
+fn a_state_over_an_earlier_one() {
+    for device in devices() {
+        for inner in INNERS {
+            let net = Net::new(4, device);
+            let inner_level = net.lookahead(inner, 2, 0.5);
+            let mut opt = Lookahead::around(inner_level).k(2).alpha(0.5).build().unwrap();
+            let mut kept = State::default();
+            opt.state_into(&mut kept).unwrap();
+            // On the CPU, as those who save it have it.
+            for tensor in kept.tensors.values_mut() {
+                *tensor = tensor.to_device(Device::Cpu);
+            }
+            let memory = |state: &State| -> BTreeMap<String, *mut std::ffi::c_void> {
+                state.tensors.iter().map(|(name, t)| (name.clone(), t.data_ptr())).collect()
+            };
+            for step in 0..5 {
+                let before = memory(&kept);
+                opt.backward_step(&net.loss(step, true)).unwrap();
+                opt.state_into(&mut kept).unwrap();
+                let new = opt.state().unwrap();
+                assert_eq!(kept.integers, new.integers, "{inner:?}");
+                assert_eq!(kept.numbers, new.numbers, "{inner:?}");
+                let all = |state: State| -> Bits { state.tensors.into_iter().collect() };
+                let after = memory(&kept);
+                // The inner optimizer's state begins with the first step.
+                let same = before.iter().filter(|(name, at)| after[*name] == **at).count();
+                assert_eq!(same, before.len(), "{inner:?} after step {step}");
+                let copies = kept.tensors.iter().map(|(n, t)| (n.clone(), t.shallow_clone()));
+                let copies = State { tensors: copies.collect(), ..State::default() };
+                assert_same_bits(&all(copies), &all(new), "over an earlier one");
+                assert!(kept.tensors.keys().any(|name| name.starts_with("inner/inner/")));
+            }
+        }
+    }
+}
+
+/// What an earlier state had and this one has not is gone.
+#[test]
+fn nothing_of_another_state_stays() {
+    let net = Net::new(4, Device::Cpu);
+    let mut opt = net.lookahead(Inner::Sgd, 1, 0.5);
+    let mut kept = State::default();
+    kept.tensors.insert("slow/other".to_owned(), Tensor::from_slice(&[1.0]));
+    kept.tensors.insert("inner/other".to_owned(), Tensor::from_slice(&[1.0]));
+    kept.tensors.insert("slow/first.bias".to_owned(), Tensor::from_slice(&[1.0f32]));
+    kept.integers.insert("other".to_owned(), 1);
+    kept.numbers.insert("other".to_owned(), 1.0);
+    opt.state_into(&mut kept).unwrap();
+    let new = opt.state().unwrap();
+    assert_eq!(kept.tensors.keys().collect::<Vec<_>>(), new.tensors.keys().collect::<Vec<_>>());
+    assert_eq!(kept.tensors["slow/first.bias"], new.tensors["slow/first.bias"]);
+    assert_eq!((kept.integers, kept.numbers), (new.integers, new.numbers));
 }
 
 /// Settings that were changed while training are in the state: those of all groups, and of groups

@@ -13,6 +13,9 @@
 //! | connections | [`CONNECTIONS`] at once; others are told so and closed |
 //! | from one message to the end of the next | [`PATIENCE`]; then the connection is closed |
 //! | a client that does not take its answers | [`ANSWERED_WITHIN`]; then the connection is closed |
+//!
+//! A client is held up no longer either: [`send`] gives up after [`ANSWERED_WITHIN`], even where the
+//! run is suspended and its queue of connections is full.
 
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
@@ -20,14 +23,17 @@ use std::os::fd::AsRawFd;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
+use rustix::fd::OwnedFd;
 use rustix::fs::{CWD, Mode, chmodat};
+use rustix::net::sockopt::{Timeout, set_socket_timeout};
 use rustix::net::{
-    AddressFamily, Shutdown, SocketAddrUnix, SocketFlags, SocketType, bind, listen, shutdown,
-    socket_with,
+    AddressFamily, Shutdown, SocketAddrUnix, SocketFlags, SocketType, bind, connect, listen,
+    shutdown, socket_with,
 };
 use serde::{Deserialize, Serialize};
 
@@ -46,6 +52,9 @@ pub const CONNECTIONS: usize = 8;
 pub const PATIENCE: Duration = Duration::from_secs(60);
 /// How long a client may take to accept an answer, and a run to give one.
 pub const ANSWERED_WITHIN: Duration = Duration::from_secs(10);
+
+/// How long to wait where the system can't give a connection, such as for want of file handles.
+const A_WHILE: Duration = Duration::from_millis(50);
 
 #[derive(Serialize, Deserialize)]
 struct Message {
@@ -70,12 +79,19 @@ impl From<std::result::Result<(), String>> for Answer {
 /// # Errors
 /// A sentence, for anything that is no command.
 pub fn parse(message: &[u8]) -> std::result::Result<Command, String> {
-    serde_json::from_slice(message).map(|Message { command }| command).map_err(|cause| {
+    let no_command = |cause: &dyn std::fmt::Display| {
         format!(
             "The message is no command ({cause}): send a line such as {{\"command\":\"pause\"}}, \
              with pause, continue, checkpoint or stop."
         )
-    })
+    };
+    // A list of values would pass for the fields in their order, and the order means nothing.
+    if !message.trim_ascii_start().starts_with(b"{") {
+        return Err(no_command(&"it is no JSON object"));
+    }
+    let Message { command } =
+        serde_json::from_slice(message).map_err(|cause| no_command(&cause))?;
+    Ok(command)
 }
 
 /// What is done about a command; an error is a sentence for whoever sent it.
@@ -84,15 +100,20 @@ type Accept = dyn Fn(Command) -> std::result::Result<(), String> + Send + Sync;
 /// The socket, and the threads that listen. Dropping it ends them and removes the socket.
 #[derive(Debug)]
 pub struct ControlServer {
-    listener: Arc<UnixListener>,
+    door: Arc<Door>,
     path: PathBuf,
     /// By which the socket's file is told from another one's.
     inode: u64,
-    connections: Connections,
     thread: Option<JoinHandle<()>>,
 }
 
-type Connections = Arc<Mutex<Vec<(UnixStream, JoinHandle<()>)>>>;
+/// What the server and the thread that welcomes clients share.
+#[derive(Debug)]
+struct Door {
+    listener: UnixListener,
+    closing: AtomicBool,
+    connections: Mutex<Vec<(Arc<UnixStream>, JoinHandle<()>)>>,
+}
 
 impl ControlServer {
     /// Makes the socket and listens. `accept` is called on other threads, and should not wait.
@@ -115,14 +136,15 @@ impl ControlServer {
         }
         let listener = open(run.path()).at("make the socket", &path)?;
         let inode = path.symlink_metadata().at("look at", &path)?.ino();
-        let (listener, connections) = (Arc::new(listener), Connections::default());
+        let (closing, connections) = (AtomicBool::new(false), Mutex::default());
+        let door = Arc::new(Door { listener, closing, connections });
         let accept: Arc<Accept> = Arc::new(accept);
-        let (ours, theirs) = (connections.clone(), listener.clone());
+        let theirs = door.clone();
         let thread = thread::Builder::new()
             .name("control".into())
-            .spawn(move || welcome(&theirs, &ours, &accept))
+            .spawn(move || welcome(&theirs, &accept))
             .at("listen at", &path)?;
-        Ok(ControlServer { listener, path, inode, connections, thread: Some(thread) })
+        Ok(ControlServer { door, path, inode, thread: Some(thread) })
     }
 }
 
@@ -132,11 +154,12 @@ impl Drop for ControlServer {
         if self.path.symlink_metadata().is_ok_and(is_ours) {
             let _ = fs::remove_file(&self.path);
         }
-        let _ = shutdown(&*self.listener, Shutdown::Both);
+        self.door.closing.store(true, Ordering::Release);
+        let _ = shutdown(&self.door.listener, Shutdown::Both);
         if let Some(thread) = self.thread.take() {
             let _ = thread.join();
         }
-        let mut connections = self.connections.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut connections = self.door.connections.lock().unwrap_or_else(PoisonError::into_inner);
         for (stream, thread) in connections.drain(..) {
             let _ = stream.shutdown(std::net::Shutdown::Both);
             let _ = thread.join();
@@ -147,7 +170,7 @@ impl Drop for ControlServer {
 /// A socket in the folder, which nobody but its owner can connect to: until it listens nobody can
 /// at all.
 fn open(folder: &Path) -> io::Result<UnixListener> {
-    let socket = socket_with(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None)?;
+    let socket = unix_socket()?;
     let folder = File::open(folder)?;
     let short = short_path(&folder);
     bind(&socket, &SocketAddrUnix::new(&short)?)?;
@@ -160,38 +183,56 @@ fn open(folder: &Path) -> io::Result<UnixListener> {
     Ok(UnixListener::from(socket))
 }
 
+fn unix_socket() -> io::Result<OwnedFd> {
+    let (family, kind) = (AddressFamily::UNIX, SocketType::STREAM);
+    Ok(socket_with(family, kind, SocketFlags::CLOEXEC, None)?)
+}
+
 /// The address of a socket has room for 107 bytes, and a path to a folder can be much longer.
 fn short_path(folder: &File) -> PathBuf {
     format!("/proc/self/fd/{}/{FILE_NAME}", folder.as_raw_fd()).into()
 }
 
-fn welcome(listener: &UnixListener, connections: &Connections, accept: &Arc<Accept>) {
-    // Ends when the server is dropped, which shuts the listener down.
-    while let Ok((stream, _)) = listener.accept() {
-        let mut connections = connections.lock().unwrap_or_else(PoisonError::into_inner);
+fn welcome(door: &Door, accept: &Arc<Accept>) {
+    loop {
+        let stream = match door.listener.accept() {
+            Ok((stream, _)) => Arc::new(stream),
+            // Dropping the server shuts the listener down.
+            Err(_) if door.closing.load(Ordering::Acquire) => return,
+            // Too many open files, for one, are no reason to be deaf ever after.
+            Err(_) => {
+                thread::sleep(A_WHILE);
+                continue;
+            }
+        };
+        let mut connections = door.connections.lock().unwrap_or_else(PoisonError::into_inner);
         connections.retain(|(_, thread)| !thread.is_finished());
         if connections.len() >= CONNECTIONS {
             let full = format!("{CONNECTIONS} others are connected: try again later.");
             let _ = stream.set_nonblocking(true).and_then(|()| answer(&stream, Err(full)));
             continue;
         }
-        let Ok(other) = stream.try_clone() else { continue };
-        let accept = accept.clone();
+        let (accept, theirs) = (accept.clone(), stream.clone());
         let serve = move || {
-            let _ = converse(&stream, &*accept);
-            let _ = stream.shutdown(std::net::Shutdown::Both);
+            let _ = converse(&theirs, &*accept, PATIENCE, ANSWERED_WITHIN);
+            let _ = theirs.shutdown(std::net::Shutdown::Both);
         };
         if let Ok(thread) = thread::Builder::new().name("control".into()).spawn(serve) {
-            connections.push((other, thread));
+            connections.push((stream, thread));
         }
     }
 }
 
-fn converse(stream: &UnixStream, accept: &Accept) -> io::Result<()> {
-    stream.set_write_timeout(Some(ANSWERED_WITHIN))?;
+fn converse(
+    stream: &UnixStream,
+    accept: &Accept,
+    patience: Duration,
+    answered_within: Duration,
+) -> io::Result<()> {
+    stream.set_write_timeout(Some(answered_within))?;
     let mut lines = Lines::new(stream);
     loop {
-        match lines.next(PATIENCE)? {
+        match lines.next(patience)? {
             Line::Whole(line) => answer(stream, parse(&line).and_then(accept))?,
             Line::End => return Ok(()),
             Line::TooLong => {
@@ -240,7 +281,10 @@ impl<'a> Lines<'a> {
             }
             // However slowly the bytes come, they come within the time.
             let left = patience.saturating_sub(started.elapsed());
-            self.stream.set_read_timeout(Some(left.max(Duration::from_millis(1))))?;
+            if left.is_zero() {
+                return Err(io::ErrorKind::TimedOut.into());
+            }
+            self.stream.set_read_timeout(Some(left))?;
             let mut bytes = [0; LARGEST_MESSAGE];
             match self.stream.read(&mut bytes[..room]) {
                 Ok(0) => return Ok(Line::End),
@@ -257,30 +301,38 @@ impl<'a> Lines<'a> {
 ///
 /// # Errors
 /// [`Error::NotRunning`] where nobody listens; [`Error::Refused`] with what the run said;
-/// where there is no answer.
+/// [`Error::NoAnswer`] where it says nothing within [`ANSWERED_WITHIN`].
 pub fn send(run: &RunFolder, command: Command) -> Result<()> {
-    let path = run.path().join(FILE_NAME);
-    let folder = File::open(run.path()).at("open", run.path())?;
-    let mut stream = match UnixStream::connect(short_path(&folder)) {
-        Err(cause)
-            if matches!(
-                cause.kind(),
-                io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused
-            ) =>
-        {
-            return Err(Error::NotRunning { path: run.path().to_owned() });
+    send_within(run, command, ANSWERED_WITHIN)
+}
+
+fn send_within(run: &RunFolder, command: Command, patience: Duration) -> Result<()> {
+    let started = Instant::now();
+    let socket = run.path().join(FILE_NAME);
+    let failed = |operation: &'static str| {
+        let (path, socket) = (run.path().to_owned(), socket.clone());
+        move |cause: io::Error| match cause.kind() {
+            io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => {
+                Error::NotRunning { path }
+            }
+            // What a system call says whose time is over.
+            io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => {
+                Error::NoAnswer { path, seconds: patience.as_secs() }
+            }
+            _ => Error::Io { operation, path: socket, cause },
         }
-        result => result.at("connect to", &path)?,
     };
-    stream.set_write_timeout(Some(ANSWERED_WITHIN)).at("connect to", &path)?;
+    let folder = File::open(run.path()).at("open", run.path())?;
+    let mut stream = knock(&folder, patience).map_err(failed("connect to"))?;
     let mut line = serde_json::to_vec(&Message { command })
         .map_err(io::Error::from)
-        .at("encode a command for", &path)?;
+        .at("encode a command for", &socket)?;
     line.push(b'\n');
     // Where there are too many connections, the answer may be there before the question.
     let written = stream.write_all(&line);
     let refused = |message| Error::Refused { path: run.path().to_owned(), message };
-    match Lines::new(&stream).next(ANSWERED_WITHIN).at("get an answer from", &path)? {
+    let left = patience.saturating_sub(started.elapsed());
+    match Lines::new(&stream).next(left).map_err(failed("get an answer from"))? {
         Line::Whole(line) => match serde_json::from_slice(&line) {
             Ok(Answer { ok: true, .. }) => Ok(()),
             Ok(Answer { error, .. }) => {
@@ -292,10 +344,19 @@ pub fn send(run: &RunFolder, command: Command) -> Result<()> {
         },
         Line::TooLong => Err(refused("Its answer was too long.".into())),
         Line::End => {
-            written.at("ask", &path)?;
+            written.map_err(failed("ask"))?;
             Err(refused("It ended without an answer.".into()))
         }
     }
+}
+
+/// Connects to the socket in the folder. A run that is suspended welcomes nobody, and once its queue
+/// is full a connection would wait for it: hence the time, which holds for writing as well.
+fn knock(folder: &File, patience: Duration) -> io::Result<UnixStream> {
+    let socket = unix_socket()?;
+    set_socket_timeout(&socket, Timeout::Send, Some(patience))?;
+    connect(&socket, &SocketAddrUnix::new(short_path(folder))?)?;
+    Ok(UnixStream::from(socket))
 }
 
 #[cfg(test)]
@@ -304,6 +365,8 @@ mod tests {
     use std::io::{BufRead, BufReader};
     use std::os::unix::fs::PermissionsExt;
     use std::sync::mpsc;
+
+    use proptest::prelude::*;
     use tempfile::{TempDir, tempdir};
 
     struct Live {
@@ -364,11 +427,12 @@ mod tests {
     fn whatever_is_no_command_gets_a_sentence() {
         let live = live();
         let deep = [&b"[".repeat(4000)[..], b"\n"].concat();
-        let messages: [&[u8]; 9] = [
+        let messages: [&[u8]; 10] = [
             b"\n",
             b"stop\n",
             b"{}\n",
             b"[]\n",
+            b"[\"stop\"]\n",
             b"{\"command\":\"fly\"}\n",
             b"{\"command\":7}\n",
             b"{\"command\":\"stop\"\n",
@@ -391,12 +455,38 @@ mod tests {
     fn a_message_without_an_end_is_not_kept() {
         let live = live();
         let said = live.say(&vec![b'x'; 1 << 20]);
-        // The answer may be lost, since the rest of the message was never read.
-        assert!(said.is_empty() || said.contains("at most 4096 bytes"), "{said}");
+        assert!(said.contains("at most 4096 bytes"), "{said}");
         let just_fits = format!("{:<1$}\n", "{\"command\":\"pause\"}", LARGEST_MESSAGE - 1);
         assert_eq!(live.say(just_fits.as_bytes()), "{\"ok\":true}\n");
         let too_long = format!("{:<1$}\n", "{\"command\":\"pause\"}", LARGEST_MESSAGE);
         assert!(live.say(too_long.as_bytes()).contains("at most 4096 bytes"));
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, ..Default::default() })]
+
+        /// Bytes of any kind get a command or a sentence, and a command only where they say so.
+        #[test]
+        fn messages_of_any_bytes(
+            command in prop::sample::select(&["pause", "continue", "checkpoint", "stop"][..]),
+            changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..3),
+            tail in prop::collection::vec(prop_oneof![Just(b'['), Just(b'}'), any::<u8>()], 0..200),
+        ) {
+            let mut message = format!("{{\"command\":\"{command}\"}}").into_bytes();
+            for (at, byte) in changes {
+                let at = at.index(message.len());
+                message[at] = byte;
+            }
+            for message in [&message[..], &tail, &[&message[..], &tail].concat()] {
+                match parse(message) {
+                    Ok(found) => {
+                        let read: serde_json::Value = serde_json::from_slice(message).unwrap();
+                        prop_assert_eq!(&read["command"], &serde_json::to_value(found).unwrap());
+                    }
+                    Err(sentence) => prop_assert!(sentence.contains("is no command")),
+                }
+            }
+        }
     }
 
     #[test]
@@ -432,6 +522,136 @@ mod tests {
         assert!(found.is_err(), "a byte now and then keeps nobody here");
         drop(server);
         slow.join().unwrap();
+    }
+
+    #[test]
+    fn who_says_nothing_is_let_go() {
+        let (_client, server) = UnixStream::pair().unwrap();
+        let (sender, let_go) = mpsc::channel();
+        thread::spawn(move || {
+            let quiet = Duration::from_millis(50);
+            sender.send(converse(&server, &|_| Ok(()), quiet, ANSWERED_WITHIN).is_err())
+        });
+        assert_eq!(let_go.recv_timeout(Duration::from_secs(20)), Ok(true));
+    }
+
+    #[test]
+    fn who_takes_no_answers_holds_up_nobody() {
+        let question = b"{\"command\":\"pause\"}\n";
+        let mut live = live();
+        let mut deaf = live.connect();
+        deaf.set_nonblocking(true).unwrap();
+        // Until both directions are full, so that the other side waits in the middle of an answer.
+        let mut last = Instant::now();
+        while last.elapsed() < Duration::from_millis(300) {
+            match deaf.write(question) {
+                Ok(1..) => last = Instant::now(),
+                _ => thread::sleep(Duration::from_millis(5)),
+            }
+        }
+        // Sooner than the deaf one is given up.
+        send_within(&live.run, Command::Stop, ANSWERED_WITHIN / 2).unwrap();
+        assert!(live.asked.try_iter().any(|command| command == Command::Stop));
+        live.server = None;
+
+        // Nor does it keep its place.
+        let (mut deaf, server) = UnixStream::pair().unwrap();
+        let asking = thread::spawn(move || {
+            while deaf.write_all(question).is_ok() {}
+            deaf
+        });
+        let (sender, let_go) = mpsc::channel();
+        thread::spawn(move || {
+            let soon = Duration::from_millis(50);
+            sender.send(converse(&server, &|_| Ok(()), PATIENCE, soon).is_err())
+        });
+        assert_eq!(let_go.recv_timeout(Duration::from_secs(9)), Ok(true));
+        asking.join().unwrap();
+    }
+
+    #[test]
+    fn a_run_that_is_suspended_is_not_waited_for() {
+        let temp = tempdir().unwrap();
+        let run = RunFolder::create(temp.path(), "run").unwrap();
+        let _nobody_welcomes = open(run.path()).unwrap();
+        // Those who give up stay in the queue until it is full, and then nobody gets into it.
+        for _ in 0..2 * CONNECTIONS {
+            let error = send_within(&run, Command::Stop, Duration::from_millis(20)).unwrap_err();
+            assert!(matches!(error, Error::NoAnswer { .. }), "{error}");
+            assert!(error.to_string().contains("gave no answer within"), "{error}");
+        }
+    }
+
+    #[test]
+    fn answers_of_any_kind_end_in_a_sentence() {
+        let temp = tempdir().unwrap();
+        let run = RunFolder::create(temp.path(), "run").unwrap();
+        let listener = open(run.path()).unwrap();
+        let long = [&b"x".repeat(1 << 16)[..], b"\n"].concat();
+        let answers: [(&[u8], &str); 6] = [
+            (b"{\"ok\":false}\n", "It said no more."),
+            (b"{\"ok\":false,\"error\":\"No.\",\"why\":7}\n", "No."),
+            (b"\xff\0\n", "does not understand"),
+            (b"{\"ok\":true}", "without an answer"),
+            (b"", "without an answer"),
+            (&long, "too long"),
+        ];
+        for (answer, expected) in answers {
+            thread::scope(|scope| {
+                scope.spawn(|| {
+                    let (mut stream, _) = listener.accept().unwrap();
+                    let _ = BufReader::new(&stream).read_line(&mut String::new());
+                    let _ = stream.write_all(answer);
+                });
+                let error = send(&run, Command::Stop).unwrap_err();
+                assert!(matches!(error, Error::Refused { .. }), "{error}");
+                assert!(error.to_string().contains(expected), "{error}");
+            });
+        }
+    }
+
+    /// Holds all file handles that a process can have, and so has one of its own.
+    #[test]
+    fn a_want_of_file_handles_passes() {
+        let name = "control::tests::a_want_of_file_handles_passes";
+        let inside = "LOOKAHEAD_TEST_FEW_FILE_HANDLES";
+        if std::env::var_os(inside).is_none() {
+            let output = std::process::Command::new("sh")
+                .args(["-c", "ulimit -n 64 && exec \"$@\"", "sh"])
+                .arg(std::env::current_exe().unwrap())
+                .args(["--exact", name, "--nocapture"])
+                .env(inside, "1")
+                .output()
+                .unwrap();
+            assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+            assert!(String::from_utf8_lossy(&output.stdout).contains("1 passed"), "{name} is gone");
+            return;
+        }
+        let mut live = live();
+        let folder = File::open(live.run.path()).unwrap();
+        // Two clients come when there is no handle left: a server that waits may have one in reserve.
+        let clients = || {
+            let sockets = [(); 2].map(|()| unix_socket().unwrap());
+            let files: Vec<File> = std::iter::from_fn(|| folder.try_clone().ok()).collect();
+            let clients = sockets.map(|socket| {
+                connect(&socket, &SocketAddrUnix::new(short_path(&folder)).unwrap()).unwrap();
+                UnixStream::from(socket)
+            });
+            thread::sleep(2 * A_WHILE);
+            (clients, files)
+        };
+        let (mut asking, files) = clients();
+        drop(files);
+        for client in &mut asking {
+            client.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+            client.write_all(b"{\"command\":\"pause\"}\n").unwrap();
+            let mut line = String::new();
+            BufReader::new(&*client).read_line(&mut line).unwrap();
+            assert_eq!(line, "{\"ok\":true}\n");
+        }
+        // Nor does the server's end wait for handles.
+        let _without_any = clients();
+        live.server = None;
     }
 
     #[test]

@@ -116,6 +116,18 @@ pub enum Error {
         path: PathBuf,
     },
 
+    /// A run listens and says nothing.
+    #[error(
+        "The run `{}` gave no answer within {seconds} seconds. If it was suspended, such as by Ctrl-Z, \
+         wake it with `fg`: it may still do what it was asked for.", path.display()
+    )]
+    NoAnswer {
+        /// The run's folder.
+        path: PathBuf,
+        /// How long it was waited for.
+        seconds: u64,
+    },
+
     /// A run did not do what it was asked for.
     #[error("The run `{}` did not accept the command. {message}", path.display())]
     Refused {
@@ -133,6 +145,20 @@ pub enum Error {
     LogMissing {
         /// Where it was looked for.
         path: PathBuf,
+    },
+
+    /// An event has more bytes than a reader of the log would take.
+    #[error(
+        "An event of {found} bytes was not appended to `{}`, where a line has at most {largest}: \
+         shorten what it says.", path.display()
+    )]
+    EventTooLarge {
+        /// The event log.
+        path: PathBuf,
+        /// Bytes of the line that it would have been.
+        found: usize,
+        /// Most bytes of a line.
+        largest: usize,
     },
 
     /// A line of the event log is not an event, and not the torn end of the log either.

@@ -1,6 +1,6 @@
 //! For tests of what a crash leaves behind: a hook after each call that changes a disk.
 //!
-//! Everything in this crate that writes goes through [`disk`](crate::disk), and tells the hook of
+//! Everything in this crate that writes goes through one module, and tells the hook of
 //! the process, if it has one, what it has just done. A test's process ends itself in the hook, once
 //! after the first call, once after the second, and so on; whatever is on the disk then must be
 //! something that a run can be resumed from. Without a hook this costs one load of a pointer.

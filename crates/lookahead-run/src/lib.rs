@@ -96,6 +96,7 @@
 //! # The event log
 //!
 //! - A line is one JSON object and a newline, appended by one write; nothing is ever rewritten.
+//!   It has at most [`log::LARGEST_LINE`] bytes.
 //! - A last line without a newline, or that is not JSON, is torn: the end of the log for a reader,
 //!   cut off by the next writer. Such a line anywhere else is an error.
 //! - A `resumed` event of step S starts a new line of time: earlier events of a later step are

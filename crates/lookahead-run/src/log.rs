@@ -1,4 +1,8 @@
 //! The event log of a run, `events.jsonl`: one event a line, appended, never rewritten.
+//!
+//! A line has at most [`LARGEST_LINE`] bytes, for who writes and for who reads, so that neither needs
+//! more memory for a longer log: [`records`] holds two lines at most, and [`EventLog::open`] reads
+//! from the end as far as the last line but one. [`read`] holds all events that it returns.
 
 use std::fs::{self, File};
 use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom};
@@ -10,8 +14,8 @@ use crate::disk::{self, At};
 use crate::error::{Error, Result};
 use crate::event::{Event, Record};
 
-/// Most bytes of a line that are read, its line feed counted in: a configuration of the largest size
-/// fits several times.
+/// Most bytes of a line, its line feed counted in: a configuration of the largest size fits several
+/// times.
 pub const LARGEST_LINE: usize = 4 << 20;
 
 /// The event log, opened for appending. Only the holder of the run's lock may do that.
@@ -28,6 +32,9 @@ pub struct EventLog {
 impl EventLog {
     /// Opens the log at `path` for appending, and makes it where there is none. A torn last line
     /// is cut off, or else it would swallow the next one.
+    ///
+    /// However long the log is, only its last whole line and what is torn after that is read, and
+    /// no more than one line is held: what a power cut left behind may be longer than a line.
     pub fn open(path: &Path) -> Result<EventLog> {
         // Opening a pipe would wait until somebody reads from it.
         if fs::metadata(path).is_ok_and(|found| !found.is_file()) {
@@ -51,10 +58,18 @@ impl EventLog {
     ///
     /// After an error the log can be used again: what a full disk took of a line is cut off
     /// before the next one.
+    ///
+    /// # Errors
+    /// [`Error::EventTooLarge`] for one of more than [`LARGEST_LINE`] bytes, of which nothing is
+    /// written; where the disk says no.
     pub fn append(&mut self, record: &Record) -> Result<()> {
         let line = serde_json::to_vec(record).map_err(io::Error::from);
         let mut line = line.at("encode an event for", &self.path)?;
         line.push(b'\n');
+        if line.len() > LARGEST_LINE {
+            let (path, found) = (self.path.clone(), line.len());
+            return Err(Error::EventTooLarge { path, found, largest: LARGEST_LINE });
+        }
         if self.torn {
             self.file.set_len(self.end).at("cut off the torn last line of", &self.path)?;
         }
@@ -249,6 +264,7 @@ mod tests {
     use super::*;
     use crate::event::{Probe, Resumed, RunInfo, Step, Versions, Warning};
     use std::io::Write;
+    use std::os::unix::fs::MetadataExt;
 
     use proptest::prelude::*;
     use tempfile::{TempDir, tempdir};
@@ -390,7 +406,99 @@ mod tests {
         let room = LARGEST_LINE - serde_json::to_string(&warning("")).unwrap().len() - 1;
         event = warning(&"x".repeat(room));
         append_all(&path, std::slice::from_ref(&event));
+        // One more byte could not be read again, so it is not written.
+        let error = EventLog::open(&path).unwrap().append(&warning(&"x".repeat(room + 1)));
+        let error = error.unwrap_err();
+        assert!(matches!(error, Error::EventTooLarge { found: 4_194_305, .. }), "{error}");
         assert_eq!(read(&path).unwrap().pop(), Some(event));
+    }
+
+    #[test]
+    fn bytes_of_every_kind_are_an_error_in_the_middle_and_at_the_end_as_documented() {
+        let (_temp, path) = log_path();
+        let one = serde_json::to_vec(&step(1, 0.5)).unwrap();
+        let deep = [b"[".repeat(10_000), b"]".repeat(10_000)].concat();
+        let inside =
+            |value: &[u8]| [br#"{"time":1.0,"step":2,"event":"moon","x":"#, value, b"}"].concat();
+        let huge = "9".repeat(100_000);
+        // With whether it is JSON, which was never torn.
+        let lines: [(Vec<u8>, bool); 11] = [
+            (vec![0; 5000], false),
+            (b"\xff\xfe\x80".to_vec(), false),
+            (br#"{"time":1.0,"step":2,"event":"pau\xed\xa0\x80sed"}"#.to_vec(), false),
+            (b"[".repeat(10_000), false),
+            (deep.clone(), true),
+            (inside(&deep), true),
+            (br#"{"time":1e999,"step":2,"event":"paused"}"#.to_vec(), true),
+            (br#"{"time":1.0,"step":1e999,"event":"paused"}"#.to_vec(), true),
+            (br#"{"time":1.0,"step":-1,"event":"paused"}"#.to_vec(), true),
+            (format!(r#"{{"time":1.0,"step":{huge},"event":"paused"}}"#).into(), true),
+            (br#"[1.0,2,"paused"]"#.to_vec(), true),
+        ];
+        for (line, is_json) in lines {
+            let start = String::from_utf8_lossy(&line[..line.len().min(60)]).into_owned();
+            fs::write(&path, [&one[..], b"\n", &line, b"\n", &one, b"\n"].concat()).unwrap();
+            let error = read(&path).unwrap_err();
+            assert!(matches!(error, Error::LogLine { line: 2, .. }), "{start}: {error}");
+            fs::write(&path, [&one[..], b"\n", &line, b"\n"].concat()).unwrap();
+            assert_eq!(read(&path).is_err(), is_json, "{start}");
+            append_all(&path, &[]);
+            let length = fs::metadata(&path).unwrap().len() as usize;
+            let torn = if is_json { 0 } else { line.len() + 1 };
+            assert_eq!(length, one.len() + 1 + line.len() + 1 - torn, "{start}");
+        }
+    }
+
+    #[test]
+    fn records_come_one_by_one_in_the_order_of_the_file_and_end_at_an_error() {
+        let (_temp, path) = log_path();
+        append_all(&path, &[step(1, 0.5), step(2, 0.5), resumed(1), step(2, 0.25)]);
+        let found: Vec<_> = records(&path).unwrap().map(Result::unwrap).collect();
+        assert_eq!(found, [step(1, 0.5), step(2, 0.5), resumed(1), step(2, 0.25)]);
+
+        let there = fs::read(&path).unwrap();
+        fs::write(&path, [&there[..], b"7\n", &there].concat()).unwrap();
+        let mut reader = records(&path).unwrap().skip(4);
+        assert!(matches!(reader.next(), Some(Err(Error::LogLine { line: 5, .. }))));
+        assert!(reader.next().is_none(), "what comes after an error is not guessed at");
+    }
+
+    #[test]
+    fn neither_end_of_a_log_needs_the_rest_of_it() {
+        let (_temp, path) = log_path();
+        // More than any machine holds, or reads while somebody waits; on a disk it is a hole.
+        let hole = 1 << 38;
+        append_all(&path, &[step(1, 0.5)]);
+        let start = fs::metadata(&path).unwrap().len();
+        File::options().append(true).open(&path).unwrap().set_len(hole).unwrap();
+        let line = serde_json::to_vec(&step(2, 0.5)).unwrap();
+        let mut file = File::options().append(true).open(&path).unwrap();
+        file.write_all(&[b"\n", &line[..], b"\n{\"time\":1.0,\"st"].concat()).unwrap();
+        append_all(&path, &[step(3, 0.5)]);
+        assert_eq!(fs::metadata(&path).unwrap().len(), hole + 2 + 2 * start - 1);
+        assert_eq!(records(&path).unwrap().next().unwrap().unwrap(), step(1, 0.5));
+    }
+
+    #[test]
+    fn another_thread_can_sync_while_events_are_appended() {
+        let (_temp, path) = log_path();
+        let mut log = EventLog::open(&path).unwrap();
+        let syncer = log.syncer().unwrap();
+        let same = |file: &File| {
+            let found = file.metadata().unwrap();
+            (found.dev(), found.ino())
+        };
+        assert_eq!(same(&syncer.file), same(&log.file));
+        let syncing = std::thread::spawn(move || (0..10).try_for_each(|_| syncer.sync()));
+        (1..=50).for_each(|i| log.append(&step(i, 0.5)).unwrap());
+        syncing.join().unwrap().unwrap();
+        assert_eq!(steps(&read(&path).unwrap()), (1..=50).collect::<Vec<_>>());
+
+        // It says so where the disk says no: a pipe has nothing that could be on a disk.
+        let (_reader, writer) = std::io::pipe().unwrap();
+        let syncer = LogSyncer { file: File::from(std::os::fd::OwnedFd::from(writer)), path };
+        let error = syncer.sync().unwrap_err();
+        assert!(error.to_string().starts_with("Could not sync `"), "{error}");
     }
 
     fn warning(message: &str) -> Record {

@@ -163,7 +163,11 @@ impl Log {
 
     fn write_waiting(&mut self) -> lookahead_run::Result<()> {
         while let Some(record) = self.waiting.front() {
-            self.log.append(record)?;
+            match self.log.append(record) {
+                // Room on the disk would not help that one.
+                Err(lookahead_run::Error::EventTooLarge { .. }) => self.lost += 1,
+                result => result?,
+            }
             let step = record.step;
             self.waiting.pop_front();
             if self.waiting.is_empty() && self.lost > 0 {

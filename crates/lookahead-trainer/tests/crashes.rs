@@ -300,6 +300,67 @@ fn a_panic_fails_the_run_and_harms_nothing() {
     assert_eq!(steps, [&[1][..], &(3..=14).collect::<Vec<_>>()].concat());
 }
 
+/// In the dashboard, too: the terminal is given back and the reason can be read.
+#[test]
+fn a_panic_in_the_dashboards_time() {
+    use portable_pty::{CommandBuilder, PtySize, native_pty_system};
+
+    let sandbox = Sandbox::new(SMALL);
+    let more = ["--set", "train.max_steps=1000000", "--set", "checkpoint.every_steps=20"];
+    let arguments = [&TRAIN[..], &["run"], &more].concat();
+    let plan = child(&sandbox, "panic", "in_a_process_of_its_own", 1500, &arguments);
+    let mut command = CommandBuilder::new(plan.get_program());
+    command.args(plan.get_args());
+    command.cwd(sandbox.path());
+    command.env("TERM", "xterm-256color");
+    for (name, value) in plan.get_envs() {
+        command.env(name, value.unwrap());
+    }
+    let size = PtySize { rows: 36, cols: 120, pixel_width: 0, pixel_height: 0 };
+    let pair = native_pty_system().openpty(size).unwrap();
+    let before = format!("{:?}", pair.master.get_termios().unwrap());
+    let mut process = pair.slave.spawn_command(command).unwrap();
+    let mut output = pair.master.try_clone_reader().unwrap();
+    drop(pair.slave);
+    let [rows, cols] = [36, 120].map(|n: u16| n.try_into().unwrap());
+    let mut screen = vt100::Parser::new(rows, cols, 0);
+    let (mut buffer, mut was_up) = ([0; 4096], false);
+    while let Ok(count @ 1..) = output.read(&mut buffer) {
+        screen.process(&buffer[..count]);
+        was_up |= screen.screen().alternate_screen();
+    }
+    assert_eq!(process.wait().unwrap().exit_code(), 1);
+    assert!(was_up, "the dashboard was up");
+    let shown = screen.screen().contents();
+    assert!(
+        !screen.screen().alternate_screen() && shown.contains("a bug of somebody's"),
+        "{shown}"
+    );
+    assert_eq!(format!("{:?}", pair.master.get_termios().unwrap()), before);
+    assert!(sandbox.checkpoints("run").iter().any(|(_, found)| found.is_ok()));
+}
+
+/// A checkpoint that was asked for and could not be saved is tried again, though none is due.
+#[test]
+fn what_could_not_be_saved_is_tried_again() {
+    let sandbox = Sandbox::new(SMALL);
+    // Steps that take a while, for a log that does not grow by megabytes.
+    let more = ["--set", "train.max_steps=100000000", "--set", "checkpoint.every_steps=0"];
+    let more = [&more[..], &["--set", "model.hidden=[512,512]"]].concat();
+    let arguments = [&TRAIN[..], &["run"], &more].concat();
+    let mut process = child(&sandbox, "panic", "checkpoints", 5, &arguments).spawn().unwrap();
+    sandbox.wait_for("run", &mut process, |record| record.step >= 5);
+    succeeded(sandbox.lookahead(&["ctl", "runs/run", "checkpoint"]));
+    sandbox.wait_for(
+        "run",
+        &mut process,
+        |record| matches!(&record.event, Event::Warning(w) if w.message.contains("NO CHECKPOINT")),
+    );
+    sandbox.wait_for("run", &mut process, |record| matches!(record.event, Event::Checkpoint(_)));
+    succeeded(sandbox.lookahead(&["ctl", "runs/run", "stop"]));
+    succeeded(process.wait_with_output().unwrap());
+}
+
 /// What a killed process leaves is cleared away by the next one, and its lock and socket are taken
 /// over.
 #[test]

@@ -3,9 +3,12 @@
 
 mod hostile;
 
+use std::io::Cursor;
 use std::path::{Path, PathBuf};
 
 use hostile::TARGETS;
+use lookahead_run::Manifest;
+use lookahead_trainer::tensor_file::TensorFile;
 
 /// The cases of a target: those that the fuzzers begin with, and those that once failed.
 fn cases(target: &str) -> Vec<(PathBuf, Vec<u8>)> {
@@ -70,6 +73,21 @@ fn the_cases_with_changes() {
             }
         }
     }
+}
+
+/// Without this the targets would hardly see more than refusals.
+#[test]
+fn changed_manifests_and_headers_are_read_to_their_end() {
+    let cases = cases("manifest");
+    let (_, whole) = cases.iter().find(|(path, _)| path.ends_with("whole")).unwrap();
+    let changed = std::str::from_utf8(whole).unwrap().replace("\"step\": 2,", "\"step\": 77,");
+    let parse = |text: &str| Manifest::parse(Path::new("step-00000077"), text.as_bytes());
+    parse(&changed).unwrap_err();
+    assert_eq!(parse(&hostile::sealed(changed.as_bytes()).unwrap()).unwrap().details.step, 77);
+
+    let header = br#"{"a":{"dtype":"U8","shape":[3],"data_offsets":[0,3]}}"#;
+    let file = hostile::with_lengths(header).unwrap();
+    assert_eq!(TensorFile::new(Cursor::new(file)).unwrap().tensors().unwrap().len(), 1);
 }
 
 /// Nothing is nested too deeply for the stack.

@@ -368,3 +368,45 @@ fn a_changed_setting_has_its_effect() {
         assert_eq!(sandbox.losses(&run)[..7], whole[..7], "{change}: from the same weights");
     }
 }
+
+/// A checkpoint is of the config that it was taken with, wherever it comes from.
+#[test]
+fn a_checkpoint_of_another_config() {
+    let sandbox = Sandbox::new(SMALL);
+    let short = ["--set", "train.max_steps=4"];
+    sandbox.train("run", &short);
+    for (other, change) in [("wider", "model.hidden=[17]"), ("hotter", "optimizer.lr=0.2")] {
+        sandbox.train(other, &[&short[..], &["--set", change]].concat());
+        let from = sandbox.run_folder(other).join("step-00000003");
+        let to = sandbox.run_folder("run").join("step-00000003");
+        std::fs::remove_dir_all(&to).unwrap();
+        copy_folder(&from, &to);
+        let resume = ["resume", "runs/run", "--from", "3"];
+        let output = sandbox.lookahead(&resume);
+        if other == "wider" {
+            let words = [
+                "step-00000003 was taken with another config",
+                "`model.hidden` was [17], and is [16]",
+                "`--from`",
+            ];
+            failed(&output, 2, &words);
+            assert!(sandbox.run_folder("run").join("step-00000004").is_dir(), "nothing is moved");
+        } else {
+            // A learning rate may change, and that it did is told.
+            succeeded(output);
+            let records = sandbox.records("run");
+            let resumed = records.iter().find_map(|record| match &record.event {
+                Event::Resumed(resumed) => Some(&resumed.changes),
+                _ => None,
+            });
+            assert_eq!(resumed.unwrap()["optimizer.lr"], 0.05);
+            assert_eq!(resumed.unwrap().len(), 1);
+        }
+    }
+    // The same of a config that was edited by hand.
+    let path = sandbox.run_folder("run").join("config.toml");
+    let text = std::fs::read_to_string(&path).unwrap();
+    std::fs::write(&path, text.replace("batch_norm = true", "batch_norm = false")).unwrap();
+    let output = sandbox.lookahead(&["resume", "runs/run"]);
+    failed(&output, 2, &["config.toml", "`model.batch_norm` was true, and is false"]);
+}

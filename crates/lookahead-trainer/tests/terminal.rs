@@ -162,6 +162,22 @@ fn ctrl_c_and_sigterm_give_the_terminal_back() {
     }
 }
 
+#[test]
+fn sigterm_in_a_pause() {
+    let sandbox = Sandbox::new(SMALL);
+    let mut terminal = Terminal::train(&sandbox, "run", &LONG);
+    terminal.wait_for("curves", |text| curve(text) > 10);
+    terminal.press("p");
+    terminal.wait_for("pause", |text| text.contains("PAUSED"));
+    let id = terminal.child.process_id().unwrap().to_string();
+    assert!(std::process::Command::new("kill").arg(id).status().unwrap().success());
+    assert_eq!(terminal.end(), 0);
+    let last = sandbox.records("run").pop().unwrap().step;
+    let (step, found) = sandbox.checkpoints("run").pop().unwrap();
+    assert_eq!(step, last);
+    found.unwrap();
+}
+
 /// A second SIGINT ends the process in the middle of a step that takes long.
 #[test]
 fn two_sigints_from_outside_give_the_terminal_back() {

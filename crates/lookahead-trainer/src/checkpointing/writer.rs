@@ -73,6 +73,9 @@ impl Writer {
         let thread = std::thread::Builder::new()
             .name("checkpoints".into())
             .spawn(move || {
+                // Where there are few processors, training comes first. Linux counts niceness by
+                // thread; where it can't be had, the two are equals.
+                let _ = rustix::process::nice(10);
                 for job in jobs_out {
                     let finished = work(&store, &log, job);
                     if done_in.send(finished).is_err() {

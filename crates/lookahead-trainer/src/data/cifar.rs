@@ -121,6 +121,8 @@ pub fn load(dir: Option<&Path>) -> anyhow::Result<Dataset> {
 mod tests {
     use super::*;
 
+    use proptest::prelude::*;
+
     fn record(labels: &[u8], first: u8) -> Vec<u8> {
         let pixels = (0..PIXELS).map(|i| first.wrapping_add((i % 7) as u8));
         labels.iter().copied().chain(pixels).collect()
@@ -170,5 +172,46 @@ mod tests {
         assert!(said.contains("data_batch_4.bin") && said.contains("2 bytes"), "{said}");
         let said = load(None).unwrap_err().to_string();
         assert!(said.contains("`data.dir`") && said.contains(ADDRESS), "{said}");
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig {
+            failure_persistence: None,
+            cases: 64,
+            ..Default::default()
+        })]
+
+        #[test]
+        fn any_records_come_back_unless_a_class_is_none(
+            images in prop::collection::vec((any::<u8>(), 0..102u8, any::<u8>()), 1..4),
+            cut in 1..PIXELS,
+        ) {
+            let labels: Vec<u8> = images.iter().map(|(_, fine, _)| *fine).collect();
+            let pixels = |first: u8| record(&[], first);
+            let all: Vec<u8> = images.iter().flat_map(|(_, _, first)| pixels(*first)).collect();
+            for (classes, coarse) in [(10, false), (100, true)] {
+                let file: Vec<u8> = images
+                    .iter()
+                    .flat_map(|(group, fine, first)| {
+                        let labels = [*group, *fine];
+                        record(if coarse { &labels } else { &labels[1..] }, *first)
+                    })
+                    .collect();
+                let found = parse(&file, classes, coarse);
+                match labels.iter().position(|label| *label >= classes) {
+                    Some(at) => {
+                        let said = found.unwrap_err();
+                        let words = format!("image {at}, counted from 0, has the class {}", labels[at]);
+                        prop_assert!(said.contains(&words), "{}", said);
+                    }
+                    None => {
+                        let batch = found.unwrap();
+                        prop_assert_eq!(batch.classes(), labels.clone());
+                        prop_assert_eq!(batch.pixels(), all.clone());
+                    }
+                }
+                prop_assert!(parse(&file[..file.len() - cut], classes, coarse).is_err());
+            }
+        }
     }
 }

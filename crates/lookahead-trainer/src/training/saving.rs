@@ -13,7 +13,7 @@ use crate::checkpointing::writer::{Done, Job};
 
 /// How long after a checkpoint that could not be saved another one is tried, unless one is due
 /// before.
-const AGAIN: Duration = Duration::from_secs(10);
+const AGAIN: Duration = Duration::from_secs(5);
 
 /// How often, and with what pauses between, the last checkpoint of a process is tried.
 const LAST_ATTEMPTS: [Duration; 3] =

@@ -5,10 +5,12 @@
 use std::io::Cursor;
 use std::path::Path;
 
+use lookahead_run::checkpoint::sha256_of;
 use lookahead_run::{EventLog, Manifest, control, log};
 use lookahead_trainer::config::{Config, Override};
 use lookahead_trainer::data::{cifar, csv, gzip, idx};
 use lookahead_trainer::tensor_file::TensorFile;
+use serde_json::Value;
 
 /// A target's name, and what is done with the bytes.
 pub type Target = (&'static str, fn(&[u8]));
@@ -69,7 +71,15 @@ pub fn gzip_file(bytes: &[u8]) {
     }
 }
 
+/// A file, or a header alone.
 pub fn safetensors_file(bytes: &[u8]) {
+    read_tensors(bytes);
+    if let Some(file) = with_lengths(bytes) {
+        read_tensors(&file);
+    }
+}
+
+fn read_tensors(bytes: &[u8]) {
     let Ok(mut file) = TensorFile::new(Cursor::new(bytes)) else { return };
     let there = file.descriptions();
     if let Ok(tensors) = file.tensors() {
@@ -77,11 +87,37 @@ pub fn safetensors_file(bytes: &[u8]) {
     }
 }
 
+/// A file with such a header and as much data as that promises: by chance alone hardly any input
+/// would have the right lengths.
+pub fn with_lengths(header: &[u8]) -> Option<Vec<u8>> {
+    let value: Value = serde_json::from_slice(header).ok()?;
+    let end = |tensor: &Value| tensor.get("data_offsets")?.get(1)?.as_u64();
+    let end = value.as_object()?.values().filter_map(end).max().unwrap_or(0);
+    let data = vec![1; usize::try_from(end).ok().filter(|&end| end <= 1 << 16)?];
+    Some([&(header.len() as u64).to_le_bytes(), header, &data].concat())
+}
+
 pub fn manifest(bytes: &[u8]) {
+    read_manifest(bytes);
+    if let Some(text) = sealed(bytes) {
+        read_manifest(text.as_bytes());
+    }
+}
+
+fn read_manifest(bytes: &[u8]) {
     if let Ok(found) = Manifest::parse(Path::new("step-00000001"), bytes) {
         assert!(found.files.keys().all(|name| !name.contains('/') && !name.starts_with('.')));
         found.bytes();
     }
+}
+
+/// The manifest with a seal that is right, or else nothing that was changed would be read any further.
+pub fn sealed(bytes: &[u8]) -> Option<String> {
+    let text = std::str::from_utf8(bytes).ok()?;
+    let value: Value = serde_json::from_str(text).ok()?;
+    let (before, after) = text.rsplit_once(value.get("sha256")?.as_str()?)?;
+    let seal = sha256_of(format!("{before}{}{after}", "0".repeat(64)).as_bytes());
+    Some(format!("{before}{seal}{after}"))
 }
 
 pub fn event_log(bytes: &[u8]) {
