@@ -265,13 +265,17 @@ fn ctrl_z_stops_whoever_started_it_as_well() {
 #[test]
 fn a_stop_without_a_warning_is_mended_by_drawing_all_anew() {
     let mut shell = Shell::training("unforeseen", TRAIN);
-    shell.signal(Signal::STOP);
-    shell.wait_until_stopped();
-    // In the alternate screen, since nobody could leave it.
-    shell.expect_answer();
-    shell.enter("fg");
-    shell.wait_until_up();
-    shell.wait_until("all drawn anew", || !shell.shown().contains("answer"));
+    // The alternate screen stays, since nobody could leave it, unless somebody does so now.
+    for leave in ["", "\\e[?1049l"] {
+        shell.signal(Signal::STOP);
+        shell.wait_until_stopped();
+        shell.expect_answer();
+        shell.enter(&format!("printf '{leave}'; printf '#%.0s' {{1..2800}}; echo"));
+        shell.wait_until("rubbish", || shell.shown().matches('#').count() > 2000);
+        shell.enter("fg");
+        shell.wait_until_up();
+        shell.wait_until("all drawn anew", || !shell.shown().contains('#'));
+    }
     shell.expect_end();
 }
 

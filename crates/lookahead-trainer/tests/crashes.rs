@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use clap::Parser;
-use common::{SMALL, Sandbox, signal, stderr, succeeded};
+use common::{SMALL, Sandbox, sets, signal, stderr, succeeded};
 use lookahead_run::checkpoint::sha256_of;
 use lookahead_run::event::{Event, Status};
 use lookahead_trainer::cli::{self, Cli};
@@ -39,14 +39,8 @@ fn killed_at_random_moments() {
     println!("seed {seed}");
     let mut state = seed;
     let sandbox = Sandbox::new(SMALL);
-    let frequent: &[&str] = &[
-        "--set",
-        "train.max_steps=300",
-        "--set",
-        "checkpoint.every_steps=3",
-        "--set",
-        "checkpoint.keep=2",
-    ];
+    let frequent =
+        &sets(&["train.max_steps=300", "checkpoint.every_steps=3", "checkpoint.keep=2"])[..];
     let started = Instant::now();
     sandbox.train("whole", frequent);
     let duration = started.elapsed().as_millis() as u64;

@@ -52,9 +52,12 @@ impl Bench {
     }
 }
 
-/// The step and all weights.
+/// The step, all weights, and the random generator.
 fn look(training: &Training) -> (u64, Vec<u8>) {
-    (training.step(), training.weights_as_bytes())
+    let generator = lookahead_core::generator::state(tch::Device::Cpu).unwrap();
+    let mut all = training.weights_as_bytes();
+    all.extend(Vec::<u8>::try_from(generator).unwrap());
+    (training.step(), all)
 }
 
 /// The whole one can be loaded, so that the refusals below mean something.

@@ -5,7 +5,7 @@ mod common;
 use std::path::PathBuf;
 use std::process::Command;
 
-use common::{SMALL, Sandbox, failed, root, stderr, succeeded};
+use common::{SMALL, Sandbox, failed, root, sets, stderr, succeeded};
 use lookahead_run::event::Event;
 use lookahead_trainer::tensor_file::{entries, read, write_new};
 
@@ -140,20 +140,14 @@ fn pytorch_goes_on_from_a_checkpoint() {
         let kind_is = format!("optimizer.kind={kind}");
         let fused = format!("optimizer.fused={fused}");
         // Ten steps of the inner optimizer alone, in the middle of a long cycle.
-        let more: &[&str] = &[
-            "--set",
+        let more = &sets(&[
             &kind_is,
-            "--set",
             &fused,
-            "--set",
             &batch_norm,
-            "--set",
             "optimizer.lr=0.01",
-            "--set",
             "lookahead.k=11",
-            "--set",
             "train.max_steps=21",
-        ];
+        ])[..];
         sandbox.train(kind, more);
         let batches = sandbox.path().join(format!("{kind}-batches.safetensors"));
         write_batches(&plain, 11, 10, &batches);

@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::{SMALL, Sandbox, failed, stderr};
+use common::{SMALL, Sandbox, failed, sets, stderr};
 use lookahead_run::event::{Event, Split, Weights};
 
 fn steps(sandbox: &Sandbox, run: &str) -> Vec<u64> {
@@ -39,18 +39,13 @@ fn the_newest_and_every_so_manieth() {
 fn the_best_by_validation() {
     let sandbox = Sandbox::new(SMALL);
     // A large learning rate, so that it does not get better all the time.
-    let more: &[&str] = &[
-        "--set",
+    let more = &sets(&[
         "checkpoint.keep=1",
-        "--set",
         "checkpoint.keep_best=true",
-        "--set",
         "checkpoint.every_steps=0",
-        "--set",
         "train.max_steps=60",
-        "--set",
         "optimizer.lr=1.5",
-    ];
+    ])[..];
     sandbox.train("run", more);
     let found = accuracies(&sandbox, "run");
     let best =
@@ -77,18 +72,13 @@ fn the_best_by_validation() {
 #[test]
 fn a_run_that_gets_no_better_ends() {
     let sandbox = Sandbox::new(SMALL);
-    let more: &[&str] = &[
-        "--set",
+    let more = &sets(&[
         "train.patience=3",
-        "--set",
         "train.best_by=loss",
-        "--set",
         "train.max_steps=4000",
-        "--set",
         "optimizer.lr=0.3",
-        "--set",
         "checkpoint.every_steps=0",
-    ];
+    ])[..];
     let output = sandbox.train("run", more);
     assert!(stderr(&output).contains("Finished at step"), "{}", stderr(&output));
     let records = sandbox.records("run");

@@ -112,9 +112,17 @@ fn a_finished_run_given_more_steps() {
     sandbox.train("short", &["--set", "train.max_steps=8", "--set", "checkpoint.every_steps=0"]);
     let nothing = sandbox.resume("short", &[]);
     assert!(stderr(&nothing).contains("has taken all of its 8 steps"), "{}", stderr(&nothing));
-    sandbox.resume("short", &["--set", "train.max_steps=14"]);
+    let more = ["--set", "train.max_steps=14", "--set", "checkpoint.every_steps=1"];
+    sandbox.resume("short", &more);
     assert_eq!(sandbox.losses("short"), sandbox.losses("long"));
     assert!(sandbox.tensors("short", LAST) == sandbox.tensors("long", LAST));
+    // The time that the run has taken is that of both processes.
+    let seconds = |step: u64| {
+        let all = sandbox.checkpoints("short");
+        let of = |found: &lookahead_run::Manifest| found.details.wall_seconds;
+        all.iter().find(|(of, _)| *of == step).map(|(_, found)| of(found.as_ref().unwrap()))
+    };
+    assert!(seconds(9).unwrap() > seconds(8).unwrap());
     let records = sandbox.records("short");
     let resumed = records.iter().find_map(|record| match &record.event {
         Event::Resumed(resumed) => Some(resumed),

@@ -5,7 +5,7 @@ mod common;
 use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
-use common::{SMALL, Sandbox, failed, signal, stderr, succeeded};
+use common::{SMALL, Sandbox, failed, sets, signal, stderr, succeeded};
 use lookahead_run::Manifest;
 use lookahead_run::event::{Event, Record, Status, Weights};
 
@@ -97,18 +97,13 @@ fn expect_stopped(sandbox: &Sandbox, run: &str, child: Child) -> Manifest {
 #[test]
 fn sigterm_at_any_moment() {
     let sandbox = Sandbox::new(SMALL);
-    let busy: &[&str] = &[
-        "--set",
+    let busy = &sets(&[
         "data.batch_size=1200",
-        "--set",
         "lookahead.k=1",
-        "--set",
         "train.max_steps=1000000",
-        "--set",
         "checkpoint.every_steps=2",
-        "--set",
         "checkpoint.keep=2",
-    ];
+    ])[..];
     let mut longest = 0;
     for i in 0..8 {
         let run = format!("run-{i}");
@@ -153,20 +148,14 @@ fn seen(sandbox: &Sandbox, run: &str) -> Vec<String> {
 fn a_stop_does_not_wait_for_an_evaluation() {
     let sandbox = Sandbox::new(SMALL);
     // A step on one image, an evaluation on 1,540, which is two batches of a wide net.
-    let slow: &[&str] = &[
-        "--set",
+    let slow = &sets(&[
         "data.batch_size=1",
-        "--set",
         "data.validation=1540",
-        "--set",
         "model.hidden=[2048,2048]",
-        "--set",
         "model.batch_norm=false",
-        "--set",
         "probe.every_syncs=0",
-        "--set",
         "checkpoint.every_steps=0",
-    ];
+    ])[..];
     sandbox.train("whole", &[slow, &["--set", "train.max_steps=6"]].concat());
     let mut owed = Vec::new();
     for i in 0..20 {

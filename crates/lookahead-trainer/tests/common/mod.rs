@@ -157,6 +157,11 @@ impl Sandbox {
     }
 }
 
+/// The arguments that set keys of the config.
+pub fn sets<'a>(keys: &[&'a str]) -> Vec<&'a str> {
+    keys.iter().flat_map(|key| ["--set", key]).collect()
+}
+
 /// Sends a signal such as `TERM`.
 pub fn signal(child: &Child, name: &str) {
     let arguments = [format!("-{name}"), child.id().to_string()];
