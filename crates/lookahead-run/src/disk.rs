@@ -3,7 +3,10 @@
 
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
+
+use rustix::fs::OFlags;
 
 use crate::error::{Error, Result};
 use crate::faults::passed;
@@ -64,8 +67,12 @@ pub(crate) fn rename(from: &Path, to: &Path, operation: &'static str, named: &Pa
 /// Writes a file, new or in the place of an old one, and waits until its contents would survive a
 /// power cut.
 pub(crate) fn write_synced(path: &Path, bytes: &[u8]) -> Result<()> {
-    let mut file = File::create(path).at("write", path)?;
-    passed("create");
+    // What a crash left there goes first. A link in its place is not followed.
+    match fs::remove_file(path) {
+        Err(cause) if cause.kind() != io::ErrorKind::NotFound => Err(cause).at("replace", path)?,
+        _ => {}
+    }
+    let mut file = create_file(path)?;
     write(&mut file, bytes).at("write", path)?;
     sync_file(&file, path)
 }
@@ -89,9 +96,20 @@ pub(crate) fn read_text(path: &Path, largest: u64) -> Result<String> {
     Ok(text)
 }
 
-/// Removes a folder and all that is in it; one that is not there is no error.
+/// Opens a plain file for writing at its end or anywhere, and makes it where there is none. A link is
+/// not followed: it could lead out of the run's folder; and opening a pipe would wait.
+pub(crate) fn open_own(path: &Path, options: &mut fs::OpenOptions) -> io::Result<File> {
+    if path.symlink_metadata().is_ok_and(|found| !found.is_file()) {
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is no plain file"));
+    }
+    options.create(true).custom_flags(OFlags::NOFOLLOW.bits().cast_signed()).open(path)
+}
+
+/// Removes a folder and all that is in it, or a file of its name; one that is not there is no error.
 pub(crate) fn remove_folder(path: &Path) -> Result<()> {
-    match fs::remove_dir_all(path) {
+    let is_folder = path.symlink_metadata().is_ok_and(|found| found.is_dir());
+    let removed = if is_folder { fs::remove_dir_all(path) } else { fs::remove_file(path) };
+    match removed {
         Err(cause) if cause.kind() == io::ErrorKind::NotFound => Ok(()),
         result => {
             result.at("remove the folder", path)?;

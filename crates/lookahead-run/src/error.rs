@@ -96,6 +96,16 @@ pub enum Error {
         path: PathBuf,
     },
 
+    /// Something else has the name of a folder that is needed.
+    #[error(
+        "`{}` is no folder, and one of that name is needed: move it away, and try again.",
+        path.display()
+    )]
+    InTheWay {
+        /// What is in the way.
+        path: PathBuf,
+    },
+
     /// Something else has the name of the control socket.
     #[error(
         "`{}` is no socket, and the run's control socket has that name: move it away, or else the run \

@@ -154,7 +154,7 @@ impl RunFolder {
     /// [`Error::RunInUse`] if another process, or another lock of this one, has the run.
     pub fn lock(&self) -> Result<RunLock> {
         let path = self.path.join(LOCK);
-        let file = File::options().create(true).truncate(false).write(true).open(&path);
+        let file = disk::open_own(&path, File::options().truncate(false).write(true));
         let file = file.at("open", &path)?;
         let mut attempts = 10;
         loop {
@@ -177,7 +177,7 @@ impl RunFolder {
     /// Where the system does not tell.
     pub fn is_in_use(&self) -> Result<bool> {
         let path = self.path.join(LOCK);
-        let file = match File::open(&path) {
+        let file = match disk::open_plain(&path) {
             Err(cause) if cause.kind() == io::ErrorKind::NotFound => return Ok(false),
             result => result.at("open", &path)?,
         };

@@ -4,7 +4,7 @@
 //! more memory for a longer log: [`records`] holds two lines at most, and [`EventLog::open`] reads
 //! from the end as far as the last line but one. [`read`] holds all events that it returns.
 
-use std::fs::{self, File};
+use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
@@ -36,11 +36,7 @@ impl EventLog {
     /// However long the log is, only its last whole line and what is torn after that is read, and
     /// no more than one line is held: what a power cut left behind may be longer than a line.
     pub fn open(path: &Path) -> Result<EventLog> {
-        // Opening a pipe would wait until somebody reads from it.
-        if fs::metadata(path).is_ok_and(|found| !found.is_file()) {
-            disk::open_plain(path).at("open", path)?;
-        }
-        let file = File::options().read(true).append(true).create(true).open(path);
+        let file = disk::open_own(path, File::options().read(true).append(true));
         let mut file = file.at("open", path)?;
         let length = file.metadata().at("look at", path)?.len();
         let end = end_of_whole_lines(&mut file, length).at("read", path)?;
@@ -263,6 +259,7 @@ fn after_last_newline(file: &mut File, mut end: u64) -> io::Result<u64> {
 mod tests {
     use super::*;
     use crate::event::{Probe, Resumed, RunInfo, Step, Versions, Warning};
+    use std::fs;
     use std::io::Write;
     use std::os::unix::fs::MetadataExt;
 

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use crate::checkpoint::Checkpoint;
 use crate::disk::{self, At};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::manifest::Manifest;
 use crate::store::CheckpointStore;
 
@@ -82,7 +82,12 @@ impl CheckpointStore {
     /// `name`, and returns where it lies then.
     pub(crate) fn abandon(&self, now: &str, name: &str) -> Result<PathBuf> {
         let folder = self.run.join(ABANDONED);
-        fs::create_dir_all(&folder).at("make the folder", &folder)?;
+        match folder.symlink_metadata() {
+            Ok(found) if found.is_dir() => {}
+            // A link could lead out of the run's folder.
+            Ok(_) => return Err(Error::InTheWay { path: folder }),
+            Err(_) => disk::create_folder(&folder)?,
+        }
         let mut to = folder.join(name);
         let mut number = 1u64;
         while disk::is_taken(&to) {

@@ -9,7 +9,8 @@
 //! A checkpoint holds two files. `model.safetensors` is the final model: φ and the buffers under
 //! the model's own names. `training.safetensors` is all else that decides the future: θ and the
 //! buffers under `fast/`, φ and the inner optimizer's state under `optimizer/`, the random
-//! generators under `generator/`; integers and numbers are in the manifest.
+//! generators under `generator/`, the buffers that a roll-back would put back under `sound/`; integers
+//! and numbers are in the manifest.
 
 pub mod restore;
 pub mod snapshot;
@@ -80,6 +81,7 @@ pub const TRAINING: &str = "training.safetensors";
 const FAST: &str = "fast";
 const OPTIMIZER: &str = "optimizer";
 const GENERATOR: &str = "generator";
+const SOUND: &str = "sound";
 const SLOW: &str = "slow";
 
 /// The trainer's own entries among a manifest's integers and numbers begin with one of these; the

@@ -24,12 +24,13 @@ use crate::config::Config;
 use crate::panics::caught;
 use crate::say::say;
 use crate::training::divergence::Diverged;
-use crate::training::{Outside, Training, rescue};
+use crate::training::{Outside, Training, finish_writing, rescue};
 use crate::usage::Usage;
 
 /// Trains to the end, records how it ended, and passes a failure on.
 fn run_to_the_end(training: &mut Training, outside: &mut Outside) -> anyhow::Result<()> {
     let outcome = caught(|| crate::training::train(training, outside));
+    finish_writing(training, outside);
     let (ended, last_words) = match &outcome {
         Ok(status) => (RunEnded { status: *status, message: None }, None),
         Err(error) => {
@@ -88,6 +89,27 @@ fn which_weights(
 fn warn(outside: &mut Outside, step: u64, messages: Vec<String>) {
     for message in messages {
         outside.observer.record(step, Event::Warning(Warning { message }));
+    }
+}
+
+/// How often a checkpoint is looked for in a run that lives and removes old ones.
+const ATTEMPTS: u32 = 20;
+
+/// Reads something of a run's checkpoints. A run that trains meanwhile can remove one between the look
+/// and the reading; then it has published another, and it is tried again.
+fn while_checkpoints_come_and_go<T>(
+    folder: &RunFolder,
+    read: impl Fn() -> anyhow::Result<T>,
+) -> anyhow::Result<T> {
+    let mut attempt = 1;
+    loop {
+        let there = folder.checkpoints().list()?;
+        let found = read();
+        let changed = attempt < ATTEMPTS && there != folder.checkpoints().list()?;
+        match found {
+            Err(_) if changed => attempt += 1,
+            found => return found,
+        }
     }
 }
 

@@ -26,6 +26,9 @@ pub struct Controls {
     signalled: Arc<AtomicBool>,
 }
 
+/// Requests that wait for the end of an evaluation, at most.
+const MOST_PENDING: usize = 64;
+
 /// What came of waiting.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Request {
@@ -71,7 +74,9 @@ impl Controls {
 
     /// Whether a request to stop waits among the others, which keep their places.
     pub fn stop_is_asked(&mut self) -> bool {
-        self.pending.extend(self.keys.try_iter().chain(self.remote.try_iter()));
+        // What finds no room stays in its channel, where its sender notices.
+        let room = MOST_PENDING.saturating_sub(self.pending.len());
+        self.pending.extend(self.keys.try_iter().chain(self.remote.try_iter()).take(room));
         self.signalled.load(Ordering::Relaxed) || self.pending.contains(&Command::Stop)
     }
 

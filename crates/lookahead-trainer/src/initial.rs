@@ -33,7 +33,8 @@ impl From {
     /// A usage error with all names that are missing, left over or of another shape or type. The
     /// variables are as before then.
     pub fn load(&self, vs: &nn::VarStore) -> anyhow::Result<String> {
-        let mut file = TensorFile::open(&self.path)?;
+        let mut file =
+            TensorFile::open(&self.path).map_err(|error| Usage::new(format!("{error:#}")))?;
         let there = file.descriptions();
         let variables: BTreeMap<String, Tensor> = vs.variables().into_iter().collect();
         let mut tensors = BTreeMap::new();
@@ -48,6 +49,10 @@ impl From {
             }
             let context = || format!("The file {} can't be used.", self.path.display());
             let tensor = file.tensor(name).with_context(context)?;
+            if is_float(tensor.kind()) && !bool::try_from(tensor.f_isfinite()?.f_all()?)? {
+                other.push(format!("`{name}` holds values that are no finite numbers"));
+                continue;
+            }
             match is_float(tensor.kind()) == is_float(variable.kind()) {
                 true => drop(tensors.insert(name.clone(), tensor)),
                 false => other.push(format!(
@@ -71,7 +76,7 @@ impl From {
             for (what, names) in [
                 ("The model has, and the file lacks", missing),
                 ("The file has, and the model lacks", left_over),
-                ("Of another shape or type", (!other.is_empty()).then(|| other.join(", "))),
+                ("Not to be used", (!other.is_empty()).then(|| other.join(", "))),
             ] {
                 if let Some(names) = names {
                     let _ = write!(text, "\n  {what}: {names}.");

@@ -1,13 +1,17 @@
 //! `lookahead`: dispatches a command line. See the library of this package.
 
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use clap::Parser;
 use lookahead_trainer::cli::{Cli, Command};
 use lookahead_trainer::say::say;
 use lookahead_trainer::{commands, failure};
+use signal_hook::consts::SIGXFSZ;
 
 fn main() -> ExitCode {
+    // Else a limit on the size of files would end the program; so it is as on a full disk.
+    let _ = signal_hook::flag::register(SIGXFSZ, Arc::default());
     let outcome = match Cli::parse().command {
         Command::Train(arguments) => commands::train(&arguments),
         Command::Resume(arguments) => commands::resume(&arguments),

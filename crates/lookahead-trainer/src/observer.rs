@@ -199,6 +199,8 @@ struct Lines {
     last: Vec<String>,
 }
 
+/// Lines that are said again after the dashboard closed, at most.
+const LAST_WORDS: usize = 100;
 /// At most one line for steps in this time.
 const PACE: Duration = Duration::from_secs(5);
 
@@ -219,6 +221,9 @@ impl Lines {
             | Event::RunEnded(_) => {
                 let line = self.line(record);
                 self.last.extend(line);
+                // Of very many warnings the latest are enough.
+                let surplus = self.last.len().saturating_sub(LAST_WORDS);
+                self.last.drain(..surplus);
             }
             _ => {}
         }

@@ -126,10 +126,10 @@ impl TensorFile<File> {
     /// # Errors
     /// Where it can't be read or is no safetensors file.
     pub fn open(path: &Path) -> anyhow::Result<Self> {
-        let file = File::open(path).map_err(anyhow::Error::from);
-        let file = file.and_then(|file| match file.metadata()?.is_file() {
-            true => Ok(file),
-            false => bail!("it is no plain file"),
+        // Opening a pipe would wait until somebody writes to it.
+        let file = std::fs::metadata(path).map_err(anyhow::Error::from).and_then(|found| {
+            anyhow::ensure!(found.is_file(), "it is no plain file");
+            Ok(File::open(path)?)
         });
         let file = file.with_context(|| format!("The file {} can't be read.", path.display()))?;
         TensorFile::new(file)
@@ -146,16 +146,25 @@ impl<R: Read + Seek> TensorFile<R> {
     pub fn new(mut source: R) -> anyhow::Result<Self> {
         let size = source.seek(SeekFrom::End(0))?;
         source.rewind()?;
-        let mut length = [0; LENGTH as usize];
-        source.read_exact(&mut length).context("It has no room for a header.")?;
-        if let Some(format) = pickle(&length) {
-            bail!(
-                "It is {format}, which can run any program when it is loaded, so this program reads \
-                 none. Convert it in Python: `from safetensors.torch import save_file; \
-                 save_file(torch.load(\"it.pt\", weights_only=True), \"it.safetensors\")`."
-            );
+        let mut start = [0; LENGTH as usize];
+        if source.read_exact(&mut start).is_err() {
+            bail!("It has {size} bytes, and no room for a header.");
         }
-        let length = u64::from_le_bytes(length);
+        TensorFile::read_header(source, size, u64::from_le_bytes(start)).map_err(|error| {
+            // Only of what is no file of the right format: the length of a header may begin as a
+            // pickle does.
+            match pickle(&start) {
+                Some(format) => anyhow::anyhow!(
+                    "It is {format}, which can run any program when it is loaded, so this program \
+                     reads none. Convert it in Python: `from safetensors.torch import save_file; \
+                     save_file(torch.load(\"it.pt\", weights_only=True), \"it.safetensors\")`."
+                ),
+                None => error,
+            }
+        })
+    }
+
+    fn read_header(mut source: R, size: u64, length: u64) -> anyhow::Result<Self> {
         let start = length.saturating_add(LENGTH);
         if length > LARGEST_HEADER || start > size {
             bail!(
@@ -359,6 +368,19 @@ mod tests {
                     assert!(has_non_finite(kind, &bytes(&tensor)), "{kind:?} {value} at {place}");
                 }
             }
+        }
+    }
+
+    /// Some lengths of a header are the first bytes of a pickle.
+    #[test]
+    fn a_header_of_any_length_is_read() {
+        for padding in 0..2000 {
+            let name = format!("w{}", "x".repeat(padding));
+            let tensors = BTreeMap::from([(name.clone(), Tensor::from_slice(&[1.0f32]))]);
+            let mut bytes = Vec::new();
+            write_to(&mut bytes, entries(tensors), |_, _, _| Ok(())).unwrap();
+            let mut file = TensorFile::new(std::io::Cursor::new(bytes)).unwrap();
+            assert_eq!(file.tensor(&name).unwrap(), Tensor::from_slice(&[1.0f32]));
         }
     }
 

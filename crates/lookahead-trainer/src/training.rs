@@ -50,7 +50,7 @@ use divergence::{
     take_step,
 };
 use recalibration::recalibrate;
-pub use saving::rescue;
+pub use saving::{finish_writing, rescue};
 
 /// A training between two steps: all that a step works on.
 #[derive(Debug)]
@@ -148,8 +148,9 @@ impl Training {
     pub fn restore(&mut self, folder: &Path, details: &Details) -> anyhow::Result<()> {
         self.refuse_other_data(details)?;
         self.refuse_k_inside_a_cycle(details)?;
-        let details = &restore(folder, &self.model.vs, &mut self.optimizer)
+        let (details, sound) = &restore(folder, &self.model.vs, &mut self.optimizer)
             .with_context(|| format!("The checkpoint {} can't be used.", folder.display()))?;
+        self.sound_buffers = SoundBuffers::of(sound, self.device)?;
         // The state brings the settings that it was taken with; the config may have others now.
         // The learning rate is set in every step.
         self.optimizer.set_weight_decay(self.config.optimizer.weight_decay.unwrap_or(0.0))?;
@@ -531,8 +532,7 @@ fn evaluate_fast(t: &mut Training, outside: &mut Outside) -> anyhow::Result<Flow
         Measured::Done(found) => {
             // Without Lookahead they are the final model.
             if let (Some(found), None) = (found, t.optimizer.lookahead()) {
-                t.measured = Some((t.step, metrics(&found)));
-                t.best.take(t.config.train.best_by, t.step, &found);
+                take_measured(t, &found);
             }
             Flow::GoOn
         }
@@ -551,11 +551,19 @@ fn evaluate_slow(
         Measured::Done(found) => found,
     };
     if let Some(found) = found {
-        t.measured = Some((t.step, metrics(&found)));
-        t.best.take(t.config.train.best_by, t.step, &found);
+        take_measured(t, &found);
     }
     *is_best = t.best.value.is_some() && t.best.step == t.step;
     Ok(Flow::GoOn)
+}
+
+/// Takes in what was found of the final model on validation data. An evaluation that is there only
+/// because the run is at its end says nothing of the best so far: a longer run would not have it.
+fn take_measured(t: &mut Training, found: &Evaluation) {
+    t.measured = Some((t.step, metrics(found)));
+    if t.batches.cursor() == 0 && t.config.train.evaluates_after(t.batches.epoch()) {
+        t.best.take(t.config.train.best_by, t.step, found);
+    }
 }
 
 fn metrics(found: &Evaluation) -> BTreeMap<String, f64> {

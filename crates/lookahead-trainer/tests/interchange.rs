@@ -83,8 +83,8 @@ fn a_run_begins_with_given_weights() {
     failed(&train(&other), 2, &["does not fit the model", "`fc1.weight` has shape [16, 64]"]);
     assert!(!sandbox.run_folder("third").exists());
     std::fs::write(sandbox.path().join("it.pt"), b"PK\x03\x04 a zip archive").unwrap();
-    failed(&train(&["--init-from", "it.pt"]), 1, &["it.pt", "weights_only=True"]);
-    failed(&train(&["--init-from", "missing"]), 1, &["missing", "can't be read"]);
+    failed(&train(&["--init-from", "it.pt"]), 2, &["it.pt", "weights_only=True"]);
+    failed(&train(&["--init-from", "missing"]), 2, &["missing", "can't be read"]);
     failed(&train(&["--init-partial"]), 2, &["--init-from"]);
 }
 

@@ -418,3 +418,97 @@ fn a_checkpoint_of_another_config() {
     let output = sandbox.lookahead(&["resume", "runs/run"]);
     failed(&output, 2, &["config.toml", "`model.batch_norm` was true, and is false"]);
 }
+
+/// The config that comes with the program, as it is.
+#[test]
+fn the_digits_go_on() {
+    let sandbox = Sandbox::new("");
+    let config = common::root().join("configs/digits.toml");
+    let train = |name: &str, steps: &str| {
+        let steps = format!("train.max_steps={steps}");
+        let fixed = ["train", config.to_str().unwrap(), "--out", "runs", "--name", name];
+        let more = ["--set", &steps, "--set", "train.threads=1"];
+        succeeded(sandbox.lookahead(&[&fixed[..], &more].concat()));
+    };
+    train("whole", "60");
+    train("run", "33");
+    sandbox.resume("run", &["--set", "train.max_steps=60"]);
+    assert_eq!(sandbox.losses("run"), sandbox.losses("whole"));
+    assert!(sandbox.tensors("run", 60) == sandbox.tensors("whole", 60));
+    succeeded(sandbox.lookahead(&["inspect", "runs/run/step-00000060"]));
+    succeeded(sandbox.lookahead(&["eval", "runs/run", "--weights", "fast"]));
+}
+
+/// The statistics of batch normalization that a roll-back puts back are those before the cycle, also
+/// for a run that goes on in the middle of it.
+#[test]
+fn a_roll_back_after_a_resume_inside_the_cycle() {
+    let sandbox = Sandbox::new(SMALL);
+    let more = [
+        "--set",
+        "lookahead.non_finite=roll_back",
+        "--set",
+        "lookahead.k=8",
+        "--set",
+        "optimizer.lr=1e25",
+        "--set",
+        "probe.every_syncs=0",
+        "--set",
+        "train.evaluate_every_epochs=0",
+        "--set",
+        "train.max_steps=30",
+    ];
+    // Such a run may end as one that diverged; what it saved is what counts.
+    let fixed = ["train", "test.toml", "--out", "runs", "--name", "whole"];
+    sandbox.lookahead(&[&fixed[..], &more].concat());
+    let all: Vec<u64> = sandbox.checkpoints("whole").iter().map(|(step, _)| *step).collect();
+    let last = *all.last().unwrap();
+    let mut inside = 0;
+    for step in all.iter().copied().filter(|step| step + 4 < last).take(8) {
+        let run = format!("from-{step}");
+        copy_folder(&sandbox.run_folder("whole"), &sandbox.run_folder(&run));
+        let checkpoint = sandbox.run_folder(&run).join(format!("step-{step:08}"));
+        let phase = lookahead_run::checkpoint::verify(&checkpoint).unwrap().details.phase;
+        inside += u64::from(phase != 0);
+        sandbox.lookahead(&["resume", &format!("runs/{run}"), "--from", &step.to_string()]);
+        assert!(
+            sandbox.tensors(&run, last) == sandbox.tensors("whole", last),
+            "{run}, phase {phase}"
+        );
+    }
+    assert!(inside > 0, "no checkpoint was inside a cycle: {all:?}");
+}
+
+/// Links in a run's folder lead nothing out of it.
+#[test]
+fn nothing_is_written_through_links() {
+    let sandbox = Sandbox::new(SMALL);
+    sandbox.train("run", &["--set", "train.max_steps=4"]);
+    let elsewhere = sandbox.path().join("elsewhere");
+    std::fs::create_dir(&elsewhere).unwrap();
+    std::fs::write(elsewhere.join("precious"), "mine").unwrap();
+    let folder = sandbox.run_folder("run");
+    let link = |to: &str, name: &str| {
+        let at = folder.join(name);
+        if at.symlink_metadata().is_ok() {
+            std::fs::rename(&at, folder.join(format!("kept-{name}"))).unwrap();
+        }
+        std::os::unix::fs::symlink(elsewhere.join(to), &at).unwrap();
+    };
+    let put_back = |name: &str| {
+        std::fs::remove_file(folder.join(name)).unwrap();
+        let _ = std::fs::rename(folder.join(format!("kept-{name}")), folder.join(name));
+    };
+    let resume = ["resume", "runs/run", "--from", "3", "--set", "train.max_steps=6"];
+    for (name, to) in [("lock", "lock"), ("events.jsonl", "log"), ("abandoned", "")] {
+        link(to, name);
+        failed(&sandbox.lookahead(&resume), 1, &[name]);
+        put_back(name);
+        assert!(folder.join("step-00000004").is_dir(), "{name}: nothing is moved");
+    }
+    link("precious", ".config.toml.tmp");
+    succeeded(sandbox.lookahead(&resume));
+    assert_eq!(std::fs::read_to_string(elsewhere.join("precious")).unwrap(), "mine");
+    assert_eq!(std::fs::read_dir(&elsewhere).unwrap().count(), 1);
+    assert!(!folder.join("config.toml").is_symlink());
+}

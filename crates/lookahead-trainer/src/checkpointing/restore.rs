@@ -9,12 +9,12 @@ use lookahead_core::{State, generator};
 use lookahead_run::{Details, checkpoint};
 use tch::{Tensor, nn};
 
-use super::{FAST, GENERATOR, MODEL, OPTIMIZER, OWN, TRAINING, generator_states};
+use super::{FAST, GENERATOR, MODEL, OPTIMIZER, OWN, SOUND, TRAINING, generator_states};
 use crate::optimizer::Optimizer;
 use crate::tensor_file::TensorFile;
 
 /// Takes a checkpoint's training state on: θ and buffers, φ, the inner optimizer's state, the
-/// generators. Returns what its manifest says.
+/// generators. Returns what its manifest says, and the buffers that a roll-back would put back.
 ///
 /// All is read, and verified as it was read, and checked against the model and the optimizer before
 /// the first change.
@@ -26,18 +26,25 @@ pub fn restore(
     folder: &Path,
     vs: &nn::VarStore,
     optimizer: &mut Optimizer,
-) -> anyhow::Result<Details> {
+) -> anyhow::Result<(Details, BTreeMap<String, Tensor>)> {
     let (details, tensors) = tensors_of(folder, TRAINING)?;
     let path = folder.join(TRAINING);
     let file = State { tensors, ..State::default() };
     for name in file.tensors.keys() {
         let section = name.split_once('/').map(|(section, _)| section);
-        if !matches!(section, Some(FAST | OPTIMIZER | GENERATOR)) {
+        if !matches!(section, Some(FAST | OPTIMIZER | GENERATOR | SOUND)) {
             bail!("{} has a tensor `{name}` that this program can't place.", path.display());
         }
     }
     let fast = file.part(FAST).tensors;
     fits(vs, &fast, &path)?;
+    let sound = file.part(SOUND).tensors;
+    for (name, tensor) in &sound {
+        let like = fast.get(name).map(|fast| (fast.size(), fast.kind()));
+        if like != Some((tensor.size(), tensor.kind())) {
+            bail!("{} has a tensor `{SOUND}/{name}` that the model lacks.", path.display());
+        }
+    }
     let random = file.part(GENERATOR).tensors;
     let missing = || format!("{} holds no state of the CPU's random generator.", path.display());
     random.get("cpu").with_context(missing)?;
@@ -67,7 +74,7 @@ pub fn restore(
     // A state is taken together with the fast weights that are in the model, and those have just
     // come: what was accepted once is accepted again.
     optimizer.load_state(&state)?;
-    Ok(details)
+    Ok((details, sound))
 }
 
 /// Without the entries that the trainer keeps for itself.

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use lookahead_core::State;
 use tch::{Device, Tensor, nn};
 
-use super::{FAST, GENERATOR, OPTIMIZER, SLOW, generator_states};
+use super::{FAST, GENERATOR, OPTIMIZER, SLOW, SOUND, generator_states};
 use crate::optimizer::Optimizer;
 use crate::tensor_file::Entry;
 
@@ -21,11 +21,13 @@ pub struct Snapshot {
     generators: BTreeMap<String, Tensor>,
     /// The buffers that belong to φ, where it has some of its own.
     recalibrated: BTreeMap<String, Tensor>,
+    /// The buffers that a roll-back to φ would put back, inside a cycle that may be rolled back.
+    sound: BTreeMap<String, Tensor>,
 }
 
 impl Snapshot {
     /// Copies all as it is now. `recalibrated` are the buffers that belong to φ, where it has some
-    /// of its own.
+    /// of its own; `sound` those that a roll-back would put back. Both are copies already.
     ///
     /// # Errors
     /// What the optimizer or libtorch says; the snapshot is of no use then, but can be taken again.
@@ -34,6 +36,7 @@ impl Snapshot {
         vs: &nn::VarStore,
         optimizer: &mut Optimizer,
         recalibrated: BTreeMap<String, Tensor>,
+        sound: BTreeMap<String, Tensor>,
     ) -> anyhow::Result<()> {
         let mut earlier = std::mem::take(&mut self.fast);
         for (name, tensor) in vs.variables() {
@@ -42,9 +45,10 @@ impl Snapshot {
         optimizer.state_into(&mut self.optimizer)?;
         let states = generator_states()?.into_iter();
         self.generators = states.map(|(name, _, state)| (name, state)).collect();
-        self.recalibrated = recalibrated;
+        (self.recalibrated, self.sound) = (recalibrated, sound);
         // Of a GPU, only the first time: after that the copies go to where these are.
-        let all = [&mut self.fast.tensors, &mut self.optimizer.tensors, &mut self.recalibrated];
+        let (fast, optimizer) = (&mut self.fast.tensors, &mut self.optimizer.tensors);
+        let all = [fast, optimizer, &mut self.recalibrated, &mut self.sound];
         for tensor in all.into_iter().flat_map(BTreeMap::values_mut) {
             if tensor.device() != Device::Cpu {
                 *tensor = tensor.f_to_device(Device::Cpu)?;
@@ -80,6 +84,7 @@ impl Snapshot {
             (FAST, &self.fast.tensors),
             (OPTIMIZER, &self.optimizer.tensors),
             (GENERATOR, &self.generators),
+            (SOUND, &self.sound),
         ];
         let all = sections.into_iter().flat_map(|(section, tensors)| {
             tensors.iter().map(move |(name, tensor)| {

@@ -5,7 +5,7 @@ use lookahead_run::RunFolder;
 use lookahead_run::event::{Split, Weights};
 use serde::Serialize;
 
-use super::{choose, which_weights};
+use super::{choose, which_weights, while_checkpoints_come_and_go};
 use crate::checkpointing::restore::load_weights;
 use crate::cli;
 use crate::config::Config;
@@ -43,7 +43,8 @@ pub fn eval(arguments: &cli::Eval) -> anyhow::Result<()> {
     let data = data::load(&config.data)?;
     let (step, found) = caught(|| {
         let model = Model::new(&config.model, &data, device)?;
-        let step = load(&folder, arguments.from, weights, &model)?;
+        let load = || load(&folder, arguments.from, weights, &model);
+        let step = while_checkpoints_come_and_go(&folder, load)?;
         let found = evaluate(&model, &data.test, Split::Test, weights, || false)?;
         Ok((step, found.context("Nobody stopped it.")?))
     })?;
@@ -74,31 +75,8 @@ pub fn eval(arguments: &cli::Eval) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// How often a checkpoint is looked for in a run that lives and removes old ones.
-const ATTEMPTS: u32 = 20;
-
 /// Loads the weights of the checkpoint of a step, or of the newest valid one, and returns its step.
 fn load(
-    folder: &RunFolder,
-    from: Option<u64>,
-    weights: Weights,
-    model: &Model,
-) -> anyhow::Result<u64> {
-    let mut attempt = 1;
-    loop {
-        let there = folder.checkpoints().list()?;
-        let loaded = load_once(folder, from, weights, model);
-        // A run that trains meanwhile can remove a checkpoint between the look and the reading;
-        // then it has published another.
-        let removed = attempt < ATTEMPTS && there != folder.checkpoints().list()?;
-        match loaded {
-            Err(_) if removed => attempt += 1,
-            loaded => return loaded,
-        }
-    }
-}
-
-fn load_once(
     folder: &RunFolder,
     from: Option<u64>,
     weights: Weights,

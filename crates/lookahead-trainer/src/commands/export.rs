@@ -3,7 +3,7 @@
 use lookahead_run::RunFolder;
 use lookahead_run::event::Weights;
 
-use super::{choose, which_weights};
+use super::{choose, which_weights, while_checkpoints_come_and_go};
 use crate::checkpointing::restore::weights_of;
 use crate::cli;
 use crate::config::Config;
@@ -28,13 +28,16 @@ pub fn export(arguments: &cli::Export) -> anyhow::Result<()> {
         ))
         .into());
     }
-    let (checkpoint, _, passed_over) = choose(&folder, arguments.from)?;
+    // Without Lookahead the final model, in the model's file, is θ.
+    let slow = weights == Weights::Slow || config.lookahead.is_none();
+    let (checkpoint, passed_over, tensors) = while_checkpoints_come_and_go(&folder, || {
+        let (checkpoint, _, passed_over) = choose(&folder, arguments.from)?;
+        let tensors = weights_of(&checkpoint.path, slow)?;
+        Ok((checkpoint, passed_over, tensors))
+    })?;
     for sentence in passed_over {
         say(format_args!("Warning: {sentence}"));
     }
-    // Without Lookahead the final model, in the model's file, is θ.
-    let slow = weights == Weights::Slow || config.lookahead.is_none();
-    let tensors = weights_of(&checkpoint.path, slow)?;
     let count = tensors.len();
     write_new(output, entries(tensors))?;
     let set = if weights == Weights::Slow { "slow weights φ" } else { "fast weights θ" };

@@ -54,11 +54,12 @@ pub fn resume(arguments: &cli::Resume) -> anyhow::Result<()> {
     warnings.extend(other_bits(&manifest, threads(), &build::cpu_capability()));
     warnings.extend(other_curve(&config, &changes));
 
+    // What may fail comes before anything in the folder is moved.
+    let mut outside = Outside::new(&folder, &config, !arguments.shared.no_tui)?;
     // From here on the run has one line of time again: the one that begins at this checkpoint.
     let checkpoints = folder.checkpoints();
     checkpoints.clear_leftovers()?;
     checkpoints.abandon_after(training.step())?;
-    let mut outside = Outside::new(&folder, &config, !arguments.shared.no_tui)?;
     let info = training.info(folder.name());
     let changed = !changes.is_empty();
     let resumed = Resumed { checkpoint: checkpoint.name(), changes, info };

@@ -169,11 +169,19 @@ mod tests {
         std::thread::spawn(move || {
             for stream in listener.incoming().take(requests) {
                 let mut stream = stream.unwrap();
-                let mut request = [0; 1024];
-                let _ = stream.read(&mut request).unwrap();
+                // All of the request: who closes a connection with something unread resets it.
+                let mut request = Vec::new();
+                while !request.ends_with(b"\r\n\r\n") {
+                    let mut byte = [0];
+                    stream.read_exact(&mut byte).unwrap();
+                    request.extend(byte);
+                }
                 let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {promised}\r\n\r\n");
                 stream.write_all(head.as_bytes()).unwrap();
                 stream.write_all(body).unwrap();
+                // And until the other side has heard it all.
+                stream.shutdown(std::net::Shutdown::Write).unwrap();
+                let _ = stream.read(&mut [0]);
             }
         });
         address

@@ -56,14 +56,31 @@ pub const PATIENCE: u32 = 100;
 pub struct SoundBuffers(BTreeMap<String, Tensor>);
 
 impl SoundBuffers {
+    /// Those of a checkpoint that was taken inside a cycle.
+    ///
+    /// # Errors
+    /// What libtorch says.
+    pub fn of(saved: &BTreeMap<String, Tensor>, device: tch::Device) -> anyhow::Result<Self> {
+        let moved =
+            |(name, tensor): (&String, &Tensor)| Ok((name.clone(), tensor.f_to_device(device)?));
+        Ok(SoundBuffers(saved.iter().map(moved).collect::<anyhow::Result<_>>()?))
+    }
+
+    /// Copies of them, for a checkpoint.
+    pub fn copies(&self) -> BTreeMap<String, Tensor> {
+        self.0.iter().map(|(name, tensor)| (name.clone(), tensor.copy())).collect()
+    }
+
     /// Takes them as they are now.
     ///
     /// # Errors
     /// What libtorch says.
     pub fn take(&mut self, model: &Model) -> anyhow::Result<()> {
         let _guard = tch::no_grad_guard();
-        for (name, buffer) in model.buffers() {
+        for (name, mut buffer) in model.buffers() {
             match self.0.get_mut(&name) {
+                // Statistics that have overflowed are not sound, though the loss may still be.
+                Some(kept) if !all_finite(&buffer)? => buffer.f_copy_(kept)?,
                 Some(kept) => kept.f_copy_(&buffer)?,
                 None => drop(self.0.insert(name, buffer.f_detach()?.copy())),
             }
@@ -129,7 +146,8 @@ pub(super) const ROLLED_BACK: &str = "the fast weights went back to the slow one
 pub(super) fn keep_sound_buffers(t: &mut Training) -> anyhow::Result<()> {
     match t.diverging_policy() {
         Diverging::Error => Ok(()),
-        // Of the cycle that may be dropped nothing is kept; after a resume inside one there is nothing else.
+        // Of the cycle that may be dropped nothing is kept; after a resume inside one from a checkpoint
+        // of an earlier version there is nothing else.
         Diverging::RollBack if t.optimizer.phase() != 0 && !t.sound_buffers.0.is_empty() => Ok(()),
         _ => t.sound_buffers.take(&t.model),
     }

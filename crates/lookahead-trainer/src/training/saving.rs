@@ -1,5 +1,6 @@
 //! Checkpoints of a training that goes on meanwhile.
 
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use lookahead_run::Details;
@@ -10,6 +11,7 @@ use super::recalibration::buffers_of_phi;
 use super::{Outside, Training, device_name, threads, versions};
 use crate::checkpointing::snapshot::Snapshot;
 use crate::checkpointing::writer::{Done, Job};
+use crate::optimizer::lookahead::Diverging;
 
 /// How long after a checkpoint that could not be saved another one is tried, unless one is due
 /// before.
@@ -71,7 +73,12 @@ pub(super) fn begin(t: &mut Training, outside: &mut Outside, saving: Saving) -> 
 
 fn take(t: &mut Training, snapshot: &mut Snapshot) -> anyhow::Result<()> {
     let recalibrated = buffers_of_phi(t)?;
-    snapshot.take(&t.model.vs, &mut t.optimizer, recalibrated)
+    // Where a cycle begins they are those in the model, and between two steps under other policies.
+    let sound = match t.diverging_policy() == Diverging::RollBack && t.optimizer.phase() != 0 {
+        true => t.sound_buffers.copies(),
+        false => BTreeMap::new(),
+    };
+    snapshot.take(&t.model.vs, &mut t.optimizer, recalibrated, sound)
 }
 
 /// Saves, and waits until the checkpoint is on the disk: before this process ends. A disk that says
@@ -127,8 +134,16 @@ fn tell(t: &mut Training, outside: &mut Outside, done: Done) -> anyhow::Result<b
     Ok(saved)
 }
 
-/// Saves what a training has come to that can't go on, and returns the checkpoint's name. Records
-/// nothing: the log may be what failed.
+/// Waits for a checkpoint on its way, and tells of it: before the run's end is recorded.
+pub fn finish_writing(t: &mut Training, outside: &mut Outside) {
+    if let Some(done) = outside.writer.wait() {
+        // That its weights were no finite numbers is no news of a training that failed.
+        let _ = tell(t, outside, done);
+    }
+}
+
+/// Saves what a training has come to that can't go on, and returns the checkpoint's name. The
+/// checkpoint is not recorded: it follows the run's end.
 ///
 /// # Errors
 /// Where the failure came inside a step, so that the weights are of no step; where the disk says
@@ -136,7 +151,7 @@ fn tell(t: &mut Training, outside: &mut Outside, done: Done) -> anyhow::Result<b
 pub fn rescue(t: &mut Training, outside: &mut Outside) -> anyhow::Result<String> {
     anyhow::ensure!(!t.in_step, "Step {} had begun and was not taken.", t.step + 1);
     // One on its way is not lost by another that can't be saved.
-    let _ = outside.writer.wait();
+    finish_writing(t, outside);
     let mut snapshot = outside.writer.spare().unwrap_or_default();
     take(t, &mut snapshot)?;
     let job = Job {
