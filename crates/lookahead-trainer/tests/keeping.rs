@@ -109,6 +109,25 @@ fn a_run_that_gets_no_better_ends() {
     assert!(sandbox.tensors("run", ended) == sandbox.tensors("whole", ended));
 }
 
+/// The evaluation at the end of a run that ends inside an epoch is not one that a longer run has.
+#[test]
+fn a_run_given_more_steps_has_the_best_of_the_longer_run() {
+    let sandbox = Sandbox::new(SMALL);
+    sandbox.train("whole", &sets(&["train.max_steps=14"]));
+    sandbox.train("run", &sets(&["train.max_steps=6"]));
+    sandbox.resume("run", &sets(&["train.max_steps=14"]));
+    let best = |run: &str, step: u64| {
+        let all = sandbox.checkpoints(run);
+        let (_, found) = all.into_iter().find(|(of, _)| *of == step).unwrap();
+        let details = found.unwrap().details;
+        let counts = ["train/best_step", "train/since_best"].map(|key| details.integers[key]);
+        (counts, details.numbers["train/best"])
+    };
+    for step in 6..=14 {
+        assert_eq!(best("run", step), best("whole", step), "step {step}");
+    }
+}
+
 #[test]
 fn without_validation_there_is_no_best() {
     let sandbox = Sandbox::new(SMALL);
