@@ -396,6 +396,12 @@ fn a_run_is_resumed_once() {
         assert!(started.elapsed() < Duration::from_secs(60));
         std::thread::sleep(Duration::from_millis(10));
     }
+    // The third may only be starting, and would not yet hear a signal.
+    for child in &mut children {
+        if child.try_wait().unwrap().is_none() {
+            sandbox.wait_for("run", child, |record| record.step > 4);
+        }
+    }
     let (mut trained, mut refused) = (0, 0);
     for mut child in children {
         match child.try_wait().unwrap() {
