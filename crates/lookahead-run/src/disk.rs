@@ -78,7 +78,10 @@ pub(crate) fn write_synced(path: &Path, bytes: &[u8]) -> Result<()> {
 }
 
 /// Opens a plain file for reading. Opening a pipe would wait until somebody writes to it.
-pub(crate) fn open_plain(path: &Path) -> io::Result<File> {
+///
+/// # Errors
+/// Where the system says no, or it is something else.
+pub fn open_plain(path: &Path) -> io::Result<File> {
     if !fs::metadata(path)?.is_file() {
         return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is no plain file"));
     }

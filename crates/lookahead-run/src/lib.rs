@@ -123,6 +123,7 @@ mod testing;
 
 pub use checkpoint::Checkpoint;
 pub use control::ControlServer;
+pub use disk::open_plain;
 pub use draft::Draft;
 pub use error::{Error, Result};
 pub use folder::{RunFolder, RunLock};

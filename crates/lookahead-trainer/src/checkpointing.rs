@@ -21,7 +21,7 @@ use std::num::{NonZeroU64, NonZeroUsize};
 use lookahead_core::generator;
 use lookahead_run::{Manifest, Retention};
 use serde::{Deserialize, Serialize};
-use tch::{Cuda, Device};
+use tch::{Cuda, Device, Tensor};
 
 use crate::check::{Invalid, require};
 use crate::training::best::Metric;
@@ -88,11 +88,12 @@ const SLOW: &str = "slow";
 /// others are the optimizer's.
 const OWN: [&str; 2] = ["data/", "train/"];
 
-/// The generators that a training may draw from.
-fn generators() -> Vec<(String, Device)> {
+/// The generators that a training may draw from: name, device and state of each.
+fn generator_states() -> anyhow::Result<Vec<(String, Device, Tensor)>> {
     let cuda =
         (0..Cuda::device_count().max(0) as usize).map(|i| (format!("cuda{i}"), Device::Cuda(i)));
-    std::iter::once(("cpu".to_owned(), Device::Cpu)).chain(cuda).collect()
+    let all = std::iter::once(("cpu".to_owned(), Device::Cpu)).chain(cuda);
+    all.map(|(name, device)| Ok((name, device, generator::state(device)?))).collect()
 }
 
 /// What of this machine may make a resumed run differ in its last bits, as a sentence.
@@ -112,10 +113,4 @@ pub fn other_bits(manifest: &Manifest, threads: u32, capability: &str) -> Option
             differences.join(", ")
         )
     })
-}
-
-/// Whether a generator's state can be had here.
-fn generator_states() -> anyhow::Result<Vec<(String, Device, tch::Tensor)>> {
-    let all = generators().into_iter();
-    all.map(|(name, device)| Ok((name, device, generator::state(device)?))).collect()
 }

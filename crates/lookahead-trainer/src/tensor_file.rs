@@ -36,11 +36,11 @@ pub type Entry = (String, Tensor, Kind);
 
 /// Entries of tensors as they are.
 pub fn entries(tensors: BTreeMap<String, Tensor>) -> Vec<Entry> {
-    tensors
-        .into_iter()
-        .map(|(name, tensor)| (name, tensor.kind(), tensor))
-        .map(|(n, k, t)| (n, t, k))
-        .collect()
+    let entry = |(name, tensor): (String, Tensor)| {
+        let kind = tensor.kind();
+        (name, tensor, kind)
+    };
+    tensors.into_iter().map(entry).collect()
 }
 
 /// Writes a file as a stream, with no more in memory than the largest tensor. `look` sees the bytes
@@ -126,12 +126,8 @@ impl TensorFile<File> {
     /// # Errors
     /// Where it can't be read or is no safetensors file.
     pub fn open(path: &Path) -> anyhow::Result<Self> {
-        // Opening a pipe would wait until somebody writes to it.
-        let file = std::fs::metadata(path).map_err(anyhow::Error::from).and_then(|found| {
-            anyhow::ensure!(found.is_file(), "it is no plain file");
-            Ok(File::open(path)?)
-        });
-        let file = file.with_context(|| format!("The file {} can't be read.", path.display()))?;
+        let file = lookahead_run::open_plain(path)
+            .with_context(|| format!("The file {} can't be read.", path.display()))?;
         TensorFile::new(file)
             .with_context(|| format!("The file {} is no safetensors file.", path.display()))
     }

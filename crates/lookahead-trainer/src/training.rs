@@ -417,16 +417,12 @@ pub fn train(t: &mut Training, outside: &mut Outside) -> anyhow::Result<Status> 
         }
         // After k inner steps the slow weights follow, and the fast ones restart from there.
         sync_if_due(t, outside)?;
-        let mut is_best = false;
         if t.owed == Owed::Slow {
-            let Flow::GoOn = evaluate_slow(t, outside, &mut is_best)? else {
-                return stopped(t, outside);
-            };
+            let Flow::GoOn = evaluate_slow(t, outside)? else { return stopped(t, outside) };
             t.owed = Owed::Nothing;
         }
 
-        let is_best = is_best && t.config.checkpoint.keep_best && t.step < t.total_steps;
-        if saving::is_due(t) || is_best {
+        if saving::is_due(t) {
             saving::begin(t, outside, Saving::Routine)?;
         }
     }
@@ -539,22 +535,17 @@ fn evaluate_fast(t: &mut Training, outside: &mut Outside) -> anyhow::Result<Flow
     })
 }
 
-/// The slow weights, where there are any, on validation data; and whether the final model is now the
-/// best so far.
-fn evaluate_slow(
-    t: &mut Training,
-    outside: &mut Outside,
-    is_best: &mut bool,
-) -> anyhow::Result<Flow> {
-    let found = match measure(t, Split::Validation, Weights::Slow, outside)? {
-        Measured::Interrupted => return Ok(Flow::Stop),
-        Measured::Done(found) => found,
-    };
-    if let Some(found) = found {
-        take_measured(t, &found);
-    }
-    *is_best = t.best.value.is_some() && t.best.step == t.step;
-    Ok(Flow::GoOn)
+/// The slow weights, where there are any, on validation data.
+fn evaluate_slow(t: &mut Training, outside: &mut Outside) -> anyhow::Result<Flow> {
+    Ok(match measure(t, Split::Validation, Weights::Slow, outside)? {
+        Measured::Interrupted => Flow::Stop,
+        Measured::Done(found) => {
+            if let Some(found) = found {
+                take_measured(t, &found);
+            }
+            Flow::GoOn
+        }
+    })
 }
 
 /// Takes in what was found of the final model on validation data. An evaluation that is there only

@@ -4,7 +4,7 @@ mod common;
 
 use std::path::PathBuf;
 
-use common::{SMALL, Sandbox, copy_folder};
+use common::{SMALL, Sandbox, copy_folder, publish};
 use lookahead_run::{Details, checkpoint};
 use lookahead_trainer::config::Config;
 use lookahead_trainer::training::Training;
@@ -154,8 +154,7 @@ fn swapped_with_another_checkpoints() {
 /// of other shapes, or that are none.
 #[test]
 fn sealed_and_yet_wrong() {
-    use lookahead_trainer::tensor_file::{entries, read, write_to};
-    use std::io::Write;
+    use lookahead_trainer::tensor_file::read;
     use tch::{Device, Kind, Tensor};
 
     let mut bench = Bench::new();
@@ -185,16 +184,8 @@ fn sealed_and_yet_wrong() {
             None => drop(tensors.remove(name)),
         }
         std::fs::remove_dir_all(bench.folder()).unwrap();
-        let store = lookahead_run::CheckpointStore::new(bench.folder().parent().unwrap());
-        let published = store.publish(bench.details.clone(), |draft| {
-            let mut file = draft.create_file("model.safetensors")?;
-            file.write_all(&model)?;
-            file.finish()?;
-            let mut file = draft.create_file("training.safetensors")?;
-            write_to(&mut file, entries(tensors), |_, _, _| Ok(()))?;
-            Ok(file.finish()?)
-        });
-        published.unwrap();
+        let run = bench.sandbox.run_folder("run");
+        publish(&run, bench.details.clone(), &model, tensors);
         let refused = bench.training.restore(&bench.folder(), &bench.details);
         let said = format!("{:#}", refused.expect_err(name));
         assert!(said.contains("step-00000005") && said.contains(words), "{name}: {said}");

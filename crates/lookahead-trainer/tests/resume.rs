@@ -2,12 +2,11 @@
 
 mod common;
 
-use std::io::Write;
 use std::time::{Duration, Instant};
 
-use common::{SMALL, Sandbox, copy_folder, failed, stderr, succeeded};
+use common::{SMALL, Sandbox, copy_folder, failed, publish, stderr, succeeded};
 use lookahead_run::event::{Event, Record, Split, Status, Weights};
-use lookahead_trainer::tensor_file::{entries, read, write_to};
+use lookahead_trainer::tensor_file::read;
 
 const LAST: u64 = 14;
 
@@ -82,21 +81,10 @@ fn without_the_inner_state_it_would_differ() {
     tensors.retain(|name, _| !name.contains("momentum_buffer"));
     assert!(tensors.len() < before);
     // Rewritten as a valid checkpoint of its own, so that only the missing state tells.
-    let folder = lookahead_run::RunFolder::open(&sandbox.run_folder("damaged")).unwrap();
     let details = lookahead_run::checkpoint::verify(&checkpoint).unwrap().details;
     let model = std::fs::read(checkpoint.join("model.safetensors")).unwrap();
     std::fs::remove_dir_all(&checkpoint).unwrap();
-    folder
-        .checkpoints()
-        .publish(details, |draft| {
-            let mut file = draft.create_file("model.safetensors")?;
-            file.write_all(&model)?;
-            file.finish()?;
-            let mut file = draft.create_file("training.safetensors")?;
-            write_to(&mut file, entries(tensors), |_, _, _| Ok(()))?;
-            Ok(file.finish()?)
-        })
-        .unwrap();
+    publish(&sandbox.run_folder("damaged"), details, &model, tensors);
     sandbox.resume("damaged", &["--from", "5"]);
     let (whole, damaged) = (sandbox.losses("whole"), sandbox.losses("damaged"));
     assert_eq!(whole[..6], damaged[..6], "step 6 starts from the same weights");

@@ -17,7 +17,7 @@ pub struct Snapshot {
     /// θ and the buffers.
     fast: State,
     /// φ and the inner optimizer's state.
-    pub(super) optimizer: State,
+    optimizer: State,
     generators: BTreeMap<String, Tensor>,
     /// The buffers that belong to φ, where it has some of its own.
     recalibrated: BTreeMap<String, Tensor>,

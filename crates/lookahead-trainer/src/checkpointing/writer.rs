@@ -17,7 +17,7 @@ use lookahead_run::log::LogSyncer;
 use lookahead_run::{CheckpointStore, Details, Draft, Published, Retention};
 
 use super::snapshot::Snapshot;
-use super::{MODEL, TRAINING};
+use super::{FAST, MODEL, OPTIMIZER, SLOW, TRAINING};
 use crate::panics::caught;
 use crate::tensor_file::{self, has_non_finite};
 use crate::training::divergence::Diverged;
@@ -201,6 +201,10 @@ fn weights(file: &str, name: &str) -> Option<String> {
     if file == MODEL {
         return Some(format!("The final model's `{name}`"));
     }
-    let fast = name.strip_prefix("fast/").map(|name| format!("θ's `{name}`"));
-    fast.or_else(|| Some(format!("φ's `{}`", name.strip_prefix("optimizer/slow/")?)))
+    let (section, name) = name.split_once('/')?;
+    match (section, name.split_once('/')) {
+        (FAST, _) => Some(format!("θ's `{name}`")),
+        (OPTIMIZER, Some((SLOW, name))) => Some(format!("φ's `{name}`")),
+        _ => None,
+    }
 }

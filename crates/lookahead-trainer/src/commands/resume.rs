@@ -133,7 +133,7 @@ fn changed_config(
 /// Whether a key has come with a later version of the program, which sets its default. A kind's own
 /// keys, which may be absent as well, go with the kind, which can't change.
 fn is_new(saved: &Value, key: &str, now: &Value) -> bool {
-    !saved.is_null() && value_at(saved, key).is_none() && value_at(&defaults(), key) == Some(now)
+    value_at(saved, key).is_none() && value_at(&defaults(), key) == Some(now)
 }
 
 fn defaults() -> Value {

@@ -1,6 +1,5 @@
 //! Compressed files, of which nobody knows how large they become.
 
-use std::fs::File;
 use std::io::Read;
 use std::path::Path;
 
@@ -30,19 +29,19 @@ pub fn decompress(bytes: &[u8], largest: u64) -> Result<Vec<u8>, String> {
 /// A sentence, where it is none, or can't be read.
 pub fn read(path: &Path) -> Result<Vec<u8>, String> {
     let cause = |cause: std::io::Error| format!("It can't be read ({cause}).");
-    let found = std::fs::metadata(path).map_err(cause)?;
-    // Opening a pipe would wait until somebody writes to it.
-    if !found.is_file() || found.len() > LARGEST {
-        return Err(format!("It can't be read: it is no plain file of at most {LARGEST} bytes."));
+    let file = lookahead_run::open_plain(path).map_err(cause)?;
+    if file.metadata().map_err(cause)?.len() > LARGEST {
+        return Err(format!("It can't be read: it may have at most {LARGEST} bytes."));
     }
     let mut bytes = Vec::new();
-    File::open(path).and_then(|file| file.take(LARGEST).read_to_end(&mut bytes)).map_err(cause)?;
+    file.take(LARGEST).read_to_end(&mut bytes).map_err(cause)?;
     Ok(bytes)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::fs::File;
     use std::io::Write;
 
     use proptest::prelude::*;

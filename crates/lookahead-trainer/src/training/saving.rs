@@ -32,12 +32,14 @@ pub(super) fn collect(t: &mut Training, outside: &mut Outside) -> anyhow::Result
     }
 }
 
-/// Whether a routine checkpoint should be saved now: its step has come, or one could not be saved a
-/// while ago.
+/// Whether a routine checkpoint should be saved now: its step has come, or the step's model is the best
+/// so far and that one is to be kept, or one could not be saved a while ago.
 pub(super) fn is_due(t: &Training) -> bool {
     let every = t.config.checkpoint.every_steps;
     let regular = every > 0 && t.step.is_multiple_of(every);
-    (regular || t.save_again.is_some_and(|at| at <= Instant::now())) && t.step < t.total_steps
+    let best = t.config.checkpoint.keep_best && t.best.value.is_some() && t.best.step == t.step;
+    let again = t.save_again.is_some_and(|at| at <= Instant::now());
+    (regular || best || again) && t.step < t.total_steps
 }
 
 /// Takes a snapshot and has it written while training goes on. Waits for the one on its way first.
@@ -61,14 +63,17 @@ pub(super) fn begin(t: &mut Training, outside: &mut Outside, saving: Saving) -> 
         return Err(error);
     }
     t.save_again = None;
-    let job = Job {
+    outside.writer.begin(job(t, snapshot, started.elapsed()))
+}
+
+fn job(t: &Training, snapshot: Snapshot, stall: Duration) -> Job {
+    Job {
         details: t.details(&snapshot),
         retention: t.config.checkpoint.retention(t.config.train.best_by),
         lr: t.config.optimizer.lr,
         snapshot,
-        stall: started.elapsed(),
-    };
-    outside.writer.begin(job)
+        stall,
+    }
 }
 
 fn take(t: &mut Training, snapshot: &mut Snapshot) -> anyhow::Result<()> {
@@ -154,14 +159,7 @@ pub fn rescue(t: &mut Training, outside: &mut Outside) -> anyhow::Result<String>
     finish_writing(t, outside);
     let mut snapshot = outside.writer.spare().unwrap_or_default();
     take(t, &mut snapshot)?;
-    let job = Job {
-        details: t.details(&snapshot),
-        retention: t.config.checkpoint.retention(t.config.train.best_by),
-        lr: t.config.optimizer.lr,
-        snapshot,
-        stall: Duration::ZERO,
-    };
-    outside.writer.begin(job)?;
+    outside.writer.begin(job(t, snapshot, Duration::ZERO))?;
     let done = outside.writer.wait();
     Ok(done.ok_or_else(|| anyhow::anyhow!("The thread that writes it is gone."))?.outcome?.name)
 }
@@ -191,12 +189,10 @@ impl Training {
             cpu_capability: lookahead_core::build::cpu_capability(),
             integers,
             numbers,
-            metrics: self
-                .measured
-                .clone()
-                .filter(|(step, _)| *step == self.step)
-                .map(|(_, all)| all)
-                .unwrap_or_default(),
+            metrics: match &self.measured {
+                Some((step, metrics)) if *step == self.step => metrics.clone(),
+                _ => BTreeMap::new(),
+            },
             wall_seconds: self.wall_seconds(),
             git: self.git.clone(),
             config: self.config.to_json(),

@@ -1,12 +1,16 @@
 //! Running the real program in a folder of its own, and reading what it left there.
 #![allow(dead_code, unreachable_pub)] // each test file uses a part of it
 
+use std::collections::BTreeMap;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
 use lookahead_run::event::{Event, Record};
-use lookahead_run::{Manifest, RunFolder};
+use lookahead_run::{CheckpointStore, Details, Manifest, RunFolder};
+use lookahead_trainer::tensor_file::{entries, write_to};
+use tch::Tensor;
 use tempfile::TempDir;
 
 /// A small net with dropout and batch norm on the digits: 4 steps an epoch, 3 a cycle.
@@ -155,6 +159,19 @@ impl Sandbox {
             std::fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
         })
     }
+}
+
+/// Publishes a checkpoint of files and tensors that a test made up, sealed as it should be.
+pub fn publish(run: &Path, details: Details, model: &[u8], training: BTreeMap<String, Tensor>) {
+    let published = CheckpointStore::new(run).publish(details, |draft| {
+        let mut file = draft.create_file("model.safetensors")?;
+        file.write_all(model)?;
+        file.finish()?;
+        let mut file = draft.create_file("training.safetensors")?;
+        write_to(&mut file, entries(training), |_, _, _| Ok(()))?;
+        Ok(file.finish()?)
+    });
+    published.unwrap();
 }
 
 /// The arguments that set keys of the config.
