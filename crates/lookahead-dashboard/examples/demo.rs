@@ -31,13 +31,14 @@ fn main() -> Result<(), Box<dyn Error>> {
     let (mut step, start) = (0, Instant::now());
     while step < STEPS && dashboard.is_alive() {
         for command in dashboard.commands().try_iter() {
-            match command {
+            match &command {
                 Command::Pause => paused = true,
                 Command::Continue => paused = false,
                 Command::Checkpoint => send(step, checkpoint(step)),
                 Command::Stop => status = Status::Stopped,
+                Command::Set(_) => {}
             }
-            match command {
+            match &command {
                 Command::Pause => send(step, Event::Paused),
                 Command::Continue => send(step, Event::Continued),
                 _ => {}
@@ -89,7 +90,7 @@ fn take_step(step: u64, start: Instant, noise: &mut Noise) -> Vec<Event> {
     })];
     if step.is_multiple_of(K) {
         let sync = step / K;
-        events.push(Event::Sync(Sync { sync, alpha: 0.5 }));
+        events.push(Event::Sync(Sync { sync, alpha: 0.5, distance: None, gradient_norm: None }));
         if sync.is_multiple_of(4) {
             events.push(Event::Probe(Probe {
                 sync,

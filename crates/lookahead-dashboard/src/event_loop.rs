@@ -151,7 +151,7 @@ where
 /// Changes the model, and passes on what it asks of the run.
 fn deliver(model: &mut Model, message: Message, link: &Link) {
     for command in update(model, message) {
-        if link.commands.try_send(command).is_err() {
+        if link.commands.try_send(command.clone()).is_err() {
             update(model, Message::Undelivered(command));
         }
     }

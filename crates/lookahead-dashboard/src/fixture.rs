@@ -104,7 +104,12 @@ pub(crate) fn run(color: bool, steps: u64) -> Model {
         let wave = (number as f64 * 2.4).sin();
         let mut events = vec![step(number, course * (1.0 + 0.2 * wave))];
         if number % 5 == 0 {
-            events.push(Event::Sync(Sync { sync: number / 5, alpha: 0.5 }));
+            events.push(Event::Sync(Sync {
+                sync: number / 5,
+                alpha: 0.5,
+                distance: None,
+                gradient_norm: None,
+            }));
             events.push(probe(course * 1.15, course * 0.9));
         }
         if number % 250 == 0 {

@@ -100,6 +100,7 @@ fn undelivered(model: &mut Model, command: Command) {
         Command::Pause | Command::Continue => model.asked = None,
         Command::Checkpoint => model.checkpoint_asked = false,
         Command::Stop => model.stop_asked = false,
+        Command::Set(_) => {}
     }
     let text = "The training takes no commands at the moment; try again.";
     note(model, model.now, Kind::Warning, text);
@@ -143,6 +144,7 @@ fn take_in(model: &mut Model, record: Record) {
             go_on(model, time);
             note(model, time, Kind::Plain, "continued");
         }
+        Event::Changed(_) | Event::Timing(_) | Event::System(_) => {}
         Event::Note(event) => note(model, time, Kind::Plain, &event.message),
         Event::Warning(warning) => {
             model.run.warnings += 1;

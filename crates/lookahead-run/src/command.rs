@@ -3,8 +3,11 @@
 use serde::{Deserialize, Serialize};
 
 /// A request to the training loop. Each takes effect at the next step, not at the next epoch.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
+///
+/// In JSON it is an object whose field `command` names the variant: `{"command":"pause"}`, or
+/// `{"command":"set","key":"optimizer.lr","value":0.01}`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "command", rename_all = "snake_case")]
 pub enum Command {
     /// Take no further step until [`Command::Continue`] or [`Command::Stop`] comes.
     Pause,
@@ -14,4 +17,15 @@ pub enum Command {
     Checkpoint,
     /// Save a checkpoint and end the run.
     Stop,
+    /// Change a setting.
+    Set(Setting),
+}
+
+/// A setting and its new value.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Setting {
+    /// A key of the configuration, such as `lookahead.alpha`.
+    pub key: String,
+    /// Its new value.
+    pub value: serde_json::Value,
 }

@@ -57,11 +57,6 @@ pub const ANSWERED_WITHIN: Duration = Duration::from_secs(10);
 const A_WHILE: Duration = Duration::from_millis(50);
 
 #[derive(Serialize, Deserialize)]
-struct Message {
-    command: Command,
-}
-
-#[derive(Serialize, Deserialize)]
 struct Answer {
     ok: bool,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -89,9 +84,7 @@ pub fn parse(message: &[u8]) -> std::result::Result<Command, String> {
     if !message.trim_ascii_start().starts_with(b"{") {
         return Err(no_command(&"it is no JSON object"));
     }
-    let Message { command } =
-        serde_json::from_slice(message).map_err(|cause| no_command(&cause))?;
-    Ok(command)
+    serde_json::from_slice(message).map_err(|cause| no_command(&cause))
 }
 
 /// What is done about a command; an error is a sentence for whoever sent it.
@@ -324,7 +317,7 @@ fn send_within(run: &RunFolder, command: Command, patience: Duration) -> Result<
     };
     let folder = File::open(run.path()).at("open", run.path())?;
     let mut stream = knock(&folder, patience).map_err(failed("connect to"))?;
-    let mut line = serde_json::to_vec(&Message { command })
+    let mut line = serde_json::to_vec(&command)
         .map_err(io::Error::from)
         .at("encode a command for", &socket)?;
     line.push(b'\n');
@@ -411,7 +404,7 @@ mod tests {
     fn commands_arrive_in_order_and_are_answered() {
         let live = live();
         for command in [Command::Pause, Command::Continue, Command::Stop] {
-            send(&live.run, command).unwrap();
+            send(&live.run, command.clone()).unwrap();
             assert_eq!(live.asked.try_recv(), Ok(command));
         }
         let error = send(&live.run, Command::Checkpoint).unwrap_err();

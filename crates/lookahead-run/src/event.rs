@@ -68,6 +68,12 @@ pub enum Event {
     Paused,
     /// The run goes on after a pause.
     Continued,
+    /// Settings were changed while the run goes on, on request.
+    Changed(Changed),
+    /// Where the time of the last steps went.
+    Timing(Timing),
+    /// What the run's process uses of the machine.
+    System(System),
     /// Something that its owner may like to know, such as where its first weights came from.
     Note(Note),
     /// Something that does not end the run and that its owner should know.
@@ -182,6 +188,13 @@ pub struct Sync {
     /// Slow step size of this sync.
     #[serde(with = "crate::number")]
     pub alpha: f64,
+    /// ‖θ − φ‖ just before the sync, over all trainable parameters; only where it was measured.
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "crate::number::option")]
+    pub distance: Option<f64>,
+    /// Norm of the last inner step's gradient, over all trainable parameters; only where it was
+    /// measured.
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "crate::number::option")]
+    pub gradient_norm: Option<f64>,
 }
 
 /// The loss on one fixed batch of validation data, in evaluation mode.
@@ -254,6 +267,62 @@ pub struct Checkpoint {
     /// How long it took to write, while the training went on; 0 in logs of earlier versions.
     #[serde(default, with = "crate::number")]
     pub write_seconds: f64,
+}
+
+/// Settings that hold from the next step on, or, for `lookahead.k`, from the next cycle on. The
+/// configuration in the run's folder and in later checkpoints has them too.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Changed {
+    /// Configuration keys with their new values.
+    pub changes: serde_json::Map<String, serde_json::Value>,
+}
+
+/// Where the time went since the last such event, in seconds. What is not in any part, such as
+/// writing the log, makes up the rest of `seconds`.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Timing {
+    /// Inner steps taken in this time.
+    pub steps: u64,
+    /// All of it, pauses left out.
+    pub seconds: f64,
+    /// Getting batches: what the training waited for data.
+    pub data: f64,
+    /// The loss and its gradient.
+    pub forward_backward: f64,
+    /// The inner optimizer.
+    pub inner_step: f64,
+    /// Moving φ and restarting θ.
+    pub sync: f64,
+    /// The loss on the probe batch at both, and the norms at syncs.
+    pub probe: f64,
+    /// Whole evaluations.
+    pub evaluation: f64,
+    /// Waiting for snapshots; writing them goes on beside the training.
+    pub checkpoint: f64,
+}
+
+/// What the run's process uses of the machine.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct System {
+    /// Processor time a second since the last such event: 1 is one core kept busy.
+    pub cpu: f64,
+    /// Resident memory, in bytes.
+    pub memory: u64,
+    /// The GPU that it trains on, where NVML can be asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gpu: Option<Gpu>,
+}
+
+/// A GPU, all its processes together.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Gpu {
+    /// Fraction of the time in which some kernel ran, 0 to 1.
+    pub utilization: f64,
+    /// Memory in use, in bytes.
+    pub memory_used: u64,
+    /// Memory that there is, in bytes.
+    pub memory_total: u64,
 }
 
 /// Something that its owner may like to know.

@@ -653,7 +653,12 @@ mod tests {
         );
         fs::write(&path, lines).unwrap();
         let events: Vec<_> = read(&path).unwrap().into_iter().map(|record| record.event).collect();
-        let sync = Event::Sync(crate::event::Sync { sync: 1, alpha: 0.5 });
+        let sync = Event::Sync(crate::event::Sync {
+            sync: 1,
+            alpha: 0.5,
+            distance: None,
+            gradient_norm: None,
+        });
         assert_eq!(events, [Event::Unknown, sync, Event::Paused]);
     }
 }

@@ -30,7 +30,7 @@ pub struct Controls {
 const MOST_PENDING: usize = 64;
 
 /// What came of waiting.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub enum Request {
     /// Somebody asks for something.
     Asked(Command),

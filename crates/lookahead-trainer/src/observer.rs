@@ -282,6 +282,7 @@ impl Lines {
                 let why = ended.message.as_ref().map(|why| format!(": {why}")).unwrap_or_default();
                 Some(format!("{how} at step {step}{why}"))
             }
+            Event::Changed(_) | Event::Timing(_) | Event::System(_) => None,
             Event::Sync(_) | Event::Probe(_) | Event::Unknown => None,
         }
     }

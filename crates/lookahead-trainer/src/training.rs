@@ -508,7 +508,10 @@ fn sync_if_due(t: &mut Training, outside: &mut Outside) -> anyhow::Result<()> {
     *diverging = 0;
     let sync = lookahead.syncs();
     let alpha = lookahead.alpha_used().unwrap_or_else(|| lookahead.alpha());
-    outside.observer.record(*step, Event::Sync(event::Sync { sync, alpha }));
+    outside.observer.record(
+        *step,
+        Event::Sync(event::Sync { sync, alpha, distance: None, gradient_norm: None }),
+    );
 
     if let (Some(probe), Some(fast_loss)) = (probe, fast_loss) {
         let started = Instant::now();
@@ -619,6 +622,7 @@ fn obey(mut command: Command, t: &mut Training, outside: &mut Outside) -> anyhow
                 paused = false;
             }
             Command::Pause | Command::Continue => {}
+            Command::Set(_) => {}
         }
         if !paused {
             return Ok(Flow::GoOn);
