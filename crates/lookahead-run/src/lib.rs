@@ -7,6 +7,7 @@
 //! | [`control`] | the socket through which another process asks |
 //! | [`folder`] | the folder of a run: made once, written by one process at a time |
 //! | [`log`] | the event log: appended, and read as one line of time |
+//! | [`follow`] | the event log read as it grows, from another process too |
 //! | [`checkpoint`] | one checkpoint: its name, and whether it is whole |
 //! | [`manifest`] | what a checkpoint says of itself and of its files |
 //! | [`draft`] | a checkpoint that is being written |
@@ -113,6 +114,7 @@ pub mod error;
 pub mod event;
 pub mod faults;
 pub mod folder;
+pub mod follow;
 pub mod log;
 pub mod manifest;
 pub mod number;
@@ -127,6 +129,7 @@ pub use disk::open_plain;
 pub use draft::Draft;
 pub use error::{Error, Result};
 pub use folder::{RunFolder, RunLock};
+pub use follow::Follower;
 pub use log::EventLog;
 pub use manifest::{Details, FileEntry, Git, Manifest};
 pub use retention::Retention;
