@@ -258,7 +258,8 @@ fn after_last_newline(file: &mut File, mut end: u64) -> io::Result<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::event::{Probe, Resumed, RunInfo, Step, Versions, Warning};
+    use crate::event::{Probe, Warning};
+    use crate::testing::{append_all, info, resumed, step};
     use std::fs;
     use std::io::Write;
     use std::os::unix::fs::MetadataExt;
@@ -270,50 +271,6 @@ mod tests {
         let temp = tempdir().unwrap();
         let path = temp.path().join("events.jsonl");
         (temp, path)
-    }
-
-    fn step(step: u64, loss: f64) -> Record {
-        let event =
-            Step { epoch: 0, loss, learning_rate: 0.1, samples_per_second: 900.0, phase: 1 };
-        Record { time: step as f64, step, event: Event::Step(event) }
-    }
-
-    fn info() -> RunInfo {
-        RunInfo {
-            format: crate::event::FORMAT,
-            run: "mnist".into(),
-            data: "mnist".into(),
-            model: "mlp".into(),
-            optimizer: "sgd".into(),
-            lookahead: None,
-            device: "cpu".into(),
-            threads: 2,
-            cpu_capability: "AVX2".into(),
-            parameters: 10,
-            total_steps: 100,
-            steps_per_epoch: 10,
-            train_samples: 1000,
-            validation_samples: 0,
-            test_samples: 0,
-            seed: u64::MAX,
-            versions: Versions { lookahead: "1".into(), tch: "2".into(), libtorch: "3".into() },
-            config: serde_json::json!({"optimizer": {"lr": 0.1}}),
-        }
-    }
-
-    fn resumed(step: u64) -> Record {
-        let event = Resumed {
-            checkpoint: format!("step-{step:08}"),
-            changes: serde_json::Map::from_iter([("optimizer.lr".into(), 0.2.into())]),
-            info: info(),
-        };
-        Record { time: 0.5, step, event: Event::Resumed(event) }
-    }
-
-    fn append_all(path: &Path, records: &[Record]) {
-        let mut log = EventLog::open(path).unwrap();
-        records.iter().for_each(|record| log.append(record).unwrap());
-        log.sync().unwrap();
     }
 
     fn steps(records: &[Record]) -> Vec<u64> {

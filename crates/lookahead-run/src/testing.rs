@@ -7,7 +7,8 @@ use std::path::Path;
 
 use tempfile::{TempDir, tempdir};
 
-use crate::event::Versions;
+use crate::event::{Event, Record, Resumed, RunInfo, Step, Versions};
+use crate::log::EventLog;
 use crate::manifest::{Details, Git};
 use crate::store::{CheckpointStore, Published};
 
@@ -36,6 +37,50 @@ pub(crate) fn tricky_numbers() -> Vec<f64> {
         f64::INFINITY,
         f64::NEG_INFINITY,
     ]
+}
+
+/// A step that took place `step` seconds into 1970.
+pub(crate) fn step(step: u64, loss: f64) -> Record {
+    let event = Step { epoch: 0, loss, learning_rate: 0.1, samples_per_second: 900.0, phase: 1 };
+    Record { time: step as f64, step, event: Event::Step(event) }
+}
+
+pub(crate) fn info() -> RunInfo {
+    RunInfo {
+        format: crate::event::FORMAT,
+        run: "mnist".into(),
+        data: "mnist".into(),
+        model: "mlp".into(),
+        optimizer: "sgd".into(),
+        lookahead: None,
+        device: "cpu".into(),
+        threads: 2,
+        cpu_capability: "AVX2".into(),
+        parameters: 10,
+        total_steps: 100,
+        steps_per_epoch: 10,
+        train_samples: 1000,
+        validation_samples: 0,
+        test_samples: 0,
+        seed: u64::MAX,
+        versions: Versions { lookahead: "1".into(), tch: "2".into(), libtorch: "3".into() },
+        config: serde_json::json!({"optimizer": {"lr": 0.1}}),
+    }
+}
+
+pub(crate) fn resumed(step: u64) -> Record {
+    let event = Resumed {
+        checkpoint: format!("step-{step:08}"),
+        changes: serde_json::Map::from_iter([("optimizer.lr".into(), 0.2.into())]),
+        info: info(),
+    };
+    Record { time: 0.5, step, event: Event::Resumed(event) }
+}
+
+pub(crate) fn append_all(path: &Path, records: &[Record]) {
+    let mut log = EventLog::open(path).unwrap();
+    records.iter().for_each(|record| log.append(record).unwrap());
+    log.sync().unwrap();
 }
 
 pub(crate) fn details(step: u64) -> Details {
