@@ -598,6 +598,15 @@ mod tests {
         assert!(cause.contains("more than 4194304 bytes"), "{cause}");
         assert_eq!((record.step, *at), (2, hole + 2));
 
+        // Of one that is cut short there is less to pass over.
+        let mut follower = Follower::new(&path);
+        fs::write(&path, [&one[..], &vec![b'x'; 2 * LARGEST_LINE]].concat()).unwrap();
+        assert_eq!(words(&mut follower), "1");
+        let file = File::options().append(true).open(&path).unwrap();
+        file.set_len(LARGEST_LINE as u64 * 3 / 2).unwrap();
+        append_bytes(&path, &[b"\n", &line(&step(2, 0.5))[..]].concat());
+        assert_eq!(words(&mut follower), "damaged 2, 2");
+
         // One that is cut off again by a run that goes on, be it that the log is as long soon.
         for more in [None, Some(hole)] {
             fs::write(&path, &one).unwrap();
@@ -628,6 +637,11 @@ mod tests {
             assert_eq!(words(&mut follower), "");
             append_bytes(&path, &[b"\n", &line(&step(2, 0.5))[..]].concat());
             assert_eq!(words(&mut follower), expected);
+            // And wherever in a block it begins.
+            fs::write(&path, [&line(&step(0, 0.5))[..], &one, &line(&step(2, 0.5))].concat())
+                .unwrap();
+            let expected = format!("0, {}", expected.replace("damaged 1", "damaged 2"));
+            assert_eq!(words(&mut Follower::new(&path)), expected);
         }
     }
 
@@ -651,6 +665,15 @@ mod tests {
         assert_eq!(words(&mut follower), "9");
         file.set_len(line(&step(8, 0.5)).len() as u64).unwrap();
         assert_eq!(words(&mut follower), "restarted, 8");
+        // However far from its beginning.
+        let there = fs::metadata(&path).unwrap().len();
+        let last = 2 * BEGINNING as u64;
+        append_all(&path, &(9..=last).map(|i| step(i, 0.5)).collect::<Vec<_>>());
+        assert!(words(&mut follower).ends_with(&format!(", {last}")));
+        file.set_len(fs::metadata(&path).unwrap().len() - there).unwrap();
+        assert_eq!(follower.read(0).unwrap(), []);
+        assert_eq!(follower.read(1).unwrap(), [Followed::Restarted]);
+        assert!(words(&mut follower).starts_with("8, 9, 10, "));
     }
 
     #[test]

@@ -8,6 +8,7 @@
 //! | [`folder`] | the folder of a run: made once, written by one process at a time |
 //! | [`log`] | the event log: appended, and read as one line of time |
 //! | [`follow`] | the event log read as it grows, from another process too |
+//! | [`index`] | where in the event log a step lies, and the exact values there |
 //! | [`checkpoint`] | one checkpoint: its name, and whether it is whole |
 //! | [`manifest`] | what a checkpoint says of itself and of its files |
 //! | [`draft`] | a checkpoint that is being written |
@@ -115,6 +116,7 @@ pub mod event;
 pub mod faults;
 pub mod folder;
 pub mod follow;
+pub mod index;
 pub mod log;
 pub mod manifest;
 pub mod number;
@@ -130,6 +132,7 @@ pub use draft::Draft;
 pub use error::{Error, Result};
 pub use folder::{RunFolder, RunLock};
 pub use follow::Follower;
+pub use index::Index;
 pub use log::EventLog;
 pub use manifest::{Details, FileEntry, Git, Manifest};
 pub use retention::Retention;
