@@ -1,8 +1,13 @@
 //! The control socket of a run that lives, `control.sock` in its folder: commands in, answers out.
 //!
-//! A client connects and sends lines, each a JSON object such as `{"command":"pause"}`, and gets a
-//! line back for each: `{"ok":true}`, or `{"ok":false,"error":"…"}` with a sentence. Fields that are
-//! not known are passed over, so that later versions may add some.
+//! A client connects and sends lines, each a JSON object, and gets a line back for each, or
+//! `{"ok":false,"error":"…"}` with a sentence. Fields that are not known are passed over, so that
+//! later versions may add some.
+//!
+//! | it sends | and gets |
+//! |---|---|
+//! | a [`Command`], such as `{"command":"pause"}` | `{"ok":true}` |
+//! | `{"command":"status"}` | `{"ok":true,"status":{…}}`, with a [`Status`] |
 //!
 //! Only the run's owner may connect (mode 0600, from the first moment on), and nobody can make the
 //! run wait or grow:
@@ -10,12 +15,13 @@
 //! | bound | |
 //! |---|---|
 //! | a message | [`LARGEST_MESSAGE`] bytes; after a longer one the connection is closed |
+//! | an answer | [`LARGEST_ANSWER`] bytes; there is a sentence in the place of a longer one |
 //! | connections | [`CONNECTIONS`] at once; others are told so and closed |
 //! | from one message to the end of the next | [`PATIENCE`]; then the connection is closed |
 //! | a client that does not take its answers | [`ANSWERED_WITHIN`]; then the connection is closed |
 //!
-//! A client is held up no longer either: [`send`] gives up after [`ANSWERED_WITHIN`], even where the
-//! run is suspended and its queue of connections is full.
+//! A client is held up no longer either: [`send`] and [`status`] give up after [`ANSWERED_WITHIN`],
+//! even where the run is suspended and its queue of connections is full.
 
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
@@ -41,11 +47,14 @@ use crate::command::Command;
 use crate::disk::At;
 use crate::error::{Error, Result};
 use crate::folder::RunFolder;
+use crate::status::Status;
 
 /// The socket's name in the folder of the run.
 pub const FILE_NAME: &str = "control.sock";
 /// Most bytes of a message, its line feed counted in.
 pub const LARGEST_MESSAGE: usize = 4096;
+/// Most bytes of an answer, its line feed counted in.
+pub const LARGEST_ANSWER: usize = 64 << 10;
 /// Most connections at once.
 pub const CONNECTIONS: usize = 8;
 /// How long a connection may take for a message.
@@ -56,39 +65,81 @@ pub const ANSWERED_WITHIN: Duration = Duration::from_secs(10);
 /// How long to wait where the system can't give a connection, such as for want of file handles.
 const A_WHILE: Duration = Duration::from_millis(50);
 
+/// What can be asked through the socket.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Request {
+    /// How the run is.
+    Status,
+    /// That the run does something.
+    Command(Command),
+}
+
 #[derive(Serialize, Deserialize)]
 struct Answer {
     ok: bool,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     error: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    status: Option<Status>,
+}
+
+impl Answer {
+    fn refusal(error: String) -> Self {
+        Answer { ok: false, error: Some(error), status: None }
+    }
 }
 
 impl From<std::result::Result<(), String>> for Answer {
     fn from(done: std::result::Result<(), String>) -> Self {
-        Answer { ok: done.is_ok(), error: done.err() }
+        Answer { ok: done.is_ok(), error: done.err(), status: None }
     }
 }
 
-/// The command in a message.
+/// The request in a message.
 ///
 /// # Errors
-/// A sentence, for anything that is no command.
-pub fn parse(message: &[u8]) -> std::result::Result<Command, String> {
+/// A sentence, for anything that is none.
+pub fn parse(message: &[u8]) -> std::result::Result<Request, String> {
+    #[derive(Deserialize)]
+    struct Named {
+        command: String,
+    }
+
     let no_command = |cause: &dyn std::fmt::Display| {
         format!(
-            "The message is no command ({cause}): send a line such as {{\"command\":\"pause\"}}, \
-             with pause, continue, checkpoint or stop."
+            "The message is no command ({cause}): send a line such as {{\"command\":\"pause\"}}, with \
+             pause, continue, checkpoint, stop or status, or \
+             {{\"command\":\"set\",\"key\":\"lookahead.alpha\",\"value\":0.8}}."
         )
     };
     // A list of values would pass for the fields in their order, and the order means nothing.
     if !message.trim_ascii_start().starts_with(b"{") {
         return Err(no_command(&"it is no JSON object"));
     }
-    serde_json::from_slice(message).map_err(|cause| no_command(&cause))
+    if serde_json::from_slice(message).is_ok_and(|Named { command }| command == "status") {
+        return Ok(Request::Status);
+    }
+    serde_json::from_slice(message).map(Request::Command).map_err(|cause| no_command(&cause))
 }
 
 /// What is done about a command; an error is a sentence for whoever sent it.
 type Accept = dyn Fn(Command) -> std::result::Result<(), String> + Send + Sync;
+
+/// The run, as far as others may ask it.
+struct Inside {
+    accept: Box<Accept>,
+    status: Box<dyn Fn() -> Status + Send + Sync>,
+}
+
+impl Inside {
+    fn answer(&self, message: &[u8]) -> Answer {
+        match parse(message) {
+            Ok(Request::Status) => Answer { ok: true, error: None, status: Some((self.status)()) },
+            Ok(Request::Command(command)) => (self.accept)(command).into(),
+            Err(sentence) => Answer::refusal(sentence),
+        }
+    }
+}
 
 /// The socket, and the threads that listen. Dropping it ends them and removes the socket.
 #[derive(Debug)]
@@ -109,7 +160,8 @@ struct Door {
 }
 
 impl ControlServer {
-    /// Makes the socket and listens. `accept` is called on other threads, and should not wait.
+    /// Makes the socket and listens. `accept`, for each command, and `status`, for each time that
+    /// somebody asks how the run is, are called on other threads, and should not wait.
     ///
     /// The caller holds the run's lock, so a socket that is there already is a dead process's.
     ///
@@ -118,6 +170,7 @@ impl ControlServer {
     pub fn start(
         run: &RunFolder,
         accept: impl Fn(Command) -> std::result::Result<(), String> + Send + Sync + 'static,
+        status: impl Fn() -> Status + Send + Sync + 'static,
     ) -> Result<ControlServer> {
         let path = run.path().join(FILE_NAME);
         match path.symlink_metadata() {
@@ -131,11 +184,11 @@ impl ControlServer {
         let inode = path.symlink_metadata().at("look at", &path)?.ino();
         let (closing, connections) = (AtomicBool::new(false), Mutex::default());
         let door = Arc::new(Door { listener, closing, connections });
-        let accept: Arc<Accept> = Arc::new(accept);
+        let inside = Arc::new(Inside { accept: Box::new(accept), status: Box::new(status) });
         let theirs = door.clone();
         let thread = thread::Builder::new()
             .name("control".into())
-            .spawn(move || welcome(&theirs, &accept))
+            .spawn(move || welcome(&theirs, &inside))
             .at("listen at", &path)?;
         Ok(ControlServer { door, path, inode, thread: Some(thread) })
     }
@@ -186,7 +239,7 @@ fn short_path(folder: &File) -> PathBuf {
     format!("/proc/self/fd/{}/{FILE_NAME}", folder.as_raw_fd()).into()
 }
 
-fn welcome(door: &Door, accept: &Arc<Accept>) {
+fn welcome(door: &Door, inside: &Arc<Inside>) {
     loop {
         let stream = match door.listener.accept() {
             Ok((stream, _)) => Arc::new(stream),
@@ -202,12 +255,13 @@ fn welcome(door: &Door, accept: &Arc<Accept>) {
         connections.retain(|(_, thread)| !thread.is_finished());
         if connections.len() >= CONNECTIONS {
             let full = format!("{CONNECTIONS} others are connected: try again later.");
-            let _ = stream.set_nonblocking(true).and_then(|()| answer(&stream, Err(full)));
+            let _ =
+                stream.set_nonblocking(true).and_then(|()| answer(&stream, Answer::refusal(full)));
             continue;
         }
-        let (accept, theirs) = (accept.clone(), stream.clone());
+        let (inside, theirs) = (inside.clone(), stream.clone());
         let serve = move || {
-            let _ = converse(&theirs, &*accept, PATIENCE, ANSWERED_WITHIN);
+            let _ = converse(&theirs, &inside, PATIENCE, ANSWERED_WITHIN);
             let _ = theirs.shutdown(std::net::Shutdown::Both);
         };
         if let Ok(thread) = thread::Builder::new().name("control".into()).spawn(serve) {
@@ -218,34 +272,44 @@ fn welcome(door: &Door, accept: &Arc<Accept>) {
 
 fn converse(
     stream: &UnixStream,
-    accept: &Accept,
+    inside: &Inside,
     patience: Duration,
     answered_within: Duration,
 ) -> io::Result<()> {
     stream.set_write_timeout(Some(answered_within))?;
-    let mut lines = Lines::new(stream);
+    let mut lines = Lines::new(stream, LARGEST_MESSAGE);
     loop {
         match lines.next(patience)? {
-            Line::Whole(line) => answer(stream, parse(&line).and_then(accept))?,
+            Line::Whole(line) => answer(stream, inside.answer(&line))?,
             Line::End => return Ok(()),
             Line::TooLong => {
                 let text =
                     format!("A message has at most {LARGEST_MESSAGE} bytes, and this one more.");
-                return answer(stream, Err(text));
+                return answer(stream, Answer::refusal(text));
             }
         }
     }
 }
 
-fn answer(mut stream: &UnixStream, done: std::result::Result<(), String>) -> io::Result<()> {
-    let mut line = serde_json::to_vec(&Answer::from(done))?;
+fn answer(mut stream: &UnixStream, answer: Answer) -> io::Result<()> {
+    let mut line = serde_json::to_vec(&answer)?;
     line.push(b'\n');
+    if line.len() > LARGEST_ANSWER {
+        let instead = format!(
+            "The answer would have {} bytes, and one has at most {LARGEST_ANSWER}.",
+            line.len()
+        );
+        line = serde_json::to_vec(&Answer::refusal(instead))?;
+        line.push(b'\n');
+    }
     stream.write_all(&line)
 }
 
 /// Lines of a bounded length, each within a bounded time.
 struct Lines<'a> {
     stream: &'a UnixStream,
+    /// Most bytes of a line, its line feed counted in.
+    largest: usize,
     buffer: Vec<u8>,
 }
 
@@ -256,8 +320,8 @@ enum Line {
 }
 
 impl<'a> Lines<'a> {
-    fn new(stream: &'a UnixStream) -> Self {
-        Lines { stream, buffer: Vec::with_capacity(LARGEST_MESSAGE) }
+    fn new(stream: &'a UnixStream, largest: usize) -> Self {
+        Lines { stream, largest, buffer: Vec::new() }
     }
 
     fn next(&mut self, patience: Duration) -> io::Result<Line> {
@@ -268,7 +332,7 @@ impl<'a> Lines<'a> {
                 line.pop();
                 return Ok(Line::Whole(line));
             }
-            let room = LARGEST_MESSAGE - self.buffer.len();
+            let room = self.largest - self.buffer.len();
             if room == 0 {
                 return Ok(Line::TooLong);
             }
@@ -279,6 +343,7 @@ impl<'a> Lines<'a> {
             }
             self.stream.set_read_timeout(Some(left))?;
             let mut bytes = [0; LARGEST_MESSAGE];
+            let room = room.min(bytes.len());
             match self.stream.read(&mut bytes[..room]) {
                 Ok(0) => return Ok(Line::End),
                 Ok(count) => self.buffer.extend_from_slice(&bytes[..count]),
@@ -299,7 +364,32 @@ pub fn send(run: &RunFolder, command: Command) -> Result<()> {
     send_within(run, command, ANSWERED_WITHIN)
 }
 
+/// Asks a run that lives how it is.
+///
+/// # Errors
+/// As [`send`]; a run of a version that could not yet be asked refuses it.
+pub fn status(run: &RunFolder) -> Result<Status> {
+    #[derive(Serialize)]
+    #[serde(tag = "command", rename_all = "snake_case")]
+    enum Question {
+        Status,
+    }
+
+    ask(run, &Question::Status, ANSWERED_WITHIN)?
+        .status
+        .ok_or_else(|| refused(run, "It gave no status.".into()))
+}
+
 fn send_within(run: &RunFolder, command: Command, patience: Duration) -> Result<()> {
+    ask(run, &command, patience).map(|_| ())
+}
+
+fn refused(run: &RunFolder, message: String) -> Error {
+    Error::Refused { path: run.path().to_owned(), message }
+}
+
+/// Sends one message and waits for its answer, which is not a refusal.
+fn ask(run: &RunFolder, message: &impl Serialize, patience: Duration) -> Result<Answer> {
     let started = Instant::now();
     let socket = run.path().join(FILE_NAME);
     let failed = |operation: &'static str| {
@@ -317,28 +407,28 @@ fn send_within(run: &RunFolder, command: Command, patience: Duration) -> Result<
     };
     let folder = File::open(run.path()).at("open", run.path())?;
     let mut stream = knock(&folder, patience).map_err(failed("connect to"))?;
-    let mut line = serde_json::to_vec(&command)
-        .map_err(io::Error::from)
-        .at("encode a command for", &socket)?;
+    let line = serde_json::to_vec(message).map_err(io::Error::from);
+    let mut line = line.at("encode a command for", &socket)?;
     line.push(b'\n');
     // Where there are too many connections, the answer may be there before the question.
     let written = stream.write_all(&line);
-    let refused = |message| Error::Refused { path: run.path().to_owned(), message };
     let left = patience.saturating_sub(started.elapsed());
-    match Lines::new(&stream).next(left).map_err(failed("get an answer from"))? {
+    let mut lines = Lines::new(&stream, LARGEST_ANSWER);
+    match lines.next(left).map_err(failed("get an answer from"))? {
         Line::Whole(line) => match serde_json::from_slice(&line) {
-            Ok(Answer { ok: true, .. }) => Ok(()),
+            Ok(answer @ Answer { ok: true, .. }) => Ok(answer),
             Ok(Answer { error, .. }) => {
-                Err(refused(error.unwrap_or_else(|| "It said no more.".into())))
+                Err(refused(run, error.unwrap_or_else(|| "It said no more.".into())))
             }
             Err(_) => {
-                Err(refused("It gave an answer that this version does not understand.".into()))
+                let text = "It gave an answer that this version does not understand.";
+                Err(refused(run, text.into()))
             }
         },
-        Line::TooLong => Err(refused("Its answer was too long.".into())),
+        Line::TooLong => Err(refused(run, "Its answer was too long.".into())),
         Line::End => {
             written.map_err(failed("ask"))?;
-            Err(refused("It ended without an answer.".into()))
+            Err(refused(run, "It ended without an answer.".into()))
         }
     }
 }
@@ -362,6 +452,9 @@ mod tests {
     use proptest::prelude::*;
     use tempfile::{TempDir, tempdir};
 
+    use crate::command::Setting;
+    use crate::status::State;
+
     struct Live {
         _temp: TempDir,
         run: RunFolder,
@@ -374,11 +467,31 @@ mod tests {
         let run = RunFolder::create(temp.path(), "run").unwrap();
         let (sender, asked) = mpsc::channel();
         let sender = Mutex::new(sender);
-        let server = ControlServer::start(&run, move |command| match command {
+        let accept = move |command| match command {
             Command::Checkpoint => Err("Not now.".to_owned()),
             command => sender.lock().unwrap().send(command).map_err(|error| error.to_string()),
-        });
+        };
+        let server = ControlServer::start(&run, accept, some_status);
         Live { _temp: temp, run, server: Some(server.unwrap()), asked }
+    }
+
+    fn some_status() -> Status {
+        Status {
+            run: "run".into(),
+            process: 7,
+            state: State::Paused,
+            step: u64::MAX,
+            loss: Some(f64::INFINITY),
+            learning_rate: Some(0.1 + 0.2),
+            k: Some(5),
+            settings: vec!["optimizer.lr".into(), "lookahead.k".into()],
+            ..Status::default()
+        }
+    }
+
+    /// A run that does and is nothing.
+    fn nobody() -> Inside {
+        Inside { accept: Box::new(|_| Ok(())), status: Box::new(Status::default) }
     }
 
     impl Live {
@@ -403,7 +516,10 @@ mod tests {
     #[test]
     fn commands_arrive_in_order_and_are_answered() {
         let live = live();
-        for command in [Command::Pause, Command::Continue, Command::Stop] {
+        let set = |value| Command::Set(Setting { key: "lookahead.k".into(), value });
+        let settings = [set(10.into()), set(serde_json::json!({"deep": [null, 0.1]}))];
+        let plain = [Command::Pause, Command::Continue, Command::Stop];
+        for command in plain.into_iter().chain(settings) {
             send(&live.run, command.clone()).unwrap();
             assert_eq!(live.asked.try_recv(), Ok(command));
         }
@@ -417,10 +533,84 @@ mod tests {
     }
 
     #[test]
+    fn a_run_tells_how_it_is() {
+        let live = live();
+        assert_eq!(status(&live.run).unwrap(), some_status());
+        assert!(live.asked.try_recv().is_err(), "a question is no command");
+        // On one connection with a command, and as others read it.
+        let said = live.say(b"{\"command\":\"status\"}\n{\"command\":\"pause\",\"status\":7}\n");
+        let (first, second) = said.split_once('\n').unwrap();
+        assert_eq!(second, "{\"ok\":true}\n");
+        let first: serde_json::Value = serde_json::from_str(first).unwrap();
+        assert_eq!((&first["ok"], &first["status"]["state"]), (&true.into(), &"paused".into()));
+        assert_eq!(first["status"]["loss"], "Infinity");
+        assert_eq!(first["status"]["step"], u64::MAX);
+        assert_eq!(live.asked.try_iter().collect::<Vec<_>>(), [Command::Pause]);
+    }
+
+    #[test]
+    fn a_status_of_another_version_is_read_as_far_as_it_is_known() {
+        let temp = tempdir().unwrap();
+        let run = RunFolder::create(temp.path(), "run").unwrap();
+        let listener = open(run.path()).unwrap();
+        let answered = |answer: &'static str| {
+            thread::scope(|scope| {
+                scope.spawn(|| {
+                    let (mut stream, _) = listener.accept().unwrap();
+                    let mut question = String::new();
+                    BufReader::new(&stream).read_line(&mut question).unwrap();
+                    assert_eq!(question, "{\"command\":\"status\"}\n");
+                    stream.write_all(answer.as_bytes()).unwrap();
+                });
+                status(&run)
+            })
+        };
+        let found = answered("{\"ok\":true,\"status\":{\"step\":7,\"mood\":{}},\"by\":1}\n");
+        assert_eq!(found.unwrap(), Status { step: 7, ..Status::default() });
+        let answers = [
+            ("{\"ok\":true}\n", "It gave no status."),
+            ("{\"ok\":true,\"status\":7}\n", "does not understand"),
+            ("{\"ok\":true,\"status\":{\"step\":-1}}\n", "does not understand"),
+            ("{\"ok\":false,\"error\":\"The message is no command.\"}\n", "is no command"),
+        ];
+        for (answer, expected) in answers {
+            let error = answered(answer).unwrap_err();
+            assert!(matches!(error, Error::Refused { .. }), "{error}");
+            assert!(error.to_string().contains(expected), "{error}");
+        }
+    }
+
+    #[test]
+    fn an_answer_has_a_bound_of_its_own() {
+        let temp = tempdir().unwrap();
+        let run = RunFolder::create(temp.path(), "run").unwrap();
+        let length = Arc::new(Mutex::new(0));
+        let (of_settings, of_errors) = (length.clone(), length.clone());
+        let text = |length: &Mutex<usize>| "x".repeat(*length.lock().unwrap());
+        let _server = ControlServer::start(
+            &run,
+            move |_| Err(text(&of_errors)),
+            move || Status { settings: vec![text(&of_settings)], ..Status::default() },
+        )
+        .unwrap();
+        let empty = Answer { ok: true, error: None, status: Some(Status::default()) };
+        // With the quotes around the one key, and the line feed.
+        let most = LARGEST_ANSWER - serde_json::to_string(&empty).unwrap().len() - 3;
+        *length.lock().unwrap() = most;
+        assert_eq!(status(&run).unwrap().settings[0].len(), most);
+        *length.lock().unwrap() = most + 1;
+        let error = status(&run).unwrap_err().to_string();
+        assert!(error.contains("65537 bytes") && error.contains("at most 65536"), "{error}");
+        *length.lock().unwrap() = LARGEST_ANSWER;
+        let error = send(&run, Command::Stop).unwrap_err().to_string();
+        assert!(error.contains("at most 65536"), "{error}");
+    }
+
+    #[test]
     fn whatever_is_no_command_gets_a_sentence() {
         let live = live();
         let deep = [&b"[".repeat(4000)[..], b"\n"].concat();
-        let messages: [&[u8]; 10] = [
+        let messages: [&[u8]; 15] = [
             b"\n",
             b"stop\n",
             b"{}\n",
@@ -428,6 +618,11 @@ mod tests {
             b"[\"stop\"]\n",
             b"{\"command\":\"fly\"}\n",
             b"{\"command\":7}\n",
+            b"{\"command\":\"status\",\"command\":\"status\"}\n",
+            b"{\"command\":{\"status\":null}}\n",
+            b"{\"command\":\"set\"}\n",
+            b"{\"command\":\"set\",\"key\":\"lookahead.k\"}\n",
+            b"{\"command\":\"set\",\"key\":7,\"value\":10}\n",
             b"{\"command\":\"stop\"\n",
             b"\xff\xfe\0\n",
             &deep,
@@ -436,7 +631,11 @@ mod tests {
             let said = live.say(message);
             let answer: Answer = serde_json::from_str(said.trim()).unwrap();
             assert!(!answer.ok, "{message:?}");
-            assert!(answer.error.unwrap().contains("is no command"), "{message:?}");
+            let error = answer.error.unwrap();
+            assert!(error.contains("is no command"), "{message:?}: {error}");
+            for command in ["pause", "continue", "checkpoint", "stop", "status", "\"set\""] {
+                assert!(error.contains(command), "{command}: {error}");
+            }
         }
         // A line that is not ended is no message.
         assert_eq!(live.say(b"{\"command\":\"stop\"}"), "");
@@ -461,11 +660,18 @@ mod tests {
         /// Bytes of any kind get a command or a sentence, and a command only where they say so.
         #[test]
         fn messages_of_any_bytes(
-            command in prop::sample::select(&["pause", "continue", "checkpoint", "stop"][..]),
+            message in prop::sample::select(&[
+                "{\"command\":\"pause\"}",
+                "{\"command\":\"continue\"}",
+                "{\"command\":\"checkpoint\"}",
+                "{\"command\":\"stop\"}",
+                "{\"command\":\"status\"}",
+                "{\"command\":\"set\",\"key\":\"optimizer.lr\",\"value\":1e-3}",
+            ][..]),
             changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..3),
             tail in prop::collection::vec(prop_oneof![Just(b'['), Just(b'}'), any::<u8>()], 0..200),
         ) {
-            let mut message = format!("{{\"command\":\"{command}\"}}").into_bytes();
+            let mut message = message.as_bytes().to_vec();
             for (at, byte) in changes {
                 let at = at.index(message.len());
                 message[at] = byte;
@@ -474,7 +680,13 @@ mod tests {
                 match parse(message) {
                     Ok(found) => {
                         let read: serde_json::Value = serde_json::from_slice(message).unwrap();
-                        prop_assert_eq!(&read["command"], &serde_json::to_value(found).unwrap());
+                        let found = match found {
+                            Request::Status => serde_json::json!({"command": "status"}),
+                            Request::Command(command) => serde_json::to_value(command).unwrap(),
+                        };
+                        for (field, value) in found.as_object().unwrap() {
+                            prop_assert_eq!(&read[field], value);
+                        }
                     }
                     Err(sentence) => prop_assert!(sentence.contains("is no command")),
                 }
@@ -511,7 +723,7 @@ mod tests {
                 thread::sleep(Duration::from_millis(10));
             }
         });
-        let found = Lines::new(&server).next(Duration::from_millis(100));
+        let found = Lines::new(&server, LARGEST_MESSAGE).next(Duration::from_millis(100));
         assert!(found.is_err(), "a byte now and then keeps nobody here");
         drop(server);
         slow.join().unwrap();
@@ -523,7 +735,7 @@ mod tests {
         let (sender, let_go) = mpsc::channel();
         thread::spawn(move || {
             let quiet = Duration::from_millis(50);
-            sender.send(converse(&server, &|_| Ok(()), quiet, ANSWERED_WITHIN).is_err())
+            sender.send(converse(&server, &nobody(), quiet, ANSWERED_WITHIN).is_err())
         });
         assert_eq!(let_go.recv_timeout(Duration::from_secs(20)), Ok(true));
     }
@@ -556,7 +768,7 @@ mod tests {
         let (sender, let_go) = mpsc::channel();
         thread::spawn(move || {
             let soon = Duration::from_millis(50);
-            sender.send(converse(&server, &|_| Ok(()), PATIENCE, soon).is_err())
+            sender.send(converse(&server, &nobody(), PATIENCE, soon).is_err())
         });
         assert_eq!(let_go.recv_timeout(Duration::from_secs(9)), Ok(true));
         asking.join().unwrap();
@@ -580,7 +792,7 @@ mod tests {
         let temp = tempdir().unwrap();
         let run = RunFolder::create(temp.path(), "run").unwrap();
         let listener = open(run.path()).unwrap();
-        let long = [&b"x".repeat(1 << 16)[..], b"\n"].concat();
+        let long = [&b"x".repeat(LARGEST_ANSWER)[..], b"\n"].concat();
         let answers: [(&[u8], &str); 6] = [
             (b"{\"ok\":false}\n", "It said no more."),
             (b"{\"ok\":false,\"error\":\"No.\",\"why\":7}\n", "No."),
@@ -669,10 +881,10 @@ mod tests {
         drop(UnixListener::bind(&path).unwrap());
         let error = send(&run, Command::Stop).unwrap_err();
         assert!(matches!(error, Error::NotRunning { .. }), "{error}");
-        drop(ControlServer::start(&run, |_| Ok(())).unwrap());
+        drop(ControlServer::start(&run, |_| Ok(()), Status::default).unwrap());
 
         fs::write(&path, "mine").unwrap();
-        let error = ControlServer::start(&run, |_| Ok(())).unwrap_err();
+        let error = ControlServer::start(&run, |_| Ok(()), Status::default).unwrap_err();
         assert!(matches!(error, Error::NotASocket { .. }), "{error}");
         assert_eq!(fs::read_to_string(&path).unwrap(), "mine");
     }
@@ -692,7 +904,7 @@ mod tests {
         let temp = tempdir().unwrap();
         let out = temp.path().join("x".repeat(100)).join("y".repeat(100));
         let run = RunFolder::create(&out, &"z".repeat(100)).unwrap();
-        let server = ControlServer::start(&run, |_| Ok(())).unwrap();
+        let server = ControlServer::start(&run, |_| Ok(()), Status::default).unwrap();
         send(&run, Command::Pause).unwrap();
         drop(server);
         assert!(!run.path().join(FILE_NAME).exists());

@@ -5,6 +5,7 @@
 //! | [`event`] | what happens in a run, one JSON object a line of `events.jsonl` |
 //! | [`command`] | what can be asked of a run while it lives |
 //! | [`control`] | the socket through which another process asks |
+//! | [`status`] | how a run that lives is just now |
 //! | [`folder`] | the folder of a run: made once, written by one process at a time |
 //! | [`log`] | the event log: appended, and read as one line of time |
 //! | [`follow`] | the event log read as it grows, from another process too |
@@ -73,7 +74,7 @@
 //! ```text
 //! config.toml            the resolved configuration, every default written out
 //! events.jsonl           the event log
-//! control.sock           while the run lives: commands in
+//! control.sock           while the run lives: commands in, its status out
 //! lock                   held by the process that writes the run; stays when that ends
 //! step-00001500/         a checkpoint: files of the trainer's, and manifest.json
 //! abandoned/             checkpoints of an abandoned line of time, and damaged ones
@@ -121,6 +122,7 @@ pub mod log;
 pub mod manifest;
 pub mod number;
 pub mod retention;
+pub mod status;
 pub mod store;
 #[cfg(test)]
 mod testing;

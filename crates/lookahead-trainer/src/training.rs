@@ -376,9 +376,10 @@ impl Outside {
     /// such as on a file system without sockets: the run goes on without.
     pub fn open_to_others(&mut self, folder: &RunFolder) -> Option<String> {
         let asked = self.asked.clone();
-        let server = ControlServer::start(folder, move |command| {
+        let accept = move |command| {
             asked.try_send(command).map_err(|_| format!("{WAITING} others wait to be done."))
-        });
+        };
+        let server = ControlServer::start(folder, accept, lookahead_run::status::Status::default);
         match server {
             Ok(server) => self.server = Some(server),
             Err(error) => {

@@ -1,0 +1,70 @@
+//! How a run that lives is just now, as it tells through its [control socket](crate::control).
+//!
+//! In JSON every field may be missing, and has its default then, and others may be there: so fields
+//! can be added. Numbers that are not finite are written as in [`number`](crate::number).
+//!
+//! ```
+//! use lookahead_run::status::{State, Status};
+//!
+//! let status: Status = serde_json::from_str(
+//!     r#"{"run":"mnist","state":"paused","step":7,"total_steps":100,"loss":"NaN","mood":"good"}"#,
+//! ).unwrap();
+//! assert_eq!((status.state, status.step, status.k), (State::Paused, 7, None));
+//! assert!(status.loss.is_some_and(f64::is_nan));
+//! ```
+
+use serde::{Deserialize, Serialize};
+
+/// How a run is just now.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Status {
+    /// Name of the run, which is the name of its folder.
+    pub run: String,
+    /// Number of its process.
+    pub process: u32,
+    /// What it does.
+    pub state: State,
+    /// Inner steps taken since the start of the run.
+    pub step: u64,
+    /// Inner steps that it will have taken at its end.
+    pub total_steps: u64,
+    /// Passes over the training set completed.
+    pub epoch: u64,
+    /// Inner steps since the last sync, 0 to k; 0 when the inner optimizer trains alone.
+    pub phase: u64,
+    /// Mean loss of the last step's batch at the fast weights; none before the first step.
+    #[serde(with = "crate::number::option")]
+    pub loss: Option<f64>,
+    /// Learning rate of the inner optimizer in the last step; none before the first step.
+    #[serde(with = "crate::number::option")]
+    pub learning_rate: Option<f64>,
+    /// Training samples a second, smoothed over the last steps; none before the first step.
+    #[serde(with = "crate::number::option")]
+    pub samples_per_second: Option<f64>,
+    /// Synchronization period: inner steps between syncs; none when the inner optimizer trains
+    /// alone.
+    pub k: Option<u64>,
+    /// Slow step size; none when the inner optimizer trains alone.
+    #[serde(with = "crate::number::option")]
+    pub alpha: Option<f64>,
+    /// The probe batch is evaluated around one of so many syncs; 0 for none.
+    pub probe_every_syncs: u64,
+    /// Folder name of the last checkpoint; none where there is none yet.
+    pub checkpoint: Option<String>,
+    /// Keys of the settings that [`Command::Set`](crate::command::Command::Set) takes.
+    pub settings: Vec<String>,
+}
+
+/// What a run does just now.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum State {
+    /// It takes steps, evaluates or writes a checkpoint.
+    #[default]
+    Training,
+    /// It waits, on request.
+    Paused,
+    /// It was asked to end, and takes no further step.
+    Stopping,
+}
