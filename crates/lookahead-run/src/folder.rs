@@ -366,4 +366,28 @@ mod tests {
         drop(same.lock().unwrap());
         drop(run.lock().unwrap());
     }
+
+    #[test]
+    fn who_looks_whether_a_run_is_in_use_does_not_keep_it_from_being_locked() {
+        let temp = tempdir().unwrap();
+        let run = RunFolder::create(temp.path(), "mnist").unwrap();
+        drop(run.lock().unwrap());
+        // As a look does, only longer.
+        let looking = File::open(run.path().join(LOCK)).unwrap();
+        looking.try_lock_shared().unwrap();
+        let look = thread::spawn(move || {
+            thread::sleep(Duration::from_millis(50));
+            looking.unlock().unwrap();
+        });
+        let lock = run.lock().unwrap();
+        assert!(run.is_in_use().unwrap());
+        look.join().unwrap();
+        drop(lock);
+
+        // Somebody who looks and does not end looking is no look.
+        let looking = File::open(run.path().join(LOCK)).unwrap();
+        looking.try_lock_shared().unwrap();
+        let error = run.lock().unwrap_err();
+        assert!(matches!(error, Error::RunInUse { .. }), "{error}");
+    }
 }
