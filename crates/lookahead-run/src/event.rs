@@ -285,20 +285,28 @@ pub struct Timing {
     /// Inner steps taken in this time.
     pub steps: u64,
     /// All of it, pauses left out.
+    #[serde(with = "crate::number")]
     pub seconds: f64,
     /// Getting batches: what the training waited for data.
+    #[serde(with = "crate::number")]
     pub data: f64,
     /// The loss and its gradient.
+    #[serde(with = "crate::number")]
     pub forward_backward: f64,
     /// The inner optimizer.
+    #[serde(with = "crate::number")]
     pub inner_step: f64,
     /// Moving φ and restarting θ.
+    #[serde(with = "crate::number")]
     pub sync: f64,
     /// The loss on the probe batch at both, and the norms at syncs.
+    #[serde(with = "crate::number")]
     pub probe: f64,
     /// Whole evaluations.
+    #[serde(with = "crate::number")]
     pub evaluation: f64,
     /// Waiting for snapshots; writing them goes on beside the training.
+    #[serde(with = "crate::number")]
     pub checkpoint: f64,
 }
 
@@ -306,6 +314,7 @@ pub struct Timing {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct System {
     /// Processor time a second since the last such event: 1 is one core kept busy.
+    #[serde(with = "crate::number")]
     pub cpu: f64,
     /// Resident memory, in bytes.
     pub memory: u64,
@@ -318,6 +327,7 @@ pub struct System {
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Gpu {
     /// Fraction of the time in which some kernel ran, 0 to 1.
+    #[serde(with = "crate::number")]
     pub utilization: f64,
     /// Memory in use, in bytes.
     pub memory_used: u64,
@@ -359,4 +369,86 @@ pub enum Status {
     Stopped,
     /// Ended by an error.
     Failed,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    /// An event as it is in the log.
+    fn written(event: &Event) -> serde_json::Value {
+        let record = Record { time: 0.5, step: 7, event: event.clone() };
+        serde_json::from_str(&serde_json::to_string(&record).unwrap()).unwrap()
+    }
+
+    fn read(line: serde_json::Value) -> Event {
+        serde_json::from_str::<Record>(&line.to_string()).unwrap().event
+    }
+
+    #[test]
+    fn norms_are_in_the_log_where_they_were_measured_whatever_they_are() {
+        let sync = |distance, gradient_norm| {
+            Event::Sync(Sync { sync: 1, alpha: 0.5, distance, gradient_norm })
+        };
+        let head = json!({"time": 0.5, "step": 7, "event": "sync", "sync": 1, "alpha": 0.5});
+        let with = |distance: serde_json::Value, gradient_norm: serde_json::Value| {
+            let mut line = head.clone();
+            line["distance"] = distance;
+            line["gradient_norm"] = gradient_norm;
+            line
+        };
+        assert_eq!(written(&sync(None, None)), head);
+        assert_eq!(read(head.clone()), sync(None, None));
+        assert_eq!(read(with(json!(null), json!(2))), sync(None, Some(2.0)));
+        let infinite = sync(Some(f64::INFINITY), Some(f64::NEG_INFINITY));
+        assert_eq!(written(&infinite), with("Infinity".into(), "-Infinity".into()));
+        assert_eq!(read(written(&infinite)), infinite);
+        let diverged = sync(Some(f64::NAN), Some(0.1 + 0.2));
+        assert_eq!(written(&diverged), with("NaN".into(), json!(0.1 + 0.2)));
+        let Event::Sync(found) = read(written(&diverged)) else { panic!() };
+        assert!(found.distance.is_some_and(f64::is_nan));
+        assert_eq!(found.gradient_norm, Some(0.1 + 0.2));
+    }
+
+    #[test]
+    fn changes_of_settings_are_told_with_their_values() {
+        let changes = json!({"optimizer.lr": 0.01, "lookahead.k": 10, "later": {"a": [null]}});
+        let changed = Event::Changed(Changed { changes: changes.as_object().unwrap().clone() });
+        let line = json!({"time": 0.5, "step": 7, "event": "changed", "changes": changes});
+        assert_eq!(written(&changed), line);
+        assert_eq!(read(line), changed);
+    }
+
+    #[test]
+    fn where_time_goes_may_be_told_in_part() {
+        let timing = Event::Timing(Timing {
+            steps: 100,
+            seconds: 8.0,
+            data: 1.0 / 3.0,
+            forward_backward: 2.0,
+            inner_step: f64::INFINITY,
+            sync: 0.5,
+            probe: 5e-324,
+            evaluation: 0.125,
+            checkpoint: 0.0625,
+        });
+        assert_eq!(written(&timing)["inner_step"], "Infinity");
+        assert_eq!(read(written(&timing)), timing);
+        let line = json!({"time": 0.5, "step": 7, "event": "timing", "steps": 3, "lunch": 1.0});
+        assert_eq!(read(line), Event::Timing(Timing { steps: 3, ..Timing::default() }));
+    }
+
+    #[test]
+    fn a_machine_may_have_no_gpu() {
+        let alone = Event::System(System { cpu: 1.5, memory: u64::MAX, gpu: None });
+        let line =
+            json!({"time": 0.5, "step": 7, "event": "system", "cpu": 1.5, "memory": u64::MAX});
+        assert_eq!(written(&alone), line);
+        assert_eq!(read(line), alone);
+        let gpu = Gpu { utilization: 0.25, memory_used: 1 << 30, memory_total: 80 << 30 };
+        let with = Event::System(System { cpu: f64::INFINITY, memory: 1, gpu: Some(gpu) });
+        assert_eq!(written(&with)["cpu"], "Infinity");
+        assert_eq!(read(written(&with)), with);
+    }
 }
