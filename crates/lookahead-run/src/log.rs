@@ -76,6 +76,11 @@ impl EventLog {
         Ok(())
     }
 
+    /// The byte of the log at which the line begins that is appended next.
+    pub fn end(&self) -> u64 {
+        self.end
+    }
+
     /// A handle that does what [`sync`](Self::sync) does, for another thread.
     ///
     /// # Errors
@@ -510,6 +515,32 @@ mod tests {
         assert!(matches!(read(&path), Err(Error::LogLine { line: 1, .. })));
         EventLog::open(&path).unwrap();
         assert_eq!(fs::read_to_string(&path).unwrap(), line);
+    }
+
+    #[test]
+    fn the_end_is_where_the_next_line_begins() {
+        let (_temp, path) = log_path();
+        let mut ends = Vec::new();
+        for i in 1..=3 {
+            let mut log = EventLog::open(&path).unwrap();
+            ends.push(log.end());
+            log.append(&step(i, 0.5)).unwrap();
+            ends.push(log.end());
+            log.append(&resumed(i)).unwrap();
+            // What is torn is cut off, so it is not before the next line.
+            let writable = std::mem::replace(&mut log.file, File::open(&path).unwrap());
+            log.append(&step(9, 0.5)).unwrap_err();
+            log.file = writable;
+            log.file.write_all(b"{\"time\":").unwrap();
+            ends.push(log.end());
+            log.append(&step(i + 1, 0.5)).unwrap();
+            log.file.write_all(b"{\"time\":").unwrap();
+        }
+        EventLog::open(&path).unwrap();
+        let bytes = fs::read(&path).unwrap();
+        let begins = |at: &usize| *at == 0 || bytes[at - 1] == b'\n';
+        let expected: Vec<_> = (0..bytes.len()).filter(begins).map(|at| at as u64).collect();
+        assert_eq!(ends, expected);
     }
 
     #[test]
