@@ -495,6 +495,26 @@ mod tests {
     }
 
     #[test]
+    fn steps_may_be_recorded_now_and_then_only() {
+        let (_temp, path) = log_path();
+        append_all(&path, &[step(10, 0.5), sync(12, 12), sync(18, 18), step(20, 0.5)]);
+        append_all(&path, &[resumed(15), step(30, 0.25), sync(8, 8)]);
+        let at = |step| exact(&path, 0, step).unwrap().sync;
+        assert_eq!([10, 11, 12, 17].map(at), [None, None, Some(sync(12, 12)), Some(sync(12, 12))]);
+        assert_eq!(at(25), Some(sync(12, 12)), "nothing is read after the first step beyond");
+        let index = index_of(&path, ENTRIES);
+        let found = index.exact(&path, 29).unwrap();
+        assert_eq!((found.step, found.sync), (Some(step(10, 0.5)), Some(sync(12, 12))));
+
+        // Of an abandoned line of time that went further than the one that holds.
+        append_all(&path, &[probe(30, 30), step(40, 0.25), probe(48, 48), step(50, 0.25)]);
+        append_all(&path, &[step(70, 0.25), resumed(45), step(60, 0.125)]);
+        let found = index_of(&path, ENTRIES).exact(&path, 60).unwrap();
+        assert_eq!((found.step, found.probe), (Some(step(60, 0.125)), Some(probe(30, 30))));
+        assert_eq!(found.sync, Some(sync(8, 8)));
+    }
+
+    #[test]
     fn lines_that_are_no_event_are_passed_over() {
         let (_temp, path) = log_path();
         let line = |record| [&serde_json::to_vec(&record).unwrap()[..], b"\n"].concat();
