@@ -38,7 +38,7 @@ use std::path::{Path, PathBuf};
 
 use crate::disk::{self, At};
 use crate::error::Result;
-use crate::event::Record;
+use crate::event::{self, Record};
 use crate::log::LARGEST_LINE;
 
 /// Bytes that are asked of the system at once.
@@ -254,7 +254,7 @@ impl Line<'_> {
         if self.is_too_long {
             return Err(format!("it has more than {LARGEST_LINE} bytes"));
         }
-        serde_json::from_slice(self.bytes).map_err(|cause| cause.to_string())
+        event::parse(self.bytes).map_err(|cause| cause.to_string())
     }
 }
 

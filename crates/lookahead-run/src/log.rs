@@ -12,7 +12,7 @@ use serde::de::IgnoredAny;
 
 use crate::disk::{self, At};
 use crate::error::{Error, Result};
-use crate::event::{Event, Record};
+use crate::event::{self, Event, Record};
 
 /// Most bytes of a line, its line feed counted in: a configuration of the largest size fits several
 /// times.
@@ -180,7 +180,7 @@ impl Records {
         self.number += 1;
         let number = self.number;
         let cause = match line {
-            Some(line) => match serde_json::from_slice(&line) {
+            Some(line) => match event::parse(&line) {
                 Ok(record) => return Ok(Some(record)),
                 // JSON that is no event was never torn, since no part of an object is JSON.
                 Err(cause) if serde_json::from_slice::<IgnoredAny>(&line).is_ok() => {
