@@ -54,6 +54,7 @@ mod jobs;
 pub mod keys;
 mod messages;
 mod model;
+pub mod picture;
 mod smoothing;
 mod terminal;
 mod theme;

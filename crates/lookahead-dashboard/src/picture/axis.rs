@@ -1,0 +1,344 @@
+//! Which part of the numbers an axis shows, where its ticks are, and how these are written.
+
+/// Numbers from one end of an axis to the other.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Axis {
+    /// Ends of the axis; of a logarithmic one, powers of ten.
+    low: f64,
+    high: f64,
+    log: bool,
+    pub(super) ticks: Vec<Tick>,
+}
+
+/// A line of the grid, or a number beside the axis.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Tick {
+    /// From 0 at the low to 1 at the high end.
+    pub(super) part: f64,
+    /// Nothing where there would be too many.
+    pub(super) label: Option<String>,
+}
+
+/// Beyond this the arithmetic of ranges would overflow.
+const HUGE: f64 = 1e300;
+/// Differences below this are no differences: dividing by them would overflow.
+const TINY: f64 = 1e-300;
+
+impl Axis {
+    /// An axis that shows all of the values that have a place on it, with at most so many labels.
+    /// `margin` is the part of the range that stays free at either end.
+    pub(super) fn new(
+        values: impl Iterator<Item = f64>,
+        log: bool,
+        margin: f64,
+        labels: usize,
+    ) -> Self {
+        let range = values
+            .filter(|value| value.is_finite() && (!log || *value > 0.0))
+            .map(|value| if log { value.log10() } else { value.clamp(-HUGE, HUGE) })
+            .fold(None, |range: Option<(f64, f64)>, value| {
+                Some(range.map_or((value, value), |(low, high)| (low.min(value), high.max(value))))
+            });
+        let (low, high) = if log { log_ends(range, margin) } else { ends(range, margin) };
+        let mut axis = Axis { low, high, log, ticks: Vec::new() };
+        axis.ticks =
+            if log { axis.log_ticks(labels.max(2)) } else { axis.even_ticks(labels.max(2)) };
+        axis
+    }
+
+    /// Where a value lies, from 0 at the low to 1 at the high end; one beyond lies on the end.
+    pub(super) fn part(&self, value: f64) -> Option<f64> {
+        let place = if self.log { value.log10() } else { value };
+        if place.is_nan() || (self.log && value < 0.0) {
+            return None;
+        }
+        let place = place.clamp(self.low, self.high);
+        Some(((place - self.low) / (self.high - self.low)).clamp(0.0, 1.0))
+    }
+
+    fn even_ticks(&self, labels: usize) -> Vec<Tick> {
+        let step = Round::above((self.high - self.low) / labels as f64);
+        let values = step.multiples(self.low, self.high);
+        let texts = written(&values);
+        self.ticks_at(values.into_iter().map(Round::value).zip(texts.into_iter().map(Some)))
+    }
+
+    fn ticks_at(&self, ticks: impl Iterator<Item = (f64, Option<String>)>) -> Vec<Tick> {
+        ticks.filter_map(|(value, label)| Some(Tick { part: self.part(value)?, label })).collect()
+    }
+
+    fn log_ticks(&self, labels: usize) -> Vec<Tick> {
+        let (first, last) = (self.low.ceil() as i32, self.high.floor() as i32);
+        if self.high - self.low < 2.0 {
+            return self.short_log_ticks(labels);
+        }
+        let stride = (1..).find(|stride| (last - first) / stride < labels as i32).unwrap_or(1);
+        let plain = (-4..=6).contains(&first) && (-4..=6).contains(&last);
+        let mut ticks: Vec<Tick> = (first..=last)
+            .filter(|power| power.rem_euclid(stride) == 0)
+            .map(|power| (power, Round { digits: 1, power }))
+            .map(|(power, round)| Tick {
+                part: self.part_of_power(f64::from(power)),
+                label: Some(if plain { decimal(round, 0) } else { format!("10{}", raised(power)) }),
+            })
+            .collect();
+        // Between labels further apart the grid would be a wall.
+        if stride == 1 && last - first <= 8 {
+            for power in first - 1..=last {
+                for digit in 2..=9 {
+                    let place = f64::from(power) + f64::from(digit).log10();
+                    if (self.low..=self.high).contains(&place) {
+                        ticks.push(Tick { part: self.part_of_power(place), label: None });
+                    }
+                }
+            }
+        }
+        ticks
+    }
+
+    fn part_of_power(&self, power: f64) -> f64 {
+        ((power - self.low) / (self.high - self.low)).clamp(0.0, 1.0)
+    }
+
+    /// Ticks where powers of ten alone would be too few: 1, 2 and 5 times these, or even steps.
+    fn short_log_ticks(&self, labels: usize) -> Vec<Tick> {
+        // The arithmetic of even steps needs numbers of a moderate size: of the whole range only the
+        // power of ten is set apart.
+        let shift = self.low.floor();
+        let (low, high) = (10_f64.powf(self.low - shift), 10_f64.powf(self.high - shift));
+        let digits: &[i64] = if self.high - self.low > 1.0 { &[1, 2, 5] } else { &[1, 2, 3, 5, 7] };
+        let mut values: Vec<Round> = (0..=2)
+            .flat_map(|power| digits.iter().map(move |digits| Round { digits: *digits, power }))
+            // A power of a logarithm is off in the last digits.
+            .filter(|round| (low * (1.0 - 1e-9)..=high * (1.0 + 1e-9)).contains(&round.value()))
+            .collect();
+        if values.len() > labels {
+            values.retain(|round| round.digits == 1 || labels > 3 && round.digits != 3);
+        }
+        if values.len() < 3 {
+            let mut step = Round::above((high - low) / labels as f64);
+            values = step.multiples(low, high);
+            while values.len() > labels {
+                step = Round::above(step.value() * 1.5);
+                values = step.multiples(low, high);
+            }
+        }
+        let places: Vec<f64> = values.iter().map(|round| round.value().log10() + shift).collect();
+        for round in &mut values {
+            round.power += shift as i32;
+        }
+        let texts = written(&values);
+        let ticks = places.into_iter().zip(texts);
+        ticks
+            .map(|(place, text)| Tick { part: self.part_of_power(place), label: Some(text) })
+            .collect()
+    }
+}
+
+/// Ends of an even axis; a flat range gets some height.
+fn ends(range: Option<(f64, f64)>, margin: f64) -> (f64, f64) {
+    let Some((low, high)) = range else { return (0.0, 1.0) };
+    let size = low.abs().max(high.abs());
+    let span = high - low;
+    if span <= size * 1e-9 || span < TINY {
+        let around = if size < TINY { 1.0 } else { size * 0.1 };
+        return (low - around, high + around);
+    }
+    // A curve that ends near zero reads best from zero.
+    let from_zero = low >= 0.0 && low < span / 10.0 && margin > 0.0;
+    (if from_zero { 0.0 } else { low - span * margin }, high + span * margin)
+}
+
+/// Ends of a logarithmic axis, as powers of ten.
+fn log_ends(range: Option<(f64, f64)>, margin: f64) -> (f64, f64) {
+    let Some((low, high)) = range else { return (-1.0, 0.0) };
+    let span = high - low;
+    if span < 1e-3 {
+        (low - 0.25, high + 0.25)
+    } else {
+        (low - span * margin, high + span * margin)
+    }
+}
+
+/// A whole number times a power of ten: exact, where a sum of steps would not be.
+#[derive(Debug, Clone, Copy, PartialEq)]
+struct Round {
+    digits: i64,
+    power: i32,
+}
+
+impl Round {
+    /// 1, 2 or 5 times a power of ten, not below `value`.
+    fn above(value: f64) -> Round {
+        let power = value.log10().floor() as i32;
+        [(1, power), (2, power), (5, power), (1, power + 1)]
+            .map(|(digits, power)| Round { digits, power })
+            .into_iter()
+            .find(|round| round.value() >= value * 0.999_999)
+            .unwrap_or(Round { digits: 1, power: power + 1 })
+    }
+
+    /// Parsed, since a product with a power of ten is off in the last digit.
+    fn value(self) -> f64 {
+        format!("{}e{}", self.digits, self.power).parse().unwrap_or(0.0)
+    }
+
+    fn multiples(self, low: f64, high: f64) -> Vec<Round> {
+        let step = self.value();
+        // So that an end that is a multiple itself counts, whatever the last digit of a quotient.
+        let (first, last) =
+            ((low / step - 1e-6).ceil() as i64, (high / step + 1e-6).floor() as i64);
+        (first..=last)
+            .map(|count| Round { digits: count.saturating_mul(self.digits), power: self.power })
+            .collect()
+    }
+
+    /// The place of its first digit: 2 of 123.
+    fn order(self) -> i32 {
+        self.digits
+            .unsigned_abs()
+            .checked_ilog10()
+            .map_or(i32::MIN, |order| order as i32)
+            .saturating_add(self.power)
+    }
+}
+
+/// Numbers of one axis, all in the same way.
+fn written(values: &[Round]) -> Vec<String> {
+    let order = values.iter().map(|round| round.order()).max().unwrap_or(0);
+    let power = values.iter().map(|round| round.power).min().unwrap_or(0);
+    // What has many digits anyway, such as 1,000,000.25, gets no shorter by a power of ten.
+    let plain = (-4..7).contains(&order) && power > -10 || order == i32::MIN;
+    values
+        .iter()
+        .map(|round| if plain { decimal(*round, power) } else { scientific(*round, power, order) })
+        .collect()
+}
+
+/// `−1,234.50`, with decimals down to that power of ten.
+fn decimal(round: Round, power: i32) -> String {
+    let decimals = (-power.min(round.power)).clamp(0, 300) as usize;
+    let text = format!("{:.decimals$}", round.value().abs());
+    let (whole, rest) = text.split_once('.').unwrap_or((&text, ""));
+    let mut grouped = String::new();
+    for (index, digit) in whole.chars().enumerate() {
+        // Four digits are read at a glance.
+        if index > 0 && whole.len() > 4 && (whole.len() - index).is_multiple_of(3) {
+            grouped.push(',');
+        }
+        grouped.push(digit);
+    }
+    let sign = if round.digits < 0 { "−" } else { "" };
+    let point = if rest.is_empty() { "" } else { "." };
+    format!("{sign}{grouped}{point}{rest}")
+}
+
+/// `2.5×10⁻⁷`, with decimals down to `power` and the power of ten `order`.
+fn scientific(round: Round, power: i32, order: i32) -> String {
+    if round.digits == 0 {
+        return "0".to_owned();
+    }
+    let mantissa = Round { digits: round.digits, power: round.power - order };
+    format!("{}×10{}", decimal(mantissa, power - order), raised(order))
+}
+
+/// A number as an exponent.
+fn raised(power: i32) -> String {
+    const DIGITS: [char; 10] = ['⁰', '¹', '²', '³', '⁴', '⁵', '⁶', '⁷', '⁸', '⁹'];
+    let raise = |c: char| c.to_digit(10).map_or('⁻', |digit| DIGITS[digit as usize]);
+    power.to_string().chars().map(raise).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn labels(values: &[f64], log: bool, most: usize) -> Vec<String> {
+        let axis = Axis::new(values.iter().copied(), log, 0.0, most);
+        axis.ticks.into_iter().filter_map(|tick| tick.label).collect()
+    }
+
+    #[test]
+    fn even_ticks_are_round_numbers() {
+        assert_eq!(labels(&[0.0, 10.0], false, 5), ["0", "2", "4", "6", "8", "10"]);
+        assert_eq!(labels(&[0.13, 0.87], false, 4), ["0.2", "0.4", "0.6", "0.8"]);
+        assert_eq!(labels(&[-1.0, 1.0], false, 4), ["−1.0", "−0.5", "0.0", "0.5", "1.0"]);
+        assert_eq!(labels(&[0.0, 60_000.0], false, 3), ["0", "20,000", "40,000", "60,000"]);
+        assert_eq!(labels(&[2000.0, 4000.0], false, 2), ["2000", "3000", "4000"]);
+        assert_eq!(
+            labels(&[0.0, 2.5e7], false, 5),
+            ["0", "0.5×10⁷", "1.0×10⁷", "1.5×10⁷", "2.0×10⁷", "2.5×10⁷"]
+        );
+        assert_eq!(labels(&[1e-9, 3e-9], false, 2), ["1×10⁻⁹", "2×10⁻⁹", "3×10⁻⁹"]);
+        assert_eq!(labels(&[1_000_000.0, 1_000_000.5], false, 2)[1], "1,000,000.5");
+    }
+
+    #[test]
+    fn log_ticks_are_decades() {
+        assert_eq!(labels(&[0.001, 10.0], true, 6), ["0.001", "0.01", "0.1", "1", "10"]);
+        assert_eq!(labels(&[1e-8, 1.0], true, 5), ["10⁻⁸", "10⁻⁶", "10⁻⁴", "10⁻²", "10⁰"]);
+        assert_eq!(labels(&[1.0, 1e5], true, 9).last().unwrap(), "100,000");
+        let axis = Axis::new([0.01, 1.0].into_iter(), true, 0.0, 5);
+        assert_eq!(axis.ticks.iter().filter(|tick| tick.label.is_none()).count(), 16);
+        assert!((axis.part(0.1).unwrap() - 0.5).abs() < 1e-12);
+    }
+
+    #[test]
+    fn short_log_axes_have_labels_too() {
+        assert_eq!(labels(&[0.2, 3.0], true, 6), ["0.2", "0.5", "1.0", "2.0"]);
+        assert_eq!(labels(&[1.1, 1.9], true, 5), ["1.2", "1.4", "1.6", "1.8"]);
+        assert_eq!(labels(&[2e-7, 8e-7], true, 6), ["2×10⁻⁷", "3×10⁻⁷", "5×10⁻⁷", "7×10⁻⁷"]);
+        for value in [5e-324, 1e-310, 0.3, 1.0, 7e307, f64::MAX] {
+            let count = labels(&[value], true, 5).len();
+            assert!((2..=6).contains(&count), "{value} {count}");
+        }
+    }
+
+    #[test]
+    fn values_keep_their_order_and_stay_on_the_axis() {
+        let wild = [0.0, -0.0, 5e-324, 1e-310, -1e-300, 1.0, 1.0 + 1e-15, -3.5, 1e300, f64::MAX];
+        for low in wild {
+            for high in wild.into_iter().chain([f64::MIN, f64::NAN, f64::INFINITY]) {
+                for log in [false, true] {
+                    let axis = Axis::new([low, high].into_iter(), log, 0.05, 6);
+                    assert!(axis.high > axis.low, "{low} {high} {log} {axis:?}");
+                    assert!(axis.low.is_finite() && axis.high.is_finite());
+                    assert!(!axis.ticks.is_empty(), "{low} {high} {log}");
+                    for tick in &axis.ticks {
+                        assert!((0.0..=1.0).contains(&tick.part), "{low} {high} {tick:?}");
+                        let label = tick.label.as_deref().unwrap_or("");
+                        assert!(label.chars().count() < 24, "{low} {high} {label}");
+                    }
+                    let parts = [axis.part(low), axis.part(high)];
+                    if let [Some(from), Some(to)] = parts {
+                        assert!(low > high || from <= to, "{low} {high} {log}");
+                    }
+                }
+            }
+        }
+        let axis = Axis::new([1.0, 3.0].into_iter(), false, 0.0, 5);
+        assert_eq!(
+            [axis.part(2.0), axis.part(9.0), axis.part(-9.0)],
+            [Some(0.5), Some(1.0), Some(0.0)]
+        );
+        assert_eq!(axis.part(f64::NAN), None);
+        let axis = Axis::new([1.0, 3.0].into_iter(), true, 0.0, 5);
+        assert_eq!([axis.part(-1.0), axis.part(f64::NAN)], [None, None]);
+    }
+
+    #[test]
+    fn equal_values_are_in_the_middle() {
+        for value in [0.0, 0.25, -7.0, 1e-310, 1e299] {
+            let axis = Axis::new([value, value].into_iter(), false, 0.05, 5);
+            assert!((axis.part(value).unwrap() - 0.5).abs() < 1e-6, "{value}");
+        }
+    }
+
+    #[test]
+    fn an_axis_near_zero_starts_there() {
+        let bottom = |values: [f64; 2]| Axis::new(values.into_iter(), false, 0.05, 5).low;
+        assert_eq!(bottom([0.01, 2.0]), 0.0);
+        assert!(bottom([1.0, 2.0]) > 0.9);
+        assert!(bottom([-0.01, 2.0]) < -0.01);
+    }
+}
