@@ -1,6 +1,6 @@
 //! How long a run has trained, and how fast it goes.
 
-use crate::history::{History, LOOKED_UP};
+use crate::history::History;
 
 /// Over how many seconds of training the step rate is averaged: long enough to hold an evaluation
 /// and a checkpoint, so that the time left does not jump at each.
@@ -38,7 +38,7 @@ impl Clock {
             before: 0.0,
             running_since: None,
             still: None,
-            at_step: History::new(LOOKED_UP),
+            at_step: History::default(),
             rate: Rate::default(),
         }
     }
@@ -106,6 +106,16 @@ impl Clock {
             self.rate.seconds = self.rate.seconds * kept + seconds;
         }
         self.rate.last = Some((step, elapsed));
+    }
+
+    /// Seconds of training up to a step.
+    pub(crate) fn at(&self, step: u64) -> f64 {
+        self.at_step.interpolate(step).unwrap_or(0.0)
+    }
+
+    /// The last step that was taken within so many seconds of training.
+    pub(crate) fn step_at(&self, seconds: f64) -> u64 {
+        self.at_step.step_where(seconds).unwrap_or(0)
     }
 
     /// Seconds until `total` steps are taken, once enough of them have been seen.

@@ -5,22 +5,26 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
+use crossbeam_channel::{Receiver, RecvTimeoutError};
 use crossterm::event::Event;
 use lookahead_run::command::Command;
-use lookahead_run::event::Record;
 use ratatui::Terminal;
 use ratatui::backend::Backend;
 use ratatui::buffer::Buffer;
 
+use crate::figure;
 use crate::model::Model;
-use crate::update::{Message, update};
+use crate::update::{Effect, Message, News, update};
 use crate::view::view;
+use crate::worker::Worker;
 
 /// How often the loop looks for keys and records: short enough for a key to feel immediate.
 const POLL: Duration = Duration::from_millis(30);
 /// How often it draws at most.
 const FRAME: Duration = Duration::from_millis(100);
+/// How many times as long as a frame took the next one waits for, within [`FRAME`] and this.
+const RESTS: u32 = 10;
+const SLOWEST: Duration = Duration::from_secs(2);
 /// Records taken in before keys and drawing have their turn again: some milliseconds of work.
 const RECORDS_AT_ONCE: usize = 8192;
 /// The same for keys: a paste or a stuck key must not keep the records waiting.
@@ -58,12 +62,24 @@ pub(crate) enum Hold {
 
 /// The ends of the channels that a dashboard holds.
 pub(crate) struct Link {
-    pub(crate) records: Receiver<Box<Record>>,
-    pub(crate) commands: Sender<Command>,
+    /// News of the run of that number.
+    pub(crate) news: Receiver<(usize, News)>,
+    /// Passes commands on to the run of that number.
+    pub(crate) asker: Box<dyn Asker>,
+    pub(crate) worker: Worker,
     /// Disconnected when the dashboard is to end.
     pub(crate) close: Receiver<()>,
     /// Records that did not fit into the channel.
     pub(crate) dropped: Arc<AtomicU64>,
+}
+
+/// Who passes commands on.
+pub(crate) trait Asker: Send {
+    /// Passes a command on, without waiting for what becomes of it.
+    ///
+    /// # Errors
+    /// A sentence where nobody takes it.
+    fn ask(&mut self, run: usize, command: Command) -> Result<(), String>;
 }
 
 /// Why the loop ended.
@@ -71,22 +87,26 @@ pub(crate) struct Link {
 pub(crate) enum Outcome {
     /// It was asked to; with the last frame as text.
     Closed(String),
+    /// The user wants the dashboard to end, and nothing else.
+    Left,
     /// The user wants the whole program to end, now.
     Abort,
 }
 
-/// Runs until the dashboard is closed, the user interrupts twice, or the terminal fails.
+/// Runs until the dashboard is closed, the user leaves it or interrupts twice, or the terminal fails.
 pub(crate) fn run<B: Backend>(
     mut model: Model,
     terminal: &mut Terminal<B>,
     input: &mut impl Input,
-    link: &Link,
+    link: &mut Link,
 ) -> io::Result<Outcome>
 where
     B::Error: Send + Sync + 'static,
 {
-    let (mut changed, mut drawn, mut dropped) = (true, None::<Instant>, 0);
+    let (mut changed, mut next_frame, mut dropped) = (true, None::<Instant>, 0);
     let mut before = unix_time();
+    let size = terminal.size().map_err(io::Error::other)?;
+    deliver(&mut model, Message::Resize(size.width, size.height), link);
     loop {
         let now = unix_time();
         // Before the records that were made since.
@@ -100,9 +120,10 @@ where
             changed = true;
             deliver(&mut model, Message::Tick(now), link);
         }
-        for record in link.records.try_iter().take(RECORDS_AT_ONCE) {
+        for _ in 0..RECORDS_AT_ONCE {
+            let Ok((run, news)) = link.news.try_recv() else { break };
             changed = true;
-            deliver(&mut model, Message::Record(record), link);
+            deliver(&mut model, Message::News(run, news), link);
         }
         let lost = link.dropped.load(Ordering::Relaxed);
         if lost != dropped {
@@ -115,10 +136,15 @@ where
             changed = true;
             terminal.swap_buffers();
         }
+        while let Some(message) = link.worker.done() {
+            (changed, answered) = (true, true);
+            deliver(&mut model, message, link);
+        }
         for _ in 0..KEYS_AT_ONCE {
             let message = match input.next()? {
                 Some(Event::Key(key)) => Message::Key(key),
-                Some(Event::Resize(..)) => Message::Resize,
+                Some(Event::Mouse(mouse)) => Message::Mouse(mouse),
+                Some(Event::Resize(width, height)) => Message::Resize(width, height),
                 Some(_) => continue,
                 None => break,
             };
@@ -128,31 +154,50 @@ where
         if model.abort {
             return Ok(Outcome::Abort);
         }
+        if model.quit {
+            return Ok(Outcome::Left);
+        }
         if std::mem::take(&mut model.suspend) {
             input.suspend();
             continue;
         }
         // The answer to a key is drawn at once, everything else on the tick.
-        if hold != Hold::Away
-            && changed
-            && (answered || drawn.is_none_or(|at| at.elapsed() >= FRAME))
-        {
+        let due = next_frame.is_none_or(|at| at <= Instant::now());
+        if hold != Hold::Away && changed && (answered || due) {
+            let started = Instant::now();
+            faults::frame();
             terminal.draw(|frame| view(&model, frame)).map_err(io::Error::other)?;
-            (changed, drawn) = (false, Some(Instant::now()));
+            // A terminal at the end of a slow line gets fewer.
+            let rest = (started.elapsed() * RESTS).clamp(FRAME, SLOWEST);
+            (changed, next_frame) = (false, Some(started + rest));
         }
         // A full channel leaves no time to rest.
-        let rest = if link.records.is_empty() { POLL } else { Duration::ZERO };
+        let rest = if link.news.is_empty() { POLL } else { Duration::ZERO };
         if link.close.recv_timeout(rest) != Err(RecvTimeoutError::Timeout) {
             return close(model, terminal, link).map(Outcome::Closed);
         }
     }
 }
 
-/// Changes the model, and passes on what it asks of the run.
-fn deliver(model: &mut Model, message: Message, link: &Link) {
-    for command in update(model, message) {
-        if link.commands.try_send(command.clone()).is_err() {
-            update(model, Message::Undelivered(command));
+/// Changes the model, and does what is to be done outside of it.
+fn deliver(model: &mut Model, message: Message, link: &mut Link) {
+    for effect in update(model, message) {
+        match effect {
+            Effect::Ask(run, command) => {
+                if let Err(why) = link.asker.ask(run, command.clone()) {
+                    let news = News::Refused { command, why };
+                    update(model, Message::News(run, news));
+                }
+            }
+            Effect::LookUp { run, at, step } => {
+                if let Some(path) = &model.runs[run].events {
+                    link.worker.look_up(run, path.clone(), at, step);
+                }
+            }
+            Effect::Save(file) => {
+                let (picture, path) = (figure::of(model), figure::path(model, file));
+                link.worker.save(picture, path);
+            }
         }
     }
 }
@@ -166,8 +211,8 @@ fn close<B: Backend>(
 where
     B::Error: Send + Sync + 'static,
 {
-    for record in link.records.try_iter().take(link.records.len()) {
-        update(&mut model, Message::Record(record));
+    for (run, news) in link.news.try_iter().take(link.news.len()) {
+        update(&mut model, Message::News(run, news));
     }
     update(&mut model, Message::Closing(unix_time()));
     let frame = terminal.draw(|frame| view(&model, frame)).map_err(io::Error::other)?;
@@ -192,6 +237,24 @@ fn unix_time() -> f64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0.0, |since| since.as_secs_f64())
 }
 
+/// A fault on purpose, so that a test can see what a bug in the view does to the training: with
+/// `LOOKAHEAD_TEST_PANIC_AT_FRAME=N` in the environment the N-th frame panics.
+mod faults {
+    use std::sync::LazyLock;
+    use std::sync::atomic::{AtomicU64, Ordering};
+
+    static AT: LazyLock<Option<u64>> =
+        LazyLock::new(|| std::env::var("LOOKAHEAD_TEST_PANIC_AT_FRAME").ok()?.parse().ok());
+    static FRAMES: AtomicU64 = AtomicU64::new(0);
+
+    pub(super) fn frame() {
+        if let Some(at) = *AT {
+            let frame = FRAMES.fetch_add(1, Ordering::Relaxed) + 1;
+            assert!(frame != at, "this frame was asked to panic");
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use crossbeam_channel::bounded;
@@ -213,15 +276,29 @@ mod tests {
         }
     }
 
+    struct Sent(crossbeam_channel::Sender<Command>);
+
+    impl Asker for Sent {
+        fn ask(&mut self, _run: usize, command: Command) -> Result<(), String> {
+            self.0.try_send(command).map_err(|error| error.to_string())
+        }
+    }
+
+    fn link(news: Receiver<(usize, News)>, room: usize) -> (Link, Receiver<Command>) {
+        let (commands_in, commands) = bounded(room);
+        let (close_in, close) = bounded(0);
+        std::mem::forget(close_in);
+        let dropped = Arc::new(AtomicU64::new(0));
+        let (asker, worker) = (Box::new(Sent(commands_in)), Worker::start().unwrap());
+        (Link { news, asker, worker, close, dropped }, commands)
+    }
+
     fn play(events: Vec<Event>, commands: usize) -> (io::Result<Outcome>, Receiver<Command>) {
         let mut terminal = Terminal::new(TestBackend::new(80, 24)).unwrap();
-        let (_records, records) = bounded(1);
-        let (commands_in, commands) = bounded(commands);
-        let (_close, close) = bounded(0);
-        let dropped = Arc::new(AtomicU64::new(0));
-        let link = Link { records, commands: commands_in, close, dropped };
-        let outcome = run(fixture::model(true), &mut terminal, &mut Script(events), &link);
-        (outcome, commands)
+        let (_news, news) = bounded(1);
+        let (mut link, commands) = link(news, commands);
+        let mut script = Script(events);
+        (run(fixture::run(true, 3), &mut terminal, &mut script, &mut link), commands)
     }
 
     #[test]
@@ -242,7 +319,7 @@ mod tests {
 
     /// Presses `p` once, and then hangs up; notes each time how many records wait.
     struct Flooded {
-        records: Receiver<Box<Record>>,
+        records: Receiver<(usize, News)>,
         waiting: Vec<usize>,
     }
 
@@ -264,14 +341,11 @@ mod tests {
         let (records_in, records) = crossbeam_channel::unbounded();
         for number in 1..=FLOOD as u64 {
             let step = fixture::record(0.0, number, fixture::step(number, 1.0));
-            records_in.send(Box::new(step)).unwrap();
+            records_in.send((0, News::Record(Box::new(step), None))).unwrap();
         }
-        let (commands_in, commands) = bounded(1);
-        let (_close, close) = bounded(0);
-        let dropped = Arc::new(AtomicU64::new(0));
         let mut input = Flooded { records: records.clone(), waiting: Vec::new() };
-        let link = Link { records, commands: commands_in, close, dropped };
-        run(fixture::model(true), &mut terminal, &mut input, &link).unwrap_err();
+        let (mut link, commands) = link(records, 1);
+        run(fixture::model(true), &mut terminal, &mut input, &mut link).unwrap_err();
         let [first, second] = [1, 2].map(|turn| FLOOD - turn * RECORDS_AT_ONCE);
         assert_eq!(input.waiting, [first, first, second]);
         assert_eq!(commands.try_recv(), Ok(Command::Pause));

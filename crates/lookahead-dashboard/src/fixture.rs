@@ -1,13 +1,13 @@
 //! Records for the tests.
 
 use lookahead_run::event::{
-    Checkpoint, Evaluation, Event, FORMAT, LookaheadInfo, Probe, Record, Resumed, RunInfo, Split,
-    Step, Sync, Versions, Weights,
+    Checkpoint, Evaluation, Event, FORMAT, LookaheadInfo, Probe, Record, Resumed, RunEnded,
+    RunInfo, Split, Status, Step, Sync, System, Timing, Versions, Weights,
 };
 
-use crate::model::Model;
-use crate::theme::Theme;
-use crate::update::{Message, update};
+use crate::model::{Model, Role};
+use crate::theme::{Theme, ThemeName};
+use crate::update::{Message, News, update};
 
 pub(crate) const START: f64 = 1_700_000_000.0;
 
@@ -85,40 +85,82 @@ pub(crate) fn resumed(step: u64) -> Event {
 }
 
 pub(crate) fn model(color: bool) -> Model {
-    Model::new(Theme::new(color))
+    let theme = if color { ThemeName::Dark } else { ThemeName::None };
+    Model::new(Theme::new(theme), Role::Trainer, vec![("digits-mlp".into(), None)])
 }
 
 pub(crate) fn feed(model: &mut Model, records: impl IntoIterator<Item = Record>) {
+    feed_run(model, 0, records);
+}
+
+pub(crate) fn feed_run(model: &mut Model, run: usize, records: impl IntoIterator<Item = Record>) {
     for record in records {
-        assert!(update(model, Message::Record(Box::new(record))).is_empty());
+        let news = News::Record(Box::new(record), None);
+        assert!(update(model, Message::News(run, news)).is_empty());
     }
 }
 
-/// A run after `steps` steps, ten a second, with all that a trainer tells.
-pub(crate) fn run(color: bool, steps: u64) -> Model {
-    let mut model = model(color);
-    feed(&mut model, [record(0.0, 0, Event::RunStarted(info()))]);
+/// The events of a run after `steps` steps, ten a second, with all that a trainer tells. The other
+/// numbers make another course.
+pub(crate) fn events(name: &str, steps: u64, rate: f64, floor: f64) -> Vec<Record> {
+    let info = RunInfo { run: name.into(), ..info() };
+    let mut records = vec![record(0.0, 0, Event::RunStarted(info))];
     for number in 1..=steps {
         let seconds = number as f64 / 10.0;
-        let course = 0.3 + 2.0 * (-(number as f64) / 200.0).exp();
+        let course = floor + 2.0 * (-(number as f64) / rate).exp();
         let wave = (number as f64 * 2.4).sin();
         let mut events = vec![step(number, course * (1.0 + 0.2 * wave))];
         if number % 5 == 0 {
             events.push(Event::Sync(Sync {
                 sync: number / 5,
                 alpha: 0.5,
-                distance: None,
-                gradient_norm: None,
+                distance: Some(course * 0.3),
+                gradient_norm: Some(course * 2.0),
             }));
             events.push(probe(course * 1.15, course * 0.9));
+        }
+        if number % 10 == 0 {
+            events.push(Event::Timing(Timing {
+                steps: 10,
+                seconds: 1.0,
+                data: 0.1,
+                forward_backward: 0.5,
+                inner_step: 0.15,
+                sync: 0.05,
+                probe: 0.1,
+                evaluation: 0.0,
+                checkpoint: 0.0,
+            }));
+            events.push(Event::System(System { cpu: 1.8, memory: 512_000_000, gpu: None }));
         }
         if number % 250 == 0 {
             events.push(evaluation(Weights::Slow, 1.0 - course / 4.0));
             events.push(evaluation(Weights::Fast, 0.98 - course / 4.0));
             events.push(checkpoint(number));
         }
-        feed(&mut model, events.into_iter().map(|event| record(seconds, number, event)));
+        records.extend(events.into_iter().map(|event| record(seconds, number, event)));
     }
+    records
+}
+
+/// A run after `steps` steps.
+pub(crate) fn run(color: bool, steps: u64) -> Model {
+    let mut model = model(color);
+    feed(&mut model, events("digits-mlp", steps, 200.0, 0.3));
     update(&mut model, Message::Tick(START + steps as f64 / 10.0));
+    model
+}
+
+/// Three runs: one that trains, one that has finished, and one that is hidden.
+pub(crate) fn three() -> Model {
+    let names = ["lookahead", "adam-alone", "sgd"].map(|name| (name.to_owned(), None));
+    let mut model = Model::new(Theme::new(ThemeName::Dark), Role::Watcher, names.into());
+    feed_run(&mut model, 0, events("lookahead", 1500, 200.0, 0.25));
+    feed_run(&mut model, 1, events("adam-alone", 2000, 300.0, 0.35));
+    let end = RunEnded { status: Status::Finished, message: None };
+    feed_run(&mut model, 1, [record(200.0, 2000, Event::RunEnded(end))]);
+    feed_run(&mut model, 2, events("sgd", 900, 400.0, 0.6));
+    model.runs[2].shown = false;
+    update(&mut model, Message::Tick(START + 150.0));
     model
 }

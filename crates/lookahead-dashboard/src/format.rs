@@ -111,15 +111,35 @@ pub(crate) fn bytes(value: u64) -> String {
 }
 
 /// The labels of one axis, all with as many decimals as their spacing needs.
-pub(crate) fn axis(values: [f64; 3]) -> [String; 3] {
-    let spacing = ((values[2] - values[0]) / 2.0).abs();
+pub(crate) fn axis(values: &[f64]) -> Vec<String> {
+    let (Some(first), Some(last)) = (values.first(), values.last()) else { return Vec::new() };
+    let spacing = match values.len() {
+        1 if *first == 0.0 => 1.0,
+        1 => first.abs(),
+        count => ((last - first) / (count - 1) as f64).abs(),
+    };
     let largest = values.iter().fold(0.0_f64, |max, v| max.max(v.abs()));
-    if largest >= 1e5 || spacing < 1e-5 {
-        return values.map(|value| format!("{value:.2e}"));
+    if largest >= 1e5 || (largest > 0.0 && largest < 1e-3) || spacing < 1e-5 {
+        // So that they fit beside the axis.
+        let decimals = if values.iter().any(|value| *value < 0.0) { 1 } else { 2 };
+        return values.iter().map(|value| format!("{value:.decimals$e}")).collect();
     }
-    // One digit more than the size of the spacing: 0.25 apart needs two.
-    let decimals = (1.0 - spacing.log10().floor()).clamp(0.0, 6.0) as usize;
-    values.map(|value| format!("{value:.decimals$}"))
+    let digits = |value: f64| {
+        // As many as tell it from the nearest number with one fewer, up to six.
+        (0..6).find(|d| (value - round_to(value, *d)).abs() <= spacing * 1e-3).unwrap_or(6)
+    };
+    let decimals = values.iter().map(|value| digits(*value)).max().unwrap_or(0) as usize;
+    values.iter().map(|value| format!("{value:.decimals$}")).collect()
+}
+
+fn round_to(value: f64, decimals: i32) -> f64 {
+    let factor = 10_f64.powi(decimals);
+    (value * factor).round() / factor
+}
+
+/// A loss with all digits that may be of interest: `0.431184`.
+pub(crate) fn exact_loss(value: f64) -> String {
+    if value.is_finite() { significant(value, 7) } else { loss(value) }
 }
 
 /// Words folded into lines of at most `width` columns; a word longer than a line is cut.
@@ -218,9 +238,14 @@ mod tests {
 
     #[test]
     fn axis_labels_share_their_decimals() {
-        assert_eq!(axis([0.0, 1.25, 2.5]), ["0.0", "1.2", "2.5"]);
-        assert_eq!(axis([0.4, 0.45, 0.5]), ["0.400", "0.450", "0.500"]);
-        assert_eq!(axis([0.0, 50.0, 100.0]), ["0", "50", "100"]);
+        assert_eq!(axis(&[0.0, 1.25, 2.5]), ["0.00", "1.25", "2.50"]);
+        assert_eq!(axis(&[0.4, 0.45, 0.5]), ["0.40", "0.45", "0.50"]);
+        assert_eq!(axis(&[0.0, 50.0, 100.0]), ["0", "50", "100"]);
+        assert_eq!(axis(&[0.0, 0.5, 1.0]), ["0.0", "0.5", "1.0"]);
+        assert_eq!(axis(&[1e-4, 2e-4]), ["1.00e-4", "2.00e-4"]);
+        assert_eq!(axis(&[-1e6, 0.0]), ["-1.0e6", "0.0e0"]);
+        assert_eq!(axis(&[0.3]), ["0.3"]);
+        assert!(axis(&[]).is_empty());
     }
 
     #[test]

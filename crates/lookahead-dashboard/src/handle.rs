@@ -13,10 +13,13 @@ use lookahead_run::event::{Event, Record};
 use ratatui::Terminal;
 use ratatui::backend::Backend;
 
-use crate::event_loop::{self, Input, Link, Outcome};
-use crate::model::Model;
+use crate::event_loop::{self, Asker, Input, Link, Outcome};
+use crate::model::{Model, Role};
+use crate::options::Options;
 use crate::terminal::{self, Keyboard, restore_terminal};
 use crate::theme::Theme;
+use crate::update::News;
+use crate::worker::Worker;
 
 /// Records that wait for the dashboard at most: 30 ms of the fastest training, four megabytes.
 const RECORDS: usize = 8192;
@@ -27,28 +30,13 @@ const COMMANDS: usize = 32;
 /// How long a dashboard that is merely dropped may take to end.
 const PATIENCE: Duration = Duration::from_millis(500);
 
-/// How a dashboard looks.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Options {
-    /// Whether to use colours.
-    pub color: bool,
-}
-
-impl Default for Options {
-    /// Colours, unless the environment variable `NO_COLOR` is set and not empty
-    /// (<https://no-color.org>).
-    fn default() -> Self {
-        Options { color: std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty()) }
-    }
-}
-
 /// A dashboard on a thread of its own.
 ///
 /// The terminal is restored when this is closed or dropped, when any thread panics, and when the
 /// dashboard itself fails.
 #[derive(Debug)]
 pub struct Dashboard {
-    records: Sender<Box<Record>>,
+    records: Sender<(usize, News)>,
     commands: Receiver<Command>,
     alive: Arc<AtomicBool>,
     dropped: Arc<AtomicU64>,
@@ -63,7 +51,7 @@ pub struct Dashboard {
 /// Where standard output is no terminal, another dashboard of this process has it, or it can't
 /// be put into raw mode. The terminal is then as it was.
 pub fn spawn(options: Options) -> io::Result<Dashboard> {
-    let terminal = terminal::take_over()?;
+    let terminal = terminal::take_over(options.mouse)?;
     start(options, terminal, Keyboard).inspect_err(|_| restore_terminal())
 }
 
@@ -77,13 +65,18 @@ where
     B: Backend + Send + 'static,
     B::Error: Send + Sync + 'static,
 {
-    let (dashboard, link, last_frame) = channels();
+    let (dashboard, mut link, last_frame) = channels()?;
     let alive = dashboard.alive.clone();
-    let model = Model::new(Theme::new(options.color));
+    let (theme, events) = (Theme::new(options.theme), options.events);
+    let mut model = Model::new(theme, Role::Trainer, vec![(String::new(), events)]);
+    model.ascii = options.ascii;
     thread::Builder::new().name("dashboard".into()).spawn(move || {
         // The channels are dropped in here, so that nothing piles up in them afterwards.
         let work = AssertUnwindSafe(move || {
-            let outcome = event_loop::run(model, &mut terminal, &mut input, &link);
+            // Where there are few processors, training comes first. Linux counts niceness by
+            // thread.
+            let _ = rustix::process::nice(5);
+            let outcome = event_loop::run(model, &mut terminal, &mut input, &mut link);
             restore_terminal();
             outcome
         });
@@ -94,22 +87,33 @@ where
             Ok(Ok(Outcome::Closed(text))) => Some(text),
             // 128 + SIGINT: what a shell reports of a program that Ctrl-C has ended.
             Ok(Ok(Outcome::Abort)) => std::process::exit(130),
-            Ok(Err(_)) | Err(_) => None,
+            Ok(Ok(Outcome::Left) | Err(_)) | Err(_) => None,
         };
         let _ = last_frame.send(text);
     })?;
     Ok(dashboard)
 }
 
-fn channels() -> (Dashboard, Link, Sender<Option<String>>) {
+/// The training in this process.
+struct Training(Sender<Command>);
+
+impl Asker for Training {
+    fn ask(&mut self, _run: usize, command: Command) -> Result<(), String> {
+        let busy = "The training takes no commands at the moment; try again.";
+        self.0.try_send(command).map_err(|_| busy.to_owned())
+    }
+}
+
+fn channels() -> io::Result<(Dashboard, Link, Sender<Option<String>>)> {
     let (records, records_out) = bounded(RECORDS);
     let (commands_in, commands) = bounded(COMMANDS);
     let (close, close_out) = bounded(0);
     let (last_frame_in, last_frame) = bounded(1);
     let dropped = Arc::new(AtomicU64::new(0));
     let link = Link {
-        records: records_out,
-        commands: commands_in,
+        news: records_out,
+        asker: Box::new(Training(commands_in)),
+        worker: Worker::start()?,
         close: close_out,
         dropped: dropped.clone(),
     };
@@ -121,7 +125,7 @@ fn channels() -> (Dashboard, Link, Sender<Option<String>>) {
         close: Some(close),
         last_frame,
     };
-    (dashboard, link, last_frame_in)
+    Ok((dashboard, link, last_frame_in))
 }
 
 impl Dashboard {
@@ -131,13 +135,19 @@ impl Dashboard {
     /// Steps, syncs and probes go first; the last places are kept for what comes seldom, such as
     /// a checkpoint or the end. Does nothing once the dashboard has ended.
     pub fn send(&self, record: &Record) {
+        self.send_at(record, None);
+    }
+
+    /// As [`send`](Self::send), with the byte of the event log at which the record's line begins, so
+    /// that the cursor can read its exact values there.
+    pub fn send_at(&self, record: &Record, at: Option<u64>) {
         if !self.is_alive() {
             return;
         }
         let frequent = matches!(record.event, Event::Step(_) | Event::Sync(_) | Event::Probe(_));
         let lost = (frequent && self.records.len() >= RECORDS - RESERVED)
             || matches!(
-                self.records.try_send(Box::new(record.clone())),
+                self.records.try_send((0, News::Record(Box::new(record.clone()), at))),
                 Err(TrySendError::Full(_))
             );
         if lost {
@@ -216,7 +226,7 @@ mod tests {
 
     fn dashboard(keys: &Keys) -> Dashboard {
         let terminal = Terminal::new(TestBackend::new(120, 36)).unwrap();
-        start(Options { color: true }, terminal, keys.clone()).unwrap()
+        start(Options::plain(), terminal, keys.clone()).unwrap()
     }
 
     fn step(number: u64) -> Record {
@@ -249,13 +259,13 @@ mod tests {
     #[test]
     fn sending_never_waits_and_what_does_not_fit_is_counted() {
         // Nobody takes anything out of the channel.
-        let (dashboard, link, _last_frame) = channels();
+        let (dashboard, link, _last_frame) = channels().unwrap();
         let start = Instant::now();
         for number in 0..100_000 {
             dashboard.send(&step(number));
         }
         assert!(start.elapsed() < Duration::from_secs(5));
-        assert_eq!(link.records.len(), RECORDS - RESERVED);
+        assert_eq!(link.news.len(), RECORDS - RESERVED);
         let dropped = || link.dropped.load(Ordering::Relaxed);
         assert_eq!(dropped(), (100_000 - RECORDS + RESERVED) as u64);
         // What comes seldom still finds room.
@@ -265,7 +275,7 @@ mod tests {
         for _ in 0..RECORDS {
             dashboard.send(&fixture::record(0.0, 100_000, Event::Paused));
         }
-        assert_eq!(link.records.len(), RECORDS);
+        assert_eq!(link.news.len(), RECORDS);
         assert_eq!(dropped(), before + (RECORDS - RESERVED) as u64 + 1);
     }
 
@@ -286,7 +296,7 @@ mod tests {
     #[test]
     fn a_dashboard_that_does_not_answer_is_left_behind() {
         // The other ends of the channels live, and nobody listens: a frame that never ends.
-        let (dashboard, _link, _last_frame) = channels();
+        let (dashboard, _link, _last_frame) = channels().unwrap();
         let start = Instant::now();
         assert_eq!(dashboard.close(Duration::from_millis(100)), None);
         assert!(start.elapsed() < Duration::from_secs(2));

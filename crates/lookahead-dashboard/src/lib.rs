@@ -3,16 +3,19 @@
 //! | module | what is in it |
 //! |---|---|
 //! | `handle` | [`spawn`] and [`Dashboard`]: what a trainer holds |
-//! | `event_loop` | the one loop that owns the terminal |
+//! | `watch` | [`watch()`](watch()): the dashboard on the runs of other processes |
+//! | `event_loop`, `worker` | the one loop that owns the terminal, and a thread for what takes time |
 //! | `terminal` | taking the terminal over, and giving it back on every way out |
 //! | `jobs` | Ctrl-Z, `fg` and `bg`: giving it back for a while |
-//! | `model`, `update` | what is known of the run, and how a message changes it: pure |
+//! | `model`, `update`, `run` | what the user looks at, what is known of each run, and how a message changes it: pure |
 //! | `view` | how it looks, one pane a file: pure |
-//! | [`keys`] | the one table behind dispatch, footer, help and documentation |
-//! | `history`, `smoothing`, `clock` | series in bounded memory, running means, time and rate |
-//! | `format`, `theme` | how a number is written, how a thing is coloured |
+//! | [`keys`], `prompt` | the one table behind dispatch, footer, help and documentation; the line for commands |
+//! | `charts`, `viewport` | which series each chart has, and which part of the x axis is shown |
+//! | `history`, `smoothing`, `cycles`, `clock` | series in bounded memory, running means, inner cycles, time and rate |
+//! | `format`, `theme`, `options` | how a number is written, how a thing is coloured |
+//! | [`picture`], `figure` | figures as files: how they are drawn, and of what |
 //!
-//! It is the Elm architecture: `update(&mut Model, Message) -> Vec<Command>` and
+//! It is the Elm architecture: `update(&mut Model, Message) -> Vec<Effect>` and
 //! `view(&Model, &mut Frame)` touch nothing outside their arguments, so every behaviour can be
 //! tested without a terminal. Nothing here knows of tensors, nor whether a live trainer or a
 //! follower of an event log sends the records.
@@ -43,8 +46,11 @@
 //! # Ok::<(), std::io::Error>(())
 //! ```
 
+mod charts;
 mod clock;
+mod cycles;
 mod event_loop;
+mod figure;
 #[cfg(test)]
 mod fixture;
 mod format;
@@ -54,12 +60,24 @@ mod jobs;
 pub mod keys;
 mod messages;
 mod model;
+mod options;
 pub mod picture;
+mod prompt;
+mod run;
 mod smoothing;
 mod terminal;
 mod theme;
 mod update;
 mod view;
+mod viewport;
+mod watch;
+mod worker;
 
-pub use handle::{Dashboard, Options, spawn};
+pub use charts::Chart;
+pub use figure::{Plot, plot};
+pub use handle::{Dashboard, spawn};
+pub use options::Options;
 pub use terminal::restore_terminal;
+pub use theme::ThemeName;
+pub use viewport::Axis;
+pub use watch::watch;

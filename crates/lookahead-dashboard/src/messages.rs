@@ -2,8 +2,8 @@
 
 use std::collections::VecDeque;
 
-/// Messages that are kept: more than any screen shows.
-const KEPT: usize = 200;
+/// Messages that are kept.
+const KEPT: usize = 2000;
 /// Characters of one message that are kept.
 const LENGTH: usize = 1000;
 
@@ -62,6 +62,10 @@ impl Messages {
 
     pub(crate) fn truncate_after(&mut self, step: u64) {
         self.notes.retain(|note| note.step <= step);
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.notes.len()
     }
 
     pub(crate) fn newest_first(&self) -> impl Iterator<Item = &Note> {

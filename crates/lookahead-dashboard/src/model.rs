@@ -1,162 +1,82 @@
-//! What the dashboard knows of a run.
+//! What the dashboard knows: the runs, and what the user looks at.
 
-use lookahead_run::event::{Probe, RunInfo, Status, Step};
+use std::path::PathBuf;
 
-use crate::clock::Clock;
-use crate::history::{DRAWN, History, LOOKED_UP};
-use crate::messages::Messages;
-use crate::smoothing::{DECAY, Ema};
+use crate::charts::Chart;
+use crate::prompt::Prompt;
+use crate::run::Run;
+use crate::smoothing;
 use crate::theme::Theme;
+use crate::viewport::{Span, Viewport};
 
-/// Where a run is in its life, as far as its events tell.
+/// Whose dashboard it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum State {
-    /// Nothing has come yet.
-    Waiting,
-    Training,
-    Paused,
-    Ended(Status),
+pub(crate) enum Role {
+    /// The process trains.
+    Trainer,
+    /// The runs are other processes'.
+    Watcher,
 }
 
-/// A change that was asked for and that no event has confirmed yet.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Asked {
-    Pause,
-    Continue,
+/// What lies over the charts.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Overlay {
+    /// The help, from this line on.
+    Help(usize),
+    /// The messages.
+    Messages(List),
 }
 
-/// One value at each set of weights.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct Both<T> {
-    pub(crate) slow: T,
-    pub(crate) fast: T,
-}
-
-/// The evaluations at one set of weights.
-#[derive(Debug, Clone)]
-pub(crate) struct Evaluations {
-    pub(crate) loss: History,
-    pub(crate) accuracy: History,
-}
-
-impl Default for Evaluations {
-    fn default() -> Self {
-        Evaluations { loss: History::new(LOOKED_UP), accuracy: History::new(LOOKED_UP) }
-    }
-}
-
-/// What belongs to one line of time of a run, and is forgotten when another run starts.
-#[derive(Debug, Clone)]
-pub(crate) struct Run {
-    pub(crate) info: Option<RunInfo>,
-    pub(crate) state: State,
-    /// Inner steps taken.
-    pub(crate) step: u64,
-    pub(crate) last: Option<Step>,
-    /// Training loss of each step, at the fast weights.
-    pub(crate) raw: History,
-    pub(crate) smoothed: History,
-    pub(crate) ema: Ema,
-    /// Loss on the probe batch: at θ just before a sync, at φ just after.
-    pub(crate) probes: Both<History>,
-    pub(crate) last_probe: Option<Probe>,
-    /// Seconds spent on probes, summed up.
-    pub(crate) probing: History,
-    /// Number of the last sync.
-    pub(crate) syncs: History,
-    pub(crate) alpha: Option<f64>,
-    pub(crate) validation: Both<Evaluations>,
-    /// Step and accuracy on the test set.
-    pub(crate) test: Both<Option<(u64, f64)>>,
-    /// Name of the last checkpoint, and its Unix time.
-    pub(crate) checkpoint: Option<(String, f64)>,
-    pub(crate) clock: Clock,
-    pub(crate) messages: Messages,
-    pub(crate) warnings: u64,
-}
-
-impl Run {
-    pub(crate) fn new() -> Self {
-        Run {
-            info: None,
-            state: State::Waiting,
-            step: 0,
-            last: None,
-            raw: History::new(DRAWN),
-            smoothed: History::new(DRAWN),
-            ema: Ema::new(DECAY),
-            probes: Both { slow: History::new(DRAWN), fast: History::new(DRAWN) },
-            last_probe: None,
-            probing: History::new(LOOKED_UP),
-            syncs: History::new(LOOKED_UP),
-            alpha: None,
-            validation: Both::default(),
-            test: Both::default(),
-            checkpoint: None,
-            clock: Clock::new(),
-            messages: Messages::default(),
-            warnings: 0,
-        }
-    }
-
-    /// Forgets what was done after `step`: the run goes on from there at Unix time `now`.
-    pub(crate) fn go_back_to(&mut self, step: u64, now: f64) {
-        for history in [
-            &mut self.raw,
-            &mut self.smoothed,
-            &mut self.probes.slow,
-            &mut self.probes.fast,
-            &mut self.probing,
-            &mut self.syncs,
-            &mut self.validation.slow.loss,
-            &mut self.validation.slow.accuracy,
-            &mut self.validation.fast.loss,
-            &mut self.validation.fast.accuracy,
-        ] {
-            history.truncate_after(step);
-        }
-        for test in [&mut self.test.slow, &mut self.test.fast] {
-            test.take_if(|(at, _)| *at > step);
-        }
-        self.ema = match self.smoothed.newest() {
-            Some(value) => Ema::settled_at(DECAY, value),
-            None => Ema::new(DECAY),
-        };
-        self.last_probe = None;
-        self.last = None;
-        self.step = step;
-        self.clock.resume(step, now);
-        self.messages.truncate_after(step);
-    }
-
-    pub(crate) fn total_steps(&self) -> u64 {
-        self.info.as_ref().map_or(0, |info| info.total_steps)
-    }
-
-    /// Fraction of the training time that probes have cost.
-    pub(crate) fn probing_cost(&self, now: f64) -> Option<f64> {
-        let elapsed = self.clock.elapsed(now);
-        let seconds = self.probing.newest()?;
-        (elapsed > 0.0 && seconds.is_finite()).then(|| (seconds / elapsed).min(1.0))
-    }
+/// A list of messages.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(crate) struct List {
+    /// Which message stands at the bottom, counted from the newest.
+    pub(crate) bottom: usize,
+    /// What is searched for, in small letters.
+    pub(crate) search: Option<String>,
 }
 
 /// Everything that is drawn, and nothing else.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub(crate) struct Model {
     pub(crate) theme: Theme,
-    pub(crate) run: Run,
+    /// Whether only letters, digits and signs of ASCII may be drawn.
+    pub(crate) ascii: bool,
+    pub(crate) role: Role,
+    /// At least one.
+    pub(crate) runs: Vec<Run>,
+    /// The run that the numbers and the keys are about.
+    pub(crate) selected: usize,
+    /// Columns and rows of the terminal.
+    pub(crate) size: (u16, u16),
     /// Unix time of the last tick.
     pub(crate) now: f64,
-    pub(crate) asked: Option<Asked>,
-    pub(crate) checkpoint_asked: bool,
-    pub(crate) stop_asked: bool,
+
+    pub(crate) chart: Chart,
+    pub(crate) viewport: Viewport,
+    pub(crate) log_y: bool,
+    /// Which of [`smoothing::DECAYS`].
+    pub(crate) smoothing: usize,
+    /// Whether the points behind smoothed lines are shown.
+    pub(crate) raw: bool,
+    /// The step of the selected run at which all series are read.
+    pub(crate) cursor: Option<u64>,
+    /// The column at which the mouse was last, while it drags.
+    pub(crate) dragged: Option<u16>,
+    pub(crate) overlay: Option<Overlay>,
+    pub(crate) prompt: Option<Prompt>,
+    /// Lines that were entered, oldest first.
+    pub(crate) entered: Vec<String>,
+    /// What became of something that no run tells of, and until which Unix time to show it.
+    pub(crate) notice: Option<(String, f64)>,
+
     pub(crate) interrupts: u32,
     /// The user wants the whole program to end at once.
     pub(crate) abort: bool,
     /// The user wants the shell back for a while.
     pub(crate) suspend: bool,
-    pub(crate) help: bool,
+    /// The user wants the dashboard to end, and nothing else.
+    pub(crate) quit: bool,
     /// This frame is the last, and will be read as text.
     pub(crate) closing: bool,
     /// Records that did not reach the dashboard.
@@ -164,37 +84,88 @@ pub(crate) struct Model {
 }
 
 impl Model {
-    pub(crate) fn new(theme: Theme) -> Self {
+    /// Of the runs with these names and event logs.
+    pub(crate) fn new(theme: Theme, role: Role, runs: Vec<(String, Option<PathBuf>)>) -> Self {
+        let mut runs: Vec<Run> =
+            runs.into_iter().map(|(name, events)| Run::new(&name, events)).collect();
+        if runs.is_empty() {
+            runs.push(Run::new("", None));
+        }
         Model {
             theme,
-            run: Run::new(),
+            ascii: false,
+            role,
+            runs,
+            selected: 0,
+            size: (80, 24),
             now: 0.0,
-            asked: None,
-            checkpoint_asked: false,
-            stop_asked: false,
+            chart: Chart::Loss,
+            viewport: Viewport::new(),
+            log_y: false,
+            smoothing: smoothing::DEFAULT,
+            raw: true,
+            cursor: None,
+            dragged: None,
+            overlay: None,
+            prompt: None,
+            entered: Vec::new(),
+            notice: None,
             interrupts: 0,
             abort: false,
             suspend: false,
-            help: false,
+            quit: false,
             closing: false,
             dropped: 0,
         }
     }
 
-    /// Elapsed seconds of training.
+    /// The selected run.
+    pub(crate) fn run(&self) -> &Run {
+        &self.runs[self.selected]
+    }
+
+    pub(crate) fn run_mut(&mut self) -> &mut Run {
+        &mut self.runs[self.selected]
+    }
+
+    /// Elapsed seconds of training of the selected run.
     pub(crate) fn elapsed(&self) -> f64 {
-        self.run.clock.elapsed(self.now)
+        self.run().clock.elapsed(self.now)
     }
 
-    /// Whether the next press of the pause key should continue the run.
-    pub(crate) fn would_continue(&self) -> bool {
-        match self.asked {
-            Some(asked) => asked == Asked::Pause,
-            None => self.run.state == State::Paused,
+    fn shown(&self) -> impl Iterator<Item = &Run> {
+        self.runs.iter().filter(|run| run.shown || self.runs.len() == 1)
+    }
+
+    /// Over what part of the x axis there is data.
+    pub(crate) fn whole(&self) -> Span {
+        let axis = self.viewport.axis;
+        let ends = self.shown().map(|run| (run.position(axis, run.step), run));
+        let end = ends.map(|(end, _)| end).fold(0.0, f64::max);
+        // A resumed run that is shown without its past would be squeezed to the right edge.
+        let starts = self.shown().filter_map(|run| {
+            let first = run.loss.first_step()?;
+            Some(if first > run.step / 4 {
+                run.position(axis, first.saturating_sub(1))
+            } else {
+                0.0
+            })
+        });
+        let start = starts.fold(f64::INFINITY, f64::min);
+        Span { start: if start.is_finite() { start.min(end) } else { 0.0 }, end }
+    }
+
+    /// Where the x axis will end, where that is known.
+    fn limit(&self) -> Option<f64> {
+        if self.viewport.axis == crate::viewport::Axis::Time {
+            return None;
         }
+        let end = |run: &Run| run.position(self.viewport.axis, run.total_steps());
+        self.shown().map(end).reduce(f64::max).filter(|end| *end > 0.0)
     }
 
-    pub(crate) fn has_ended(&self) -> bool {
-        matches!(self.run.state, State::Ended(_))
+    /// The part of the x axis that is drawn.
+    pub(crate) fn span(&self) -> Span {
+        self.viewport.span(self.whole(), self.limit())
     }
 }

@@ -16,7 +16,7 @@ use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Mutex, MutexGuard, Once, PoisonError};
 use std::time::Duration;
 
-use crossterm::event::Event;
+use crossterm::event::{DisableMouseCapture, EnableMouseCapture, Event};
 use crossterm::terminal::{self, Clear, ClearType, EnterAlternateScreen, LeaveAlternateScreen};
 use crossterm::{cursor, queue, style};
 use ratatui::Terminal;
@@ -37,7 +37,8 @@ const SHELL: u8 = 2;
 const WANTED: u8 = 3;
 
 /// Held while bytes go to the terminal.
-static GATE: Mutex<Alternate> = Mutex::new(Alternate { entered: false, fresh: false });
+static GATE: Mutex<Alternate> =
+    Mutex::new(Alternate { mouse: false, entered: false, fresh: false });
 static PANIC_HOOK: Once = Once::new();
 
 /// How long giving the terminal back may take: one that takes no output must not hold up the
@@ -46,6 +47,8 @@ const PATIENCE: Duration = Duration::from_millis(200);
 
 /// What is known of the alternate screen.
 struct Alternate {
+    /// The mouse is reported, so that is to be ended.
+    mouse: bool,
     /// It was entered, so it is to be left.
     entered: bool,
     /// It was entered by this dashboard, and nobody else had it since.
@@ -68,6 +71,8 @@ fn output() -> io::Result<File> {
 
 /// Standard output as ratatui writes to it: a frame is collected, and leaves at once.
 pub(crate) struct Screen {
+    /// Whether the mouse should be reported.
+    mouse: bool,
     output: File,
     frame: Vec<u8>,
 }
@@ -89,7 +94,10 @@ impl Write for Screen {
         if !alternate.fresh {
             let all = Clear(ClearType::All);
             queue!(self.output, EnterAlternateScreen, all, cursor::Hide)?;
-            *alternate = Alternate { entered: true, fresh: true };
+            if self.mouse {
+                queue!(self.output, EnableMouseCapture)?;
+            }
+            *alternate = Alternate { mouse: self.mouse, entered: true, fresh: true };
         }
         self.output.write_all(&frame)
     }
@@ -157,7 +165,7 @@ impl Input for Keyboard {
 }
 
 /// Takes the terminal over: raw mode now, the alternate screen with the first frame.
-pub(crate) fn take_over() -> io::Result<Terminal<CrosstermBackend<Screen>>> {
+pub(crate) fn take_over(mouse: bool) -> io::Result<Terminal<CrosstermBackend<Screen>>> {
     if !io::stdout().is_terminal() {
         return Err(io::Error::other(
             "standard output is not a terminal, so there is nowhere to draw a dashboard",
@@ -176,7 +184,7 @@ pub(crate) fn take_over() -> io::Result<Terminal<CrosstermBackend<Screen>>> {
         jobs::listen()?;
         terminal::enable_raw_mode()?;
         let frame = Vec::new();
-        Terminal::new(CrosstermBackend::new(Screen { output, frame }))
+        Terminal::new(CrosstermBackend::new(Screen { mouse, output, frame }))
     });
     if screen.is_err() {
         restore_terminal();
@@ -270,7 +278,11 @@ fn leave() {
     if HOLDER.load(Ordering::SeqCst) == DASHBOARD {
         return;
     }
+    let mouse = std::mem::take(&mut alternate.mouse);
     if let (true, Ok(mut output)) = (std::mem::take(&mut alternate.entered), output()) {
+        if mouse {
+            let _ = queue!(output, DisableMouseCapture);
+        }
         let _ = queue!(
             output,
             style::ResetColor,

@@ -1,262 +1,590 @@
 //! How a message changes what the dashboard knows.
 
-use crossterm::event::KeyEvent;
-use lookahead_run::command::Command;
-use lookahead_run::event::{
-    Checkpoint, Evaluation, Event, Probe, Record, Resumed, RunEnded, RunInfo, Split, Status, Step,
-    Weights,
+use crossterm::event::{
+    KeyCode, KeyEvent, KeyEventKind, KeyModifiers, MouseButton, MouseEvent, MouseEventKind,
 };
+use lookahead_run::command::Command;
+use lookahead_run::event::Record;
+use lookahead_run::index::Exact;
+use ratatui::layout::Position;
 
-use crate::format;
-use crate::keys::{self, Action};
+use crate::charts::Chart;
+use crate::keys::{self, Action, Place};
 use crate::messages::Kind;
-use crate::model::{Asked, Model, Run, State};
+use crate::model::{List, Model, Overlay, Role};
+use crate::prompt::{self, Line, Prompt, Purpose};
+use crate::run::Control;
+use crate::smoothing::DECAYS;
+use crate::theme::Theme;
+use crate::view::layout::{Layout, layout};
+use crate::viewport::{Axis, PAN, Range, ZOOM};
 
 /// What can happen to a dashboard.
 #[derive(Debug)]
 pub(crate) enum Message {
-    /// Something happened in the run.
-    Record(Box<Record>),
+    /// There is news of the run of that number.
+    News(usize, News),
     /// A key was pressed.
     Key(KeyEvent),
-    /// The terminal has another size: only to be drawn anew.
-    Resize,
+    /// The mouse was moved or a button pressed.
+    Mouse(MouseEvent),
+    /// The terminal has so many columns and rows.
+    Resize(u16, u16),
     /// Another second has begun, at this Unix time.
     Tick(f64),
     /// The whole process was stopped between these Unix times, or a little within them.
     WasStopped { from: f64, to: f64 },
     /// So many records in all found no room.
     Dropped(u64),
-    /// Nobody takes commands.
-    Undelivered(Command),
+    /// Something that the user asked of the dashboard is done, or could not be done.
+    Told(String),
     /// The next frame is the last, at this Unix time.
     Closing(f64),
 }
 
-/// Changes the model, and returns what to ask of the run. It touches nothing else.
-pub(crate) fn update(model: &mut Model, message: Message) -> Vec<Command> {
+/// What can be heard of a run.
+#[derive(Debug)]
+pub(crate) enum News {
+    /// Something happened in it; with the byte of its log at which that stands.
+    Record(Box<Record>, Option<u64>),
+    /// All that was told before is void.
+    Restarted,
+    /// A line of its log is no event.
+    Damaged { line: u64, cause: String },
+    /// Its log can't be read, for now.
+    Unreadable(String),
+    /// So much of its log is read, of so much.
+    Reading(u64, u64),
+    /// Whether its process lives, and whether it can be asked for something.
+    Life { alive: bool, control: Control },
+    /// It did not take a command.
+    Refused { command: Command, why: String },
+    /// It took one.
+    Accepted(Command),
+    /// The values at a step, from its log.
+    Exact(u64, Box<Exact>),
+}
+
+/// What is to be done outside of the model.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Effect {
+    /// Ask the run of that number.
+    Ask(usize, Command),
+    /// Read the values at a step from its log, from that byte on.
+    LookUp { run: usize, at: u64, step: u64 },
+    /// Save the chart as a picture, in that file or one that is named by the run.
+    Save(Option<String>),
+}
+
+/// Changes the model, and returns what to do outside of it. It touches nothing else.
+pub(crate) fn update(model: &mut Model, message: Message) -> Vec<Effect> {
     match message {
-        Message::Record(record) => take_in(model, *record),
-        Message::Key(key) => {
-            return keys::action(&key).map_or_else(Vec::new, |action| act(model, action));
+        Message::News(run, news) => take_news(model, run, news),
+        Message::Key(key) => return press(model, key),
+        Message::Mouse(mouse) => return point(model, mouse),
+        Message::Resize(width, height) => model.size = (width, height),
+        Message::Tick(now) => {
+            model.now = now;
+            model.notice.take_if(|(_, until)| *until < now);
         }
-        Message::Resize => {}
-        Message::Tick(now) => model.now = now,
-        Message::WasStopped { from, to } => model.run.clock.stand_still(from, to),
+        Message::WasStopped { from, to } => {
+            model.runs.iter_mut().for_each(|run| run.clock.stand_still(from, to));
+        }
         Message::Dropped(count) => model.dropped = count,
-        Message::Undelivered(command) => undelivered(model, command),
+        Message::Told(text) => tell(model, text),
         Message::Closing(now) => {
             model.now = now;
-            model.help = false;
+            model.overlay = None;
+            model.prompt = None;
+            model.cursor = None;
             model.closing = true;
         }
     }
     Vec::new()
 }
 
-fn act(model: &mut Model, action: Action) -> Vec<Command> {
-    let over = model.has_ended() || model.stop_asked;
+/// How long a notice is shown, in seconds.
+const NOTICE: f64 = 6.0;
+
+fn tell(model: &mut Model, text: String) {
+    model.notice = Some((text, model.now + NOTICE));
+}
+
+fn take_news(model: &mut Model, index: usize, news: News) {
+    let now = model.now;
+    let Some(run) = model.runs.get_mut(index) else { return };
+    match news {
+        News::Record(record, at) => run.take_in(*record, at),
+        News::Restarted => run.restart(),
+        News::Damaged { line, cause } => {
+            run.warnings += 1;
+            let text = format!("line {line} of the event log is no event and is left out: {cause}");
+            run.note(now, Kind::Warning, &text);
+        }
+        News::Unreadable(why) => {
+            run.warnings += 1;
+            run.note(now, Kind::Bad, &why);
+        }
+        News::Reading(read, all) => run.reading = (read < all).then_some((read, all)),
+        News::Life { alive, control } => {
+            run.control = control;
+            run.take_sign_of_life(alive, now);
+        }
+        News::Refused { command, why } => {
+            run.take_back(&command);
+            run.note(now, Kind::Warning, &why);
+            tell(model, why);
+        }
+        News::Accepted(command) => {
+            if let Command::Set(setting) = command {
+                tell(model, format!("{} = {} is accepted", setting.key, setting.value));
+            }
+        }
+        News::Exact(step, exact) => {
+            if model.cursor == Some(step) {
+                run.exact = Some((step, *exact));
+            }
+        }
+    }
+}
+
+fn press(model: &mut Model, key: KeyEvent) -> Vec<Effect> {
+    if model.prompt.is_some() {
+        return write(model, key);
+    }
+    let place = if model.overlay.is_some() { Place::List } else { Place::Charts };
+    keys::action(&key, place).map_or_else(Vec::new, |action| act(model, action, key.code))
+}
+
+fn act(model: &mut Model, action: Action, code: KeyCode) -> Vec<Effect> {
     match action {
-        Action::TogglePause if !over => {
-            let (asked, command) = if model.would_continue() {
-                (Asked::Continue, Command::Continue)
-            } else {
-                (Asked::Pause, Command::Pause)
-            };
-            model.asked = Some(asked);
-            return vec![command];
+        Action::TogglePause => {
+            let go_on = model.run().would_continue();
+            return ask(model, if go_on { Command::Continue } else { Command::Pause });
         }
-        Action::Checkpoint if !over => {
-            model.checkpoint_asked = true;
-            return vec![Command::Checkpoint];
-        }
-        Action::TogglePause | Action::Checkpoint => {}
-        Action::Stop => return stop(model),
+        Action::Checkpoint => return ask(model, Command::Checkpoint),
+        Action::Stop => return ask(model, Command::Stop),
+        Action::Quit => model.quit = true,
+        Action::Interrupt if model.role == Role::Watcher => model.quit = true,
         Action::Interrupt => {
             model.interrupts += 1;
             model.abort = model.interrupts > 1;
-            return stop(model);
+            return ask(model, Command::Stop);
         }
         Action::Suspend => model.suspend = true,
-        Action::ToggleHelp => model.help = !model.help,
-        Action::Close => model.help = false,
+        Action::Prompt => model.prompt = Some(Prompt::new(Purpose::Command)),
+        Action::Search => model.prompt = Some(Prompt::new(Purpose::Search)),
+        Action::Close => {
+            if model.overlay.take().is_none() {
+                model.cursor = None;
+            }
+        }
+        Action::ToggleHelp => {
+            let open = matches!(model.overlay, Some(Overlay::Help(_)));
+            model.overlay = (!open).then_some(Overlay::Help(0));
+        }
+        Action::ToggleMessages => {
+            let open = matches!(model.overlay, Some(Overlay::Messages(_)));
+            model.overlay = (!open).then(|| Overlay::Messages(List::default()));
+        }
+        Action::Up => scroll(model, 1),
+        Action::Down => scroll(model, -1),
+        Action::PageUp => scroll(model, page(model)),
+        Action::PageDown => scroll(model, -page(model)),
+        Action::NextMatch => search(model, 1),
+        Action::PreviousMatch => search(model, -1),
+        Action::NextTheme => model.theme = Theme::new(model.theme.name.next()),
+        Action::Save => return vec![Effect::Save(None)],
+        Action::PreviousRun => select(model, -1),
+        Action::NextRun => select(model, 1),
+        Action::ToggleRun => {
+            if model.runs.len() > 1 {
+                model.run_mut().shown ^= true;
+            }
+        }
+        action => return look(model, action, code),
     }
     Vec::new()
 }
 
-fn stop(model: &mut Model) -> Vec<Command> {
-    if model.has_ended() || model.stop_asked {
+/// What changes the picture and nothing else.
+fn look(model: &mut Model, action: Action, code: KeyCode) -> Vec<Effect> {
+    match action {
+        Action::PickChart => {
+            if let KeyCode::Char(digit) = code
+                && let Some(chart) = Chart::of_digit(digit)
+            {
+                model.chart = chart;
+            }
+        }
+        Action::NextChart => model.chart = model.chart.next(),
+        Action::PreviousChart => model.chart = model.chart.previous(),
+        Action::ZoomIn => zoom(model, ZOOM, None),
+        Action::ZoomOut => zoom(model, 1.0 / ZOOM, None),
+        Action::PanLeft => pan(model, -PAN),
+        Action::PanRight => pan(model, PAN),
+        Action::Follow => {
+            let whole = model.whole();
+            model.viewport.follow(whole);
+        }
+        Action::ShowAll => model.viewport.range = Range::All,
+        Action::ToggleLog => model.log_y ^= true,
+        Action::NextAxis => next_axis(model),
+        Action::LessSmoothing => model.smoothing = model.smoothing.saturating_sub(1),
+        Action::MoreSmoothing => model.smoothing = (model.smoothing + 1).min(DECAYS.len() - 1),
+        Action::ToggleRaw => model.raw ^= true,
+        Action::CursorLeft => return move_cursor(model, -1.0),
+        Action::CursorRight => return move_cursor(model, 1.0),
+        Action::CursorFarLeft => return move_cursor(model, -f64::from(dots(model)) / 10.0),
+        Action::CursorFarRight => return move_cursor(model, f64::from(dots(model)) / 10.0),
+        _ => {}
+    }
+    Vec::new()
+}
+
+/// Asks the selected run, if it may be asked; else it is told why not.
+fn ask(model: &mut Model, command: Command) -> Vec<Effect> {
+    let index = model.selected;
+    let run = &mut model.runs[index];
+    if run.takes_commands() {
+        run.ask(&command);
+        return vec![Effect::Ask(index, command)];
+    }
+    if run.control == Control::ViewOnly && !run.is_over() {
+        let text =
+            "View only: the run has no control socket here, so it can't be asked for anything.";
+        tell(model, text.into());
+    }
+    Vec::new()
+}
+
+fn select(model: &mut Model, by: isize) {
+    let last = model.runs.len() - 1;
+    model.selected = model.selected.saturating_add_signed(by).min(last);
+}
+
+fn zoom(model: &mut Model, factor: f64, about: Option<f64>) {
+    let whole = model.whole();
+    let run = model.run();
+    let axis = model.viewport.axis;
+    let about = about.or(model.cursor.map(|step| run.position(axis, step)));
+    // No closer than some steps.
+    let least = match axis {
+        Axis::Step => 8.0,
+        Axis::Epoch => run.position(axis, 8),
+        Axis::Time => 0.01,
+    };
+    model.viewport.zoom(factor, about, whole, least);
+}
+
+fn pan(model: &mut Model, widths: f64) {
+    let whole = model.whole();
+    model.viewport.pan(widths, whole);
+}
+
+/// Counts in another unit, and shows the same part of the selected run.
+fn next_axis(model: &mut Model) {
+    let span = model.span();
+    let before = model.viewport.axis;
+    let axis = before.next();
+    let run = model.run();
+    let [start, end] =
+        [span.start, span.end].map(|place| run.position(axis, run.step_at(before, place)));
+    model.viewport.range = match model.viewport.range {
+        Range::All => Range::All,
+        _ if end <= start => Range::All,
+        Range::Latest(_) => Range::Latest(end - start),
+        Range::Fixed(_) => Range::Fixed(crate::viewport::Span { start, end }),
+    };
+    model.viewport.axis = axis;
+}
+
+/// Dots across the picture.
+fn dots(model: &Model) -> u16 {
+    layout(model).plot.width.saturating_mul(2).max(2)
+}
+
+/// Moves the cursor by so many dots, and at least by a step.
+fn move_cursor(model: &mut Model, by: f64) -> Vec<Effect> {
+    let axis = model.viewport.axis;
+    let span = model.span();
+    let run = model.run();
+    let end = run.step_at(axis, span.end).min(run.step);
+    let step = match model.cursor {
+        None => end,
+        Some(step) => {
+            let place = run.position(axis, step) + by * span.width() / f64::from(dots(model));
+            let there = run.step_at(axis, place).min(run.step);
+            match by > 0.0 {
+                true => there.max(step + 1).min(run.step),
+                false => there.min(step.saturating_sub(1)),
+            }
+        }
+    };
+    put_cursor(model, step)
+}
+
+fn put_cursor(model: &mut Model, step: u64) -> Vec<Effect> {
+    let axis = model.viewport.axis;
+    let whole = model.whole();
+    let run = model.run();
+    let step = step.min(run.step);
+    let place = run.position(axis, step);
+    if model.viewport.range != Range::All {
+        model.viewport.reveal(place, whole);
+    }
+    model.cursor = Some(step);
+    look_up(model, step)
+}
+
+/// Has the values at a step read, of all runs that are shown.
+fn look_up(model: &mut Model, step: u64) -> Vec<Effect> {
+    let runs = model.runs.iter_mut().enumerate();
+    runs.filter(|(index, run)| run.shown || *index == model.selected)
+        .filter_map(|(index, run)| {
+            run.exact = None;
+            run.events.as_ref()?;
+            run.index.before(step).map(|at| Effect::LookUp { run: index, at, step })
+        })
+        .collect()
+}
+
+/// Lines of a page of the list that is open.
+fn page(model: &Model) -> isize {
+    isize::from(model.size.1 as i16).saturating_sub(6).max(1)
+}
+
+fn scroll(model: &mut Model, by: isize) {
+    let count = model.run().messages.len();
+    match &mut model.overlay {
+        Some(Overlay::Messages(list)) => {
+            list.bottom = list.bottom.saturating_add_signed(by).min(count.saturating_sub(1));
+        }
+        // The help is read from its beginning on.
+        Some(Overlay::Help(from)) => {
+            *from = from.saturating_add_signed(-by).min(keys::KEYS.len() + 20)
+        }
+        None => {}
+    }
+}
+
+/// Goes to another message that has the words that are searched for: an older one for `by` 1.
+fn search(model: &mut Model, by: isize) {
+    let Some(Overlay::Messages(list)) = &model.overlay else { return };
+    let Some(words) = list.search.clone() else { return };
+    let run = model.run();
+    let matches: Vec<usize> = run
+        .messages
+        .newest_first()
+        .enumerate()
+        .filter(|(_, note)| note.text.to_lowercase().contains(&words))
+        .map(|(index, _)| index)
+        .collect();
+    let found = match by > 0 {
+        true => matches.iter().find(|index| **index > list.bottom).or(matches.first()),
+        false => matches.iter().rev().find(|index| **index < list.bottom).or(matches.last()),
+    };
+    match found.copied() {
+        Some(found) => {
+            if let Some(Overlay::Messages(list)) = &mut model.overlay {
+                list.bottom = found;
+            }
+        }
+        None => tell(model, format!("no message has “{words}”")),
+    }
+}
+
+/// A key for the prompt.
+fn write(model: &mut Model, key: KeyEvent) -> Vec<Effect> {
+    let Some(prompt) = &mut model.prompt else { return Vec::new() };
+    if key.kind == KeyEventKind::Release {
         return Vec::new();
     }
-    model.stop_asked = true;
-    model.asked = None;
-    vec![Command::Stop]
-}
-
-/// The training takes no commands: it shows as if nothing had been asked, so that it can be
-/// asked again.
-fn undelivered(model: &mut Model, command: Command) {
-    match command {
-        Command::Pause | Command::Continue => model.asked = None,
-        Command::Checkpoint => model.checkpoint_asked = false,
-        Command::Stop => model.stop_asked = false,
-        Command::Set(_) => {}
+    let control = key.modifiers.contains(KeyModifiers::CONTROL);
+    match key.code {
+        KeyCode::Esc => model.prompt = None,
+        // Twice Ctrl-C ends the program from here as well.
+        KeyCode::Char('c') if control => {
+            model.prompt = None;
+        }
+        KeyCode::Char('z') if control => model.suspend = true,
+        KeyCode::Char('u') if control => *prompt = Prompt::new(prompt.purpose),
+        KeyCode::Char(_) if control => {}
+        KeyCode::Char(letter) => prompt.insert(letter),
+        KeyCode::Backspace if prompt.text.is_empty() => model.prompt = None,
+        KeyCode::Backspace => prompt.delete_before(),
+        KeyCode::Delete => prompt.delete_after(),
+        KeyCode::Left => prompt.go(-1),
+        KeyCode::Right => prompt.go(1),
+        KeyCode::Home => prompt.go(isize::MIN + 1),
+        KeyCode::End => prompt.go(isize::MAX),
+        KeyCode::Up => prompt.recall(true, &model.entered),
+        KeyCode::Down => prompt.recall(false, &model.entered),
+        KeyCode::Tab if prompt.purpose == Purpose::Command => prompt.complete(),
+        KeyCode::Enter => return enter(model),
+        _ => {}
     }
-    let text = "The training takes no commands at the moment; try again.";
-    note(model, model.now, Kind::Warning, text);
+    if let Some(prompt) = &mut model.prompt {
+        prompt.error = None;
+    }
+    Vec::new()
 }
 
-fn note(model: &mut Model, time: f64, kind: Kind, text: &str) {
-    let run = &mut model.run;
-    let at = run.clock.elapsed(time);
-    run.messages.push(at, run.step, kind, text);
-}
+/// Lines that were entered and can be recalled, at most.
+const RECALLED: usize = 100;
 
-fn take_in(model: &mut Model, record: Record) {
-    let Record { time, step, event } = record;
-    model.run.clock.happened(time);
-    match event {
-        Event::RunStarted(info) => {
-            model.run = Run::new();
-            begin(model, info, time);
+fn enter(model: &mut Model) -> Vec<Effect> {
+    let Some(mut prompt) = model.prompt.take() else { return Vec::new() };
+    let text = prompt.text.trim().to_owned();
+    if text.is_empty() {
+        return Vec::new();
+    }
+    if prompt.purpose == Purpose::Search {
+        let before = match model.overlay.take() {
+            Some(Overlay::Messages(list)) => list,
+            _ => List::default(),
+        };
+        model.overlay =
+            Some(Overlay::Messages(List { search: Some(text.to_lowercase()), ..before }));
+        search_from_newest(model);
+        return Vec::new();
+    }
+    match prompt::read(&text) {
+        Err(error) => {
+            prompt.error = Some(error);
+            model.prompt = Some(prompt);
+            Vec::new()
         }
-        Event::Resumed(Resumed { checkpoint, info, .. }) => {
-            model.run.go_back_to(step, time);
-            begin(model, info, time);
-            note(model, time, Kind::Plain, &format!("resumed from {checkpoint}"));
-            model.run.checkpoint = Some((checkpoint, time));
+        Ok(line) => {
+            if model.entered.last() != Some(&text) {
+                model.entered.push(text);
+            }
+            let surplus = model.entered.len().saturating_sub(RECALLED);
+            model.entered.drain(..surplus);
+            obey(model, line)
         }
-        Event::Step(event) => take_step(model, step, time, event),
-        Event::Sync(sync) => {
-            model.run.syncs.push(step, sync.sync as f64);
-            model.run.alpha = Some(sync.alpha);
-        }
-        Event::Probe(probe) => take_probe(&mut model.run, step, probe),
-        Event::Evaluation(evaluation) => take_evaluation(model, step, time, evaluation),
-        Event::Checkpoint(checkpoint) => take_checkpoint(model, time, checkpoint),
-        Event::Paused => {
-            model.run.clock.stop(time);
-            model.run.state = State::Paused;
-            model.asked.take_if(|asked| *asked == Asked::Pause);
-            note(model, time, Kind::Plain, "paused");
-        }
-        Event::Continued => {
-            go_on(model, time);
-            note(model, time, Kind::Plain, "continued");
-        }
-        Event::Changed(_) | Event::Timing(_) | Event::System(_) => {}
-        Event::Note(event) => note(model, time, Kind::Plain, &event.message),
-        Event::Warning(warning) => {
-            model.run.warnings += 1;
-            note(model, time, Kind::Warning, &warning.message);
-        }
-        Event::RunEnded(end) => take_end(model, time, end),
-        Event::Unknown => {}
     }
 }
 
-fn begin(model: &mut Model, info: RunInfo, time: f64) {
-    model.run.info = Some(info);
-    model.run.state = State::Training;
-    model.run.clock.start(time);
-    // What was asked of an earlier process of the run is over.
-    model.asked = None;
-    model.checkpoint_asked = false;
-    model.stop_asked = false;
-}
-
-fn go_on(model: &mut Model, time: f64) {
-    model.run.clock.start(time);
-    model.run.state = State::Training;
-    model.asked.take_if(|asked| *asked == Asked::Continue);
-}
-
-fn take_step(model: &mut Model, step: u64, time: f64, event: Step) {
-    // A step proves that the run goes on, whatever happened to the record that said so, or to a
-    // pause that was taken back before it began.
-    if model.run.state != State::Training || model.asked == Some(Asked::Continue) {
-        go_on(model, time);
-    }
-    let run = &mut model.run;
-    run.step = step;
-    run.last = Some(event);
-    run.raw.push(step, event.loss);
-    let smoothed = run.ema.push(event.loss);
-    // Where the loss is not finite the smoothed line breaks as well.
-    run.smoothed.push(step, if event.loss.is_finite() { smoothed } else { event.loss });
-    run.clock.step(step, time);
-}
-
-fn take_probe(run: &mut Run, step: u64, probe: Probe) {
-    run.probes.fast.push(step, probe.fast_loss);
-    run.probes.slow.push(step, probe.slow_loss);
-    run.last_probe = Some(probe);
-    let before = run.probing.newest().unwrap_or(0.0);
-    run.probing.push(step, before + probe.seconds);
-}
-
-fn take_evaluation(model: &mut Model, step: u64, time: f64, evaluation: Evaluation) {
-    let run = &mut model.run;
-    let (evaluations, test, symbol) = match evaluation.weights {
-        Weights::Slow => (&mut run.validation.slow, &mut run.test.slow, "φ"),
-        Weights::Fast => (&mut run.validation.fast, &mut run.test.fast, "θ"),
+fn search_from_newest(model: &mut Model) {
+    let newest_fits = match &model.overlay {
+        Some(Overlay::Messages(List { search: Some(words), .. })) => {
+            let newest = model.run().messages.newest_first().next();
+            newest.is_some_and(|note| note.text.to_lowercase().contains(words))
+        }
+        _ => return,
     };
-    let split = match evaluation.split {
-        Split::Validation => {
-            evaluations.loss.push(step, evaluation.loss);
-            evaluations.accuracy.push(step, evaluation.accuracy);
-            "validation"
-        }
-        Split::Test => {
-            *test = Some((step, evaluation.accuracy));
-            "test"
-        }
-    };
-    let accuracy = format::percent(evaluation.accuracy, 2);
-    let text = format!("{symbol} {accuracy} loss {}", format::loss(evaluation.loss));
-    let at = run.clock.elapsed(time);
-    run.messages.push_topic(at, step, split, &text);
-}
-
-fn take_checkpoint(model: &mut Model, time: f64, checkpoint: Checkpoint) {
-    model.checkpoint_asked = false;
-    let size = format::bytes(checkpoint.bytes);
-    let text = format!("saved {} ({size}, {})", checkpoint.name, format::cost(checkpoint.seconds));
-    note(model, time, Kind::Plain, &text);
-    model.run.checkpoint = Some((checkpoint.name, time));
-}
-
-fn take_end(model: &mut Model, time: f64, end: RunEnded) {
-    model.run.clock.stop(time);
-    model.run.state = State::Ended(end.status);
-    model.asked = None;
-    let (kind, text) = match end.status {
-        Status::Finished => (Kind::Good, "finished"),
-        Status::Stopped => (Kind::Plain, "stopped, with a checkpoint saved"),
-        Status::Failed => (Kind::Bad, "failed"),
-    };
-    match end.message {
-        Some(message) => note(model, time, kind, &format!("{text}: {message}")),
-        None => note(model, time, kind, text),
+    if let Some(Overlay::Messages(list)) = &mut model.overlay {
+        list.bottom = 0;
     }
+    if !newest_fits {
+        search(model, 1);
+    }
+}
+
+fn obey(model: &mut Model, line: Line) -> Vec<Effect> {
+    match line {
+        Line::Ask(command) => ask(model, command),
+        Line::GoTo(step) => put_cursor(model, step),
+        Line::Smooth(index) => {
+            model.smoothing = index;
+            Vec::new()
+        }
+        Line::Save(file) => vec![Effect::Save(file)],
+        Line::Quit => {
+            model.quit = true;
+            Vec::new()
+        }
+    }
+}
+
+fn point(model: &mut Model, mouse: MouseEvent) -> Vec<Effect> {
+    let place = Position { x: mouse.column, y: mouse.row };
+    let found: Layout = layout(model);
+    let over_list = model.overlay.is_some();
+    match mouse.kind {
+        MouseEventKind::ScrollUp if over_list => scroll(model, 3),
+        MouseEventKind::ScrollDown if over_list => scroll(model, -3),
+        _ if over_list || model.prompt.is_some() => {}
+        MouseEventKind::Up(_) => model.dragged = None,
+        _ if found.plot.contains(place) => {
+            let span = model.span();
+            let column = usize::from(place.x - found.plot.x);
+            let position = span.position(column, usize::from(found.plot.width));
+            match mouse.kind {
+                MouseEventKind::ScrollUp => zoom(model, ZOOM.sqrt(), Some(position)),
+                MouseEventKind::ScrollDown => zoom(model, ZOOM.sqrt().recip(), Some(position)),
+                MouseEventKind::Down(MouseButton::Left) => {
+                    model.dragged = Some(place.x);
+                    let step = model.run().step_at(model.viewport.axis, position);
+                    return put_cursor(model, step);
+                }
+                MouseEventKind::Drag(MouseButton::Left) => {
+                    if let Some(before) = model.dragged.replace(place.x) {
+                        let moved = f64::from(before) - f64::from(place.x);
+                        pan(model, moved / f64::from(found.plot.width.max(1)));
+                    }
+                }
+                _ => {}
+            }
+        }
+        MouseEventKind::Down(button) if found.runs.contains(place) => {
+            let first = found.first_run;
+            let index = first + usize::from(place.y.saturating_sub(found.runs.y));
+            if index < model.runs.len() {
+                if button == MouseButton::Right || model.selected == index {
+                    model.runs[index].shown ^= true;
+                }
+                model.selected = index;
+            }
+        }
+        MouseEventKind::Down(_) => {
+            if let Some((chart, _)) = found.small.iter().find(|(_, area)| area.contains(place)) {
+                model.chart = *chart;
+            }
+        }
+        _ => {}
+    }
+    Vec::new()
 }
 
 #[cfg(test)]
 mod tests {
-    use crossterm::event::{KeyCode, KeyModifiers};
-    use lookahead_run::event::Warning;
+    use lookahead_run::command::Setting;
+    use lookahead_run::event::{Changed, Checkpoint, Event, RunEnded, Status, Warning};
 
     use super::*;
     use crate::fixture::{self, START, feed, record};
+    use crate::run::{Asked, State};
+    use crate::viewport::Span;
+
+    /// What a message asks of the selected run.
+    fn asked(effects: Vec<Effect>) -> Vec<Command> {
+        let ask = |effect| match effect {
+            Effect::Ask(_, command) => command,
+            effect => panic!("{effect:?}"),
+        };
+        effects.into_iter().map(ask).collect()
+    }
 
     fn press(model: &mut Model, letter: char) -> Vec<Command> {
         let key = KeyEvent::new(KeyCode::Char(letter), KeyModifiers::NONE);
-        update(model, Message::Key(key))
+        asked(update(model, Message::Key(key)))
+    }
+
+    fn key(model: &mut Model, code: KeyCode) -> Vec<Effect> {
+        update(model, Message::Key(KeyEvent::new(code, KeyModifiers::NONE)))
+    }
+
+    fn typed(model: &mut Model, text: &str) {
+        for letter in text.chars() {
+            key(model, KeyCode::Char(letter));
+        }
     }
 
     fn ctrl_c(model: &mut Model) -> Vec<Command> {
         let key = KeyEvent::new(KeyCode::Char('c'), KeyModifiers::CONTROL);
-        update(model, Message::Key(key))
+        asked(update(model, Message::Key(key)))
     }
 
     fn one(model: &mut Model, seconds: f64, step: u64, event: Event) {
@@ -265,39 +593,36 @@ mod tests {
 
     #[test]
     fn keys_become_commands() {
-        for (letter, command) in [
-            ('p', Command::Pause),
-            ('c', Command::Checkpoint),
-            ('s', Command::Stop),
-            ('q', Command::Stop),
-        ] {
+        for (letter, command) in
+            [('p', Command::Pause), ('c', Command::Checkpoint), ('s', Command::Stop)]
+        {
             let mut model = fixture::run(true, 3);
             assert_eq!(press(&mut model, letter), [command], "{letter}");
         }
         let mut model = fixture::run(true, 3);
-        assert_eq!(press(&mut model, 'x'), []);
+        assert_eq!(press(&mut model, 'z'), []);
         assert_eq!(press(&mut model, '?'), []);
-        assert!(model.help);
+        assert_eq!(model.overlay, Some(Overlay::Help(0)));
         assert_eq!(press(&mut model, 'h'), []);
-        assert!(!model.help);
+        assert_eq!(model.overlay, None);
         press(&mut model, '?');
         update(&mut model, Message::Key(KeyEvent::new(KeyCode::Esc, KeyModifiers::NONE)));
-        assert!(!model.help);
+        assert_eq!(model.overlay, None);
     }
 
     #[test]
     fn one_key_pauses_and_continues() {
         let mut model = fixture::run(true, 3);
         assert_eq!(press(&mut model, 'p'), [Command::Pause]);
-        assert_eq!(model.asked, Some(Asked::Pause));
+        assert_eq!(model.run().asked, Some(Asked::Pause));
         one(&mut model, 1.0, 4, fixture::step(4, 1.0));
-        assert_eq!(model.asked, Some(Asked::Pause), "a step on its way is no answer");
+        assert_eq!(model.run().asked, Some(Asked::Pause), "a step on its way is no answer");
         one(&mut model, 1.0, 4, Event::Paused);
-        assert_eq!((model.asked, model.run.state), (None, State::Paused));
+        assert_eq!((model.run().asked, model.run().state()), (None, State::Paused));
         assert_eq!(press(&mut model, 'p'), [Command::Continue]);
-        assert_eq!(model.run.state, State::Paused);
+        assert_eq!(model.run().state(), State::Paused);
         one(&mut model, 9.0, 4, Event::Continued);
-        assert_eq!((model.asked, model.run.state), (None, State::Training));
+        assert_eq!((model.run().asked, model.run().state()), (None, State::Training));
     }
 
     #[test]
@@ -307,7 +632,7 @@ mod tests {
         assert_eq!(press(&mut model, 'p'), [Command::Continue]);
         // The trainer saw both at once, never paused, and has nothing to tell but steps.
         one(&mut model, 1.0, 4, fixture::step(4, 1.0));
-        assert_eq!((model.asked, model.run.state), (None, State::Training));
+        assert_eq!((model.run().asked, model.run().state()), (None, State::Training));
         assert_eq!(press(&mut model, 'p'), [Command::Pause]);
     }
 
@@ -315,12 +640,12 @@ mod tests {
     fn the_run_stops_once_and_takes_no_commands_afterwards() {
         let mut model = fixture::run(true, 3);
         assert_eq!(press(&mut model, 's'), [Command::Stop]);
-        for letter in ['s', 'q', 'p', 'c'] {
+        for letter in ['s', 'p', 'c'] {
             assert_eq!(press(&mut model, letter), []);
         }
         let end = RunEnded { status: Status::Stopped, message: None };
         one(&mut model, 2.0, 3, Event::RunEnded(end));
-        for letter in ['s', 'q', 'p', 'c'] {
+        for letter in ['s', 'p', 'c'] {
             assert_eq!(press(&mut model, letter), []);
         }
     }
@@ -338,34 +663,33 @@ mod tests {
     fn what_was_not_delivered_can_be_asked_again() {
         let mut model = fixture::run(true, 3);
         assert_eq!(press(&mut model, 's'), [Command::Stop]);
-        update(&mut model, Message::Undelivered(Command::Stop));
+        let why = "The training takes no commands.".to_owned();
+        let refused = News::Refused { command: Command::Stop, why };
+        update(&mut model, Message::News(0, refused));
         assert_eq!(press(&mut model, 's'), [Command::Stop]);
-        let newest = model.run.messages.newest_first().next().unwrap();
+        let newest = model.run().messages.newest_first().next().unwrap();
         assert!(newest.text.contains("takes no commands"));
     }
 
     #[test]
     fn resuming_drops_what_was_abandoned() {
         let mut model = fixture::run(true, 600);
-        let best = model.run.validation.slow.accuracy.max().unwrap();
+        let best = model.run().validation.slow.accuracy.max().unwrap();
         one(&mut model, 60.5, 600, checkpoint_named("later"));
         one(&mut model, 1000.0, 300, fixture::resumed(300));
-        let run = &model.run;
-        for history in [&run.raw, &run.smoothed, &run.probes.fast, &run.probes.slow] {
+        let run = model.run();
+        for history in [&run.loss, &run.gain, &run.probes.fast, &run.probes.slow] {
             assert!(history.last_step().unwrap() <= 300);
             assert!(history.last_step().unwrap() >= 295);
         }
         assert!(run.validation.slow.accuracy.max().unwrap() < best);
         assert_eq!(run.step, 300);
-        assert_eq!(run.state, State::Training);
+        assert_eq!(run.state(), State::Training);
         assert_eq!(run.checkpoint.as_ref().unwrap().0, "step-00000300");
         assert!(run.messages.newest_first().all(|note| note.step <= 300));
         // 30 s were spent up to step 300, and 4 s since.
         update(&mut model, Message::Tick(START + 1004.0));
         assert!((model.elapsed() - 34.0).abs() < 0.2, "{}", model.elapsed());
-        one(&mut model, 1005.0, 301, fixture::step(301, 0.7));
-        let smoothed = model.run.smoothed.newest().unwrap();
-        assert!((0.6..0.9).contains(&smoothed), "{smoothed}");
     }
 
     fn checkpoint_named(name: &str) -> Event {
@@ -381,9 +705,9 @@ mod tests {
     fn another_run_starts_from_nothing() {
         let mut model = fixture::run(true, 600);
         one(&mut model, 100.0, 0, Event::RunStarted(fixture::info()));
-        assert!(model.run.raw.is_empty());
-        assert_eq!(model.run.step, 0);
-        assert_eq!(model.run.clock.elapsed(START + 101.0), 1.0);
+        assert!(model.run().loss.is_empty());
+        assert_eq!(model.run().step, 0);
+        assert_eq!(model.run().clock.elapsed(START + 101.0), 1.0);
     }
 
     #[test]
@@ -391,29 +715,29 @@ mod tests {
         let mut model = fixture::run(true, 10);
         one(&mut model, 1.1, 11, fixture::step(11, f64::NAN));
         one(&mut model, 1.2, 12, fixture::step(12, f64::INFINITY));
-        assert!(model.run.smoothed.newest().unwrap().is_infinite());
+        let run = model.run();
+        assert!(run.smoothed(&run.loss, 0.98).unwrap().is_infinite());
         one(&mut model, 1.3, 13, fixture::step(13, 2.0));
-        let run = &model.run;
-        assert_eq!(run.raw.non_finite(), 2);
-        assert!(run.smoothed.newest().unwrap().is_finite());
-        assert!(run.raw.buckets().last().unwrap().gap_before);
-        assert!(run.smoothed.buckets().last().unwrap().gap_before);
+        let run = model.run();
+        assert_eq!(run.loss.non_finite(), 2);
+        assert!(run.smoothed(&run.loss, 0.98).unwrap().is_finite());
+        assert!(run.loss.slice(0, 99, 99).last().unwrap().gap_before);
     }
 
     #[test]
     fn the_cost_of_probes_is_their_part_of_the_time() {
         let model = fixture::run(true, 100);
         // 20 probes of 0.1 s in 10 s.
-        assert!((model.run.probing_cost(model.now).unwrap() - 0.2).abs() < 1e-9);
+        assert!((model.run().probing_cost(model.now).unwrap() - 0.2).abs() < 1e-9);
     }
 
     #[test]
     fn a_checkpoint_confirms_that_it_was_asked_for() {
         let mut model = fixture::run(true, 3);
         press(&mut model, 'c');
-        assert!(model.checkpoint_asked);
+        assert!(model.run().checkpoint_asked);
         one(&mut model, 1.0, 3, fixture::checkpoint(3));
-        assert!(!model.checkpoint_asked);
+        assert!(!model.run().checkpoint_asked);
     }
 
     #[test]
@@ -435,6 +759,251 @@ mod tests {
         ] {
             one(&mut model, 0.0, 0, event);
         }
-        assert_eq!(model.run.state, State::Training);
+        assert_eq!(model.run().state(), State::Training);
+    }
+
+    #[test]
+    fn leaving_asks_the_run_for_nothing() {
+        let mut model = fixture::run(true, 3);
+        assert_eq!(press(&mut model, 'q'), []);
+        assert!(model.quit && !model.abort);
+        let mut watcher = fixture::three();
+        assert_eq!(ctrl_c(&mut watcher), []);
+        assert!(watcher.quit && !watcher.abort);
+    }
+
+    #[test]
+    fn a_run_without_a_socket_is_asked_for_nothing_and_that_is_told() {
+        let mut model = fixture::three();
+        let life = News::Life { alive: true, control: Control::ViewOnly };
+        update(&mut model, Message::News(0, life));
+        for letter in ['p', 'c', 's'] {
+            assert_eq!(press(&mut model, letter), []);
+            assert!(model.notice.take().unwrap().0.starts_with("View only"));
+        }
+        assert_eq!(model.run().asked, None);
+    }
+
+    #[test]
+    fn a_process_that_is_gone_has_crashed_unless_its_log_has_an_end() {
+        let mut model = fixture::three();
+        let life = |alive| News::Life { alive, control: Control::ViewOnly };
+        for run in 0..2 {
+            update(&mut model, Message::News(run, life(true)));
+            update(&mut model, Message::News(run, life(false)));
+            update(&mut model, Message::News(run, life(false)));
+        }
+        assert_eq!(model.runs[0].state(), State::Crashed);
+        assert_eq!(model.runs[1].state(), State::Ended(Status::Finished));
+        let told = model.runs[0].messages.newest_first().filter(|n| n.text.starts_with("crashed"));
+        assert_eq!(told.count(), 1);
+        // Its clock stands since the last event, at 150 s.
+        update(&mut model, Message::Tick(START + 9999.0));
+        assert!((model.elapsed() - 150.0).abs() < 1e-6, "{}", model.elapsed());
+        // Another process goes on with it.
+        one(&mut model, 9999.0, 1000, fixture::resumed(1000));
+        update(&mut model, Message::News(0, life(true)));
+        assert_eq!(model.runs[0].state(), State::Training);
+    }
+
+    #[test]
+    fn keys_are_about_the_selected_run() {
+        let mut model = fixture::three();
+        for (code, selected) in [
+            (KeyCode::Up, 0),
+            (KeyCode::Down, 1),
+            (KeyCode::Down, 2),
+            (KeyCode::Down, 2),
+            (KeyCode::Up, 1),
+        ] {
+            key(&mut model, code);
+            assert_eq!(model.selected, selected);
+        }
+        key(&mut model, KeyCode::Char(' '));
+        assert!(!model.runs[1].shown && model.runs[0].shown);
+        key(&mut model, KeyCode::Down);
+        let pause = Message::Key(KeyEvent::new(KeyCode::Char('p'), KeyModifiers::NONE));
+        assert_eq!(update(&mut model, pause), [Effect::Ask(2, Command::Pause)]);
+        assert_eq!((model.runs[2].asked, model.runs[0].asked), (Some(Asked::Pause), None));
+    }
+
+    #[test]
+    fn the_prompt_asks_and_tells_what_is_wrong() {
+        let mut model = fixture::run(true, 3);
+        typed(&mut model, ":set lookahead.k=x9");
+        key(&mut model, KeyCode::Left);
+        key(&mut model, KeyCode::Backspace);
+        let setting = Setting { key: "lookahead.k".into(), value: 9.into() };
+        assert_eq!(
+            key(&mut model, KeyCode::Enter),
+            [Effect::Ask(0, Command::Set(setting.clone()))]
+        );
+        assert_eq!(model.prompt, None);
+        // The run has the last word.
+        let why = "`lookahead.k` can't be that.".to_owned();
+        let refused = News::Refused { command: Command::Set(setting), why: why.clone() };
+        update(&mut model, Message::News(0, refused));
+        assert_eq!(model.notice.as_ref().unwrap().0, why);
+        // Earlier lines come back, and one that is no command stays to be mended.
+        typed(&mut model, ":");
+        key(&mut model, KeyCode::Up);
+        assert_eq!(model.prompt.as_ref().unwrap().text, "set lookahead.k=9");
+        typed(&mut model, " and more");
+        key(&mut model, KeyCode::Esc);
+        typed(&mut model, ":dance");
+        assert_eq!(key(&mut model, KeyCode::Enter), []);
+        let error = model.prompt.as_ref().unwrap().error.clone().unwrap();
+        assert!(error.contains("`dance`"), "{error}");
+        // Letters are letters in it, and no keys.
+        typed(&mut model, "qsp");
+        assert!(!model.quit && model.run().asked.is_none() && !model.run().stop_asked);
+    }
+
+    #[test]
+    fn a_change_is_told_and_shown() {
+        let mut model = fixture::run(true, 3);
+        let mut changes = serde_json::Map::new();
+        changes.insert("lookahead.k".into(), 10.into());
+        one(&mut model, 1.0, 3, Event::Changed(Changed { changes }));
+        assert_eq!(model.run().info.as_ref().unwrap().lookahead.unwrap().k, 10);
+        let newest = model.run().messages.newest_first().next().unwrap();
+        assert!(newest.text.contains("lookahead.k is 10"), "{}", newest.text);
+    }
+
+    #[test]
+    fn the_cursor_goes_by_dots_and_by_tenths_and_not_beyond_the_ends() {
+        let mut model = fixture::run(true, 1000);
+        update(&mut model, Message::Resize(120, 36));
+        key(&mut model, KeyCode::Right);
+        assert_eq!(model.cursor, Some(1000));
+        key(&mut model, KeyCode::Left);
+        let dot = 1000 - model.cursor.unwrap();
+        assert!((5..=9).contains(&dot), "{dot} steps in a dot of {}", dots(&model));
+        let far = KeyEvent::new(KeyCode::Left, KeyModifiers::SHIFT);
+        update(&mut model, Message::Key(far));
+        assert!((880..=910).contains(&model.cursor.unwrap()), "{:?}", model.cursor);
+        for _ in 0..20 {
+            update(&mut model, Message::Key(far));
+        }
+        assert_eq!(model.cursor, Some(0));
+        key(&mut model, KeyCode::Esc);
+        assert_eq!(model.cursor, None);
+        typed(&mut model, ":goto 99999");
+        key(&mut model, KeyCode::Enter);
+        assert_eq!(model.cursor, Some(1000));
+    }
+
+    #[test]
+    fn each_axis_shows_the_same_part() {
+        let mut model = fixture::run(true, 1000);
+        model.viewport.range = Range::Fixed(Span { start: 250.0, end: 500.0 });
+        let part = |model: &Model| match model.viewport.range {
+            Range::Fixed(span) => (span.start, span.end),
+            range => panic!("{range:?}"),
+        };
+        for (axis, start, end) in
+            [(Axis::Epoch, 1.0, 2.0), (Axis::Time, 25.0, 50.0), (Axis::Step, 250.0, 500.0)]
+        {
+            typed(&mut model, "x");
+            assert_eq!(model.viewport.axis, axis);
+            let found = part(&model);
+            assert!((found.0 - start).abs() < 0.2 && (found.1 - end).abs() < 0.2, "{found:?}");
+        }
+    }
+
+    #[test]
+    fn the_mouse_zooms_points_drags_and_picks() {
+        let mut model = fixture::run(true, 1000);
+        update(&mut model, Message::Resize(120, 36));
+        let plot = layout(&model).plot;
+        let at = |kind, x, y| {
+            let modifiers = KeyModifiers::NONE;
+            Message::Mouse(MouseEvent { kind, column: x, row: y, modifiers })
+        };
+        let (x, y) = (plot.x + plot.width / 2, plot.y + 5);
+        let left = MouseButton::Left;
+        update(&mut model, at(MouseEventKind::Down(left), x, y));
+        let there = model.cursor.unwrap();
+        assert!((490..=515).contains(&there), "{there}");
+        update(&mut model, at(MouseEventKind::Up(left), x, y));
+        for _ in 0..4 {
+            update(&mut model, at(MouseEventKind::ScrollUp, x, y));
+        }
+        let span = model.span();
+        assert!((span.width() - 250.0).abs() < 1.0, "{span:?}");
+        assert!(
+            (span.part(there as f64) - 0.5).abs() < 0.03,
+            "it zooms about the pointer: {span:?}"
+        );
+        update(&mut model, at(MouseEventKind::Down(left), x, y));
+        update(&mut model, at(MouseEventKind::Drag(left), x + plot.width / 4, y));
+        let moved = span.start - model.span().start;
+        assert!((moved - 62.5).abs() < 2.0, "{moved}");
+        // Outside of the plot it does nothing.
+        let before = model.cursor;
+        update(&mut model, at(MouseEventKind::Down(left), 0, 0));
+        assert_eq!(model.cursor, before);
+
+        let mut model = fixture::three();
+        let list = layout(&model).runs;
+        update(&mut model, at(MouseEventKind::Down(left), list.x + 3, list.y + 1));
+        assert_eq!((model.selected, model.runs[1].shown), (1, true));
+        update(&mut model, at(MouseEventKind::Down(left), list.x + 3, list.y + 1));
+        assert_eq!((model.selected, model.runs[1].shown), (1, false));
+    }
+
+    #[test]
+    fn messages_scroll_and_are_searched() {
+        let mut model = fixture::run(true, 3);
+        for number in 0..500 {
+            let message =
+                format!("the {number}th, {}", if number % 100 == 7 { "Odd" } else { "plain" });
+            one(&mut model, 1.0, 3, Event::Warning(Warning { message }));
+        }
+        typed(&mut model, "m");
+        let bottom = |model: &Model| match &model.overlay {
+            Some(Overlay::Messages(list)) => list.bottom,
+            overlay => panic!("{overlay:?}"),
+        };
+        key(&mut model, KeyCode::Up);
+        key(&mut model, KeyCode::PageUp);
+        assert_eq!(bottom(&model), 19);
+        key(&mut model, KeyCode::Down);
+        assert_eq!(bottom(&model), 18);
+        typed(&mut model, "/odd");
+        key(&mut model, KeyCode::Enter);
+        // 500 messages, and the 407th is the newest of its kind.
+        assert_eq!(bottom(&model), 499 - 407);
+        typed(&mut model, "n");
+        assert_eq!(bottom(&model), 499 - 307);
+        typed(&mut model, "N");
+        assert_eq!(bottom(&model), 499 - 407);
+        // In the list Space is no key for runs.
+        typed(&mut model, " ");
+        assert!(model.run().shown);
+        key(&mut model, KeyCode::Esc);
+        assert_eq!(model.overlay, None);
+        typed(&mut model, "/nowhere");
+        key(&mut model, KeyCode::Enter);
+        assert!(model.notice.as_ref().unwrap().0.contains("nowhere"));
+    }
+
+    #[test]
+    fn a_log_that_begins_anew_is_another_run() {
+        let mut model = fixture::run(true, 600);
+        model.cursor = Some(500);
+        update(&mut model, Message::News(0, News::Restarted));
+        assert_eq!((model.run().step, model.run().state()), (0, State::Waiting));
+        one(&mut model, 0.0, 0, Event::RunStarted(fixture::info()));
+        assert!(model.span().width() > 0.0);
+    }
+
+    #[test]
+    fn a_line_that_is_no_event_is_told() {
+        let mut model = fixture::run(true, 3);
+        let damaged = News::Damaged { line: 7, cause: "expected value".into() };
+        update(&mut model, Message::News(0, damaged));
+        let newest = model.run().messages.newest_first().next().unwrap();
+        assert!(newest.text.contains("line 7") && newest.text.contains("expected value"));
     }
 }

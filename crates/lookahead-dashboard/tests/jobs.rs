@@ -31,7 +31,7 @@ fn child() {
         std::fs::write(&draft, text).unwrap();
         std::fs::rename(draft, folder.join(name)).unwrap();
     };
-    let mut dashboard = Some(spawn(Options { color: true }).unwrap());
+    let mut dashboard = Some(spawn(Options::default()).unwrap());
     report("pid", std::process::id().to_string());
     let start = Instant::now();
     let mut number = 0;

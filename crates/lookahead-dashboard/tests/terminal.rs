@@ -35,7 +35,7 @@ fn step(number: u64) -> Record {
 fn child() {
     let Ok(role) = std::env::var(ROLE) else { return };
     let report = |text: String| std::fs::write(std::env::var(REPORT).unwrap(), text).unwrap();
-    let dashboard = spawn(Options { color: true }).unwrap();
+    let dashboard = spawn(Options::default()).unwrap();
     let start = Instant::now();
     let mut number = 0;
     loop {

@@ -1,4 +1,4 @@
-//! The headline: loss against step, at the fast and at the slow weights.
+//! A chart: lines over steps, epochs or time.
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
@@ -6,180 +6,289 @@ use ratatui::style::Style;
 use ratatui::text::Line;
 use ratatui::widgets::Widget;
 
-use super::axes::{self, Losses};
-use super::columns::columns;
+use super::axes::{self, Scale};
+use super::columns::{Columns, columns, gaps};
+use super::layout::inner;
 use super::raster::{ACROSS, DOWN, Raster};
-use super::{block, put, width};
+use super::{block, cursor, cycle, put, width};
+use crate::charts::{Chart, Look, Series, series};
 use crate::format;
-use crate::history::{Bucket, History};
-use crate::model::{Model, Run, State};
+use crate::model::Model;
+use crate::run::State;
+use crate::smoothing::DECAYS;
+use crate::theme::Theme;
+use crate::viewport::{Range, Span};
 
-/// Columns of a value in the legend, and between two entries of it.
-const VALUE: u16 = 6;
+/// Columns of a value in the legend, where names are left out, and between two entries of it.
+const VALUE: u16 = 7;
+const SHORT_VALUE: u16 = 6;
 const GAP: u16 = 3;
-/// Cells between two markers on a line: they tell fast from slow without colours.
+/// Cells between two markers on a line: they tell lines apart without colours.
 const MARKER_EVERY: u16 = 14;
 
-/// One line of the chart.
-struct Series<'a> {
-    history: &'a History,
-    name: &'static str,
-    /// What stands for it where there is no room for the name.
-    short: &'static str,
-    sample: &'static str,
-    /// Drawn now and then on the line, and in which cell of [`MARKER_EVERY`].
-    marker: Option<(&'static str, u16)>,
-    style: Style,
-}
-
-impl Series<'_> {
-    fn value(&self) -> String {
-        self.history.newest().map_or(format::NONE.into(), format::loss)
-    }
-
-    fn label(&self, short: bool) -> &'static str {
-        if short { self.short } else { self.name }
-    }
-
-    /// Columns that the legend needs for it.
-    fn width(&self, short: bool) -> u16 {
-        let name = width(self.label(short));
-        if short { 2 + name + VALUE } else { 4 + name + VALUE }
+/// How a line looks: its style, its sample in the legend, and the marker that is drawn on it.
+fn look(theme: &Theme, look: Look) -> (Style, &'static str, Option<&'static str>) {
+    match look {
+        Look::Raw => (theme.raw, "⣿", None),
+        Look::Smoothed => (theme.smoothed, "⠒", None),
+        Look::Fast => (theme.fast, "○", Some("○")),
+        Look::Slow => (theme.slow, "●", Some("●")),
+        Look::Run(index) => {
+            let (style, marker) = theme.run(index);
+            (style, marker, Some(marker))
+        }
     }
 }
 
-/// The series in the order in which they are drawn: the later wins where two share a cell, so
-/// fast comes before slow.
-fn series(model: &Model) -> Vec<Series<'_>> {
-    let (run, theme) = (&model.run, &model.theme);
-    let raw = Series {
-        history: &run.raw,
-        name: "loss at θ",
-        short: "",
-        sample: "⣿",
-        marker: None,
-        style: theme.raw,
-    };
-    let smoothed = Series {
-        history: &run.smoothed,
-        name: "smoothed",
-        short: "",
-        sample: "⠒",
-        marker: None,
-        style: theme.smoothed,
-    };
-    let fast = Series {
-        history: &run.probes.fast,
-        name: "probe θ (fast)",
-        short: "θ",
-        sample: "○",
-        marker: Some(("○", MARKER_EVERY / 2)),
-        style: theme.fast,
-    };
-    let slow = Series {
-        history: &run.probes.slow,
-        name: "probe φ (slow)",
-        short: "φ",
-        sample: "●",
-        marker: Some(("●", 0)),
-        style: theme.slow,
-    };
-    let mut series = vec![raw, smoothed];
-    if has_probes(run) {
-        series.extend([fast, slow]);
-    }
-    series
-}
-
-/// Whether there are two sets of weights to compare.
-fn has_probes(run: &Run) -> bool {
-    let plain = run.info.as_ref().is_some_and(|info| info.lookahead.is_none());
-    !plain || run.probes.slow.newest().is_some()
-}
-
-/// Draws the chart in a frame with a title.
-pub(crate) fn draw_framed(model: &Model, area: Rect, buffer: &mut Buffer) {
+/// Draws a chart in a frame with a title; `main` is the one that the keys are about.
+pub(crate) fn draw_framed(
+    model: &Model,
+    chart: Chart,
+    area: Rect,
+    main: bool,
+    buffer: &mut Buffer,
+) {
     let theme = &model.theme;
-    let mut frame = block(theme, "loss");
-    let lost = model.run.raw.non_finite();
-    if lost > 0 {
-        let plural = if lost == 1 { "loss" } else { "losses" };
-        let text = format!(" {} non-finite {plural} ", format::count(lost));
-        frame = frame.title_top(Line::styled(text, theme.bad).right_aligned());
+    let title = match main {
+        true => format!("{} {}", chart.digit(), chart.title()),
+        false => chart.title().to_owned(),
+    };
+    let mut frame = block(theme, &title);
+    if main {
+        let lost = model.run().loss.non_finite();
+        let right = if lost > 0 && chart == Chart::Loss && model.runs.len() == 1 {
+            let plural = if lost == 1 { "loss" } else { "losses" };
+            Line::styled(format!(" {} non-finite {plural} ", format::count(lost)), theme.bad)
+        } else {
+            Line::styled(settings(model, chart), theme.dim)
+        };
+        frame = frame.title_top(right.right_aligned());
     }
-    let inner = frame.inner(area);
     frame.render(area, buffer);
-    draw(model, inner, buffer);
-    if model.run.state == State::Paused {
+    if main {
+        draw(model, chart, inner(area), buffer);
+    } else {
+        draw_small(model, chart, inner(area), buffer);
+    }
+    if main && model.run().state() == State::Paused {
         let text = " PAUSED ";
         let x = area.x + area.width.saturating_sub(width(text)) / 2;
         put(buffer, area, x, area.bottom().saturating_sub(1), text, theme.warning.reversed());
     }
 }
 
+/// In what way the picture is not the plain one.
+fn settings(model: &Model, chart: Chart) -> String {
+    let mut words = Vec::new();
+    if chart != Chart::Cycle {
+        if series(model, chart).iter().any(|line| line.smooth.is_some()) {
+            words.push(format!("β {}", DECAYS[model.smoothing]));
+        }
+        if model.viewport.range != Range::All {
+            let times = model.whole().width() / model.span().width();
+            words.push(format!("×{}", format::significant(times, 2)));
+        }
+        if matches!(model.viewport.range, Range::Fixed(_)) {
+            words.push("not following".into());
+        }
+    }
+    if model.log_y {
+        words.push("log".into());
+    }
+    if words.is_empty() { String::new() } else { format!(" {} ", words.join(" · ")) }
+}
+
 /// Draws legend, axes and lines.
-pub(crate) fn draw(model: &Model, area: Rect, buffer: &mut Buffer) {
+pub(crate) fn draw(model: &Model, chart: Chart, area: Rect, buffer: &mut Buffer) {
     if area.is_empty() {
         return;
     }
-    let series = series(model);
-    let rows = legend(model, &series, area, buffer);
-    let area = Rect {
+    if chart == Chart::Cycle {
+        cycle::draw(model, area, buffer);
+        return;
+    }
+    let series = series(model, chart);
+    let rows = legend(model, chart, &series, area, buffer);
+    let below = Rect {
         y: area.y + rows.min(area.height),
         height: area.height.saturating_sub(rows),
         ..area
     };
-    let steps = axes::steps(&model.run);
-    // The axis must be known to know the width of the labels beside it, and so of the plot. The
-    // columns of the whole width serve for that: they hold the same values.
-    let count = usize::from(area.width) * ACROSS;
-    let rough: Vec<_> = series.iter().map(|s| columns(s.history, steps, count)).collect();
-    let rough: Vec<&[Option<Bucket>]> = rough.iter().map(Vec::as_slice).collect();
-    let losses = axes::losses(rough[0], &rough[2..]);
-    let plot = axes::draw(&model.theme, area, buffer, steps, losses);
-    if series.iter().all(|line| line.history.is_empty()) {
-        let text =
-            if model.run.state == State::Waiting { "waiting for the run" } else { "no loss yet" };
-        let x = plot.x + plot.width.saturating_sub(width(text)) / 2;
-        put(buffer, plot, x, plot.y + plot.height / 2, text, model.theme.dim);
-    }
-    for line in &series {
-        let columns = columns(line.history, steps, usize::from(plot.width) * ACROSS);
-        trace(&columns, losses, plot, buffer, line.style);
-        if let Some((marker, phase)) = line.marker {
-            mark(&columns, losses, plot, buffer, (marker, phase), line.style);
-        }
-    }
-    // Last, so that no line hides that something was cut off.
-    for line in &series {
-        let columns = columns(line.history, steps, usize::from(plot.width) * ACROSS);
-        mark_outside(&columns, losses, plot, buffer, line.style);
+    let plot = draw_lines(model, chart, &series, below, buffer);
+    if let Some(step) = model.cursor {
+        cursor::draw(model, step, plot, buffer);
     }
 }
 
-/// Names and latest values, in as few rows as fit; returns how many these are.
-fn legend(model: &Model, series: &[Series], area: Rect, buffer: &mut Buffer) -> u16 {
+/// As [`draw`], without a legend, for a glance.
+fn draw_small(model: &Model, chart: Chart, area: Rect, buffer: &mut Buffer) {
+    if area.is_empty() {
+        return;
+    }
+    if chart == Chart::Cycle {
+        cycle::draw(model, area, buffer);
+        return;
+    }
+    draw_lines(model, chart, &series(model, chart), area, buffer);
+}
+
+/// Draws axes and lines; returns where the lines are.
+fn draw_lines(
+    model: &Model,
+    chart: Chart,
+    series: &[Series],
+    area: Rect,
+    buffer: &mut Buffer,
+) -> Rect {
+    let theme = &model.theme;
+    let plot = axes::plot(area);
+    let (axis, span) = (model.viewport.axis, model.span());
+    let count = usize::from(plot.width) * ACROSS;
+    let lines: Vec<(&Series, Columns)> = series
+        .iter()
+        .map(|line| {
+            let run = &model.runs[line.run];
+            (line, columns(run, line.history, line.smooth, axis, span, count))
+        })
+        .collect();
+    // A running mean goes on for long about a wild value, so its points decide.
+    let hidden: Vec<Columns> = series
+        .iter()
+        .filter(|line| line.smooth.is_some())
+        .filter(|mean| {
+            let is_theirs = |line: &&Series| std::ptr::eq(line.history, mean.history);
+            !series.iter().filter(is_theirs).any(|line| line.smooth.is_none())
+        })
+        .map(|mean| columns(&model.runs[mean.run], mean.history, None, axis, span, count))
+        .collect();
+    let points = lines.iter().filter(|(line, _)| line.smooth.is_none());
+    let ranges: Vec<(&Columns, bool)> = points
+        .map(|(line, columns)| (columns, line.to_extremes))
+        .chain(hidden.iter().map(|columns| (columns, false)))
+        .collect();
+    let scale = axes::scale(&ranges, model.log_y);
+    axes::draw_y(theme, area, plot, buffer, scale, chart == Chart::Accuracy);
+    axes::draw_x(theme, area, plot, buffer, axis, span);
+    sync_marks(model, plot, area, span, buffer);
+    if chart.has_zero_line() && !scale.log && scale.bottom < 0.0 && scale.top > 0.0 {
+        let y = plot.y + scale.row(0.0, usize::from(plot.height)) as u16;
+        put(buffer, plot, plot.x, y, &"┄".repeat(usize::from(plot.width)), theme.frame);
+    }
+    if series.iter().all(|line| line.history.is_empty()) {
+        nothing_yet(model, chart, plot, buffer);
+    }
+    for (index, (line, columns)) in lines.iter().enumerate() {
+        let (style, _, marker) = look(theme, line.look);
+        trace(columns, scale, plot, buffer, style);
+        if let Some(marker) = marker {
+            let phase = (index as u16 * MARKER_EVERY / 2 + line.run as u16 * 3) % MARKER_EVERY;
+            mark(columns, scale, plot, buffer, (marker, phase), style);
+        }
+    }
+    // Last, so that no line hides that something was cut off or is no number.
+    for (line, columns) in &lines {
+        mark_outside(columns, scale, plot, buffer, look(theme, line.look).0);
+        if line.smooth.is_none() {
+            let run = &model.runs[line.run];
+            for cell in gaps(run, line.history, axis, span, usize::from(plot.width)) {
+                let y = plot.bottom().saturating_sub(1);
+                put(buffer, plot, plot.x + cell as u16, y, "×", theme.bad);
+            }
+        }
+    }
+    plot
+}
+
+fn nothing_yet(model: &Model, chart: Chart, plot: Rect, buffer: &mut Buffer) {
+    let run = model.run();
+    let text = match (run.state(), chart) {
+        (State::Waiting, _) => "waiting for the run",
+        (_, Chart::Accuracy | Chart::ValidationLoss) => "no evaluation yet",
+        (_, Chart::Gain | Chart::Distance | Chart::Gradient) if !run.has_lookahead() => {
+            "without Lookahead"
+        }
+        (_, Chart::Gain | Chart::Distance | Chart::Gradient) => "no probe yet",
+        (_, Chart::Alpha) => "no sync yet",
+        _ => "no step yet",
+    };
+    let x = plot.x + plot.width.saturating_sub(width(text)) / 2;
+    put(buffer, plot, x, plot.y + plot.height / 2, text, model.theme.dim);
+}
+
+/// Marks the syncs on the x axis, where they are far enough apart to be told from each other.
+fn sync_marks(model: &Model, plot: Rect, area: Rect, span: Span, buffer: &mut Buffer) {
+    let (run, axis) = (model.run(), model.viewport.axis);
+    let cells = usize::from(plot.width);
+    let [first, last] = [span.start, span.end].map(|place| run.step_at(axis, place));
+    let syncs = run.syncs.slice(first, last, cells);
+    if syncs.len() * 3 > cells {
+        return;
+    }
+    for sync in syncs.iter().filter(|sync| sync.count == 1) {
+        if let Some(x) = span.column(run.position(axis, sync.first_step), cells) {
+            put(buffer, area, plot.x + x as u16, plot.bottom(), "┸", model.theme.slow);
+        }
+    }
+}
+
+/// The value of a line: at the cursor, or the newest.
+fn value(model: &Model, chart: Chart, line: &Series) -> String {
+    let run = &model.runs[line.run];
+    let value = match (line.smooth, model.cursor) {
+        (Some(decay), None) => run.smoothed(line.history, decay),
+        (None, None) => line.history.newest(),
+        (_, Some(step)) => cursor::value(model, line, step),
+    };
+    value.map_or(format::NONE.into(), |value| chart.write(value))
+}
+
+/// Names and values, in as few rows as fit; returns how many these are.
+fn legend(model: &Model, chart: Chart, series: &[Series], area: Rect, buffer: &mut Buffer) -> u16 {
+    let series: Vec<&Series> = match model.runs.len() {
+        1 => series.iter().collect(),
+        // The list of runs has the names, where it is shown; the points have no value of interest.
+        _ => series.iter().filter(|line| line.look != Look::Raw).collect(),
+    };
+    if series.is_empty() {
+        return 0;
+    }
+    let label = |line: &Series, short: bool| match short {
+        true if line.short.is_empty() => String::new(),
+        true => line.short.to_owned(),
+        false => line.name.clone(),
+    };
+    let entry = |line: &Series, short: bool| {
+        let name = width(&label(line, short));
+        if short { 1 + name + SHORT_VALUE + 1 } else { 4 + name + VALUE }
+    };
     // One row of all, two rows of two, and where that is too wide one row without the names.
-    let layouts = [(series.len(), false), (2, false), (series.len(), true)];
+    let half = series.len().div_ceil(2);
+    let layouts = [(series.len(), false), (half, false), (series.len(), true)];
     let widths = |(across, short): (usize, bool)| -> Vec<u16> {
         let columns = series.chunks(series.len().div_ceil(across));
-        columns.map(|lines| lines.iter().map(|line| line.width(short)).max().unwrap_or(0)).collect()
+        columns
+            .map(|lines| lines.iter().map(|line| entry(line, short)).max().unwrap_or(0))
+            .collect()
     };
-    let total = |widths: &[u16]| widths.iter().sum::<u16>() + GAP * (widths.len() as u16 - 1);
-    let (across, short) = layouts
-        .into_iter()
-        .find(|layout| total(&widths(*layout)) < area.width)
-        .unwrap_or(layouts[2]);
-    let gap = if short { 2 } else { GAP };
+    let total = |widths: &[u16]| {
+        widths.iter().fold(0_u16, |sum, width| sum.saturating_add(*width))
+            + GAP * (widths.len().max(1) as u16 - 1)
+    };
+    let fitting = layouts.into_iter().find(|layout| total(&widths(*layout)) < area.width);
+    let (across, short) = fitting.unwrap_or(layouts[2]);
+    let gap = if short { 1 } else { GAP };
     let mut x = area.x + u16::from(!short);
     let rows = series.len().div_ceil(across);
     // Down first, so that both losses of training stand together, and both probes.
     for (lines, width) in series.chunks(rows).zip(widths((across, short))) {
         for (line, y) in lines.iter().zip(area.top()..area.bottom()) {
-            let start = put(buffer, area, x, y, line.sample, line.style);
+            let (style, sample, _) = look(&model.theme, line.look);
+            let start = put(buffer, area, x, y, sample, style);
             let start = if short { start } else { start + 1 };
-            put(buffer, area, start, y, line.label(short), model.theme.plain);
-            put(buffer, area, x + width - VALUE, y, &line.value(), model.theme.plain);
+            let end = put(buffer, area, start, y, &label(line, short), model.theme.plain);
+            let text = value(model, chart, line);
+            let right = (x + width).saturating_sub(super::width(&text)).max(end);
+            put(buffer, area, right, y, &text, model.theme.plain);
         }
         x += width + gap;
     }
@@ -187,16 +296,16 @@ fn legend(model: &Model, series: &[Series], area: Rect, buffer: &mut Buffer) -> 
 }
 
 /// Draws each column from its smallest to its largest value, and lines from one to the next.
-fn trace(
-    columns: &[Option<Bucket>],
-    losses: Losses,
+pub(crate) fn trace(
+    columns: &Columns,
+    scale: Scale,
     plot: Rect,
     buffer: &mut Buffer,
     style: Style,
 ) {
     let mut raster = Raster::new(plot);
     let height = usize::from(plot.height) * DOWN;
-    let row = |value| losses.row(value, height);
+    let row = |value| scale.row(value, height);
     let mut previous = None;
     for (x, column) in columns.iter().enumerate() {
         let Some(column) = column else { continue };
@@ -211,8 +320,8 @@ fn trace(
 
 /// Puts a marker on the line now and then, and on its newest point.
 fn mark(
-    columns: &[Option<Bucket>],
-    losses: Losses,
+    columns: &Columns,
+    scale: Scale,
     plot: Rect,
     buffer: &mut Buffer,
     (marker, phase): (&str, u16),
@@ -225,27 +334,21 @@ fn mark(
         let x = (index / ACROSS) as u16;
         let this = (x + MARKER_EVERY - phase) / MARKER_EVERY;
         if block.replace(this) != Some(this) || Some(index) == newest {
-            let y = losses.row(column.last, usize::from(plot.height) * DOWN) / DOWN;
+            let y = scale.row(column.last, usize::from(plot.height) * DOWN) / DOWN;
             put(buffer, plot, plot.x + x, plot.y + y as u16, marker, style);
         }
     }
 }
 
 /// Marks at the edge the columns whose values lie outside of it.
-fn mark_outside(
-    columns: &[Option<Bucket>],
-    losses: Losses,
-    plot: Rect,
-    buffer: &mut Buffer,
-    style: Style,
-) {
+fn mark_outside(columns: &Columns, scale: Scale, plot: Rect, buffer: &mut Buffer, style: Style) {
     for (index, column) in columns.iter().enumerate() {
         let Some(column) = column else { continue };
         let x = plot.x + (index / ACROSS) as u16;
-        if column.max > losses.top {
+        if column.max > scale.top {
             put(buffer, plot, x, plot.y, "▲", style);
         }
-        if column.min < losses.bottom {
+        if column.min < scale.bottom {
             put(buffer, plot, x, plot.bottom().saturating_sub(1), "▼", style);
         }
     }

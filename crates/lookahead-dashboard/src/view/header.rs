@@ -7,17 +7,24 @@ use ratatui::style::Style;
 
 use super::{put, width};
 use crate::format;
-use crate::model::{Asked, Model, State};
+use crate::model::Model;
+use crate::run::{Asked, Control, Run, State};
 
 /// Draws name and state, and below them what is trained with what.
 pub(crate) fn draw(model: &Model, area: Rect, buffer: &mut Buffer) {
     let theme = &model.theme;
-    let (text, style) = state(model);
+    let run = model.run();
+    let (text, style) = state_of(model, run);
     let badge = format!(" {text} ");
-    let room = area.width.saturating_sub(width(&badge) + 2);
+    let mut room = area.width.saturating_sub(width(&badge) + 2);
     put(buffer, area, area.x + room + 1, area.y, &badge, style);
-    let Some(info) = &model.run.info else {
-        put(buffer, area, area.x + 1, area.y, "lookahead", theme.strong);
+    if let Some(text) = aside(run) {
+        room = room.saturating_sub(width(&text) + 1);
+        put(buffer, area, area.x + room + 1, area.y, &text, theme.warning);
+    }
+    let Some(info) = &run.info else {
+        let name = if run.name.is_empty() { "lookahead" } else { &run.name };
+        put(buffer, area, area.x + 1, area.y, name, theme.strong);
         return;
     };
     let left = Rect { width: room, ..area };
@@ -44,14 +51,23 @@ fn lookahead(info: &RunInfo) -> String {
     }
 }
 
+/// What keeps the state from being the whole truth.
+fn aside(run: &Run) -> Option<String> {
+    if let Some((read, all)) = run.reading {
+        return Some(format!("reading the log: {} %", 100 * read / all.max(1)));
+    }
+    (run.control == Control::ViewOnly && !run.is_over()).then(|| "VIEW ONLY".into())
+}
+
 /// The state in a word; what was asked for shows at once, before the run has confirmed it.
-pub(crate) fn state(model: &Model) -> (&'static str, Style) {
+pub(crate) fn state_of(model: &Model, run: &Run) -> (&'static str, Style) {
     let theme = &model.theme;
-    match (model.run.state, model.asked) {
+    match (run.state(), run.asked) {
         (State::Ended(Status::Finished), _) => ("FINISHED", theme.good.reversed()),
         (State::Ended(Status::Stopped), _) => ("STOPPED", theme.warning.reversed()),
         (State::Ended(Status::Failed), _) => ("FAILED", theme.bad.reversed()),
-        _ if model.stop_asked => ("STOPPING", theme.warning.reversed()),
+        (State::Crashed, _) => ("CRASHED", theme.bad.reversed()),
+        _ if run.stop_asked => ("STOPPING", theme.warning.reversed()),
         (_, Some(Asked::Pause)) => ("PAUSING…", theme.warning),
         (_, Some(Asked::Continue)) => ("CONTINUING…", theme.good),
         (State::Paused, None) => ("PAUSED", theme.warning.reversed()),

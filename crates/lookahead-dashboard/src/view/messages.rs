@@ -1,22 +1,47 @@
-//! The last messages, newest at the bottom.
+//! The messages, newest at the bottom: the last ones in a pane, or all of them over the charts.
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
-use ratatui::widgets::Widget;
+use ratatui::text::Line;
+use ratatui::widgets::{Clear, Widget};
 
 use super::{block, put, width};
 use crate::format;
 use crate::messages::Kind;
+use crate::model::List;
 use crate::model::Model;
 
 /// Draws as many messages as fit, long ones folded so that no remedy is cut off.
 pub(crate) fn draw(model: &Model, area: Rect, buffer: &mut Buffer) {
-    let theme = &model.theme;
-    let frame = block(theme, "messages");
+    let frame = block(&model.theme, "messages");
     let inner = frame.inner(area);
     frame.render(area, buffer);
+    draw_list(model, inner, &List::default(), buffer);
+}
+
+/// Draws all messages over everything else, from where the list was scrolled to.
+pub(crate) fn draw_all(model: &Model, list: &List, area: Rect, buffer: &mut Buffer) {
+    let theme = &model.theme;
+    Clear.render(area, buffer);
+    let count = model.run().messages.len();
+    let mut title = format!("{} messages of {}", format::count(count as u64), model.run().name);
+    if list.bottom > 0 {
+        title.push_str(&format!(", {} newer below", format::count(list.bottom as u64)));
+    }
+    let mut frame = block(theme, &title);
+    if let Some(words) = &list.search {
+        let text = format!(" /{words}  n older  N newer ");
+        frame = frame.title_bottom(Line::styled(text, theme.warning).right_aligned());
+    }
+    let inner = frame.inner(area);
+    frame.render(area, buffer);
+    draw_list(model, inner, list, buffer);
+}
+
+fn draw_list(model: &Model, inner: Rect, list: &List, buffer: &mut Buffer) {
+    let theme = &model.theme;
     let mut bottom = inner.bottom();
-    for note in model.run.messages.newest_first() {
+    for note in model.run().messages.newest_first().skip(list.bottom) {
         if bottom <= inner.top() {
             return;
         }
@@ -34,10 +59,12 @@ pub(crate) fn draw(model: &Model, area: Rect, buffer: &mut Buffer) {
         bottom -= fit;
         put(buffer, inner, inner.x + 1, bottom, &time, theme.dim);
         put(buffer, inner, inner.x + width(&time) + 2, bottom, sign, style);
-        let text = if note.kind == Kind::Plain || note.kind == Kind::Warning {
-            theme.plain
-        } else {
-            style
+        let is_match =
+            list.search.as_ref().is_some_and(|words| note.text.to_lowercase().contains(words));
+        let text = match note.kind {
+            _ if is_match => theme.strong.reversed(),
+            Kind::Plain | Kind::Warning => theme.plain,
+            Kind::Good | Kind::Bad => style,
         };
         for (line, y) in lines.iter().zip(bottom..bottom + fit) {
             put(buffer, inner, x, y, line, text);

@@ -3,73 +3,70 @@
 //! A pane is a function of the model, an area and a buffer. It may be given any area, also an
 //! empty one, and draws what fits.
 
+mod ascii;
 mod axes;
 mod chart;
-mod columns;
+pub(crate) mod columns;
+mod cursor;
+mod cycle;
 mod footer;
 mod header;
 mod help;
+pub(crate) mod layout;
 mod messages;
+mod prompt;
 mod raster;
+mod runs;
 mod stats;
 mod status_line;
 
 use ratatui::Frame;
 use ratatui::buffer::Buffer;
-use ratatui::layout::{Constraint, Layout, Rect};
+use ratatui::layout::Rect;
 use ratatui::style::Style;
 use ratatui::text::Line;
 use ratatui::widgets::{Block, BorderType};
 
-use crate::model::Model;
+use crate::model::{Model, Overlay};
 use crate::theme::Theme;
+use layout::layout_in;
 
 /// Draws the whole screen.
 pub(crate) fn view(model: &Model, frame: &mut Frame) {
     let area = frame.area();
     let buffer = frame.buffer_mut();
-    match (area.width, area.height) {
-        (70.., 20..) => full(model, area, buffer),
-        (40.., 12..) => small(model, area, buffer),
-        _ => status_line::draw(model, area, buffer),
-    }
-    if model.help {
-        help::draw(model, area, buffer);
+    draw(model, area, buffer);
+    if model.ascii {
+        ascii::asciify(buffer);
     }
 }
 
-/// Header, chart beside the numbers, messages, footer.
-fn full(model: &Model, area: Rect, buffer: &mut Buffer) {
-    let [header, body, footer] =
-        Layout::vertical([Constraint::Length(2), Constraint::Fill(1), Constraint::Length(1)])
-            .areas(area);
-    let numbers = Constraint::Length(if area.width >= 100 { 38 } else { 30 });
-    let across = |area| Layout::horizontal([Constraint::Fill(1), numbers]).areas(area);
-    let down = |area, lines| {
-        Layout::vertical([Constraint::Fill(1), Constraint::Length(lines)]).areas(area)
-    };
-    // A high screen has room for all numbers above the messages, which then get its whole width.
-    let [chart, numbers, messages] = if area.height >= 36 {
-        let [top, messages] = down(body, if area.height >= 44 { 12 } else { 7 });
-        let [chart, numbers] = across(top);
-        [chart, numbers, messages]
+fn draw(model: &Model, area: Rect, buffer: &mut Buffer) {
+    let panes = layout_in(model, area);
+    if !panes.line.is_empty() {
+        status_line::draw(model, panes.line, buffer);
+    }
+    if panes.framed {
+        header::draw(model, panes.header, buffer);
+        runs::draw(model, &panes, buffer);
+        chart::draw_framed(model, model.chart, panes.chart, true, buffer);
+        for (chart, area) in &panes.small {
+            chart::draw_framed(model, *chart, *area, false, buffer);
+        }
+        messages::draw(model, panes.messages, buffer);
+        stats::draw(model, panes.numbers, buffer);
+        footer::draw(model, panes.footer, buffer);
     } else {
-        let [left, numbers] = across(body);
-        let [chart, messages] = down(left, if area.height >= 28 { 7 } else { 5 });
-        [chart, numbers, messages]
-    };
-    header::draw(model, header, buffer);
-    chart::draw_framed(model, chart, buffer);
-    messages::draw(model, messages, buffer);
-    stats::draw(model, numbers, buffer);
-    footer::draw(model, footer, buffer);
-}
-
-/// The chart alone, over one line of numbers.
-fn small(model: &Model, area: Rect, buffer: &mut Buffer) {
-    let [chart, line] = Layout::vertical([Constraint::Fill(1), Constraint::Length(1)]).areas(area);
-    chart::draw(model, chart, buffer);
-    status_line::draw(model, line, buffer);
+        chart::draw(model, model.chart, panes.chart, buffer);
+    }
+    match &model.overlay {
+        Some(Overlay::Help(from)) => help::draw(model, *from, area, buffer),
+        Some(Overlay::Messages(list)) => messages::draw_all(model, list, area, buffer),
+        None => {}
+    }
+    if let Some(line) = &model.prompt {
+        prompt::draw(model, line, area, buffer);
+    }
 }
 
 /// The frame that every pane has.

@@ -9,7 +9,8 @@ use ratatui::widgets::Widget;
 use super::{block, put, width};
 use crate::format::{self, NONE};
 use crate::history::History;
-use crate::model::{Evaluations, Model};
+use crate::model::Model;
+use crate::run::Evaluations;
 
 /// Ticks of the phase that fit beside their numbers.
 const TICKS: u64 = 10;
@@ -38,6 +39,8 @@ pub(crate) fn draw(model: &Model, area: Rect, buffer: &mut Buffer) {
     rows.extend(lookahead(model));
     rows.extend(validation(model));
     rows.extend(checkpoint(model));
+    rows.extend(system(model));
+    rows.extend(timing(model));
     while rows.len() > usize::from(inner.height) {
         let highest = rows.iter().map(|(rank, _)| *rank).max();
         let Some(index) = rows.iter().rposition(|(rank, _)| Some(*rank) == highest) else {
@@ -51,7 +54,7 @@ pub(crate) fn draw(model: &Model, area: Rect, buffer: &mut Buffer) {
 }
 
 fn progress(model: &Model) -> Vec<Ranked<'_>> {
-    let run = &model.run;
+    let run = model.run();
     let (step, total) = (run.step, run.total_steps());
     let done = if total > 0 { step as f64 / total as f64 } else { 0.0 };
     let steps = if total > 0 {
@@ -67,7 +70,7 @@ fn progress(model: &Model) -> Vec<Ranked<'_>> {
         NONE.into()
     };
     let left = match run.clock.left(total) {
-        Some(left) if !model.has_ended() => format::duration(left),
+        Some(left) if !run.is_over() => format::duration(left),
         _ => NONE.into(),
     };
     vec![
@@ -80,7 +83,7 @@ fn progress(model: &Model) -> Vec<Ranked<'_>> {
 }
 
 fn speed(model: &Model) -> Vec<Ranked<'_>> {
-    let last = model.run.last;
+    let last = model.run().last;
     let rate = last.map_or(NONE.into(), |step| format::rate(step.samples_per_second));
     let learning_rate = last.map_or(NONE.into(), |step| format::significant(step.learning_rate, 4));
     vec![
@@ -91,7 +94,7 @@ fn speed(model: &Model) -> Vec<Ranked<'_>> {
 }
 
 fn lookahead(model: &Model) -> Vec<Ranked<'_>> {
-    let (run, theme) = (&model.run, &model.theme);
+    let (run, theme) = (model.run(), &model.theme);
     let Some(settings) = run.info.as_ref().and_then(|info| info.lookahead) else {
         return Vec::new();
     };
@@ -104,8 +107,8 @@ fn lookahead(model: &Model) -> Vec<Ranked<'_>> {
         Span::raw(format!(" {phase}/{}", settings.k)),
     ]);
     let syncs = run.syncs.newest().map_or(0, |count| count as u64);
-    let alpha = format::significant(run.alpha.unwrap_or(settings.alpha), 4);
-    let (values, difference) = match run.last_probe {
+    let alpha = format::significant(run.alpha.newest().unwrap_or(settings.alpha), 4);
+    let (values, gain) = match run.last_probe {
         Some(probe) => (
             vec![
                 Span::styled("θ ", theme.fast),
@@ -113,10 +116,12 @@ fn lookahead(model: &Model) -> Vec<Ranked<'_>> {
                 Span::styled(" → φ ", theme.slow),
                 Span::raw(format::loss(probe.slow_loss)),
             ],
-            difference(model, probe.slow_loss - probe.fast_loss),
+            difference(model, probe.fast_loss - probe.slow_loss),
         ),
         None => (vec![Span::raw(NONE)], NONE.into()),
     };
+    let mean_gain = run.gain.mean().map_or(NONE.into(), |mean| difference(model, mean));
+    let distance = run.distance.newest().map_or(NONE.into(), format::loss);
     let cost = run
         .probing_cost(model.now)
         .map_or(NONE.into(), |part| format!("{} of the time", format::percent(part, 1)));
@@ -125,19 +130,21 @@ fn lookahead(model: &Model) -> Vec<Ranked<'_>> {
         (1, Row::Pair("phase", phase)),
         (2, Row::Pair("syncs", format!("{}   α {alpha}", format::count(syncs)).into())),
         (0, Row::Pair("probe", values.into())),
-        (2, Row::Pair("φ − θ", difference)),
+        (2, Row::Pair("gain", gain)),
+        (3, Row::Pair("mean gain", mean_gain)),
+        (4, Row::Pair("‖θ − φ‖", distance.into())),
         (2, Row::Pair("probing", cost.into())),
     ]
 }
 
 /// Green where the slow weights have the smaller loss.
 fn difference(model: &Model, value: f64) -> Line<'_> {
-    let style = if value < 0.0 { model.theme.good } else { model.theme.plain };
+    let style = if value > 0.0 { model.theme.good } else { model.theme.plain };
     Line::styled(format::difference(value), style)
 }
 
 fn validation(model: &Model) -> Vec<Ranked<'_>> {
-    let (run, theme) = (&model.run, &model.theme);
+    let (run, theme) = (model.run(), &model.theme);
     let both = &run.validation;
     let of = |history: fn(&Evaluations) -> &History, write: fn(f64) -> String| {
         [&both.slow, &both.fast].map(|weights| {
@@ -172,14 +179,20 @@ fn validation(model: &Model) -> Vec<Ranked<'_>> {
 }
 
 fn checkpoint(model: &Model) -> Vec<Ranked<'_>> {
-    let (run, theme) = (&model.run, &model.theme);
+    let (run, theme) = (model.run(), &model.theme);
     let name = match &run.checkpoint {
-        Some((name, _)) => name.clone(),
+        Some((name, ..)) => name.clone(),
         None => "none yet".into(),
     };
     let age = match &run.checkpoint {
-        Some((_, time)) => format!("{} ago", format::duration(model.now - time)),
+        Some((_, time, _)) => format!("{} ago", format::duration(model.now - time)),
         None => NONE.into(),
+    };
+    let cost = match &run.checkpoint {
+        Some((.., Some(saved))) => {
+            format!("{}, {}", format::cost(saved.seconds), format::cost(saved.write_seconds))
+        }
+        _ => NONE.into(),
     };
     let style = if run.warnings > 0 { theme.warning } else { theme.plain };
     let warnings = Line::styled(format::count(run.warnings), style);
@@ -187,8 +200,55 @@ fn checkpoint(model: &Model) -> Vec<Ranked<'_>> {
         (9, Row::Title("checkpoint".into())),
         (1, Row::Pair("last", name.into())),
         (3, Row::Pair("saved", age.into())),
+        (5, Row::Pair("stall, writing", cost.into())),
         (1, Row::Pair("warnings", warnings)),
     ]
+}
+
+fn system(model: &Model) -> Vec<Ranked<'_>> {
+    let Some(system) = &model.run().system else { return Vec::new() };
+    let mut rows = vec![
+        (9, Row::Title("system".into())),
+        (4, Row::Pair("processor", format!("{:.1} cores", system.cpu).into())),
+        (4, Row::Pair("memory", format::bytes(system.memory).into())),
+    ];
+    if let Some(gpu) = &system.gpu {
+        let memory =
+            format!("{} of {}", format::bytes(gpu.memory_used), format::bytes(gpu.memory_total));
+        rows.push((4, Row::Pair("GPU", format::percent(gpu.utilization, 0).into())));
+        rows.push((5, Row::Pair("GPU memory", memory.into())));
+    }
+    rows
+}
+
+/// Where the time of the last second went; what took none is left out.
+fn timing(model: &Model) -> Vec<Ranked<'_>> {
+    let Some(timing) = &model.run().timing else { return Vec::new() };
+    let parts = [
+        ("wait for data", timing.data),
+        ("forward, backward", timing.forward_backward),
+        ("inner step", timing.inner_step),
+        ("sync", timing.sync),
+        ("probe", timing.probe),
+        ("evaluation", timing.evaluation),
+        ("checkpoint", timing.checkpoint),
+    ];
+    let sum: f64 = parts.iter().map(|(_, seconds)| seconds).sum();
+    let whole = timing.seconds.max(sum);
+    if whole <= 0.0 {
+        return Vec::new();
+    }
+    let step = match timing.steps {
+        0 => NONE.into(),
+        steps => format!("{} ms", format::significant(1000.0 * timing.seconds / steps as f64, 3)),
+    };
+    let mut rows =
+        vec![(9, Row::Title("time of a step".into())), (6, Row::Pair("all", step.into()))];
+    for (name, seconds) in parts {
+        rows.push((7, Row::Pair(name, format::percent(seconds / whole, 1).into())));
+    }
+    rows.push((7, Row::Pair("rest", format::percent((whole - sum) / whole, 1).into())));
+    rows
 }
 
 fn draw_row(model: &Model, row: &Row, area: Rect, inner: Rect, y: u16, buffer: &mut Buffer) {

@@ -1,15 +1,23 @@
-//! Whole screens, as text and by their styles.
+//! Whole screens: as text against the pictures in `snapshots/`, and by their styles, which these do
+//! not hold. `INSTA_UPDATE=always cargo test` makes the pictures anew; look at them before they are
+//! committed.
 
 use lookahead_run::event::{Event, RunEnded, Status, Warning};
 use ratatui::Terminal;
 use ratatui::backend::TestBackend;
 use ratatui::buffer::{Buffer, Cell};
+use ratatui::style::{Color, Modifier};
 
 use super::view;
+use crate::charts::Chart;
 use crate::event_loop::text;
-use crate::fixture::{self, feed, record};
-use crate::model::{Asked, Model};
-use crate::update::{Message, update};
+use crate::fixture::{self, START, feed, record};
+use crate::model::{List, Model, Overlay};
+use crate::prompt::{Prompt, Purpose};
+use crate::run::{Asked, Control};
+use crate::theme::{Theme, ThemeName};
+use crate::update::{Message, News, update};
+use crate::viewport::{Axis, Range, Span};
 
 fn screen(model: &Model, width: u16, height: u16) -> Buffer {
     let mut terminal = Terminal::new(TestBackend::new(width, height)).unwrap();
@@ -28,74 +36,110 @@ fn assert_shows(screen: &str, expected: &[&str]) {
     }
 }
 
-#[test]
-fn a_large_screen_shows_everything() {
-    let screen = shown(&fixture::run(true, 1000), 120, 36);
-    let lines: Vec<&str> = screen.lines().collect();
-    assert_eq!(lines.len(), 36);
-    assert!(lines[0].starts_with(" digits-mlp   digits · mlp · adam"));
-    assert!(lines[0].ends_with(" TRAINING"));
-    assert_eq!(lines[1], " Lookahead k 5 α 0.5 · cpu · 421,642 parameters · seed 1");
-    assert_eq!(lines[35], " p pause   c checkpoint   s stop   ? help");
-    assert_shows(
-        &screen,
-        &[
-            "⣿ loss at θ  0.3024",
-            "⠒ smoothed   0.3175",
-            "○ probe θ (fast)  0.3605",
-            "● probe φ (slow)  0.2821",
-            "50.0 %",
-            "│ step                1,000 of 2,000 │",
-            "│ epoch                    4.00 of 8 │",
-            "│ time left                   1m 40s │",
-            "│ elapsed                     1m 40s │",
-            "│ samples/s                    1,234 │",
-            "│ learning rate                0.001 │",
-            "│ phase                    ●●●●● 5/5 │",
-            "│ syncs                  200   α 0.5 │",
-            "θ 0.3605 → φ 0.2821 │",
-            "−0.0784 │",
-            "20.0 % of the time │",
-            "├ validation at step 1,000 ──",
-            "φ slow    θ fast │",
-            "│ accuracy         92.16 %   90.16 % │",
-            "│ best             92.16 %   90.16 % │",
-            "│ last                 step-00001000 │",
-            "│ warnings                         0 │",
-            "step 1,000│",
-            "0:01:40   validation: φ 92.16 % loss 0.5000, θ 90.16 % loss 0.5000",
-            "0:01:40   saved step-00001000 (1.5 MB, 12 ms)",
-        ],
-    );
+/// A run of which one loss was given out for each step.
+fn of_losses(losses: impl IntoIterator<Item = f64>) -> Model {
+    let mut model = fixture::model(true);
+    feed(&mut model, [record(0.0, 0, Event::RunStarted(fixture::info()))]);
+    for (number, loss) in (1..).zip(losses) {
+        feed(&mut model, [record(0.0, number, fixture::step(number, loss))]);
+    }
+    model
+}
+
+fn ended(status: Status, message: Option<&str>) -> Model {
+    let mut model = fixture::run(true, 1000);
+    let message = message.map(str::to_owned);
+    feed(&mut model, [record(101.0, 1000, Event::RunEnded(RunEnded { status, message }))]);
+    model
+}
+
+fn prompt(text: &str, error: Option<&str>) -> Prompt {
+    let mut prompt = Prompt::new(Purpose::Command);
+    text.chars().for_each(|letter| prompt.insert(letter));
+    prompt.error = error.map(str::to_owned);
+    prompt
 }
 
 #[test]
-fn the_usual_screen_shows_what_matters() {
-    let screen = shown(&fixture::run(true, 1000), 80, 24);
-    assert_eq!(screen.lines().count(), 24);
-    assert_shows(
-        &screen,
-        &[
-            "⣿ loss at θ  0.3024   ○ probe θ (fast)  0.3605 │",
-            "⠒ smoothed   0.3175",
-            "● probe φ (slow)  0.2821 │",
-            "50.0 % │",
-            "│ time left           1m 40s │",
-            "│ probe  θ 0.3605 → φ 0.2821 │",
-            "│ accuracy 92.16 %   90.16 % │",
-            "saved step-00001000 (1.5 MB, 12 ms)",
-            " p pause   c checkpoint   s stop   ? help",
-        ],
-    );
-}
-
-#[test]
-fn a_small_screen_shows_the_chart_and_one_line() {
-    let screen = shown(&fixture::run(true, 1000), 40, 12);
-    let lines: Vec<&str> = screen.lines().collect();
-    assert_eq!(lines[0], "⣿ 0.3024  ⠒ 0.3175  ○θ 0.3605  ●φ 0.2821");
-    assert!(lines[10].ends_with("step 1,000"), "{screen}");
-    assert_eq!(lines[11], "TRAINING 1,000/2,000 50 % 1m 40s left");
+fn pictures() {
+    let mut paused = fixture::run(true, 1000);
+    feed(&mut paused, [record(101.0, 1000, Event::Paused)]);
+    let mut crashed = fixture::run(true, 1000);
+    let life = News::Life { alive: false, control: Control::ViewOnly };
+    update(&mut crashed, Message::News(0, life));
+    let mut log = fixture::run(true, 1000);
+    log.log_y = true;
+    let mut zoomed = fixture::run(true, 1000);
+    zoomed.viewport.range = Range::Fixed(Span { start: 500.0, end: 540.0 });
+    let mut latest = fixture::run(true, 1000);
+    latest.viewport.range = Range::Latest(0.5);
+    latest.viewport.axis = Axis::Epoch;
+    let mut time = fixture::run(true, 1000);
+    time.viewport.axis = Axis::Time;
+    time.raw = false;
+    let mut help = fixture::run(true, 1000);
+    help.overlay = Some(Overlay::Help(0));
+    let mut asking = fixture::run(true, 1000);
+    asking.prompt = Some(prompt("set lookahead.alpha=0.8", None));
+    let mut mistaken = fixture::run(true, 1000);
+    mistaken.prompt = Some(prompt("fly", Some("`fly` is no command: there are set and stop.")));
+    let mut cursor = fixture::run(true, 1000);
+    cursor.cursor = Some(400);
+    let mut cycle = fixture::run(true, 1000);
+    cycle.chart = Chart::Cycle;
+    let mut gain = fixture::run(true, 1000);
+    gain.chart = Chart::Gain;
+    let mut three_gains = fixture::three();
+    three_gains.chart = Chart::Accuracy;
+    let mut ascii = fixture::run(true, 1000);
+    ascii.ascii = true;
+    let mut messages = fixture::run(true, 1000);
+    let search = Some("checkpoint".to_owned());
+    messages.overlay = Some(Overlay::Messages(List { bottom: 1, search }));
+    let mut view_only = fixture::three();
+    view_only.runs[0].control = Control::ViewOnly;
+    view_only.runs[0].reading = Some((400, 1000));
+    let nan = of_losses((1..=1000).map(|number| match number {
+        400..600 => f64::NAN,
+        800 => f64::INFINITY,
+        number => 1.0 + 1.0 / f64::from(number),
+    }));
+    for (name, model, width, height) in [
+        ("empty", &fixture::model(true), 80, 24),
+        ("one point", &of_losses([0.7]), 80, 24),
+        ("nan", &nan, 80, 24),
+        ("training 40x12", &fixture::run(true, 1000), 40, 12),
+        ("training 80x24", &fixture::run(true, 1000), 80, 24),
+        ("training 120x36", &fixture::run(true, 1000), 120, 36),
+        ("training 200x60", &fixture::run(true, 1000), 200, 60),
+        ("tiny", &fixture::run(true, 1000), 39, 12),
+        ("paused", &paused, 80, 24),
+        ("finished", &ended(Status::Finished, None), 80, 24),
+        ("failed", &ended(Status::Failed, Some("the disk is full")), 80, 24),
+        ("crashed", &crashed, 80, 24),
+        ("three runs 80x24", &fixture::three(), 80, 24),
+        ("three runs 200x60", &fixture::three(), 200, 60),
+        ("three runs 40x12", &fixture::three(), 40, 12),
+        ("three accuracies", &three_gains, 100, 30),
+        ("log scale", &log, 80, 24),
+        ("zoomed", &zoomed, 80, 24),
+        ("latest epochs", &latest, 80, 24),
+        ("time", &time, 80, 24),
+        ("help 80x24", &help, 80, 24),
+        ("help 40x12", &help, 40, 12),
+        ("prompt", &asking, 80, 24),
+        ("prompt 40x12", &asking, 40, 12),
+        ("prompt error", &mistaken, 80, 24),
+        ("cursor", &cursor, 120, 36),
+        ("cursor 40x12", &cursor, 40, 12),
+        ("cycle", &cycle, 80, 24),
+        ("gain", &gain, 80, 24),
+        ("ascii", &ascii, 80, 24),
+        ("messages", &messages, 80, 24),
+        ("view only", &view_only, 80, 24),
+    ] {
+        insta::assert_snapshot!(name, shown(model, width, height));
+    }
 }
 
 #[test]
@@ -109,9 +153,8 @@ fn a_tiny_screen_shows_one_line() {
 
 #[test]
 fn no_size_and_no_state_panics() {
-    let mut models = vec![fixture::model(true), fixture::run(false, 1), fixture::run(true, 700)];
+    let mut models = vec![fixture::model(true), fixture::run(false, 1), fixture::three()];
     let mut model = fixture::run(true, 40);
-    model.help = true;
     model.dropped = 12_345;
     let message = "A sentence that goes on and on, with aVeryLongWord: ".repeat(9);
     let end = RunEnded { status: Status::Failed, message: Some("why".into()) };
@@ -128,10 +171,33 @@ fn no_size_and_no_state_panics() {
         ],
     );
     models.push(model);
-    for model in &models {
-        for width in (1..90).chain([100, 119, 120, 121, 200, 250]) {
-            for height in (1..30).chain([36, 44, 80]) {
-                screen(model, width, height);
+    let mut number = 0;
+    for model in &mut models {
+        for width in (1..90).step_by(3).chain([100, 119, 120, 121, 200, 250]) {
+            for height in (1..30).step_by(2).chain([36, 44, 80]) {
+                // All charts, overlays and ways to look at them come by turns.
+                number += 1;
+                model.chart = Chart::ALL[number % 10];
+                model.log_y = number % 3 == 0;
+                model.ascii = number % 7 == 0;
+                model.cursor = (number % 4 == 0).then_some(number as u64);
+                model.viewport.axis = [Axis::Step, Axis::Epoch, Axis::Time][number % 3];
+                model.viewport.range = match number % 5 {
+                    0 => Range::Latest(3.0),
+                    1 => Range::Fixed(Span { start: 10.0, end: 10.5 }),
+                    _ => Range::All,
+                };
+                model.overlay = match number % 11 {
+                    0 => Some(Overlay::Help(number % 50)),
+                    1 => Some(Overlay::Messages(List { bottom: number % 3, search: None })),
+                    _ => None,
+                };
+                model.prompt =
+                    (number % 13 == 0).then(|| prompt(&"wörds ".repeat(9), Some("no such word")));
+                let screen = screen(model, width, height);
+                if model.ascii {
+                    assert!(screen.content.iter().all(|cell| cell.symbol().is_ascii()));
+                }
             }
         }
     }
@@ -142,7 +208,7 @@ fn plot(screen: &Buffer) -> impl Iterator<Item = &Cell> {
     let (width, height) = (screen.area.width, screen.area.height);
     (0..height)
         .flat_map(move |y| (0..width).map(move |x| (x, y)))
-        .filter(|(x, y)| (5..36).contains(y) && (4..81).contains(x))
+        .filter(|(x, y)| (5..25).contains(y) && (9..81).contains(x))
         .map(|position| &screen[position])
 }
 
@@ -152,22 +218,44 @@ fn is_dots(cell: &Cell) -> bool {
 
 #[test]
 fn fast_and_slow_have_their_own_colours_and_markers() {
-    let model = fixture::run(true, 1000);
-    let (fast, slow) = (model.theme.fast.fg.unwrap(), model.theme.slow.fg.unwrap());
-    assert_ne!(fast, slow);
-    let screen = screen(&model, 120, 36);
-    for (color, marker, other) in [(fast, "○", "●"), (slow, "●", "○")] {
-        let cells: Vec<&Cell> = plot(&screen).filter(|cell| cell.fg == color).collect();
-        assert!(cells.iter().filter(|cell| is_dots(cell)).count() > 20);
-        assert!(cells.iter().any(|cell| cell.symbol() == marker));
-        assert!(cells.iter().all(|cell| cell.symbol() != other));
+    for name in [ThemeName::Dark, ThemeName::Light, ThemeName::ColorBlind] {
+        let mut model = fixture::run(true, 1000);
+        model.theme = Theme::new(name);
+        let (fast, slow) = (model.theme.fast.fg.unwrap(), model.theme.slow.fg.unwrap());
+        assert_ne!(fast, slow);
+        let screen = screen(&model, 120, 36);
+        for (color, marker, other) in [(fast, "○", "●"), (slow, "●", "○")] {
+            let cells: Vec<&Cell> = plot(&screen).filter(|cell| cell.fg == color).collect();
+            assert!(cells.iter().filter(|cell| is_dots(cell)).count() > 20);
+            assert!(cells.iter().any(|cell| cell.symbol() == marker));
+            assert!(cells.iter().all(|cell| cell.symbol() != other));
+        }
     }
 }
 
 #[test]
+fn runs_keep_their_colours_and_markers_whichever_are_shown() {
+    let mut model = fixture::three();
+    let looks: Vec<_> = (0..3).map(|index| model.theme.run(index)).collect();
+    let drawn = |model: &Model| -> Vec<bool> {
+        let screen = screen(model, 120, 36);
+        let cells: Vec<Cell> = plot(&screen).cloned().collect();
+        let seen = |(style, marker): &(ratatui::style::Style, &str)| {
+            let of_color = cells.iter().filter(|cell| Some(cell.fg) == style.fg);
+            let found: Vec<&Cell> = of_color.collect();
+            found.iter().any(|cell| is_dots(cell)) && found.iter().any(|c| c.symbol() == *marker)
+        };
+        looks.iter().map(seen).collect()
+    };
+    assert_eq!(drawn(&model), [true, true, false]);
+    model.runs[0].shown = false;
+    model.runs[2].shown = true;
+    assert_eq!(drawn(&model), [false, true, true]);
+}
+
+#[test]
 fn slow_wins_a_shared_cell() {
-    let mut model = fixture::model(true);
-    feed(&mut model, [record(0.0, 0, Event::RunStarted(fixture::info()))]);
+    let mut model = of_losses([]);
     for number in 1..=1000 {
         let loss = 1.0 / number as f64;
         feed(&mut model, [record(0.0, number, fixture::step(number, loss + 1.0))]);
@@ -181,85 +269,119 @@ fn slow_wins_a_shared_cell() {
 
 #[test]
 fn without_colours_the_markers_tell_them_apart() {
-    use ratatui::style::{Color, Modifier};
     let mut model = fixture::run(false, 1000);
-    model.help = true;
-    let screen = screen(&model, 120, 36);
-    for cell in &screen.content {
-        assert_eq!((cell.fg, cell.bg), (Color::Reset, Color::Reset), "{cell:?}");
+    model.cursor = Some(300);
+    model.prompt = Some(prompt("set", None));
+    for overlay in [None, Some(Overlay::Help(0)), Some(Overlay::Messages(List::default()))] {
+        model.overlay = overlay;
+        for cell in &screen(&model, 120, 36).content {
+            assert_eq!((cell.fg, cell.bg), (Color::Reset, Color::Reset), "{cell:?}");
+        }
     }
+    (model.overlay, model.cursor, model.prompt) = (None, None, None);
     // The sign of a pause stands on a frame that is dim, and must not be so itself.
     feed(&mut model, [record(101.0, 1000, Event::Paused)]);
-    let signs: Vec<Cell> = self::screen(&model, 120, 36).content;
+    let signs: Vec<Cell> = screen(&model, 120, 36).content;
     let signs = signs.iter().filter(|cell| cell.modifier.contains(Modifier::REVERSED));
     assert!(
         signs.clone().count() >= 16 && signs.clone().all(|c| !c.modifier.contains(Modifier::DIM))
     );
-    model.help = false;
     let screen = shown(&model, 120, 36);
     assert!(screen.matches('○').count() > 3 && screen.matches('●').count() > 8, "{screen}");
 }
 
 #[test]
+fn states_and_messages_have_the_colours_of_their_urgency() {
+    let color = |model: &Model, words: &str| {
+        let screen = screen(model, 80, 24);
+        let text: Vec<String> = screen.content.iter().map(|cell| cell.symbol().into()).collect();
+        let letters: Vec<String> = words.chars().map(String::from).collect();
+        let at = text.windows(letters.len()).position(|window| window == letters);
+        let cell = &screen.content[at.unwrap_or_else(|| panic!("{words} is missing"))];
+        (cell.fg, cell.modifier.contains(Modifier::REVERSED))
+    };
+    let theme = Theme::new(ThemeName::Dark);
+    let failed = ended(Status::Failed, None);
+    assert_eq!(color(&failed, "FAILED"), (theme.bad.fg.unwrap(), true));
+    assert_eq!(color(&ended(Status::Finished, None), "FINISHED"), (theme.good.fg.unwrap(), true));
+    let mut model = fixture::run(true, 100);
+    assert_eq!(color(&model, "TRAINING"), (theme.good.fg.unwrap(), false));
+    model.run_mut().asked = Some(Asked::Pause);
+    assert_eq!(color(&model, "PAUSING"), (theme.warning.fg.unwrap(), false));
+    assert_eq!(color(&model, "pausing…"), (theme.warning.fg.unwrap(), false));
+}
+
+#[test]
 fn a_huge_first_loss_is_cut_off_with_a_marker() {
-    let mut model = fixture::model(true);
-    feed(&mut model, [record(0.0, 0, Event::RunStarted(fixture::info()))]);
-    for number in 1..=500 {
-        let loss = if number == 1 { 5000.0 } else { 1.0 + 1.0 / number as f64 };
-        feed(&mut model, [record(0.0, number, fixture::step(number, loss))]);
-    }
+    let model = of_losses((1..=500).map(|n| if n == 1 { 5000.0 } else { 1.0 + 1.0 / n as f64 }));
     for (width, height) in [(120, 36), (80, 24), (40, 12)] {
         let screen = shown(&model, width, height);
-        let top = screen.lines().find(|line| line.contains('▲')).expect("a marker");
-        let label: f64 = top.split('┤').next().unwrap().trim_matches(['│', ' ']).parse().unwrap();
-        assert!(label < 2.0, "{screen}");
+        let top = screen.lines().position(|line| line.contains('▲')).expect("a marker");
+        let label = screen.lines().skip(top).find_map(|line| line.split_once('┤')).unwrap().0;
+        let label: f64 = label.trim_matches(['│', ' ']).parse().unwrap();
+        assert!(label < 2.5, "{screen}");
     }
 }
 
 #[test]
-fn a_gap_is_left_where_the_loss_is_not_finite() {
-    let mut model = fixture::model(true);
-    feed(&mut model, [record(0.0, 0, Event::RunStarted(fixture::info()))]);
-    for number in 1..=1000 {
-        let loss = if (400..600).contains(&number) { f64::NAN } else { 1.0 };
-        feed(&mut model, [record(0.0, number, fixture::step(number, loss))]);
+fn one_outlier_among_a_million_steps_is_seen_at_every_zoom() {
+    let outlier = 654_321;
+    let mut model = of_losses([]);
+    for step in 1..=1_000_000_u64 {
+        let loss = if step == outlier { 50.0 } else { 1.0 + (step as f64 * 0.7).sin() * 0.1 };
+        feed(&mut model, [record(step as f64 * 1e-3, step, fixture::step(step, loss))]);
     }
-    let screen = shown(&model, 120, 36);
-    assert_shows(&screen, &["200 non-finite losses"]);
-    let curve: Vec<bool> = {
-        let screen = self::screen(&model, 120, 36);
-        let columns = 10..80;
-        columns.map(|x| (5..27).any(|y| is_dots(&screen[(x, y)]))).collect()
-    };
+    let mut width = 1_000_000.0;
+    while width > 8.0 {
+        let start = (outlier as f64 - 0.4 * width).max(0.0);
+        model.viewport.range = Range::Fixed(Span { start, end: start + width });
+        let screen = screen(&model, 120, 36);
+        let column = (outlier as f64 - start) / width * 71.0;
+        // In the plot it is either at the edge, with a marker, or the highest there is.
+        let signs: Vec<u16> = (9..81)
+            .filter(|x| {
+                (1..30).any(|y| screen[(*x, y)].symbol() == "▲")
+                    || (3..8).any(|y| is_dots(&screen[(*x, y)]))
+            })
+            .collect();
+        let found = signs.iter().any(|x| (f64::from(*x) - 9.0 - column).abs() <= 2.0);
+        assert!(found, "{signs:?} and not {column}, at a width of {width}:\n{}", text(&screen));
+        width /= 4.0;
+    }
+}
+
+#[test]
+fn a_gap_is_left_and_marked_where_the_loss_is_not_finite() {
+    let model = of_losses((1..=1000).map(|n| if (400..600).contains(&n) { f64::NAN } else { 1.0 }));
+    assert_shows(&shown(&model, 120, 36), &["200 non-finite losses"]);
+    let screen = screen(&model, 120, 36);
+    let columns = || 9..81_u16;
+    let dots = |x: u16| (3..27).any(|y| is_dots(&screen[(x, y)]));
+    let marks = |x: u16| (3..27).any(|y| screen[(x, y)].symbol() == "×");
+    let curve: Vec<bool> = columns().map(dots).collect();
     // Drawn up to two fifths, then nothing for a fifth of the width.
     let changes = curve.windows(2).filter(|pair| pair[0] != pair[1]).count();
     let empty = curve.iter().filter(|drawn| !**drawn).count();
-    assert_eq!(changes, 2, "{screen}");
-    assert!((12..18).contains(&empty), "{empty} in\n{screen}");
+    assert_eq!(changes, 2, "{}", text(&screen));
+    assert!((12..18).contains(&empty), "{empty} in\n{}", text(&screen));
+    let marked = columns().filter(|x| marks(*x)).count();
+    assert!(marked.abs_diff(empty) <= 2, "{marked} marks for {empty} empty columns");
 }
 
 #[test]
 fn one_point_and_a_flat_loss_are_drawn() {
     for steps in [1, 2, 50] {
-        let mut model = fixture::model(true);
-        feed(&mut model, [record(0.0, 0, Event::RunStarted(fixture::info()))]);
-        for number in 1..=steps {
-            feed(&mut model, [record(0.0, number, fixture::step(number, 0.7))]);
-        }
-        let screen = screen(&model, 120, 36);
+        let screen = screen(&of_losses(vec![0.7; steps]), 120, 36);
         assert!(plot(&screen).any(is_dots), "{}", text(&screen));
-        let text = text(&screen);
-        let line = text.lines().find(|line| line.contains("0.700┤")).unwrap();
-        assert!(line.contains(|letter| ('⠁'..='⣿').contains(&letter)), "{text}");
     }
 }
 
 #[test]
 fn a_pause_is_seen() {
     let mut model = fixture::run(true, 100);
-    model.asked = Some(Asked::Pause);
+    model.run_mut().asked = Some(Asked::Pause);
     assert_shows(&shown(&model, 120, 36), &["PAUSING…", "pausing…"]);
-    model.asked = None;
+    model.run_mut().asked = None;
     feed(&mut model, [record(11.0, 100, Event::Paused)]);
     let screen = shown(&model, 120, 36);
     assert_shows(&screen, &["p continue   c checkpoint"]);
@@ -281,7 +403,7 @@ fn a_message_that_is_cut_says_so() {
 #[test]
 fn stopping_is_seen_and_offers_nothing_more() {
     let mut model = fixture::run(true, 100);
-    model.stop_asked = true;
+    model.run_mut().stop_asked = true;
     let screen = shown(&model, 80, 24);
     assert_shows(&screen, &["STOPPING", "stopping: saving a checkpoint…"]);
     assert!(!screen.contains("p pause"), "{screen}");
@@ -292,39 +414,30 @@ fn stopping_is_seen_and_offers_nothing_more() {
 fn what_was_not_shown_is_told() {
     let mut model = fixture::run(true, 100);
     update(&mut model, Message::Dropped(1234));
-    assert_shows(&shown(&model, 80, 24), &["1,234 events not shown"]);
+    assert_shows(&shown(&model, 100, 24), &["1,234 events not shown"]);
 }
 
 #[test]
 fn the_help_names_every_key_of_the_table() {
     let mut model = fixture::run(true, 100);
-    model.help = true;
-    let screen = shown(&model, 80, 24);
+    let mut seen = String::new();
+    for from in 0..100 {
+        model.overlay = Some(Overlay::Help(from));
+        seen.push_str(&shown(&model, 120, 36));
+    }
     for binding in crate::keys::KEYS {
-        assert_shows(&screen, &[binding.help]);
+        assert_shows(&seen, &[binding.help, &binding.label()]);
+    }
+    for chart in Chart::ALL {
+        assert_shows(&seen, &[chart.help()]);
     }
 }
 
 #[test]
-fn a_narrow_help_says_less_and_cuts_no_word() {
-    let mut model = fixture::run(true, 100);
-    model.help = true;
-    let screen = shown(&model, 40, 12);
-    assert_shows(&screen, &["Pause the run", "Save a checkpoint and stop", "Close this help"]);
-    assert_shows(
-        &screen,
-        &["Halt the program", "Loss at θ on the probe batch", "Loss at the slow"],
-    );
-    assert!(!screen.contains("resume"), "{screen}");
-}
-
-#[test]
 fn the_last_frame_says_how_it_ended_and_names_no_keys() {
-    let mut model = fixture::run(true, 100);
-    let end = RunEnded { status: Status::Failed, message: Some("the disk is full".into()) };
-    feed(&mut model, [record(11.0, 100, Event::RunEnded(end))]);
-    model.help = true;
-    update(&mut model, Message::Closing(fixture::START + 12.0));
+    let mut model = ended(Status::Failed, Some("the disk is full"));
+    model.overlay = Some(Overlay::Help(0));
+    update(&mut model, Message::Closing(START + 102.0));
     let screen = shown(&model, 120, 36);
     assert_shows(&screen, &["FAILED", "✗ failed: the disk is full"]);
     assert!(!screen.contains("help"), "{screen}");
@@ -336,14 +449,16 @@ fn without_lookahead_nothing_speaks_of_slow_weights() {
     let info = lookahead_run::event::RunInfo { lookahead: None, ..fixture::info() };
     feed(&mut model, [record(0.0, 0, Event::RunStarted(info))]);
     feed(&mut model, [record(0.1, 1, fixture::step(1, 1.0))]);
-    let screen = shown(&model, 120, 36);
-    assert_shows(&screen, &["without Lookahead"]);
-    for word in ["probe", "phase", "syncs"] {
-        assert!(!screen.contains(word), "{screen}");
+    for chart in [Chart::Loss, Chart::Accuracy] {
+        model.chart = chart;
+        let screen = shown(&model, 120, 36);
+        assert_shows(&screen, &["without Lookahead"]);
+        for word in ["probe", "phase", "syncs"] {
+            assert!(!screen.contains(word), "{screen}");
+        }
     }
-}
-
-#[test]
-fn before_the_first_event_it_says_that_it_waits() {
-    assert_shows(&shown(&fixture::model(true), 80, 24), &["WAITING", "waiting for the run"]);
+    for chart in [Chart::Cycle, Chart::Gain, Chart::Distance] {
+        model.chart = chart;
+        assert_eq!(shown(&model, 120, 36).matches("without Lookahead").count(), 2);
+    }
 }

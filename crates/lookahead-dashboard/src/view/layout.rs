@@ -1,0 +1,127 @@
+//! Where each pane stands: of the model and the size alone, so that the mouse finds it too.
+
+use ratatui::layout::{Constraint, Layout as Split, Rect};
+
+use crate::charts::Chart;
+use crate::model::Model;
+
+/// Columns left of a plot: the labels of its y axis, and the axis.
+pub(crate) const MARGIN: u16 = 8;
+/// Rows below a plot: the x axis and its labels.
+pub(crate) const BELOW: u16 = 2;
+/// Runs that are listed at once.
+const RUNS: u16 = 8;
+
+/// The areas of the panes; an empty one is not shown.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Layout {
+    pub(crate) header: Rect,
+    /// With its frame where there is one.
+    pub(crate) chart: Rect,
+    pub(crate) framed: bool,
+    /// The columns of the chart in which data is drawn, over all of its rows.
+    pub(crate) plot: Rect,
+    pub(crate) small: Vec<(Chart, Rect)>,
+    /// The lines of the list of runs, without its frame.
+    pub(crate) runs: Rect,
+    /// Which run stands in its first line.
+    pub(crate) first_run: usize,
+    pub(crate) numbers: Rect,
+    pub(crate) messages: Rect,
+    pub(crate) footer: Rect,
+    /// One line with the most important, in place of header, numbers and footer.
+    pub(crate) line: Rect,
+}
+
+/// The panes of a screen that is as large as the last event told.
+pub(crate) fn layout(model: &Model) -> Layout {
+    layout_in(model, Rect { x: 0, y: 0, width: model.size.0, height: model.size.1 })
+}
+
+/// The panes of a screen of that size.
+pub(crate) fn layout_in(model: &Model, area: Rect) -> Layout {
+    let mut found = match (area.width, area.height) {
+        (70.., 20..) => full(model, area),
+        (40.., 12..) => small(area),
+        _ => Layout { line: area, ..Layout::default() },
+    };
+    let inside = if found.framed { inner(found.chart) } else { found.chart };
+    let margin = MARGIN.min(inside.width);
+    found.plot = Rect { x: inside.x + margin, width: inside.width - margin, ..inside };
+    found
+}
+
+/// Without its frame.
+pub(crate) fn inner(area: Rect) -> Rect {
+    Rect {
+        x: area.x.saturating_add(1),
+        y: area.y.saturating_add(1),
+        width: area.width.saturating_sub(2),
+        height: area.height.saturating_sub(2),
+    }
+}
+
+/// The chart alone, over one line of numbers.
+fn small(area: Rect) -> Layout {
+    let [chart, line] = Split::vertical([Constraint::Fill(1), Constraint::Length(1)]).areas(area);
+    Layout { chart, line, ..Layout::default() }
+}
+
+/// Header, charts beside the numbers, messages, footer.
+fn full(model: &Model, area: Rect) -> Layout {
+    let [header, body, footer] =
+        Split::vertical([Constraint::Length(2), Constraint::Fill(1), Constraint::Length(1)])
+            .areas(area);
+    let numbers = Constraint::Length(if area.width >= 100 { 38 } else { 30 });
+    let across = |area| Split::horizontal([Constraint::Fill(1), numbers]).areas(area);
+    let down =
+        |area, lines| Split::vertical([Constraint::Fill(1), Constraint::Length(lines)]).areas(area);
+    // A high screen has room for all numbers above the messages, which then get its whole width.
+    let [left, numbers, messages] = if area.height >= 36 {
+        let [top, messages] = down(body, if area.height >= 44 { 9 } else { 7 });
+        let [left, numbers] = across(top);
+        [left, numbers, messages]
+    } else {
+        let [left, numbers] = across(body);
+        let [left, messages] = down(left, if area.height >= 28 { 7 } else { 5 });
+        [left, numbers, messages]
+    };
+    let (runs, first_run, left) = list_of_runs(model, left);
+    let (small, chart) = if area.width >= 140 && area.height >= 44 {
+        let [chart, row] = down(left, 15);
+        let shown = [Chart::Cycle, Chart::Gain, Chart::Accuracy, Chart::Loss];
+        let shown: Vec<Chart> =
+            shown.into_iter().filter(|chart| *chart != model.chart).take(3).collect();
+        let areas = Split::horizontal([Constraint::Fill(1); 3]).split(row);
+        (shown.into_iter().zip(areas.iter().copied()).collect(), chart)
+    } else {
+        (Vec::new(), left)
+    };
+    Layout {
+        header,
+        chart,
+        framed: true,
+        small,
+        runs,
+        first_run,
+        numbers,
+        messages,
+        footer,
+        ..Layout::default()
+    }
+}
+
+/// The list of runs where there are several, which of them comes first, and what it leaves.
+fn list_of_runs(model: &Model, area: Rect) -> (Rect, usize, Rect) {
+    let count = model.runs.len();
+    if count < 2 {
+        return (Rect::default(), 0, area);
+    }
+    let room = RUNS.min((area.height / 3).saturating_sub(1).max(2));
+    let rows = room.min(u16::try_from(count).unwrap_or(u16::MAX));
+    let [list, rest] =
+        Split::vertical([Constraint::Length(rows + 2), Constraint::Fill(1)]).areas(area);
+    let rows = usize::from(rows);
+    let first = (model.selected + 1).saturating_sub(rows).min(count - rows.min(count));
+    (inner(list), first, rest)
+}
