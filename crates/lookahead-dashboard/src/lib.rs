@@ -13,6 +13,7 @@
 //! | `charts`, `viewport` | which series each chart has, and which part of the x axis is shown |
 //! | `history`, `smoothing`, `cycles`, `clock` | series in bounded memory, running means, inner cycles, time and rate |
 //! | `format`, `theme`, `options` | how a number is written, how a thing is coloured |
+//! | `offscreen` | [`Offscreen`]: the dashboard without a terminal |
 //! | [`picture`], `figure` | figures as files: how they are drawn, and of what |
 //!
 //! It is the Elm architecture: `update(&mut Model, Message) -> Vec<Effect>` and
@@ -60,6 +61,7 @@ mod jobs;
 pub mod keys;
 mod messages;
 mod model;
+mod offscreen;
 mod options;
 pub mod picture;
 mod prompt;
@@ -76,6 +78,7 @@ mod worker;
 pub use charts::Chart;
 pub use figure::{Plot, plot};
 pub use handle::{Dashboard, spawn};
+pub use offscreen::Offscreen;
 pub use options::Options;
 pub use terminal::restore_terminal;
 pub use theme::ThemeName;

@@ -1,5 +1,7 @@
 //! Which part of the x axis is shown, and in which unit.
 
+use std::str::FromStr;
+
 /// What the x axis counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Axis {
@@ -27,6 +29,17 @@ impl Axis {
             Axis::Epoch => "epoch",
             Axis::Time => "time",
         }
+    }
+}
+
+impl FromStr for Axis {
+    type Err = String;
+
+    fn from_str(word: &str) -> Result<Self, String> {
+        let all = [Axis::Step, Axis::Epoch, Axis::Time];
+        all.into_iter()
+            .find(|axis| axis.name() == word)
+            .ok_or_else(|| format!("`{word}` is no axis: say `step`, `epoch` or `time`."))
     }
 }
 

@@ -103,6 +103,27 @@ impl RunFolder {
         Ok(RunFolder { path: path.to_owned(), name })
     }
 
+    /// The run that is at a path, or will be: for whoever waits for one that has not begun.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open) where something is there; [`Error::RunMissing`] where not even the
+    /// folder is there in which the run's would be made.
+    pub fn open_or_await(path: &Path) -> Result<RunFolder> {
+        match RunFolder::open(path) {
+            Err(missing @ Error::RunMissing { .. }) => {
+                let parent = path.parent().filter(|parent| *parent != Path::new(""));
+                match path.file_name() {
+                    Some(name) if parent.unwrap_or(Path::new(".")).is_dir() => Ok(RunFolder {
+                        path: path.to_owned(),
+                        name: name.to_string_lossy().into_owned(),
+                    }),
+                    _ => Err(missing),
+                }
+            }
+            found => found,
+        }
+    }
+
     /// The folder's path, as it was given.
     pub fn path(&self) -> &Path {
         &self.path
@@ -233,6 +254,18 @@ fn check_name(name: &str) -> Result<()> {
 mod tests {
     use super::*;
     use tempfile::tempdir;
+
+    #[test]
+    fn a_run_that_has_not_begun_can_be_awaited_where_it_could_begin() {
+        let temp = tempdir().unwrap();
+        let path = temp.path().join("later");
+        assert_eq!(RunFolder::open_or_await(&path).unwrap().name(), "later");
+        let error = RunFolder::open_or_await(&path.join("deeper")).unwrap_err();
+        assert!(matches!(error, Error::RunMissing { .. }), "{error}");
+        fs::write(&path, "a file").unwrap();
+        let error = RunFolder::open_or_await(&path).unwrap_err();
+        assert!(matches!(error, Error::NotARun { .. }), "{error}");
+    }
 
     #[test]
     fn create_makes_the_folder_and_its_parents() {

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use lookahead_dashboard::{Axis, Chart, Options, ThemeName};
 use lookahead_run::command::Command as RunCommand;
 use lookahead_run::event::Weights;
 
@@ -28,6 +29,10 @@ pub enum Command {
     Eval(Eval),
     /// Ask a run that lives, in another terminal or without one
     Ctl(Ctl),
+    /// The dashboard on runs of other terminals, live or finished, several at once overlaid
+    Watch(Watch),
+    /// Draw runs as a picture, SVG or PNG
+    Plot(Plot),
     /// What a run or a checkpoint holds, verified
     Inspect(Inspect),
     /// Write the weights of a checkpoint to a safetensors file
@@ -132,6 +137,85 @@ impl From<CommandArgument> for RunCommand {
             CommandArgument::Stop => RunCommand::Stop,
         }
     }
+}
+
+/// How the dashboard looks.
+#[derive(Debug, Args)]
+pub struct Look {
+    /// Colours of the dashboard: dark, light, color-blind or none [default: dark; none with NO_COLOR]
+    #[arg(long, value_name = "THEME")]
+    pub theme: Option<ThemeName>,
+    /// Draw with the signs of ASCII alone
+    #[arg(long)]
+    pub ascii: bool,
+    /// Leave the mouse to the terminal
+    #[arg(long)]
+    pub no_mouse: bool,
+}
+
+impl Look {
+    /// The options of a dashboard.
+    pub fn options(&self) -> Options {
+        let usual = Options::default();
+        Options {
+            theme: self.theme.unwrap_or(usual.theme),
+            ascii: self.ascii || usual.ascii,
+            mouse: usual.mouse && !self.no_mouse,
+            ..usual
+        }
+    }
+}
+
+/// `lookahead watch`.
+#[derive(Debug, Args)]
+pub struct Watch {
+    /// The runs' folders, such as checkpoints/fashion-mnist; one may begin later
+    #[arg(value_name = "RUN_DIR", required = true)]
+    pub runs: Vec<PathBuf>,
+    /// How it looks.
+    #[command(flatten)]
+    pub look: Look,
+}
+
+/// `lookahead plot`.
+#[derive(Debug, Args)]
+pub struct Plot {
+    /// The runs' folders, such as checkpoints/fashion-mnist
+    #[arg(value_name = "RUN_DIR", required = true)]
+    pub runs: Vec<PathBuf>,
+    /// The file to write: FILE.svg or FILE.png
+    #[arg(long, short, value_name = "FILE")]
+    pub output: PathBuf,
+    /// The charts from top to bottom [default: loss,gain,cycles; loss alone without Lookahead]
+    #[arg(long, value_name = "CHART", value_delimiter = ',')]
+    pub charts: Vec<Chart>,
+    /// What the x axis counts: step, epoch or time
+    #[arg(long, value_name = "AXIS", default_value = "step")]
+    pub x: Axis,
+    /// A logarithmic y axis
+    #[arg(long)]
+    pub log: bool,
+    /// How much of the running mean stays from a point to the next, 0 (none) to below 1
+    #[arg(long, value_name = "BETA", default_value_t = 0.98, value_parser = smoothing)]
+    pub smoothing: f64,
+    /// Width and height in pixels [default: 1200, and 500 for each chart]
+    #[arg(long, value_name = "WIDTHxHEIGHT", value_parser = size)]
+    pub size: Option<(u32, u32)>,
+    /// Write over a file that is there
+    #[arg(long)]
+    pub force: bool,
+}
+
+fn smoothing(text: &str) -> Result<f64, String> {
+    let found = text.parse().ok().filter(|value| (0.0..1.0).contains(value));
+    found.ok_or_else(|| {
+        format!("`{text}` is no smoothing: it is from 0, which is none, to below 1.")
+    })
+}
+
+fn size(text: &str) -> Result<(u32, u32), String> {
+    let sides = text.split_once('x').and_then(|(a, b)| Some((a.parse().ok()?, b.parse().ok()?)));
+    sides.ok_or_else(|| format!("`{text}` is no size: write it in pixels, such as 1200x700."))
 }
 
 /// `lookahead inspect`.

@@ -5,16 +5,20 @@ mod doctor;
 mod eval;
 mod export;
 mod inspect;
+mod plot;
 mod resume;
 mod train;
+mod watch;
 
 pub use ctl::ctl;
 pub use doctor::doctor;
 pub use eval::eval;
 pub use export::export;
 pub use inspect::inspect;
+pub use plot::plot;
 pub use resume::resume;
 pub use train::train;
+pub use watch::watch;
 
 use lookahead_run::event::{Event, RunEnded, Status, Warning, Weights};
 use lookahead_run::{Checkpoint, Manifest, RunFolder};

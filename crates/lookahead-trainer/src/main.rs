@@ -17,6 +17,8 @@ fn main() -> ExitCode {
         Command::Resume(arguments) => commands::resume(&arguments),
         Command::Eval(arguments) => commands::eval(&arguments),
         Command::Ctl(arguments) => commands::ctl(&arguments),
+        Command::Watch(arguments) => commands::watch(&arguments),
+        Command::Plot(arguments) => commands::plot(&arguments),
         Command::Inspect(arguments) => commands::inspect(&arguments),
         Command::Export(arguments) => commands::export(&arguments),
         Command::Doctor => commands::doctor(),
