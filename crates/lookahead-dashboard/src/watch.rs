@@ -11,6 +11,9 @@ use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
 use lookahead_run::command::Command;
 use lookahead_run::follow::{Followed, Follower};
 use lookahead_run::{RunFolder, control};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook::iterator::Signals;
+use signal_hook::low_level::emulate_default_handler;
 
 use crate::event_loop::{self, Asker, Link, Outcome};
 use crate::model::{Model, Role};
@@ -46,6 +49,7 @@ const COMMANDS: usize = 16;
 /// Where standard output is no terminal, or it goes away.
 pub fn watch(runs: &[RunFolder], options: Options) -> io::Result<()> {
     let mut screen = terminal::take_over(options.mouse)?;
+    give_back_on_signals().inspect_err(|_| restore_terminal())?;
     // Else a panic would leave by another way than an error.
     let outcome = catch_unwind(AssertUnwindSafe(|| {
         let (model, mut link) = begin(runs, &options)?;
@@ -58,6 +62,18 @@ pub fn watch(runs: &[RunFolder], options: Options) -> io::Result<()> {
         },
         Err(panic) => resume_unwind(panic),
     }
+}
+
+/// Nothing of a watcher is worth saving, but the terminal is to be as it was.
+fn give_back_on_signals() -> io::Result<()> {
+    let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP])?;
+    thread::Builder::new().name("signals".into()).spawn(move || {
+        for signal in signals.forever() {
+            restore_terminal();
+            let _ = emulate_default_handler(signal);
+        }
+    })?;
+    Ok(())
 }
 
 /// The model of runs, and the threads that follow them.

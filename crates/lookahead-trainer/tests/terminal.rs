@@ -2,100 +2,14 @@
 
 mod common;
 
-use std::io::{Read, Write};
-use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use common::terminal::{SIZE, Terminal, curve};
 use common::{SMALL, Sandbox};
 use lookahead_run::event::{Event, Status};
-use portable_pty::{Child, CommandBuilder, MasterPty, PtySize, native_pty_system};
-
-const SIZE: PtySize = PtySize { rows: 36, cols: 120, pixel_width: 0, pixel_height: 0 };
-
-/// A program on a terminal of 120×36, and what the terminal shows.
-struct Terminal {
-    master: Box<dyn MasterPty + Send>,
-    keyboard: Box<dyn Write + Send>,
-    child: Box<dyn Child + Send + Sync>,
-    screen: Arc<Mutex<vt100::Parser>>,
-    modes_before: String,
-}
-
-impl Terminal {
-    fn train(sandbox: &Sandbox, name: &str, more: &[&str]) -> Self {
-        let pair = native_pty_system().openpty(SIZE).unwrap();
-        let modes_before = modes(&*pair.master);
-        let mut command = CommandBuilder::new(env!("CARGO_BIN_EXE_lookahead"));
-        command.args(["train", "test.toml", "--out", "runs", "--name", name]);
-        command.args(more);
-        command.cwd(sandbox.path());
-        command.env("TERM", "xterm-256color");
-        let child = pair.slave.spawn_command(command).unwrap();
-        let [rows, cols] = [SIZE.rows, SIZE.cols].map(|n| n.try_into().unwrap());
-        let screen = Arc::new(Mutex::new(vt100::Parser::new(rows, cols, 0)));
-        let mut output = pair.master.try_clone_reader().unwrap();
-        let shown = screen.clone();
-        std::thread::spawn(move || {
-            let mut buffer = [0; 4096];
-            while let Ok(count) = output.read(&mut buffer) {
-                if count == 0 {
-                    break;
-                }
-                shown.lock().unwrap().process(&buffer[..count]);
-            }
-        });
-        let keyboard = pair.master.take_writer().unwrap();
-        Terminal { master: pair.master, keyboard, child, screen, modes_before }
-    }
-
-    fn text(&self) -> String {
-        self.screen.lock().unwrap().screen().contents()
-    }
-
-    fn press(&mut self, keys: &str) {
-        self.keyboard.write_all(keys.as_bytes()).unwrap();
-        self.keyboard.flush().unwrap();
-    }
-
-    fn wait_for(&self, what: &str, seen: impl Fn(&str) -> bool) {
-        let started = Instant::now();
-        while !seen(&self.text()) {
-            assert!(started.elapsed() < Duration::from_secs(60), "no {what}:\n{}", self.text());
-            std::thread::sleep(Duration::from_millis(20));
-        }
-    }
-
-    /// Waits for the end, and checks that the terminal is as it was.
-    fn end(mut self) -> u32 {
-        let started = Instant::now();
-        let status = loop {
-            if let Some(status) = self.child.try_wait().unwrap() {
-                break status;
-            }
-            assert!(started.elapsed() < Duration::from_secs(60), "still runs:\n{}", self.text());
-            std::thread::sleep(Duration::from_millis(20));
-        };
-        // What the program wrote last may still be on its way here.
-        self.wait_for("return to the main screen", |_| {
-            let parser = self.screen.lock().unwrap();
-            !parser.screen().alternate_screen() && !parser.screen().hide_cursor()
-        });
-        assert_eq!(modes(&*self.master), self.modes_before, "the terminal's modes");
-        status.exit_code()
-    }
-}
-
-/// Echo, line editing, signals: the terminal's modes as the kernel has them.
-fn modes(terminal: &dyn MasterPty) -> String {
-    format!("{:?}", terminal.get_termios().unwrap())
-}
+use portable_pty::{CommandBuilder, native_pty_system};
 
 const LONG: [&str; 4] = ["--set", "train.max_steps=10000000", "--set", "checkpoint.every_steps=0"];
-
-/// The dots of a curve: braille characters that are not blank.
-fn curve(text: &str) -> usize {
-    text.chars().filter(|c| ('\u{2801}'..='\u{28ff}').contains(c)).count()
-}
 
 #[test]
 fn curves_appear_pause_pauses_and_stop_ends_in_order() {

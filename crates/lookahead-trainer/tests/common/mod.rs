@@ -1,6 +1,8 @@
 //! Running the real program in a folder of its own, and reading what it left there.
 #![allow(dead_code, unreachable_pub)] // each test file uses a part of it
 
+pub mod terminal;
+
 use std::collections::BTreeMap;
 use std::io::Write;
 use std::path::{Path, PathBuf};

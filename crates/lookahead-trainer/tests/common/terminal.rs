@@ -1,0 +1,124 @@
+//! The real program in a pseudo-terminal.
+
+use std::io::{Read, Write};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use portable_pty::{Child, CommandBuilder, MasterPty, PtySize, native_pty_system};
+
+use super::Sandbox;
+
+/// A usual size.
+pub const SIZE: PtySize = PtySize { rows: 36, cols: 120, pixel_width: 0, pixel_height: 0 };
+
+/// The program on a terminal of its own, and what the terminal shows.
+pub struct Terminal {
+    pub master: Box<dyn MasterPty + Send>,
+    pub keyboard: Box<dyn Write + Send>,
+    pub child: Box<dyn Child + Send + Sync>,
+    pub screen: Arc<Mutex<vt100::Parser>>,
+    pub modes_before: String,
+}
+
+impl Terminal {
+    /// Trains `test.toml` of the sandbox.
+    pub fn train(sandbox: &Sandbox, name: &str, more: &[&str]) -> Self {
+        let arguments = ["train", "test.toml", "--out", "runs", "--name", name];
+        Terminal::start(sandbox, SIZE, &[&arguments, more].concat(), &[])
+    }
+
+    /// Runs the program in the sandbox, with those variables in its environment.
+    pub fn start(
+        sandbox: &Sandbox,
+        size: PtySize,
+        arguments: &[&str],
+        variables: &[(&str, &str)],
+    ) -> Self {
+        let pair = native_pty_system().openpty(size).unwrap();
+        let modes_before = modes(&*pair.master);
+        let mut command = CommandBuilder::new(env!("CARGO_BIN_EXE_lookahead"));
+        command.args(arguments);
+        variables.iter().for_each(|(name, value)| command.env(name, value));
+        command.cwd(sandbox.path());
+        command.env("TERM", "xterm-256color");
+        let child = pair.slave.spawn_command(command).unwrap();
+        let [rows, cols] = [size.rows, size.cols].map(|n| n.try_into().unwrap());
+        let screen = Arc::new(Mutex::new(vt100::Parser::new(rows, cols, 0)));
+        let mut output = pair.master.try_clone_reader().unwrap();
+        let shown = screen.clone();
+        std::thread::spawn(move || {
+            let mut buffer = [0; 4096];
+            while let Ok(count) = output.read(&mut buffer) {
+                if count == 0 {
+                    break;
+                }
+                shown.lock().unwrap().process(&buffer[..count]);
+            }
+        });
+        let keyboard = pair.master.take_writer().unwrap();
+        Terminal { master: pair.master, keyboard, child, screen, modes_before }
+    }
+
+    /// The letters that the screen shows.
+    pub fn text(&self) -> String {
+        self.screen.lock().unwrap().screen().contents()
+    }
+
+    /// Types, or sends what another key sends.
+    pub fn press(&mut self, keys: &str) {
+        self.keyboard.write_all(keys.as_bytes()).unwrap();
+        self.keyboard.flush().unwrap();
+    }
+
+    /// Waits until the screen is as it should be.
+    #[track_caller]
+    pub fn wait_for(&self, what: &str, seen: impl Fn(&str) -> bool) {
+        let started = Instant::now();
+        while !seen(&self.text()) {
+            assert!(started.elapsed() < Duration::from_secs(60), "no {what}:\n{}", self.text());
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+
+    /// Another size, as when a window is pulled.
+    pub fn resize(&self, rows: u16, cols: u16) {
+        self.master.resize(PtySize { rows, cols, ..SIZE }).unwrap();
+        self.screen.lock().unwrap().screen_mut().set_size(rows, cols);
+    }
+
+    /// Sends a signal to the program.
+    pub fn signal(&self, name: &str) {
+        let id = self.child.process_id().unwrap().to_string();
+        let kill = std::process::Command::new("kill").args([&format!("-{name}"), &id]).status();
+        assert!(kill.unwrap().success());
+    }
+
+    /// Waits for the end, and checks that the terminal is as it was.
+    pub fn end(mut self) -> u32 {
+        let started = Instant::now();
+        let status = loop {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                break status;
+            }
+            assert!(started.elapsed() < Duration::from_secs(60), "still runs:\n{}", self.text());
+            std::thread::sleep(Duration::from_millis(20));
+        };
+        // What the program wrote last may still be on its way here.
+        self.wait_for("return to the main screen", |_| {
+            let parser = self.screen.lock().unwrap();
+            !parser.screen().alternate_screen() && !parser.screen().hide_cursor()
+        });
+        assert_eq!(modes(&*self.master), self.modes_before, "the terminal's modes");
+        status.exit_code()
+    }
+}
+
+/// Echo, line editing, signals: the terminal's modes as the kernel has them.
+pub fn modes(terminal: &dyn MasterPty) -> String {
+    format!("{:?}", terminal.get_termios().unwrap())
+}
+
+/// Dots of curves: braille characters that are not blank.
+pub fn curve(text: &str) -> usize {
+    text.chars().filter(|c| ('\u{2801}'..='\u{28ff}').contains(c)).count()
+}
