@@ -121,6 +121,12 @@ pub enum CtlCommand {
     Checkpoint,
     /// Save a checkpoint, and end
     Stop,
+    /// How it is; of a run that does not live, how it ended
+    Status {
+        /// One JSON object on stdout
+        #[arg(long)]
+        json: bool,
+    },
     /// Change optimizer.lr, lookahead.k, lookahead.alpha or probe.every_syncs, and go on
     ///
     /// It holds from the next step on, lookahead.k from the next cycle on: a cycle ends as it began.

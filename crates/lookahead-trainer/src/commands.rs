@@ -6,6 +6,7 @@ mod eval;
 mod export;
 mod inspect;
 mod resume;
+mod status;
 mod train;
 
 pub use ctl::ctl;

@@ -9,6 +9,7 @@
 //! | [`settings`] | what may change while the run lives |
 //! | `recalibration` | batch normalization's statistics for φ, before it is evaluated or saved |
 //! | `saving` | checkpoints of a training that goes on meanwhile |
+//! | `status` | how the run is just now, for whoever asks |
 
 pub mod best;
 pub mod config;
@@ -17,6 +18,7 @@ pub mod outside;
 mod recalibration;
 mod saving;
 pub mod settings;
+mod status;
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -28,6 +30,7 @@ use lookahead_run::command::Command;
 use lookahead_run::event::{
     self, Evaluation, Event, LookaheadInfo, RunInfo, Split, Status, Versions, Warning, Weights,
 };
+use lookahead_run::status::State;
 use lookahead_run::{Details, Git};
 use tch::{Device, Tensor};
 
@@ -379,6 +382,7 @@ pub fn train(t: &mut Training, outside: &mut Outside) -> anyhow::Result<Status> 
         // After k inner steps the slow weights follow, and the fast ones restart from there.
         sync_if_due(t, outside)?;
         settings::take_next_k(t, outside)?;
+        outside.status.show(t, State::Training);
         if t.owed == Owed::Slow {
             let Flow::GoOn = evaluate_slow(t, outside)? else { return stopped(t, outside) };
             t.owed = Owed::Nothing;
@@ -404,6 +408,7 @@ pub fn train(t: &mut Training, outside: &mut Outside) -> anyhow::Result<Status> 
 }
 
 fn stopped(t: &mut Training, outside: &mut Outside) -> anyhow::Result<Status> {
+    outside.status.show(t, State::Stopping);
     saving::save_and_wait(t, outside)?;
     Ok(Status::Stopped)
 }
@@ -431,6 +436,8 @@ fn inner_step(t: &mut Training, speed: &mut Speed, outside: &mut Outside) -> any
     let epoch_completed = t.batches.advance();
     t.owed = if evaluation_is_due(t, epoch_completed) { Owed::Both } else { Owed::Nothing };
     t.in_step = false;
+    outside.status.took(&step);
+    outside.status.show(t, State::Training);
     outside.observer.record(t.step, Event::Step(step));
     match gone_wrong {
         Some(what) => go_on_or_give_up(t, &what, outside),
@@ -586,6 +593,7 @@ fn obey(mut command: Command, t: &mut Training, outside: &mut Outside) -> anyhow
             Command::Pause | Command::Continue => {}
             Command::Set(setting) => settings::set(t, outside, &setting)?,
         }
+        outside.status.show(t, if paused { State::Paused } else { State::Training });
         if !paused {
             return Ok(Flow::GoOn);
         }

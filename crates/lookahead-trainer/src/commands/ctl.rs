@@ -4,6 +4,7 @@ use lookahead_run::command::{Command, Setting};
 use lookahead_run::{RunFolder, control};
 use serde_json::Value;
 
+use super::status::status;
 use crate::cli::{self, CtlCommand};
 use crate::config::Override;
 
@@ -19,6 +20,7 @@ pub fn ctl(arguments: &cli::Ctl) -> anyhow::Result<()> {
         CtlCommand::Checkpoint => Command::Checkpoint,
         CtlCommand::Stop => Command::Stop,
         CtlCommand::Set { setting } => Command::Set(setting_of(setting)?),
+        CtlCommand::Status { json } => return status(&folder, *json),
     };
     Ok(control::send(&folder, command)?)
 }

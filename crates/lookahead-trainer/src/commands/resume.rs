@@ -78,7 +78,7 @@ pub fn resume(arguments: &cli::Resume) -> anyhow::Result<()> {
     if changed {
         folder.write_config(&training.wanted().to_toml())?;
     }
-    warnings.extend(outside.open_to_others());
+    warnings.extend(outside.open_to_others(&training, Some(checkpoint.name())));
     warn(&mut outside, training.step(), warnings);
     run_to_the_end(&mut training, &mut outside)?;
     say(format_args!("Run folder: {}", folder.path().display()));

@@ -6,7 +6,9 @@ use crossbeam_channel::Sender;
 use lookahead_run::command::Command;
 use lookahead_run::{ControlServer, RunFolder};
 
+use super::Training;
 use super::settings::Settings;
+use super::status::Shared;
 use crate::checkpointing::writer::Writer;
 use crate::config::Config;
 use crate::controls::Controls;
@@ -23,6 +25,8 @@ pub struct Outside {
     pub writer: Writer,
     /// What changes of settings are checked against.
     pub(super) settings: Settings,
+    /// How the run is.
+    pub(super) status: Shared,
     pub(super) folder: RunFolder,
     /// Where commands of other processes go.
     asked: Sender<Command>,
@@ -47,12 +51,15 @@ impl Outside {
         let controls = Controls::new(observer.commands(), remote, deadline)?;
         let settings = Settings::new(config.clone());
         let folder = folder.clone();
-        Ok(Outside { observer, controls, writer, settings, folder, asked, server: None })
+        let status = Shared::default();
+        Ok(Outside { observer, controls, writer, settings, status, folder, asked, server: None })
     }
 
     /// Opens the control socket, so that other processes can ask too; a sentence where that can't be,
-    /// such as on a file system without sockets: the run goes on without.
-    pub fn open_to_others(&mut self) -> Option<String> {
+    /// such as on a file system without sockets: the run goes on without. `checkpoint` is the name
+    /// of the one that it goes on from.
+    pub fn open_to_others(&mut self, t: &Training, checkpoint: Option<String>) -> Option<String> {
+        self.status.begin(self.folder.name(), t, checkpoint);
         let (asked, settings) = (self.asked.clone(), self.settings.clone());
         let accept = move |command| {
             let pass_on = |command| {
@@ -63,8 +70,8 @@ impl Outside {
                 _ => pass_on(command),
             }
         };
-        let status = lookahead_run::status::Status::default;
-        let server = ControlServer::start(&self.folder, accept, status);
+        let status = self.status.clone();
+        let server = ControlServer::start(&self.folder, accept, move || status.get());
         match server {
             Ok(server) => self.server = Some(server),
             Err(error) => {

@@ -47,26 +47,36 @@ impl Settings {
     }
 }
 
+/// The keys that can be set in a run of this configuration.
+pub(super) fn settable(config: &Config) -> Vec<String> {
+    let has_use = |key: &&str| refuse_without_use(config, key).is_ok();
+    LIVE.iter().copied().filter(has_use).map(str::to_owned).collect()
+}
+
+fn refuse_without_use(config: &Config, key: &str) -> Result<(), String> {
+    let least = config.lookahead.as_ref().map(|lookahead| lookahead.adaptive_alpha);
+    match (key, least) {
+        (LEARNING_RATE, _) => Ok(()),
+        (_, None) => Err(format!(
+            "`{key}` means nothing to this run, which trains without Lookahead: that can't change, \
+             so start a new run with `lookahead train`."
+        )),
+        (SLOW_STEP_SIZE, Some(least)) if least > 0.0 => Err(format!(
+            "`{key}` has no effect here, since `lookahead.adaptive_alpha`, which is {least}, has α \
+             chosen at each sync: stop the run, and say `lookahead resume RUN_DIR --set \
+             lookahead.adaptive_alpha=0 --set {key}=…`."
+        )),
+        _ => Ok(()),
+    }
+}
+
 /// The configuration with one setting changed, checked as a whole.
 fn changed(config: &Config, setting: &Setting) -> Result<Config, String> {
     let Setting { key, value } = setting;
     if !LIVE.contains(&key.as_str()) {
         return Err(no_live_setting(key));
     }
-    if key != LEARNING_RATE && config.lookahead.is_none() {
-        return Err(format!(
-            "`{key}` means nothing to this run, which trains without Lookahead: that can't change, \
-             so start a new run with `lookahead train`."
-        ));
-    }
-    let least = config.lookahead.as_ref().map_or(0.0, |lookahead| lookahead.adaptive_alpha);
-    if key == SLOW_STEP_SIZE && least > 0.0 {
-        return Err(format!(
-            "`{key}` has no effect here, since `lookahead.adaptive_alpha`, which is {least}, has α \
-             chosen at each sync: stop the run, and say `lookahead resume RUN_DIR --set \
-             lookahead.adaptive_alpha=0 --set {key}={value}`."
-        ));
-    }
+    refuse_without_use(config, key)?;
     let value = toml::Value::try_from(value).map_err(|_| {
         format!("`{key}` can't become {value}: give it a value such as those in `configs/`.")
     })?;
@@ -253,6 +263,8 @@ mod tests {
     #[test]
     fn what_the_run_has_no_use_for_is_refused() {
         let bare = config("");
+        assert_eq!(settable(&bare), ["optimizer.lr"]);
+        assert_eq!(settable(&config("[lookahead]\n")), LIVE);
         for (key, value) in [
             ("lookahead.k", json!(3)),
             ("lookahead.alpha", json!(0.5)),
@@ -265,6 +277,7 @@ mod tests {
         let adaptive = config("[optimizer]\nkind = \"adam\"\n[lookahead]\nadaptive_alpha = 0.2\n");
         let error = changed(&adaptive, &setting("lookahead.alpha", json!(0.5))).unwrap_err();
         assert!(error.contains("`lookahead.adaptive_alpha`, which is 0.2"), "{error}");
+        assert_eq!(settable(&adaptive), ["optimizer.lr", "lookahead.k", "probe.every_syncs"]);
         let blind = config("[data]\nvalidation = 0\n[lookahead]\n[probe]\nevery_syncs = 0\n");
         let error = changed(&blind, &setting("probe.every_syncs", json!(1))).unwrap_err();
         assert!(error.contains("`data.validation` is 0"), "{error}");
