@@ -438,6 +438,7 @@ mod tests {
                 r#"{"time":0.5,"step":7,"event":"sync","epoch":1,"loss":0.1,"sync":1,"alpha":0.5}"#,
                 r#"{"time":0.5,"step":7,"event":"paused"}"#,
                 r#"[0.5,7,"step",1,0.1,0.1,9.0,2]"#,
+                r#"{"time":0.5,"step":7,"event":"step","epoch":1,"loss":1,"learning_rate":1,"samples_per_second":1,"phase":2,"later":1e999}"#,
             ][..]),
             changes in prop::collection::vec((any::<prop::sample::Index>(), 0u8..127), 0..3),
             twice in any::<[prop::sample::Index; 2]>(),

@@ -4,7 +4,6 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use lookahead_dashboard::{Axis, Chart, Options, ThemeName};
-use lookahead_run::command::Command as RunCommand;
 use lookahead_run::event::Weights;
 
 use crate::config::Override;
@@ -111,13 +110,14 @@ pub struct Ctl {
     /// The run's folder, such as checkpoints/fashion-mnist
     #[arg(value_name = "RUN_DIR")]
     pub run: PathBuf,
-    /// What it should do, at its next step
-    pub command: CommandArgument,
+    /// What it should do, at its next step.
+    #[command(subcommand)]
+    pub command: CtlCommand,
 }
 
-/// What can be asked of a run, as an argument.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum CommandArgument {
+/// What can be asked of a run.
+#[derive(Debug, Subcommand)]
+pub enum CtlCommand {
     /// Take no further step until it is told to continue or to stop
     Pause,
     /// Go on after a pause
@@ -126,17 +126,21 @@ pub enum CommandArgument {
     Checkpoint,
     /// Save a checkpoint, and end
     Stop,
-}
-
-impl From<CommandArgument> for RunCommand {
-    fn from(argument: CommandArgument) -> Self {
-        match argument {
-            CommandArgument::Pause => RunCommand::Pause,
-            CommandArgument::Continue => RunCommand::Continue,
-            CommandArgument::Checkpoint => RunCommand::Checkpoint,
-            CommandArgument::Stop => RunCommand::Stop,
-        }
-    }
+    /// How it is; of a run that does not live, how it ended
+    Status {
+        /// One JSON object on stdout
+        #[arg(long)]
+        json: bool,
+    },
+    /// Change optimizer.lr, lookahead.k, lookahead.alpha or probe.every_syncs, and go on
+    ///
+    /// It holds from the next step on, lookahead.k from the next cycle on: a cycle ends as it began.
+    /// Later checkpoints and the run's config.toml have it too, so that a resume goes on with it.
+    Set {
+        /// The key and its new value, such as lookahead.alpha=0.8
+        #[arg(value_name = "KEY=VALUE")]
+        setting: Override,
+    },
 }
 
 /// How the dashboard looks.

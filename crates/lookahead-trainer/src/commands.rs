@@ -7,6 +7,7 @@ mod export;
 mod inspect;
 mod plot;
 mod resume;
+mod status;
 mod train;
 mod watch;
 

@@ -55,6 +55,13 @@ impl fmt::Display for ConfigError {
     }
 }
 
+impl ConfigError {
+    /// What is wrong, in full sentences, without where.
+    pub fn message(&self) -> &str {
+        &self.message
+    }
+}
+
 /// One `--set KEY=VALUE`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Override {

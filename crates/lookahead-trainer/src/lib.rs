@@ -5,6 +5,7 @@
 //! | [`cli`], [`commands`] | the command line, and what each command does |
 //! | [`usage`], [`failure`], [`panics`] | what the user can mend, exit statuses, panics out of tch |
 //! | [`config`], [`check`] | the TOML file; each section's type lies beside the code that it configures |
+//! | [`changes`] | which keys may change in a run |
 //! | [`data`], [`model`] | data sets and models, one a file |
 //! | [`optimizer`], [`schedule`] | the inner optimizer, Lookahead around it, the learning rate |
 //! | [`training`] | the loop, from top to bottom as the algorithm goes |
@@ -14,6 +15,7 @@
 //! | [`git`] | the working tree in which the program runs |
 //! | [`observer`], [`say`], [`controls`] | who is told, and who may ask |
 
+pub mod changes;
 pub mod check;
 pub mod checkpointing;
 pub mod cli;

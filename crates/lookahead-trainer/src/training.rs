@@ -5,39 +5,43 @@
 //! | [`config`] | the section `[train]`: how long, from which seed, where |
 //! | [`best`] | the best so far on validation data, and when to give up |
 //! | [`divergence`] | losses and weights that are no finite numbers |
+//! | [`outside`] | where the record goes and requests come from |
+//! | [`settings`] | what may change while the run lives |
 //! | `recalibration` | batch normalization's statistics for φ, before it is evaluated or saved |
 //! | `saving` | checkpoints of a training that goes on meanwhile |
+//! | `status` | how the run is just now, for whoever asks |
 
 pub mod best;
 pub mod config;
 pub mod divergence;
+pub mod outside;
 mod recalibration;
 mod saving;
+pub mod settings;
+mod status;
 
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
-use crossbeam_channel::Sender;
 use lookahead_core::build;
 use lookahead_run::command::Command;
 use lookahead_run::event::{
     self, Evaluation, Event, LookaheadInfo, RunInfo, Split, Status, Versions, Warning, Weights,
 };
-use lookahead_run::{ControlServer, Details, Git, RunFolder};
+use lookahead_run::status::State;
+use lookahead_run::{Details, Git};
 use tch::{Device, Tensor};
 
 use crate::checkpointing::restore::restore;
-use crate::checkpointing::writer::Writer;
 use crate::config::Config;
-use crate::controls::{Controls, Request};
+use crate::controls::Request;
 use crate::data::augment::Augmenter;
 use crate::data::batches::Batches;
 use crate::data::{self, Dataset};
 use crate::evaluation::evaluate;
 use crate::model::Model;
-use crate::observer::Observer;
 use crate::optimizer::Optimizer;
 use crate::probe::Probe;
 use crate::speed::Speed;
@@ -49,6 +53,7 @@ use divergence::{
     Diverged, ROLLED_BACK, Saving, SoundBuffers, go_on_or_give_up, keep_sound_buffers, refuse_loss,
     take_step,
 };
+pub use outside::Outside;
 use recalibration::recalibrate;
 pub use saving::{finish_writing, rescue};
 
@@ -69,6 +74,8 @@ pub struct Training {
     /// Steps since the last sync whose values were no finite numbers.
     diverging: u32,
     sound_buffers: SoundBuffers,
+    /// What `lookahead.k` becomes at the end of the cycle.
+    next_k: Option<u64>,
     /// What of the last step's evaluations is still to be done.
     owed: Owed,
     best: Best,
@@ -129,6 +136,7 @@ impl Training {
             in_step: false,
             diverging: 0,
             sound_buffers: SoundBuffers::default(),
+            next_k: None,
             owed: Owed::Nothing,
             best: Best::default(),
             measured: None,
@@ -189,11 +197,11 @@ impl Training {
 
     /// A cycle ends as it began: another k can come only after a sync.
     fn refuse_k_inside_a_cycle(&self, details: &Details) -> Result<(), Usage> {
-        let saved = details.integers.get("k").and_then(|&k| u64::try_from(k).ok());
-        let (Some(config), Some(saved)) = (&self.config.lookahead, saved) else { return Ok(()) };
-        match details.phase != 0 && saved != config.k {
-            true => Err(inside_a_cycle(config.k, saved, details)),
-            false => Ok(()),
+        match (&self.config.lookahead, k_inside_a_cycle(details)) {
+            (Some(config), Some(saved)) if saved != config.k => {
+                Err(inside_a_cycle(config.k, saved, details))
+            }
+            _ => Ok(()),
         }
     }
 
@@ -307,6 +315,12 @@ const BEST: &str = "train/best";
 const BEST_STEP: &str = "train/best_step";
 const SINCE_BEST: &str = "train/since_best";
 
+/// The k of the cycle that a checkpoint was taken in, where it was not taken between two.
+pub fn k_inside_a_cycle(details: &Details) -> Option<u64> {
+    let k = details.integers.get("k").and_then(|&k| u64::try_from(k).ok());
+    k.filter(|_| details.phase != 0)
+}
+
 fn inside_a_cycle(k: u64, before: u64, details: &Details) -> Usage {
     let (step, phase) = (details.step, details.phase);
     Usage::new(format!(
@@ -339,57 +353,6 @@ fn device_name(device: Device) -> String {
     }
 }
 
-/// Where a run's record goes and its requests come from.
-#[derive(Debug)]
-pub struct Outside {
-    /// Who is told.
-    pub observer: Observer,
-    /// Who may ask.
-    pub controls: Controls,
-    /// Who writes checkpoints.
-    pub writer: Writer,
-    /// Where commands of other processes go.
-    asked: Sender<Command>,
-    /// The socket through which they come, which ends with this.
-    server: Option<ControlServer>,
-}
-
-/// Commands of other processes that wait for the next step, at most.
-const WAITING: usize = 32;
-
-impl Outside {
-    /// Of a run folder, watched on the terminal where there is one and `tui` allows.
-    ///
-    /// # Errors
-    /// Where the event log can't be opened.
-    pub fn new(folder: &RunFolder, config: &Config, tui: bool) -> anyhow::Result<Self> {
-        let observer = Observer::new(&folder.events_path(), tui)?;
-        let writer = Writer::new(folder.checkpoints(), observer.syncer()?)?;
-        let (asked, remote) = crossbeam_channel::bounded(WAITING);
-        let deadline = config.checkpoint.deadline_seconds;
-        let deadline = (deadline > 0).then(|| Duration::from_secs(deadline));
-        let controls = Controls::new(observer.commands(), remote, deadline)?;
-        Ok(Outside { observer, controls, writer, asked, server: None })
-    }
-
-    /// Opens the control socket, so that other processes can ask too; a sentence where that can't be,
-    /// such as on a file system without sockets: the run goes on without.
-    pub fn open_to_others(&mut self, folder: &RunFolder) -> Option<String> {
-        let asked = self.asked.clone();
-        let accept = move |command| {
-            asked.try_send(command).map_err(|_| format!("{WAITING} others wait to be done."))
-        };
-        let server = ControlServer::start(folder, accept, lookahead_run::status::Status::default);
-        match server {
-            Ok(server) => self.server = Some(server),
-            Err(error) => {
-                return Some(format!("{error} The run can't be asked for anything from outside."));
-            }
-        }
-        None
-    }
-}
-
 /// Trains from where `t` stands to its last step, or until it is asked to stop or gets no better, and
 /// says which. Whatever is recorded of a step is recorded before its checkpoint, so that a resumed
 /// run repeats and leaves out nothing.
@@ -418,6 +381,8 @@ pub fn train(t: &mut Training, outside: &mut Outside) -> anyhow::Result<Status> 
         }
         // After k inner steps the slow weights follow, and the fast ones restart from there.
         sync_if_due(t, outside)?;
+        settings::take_next_k(t, outside)?;
+        outside.status.show(t, State::Training);
         if t.owed == Owed::Slow {
             let Flow::GoOn = evaluate_slow(t, outside)? else { return stopped(t, outside) };
             t.owed = Owed::Nothing;
@@ -443,6 +408,7 @@ pub fn train(t: &mut Training, outside: &mut Outside) -> anyhow::Result<Status> 
 }
 
 fn stopped(t: &mut Training, outside: &mut Outside) -> anyhow::Result<Status> {
+    outside.status.show(t, State::Stopping);
     saving::save_and_wait(t, outside)?;
     Ok(Status::Stopped)
 }
@@ -470,6 +436,8 @@ fn inner_step(t: &mut Training, speed: &mut Speed, outside: &mut Outside) -> any
     let epoch_completed = t.batches.advance();
     t.owed = if evaluation_is_due(t, epoch_completed) { Owed::Both } else { Owed::Nothing };
     t.in_step = false;
+    outside.status.took(&step);
+    outside.status.show(t, State::Training);
     outside.observer.record(t.step, Event::Step(step));
     match gone_wrong {
         Some(what) => go_on_or_give_up(t, &what, outside),
@@ -623,8 +591,9 @@ fn obey(mut command: Command, t: &mut Training, outside: &mut Outside) -> anyhow
                 paused = false;
             }
             Command::Pause | Command::Continue => {}
-            Command::Set(_) => {}
+            Command::Set(setting) => settings::set(t, outside, &setting)?,
         }
+        outside.status.show(t, if paused { State::Paused } else { State::Training });
         if !paused {
             return Ok(Flow::GoOn);
         }

@@ -14,7 +14,7 @@ const LONG: [&str; 4] = ["--set", "train.max_steps=10000000", "--set", "checkpoi
 const THREADS: [&str; 2] = ["--set", "train.threads=1"];
 
 fn train(sandbox: &Sandbox, name: &str, more: &[&str]) -> Terminal {
-    Terminal::train(sandbox, name, &[&LONG, &THREADS, more].concat())
+    Terminal::train(sandbox, name, &[&LONG[..], &THREADS, more].concat())
 }
 
 fn watch(sandbox: &Sandbox, runs: &[&str]) -> Terminal {

@@ -6,12 +6,13 @@ use lookahead_run::{Checkpoint, Details, RunFolder, log};
 use serde_json::{Map, Value};
 
 use super::{choose, run_to_the_end, warn};
+use crate::changes::{PERIOD, may_change, may_change_list, value_at};
 use crate::checkpointing::other_bits;
 use crate::cli;
 use crate::config::{Config, Override};
 use crate::panics::caught;
 use crate::say::say;
-use crate::training::{Outside, Training, threads};
+use crate::training::{Outside, Training, k_inside_a_cycle, threads};
 use crate::usage::Usage;
 
 /// Goes on with a run from its newest valid checkpoint, or from the one of `--from`.
@@ -23,12 +24,19 @@ pub fn resume(arguments: &cli::Resume) -> anyhow::Result<()> {
     let _lock = folder.lock()?;
     let overrides = &arguments.shared.overrides;
     let (checkpoint, manifest, passed_over) = choose(&folder, arguments.from)?;
-    let (config, changes, mut warnings) =
+    let (mut config, mut changes, mut warnings) =
         changed_config(&folder, &checkpoint, &manifest.details, overrides)?;
     warnings.extend(passed_over);
+    let next_k = end_the_cycle(&manifest.details, &mut config, overrides);
+    if next_k.is_some() {
+        changes.remove(PERIOD);
+    }
 
     let mut training = caught(|| Training::new(config.clone(), None))?;
     caught(|| training.restore(&checkpoint.path, &manifest.details))?;
+    if let Some(k) = next_k {
+        training.set_next_k(k);
+    }
     refuse_fewer_steps(&training, &config)?;
     if training.is_out_of_patience() && has_ended(&folder, training.step())? {
         say(format_args!(
@@ -55,7 +63,7 @@ pub fn resume(arguments: &cli::Resume) -> anyhow::Result<()> {
     warnings.extend(other_curve(&config, &changes));
 
     // What may fail comes before anything in the folder is moved.
-    let mut outside = Outside::new(&folder, &config, !arguments.shared.no_tui)?;
+    let mut outside = Outside::new(&folder, &training.wanted(), !arguments.shared.no_tui)?;
     // From here on the run has one line of time again: the one that begins at this checkpoint.
     let checkpoints = folder.checkpoints();
     checkpoints.clear_leftovers()?;
@@ -68,9 +76,9 @@ pub fn resume(arguments: &cli::Resume) -> anyhow::Result<()> {
     outside.observer.finish()?;
     // After the log: a config of steps that no line of the log accounts for would mislead.
     if changed {
-        folder.write_config(&config.to_toml())?;
+        folder.write_config(&training.wanted().to_toml())?;
     }
-    warnings.extend(outside.open_to_others(&folder));
+    warnings.extend(outside.open_to_others(&training, Some(checkpoint.name())));
     warn(&mut outside, training.step(), warnings);
     run_to_the_end(&mut training, &mut outside)?;
     say(format_args!("Run folder: {}", folder.path().display()));
@@ -130,6 +138,17 @@ fn changed_config(
     Ok((after.config, changes, after.notes))
 }
 
+/// A k that was asked for while the run lived holds from the end of a cycle on, and the checkpoint may
+/// be of an earlier step: then the cycle ends as it began, and what follows is returned. A k that
+/// is asked for only now has no such place in time.
+fn end_the_cycle(details: &Details, config: &mut Config, overrides: &[Override]) -> Option<u64> {
+    let (lookahead, saved) = (config.lookahead.as_mut()?, k_inside_a_cycle(details)?);
+    if lookahead.k == saved || overrides.iter().any(|set| set.key == PERIOD) {
+        return None;
+    }
+    Some(std::mem::replace(&mut lookahead.k, saved))
+}
+
 /// Whether a key has come with a later version of the program, which sets its default. A kind's own
 /// keys, which may be absent as well, go with the kind, which can't change.
 fn is_new(saved: &Value, key: &str, now: &Value) -> bool {
@@ -139,11 +158,6 @@ fn is_new(saved: &Value, key: &str, now: &Value) -> bool {
 fn defaults() -> Value {
     let lookahead = Some(crate::optimizer::LookaheadConfig::default());
     Config { lookahead, ..Config::default() }.to_json()
-}
-
-fn value_at<'a>(config: &'a Value, key: &str) -> Option<&'a Value> {
-    let (section, key) = key.split_once('.')?;
-    config.get(section)?.get(key)
 }
 
 fn other_algorithm(with: bool) -> Usage {
@@ -192,44 +206,6 @@ fn has_ended(folder: &RunFolder, step: u64) -> anyhow::Result<bool> {
     Ok(finished == Some(step))
 }
 
-/// Keys, or sections with a dot, whose change leaves a checkpoint's state meaningful.
-const MAY_CHANGE: [&str; 19] = [
-    "train.evaluate_every_epochs",
-    "train.patience",
-    "train.epochs",
-    "train.max_steps",
-    "train.device",
-    "train.threads",
-    "probe.",
-    "checkpoint.",
-    "schedule.",
-    "data.dir",
-    "optimizer.lr",
-    "optimizer.weight_decay",
-    "optimizer.eps",
-    "optimizer.fused",
-    "lookahead.alpha",
-    "lookahead.k",
-    "lookahead.adaptive_alpha",
-    "lookahead.non_finite",
-    "lookahead.recalibrate",
-];
-
-fn may_change_list() -> String {
-    let all = MAY_CHANGE.map(|key| match key.ends_with('.') {
-        true => format!("{key}*"),
-        false => key.to_owned(),
-    });
-    all.join(", ")
-}
-
-fn may_change(key: &str) -> bool {
-    MAY_CHANGE.iter().any(|allowed| match allowed.ends_with('.') {
-        true => key.starts_with(allowed),
-        false => key == *allowed,
-    })
-}
-
 /// The dotted keys whose values differ, with the new values; null where a key is gone.
 fn differences(before: &Value, after: &Value) -> Map<String, Value> {
     let (before, after) = (flattened(before), flattened(after));
@@ -273,17 +249,5 @@ mod tests {
         let after = json!({"train": {"seed": 1, "epochs": 3}, "probe": {"samples": 4}});
         let found = Value::Object(differences(&before, &after));
         assert_eq!(found, json!({"lookahead.k": null, "probe.samples": 4, "train.epochs": 3}));
-    }
-
-    #[test]
-    fn what_may_change() {
-        for key in ["train.epochs", "probe.samples", "schedule.kind", "optimizer.lr"] {
-            assert!(may_change(key), "{key}");
-        }
-        for key in
-            ["train.seed", "model.hidden", "optimizer.kind", "data.batch_size", "optimizer.lrx"]
-        {
-            assert!(!may_change(key), "{key}");
-        }
     }
 }

@@ -48,7 +48,7 @@ pub fn train(arguments: &cli::Train) -> anyhow::Result<()> {
     if let Some(origin) = training.origin() {
         outside.observer.record(0, Event::Note(Note { message: origin.to_owned() }));
     }
-    loaded.notes.extend(outside.open_to_others(&folder));
+    loaded.notes.extend(outside.open_to_others(&training, None));
     warn(&mut outside, 0, loaded.notes);
     run_to_the_end(&mut training, &mut outside)?;
     say(format_args!("Run folder: {}", folder.path().display()));

@@ -114,6 +114,7 @@ fn tell(t: &mut Training, outside: &mut Outside, done: Done) -> anyhow::Result<b
     let mut warnings = done.warnings;
     let saved = match done.outcome {
         Ok(published) => {
+            outside.status.saved(&published.name);
             let saved = event::Checkpoint {
                 name: published.name,
                 bytes: published.bytes,

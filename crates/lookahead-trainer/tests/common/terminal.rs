@@ -83,6 +83,7 @@ impl Terminal {
     /// Another size, as when a window is pulled.
     pub fn resize(&self, rows: u16, cols: u16) {
         self.master.resize(PtySize { rows, cols, ..SIZE }).unwrap();
+        let [rows, cols] = [rows, cols].map(|n| n.try_into().unwrap());
         self.screen.lock().unwrap().screen_mut().set_size(rows, cols);
     }
 

@@ -1,0 +1,79 @@
+//! Which keys of the configuration may change in a run: on resume, and while it lives.
+
+use serde_json::Value;
+
+/// Those that can be set while a run lives.
+pub const LIVE: [&str; 4] = [LEARNING_RATE, PERIOD, SLOW_STEP_SIZE, PROBE_INTERVAL];
+/// The learning rate before the schedule.
+pub const LEARNING_RATE: &str = "optimizer.lr";
+/// The synchronization period.
+pub const PERIOD: &str = "lookahead.k";
+/// The slow step size.
+pub const SLOW_STEP_SIZE: &str = "lookahead.alpha";
+/// Syncs from probe to probe.
+pub const PROBE_INTERVAL: &str = "probe.every_syncs";
+
+/// Keys, or sections with a dot, whose change leaves a checkpoint's state meaningful.
+const MAY_CHANGE: [&str; 19] = [
+    "train.evaluate_every_epochs",
+    "train.patience",
+    "train.epochs",
+    "train.max_steps",
+    "train.device",
+    "train.threads",
+    "probe.",
+    "checkpoint.",
+    "schedule.",
+    "data.dir",
+    "optimizer.lr",
+    "optimizer.weight_decay",
+    "optimizer.eps",
+    "optimizer.fused",
+    "lookahead.alpha",
+    "lookahead.k",
+    "lookahead.adaptive_alpha",
+    "lookahead.non_finite",
+    "lookahead.recalibrate",
+];
+
+/// All of them, for a sentence.
+pub fn may_change_list() -> String {
+    let all = MAY_CHANGE.map(|key| match key.ends_with('.') {
+        true => format!("{key}*"),
+        false => key.to_owned(),
+    });
+    all.join(", ")
+}
+
+/// Whether a key may change when a run is resumed.
+pub fn may_change(key: &str) -> bool {
+    MAY_CHANGE.iter().any(|allowed| match allowed.ends_with('.') {
+        true => key.starts_with(allowed),
+        false => key == *allowed,
+    })
+}
+
+/// The value of a dotted key in a configuration.
+pub fn value_at<'a>(config: &'a Value, key: &str) -> Option<&'a Value> {
+    let (section, key) = key.split_once('.')?;
+    config.get(section)?.get(key)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_may_change() {
+        for key in ["train.epochs", "probe.samples", "schedule.kind", "optimizer.lr"] {
+            assert!(may_change(key), "{key}");
+        }
+        for key in
+            ["train.seed", "model.hidden", "optimizer.kind", "data.batch_size", "optimizer.lrx"]
+        {
+            assert!(!may_change(key), "{key}");
+        }
+        // Or else a run could not be resumed after it.
+        assert!(LIVE.into_iter().all(may_change));
+    }
+}

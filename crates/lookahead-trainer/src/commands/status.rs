@@ -1,0 +1,162 @@
+//! `lookahead ctl RUN_DIR status`: how a run is, or how it ended.
+
+use lookahead_run::event::{self, Event};
+use lookahead_run::status::{State, Status};
+use lookahead_run::{Error, RunFolder, control, log};
+use serde::Serialize;
+
+use crate::say::answer;
+
+/// Says how a run is: what it tells itself, or else what it has left behind.
+///
+/// # Errors
+/// Where a run that lives gives no answer, or one that does not has left no log.
+pub(super) fn status(folder: &RunFolder, json: bool) -> anyhow::Result<()> {
+    match control::status(folder) {
+        Ok(status) if json => answer(serde_json::to_string_pretty(&status)?)?,
+        Ok(status) => answer(describe(&status))?,
+        Err(Error::NotRunning { .. }) => {
+            let left = Left::find(folder)?;
+            match json {
+                true => answer(serde_json::to_string_pretty(&left)?)?,
+                false => answer(left.describe(folder))?,
+            }
+        }
+        Err(error) => return Err(error.into()),
+    }
+    Ok(())
+}
+
+fn describe(status: &Status) -> String {
+    let state = match status.state {
+        State::Training => "trains",
+        State::Paused => "is paused",
+        State::Stopping => "stops",
+    };
+    let mut lines = vec![format!(
+        "{} {state}: step {} of {}, epoch {}, as process {}.",
+        status.run, status.step, status.total_steps, status.epoch, status.process
+    )];
+    if let (Some(loss), Some(rate), Some(speed)) =
+        (status.loss, status.learning_rate, status.samples_per_second)
+    {
+        lines.push(format!(
+            "Loss {loss:.4}, learning rate {rate:.3e}, {speed:.0} samples a second."
+        ));
+    }
+    if let (Some(k), Some(alpha)) = (status.k, status.alpha) {
+        let probes = match status.probe_every_syncs {
+            0 => "no probes".to_owned(),
+            1 => "a probe at every sync".to_owned(),
+            every => format!("a probe at one of {every} syncs"),
+        };
+        lines.push(format!(
+            "Lookahead: k {k}, of which {} taken, α {alpha}, {probes}.",
+            status.phase
+        ));
+    }
+    lines.push(match &status.checkpoint {
+        Some(name) => format!("Newest checkpoint: {name}."),
+        None => "No checkpoint yet.".to_owned(),
+    });
+    lines.push(format!("What `set` can change: {}.", status.settings.join(", ")));
+    lines.join("\n")
+}
+
+/// What a run has left behind that does not live.
+#[derive(Debug, Serialize)]
+struct Left {
+    run: String,
+    state: End,
+    /// Inner steps that its log tells of.
+    step: u64,
+    total_steps: u64,
+    /// Why it failed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    message: Option<String>,
+    /// Folder name of the newest checkpoint, which may be damaged.
+    checkpoint: Option<String>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+enum End {
+    /// It reached its last step.
+    Finished,
+    /// It was stopped on request.
+    Stopped,
+    /// An error ended it.
+    Failed,
+    /// Its process ended, and its log tells of no end.
+    Crashed,
+    /// A process trains it, and listens to nobody.
+    Deaf,
+}
+
+impl Left {
+    fn find(folder: &RunFolder) -> anyhow::Result<Self> {
+        let lives = folder.is_in_use()?;
+        let mut left = Left {
+            run: folder.name().to_owned(),
+            state: if lives { End::Deaf } else { End::Crashed },
+            step: 0,
+            total_steps: 0,
+            message: None,
+            checkpoint: folder.checkpoints().list()?.pop().map(|newest| newest.name()),
+        };
+        let mut ended = None;
+        for record in log::records(&folder.events_path())? {
+            let record = record?;
+            left.step = record.step;
+            match record.event {
+                Event::RunStarted(info) => left.total_steps = info.total_steps,
+                // Whatever ended before, it went on.
+                Event::Resumed(resumed) => {
+                    left.total_steps = resumed.info.total_steps;
+                    ended = None;
+                }
+                Event::RunEnded(end) => ended = Some(end),
+                _ => {}
+            }
+        }
+        if let (false, Some(end)) = (lives, ended) {
+            left.state = match end.status {
+                event::Status::Finished => End::Finished,
+                event::Status::Stopped => End::Stopped,
+                event::Status::Failed => End::Failed,
+            };
+            left.message = end.message;
+        }
+        Ok(left)
+    }
+
+    fn describe(&self, folder: &RunFolder) -> String {
+        let Left { run, step, total_steps, .. } = self;
+        let folder = folder.path().display();
+        let why = self.message.as_ref().map(|why| format!(": {why}")).unwrap_or_default();
+        let resume = match &self.checkpoint {
+            Some(newest) => {
+                format!("`lookahead resume {folder}` goes on; the newest checkpoint is {newest}.")
+            }
+            None => "It has left no checkpoint to go on from.".to_owned(),
+        };
+        match self.state {
+            End::Finished => format!("{run} has finished, at step {step} of {total_steps}."),
+            End::Stopped => {
+                format!("{run} was stopped at step {step} of {total_steps}. {resume}")
+            }
+            End::Failed => format!(
+                "{run} failed at step {step} of {total_steps}{}{resume}",
+                if why.is_empty() { ". ".to_owned() } else { why + " " }
+            ),
+            End::Crashed => format!(
+                "{run} has crashed: its process is gone, and its log ends at step {step} of \
+                 {total_steps} without an end. {resume}"
+            ),
+            End::Deaf => format!(
+                "A process trains {run}, and it can't be asked through a control socket: its log \
+                 has come to step {step} of {total_steps}. SIGTERM stops it."
+            ),
+        }
+    }
+}

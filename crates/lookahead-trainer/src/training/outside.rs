@@ -1,0 +1,83 @@
+//! Where a run's record goes and its requests come from.
+
+use std::time::Duration;
+
+use crossbeam_channel::Sender;
+use lookahead_run::command::Command;
+use lookahead_run::{ControlServer, RunFolder};
+
+use super::Training;
+use super::settings::Settings;
+use super::status::Shared;
+use crate::checkpointing::writer::Writer;
+use crate::config::Config;
+use crate::controls::Controls;
+use crate::observer::Observer;
+
+/// Where a run's record goes and its requests come from.
+#[derive(Debug)]
+pub struct Outside {
+    /// Who is told.
+    pub observer: Observer,
+    /// Who may ask.
+    pub controls: Controls,
+    /// Who writes checkpoints.
+    pub writer: Writer,
+    /// What changes of settings are checked against.
+    pub(super) settings: Settings,
+    /// How the run is.
+    pub(super) status: Shared,
+    pub(super) folder: RunFolder,
+    /// Where commands of other processes go.
+    asked: Sender<Command>,
+    /// The socket through which they come, which ends with this.
+    server: Option<ControlServer>,
+}
+
+/// Commands of other processes that wait for the next step, at most.
+const WAITING: usize = 32;
+
+impl Outside {
+    /// Of a run folder, watched on the terminal where there is one and `tui` allows.
+    ///
+    /// # Errors
+    /// Where the event log can't be opened.
+    pub fn new(folder: &RunFolder, config: &Config, tui: bool) -> anyhow::Result<Self> {
+        let observer = Observer::new(&folder.events_path(), tui)?;
+        let writer = Writer::new(folder.checkpoints(), observer.syncer()?)?;
+        let (asked, remote) = crossbeam_channel::bounded(WAITING);
+        let deadline = config.checkpoint.deadline_seconds;
+        let deadline = (deadline > 0).then(|| Duration::from_secs(deadline));
+        let controls = Controls::new(observer.commands(), remote, deadline)?;
+        let settings = Settings::new(config.clone());
+        let folder = folder.clone();
+        let status = Shared::default();
+        Ok(Outside { observer, controls, writer, settings, status, folder, asked, server: None })
+    }
+
+    /// Opens the control socket, so that other processes can ask too; a sentence where that can't be,
+    /// such as on a file system without sockets: the run goes on without. `checkpoint` is the name
+    /// of the one that it goes on from.
+    pub fn open_to_others(&mut self, t: &Training, checkpoint: Option<String>) -> Option<String> {
+        self.status.begin(self.folder.name(), t, checkpoint);
+        let (asked, settings) = (self.asked.clone(), self.settings.clone());
+        let accept = move |command| {
+            let pass_on = |command| {
+                asked.try_send(command).map_err(|_| format!("{WAITING} others wait to be done."))
+            };
+            match &command {
+                Command::Set(setting) => settings.accept(setting, || pass_on(command.clone())),
+                _ => pass_on(command),
+            }
+        };
+        let status = self.status.clone();
+        let server = ControlServer::start(&self.folder, accept, move || status.get());
+        match server {
+            Ok(server) => self.server = Some(server),
+            Err(error) => {
+                return Some(format!("{error} The run can't be asked for anything from outside."));
+            }
+        }
+        None
+    }
+}

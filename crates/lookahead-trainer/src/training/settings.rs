@@ -1,0 +1,303 @@
+//! Settings that change while the run lives.
+//!
+//! A change is checked when it is asked for, by the same checks as the file's, and takes effect
+//! before the next step. Only `lookahead.k` waits for the end of its cycle, which ends as it began.
+//! From then on the configuration in the run's folder and in later checkpoints has it, so that a
+//! resumed run goes on with it.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use lookahead_run::command::Setting;
+use lookahead_run::event::{Changed, Event, Note, Warning};
+use serde_json::Value;
+
+use super::{Outside, Training};
+use crate::changes::{
+    LEARNING_RATE, LIVE, PERIOD, PROBE_INTERVAL, SLOW_STEP_SIZE, may_change, value_at,
+};
+use crate::config::{Config, Override};
+use crate::panics::caught;
+use crate::probe::Probe;
+
+/// The configuration as it is once all that was accepted has taken effect: what the next change is
+/// checked against. Shared with the threads that are asked.
+#[derive(Debug, Clone)]
+pub struct Settings(Arc<Mutex<Config>>);
+
+impl Settings {
+    /// Begins with a configuration.
+    pub fn new(config: Config) -> Self {
+        Settings(Arc::new(Mutex::new(config)))
+    }
+
+    /// Checks a change, and counts it as accepted where `pass_on` finds a place for it.
+    ///
+    /// # Errors
+    /// A sentence, where it can't be; what `pass_on` says.
+    pub fn accept(
+        &self,
+        setting: &Setting,
+        pass_on: impl FnOnce() -> Result<(), String>,
+    ) -> Result<(), String> {
+        let mut config = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let after = changed(&config, setting)?;
+        pass_on()?;
+        *config = after;
+        Ok(())
+    }
+}
+
+/// The keys that can be set in a run of this configuration.
+pub(super) fn settable(config: &Config) -> Vec<String> {
+    let has_use = |key: &&str| refuse_without_use(config, key).is_ok();
+    LIVE.iter().copied().filter(has_use).map(str::to_owned).collect()
+}
+
+fn refuse_without_use(config: &Config, key: &str) -> Result<(), String> {
+    let least = config.lookahead.as_ref().map(|lookahead| lookahead.adaptive_alpha);
+    match (key, least) {
+        (LEARNING_RATE, _) => Ok(()),
+        (_, None) => Err(format!(
+            "`{key}` means nothing to this run, which trains without Lookahead: that can't change, \
+             so start a new run with `lookahead train`."
+        )),
+        (SLOW_STEP_SIZE, Some(least)) if least > 0.0 => Err(format!(
+            "`{key}` has no effect here, since `lookahead.adaptive_alpha`, which is {least}, has α \
+             chosen at each sync: stop the run, and say `lookahead resume RUN_DIR --set \
+             lookahead.adaptive_alpha=0 --set {key}=…`."
+        )),
+        _ => Ok(()),
+    }
+}
+
+/// The configuration with one setting changed, checked as a whole.
+fn changed(config: &Config, setting: &Setting) -> Result<Config, String> {
+    let Setting { key, value } = setting;
+    if !LIVE.contains(&key.as_str()) {
+        return Err(no_live_setting(key));
+    }
+    refuse_without_use(config, key)?;
+    let value = toml::Value::try_from(value).map_err(|_| {
+        format!("`{key}` can't become {value}: give it a value such as those in `configs/`.")
+    })?;
+    let set = Override { key: key.clone(), value };
+    let loaded = Config::parse("config.toml", &config.to_toml(), std::slice::from_ref(&set));
+    // The place of a fault is the command, or a file that nobody looks at now.
+    loaded
+        .map(|loaded| loaded.config)
+        .map_err(|error| format!("`{key}` can't become {}. {}", set.value, error.message()))
+}
+
+fn no_live_setting(key: &str) -> String {
+    let settable = LIVE.join(", ");
+    let otherwise = match may_change(key) {
+        true => format!(
+            "stop the run, and say `lookahead resume RUN_DIR --set {key}=…`, or set one that can: \
+             {settable}."
+        ),
+        false => format!("set one of those that can: {settable}."),
+    };
+    format!("`{key}` can't change while the run lives: {otherwise}")
+}
+
+impl Training {
+    /// The configuration as it is once all that was accepted has taken effect.
+    pub fn wanted(&self) -> Config {
+        let mut config = self.config.clone();
+        if let (Some(lookahead), Some(k)) = (&mut config.lookahead, self.next_k) {
+            lookahead.k = k;
+        }
+        config
+    }
+
+    /// Lets the cycles after the present one have `k` inner steps.
+    pub fn set_next_k(&mut self, k: u64) {
+        self.next_k = Some(k);
+    }
+}
+
+/// Does what is asked for, and tells of it. A change that can't be is told as a warning: whoever
+/// asked through the socket has been refused before.
+///
+/// # Errors
+/// What the optimizer says.
+pub(super) fn set(
+    t: &mut Training,
+    outside: &mut Outside,
+    setting: &Setting,
+) -> anyhow::Result<()> {
+    let wanted = match changed(&t.wanted(), setting) {
+        Ok(wanted) => wanted,
+        Err(message) => {
+            outside.observer.record(t.step, Event::Warning(Warning { message }));
+            return Ok(());
+        }
+    };
+    // What came by a key of the dashboard has not been counted yet.
+    let _ = outside.settings.accept(setting, || Ok(()));
+    match setting.key.as_str() {
+        LEARNING_RATE => t.config.optimizer.lr = wanted.optimizer.lr,
+        SLOW_STEP_SIZE => {
+            if let (Some(lookahead), Some(after)) = (t.optimizer.lookahead(), wanted.lookahead) {
+                lookahead.set_alpha(after.alpha)?;
+                t.config.lookahead = Some(crate::optimizer::LookaheadConfig {
+                    k: t.config.lookahead.as_ref().map_or(after.k, |now| now.k),
+                    ..after
+                });
+            }
+        }
+        PERIOD => {
+            t.next_k = wanted.lookahead.map(|lookahead| lookahead.k);
+            if t.optimizer.phase() > 0 {
+                return wait_for_the_cycle(t, outside);
+            }
+            return take_next_k(t, outside);
+        }
+        _ => {
+            let probe = caught(|| Ok(Probe::new(&wanted.probe, &t.data, t.device)));
+            match probe {
+                Ok(probe) => t.probe = probe,
+                Err(error) => {
+                    let message = format!("`{PROBE_INTERVAL}` stays as it is. {error:#}");
+                    outside.observer.record(t.step, Event::Warning(Warning { message }));
+                    return Ok(());
+                }
+            }
+            t.config.probe = wanted.probe;
+        }
+    }
+    tell(t, outside, &setting.key);
+    Ok(())
+}
+
+/// The configuration in the folder has it at once: a run that is stopped, or crashes, before the
+/// cycle is over goes on with it there.
+fn wait_for_the_cycle(t: &mut Training, outside: &mut Outside) -> anyhow::Result<()> {
+    let k = t.next_k.unwrap_or_default();
+    let message = format!("`{PERIOD}` becomes {k} after the next sync: a cycle ends as it began.");
+    outside.observer.record(t.step, Event::Note(Note { message }));
+    write_config(t, outside);
+    Ok(())
+}
+
+/// Lets a new k begin, if one waits for that and no cycle is under way.
+///
+/// # Errors
+/// What the optimizer says.
+pub(super) fn take_next_k(t: &mut Training, outside: &mut Outside) -> anyhow::Result<()> {
+    if t.optimizer.phase() > 0 {
+        return Ok(());
+    }
+    let Some(k) = t.next_k.take() else { return Ok(()) };
+    if let (Some(lookahead), Some(config)) = (t.optimizer.lookahead(), &mut t.config.lookahead) {
+        lookahead.set_k(k)?;
+        config.k = k;
+        tell(t, outside, PERIOD);
+    }
+    Ok(())
+}
+
+/// The log comes first: no step is taken under a configuration that no line of it tells of.
+fn tell(t: &mut Training, outside: &mut Outside, key: &str) {
+    let value = value_at(&t.config.to_json(), key).cloned().unwrap_or(Value::Null);
+    let changes = [(key.to_owned(), value)].into_iter().collect();
+    outside.observer.record(t.step, Event::Changed(Changed { changes }));
+    write_config(t, outside);
+}
+
+fn write_config(t: &Training, outside: &mut Outside) {
+    if let Err(error) = outside.folder.write_config(&t.wanted().to_toml()) {
+        let message = format!(
+            "{error} The change holds in this run, and later checkpoints have it; a resume, which \
+             goes by that file, would not: ask for it again once that is mended."
+        );
+        outside.observer.record(t.step, Event::Warning(Warning { message }));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn config(text: &str) -> Config {
+        Config::parse("test.toml", text, &[]).unwrap().config
+    }
+
+    fn setting(key: &str, value: Value) -> Setting {
+        Setting { key: key.to_owned(), value }
+    }
+
+    #[test]
+    fn a_change_is_checked_as_in_the_file() {
+        let text =
+            "[optimizer]\nlr = 0.1\n[schedule]\nkind = \"cosine\"\nmin_lr = 0.01\n[lookahead]\n";
+        let config = config(text);
+        for (key, value, words) in [
+            ("optimizer.lr", json!(-0.5), "`optimizer.lr` is -0.5, and it must be a number from 0"),
+            ("optimizer.lr", json!(0.001), "`schedule.min_lr` is 0.01, and it must be from 0"),
+            ("optimizer.lr", json!("fast"), "expected f64"),
+            ("optimizer.lr", json!(null), "`optimizer.lr` can't become null"),
+            ("optimizer.lr", json!({"a": null}), "`optimizer.lr` can't become"),
+            ("lookahead.k", json!(0), "`lookahead.k` is 0, and it must be at least 1"),
+            ("lookahead.k", json!(2.5), "expected u64"),
+            ("lookahead.k", json!(-1), "expected u64"),
+            ("lookahead.k", json!(u64::MAX), "`lookahead.k` can't become"),
+            ("lookahead.alpha", json!(0), "`lookahead.alpha` is 0, and it must be more than 0"),
+            ("lookahead.alpha", json!(1.5), "`lookahead.alpha` is 1.5"),
+            ("probe.every_syncs", json!(-1), "expected u64"),
+            ("train.epochs", json!(3), "`lookahead resume RUN_DIR --set train.epochs=…`"),
+            ("train.seed", json!(3), "can: optimizer.lr, lookahead.k, lookahead.alpha, probe."),
+            ("lookahead", json!(false), "`lookahead` can't change while the run lives"),
+        ] {
+            let error = changed(&config, &setting(key, value)).unwrap_err();
+            assert!(error.contains(words) && error.ends_with('.'), "{key}: {error}");
+        }
+        let after = changed(&config, &setting("lookahead.k", json!(7))).unwrap();
+        let after = changed(&after, &setting("optimizer.lr", json!(1))).unwrap();
+        let k = after.lookahead.as_ref().map(|lookahead| lookahead.k);
+        assert_eq!((k, after.optimizer.lr), (Some(7), 1.0));
+        assert_eq!(after.schedule, config.schedule);
+    }
+
+    #[test]
+    fn what_the_run_has_no_use_for_is_refused() {
+        let bare = config("");
+        assert_eq!(settable(&bare), ["optimizer.lr"]);
+        assert_eq!(settable(&config("[lookahead]\n")), LIVE);
+        for (key, value) in [
+            ("lookahead.k", json!(3)),
+            ("lookahead.alpha", json!(0.5)),
+            ("probe.every_syncs", json!(1)),
+        ] {
+            let error = changed(&bare, &setting(key, value)).unwrap_err();
+            assert!(error.contains("trains without Lookahead"), "{error}");
+        }
+        changed(&bare, &setting("optimizer.lr", json!(0.5))).unwrap();
+        let adaptive = config("[optimizer]\nkind = \"adam\"\n[lookahead]\nadaptive_alpha = 0.2\n");
+        let error = changed(&adaptive, &setting("lookahead.alpha", json!(0.5))).unwrap_err();
+        assert!(error.contains("`lookahead.adaptive_alpha`, which is 0.2"), "{error}");
+        assert_eq!(settable(&adaptive), ["optimizer.lr", "lookahead.k", "probe.every_syncs"]);
+        let blind = config("[data]\nvalidation = 0\n[lookahead]\n[probe]\nevery_syncs = 0\n");
+        let error = changed(&blind, &setting("probe.every_syncs", json!(1))).unwrap_err();
+        assert!(error.contains("`data.validation` is 0"), "{error}");
+    }
+
+    #[test]
+    fn one_that_finds_no_place_is_not_counted() {
+        let settings = Settings::new(config("[lookahead]\n"));
+        let k = |settings: &Settings| settings.0.lock().unwrap().lookahead.as_ref().unwrap().k;
+        let set = |value: u64| setting("lookahead.k", json!(value));
+        let error = settings.accept(&set(7), || Err("Full.".to_owned())).unwrap_err();
+        assert_eq!((error.as_str(), k(&settings)), ("Full.", 5));
+        let passed_on = std::cell::Cell::new(false);
+        let pass_on = || {
+            passed_on.set(true);
+            Ok(())
+        };
+        settings.accept(&set(0), pass_on).unwrap_err();
+        assert!(!passed_on.get());
+        settings.accept(&set(7), || Ok(())).unwrap();
+        assert_eq!(k(&settings), 7);
+    }
+}

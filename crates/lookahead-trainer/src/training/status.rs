@@ -1,0 +1,63 @@
+//! How the run is just now, for whoever asks through the control socket.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use lookahead_run::event::Step;
+use lookahead_run::status::{State, Status};
+
+use super::Training;
+use super::settings::settable;
+
+/// The run's status, which the training keeps up to date and other threads read.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Shared(Arc<Mutex<Status>>);
+
+impl Shared {
+    /// A copy of it.
+    pub(super) fn get(&self) -> Status {
+        self.lock().clone()
+    }
+
+    /// What stays as it is for as long as this process trains; `checkpoint` is the newest one's name.
+    pub(super) fn begin(&self, run: &str, t: &Training, checkpoint: Option<String>) {
+        {
+            let mut status = self.lock();
+            status.run = run.to_owned();
+            status.process = std::process::id();
+            status.total_steps = t.total_steps;
+            status.checkpoint = checkpoint;
+            status.settings = settable(&t.config);
+        }
+        self.show(t, State::Training);
+    }
+
+    /// Where the training stands. Takes no memory, since it is called several times a step.
+    pub(super) fn show(&self, t: &Training, state: State) {
+        let mut status = self.lock();
+        status.state = state;
+        status.step = t.step;
+        status.epoch = t.batches.epoch();
+        status.phase = t.optimizer.phase();
+        let lookahead = t.config.lookahead.as_ref();
+        status.k = lookahead.map(|lookahead| lookahead.k);
+        status.alpha = lookahead.map(|lookahead| lookahead.alpha);
+        status.probe_every_syncs = t.config.probe.every_syncs;
+    }
+
+    /// What the last step told.
+    pub(super) fn took(&self, step: &Step) {
+        let mut status = self.lock();
+        status.loss = Some(step.loss);
+        status.learning_rate = Some(step.learning_rate);
+        status.samples_per_second = Some(step.samples_per_second);
+    }
+
+    /// A checkpoint is there.
+    pub(super) fn saved(&self, name: &str) {
+        self.lock().checkpoint = Some(name.to_owned());
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Status> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
