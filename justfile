@@ -51,6 +51,23 @@ resume RUN="" *ARGS:
     {{ just }} _build
     exec {{ lookahead }} resume "$run" "$@"
 
+# The dashboard on runs that live elsewhere or are over (folders, or names in checkpoints/; else the latest)
+[no-exit-message]
+watch *RUNS:
+    #!/usr/bin/env bash
+    set -euo pipefail
+    {{ just }} _build
+    folders=()
+    options=()
+    for run in "$@"; do
+        if [[ $run == -* ]]; then options+=("$run"); continue; fi
+        folders+=("$({{ just }} _run_folder "$run" {{ quote(invocation_directory()) }})")
+    done
+    if [[ ${#folders[@]} -eq 0 ]]; then
+        folders=("$({{ just }} _run_folder "" {{ quote(invocation_directory()) }})")
+    fi
+    exec {{ lookahead }} watch "${options[@]}" "${folders[@]}"
+
 # Loss and accuracy of a run on the test set (a folder, or its name in checkpoints/; else the latest)
 [no-exit-message]
 eval RUN="" *ARGS:
@@ -117,9 +134,9 @@ check-cuda:
         --message-format=json-render-diagnostics |
         {{ just }} _python3 crates/lookahead-sys/libtorch/check_cuda.py "$LIBTORCH"
 
-# Time the sync, the inner steps and checkpoints against what they replace, in turns (`just bench --bench sync`: one of three)
+# Time the sync, the inner steps, checkpoints and the dashboard against what they replace, in turns (`just bench --bench sync`: one of four)
 bench *ARGS: _setup
-    cargo bench --locked --workspace {{ if ARGS == "" { "--bench sync --bench inner_step --bench checkpoint" } else { "" } }} "$@"
+    cargo bench --locked --workspace {{ if ARGS == "" { "--bench sync --bench inner_step --bench checkpoint --bench dashboard" } else { "" } }} "$@"
 
 # Kill the trainer so many times at random moments, and after each call of its that changes the disk; takes minutes
 crash-test TIMES="200": _setup
@@ -174,6 +191,25 @@ golden:
     trap 'rm -f "$made"' EXIT
     "$python" "$golden/reference.py" > "$made"
     cp "$made" "$golden/trajectories.json"
+
+# Make the pictures of the documentation anew: three short runs on the digits, and what the dashboard shows of them
+screenshots: _build
+    #!/usr/bin/env bash
+    set -euo pipefail
+    pictures=crates/lookahead-dashboard/pictures
+    folder=$(mktemp -d)
+    trap 'rm -rf "$folder"' EXIT
+    train() {
+        local name=$1; shift
+        {{ lookahead }} train configs/digits.toml --no-tui --out "$folder" --name "$name" \
+            --set train.epochs=12 --set checkpoint.every_steps=0 "$@" 2>/dev/null
+        cp "$folder/$name/events.jsonl" "$pictures/runs/$name.jsonl"
+    }
+    train lookahead
+    train sgd --set lookahead=false
+    train adam --set lookahead=false --set optimizer.kind=adam --set optimizer.lr=0.003
+    LOOKAHEAD_WRITE_PICTURES=1 cargo test --release --locked --package lookahead-dashboard --test pictures
+    ls -l "$pictures"/*.svg
 
 # Formatting, clippy and the documentation, with warnings as errors
 lint: _setup

@@ -189,9 +189,10 @@ fn deliver(model: &mut Model, message: Message, link: &mut Link) {
                     update(model, Message::News(run, news));
                 }
             }
-            Effect::LookUp { run, at, step } => {
-                if let Some(path) = &model.runs[run].events {
-                    link.worker.look_up(run, path.clone(), at, step);
+            Effect::LookUp(index, step) => {
+                let run = &model.runs[index];
+                if let Some(path) = &run.events {
+                    link.worker.look_up(index, path.clone(), run.index.clone(), step);
                 }
             }
             Effect::Save(file) => {

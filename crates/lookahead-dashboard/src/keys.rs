@@ -424,6 +424,13 @@ mod tests {
         }
     }
 
+    /// `crates/lookahead-dashboard/README.md` has this table; to mend it, take it from the failure.
+    #[test]
+    fn the_documentation_has_the_table() {
+        let readme = include_str!("../README.md");
+        assert!(readme.contains(&markdown()), "write into README.md:\n{}", markdown());
+    }
+
     #[test]
     fn modifiers_tell_keys_apart() {
         let press = |code, modifiers| press(code, modifiers, Charts);

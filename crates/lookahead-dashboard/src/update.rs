@@ -70,8 +70,8 @@ pub(crate) enum News {
 pub(crate) enum Effect {
     /// Ask the run of that number.
     Ask(usize, Command),
-    /// Read the values at a step from its log, from that byte on.
-    LookUp { run: usize, at: u64, step: u64 },
+    /// Read the values at a step from the log of the run of that number.
+    LookUp(usize, u64),
     /// Save the chart as a picture, in that file or one that is named by the run.
     Save(Option<String>),
 }
@@ -344,7 +344,7 @@ fn look_up(model: &mut Model, step: u64) -> Vec<Effect> {
         .filter_map(|(index, run)| {
             run.exact = None;
             run.events.as_ref()?;
-            run.index.before(step).map(|at| Effect::LookUp { run: index, at, step })
+            run.index.before(step).map(|_| Effect::LookUp(index, step))
         })
         .collect()
 }

@@ -129,6 +129,10 @@ fn carry(
     for command in asked {
         let news = match control::send(run, command.clone()) {
             Ok(()) => News::Accepted(command),
+            // That it was the run that refused it is clear here.
+            Err(lookahead_run::Error::Refused { message, .. }) => {
+                News::Refused { command, why: message }
+            }
             Err(error) => News::Refused { command, why: error.to_string() },
         };
         if answers.send((index, news)).is_err() {

@@ -5,13 +5,13 @@ use std::path::{Path, PathBuf};
 use std::thread;
 
 use crossbeam_channel::{Receiver, Sender, bounded, unbounded};
-use lookahead_run::index::exact;
+use lookahead_run::index::Index;
 
 use crate::picture::{self, Figure, Size};
 use crate::update::{Message, News};
 
 enum Job {
-    LookUp { run: usize, path: PathBuf, at: u64, step: u64 },
+    LookUp { run: usize, path: PathBuf, index: Index, step: u64 },
     Save(Box<Figure>, PathBuf),
 }
 
@@ -43,10 +43,10 @@ impl Worker {
         Ok(Worker { jobs, done: finished })
     }
 
-    /// Has the values at a step read from the log, from that byte on.
-    pub(crate) fn look_up(&self, run: usize, path: PathBuf, at: u64, step: u64) {
+    /// Has the values at a step read from the log, where the index says that they are.
+    pub(crate) fn look_up(&self, run: usize, path: PathBuf, index: Index, step: u64) {
         // Without room the next move of the cursor asks again.
-        let _ = self.jobs.try_send(Job::LookUp { run, path, at, step });
+        let _ = self.jobs.try_send(Job::LookUp { run, path, index, step });
     }
 
     /// Has a picture saved.
@@ -64,7 +64,7 @@ fn work(jobs: &Receiver<Job>, done: &Sender<Message>) {
     let mut later: Option<Job> = None;
     while let Some(job) = later.take().or_else(|| jobs.recv().ok()) {
         let message = match job {
-            Job::LookUp { run, path, at, step } => {
+            Job::LookUp { run, path, index, step } => {
                 // Of a cursor that moves on only the last place matters.
                 let mut newer = None;
                 while newer.is_none() {
@@ -80,7 +80,7 @@ fn work(jobs: &Receiver<Job>, done: &Sender<Message>) {
                         continue;
                     }
                 }
-                match exact(&path, at, step) {
+                match index.exact(&path, step) {
                     Ok(found) => Message::News(run, News::Exact(step, Box::new(found))),
                     // The picture's own values stand in.
                     Err(_) => continue,

@@ -58,7 +58,7 @@ const FURTHER: usize = 8;
 /// The first step after a resumption that abandoned some is always among them, and is one of those
 /// that stay (the latest 32,768 such ones at least). So the part of the log from
 /// [`before`](Self::before) of a step up to that step is of the one line of time that holds.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Index {
     /// With ascending steps, and ascending bytes.
     entries: Vec<Entry>,

@@ -121,7 +121,8 @@ fn a_watcher_that_is_killed_or_leaves_does_not_touch_the_training() {
 #[test]
 fn quit_and_keep_training() {
     let sandbox = Sandbox::new(SMALL);
-    let mut trainer = train(&sandbox, "run", &[]);
+    // So that few lines follow.
+    let mut trainer = train(&sandbox, "run", &["--set", "train.evaluate_every_epochs=0"]);
     trainer.wait_for("curves", |text| curve(text) > 10);
     trainer.press("q");
     trainer.wait_for("the way back", |text| text.contains("lookahead watch runs/run"));

@@ -122,38 +122,60 @@ fn rows(model: &Model, step: u64) -> Vec<Row> {
         _ => None,
     };
     let number = |value: f64| format::significant(value, 5);
-    let of_step = |exact: Option<f64>, history, write: &dyn Fn(f64) -> String| match exact {
+    let of = |exact: Option<f64>, history, write: &dyn Fn(f64) -> String| match exact {
         Some(value) => Some(write(value)),
         None => near(history, write),
     };
     row("epoch", Some(format!("{:.3}", run.position(Axis::Epoch, step))), theme.plain);
     row("time", Some(format::clock(run.position(Axis::Time, step))), theme.plain);
-    row("loss at θ", of_step(taken.map(|t| t.loss), &run.loss, &format::exact_loss), theme.plain);
-    row("lr", of_step(taken.map(|t| t.learning_rate), &run.learning_rate, &number), theme.plain);
+    row("loss at θ", of(taken.map(|t| t.loss), &run.loss, &format::exact_loss), theme.plain);
+    row("lr", of(taken.map(|t| t.learning_rate), &run.learning_rate, &number), theme.plain);
     row(
         "samples/s",
-        of_step(taken.map(|t| t.samples_per_second), &run.speed, &format::rate),
+        of(taken.map(|t| t.samples_per_second), &run.speed, &format::rate),
         theme.plain,
     );
     row("phase", taken.map(|t| t.phase.to_string()).filter(|_| run.has_lookahead()), theme.plain);
-    match exact(run, step, |e| &e.probe) {
-        Some(Record { event: Event::Probe(probe), .. }) => {
-            row("probe θ", Some(format::exact_loss(probe.fast_loss)), theme.fast);
-            row("probe φ", Some(format::exact_loss(probe.slow_loss)), theme.slow);
-        }
-        _ => {
-            row("probe θ", near(&run.probes.fast, &format::exact_loss), theme.fast);
-            row("probe φ", near(&run.probes.slow, &format::exact_loss), theme.slow);
-        }
+    let probe = match exact(run, step, |e| &e.probe) {
+        Some(Record { event: Event::Probe(probe), .. }) => Some(*probe),
+        _ => None,
+    };
+    let sync = match exact(run, step, |e| &e.sync) {
+        Some(Record { event: Event::Sync(sync), .. }) => Some(*sync),
+        _ => None,
+    };
+    let loss = &format::exact_loss;
+    row("probe θ", of(probe.map(|p| p.fast_loss), &run.probes.fast, loss), theme.fast);
+    row("probe φ", of(probe.map(|p| p.slow_loss), &run.probes.slow, loss), theme.slow);
+    let gain = probe.map(|probe| probe.fast_loss - probe.slow_loss);
+    row("gain", of(gain, &run.gain, &format::difference), theme.plain);
+    row("α", of(sync.map(|sync| sync.alpha), &run.alpha, &number), theme.plain);
+    row("‖θ − φ‖", of(sync.and_then(|s| s.distance), &run.distance, &number), theme.plain);
+    let norm = sync.and_then(|sync| sync.gradient_norm);
+    row("‖gradient‖", of(norm, &run.gradient, &number), theme.plain);
+    let evaluations = [
+        (
+            exact(run, step, |e| &e.slow),
+            &run.validation.slow,
+            ["acc. φ", "val. loss φ"],
+            theme.slow,
+        ),
+        (
+            exact(run, step, |e| &e.fast),
+            &run.validation.fast,
+            ["acc. θ", "val. loss θ"],
+            theme.fast,
+        ),
+    ];
+    for (found, histories, [accuracy, loss], style) in evaluations {
+        let found = match found {
+            Some(Record { event: Event::Evaluation(found), .. }) => Some(*found),
+            _ => None,
+        };
+        let percent = |value| format::percent(value, 2);
+        let exact = found.map(|found| found.accuracy);
+        row(accuracy, of(exact, &histories.accuracy, &percent), style);
+        row(loss, of(found.map(|found| found.loss), &histories.loss, &format::exact_loss), style);
     }
-    row("gain", near(&run.gain, &format::difference), theme.plain);
-    row("α", near(&run.alpha, &number), theme.plain);
-    row("‖θ − φ‖", near(&run.distance, &format::loss), theme.plain);
-    row("‖gradient‖", near(&run.gradient, &format::loss), theme.plain);
-    let accuracy = |value| format::percent(value, 2);
-    row("acc. φ", near(&run.validation.slow.accuracy, &accuracy), theme.slow);
-    row("acc. θ", near(&run.validation.fast.accuracy, &accuracy), theme.fast);
-    row("val. loss φ", near(&run.validation.slow.loss, &format::loss), theme.slow);
-    row("val. loss θ", near(&run.validation.fast.loss, &format::loss), theme.fast);
     rows
 }

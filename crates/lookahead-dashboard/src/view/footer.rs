@@ -40,9 +40,7 @@ pub(crate) fn draw(model: &Model, area: Rect, buffer: &mut Buffer) {
 /// What was asked for and has not happened yet; else how much could not be shown.
 pub(crate) fn notice(model: &Model) -> String {
     let run = model.run();
-    if let Some((text, _)) = model.notice.as_ref().filter(|_| !model.closing) {
-        text.clone()
-    } else if run.is_over() || model.closing {
+    if run.is_over() || model.closing {
         String::new()
     } else if model.interrupts > 0 && model.role == Role::Trainer {
         "stopping: saving a checkpoint…  Ctrl-C again ends without".into()

@@ -14,6 +14,7 @@ mod header;
 mod help;
 pub(crate) mod layout;
 mod messages;
+mod notice;
 mod prompt;
 mod raster;
 mod runs;
@@ -63,6 +64,9 @@ fn draw(model: &Model, area: Rect, buffer: &mut Buffer) {
         Some(Overlay::Help(from)) => help::draw(model, *from, area, buffer),
         Some(Overlay::Messages(list)) => messages::draw_all(model, list, area, buffer),
         None => {}
+    }
+    if let Some((text, _)) = model.notice.as_ref().filter(|_| !model.closing) {
+        notice::draw(model, text, area, buffer);
     }
     if let Some(line) = &model.prompt {
         prompt::draw(model, line, area, buffer);

@@ -96,6 +96,9 @@ fn pictures() {
     let mut messages = fixture::run(true, 1000);
     let search = Some("checkpoint".to_owned());
     messages.overlay = Some(Overlay::Messages(List { bottom: 1, search }));
+    let mut told = fixture::run(true, 1000);
+    let why = "`lookahead.k` is 0, and it must be at least 1: inner steps between syncs.";
+    told.notice = Some((why.into(), f64::INFINITY));
     let mut view_only = fixture::three();
     view_only.runs[0].control = Control::ViewOnly;
     view_only.runs[0].reading = Some((400, 1000));
@@ -136,6 +139,8 @@ fn pictures() {
         ("gain", &gain, 80, 24),
         ("ascii", &ascii, 80, 24),
         ("messages", &messages, 80, 24),
+        ("notice", &told, 80, 24),
+        ("notice 40x12", &told, 40, 12),
         ("view only", &view_only, 80, 24),
     ] {
         insta::assert_snapshot!(name, shown(model, width, height));

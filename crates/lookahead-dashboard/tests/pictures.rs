@@ -1,0 +1,119 @@
+//! The pictures in the documentation are what the dashboard shows today.
+//!
+//! `just screenshots` trains the runs in `pictures/runs` and makes the pictures anew; here they are made
+//! from the logs of these runs again, and compared.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use crossterm::event::KeyCode;
+use lookahead_dashboard::picture::screen::{ScreenOptions, screen_svg};
+use lookahead_dashboard::{Offscreen, Options, ThemeName};
+use lookahead_run::log;
+
+/// With this in the environment the pictures are written and not compared.
+const WRITE: &str = "LOOKAHEAD_WRITE_PICTURES";
+
+/// One picture: its name, the runs in it, its size, and the keys that lead to it.
+struct Picture {
+    name: &'static str,
+    runs: &'static [&'static str],
+    size: (u16, u16),
+    theme: ThemeName,
+    keys: &'static [KeyCode],
+    /// Events after this part of the run are left out, so that it still trains.
+    part: f64,
+}
+
+const PICTURES: [Picture; 5] = [
+    Picture {
+        name: "training",
+        runs: &["lookahead"],
+        size: (120, 36),
+        theme: ThemeName::Dark,
+        keys: &[],
+        part: 0.6,
+    },
+    Picture {
+        name: "wide",
+        runs: &["lookahead"],
+        size: (200, 60),
+        theme: ThemeName::Dark,
+        keys: &[],
+        part: 1.0,
+    },
+    Picture {
+        name: "cycles",
+        runs: &["lookahead"],
+        size: (120, 36),
+        theme: ThemeName::Dark,
+        keys: &[KeyCode::Char('4')],
+        part: 0.6,
+    },
+    Picture {
+        name: "compared",
+        runs: &["lookahead", "sgd", "adam"],
+        size: (120, 36),
+        theme: ThemeName::Dark,
+        keys: &[KeyCode::Char('l'), KeyCode::Char('o'), KeyCode::Char('x')],
+        part: 1.0,
+    },
+    Picture {
+        name: "cursor",
+        runs: &["lookahead"],
+        size: (120, 36),
+        theme: ThemeName::Light,
+        keys: &[
+            KeyCode::Char('+'),
+            KeyCode::Char('+'),
+            KeyCode::Left,
+            KeyCode::Left,
+            KeyCode::Left,
+            KeyCode::Left,
+        ],
+        part: 0.6,
+    },
+];
+
+fn folder() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("pictures")
+}
+
+fn draw(picture: &Picture) -> String {
+    let options = Options { theme: picture.theme, ascii: false, mouse: false, events: None };
+    let (width, height) = picture.size;
+    let mut dashboard = Offscreen::new(picture.runs, &options, width, height);
+    for (index, run) in picture.runs.iter().enumerate() {
+        let records = log::read(&folder().join(format!("runs/{run}.jsonl"))).unwrap();
+        let last = (records.last().unwrap().step as f64 * picture.part) as u64;
+        records.into_iter().take_while(|r| r.step <= last).for_each(|r| dashboard.feed(index, r));
+    }
+    dashboard.tick(dashboard.newest());
+    for key in picture.keys {
+        assert!(!dashboard.press(*key), "a picture asks for nothing");
+    }
+    let (buffer, _) = dashboard.draw().unwrap();
+    let look = match picture.theme {
+        ThemeName::Light => ScreenOptions::light(),
+        _ => ScreenOptions::dark(),
+    };
+    let title = match picture.runs {
+        [_] if picture.part < 1.0 => "just train digits".to_owned(),
+        runs => format!("lookahead watch {}", runs.join(" ")),
+    };
+    screen_svg(&buffer, &ScreenOptions { title: Some(title), ..look })
+}
+
+#[test]
+fn the_pictures_are_those_of_todays_dashboard() {
+    for picture in &PICTURES {
+        let path = folder().join(format!("{}.svg", picture.name));
+        let svg = draw(picture);
+        if std::env::var_os(WRITE).is_some() {
+            fs::write(&path, svg).unwrap();
+            continue;
+        }
+        let there = fs::read_to_string(&path).unwrap_or_default();
+        assert!(there == svg, "{} is not what is shown now: just screenshots", path.display());
+    }
+}
