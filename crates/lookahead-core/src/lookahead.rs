@@ -6,6 +6,7 @@
 //! | `adaptive` | α chosen at each sync |
 //! | `moments` | what becomes of the inner optimizer's moments at a sync |
 //! | `non_finite` | values that are no finite numbers |
+//! | `norms` | of θ − φ, and of the gradient |
 //! | `slow_weights` | φ standing in for θ, for evaluation |
 //! | `recalibration` | batch normalization's statistics for φ |
 //! | `verbs` | what tch's own optimizer can be told |
@@ -17,6 +18,7 @@ mod adaptive;
 mod moments;
 mod nested;
 mod non_finite;
+mod norms;
 mod recalibration;
 mod saving;
 mod settings;

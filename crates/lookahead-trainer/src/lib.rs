@@ -9,7 +9,8 @@
 //! | [`data`], [`model`] | data sets and models, one a file |
 //! | [`optimizer`], [`schedule`] | the inner optimizer, Lookahead around it, the learning rate |
 //! | [`training`] | the loop, from top to bottom as the algorithm goes |
-//! | [`probe`], [`evaluation`], [`speed`] | what is measured on the way |
+//! | [`probe`], [`evaluation`] | what is measured of the model on the way |
+//! | [`speed`], [`timing`], [`system`] | how fast it goes, where the time goes, what it uses |
 //! | [`checkpointing`], [`tensor_file`] | the training in files, and back |
 //! | [`initial`] | weights to begin with, from a file |
 //! | [`git`] | the working tree in which the program runs |
@@ -35,6 +36,8 @@ pub mod probe;
 pub mod say;
 pub mod schedule;
 pub mod speed;
+pub mod system;
 pub mod tensor_file;
+pub mod timing;
 pub mod training;
 pub mod usage;

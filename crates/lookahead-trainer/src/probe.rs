@@ -1,5 +1,6 @@
-//! The two curves around a sync: `[probe]`.
+//! The two curves around a sync, and the norms at it: `[probe]`.
 
+use lookahead_core::{Lookahead, TchOptimizer};
 use serde::{Deserialize, Serialize};
 use tch::Tensor;
 
@@ -74,5 +75,24 @@ impl Probe {
         let _guard = tch::no_grad_guard();
         let loss = model.forward(&self.images, false).cross_entropy_for_logits(&self.labels);
         Ok(f64::try_from(loss)?)
+    }
+}
+
+/// How far the training went in a cycle, and how steep the loss is, just before a sync.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct Norms {
+    /// ‖θ − φ‖.
+    pub distance: Option<f64>,
+    /// That of the last inner step's gradient, where this process has taken that step.
+    pub gradient: Option<f64>,
+}
+
+impl Norms {
+    /// Those of an optimizer that is about to sync. Changes nothing, and draws no random number.
+    ///
+    /// # Errors
+    /// What the optimizer or libtorch says.
+    pub fn now(lookahead: &mut Lookahead<TchOptimizer>) -> lookahead_core::Result<Self> {
+        Ok(Norms { distance: Some(lookahead.distance()?), gradient: lookahead.gradient_norm()? })
     }
 }

@@ -43,8 +43,10 @@ use crate::data::{self, Dataset};
 use crate::evaluation::evaluate;
 use crate::model::Model;
 use crate::optimizer::Optimizer;
-use crate::probe::Probe;
+use crate::probe::{Norms, Probe};
 use crate::speed::Speed;
+use crate::system::Meter;
+use crate::timing::{Part, Stopwatch};
 use crate::usage::Usage;
 use crate::{git, initial};
 
@@ -86,6 +88,7 @@ pub struct Training {
     /// How long the run's earlier processes ran, in seconds.
     earlier_seconds: f64,
     started: Instant,
+    clock: Stopwatch,
     git: Option<Git>,
     origin: Option<String>,
 }
@@ -143,6 +146,7 @@ impl Training {
             save_again: None,
             earlier_seconds: 0.0,
             started: Instant::now(),
+            clock: Stopwatch::default(),
             git: git::state(),
             origin,
         })
@@ -361,6 +365,8 @@ fn device_name(device: Device) -> String {
 /// Where a step fails, or the last checkpoint can't be saved.
 pub fn train(t: &mut Training, outside: &mut Outside) -> anyhow::Result<Status> {
     let mut speed = Speed::default();
+    let mut meter = Meter::new(t.device);
+    t.clock.restart();
     while t.is_amid_a_step() || (t.step < t.total_steps && !t.is_out_of_patience()) {
         saving::collect(t, outside)?;
         if let Some(command) = outside.controls.poll()
@@ -391,6 +397,7 @@ pub fn train(t: &mut Training, outside: &mut Outside) -> anyhow::Result<Status> 
         if saving::is_due(t) {
             saving::begin(t, outside, Saving::Routine)?;
         }
+        report(t, &mut meter, outside);
     }
     // The last checkpoint holds the training as it stands: given more steps later, the run goes on
     // as a longer one would have. The model file in it holds φ, the result.
@@ -407,6 +414,15 @@ pub fn train(t: &mut Training, outside: &mut Outside) -> anyhow::Result<Status> 
     Ok(Status::Finished)
 }
 
+/// Tells, once a second at most, where the time went and what was used meanwhile.
+fn report(t: &mut Training, meter: &mut Meter, outside: &mut Outside) {
+    let Some(timing) = t.clock.report() else { return };
+    outside.observer.record(t.step, Event::Timing(timing));
+    if let Some(used) = meter.look() {
+        outside.observer.record(t.step, Event::System(used));
+    }
+}
+
 fn stopped(t: &mut Training, outside: &mut Outside) -> anyhow::Result<Status> {
     outside.status.show(t, State::Stopping);
     saving::save_and_wait(t, outside)?;
@@ -420,12 +436,15 @@ fn inner_step(t: &mut Training, speed: &mut Speed, outside: &mut Outside) -> any
     let learning_rate =
         t.config.schedule.learning_rate(t.config.optimizer.lr, t.step, t.total_steps);
     t.optimizer.set_learning_rate(learning_rate)?;
+    t.clock.begin();
     let (images, labels) = t.current_batch();
+    t.clock.end(Part::Data);
     keep_sound_buffers(t)?;
     let loss = t.model.forward(&images, true).cross_entropy_for_logits(&labels);
     let loss_value = f64::try_from(&loss)?;
     let gone_wrong = take_step(t, &loss, loss_value)?;
     t.step += 1;
+    t.clock.step_taken();
     let step = event::Step {
         epoch: t.batches.epoch(),
         loss: loss_value,
@@ -451,17 +470,21 @@ fn evaluation_is_due(t: &Training, epoch_completed: bool) -> bool {
     last || (epoch_completed && config.evaluates_after(t.batches.epoch()))
 }
 
-/// The sync, with the loss on the probe batch just before it at θ and just after it at φ.
+/// The sync, with the loss on the probe batch just before it at θ and just after it at φ, and the
+/// norms just before it.
 fn sync_if_due(t: &mut Training, outside: &mut Outside) -> anyhow::Result<()> {
-    let Training { optimizer, model, probe, step, config, diverging, .. } = t;
+    let Training { optimizer, model, probe, step, config, diverging, clock, .. } = t;
     let Some(lookahead) = optimizer.lookahead() else { return Ok(()) };
     if !lookahead.sync_is_due() {
         return Ok(());
     }
     let probe = probe.as_ref().filter(|probe| probe.is_due(lookahead.syncs() + 1));
+    clock.begin();
     let started = Instant::now();
     let fast_loss = probe.map(|probe| probe.loss(model)).transpose()?;
     let mut seconds = started.elapsed().as_secs_f64();
+    let norms = probe.map(|_| Norms::now(lookahead)).transpose()?.unwrap_or_default();
+    clock.end(Part::Probe);
 
     let synced = match lookahead.sync_if_due() {
         Err(lookahead_core::Error::NonFinite { name }) => {
@@ -469,6 +492,7 @@ fn sync_if_due(t: &mut Training, outside: &mut Outside) -> anyhow::Result<()> {
         }
         synced => synced?,
     };
+    clock.end(Part::Sync);
     if !synced {
         t.sound_buffers.put_back(&t.model)?;
         let what = format!("The weights hold values that are no finite numbers: {ROLLED_BACK}");
@@ -477,16 +501,17 @@ fn sync_if_due(t: &mut Training, outside: &mut Outside) -> anyhow::Result<()> {
     *diverging = 0;
     let sync = lookahead.syncs();
     let alpha = lookahead.alpha_used().unwrap_or_else(|| lookahead.alpha());
-    outside.observer.record(
-        *step,
-        Event::Sync(event::Sync { sync, alpha, distance: None, gradient_norm: None }),
-    );
+    let Norms { distance, gradient } = norms;
+    let synced = event::Sync { sync, alpha, distance, gradient_norm: gradient };
+    outside.observer.record(*step, Event::Sync(synced));
 
     if let (Some(probe), Some(fast_loss)) = (probe, fast_loss) {
+        clock.begin();
         let started = Instant::now();
         // θ has just restarted from φ, so φ is in the model.
         let slow_loss = probe.loss(model)?;
         seconds += started.elapsed().as_secs_f64();
+        clock.end(Part::Probe);
         let probed = event::Probe { sync, fast_loss, slow_loss, seconds };
         outside.observer.record(*step, Event::Probe(probed));
     }
@@ -549,8 +574,9 @@ fn measure(
     weights: Weights,
     outside: &mut Outside,
 ) -> anyhow::Result<Measured> {
-    let Training { optimizer, model, data, step, config, .. } = t;
+    let Training { optimizer, model, data, step, config, clock, .. } = t;
     let Some(images) = data.split(split) else { return Ok(Measured::Done(None)) };
+    clock.begin();
     let controls = &mut outside.controls;
     let stop = || controls.stop_is_asked();
     let found = match weights {
@@ -564,6 +590,7 @@ fn measure(
             found
         }
     };
+    clock.end(Part::Evaluation);
     let Some(found) = found else { return Ok(Measured::Interrupted) };
     outside.observer.record(*step, Event::Evaluation(found));
     Ok(Measured::Done(Some(found)))
@@ -578,6 +605,7 @@ enum Flow {
 /// Does what is asked. A pause lasts until it is ended, by `Continue` or by `Stop`.
 fn obey(mut command: Command, t: &mut Training, outside: &mut Outside) -> anyhow::Result<Flow> {
     let mut paused = false;
+    let mut since = Instant::now();
     loop {
         match command {
             Command::Stop => return Ok(Flow::Stop),
@@ -585,10 +613,12 @@ fn obey(mut command: Command, t: &mut Training, outside: &mut Outside) -> anyhow
             Command::Pause if !paused => {
                 outside.observer.record(t.step, Event::Paused);
                 paused = true;
+                since = Instant::now();
             }
             Command::Continue if paused => {
                 outside.observer.record(t.step, Event::Continued);
                 paused = false;
+                t.clock.leave_out(since.elapsed());
             }
             Command::Pause | Command::Continue => {}
             Command::Set(setting) => settings::set(t, outside, &setting)?,

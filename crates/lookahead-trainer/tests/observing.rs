@@ -2,8 +2,8 @@
 
 mod common;
 
-use common::{SMALL, Sandbox, stderr};
-use lookahead_run::event::{Event, Split};
+use common::{SMALL, Sandbox, signal, stderr, succeeded};
+use lookahead_run::event::{Event, Record, Split};
 
 #[test]
 fn probes_evaluations_and_checkpoints_leave_every_loss_as_it_is() {
@@ -100,4 +100,68 @@ fn syncs_and_probes_stand_where_they_belong() {
         .filter_map(|r| if let Event::Step(step) = r.event { Some(step.phase) } else { None })
         .collect();
     assert_eq!(phases, [1, 2, 3, 1, 2, 3, 1, 2, 3, 1, 2, 3, 1, 2]);
+}
+
+/// Plain SGD with a cycle of one step: θ goes away from φ by the learning rate times the gradient.
+#[test]
+fn norms_come_with_probes_and_are_right() {
+    let sandbox = Sandbox::new(SMALL);
+    let plain = ["--set", "lookahead.k=1", "--set", "optimizer.momentum=0"];
+    sandbox.train("run", &[&plain[..], &["--set", "probe.every_syncs=2"]].concat());
+    let mut measured = 0;
+    for record in sandbox.records("run") {
+        let Event::Sync(sync) = record.event else { continue };
+        assert_eq!(sync.distance.is_some(), sync.sync % 2 == 0);
+        assert_eq!(sync.gradient_norm.is_some(), sync.sync % 2 == 0);
+        let (Some(distance), Some(gradient)) = (sync.distance, sync.gradient_norm) else {
+            continue;
+        };
+        assert!(gradient > 0.0);
+        assert!((distance / (0.05 * gradient) - 1.0).abs() < 1e-4, "{distance} {gradient}");
+        measured += 1;
+    }
+    assert_eq!(measured, 7);
+}
+
+/// The parts are of the steps since the last report, and no more than all of the time.
+#[test]
+fn where_the_time_goes_is_told_now_and_then() {
+    let sandbox = Sandbox::new(SMALL);
+    let mut child = sandbox.start("run", &["--set", "train.max_steps=10000000"]);
+    let reported = |record: &Record| matches!(record.event, Event::Timing(_));
+    sandbox.wait_for("run", &mut child, reported);
+    let first = sandbox.records("run").iter().find(|record| reported(record)).unwrap().step;
+    sandbox.wait_for("run", &mut child, |record| reported(record) && record.step > first);
+    signal(&child, "TERM");
+    succeeded(child.wait_with_output().unwrap());
+    let (mut steps, mut expected) = (0, 0);
+    let mut reports = 0;
+    for record in sandbox.records("run") {
+        match record.event {
+            Event::Timing(timing) => {
+                steps += timing.steps;
+                expected = record.step;
+                let parts = [
+                    timing.data,
+                    timing.forward_backward,
+                    timing.inner_step,
+                    timing.sync,
+                    timing.probe,
+                    timing.evaluation,
+                    timing.checkpoint,
+                ];
+                assert!(parts.iter().all(|seconds| *seconds > 0.0), "{timing:?}");
+                assert!(parts.iter().sum::<f64>() <= timing.seconds, "{timing:?}");
+                reports += 1;
+            }
+            Event::System(system) => {
+                assert!(system.cpu > 0.0 && system.memory > 1 << 20, "{system:?}");
+                assert_eq!(system.gpu, None);
+                reports -= 1;
+            }
+            _ => {}
+        }
+    }
+    assert_eq!(steps, expected, "each step is in one report");
+    assert_eq!(reports, 0, "one comes with the other");
 }

@@ -10,6 +10,7 @@ use super::{Outside, Training};
 use crate::check::shown;
 use crate::model::Model;
 use crate::optimizer::lookahead::Diverging;
+use crate::timing::Part;
 
 /// The training diverged. There is nothing in its weights that is worth saving.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -129,7 +130,10 @@ pub(super) fn take_step(
         return Ok(Some(format!("The loss is {value}: {done}")));
     }
     t.optimizer.backward(loss)?;
-    match t.optimizer.inner_step()? {
+    t.clock.end(Part::ForwardBackward);
+    let taken = t.optimizer.inner_step()?;
+    t.clock.end(Part::InnerStep);
+    match taken {
         true => Ok(None),
         false => {
             t.sound_buffers.put_back(&t.model)?;

@@ -12,6 +12,7 @@ use super::{Outside, Training, device_name, threads, versions};
 use crate::checkpointing::snapshot::Snapshot;
 use crate::checkpointing::writer::{Done, Job};
 use crate::optimizer::lookahead::Diverging;
+use crate::timing::Part;
 
 /// How long after a checkpoint that could not be saved another one is tried, unless one is due
 /// before.
@@ -48,6 +49,13 @@ pub(super) fn is_due(t: &Training) -> bool {
 /// # Errors
 /// Where the weights are no finite numbers; what the optimizer or libtorch says.
 pub(super) fn begin(t: &mut Training, outside: &mut Outside, saving: Saving) -> anyhow::Result<()> {
+    t.clock.begin();
+    let begun = begin_now(t, outside, saving);
+    t.clock.end(Part::Checkpoint);
+    begun
+}
+
+fn begin_now(t: &mut Training, outside: &mut Outside, saving: Saving) -> anyhow::Result<()> {
     let started = Instant::now();
     if let Some(done) = outside.writer.wait() {
         tell(t, outside, done)?;

@@ -1,0 +1,151 @@
+//! Where the time of a training goes.
+//!
+//! The clock is looked at where one part ends and another begins, and nothing else is done there. On
+//! a GPU the kernels of an operation run after the call that launches them has returned. Waiting for
+//! them at every border would slow the training down, so there the parts tell how long the calls
+//! took, and the waiting falls to the part that reads a value back: as a rule the loss, within
+//! [`Part::ForwardBackward`].
+
+use std::time::{Duration, Instant};
+
+use lookahead_run::event::Timing;
+
+/// What the training does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Part {
+    /// Getting a batch.
+    Data,
+    /// The loss and its gradient.
+    ForwardBackward,
+    /// The inner optimizer.
+    InnerStep,
+    /// φ moves, θ restarts.
+    Sync,
+    /// The loss on the probe batch, and norms.
+    Probe,
+    /// A whole evaluation.
+    Evaluation,
+    /// Waiting for a snapshot.
+    Checkpoint,
+}
+
+/// Sums of what the parts took since the last report.
+#[derive(Debug)]
+pub struct Stopwatch {
+    /// When the present report began, pauses left out.
+    began: Instant,
+    /// The last border between two parts.
+    border: Instant,
+    sums: Timing,
+}
+
+/// From one report to the next, at least.
+pub const INTERVAL: Duration = Duration::from_secs(1);
+
+impl Default for Stopwatch {
+    fn default() -> Self {
+        let now = Instant::now();
+        Stopwatch { began: now, border: now, sums: Timing::default() }
+    }
+}
+
+impl Stopwatch {
+    /// Begins from nothing.
+    pub fn restart(&mut self) {
+        *self = Stopwatch::default();
+    }
+
+    /// A part begins: what came before it is in none.
+    pub fn begin(&mut self) {
+        self.border = Instant::now();
+    }
+
+    /// What was done since the last border was this part, and the next one begins.
+    pub fn end(&mut self, part: Part) {
+        self.end_at(part, Instant::now());
+    }
+
+    fn end_at(&mut self, part: Part, now: Instant) {
+        let sums = &mut self.sums;
+        let sum = match part {
+            Part::Data => &mut sums.data,
+            Part::ForwardBackward => &mut sums.forward_backward,
+            Part::InnerStep => &mut sums.inner_step,
+            Part::Sync => &mut sums.sync,
+            Part::Probe => &mut sums.probe,
+            Part::Evaluation => &mut sums.evaluation,
+            Part::Checkpoint => &mut sums.checkpoint,
+        };
+        *sum += now.saturating_duration_since(self.border).as_secs_f64();
+        self.border = now;
+    }
+
+    /// A step was taken.
+    pub fn step_taken(&mut self) {
+        self.sums.steps += 1;
+    }
+
+    /// The training did nothing for so long.
+    pub fn leave_out(&mut self, pause: Duration) {
+        self.began += pause;
+    }
+
+    /// A report, if it is time for one and a step was taken since the last; the next begins with it.
+    pub fn report(&mut self) -> Option<Timing> {
+        self.report_at(Instant::now())
+    }
+
+    fn report_at(&mut self, now: Instant) -> Option<Timing> {
+        let passed = now.saturating_duration_since(self.began);
+        if passed < INTERVAL || self.sums.steps == 0 {
+            return None;
+        }
+        self.began = now;
+        Some(Timing { seconds: passed.as_secs_f64(), ..std::mem::take(&mut self.sums) })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_part_gets_its_own_time_and_the_rest_gets_none() {
+        let mut clock = Stopwatch::default();
+        let began = clock.began;
+        let at = |milliseconds| began + Duration::from_millis(milliseconds);
+        clock.end_at(Part::Data, at(100));
+        clock.end_at(Part::ForwardBackward, at(300));
+        clock.end_at(Part::InnerStep, at(350));
+        // Writing the log.
+        clock.border = at(450);
+        clock.end_at(Part::Data, at(500));
+        clock.end_at(Part::Sync, at(600));
+        clock.end_at(Part::Probe, at(650));
+        clock.end_at(Part::Evaluation, at(660));
+        clock.end_at(Part::Checkpoint, at(665));
+        assert_eq!(clock.report_at(at(5000)), None, "no step was taken");
+        clock.step_taken();
+        assert_eq!(clock.report_at(at(999)), None, "too early");
+        clock.leave_out(Duration::from_millis(500));
+        assert_eq!(clock.report_at(at(1499)), None, "a pause does not count");
+        let found = clock.report_at(at(1500)).unwrap();
+        let parts = [
+            found.seconds,
+            found.data,
+            found.forward_backward,
+            found.inner_step,
+            found.sync,
+            found.probe,
+            found.evaluation,
+            found.checkpoint,
+        ];
+        let milliseconds = parts.map(|seconds| (seconds * 1000.0).round());
+        assert_eq!(milliseconds, [1000.0, 150.0, 200.0, 50.0, 100.0, 50.0, 10.0, 5.0]);
+        assert_eq!(found.steps, 1);
+        clock.step_taken();
+        assert_eq!(clock.report_at(at(2499)), None);
+        let next = clock.report_at(at(2500)).unwrap();
+        assert_eq!((next.steps, next.seconds, next.data), (1, 1.0, 0.0));
+    }
+}
