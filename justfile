@@ -192,7 +192,7 @@ golden:
     "$python" "$golden/reference.py" > "$made"
     cp "$made" "$golden/trajectories.json"
 
-# Make the pictures of the documentation anew: three short runs on the digits, and what the dashboard shows of them
+# Make the pictures of the documentation anew: three short runs, and what the dashboard shows of them
 screenshots: _build
     #!/usr/bin/env bash
     set -euo pipefail
@@ -201,13 +201,13 @@ screenshots: _build
     trap 'rm -rf "$folder"' EXIT
     train() {
         local name=$1; shift
-        {{ lookahead }} train configs/digits.toml --no-tui --out "$folder" --name "$name" \
-            --set train.epochs=12 --set checkpoint.every_steps=0 "$@" 2>/dev/null
+        {{ lookahead }} train configs/fashion-mnist.toml --no-tui --out "$folder" --name "$name" \
+            --set data.batch_size=256 --set train.epochs=5 --set checkpoint.every_steps=200 "$@"
         cp "$folder/$name/events.jsonl" "$pictures/runs/$name.jsonl"
     }
     train lookahead
     train sgd --set lookahead=false
-    train adam --set lookahead=false --set optimizer.kind=adam --set optimizer.lr=0.003
+    train adam --set lookahead=false --set optimizer.kind=adam --set optimizer.lr=0.001
     LOOKAHEAD_WRITE_PICTURES=1 cargo test --release --locked --package lookahead-dashboard --test pictures
     ls -l "$pictures"/*.svg
 

@@ -98,7 +98,7 @@ fn draw(picture: &Picture) -> String {
         _ => ScreenOptions::dark(),
     };
     let title = match picture.runs {
-        [_] if picture.part < 1.0 => "just train digits".to_owned(),
+        [_] if picture.part < 1.0 => "just train".to_owned(),
         runs => format!("lookahead watch {}", runs.join(" ")),
     };
     screen_svg(&buffer, &ScreenOptions { title: Some(title), ..look })

@@ -150,7 +150,7 @@ pub(crate) fn draw_y(
     let line = plot.x.saturating_sub(1);
     let count = usize::from((plot.height / ROWS_APART).max(2));
     let ticks = scale.ticks(count);
-    let labels = labels(&ticks, percent);
+    let labels = labels(&ticks, scale.log, percent);
     for y in plot.top()..plot.bottom() {
         put(buffer, area, line, y, "│", theme.frame);
     }
@@ -167,7 +167,14 @@ pub(crate) fn draw_y(
     }
 }
 
-fn labels(ticks: &[f64], percent: bool) -> Vec<String> {
+fn labels(ticks: &[f64], log: bool, percent: bool) -> Vec<String> {
+    if log {
+        let write = |value: &f64| match percent {
+            true => format!("{} %", format::significant(value * 100.0, 2)),
+            false => format::significant(*value, 2),
+        };
+        return ticks.iter().map(write).collect();
+    }
     if percent {
         let values: Vec<f64> = ticks.iter().map(|tick| tick * 100.0).collect();
         return format::axis(&values).into_iter().map(|label| format!("{label} %")).collect();

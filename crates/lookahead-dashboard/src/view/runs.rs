@@ -2,6 +2,7 @@
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
+use ratatui::style::Modifier;
 use ratatui::widgets::Widget;
 
 use super::layout::Layout;
@@ -61,6 +62,8 @@ pub(crate) fn draw(model: &Model, layout: &Layout, buffer: &mut Buffer) {
         let state_at = right.saturating_sub(STATE);
         let name = Rect { width: state_at.saturating_sub(inside.x + 1), ..inside };
         put(buffer, name, x + 1, y, &run.name, text);
+        // In a list a word is enough.
+        let state_style = state_style.remove_modifier(Modifier::REVERSED);
         put(buffer, inside, state_at.max(x + 1), y, &state.to_lowercase(), state_style);
         put(buffer, inside, right.max(x + 1), y, &numbers, text);
     }
