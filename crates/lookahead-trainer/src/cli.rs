@@ -1,12 +1,14 @@
 //! The command line.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use lookahead_dashboard::{Axis, Chart, Options, ThemeName};
 use lookahead_run::event::Weights;
 
 use crate::config::Override;
+use crate::observer::Show;
 
 /// Trains real tasks with Lookahead (k steps forward, 1 step back), watched live.
 #[derive(Debug, Parser)]
@@ -82,9 +84,45 @@ pub struct Shared {
     /// Change a key of the config, such as optimizer.lr=0.1; can be given again
     #[arg(long = "set", value_name = "KEY=VALUE")]
     pub overrides: Vec<Override>,
-    /// Plain lines on stderr instead of the dashboard
+    /// A progress bar on stderr, or lines where that is no terminal, instead of the dashboard
     #[arg(long)]
     pub no_tui: bool,
+    /// Where there is no dashboard: a line on stderr each so many seconds, 0 for every step, instead of
+    /// a progress bar [default: 10 where stderr is no terminal]
+    #[arg(long, value_name = "SECONDS", value_parser = seconds)]
+    pub progress_every: Option<Duration>,
+    /// Only warnings and errors on stderr, and no dashboard
+    #[arg(long, conflicts_with = "progress_every")]
+    pub quiet: bool,
+    /// Every event as a line of JSON on stdout, as in events.jsonl, and no dashboard
+    #[arg(long)]
+    pub json: bool,
+    /// Train on when the terminal is closed (SIGHUP), instead of saving a checkpoint and ending
+    #[arg(long)]
+    pub keep_on_hangup: bool,
+    /// How the dashboard looks.
+    #[command(flatten)]
+    pub look: Look,
+}
+
+impl Shared {
+    /// What is shown, and how.
+    pub fn show(&self) -> Show {
+        let without = self.no_tui || self.quiet || self.json;
+        Show {
+            dashboard: (!without).then(|| self.look.options()),
+            every: self.progress_every,
+            quiet: self.quiet,
+            json: self.json,
+        }
+    }
+}
+
+fn seconds(text: &str) -> Result<Duration, String> {
+    let found = text.parse().ok().and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
+    found.ok_or_else(|| {
+        format!("`{text}` is no time: it is a number of seconds from 0 on, such as 10 or 0.5.")
+    })
 }
 
 /// `lookahead eval`.

@@ -24,6 +24,44 @@ pub struct Controls {
     /// Taken out of the channels in a look for a request to stop, and not done yet.
     pending: VecDeque<Command>,
     signalled: Arc<AtomicBool>,
+    /// Whether the terminal is gone, which nobody has been told of yet.
+    hung_up: Arc<AtomicBool>,
+}
+
+/// What a closed terminal (SIGHUP) means.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Hangup {
+    /// The run is asked to stop.
+    Stops,
+    /// The training goes on, and that is told.
+    IsTold,
+    /// Nothing: it was ignored when the program started, as `nohup` has it, and stays so.
+    IsIgnored,
+}
+
+impl Hangup {
+    /// What it means here, where the training is to be kept on at one or not.
+    pub fn of(keep_on: bool) -> Self {
+        match (is_ignored(SIGHUP), keep_on) {
+            (true, _) => Hangup::IsIgnored,
+            (false, true) => Hangup::IsTold,
+            (false, false) => Hangup::Stops,
+        }
+    }
+}
+
+/// Whether the process ignores a signal.
+fn is_ignored(signal: i32) -> bool {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    ignored_in(&status, signal)
+}
+
+/// Whether the kernel's words on a process name a signal as ignored: bit n - 1 of a number in
+/// hexadecimal stands for signal n.
+fn ignored_in(status: &str, signal: i32) -> bool {
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    let mask = mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
+    mask.is_some_and(|mask| mask >> (signal - 1) & 1 == 1)
 }
 
 /// Requests that wait for the end of an evaluation, at most.
@@ -36,14 +74,14 @@ pub enum Request {
     Asked(Command),
     /// Nobody did, all this time.
     Nothing,
-    /// The dashboard is gone.
-    NobodyLeft,
+    /// The dashboard is gone, and with it the keys.
+    NoKeys,
 }
 
 impl Controls {
-    /// Listens to both channels and, from now on, to SIGINT, SIGTERM and SIGHUP (a closed
-    /// terminal), which all ask the run to stop. A second SIGINT ends the process at once, and so
-    /// does `deadline` after the first signal, if there is one.
+    /// Listens to both channels and, from now on, to SIGINT, SIGTERM and, as `hangup` has it, SIGHUP
+    /// (a closed terminal), which all ask the run to stop. A second SIGINT ends the process at once,
+    /// and so does `deadline` after the first signal, if there is one.
     ///
     /// # Errors
     /// Where the system refuses signal handlers.
@@ -51,16 +89,30 @@ impl Controls {
         keys: Receiver<Command>,
         remote: Receiver<Command>,
         deadline: Option<Duration>,
+        hangup: Hangup,
     ) -> anyhow::Result<Self> {
-        let signalled = Arc::new(AtomicBool::new(false));
-        let signals = Signals::new([SIGINT, SIGTERM, SIGHUP])
-            .context("The signal handlers can't be installed.")?;
+        let (signalled, hung_up) = (Arc::<AtomicBool>::default(), Arc::default());
+        let refused = "The signal handlers can't be installed.";
+        let signals = Signals::new([SIGINT, SIGTERM]).context(refused)?;
+        match hangup {
+            Hangup::Stops => signals.add_signal(SIGHUP).context(refused)?,
+            Hangup::IsTold => {
+                signal_hook::flag::register(SIGHUP, Arc::clone(&hung_up)).context(refused)?;
+            }
+            Hangup::IsIgnored => {}
+        }
         let flag = signalled.clone();
         std::thread::Builder::new()
             .name("signals".into())
             .spawn(move || listen(signals, &flag, deadline))
             .context("The thread that listens to signals can't be started.")?;
-        Ok(Controls { keys, remote, pending: VecDeque::new(), signalled })
+        Ok(Controls { keys, remote, pending: VecDeque::new(), signalled, hung_up })
+    }
+
+    /// Whether the terminal has gone since the last time that this was asked, and the training is to
+    /// go on.
+    pub fn terminal_is_gone(&self) -> bool {
+        self.hung_up.load(Ordering::Relaxed) && self.hung_up.swap(false, Ordering::Relaxed)
     }
 
     /// The next request, if there is one.
@@ -80,8 +132,17 @@ impl Controls {
         self.signalled.load(Ordering::Relaxed) || self.pending.contains(&Command::Stop)
     }
 
-    /// The next request, waiting for it for a while.
+    /// The next request, waiting for it for a while. That the dashboard is gone is told once, and
+    /// from then on the others alone are waited for.
     pub fn wait(&mut self, a_while: Duration) -> Request {
+        let request = self.wait_for_any(a_while);
+        if request == Request::NoKeys {
+            self.keys = crossbeam_channel::never();
+        }
+        request
+    }
+
+    fn wait_for_any(&mut self, a_while: Duration) -> Request {
         if let Some(command) = self.poll() {
             return Request::Asked(command);
         }
@@ -93,11 +154,11 @@ impl Controls {
         };
         match received {
             Ok(command) => Request::Asked(command),
-            Err(RecvTimeoutError::Disconnected) => Request::NobodyLeft,
+            Err(RecvTimeoutError::Disconnected) => Request::NoKeys,
             // Of two channels that are ready either may have been looked at.
             Err(RecvTimeoutError::Timeout) => match self.keys.try_recv() {
                 Ok(command) => Request::Asked(command),
-                Err(TryRecvError::Disconnected) => Request::NobodyLeft,
+                Err(TryRecvError::Disconnected) => Request::NoKeys,
                 Err(TryRecvError::Empty) => Request::Nothing,
             },
         }
@@ -146,7 +207,8 @@ mod tests {
     fn controls(keys: Receiver<Command>) -> (Sender<Command>, Controls) {
         let (remote_in, remote) = unbounded();
         let pending = VecDeque::new();
-        (remote_in, Controls { keys, remote, pending, signalled: Arc::default() })
+        let (signalled, hung_up) = (Arc::default(), Arc::default());
+        (remote_in, Controls { keys, remote, pending, signalled, hung_up })
     }
 
     #[test]
@@ -154,10 +216,14 @@ mod tests {
         let (sender, keys) = unbounded();
         sender.send(Command::Checkpoint).unwrap();
         drop(sender);
-        let (_remote, mut controls) = controls(keys);
+        let (remote, mut controls) = controls(keys);
         assert_eq!(controls.wait(A_WHILE), Request::Asked(Command::Checkpoint));
-        assert_eq!(controls.wait(A_WHILE), Request::NobodyLeft);
+        assert_eq!(controls.wait(A_WHILE), Request::NoKeys);
         assert_eq!(controls.poll(), None);
+        // Others can still end a pause.
+        assert_eq!(controls.wait(A_WHILE), Request::Nothing);
+        remote.send(Command::Continue).unwrap();
+        assert_eq!(controls.wait(A_WHILE), Request::Asked(Command::Continue));
     }
 
     #[test]
@@ -170,6 +236,14 @@ mod tests {
         assert_eq!(controls.wait(A_WHILE), Request::Asked(Command::Stop));
         assert_eq!(controls.poll(), Some(Command::Stop));
         assert!(controls.stop_is_asked());
+    }
+
+    #[test]
+    fn ignored_signals_are_told_from_others() {
+        let status = "Name:\tx\nSigBlk:\t0000000000000001\nSigIgn:\t0000000000001001\nSigCgt:\t0\n";
+        assert!(ignored_in(status, SIGHUP) && ignored_in(status, 13));
+        assert!(!ignored_in(status, SIGINT) && !ignored_in(status, SIGTERM));
+        assert!(!ignored_in("", SIGHUP));
     }
 
     #[test]

@@ -28,7 +28,8 @@ use anyhow::Context;
 use lookahead_core::build;
 use lookahead_run::command::Command;
 use lookahead_run::event::{
-    self, Evaluation, Event, LookaheadInfo, RunInfo, Split, Status, Versions, Warning, Weights,
+    self, Evaluation, Event, LookaheadInfo, Note, RunInfo, Split, Status, Versions, Warning,
+    Weights,
 };
 use lookahead_run::status::State;
 use lookahead_run::{Details, Git};
@@ -369,6 +370,7 @@ pub fn train(t: &mut Training, outside: &mut Outside) -> anyhow::Result<Status> 
     t.clock.restart();
     while t.is_amid_a_step() || (t.step < t.total_steps && !t.is_out_of_patience()) {
         saving::collect(t, outside)?;
+        tell_of_a_hangup(t, outside);
         if let Some(command) = outside.controls.poll()
             && obey(command, t, outside)? == Flow::Stop
         {
@@ -420,6 +422,14 @@ fn report(t: &mut Training, meter: &mut Meter, outside: &mut Outside) {
     outside.observer.record(t.step, Event::Timing(timing));
     if let Some(used) = meter.look() {
         outside.observer.record(t.step, Event::System(used));
+    }
+}
+
+fn tell_of_a_hangup(t: &Training, outside: &mut Outside) {
+    if outside.controls.terminal_is_gone() {
+        let message =
+            "The terminal is gone (SIGHUP), and the training goes on without it.".to_owned();
+        outside.observer.record(t.step, Event::Note(Note { message }));
     }
 }
 
@@ -630,19 +640,37 @@ fn obey(mut command: Command, t: &mut Training, outside: &mut Outside) -> anyhow
         command = loop {
             // A checkpoint on its way is told of in a pause too.
             saving::collect(t, outside)?;
+            tell_of_a_hangup(t, outside);
             match outside.controls.wait(MOMENT) {
                 Request::Asked(command) => break command,
                 Request::Nothing => {}
-                Request::NobodyLeft => {
-                    let message = "The dashboard ended in a pause, and nobody is left who could \
-                                   end that: the training goes on.";
-                    let warning = Warning { message: message.to_owned() };
-                    outside.observer.record(t.step, Event::Warning(warning));
-                    break Command::Continue;
+                Request::NoKeys => {
+                    outside.observer.go_on_without_dashboard();
+                    match without_keys(t, outside) {
+                        Some(command) => break command,
+                        None => continue,
+                    }
                 }
             }
         };
     }
+}
+
+/// The dashboard is gone in a pause. Where others can end that it lasts; else it ends now.
+fn without_keys(t: &Training, outside: &mut Outside) -> Option<Command> {
+    if outside.is_open_to_others() {
+        let message = "The dashboard is gone, and the run stays paused: `lookahead ctl RUN_DIR \
+                       continue` lets it go on."
+            .to_owned();
+        outside.observer.record(t.step, Event::Note(Note { message }));
+        return None;
+    }
+    let message =
+        "The dashboard ended in a pause, and nobody is left who could end that: the training \
+                   goes on."
+            .to_owned();
+    outside.observer.record(t.step, Event::Warning(Warning { message }));
+    Some(Command::Continue)
 }
 
 /// How often a run that waits looks around.

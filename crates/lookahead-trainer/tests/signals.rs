@@ -225,3 +225,32 @@ fn ctl_stop_saves_and_ends() {
     succeeded(sandbox.lookahead(&["ctl", "runs/run", "stop"]));
     expect_stopped(&sandbox, "run", child);
 }
+
+/// A program that was started with SIGHUP ignored, and one that was told to go on, outlive it.
+#[test]
+fn a_hangup_that_is_to_be_outlived() {
+    let sandbox = Sandbox::new(SMALL);
+    let endless = sets(&["train.max_steps=10000000", "checkpoint.every_steps=0"]);
+    for (run, script, more) in [
+        ("nohup", "trap '' HUP; exec \"$0\" \"$@\"", &[][..]),
+        ("kept", "exec \"$0\" \"$@\"", &["--keep-on-hangup"]),
+        ("both", "trap '' HUP; exec \"$0\" \"$@\"", &["--keep-on-hangup"]),
+    ] {
+        let mut command = std::process::Command::new("sh");
+        command.args(["-c", script, env!("CARGO_BIN_EXE_lookahead")]);
+        command.args(["train", "test.toml", "--out", "runs", "--name", run]);
+        command.args(&endless).args(more).current_dir(sandbox.path()).stderr(Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        sandbox.wait_for(run, &mut child, |record| record.step >= 20);
+        signal(&child, "HUP");
+        let told = |record: &Record| matches!(&record.event, Event::Note(note) if note.message.contains("SIGHUP"));
+        if run == "kept" {
+            sandbox.wait_for(run, &mut child, told);
+        }
+        let last = sandbox.records(run).pop().unwrap().step;
+        sandbox.wait_for(run, &mut child, |record| record.step > last + 50);
+        signal(&child, "TERM");
+        expect_stopped(&sandbox, run, child);
+        assert_eq!(sandbox.records(run).iter().any(told), run == "kept", "{run}");
+    }
+}

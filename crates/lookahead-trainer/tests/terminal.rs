@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use common::terminal::{SIZE, Terminal, curve};
 use common::{SMALL, Sandbox};
-use lookahead_run::event::{Event, Status};
+use lookahead_run::event::{Event, Record, Status};
 use portable_pty::{CommandBuilder, native_pty_system};
 
 const LONG: [&str; 4] = ["--set", "train.max_steps=10000000", "--set", "checkpoint.every_steps=0"];
@@ -143,4 +143,84 @@ fn a_screen_that_takes_no_output_does_not_hold_the_training_up() {
     }
     assert_eq!(sandbox.losses("run").len(), 4000);
     child.kill().unwrap();
+}
+
+#[test]
+fn a_progress_bar_with_lines_above_it() {
+    let sandbox = Sandbox::new(SMALL);
+    let rare = ["--no-tui", "--set", "train.evaluate_every_epochs=0"];
+    let terminal = Terminal::train(&sandbox, "run", &[&LONG[..], &rare].concat());
+    terminal.wait_for("bar", |text| text.contains("/10000000  epoch") && text.contains("eta"));
+    let ctl = |command| sandbox.lookahead(&["ctl", "runs/run", command]);
+    assert!(ctl("checkpoint").status.success());
+    terminal.wait_for("line", |text| text.contains("saved step-"));
+    assert!(ctl("pause").status.success());
+    terminal.wait_for("pause", |text| text.contains("paused  eta"));
+    assert!(ctl("stop").status.success());
+    let screen = terminal.screen.clone();
+    assert_eq!(terminal.end(), 0);
+    let text = screen.lock().unwrap().screen().contents();
+    assert!(text.contains("Stopped at step") && !text.contains("eta"), "{text}");
+
+    // It is one more observer that changes nothing.
+    sandbox.train("plain", &[]);
+    assert_eq!(Terminal::train(&sandbox, "watched", &["--no-tui"]).end(), 0);
+    assert_eq!(sandbox.losses("plain"), sandbox.losses("watched"));
+}
+
+/// The user quits the dashboard and keeps the training: in a pause it stays paused, since others can
+/// end that.
+#[test]
+fn a_dashboard_that_is_left() {
+    let sandbox = Sandbox::new(SMALL);
+    let mut terminal = Terminal::train(&sandbox, "run", &LONG);
+    terminal.wait_for("curves", |text| curve(text) > 10);
+    terminal.press("p");
+    terminal.wait_for("pause", |text| text.contains("PAUSED"));
+    terminal.press("q");
+    terminal.wait_for("lines", |text| {
+        text.contains("`lookahead watch runs/run` shows it again") && text.contains("stays paused")
+    });
+    let ctl = |command: &[&str]| sandbox.lookahead(&[&["ctl", "runs/run"], command].concat());
+    let state = || String::from_utf8(ctl(&["status"]).stdout).unwrap();
+    assert!(state().contains("run is paused"), "{}", state());
+    assert!(ctl(&["continue"]).status.success());
+    terminal.wait_for("bar", |text| text.contains("/10000000  epoch") && text.contains("eta"));
+    assert!(ctl(&["pause"]).status.success());
+    terminal.wait_for("another pause", |text| text.contains("paused  eta"));
+    assert!(ctl(&["stop"]).status.success());
+    assert_eq!(terminal.end(), 0);
+    let records = sandbox.records("run");
+    let notes = records.iter().filter(|record| matches!(record.event, Event::Note(_)));
+    assert_eq!(notes.count(), 1, "said once");
+}
+
+/// The window is closed: the dashboard goes with it, and the training stays.
+#[test]
+fn a_terminal_that_is_closed() {
+    let sandbox = Sandbox::new(SMALL);
+    let pair = native_pty_system().openpty(SIZE).unwrap();
+    let mut command = CommandBuilder::new(env!("CARGO_BIN_EXE_lookahead"));
+    command.args(["train", "test.toml", "--out", "runs", "--name", "run", "--keep-on-hangup"]);
+    command.args(LONG);
+    command.cwd(sandbox.path());
+    let mut child = pair.slave.spawn_command(command).unwrap();
+    drop(pair.slave);
+    let log = sandbox.run_folder("run").join("events.jsonl");
+    let wait_for = |what: &str, seen: &dyn Fn(&[Record]) -> bool| {
+        let started = Instant::now();
+        while !lookahead_run::log::read(&log).is_ok_and(|records| seen(&records)) {
+            assert!(started.elapsed() < Duration::from_secs(60), "no {what}");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    };
+    wait_for("step", &|records| records.iter().any(|record| record.step > 20));
+    drop(pair.master);
+    let hung_up = |record: &Record| matches!(&record.event, Event::Note(note) if note.message.contains("SIGHUP"));
+    wait_for("hangup", &|records| records.iter().any(hung_up));
+    let last = sandbox.records("run").pop().unwrap().step;
+    wait_for("step after it", &|records| records.iter().any(|record| record.step > last + 50));
+    let id = child.process_id().unwrap().to_string();
+    assert!(std::process::Command::new("kill").arg(id).status().unwrap().success());
+    assert_eq!(child.wait().unwrap().exit_code(), 0);
 }

@@ -10,6 +10,7 @@ use crate::changes::{PERIOD, may_change, may_change_list, value_at};
 use crate::checkpointing::other_bits;
 use crate::cli;
 use crate::config::{Config, Override};
+use crate::controls::Hangup;
 use crate::panics::caught;
 use crate::say::say;
 use crate::training::{Outside, Training, k_inside_a_cycle, threads};
@@ -63,7 +64,12 @@ pub fn resume(arguments: &cli::Resume) -> anyhow::Result<()> {
     warnings.extend(other_curve(&config, &changes));
 
     // What may fail comes before anything in the folder is moved.
-    let mut outside = Outside::new(&folder, &training.wanted(), !arguments.shared.no_tui)?;
+    let mut outside = Outside::new(
+        &folder,
+        &training.wanted(),
+        &arguments.shared.show(),
+        Hangup::of(arguments.shared.keep_on_hangup),
+    )?;
     // From here on the run has one line of time again: the one that begins at this checkpoint.
     let checkpoints = folder.checkpoints();
     checkpoints.clear_leftovers()?;
@@ -81,7 +87,9 @@ pub fn resume(arguments: &cli::Resume) -> anyhow::Result<()> {
     warnings.extend(outside.open_to_others(&training, Some(checkpoint.name())));
     warn(&mut outside, training.step(), warnings);
     run_to_the_end(&mut training, &mut outside)?;
-    say(format_args!("Run folder: {}", folder.path().display()));
+    if !outside.observer.is_quiet() {
+        say(format_args!("Run folder: {}", folder.path().display()));
+    }
     Ok(())
 }
 

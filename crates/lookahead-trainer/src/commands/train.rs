@@ -7,6 +7,7 @@ use lookahead_run::{RunFolder, RunLock};
 use super::{run_to_the_end, warn};
 use crate::cli;
 use crate::config::Config;
+use crate::controls::Hangup;
 use crate::initial;
 use crate::panics::caught;
 use crate::say::say;
@@ -23,8 +24,10 @@ pub fn train(arguments: &cli::Train) -> anyhow::Result<()> {
     if let Some(name) = &arguments.name {
         RunFolder::check_free(&arguments.out, name)?;
     }
-    for note in &loaded.notes {
-        say(format_args!("Note: {note}"));
+    if !arguments.shared.quiet {
+        for note in &loaded.notes {
+            say(format_args!("Note: {note}"));
+        }
     }
     let from = arguments
         .init_from
@@ -40,7 +43,7 @@ pub fn train(arguments: &cli::Train) -> anyhow::Result<()> {
             RunFolder::create_numbered(&arguments.out, &stem.to_string_lossy())?
         }
     };
-    let begun = begin(&folder, &loaded.config, &training, !arguments.shared.no_tui);
+    let begun = begin(&folder, &loaded.config, &training, &arguments.shared);
     let (_lock, mut outside) = begun.inspect_err(|_| {
         // This process has just made it, and there is no run in it yet.
         let _ = std::fs::remove_dir_all(folder.path());
@@ -51,7 +54,9 @@ pub fn train(arguments: &cli::Train) -> anyhow::Result<()> {
     loaded.notes.extend(outside.open_to_others(&training, None));
     warn(&mut outside, 0, loaded.notes);
     run_to_the_end(&mut training, &mut outside)?;
-    say(format_args!("Run folder: {}", folder.path().display()));
+    if !outside.observer.is_quiet() {
+        say(format_args!("Run folder: {}", folder.path().display()));
+    }
     Ok(())
 }
 
@@ -60,11 +65,12 @@ fn begin(
     folder: &RunFolder,
     config: &Config,
     training: &Training,
-    tui: bool,
+    shared: &cli::Shared,
 ) -> anyhow::Result<(RunLock, Outside)> {
     let lock = folder.lock()?;
     folder.write_config(&config.to_toml())?;
-    let mut outside = Outside::new(folder, config, tui)?;
+    let mut outside =
+        Outside::new(folder, config, &shared.show(), Hangup::of(shared.keep_on_hangup))?;
     outside.observer.record(0, Event::RunStarted(training.info(folder.name())));
     outside.observer.finish()?;
     Ok((lock, outside))

@@ -11,8 +11,8 @@ use super::settings::Settings;
 use super::status::Shared;
 use crate::checkpointing::writer::Writer;
 use crate::config::Config;
-use crate::controls::Controls;
-use crate::observer::Observer;
+use crate::controls::{Controls, Hangup};
+use crate::observer::{Observer, Show};
 
 /// Where a run's record goes and its requests come from.
 #[derive(Debug)]
@@ -38,21 +38,31 @@ pub struct Outside {
 const WAITING: usize = 32;
 
 impl Outside {
-    /// Of a run folder, watched on the terminal where there is one and `tui` allows.
+    /// Of a run folder.
     ///
     /// # Errors
-    /// Where the event log can't be opened.
-    pub fn new(folder: &RunFolder, config: &Config, tui: bool) -> anyhow::Result<Self> {
-        let observer = Observer::new(&folder.events_path(), tui)?;
+    /// Where the event log can't be opened, or the system refuses a thread or a signal handler.
+    pub fn new(
+        folder: &RunFolder,
+        config: &Config,
+        show: &Show,
+        hangup: Hangup,
+    ) -> anyhow::Result<Self> {
+        let observer = Observer::new(folder, show)?;
         let writer = Writer::new(folder.checkpoints(), observer.syncer()?)?;
         let (asked, remote) = crossbeam_channel::bounded(WAITING);
         let deadline = config.checkpoint.deadline_seconds;
         let deadline = (deadline > 0).then(|| Duration::from_secs(deadline));
-        let controls = Controls::new(observer.commands(), remote, deadline)?;
+        let controls = Controls::new(observer.commands(), remote, deadline, hangup)?;
         let settings = Settings::new(config.clone());
         let folder = folder.clone();
         let status = Shared::default();
         Ok(Outside { observer, controls, writer, settings, status, folder, asked, server: None })
+    }
+
+    /// Whether other processes can ask the run for something.
+    pub fn is_open_to_others(&self) -> bool {
+        self.server.is_some()
     }
 
     /// Opens the control socket, so that other processes can ask too; a sentence where that can't be,

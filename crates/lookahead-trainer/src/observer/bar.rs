@@ -1,0 +1,89 @@
+//! A progress bar on a terminal, with lines above it.
+
+use std::io::stderr;
+use std::time::{Duration, Instant};
+
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use lookahead_run::event::{Event, Record, RunInfo};
+
+use super::lines::progress;
+use crate::say::say;
+
+/// The bar, which is there from the first step on.
+#[derive(Debug, Default)]
+pub(super) struct Bar {
+    bar: Option<ProgressBar>,
+    drawn: Option<Instant>,
+}
+
+/// From one look at a step to the next.
+const FRAME: Duration = Duration::from_millis(100);
+
+impl Bar {
+    /// Whether a bar has a place: stderr is a terminal, and it is this program's turn to draw there,
+    /// which it is not in the background of a shell, nor after the terminal is gone.
+    pub(super) fn has_a_place() -> bool {
+        let own = rustix::process::getpgrp();
+        rustix::termios::tcgetpgrp(stderr()).is_ok_and(|foreground| foreground == own)
+    }
+
+    /// Takes a record in.
+    pub(super) fn show(&mut self, record: &Record, run: Option<&RunInfo>) {
+        match &record.event {
+            Event::Step(step) => {
+                if self.drawn.is_some_and(|drawn| drawn.elapsed() < FRAME) {
+                    return;
+                }
+                self.drawn = Some(Instant::now());
+                if !Bar::has_a_place() {
+                    return;
+                }
+                let total = run.map_or(0, |run| run.total_steps);
+                let bar = self.bar.get_or_insert_with(|| {
+                    // Where the run was resumed the steps before took no time of this process.
+                    let target = ProgressDrawTarget::stderr();
+                    let bar = ProgressBar::with_draw_target(Some(total), target);
+                    bar.set_style(style());
+                    bar.set_position(record.step);
+                    bar.reset_eta();
+                    bar
+                });
+                bar.set_message(progress(step));
+                bar.set_position(record.step);
+            }
+            Event::Paused => self.message("paused"),
+            Event::Continued => self.message("going on"),
+            // The bar has nothing more to tell, and lines follow that should stand alone.
+            Event::RunEnded(_) => self.end(),
+            _ => {}
+        }
+    }
+
+    fn message(&self, text: &'static str) {
+        if let Some(bar) = &self.bar {
+            bar.set_message(text);
+        }
+    }
+
+    /// Says a line above the bar.
+    pub(super) fn say(&self, line: &str) {
+        match &self.bar {
+            Some(bar) if Bar::has_a_place() => bar.suspend(|| say(line)),
+            _ => say(line),
+        }
+    }
+
+    /// Takes the bar away.
+    pub(super) fn end(&mut self) {
+        if let Some(bar) = self.bar.take()
+            && Bar::has_a_place()
+        {
+            bar.finish_and_clear();
+        }
+    }
+}
+
+fn style() -> ProgressStyle {
+    let template = "{wide_bar} {pos}/{len}  {msg}  eta {eta}";
+    ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar())
+}

@@ -1,0 +1,196 @@
+//! What happens in a run, in a line for people.
+
+use std::time::{Duration, Instant};
+
+use lookahead_run::event::{
+    self, Changed, Evaluation, Event, Record, RunInfo, Split, Status, Weights,
+};
+
+/// Lines, of which those for steps come now and then. The first and the last step that a process
+/// takes have theirs in any case.
+#[derive(Debug)]
+pub(super) struct Lines {
+    run: Option<Box<RunInfo>>,
+    /// From one line for a step to the next; none but the first and the last, where it is none.
+    every: Option<Duration>,
+    shown: Option<Instant>,
+    /// The last step, where it has had no line.
+    unshown: Option<(u64, event::Step)>,
+    /// Worth saying again after the dashboard has closed.
+    last: Vec<String>,
+}
+
+/// Lines that are said again after the dashboard closed, at most.
+const LAST_WORDS: usize = 100;
+
+impl Lines {
+    pub(super) fn new(every: Option<Duration>) -> Self {
+        Lines { run: None, every, shown: None, unshown: None, last: Vec::new() }
+    }
+
+    /// What the run is, once that is known.
+    pub(super) fn run(&self) -> Option<&RunInfo> {
+        self.run.as_deref()
+    }
+
+    /// Takes in what is worth knowing or saying later.
+    pub(super) fn remember(&mut self, record: &Record) {
+        match &record.event {
+            Event::RunStarted(info) => self.run = Some(Box::new(info.clone())),
+            Event::Resumed(resumed) => self.run = Some(Box::new(resumed.info.clone())),
+            Event::Evaluation(Evaluation { split: Split::Test, .. })
+            | Event::Warning(_)
+            | Event::RunEnded(_) => {
+                self.last.extend(line(record));
+                // Of very many warnings the latest are enough.
+                let surplus = self.last.len().saturating_sub(LAST_WORDS);
+                self.last.drain(..surplus);
+            }
+            _ => {}
+        }
+    }
+
+    /// What is worth saying again; only once.
+    pub(super) fn last_words(&mut self) -> Vec<String> {
+        std::mem::take(&mut self.last)
+    }
+
+    /// The lines for a record, if it has any.
+    pub(super) fn of(&mut self, record: &Record) -> Vec<String> {
+        match &record.event {
+            Event::Step(step) => {
+                let due = match (self.shown, self.every) {
+                    (None, _) => true,
+                    (Some(shown), Some(every)) => shown.elapsed() >= every,
+                    (Some(_), None) => false,
+                };
+                if !due {
+                    self.unshown = Some((record.step, *step));
+                    return Vec::new();
+                }
+                (self.shown, self.unshown) = (Some(Instant::now()), None);
+                vec![self.of_step(record.step, step)]
+            }
+            Event::RunEnded(_) => {
+                let last = self.unshown.take().map(|(number, step)| self.of_step(number, &step));
+                last.into_iter().chain(line(record)).collect()
+            }
+            _ => line(record).into_iter().collect(),
+        }
+    }
+
+    fn of_step(&self, step: u64, taken: &event::Step) -> String {
+        let total = self.run.as_ref().map_or(0, |run| run.total_steps);
+        format!("step {step}/{total}  {}", progress(taken))
+    }
+}
+
+/// What a step tells.
+pub(super) fn progress(step: &event::Step) -> String {
+    format!(
+        "epoch {}  loss {:.4}  lr {:.3e}  {:.0} samples/s",
+        step.epoch, step.loss, step.learning_rate, step.samples_per_second
+    )
+}
+
+/// The line for a record that is no step, if it has one.
+pub(super) fn line(record: &Record) -> Option<String> {
+    let step = record.step;
+    match &record.event {
+        Event::RunStarted(info) => Some(headline(info)),
+        Event::Resumed(resumed) => {
+            Some(format!("{}\nGoing on from {}.", headline(&resumed.info), resumed.checkpoint))
+        }
+        Event::Evaluation(found) => {
+            let weights = match found.weights {
+                Weights::Slow => "φ (slow)",
+                Weights::Fast => "θ (fast)",
+            };
+            let split = match found.split {
+                Split::Validation => "validation",
+                Split::Test => "test",
+            };
+            Some(format!(
+                "step {step}  {split:10} at {weights}: loss {:.4}, accuracy {:.2} %",
+                found.loss,
+                100.0 * found.accuracy
+            ))
+        }
+        Event::Checkpoint(saved) => Some(format!("step {step}  saved {}", saved.name)),
+        Event::Paused => Some(format!("step {step}  paused")),
+        Event::Continued => Some(format!("step {step}  going on")),
+        Event::Changed(Changed { changes }) => {
+            let all: Vec<String> =
+                changes.iter().map(|(key, value)| format!("{key} = {value}")).collect();
+            Some(format!("step {step}  set {}", all.join(", ")))
+        }
+        Event::Note(note) => Some(note.message.clone()),
+        Event::Warning(warning) => Some(format!("Warning: {}", warning.message)),
+        Event::RunEnded(ended) => {
+            let how = match ended.status {
+                Status::Finished => "Finished",
+                Status::Stopped => "Stopped",
+                Status::Failed => "Failed",
+            };
+            let why = ended.message.as_ref().map(|why| format!(": {why}")).unwrap_or_default();
+            Some(format!("{how} at step {step}{why}"))
+        }
+        Event::Step(_) | Event::Sync(_) | Event::Probe(_) => None,
+        Event::Timing(_) | Event::System(_) | Event::Unknown => None,
+    }
+}
+
+fn headline(info: &RunInfo) -> String {
+    let around = match info.lookahead {
+        Some(lookahead) => format!("Lookahead(k {}, α {}) around ", lookahead.k, lookahead.alpha),
+        None => String::new(),
+    };
+    format!(
+        "{}: {} on {}, {around}{}, {} parameters, {} steps on {} with {} thread{}",
+        info.run,
+        info.model,
+        info.data,
+        info.optimizer,
+        info.parameters,
+        info.total_steps,
+        info.device,
+        info.threads,
+        if info.threads == 1 { "" } else { "s" }
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use lookahead_run::event::RunEnded;
+
+    fn step(number: u64) -> Record {
+        let step = event::Step {
+            epoch: 2,
+            loss: 0.5,
+            learning_rate: 0.1,
+            samples_per_second: 9.0,
+            phase: 1,
+        };
+        Record::now(number, Event::Step(step))
+    }
+
+    fn end(step: u64) -> Record {
+        Record::now(step, Event::RunEnded(RunEnded { status: Status::Stopped, message: None }))
+    }
+
+    #[test]
+    fn the_first_and_the_last_step_have_a_line() {
+        for every in [None, Some(Duration::from_secs(3600))] {
+            let mut lines = Lines::new(every);
+            let said: Vec<String> = (7..20).flat_map(|number| lines.of(&step(number))).collect();
+            assert_eq!(said, ["step 7/0  epoch 2  loss 0.5000  lr 1.000e-1  9 samples/s"]);
+            let said = lines.of(&end(19));
+            assert!(said[0].starts_with("step 19/0  epoch 2"), "{said:?}");
+            assert_eq!(said[1..], ["Stopped at step 19"]);
+        }
+        let mut lines = Lines::new(Some(Duration::ZERO));
+        assert_eq!((7..20).flat_map(|number| lines.of(&step(number))).count(), 13);
+        assert_eq!(lines.of(&end(19)), ["Stopped at step 19"], "the last has had its line");
+    }
+}
