@@ -17,6 +17,8 @@ const UNSURE: f64 = 1.0;
 pub(crate) struct Clock {
     before: f64,
     running_since: Option<f64>,
+    /// Unix time of the last event.
+    latest: f64,
     /// The last time for which the process, and as far as is known the run, stood still.
     still: Option<(f64, f64)>,
     /// Elapsed seconds at each step, to find one's way back on a resume.
@@ -37,6 +39,7 @@ impl Clock {
         Clock {
             before: 0.0,
             running_since: None,
+            latest: f64::NEG_INFINITY,
             still: None,
             at_step: History::default(),
             rate: Rate::default(),
@@ -65,14 +68,24 @@ impl Clock {
         }
         self.still = (from < to).then_some((from, to));
         // A step that came before this news has been taken for a very long one.
-        if self.rate.last.is_some_and(|(_, elapsed)| elapsed > self.elapsed(to)) {
+        let elapsed = self.elapsed(to);
+        if let Some((step, _)) = self.rate.last.filter(|(_, taken)| *taken > elapsed) {
+            self.at_step.truncate_after(step.saturating_sub(1));
+            self.at_step.push(step, elapsed);
             self.rate = Rate::default();
         }
     }
 
     /// Something happened in the run at Unix time `time`. If that was in the middle of a stop, then
-    /// the run is another process's, and has not stood still.
+    /// the run is another process's, and has not stood still; if it was before the last event, then
+    /// the machine's clock was set back, and counts from there.
     pub(crate) fn happened(&mut self, time: f64) {
+        if time + UNSURE < self.latest && self.running_since.is_some() {
+            self.before = self.elapsed(self.latest);
+            self.running_since = Some(time);
+            self.still = None;
+        }
+        self.latest = time;
         self.still.take_if(|(from, to)| (*from + UNSURE..*to - UNSURE).contains(&time));
     }
 
@@ -95,7 +108,8 @@ impl Clock {
 
     /// One inner step, the `step`-th, was finished at `now`.
     pub(crate) fn step(&mut self, step: u64, now: f64) {
-        let elapsed = self.elapsed(now);
+        // Never less than before, so that a time has its step.
+        let elapsed = self.elapsed(now).max(self.at_step.newest().unwrap_or(0.0));
         self.at_step.push(step, elapsed);
         if let Some((last_step, last_elapsed)) = self.rate.last {
             let (steps, seconds) =
@@ -216,6 +230,24 @@ mod tests {
         assert_eq!(clock.elapsed(1999.5), 1000.0);
         let left = clock.left(1100).unwrap();
         assert!((left - 100.0).abs() < 5.0, "{left}");
+    }
+
+    #[test]
+    fn a_clock_that_jumps_back_in_a_run_goes_on_from_what_was_counted() {
+        let mut clock = Clock::new();
+        clock.start(1000.0);
+        for step in 1..=20 {
+            // Set back by an hour after ten steps, and by a fraction of a second at the fifth.
+            let jump = if step > 10 { 3600.0 } else { 0.0 } + if step == 5 { 0.9 } else { 0.0 };
+            let time = 1000.0 + step as f64 - jump;
+            clock.happened(time);
+            clock.step(step, time);
+        }
+        // A second less than there were steps: how long the tenth took is not known.
+        assert!((clock.elapsed(1020.0 - 3600.0) - 19.0).abs() < 1e-9, "{}", clock.elapsed(-2580.0));
+        assert!((1..20).all(|step| clock.at(step) <= clock.at(step + 1)));
+        assert_eq!(clock.step_at(clock.at(15)), 15);
+        assert!((clock.left(40).unwrap() - 20.0).abs() < 2.0, "{:?}", clock.left(40));
     }
 
     #[test]

@@ -10,6 +10,7 @@ use crate::cycles::Cycle;
 use crate::format;
 use crate::model::{Model, Role};
 use crate::picture::{Figure, Line, Marker, PALETTE, Panel, Point};
+use crate::run::Run;
 use crate::smoothing::DECAYS;
 use crate::theme::{Theme, ThemeName};
 use crate::update::{Message, News, update};
@@ -67,15 +68,19 @@ fn panel(model: &Model, chart: Chart) -> Panel {
         return cycles(model);
     }
     let (axis, span) = (model.viewport.axis, model.span());
+    let percent = if chart == Chart::Accuracy { 100.0 } else { 1.0 };
+    let several = model.runs.len() > 1;
     let lines = series(model, chart)
         .iter()
+        // The points of one run would hide the lines of the others.
+        .filter(|line| !(several && line.look == Look::Raw))
         .map(|line| {
             let run = &model.runs[line.run];
             let columns = columns(run, line.history, line.smooth, axis, span, COLUMNS);
             let points = columns.iter().enumerate().filter_map(|(index, column)| {
                 let column = column.as_ref()?;
-                let (x, y) = (span.position(index, COLUMNS), column.last);
-                let (low, high) = (column.min, column.max);
+                let (x, y) = (span.position(index, COLUMNS), column.last * percent);
+                let (low, high) = (column.min * percent, column.max * percent);
                 Some(Point { x, low, high, y, gap_before: column.gap_before })
             });
             let points = points.collect();
@@ -98,6 +103,7 @@ fn panel(model: &Model, chart: Chart) -> Panel {
     Panel {
         title: chart.title().into(),
         x_label: x_label.into(),
+        y_label: if chart == Chart::Accuracy { "%".into() } else { String::new() },
         log_y: model.log_y,
         lines,
         legend: true,
@@ -114,8 +120,7 @@ fn look(line: &Series) -> Line {
         Look::Slow => (SLOW, 2, 1.0, Some(Marker::Disc)),
         Look::Run(index) => (color(index), 2, 1.0, Some(MARKERS[index % MARKERS.len()])),
     };
-    let many = line.look == Look::Raw && line.smooth.is_none();
-    Line { color, width, opacity, marker, in_legend: !many || line.run == 0, ..Line::default() }
+    Line { color, width, opacity, marker, ..Line::default() }
 }
 
 fn color(run: usize) -> (u8, u8, u8) {
@@ -181,7 +186,8 @@ fn cycles(model: &Model) -> Panel {
 /// What is to be drawn of runs.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Plot {
-    /// The charts, from top to bottom.
+    /// The charts, from top to bottom; of none the losses, and where a run has slow weights the gain of
+    /// each sync and the cycles as well.
     pub charts: Vec<Chart>,
     /// What the x axis counts.
     pub axis: Axis,
@@ -235,6 +241,74 @@ pub fn plot(
     let far = |index: &usize| (DECAYS[*index] - plot.smoothing).abs();
     model.smoothing = (0..DECAYS.len()).min_by(|a, b| far(a).total_cmp(&far(b))).unwrap_or(0);
     let title = if runs.len() == 1 { model.runs[0].name.clone() } else { String::new() };
-    let panels = plot.charts.iter().map(|chart| panel(&model, *chart)).collect();
+    let charts = match &plot.charts[..] {
+        [] if model.runs.iter().any(Run::has_lookahead) => {
+            &[Chart::Loss, Chart::Gain, Chart::Cycle]
+        }
+        [] => &[Chart::Loss][..],
+        charts => charts,
+    };
+    let panels = charts.iter().map(|chart| panel(&model, *chart)).collect();
     Ok((Figure { title, panels }, warnings))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fixture;
+
+    fn names(panel: &Panel) -> Vec<&str> {
+        let named = panel.lines.iter().filter(|line| line.in_legend);
+        named.map(|line| line.name.as_str()).collect()
+    }
+
+    #[test]
+    fn a_figure_has_the_lines_that_the_dashboard_shows() {
+        let mut model = fixture::run(true, 1000);
+        let figure = of(&model);
+        assert_eq!((figure.title.as_str(), figure.panels.len()), ("digits-mlp", 1));
+        let panel = &figure.panels[0];
+        assert_eq!(names(panel), ["loss at θ", "smoothed", "probe θ (fast)", "probe φ (slow)"]);
+        let last = panel.lines[3].points.last().unwrap();
+        assert_eq!((last.x, last.y), (1000.0, model.run().probes.slow.newest().unwrap()));
+        model.chart = Chart::Accuracy;
+        let panel = &of(&model).panels[0];
+        let last = panel.lines[1].points.last().unwrap();
+        assert!((last.y - 92.16).abs() < 0.01 && panel.y_label == "%", "{last:?}");
+    }
+
+    #[test]
+    fn of_several_runs_those_that_are_shown_have_one_line_each() {
+        let mut model = fixture::three();
+        let panel = &of(&model).panels[0];
+        assert_eq!(names(panel), ["adam-alone", "lookahead"]);
+        assert_ne!(panel.lines[0].color, panel.lines[1].color);
+        assert_ne!(panel.lines[0].marker, panel.lines[1].marker);
+        model.chart = Chart::Cycle;
+        let panel = &of(&model).panels[0];
+        assert_eq!(names(panel), ["lookahead", "adam-alone"]);
+    }
+
+    /// Phase p has the loss of the step that is taken from there, and the probes come after the last.
+    #[test]
+    fn the_cycles_end_with_the_drop_from_theta_to_phi() {
+        let mut model = fixture::run(true, 1000);
+        model.chart = Chart::Cycle;
+        let panel = &of(&model).panels[0];
+        assert_eq!(names(panel), ["last 100 cycles", "mean", "probe: θ, then φ after the sync"]);
+        assert_eq!(panel.lines.len(), 102);
+        let [.., mean, probe] = &panel.lines[..] else { panic!() };
+        let places = |line: &Line| line.points.iter().map(|point| point.x).collect::<Vec<_>>();
+        assert_eq!(places(mean), [0.0, 1.0, 2.0, 3.0, 4.0]);
+        assert_eq!(places(probe), [5.0, 6.0]);
+        assert!(probe.points[0].y > probe.points[1].y);
+    }
+
+    #[test]
+    fn a_picture_is_named_by_its_run_and_chart() {
+        let model = fixture::run(true, 10);
+        assert_eq!(path(&model, None).to_str(), Some("digits-mlp-loss.svg"));
+        assert_eq!(path(&model, Some("a.png".into())).to_str(), Some("a.png"));
+        assert_eq!(path(&fixture::three(), None).to_str(), Some("runs-loss.svg"));
+    }
 }
