@@ -5,9 +5,7 @@ use std::io::{self, Write};
 use std::rc::Rc;
 
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
-use lookahead_run::RunFolder;
 use lookahead_run::event::Record;
-use lookahead_run::follow::{Followed, Follower};
 use ratatui::backend::CrosstermBackend;
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
@@ -15,7 +13,6 @@ use ratatui::{Terminal, TerminalOptions, Viewport};
 
 use crate::model::{Model, Role};
 use crate::options::Options;
-use crate::run::Control;
 use crate::theme::Theme;
 use crate::update::{Effect, Message, News, update};
 use crate::view::view;
@@ -75,30 +72,6 @@ impl Offscreen {
     /// Takes in an event of the run of that number.
     pub fn feed(&mut self, run: usize, record: Record) {
         update(&mut self.model, Message::News(run, News::Record(Box::new(record), None)));
-    }
-
-    /// Takes in all of a run's log, and tells whether somebody trains it.
-    ///
-    /// # Errors
-    /// Where it can't be read.
-    pub fn read(&mut self, run: usize, folder: &RunFolder) -> lookahead_run::Result<()> {
-        let path = folder.events_path();
-        let mut follower = Follower::new(&path);
-        loop {
-            let found = follower.read(4096)?;
-            if found.is_empty() {
-                break;
-            }
-            for item in found {
-                if let Followed::Record { record, .. } = item {
-                    self.feed(run, record);
-                }
-            }
-        }
-        let control = Control::Open;
-        let life = News::Life { alive: folder.is_in_use()?, control };
-        update(&mut self.model, Message::News(run, life));
-        Ok(())
     }
 
     /// Presses a key; whether it asked for something of a run or of a disk, which is not done.
