@@ -6,8 +6,9 @@ use common::{SMALL, Sandbox, failed, sets, signal, stderr, succeeded};
 use lookahead_run::event::{Event, Record};
 use std::process::Child;
 
-const ENDLESS: [&str; 4] =
-    ["--set", "train.max_steps=10000000", "--set", "checkpoint.every_steps=0"];
+/// Quiet, since nobody takes what it says, and a full pipe would hold it up.
+const ENDLESS: [&str; 5] =
+    ["--quiet", "--set", "train.max_steps=10000000", "--set", "checkpoint.every_steps=0"];
 
 fn ctl(sandbox: &Sandbox, arguments: &[&str]) -> std::process::Output {
     sandbox.lookahead(&[&["ctl", "runs/run"], arguments].concat())
