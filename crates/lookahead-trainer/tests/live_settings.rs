@@ -116,6 +116,23 @@ fn another_k_begins_with_a_cycle() {
     assert!(sandbox.tensors("run", end) == sandbox.tensors("whole", end));
 }
 
+/// Stopped before the cycle is over, the change is not lost.
+#[test]
+fn another_k_outlives_a_stop() {
+    let sandbox = Sandbox::new(SMALL);
+    let mut child = sandbox.start("run", &ENDLESS);
+    let at = pause(&sandbox, &mut child, |step| step % 3 == 1);
+    succeeded(ctl(&sandbox, &["set", "lookahead.k=5"]));
+    succeeded(ctl(&sandbox, &["stop"]));
+    succeeded(child.wait_with_output().unwrap());
+    assert_eq!(changes(&sandbox, "run"), []);
+    let (step, manifest) = sandbox.checkpoints("run").pop().unwrap();
+    assert_eq!((step, &manifest.unwrap().details.config["lookahead"]["k"]), (at, &3.into()));
+    let last = format!("train.max_steps={}", at + 3);
+    sandbox.resume("run", &sets(&[&last]));
+    assert_eq!(changes(&sandbox, "run"), [(at + 2, "{\"lookahead.k\":5}".to_owned())]);
+}
+
 /// Just after a sync there is nothing to wait for.
 #[test]
 fn another_k_between_two_cycles() {
