@@ -6,8 +6,9 @@ use common::{SMALL, Sandbox, failed, sets, signal, stderr, succeeded};
 use lookahead_run::event::{Event, Record};
 use std::process::Child;
 
-const ENDLESS: [&str; 4] =
-    ["--set", "train.max_steps=10000000", "--set", "checkpoint.every_steps=0"];
+/// Quiet, since nobody takes what it says, and a full pipe would hold it up.
+const ENDLESS: [&str; 5] =
+    ["--quiet", "--set", "train.max_steps=10000000", "--set", "checkpoint.every_steps=0"];
 
 fn ctl(sandbox: &Sandbox, arguments: &[&str]) -> std::process::Output {
     sandbox.lookahead(&[&["ctl", "runs/run"], arguments].concat())
@@ -113,6 +114,23 @@ fn another_k_begins_with_a_cycle() {
     sandbox.resume("whole", &sets(&[&last, "lookahead.k=5"]));
     assert_eq!(sandbox.losses("run"), sandbox.losses("whole"));
     assert!(sandbox.tensors("run", end) == sandbox.tensors("whole", end));
+}
+
+/// Stopped before the cycle is over, the change is not lost.
+#[test]
+fn another_k_outlives_a_stop() {
+    let sandbox = Sandbox::new(SMALL);
+    let mut child = sandbox.start("run", &ENDLESS);
+    let at = pause(&sandbox, &mut child, |step| step % 3 == 1);
+    succeeded(ctl(&sandbox, &["set", "lookahead.k=5"]));
+    succeeded(ctl(&sandbox, &["stop"]));
+    succeeded(child.wait_with_output().unwrap());
+    assert_eq!(changes(&sandbox, "run"), []);
+    let (step, manifest) = sandbox.checkpoints("run").pop().unwrap();
+    assert_eq!((step, &manifest.unwrap().details.config["lookahead"]["k"]), (at, &3.into()));
+    let last = format!("train.max_steps={}", at + 3);
+    sandbox.resume("run", &sets(&[&last]));
+    assert_eq!(changes(&sandbox, "run"), [(at + 2, "{\"lookahead.k\":5}".to_owned())]);
 }
 
 /// Just after a sync there is nothing to wait for.

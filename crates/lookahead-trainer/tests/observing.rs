@@ -127,7 +127,7 @@ fn norms_come_with_probes_and_are_right() {
 #[test]
 fn where_the_time_goes_is_told_now_and_then() {
     let sandbox = Sandbox::new(SMALL);
-    let mut child = sandbox.start("run", &["--set", "train.max_steps=10000000"]);
+    let mut child = sandbox.start("run", &["--quiet", "--set", "train.max_steps=10000000"]);
     let reported = |record: &Record| matches!(record.event, Event::Timing(_));
     sandbox.wait_for("run", &mut child, reported);
     let first = sandbox.records("run").iter().find(|record| reported(record)).unwrap().step;

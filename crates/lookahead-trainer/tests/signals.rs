@@ -239,7 +239,12 @@ fn a_hangup_that_is_to_be_outlived() {
         let mut command = std::process::Command::new("sh");
         command.args(["-c", script, env!("CARGO_BIN_EXE_lookahead")]);
         command.args(["train", "test.toml", "--out", "runs", "--name", run]);
-        command.args(&endless).args(more).current_dir(sandbox.path()).stderr(Stdio::piped());
+        command
+            .arg("--quiet")
+            .args(&endless)
+            .args(more)
+            .current_dir(sandbox.path())
+            .stderr(Stdio::piped());
         let mut child = command.spawn().unwrap();
         sandbox.wait_for(run, &mut child, |record| record.step >= 20);
         signal(&child, "HUP");

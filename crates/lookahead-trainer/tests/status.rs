@@ -20,7 +20,7 @@ fn status(sandbox: &Sandbox) -> (String, Value) {
 fn a_run_that_lives_tells_how_it_is() {
     let sandbox = Sandbox::new(SMALL);
     let endless = sets(&["train.max_steps=10000000", "checkpoint.every_steps=0"]);
-    let mut child = sandbox.start("run", &endless);
+    let mut child = sandbox.start("run", &[&["--quiet"][..], &endless].concat());
     sandbox.wait_for("run", &mut child, |record| record.step > 5);
     assert_eq!(status(&sandbox).1["state"], "training");
     for command in [&["pause"][..], &["set", "lookahead.alpha=0.8"], &["checkpoint"]] {
@@ -92,7 +92,7 @@ fn a_run_that_failed_says_why() {
 #[test]
 fn a_run_that_can_not_be_asked() {
     let sandbox = Sandbox::new(SMALL);
-    let mut child = sandbox.start("run", &sets(&["train.max_steps=10000000"]));
+    let mut child = sandbox.start("run", &["--quiet", "--set", "train.max_steps=10000000"]);
     sandbox.wait_for("run", &mut child, |record| record.step > 5);
     std::fs::remove_file(sandbox.run_folder("run").join("control.sock")).unwrap();
     let (text, json) = status(&sandbox);

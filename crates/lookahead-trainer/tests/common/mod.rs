@@ -105,6 +105,7 @@ impl Sandbox {
     }
 
     /// Waits until the log of a run has an event for which `wanted` holds.
+    #[track_caller]
     pub fn wait_for(&self, run: &str, child: &mut Child, wanted: impl Fn(&Record) -> bool) {
         let log = self.run_folder(run).join("events.jsonl");
         let started = Instant::now();
@@ -114,7 +115,9 @@ impl Sandbox {
             }
             if started.elapsed() > Duration::from_secs(60) {
                 let _ = child.kill(); // else it would train for ever
-                panic!("it never came to that");
+                let records = self.records(run);
+                let last = &records[records.len().saturating_sub(5)..];
+                panic!("it never came to that, but to {last:?}");
             }
             assert!(child.try_wait().unwrap().is_none(), "it ended before it came to that");
             std::thread::sleep(Duration::from_millis(5));
