@@ -33,7 +33,8 @@ pub(crate) struct Cycles {
 impl Cycles {
     /// An inner step was taken: the `phase`-th of its cycle.
     pub(crate) fn step(&mut self, step: u64, phase: u64, loss: f64) {
-        if phase == 0 {
+        // A phase beyond all counting is a mistake in the log.
+        if phase == 0 || phase >= 1 << 53 {
             return;
         }
         // A phase that goes back begins another cycle, whatever became of the sync between.
@@ -54,7 +55,7 @@ impl Cycles {
             [(first, _), (second, _), ..] => second - first,
             _ => 1,
         };
-        if self.current.losses.last().is_none_or(|(last, _)| phase >= last + apart) {
+        if self.current.losses.last().is_none_or(|(last, _)| phase >= last.saturating_add(apart)) {
             self.current.losses.push((phase, loss));
         }
     }

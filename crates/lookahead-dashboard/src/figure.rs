@@ -16,6 +16,7 @@ use crate::theme::{Theme, ThemeName};
 use crate::update::{Message, News, update};
 use crate::view::columns::columns;
 use crate::viewport::Axis;
+use crate::watch::labels;
 
 /// Columns of a figure: about one for each pixel.
 const COLUMNS: usize = 1000;
@@ -83,7 +84,8 @@ fn panel(model: &Model, chart: Chart) -> Panel {
                 let (low, high) = (column.min * percent, column.max * percent);
                 Some(Point { x, low, high, y, gap_before: column.gap_before })
             });
-            let points = points.collect();
+            // A mean of zero or below has no place on a logarithmic axis, and is no missing value.
+            let points = points.filter(|point| !model.log_y || point.high > 0.0).collect();
             Line { name: line.name.clone(), points, ..look(line) }
         })
         .collect();
@@ -206,8 +208,9 @@ pub fn plot(
     runs: &[RunFolder],
     plot: &Plot,
 ) -> Result<(Figure, Vec<String>), lookahead_run::Error> {
-    let named = runs.iter().map(|run| (run.name().to_owned(), Some(run.events_path())));
-    let mut model = Model::new(Theme::new(ThemeName::Light), Role::Watcher, named.collect());
+    let events = runs.iter().map(|run| Some(run.events_path()));
+    let named = labels(runs).into_iter().zip(events).collect();
+    let mut model = Model::new(Theme::new(ThemeName::Light), Role::Watcher, named);
     let mut warnings = Vec::new();
     for (index, run) in runs.iter().enumerate() {
         let path = run.events_path();
@@ -235,6 +238,10 @@ pub fn plot(
                 update(&mut model, Message::News(index, news));
             }
         }
+    }
+    if model.runs.iter().all(|run| run.loss.is_empty()) {
+        let path = runs.first().map(|run| run.events_path()).unwrap_or_default();
+        return Err(lookahead_run::Error::NothingLogged { path });
     }
     model.viewport.axis = plot.axis;
     model.log_y = plot.log;

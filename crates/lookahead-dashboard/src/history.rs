@@ -67,6 +67,15 @@ impl Bucket {
     }
 }
 
+/// A stretch of steps without a finite value.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Gap {
+    pub(crate) from: u64,
+    pub(crate) to: u64,
+    /// Values in it.
+    count: u64,
+}
+
 /// Which part of a series, and how finely.
 #[derive(Debug, Clone, Copy)]
 struct Wanted {
@@ -89,10 +98,7 @@ pub(crate) struct History {
     gap: bool,
     newest: Option<f64>,
     newest_step: Option<u64>,
-    /// From and to which step there was no finite value.
-    gaps: Vec<(u64, u64)>,
-    non_finite: u64,
-    first_non_finite: u64,
+    gaps: Vec<Gap>,
 }
 
 impl Default for History {
@@ -112,8 +118,6 @@ impl History {
             newest: None,
             newest_step: None,
             gaps: Vec::new(),
-            non_finite: 0,
-            first_non_finite: 0,
         }
     }
 
@@ -141,19 +145,22 @@ impl History {
     }
 
     fn push_gap(&mut self, step: u64) {
-        if self.non_finite == 0 {
-            self.first_non_finite = step;
-        }
-        self.non_finite += 1;
         match self.gaps.last_mut() {
-            Some((_, end)) if self.gap => *end = step,
-            _ => self.gaps.push((step, step)),
+            Some(gap) if self.gap => {
+                gap.to = step;
+                gap.count += 1;
+            }
+            _ => self.gaps.push(Gap { from: step, to: step, count: 1 }),
         }
         self.gap = true;
         if self.gaps.len() > GAPS {
             // So many lie closer together than a screen has columns.
-            self.gaps =
-                self.gaps.chunks(2).map(|pair| (pair[0].0, pair[pair.len() - 1].1)).collect();
+            let join = |pair: &[Gap]| Gap {
+                from: pair[0].from,
+                to: pair[pair.len() - 1].to,
+                count: pair.iter().map(|gap| gap.count).sum(),
+            };
+            self.gaps = self.gaps.chunks(2).map(join).collect();
         }
     }
 
@@ -196,16 +203,15 @@ impl History {
         for (level, buckets) in self.levels.iter_mut().enumerate() {
             buckets.truncate(kept >> level);
         }
-        self.gaps.retain(|(start, _)| *start <= step);
-        if let Some((_, end)) = self.gaps.last_mut() {
-            *end = (*end).min(step);
+        self.gaps.retain(|gap| gap.from <= step);
+        if let Some(gap) = self.gaps.last_mut().filter(|gap| gap.to > step) {
+            gap.to = step;
+            // There is at most one for each step.
+            gap.count = gap.count.min(step - gap.from + 1);
         }
         self.gap = false;
         self.newest = self.last_bucket().map(|last| last.last);
         self.newest_step = self.last_step();
-        if self.first_non_finite > step {
-            self.non_finite = 0;
-        }
     }
 
     fn last_bucket(&self) -> Option<&Bucket> {
@@ -251,11 +257,11 @@ impl History {
 
     /// How many values were not finite.
     pub(crate) fn non_finite(&self) -> u64 {
-        self.non_finite
+        self.gaps.iter().map(|gap| gap.count).sum()
     }
 
-    /// From and to which step there was no finite value.
-    pub(crate) fn gaps(&self) -> &[(u64, u64)] {
+    /// Where there was no finite value.
+    pub(crate) fn gaps(&self) -> &[Gap] {
         &self.gaps
     }
 
@@ -380,7 +386,7 @@ impl History {
     #[cfg(test)]
     pub(crate) fn bytes(&self) -> usize {
         let buckets: usize = self.levels.iter().map(Vec::capacity).sum();
-        buckets * size_of::<Bucket>() + self.gaps.capacity() * size_of::<(u64, u64)>()
+        buckets * size_of::<Bucket>() + self.gaps.capacity() * size_of::<Gap>()
     }
 }
 
@@ -453,7 +459,7 @@ mod tests {
             assert_eq!(history.max(), max);
             let lost = points.len() - finite.count();
             assert_eq!(history.non_finite(), lost as u64);
-            let in_gap = |step| history.gaps().iter().any(|(from, to)| (*from..=*to).contains(&step));
+            let in_gap = |step| history.gaps().iter().any(|gap| (gap.from..=gap.to).contains(&step));
             for (step, value) in &points {
                 assert_eq!(in_gap(*step), !value.is_finite(), "step {step}");
             }
@@ -504,7 +510,7 @@ mod tests {
     fn non_finite_values_split_and_are_counted() {
         let mut history = of([1.0, f64::NAN, f64::INFINITY, 2.0, 3.0], 8);
         assert_eq!(history.non_finite(), 2);
-        assert_eq!(history.gaps(), [(1, 2)]);
+        assert_eq!(history.gaps(), [Gap { from: 1, to: 2, count: 2 }]);
         let gaps: Vec<bool> = history.slice(0, 9, 9).iter().map(|b| b.gap_before).collect();
         assert_eq!(gaps, [false, true, false]);
         history.push(9, f64::NAN);
@@ -534,8 +540,8 @@ mod tests {
     fn very_many_gaps_stay_bounded_and_keep_their_ends() {
         let history = of((0..9999).map(|step| if step % 2 == 0 { f64::NAN } else { 1.0 }), 64);
         assert!(history.gaps().len() <= GAPS);
-        assert_eq!(history.gaps()[0].0, 0);
-        assert_eq!(history.gaps().last().unwrap().1, 9998);
+        assert_eq!(history.gaps()[0].from, 0);
+        assert_eq!(history.gaps().last().unwrap().to, 9998);
     }
 
     #[test]
@@ -547,6 +553,9 @@ mod tests {
         assert_eq!(history.non_finite(), 1);
         history.truncate_after(4);
         assert_eq!((history.non_finite(), history.gaps()), (0, &[][..]));
+        let mut history = of((0..10).map(|step| if step < 5 { 1.0 } else { f64::NAN }), 16);
+        history.truncate_after(6);
+        assert_eq!(history.non_finite(), 2);
     }
 
     #[test]

@@ -172,7 +172,9 @@ impl Run {
     /// Where the run is in its life, as far as its events and its process tell.
     pub(crate) fn state(&self) -> State {
         match self.state {
-            State::Training | State::Paused if self.alive == Some(false) => State::Crashed,
+            State::Waiting | State::Training | State::Paused if self.alive == Some(false) => {
+                State::Crashed
+            }
             state => state,
         }
     }
@@ -280,6 +282,9 @@ impl Run {
     /// Takes in an event that begins at that byte of the log.
     pub(crate) fn take_in(&mut self, record: Record, at: Option<u64>) {
         let Record { time, step, event } = record;
+        if self.state() == State::Crashed {
+            self.live_on(time);
+        }
         self.clock.happened(time);
         self.last_time = time;
         match event {
@@ -304,6 +309,11 @@ impl Run {
                 self.go_on(time);
                 self.note(time, Kind::Plain, "continued");
             }
+            Event::Suspended(event) => {
+                self.clock.stand_still(time - event.seconds, time);
+                let text = format!("suspended for {}", format::duration(event.seconds));
+                self.note(time, Kind::Plain, &text);
+            }
             Event::Changed(changed) => self.take_change(time, &changed),
             Event::Timing(timing) => self.timing = Some(timing),
             Event::System(system) => self.system = Some(system),
@@ -318,7 +328,9 @@ impl Run {
     }
 
     fn begin(&mut self, info: RunInfo, time: f64) {
-        self.name.clone_from(&info.run);
+        if self.name.is_empty() {
+            self.name.clone_from(&info.run);
+        }
         self.info = Some(info);
         self.state = State::Training;
         self.clock.start(time);
@@ -452,7 +464,13 @@ impl Run {
             let Some(info) = &mut self.info else { continue };
             if let Some(lookahead) = &mut info.lookahead {
                 match key.as_str() {
-                    "lookahead.k" => lookahead.k = value.as_u64().unwrap_or(lookahead.k),
+                    "lookahead.k" => {
+                        lookahead.k = value.as_u64().unwrap_or(lookahead.k);
+                        // It begins with a cycle.
+                        if let Some(last) = &mut self.last {
+                            last.phase = 0;
+                        }
+                    }
                     "lookahead.alpha" => {
                         lookahead.alpha = value.as_f64().unwrap_or(lookahead.alpha);
                     }
@@ -478,9 +496,20 @@ impl Run {
         }
     }
 
+    /// It was thought to have crashed, and has not.
+    fn live_on(&mut self, time: f64) {
+        self.alive = None;
+        if self.state == State::Training {
+            self.clock.start(time);
+        }
+    }
+
     /// The process is there, or it is not.
     pub(crate) fn take_sign_of_life(&mut self, alive: bool, now: f64) {
         let before = self.state();
+        if alive && before == State::Crashed {
+            self.live_on(now);
+        }
         self.alive = Some(alive);
         if self.state() == State::Crashed && before != State::Crashed {
             // It stood still from its last event on, whenever its end is noticed.

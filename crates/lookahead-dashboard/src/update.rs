@@ -13,7 +13,7 @@ use crate::keys::{self, Action, Place};
 use crate::messages::Kind;
 use crate::model::{List, Model, Overlay, Role};
 use crate::prompt::{self, Line, Prompt, Purpose};
-use crate::run::Control;
+use crate::run::{Control, State};
 use crate::smoothing::DECAYS;
 use crate::theme::Theme;
 use crate::view::layout::{Layout, layout};
@@ -246,6 +246,17 @@ fn look(model: &mut Model, action: Action, code: KeyCode) -> Vec<Effect> {
 fn ask(model: &mut Model, command: Command) -> Vec<Effect> {
     let index = model.selected;
     let run = &mut model.runs[index];
+    // The run would do nothing about it, and tell nothing.
+    let already = match (&command, run.asked) {
+        (Command::Pause, None) => run.state() == State::Paused,
+        (Command::Continue, None) => run.state() == State::Training,
+        _ => false,
+    };
+    if already && run.takes_commands() {
+        let state = if command == Command::Pause { "paused" } else { "training" };
+        tell(model, format!("The run is {state} already."));
+        return Vec::new();
+    }
     if run.takes_commands() {
         run.ask(&command);
         return vec![Effect::Ask(index, command)];
@@ -316,7 +327,7 @@ fn move_cursor(model: &mut Model, by: f64) -> Vec<Effect> {
             let place = run.position(axis, step) + by * span.width() / f64::from(dots(model));
             let there = run.step_at(axis, place).min(run.step);
             match by > 0.0 {
-                true => there.max(step + 1).min(run.step),
+                true => there.max(step.saturating_add(1)).min(run.step),
                 false => there.min(step.saturating_sub(1)),
             }
         }
@@ -551,11 +562,13 @@ fn point(model: &mut Model, mouse: MouseEvent) -> Vec<Effect> {
 #[cfg(test)]
 mod tests {
     use lookahead_run::command::Setting;
-    use lookahead_run::event::{Changed, Checkpoint, Event, RunEnded, Status, Warning};
+    use lookahead_run::event::{
+        Changed, Checkpoint, Event, RunEnded, Status, Step, Suspended, Sync, Warning,
+    };
 
     use super::*;
     use crate::fixture::{self, START, feed, record};
-    use crate::run::{Asked, State};
+    use crate::run::Asked;
     use crate::viewport::Span;
 
     /// What a message asks of the selected run.
@@ -807,6 +820,80 @@ mod tests {
     }
 
     #[test]
+    fn a_run_that_was_thought_to_have_crashed_goes_on_with_its_next_event() {
+        let mut model = fixture::run(true, 100);
+        let gone = || News::Life { alive: false, control: Control::ViewOnly };
+        update(&mut model, Message::News(0, gone()));
+        assert_eq!(model.run().state(), State::Crashed);
+        for step in 101..=110 {
+            one(&mut model, step as f64 / 10.0, step, fixture::step(step, 1.0));
+            assert_eq!(model.run().state(), State::Training);
+        }
+        // Its clock has gone on: a step each tenth of a second.
+        update(&mut model, Message::Tick(START + 11.0));
+        assert!((model.elapsed() - 11.0).abs() < 0.11, "{}", model.elapsed());
+        // One that has died before its first event is no run that has not begun.
+        let mut model = fixture::model(true);
+        update(&mut model, Message::News(0, gone()));
+        assert_eq!(model.run().state(), State::Crashed);
+    }
+
+    #[test]
+    fn what_is_so_already_is_not_asked_for() {
+        let mut model = fixture::run(true, 3);
+        let enter = |model: &mut Model, line: &str| {
+            typed(model, line);
+            key(model, KeyCode::Enter)
+        };
+        assert_eq!(enter(&mut model, ":continue"), []);
+        assert!(model.notice.take().unwrap().0.contains("training already"));
+        one(&mut model, 1.0, 3, Event::Paused);
+        assert_eq!(enter(&mut model, ":pause"), []);
+        assert!(model.notice.take().unwrap().0.contains("paused already"));
+        assert_eq!((model.run().asked, model.run().state()), (None, State::Paused));
+        assert_eq!(enter(&mut model, ":continue"), [Effect::Ask(0, Command::Continue)]);
+    }
+
+    /// A log can hold any number.
+    #[test]
+    fn numbers_beyond_all_counting_do_no_harm() {
+        let mut model = fixture::three();
+        update(&mut model, Message::Resize(120, 36));
+        for (step, phase) in [(u64::MAX - 2, 1), (u64::MAX - 1, u64::MAX - 1), (u64::MAX, u64::MAX)]
+        {
+            let event = match fixture::step(1, 1.0) {
+                Event::Step(taken) => Event::Step(Step { phase, ..taken }),
+                event => event,
+            };
+            one(&mut model, 400.0, step, event);
+            let (sync, alpha, distance, gradient_norm) = (1, 0.5, None, None);
+            let event = Sync { sync, alpha, distance, gradient_norm };
+            one(&mut model, 400.0, step, Event::Sync(event));
+        }
+        for code in [KeyCode::Right, KeyCode::Right, KeyCode::Left, KeyCode::Char('+')] {
+            key(&mut model, code);
+        }
+        for chart in Chart::ALL {
+            model.chart = chart;
+            let mut terminal =
+                ratatui::Terminal::new(ratatui::backend::TestBackend::new(120, 36)).unwrap();
+            terminal.draw(|frame| crate::view::view(&model, frame)).unwrap();
+            crate::figure::of(&model);
+        }
+    }
+
+    #[test]
+    fn a_time_for_which_the_process_was_suspended_does_not_count() {
+        let mut model = fixture::run(true, 100);
+        one(&mut model, 70.0, 100, Event::Suspended(Suspended { seconds: 60.0 }));
+        for step in 101..=110 {
+            one(&mut model, 60.0 + step as f64 / 10.0, step, fixture::step(step, 1.0));
+        }
+        update(&mut model, Message::Tick(START + 71.0));
+        assert!((model.elapsed() - 11.0).abs() < 0.2, "{}", model.elapsed());
+    }
+
+    #[test]
     fn keys_are_about_the_selected_run() {
         let mut model = fixture::three();
         for (code, selected) in [
@@ -866,6 +953,7 @@ mod tests {
         changes.insert("lookahead.k".into(), 10.into());
         one(&mut model, 1.0, 3, Event::Changed(Changed { changes }));
         assert_eq!(model.run().info.as_ref().unwrap().lookahead.unwrap().k, 10);
+        assert_eq!(model.run().last.unwrap().phase, 0, "a k begins with its cycle");
         let newest = model.run().messages.newest_first().next().unwrap();
         assert!(newest.text.contains("lookahead.k is 10"), "{}", newest.text);
     }

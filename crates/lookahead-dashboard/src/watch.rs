@@ -33,6 +33,9 @@ const SIGNS: Duration = Duration::from_secs(1);
 /// How long a log must have been silent before a run without a process counts as crashed: a process
 /// that has just ended may not have written its last line yet, or another may be about to begin.
 const SILENCE: Duration = Duration::from_secs(3);
+/// The same for a run of another machine, whose lock need not show here, and whose log may come in
+/// large pieces.
+const LONG_SILENCE: Duration = Duration::from_secs(600);
 /// Events that are taken from a log at once.
 const AT_ONCE: usize = 4096;
 /// Bytes of a log that are still to be read, from which on that is told.
@@ -78,8 +81,9 @@ fn give_back_on_signals() -> io::Result<()> {
 
 /// The model of runs, and the threads that follow them.
 fn begin(runs: &[RunFolder], options: &Options) -> io::Result<(Model, Link)> {
-    let named = runs.iter().map(|run| (run.name().to_owned(), Some(run.events_path())));
-    let mut model = Model::new(Theme::new(options.theme), Role::Watcher, named.collect());
+    let events = runs.iter().map(|run| Some(run.events_path()));
+    let named = labels(runs).into_iter().zip(events).collect();
+    let mut model = Model::new(Theme::new(options.theme), Role::Watcher, named);
     model.ascii = options.ascii;
     let (sender, news) = bounded(WAITING);
     let mut couriers = Vec::new();
@@ -104,6 +108,17 @@ fn begin(runs: &[RunFolder], options: &Options) -> io::Result<(Model, Link)> {
         dropped: Arc::new(AtomicU64::new(0)),
     };
     Ok((model, link))
+}
+
+/// A name for each run: that of its folder, or the path where several have that name.
+pub(crate) fn labels(runs: &[RunFolder]) -> Vec<String> {
+    let namesakes =
+        |run: &RunFolder| runs.iter().filter(|other| other.name() == run.name()).count();
+    let label = |run: &RunFolder| match namesakes(run) {
+        1 => run.name().to_owned(),
+        _ => run.path().display().to_string(),
+    };
+    runs.iter().map(label).collect()
 }
 
 /// Those who carry commands, one for each run.
@@ -141,11 +156,14 @@ fn carry(
     }
 }
 
+const GONE: &str =
+    "The event log is gone from the run's folder. If it comes back, it is read again.";
+
 /// Reads the log of a run on and on, and looks after its process; ends with the dashboard.
 fn follow(run: &RunFolder, index: usize, news: &Sender<(usize, News)>) {
     let mut follower = Follower::new(&run.events_path());
     let (mut looked, mut heard, mut reading) = (None::<Instant>, Instant::now(), false);
-    let mut complained = None;
+    let (mut complained, mut seen) = (None, false);
     let tell = |what| news.send((index, what)).is_ok();
     loop {
         let found = follower.read(AT_ONCE);
@@ -187,9 +205,16 @@ fn follow(run: &RunFolder, index: usize, news: &Sender<(usize, News)>) {
         if looked.is_none_or(|at| at.elapsed() >= SIGNS) {
             looked = Some(Instant::now());
             // A lock that can't be asked for, as on some network file systems, tells nothing.
+            let there = run.events_path().exists();
+            if !there && seen && !tell(News::Unreadable(GONE.into())) {
+                return;
+            }
+            seen = there;
             let written = run.events_path().metadata().and_then(|found| found.modified());
             let silent = written.ok().and_then(|at| at.elapsed().ok()).unwrap_or(heard.elapsed());
-            let lives = run.is_in_use().unwrap_or(true) || silent < SILENCE;
+            let patience = if run.is_of_this_machine() { SILENCE } else { LONG_SILENCE };
+            // Of a run that has not begun there is nothing to be told.
+            let lives = !there || run.is_in_use().unwrap_or(true) || silent < patience;
             let socket = run.path().join(control::FILE_NAME).exists();
             let control = if socket { Control::Open } else { Control::ViewOnly };
             if !tell(News::Life { alive: lives, control }) {
@@ -199,5 +224,24 @@ fn follow(run: &RunFolder, index: usize, news: &Sender<(usize, News)>) {
         if nothing_new {
             thread::sleep(POLL);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn runs_of_one_name_are_told_apart_by_their_paths() {
+        let temp = tempfile::tempdir().unwrap();
+        let [a, b] = ["a", "b"].map(|folder| {
+            let out = temp.path().join(folder);
+            std::fs::create_dir(&out).unwrap();
+            RunFolder::create(&out, "run").unwrap()
+        });
+        let other = RunFolder::create(temp.path(), "other").unwrap();
+        let found = labels(&[a, other, b]);
+        assert!(found[0].ends_with("a/run") && found[2].ends_with("b/run"), "{found:?}");
+        assert_eq!(found[1], "other");
     }
 }

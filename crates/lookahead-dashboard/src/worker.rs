@@ -1,17 +1,23 @@
 //! A thread for what takes time: reading a log at the cursor, and saving pictures.
 
+use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 
-use crossbeam_channel::{Receiver, Sender, bounded, unbounded};
+use crossbeam_channel::{Receiver, Sender, unbounded};
 use lookahead_run::index::Index;
 
 use crate::picture::{self, Figure, Size};
 use crate::update::{Message, News};
 
+/// The newest place of the cursor, for each run: earlier ones don't matter any more.
+type LookUps = Arc<Mutex<BTreeMap<usize, (PathBuf, Index, u64)>>>;
+
 enum Job {
-    LookUp { run: usize, path: PathBuf, index: Index, step: u64 },
+    /// See to what is to be looked up.
+    LookUp,
     Save(Box<Figure>, PathBuf),
 }
 
@@ -19,14 +25,12 @@ enum Job {
 #[derive(Debug)]
 pub(crate) struct Worker {
     jobs: Sender<Job>,
+    look_ups: LookUps,
     done: Receiver<Message>,
 }
 
 /// How large a saved picture is, in pixels.
 pub(crate) const SIZE: Size = Size { width: 1200, height: 700 };
-
-/// Jobs that wait at most; a key that is held down asks for more.
-const WAITING: usize = 64;
 
 impl Worker {
     /// Starts the thread, which ends with this.
@@ -34,24 +38,29 @@ impl Worker {
     /// # Errors
     /// Where the system gives none.
     pub(crate) fn start() -> io::Result<Worker> {
-        let (jobs, to_do) = bounded(WAITING);
+        let (jobs, to_do) = unbounded();
         let (done, finished) = unbounded();
+        let look_ups = LookUps::default();
+        let theirs = look_ups.clone();
         thread::Builder::new().name("dashboard worker".into()).spawn(move || {
             let _ = rustix::process::nice(10);
-            work(&to_do, &done);
+            work(&to_do, &theirs, &done);
         })?;
-        Ok(Worker { jobs, done: finished })
+        Ok(Worker { jobs, look_ups, done: finished })
     }
 
     /// Has the values at a step read from the log, where the index says that they are.
     pub(crate) fn look_up(&self, run: usize, path: PathBuf, index: Index, step: u64) {
-        // Without room the next move of the cursor asks again.
-        let _ = self.jobs.try_send(Job::LookUp { run, path, index, step });
+        let mut look_ups = self.look_ups.lock().unwrap_or_else(PoisonError::into_inner);
+        // One that is replaced has been told of already.
+        if look_ups.insert(run, (path, index, step)).is_none() {
+            let _ = self.jobs.send(Job::LookUp);
+        }
     }
 
     /// Has a picture saved.
     pub(crate) fn save(&self, figure: Figure, path: PathBuf) {
-        let _ = self.jobs.try_send(Job::Save(Box::new(figure), path));
+        let _ = self.jobs.send(Job::Save(Box::new(figure), path));
     }
 
     /// What has been done since.
@@ -60,26 +69,12 @@ impl Worker {
     }
 }
 
-fn work(jobs: &Receiver<Job>, done: &Sender<Message>) {
-    let mut later: Option<Job> = None;
-    while let Some(job) = later.take().or_else(|| jobs.recv().ok()) {
+fn work(jobs: &Receiver<Job>, look_ups: &LookUps, done: &Sender<Message>) {
+    for job in jobs {
         let message = match job {
-            Job::LookUp { run, path, index, step } => {
-                // Of a cursor that moves on only the last place matters.
-                let mut newer = None;
-                while newer.is_none() {
-                    match jobs.try_recv() {
-                        Ok(next) => newer = Some(next),
-                        Err(_) => break,
-                    }
-                }
-                if let Some(next) = newer {
-                    let same = matches!(&next, Job::LookUp { run: other, .. } if *other == run);
-                    later = Some(next);
-                    if same {
-                        continue;
-                    }
-                }
+            Job::LookUp => {
+                let next = look_ups.lock().unwrap_or_else(PoisonError::into_inner).pop_first();
+                let Some((run, (path, index, step))) = next else { continue };
                 match index.exact(&path, step) {
                     Ok(found) => Message::News(run, News::Exact(step, Box::new(found))),
                     // The picture's own values stand in.

@@ -157,6 +157,16 @@ pub enum Error {
         path: PathBuf,
     },
 
+    /// There is nothing to be drawn in the event log.
+    #[error(
+        "The event log `{}` tells of no step yet, so there is nothing to draw: wait until the run \
+         has taken some.", path.display()
+    )]
+    NothingLogged {
+        /// The log, or the first of several.
+        path: PathBuf,
+    },
+
     /// An event has more bytes than a reader of the log would take.
     #[error(
         "An event of {found} bytes was not appended to `{}`, where a line has at most {largest}: \

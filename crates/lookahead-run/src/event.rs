@@ -109,6 +109,8 @@ pub enum Event {
     Continued,
     /// Settings were changed while the run goes on, on request.
     Changed(Changed),
+    /// The process was stopped by a signal for a while, as by Ctrl-Z, and went on.
+    Suspended(Suspended),
     /// Where the time of the last steps went.
     Timing(Timing),
     /// What the run's process uses of the machine.
@@ -314,6 +316,14 @@ pub struct Checkpoint {
 pub struct Changed {
     /// Configuration keys with their new values.
     pub changes: serde_json::Map<String, serde_json::Value>,
+}
+
+/// The process was stopped by a signal, and has gone on.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Suspended {
+    /// For how long at most: the time since the event before.
+    #[serde(with = "crate::number")]
+    pub seconds: f64,
 }
 
 /// Where the time went since the last such event, in seconds. What is not in any part, such as

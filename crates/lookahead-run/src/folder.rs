@@ -1,7 +1,7 @@
 //! The folder of a run: made once, never overwritten, written by one process at a time.
 
 use std::fs::{self, File, TryLockError};
-use std::io;
+use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::Duration;
@@ -181,7 +181,11 @@ impl RunFolder {
         loop {
             attempts -= 1;
             match file.try_lock() {
-                Ok(()) => return Ok(RunLock { file }),
+                Ok(()) => {
+                    // A word for whoever looks from elsewhere, without which all works as well.
+                    let _ = file.set_len(0).and_then(|()| (&file).write_all(machine().as_bytes()));
+                    return Ok(RunLock { file });
+                }
                 // Somebody may just be looking whether it is locked.
                 Err(TryLockError::WouldBlock) if attempts > 0 => thread::sleep(A_MOMENT),
                 Err(TryLockError::WouldBlock) => {
@@ -190,6 +194,17 @@ impl RunFolder {
                 Err(TryLockError::Error(cause)) => return Err(cause).at("lock", &path),
             }
         }
+    }
+
+    /// Whether the last process that had the run's lock was one of this machine, since it was last
+    /// started: then a lock that is free tells that the process is gone. A lock of another machine's
+    /// need not show here.
+    pub fn is_of_this_machine(&self) -> bool {
+        let machine = machine();
+        let mut writer = String::new();
+        let read = disk::open_plain(&self.path.join(LOCK))
+            .and_then(|file| file.take(100).read_to_string(&mut writer));
+        !machine.is_empty() && read.is_ok() && writer == machine
     }
 
     /// Whether a process has the run's lock just now. Changes nothing in the folder.
@@ -208,6 +223,11 @@ impl RunFolder {
             Err(TryLockError::Error(cause)) => Err(cause).at("lock", &path),
         }
     }
+}
+
+/// What tells this machine, since it was started, from every other.
+fn machine() -> String {
+    fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default().trim().to_owned()
 }
 
 /// The text of a configuration, in the folder of a run or elsewhere.
@@ -254,6 +274,19 @@ fn check_name(name: &str) -> Result<()> {
 mod tests {
     use super::*;
     use tempfile::tempdir;
+
+    #[test]
+    fn the_lock_tells_whose_machine_trains() {
+        let temp = tempdir().unwrap();
+        let run = RunFolder::create(temp.path(), "run").unwrap();
+        assert!(!run.is_of_this_machine(), "nobody has had it");
+        drop(run.lock().unwrap());
+        assert!(run.is_of_this_machine());
+        fs::write(run.path().join(LOCK), "another one, whose word is longer").unwrap();
+        assert!(!run.is_of_this_machine());
+        drop(run.lock().unwrap());
+        assert!(run.is_of_this_machine());
+    }
 
     #[test]
     fn a_run_that_has_not_begun_can_be_awaited_where_it_could_begin() {

@@ -45,6 +45,8 @@ pub struct Status {
     /// Synchronization period: inner steps between syncs; none when the inner optimizer trains
     /// alone.
     pub k: Option<u64>,
+    /// The k that was asked for and holds from the next cycle on.
+    pub next_k: Option<u64>,
     /// Slow step size; none when the inner optimizer trains alone.
     #[serde(with = "crate::number::option")]
     pub alpha: Option<f64>,

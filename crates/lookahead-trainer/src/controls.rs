@@ -9,7 +9,7 @@ use std::time::Duration;
 use anyhow::Context;
 use crossbeam_channel::{Receiver, RecvTimeoutError, TryRecvError, after, select};
 use lookahead_run::command::Command;
-use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook::consts::{SIGCONT, SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
 use crate::say::say;
@@ -26,6 +26,8 @@ pub struct Controls {
     signalled: Arc<AtomicBool>,
     /// Whether the terminal is gone, which nobody has been told of yet.
     hung_up: Arc<AtomicBool>,
+    /// The process went on after a stop, and nobody has asked yet.
+    continued: Arc<AtomicBool>,
 }
 
 /// What a closed terminal (SIGHUP) means.
@@ -101,18 +103,25 @@ impl Controls {
             }
             Hangup::IsIgnored => {}
         }
+        let continued = Arc::default();
+        signal_hook::flag::register(SIGCONT, Arc::clone(&continued)).context(refused)?;
         let flag = signalled.clone();
         std::thread::Builder::new()
             .name("signals".into())
             .spawn(move || listen(signals, &flag, deadline))
             .context("The thread that listens to signals can't be started.")?;
-        Ok(Controls { keys, remote, pending: VecDeque::new(), signalled, hung_up })
+        Ok(Controls { keys, remote, pending: VecDeque::new(), signalled, hung_up, continued })
     }
 
     /// Whether the terminal has gone since the last time that this was asked, and the training is to
     /// go on.
     pub fn terminal_is_gone(&self) -> bool {
         self.hung_up.load(Ordering::Relaxed) && self.hung_up.swap(false, Ordering::Relaxed)
+    }
+
+    /// Whether the process was stopped, as by Ctrl-Z, and went on since this was last asked.
+    pub fn went_on(&self) -> bool {
+        self.continued.load(Ordering::Relaxed) && self.continued.swap(false, Ordering::Relaxed)
     }
 
     /// The next request, if there is one.
@@ -208,7 +217,8 @@ mod tests {
         let (remote_in, remote) = unbounded();
         let pending = VecDeque::new();
         let (signalled, hung_up) = (Arc::default(), Arc::default());
-        (remote_in, Controls { keys, remote, pending, signalled, hung_up })
+        let continued = Arc::default();
+        (remote_in, Controls { keys, remote, pending, signalled, hung_up, continued })
     }
 
     #[test]

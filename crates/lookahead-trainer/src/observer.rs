@@ -8,7 +8,7 @@
 //! | `bar` | a progress bar, with lines above it |
 
 mod bar;
-mod lines;
+pub(crate) mod lines;
 mod log;
 
 use std::io::{IsTerminal, Write};
@@ -55,6 +55,8 @@ pub struct Observer {
     quiet: bool,
     json: bool,
     run: PathBuf,
+    /// Unix time of the last event.
+    last: f64,
 }
 
 /// How long the dashboard may take to give the terminal back.
@@ -78,12 +80,13 @@ impl Observer {
                 )),
             }
         }
-        let with_bar = show.every.is_none() && std::io::stderr().is_terminal() && !show.quiet;
+        let with_bar =
+            show.every.is_none() && std::io::stderr().is_terminal() && !show.quiet && !show.json;
         let bar = (with_bar && Bar::has_a_place()).then(Bar::default);
         let every = if bar.is_some() { None } else { show.every.or(Some(EVERY)) };
         let (lines, run) = (Lines::new(every), folder.path().to_owned());
         let (quiet, json) = (show.quiet, show.json);
-        Ok(Observer { log, dashboard, lines, bar, quiet, json, run })
+        Ok(Observer { log, dashboard, lines, bar, quiet, json, run, last: f64::NAN })
     }
 
     /// What is asked for by keys.
@@ -98,11 +101,17 @@ impl Observer {
     /// it does not take waits for it.
     pub fn record(&mut self, step: u64, event: Event) {
         let record = Record::now(step, event);
+        self.last = record.time;
         let at = self.log.next_line();
         self.show(&record, at);
         if let Some(warning) = self.log.write(record) {
             self.show(&warning, None);
         }
+    }
+
+    /// Seconds since the last event; 0 before the first, and where the clock was set back.
+    pub fn silent_for(&self) -> f64 {
+        (Record::now(0, Event::Unknown).time - self.last).max(0.0)
     }
 
     fn show(&mut self, record: &Record, at: Option<u64>) {

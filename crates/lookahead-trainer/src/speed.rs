@@ -27,6 +27,12 @@ impl Speed {
         self.started = Instant::now();
     }
 
+    /// The step is done, and says nothing of the speed, since the process was stopped meanwhile; returns
+    /// the running mean.
+    pub fn step_does_not_count(&self) -> f64 {
+        self.samples / self.seconds.max(f64::MIN_POSITIVE)
+    }
+
     /// The step, on `samples` samples, is done; returns the running mean.
     pub fn step_done(&mut self, samples: usize) -> f64 {
         let elapsed = self.started.elapsed().as_secs_f64();

@@ -455,11 +455,20 @@ fn inner_step(t: &mut Training, speed: &mut Speed, outside: &mut Outside) -> any
     let gone_wrong = take_step(t, &loss, loss_value)?;
     t.step += 1;
     t.clock.step_taken();
+    let samples_per_second = match outside.controls.went_on() {
+        false => speed.step_done(t.batches.current().len()),
+        true => {
+            t.clock.restart();
+            let seconds = outside.observer.silent_for();
+            outside.observer.record(t.step - 1, Event::Suspended(event::Suspended { seconds }));
+            speed.step_does_not_count()
+        }
+    };
     let step = event::Step {
         epoch: t.batches.epoch(),
         loss: loss_value,
         learning_rate,
-        samples_per_second: speed.step_done(t.batches.current().len()),
+        samples_per_second,
         phase: t.optimizer.phase(),
     };
     let epoch_completed = t.batches.advance();

@@ -259,3 +259,36 @@ fn a_hangup_that_is_to_be_outlived() {
         assert_eq!(sandbox.records(run).iter().any(told), run == "kept", "{run}");
     }
 }
+
+/// The time for which a process stood still is told, and is no speed.
+#[test]
+fn a_run_that_is_suspended_and_goes_on() {
+    let sandbox = Sandbox::new(SMALL);
+    let child = long(&sandbox);
+    signal(&child, "STOP");
+    std::thread::sleep(Duration::from_secs(3));
+    signal(&child, "CONT");
+    let told = || {
+        let records = sandbox.records("run");
+        records.iter().position(|r| matches!(r.event, Event::Suspended(_))).map(|at| (records, at))
+    };
+    let started = Instant::now();
+    let (records, at) = loop {
+        if let Some(found) = told().filter(|(records, at)| records.len() > at + 20) {
+            break found;
+        }
+        assert!(started.elapsed() < Duration::from_secs(60), "nothing is told of it");
+        std::thread::sleep(Duration::from_millis(20));
+    };
+    let Event::Suspended(suspended) = records[at].event else { panic!() };
+    assert!(suspended.seconds > 2.5, "{suspended:?}");
+    let speed = |record: &Record| match record.event {
+        Event::Step(step) => Some(step.samples_per_second),
+        _ => None,
+    };
+    let before = records[..at].iter().rev().find_map(speed).unwrap();
+    let after = records[at..].iter().find_map(speed).unwrap();
+    assert_eq!(before, after, "the step in which it stood still counts for nothing");
+    signal(&child, "TERM");
+    assert!(child.wait_with_output().unwrap().status.success());
+}

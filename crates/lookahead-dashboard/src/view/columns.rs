@@ -108,9 +108,9 @@ pub(crate) fn gaps(
     if count == 0 {
         return cells;
     }
-    for (from, to) in history.gaps() {
+    for gap in history.gaps() {
         let part = |step| span.part(run.position(axis, step));
-        let (start, end) = (part(*from), part(*to));
+        let (start, end) = (part(gap.from), part(gap.to));
         if !(end >= 0.0 && start <= 1.0) {
             continue;
         }
@@ -184,6 +184,22 @@ mod tests {
             // What lies before the warm-up has no weight that shows.
             assert!((column.unwrap().last - sum / weight).abs() < 2e-3, "{index}");
         }
+    }
+
+    #[test]
+    fn a_bucket_that_reaches_over_a_gap_does_not_fill_it() {
+        // Too few buckets for the points, so that one holds some of either side.
+        let mut run = Run::new("r", None);
+        run.loss = History::new(8);
+        for step in 0..1003 {
+            run.loss.push(step, if (301..700).contains(&step) { f64::NAN } else { 1.0 });
+            run.step = step;
+        }
+        let straddling = run.loss.slice(0, 2000, 1000);
+        assert!(straddling.iter().any(|b| b.first_step < 301 && b.last_step >= 700), "the case");
+        let found = of_steps(&run, 0.0, 1002.0, 101);
+        let filled: Vec<usize> = (35..65).filter(|index| found[*index].is_some()).collect();
+        assert!(filled.is_empty(), "{filled:?}");
     }
 
     #[test]

@@ -28,7 +28,7 @@ pub(crate) fn draw(model: &Model, area: Rect, buffer: &mut Buffer) {
         return;
     };
     let left = Rect { width: room, ..area };
-    let x = put(buffer, left, area.x + 1, area.y, &info.run, theme.strong);
+    let x = put(buffer, left, area.x + 1, area.y, &run.name, theme.strong);
     let work = format!("   {} · {} · {}", info.data, info.model, info.optimizer);
     put(buffer, left, x, area.y, &work, theme.plain);
     let x = put(buffer, area, area.x + 1, area.y + 1, &lookahead(info), theme.plain);

@@ -173,7 +173,7 @@ fn validation(model: &Model) -> Vec<Ranked<'_>> {
     if run.test.slow.is_some() || run.test.fast.is_some() {
         let test = [run.test.slow, run.test.fast]
             .map(|test| test.map_or(NONE.into(), |(_, value)| accuracy(value)));
-        rows.push((0, row("test acc.", test, [theme.strong, theme.plain])));
+        rows.push((0, row("test", test, [theme.strong, theme.plain])));
     }
     rows
 }

@@ -41,7 +41,8 @@ fn describe(status: &Status) -> String {
         (status.loss, status.learning_rate, status.samples_per_second)
     {
         lines.push(format!(
-            "Loss {loss:.4}, learning rate {rate:.3e}, {speed:.0} samples a second."
+            "Loss {}, learning rate {rate:.3e}, {speed:.0} samples a second.",
+            crate::observer::lines::loss(loss)
         ));
     }
     if let (Some(k), Some(alpha)) = (status.k, status.alpha) {
@@ -54,6 +55,10 @@ fn describe(status: &Status) -> String {
             "Lookahead: k {k}, of which {} taken, α {alpha}, {probes}.",
             status.phase
         ));
+    }
+    if let (Some(next), Some(k)) = (status.next_k, status.k) {
+        let left = k.saturating_sub(status.phase);
+        lines.push(format!("k becomes {next} after the next sync, in {left} steps."));
     }
     lines.push(match &status.checkpoint {
         Some(name) => format!("Newest checkpoint: {name}."),

@@ -18,14 +18,27 @@ pub(super) struct Lines {
     unshown: Option<(u64, event::Step)>,
     /// Worth saying again after the dashboard has closed.
     last: Vec<String>,
+    /// Lines of evaluations and checkpoints that may come at once, and since when.
+    credit: (u32, Instant),
 }
+
+/// Lines of evaluations and checkpoints that may come at once: of a run whose epochs are over in no time
+/// there is one now and then.
+const AT_ONCE: u32 = 20;
 
 /// Lines that are said again after the dashboard closed, at most.
 const LAST_WORDS: usize = 100;
 
 impl Lines {
     pub(super) fn new(every: Option<Duration>) -> Self {
-        Lines { run: None, every, shown: None, unshown: None, last: Vec::new() }
+        Lines {
+            run: None,
+            every,
+            shown: None,
+            unshown: None,
+            last: Vec::new(),
+            credit: (AT_ONCE, Instant::now()),
+        }
     }
 
     /// What the run is, once that is known.
@@ -75,8 +88,29 @@ impl Lines {
                 let last = self.unshown.take().map(|(number, step)| self.of_step(number, &step));
                 last.into_iter().chain(line(record)).collect()
             }
+            // The last word on a run has its line.
+            Event::Evaluation(Evaluation { split: Split::Validation, .. })
+            | Event::Checkpoint(_)
+                if !self.has_credit() =>
+            {
+                Vec::new()
+            }
             _ => line(record).into_iter().collect(),
         }
+    }
+
+    /// Whether a line that is not about a step may come now.
+    fn has_credit(&mut self) -> bool {
+        let every = self.every.unwrap_or(super::EVERY).as_secs_f64().max(1e-3);
+        let (left, since) = self.credit;
+        let earned = (since.elapsed().as_secs_f64() / every) as u32;
+        let mut left = left;
+        if earned > 0 {
+            left = left.saturating_add(earned).min(AT_ONCE);
+            self.credit.1 = Instant::now();
+        }
+        self.credit.0 = left.saturating_sub(1);
+        left > 0
     }
 
     fn of_step(&self, step: u64, taken: &event::Step) -> String {
@@ -85,11 +119,22 @@ impl Lines {
     }
 }
 
+/// A loss with four decimals, or with two digits where these would all be zeros.
+pub(crate) fn loss(value: f64) -> String {
+    match value.abs() < 1e-3 && value != 0.0 {
+        true => format!("{value:.1e}"),
+        false => format!("{value:.4}"),
+    }
+}
+
 /// What a step tells.
 pub(super) fn progress(step: &event::Step) -> String {
     format!(
-        "epoch {}  loss {:.4}  lr {:.3e}  {:.0} samples/s",
-        step.epoch, step.loss, step.learning_rate, step.samples_per_second
+        "epoch {}  loss {}  lr {:.3e}  {:.0} samples/s",
+        step.epoch,
+        loss(step.loss),
+        step.learning_rate,
+        step.samples_per_second
     )
 }
 
@@ -111,8 +156,8 @@ pub(super) fn line(record: &Record) -> Option<String> {
                 Split::Test => "test",
             };
             Some(format!(
-                "step {step}  {split:10} at {weights}: loss {:.4}, accuracy {:.2} %",
-                found.loss,
+                "step {step}  {split:10} at {weights}: loss {}, accuracy {:.2} %",
+                loss(found.loss),
                 100.0 * found.accuracy
             ))
         }
@@ -123,6 +168,9 @@ pub(super) fn line(record: &Record) -> Option<String> {
             let all: Vec<String> =
                 changes.iter().map(|(key, value)| format!("{key} = {value}")).collect();
             Some(format!("step {step}  set {}", all.join(", ")))
+        }
+        Event::Suspended(event::Suspended { seconds }) => {
+            Some(format!("step {step}  goes on after {seconds:.0} s for which it was suspended"))
         }
         Event::Note(note) => Some(note.message.clone()),
         Event::Warning(warning) => Some(format!("Warning: {}", warning.message)),
@@ -173,6 +221,26 @@ mod tests {
             phase: 1,
         };
         Record::now(number, Event::Step(step))
+    }
+
+    #[test]
+    fn evaluations_of_a_run_whose_epochs_are_over_in_no_time_come_now_and_then() {
+        let evaluation = |split| {
+            let (weights, loss, accuracy, samples, seconds) = (Weights::Slow, 6e-5, 0.5, 9, 0.1);
+            let found = Evaluation { weights, split, loss, accuracy, samples, seconds };
+            Record::now(7, Event::Evaluation(found))
+        };
+        let mut lines = Lines::new(Some(Duration::from_secs(3600)));
+        let said: Vec<_> =
+            (0..1000).flat_map(|_| lines.of(&evaluation(Split::Validation))).collect();
+        assert_eq!(said.len(), AT_ONCE as usize);
+        assert!(said[0].contains("loss 6.0e-5"), "{}", said[0]);
+        // The result is always told.
+        assert_eq!(lines.of(&evaluation(Split::Test)).len(), 1);
+        let mut lines = Lines::new(Some(Duration::ZERO));
+        lines.credit.0 = 0;
+        std::thread::sleep(Duration::from_millis(5));
+        assert_eq!(lines.of(&evaluation(Split::Validation)).len(), 1, "with time come lines");
     }
 
     fn end(step: u64) -> Record {

@@ -174,7 +174,11 @@ pub(super) fn set(
 /// cycle is over goes on with it there.
 fn wait_for_the_cycle(t: &mut Training, outside: &mut Outside) -> anyhow::Result<()> {
     let k = t.next_k.unwrap_or_default();
-    let message = format!("`{PERIOD}` becomes {k} after the next sync: a cycle ends as it began.");
+    let left =
+        t.config.lookahead.as_ref().map_or(0, |now| now.k).saturating_sub(t.optimizer.phase());
+    let message = format!(
+        "`{PERIOD}` becomes {k} after the next sync, in {left} steps: a cycle ends as it began."
+    );
     outside.observer.record(t.step, Event::Note(Note { message }));
     write_config(t, outside);
     Ok(())

@@ -40,6 +40,7 @@ impl Shared {
         status.phase = t.optimizer.phase();
         let lookahead = t.config.lookahead.as_ref();
         status.k = lookahead.map(|lookahead| lookahead.k);
+        status.next_k = t.next_k;
         status.alpha = lookahead.map(|lookahead| lookahead.alpha);
         status.probe_every_syncs = t.config.probe.every_syncs;
     }
