@@ -46,6 +46,7 @@ pub struct Status {
     /// alone.
     pub k: Option<u64>,
     /// The k that was asked for and holds from the next cycle on.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub next_k: Option<u64>,
     /// Slow step size; none when the inner optimizer trains alone.
     #[serde(with = "crate::number::option")]
