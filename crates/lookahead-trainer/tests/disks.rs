@@ -71,7 +71,7 @@ fn a_disk_that_is_full_for_a_while() {
         mkdir runs && mount -t tmpfs -o size=3m tmpfs runs
         dd if=/dev/zero of=runs/filler bs=1k count=2400 status=none
         "$1" train test.toml --out runs --name run --set train.max_steps=1000000 \
-            --set checkpoint.every_steps=50 --set checkpoint.keep=1 2> said &
+            --set checkpoint.every_steps=50 --set checkpoint.keep=1 --progress-every 0.01 2> said &
         trainer=$!
         await() { for i in $(seq 600); do if grep -q "$1" "$2"; then return; fi; sleep 0.1; done; exit 9; }
         await 'saved step-' said
