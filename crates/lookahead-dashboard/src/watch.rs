@@ -29,7 +29,7 @@ const WAITING: usize = 1 << 14;
 /// How often a log is looked at for more.
 const POLL: Duration = Duration::from_millis(50);
 /// How often it is seen whether the process of a run lives.
-const SIGNS: Duration = Duration::from_secs(1);
+const SIGNS: Duration = Duration::from_millis(300);
 /// How long a log must have been silent before a run without a process counts as crashed: a process
 /// that has just ended may not have written its last line yet, or another may be about to begin.
 const SILENCE: Duration = Duration::from_secs(3);

@@ -187,6 +187,8 @@ fn runs_of_every_kind_are_watched_together() {
     watcher.press("p");
     watcher.press("\x1b[B");
     watcher.press("\x1b[B");
+    // Its socket comes a moment after its first event.
+    watcher.wait_for("keys", |text| text.contains("p pause"));
     watcher.press("p");
     watcher.wait_for("pause", |text| state(text, "later", "paused"));
     later.wait_for("pause", |text| text.contains("PAUSED"));
