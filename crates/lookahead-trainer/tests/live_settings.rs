@@ -3,7 +3,9 @@
 mod common;
 
 use common::{SMALL, Sandbox, failed, sets, signal, stderr, succeeded};
+use lookahead_run::command::Command;
 use lookahead_run::event::{Event, Record};
+use lookahead_run::{RunFolder, control};
 use std::process::Child;
 
 /// Quiet, since nobody takes what it says, and a full pipe would hold it up.
@@ -14,12 +16,17 @@ fn ctl(sandbox: &Sandbox, arguments: &[&str]) -> std::process::Output {
     sandbox.lookahead(&[&["ctl", "runs/run"], arguments].concat())
 }
 
+/// Asks without a process of its own, which takes longer to start than many steps.
+fn ask(sandbox: &Sandbox, command: Command) {
+    control::send(&RunFolder::open(&sandbox.run_folder("run")).unwrap(), command).unwrap();
+}
+
 /// Pauses the run at a step that `fits`, and tells which.
 fn pause(sandbox: &Sandbox, child: &mut Child, fits: impl Fn(u64) -> bool) -> u64 {
     let mut last = 0;
     loop {
         sandbox.wait_for("run", child, |record| record.step > last);
-        succeeded(ctl(sandbox, &["pause"]));
+        ask(sandbox, Command::Pause);
         let paused = |record: &Record| record.event == Event::Paused && record.step > last;
         sandbox.wait_for("run", child, paused);
         let step = sandbox.records("run").pop().unwrap().step;
@@ -27,14 +34,14 @@ fn pause(sandbox: &Sandbox, child: &mut Child, fits: impl Fn(u64) -> bool) -> u6
             return step;
         }
         last = step;
-        succeeded(ctl(sandbox, &["continue"]));
+        ask(sandbox, Command::Continue);
     }
 }
 
 /// Lets a paused run go on for some steps, and stops it; tells where.
 fn go_on_and_stop(sandbox: &Sandbox, mut child: Child) -> u64 {
     let paused = sandbox.records("run").pop().unwrap().step;
-    succeeded(ctl(sandbox, &["continue"]));
+    ask(sandbox, Command::Continue);
     sandbox.wait_for("run", &mut child, |record| record.step > paused + 10);
     signal(&child, "TERM");
     succeeded(child.wait_with_output().unwrap());
