@@ -321,7 +321,7 @@ pub struct Changed {
 /// The process was stopped by a signal, and has gone on.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Suspended {
-    /// For how long at most: the time since the event before.
+    /// For how long at most: the longest time without an event since the last step.
     #[serde(with = "crate::number")]
     pub seconds: f64,
 }

@@ -75,7 +75,8 @@
 //! config.toml            the resolved configuration, every default written out
 //! events.jsonl           the event log
 //! control.sock           while the run lives: commands in, its status out
-//! lock                   held by the process that writes the run; stays when that ends
+//! lock                   held by the process that writes the run; stays when that ends, with the
+//!                        boot id of its machine
 //! step-00001500/         a checkpoint: files of the trainer's, and manifest.json
 //! abandoned/             checkpoints of an abandoned line of time, and damaged ones
 //! .step-00001500.tmp     a checkpoint that is being written

@@ -184,7 +184,8 @@ fn train(out: &Path, dashboard: bool) -> (f64, f64, usize) {
         command.args(["--set", set]);
     }
     if !dashboard {
-        command.arg("--no-tui");
+        // Without the progress bar, which would draw as well.
+        command.args(["--no-tui", "--progress-every", "10"]);
     }
     command.env("TERM", "xterm-256color");
     let mut child = pair.slave.spawn_command(command).expect("the program");

@@ -57,6 +57,8 @@ pub struct Observer {
     run: PathBuf,
     /// Unix time of the last event.
     last: f64,
+    /// The longest time between two events since the last step, in seconds.
+    silence: f64,
 }
 
 /// How long the dashboard may take to give the terminal back.
@@ -86,7 +88,7 @@ impl Observer {
         let every = if bar.is_some() { None } else { show.every.or(Some(EVERY)) };
         let (lines, run) = (Lines::new(every), folder.path().to_owned());
         let (quiet, json) = (show.quiet, show.json);
-        Ok(Observer { log, dashboard, lines, bar, quiet, json, run, last: f64::NAN })
+        Ok(Observer { log, dashboard, lines, bar, quiet, json, run, last: f64::NAN, silence: 0.0 })
     }
 
     /// What is asked for by keys.
@@ -101,6 +103,10 @@ impl Observer {
     /// it does not take waits for it.
     pub fn record(&mut self, step: u64, event: Event) {
         let record = Record::now(step, event);
+        self.silence = match record.event {
+            Event::Step(_) => 0.0,
+            _ => self.longest_silence(),
+        };
         self.last = record.time;
         let at = self.log.next_line();
         self.show(&record, at);
@@ -109,9 +115,10 @@ impl Observer {
         }
     }
 
-    /// Seconds since the last event; 0 before the first, and where the clock was set back.
-    pub fn silent_for(&self) -> f64 {
-        (Record::now(0, Event::Unknown).time - self.last).max(0.0)
+    /// The longest time without an event since the last step, in seconds; 0 before the first, and where
+    /// the clock was set back.
+    pub fn longest_silence(&self) -> f64 {
+        (Record::now(0, Event::Unknown).time - self.last).max(self.silence)
     }
 
     fn show(&mut self, record: &Record, at: Option<u64>) {

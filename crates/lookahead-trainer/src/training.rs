@@ -459,7 +459,7 @@ fn inner_step(t: &mut Training, speed: &mut Speed, outside: &mut Outside) -> any
         false => speed.step_done(t.batches.current().len()),
         true => {
             t.clock.restart();
-            let seconds = outside.observer.silent_for();
+            let seconds = outside.observer.longest_silence();
             outside.observer.record(t.step - 1, Event::Suspended(event::Suspended { seconds }));
             speed.step_does_not_count()
         }
