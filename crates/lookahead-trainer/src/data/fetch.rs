@@ -176,7 +176,10 @@ mod tests {
                     stream.read_exact(&mut byte).unwrap();
                     request.extend(byte);
                 }
-                let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {promised}\r\n\r\n");
+                // One connection for each request, and who asks should know.
+                let head = format!(
+                    "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: {promised}\r\n\r\n"
+                );
                 stream.write_all(head.as_bytes()).unwrap();
                 stream.write_all(body).unwrap();
                 // And until the other side has heard it all.
