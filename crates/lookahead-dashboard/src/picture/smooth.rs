@@ -287,3 +287,75 @@ impl<'a> DrawingBackend for Smooth<'a> {
         self.ink(style.color())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use plotters::style::{Color, RGBColor, ShapeStyle};
+
+    use super::*;
+
+    const SIDE: usize = 20;
+
+    fn drawn(draw: impl Fn(&mut Smooth<'_>)) -> Vec<u8> {
+        let mut pixels = vec![255; 3 * SIDE * SIDE];
+        draw(&mut Smooth::new(&mut pixels, SIDE as u32, SIDE as u32));
+        pixels
+    }
+
+    fn at(pixels: &[u8], x: usize, y: usize) -> [u8; 3] {
+        let at = 3 * (y * SIDE + x);
+        [pixels[at], pixels[at + 1], pixels[at + 2]]
+    }
+
+    fn style(rgb: (u8, u8, u8), width: u32) -> ShapeStyle {
+        Color::stroke_width(&RGBColor(rgb.0, rgb.1, rgb.2).mix(0.5), width)
+    }
+
+    #[test]
+    fn a_line_that_goes_back_is_no_darker_than_one_that_does_not() {
+        let line = [(35, 52), (160, 121)];
+        let once = drawn(|smooth| smooth.draw_path(line, &style((0, 0, 0), 17)).unwrap());
+        let back = [line[0], line[1], line[0]];
+        let twice = drawn(|smooth| smooth.draw_path(back, &style((0, 0, 0), 17)).unwrap());
+        assert!(once == twice);
+        assert!(once.iter().any(|part| (140..240).contains(part)), "no soft edge");
+    }
+
+    #[test]
+    fn a_shape_leaves_nothing_for_the_next_one() {
+        let pixels = drawn(|smooth| {
+            smooth.draw_circle((100, 100), 20, &RGBColor(255, 0, 0), true).unwrap();
+            smooth.draw_circle((100, 100), 80, &style((0, 0, 255), 10), false).unwrap();
+        });
+        assert_eq!(at(&pixels, 10, 10), [255, 0, 0]);
+        assert_eq!(at(&pixels, 10, 5), [255, 255, 255]);
+        let [red, green, blue] = at(&pixels, 2, 10);
+        assert!(red < 200 && green < 200 && blue == 255, "{red} {green} {blue}");
+    }
+
+    #[test]
+    fn an_area_covers_parts_of_pixels() {
+        let pixels = drawn(|smooth| {
+            let corners = [(25, 50), (105, 50), (105, 125), (25, 125)];
+            smooth.fill_polygon(corners, &RGBColor(0, 0, 0)).unwrap();
+        });
+        assert_eq!(at(&pixels, 5, 8), [0; 3]);
+        for (x, y) in [(2, 8), (10, 8), (5, 12)] {
+            let [part, ..] = at(&pixels, x, y);
+            assert!((120..136).contains(&part), "{x} {y} {part}");
+        }
+        assert_eq!([at(&pixels, 1, 8), at(&pixels, 5, 13), at(&pixels, 5, 4)], [[255; 3]; 3]);
+    }
+
+    #[test]
+    fn what_is_outside_is_left_out() {
+        let pixels = drawn(|smooth| {
+            let spots = [(-500, -500), (900, 900), (-500, 900), (4000, -30)];
+            smooth.draw_path(spots, &style((0, 0, 0), 30)).unwrap();
+            smooth.fill_polygon(spots, &style((0, 0, 0), 1)).unwrap();
+            smooth.fill_polygon([], &style((0, 0, 0), 1)).unwrap();
+            smooth.draw_circle((-20, 210), 90, &style((0, 0, 0), 5), false).unwrap();
+        });
+        assert!(pixels.iter().any(|part| *part < 255));
+    }
+}

@@ -361,10 +361,17 @@ fn the_same_figure_gives_the_same_bytes() {
 fn panels_are_below_each_other_with_one_left_edge() {
     let upper = panel(vec![line("", RED, &[(0.0, 1.0), (1.0, 2.0)])]);
     let lower = panel(vec![line("", BLUE, &[(0.0, 1e-20), (1.0, 2e-20)])]);
-    let svg = svg(&figure(vec![upper, lower]));
-    let (upper, lower) = (&paths(&svg, RED)[0], &paths(&svg, BLUE)[0]);
-    assert_eq!(upper[0].0, lower[0].0);
-    assert!(upper[0].1 < 350.0 && lower[1].1 > 350.0);
+    let edge = |panels: Vec<Panel>, upper, lower| {
+        let svg = svg(&figure(panels));
+        let (upper, lower) = (&paths(&svg, upper)[0], paths(&svg, lower).pop().unwrap());
+        assert_eq!(upper[0].0, lower[0].0);
+        assert!(upper.iter().all(|spot| spot.1 < 350.0) && lower.iter().all(|spot| spot.1 > 350.0));
+        upper[0].0
+    };
+    // The widest numbers decide, whichever panel has them.
+    let first = edge(vec![upper.clone(), lower.clone()], RED, BLUE);
+    assert_eq!(first, edge(vec![lower, upper.clone()], BLUE, RED));
+    assert!(first > edge(vec![upper.clone(), upper], RED, RED) + 10.0);
 }
 
 #[test]
