@@ -1,0 +1,23 @@
+//! What can go wrong, in full sentences.
+
+use std::path::PathBuf;
+
+/// An error of this crate. Its message is full sentences for whoever asked.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// A run's folder or log can't be read.
+    #[error(transparent)]
+    Run(#[from] lookahead_run::Error),
+
+    /// A log that does not begin with what the run is.
+    #[error(
+        "The event log of the run `{}` does not tell what the run is, so it can't be compared: it \
+         has not begun yet, or its first line was lost. Leave it out.",
+        .0.display()
+    )]
+    NotBegun(PathBuf),
+}
+
+/// A result of this crate.
+pub type Result<T> = std::result::Result<T, Error>;

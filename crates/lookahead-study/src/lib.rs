@@ -1,0 +1,13 @@
+//! Many runs: what one run can't show.
+//!
+//! | module | what is in it |
+//! |---|---|
+//! | [`summary`] | a run in the numbers by which runs are compared |
+//! | [`error`] | what can go wrong, in full sentences |
+//!
+//! Nothing here knows of tensors or models: runs are folders that the trainer wrote.
+
+pub mod error;
+pub mod summary;
+
+pub use summary::Summary;
