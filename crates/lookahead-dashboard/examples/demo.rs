@@ -11,7 +11,7 @@ use lookahead_dashboard::{Options, spawn};
 use lookahead_run::command::Command;
 use lookahead_run::event::{
     Checkpoint, Evaluation, Event, FORMAT, LookaheadInfo, Probe, Record, RunEnded, RunInfo, Split,
-    Status, Step, Sync, Versions, Warning, Weights,
+    Status, Step, Sync, Task, Versions, Warning, Weights,
 };
 
 const STEPS: u64 = 4000;
@@ -136,6 +136,7 @@ fn info() -> RunInfo {
         format: FORMAT,
         run: "fashion-cnn-2".into(),
         data: "fashion-mnist".into(),
+        task: Task::Classification,
         model: "cnn".into(),
         optimizer: "adam".into(),
         lookahead: Some(LookaheadInfo { k: K, alpha: 0.5 }),

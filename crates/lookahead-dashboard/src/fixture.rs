@@ -2,7 +2,7 @@
 
 use lookahead_run::event::{
     Checkpoint, Evaluation, Event, FORMAT, LookaheadInfo, Probe, Record, Resumed, RunEnded,
-    RunInfo, Split, Status, Step, Sync, System, Timing, Versions, Weights,
+    RunInfo, Split, Status, Step, Sync, System, Task, Timing, Versions, Weights,
 };
 
 use crate::model::{Model, Role};
@@ -20,6 +20,7 @@ pub(crate) fn info() -> RunInfo {
         format: FORMAT,
         run: "digits-mlp".into(),
         data: "digits".into(),
+        task: Task::Classification,
         model: "mlp".into(),
         optimizer: "adam".into(),
         lookahead: Some(LookaheadInfo { k: 5, alpha: 0.5 }),

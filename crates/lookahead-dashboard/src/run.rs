@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use lookahead_run::command::Command;
 use lookahead_run::event::{
     Changed, Checkpoint, Evaluation, Event, Probe, Record, Resumed, RunEnded, RunInfo, Split,
-    Status, Step, Sync, System, Timing, Weights,
+    Status, Step, Sync, System, Task, Timing, Weights,
 };
 use lookahead_run::index::{Exact, Index};
 
@@ -103,8 +103,8 @@ pub(crate) struct Run {
     pub(crate) gradient: History,
     pub(crate) cycles: Cycles,
     pub(crate) validation: Both<Evaluations>,
-    /// Step and accuracy on the test set.
-    pub(crate) test: Both<Option<(u64, f64)>>,
+    /// Step, accuracy and loss on the test set.
+    pub(crate) test: Both<Option<(u64, f64, f64)>>,
     /// Name of the last checkpoint, its Unix time, and how it was saved.
     pub(crate) checkpoint: Option<(String, f64, Option<Checkpoint>)>,
     pub(crate) timing: Option<Timing>,
@@ -233,6 +233,17 @@ impl Run {
     pub(crate) fn has_lookahead(&self) -> bool {
         let plain = self.info.as_ref().is_some_and(|info| info.lookahead.is_none());
         !plain || !self.probes.slow.is_empty()
+    }
+
+    /// Whether its final model is an average of θ.
+    pub(crate) fn averages(&self) -> bool {
+        let config = self.info.as_ref().map(|info| &info.config);
+        let kind = config.and_then(|config| config.pointer("/averaging/kind"));
+        kind.and_then(|kind| kind.as_str()).is_some_and(|kind| kind != "none")
+    }
+
+    pub(crate) fn task(&self) -> Task {
+        self.info.as_ref().map_or_else(Task::default, |info| info.task)
     }
 
     fn steps_per_epoch(&self) -> f64 {
@@ -369,7 +380,7 @@ impl Run {
             history.truncate_after(step);
         }
         for test in [&mut self.test.slow, &mut self.test.fast] {
-            test.take_if(|(at, _)| *at > step);
+            test.take_if(|(at, ..)| *at > step);
         }
         self.cycles.truncate_after(step);
         self.last_probe = None;
@@ -428,9 +439,12 @@ impl Run {
     }
 
     fn take_evaluation(&mut self, step: u64, time: f64, evaluation: Evaluation) {
-        let (evaluations, test, symbol) = match evaluation.weights {
-            Weights::Slow => (&mut self.validation.slow, &mut self.test.slow, "φ"),
-            Weights::Fast => (&mut self.validation.fast, &mut self.test.fast, "θ"),
+        let symbol = weights_symbol(evaluation.weights);
+        let task = self.task();
+        let (evaluations, test) = match evaluation.weights {
+            // No run has both: an average stands where φ stands otherwise.
+            Weights::Slow | Weights::Average => (&mut self.validation.slow, &mut self.test.slow),
+            Weights::Fast => (&mut self.validation.fast, &mut self.test.fast),
         };
         let split = match evaluation.split {
             Split::Validation => {
@@ -439,12 +453,19 @@ impl Run {
                 "validation"
             }
             Split::Test => {
-                *test = Some((step, evaluation.accuracy));
+                *test = Some((step, evaluation.accuracy, evaluation.loss));
                 "test"
             }
         };
+        let loss = format::loss(evaluation.loss);
         let accuracy = format::percent(evaluation.accuracy, 2);
-        let text = format!("{symbol} {accuracy} loss {}", format::loss(evaluation.loss));
+        let text = match task {
+            Task::Classification => format!("{symbol} {accuracy} loss {loss}"),
+            Task::Language => {
+                format!("{symbol} perplexity {} loss {loss}", perplexity(evaluation.loss))
+            }
+            Task::Quadratic => format!("{symbol} loss {loss}"),
+        };
         let at = self.clock.elapsed(time);
         self.messages.push_topic(at, step, split, &text);
     }
@@ -519,4 +540,18 @@ impl Run {
             self.note(now, Kind::Bad, text);
         }
     }
+}
+
+/// A letter for the weights that are evaluated; θ̄ would need a font with combining marks.
+fn weights_symbol(weights: Weights) -> &'static str {
+    match weights {
+        Weights::Slow => "φ",
+        Weights::Fast => "θ",
+        Weights::Average => "mean",
+    }
+}
+
+/// Of a mean cross-entropy of a symbol, in nats.
+pub(crate) fn perplexity(loss: f64) -> String {
+    format::loss(loss.exp())
 }

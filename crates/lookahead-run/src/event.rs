@@ -135,6 +135,9 @@ pub struct RunInfo {
     pub run: String,
     /// Name of the data set.
     pub data: String,
+    /// What is learnt from it.
+    #[serde(default)]
+    pub task: Task,
     /// Name of the model.
     pub model: String,
     /// Name of the inner optimizer.
@@ -166,6 +169,20 @@ pub struct RunInfo {
     pub versions: Versions,
     /// The resolved configuration, every default written out.
     pub config: serde_json::Value,
+}
+
+/// What is learnt, which decides what an evaluation says.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Task {
+    /// The class of each sample: losses are cross-entropies, and there are accuracies.
+    #[default]
+    Classification,
+    /// The next symbol at each place of a text: losses are cross-entropies of a symbol, whose
+    /// exponential is the perplexity; accuracies are fractions of symbols.
+    Language,
+    /// The minimum of a quadratic function: losses are distances above it, and accuracies are NaN.
+    Quadratic,
 }
 
 /// Lookahead's settings.
@@ -254,7 +271,7 @@ pub struct Probe {
     pub seconds: f64,
 }
 
-/// The two sets of weights.
+/// The sets of weights.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Weights {
@@ -262,6 +279,8 @@ pub enum Weights {
     Slow,
     /// θ, what the inner optimizer moves.
     Fast,
+    /// A mean of θ over steps, the final model of a run that averages.
+    Average,
 }
 
 /// Parts of the data that the model is evaluated on.
@@ -284,10 +303,10 @@ pub struct Evaluation {
     /// Mean loss over the samples.
     #[serde(with = "crate::number")]
     pub loss: f64,
-    /// Fraction of samples classified right, 0 to 1.
+    /// Fraction of samples classified right, 0 to 1; NaN where nothing is classified.
     #[serde(with = "crate::number")]
     pub accuracy: f64,
-    /// How many samples.
+    /// How many samples: of a text, how many symbols.
     pub samples: u64,
     /// What it cost, in seconds.
     #[serde(with = "crate::number")]

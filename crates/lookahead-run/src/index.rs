@@ -207,7 +207,7 @@ pub struct Exact {
     pub sync: Option<Record>,
     /// The losses on the probe batch: an [`Event::Probe`].
     pub probe: Option<Record>,
-    /// The evaluation of φ on the validation split: an [`Event::Evaluation`].
+    /// The evaluation of φ, or of the average, on the validation split: an [`Event::Evaluation`].
     pub slow: Option<Record>,
     /// The same of θ.
     pub fast: Option<Record>,
@@ -226,7 +226,8 @@ impl Exact {
             Event::Probe(_) => Some(2),
             Event::Evaluation(Evaluation { split: Split::Validation, weights, .. }) => {
                 Some(match weights {
-                    Weights::Slow => 3,
+                    // No run has both.
+                    Weights::Slow | Weights::Average => 3,
                     Weights::Fast => 4,
                 })
             }

@@ -7,7 +7,7 @@ use std::path::Path;
 
 use tempfile::{TempDir, tempdir};
 
-use crate::event::{Event, Record, Resumed, RunInfo, Step, Versions};
+use crate::event::{Event, Record, Resumed, RunInfo, Step, Task, Versions};
 use crate::log::EventLog;
 use crate::manifest::{Details, Git};
 use crate::store::{CheckpointStore, Published};
@@ -50,6 +50,7 @@ pub(crate) fn info() -> RunInfo {
         format: crate::event::FORMAT,
         run: "mnist".into(),
         data: "mnist".into(),
+        task: Task::Classification,
         model: "mlp".into(),
         optimizer: "sgd".into(),
         lookahead: None,

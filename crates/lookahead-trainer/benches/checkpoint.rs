@@ -68,7 +68,7 @@ fn stall(comparisons: &mut Comparisons, kind: Kind) {
         (
             move || {
                 snapshot
-                    .take(&vs, &mut optimizer, BTreeMap::new(), BTreeMap::new())
+                    .take(&vs, &mut optimizer, None, BTreeMap::new(), BTreeMap::new())
                     .expect("a snapshot")
             },
             move || {
@@ -93,7 +93,7 @@ fn writer(folder: &Path) -> Writer {
 /// A job of the next step, of a snapshot that is taken for it.
 fn job(writer: &mut Writer, step: u64, vs: &nn::VarStore, optimizer: &mut Optimizer) -> Job {
     let mut snapshot = writer.spare().expect("nothing is written");
-    snapshot.take(vs, optimizer, BTreeMap::new(), BTreeMap::new()).expect("a snapshot");
+    snapshot.take(vs, optimizer, None, BTreeMap::new(), BTreeMap::new()).expect("a snapshot");
     let retention = Retention::newest(std::num::NonZeroUsize::MIN);
     Job { snapshot, details: details(step), retention, lr: 0.1, stall: Duration::ZERO }
 }

@@ -14,7 +14,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use lookahead_dashboard::{Offscreen, Options};
-use lookahead_run::event::{Event, LookaheadInfo, Probe, Record, RunInfo, Step, Sync, Versions};
+use lookahead_run::event::{
+    Event, LookaheadInfo, Probe, Record, RunInfo, Step, Sync, Task, Versions,
+};
 use lookahead_run::log;
 use paired::{Comparisons, Target};
 use portable_pty::{CommandBuilder, PtySize, native_pty_system};
@@ -65,6 +67,7 @@ fn info(total_steps: u64) -> RunInfo {
         format: lookahead_run::event::FORMAT,
         run: "run".into(),
         data: "digits".into(),
+        task: Task::Classification,
         model: "mlp".into(),
         optimizer: "sgd".into(),
         lookahead: Some(LookaheadInfo { k: 5, alpha: 0.5 }),

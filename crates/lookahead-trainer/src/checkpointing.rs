@@ -9,8 +9,8 @@
 //! A checkpoint holds two files. `model.safetensors` is the final model: φ and the buffers under
 //! the model's own names. `training.safetensors` is all else that decides the future: θ and the
 //! buffers under `fast/`, φ and the inner optimizer's state under `optimizer/`, the random
-//! generators under `generator/`, the buffers that a roll-back would put back under `sound/`; integers
-//! and numbers are in the manifest.
+//! generators under `generator/`, the buffers that a roll-back would put back under `sound/`, a mean of
+//! θ under `average/`; integers and numbers are in the manifest.
 
 pub mod restore;
 pub mod snapshot;
@@ -82,7 +82,11 @@ const FAST: &str = "fast";
 const OPTIMIZER: &str = "optimizer";
 const GENERATOR: &str = "generator";
 const SOUND: &str = "sound";
+const AVERAGE: &str = "average";
 const SLOW: &str = "slow";
+
+/// Where a manifest tells how many steps are in the mean of θ.
+pub(crate) const AVERAGED: &str = "train/averaged";
 
 /// The trainer's own entries among a manifest's integers and numbers begin with one of these; the
 /// others are the optimizer's.

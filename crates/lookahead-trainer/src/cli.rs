@@ -134,7 +134,7 @@ pub struct Eval {
     /// Evaluate the checkpoint of this step [default: the newest valid one]
     #[arg(long, value_name = "STEP")]
     pub from: Option<u64>,
-    /// Which weights [default: slow; fast for a run without Lookahead]
+    /// Which weights [default: those of the final model]
     #[arg(long)]
     pub weights: Option<WeightsArgument>,
     /// One JSON object on stdout
@@ -282,18 +282,20 @@ pub struct Export {
     /// Export the checkpoint of this step [default: the newest valid one]
     #[arg(long, value_name = "STEP")]
     pub from: Option<u64>,
-    /// Which weights [default: slow; fast for a run without Lookahead]
+    /// Which weights [default: those of the final model]
     #[arg(long)]
     pub weights: Option<WeightsArgument>,
 }
 
-/// The two sets of weights, as arguments.
+/// The sets of weights, as arguments.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum WeightsArgument {
     /// φ, the final model
     Slow,
     /// θ, what the inner optimizer moves
     Fast,
+    /// The mean of θ, the final model of a run that averages
+    Average,
 }
 
 impl From<WeightsArgument> for Weights {
@@ -301,6 +303,7 @@ impl From<WeightsArgument> for Weights {
         match argument {
             WeightsArgument::Slow => Weights::Slow,
             WeightsArgument::Fast => Weights::Fast,
+            WeightsArgument::Average => Weights::Average,
         }
     }
 }

@@ -24,6 +24,7 @@ pub use watch::watch;
 use lookahead_run::event::{Event, RunEnded, Status, Warning, Weights};
 use lookahead_run::{Checkpoint, Manifest, RunFolder};
 
+use crate::averaging;
 use crate::cli::WeightsArgument;
 use crate::config::Config;
 use crate::panics::caught;
@@ -80,13 +81,34 @@ fn which_weights(
     config: &Config,
     run: &str,
 ) -> Result<Weights, Usage> {
+    let averages = config.averaging.kind != averaging::Kind::None;
     match (asked.map(Weights::from), &config.lookahead) {
         (Some(Weights::Slow), None) => Err(Usage::new(format!(
             "{run} trained without Lookahead, so it has no slow weights: leave `--weights slow` out."
         ))),
+        (Some(Weights::Average), _) if !averages => Err(Usage::new(format!(
+            "{run} trained without `averaging`, so it has no mean of θ: leave `--weights average` out."
+        ))),
         (Some(weights), _) => Ok(weights),
         (None, Some(_)) => Ok(Weights::Slow),
+        (None, None) if averages => Ok(Weights::Average),
         (None, None) => Ok(Weights::Fast),
+    }
+}
+
+/// Whether the file of the final model holds them; θ of a run that has another is with its training
+/// state.
+fn are_final(weights: Weights, config: &Config) -> bool {
+    let plain = config.lookahead.is_none() && config.averaging.kind == averaging::Kind::None;
+    weights != Weights::Fast || plain
+}
+
+/// Weights, for people.
+fn called(weights: Weights) -> &'static str {
+    match weights {
+        Weights::Slow => "slow weights φ",
+        Weights::Fast => "fast weights θ",
+        Weights::Average => "the mean of θ",
     }
 }
 

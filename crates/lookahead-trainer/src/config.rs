@@ -10,6 +10,7 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 use toml::de::DeTable;
 
+use crate::averaging::AveragingConfig;
 use crate::check::Invalid;
 use crate::checkpointing::CheckpointConfig;
 use crate::data::DataConfig;
@@ -32,6 +33,8 @@ pub struct Config {
     /// Lookahead around it; absent, the inner optimizer trains alone.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub lookahead: Option<LookaheadConfig>,
+    /// A mean of θ as the final model, without Lookahead.
+    pub averaging: AveragingConfig,
     /// The learning rate over time.
     pub schedule: ScheduleConfig,
     /// How long, from which seed, where.
@@ -158,13 +161,15 @@ impl Config {
     /// Fills in the defaults that depend on other keys, and checks every value.
     fn resolve(&mut self) -> Result<(), Invalid> {
         self.data.resolve()?;
-        self.model.resolve()?;
+        let data = self.data.kind;
+        self.model.resolve(data.entry().task, data.name())?;
         self.optimizer.resolve()?;
         if let Some(lookahead) = &self.lookahead {
             lookahead.check(&self.optimizer)?;
         }
+        self.averaging.resolve(self.lookahead.is_some())?;
         self.schedule.resolve(self.optimizer.lr)?;
-        self.train.check()?;
+        self.train.resolve(data.entry().task)?;
         self.probe.resolve(self.data.validation())?;
         self.checkpoint.check()?;
         self.check_best()
@@ -282,16 +287,19 @@ fn drop_foreign_keys(section: &str, entry: &mut toml::Table, notes: &mut Vec<Str
         return;
     };
     let Some(foreign) = foreign_keys(section, &kind) else { return };
-    for key in foreign {
-        if entry.remove(*key).is_some() {
+    for dotted in foreign {
+        let key = dotted.rsplit('.').next().unwrap_or(dotted);
+        if entry.remove(key).is_some() {
             notes.push(format!("`{section}.{key}` does not belong to {kind} and was dropped."));
         }
     }
 }
 
-fn foreign_keys(section: &str, kind: &str) -> Option<&'static [&'static str]> {
+fn foreign_keys(section: &str, kind: &str) -> Option<Vec<&'static str>> {
     match section {
+        "data" => crate::data::foreign_keys(kind),
         "optimizer" => crate::optimizer::foreign_keys(kind),
+        "averaging" => crate::averaging::foreign_keys(kind),
         "model" => crate::model::foreign_keys(kind),
         "schedule" => crate::schedule::foreign_keys(kind),
         _ => None,

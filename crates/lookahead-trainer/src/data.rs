@@ -3,39 +3,80 @@
 //! | module | what is in it |
 //! |---|---|
 //! | [`batches`] | which samples make the next batch, fixed by seed and epoch |
-//! | [`augment`] | random shifts and flips, fixed likewise |
+//! | [`images`] | images and their classes in memory, and how their bytes become numbers |
+//! | [`augment`] | random shifts and flips, fixed by seed, epoch and place |
 //! | [`digits`] | the optical digits that are built into the program |
 //! | [`fashion_mnist`] | Fashion-MNIST: where it is looked for, how it is checked |
-//! | [`cifar`] | CIFAR-10, from a folder of its files |
+//! | [`cifar10`], [`cifar`] | CIFAR-10, and the format of its files |
+//! | [`noisy_quadratic`], [`quadratic`] | the problems of Lookahead's theory |
 //! | [`fetch`] | bringing files into the cache |
 //! | [`idx`], [`csv`], [`gzip`] | file formats: of MNIST and its kin, of rows of numbers, compressed ones |
 //!
-//! To add a data set: a file beside these with a function that returns a [`Dataset`], and a line in
-//! [`Kind`] and [`load`].
+//! To add a data set: a file beside these with an [`Entry`], whose `load` returns a [`Dataset`], and a
+//! line in the table of [`Kind`].
 
 pub mod augment;
 pub mod batches;
 pub mod cifar;
+pub mod cifar10;
 pub mod csv;
 pub mod digits;
 pub mod fashion_mnist;
 pub mod fetch;
 pub mod gzip;
 pub mod idx;
+pub mod images;
+pub mod noisy_quadratic;
+pub mod quadratic;
 
+use std::fmt;
 use std::ops::Range;
 use std::path::PathBuf;
 
 use anyhow::Context;
-use lookahead_run::event::Split;
+use lookahead_run::event::{Split, Task};
 use serde::{Deserialize, Serialize};
-use tch::{Device, Kind as Element, Tensor};
+use tch::{Device, Tensor};
 
-use crate::check::{Invalid, require};
+use crate::check::{Invalid, require, shown};
+use crate::kinds;
 use crate::usage::Usage;
 
+kinds::kinds! {
+    /// The data sets.
+    #[derive(Default)]
+    pub enum Kind: Entry {
+        /// 70,000 images of clothing, 28×28.
+        #[default]
+        FashionMnist = "fashion-mnist" in fashion_mnist,
+        /// 1,797 images of handwritten digits, 8×8, built in.
+        Digits = "digits" in digits,
+        /// 60,000 images of animals and vehicles, 32×32 in colour.
+        Cifar10 = "cifar10" in cifar10,
+        /// The noisy quadratic model: many directions, each with noise of its own.
+        NoisyQuadratic = "noisy-quadratic" in noisy_quadratic,
+        /// A quadratic function without noise, as badly conditioned as is asked for.
+        Quadratic = "quadratic" in quadratic,
+    }
+}
+
+/// What a data set's file says of it.
+#[derive(Debug)]
+pub struct Entry {
+    /// What is learnt from it.
+    pub task: Task,
+    /// Those of the section's keys, dotted, that not all data sets have, and it has.
+    pub keys: &'static [&'static str],
+    /// How many samples are held out for validation where it is not said.
+    pub validation: usize,
+    /// Fills in the defaults of its keys, and checks them.
+    pub resolve: fn(&mut DataConfig) -> Result<(), Invalid>,
+    /// Reads it, fetching it first where it is not on this machine.
+    pub load: fn(&DataConfig) -> anyhow::Result<Dataset>,
+}
+
 /// `[data]`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct DataConfig {
     /// Which data set.
@@ -46,56 +87,78 @@ pub struct DataConfig {
     /// Samples in a batch.
     pub batch_size: usize,
     /// Samples held out of the training set, on which every choice is made. Default 241 for digits,
-    /// 5000 for the others.
+    /// 5000 for other images.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub validation: Option<usize>,
     /// Random changes of training images.
     pub augment: augment::Augment,
+    /// Fraction of the training images that have a wrong class, the same ones for every seed.
+    pub label_noise: f64,
+    /// noisy-quadratic, quadratic: how many directions.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub dimensions: Option<usize>,
+    /// noisy-quadratic: standard deviation of the gradient's noise in a direction of curvature 1.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub noise: Option<f64>,
+    /// quadratic: the largest curvature over the smallest.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub condition: Option<f64>,
 }
 
 impl Default for DataConfig {
     fn default() -> Self {
         DataConfig {
-            kind: Kind::FashionMnist,
+            kind: Kind::default(),
             dir: None,
             batch_size: 64,
             validation: None,
             augment: augment::Augment::None,
+            label_noise: 0.0,
+            dimensions: None,
+            noise: None,
+            condition: None,
         }
     }
 }
 
-/// The data sets.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Kind {
-    /// 70,000 images of clothing, 28×28.
-    FashionMnist,
-    /// 1,797 images of handwritten digits, 8×8, built in.
-    Digits,
-    /// 60,000 images of animals and vehicles, 32×32 in colour.
-    Cifar10,
+/// Keys that the kind of a name does not have.
+pub(crate) fn foreign_keys(kind: &str) -> Option<Vec<&'static str>> {
+    kinds::foreign::<Kind>(kind, DataConfig::default().owned().map(|(key, _)| key))
 }
 
 impl DataConfig {
+    /// The keys that not all kinds have, and whether they are given.
+    fn owned(&self) -> [(&'static str, bool); 6] {
+        [
+            ("data.dir", self.dir.is_some()),
+            ("data.augment", self.augment != augment::Augment::None),
+            ("data.label_noise", self.label_noise != 0.0),
+            ("data.dimensions", self.dimensions.is_some()),
+            ("data.noise", self.noise.is_some()),
+            ("data.condition", self.condition.is_some()),
+        ]
+    }
+
     pub(crate) fn resolve(&mut self) -> Result<(), Invalid> {
         require(self.batch_size >= 1, "data.batch_size", self.batch_size, "at least 1")?;
-        self.validation = Some(self.validation());
         if self.kind == Kind::Digits && self.dir.is_some() {
             return Err(Invalid::new(
                 "data.dir",
                 "`data.dir` has no meaning for digits, which are built into the program: take it out.",
             ));
         }
+        kinds::refuse_foreign(self.kind, &self.owned())?;
+        let noise = self.label_noise;
+        let allowed = "a fraction from 0 to 1: of the training images with a wrong class";
+        require((0.0..=1.0).contains(&noise), "data.label_noise", shown(noise), allowed)?;
+        (self.kind.entry().resolve)(self)?;
+        self.validation = Some(self.validation());
         Ok(())
     }
 
     /// How many samples are held out: as given, else the kind's default.
     pub fn validation(&self) -> usize {
-        self.validation.unwrap_or(match self.kind {
-            Kind::FashionMnist | Kind::Cifar10 => 5000,
-            Kind::Digits => 241,
-        })
+        self.validation.unwrap_or(self.kind.entry().validation)
     }
 
     /// Makes a relative `dir` absolute, so that the run can go on from another working directory.
@@ -111,144 +174,144 @@ impl DataConfig {
     }
 }
 
-/// Images of one size, their classes, and how their bytes become numbers.
-#[derive(Debug, Clone)]
-pub struct Images {
-    /// Channels, height and width.
-    pub shape: [usize; 3],
-    /// All pixels, image after image, each in the order of `shape`.
-    pub pixels: Vec<u8>,
-    /// The class of each image.
-    pub labels: Vec<u8>,
-    /// Mean of the training pixels.
-    pub mean: f64,
-    /// Standard deviation of the training pixels.
-    pub std: f64,
+/// What a model works on, and what it should come to.
+#[derive(Debug)]
+pub struct Batch {
+    /// What goes in: images, symbols or points, of shape (n, …).
+    pub inputs: Tensor,
+    /// What should come out, as `i64`: the class of each, of shape (n), or the symbol after each, of
+    /// shape (n, length). Nothing is in it where nothing is classified.
+    pub targets: Tensor,
 }
 
-impl Images {
-    /// How many images.
-    pub fn len(&self) -> usize {
-        self.labels.len()
-    }
+/// A place in a run, by which random changes of its batch are fixed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Place {
+    /// `train.seed`.
+    pub seed: u64,
+    /// Epochs completed.
+    pub epoch: u64,
+    /// Batches of this epoch taken.
+    pub cursor: u64,
+}
 
-    /// Whether there is none.
-    pub fn is_empty(&self) -> bool {
-        self.labels.is_empty()
-    }
+/// Samples that batches are made of.
+#[allow(clippy::len_without_is_empty)] // it would be one more method for each data set
+pub trait Samples: fmt::Debug {
+    /// How many there are.
+    fn len(&self) -> usize;
 
-    fn image_size(&self) -> usize {
-        self.shape.iter().product()
-    }
+    /// Those of a range as they are, on a device.
+    fn slice(&self, range: Range<usize>, device: Device) -> Batch;
 
-    /// The pixels of one image.
-    fn image(&self, index: usize) -> &[u8] {
-        let size = self.image_size();
-        &self.pixels[index * size..][..size]
-    }
+    /// Chosen ones for a training step, changed at random where that is asked for: always the same way
+    /// at the same place.
+    fn gather(&self, indices: &[usize], place: Place, device: Device) -> Batch;
 
-    /// The images of a range as normalized `f32` of shape (n, channels, height, width), and their
-    /// classes as `i64` of shape (n).
-    pub fn slice(&self, range: Range<usize>, device: Device) -> (Tensor, Tensor) {
-        let size = self.image_size();
-        let pixels = &self.pixels[range.start * size..range.end * size];
-        self.to_tensors(pixels, &self.labels[range], device)
+    /// How many of them one forward pass of an evaluation takes.
+    fn at_once(&self) -> usize {
+        1000
     }
+}
 
-    /// As [`slice`](Self::slice), of chosen images, each changed by `change` on its way.
-    pub fn gather(
-        &self,
-        indices: &[usize],
-        mut change: impl FnMut(&[u8], [usize; 3], &mut Vec<u8>),
-        device: Device,
-    ) -> (Tensor, Tensor) {
-        let mut pixels = Vec::with_capacity(indices.len() * self.image_size());
-        let mut labels = Vec::with_capacity(indices.len());
-        for &index in indices {
-            change(self.image(index), self.shape, &mut pixels);
-            labels.push(self.labels[index]);
-        }
-        self.to_tensors(&pixels, &labels, device)
-    }
-
-    fn to_tensors(&self, pixels: &[u8], labels: &[u8], device: Device) -> (Tensor, Tensor) {
-        let [channels, height, width] = self.shape.map(|n| n as i64);
-        // Bytes cross to the device; floats are four times as many.
-        let images = Tensor::from_slice(pixels)
-            .to_device(device)
-            .reshape([-1, channels, height, width])
-            .to_kind(Element::Float);
-        let images = (images - self.mean) / self.std;
-        let labels = Tensor::from_slice(labels).to_device(device).to_kind(Element::Int64);
-        (images, labels)
-    }
-
-    /// Cuts the last `count` images off into a set of their own.
-    fn split_off(&mut self, count: usize) -> Images {
-        let at = self.len() - count;
-        Images {
-            pixels: self.pixels.split_off(at * self.image_size()),
-            labels: self.labels.split_off(at),
-            ..self.without_images()
-        }
-    }
-
-    fn without_images(&self) -> Images {
-        Images { pixels: Vec::new(), labels: Vec::new(), ..*self }
-    }
+/// What is asked of a model.
+#[derive(Debug, Clone)]
+pub enum Problem {
+    /// The class of an image.
+    Images {
+        /// Channels, height and width.
+        shape: [usize; 3],
+        /// How many classes.
+        classes: usize,
+    },
+    /// The next symbol at each place of a piece of text.
+    Text {
+        /// How many symbols there are.
+        symbols: usize,
+        /// How many a piece has.
+        length: usize,
+    },
+    /// The minimum of ½ Σ aᵢ(xᵢ − cᵢ)², where c comes with each sample.
+    Quadratic {
+        /// The curvatures aᵢ.
+        curvatures: Vec<f32>,
+    },
 }
 
 /// A data set in its three parts.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub struct Dataset {
     /// Its name in configurations.
     pub name: &'static str,
-    /// How many classes.
-    pub classes: usize,
+    /// What is asked.
+    pub problem: Problem,
     /// What is trained on.
-    pub train: Images,
+    pub train: Box<dyn Samples>,
     /// Held out of the training set; every choice is made on it.
-    pub validation: Images,
+    pub validation: Box<dyn Samples>,
     /// The data set's own test set; only reported.
-    pub test: Images,
+    pub test: Box<dyn Samples>,
 }
 
 impl Dataset {
-    /// The images of a split, unless it is empty.
-    pub fn split(&self, split: Split) -> Option<&Images> {
-        let images = match split {
-            Split::Validation => &self.validation,
-            Split::Test => &self.test,
+    /// The samples of a split, unless it is empty.
+    pub fn split(&self, split: Split) -> Option<&dyn Samples> {
+        let samples = match split {
+            Split::Validation => &*self.validation,
+            Split::Test => &*self.test,
         };
-        (!images.is_empty()).then_some(images)
+        (samples.len() > 0).then_some(samples)
+    }
+
+    /// Of images. The validation samples are held out: the last ones of the training set, the same for
+    /// every seed; what is to be changed of the others is noted or done.
+    ///
+    /// # Errors
+    /// A usage error where there are not enough images to hold out.
+    pub fn of_images(
+        config: &DataConfig,
+        classes: usize,
+        mut train: images::Images,
+        test: images::Images,
+    ) -> Result<Dataset, Usage> {
+        let name = config.kind.name();
+        let validation = train.cut(held_out(config, train.len())?);
+        train.augment = config.augment;
+        train.add_label_noise(config.label_noise, classes);
+        Ok(Dataset {
+            name,
+            problem: Problem::Images { shape: train.shape, classes },
+            train: Box::new(train),
+            validation: Box::new(validation),
+            test: Box::new(test),
+        })
     }
 }
 
+/// How many of so many training samples are held out.
+///
+/// # Errors
+/// A usage error where none would be left.
+pub fn held_out(config: &DataConfig, samples: usize) -> Result<usize, Usage> {
+    let validation = config.validation();
+    if validation < samples {
+        return Ok(validation);
+    }
+    Err(Usage::new(format!(
+        "`data.validation` is {validation}, and the training set of {} has only {samples} samples: \
+         hold out fewer.",
+        config.kind.name(),
+    )))
+}
+
 /// Loads a data set, fetching it first where it is not on this machine, and holds the validation
-/// samples out: the last ones of the training set, the same for every seed.
+/// samples out.
 ///
 /// # Errors
 /// Where files are missing and can't be fetched, or are not what they should be; more validation
 /// samples than the training set has.
 pub fn load(config: &DataConfig) -> anyhow::Result<Dataset> {
-    let mut data = match config.kind {
-        Kind::FashionMnist => fashion_mnist::load(config.dir.as_deref())?,
-        Kind::Digits => digits::load()?,
-        Kind::Cifar10 => cifar::load(config.dir.as_deref())?,
-    };
-    let validation = config.validation();
-    if validation >= data.train.len() {
-        return Err(Usage::new(format!(
-            "`data.validation` is {}, and the training set of {} has only {} images: hold out \
-             fewer.",
-            validation,
-            data.name,
-            data.train.len()
-        ))
-        .into());
-    }
-    data.validation = data.train.split_off(validation);
-    Ok(data)
+    (config.kind.entry().load)(config)
 }
 
 #[cfg(test)]
@@ -257,39 +320,39 @@ mod tests {
 
     #[test]
     fn validation_is_held_out_of_the_end_of_the_training_set() {
-        let whole = digits::load().unwrap();
         let config =
             DataConfig { kind: Kind::Digits, validation: Some(100), ..DataConfig::default() };
-        let split = load(&config).unwrap();
+        let all = DataConfig { validation: Some(0), ..config.clone() };
+        let (whole, split) = (load(&all).unwrap(), load(&config).unwrap());
         assert_eq!(split.validation.len(), 100);
         assert_eq!(split.train.len() + 100, whole.train.len());
-        assert_eq!(split.validation.image(99), whole.train.image(whole.train.len() - 1));
-        assert_eq!(split.train.labels[..], whole.train.labels[..split.train.len()]);
+        let of = |samples: &dyn Samples, range| {
+            let batch = samples.slice(range, Device::Cpu);
+            let pixels = Vec::<f32>::try_from(batch.inputs.reshape([-1])).unwrap();
+            (pixels, Vec::<i64>::try_from(batch.targets).unwrap())
+        };
+        let end = whole.train.len();
+        assert_eq!(of(&*split.validation, 0..100), of(&*whole.train, end - 100..end));
+        assert_eq!(of(&*split.train, 0..end - 100), of(&*whole.train, 0..end - 100));
 
         let message =
             load(&DataConfig { validation: Some(1541), ..config }).unwrap_err().to_string();
         assert!(
-            message.contains("`data.validation` is 1541") && message.contains("1541 images"),
+            message.contains("`data.validation` is 1541") && message.contains("1541 samples"),
             "{message}"
         );
     }
 
     #[test]
-    fn pixels_are_normalized_in_their_places() {
-        let images = Images {
-            shape: [1, 1, 2],
-            pixels: vec![0, 10, 20, 30, 40, 50],
-            labels: vec![3, 1, 2],
-            mean: 10.0,
-            std: 5.0,
+    fn wrong_labels_are_only_in_what_is_trained_on() {
+        let config = DataConfig { kind: Kind::Digits, ..DataConfig::default() };
+        let noisy = DataConfig { label_noise: 0.3, ..config.clone() };
+        let (clean, noisy) = (load(&config).unwrap(), load(&noisy).unwrap());
+        let labels = |samples: &dyn Samples| {
+            Vec::<i64>::try_from(samples.slice(0..samples.len(), Device::Cpu).targets).unwrap()
         };
-        let (pixels, labels) = images.slice(1..3, Device::Cpu);
-        assert_eq!(pixels.size(), [2, 1, 1, 2]);
-        assert_eq!(Vec::<f32>::try_from(pixels.reshape([-1])).unwrap(), [2.0, 4.0, 6.0, 8.0]);
-        assert_eq!(Vec::<i64>::try_from(labels).unwrap(), [1, 2]);
-        let copy = |image: &[u8], _, out: &mut Vec<u8>| out.extend_from_slice(image);
-        let (pixels, labels) = images.gather(&[2, 0], copy, Device::Cpu);
-        assert_eq!(Vec::<f32>::try_from(pixels.reshape([-1])).unwrap(), [6.0, 8.0, -2.0, 0.0]);
-        assert_eq!(Vec::<i64>::try_from(labels).unwrap(), [2, 3]);
+        assert_ne!(labels(&*clean.train), labels(&*noisy.train));
+        assert_eq!(labels(&*clean.validation), labels(&*noisy.validation));
+        assert_eq!(labels(&*clean.test), labels(&*noisy.test));
     }
 }

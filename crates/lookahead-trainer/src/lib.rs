@@ -5,9 +5,11 @@
 //! | [`cli`], [`commands`] | the command line, and what each command does |
 //! | [`usage`], [`failure`], [`panics`] | what the user can mend, exit statuses, panics out of tch |
 //! | [`config`], [`check`] | the TOML file; each section's type lies beside the code that it configures |
+//! | `kinds` | tables of data sets and models |
 //! | [`changes`] | which keys may change in a run |
 //! | [`data`], [`model`] | data sets and models, one a file |
 //! | [`optimizer`], [`schedule`] | the inner optimizer, Lookahead around it, the learning rate |
+//! | [`averaging`] | a mean of θ, to compare φ with |
 //! | [`training`] | the loop, from top to bottom as the algorithm goes |
 //! | [`probe`], [`evaluation`] | what is measured of the model on the way |
 //! | [`speed`], [`timing`], [`system`] | how fast it goes, where the time goes, what it uses |
@@ -16,6 +18,7 @@
 //! | [`git`] | the working tree in which the program runs |
 //! | [`observer`], [`say`], [`controls`] | who is told, and who may ask |
 
+pub mod averaging;
 pub mod changes;
 pub mod check;
 pub mod checkpointing;
@@ -28,6 +31,7 @@ pub mod evaluation;
 pub mod failure;
 pub mod git;
 pub mod initial;
+pub(crate) mod kinds;
 pub mod model;
 pub mod observer;
 pub mod optimizer;

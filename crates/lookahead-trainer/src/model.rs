@@ -4,22 +4,54 @@
 //! |---|---|
 //! | [`mlp`] | fully connected layers |
 //! | [`cnn`] | 3×3 convolutions with pooling, then fully connected layers |
+//! | [`quadratic`] | a point that looks for the minimum of a quadratic function |
 //!
-//! To add a model: a file beside these with a function that returns its layers, and a line in
-//! [`Kind`] and [`Model::new`].
+//! To add a model: a file beside these with an [`Entry`], whose `build` returns a [`Network`], and a
+//! line in the table of [`Kind`].
 
 pub mod cnn;
 pub mod mlp;
+pub mod quadratic;
 
 use std::collections::BTreeMap;
+use std::fmt;
 
+use lookahead_run::event::Task;
 use serde::{Deserialize, Serialize};
 use tch::nn::{self, ModuleT};
-use tch::{Device, Tensor};
+use tch::{Device, Kind as Element, Tensor};
 
-use crate::check::{Invalid, kind_key, require, shown};
-use crate::data::Dataset;
+use crate::check::{Invalid, require, shown};
+use crate::data::{Batch, Dataset, Problem};
+use crate::kinds;
 use crate::usage::Usage;
+
+kinds::kinds! {
+    /// The models.
+    #[derive(Default)]
+    pub enum Kind: Entry {
+        /// A convolutional net.
+        #[default]
+        Cnn = "cnn" in cnn,
+        /// A multi-layer perceptron.
+        Mlp = "mlp" in mlp,
+        /// A point on a quadratic function.
+        Quadratic = "quadratic" in quadratic,
+    }
+}
+
+/// What a model's file says of it.
+#[derive(Debug)]
+pub struct Entry {
+    /// What it can learn.
+    pub task: Task,
+    /// Those of the section's keys, dotted, that not all models have, and it has.
+    pub keys: &'static [&'static str],
+    /// Fills in the defaults of its keys, and checks them.
+    pub resolve: fn(&mut ModelConfig) -> Result<(), Invalid>,
+    /// Makes its variables, drawn from libtorch's generator, under a path.
+    pub build: fn(&nn::Path<'_>, &ModelConfig, &Problem) -> Result<Box<dyn Network>, Usage>,
+}
 
 /// `[model]`.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -30,53 +62,50 @@ pub struct ModelConfig {
     /// cnn: output channels of each convolution, which each halve height and width.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub channels: Option<Vec<i64>>,
-    /// Widths of the hidden fully connected layers.
+    /// cnn, mlp: widths of the hidden fully connected layers.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub hidden: Option<Vec<i64>>,
     /// Fraction of hidden activations that are dropped in training.
     pub dropout: f64,
-    /// Batch normalization after each hidden layer.
+    /// cnn, mlp: batch normalization after each hidden layer.
     pub batch_norm: bool,
 }
 
-/// The models.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Kind {
-    /// A convolutional net.
-    #[default]
-    Cnn,
-    /// A multi-layer perceptron.
-    Mlp,
-}
-
-impl Kind {
-    /// Its name in configurations.
-    pub fn name(self) -> &'static str {
-        match self {
-            Kind::Cnn => "cnn",
-            Kind::Mlp => "mlp",
-        }
-    }
-}
-
-/// Keys that `kind` does not have.
-pub(crate) fn foreign_keys(kind: &str) -> Option<&'static [&'static str]> {
-    match kind {
-        "mlp" => Some(&["channels"]),
-        _ => None,
-    }
+/// Keys that the kind of a name does not have.
+pub(crate) fn foreign_keys(kind: &str) -> Option<Vec<&'static str>> {
+    kinds::foreign::<Kind>(kind, ModelConfig::default().owned().map(|(key, _)| key))
 }
 
 /// A bound far above what is of use, and far below where sizes overflow.
 const WIDEST: i64 = 1 << 20;
 
 impl ModelConfig {
-    pub(crate) fn resolve(&mut self) -> Result<(), Invalid> {
-        let cnn = self.kind == Kind::Cnn;
-        kind_key(&mut self.channels, cnn, vec![16, 32], "model.channels", "the cnn")?;
-        let hidden = if cnn { vec![128] } else { vec![256, 128] };
-        self.hidden.get_or_insert(hidden);
+    /// The keys that not all kinds have, and whether they are given.
+    fn owned(&self) -> [(&'static str, bool); 4] {
+        [
+            ("model.channels", self.channels.is_some()),
+            ("model.hidden", self.hidden.is_some()),
+            ("model.dropout", self.dropout != 0.0),
+            ("model.batch_norm", self.batch_norm),
+        ]
+    }
+
+    pub(crate) fn resolve(&mut self, task: Task, data: &str) -> Result<(), Invalid> {
+        let entry = self.kind.entry();
+        if entry.task != task {
+            let fitting = Kind::ALL.iter().filter(|kind| kind.entry().task == task);
+            let fitting: Vec<&str> = fitting.map(|kind| kind.name()).collect();
+            return Err(Invalid::new(
+                "model.kind",
+                format!(
+                    "`model.kind` is {}, which can't learn from the data {data}: choose one of {}.",
+                    self.kind.name(),
+                    fitting.join(", ")
+                ),
+            ));
+        }
+        kinds::refuse_foreign(self.kind, &self.owned())?;
+        (entry.resolve)(self)?;
         for (key, widths) in [("model.channels", &self.channels), ("model.hidden", &self.hidden)] {
             let widths = widths.as_deref().unwrap_or_default();
             let fits = widths.iter().all(|width| (1..=WIDEST).contains(width));
@@ -103,34 +132,131 @@ impl ModelConfig {
     }
 }
 
+impl Problem {
+    /// What is learnt.
+    pub fn task(&self) -> Task {
+        match self {
+            Problem::Images { .. } => Task::Classification,
+            Problem::Text { .. } => Task::Language,
+            Problem::Quadratic { .. } => Task::Quadratic,
+        }
+    }
+
+    /// Channels, height and width of the images, and how many classes there are.
+    ///
+    /// # Errors
+    /// A usage error where there are no images.
+    pub fn images(&self) -> Result<([i64; 3], i64), Usage> {
+        match self {
+            Problem::Images { shape, classes } => Ok((shape.map(|n| n as i64), *classes as i64)),
+            _ => Err(Usage::new("This model reads images, and the data has none.")),
+        }
+    }
+
+    /// How many symbols there are, and how long a piece of text is.
+    ///
+    /// # Errors
+    /// A usage error where there is no text.
+    pub fn text(&self) -> Result<(i64, i64), Usage> {
+        match self {
+            Problem::Text { symbols, length } => Ok((*symbols as i64, *length as i64)),
+            _ => Err(Usage::new("This model reads text, and the data has none.")),
+        }
+    }
+
+    /// Of a quadratic function.
+    ///
+    /// # Errors
+    /// A usage error where there is none.
+    pub fn curvatures(&self) -> Result<&[f32], Usage> {
+        match self {
+            Problem::Quadratic { curvatures } => Ok(curvatures),
+            _ => Err(Usage::new("This model needs a quadratic problem, and the data is none.")),
+        }
+    }
+}
+
+/// A model's computation; its variables are in the store that it was built in.
+pub trait Network: fmt::Debug {
+    /// From inputs of shape (n, …): logits of shape (n, classes) for images, (n, length, symbols) for
+    /// pieces of text; the loss of each, of shape (n), for a quadratic problem.
+    fn forward(&self, inputs: &Tensor, train: bool) -> Tensor;
+}
+
+impl Network for nn::SequentialT {
+    fn forward(&self, inputs: &Tensor, train: bool) -> Tensor {
+        self.forward_t(inputs, train)
+    }
+}
+
 /// A model and its variables.
 #[derive(Debug)]
 pub struct Model {
     /// The variables: parameters and buffers.
     pub vs: nn::VarStore,
-    layers: nn::SequentialT,
+    network: Box<dyn Network>,
+    task: Task,
+}
+
+/// What a batch comes to.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Score {
+    /// Mean loss.
+    pub loss: f64,
+    /// How many classes or symbols are right; NaN where nothing is classified.
+    pub right: f64,
+    /// Of how many, over which the mean is taken.
+    pub count: usize,
 }
 
 impl Model {
-    /// Builds the model for the images and classes of `data`. The weights are drawn from
-    /// libtorch's generator: seed it before.
+    /// Builds the model for what `data` asks. The weights are drawn from libtorch's generator: seed it
+    /// before.
     ///
     /// # Errors
-    /// Where the images are too small for the convolutions.
+    /// Where model and data don't fit each other.
     pub fn new(config: &ModelConfig, data: &Dataset, device: Device) -> anyhow::Result<Self> {
         let vs = nn::VarStore::new(device);
-        let shape = data.train.shape.map(|n| n as i64);
-        let classes = data.classes as i64;
-        let layers = match config.kind {
-            Kind::Cnn => cnn::layers(&vs.root(), config, shape, classes)?,
-            Kind::Mlp => mlp::layers(&vs.root(), config, shape, classes),
-        };
-        Ok(Model { vs, layers })
+        let network = (config.kind.entry().build)(&vs.root(), config, &data.problem)?;
+        Ok(Model { vs, network, task: data.problem.task() })
     }
 
-    /// Logits of shape (n, classes) for images of shape (n, channels, height, width).
-    pub fn forward(&self, images: &Tensor, train: bool) -> Tensor {
-        self.layers.forward_t(images, train)
+    /// What the network makes of inputs.
+    pub fn forward(&self, inputs: &Tensor, train: bool) -> Tensor {
+        self.network.forward(inputs, train)
+    }
+
+    /// The mean loss of a batch.
+    pub fn loss(&self, batch: &Batch, train: bool) -> Tensor {
+        let outputs = self.forward(&batch.inputs, train);
+        match self.task {
+            Task::Quadratic => outputs.mean(Element::Float),
+            _ => {
+                let (logits, targets) = places(&outputs, &batch.targets);
+                logits.cross_entropy_for_logits(&targets)
+            }
+        }
+    }
+
+    /// Loss and accuracy of a batch, in evaluation mode.
+    ///
+    /// # Errors
+    /// What libtorch says.
+    pub fn score(&self, batch: &Batch) -> anyhow::Result<Score> {
+        let outputs = self.forward(&batch.inputs, false);
+        if self.task == Task::Quadratic {
+            let (loss, count) = (f64::try_from(outputs.mean(Element::Float))?, outputs.numel());
+            return Ok(Score { loss, right: f64::NAN, count });
+        }
+        let (logits, targets) = places(&outputs, &batch.targets);
+        let count = targets.numel();
+        let accuracy = f64::try_from(logits.accuracy_for_logits(&targets))?;
+        Ok(Score {
+            loss: f64::try_from(logits.cross_entropy_for_logits(&targets))?,
+            // It comes as an f32 fraction of whole samples.
+            right: (count as f64 * accuracy).round(),
+            count,
+        })
     }
 
     /// Variables that are not trained, by name: the running statistics of batch normalization.
@@ -141,6 +267,14 @@ impl Model {
     /// Trainable parameters, counted in elements.
     pub fn parameters(&self) -> u64 {
         self.vs.trainable_variables().iter().map(|tensor| tensor.numel() as u64).sum()
+    }
+}
+
+/// Logits of shape (places, classes) and targets of shape (places), where a sample may have many.
+fn places(logits: &Tensor, targets: &Tensor) -> (Tensor, Tensor) {
+    match targets.dim() {
+        1 => (logits.shallow_clone(), targets.shallow_clone()),
+        _ => (logits.flatten(0, -2), targets.flatten(0, -1)),
     }
 }
 

@@ -18,7 +18,7 @@ use std::time::Duration;
 use crossbeam_channel::Receiver;
 use lookahead_dashboard::{Dashboard, Options};
 use lookahead_run::command::Command;
-use lookahead_run::event::{Event, Record};
+use lookahead_run::event::{Event, Record, Task};
 use lookahead_run::log::LogSyncer;
 use lookahead_run::{EventLog, RunFolder};
 
@@ -138,7 +138,7 @@ impl Observer {
     fn say_of(&mut self, record: &Record) {
         if self.quiet {
             if let Event::Warning(_) = record.event {
-                line(record).into_iter().for_each(say);
+                line(record, Task::default()).into_iter().for_each(say);
             }
             return;
         }

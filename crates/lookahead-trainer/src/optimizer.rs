@@ -95,11 +95,13 @@ pub enum Kind {
 }
 
 /// Keys that `kind` does not have.
-pub(crate) fn foreign_keys(kind: &str) -> Option<&'static [&'static str]> {
+pub(crate) fn foreign_keys(kind: &str) -> Option<Vec<&'static str>> {
     match kind {
-        "sgd" => Some(&["beta1", "beta2", "eps", "amsgrad", "smoothing", "centered"]),
-        "adam" | "adamw" => Some(&["momentum", "dampening", "nesterov", "smoothing", "centered"]),
-        "rmsprop" => Some(&["dampening", "nesterov", "beta1", "beta2", "amsgrad"]),
+        "sgd" => Some(vec!["beta1", "beta2", "eps", "amsgrad", "smoothing", "centered"]),
+        "adam" | "adamw" => {
+            Some(vec!["momentum", "dampening", "nesterov", "smoothing", "centered"])
+        }
+        "rmsprop" => Some(vec!["dampening", "nesterov", "beta1", "beta2", "amsgrad"]),
         _ => None,
     }
 }

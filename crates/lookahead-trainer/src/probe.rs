@@ -2,10 +2,9 @@
 
 use lookahead_core::{Lookahead, TchOptimizer};
 use serde::{Deserialize, Serialize};
-use tch::Tensor;
 
 use crate::check::{Invalid, require};
-use crate::data::Dataset;
+use crate::data::{Batch, Dataset};
 use crate::model::Model;
 
 /// `[probe]`.
@@ -47,8 +46,7 @@ impl ProbeConfig {
 #[derive(Debug)]
 pub struct Probe {
     every_syncs: u64,
-    images: Tensor,
-    labels: Tensor,
+    batch: Batch,
 }
 
 impl Probe {
@@ -56,8 +54,8 @@ impl Probe {
     pub fn new(config: &ProbeConfig, data: &Dataset, device: tch::Device) -> Option<Self> {
         (config.every_syncs > 0).then(|| {
             let samples = config.samples.unwrap_or(128).min(data.validation.len());
-            let (images, labels) = data.validation.slice(0..samples, device);
-            Probe { every_syncs: config.every_syncs, images, labels }
+            let batch = data.validation.slice(0..samples, device);
+            Probe { every_syncs: config.every_syncs, batch }
         })
     }
 
@@ -73,8 +71,7 @@ impl Probe {
     /// What libtorch says.
     pub fn loss(&self, model: &Model) -> anyhow::Result<f64> {
         let _guard = tch::no_grad_guard();
-        let loss = model.forward(&self.images, false).cross_entropy_for_logits(&self.labels);
-        Ok(f64::try_from(loss)?)
+        Ok(f64::try_from(model.loss(&self.batch, false))?)
     }
 }
 

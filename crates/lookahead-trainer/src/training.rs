@@ -35,16 +35,17 @@ use lookahead_run::status::State;
 use lookahead_run::{Details, Git};
 use tch::{Device, Tensor};
 
+use crate::averaging::Average;
 use crate::checkpointing::restore::restore;
 use crate::config::Config;
 use crate::controls::Request;
-use crate::data::augment::Augmenter;
 use crate::data::batches::Batches;
-use crate::data::{self, Dataset};
+use crate::data::{self, Batch, Dataset, Place};
 use crate::evaluation::evaluate;
 use crate::model::Model;
 use crate::optimizer::Optimizer;
 use crate::probe::{Norms, Probe};
+use crate::schedule::At;
 use crate::speed::Speed;
 use crate::system::Meter;
 use crate::timing::{Part, Stopwatch};
@@ -67,6 +68,7 @@ pub struct Training {
     data: Dataset,
     model: Model,
     optimizer: Optimizer,
+    average: Option<Average>,
     probe: Option<Probe>,
     batches: Batches,
     step: u64,
@@ -82,6 +84,8 @@ pub struct Training {
     /// What of the last step's evaluations is still to be done.
     owed: Owed,
     best: Best,
+    /// Whether the last step's θ has been evaluated on test data.
+    tested_fast: bool,
     /// The last evaluation's step and values, by their names in a manifest.
     measured: Option<(u64, BTreeMap<String, f64>)>,
     /// When to try a checkpoint again that could not be saved.
@@ -123,6 +127,7 @@ impl Training {
         // Before the optimizer is built, so that φ begins there too.
         let origin = init_from.map(|from| from.load(&model.vs)).transpose()?;
         let optimizer = Optimizer::new(&config.optimizer, config.lookahead.as_ref(), &model.vs)?;
+        let average = Average::new(&config.averaging, &model.vs);
         let probe = Probe::new(&config.probe, &data, device);
         let batches =
             Batches::new(data.train.len(), config.data.batch_size, config.train.seed, 0, 0);
@@ -132,6 +137,7 @@ impl Training {
             data,
             model,
             optimizer,
+            average,
             probe,
             batches,
             step: 0,
@@ -143,6 +149,7 @@ impl Training {
             next_k: None,
             owed: Owed::Nothing,
             best: Best::default(),
+            tested_fast: false,
             measured: None,
             save_again: None,
             earlier_seconds: 0.0,
@@ -161,7 +168,8 @@ impl Training {
     pub fn restore(&mut self, folder: &Path, details: &Details) -> anyhow::Result<()> {
         self.refuse_other_data(details)?;
         self.refuse_k_inside_a_cycle(details)?;
-        let (details, sound) = &restore(folder, &self.model.vs, &mut self.optimizer)
+        let average = self.average.as_mut();
+        let (details, sound) = &restore(folder, &self.model.vs, &mut self.optimizer, average)
             .with_context(|| format!("The checkpoint {} can't be used.", folder.display()))?;
         self.sound_buffers = SoundBuffers::of(sound, self.device)?;
         // The state brings the settings that it was taken with; the config may have others now.
@@ -219,7 +227,7 @@ impl Training {
             return Ok(());
         }
         Err(Usage::new(format!(
-            "The training set has {found} images, and the checkpoint of step {} was taken with \
+            "The training set has {found} samples, and the checkpoint of step {} was taken with \
              {saved}, after {} batches of an epoch: its place in the data has no meaning in other \
              data. Let `data.dir` lead to the data that the run began with, or start a new run \
              with `lookahead train`.",
@@ -261,6 +269,7 @@ impl Training {
             format: event::FORMAT,
             run: run.to_owned(),
             data: self.data.name.to_owned(),
+            task: self.data.problem.task(),
             model: self.config.model.kind.name().to_owned(),
             optimizer: self.optimizer.name().to_owned(),
             lookahead: lookahead.map(|l| LookaheadInfo { k: l.k, alpha: l.alpha }),
@@ -299,13 +308,20 @@ impl Training {
         self.owed != Owed::Nothing || pending(&mut self.optimizer)
     }
 
-    /// The batch where the walk stands: normalized images and their classes, on the device.
-    fn current_batch(&self) -> (Tensor, Tensor) {
+    /// The batch where the walk stands, on the device.
+    fn current_batch(&self) -> Batch {
         let (epoch, cursor) = (self.batches.epoch(), self.batches.cursor());
-        let seed = self.config.train.seed;
-        let mut augmenter = Augmenter::new(self.config.data.augment, seed, epoch, cursor);
-        let change = |image: &[u8], shape, out: &mut Vec<u8>| augmenter.apply(image, shape, out);
-        self.data.train.gather(self.batches.current(), change, self.device)
+        let place = Place { seed: self.config.train.seed, epoch, cursor };
+        self.data.train.gather(self.batches.current(), place, self.device)
+    }
+
+    /// Which weights are the final model.
+    fn final_weights(&mut self) -> Weights {
+        match (self.optimizer.lookahead(), &self.average) {
+            (Some(_), _) => Weights::Slow,
+            (None, Some(_)) => Weights::Average,
+            (None, None) => Weights::Fast,
+        }
     }
 }
 
@@ -384,6 +400,7 @@ pub fn train(t: &mut Training, outside: &mut Outside) -> anyhow::Result<Status> 
         // them equal and there would be nothing to compare. Whoever asks the run to stop does not
         // wait for an evaluation: it is done after the resume.
         if t.owed == Owed::Both {
+            let Flow::GoOn = test_fast(t, outside)? else { return stopped(t, outside) };
             let Flow::GoOn = evaluate_fast(t, outside)? else { return stopped(t, outside) };
             t.owed = Owed::Slow;
         }
@@ -404,7 +421,10 @@ pub fn train(t: &mut Training, outside: &mut Outside) -> anyhow::Result<Status> 
     // The last checkpoint holds the training as it stands: given more steps later, the run goes on
     // as a longer one would have. The model file in it holds φ, the result.
     saving::save_and_wait(t, outside)?;
-    for weights in [Weights::Fast, Weights::Slow] {
+    for weights in [Weights::Fast, Weights::Average, Weights::Slow] {
+        if weights == Weights::Fast && t.tested_fast {
+            continue;
+        }
         let Measured::Done(found) = measure(t, Split::Test, weights, outside)? else {
             return Ok(Status::Stopped);
         };
@@ -443,17 +463,20 @@ fn stopped(t: &mut Training, outside: &mut Outside) -> anyhow::Result<Status> {
 fn inner_step(t: &mut Training, speed: &mut Speed, outside: &mut Outside) -> anyhow::Result<()> {
     t.in_step = true;
     speed.step_begins();
-    let learning_rate =
-        t.config.schedule.learning_rate(t.config.optimizer.lr, t.step, t.total_steps);
+    let at = At { step: t.step, total: t.total_steps, epoch: t.batches.epoch() };
+    let learning_rate = t.config.schedule.learning_rate(t.config.optimizer.lr, at);
     t.optimizer.set_learning_rate(learning_rate)?;
     t.clock.begin();
-    let (images, labels) = t.current_batch();
+    let batch = t.current_batch();
     t.clock.end(Part::Data);
     keep_sound_buffers(t)?;
-    let loss = t.model.forward(&images, true).cross_entropy_for_logits(&labels);
+    let loss = t.model.loss(&batch, true);
     let loss_value = f64::try_from(&loss)?;
     let gone_wrong = take_step(t, &loss, loss_value)?;
     t.step += 1;
+    if let Some(average) = &mut t.average {
+        average.take(&t.model.vs, t.step)?;
+    }
     t.clock.step_taken();
     let samples_per_second = match outside.controls.went_on() {
         false => speed.step_done(t.batches.current().len()),
@@ -537,13 +560,26 @@ fn sync_if_due(t: &mut Training, outside: &mut Outside) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// The fast weights on test data, at the last step: after its sync they may be φ.
+fn test_fast(t: &mut Training, outside: &mut Outside) -> anyhow::Result<Flow> {
+    if t.step < t.total_steps || t.optimizer.lookahead().is_none() {
+        return Ok(Flow::GoOn);
+    }
+    Ok(match measure(t, Split::Test, Weights::Fast, outside)? {
+        Measured::Interrupted => Flow::Stop,
+        Measured::Done(_) => {
+            t.tested_fast = true;
+            Flow::GoOn
+        }
+    })
+}
+
 /// The fast weights on validation data.
 fn evaluate_fast(t: &mut Training, outside: &mut Outside) -> anyhow::Result<Flow> {
     Ok(match measure(t, Split::Validation, Weights::Fast, outside)? {
         Measured::Interrupted => Flow::Stop,
         Measured::Done(found) => {
-            // Without Lookahead they are the final model.
-            if let (Some(found), None) = (found, t.optimizer.lookahead()) {
+            if let (Some(found), Weights::Fast) = (found, t.final_weights()) {
                 take_measured(t, &found);
             }
             Flow::GoOn
@@ -551,9 +587,13 @@ fn evaluate_fast(t: &mut Training, outside: &mut Outside) -> anyhow::Result<Flow
     })
 }
 
-/// The slow weights, where there are any, on validation data.
+/// The final model, where it is not θ, on validation data.
 fn evaluate_slow(t: &mut Training, outside: &mut Outside) -> anyhow::Result<Flow> {
-    Ok(match measure(t, Split::Validation, Weights::Slow, outside)? {
+    let weights = t.final_weights();
+    if weights == Weights::Fast {
+        return Ok(Flow::GoOn);
+    }
+    Ok(match measure(t, Split::Validation, weights, outside)? {
         Measured::Interrupted => Flow::Stop,
         Measured::Done(found) => {
             if let Some(found) = found {
@@ -569,7 +609,7 @@ fn evaluate_slow(t: &mut Training, outside: &mut Outside) -> anyhow::Result<Flow
 fn take_measured(t: &mut Training, found: &Evaluation) {
     t.measured = Some((t.step, metrics(found)));
     if t.batches.cursor() == 0 && t.config.train.evaluates_after(t.batches.epoch()) {
-        t.best.take(t.config.train.best_by, t.step, found);
+        t.best.take(t.config.train.best_by(), t.step, found);
     }
 }
 
@@ -593,18 +633,22 @@ fn measure(
     weights: Weights,
     outside: &mut Outside,
 ) -> anyhow::Result<Measured> {
-    let Training { optimizer, model, data, step, config, clock, .. } = t;
-    let Some(images) = data.split(split) else { return Ok(Measured::Done(None)) };
+    let Training { optimizer, average, model, data, step, config, clock, .. } = t;
+    let Some(samples) = data.split(split) else { return Ok(Measured::Done(None)) };
     clock.begin();
     let controls = &mut outside.controls;
     let stop = || controls.stop_is_asked();
     let found = match weights {
-        Weights::Fast => evaluate(model, images, split, weights, stop)?,
+        Weights::Fast => evaluate(model, samples, split, weights, stop)?,
+        Weights::Average => {
+            let Some(average) = average else { return Ok(Measured::Done(None)) };
+            average.with(&model.vs, || evaluate(model, samples, split, weights, stop))?
+        }
         Weights::Slow => {
             let Some(lookahead) = optimizer.lookahead() else { return Ok(Measured::Done(None)) };
             let mut at_phi = lookahead.slow_weights()?;
             recalibrate(&mut at_phi, model, data, config)?;
-            let found = evaluate(model, images, split, weights, stop)?;
+            let found = evaluate(model, samples, split, weights, stop)?;
             at_phi.end()?;
             found
         }

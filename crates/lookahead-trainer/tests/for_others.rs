@@ -76,7 +76,7 @@ fn the_model_file_loads_in_tch_and_is_phi() {
     let file = sandbox.run_folder("run").join("step-00000014/model.safetensors");
     model.vs.load(&file).unwrap();
     let loaded =
-        evaluate(&model, &data.test, Split::Test, Weights::Slow, || false).unwrap().unwrap();
+        evaluate(&model, &*data.test, Split::Test, Weights::Slow, || false).unwrap().unwrap();
     let records = sandbox.records("run");
     let recorded = records.iter().find_map(|record| match record.event {
         Event::Evaluation(e) if e.weights == Weights::Slow && e.split == Split::Test => Some(e),

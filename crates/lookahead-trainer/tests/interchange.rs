@@ -174,7 +174,7 @@ fn pytorch_goes_on_from_a_checkpoint() {
 /// The batches of the steps after `step`, and the test set, as this program sees them.
 fn write_batches(config: &str, step: usize, count: usize, path: &std::path::Path) {
     use lookahead_trainer::config::Config;
-    use lookahead_trainer::data::{self, batches::Batches};
+    use lookahead_trainer::data::{self, Batch, Place, batches::Batches};
     use std::collections::BTreeMap;
 
     let config = Config::parse("test.toml", config, &[]).unwrap().config;
@@ -182,16 +182,18 @@ fn write_batches(config: &str, step: usize, count: usize, path: &std::path::Path
     let size = config.data.batch_size;
     let mut walk = Batches::new(data.train.len(), size, config.train.seed, 0, 0);
     let mut tensors = BTreeMap::new();
-    let copy = |image: &[u8], _, out: &mut Vec<u8>| out.extend_from_slice(image);
+    let place = Place { seed: 0, epoch: 0, cursor: 0 };
     for i in 0..step + count {
         if i >= step {
-            let (images, labels) = data.train.gather(walk.current(), copy, tch::Device::Cpu);
+            let Batch { inputs: images, targets: labels } =
+                data.train.gather(walk.current(), place, tch::Device::Cpu);
             tensors.insert(format!("images/{}", i - step), images);
             tensors.insert(format!("labels/{}", i - step), labels);
         }
         walk.advance();
     }
-    let (images, labels) = data.test.slice(0..data.test.len(), tch::Device::Cpu);
+    let Batch { inputs: images, targets: labels } =
+        data.test.slice(0..data.test.len(), tch::Device::Cpu);
     tensors.insert("images/test".to_owned(), images);
     tensors.insert("labels/test".to_owned(), labels);
     write_new(path, entries(tensors)).unwrap();

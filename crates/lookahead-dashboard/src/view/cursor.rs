@@ -153,13 +153,12 @@ fn rows(model: &Model, step: u64) -> Vec<Row> {
     row("‖θ − φ‖", of(sync.and_then(|s| s.distance), &run.distance, &number), theme.plain);
     let norm = sync.and_then(|sync| sync.gradient_norm);
     row("‖gradient‖", of(norm, &run.gradient, &number), theme.plain);
+    let slow = match run.averages() {
+        true => ["acc. mean", "val. loss mean"],
+        false => ["acc. φ", "val. loss φ"],
+    };
     let evaluations = [
-        (
-            exact(run, step, |e| &e.slow),
-            &run.validation.slow,
-            ["acc. φ", "val. loss φ"],
-            theme.slow,
-        ),
+        (exact(run, step, |e| &e.slow), &run.validation.slow, slow, theme.slow),
         (
             exact(run, step, |e| &e.fast),
             &run.validation.fast,

@@ -47,7 +47,7 @@ pub(crate) fn draw(model: &Model, layout: &Layout, buffer: &mut Buffer) {
             total => format::percent(run.step as f64 / total as f64, 0),
         };
         let loss = run.smoothed(&run.loss, DECAYS[model.smoothing]);
-        let accuracy = match run.has_lookahead() {
+        let accuracy = match run.has_lookahead() || run.averages() {
             true => run.validation.slow.accuracy.newest(),
             false => run.validation.fast.accuracy.newest(),
         };

@@ -1,5 +1,6 @@
 //! The numbers of the run.
 
+use lookahead_run::event::Task;
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::style::Style;
@@ -10,7 +11,7 @@ use super::{block, put, width};
 use crate::format::{self, NONE};
 use crate::history::History;
 use crate::model::Model;
-use crate::run::Evaluations;
+use crate::run::{Evaluations, perplexity};
 
 /// Ticks of the phase that fit beside their numbers.
 const TICKS: u64 = 10;
@@ -162,18 +163,25 @@ fn validation(model: &Model) -> Vec<Ranked<'_>> {
     };
     let plain = [theme.plain; 2];
     let row = |name, [slow, fast]: [String; 2], styles| Row::Two(name, slow, fast, styles);
-    let heads = ["φ slow", "θ fast"].map(str::to_owned);
-    let mut rows = vec![
-        (8, Row::Title(title)),
-        (1, row("", heads, [theme.slow, theme.fast])),
-        (0, row("accuracy", of(|e| &e.accuracy, accuracy), [theme.strong, theme.plain])),
-        (2, row("best", best, plain)),
-        (1, row("loss", of(|e| &e.loss, format::loss), plain)),
-    ];
+    let heads = [if run.averages() { "mean" } else { "φ slow" }, "θ fast"].map(str::to_owned);
+    let strong = [theme.strong, theme.plain];
+    let mut rows = vec![(8, Row::Title(title)), (1, row("", heads, [theme.slow, theme.fast]))];
+    if run.task() == Task::Language {
+        rows.push((0, row("perplexity", of(|e| &e.loss, perplexity), strong)));
+    }
+    if run.task() != Task::Quadratic {
+        rows.push((0, row("accuracy", of(|e| &e.accuracy, accuracy), strong)));
+        rows.push((2, row("best", best, plain)));
+    }
+    rows.push((1, row("loss", of(|e| &e.loss, format::loss), plain)));
     if run.test.slow.is_some() || run.test.fast.is_some() {
-        let test = [run.test.slow, run.test.fast]
-            .map(|test| test.map_or(NONE.into(), |(_, value)| accuracy(value)));
-        rows.push((0, row("test", test, [theme.strong, theme.plain])));
+        let test = [run.test.slow, run.test.fast].map(|test| match (test, run.task()) {
+            (None, _) => NONE.into(),
+            (Some((_, value, _)), Task::Classification) => accuracy(value),
+            (Some((.., loss)), Task::Language) => perplexity(loss),
+            (Some((.., loss)), Task::Quadratic) => format::loss(loss),
+        });
+        rows.push((0, row("test", test, strong)));
     }
     rows
 }

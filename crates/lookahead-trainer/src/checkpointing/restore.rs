@@ -9,12 +9,16 @@ use lookahead_core::{State, generator};
 use lookahead_run::{Details, checkpoint};
 use tch::{Tensor, nn};
 
-use super::{FAST, GENERATOR, MODEL, OPTIMIZER, OWN, SOUND, TRAINING, generator_states};
+use super::{
+    AVERAGE, AVERAGED, FAST, GENERATOR, MODEL, OPTIMIZER, OWN, SOUND, TRAINING, generator_states,
+};
+use crate::averaging::Average;
 use crate::optimizer::Optimizer;
 use crate::tensor_file::TensorFile;
 
 /// Takes a checkpoint's training state on: θ and buffers, φ, the inner optimizer's state, the
-/// generators. Returns what its manifest says, and the buffers that a roll-back would put back.
+/// generators, the mean of θ where one is taken. Returns what its manifest says, and the buffers that
+/// a roll-back would put back.
 ///
 /// All is read, and verified as it was read, and checked against the model and the optimizer before
 /// the first change.
@@ -26,13 +30,14 @@ pub fn restore(
     folder: &Path,
     vs: &nn::VarStore,
     optimizer: &mut Optimizer,
+    average: Option<&mut Average>,
 ) -> anyhow::Result<(Details, BTreeMap<String, Tensor>)> {
     let (details, tensors) = tensors_of(folder, TRAINING)?;
     let path = folder.join(TRAINING);
     let file = State { tensors, ..State::default() };
     for name in file.tensors.keys() {
         let section = name.split_once('/').map(|(section, _)| section);
-        if !matches!(section, Some(FAST | OPTIMIZER | GENERATOR | SOUND)) {
+        if !matches!(section, Some(FAST | OPTIMIZER | GENERATOR | SOUND | AVERAGE)) {
             bail!("{} has a tensor `{name}` that this program can't place.", path.display());
         }
     }
@@ -44,6 +49,10 @@ pub fn restore(
         if like != Some((tensor.size(), tensor.kind())) {
             bail!("{} has a tensor `{SOUND}/{name}` that the model lacks.", path.display());
         }
+    }
+    let mean = file.part(AVERAGE).tensors;
+    if let Some(average) = &average {
+        average.check(&mean).with_context(|| format!("{} does not fit.", path.display()))?;
     }
     let random = file.part(GENERATOR).tensors;
     let missing = || format!("{} holds no state of the CPU's random generator.", path.display());
@@ -71,6 +80,10 @@ pub fn restore(
         return Err(error);
     }
     copy_into(vs, &fast)?;
+    if let Some(average) = average {
+        let count = details.integers.get(AVERAGED).copied().unwrap_or(0);
+        average.load(count.unsigned_abs(), &mean)?;
+    }
     // A state is taken together with the fast weights that are in the model, and those have just
     // come: what was accepted once is accepted again.
     optimizer.load_state(&state)?;

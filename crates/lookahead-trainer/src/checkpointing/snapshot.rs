@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use lookahead_core::State;
 use tch::{Device, Tensor, nn};
 
-use super::{FAST, GENERATOR, OPTIMIZER, SLOW, SOUND, generator_states};
+use super::{AVERAGE, FAST, GENERATOR, OPTIMIZER, SLOW, SOUND, generator_states};
 use crate::optimizer::Optimizer;
 use crate::tensor_file::Entry;
 
@@ -19,6 +19,8 @@ pub struct Snapshot {
     /// φ and the inner optimizer's state.
     optimizer: State,
     generators: BTreeMap<String, Tensor>,
+    /// A mean of θ, where one is taken.
+    average: State,
     /// The buffers that belong to φ, where it has some of its own.
     recalibrated: BTreeMap<String, Tensor>,
     /// The buffers that a roll-back to φ would put back, inside a cycle that may be rolled back.
@@ -35,6 +37,7 @@ impl Snapshot {
         &mut self,
         vs: &nn::VarStore,
         optimizer: &mut Optimizer,
+        average: Option<&BTreeMap<String, Tensor>>,
         recalibrated: BTreeMap<String, Tensor>,
         sound: BTreeMap<String, Tensor>,
     ) -> anyhow::Result<()> {
@@ -42,13 +45,18 @@ impl Snapshot {
         for (name, tensor) in vs.variables() {
             self.fast.copy_in(name, &tensor, &mut earlier)?;
         }
+        let mut earlier = std::mem::take(&mut self.average);
+        for (name, tensor) in average.into_iter().flatten() {
+            self.average.copy_in(name.clone(), tensor, &mut earlier)?;
+        }
         optimizer.state_into(&mut self.optimizer)?;
         let states = generator_states()?.into_iter();
         self.generators = states.map(|(name, _, state)| (name, state)).collect();
         (self.recalibrated, self.sound) = (recalibrated, sound);
         // Of a GPU, only the first time: after that the copies go to where these are.
         let (fast, optimizer) = (&mut self.fast.tensors, &mut self.optimizer.tensors);
-        let all = [fast, optimizer, &mut self.recalibrated, &mut self.sound];
+        let average = &mut self.average.tensors;
+        let all = [fast, optimizer, average, &mut self.recalibrated, &mut self.sound];
         for tensor in all.into_iter().flat_map(BTreeMap::values_mut) {
             if tensor.device() != Device::Cpu {
                 *tensor = tensor.f_to_device(Device::Cpu)?;
@@ -67,12 +75,13 @@ impl Snapshot {
         &self.optimizer.numbers
     }
 
-    /// The final model: φ where there is one, θ else, in the model's element types; a wider φ is in
+    /// The final model: φ where there is one, or a mean of θ, θ else, in the model's element types; a wider φ is in
     /// the training file.
     pub(super) fn model(&self) -> Vec<Entry> {
         let entry = |(name, fast): (&String, &Tensor)| {
             let slow = self.optimizer.tensors.get(&format!("{SLOW}/{name}"));
-            let value = self.recalibrated.get(name).or(slow).unwrap_or(fast);
+            let mean = self.average.tensors.get(name);
+            let value = self.recalibrated.get(name).or(slow).or(mean).unwrap_or(fast);
             (name.clone(), value.shallow_clone(), fast.kind())
         };
         self.fast.tensors.iter().map(entry).collect()
@@ -85,6 +94,7 @@ impl Snapshot {
             (OPTIMIZER, &self.optimizer.tensors),
             (GENERATOR, &self.generators),
             (SOUND, &self.sound),
+            (AVERAGE, &self.average.tensors),
         ];
         let all = sections.into_iter().flat_map(|(section, tensors)| {
             tensors.iter().map(move |(name, tensor)| {

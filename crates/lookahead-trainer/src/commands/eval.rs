@@ -2,10 +2,10 @@
 
 use anyhow::Context;
 use lookahead_run::RunFolder;
-use lookahead_run::event::{Split, Weights};
+use lookahead_run::event::{Split, Task, Weights};
 use serde::Serialize;
 
-use super::{choose, which_weights, while_checkpoints_come_and_go};
+use super::{are_final, called, choose, which_weights, while_checkpoints_come_and_go};
 use crate::checkpointing::restore::load_weights;
 use crate::cli;
 use crate::config::Config;
@@ -24,7 +24,11 @@ struct Report<'a> {
     split: Split,
     #[serde(with = "lookahead_run::number")]
     loss: f64,
+    #[serde(with = "lookahead_run::number")]
     accuracy: f64,
+    /// Of text only.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    perplexity: Option<f64>,
     samples: u64,
 }
 
@@ -43,12 +47,13 @@ pub fn eval(arguments: &cli::Eval) -> anyhow::Result<()> {
     let data = data::load(&config.data)?;
     let (step, found) = caught(|| {
         let model = Model::new(&config.model, &data, device)?;
-        let load = || load(&folder, arguments.from, weights, &model);
+        let load = || load(&folder, arguments.from, are_final(weights, &config), &model);
         let step = while_checkpoints_come_and_go(&folder, load)?;
-        let found = evaluate(&model, &data.test, Split::Test, weights, || false)?;
+        let found = evaluate(&model, &*data.test, Split::Test, weights, || false)?;
         Ok((step, found.context("Nobody stopped it.")?))
     })?;
 
+    let task = data.problem.task();
     if arguments.json {
         let report = Report {
             run: folder.name(),
@@ -57,20 +62,30 @@ pub fn eval(arguments: &cli::Eval) -> anyhow::Result<()> {
             split: Split::Test,
             loss: found.loss,
             accuracy: found.accuracy,
+            perplexity: (task == Task::Language).then(|| found.loss.exp()),
             samples: found.samples,
         };
         answer(serde_json::to_string(&report)?)?;
     } else {
-        let set = if weights == Weights::Slow { "slow weights φ" } else { "fast weights θ" };
-        answer(format_args!(
-            "{} at step {}, {set}: test accuracy {:.2} %, loss {:.4}, on {} images of {}",
-            folder.name(),
-            step,
-            100.0 * found.accuracy,
-            found.loss,
-            found.samples,
-            data.name
-        ))?;
+        let (run, set, percent, loss) =
+            (folder.name(), called(weights), 100.0 * found.accuracy, found.loss);
+        let (samples, data) = (found.samples, data.name);
+        answer(match task {
+            Task::Classification => format!(
+                "{run} at step {step}, {set}: test accuracy {percent:.2} %, loss {loss:.4}, on \
+                 {samples} images of {data}"
+            ),
+            Task::Language => format!(
+                "{run} at step {step}, {set}: test perplexity {:.4}, loss {loss:.4}, accuracy \
+                 {percent:.2} %, on {samples} symbols of {data}",
+                loss.exp()
+            ),
+            Task::Quadratic => {
+                format!(
+                    "{run} at step {step}, {set}: loss {loss:.6e} above the least one of {data}"
+                )
+            }
+        })?;
     }
     Ok(())
 }
@@ -79,11 +94,11 @@ pub fn eval(arguments: &cli::Eval) -> anyhow::Result<()> {
 fn load(
     folder: &RunFolder,
     from: Option<u64>,
-    weights: Weights,
+    is_final: bool,
     model: &Model,
 ) -> anyhow::Result<u64> {
     let (checkpoint, _, passed_over) = choose(folder, from)?;
-    load_weights(&checkpoint.path, weights == Weights::Slow, &model.vs)?;
+    load_weights(&checkpoint.path, is_final, &model.vs)?;
     for sentence in passed_over {
         say(format_args!("Warning: {sentence}"));
     }

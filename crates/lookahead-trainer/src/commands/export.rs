@@ -1,9 +1,8 @@
 //! `lookahead export`: weights out of a checkpoint, for other programs.
 
 use lookahead_run::RunFolder;
-use lookahead_run::event::Weights;
 
-use super::{choose, which_weights, while_checkpoints_come_and_go};
+use super::{are_final, called, choose, which_weights, while_checkpoints_come_and_go};
 use crate::checkpointing::restore::weights_of;
 use crate::cli;
 use crate::config::Config;
@@ -28,8 +27,7 @@ pub fn export(arguments: &cli::Export) -> anyhow::Result<()> {
         ))
         .into());
     }
-    // Without Lookahead the final model, in the model's file, is θ.
-    let slow = weights == Weights::Slow || config.lookahead.is_none();
+    let slow = are_final(weights, &config);
     let (checkpoint, passed_over, tensors) = while_checkpoints_come_and_go(&folder, || {
         let (checkpoint, _, passed_over) = choose(&folder, arguments.from)?;
         let tensors = weights_of(&checkpoint.path, slow)?;
@@ -40,7 +38,7 @@ pub fn export(arguments: &cli::Export) -> anyhow::Result<()> {
     }
     let count = tensors.len();
     write_new(output, entries(tensors))?;
-    let set = if weights == Weights::Slow { "slow weights φ" } else { "fast weights θ" };
+    let set = called(weights);
     say(format_args!("{count} tensors, {set} of {}, in {}", checkpoint.name(), output.display()));
     Ok(())
 }

@@ -14,10 +14,21 @@ pub enum Augment {
     None,
     /// A shift by up to two pixels each way, zeros coming in, and a mirror image half the time.
     ShiftFlip,
+    /// The same with shifts by up to four pixels: a random crop of the image with four zeros around it,
+    /// as is usual for CIFAR.
+    CropFlip,
 }
 
-/// Largest shift, in pixels.
-const REACH: u64 = 2;
+impl Augment {
+    /// Largest shift, in pixels; none where nothing is changed.
+    fn reach(self) -> Option<u64> {
+        match self {
+            Augment::None => None,
+            Augment::ShiftFlip => Some(2),
+            Augment::CropFlip => Some(4),
+        }
+    }
+}
 
 /// Changes the images of one batch; what it does is fixed by seed, epoch and the batch's place.
 #[derive(Debug)]
@@ -34,12 +45,12 @@ impl Augmenter {
 
     /// Appends the changed image to `out`.
     pub fn apply(&mut self, image: &[u8], shape: [usize; 3], out: &mut Vec<u8>) {
-        match self.kind {
-            Augment::None => out.extend_from_slice(image),
-            Augment::ShiftFlip => {
-                let shift = |drawn: u64| drawn as isize - REACH as isize;
-                let down = shift(below(&mut self.generator, 2 * REACH + 1));
-                let right = shift(below(&mut self.generator, 2 * REACH + 1));
+        match self.kind.reach() {
+            None => out.extend_from_slice(image),
+            Some(reach) => {
+                let shift = |drawn: u64| drawn as isize - reach as isize;
+                let down = shift(below(&mut self.generator, 2 * reach + 1));
+                let right = shift(below(&mut self.generator, 2 * reach + 1));
                 let mirror = below(&mut self.generator, 2) == 1;
                 shift_flip(image, shape, (down, right), mirror, out);
             }

@@ -1,36 +1,10 @@
-//! CIFAR-10: 50,000 training and 10,000 test images of 32×32 in colour, in ten classes, in the binary
-//! format.
+//! The binary format of CIFAR-10 and CIFAR-100: images of 32×32 in colour.
 //!
-//! A. Krizhevsky, *Learning Multiple Layers of Features from Tiny Images*, 2009. The files are read
-//! from `data.dir`; nothing is fetched.
+//! A. Krizhevsky, *Learning Multiple Layers of Features from Tiny Images*, 2009.
 
-use std::path::Path;
-
-use anyhow::anyhow;
-
-use super::{Dataset, Images, gzip};
-use crate::usage::Usage;
-
-/// Where people get the files.
-const ADDRESS: &str = "https://www.cs.toronto.edu/~kriz/cifar.html";
-
-const TRAIN: [&str; 5] = [
-    "data_batch_1.bin",
-    "data_batch_2.bin",
-    "data_batch_3.bin",
-    "data_batch_4.bin",
-    "data_batch_5.bin",
-];
-const TEST: [&str; 1] = ["test_batch.bin"];
-
-const CLASSES: u8 = 10;
-const SHAPE: [usize; 3] = [3, 32, 32];
+/// Channels, height and width.
+pub const SHAPE: [usize; 3] = [3, 32, 32];
 const PIXELS: usize = 3 * 32 * 32;
-
-/// Mean and standard deviation of the training pixels of all three colours together, 0.4734 and
-/// 0.2516 of 255.
-const MEAN: f64 = 0.4734 * 255.0;
-const STD: f64 = 0.2516 * 255.0;
 
 /// The images and classes of one file.
 #[derive(Debug, PartialEq, Eq)]
@@ -82,41 +56,6 @@ pub fn parse(bytes: &[u8], classes: u8, coarse: bool) -> Result<Batch<'_>, Strin
     }
 }
 
-/// Loads the data set from `dir`.
-///
-/// # Errors
-/// A usage error without a folder; where a file is missing or does not hold what it should.
-pub fn load(dir: Option<&Path>) -> anyhow::Result<Dataset> {
-    let Some(dir) = dir else {
-        return Err(Usage::new(format!(
-            "`data.dir` is missing, and `cifar10` is not fetched: get its binary version from \
-             {ADDRESS}, unpack it, and say `--set data.dir=FOLDER` with the folder that has {} in it.",
-            TRAIN[0]
-        ))
-        .into());
-    };
-    let empty = Images { shape: SHAPE, pixels: vec![], labels: vec![], mean: MEAN, std: STD };
-    let images = |names: &[&str]| {
-        let mut images = empty.clone();
-        for name in names {
-            let path = dir.join(name);
-            let add = |images: &mut Images| {
-                let bytes = gzip::read(&path)?;
-                let batch = parse(&bytes, CLASSES, false)?;
-                images.pixels.extend(batch.pixels());
-                images.labels.extend(batch.classes());
-                Ok(())
-            };
-            add(&mut images).map_err(|reason: String| {
-                anyhow!("The data file {} is none of CIFAR-10's. {reason}", path.display())
-            })?;
-        }
-        anyhow::Ok(images)
-    };
-    let (train, test) = (images(&TRAIN)?, images(&TEST)?);
-    Ok(Dataset { name: "cifar10", classes: CLASSES.into(), train, validation: empty.clone(), test })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -152,26 +91,6 @@ mod tests {
             let said = parse(&file[..length], 10, false).unwrap_err();
             assert!(said.contains(&format!("It has {length} bytes")), "{said}");
         }
-    }
-
-    #[test]
-    fn a_folder_of_files_becomes_a_data_set() {
-        let folder = tempfile::tempdir().unwrap();
-        for (i, name) in TRAIN.iter().chain(&TEST).enumerate() {
-            let records = [record(&[i as u8], i as u8), record(&[9], 0)].concat();
-            std::fs::write(folder.path().join(name), records).unwrap();
-        }
-        let data = load(Some(folder.path())).unwrap();
-        assert_eq!((data.train.len(), data.test.len()), (10, 2));
-        assert_eq!(data.train.labels, [0, 9, 1, 9, 2, 9, 3, 9, 4, 9]);
-        let (images, _) = data.test.slice(0..2, tch::Device::Cpu);
-        assert_eq!(images.size(), [2, 3, 32, 32]);
-
-        std::fs::write(folder.path().join("data_batch_4.bin"), "no").unwrap();
-        let said = load(Some(folder.path())).unwrap_err().to_string();
-        assert!(said.contains("data_batch_4.bin") && said.contains("2 bytes"), "{said}");
-        let said = load(None).unwrap_err().to_string();
-        assert!(said.contains("`data.dir`") && said.contains(ADDRESS), "{said}");
     }
 
     proptest! {

@@ -2,7 +2,19 @@
 
 use anyhow::anyhow;
 
-use super::{Dataset, Images, csv, gzip};
+use lookahead_run::event::Task;
+
+use super::images::Images;
+use super::{DataConfig, Dataset, Entry, csv, gzip};
+
+/// The data set.
+pub const ENTRY: Entry = Entry {
+    task: Task::Classification,
+    keys: &["data.augment", "data.label_noise"],
+    validation: 241,
+    resolve: |_| Ok(()),
+    load,
+};
 
 const FILE: &[u8] = include_bytes!("../../data/digits.csv.gz");
 const PIXELS: usize = 64;
@@ -15,35 +27,38 @@ const TEST_EVERY: usize = 7;
 ///
 /// # Errors
 /// Where the built-in file is damaged.
-pub fn load() -> anyhow::Result<Dataset> {
+fn load(config: &DataConfig) -> anyhow::Result<Dataset> {
     let read = || csv::parse(&gzip::decompress(FILE, 1 << 20)?, PIXELS, 10);
     let rows = read().map_err(|reason| {
         anyhow!("The digits that are built into this program are damaged: build it again. {reason}")
     })?;
     // Mean and standard deviation of the training pixels, which run from 0 to 16.
-    let empty =
-        Images { shape: [1, 8, 8], pixels: vec![], labels: vec![], mean: 4.8916, std: 6.0189 };
+    let empty = Images::none([1, 8, 8], &[4.8916], &[6.0189]);
     let (mut train, mut test) = (empty.clone(), empty.clone());
     for (i, (pixels, label)) in rows.pixels.chunks_exact(PIXELS).zip(rows.labels).enumerate() {
         let part = if i % TEST_EVERY == TEST_EVERY - 1 { &mut test } else { &mut train };
         part.pixels.extend_from_slice(pixels);
         part.labels.push(label);
     }
-    Ok(Dataset { name: "digits", classes: 10, train, validation: empty, test })
+    Ok(Dataset::of_images(config, 10, train, test)?)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::data::Kind;
 
     #[test]
     fn all_images_are_there_and_normalized() {
-        let data = load().unwrap();
+        let config = DataConfig { kind: Kind::Digits, validation: Some(0), ..Default::default() };
+        let data = load(&config).unwrap();
         assert_eq!((data.train.len(), data.test.len()), (1541, 256));
+        let test = data.test.slice(0..256, tch::Device::Cpu);
+        let labels = Vec::<i64>::try_from(test.targets).unwrap();
         for class in 0..10 {
-            assert!(data.test.labels.iter().filter(|&&label| label == class).count() >= 15);
+            assert!(labels.iter().filter(|&&label| label == class).count() >= 15);
         }
-        let (images, _) = data.train.slice(0..data.train.len(), tch::Device::Cpu);
+        let images = data.train.slice(0..data.train.len(), tch::Device::Cpu).inputs;
         let mean = f64::try_from(images.mean(tch::Kind::Float)).unwrap();
         let std = f64::try_from(images.std(false)).unwrap();
         assert!(mean.abs() < 1e-3 && (std - 1.0).abs() < 1e-3, "mean {mean}, std {std}");

@@ -9,8 +9,20 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, anyhow, bail};
 use lookahead_run::checkpoint::sha256_of;
 
-use super::{Dataset, Images, fetch, gzip, idx};
+use lookahead_run::event::Task;
+
+use super::images::Images;
+use super::{DataConfig, Dataset, Entry, fetch, gzip, idx};
 use crate::say::say;
+
+/// The data set.
+pub const ENTRY: Entry = Entry {
+    task: Task::Classification,
+    keys: &["data.dir", "data.augment", "data.label_noise"],
+    validation: 5000,
+    resolve: |_| Ok(()),
+    load,
+};
 
 /// One of the four files. What it holds is checked uncompressed, since distributions compress the
 /// same data anew.
@@ -63,9 +75,9 @@ const STD: f64 = 0.3530 * 255.0;
 ///
 /// # Errors
 /// Where a file is missing and can't be fetched, or does not hold what it should.
-pub fn load(dir: Option<&Path>) -> anyhow::Result<Dataset> {
-    let (folder, own) = match dir {
-        Some(dir) => (dir.to_owned(), true),
+fn load(config: &DataConfig) -> anyhow::Result<Dataset> {
+    let (folder, own) = match &config.dir {
+        Some(dir) => (dir.clone(), true),
         None => (find_or_fetch()?, false),
     };
     // A folder of the user's own may hold other images in the same format: only the format counts.
@@ -83,8 +95,7 @@ pub fn load(dir: Option<&Path>) -> anyhow::Result<Dataset> {
             folder.display()
         );
     }
-    let validation = train.without_images();
-    Ok(Dataset { name: "fashion-mnist", classes: 10, train, validation, test })
+    Ok(Dataset::of_images(config, 10, train, test)?)
 }
 
 /// The folder where the whole data set lies on this machine, if it does.
@@ -222,11 +233,9 @@ fn images(
         );
     }
     Ok(Images {
-        shape: [1, height, width],
         pixels: pixels.values.to_vec(),
         labels: labels.values.to_vec(),
-        mean: MEAN,
-        std: STD,
+        ..Images::none([1, height, width], &[MEAN], &[STD])
     })
 }
 

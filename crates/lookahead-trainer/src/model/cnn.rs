@@ -1,17 +1,31 @@
 //! 3×3 convolutions with pooling, then fully connected layers.
 
+use lookahead_run::event::Task;
 use tch::{Tensor, nn};
 
-use super::{ModelConfig, head};
+use super::{Entry, ModelConfig, Network, head};
+use crate::data::Problem;
 use crate::usage::Usage;
 
+/// The model.
+pub const ENTRY: Entry = Entry {
+    task: Task::Classification,
+    keys: &["model.channels", "model.hidden", "model.dropout", "model.batch_norm"],
+    resolve: |config| {
+        config.channels.get_or_insert_with(|| vec![16, 32]);
+        config.hidden.get_or_insert_with(|| vec![128]);
+        Ok(())
+    },
+    build,
+};
+
 /// Convolution, (batch norm,) ReLU and 2×2 max pooling for each of `model.channels`, then the head.
-pub(super) fn layers(
+fn build(
     path: &nn::Path<'_>,
     config: &ModelConfig,
-    [mut channels, mut height, mut width]: [i64; 3],
-    classes: i64,
-) -> Result<nn::SequentialT, Usage> {
+    problem: &Problem,
+) -> Result<Box<dyn Network>, Usage> {
+    let ([mut channels, mut height, mut width], classes) = problem.images()?;
     let mut layers = nn::seq_t();
     for (i, &next) in config.channels.iter().flatten().enumerate() {
         if height < 2 || width < 2 {
@@ -34,5 +48,5 @@ pub(super) fn layers(
         (channels, height, width) = (next, height / 2, width / 2);
     }
     let layers = layers.add_fn(|images| images.flat_view());
-    Ok(head(layers, path, config, channels * height * width, classes))
+    Ok(Box::new(head(layers, path, config, channels * height * width, classes)))
 }

@@ -1,16 +1,30 @@
 //! Fully connected layers on the flattened image.
 
+use lookahead_run::event::Task;
 use tch::nn;
 
-use super::{ModelConfig, head};
+use super::{Entry, ModelConfig, Network, head};
+use crate::data::Problem;
+use crate::usage::Usage;
+
+/// The model.
+pub const ENTRY: Entry = Entry {
+    task: Task::Classification,
+    keys: &["model.hidden", "model.dropout", "model.batch_norm"],
+    resolve: |config| {
+        config.hidden.get_or_insert_with(|| vec![256, 128]);
+        Ok(())
+    },
+    build,
+};
 
 /// Linear, (batch norm,) ReLU, (dropout) for each hidden width, then the output layer.
-pub(super) fn layers(
+fn build(
     path: &nn::Path<'_>,
     config: &ModelConfig,
-    shape: [i64; 3],
-    classes: i64,
-) -> nn::SequentialT {
+    problem: &Problem,
+) -> Result<Box<dyn Network>, Usage> {
+    let (shape, classes) = problem.images()?;
     let flat = nn::seq_t().add_fn(|images| images.flat_view());
-    head(flat, path, config, shape.iter().product(), classes)
+    Ok(Box::new(head(flat, path, config, shape.iter().product(), classes)))
 }

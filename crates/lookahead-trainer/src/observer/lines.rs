@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use lookahead_run::event::{
-    self, Changed, Evaluation, Event, Record, RunInfo, Split, Status, Weights,
+    self, Changed, Evaluation, Event, Record, RunInfo, Split, Status, Task, Weights,
 };
 
 /// Lines, of which those for steps come now and then. The first and the last step that a process
@@ -46,6 +46,10 @@ impl Lines {
         self.run.as_deref()
     }
 
+    fn task(&self) -> Task {
+        self.run().map_or_else(Task::default, |run| run.task)
+    }
+
     /// Takes in what is worth knowing or saying later.
     pub(super) fn remember(&mut self, record: &Record) {
         match &record.event {
@@ -54,7 +58,7 @@ impl Lines {
             Event::Evaluation(Evaluation { split: Split::Test, .. })
             | Event::Warning(_)
             | Event::RunEnded(_) => {
-                self.last.extend(line(record));
+                self.last.extend(line(record, self.task()));
                 // Of very many warnings the latest are enough.
                 let surplus = self.last.len().saturating_sub(LAST_WORDS);
                 self.last.drain(..surplus);
@@ -86,7 +90,7 @@ impl Lines {
             }
             Event::RunEnded(_) => {
                 let last = self.unshown.take().map(|(number, step)| self.of_step(number, &step));
-                last.into_iter().chain(line(record)).collect()
+                last.into_iter().chain(line(record, self.task())).collect()
             }
             // The last word on a run has its line.
             Event::Evaluation(Evaluation { split: Split::Validation, .. })
@@ -95,7 +99,7 @@ impl Lines {
             {
                 Vec::new()
             }
-            _ => line(record).into_iter().collect(),
+            _ => line(record, self.task()).into_iter().collect(),
         }
     }
 
@@ -139,7 +143,7 @@ pub(super) fn progress(step: &event::Step) -> String {
 }
 
 /// The line for a record that is no step, if it has one.
-pub(super) fn line(record: &Record) -> Option<String> {
+pub(super) fn line(record: &Record, task: Task) -> Option<String> {
     let step = record.step;
     match &record.event {
         Event::RunStarted(info) => Some(headline(info)),
@@ -150,16 +154,21 @@ pub(super) fn line(record: &Record) -> Option<String> {
             let weights = match found.weights {
                 Weights::Slow => "φ (slow)",
                 Weights::Fast => "θ (fast)",
+                Weights::Average => "the mean of θ",
             };
             let split = match found.split {
                 Split::Validation => "validation",
                 Split::Test => "test",
             };
-            Some(format!(
-                "step {step}  {split:10} at {weights}: loss {}, accuracy {:.2} %",
-                loss(found.loss),
-                100.0 * found.accuracy
-            ))
+            let mut line =
+                format!("step {step}  {split:10} at {weights}: loss {}", loss(found.loss));
+            if task == Task::Language {
+                line += &format!(", perplexity {:.4}", found.loss.exp());
+            }
+            if task != Task::Quadratic {
+                line += &format!(", accuracy {:.2} %", 100.0 * found.accuracy);
+            }
+            Some(line)
         }
         Event::Checkpoint(saved) => Some(format!("step {step}  saved {}", saved.name)),
         Event::Paused => Some(format!("step {step}  paused")),

@@ -1,6 +1,7 @@
 //! How long to train, from which seed, where: `[train]`.
 
 use anyhow::Context;
+use lookahead_run::event::Task;
 use serde::{Deserialize, Serialize};
 use tch::{Cuda, Device};
 
@@ -20,7 +21,9 @@ pub struct TrainConfig {
     /// Evaluations on validation data after every so many epochs and at the end; 0 is never.
     pub evaluate_every_epochs: u64,
     /// What of an evaluation on validation data tells better from worse.
-    pub best_by: Metric,
+    /// Default accuracy, and loss where nothing is classified.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub best_by: Option<Metric>,
     /// Evaluations on validation data without a better one, after which the run ends; 0 is never.
     pub patience: u64,
     /// Fixes weights, dropout, augmentation and order of data.
@@ -38,7 +41,7 @@ impl Default for TrainConfig {
             epochs: 10,
             max_steps: None,
             evaluate_every_epochs: 1,
-            best_by: Metric::default(),
+            best_by: None,
             patience: 0,
             seed: 0,
             device,
@@ -48,7 +51,15 @@ impl Default for TrainConfig {
 }
 
 impl TrainConfig {
-    pub(crate) fn check(&self) -> Result<(), Invalid> {
+    pub(crate) fn resolve(&mut self, task: Task) -> Result<(), Invalid> {
+        let classifies = task != Task::Quadratic;
+        let usual = if classifies { Metric::Accuracy } else { Metric::Loss };
+        if *self.best_by.get_or_insert(usual) == Metric::Accuracy && !classifies {
+            return Err(Invalid::new(
+                "train.best_by",
+                "`train.best_by` is accuracy, and nothing is classified here: set it to loss.",
+            ));
+        }
         require(self.epochs >= 1, "train.epochs", self.epochs, "at least 1")?;
         if let Some(max_steps) = self.max_steps {
             require(max_steps >= 1, "train.max_steps", max_steps, "at least 1")?;
@@ -60,6 +71,11 @@ impl TrainConfig {
         require(threads <= 1024, "train.threads", threads, "from 0, libtorch's choice, to 1024")?;
         let allowed = "`auto`, `cpu`, `cuda` or `cuda:N` with the number of a GPU";
         require(self.parse_device().is_some(), "train.device", &self.device, allowed)
+    }
+
+    /// What tells better from worse.
+    pub fn best_by(&self) -> Metric {
+        self.best_by.unwrap_or_default()
     }
 
     /// The key that decides how long the training is.

@@ -245,7 +245,7 @@ mod tests {
         });
         let data = data.unwrap();
         let model = Model::new(&config, &data, tch::Device::Cpu).unwrap();
-        let (images, _) = data.train.slice(0..8, tch::Device::Cpu);
+        let images = data.train.slice(0..8, tch::Device::Cpu).inputs;
         let mut kept = SoundBuffers::default();
         kept.take(&model).unwrap();
         let _ = model.forward(&images, true);

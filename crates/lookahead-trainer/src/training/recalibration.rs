@@ -27,7 +27,7 @@ pub(super) fn recalibrate(
     let whole = (data.train.len() / size).max(1);
     let batches = (0..count.min(whole)).map(|i| {
         let end = data.train.len().min((i + 1) * size);
-        data.train.slice(i * size..end, model.vs.device()).0
+        data.train.slice(i * size..end, model.vs.device()).inputs
     });
     at_phi.recalibrate(&model.vs, batches, |images| drop(model.forward(images, true)))?;
     Ok(())

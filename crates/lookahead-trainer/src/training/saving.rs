@@ -9,6 +9,8 @@ use lookahead_run::event::{self, Event, Warning};
 use super::divergence::{Diverged, Saving, can_be_saved};
 use super::recalibration::buffers_of_phi;
 use super::{Outside, Training, device_name, threads, versions};
+use crate::averaging::Average;
+use crate::checkpointing::AVERAGED;
 use crate::checkpointing::snapshot::Snapshot;
 use crate::checkpointing::writer::{Done, Job};
 use crate::optimizer::lookahead::Diverging;
@@ -77,7 +79,7 @@ fn begin_now(t: &mut Training, outside: &mut Outside, saving: Saving) -> anyhow:
 fn job(t: &Training, snapshot: Snapshot, stall: Duration) -> Job {
     Job {
         details: t.details(&snapshot),
-        retention: t.config.checkpoint.retention(t.config.train.best_by),
+        retention: t.config.checkpoint.retention(t.config.train.best_by()),
         lr: t.config.optimizer.lr,
         snapshot,
         stall,
@@ -91,7 +93,8 @@ fn take(t: &mut Training, snapshot: &mut Snapshot) -> anyhow::Result<()> {
         true => t.sound_buffers.copies(),
         false => BTreeMap::new(),
     };
-    snapshot.take(&t.model.vs, &mut t.optimizer, recalibrated, sound)
+    let average = t.average.as_ref().map(Average::tensors);
+    snapshot.take(&t.model.vs, &mut t.optimizer, average, recalibrated, sound)
 }
 
 /// Saves, and waits until the checkpoint is on the disk: before this process ends. A disk that says
@@ -181,6 +184,9 @@ impl Training {
         own(super::TRAIN_SAMPLES, self.data.train.len() as i64);
         own(super::DIVERGING, i64::from(self.diverging));
         own(super::OWED, self.owed as i64);
+        if let Some(average) = &self.average {
+            own(AVERAGED, average.count() as i64);
+        }
         if let Some(value) = self.best.value {
             own(super::BEST_STEP, self.best.step as i64);
             own(super::SINCE_BEST, self.best.since as i64);

@@ -1,0 +1,241 @@
+//! A mean of θ over steps, as a baseline to compare φ with: `[averaging]`.
+//!
+//! Without Lookahead, such a mean is the other simple way to a final model that varies less than θ.
+//! Unlike φ, it never goes back into the training.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use tch::{Tensor, nn};
+
+use crate::check::{Invalid, require, shown};
+
+/// `[averaging]`.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct AveragingConfig {
+    /// Which mean.
+    pub kind: Kind,
+    /// ema: how much of the mean stays in a step.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub decay: Option<f64>,
+    /// polyak, ema: steps that are left out at the start; until then the mean is θ.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub start_step: Option<u64>,
+}
+
+/// The means.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Kind {
+    /// None: the final model is φ, or θ without Lookahead.
+    #[default]
+    None,
+    /// The arithmetic mean of θ after each step (Polyak and Juditsky, 1992).
+    Polyak,
+    /// An exponential moving average.
+    Ema,
+}
+
+/// Keys that `kind` does not have.
+pub(crate) fn foreign_keys(kind: &str) -> Option<Vec<&'static str>> {
+    match kind {
+        "none" => Some(vec!["averaging.decay", "averaging.start_step"]),
+        "polyak" => Some(vec!["averaging.decay"]),
+        _ => None,
+    }
+}
+
+impl AveragingConfig {
+    pub(crate) fn resolve(&mut self, lookahead: bool) -> Result<(), Invalid> {
+        let (any, ema) = (self.kind != Kind::None, self.kind == Kind::Ema);
+        if any && lookahead {
+            return Err(Invalid::new(
+                "averaging.kind",
+                "`averaging.kind` gives the final model of a run without Lookahead, and with \
+                 Lookahead that is φ: take the section `[lookahead]` out (`--set lookahead=false`), \
+                 or set `averaging.kind` to none.",
+            ));
+        }
+        use crate::check::kind_key;
+        kind_key(&mut self.decay, ema, 0.999, "averaging.decay", "the kind ema")?;
+        kind_key(&mut self.start_step, any, 0, "averaging.start_step", "the kinds polyak and ema")?;
+        let decay = self.decay.unwrap_or(0.0);
+        let allowed = "at least 0 and below 1";
+        require((0.0..1.0).contains(&decay), "averaging.decay", shown(decay), allowed)
+    }
+}
+
+/// The mean so far.
+#[derive(Debug)]
+pub struct Average {
+    kind: Kind,
+    decay: f64,
+    start_step: u64,
+    /// Steps that are in it.
+    count: u64,
+    /// Of each trainable variable.
+    mean: BTreeMap<String, Tensor>,
+}
+
+impl Average {
+    /// That of no step: θ as it is. `None` where no mean is wanted.
+    pub fn new(config: &AveragingConfig, vs: &nn::VarStore) -> Option<Self> {
+        if config.kind == Kind::None {
+            return None;
+        }
+        let _guard = tch::no_grad_guard();
+        let mean = trainable(vs).map(|(name, variable)| (name, variable.copy())).collect();
+        Some(Average {
+            kind: config.kind,
+            decay: config.decay.unwrap_or(0.0),
+            start_step: config.start_step.unwrap_or(0),
+            count: 0,
+            mean,
+        })
+    }
+
+    /// Takes θ after step `step`, counted from 1, in.
+    ///
+    /// # Errors
+    /// What libtorch says.
+    pub fn take(&mut self, vs: &nn::VarStore, step: u64) -> anyhow::Result<()> {
+        let _guard = tch::no_grad_guard();
+        self.count += u64::from(step > self.start_step);
+        let weight = match (self.kind, self.count) {
+            // The first one is all that there is: θ at the start has no part in it.
+            (_, 0 | 1) => 1.0,
+            (Kind::Polyak, count) => 1.0 / count as f64,
+            _ => 1.0 - self.decay,
+        };
+        for (name, variable) in trainable(vs) {
+            let Some(mean) = self.mean.get_mut(&name) else { continue };
+            match weight < 1.0 {
+                true => drop(mean.f_lerp_(&variable, weight)?),
+                false => mean.f_copy_(&variable)?,
+            }
+        }
+        Ok(())
+    }
+
+    /// Puts the mean into the model, does something, and puts θ back, also where that fails.
+    ///
+    /// # Errors
+    /// What `work` or libtorch says.
+    pub fn with<T>(
+        &self,
+        vs: &nn::VarStore,
+        work: impl FnOnce() -> anyhow::Result<T>,
+    ) -> anyhow::Result<T> {
+        let fast: BTreeMap<String, Tensor> = {
+            let _guard = tch::no_grad_guard();
+            trainable(vs).map(|(name, variable)| (name, variable.copy())).collect()
+        };
+        put(vs, &self.mean)?;
+        let done = work();
+        put(vs, &fast)?;
+        done
+    }
+
+    /// Steps that are in it.
+    pub fn count(&self) -> u64 {
+        self.count
+    }
+
+    /// Its tensors by the names of the variables.
+    pub fn tensors(&self) -> &BTreeMap<String, Tensor> {
+        &self.mean
+    }
+
+    /// Whether a saved one fits the model.
+    ///
+    /// # Errors
+    /// Where a tensor is missing or of another shape.
+    pub fn check(&self, saved: &BTreeMap<String, Tensor>) -> anyhow::Result<()> {
+        for (name, mean) in &self.mean {
+            let fits =
+                saved.get(name).is_some_and(|t| t.size() == mean.size() && t.kind() == mean.kind());
+            anyhow::ensure!(
+                fits,
+                "It holds no mean of `{name}` that fits: a run that averages goes on only from a \
+                 checkpoint of one with the same model."
+            );
+        }
+        Ok(())
+    }
+
+    /// Takes a saved one on.
+    ///
+    /// # Errors
+    /// As [`check`](Self::check); nothing has changed then.
+    pub fn load(&mut self, count: u64, saved: &BTreeMap<String, Tensor>) -> anyhow::Result<()> {
+        self.check(saved)?;
+        let _guard = tch::no_grad_guard();
+        for (name, mean) in &mut self.mean {
+            mean.f_copy_(&saved[name])?;
+        }
+        self.count = count;
+        Ok(())
+    }
+}
+
+fn trainable(vs: &nn::VarStore) -> impl Iterator<Item = (String, Tensor)> {
+    vs.variables().into_iter().filter(|(_, variable)| variable.requires_grad())
+}
+
+fn put(vs: &nn::VarStore, values: &BTreeMap<String, Tensor>) -> anyhow::Result<()> {
+    let _guard = tch::no_grad_guard();
+    for (name, mut variable) in trainable(vs) {
+        if let Some(value) = values.get(&name) {
+            variable.f_copy_(value)?;
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tch::Device;
+
+    fn means(config: &AveragingConfig) -> Vec<f64> {
+        let vs = nn::VarStore::new(Device::Cpu);
+        let mut x = vs.root().zeros("x", &[1]);
+        let mut average = Average::new(config, &vs).unwrap();
+        let values = [8.0, 4.0, 0.0, 4.0].into_iter().zip(1..).map(|(value, step)| {
+            let _ = tch::no_grad(|| x.fill_(value));
+            average.take(&vs, step).unwrap();
+            average.tensors()["x"].double_value(&[0])
+        });
+        values.collect()
+    }
+
+    #[test]
+    fn means_by_hand() {
+        let polyak = AveragingConfig { kind: Kind::Polyak, decay: None, start_step: Some(0) };
+        assert_eq!(means(&polyak), [8.0, 6.0, 4.0, 4.0]);
+        let late = AveragingConfig { start_step: Some(2), ..polyak };
+        assert_eq!(means(&late), [8.0, 4.0, 0.0, 2.0]);
+        let ema = AveragingConfig { kind: Kind::Ema, decay: Some(0.5), start_step: Some(0) };
+        assert_eq!(means(&ema), [8.0, 6.0, 3.0, 3.5]);
+    }
+
+    #[test]
+    fn theta_returns_also_after_a_failure() {
+        let vs = nn::VarStore::new(Device::Cpu);
+        let mut x = vs.root().zeros("x", &[1]);
+        let config = AveragingConfig { kind: Kind::Polyak, ..AveragingConfig::default() };
+        let mut average = Average::new(&config, &vs).unwrap();
+        for (step, value) in [(1, 2.0), (2, 4.0)] {
+            let _ = tch::no_grad(|| x.fill_(value));
+            average.take(&vs, step).unwrap();
+        }
+        let seen = average.with(&vs, || Ok(x.double_value(&[0]))).unwrap();
+        assert_eq!((seen, x.double_value(&[0])), (3.0, 4.0));
+        average.with::<()>(&vs, || anyhow::bail!("no")).unwrap_err();
+        assert_eq!(x.double_value(&[0]), 4.0);
+        let other = [("x".to_owned(), Tensor::zeros([2], (tch::Kind::Float, Device::Cpu)))];
+        assert!(average.load(7, &other.into()).is_err());
+        assert_eq!((average.count(), average.tensors()["x"].double_value(&[0])), (2, 3.0));
+    }
+}

@@ -1,0 +1,176 @@
+//! Images and their classes in memory, and how their bytes become numbers.
+
+use std::ops::Range;
+
+use tch::{Device, Kind as Element, Tensor};
+
+use super::augment::{Augment, Augmenter};
+use super::batches::{below, generator};
+use super::{Batch, Place, Samples};
+
+/// Images of one size, their classes, and how their bytes become numbers.
+#[derive(Debug, Clone)]
+pub struct Images {
+    /// Channels, height and width.
+    pub shape: [usize; 3],
+    /// All pixels, image after image, each in the order of `shape`.
+    pub pixels: Vec<u8>,
+    /// The class of each image.
+    pub labels: Vec<u8>,
+    /// Mean of the training pixels, of each channel or of all together.
+    pub mean: Vec<f64>,
+    /// Standard deviation of the training pixels, of each channel or of all together.
+    pub std: Vec<f64>,
+    /// What is changed at random where images are gathered.
+    pub augment: Augment,
+}
+
+impl Images {
+    /// None of a size, with the mean and standard deviation of those to come.
+    pub fn none(shape: [usize; 3], mean: &[f64], std: &[f64]) -> Self {
+        Images {
+            shape,
+            pixels: Vec::new(),
+            labels: Vec::new(),
+            mean: mean.to_vec(),
+            std: std.to_vec(),
+            augment: Augment::None,
+        }
+    }
+
+    fn image_size(&self) -> usize {
+        self.shape.iter().product()
+    }
+
+    /// The pixels of one image.
+    fn image(&self, index: usize) -> &[u8] {
+        let size = self.image_size();
+        &self.pixels[index * size..][..size]
+    }
+
+    /// Gives so large a fraction of the images, drawn once for all seeds, another class than their
+    /// own, each of the others as likely.
+    pub fn add_label_noise(&mut self, fraction: f64, classes: usize) {
+        let mut generator = generator(0, 0, 0, b"mislabel");
+        // In 2⁻³² steps: as fine as anybody asks, and whole numbers on every machine.
+        let bound = (fraction * (1u64 << 32) as f64) as u64;
+        for label in &mut self.labels {
+            if below(&mut generator, 1 << 32) < bound && classes > 1 {
+                let others = below(&mut generator, classes as u64 - 1) + 1;
+                *label = ((u64::from(*label) + others) % classes as u64) as u8;
+            }
+        }
+    }
+
+    fn to_tensors(&self, pixels: &[u8], labels: &[u8], device: Device) -> Batch {
+        let [channels, height, width] = self.shape.map(|n| n as i64);
+        // Bytes cross to the device; floats are four times as many.
+        let images = Tensor::from_slice(pixels)
+            .to_device(device)
+            .reshape([-1, channels, height, width])
+            .to_kind(Element::Float);
+        let inputs = match (&self.mean[..], &self.std[..]) {
+            (&[mean], &[std]) => (images - mean) / std,
+            (mean, std) => {
+                let of_channels = |values: &[f64]| {
+                    let values: Vec<f32> = values.iter().map(|&value| value as f32).collect();
+                    Tensor::from_slice(&values).to_device(device).reshape([-1, 1, 1])
+                };
+                (images - of_channels(mean)) / of_channels(std)
+            }
+        };
+        let targets = Tensor::from_slice(labels).to_device(device).to_kind(Element::Int64);
+        Batch { inputs, targets }
+    }
+
+    /// Cuts the last `count` images off into a set of their own.
+    pub fn cut(&mut self, count: usize) -> Images {
+        let at = self.labels.len() - count;
+        Images {
+            pixels: self.pixels.split_off(at * self.image_size()),
+            labels: self.labels.split_off(at),
+            ..Images::none(self.shape, &self.mean, &self.std)
+        }
+    }
+}
+
+impl Samples for Images {
+    fn len(&self) -> usize {
+        self.labels.len()
+    }
+
+    /// Normalized `f32` of shape (n, channels, height, width), and classes as `i64` of shape (n).
+    fn slice(&self, range: Range<usize>, device: Device) -> Batch {
+        let size = self.image_size();
+        let pixels = &self.pixels[range.start * size..range.end * size];
+        self.to_tensors(pixels, &self.labels[range], device)
+    }
+
+    fn gather(&self, indices: &[usize], place: Place, device: Device) -> Batch {
+        let mut augmenter = Augmenter::new(self.augment, place.seed, place.epoch, place.cursor);
+        let mut pixels = Vec::with_capacity(indices.len() * self.image_size());
+        let mut labels = Vec::with_capacity(indices.len());
+        for &index in indices {
+            augmenter.apply(self.image(index), self.shape, &mut pixels);
+            labels.push(self.labels[index]);
+        }
+        self.to_tensors(&pixels, &labels, device)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn images() -> Images {
+        Images {
+            pixels: vec![0, 10, 20, 30, 40, 50],
+            labels: vec![3, 1, 2],
+            ..Images::none([1, 1, 2], &[10.0], &[5.0])
+        }
+    }
+
+    fn numbers(batch: &Batch) -> (Vec<f32>, Vec<i64>) {
+        let inputs = Vec::try_from(batch.inputs.reshape([-1])).unwrap();
+        (inputs, Vec::try_from(&batch.targets).unwrap())
+    }
+
+    #[test]
+    fn pixels_are_normalized_in_their_places() {
+        let batch = images().slice(1..3, Device::Cpu);
+        assert_eq!(batch.inputs.size(), [2, 1, 1, 2]);
+        assert_eq!(numbers(&batch), (vec![2.0, 4.0, 6.0, 8.0], vec![1, 2]));
+        let place = Place { seed: 0, epoch: 0, cursor: 0 };
+        let batch = images().gather(&[2, 0], place, Device::Cpu);
+        assert_eq!(numbers(&batch), (vec![6.0, 8.0, -2.0, 0.0], vec![2, 3]));
+    }
+
+    #[test]
+    fn each_channel_may_have_a_mean_of_its_own() {
+        let images = Images {
+            pixels: vec![0, 10, 20, 30],
+            labels: vec![0],
+            ..Images::none([2, 1, 2], &[10.0, 20.0], &[5.0, 2.0])
+        };
+        let batch = images.slice(0..1, Device::Cpu);
+        assert_eq!(numbers(&batch).0, [-2.0, 0.0, 0.0, 5.0]);
+    }
+
+    #[test]
+    fn so_many_labels_are_wrong_and_the_same_ones_every_time() {
+        let mut clean = Images { labels: vec![4; 10_000], ..images() };
+        let mut noisy = clean.clone();
+        noisy.add_label_noise(0.2, 10);
+        let wrong = noisy.labels.iter().filter(|&&label| label != 4).count();
+        // Five standard deviations of a binomial with p = 0.2: √(10000 · 0.16) = 40.
+        assert!(wrong.abs_diff(2000) < 200, "{wrong}");
+        let counts = (0..10).map(|class| noisy.labels.iter().filter(|&&l| l == class).count());
+        assert!(counts.enumerate().all(|(class, n)| class == 4 || n.abs_diff(222) < 75));
+        let first = noisy.labels.clone();
+        clean.add_label_noise(0.2, 10);
+        assert_eq!(clean.labels, first);
+        clean.labels.fill(4);
+        clean.add_label_noise(0.0, 10);
+        assert!(clean.labels.iter().all(|&label| label == 4));
+    }
+}
