@@ -3,11 +3,13 @@
 //! | module | what is in it |
 //! |---|---|
 //! | [`summary`] | a run in the numbers by which runs are compared |
+//! | [`theory`] | what theory says of SGD and Lookahead on quadratic functions |
 //! | [`error`] | what can go wrong, in full sentences |
 //!
 //! Nothing here knows of tensors or models: runs are folders that the trainer wrote.
 
 pub mod error;
 pub mod summary;
+pub mod theory;
 
 pub use summary::Summary;

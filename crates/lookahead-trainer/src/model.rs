@@ -50,8 +50,11 @@ pub struct Entry {
     /// Fills in the defaults of its keys, and checks them.
     pub resolve: fn(&mut ModelConfig) -> Result<(), Invalid>,
     /// Makes its variables, drawn from libtorch's generator, under a path.
-    pub build: fn(&nn::Path<'_>, &ModelConfig, &Problem) -> Result<Box<dyn Network>, Usage>,
+    pub build: fn(&nn::Path<'_>, &ModelConfig, &Problem) -> Built,
 }
+
+/// What an [`Entry`]'s `build` comes to.
+pub type Built = Result<Box<dyn Network>, Usage>;
 
 /// `[model]`.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]

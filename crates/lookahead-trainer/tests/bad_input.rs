@@ -238,7 +238,7 @@ fn data_files_missing_cut_off_or_wrong() {
     std::fs::write(&labels, &whole).unwrap();
     failed(&train(), 1, &["don't belong together", "40 images", "[50] labels"]);
     images(&folder, 10);
-    failed(&train(), 2, &["`data.validation` is 10", "only 10 images"]);
+    failed(&train(), 2, &["`data.validation` is 10", "only 10 samples"]);
     images_of(&folder, [50, 28, 28], [20, 14, 28]);
     failed(&train(), 1, &["images are 28×28", "test images 14×28"]);
     images_of(&folder, [50, 0, 0], [20, 0, 0]);
