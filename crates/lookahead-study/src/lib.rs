@@ -4,6 +4,7 @@
 //! |---|---|
 //! | [`summary`] | a run in the numbers by which runs are compared |
 //! | [`theory`] | what theory says of SGD and Lookahead on quadratic functions |
+//! | [`sweep`] | one config in many variations, run several at once |
 //! | [`error`] | what can go wrong, in full sentences |
 //!
 //! Nothing here knows of tensors or models: runs are folders that the trainer wrote.
@@ -11,5 +12,6 @@
 pub mod error;
 pub mod summary;
 pub mod theory;
+pub mod sweep;
 
 pub use summary::Summary;

@@ -24,6 +24,8 @@ pub struct Cli {
 pub enum Command {
     /// Start a run from a config
     Train(Train),
+    /// Run one config in many variations, several at once; started again, it goes on
+    Sweep(Sweep),
     /// Go on with a run from its newest valid checkpoint
     Resume(Resume),
     /// Loss and accuracy of a run's model on the test set
@@ -62,6 +64,33 @@ pub struct Train {
     /// What to change and how to show it.
     #[command(flatten)]
     pub shared: Shared,
+}
+
+/// `lookahead sweep`.
+#[derive(Debug, Args)]
+pub struct Sweep {
+    /// The sweep, a TOML file such as configs/sweeps/digits-lr.toml
+    #[arg(value_name = "SWEEP")]
+    pub file: PathBuf,
+    /// Name of the sweep [default: `name` in its file, or else the file's name]
+    #[arg(long)]
+    pub name: Option<String>,
+    /// Folder in which the sweep's folder is made
+    #[arg(long, value_name = "DIR", default_value = "checkpoints")]
+    pub out: PathBuf,
+    /// Processes at once [default: `jobs` in the file, or else as many as have processors for their
+    /// train.threads]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    pub jobs: Option<u16>,
+    /// Check all configs and list the runs, and train none
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Try runs again that failed for good when the sweep was run before
+    #[arg(long)]
+    pub retry_failed: bool,
+    /// Only warnings and errors on stderr
+    #[arg(long)]
+    pub quiet: bool,
 }
 
 /// `lookahead resume`.
@@ -211,7 +240,9 @@ impl Look {
 /// `lookahead watch`.
 #[derive(Debug, Args)]
 pub struct Watch {
-    /// The runs' folders, such as checkpoints/fashion-mnist; one may begin later
+    /// Folders of runs, such as checkpoints/fashion-mnist, or of sweeps; one may begin later
+    ///
+    /// Of a sweep the runs that train are shown and the latest ones beside them, and more as they begin.
     #[arg(value_name = "RUN_DIR", required = true)]
     pub runs: Vec<PathBuf>,
     /// How it looks.

@@ -8,6 +8,7 @@ mod inspect;
 mod plot;
 mod resume;
 mod status;
+mod sweep;
 mod train;
 mod watch;
 
@@ -18,6 +19,7 @@ pub use export::export;
 pub use inspect::inspect;
 pub use plot::plot;
 pub use resume::resume;
+pub use sweep::sweep;
 pub use train::train;
 pub use watch::watch;
 

@@ -59,6 +59,11 @@ impl fmt::Display for ConfigError {
 }
 
 impl ConfigError {
+    /// Where it is: a file, with its line where that is known, or a `--set`.
+    pub fn place(&self) -> &str {
+        &self.place
+    }
+
     /// What is wrong, in full sentences, without where.
     pub fn message(&self) -> &str {
         &self.message

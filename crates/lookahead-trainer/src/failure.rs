@@ -2,6 +2,8 @@
 
 use std::process::ExitCode;
 
+use lookahead_study::sweep::SweepError;
+
 use crate::config::ConfigError;
 use crate::usage::Usage;
 
@@ -11,6 +13,7 @@ pub fn exit_code(error: &anyhow::Error) -> ExitCode {
     let usage = error.chain().any(|cause| {
         cause.is::<Usage>()
             || cause.is::<ConfigError>()
+            || cause.downcast_ref().is_some_and(SweepError::is_usage)
             || matches!(
                 cause.downcast_ref(),
                 Some(

@@ -14,6 +14,7 @@ fn main() -> ExitCode {
     let _ = signal_hook::flag::register(SIGXFSZ, Arc::default());
     let outcome = match Cli::parse().command {
         Command::Train(arguments) => commands::train(&arguments),
+        Command::Sweep(arguments) => commands::sweep(&arguments),
         Command::Resume(arguments) => commands::resume(&arguments),
         Command::Eval(arguments) => commands::eval(&arguments),
         Command::Ctl(arguments) => commands::ctl(&arguments),

@@ -28,6 +28,11 @@ use bar::Bar;
 use lines::{Lines, line};
 use log::Log;
 
+/// Whether stderr is a terminal on which it is this program's turn to draw.
+pub(crate) fn has_a_terminal() -> bool {
+    Bar::has_a_place()
+}
+
 /// What is shown of a run, and how.
 #[derive(Debug, Clone, Default)]
 pub struct Show {

@@ -1,0 +1,161 @@
+//! The folder of a sweep.
+
+use std::fs::{self, File, TryLockError};
+use std::io;
+use std::path::{Path, PathBuf};
+
+use super::error::{At, SweepError};
+use super::file::is_plain;
+
+const COPY: &str = "sweep.toml";
+const RUNS: &str = "runs";
+
+/// The folder of a sweep:
+///
+/// ```text
+/// sweep.toml          the file by which it was last begun
+/// runs/NAME/          an ordinary run each
+/// results.csv         a line a run that is over
+/// results.jsonl       the same as JSON
+/// output/NAME.txt     the last that the process of a run said that failed
+/// active/NAME         while the process of a run lives: locked by it
+/// lock                held by the process that runs the sweep
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SweepFolder {
+    path: PathBuf,
+}
+
+impl SweepFolder {
+    /// The sweep in an existing folder; `None` where it is none of a sweep.
+    pub fn open(path: &Path) -> Option<SweepFolder> {
+        let is_one = path.join(COPY).is_file() && path.join(RUNS).is_dir();
+        is_one.then(|| SweepFolder { path: path.to_owned() })
+    }
+
+    /// The folder `out/name`, made where it is missing.
+    ///
+    /// # Errors
+    /// Where something else has the name.
+    pub fn create(out: &Path, name: &str) -> Result<SweepFolder, SweepError> {
+        let path = out.join(name);
+        if !is_plain(name) {
+            return Err(SweepError::NotASweep(path));
+        }
+        if let Some(folder) = SweepFolder::open(&path) {
+            return Ok(folder);
+        }
+        // One that a crash left before its copy was in it has nothing but our empty folders.
+        let ours = |name: &std::ffi::OsStr| {
+            ["runs", "output", "active", "lock", ".sweep.toml.tmp"].iter().any(|own| name == *own)
+        };
+        match fs::read_dir(&path) {
+            Ok(found) => {
+                let names: Vec<_> =
+                    found.filter_map(|entry| Some(entry.ok()?.file_name())).collect();
+                if !names.iter().all(|name| ours(name)) {
+                    return Err(SweepError::NotASweep(path));
+                }
+            }
+            Err(cause) if cause.kind() == io::ErrorKind::NotFound => {}
+            Err(_) => return Err(SweepError::NotASweep(path)),
+        }
+        for inner in [RUNS, "output", "active"] {
+            let inner = path.join(inner);
+            fs::create_dir_all(&inner).at("make the folder", &inner)?;
+        }
+        Ok(SweepFolder { path })
+    }
+
+    /// Its path.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Where the runs are.
+    pub fn runs(&self) -> PathBuf {
+        self.path.join(RUNS)
+    }
+
+    /// The folder of a run.
+    pub fn run(&self, name: &str) -> PathBuf {
+        self.runs().join(name)
+    }
+
+    /// Where the results are as comma-separated values.
+    pub fn csv(&self) -> PathBuf {
+        self.path.join("results.csv")
+    }
+
+    /// Where the results are as lines of JSON.
+    pub fn json_lines(&self) -> PathBuf {
+        self.path.join("results.jsonl")
+    }
+
+    /// Where the last words of a run's process are, after it failed.
+    pub fn output(&self, name: &str) -> PathBuf {
+        self.path.join("output").join(format!("{name}.txt"))
+    }
+
+    fn active(&self, name: &str) -> PathBuf {
+        self.path.join("active").join(name)
+    }
+
+    /// Makes this process the only one that runs the sweep, until what is returned is dropped.
+    ///
+    /// # Errors
+    /// Where another process has it.
+    pub fn lock(&self) -> Result<File, SweepError> {
+        let path = self.path.join("lock");
+        let file = File::options().create(true).truncate(false).write(true).open(&path);
+        let file = file.at("open", &path)?;
+        match file.try_lock() {
+            Ok(()) => Ok(file),
+            Err(TryLockError::WouldBlock) => Err(SweepError::InUse(self.path.clone())),
+            Err(TryLockError::Error(cause)) => Err(cause).at("lock", &path),
+        }
+    }
+
+    /// Puts the sweep's file beside its runs.
+    pub(super) fn write_copy(&self, text: &str) -> Result<(), SweepError> {
+        self.write(COPY, text.as_bytes())
+    }
+
+    /// Writes a file of the sweep, whole or not at all.
+    pub(super) fn write(&self, name: &str, bytes: &[u8]) -> Result<(), SweepError> {
+        let (path, draft) = (self.path.join(name), self.path.join(format!(".{name}.tmp")));
+        let written = File::create(&draft).and_then(|mut file| {
+            io::Write::write_all(&mut file, bytes)?;
+            file.sync_all()
+        });
+        written.and_then(|()| fs::rename(&draft, &path)).at("write", &path)
+    }
+
+    /// A locked file for the process of a run. The lock lives as long as that process has the file open,
+    /// which it does from its first moment on: before there is a run folder that could be locked, and
+    /// after this process is gone.
+    pub(super) fn activate(&self, name: &str) -> Result<File, SweepError> {
+        let path = self.active(name);
+        let file = File::options().create(true).truncate(false).read(true).write(true).open(&path);
+        let file = file.at("open", &path)?;
+        match file.try_lock() {
+            Ok(()) => Ok(file),
+            Err(TryLockError::WouldBlock) => {
+                Err(io::Error::other("another process has it")).at("lock", &path)
+            }
+            Err(TryLockError::Error(cause)) => Err(cause).at("lock", &path),
+        }
+    }
+
+    /// Takes the file of [`activate`](Self::activate) away.
+    pub(super) fn deactivate(&self, name: &str) {
+        let _ = fs::remove_file(self.active(name));
+    }
+
+    /// Whether the process of a run lives that this sweep, or an earlier process of it, started.
+    pub(super) fn is_active(&self, name: &str) -> bool {
+        // Opening for writing and locking shared leaves the file as it is.
+        let Ok(file) = File::open(self.active(name)) else { return false };
+        matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock))
+    }
+}

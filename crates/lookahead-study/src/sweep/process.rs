@@ -1,0 +1,113 @@
+//! The process of one run.
+
+use std::collections::VecDeque;
+use std::fs::File;
+use std::io::Read;
+use std::os::unix::process::CommandExt;
+use std::path::Path;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::thread::JoinHandle;
+
+use rustix::process::{Pid, Signal, kill_process};
+
+use super::error::{At, SweepError};
+use super::points::Point;
+
+/// Most bytes that are kept of what a process says: its last words.
+const LAST_WORDS: usize = 64 << 10;
+
+/// What a process is to do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Task {
+    /// Begin the run.
+    Train,
+    /// Go on with it from its newest valid checkpoint.
+    Resume,
+}
+
+/// A process that trains a run.
+#[derive(Debug)]
+pub(super) struct Process {
+    child: Child,
+    said: Option<JoinHandle<Vec<u8>>>,
+}
+
+impl Process {
+    /// Starts it. It holds `active` open, as its standard input, as long as it lives.
+    pub(super) fn start(
+        program: &Path,
+        task: Task,
+        point: &Point,
+        config: &Path,
+        runs: &Path,
+        active: File,
+    ) -> Result<Process, SweepError> {
+        let mut command = Command::new(program);
+        match task {
+            Task::Train => {
+                command.arg("train").arg(config).arg("--out").arg(runs);
+                command.arg(format!("--name={}", point.name));
+                for set in &point.sets {
+                    command.args(["--set", &format!("{}={}", set.key, set.value)]);
+                }
+            }
+            Task::Resume => {
+                command.arg("resume").arg(runs.join(&point.name));
+            }
+        }
+        command.args(["--no-tui", "--quiet"]);
+        command.stdin(active).stdout(Stdio::null()).stderr(Stdio::piped());
+        // Ctrl-C is meant for the sweep, which asks its runs to stop itself.
+        command.process_group(0);
+        let mut child = command.spawn().at("start", program)?;
+        let said = child.stderr.take().map(|stderr| std::thread::spawn(move || last_words(stderr)));
+        Ok(Process { child, said })
+    }
+
+    /// How it ended, if it has.
+    pub(super) fn ended(&mut self) -> Option<ExitStatus> {
+        self.child.try_wait().ok().flatten()
+    }
+
+    /// What it said last; waits until it has ended.
+    pub(super) fn last_words(&mut self) -> String {
+        let said = self.said.take().and_then(|thread| thread.join().ok()).unwrap_or_default();
+        String::from_utf8_lossy(&said).into_owned()
+    }
+
+    /// Asks it to save a checkpoint and end.
+    pub(super) fn stop(&self) {
+        // One that has just ended needs no signal; its number is not given to another before it is
+        // waited for.
+        let _ = kill_process(Pid::from_child(&self.child), Signal::TERM);
+    }
+
+    /// Ends it at once.
+    pub(super) fn kill(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Reads to the end and keeps the end.
+fn last_words(mut from: impl Read) -> Vec<u8> {
+    let (mut kept, mut piece) = (VecDeque::new(), [0; 4096]);
+    while let Ok(read @ 1..) = from.read(&mut piece) {
+        kept.extend(&piece[..read]);
+        let more = kept.len().saturating_sub(LAST_WORDS);
+        kept.drain(..more);
+    }
+    kept.into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_what_is_said_the_end_is_kept() {
+        let said: Vec<u8> = (0..LAST_WORDS * 2 + 5).map(|i| (i % 251) as u8).collect();
+        assert_eq!(last_words(&said[..]), said[LAST_WORDS + 5..]);
+        assert_eq!(last_words(&b"error: no."[..]), b"error: no.");
+    }
+}

@@ -1,0 +1,174 @@
+//! How far a sweep is, and how long it takes.
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use lookahead_run::event::Event;
+use lookahead_run::follow::{Followed, Follower};
+
+/// Who is told how a sweep fares.
+pub trait Reporter {
+    /// How it stands; asked for several times a second.
+    fn progress(&mut self, progress: &Progress);
+
+    /// Something that its owner should know, as a line.
+    fn say(&mut self, line: &str);
+}
+
+/// How a sweep stands.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Progress {
+    /// Runs in all.
+    pub total: usize,
+    /// Runs that are finished.
+    pub finished: usize,
+    /// Runs that failed for good.
+    pub failed: usize,
+    /// Runs that train.
+    pub running: Vec<Running>,
+    /// Time left, where something is known of it.
+    pub left: Option<Duration>,
+    /// Whether the runs are being stopped.
+    pub stopping: bool,
+}
+
+/// A run that trains.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Running {
+    /// Its name.
+    pub name: String,
+    /// Steps taken.
+    pub step: u64,
+    /// Steps that it will have taken at its end; 0 while that is not known.
+    pub total: u64,
+}
+
+/// Events that are taken from a log at once.
+const AT_ONCE: usize = 4096;
+
+/// The steps of a run that trains, from its log.
+#[derive(Debug)]
+pub(super) struct Steps {
+    follower: Follower,
+    pub(super) step: u64,
+    pub(super) total: u64,
+    /// Where this process began.
+    from: Option<u64>,
+    /// The log of a run that goes on is read up to there first.
+    goes_on: bool,
+    started: Instant,
+}
+
+impl Steps {
+    pub(super) fn new(log: &Path, goes_on: bool) -> Steps {
+        let follower = Follower::new(log);
+        Steps { follower, step: 0, total: 0, from: None, goes_on, started: Instant::now() }
+    }
+
+    /// Reads on.
+    pub(super) fn read(&mut self) {
+        // A log that can't be read now is read next time, and one that never can costs a number.
+        let Ok(found) = self.follower.read(AT_ONCE) else { return };
+        for item in found {
+            let Followed::Record { record, .. } = item else { continue };
+            self.step = record.step;
+            match record.event {
+                Event::RunStarted(info) => {
+                    self.total = info.total_steps;
+                    self.from = (!self.goes_on).then_some(0);
+                }
+                Event::Resumed(resumed) => {
+                    self.total = resumed.info.total_steps;
+                    self.from = Some(record.step);
+                }
+                _ => {}
+            }
+        }
+    }
+
+    /// Steps that this process took.
+    pub(super) fn taken(&self) -> u64 {
+        self.from.map_or(0, |from| self.step.saturating_sub(from))
+    }
+
+    pub(super) fn elapsed(&self) -> Duration {
+        self.started.elapsed()
+    }
+}
+
+/// What is known of how long runs take.
+#[derive(Debug, Default)]
+pub(super) struct Estimate {
+    seconds: f64,
+    steps: u64,
+    /// Total steps of runs that have begun.
+    totals: Vec<u64>,
+}
+
+impl Estimate {
+    /// Takes in a run whose process has ended, its start and end counted in.
+    pub(super) fn ended(&mut self, steps: &Steps) {
+        self.seconds += steps.elapsed().as_secs_f64();
+        self.steps += steps.taken();
+        if steps.total > 0 {
+            self.totals.push(steps.total);
+        }
+    }
+
+    /// The time left with those that run, and those that wait with their steps where these are known.
+    pub(super) fn left(
+        &self,
+        running: &[&Steps],
+        waiting: &[Option<u64>],
+        jobs: usize,
+    ) -> Option<Duration> {
+        let seconds: f64 = running.iter().map(|steps| steps.elapsed().as_secs_f64()).sum();
+        let taken: u64 = running.iter().map(|steps| steps.taken()).sum();
+        let totals = self.totals.iter().copied();
+        let totals: Vec<f64> = totals
+            .chain(running.iter().map(|steps| steps.total).filter(|total| *total > 0))
+            .map(|total| total as f64)
+            .collect();
+        left(self.seconds + seconds, self.steps + taken, &totals, running, waiting, jobs)
+    }
+}
+
+fn left(
+    seconds: f64,
+    steps: u64,
+    totals: &[f64],
+    running: &[&Steps],
+    waiting: &[Option<u64>],
+    jobs: usize,
+) -> Option<Duration> {
+    if steps == 0 || totals.is_empty() {
+        return None;
+    }
+    let mean = totals.iter().sum::<f64>() / totals.len() as f64;
+    let of_running = running.iter().map(|steps| match steps.total {
+        0 => mean,
+        total => total.saturating_sub(steps.step) as f64,
+    });
+    let of_waiting = waiting.iter().map(|steps| steps.map_or(mean, |steps| steps as f64));
+    let to_do: f64 = of_running.chain(of_waiting).sum();
+    // The last ones leave processors idle.
+    let at_once = jobs.min(running.len() + waiting.len()).max(1) as f64;
+    Duration::try_from_secs_f64(to_do * seconds / steps as f64 / at_once).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_time_left_is_by_steps() {
+        let seconds = |found: Option<Duration>| found.map(|left| left.as_secs_f64());
+        // 0.1 s a step; 100 and 300 steps wait, two at once.
+        let waiting = [Some(100), Some(300)];
+        assert_eq!(seconds(left(10.0, 100, &[100.0], &[], &waiting, 2)), Some(20.0));
+        // Of unknown ones the mean of the known.
+        assert_eq!(seconds(left(10.0, 100, &[100.0, 300.0], &[], &[None], 2)), Some(20.0));
+        assert_eq!(left(10.0, 0, &[100.0], &[], &[None], 2), None);
+        assert_eq!(left(1.0, 1, &[], &[], &[None], 2), None);
+    }
+}

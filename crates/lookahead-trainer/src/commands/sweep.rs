@@ -1,0 +1,155 @@
+//! `lookahead sweep`: one config in many variations.
+
+mod report;
+
+use std::path::Path;
+use std::process::exit;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use anyhow::Context;
+use lookahead_study::sweep::{self, Options, Outcome, Plan, Refused, SweepFile, SweepFolder};
+use serde_json::Value as Json;
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook::iterator::Signals;
+
+use self::report::Report;
+use crate::cli;
+use crate::config::{Config, Override};
+use crate::controls::Hangup;
+use crate::say::{answer, say};
+
+/// Runs a sweep, from where it is to its end.
+///
+/// # Errors
+/// Where the sweep's file or a config of its is refused, or runs failed.
+pub fn sweep(arguments: &cli::Sweep) -> anyhow::Result<()> {
+    let file = SweepFile::read(&arguments.file)?;
+    let name = arguments.name.clone().unwrap_or_else(|| file.name.clone());
+    let plan = Plan::new(file, &resolve)?;
+    if arguments.dry_run {
+        return list(&plan);
+    }
+
+    let processors = std::thread::available_parallelism().map_or(1, usize::from);
+    let jobs = arguments.jobs.map_or_else(|| plan.jobs(processors), usize::from);
+    let folder = SweepFolder::create(&arguments.out, &name)?;
+    let _lock = folder.lock()?;
+    let mut report = Report::new(arguments.quiet);
+    report.begin(&plan, jobs, processors, &folder);
+    let options = Options {
+        program: std::env::current_exe().context("Where this program lies can't be found out.")?,
+        jobs,
+        retry_failed: arguments.retry_failed,
+    };
+    let stop = listen()?;
+    let outcome = sweep::run(&plan, &folder, &options, &resolve, &stop, &mut report);
+    report.end();
+    conclude(arguments, &folder, &outcome?, plan.points.len())
+}
+
+/// What there is to say at the end, and whether it is an error.
+fn conclude(
+    arguments: &cli::Sweep,
+    folder: &SweepFolder,
+    outcome: &Outcome,
+    total: usize,
+) -> anyhow::Result<()> {
+    let finished = outcome.finished;
+    let again = again(arguments);
+    if outcome.killed {
+        say(format_args!(
+            "Killed with {finished} of {total} runs finished. `{again}` goes on from the newest \
+             checkpoints."
+        ));
+        exit(130);
+    }
+    if outcome.stopped {
+        say(format_args!(
+            "Stopped with {finished} of {total} runs finished; those that trained have saved \
+             checkpoints. Go on: `{again}`."
+        ));
+        return Ok(());
+    }
+    if !arguments.quiet {
+        let results = folder.csv();
+        say(format_args!("{finished} of {total} runs are finished: {}.", results.display()));
+        if outcome.unfinished > 0 {
+            let unfinished = outcome.unfinished;
+            say(format_args!("{unfinished} were stopped, and go on with `{again}`."));
+        }
+    }
+    if outcome.failed.is_empty() {
+        return Ok(());
+    }
+    for (name, why) in &outcome.failed {
+        say(format_args!("failed: {name}: {why}"));
+    }
+    let failed = outcome.failed.len();
+    anyhow::bail!(
+        "{failed} of {total} runs failed. What else they said is in {}. Once the cause is mended, \
+         `{again} --retry-failed` tries them again.",
+        folder.path().join("output").display()
+    );
+}
+
+/// The command that goes on.
+fn again(arguments: &cli::Sweep) -> String {
+    let mut command = format!("lookahead sweep {}", arguments.file.display());
+    if arguments.out != Path::new("checkpoints") {
+        command += &format!(" --out {}", arguments.out.display());
+    }
+    if let Some(name) = &arguments.name {
+        command += &format!(" --name {name}");
+    }
+    command
+}
+
+/// The points with what they set, on stdout.
+fn list(plan: &Plan) -> anyhow::Result<()> {
+    for planned in &plan.points {
+        answer(&planned.point.name)?;
+        for set in &planned.point.sets {
+            answer(format_args!("    --set {}={}", set.key, set.value))?;
+        }
+    }
+    answer(format_args!("{} runs", plan.points.len()))?;
+    Ok(())
+}
+
+/// The config that a run comes to.
+fn resolve(path: &Path, sets: &[(String, toml::Value)]) -> Result<Json, Refused> {
+    let set =
+        |(key, value): &(String, toml::Value)| Override { key: key.clone(), value: value.clone() };
+    let overrides: Vec<Override> = sets.iter().map(set).collect();
+    let mut loaded = Config::load(path, &overrides).map_err(|error| {
+        let blamed = overrides.iter().find(|set| set.to_string() == error.place());
+        Refused { key: blamed.map(|set| set.key.clone()), message: error.to_string() }
+    })?;
+    let anchored = loaded.config.data.anchor();
+    anchored.map_err(|error| Refused { key: None, message: format!("{error:#}") })?;
+    Ok(loaded.config.to_json())
+}
+
+/// How often the sweep was asked to stop: once by any signal, and a second time by a second SIGINT.
+fn listen() -> anyhow::Result<Arc<AtomicU32>> {
+    let mut meant = vec![SIGINT, SIGTERM];
+    if Hangup::of(false) == Hangup::Stops {
+        meant.push(SIGHUP);
+    }
+    let mut signals = Signals::new(meant).context("The signal handlers can't be installed.")?;
+    let asked = Arc::<AtomicU32>::default();
+    let theirs = Arc::clone(&asked);
+    std::thread::Builder::new()
+        .name("signals".into())
+        .spawn(move || {
+            for signal in signals.forever() {
+                let is_first = theirs.load(Ordering::Relaxed) == 0;
+                if is_first || signal == SIGINT {
+                    theirs.fetch_add(1, Ordering::Relaxed);
+                }
+            }
+        })
+        .context("The thread that listens to signals can't be started.")?;
+    Ok(asked)
+}

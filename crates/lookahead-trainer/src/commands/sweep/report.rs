@@ -1,0 +1,169 @@
+//! How a sweep fares, on stderr: bars on a terminal, and else a line now and then.
+
+use std::time::{Duration, Instant};
+
+use indicatif::{HumanDuration, MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
+use lookahead_study::sweep::{Plan, Progress, Reporter, SweepFolder};
+
+use crate::observer::has_a_terminal;
+use crate::say::say;
+
+/// From one line to the next, where there is no terminal.
+const LINES: Duration = Duration::from_secs(30);
+
+/// Tells of a sweep.
+pub(super) struct Report {
+    quiet: bool,
+    bars: Option<Bars>,
+    /// When the last line was written.
+    told: Instant,
+    stopping: bool,
+}
+
+/// The bar of the whole sweep, and one below it for each run that trains.
+struct Bars {
+    all: MultiProgress,
+    sweep: ProgressBar,
+    runs: Vec<ProgressBar>,
+}
+
+impl Report {
+    pub(super) fn new(quiet: bool) -> Report {
+        Report { quiet, bars: None, told: Instant::now(), stopping: false }
+    }
+
+    /// Says what is about to be done.
+    pub(super) fn begin(&self, plan: &Plan, jobs: usize, processors: usize, folder: &SweepFolder) {
+        if self.quiet {
+            return;
+        }
+        let total = plan.points.len();
+        say(format_args!("{total} runs, {jobs} at once, in {}", folder.path().display()));
+        let all = |threads: Option<u64>| threads.is_none_or(|threads| threads == 0);
+        let greedy =
+            plan.points.iter().any(|planned| all(planned.config["train"]["threads"].as_u64()));
+        if jobs == 1 && total > 1 && processors > 1 && greedy {
+            say(
+                "Note: `train.threads` is 0, so a run takes all processors. Small models train sooner \
+                 with `\"train.threads\" = 1` in `[set]`, as many at once as there are processors.",
+            );
+        }
+    }
+
+    /// Takes the bars away.
+    pub(super) fn end(&mut self) {
+        if let Some(bars) = self.bars.take() {
+            let _ = bars.all.clear();
+        }
+    }
+
+    /// A line above the bars.
+    fn line(&self, line: &str) {
+        match &self.bars {
+            Some(bars) => bars.all.suspend(|| say(line)),
+            None => say(line),
+        }
+    }
+}
+
+impl Reporter for Report {
+    fn progress(&mut self, progress: &Progress) {
+        if progress.stopping && !self.stopping {
+            self.stopping = true;
+            let running = progress.running.len();
+            self.line(&format!(
+                "Stopping: the {running} runs that train save their checkpoints. Ctrl-C once more kills \
+                 them."
+            ));
+        }
+        if self.quiet {
+            return;
+        }
+        // In the background of a shell, or after its terminal is gone, there is no place for bars.
+        if !has_a_terminal() {
+            self.end();
+            if self.told.elapsed() >= LINES {
+                self.told = Instant::now();
+                say(summary(progress));
+            }
+            return;
+        }
+        self.bars.get_or_insert_with(|| Bars::new(progress.total)).show(progress);
+    }
+
+    fn say(&mut self, line: &str) {
+        // What failed is a warning, which `--quiet` leaves.
+        if !self.quiet || line.contains("failed") {
+            self.line(line);
+        }
+    }
+}
+
+impl Bars {
+    fn new(total: usize) -> Bars {
+        let all = MultiProgress::with_draw_target(ProgressDrawTarget::stderr());
+        let sweep = all.add(ProgressBar::new(total as u64));
+        sweep.set_style(style("{wide_bar} {pos}/{len} runs{msg}"));
+        Bars { all, sweep, runs: Vec::new() }
+    }
+
+    fn show(&mut self, progress: &Progress) {
+        self.sweep.set_position((progress.finished + progress.failed) as u64);
+        self.sweep.set_message(remarks(progress));
+        while self.runs.len() > progress.running.len() {
+            if let Some(bar) = self.runs.pop() {
+                bar.finish_and_clear();
+                self.all.remove(&bar);
+            }
+        }
+        while self.runs.len() < progress.running.len() {
+            let bar = self.all.add(ProgressBar::new(1));
+            bar.set_style(style("  {bar:20} {pos:>7}/{len:<7} {wide_msg}"));
+            self.runs.push(bar);
+        }
+        for (bar, run) in self.runs.iter().zip(&progress.running) {
+            bar.set_length(run.total.max(1));
+            bar.set_position(run.step);
+            bar.set_message(run.name.clone());
+        }
+    }
+}
+
+fn style(template: &str) -> ProgressStyle {
+    ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar())
+}
+
+/// What there is to say of a sweep beside how many runs are over.
+fn remarks(progress: &Progress) -> String {
+    let mut text = String::new();
+    if progress.failed > 0 {
+        text += &format!(", {} failed", progress.failed);
+    }
+    if let (Some(left), false) = (progress.left, progress.stopping) {
+        text += &format!(", {:#} left", HumanDuration(left));
+    }
+    text
+}
+
+/// A sweep in one line.
+fn summary(progress: &Progress) -> String {
+    let over = progress.finished + progress.failed;
+    let running = progress.running.len();
+    format!("{over} of {} runs are over, {running} train{}", progress.total, remarks(progress))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_tells_how_many_are_over_and_how_long_the_others_take() {
+        let mut progress = Progress { total: 20, finished: 6, ..Progress::default() };
+        assert_eq!(summary(&progress), "6 of 20 runs are over, 0 train");
+        progress.failed = 2;
+        progress.left = Some(Duration::from_secs(150));
+        assert_eq!(summary(&progress), "8 of 20 runs are over, 0 train, 2 failed, 3m left");
+        progress.stopping = true;
+        assert_eq!(summary(&progress), "8 of 20 runs are over, 0 train, 2 failed");
+    }
+}
