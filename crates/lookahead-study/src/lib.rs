@@ -3,10 +3,12 @@
 //! | module | what is in it |
 //! |---|---|
 //! | [`summary`] | a run in the numbers by which runs are compared |
+//! | [`compare`] | many runs side by side: points and groups, statistics, tables, figures |
 //! | [`error`] | what can go wrong, in full sentences |
 //!
 //! Nothing here knows of tensors or models: runs are folders that the trainer wrote.
 
+pub mod compare;
 pub mod error;
 pub mod summary;
 
