@@ -17,6 +17,10 @@ pub enum Error {
         .0.display()
     )]
     NotBegun(PathBuf),
+
+    /// Runs that can't be compared, or not in the way that was asked for.
+    #[error(transparent)]
+    Compare(#[from] crate::compare::CompareError),
 }
 
 /// A result of this crate.

@@ -7,6 +7,9 @@ use lookahead_run::{RunFolder, log};
 
 use crate::error::{Error, Result};
 
+/// Most steps that a log may leave out at once.
+const LARGEST_GAP: usize = 1_000_000;
+
 /// What is known of a run from its folder.
 #[derive(Debug, Clone)]
 pub struct Summary {
@@ -24,6 +27,10 @@ pub struct Summary {
     pub probes: Vec<(u64, Probe)>,
     /// The loss of each step, of step 1 first; NaN where a step has none.
     pub losses: Vec<f32>,
+    /// The phase of each step, as in [`Step`](lookahead_run::event::Step), of step 1 first.
+    pub phases: Vec<u16>,
+    /// Whether its settings were changed on the way, so that its `config` is that of its end only.
+    pub changed: bool,
     /// From the first event to the last, in seconds.
     pub seconds: f64,
 }
@@ -37,14 +44,16 @@ impl Summary {
         let folder = RunFolder::open(folder)?;
         let mut summary: Option<Summary> = None;
         let mut began = f64::NAN;
-        for record in log::read(&folder.events_path())? {
+        // One by one: a long log held as events takes many times what is kept of it here.
+        for record in log::records(&folder.events_path())? {
+            let record = record?;
             if began.is_nan() {
                 began = record.time;
             }
-            let info = match &record.event {
-                Event::RunStarted(info) => Some(info),
-                Event::Resumed(resumed) => Some(&resumed.info),
-                _ => None,
+            let (info, changed) = match &record.event {
+                Event::RunStarted(info) => (Some(info), false),
+                Event::Resumed(resumed) => (Some(&resumed.info), !resumed.changes.is_empty()),
+                _ => (None, false),
             };
             if let Some(info) = info {
                 let known = summary.get_or_insert_with(|| Summary {
@@ -55,29 +64,64 @@ impl Summary {
                     evaluations: Vec::new(),
                     probes: Vec::new(),
                     losses: Vec::new(),
+                    phases: Vec::new(),
+                    changed: false,
                     seconds: 0.0,
                 });
                 known.info = info.clone();
                 known.ended = None;
+                known.changed |= changed;
+                known.go_back_to(record.step);
             }
             let Some(known) = &mut summary else { continue };
             known.seconds = record.time - began;
             match record.event {
                 Event::Step(step) => {
                     let place = usize::try_from(record.step).unwrap_or(usize::MAX);
-                    if place >= 1 && place <= known.losses.len() + 1_000_000 {
+                    // A step far beyond the others is a fault of the log, and no reason to take
+                    // memory for all before it.
+                    if place >= 1 && place <= known.losses.len() + LARGEST_GAP {
                         known.losses.resize(place.max(known.losses.len()), f32::NAN);
                         known.losses[place - 1] = step.loss as f32;
+                        known.phases.resize(known.losses.len(), 0);
+                        known.phases[place - 1] = u16::try_from(step.phase).unwrap_or(u16::MAX);
                     }
                     known.steps = record.step;
                 }
                 Event::Evaluation(found) => known.evaluations.push((record.step, found)),
                 Event::Probe(probe) => known.probes.push((record.step, probe)),
+                Event::Changed(_) => known.changed = true,
                 Event::RunEnded(ended) => known.ended = Some(ended),
                 _ => {}
             }
         }
         summary.ok_or_else(|| Error::NotBegun(folder.path().to_owned()))
+    }
+
+    /// Drops what an abandoned line of time left behind that step.
+    fn go_back_to(&mut self, step: u64) {
+        let kept = usize::try_from(step).unwrap_or(usize::MAX);
+        self.losses.truncate(kept);
+        self.phases.truncate(kept);
+        self.evaluations.retain(|(at, _)| *at <= step);
+        self.probes.retain(|(at, _)| *at <= step);
+        self.steps = self.steps.min(step);
+    }
+
+    /// The weights that the run is judged by: the slow ones where it has any, else others than the
+    /// fast ones, such as a running average, else the fast ones. `None` without evaluations.
+    pub fn final_weights(&self) -> Option<Weights> {
+        let of = |wanted: fn(Weights) -> bool| {
+            self.evaluations.iter().map(|(_, found)| found.weights).find(|weights| wanted(*weights))
+        };
+        of(|weights| weights == Weights::Slow)
+            .or_else(|| of(|weights| weights != Weights::Fast))
+            .or_else(|| of(|_| true))
+    }
+
+    /// The last evaluation of the final weights on a split.
+    pub fn last_of_final(&self, split: Split) -> Option<&Evaluation> {
+        self.last(split, self.final_weights()?)
     }
 
     /// The last evaluation of some weights on a split.

@@ -46,6 +46,18 @@ impl Axis {
         axis
     }
 
+    /// An axis that has names at 0, 1, 2 and so on, at most so many of them.
+    pub(super) fn named(names: &[String], labels: usize) -> Self {
+        let (low, high) = (-0.5, names.len() as f64 - 0.5);
+        let mut axis = Axis { low, high, log: false, ticks: Vec::new() };
+        let stride = names.len().div_ceil(labels.max(1)).max(1);
+        let named = names.iter().enumerate().map(|(index, name)| {
+            (index as f64, (index % stride == 0 && !name.is_empty()).then(|| name.clone()))
+        });
+        axis.ticks = axis.ticks_at(named);
+        axis
+    }
+
     /// Where a value lies, from 0 at the low to 1 at the high end; one beyond lies on the end.
     pub(super) fn part(&self, value: f64) -> Option<f64> {
         let place = if self.log { value.log10() } else { value };
@@ -324,6 +336,21 @@ mod tests {
         assert_eq!(axis.part(f64::NAN), None);
         let axis = Axis::new([1.0, 3.0].into_iter(), true, 0.0, 5);
         assert_eq!([axis.part(-1.0), axis.part(f64::NAN)], [None, None]);
+    }
+
+    #[test]
+    fn names_are_in_the_middle_of_their_parts() {
+        let names = ["a", "b", "", "d"].map(str::to_owned);
+        let axis = Axis::named(&names, 9);
+        let ticks: Vec<_> =
+            axis.ticks.iter().map(|tick| (tick.part, tick.label.as_deref())).collect();
+        assert_eq!(
+            ticks,
+            [(0.125, Some("a")), (0.375, Some("b")), (0.625, None), (0.875, Some("d"))]
+        );
+        let axis = Axis::named(&names, 2);
+        assert_eq!(axis.ticks.iter().filter(|tick| tick.label.is_some()).count(), 1);
+        assert!(Axis::named(&[], 0).ticks.is_empty());
     }
 
     #[test]

@@ -4,6 +4,7 @@ use plotters::prelude::DrawingBackend;
 
 use super::axis::Axis;
 use super::font;
+use super::heat::Bar;
 use super::legend::{self, Legend};
 use super::panel;
 use super::pen::{Align, Ink, Label, Pen, Spot};
@@ -137,8 +138,7 @@ fn frames(figure: &Figure, size: Size) -> Vec<Frame> {
         })
         .collect();
     // One left edge for all, so that what is below each other belongs to the same step.
-    let sides =
-        figure.panels.iter().zip(&rows).map(|(panel, row)| side(panel, row.height(), scale));
+    let sides = figure.panels.iter().zip(&rows).map(|(panel, row)| side(panel, row, scale));
     let left = (border + sides.fold(0.0, f64::max)).min(width / 2.0);
     figure.panels.iter().zip(rows).map(|(panel, row)| Frame::new(panel, row, left, scale)).collect()
 }
@@ -167,25 +167,56 @@ fn needed(figure: &Figure, size: Size) -> Option<u32> {
     }
 }
 
-/// The y axis of a panel for a plot of that height.
-fn y_axis(panel: &Panel, height: f64, scale: Scale) -> Axis {
+/// The y axis of a panel for a plot of that height in a row of that width.
+fn y_axis(panel: &Panel, height: f64, width: f64, scale: Scale) -> Axis {
+    if !panel.y_names.is_empty() {
+        let fit = |name: &String| font::fit(name, scale.small(), width * WIDEST_NAME);
+        let names: Vec<String> = panel.y_names.iter().map(fit).collect();
+        return Axis::named(&names, (height / (1.3 * scale.small())) as usize);
+    }
     let values = panel.lines.iter().flat_map(|line| &line.points);
     let values = values
         .filter(|point| point.x.is_finite())
         .flat_map(panel::reach)
         .filter(|value| value.is_finite());
-    Axis::new(values, panel.log_y, 0.05, (height / (48.0 * scale.unit)) as usize)
+    let labels = (height / (48.0 * scale.unit)) as usize;
+    let rows = panel::lost_rows(panel);
+    if rows == 0 {
+        return Axis::new(values, panel.log_y, 0.05, labels);
+    }
+    // Below the data there is room for the rows of ×.
+    let (lowest, highest) = values
+        .clone()
+        .filter(|value| !panel.log_y || *value > 0.0)
+        .fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), value| {
+            (low.min(value), high.max(value))
+        });
+    let part = (panel::LOST_ROW * scale.unit * (rows as f64 + 0.5) / height.max(1.0)).min(0.4);
+    let part = part / (1.0 - part);
+    let room = match panel.log_y {
+        true => lowest * (lowest / highest).powf(part),
+        false => lowest - (highest - lowest) * part,
+    };
+    Axis::new(values.chain([room]), panel.log_y, 0.02, labels)
 }
+
+/// The part of a row that names at its left may take.
+const WIDEST_NAME: f64 = 0.4;
 
 fn x_axis(panel: &Panel, width: f64, scale: Scale) -> Axis {
     let values = panel.lines.iter().flat_map(|line| &line.points).map(|point| point.x);
     let values = values.chain(panel.marks.iter().map(|mark| mark.x));
-    Axis::new(values, false, 0.01, (width / (95.0 * scale.unit)) as usize)
+    if !panel.x_names.is_empty() {
+        return Axis::named(&panel.x_names, panel.x_names.len());
+    }
+    // A point of a sweep on the frame itself would be half a point.
+    let margin = if panel.log_x { 0.03 } else { 0.01 };
+    Axis::new(values, panel.log_x, margin, (width / (95.0 * scale.unit)) as usize)
 }
 
 /// Pixels at the left of a panel for the numbers and the name of its y axis.
-fn side(panel: &Panel, height: f64, scale: Scale) -> f64 {
-    let ticks = y_axis(panel, height - 60.0 * scale.unit, scale).ticks;
+fn side(panel: &Panel, row: &Area, scale: Scale) -> f64 {
+    let ticks = y_axis(panel, row.height() - 60.0 * scale.unit, row.width(), scale).ticks;
     let numbers = ticks.iter().filter_map(|tick| tick.label.as_deref());
     let numbers = numbers.map(|text| font::width(text, scale.small())).fold(0.0, f64::max);
     let label = if font::clean(&panel.y_label).is_empty() { 0.0 } else { ROW * scale.text() };
@@ -204,6 +235,8 @@ pub(super) struct Frame {
     /// Names of marks: their middle, row from the plot upwards, and text.
     names: Vec<(f64, usize, String)>,
     note: Vec<String>,
+    /// What tells the colours of cells.
+    pub(super) bar: Option<Bar>,
 }
 
 impl Frame {
@@ -216,7 +249,8 @@ impl Frame {
             below += ROW * text;
         }
         // Half of the last number of the x axis stands out to the right.
-        let right = row.right - 16.0 * scale.unit;
+        let bar = panel.heat.as_ref().map_or(0.0, |heat| Bar::room(heat, row.height(), scale));
+        let right = row.right - 16.0 * scale.unit - bar;
         let mut plot = Area { left, top: row.top, right, bottom: row.bottom - below };
         if !font::clean(&panel.title).is_empty() {
             plot.top += ROW * scale.panel_title();
@@ -227,7 +261,8 @@ impl Frame {
         plot.top += mark_rows as f64 * 1.3 * small;
         let mut frame = Frame {
             row,
-            y: y_axis(panel, plot.height(), scale),
+            y: y_axis(panel, plot.height(), row.width(), scale),
+            bar: panel.heat.as_ref().map(|heat| Bar::new(heat, &plot, row.right, scale)),
             plot,
             x,
             legend: None,
@@ -243,7 +278,7 @@ impl Frame {
                 frame.legend = legend::above(panel, left, right, top, most, scale);
                 let height = frame.legend.as_ref().map_or(0.0, |legend| legend.area.height());
                 frame.plot.top += height;
-                frame.y = y_axis(panel, frame.plot.height(), scale);
+                frame.y = y_axis(panel, frame.plot.height(), row.width(), scale);
             }
         }
         frame
@@ -294,6 +329,9 @@ impl Frame {
         let label = font::fit(&panel.y_label, text, plot.height().max(self.row.height() * 0.8));
         let spot = (self.row.left + BASELINE * text * 0.8, (plot.top + plot.bottom) / 2.0);
         pen.text(spot, Label { upward: true, ..strong(&label, text) })?;
+        if let Some(bar) = &self.bar {
+            bar.write(scale, pen)?;
+        }
         for (middle, row, text) in &self.names {
             let baseline = plot.top - (*row as f64 * 1.3 + 0.4) * small;
             pen.text((*middle, baseline), soft(text, Align::Middle))?;

@@ -8,6 +8,7 @@
 //! |---|---|
 //! | `layout`, `panel`, `legend` | where things go, what is drawn of the data, what the lines are called |
 //! | `axis` | ranges, ticks, and how these are written |
+//! | `heat` | cells coloured by a number, and the bar that tells which colour is which |
 //! | `pen`, `smooth`, `font` | strokes and texts on either backend, and the antialiased pixels of one |
 //! | [`screen`] | a terminal's screen |
 //!
@@ -27,6 +28,7 @@ mod axis;
 mod error;
 mod file;
 mod font;
+mod heat;
 mod layout;
 mod legend;
 mod panel;
@@ -75,6 +77,18 @@ pub struct Panel {
     /// Whether the vertical axis is logarithmic. Values of zero and below then have no place: they
     /// break the line, and a small × at the bottom edge stands for them.
     pub log_y: bool,
+    /// Whether the horizontal axis is logarithmic. A point whose `x` is zero or below then has no
+    /// place, and only breaks the line.
+    pub log_x: bool,
+    /// Names at 0, 1, 2 and so on of the horizontal axis, in the place of numbers; numbers if empty.
+    pub x_names: Vec<String>,
+    /// Names of the vertical axis, in the same way, from the bottom to the top.
+    pub y_names: Vec<String>,
+    /// Whether the × for values that are not finite stand at the bottom edge, where each line has a
+    /// row of its own, rather than at the top: for numbers of which more is better.
+    pub lost_below: bool,
+    /// Coloured cells below the lines, one for each pair of names.
+    pub heat: Option<Heat>,
     /// What is drawn, a later line over an earlier one.
     pub lines: Vec<Line>,
     /// Places on the horizontal axis that have a name.
@@ -99,8 +113,12 @@ pub struct Line {
     /// From 0, which is invisible, to 1.
     pub opacity: f64,
     /// What is drawn every so often along the line and at its end, so that lines can be told apart
-    /// without colours.
+    /// without colours; on every point of a line that is not joined.
     pub marker: Option<Marker>,
+    /// Whether its points are joined.
+    pub joined: bool,
+    /// Whether what its points stand for is drawn as bars with ends rather than as a band.
+    pub bars: bool,
     /// Its data.
     pub points: Vec<Point>,
     /// Whether the legend of the panel has it.
@@ -116,6 +134,8 @@ impl Default for Line {
             dashed: false,
             opacity: 1.0,
             marker: None,
+            joined: true,
+            bars: false,
             points: Vec::new(),
             in_legend: true,
         }
@@ -143,6 +163,25 @@ impl Point {
     pub fn new(x: f64, y: f64) -> Self {
         Point { x, low: y, high: y, y, gap_before: false }
     }
+}
+
+/// Cells in rows and columns, coloured by a number, with a bar that tells which colour is which.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Heat {
+    /// Rows from the bottom to the top, as the names of the vertical axis; in each of them cells from
+    /// the left to the right. Missing ones stay blank.
+    pub rows: Vec<Vec<Cell>>,
+    /// What the number is; stands beside the bar.
+    pub label: String,
+}
+
+/// One cell of a [`Heat`].
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Cell {
+    /// What colours it; one that is not finite makes it grey.
+    pub value: f64,
+    /// Stands in it, where there is room for those of all cells.
+    pub text: String,
 }
 
 /// Shapes that tell lines apart.

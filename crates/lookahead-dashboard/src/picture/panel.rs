@@ -2,6 +2,7 @@
 
 use plotters::prelude::DrawingBackend;
 
+use super::heat;
 use super::layout::{Frame, Scale};
 use super::pen::{Ink, Pen, Spot};
 use super::{Line, Marker, Panel, PictureError, Point};
@@ -42,13 +43,20 @@ struct Course {
 }
 
 impl Course {
-    fn of(line: &Line, log: bool, frame: &Frame, scale: Scale) -> Course {
-        let plot = &frame.plot;
+    /// `row` is how many rows of × there are below that of this line.
+    fn of(line: &Line, panel: &Panel, row: usize, frame: &Frame, scale: Scale) -> Course {
+        let (plot, log) = (&frame.plot, panel.log_y);
         let inset = 6.0 * scale.unit;
+        let lost = if panel.lost_below {
+            plot.bottom - inset - row as f64 * LOST_ROW * scale.unit
+        } else {
+            plot.top + inset
+        };
         let mut course = Course::default();
         let (mut part, mut band) = (Vec::new(), Vec::new());
         for point in &line.points {
-            let x = if point.x.is_finite() { frame.x.part(point.x) } else { None };
+            let placed = point.x.is_finite() && (!panel.log_x || point.x > 0.0);
+            let x = if placed { frame.x.part(point.x) } else { None };
             let shown = point.y.is_finite() && (!log || point.y > 0.0);
             if point.gap_before || x.is_none() || !shown {
                 course.parts.push(std::mem::take(&mut part));
@@ -58,7 +66,7 @@ impl Course {
             let Some(y) = frame.y.part(point.y).filter(|_| shown) else {
                 // Zero and less of a logarithm are below everything.
                 let below = log && point.y <= 0.0 && point.y.is_finite();
-                let y = if below { plot.bottom - inset } else { plot.top + inset };
+                let y = if below { plot.bottom - inset } else { lost };
                 course.crosses.push((x, y));
                 continue;
             };
@@ -83,6 +91,60 @@ impl Course {
     }
 }
 
+/// The height of a row of × in pixels of a picture of 1200 × 700.
+pub(super) const LOST_ROW: f64 = 11.0;
+
+/// Whether a line has a value that is marked by an × at the edge.
+fn is_lost(line: &Line) -> bool {
+    line.points.iter().any(|point| point.x.is_finite() && !point.y.is_finite())
+}
+
+/// How many rows of × stand at the bottom edge.
+pub(super) fn lost_rows(panel: &Panel) -> usize {
+    let lines = panel.lines.iter().filter(|line| panel.lost_below && is_lost(line));
+    lines.count()
+}
+
+fn courses(panel: &Panel, frame: &Frame, scale: Scale) -> Vec<Course> {
+    let mut rows = lost_rows(panel);
+    panel
+        .lines
+        .iter()
+        .map(|line| {
+            // From the top, in the order of the legend.
+            rows -= usize::from(panel.lost_below && is_lost(line));
+            Course::of(line, panel, rows, frame, scale)
+        })
+        .collect()
+}
+
+/// What the points of a line stand for, as bars.
+fn bars<B: DrawingBackend>(
+    line: &Line,
+    course: &Course,
+    scale: Scale,
+    pen: &mut Pen<'_, B>,
+) -> Result<(), PictureError> {
+    for spot in course.bands.iter().flatten().filter(|(_, upper, lower)| upper < lower) {
+        bar(*spot, line, scale, pen)?;
+    }
+    Ok(())
+}
+
+fn bar<B: DrawingBackend>(
+    (x, upper, lower): (f64, f64, f64),
+    line: &Line,
+    scale: Scale,
+    pen: &mut Pen<'_, B>,
+) -> Result<(), PictureError> {
+    let (arm, width) = (4.0 * scale.unit, 1.5 * scale.unit);
+    pen.stroke(&[(x, upper), (x, lower)], width, ink(line))?;
+    for y in [upper, lower] {
+        pen.stroke(&[(x - arm, y), (x + arm, y)], width, ink(line))?;
+    }
+    Ok(())
+}
+
 /// Spots of which no two neighbours are closer than that from left to right.
 fn apart(spots: &[Spot], least: f64) -> Vec<Spot> {
     let mut kept: Vec<Spot> = Vec::new();
@@ -98,8 +160,9 @@ fn apart(spots: &[Spot], least: f64) -> Vec<Spot> {
 /// Spots all over what is drawn of the data, close enough that no legend fits between them.
 pub(super) fn outline(panel: &Panel, frame: &Frame, scale: Scale) -> Vec<Spot> {
     let mut spots = Vec::new();
-    for line in panel.lines.iter().filter(|line| opacity(line) > 0.0) {
-        let course = Course::of(line, panel.log_y, frame, scale);
+    let courses = courses(panel, frame, scale);
+    let visible = panel.lines.iter().zip(courses).filter(|(line, _)| opacity(line) > 0.0);
+    for (_, course) in visible {
         for part in &course.parts {
             spots.push(part[0]);
             for pair in part.windows(2) {
@@ -139,8 +202,15 @@ pub(super) fn draw<B: DrawingBackend>(
     }
     for tick in &frame.x.ticks {
         let x = plot.x(tick.part);
+        if tick.label.is_none() {
+            pen.stroke(&[(x, plot.top), (x, plot.bottom)], unit, Ink::FAINT)?;
+            continue;
+        }
         pen.stroke(&[(x, plot.top), (x, plot.bottom)], unit, Ink::GRID)?;
         pen.stroke(&[(x, plot.bottom), (x, plot.bottom + 4.0 * unit)], unit, Ink::FRAME)?;
+    }
+    if let Some(heat) = &panel.heat {
+        heat::draw(heat, frame, scale, pen)?;
     }
     for mark in panel.marks.iter().filter(|mark| mark.x.is_finite()) {
         if let Some(part) = frame.x.part(mark.x) {
@@ -151,9 +221,12 @@ pub(super) fn draw<B: DrawingBackend>(
             }
         }
     }
-    let courses: Vec<Course> =
-        panel.lines.iter().map(|line| Course::of(line, panel.log_y, frame, scale)).collect();
+    let courses = courses(panel, frame, scale);
     for (line, course) in panel.lines.iter().zip(&courses) {
+        if line.bars {
+            bars(line, course, scale, pen)?;
+            continue;
+        }
         for band in &course.bands {
             let upper = band.iter().map(|(x, upper, _)| (*x, *upper));
             let lower = band.iter().rev().map(|(x, _, lower)| (*x, *lower));
@@ -167,12 +240,16 @@ pub(super) fn draw<B: DrawingBackend>(
         }
     }
     for (index, (line, course)) in panel.lines.iter().zip(&courses).enumerate() {
-        for part in &course.parts {
+        for part in course.parts.iter().filter(|_| line.joined) {
             path(line, part, scale, pen)?;
         }
         // Markers of several lines would lie on each other where the lines meet.
         let first = index as f64 / panel.lines.len() as f64;
-        for spot in marker_spots(&course.parts, plot.width(), first, scale) {
+        let spots = match line.joined {
+            true => marker_spots(&course.parts, plot.width(), first, scale),
+            false => course.parts.iter().flatten().copied().collect(),
+        };
+        for spot in spots {
             marker(line, spot, scale, pen)?;
         }
     }
@@ -292,7 +369,12 @@ pub(super) fn sample<B: DrawingBackend>(
     scale: Scale,
     pen: &mut Pen<'_, B>,
 ) -> Result<(), PictureError> {
-    path(line, &[(x, y), (x + length, y)], scale, pen)?;
+    if line.joined {
+        path(line, &[(x, y), (x + length, y)], scale, pen)?;
+    }
+    if line.bars {
+        bar((x + length / 2.0, y - 0.22 * length, y + 0.22 * length), line, scale, pen)?;
+    }
     marker(line, (x + length / 2.0, y), scale, pen)
 }
 

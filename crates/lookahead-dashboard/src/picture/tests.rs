@@ -449,3 +449,119 @@ fn a_picture_is_as_readable_as_other_files() {
     let mode = |path| fs::metadata(path).unwrap().permissions().mode();
     assert_eq!(mode(&path), mode(&usual));
 }
+
+fn heat() -> Panel {
+    let cell = |value: f64| Cell { value, text: format!("{value}") };
+    let rows = [[1.0, 2.0, 3.0], [4.0, 5.0, f64::NAN]].map(|row| row.map(cell).to_vec());
+    Panel {
+        x_names: ["5", "10", "20"].map(str::to_owned).to_vec(),
+        y_names: ["0.5", "0.8"].map(str::to_owned).to_vec(),
+        heat: Some(Heat { rows: rows.to_vec(), label: "accuracy in %".into() }),
+        ..panel(vec![])
+    }
+}
+
+#[test]
+fn cells_have_the_colours_of_their_numbers() {
+    let figure = figure(vec![heat()]);
+    let svg = svg(&figure);
+    let document = Document::parse(&svg).unwrap();
+    let place = |wanted: &str, last: bool| {
+        let mut all: Vec<(f64, f64)> = document
+            .descendants()
+            .filter(|node| node.has_tag_name("text") && node.text().unwrap_or("").trim() == wanted)
+            .map(|node| {
+                let of = |name| node.attribute(name).unwrap().parse::<f64>().unwrap() / 10.0;
+                (of("x"), of("y"))
+            })
+            .collect();
+        if last { all.pop() } else { all.drain(..).next() }.unwrap()
+    };
+    let pixels = Pixels::of(&figure, Size::default());
+    // Beside the text: the least is the first colour, the most the last, what is no number grey.
+    let beside = |text: &str| {
+        let (x, y) = place(text, false);
+        pixels.at((x - 40.0, y))
+    };
+    assert_eq!(
+        [beside("1"), beside("5"), beside("NaN")],
+        [(68, 1, 84), (253, 231, 37), (214, 214, 214)]
+    );
+    let (low, high) = (place("1", false), place("4", false));
+    assert!(low.1 > high.1 && (low.0 - high.0).abs() < 0.2, "the first row is at the bottom");
+    // The bar's numbers are to the right of all cells.
+    assert!(place("1.0", true).0 > place("3", false).0 + 100.0);
+    assert!(texts(&svg).contains(&"accuracy in %".to_owned()));
+}
+
+#[test]
+fn equal_ratios_are_equal_widths_on_a_log_axis() {
+    let mut panel =
+        panel(vec![line("", RED, &[(0.001, 1.0), (0.01, 2.0), (0.1, 1.5), (0.0, 1.0)])]);
+    panel.log_x = true;
+    let paths = paths(&svg(&figure(vec![panel])), RED);
+    assert_eq!(paths.len(), 1, "what has no place is left out: {paths:?}");
+    let path = &paths[0];
+    assert!((path[1].0 - path[0].0 - (path[2].0 - path[1].0)).abs() < 0.2, "{path:?}");
+}
+
+#[test]
+fn what_is_lost_may_stand_at_the_bottom_in_rows() {
+    let points = [(0.0, 1.0), (1.0, f64::NAN), (2.0, 2.0)];
+    let mut panel = panel(vec![line("a", RED, &points), line("b", BLUE, &points)]);
+    (panel.lost_below, panel.legend) = (true, false);
+    let svg = svg(&figure(vec![panel]));
+    let crosses = |color| {
+        let strokes = paths(&svg, color).split_off(0);
+        strokes.into_iter().filter(|path| path.len() == 2).flatten().map(|spot| spot.1).collect()
+    };
+    let (red, blue): (Vec<f64>, Vec<f64>) = (crosses(RED), crosses(BLUE));
+    assert!(!red.is_empty() && !blue.is_empty());
+    let most = |all: &[f64]| all.iter().copied().fold(0.0, f64::max);
+    let least = |all: &[f64]| all.iter().copied().fold(f64::INFINITY, f64::min);
+    assert!(most(&red) < least(&blue), "{red:?} {blue:?}");
+    let document = Document::parse(&svg).unwrap();
+    let data = document.descendants().filter(|node| node.has_tag_name("circle"));
+    let lowest = data.map(|node| node.attribute("cy").unwrap().parse::<f64>().unwrap() / 10.0);
+    assert!(lowest.fold(0.0, f64::max) < least(&red));
+}
+
+#[test]
+fn bars_and_points_that_are_not_joined() {
+    let mut measured = line("", RED, &[(0.0, 1.0), (1.0, 2.0), (2.0, 3.0)]);
+    for point in &mut measured.points {
+        (point.low, point.high) = (point.y - 0.5, point.y + 0.5);
+    }
+    (measured.joined, measured.bars, measured.marker) = (false, true, Some(Marker::Disc));
+    let mut panel = panel(vec![measured]);
+    panel.legend = false;
+    let svg = svg(&figure(vec![panel]));
+    // Three strokes for each bar, and none from point to point.
+    let paths = paths(&svg, RED);
+    assert_eq!(paths.len(), 9);
+    assert!(paths.iter().all(|path| path[0].0 == path[1].0 || path[0].1 == path[1].1));
+    let document = Document::parse(&svg).unwrap();
+    assert_eq!(document.descendants().filter(|node| node.has_tag_name("circle")).count(), 3);
+    assert!(!svg.contains("polygon"), "no band");
+}
+
+#[test]
+fn odd_cells_and_names_give_pictures_too() {
+    let size = Size { width: 240, height: 200 };
+    let cell = |value: f64| Cell { value, text: "a text that is far too long for its cell".into() };
+    let wild = [f64::NAN, f64::INFINITY, f64::MIN, f64::MAX, 0.0, 5e-324];
+    let many: Vec<String> = (0..200).map(|index| format!("{index} ").repeat(30)).collect();
+    for (rows, names) in [
+        (vec![], vec![]),
+        (vec![vec![]], vec!["a".to_owned()]),
+        (vec![wild.map(cell).to_vec(), vec![cell(1.0)]], many.clone()),
+        (vec![wild.map(cell).to_vec()], vec![]),
+    ] {
+        let heat = Some(Heat { rows, label: "long ".repeat(100) });
+        let panel = Panel { x_names: names.clone(), y_names: names, heat, ..panel(vec![]) };
+        let figure = figure(vec![panel]);
+        let svg = String::from_utf8(render(&figure, Format::Svg, size).unwrap()).unwrap();
+        assert!(Document::parse(&svg).is_ok() && !svg.contains("NaN") && !svg.contains("inf"));
+        Pixels::of(&figure, size);
+    }
+}

@@ -1,0 +1,112 @@
+//! Why runs can't be compared, in full sentences.
+
+use std::path::PathBuf;
+
+use super::Metric;
+
+/// Runs that can't be compared, or not in the way that was asked for.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum CompareError {
+    /// No paths, or sweeps without runs.
+    #[error(
+        "There is nothing to compare: {}. Give the folders of runs, or of a sweep that has run.",
+        if .0.is_empty() {
+            "no folder was given".to_owned()
+        } else {
+            format!("there is no run that has begun in {}", names(.0))
+        }
+    )]
+    NoRuns(Vec<PathBuf>),
+
+    /// A path that is neither a run nor a sweep.
+    #[error(
+        "`{}` is neither the folder of a run, which has a `config.toml` and an `events.jsonl`, nor \
+         that of a sweep, which has its runs in `runs/`. Give one of these.",
+        .0.display()
+    )]
+    Neither(PathBuf),
+
+    /// A folder whose entries can't be listed.
+    #[error("The runs in `{}` can't be listed: {cause}. Check that the folder may be read.", folder.display())]
+    List {
+        /// Which one.
+        folder: PathBuf,
+        /// Why.
+        cause: std::io::Error,
+    },
+
+    /// Runs of several data sets.
+    #[error(
+        "The runs were trained on different data: {}. Their numbers do not compare. Leave some out, \
+         or ask for a comparison of mixed data.",
+        .0.join(", ")
+    )]
+    MixedData(Vec<String>),
+
+    /// A key that no run has.
+    #[error(
+        "There is no key `{key}` in the configurations of these runs. They differ in {}.",
+        list(known)
+    )]
+    Key {
+        /// What was asked for.
+        key: String,
+        /// Keys in which the runs differ.
+        known: Vec<String>,
+    },
+
+    /// A baseline that is none of the groups, or several.
+    #[error(
+        "`{wanted}` names {found} of the groups that are compared. As the baseline, name one of: {}.",
+        list(labels)
+    )]
+    Baseline {
+        /// What was asked for.
+        wanted: String,
+        /// How many groups it fits.
+        found: usize,
+        /// What the groups are called.
+        labels: Vec<String>,
+    },
+
+    /// No run has the number that was asked for.
+    #[error(
+        "None of the {runs} run(s) has a final {} on the {split} data{}. {remedy}",
+        metric.name(),
+        if failed.is_empty() { String::new() } else { format!(" ({failed})") }
+    )]
+    NoValues {
+        /// How many runs there are.
+        runs: usize,
+        /// Which number.
+        metric: Metric,
+        /// On which data: `validation` or `test`.
+        split: &'static str,
+        /// What became of the runs.
+        failed: String,
+        /// What to do about it.
+        remedy: &'static str,
+    },
+
+    /// A figure that needs something that these runs do not have.
+    #[error("There is nothing to draw: {0}")]
+    NoFigure(String),
+
+    /// A table that can't be written as CSV.
+    #[error("The table could not be written as CSV: {0}. This is a fault of the program.")]
+    Csv(String),
+}
+
+fn names(paths: &[PathBuf]) -> String {
+    let names: Vec<String> = paths.iter().map(|path| format!("`{}`", path.display())).collect();
+    names.join(", ")
+}
+
+fn list(words: &[String]) -> String {
+    if words.is_empty() {
+        return "nothing".to_owned();
+    }
+    let words: Vec<String> = words.iter().map(|word| format!("`{word}`")).collect();
+    words.join(", ")
+}

@@ -1,0 +1,204 @@
+//! Configurations as flat keys, and the names of what differs between them.
+
+use std::cmp::Ordering;
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::Value;
+
+/// Keys with their values, such as `optimizer.lr` and 0.1. A section that some of the compared
+/// configurations lack is a key of its own here, `true` or `false`.
+pub type Settings = BTreeMap<String, Value>;
+
+/// Whether a key changes how a run is made or watched, but not what is trained.
+pub fn matters(key: &str) -> bool {
+    let exactly = ["train.seed", "train.threads", "train.device", "data.dir"];
+    !(exactly.contains(&key) || key.starts_with("checkpoint.") || key.starts_with("probe."))
+}
+
+/// All keys of a configuration that matter.
+pub(super) fn flat(config: &Value) -> Settings {
+    fn collect(prefix: &str, value: &Value, settings: &mut Settings) {
+        match value {
+            Value::Object(entries) => {
+                for (key, value) in entries {
+                    let dot = if prefix.is_empty() { "" } else { "." };
+                    collect(&format!("{prefix}{dot}{key}"), value, settings);
+                }
+            }
+            Value::Null => {}
+            value if matters(prefix) => drop(settings.insert(prefix.to_owned(), value.clone())),
+            _ => {}
+        }
+    }
+    let mut settings = Settings::new();
+    collect("", config, &mut settings);
+    settings
+}
+
+/// Adds a key for each section that some have and others lack.
+pub(super) fn add_sections(all: &mut [Settings]) {
+    fn sections(settings: &Settings) -> BTreeSet<String> {
+        let sections = settings.keys().filter_map(|key| key.split_once('.'));
+        sections.map(|(section, _)| section.to_owned()).collect()
+    }
+    let each: Vec<BTreeSet<String>> = all.iter().map(sections).collect();
+    let any: BTreeSet<&String> = each.iter().flatten().collect();
+    for section in any {
+        if each.iter().all(|sections| sections.contains(section)) {
+            continue;
+        }
+        for (settings, sections) in all.iter_mut().zip(&each) {
+            settings.insert(section.clone(), Value::Bool(sections.contains(section)));
+        }
+    }
+}
+
+/// The keys in which they differ. One that only some have, such as a momentum of one kind of
+/// optimizer, counts if it differs among these, or if nothing else tells two of them apart.
+pub(super) fn differing(all: &[&Settings]) -> Vec<String> {
+    let keys: BTreeSet<&String> = all.iter().flat_map(|settings| settings.keys()).collect();
+    let (mut differing, mut partial) = (Vec::new(), Vec::new());
+    for key in keys {
+        let values: Vec<&Value> = all.iter().filter_map(|settings| settings.get(key)).collect();
+        if values.windows(2).any(|pair| pair[0] != pair[1]) {
+            differing.push(key.clone());
+        } else if values.len() < all.len() {
+            partial.push(key.clone());
+        }
+    }
+    let told_apart = |keys: &[String]| {
+        all.iter().map(|settings| code(settings, keys)).collect::<BTreeSet<_>>().len()
+    };
+    for key in partial {
+        let before = told_apart(&differing);
+        differing.push(key);
+        if told_apart(&differing) == before {
+            differing.pop();
+        }
+    }
+    differing.sort();
+    differing
+}
+
+/// The values of some keys as one text, equal for equal values.
+fn code(settings: &Settings, keys: &[String]) -> String {
+    let value = |key: &String| settings.get(key).map_or("-".to_owned(), Value::to_string);
+    keys.iter().map(value).collect::<Vec<_>>().join("\u{1f}")
+}
+
+/// `optimizer.kind=adam lookahead.k=5`: the values of these keys. That a section is there goes
+/// without saying where one of its keys is named.
+pub(super) fn label(settings: &Settings, keys: &[String]) -> String {
+    let mut words = Vec::new();
+    for key in keys {
+        let Some(value) = settings.get(key) else { continue };
+        let within = format!("{key}.");
+        let has_more =
+            keys.iter().any(|other| other.starts_with(&within) && settings.contains_key(other));
+        if *value == Value::Bool(true) && has_more {
+            continue;
+        }
+        words.push(format!("{key}={}", written(value)));
+    }
+    words.join(" ")
+}
+
+/// A value as on the command line.
+pub(super) fn written(value: &Value) -> String {
+    match value {
+        Value::String(text) => text.clone(),
+        // 1.0 and 1 are the same to a reader.
+        Value::Number(number) => match number.as_f64() {
+            Some(float) if number.is_f64() => format!("{float}"),
+            _ => number.to_string(),
+        },
+        value => value.to_string(),
+    }
+}
+
+/// Numbers by size, `false` before `true`, all else by its text; what lacks a key comes first.
+pub(super) fn order(a: &Settings, b: &Settings, keys: &[String]) -> Ordering {
+    let one = |a: &Value, b: &Value| match (a.as_f64(), b.as_f64()) {
+        (Some(a), Some(b)) => a.total_cmp(&b),
+        _ => written(a).cmp(&written(b)),
+    };
+    keys.iter()
+        .map(|key| match (a.get(key), b.get(key)) {
+            (Some(a), Some(b)) => one(a, b),
+            (a, b) => a.is_some().cmp(&b.is_some()),
+        })
+        .find(|order| order.is_ne())
+        .unwrap_or(Ordering::Equal)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn all(configs: &[Value]) -> (Vec<Settings>, Vec<String>) {
+        let mut all: Vec<Settings> = configs.iter().map(flat).collect();
+        add_sections(&mut all);
+        let keys = differing(&all.iter().collect::<Vec<_>>());
+        (all, keys)
+    }
+
+    fn labels(configs: &[Value]) -> Vec<String> {
+        let (all, keys) = all(configs);
+        all.iter().map(|settings| label(settings, &keys)).collect()
+    }
+
+    #[test]
+    fn a_label_has_only_what_differs() {
+        let sgd = json!({"optimizer": {"kind": "sgd", "lr": 0.1, "momentum": 0.9},
+            "lookahead": {"k": 5, "alpha": 0.5}, "train": {"seed": 1, "epochs": 3}});
+        let mut ten = sgd.clone();
+        ten["lookahead"]["k"] = json!(10);
+        ten["train"]["seed"] = json!(2);
+        let adam = json!({"optimizer": {"kind": "adam", "lr": 0.1, "beta1": 0.9},
+            "train": {"seed": 1, "epochs": 3}});
+        assert_eq!(labels(&[sgd.clone(), ten.clone()]), ["lookahead.k=5", "lookahead.k=10"]);
+        assert_eq!(
+            labels(&[sgd.clone(), ten, adam.clone()]),
+            [
+                "lookahead.k=5 optimizer.kind=sgd",
+                "lookahead.k=10 optimizer.kind=sgd",
+                "lookahead=false optimizer.kind=adam",
+            ]
+        );
+        assert_eq!(
+            labels(&[sgd.clone(), adam]),
+            ["lookahead=true optimizer.kind=sgd", "lookahead=false optimizer.kind=adam"]
+        );
+        assert_eq!(labels(&[sgd.clone(), sgd]), ["", ""]);
+    }
+
+    #[test]
+    fn a_key_that_one_lacks_counts_where_nothing_else_differs() {
+        let limited = json!({"train": {"epochs": 3, "max_steps": 10}});
+        let free = json!({"train": {"epochs": 3}});
+        assert_eq!(labels(&[limited, free]), ["train.max_steps=10", ""]);
+    }
+
+    #[test]
+    fn what_does_not_matter_is_left_out() {
+        let config = json!({"train": {"seed": 1, "threads": 2, "device": "cpu", "epochs": 2},
+            "checkpoint": {"keep": 3}, "probe": {"samples": 9}, "data": {"dir": "/d", "kind": "x"},
+            "model": {"hidden": [1, 2], "none": null}});
+        let keys: Vec<String> = flat(&config).into_keys().collect();
+        assert_eq!(keys, ["data.kind", "model.hidden", "train.epochs"]);
+    }
+
+    #[test]
+    fn settings_are_in_the_order_of_their_numbers() {
+        let with = |k: Value| Settings::from([("k".to_owned(), k)]);
+        let keys = ["k".to_owned()];
+        let less = |a: Value, b: Value| order(&with(a), &with(b), &keys).is_lt();
+        assert!(less(json!(5), json!(10)) && less(json!(0.5), json!(1)));
+        assert!(less(json!(false), json!(true)) && less(json!("a"), json!("b")));
+        assert!(order(&Settings::new(), &with(json!(0)), &keys).is_lt());
+        assert_eq!(written(&json!(1.0)), "1");
+        assert_eq!(written(&json!([1, 2])), "[1,2]");
+    }
+}

@@ -1,0 +1,288 @@
+//! A table of texts, for terminals, Markdown and CSV.
+
+use super::CompareError;
+
+/// On which side of its column a text stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Side {
+    /// Words.
+    Left,
+    /// Numbers.
+    Right,
+}
+
+/// What a column is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Column {
+    /// Its title.
+    pub name: String,
+    /// Where its texts stand.
+    pub side: Side,
+    /// What a narrow terminal leaves out first: the highest; 0 is never left out.
+    pub rank: u8,
+}
+
+/// Columns and rows.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Table {
+    /// Stands above it; none if empty.
+    pub title: String,
+    /// From left to right.
+    pub columns: Vec<Column>,
+    /// From top to bottom, each with a text for each column.
+    pub rows: Vec<Vec<String>>,
+}
+
+/// Blanks between columns.
+const GAP: usize = 2;
+/// A column of words may become that narrow.
+const NARROWEST: usize = 16;
+
+fn width(text: &str) -> usize {
+    text.chars().count()
+}
+
+impl Table {
+    pub(super) fn column(&mut self, name: impl Into<String>, side: Side, rank: u8) {
+        self.columns.push(Column { name: name.into(), side, rank });
+    }
+
+    fn widths(&self) -> Vec<usize> {
+        let widest = |(index, column): (usize, &Column)| {
+            let cells = self.rows.iter().filter_map(|row| row.get(index));
+            cells.map(|cell| width(cell)).chain([width(&column.name)]).max().unwrap_or(0)
+        };
+        self.columns.iter().enumerate().map(widest).collect()
+    }
+
+    /// Aligned, in lines of at most that many characters: words are broken into lines, and, where
+    /// that is not enough, columns left out and named below.
+    pub fn to_terminal(&self, most: usize) -> String {
+        let mut shown: Vec<usize> = (0..self.columns.len()).collect();
+        let full = self.widths();
+        let mut widths = full.clone();
+        let total = |shown: &[usize], widths: &[usize]| {
+            shown.iter().map(|index| widths[*index]).sum::<usize>()
+                + GAP * shown.len().saturating_sub(1)
+        };
+        let mut left_out = Vec::new();
+        loop {
+            widths.clone_from(&full);
+            for index in &shown {
+                let over = total(&shown, &widths).saturating_sub(most);
+                if self.columns[*index].side == Side::Left {
+                    let least = NARROWEST.min(widths[*index]);
+                    widths[*index] = widths[*index].saturating_sub(over).max(least);
+                }
+            }
+            if total(&shown, &widths) <= most {
+                break;
+            }
+            let rank = |index: &usize| self.columns[*index].rank;
+            let Some(least) =
+                shown.iter().copied().filter(|index| rank(index) > 0).max_by_key(rank)
+            else {
+                break;
+            };
+            shown.retain(|index| *index != least);
+            left_out.push(least);
+        }
+        let mut text = String::new();
+        if !self.title.is_empty() {
+            text.push_str(&wrapped(&self.title, most).join("\n"));
+            text.push('\n');
+        }
+        let line = |cells: Vec<&str>| -> String {
+            let broken: Vec<Vec<String>> = shown
+                .iter()
+                .zip(cells)
+                .map(|(index, cell)| broken(cell, widths[*index], self.columns[*index].side))
+                .collect();
+            let height = broken.iter().map(Vec::len).max().unwrap_or(0);
+            let mut lines = String::new();
+            for row in 0..height {
+                let mut line = String::new();
+                for (place, index) in shown.iter().enumerate() {
+                    let part = broken[place].get(row).map_or("", String::as_str);
+                    let blanks = " ".repeat(widths[*index].saturating_sub(width(part)));
+                    if place > 0 {
+                        line.push_str(&" ".repeat(GAP));
+                    }
+                    match self.columns[*index].side {
+                        Side::Left => line.extend([part, &blanks]),
+                        Side::Right => line.extend([blanks.as_str(), part]),
+                    }
+                }
+                lines.push_str(line.trim_end());
+                lines.push('\n');
+            }
+            lines
+        };
+        text.push_str(&line(
+            shown.iter().map(|index| self.columns[*index].name.as_str()).collect(),
+        ));
+        text.push_str(&"─".repeat(total(&shown, &widths).min(most)));
+        text.push('\n');
+        for row in &self.rows {
+            let cell = |index: &usize| row.get(*index).map_or("", String::as_str);
+            text.push_str(&line(shown.iter().map(cell).collect()));
+        }
+        if !left_out.is_empty() {
+            left_out.sort_unstable();
+            let names: Vec<&str> =
+                left_out.iter().map(|index| self.columns[*index].name.as_str()).collect();
+            for line in wrapped(&format!("No room for: {}.", names.join(", ")), most) {
+                text.push_str(&line);
+                text.push('\n');
+            }
+        }
+        text
+    }
+
+    /// As a table of Markdown, with its title in bold.
+    pub fn to_markdown(&self) -> String {
+        let mut text = String::new();
+        if !self.title.is_empty() {
+            text.push_str(&format!("**{}**\n\n", escaped(&self.title)));
+        }
+        let line = |cells: Vec<String>| format!("| {} |\n", cells.join(" | "));
+        text.push_str(&line(self.columns.iter().map(|column| escaped(&column.name)).collect()));
+        let rule = |column: &Column| match column.side {
+            Side::Left => ":--".to_owned(),
+            Side::Right => "--:".to_owned(),
+        };
+        text.push_str(&line(self.columns.iter().map(rule).collect()));
+        for row in &self.rows {
+            text.push_str(&line(row.iter().map(|cell| escaped(cell)).collect()));
+        }
+        text
+    }
+
+    /// As CSV of RFC 4180, with the names of the columns as its first record and line feeds.
+    ///
+    /// # Errors
+    /// [`CompareError::Csv`], where rows do not have a text for each column.
+    pub fn to_csv(&self) -> Result<String, CompareError> {
+        let refused = |cause: &dyn std::fmt::Display| CompareError::Csv(cause.to_string());
+        let mut writer = csv::Writer::from_writer(Vec::new());
+        let names = self.columns.iter().map(|column| column.name.as_str());
+        writer.write_record(names).map_err(|cause| refused(&cause))?;
+        for row in &self.rows {
+            writer.write_record(row).map_err(|cause| refused(&cause))?;
+        }
+        let bytes = writer.into_inner().map_err(|cause| refused(&cause))?;
+        String::from_utf8(bytes).map_err(|cause| refused(&cause))
+    }
+}
+
+fn escaped(text: &str) -> String {
+    text.replace('\\', "\\\\").replace('|', "\\|").replace('\n', " ")
+}
+
+/// A cell in lines. A number is never broken: a part of one would be another.
+fn broken(text: &str, most: usize, side: Side) -> Vec<String> {
+    if side == Side::Right { vec![text.to_owned()] } else { wrapped(text, most) }
+}
+
+/// A text in lines of so many characters, between words; a longer word is broken, behind `=` if it
+/// has one, since the value of a setting is what must not be lost.
+pub(super) fn wrapped(text: &str, most: usize) -> Vec<String> {
+    let most = most.max(1);
+    let mut lines: Vec<String> = Vec::new();
+    for word in text.split_whitespace() {
+        match lines.last_mut() {
+            Some(line) if width(line) + 1 + width(word) <= most => {
+                line.push(' ');
+                line.push_str(word);
+                continue;
+            }
+            _ => {}
+        }
+        let mut rest: Vec<char> = word.chars().collect();
+        while rest.len() > most {
+            let end = rest[..most].iter().rposition(|c| *c == '=').map_or(most, |at| at + 1);
+            lines.push(rest.drain(..end).collect());
+        }
+        lines.push(rest.into_iter().collect());
+    }
+    if lines.is_empty() { vec![String::new()] } else { lines }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn table() -> Table {
+        let mut table = Table { title: "Test".into(), ..Table::default() };
+        table.column("what", Side::Left, 0);
+        table.column("n", Side::Right, 2);
+        table.column("accuracy in %", Side::Right, 0);
+        let row = |cells: [&str; 3]| cells.map(str::to_owned).to_vec();
+        table.rows.push(row(["optimizer.kind=sgd lookahead=false", "5", "89.60 ± 0.21"]));
+        table.rows.push(row(["a | b, \"c\"", "10", "7 ± 0.20"]));
+        table
+    }
+
+    #[test]
+    fn a_terminal_gets_aligned_columns() {
+        let text = table().to_terminal(80);
+        let wanted = "\
+Test
+what                                 n  accuracy in %
+─────────────────────────────────────────────────────
+optimizer.kind=sgd lookahead=false   5   89.60 ± 0.21
+a | b, \"c\"                          10       7 ± 0.20
+";
+        assert_eq!(text, wanted);
+    }
+
+    #[test]
+    fn a_narrow_one_gets_lines_and_then_fewer_columns() {
+        let wanted = "\
+Test
+what                 n  accuracy in %
+─────────────────────────────────────
+optimizer.kind=sgd   5   89.60 ± 0.21
+lookahead=false
+a | b, \"c\"          10       7 ± 0.20
+";
+        assert_eq!(table().to_terminal(37), wanted);
+        let wanted = "\
+Test
+what              accuracy in %
+───────────────────────────────
+optimizer.kind=    89.60 ± 0.21
+sgd
+lookahead=false
+a | b, \"c\"             7 ± 0.20
+No room for: n.
+";
+        assert_eq!(table().to_terminal(31), wanted);
+        for most in 31..100 {
+            let text = table().to_terminal(most);
+            assert!(text.lines().all(|line| width(line) <= most), "{most}:\n{text}");
+        }
+    }
+
+    #[test]
+    fn markdown_and_csv_keep_what_would_divide_cells() {
+        let wanted = "\
+**Test**
+
+| what | n | accuracy in % |
+| :-- | --: | --: |
+| optimizer.kind=sgd lookahead=false | 5 | 89.60 ± 0.21 |
+| a \\| b, \"c\" | 10 | 7 ± 0.20 |
+";
+        assert_eq!(table().to_markdown(), wanted);
+        let wanted = "\
+what,n,accuracy in %
+optimizer.kind=sgd lookahead=false,5,89.60 ± 0.21
+\"a | b, \"\"c\"\"\",10,7 ± 0.20
+";
+        assert_eq!(table().to_csv().unwrap(), wanted);
+        let mut short = table();
+        short.rows[0].pop();
+        assert!(matches!(short.to_csv(), Err(CompareError::Csv(_))));
+    }
+}

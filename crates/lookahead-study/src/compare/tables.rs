@@ -1,0 +1,441 @@
+//! What the tables of a comparison say.
+
+use super::statistics::{Paired, Spread, Verdict};
+use super::table::{Side, Table, wrapped};
+use super::{CompareError, Comparison, Group, Outcome, Point, outcomes, settings, split_name};
+
+/// What stands where there is no number.
+const NOTHING: &str = "–";
+const MINUS: char = '−';
+
+impl Comparison {
+    /// The groups, one a row: mean ± standard deviation over seeds of the best point on validation
+    /// data, and its paired difference from the baseline.
+    pub fn group_table(&self) -> Table {
+        let (split, metric) = (split_name(self.split), self.metric.title());
+        let mut table = Table {
+            title: format!("{split} {metric}: mean ± standard deviation over seeds"),
+            ..Table::default()
+        };
+        let chosen = self.chosen_keys();
+        let has_baseline = self.groups.len() > 1;
+        let best = match self.metric.better() {
+            super::Better::Higher => "highest",
+            super::Better::Lower => "lowest",
+        };
+        table.column("group", Side::Left, 0);
+        if !chosen.is_empty() {
+            table.column("best of it", Side::Left, 2);
+        }
+        table.column("seeds", Side::Right, 4);
+        table.column("mean ± sd", Side::Right, 0);
+        table.column(best, Side::Right, 5);
+        table.column("failed", Side::Left, 1);
+        if has_baseline {
+            table.column("difference", Side::Right, 3);
+            table.column("95 % interval", Side::Right, 6);
+            table.column("won/tied/lost", Side::Right, 7);
+            table.column("verdict", Side::Left, 1);
+        }
+        let spreads = self.groups.iter().filter_map(|group| self.best_of(group).spread());
+        let decimals = decimals(spreads.filter_map(|spread| spread.deviation));
+        for (index, group) in self.groups.iter().enumerate() {
+            let point = self.best_of(group);
+            let mut row = vec![group.label.clone()];
+            if !chosen.is_empty() {
+                row.push(settings::label(&point.settings, &chosen));
+            }
+            let spread = point.spread();
+            row.push(spread.map_or(0, |spread| spread.n).to_string());
+            row.push(mean_and_deviation(spread, decimals));
+            row.push(spread.map_or(NOTHING.to_owned(), |spread| {
+                number(if best == "highest" { spread.max } else { spread.min }, decimals)
+            }));
+            row.push(self.failures(point));
+            if has_baseline {
+                row.extend(self.against(index, group, decimals));
+            }
+            table.rows.push(row);
+        }
+        table
+    }
+
+    /// Keys by which points of one group differ, and one is chosen.
+    fn chosen_keys(&self) -> Vec<String> {
+        if self.groups.iter().all(|group| group.points.len() == 1) && self.by == self.keys {
+            return Vec::new();
+        }
+        self.keys.iter().filter(|key| !self.by.contains(key)).cloned().collect()
+    }
+
+    fn failures(&self, point: &Point) -> String {
+        let all = point.failed.iter().map(|index| self.runs[*index].outcome);
+        let text = outcomes(all, point.runs.len());
+        if text.is_empty() { NOTHING.to_owned() } else { text }
+    }
+
+    fn against(&self, index: usize, group: &Group, decimals: usize) -> [String; 4] {
+        let Some(paired) = &group.against else {
+            let why = if index == self.baseline { "baseline" } else { "no common seed" };
+            return [NOTHING, NOTHING, NOTHING, why].map(str::to_owned);
+        };
+        let Paired { mean, wins, ties, losses, .. } = paired;
+        let interval = paired.interval().map_or(NOTHING.to_owned(), |(low, high)| {
+            format!("[{}, {}]", signed(low, decimals), signed(high, decimals))
+        });
+        let verdict = paired.verdict().name().to_owned();
+        [signed(*mean, decimals), interval, format!("{wins}/{ties}/{losses}"), verdict]
+    }
+
+    /// All points, one a row, with the numbers by which the best of each group was chosen.
+    pub fn point_table(&self) -> Table {
+        let (split, metric) = (split_name(self.split), self.metric.name());
+        let mut table = Table {
+            title: format!(
+                "All points: {}, mean ± standard deviation over seeds",
+                self.metric.title()
+            ),
+            ..Table::default()
+        };
+        table.column("point", Side::Left, 0);
+        table.column("runs", Side::Right, 2);
+        table.column("failed", Side::Left, 1);
+        table.column(format!("validation {metric}"), Side::Right, 0);
+        let several = split != "validation";
+        if several {
+            table.column(format!("{split} {metric}"), Side::Right, 1);
+        }
+        table.column("chosen", Side::Left, 3);
+        let spreads =
+            self.points.iter().flat_map(|point| [point.spread(), point.validation_spread()]);
+        let decimals = decimals(spreads.flatten().filter_map(|spread| spread.deviation));
+        for (index, point) in self.points.iter().enumerate() {
+            let chosen = self.groups.iter().any(|group| group.best == index);
+            let mut row = vec![point.label.clone(), point.runs.len().to_string()];
+            row.push(self.failures(point));
+            row.push(mean_and_deviation(point.validation_spread(), decimals));
+            if several {
+                row.push(mean_and_deviation(point.spread(), decimals));
+            }
+            row.push(if chosen { "best of its group" } else { "" }.to_owned());
+            table.rows.push(row);
+        }
+        table
+    }
+
+    /// How quietly the best point of each group trained: means over its seeds.
+    pub fn stability_table(&self) -> Table {
+        let mut table = Table {
+            title: "Towards the end: means over seeds of how each run's losses move".into(),
+            ..Table::default()
+        };
+        table.column("group", Side::Left, 0);
+        table.column("seeds", Side::Right, 1);
+        table.column("variance of the last epoch's loss", Side::Right, 0);
+        let probed = self.runs.iter().any(|run| run.stability.gain.is_some());
+        if probed {
+            table.column("probe θ − φ", Side::Right, 1);
+            table.column("its sd", Side::Right, 4);
+            table.column("sd of probe θ", Side::Right, 2);
+            table.column("sd of probe φ", Side::Right, 3);
+        }
+        for group in &self.groups {
+            let runs: Vec<_> =
+                self.finished(self.best_of(group)).map(|run| run.stability).collect();
+            let mean = |value: fn(&super::Stability) -> Option<f64>| {
+                let values: Vec<f64> = runs.iter().filter_map(value).collect();
+                Spread::of(&values).map_or(NOTHING.to_owned(), |spread| significant(spread.mean))
+            };
+            let mut row = vec![group.label.clone(), runs.len().to_string()];
+            row.push(mean(|stability| stability.loss_variance));
+            if probed {
+                row.push(mean(|stability| stability.gain));
+                row.push(mean(|stability| stability.gain_deviation));
+                row.push(mean(|stability| stability.fast_deviation));
+                row.push(mean(|stability| stability.slow_deviation));
+            }
+            table.rows.push(row);
+        }
+        table
+    }
+
+    /// The tables that have something to say.
+    fn tables(&self) -> Vec<Table> {
+        let mut tables = vec![self.group_table()];
+        if self.points.len() > self.groups.len() {
+            tables.push(self.point_table());
+        }
+        if self.runs.iter().any(|run| run.stability.loss_variance.is_some()) {
+            tables.push(self.stability_table());
+        }
+        tables
+    }
+
+    /// What was compared, and how far it goes: sentences.
+    fn words(&self) -> Vec<String> {
+        let count = |count: usize, what: &str| {
+            format!("{count} {what}{}", if count == 1 { "" } else { "s" })
+        };
+        let mut words = vec![format!(
+            "{}, {}, {}.",
+            count(self.runs.len(), "run"),
+            count(self.points.len(), "point"),
+            count(self.groups.len(), "group")
+        )];
+        if self.points.len() > self.groups.len() {
+            words.push(
+                "The best point of a group is the one with the best mean on validation data."
+                    .into(),
+            );
+        }
+        if self.groups.len() > 1 {
+            words.push(format!(
+                "Differences are from `{}`, over the seeds that both have; the interval is the wider \
+                 one of Student's and the bootstrap's, and a verdict needs {} seeds.",
+                self.groups[self.baseline].label,
+                super::statistics::FEWEST_SEEDS
+            ));
+            let tested = self.groups.iter().filter(|group| group.against.is_some()).count();
+            if tested > 1 {
+                words.push(format!(
+                    "Each interval is for itself: of {tested} such verdicts one in twenty would be \
+                     wrong by chance alone."
+                ));
+            }
+        }
+        words.extend(self.notes.iter().cloned());
+        words
+    }
+
+    /// All tables and notes for a terminal of so many columns.
+    pub fn to_terminal(&self, width: usize) -> String {
+        let tables = self.tables().into_iter().map(|table| table.to_terminal(width));
+        let words = self.words().into_iter().map(|text| wrapped(&text, width).join("\n") + "\n");
+        tables.collect::<Vec<_>>().join("\n") + "\n" + &words.collect::<String>()
+    }
+
+    /// All tables and notes as Markdown.
+    pub fn to_markdown(&self) -> String {
+        let tables = self.tables().into_iter().map(|table| table.to_markdown());
+        let words = self.words().into_iter().map(|text| format!("- {text}\n"));
+        tables.collect::<Vec<_>>().join("\n") + "\n" + &words.collect::<String>()
+    }
+
+    /// The groups with all digits, a column for each statistic.
+    ///
+    /// # Errors
+    /// [`CompareError::Csv`], which would be a fault of this program.
+    pub fn to_csv(&self) -> Result<String, CompareError> {
+        let mut table = Table::default();
+        for name in [
+            "group",
+            "best_point",
+            "split",
+            "metric",
+            "runs",
+            "failed",
+            "failures",
+            "seeds",
+            "mean",
+            "sd",
+            "se",
+            "min",
+            "median",
+            "max",
+            "validation_mean",
+            "baseline",
+            "common_seeds",
+            "difference",
+            "low",
+            "high",
+            "bootstrap_low",
+            "bootstrap_high",
+            "wins",
+            "ties",
+            "losses",
+            "verdict",
+        ] {
+            table.column(name, Side::Left, 0);
+        }
+        for (index, group) in self.groups.iter().enumerate() {
+            let point = self.best_of(group);
+            let (spread, paired) = (point.spread(), group.against.as_ref());
+            let of = |value: fn(Spread) -> Option<f64>| plain(spread.and_then(value));
+            let failures =
+                outcomes(point.failed.iter().map(|run| self.runs[*run].outcome), point.runs.len());
+            let interval = paired.and_then(Paired::interval);
+            let count = |value: fn(&Paired) -> usize| {
+                paired.map_or(String::new(), |paired| value(paired).to_string())
+            };
+            table.rows.push(vec![
+                group.label.clone(),
+                point.label.clone(),
+                split_name(self.split).to_owned(),
+                self.metric.title().to_owned(),
+                point.runs.len().to_string(),
+                point.failed.len().to_string(),
+                failures,
+                spread.map_or(0, |spread| spread.n).to_string(),
+                of(|spread| Some(spread.mean)),
+                of(|spread| spread.deviation),
+                of(|spread| spread.standard_error()),
+                of(|spread| Some(spread.min)),
+                of(|spread| Some(spread.median)),
+                of(|spread| Some(spread.max)),
+                plain(point.validation_spread().map(|spread| spread.mean)),
+                (index == self.baseline).to_string(),
+                count(|paired| paired.n),
+                plain(paired.map(|paired| paired.mean)),
+                plain(interval.map(|(low, _)| low)),
+                plain(interval.map(|(_, high)| high)),
+                plain(paired.map(|paired| paired.bootstrap.0)),
+                plain(paired.map(|paired| paired.bootstrap.1)),
+                count(|paired| paired.wins),
+                count(|paired| paired.ties),
+                count(|paired| paired.losses),
+                paired.map_or(String::new(), |paired| paired.verdict().name().to_owned()),
+            ]);
+        }
+        table.to_csv()
+    }
+
+    /// All runs with all digits: the keys in which they differ, their numbers and how they went.
+    ///
+    /// # Errors
+    /// [`CompareError::Csv`], which would be a fault of this program.
+    pub fn runs_to_csv(&self) -> Result<String, CompareError> {
+        let mut table = Table::default();
+        let fixed = ["run", "folder", "point", "seed", "outcome", "steps", "seconds"];
+        let keys = self.keys.iter().map(String::as_str);
+        let (metric, split) = (self.metric.name(), split_name(self.split));
+        let numbers = [
+            format!("validation_{metric}"),
+            format!("reported_{split}_{metric}"),
+            "last_epoch_loss_variance".into(),
+            "probe_gain".into(),
+            "probe_gain_sd".into(),
+            "probe_fast_sd".into(),
+            "probe_slow_sd".into(),
+        ];
+        for name in fixed.into_iter().chain(keys).chain(numbers.iter().map(String::as_str)) {
+            table.column(name, Side::Left, 0);
+        }
+        for point in &self.points {
+            for run in point.runs.iter().map(|index| &self.runs[*index]) {
+                let (info, stability) = (&run.summary.info, &run.stability);
+                let mut row = vec![
+                    info.run.clone(),
+                    run.summary.folder.display().to_string(),
+                    point.label.clone(),
+                    info.seed.to_string(),
+                    run.outcome.name().to_owned(),
+                    run.summary.steps.to_string(),
+                    run.summary.seconds.to_string(),
+                ];
+                let value =
+                    |key: &String| run.settings.get(key).map_or(String::new(), settings::written);
+                row.extend(self.keys.iter().map(value));
+                row.extend(
+                    [
+                        run.validation,
+                        run.reported,
+                        stability.loss_variance,
+                        stability.gain,
+                        stability.gain_deviation,
+                        stability.fast_deviation,
+                        stability.slow_deviation,
+                    ]
+                    .map(plain),
+                );
+                table.rows.push(row);
+            }
+        }
+        table.to_csv()
+    }
+
+    /// Runs without a number.
+    pub fn failed(&self) -> usize {
+        self.runs.iter().filter(|run| run.outcome != Outcome::Finished).count()
+    }
+
+    /// What the difference of a group from the baseline says; nothing for the baseline itself and
+    /// without common seeds.
+    pub fn verdict(&self, group: &Group) -> Option<Verdict> {
+        group.against.as_ref().map(Paired::verdict)
+    }
+}
+
+/// A number for other programs: the shortest text that gives it back, or nothing.
+fn plain(value: Option<f64>) -> String {
+    value.map_or(String::new(), |value| value.to_string())
+}
+
+/// So many that the middle one of these spreads keeps two digits; two where there is none.
+pub(super) fn decimals(deviations: impl Iterator<Item = f64>) -> usize {
+    let mut all: Vec<f64> = deviations.filter(|sd| *sd > 0.0 && sd.is_finite()).collect();
+    all.sort_by(f64::total_cmp);
+    let Some(middle) = all.get(all.len() / 2) else { return 2 };
+    (1.0 - middle.log10().floor()).clamp(0.0, 6.0) as usize
+}
+
+pub(super) fn number(value: f64, decimals: usize) -> String {
+    let text = format!("{value:.decimals$}");
+    // −0.00 is no number that anybody measured.
+    let zero = text.chars().all(|c| matches!(c, '-' | '0' | '.'));
+    if zero { text.replace('-', "") } else { text.replace('-', &MINUS.to_string()) }
+}
+
+fn signed(value: f64, decimals: usize) -> String {
+    let text = number(value, decimals);
+    let zero = text.chars().all(|c| matches!(c, '0' | '.'));
+    if zero || text.starts_with(MINUS) { text } else { format!("+{text}") }
+}
+
+pub(super) fn mean_and_deviation(spread: Option<Spread>, decimals: usize) -> String {
+    match spread {
+        None => NOTHING.to_owned(),
+        Some(Spread { mean, deviation: None, .. }) => number(mean, decimals),
+        Some(Spread { mean, deviation: Some(deviation), .. }) => {
+            format!("{} ± {}", number(mean, decimals), number(deviation, decimals))
+        }
+    }
+}
+
+/// Three digits, whatever the size.
+pub(super) fn significant(value: f64) -> String {
+    if value == 0.0 {
+        return "0".to_owned();
+    }
+    let order = value.abs().log10().floor() as i32;
+    match order {
+        -4..=5 => number(value, (2 - order).max(0) as usize),
+        _ => {
+            let text = format!("{value:.2e}").replace('-', &MINUS.to_string());
+            text.replacen('e', "×10^", 1)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_have_the_digits_that_their_spread_leaves() {
+        assert_eq!(decimals([0.21, 0.19].into_iter()), 2);
+        assert_eq!(decimals([12.0].into_iter()), 0);
+        assert_eq!(decimals([0.0034].into_iter()), 4);
+        assert_eq!(decimals([0.0, f64::NAN].into_iter()), 2);
+        assert_eq!(decimals([1e-30].into_iter()), 6);
+        let spread = Spread::of(&[89.2, 89.6, 90.3]);
+        assert_eq!(mean_and_deviation(spread, 2), "89.70 ± 0.56");
+        assert_eq!(mean_and_deviation(Spread::of(&[89.2]), 1), "89.2");
+        assert_eq!(mean_and_deviation(None, 1), "–");
+        assert_eq!([signed(0.31, 1), signed(-0.31, 1), signed(-0.01, 1)], ["+0.3", "−0.3", "0.0"]);
+        assert_eq!(
+            [0.0, 0.012345, -2.71, 123_456.7].map(significant),
+            ["0", "0.0123", "−2.71", "123457"]
+        );
+        assert_eq!([1.234e-7, -1.5e9].map(significant), ["1.23×10^−7", "−1.50×10^9"]);
+    }
+}
