@@ -21,6 +21,27 @@ pub enum Error {
     /// Runs that can't be compared, or not in the way that was asked for.
     #[error(transparent)]
     Compare(#[from] crate::compare::CompareError),
+
+    /// A folder without any of the sweeps that a report is made of.
+    #[error(
+        "There is no sweep of the report in `{}`: run them first, by `just reproduce`, or give the \
+         folder that has them.",
+        .0.display()
+    )]
+    NoSweeps(PathBuf),
+
+    /// A report can't be written.
+    #[error("The report can't be written to `{}`: {cause}. Give another folder.", path.display())]
+    Write {
+        /// The file or folder.
+        path: PathBuf,
+        /// What the operating system said.
+        cause: std::io::Error,
+    },
+
+    /// A figure can't be drawn or written.
+    #[error(transparent)]
+    Picture(#[from] lookahead_dashboard::picture::PictureError),
 }
 
 /// A result of this crate.

@@ -30,7 +30,7 @@ pub mod settings;
 pub mod stability;
 pub mod statistics;
 pub mod table;
-mod tables;
+pub(crate) mod tables;
 #[cfg(test)]
 pub(crate) mod testing;
 #[cfg(test)]

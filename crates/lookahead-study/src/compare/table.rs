@@ -43,7 +43,7 @@ fn width(text: &str) -> usize {
 }
 
 impl Table {
-    pub(super) fn column(&mut self, name: impl Into<String>, side: Side, rank: u8) {
+    pub(crate) fn column(&mut self, name: impl Into<String>, side: Side, rank: u8) {
         self.columns.push(Column { name: name.into(), side, rank });
     }
 

@@ -378,20 +378,20 @@ pub(super) fn decimals(deviations: impl Iterator<Item = f64>) -> usize {
     (1.0 - middle.log10().floor()).clamp(0.0, 6.0) as usize
 }
 
-pub(super) fn number(value: f64, decimals: usize) -> String {
+pub(crate) fn number(value: f64, decimals: usize) -> String {
     let text = format!("{value:.decimals$}");
     // −0.00 is no number that anybody measured.
     let zero = text.chars().all(|c| matches!(c, '-' | '0' | '.'));
     if zero { text.replace('-', "") } else { text.replace('-', &MINUS.to_string()) }
 }
 
-fn signed(value: f64, decimals: usize) -> String {
+pub(crate) fn signed(value: f64, decimals: usize) -> String {
     let text = number(value, decimals);
     let zero = text.chars().all(|c| matches!(c, '0' | '.'));
     if zero || text.starts_with(MINUS) { text } else { format!("+{text}") }
 }
 
-pub(super) fn mean_and_deviation(spread: Option<Spread>, decimals: usize) -> String {
+pub(crate) fn mean_and_deviation(spread: Option<Spread>, decimals: usize) -> String {
     match spread {
         None => NOTHING.to_owned(),
         Some(Spread { mean, deviation: None, .. }) => number(mean, decimals),
@@ -402,7 +402,7 @@ pub(super) fn mean_and_deviation(spread: Option<Spread>, decimals: usize) -> Str
 }
 
 /// Three digits, whatever the size.
-pub(super) fn significant(value: f64) -> String {
+pub(crate) fn significant(value: f64) -> String {
     if value == 0.0 {
         return "0".to_owned();
     }

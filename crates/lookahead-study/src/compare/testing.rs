@@ -36,6 +36,7 @@ fn info(name: &str, config: Value, seed: u64) -> RunInfo {
         format: 1,
         run: name.to_owned(),
         data: config["data"]["kind"].as_str().unwrap_or("digits").to_owned(),
+        task: Default::default(),
         model: "mlp".into(),
         optimizer: config["optimizer"]["kind"].as_str().unwrap_or("sgd").to_owned(),
         lookahead,

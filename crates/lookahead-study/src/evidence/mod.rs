@@ -1,0 +1,102 @@
+//! The report of what was found: which of the claims that are made for Lookahead hold in the runs of a
+//! folder of sweeps, with the numbers.
+//!
+//! | module | what is in it |
+//! |---|---|
+//! | `study` | the runs of one sweep, and how to ask for some of them |
+//! | `findings` | single comparisons, and what they come to for a claim |
+//! | `optimizers` | each inner optimizer alone, inside Lookahead, and averaged, at its best |
+//! | `robustness` | learning rates and momenta beside the best ones |
+//! | `steadiness` | how much losses move, at three batch sizes, with right and wrong labels |
+//! | `settings` | k, α, what becomes of the moments |
+//! | [`quadratics`] | runs on quadratic functions against theory |
+//! | `page` | Markdown and its figures |
+//!
+//! Every number in the report is computed here from the logs of runs. A chapter whose sweep is not there
+//! says so.
+
+mod findings;
+mod optimizers;
+mod page;
+pub mod quadratics;
+mod robustness;
+mod settings;
+mod steadiness;
+mod study;
+
+use std::path::{Path, PathBuf};
+
+use lookahead_dashboard::picture::{self, Size};
+
+use crate::error::{Error, Result};
+
+use findings::Findings;
+use page::Page;
+use study::Study;
+
+/// The sweeps that the report is made of, by the names of their folders.
+pub const SWEEPS: [&str; 9] = [
+    "digits-optimizers",
+    "mlp-optimizers",
+    "cnn-optimizers",
+    "digits-momentum",
+    "mlp-stability",
+    "digits-k-alpha",
+    "digits-policies",
+    "noisy-quadratic",
+    "quadratic",
+];
+
+/// Writes `evidence.md` and the figures in `evidence/` into a folder, from the sweeps in another.
+/// Returns the report's path and sentences for whoever asked for it.
+///
+/// # Errors
+/// Where no sweep is there, runs can't be read or compared, or the report can't be written.
+pub fn write(sweeps: &Path, docs: &Path) -> Result<(PathBuf, Vec<String>)> {
+    let mut notes = Vec::new();
+    let mut of = |name: &str| -> Result<Option<Study>> {
+        let folder = sweeps.join(name);
+        if !folder.join("runs").is_dir() {
+            notes.push(format!("There is no sweep {}: its chapter is left out.", folder.display()));
+            return Ok(None);
+        }
+        Study::read(name, &folder).map(Some)
+    };
+    let mut findings = Findings::default();
+    let mut page = Page::default();
+    let mut studies = Vec::new();
+    // One after the other: the logs of all of them together take some memory.
+    for name in SWEEPS {
+        let Some(study) = of(name)? else { continue };
+        match name {
+            "digits-optimizers" | "mlp-optimizers" | "cnn-optimizers" => {
+                optimizers::chapter(&study, &mut page, &mut findings);
+                if name != "cnn-optimizers" {
+                    robustness::learning_rates(&study, &mut page, &mut findings);
+                }
+            }
+            "digits-momentum" => robustness::momenta(&study, &mut page, &mut findings),
+            "mlp-stability" => steadiness::chapter(&study, &mut page, &mut findings),
+            "digits-k-alpha" => settings::periods(&study, &mut page, &mut findings),
+            "digits-policies" => settings::policies(&study, &mut page, &mut findings),
+            "noisy-quadratic" => quadratics::noisy(&study, &mut page, &mut findings),
+            _ => quadratics::deterministic(&study, &mut page, &mut findings),
+        }
+        studies.push(study.machine());
+    }
+    if studies.is_empty() {
+        return Err(Error::NoSweeps(sweeps.to_owned()));
+    }
+    let report = docs.join("evidence.md");
+    let figures = docs.join("evidence");
+    let io = |path: &Path, cause| Error::Write { path: path.to_owned(), cause };
+    std::fs::create_dir_all(&figures).map_err(|cause| io(&figures, cause))?;
+    for (name, figure) in &page.figures {
+        let path = figures.join(format!("{name}.svg"));
+        let height = 420 * figure.panels.len() as u32;
+        picture::save(figure, &path, Size::new(1100, height)?, true)?;
+    }
+    let text = page::whole(&findings, &studies, &page);
+    std::fs::write(&report, text).map_err(|cause| io(&report, cause))?;
+    Ok((report, notes))
+}

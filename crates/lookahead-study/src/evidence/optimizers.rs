@@ -1,0 +1,125 @@
+//! Each inner optimizer alone, inside Lookahead, and averaged, at its best.
+
+use std::collections::BTreeMap;
+
+use lookahead_run::event::Weights;
+
+use super::findings::{Claim, Findings, difference, verdict};
+use super::page::Page;
+use super::study::{Around, INNER, Study, accuracy, inner, loss, number, paired, test, written};
+use crate::compare::Metric;
+use crate::compare::figures::Curves;
+use crate::compare::statistics::{Better, Spread, Verdict};
+use crate::compare::table::{Side, Table};
+use crate::compare::tables::mean_and_deviation;
+
+pub(super) fn chapter(study: &Study, page: &mut Page, findings: &mut Findings) {
+    let data = study.data().to_owned();
+    let model = study.runs.runs.first().map_or("", |run| &run.summary.info.model).to_owned();
+    page.heading(&format!("Inner optimizers on {data}, {model}"));
+    page.text(&format!(
+        "Each row: the learning rate that was best on validation data in a common grid, and means ± \
+         standard deviations over seeds on test data there. θ is taken just before the last sync. The \
+         difference is that of the final model from the inner optimizer alone at *its* best rate, seed \
+         by seed, with its 95 % interval. (`lookahead sweep configs/sweeps/{}.toml`)",
+        study.name
+    ));
+    let mut table = Table::default();
+    for (name, side) in [
+        ("inner optimizer", Side::Left),
+        ("around it", Side::Left),
+        ("lr", Side::Right),
+        ("accuracy % at φ, or final", Side::Right),
+        ("at θ", Side::Right),
+        ("loss", Side::Right),
+        ("accuracy against alone", Side::Right),
+        ("verdict", Side::Left),
+        ("loss against alone", Side::Right),
+        ("verdict", Side::Left),
+        ("failed", Side::Right),
+    ] {
+        table.column(name, side, 0);
+    }
+    for name in INNER {
+        let best = |around| {
+            study.best(|settings| inner(settings) == name && Around::of(settings) == around)
+        };
+        let Some(alone) = best(Around::Nothing) else { continue };
+        let (alone_accuracy, alone_loss) =
+            (study.values(alone, accuracy), study.values(alone, loss));
+        let lookahead = best(Around::Lookahead).map(|point| study.values(point, accuracy));
+        for around in [Around::Nothing, Around::Lookahead, Around::Polyak, Around::Ema] {
+            let Some(point) = best(around) else { continue };
+            let at = |weights| {
+                let of = move |run: &crate::Summary| {
+                    test(run, Some(weights)).map(|found| Metric::Accuracy.of(found))
+                };
+                study.values(point, of)
+            };
+            let (accuracies, losses) = (study.values(point, accuracy), study.values(point, loss));
+            let fast = at(Weights::Fast);
+            let mut row = vec![name.to_owned(), around.name().to_owned()];
+            row.push(written(number(&point.settings, "optimizer.lr").unwrap_or(f64::NAN)));
+            row.push(shown(&accuracies, 2));
+            row.push(if around == Around::Nothing { "–".to_owned() } else { shown(&fast, 2) });
+            row.push(shown(&losses, 4));
+            let better = paired(&accuracies, &alone_accuracy, Better::Higher);
+            let lower = paired(&losses, &alone_loss, Better::Lower);
+            match around {
+                Around::Nothing => row.extend(["", "", "", ""].map(str::to_owned)),
+                _ => row.extend([
+                    difference(better.as_ref(), 2),
+                    verdict(better.as_ref()).to_owned(),
+                    difference(lower.as_ref(), 4),
+                    verdict(lower.as_ref()).to_owned(),
+                ]),
+            }
+            row.push(format!("{} of {}", point.failed.len(), point.runs.len()));
+            table.rows.push(row);
+            let what = format!("{data}, {model}, {name}");
+            match around {
+                Around::Nothing => {}
+                Around::Lookahead => {
+                    let points = " points";
+                    findings.compare(Claim::Accuracy, &what, better.as_ref(), 2, points);
+                    findings.compare(Claim::Loss, &what, lower.as_ref(), 4, "");
+                    let over = paired(&accuracies, &fast, Better::Higher);
+                    findings.compare(Claim::SlowOverFast, &what, over.as_ref(), 2, points);
+                    let came = point.runs.len() - point.failed.len();
+                    let all = point.failed.is_empty();
+                    findings.add(
+                        Claim::AnyInner,
+                        if all { Verdict::Better } else { Verdict::Worse },
+                        format!("{what}: {came} of {} seeds", point.runs.len()),
+                    );
+                }
+                Around::Polyak | Around::Ema => {
+                    let over = lookahead
+                        .as_ref()
+                        .and_then(|lookahead| paired(lookahead, &accuracies, Better::Higher));
+                    let what = format!("{what}, against the {}", around.name());
+                    findings.compare(Claim::Averages, &what, over.as_ref(), 2, " points");
+                }
+            }
+        }
+    }
+    page.table(&table);
+    let momentum = |around| {
+        let wanted = |point: &crate::compare::Point| {
+            inner(&point.settings) == INNER[1] && Around::of(&point.settings) == around
+        };
+        study.runs.best_points().into_iter().find(|&point| wanted(&study.runs.points[point]))
+    };
+    let both: Vec<usize> =
+        [Around::Nothing, Around::Lookahead].into_iter().filter_map(momentum).collect();
+    if let Ok(mut figure) = study.runs.loss_curves(&both, Curves::default()) {
+        figure.title = format!("SGD with momentum, alone and inside Lookahead, {data}, {model}");
+        page.figure(&format!("{}-curves", study.name), figure);
+    }
+}
+
+/// Mean ± standard deviation over seeds.
+pub(super) fn shown(values: &BTreeMap<u64, f64>, decimals: usize) -> String {
+    let values: Vec<f64> = values.values().copied().collect();
+    mean_and_deviation(Spread::of(&values), decimals)
+}

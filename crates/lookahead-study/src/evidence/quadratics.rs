@@ -1,0 +1,379 @@
+//! Runs on quadratic functions against theory.
+
+use std::collections::BTreeMap;
+
+use lookahead_run::event::Split;
+
+use super::findings::{Claim, Findings};
+use super::page::Page;
+use super::study::{Study, number, written};
+use crate::compare::Point;
+use crate::compare::figures::{Axes, Curve, Measured, curves_and_points};
+use crate::compare::settings::Settings;
+use crate::compare::statistics::{Spread, Verdict};
+use crate::compare::table::{Side, Table};
+use crate::compare::tables::significant;
+use crate::summary::Summary;
+use crate::theory::{Direction, Momentum, Stepper, geometric, harmonic};
+
+/// Measured means lie within so many standard errors over seeds of what theory says.
+pub const STANDARD_ERRORS: f64 = 5.0;
+/// A measured 1 − ρ lies within this part of what theory says.
+pub const PART: f64 = 0.05;
+
+/// What takes the steps of a run of the noisy quadratic model, and its directions.
+///
+/// `None` where the settings are of another problem, or where the inner optimizer is not plain SGD.
+pub fn noisy_model(settings: &Settings) -> Option<(Stepper, Vec<Direction>)> {
+    let number = |key| number(settings, key);
+    if number("optimizer.momentum")? != 0.0 || number("data.batch_size")? != 1.0 {
+        return None;
+    }
+    let lookahead = number("lookahead.k").zip(number("lookahead.alpha"));
+    let lookahead = lookahead.map(|(k, alpha)| (k as u32, alpha));
+    let stepper = Stepper { learning_rate: number("optimizer.lr")?, lookahead };
+    Some((stepper, harmonic(number("data.dimensions")? as u32, number("data.noise")?)))
+}
+
+/// The mean of the loss above the least one over the evaluations in the second half of a run, as it was
+/// measured, and as theory expects it at the same steps.
+pub fn late_risk(run: &Summary, stepper: Stepper, directions: &[Direction]) -> Option<(f64, f64)> {
+    let weights = run.final_weights()?;
+    let late: Vec<(u64, f64)> = run
+        .evaluations
+        .iter()
+        .filter(|(step, found)| {
+            found.split == Split::Validation && found.weights == weights && 2 * step > run.steps
+        })
+        .map(|(step, found)| (*step, found.loss))
+        .collect();
+    let periods = |step: u64| step / u64::from(stepper.period());
+    let last = late.last().map(|(step, _)| periods(*step))?;
+    let course = stepper.expected_risk(directions, usize::try_from(last).ok()?);
+    let count = late.len() as f64;
+    let measured = late.iter().map(|(_, loss)| loss).sum::<f64>() / count;
+    let expected =
+        late.iter().map(|(step, _)| course[periods(*step) as usize]).sum::<f64>() / count;
+    Some((measured, expected))
+}
+
+/// 1 − ρ of a run on a quadratic function without noise: how much of the distance to the minimum a step
+/// takes, by the slope of the loss's logarithm over the second half of what single precision can tell.
+pub fn measured_rate(run: &Summary) -> Option<f64> {
+    let weights = run.final_weights()?;
+    let of = |(step, found): &(u64, lookahead_run::event::Evaluation)| {
+        let wanted = found.split == Split::Validation && found.weights == weights;
+        // Squares of numbers below 1e-19 have left the range of f32.
+        (wanted && found.loss > 1e-36).then(|| (*step as f64, 0.5 * found.loss.ln()))
+    };
+    let all: Vec<(f64, f64)> = run.evaluations.iter().filter_map(of).collect();
+    let late = &all[all.len() / 2..];
+    if late.len() < 5 {
+        return None;
+    }
+    let count = late.len() as f64;
+    let mean = |value: fn(&(f64, f64)) -> f64| late.iter().map(value).sum::<f64>() / count;
+    let (x, y) = (mean(|of| of.0), mean(|of| of.1));
+    let (mut xy, mut xx) = (0.0, 0.0);
+    for (step, log) in late {
+        xy += (step - x) * (log - y);
+        xx += (step - x).powi(2);
+    }
+    Some(1.0 - (xy / xx).exp())
+}
+
+pub(super) fn noisy(study: &Study, page: &mut Page, findings: &mut Findings) {
+    page.heading("The noisy quadratic model against theory");
+    page.text(&format!(
+        "SGD in directions of curvature 1/i with noise of their own, alone and inside Lookahead (k 5), as \
+         runs of this trainer in single precision. The loss above the least one is known exactly; measured \
+         are means over the evaluations of the second half of each run and over seeds, and theory is the \
+         exact expectation at the same steps. Measured means must lie within {STANDARD_ERRORS} standard \
+         errors of it. (`lookahead sweep configs/sweeps/{}.toml`)",
+        study.name
+    ));
+    let mut table = Table::default();
+    for (name, side) in [
+        ("learning rate", Side::Right),
+        ("α", Side::Right),
+        ("theory", Side::Right),
+        ("measured", Side::Right),
+        ("standard errors apart", Side::Right),
+    ] {
+        table.column(name, side, 0);
+    }
+    let mut by_name: BTreeMap<String, Vec<(f64, f64, f64, f64)>> = BTreeMap::new();
+    let mut courses = Vec::new();
+    let mut steppers: Vec<(String, Stepper)> = Vec::new();
+    let mut directions = Vec::new();
+    for point in study.points(|_| true) {
+        let Some((stepper, of_run)) = noisy_model(&point.settings) else { continue };
+        directions = of_run;
+        let found: Vec<(f64, f64)> = study
+            .runs
+            .finished(point)
+            .filter_map(|run| late_risk(&run.summary, stepper, &directions))
+            .collect();
+        let measured: Vec<f64> = found.iter().map(|(measured, _)| *measured).collect();
+        let (Some(spread), Some(&(_, expected))) = (Spread::of(&measured), found.first()) else {
+            continue;
+        };
+        let Some(error) = spread.standard_error().filter(|error| *error > 0.0) else { continue };
+        let apart = (spread.mean - expected).abs() / error;
+        let alpha = stepper.lookahead.map(|(_, alpha)| alpha);
+        table.rows.push(vec![
+            written(stepper.learning_rate),
+            alpha.map_or_else(|| "SGD alone".to_owned(), written),
+            significant(expected),
+            format!("{} ± {}", significant(spread.mean), significant(error)),
+            format!("{apart:.1}"),
+        ]);
+        let name = name_of(alpha);
+        let verdict = if apart <= STANDARD_ERRORS { Verdict::Better } else { Verdict::Worse };
+        let text = format!(
+            "{name}, learning rate {}: {} for {}, {apart:.1} standard errors apart",
+            written(stepper.learning_rate),
+            significant(spread.mean),
+            significant(expected)
+        );
+        findings.add(Claim::Variance, verdict, text);
+        let bar = (stepper.learning_rate, spread.mean - error, spread.mean, spread.mean + error);
+        by_name.entry(name.clone()).or_default().push(bar);
+        if stepper.learning_rate == 0.5 {
+            courses.push((name.clone(), stepper, point));
+        }
+        if !steppers.iter().any(|(known, _)| *known == name) {
+            steppers.push((name, stepper));
+        }
+    }
+    page.table(&table);
+    let steps = study.runs.runs.iter().map(|run| run.summary.steps).max().unwrap_or(0);
+    let rates: Vec<f64> =
+        (0..=60).map(|i| 0.02 * (1.9f64 / 0.02).powf(f64::from(i) / 60.0)).collect();
+    let curves: Vec<Curve> = steppers
+        .iter()
+        .map(|(name, stepper)| Curve {
+            name: name.clone(),
+            points: rates
+                .iter()
+                .map(|&learning_rate| {
+                    let stepper = Stepper { learning_rate, ..*stepper };
+                    let periods = (steps * 3 / 4) as u32 / stepper.period();
+                    (learning_rate, stepper.expected_risk_after(&directions, periods))
+                })
+                .collect(),
+            dashed: false,
+        })
+        .collect();
+    let measured = by_name.into_iter().map(|(name, points)| Measured { name, points });
+    let axes = Axes {
+        title: "Expected loss above the least one, late in a run".into(),
+        x_label: "learning rate".into(),
+        y_label: "loss above the least one".into(),
+        log_x: true,
+        log_y: true,
+        note: Some(format!(
+            "Lines: theory after {} steps. Points: means over the second half, ± 1 standard error.",
+            steps * 3 / 4
+        )),
+    };
+    page.figure(
+        "noisy-quadratic-rates",
+        curves_and_points(axes, &curves, &measured.collect::<Vec<_>>()),
+    );
+    page.figure("noisy-quadratic-course", course(study, &courses, &directions));
+    page.figure("noisy-quadratic-best", best_over_alpha(&directions));
+}
+
+fn name_of(alpha: Option<f64>) -> String {
+    alpha.map_or_else(|| "SGD".to_owned(), |alpha| format!("Lookahead, α = {}", written(alpha)))
+}
+
+/// How the expected loss falls at one learning rate.
+fn course(
+    study: &Study,
+    courses: &[(String, Stepper, &Point)],
+    directions: &[Direction],
+) -> lookahead_dashboard::picture::Figure {
+    const SHOWN: u64 = 2000;
+    let (mut curves, mut measured) = (Vec::new(), Vec::new());
+    for (name, stepper, point) in courses {
+        let period = u64::from(stepper.period());
+        let all = stepper.expected_risk(directions, (SHOWN / period) as usize).into_iter();
+        let points = all.zip(0u64..).map(|(risk, i)| ((i * period) as f64, risk));
+        curves.push(Curve { name: name.clone(), points: points.collect(), dashed: false });
+        let mut at: BTreeMap<u64, Vec<f64>> = BTreeMap::new();
+        for run in study.runs.finished(point) {
+            let weights = run.summary.final_weights();
+            for (step, found) in &run.summary.evaluations {
+                let wanted = found.split == Split::Validation && Some(found.weights) == weights;
+                if wanted && *step <= SHOWN {
+                    at.entry(*step).or_default().push(found.loss);
+                }
+            }
+        }
+        let bar = |(step, values): (u64, Vec<f64>)| {
+            let spread = Spread::of(&values)?;
+            let error = spread.standard_error().unwrap_or(0.0);
+            Some((step as f64, spread.mean - error, spread.mean, spread.mean + error))
+        };
+        let points = at.into_iter().filter_map(bar).collect();
+        measured.push(Measured { name: name.clone(), points });
+    }
+    let axes = Axes {
+        title: "Course of the expected loss at learning rate 0.5".into(),
+        x_label: "step".into(),
+        y_label: "loss above the least one".into(),
+        log_y: true,
+        note: Some("Lines: theory. Points: means over seeds, ± 1 standard error.".into()),
+        ..Axes::default()
+    };
+    curves_and_points(axes, &curves, &measured)
+}
+
+/// The least expected loss after a number of steps that any learning rate reaches, over α: analytic.
+fn best_over_alpha(directions: &[Direction]) -> lookahead_dashboard::picture::Figure {
+    let best = |lookahead: Option<(u32, f64)>, steps: u32| {
+        let rates = (0..=200).map(|i| 0.005 * (1.99f64 / 0.005).powf(f64::from(i) / 200.0));
+        rates
+            .map(|learning_rate| {
+                let stepper = Stepper { learning_rate, lookahead };
+                stepper.expected_risk_after(directions, steps / stepper.period())
+            })
+            .fold(f64::INFINITY, f64::min)
+    };
+    let alphas: Vec<f64> = (1..=20).map(|i| f64::from(i) / 20.0).collect();
+    let curves: Vec<Curve> = [100, 1000, 10_000]
+        .into_iter()
+        .flat_map(|steps| {
+            let over = alphas.iter().map(|&alpha| (alpha, best(Some((5, alpha)), steps)));
+            let alone = best(None, steps);
+            [
+                Curve {
+                    name: format!("Lookahead, {steps} steps"),
+                    points: over.collect(),
+                    dashed: false,
+                },
+                Curve {
+                    name: format!("SGD, {steps} steps"),
+                    points: vec![(alphas[0], alone), (1.0, alone)],
+                    dashed: true,
+                },
+            ]
+        })
+        .collect();
+    let axes = Axes {
+        title: "The least expected loss that any learning rate reaches, over α (k 5; theory)"
+            .into(),
+        x_label: "α".into(),
+        y_label: "loss above the least one".into(),
+        log_y: true,
+        ..Axes::default()
+    };
+    curves_and_points(axes, &curves, &[])
+}
+
+/// What a run on a quadratic function without noise steps by, and the curvatures of that.
+pub fn deterministic_model(settings: &Settings) -> Option<(Momentum, Vec<f64>)> {
+    let number = |key| number(settings, key);
+    let lookahead = number("lookahead.k").zip(number("lookahead.alpha"));
+    let momentum = Momentum {
+        learning_rate: number("optimizer.lr")?,
+        momentum: number("optimizer.momentum")?,
+        lookahead: lookahead.map(|(k, alpha)| (k as u32, alpha)),
+    };
+    Some((momentum, geometric(number("data.dimensions")? as u32, number("data.condition")?)))
+}
+
+pub(super) fn deterministic(study: &Study, page: &mut Page, findings: &mut Findings) {
+    page.heading("Narrow valleys against theory");
+    page.text(&format!(
+        "Classical momentum 0.99 on quadratic functions without noise, alone and inside Lookahead (k 20, α \
+         0.5, velocity kept), against the condition number. 1 − ρ is the part of the distance to the \
+         minimum that a step takes in the long run. For each function: the learning rate of the grid that \
+         theory says is best, and what the run at it measured; the lines are theory at the best of all \
+         learning rates. Measured rates must lie within {:.0} % of theory. (`lookahead sweep \
+         configs/sweeps/{}.toml`)",
+        100.0 * PART,
+        study.name
+    ));
+    let mut table = Table::default();
+    for (name, side) in [
+        ("condition number", Side::Right),
+        ("around momentum", Side::Left),
+        ("learning rate", Side::Right),
+        ("1 − ρ, theory", Side::Right),
+        ("measured", Side::Right),
+        ("apart", Side::Right),
+    ] {
+        table.column(name, side, 0);
+    }
+    let points = study.points(|_| true);
+    let mut conditions: Vec<f64> =
+        points.iter().filter_map(|point| number(&point.settings, "data.condition")).collect();
+    conditions.sort_by(f64::total_cmp);
+    conditions.dedup();
+    let (mut curves, mut measured) = (Vec::new(), Vec::new());
+    for is_lookahead in [false, true] {
+        let name = if is_lookahead { "Lookahead" } else { "momentum alone" };
+        let (mut line, mut bars) = (Vec::new(), Vec::new());
+        let mut any = None;
+        for &condition in &conditions {
+            let best = points
+                .iter()
+                .filter(|point| number(&point.settings, "data.condition") == Some(condition))
+                .filter_map(|point| {
+                    let (momentum, curvatures) = deterministic_model(&point.settings)?;
+                    let fits = momentum.lookahead.is_some() == is_lookahead;
+                    fits.then(|| (1.0 - momentum.rate(&curvatures), *point, momentum))
+                })
+                .max_by(|a, b| a.0.total_cmp(&b.0));
+            let Some((theory, point, momentum)) = best else { continue };
+            any = Some(momentum);
+            let mut rates =
+                study.runs.finished(point).filter_map(|run| measured_rate(&run.summary));
+            let Some(rate) = rates.next() else { continue };
+            let apart = (rate / theory - 1.0).abs();
+            table.rows.push(vec![
+                format!("{condition:.0}"),
+                name.to_owned(),
+                written(momentum.learning_rate),
+                significant(theory),
+                significant(rate),
+                format!("{:.1} %", 100.0 * apart),
+            ]);
+            let verdict = if apart <= PART { Verdict::Better } else { Verdict::Worse };
+            let text = format!(
+                "{name}, condition number {condition:.0}: {} for {}, {:.1} % apart",
+                significant(rate),
+                significant(theory),
+                100.0 * apart
+            );
+            findings.add(Claim::Valley, verdict, text);
+            bars.push((condition, rate, rate, rate));
+        }
+        let Some(momentum) = any else { continue };
+        let dimensions =
+            points.first().and_then(|point| number(&point.settings, "data.dimensions"));
+        for i in 0..=24 {
+            let condition = 10f64.powf(1.0 + f64::from(i) / 6.0);
+            let curvatures = geometric(dimensions.unwrap_or(100.0) as u32, condition);
+            line.push((condition, 1.0 - momentum.at_its_best(&curvatures).0));
+        }
+        curves.push(Curve { name: name.to_owned(), points: line, dashed: false });
+        measured.push(Measured { name: name.to_owned(), points: bars });
+    }
+    page.table(&table);
+    let axes = Axes {
+        title: "How fast momentum 0.99 gets along a valley, alone and inside Lookahead".into(),
+        x_label: "condition number".into(),
+        y_label: "1 − ρ".into(),
+        log_x: true,
+        log_y: true,
+        note: Some(
+            "Lines: theory at the best learning rate. Points: measured at the best of the grid."
+                .into(),
+        ),
+    };
+    page.figure("quadratic-rates", curves_and_points(axes, &curves, &measured));
+}
