@@ -137,6 +137,8 @@ impl Comparison {
     /// [`CompareError::NoFigure`] where no run of them has taken a step.
     pub fn loss_curves(&self, points: &[usize], curves: Curves) -> Drawn {
         let (mut training, mut validation) = (Vec::new(), Vec::new());
+        let points: Vec<usize> =
+            points.iter().copied().filter(|point| *point < self.points.len()).collect();
         let steps = points.iter().flat_map(|point| self.drawn(*point));
         let steps = steps.map(|run| run.summary.losses.len()).max().unwrap_or(0);
         if steps == 0 {
@@ -176,6 +178,7 @@ impl Comparison {
             title: title.into(),
             y_label: "loss".into(),
             log_y: curves.log_y,
+            x_ends: Some((0.0, steps as f64)),
             lines,
             legend,
             ..Panel::default()
@@ -283,7 +286,7 @@ impl Comparison {
         if columns.is_empty() || rows.is_empty() {
             return Err(nothing(format!("no configuration has both `{x_key}` and `{y_key}`.")));
         }
-        let spreads = self.points.iter().filter_map(|point| point.spread()?.deviation);
+        let spreads = self.points.iter().filter_map(|point| point.spread());
         let decimals = decimals(spreads).min(2);
         let mut several = false;
         let mut cell = |x: &Value, y: &Value| {
@@ -325,7 +328,7 @@ impl Comparison {
             .map(|(label, mean)| format!("{label}: {}", number(mean, decimals)))
             .collect();
         if !without.is_empty() {
-            note += &format!(" Without `{x_key}`: {}.", without.join(", "));
+            note += &format!(" Without {x_key}: {}.", without.join(", "));
         }
         let panel = Panel {
             x_label: x_key.to_owned(),
@@ -392,6 +395,7 @@ impl Comparison {
             x_label:
                 "inner steps since the sync; the last point is the first step after the next sync"
                     .into(),
+            y_label: "loss".into(),
             lines: steps,
             legend: true,
             ..Panel::default()
@@ -400,6 +404,7 @@ impl Comparison {
             panels.push(Panel {
                 title: "Loss on the probe batch around the sync".into(),
                 x_names: vec!["θ before the sync".into(), "φ after it".into()],
+                y_label: "loss".into(),
                 lines: probes,
                 ..Panel::default()
             });
