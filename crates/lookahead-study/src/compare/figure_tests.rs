@@ -308,6 +308,13 @@ fn what_has_nothing_to_draw_says_so() {
         let error = comparison.loss_curves(&points, Curves::default()).unwrap_err();
         assert!(error.to_string().contains("There is nothing to draw: no run"), "{error}");
     }
+    // One rate for each optimizer: nothing of the rate alone.
+    let pair = vec![
+        run(config("sgd", 0.1, None), 0, Some(0.1)),
+        run(config("adam", 0.001, None), 0, Some(0.1)),
+    ];
+    let figures = of_summaries(pair, &Options::default(), false).unwrap().figures();
+    assert_eq!(figures.iter().map(|(name, _)| name).collect::<Vec<_>>(), ["loss", "variance"]);
     let comparison = rates();
     assert!(comparison.loss_curves(&[0, 99], Curves::default()).is_ok());
     assert!(comparison.cycles(&[99]).is_err());

@@ -118,7 +118,16 @@ impl Comparison {
         let numeric: Vec<&String> =
             self.keys.iter().filter(|key| self.numbers_of(key).len() > 1).collect();
         for key in &numeric {
-            add(format!("by-{}", key.replace('.', "-")), self.against_key(key));
+            // Where each optimizer has its own rate and no other, there is no course to be seen.
+            let has_course = |figure: &Figure| {
+                let lines = figure.panels.iter().flat_map(|panel| &panel.lines);
+                lines.into_iter().any(|line| line.points.len() > 1)
+            };
+            let figure = self.against_key(key).and_then(|figure| match has_course(&figure) {
+                true => Ok(figure),
+                false => Err(nothing(format!("no two points differ in `{key}` alone."))),
+            });
+            add(format!("by-{}", key.replace('.', "-")), figure);
         }
         if numeric.iter().any(|key| *key == "lookahead.k")
             && numeric.iter().any(|key| *key == "lookahead.alpha")
@@ -390,12 +399,15 @@ impl Comparison {
                 "no run of these points has whole cycles of Lookahead in its last third.",
             ));
         }
+        let longest = steps.iter().map(|line| line.points.len()).max().unwrap_or(0);
         let mut panels = vec![Panel {
             title: "Step loss less that of the cycle's first step".into(),
             x_label:
                 "inner steps since the sync; the last point is the first step after the next sync"
                     .into(),
             y_label: "loss".into(),
+            // Whole numbers: there is no half of a step.
+            x_names: (0..longest).map(|place| place.to_string()).collect(),
             lines: steps,
             legend: true,
             ..Panel::default()

@@ -25,15 +25,15 @@ impl Comparison {
         };
         table.column("group", Side::Left, 0);
         if !chosen.is_empty() {
-            table.column("best of it", Side::Left, 2);
+            table.column("chosen", Side::Left, 2);
         }
         table.column("seeds", Side::Right, 4);
         table.column("mean ± sd", Side::Right, 0);
-        table.column(best, Side::Right, 5);
+        table.column(best, Side::Right, 6);
         table.column("failed", Side::Left, 1);
         if has_baseline {
             table.column("difference", Side::Right, 3);
-            table.column("95 % interval", Side::Right, 6);
+            table.column("95 % interval", Side::Right, 5);
             table.column("won/tied/lost", Side::Right, 7);
             table.column("verdict", Side::Left, 1);
         }
