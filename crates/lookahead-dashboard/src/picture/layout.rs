@@ -206,6 +206,7 @@ const WIDEST_NAME: f64 = 0.4;
 fn x_axis(panel: &Panel, width: f64, scale: Scale) -> Axis {
     let values = panel.lines.iter().flat_map(|line| &line.points).map(|point| point.x);
     let values = values.chain(panel.marks.iter().map(|mark| mark.x));
+    let values = values.chain(panel.x_ends.into_iter().flat_map(|(low, high)| [low, high]));
     if !panel.x_names.is_empty() {
         return Axis::named(&panel.x_names, panel.x_names.len());
     }

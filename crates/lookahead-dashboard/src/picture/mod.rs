@@ -80,6 +80,9 @@ pub struct Panel {
     /// Whether the horizontal axis is logarithmic. A point whose `x` is zero or below then has no
     /// place, and only breaks the line.
     pub log_x: bool,
+    /// Ends that the horizontal axis has at least, whatever the data: so that panels below each other
+    /// show the same steps.
+    pub x_ends: Option<(f64, f64)>,
     /// Names at 0, 1, 2 and so on of the horizontal axis, in the place of numbers; numbers if empty.
     pub x_names: Vec<String>,
     /// Names of the vertical axis, in the same way, from the bottom to the top.

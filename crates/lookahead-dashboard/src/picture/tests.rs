@@ -506,6 +506,21 @@ fn equal_ratios_are_equal_widths_on_a_log_axis() {
 }
 
 #[test]
+fn panels_may_share_their_ends() {
+    let whole = panel(vec![line("", RED, &[(0.0, 1.0), (50.0, 2.0), (100.0, 1.0)])]);
+    let mut part = panel(vec![line("", BLUE, &[(50.0, 1.0), (80.0, 2.0)])]);
+    let middle = |part: &Panel| {
+        let svg = svg(&figure(vec![whole.clone(), part.clone()]));
+        (paths(&svg, RED)[0][1].0, paths(&svg, BLUE)[0][0].0)
+    };
+    let (upper, lower) = middle(&part);
+    assert!((upper - lower).abs() > 100.0);
+    part.x_ends = Some((0.0, 100.0));
+    let (upper, lower) = middle(&part);
+    assert!((upper - lower).abs() < 0.2, "{upper} {lower}");
+}
+
+#[test]
 fn what_is_lost_may_stand_at_the_bottom_in_rows() {
     let points = [(0.0, 1.0), (1.0, f64::NAN), (2.0, 2.0)];
     let mut panel = panel(vec![line("a", RED, &points), line("b", BLUE, &points)]);

@@ -118,7 +118,16 @@ impl Comparison {
         let numeric: Vec<&String> =
             self.keys.iter().filter(|key| self.numbers_of(key).len() > 1).collect();
         for key in &numeric {
-            add(format!("by-{}", key.replace('.', "-")), self.against_key(key));
+            // Where each optimizer has its own rate and no other, there is no course to be seen.
+            let has_course = |figure: &Figure| {
+                let lines = figure.panels.iter().flat_map(|panel| &panel.lines);
+                lines.into_iter().any(|line| line.points.len() > 1)
+            };
+            let figure = self.against_key(key).and_then(|figure| match has_course(&figure) {
+                true => Ok(figure),
+                false => Err(nothing(format!("no two points differ in `{key}` alone."))),
+            });
+            add(format!("by-{}", key.replace('.', "-")), figure);
         }
         if numeric.iter().any(|key| *key == "lookahead.k")
             && numeric.iter().any(|key| *key == "lookahead.alpha")
@@ -137,6 +146,8 @@ impl Comparison {
     /// [`CompareError::NoFigure`] where no run of them has taken a step.
     pub fn loss_curves(&self, points: &[usize], curves: Curves) -> Drawn {
         let (mut training, mut validation) = (Vec::new(), Vec::new());
+        let points: Vec<usize> =
+            points.iter().copied().filter(|point| *point < self.points.len()).collect();
         let steps = points.iter().flat_map(|point| self.drawn(*point));
         let steps = steps.map(|run| run.summary.losses.len()).max().unwrap_or(0);
         if steps == 0 {
@@ -176,6 +187,7 @@ impl Comparison {
             title: title.into(),
             y_label: "loss".into(),
             log_y: curves.log_y,
+            x_ends: Some((0.0, steps as f64)),
             lines,
             legend,
             ..Panel::default()
@@ -283,7 +295,7 @@ impl Comparison {
         if columns.is_empty() || rows.is_empty() {
             return Err(nothing(format!("no configuration has both `{x_key}` and `{y_key}`.")));
         }
-        let spreads = self.points.iter().filter_map(|point| point.spread()?.deviation);
+        let spreads = self.points.iter().filter_map(|point| point.spread());
         let decimals = decimals(spreads).min(2);
         let mut several = false;
         let mut cell = |x: &Value, y: &Value| {
@@ -325,7 +337,7 @@ impl Comparison {
             .map(|(label, mean)| format!("{label}: {}", number(mean, decimals)))
             .collect();
         if !without.is_empty() {
-            note += &format!(" Without `{x_key}`: {}.", without.join(", "));
+            note += &format!(" Without {x_key}: {}.", without.join(", "));
         }
         let panel = Panel {
             x_label: x_key.to_owned(),
@@ -387,11 +399,15 @@ impl Comparison {
                 "no run of these points has whole cycles of Lookahead in its last third.",
             ));
         }
+        let longest = steps.iter().map(|line| line.points.len()).max().unwrap_or(0);
         let mut panels = vec![Panel {
             title: "Step loss less that of the cycle's first step".into(),
             x_label:
                 "inner steps since the sync; the last point is the first step after the next sync"
                     .into(),
+            y_label: "loss".into(),
+            // Whole numbers: there is no half of a step.
+            x_names: (0..longest).map(|place| place.to_string()).collect(),
             lines: steps,
             legend: true,
             ..Panel::default()
@@ -400,6 +416,7 @@ impl Comparison {
             panels.push(Panel {
                 title: "Loss on the probe batch around the sync".into(),
                 x_names: vec!["θ before the sync".into(), "φ after it".into()],
+                y_label: "loss".into(),
                 lines: probes,
                 ..Panel::default()
             });

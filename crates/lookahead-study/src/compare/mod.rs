@@ -24,6 +24,8 @@
 //! ```
 
 mod error;
+#[cfg(test)]
+mod figure_tests;
 pub mod figures;
 mod read;
 pub mod settings;

@@ -25,20 +25,20 @@ impl Comparison {
         };
         table.column("group", Side::Left, 0);
         if !chosen.is_empty() {
-            table.column("best of it", Side::Left, 2);
+            table.column("chosen", Side::Left, 2);
         }
         table.column("seeds", Side::Right, 4);
         table.column("mean ± sd", Side::Right, 0);
-        table.column(best, Side::Right, 5);
+        table.column(best, Side::Right, 6);
         table.column("failed", Side::Left, 1);
         if has_baseline {
             table.column("difference", Side::Right, 3);
-            table.column("95 % interval", Side::Right, 6);
+            table.column("95 % interval", Side::Right, 5);
             table.column("won/tied/lost", Side::Right, 7);
             table.column("verdict", Side::Left, 1);
         }
         let spreads = self.groups.iter().filter_map(|group| self.best_of(group).spread());
-        let decimals = decimals(spreads.filter_map(|spread| spread.deviation));
+        let decimals = decimals(spreads);
         for (index, group) in self.groups.iter().enumerate() {
             let point = self.best_of(group);
             let mut row = vec![group.label.clone()];
@@ -108,7 +108,7 @@ impl Comparison {
         table.column("chosen", Side::Left, 3);
         let spreads =
             self.points.iter().flat_map(|point| [point.spread(), point.validation_spread()]);
-        let decimals = decimals(spreads.flatten().filter_map(|spread| spread.deviation));
+        let decimals = decimals(spreads.flatten());
         for (index, point) in self.points.iter().enumerate() {
             let chosen = self.groups.iter().any(|group| group.best == index);
             let mut row = vec![point.label.clone(), point.runs.len().to_string()];
@@ -198,8 +198,8 @@ impl Comparison {
             let tested = self.groups.iter().filter(|group| group.against.is_some()).count();
             if tested > 1 {
                 words.push(format!(
-                    "Each interval is for itself: of {tested} such verdicts one in twenty would be \
-                     wrong by chance alone."
+                    "No interval is widened for there being {tested} of them: where nothing differs, \
+                     each still has one chance in twenty to say that something does."
                 ));
             }
         }
@@ -370,12 +370,26 @@ fn plain(value: Option<f64>) -> String {
     value.map_or(String::new(), |value| value.to_string())
 }
 
-/// So many that the middle one of these spreads keeps two digits; two where there is none.
-pub(super) fn decimals(deviations: impl Iterator<Item = f64>) -> usize {
-    let mut all: Vec<f64> = deviations.filter(|sd| *sd > 0.0 && sd.is_finite()).collect();
+/// So many that the middle one of their standard deviations keeps two digits; where there is none, that
+/// the means keep four.
+pub(super) fn decimals(spreads: impl Iterator<Item = Spread>) -> usize {
+    let (mut all, mut means) = (Vec::new(), Vec::new());
+    for spread in spreads {
+        means.push(spread.mean.abs());
+        // What is left of a sum of equal numbers is no spread.
+        all.extend(spread.deviation.filter(|sd| *sd > spread.mean.abs() * 1e-9));
+    }
+    let digits =
+        |size: f64, count: f64| (count - 1.0 - size.log10().floor()).clamp(0.0, 6.0) as usize;
     all.sort_by(f64::total_cmp);
-    let Some(middle) = all.get(all.len() / 2) else { return 2 };
-    (1.0 - middle.log10().floor()).clamp(0.0, 6.0) as usize
+    match all.get(all.len() / 2) {
+        Some(middle) => digits(*middle, 2.0),
+        None => means
+            .into_iter()
+            .reduce(f64::max)
+            .filter(|mean| *mean > 0.0)
+            .map_or(2, |mean| digits(mean, 4.0)),
+    }
 }
 
 pub(crate) fn number(value: f64, decimals: usize) -> String {
@@ -422,11 +436,18 @@ mod tests {
 
     #[test]
     fn numbers_have_the_digits_that_their_spread_leaves() {
-        assert_eq!(decimals([0.21, 0.19].into_iter()), 2);
-        assert_eq!(decimals([12.0].into_iter()), 0);
-        assert_eq!(decimals([0.0034].into_iter()), 4);
-        assert_eq!(decimals([0.0, f64::NAN].into_iter()), 2);
-        assert_eq!(decimals([1e-30].into_iter()), 6);
+        let with = |mean: f64, sd: Option<f64>| Spread {
+            mean,
+            deviation: sd,
+            ..Spread::of(&[1.0]).unwrap()
+        };
+        let decimals =
+            |deviations: &[f64]| decimals(deviations.iter().map(|sd| with(90.0, Some(*sd))));
+        assert_eq!(decimals(&[0.21, 0.19]), 2);
+        assert_eq!([decimals(&[12.0]), decimals(&[0.0034]), decimals(&[1e-6])], [0, 4, 6]);
+        // Of no spread, or one of rounding, the mean decides.
+        assert_eq!([decimals(&[]), decimals(&[0.0, f64::NAN]), decimals(&[1e-14])], [2, 2, 2]);
+        assert_eq!(super::decimals([with(0.0123, None)].into_iter()), 5);
         let spread = Spread::of(&[89.2, 89.6, 90.3]);
         assert_eq!(mean_and_deviation(spread, 2), "89.70 ± 0.56");
         assert_eq!(mean_and_deviation(Spread::of(&[89.2]), 1), "89.2");

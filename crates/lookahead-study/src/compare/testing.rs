@@ -116,7 +116,7 @@ impl Made {
                 append(step, Event::Evaluation(found));
             };
             if step % 10 == 0 {
-                evaluate(Split::Validation, validation - 0.01 * ((40 - step) / 10) as f64);
+                evaluate(Split::Validation, validation - 0.01 * ((self.steps - step) / 10) as f64);
             }
             if step == self.steps {
                 evaluate(Split::Test, test);

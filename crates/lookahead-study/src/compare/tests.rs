@@ -102,7 +102,7 @@ fn tables_say_it_all() {
     let comparison = compared(&study(), &Options::default()).unwrap();
     let wanted = "\
 test accuracy in %: mean ± standard deviation over seeds
-group            best of it        seeds   mean ± sd  highest  failed  difference  95 % interval  won/tied/lost  verdict
+group            chosen            seeds   mean ± sd  highest  failed  difference  95 % interval  won/tied/lost  verdict
 ─────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────
 lookahead=false  optimizer.lr=0.1      4  79.5 ± 1.3     81.0  –                –              –              –  baseline
 lookahead=true   optimizer.lr=0.1      4  84.2 ± 1.9     86.5  –             +4.8   [+3.7, +5.8]          4/0/0  better
