@@ -163,6 +163,27 @@ impl Momentum {
         }
     }
 
+    /// The loss ½ Σ aᵢxᵢ² after each of so many steps, from every xᵢ = 1 at rest; at a sync it is that at φ.
+    pub fn losses(&self, curvatures: &[f64], steps: usize) -> Vec<f64> {
+        let mut losses = vec![0.0; steps + 1];
+        for &curvature in curvatures {
+            let (mut x, mut v, mut slow) = (1.0f64, 0.0, 1.0);
+            losses[0] += 0.5 * curvature;
+            for (step, loss) in (1u64..).zip(&mut losses[1..]) {
+                v = self.momentum * v - self.learning_rate * curvature * x;
+                x += v;
+                if let Some((k, alpha)) = self.lookahead
+                    && step.is_multiple_of(u64::from(k))
+                {
+                    slow += alpha * (x - slow);
+                    x = slow;
+                }
+                *loss += 0.5 * curvature * x * x;
+            }
+        }
+        losses
+    }
+
     /// The best rate that any learning rate reaches, and that learning rate: by a fine grid in equal
     /// ratios and a finer one around its best.
     pub fn at_its_best(self, curvatures: &[f64]) -> (f64, f64) {
@@ -291,6 +312,13 @@ mod tests {
             let mean = log[20..].iter().sum::<f64>() / (log.len() - 20) as f64 / 60.0;
             near(optimizer.rate(&[curvature]), mean.exp(), 2e-4);
         }
+    }
+
+    /// k = 2, α = ½, γ = ½, β = ½, a = 1: v = −½, x = ½; v = −½, x = 0, φ = ½; v = −½, x = 0.
+    #[test]
+    fn losses_by_hand() {
+        let optimizer = Momentum { learning_rate: 0.5, momentum: 0.5, lookahead: Some((2, 0.5)) };
+        assert_eq!(optimizer.losses(&[1.0], 3), [0.5, 0.125, 0.125, 0.0]);
     }
 
     #[test]
