@@ -1,5 +1,5 @@
-//! One config in many variations: a grid or random draws over any of its keys, several runs at once,
-//! gone on with after an interruption.
+//! One config in many variations: a grid or random draws over any of its keys, several runs at
+//! once, gone on with after an interruption.
 //!
 //! | module | what is in it |
 //! |---|---|
@@ -8,7 +8,7 @@
 //! | [`plan`] | every point with its config, checked before anything is run |
 //! | [`folder`] | the folder of a sweep |
 //! | [`pool`] | the runs' processes: started, watched, started again, stopped |
-//! | [`process`] | one of them |
+//! | `process` | one of them |
 //! | [`progress`] | how far it is, and how long it takes |
 //! | [`results`] | what came of it |
 //! | [`error`] | what can go wrong, in full sentences |

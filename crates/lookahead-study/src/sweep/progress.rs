@@ -115,7 +115,8 @@ impl Estimate {
         }
     }
 
-    /// The time left with those that run, and those that wait with their steps where these are known.
+    /// The time left with those that run, and those that wait with their steps where these are
+    /// known.
     pub(super) fn left(
         &self,
         running: &[&Steps],
