@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use common::terminal::{SIZE, Terminal};
 use common::{SMALL, Sandbox, failed, signal, stderr, succeeded};
 use lookahead_run::event::{Event, Record, Split, Status, Weights};
 
@@ -275,6 +276,10 @@ fn an_interrupted_sweep_goes_on_as_if_nothing_had_been() {
     assert!(stderr(&output).contains("signal 9"), "{}", stderr(&output));
     expect_the_same(&sandbox, &whole);
     assert_eq!(column(&sandbox, "attempts"), ["1", "1", "1", "2"]);
+    for (run, goes_on) in LONG_RUNS.iter().zip([true, false, true, true]) {
+        let resumed = |record: &Record| matches!(record.event, Event::Resumed(_));
+        assert_eq!(records(&sandbox, run).iter().any(resumed), goes_on, "{run}");
+    }
 }
 
 /// The processes of a sweep that is gone live on: they are waited for, and none is started twice.
@@ -351,4 +356,23 @@ fn kill_children(of: u32) {
 fn send(signal: &str, to: u32) {
     let arguments = [format!("-{signal}"), to.to_string()];
     assert!(Command::new("kill").args(arguments).status().unwrap().success());
+}
+
+/// A watcher of a sweep sees runs that begin later.
+#[test]
+fn a_watcher_sees_the_runs_of_a_sweep_as_they_begin() {
+    let sandbox = sandbox(&LONG.replace("1500", "100000000"));
+    let child = start(&sandbox);
+    wait_for_steps(&sandbox, LONG_RUNS[0]);
+    let mut watcher = Terminal::start(&sandbox, SIZE, &["watch", "out/sweep"], &[]);
+    watcher.wait_for("the first run", |text| text.contains("lr0.05-s0"));
+    succeeded(sandbox.lookahead(&["ctl", "out/sweep/runs/lr0.05-s0", "stop"]));
+    let both = |text: &str| text.contains("2 runs") && text.contains("lr0.05-s1");
+    watcher.wait_for("the second run", both);
+    signal(&child, "TERM");
+    let output = succeeded(child.wait_with_output().unwrap());
+    assert!(stderr(&output).contains("stopped by somebody else"), "{}", stderr(&output));
+    watcher.wait_for("the end", |text| text.matches("stopped").count() >= 2);
+    watcher.press("q");
+    assert_eq!(watcher.end(), 0);
 }

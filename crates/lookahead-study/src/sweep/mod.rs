@@ -29,5 +29,5 @@ pub use error::SweepError;
 pub use file::SweepFile;
 pub use folder::SweepFolder;
 pub use plan::{Plan, Planned, Refused, Resolve};
-pub use pool::{Options, Outcome, run};
+pub use pool::{Options, Outcome, latest, run};
 pub use progress::{Progress, Reporter};
