@@ -405,10 +405,10 @@ impl Pool<'_> {
         fs::write(&output, said).at("write", &output)?;
         self.write()?;
         if failures >= ATTEMPTS || status.code() == Some(USAGE) {
-            reporter.say(&format!("{name} failed: {why}"));
+            reporter.warn(&format!("{name} failed: {why}"));
             return Ok(());
         }
-        reporter.say(&format!("{name} failed, and is tried once more: {why}"));
+        reporter.warn(&format!("{name} failed, and is tried once more: {why}"));
         // One that was killed goes on; one that told of its failure, or that could not go on,
         // begins again.
         let next = match state {

@@ -92,10 +92,13 @@ impl Reporter for Report {
     }
 
     fn say(&mut self, line: &str) {
-        // What failed is a warning, which `--quiet` leaves.
-        if !self.quiet || line.contains("failed") {
+        if !self.quiet {
             self.line(line);
         }
+    }
+
+    fn warn(&mut self, line: &str) {
+        self.line(line);
     }
 }
 
