@@ -1,5 +1,7 @@
 //! How a message changes what the dashboard knows.
 
+use std::path::PathBuf;
+
 use crossterm::event::{
     KeyCode, KeyEvent, KeyEventKind, KeyModifiers, MouseButton, MouseEvent, MouseEventKind,
 };
@@ -13,7 +15,7 @@ use crate::keys::{self, Action, Place};
 use crate::messages::Kind;
 use crate::model::{List, Model, Overlay, Role};
 use crate::prompt::{self, Line, Prompt, Purpose};
-use crate::run::{Control, State};
+use crate::run::{Control, Run, State};
 use crate::smoothing::DECAYS;
 use crate::theme::Theme;
 use crate::view::layout::{Layout, layout};
@@ -63,6 +65,8 @@ pub(crate) enum News {
     Accepted(Command),
     /// The values at a step, from its log.
     Exact(u64, Box<Exact>),
+    /// It is one more, of the number after the last.
+    Joins { name: String, events: PathBuf },
 }
 
 /// What is to be done outside of the model.
@@ -110,10 +114,32 @@ fn tell(model: &mut Model, text: String) {
     model.notice = Some((text, model.now + NOTICE));
 }
 
+/// Runs whose curves can be told apart, as far as runs go by themselves.
+const CURVES: usize = 8;
+
+/// With more curves than can be told apart the oldest of those that are over make room; Space brings
+/// them back.
+fn hide_the_oldest(model: &mut Model) {
+    let shown = model.runs.iter().filter(|run| run.shown).count();
+    let selected = model.selected;
+    let over = model.runs.iter_mut().enumerate().filter(|(index, run)| {
+        *index != selected && run.shown && matches!(run.state(), State::Ended(_))
+    });
+    over.take(shown.saturating_sub(CURVES)).for_each(|(_, run)| run.shown = false);
+}
+
 fn take_news(model: &mut Model, index: usize, news: News) {
     let now = model.now;
+    if let News::Joins { name, events } = news {
+        if index == model.runs.len() {
+            model.runs.push(Run::new(&name, Some(events)));
+            hide_the_oldest(model);
+        }
+        return;
+    }
     let Some(run) = model.runs.get_mut(index) else { return };
     match news {
+        News::Joins { .. } => {}
         News::Record(record, at) => run.take_in(*record, at),
         News::Restarted => run.restart(),
         News::Damaged { line, cause } => {
@@ -602,6 +628,30 @@ mod tests {
 
     fn one(model: &mut Model, seconds: f64, step: u64, event: Event) {
         feed(model, [record(seconds, step, event)]);
+    }
+
+    /// Only the number after the last can join: news of a run come after it has.
+    #[test]
+    fn runs_join_and_the_oldest_that_are_over_make_room() {
+        let mut model = fixture::three();
+        let join = |model: &mut Model, index: usize| {
+            let news = News::Joins { name: format!("run {index}"), events: "events.jsonl".into() };
+            update(model, Message::News(index, news));
+        };
+        join(&mut model, 4);
+        assert_eq!(model.runs.len(), 3);
+        let ended = RunEnded { status: Status::Finished, message: None };
+        for index in [0, 1, 2] {
+            let record = Box::new(fixture::record(0.0, 1, Event::RunEnded(ended.clone())));
+            update(&mut model, Message::News(index, News::Record(record, None)));
+        }
+        model.selected = 0;
+        for index in 3..10 {
+            join(&mut model, index);
+        }
+        let hidden: Vec<usize> = (0..10).filter(|index| !model.runs[*index].shown).collect();
+        assert_eq!(model.runs[9].name, "run 9");
+        assert_eq!(hidden, [1, 2], "not the selected one, which is over too");
     }
 
     #[test]

@@ -2,8 +2,8 @@
 
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
-use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -46,16 +46,20 @@ const COMMANDS: usize = 16;
 /// Shows runs on the terminal behind standard output, until the user leaves.
 ///
 /// Runs that train are followed, and asked for things through their control sockets; what is
-/// finished is shown as it ended.
+/// finished is shown as it ended. Runs that come through `later` are shown from then on.
 ///
 /// # Errors
 /// Where standard output is no terminal, or it goes away.
-pub fn watch(runs: &[RunFolder], options: Options) -> io::Result<()> {
+pub fn watch(
+    runs: &[RunFolder],
+    later: Option<Receiver<RunFolder>>,
+    options: Options,
+) -> io::Result<()> {
     let mut screen = terminal::take_over(options.mouse)?;
     give_back_on_signals().inspect_err(|_| restore_terminal())?;
     // Else a panic would leave by another way than an error.
     let outcome = catch_unwind(AssertUnwindSafe(|| {
-        let (model, mut link) = begin(runs, &options)?;
+        let (model, mut link) = begin(runs, later, &options)?;
         event_loop::run(model, &mut screen, &mut Keyboard, &mut link)
     }));
     restore_terminal();
@@ -80,29 +84,41 @@ fn give_back_on_signals() -> io::Result<()> {
 }
 
 /// The model of runs, and the threads that follow them.
-fn begin(runs: &[RunFolder], options: &Options) -> io::Result<(Model, Link)> {
+fn begin(
+    runs: &[RunFolder],
+    later: Option<Receiver<RunFolder>>,
+    options: &Options,
+) -> io::Result<(Model, Link)> {
     let events = runs.iter().map(|run| Some(run.events_path()));
     let named = labels(runs).into_iter().zip(events).collect();
     let mut model = Model::new(Theme::new(options.theme), Role::Watcher, named);
     model.ascii = options.ascii;
     let (sender, news) = bounded(WAITING);
-    let mut couriers = Vec::new();
-    for (index, run) in runs.iter().enumerate() {
-        let (follower, followed) = (sender.clone(), run.clone());
-        let name = format!("follower {index}");
-        thread::Builder::new().name(name).spawn(move || follow(&followed, index, &follower))?;
-        let (commands, asked) = bounded(COMMANDS);
-        let (answers, of) = (sender.clone(), run.clone());
-        let name = format!("courier {index}");
-        thread::Builder::new().name(name).spawn(move || carry(&of, index, &asked, &answers))?;
-        couriers.push(commands);
+    let couriers = Couriers::default();
+    for run in runs {
+        couriers.attend(run, &sender)?;
+    }
+    if let Some(later) = later {
+        let theirs = couriers.clone();
+        thread::Builder::new().name("newcomers".into()).spawn(move || {
+            for run in later {
+                let index = theirs.lock().len();
+                let joins = News::Joins { name: run.name().into(), events: run.events_path() };
+                // Before anything else of it is told.
+                if sender.send((index, joins)).is_err() {
+                    return;
+                }
+                // Without threads there is no news of it; the others go on.
+                let _ = theirs.attend(&run, &sender);
+            }
+        })?;
     }
     let (_never_closed, close) = bounded(0);
     // The user is the only one who ends it.
     std::mem::forget(_never_closed);
     let link = Link {
         news,
-        asker: Box::new(Couriers(couriers)),
+        asker: Box::new(couriers),
         worker: Worker::start()?,
         close,
         dropped: Arc::new(AtomicU64::new(0)),
@@ -122,11 +138,36 @@ pub(crate) fn labels(runs: &[RunFolder]) -> Vec<String> {
 }
 
 /// Those who carry commands, one for each run.
-struct Couriers(Vec<Sender<Command>>);
+#[derive(Clone, Default)]
+struct Couriers(Arc<Mutex<Vec<Sender<Command>>>>);
+
+impl Couriers {
+    fn lock(&self) -> std::sync::MutexGuard<'_, Vec<Sender<Command>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Starts the threads of the next run.
+    fn attend(&self, run: &RunFolder, news: &Sender<(usize, News)>) -> io::Result<()> {
+        let (commands, asked) = bounded(COMMANDS);
+        let index = {
+            let mut all = self.lock();
+            all.push(commands);
+            all.len() - 1
+        };
+        let (follower, followed) = (news.clone(), run.clone());
+        let name = format!("follower {index}");
+        thread::Builder::new().name(name).spawn(move || follow(&followed, index, &follower))?;
+        let (answers, of) = (news.clone(), run.clone());
+        let name = format!("courier {index}");
+        thread::Builder::new().name(name).spawn(move || carry(&of, index, &asked, &answers))?;
+        Ok(())
+    }
+}
 
 impl Asker for Couriers {
     fn ask(&mut self, run: usize, command: Command) -> Result<(), String> {
-        let Some(courier) = self.0.get(run) else { return Err("There is no such run.".into()) };
+        let all = self.lock();
+        let Some(courier) = all.get(run) else { return Err("There is no such run.".into()) };
         courier.try_send(command).map_err(|error| match error {
             TrySendError::Full(_) => "The run has not answered earlier commands yet.".into(),
             TrySendError::Disconnected(_) => "The thread that asks the run is gone.".into(),

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 #[non_exhaustive]
 pub enum SweepError {
     /// The sweep's file says what can't be.
-    #[error("{}{}: {message}", path.display(), line.map(|line| format!(", line {line}")).unwrap_or_default())]
+    #[error("{}: {message}", place(path, *line))]
     File {
         /// The file.
         path: PathBuf,
@@ -19,11 +19,7 @@ pub enum SweepError {
     },
 
     /// A point's config is refused.
-    #[error(
-        "{}{}: The run `{point}` can't be: {message}",
-        path.display(),
-        line.map(|line| format!(", line {line}")).unwrap_or_default()
-    )]
+    #[error("{}: The run `{point}` can't be: {message}", place(path, *line))]
     Point {
         /// The sweep's file.
         path: PathBuf,
@@ -37,9 +33,10 @@ pub enum SweepError {
 
     /// A run that is there already was begun with another config.
     #[error(
-        "The run `{}` was begun with another config than the sweep asks for now: `{key}` was {found}, \
-         and is {wanted}. Runs of both would be mixed. Give the sweep another name with `--name`, put \
-         the key back, or remove the run.", run.display()
+        "The run `{}` was begun with another config than the sweep asks for now: `{key}` was \
+         {found}, and is {wanted}. Runs of both would be mixed. Give the sweep another name with \
+         `--name`, put the key back, or remove the run.",
+        run.display()
     )]
     Changed {
         /// Its folder.
@@ -54,20 +51,26 @@ pub enum SweepError {
 
     /// Something else has the name of the sweep's folder.
     #[error(
-        "`{}` is there and is no sweep: give the sweep another name with `--name`, or another folder \
-         with `--out`.", .0.display()
+        "`{}` is there and is no sweep: give the sweep another name with `--name`, or another \
+         folder with `--out`.",
+        .0.display()
     )]
     NotASweep(PathBuf),
 
     /// Another process runs the sweep.
     #[error(
         "The sweep `{}` is in use: another process runs it. Wait for that process, or end it with \
-         Ctrl-C or SIGTERM, at which its runs save checkpoints and stop.", .0.display()
+         Ctrl-C or SIGTERM, at which its runs save checkpoints and stop.",
+        .0.display()
     )]
     InUse(PathBuf),
 
     /// The system refused something.
-    #[error("Could not {operation} `{}`: {cause}. Put that right, and start the sweep again: it goes on where it was.", path.display())]
+    #[error(
+        "Could not {operation} `{}`: {cause}. Put that right, and start the sweep again: it goes \
+         on where it was.",
+        path.display()
+    )]
     Io {
         /// What was tried, as a verb.
         operation: &'static str,
@@ -80,6 +83,13 @@ pub enum SweepError {
     /// A run's folder can't be read.
     #[error(transparent)]
     Run(#[from] lookahead_run::Error),
+}
+
+fn place(path: &Path, line: Option<usize>) -> String {
+    match line {
+        Some(line) => format!("{}, line {line}", path.display()),
+        None => path.display().to_string(),
+    }
 }
 
 impl SweepError {

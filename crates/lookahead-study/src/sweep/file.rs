@@ -204,7 +204,14 @@ fn parse(path: &Path, text: &str) -> Result<SweepFile, Fault> {
             "jobs" => {
                 let jobs = entry.value.as_integer().filter(|jobs| (1..=1024).contains(jobs));
                 let found = jobs.ok_or_else(|| {
-                    (line, format!("`jobs` is {}, and it must be a whole number from 1 to 1024, the processes at once.", entry.value))
+                    (
+                        line,
+                        format!(
+                            "`jobs` is {}, and it must be a whole number from 1 to 1024, \
+                     the processes at once.",
+                            entry.value
+                        ),
+                    )
                 })?;
                 file.jobs = Some(found as usize);
             }
@@ -216,14 +223,20 @@ fn parse(path: &Path, text: &str) -> Result<SweepFile, Fault> {
                 return Err((
                     line,
                     format!(
-                        "`{other}` is no key of a sweep: there are {KEYS}. Keys of the config belong into `[set]`, `[grid]` or `[random]`."
+                        "`{other}` is no key of a sweep: there are {KEYS}. Keys of the config \
+                         belong into `[set]`, `[grid]` or `[random]`."
                     ),
                 ));
             }
         }
     }
     if file.config.as_os_str().is_empty() {
-        return Err((None, "`config` is missing: say which config the runs share, such as `config = \"../digits.toml\"`, as a path from this file.".into()));
+        return Err((
+            None,
+            "`config` is missing: say which config the runs share, such as `config \
+         = \"../digits.toml\"`, as a path from this file."
+                .into(),
+        ));
     }
     check_name(&file.name).map_err(|message| (lines.name, message))?;
     check_keys(&file)?;
@@ -393,13 +406,25 @@ fn random(text: &str, entry: &Entry) -> Result<Random, Fault> {
             "count" => {
                 let whole = value.as_integer().and_then(|count| u64::try_from(count).ok());
                 let whole = whole.filter(|count| *count >= 1).ok_or_else(|| {
-                    (line, format!("`count` is {value}, and it must be a whole number of at least 1, the draws."))
+                    (
+                        line,
+                        format!(
+                            "`count` is {value}, and it must be a whole number of at \
+                     least 1, the draws."
+                        ),
+                    )
                 })?;
                 count = Some(whole);
             }
             "seed" => {
                 seed = value.as_integer().ok_or_else(|| {
-                    (line, format!("`seed` is {value}, and it must be a whole number, which fixes the draws."))
+                    (
+                        line,
+                        format!(
+                            "`seed` is {value}, and it must be a whole number, which \
+                     fixes the draws."
+                        ),
+                    )
                 })?;
             }
             _ => keys.push(Drawn { from: distribution(&entry)?, line: entry.line, key: entry.key }),
@@ -431,7 +456,13 @@ fn distribution(entry: &Entry) -> Result<Distribution, Fault> {
     if kind == "integers" {
         let whole = ends.iter().map(Value::as_integer).collect::<Option<Vec<i64>>>();
         let whole = whole.filter(|ends| ends[0] <= ends[1]).ok_or_else(|| {
-            (line, format!("`{key}` is drawn from {given}, and `integers` takes two whole numbers, the lower one first."))
+            (
+                line,
+                format!(
+                    "`{key}` is drawn from {given}, and `integers` takes two whole \
+             numbers, the lower one first."
+                ),
+            )
         })?;
         return Ok(Distribution::Integers(whole[0], whole[1]));
     }
@@ -443,7 +474,13 @@ fn distribution(entry: &Entry) -> Result<Distribution, Fault> {
     let ends = ends.iter().map(number).collect::<Option<Vec<f64>>>();
     let ends = ends.filter(|ends| lowest <= ends[0] && ends[0] < ends[1]).ok_or_else(|| {
         let above = if kind == "log" { " above 0" } else { "" };
-        (line, format!("`{key}` is drawn from {given}, and `{kind}` takes two numbers{above}, the lower one first."))
+        (
+            line,
+            format!(
+                "`{key}` is drawn from {given}, and `{kind}` takes two numbers{above}, \
+         the lower one first."
+            ),
+        )
     })?;
     Ok(match kind.as_str() {
         "log" => Distribution::Log(ends[0], ends[1]),
@@ -501,7 +538,8 @@ fn variants(text: &str, entry: &Entry) -> Result<Vec<Variant>, Fault> {
             grid.iter().find(|axis: &&Axis| set.iter().any(|set| set.key == axis.key))
         {
             let message = format!(
-                "`{}` has one value in the variant `{name}` and several in its grid: take one of the two out.",
+                "`{}` has one value in the variant `{name}` and several in its grid: take one of \
+                 the two out.",
                 axis.key
             );
             return Err((Some(axis.line), message));
@@ -520,7 +558,8 @@ fn check_keys(file: &SweepFile) -> Result<(), Fault> {
     for (index, (key, line, place)) in varied.iter().enumerate() {
         if file.set.iter().any(|set| set.key == **key) {
             let message = format!(
-                "`{key}` is varied in `[{place}]` and has one value in `[set]`: take one of the two out."
+                "`{key}` is varied in `[{place}]` and has one value in `[set]`: take one of the \
+                 two out."
             );
             return Err((Some(*line), message));
         }
@@ -534,7 +573,8 @@ fn check_keys(file: &SweepFile) -> Result<(), Fault> {
             let whole = varied.iter().any(|(other, _, _)| *other == section);
             if whole || file.set.iter().any(|set| set.key == section) {
                 let message = format!(
-                    "`{key}` is varied, and so is whether there is `{section}` at all: write `[[variants]]`, one of them with `{section} = false`."
+                    "`{key}` is varied, and so is whether there is `{section}` at all: write \
+                     `[[variants]]`, one of them with `{section} = false`."
                 );
                 return Err((Some(*line), message));
             }

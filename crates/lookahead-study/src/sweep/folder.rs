@@ -131,9 +131,9 @@ impl SweepFolder {
         written.and_then(|()| fs::rename(&draft, &path)).at("write", &path)
     }
 
-    /// A locked file for the process of a run. The lock lives as long as that process has the file open,
-    /// which it does from its first moment on: before there is a run folder that could be locked, and
-    /// after this process is gone.
+    /// A locked file for the process of a run. The lock lives as long as that process has the file
+    /// open, which it does from its first moment on: before there is a run folder that could be
+    /// locked, and after this process is gone.
     pub(super) fn activate(&self, name: &str) -> Result<File, SweepError> {
         let path = self.active(name);
         let file = File::options().create(true).truncate(false).read(true).write(true).open(&path);

@@ -19,8 +19,8 @@ pub struct Refused {
     pub message: String,
 }
 
-/// Reads the config in a file, sets keys in it, and returns all of it, defaults too: what a run's log
-/// has as its config.
+/// Reads the config in a file, sets keys in it, and returns all of it, defaults too: what a run's
+/// log has as its config.
 pub type Resolve<'a> = &'a dyn Fn(&Path, &[(String, Value)]) -> Result<Json, Refused>;
 
 /// A point with its config.
@@ -68,7 +68,8 @@ impl Plan {
                 return Err(refuse(
                     None,
                     format!(
-                        "its config is the same as that of the run `{twin}`, whose results it would repeat. Take one of the two out."
+                        "its config is the same as that of the run `{twin}`, whose results it \
+                         would repeat. Take one of the two out."
                     ),
                 ));
             }
@@ -77,8 +78,8 @@ impl Plan {
         Ok(Plan { file, points })
     }
 
-    /// How many processes to run at once on so many processors: as the file has it, or else as many as
-    /// have their threads beside each other.
+    /// How many processes to run at once on so many processors: as the file has it, or else as
+    /// many as have their threads beside each other.
     pub fn jobs(&self, processors: usize) -> usize {
         let threads = |planned: &Planned| match planned.config["train"]["threads"].as_u64() {
             // libtorch's own choice, which is all of them.

@@ -53,7 +53,8 @@ pub fn expand(file: &SweepFile) -> Result<Vec<Point>, SweepError> {
             return Err(fault(
                 None,
                 format!(
-                    "These are {found}, and a sweep has at most {MOST}: take values out, or draw some with `[random]`."
+                    "These are {found}, and a sweep has at most {MOST}: take values out, or draw \
+                     some with `[random]`."
                 ),
             ));
         }
@@ -180,8 +181,8 @@ struct Sets(Vec<Setting>);
 impl Sets {
     fn add(&mut self, layer: &[Setting]) {
         self.0.retain(|set| layer.iter().all(|new| new.key != set.key));
-        // A kind that changes drops the keys of the old kind. Coming first, it drops none of its own
-        // layer, and one that does not belong to it is found.
+        // A kind that changes drops the keys of the old kind. Coming first, it drops none of its
+        // own layer, and one that does not belong to it is found.
         let is_first = |set: &&Setting| !set.key.contains('.') || set.key.ends_with(".kind");
         self.0.extend(layer.iter().filter(is_first).cloned());
         self.0.extend(layer.iter().filter(|set| !is_first(set)).cloned());
@@ -220,10 +221,13 @@ fn draw(random: &Random) -> Result<Vec<Draw>, String> {
             random.keys.iter().map(value).collect()
         });
         let new = attempts.into_iter().find(|draw| seen.insert(shown(draw)));
-        draws.push(new.ok_or_else(|| format!(
-            "`count` is {}, and after {number} different draws {REDRAWS} attempts brought no other: lower `count`, or write the keys into `[grid]`.",
-            random.count
-        ))?);
+        draws.push(new.ok_or_else(|| {
+            format!(
+                "`count` is {}, and after {number} different draws {REDRAWS} attempts brought no \
+             other: lower `count`, or write the keys into `[grid]`.",
+                random.count
+            )
+        })?);
     }
     Ok(draws)
 }

@@ -1,8 +1,8 @@
 //! The runs' processes: started, watched, started again, stopped.
 //!
-//! What a run's folder and log tell decides what is done with it, whoever left it there: a sweep that
-//! ended in order, one that was killed, or a user who trained the run by hand. A process that outlived
-//! a sweep which was killed is waited for, and no second one is started beside it.
+//! What a run's folder and log tell decides what is done with it, whoever left it there: a sweep
+//! that ended in order, one that was killed, or a user who trained the run by hand. A process that
+//! outlived a sweep which was killed is waited for, and no second one is started beside it.
 
 use std::collections::VecDeque;
 use std::fs;
@@ -59,12 +59,12 @@ pub struct Outcome {
     pub killed: bool,
 }
 
-/// Runs a sweep in a folder that is locked: all that is not finished there, until all is, or `stop` is
-/// raised. 1 asks the runs to save and stop, and 2 kills them.
+/// Runs a sweep in a folder that is locked: all that is not finished there, until all is, or
+/// `stop` is raised. 1 asks the runs to save and stop, and 2 kills them.
 ///
 /// # Errors
-/// Where a run is there that the sweep would not begin so, or the folder can't be written. Processes
-/// that live then are asked to stop.
+/// Where a run is there that the sweep would not begin so, or the folder can't be written.
+/// Processes that live then are asked to stop.
 pub fn run(
     plan: &Plan,
     folder: &SweepFolder,
@@ -217,7 +217,7 @@ impl Pool<'_> {
         if strangers > 0 {
             reporter.say(&format!(
                 "{strangers} runs in {} are none of the sweep's as it is now: they stay, and are not \
-                 among the results.",
+         among the results.",
                 self.folder.runs().display()
             ));
         }
@@ -389,7 +389,8 @@ impl Pool<'_> {
         if stopped || (self.asked && status.signal().is_some()) {
             if !self.asked {
                 reporter.say(&format!(
-                    "{name} was stopped by somebody else: it goes on when the sweep is started again."
+                    "{name} was stopped by somebody else: it goes on when the sweep is started \
+                     again."
                 ));
             }
             self.rows[index] = Some(row(Standing::Stopped, failures, None));
@@ -404,12 +405,12 @@ impl Pool<'_> {
         fs::write(&output, said).at("write", &output)?;
         self.write()?;
         if failures >= ATTEMPTS || status.code() == Some(USAGE) {
-            reporter.say(&format!("{name} failed: {why}"));
+            reporter.warn(&format!("{name} failed: {why}"));
             return Ok(());
         }
-        reporter.say(&format!("{name} failed, and is tried once more: {why}"));
-        // One that was killed goes on; one that told of its failure, or that could not go on, begins
-        // again.
+        reporter.warn(&format!("{name} failed, and is tried once more: {why}"));
+        // One that was killed goes on; one that told of its failure, or that could not go on,
+        // begins again.
         let next = match state {
             Some(Status::Failed) => Task::Train,
             _ if task == Task::Resume => Task::Train,

@@ -8,11 +8,14 @@ use lookahead_run::follow::{Followed, Follower};
 
 /// Who is told how a sweep fares.
 pub trait Reporter {
-    /// How it stands; asked for several times a second.
+    /// How it stands; told about twice a second.
     fn progress(&mut self, progress: &Progress);
 
-    /// Something that its owner should know, as a line.
+    /// Something that its owner may like to know, as a line.
     fn say(&mut self, line: &str);
+
+    /// Something that its owner should know, as a line.
+    fn warn(&mut self, line: &str);
 }
 
 /// How a sweep stands.
@@ -115,7 +118,8 @@ impl Estimate {
         }
     }
 
-    /// The time left with those that run, and those that wait with their steps where these are known.
+    /// The time left with those that run, and those that wait with their steps where these are
+    /// known.
     pub(super) fn left(
         &self,
         running: &[&Steps],

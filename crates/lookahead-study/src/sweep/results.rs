@@ -93,8 +93,8 @@ impl Numbers {
     }
 }
 
-/// The best evaluation of the final model on validation data, by the metric of the run's config: of φ,
-/// or of θ where the inner optimizer trained alone. The first of several that are equal.
+/// The best evaluation of the final model on validation data, by the metric of the run's config:
+/// of φ, or of θ where the inner optimizer trained alone. The first of several that are equal.
 fn best(summary: &Summary) -> Option<Best> {
     let final_weights =
         if summary.info.lookahead.is_some() { Weights::Slow } else { Weights::Fast };
@@ -241,7 +241,8 @@ fn csv(points: &[Planned], rows: &[Vec<(String, Cell)>]) -> Vec<u8> {
     writer.into_inner().unwrap_or_default()
 }
 
-/// The columns of all rows: those of every sweep, and among them the keys and evaluations of this one.
+/// The columns of all rows: those of every sweep, and among them the keys and evaluations of this
+/// one.
 fn columns(points: &[Planned], rows: &[Vec<(String, Cell)>]) -> Vec<String> {
     let mut columns: Vec<String> = vec!["name".into()];
     if points.iter().any(|planned| planned.point.variant.is_some()) {
@@ -266,8 +267,8 @@ fn columns(points: &[Planned], rows: &[Vec<(String, Cell)>]) -> Vec<String> {
     columns
 }
 
-/// How often each run had failed when the results were last written, and why. What can't be read counts
-/// for nothing: then a run is tried once too often.
+/// How often each run had failed when the results were last written, and why. What can't be read
+/// counts for nothing: then a run is tried once too often.
 pub(super) fn failures(folder: &SweepFolder) -> BTreeMap<String, (u32, Option<String>)> {
     #[derive(Deserialize)]
     struct Written {

@@ -43,10 +43,9 @@ impl Report {
         let greedy =
             plan.points.iter().any(|planned| all(planned.config["train"]["threads"].as_u64()));
         if jobs == 1 && total > 1 && processors > 1 && greedy {
-            say(
-                "Note: `train.threads` is 0, so a run takes all processors. Small models train sooner \
-                 with `\"train.threads\" = 1` in `[set]`, as many at once as there are processors.",
-            );
+            say("Note: `train.threads` is 0, so a run takes all processors. Small models train \
+                 sooner \
+                 with `\"train.threads\" = 1` in `[set]`, several at once.");
         }
     }
 
@@ -72,7 +71,8 @@ impl Reporter for Report {
             self.stopping = true;
             let running = progress.running.len();
             self.line(&format!(
-                "Stopping: the {running} runs that train save their checkpoints. Ctrl-C once more kills \
+                "Stopping: the {running} runs that train save their checkpoints. Ctrl-C once \
+                 more kills \
                  them."
             ));
         }
@@ -92,10 +92,13 @@ impl Reporter for Report {
     }
 
     fn say(&mut self, line: &str) {
-        // What failed is a warning, which `--quiet` leaves.
-        if !self.quiet || line.contains("failed") {
+        if !self.quiet {
             self.line(line);
         }
+    }
+
+    fn warn(&mut self, line: &str) {
+        self.line(line);
     }
 }
 
