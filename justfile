@@ -138,6 +138,37 @@ check-cuda:
 bench *ARGS: _setup
     cargo bench --locked --workspace {{ if ARGS == "" { "--bench sync --bench inner_step --bench checkpoint --bench dashboard" } else { "" } }} "$@"
 
+# Train all runs of the evidence and write docs/evidence.md (hours; goes on where it was); `quick`: minutes, and docs stay
+[no-exit-message]
+reproduce HOW="all": _build
+    #!/usr/bin/env bash
+    set -euo pipefail
+    sweeps=(noisy-quadratic quadratic digits-optimizers digits-momentum digits-k-alpha digits-policies)
+    folder=checkpoints/evidence
+    case $1 in
+        all) sweeps+=(mlp-optimizers mlp-stability cnn-optimizers); docs=docs ;;
+        quick) docs=$folder ;;
+        *) echo "HOW is all or quick." >&2; exit 2 ;;
+    esac
+    for sweep in "${sweeps[@]}"; do
+        {{ lookahead }} sweep "configs/sweeps/$sweep.toml" --out "$folder" --allow-divergence
+    done
+    {{ lookahead }} evidence "$folder" --output "$docs"
+
+# Runs and sweeps side by side (folders, or names in checkpoints/)
+[no-exit-message]
+compare *RUNS:
+    #!/usr/bin/env bash
+    set -euo pipefail
+    {{ just }} _build
+    folders=()
+    options=()
+    for run in "$@"; do
+        if [[ $run == -* ]]; then options+=("$run"); continue; fi
+        folders+=("$({{ just }} _run_folder "$run" {{ quote(invocation_directory()) }})")
+    done
+    exec {{ lookahead }} compare "${folders[@]}" "${options[@]}"
+
 # Kill the trainer so many times at random moments, and after each call of its that changes the disk; takes minutes
 crash-test TIMES="200": _setup
     #!/usr/bin/env bash

@@ -26,6 +26,10 @@ pub enum Command {
     Train(Train),
     /// Run one config in many variations, several at once; started again, it goes on
     Sweep(Sweep),
+    /// Runs and sweeps side by side: tables with their spread over seeds, and figures
+    Compare(Compare),
+    /// The report of what holds of the claims for Lookahead, from the sweeps of `just reproduce`
+    Evidence(Evidence),
     /// Go on with a run from its newest valid checkpoint
     Resume(Resume),
     /// Loss and accuracy of a run's model on the test set
@@ -42,6 +46,87 @@ pub enum Command {
     Export(Export),
     /// What is found on this machine, what is missing, and how to mend it
     Doctor,
+}
+
+/// `lookahead compare`.
+#[derive(Debug, Args)]
+pub struct Compare {
+    /// Folders of runs and of sweeps
+    #[arg(required = true, value_name = "RUN_OR_SWEEP")]
+    pub paths: Vec<PathBuf>,
+    /// The number that is compared [default: accuracy, or loss where nothing is classified]
+    #[arg(long)]
+    pub metric: Option<MetricArgument>,
+    /// The data on which it is reported; what is chosen is chosen on validation data
+    #[arg(long, default_value = "test")]
+    pub split: SplitArgument,
+    /// Group by this key, may be given several times [default: all that differ but optimizer.lr]
+    #[arg(long, value_name = "KEY")]
+    pub by: Vec<String>,
+    /// The group that others are compared with, or words of its label [default: that of the first]
+    #[arg(long, value_name = "LABEL")]
+    pub baseline: Option<String>,
+    /// Runs on different data may stand in one table
+    #[arg(long)]
+    pub mixed_data: bool,
+    /// Write the tables as Markdown
+    #[arg(long, value_name = "FILE")]
+    pub markdown: Option<PathBuf>,
+    /// Write the groups as CSV, all digits
+    #[arg(long, value_name = "FILE")]
+    pub csv: Option<PathBuf>,
+    /// Write the runs as CSV, one a row
+    #[arg(long, value_name = "FILE")]
+    pub runs_csv: Option<PathBuf>,
+    /// Draw all figures that have something to show into this folder
+    #[arg(long, value_name = "DIR")]
+    pub figures: Option<PathBuf>,
+    /// Of figures: svg or png
+    #[arg(long, default_value = "svg", value_name = "FORMAT")]
+    pub format: PictureArgument,
+    /// Existing files may be replaced
+    #[arg(long)]
+    pub force: bool,
+}
+
+/// Numbers to compare by, as arguments.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum MetricArgument {
+    /// The fraction classified right
+    Accuracy,
+    /// The mean loss
+    Loss,
+    /// Of text: e to the mean loss
+    Perplexity,
+}
+
+/// Parts of the data, as arguments.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum SplitArgument {
+    /// The test set
+    Test,
+    /// What was held out of the training set
+    Validation,
+}
+
+/// Formats of pictures, as arguments.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum PictureArgument {
+    /// Lines and texts
+    Svg,
+    /// Pixels
+    Png,
+}
+
+/// `lookahead evidence`.
+#[derive(Debug, Args)]
+pub struct Evidence {
+    /// The folder that holds the sweeps
+    #[arg(default_value = "checkpoints/evidence")]
+    pub sweeps: PathBuf,
+    /// The folder for evidence.md and the figures in evidence/, which are replaced
+    #[arg(long, short, value_name = "DIR", default_value = "docs")]
+    pub output: PathBuf,
 }
 
 /// `lookahead train`.
@@ -88,6 +173,9 @@ pub struct Sweep {
     /// Try runs again that failed for good when the sweep was run before
     #[arg(long)]
     pub retry_failed: bool,
+    /// Runs that diverge are results too, such as at the ends of a grid: they are no reason to fail
+    #[arg(long)]
+    pub allow_divergence: bool,
     /// Only warnings and errors on stderr
     #[arg(long)]
     pub quiet: bool,

@@ -1,8 +1,10 @@
 //! The commands, one a file.
 
+mod compare;
 mod ctl;
 mod doctor;
 mod eval;
+mod evidence;
 mod export;
 mod inspect;
 mod plot;
@@ -12,9 +14,11 @@ mod sweep;
 mod train;
 mod watch;
 
+pub use compare::compare;
 pub use ctl::ctl;
 pub use doctor::doctor;
 pub use eval::eval;
+pub use evidence::evidence;
 pub use export::export;
 pub use inspect::inspect;
 pub use plot::plot;

@@ -48,6 +48,9 @@ pub fn sweep(arguments: &cli::Sweep) -> anyhow::Result<()> {
     conclude(arguments, &folder, &outcome?, plan.points.len())
 }
 
+/// What the message of a run has that left the numbers.
+const DIVERGED: &str = "the training diverged";
+
 /// What there is to say at the end, and whether it is an error.
 fn conclude(
     arguments: &cli::Sweep,
@@ -82,10 +85,14 @@ fn conclude(
     if outcome.failed.is_empty() {
         return Ok(());
     }
+    let failed = outcome.failed.len();
+    if arguments.allow_divergence && outcome.failed.iter().all(|(_, why)| why.contains(DIVERGED)) {
+        say(format_args!("{failed} of {total} runs diverged."));
+        return Ok(());
+    }
     for (name, why) in &outcome.failed {
         say(format_args!("failed: {name}: {why}"));
     }
-    let failed = outcome.failed.len();
     anyhow::bail!(
         "{failed} of {total} runs failed. What else they said is in {}. Once the cause is mended, \
          `{again} --retry-failed` tries them again.",

@@ -1,0 +1,102 @@
+//! `lookahead compare`: runs and sweeps side by side.
+
+use std::io::IsTerminal;
+use std::path::Path;
+
+use anyhow::Context;
+use lookahead_dashboard::picture::{self, Size};
+use lookahead_run::event::Split;
+use lookahead_study::compare::{Comparison, Metric, Options, compare as compared};
+use lookahead_study::error::Error;
+
+use crate::cli::{self, MetricArgument, PictureArgument, SplitArgument};
+use crate::say::{answer, say};
+use crate::usage::Usage;
+
+/// Columns of a table where stdout is no terminal.
+const WIDE: usize = 160;
+const WIDTH: u32 = 1200;
+const HEIGHT: u32 = 480;
+
+/// Prints tables, and writes what else is asked for.
+///
+/// # Errors
+/// Where the runs can't be read or compared, or a file can't be written.
+pub fn compare(arguments: &cli::Compare) -> anyhow::Result<()> {
+    let options = Options {
+        metric: arguments.metric.map(|metric| match metric {
+            MetricArgument::Accuracy => Metric::Accuracy,
+            MetricArgument::Loss => Metric::Loss,
+            MetricArgument::Perplexity => Metric::Perplexity,
+        }),
+        split: match arguments.split {
+            SplitArgument::Test => Split::Test,
+            SplitArgument::Validation => Split::Validation,
+        },
+        by: arguments.by.clone(),
+        baseline: arguments.baseline.clone(),
+        mixed_data: arguments.mixed_data,
+    };
+    let files = [&arguments.markdown, &arguments.csv, &arguments.runs_csv];
+    // Before minutes of reading.
+    for file in files.into_iter().flatten() {
+        refuse_taken(file, arguments.force)?;
+    }
+    let comparison = compared(&arguments.paths, &options).map_err(refusal)?;
+    answer(comparison.to_terminal(width()).trim_end())?;
+    let write = |file: &Option<std::path::PathBuf>, text: &dyn Fn() -> anyhow::Result<String>| {
+        let Some(file) = file else { return anyhow::Ok(()) };
+        std::fs::write(file, text()?)
+            .with_context(|| format!("The file {} can't be written.", file.display()))?;
+        say(format_args!("Written: {}", file.display()));
+        Ok(())
+    };
+    write(&arguments.markdown, &|| Ok(comparison.to_markdown()))?;
+    write(&arguments.csv, &|| Ok(comparison.to_csv()?))?;
+    write(&arguments.runs_csv, &|| Ok(comparison.runs_to_csv()?))?;
+    match &arguments.figures {
+        Some(folder) => draw(&comparison, folder, arguments),
+        None => Ok(()),
+    }
+}
+
+fn draw(comparison: &Comparison, folder: &Path, arguments: &cli::Compare) -> anyhow::Result<()> {
+    let extension = match arguments.format {
+        PictureArgument::Svg => "svg",
+        PictureArgument::Png => "png",
+    };
+    std::fs::create_dir_all(folder)
+        .with_context(|| format!("The folder {} can't be made.", folder.display()))?;
+    for (name, figure) in comparison.figures() {
+        let path = folder.join(format!("{name}.{extension}"));
+        let size = Size::new(WIDTH, HEIGHT * figure.panels.len() as u32)?;
+        picture::save(&figure, &path, size, arguments.force)?;
+        say(format_args!("Saved {}", path.display()));
+    }
+    Ok(())
+}
+
+fn refuse_taken(file: &Path, force: bool) -> Result<(), Usage> {
+    match !force && file.symlink_metadata().is_ok() {
+        false => Ok(()),
+        true => Err(Usage::new(format!(
+            "{} exists, and an existing file is replaced only with `--force`: give another name, or \
+             say so.",
+            file.display()
+        ))),
+    }
+}
+
+/// What can't be compared is for the user to mend; what can't be read may be anything.
+pub(super) fn refusal(error: Error) -> anyhow::Error {
+    match error {
+        Error::Compare(_) | Error::NoSweeps(_) => Usage::new(error.to_string()).into(),
+        error => error.into(),
+    }
+}
+
+fn width() -> usize {
+    let terminal = std::io::stdout().is_terminal();
+    let columns = || rustix::termios::tcgetwinsize(std::io::stdout()).ok().map(|size| size.ws_col);
+    terminal.then(columns).flatten().filter(|&columns| columns > 0).map_or(WIDE, usize::from)
+}
