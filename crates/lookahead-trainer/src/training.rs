@@ -220,6 +220,16 @@ impl Training {
 
     /// The walk over the data goes on only where there is as much of it as before.
     fn refuse_other_data(&self, details: &Details) -> Result<(), Usage> {
+        let now = self.data.train.fingerprint();
+        let then = details.integers.get(FINGERPRINT).copied();
+        if then.is_some() && now.is_some() && now != then {
+            return Err(Usage::new(format!(
+                "The training data is not what the checkpoint of step {} was taken with: its \
+                 contents have changed. Let `data.file` lead to the data that the run began with, \
+                 or start a new run with `lookahead train`.",
+                details.step
+            )));
+        }
         let found = self.data.train.len() as u64;
         let saved = details.integers.get(TRAIN_SAMPLES).map_or(found, |&n| n as u64);
         // Checkpoints of earlier versions don't tell, and a place beyond the end does.
@@ -327,6 +337,8 @@ impl Training {
 
 /// Where a manifest tells how large the training set was.
 const TRAIN_SAMPLES: &str = "data/train_samples";
+/// And what tells it from others, where that is known.
+const FINGERPRINT: &str = "data/fingerprint";
 /// Of [`Training::diverging`].
 const DIVERGING: &str = "train/diverging";
 /// Of [`Training::owed`].
