@@ -84,8 +84,8 @@ pub struct Training {
     /// What of the last step's evaluations is still to be done.
     owed: Owed,
     best: Best,
-    /// Whether the last step's θ has been evaluated on test data.
-    tested_fast: bool,
+    /// The loss of the last step's θ on test data, where that has been evaluated.
+    tested_fast: Option<f64>,
     /// The last evaluation's step and values, by their names in a manifest.
     measured: Option<(u64, BTreeMap<String, f64>)>,
     /// When to try a checkpoint again that could not be saved.
@@ -149,7 +149,7 @@ impl Training {
             next_k: None,
             owed: Owed::Nothing,
             best: Best::default(),
-            tested_fast: false,
+            tested_fast: None,
             measured: None,
             save_again: None,
             earlier_seconds: 0.0,
@@ -434,15 +434,16 @@ pub fn train(t: &mut Training, outside: &mut Outside) -> anyhow::Result<Status> 
     // as a longer one would have. The model file in it holds φ, the result.
     saving::save_and_wait(t, outside)?;
     for weights in [Weights::Fast, Weights::Average, Weights::Slow] {
-        if weights == Weights::Fast && t.tested_fast {
-            continue;
-        }
-        let Measured::Done(found) = measure(t, Split::Test, weights, outside)? else {
-            return Ok(Status::Stopped);
+        let loss = match t.tested_fast {
+            Some(loss) if weights == Weights::Fast => Some(loss),
+            _ => match measure(t, Split::Test, weights, outside)? {
+                Measured::Interrupted => return Ok(Status::Stopped),
+                Measured::Done(found) => found.map(|found| found.loss),
+            },
         };
-        if let Some(found) = found {
+        if let Some(loss) = loss {
             let what = "The loss on the test set";
-            refuse_loss(what, found.loss, t.step, t.config.optimizer.lr)?;
+            refuse_loss(what, loss, t.step, t.config.optimizer.lr)?;
         }
     }
     Ok(Status::Finished)
@@ -579,8 +580,8 @@ fn test_fast(t: &mut Training, outside: &mut Outside) -> anyhow::Result<Flow> {
     }
     Ok(match measure(t, Split::Test, Weights::Fast, outside)? {
         Measured::Interrupted => Flow::Stop,
-        Measured::Done(_) => {
-            t.tested_fast = true;
+        Measured::Done(found) => {
+            t.tested_fast = found.map(|found| found.loss);
             Flow::GoOn
         }
     })

@@ -136,7 +136,7 @@ fn values_that_do_not_fit_the_data() {
     let sandbox = Sandbox::new(SMALL);
     sandbox.train("run", &["--set", "train.epochs=9223372036854775807"]);
 
-    let words = ["`data.validation` is 1541", "only 1541 images"];
+    let words = ["`data.validation` is 1541", "only 1541 samples"];
     refused(SMALL, &["data.validation=1541"], &words);
     let channels = ["model.kind=cnn", "model.channels=[4,4,4,4]"];
     refused(SMALL, &channels, &["`model.channels` has 4 convolutions", "1×1"]);
@@ -290,7 +290,7 @@ fn data_files_missing_cut_off_or_wrong() {
     std::fs::write(&labels, &whole).unwrap();
     failed(&train(), 1, &["don't belong together", "40 images", "[50] labels"]);
     images(&folder, 10);
-    failed(&train(), 2, &["`data.validation` is 10", "only 10 images"]);
+    failed(&train(), 2, &["`data.validation` is 10", "only 10 samples"]);
     images_of(&folder, [50, 28, 28], [20, 14, 28]);
     failed(&train(), 1, &["images are 28×28", "test images 14×28"]);
     images_of(&folder, [50, 0, 0], [20, 0, 0]);
@@ -317,7 +317,7 @@ fn the_data_of_a_run_that_goes_on() {
         sandbox.lookahead(&[&fixed, more].concat())
     };
     let fewer = resume("runs/run", &["--set", "data.dir=fewer"]);
-    failed(&fewer, 2, &["10 images", "taken with 40", "`data.dir`"]);
+    failed(&fewer, 2, &["10 samples", "taken with 40", "`data.dir`"]);
     assert_eq!(std::fs::read_to_string(&config).unwrap(), before, "nothing is changed");
     assert_eq!(log(), logged);
 

@@ -86,6 +86,10 @@ fn copy_of_the_crate(target: &Path) -> PathBuf {
             .replace("path = \"crates/", &crates)
     });
     put("crates/lookahead-trainer/build.rs", &|text| text);
+    // Where a target that may use them is built, the features that development asks of other crates
+    // are on, as they are in the tests' own build: those crates are not built once more.
+    std::fs::create_dir(here.join("examples")).unwrap();
+    std::fs::write(here.join("examples/nothing.rs"), "//! Nothing.\nfn main() {}\n").unwrap();
     // Under another name: the real program is in use by other tests.
     put("crates/lookahead-trainer/Cargo.toml", &|text| {
         let text = text.replace("default-run = \"lookahead\"", "default-run = \"lookahead-walk\"");
@@ -110,6 +114,18 @@ fn the_walk_leads_where_it_says() {
     }
     let mut cargo = Command::new(env!("CARGO"));
     cargo.args(["build", "--offline", "--package", "lookahead-trainer", "--bin", "lookahead-walk"]);
+    cargo.args(["--example", "nothing"]);
+    // What cargo tells a test of its package is news to the build scripts of others, which would be run
+    // again, here and in the next build outside.
+    for (name, _) in std::env::vars_os() {
+        let name = name.to_string_lossy().into_owned();
+        if ["CARGO_PKG_", "CARGO_MANIFEST_", "CARGO_BIN_", "NEXTEST"]
+            .iter()
+            .any(|of| name.starts_with(of))
+        {
+            cargo.env_remove(name);
+        }
+    }
     if profile.ends_with("release") {
         cargo.arg("--release");
     }
