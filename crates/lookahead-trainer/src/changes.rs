@@ -14,7 +14,7 @@ pub const SLOW_STEP_SIZE: &str = "lookahead.alpha";
 pub const PROBE_INTERVAL: &str = "probe.every_syncs";
 
 /// Keys, or sections with a dot, whose change leaves a checkpoint's state meaningful.
-const MAY_CHANGE: [&str; 19] = [
+const MAY_CHANGE: [&str; 20] = [
     "train.evaluate_every_epochs",
     "train.patience",
     "train.epochs",
@@ -25,6 +25,7 @@ const MAY_CHANGE: [&str; 19] = [
     "checkpoint.",
     "schedule.",
     "data.dir",
+    "data.file",
     "optimizer.lr",
     "optimizer.weight_decay",
     "optimizer.eps",

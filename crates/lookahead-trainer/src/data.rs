@@ -7,18 +7,21 @@
 //! | [`augment`] | random shifts and flips, fixed by seed, epoch and place |
 //! | [`digits`] | the optical digits that are built into the program |
 //! | [`fashion_mnist`] | Fashion-MNIST: where it is looked for, how it is checked |
-//! | [`cifar10`], [`cifar`] | CIFAR-10, and the format of its files |
+//! | [`cifar10`], [`cifar100`], [`cifar`] | CIFAR-10 and CIFAR-100, and the format of their files |
+//! | [`text`] | any text, character by character |
 //! | [`noisy_quadratic`], [`quadratic`] | the problems of Lookahead's theory |
 //! | [`fetch`] | bringing files into the cache |
-//! | [`idx`], [`csv`], [`gzip`] | file formats: of MNIST and its kin, of rows of numbers, compressed ones |
+//! | [`idx`], [`csv`], [`gzip`], [`archive`] | file formats: of MNIST and its kin, of rows of numbers, compressed ones |
 //!
 //! To add a data set: a file beside these with an [`Entry`], whose `load` returns a [`Dataset`], and a
 //! line in the table of [`Kind`].
 
+pub mod archive;
 pub mod augment;
 pub mod batches;
 pub mod cifar;
 pub mod cifar10;
+pub mod cifar100;
 pub mod csv;
 pub mod digits;
 pub mod fashion_mnist;
@@ -28,6 +31,7 @@ pub mod idx;
 pub mod images;
 pub mod noisy_quadratic;
 pub mod quadratic;
+pub mod text;
 
 use std::fmt;
 use std::ops::Range;
@@ -53,6 +57,10 @@ kinds::kinds! {
         Digits = "digits" in digits,
         /// 60,000 images of animals and vehicles, 32×32 in colour.
         Cifar10 = "cifar10" in cifar10,
+        /// The same kind of images, in a hundred classes.
+        Cifar100 = "cifar100" in cifar100,
+        /// A text of the user's own, character by character.
+        Text = "text" in text,
         /// The noisy quadratic model: many directions, each with noise of its own.
         NoisyQuadratic = "noisy-quadratic" in noisy_quadratic,
         /// A quadratic function without noise, as badly conditioned as is asked for.
@@ -87,7 +95,7 @@ pub struct DataConfig {
     /// Samples in a batch.
     pub batch_size: usize,
     /// Samples held out of the training set, on which every choice is made. Default 241 for digits,
-    /// 5000 for other images.
+    /// 5000 for other images, 100 for pieces of text.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub validation: Option<usize>,
     /// Random changes of training images.
@@ -103,6 +111,12 @@ pub struct DataConfig {
     /// quadratic: the largest curvature over the smallest.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub condition: Option<f64>,
+    /// text: the file.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub file: Option<PathBuf>,
+    /// text: characters in a piece.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub length: Option<usize>,
 }
 
 impl Default for DataConfig {
@@ -117,6 +131,8 @@ impl Default for DataConfig {
             dimensions: None,
             noise: None,
             condition: None,
+            file: None,
+            length: None,
         }
     }
 }
@@ -128,7 +144,7 @@ pub(crate) fn foreign_keys(kind: &str) -> Option<Vec<&'static str>> {
 
 impl DataConfig {
     /// The keys that not all kinds have, and whether they are given.
-    fn owned(&self) -> [(&'static str, bool); 6] {
+    fn owned(&self) -> [(&'static str, bool); 8] {
         [
             ("data.dir", self.dir.is_some()),
             ("data.augment", self.augment != augment::Augment::None),
@@ -136,6 +152,8 @@ impl DataConfig {
             ("data.dimensions", self.dimensions.is_some()),
             ("data.noise", self.noise.is_some()),
             ("data.condition", self.condition.is_some()),
+            ("data.file", self.file.is_some()),
+            ("data.length", self.length.is_some()),
         ]
     }
 
@@ -161,14 +179,15 @@ impl DataConfig {
         self.validation.unwrap_or(self.kind.entry().validation)
     }
 
-    /// Makes a relative `dir` absolute, so that the run can go on from another working directory.
+    /// Makes relative paths absolute, so that the run can go on from another working directory.
     ///
     /// # Errors
     /// Where there is no working directory.
     pub fn anchor(&mut self) -> anyhow::Result<()> {
-        if let Some(dir) = &mut self.dir {
-            *dir = std::path::absolute(&*dir)
-                .with_context(|| format!("`data.dir`, {}, is no path.", dir.display()))?;
+        for (key, path) in [("data.dir", &mut self.dir), ("data.file", &mut self.file)] {
+            let Some(path) = path else { continue };
+            *path = std::path::absolute(&*path)
+                .with_context(|| format!("`{key}`, {}, is no path.", path.display()))?;
         }
         Ok(())
     }
@@ -207,6 +226,12 @@ pub trait Samples: fmt::Debug {
     /// Chosen ones for a training step, changed at random where that is asked for: always the same way
     /// at the same place.
     fn gather(&self, indices: &[usize], place: Place, device: Device) -> Batch;
+
+    /// A number that tells these samples from others of the same number, where that is known: a run
+    /// goes on only with those that it began with.
+    fn fingerprint(&self) -> Option<i64> {
+        None
+    }
 
     /// How many of them one forward pass of an evaluation takes.
     fn at_once(&self) -> usize {

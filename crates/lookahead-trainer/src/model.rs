@@ -4,14 +4,20 @@
 //! |---|---|
 //! | [`mlp`] | fully connected layers |
 //! | [`cnn`] | 3×3 convolutions with pooling, then fully connected layers |
+//! | [`resnet`] | residual networks of basic blocks |
+//! | [`lstm`] | long short-term memory on symbols |
+//! | [`transformer`] | a decoder-only transformer on symbols |
 //! | [`quadratic`] | a point that looks for the minimum of a quadratic function |
 //!
 //! To add a model: a file beside these with an [`Entry`], whose `build` returns a [`Network`], and a
 //! line in the table of [`Kind`].
 
 pub mod cnn;
+pub mod lstm;
 pub mod mlp;
 pub mod quadratic;
+pub mod resnet;
+pub mod transformer;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -35,6 +41,12 @@ kinds::kinds! {
         Cnn = "cnn" in cnn,
         /// A multi-layer perceptron.
         Mlp = "mlp" in mlp,
+        /// A residual network of basic blocks.
+        Resnet = "resnet" in resnet,
+        /// Long short-term memory on symbols.
+        Lstm = "lstm" in lstm,
+        /// A decoder-only transformer on symbols.
+        Transformer = "transformer" in transformer,
         /// A point on a quadratic function.
         Quadratic = "quadratic" in quadratic,
     }
@@ -68,6 +80,22 @@ pub struct ModelConfig {
     /// cnn, mlp: widths of the hidden fully connected layers.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub hidden: Option<Vec<i64>>,
+    /// resnet: channels of the first stage, doubled in each further one; lstm, transformer: width of
+    /// each layer.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub width: Option<i64>,
+    /// resnet: basic blocks of each stage.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub blocks: Option<Vec<i64>>,
+    /// lstm: numbers that stand for a symbol.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub embedding: Option<i64>,
+    /// lstm, transformer: how many layers.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub layers: Option<i64>,
+    /// transformer: heads of attention in each layer.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub heads: Option<i64>,
     /// Fraction of hidden activations that are dropped in training.
     pub dropout: f64,
     /// cnn, mlp: batch normalization after each hidden layer.
@@ -82,12 +110,22 @@ pub(crate) fn foreign_keys(kind: &str) -> Option<Vec<&'static str>> {
 /// A bound far above what is of use, and far below where sizes overflow.
 const WIDEST: i64 = 1 << 20;
 
+/// An error unless so many layers can be meant.
+fn check_layers(layers: i64) -> Result<(), Invalid> {
+    require((1..=1000).contains(&layers), "model.layers", layers, "from 1 to 1000")
+}
+
 impl ModelConfig {
     /// The keys that not all kinds have, and whether they are given.
-    fn owned(&self) -> [(&'static str, bool); 4] {
+    fn owned(&self) -> [(&'static str, bool); 9] {
         [
             ("model.channels", self.channels.is_some()),
             ("model.hidden", self.hidden.is_some()),
+            ("model.width", self.width.is_some()),
+            ("model.blocks", self.blocks.is_some()),
+            ("model.embedding", self.embedding.is_some()),
+            ("model.layers", self.layers.is_some()),
+            ("model.heads", self.heads.is_some()),
             ("model.dropout", self.dropout != 0.0),
             ("model.batch_norm", self.batch_norm),
         ]

@@ -84,8 +84,8 @@ pub struct Training {
     /// What of the last step's evaluations is still to be done.
     owed: Owed,
     best: Best,
-    /// Whether the last step's θ has been evaluated on test data.
-    tested_fast: bool,
+    /// The loss of the last step's θ on test data, where that has been evaluated.
+    tested_fast: Option<f64>,
     /// The last evaluation's step and values, by their names in a manifest.
     measured: Option<(u64, BTreeMap<String, f64>)>,
     /// When to try a checkpoint again that could not be saved.
@@ -149,7 +149,7 @@ impl Training {
             next_k: None,
             owed: Owed::Nothing,
             best: Best::default(),
-            tested_fast: false,
+            tested_fast: None,
             measured: None,
             save_again: None,
             earlier_seconds: 0.0,
@@ -220,6 +220,16 @@ impl Training {
 
     /// The walk over the data goes on only where there is as much of it as before.
     fn refuse_other_data(&self, details: &Details) -> Result<(), Usage> {
+        let now = self.data.train.fingerprint();
+        let then = details.integers.get(FINGERPRINT).copied();
+        if then.is_some() && now.is_some() && now != then {
+            return Err(Usage::new(format!(
+                "The training data is not what the checkpoint of step {} was taken with: its \
+                 contents have changed. Let `data.file` lead to the data that the run began with, \
+                 or start a new run with `lookahead train`.",
+                details.step
+            )));
+        }
         let found = self.data.train.len() as u64;
         let saved = details.integers.get(TRAIN_SAMPLES).map_or(found, |&n| n as u64);
         // Checkpoints of earlier versions don't tell, and a place beyond the end does.
@@ -327,6 +337,8 @@ impl Training {
 
 /// Where a manifest tells how large the training set was.
 const TRAIN_SAMPLES: &str = "data/train_samples";
+/// And what tells it from others, where that is known.
+const FINGERPRINT: &str = "data/fingerprint";
 /// Of [`Training::diverging`].
 const DIVERGING: &str = "train/diverging";
 /// Of [`Training::owed`].
@@ -422,15 +434,16 @@ pub fn train(t: &mut Training, outside: &mut Outside) -> anyhow::Result<Status> 
     // as a longer one would have. The model file in it holds φ, the result.
     saving::save_and_wait(t, outside)?;
     for weights in [Weights::Fast, Weights::Average, Weights::Slow] {
-        if weights == Weights::Fast && t.tested_fast {
-            continue;
-        }
-        let Measured::Done(found) = measure(t, Split::Test, weights, outside)? else {
-            return Ok(Status::Stopped);
+        let loss = match t.tested_fast {
+            Some(loss) if weights == Weights::Fast => Some(loss),
+            _ => match measure(t, Split::Test, weights, outside)? {
+                Measured::Interrupted => return Ok(Status::Stopped),
+                Measured::Done(found) => found.map(|found| found.loss),
+            },
         };
-        if let Some(found) = found {
+        if let Some(loss) = loss {
             let what = "The loss on the test set";
-            refuse_loss(what, found.loss, t.step, t.config.optimizer.lr)?;
+            refuse_loss(what, loss, t.step, t.config.optimizer.lr)?;
         }
     }
     Ok(Status::Finished)
@@ -567,8 +580,8 @@ fn test_fast(t: &mut Training, outside: &mut Outside) -> anyhow::Result<Flow> {
     }
     Ok(match measure(t, Split::Test, Weights::Fast, outside)? {
         Measured::Interrupted => Flow::Stop,
-        Measured::Done(_) => {
-            t.tested_fast = true;
+        Measured::Done(found) => {
+            t.tested_fast = found.map(|found| found.loss);
             Flow::GoOn
         }
     })

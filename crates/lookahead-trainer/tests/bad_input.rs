@@ -75,6 +75,58 @@ fn values_out_of_range() {
     );
 }
 
+#[test]
+fn values_of_other_data_and_models_out_of_range() {
+    for (set, words) in [
+        ("model.width=0", "`model.width` is 0"),
+        ("model.blocks=[]", "`model.blocks` is []"),
+        ("model.blocks=[0]", "`model.blocks` is [0]"),
+        ("model.blocks=[1,1,1,1]", "`model.blocks` has 4 stages"),
+        ("model.layers=2", "`model.layers` belongs to lstm, transformer only"),
+        ("model.dropout=0.5", "`model.dropout` belongs to"),
+        ("model.hidden=[4]", "`model.hidden` belongs to cnn, mlp only"),
+        ("data.length=8", "`data.length` belongs to text only"),
+        ("data.label_noise=1.5", "`data.label_noise` is 1.5"),
+        ("model.kind=lstm", "`model.kind` is lstm, which can't learn from the data digits"),
+    ] {
+        refused("[data]\nkind = \"digits\"\n[model]\nkind = \"resnet\"\n", &[set], &[words]);
+    }
+    let text = "[data]\nkind = \"text\"\nfile = \"test.toml\"\n[model]\nkind = \"transformer\"\n";
+    for (set, words) in [
+        ("model.heads=3", "`model.heads` is 3"),
+        ("model.layers=0", "`model.layers` is 0"),
+        ("model.embedding=4", "`model.embedding` belongs to lstm only"),
+        ("data.length=0", "`data.length` is 0"),
+        ("data.dir=.", "`data.dir` belongs to"),
+        ("model.kind=cnn", "choose one of lstm, transformer"),
+        ("data.length=4", "The text makes"),
+    ] {
+        refused(text, &[set], &[words]);
+    }
+    refused(
+        "[data]\nkind = \"text\"\n[model]\nkind = \"lstm\"\n",
+        &[],
+        &["`data.file` is missing"],
+    );
+}
+
+#[test]
+fn texts_that_are_none() {
+    let sandbox = Sandbox::new(
+        "[data]\nkind = \"text\"\nfile = \"book.txt\"\nlength = 4\n[model]\nkind = \"lstm\"\n",
+    );
+    let train = || sandbox.lookahead(&["train", "test.toml", "--out", "runs"]);
+    failed(&train(), 1, &["book.txt", "can't be read", "`data.file`"]);
+    for (contents, words) in [
+        (&b"good \xff bad"[..], "the byte 5"),
+        (b"short", "5 characters, and at least 9"),
+        (b"aaaaaaaaaaaaaaaaaaaaaaaa", "no character but 'a'"),
+    ] {
+        std::fs::write(sandbox.path().join("book.txt"), contents).unwrap();
+        failed(&train(), 1, &["book.txt", words]);
+    }
+}
+
 /// What only data and model together tell.
 #[test]
 fn values_that_do_not_fit_the_data() {
@@ -84,7 +136,7 @@ fn values_that_do_not_fit_the_data() {
     let sandbox = Sandbox::new(SMALL);
     sandbox.train("run", &["--set", "train.epochs=9223372036854775807"]);
 
-    let words = ["`data.validation` is 1541", "only 1541 images"];
+    let words = ["`data.validation` is 1541", "only 1541 samples"];
     refused(SMALL, &["data.validation=1541"], &words);
     let channels = ["model.kind=cnn", "model.channels=[4,4,4,4]"];
     refused(SMALL, &channels, &["`model.channels` has 4 convolutions", "1×1"]);
@@ -265,7 +317,7 @@ fn the_data_of_a_run_that_goes_on() {
         sandbox.lookahead(&[&fixed, more].concat())
     };
     let fewer = resume("runs/run", &["--set", "data.dir=fewer"]);
-    failed(&fewer, 2, &["10 images", "taken with 40", "`data.dir`"]);
+    failed(&fewer, 2, &["10 samples", "taken with 40", "`data.dir`"]);
     assert_eq!(std::fs::read_to_string(&config).unwrap(), before, "nothing is changed");
     assert_eq!(log(), logged);
 
@@ -291,6 +343,31 @@ fn data_that_can_not_be_fetched() {
     // Files of the right names with other contents don't pass for the data set.
     images(&place, 50);
     failed(&command.output().unwrap(), 1, &["is not Fashion-MNIST's", "SHA-256", "Remove"]);
+}
+
+#[test]
+fn cifar_that_can_not_be_fetched() {
+    for (kind, title, variable) in [
+        ("cifar10", "CIFAR-10", "LOOKAHEAD_CIFAR10_URL"),
+        ("cifar100", "CIFAR-100", "LOOKAHEAD_CIFAR100_URL"),
+    ] {
+        let sandbox = Sandbox::new(&format!("[data]\nkind = \"{kind}\"\n"));
+        let cache = sandbox.path().join("cache");
+        let mut command = sandbox.command(&["train", "test.toml", "--out", "runs"]);
+        // Port 9 of this machine: nobody listens there.
+        command.env("XDG_CACHE_HOME", &cache).env(variable, "http://127.0.0.1:9");
+        let place = cache.join("lookahead/data").join(kind);
+        let words = [title, "could not be fetched", ".bin", "`--set data.dir=FOLDER`", variable];
+        failed(&command.output().unwrap(), 1, &words);
+        failed(&command.output().unwrap(), 1, &[place.to_str().unwrap()]);
+        assert!(!place.exists());
+        // `doctor` tells the same.
+        let mut doctor = sandbox.command(&["doctor"]);
+        let said = succeeded(doctor.env("XDG_CACHE_HOME", &cache).output().unwrap()).stdout;
+        let said = String::from_utf8(said).unwrap();
+        let line = said.lines().find(|line| line.starts_with(&format!("{title} "))).unwrap();
+        assert!(line.contains("not here") && line.contains(place.to_str().unwrap()), "{line}");
+    }
 }
 
 #[test]
@@ -353,9 +430,17 @@ fn every_key_is_documented_and_the_configs_are_valid() {
             .collect()
     };
     // serde lists all keys of a section when it meets one that it does not know.
-    for section in
-        ["data", "model", "optimizer", "lookahead", "schedule", "train", "probe", "checkpoint"]
-    {
+    for section in [
+        "data",
+        "model",
+        "optimizer",
+        "lookahead",
+        "averaging",
+        "schedule",
+        "train",
+        "probe",
+        "checkpoint",
+    ] {
         let sandbox = Sandbox::new(&format!("[{section}]\nwhat = 1\n"));
         let said = stderr(&sandbox.lookahead(&["train", "test.toml"]));
         let known: Vec<&str> =
@@ -366,8 +451,7 @@ fn every_key_is_documented_and_the_configs_are_valid() {
             assert!(documented.iter().any(|d| d == key), "`{section}.{key}` is not documented");
         }
     }
-    for name in ["fashion-mnist", "digits"] {
-        let path = root().join(format!("configs/{name}.toml"));
-        lookahead_trainer::config::Config::load(&path, &[]).unwrap();
+    for entry in std::fs::read_dir(root().join("configs")).unwrap() {
+        lookahead_trainer::config::Config::load(&entry.unwrap().path(), &[]).unwrap();
     }
 }

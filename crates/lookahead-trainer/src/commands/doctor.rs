@@ -3,7 +3,7 @@
 use lookahead_core::build;
 use tch::Cuda;
 
-use crate::data::fashion_mnist;
+use crate::data::{cifar10, cifar100, fashion_mnist};
 use crate::say::answer;
 use crate::training::threads;
 
@@ -31,6 +31,9 @@ pub fn doctor() -> anyhow::Result<()> {
     print_line("CUDA", &cuda())?;
     print_line("digits", "built into this program")?;
     print_line("Fashion-MNIST", &fashion_mnist_place())?;
+    for version in [cifar10::VERSION, cifar100::VERSION] {
+        print_line(version.title, &version.place())?;
+    }
     Ok(())
 }
 

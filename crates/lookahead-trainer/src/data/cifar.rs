@@ -1,6 +1,16 @@
-//! The binary format of CIFAR-10 and CIFAR-100: images of 32×32 in colour.
+//! The binary format of CIFAR-10 and CIFAR-100, images of 32×32 in colour, and where their files come
+//! from.
 //!
 //! A. Krizhevsky, *Learning Multiple Layers of Features from Tiny Images*, 2009.
+
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, anyhow};
+
+use super::images::Images;
+use super::{DataConfig, Dataset, fetch, gzip};
+use crate::say::say;
 
 /// Channels, height and width.
 pub const SHAPE: [usize; 3] = [3, 32, 32];
@@ -56,9 +66,172 @@ pub fn parse(bytes: &[u8], classes: u8, coarse: bool) -> Result<Batch<'_>, Strin
     }
 }
 
+/// The data sets' own address.
+const ADDRESS: &str = "https://www.cs.toronto.edu/~kriz";
+
+/// One of the two data sets, as its binary version comes.
+#[derive(Debug)]
+pub struct Version {
+    /// What people call it.
+    pub title: &'static str,
+    /// Its name in configurations, and in the cache.
+    pub kind: &'static str,
+    /// The compressed archive.
+    pub archive: &'static str,
+    /// How many bytes that has.
+    pub bytes: u64,
+    /// And their SHA-256.
+    pub sha256: &'static str,
+    /// The folder in it.
+    pub folder: &'static str,
+    /// The files of training images there.
+    pub train: &'static [&'static str],
+    /// Those of test images.
+    pub test: &'static [&'static str],
+    /// How many classes.
+    pub classes: u8,
+    /// Whether a coarse class comes before each.
+    pub coarse: bool,
+    /// Mean of the training pixels of each colour, of 1.
+    pub mean: [f64; 3],
+    /// Their standard deviation.
+    pub std: [f64; 3],
+    /// Names another address, such as a mirror's, for those who can't reach the data set's own.
+    pub address_variable: &'static str,
+}
+
+impl Version {
+    fn names(&self) -> Vec<&'static str> {
+        self.train.iter().chain(self.test).copied().collect()
+    }
+
+    /// Loads it from `data.dir`, or else from the cache, fetching it where it is not there.
+    pub(super) fn load(&self, config: &DataConfig) -> anyhow::Result<Dataset> {
+        let (folder, remedy) = match &config.dir {
+            Some(dir) => {
+                let remedy = "Put the right file there, or take `data.dir` out to have it fetched.";
+                (self.inside(dir), remedy.to_owned())
+            }
+            None => {
+                let folder = self.find_or_fetch(ADDRESS)?;
+                let remedy = format!("Remove {} to have it fetched again.", folder.display());
+                (folder, remedy)
+            }
+        };
+        let train = self.images(&folder, self.train, &remedy)?;
+        let test = self.images(&folder, self.test, &remedy)?;
+        Ok(Dataset::of_images(config, self.classes.into(), train, test)?)
+    }
+
+    /// The folder of the files: the one that is given, or the archive's own in it.
+    fn inside(&self, dir: &Path) -> PathBuf {
+        let unpacked = dir.join(self.folder);
+        match !dir.join(self.train[0]).exists() && unpacked.is_dir() {
+            true => unpacked,
+            false => dir.to_owned(),
+        }
+    }
+
+    fn images(&self, folder: &Path, names: &[&str], remedy: &str) -> anyhow::Result<Images> {
+        let of_bytes = |values: [f64; 3]| values.map(|value| 255.0 * value);
+        let mut images = Images::none(SHAPE, &of_bytes(self.mean), &of_bytes(self.std));
+        for name in names {
+            let path = folder.join(name);
+            let add = |images: &mut Images| {
+                let bytes = gzip::read(&path)?;
+                let batch = parse(&bytes, self.classes, self.coarse)?;
+                images.pixels.extend(batch.pixels());
+                images.labels.extend(batch.classes());
+                Ok(())
+            };
+            add(&mut images).map_err(|reason: String| {
+                let (path, title) = (path.display(), self.title);
+                anyhow!("The data file {path} can't be used for {title}. {reason} {remedy}")
+            })?;
+        }
+        Ok(images)
+    }
+
+    /// Where it is put when it is fetched.
+    pub fn cache(&self) -> Option<PathBuf> {
+        Some(fetch::cache_folder()?.join(self.kind))
+    }
+
+    /// The folder where the whole data set lies on this machine, if it does.
+    pub fn find(&self) -> Option<PathBuf> {
+        let whole = |folder: &PathBuf| self.names().iter().all(|name| folder.join(name).is_file());
+        self.cache().map(|cache| self.inside(&cache)).filter(whole)
+    }
+
+    fn find_or_fetch(&self, address: &str) -> anyhow::Result<PathBuf> {
+        if let Some(folder) = self.find() {
+            return Ok(folder);
+        }
+        let title = self.title;
+        let cache = self.cache().with_context(|| {
+            format!(
+                "{title} is not on this machine, and there is no place to fetch it to: set HOME or \
+                 XDG_CACHE_HOME, or say `--set data.dir=FOLDER` where its files are."
+            )
+        })?;
+        let mirror = std::env::var(self.address_variable).ok();
+        let address = mirror.as_deref().unwrap_or(address);
+        say(format_args!("{title} is not on this machine: fetching it once, for all clones."));
+        self.fetch(address, &cache).map_err(|error| {
+            let mut said = format!("{title} is not on this machine and could not be fetched.\n");
+            let _ = writeln!(said, "  {address}: {error:#}");
+            anyhow!(
+                "{said}Put its files ({}), which {ADDRESS}/{} has, into {}, or say `--set \
+                 data.dir=FOLDER` where they are; a mirror's address can be given in {}. `just train \
+                 digits` needs no download.",
+                self.names().join(", "),
+                self.archive,
+                cache.display(),
+                self.address_variable
+            )
+        })?;
+        Ok(cache)
+    }
+
+    /// Brings its files into the cache.
+    fn fetch(&self, address: &str, cache: &Path) -> anyhow::Result<()> {
+        let names = self.names();
+        let archive = fetch::Archive {
+            name: self.archive,
+            bytes: self.bytes,
+            sha256: self.sha256,
+            folder: self.folder,
+            names: &names,
+        };
+        fetch::download_archive(address, &archive, cache, |folder| {
+            for names in [self.train, self.test] {
+                self.images(folder, names, "What was fetched is not kept.")?;
+            }
+            Ok(())
+        })
+    }
+
+    /// What `lookahead doctor` says of it.
+    pub fn place(&self) -> String {
+        match (self.find(), self.cache()) {
+            (Some(folder), _) => format!("in {}", folder.display()),
+            (None, Some(cache)) => format!(
+                "not here: `just train` fetches it ({} MB) from {ADDRESS}, or put the files of {} \
+                 into {}",
+                self.bytes / 1_000_000,
+                self.archive,
+                cache.display()
+            ),
+            (None, None) => "not here, and no place to fetch it to: set HOME".to_owned(),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::data::{Kind, archive::tests::packed, cifar10, cifar100, fetch::tests::server};
+    use lookahead_run::checkpoint::sha256_of;
 
     use proptest::prelude::*;
 
@@ -91,6 +264,90 @@ mod tests {
             let said = parse(&file[..length], 10, false).unwrap_err();
             assert!(said.contains(&format!("It has {length} bytes")), "{said}");
         }
+    }
+
+    /// Two images a file: of a class of their own, and of the last class.
+    fn files(version: &Version) -> Vec<(String, Vec<u8>)> {
+        let file = |(i, name): (usize, &&str)| {
+            let labels = |class: u8| if version.coarse { vec![7, class] } else { vec![class] };
+            let records = [record(&labels(i as u8), 10), record(&labels(version.classes - 1), 90)];
+            (format!("{}/{name}", version.folder), records.concat())
+        };
+        version.names().iter().enumerate().map(file).collect()
+    }
+
+    #[test]
+    fn a_folder_of_files_becomes_a_data_set() {
+        let all = [(cifar10::VERSION, Kind::Cifar10), (cifar100::VERSION, Kind::Cifar100)];
+        for (version, kind) in all {
+            let outer = tempfile::tempdir().unwrap();
+            let inner = outer.path().join(version.folder);
+            std::fs::create_dir(&inner).unwrap();
+            for (path, bytes) in files(&version) {
+                std::fs::write(outer.path().join(path), bytes).unwrap();
+            }
+            let count = 2 * version.train.len();
+            for dir in [outer.path(), &inner] {
+                let dir = Some(dir.to_owned());
+                let config = DataConfig { kind, dir, validation: Some(0), ..DataConfig::default() };
+                let data = super::super::load(&config).unwrap();
+                assert_eq!((data.train.len(), data.test.len()), (count, 2));
+                let train = data.train.slice(0..count, tch::Device::Cpu);
+                assert_eq!(train.inputs.size(), [count as i64, 3, 32, 32]);
+                let labels = Vec::<i64>::try_from(train.targets).unwrap();
+                assert_eq!(labels[..2], [0, i64::from(version.classes) - 1]);
+                // The first pixel of each colour: they repeat after 7, and a colour has 1,024.
+                for (channel, pixel) in [(0, 10.0), (1, 12.0), (2, 14.0)] {
+                    let expected = (pixel / 255.0 - version.mean[channel]) / version.std[channel];
+                    let found = train.inputs.double_value(&[0, channel as i64, 0, 0]);
+                    assert!((found - expected).abs() < 1e-5, "{channel}: {found}, {expected}");
+                }
+            }
+            let name = version.test[0];
+            std::fs::write(inner.join(name), "no").unwrap();
+            let config = DataConfig { kind, dir: Some(inner), ..DataConfig::default() };
+            let said = super::super::load(&config).unwrap_err().to_string();
+            assert!(said.contains(name) && said.contains("2 bytes"), "{said}");
+            assert!(said.contains("`data.dir`"), "{said}");
+        }
+    }
+
+    #[test]
+    fn an_archive_is_fetched_checked_and_unpacked() {
+        let home = tempfile::tempdir().unwrap();
+        let cache = home.path().join("set");
+        let contents = files(&cifar10::VERSION);
+        let contents: Vec<(&str, &[u8])> =
+            contents.iter().map(|(path, bytes)| (path.as_str(), &bytes[..])).collect();
+        let archive = packed(&contents);
+        let sum: &'static str = sha256_of(&archive).leak();
+        let version = Version { bytes: archive.len() as u64, sha256: sum, ..cifar10::VERSION };
+        let archive: &'static [u8] = archive.leak();
+        let fetched = |version: &Version, body: &'static [u8]| {
+            version.fetch(&server(body, body.len(), 1), &cache)
+        };
+        let said = |result: anyhow::Result<()>| format!("{:#}", result.unwrap_err());
+
+        let other = Version { sha256: cifar10::VERSION.sha256, ..version };
+        let refused = said(fetched(&other, archive));
+        assert!(refused.contains("SHA-256") && refused.contains(sum), "{refused}");
+        let refused = said(fetched(&version, &archive[..100]));
+        assert!(refused.contains("100 bytes"), "{refused}");
+        let longer: &'static [u8] = [archive, b"more"].concat().leak();
+        let refused = said(fetched(&version, longer));
+        assert!(refused.contains("more than"), "{refused}");
+        // Right by its sum, and not what it should hold.
+        let finer = Version { classes: 3, ..version };
+        let refused = said(fetched(&finer, archive));
+        assert!(refused.contains("has the class 9"), "{refused}");
+        assert!(!cache.exists(), "what is refused never reaches the cache");
+
+        fetched(&version, archive).unwrap();
+        for (path, bytes) in &contents {
+            let name = Path::new(path).file_name().unwrap();
+            assert_eq!(std::fs::read(cache.join(name)).unwrap(), *bytes);
+        }
+        assert_eq!(std::fs::read_dir(&cache).unwrap().count(), 6, "nothing else is kept");
     }
 
     proptest! {

@@ -3,6 +3,7 @@
 //! Files arrive in a folder beside the cache's and are checked there; one rename then makes them
 //! the cache's, so that an interrupted download never looks like a whole one.
 
+use std::fs::File;
 use std::io::{Read, Write};
 use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
@@ -11,6 +12,9 @@ use std::time::Duration;
 
 use anyhow::{Context, bail};
 use indicatif::{ProgressBar, ProgressStyle};
+use lookahead_run::checkpoint::sha256_of;
+
+use super::gzip;
 
 /// `$XDG_CACHE_HOME/lookahead/data`, or that in `~/.cache`.
 pub fn cache_folder() -> Option<PathBuf> {
@@ -29,26 +33,88 @@ pub fn download(
     cache: &Path,
     check: impl Fn(&Path) -> anyhow::Result<()>,
 ) -> anyhow::Result<()> {
-    let agent: ureq::Agent = ureq::Agent::config_builder()
-        .timeout_connect(Some(Duration::from_secs(15)))
-        .timeout_recv_response(Some(Duration::from_secs(60)))
-        .build()
-        .into();
+    let agent = agent();
     into_cache(cache, check, |folder| {
         names.iter().try_for_each(|name| {
-            let url = format!("{}/{name}", address.trim_end_matches('/'));
-            download_file(&agent, &url, &folder.join(name))
+            let url = url(address, name);
+            download_file(&agent, &url, &folder.join(name), gzip::LARGEST)
                 .with_context(|| format!("{url} could not be fetched"))
         })
     })
 }
 
-fn download_file(agent: &ureq::Agent, url: &str, to: &Path) -> anyhow::Result<()> {
+/// A compressed archive of files.
+#[derive(Debug)]
+pub struct Archive<'a> {
+    /// Its name under the address.
+    pub name: &'a str,
+    /// How many bytes it has.
+    pub bytes: u64,
+    /// Their SHA-256.
+    pub sha256: &'a str,
+    /// The folder in it that has the files.
+    pub folder: &'a str,
+    /// The files that are wanted.
+    pub names: &'a [&'a str],
+}
+
+/// Fetches an archive under `address`, and puts its files into `cache`.
+///
+/// # Errors
+/// Where the network, the disk or `check` says no, or it is not the archive that it should be; the
+/// cache is as before then.
+pub fn download_archive(
+    address: &str,
+    archive: &Archive<'_>,
+    cache: &Path,
+    check: impl Fn(&Path) -> anyhow::Result<()>,
+) -> anyhow::Result<()> {
+    let url = url(address, archive.name);
+    into_cache(cache, check, |folder| {
+        let arrived = folder.with_extension("archive");
+        download_file(&agent(), &url, &arrived, archive.bytes)
+            .with_context(|| format!("{url} could not be fetched"))?;
+        let bytes = gzip::read(&arrived).map_err(anyhow::Error::msg)?;
+        let found = sha256_of(&bytes);
+        if bytes.len() as u64 != archive.bytes || found != archive.sha256 {
+            bail!(
+                "{url} is not what it should be: it has {} bytes with SHA-256 {found}, and {} bytes \
+                 with {} were expected",
+                bytes.len(),
+                archive.bytes,
+                archive.sha256
+            );
+        }
+        let (inner, names) = (archive.folder, archive.names);
+        let unpacked = super::archive::unpack(&bytes, inner, names, gzip::LARGEST, |name, file| {
+            let to = folder.join(name);
+            let written = File::create(&to).and_then(|mut to| std::io::copy(file, &mut to));
+            let cause = |cause| format!("{} can't be written ({cause}).", to.display());
+            written.map(drop).map_err(cause)
+        });
+        unpacked.map_err(anyhow::Error::msg)
+    })
+}
+
+fn agent() -> ureq::Agent {
+    ureq::Agent::config_builder()
+        .timeout_connect(Some(Duration::from_secs(15)))
+        .timeout_recv_response(Some(Duration::from_secs(60)))
+        .build()
+        .into()
+}
+
+fn url(address: &str, name: &str) -> String {
+    format!("{}/{name}", address.trim_end_matches('/'))
+}
+
+/// Fetches one file, of at most `largest` bytes.
+fn download_file(agent: &ureq::Agent, url: &str, to: &Path, largest: u64) -> anyhow::Result<()> {
     let response = agent.get(url).call()?;
     let length = response.body().content_length();
     let bar = progress_bar(length, to);
     let mut body = bar.wrap_read(response.into_body().into_reader());
-    let mut file = std::fs::File::create(to)?;
+    let mut file = File::create(to)?;
     let mut buffer = vec![0; 1 << 16];
     let mut received = 0;
     loop {
@@ -58,6 +124,9 @@ fn download_file(agent: &ureq::Agent, url: &str, to: &Path) -> anyhow::Result<()
         }
         file.write_all(&buffer[..count])?;
         received += count as u64;
+        if received > largest {
+            bail!("more than {largest} bytes came");
+        }
     }
     bar.finish();
     if let Some(length) = length.filter(|&length| length != received) {
@@ -158,12 +227,12 @@ fn into_cache(
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
     use std::net::TcpListener;
 
     /// Answers `requests` requests on a port of this machine with the given body, or less of it.
-    fn server(body: &'static [u8], promised: usize, requests: usize) -> String {
+    pub(crate) fn server(body: &'static [u8], promised: usize, requests: usize) -> String {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = format!("http://{}", listener.local_addr().unwrap());
         std::thread::spawn(move || {

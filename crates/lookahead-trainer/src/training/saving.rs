@@ -184,6 +184,9 @@ impl Training {
         own(super::TRAIN_SAMPLES, self.data.train.len() as i64);
         own(super::DIVERGING, i64::from(self.diverging));
         own(super::OWED, self.owed as i64);
+        if let Some(fingerprint) = self.data.train.fingerprint() {
+            own(super::FINGERPRINT, fingerprint);
+        }
         if let Some(average) = &self.average {
             own(AVERAGED, average.count() as i64);
         }

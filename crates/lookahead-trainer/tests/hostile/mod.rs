@@ -2,13 +2,14 @@
 //! panic nor hang. Shared by the tests and the fuzz targets in `fuzz/`.
 #![allow(dead_code, unreachable_pub)] // each fuzz target uses one of them
 
-use std::io::Cursor;
+use std::io::{Cursor, Read, Write};
 use std::path::Path;
 
 use lookahead_run::checkpoint::sha256_of;
 use lookahead_run::{EventLog, Manifest, control, log};
 use lookahead_trainer::config::{Config, Override};
-use lookahead_trainer::data::{cifar, csv, gzip, idx};
+use lookahead_trainer::data::text::Text;
+use lookahead_trainer::data::{archive, cifar, csv, gzip, idx};
 use lookahead_trainer::tensor_file::TensorFile;
 use serde_json::Value;
 
@@ -16,12 +17,14 @@ use serde_json::Value;
 pub type Target = (&'static str, fn(&[u8]));
 
 /// All of them.
-pub const TARGETS: [Target; 9] = [
+pub const TARGETS: [Target; 11] = [
     ("config", config),
     ("idx", idx_file),
     ("cifar", cifar_file),
     ("csv", csv_file),
     ("gzip", gzip_file),
+    ("archive", archive_file),
+    ("text", text_file),
     ("safetensors", safetensors_file),
     ("manifest", manifest),
     ("event_log", event_log),
@@ -68,6 +71,34 @@ pub fn gzip_file(bytes: &[u8]) {
     const MOST: u64 = 1 << 16;
     if let Ok(found) = gzip::decompress(bytes, MOST) {
         assert!(found.len() as u64 <= MOST);
+    }
+}
+
+/// A compressed archive, or one that is still to be compressed: by chance alone hardly any input
+/// would be the former.
+pub fn archive_file(bytes: &[u8]) {
+    const MOST: u64 = 1 << 20;
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::none());
+    encoder.write_all(bytes).unwrap();
+    for archive in [bytes, &encoder.finish().unwrap()] {
+        let mut found = 0;
+        let take = |name: &str, file: &mut dyn Read| {
+            assert!(["one", "two"].contains(&name));
+            let cause = |cause: std::io::Error| cause.to_string();
+            found += std::io::copy(file, &mut std::io::sink()).map_err(cause)?;
+            Ok(())
+        };
+        let _ = archive::unpack(archive, "set", &["one", "two"], MOST, take);
+        assert!(found <= MOST);
+    }
+}
+
+pub fn text_file(bytes: &[u8]) {
+    for length in [1, 7] {
+        if let Ok(text) = Text::parse(bytes, length) {
+            let symbols = text.symbols.iter().map(|&symbol| text.alphabet[symbol as usize]);
+            assert_eq!(symbols.collect::<String>().as_bytes(), bytes);
+        }
     }
 }
 

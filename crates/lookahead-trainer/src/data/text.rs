@@ -1,0 +1,254 @@
+//! A text in UTF-8, character by character: which one comes next?
+//!
+//! The symbols are the distinct characters of the whole file, in the order of their numbers. The file
+//! is cut into pieces of `data.length`, each with the symbols that come after those of it. The last
+//! twentieth of the pieces is for tests, those just before it are for validation.
+
+use std::ops::Range;
+use std::path::Path;
+use std::sync::Arc;
+
+use anyhow::anyhow;
+use lookahead_run::checkpoint::sha256_of;
+use lookahead_run::event::Task;
+use tch::{Device, Kind as Element, Tensor};
+
+use super::{Batch, DataConfig, Dataset, Entry, Place, Problem, Samples, gzip, held_out};
+use crate::check::{Invalid, require};
+use crate::usage::Usage;
+
+/// The data set.
+pub const ENTRY: Entry = Entry {
+    task: Task::Language,
+    keys: &["data.file", "data.length"],
+    validation: 100,
+    resolve,
+    load,
+};
+
+/// Most bytes of a text.
+const LARGEST: usize = 1 << 26;
+
+/// Most symbols of a piece.
+const LONGEST: usize = 1 << 16;
+
+/// Symbols of an evaluation's forward pass, about.
+const AT_ONCE: usize = 1 << 14;
+
+fn resolve(config: &mut DataConfig) -> Result<(), Invalid> {
+    if config.file.is_none() {
+        return Err(Invalid::new(
+            "data.kind",
+            "`data.kind` is text, and `data.file` is missing: name a file of text in UTF-8, such as \
+             by `--set data.file=README.md`.",
+        ));
+    }
+    let length = *config.length.get_or_insert(64);
+    let allowed = format!("from 1 to {LONGEST}: characters in a piece");
+    require((1..=LONGEST).contains(&length), "data.length", length, &allowed)
+}
+
+fn load(config: &DataConfig) -> anyhow::Result<Dataset> {
+    let path = config.file.as_deref().unwrap_or(Path::new(""));
+    let length = config.length.unwrap_or(64);
+    let text = gzip::read(path).and_then(|bytes| Text::parse(&bytes, length));
+    let text = text.map_err(|reason| {
+        anyhow!("The text {} can't be used. {reason} `data.file` names it.", path.display())
+    })?;
+    let text = Arc::new(text);
+    let pieces = (text.symbols.len() - 1) / length;
+    let test = (pieces / 20).max(1);
+    let before = pieces - test;
+    let train = before - held_out(config, before).map_err(|usage| too_short(&usage, pieces))?;
+    let part = |range: Range<usize>| Box::new(Pieces { text: Arc::clone(&text), range });
+    Ok(Dataset {
+        name: config.kind.name(),
+        problem: Problem::Text { symbols: text.alphabet.len(), length },
+        train: part(0..train),
+        validation: part(train..before),
+        test: part(before..pieces),
+    })
+}
+
+fn too_short(usage: &Usage, pieces: usize) -> Usage {
+    Usage::new(format!(
+        "{usage} (The text makes {pieces} pieces of `data.length`, of which the last twentieth, and \
+         at least one, is for tests: shorter pieces are more of them.)"
+    ))
+}
+
+/// A text in symbols.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Text {
+    /// The character of each symbol.
+    pub alphabet: Vec<char>,
+    /// The number of each character.
+    pub symbols: Vec<i32>,
+    /// Symbols in a piece.
+    length: usize,
+    fingerprint: i64,
+}
+
+impl Text {
+    /// Reads a text that is to be cut into pieces.
+    ///
+    /// # Errors
+    /// A sentence, where it is no text in UTF-8, or too long or too short to learn from.
+    pub fn parse(bytes: &[u8], length: usize) -> Result<Self, String> {
+        if bytes.len() > LARGEST {
+            let found = bytes.len();
+            return Err(format!("It has {found} bytes, and it may have at most {LARGEST}."));
+        }
+        let text = std::str::from_utf8(bytes).map_err(|error| {
+            let at = error.valid_up_to();
+            format!("It is no text in UTF-8: the byte {at}, counted from 0, begins no character.")
+        })?;
+        let mut alphabet: Vec<char> = text.chars().collect();
+        // One more than two pieces: the last symbol is only a target.
+        let (found, least) = (alphabet.len(), 2 * length + 1);
+        if found < least {
+            return Err(format!(
+                "It has {found} characters, and at least {least} are needed: a piece of \
+                 `data.length`, {length}, to train on, another for tests, and one more."
+            ));
+        }
+        alphabet.sort_unstable();
+        alphabet.dedup();
+        if let [only] = alphabet[..] {
+            return Err(format!("It has no character but {only:?}: there is nothing to learn."));
+        }
+        let symbol = |c| alphabet.binary_search(&c).unwrap_or_default() as i32;
+        let symbols = text.chars().map(symbol).collect();
+        let sum = sha256_of(bytes);
+        let fingerprint = i64::from_str_radix(&sum[..15], 16).unwrap_or_default();
+        Ok(Text { alphabet, symbols, length, fingerprint })
+    }
+}
+
+/// Consecutive pieces of a text.
+#[derive(Debug)]
+struct Pieces {
+    text: Arc<Text>,
+    range: Range<usize>,
+}
+
+impl Pieces {
+    /// `i64` of shape (n, length), and the symbol after each.
+    fn batch(&self, pieces: impl Iterator<Item = usize> + Clone, device: Device) -> Batch {
+        let length = self.text.length;
+        let from = |ahead: usize| {
+            let piece = |piece| {
+                let start = (self.range.start + piece) * length + ahead;
+                &self.text.symbols[start..start + length]
+            };
+            let symbols: Vec<i32> = pieces.clone().flat_map(piece).copied().collect();
+            Tensor::from_slice(&symbols)
+                .to_device(device)
+                .to_kind(Element::Int64)
+                .reshape([-1, length as i64])
+        };
+        Batch { inputs: from(0), targets: from(1) }
+    }
+}
+
+impl Samples for Pieces {
+    fn len(&self) -> usize {
+        self.range.len()
+    }
+
+    fn slice(&self, range: Range<usize>, device: Device) -> Batch {
+        self.batch(range, device)
+    }
+
+    fn gather(&self, indices: &[usize], _: Place, device: Device) -> Batch {
+        self.batch(indices.iter().copied(), device)
+    }
+
+    fn fingerprint(&self) -> Option<i64> {
+        Some(self.text.fingerprint)
+    }
+
+    fn at_once(&self) -> usize {
+        (AT_ONCE / self.text.length).max(1)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::data::Kind;
+
+    fn config(file: &Path, length: usize, validation: usize) -> DataConfig {
+        DataConfig {
+            kind: Kind::Text,
+            file: Some(file.to_owned()),
+            length: Some(length),
+            validation: Some(validation),
+            ..DataConfig::default()
+        }
+    }
+
+    #[test]
+    fn characters_become_symbols_and_pieces_follow_each_other() {
+        let text = Text::parse("häßlich häß".as_bytes(), 2).unwrap();
+        let alphabet: String = text.alphabet.iter().collect();
+        assert_eq!(alphabet, " chilßä");
+        assert_eq!(text.symbols, [2, 6, 5, 4, 3, 1, 2, 0, 2, 6, 5]);
+
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let written: String = (0..41).map(|i| char::from(b'a' + i % 26)).collect();
+        std::fs::write(file.path(), &written).unwrap();
+        let data = load(&config(file.path(), 4, 3)).unwrap();
+        // Ten pieces of 4, and a last symbol that is only a target.
+        assert_eq!((data.train.len(), data.validation.len(), data.test.len()), (6, 3, 1));
+        let Problem::Text { symbols: 26, length: 4 } = data.problem else {
+            panic!("{:?}", data.problem)
+        };
+        let read = |batch: Batch| {
+            let of = |t: Tensor| Vec::<i64>::try_from(t.reshape([-1])).unwrap();
+            (of(batch.inputs), of(batch.targets))
+        };
+        let place = Place { seed: 0, epoch: 0, cursor: 0 };
+        let gathered = data.train.gather(&[5, 0], place, Device::Cpu);
+        assert_eq!(gathered.inputs.size(), [2, 4]);
+        let (inputs, targets) = read(gathered);
+        assert_eq!(inputs, [20, 21, 22, 23, 0, 1, 2, 3]);
+        assert_eq!(targets, [21, 22, 23, 24, 1, 2, 3, 4]);
+        let (inputs, targets) = read(data.validation.slice(0..1, Device::Cpu));
+        assert_eq!((inputs, targets), (vec![24, 25, 0, 1], vec![25, 0, 1, 2]));
+        let (inputs, targets) = read(data.test.slice(0..1, Device::Cpu));
+        assert_eq!((inputs, targets), (vec![10, 11, 12, 13], vec![11, 12, 13, 14]));
+        assert_eq!(data.train.at_once(), 4096);
+
+        let before = data.train.fingerprint();
+        std::fs::write(file.path(), written.replace('b', "c")).unwrap();
+        assert_ne!(load(&config(file.path(), 4, 3)).unwrap().train.fingerprint(), before);
+        let said = load(&config(file.path(), 4, 9)).unwrap_err().to_string();
+        assert!(said.contains("`data.validation` is 9") && said.contains("10 pieces"), "{said}");
+        let said = load(&config(Path::new("/none"), 4, 1)).unwrap_err().to_string();
+        assert!(said.contains("/none") && said.contains("`data.file`"), "{said}");
+    }
+
+    #[test]
+    fn what_is_no_text_to_learn_from() {
+        let said = Text::parse(b"good\xffbad", 1).unwrap_err();
+        assert!(said.contains("the byte 4"), "{said}");
+        let said = Text::parse(b"abcd", 2).unwrap_err();
+        assert!(said.contains("4 characters") && said.contains("at least 5"), "{said}");
+        assert!(Text::parse(b"", 1).unwrap_err().contains("0 characters"));
+        let said = Text::parse(b"aaaaaaaa", 1).unwrap_err();
+        assert!(said.contains("no character but 'a'"), "{said}");
+        let said = Text::parse(&vec![b'a'; LARGEST + 1], 1).unwrap_err();
+        assert!(said.contains("67108865 bytes"), "{said}");
+    }
+
+    #[test]
+    fn a_file_must_be_named() {
+        let mut none = DataConfig { kind: Kind::Text, ..DataConfig::default() };
+        let said = none.resolve().unwrap_err().message;
+        assert!(said.contains("`data.file` is missing"), "{said}");
+        let mut none = DataConfig { length: Some(0), ..config(Path::new("a"), 1, 1) };
+        let said = none.resolve().unwrap_err().message;
+        assert!(said.contains("`data.length` is 0"), "{said}");
+    }
+}

@@ -1,0 +1,219 @@
+//! A decoder-only transformer on symbols: learned positions, normalization before each part, causal
+//! attention, and an MLP four times as wide with GELU.
+//!
+//! A. Vaswani and others, *Attention Is All You Need*, 2017; in the form of A. Radford and others,
+//! *Language Models are Unsupervised Multitask Learners*, 2019.
+
+use lookahead_run::event::Task;
+use tch::Tensor;
+use tch::nn::{self, Module};
+
+use super::{Entry, ModelConfig, Network, WIDEST, check_layers};
+use crate::check::{Invalid, require};
+use crate::data::Problem;
+use crate::usage::Usage;
+
+/// The model.
+pub const ENTRY: Entry = Entry {
+    task: Task::Language,
+    keys: &["model.width", "model.layers", "model.heads", "model.dropout"],
+    resolve,
+    build,
+};
+
+fn resolve(config: &mut ModelConfig) -> Result<(), Invalid> {
+    let width = *config.width.get_or_insert(128);
+    let allowed = format!("from 1 to {WIDEST}");
+    require((1..=WIDEST).contains(&width), "model.width", width, &allowed)?;
+    check_layers(*config.layers.get_or_insert(2))?;
+    let heads = *config.heads.get_or_insert(4);
+    let allowed = format!(
+        "from 1 to `model.width`, {width}, and divide that without a remainder: each head has an \
+         equal part of it"
+    );
+    let fits = (1..=width).contains(&heads) && width % heads == 0;
+    require(fits, "model.heads", heads, &allowed)
+}
+
+/// Standard deviation of the first weights, as in GPT-2.
+const STDEV: f64 = 0.02;
+
+#[derive(Debug)]
+struct Transformer {
+    embedding: nn::Embedding,
+    position: nn::Embedding,
+    layers: Vec<Layer>,
+    norm: nn::LayerNorm,
+    out: nn::Linear,
+    heads: i64,
+    dropout: f64,
+}
+
+#[derive(Debug)]
+struct Layer {
+    norm1: nn::LayerNorm,
+    /// Queries, keys and values in one.
+    qkv: nn::Linear,
+    projection: nn::Linear,
+    norm2: nn::LayerNorm,
+    fc1: nn::Linear,
+    fc2: nn::Linear,
+}
+
+fn build(
+    path: &nn::Path<'_>,
+    config: &ModelConfig,
+    problem: &Problem,
+) -> Result<Box<dyn Network>, Usage> {
+    let (symbols, length) = problem.text()?;
+    let (width, count) = (config.width.unwrap_or(128), config.layers.unwrap_or(2));
+    let embedding = |name, count| {
+        let init = nn::Init::Randn { mean: 0.0, stdev: STDEV };
+        let config = nn::EmbeddingConfig { ws_init: init, ..Default::default() };
+        nn::embedding(path / name, count, width, config)
+    };
+    let norm = |path| nn::layer_norm(path, vec![width], Default::default());
+    // What is added up over the layers has a share in the sum: smaller with more of them.
+    let added = STDEV / (2.0 * count as f64).sqrt();
+    let layers = (0..count).map(|i| {
+        let path = path / "layers" / i;
+        Layer {
+            norm1: norm(&path / "norm1"),
+            qkv: linear(&path / "attention" / "qkv", width, 3 * width, STDEV),
+            projection: linear(&path / "attention" / "out", width, width, added),
+            norm2: norm(&path / "norm2"),
+            fc1: linear(&path / "mlp" / "fc1", width, 4 * width, STDEV),
+            fc2: linear(&path / "mlp" / "fc2", 4 * width, width, added),
+        }
+    });
+    let layers = layers.collect();
+    Ok(Box::new(Transformer {
+        embedding: embedding("embedding", symbols),
+        position: embedding("position", length),
+        layers,
+        norm: norm(path / "norm"),
+        out: linear(path / "out", width, symbols, STDEV),
+        heads: config.heads.unwrap_or(4),
+        dropout: config.dropout,
+    }))
+}
+
+fn linear(path: nn::Path<'_>, inputs: i64, outputs: i64, stdev: f64) -> nn::Linear {
+    let config = nn::LinearConfig {
+        ws_init: nn::Init::Randn { mean: 0.0, stdev },
+        bs_init: Some(nn::Init::Const(0.0)),
+        bias: true,
+    };
+    nn::linear(path, inputs, outputs, config)
+}
+
+impl Layer {
+    fn attend(&self, x: &Tensor, heads: i64, dropout: f64) -> Tensor {
+        let (samples, length, width) = x.size3().expect("of shape (n, length, width)");
+        let parts = x.apply(&self.qkv).chunk(3, -1);
+        let by_heads: Vec<Tensor> = parts
+            .iter()
+            .map(|part| part.view([samples, length, heads, width / heads]).transpose(1, 2))
+            .collect();
+        let [queries, keys, values] = [0, 1, 2].map(|i| &by_heads[i]);
+        let causal = true;
+        let mixed = Tensor::scaled_dot_product_attention(
+            queries,
+            keys,
+            values,
+            None::<&Tensor>,
+            dropout,
+            causal,
+            None,
+            false,
+        );
+        mixed.transpose(1, 2).reshape([samples, length, width]).apply(&self.projection)
+    }
+}
+
+impl Network for Transformer {
+    fn forward(&self, inputs: &Tensor, train: bool) -> Tensor {
+        let length = inputs.size()[1];
+        let drop = |x: Tensor| match self.dropout > 0.0 {
+            true => x.dropout(self.dropout, train),
+            false => x,
+        };
+        let positions = Tensor::arange(length, (inputs.kind(), inputs.device()));
+        let mut x = drop(self.embedding.forward(inputs) + self.position.forward(&positions));
+        for layer in &self.layers {
+            let dropout = if train { self.dropout } else { 0.0 };
+            let attended = layer.attend(&x.apply(&layer.norm1), self.heads, dropout);
+            x = x + drop(attended);
+            let mlp = x.apply(&layer.norm2).apply(&layer.fc1).gelu("none").apply(&layer.fc2);
+            x = x + drop(mlp);
+        }
+        x.apply(&self.norm).apply(&self.out)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::Kind;
+    use tch::Device;
+
+    fn config(dropout: f64) -> ModelConfig {
+        ModelConfig {
+            kind: Kind::Transformer,
+            width: Some(12),
+            layers: Some(2),
+            heads: Some(3),
+            dropout,
+            ..ModelConfig::default()
+        }
+    }
+
+    fn built(dropout: f64) -> (nn::VarStore, Box<dyn Network>) {
+        let vs = nn::VarStore::new(Device::Cpu);
+        let mut config = config(dropout);
+        resolve(&mut config).unwrap();
+        let network = build(&vs.root(), &config, &Problem::Text { symbols: 5, length: 4 }).unwrap();
+        (vs, network)
+    }
+
+    #[test]
+    fn a_symbol_is_told_only_from_those_before() {
+        let (vs, network) = built(0.0);
+        // 12 a² + 13 a in a layer, besides embeddings, the last normalization and the output.
+        let count: usize = vs.trainable_variables().iter().map(Tensor::numel).sum();
+        let layer = 12 * 12 * 12 + 13 * 12;
+        assert_eq!(count, (5 + 4) * 12 + 2 * layer + 2 * 12 + 12 * 5 + 5);
+        let pieces = Tensor::from_slice(&[1i64, 2, 3, 4, 1, 2, 0, 0]).reshape([2, 4]);
+        let logits = network.forward(&pieces, true);
+        assert_eq!(logits.size(), [2, 4, 5]);
+        let row = |i: i64, from, count| logits.get(i).narrow(0, from, count);
+        assert!(row(0, 0, 2).allclose(&row(1, 0, 2), 1e-5, 1e-7, false));
+        assert!(!row(0, 2, 1).allclose(&row(1, 2, 1), 1e-5, 1e-7, false));
+    }
+
+    #[test]
+    fn the_order_of_symbols_matters() {
+        let (_vs, network) = built(0.0);
+        let pieces = Tensor::from_slice(&[1i64, 2, 3, 2, 1, 3]).reshape([2, 3]);
+        let last = network.forward(&pieces, false).narrow(1, 2, 1);
+        assert!(!last.get(0).allclose(&last.get(1), 1e-5, 1e-7, false));
+    }
+
+    #[test]
+    fn dropout_is_of_the_training() {
+        let (_vs, network) = built(0.5);
+        let piece = Tensor::from_slice(&[1i64, 2, 3, 4]).reshape([1, 4]);
+        assert_eq!(network.forward(&piece, false), network.forward(&piece, false));
+        assert_ne!(network.forward(&piece, true), network.forward(&piece, true));
+    }
+
+    #[test]
+    fn heads_have_equal_parts() {
+        let mut uneven = ModelConfig { heads: Some(5), ..config(0.0) };
+        let said = resolve(&mut uneven).unwrap_err().message;
+        assert!(
+            said.contains("`model.heads` is 5") && said.contains("`model.width`, 12"),
+            "{said}"
+        );
+    }
+}
