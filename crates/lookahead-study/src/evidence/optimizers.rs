@@ -114,7 +114,19 @@ pub(super) fn chapter(study: &Study, page: &mut Page, findings: &mut Findings) {
         [Around::Nothing, Around::Lookahead].into_iter().filter_map(momentum).collect();
     if let Ok(mut figure) = study.runs.loss_curves(&both, Curves::default()) {
         figure.title = format!("SGD with momentum, alone and inside Lookahead, {data}, {model}");
+        // The keys in which they differ are too many for a legend.
+        rename(&mut figure, &[Around::Nothing, Around::Lookahead].map(Around::name));
         page.figure(&format!("{}-curves", study.name), figure);
+    }
+}
+
+/// Calls the named lines of each panel by these names, in their order.
+fn rename(figure: &mut lookahead_dashboard::picture::Figure, names: &[&str]) {
+    for panel in &mut figure.panels {
+        let named = panel.lines.iter_mut().filter(|line| !line.name.is_empty());
+        for (line, name) in named.zip(names) {
+            line.name = (*name).to_owned();
+        }
     }
 }
 
