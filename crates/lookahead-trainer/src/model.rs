@@ -52,6 +52,9 @@ kinds::kinds! {
     }
 }
 
+/// What makes a model's variables under a path, and the model of them.
+pub type Build = fn(&nn::Path<'_>, &ModelConfig, &Problem) -> Result<Box<dyn Network>, Usage>;
+
 /// What a model's file says of it.
 #[derive(Debug)]
 pub struct Entry {
@@ -62,11 +65,8 @@ pub struct Entry {
     /// Fills in the defaults of its keys, and checks them.
     pub resolve: fn(&mut ModelConfig) -> Result<(), Invalid>,
     /// Makes its variables, drawn from libtorch's generator, under a path.
-    pub build: fn(&nn::Path<'_>, &ModelConfig, &Problem) -> Built,
+    pub build: Build,
 }
-
-/// What an [`Entry`]'s `build` comes to.
-pub type Built = Result<Box<dyn Network>, Usage>;
 
 /// `[model]`.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]

@@ -451,7 +451,16 @@ fn every_key_is_documented_and_the_configs_are_valid() {
             assert!(documented.iter().any(|d| d == key), "`{section}.{key}` is not documented");
         }
     }
-    for entry in std::fs::read_dir(root().join("configs")).unwrap() {
-        lookahead_trainer::config::Config::load(&entry.unwrap().path(), &[]).unwrap();
+    let files = |folder: &str| -> Vec<PathBuf> {
+        let all = std::fs::read_dir(root().join(folder)).unwrap();
+        all.map(|entry| entry.unwrap().path()).filter(|path| path.is_file()).collect()
+    };
+    for config in files("configs") {
+        lookahead_trainer::config::Config::load(&config, &[]).unwrap();
+    }
+    // The configs of all their points.
+    let sandbox = Sandbox::new("");
+    for sweep in files("configs/sweeps") {
+        succeeded(sandbox.lookahead(&["sweep", sweep.to_str().unwrap(), "--dry-run"]));
     }
 }

@@ -143,6 +143,7 @@ impl Network for Transformer {
         for layer in &self.layers {
             let dropout = if train { self.dropout } else { 0.0 };
             let attended = layer.attend(&x.apply(&layer.norm1), self.heads, dropout);
+            // A new tensor each time: what is computed of the old one is still to be differentiated.
             x = &x + drop(attended);
             let mlp = x.apply(&layer.norm2).apply(&layer.fc1).gelu("none").apply(&layer.fc2);
             x = &x + drop(mlp);
