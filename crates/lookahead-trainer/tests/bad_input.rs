@@ -3,7 +3,7 @@
 mod common;
 
 use std::io::Write;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use common::{SMALL, Sandbox, failed, root, stderr, succeeded};
 use lookahead_run::event::{Event, Status};
