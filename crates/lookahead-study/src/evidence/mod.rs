@@ -23,6 +23,8 @@ mod robustness;
 mod settings;
 mod steadiness;
 mod study;
+#[cfg(test)]
+mod tests;
 
 use std::path::{Path, PathBuf};
 
