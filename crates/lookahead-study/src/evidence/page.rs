@@ -51,9 +51,11 @@ pub(super) fn whole(findings: &Findings, machines: &[Machine], page: &Page) -> S
          is the wider one of Student's and the bootstrap's 95 % intervals of the mean difference over \
          seeds. *Better* and *worse* mean that it lies on one side of 0, *undecided* that 0 is in it: of \
          forty comparisons of equal things one comes out better and one worse by chance. A claim *held* \
-         where some comparisons are better and none is worse, and *did not hold* where it is the other way \
-         round; *with exceptions* where one side has more than twice the other's. These are small \
-         problems: what holds here need not hold on large ones, nor the other way round.\n\n\
+         where more comparisons came out better than luck explains (by the binomial distribution, at one case \
+         in twenty) and not more came out worse, and was *not held* where it is the other way round; *mixed* \
+         is both, *not decided* neither. Comparisons that share runs are not independent of each other, so \
+         this is a rule to sum up by, and no proof. These are small problems: what holds here need not hold \
+         on large ones, nor the other way round.\n\n\
          ## The claims\n\n\
          | claim | verdict | comparisons | of what |\n|---|---|---|---|\n",
     );

@@ -174,7 +174,7 @@ fn periods_and_policies_have_their_tables() {
         &[
             "| 0.5 | 5 | 0.1 | 91.10 ± 0.10 | +1.00",
             "| 0.5 | 10 | 0.1 | 85.10 ± 0.10 | −5.00",
-            "| k and α need little tuning | **not decided** | 1 better, 1 worse, 0 undecided |",
+            "| It is better than its inner optimizer at many k and α | **mixed** | 1 better, 1 worse, 0 undecided |",
             "| SGD with momentum | reset | 0.1 | 80.10 ± 0.10 | −10.00",
             "SGD with momentum, against pullback: −5.00",
         ],
