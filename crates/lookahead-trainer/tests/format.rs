@@ -14,10 +14,16 @@ fn sandbox() -> Sandbox {
     sandbox
 }
 
-/// Step and loss of each step and each evaluation.
+/// Step and loss of each step and each evaluation. That of θ on test data was taken after the last sync by
+/// versions that saved these, where θ is φ, and is taken before it now.
 fn losses(records: &[Record]) -> Vec<(u64, f64)> {
     let losses = records.iter().filter_map(|record| match &record.event {
         Event::Step(step) => Some((record.step, step.loss)),
+        Event::Evaluation(found)
+            if (found.split, found.weights) == (Split::Test, Weights::Fast) =>
+        {
+            None
+        }
         Event::Evaluation(found) => Some((record.step, found.loss)),
         _ => None,
     });
