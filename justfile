@@ -145,15 +145,16 @@ reproduce HOW="all": _build
     set -euo pipefail
     sweeps=(noisy-quadratic quadratic digits-optimizers digits-momentum digits-k-alpha digits-policies)
     folder=checkpoints/evidence
+    options=()
     case $1 in
         all) sweeps+=(mlp-optimizers mlp-stability cnn-optimizers); docs=docs ;;
-        quick) docs=$folder ;;
+        quick) docs=$folder; options=(--partial) ;;
         *) echo "HOW is all or quick." >&2; exit 2 ;;
     esac
     for sweep in "${sweeps[@]}"; do
         {{ lookahead }} sweep "configs/sweeps/$sweep.toml" --out "$folder" --allow-divergence
     done
-    {{ lookahead }} evidence "$folder" --output "$docs"
+    {{ lookahead }} evidence "$folder" --output "$docs" "${options[@]}"
 
 # Runs and sweeps side by side (folders, or names in checkpoints/)
 [no-exit-message]

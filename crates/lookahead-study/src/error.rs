@@ -30,6 +30,13 @@ pub enum Error {
     )]
     NoSweeps(PathBuf),
 
+    /// Sweeps of the report that are missing or unfinished.
+    #[error(
+        "The report needs all of its sweeps, and these are missing or unfinished: {0}. Go on with `just \
+         reproduce`, or leave their chapters out with `--partial`."
+    )]
+    LackingSweeps(String),
+
     /// A report can't be written.
     #[error("The report can't be written to `{}`: {cause}. Give another folder.", path.display())]
     Write {

@@ -31,7 +31,7 @@ pub struct Summary {
     pub phases: Vec<u16>,
     /// Whether its settings were changed on the way, so that its `config` is that of its end only.
     pub changed: bool,
-    /// From the first event to the last, in seconds.
+    /// From the first event to the last, in seconds, without the time between its processes.
     pub seconds: f64,
 }
 
@@ -43,7 +43,7 @@ impl Summary {
     pub fn read(folder: &Path) -> Result<Summary> {
         let folder = RunFolder::open(folder)?;
         let mut summary: Option<Summary> = None;
-        let mut began = f64::NAN;
+        let (mut began, mut last) = (f64::NAN, f64::NAN);
         // One by one: a long log held as events takes many times what is kept of it here.
         for record in log::records(&folder.events_path())? {
             let record = record?;
@@ -72,7 +72,12 @@ impl Summary {
                 known.ended = None;
                 known.changed |= changed;
                 known.go_back_to(record.step);
+                // Nothing ran between the end of one process and the start of the next.
+                if !last.is_nan() {
+                    began += (record.time - last).max(0.0);
+                }
             }
+            last = record.time;
             let Some(known) = &mut summary else { continue };
             known.seconds = record.time - began;
             match record.event {

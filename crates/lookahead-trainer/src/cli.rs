@@ -127,6 +127,9 @@ pub struct Evidence {
     /// The folder for evidence.md and the figures in evidence/, which are replaced
     #[arg(long, short, value_name = "DIR", default_value = "docs")]
     pub output: PathBuf,
+    /// Write it though sweeps are missing or unfinished; their chapters are left out
+    #[arg(long)]
+    pub partial: bool,
 }
 
 /// `lookahead train`.

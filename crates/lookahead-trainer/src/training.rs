@@ -220,16 +220,7 @@ impl Training {
 
     /// The walk over the data goes on only where there is as much of it as before.
     fn refuse_other_data(&self, details: &Details) -> Result<(), Usage> {
-        let now = self.data.train.fingerprint();
-        let then = details.integers.get(FINGERPRINT).copied();
-        if then.is_some() && now.is_some() && now != then {
-            return Err(Usage::new(format!(
-                "The training data is not what the checkpoint of step {} was taken with: its \
-                 contents have changed. Let `data.file` lead to the data that the run began with, \
-                 or start a new run with `lookahead train`.",
-                details.step
-            )));
-        }
+        refuse_other_contents(&self.data, details)?;
         let found = self.data.train.len() as u64;
         let saved = details.integers.get(TRAIN_SAMPLES).map_or(found, |&n| n as u64);
         // Checkpoints of earlier versions don't tell, and a place beyond the end does.
@@ -333,6 +324,24 @@ impl Training {
             (None, None) => Weights::Fast,
         }
     }
+}
+
+/// Data that can be told from other data must be what a checkpoint was taken with.
+///
+/// # Errors
+/// A usage error where it is not.
+pub fn refuse_other_contents(data: &Dataset, details: &Details) -> Result<(), Usage> {
+    let now = data.train.fingerprint();
+    let then = details.integers.get(FINGERPRINT).copied();
+    if then.is_none() || now.is_none() || now == then {
+        return Ok(());
+    }
+    Err(Usage::new(format!(
+        "The training data is not what the checkpoint of step {} was taken with: its contents have \
+         changed. Let `data.file` lead to the data that the run began with, or start a new run with \
+         `lookahead train`.",
+        details.step
+    )))
 }
 
 /// Where a manifest tells how large the training set was.
@@ -627,9 +636,10 @@ fn take_measured(t: &mut Training, found: &Evaluation) {
 }
 
 fn metrics(found: &Evaluation) -> BTreeMap<String, f64> {
-    [(best::ACCURACY, found.accuracy), (best::LOSS, found.loss)]
-        .map(|(name, value)| (name.to_owned(), value))
-        .into()
+    // A task without classes has no accuracy.
+    let accuracy = Some((best::ACCURACY, found.accuracy)).filter(|(_, value)| !value.is_nan());
+    let all = accuracy.into_iter().chain([(best::LOSS, found.loss)]);
+    all.map(|(name, value)| (name.to_owned(), value)).collect()
 }
 
 enum Measured {

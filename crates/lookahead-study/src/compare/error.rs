@@ -39,10 +39,17 @@ pub enum CompareError {
     /// Runs of several data sets.
     #[error(
         "The runs were trained on different data: {}. Their numbers do not compare. Leave some out, \
-         or ask for a comparison of mixed data.",
+         or allow it with `--mixed-data`.",
         .0.join(", ")
     )]
     MixedData(Vec<String>),
+
+    /// A perplexity of runs that are not all of text.
+    #[error(
+        "Perplexity is of text, and some of these runs learn something else: compare accuracies or \
+         losses."
+    )]
+    NoText,
 
     /// A key that no run has.
     #[error(
@@ -72,7 +79,7 @@ pub enum CompareError {
 
     /// No run has the number that was asked for.
     #[error(
-        "None of the {runs} run(s) has a final {} on the {split} data{}. {remedy}",
+        "None of the runs ({runs}) has a final {} on the {split} data{}. {remedy}",
         metric.name(),
         if failed.is_empty() { String::new() } else { format!(" ({failed})") }
     )]

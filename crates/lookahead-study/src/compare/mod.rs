@@ -27,7 +27,7 @@ mod error;
 #[cfg(test)]
 mod figure_tests;
 pub mod figures;
-mod read;
+pub(crate) mod read;
 pub mod settings;
 pub mod stability;
 pub mod statistics;
@@ -39,10 +39,10 @@ pub(crate) mod testing;
 mod tests;
 
 use std::cmp::Ordering;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use lookahead_run::event::{Evaluation, Split, Status};
+use lookahead_run::event::{Evaluation, Split, Status, Task};
 use serde_json::Value;
 
 pub use error::CompareError;
@@ -103,7 +103,7 @@ impl Metric {
 /// What is compared, and how.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Options {
-    /// The number; of none the accuracy, or the loss where no run has an accuracy.
+    /// The number; of none the accuracy, the perplexity of texts, or the loss where no run has either.
     pub metric: Option<Metric>,
     /// On which data the numbers are that are reported; the choice within a group is always made on
     /// validation data. Where no run was evaluated on it, the validation data take its place.
@@ -256,9 +256,16 @@ pub fn compare(paths: &[PathBuf], options: &Options) -> Result<Comparison> {
             .map(|(path, cause)| format!("{} ({})", name_of(path), cause.trim_end_matches('.')))
             .collect();
         notes.push(format!(
-            "{} run(s) of the sweep could not be read and are in no table: {}.",
-            names.len(),
+            "{} of the sweep could not be read and are in no table: {}.",
+            counted(names.len()),
             named(&names)
+        ));
+    }
+    if !found.stale.is_empty() {
+        notes.push(format!(
+            "{} in the folders of sweeps are none of their points any more, and are in no table: {}.",
+            counted(found.stale.len()),
+            named(&found.stale)
         ));
     }
     let first = found.first_is_a_run;
@@ -325,16 +332,37 @@ pub fn of_summaries(
 }
 
 fn check_data(summaries: &[Summary], options: &Options) -> Result<()> {
-    let data: BTreeSet<&String> = summaries.iter().map(|run| &run.info.data).collect();
+    let mut data: BTreeMap<String, usize> = BTreeMap::new();
+    for run in summaries {
+        *data.entry(data_of(run)).or_default() += 1;
+    }
     if data.len() > 1 && !options.mixed_data {
-        let count = |data: &String| summaries.iter().filter(|run| run.info.data == *data).count();
-        let data = data.into_iter().map(|data| format!("`{data}` ({} run(s))", count(data)));
+        let data = data.into_iter().map(|(data, count)| format!("{data} ({})", counted(count)));
         return Err(CompareError::MixedData(data.collect()).into());
     }
-    Ok(())
+    let text = |run: &Summary| run.info.task == Task::Language;
+    match options.metric == Some(Metric::Perplexity) && !summaries.iter().all(text) {
+        true => Err(CompareError::NoText.into()),
+        false => Ok(()),
+    }
+}
+
+/// The data that a run was trained on: texts are told apart by their files.
+fn data_of(run: &Summary) -> String {
+    match run.info.config.pointer("/data/file").and_then(Value::as_str) {
+        Some(file) => format!("`{}` {file}", run.info.data),
+        None => format!("`{}`", run.info.data),
+    }
+}
+
+fn counted(runs: usize) -> String {
+    if runs == 1 { "1 run".to_owned() } else { format!("{runs} runs") }
 }
 
 fn default_metric(summaries: &[Summary]) -> Metric {
+    if summaries.iter().all(|run| run.info.task == Task::Language) {
+        return Metric::Perplexity;
+    }
     let all = summaries.iter().flat_map(|run| &run.evaluations);
     let mut accuracies = all.map(|(_, found)| found.accuracy).peekable();
     let lacking = accuracies.peek().is_some() && accuracies.all(f64::is_nan);

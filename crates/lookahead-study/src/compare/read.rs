@@ -8,6 +8,7 @@ use std::sync::{Mutex, PoisonError};
 use super::CompareError;
 use crate::error::{Error, Result};
 use crate::summary::Summary;
+use crate::sweep::{SweepFile, points};
 
 /// What was found at some paths.
 #[derive(Debug)]
@@ -18,14 +19,24 @@ pub(super) struct Found {
     pub(super) unread: Vec<(PathBuf, String)>,
     /// Whether the first path is a run, and so the user's first choice.
     pub(super) first_is_a_run: bool,
+    /// Runs in sweeps' folders that are none of their points any more, by their names.
+    pub(super) stale: Vec<String>,
 }
 
 /// Reads all runs at these paths.
 pub(super) fn read(paths: &[PathBuf]) -> Result<Found> {
     let mut folders: Vec<(PathBuf, bool)> = Vec::new();
     let mut known = BTreeSet::new();
+    let mut stale = Vec::new();
     for path in paths {
+        let planned = planned(path);
         for (folder, of_sweep) in folders_of(path)? {
+            let name = folder.file_name().unwrap_or_default().to_string_lossy().into_owned();
+            // The sweep's file has changed since: its own results leave them out too.
+            if of_sweep && planned.as_ref().is_some_and(|names| !names.contains(&name)) {
+                stale.push(name);
+                continue;
+            }
             // The same run by two paths would count twice.
             if known.insert(folder.canonicalize().unwrap_or_else(|_| folder.clone())) {
                 folders.push((folder, of_sweep));
@@ -46,7 +57,15 @@ pub(super) fn read(paths: &[PathBuf]) -> Result<Found> {
     if runs.is_empty() {
         return Err(CompareError::NoRuns(paths.to_vec()).into());
     }
-    Ok(Found { runs, unread, first_is_a_run })
+    Ok(Found { runs, unread, first_is_a_run, stale })
+}
+
+/// The names of all runs that a sweep's file asks for; `None` of what is no sweep, or one whose file can't
+/// be understood here.
+pub(crate) fn planned(sweep: &Path) -> Option<BTreeSet<String>> {
+    let file = SweepFile::read(&sweep.join("sweep.toml")).ok()?;
+    let points = points::expand(&file).ok()?;
+    Some(points.into_iter().map(|point| point.name).collect())
 }
 
 /// The runs at a path, and whether they are those of a sweep.

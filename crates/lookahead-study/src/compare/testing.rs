@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use lookahead_run::event::{
-    Evaluation, Event, LookaheadInfo, Probe, Record, RunEnded, RunInfo, Split, Status, Step,
+    Evaluation, Event, LookaheadInfo, Probe, Record, RunEnded, RunInfo, Split, Status, Step, Task,
     Versions, Weights,
 };
 use lookahead_run::{EventLog, RunFolder};
@@ -36,7 +36,10 @@ fn info(name: &str, config: Value, seed: u64) -> RunInfo {
         format: 1,
         run: name.to_owned(),
         data: config["data"]["kind"].as_str().unwrap_or("digits").to_owned(),
-        task: Default::default(),
+        task: match config["data"]["kind"].as_str() {
+            Some("text") => Task::Language,
+            _ => Task::Classification,
+        },
         model: "mlp".into(),
         optimizer: config["optimizer"]["kind"].as_str().unwrap_or("sgd").to_owned(),
         lookahead,

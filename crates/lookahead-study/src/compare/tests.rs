@@ -194,7 +194,7 @@ fn what_can_not_be_compared_is_told() {
     let mixed = [Made::new(sgd(0.1), 0, 0.5, 0.5), Made::new(other, 0, 0.5, 0.5)];
     let error = compared(&mixed, &Options::default()).unwrap_err();
     assert!(matches!(error, Error::Compare(CompareError::MixedData(_))));
-    assert!(error.to_string().contains("`digits` (1 run(s)), `fashion-mnist` (1 run(s))"));
+    assert!(error.to_string().contains("`digits` (1 run), `fashion-mnist` (1 run)"));
     let options = Options { mixed_data: true, ..Options::default() };
     assert_eq!(compared(&mixed, &options).unwrap().groups.len(), 2);
 }
@@ -221,13 +221,13 @@ fn runs_without_numbers_are_counted_and_not_left_out() {
         assert!(text.contains(&format!("1 of 5 runs {words}: run-00{run}.")), "{text}");
     }
     let error = compared(&made[1..], &Options::default()).unwrap_err().to_string();
-    assert!(error.contains("None of the 4 run(s) has a final accuracy"), "{error}");
+    assert!(error.contains("None of the runs (4) has a final accuracy"), "{error}");
     assert!(error.contains("1 of 4 diverged"), "{error}");
     // A sweep that still runs: a folder that has not begun is told, and no error.
     let folder = sweep(&made);
     fs::create_dir(folder.path().join("runs/later")).unwrap();
     let comparison = compare(&[folder.path().to_owned()], &Options::default()).unwrap();
-    assert!(comparison.notes[0].starts_with("1 run(s) of the sweep could not be read"));
+    assert!(comparison.notes[0].starts_with("1 run of the sweep could not be read"));
     assert!(comparison.notes[0].contains("later"), "{:?}", comparison.notes);
 }
 
@@ -239,12 +239,29 @@ fn a_task_without_classes_is_compared_by_loss() {
     assert_eq!(comparison.metric, Metric::Loss);
     assert_eq!(comparison.points[0].spread().unwrap().mean, 0.5);
     let options = Options { metric: Some(Metric::Perplexity), ..Options::default() };
-    let comparison = compared(&made, &options).unwrap();
-    // e^0.5
-    assert!((comparison.points[0].spread().unwrap().mean - 1.648_721_270_7).abs() < 1e-9);
+    let error = compared(&made, &options).unwrap_err().to_string();
+    assert!(error.contains("Perplexity is of text"), "{error}");
     let options = Options { metric: Some(Metric::Accuracy), ..Options::default() };
     let error = compared(&made, &options).unwrap_err().to_string();
     assert!(error.contains("has no accuracy: compare losses"), "{error}");
+}
+
+#[test]
+fn texts_are_compared_by_perplexity_and_told_apart_by_their_files() {
+    let text = |file: &str| {
+        let mut config = sgd(0.1);
+        config["data"] = serde_json::json!({ "kind": "text", "file": file });
+        config
+    };
+    let made: Vec<Made> = (0..3).map(|seed| Made::new(text("a.txt"), seed, 0.5, 0.5)).collect();
+    let comparison = compared(&made, &Options::default()).unwrap();
+    assert_eq!(comparison.metric, Metric::Perplexity);
+    // e^0.5
+    assert!((comparison.points[0].spread().unwrap().mean - 1.648_721_270_7).abs() < 1e-9);
+    let other = [made, vec![Made::new(text("b.txt"), 0, 0.5, 0.5)]].concat();
+    let error = compared(&other, &Options::default()).unwrap_err().to_string();
+    assert!(error.contains("`text` a.txt (3 runs), `text` b.txt (1 run)"), "{error}");
+    assert!(error.contains("--mixed-data"), "{error}");
 }
 
 #[test]

@@ -16,7 +16,6 @@ pub(super) enum Claim {
     SyncHelps,
     LargeBatch,
     WrongLabels,
-    AnyInner,
     Period,
     Moments,
     Variance,
@@ -24,7 +23,7 @@ pub(super) enum Claim {
 }
 
 impl Claim {
-    pub(super) const ALL: [Claim; 15] = [
+    pub(super) const ALL: [Claim; 14] = [
         Claim::Accuracy,
         Claim::Loss,
         Claim::SlowOverFast,
@@ -35,7 +34,6 @@ impl Claim {
         Claim::SyncHelps,
         Claim::LargeBatch,
         Claim::WrongLabels,
-        Claim::AnyInner,
         Claim::Period,
         Claim::Moments,
         Claim::Variance,
@@ -64,11 +62,11 @@ impl Claim {
             ),
             Claim::LearningRate => (
                 "It depends less on the learning rate",
-                "mean test accuracy from a tenth to ten times the best learning rate, each one's own",
+                "decades of learning rates within two points of the best test accuracy",
             ),
             Claim::Momentum => (
                 "It depends less on the momentum",
-                "mean test accuracy over all momenta, at the learning rate that is best for 0.9",
+                "test accuracy at each momentum, at the learning rate that is best for 0.9",
             ),
             Claim::Steadier => (
                 "Its training loss varies less",
@@ -87,10 +85,6 @@ impl Claim {
                 "It helps where gradients are noisy",
                 "test accuracy with one label in five wrong, against the inner optimizer alone",
             ),
-            Claim::AnyInner => (
-                "It works around any inner optimizer",
-                "all seeds came through at the best learning rate",
-            ),
             Claim::Period => (
                 "It is better than its inner optimizer at many k and α",
                 "test accuracy of a pair of k and α against the inner optimizer alone (α = 1)",
@@ -100,12 +94,13 @@ impl Claim {
                 "test accuracy with moments kept against reset and pulled back",
             ),
             Claim::Variance => (
-                "Its variance on the noisy quadratic model is the smaller one that theory says",
-                "measured expected loss against the analytic one",
+                "On the noisy quadratic model φ's loss is lower at an equal learning rate",
+                "loss above the least one late in the run, as a ratio to SGD's; net steps are then α as long",
             ),
             Claim::Valley => (
-                "With momentum it gets along narrow valleys as fast as theory says",
-                "measured rate against the analytic one",
+                "With momentum it gets along narrow valleys faster",
+                "measured rate against momentum alone, each at the best learning rate of a grid; no chance is \
+                 in it",
             ),
         }
     }

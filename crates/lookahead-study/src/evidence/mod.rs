@@ -12,8 +12,8 @@
 //! | [`quadratics`] | runs on quadratic functions against theory |
 //! | `page` | Markdown and its figures |
 //!
-//! Every number in the report is computed here from the logs of runs. A chapter whose sweep is not there
-//! says so.
+//! Every number in the report is computed here from the logs of runs. A chapter whose sweep is missing or
+//! unfinished is left out, and says so.
 
 mod findings;
 mod optimizers;
@@ -26,10 +26,14 @@ mod study;
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use lookahead_dashboard::picture::{self, Size};
+use lookahead_run::event::Status;
 
+use crate::Summary;
+use crate::compare::read::planned;
 use crate::error::{Error, Result};
 
 use findings::Findings;
@@ -53,23 +57,29 @@ pub const SWEEPS: [&str; 9] = [
 /// Returns the report's path and sentences for whoever asked for it.
 ///
 /// # Errors
-/// Where no sweep is there, runs can't be read or compared, or the report can't be written.
-pub fn write(sweeps: &Path, docs: &Path) -> Result<(PathBuf, Vec<String>)> {
-    let mut notes = Vec::new();
-    let mut of = |name: &str| -> Result<Option<Study>> {
-        let folder = sweeps.join(name);
-        if !folder.join("runs").is_dir() {
-            notes.push(format!("There is no sweep {}: its chapter is left out.", folder.display()));
-            return Ok(None);
-        }
-        Study::read(name, &folder).map(Some)
-    };
+/// Where no sweep is there, or, unless the report may be `partial`, one is missing or unfinished; where
+/// runs can't be read or compared, or the report can't be written.
+pub fn write(sweeps: &Path, docs: &Path, partial: bool) -> Result<(PathBuf, Vec<String>)> {
+    let lacking: BTreeMap<&str, String> =
+        SWEEPS.iter().filter_map(|name| Some((*name, lack(&sweeps.join(name))?))).collect();
+    if lacking.len() == SWEEPS.len() {
+        return Err(Error::NoSweeps(sweeps.to_owned()));
+    }
+    if !lacking.is_empty() && !partial {
+        let all = lacking.iter().map(|(name, why)| format!("{name} ({why})"));
+        return Err(Error::LackingSweeps(all.collect::<Vec<_>>().join(", ")));
+    }
     let mut findings = Findings::default();
     let mut page = Page::default();
-    let mut studies = Vec::new();
+    let mut machines = Vec::new();
     // One after the other: the logs of all of them together take some memory.
     for name in SWEEPS {
-        let Some(study) = of(name)? else { continue };
+        if let Some(why) = lacking.get(name) {
+            page.heading(name);
+            page.text(&format!("Left out: {why}."));
+            continue;
+        }
+        let study = Study::read(name, &sweeps.join(name))?;
         match name {
             "digits-optimizers" | "mlp-optimizers" | "cnn-optimizers" => {
                 optimizers::chapter(&study, &mut page, &mut findings);
@@ -84,10 +94,7 @@ pub fn write(sweeps: &Path, docs: &Path) -> Result<(PathBuf, Vec<String>)> {
             "noisy-quadratic" => quadratics::noisy(&study, &mut page, &mut findings),
             _ => quadratics::deterministic(&study, &mut page, &mut findings),
         }
-        studies.push(study.machine());
-    }
-    if studies.is_empty() {
-        return Err(Error::NoSweeps(sweeps.to_owned()));
+        machines.push(study.machine());
     }
     let report = docs.join("evidence.md");
     let figures = docs.join("evidence");
@@ -98,7 +105,24 @@ pub fn write(sweeps: &Path, docs: &Path) -> Result<(PathBuf, Vec<String>)> {
         let height = 420 * figure.panels.len() as u32;
         picture::save(figure, &path, Size::new(1100, height)?, true)?;
     }
-    let text = page::whole(&findings, &studies, &page);
+    let text = page::whole(&findings, &machines, &page);
     std::fs::write(&report, text).map_err(|cause| io(&report, cause))?;
-    Ok((report, notes))
+    let notes = lacking.iter().map(|(name, why)| format!("{name} is left out: {why}."));
+    Ok((report, notes.collect()))
+}
+
+/// Why a sweep can't be reported, if it can't: part of a grid would be compared with a whole one.
+fn lack(folder: &Path) -> Option<String> {
+    if !folder.join("sweep.toml").is_file() {
+        return Some("its sweep was not run".to_owned());
+    }
+    let Some(planned) = planned(folder) else {
+        return Some("its sweep's file can't be understood".to_owned());
+    };
+    let over = planned.iter().filter(|name| {
+        let ended = |run: Summary| run.ended.is_some_and(|ended| ended.status != Status::Stopped);
+        Summary::read(&folder.join("runs").join(name)).is_ok_and(ended)
+    });
+    let (over, planned) = (over.count(), planned.len());
+    (over < planned).then(|| format!("{over} of its {planned} runs are over"))
 }

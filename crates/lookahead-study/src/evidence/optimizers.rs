@@ -9,7 +9,7 @@ use super::page::Page;
 use super::study::{Around, INNER, Study, accuracy, inner, loss, number, paired, test, written};
 use crate::compare::Metric;
 use crate::compare::figures::Curves;
-use crate::compare::statistics::{Better, Spread, Verdict};
+use crate::compare::statistics::{Better, Spread};
 use crate::compare::table::{Side, Table};
 use crate::compare::tables::mean_and_deviation;
 
@@ -21,7 +21,8 @@ pub(super) fn chapter(study: &Study, page: &mut Page, findings: &mut Findings) {
         "Each row: the learning rate that was best on validation data in a common grid, and means ± \
          standard deviations over seeds on test data there. θ is taken just before the last sync. The \
          difference is that of the final model from the inner optimizer alone at *its* best rate, seed \
-         by seed, with its 95 % interval. (`lookahead sweep configs/sweeps/{}.toml`)",
+         by seed, with its 95 % interval. Averages are not tuned: Polyak's is over the second half of the \
+         run, the exponential one has a decay of 0.99. (`lookahead sweep configs/sweeps/{}.toml`)",
         study.name
     ));
     let mut table = Table::default();
@@ -85,13 +86,6 @@ pub(super) fn chapter(study: &Study, page: &mut Page, findings: &mut Findings) {
                     findings.compare(Claim::Loss, &what, lower.as_ref(), 4, "");
                     let over = paired(&accuracies, &fast, Better::Higher);
                     findings.compare(Claim::SlowOverFast, &what, over.as_ref(), 2, points);
-                    let came = point.runs.len() - point.failed.len();
-                    let all = point.failed.is_empty();
-                    findings.add(
-                        Claim::AnyInner,
-                        if all { Verdict::Better } else { Verdict::Worse },
-                        format!("{what}: {came} of {} seeds", point.runs.len()),
-                    );
                 }
                 Around::Polyak | Around::Ema => {
                     let over = lookahead

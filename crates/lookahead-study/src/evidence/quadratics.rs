@@ -6,11 +6,12 @@ use lookahead_run::event::Split;
 
 use super::findings::{Claim, Findings};
 use super::page::Page;
-use super::study::{Study, number, written};
+use super::steadiness::factor;
+use super::study::{Study, number, paired, written};
 use crate::compare::Point;
 use crate::compare::figures::{Axes, Curve, Measured, curves_and_points};
 use crate::compare::settings::Settings;
-use crate::compare::statistics::{Spread, Verdict};
+use crate::compare::statistics::{Better, Spread, Verdict};
 use crate::compare::table::{Side, Table};
 use crate::compare::tables::significant;
 use crate::summary::Summary;
@@ -114,6 +115,7 @@ pub(super) fn noisy(study: &Study, page: &mut Page, findings: &mut Findings) {
         table.column(name, side, 0);
     }
     let mut by_name: BTreeMap<String, Vec<(f64, f64, f64, f64)>> = BTreeMap::new();
+    let (mut rows, mut agreeing, mut risks) = (0, 0, Vec::new());
     let mut courses = Vec::new();
     let mut steppers: Vec<(String, Stepper)> = Vec::new();
     let mut directions = Vec::new();
@@ -140,14 +142,9 @@ pub(super) fn noisy(study: &Study, page: &mut Page, findings: &mut Findings) {
             format!("{apart:.1}"),
         ]);
         let name = name_of(alpha);
-        let verdict = if apart <= STANDARD_ERRORS { Verdict::Better } else { Verdict::Worse };
-        let text = format!(
-            "{name}, learning rate {}: {} for {}, {apart:.1} standard errors apart",
-            written(stepper.learning_rate),
-            significant(spread.mean),
-            significant(expected)
-        );
-        findings.add(Claim::Variance, verdict, text);
+        (rows, agreeing) = (rows + 1, agreeing + usize::from(apart <= STANDARD_ERRORS));
+        let by_seed = study.values(point, |run| Some(late_risk(run, stepper, &directions)?.0.ln()));
+        risks.push((stepper, by_seed));
         let bar = (stepper.learning_rate, spread.mean - error, spread.mean, spread.mean + error);
         by_name.entry(name.clone()).or_default().push(bar);
         if stepper.learning_rate == 0.5 {
@@ -158,6 +155,26 @@ pub(super) fn noisy(study: &Study, page: &mut Page, findings: &mut Findings) {
         }
     }
     page.table(&table);
+    page.text(&format!(
+        "In {agreeing} of {rows} rows runs and theory agree within that bound. (Runs of one seed share their \
+         noise, so the rows are not independent of each other.)"
+    ));
+    for (stepper, risk) in &risks {
+        let Some((_, alpha)) = stepper.lookahead else { continue };
+        let alone = risks.iter().find(|(other, _)| {
+            other.lookahead.is_none() && other.learning_rate == stepper.learning_rate
+        });
+        let found = alone.and_then(|(_, alone)| paired(risk, alone, Better::Lower));
+        if let Some(found) = &found {
+            let rate = written(stepper.learning_rate);
+            let text = format!(
+                "learning rate {rate}, α {}: {} times",
+                written(alpha),
+                factor(Some(found))
+            );
+            findings.add(Claim::Variance, found.verdict(), text);
+        }
+    }
     let steps = study.runs.runs.iter().map(|run| run.summary.steps).max().unwrap_or(0);
     let rates: Vec<f64> =
         (0..=60).map(|i| 0.02 * (1.9f64 / 0.02).powf(f64::from(i) / 60.0)).collect();
@@ -326,10 +343,14 @@ pub(super) fn deterministic(study: &Study, page: &mut Page, findings: &mut Findi
         points.iter().filter_map(|point| number(&point.settings, "data.condition")).collect();
     conditions.sort_by(f64::total_cmp);
     conditions.dedup();
+    let mut rates: Vec<f64> =
+        points.iter().filter_map(|point| number(&point.settings, "optimizer.lr")).collect();
+    rates.dedup();
     let (mut curves, mut measured) = (Vec::new(), Vec::new());
+    let (mut rows, mut agreeing, mut alone) = (0, 0, BTreeMap::new());
     for is_lookahead in [false, true] {
         let name = if is_lookahead { "Lookahead" } else { "momentum alone" };
-        let (mut line, mut bars) = (Vec::new(), Vec::new());
+        let (mut line, mut grid, mut bars) = (Vec::new(), Vec::new(), Vec::new());
         let mut any = None;
         for &condition in &conditions {
             let best = points
@@ -344,11 +365,11 @@ pub(super) fn deterministic(study: &Study, page: &mut Page, findings: &mut Findi
             let Some((theory, point, momentum)) = best else { continue };
             any = Some(momentum);
             let Some((_, curvatures)) = deterministic_model(&point.settings) else { continue };
-            let mut rates = study
+            let mut of_runs = study
                 .runs
                 .finished(point)
                 .filter_map(|run| late_rate(&run.summary, momentum, &curvatures));
-            let Some((rate, expected)) = rates.next() else { continue };
+            let Some((rate, expected)) = of_runs.next() else { continue };
             let apart = (rate / expected - 1.0).abs();
             table.rows.push(vec![
                 format!("{condition:.0}"),
@@ -359,14 +380,19 @@ pub(super) fn deterministic(study: &Study, page: &mut Page, findings: &mut Findi
                 significant(expected),
                 format!("{:.1} %", 100.0 * apart),
             ]);
-            let verdict = if apart <= PART { Verdict::Better } else { Verdict::Worse };
-            let text = format!(
-                "{name}, condition number {condition:.0}: {} for {}, {:.1} % apart",
-                significant(rate),
-                significant(expected),
-                100.0 * apart
-            );
-            findings.add(Claim::Valley, verdict, text);
+            (rows, agreeing) = (rows + 1, agreeing + usize::from(apart <= PART));
+            if !is_lookahead {
+                alone.insert(condition as u64, rate);
+            } else if let Some(alone) = alone.get(&(condition as u64)) {
+                let ratio = rate / alone;
+                let verdict = match ratio {
+                    _ if ratio > 1.0 + PART => Verdict::Better,
+                    _ if ratio < 1.0 - PART => Verdict::Worse,
+                    _ => Verdict::Undecided,
+                };
+                let text = format!("condition number {condition:.0}: {ratio:.2} times as fast");
+                findings.add(Claim::Valley, verdict, text);
+            }
             bars.push((condition, rate, rate, rate));
         }
         let Some(momentum) = any else { continue };
@@ -376,11 +402,22 @@ pub(super) fn deterministic(study: &Study, page: &mut Page, findings: &mut Findi
             let condition = 10f64.powf(1.0 + f64::from(i) / 6.0);
             let curvatures = geometric(dimensions.unwrap_or(100.0) as u32, condition);
             line.push((condition, 1.0 - momentum.at_its_best(&curvatures).0));
+            let of_grid = rates.iter().map(|&learning_rate| {
+                1.0 - Momentum { learning_rate, ..momentum }.rate(&curvatures)
+            });
+            grid.push((condition, of_grid.fold(f64::NEG_INFINITY, f64::max)));
         }
-        curves.push(Curve { name: name.to_owned(), points: line, dashed: false });
+        curves.push(Curve { name: name.to_owned(), points: grid, dashed: false });
+        let name_of_all = format!("{name}, best of all rates");
+        curves.push(Curve { name: name_of_all, points: line, dashed: true });
         measured.push(Measured { name: name.to_owned(), points: bars });
     }
     page.table(&table);
+    page.text(&format!(
+        "In {agreeing} of {rows} rows the run and theory agree within that bound. Lookahead is faster where the \
+         valley is wide, since momentum 0.99 is too much there, and slower where it is narrow: the claims \
+         count both."
+    ));
     let axes = Axes {
         title: "How fast momentum 0.99 gets along a valley, alone and inside Lookahead".into(),
         x_label: "condition number".into(),
@@ -388,7 +425,8 @@ pub(super) fn deterministic(study: &Study, page: &mut Page, findings: &mut Findi
         log_x: true,
         log_y: true,
         note: Some(
-            "Lines: theory at the best learning rate. Points: measured at the best of the grid."
+            "Lines: theory in the long run, at the best learning rate of the grid, and of all (dashed). \
+             Points: measured over the second half of a run."
                 .into(),
         ),
     };

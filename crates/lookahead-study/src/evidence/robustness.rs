@@ -16,14 +16,26 @@ const CHANCE: f64 = 10.0;
 /// Learning rates from a tenth to ten times the best; rounding must not put one outside.
 const DECADE: f64 = 10.001;
 
+/// Accuracies so many points below the best are as good as the best, where learning rates are chosen.
+const AS_GOOD: f64 = 2.0;
+
 pub(super) fn learning_rates(study: &Study, page: &mut Page, findings: &mut Findings) {
     page.subheading("Learning rates beside the best");
     page.text(&format!(
-        "Mean test accuracy over the learning rates of the grid from a tenth to ten times the best one, \
-         each one's own; a run that diverged counts {CHANCE} %. Where the best rate lies near an end of \
-         the grid, there are fewer rates in the mean."
+        "*Mean*: test accuracy over the learning rates of the grid from a tenth to ten times the best one, \
+         each one's own; a run that diverged counts {CHANCE} %. Where the top is flat, chance decides which \
+         rate is called the best, and so which rates are in that mean: it is shown, and judges nothing. \
+         *Width*: over how many decades of the whole grid a seed stays within {AS_GOOD} points of its best \
+         accuracy, which is what is compared."
     ));
-    let mut table = columns(&["inner optimizer", "alone", "Lookahead", "difference"]);
+    let mut table = columns(&[
+        "inner optimizer",
+        "mean, alone",
+        "mean, Lookahead",
+        "width, alone",
+        "width, Lookahead",
+        "difference of widths",
+    ]);
     let mut lines = Vec::new();
     for name in INNER {
         let of = |around| {
@@ -36,18 +48,19 @@ pub(super) fn learning_rates(study: &Study, page: &mut Page, findings: &mut Find
         else {
             continue;
         };
-        let (alone_mean, mean) =
-            (over_window(study, &alone, alone_best), over_window(study, &lookahead, best));
-        let found = paired(&mean, &alone_mean, Better::Higher);
+        let (alone_width, width) = (widths(study, &alone), widths(study, &lookahead));
+        let found = paired(&width, &alone_width, Better::Higher);
         table.rows.push(vec![
             name.to_owned(),
-            shown(&alone_mean, 2),
-            shown(&mean, 2),
+            shown(&over_window(study, &alone, alone_best), 2),
+            shown(&over_window(study, &lookahead, best), 2),
+            shown(&alone_width, 2),
+            shown(&width, 2),
             difference(found.as_ref(), 2),
             verdict(found.as_ref()).to_owned(),
         ]);
         let what = format!("{}, {name}", study.data());
-        findings.compare(Claim::LearningRate, &what, found.as_ref(), 2, " points");
+        findings.compare(Claim::LearningRate, &what, found.as_ref(), 2, " decades");
         for (around, points) in [(Around::Nothing, alone), (Around::Lookahead, lookahead)] {
             lines.push((name, around, against(study, &points, "optimizer.lr")));
         }
@@ -158,6 +171,10 @@ pub(super) fn momenta(study: &Study, page: &mut Page, findings: &mut Findings) {
         for (a, b) in alone.iter().zip(lookahead) {
             let (a_values, b_values) = if own { (&a.own, &b.own) } else { (&a.fixed, &b.fixed) };
             let found = paired(b_values, a_values, Better::Higher);
+            if !own {
+                let what = format!("{}, SGD with momentum {}", study.data(), written(a.momentum));
+                findings.compare(Claim::Momentum, &what, found.as_ref(), 2, " points");
+            }
             table.rows.push(vec![
                 format!("{}, {kind}", written(a.momentum)),
                 shown(a_values, 2),
@@ -175,9 +192,8 @@ pub(super) fn momenta(study: &Study, page: &mut Page, findings: &mut Findings) {
         difference(found.as_ref(), 2),
         verdict(found.as_ref()).to_owned(),
     ]);
-    let what = format!("{}, SGD", study.data());
-    findings.compare(Claim::Momentum, &what, found.as_ref(), 2, " points");
     page.table(&table);
+    page.text("The last row is the mean over all momenta: where one of them stands far out, it is that one's.");
     let axes = Axes {
         title: "SGD at the learning rate that is best for momentum 0.9".into(),
         x_label: "momentum".into(),
@@ -208,6 +224,28 @@ fn with_chance(study: &Study, point: &Point) -> BTreeMap<u64, f64> {
         values.insert(study.runs.runs[*index].summary.info.seed, CHANCE);
     }
     values
+}
+
+/// Over how many decades of learning rates each seed is as good as at its best: each rate of the grid
+/// stands for the way to the next one.
+fn widths(study: &Study, points: &[&Point]) -> BTreeMap<u64, f64> {
+    let rates: Vec<f64> =
+        points.iter().filter_map(|point| number(&point.settings, "optimizer.lr")).collect();
+    let (Some(first), Some(last)) = (rates.first(), rates.last()) else { return BTreeMap::new() };
+    let step = (last / first).log10() / (rates.len().max(2) - 1) as f64;
+    let all: Vec<BTreeMap<u64, f64>> =
+        points.iter().map(|point| with_chance(study, point)).collect();
+    let mut best: BTreeMap<u64, f64> = BTreeMap::new();
+    for (seed, value) in all.iter().flatten() {
+        let best = best.entry(*seed).or_insert(f64::NEG_INFINITY);
+        *best = best.max(*value);
+    }
+    let width = |(seed, best): (u64, f64)| {
+        let good = all.iter().filter_map(|values| values.get(&seed));
+        let good = good.filter(|value| **value >= best - AS_GOOD).count();
+        (seed, step * good as f64)
+    };
+    best.into_iter().map(width).collect()
 }
 
 /// The mean over the points around the best learning rate, of each seed.

@@ -14,8 +14,8 @@ pub(super) fn periods(study: &Study, page: &mut Page, findings: &mut Findings) {
     page.heading(&format!("k and α on {}", study.data()));
     page.text(&format!(
         "Test accuracy at φ of SGD with momentum, each pair at its own best learning rate of five \
-         (validation data). α = 1 is the inner optimizer itself, with any k. The difference is from the \
-         mean of the pairs with α = 1. (`lookahead sweep configs/sweeps/{}.toml`)",
+         (validation data). α = 1 is the inner optimizer itself, with any k. The difference is from \
+         α = 1. (`lookahead sweep configs/sweeps/{}.toml`)",
         study.name
     ));
     if let Ok(mut figure) = study.runs.heat_map("lookahead.k", "lookahead.alpha") {

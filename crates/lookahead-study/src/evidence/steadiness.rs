@@ -141,7 +141,7 @@ fn mean(values: &BTreeMap<u64, f64>) -> String {
 }
 
 /// Of a difference of logarithms, as a factor.
-fn factor(paired: Option<&Paired>) -> String {
+pub(super) fn factor(paired: Option<&Paired>) -> String {
     let Some(paired) = paired else { return "–".to_owned() };
     match paired.interval() {
         None => format!("{:.2}", paired.mean.exp()),

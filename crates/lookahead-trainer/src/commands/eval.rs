@@ -9,11 +9,12 @@ use super::{are_final, called, choose, which_weights, while_checkpoints_come_and
 use crate::checkpointing::restore::load_weights;
 use crate::cli;
 use crate::config::Config;
-use crate::data;
+use crate::data::{self, Dataset};
 use crate::evaluation::evaluate;
 use crate::model::Model;
 use crate::panics::caught;
 use crate::say::{answer, say};
+use crate::training::refuse_other_contents;
 
 /// What `--json` prints.
 #[derive(Debug, Serialize)]
@@ -24,8 +25,9 @@ struct Report<'a> {
     split: Split,
     #[serde(with = "lookahead_run::number")]
     loss: f64,
-    #[serde(with = "lookahead_run::number")]
-    accuracy: f64,
+    /// Not of a task without classes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    accuracy: Option<f64>,
     /// Of text only.
     #[serde(skip_serializing_if = "Option::is_none")]
     perplexity: Option<f64>,
@@ -47,7 +49,7 @@ pub fn eval(arguments: &cli::Eval) -> anyhow::Result<()> {
     let data = data::load(&config.data)?;
     let (step, found) = caught(|| {
         let model = Model::new(&config.model, &data, device)?;
-        let load = || load(&folder, arguments.from, are_final(weights, &config), &model);
+        let load = || load(&folder, arguments.from, are_final(weights, &config), (&model, &data));
         let step = while_checkpoints_come_and_go(&folder, load)?;
         let found = evaluate(&model, &*data.test, Split::Test, weights, || false)?;
         Ok((step, found.context("Nobody stopped it.")?))
@@ -61,7 +63,7 @@ pub fn eval(arguments: &cli::Eval) -> anyhow::Result<()> {
             weights,
             split: Split::Test,
             loss: found.loss,
-            accuracy: found.accuracy,
+            accuracy: Some(found.accuracy).filter(|accuracy| !accuracy.is_nan()),
             perplexity: (task == Task::Language).then(|| found.loss.exp()),
             samples: found.samples,
         };
@@ -95,9 +97,11 @@ fn load(
     folder: &RunFolder,
     from: Option<u64>,
     is_final: bool,
-    model: &Model,
+    (model, data): (&Model, &Dataset),
 ) -> anyhow::Result<u64> {
-    let (checkpoint, _, passed_over) = choose(folder, from)?;
+    let (checkpoint, manifest, passed_over) = choose(folder, from)?;
+    // A model of other symbols would answer, and mean nothing.
+    refuse_other_contents(data, &manifest.details)?;
     load_weights(&checkpoint.path, is_final, &model.vs)?;
     for sentence in passed_over {
         say(format_args!("Warning: {sentence}"));

@@ -11,7 +11,8 @@ use crate::say::say;
 /// # Errors
 /// Where none is there, runs can't be compared, or a file can't be written.
 pub fn evidence(arguments: &cli::Evidence) -> anyhow::Result<()> {
-    let (report, notes) = write(&arguments.sweeps, &arguments.output).map_err(refusal)?;
+    let (report, notes) =
+        write(&arguments.sweeps, &arguments.output, arguments.partial).map_err(refusal)?;
     for note in notes {
         say(format_args!("Note: {note}"));
     }

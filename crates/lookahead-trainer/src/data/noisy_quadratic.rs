@@ -49,9 +49,12 @@ pub(super) fn resolve_dimensions(config: &mut DataConfig) -> Result<(), Invalid>
     let allowed = format!("from 1 to {MOST}");
     require((1..=MOST).contains(&dimensions), "data.dimensions", dimensions, &allowed)?;
     // The optimum is known: there is nothing to hold out, and one sample tells the exact loss.
-    let validation = config.validation();
-    let allowed = "1: the sample that tells the loss above the least one, exactly";
-    require(validation == 1, "data.validation", validation, allowed)
+    let (kind, validation) = (config.kind.name(), config.validation());
+    let allowed = format!(
+        "1 for `data.kind` {kind}, whose one sample tells the loss above the least one exactly: take it \
+         out, or set it to 1"
+    );
+    require(validation == 1, "data.validation", validation, &allowed)
 }
 
 fn load(config: &DataConfig) -> anyhow::Result<Dataset> {
