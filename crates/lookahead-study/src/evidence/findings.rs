@@ -8,6 +8,7 @@ use crate::compare::tables::signed;
 pub(super) enum Claim {
     Accuracy,
     Loss,
+    ConstantRate,
     SlowOverFast,
     Averages,
     LearningRate,
@@ -23,9 +24,10 @@ pub(super) enum Claim {
 }
 
 impl Claim {
-    pub(super) const ALL: [Claim; 14] = [
+    pub(super) const ALL: [Claim; 15] = [
         Claim::Accuracy,
         Claim::Loss,
+        Claim::ConstantRate,
         Claim::SlowOverFast,
         Claim::Averages,
         Claim::LearningRate,
@@ -50,6 +52,11 @@ impl Claim {
             Claim::Loss => (
                 "Its test loss is lower",
                 "test loss of φ against the inner optimizer alone, each at its best learning rate",
+            ),
+            Claim::ConstantRate => (
+                "It generalises better where the learning rate stays high to the end",
+                "test accuracy of φ against the inner optimizer alone, at a constant learning rate, \
+                 Fashion-MNIST",
             ),
             Claim::SlowOverFast => (
                 "φ is the better model, θ the worse",

@@ -2,10 +2,13 @@
 
 use std::collections::BTreeMap;
 
+use lookahead_run::event::Weights;
+
 use super::findings::{Claim, Findings, difference, verdict};
 use super::optimizers::shown;
 use super::page::Page;
-use super::study::{Around, INNER, Study, accuracy, inner, number, paired, written};
+use super::study::{Around, INNER, Study, accuracy, inner, number, paired, test, written};
+use crate::compare::Metric;
 use crate::compare::statistics::{Better, Paired, Spread};
 use crate::compare::table::{Side, Table};
 use crate::compare::tables::significant;
@@ -103,6 +106,16 @@ pub(super) fn chapter(study: &Study, page: &mut Page, findings: &mut Findings) {
                 findings.add(Claim::SyncHelps, narrower.verdict(), text);
             }
             let points = " points";
+            findings.compare(Claim::ConstantRate, &what, better.as_ref(), 2, points);
+            let fast = |run: &crate::Summary| {
+                test(run, Some(Weights::Fast)).map(|found| Metric::Accuracy.of(found))
+            };
+            let over = paired(
+                &study.values(lookahead, accuracy),
+                &study.values(lookahead, fast),
+                Better::Higher,
+            );
+            findings.compare(Claim::SlowOverFast, &what, over.as_ref(), 2, points);
             if batch == LARGE {
                 findings.compare(Claim::LargeBatch, &what, better.as_ref(), 2, points);
             }
