@@ -160,7 +160,8 @@ pub(super) fn momenta(study: &Study, page: &mut Page, findings: &mut Findings) {
                 .iter()
                 .filter_map(|at| {
                     let (low, mean, high) = deviation(&at.fixed)?;
-                    Some((at.momentum, low, mean, high))
+                    // Momenta close to 1 differ by more than they are apart.
+                    Some((1.0 / (1.0 - at.momentum), low, mean, high))
                 })
                 .collect(),
         });
@@ -196,7 +197,8 @@ pub(super) fn momenta(study: &Study, page: &mut Page, findings: &mut Findings) {
     page.text("The last row is the mean over all momenta: where one of them stands far out, it is that one's.");
     let axes = Axes {
         title: "SGD at the learning rate that is best for momentum 0.9".into(),
-        x_label: "momentum".into(),
+        x_label: "1 / (1 − momentum): how many steps it averages over".into(),
+        log_x: true,
         y_label: "test accuracy in %".into(),
         note: Some("Means and standard deviations over seeds; a run that diverged is 10 %.".into()),
         ..Axes::default()

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use lookahead_run::event::Weights;
 
 use super::findings::{Claim, Findings, difference, verdict};
-use super::optimizers::shown;
+use super::optimizers::{rename, shown};
 use super::page::Page;
 use super::study::{Around, INNER, Study, accuracy, inner, number, paired, test, written};
 use crate::compare::Metric;
@@ -139,6 +139,7 @@ pub(super) fn chapter(study: &Study, page: &mut Page, findings: &mut Findings) {
         .collect();
     if let Ok(mut figure) = study.runs.cycles(&chosen) {
         figure.title = "Inside a cycle: SGD with momentum in Lookahead, batch 32".into();
+        rename(&mut figure, &[Around::Lookahead.name()]);
         page.figure(&format!("{}-cycle", study.name), figure);
     }
 }
