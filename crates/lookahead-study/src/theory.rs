@@ -72,7 +72,7 @@ impl Stepper {
         }
     }
 
-    /// The expected loss above the least one, ½ Σ aᵢ E[xᵢ²], at the start, where every xᵢ is 1, and
+    /// The expected loss above the least one, ½ Σ aᵢ times the mean of xᵢ², at the start, where every xᵢ is 1, and
     /// after each of so many periods.
     pub fn expected_risk(&self, directions: &[Direction], periods: usize) -> Vec<f64> {
         let mut all = vec![0.0; periods + 1];
