@@ -42,7 +42,16 @@ impl SweepFolder {
         if !is_plain(name) {
             return Err(SweepError::NotASweep(path));
         }
+        // Somebody may have cleared one of its folders away.
+        let make = |path: &Path| {
+            for inner in [RUNS, "output", "active"] {
+                let inner = path.join(inner);
+                fs::create_dir_all(&inner).at("make the folder", &inner)?;
+            }
+            Ok::<_, SweepError>(())
+        };
         if let Some(folder) = SweepFolder::open(&path) {
+            make(&folder.path)?;
             return Ok(folder);
         }
         // One that a crash left before its copy was in it has nothing but our empty folders.
@@ -60,10 +69,7 @@ impl SweepFolder {
             Err(cause) if cause.kind() == io::ErrorKind::NotFound => {}
             Err(_) => return Err(SweepError::NotASweep(path)),
         }
-        for inner in [RUNS, "output", "active"] {
-            let inner = path.join(inner);
-            fs::create_dir_all(&inner).at("make the folder", &inner)?;
-        }
+        make(&path)?;
         Ok(SweepFolder { path })
     }
 

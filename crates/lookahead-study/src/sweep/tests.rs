@@ -292,7 +292,10 @@ fn a_folder_of_something_else_is_left_alone_and_a_sweep_has_one_process() {
     }
     let folder = SweepFolder::create(temp.path(), "sweep").unwrap();
     let lock = folder.lock().unwrap();
+    std::fs::write(folder.path().join("sweep.toml"), "").unwrap();
+    std::fs::remove_dir(folder.path().join("output")).unwrap();
     let again = SweepFolder::create(temp.path(), "sweep").unwrap();
+    assert!(again.path().join("output").is_dir(), "it was cleared away");
     assert!(matches!(again.lock(), Err(SweepError::InUse(_))));
     drop(lock);
     again.lock().unwrap();
