@@ -9,7 +9,7 @@ use crate::charts::{Chart, Look, Series, mean_cycle, series};
 use crate::cycles::Cycle;
 use crate::format;
 use crate::model::{Model, Role};
-use crate::picture::{Figure, Line, Marker, PALETTE, Panel, Point};
+use crate::picture::{self, Figure, Line, Marker, PALETTE, Panel, Point};
 use crate::run::Run;
 use crate::smoothing::DECAYS;
 use crate::theme::{Theme, ThemeName};
@@ -27,16 +27,6 @@ const GREY: (u8, u8, u8) = (150, 150, 150);
 const BLACK: (u8, u8, u8) = PALETTE[0];
 const FAST: (u8, u8, u8) = PALETTE[6];
 const SLOW: (u8, u8, u8) = PALETTE[5];
-/// Of several runs, in their order.
-const RUNS: [usize; 7] = [5, 6, 3, 7, 1, 2, 0];
-const MARKERS: [Marker; 6] = [
-    Marker::Disc,
-    Marker::Triangle,
-    Marker::Square,
-    Marker::Diamond,
-    Marker::Circle,
-    Marker::Cross,
-];
 
 /// The chart that is shown, with the part of the axis that is shown.
 pub(crate) fn of(model: &Model) -> Figure {
@@ -120,13 +110,13 @@ fn look(line: &Series) -> Line {
         Look::Smoothed => (BLACK, 2, 1.0, None),
         Look::Fast => (FAST, 2, 1.0, Some(Marker::Circle)),
         Look::Slow => (SLOW, 2, 1.0, Some(Marker::Disc)),
-        Look::Run(index) => (color(index), 2, 1.0, Some(MARKERS[index % MARKERS.len()])),
+        Look::Run(index) => (color(index), 2, 1.0, Some(picture::series(index).1)),
     };
     Line { color, width, opacity, marker, ..Line::default() }
 }
 
 fn color(run: usize) -> (u8, u8, u8) {
-    PALETTE[RUNS[run % RUNS.len()]]
+    picture::series(run).0
 }
 
 /// The cycles of the selected run, as the dashboard shows them, or the means of several.
@@ -154,7 +144,7 @@ fn cycles(model: &Model) -> Panel {
             }));
         }
         let name = if alone { "mean".to_owned() } else { run.name.clone() };
-        let marker = (!alone).then(|| MARKERS[index % MARKERS.len()]);
+        let marker = (!alone).then(|| picture::series(index).1);
         let shade = if alone { BLACK } else { color(index) };
         let points = of(&mean.losses);
         lines.push(Line { name, color: shade, width: 3, marker, points, ..Line::default() });

@@ -56,6 +56,21 @@ pub const PALETTE: [(u8, u8, u8); 8] = [
     (204, 121, 167),
 ];
 
+/// The colour and the marker of one of several lines, by its place among them: what is seen best comes
+/// first.
+pub fn series(index: usize) -> ((u8, u8, u8), Marker) {
+    const COLORS: [usize; 7] = [5, 6, 3, 7, 1, 2, 0];
+    const MARKERS: [Marker; 6] = [
+        Marker::Disc,
+        Marker::Triangle,
+        Marker::Square,
+        Marker::Diamond,
+        Marker::Circle,
+        Marker::Cross,
+    ];
+    (PALETTE[COLORS[index % COLORS.len()]], MARKERS[index % MARKERS.len()])
+}
+
 /// A picture of one or more panels, one below the other.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Figure {

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use lookahead_dashboard::picture::{Cell, Figure, Heat, Line, Marker, PALETTE, Panel, Point};
+use lookahead_dashboard::picture::{self, Cell, Figure, Heat, Line, Marker, Panel, Point};
 use lookahead_run::event::Split;
 use serde_json::Value;
 
@@ -15,16 +15,6 @@ use super::statistics::Spread;
 use super::tables::{decimals, number};
 use super::{CompareError, Comparison, Outcome, Run, best, split_name};
 
-/// Colours of lines in their order: those that are seen best first.
-const COLORS: [usize; 7] = [5, 6, 3, 7, 1, 2, 0];
-const MARKERS: [Marker; 6] = [
-    Marker::Disc,
-    Marker::Triangle,
-    Marker::Square,
-    Marker::Diamond,
-    Marker::Circle,
-    Marker::Cross,
-];
 /// Places at which a curve of steps is drawn: about one for each two pixels.
 const COLUMNS: usize = 500;
 /// Numbers whose greatest is so many times the least are drawn on a logarithmic axis.
@@ -61,12 +51,8 @@ impl Default for Curves {
 
 /// A line as the `index`th of a panel has it.
 fn look(index: usize, name: impl Into<String>) -> Line {
-    Line {
-        name: name.into(),
-        color: PALETTE[COLORS[index % COLORS.len()]],
-        marker: Some(MARKERS[index % MARKERS.len()]),
-        ..Line::default()
-    }
+    let (color, marker) = picture::series(index);
+    Line { name: name.into(), color, marker: Some(marker), ..Line::default() }
 }
 
 fn nothing(why: impl Into<String>) -> CompareError {

@@ -43,6 +43,15 @@ fn width(text: &str) -> usize {
 }
 
 impl Table {
+    /// One with these columns and no rows, of which a narrow terminal leaves none out.
+    pub(crate) fn of(columns: &[(&str, Side)]) -> Table {
+        let mut table = Table::default();
+        for (name, side) in columns {
+            table.column(*name, *side, 0);
+        }
+        table
+    }
+
     pub(crate) fn column(&mut self, name: impl Into<String>, side: Side, rank: u8) {
         self.columns.push(Column { name: name.into(), side, rank });
     }

@@ -6,8 +6,9 @@ use lookahead_run::event::Weights;
 
 use super::findings::{Claim, Findings, difference, verdict};
 use super::page::Page;
-use super::study::{Around, INNER, Study, accuracy, inner, loss, number, paired, test, written};
-use crate::compare::Metric;
+use super::study::{
+    Around, INNER, Study, accuracy, accuracy_at, inner, loss, number, paired, written,
+};
 use crate::compare::figures::Curves;
 use crate::compare::statistics::{Better, Spread};
 use crate::compare::table::{Side, Table};
@@ -26,8 +27,7 @@ pub(super) fn chapter(study: &Study, page: &mut Page, findings: &mut Findings) {
          run, the exponential one has a decay of 0.99. Each had {rates} learning rates to choose from. (`lookahead sweep configs/sweeps/{}.toml`)",
         study.name
     ));
-    let mut table = Table::default();
-    for (name, side) in [
+    let mut table = Table::of(&[
         ("inner optimizer", Side::Left),
         ("around it", Side::Left),
         ("lr", Side::Right),
@@ -39,9 +39,7 @@ pub(super) fn chapter(study: &Study, page: &mut Page, findings: &mut Findings) {
         ("loss against alone", Side::Right),
         ("verdict", Side::Left),
         ("failed", Side::Right),
-    ] {
-        table.column(name, side, 0);
-    }
+    ]);
     for name in INNER {
         let best = |around| {
             study.best(|settings| inner(settings) == name && Around::of(settings) == around)
@@ -52,14 +50,8 @@ pub(super) fn chapter(study: &Study, page: &mut Page, findings: &mut Findings) {
         let lookahead = best(Around::Lookahead).map(|point| study.values(point, accuracy));
         for around in [Around::Nothing, Around::Lookahead, Around::Polyak, Around::Ema] {
             let Some(point) = best(around) else { continue };
-            let at = |weights| {
-                let of = move |run: &crate::Summary| {
-                    test(run, Some(weights)).map(|found| Metric::Accuracy.of(found))
-                };
-                study.values(point, of)
-            };
             let (accuracies, losses) = (study.values(point, accuracy), study.values(point, loss));
-            let fast = at(Weights::Fast);
+            let fast = study.values(point, accuracy_at(Some(Weights::Fast)));
             let mut row = vec![name.to_owned(), around.name().to_owned()];
             row.push(written(number(&point.settings, "optimizer.lr").unwrap_or(f64::NAN)));
             row.push(shown(&accuracies, 2));

@@ -104,16 +104,13 @@ pub(super) fn noisy(study: &Study, page: &mut Page, findings: &mut Findings) {
          errors of it. (`lookahead sweep configs/sweeps/{}.toml`)",
         study.name
     ));
-    let mut table = Table::default();
-    for (name, side) in [
+    let mut table = Table::of(&[
         ("learning rate", Side::Right),
         ("α", Side::Right),
         ("theory", Side::Right),
         ("measured", Side::Right),
         ("standard errors apart", Side::Right),
-    ] {
-        table.column(name, side, 0);
-    }
+    ]);
     let mut by_name: BTreeMap<String, Vec<(f64, f64, f64, f64)>> = BTreeMap::new();
     let (mut rows, mut agreeing, mut risks) = (0, 0, Vec::new());
     let mut courses = Vec::new();
@@ -326,8 +323,7 @@ pub(super) fn deterministic(study: &Study, page: &mut Page, findings: &mut Findi
         100.0 * PART,
         study.name
     ));
-    let mut table = Table::default();
-    for (name, side) in [
+    let mut table = Table::of(&[
         ("condition number", Side::Right),
         ("around momentum", Side::Left),
         ("learning rate", Side::Right),
@@ -335,9 +331,7 @@ pub(super) fn deterministic(study: &Study, page: &mut Page, findings: &mut Findi
         ("measured", Side::Right),
         ("theory for it", Side::Right),
         ("apart", Side::Right),
-    ] {
-        table.column(name, side, 0);
-    }
+    ]);
     let points = study.points(|_| true);
     let mut conditions: Vec<f64> =
         points.iter().filter_map(|point| number(&point.settings, "data.condition")).collect();

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use lookahead_dashboard::picture::Figure;
+
 use super::findings::{Claim, Findings, difference, verdict};
 use super::optimizers::shown;
 use super::page::Page;
@@ -89,11 +91,7 @@ pub(super) fn learning_rates(study: &Study, page: &mut Page, findings: &mut Find
             ..Axes::default()
         };
         let file = format!("{}-lr-{}", study.name, name.to_lowercase().replace(' ', "-"));
-        let mut figure = curves_and_points(axes, &[], &measured);
-        for line in &mut figure.panels[0].lines {
-            line.joined = true;
-        }
-        page.figure(&file, figure);
+        page.figure(&file, joined(axes, &measured));
     }
 }
 
@@ -203,20 +201,22 @@ pub(super) fn momenta(study: &Study, page: &mut Page, findings: &mut Findings) {
         note: Some("Means and standard deviations over seeds; a run that diverged is 10 %.".into()),
         ..Axes::default()
     };
-    let mut figure = curves_and_points(axes, &[], &measured);
-    for line in &mut figure.panels[0].lines {
+    page.figure(&format!("{}-momentum", study.name), joined(axes, &measured));
+}
+
+/// Measured points with lines between them.
+fn joined(axes: Axes, measured: &[Measured]) -> Figure {
+    let mut figure = curves_and_points(axes, &[], measured);
+    for line in figure.panels.iter_mut().flat_map(|panel| &mut panel.lines) {
         line.joined = true;
     }
-    page.figure(&format!("{}-momentum", study.name), figure);
+    figure
 }
 
 fn columns(names: &[&str]) -> Table {
-    let mut table = Table::default();
-    for (i, name) in names.iter().enumerate() {
-        table.column(*name, if i == 0 { Side::Left } else { Side::Right }, 0);
-    }
-    table.column("verdict", Side::Left, 0);
-    table
+    let side = |i| if i == 0 { Side::Left } else { Side::Right };
+    let named = names.iter().enumerate().map(|(i, name)| (*name, side(i)));
+    Table::of(&named.chain([("verdict", Side::Left)]).collect::<Vec<_>>())
 }
 
 /// The test accuracy of each seed, that of chance where the run diverged.

@@ -35,17 +35,14 @@ pub(super) fn periods(study: &Study, page: &mut Page, findings: &mut Findings) {
         return;
     };
     let alone = study.values(alone, accuracy);
-    let mut table = Table::default();
-    for (name, side) in [
+    let mut table = Table::of(&[
         ("α", Side::Right),
         ("k", Side::Right),
         ("lr", Side::Right),
         ("accuracy %", Side::Right),
         ("against α = 1", Side::Right),
         ("verdict", Side::Left),
-    ] {
-        table.column(name, side, 0);
-    }
+    ]);
     for pair in pairs {
         let Some(point) = study.best(|settings| at(settings) == Some(pair)) else { continue };
         let values = study.values(point, accuracy);
@@ -81,17 +78,14 @@ pub(super) fn policies(study: &Study, page: &mut Page, findings: &mut Findings) 
         let policy = settings.get("lookahead.momentum_policy").and_then(Value::as_str);
         policy.unwrap_or("maintain").to_owned()
     };
-    let mut table = Table::default();
-    for (name, side) in [
+    let mut table = Table::of(&[
         ("inner optimizer", Side::Left),
         ("at a sync", Side::Left),
         ("lr", Side::Right),
         ("accuracy %", Side::Right),
         ("against maintain", Side::Right),
         ("verdict", Side::Left),
-    ] {
-        table.column(name, side, 0);
-    }
+    ]);
     for name in INNER {
         let best = |wanted: &str| {
             study.best(|settings| inner(settings) == name && policy(settings) == wanted)

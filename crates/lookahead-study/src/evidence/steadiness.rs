@@ -7,8 +7,7 @@ use lookahead_run::event::Weights;
 use super::findings::{Claim, Findings, difference, verdict};
 use super::optimizers::{rename, shown};
 use super::page::Page;
-use super::study::{Around, INNER, Study, accuracy, inner, number, paired, test, written};
-use crate::compare::Metric;
+use super::study::{Around, INNER, Study, accuracy, accuracy_at, inner, number, paired, written};
 use crate::compare::statistics::{Better, Paired, Spread};
 use crate::compare::table::{Side, Table};
 use crate::compare::tables::significant;
@@ -25,8 +24,7 @@ pub(super) fn chapter(study: &Study, page: &mut Page, findings: &mut Findings) {
          of each, over the last third of the run. (`lookahead sweep configs/sweeps/{}.toml`)",
         study.name
     ));
-    let mut table = Table::default();
-    for (name, side) in [
+    let mut table = Table::of(&[
         ("batch", Side::Right),
         ("wrong labels", Side::Right),
         ("inner optimizer", Side::Left),
@@ -39,9 +37,7 @@ pub(super) fn chapter(study: &Study, page: &mut Page, findings: &mut Findings) {
         ("at φ", Side::Right),
         ("accuracy against alone", Side::Right),
         ("verdict", Side::Left),
-    ] {
-        table.column(name, side, 0);
-    }
+    ]);
     let mut conditions: Vec<(f64, f64)> = study
         .points(|_| true)
         .iter()
@@ -107,12 +103,9 @@ pub(super) fn chapter(study: &Study, page: &mut Page, findings: &mut Findings) {
             }
             let points = " points";
             findings.compare(Claim::ConstantRate, &what, better.as_ref(), 2, points);
-            let fast = |run: &crate::Summary| {
-                test(run, Some(Weights::Fast)).map(|found| Metric::Accuracy.of(found))
-            };
             let over = paired(
                 &study.values(lookahead, accuracy),
-                &study.values(lookahead, fast),
+                &study.values(lookahead, accuracy_at(Some(Weights::Fast))),
                 Better::Higher,
             );
             findings.compare(Claim::SlowOverFast, &what, over.as_ref(), 2, points);

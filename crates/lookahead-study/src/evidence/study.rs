@@ -7,8 +7,9 @@ use lookahead_run::event::{Evaluation, Split, Weights};
 use serde_json::Value;
 
 use crate::compare::settings::Settings;
+use crate::compare::stability::Stability;
 use crate::compare::statistics::{Better, Paired};
-use crate::compare::{Comparison, Metric, Options, Outcome, Point, compare};
+use crate::compare::{Comparison, Metric, Options, Outcome, Point, Run, compare};
 use crate::error::Result;
 use crate::summary::Summary;
 
@@ -26,7 +27,6 @@ pub(super) struct Machine {
     pub(super) runs: usize,
     pub(super) failed: usize,
     pub(super) hours: f64,
-    /// Unix time of the latest event.
     pub(super) libtorch: String,
     pub(super) capability: String,
     pub(super) threads: u32,
@@ -120,17 +120,20 @@ impl Study {
         point: &Point,
         value: impl Fn(&Summary) -> Option<f64>,
     ) -> BTreeMap<u64, f64> {
-        let of = |run: &crate::compare::Run| Some((run.summary.info.seed, value(&run.summary)?));
-        self.runs.finished(point).filter_map(of).filter(|(_, value)| value.is_finite()).collect()
+        self.by_seed(point, |run| value(&run.summary))
     }
 
     /// The same of a run's steadiness.
     pub(super) fn steadiness(
         &self,
         point: &Point,
-        value: impl Fn(&crate::compare::stability::Stability) -> Option<f64>,
+        value: impl Fn(&Stability) -> Option<f64>,
     ) -> BTreeMap<u64, f64> {
-        let of = |run: &crate::compare::Run| Some((run.summary.info.seed, value(&run.stability)?));
+        self.by_seed(point, |run| value(&run.stability))
+    }
+
+    fn by_seed(&self, point: &Point, value: impl Fn(&Run) -> Option<f64>) -> BTreeMap<u64, f64> {
+        let of = |run: &Run| Some((run.summary.info.seed, value(run)?));
         self.runs.finished(point).filter_map(of).filter(|(_, value)| value.is_finite()).collect()
     }
 
@@ -152,7 +155,7 @@ impl Study {
 }
 
 /// The last evaluation of some weights, or of the final ones, on test data.
-pub(super) fn test(run: &Summary, weights: Option<Weights>) -> Option<&Evaluation> {
+fn test(run: &Summary, weights: Option<Weights>) -> Option<&Evaluation> {
     match weights {
         Some(weights) => run.last(Split::Test, weights),
         None => run.last_of_final(Split::Test),
@@ -160,7 +163,12 @@ pub(super) fn test(run: &Summary, weights: Option<Weights>) -> Option<&Evaluatio
 }
 
 pub(super) fn accuracy(run: &Summary) -> Option<f64> {
-    test(run, None).map(|found| Metric::Accuracy.of(found))
+    accuracy_at(None)(run)
+}
+
+/// The test accuracy of some weights, or of the final ones, in per cent.
+pub(super) fn accuracy_at(weights: Option<Weights>) -> impl Fn(&Summary) -> Option<f64> {
+    move |run| test(run, weights).map(|found| Metric::Accuracy.of(found))
 }
 
 pub(super) fn loss(run: &Summary) -> Option<f64> {
