@@ -402,42 +402,13 @@ fn device_name(device: Device) -> String {
 /// # Errors
 /// Where a step fails, or the last checkpoint can't be saved.
 pub fn train(t: &mut Training, outside: &mut Outside) -> anyhow::Result<Status> {
-    let mut speed = Speed::default();
-    let mut meter = Meter::new(t.device);
-    t.clock.restart();
+    let mut pace = Pace::new(t);
     while t.is_amid_a_step() || (t.step < t.total_steps && !t.is_out_of_patience()) {
-        saving::collect(t, outside)?;
-        tell_of_a_hangup(t, outside);
-        if let Some(command) = outside.controls.poll()
-            && obey(command, t, outside)? == Flow::Stop
-        {
-            return stopped(t, outside);
+        if advance(t, &mut pace, outside)? == Flow::Stop {
+            outside.status.show(t, State::Stopping);
+            saving::save_and_wait(t, outside)?;
+            return Ok(Status::Stopped);
         }
-        if !t.is_amid_a_step() {
-            inner_step(t, &mut speed, outside)?;
-        }
-
-        // θ is evaluated before the sync, φ after it: where both fall on one step, a sync makes
-        // them equal and there would be nothing to compare. Whoever asks the run to stop does not
-        // wait for an evaluation: it is done after the resume.
-        if t.owed == Owed::Both {
-            let Flow::GoOn = test_fast(t, outside)? else { return stopped(t, outside) };
-            let Flow::GoOn = evaluate_fast(t, outside)? else { return stopped(t, outside) };
-            t.owed = Owed::Slow;
-        }
-        // After k inner steps the slow weights follow, and the fast ones restart from there.
-        sync_if_due(t, outside)?;
-        settings::take_next_k(t, outside)?;
-        outside.status.show(t, State::Training);
-        if t.owed == Owed::Slow {
-            let Flow::GoOn = evaluate_slow(t, outside)? else { return stopped(t, outside) };
-            t.owed = Owed::Nothing;
-        }
-
-        if saving::is_due(t) {
-            saving::begin(t, outside, Saving::Routine)?;
-        }
-        report(t, &mut meter, outside);
     }
     // The last checkpoint holds the training as it stands: given more steps later, the run goes on
     // as a longer one would have. The model file in it holds φ, the result.
@@ -458,6 +429,62 @@ pub fn train(t: &mut Training, outside: &mut Outside) -> anyhow::Result<Status> 
     Ok(Status::Finished)
 }
 
+/// How fast the training is and what it uses, from one step to the next.
+#[derive(Debug)]
+pub struct Pace {
+    speed: Speed,
+    meter: Meter,
+}
+
+impl Pace {
+    /// From now on; the training's clock begins from nothing.
+    pub fn new(t: &mut Training) -> Self {
+        t.clock.restart();
+        Pace { speed: Speed::default(), meter: Meter::new(t.device) }
+    }
+}
+
+/// One inner step and what is due after it: evaluations, the sync, a checkpoint. A step whose evaluations
+/// a request to stop had cut short gets those only.
+///
+/// # Errors
+/// Where the step fails.
+pub fn advance(t: &mut Training, pace: &mut Pace, outside: &mut Outside) -> anyhow::Result<Flow> {
+    saving::collect(t, outside)?;
+    tell_of_a_hangup(t, outside);
+    if let Some(command) = outside.controls.poll()
+        && obey(command, t, outside)? == Flow::Stop
+    {
+        return Ok(Flow::Stop);
+    }
+    if !t.is_amid_a_step() {
+        inner_step(t, &mut pace.speed, outside)?;
+    }
+
+    // θ is evaluated before the sync, φ after it: where both fall on one step, a sync makes them equal
+    // and there would be nothing to compare. Whoever asks the run to stop does not wait for an
+    // evaluation: it is done after the resume.
+    if t.owed == Owed::Both {
+        let Flow::GoOn = test_fast(t, outside)? else { return Ok(Flow::Stop) };
+        let Flow::GoOn = evaluate_fast(t, outside)? else { return Ok(Flow::Stop) };
+        t.owed = Owed::Slow;
+    }
+    // After k inner steps the slow weights follow, and the fast ones restart from there.
+    sync_if_due(t, outside)?;
+    settings::take_next_k(t, outside)?;
+    outside.status.show(t, State::Training);
+    if t.owed == Owed::Slow {
+        let Flow::GoOn = evaluate_slow(t, outside)? else { return Ok(Flow::Stop) };
+        t.owed = Owed::Nothing;
+    }
+
+    if saving::is_due(t) {
+        saving::begin(t, outside, Saving::Routine)?;
+    }
+    report(t, &mut pace.meter, outside);
+    Ok(Flow::GoOn)
+}
+
 /// Tells, once a second at most, where the time went and what was used meanwhile.
 fn report(t: &mut Training, meter: &mut Meter, outside: &mut Outside) {
     let Some(timing) = t.clock.report() else { return };
@@ -473,12 +500,6 @@ fn tell_of_a_hangup(t: &Training, outside: &mut Outside) {
             "The terminal is gone (SIGHUP), and the training goes on without it.".to_owned();
         outside.observer.record(t.step, Event::Note(Note { message }));
     }
-}
-
-fn stopped(t: &mut Training, outside: &mut Outside) -> anyhow::Result<Status> {
-    outside.status.show(t, State::Stopping);
-    saving::save_and_wait(t, outside)?;
-    Ok(Status::Stopped)
 }
 
 /// One inner step: the fast weights move.
@@ -682,9 +703,12 @@ fn measure(
     Ok(Measured::Done(Some(found)))
 }
 
-#[derive(PartialEq)]
-enum Flow {
+/// Whether a training is to go on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Flow {
+    /// Nothing is in its way.
     GoOn,
+    /// It was asked to stop.
     Stop,
 }
 
