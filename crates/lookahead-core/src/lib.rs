@@ -138,6 +138,7 @@
 //! | [`State`] | what an optimizer remembers, as named tensors and numbers |
 //! | [`Error`] | what can go wrong, in full sentences |
 //! | [`generator`], [`build`] | random-generator state, and which libtorch this is |
+//! | [`images`], [`ops`] | batches of images from their bytes; what is asked of libtorch, counted |
 //!
 //! Methods that only read a setting, or set one, have no example of their own; those of
 //! [`Lookahead::set_alpha`] and [`Lookahead::steps`] stand for them.
@@ -167,7 +168,7 @@ pub use error::{Error, Result};
 pub use inner::{Curvature, InnerOptimizer, Moment, Parameter};
 pub use lookahead::{Lookahead, SlowWeights, recalibrate};
 pub use lookahead_sys::sync::Path as SyncPath;
-pub use lookahead_sys::{build, fused, generator};
+pub use lookahead_sys::{build, fused, generator, images, ops};
 pub use schedule::Schedule;
 pub use settings::{MomentumPolicy, NonFinite, OuterMomentum};
 pub use state::State;

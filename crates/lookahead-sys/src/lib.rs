@@ -6,6 +6,7 @@
 //! | [`fused`] | libtorch's optimizers, stepping by kernels that take all parameters together |
 //! | [`sync`] | the sync of slow and fast weights, over all tensors at once |
 //! | [`arithmetic`] | copying, clipping and looking for values that are no numbers |
+//! | [`images`] | images from bytes to normalized floats, in one pass |
 //! | [`ops`] | what is asked of ATen's dispatcher, which stands for a GPU where there is none |
 //! | [`tensor`] | what tells that a tensor was changed by somebody else |
 //! | [`generator`] | the state of libtorch's random-number generators, out and in |
@@ -25,6 +26,7 @@ pub mod arithmetic;
 pub mod build;
 pub mod fused;
 pub mod generator;
+pub mod images;
 pub mod ops;
 pub mod optimizer;
 pub mod sync;

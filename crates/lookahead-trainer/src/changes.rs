@@ -14,13 +14,14 @@ pub const SLOW_STEP_SIZE: &str = "lookahead.alpha";
 pub const PROBE_INTERVAL: &str = "probe.every_syncs";
 
 /// Keys, or sections with a dot, whose change leaves a checkpoint's state meaningful.
-const MAY_CHANGE: [&str; 20] = [
+const MAY_CHANGE: [&str; 21] = [
     "train.evaluate_every_epochs",
     "train.patience",
     "train.epochs",
     "train.max_steps",
     "train.device",
     "train.threads",
+    "train.read_loss_every",
     "probe.",
     "checkpoint.",
     "schedule.",

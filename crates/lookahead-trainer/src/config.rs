@@ -15,6 +15,7 @@ use crate::check::Invalid;
 use crate::checkpointing::CheckpointConfig;
 use crate::data::DataConfig;
 use crate::model::ModelConfig;
+use crate::optimizer::lookahead::Diverging;
 use crate::optimizer::{LookaheadConfig, OptimizerConfig};
 use crate::probe::ProbeConfig;
 use crate::schedule::ScheduleConfig;
@@ -175,9 +176,31 @@ impl Config {
         self.averaging.resolve(self.lookahead.is_some())?;
         self.schedule.resolve(self.optimizer.lr)?;
         self.train.resolve(data.entry().task)?;
-        self.probe.resolve(self.data.validation())?;
+        self.probe.resolve(&self.data, self.lookahead.as_ref())?;
         self.checkpoint.check()?;
+        self.check_reading()?;
         self.check_best()
+    }
+
+    /// Whether a step can be taken before the loss of the one before is known.
+    pub fn losses_may_wait(&self) -> bool {
+        self.lookahead.as_ref().is_none_or(|lookahead| lookahead.non_finite == Diverging::Error)
+    }
+
+    /// A policy that drops steps by their loss has to know it.
+    fn check_reading(&self) -> Result<(), Invalid> {
+        let every = self.train.read_loss_every;
+        if every <= 1 || self.losses_may_wait() {
+            return Ok(());
+        }
+        Err(Invalid::new(
+            "train.read_loss_every",
+            format!(
+                "`train.read_loss_every` is {every}, and `lookahead.non_finite` is not error: what \
+                 drops a step by its loss must know that in the step. Set `train.read_loss_every` to 1, \
+                 or take it out."
+            ),
+        ))
     }
 
     /// Who wants the best on validation data needs some, and evaluations on it.

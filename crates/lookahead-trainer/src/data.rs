@@ -203,6 +203,11 @@ pub struct Batch {
     pub targets: Tensor,
 }
 
+/// A batch's tensor on the device that it is computed on; no GPU makes the program wait for it.
+pub(crate) fn on_device(tensor: Tensor, device: Device) -> Tensor {
+    lookahead_core::images::to_device(tensor, device).unwrap_or_else(|error| panic!("{error}"))
+}
+
 /// A place in a run, by which random changes of its batch are fixed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Place {

@@ -5,7 +5,7 @@ use std::time::Instant;
 use lookahead_run::event::{Evaluation, Split, Weights};
 
 use crate::data::Samples;
-use crate::model::Model;
+use crate::model::{Model, Score};
 
 /// Mean loss and accuracy of the weights that are in the model, in evaluation mode. Draws no
 /// random number, so that evaluating changes nothing. `None` where `stop` says so between two
@@ -22,7 +22,7 @@ pub fn evaluate(
 ) -> anyhow::Result<Option<Evaluation>> {
     let _guard = tch::no_grad_guard();
     let started = Instant::now();
-    let (mut loss, mut right, mut count) = (0.0, 0.0, 0);
+    let mut total: Option<Score> = None;
     let mut start = 0;
     while start < samples.len() {
         if stop() {
@@ -30,16 +30,19 @@ pub fn evaluate(
         }
         let end = (start + samples.at_once()).min(samples.len());
         let score = model.score(&samples.slice(start..end, model.vs.device()))?;
-        loss += score.count as f64 * score.loss;
-        right += score.right;
-        count += score.count;
+        total = Some(match total {
+            Some(before) => before.and(&score)?,
+            None => score,
+        });
         start = end;
     }
+    let none = (f64::NAN, f64::NAN, 0);
+    let (loss, accuracy, count) = total.map_or(Ok(none), |total| total.read())?;
     Ok(Some(Evaluation {
         weights,
         split,
-        loss: loss / count as f64,
-        accuracy: right / count as f64,
+        loss,
+        accuracy,
         samples: count as u64,
         seconds: started.elapsed().as_secs_f64(),
     }))

@@ -239,15 +239,42 @@ pub struct Model {
     task: Task,
 }
 
-/// What a batch comes to.
-#[derive(Debug, Clone, Copy, PartialEq)]
+/// What samples come to. The sums stay on the model's device until [`read`](Score::read), so that a GPU
+/// is not waited for between batches.
+#[derive(Debug)]
 pub struct Score {
-    /// Mean loss.
-    pub loss: f64,
-    /// How many classes or symbols are right; NaN where nothing is classified.
-    pub right: f64,
-    /// Of how many, over which the mean is taken.
-    pub count: usize,
+    /// Sum of the losses, in double precision.
+    loss: Tensor,
+    /// How many classes or symbols are right; nothing where nothing is classified.
+    right: Option<Tensor>,
+    /// Of how many.
+    count: usize,
+}
+
+impl Score {
+    /// Of these samples and of others.
+    ///
+    /// # Errors
+    /// What libtorch says.
+    pub fn and(self, other: &Score) -> anyhow::Result<Score> {
+        let right = match (self.right, &other.right) {
+            (Some(right), Some(others)) => Some(right.f_add(others)?),
+            _ => None,
+        };
+        let loss = self.loss.f_add(&other.loss)?;
+        Ok(Score { loss, right, count: self.count + other.count })
+    }
+
+    /// Mean loss, accuracy, and over how many classes or symbols the means are taken. The accuracy is NaN
+    /// where nothing is classified.
+    ///
+    /// # Errors
+    /// What libtorch says.
+    pub fn read(&self) -> anyhow::Result<(f64, f64, usize)> {
+        let of = |sum: &Tensor| Ok::<_, tch::TchError>(f64::try_from(sum)? / self.count as f64);
+        let accuracy = self.right.as_ref().map(of).transpose()?;
+        Ok((of(&self.loss)?, accuracy.unwrap_or(f64::NAN), self.count))
+    }
 }
 
 impl Model {
@@ -279,25 +306,22 @@ impl Model {
         }
     }
 
-    /// Loss and accuracy of a batch, in evaluation mode.
+    /// Loss and right answers of a batch, in evaluation mode.
     ///
     /// # Errors
     /// What libtorch says.
     pub fn score(&self, batch: &Batch) -> anyhow::Result<Score> {
         let outputs = self.forward(&batch.inputs, false);
+        let sum = |mean: Tensor, count| mean.f_to_kind(Element::Double)?.f_mul_scalar(count as f64);
         if self.task == Task::Quadratic {
-            let (loss, count) = (f64::try_from(outputs.mean(Element::Float))?, outputs.numel());
-            return Ok(Score { loss, right: f64::NAN, count });
+            let count = outputs.numel();
+            return Ok(Score { loss: sum(outputs.f_mean(None)?, count)?, right: None, count });
         }
         let (logits, targets) = places(&outputs, &batch.targets);
         let count = targets.numel();
-        let accuracy = f64::try_from(logits.accuracy_for_logits(&targets))?;
-        Ok(Score {
-            loss: f64::try_from(logits.cross_entropy_for_logits(&targets))?,
-            // It comes as an f32 fraction of whole samples.
-            right: (count as f64 * accuracy).round(),
-            count,
-        })
+        let right = logits.f_argmax(-1, false)?.f_eq_tensor(&targets)?.f_sum(Element::Int64)?;
+        let loss = sum(logits.cross_entropy_for_logits(&targets), count)?;
+        Ok(Score { loss, right: Some(right), count })
     }
 
     /// Variables that are not trained, by name: the running statistics of batch normalization.

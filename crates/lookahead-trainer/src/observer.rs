@@ -18,7 +18,7 @@ use std::time::Duration;
 use crossbeam_channel::Receiver;
 use lookahead_dashboard::{Dashboard, Options};
 use lookahead_run::command::Command;
-use lookahead_run::event::{Event, Record, Task};
+use lookahead_run::event::{Event, Record, Step, Task};
 use lookahead_run::log::LogSyncer;
 use lookahead_run::{EventLog, RunFolder};
 
@@ -64,6 +64,8 @@ pub struct Observer {
     last: f64,
     /// The longest time between two events since the last step, in seconds.
     silence: f64,
+    /// Steps whose loss is not known yet, and what was recorded after the first of them.
+    held: Vec<Record>,
 }
 
 /// How long the dashboard may take to give the terminal back.
@@ -93,7 +95,18 @@ impl Observer {
         let every = if bar.is_some() { None } else { show.every.or(Some(EVERY)) };
         let (lines, run) = (Lines::new(every), folder.path().to_owned());
         let (quiet, json) = (show.quiet, show.json);
-        Ok(Observer { log, dashboard, lines, bar, quiet, json, run, last: f64::NAN, silence: 0.0 })
+        Ok(Observer {
+            log,
+            dashboard,
+            lines,
+            bar,
+            quiet,
+            json,
+            run,
+            last: f64::NAN,
+            silence: 0.0,
+            held: Vec::new(),
+        })
     }
 
     /// What is asked for by keys.
@@ -104,15 +117,52 @@ impl Observer {
         }
     }
 
-    /// Writes an event to the log and shows it. A log that can't be written ends no training: what
-    /// it does not take waits for it.
+    /// Writes an event to the log and shows it, once the losses of the steps before it are known. A log
+    /// that can't be written ends no training: what it does not take waits for it.
     pub fn record(&mut self, step: u64, event: Event) {
+        let record = self.happened(step, event);
+        match self.held.is_empty() {
+            true => self.publish(record),
+            false => self.held.push(record),
+        }
+    }
+
+    /// Holds a step back whose loss is not known yet, and with it whatever is recorded until
+    /// [`release`](Self::release).
+    pub fn hold(&mut self, step: u64, event: Event) {
+        let record = self.happened(step, event);
+        self.held.push(record);
+    }
+
+    /// Records what was held back, with these losses for its steps, and returns the last of the steps.
+    /// With fewer losses than steps it ends before the first that has none: that one, and what came after
+    /// it, is forgotten.
+    pub fn release(&mut self, losses: &[f64]) -> Option<Step> {
+        let mut losses = losses.iter();
+        let mut last = None;
+        for mut record in std::mem::take(&mut self.held) {
+            if let Event::Step(step) = &mut record.event {
+                let Some(&loss) = losses.next() else { break };
+                step.loss = loss;
+                last = Some(step.clone());
+            }
+            self.publish(record);
+        }
+        last
+    }
+
+    /// What has happened just now.
+    fn happened(&mut self, step: u64, event: Event) -> Record {
         let record = Record::now(step, event);
         self.silence = match record.event {
             Event::Step(_) => 0.0,
             _ => self.longest_silence(),
         };
         self.last = record.time;
+        record
+    }
+
+    fn publish(&mut self, record: Record) {
         let at = self.log.next_line();
         self.show(&record, at);
         if let Some(warning) = self.log.write(record) {

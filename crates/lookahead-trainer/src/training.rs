@@ -5,6 +5,7 @@
 //! | [`config`] | the section `[train]`: how long, from which seed, where |
 //! | [`best`] | the best so far on validation data, and when to give up |
 //! | [`divergence`] | losses and weights that are no finite numbers |
+//! | `losses` | losses that are still on the device |
 //! | [`outside`] | where the record goes and requests come from |
 //! | [`settings`] | what may change while the run lives |
 //! | `recalibration` | batch normalization's statistics for φ, before it is evaluated or saved |
@@ -14,6 +15,7 @@
 pub mod best;
 pub mod config;
 pub mod divergence;
+mod losses;
 pub mod outside;
 mod recalibration;
 mod saving;
@@ -57,6 +59,7 @@ use divergence::{
     Diverged, ROLLED_BACK, Saving, SoundBuffers, go_on_or_give_up, keep_sound_buffers, refuse_loss,
     take_step,
 };
+use losses::Unread;
 pub use outside::Outside;
 use recalibration::recalibrate;
 pub use saving::{finish_writing, rescue};
@@ -84,6 +87,7 @@ pub struct Training {
     /// What of the last step's evaluations is still to be done.
     owed: Owed,
     best: Best,
+    unread: Unread,
     /// The loss of the last step's θ on test data, where that has been evaluated.
     tested_fast: Option<f64>,
     /// The last evaluation's step and values, by their names in a manifest.
@@ -132,6 +136,7 @@ impl Training {
         let batches =
             Batches::new(data.train.len(), config.data.batch_size, config.train.seed, 0, 0);
         let total_steps = config.train.total_steps(batches.per_epoch())?;
+        let unread = Unread::new(config.train.read_loss_every, device, config.losses_may_wait());
         Ok(Training {
             config,
             data,
@@ -149,6 +154,7 @@ impl Training {
             next_k: None,
             owed: Owed::Nothing,
             best: Best::default(),
+            unread,
             tested_fast: None,
             measured: None,
             save_again: None,
@@ -514,8 +520,8 @@ fn inner_step(t: &mut Training, speed: &mut Speed, outside: &mut Outside) -> any
     t.clock.end(Part::Data);
     keep_sound_buffers(t)?;
     let loss = t.model.loss(&batch, true);
-    let loss_value = f64::try_from(&loss)?;
-    let gone_wrong = take_step(t, &loss, loss_value)?;
+    let known = t.unread.none_may_wait().then(|| f64::try_from(&loss)).transpose()?;
+    let gone_wrong = take_step(t, &loss, known)?;
     t.step += 1;
     if let Some(average) = &mut t.average {
         average.take(&t.model.vs, t.step)?;
@@ -532,7 +538,7 @@ fn inner_step(t: &mut Training, speed: &mut Speed, outside: &mut Outside) -> any
     };
     let step = event::Step {
         epoch: t.batches.epoch(),
-        loss: loss_value,
+        loss: known.unwrap_or(f64::NAN),
         learning_rate,
         samples_per_second,
         phase: t.optimizer.phase(),
@@ -540,9 +546,15 @@ fn inner_step(t: &mut Training, speed: &mut Speed, outside: &mut Outside) -> any
     let epoch_completed = t.batches.advance();
     t.owed = if evaluation_is_due(t, epoch_completed) { Owed::Both } else { Owed::Nothing };
     t.in_step = false;
-    outside.status.took(&step);
     outside.status.show(t, State::Training);
-    outside.observer.record(t.step, Event::Step(step));
+    if known.is_some() {
+        outside.status.took(&step);
+        outside.observer.record(t.step, Event::Step(step));
+    } else {
+        t.clock.begin();
+        losses::put(t, outside, &loss, step)?;
+        t.clock.end(Part::ForwardBackward);
+    }
     match gone_wrong {
         Some(what) => go_on_or_give_up(t, &what, outside),
         None => Ok(()),
@@ -558,12 +570,18 @@ fn evaluation_is_due(t: &Training, epoch_completed: bool) -> bool {
 /// The sync, with the loss on the probe batch just before it at θ and just after it at φ, and the
 /// norms just before it.
 fn sync_if_due(t: &mut Training, outside: &mut Outside) -> anyhow::Result<()> {
+    let Some(lookahead) = t.optimizer.lookahead().filter(|lookahead| lookahead.sync_is_due())
+    else {
+        return Ok(());
+    };
+    let sync = lookahead.syncs() + 1;
+    if t.probe.as_ref().is_some_and(|probe| probe.is_due(sync)) {
+        // It waits for the device anyway.
+        losses::read(t, outside)?;
+    }
     let Training { optimizer, model, probe, step, config, diverging, clock, .. } = t;
     let Some(lookahead) = optimizer.lookahead() else { return Ok(()) };
-    if !lookahead.sync_is_due() {
-        return Ok(());
-    }
-    let probe = probe.as_ref().filter(|probe| probe.is_due(lookahead.syncs() + 1));
+    let probe = probe.as_ref().filter(|probe| probe.is_due(sync));
     clock.begin();
     let started = Instant::now();
     let fast_loss = probe.map(|probe| probe.loss(model)).transpose()?;
@@ -573,7 +591,10 @@ fn sync_if_due(t: &mut Training, outside: &mut Outside) -> anyhow::Result<()> {
 
     let synced = match lookahead.sync_if_due() {
         Err(lookahead_core::Error::NonFinite { name }) => {
-            return Err(Diverged::of_weights(&name, *step, config.optimizer.lr).into());
+            let diverged = Diverged::of_weights(&name, *step, config.optimizer.lr);
+            // A loss that tells the same came before it.
+            losses::read(t, outside)?;
+            return Err(diverged.into());
         }
         synced => synced?,
     };
@@ -584,7 +605,6 @@ fn sync_if_due(t: &mut Training, outside: &mut Outside) -> anyhow::Result<()> {
         return go_on_or_give_up(t, &what, outside);
     }
     *diverging = 0;
-    let sync = lookahead.syncs();
     let alpha = lookahead.alpha_used().unwrap_or_else(|| lookahead.alpha());
     let Norms { distance, gradient } = norms;
     let synced = event::Sync { sync, alpha, distance, gradient_norm: gradient };
@@ -677,6 +697,7 @@ fn measure(
     weights: Weights,
     outside: &mut Outside,
 ) -> anyhow::Result<Measured> {
+    losses::read(t, outside)?;
     let Training { optimizer, average, model, data, step, config, clock, .. } = t;
     let Some(samples) = data.split(split) else { return Ok(Measured::Done(None)) };
     clock.begin();
@@ -714,6 +735,7 @@ pub enum Flow {
 
 /// Does what is asked. A pause lasts until it is ended, by `Continue` or by `Stop`.
 fn obey(mut command: Command, t: &mut Training, outside: &mut Outside) -> anyhow::Result<Flow> {
+    losses::read(t, outside)?;
     let mut paused = false;
     let mut since = Instant::now();
     loop {

@@ -73,7 +73,12 @@ fn a_disk_that_is_full_for_a_while() {
         "$1" train test.toml --out runs --name run --set train.max_steps=1000000 \
             --set checkpoint.every_steps=50 --set checkpoint.keep=1 --progress-every 0.01 2> said &
         trainer=$!
-        await() { for i in $(seq 600); do if grep -q "$1" "$2"; then return; fi; sleep 0.1; done; exit 9; }
+        # Whatever goes wrong here, it must not train to its millionth step.
+        trap 'kill -KILL $trainer 2> /dev/null || true' EXIT
+        await() {
+            for i in $(seq 600); do if grep -q "$1" "$2"; then return; fi; sleep 0.1; done
+            echo "It never said $1:" >&2; df runs >&2; ls -laR runs >&2; exit 9
+        }
         await 'saved step-' said
         dd if=/dev/zero of=runs/more bs=1k count=4000 status=none 2> /dev/null || true
         await 'NO CHECKPOINT' said

@@ -11,7 +11,8 @@ pub type Settings = BTreeMap<String, Value>;
 
 /// Whether a key changes how a run is made or watched, but not what is trained.
 pub fn matters(key: &str) -> bool {
-    let exactly = ["train.seed", "train.threads", "train.device", "data.dir"];
+    let exactly =
+        ["train.seed", "train.threads", "train.device", "train.read_loss_every", "data.dir"];
     !(exactly.contains(&key) || key.starts_with("checkpoint.") || key.starts_with("probe."))
 }
 

@@ -232,11 +232,10 @@ fn images(
             folder.join(label_file.name).display()
         );
     }
-    Ok(Images {
-        pixels: pixels.values.to_vec(),
-        labels: labels.values.to_vec(),
-        ..Images::none([1, height, width], &[MEAN], &[STD])
-    })
+    let mut images = Images::none([1, height, width], &[MEAN], &[STD]);
+    images.pixels = pixels.values.to_vec();
+    images.labels = labels.values.to_vec();
+    Ok(images)
 }
 
 #[cfg(test)]

@@ -2,11 +2,12 @@
 
 use std::ops::Range;
 
-use tch::{Device, Kind as Element, Tensor};
+use lookahead_core::images::Normalization;
+use tch::{Device, Tensor};
 
 use super::augment::{Augment, Augmenter};
 use super::batches::{below, generator};
-use super::{Batch, Place, Samples};
+use super::{Batch, Place, Samples, on_device};
 
 /// Images of one size, their classes, and how their bytes become numbers.
 #[derive(Debug, Clone)]
@@ -17,24 +18,25 @@ pub struct Images {
     pub pixels: Vec<u8>,
     /// The class of each image.
     pub labels: Vec<u8>,
-    /// Mean of the training pixels, of each channel or of all together.
-    pub mean: Vec<f64>,
-    /// Standard deviation of the training pixels, of each channel or of all together.
-    pub std: Vec<f64>,
     /// What is changed at random where images are gathered.
     pub augment: Augment,
+    normalization: Normalization,
 }
 
 impl Images {
-    /// None of a size, with the mean and standard deviation of those to come.
+    /// None of a size, with the mean and standard deviation of those to come, of each channel or of all
+    /// together.
+    ///
+    /// # Panics
+    /// Where there are neither one nor as many as channels.
     pub fn none(shape: [usize; 3], mean: &[f64], std: &[f64]) -> Self {
+        let normalization = Normalization::new(shape[0], mean, std);
         Images {
             shape,
             pixels: Vec::new(),
             labels: Vec::new(),
-            mean: mean.to_vec(),
-            std: std.to_vec(),
             augment: Augment::None,
+            normalization: normalization.expect("a mean and deviation for all channels or each"),
         }
     }
 
@@ -62,25 +64,19 @@ impl Images {
         }
     }
 
-    fn to_tensors(&self, pixels: &[u8], labels: &[u8], device: Device) -> Batch {
-        let [channels, height, width] = self.shape.map(|n| n as i64);
-        // Bytes cross to the device; floats are four times as many.
-        let images = Tensor::from_slice(pixels)
-            .to_device(device)
-            .reshape([-1, channels, height, width])
-            .to_kind(Element::Float);
-        let inputs = match (&self.mean[..], &self.std[..]) {
-            (&[mean], &[std]) => (images - mean) / std,
-            (mean, std) => {
-                let of_channels = |values: &[f64]| {
-                    let values: Vec<f32> = values.iter().map(|&value| value as f32).collect();
-                    Tensor::from_slice(&values).to_device(device).reshape([-1, 1, 1])
-                };
-                (images - of_channels(mean)) / of_channels(std)
-            }
-        };
-        let targets = Tensor::from_slice(labels).to_device(device).to_kind(Element::Int64);
-        Batch { inputs, targets }
+    fn batch<'a>(
+        &self,
+        images: impl ExactSizeIterator<Item = &'a [u8]>,
+        labels: impl Iterator<Item = u8>,
+        device: Device,
+    ) -> Batch {
+        let [_, height, width] = self.shape;
+        let inputs = self.normalization.apply(images, [height, width], device);
+        let labels: Vec<i64> = labels.map(i64::from).collect();
+        Batch {
+            inputs: inputs.unwrap_or_else(|error| panic!("{error}")),
+            targets: on_device(Tensor::from_slice(&labels), device),
+        }
     }
 
     /// Cuts the last `count` images off into a set of their own.
@@ -89,7 +85,9 @@ impl Images {
         Images {
             pixels: self.pixels.split_off(at * self.image_size()),
             labels: self.labels.split_off(at),
-            ..Images::none(self.shape, &self.mean, &self.std)
+            shape: self.shape,
+            augment: Augment::None,
+            normalization: self.normalization.clone(),
         }
     }
 }
@@ -101,20 +99,21 @@ impl Samples for Images {
 
     /// Normalized `f32` of shape (n, channels, height, width), and classes as `i64` of shape (n).
     fn slice(&self, range: Range<usize>, device: Device) -> Batch {
-        let size = self.image_size();
-        let pixels = &self.pixels[range.start * size..range.end * size];
-        self.to_tensors(pixels, &self.labels[range], device)
+        let images = range.clone().map(|index| self.image(index));
+        self.batch(images, self.labels[range].iter().copied(), device)
     }
 
     fn gather(&self, indices: &[usize], place: Place, device: Device) -> Batch {
+        let labels = indices.iter().map(|&index| self.labels[index]);
+        if self.augment == Augment::None {
+            return self.batch(indices.iter().map(|&index| self.image(index)), labels, device);
+        }
         let mut augmenter = Augmenter::new(self.augment, place.seed, place.epoch, place.cursor);
         let mut pixels = Vec::with_capacity(indices.len() * self.image_size());
-        let mut labels = Vec::with_capacity(indices.len());
         for &index in indices {
             augmenter.apply(self.image(index), self.shape, &mut pixels);
-            labels.push(self.labels[index]);
         }
-        self.to_tensors(&pixels, &labels, device)
+        self.batch(pixels.chunks_exact(self.image_size()), labels, device)
     }
 }
 

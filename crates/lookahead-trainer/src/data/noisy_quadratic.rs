@@ -18,7 +18,7 @@ use rand_chacha::rand_core::Rng;
 use tch::{Device, Kind as Element, Tensor};
 
 use super::batches::generator;
-use super::{Batch, DataConfig, Dataset, Entry, Place, Problem, Samples};
+use super::{Batch, DataConfig, Dataset, Entry, Place, Problem, Samples, on_device};
 use crate::check::{Invalid, require, shown};
 
 /// The problem.
@@ -93,7 +93,7 @@ impl Points {
     fn to_batch(&self, values: Vec<f32>, device: Device) -> Batch {
         let dimensions = self.deviations.len() as i64;
         Batch {
-            inputs: Tensor::from_slice(&values).reshape([-1, dimensions]).to_device(device),
+            inputs: on_device(Tensor::from_slice(&values), device).reshape([-1, dimensions]),
             targets: Tensor::zeros([0], (Element::Int64, device)),
         }
     }

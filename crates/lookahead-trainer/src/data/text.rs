@@ -11,9 +11,11 @@ use std::sync::Arc;
 use anyhow::anyhow;
 use lookahead_run::checkpoint::sha256_of;
 use lookahead_run::event::Task;
-use tch::{Device, Kind as Element, Tensor};
+use tch::{Device, Tensor};
 
-use super::{Batch, DataConfig, Dataset, Entry, Place, Problem, Samples, gzip, held_out};
+use super::{
+    Batch, DataConfig, Dataset, Entry, Place, Problem, Samples, gzip, held_out, on_device,
+};
 use crate::check::{Invalid, require};
 use crate::usage::Usage;
 
@@ -141,11 +143,9 @@ impl Pieces {
                 let start = (self.range.start + piece) * length + ahead;
                 &self.text.symbols[start..start + length]
             };
-            let symbols: Vec<i32> = pieces.clone().flat_map(piece).copied().collect();
-            Tensor::from_slice(&symbols)
-                .to_device(device)
-                .to_kind(Element::Int64)
-                .reshape([-1, length as i64])
+            let symbols: Vec<i64> =
+                pieces.clone().flat_map(piece).map(|&symbol| symbol.into()).collect();
+            on_device(Tensor::from_slice(&symbols), device).reshape([-1, length as i64])
         };
         Batch { inputs: from(0), targets: from(1) }
     }

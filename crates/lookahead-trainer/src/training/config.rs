@@ -32,7 +32,13 @@ pub struct TrainConfig {
     pub device: String,
     /// Threads inside one operation of libtorch; 0 is libtorch's own choice.
     pub threads: u32,
+    /// Losses that are read from the device together; 0 is 1 on the CPU and 10 on a GPU.
+    pub read_loss_every: u64,
 }
+
+/// Losses that may wait on the device, at most: a training that has left the numbers is noticed as much
+/// later.
+const MOST_UNREAD: u64 = 1000;
 
 impl Default for TrainConfig {
     fn default() -> Self {
@@ -46,6 +52,7 @@ impl Default for TrainConfig {
             seed: 0,
             device,
             threads: 0,
+            read_loss_every: 0,
         }
     }
 }
@@ -69,6 +76,9 @@ impl TrainConfig {
         require(i64::try_from(seed).is_ok(), "train.seed", seed, "at most 9223372036854775807")?;
         let threads = self.threads;
         require(threads <= 1024, "train.threads", threads, "from 0, libtorch's choice, to 1024")?;
+        let every = self.read_loss_every;
+        let allowed = format!("from 0, 1 on the CPU and 10 on a GPU, to {MOST_UNREAD}");
+        require(every <= MOST_UNREAD, "train.read_loss_every", every, &allowed)?;
         let allowed = "`auto`, `cpu`, `cuda` or `cuda:N` with the number of a GPU";
         require(self.parse_device().is_some(), "train.device", &self.device, allowed)
     }

@@ -111,15 +111,15 @@ impl Training {
     }
 }
 
-/// Backward and inner step; where the policy meets values that are no finite numbers, what was
-/// done about them.
+/// Backward and inner step, of a loss whose value may not be known yet; where the policy meets values
+/// that are no finite numbers, what was done about them.
 pub(super) fn take_step(
     t: &mut Training,
     loss: &Tensor,
-    value: f64,
+    value: Option<f64>,
 ) -> anyhow::Result<Option<String>> {
     let policy = t.diverging_policy();
-    if !value.is_finite() {
+    if let Some(value) = value.filter(|value| !value.is_finite()) {
         match (policy, t.optimizer.lookahead()) {
             (Diverging::SkipStep, Some(_)) => {}
             (Diverging::RollBack, Some(lookahead)) => lookahead.roll_back()?,

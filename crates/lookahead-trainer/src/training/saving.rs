@@ -58,6 +58,8 @@ pub(super) fn begin(t: &mut Training, outside: &mut Outside, saving: Saving) -> 
 }
 
 fn begin_now(t: &mut Training, outside: &mut Outside, saving: Saving) -> anyhow::Result<()> {
+    // What is recorded of a step is recorded before its checkpoint.
+    super::losses::read(t, outside)?;
     let started = Instant::now();
     if let Some(done) = outside.writer.wait() {
         tell(t, outside, done)?;
@@ -151,8 +153,11 @@ fn tell(t: &mut Training, outside: &mut Outside, done: Done) -> anyhow::Result<b
     Ok(saved)
 }
 
-/// Waits for a checkpoint on its way, and tells of it: before the run's end is recorded.
+/// Waits for a checkpoint on its way, and tells of it and of the steps whose losses wait: before the run's
+/// end is recorded.
 pub fn finish_writing(t: &mut Training, outside: &mut Outside) {
+    // That one is no finite number is no news of a training that failed.
+    let _ = super::losses::read(t, outside);
     if let Some(done) = outside.writer.wait() {
         // That its weights were no finite numbers is no news of a training that failed.
         let _ = tell(t, outside, done);

@@ -42,7 +42,7 @@ impl Shared {
         status.k = lookahead.map(|lookahead| lookahead.k);
         status.next_k = t.next_k;
         status.alpha = lookahead.map(|lookahead| lookahead.alpha);
-        status.probe_every_syncs = t.config.probe.every_syncs;
+        status.probe_every_syncs = t.config.probe.every_syncs();
     }
 
     /// What the last step told.
