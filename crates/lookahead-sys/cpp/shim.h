@@ -88,6 +88,11 @@ void assign(const Tensor* target, const Tensor* source);
 void clip_value(rust::Slice<const TensorRef> parameters, double max);
 double clip_norm(rust::Slice<const TensorRef> parameters, double max);
 
+// Images, gathered and normalized.
+void normalized_images(rust::Slice<const std::uint8_t> pixels, rust::Slice<const std::size_t> indices,
+                       rust::Slice<const float> mean, rust::Slice<const float> std, std::size_t plane,
+                       rust::Slice<float> out);
+
 // Generators and the build.
 Tensor* generator_state(bool cuda, std::int8_t index);
 void set_generator_state(bool cuda, std::int8_t index, const Tensor* state);

@@ -160,6 +160,15 @@ pub(crate) mod bridge {
         fn clip_value(parameters: &[TensorRef], max: f64) -> Result<()>;
         fn clip_norm(parameters: &[TensorRef], max: f64) -> Result<f64>;
 
+        fn normalized_images(
+            pixels: &[u8],
+            indices: &[usize],
+            mean: &[f32],
+            std: &[f32],
+            plane: usize,
+            out: &mut [f32],
+        );
+
         fn generator_state(cuda: bool, index: i8) -> Result<*mut Tensor>;
         unsafe fn set_generator_state(cuda: bool, index: i8, state: *const Tensor) -> Result<()>;
         fn libtorch_version() -> String;

@@ -1,21 +1,18 @@
-//! Images from bytes to normalized floats, in one pass.
+//! Images from bytes to normalized floats, gathered and computed in one pass.
 //!
-//! A byte has 256 values, so that what normalization makes of each is worked out once: a batch is then
-//! one look into a table for each pixel, written straight to where the batch lies. As operations of
-//! libtorch's it would be a copy of the bytes, a cast, a subtraction and a division, each with a
-//! tensor of its own.
+//! As operations of libtorch's it would be a copy of the bytes, a cast, a subtraction and a division, each
+//! with a tensor of its own.
 
 use tch::{Device, Kind, Tensor};
 
+use crate::ffi::bridge;
 use crate::{Error, Result};
 
-/// What normalization makes of the bytes of each channel: (x − mean) / std, in single precision.
+/// How the bytes of each channel become numbers: (x − mean) / std, in single precision.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Normalization {
     mean: Vec<f32>,
     std: Vec<f32>,
-    /// For each channel what its bytes become.
-    table: Vec<[f32; 256]>,
 }
 
 impl Normalization {
@@ -33,70 +30,66 @@ impl Normalization {
                 each.len()
             ))),
         };
-        let (mean, std): (Vec<f32>, Vec<f32>) =
-            (spread(mean, "means")?, spread(std, "standard deviations")?);
         if channels == 0 {
             return Err(Error("Images have at least one channel, and these have none.".to_owned()));
         }
-        let of_byte =
-            |(&mean, &std): (&f32, &f32)| std::array::from_fn(|byte| (byte as f32 - mean) / std);
-        let table = mean.iter().zip(&std).map(of_byte).collect();
-        Ok(Normalization { mean, std, table })
+        let (mean, std) = (spread(mean, "means")?, spread(std, "standard deviations")?);
+        Ok(Normalization { mean, std })
     }
 
-    /// Images of shape (n, channels, height, width) and `f32`, from their bytes in that order.
+    /// The images of these numbers out of `pixels`, which holds image after image, each in the order
+    /// channels, height, width; as `f32` of shape (n, channels, height, width).
     ///
-    /// On the CPU `images` yields the bytes of each image, and they are read once. For a GPU the bytes are
-    /// put together in page-locked memory, cross as they are, a quarter of the floats, without the
-    /// program waiting for it, and become floats there.
+    /// On the CPU their bytes are read once and the floats written once. For a GPU the bytes are put
+    /// together in page-locked memory, cross as they are, a quarter of the floats, without the program
+    /// waiting for it, and become floats there.
     ///
     /// # Errors
-    /// Where an image has another number of bytes than the size says; what libtorch says.
-    pub fn apply<'a>(
+    /// Where there is no image of such a number; what libtorch says.
+    pub fn gather(
         &self,
-        images: impl ExactSizeIterator<Item = &'a [u8]>,
+        pixels: &[u8],
+        indices: &[usize],
         [height, width]: [usize; 2],
         device: Device,
     ) -> Result<Tensor> {
-        let channels = self.table.len();
+        let channels = self.mean.len();
         let plane = height * width;
-        let shape = [images.len(), channels, height, width].map(|n| n as i64);
+        let size = channels * plane;
+        let there = pixels.len().checked_div(size).unwrap_or(0);
+        if let Some(index) = indices.iter().find(|&&index| index >= there) {
+            return Err(Error(format!(
+                "There is no image {index}: {} bytes are {there} images of {size} bytes, counted from 0.",
+                pixels.len()
+            )));
+        }
+        let shape = [indices.len(), channels, height, width].map(|n| n as i64);
         if device.is_cuda() {
-            return self.on_gpu(images, plane, shape, device);
+            return self.on_gpu(pixels, indices, size, shape, device);
         }
         let batch = Tensor::f_empty(shape, (Kind::Float, Device::Cpu))?;
-        let count = images.len() * channels * plane;
+        let count = indices.len() * size;
         // SAFETY: libtorch has just allocated `count` floats there, contiguous and aligned for them; nobody
-        // else knows of the tensor yet. All are written below, or the tensor is dropped.
+        // else knows of the tensor yet.
         let out: &mut [f32] = match count {
             0 => &mut [],
             _ => unsafe { std::slice::from_raw_parts_mut(batch.data_ptr().cast(), count) },
         };
-        let mut out = out.chunks_exact_mut(plane.max(1));
-        for image in images {
-            check(image, channels * plane)?;
-            for (table, bytes) in self.table.iter().zip(image.chunks_exact(plane.max(1))) {
-                let out = out.next().unwrap_or_default();
-                for (out, &byte) in out.iter_mut().zip(bytes) {
-                    *out = table[usize::from(byte)];
-                }
-            }
-        }
+        bridge::normalized_images(pixels, indices, &self.mean, &self.std, plane, out);
         Ok(batch)
     }
 
-    fn on_gpu<'a>(
+    fn on_gpu(
         &self,
-        images: impl ExactSizeIterator<Item = &'a [u8]>,
-        plane: usize,
+        pixels: &[u8],
+        indices: &[usize],
+        size: usize,
         shape: [i64; 4],
         device: Device,
     ) -> Result<Tensor> {
-        let size = self.table.len() * plane;
-        let mut bytes = Vec::with_capacity(images.len() * size);
-        for image in images {
-            check(image, size)?;
-            bytes.extend_from_slice(image);
+        let mut bytes = Vec::with_capacity(indices.len() * size);
+        for &index in indices {
+            bytes.extend_from_slice(&pixels[index * size..][..size]);
         }
         let floats = to_device(Tensor::f_from_slice(&bytes)?, device)?
             .f_reshape(shape)?
@@ -106,13 +99,6 @@ impl Normalization {
         };
         Ok(floats.f_sub(&of_channels(&self.mean)?)?.f_div(&of_channels(&self.std)?)?)
     }
-}
-
-fn check(image: &[u8], size: usize) -> Result<()> {
-    if image.len() == size {
-        return Ok(());
-    }
-    Err(Error(format!("An image has {} bytes, and its size asks for {size}.", image.len())))
 }
 
 /// The tensor on a device. To a GPU it goes through page-locked memory, so that the program does not
@@ -147,32 +133,33 @@ mod tests {
 
     #[test]
     fn every_byte_becomes_what_libtorch_makes_of_it_to_the_bit() {
-        let bytes: Vec<u8> = (0..=255).cycle().take(3 * 3 * 256).collect();
-        let (mean, std) = ([125.307, 0.0, 113.865], [62.9932, 1.0, 66.7048]);
-        let found = Normalization::new(3, &mean, &std)
-            .unwrap()
-            .apply(bytes.chunks_exact(3 * 256), [16, 16], Device::Cpu)
-            .unwrap();
-        assert_eq!(found.size(), [3, 3, 16, 16]);
-        assert_eq!(bits(&found), bits(&by_operations(&bytes, &[3, 3, 16, 16], &mean, &std)));
-
-        // One mean for all channels.
-        let found = Normalization::new(3, &[72.9], &[90.02])
-            .unwrap()
-            .apply(bytes.chunks_exact(3 * 256), [16, 16], Device::Cpu)
-            .unwrap();
-        let wanted = by_operations(&bytes, &[3, 3, 16, 16], &[72.9], &[90.02]);
-        assert_eq!(bits(&found), bits(&wanted));
+        // Images of 3 × 17 × 16: an odd number of pixels, and batches that take one thread and several.
+        let size = 3 * 17 * 16;
+        let pixels: Vec<u8> = (0..200 * size).map(|i| (i * 31 + i / 256) as u8).collect();
+        let means: [&[f64]; 2] = [&[125.307, 0.0, 113.865], &[72.9]];
+        let deviations: [&[f64]; 2] = [&[62.9932, 1.0, 66.7048], &[90.02]];
+        for (mean, std) in means.into_iter().zip(deviations) {
+            let normalization = Normalization::new(3, mean, std).unwrap();
+            for count in [1, 7, 200] {
+                let indices: Vec<usize> = (0..count).map(|i| (i * 67 + 5) % 200).collect();
+                let found = normalization.gather(&pixels, &indices, [17, 16], Device::Cpu).unwrap();
+                let bytes: Vec<u8> =
+                    indices.iter().flat_map(|i| &pixels[i * size..][..size]).copied().collect();
+                let shape = [count as i64, 3, 17, 16];
+                assert_eq!(found.size(), shape);
+                assert_eq!(bits(&found), bits(&by_operations(&bytes, &shape, mean, std)));
+            }
+        }
     }
 
     #[test]
     fn no_operation_but_the_allocation_is_asked_of_libtorch() {
         let normalization = Normalization::new(1, &[10.0], &[5.0]).unwrap();
         let bytes = [0, 10, 20, 30];
-        let apply = || normalization.apply(bytes.chunks_exact(2), [1, 2], Device::Cpu).unwrap();
-        let (batch, ops) = crate::ops::record(apply);
+        let gather = || normalization.gather(&bytes, &[1, 0], [1, 2], Device::Cpu).unwrap();
+        let (batch, ops) = crate::ops::record(gather);
         assert_eq!(ops.iter().map(|op| &op.name[..]).collect::<Vec<_>>(), ["aten::empty"]);
-        assert_eq!(Vec::<f32>::try_from(batch.reshape([-1])).unwrap(), [-2.0, 0.0, 2.0, 4.0]);
+        assert_eq!(Vec::<f32>::try_from(batch.reshape([-1])).unwrap(), [2.0, 4.0, -2.0, 0.0]);
     }
 
     #[test]
@@ -182,9 +169,16 @@ mod tests {
         let said = Normalization::new(0, &[1.0], &[1.0]).unwrap_err().to_string();
         assert!(said.contains("these have none"), "{said}");
         let one = Normalization::new(1, &[1.0], &[1.0]).unwrap();
-        let said = one.apply([&[1u8, 2, 3][..]].into_iter(), [2, 2], Device::Cpu).unwrap_err();
-        assert!(said.to_string().contains("3 bytes") && said.to_string().contains('4'), "{said}");
-        let none = one.apply([].into_iter(), [2, 2], Device::Cpu).unwrap();
+        let said = one.gather(&[1; 9], &[1, 2], [2, 2], Device::Cpu).unwrap_err().to_string();
+        assert!(
+            said.contains("no image 2") && said.contains("9 bytes are 2 images of 4"),
+            "{said}"
+        );
+        assert!(
+            one.gather(&[1; 9], &[0], [0, 2], Device::Cpu).is_err(),
+            "there is none without pixels"
+        );
+        let none = one.gather(&[], &[], [2, 2], Device::Cpu).unwrap();
         assert_eq!(none.size(), [0, 1, 2, 2]);
     }
 
@@ -199,7 +193,7 @@ mod tests {
         }
         let bytes: Vec<u8> = (0..=255).cycle().take(4 * 3 * 64).collect();
         let one = Normalization::new(3, &[1.0, 2.5, 99.0], &[7.0, 3.0, 50.0]).unwrap();
-        let on = |device| one.apply(bytes.chunks_exact(3 * 64), [8, 8], device).unwrap();
+        let on = |device| one.gather(&bytes, &[3, 1, 1, 0], [8, 8], device).unwrap();
         let (cpu, gpu) = (on(Device::Cpu), on(Device::Cuda(0)));
         assert_eq!(gpu.device(), Device::Cuda(0));
         let off = (&cpu - gpu.to_device(Device::Cpu)).abs().max();

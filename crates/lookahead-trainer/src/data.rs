@@ -237,11 +237,6 @@ pub trait Samples: fmt::Debug {
     fn fingerprint(&self) -> Option<i64> {
         None
     }
-
-    /// How many of them one forward pass of an evaluation takes.
-    fn at_once(&self) -> usize {
-        1000
-    }
 }
 
 /// What is asked of a model.

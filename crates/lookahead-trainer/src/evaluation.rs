@@ -22,13 +22,14 @@ pub fn evaluate(
 ) -> anyhow::Result<Option<Evaluation>> {
     let _guard = tch::no_grad_guard();
     let started = Instant::now();
+    let at_once = model.at_once();
     let mut total: Option<Score> = None;
     let mut start = 0;
     while start < samples.len() {
         if stop() {
             return Ok(None);
         }
-        let end = (start + samples.at_once()).min(samples.len());
+        let end = (start + at_once).min(samples.len());
         let score = model.score(&samples.slice(start..end, model.vs.device()))?;
         total = Some(match total {
             Some(before) => before.and(&score)?,

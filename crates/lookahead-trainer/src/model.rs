@@ -64,6 +64,8 @@ pub struct Entry {
     pub keys: &'static [&'static str],
     /// Fills in the defaults of its keys, and checks them.
     pub resolve: fn(&mut ModelConfig) -> Result<(), Invalid>,
+    /// Numbers in the largest result between two layers for one sample, about.
+    pub widest: fn(&ModelConfig, &Problem) -> usize,
     /// Makes its variables, drawn from libtorch's generator, under a path.
     pub build: Build,
 }
@@ -237,6 +239,7 @@ pub struct Model {
     pub vs: nn::VarStore,
     network: Box<dyn Network>,
     task: Task,
+    widest: usize,
 }
 
 /// What samples come to. The sums stay on the model's device until [`read`](Score::read), so that a GPU
@@ -285,8 +288,17 @@ impl Model {
     /// Where model and data don't fit each other.
     pub fn new(config: &ModelConfig, data: &Dataset, device: Device) -> anyhow::Result<Self> {
         let vs = nn::VarStore::new(device);
-        let network = (config.kind.entry().build)(&vs.root(), config, &data.problem)?;
-        Ok(Model { vs, network, task: data.problem.task() })
+        let entry = config.kind.entry();
+        let network = (entry.build)(&vs.root(), config, &data.problem)?;
+        let widest = (entry.widest)(config, &data.problem);
+        Ok(Model { vs, network, task: data.problem.task(), widest })
+    }
+
+    /// Samples for one forward pass of an evaluation. On the CPU they are so few that what goes from layer to
+    /// layer stays in the cache, and so many that a pass is no small change; on a GPU there is room.
+    pub fn at_once(&self) -> usize {
+        let bytes = if self.vs.device().is_cuda() { 1 << 29 } else { 1 << 22 };
+        (bytes / (4 * self.widest.max(1))).clamp(1, 4096)
     }
 
     /// What the network makes of inputs.

@@ -14,20 +14,35 @@ fn sandbox() -> Sandbox {
     sandbox
 }
 
-/// Step and loss of each step and each evaluation. That of θ on test data was taken after the last sync by
-/// versions that saved these, where θ is φ, and is taken before it now.
-fn losses(records: &[Record]) -> Vec<(u64, f64)> {
+/// Step, loss and how near the loss is on another machine, of each step and each evaluation. That of θ on
+/// test data was taken after the last sync by versions that saved these, where θ is φ, and is taken before
+/// it now.
+///
+/// Steps agree but for the last bits. Evaluations don't: batch normalization takes the bias before it out
+/// again, so its gradient is nothing but rounding, of which Adam makes steps of full length; they reach the
+/// running mean, which only evaluations use. With other kernels on one and the same machine evaluations
+/// differed by 0.00035 of the loss, and steps by 0.0000002.
+fn losses(records: &[Record]) -> Vec<(u64, f64, f64)> {
     let losses = records.iter().filter_map(|record| match &record.event {
-        Event::Step(step) => Some((record.step, step.loss)),
+        Event::Step(step) => Some((record.step, step.loss, 1e-5)),
         Event::Evaluation(found)
             if (found.split, found.weights) == (Split::Test, Weights::Fast) =>
         {
             None
         }
-        Event::Evaluation(found) => Some((record.step, found.loss)),
+        Event::Evaluation(found) => Some((record.step, found.loss, 1e-3)),
         _ => None,
     });
     losses.collect()
+}
+
+#[track_caller]
+fn agree(before: &[(u64, f64, f64)], after: &[(u64, f64, f64)]) {
+    assert_eq!(before.len(), after.len());
+    for ((step, old, near), (step_now, new, _)) in before.iter().zip(after) {
+        assert_eq!(step, step_now);
+        assert!((old - new).abs() < near * old.abs(), "step {step}: {old} then and {new} now");
+    }
 }
 
 /// It goes on as it did on the machine that saved it, but for the last bits, which are a machine's own.
@@ -38,12 +53,8 @@ fn it_is_resumed() {
     let said = stderr(&sandbox.resume("v1", &["--from", "4"]));
     assert!(said.contains("Going on from step-00000004"), "{said}");
     let after = losses(&sandbox.records("v1"));
-    assert_eq!(before.len(), after.len());
-    assert!(before.iter().filter(|(step, _)| *step > 4).count() >= 7);
-    for ((step, old), (step_now, new)) in before.iter().zip(&after) {
-        assert_eq!(step, step_now);
-        assert!((old - new).abs() < 1e-4 * old.abs(), "step {step}: {old} then and {new} now");
-    }
+    assert!(before.iter().filter(|(step, ..)| *step > 4).count() >= 7);
+    agree(&before, &after);
 }
 
 #[test]
@@ -96,7 +107,5 @@ fn fields_that_came_later_may_be_absent() {
 
     let before = losses(&sandbox.records("v1"));
     sandbox.resume("v1", &["--from", "4"]);
-    for ((_, old), (_, new)) in before.iter().zip(&losses(&sandbox.records("v1"))) {
-        assert!((old - new).abs() < 1e-4 * old.abs(), "{old} then and {new} now");
-    }
+    agree(&before, &losses(&sandbox.records("v1")));
 }

@@ -64,14 +64,16 @@ impl Images {
         }
     }
 
-    fn batch<'a>(
+    /// Those of these numbers, with the bytes of `pixels`.
+    fn batch(
         &self,
-        images: impl ExactSizeIterator<Item = &'a [u8]>,
+        pixels: &[u8],
+        indices: &[usize],
         labels: impl Iterator<Item = u8>,
         device: Device,
     ) -> Batch {
         let [_, height, width] = self.shape;
-        let inputs = self.normalization.apply(images, [height, width], device);
+        let inputs = self.normalization.gather(pixels, indices, [height, width], device);
         let labels: Vec<i64> = labels.map(i64::from).collect();
         Batch {
             inputs: inputs.unwrap_or_else(|error| panic!("{error}")),
@@ -99,21 +101,22 @@ impl Samples for Images {
 
     /// Normalized `f32` of shape (n, channels, height, width), and classes as `i64` of shape (n).
     fn slice(&self, range: Range<usize>, device: Device) -> Batch {
-        let images = range.clone().map(|index| self.image(index));
-        self.batch(images, self.labels[range].iter().copied(), device)
+        let indices: Vec<usize> = range.clone().collect();
+        self.batch(&self.pixels, &indices, self.labels[range].iter().copied(), device)
     }
 
     fn gather(&self, indices: &[usize], place: Place, device: Device) -> Batch {
         let labels = indices.iter().map(|&index| self.labels[index]);
         if self.augment == Augment::None {
-            return self.batch(indices.iter().map(|&index| self.image(index)), labels, device);
+            return self.batch(&self.pixels, indices, labels, device);
         }
         let mut augmenter = Augmenter::new(self.augment, place.seed, place.epoch, place.cursor);
         let mut pixels = Vec::with_capacity(indices.len() * self.image_size());
         for &index in indices {
             augmenter.apply(self.image(index), self.shape, &mut pixels);
         }
-        self.batch(pixels.chunks_exact(self.image_size()), labels, device)
+        let indices: Vec<usize> = (0..indices.len()).collect();
+        self.batch(&pixels, &indices, labels, device)
     }
 }
 

@@ -34,9 +34,6 @@ const LARGEST: usize = 1 << 26;
 /// Most symbols of a piece.
 const LONGEST: usize = 1 << 16;
 
-/// Symbols of an evaluation's forward pass, about.
-const AT_ONCE: usize = 1 << 14;
-
 fn resolve(config: &mut DataConfig) -> Result<(), Invalid> {
     if config.file.is_none() {
         return Err(Invalid::new(
@@ -167,10 +164,6 @@ impl Samples for Pieces {
     fn fingerprint(&self) -> Option<i64> {
         Some(self.text.fingerprint)
     }
-
-    fn at_once(&self) -> usize {
-        (AT_ONCE / self.text.length).max(1)
-    }
 }
 
 #[cfg(test)]
@@ -218,7 +211,6 @@ mod tests {
         assert_eq!((inputs, targets), (vec![24, 25, 0, 1], vec![25, 0, 1, 2]));
         let (inputs, targets) = read(data.test.slice(0..1, Device::Cpu));
         assert_eq!((inputs, targets), (vec![10, 11, 12, 13], vec![11, 12, 13, 14]));
-        assert_eq!(data.train.at_once(), 4096);
 
         let before = data.train.fingerprint();
         std::fs::write(file.path(), written.replace('b', "c")).unwrap();

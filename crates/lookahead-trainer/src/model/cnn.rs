@@ -16,8 +16,21 @@ pub const ENTRY: Entry = Entry {
         config.hidden.get_or_insert_with(|| vec![128]);
         Ok(())
     },
+    widest,
     build,
 };
+
+/// A convolution's output, before it is pooled.
+fn widest(config: &ModelConfig, problem: &Problem) -> usize {
+    let ([channels, height, width], _) = problem.images().unwrap_or_default();
+    let outputs = config.channels.iter().flatten().enumerate().map(|(i, next)| {
+        let halved = |n: i64| n >> i.min(62);
+        next * halved(height) * halved(width)
+    });
+    let largest =
+        outputs.chain([channels * height * width]).chain(config.hidden.iter().flatten().copied());
+    largest.max().unwrap_or(1) as usize
+}
 
 /// Convolution, (batch norm,) ReLU and 2×2 max pooling for each of `model.channels`, then the head.
 fn build(

@@ -16,6 +16,10 @@ pub const ENTRY: Entry = Entry {
     task: Task::Language,
     keys: &["model.embedding", "model.width", "model.layers", "model.dropout"],
     resolve,
+    widest: |config, problem| {
+        let (symbols, length) = problem.text().unwrap_or_default();
+        (length * symbols.max(4 * config.width.unwrap_or(256))) as usize
+    },
     build,
 };
 

@@ -15,6 +15,11 @@ pub const ENTRY: Entry = Entry {
         config.hidden.get_or_insert_with(|| vec![256, 128]);
         Ok(())
     },
+    widest: |config, problem| {
+        let (shape, _) = problem.images().unwrap_or_default();
+        let hidden = config.hidden.iter().flatten().copied();
+        hidden.chain([shape.iter().product()]).max().unwrap_or(1) as usize
+    },
     build,
 };
 

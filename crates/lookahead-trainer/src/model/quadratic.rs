@@ -8,7 +8,13 @@ use crate::data::Problem;
 use crate::usage::Usage;
 
 /// The model.
-pub const ENTRY: Entry = Entry { task: Task::Quadratic, keys: &[], resolve: |_| Ok(()), build };
+pub const ENTRY: Entry = Entry {
+    task: Task::Quadratic,
+    keys: &[],
+    resolve: |_| Ok(()),
+    widest: |_, problem| problem.curvatures().map_or(1, <[f32]>::len),
+    build,
+};
 
 #[derive(Debug)]
 struct Point {

@@ -14,8 +14,16 @@ use crate::data::Problem;
 use crate::usage::Usage;
 
 /// The model.
-pub const ENTRY: Entry =
-    Entry { task: Task::Classification, keys: &["model.width", "model.blocks"], resolve, build };
+pub const ENTRY: Entry = Entry {
+    task: Task::Classification,
+    keys: &["model.width", "model.blocks"],
+    resolve,
+    widest: |config, problem| {
+        let ([_, height, width], _) = problem.images().unwrap_or_default();
+        (config.width.unwrap_or(64) * height * width) as usize
+    },
+    build,
+};
 
 /// Most stages: each doubles the channels.
 const STAGES: usize = 8;

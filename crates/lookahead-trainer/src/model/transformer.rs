@@ -18,6 +18,11 @@ pub const ENTRY: Entry = Entry {
     task: Task::Language,
     keys: &["model.width", "model.layers", "model.heads", "model.dropout"],
     resolve,
+    widest: |config, problem| {
+        let (symbols, length) = problem.text().unwrap_or_default();
+        let attention = config.heads.unwrap_or(4) * length;
+        (length * symbols.max(4 * config.width.unwrap_or(128)).max(attention)) as usize
+    },
     build,
 };
 

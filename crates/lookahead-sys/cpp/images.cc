@@ -1,0 +1,58 @@
+// Images from bytes to normalized floats, gathered and computed in one pass.
+
+#include <ATen/Parallel.h>
+
+#include <algorithm>
+
+#include "lookahead-sys/src/ffi.rs.h"
+#include "shim.h"
+
+// Eight at a time where the processor can; a division is rounded the same way everywhere.
+#if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__) && defined(__linux__)
+#define LOOKAHEAD_WIDE __attribute__((target_clones("avx512f", "avx2", "default")))
+#else
+#define LOOKAHEAD_WIDE
+#endif
+
+namespace lookahead {
+namespace {
+
+LOOKAHEAD_WIDE void normalize(const std::uint8_t* __restrict__ bytes, float* __restrict__ out,
+                              std::size_t count, float mean, float std) {
+  for (std::size_t i = 0; i < count; ++i) out[i] = (static_cast<float>(bytes[i]) - mean) / std;
+}
+
+// Floats for which it pays to wake another thread: about ten microseconds of work.
+constexpr std::size_t kGrain = 1 << 15;
+
+}  // namespace
+
+void normalized_images(rust::Slice<const std::uint8_t> pixels, rust::Slice<const std::size_t> indices,
+                       rust::Slice<const float> mean, rust::Slice<const float> std, std::size_t plane,
+                       rust::Slice<float> out) {
+  const std::size_t channels = mean.size();
+  const std::size_t size = channels * plane;
+  if (size == 0) return;
+  const auto grain = static_cast<std::int64_t>(std::max<std::size_t>(1, kGrain / size));
+  at::parallel_for(0, static_cast<std::int64_t>(indices.size()), grain,
+                   [&](std::int64_t begin, std::int64_t end) {
+    for (auto i = static_cast<std::size_t>(begin); i < static_cast<std::size_t>(end); ++i) {
+      const std::uint8_t* image = pixels.data() + indices[i] * size;
+#if defined(__GNUC__)
+      // The images of a batch lie anywhere: ask for the next one while this one is computed.
+      if (i + 1 < static_cast<std::size_t>(end)) {
+        const auto* next = reinterpret_cast<const char*>(pixels.data() + indices[i + 1] * size);
+        for (std::size_t line = 0; line < std::min<std::size_t>(size, 4096); line += 64) {
+          __builtin_prefetch(next + line);
+        }
+      }
+#endif
+      for (std::size_t channel = 0; channel < channels; ++channel) {
+        normalize(image + channel * plane, out.data() + i * size + channel * plane, plane, mean[channel],
+                  std[channel]);
+      }
+    }
+  });
+}
+
+}  // namespace lookahead
