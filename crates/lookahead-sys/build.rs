@@ -53,6 +53,7 @@ fn compile(include: &Path) {
         .file("cpp/finite.cc")
         .file("cpp/fused.cc")
         .file("cpp/generator.cc")
+        .file("cpp/inference.cc")
         .file("cpp/ops.cc")
         .file("cpp/optimizer.cc")
         .file("cpp/sync.cc")

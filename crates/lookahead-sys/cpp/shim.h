@@ -88,6 +88,12 @@ void assign(const Tensor* target, const Tensor* source);
 void clip_value(rust::Slice<const TensorRef> parameters, double max);
 double clip_norm(rust::Slice<const TensorRef> parameters, double max);
 
+// Modes of the calling thread.
+void begin_inference();
+void end_inference();
+bool inference_is_on();
+bool is_inference(const Tensor* tensor);
+
 // Generators and the build.
 Tensor* generator_state(bool cuda, std::int8_t index);
 void set_generator_state(bool cuda, std::int8_t index, const Tensor* state);

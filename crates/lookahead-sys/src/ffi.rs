@@ -160,6 +160,11 @@ pub(crate) mod bridge {
         fn clip_value(parameters: &[TensorRef], max: f64) -> Result<()>;
         fn clip_norm(parameters: &[TensorRef], max: f64) -> Result<f64>;
 
+        fn begin_inference();
+        fn end_inference();
+        fn inference_is_on() -> bool;
+        unsafe fn is_inference(tensor: *const Tensor) -> bool;
+
         fn generator_state(cuda: bool, index: i8) -> Result<*mut Tensor>;
         unsafe fn set_generator_state(cuda: bool, index: i8, state: *const Tensor) -> Result<()>;
         fn libtorch_version() -> String;

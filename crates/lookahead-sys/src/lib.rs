@@ -8,6 +8,7 @@
 //! | [`arithmetic`] | copying, clipping and looking for values that are no numbers |
 //! | [`ops`] | what is asked of ATen's dispatcher, which stands for a GPU where there is none |
 //! | [`tensor`] | what tells that a tensor was changed by somebody else |
+//! | [`inference`] | computing what no gradient will ever be asked of |
 //! | [`generator`] | the state of libtorch's random-number generators, out and in |
 //! | [`build`] | which libtorch this is, and what it uses of the processor |
 //!
@@ -25,6 +26,7 @@ pub mod arithmetic;
 pub mod build;
 pub mod fused;
 pub mod generator;
+pub mod inference;
 pub mod ops;
 pub mod optimizer;
 pub mod sync;

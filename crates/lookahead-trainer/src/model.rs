@@ -262,6 +262,12 @@ impl Model {
         Ok(Model { vs, network, task: data.problem.task() })
     }
 
+    /// One of a network without variables.
+    #[cfg(test)]
+    pub(crate) fn around(network: Box<dyn Network>, task: Task) -> Self {
+        Model { vs: nn::VarStore::new(Device::Cpu), network, task }
+    }
+
     /// What the network makes of inputs.
     pub fn forward(&self, inputs: &Tensor, train: bool) -> Tensor {
         self.network.forward(inputs, train)
