@@ -137,7 +137,7 @@
 //! | [`InnerOptimizer`], [`Parameter`], [`Moment`], [`Curvature`], [`Variables`] | what an inner optimizer of your own is made of |
 //! | [`State`] | what an optimizer remembers, as named tensors and numbers |
 //! | [`Error`] | what can go wrong, in full sentences |
-//! | [`inference`] | evaluations without what autograd costs |
+//! | [`inference`], [`autocast`], [`memory_format`] | evaluations without what autograd costs; a narrower type, and another order in memory, for speed |
 //! | [`generator`], [`build`] | random-generator state, and which libtorch this is |
 //!
 //! Methods that only read a setting, or set one, have no example of their own; those of
@@ -168,7 +168,7 @@ pub use error::{Error, Result};
 pub use inner::{Curvature, InnerOptimizer, Moment, Parameter};
 pub use lookahead::{Lookahead, SlowWeights, recalibrate};
 pub use lookahead_sys::sync::Path as SyncPath;
-pub use lookahead_sys::{build, fused, generator, inference};
+pub use lookahead_sys::{autocast, build, fused, generator, inference, memory_format};
 pub use schedule::Schedule;
 pub use settings::{MomentumPolicy, NonFinite, OuterMomentum};
 pub use state::State;

@@ -14,13 +14,15 @@ pub const SLOW_STEP_SIZE: &str = "lookahead.alpha";
 pub const PROBE_INTERVAL: &str = "probe.every_syncs";
 
 /// Keys, or sections with a dot, whose change leaves a checkpoint's state meaningful.
-const MAY_CHANGE: [&str; 20] = [
+const MAY_CHANGE: [&str; 22] = [
     "train.evaluate_every_epochs",
     "train.patience",
     "train.epochs",
     "train.max_steps",
     "train.device",
     "train.threads",
+    "train.channels_last",
+    "train.autocast",
     "probe.",
     "checkpoint.",
     "schedule.",

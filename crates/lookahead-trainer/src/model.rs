@@ -22,6 +22,8 @@ pub mod transformer;
 use std::collections::BTreeMap;
 use std::fmt;
 
+use lookahead_core::autocast::Autocast;
+use lookahead_core::memory_format::channels_last;
 use lookahead_run::event::Task;
 use serde::{Deserialize, Serialize};
 use tch::nn::{self, ModuleT};
@@ -30,6 +32,7 @@ use tch::{Device, Kind as Element, Tensor};
 use crate::check::{Invalid, require, shown};
 use crate::data::{Batch, Dataset, Problem};
 use crate::kinds;
+use crate::training::config::{self, TrainConfig};
 use crate::usage::Usage;
 
 kinds::kinds! {
@@ -237,6 +240,9 @@ pub struct Model {
     pub vs: nn::VarStore,
     network: Box<dyn Network>,
     task: Task,
+    /// Whether images and the weights of convolutions lie channels last.
+    channels_last: bool,
+    autocast: Option<Autocast>,
 }
 
 /// What a batch comes to.
@@ -259,22 +265,63 @@ impl Model {
     pub fn new(config: &ModelConfig, data: &Dataset, device: Device) -> anyhow::Result<Self> {
         let vs = nn::VarStore::new(device);
         let network = (config.kind.entry().build)(&vs.root(), config, &data.problem)?;
-        Ok(Model { vs, network, task: data.problem.task() })
+        Ok(Model { vs, network, task: data.problem.task(), channels_last: false, autocast: None })
+    }
+
+    /// Lets it compute as `train.channels_last` and `train.autocast` ask for. The variables keep their
+    /// values.
+    ///
+    /// # Errors
+    /// A usage error where a model without convolutions is to have them channels last.
+    pub fn computing_as(mut self, config: &TrainConfig) -> anyhow::Result<Self> {
+        self.autocast = match config.autocast {
+            config::Autocast::None => None,
+            config::Autocast::Bf16 => Some(Autocast::new(self.vs.device(), Element::BFloat16)?),
+        };
+        if config.channels_last {
+            let weights = self.vs.variables().into_values().filter(|weight| weight.dim() == 4);
+            let mut weights = weights.peekable();
+            if weights.peek().is_none() {
+                return Err(Usage::new(
+                    "`train.channels_last` is true, and this model has no convolutions, which \
+                     alone compute so: set it to false, or choose a model that has some, such as \
+                     cnn or resnet.",
+                )
+                .into());
+            }
+            for mut weight in weights {
+                // The network's handles are of the same tensors, and see it.
+                weight.f_set_data(&channels_last(&weight.f_data()?)?)?;
+            }
+            self.channels_last = true;
+        }
+        Ok(self)
     }
 
     /// One of a network without variables.
     #[cfg(test)]
     pub(crate) fn around(network: Box<dyn Network>, task: Task) -> Self {
-        Model { vs: nn::VarStore::new(Device::Cpu), network, task }
+        let vs = nn::VarStore::new(Device::Cpu);
+        Model { vs, network, task, channels_last: false, autocast: None }
     }
 
     /// What the network makes of inputs.
     pub fn forward(&self, inputs: &Tensor, train: bool) -> Tensor {
-        self.network.forward(inputs, train)
+        let _region = self.autocast.map(Autocast::begin);
+        if !self.channels_last {
+            return self.network.forward(inputs, train);
+        }
+        match channels_last(inputs) {
+            Ok(images) => self.network.forward(&images, train),
+            // As an operation of the network itself would.
+            Err(refused) => panic!("{refused}"),
+        }
     }
 
-    /// The mean loss of a batch.
+    /// The mean loss of a batch, in `f32`.
     pub fn loss(&self, batch: &Batch, train: bool) -> Tensor {
+        // One region for each forward pass, which ends before the backward pass.
+        let _region = self.autocast.map(Autocast::begin);
         let outputs = self.forward(&batch.inputs, train);
         match self.task {
             Task::Quadratic => outputs.mean(Element::Float),
@@ -290,6 +337,7 @@ impl Model {
     /// # Errors
     /// What libtorch says.
     pub fn score(&self, batch: &Batch) -> anyhow::Result<Score> {
+        let _region = self.autocast.map(Autocast::begin);
         let outputs = self.forward(&batch.inputs, false);
         if self.task == Task::Quadratic {
             let (loss, count) = (f64::try_from(outputs.mean(Element::Float))?, outputs.numel());

@@ -32,6 +32,21 @@ pub struct TrainConfig {
     pub device: String,
     /// Threads inside one operation of libtorch; 0 is libtorch's own choice.
     pub threads: u32,
+    /// Convolutions on images and weights whose channels lie side by side in memory.
+    pub channels_last: bool,
+    /// What matrix products and convolutions compute in; variables stay `f32`.
+    pub autocast: Autocast,
+}
+
+/// What a forward pass and its loss are cast to.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Autocast {
+    /// Nothing: all is in the variables' type.
+    #[default]
+    None,
+    /// To `bfloat16`, where libtorch's autocast finds that it does no harm.
+    Bf16,
 }
 
 impl Default for TrainConfig {
@@ -46,6 +61,8 @@ impl Default for TrainConfig {
             seed: 0,
             device,
             threads: 0,
+            channels_last: false,
+            autocast: Autocast::None,
         }
     }
 }
