@@ -50,10 +50,13 @@ fn compile(include: &Path) {
     build
         .file("cpp/adaptive.cc")
         .file("cpp/arithmetic.cc")
+        .file("cpp/autocast.cc")
         .file("cpp/finite.cc")
         .file("cpp/fused.cc")
         .file("cpp/generator.cc")
         .file("cpp/images.cc")
+        .file("cpp/inference.cc")
+        .file("cpp/memory_format.cc")
         .file("cpp/ops.cc")
         .file("cpp/optimizer.cc")
         .file("cpp/sync.cc")

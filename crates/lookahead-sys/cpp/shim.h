@@ -32,6 +32,7 @@ namespace lookahead {
 using Tensor = at::Tensor;
 using Optimizer = torch::optim::Optimizer;
 
+struct AutocastState;
 struct Fingerprint;
 struct CurvatureTerm;
 struct GroupOptions;
@@ -82,6 +83,9 @@ void fingerprints(rust::Slice<const TensorRef> tensors, rust::Slice<Fingerprint>
 void set_version(const Tensor* tensor, std::uint32_t version);
 void forget_gradient(const Tensor* tensor);
 std::size_t identity(const Tensor* tensor);
+bool is_inference(const Tensor* tensor);
+Tensor* to_channels_last(const Tensor* tensor);
+bool is_channels_last(const Tensor* tensor);
 
 // Arithmetic in place, without autograd.
 void assign(const Tensor* target, const Tensor* source);
@@ -92,6 +96,14 @@ double clip_norm(rust::Slice<const TensorRef> parameters, double max);
 void normalized_images(rust::Slice<const std::uint8_t> pixels, rust::Slice<const std::size_t> indices,
                        rust::Slice<const float> mean, rust::Slice<const float> std, std::size_t plane,
                        rust::Slice<float> out);
+
+// Modes of the calling thread.
+void begin_inference();
+void end_inference();
+bool inference_is_on();
+AutocastState autocast_state(bool cuda);
+AutocastState begin_autocast(bool cuda, bool half);
+void end_autocast(AutocastState before);
 
 // Generators and the build.
 Tensor* generator_state(bool cuda, std::int8_t index);

@@ -65,6 +65,15 @@ pub(crate) mod bridge {
         scale: f64,
     }
 
+    /// What autocast does to one type of device in a thread.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+    struct AutocastState {
+        cuda: bool,
+        enabled: bool,
+        /// libtorch's number of the type that is cast to.
+        dtype: i8,
+    }
+
     /// One call of an operation of ATen's.
     #[derive(Debug, Clone, PartialEq, Eq)]
     struct RecordedOp {
@@ -155,6 +164,9 @@ pub(crate) mod bridge {
         unsafe fn set_version(tensor: *const Tensor, version: u32) -> Result<()>;
         unsafe fn forget_gradient(tensor: *const Tensor) -> Result<()>;
         unsafe fn identity(tensor: *const Tensor) -> usize;
+        unsafe fn is_inference(tensor: *const Tensor) -> bool;
+        unsafe fn to_channels_last(tensor: *const Tensor) -> Result<*mut Tensor>;
+        unsafe fn is_channels_last(tensor: *const Tensor) -> bool;
 
         unsafe fn assign(target: *const Tensor, source: *const Tensor) -> Result<()>;
         fn clip_value(parameters: &[TensorRef], max: f64) -> Result<()>;
@@ -168,6 +180,12 @@ pub(crate) mod bridge {
             plane: usize,
             out: &mut [f32],
         );
+        fn begin_inference();
+        fn end_inference();
+        fn inference_is_on() -> bool;
+        fn autocast_state(cuda: bool) -> AutocastState;
+        fn begin_autocast(cuda: bool, half: bool) -> AutocastState;
+        fn end_autocast(before: AutocastState);
 
         fn generator_state(cuda: bool, index: i8) -> Result<*mut Tensor>;
         unsafe fn set_generator_state(cuda: bool, index: i8, state: *const Tensor) -> Result<()>;

@@ -353,6 +353,44 @@ mod tests {
         }
     }
 
+    /// To the bit, by the same kernels, and the state lies as the parameter does.
+    #[test]
+    fn channels_last_steps_as_the_usual_order_does() {
+        use crate::memory_format::channels_last;
+        let base = || {
+            tch::manual_seed(7);
+            let random = |shape: [i64; 4]| Tensor::randn(shape, (Kind::Float, Device::Cpu));
+            [[8, 4, 3, 3], [16, 1, 3, 3], [6, 5, 1, 1]].map(random)
+        };
+        let run = |optimizer: &mut Optimizer, parameters: &[Tensor]| {
+            for parameter in parameters {
+                optimizer.add_parameter(parameter, 0).unwrap();
+            }
+            for _ in 0..4 {
+                optimizer.zero_grad().unwrap();
+                for (parameter, slopes) in parameters.iter().zip(&base()) {
+                    // Of either sign: Adam's first steps show little more of a gradient.
+                    ((parameter + 6.0).square() * slopes).sum(Kind::Float).backward();
+                }
+                optimizer.step().unwrap();
+            }
+        };
+        for (name, (_, ours)) in pairs() {
+            let p = base().map(|t| t.set_requires_grad(true));
+            let q = base().map(|t| channels_last(&t).unwrap().set_requires_grad(true));
+            let (mut a, mut b) = (ours(), ours());
+            run(&mut a, &p);
+            run(&mut b, &q);
+            for (p, q) in p.iter().zip(&q) {
+                assert_eq!(p, q, "{name}");
+                let Some(state) = b.parameter_state(q).unwrap() else { continue };
+                for slot in state.slots.iter().flatten() {
+                    assert_eq!(slot.stride(), q.stride(), "{name}");
+                }
+            }
+        }
+    }
+
     #[test]
     fn sparse_gradients_go_as_in_libtorch() {
         let run = |optimizer: &mut Optimizer| {

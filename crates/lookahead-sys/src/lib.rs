@@ -9,6 +9,9 @@
 //! | [`images`] | images from bytes to normalized floats, in one pass |
 //! | [`ops`] | what is asked of ATen's dispatcher, which stands for a GPU where there is none |
 //! | [`tensor`] | what tells that a tensor was changed by somebody else |
+//! | [`autocast`] | matrix products and convolutions in a narrower type |
+//! | [`memory_format`] | the order of a tensor's elements in memory |
+//! | [`inference`] | computing what no gradient will ever be asked of |
 //! | [`generator`] | the state of libtorch's random-number generators, out and in |
 //! | [`build`] | which libtorch this is, and what it uses of the processor |
 //!
@@ -23,10 +26,13 @@
 //! character U+001F; a dependent's build script prints each as `cargo:rustc-link-arg=…`.
 
 pub mod arithmetic;
+pub mod autocast;
 pub mod build;
 pub mod fused;
 pub mod generator;
 pub mod images;
+pub mod inference;
+pub mod memory_format;
 pub mod ops;
 pub mod optimizer;
 pub mod sync;

@@ -172,6 +172,37 @@ mod tests {
         }
     }
 
+    /// To the bit, and in one pass, whatever the order of the elements.
+    #[test]
+    fn channels_last_is_synced_as_the_usual_order_is() {
+        use crate::memory_format::channels_last;
+        tch::manual_seed(6);
+        for shape in [[8, 4, 3, 3], [16, 1, 3, 3], [6, 5, 1, 1]] {
+            for velocity in [false, true] {
+                let [slow, fast, momentum] = [0; 3].map(|_| random(&shape, Kind::Float));
+                let [slow2, fast2, momentum2] =
+                    [&slow, &fast, &momentum].map(|t| channels_last(&t.copy()).unwrap());
+                let run = |slow: &Tensor, fast: &Tensor, v: &Tensor| {
+                    let velocity = velocity.then_some(v);
+                    sync(
+                        [Pair { slow, fast, velocity, alpha: 0.3 }],
+                        Rule { momentum: 0.9, ..PLAIN },
+                    )
+                };
+                run(&slow, &fast, &momentum).unwrap();
+                let (result, ops) = ops::record(|| run(&slow2, &fast2, &momentum2));
+                result.unwrap();
+                assert!(ops.is_empty(), "{shape:?}: {ops:?}");
+                assert_eq!([&slow, &fast, &momentum], [&slow2, &fast2, &momentum2], "{shape:?}");
+                // In two orders it is the same as well, in more than one pass.
+                let other = fast.contiguous().copy();
+                run(&slow, &other, &momentum).unwrap();
+                run(&slow2, &fast.copy(), &momentum2).unwrap();
+                assert!(slow.allclose(&slow2, 1e-6, 1e-6, false), "{shape:?}");
+            }
+        }
+    }
+
     #[test]
     fn many_small_tensors_and_empty_ones_are_each_synced_once() {
         let tensors: Vec<(Tensor, Tensor)> = (0..3000)

@@ -14,7 +14,7 @@ pub const SLOW_STEP_SIZE: &str = "lookahead.alpha";
 pub const PROBE_INTERVAL: &str = "probe.every_syncs";
 
 /// Keys, or sections with a dot, whose change leaves a checkpoint's state meaningful.
-const MAY_CHANGE: [&str; 21] = [
+const MAY_CHANGE: [&str; 23] = [
     "train.evaluate_every_epochs",
     "train.patience",
     "train.epochs",
@@ -22,6 +22,8 @@ const MAY_CHANGE: [&str; 21] = [
     "train.device",
     "train.threads",
     "train.read_loss_every",
+    "train.channels_last",
+    "train.autocast",
     "probe.",
     "checkpoint.",
     "schedule.",

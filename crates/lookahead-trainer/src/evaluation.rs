@@ -2,6 +2,7 @@
 
 use std::time::Instant;
 
+use lookahead_core::inference;
 use lookahead_run::event::{Evaluation, Split, Weights};
 
 use crate::data::Samples;
@@ -30,7 +31,10 @@ pub fn evaluate(
             return Ok(None);
         }
         let end = (start + at_once).min(samples.len());
-        let score = model.score(&samples.slice(start..end, model.vs.device()))?;
+        // Before inference mode: what a data set keeps of it must be of use to training too.
+        let batch = samples.slice(start..end, model.vs.device());
+        let _guard = inference::guard();
+        let score = model.score(&batch)?;
         total = Some(match total {
             Some(before) => before.and(&score)?,
             None => score,
@@ -47,4 +51,78 @@ pub fn evaluate(
         samples: count as u64,
         seconds: started.elapsed().as_secs_f64(),
     }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::data::{Batch, Dataset, Place, Problem};
+    use crate::model::Network;
+    use crate::probe::{Probe, ProbeConfig};
+    use lookahead_run::event::Task;
+    use std::cell::Cell;
+    use std::ops::Range;
+    use std::rc::Rc;
+    use tch::{Device, Kind, Tensor};
+
+    /// Answers that all is of class 1, and counts how often it did so in inference mode.
+    #[derive(Debug)]
+    struct Watching(Rc<Cell<usize>>);
+
+    impl Network for Watching {
+        fn forward(&self, inputs: &Tensor, train: bool) -> Tensor {
+            assert!(!train);
+            self.0.set(self.0.get() + usize::from(inference::is_enabled()));
+            let logits = Tensor::from_slice(&[0f32, 1.0]).expand([inputs.size()[0], 2], false);
+            logits.contiguous()
+        }
+    }
+
+    #[derive(Debug)]
+    struct Three;
+
+    impl Samples for Three {
+        fn len(&self) -> usize {
+            3
+        }
+
+        fn slice(&self, range: Range<usize>, device: Device) -> Batch {
+            assert!(!inference::is_enabled(), "what it kept would be of no use to training");
+            let targets = Tensor::from_slice(&[1i64, 1, 0]).to_device(device);
+            let targets = targets.narrow(0, range.start as i64, range.len() as i64);
+            Batch { inputs: targets.to_kind(Kind::Float), targets }
+        }
+
+        fn gather(&self, _: &[usize], _: Place, _: Device) -> Batch {
+            unreachable!("nobody trains")
+        }
+    }
+
+    #[test]
+    fn evaluations_and_probes_are_in_inference_mode_and_their_data_are_not() {
+        let count = Rc::new(Cell::new(0));
+        // So wide that two samples fill the cache.
+        let (network, widest) = (Watching(count.clone()), 1 << 19);
+        let model = Model::around(Box::new(network), Task::Classification, widest);
+        assert_eq!(model.at_once(), 2);
+        let found = evaluate(&model, &Three, Split::Test, Weights::Fast, || false);
+        let found = found.unwrap().unwrap();
+        assert_eq!((count.get(), found.samples), (2, 3));
+        assert!((found.accuracy - 2.0 / 3.0).abs() < 1e-12, "{}", found.accuracy);
+
+        let data = Dataset {
+            name: "three",
+            problem: Problem::Images { shape: [1, 1, 1], classes: 2 },
+            train: Box::new(Three),
+            validation: Box::new(Three),
+            test: Box::new(Three),
+        };
+        let probe =
+            Probe::new(&ProbeConfig { every_syncs: Some(1), samples: None }, &data, Device::Cpu)
+                .unwrap();
+        let loss = probe.loss(&model).unwrap();
+        assert_eq!(count.get(), 3);
+        assert!((loss - found.loss).abs() < 1e-6, "{loss}");
+        assert!(!inference::is_enabled());
+    }
 }

@@ -22,6 +22,8 @@ pub mod transformer;
 use std::collections::BTreeMap;
 use std::fmt;
 
+use lookahead_core::autocast::Autocast;
+use lookahead_core::memory_format::channels_last;
 use lookahead_run::event::Task;
 use serde::{Deserialize, Serialize};
 use tch::nn::{self, ModuleT};
@@ -30,6 +32,7 @@ use tch::{Device, Kind as Element, Tensor};
 use crate::check::{Invalid, require, shown};
 use crate::data::{Batch, Dataset, Problem};
 use crate::kinds;
+use crate::training::config::{self, TrainConfig};
 use crate::usage::Usage;
 
 kinds::kinds! {
@@ -240,6 +243,9 @@ pub struct Model {
     network: Box<dyn Network>,
     task: Task,
     widest: usize,
+    /// Whether images and the weights of convolutions lie channels last.
+    channels_last: bool,
+    autocast: Option<Autocast>,
 }
 
 /// What samples come to. The sums stay on the model's device until [`read`](Score::read), so that a GPU
@@ -291,7 +297,14 @@ impl Model {
         let entry = config.kind.entry();
         let network = (entry.build)(&vs.root(), config, &data.problem)?;
         let widest = (entry.widest)(config, &data.problem);
-        Ok(Model { vs, network, task: data.problem.task(), widest })
+        Ok(Model {
+            vs,
+            network,
+            task: data.problem.task(),
+            widest,
+            channels_last: false,
+            autocast: None,
+        })
     }
 
     /// Samples for one forward pass of an evaluation. On the CPU they are so few that what goes from layer to
@@ -301,13 +314,60 @@ impl Model {
         (bytes / (4 * self.widest.max(1))).clamp(1, 4096)
     }
 
-    /// What the network makes of inputs.
-    pub fn forward(&self, inputs: &Tensor, train: bool) -> Tensor {
-        self.network.forward(inputs, train)
+    /// Lets it compute as `train.channels_last` and `train.autocast` ask for. The variables keep their
+    /// values.
+    ///
+    /// # Errors
+    /// A usage error where a model without convolutions is to have them channels last.
+    pub fn computing_as(mut self, config: &TrainConfig) -> anyhow::Result<Self> {
+        self.autocast = match config.autocast {
+            config::Autocast::None => None,
+            config::Autocast::Bf16 => Some(Autocast::new(self.vs.device(), Element::BFloat16)?),
+        };
+        if config.channels_last {
+            let weights = self.vs.variables().into_values().filter(|weight| weight.dim() == 4);
+            let mut weights = weights.peekable();
+            if weights.peek().is_none() {
+                return Err(Usage::new(
+                    "`train.channels_last` is true, and this model has no convolutions, which \
+                     alone compute so: set it to false, or choose a model that has some, such as \
+                     cnn or resnet.",
+                )
+                .into());
+            }
+            for mut weight in weights {
+                // The network's handles are of the same tensors, and see it.
+                weight.f_set_data(&channels_last(&weight.f_data()?)?)?;
+            }
+            self.channels_last = true;
+        }
+        Ok(self)
     }
 
-    /// The mean loss of a batch.
+    /// One of a network without variables.
+    #[cfg(test)]
+    pub(crate) fn around(network: Box<dyn Network>, task: Task, widest: usize) -> Self {
+        let vs = nn::VarStore::new(Device::Cpu);
+        Model { vs, network, task, widest, channels_last: false, autocast: None }
+    }
+
+    /// What the network makes of inputs.
+    pub fn forward(&self, inputs: &Tensor, train: bool) -> Tensor {
+        let _region = self.autocast.map(Autocast::begin);
+        if !self.channels_last {
+            return self.network.forward(inputs, train);
+        }
+        match channels_last(inputs) {
+            Ok(images) => self.network.forward(&images, train),
+            // As an operation of the network itself would.
+            Err(refused) => panic!("{refused}"),
+        }
+    }
+
+    /// The mean loss of a batch, in `f32`.
     pub fn loss(&self, batch: &Batch, train: bool) -> Tensor {
+        // One region for each forward pass, which ends before the backward pass.
+        let _region = self.autocast.map(Autocast::begin);
         let outputs = self.forward(&batch.inputs, train);
         match self.task {
             Task::Quadratic => outputs.mean(Element::Float),
@@ -323,6 +383,7 @@ impl Model {
     /// # Errors
     /// What libtorch says.
     pub fn score(&self, batch: &Batch) -> anyhow::Result<Score> {
+        let _region = self.autocast.map(Autocast::begin);
         let outputs = self.forward(&batch.inputs, false);
         let sum = |mean: Tensor, count| mean.f_to_kind(Element::Double)?.f_mul_scalar(count as f64);
         if self.task == Task::Quadratic {

@@ -1,6 +1,6 @@
 //! The two curves around a sync, and the norms at it: `[probe]`.
 
-use lookahead_core::{Lookahead, TchOptimizer};
+use lookahead_core::{Lookahead, TchOptimizer, inference};
 use serde::{Deserialize, Serialize};
 
 use crate::check::{Invalid, require};
@@ -100,7 +100,7 @@ impl Probe {
     /// # Errors
     /// What libtorch says.
     pub fn loss(&self, model: &Model) -> anyhow::Result<f64> {
-        let _guard = tch::no_grad_guard();
+        let _guard = inference::guard();
         Ok(f64::try_from(model.loss(&self.batch, false))?)
     }
 }

@@ -127,7 +127,7 @@ impl Training {
         let data = data::load(&config.data)?;
         config.model.check_batches(data.train.len(), config.data.batch_size)?;
         tch::manual_seed(config.train.seed as i64);
-        let model = Model::new(&config.model, &data, device)?;
+        let model = Model::new(&config.model, &data, device)?.computing_as(&config.train)?;
         // Before the optimizer is built, so that φ begins there too.
         let origin = init_from.map(|from| from.load(&model.vs)).transpose()?;
         let optimizer = Optimizer::new(&config.optimizer, config.lookahead.as_ref(), &model.vs)?;

@@ -11,8 +11,14 @@ pub type Settings = BTreeMap<String, Value>;
 
 /// Whether a key changes how a run is made or watched, but not what is trained.
 pub fn matters(key: &str) -> bool {
-    let exactly =
-        ["train.seed", "train.threads", "train.device", "train.read_loss_every", "data.dir"];
+    let exactly = [
+        "train.seed",
+        "train.threads",
+        "train.device",
+        "train.read_loss_every",
+        "train.channels_last",
+        "data.dir",
+    ];
     !(exactly.contains(&key) || key.starts_with("checkpoint.") || key.starts_with("probe."))
 }
 
@@ -184,11 +190,12 @@ mod tests {
 
     #[test]
     fn what_does_not_matter_is_left_out() {
-        let config = json!({"train": {"seed": 1, "threads": 2, "device": "cpu", "epochs": 2},
+        let config = json!({"train": {"seed": 1, "threads": 2, "device": "cpu", "epochs": 2,
+            "channels_last": true, "autocast": "bf16"},
             "checkpoint": {"keep": 3}, "probe": {"samples": 9}, "data": {"dir": "/d", "kind": "x"},
             "model": {"hidden": [1, 2], "none": null}});
         let keys: Vec<String> = flat(&config).into_keys().collect();
-        assert_eq!(keys, ["data.kind", "model.hidden", "train.epochs"]);
+        assert_eq!(keys, ["data.kind", "model.hidden", "train.autocast", "train.epochs"]);
     }
 
     #[test]

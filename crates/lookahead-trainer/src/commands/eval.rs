@@ -48,7 +48,7 @@ pub fn eval(arguments: &cli::Eval) -> anyhow::Result<()> {
     config.train.use_threads();
     let data = data::load(&config.data)?;
     let (step, found) = caught(|| {
-        let model = Model::new(&config.model, &data, device)?;
+        let model = Model::new(&config.model, &data, device)?.computing_as(&config.train)?;
         let load = || load(&folder, arguments.from, are_final(weights, &config), (&model, &data));
         let step = while_checkpoints_come_and_go(&folder, load)?;
         let found = evaluate(&model, &*data.test, Split::Test, weights, || false)?;

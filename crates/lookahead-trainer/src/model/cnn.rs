@@ -60,6 +60,7 @@ fn build(
         layers = layers.add_fn(Tensor::relu).add_fn(|x| x.max_pool2d_default(2));
         (channels, height, width) = (next, height / 2, width / 2);
     }
-    let layers = layers.add_fn(|images| images.flat_view());
+    // Channels last there is no view of them in this order, and this copies.
+    let layers = layers.add_fn(|images| images.flatten(1, -1));
     Ok(Box::new(head(layers, path, config, channels * height * width, classes)))
 }

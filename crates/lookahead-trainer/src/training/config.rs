@@ -34,6 +34,21 @@ pub struct TrainConfig {
     pub threads: u32,
     /// Losses that are read from the device together; 0 is 1 on the CPU and 10 on a GPU.
     pub read_loss_every: u64,
+    /// Convolutions on images and weights whose channels lie side by side in memory.
+    pub channels_last: bool,
+    /// What matrix products and convolutions compute in; variables stay `f32`.
+    pub autocast: Autocast,
+}
+
+/// What a forward pass and its loss are cast to.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Autocast {
+    /// Nothing: all is in the variables' type.
+    #[default]
+    None,
+    /// To `bfloat16`, where libtorch's autocast finds that it does no harm.
+    Bf16,
 }
 
 /// Losses that may wait on the device, at most: a training that has left the numbers is noticed as much
@@ -53,6 +68,8 @@ impl Default for TrainConfig {
             device,
             threads: 0,
             read_loss_every: 0,
+            channels_last: false,
+            autocast: Autocast::None,
         }
     }
 }
