@@ -89,7 +89,8 @@ fn run(cli: &Cli) -> anyhow::Result<()> {
         seconds: cli.seconds.unwrap_or(usual.seconds),
         ..usual
     };
-    let is_whole = !plan.quick && cli.only.is_empty() && cli.rounds.is_none() && cli.seconds.is_none();
+    let is_whole =
+        !plan.quick && cli.only.is_empty() && cli.rounds.is_none() && cli.seconds.is_none();
     let docs = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs");
     let output = match (&cli.output, is_whole && docs.is_dir()) {
         (Some(folder), _) => folder.clone(),
@@ -116,7 +117,9 @@ fn run(cli: &Cli) -> anyhow::Result<()> {
 fn python(given: Option<&Path>) -> anyhow::Result<PathBuf> {
     let set = std::env::var_os("TORCH_PYTHON").filter(|value| !value.is_empty());
     let Some(python) = given.map(Path::to_owned).or_else(|| set.map(PathBuf::from)) else {
-        bail!("Say with `--python PROGRAM` which Python has torch, timm and pytorch_optimizer, or `just bench`.");
+        bail!(
+            "Say with `--python PROGRAM` which Python has torch, timm and pytorch_optimizer, or `just bench`."
+        );
     };
     let import = "import torch, safetensors.torch, timm.optim, pytorch_optimizer";
     let tried = Process::new(&python).args(["-c", import]).output();

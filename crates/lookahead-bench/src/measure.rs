@@ -71,7 +71,9 @@ impl Plan {
     fn takes(&self, name: &str, usual: bool, quick: bool) -> bool {
         match self.only.is_empty() {
             true => usual && (quick || !self.quick),
-            false => self.only.iter().any(|part| name == part || (usual && name.contains(part.as_str()))),
+            false => {
+                self.only.iter().any(|part| name == part || (usual && name.contains(part.as_str())))
+            }
         }
     }
 
@@ -223,7 +225,8 @@ pub fn ready(
     threads: usize,
     folder: &Path,
 ) -> anyhow::Result<(Contest, Vec<Agreement>, Vec<String>)> {
-    let [initial, order] = ["initial", "order"].map(|what| folder.join(format!("{name}-{what}.safetensors")));
+    let [initial, order] =
+        ["initial", "order"].map(|what| folder.join(format!("{name}-{what}.safetensors")));
     let job = |contender: &str| Job {
         contender: contender.to_owned(),
         threads,
@@ -325,12 +328,26 @@ fn training(
         ("training", "library", "timm", Faster, None),
         ("training", "library", "pytorch_optimizer", Faster, None),
         ("Lookahead's own cost", "library", "bare", Takes, own_cost),
-        ("probe and event log", "trainer-without-checkpoints", "library", Takes, Some(Aim::median(1.03))),
+        (
+            "probe and event log",
+            "trainer-without-checkpoints",
+            "library",
+            Takes,
+            Some(Aim::median(1.03)),
+        ),
         ("event log", "trainer-without-probe", "library", Takes, Some(Aim::median(1.01))),
         ("checkpoints", "trainer", "trainer-without-checkpoints", Takes, None),
     ] {
         let values = (contest.of(ours)?, contest.of(theirs)?);
-        report.rows.extend(Row::new(training.name, quantity, (ours, theirs), values, unit, meaning, aim));
+        report.rows.extend(Row::new(
+            training.name,
+            quantity,
+            (ours, theirs),
+            values,
+            unit,
+            meaning,
+            aim,
+        ));
     }
 
     let step = contest.of("trainer")?.iter().copied().fold(f64::INFINITY, f64::min);
@@ -339,7 +356,12 @@ fn training(
 }
 
 /// The test set at φ.
-fn evaluation(plan: &Plan, name: &str, mut contest: Contest, report: &mut Report) -> anyhow::Result<()> {
+fn evaluation(
+    plan: &Plan,
+    name: &str,
+    mut contest: Contest,
+    report: &mut Report,
+) -> anyhow::Result<()> {
     let contenders = ["library", PEERS[0], PEERS[1]];
     let mut seconds = vec![Vec::new(); contenders.len()];
     // The first one does not count, and may try several sizes of batches.
@@ -434,7 +456,15 @@ impl Alone {
                 let values = (&found[0][..], &found[1][..]);
                 let names = ("library", theirs.as_str());
                 let unit = Unit::Seconds;
-                report.rows.extend(Row::new(name, quantity, names, values, unit, Meaning::Faster, aim));
+                report.rows.extend(Row::new(
+                    name,
+                    quantity,
+                    names,
+                    values,
+                    unit,
+                    Meaning::Faster,
+                    aim,
+                ));
                 // Memory may not hold two pairs.
                 ours.ask(&Command::Release)?;
                 peer.ask(&Command::Release)?;

@@ -276,7 +276,8 @@ mod tests {
         assert!(!line.contains('\n'));
         let read: Command = serde_json::from_str(&line).unwrap();
         assert_eq!(read, Command::Prepare(Box::new(job)));
-        let read: Answer = serde_json::from_str(r#"{"is": "timed", "steps": 3, "seconds": 1}"#).unwrap();
+        let read: Answer =
+            serde_json::from_str(r#"{"is": "timed", "steps": 3, "seconds": 1}"#).unwrap();
         assert_eq!(read, Answer::Timed { steps: 3, seconds: 1.0 });
     }
 

@@ -211,19 +211,40 @@ impl Report {
 
     /// The comparisons as a table in Markdown, aligned to be read as it is.
     pub fn table(&self) -> String {
-        let head = ["workload", "what", "of", "value", "against", "ratio [quartiles]", "aim", "reached", "rounds"];
+        let head = [
+            "workload",
+            "what",
+            "of",
+            "value",
+            "against",
+            "ratio [quartiles]",
+            "aim",
+            "reached",
+            "rounds",
+        ];
         let rows = [head.map(str::to_owned)].into_iter().chain(self.rows.iter().map(Row::cells));
         aligned(&rows.collect::<Vec<_>>())
     }
 
     /// The page; `kept` is what stands between the marks.
     pub fn markdown(&self, kept: &str) -> String {
-        let Machine { processor, processors, memory, kernel, capability, lookahead, rustc, libtorch } =
-            &self.machine;
-        let load = |load: Option<f64>| load.map_or_else(|| "unknown".to_owned(), |l| format!("{l:.2}"));
+        let Machine {
+            processor,
+            processors,
+            memory,
+            kernel,
+            capability,
+            lookahead,
+            rustc,
+            libtorch,
+        } = &self.machine;
+        let load =
+            |load: Option<f64>| load.map_or_else(|| "unknown".to_owned(), |l| format!("{l:.2}"));
         let mut page = String::from(HEAD);
         let others = match self.others {
-            Some(share) => format!("; other programs took {:.0} % of the processors' time", 100.0 * share),
+            Some(share) => {
+                format!("; other programs took {:.0} % of the processors' time", 100.0 * share)
+            }
             None => String::new(),
         };
         let partial = if self.partial { ", and only a part of all" } else { "" };
@@ -253,7 +274,8 @@ impl Report {
             page.push('\n');
         }
         page.push_str(AGREE);
-        let head = ["workload", "contender", "steps", "greatest difference", "at φ"].map(str::to_owned);
+        let head =
+            ["workload", "contender", "steps", "greatest difference", "at φ"].map(str::to_owned);
         let rows = self.agreements.iter().map(|agreement| {
             let small = |difference: f64| format!("{difference:.1e}");
             [
@@ -277,7 +299,8 @@ impl Report {
     pub fn write(&self, folder: &Path) -> anyhow::Result<()> {
         let put = |name: &str, text: String| {
             let path = folder.join(name);
-            std::fs::write(&path, text).with_context(|| format!("{} can't be written.", path.display()))
+            std::fs::write(&path, text)
+                .with_context(|| format!("{} can't be written.", path.display()))
         };
         std::fs::create_dir_all(folder)
             .with_context(|| format!("The folder {} can't be made.", folder.display()))?;
@@ -305,7 +328,9 @@ fn kept(page: &str) -> anyhow::Result<String> {
     }
     let between = page.split_once(BEGIN).and_then(|(_, rest)| rest.split_once(END));
     let (kept, _) = between.with_context(|| {
-        format!("It must have `{BEGIN}` and, after it, `{END}`, and has not: mend it, or take both out.")
+        format!(
+            "It must have `{BEGIN}` and, after it, `{END}`, and has not: mend it, or take both out."
+        )
     })?;
     Ok(kept.to_owned())
 }
@@ -384,10 +409,26 @@ mod tests {
         let unit = Unit::Step { samples: 32 };
         let aim = Some(Aim::median(1.15));
         let names = ("trainer", "timm");
-        report.rows.extend(Row::new("mlp-32", "training", names, values, unit, Meaning::Faster, aim));
+        report.rows.extend(Row::new(
+            "mlp-32",
+            "training",
+            names,
+            values,
+            unit,
+            Meaning::Faster,
+            aim,
+        ));
         let memory = (&[2e8][..], &[1e8][..]);
         let aim = Some(Aim::median(1.0));
-        report.rows.extend(Row::new("mlp-32", "memory", names, memory, Unit::Bytes, Meaning::Takes, aim));
+        report.rows.extend(Row::new(
+            "mlp-32",
+            "memory",
+            names,
+            memory,
+            Unit::Bytes,
+            Meaning::Takes,
+            aim,
+        ));
         report.refuse("cnn-32", &anyhow::anyhow!("The losses differ."));
         report
     }
@@ -399,7 +440,13 @@ mod tests {
         assert_eq!(lines.len(), 4);
         let length = lines[0].chars().count();
         assert!(lines.iter().all(|line| line.chars().count() == length), "{table}");
-        for part in ["1.00 ms, 32000 samples/s", "timm: 2.00 ms", "times as fast 2.00 [1.750, 2.00]", "≥ 1.150", "yes"] {
+        for part in [
+            "1.00 ms, 32000 samples/s",
+            "timm: 2.00 ms",
+            "times as fast 2.00 [1.750, 2.00]",
+            "≥ 1.150",
+            "yes",
+        ] {
             assert!(lines[2].contains(part), "{part} in {}", lines[2]);
         }
         for part in ["200 MB", "takes, of it 2.00", "≤ 1.000", "**no**"] {

@@ -60,9 +60,15 @@ pub fn measure(
             }
         }
     }
-    let column = |i: usize, what: fn(&Found) -> f64| -> Vec<f64> { found[i].iter().map(what).collect() };
+    let column =
+        |i: usize, what: fn(&Found) -> f64| -> Vec<f64> { found[i].iter().map(what).collect() };
     for (quantity, unit, bound, what) in [
-        ("start of the process to the first step", Unit::Seconds, 1.0 / 6.0, (|f| f.0) as fn(&Found) -> f64),
+        (
+            "start of the process to the first step",
+            Unit::Seconds,
+            1.0 / 6.0,
+            (|f| f.0) as fn(&Found) -> f64,
+        ),
         ("peak memory of the process", Unit::Bytes, 1.0, |f| f.1),
     ] {
         for peer in 1..names.len() {
@@ -174,12 +180,25 @@ fn dashboard(
     let names = ("with the dashboard", "--no-tui");
     let aim = Some(Aim::median(1.03));
     let unit = Unit::Step { samples: config.data.batch_size };
-    report.rows.extend(Row::new(name, "dashboard", names, (with, without), unit, Meaning::Takes, aim));
+    report.rows.extend(Row::new(
+        name,
+        "dashboard",
+        names,
+        (with, without),
+        unit,
+        Meaning::Takes,
+        aim,
+    ));
     Ok(())
 }
 
 /// Seconds of a step in a run on a terminal of its own, by the times of its events.
-fn in_a_terminal(programs: &Programs, config: &Config, dashboard: bool, folder: &Path) -> anyhow::Result<f64> {
+fn in_a_terminal(
+    programs: &Programs,
+    config: &Config,
+    dashboard: bool,
+    folder: &Path,
+) -> anyhow::Result<f64> {
     let run = run_folder(folder, config)?;
     let size = PtySize { rows: 36, cols: 120, pixel_width: 0, pixel_height: 0 };
     let terminal = native_pty_system().openpty(size)?;
@@ -202,8 +221,11 @@ fn in_a_terminal(programs: &Programs, config: &Config, dashboard: bool, folder: 
         bail!("`lookahead train` in a terminal ended with {status}.");
     }
     let records = log::read(&run.path().join("run").join("events.jsonl"))?;
-    let steps: Vec<f64> =
-        records.iter().filter(|record| matches!(record.event, Event::Step(_))).map(|record| record.time).collect();
+    let steps: Vec<f64> = records
+        .iter()
+        .filter(|record| matches!(record.event, Event::Step(_)))
+        .map(|record| record.time)
+        .collect();
     match steps[..] {
         [first, .., last] => Ok((last - first) / (steps.len() - 1) as f64),
         _ => bail!("`lookahead train` in a terminal took less than two steps."),

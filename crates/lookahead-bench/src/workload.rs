@@ -109,13 +109,7 @@ pub const TRAININGS: &[Training] = &[
         own_cost: Some(1.01),
         ..EVEN
     },
-    Training {
-        name: "resnet-32",
-        config: RESNET,
-        set: &RESNET_SET,
-        quick: true,
-        ..EVEN
-    },
+    Training { name: "resnet-32", config: RESNET, set: &RESNET_SET, quick: true, ..EVEN },
     Training {
         name: "lstm-16",
         config: LSTM,
@@ -147,7 +141,13 @@ pub const TRAININGS: &[Training] = &[
     Training {
         name: "resnet-32-channels-last",
         config: RESNET,
-        set: &[RESNET_SET[0], RESNET_SET[1], RESNET_SET[2], RESNET_SET[3], "train.channels_last=true"],
+        set: &[
+            RESNET_SET[0],
+            RESNET_SET[1],
+            RESNET_SET[2],
+            RESNET_SET[3],
+            "train.channels_last=true",
+        ],
         usual: false,
         ..EVEN
     },
