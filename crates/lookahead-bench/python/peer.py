@@ -42,7 +42,8 @@ class Training:
             from safetensors.torch import load_file
 
             self.batches = iter(load_file(job["order"])["order"].split(self.batch_size))
-        self.at_once = None
+        # With bytes it is the memory that counts, and a small batch.
+        self.at_once = 256 if job["storage"] == "bytes" else None
         self.model.train()
 
     def load(self, path):
@@ -96,17 +97,16 @@ class Training:
             self.mean_loss(at_once)
             return time.perf_counter() - started
 
-        sizes = (64, 256, 1000) if self.test.targets.dim() > 1 else (200, 500, 1000, 2500)
-        return min(sizes, key=lambda size: min(seconds(size) for _ in range(2)))
+        seconds(1000)
+        return min((64, 250, 1000, 2500), key=seconds)
 
     def evaluate(self, keep):
         self.model.eval()
-        if self.at_once is None:
-            self.at_once = 256 if keep else self.best_size()
+        if self.at_once is None and not keep:
+            self.at_once = self.best_size()
         started = time.perf_counter()
         if keep:
-            loss = optimizers.kept(self.lookahead, lambda: self.mean_loss(self.at_once))
-            self.at_once = None
+            loss = optimizers.kept(self.lookahead, lambda: self.mean_loss(256))
         else:
             loss = self.lookahead.at_slow(lambda: self.mean_loss(self.at_once))
         seconds = time.perf_counter() - started

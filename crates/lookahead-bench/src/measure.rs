@@ -169,7 +169,10 @@ impl Contest {
     }
 
     /// Seconds of a contender's step, round by round.
-    fn of(&self, name: &str) -> anyhow::Result<&[f64]> {
+    ///
+    /// # Errors
+    /// Where there is no such contender.
+    pub fn of(&self, name: &str) -> anyhow::Result<&[f64]> {
         Ok(&self.seconds[self.place(name)?])
     }
 
