@@ -41,6 +41,8 @@ struct Cli {
 enum Command {
     /// A part of it, in less than five minutes on two cores
     Quick,
+    /// Only compare the losses of all contenders, and time nothing
+    Losses,
     /// Be a contender
     #[command(hide = true)]
     Worker,
@@ -84,13 +86,17 @@ fn run(cli: &Cli) -> anyhow::Result<()> {
     let threads = cli.threads.map_or_else(processors, usize::from);
     let usual = Plan::usual(matches!(cli.command, Some(Command::Quick)), threads);
     let plan = Plan {
+        losses: matches!(cli.command, Some(Command::Losses)),
         only: cli.only.clone(),
         rounds: cli.rounds.map_or(usual.rounds, usize::from),
         seconds: cli.seconds.unwrap_or(usual.seconds),
         ..usual
     };
-    let is_whole =
-        !plan.quick && cli.only.is_empty() && cli.rounds.is_none() && cli.seconds.is_none();
+    let is_whole = !plan.quick
+        && !plan.losses
+        && cli.only.is_empty()
+        && cli.rounds.is_none()
+        && cli.seconds.is_none();
     let docs = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs");
     let output = match (&cli.output, is_whole && docs.is_dir()) {
         (Some(folder), _) => folder.clone(),
@@ -104,7 +110,8 @@ fn run(cli: &Cli) -> anyhow::Result<()> {
     measure::all(&programs, &plan, &mut report)?;
     report.load_after = load_average();
     report.others = ticks.and_then(Ticks::others_since);
-    println!("{}", report.table());
+    let table = if plan.losses { report.agreement_table() } else { report.table() };
+    println!("{table}");
     report.write(&output)?;
     println!("All of it: {}", output.join("benchmarks.md").display());
     if !report.refusals.is_empty() {

@@ -50,6 +50,8 @@ impl Programs {
 pub struct Plan {
     /// Only what takes minutes.
     pub quick: bool,
+    /// Only the losses are compared, and nothing is timed.
+    pub losses: bool,
     /// Names of workloads, or parts of them; all where there is none.
     pub only: Vec<String>,
     /// Rounds.
@@ -64,7 +66,7 @@ impl Plan {
     /// With the usual numbers.
     pub fn usual(quick: bool, threads: usize) -> Plan {
         let (rounds, seconds) = if quick { (5, 0.3) } else { (15, 0.5) };
-        Plan { quick, only: Vec::new(), rounds, seconds, threads }
+        Plan { quick, losses: false, only: Vec::new(), rounds, seconds, threads }
     }
 
     /// Whether a workload is to be measured.
@@ -317,6 +319,9 @@ fn training(
         ready(programs, named, (&OURS, &PEERS), plan.threads, folder)?;
     report.agreements.extend(agreements);
     report.take_versions(&versions);
+    if plan.losses {
+        return Ok(());
+    }
     contest.run(plan.rounds, plan.seconds, CYCLE)?;
 
     let Work::Training { config, .. } = &work else { bail!("{} is a training.", training.name) };
@@ -455,6 +460,9 @@ impl Alone {
                     greatest,
                     at_slow: None,
                 });
+                if plan.losses {
+                    continue;
+                }
                 let found = rounds(&mut [ours, peer], plan.rounds, plan.seconds / 2.0, 1)?;
                 let values = (&found[0][..], &found[1][..]);
                 let names = ("library", theirs.as_str());

@@ -178,7 +178,7 @@ impl Report {
     pub fn new(plan: &Plan) -> Report {
         Report {
             date: today(),
-            partial: plan.quick || !plan.only.is_empty(),
+            partial: plan.quick || plan.losses || !plan.only.is_empty(),
             machine: Machine::this(),
             peers: Vec::new(),
             threads: plan.threads,
@@ -224,6 +224,23 @@ impl Report {
         ];
         let rows = [head.map(str::to_owned)].into_iter().chain(self.rows.iter().map(Row::cells));
         aligned(&rows.collect::<Vec<_>>())
+    }
+
+    /// How the losses agreed, as a table in Markdown.
+    pub fn agreement_table(&self) -> String {
+        let head =
+            ["workload", "contender", "steps", "greatest difference", "at φ"].map(str::to_owned);
+        let rows = self.agreements.iter().map(|agreement| {
+            let small = |difference: f64| format!("{difference:.1e}");
+            [
+                agreement.workload.clone(),
+                agreement.contender.clone(),
+                agreement.steps.to_string(),
+                small(agreement.greatest),
+                agreement.at_slow.map_or_else(String::new, small),
+            ]
+        });
+        aligned(&[head].into_iter().chain(rows).collect::<Vec<_>>())
     }
 
     /// The page; `kept` is what stands between the marks.
@@ -274,19 +291,7 @@ impl Report {
             page.push('\n');
         }
         page.push_str(AGREE);
-        let head =
-            ["workload", "contender", "steps", "greatest difference", "at φ"].map(str::to_owned);
-        let rows = self.agreements.iter().map(|agreement| {
-            let small = |difference: f64| format!("{difference:.1e}");
-            [
-                agreement.workload.clone(),
-                agreement.contender.clone(),
-                agreement.steps.to_string(),
-                small(agreement.greatest),
-                agreement.at_slow.map_or_else(String::new, small),
-            ]
-        });
-        page.push_str(&aligned(&[head].into_iter().chain(rows).collect::<Vec<_>>()));
+        page.push_str(&self.agreement_table());
         let _ = write!(page, "\n{BEGIN}{kept}{END}\n");
         page
     }

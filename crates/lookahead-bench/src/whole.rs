@@ -71,9 +71,9 @@ pub fn measure(
         ),
         ("peak memory of the process", Unit::Bytes, 1.0, |f| f.1),
     ] {
-        for peer in 1..names.len() {
+        for (peer, name) in names.iter().enumerate().skip(1) {
             let values = (&column(0, what)[..], &column(peer, what)[..]);
-            let pair = (PROGRAM, names[peer]);
+            let pair = (PROGRAM, *name);
             let aim = Some(Aim::median(bound));
             let row = Row::new(training.name, quantity, pair, values, unit, Meaning::Takes, aim);
             report.rows.extend(row);

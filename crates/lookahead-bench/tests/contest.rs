@@ -82,7 +82,8 @@ fn this_projects_contenders_take_the_same_steps() {
     let named = ("digits", &work);
     let (mut contest, agreements, _) =
         ready(&programs(Path::new("")), named, (&OURS, &[]), 1, folder.path()).unwrap();
-    let names: Vec<&str> = agreements.iter().map(|agreement| agreement.contender.as_str()).collect();
+    let names: Vec<&str> =
+        agreements.iter().map(|agreement| agreement.contender.as_str()).collect();
     assert_eq!(names, OURS[1..]);
     // It is the same arithmetic on the same numbers.
     assert!(agreements.iter().all(|agreement| agreement.greatest == 0.0), "{agreements:?}");
@@ -97,7 +98,8 @@ fn this_projects_contenders_take_the_same_steps() {
 fn a_contender_that_fails_is_an_error_with_its_words() {
     let folder = tempfile::tempdir().unwrap();
     let text = work(TEXT, Some(Path::new("/nowhere/text")), "");
-    let failed = ready(&programs(Path::new("")), ("text", &text), (&["library"], &[]), 1, folder.path());
+    let failed =
+        ready(&programs(Path::new("")), ("text", &text), (&["library"], &[]), 1, folder.path());
     let said = failed.unwrap_err().to_string();
     assert!(said.contains("library failed") && said.contains("/nowhere/text"), "{said}");
 }
@@ -147,7 +149,6 @@ fn contenders_in_pytorch_take_the_same_steps() {
         assert!(agreement.at_slow.unwrap() < 1e-4, "{agreement:?}");
     }
     contest.run(1, 0.001, 5).unwrap();
-
 }
 
 /// Another slow step size on one side shows in the losses after the first sync, and in φ.
