@@ -65,7 +65,7 @@ pub struct Plan {
 impl Plan {
     /// With the usual numbers.
     pub fn usual(quick: bool, threads: usize) -> Plan {
-        let (rounds, seconds) = if quick { (5, 0.3) } else { (15, 0.5) };
+        let (rounds, seconds) = if quick { (4, 0.25) } else { (15, 0.5) };
         Plan { quick, losses: false, only: Vec::new(), rounds, seconds, threads }
     }
 
@@ -299,8 +299,8 @@ fn prepare_quickest(worker: &mut Worker, job: &Job) -> anyhow::Result<String> {
     let mut tried = Vec::new();
     for form in FORMS {
         worker.prepare(Job { form: form.to_owned(), ..job.clone() })?;
-        worker.seconds_per_step(0.1, CYCLE)?;
-        tried.push((worker.seconds_per_step(0.3, CYCLE)?, form));
+        worker.seconds_per_step(0.1, 5)?;
+        tried.push((worker.seconds_per_step(0.3, 5)?, form));
     }
     tried.sort_by(|a, b| a.0.total_cmp(&b.0));
     worker.prepare(Job { form: tried[0].1.to_owned(), ..job.clone() })
