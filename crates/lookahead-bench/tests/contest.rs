@@ -117,25 +117,30 @@ fn python(modules: &str) -> Option<PathBuf> {
     works.then_some(python)
 }
 
-/// Plain PyTorch is required where a Python is; timm and pytorch_optimizer are not.
+/// One with plain PyTorch, which is required where a Python is.
+fn torch() -> Option<PathBuf> {
+    let python = python("torch, safetensors.torch");
+    if python.is_none() {
+        if std::env::var_os("LOOKAHEAD_REQUIRE_PYTHON").is_some() {
+            panic!("no Python with torch and safetensors, and they are required");
+        }
+        eprintln!("Passed over: no Python with torch and safetensors; `just python` makes one.");
+    }
+    python
+}
+
+/// timm and pytorch_optimizer are not required.
 fn peers() -> Option<(PathBuf, &'static [&'static str])> {
     if let Some(python) = python("torch, safetensors.torch, timm.optim, pytorch_optimizer") {
         return Some((python, &["torch", PEERS[0], PEERS[1]]));
     }
     eprintln!("timm and pytorch_optimizer are passed over: no Python has both.");
-    let python = python("torch, safetensors.torch");
-    if python.is_none() && std::env::var_os("LOOKAHEAD_REQUIRE_PYTHON").is_some() {
-        panic!("no Python with torch and safetensors, and they are required");
-    }
-    Some((python?, &["torch"]))
+    Some((torch()?, &["torch"]))
 }
 
 #[test]
 fn contenders_in_pytorch_take_the_same_steps() {
-    let Some((python, peers)) = peers() else {
-        eprintln!("Passed over: no Python with torch and safetensors; `just python` makes one.");
-        return;
-    };
+    let Some((python, peers)) = peers() else { return };
     let folder = tempfile::tempdir().unwrap();
     let programs = programs(&python);
     let work = work(TEXT, Some(&text(folder.path())), "");
@@ -154,14 +159,12 @@ fn contenders_in_pytorch_take_the_same_steps() {
 /// Another slow step size on one side shows in the losses after the first sync, and in φ.
 #[test]
 fn another_course_of_pytorch_is_refused() {
-    let Some((python, _)) = peers() else {
-        eprintln!("Passed over: no Python with torch and safetensors; `just python` makes one.");
-        return;
-    };
+    let Some(python) = torch() else { return };
     let folder = tempfile::tempdir().unwrap();
     let programs = programs(&python);
     let file = text(folder.path());
-    let [initial, order] = ["initial", "order"].map(|name| folder.path().join(name));
+    let [initial, order] =
+        ["initial.safetensors", "order.safetensors"].map(|name| folder.path().join(name));
     let job = |contender: &str, more: &str| Job {
         contender: contender.to_owned(),
         threads: 1,
