@@ -460,22 +460,13 @@ impl Alone {
                     greatest,
                     at_slow: None,
                 });
-                if plan.losses {
-                    continue;
+                if !plan.losses {
+                    let found = rounds(&mut [ours, peer], plan.rounds, plan.seconds / 2.0, 1)?;
+                    let values = (&found[0][..], &found[1][..]);
+                    let names = ("library", theirs.as_str());
+                    let (unit, meaning) = (Unit::Seconds, Meaning::Faster);
+                    report.rows.extend(Row::new(name, quantity, names, values, unit, meaning, aim));
                 }
-                let found = rounds(&mut [ours, peer], plan.rounds, plan.seconds / 2.0, 1)?;
-                let values = (&found[0][..], &found[1][..]);
-                let names = ("library", theirs.as_str());
-                let unit = Unit::Seconds;
-                report.rows.extend(Row::new(
-                    name,
-                    quantity,
-                    names,
-                    values,
-                    unit,
-                    Meaning::Faster,
-                    aim,
-                ));
                 // Memory may not hold two pairs.
                 ours.ask(&Command::Release)?;
                 peer.ask(&Command::Release)?;
