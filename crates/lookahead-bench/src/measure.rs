@@ -103,6 +103,12 @@ const CYCLE: u64 = 25;
 pub fn all(programs: &Programs, plan: &Plan, report: &mut Report) -> anyhow::Result<()> {
     let folder = tempfile::tempdir()?;
     let mut found = false;
+    // What is found is shown at once: all of it takes a while.
+    let show = |report: &Report, rows: usize| {
+        if report.rows.len() > rows {
+            eprintln!("{}", report.table_from(rows));
+        }
+    };
     for training in TRAININGS {
         if plan.takes(training.name, training.usual, training.quick) {
             found = true;
@@ -112,6 +118,7 @@ pub fn all(programs: &Programs, plan: &Plan, report: &mut Report) -> anyhow::Res
                 report.rows.truncate(rows);
                 report.refuse(training.name, &error);
             }
+            show(report, rows);
         }
     }
     let mut alone = None;
@@ -120,16 +127,18 @@ pub fn all(programs: &Programs, plan: &Plan, report: &mut Report) -> anyhow::Res
         if plan.takes(&name, true, quick) {
             found = true;
             eprintln!("{name} …");
-            let measured = match &mut alone {
+            let rows = report.rows.len();
+            let started = match &mut alone {
                 Some(alone) => Ok(alone),
                 none => Alone::start(programs, folder.path()).map(|started| none.insert(started)),
             };
-            let measured = measured
-                .and_then(|alone| alone.measure(plan, &name, (parameters, tensors), report));
+            let measured =
+                started.and_then(|alone| alone.measure(plan, &name, (parameters, tensors), report));
             if let Err(error) = measured {
                 report.refuse(&name, &error);
                 alone = None;
             }
+            show(report, rows);
         }
     }
     if !found {

@@ -211,6 +211,11 @@ impl Report {
 
     /// The comparisons as a table in Markdown, aligned to be read as it is.
     pub fn table(&self) -> String {
+        self.table_from(0)
+    }
+
+    /// As [`table`](Self::table), without so many of the first comparisons.
+    pub fn table_from(&self, first: usize) -> String {
         let head = [
             "workload",
             "what",
@@ -222,7 +227,9 @@ impl Report {
             "reached",
             "rounds",
         ];
-        let rows = [head.map(str::to_owned)].into_iter().chain(self.rows.iter().map(Row::cells));
+        let rows = [head.map(str::to_owned)]
+            .into_iter()
+            .chain(self.rows.iter().skip(first).map(Row::cells));
         aligned(&rows.collect::<Vec<_>>())
     }
 
