@@ -32,6 +32,8 @@ pub struct Tolerance {
 impl Tolerance {
     /// For single precision: the sums of a loss differ by some 1e-6, and each step adds to that.
     pub const SINGLE: Tolerance = Tolerance { first: 1e-4, most: 3e-3 };
+    /// For the optimizer alone, whose steps are small: AdamW's change the mean square by some 3e-5.
+    pub const ALONE: Tolerance = Tolerance { first: 1e-7, most: 1e-6 };
     /// Where parts are computed in bfloat16, which has three significant digits.
     pub const HALF: Tolerance = Tolerance { first: 1e-2, most: 5e-2 };
 

@@ -460,7 +460,7 @@ impl Alone {
                 ours.prepare(job("library"))?;
                 report.take_versions(&[peer.prepare(job(contender))?]);
                 let losses = (ours.losses(5)?, peer.losses(5)?);
-                let greatest = compare::compare(&losses.0, &losses.1, Tolerance::SINGLE)
+                let greatest = compare::compare(&losses.0, &losses.1, Tolerance::ALONE)
                     .with_context(|| format!("{quantity}, library against {theirs}"))?;
                 report.agreements.push(Agreement {
                     workload: format!("{name}, {quantity}"),
