@@ -134,8 +134,18 @@ check-cuda:
         --message-format=json-render-diagnostics |
         {{ just }} _python3 crates/lookahead-sys/libtorch/check_cuda.py "$LIBTORCH"
 
-# Time the sync, the inner steps, checkpoints and the dashboard against what they replace, in turns (`just bench --bench sync`: one of four)
+# Time this project against PyTorch with timm's and pytorch_optimizer's Lookahead, in turns, and write docs/benchmarks.md (half an hour); `just bench quick`: minutes, and docs stay
+[no-exit-message]
 bench *ARGS: _setup
+    #!/usr/bin/env bash
+    set -euo pipefail
+    cargo build --release --locked --package lookahead-trainer --package lookahead-bench --bins
+    TORCH_PYTHON=$({{ just }} _peers)
+    export TORCH_PYTHON
+    exec {{ quote(env("CARGO_TARGET_DIR", "target") / "release/lookahead-bench") }} "$@"
+
+# Time the sync, the inner steps, checkpoints and the dashboard against what they replace, in turns (`just bench-parts --bench sync`: one of four)
+bench-parts *ARGS: _setup
     cargo bench --locked --workspace {{ if ARGS == "" { "--bench sync --bench inner_step --bench checkpoint --bench dashboard" } else { "" } }} "$@"
 
 # Train all runs of the evidence and write docs/evidence.md (hours; goes on where it was); `quick`: minutes, and docs stay
@@ -209,6 +219,24 @@ python:
             python3 -m venv --clear "$folder"
             "$python" -m pip install --quiet torch==2.13.0 safetensors==0.8.0 numpy >&2
         fi
+    fi
+    echo "$python"
+
+# The Python of `just python`, with timm and pytorch_optimizer
+[private]
+_peers:
+    #!/usr/bin/env bash
+    set -euo pipefail
+    python=$({{ just }} python)
+    if ! "$python" -c "import timm.optim, pytorch_optimizer" 2>/dev/null; then
+        if [[ -n ${TORCH_PYTHON:-} ]]; then
+            echo "$python, which TORCH_PYTHON names, lacks what \`just bench\` needs:" >&2
+            echo "    $python -m pip install torch==2.13.0 'torchvision==0.28.*' timm==1.0.31 pytorch_optimizer==4.1.0" >&2
+            exit 1
+        fi
+        echo "Getting timm and pytorch_optimizer, once for all clones." >&2
+        # PyTorch is named along, so that it stays the version that it is.
+        "$python" -m pip install --quiet torch==2.13.0 'torchvision==0.28.*' timm==1.0.31 pytorch_optimizer==4.1.0 >&2
     fi
     echo "$python"
 
