@@ -141,7 +141,7 @@ pub fn adapt(contender: &str, config: &mut Config) -> anyhow::Result<()> {
         "trainer-without-checkpoints" => config.checkpoint.every_steps = 0,
         "trainer-without-probe" => {
             config.checkpoint.every_steps = 0;
-            config.probe.every_syncs = 0;
+            config.probe.every_syncs = Some(0);
         }
         "trainer" | "library" | "bare" => {}
         other => bail!("There is no contender {other} here."),
@@ -232,7 +232,7 @@ impl Plain {
         let data = data::load(&config.data)?;
         let seed = config.train.seed;
         tch::manual_seed(seed as i64);
-        let model = Model::new(&config.model, &data, Device::Cpu)?;
+        let model = Model::new(&config.model, &data, Device::Cpu)?.computing_as(&config.train)?;
         let (inner, vs) = (&config.optimizer, &model.vs);
         let optimizer = match &config.lookahead {
             Some(section) if lookahead => {
