@@ -334,6 +334,10 @@ fn fused_steps_are_those_of_tchs_own() {
                 for (a, b) in a.iter().zip(&b) {
                     assert_eq!(a.name, b.name, "{what}");
                     let what = format!("{what}: {}", a.name);
+                    // The kernel takes 1 − β₂ = 0.001 in single precision as 1 less a number near 1, whose
+                    // last bit is 6e-8: seen on an H200, 1.5e-5 of the second moment.
+                    let squares = kind == Kind::Float && a.name.contains("exp_avg_sq");
+                    let tolerance = if squares { 6e-5 } else { tolerance };
                     assert_close(&a.tensor, &b.tensor, (tolerance, 0.0), &what);
                 }
             }

@@ -359,6 +359,7 @@ class FusedRmsProp : public torch::optim::RMSprop {
           step_on_cpu<RmsPropPass>(batch, std::get<2>(key), rule);
         } else {
           step_batch(options, batch);
+          count_writes(batch);
         }
       }
     }

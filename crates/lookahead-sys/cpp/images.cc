@@ -55,4 +55,6 @@ void normalized_images(rust::Slice<const std::uint8_t> pixels, rust::Slice<const
   });
 }
 
+Tensor* pin_memory(const Tensor* tensor) { return new Tensor(tensor->pin_memory()); }
+
 }  // namespace lookahead

@@ -105,6 +105,9 @@ AutocastState autocast_state(bool cuda);
 AutocastState begin_autocast(bool cuda, bool half);
 void end_autocast(AutocastState before);
 
+// A copy in page-locked memory.
+Tensor* pin_memory(const Tensor* tensor);
+
 // Generators and the build.
 Tensor* generator_state(bool cuda, std::int8_t index);
 void set_generator_state(bool cuda, std::int8_t index, const Tensor* state);

@@ -171,7 +171,7 @@ void sync(rust::Slice<const SyncPair> pairs, SyncRule rule) {
       void* velocity = pair.velocity == nullptr ? nullptr : pair.velocity->mutable_data_ptr();
       parts.push_back({slow.mutable_data_ptr(), fast.mutable_data_ptr(), velocity, pair.alpha, end, flat});
       // The pass writes behind autograd's back; uncounted, a graph recorded before would run on
-      // the new values unnoticed. The foreach operations count by themselves.
+      // the new values unnoticed.
       slow.unsafeGetTensorImpl()->bump_version();
       if (rule.restart && (pair.alpha != 1.0 || velocity != nullptr)) {
         fast.unsafeGetTensorImpl()->bump_version();
@@ -188,7 +188,14 @@ void sync(rust::Slice<const SyncPair> pairs, SyncRule rule) {
   for_each_stretch(parts, [&](const Part& part, std::int64_t from, std::int64_t to) {
     part.pass(part, rule, from, to);
   });
-  for (const auto& [key, batch] : batches) sync_batch(key, batch, rule);
+  for (const auto& [key, batch] : batches) {
+    sync_batch(key, batch, rule);
+    // On CUDA some of the foreach operations do not count what they write (seen: `_foreach_lerp_`).
+    for (const Tensor& slow : batch.slow) slow.unsafeGetTensorImpl()->bump_version();
+    const bool copied = std::get<4>(key) == 1.0 && batch.velocity.empty();
+    if (!rule.restart || copied) continue;
+    for (const Tensor& fast : batch.fast) fast.unsafeGetTensorImpl()->bump_version();
+  }
 }
 
 }  // namespace lookahead

@@ -111,7 +111,11 @@ pub fn to_device(tensor: Tensor, device: Device) -> Result<Tensor> {
         return Ok(tensor);
     }
     let kind = tensor.f_kind()?;
-    Ok(tensor.f_pin_memory(device)?.f_to_device_(device, kind, true, false)?)
+    // tch's own would name the device, for which libtorch warns.
+    // SAFETY: the pointer is a live at::Tensor for the length of the call. The shim allocates the result
+    // with `new` for us alone; tch's Tensor frees it.
+    let pinned = unsafe { Tensor::from_ptr(bridge::pin_memory(tensor.as_ptr().cast())?.cast()) };
+    Ok(pinned.f_to_device_(device, kind, true, false)?)
 }
 
 #[cfg(test)]
