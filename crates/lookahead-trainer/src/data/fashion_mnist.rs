@@ -82,10 +82,17 @@ fn load(config: &DataConfig) -> anyhow::Result<Dataset> {
     };
     // A folder of the user's own may hold other images in the same format: only the format counts.
     let read = |file: &File| read(&folder, file, !own);
-    let (train_images, train_labels) = (read(&TRAIN_IMAGES)?, read(&TRAIN_LABELS)?);
-    let (test_images, test_labels) = (read(&TEST_IMAGES)?, read(&TEST_LABELS)?);
-    let train = images(&folder, (&TRAIN_IMAGES, train_images), (&TRAIN_LABELS, train_labels))?;
-    let test = images(&folder, (&TEST_IMAGES, test_images), (&TEST_LABELS, test_labels))?;
+    let part = |image_file, label_file| {
+        let (image_bytes, label_bytes) = (read(image_file)?, read(label_file)?);
+        images(&folder, (image_file, image_bytes), (label_file, label_bytes))
+    };
+    // To decompress them is most of a start.
+    let (train, test) = std::thread::scope(|scope| {
+        let test = scope.spawn(|| part(&TEST_IMAGES, &TEST_LABELS));
+        let train = part(&TRAIN_IMAGES, &TRAIN_LABELS);
+        (train, test.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
+    });
+    let (train, test) = (train?, test?);
     if train.shape != test.shape {
         let [_, height, width] = train.shape;
         let [_, test_height, test_width] = test.shape;
@@ -190,7 +197,7 @@ fn read(folder: &Path, file: &File, verify: bool) -> anyhow::Result<Vec<u8>> {
 
 fn images(
     folder: &Path,
-    (image_file, image_bytes): (&File, Vec<u8>),
+    (image_file, mut image_bytes): (&File, Vec<u8>),
     (label_file, label_bytes): (&File, Vec<u8>),
 ) -> anyhow::Result<Images> {
     let parse = |file: &File, bytes| {
@@ -233,8 +240,10 @@ fn images(
         );
     }
     let mut images = Images::none([1, height, width], &[MEAN], &[STD]);
-    images.pixels = pixels.values.to_vec();
     images.labels = labels.values.to_vec();
+    let header = image_bytes.len() - pixels.values.len();
+    image_bytes.drain(..header);
+    images.pixels = image_bytes;
     Ok(images)
 }
 
