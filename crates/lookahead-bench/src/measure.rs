@@ -11,6 +11,7 @@ use crate::protocol::{Command, Job, Worker};
 use crate::report::{Report, Row, Unit};
 use crate::statistics::{Aim, Meaning};
 use crate::whole;
+use crate::worker::UNCHECKED;
 use crate::worker::adapt;
 use crate::workload::{SIZES, TRAININGS, Training, Work};
 
@@ -438,6 +439,7 @@ impl Alone {
             ("inner step, SGD with momentum", "sgd", false),
             ("inner step, AdamW", "adamw", false),
             ("sync", "sgd", true),
+            ("sync without the look for NaN", UNCHECKED, true),
         ] {
             let aim = match (sync, parameters) {
                 (false, _) => Some(Aim::median(1.0)),
@@ -446,7 +448,7 @@ impl Alone {
             };
             for (place, contender, form) in if sync { syncs } else { steps } {
                 let theirs = if sync { contender.to_owned() } else { format!("torch, {form}") };
-                let job = |contender: &str| Job {
+                let job = |contender: &str, inner: &str| Job {
                     contender: contender.to_owned(),
                     threads: plan.threads,
                     form: form.to_owned(),
@@ -457,8 +459,10 @@ impl Alone {
                 };
                 let (ours, peers) = self.0.split_at_mut(1);
                 let (ours, peer) = (&mut ours[0], &mut peers[place - 1]);
-                ours.prepare(job("library"))?;
-                report.take_versions(&[peer.prepare(job(contender))?]);
+                ours.prepare(job("library", inner))?;
+                // The peers never look.
+                let theirs_of_it = if inner == UNCHECKED { "sgd" } else { inner };
+                report.take_versions(&[peer.prepare(job(contender, theirs_of_it))?]);
                 let losses = (ours.losses(5)?, peer.losses(5)?);
                 let greatest = compare::compare(&losses.0, &losses.1, Tolerance::ALONE)
                     .with_context(|| format!("{quantity}, library against {theirs}"))?;

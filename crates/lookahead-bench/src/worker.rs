@@ -14,8 +14,8 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
 use lookahead_core::{
-    Error, InnerOptimizer, Lookahead, Parameter, Result as CoreResult, State, TchOptimizer, build,
-    fused,
+    Error, InnerOptimizer, Lookahead, NonFinite, Parameter, Result as CoreResult, State,
+    TchOptimizer, build, fused,
 };
 use lookahead_run::event::{Event, RunInfo, Split, Weights};
 use lookahead_run::{RunFolder, RunLock, log};
@@ -122,7 +122,9 @@ fn prepare(job: Job) -> anyhow::Result<Box<dyn Contender>> {
         Work::Optimizer { parameters, tensors, inner, sync: false } => {
             Box::new(Steps::new(&inner, parameters, tensors)?)
         }
-        Work::Optimizer { parameters, tensors, .. } => Box::new(Syncs::new(parameters, tensors)?),
+        Work::Optimizer { parameters, tensors, inner, .. } => {
+            Box::new(Syncs::new(parameters, tensors, inner == UNCHECKED)?)
+        }
         Work::Training { config, .. } => match job.contender.as_str() {
             "library" => Box::new(Plain::new(*config, true)?),
             "bare" => Box::new(Plain::new(*config, false)?),
@@ -355,6 +357,9 @@ impl Contender for Steps {
     }
 }
 
+/// In the place of an inner optimizer's name: syncs that don't look for NaN before.
+pub const UNCHECKED: &str = "unchecked";
+
 /// Syncs alone: of a Lookahead with k 1, as a user builds it, around an optimizer that does nothing.
 struct Syncs {
     lookahead: Lookahead<Nothing>,
@@ -362,7 +367,7 @@ struct Syncs {
 }
 
 impl Syncs {
-    fn new(parameters: i64, tensors: i64) -> anyhow::Result<Self> {
+    fn new(parameters: i64, tensors: i64, unchecked: bool) -> anyhow::Result<Self> {
         let weights = weights(parameters, tensors).trainable_variables();
         let parameter = |(i, tensor): (usize, &Tensor)| Parameter {
             name: format!("weight{i}"),
@@ -371,7 +376,8 @@ impl Syncs {
         };
         let parameters = weights.iter().enumerate().map(parameter).collect();
         let inner = Nothing { parameters, factor: 1.0 };
-        let lookahead = Lookahead::around(inner).k(1).alpha(0.5).build()?;
+        let look = if unchecked { NonFinite::Unchecked } else { NonFinite::default() };
+        let lookahead = Lookahead::around(inner).k(1).alpha(0.5).non_finite(look).build()?;
         Ok(Syncs { lookahead, weights })
     }
 }
