@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "flat.h"
+#include "wide.h"
 
 namespace lookahead {
 
@@ -18,8 +19,6 @@ struct StepPart {
   void* slots[3];
   std::int64_t end;
 };
-
-#define LOOKAHEAD_INLINE inline __attribute__((always_inline))
 
 struct SgdRule {
   double lr, momentum, dampening, weight_decay;
@@ -110,28 +109,10 @@ struct RmsPropPass {
   }
 };
 
-template <typename Pass, typename Rule>
-void narrow(const Rule& rule, const StepPart& part, std::int64_t from, std::int64_t to) {
-  Pass::run(rule, part, from, to);
-}
-
-#if defined(__x86_64__)
-// The same operations on eight numbers at once: division and square root are what the time goes to.
-// No multiply-add, so that the bits are the same on every processor.
-template <typename Pass, typename Rule>
-__attribute__((target("avx2"))) void wide(const Rule& rule, const StepPart& part, std::int64_t from,
-                                          std::int64_t to) {
-  Pass::run(rule, part, from, to);
-}
-#endif
-
+// Division and square root are what the time goes to.
 template <typename Pass, typename Rule>
 auto pass_of() {
-#if defined(__x86_64__)
-  static const bool avx2 = __builtin_cpu_supports("avx2");
-  if (avx2) return &wide<Pass, Rule>;
-#endif
-  return &narrow<Pass, Rule>;
+  return fastest<Pass, const Rule&, const StepPart&, std::int64_t, std::int64_t>();
 }
 
 }  // namespace lookahead

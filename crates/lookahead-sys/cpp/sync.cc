@@ -23,6 +23,7 @@
 #include "flat.h"
 #include "lookahead-sys/src/ffi.rs.h"
 #include "shim.h"
+#include "wide.h"
 
 namespace lookahead {
 namespace {
@@ -38,65 +39,72 @@ struct Part {
 
 // S is the slow weights' type, and the one computed in; F the fast weights'.
 template <typename S, typename F>
-void pass(const Part& part, const SyncRule& rule, std::int64_t from, std::int64_t to) {
-  S* __restrict__ slow = static_cast<S*>(part.slow);
-  F* __restrict__ fast = static_cast<F*>(part.fast);
-  const S alpha = static_cast<S>(part.alpha);
-  const bool restart = rule.restart;
-  if (part.velocity != nullptr) {
-    S* __restrict__ velocity = static_cast<S*>(part.velocity);
-    const S momentum = static_cast<S>(rule.momentum);
-    const S along = rule.nesterov ? momentum : S(1);
-    const S ahead = rule.nesterov ? S(1) : S(0);
-    for (std::int64_t i = from; i < to; ++i) {
-      const S difference = slow[i] - static_cast<S>(fast[i]);
-      velocity[i] = momentum * velocity[i] + difference;
-      slow[i] -= alpha * (along * velocity[i] + ahead * difference);
-    }
-    if (restart) {
-      for (std::int64_t i = from; i < to; ++i) fast[i] = static_cast<F>(slow[i]);
-    }
-  } else if (part.alpha == 1.0) {
-    // θ stays as it is, to the bit: Lookahead is then its inner optimizer.
-    for (std::int64_t i = from; i < to; ++i) slow[i] = static_cast<S>(fast[i]);
-  } else if (!restart) {
-    if (part.alpha < 0.5) {
+struct Sync {
+  static LOOKAHEAD_INLINE void run(const Part& part, const SyncRule& rule, std::int64_t from, std::int64_t to) {
+    S* __restrict__ slow = static_cast<S*>(part.slow);
+    F* __restrict__ fast = static_cast<F*>(part.fast);
+    const S alpha = static_cast<S>(part.alpha);
+    const bool restart = rule.restart;
+    if (part.velocity != nullptr) {
+      S* __restrict__ velocity = static_cast<S*>(part.velocity);
+      const S momentum = static_cast<S>(rule.momentum);
+      const S along = rule.nesterov ? momentum : S(1);
+      const S ahead = rule.nesterov ? S(1) : S(0);
       for (std::int64_t i = from; i < to; ++i) {
-        slow[i] += alpha * (static_cast<S>(fast[i]) - slow[i]);
+        const S difference = slow[i] - static_cast<S>(fast[i]);
+        velocity[i] = momentum * velocity[i] + difference;
+        slow[i] -= alpha * (along * velocity[i] + ahead * difference);
+      }
+      if (restart) {
+        for (std::int64_t i = from; i < to; ++i) fast[i] = static_cast<F>(slow[i]);
+      }
+    } else if (part.alpha == 1.0) {
+      // θ stays as it is, to the bit: Lookahead is then its inner optimizer.
+      for (std::int64_t i = from; i < to; ++i) slow[i] = static_cast<S>(fast[i]);
+    } else if (!restart) {
+      if (part.alpha < 0.5) {
+        for (std::int64_t i = from; i < to; ++i) {
+          slow[i] += alpha * (static_cast<S>(fast[i]) - slow[i]);
+        }
+      } else {
+        const S rest = S(1) - alpha;
+        for (std::int64_t i = from; i < to; ++i) {
+          const S end = static_cast<S>(fast[i]);
+          slow[i] = end - rest * (end - slow[i]);
+        }
+      }
+    } else if (part.alpha < 0.5) {
+      for (std::int64_t i = from; i < to; ++i) {
+        const S next = slow[i] + alpha * (static_cast<S>(fast[i]) - slow[i]);
+        slow[i] = next;
+        fast[i] = static_cast<F>(next);
       }
     } else {
+      // The farther end is the base, as in `lerp`: near α = 1 the result is then near θ.
       const S rest = S(1) - alpha;
       for (std::int64_t i = from; i < to; ++i) {
         const S end = static_cast<S>(fast[i]);
-        slow[i] = end - rest * (end - slow[i]);
+        const S next = end - rest * (end - slow[i]);
+        slow[i] = next;
+        fast[i] = static_cast<F>(next);
       }
     }
-  } else if (part.alpha < 0.5) {
-    for (std::int64_t i = from; i < to; ++i) {
-      const S next = slow[i] + alpha * (static_cast<S>(fast[i]) - slow[i]);
-      slow[i] = next;
-      fast[i] = static_cast<F>(next);
-    }
-  } else {
-    // The farther end is the base, as in `lerp`: near α = 1 the result is then near θ.
-    const S rest = S(1) - alpha;
-    for (std::int64_t i = from; i < to; ++i) {
-      const S end = static_cast<S>(fast[i]);
-      const S next = end - rest * (end - slow[i]);
-      slow[i] = next;
-      fast[i] = static_cast<F>(next);
-    }
   }
-}
+};
 
 using Pass = decltype(Part::pass);
 
+template <typename S, typename F>
+Pass pass() {
+  return fastest<Sync<S, F>, const Part&, const SyncRule&, std::int64_t, std::int64_t>();
+}
+
 // The pass for a pair of element types; null where there is none.
 Pass pass_for(at::ScalarType slow, at::ScalarType fast) {
-  if (slow == at::kFloat && fast == at::kFloat) return pass<float, float>;
-  if (slow == at::kDouble && fast == at::kDouble) return pass<double, double>;
-  if (slow == at::kFloat && fast == at::kBFloat16) return pass<float, at::BFloat16>;
-  if (slow == at::kFloat && fast == at::kHalf) return pass<float, at::Half>;
+  if (slow == at::kFloat && fast == at::kFloat) return pass<float, float>();
+  if (slow == at::kDouble && fast == at::kDouble) return pass<double, double>();
+  if (slow == at::kFloat && fast == at::kBFloat16) return pass<float, at::BFloat16>();
+  if (slow == at::kFloat && fast == at::kHalf) return pass<float, at::Half>();
   return nullptr;
 }
 
