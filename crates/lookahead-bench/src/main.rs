@@ -19,10 +19,10 @@ struct Cli {
     /// Only these workloads, by their names or parts of them; may be given several times
     #[arg(long, value_name = "NAME", global = true)]
     only: Vec<String>,
-    /// Rounds [default: 15, quick 4]
+    /// Rounds [default: 9, quick 4]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1000), global = true)]
     rounds: Option<u16>,
-    /// Seconds of a contender's slice in a round [default: 0.5, quick 0.25]
+    /// Seconds of a contender's slice in a round [default: 0.4, quick 0.25]
     #[arg(long, value_name = "S", value_parser = slice, global = true)]
     seconds: Option<f64>,
     /// Threads inside an operation, on both sides [default: as many as there are processors]

@@ -66,7 +66,7 @@ pub struct Plan {
 impl Plan {
     /// With the usual numbers.
     pub fn usual(quick: bool, threads: usize) -> Plan {
-        let (rounds, seconds) = if quick { (4, 0.25) } else { (15, 0.5) };
+        let (rounds, seconds) = if quick { (4, 0.25) } else { (9, 0.4) };
         Plan { quick, losses: false, only: Vec::new(), rounds, seconds, threads }
     }
 
