@@ -56,6 +56,7 @@ fn compile(include: &Path) {
         .file("cpp/generator.cc")
         .file("cpp/images.cc")
         .file("cpp/inference.cc")
+        .file("cpp/memory.cc")
         .file("cpp/memory_format.cc")
         .file("cpp/ops.cc")
         .file("cpp/optimizer.cc")

@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, bail};
 use lookahead_core::{
     Error, InnerOptimizer, Lookahead, NonFinite, Parameter, Result as CoreResult, State,
-    TchOptimizer, build, fused,
+    TchOptimizer, build, fused, memory,
 };
 use lookahead_run::event::{Event, RunInfo, Split, Weights};
 use lookahead_run::{RunFolder, RunLock, log};
@@ -57,6 +57,8 @@ trait Contender {
 /// # Errors
 /// Where standard input or output fails; all else is an answer.
 pub fn serve() -> anyhow::Result<()> {
+    // As the trainer's program does. Python's allocator is not ours to set.
+    let _ = memory::keep_freed();
     let mut contender: Option<Box<dyn Contender>> = None;
     for line in std::io::stdin().lock().lines() {
         let answer = serde_json::from_str(&line?)

@@ -139,7 +139,7 @@
 //! | [`Error`] | what can go wrong, in full sentences |
 //! | [`inference`], [`autocast`], [`memory_format`] | evaluations without what autograd costs; a narrower type, and another order in memory, for speed |
 //! | [`generator`], [`build`] | random-generator state, and which libtorch this is |
-//! | [`images`], [`ops`] | batches of images from their bytes; what is asked of libtorch, counted |
+//! | [`images`], [`memory`], [`ops`] | batches of images from their bytes; what the allocator keeps; what is asked of libtorch, counted |
 //!
 //! Methods that only read a setting, or set one, have no example of their own; those of
 //! [`Lookahead::set_alpha`] and [`Lookahead::steps`] stand for them.
@@ -169,7 +169,9 @@ pub use error::{Error, Result};
 pub use inner::{Curvature, InnerOptimizer, Moment, Parameter};
 pub use lookahead::{Lookahead, SlowWeights, recalibrate};
 pub use lookahead_sys::sync::Path as SyncPath;
-pub use lookahead_sys::{autocast, build, fused, generator, images, inference, memory_format, ops};
+pub use lookahead_sys::{
+    autocast, build, fused, generator, images, inference, memory, memory_format, ops,
+};
 pub use schedule::Schedule;
 pub use settings::{MomentumPolicy, NonFinite, OuterMomentum};
 pub use state::State;

@@ -105,6 +105,9 @@ AutocastState autocast_state(bool cuda);
 AutocastState begin_autocast(bool cuda, bool half);
 void end_autocast(AutocastState before);
 
+// The allocator.
+bool keep_freed_memory();
+
 // A copy in page-locked memory.
 Tensor* pin_memory(const Tensor* tensor);
 

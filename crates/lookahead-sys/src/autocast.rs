@@ -165,11 +165,11 @@ mod tests {
         };
         {
             let _none = tch::no_grad_guard();
-            pass();
+            let _ = pass();
         }
         {
             let _guard = crate::inference::guard();
-            pass();
+            let _ = pass();
         }
         pass().backward();
         let gradient = weight.grad();

@@ -172,6 +172,7 @@ pub(crate) mod bridge {
         fn clip_value(parameters: &[TensorRef], max: f64) -> Result<()>;
         fn clip_norm(parameters: &[TensorRef], max: f64) -> Result<f64>;
 
+        fn keep_freed_memory() -> bool;
         unsafe fn pin_memory(tensor: *const Tensor) -> Result<*mut Tensor>;
         fn normalized_images(
             pixels: &[u8],

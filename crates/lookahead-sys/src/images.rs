@@ -69,11 +69,12 @@ impl Normalization {
         }
         let batch = Tensor::f_empty(shape, (Kind::Float, Device::Cpu))?;
         let count = indices.len() * size;
-        // SAFETY: libtorch has just allocated `count` floats there, contiguous and aligned for them; nobody
-        // else knows of the tensor yet.
-        let out: &mut [f32] = match count {
-            0 => &mut [],
-            _ => unsafe { std::slice::from_raw_parts_mut(batch.data_ptr().cast(), count) },
+        let out: &mut [f32] = if count == 0 {
+            &mut []
+        } else {
+            // SAFETY: libtorch has just allocated `count` floats there, contiguous and aligned for them;
+            // nobody else knows of the tensor yet.
+            unsafe { std::slice::from_raw_parts_mut(batch.data_ptr().cast(), count) }
         };
         bridge::normalized_images(pixels, indices, &self.mean, &self.std, plane, out);
         Ok(batch)

@@ -10,6 +10,7 @@
 //! | [`ops`] | what is asked of ATen's dispatcher, which stands for a GPU where there is none |
 //! | [`tensor`] | what tells that a tensor was changed by somebody else |
 //! | [`autocast`] | matrix products and convolutions in a narrower type |
+//! | [`memory`] | how the C library's allocator deals with what is freed |
 //! | [`memory_format`] | the order of a tensor's elements in memory |
 //! | [`inference`] | computing what no gradient will ever be asked of |
 //! | [`generator`] | the state of libtorch's random-number generators, out and in |
@@ -32,6 +33,7 @@ pub mod fused;
 pub mod generator;
 pub mod images;
 pub mod inference;
+pub mod memory;
 pub mod memory_format;
 pub mod ops;
 pub mod optimizer;

@@ -144,7 +144,7 @@ impl Observer {
             if let Event::Step(step) = &mut record.event {
                 let Some(&loss) = losses.next() else { break };
                 step.loss = loss;
-                last = Some(step.clone());
+                last = Some(*step);
             }
             self.publish(record);
         }

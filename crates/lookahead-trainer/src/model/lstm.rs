@@ -18,7 +18,8 @@ pub const ENTRY: Entry = Entry {
     resolve,
     widest: |config, problem| {
         let (symbols, length) = problem.text().unwrap_or_default();
-        (length * symbols.max(4 * config.width.unwrap_or(256))) as usize
+        // The gates of one place, which come one after the other, or the outputs of all.
+        (length * symbols).max(4 * config.width.unwrap_or(256)) as usize
     },
     build,
 };

@@ -20,8 +20,8 @@ pub const ENTRY: Entry = Entry {
     resolve,
     widest: |config, problem| {
         let (symbols, length) = problem.text().unwrap_or_default();
-        let attention = config.heads.unwrap_or(4) * length;
-        (length * symbols.max(4 * config.width.unwrap_or(128)).max(attention)) as usize
+        // Not the four times as much between the two layers of a block, which is for a moment.
+        (length * symbols.max(config.width.unwrap_or(128))) as usize
     },
     build,
 };

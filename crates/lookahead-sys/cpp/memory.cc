@@ -1,0 +1,22 @@
+// How the C library's allocator deals with what is freed.
+
+#include "lookahead-sys/src/ffi.rs.h"
+#include "shim.h"
+
+#if defined(__GLIBC__)
+#include <malloc.h>
+#endif
+
+namespace lookahead {
+
+bool keep_freed_memory() {
+#if defined(__GLIBC__)
+  // The largest threshold that there is, and more at the heap's end than a training frees in a step.
+  constexpr int kMmap = 32 << 20, kTrim = 1 << 29;
+  return mallopt(M_MMAP_THRESHOLD, kMmap) == 1 && mallopt(M_TRIM_THRESHOLD, kTrim) == 1;
+#else
+  return false;
+#endif
+}
+
+}  // namespace lookahead
