@@ -292,7 +292,12 @@ impl Contender for Plain {
     }
 
     fn export(&self, initial: &Path, order: &Path) -> anyhow::Result<()> {
-        self.model.vs.save(initial)?;
+        // Weights that lie channels last can't be saved as they are.
+        let weights = self.model.vs.variables().into_iter();
+        let weights: Vec<(String, Tensor)> = weights
+            .map(|(name, weight)| Ok((name, weight.f_detach()?.f_contiguous()?)))
+            .collect::<anyhow::Result<_>>()?;
+        Tensor::write_safetensors(&weights, initial)?;
         let Batches { .. } = &self.batches;
         let (count, seed) = (self.data.train.len(), self.config.train.seed);
         let all = Batches::new(count, count, seed, 0, 0);
