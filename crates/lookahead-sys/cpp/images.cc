@@ -6,21 +6,18 @@
 
 #include "lookahead-sys/src/ffi.rs.h"
 #include "shim.h"
-
-// Eight at a time where the processor can; a division is rounded the same way everywhere.
-#if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__) && defined(__linux__)
-#define LOOKAHEAD_WIDE __attribute__((target_clones("avx512f", "avx2", "default")))
-#else
-#define LOOKAHEAD_WIDE
-#endif
+#include "wide.h"
 
 namespace lookahead {
 namespace {
 
-LOOKAHEAD_WIDE void normalize(const std::uint8_t* __restrict__ bytes, float* __restrict__ out,
-                              std::size_t count, float mean, float std) {
-  for (std::size_t i = 0; i < count; ++i) out[i] = (static_cast<float>(bytes[i]) - mean) / std;
-}
+struct Normalize {
+  static LOOKAHEAD_INLINE void run(const std::uint8_t* bytes, float* floats, std::size_t count, float mean,
+                                   float std) {
+    float* __restrict__ out = floats;
+    for (std::size_t i = 0; i < count; ++i) out[i] = (static_cast<float>(bytes[i]) - mean) / std;
+  }
+};
 
 // Floats for which it pays to wake another thread: about ten microseconds of work.
 constexpr std::size_t kGrain = 1 << 15;
@@ -33,6 +30,7 @@ void normalized_images(rust::Slice<const std::uint8_t> pixels, rust::Slice<const
   const std::size_t channels = mean.size();
   const std::size_t size = channels * plane;
   if (size == 0) return;
+  const auto normalize = fastest<Normalize, const std::uint8_t*, float*, std::size_t, float, float>();
   const auto grain = static_cast<std::int64_t>(std::max<std::size_t>(1, kGrain / size));
   at::parallel_for(0, static_cast<std::int64_t>(indices.size()), grain,
                    [&](std::int64_t begin, std::int64_t end) {
