@@ -45,6 +45,8 @@ pub struct Training {
     config: &'static str,
     /// What is changed of it.
     set: &'static [&'static str],
+    /// What else is changed, where it is a variant of another.
+    variant: Option<&'static str>,
     /// What the trainer is to be, compared with timm's Lookahead in PyTorch: so many times as fast.
     pub aim: f64,
     /// Whether [`aim`](Self::aim) counts as reached where the spread reaches it.
@@ -79,6 +81,7 @@ pub const TRAININGS: &[Training] = &[
         name: "mlp-32",
         config: MLP,
         set: &["data.batch_size=32", "model.dropout=0"],
+        variant: None,
         aim: 1.15,
         within_spread: false,
         own_cost: Some(1.10),
@@ -89,6 +92,7 @@ pub const TRAININGS: &[Training] = &[
         name: "mlp-128",
         config: MLP,
         set: &["data.batch_size=128", "model.dropout=0"],
+        variant: None,
         aim: 1.15,
         within_spread: false,
         own_cost: None,
@@ -128,42 +132,32 @@ pub const TRAININGS: &[Training] = &[
     Training {
         name: "cnn-128-channels-last",
         config: CNN,
-        set: &["data.batch_size=128", "train.channels_last=true"],
+        set: &["data.batch_size=128"],
+        variant: Some("train.channels_last=true"),
         usual: false,
         ..EVEN
     },
     Training {
         name: "cnn-128-bf16",
         config: CNN,
-        set: &["data.batch_size=128", "train.autocast=bf16"],
+        set: &["data.batch_size=128"],
+        variant: Some("train.autocast=bf16"),
         usual: false,
         ..EVEN
     },
     Training {
         name: "resnet-32-channels-last",
         config: RESNET,
-        set: &[
-            RESNET_SET[0],
-            RESNET_SET[1],
-            RESNET_SET[2],
-            RESNET_SET[3],
-            RESNET_SET[4],
-            "train.channels_last=true",
-        ],
+        set: &RESNET_SET,
+        variant: Some("train.channels_last=true"),
         usual: false,
         ..EVEN
     },
     Training {
         name: "resnet-32-bf16",
         config: RESNET,
-        set: &[
-            RESNET_SET[0],
-            RESNET_SET[1],
-            RESNET_SET[2],
-            RESNET_SET[3],
-            RESNET_SET[4],
-            "train.autocast=bf16",
-        ],
+        set: &RESNET_SET,
+        variant: Some("train.autocast=bf16"),
         usual: false,
         ..EVEN
     },
@@ -174,6 +168,7 @@ const EVEN: Training = Training {
     name: "",
     config: CNN,
     set: &[],
+    variant: None,
     aim: 1.0,
     within_spread: true,
     own_cost: None,
@@ -198,7 +193,8 @@ impl Training {
     /// Where the trainer does not know a key, or the data can't be had.
     pub fn work(&self, threads: usize, folder: &Path) -> anyhow::Result<Work> {
         let threads = format!("train.threads={threads}");
-        let sets = self.set.iter().copied().chain(ALIKE).chain([threads.as_str()]);
+        let sets =
+            self.set.iter().copied().chain(self.variant).chain(ALIKE).chain([threads.as_str()]);
         let mut sets: Vec<Override> = sets
             .map(|set| set.parse().map_err(|why: String| anyhow::anyhow!(why)))
             .collect::<anyhow::Result<_>>()?;
