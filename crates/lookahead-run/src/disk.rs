@@ -43,6 +43,21 @@ pub(crate) fn write(file: &mut File, bytes: &[u8]) -> io::Result<()> {
     Ok(())
 }
 
+/// Writes as much of some bytes as the disk takes, and tells how much that was.
+pub(crate) fn write_counted(file: &mut File, bytes: &[u8]) -> (usize, io::Result<()>) {
+    let mut taken = 0;
+    while taken < bytes.len() {
+        match file.write(&bytes[taken..]) {
+            Ok(0) => return (taken, Err(io::ErrorKind::WriteZero.into())),
+            Ok(more) => taken += more,
+            Err(cause) if cause.kind() == io::ErrorKind::Interrupted => {}
+            Err(cause) => return (taken, Err(cause)),
+        }
+    }
+    passed("write");
+    (taken, Ok(()))
+}
+
 /// Waits until a file's contents would survive a power cut.
 pub(crate) fn sync_file(file: &File, path: &Path) -> Result<()> {
     file.sync_all().at("sync", path)?;

@@ -87,9 +87,9 @@
 //! # What a crash can leave behind
 //!
 //! **A crash of the process**, at any instant, leaves every checkpoint under a real name as whole
-//! as it was, the configuration old or new, and every event that was appended. It can leave the
-//! three hidden names above: the next write of the same thing removes them, and
-//! [`CheckpointStore::clear_leftovers`] those of checkpoints. The lock is free at once. A damaged
+//! as it was, the configuration old or new, and every event that was written; not those that
+//! were only gathered. It can leave the three hidden names above: the next write of the same thing
+//! removes them, and [`CheckpointStore::clear_leftovers`] those of checkpoints. The lock is free at once. A damaged
 //! checkpoint can have gone to `abandoned/` before its replacement was in its place.
 //!
 //! **A power cut** can take the events since the last [`EventLog::sync`] as well, and tear the
@@ -99,7 +99,8 @@
 //!
 //! # The event log
 //!
-//! - A line is one JSON object and a newline, appended by one write; nothing is ever rewritten.
+//! - A line is one JSON object and a newline, appended by one write, or several lines by one;
+//!   nothing is ever rewritten.
 //!   It has at most [`log::LARGEST_LINE`] bytes.
 //! - A last line without a newline, or that is not JSON, is torn: the end of the log for a reader,
 //!   cut off by the next writer. Such a line anywhere else is an error.

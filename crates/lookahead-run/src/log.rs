@@ -2,7 +2,8 @@
 //!
 //! A line has at most [`LARGEST_LINE`] bytes, for who writes and for who reads, so that neither needs
 //! more memory for a longer log: [`records`] holds two lines at most, and [`EventLog::open`] reads
-//! from the end as far as the last line but one. [`read`] holds all events that it returns.
+//! from the end as far as the last line but one. [`read`] holds all events that it returns, and
+//! [`EventLog::gather`] those that wait to be written.
 
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom};
@@ -23,10 +24,14 @@ pub const LARGEST_LINE: usize = 4 << 20;
 pub struct EventLog {
     file: File,
     path: PathBuf,
-    /// Bytes up to the end of the last whole line.
+    /// Bytes of the file up to the end of the last whole line.
     end: u64,
     /// Whether there may be a part of a line after `end`.
     torn: bool,
+    /// Whole lines that are to be written after `end`.
+    gathered: Vec<u8>,
+    /// How many they are.
+    lines: usize,
 }
 
 impl EventLog {
@@ -46,39 +51,85 @@ impl EventLog {
         // A bare file name has an empty parent, which is no path that can be opened.
         let folder = path.parent().filter(|folder| *folder != Path::new(""));
         disk::sync_folder(folder.unwrap_or(Path::new(".")))?;
-        Ok(EventLog { file, path: path.to_owned(), end, torn: false })
+        let (path, gathered) = (path.to_owned(), Vec::new());
+        Ok(EventLog { file, path, end, torn: false, gathered, lines: 0 })
     }
 
-    /// Appends one event: a JSON object and a newline, in one write, so that somebody who follows
-    /// the file meanwhile finds whole lines.
+    /// Appends one event, after those that were gathered: a JSON object and a newline, in one write,
+    /// so that somebody who follows the file meanwhile finds whole lines.
     ///
-    /// After an error the log can be used again: what a full disk took of a line is cut off
-    /// before the next one.
+    /// After an error the log can be used again, and the event is not in it: what a full disk took of
+    /// a line is cut off before the next one.
     ///
     /// # Errors
     /// [`Error::EventTooLarge`] for one of more than [`LARGEST_LINE`] bytes, of which nothing is
     /// written; where the disk says no.
     pub fn append(&mut self, record: &Record) -> Result<()> {
-        let line = serde_json::to_vec(record).map_err(io::Error::from);
-        let mut line = line.at("encode an event for", &self.path)?;
-        line.push(b'\n');
-        if line.len() > LARGEST_LINE {
-            let (path, found) = (self.path.clone(), line.len());
+        let before = self.gathered.len();
+        self.gather(record)?;
+        let line = self.gathered.len() - before;
+        self.write().inspect_err(|_| {
+            // It is the last that waits.
+            self.gathered.truncate(self.gathered.len() - line);
+            self.lines -= 1;
+        })
+    }
+
+    /// Lets one event wait in memory until [`write`](Self::write) or [`append`](Self::append), which
+    /// write all that wait at once: for events that come by the thousand a second, where a write each
+    /// would cost more than all else. A crash of the process takes what waits.
+    ///
+    /// # Errors
+    /// [`Error::EventTooLarge`] for one of more than [`LARGEST_LINE`] bytes, which does not wait.
+    pub fn gather(&mut self, record: &Record) -> Result<()> {
+        let before = self.gathered.len();
+        let encoded = serde_json::to_writer(&mut self.gathered, record).map_err(io::Error::from);
+        self.gathered.push(b'\n');
+        let found = self.gathered.len() - before;
+        if encoded.is_err() || found > LARGEST_LINE {
+            self.gathered.truncate(before);
+        }
+        encoded.at("encode an event for", &self.path)?;
+        if found > LARGEST_LINE {
+            let path = self.path.clone();
             return Err(Error::EventTooLarge { path, found, largest: LARGEST_LINE });
+        }
+        self.lines += 1;
+        Ok(())
+    }
+
+    /// How many events wait.
+    pub fn gathered(&self) -> usize {
+        self.lines
+    }
+
+    /// Writes all events that wait, in one write.
+    ///
+    /// # Errors
+    /// Where the disk says no. Those of which it took the whole line are in the log then, and the
+    /// others go on waiting.
+    pub fn write(&mut self) -> Result<()> {
+        if self.lines == 0 {
+            return Ok(());
         }
         if self.torn {
             self.file.set_len(self.end).at("cut off the torn last line of", &self.path)?;
         }
         self.torn = true;
-        disk::write(&mut self.file, &line).at("append to", &self.path)?;
-        self.torn = false;
-        self.end += line.len() as u64;
-        Ok(())
+        let (taken, written) = disk::write_counted(&mut self.file, &self.gathered);
+        // Who follows the file may have read those lines already: they stay.
+        let whole = self.gathered[..taken].iter().rposition(|&byte| byte == b'\n');
+        let whole = whole.map_or(0, |at| at + 1);
+        self.torn = written.is_err();
+        self.end += whole as u64;
+        self.lines -= self.gathered[..whole].iter().filter(|&&byte| byte == b'\n').count();
+        self.gathered.drain(..whole);
+        written.at("append to", &self.path)
     }
 
-    /// The byte of the log at which the line begins that is appended next.
+    /// The byte of the log at which the line begins that is appended or gathered next.
     pub fn end(&self) -> u64 {
-        self.end
+        self.end + self.gathered.len() as u64
     }
 
     /// A handle that does what [`sync`](Self::sync) does, for another thread.
@@ -90,8 +141,8 @@ impl EventLog {
         Ok(LogSyncer { file, path: self.path.clone() })
     }
 
-    /// Waits until all events so far would survive a power cut. A crash of the process alone
-    /// loses none, with or without this.
+    /// Waits until all events that were written would survive a power cut. A crash of the process
+    /// alone loses none of them, with or without this.
     pub fn sync(&self) -> Result<()> {
         self.file.sync_data().at("sync", &self.path)
     }
@@ -105,7 +156,7 @@ pub struct LogSyncer {
 }
 
 impl LogSyncer {
-    /// Waits until all events that were appended before would survive a power cut.
+    /// Waits until all events that were written before would survive a power cut.
     ///
     /// # Errors
     /// Where the disk says no.
@@ -575,6 +626,19 @@ mod tests {
         log.append(&step(3, 0.5)).unwrap();
         log.append(&step(4, 0.5)).unwrap();
         assert_eq!(steps(&read(&path).unwrap()), [1, 3, 4]);
+    }
+
+    #[test]
+    fn an_event_that_is_too_large_to_gather_leaves_nothing() {
+        let (_temp, path) = log_path();
+        let mut log = EventLog::open(&path).unwrap();
+        log.gather(&step(1, 0.5)).unwrap();
+        let end = log.end();
+        let error = log.gather(&warning(&"x".repeat(LARGEST_LINE))).unwrap_err();
+        assert!(matches!(error, Error::EventTooLarge { .. }), "{error}");
+        assert_eq!((log.gathered(), log.end()), (1, end));
+        log.append(&step(2, 0.5)).unwrap();
+        assert_eq!((log.gathered(), steps(&read(&path).unwrap())), (0, vec![1, 2]));
     }
 
     #[test]

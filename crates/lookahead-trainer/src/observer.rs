@@ -26,7 +26,7 @@ use crate::say::say;
 
 use bar::Bar;
 use lines::{Lines, line};
-use log::Log;
+use log::{Log, Logged};
 
 /// Whether stderr is a terminal on which it is this program's turn to draw.
 pub(crate) fn has_a_terminal() -> bool {
@@ -117,8 +117,9 @@ impl Observer {
         }
     }
 
-    /// Writes an event to the log and shows it, once the losses of the steps before it are known. A log
-    /// that can't be written ends no training: what it does not take waits for it.
+    /// Writes an event to the log and shows it, once the losses of the steps before it are known. What
+    /// comes in every step is written with what comes within the next milliseconds. A log that can't be
+    /// written ends no training: what it does not take waits for it.
     pub fn record(&mut self, step: u64, event: Event) {
         let record = self.happened(step, event);
         match self.held.is_empty() {
@@ -163,9 +164,17 @@ impl Observer {
     }
 
     fn publish(&mut self, record: Record) {
-        let at = self.log.next_line();
+        let Logged { at, warning } = self.log.write(&record);
         self.show(&record, at);
-        if let Some(warning) = self.log.write(record) {
+        if let Some(warning) = warning {
+            self.show(&warning, None);
+        }
+    }
+
+    /// Writes what was recorded, with nothing left to wait: before what takes long, and before a
+    /// checkpoint, which is not to be there without what came before it.
+    pub fn write(&mut self) {
+        if let Some(warning) = self.log.write_gathered() {
             self.show(&warning, None);
         }
     }
@@ -274,6 +283,7 @@ impl Observer {
 
 impl Drop for Observer {
     fn drop(&mut self) {
+        self.write();
         self.close();
     }
 }

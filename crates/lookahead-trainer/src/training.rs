@@ -698,6 +698,7 @@ fn measure(
     outside: &mut Outside,
 ) -> anyhow::Result<Measured> {
     losses::read(t, outside)?;
+    outside.observer.write();
     let Training { optimizer, average, model, data, step, config, clock, .. } = t;
     let Some(samples) = data.split(split) else { return Ok(Measured::Done(None)) };
     clock.begin();
@@ -736,6 +737,7 @@ pub enum Flow {
 /// Does what is asked. A pause lasts until it is ended, by `Continue` or by `Stop`.
 fn obey(mut command: Command, t: &mut Training, outside: &mut Outside) -> anyhow::Result<Flow> {
     losses::read(t, outside)?;
+    outside.observer.write();
     let mut paused = false;
     let mut since = Instant::now();
     loop {

@@ -1,6 +1,5 @@
-//! The event log, and what waits for it while it can't be written.
+//! The event log, and what waits for it: for some milliseconds, or while it can't be written.
 
-use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
@@ -8,17 +7,32 @@ use lookahead_run::EventLog;
 use lookahead_run::event::{Event, Record, Warning};
 use lookahead_run::log::LogSyncer;
 
-/// The event log, and what waits for it while it can't be written.
+/// The event log, and what waits for it.
 #[derive(Debug)]
 pub(super) struct Log {
     log: EventLog,
-    waiting: VecDeque<Record>,
+    /// Of the last record.
+    step: u64,
     /// Records that found no room to wait in.
     lost: u64,
+    /// When it was written last.
+    written: Option<Instant>,
     /// When it was tried last, since it failed.
     failed: Option<Instant>,
 }
 
+/// What came of a record.
+#[derive(Debug)]
+pub(super) struct Logged {
+    /// The byte of the file at which its line begins; none if it is lost.
+    pub(super) at: Option<u64>,
+    /// What the watchers are to be told, when a log can't be written any more.
+    pub(super) warning: Option<Record>,
+}
+
+/// How long a record that comes often waits for others, so that one write does for all: one for each
+/// step takes about as long as ten records take to encode. Shorter than anybody sees.
+const GATHERING: Duration = Duration::from_millis(20);
 /// Records that wait for a log that can't be written, at most: some megabytes.
 const WAITING: usize = 1 << 15;
 /// Places of these for records that come seldom.
@@ -28,12 +42,7 @@ const PAUSE: Duration = Duration::from_secs(1);
 
 impl Log {
     pub(super) fn new(log: EventLog) -> Self {
-        Log { log, waiting: VecDeque::new(), lost: 0, failed: None }
-    }
-
-    /// The byte of the file at which the next record's line will begin; unknown while others wait.
-    pub(super) fn next_line(&self) -> Option<u64> {
-        self.waiting.is_empty().then(|| self.log.end())
+        Log { log, step: 0, lost: 0, written: None, failed: None }
     }
 
     /// A handle by which another thread makes sure that what was written survives a power cut.
@@ -41,62 +50,64 @@ impl Log {
         self.log.syncer()
     }
 
-    /// Writes a record, or lets it wait; a warning for the watchers when that begins.
-    pub(super) fn write(&mut self, record: Record) -> Option<Record> {
-        let step = record.step;
-        let seldom = !matches!(record.event, Event::Step(_) | Event::Sync(_) | Event::Probe(_));
-        let room = if seldom { WAITING } else { WAITING - RESERVED };
-        match self.waiting.len() < room {
-            true => self.waiting.push_back(record),
-            false => self.lost += 1,
+    /// Writes a record, or lets it wait.
+    pub(super) fn write(&mut self, record: &Record) -> Logged {
+        let often = matches!(record.event, Event::Step(_) | Event::Sync(_) | Event::Probe(_));
+        let room = if often { WAITING - RESERVED } else { WAITING };
+        let end = self.log.end();
+        self.step = record.step;
+        // Room on the disk would not help one that is too large.
+        let waits = self.log.gathered() < room && self.log.gather(record).is_ok();
+        self.lost += u64::from(!waits);
+        let at = waits.then_some(end);
+        if often && self.written.is_some_and(|at| at.elapsed() < GATHERING) {
+            return Logged { at, warning: None };
         }
+        Logged { at, warning: self.write_gathered() }
+    }
+
+    /// Writes what waits; a warning for the watchers when that fails for the first time.
+    pub(super) fn write_gathered(&mut self) -> Option<Record> {
         if self.failed.is_some_and(|at| at.elapsed() < PAUSE) {
             return None;
         }
         let began = self.failed.is_none();
         let error = self.empty().err()?;
-        began.then(|| {
-            let message = format!(
-                "THE EVENT LOG CAN'T BE WRITTEN: {error} Training goes on, checkpoints are saved, and \
-                 what is to be logged waits until that is mended."
-            );
-            let warning = Record::now(step, Event::Warning(Warning { message }));
-            self.waiting.push_back(warning.clone());
-            warning
-        })
+        if !began {
+            return None;
+        }
+        let message = format!(
+            "THE EVENT LOG CAN'T BE WRITTEN: {error} Training goes on, checkpoints are saved, and \
+             what is to be logged waits until that is mended."
+        );
+        let warning = Record::now(self.step, Event::Warning(Warning { message }));
+        self.lost += u64::from(self.log.gather(&warning).is_err());
+        Some(warning)
     }
 
     /// Writes all that waits, and tells in the log of what could not.
     fn empty(&mut self) -> lookahead_run::Result<()> {
-        let written = self.write_waiting();
+        let written = self.log.write().and_then(|()| self.tell_of_lost());
+        self.written = Some(Instant::now());
         self.failed = written.is_err().then(Instant::now);
         written
     }
 
-    fn write_waiting(&mut self) -> lookahead_run::Result<()> {
-        while let Some(record) = self.waiting.front() {
-            match self.log.append(record) {
-                // Room on the disk would not help that one.
-                Err(lookahead_run::Error::EventTooLarge { .. }) => self.lost += 1,
-                result => result?,
-            }
-            let step = record.step;
-            self.waiting.pop_front();
-            if self.waiting.is_empty() && self.lost > 0 {
-                let message = format!(
-                    "{} events are missing here: the log could not be written, and no more could \
-                     wait for it.",
-                    self.lost
-                );
-                self.log.append(&Record::now(step, Event::Warning(Warning { message })))?;
-                self.lost = 0;
-            }
+    fn tell_of_lost(&mut self) -> lookahead_run::Result<()> {
+        if self.lost == 0 {
+            return Ok(());
         }
+        let message = format!(
+            "{} events are missing here: the log could not be written, and no more could wait for it.",
+            self.lost
+        );
+        self.log.append(&Record::now(self.step, Event::Warning(Warning { message })))?;
+        self.lost = 0;
         Ok(())
     }
 
     pub(super) fn finish(&mut self) -> anyhow::Result<()> {
-        let count = self.waiting.len() as u64 + self.lost;
+        let count = self.log.gathered() as u64 + self.lost;
         self.empty().with_context(|| {
             format!("The last {count} events of the run could not be logged, and are lost.")
         })
@@ -125,6 +136,32 @@ mod tests {
     }
 
     #[test]
+    fn what_comes_often_is_written_together_and_at_once_before_what_comes_seldom() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("events.jsonl");
+        let mut log = Log::new(EventLog::open(&path).unwrap());
+        let length = || path.metadata().unwrap().len();
+        // The first does not wait: a step that takes a second is told at once.
+        let ends: Vec<u64> = (1..=3).map(|i| log.write(&step(i)).at.unwrap()).collect();
+        assert_eq!((length(), log.log.gathered()), (ends[1], 2));
+        log.write(&Record::now(3, Event::Paused));
+        assert_eq!((length(), log.log.gathered()), (log.log.end(), 0));
+        log.write(&step(4));
+        assert_eq!(log.log.gathered(), 1);
+        std::thread::sleep(GATHERING);
+        log.write(&step(5));
+        assert_eq!(log.log.gathered(), 0, "it has waited long enough");
+        log.write(&step(6));
+        assert!(log.write_gathered().is_none());
+        assert_eq!(length(), log.log.end());
+        let bytes = std::fs::read(&path).unwrap();
+        assert!(ends[1..].iter().all(|&end| bytes[end as usize - 1] == b'\n'), "{ends:?}");
+        let found = lookahead_run::log::read(&path).unwrap();
+        let found: Vec<u64> = found.iter().map(|record| record.step).collect();
+        assert_eq!(found, [1, 2, 3, 3, 4, 5, 6]);
+    }
+
+    #[test]
     fn what_a_full_disk_does_not_take_is_logged_when_there_is_room() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("events.jsonl");
@@ -133,15 +170,20 @@ mod tests {
         signal_hook::flag::register(signal_hook::consts::SIGXFSZ, signalled).unwrap();
         let mut log = Log::new(EventLog::open(&path).unwrap());
         limit(Some(1000));
-        let warnings: Vec<u64> =
-            (1..=100).filter_map(|i| log.write(step(i))).map(|warning| warning.step).collect();
+        // Some by themselves and some together, so that one of these is torn.
+        let warnings: Vec<u64> = (1..=100)
+            .filter_map(|i| {
+                let warning = log.write(&step(i)).warning;
+                warning.or_else(|| (i % 3 == 0).then(|| log.write_gathered()).flatten())
+            })
+            .map(|warning| warning.step)
+            .collect();
         assert_eq!(warnings.len(), 1, "one is enough");
         let error = format!("{:#}", log.finish().unwrap_err());
         limit(None);
         assert!(error.contains("events of the run could not be logged"), "{error}");
-        assert_eq!(log.next_line(), None, "others come first");
         log.finish().unwrap();
-        assert_eq!(log.next_line(), Some(path.metadata().unwrap().len()));
+        assert_eq!(log.log.end(), path.metadata().unwrap().len());
 
         let records = lookahead_run::log::read(&path).unwrap();
         let steps: Vec<u64> = records
@@ -162,10 +204,12 @@ mod tests {
         // As after a failed attempt just now.
         log.failed = Some(Instant::now() + Duration::from_secs(3600));
         for i in 0..WAITING as u64 {
-            assert!(log.write(step(i)).is_none());
+            let logged = log.write(&step(i));
+            assert!(logged.warning.is_none());
+            assert_eq!(logged.at.is_some(), i < (WAITING - RESERVED) as u64);
         }
-        assert!(log.write(Record::now(7, Event::Paused)).is_none());
-        assert_eq!(log.waiting.len(), WAITING - RESERVED + 1, "what comes seldom has places");
+        assert!(log.write(&Record::now(7, Event::Paused)).warning.is_none());
+        assert_eq!(log.log.gathered(), WAITING - RESERVED + 1, "what comes seldom has places");
         log.finish().unwrap();
         let records = lookahead_run::log::read(&path).unwrap();
         assert_eq!(records[WAITING - RESERVED].event, Event::Paused);

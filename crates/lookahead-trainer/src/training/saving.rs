@@ -60,6 +60,7 @@ pub(super) fn begin(t: &mut Training, outside: &mut Outside, saving: Saving) -> 
 fn begin_now(t: &mut Training, outside: &mut Outside, saving: Saving) -> anyhow::Result<()> {
     // What is recorded of a step is recorded before its checkpoint.
     super::losses::read(t, outside)?;
+    outside.observer.write();
     let started = Instant::now();
     if let Some(done) = outside.writer.wait() {
         tell(t, outside, done)?;

@@ -1,0 +1,46 @@
+//! A disk that is full, in a process of its own: the limit on the size of a file holds for all of it.
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+use lookahead_run::event::{Event, Record, Step};
+use lookahead_run::{EventLog, log};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+
+fn step(step: u64) -> Record {
+    let (epoch, loss, learning_rate, samples_per_second, phase) = (0, 0.5, 0.1, 9.0, 1);
+    let taken = Step { epoch, loss, learning_rate, samples_per_second, phase };
+    Record { time: 1.5, step, event: Event::Step(taken) }
+}
+
+fn limit_files(bytes: Option<u64>) {
+    let maximum = getrlimit(Resource::Fsize).maximum;
+    setrlimit(Resource::Fsize, Rlimit { current: bytes.or(maximum), maximum }).unwrap();
+}
+
+#[test]
+fn a_full_disk_takes_whole_lines_of_what_was_gathered_and_the_others_wait() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("events.jsonl");
+    let length = || path.metadata().unwrap().len();
+    let steps =
+        || -> Vec<u64> { log::read(&path).unwrap().iter().map(|record| record.step).collect() };
+    // Else the signal ends the process.
+    signal_hook::flag::register(signal_hook::consts::SIGXFSZ, Arc::new(AtomicBool::new(false)))
+        .unwrap();
+    let mut log = EventLog::open(&path).unwrap();
+    (1..=3).for_each(|i| log.gather(&step(i)).unwrap());
+    let fourth = log.end();
+    log.gather(&step(4)).unwrap();
+    assert_eq!((log.gathered(), length()), (4, 0));
+
+    // Room for three lines, which somebody may read at once, and for some of the fourth.
+    limit_files(Some(fourth + 9));
+    let error = log.write().unwrap_err().to_string();
+    assert_eq!((log.gathered(), length(), steps()), (1, fourth + 9, vec![1, 2, 3]), "{error}");
+    log.append(&step(5)).unwrap_err();
+    assert_eq!(log.gathered(), 1, "what could not be appended does not wait");
+    limit_files(None);
+    log.append(&step(6)).unwrap();
+    assert_eq!((log.gathered(), log.end(), steps()), (0, length(), vec![1, 2, 3, 4, 6]));
+}
