@@ -102,7 +102,7 @@ mod tests {
     fn evaluations_and_probes_are_in_inference_mode_and_their_data_are_not() {
         let count = Rc::new(Cell::new(0));
         // So wide that two samples are enough.
-        let (network, widest) = (Watching(count.clone()), 1 << 18);
+        let (network, widest) = (Watching(count.clone()), 1 << 19);
         let model = Model::around(Box::new(network), Task::Classification, widest);
         assert_eq!(model.at_once(), 2);
         let found = evaluate(&model, &Three, Split::Test, Weights::Fast, || false);

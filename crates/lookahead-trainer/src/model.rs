@@ -308,9 +308,10 @@ impl Model {
     }
 
     /// Samples for one forward pass of an evaluation. On the CPU they are so few that what goes from layer to
-    /// layer stays in the cache, and so many that a pass is no small change; on a GPU there is room.
+    /// layer stays in the cache, and so many that a pass is no small change: of 1 to 32 MB, convolutions
+    /// were quickest at 8 and attention at 2. On a GPU there is room.
     pub fn at_once(&self) -> usize {
-        let bytes = if self.vs.device().is_cuda() { 1 << 29 } else { 1 << 21 };
+        let bytes = if self.vs.device().is_cuda() { 1 << 29 } else { 1 << 22 };
         (bytes / (4 * self.widest.max(1))).clamp(1, 4096)
     }
 
