@@ -51,6 +51,7 @@ fn compile(include: &Path) {
         .file("cpp/adaptive.cc")
         .file("cpp/arithmetic.cc")
         .file("cpp/autocast.cc")
+        .file("cpp/distributed.cc")
         .file("cpp/finite.cc")
         .file("cpp/fused.cc")
         .file("cpp/generator.cc")
@@ -62,6 +63,8 @@ fn compile(include: &Path) {
         .file("cpp/optimizer.cc")
         .file("cpp/sync.cc")
         .file("cpp/tensor.cc")
+        // What libtorch's header of its Gloo backend includes, and the wheel does not bring.
+        .include("cpp")
         .std("c++17")
         // As torch-sys compiles its half: both pass C++ strings to the same libtorch.
         .define("_GLIBCXX_USE_CXX11_ABI", abi.as_str())

@@ -1,9 +1,12 @@
 //! How a Lookahead is put together.
 
+use std::sync::Arc;
+
+use lookahead_sys::distributed::ProcessGroup;
 use lookahead_sys::sync::Path;
 use tch::nn;
 
-use crate::lookahead::Lookahead;
+use crate::lookahead::{Lookahead, Wire, Workers};
 use crate::settings::Settings;
 use crate::{
     InnerOptimizer, MomentumPolicy, NonFinite, OuterMomentum, Result, Schedule, TchOptimizer,
@@ -116,6 +119,19 @@ impl<Source> Builder<Source> {
     /// Sets what to do about values that are no finite numbers.
     pub fn non_finite(mut self, policy: NonFinite) -> Self {
         self.settings.non_finite = policy;
+        self
+    }
+
+    /// Lets several processes train together, each on data of its own: at a sync θ becomes the mean of
+    /// all their θ first. This is Local SGD; with [`outer_momentum`](Self::outer_momentum) it is SlowMo
+    /// (Wang et al., 2020), in Nesterov's form DiLoCo (Douillard et al., 2023). Between two syncs the
+    /// processes don't wait for each other. A group of one changes nothing, to the bit.
+    ///
+    /// All processes build the same optimizer for the same model, and all start from rank 0's weights.
+    /// Moments stay each process's own. They must take the same steps: at each sync their steps, their k
+    /// and a part of their φ are compared. The policy `NonFinite::SkipStep` makes them agree in each step.
+    pub fn workers(mut self, group: Arc<ProcessGroup>, wire: Wire) -> Self {
+        self.settings.workers = Some(Workers { group, wire });
         self
     }
 

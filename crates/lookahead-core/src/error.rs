@@ -299,6 +299,25 @@ pub enum Error {
     /// libtorch refused. The weights may have been changed in part if it was a step that failed.
     #[error(transparent)]
     Libtorch(#[from] lookahead_sys::Error),
+
+    /// A process has lost the others that it trains with.
+    #[error(transparent)]
+    Workers(#[from] lookahead_sys::distributed::Error),
+
+    /// The processes that train together don't stand at the same place.
+    #[error(
+        "Rank {rank} has {what} of rank 0 before sync {sync}: all ranks must take the same steps from the \
+         same state. Nothing was averaged; start all ranks again from one checkpoint, with one \
+         configuration and one version of the program."
+    )]
+    Diverged {
+        /// The first rank that differs from rank 0.
+        rank: usize,
+        /// In what.
+        what: String,
+        /// The number of the sync.
+        sync: u64,
+    },
 }
 
 impl From<tch::TchError> for Error {

@@ -137,6 +137,7 @@
 //! | [`InnerOptimizer`], [`Parameter`], [`Moment`], [`Curvature`], [`Variables`] | what an inner optimizer of your own is made of |
 //! | [`State`] | what an optimizer remembers, as named tensors and numbers |
 //! | [`Error`] | what can go wrong, in full sentences |
+//! | [`distributed`], [`Wire`], [`GradientAverage`] | the same training in several processes |
 //! | [`inference`], [`autocast`], [`memory_format`] | evaluations without what autograd costs; a narrower type, and another order in memory, for speed |
 //! | [`generator`], [`build`] | random-generator state, and which libtorch this is |
 //! | [`images`], [`memory`], [`ops`] | batches of images from their bytes; what the allocator keeps; what is asked of libtorch, counted |
@@ -167,10 +168,10 @@ mod wrapped;
 pub use builder::{Builder, FromConfig, FromOptimizer};
 pub use error::{Error, Result};
 pub use inner::{Curvature, InnerOptimizer, Moment, Parameter};
-pub use lookahead::{Lookahead, SlowWeights, recalibrate};
+pub use lookahead::{GradientAverage, Lookahead, SlowWeights, Wire, recalibrate};
 pub use lookahead_sys::sync::Path as SyncPath;
 pub use lookahead_sys::{
-    autocast, build, fused, generator, images, inference, memory, memory_format, ops,
+    autocast, build, distributed, fused, generator, images, inference, memory, memory_format, ops,
 };
 pub use schedule::Schedule;
 pub use settings::{MomentumPolicy, NonFinite, OuterMomentum};

@@ -13,6 +13,7 @@
 //! | `saving` | the state, out and in |
 //! | `upkeep` | what must hold between two calls |
 //! | `nested` | Lookahead as an inner optimizer |
+//! | `workers` | θ of several processes, averaged |
 
 mod adaptive;
 mod moments;
@@ -25,9 +26,12 @@ mod settings;
 mod slow_weights;
 mod upkeep;
 mod verbs;
+mod workers;
 
 pub use recalibration::recalibrate;
 pub use slow_weights::SlowWeights;
+pub(crate) use workers::Workers;
+pub use workers::{GradientAverage, Wire};
 
 use lookahead_sys::arithmetic::assign;
 use lookahead_sys::sync::{self, Pair, Rule};
@@ -40,6 +44,7 @@ use crate::watch::Watch;
 use crate::{Error, InnerOptimizer, Parameter, Result, TchOptimizer, WrappedOptimizer};
 use moments::SlowMoments;
 use slow_weights::StandIn;
+use workers::Averaging;
 
 /// The Lookahead optimizer around an inner optimizer `O`.
 ///
@@ -96,6 +101,7 @@ pub struct Lookahead<O: InnerOptimizer = TchOptimizer> {
     /// How often φ has changed.
     slow_version: u32,
     watch: Watch,
+    averaging: Averaging,
     /// θ's own values, put aside while φ stands in for them.
     stand_in: Option<StandIn>,
     /// The variable whose slow weights were written to while they stood in for θ.
@@ -175,9 +181,11 @@ impl<O: InnerOptimizer> Lookahead<O> {
             slow_moments: SlowMoments::default(),
             slow_version: 0,
             watch: Watch::default(),
+            averaging: Averaging::default(),
             stand_in: None,
             spoiled: None,
         };
+        built.start_together()?;
         // φ starts as θ before any step. Made later, at the first sync, it would be θ after k
         // steps, and the first sync would do nothing.
         built.remember_fast_weights()?;
@@ -237,7 +245,9 @@ impl<O: InnerOptimizer> Lookahead<O> {
         if self.sync_is_due() {
             return Err(Error::SyncIsDue { k: self.k });
         }
-        if self.settings.non_finite == NonFinite::SkipStep && !self.gradients_are_finite()? {
+        if self.settings.non_finite == NonFinite::SkipStep
+            && !self.all_agree(self.gradients_are_finite()?)?
+        {
             self.non_finite += 1;
             return Ok(false);
         }
@@ -274,6 +284,7 @@ impl<O: InnerOptimizer> Lookahead<O> {
             return Ok(false);
         }
         self.ready()?;
+        self.average()?;
         // φ sees none of θ before all of it has been looked at.
         if let Some(name) = self.find_non_finite()? {
             if self.settings.non_finite != NonFinite::RollBack {
@@ -283,6 +294,7 @@ impl<O: InnerOptimizer> Lookahead<O> {
             self.roll_back()?;
             return Ok(false);
         }
+        self.take_mean()?;
         self.sync()?;
         Ok(true)
     }
@@ -290,12 +302,14 @@ impl<O: InnerOptimizer> Lookahead<O> {
     /// φ ← φ + α (θ − φ), then θ ← φ, whether or not a variable had a gradient in this step.
     ///
     /// φ is the same on all workers of a distributed training, so the mean of their differences φ − θ
-    /// is φ less the mean of their θ: averaging θ here, before the first line, is all that Local SGD,
-    /// SlowMo and DiLoCo need.
+    /// is φ less the mean of their θ: that θ is the mean by now is all that Local SGD, SlowMo and
+    /// DiLoCo need.
     fn sync(&mut self) -> Result<()> {
         let to_pull = self.moments_to_pull()?;
-        let adaptive =
-            self.settings.adaptive_low.map(|low| self.adaptive_alpha(low)).transpose()?;
+        let adaptive = match self.settings.adaptive_low {
+            Some(low) => Some(self.adaptive_alpha(low).and_then(|own| self.common_alpha(own))?),
+            None => None,
+        };
         let alpha = |group| adaptive.unwrap_or_else(|| self.settings.alpha_at(group, self.steps));
         let used = alpha(0);
         let parameters = self.inner.parameters();
@@ -324,7 +338,8 @@ impl<O: InnerOptimizer> Lookahead<O> {
         self.slow_version = self.slow_version.wrapping_add(1);
 
         // At α = 1 φ is a copy of θ, which stays as it is: then Lookahead is its inner optimizer.
-        let restarts = momentum > 0.0 || parameters.iter().any(|p| alpha(p.group) < 1.0);
+        let restarts =
+            self.has_others() || momentum > 0.0 || parameters.iter().any(|p| alpha(p.group) < 1.0);
         self.reset_moments_after_sync()?;
         match (restarts, restart) {
             (true, true) => self.inner.parameters_replaced()?,

@@ -2,6 +2,7 @@
 
 use lookahead_sys::sync::Path;
 
+use crate::lookahead::Workers;
 use crate::range::{check_period, check_slow_step_size};
 use crate::schedule::Schedule;
 use crate::{Error, InnerOptimizer, Result};
@@ -141,6 +142,8 @@ pub(crate) struct Settings {
     pub(crate) outer: OuterMomentum,
     pub(crate) non_finite: NonFinite,
     pub(crate) path: Path,
+    /// The processes that train together.
+    pub(crate) workers: Option<Workers>,
 }
 
 impl Default for Settings {
@@ -156,6 +159,7 @@ impl Default for Settings {
             outer: OuterMomentum::default(),
             non_finite: NonFinite::Error,
             path: Path::Auto,
+            workers: None,
         }
     }
 }

@@ -35,8 +35,10 @@ using Optimizer = torch::optim::Optimizer;
 struct AutocastState;
 struct Fingerprint;
 struct CurvatureTerm;
+struct GlooAddress;
 struct GroupOptions;
 struct RecordedOp;
+struct StoreAddress;
 struct SyncPair;
 struct SyncRule;
 struct TensorRef;
@@ -81,6 +83,7 @@ Tensor* to_meta(const Tensor* tensor);
 // Tensors.
 void fingerprints(rust::Slice<const TensorRef> tensors, rust::Slice<Fingerprint> out);
 void set_version(const Tensor* tensor, std::uint32_t version);
+void set_gradient(const Tensor* tensor, const Tensor* gradient);
 void forget_gradient(const Tensor* tensor);
 std::size_t identity(const Tensor* tensor);
 bool is_inference(const Tensor* tensor);
@@ -110,6 +113,37 @@ bool keep_freed_memory();
 
 // A copy in page-locked memory.
 Tensor* pin_memory(const Tensor* tensor);
+
+// Process groups. c10d's own headers are wide, so that what these are made of is not told here.
+struct ProcessGroup {
+  struct Parts;
+  explicit ProcessGroup(std::unique_ptr<Parts> made);
+  ~ProcessGroup();
+  std::unique_ptr<Parts> parts;
+};
+struct Work {
+  struct Parts;
+  explicit Work(std::unique_ptr<Parts> made);
+  ~Work();
+  std::unique_ptr<Parts> parts;
+};
+std::unique_ptr<ProcessGroup> join_store(const StoreAddress& address);
+void store_set(const ProcessGroup& group, rust::Str key, rust::Slice<const std::uint8_t> value);
+rust::Vec<std::uint8_t> store_get(const ProcessGroup& group, rust::Str key);
+bool store_has(const ProcessGroup& group, rust::Slice<const rust::Str> keys);
+void connect_gloo(ProcessGroup& group, const GlooAddress& address);
+void leave_group(ProcessGroup& group);
+std::unique_ptr<Work> all_reduce(const ProcessGroup& group, const Tensor* tensor, bool largest);
+std::unique_ptr<Work> broadcast(const ProcessGroup& group, const Tensor* tensor, std::int32_t root);
+std::unique_ptr<Work> all_gather(const ProcessGroup& group, const Tensor* all, const Tensor* own);
+std::unique_ptr<Work> gather_to_first(const ProcessGroup& group, rust::Slice<const TensorRef> all,
+                                      const Tensor* own);
+std::unique_ptr<Work> barrier(const ProcessGroup& group);
+void wait_for(const Work& work);
+void copy_all_scaled(rust::Slice<const TensorRef> targets, rust::Slice<const TensorRef> sources,
+                     double scale);
+bool same_layout(rust::Slice<const TensorRef> some, rust::Slice<const TensorRef> others);
+std::uint64_t bits_of(rust::Slice<const TensorRef> tensors, std::uint64_t share, std::uint64_t shares);
 
 // Generators and the build.
 Tensor* generator_state(bool cuda, std::int8_t index);

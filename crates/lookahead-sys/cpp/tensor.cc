@@ -29,6 +29,12 @@ void set_version(const Tensor* tensor, std::uint32_t version) {
   counter.set_version(version);
 }
 
+void set_gradient(const Tensor* tensor, const Tensor* gradient) {
+  TORCH_CHECK(tensor->sizes() == gradient->sizes() && tensor->options().type_equal(gradient->options()),
+              "A gradient has the shape, type and device of its tensor.");
+  tensor->mutable_grad() = *gradient;
+}
+
 void forget_gradient(const Tensor* tensor) {
   if (tensor->grad().defined()) tensor->mutable_grad().reset();
 }

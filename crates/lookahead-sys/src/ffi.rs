@@ -82,11 +82,38 @@ pub(crate) mod bridge {
         depth: u32,
     }
 
+    /// Where the store of a process group is.
+    #[derive(Debug, Clone)]
+    struct StoreAddress {
+        host: String,
+        port: u16,
+        /// The socket that listens for the others, where this process hosts the store; else -1.
+        listener: i32,
+        /// What its keys begin with.
+        prefix: String,
+        /// In milliseconds.
+        timeout: u64,
+    }
+
+    /// Where Gloo finds this process.
+    #[derive(Debug, Clone)]
+    struct GlooAddress {
+        name: String,
+        /// Whether the name is that of a network interface, not an address.
+        is_interface: bool,
+        rank: i32,
+        size: i32,
+        /// In milliseconds.
+        timeout: u64,
+    }
+
     unsafe extern "C++" {
         include!("lookahead-sys/cpp/shim.h");
 
         type Tensor;
         type Optimizer;
+        type ProcessGroup;
+        type Work;
 
         unsafe fn optimizer_kind(optimizer: *const Optimizer) -> Result<OptimizerKind>;
         unsafe fn group_count(optimizer: *const Optimizer) -> usize;
@@ -162,6 +189,7 @@ pub(crate) mod bridge {
 
         fn fingerprints(tensors: &[TensorRef], out: &mut [Fingerprint]) -> Result<()>;
         unsafe fn set_version(tensor: *const Tensor, version: u32) -> Result<()>;
+        unsafe fn set_gradient(tensor: *const Tensor, gradient: *const Tensor) -> Result<()>;
         unsafe fn forget_gradient(tensor: *const Tensor) -> Result<()>;
         unsafe fn identity(tensor: *const Tensor) -> usize;
         unsafe fn is_inference(tensor: *const Tensor) -> bool;
@@ -188,6 +216,38 @@ pub(crate) mod bridge {
         fn autocast_state(cuda: bool) -> AutocastState;
         fn begin_autocast(cuda: bool, half: bool) -> AutocastState;
         fn end_autocast(before: AutocastState);
+
+        fn join_store(address: &StoreAddress) -> Result<UniquePtr<ProcessGroup>>;
+        fn store_set(group: &ProcessGroup, key: &str, value: &[u8]) -> Result<()>;
+        fn store_get(group: &ProcessGroup, key: &str) -> Result<Vec<u8>>;
+        fn store_has(group: &ProcessGroup, keys: &[&str]) -> Result<bool>;
+        fn connect_gloo(group: Pin<&mut ProcessGroup>, address: &GlooAddress) -> Result<()>;
+        fn leave_group(group: Pin<&mut ProcessGroup>);
+        unsafe fn all_reduce(
+            group: &ProcessGroup,
+            tensor: *const Tensor,
+            largest: bool,
+        ) -> Result<UniquePtr<Work>>;
+        unsafe fn broadcast(
+            group: &ProcessGroup,
+            tensor: *const Tensor,
+            root: i32,
+        ) -> Result<UniquePtr<Work>>;
+        unsafe fn all_gather(
+            group: &ProcessGroup,
+            all: *const Tensor,
+            own: *const Tensor,
+        ) -> Result<UniquePtr<Work>>;
+        unsafe fn gather_to_first(
+            group: &ProcessGroup,
+            all: &[TensorRef],
+            own: *const Tensor,
+        ) -> Result<UniquePtr<Work>>;
+        fn barrier(group: &ProcessGroup) -> Result<UniquePtr<Work>>;
+        fn wait_for(work: &Work) -> Result<()>;
+        fn copy_all_scaled(targets: &[TensorRef], sources: &[TensorRef], scale: f64) -> Result<()>;
+        fn same_layout(some: &[TensorRef], others: &[TensorRef]) -> bool;
+        fn bits_of(tensors: &[TensorRef], share: u64, shares: u64) -> Result<u64>;
 
         fn generator_state(cuda: bool, index: i8) -> Result<*mut Tensor>;
         unsafe fn set_generator_state(cuda: bool, index: i8, state: *const Tensor) -> Result<()>;

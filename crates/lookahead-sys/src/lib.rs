@@ -10,6 +10,7 @@
 //! | [`ops`] | what is asked of ATen's dispatcher, which stands for a GPU where there is none |
 //! | [`tensor`] | what tells that a tensor was changed by somebody else |
 //! | [`autocast`] | matrix products and convolutions in a narrower type |
+//! | [`distributed`] | the same program in several processes, that add up and pass on tensors |
 //! | [`memory`] | how the C library's allocator deals with what is freed |
 //! | [`memory_format`] | the order of a tensor's elements in memory |
 //! | [`inference`] | computing what no gradient will ever be asked of |
@@ -29,6 +30,7 @@
 pub mod arithmetic;
 pub mod autocast;
 pub mod build;
+pub mod distributed;
 pub mod fused;
 pub mod generator;
 pub mod images;

@@ -66,6 +66,16 @@ pub fn forget_gradient(tensor: &Tensor) -> Result<()> {
     Ok(unsafe { bridge::forget_gradient(tensor.as_ptr().cast()) }?)
 }
 
+/// Gives a tensor a gradient, in the place of the one that it had.
+///
+/// # Errors
+/// Where it has another shape, type or device than the tensor.
+pub fn set_gradient(tensor: &Tensor, gradient: &Tensor) -> Result<()> {
+    // SAFETY: both pointers are live at::Tensors for the length of the call, which makes a handle of
+    // its own.
+    Ok(unsafe { bridge::set_gradient(tensor.as_ptr().cast(), gradient.as_ptr().cast()) }?)
+}
+
 /// A number that two handles share exactly when they are the same tensor, with the same values,
 /// gradient and optimizer state; two tensors on one storage differ. It may be given again once the
 /// tensor is gone.

@@ -18,6 +18,7 @@ use std::time::{Duration, Instant};
 use lookahead_run::{CheckpointStore, Details, EventLog, Retention};
 use lookahead_trainer::checkpointing::snapshot::Snapshot;
 use lookahead_trainer::checkpointing::writer::{Job, Writer};
+use lookahead_trainer::distributed::Team;
 use lookahead_trainer::optimizer::{Kind, LookaheadConfig, Optimizer, OptimizerConfig};
 use models::{resnet18, variables};
 use paired::{Comparisons, Target};
@@ -39,7 +40,8 @@ fn training(kind: Kind) -> (nn::VarStore, Optimizer) {
     let vs = variables(&resnet18());
     let config = config(kind);
     let lookahead = LookaheadConfig::default();
-    let mut optimizer = Optimizer::new(&config, Some(&lookahead), &vs).expect("a config");
+    let mut optimizer =
+        Optimizer::new(&config, Some(&lookahead), &Team::alone(), &vs).expect("a config");
     optimizer.inner_step().expect("a step");
     (vs, optimizer)
 }
@@ -95,7 +97,8 @@ fn job(writer: &mut Writer, step: u64, vs: &nn::VarStore, optimizer: &mut Optimi
     let mut snapshot = writer.spare().expect("nothing is written");
     snapshot.take(vs, optimizer, None, BTreeMap::new(), BTreeMap::new()).expect("a snapshot");
     let retention = Retention::newest(std::num::NonZeroUsize::MIN);
-    Job { snapshot, details: details(step), retention, lr: 0.1, stall: Duration::ZERO }
+    let (details, ranks) = (details(step), Vec::new());
+    Job { snapshot, ranks, details, retention, lr: 0.1, stall: Duration::ZERO }
 }
 
 /// Written, flushed, hashed, read back, published, and the one before removed; against the same bytes

@@ -4,14 +4,17 @@
 //! |---|---|
 //! | [`snapshot`] | all that a checkpoint holds, copied in memory while training waits |
 //! | [`writer`] | a thread that gets a snapshot onto the disk while training goes on |
+//! | [`ranks`] | a checkpoint of several processes, handed out by the one that has the files |
 //! | [`restore`] | a checkpoint read, checked, and only then taken on |
 //!
 //! A checkpoint holds two files. `model.safetensors` is the final model: φ and the buffers under
 //! the model's own names. `training.safetensors` is all else that decides the future: θ and the
 //! buffers under `fast/`, φ and the inner optimizer's state under `optimizer/`, the random
 //! generators under `generator/`, the buffers that a roll-back would put back under `sound/`, a mean of
-//! θ under `average/`; integers and numbers are in the manifest.
+//! θ under `average/`; integers and numbers are in the manifest. Of a run of several processes these are
+//! rank 0's, and each other one has a `training-rank-00001.safetensors` besides, without φ.
 
+pub mod ranks;
 pub mod restore;
 pub mod snapshot;
 pub mod writer;
@@ -77,6 +80,11 @@ impl CheckpointConfig {
 pub const MODEL: &str = "model.safetensors";
 /// File of all that goes on.
 pub const TRAINING: &str = "training.safetensors";
+
+/// File of what goes on in another process than rank 0's, less what all have alike.
+pub fn training_of_rank(rank: usize) -> String {
+    format!("training-rank-{rank:05}.safetensors")
+}
 
 const FAST: &str = "fast";
 const OPTIMIZER: &str = "optimizer";

@@ -33,6 +33,8 @@ use lookahead_run::{Checkpoint, Manifest, RunFolder};
 use crate::averaging;
 use crate::cli::WeightsArgument;
 use crate::config::Config;
+use crate::controls::Hangup;
+use crate::observer::Show;
 use crate::panics::caught;
 use crate::say::say;
 use crate::training::divergence::Diverged;
@@ -58,6 +60,17 @@ fn run_to_the_end(training: &mut Training, outside: &mut Outside) -> anyhow::Res
     logged
 }
 
+/// Trains as one of several processes that keeps no record: rank 0 does. Its own is of no use to anybody
+/// and ends with it.
+fn follow(mut training: Training, config: &Config) -> anyhow::Result<()> {
+    let place = tempfile::Builder::new().prefix("lookahead-rank-").tempdir()?;
+    let folder = RunFolder::create(place.path(), "rank")?;
+    let show = Show { quiet: true, ..Show::default() };
+    let mut outside = Outside::new(&folder, config, &show, Hangup::of(true))?;
+    run_to_the_end(&mut training, &mut outside)?;
+    training.leave_team()
+}
+
 /// Tries to lose nothing of a training that failed, and says what came of it. The log, which may
 /// be what failed, is not touched.
 fn save_after(
@@ -65,7 +78,8 @@ fn save_after(
     training: &mut Training,
     outside: &mut Outside,
 ) -> Option<String> {
-    if error.is::<Diverged>() || training.step() == 0 {
+    // Without the others there is only a part of it.
+    if error.is::<Diverged>() || training.step() == 0 || !training.team().is_alone() {
         return None;
     }
     let step = training.step();

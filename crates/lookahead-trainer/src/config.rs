@@ -14,6 +14,7 @@ use crate::averaging::AveragingConfig;
 use crate::check::Invalid;
 use crate::checkpointing::CheckpointConfig;
 use crate::data::DataConfig;
+use crate::distributed::DistributedConfig;
 use crate::model::ModelConfig;
 use crate::optimizer::lookahead::Diverging;
 use crate::optimizer::{LookaheadConfig, OptimizerConfig};
@@ -44,6 +45,8 @@ pub struct Config {
     pub probe: ProbeConfig,
     /// When to save.
     pub checkpoint: CheckpointConfig,
+    /// The same run in several processes.
+    pub distributed: DistributedConfig,
 }
 
 /// What is wrong with a configuration, and where.
@@ -178,6 +181,7 @@ impl Config {
         self.train.resolve(data.entry().task)?;
         self.probe.resolve(&self.data, self.lookahead.as_ref())?;
         self.checkpoint.check()?;
+        self.distributed.check(self)?;
         self.check_reading()?;
         self.check_best()
     }

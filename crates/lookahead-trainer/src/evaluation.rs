@@ -1,11 +1,13 @@
 //! The model on a whole split.
 
+use std::ops::Range;
 use std::time::Instant;
 
 use lookahead_core::inference;
 use lookahead_run::event::{Evaluation, Split, Weights};
 
 use crate::data::Samples;
+use crate::distributed::Team;
 use crate::model::{Model, Score};
 
 /// Mean loss and accuracy of the weights that are in the model, in evaluation mode. Draws no
@@ -21,26 +23,8 @@ pub fn evaluate(
     weights: Weights,
     mut stop: impl FnMut() -> bool,
 ) -> anyhow::Result<Option<Evaluation>> {
-    let _guard = tch::no_grad_guard();
     let started = Instant::now();
-    let at_once = model.at_once();
-    let mut total: Option<Score> = None;
-    let mut start = 0;
-    while start < samples.len() {
-        if stop() {
-            return Ok(None);
-        }
-        let end = (start + at_once).min(samples.len());
-        // Before inference mode: what a data set keeps of it must be of use to training too.
-        let batch = samples.slice(start..end, model.vs.device());
-        let _guard = inference::guard();
-        let score = model.score(&batch)?;
-        total = Some(match total {
-            Some(before) => before.and(&score)?,
-            None => score,
-        });
-        start = end;
-    }
+    let Some(total) = score(model, samples, 0..samples.len(), &mut stop)? else { return Ok(None) };
     let none = (f64::NAN, f64::NAN, 0);
     let (loss, accuracy, count) = total.map_or(Ok(none), |total| total.read())?;
     Ok(Some(Evaluation {
@@ -53,6 +37,65 @@ pub fn evaluate(
     }))
 }
 
+/// As [`evaluate`], of which each process of a team does a share, with the weights in its own model; all
+/// get the same outcome.
+///
+/// # Errors
+/// As [`evaluate`], and where a process does not answer.
+pub fn evaluate_together(
+    team: &Team,
+    model: &Model,
+    samples: &dyn Samples,
+    split: Split,
+    weights: Weights,
+) -> anyhow::Result<Evaluation> {
+    let started = Instant::now();
+    let own = score(model, samples, team.share(samples.len()), &mut || false)?.flatten();
+    let (loss, right, count) = own.map_or(Ok((0.0, None, 0)), |own| own.sums())?;
+    // Who has no sample can't know whether there are classes.
+    let right = [right.unwrap_or(0.0), f64::from(u8::from(right.is_some()))];
+    let all = team.gather(&[loss, right[0], right[1], count as f64])?;
+    let sum = |i: usize| all.iter().map(|values| values[i]).sum::<f64>();
+    let accuracy = if sum(2) > 0.0 { sum(1) / sum(3) } else { f64::NAN };
+    Ok(Evaluation {
+        weights,
+        split,
+        loss: sum(0) / sum(3),
+        accuracy,
+        samples: sum(3) as u64,
+        seconds: started.elapsed().as_secs_f64(),
+    })
+}
+
+/// The score of some samples, `None` within where there are none; `None` where it was stopped.
+fn score(
+    model: &Model,
+    samples: &dyn Samples,
+    range: Range<usize>,
+    stop: &mut dyn FnMut() -> bool,
+) -> anyhow::Result<Option<Option<Score>>> {
+    let _guard = tch::no_grad_guard();
+    let at_once = model.at_once();
+    let mut total: Option<Score> = None;
+    let mut start = range.start;
+    while start < range.end {
+        if stop() {
+            return Ok(None);
+        }
+        let end = (start + at_once).min(range.end);
+        // Before inference mode: what a data set keeps of it must be of use to training too.
+        let batch = samples.slice(start..end, model.vs.device());
+        let _guard = inference::guard();
+        let score = model.score(&batch)?;
+        total = Some(match total {
+            Some(before) => before.and(&score)?,
+            None => score,
+        });
+        start = end;
+    }
+    Ok(Some(total))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -61,7 +104,6 @@ mod tests {
     use crate::probe::{Probe, ProbeConfig};
     use lookahead_run::event::Task;
     use std::cell::Cell;
-    use std::ops::Range;
     use std::rc::Rc;
     use tch::{Device, Kind, Tensor};
 

@@ -9,6 +9,7 @@
 //! | [`changes`] | which keys may change in a run |
 //! | [`data`], [`model`] | data sets and models, one a file |
 //! | [`optimizer`], [`schedule`] | the inner optimizer, Lookahead around it, the learning rate |
+//! | [`distributed`] | the same run in several processes |
 //! | [`averaging`] | a mean of θ, to compare φ with |
 //! | [`training`] | the loop, from top to bottom as the algorithm goes |
 //! | [`probe`], [`evaluation`] | what is measured of the model on the way |
@@ -27,6 +28,7 @@ pub mod commands;
 pub mod config;
 pub mod controls;
 pub mod data;
+pub mod distributed;
 pub mod evaluation;
 pub mod failure;
 pub mod git;

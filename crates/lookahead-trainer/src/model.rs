@@ -274,6 +274,15 @@ impl Score {
         Ok(Score { loss, right, count: self.count + other.count })
     }
 
+    /// The sum of the losses, how many classes or symbols are right, and of how many.
+    ///
+    /// # Errors
+    /// What libtorch says.
+    pub fn sums(&self) -> anyhow::Result<(f64, Option<f64>, usize)> {
+        let right = self.right.as_ref().map(f64::try_from).transpose()?;
+        Ok((f64::try_from(&self.loss)?, right, self.count))
+    }
+
     /// Mean loss, accuracy, and over how many classes or symbols the means are taken. The accuracy is NaN
     /// where nothing is classified.
     ///

@@ -6,11 +6,12 @@
 
 pub mod lookahead;
 
-use lookahead_core::{InnerOptimizer, Lookahead, State, TchOptimizer, fused};
+use lookahead_core::{InnerOptimizer, Lookahead, Parameter, State, TchOptimizer, fused};
 use serde::{Deserialize, Serialize};
 use tch::{Tensor, nn};
 
 use crate::check::{Invalid, kind_key, require, shown};
+use crate::distributed::Team;
 
 pub use lookahead::LookaheadConfig;
 
@@ -209,14 +210,25 @@ impl Optimizer {
     pub fn new(
         inner: &OptimizerConfig,
         lookahead: Option<&LookaheadConfig>,
+        team: &Team,
         vs: &nn::VarStore,
     ) -> lookahead_core::Result<Self> {
-        Ok(match lookahead {
-            None => Optimizer::Bare(TchOptimizer::new(inner, vs, inner.lr)?),
-            Some(config) => Optimizer::Lookahead(Box::new(
-                config.configure(Lookahead::builder(inner)).build(vs, inner.lr)?,
-            )),
-        })
+        let Some(config) = lookahead else {
+            return Ok(Optimizer::Bare(TchOptimizer::new(inner, vs, inner.lr)?));
+        };
+        let mut builder = config.configure(Lookahead::builder(inner));
+        if let Some((group, wire)) = team.averages_weights() {
+            builder = builder.workers(group, wire);
+        }
+        Ok(Optimizer::Lookahead(Box::new(builder.build(vs, inner.lr)?)))
+    }
+
+    /// What is trained, in the order of the inner optimizer.
+    pub fn parameters(&self) -> &[Parameter] {
+        match self {
+            Optimizer::Bare(inner) => inner.parameters(),
+            Optimizer::Lookahead(lookahead) => lookahead.inner().parameters(),
+        }
     }
 
     /// Name of the inner optimizer, such as `adamw`.

@@ -11,6 +11,7 @@
 //! | `recalibration` | batch normalization's statistics for φ, before it is evaluated or saved |
 //! | `saving` | checkpoints of a training that goes on meanwhile |
 //! | `status` | how the run is just now, for whoever asks |
+//! | `together` | what several processes do about what is asked of one |
 
 pub mod best;
 pub mod config;
@@ -21,6 +22,7 @@ mod recalibration;
 mod saving;
 pub mod settings;
 mod status;
+mod together;
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -43,7 +45,8 @@ use crate::config::Config;
 use crate::controls::Request;
 use crate::data::batches::Batches;
 use crate::data::{self, Batch, Dataset, Place};
-use crate::evaluation::evaluate;
+use crate::distributed::Team;
+use crate::evaluation::{evaluate, evaluate_together};
 use crate::model::Model;
 use crate::optimizer::Optimizer;
 use crate::probe::{Norms, Probe};
@@ -68,6 +71,7 @@ pub use saving::{finish_writing, rescue};
 #[derive(Debug)]
 pub struct Training {
     config: Config,
+    team: Team,
     data: Dataset,
     model: Model,
     optimizer: Optimizer,
@@ -122,23 +126,51 @@ impl Training {
     /// # Errors
     /// Where the data, the device or the model can't be had, or the file does not fit it.
     pub fn new(config: Config, init_from: Option<&initial::From>) -> anyhow::Result<Self> {
+        Training::in_team(config, init_from, Team::alone())
+    }
+
+    /// As [`new`](Self::new), as one of several processes.
+    ///
+    /// # Errors
+    /// As [`new`](Self::new), and where another process does not answer.
+    pub fn in_team(
+        config: Config,
+        init_from: Option<&initial::From>,
+        mut team: Team,
+    ) -> anyhow::Result<Self> {
         let device = config.train.device()?;
         config.train.use_threads();
         let data = data::load(&config.data)?;
         config.model.check_batches(data.train.len(), config.data.batch_size)?;
+        if data.train.len() < team.size() {
+            return Err(Usage::new(format!(
+                "There are {} training samples for {} processes: start fewer.",
+                data.train.len(),
+                team.size()
+            ))
+            .into());
+        }
         tch::manual_seed(config.train.seed as i64);
         let model = Model::new(&config.model, &data, device)?.computing_as(&config.train)?;
         // Before the optimizer is built, so that φ begins there too.
         let origin = init_from.map(|from| from.load(&model.vs)).transpose()?;
-        let optimizer = Optimizer::new(&config.optimizer, config.lookahead.as_ref(), &model.vs)?;
+        team.start_together(&model.vs)?;
+        let lookahead = config.lookahead.as_ref();
+        let optimizer = Optimizer::new(&config.optimizer, lookahead, &team, &model.vs)?;
+        if !team.is_alone() {
+            tch::manual_seed(team.seed(config.train.seed) as i64);
+        }
         let average = Average::new(&config.averaging, &model.vs);
-        let probe = Probe::new(&config.probe, &data, device);
+        // Of one process: the others would only do it again.
+        let probe = Probe::new(&config.probe, &data, device).filter(|_| team.leads());
         let batches =
-            Batches::new(data.train.len(), config.data.batch_size, config.train.seed, 0, 0);
+            Batches::new(data.train.len(), config.data.batch_size, config.train.seed, 0, 0)
+                .shared(team.rank(), team.size());
         let total_steps = config.train.total_steps(batches.per_epoch())?;
         let unread = Unread::new(config.train.read_loss_every, device, config.losses_may_wait());
         Ok(Training {
             config,
+            team,
             data,
             model,
             optimizer,
@@ -172,6 +204,7 @@ impl Training {
     /// Where the checkpoint does not fit; nothing of it is used then. What the user can mend, such
     /// as data of another size or a `k` that does not fit the phase, is a usage error.
     pub fn restore(&mut self, folder: &Path, details: &Details) -> anyhow::Result<()> {
+        refuse_other_team(details, self.team.size())?;
         self.refuse_other_data(details)?;
         self.refuse_k_inside_a_cycle(details)?;
         let average = self.average.as_mut();
@@ -196,7 +229,8 @@ impl Training {
             self.config.train.seed,
             details.epoch,
             details.cursor,
-        );
+        )
+        .shared(self.team.rank(), self.team.size());
         let own = |key: &str| details.integers.get(key).copied().unwrap_or(0);
         self.diverging = u32::try_from(own(DIVERGING)).unwrap_or(0);
         self.owed = match own(OWED) {
@@ -245,6 +279,21 @@ impl Training {
     /// Where the first weights came from, as a sentence, if they were not drawn.
     pub fn origin(&self) -> Option<&str> {
         self.origin.as_deref()
+    }
+
+    /// The processes of the run.
+    pub fn team(&self) -> &Team {
+        &self.team
+    }
+
+    /// Leaves the other processes in order.
+    ///
+    /// # Errors
+    /// Where they don't come to that.
+    pub fn leave_team(self) -> anyhow::Result<()> {
+        let Training { team, optimizer, .. } = self;
+        drop(optimizer);
+        team.leave()
     }
 
     /// Inner steps taken.
@@ -318,6 +367,8 @@ impl Training {
     /// The batch where the walk stands, on the device.
     fn current_batch(&self) -> Batch {
         let (epoch, cursor) = (self.batches.epoch(), self.batches.cursor());
+        // What is drawn for it is of this process's own batch.
+        let cursor = cursor * self.team.size() as u64 + self.team.rank() as u64;
         let place = Place { seed: self.config.train.seed, epoch, cursor };
         self.data.train.gather(self.batches.current(), place, self.device)
     }
@@ -350,10 +401,31 @@ pub fn refuse_other_contents(data: &Dataset, details: &Details) -> Result<(), Us
     )))
 }
 
+/// Each process has a state of its own, and a place in the data that depends on how many there are.
+///
+/// # Errors
+/// A usage error where the checkpoint was taken by another number of processes.
+pub fn refuse_other_team(details: &Details, size: usize) -> Result<(), Usage> {
+    let saved = details.integers.get(RANKS).map_or(1, |&ranks| ranks.unsigned_abs() as usize);
+    if saved == size {
+        return Ok(());
+    }
+    let count = |n: usize| if n == 1 { "1 process".to_owned() } else { format!("{n} processes") };
+    Err(Usage::new(format!(
+        "The checkpoint of step {} was taken by {}, and this is a start of {}: resume it with as many. \
+         To begin another run from its model, use `lookahead train --init-from`.",
+        details.step,
+        count(saved),
+        count(size)
+    )))
+}
+
 /// Where a manifest tells how large the training set was.
 const TRAIN_SAMPLES: &str = "data/train_samples";
 /// And what tells it from others, where that is known.
 const FINGERPRINT: &str = "data/fingerprint";
+/// How many processes the checkpoint was taken by, where there was more than one.
+const RANKS: &str = "train/ranks";
 /// Of [`Training::diverging`].
 const DIVERGING: &str = "train/diverging";
 /// Of [`Training::owed`].
@@ -458,9 +530,11 @@ impl Pace {
 pub fn advance(t: &mut Training, pace: &mut Pace, outside: &mut Outside) -> anyhow::Result<Flow> {
     saving::collect(t, outside)?;
     tell_of_a_hangup(t, outside);
-    if let Some(command) = outside.controls.poll()
-        && obey(command, t, outside)? == Flow::Stop
-    {
+    let flow = match t.team.is_alone() {
+        true => outside.controls.poll().map_or(Ok(Flow::GoOn), |command| obey(command, t, outside)),
+        false => together::meet(t, outside),
+    };
+    if flow? == Flow::Stop {
         return Ok(Flow::Stop);
     }
     if !t.is_amid_a_step() {
@@ -528,7 +602,7 @@ fn inner_step(t: &mut Training, speed: &mut Speed, outside: &mut Outside) -> any
     }
     t.clock.step_taken();
     let samples_per_second = match outside.controls.went_on() {
-        false => speed.step_done(t.batches.current().len()),
+        false => speed.step_done(t.batches.together()),
         true => {
             t.clock.restart();
             let seconds = outside.observer.longest_silence();
@@ -579,7 +653,7 @@ fn sync_if_due(t: &mut Training, outside: &mut Outside) -> anyhow::Result<()> {
         // It waits for the device anyway.
         losses::read(t, outside)?;
     }
-    let Training { optimizer, model, probe, step, config, diverging, clock, .. } = t;
+    let Training { optimizer, model, team, probe, step, config, diverging, clock, .. } = t;
     let Some(lookahead) = optimizer.lookahead() else { return Ok(()) };
     let probe = probe.as_ref().filter(|probe| probe.is_due(sync));
     clock.begin();
@@ -605,6 +679,7 @@ fn sync_if_due(t: &mut Training, outside: &mut Outside) -> anyhow::Result<()> {
         return go_on_or_give_up(t, &what, outside);
     }
     *diverging = 0;
+    team.average_buffers(model)?;
     let alpha = lookahead.alpha_used().unwrap_or_else(|| lookahead.alpha());
     let Norms { distance, gradient } = norms;
     let synced = event::Sync { sync, alpha, distance, gradient_norm: gradient };
@@ -699,22 +774,31 @@ fn measure(
 ) -> anyhow::Result<Measured> {
     losses::read(t, outside)?;
     outside.observer.write();
-    let Training { optimizer, average, model, data, step, config, clock, .. } = t;
+    let Training { optimizer, average, model, data, team, step, config, clock, .. } = t;
     let Some(samples) = data.split(split) else { return Ok(Measured::Done(None)) };
     clock.begin();
     let controls = &mut outside.controls;
-    let stop = || controls.stop_is_asked();
+    let mut evaluate = |model: &Model| match team.is_alone() {
+        true => evaluate(model, samples, split, weights, || controls.stop_is_asked()),
+        false => {
+            let found = || evaluate_together(team, model, samples, split, weights).map(Some);
+            match weights {
+                Weights::Fast => found(),
+                Weights::Slow | Weights::Average => team.with_leading_buffers(model, found),
+            }
+        }
+    };
     let found = match weights {
-        Weights::Fast => evaluate(model, samples, split, weights, stop)?,
+        Weights::Fast => evaluate(model)?,
         Weights::Average => {
             let Some(average) = average else { return Ok(Measured::Done(None)) };
-            average.with(&model.vs, || evaluate(model, samples, split, weights, stop))?
+            average.with(&model.vs, || evaluate(model))?
         }
         Weights::Slow => {
             let Some(lookahead) = optimizer.lookahead() else { return Ok(Measured::Done(None)) };
             let mut at_phi = lookahead.slow_weights()?;
             recalibrate(&mut at_phi, model, data, config)?;
-            let found = evaluate(model, samples, split, weights, stop)?;
+            let found = evaluate(model)?;
             at_phi.end()?;
             found
         }

@@ -59,6 +59,10 @@ impl<O: InnerOptimizer> Lookahead<O> {
         if self.settings.non_finite == NonFinite::Unchecked {
             return Ok(None);
         }
+        let others = self.has_others();
+        if let Some(name) = others.then(|| self.find_non_finite_mean()).transpose()?.flatten() {
+            return Ok(Some(name));
+        }
         let path = self.settings.path;
         let trained: Vec<usize> = (0..self.inner.parameters().len())
             .filter(|&i| is_trained(&self.inner.parameters()[i]))
@@ -70,9 +74,17 @@ impl<O: InnerOptimizer> Lookahead<O> {
             }
         }
         let parameters = self.inner.parameters();
-        let fast = trained.iter().map(|&i| (i, &parameters[i].tensor));
+        // What is averaged has been looked at.
+        let own = if others { &[] } else { &trained[..] };
+        let fast = own.iter().map(|&i| (i, &parameters[i].tensor));
         let all = || fast.clone().chain(moments.iter().map(|(i, moment)| (*i, moment)));
-        if all_finite(all().map(|(_, tensor)| tensor), path)? {
+        let sound = all_finite(all().map(|(_, tensor)| tensor), path)?;
+        // Moments are each process's own, and what is done about them is the same for all.
+        let all_sound = match self.settings.momentum_policy {
+            MomentumPolicy::Pullback => self.all_agree(sound)?,
+            _ => sound,
+        };
+        if all_sound {
             return Ok(None);
         }
         for (i, tensor) in all() {
@@ -80,6 +92,6 @@ impl<O: InnerOptimizer> Lookahead<O> {
                 return Ok(Some(parameters[i].name.clone()));
             }
         }
-        Ok(None)
+        Ok(Some("of another rank".to_owned()))
     }
 }

@@ -5,9 +5,10 @@ use std::collections::BTreeMap;
 use lookahead_core::State;
 use tch::{Device, Tensor, nn};
 
+use super::ranks::is_shared;
 use super::{AVERAGE, FAST, GENERATOR, OPTIMIZER, SLOW, SOUND, generator_states};
 use crate::optimizer::Optimizer;
-use crate::tensor_file::Entry;
+use crate::tensor_file::{self, Entry};
 
 /// A training at one moment, on the CPU, sharing no memory with it. Taken again it uses the memory
 /// that it has, so one of them costs the memory of one more training state for as long as a run
@@ -102,6 +103,18 @@ impl Snapshot {
             })
         });
         all.collect()
+    }
+
+    /// A file of all that goes on in this process and is not the same in all: φ is.
+    ///
+    /// # Errors
+    /// Where an element type has no name in the format.
+    pub fn own_part(&self) -> anyhow::Result<Vec<u8>> {
+        let mut entries = self.training();
+        entries.retain(|(name, _, _)| !is_shared(name));
+        let mut bytes = Vec::new();
+        tensor_file::write_to(&mut bytes, entries, |_, _, _| Ok(()))?;
+        Ok(bytes)
     }
 
     /// Bytes of all its tensors.

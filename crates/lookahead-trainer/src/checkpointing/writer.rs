@@ -7,7 +7,7 @@
 //! The thread computes nothing by libtorch but copies of bytes, so that it takes no threads from the
 //! training.
 
-use std::io::BufWriter;
+use std::io::{BufWriter, Write};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -17,7 +17,7 @@ use lookahead_run::log::LogSyncer;
 use lookahead_run::{CheckpointStore, Details, Draft, Published, Retention};
 
 use super::snapshot::Snapshot;
-use super::{FAST, MODEL, OPTIMIZER, SLOW, TRAINING};
+use super::{FAST, MODEL, OPTIMIZER, SLOW, TRAINING, training_of_rank};
 use crate::panics::caught;
 use crate::tensor_file::{self, has_non_finite};
 use crate::training::divergence::Diverged;
@@ -27,6 +27,8 @@ use crate::training::divergence::Diverged;
 pub struct Job {
     /// The training's state.
     pub snapshot: Snapshot,
+    /// Training states of the other processes, as files, from rank 1 on.
+    pub ranks: Vec<Vec<u8>>,
     /// What the manifest says of it.
     pub details: Details,
     /// Which checkpoints stay afterwards.
@@ -142,7 +144,7 @@ impl Drop for Writer {
 }
 
 fn work(store: &CheckpointStore, log: &LogSyncer, job: Job) -> (Done, Snapshot) {
-    let Job { snapshot, details, retention, lr, stall } = job;
+    let Job { snapshot, ranks, details, retention, lr, stall } = job;
     let (step, started) = (details.step, Instant::now());
     let mut warnings = Vec::new();
     // The log must not be behind the checkpoint after a power cut. A checkpoint is worth more than
@@ -150,7 +152,7 @@ fn work(store: &CheckpointStore, log: &LogSyncer, job: Job) -> (Done, Snapshot) 
     if let Err(error) = log.sync() {
         warnings.push(error.to_string());
     }
-    let outcome = caught(|| publish(store, details, &snapshot, lr));
+    let outcome = caught(|| publish(store, details, &snapshot, &ranks, lr));
     if outcome.is_ok()
         && let Err(error) = store.retain(&retention, Some(step))
     {
@@ -167,6 +169,7 @@ fn publish(
     store: &CheckpointStore,
     details: Details,
     snapshot: &Snapshot,
+    ranks: &[Vec<u8>],
     lr: f64,
 ) -> anyhow::Result<Published> {
     let step = details.step;
@@ -184,6 +187,11 @@ fn publish(
                 }
             })?;
             out.into_inner().map_err(std::io::IntoInnerError::into_error)?.finish()?;
+        }
+        for (i, bytes) in ranks.iter().enumerate() {
+            let mut file = draft.create_file(&training_of_rank(i + 1))?;
+            file.write_all(bytes)?;
+            file.finish()?;
         }
         Ok(())
     };

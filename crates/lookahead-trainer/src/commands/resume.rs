@@ -5,15 +5,17 @@ use lookahead_run::event::{Event, Resumed, RunEnded, Status};
 use lookahead_run::{Checkpoint, Details, RunFolder, log};
 use serde_json::{Map, Value};
 
-use super::{choose, run_to_the_end, warn};
+use super::{choose, follow, run_to_the_end, warn};
 use crate::changes::{PERIOD, may_change, may_change_list, value_at};
 use crate::checkpointing::other_bits;
+use crate::checkpointing::ranks::{self, Plan, Received};
 use crate::cli;
 use crate::config::{Config, Override};
 use crate::controls::Hangup;
+use crate::distributed::{Team, Wishes};
 use crate::panics::caught;
 use crate::say::say;
-use crate::training::{Outside, Training, k_inside_a_cycle, threads};
+use crate::training::{Outside, Training, k_inside_a_cycle, refuse_other_team, threads};
 use crate::usage::Usage;
 
 /// Goes on with a run from its newest valid checkpoint, or from the one of `--from`.
@@ -21,6 +23,10 @@ use crate::usage::Usage;
 /// # Errors
 /// Where there is no valid checkpoint, a change does not fit it, or the training fails.
 pub fn resume(arguments: &cli::Resume) -> anyhow::Result<()> {
+    let team = Team::join_to_resume()?;
+    if !team.leads() {
+        return go_on_following(team);
+    }
     let folder = RunFolder::open(&arguments.run)?;
     let _lock = folder.lock()?;
     let overrides = &arguments.shared.overrides;
@@ -33,32 +39,20 @@ pub fn resume(arguments: &cli::Resume) -> anyhow::Result<()> {
         changes.remove(PERIOD);
     }
 
-    let mut training = caught(|| Training::new(config.clone(), None))?;
+    refuse_other_team(&manifest.details, team.size())?;
+    let plan = Plan { config: config.clone(), details: manifest.details.clone(), next_k };
+    ranks::send(&team, &checkpoint.path, &plan)?;
+    let team = team.configured(&config.distributed);
+    let mut training = caught(|| Training::in_team(config.clone(), None, team))?;
     caught(|| training.restore(&checkpoint.path, &manifest.details))?;
     if let Some(k) = next_k {
         training.set_next_k(k);
     }
     refuse_fewer_steps(&training, &config)?;
-    if training.is_out_of_patience() && has_ended(&folder, training.step())? {
-        say(format_args!(
-            "{} ended at step {}, since {} evaluations came without a better one. To go on, give it \
-             more patience: `--set train.patience=…`, 0 for no end of it.",
-            folder.name(),
-            training.step(),
-            config.train.patience
-        ));
-        return Ok(());
-    }
-    // A run that was killed after its last step and before its end was recorded still owes the
-    // evaluations on test data.
-    if training.step() == training.total_steps() && has_ended(&folder, training.step())? {
-        say(format_args!(
-            "{} has taken all of its {} steps. To go on, give it more: `--set {}=…`.",
-            folder.name(),
-            training.total_steps(),
-            config.train.deciding_key()
-        ));
-        return Ok(());
+    let over = is_over(&folder, &training, &config)?;
+    if training.team().decide(Wishes { stop: over.is_some(), ..Wishes::default() })?.stop {
+        over.into_iter().for_each(say);
+        return training.leave_team();
     }
     warnings.extend(other_bits(&manifest, threads(), &build::cpu_capability()));
     warnings.extend(other_curve(&config, &changes));
@@ -87,10 +81,26 @@ pub fn resume(arguments: &cli::Resume) -> anyhow::Result<()> {
     warnings.extend(outside.open_to_others(&training, Some(checkpoint.name())));
     warn(&mut outside, training.step(), warnings);
     run_to_the_end(&mut training, &mut outside)?;
+    training.leave_team()?;
     if !outside.observer.is_quiet() {
         say(format_args!("Run folder: {}", folder.path().display()));
     }
     Ok(())
+}
+
+/// Goes on as one of several processes, with what rank 0 sends.
+fn go_on_following(team: Team) -> anyhow::Result<()> {
+    let Received { plan, path, place: _place } = ranks::receive(&team)?;
+    let team = team.configured(&plan.config.distributed);
+    let mut training = caught(|| Training::in_team(plan.config.clone(), None, team))?;
+    caught(|| training.restore(&path, &plan.details))?;
+    if let Some(k) = plan.next_k {
+        training.set_next_k(k);
+    }
+    if training.team().decide(Wishes::default())?.stop {
+        return training.leave_team();
+    }
+    follow(training, &plan.config)
 }
 
 /// The run's config with the changes asked for, what of it differs from the checkpoint's, and notes
@@ -195,6 +205,34 @@ fn refuse_fewer_steps(training: &Training, config: &Config) -> Result<(), Usage>
         "{found}, and the checkpoint is of step {step}: give it more with `--set {key}=…`, or go \
          on from an earlier checkpoint with `--from`."
     )))
+}
+
+/// Why there is nothing to go on with, as a sentence, where that is so.
+fn is_over(
+    folder: &RunFolder,
+    training: &Training,
+    config: &Config,
+) -> anyhow::Result<Option<String>> {
+    if training.is_out_of_patience() && has_ended(folder, training.step())? {
+        return Ok(Some(format!(
+            "{} ended at step {}, since {} evaluations came without a better one. To go on, give it \
+             more patience: `--set train.patience=…`, 0 for no end of it.",
+            folder.name(),
+            training.step(),
+            config.train.patience
+        )));
+    }
+    // A run that was killed after its last step and before its end was recorded still owes the
+    // evaluations on test data.
+    if training.step() == training.total_steps() && has_ended(folder, training.step())? {
+        return Ok(Some(format!(
+            "{} has taken all of its {} steps. To go on, give it more: `--set {}=…`.",
+            folder.name(),
+            training.total_steps(),
+            config.train.deciding_key()
+        )));
+    }
+    Ok(None)
 }
 
 /// Whether the log tells that the run was finished at this step.

@@ -4,10 +4,11 @@ use anyhow::Context;
 use lookahead_run::event::{Event, Note};
 use lookahead_run::{RunFolder, RunLock};
 
-use super::{run_to_the_end, warn};
+use super::{follow, run_to_the_end, warn};
 use crate::cli;
 use crate::config::Config;
 use crate::controls::Hangup;
+use crate::distributed::Team;
 use crate::initial;
 use crate::panics::caught;
 use crate::say::say;
@@ -33,7 +34,11 @@ pub fn train(arguments: &cli::Train) -> anyhow::Result<()> {
         .init_from
         .as_ref()
         .map(|path| initial::From { path: path.clone(), partial: arguments.init_partial });
-    let mut training = caught(|| Training::new(loaded.config.clone(), from.as_ref()))?;
+    let team = Team::join(&loaded.config)?;
+    let mut training = caught(|| Training::in_team(loaded.config.clone(), from.as_ref(), team))?;
+    if !training.team().leads() {
+        return follow(training, &loaded.config);
+    }
 
     let folder = match &arguments.name {
         Some(name) => RunFolder::create(&arguments.out, name)?,
@@ -54,6 +59,7 @@ pub fn train(arguments: &cli::Train) -> anyhow::Result<()> {
     loaded.notes.extend(outside.open_to_others(&training, None));
     warn(&mut outside, 0, loaded.notes);
     run_to_the_end(&mut training, &mut outside)?;
+    training.leave_team()?;
     if !outside.observer.is_quiet() {
         say(format_args!("Run folder: {}", folder.path().display()));
     }

@@ -4,8 +4,12 @@
 //! generator, and changes of library leave it as it is: ChaCha8 is specified, and the shuffle is
 //! written out here.
 
+use std::ops::Range;
+
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
+
+use crate::distributed::share;
 
 /// A generator of its own for a purpose at a place in the run.
 pub(crate) fn generator(seed: u64, epoch: u64, place: u64, purpose: &[u8; 8]) -> ChaCha8Rng {
@@ -45,10 +49,17 @@ fn shuffled(count: usize, seed: u64, epoch: u64) -> Vec<usize> {
 
 /// A walk over the training set: every sample once an epoch, in a new order each time; the last
 /// batch of an epoch may be smaller.
+///
+/// Several processes walk together, each on its share of what lies under the cursor, which is a batch for
+/// each of them. What is left at the end of an epoch is shared out too: where that is less than one sample
+/// each, it goes with the batches before, some of which then have one more.
 #[derive(Debug)]
 pub struct Batches {
     count: usize,
     batch_size: usize,
+    /// This process's number, and how many there are.
+    rank: usize,
+    size: usize,
     seed: u64,
     epoch: u64,
     cursor: u64,
@@ -59,12 +70,20 @@ impl Batches {
     /// A walk over `count` samples that stands before batch `cursor` of `epoch`, both from 0.
     pub fn new(count: usize, batch_size: usize, seed: u64, epoch: u64, cursor: u64) -> Self {
         let order = shuffled(count, seed, epoch);
-        Batches { count, batch_size, seed, epoch, cursor, order }
+        Batches { count, batch_size, rank: 0, size: 1, seed, epoch, cursor, order }
+    }
+
+    /// The share of the process `rank` of `size` in the same walk; there are at least as many samples.
+    #[must_use]
+    pub fn shared(self, rank: usize, size: usize) -> Self {
+        Batches { rank, size, ..self }
     }
 
     /// Batches in an epoch.
     pub fn per_epoch(&self) -> u64 {
-        self.count.div_ceil(self.batch_size) as u64
+        let together = self.batch_size * self.size;
+        let (whole, left) = (self.count / together, self.count % together);
+        (whole + usize::from(left >= self.size || whole == 0)) as u64
     }
 
     /// Epochs completed.
@@ -79,8 +98,19 @@ impl Batches {
 
     /// The indices of the batch where the walk stands.
     pub fn current(&self) -> &[usize] {
-        let start = self.cursor as usize * self.batch_size;
-        &self.order[start..(start + self.batch_size).min(self.count)]
+        &self.order[share(self.under_the_cursor(), self.rank, self.size)]
+    }
+
+    /// How many samples all processes take together in this step.
+    pub fn together(&self) -> usize {
+        self.under_the_cursor().len()
+    }
+
+    fn under_the_cursor(&self) -> Range<usize> {
+        let together = self.batch_size * self.size;
+        let start = self.cursor as usize * together;
+        let last = self.cursor + 1 == self.per_epoch();
+        start..if last { self.count } else { start + together }
     }
 
     /// Goes on to the next batch; tells whether that completed an epoch.
@@ -137,6 +167,35 @@ mod tests {
             let per_epoch = whole.per_epoch();
             let walk = Batches::new(100, 7, 3, taken as u64 / per_epoch, taken as u64 % per_epoch);
             assert_eq!(walk.current(), &batch[..]);
+        }
+    }
+
+    #[test]
+    fn several_processes_take_every_sample_once_and_none_goes_without() {
+        for (count, batch_size, size) in
+            [(100, 7, 3), (101, 10, 2), (9, 4, 2), (25, 4, 3), (24, 4, 3), (3, 8, 3), (50, 1, 4)]
+        {
+            let walk = |rank| Batches::new(count, batch_size, 7, 0, 0).shared(rank, size);
+            let ranks: Vec<_> = (0..size).map(|rank| epoch(&mut walk(rank))).collect();
+            assert!(ranks.iter().all(|batches| batches.len() == ranks[0].len()));
+            assert_eq!(ranks[0].len() as u64, walk(0).per_epoch());
+            let batches = || ranks.iter().flatten();
+            assert!(batches().all(|batch| !batch.is_empty() && batch.len() <= batch_size + 1));
+            let mut all: Vec<usize> = batches().flatten().copied().collect();
+            // In each step together what one process alone would have with larger batches.
+            let mut alone = Batches::new(count, batch_size * size, 7, 0, 0);
+            let mut first: Vec<usize> =
+                ranks.iter().flat_map(|batches| batches[0].clone()).collect();
+            first.sort_unstable();
+            let mut expected = alone.current().to_vec();
+            expected.sort_unstable();
+            if ranks[0].len() > 1 {
+                assert_eq!(first, expected);
+            }
+            all.sort_unstable();
+            assert_eq!(all, (0..count).collect::<Vec<_>>(), "{count}, {batch_size}, {size}");
+            assert!(alone.per_epoch() >= walk(0).per_epoch());
+            alone.advance();
         }
     }
 

@@ -131,6 +131,13 @@ pub(super) fn take_step(
     }
     t.optimizer.backward(loss)?;
     t.clock.end(Part::ForwardBackward);
+    if t.team.is_data_parallel() {
+        let weight = t.batches.current().len() * t.team.size();
+        let weight = weight as f64 / t.batches.together() as f64;
+        let parameters: Vec<&Tensor> = t.optimizer.parameters().iter().map(|p| &p.tensor).collect();
+        t.team.average_gradients(&parameters, weight)?;
+        t.team.average_buffers(&t.model)?;
+    }
     let taken = t.optimizer.inner_step()?;
     t.clock.end(Part::InnerStep);
     match taken {

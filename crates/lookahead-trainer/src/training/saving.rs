@@ -13,6 +13,7 @@ use crate::averaging::Average;
 use crate::checkpointing::AVERAGED;
 use crate::checkpointing::snapshot::Snapshot;
 use crate::checkpointing::writer::{Done, Job};
+use crate::distributed::Wishes;
 use crate::optimizer::lookahead::Diverging;
 use crate::timing::Part;
 
@@ -41,8 +42,14 @@ pub(super) fn is_due(t: &Training) -> bool {
     let every = t.config.checkpoint.every_steps;
     let regular = every > 0 && t.step.is_multiple_of(every);
     let best = t.config.checkpoint.keep_best && t.best.value.is_some() && t.best.step == t.step;
-    let again = t.save_again.is_some_and(|at| at <= Instant::now());
+    // Of several processes only one knows of that one: it is asked for where they meet.
+    let again = t.team.is_alone() && is_overdue(t);
     (regular || best || again) && t.step < t.total_steps
+}
+
+/// Whether it is time to try again a checkpoint that could not be saved.
+pub(super) fn is_overdue(t: &Training) -> bool {
+    t.save_again.is_some_and(|at| at <= Instant::now())
 }
 
 /// Takes a snapshot and has it written while training goes on. Waits for the one on its way first.
@@ -76,15 +83,42 @@ fn begin_now(t: &mut Training, outside: &mut Outside, saving: Saving) -> anyhow:
         return Err(error);
     }
     t.save_again = None;
-    outside.writer.begin(job(t, snapshot, started.elapsed()))
+    let ranks = match states_of_others(t, &snapshot) {
+        // Another process writes it.
+        Ok(None) => {
+            outside.writer.give_back(snapshot);
+            return Ok(());
+        }
+        Ok(Some(ranks)) => ranks,
+        Err(error) => {
+            outside.writer.give_back(snapshot);
+            return Err(error);
+        }
+    };
+    outside.writer.begin(job(t, snapshot, ranks, started.elapsed()))
 }
 
-fn job(t: &Training, snapshot: Snapshot, stall: Duration) -> Job {
+/// The training states of the other processes, as files, where this one writes the checkpoint; what all
+/// have alike is left out of them.
+fn states_of_others(t: &Training, snapshot: &Snapshot) -> anyhow::Result<Option<Vec<Vec<u8>>>> {
+    if t.team.is_alone() {
+        return Ok(Some(Vec::new()));
+    }
+    let own = match t.team.leads() {
+        true => Vec::new(),
+        false => snapshot.own_part()?,
+    };
+    let all = t.team.gather_bytes(&own)?;
+    Ok(all.map(|all| all.into_iter().skip(1).collect()))
+}
+
+fn job(t: &Training, snapshot: Snapshot, ranks: Vec<Vec<u8>>, stall: Duration) -> Job {
     Job {
         details: t.details(&snapshot),
         retention: t.config.checkpoint.retention(t.config.train.best_by()),
         lr: t.config.optimizer.lr,
         snapshot,
+        ranks,
         stall,
     }
 }
@@ -108,8 +142,13 @@ fn take(t: &mut Training, snapshot: &mut Snapshot) -> anyhow::Result<()> {
 pub(super) fn save_and_wait(t: &mut Training, outside: &mut Outside) -> anyhow::Result<()> {
     for pause in LAST_ATTEMPTS {
         begin(t, outside, Saving::Asked)?;
-        let Some(done) = outside.writer.wait() else { break };
-        if tell(t, outside, done)? {
+        let saved = match outside.writer.wait() {
+            Some(done) => tell(t, outside, done)?,
+            None if t.team.is_alone() => break,
+            None => !t.team.leads(),
+        };
+        // The others wait for the one that writes, or they would be gone when it tries again.
+        if !t.team.decide(Wishes { checkpoint: !saved, ..Wishes::default() })?.checkpoint {
             return Ok(());
         }
         std::thread::sleep(pause);
@@ -177,7 +216,7 @@ pub fn rescue(t: &mut Training, outside: &mut Outside) -> anyhow::Result<String>
     finish_writing(t, outside);
     let mut snapshot = outside.writer.spare().unwrap_or_default();
     take(t, &mut snapshot)?;
-    outside.writer.begin(job(t, snapshot, Duration::ZERO))?;
+    outside.writer.begin(job(t, snapshot, Vec::new(), Duration::ZERO))?;
     let done = outside.writer.wait();
     Ok(done.ok_or_else(|| anyhow::anyhow!("The thread that writes it is gone."))?.outcome?.name)
 }
@@ -190,6 +229,9 @@ impl Training {
         own(super::TRAIN_SAMPLES, self.data.train.len() as i64);
         own(super::DIVERGING, i64::from(self.diverging));
         own(super::OWED, self.owed as i64);
+        if !self.team.is_alone() {
+            own(super::RANKS, self.team.size() as i64);
+        }
         if let Some(fingerprint) = self.data.train.fingerprint() {
             own(super::FINGERPRINT, fingerprint);
         }

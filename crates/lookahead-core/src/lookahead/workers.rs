@@ -1,0 +1,220 @@
+//! The same training in several processes, each on data of its own: their θ are averaged before a
+//! sync, and nowhere else.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use lookahead_sys::arithmetic::all_finite;
+use lookahead_sys::distributed::{Buckets, ProcessGroup, Reduce, bits};
+use tch::{Kind, Tensor};
+
+use super::{Lookahead, is_trained};
+use crate::{Error, InnerOptimizer, NonFinite, Result};
+
+/// In which type θ goes from one process to the others.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Wire {
+    /// As it is; half precision as `f32`.
+    #[default]
+    Full,
+    /// The difference θ − φ in bfloat16, which has three significant digits: half the bytes.
+    BFloat16,
+}
+
+/// The processes that train together, and how.
+#[derive(Debug, Clone)]
+pub(crate) struct Workers {
+    pub(crate) group: Arc<ProcessGroup>,
+    pub(crate) wire: Wire,
+}
+
+/// What is kept from one averaging to the next.
+#[derive(Debug, Default)]
+pub(super) struct Averaging {
+    buckets: Buckets,
+    /// How long the last one took.
+    took: Duration,
+}
+
+/// Shares of φ, of which one is compared at a sync: a sixteenth of the bytes, and all of φ in as many
+/// syncs.
+const SHARES: u64 = 16;
+
+impl<O: InnerOptimizer> Lookahead<O> {
+    /// How long the last sync's averaging over the workers took, the wait for the slowest of them
+    /// counted in; zero for one alone.
+    pub fn averaging_took(&self) -> Duration {
+        self.averaging.took
+    }
+
+    /// The processes that train together, where there are others.
+    fn others(&self) -> Option<&Workers> {
+        self.settings.workers.as_ref().filter(|workers| !workers.group.is_alone())
+    }
+
+    /// Whether θ is averaged over several processes.
+    pub(super) fn has_others(&self) -> bool {
+        self.others().is_some()
+    }
+
+    /// All processes start from rank 0's θ.
+    pub(super) fn start_together(&mut self) -> Result<()> {
+        let Some(Workers { group, .. }) = self.others().cloned() else { return Ok(()) };
+        let tensors: Vec<&Tensor> = self.inner.parameters().iter().map(|p| &p.tensor).collect();
+        if let Some(parameter) = self.inner.parameters().iter().find(|p| !p.tensor.defined()) {
+            return Err(Error::Undefined { name: parameter.name.clone() });
+        }
+        let mut buckets = Buckets::default();
+        buckets.broadcast(&group, &tensors, 0)?;
+        Ok(())
+    }
+
+    /// Whether all processes say so: they all get the same answer.
+    pub(super) fn all_agree(&self, so: bool) -> Result<bool> {
+        let Some(Workers { group, .. }) = self.others() else { return Ok(so) };
+        let against = Tensor::from_slice(&[f32::from(u8::from(!so))]);
+        group.all_reduce(&against, Reduce::Largest)?;
+        Ok(f32::try_from(against).map_err(Error::from)? == 0.0)
+    }
+
+    /// The mean of all processes' α, chosen by each from gradients of its own.
+    pub(super) fn common_alpha(&self, own: f64) -> Result<f64> {
+        let Some(Workers { group, .. }) = self.others() else { return Ok(own) };
+        let all = group.all_gather(&[own])?;
+        Ok(all.iter().map(|values| values[0]).sum::<f64>() / group.size() as f64)
+    }
+
+    /// Makes sure that all processes stand at the same sync with the same φ, and averages their θ.
+    /// Nothing is changed yet.
+    pub(super) fn average(&mut self) -> Result<()> {
+        let Some(Workers { group, wire }) = self.others().cloned() else { return Ok(()) };
+        let started = Instant::now();
+        self.refuse_divergence(&group)?;
+        let trained =
+            || self.inner.parameters().iter().zip(&self.slow).filter(|(p, _)| is_trained(p));
+        let fast: Vec<&Tensor> = trained().map(|(parameter, _)| &parameter.tensor).collect();
+        let buckets = &mut self.averaging.buckets;
+        match wire {
+            Wire::Full => buckets.mean(&group, &fast)?,
+            Wire::BFloat16 => {
+                let slow: Vec<&Tensor> = trained().map(|(_, slow)| slow).collect();
+                buckets.mean_by_difference(&group, &fast, &slow, Kind::BFloat16)?;
+            }
+        }
+        self.averaging.took = started.elapsed();
+        Ok(())
+    }
+
+    /// Puts the mean in the place of θ.
+    pub(super) fn take_mean(&mut self) -> Result<()> {
+        if !self.has_others() {
+            return Ok(());
+        }
+        let started = Instant::now();
+        let trained = self.inner.parameters().iter().filter(|parameter| is_trained(parameter));
+        let fast: Vec<&Tensor> = trained.map(|parameter| &parameter.tensor).collect();
+        self.averaging.buckets.put_into(&fast)?;
+        self.averaging.took += started.elapsed();
+        Ok(())
+    }
+
+    /// The first variable whose mean over the processes is no finite number somewhere. All of them
+    /// find the same, since they have the same means.
+    pub(super) fn find_non_finite_mean(&self) -> Result<Option<String>> {
+        if self.settings.non_finite == NonFinite::Unchecked {
+            return Ok(None);
+        }
+        let (means, path) = (self.averaging.buckets.means(), self.settings.path);
+        if all_finite(means, path)? {
+            return Ok(None);
+        }
+        let trained = self.inner.parameters().iter().filter(|parameter| is_trained(parameter));
+        for (parameter, mean) in trained.zip(means) {
+            if !all_finite([mean], path)? {
+                return Ok(Some(parameter.name.clone()));
+            }
+        }
+        Ok(None)
+    }
+
+    /// An error where another process stands elsewhere, or has another φ: a sixteenth of it is compared,
+    /// another one each time.
+    fn refuse_divergence(&self, group: &ProcessGroup) -> Result<()> {
+        let print = bits(self.slow.iter().chain(&self.velocity), self.syncs % SHARES, SHARES)?;
+        // In halves, which are exact as floating-point numbers.
+        let halves = [print >> 32, print & u64::from(u32::MAX)].map(|half| half as f64);
+        let own = [self.steps as f64, self.syncs as f64, self.k as f64, halves[0], halves[1]];
+        let all = group.all_gather(&own)?;
+        let names = ["inner steps taken", "syncs made", "period k"];
+        let Some(rank) = all.iter().position(|values| *values != all[0]) else { return Ok(()) };
+        let what = match (0..names.len()).find(|&i| all[rank][i] != all[0][i]) {
+            Some(i) => format!("{} {} and not {}", all[rank][i], names[i], all[0][i]),
+            None => "other slow weights".to_owned(),
+        };
+        Err(Error::Diverged { rank, what, sync: self.syncs + 1 })
+    }
+}
+
+/// Averages gradients over the processes that train together: data-parallel training, as PyTorch's
+/// DistributedDataParallel does it, with one transfer of the model's size in every step. Call
+/// [`average`](Self::average) between the backward pass and the step; all that comes after it, the look
+/// for NaN included, is then the same on all ranks.
+///
+/// ```
+/// use std::sync::Arc;
+/// use lookahead_core::distributed::ProcessGroup;
+/// use lookahead_core::{GradientAverage, InnerOptimizer, TchOptimizer, fused};
+/// # let vs = tch::nn::VarStore::new(tch::Device::Cpu);
+/// # let w = vs.root().ones("w", &[2]);
+///
+/// let mut opt = TchOptimizer::new(fused::Sgd::default(), &vs, 0.1)?;
+/// let mut gradients = GradientAverage::new(Arc::new(ProcessGroup::alone()));
+/// w.square().sum(tch::Kind::Float).backward();
+/// gradients.average(&opt.parameters().iter().map(|p| &p.tensor).collect::<Vec<_>>(), 1.0)?;
+/// opt.step()?;
+/// # Ok::<(), lookahead_core::Error>(())
+/// ```
+#[derive(Debug)]
+pub struct GradientAverage {
+    group: Arc<ProcessGroup>,
+    buckets: Buckets,
+}
+
+impl GradientAverage {
+    /// For the processes of this group.
+    pub fn new(group: Arc<ProcessGroup>) -> Self {
+        GradientAverage { group, buckets: Buckets::default() }
+    }
+
+    /// Puts the mean of all ranks' gradients in the place of this rank's, of all parameters that are
+    /// trained, in the same order on all ranks; one without a gradient counts as zeros, and has one
+    /// afterwards. `weight` is what this rank's counts in the mean: its share of the samples times the
+    /// number of ranks, 1 where all have as many.
+    ///
+    /// # Errors
+    /// As [`ProcessGroup::all_reduce`], and what libtorch says.
+    pub fn average(&mut self, parameters: &[&Tensor], weight: f64) -> Result<()> {
+        if self.group.is_alone() {
+            return Ok(());
+        }
+        let _guard = tch::no_grad_guard();
+        let mut gradients = Vec::with_capacity(parameters.len());
+        for parameter in parameters.iter().filter(|parameter| parameter.requires_grad()) {
+            let gradient = match parameter.f_grad()? {
+                gradient if gradient.defined() => gradient,
+                _ => {
+                    lookahead_sys::tensor::set_gradient(parameter, &parameter.f_zeros_like()?)?;
+                    parameter.f_grad()?
+                }
+            };
+            if weight != 1.0 {
+                let _ = gradient.shallow_clone().f_mul_scalar_(weight)?;
+            }
+            gradients.push(gradient);
+        }
+        let gradients: Vec<&Tensor> = gradients.iter().collect();
+        self.buckets.mean(&self.group, &gradients)?;
+        self.buckets.put_into(&gradients)?;
+        Ok(())
+    }
+}

@@ -1,0 +1,543 @@
+//! Several processes that train together, on loopback, against the algorithm written out plainly for all
+//! of them in one.
+
+use std::env;
+use std::io::Read;
+use std::net::TcpListener;
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use lookahead_core::distributed::{ProcessGroup, Reduce, Rendezvous};
+use lookahead_core::{
+    Error, GradientAverage, InnerOptimizer, Lookahead, MomentumPolicy, NonFinite, OuterMomentum,
+    TchOptimizer, Wire, fused,
+};
+use rustix::process::{Pid, Signal, kill_process};
+use tch::{Device, Kind, Tensor, nn};
+
+/// The processes of a group, each a run of `rank` below.
+struct Ranks(Vec<Child>);
+
+impl Ranks {
+    fn start(scenario: &str, size: usize) -> Ranks {
+        Ranks::start_some(scenario, size, 0..size)
+    }
+
+    fn start_some(scenario: &str, size: usize, which: impl IntoIterator<Item = usize>) -> Ranks {
+        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let start = |rank: usize| {
+            Command::new(env::current_exe().unwrap())
+                .args(["--exact", "rank", "--ignored", "--nocapture", "--test-threads", "1"])
+                .env("SCENARIO", scenario)
+                .env("RANK", rank.to_string())
+                .env("WORLD_SIZE", size.to_string())
+                .env("MASTER_ADDR", "127.0.0.1")
+                .env("MASTER_PORT", port.to_string())
+                .env("OMP_NUM_THREADS", "1")
+                .stdout(Stdio::piped())
+                .stderr(Stdio::piped())
+                .spawn()
+                .unwrap()
+        };
+        Ranks(which.into_iter().map(start).collect())
+    }
+
+    fn signal(&self, which: usize, signal: Signal) {
+        kill_process(Pid::from_child(&self.0[which]), signal).unwrap();
+    }
+
+    /// What each said, in the order in which they were started.
+    fn said(&mut self) -> Vec<Vec<String>> {
+        self.0.iter_mut().map(said).collect()
+    }
+}
+
+fn said(child: &mut Child) -> Vec<String> {
+    let (mut text, mut errors) = (String::new(), String::new());
+    child.stdout.take().unwrap().read_to_string(&mut text).unwrap();
+    child.stderr.take().unwrap().read_to_string(&mut errors).unwrap();
+    let status = child.wait().unwrap();
+    let said: Vec<String> =
+        text.lines().filter_map(|line| Some(line.split_once("> ")?.1.to_owned())).collect();
+    assert!(status.success() || !errors.contains("panicked"), "{text}\n{errors}");
+    said
+}
+
+impl Drop for Ranks {
+    fn drop(&mut self) {
+        for child in &mut self.0 {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+}
+
+/// Waits until somebody has said so.
+fn wait_for(child: &mut Child, line: &str) {
+    let out = child.stdout.as_mut().unwrap();
+    let (mut text, mut byte) = (Vec::new(), [0]);
+    while !String::from_utf8_lossy(&text).contains(line) {
+        assert_eq!(out.read(&mut byte).unwrap(), 1, "{}", String::from_utf8_lossy(&text));
+        text.push(byte[0]);
+    }
+}
+
+fn say(what: impl std::fmt::Display) {
+    println!("> {what}");
+}
+
+const K: u64 = 3;
+const ALPHA: f64 = 0.6;
+const LR: f64 = 0.05;
+const MOMENTUM: f64 = 0.9;
+const OUTER: f64 = 0.5;
+/// Of the two parameters; the second has an order of its own in memory.
+const SHAPES: [&[i64]; 2] = [&[7], &[2, 3, 2, 2]];
+
+/// Where the minimum of a rank's loss is in a step; not the same anywhere.
+fn target(rank: usize, step: u64, element: usize) -> f64 {
+    let x = rank as f64 * 0.7 + step as f64 * 0.31 + element as f64 * 0.13;
+    x.sin() * 2.0
+}
+
+/// One rank has no gradient for the second parameter in one step.
+fn parts(rank: usize, step: u64) -> usize {
+    if (rank, step) == (0, 2) { 1 } else { SHAPES.len() }
+}
+
+struct Model {
+    vs: nn::VarStore,
+    parameters: Vec<Tensor>,
+}
+
+impl Model {
+    /// Of values that differ between ranks, as they might where each draws its own.
+    fn new(rank: usize, kind: Kind) -> Model {
+        let mut vs = nn::VarStore::new(Device::Cpu);
+        let parameters: Vec<Tensor> = SHAPES
+            .iter()
+            .enumerate()
+            .map(|(i, shape)| {
+                vs.root().var(&format!("w{i}"), shape, nn::Init::Const(1.0 + rank as f64))
+            })
+            .collect();
+        vs.set_kind(kind);
+        let permuted = parameters[1].permute([0, 2, 3, 1]).contiguous().permute([0, 3, 1, 2]);
+        parameters[1].shallow_clone().set_data(&permuted);
+        Model { vs, parameters }
+    }
+
+    fn loss(&self, rank: usize, step: u64) -> Tensor {
+        self.loss_of(rank, step, SHAPES.len())
+    }
+
+    /// The loss in the first so many parameters alone.
+    fn loss_of(&self, rank: usize, step: u64, parts: usize) -> Tensor {
+        let mut loss = Tensor::zeros([], (Kind::Double, Device::Cpu));
+        let mut element = 0;
+        for w in &self.parameters[..parts] {
+            let count = w.numel();
+            let targets: Vec<f64> =
+                (element..element + count).map(|i| target(rank, step, i)).collect();
+            element += count;
+            let targets = Tensor::from_slice(&targets).view(&w.size()[..]);
+            loss += (w.to_kind(Kind::Double) - targets).square().sum(Kind::Double) * 0.5;
+        }
+        loss
+    }
+
+    fn values(&self) -> Vec<f64> {
+        let flat = |w: &Tensor| Vec::<f64>::try_from(w.to_kind(Kind::Double).reshape([-1]));
+        self.parameters.iter().flat_map(|w| flat(w).unwrap()).collect()
+    }
+}
+
+fn hex(values: &[f64]) -> String {
+    values.iter().map(|value| format!("{:016x}", value.to_bits())).collect::<Vec<_>>().join(" ")
+}
+
+fn unhex(line: &str) -> Vec<f64> {
+    let bits = |word| f64::from_bits(u64::from_str_radix(word, 16).unwrap());
+    line.split(' ').map(bits).collect()
+}
+
+/// φ after each sync, of all ranks, in plain arithmetic.
+fn simulated(size: usize, syncs: u64, outer: f64) -> Vec<Vec<f64>> {
+    let count: usize = SHAPES.iter().map(|s| s.iter().product::<i64>() as usize).sum();
+    let mut slow = vec![1.0; count];
+    let mut velocity = vec![0.0; count];
+    let mut buffers = vec![vec![0.0; count]; size];
+    let mut all = Vec::new();
+    for sync in 0..syncs {
+        let mut mean = vec![0.0; count];
+        for (rank, buffer) in buffers.iter_mut().enumerate() {
+            let mut fast = slow.clone();
+            for step in sync * K..(sync + 1) * K {
+                for i in 0..count {
+                    let gradient = fast[i] - target(rank, step, i);
+                    buffer[i] = MOMENTUM * buffer[i] + gradient;
+                    fast[i] -= LR * buffer[i];
+                }
+            }
+            mean.iter_mut().zip(&fast).for_each(|(mean, fast)| *mean += fast / size as f64);
+        }
+        for i in 0..count {
+            let difference = slow[i] - mean[i];
+            velocity[i] = outer * velocity[i] + difference;
+            let nesterov = difference + outer * velocity[i];
+            slow[i] -= ALPHA * if outer > 0.0 { nesterov } else { difference };
+        }
+        all.push(slow.clone());
+    }
+    all
+}
+
+#[test]
+fn any_number_of_ranks_follows_the_algorithm_and_repeats_to_the_bit() {
+    for (scenario, outer) in [("local", 0.0), ("diloco", OUTER)] {
+        for size in [1, 2, 4] {
+            let said = Ranks::start(scenario, size).said();
+            let expected = simulated(size, 5, outer);
+            assert_eq!(said[0].len(), expected.len(), "{said:?}");
+            assert!(said.iter().all(|lines| *lines == said[0]), "to the bit on all ranks");
+            for (line, expected) in said[0].iter().zip(&expected) {
+                for (found, expected) in unhex(line).iter().zip(expected) {
+                    assert!((found - expected).abs() < 1e-12, "{scenario}, {size}: {found}");
+                }
+            }
+            assert_eq!(Ranks::start(scenario, size).said(), said, "and again");
+        }
+    }
+}
+
+/// With one rank a group changes nothing, to the bit, whatever is averaged.
+#[test]
+fn one_rank_is_plain_lookahead_to_the_bit() {
+    let mut found = Vec::new();
+    for workers in [false, true] {
+        let model = Model::new(0, Kind::Float);
+        let mut builder = Lookahead::builder(fused::sgd(MOMENTUM, 0., 0., false)).k(K).alpha(ALPHA);
+        if workers {
+            builder = builder.workers(Arc::new(ProcessGroup::alone()), Wire::BFloat16);
+        }
+        let mut opt = builder.build(&model.vs, LR).unwrap();
+        for step in 0..10 {
+            opt.backward_step(&model.loss(0, step)).unwrap();
+        }
+        assert_eq!(opt.averaging_took(), Duration::ZERO);
+        found.push(hex(&model.values()));
+    }
+    assert_eq!(found[0], found[1]);
+}
+
+#[test]
+fn differences_in_bfloat16_are_the_same_on_all_ranks_and_near_the_mean() {
+    let said = Ranks::start("bf16", 3).said();
+    assert!(said.iter().all(|lines| *lines == said[0] && lines.len() == 5), "{said:?}");
+    for (line, expected) in said[0].iter().zip(&simulated(3, 5, 0.0)) {
+        for (found, expected) in unhex(line).iter().zip(expected) {
+            assert!((found - expected).abs() < 0.02, "{found} {expected}");
+        }
+    }
+    // And they are rounded: it is not what is sent in full.
+    assert_ne!(said[0], Ranks::start("local", 3).said()[0]);
+}
+
+#[test]
+fn averaged_gradients_are_those_of_all_samples_together() {
+    let said = Ranks::start("gradients", 3).said();
+    // The mean of the ranks' losses, weighted 1, 2, 3, by one process.
+    let model = Model::new(0, Kind::Double);
+    let mut opt = TchOptimizer::new(fused::sgd(MOMENTUM, 0., 0., false), &model.vs, LR).unwrap();
+    for step in 0..4 {
+        opt.zero_grad().unwrap();
+        let all: Vec<Tensor> = (0..3)
+            .map(|rank| model.loss_of(rank, step, parts(rank, step)) * ((rank + 1) as f64 / 6.0))
+            .collect();
+        Tensor::stack(&all, 0).sum(Kind::Double).backward();
+        opt.step().unwrap();
+        for lines in &said {
+            for (found, expected) in unhex(&lines[step as usize]).iter().zip(model.values()) {
+                assert!((found - expected).abs() < 1e-12, "{found} {expected}");
+            }
+        }
+    }
+}
+
+#[test]
+fn all_ranks_do_the_same_about_what_one_finds() {
+    for (scenario, expected) in [
+        // Of φ, which nothing of the cycle has reached.
+        ("nan-error", "The weights `w0`, or moments"),
+        ("nan-roll-back", "rolled back true, phase 0, syncs 1"),
+        ("nan-pullback", "rolled back true, phase 0, syncs 0"),
+        ("nan-skip", "taken [true, false, true], phase 2"),
+    ] {
+        let said = Ranks::start(scenario, 3).said();
+        for lines in &said {
+            assert!(lines[0].contains(expected), "{scenario}: {said:?}");
+            assert_eq!(lines[1], said[0][1], "{scenario}: the same φ");
+            assert!(unhex(&lines[1]).iter().all(|value| value.is_finite()), "{scenario}");
+        }
+    }
+}
+
+#[test]
+fn the_adaptive_step_size_is_common_to_all() {
+    let said = Ranks::start("adaptive", 2).said();
+    assert_eq!(said[0].len(), 4);
+    assert_eq!(said[0], said[1]);
+}
+
+#[test]
+fn a_rank_with_other_slow_weights_or_steps_is_named() {
+    for (scenario, what) in [
+        ("diverged-phi", "Rank 2 has other slow weights of rank 0 before sync"),
+        ("diverged-steps", "Rank 1 has 4 inner steps taken and not 5 of rank 0 before sync 2"),
+    ] {
+        let said = Ranks::start(scenario, 3).said();
+        for lines in &said {
+            assert!(lines[0].contains(what), "{scenario}: {said:?}");
+        }
+    }
+}
+
+#[test]
+fn small_values_and_words_go_around() {
+    let said = Ranks::start("exchange", 3).said();
+    for lines in &said {
+        assert_eq!(lines[0], "[[0.5, 0.0], [1.5, 1.0], [2.5, 2.0]]");
+        assert_eq!(lines[1], r#"["rank 0", "rank 1", "rank 2"]"#);
+        assert_eq!(lines[2], "3 2 and 7");
+    }
+}
+
+#[test]
+fn who_does_not_come_is_named() {
+    let started = Instant::now();
+    let said = Ranks::start_some("short", 4, [0, 2]).said();
+    for (lines, rank) in said.iter().zip([0, 2]) {
+        assert!(lines[0].starts_with("Ranks 1 and 3 did not join at 127.0.0.1:"), "{said:?}");
+        assert!(lines[0].contains(&format!("which rank {rank} of 4 waited for")), "{said:?}");
+    }
+    let said = Ranks::start_some("short", 2, [1]).said();
+    assert!(said[0][0].starts_with("Rank 1 of 2 could not join the others at 127"), "{said:?}");
+    assert!(started.elapsed() < Duration::from_secs(60), "no longer than it was told to");
+}
+
+#[test]
+fn a_rank_that_is_killed_or_frozen_ends_the_others_with_its_name() {
+    for (signal, operation) in [(Signal::KILL, "killed"), (Signal::STOP, "frozen")] {
+        let mut ranks = Ranks::start("lost", 3);
+        for rank in 0..3 {
+            wait_for(&mut ranks.0[rank], "> begun");
+        }
+        ranks.signal(1, signal);
+        for rank in [0, 2] {
+            let said = said(&mut ranks.0[rank]);
+            let error = &said[said.len() - 2];
+            assert!(error.contains(&format!("of rank {rank} of 3 failed after")), "{error}");
+            assert!(error.contains("Rank 1 does not answer."), "{operation}: {error}");
+            let after = said.last().unwrap();
+            assert!(after.starts_with(&format!("Rank {rank} of 3 has lost the others")), "{after}");
+        }
+    }
+}
+
+/// One of them.
+#[test]
+#[ignore = "the other tests start it, several times at once"]
+fn rank() {
+    let place = Rendezvous::from_env().unwrap().unwrap();
+    let scenario = env::var("SCENARIO").unwrap();
+    let timeout = match scenario.as_str() {
+        "short" => Duration::from_secs(2),
+        "lost" => Duration::from_secs(4),
+        _ => Duration::from_secs(60),
+    };
+    let group = match ProcessGroup::join(&place, timeout) {
+        Ok(group) => Arc::new(group),
+        Err(error) => return say(error),
+    };
+    if let Err(error) = play(&scenario, &group) {
+        say(error);
+    }
+    if scenario == "lost" {
+        say(group.barrier().unwrap_err());
+    }
+    if let Ok(group) = Arc::try_unwrap(group) {
+        group.leave().unwrap();
+    }
+}
+
+fn play(scenario: &str, group: &Arc<ProcessGroup>) -> Result<(), Error> {
+    let rank = group.rank();
+    let wire = if scenario == "bf16" { Wire::BFloat16 } else { Wire::Full };
+    let sgd = fused::sgd(MOMENTUM, 0., 0., false);
+    let builder = || Lookahead::builder(sgd).k(K).alpha(ALPHA).workers(group.clone(), wire);
+    let nan = |model: &Model| (model.parameters[0].sum(Kind::Double) * f64::NAN).sum(Kind::Double);
+    match scenario {
+        "local" | "diloco" | "bf16" => {
+            let kind = if scenario == "bf16" { Kind::Float } else { Kind::Double };
+            let model = Model::new(rank, kind);
+            let momentum = if scenario == "diloco" { OUTER } else { 0.0 };
+            let outer = OuterMomentum { momentum, nesterov: true };
+            let mut opt = builder().outer_momentum(outer).build(&model.vs, LR)?;
+            for step in 0..5 * K {
+                opt.zero_grad()?;
+                model.loss(rank, step).backward();
+                if opt.step()? {
+                    say(hex(&model.values()));
+                    assert_eq!(opt.averaging_took() > Duration::ZERO, !group.is_alone());
+                }
+            }
+        }
+        "gradients" => {
+            let model = Model::new(0, Kind::Double);
+            let mut opt = TchOptimizer::new(sgd, &model.vs, LR)?;
+            let mut average = GradientAverage::new(group.clone());
+            for step in 0..4 {
+                opt.zero_grad()?;
+                model.loss_of(rank, step, parts(rank, step)).backward();
+                let weight = 3.0 * (rank + 1) as f64 / 6.0;
+                average.average(&model.parameters.iter().collect::<Vec<_>>(), weight)?;
+                opt.step()?;
+                say(hex(&model.values()));
+            }
+        }
+        "nan-error" | "nan-roll-back" => {
+            let model = Model::new(rank, Kind::Double);
+            let policy = match scenario {
+                "nan-error" => NonFinite::Error,
+                _ => NonFinite::RollBack,
+            };
+            let mut opt = builder().non_finite(policy).build(&model.vs, LR)?;
+            for step in 0..2 * K {
+                opt.zero_grad()?;
+                match (rank, step) {
+                    (1, 4) => nan(&model).backward(),
+                    _ => model.loss(rank, step).backward(),
+                }
+                opt.inner_step()?;
+                match opt.sync_if_due() {
+                    Ok(_) => {}
+                    Err(error) => say(error),
+                }
+            }
+            let rolled_back = opt.non_finite() == 1;
+            if policy == NonFinite::RollBack {
+                say(format!(
+                    "rolled back {rolled_back}, phase {}, syncs {}",
+                    opt.phase(),
+                    opt.syncs()
+                ));
+            }
+            opt.with_slow_weights(|| say(hex(&model.values())))?;
+        }
+        "nan-pullback" => {
+            let model = Model::new(rank, Kind::Double);
+            let mut opt = builder()
+                .momentum_policy(MomentumPolicy::Pullback)
+                .non_finite(NonFinite::RollBack)
+                .build(&model.vs, LR)?;
+            for step in 0..K {
+                opt.zero_grad()?;
+                model.loss(rank, step).backward();
+                opt.inner_step()?;
+            }
+            if rank == 2 {
+                let moments = opt.inner_mut().moments(0)?;
+                let _ = moments[0].tensor.shallow_clone().fill_(f64::INFINITY);
+            }
+            let synced = opt.sync_if_due()?;
+            say(format!("rolled back {}, phase {}, syncs {}", !synced, opt.phase(), opt.syncs()));
+            say(hex(&model.values()));
+        }
+        "nan-skip" => {
+            let model = Model::new(rank, Kind::Double);
+            let mut opt = builder().non_finite(NonFinite::SkipStep).build(&model.vs, LR)?;
+            let mut taken = Vec::new();
+            for step in 0..3 {
+                opt.zero_grad()?;
+                match (rank, step) {
+                    (1, 1) => nan(&model).backward(),
+                    _ => model.loss(rank, step).backward(),
+                }
+                taken.push(opt.inner_step()?);
+            }
+            say(format!("taken {taken:?}, phase {}", opt.phase()));
+            opt.with_slow_weights(|| say(hex(&model.values())))?;
+        }
+        "adaptive" => {
+            let model = Model::new(rank, Kind::Double);
+            let mut opt = Lookahead::builder(fused::Adam::default())
+                .k(K)
+                .adaptive_alpha(0.1)
+                .workers(group.clone(), wire)
+                .build(&model.vs, LR)?;
+            for step in 0..2 * K {
+                opt.zero_grad()?;
+                model.loss(rank, step).backward();
+                if opt.step()? {
+                    say(hex(&[opt.alpha_used().unwrap()]));
+                    say(hex(&model.values()));
+                }
+            }
+        }
+        "diverged-phi" => {
+            let model = Model::new(0, Kind::Double);
+            let mut opt = builder().build(&model.vs, LR)?;
+            if rank == 2 {
+                tch::no_grad(|| {
+                    let _ = model.parameters[1].shallow_clone().get(0).g_add_scalar_(1e-15);
+                });
+                opt.reset_slow_weights()?;
+            }
+            // All of φ is compared in sixteen syncs.
+            for step in 0..17 * K {
+                opt.backward_step(&model.loss(rank, step))?;
+            }
+        }
+        "diverged-steps" => {
+            let model = Model::new(0, Kind::Double);
+            let mut opt = builder().build(&model.vs, LR)?;
+            for step in 0..K {
+                opt.backward_step(&model.loss(rank, step))?;
+            }
+            opt.set_k(if rank == 1 { 1 } else { 2 })?;
+            // The others meet here after step 5, and rank 1 after step 4.
+            for step in K..K + 2 {
+                opt.backward_step(&model.loss(rank, step))?;
+            }
+        }
+        "exchange" => {
+            say(format!("{:?}", group.all_gather(&[rank as f64 + 0.5, rank as f64])?));
+            let words = group.exchange("greeting", format!("rank {rank}").as_bytes())?;
+            let words: Vec<_> = words.into_iter().map(|w| String::from_utf8(w).unwrap()).collect();
+            say(format!("{words:?}"));
+            let (sum, most) = (Tensor::from_slice(&[1i64]), Tensor::from_slice(&[rank as f64]));
+            group.all_reduce(&sum, Reduce::Sum)?;
+            group.all_reduce(&most, Reduce::Largest)?;
+            let from = Tensor::from_slice(&[if rank == 1 { 7i64 } else { 0 }]);
+            group.broadcast(&from, 1)?;
+            group.barrier()?;
+            say(format!(
+                "{} {} and {}",
+                sum.int64_value(&[0]),
+                most.double_value(&[0]),
+                from.int64_value(&[0])
+            ));
+        }
+        "lost" => {
+            let values = Tensor::zeros([1 << 16], (Kind::Float, Device::Cpu));
+            group.barrier()?;
+            say("begun");
+            loop {
+                group.all_reduce(&values, Reduce::Sum)?;
+            }
+        }
+        other => panic!("There is no scenario {other}."),
+    }
+    Ok(())
+}

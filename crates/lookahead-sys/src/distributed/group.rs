@@ -1,0 +1,482 @@
+//! A process's place among others, and what they do together.
+
+use std::net::TcpListener;
+use std::os::fd::IntoRawFd;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use cxx::UniquePtr;
+use tch::{Device, Kind, Tensor};
+
+use super::error::{Error, Result, ranks, sentence};
+use super::rendezvous::Rendezvous;
+use crate::ffi::bridge;
+
+/// What becomes of the values of all ranks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reduce {
+    /// Their sum.
+    Sum,
+    /// The largest of them.
+    Largest,
+}
+
+/// A process's place among others. Alone it needs no network, and each operation is free.
+///
+/// Operations are collective: all ranks ask for the same ones in the same order, and each returns
+/// when its outcome is there. After one has failed the others are lost, and every later one fails
+/// at once.
+///
+/// ```
+/// use lookahead_sys::distributed::{ProcessGroup, Reduce};
+/// # use tch::Tensor;
+///
+/// let group = ProcessGroup::alone();
+/// let values = Tensor::from_slice(&[1.0, 2.0]);
+/// group.all_reduce(&values, Reduce::Sum)?;
+/// assert_eq!(values, Tensor::from_slice(&[1.0, 2.0]));
+/// # Ok::<(), lookahead_sys::distributed::Error>(())
+/// ```
+#[derive(Debug)]
+pub struct ProcessGroup {
+    rank: usize,
+    size: usize,
+    timeout: Duration,
+    place: String,
+    lost: AtomicBool,
+    /// None where this process is alone.
+    inside: Option<Mutex<Inside>>,
+}
+
+struct Inside(UniquePtr<bridge::ProcessGroup>);
+
+// SAFETY: neither c10d's store nor its Gloo backend is bound to the thread that made it; Gloo's own
+// threads take what is queued there. That one thread at a time asks is the mutex's part.
+unsafe impl Send for Inside {}
+
+impl std::fmt::Debug for Inside {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Inside")
+    }
+}
+
+/// How long who has lost the others waits for these to say that they are there: then it can tell who
+/// is not.
+const ROLL_CALL: Duration = Duration::from_secs(3);
+/// From one look into the store to the next.
+const MOMENT: Duration = Duration::from_millis(5);
+
+impl ProcessGroup {
+    /// One process by itself.
+    pub fn alone() -> ProcessGroup {
+        ProcessGroup {
+            rank: 0,
+            size: 1,
+            timeout: Duration::MAX,
+            place: String::new(),
+            lost: AtomicBool::new(false),
+            inside: None,
+        }
+    }
+
+    /// Meets the others, all of them, and waits for each no longer than the timeout; so does every
+    /// operation later on.
+    ///
+    /// # Errors
+    /// [`Error::Join`] where the store can't be reached or had, [`Error::Absent`] where others don't
+    /// come.
+    pub fn join(place: &Rendezvous, timeout: Duration) -> Result<ProcessGroup> {
+        if place.size == 1 {
+            return Ok(ProcessGroup::alone());
+        }
+        let (rank, size) = (place.rank, place.size);
+        let refused = |cause: &dyn std::fmt::Display| Error::Join {
+            rank,
+            size,
+            address: place.place(),
+            seconds: timeout.as_secs(),
+            cause: sentence(&cause.to_string()),
+        };
+        let milliseconds = u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX).min(1 << 40);
+        let own = place.own_address().map_err(|error| refused(&error))?;
+        let listener = place.listen().map_err(|error| refused(&error))?;
+        let store = bridge::join_store(&bridge::StoreAddress {
+            host: place.address.clone(),
+            port: place.port,
+            listener: listener.map_or(-1, TcpListener::into_raw_fd),
+            prefix: place.prefix(),
+            timeout: milliseconds,
+        });
+        let group = ProcessGroup {
+            rank,
+            size,
+            timeout,
+            place: place.place(),
+            lost: AtomicBool::new(false),
+            inside: Some(Mutex::new(Inside(store.map_err(|error| refused(&error))?))),
+        };
+        group.await_all("joined", timeout).map_err(|missing| match missing {
+            Missing::Ranks(missing) => Error::Absent {
+                rank,
+                size,
+                address: place.place(),
+                seconds: timeout.as_secs(),
+                pronoun: if missing.len() == 1 { "it" } else { "them" },
+                missing: ranks(&missing),
+            },
+            Missing::Store(cause) => refused(&cause),
+        })?;
+        let address = bridge::GlooAddress {
+            name: place.interface.clone().unwrap_or_else(|| own.to_string()),
+            is_interface: place.interface.is_some(),
+            rank: rank as i32,
+            size: size as i32,
+            timeout: milliseconds,
+        };
+        if let Some(mut inside) = group.inside() {
+            bridge::connect_gloo(inside.0.pin_mut(), &address).map_err(|error| refused(&error))?;
+        }
+        Ok(group)
+    }
+
+    /// This process's number, below [`size`](Self::size).
+    pub fn rank(&self) -> usize {
+        self.rank
+    }
+
+    /// How many processes there are.
+    pub fn size(&self) -> usize {
+        self.size
+    }
+
+    /// Whether this process is the only one.
+    pub fn is_alone(&self) -> bool {
+        self.inside.is_none()
+    }
+
+    /// How long an operation waits for the others.
+    pub fn timeout(&self) -> Duration {
+        self.timeout
+    }
+
+    /// Puts the sum, or the largest, of all ranks' values in the place of this rank's. To the bit the
+    /// same on all ranks, and from one time to the next with the same ranks.
+    ///
+    /// The tensor is dense in row-major order, and has the same shape and type on all ranks.
+    ///
+    /// # Errors
+    /// [`Error::Operation`] where a rank does not answer; what libtorch says.
+    pub fn all_reduce(&self, tensor: &Tensor, reduce: Reduce) -> Result<()> {
+        self.all_reduce_each(std::slice::from_ref(tensor), reduce, |_| Ok(()))
+    }
+
+    /// [`all_reduce`](Self::all_reduce) of several tensors; `fill` is called for each, by its place,
+    /// just before it goes out, while those before it are on their way.
+    pub(super) fn all_reduce_each(
+        &self,
+        tensors: &[Tensor],
+        reduce: Reduce,
+        mut fill: impl FnMut(usize) -> Result<()>,
+    ) -> Result<()> {
+        tensors.iter().try_for_each(refuse_other_orders)?;
+        let largest = reduce == Reduce::Largest;
+        let Some(inside) = self.inside() else {
+            return (0..tensors.len()).try_for_each(fill);
+        };
+        self.refuse_lost()?;
+        let started = Instant::now();
+        let mut works = Vec::with_capacity(tensors.len());
+        let mut outcome = Ok(());
+        for (i, tensor) in tensors.iter().enumerate() {
+            // Its part in the others' operations is due even so, or they would wait for it in vain.
+            outcome = outcome.and_then(|()| fill(i));
+            // SAFETY: the pointer is a live at::Tensor for the length of the call, which makes a
+            // handle of its own.
+            let work = unsafe { bridge::all_reduce(&inside.0, tensor.as_ptr().cast(), largest) };
+            works.push(work);
+        }
+        // All are awaited, also after a failure: until then Gloo's threads write to the tensors.
+        let mut failed = None;
+        for work in works {
+            let waited = work.and_then(|work| bridge::wait_for(&work));
+            failed = failed.or(waited.err());
+        }
+        match failed {
+            None => outcome,
+            Some(cause) => Err(self.failed(&inside, "all-reduce", started, &cause)),
+        }
+    }
+
+    /// Puts the values of the rank `root` in the place of this rank's. The tensor is dense in
+    /// row-major order, and has the same shape and type on all ranks.
+    ///
+    /// # Errors
+    /// As [`all_reduce`](Self::all_reduce).
+    pub fn broadcast(&self, tensor: &Tensor, root: usize) -> Result<()> {
+        refuse_other_orders(tensor)?;
+        self.run("broadcast", |inside| {
+            // SAFETY: as in `all_reduce_each`.
+            unsafe { bridge::broadcast(inside, tensor.as_ptr().cast(), root as i32) }
+        })
+    }
+
+    /// The values of all ranks, in the order of ranks; all have as many.
+    ///
+    /// # Errors
+    /// As [`all_reduce`](Self::all_reduce).
+    pub fn all_gather(&self, values: &[f64]) -> Result<Vec<Vec<f64>>> {
+        if self.is_alone() || values.is_empty() {
+            return Ok(vec![values.to_vec(); self.size]);
+        }
+        let torch = crate::Error::from;
+        let own = Tensor::from_slice(values);
+        let count = (self.size * values.len()) as i64;
+        let all = Tensor::f_zeros([count], (Kind::Double, Device::Cpu)).map_err(torch)?;
+        self.run("gathering of values", |inside| {
+            // SAFETY: as in `all_reduce_each`.
+            unsafe { bridge::all_gather(inside, all.as_ptr().cast(), own.as_ptr().cast()) }
+        })?;
+        let all = Vec::<f64>::try_from(all).map_err(torch)?;
+        Ok(all.chunks(values.len()).map(<[f64]>::to_vec).collect())
+    }
+
+    /// The bytes of all ranks, in the order of ranks, on rank 0; `None` on the others. They may be of
+    /// different lengths.
+    ///
+    /// # Errors
+    /// As [`all_reduce`](Self::all_reduce).
+    pub fn gather_bytes(&self, bytes: &[u8]) -> Result<Option<Vec<Vec<u8>>>> {
+        if self.is_alone() {
+            return Ok(Some(vec![bytes.to_vec()]));
+        }
+        let lengths = self.lengths(bytes.len())?;
+        let longest = lengths.iter().copied().max().unwrap_or(0);
+        let torch = crate::Error::from;
+        let room = || Tensor::f_zeros([longest as i64], (Kind::Uint8, Device::Cpu)).map_err(torch);
+        let own = room()?;
+        let begin = own.f_narrow(0, 0, bytes.len() as i64).map_err(torch)?;
+        crate::arithmetic::assign(&mut begin.shallow_clone(), &Tensor::from_slice(bytes))?;
+        let count = if self.rank == 0 { self.size } else { 0 };
+        let all = (0..count).map(|_| room()).collect::<Result<Vec<_>, _>>()?;
+        self.run("gathering of bytes", |inside| {
+            // SAFETY: as in `all_reduce_each`.
+            unsafe {
+                bridge::gather_to_first(inside, &crate::arithmetic::refs(&all), own.as_ptr().cast())
+            }
+        })?;
+        let of = |(tensor, length): (&Tensor, &usize)| bytes_of(tensor, *length);
+        Ok((self.rank == 0).then(|| all.iter().zip(&lengths).map(of).collect()))
+    }
+
+    /// The bytes of rank 0, on all ranks.
+    ///
+    /// # Errors
+    /// As [`all_reduce`](Self::all_reduce).
+    pub fn broadcast_bytes(&self, bytes: &[u8]) -> Result<Vec<u8>> {
+        if self.is_alone() {
+            return Ok(bytes.to_vec());
+        }
+        let length = self.lengths(bytes.len())?[0];
+        let tensor = match self.rank {
+            0 => Tensor::from_slice(bytes),
+            _ => Tensor::f_zeros([length as i64], (Kind::Uint8, Device::Cpu))
+                .map_err(crate::Error::from)?,
+        };
+        self.broadcast(&tensor, 0)?;
+        Ok(bytes_of(&tensor, length))
+    }
+
+    /// How many bytes each rank has.
+    fn lengths(&self, own: usize) -> Result<Vec<usize>> {
+        // Exact below 2⁵³.
+        let all = self.all_gather(&[own as f64])?;
+        Ok(all.iter().map(|values| values[0] as usize).collect())
+    }
+
+    /// Waits until all ranks are here.
+    ///
+    /// # Errors
+    /// As [`all_reduce`](Self::all_reduce).
+    pub fn barrier(&self) -> Result<()> {
+        self.run("barrier", bridge::barrier)
+    }
+
+    /// What each rank says under a name that is used once, in the order of ranks: for what is not
+    /// numbers, and seldom. It goes through the store.
+    ///
+    /// # Errors
+    /// As [`all_reduce`](Self::all_reduce).
+    pub fn exchange(&self, name: &str, value: &[u8]) -> Result<Vec<Vec<u8>>> {
+        let Some(inside) = self.inside() else { return Ok(vec![value.to_vec()]) };
+        self.refuse_lost()?;
+        let started = Instant::now();
+        let key = |rank: usize| format!("said/{name}/{rank}");
+        let exchanged = bridge::store_set(&inside.0, &key(self.rank), value).and_then(|()| {
+            (0..self.size).map(|rank| bridge::store_get(&inside.0, &key(rank))).collect()
+        });
+        exchanged.map_err(|cause| self.failed(&inside, "exchange", started, &cause))
+    }
+
+    /// Leaves the others in order: rank 0, which may host the store, goes last. Dropping the group
+    /// leaves as well, without waiting for anybody.
+    ///
+    /// # Errors
+    /// Where the others don't come to that within the timeout.
+    pub fn leave(self) -> Result<()> {
+        if self.is_alone() || self.lost.load(Ordering::Relaxed) {
+            return Ok(());
+        }
+        self.barrier()?;
+        // With nothing more to ask of the store, it may go.
+        if let Some(inside) = self.inside() {
+            let told = (1..self.size).map(|rank| format!("gone/{rank}/told"));
+            linger(&inside, self.rank, told.collect());
+        }
+        Ok(())
+    }
+
+    fn inside(&self) -> Option<MutexGuard<'_, Inside>> {
+        // A panic in between leaves it as sound as an error does.
+        self.inside.as_ref().map(|inside| inside.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn refuse_lost(&self) -> Result<()> {
+        match self.lost.load(Ordering::Relaxed) {
+            true => Err(Error::Lost { rank: self.rank, size: self.size }),
+            false => Ok(()),
+        }
+    }
+
+    fn run(
+        &self,
+        operation: &'static str,
+        start: impl FnOnce(
+            &bridge::ProcessGroup,
+        ) -> std::result::Result<UniquePtr<bridge::Work>, cxx::Exception>,
+    ) -> Result<()> {
+        let Some(inside) = self.inside() else { return Ok(()) };
+        self.refuse_lost()?;
+        let started = Instant::now();
+        start(&inside.0)
+            .and_then(|work| bridge::wait_for(&work))
+            .map_err(|cause| self.failed(&inside, operation, started, &cause))
+    }
+
+    /// The error of an operation that failed, with who does not answer any more.
+    fn failed(
+        &self,
+        inside: &Inside,
+        operation: &'static str,
+        started: Instant,
+        cause: &cxx::Exception,
+    ) -> Error {
+        self.lost.store(true, Ordering::Relaxed);
+        let seconds = started.elapsed().into();
+        let who = match await_all(inside, "lost", self.rank, self.size, ROLL_CALL) {
+            Ok(()) => "All ranks still answer, and so it is the network, or not all came to the \
+                       operation in time."
+                .to_owned(),
+            Err(Missing::Ranks(missing)) => {
+                let s = if missing.len() == 1 { "does" } else { "do" };
+                format!("{} {s} not answer.", ranks(&missing))
+            }
+            Err(Missing::Store(_)) => {
+                format!("The store at {} does not answer.", self.place)
+            }
+        };
+        let (rank, size) = (self.rank, self.size);
+        Error::Operation { operation, rank, size, seconds, who, cause: sentence(cause.what()) }
+    }
+
+    fn await_all(&self, what: &str, timeout: Duration) -> Result<(), Missing> {
+        match self.inside() {
+            Some(inside) => await_all(&inside, what, self.rank, self.size, timeout),
+            None => Ok(()),
+        }
+    }
+}
+
+fn bytes_of(tensor: &Tensor, length: usize) -> Vec<u8> {
+    let mut bytes = vec![0; length];
+    tensor.copy_data_u8(&mut bytes, length);
+    bytes
+}
+
+/// Why not all ranks have come to something.
+enum Missing {
+    /// These have not.
+    Ranks(Vec<usize>),
+    /// The store can't be asked, and what it said.
+    Store(String),
+}
+
+/// Says that this rank has come to something, and waits until all have.
+fn await_all(
+    inside: &Inside,
+    what: &str,
+    rank: usize,
+    size: usize,
+    timeout: Duration,
+) -> Result<(), Missing> {
+    let store = |error: cxx::Exception| Missing::Store(error.what().to_owned());
+    let keys: Vec<String> = (0..size).map(|rank| format!("{what}/{rank}")).collect();
+    let all: Vec<&str> = keys.iter().map(String::as_str).collect();
+    bridge::store_set(&inside.0, all[rank], &[1]).map_err(store)?;
+    let started = Instant::now();
+    while !bridge::store_has(&inside.0, &all).map_err(store)? {
+        if started.elapsed() > timeout {
+            let mut missing = Vec::new();
+            for (rank, key) in all.iter().enumerate() {
+                if !bridge::store_has(&inside.0, &[key]).map_err(store)? {
+                    missing.push(rank);
+                }
+            }
+            let there = (1..size).filter(|rank| !missing.contains(rank));
+            linger(inside, rank, there.map(|rank| format!("{what}/{rank}/told")).collect());
+            return if missing.is_empty() { Ok(()) } else { Err(Missing::Ranks(missing)) };
+        }
+        sleep(MOMENT);
+    }
+    Ok(())
+}
+
+/// Others may still be about to look who is there: rank 0, which may host the store, waits for their
+/// word that they have, and not for long. `told` are the keys of those who will give it.
+fn linger(inside: &Inside, rank: usize, told: Vec<String>) {
+    if rank > 0 {
+        let own = format!("/{rank}/told");
+        if let Some(key) = told.iter().find(|key| key.ends_with(&own)) {
+            let _ = bridge::store_set(&inside.0, key, &[1]);
+        }
+        return;
+    }
+    let (told, started): (Vec<&str>, _) =
+        (told.iter().map(String::as_str).collect(), Instant::now());
+    while started.elapsed() < ROLL_CALL && !bridge::store_has(&inside.0, &told).unwrap_or(true) {
+        sleep(MOMENT);
+    }
+}
+
+/// What is sent is the memory as it lies there.
+fn refuse_other_orders(tensor: &Tensor) -> Result<()> {
+    match tensor.is_contiguous() {
+        true => Ok(()),
+        false => Err(crate::Error(format!(
+            "A tensor of the shape {:?} does not lie in row-major order, as what is sent to other \
+             processes must: send `contiguous()` of it.",
+            tensor.size()
+        ))
+        .into()),
+    }
+}
+
+impl Drop for ProcessGroup {
+    fn drop(&mut self) {
+        if let Some(inside) = &mut self.inside {
+            let inside = inside.get_mut().unwrap_or_else(PoisonError::into_inner);
+            bridge::leave_group(inside.0.pin_mut());
+        }
+    }
+}

@@ -1,0 +1,218 @@
+//! Where the processes meet.
+
+use std::env;
+use std::net::{IpAddr, SocketAddr, TcpListener, ToSocketAddrs, UdpSocket};
+use std::time::Duration;
+
+use super::error::{Error, Result};
+
+/// How long a process waits for the others, unless told otherwise: as long as PyTorch's does.
+pub const TIMEOUT: Duration = Duration::from_secs(1800);
+
+/// Where the processes of a group meet, and which of them this one is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rendezvous {
+    /// This process's number, below `size`.
+    pub rank: usize,
+    /// How many processes there are.
+    pub size: usize,
+    /// Name or address of the machine on which rank 0 runs, or torchrun's store.
+    pub address: String,
+    /// The store's port there.
+    pub port: u16,
+    /// Whether the store is there already, as torchrun's agent has one; else rank 0 hosts it, at
+    /// `address` alone and at no other of the machine's.
+    pub hosted: bool,
+    /// How often the group was started again. What one start left in the store is not seen by the next.
+    pub restart: u64,
+    /// The network interface that Gloo uses; by default that which leads to `address`.
+    pub interface: Option<String>,
+}
+
+const RANK: &str = "RANK";
+const WORLD_SIZE: &str = "WORLD_SIZE";
+const MASTER_ADDR: &str = "MASTER_ADDR";
+const MASTER_PORT: &str = "MASTER_PORT";
+
+impl Rendezvous {
+    /// From the environment variables that torchrun sets, and that anything else can:
+    ///
+    /// | variable | what it is |
+    /// |---|---|
+    /// | `RANK` | this process's number, from 0 |
+    /// | `WORLD_SIZE` | how many processes there are |
+    /// | `MASTER_ADDR`, `MASTER_PORT` | where the store is |
+    /// | `TORCHELASTIC_USE_AGENT_STORE` | `True` where torchrun hosts the store; else rank 0 does |
+    /// | `TORCHELASTIC_RESTART_COUNT` | how often torchrun started the processes again |
+    /// | `GLOO_SOCKET_IFNAME` | the network interface to use |
+    ///
+    /// `None` where none of the first four is set: then there is one process.
+    ///
+    /// # Errors
+    /// Where only some of the first four are set, or one has no meaning.
+    pub fn from_env() -> Result<Option<Rendezvous>> {
+        Rendezvous::from_variables(|name| env::var(name).ok().filter(|value| !value.is_empty()))
+    }
+
+    fn from_variables(get: impl Fn(&str) -> Option<String>) -> Result<Option<Rendezvous>> {
+        let all = [RANK, WORLD_SIZE, MASTER_ADDR, MASTER_PORT];
+        let (set, missing): (Vec<&str>, Vec<&str>) =
+            all.into_iter().partition(|name| get(name).is_some());
+        if set.is_empty() {
+            return Ok(None);
+        }
+        if !missing.is_empty() {
+            return Err(Error::Missing { set: set.join(", "), missing: missing.join(", ") });
+        }
+        let number = |name: &'static str, allowed: &str, range: std::ops::Range<u64>| {
+            let found = get(name).unwrap_or_else(|| "0".to_owned());
+            match found.trim().parse() {
+                Ok(number) if range.contains(&number) => Ok(number),
+                _ => Err(Error::Variable { name, found, allowed: allowed.to_owned() }),
+            }
+        };
+        let most = i32::MAX as u64;
+        let size = number(WORLD_SIZE, "a number of processes, at least 1", 1..most)?;
+        let below = format!("a whole number from 0 to {}, below WORLD_SIZE", size - 1);
+        let rank = number(RANK, &below, 0..size)?;
+        let port = number(MASTER_PORT, "a port from 1 to 65535", 1..1 << 16)?;
+        let restart = number("TORCHELASTIC_RESTART_COUNT", "a whole number", 0..u64::MAX)?;
+        let hosted = get("TORCHELASTIC_USE_AGENT_STORE").is_some_and(|value| value == "True");
+        Ok(Some(Rendezvous {
+            rank: rank as usize,
+            size: size as usize,
+            address: get(MASTER_ADDR).unwrap_or_default(),
+            port: port as u16,
+            hosted,
+            restart,
+            interface: get("GLOO_SOCKET_IFNAME"),
+        }))
+    }
+
+    /// `host:port`, for people.
+    pub(super) fn place(&self) -> String {
+        format!("{}:{}", self.address, self.port)
+    }
+
+    /// What the store's keys begin with: those of another start, or of another program that uses the
+    /// same store, have another beginning.
+    pub(super) fn prefix(&self) -> String {
+        format!("lookahead/{}", self.restart)
+    }
+
+    /// The addresses that the name stands for.
+    fn addresses(&self) -> std::io::Result<Vec<SocketAddr>> {
+        Ok((self.address.as_str(), self.port).to_socket_addrs()?.collect())
+    }
+
+    /// The socket of the store that this process is to host; none where somebody else does.
+    pub(super) fn listen(&self) -> std::io::Result<Option<TcpListener>> {
+        if self.hosted || self.rank != 0 {
+            return Ok(None);
+        }
+        // At this address alone: c10d's own would listen at all that the machine has.
+        TcpListener::bind(&self.addresses()?[..]).map(Some)
+    }
+
+    /// This machine's own address on the way to the store.
+    pub(super) fn own_address(&self) -> std::io::Result<IpAddr> {
+        let mut last = std::io::Error::other("the name stands for no address.");
+        for address in self.addresses()? {
+            let any: IpAddr = match address {
+                SocketAddr::V4(_) => [0, 0, 0, 0].into(),
+                SocketAddr::V6(_) => [0u16; 8].into(),
+            };
+            // Connecting a datagram socket sends nothing: it asks the routing table.
+            let asked = UdpSocket::bind((any, 0)).and_then(|socket| {
+                socket.connect(address)?;
+                socket.local_addr()
+            });
+            match asked {
+                Ok(own) => return Ok(own.ip()),
+                Err(error) => last = error,
+            }
+        }
+        Err(last)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::HashMap;
+
+    const FOUR: [(&str, &str); 4] =
+        [(RANK, "1"), (WORLD_SIZE, "4"), (MASTER_ADDR, "127.0.0.1"), (MASTER_PORT, "29500")];
+
+    fn with(changes: &[(&str, &str)]) -> Result<Option<Rendezvous>> {
+        let mut all: HashMap<&str, &str> = FOUR.into();
+        all.extend(changes.iter().copied());
+        let get = |name: &str| all.get(name).filter(|v| !v.is_empty()).map(|v| (*v).to_owned());
+        Rendezvous::from_variables(get)
+    }
+
+    #[test]
+    fn the_environment_tells_the_place_and_nothing_means_one_process() {
+        let found = with(&[]).unwrap().unwrap();
+        let expected = Rendezvous {
+            rank: 1,
+            size: 4,
+            address: "127.0.0.1".to_owned(),
+            port: 29500,
+            hosted: false,
+            restart: 0,
+            interface: None,
+        };
+        assert_eq!(found, expected);
+        let of_torchrun = [
+            ("TORCHELASTIC_USE_AGENT_STORE", "True"),
+            ("TORCHELASTIC_RESTART_COUNT", "3"),
+            ("GLOO_SOCKET_IFNAME", "eth1"),
+        ];
+        let found = with(&of_torchrun).unwrap().unwrap();
+        assert!(found.hosted && found.restart == 3);
+        assert_eq!(found.interface.as_deref(), Some("eth1"));
+        assert_ne!(found.prefix(), expected.prefix());
+        assert_eq!(Rendezvous::from_variables(|_| None), Ok(None));
+    }
+
+    #[test]
+    fn half_an_environment_and_values_without_a_meaning_are_told() {
+        let error = with(&[(RANK, ""), (MASTER_PORT, "")]).unwrap_err().to_string();
+        assert!(
+            error.contains("sets WORLD_SIZE, MASTER_ADDR and not RANK, MASTER_PORT"),
+            "{error}"
+        );
+        for (name, value, allowed) in [
+            (RANK, "4", "from 0 to 3"),
+            (RANK, "-1", "from 0 to 3"),
+            (WORLD_SIZE, "0", "at least 1"),
+            (WORLD_SIZE, "two", "at least 1"),
+            (MASTER_PORT, "65536", "from 1 to 65535"),
+            ("TORCHELASTIC_RESTART_COUNT", "x", "a whole number"),
+        ] {
+            let error = with(&[(name, value)]).unwrap_err().to_string();
+            assert!(error.contains(&format!("{name} is `{value}`")), "{error}");
+            assert!(error.contains(allowed), "{error}");
+        }
+    }
+
+    #[test]
+    fn only_rank_0_listens_and_at_the_address_alone() {
+        let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let here = |rank, hosted| Rendezvous {
+            rank,
+            size: 2,
+            address: "127.0.0.1".to_owned(),
+            port: free,
+            hosted,
+            restart: 0,
+            interface: None,
+        };
+        let listener = here(0, false).listen().unwrap().unwrap();
+        assert_eq!(listener.local_addr().unwrap(), ([127, 0, 0, 1], free).into());
+        assert!(here(1, false).listen().unwrap().is_none());
+        assert!(here(0, true).listen().unwrap().is_none());
+        assert_eq!(here(1, false).own_address().unwrap(), IpAddr::from([127, 0, 0, 1]));
+    }
+}

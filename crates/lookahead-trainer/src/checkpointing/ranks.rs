@@ -1,0 +1,101 @@
+//! A checkpoint of several processes, handed out by the one that has the files.
+//!
+//! The folder may be on the disk of rank 0 alone. So rank 0 reads it and sends each of the others what it
+//! goes on from: the configuration, what the manifest says, φ, and the rest of its own state.
+
+use std::io::{Cursor, Write};
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+use lookahead_run::{Details, RunFolder, checkpoint};
+use serde::{Deserialize, Serialize};
+use tempfile::TempDir;
+
+use super::{OPTIMIZER, SLOW, TRAINING, training_of_rank};
+use crate::config::Config;
+use crate::distributed::Team;
+use crate::tensor_file::{self, TensorFile};
+
+/// What all go on with.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Plan {
+    /// The configuration, with all changes.
+    pub config: Config,
+    /// What the manifest says.
+    pub details: Details,
+    /// What `lookahead.k` becomes at the end of the cycle, where it changes.
+    pub next_k: Option<u64>,
+}
+
+/// What a process that has no files was sent.
+#[derive(Debug)]
+pub struct Received {
+    /// What all go on with.
+    pub plan: Plan,
+    /// A checkpoint with this process's state.
+    pub path: PathBuf,
+    /// Where it lies, until this is dropped.
+    pub place: TempDir,
+}
+
+/// Sends all that the others need of a checkpoint.
+///
+/// # Errors
+/// Where a file can't be read, or a process does not answer.
+pub fn send(team: &Team, path: &Path, plan: &Plan) -> anyhow::Result<()> {
+    if team.is_alone() {
+        return Ok(());
+    }
+    let names: Vec<String> = (1..team.size()).map(training_of_rank).collect();
+    let mut wanted: Vec<&str> = names.iter().map(String::as_str).collect();
+    wanted.push(TRAINING);
+    let (_, mut contents) = checkpoint::read(path, &wanted)?;
+    let own = contents.remove(TRAINING).unwrap_or_default();
+    let mut shared = TensorFile::new(Cursor::new(own))?.tensors()?;
+    shared.retain(|name, _| is_shared(name));
+    let mut slow = Vec::new();
+    tensor_file::write_to(&mut slow, tensor_file::entries(shared), |_, _, _| Ok(()))?;
+    team.broadcast_bytes(&serde_json::to_vec(plan)?)?;
+    team.broadcast_bytes(&slow)?;
+    for name in &names {
+        team.broadcast_bytes(&contents.remove(name).unwrap_or_default())?;
+    }
+    Ok(())
+}
+
+/// Receives what rank 0 sends.
+///
+/// # Errors
+/// Where it does not answer, or there is no place to put it.
+pub fn receive(team: &Team) -> anyhow::Result<Received> {
+    let plan: Plan = serde_json::from_slice(&team.broadcast_bytes(&[])?)
+        .context("Rank 0 has another version of the program.")?;
+    let mut tensors = TensorFile::new(Cursor::new(team.broadcast_bytes(&[])?))?.tensors()?;
+    for rank in 1..team.size() {
+        let bytes = team.broadcast_bytes(&[])?;
+        if rank == team.rank() {
+            tensors.extend(TensorFile::new(Cursor::new(bytes))?.tensors()?);
+        }
+    }
+    let place = tempfile::Builder::new().prefix("lookahead-rank-").tempdir()?;
+    let folder = RunFolder::create(place.path(), "rank")?;
+    let write = |draft: &mut lookahead_run::Draft| {
+        let mut bytes = Vec::new();
+        tensor_file::write_to(&mut bytes, tensor_file::entries(tensors), |_, _, _| Ok(()))?;
+        let mut file = draft.create_file(TRAINING)?;
+        file.write_all(&bytes)?;
+        Ok(file.finish()?)
+    };
+    let published = folder.checkpoints().publish(plan.details.clone(), |draft| {
+        write(draft).map_err(|error: anyhow::Error| error.into())
+    })?;
+    let path = folder.path().join(published.name);
+    Ok(Received { plan, path, place })
+}
+
+/// Whether all processes have the same under this name.
+pub(super) fn is_shared(name: &str) -> bool {
+    name.strip_prefix(OPTIMIZER)
+        .and_then(|name| name.strip_prefix('/'))
+        .is_some_and(|name| name.strip_prefix(SLOW).is_some_and(|name| name.starts_with('/')))
+}

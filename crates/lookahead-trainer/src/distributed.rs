@@ -1,0 +1,401 @@
+//! The same run in several processes, on one machine or many: `[distributed]`.
+//!
+//! All processes do the same at the same steps, each on samples of its own. They meet in a few
+//! places: at a sync, or in each step where gradients are averaged; at evaluations, of which each does a
+//! share; at checkpoints, which rank 0 writes. What is asked of one of them from outside is done by
+//! all, where a cycle begins.
+
+use std::ops::Range;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context;
+use lookahead_core::distributed::{Buckets, ProcessGroup, Rendezvous};
+use lookahead_core::{GradientAverage, Wire};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use tch::{Tensor, nn};
+
+use crate::check::{Invalid, require};
+use crate::config::Config;
+use crate::model::Model;
+use crate::optimizer::lookahead::Diverging;
+use crate::usage::Usage;
+
+/// `[distributed]`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct DistributedConfig {
+    /// What the processes have in common.
+    pub mode: Mode,
+    /// local: in which type θ goes from one to the others.
+    pub wire: WireType,
+    /// How long a process waits for the others, in seconds.
+    pub timeout_seconds: u64,
+}
+
+/// What processes have in common.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Mode {
+    /// There is one process.
+    #[default]
+    None,
+    /// The slow weights: θ is averaged at each sync, and nowhere else.
+    Local,
+    /// The gradients, which are averaged in each step.
+    DataParallel,
+}
+
+/// In which type θ goes from one process to the others.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum WireType {
+    /// As it is.
+    #[default]
+    Full,
+    /// θ − φ in bfloat16.
+    Bf16,
+}
+
+impl Default for DistributedConfig {
+    fn default() -> Self {
+        DistributedConfig { mode: Mode::None, wire: WireType::Full, timeout_seconds: 600 }
+    }
+}
+
+impl DistributedConfig {
+    pub(crate) fn check(&self, config: &Config) -> Result<(), Invalid> {
+        let (key, allowed) = ("distributed.timeout_seconds", "from 1 to 86400, a day");
+        let timeout = self.timeout_seconds;
+        require((1..=86400).contains(&timeout), key, timeout, allowed)?;
+        if self.mode == Mode::Local && config.lookahead.is_none() {
+            return Err(Invalid::new(
+                "distributed.mode",
+                "`distributed.mode` is local, which averages at the syncs of Lookahead, and there is no \
+                 section `[lookahead]`: put it in, or set the mode to data_parallel.",
+            ));
+        }
+        if self.wire != WireType::Full && self.mode != Mode::Local {
+            return Err(Invalid::new(
+                "distributed.wire",
+                "`distributed.wire` belongs to `distributed.mode` local only: take it out, or set that \
+                 mode.",
+            ));
+        }
+        let policy = config.lookahead.as_ref().map_or(Diverging::Error, |own| own.non_finite);
+        if self.mode != Mode::None && policy != Diverging::Error {
+            return Err(Invalid::new(
+                "lookahead.non_finite",
+                "`lookahead.non_finite` is not error, and with several processes it must be: one that \
+                 drops a step by its own loss would leave the others behind. Set it to error, or \
+                 `distributed.mode` to none.",
+            ));
+        }
+        Ok(())
+    }
+}
+
+/// What somebody wants of all processes.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Wishes {
+    /// The run is to stop.
+    pub stop: bool,
+    /// A checkpoint is to be saved.
+    pub checkpoint: bool,
+    /// The run is to wait.
+    pub pause: bool,
+}
+
+/// The processes of a run, and which of them this one is.
+#[derive(Debug)]
+pub struct Team {
+    group: Arc<ProcessGroup>,
+    mode: Mode,
+    wire: Wire,
+    gradients: GradientAverage,
+    buffers: Buckets,
+}
+
+/// Keys in which processes may differ: what is where on their machines.
+const OWN_KEYS: [&str; 4] = ["data.dir", "data.file", "train.device", "train.threads"];
+
+impl Team {
+    /// One process.
+    pub fn alone() -> Self {
+        Team::of(Arc::new(ProcessGroup::alone()), &DistributedConfig::default())
+    }
+
+    fn of(group: Arc<ProcessGroup>, config: &DistributedConfig) -> Self {
+        let wire = match config.wire {
+            WireType::Full => Wire::Full,
+            WireType::Bf16 => Wire::BFloat16,
+        };
+        let gradients = GradientAverage::new(group.clone());
+        Team { group, mode: config.mode, wire, gradients, buffers: Buckets::default() }
+    }
+
+    /// Meets the others, where the environment names any, and makes sure that all have the same
+    /// configuration and version.
+    ///
+    /// # Errors
+    /// A usage error where environment and config don't fit each other, or another process has another
+    /// config; where the others can't be reached.
+    pub fn join(config: &Config) -> anyhow::Result<Self> {
+        let place = Rendezvous::from_env().map_err(|error| Usage::new(error.to_string()))?;
+        let Some(place) = place.filter(|place| place.size > 1) else { return Ok(Team::alone()) };
+        let own = &config.distributed;
+        if own.mode == Mode::None {
+            return Err(Usage::new(format!(
+                "The environment says that this is one of {} processes (WORLD_SIZE), and \
+                 `distributed.mode` is none: set it to local or data_parallel, or unset WORLD_SIZE, \
+                 RANK, MASTER_ADDR and MASTER_PORT.",
+                place.size
+            ))
+            .into());
+        }
+        let group = ProcessGroup::join(&place, Duration::from_secs(own.timeout_seconds))?;
+        let team = Team::of(Arc::new(group), own);
+        team.refuse_others(config)?;
+        Ok(team)
+    }
+
+    /// Meets the others before any of them knows the configuration: what they have in common is told by
+    /// [`configured`](Self::configured).
+    ///
+    /// # Errors
+    /// Where the others can't be reached.
+    pub fn join_to_resume() -> anyhow::Result<Self> {
+        let place = Rendezvous::from_env().map_err(|error| Usage::new(error.to_string()))?;
+        let Some(place) = place.filter(|place| place.size > 1) else { return Ok(Team::alone()) };
+        let defaults = DistributedConfig::default();
+        let timeout = Duration::from_secs(defaults.timeout_seconds);
+        Ok(Team::of(Arc::new(ProcessGroup::join(&place, timeout)?), &defaults))
+    }
+
+    /// The same processes, with what this configuration says of them.
+    #[must_use]
+    pub fn configured(self, config: &DistributedConfig) -> Self {
+        Team::of(self.group, config)
+    }
+
+    /// Whether there are no others.
+    pub fn is_alone(&self) -> bool {
+        self.group.is_alone()
+    }
+
+    /// Whether this is the process that keeps the run's record.
+    pub fn leads(&self) -> bool {
+        self.group.rank() == 0
+    }
+
+    /// This process's number.
+    pub fn rank(&self) -> usize {
+        self.group.rank()
+    }
+
+    /// How many processes there are.
+    pub fn size(&self) -> usize {
+        self.group.size()
+    }
+
+    /// The group and the type of what is sent, where θ is averaged at syncs.
+    pub(crate) fn averages_weights(&self) -> Option<(Arc<ProcessGroup>, Wire)> {
+        (self.mode == Mode::Local).then(|| (self.group.clone(), self.wire))
+    }
+
+    /// Each process says what it is; all find the same difference.
+    fn refuse_others(&self, config: &Config) -> anyhow::Result<()> {
+        let mut keys = flattened(&config.to_json());
+        keys.retain(|(key, _)| !OWN_KEYS.contains(&key.as_str()));
+        keys.push(("the version".to_owned(), env!("CARGO_PKG_VERSION").into()));
+        let all = self.group.exchange("config", &serde_json::to_vec(&keys)?)?;
+        let read = |bytes: &Vec<u8>| serde_json::from_slice::<Vec<(String, Value)>>(bytes);
+        let first = read(&all[0]).context("Rank 0 has another version of the program.")?;
+        for (rank, other) in all.iter().enumerate() {
+            let other = read(other)
+                .with_context(|| format!("Rank {rank} has another version of the program."))?;
+            let value = |of: &[(String, Value)], key: &str| {
+                let found = of.iter().find(|(own, _)| own == key);
+                found.map_or("no such key".to_owned(), |(_, value)| value.to_string())
+            };
+            let mut names = first.iter().chain(&other).map(|(key, _)| key);
+            if let Some(key) = names.find(|key| value(&first, key) != value(&other, key)) {
+                return Err(Usage::new(format!(
+                    "Rank {rank} was started with `{key}` = {}, and rank 0 with {}: give all the same \
+                     config and the same `--set`.",
+                    value(&other, key),
+                    value(&first, key)
+                ))
+                .into());
+            }
+        }
+        Ok(())
+    }
+
+    /// All begin with rank 0's weights and buffers.
+    ///
+    /// # Errors
+    /// Where a process does not answer.
+    pub fn start_together(&mut self, vs: &nn::VarStore) -> anyhow::Result<()> {
+        let mut all: Vec<(String, Tensor)> = vs.variables().into_iter().collect();
+        all.sort_by(|(a, _), (b, _)| a.cmp(b));
+        let all: Vec<&Tensor> = all.iter().map(|(_, tensor)| tensor).collect();
+        Ok(Buckets::default().broadcast(&self.group, &all, 0)?)
+    }
+
+    /// Which of so many are this process's share.
+    pub fn share(&self, count: usize) -> Range<usize> {
+        share(0..count, self.rank(), self.size())
+    }
+
+    /// What anybody wants.
+    ///
+    /// # Errors
+    /// Where a process does not answer.
+    pub fn decide(&self, own: Wishes) -> anyhow::Result<Wishes> {
+        let number = |wish: bool| f64::from(u8::from(wish));
+        let Wishes { stop, checkpoint, pause } = own;
+        let all = self.group.all_gather(&[number(stop), number(checkpoint), number(pause)])?;
+        let any = |i: usize| all.iter().any(|wishes| wishes[i] != 0.0);
+        Ok(Wishes { stop: any(0), checkpoint: any(1), pause: any(2) })
+    }
+
+    /// Numbers of each process, in the order of ranks.
+    ///
+    /// # Errors
+    /// Where a process does not answer.
+    pub fn gather(&self, own: &[f64]) -> anyhow::Result<Vec<Vec<f64>>> {
+        Ok(self.group.all_gather(own)?)
+    }
+
+    /// The bytes of all processes, on rank 0.
+    ///
+    /// # Errors
+    /// Where a process does not answer.
+    pub fn gather_bytes(&self, own: &[u8]) -> anyhow::Result<Option<Vec<Vec<u8>>>> {
+        Ok(self.group.gather_bytes(own)?)
+    }
+
+    /// The bytes of rank 0, on all.
+    ///
+    /// # Errors
+    /// Where a process does not answer.
+    pub fn broadcast_bytes(&self, own: &[u8]) -> anyhow::Result<Vec<u8>> {
+        Ok(self.group.broadcast_bytes(own)?)
+    }
+
+    /// Averages the gradients, where that is the mode; `weight` is what this process's count.
+    ///
+    /// # Errors
+    /// Where a process does not answer.
+    pub fn average_gradients(&mut self, parameters: &[&Tensor], weight: f64) -> anyhow::Result<()> {
+        match self.mode {
+            Mode::DataParallel => Ok(self.gradients.average(parameters, weight)?),
+            _ => Ok(()),
+        }
+    }
+
+    /// Averages the model's buffers, such as the statistics of batch normalization: they belong to θ,
+    /// and θ has just become the same everywhere.
+    ///
+    /// # Errors
+    /// Where a process does not answer.
+    pub fn average_buffers(&mut self, model: &Model) -> anyhow::Result<()> {
+        if self.is_alone() {
+            return Ok(());
+        }
+        let buffers = model.buffers();
+        let floats: Vec<&Tensor> = buffers.values().filter(|b| b.is_floating_point()).collect();
+        if !floats.is_empty() {
+            self.buffers.mean(&self.group, &floats)?;
+            self.buffers.put_into(&floats)?;
+        }
+        Ok(())
+    }
+
+    /// Does something with rank 0's buffers in the model of each process, and puts its own back: within a
+    /// cycle they differ, and the model that is saved has rank 0's.
+    ///
+    /// # Errors
+    /// Where a process does not answer, or `f` fails.
+    pub fn with_leading_buffers<R>(
+        &self,
+        model: &Model,
+        f: impl FnOnce() -> anyhow::Result<R>,
+    ) -> anyhow::Result<R> {
+        let _guard = tch::no_grad_guard();
+        let buffers = model.buffers();
+        if buffers.is_empty() {
+            return f();
+        }
+        let own: Vec<Tensor> = buffers.values().map(Tensor::copy).collect();
+        let all: Vec<&Tensor> = buffers.values().collect();
+        Buckets::default().broadcast(&self.group, &all, 0)?;
+        let done = f();
+        for (buffer, own) in buffers.values().zip(&own) {
+            buffer.shallow_clone().f_copy_(own)?;
+        }
+        done
+    }
+
+    /// Whether gradients are averaged.
+    pub fn is_data_parallel(&self) -> bool {
+        self.mode == Mode::DataParallel && !self.is_alone()
+    }
+
+    /// The seed of this process's random numbers, apart from those that all must draw alike.
+    pub fn seed(&self, seed: u64) -> u64 {
+        match self.is_alone() {
+            true => seed,
+            // Far apart also where seeds are 0, 1, 2.
+            false => seed ^ (self.rank() as u64 + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15),
+        }
+    }
+
+    /// Leaves the others in order.
+    ///
+    /// # Errors
+    /// Where they don't come to that.
+    pub fn leave(self) -> anyhow::Result<()> {
+        let Team { group, gradients, .. } = self;
+        drop(gradients);
+        match Arc::try_unwrap(group) {
+            Ok(group) => Ok(group.leave()?),
+            Err(_) => Ok(()),
+        }
+    }
+}
+
+/// The part of `all` that is a rank's, as even as can be.
+pub fn share(all: Range<usize>, rank: usize, size: usize) -> Range<usize> {
+    let (base, extra) = (all.len() / size, all.len() % size);
+    let start = all.start + rank * base + rank.min(extra);
+    start..start + base + usize::from(rank < extra)
+}
+
+/// The dotted keys and their values.
+fn flattened(config: &Value) -> Vec<(String, Value)> {
+    let sections = config.as_object().into_iter().flatten();
+    let keys = sections.flat_map(|(section, keys)| {
+        let keys = keys.as_object().into_iter().flatten();
+        keys.map(move |(key, value)| (format!("{section}.{key}"), value.clone()))
+    });
+    keys.collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn shares_are_even_and_together_all() {
+        for (count, size) in [(10, 1), (10, 3), (2, 4), (0, 2), (12, 4)] {
+            let shares: Vec<_> = (0..size).map(|rank| share(5..5 + count, rank, size)).collect();
+            let all: Vec<usize> = shares.iter().cloned().flatten().collect();
+            assert_eq!(all, (5..5 + count).collect::<Vec<_>>());
+            let lengths: Vec<usize> = shares.iter().map(Range::len).collect();
+            assert!(lengths.iter().max().unwrap() - lengths.iter().min().unwrap() <= 1);
+        }
+    }
+}

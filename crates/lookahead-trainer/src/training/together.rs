@@ -1,0 +1,86 @@
+//! What several processes do about what is asked of one: the same, where a cycle begins.
+
+use std::time::Duration;
+
+use lookahead_run::command::Command;
+use lookahead_run::event::{Event, Warning};
+
+use super::divergence::Saving;
+use super::{Flow, Outside, Training, losses, saving};
+use crate::controls::Request;
+use crate::distributed::Wishes;
+
+/// Steps from one meeting to the next, where there is no cycle.
+const EVERY: u64 = 10;
+/// How often the processes tell each other that a pause goes on.
+const PAUSE: Duration = Duration::from_millis(500);
+
+/// Where a cycle begins, all do what any of them is asked for.
+pub(super) fn meet(t: &mut Training, outside: &mut Outside) -> anyhow::Result<Flow> {
+    if !is_time(t) {
+        return Ok(Flow::GoOn);
+    }
+    losses::read(t, outside)?;
+    let mut own = Wishes { checkpoint: saving::is_overdue(t), ..Wishes::default() };
+    // After a signal the answer is Stop however often it is asked.
+    while !own.stop
+        && let Some(command) = outside.controls.poll()
+    {
+        wish(command, &mut own, t, outside);
+    }
+    let mut all = t.team.decide(own)?;
+    let waits = all.pause && !all.stop;
+    if waits {
+        outside.observer.record(t.step, Event::Paused);
+    }
+    while all.pause && !all.stop {
+        saving::collect(t, outside)?;
+        match outside.controls.wait(PAUSE) {
+            Request::Asked(command) => wish(command, &mut own, t, outside),
+            Request::Nothing => {}
+            // Whoever could end the pause here is gone.
+            Request::NoKeys => {
+                outside.observer.go_on_without_dashboard();
+                own.pause = outside.is_open_to_others() && own.pause;
+            }
+        }
+        let before = all.checkpoint;
+        all = t.team.decide(own)?;
+        all.checkpoint |= before;
+        own.checkpoint = false;
+    }
+    if waits {
+        outside.observer.record(t.step, Event::Continued);
+        t.clock.restart();
+    }
+    if all.checkpoint && !all.stop {
+        saving::begin(t, outside, Saving::Asked)?;
+    }
+    Ok(if all.stop { Flow::Stop } else { Flow::GoOn })
+}
+
+/// Whether the processes meet before this step. All of them know.
+fn is_time(t: &mut Training) -> bool {
+    !t.is_amid_a_step()
+        && match t.optimizer.lookahead() {
+            Some(lookahead) => lookahead.phase() == 0,
+            None => t.step.is_multiple_of(EVERY),
+        }
+}
+
+fn wish(command: Command, own: &mut Wishes, t: &Training, outside: &mut Outside) {
+    match command {
+        Command::Stop => own.stop = true,
+        Command::Checkpoint => own.checkpoint = true,
+        Command::Pause => own.pause = true,
+        Command::Continue => own.pause = false,
+        Command::Set(setting) => {
+            let message = format!(
+                "`{}` was not set: while several processes train together no setting can change. Stop \
+                 the run and resume it with `--set`.",
+                setting.key
+            );
+            outside.observer.record(t.step, Event::Warning(Warning { message }));
+        }
+    }
+}

@@ -1,0 +1,231 @@
+//! The real program in several processes on loopback.
+
+mod common;
+
+use std::net::TcpListener;
+use std::process::{Child, Command, Output, Stdio};
+
+use common::{SMALL, Sandbox};
+use lookahead_run::event::{Evaluation, Event, Record, Split, Weights};
+use rustix::process::{Pid, Signal, kill_process};
+
+/// One process of several; where they meet is the port.
+fn as_rank(command: &mut Command, rank: usize, size: usize, port: u16) -> Child {
+    command
+        .env("RANK", rank.to_string())
+        .env("WORLD_SIZE", size.to_string())
+        .env("MASTER_ADDR", "127.0.0.1")
+        .env("MASTER_PORT", port.to_string())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap()
+}
+
+fn free_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}
+
+/// The same command in so many processes.
+fn start(sandbox: &Sandbox, size: usize, arguments: &[&str]) -> Vec<Child> {
+    let port = free_port();
+    (0..size).map(|rank| as_rank(&mut sandbox.command(arguments), rank, size, port)).collect()
+}
+
+fn ends(ranks: Vec<Child>) -> Vec<Output> {
+    ranks.into_iter().map(|child| child.wait_with_output().unwrap()).collect()
+}
+
+#[track_caller]
+fn succeed(ranks: Vec<Child>) -> Vec<Output> {
+    let all = ends(ranks);
+    for (rank, output) in all.iter().enumerate() {
+        let errors = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "rank {rank}: {errors}");
+    }
+    all
+}
+
+fn train<'a>(run: &'a str, more: &[&'a str]) -> Vec<&'a str> {
+    let fixed = ["train", "test.toml", "--out", "runs", "--name", run];
+    [&fixed, more].concat()
+}
+
+const LOCAL: [&str; 4] =
+    ["--set", "distributed.mode=local", "--set", "distributed.timeout_seconds=60"];
+
+fn model(sandbox: &Sandbox, run: &str, step: u64) -> Vec<u8> {
+    let folder = sandbox.run_folder(run).join(format!("step-{step:08}"));
+    std::fs::read(folder.join("model.safetensors")).unwrap()
+}
+
+fn losses(records: &[Record]) -> Vec<f64> {
+    let loss = |record: &Record| match record.event {
+        Event::Step(step) => Some(step.loss),
+        _ => None,
+    };
+    records.iter().filter_map(loss).collect()
+}
+
+fn evaluations(records: &[Record]) -> Vec<Evaluation> {
+    let found = |record: &Record| match record.event {
+        Event::Evaluation(found) => Some(found),
+        _ => None,
+    };
+    records.iter().filter_map(found).collect()
+}
+
+/// With dropout, batch normalization and momentum, each of which has a state in each process, stopped in
+/// the middle of a cycle.
+#[test]
+fn a_run_of_two_repeats_and_resumes_to_the_bit() {
+    let sandbox = Sandbox::new(SMALL);
+    for run in ["whole", "again"] {
+        succeed(start(&sandbox, 2, &train(run, &LOCAL)));
+    }
+    assert_eq!(model(&sandbox, "whole", 14), model(&sandbox, "again", 14));
+    succeed(start(
+        &sandbox,
+        2,
+        &train("parts", &[&LOCAL[..], &["--set", "train.max_steps=8"]].concat()),
+    ));
+    let more = ["resume", "runs/parts", "--set", "train.max_steps=14"];
+    succeed(start(&sandbox, 2, &more));
+    assert_eq!(model(&sandbox, "parts", 14), model(&sandbox, "whole", 14));
+    let of = |run| losses(&sandbox.records(run));
+    assert_eq!(of("parts").len(), 14);
+    assert_eq!(of("parts"), of("whole"));
+    // It is another run than one process alone has.
+    sandbox.train("alone", &[]);
+    assert_ne!(model(&sandbox, "alone", 14), model(&sandbox, "whole", 14));
+
+    // Each took half of the samples: 4 batches of 300 in an epoch are 2.
+    let Event::RunStarted(info) = &sandbox.records("whole")[0].event else { panic!() };
+    assert_eq!(info.steps_per_epoch, 2);
+    for found in evaluations(&sandbox.records("whole")) {
+        let all = if found.split == Split::Test { info.test_samples } else { 341 };
+        assert_eq!(found.samples, all, "{found:?}");
+    }
+    // What all found together is what one finds alone.
+    let found = sandbox.lookahead(&["eval", "runs/whole", "--json"]);
+    let found: serde_json::Value = serde_json::from_slice(&found.stdout).unwrap();
+    let last = evaluations(&sandbox.records("whole")).into_iter().rev();
+    let last = last.into_iter().find(|e| (e.split, e.weights) == (Split::Test, Weights::Slow));
+    let last = last.unwrap();
+    assert!((found["loss"].as_f64().unwrap() - last.loss).abs() < 1e-6, "{found} {last:?}");
+    assert_eq!(found["accuracy"].as_f64().unwrap(), last.accuracy);
+
+    // Another number of processes has no place in the data to go on from.
+    let alone = sandbox.lookahead(&["resume", "runs/whole", "--set", "train.max_steps=20"]);
+    let errors = String::from_utf8_lossy(&alone.stderr);
+    assert_eq!(alone.status.code(), Some(2), "{errors}");
+    assert!(
+        errors.contains("was taken by 2 processes, and this is a start of 1 process"),
+        "{errors}"
+    );
+}
+
+#[test]
+fn one_process_of_a_distributed_run_is_the_plain_run_to_the_bit() {
+    let sandbox = Sandbox::new(SMALL);
+    sandbox.train("plain", &[]);
+    succeed(start(&sandbox, 1, &train("one", &LOCAL)));
+    assert_eq!(model(&sandbox, "plain", 14), model(&sandbox, "one", 14));
+    assert_eq!(losses(&sandbox.records("plain")), losses(&sandbox.records("one")));
+}
+
+/// Two with half of the batch each see together what one sees.
+#[test]
+fn averaged_gradients_are_those_of_one_process_with_the_whole_batch() {
+    let sandbox = Sandbox::new(SMALL);
+    let plain = ["--set", "model.dropout=0", "--set", "model.batch_norm=false"];
+    sandbox.train("one", &plain);
+    let half = ["--set", "data.batch_size=150", "--set", "distributed.mode=data_parallel"];
+    succeed(start(&sandbox, 2, &train("two", &[&plain[..], &half].concat())));
+    let probes = |run: &str| -> Vec<[f64; 2]> {
+        let both = |record: &Record| match record.event {
+            Event::Probe(probe) => Some([probe.fast_loss, probe.slow_loss]),
+            _ => None,
+        };
+        sandbox.records(run).iter().filter_map(both).collect()
+    };
+    let (one, two) = (probes("one"), probes("two"));
+    assert_eq!((one.len(), two.len()), (4, 4));
+    for (one, two) in one.iter().flatten().zip(two.iter().flatten()) {
+        assert!((one - two).abs() < 1e-5, "{one} {two}");
+    }
+}
+
+#[test]
+fn processes_with_different_configs_refuse_each_other() {
+    let sandbox = Sandbox::new(SMALL);
+    let port = free_port();
+    let more = |k| [&LOCAL[..], &["--set", k]].concat();
+    let ranks = ["lookahead.k=3", "lookahead.k=4"]
+        .iter()
+        .enumerate()
+        .map(|(rank, k)| as_rank(&mut sandbox.command(&train("run", &more(k))), rank, 2, port));
+    for output in ends(ranks.collect()) {
+        let errors = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{errors}");
+        let expected = "Rank 1 was started with `lookahead.k` = 4, and rank 0 with 3";
+        assert!(errors.contains(expected), "{errors}");
+    }
+    assert!(!sandbox.run_folder("run").exists(), "a run that can't begin leaves no folder");
+
+    // And an environment of several, with a config of one.
+    let output = as_rank(&mut sandbox.command(&train("run", &[])), 0, 2, port).wait_with_output();
+    let errors = String::from_utf8_lossy(&output.unwrap().stderr).into_owned();
+    assert!(
+        errors.contains("`distributed.mode` is none: set it to local or data_parallel"),
+        "{errors}"
+    );
+}
+
+#[test]
+fn what_is_asked_of_one_process_all_do() {
+    let sandbox = Sandbox::new(SMALL);
+    let long = ["--set", "train.max_steps=1000000", "--set", "checkpoint.every_steps=0"];
+    let mut ranks = start(&sandbox, 2, &train("run", &[&LOCAL[..], &long].concat()));
+    let begun = |record: &Record| record.step > 30;
+    sandbox.wait_for("run", &mut ranks[0], begun);
+    let asked = sandbox.lookahead(&["ctl", "runs/run", "checkpoint"]);
+    assert!(asked.status.success());
+    let saved = |record: &Record| matches!(record.event, Event::Checkpoint(_));
+    sandbox.wait_for("run", &mut ranks[0], saved);
+    assert!(sandbox.lookahead(&["ctl", "runs/run", "pause"]).status.success());
+    sandbox.wait_for("run", &mut ranks[0], |record| matches!(record.event, Event::Paused));
+    assert!(sandbox.lookahead(&["ctl", "runs/run", "continue"]).status.success());
+    sandbox.wait_for("run", &mut ranks[0], |record| matches!(record.event, Event::Continued));
+    // The one that keeps no record is asked to stop.
+    kill_process(Pid::from_child(&ranks[1]), Signal::TERM).unwrap();
+    succeed(ranks);
+    let records = sandbox.records("run");
+    let last = records.last().unwrap();
+    assert!(matches!(&last.event, Event::RunEnded(ended) if ended.message.is_none()), "{last:?}");
+    let checkpoints = sandbox.checkpoints("run");
+    assert_eq!(checkpoints.last().unwrap().0, last.step);
+    for (_, manifest) in checkpoints {
+        assert!(manifest.unwrap().files.contains_key("training-rank-00001.safetensors"));
+    }
+}
+
+#[test]
+fn after_a_process_is_killed_the_other_ends_and_both_resume_to_the_same_model() {
+    let config = SMALL.replace("max_steps = 14", "max_steps = 600");
+    let sandbox = Sandbox::new(&config);
+    let few = [&LOCAL[..], &["--set", "checkpoint.every_steps=50"]].concat();
+    succeed(start(&sandbox, 2, &train("whole", &few)));
+    for (victim, run) in [(1, "second"), (0, "first")] {
+        let mut ranks = start(&sandbox, 2, &train(run, &few));
+        let saved = |record: &Record| matches!(record.event, Event::Checkpoint(_));
+        sandbox.wait_for(run, &mut ranks[0], saved);
+        kill_process(Pid::from_child(&ranks[victim]), Signal::KILL).unwrap();
+        let other = ends(ranks).swap_remove(1 - victim);
+        let errors = String::from_utf8_lossy(&other.stderr);
+        assert_eq!(other.status.code(), Some(1), "{errors}");
+        assert!(errors.contains("Start all ranks again"), "{errors}");
+        succeed(start(&sandbox, 2, &["resume", &format!("runs/{run}")]));
+        assert_eq!(model(&sandbox, run, 600), model(&sandbox, "whole", 600), "{run}");
+    }
+}
