@@ -91,6 +91,8 @@ void connect_gloo(ProcessGroup& group, const GlooAddress& address) {
       c10::make_intrusive<c10d::ProcessGroupGloo>(group.parts->store, address.rank, address.size, options);
 }
 
+void disconnect(const ProcessGroup& group) { group.parts->backend.reset(); }
+
 void leave_group(ProcessGroup& group) {
   group.parts->backend.reset();
   group.parts->store.reset();

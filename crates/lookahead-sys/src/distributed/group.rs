@@ -64,7 +64,7 @@ impl std::fmt::Debug for Inside {
 
 /// How long who has lost the others waits for these to say that they are there: then it can tell who
 /// is not.
-const ROLL_CALL: Duration = Duration::from_secs(3);
+const ROLL_CALL: Duration = Duration::from_secs(5);
 /// From one look into the store to the next.
 const MOMENT: Duration = Duration::from_millis(5);
 
@@ -373,6 +373,8 @@ impl ProcessGroup {
         cause: &cxx::Exception,
     ) -> Error {
         self.lost.store(true, Ordering::Relaxed);
+        // Who waits for this rank, and not for the one that is gone, need not do so until its timeout.
+        bridge::disconnect(&inside.0);
         let seconds = started.elapsed().into();
         let who = match await_all(inside, "lost", self.rank, self.size, ROLL_CALL) {
             Ok(()) => "All ranks still answer, and so it is the network, or not all came to the \
