@@ -104,6 +104,10 @@ test *ARGS: _setup
         {{ just }} _python3 -B -m unittest discover --start-directory crates/lookahead-sys/libtorch
     fi
 
+# Train under the real torchrun, which has to start killed processes again (`just test` does it too where `just python` was run)
+test-torchrun: _setup
+    TORCH_PYTHON=$({{ just }} python) LOOKAHEAD_REQUIRE_PYTHON=1 cargo test --release --locked --package lookahead-trainer --test torchrun
+
 # Run the tests of the optimizer on the GPU too; without one this fails, where `just test` passes over
 test-cuda *ARGS: _setup
     #!/usr/bin/env bash
@@ -146,7 +150,7 @@ bench *ARGS: _setup
 
 # Time the sync, the inner steps, checkpoints and the dashboard against what they replace, in turns (`just bench-parts --bench sync`: one of four)
 bench-parts *ARGS: _setup
-    cargo bench --locked --workspace {{ if ARGS == "" { "--bench sync --bench inner_step --bench checkpoint --bench dashboard" } else { "" } }} "$@"
+    cargo bench --locked --workspace {{ if ARGS == "" { "--bench sync --bench inner_step --bench workers --bench checkpoint --bench dashboard" } else { "" } }} "$@"
 
 # Train all runs of the evidence and write docs/evidence.md (hours; goes on where it was); `quick`: minutes, and docs stay
 [no-exit-message]

@@ -143,6 +143,10 @@ pub struct Train {
     /// Folder in which the run's folder is made
     #[arg(long, value_name = "DIR", default_value = "checkpoints")]
     pub out: PathBuf,
+    /// Go on with the run of this name from its newest valid checkpoint, where there is one: for what
+    /// starts the program again after a fault, such as torchrun
+    #[arg(long, requires = "name", conflicts_with = "init_from")]
+    pub auto_resume: bool,
     /// Begin with the weights of a safetensors file, such as a checkpoint's model.safetensors
     #[arg(long, value_name = "FILE")]
     pub init_from: Option<PathBuf>,

@@ -2,7 +2,6 @@
 
 mod common;
 
-use std::path::PathBuf;
 use std::process::Command;
 
 use common::{SMALL, Sandbox, failed, root, sets, stderr, succeeded};
@@ -105,26 +104,10 @@ fn a_part_of_the_weights_may_be_given() {
 
 // ---- Python
 
-/// The Python that has PyTorch: that of `TORCH_PYTHON`, else the one that `just golden` makes.
-fn python() -> Option<PathBuf> {
-    let set = |name| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
-    let cache = || set("XDG_CACHE_HOME").or_else(|| Some(set("HOME")?.join(".cache")));
-    let python = set("TORCH_PYTHON")
-        .or_else(|| Some(cache()?.join("lookahead/golden-python/bin/python")))?;
-    let works = Command::new(&python)
-        .args(["-c", "import torch, safetensors.torch"])
-        .output()
-        .is_ok_and(|output| output.status.success());
-    if !works && std::env::var_os("LOOKAHEAD_REQUIRE_PYTHON").is_some() {
-        panic!("{} has no torch and safetensors, and they are required", python.display());
-    }
-    works.then_some(python)
-}
-
 /// PyTorch gives the same outputs with φ, and goes on with θ and Adam's moments as this program does.
 #[test]
 fn pytorch_goes_on_from_a_checkpoint() {
-    let Some(python) = python() else {
+    let Some(python) = common::python() else {
         eprintln!("Passed over: no Python with torch and safetensors; `just python` makes one.");
         return;
     };

@@ -1,8 +1,11 @@
 //! `lookahead resume`: a run goes on.
 
+use std::path::Path;
+
+use anyhow::Context;
 use lookahead_core::build;
 use lookahead_run::event::{Event, Resumed, RunEnded, Status};
-use lookahead_run::{Checkpoint, Details, RunFolder, log};
+use lookahead_run::{Checkpoint, Details, RunFolder, RunLock, log};
 use serde_json::{Map, Value};
 
 use super::{choose, follow, run_to_the_end, warn};
@@ -28,11 +31,57 @@ pub fn resume(arguments: &cli::Resume) -> anyhow::Result<()> {
         return go_on_following(team);
     }
     let folder = RunFolder::open(&arguments.run)?;
-    let _lock = folder.lock()?;
-    let overrides = &arguments.shared.overrides;
-    let (checkpoint, manifest, passed_over) = choose(&folder, arguments.from)?;
+    let lock = folder.lock()?;
+    go_on(&folder, &lock, arguments.from, &arguments.shared, team)
+}
+
+/// The run of this name, where it has a checkpoint. One that has none yet, since it was killed before its
+/// first, makes way for a new one.
+///
+/// # Errors
+/// Where another process trains it, or the folder is no run's.
+pub(super) fn to_go_on_with(
+    out: &Path,
+    name: &str,
+) -> anyhow::Result<Option<(RunFolder, RunLock)>> {
+    let path = out.join(name);
+    if path.symlink_metadata().is_err() {
+        return Ok(None);
+    }
+    let folder = RunFolder::open(&path)?;
+    let lock = folder.lock()?;
+    if !folder.checkpoints().list()?.is_empty() {
+        return Ok(Some((folder, lock)));
+    }
+    let mut number = 1;
+    let aside = loop {
+        let aside = out.join(format!("{name}-without-checkpoint-{number}"));
+        if aside.symlink_metadata().is_err() {
+            break aside;
+        }
+        number += 1;
+    };
+    std::fs::rename(&path, &aside)
+        .with_context(|| format!("{} can't make way for a new run.", path.display()))?;
+    say(format_args!(
+        "{name} had no checkpoint to go on from, and begins again; what there was is in {}.",
+        aside.display()
+    ));
+    Ok(None)
+}
+
+/// Goes on with a run as the process that keeps its record.
+pub(super) fn go_on(
+    folder: &RunFolder,
+    _lock: &RunLock,
+    from: Option<u64>,
+    shared: &cli::Shared,
+    team: Team,
+) -> anyhow::Result<()> {
+    let overrides = &shared.overrides;
+    let (checkpoint, manifest, passed_over) = choose(folder, from)?;
     let (mut config, mut changes, mut warnings) =
-        changed_config(&folder, &checkpoint, &manifest.details, overrides)?;
+        changed_config(folder, &checkpoint, &manifest.details, overrides)?;
     warnings.extend(passed_over);
     let next_k = end_the_cycle(&manifest.details, &mut config, overrides);
     if next_k.is_some() {
@@ -49,7 +98,7 @@ pub fn resume(arguments: &cli::Resume) -> anyhow::Result<()> {
         training.set_next_k(k);
     }
     refuse_fewer_steps(&training, &config)?;
-    let over = is_over(&folder, &training, &config)?;
+    let over = is_over(folder, &training, &config)?;
     if training.team().decide(Wishes { stop: over.is_some(), ..Wishes::default() })?.stop {
         over.into_iter().for_each(say);
         return training.leave_team();
@@ -59,10 +108,10 @@ pub fn resume(arguments: &cli::Resume) -> anyhow::Result<()> {
 
     // What may fail comes before anything in the folder is moved.
     let mut outside = Outside::new(
-        &folder,
+        folder,
         &training.wanted(),
-        &arguments.shared.show(),
-        Hangup::of(arguments.shared.keep_on_hangup),
+        &shared.show(),
+        Hangup::of(shared.keep_on_hangup),
     )?;
     // From here on the run has one line of time again: the one that begins at this checkpoint.
     let checkpoints = folder.checkpoints();
@@ -89,7 +138,7 @@ pub fn resume(arguments: &cli::Resume) -> anyhow::Result<()> {
 }
 
 /// Goes on as one of several processes, with what rank 0 sends.
-fn go_on_following(team: Team) -> anyhow::Result<()> {
+pub(super) fn go_on_following(team: Team) -> anyhow::Result<()> {
     let Received { plan, path, place: _place } = ranks::receive(&team)?;
     let team = team.configured(&plan.config.distributed);
     let mut training = caught(|| Training::in_team(plan.config.clone(), None, team))?;

@@ -4,11 +4,11 @@ use anyhow::Context;
 use lookahead_run::event::{Event, Note};
 use lookahead_run::{RunFolder, RunLock};
 
-use super::{follow, run_to_the_end, warn};
+use super::{follow, resume, run_to_the_end, warn};
 use crate::cli;
 use crate::config::Config;
 use crate::controls::Hangup;
-use crate::distributed::Team;
+use crate::distributed::{Team, Wishes};
 use crate::initial;
 use crate::panics::caught;
 use crate::say::say;
@@ -22,7 +22,7 @@ pub fn train(arguments: &cli::Train) -> anyhow::Result<()> {
     let mut loaded = Config::load(&arguments.config, &arguments.shared.overrides)?;
     loaded.config.data.anchor()?;
     // A name that can't be had should not cost the time to load the data.
-    if let Some(name) = &arguments.name {
+    if let Some(name) = arguments.name.as_ref().filter(|_| !arguments.auto_resume) {
         RunFolder::check_free(&arguments.out, name)?;
     }
     if !arguments.shared.quiet {
@@ -35,6 +35,18 @@ pub fn train(arguments: &cli::Train) -> anyhow::Result<()> {
         .as_ref()
         .map(|path| initial::From { path: path.clone(), partial: arguments.init_partial });
     let team = Team::join(&loaded.config)?;
+    if let Some(name) = arguments.name.as_ref().filter(|_| arguments.auto_resume) {
+        let found = if team.leads() { resume::to_go_on_with(&arguments.out, name)? } else { None };
+        // The others may not see the folder.
+        let goes_on = team.decide(Wishes { checkpoint: found.is_some(), ..Wishes::default() })?;
+        match found {
+            Some((folder, lock)) => {
+                return resume::go_on(&folder, &lock, None, &arguments.shared, team);
+            }
+            None if goes_on.checkpoint => return resume::go_on_following(team),
+            None => {}
+        }
+    }
     let mut training = caught(|| Training::in_team(loaded.config.clone(), from.as_ref(), team))?;
     if !training.team().leads() {
         return follow(training, &loaded.config);

@@ -53,6 +53,22 @@ pub fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize().unwrap()
 }
 
+/// The Python that has PyTorch: that of `TORCH_PYTHON`, else the one that `just golden` makes.
+pub fn python() -> Option<PathBuf> {
+    let set = |name| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+    let cache = || set("XDG_CACHE_HOME").or_else(|| Some(set("HOME")?.join(".cache")));
+    let python = set("TORCH_PYTHON")
+        .or_else(|| Some(cache()?.join("lookahead/golden-python/bin/python")))?;
+    let works = Command::new(&python)
+        .args(["-c", "import torch, safetensors.torch"])
+        .output()
+        .is_ok_and(|output| output.status.success());
+    if !works && std::env::var_os("LOOKAHEAD_REQUIRE_PYTHON").is_some() {
+        panic!("{} has no torch and safetensors, and they are required", python.display());
+    }
+    works.then_some(python)
+}
+
 /// A folder that is gone after the test, with a config in it.
 pub struct Sandbox {
     folder: TempDir,
