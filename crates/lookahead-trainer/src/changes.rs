@@ -14,7 +14,7 @@ pub const SLOW_STEP_SIZE: &str = "lookahead.alpha";
 pub const PROBE_INTERVAL: &str = "probe.every_syncs";
 
 /// Keys, or sections with a dot, whose change leaves a checkpoint's state meaningful.
-const MAY_CHANGE: [&str; 23] = [
+const MAY_CHANGE: [&str; 24] = [
     "train.evaluate_every_epochs",
     "train.patience",
     "train.epochs",
@@ -38,6 +38,7 @@ const MAY_CHANGE: [&str; 23] = [
     "lookahead.adaptive_alpha",
     "lookahead.non_finite",
     "lookahead.recalibrate",
+    "distributed.",
 ];
 
 /// All of them, for a sentence.

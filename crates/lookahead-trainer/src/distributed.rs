@@ -65,6 +65,17 @@ impl Default for DistributedConfig {
 }
 
 impl DistributedConfig {
+    fn refuse_none(&self, size: usize) -> Result<(), Usage> {
+        match self.mode {
+            Mode::None => Err(Usage::new(format!(
+                "The environment says that this is one of {size} processes (WORLD_SIZE), and \
+                 `distributed.mode` is none: set it to local or data_parallel, or unset WORLD_SIZE, \
+                 RANK, MASTER_ADDR and MASTER_PORT."
+            ))),
+            _ => Ok(()),
+        }
+    }
+
     pub(crate) fn check(&self, config: &Config) -> Result<(), Invalid> {
         let (key, allowed) = ("distributed.timeout_seconds", "from 1 to 86400, a day");
         let timeout = self.timeout_seconds;
@@ -145,15 +156,7 @@ impl Team {
         let place = Rendezvous::from_env().map_err(|error| Usage::new(error.to_string()))?;
         let Some(place) = place.filter(|place| place.size > 1) else { return Ok(Team::alone()) };
         let own = &config.distributed;
-        if own.mode == Mode::None {
-            return Err(Usage::new(format!(
-                "The environment says that this is one of {} processes (WORLD_SIZE), and \
-                 `distributed.mode` is none: set it to local or data_parallel, or unset WORLD_SIZE, \
-                 RANK, MASTER_ADDR and MASTER_PORT.",
-                place.size
-            ))
-            .into());
-        }
+        own.refuse_none(place.size)?;
         let group = ProcessGroup::join(&place, Duration::from_secs(own.timeout_seconds))?;
         let team = Team::of(Arc::new(group), own);
         team.refuse_others(config)?;
@@ -174,9 +177,14 @@ impl Team {
     }
 
     /// The same processes, with what this configuration says of them.
-    #[must_use]
-    pub fn configured(self, config: &DistributedConfig) -> Self {
-        Team::of(self.group, config)
+    ///
+    /// # Errors
+    /// A usage error where it says that there is one process, and there are more.
+    pub fn configured(self, config: &DistributedConfig) -> Result<Self, Usage> {
+        if !self.is_alone() {
+            config.refuse_none(self.size())?;
+        }
+        Ok(Team::of(self.group, config))
     }
 
     /// Whether there are no others.

@@ -104,6 +104,8 @@ pub struct Training {
     clock: Stopwatch,
     git: Option<Git>,
     origin: Option<String>,
+    /// What became of the state of another number of processes.
+    other_team: Option<String>,
 }
 
 /// The evaluations that follow a step, which a run that is asked to end leaves for later. The
@@ -195,6 +197,7 @@ impl Training {
             clock: Stopwatch::default(),
             git: git::state(),
             origin,
+            other_team: None,
         })
     }
 
@@ -204,7 +207,6 @@ impl Training {
     /// Where the checkpoint does not fit; nothing of it is used then. What the user can mend, such
     /// as data of another size or a `k` that does not fit the phase, is a usage error.
     pub fn restore(&mut self, folder: &Path, details: &Details) -> anyhow::Result<()> {
-        refuse_other_team(details, self.team.size())?;
         self.refuse_other_data(details)?;
         self.refuse_k_inside_a_cycle(details)?;
         let average = self.average.as_mut();
@@ -223,14 +225,22 @@ impl Training {
             lookahead.set_k(config.k)?;
         }
         self.step = details.step;
-        self.batches = Batches::new(
-            self.data.train.len(),
-            self.config.data.batch_size,
-            self.config.train.seed,
-            details.epoch,
-            details.cursor,
-        )
-        .shared(self.team.rank(), self.team.size());
+        let saved = ranks_of(details);
+        let walk = |cursor, rank, size| {
+            let (data, train) = (&self.config.data, &self.config.train);
+            let count = self.data.train.len();
+            Batches::new(count, data.batch_size, train.seed, details.epoch, cursor)
+                .shared(rank, size)
+        };
+        let (rank, size) = (self.team.rank(), self.team.size());
+        let mut batches = walk(details.cursor, rank, size);
+        if saved != size {
+            // As many samples as were seen, in whole steps of as many processes as there are now.
+            let cursor = details.cursor * saved as u64 / size as u64;
+            batches = walk(cursor.min(batches.per_epoch() - 1), rank, size);
+        }
+        self.batches = batches;
+        self.total_steps = self.steps_in_all()?;
         let own = |key: &str| details.integers.get(key).copied().unwrap_or(0);
         self.diverging = u32::try_from(own(DIVERGING)).unwrap_or(0);
         self.owed = match own(OWED) {
@@ -245,7 +255,60 @@ impl Training {
         };
         self.measured = Some((details.step, details.metrics.clone()));
         self.earlier_seconds = details.wall_seconds;
+        if saved != size {
+            self.other_team = Some(self.join_other_team(saved)?);
+        }
         Ok(())
+    }
+
+    /// Goes on with another number of processes than the checkpoint was taken by: from φ, with what is
+    /// there of inner states. Tells what became of them.
+    fn join_other_team(&mut self, saved: usize) -> anyhow::Result<String> {
+        let (step, rank, size) = (self.step, self.team.rank(), self.team.size());
+        let count =
+            |n: usize| if n == 1 { "1 process".to_owned() } else { format!("{n} processes") };
+        let mut dropped = 0;
+        if let Some(lookahead) = self.optimizer.lookahead() {
+            dropped = lookahead.phase();
+            // θ is each one's own within a cycle, and φ is the same for all.
+            lookahead.finish()?;
+            if self.owed == Owed::Both {
+                self.owed = Owed::Slow;
+            }
+        }
+        if rank >= saved {
+            let seed = self.config.train.seed.wrapping_add(step);
+            tch::manual_seed(self.team.seed(seed) as i64);
+        }
+        let states = match size > saved {
+            true => "who is new has rank 0's inner optimizer state and random numbers of its own",
+            false => "the inner optimizer states of the others are dropped",
+        };
+        Ok(format!(
+            "The checkpoint of step {step} was taken by {}, and it goes on with {}, from φ: what was done \
+             since the last sync is dropped (inner steps: {dropped}), and {states}. The place in the epoch is \
+             where a whole batch of all begins, so that some samples may be seen again.",
+            count(saved),
+            count(size),
+        ))
+    }
+
+    /// What became of the state of another number of processes, as a sentence, where that was so.
+    pub fn other_team(&self) -> Option<&str> {
+        self.other_team.as_deref()
+    }
+
+    /// Inner steps at the end of the run: those so far, and those of the epochs that are left.
+    fn steps_in_all(&self) -> Result<u64, Usage> {
+        let train = &self.config.train;
+        let per_epoch = self.batches.per_epoch();
+        let all = train.total_steps(per_epoch)?;
+        if train.max_steps.is_some() {
+            return Ok(all);
+        }
+        // With one number of processes from the start it is the product.
+        let done = self.batches.epoch() * per_epoch + self.batches.cursor();
+        Ok((all + self.step).saturating_sub(done))
     }
 
     /// A cycle ends as it began: another k can come only after a sync.
@@ -264,7 +327,8 @@ impl Training {
         let found = self.data.train.len() as u64;
         let saved = details.integers.get(TRAIN_SAMPLES).map_or(found, |&n| n as u64);
         // Checkpoints of earlier versions don't tell, and a place beyond the end does.
-        if saved == found && details.cursor < self.batches.per_epoch() {
+        let other_team = ranks_of(details) != self.team.size();
+        if saved == found && (other_team || details.cursor < self.batches.per_epoch()) {
             return Ok(());
         }
         Err(Usage::new(format!(
@@ -401,23 +465,9 @@ pub fn refuse_other_contents(data: &Dataset, details: &Details) -> Result<(), Us
     )))
 }
 
-/// Each process has a state of its own, and a place in the data that depends on how many there are.
-///
-/// # Errors
-/// A usage error where the checkpoint was taken by another number of processes.
-pub fn refuse_other_team(details: &Details, size: usize) -> Result<(), Usage> {
-    let saved = details.integers.get(RANKS).map_or(1, |&ranks| ranks.unsigned_abs() as usize);
-    if saved == size {
-        return Ok(());
-    }
-    let count = |n: usize| if n == 1 { "1 process".to_owned() } else { format!("{n} processes") };
-    Err(Usage::new(format!(
-        "The checkpoint of step {} was taken by {}, and this is a start of {}: resume it with as many. \
-         To begin another run from its model, use `lookahead train --init-from`.",
-        details.step,
-        count(saved),
-        count(size)
-    )))
+/// How many processes took a checkpoint.
+pub fn ranks_of(details: &Details) -> usize {
+    details.integers.get(RANKS).map_or(1, |&ranks| ranks.unsigned_abs() as usize)
 }
 
 /// Where a manifest tells how large the training set was.

@@ -114,15 +114,61 @@ fn a_run_of_two_repeats_and_resumes_to_the_bit() {
     let last = last.unwrap();
     assert!((found["loss"].as_f64().unwrap() - last.loss).abs() < 1e-6, "{found} {last:?}");
     assert_eq!(found["accuracy"].as_f64().unwrap(), last.accuracy);
+}
 
-    // Another number of processes has no place in the data to go on from.
-    let alone = sandbox.lookahead(&["resume", "runs/whole", "--set", "train.max_steps=20"]);
-    let errors = String::from_utf8_lossy(&alone.stderr);
-    assert_eq!(alone.status.code(), Some(2), "{errors}");
-    assert!(
-        errors.contains("was taken by 2 processes, and this is a start of 1 process"),
-        "{errors}"
-    );
+/// From φ, with what is there of the inner states; from two processes to one, to three, and back to two.
+#[test]
+fn another_number_of_processes_goes_on_from_phi() {
+    let sandbox = Sandbox::new(SMALL);
+    let epochs = ["--set", "train.max_steps=false", "--set", "train.epochs=4"];
+    // Steps 1 to 5 of 8; the fourth and fifth belong to a cycle that does not come to its sync.
+    succeed(start(
+        &sandbox,
+        2,
+        &train("run", &[&LOCAL[..], &["--set", "train.max_steps=5"]].concat()),
+    ));
+    let slow = model(&sandbox, "run", 5);
+    for (size, dropped) in [(1, 2), (3, 1), (2, 1)] {
+        let copy = format!("copy-{size}");
+        let from = sandbox.run_folder(if size == 1 { "run" } else { "copy-1" });
+        assert!(
+            Command::new("cp")
+                .arg("-a")
+                .arg(&from)
+                .arg(sandbox.run_folder(&copy))
+                .status()
+                .unwrap()
+                .success()
+        );
+        let run = format!("runs/{copy}");
+        let from: &[&str] = if size == 1 { &[] } else { &["--from", "9"] };
+        let arguments = [&["resume", &run], &epochs[..], from].concat();
+        let said = succeed(start(&sandbox, size, &arguments));
+        let errors = String::from_utf8_lossy(&said[0].stderr);
+        let before = if size == 1 { "taken by 2 processes" } else { "taken by 1 process, " };
+        assert!(errors.contains(before), "{errors}");
+        assert!(errors.contains(&format!("dropped (inner steps: {dropped})")), "{errors}");
+        let records = sandbox.records(&copy);
+        let last = records.last().unwrap();
+        assert!(
+            matches!(&last.event, Event::RunEnded(ended) if ended.message.is_none()),
+            "{last:?}"
+        );
+        // Two had taken 2½ epochs of 2 steps; what is left is 1½ of 4, 2 or 1 steps, in whole steps.
+        let Some(info) = records.iter().rev().find_map(|record| match &record.event {
+            Event::Resumed(resumed) => Some(&resumed.info),
+            _ => None,
+        }) else {
+            panic!("{records:?}")
+        };
+        assert_eq!(info.total_steps, last.step);
+        assert!(losses(&records).iter().all(|loss| loss.is_finite()));
+        if size == 1 {
+            assert_eq!(last.step, 5 + 6, "{errors}");
+            // Nothing of the dropped steps is in φ.
+            assert_eq!(model(&sandbox, "copy-1", 5), slow);
+        }
+    }
 }
 
 #[test]

@@ -1,7 +1,8 @@
 //! A checkpoint of several processes, handed out by the one that has the files.
 //!
 //! The folder may be on the disk of rank 0 alone. So rank 0 reads it and sends each of the others what it
-//! goes on from: the configuration, what the manifest says, φ, and the rest of its own state.
+//! goes on from: the configuration, what the manifest says, φ, and the rest of its own state, or of rank 0's
+//! where there is none.
 
 use std::io::{Cursor, Write};
 use std::path::{Path, PathBuf};
@@ -15,6 +16,7 @@ use super::{OPTIMIZER, SLOW, TRAINING, training_of_rank};
 use crate::config::Config;
 use crate::distributed::Team;
 use crate::tensor_file::{self, TensorFile};
+use crate::training::ranks_of;
 
 /// What all go on with.
 #[derive(Debug, Serialize, Deserialize)]
@@ -46,18 +48,15 @@ pub fn send(team: &Team, path: &Path, plan: &Plan) -> anyhow::Result<()> {
     if team.is_alone() {
         return Ok(());
     }
-    let names: Vec<String> = (1..team.size()).map(training_of_rank).collect();
+    // There may be fewer than processes, or more.
+    let saved = ranks_of(&plan.details);
+    let names: Vec<String> = (1..saved).map(training_of_rank).collect();
     let mut wanted: Vec<&str> = names.iter().map(String::as_str).collect();
     wanted.push(TRAINING);
     let (_, mut contents) = checkpoint::read(path, &wanted)?;
-    let own = contents.remove(TRAINING).unwrap_or_default();
-    let mut shared = TensorFile::new(Cursor::new(own))?.tensors()?;
-    shared.retain(|name, _| is_shared(name));
-    let mut slow = Vec::new();
-    tensor_file::write_to(&mut slow, tensor_file::entries(shared), |_, _, _| Ok(()))?;
     team.broadcast_bytes(&serde_json::to_vec(plan)?)?;
-    team.broadcast_bytes(&slow)?;
-    for name in &names {
+    team.broadcast_bytes(&contents.remove(TRAINING).unwrap_or_default())?;
+    for name in names.iter().take(team.size() - 1) {
         team.broadcast_bytes(&contents.remove(name).unwrap_or_default())?;
     }
     Ok(())
@@ -71,9 +70,11 @@ pub fn receive(team: &Team) -> anyhow::Result<Received> {
     let plan: Plan = serde_json::from_slice(&team.broadcast_bytes(&[])?)
         .context("Rank 0 has another version of the program.")?;
     let mut tensors = TensorFile::new(Cursor::new(team.broadcast_bytes(&[])?))?.tensors()?;
-    for rank in 1..team.size() {
+    for rank in 1..ranks_of(&plan.details).min(team.size()) {
         let bytes = team.broadcast_bytes(&[])?;
         if rank == team.rank() {
+            // Rank 0's own gives way to this process's; φ is the same.
+            tensors.retain(|name, _| is_shared(name));
             tensors.extend(TensorFile::new(Cursor::new(bytes))?.tensors()?);
         }
     }

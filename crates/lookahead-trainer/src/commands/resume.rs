@@ -18,7 +18,7 @@ use crate::controls::Hangup;
 use crate::distributed::{Team, Wishes};
 use crate::panics::caught;
 use crate::say::say;
-use crate::training::{Outside, Training, k_inside_a_cycle, refuse_other_team, threads};
+use crate::training::{Outside, Training, k_inside_a_cycle, threads};
 use crate::usage::Usage;
 
 /// Goes on with a run from its newest valid checkpoint, or from the one of `--from`.
@@ -88,10 +88,9 @@ pub(super) fn go_on(
         changes.remove(PERIOD);
     }
 
-    refuse_other_team(&manifest.details, team.size())?;
     let plan = Plan { config: config.clone(), details: manifest.details.clone(), next_k };
     ranks::send(&team, &checkpoint.path, &plan)?;
-    let team = team.configured(&config.distributed);
+    let team = team.configured(&config.distributed)?;
     let mut training = caught(|| Training::in_team(config.clone(), None, team))?;
     caught(|| training.restore(&checkpoint.path, &manifest.details))?;
     if let Some(k) = next_k {
@@ -103,6 +102,7 @@ pub(super) fn go_on(
         over.into_iter().for_each(say);
         return training.leave_team();
     }
+    warnings.extend(training.other_team().map(str::to_owned));
     warnings.extend(other_bits(&manifest, threads(), &build::cpu_capability()));
     warnings.extend(other_curve(&config, &changes));
 
@@ -140,7 +140,7 @@ pub(super) fn go_on(
 /// Goes on as one of several processes, with what rank 0 sends.
 pub(super) fn go_on_following(team: Team) -> anyhow::Result<()> {
     let Received { plan, path, place: _place } = ranks::receive(&team)?;
-    let team = team.configured(&plan.config.distributed);
+    let team = team.configured(&plan.config.distributed)?;
     let mut training = caught(|| Training::in_team(plan.config.clone(), None, team))?;
     caught(|| training.restore(&path, &plan.details))?;
     if let Some(k) = plan.next_k {
