@@ -144,7 +144,10 @@ impl Dashboard {
         if !self.is_alive() {
             return;
         }
-        let frequent = matches!(record.event, Event::Step(_) | Event::Sync(_) | Event::Probe(_));
+        let frequent = matches!(
+            record.event,
+            Event::Step(_) | Event::Sync(_) | Event::Probe(_) | Event::Ranks(_)
+        );
         let lost = (frequent && self.records.len() >= RECORDS - RESERVED)
             || matches!(
                 self.records.try_send((0, News::Record(Box::new(record.clone()), at))),

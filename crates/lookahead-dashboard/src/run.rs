@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use lookahead_run::command::Command;
 use lookahead_run::event::{
-    Changed, Checkpoint, Evaluation, Event, Probe, Record, Resumed, RunEnded, RunInfo, Split,
+    Changed, Checkpoint, Evaluation, Event, Probe, Rank, Record, Resumed, RunEnded, RunInfo, Split,
     Status, Step, Sync, System, Task, Timing, Weights,
 };
 use lookahead_run::index::{Exact, Index};
@@ -109,6 +109,8 @@ pub(crate) struct Run {
     pub(crate) checkpoint: Option<(String, f64, Option<Checkpoint>)>,
     pub(crate) timing: Option<Timing>,
     pub(crate) system: Option<System>,
+    /// Of a run of several processes, how each fared lately.
+    pub(crate) ranks: Vec<Rank>,
     pub(crate) clock: Clock,
     pub(crate) messages: Messages,
     pub(crate) warnings: u64,
@@ -152,6 +154,7 @@ impl Run {
             checkpoint: None,
             timing: None,
             system: None,
+            ranks: Vec::new(),
             clock: Clock::new(),
             messages: Messages::default(),
             warnings: 0,
@@ -328,6 +331,7 @@ impl Run {
             Event::Changed(changed) => self.take_change(time, &changed),
             Event::Timing(timing) => self.timing = Some(timing),
             Event::System(system) => self.system = Some(system),
+            Event::Ranks(ranks) => self.ranks = ranks.ranks,
             Event::Note(event) => self.note(time, Kind::Plain, &event.message),
             Event::Warning(warning) => {
                 self.warnings += 1;

@@ -115,6 +115,8 @@ pub enum Event {
     Timing(Timing),
     /// What the run's process uses of the machine.
     System(System),
+    /// How each of several processes that train together fares.
+    Ranks(Ranks),
     /// Something that its owner may like to know, such as where its first weights came from.
     Note(Note),
     /// Something that does not end the run and that its owner should know.
@@ -124,6 +126,27 @@ pub enum Event {
     /// An event of a later version of the format.
     #[serde(other)]
     Unknown,
+}
+
+/// How the processes that train together fared since they met last.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Ranks {
+    /// Each of them, from rank 0 on.
+    pub ranks: Vec<Rank>,
+}
+
+/// How one of several processes fared since they met last. All stand at the same step.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Rank {
+    /// Mean loss of its steps.
+    #[serde(with = "crate::number")]
+    pub loss: f64,
+    /// Seconds a step, without those in which it waited.
+    #[serde(with = "crate::number")]
+    pub step_seconds: f64,
+    /// Seconds in which it averaged with the others, which is to wait for the slowest and to send.
+    #[serde(with = "crate::number")]
+    pub wait_seconds: f64,
 }
 
 /// What a run is: enough to draw its dashboard without reading anything else.

@@ -7,7 +7,7 @@
 
 use std::ops::Range;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use lookahead_core::distributed::{Buckets, ProcessGroup, Rendezvous};
@@ -126,6 +126,8 @@ pub struct Team {
     wire: Wire,
     gradients: GradientAverage,
     buffers: Buckets,
+    /// Time spent on averaging since somebody asked.
+    waited: Duration,
 }
 
 /// Keys in which processes may differ: what is where on their machines.
@@ -143,7 +145,8 @@ impl Team {
             WireType::Bf16 => Wire::BFloat16,
         };
         let gradients = GradientAverage::new(group.clone());
-        Team { group, mode: config.mode, wire, gradients, buffers: Buckets::default() }
+        let (mode, buffers, waited) = (config.mode, Buckets::default(), Duration::ZERO);
+        Team { group, mode, wire, gradients, buffers, waited }
     }
 
     /// Meets the others, where the environment names any, and makes sure that all have the same
@@ -262,11 +265,32 @@ impl Team {
     /// # Errors
     /// Where a process does not answer.
     pub fn decide(&self, own: Wishes) -> anyhow::Result<Wishes> {
+        Ok(self.meet(own, &[])?.0)
+    }
+
+    /// What anybody wants, and what each has to report.
+    ///
+    /// # Errors
+    /// Where a process does not answer.
+    pub fn meet(&self, own: Wishes, report: &[f64]) -> anyhow::Result<(Wishes, Vec<Vec<f64>>)> {
         let number = |wish: bool| f64::from(u8::from(wish));
         let Wishes { stop, checkpoint, pause } = own;
-        let all = self.group.all_gather(&[number(stop), number(checkpoint), number(pause)])?;
+        let wishes = [number(stop), number(checkpoint), number(pause)];
+        let mut all = self.group.all_gather(&[&wishes, report].concat())?;
         let any = |i: usize| all.iter().any(|wishes| wishes[i] != 0.0);
-        Ok(Wishes { stop: any(0), checkpoint: any(1), pause: any(2) })
+        let wishes = Wishes { stop: any(0), checkpoint: any(1), pause: any(2) };
+        all.iter_mut().for_each(|values| drop(values.drain(..3)));
+        Ok((wishes, all))
+    }
+
+    /// Counts time that was spent on averaging.
+    pub fn waited(&mut self, time: Duration) {
+        self.waited += time;
+    }
+
+    /// The time spent on averaging since this was asked last.
+    pub fn take_waited(&mut self) -> Duration {
+        std::mem::take(&mut self.waited)
     }
 
     /// Numbers of each process, in the order of ranks.
@@ -299,7 +323,12 @@ impl Team {
     /// Where a process does not answer.
     pub fn average_gradients(&mut self, parameters: &[&Tensor], weight: f64) -> anyhow::Result<()> {
         match self.mode {
-            Mode::DataParallel => Ok(self.gradients.average(parameters, weight)?),
+            Mode::DataParallel => {
+                let started = Instant::now();
+                self.gradients.average(parameters, weight)?;
+                self.waited += started.elapsed();
+                Ok(())
+            }
             _ => Ok(()),
         }
     }

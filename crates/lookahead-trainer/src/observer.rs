@@ -66,6 +66,8 @@ pub struct Observer {
     silence: f64,
     /// Steps whose loss is not known yet, and what was recorded after the first of them.
     held: Vec<Record>,
+    /// Sum of the losses of steps, and how many, since somebody asked.
+    losses: (f64, u64),
 }
 
 /// How long the dashboard may take to give the terminal back.
@@ -106,6 +108,7 @@ impl Observer {
             last: f64::NAN,
             silence: 0.0,
             held: Vec::new(),
+            losses: (0.0, 0),
         })
     }
 
@@ -163,7 +166,17 @@ impl Observer {
         record
     }
 
+    /// The mean loss of the steps since this was asked last, and how many they are.
+    pub fn take_mean_loss(&mut self) -> (f64, u64) {
+        let (sum, count) = std::mem::take(&mut self.losses);
+        (sum / count as f64, count)
+    }
+
     fn publish(&mut self, record: Record) {
+        if let Event::Step(step) = record.event {
+            self.losses.0 += step.loss;
+            self.losses.1 += 1;
+        }
         let Logged { at, warning } = self.log.write(&record);
         self.show(&record, at);
         if let Some(warning) = warning {

@@ -72,6 +72,8 @@ pub use saving::{finish_writing, rescue};
 pub struct Training {
     config: Config,
     team: Team,
+    /// When the processes met last.
+    met: Instant,
     data: Dataset,
     model: Model,
     optimizer: Optimizer,
@@ -173,6 +175,7 @@ impl Training {
         Ok(Training {
             config,
             team,
+            met: Instant::now(),
             data,
             model,
             optimizer,
@@ -729,6 +732,7 @@ fn sync_if_due(t: &mut Training, outside: &mut Outside) -> anyhow::Result<()> {
         return go_on_or_give_up(t, &what, outside);
     }
     *diverging = 0;
+    team.waited(lookahead.averaging_took());
     team.average_buffers(model)?;
     let alpha = lookahead.alpha_used().unwrap_or_else(|| lookahead.alpha());
     let Norms { distance, gradient } = norms;

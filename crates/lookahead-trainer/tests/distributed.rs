@@ -106,6 +106,24 @@ fn a_run_of_two_repeats_and_resumes_to_the_bit() {
         let all = if found.split == Split::Test { info.test_samples } else { 341 };
         assert_eq!(found.samples, all, "{found:?}");
     }
+    // Where they meet each tells how it fares.
+    let records = sandbox.records("whole");
+    let ranks: Vec<_> = records
+        .iter()
+        .filter_map(|record| match &record.event {
+            Event::Ranks(ranks) => Some((record.step, &ranks.ranks)),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(ranks.iter().map(|(step, _)| *step).collect::<Vec<_>>(), [3, 6, 9, 12]);
+    for (step, ranks) in ranks {
+        let own: f64 = losses(&records)[step as usize - 3..step as usize].iter().sum();
+        assert!((ranks[0].loss - own / 3.0).abs() < 1e-12, "{ranks:?}");
+        assert!(ranks.len() == 2 && ranks[1].loss != ranks[0].loss, "{ranks:?}");
+        let sound =
+            |rank: &lookahead_run::event::Rank| rank.step_seconds > 0.0 && rank.wait_seconds > 0.0;
+        assert!(ranks.iter().all(sound), "{ranks:?}");
+    }
     // What all found together is what one finds alone.
     let found = sandbox.lookahead(&["eval", "runs/whole", "--json"]);
     let found: serde_json::Value = serde_json::from_slice(&found.stdout).unwrap();

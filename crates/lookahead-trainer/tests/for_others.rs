@@ -3,7 +3,7 @@
 mod common;
 
 use common::{SMALL, Sandbox, root};
-use lookahead_run::event::{Changed, Event, Gpu, Record, System, Timing};
+use lookahead_run::event::{Changed, Event, Gpu, Ranks, Record, System, Timing};
 use serde_json::Value;
 
 /// The table in `checkpoints/README.md` names the events and every field that a run writes.
@@ -26,6 +26,7 @@ fn every_event_and_field_is_documented() {
         Event::Changed(Changed { changes: serde_json::Map::new() }),
         Event::Timing(Timing::default()),
         Event::System(System { cpu: 1.0, memory: 1, gpu: Some(gpu) }),
+        Event::Ranks(Ranks { ranks: Vec::new() }),
     ];
     let seldom = seldom.map(|event| serde_json::to_string(&Record::now(1, event)).unwrap());
     let mut seen = std::collections::BTreeSet::new();
@@ -50,6 +51,7 @@ fn every_event_and_field_is_documented() {
         "checkpoint",
         "evaluation",
         "probe",
+        "ranks",
         "resumed",
         "run_ended",
         "run_started",

@@ -1,6 +1,6 @@
 //! The numbers of the run.
 
-use lookahead_run::event::Task;
+use lookahead_run::event::{Rank, Task};
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::style::Style;
@@ -40,6 +40,7 @@ pub(crate) fn draw(model: &Model, area: Rect, buffer: &mut Buffer) {
     rows.extend(lookahead(model));
     rows.extend(validation(model));
     rows.extend(checkpoint(model));
+    rows.extend(ranks(model));
     rows.extend(system(model));
     rows.extend(timing(model));
     while rows.len() > usize::from(inner.height) {
@@ -227,6 +228,34 @@ fn system(model: &Model) -> Vec<Ranked<'_>> {
         rows.push((5, Row::Pair("GPU memory", memory.into())));
     }
     rows
+}
+
+/// The processes of a run of several: how far apart they are, and who holds the others up.
+fn ranks(model: &Model) -> Vec<Ranked<'_>> {
+    let ranks = &model.run().ranks;
+    let by = |of: fn(&Rank) -> f64| {
+        let mut sorted: Vec<(f64, usize)> = ranks.iter().map(of).zip(0..).collect();
+        sorted.sort_by(|a, b| a.0.total_cmp(&b.0));
+        sorted
+    };
+    let [losses, steps, waits] =
+        [by(|rank| rank.loss), by(|rank| rank.step_seconds), by(|rank| rank.wait_seconds)];
+    let ends = |sorted: &[(f64, usize)], show: &dyn Fn(f64) -> String| {
+        let (low, high) = (sorted.first()?.0, sorted.last()?.0);
+        Some(format!("{} to {}", show(low), show(high)))
+    };
+    let milliseconds = |seconds: f64| format!("{} ms", format::significant(seconds * 1e3, 3));
+    let (Some(losses), Some(waits)) = (ends(&losses, &format::loss), ends(&waits, &milliseconds))
+    else {
+        return Vec::new();
+    };
+    let Some(&(slowest, who)) = steps.last() else { return Vec::new() };
+    vec![
+        (9, Row::Title(format!("{} processes", ranks.len()))),
+        (3, Row::Pair("losses", losses.into())),
+        (3, Row::Pair("slowest", format!("rank {who}, {} a step", milliseconds(slowest)).into())),
+        (3, Row::Pair("waiting", waits.into())),
+    ]
 }
 
 /// Where the time of the last second went; what took none is left out.

@@ -2,7 +2,7 @@
 //! not hold. `INSTA_UPDATE=always cargo test` makes the pictures anew; look at them before they are
 //! committed.
 
-use lookahead_run::event::{Event, RunEnded, Status, Warning};
+use lookahead_run::event::{Event, Rank, Ranks, RunEnded, Status, Warning};
 use ratatui::Terminal;
 use ratatui::backend::TestBackend;
 use ratatui::buffer::{Buffer, Cell};
@@ -44,6 +44,19 @@ fn of_losses(losses: impl IntoIterator<Item = f64>) -> Model {
         feed(&mut model, [record(0.0, number, fixture::step(number, loss))]);
     }
     model
+}
+
+#[test]
+fn several_processes_are_told_apart() {
+    let mut model = fixture::run(true, 1000);
+    assert!(!shown(&model, 120, 60).contains("processes"));
+    let ranks = [(0.5, 0.002, 0.0305), (0.25, 0.03, 0.0025), (0.75, 0.004, 0.0285)];
+    let ranks =
+        ranks.map(|(loss, step_seconds, wait_seconds)| Rank { loss, step_seconds, wait_seconds });
+    feed(&mut model, [record(101.0, 1000, Event::Ranks(Ranks { ranks: ranks.into() }))]);
+    let screen = shown(&model, 120, 60);
+    assert_shows(&screen, &["3 processes", "0.2500 to 0.7500", "rank 1, 30 ms a step"]);
+    assert_shows(&screen, &["2.5 ms to 30.5 ms"]);
 }
 
 fn ended(status: Status, message: Option<&str>) -> Model {

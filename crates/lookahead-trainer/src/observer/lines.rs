@@ -193,7 +193,7 @@ pub(super) fn line(record: &Record, task: Task) -> Option<String> {
             Some(format!("{how} at step {step}{why}"))
         }
         Event::Step(_) | Event::Sync(_) | Event::Probe(_) => None,
-        Event::Timing(_) | Event::System(_) | Event::Unknown => None,
+        Event::Timing(_) | Event::System(_) | Event::Ranks(_) | Event::Unknown => None,
     }
 }
 

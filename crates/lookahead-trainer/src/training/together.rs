@@ -1,9 +1,9 @@
 //! What several processes do about what is asked of one: the same, where a cycle begins.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use lookahead_run::command::Command;
-use lookahead_run::event::{Event, Warning};
+use lookahead_run::event::{Event, Rank, Ranks, Warning};
 
 use super::divergence::Saving;
 use super::{Flow, Outside, Training, losses, saving};
@@ -28,7 +28,18 @@ pub(super) fn meet(t: &mut Training, outside: &mut Outside) -> anyhow::Result<Fl
     {
         wish(command, &mut own, t, outside);
     }
-    let mut all = t.team.decide(own)?;
+    let report = report(t, outside);
+    let (mut all, reports) = t.team.meet(own, &report)?;
+    t.met = Instant::now();
+    if reports.iter().all(|report| report[1].is_finite()) {
+        let rank = |report: &Vec<f64>| Rank {
+            loss: report[0],
+            step_seconds: report[1],
+            wait_seconds: report[2],
+        };
+        let ranks = reports.iter().map(rank).collect();
+        outside.observer.record(t.step, Event::Ranks(Ranks { ranks }));
+    }
     let waits = all.pause && !all.stop;
     if waits {
         outside.observer.record(t.step, Event::Paused);
@@ -52,11 +63,21 @@ pub(super) fn meet(t: &mut Training, outside: &mut Outside) -> anyhow::Result<Fl
     if waits {
         outside.observer.record(t.step, Event::Continued);
         t.clock.restart();
+        t.met = Instant::now();
     }
     if all.checkpoint && !all.stop {
         saving::begin(t, outside, Saving::Asked)?;
     }
     Ok(if all.stop { Flow::Stop } else { Flow::GoOn })
+}
+
+/// How this process fared since the last meeting: mean loss, seconds a step without waiting, seconds
+/// of waiting. No numbers before the first step.
+fn report(t: &mut Training, outside: &mut Outside) -> [f64; 3] {
+    let (loss, steps) = outside.observer.take_mean_loss();
+    let waited = t.team.take_waited().as_secs_f64();
+    let busy = (t.met.elapsed().as_secs_f64() - waited).max(0.0);
+    [loss, busy / steps as f64, waited]
 }
 
 /// Whether the processes meet before this step. All of them know.
