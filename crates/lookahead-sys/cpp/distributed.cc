@@ -21,6 +21,8 @@ namespace lookahead {
 struct ProcessGroup::Parts {
   c10::intrusive_ptr<c10d::Store> store;
   c10::intrusive_ptr<c10d::Backend> backend;
+  // Of each operation.
+  std::chrono::milliseconds timeout;
 };
 
 ProcessGroup::ProcessGroup(std::unique_ptr<Parts> made) : parts(std::move(made)) {}
@@ -64,7 +66,7 @@ std::unique_ptr<ProcessGroup> join_store(const StoreAddress& address) {
   auto store = c10::make_intrusive<c10d::TCPStore>(std::string(address.host), options);
   auto prefixed = c10::make_intrusive<c10d::PrefixStore>(std::string(address.prefix), store);
   return std::make_unique<ProcessGroup>(
-      std::make_unique<ProcessGroup::Parts>(ProcessGroup::Parts{std::move(prefixed), {}}));
+      std::make_unique<ProcessGroup::Parts>(ProcessGroup::Parts{std::move(prefixed), {}, options.timeout}));
 }
 
 void store_set(const ProcessGroup& group, rust::Str key, rust::Slice<const std::uint8_t> value) {
@@ -101,6 +103,7 @@ void leave_group(ProcessGroup& group) {
 std::unique_ptr<Work> all_reduce(const ProcessGroup& group, const Tensor* tensor, bool largest) {
   std::vector<Tensor> tensors{tensor->detach()};
   c10d::AllreduceOptions options;
+  options.timeout = group.parts->timeout;
   options.reduceOp = largest ? c10d::ReduceOp::MAX : c10d::ReduceOp::SUM;
   return started(group.parts->backend->allreduce(tensors, options), tensors);
 }
@@ -108,13 +111,16 @@ std::unique_ptr<Work> all_reduce(const ProcessGroup& group, const Tensor* tensor
 std::unique_ptr<Work> broadcast(const ProcessGroup& group, const Tensor* tensor, std::int32_t root) {
   std::vector<Tensor> tensors{tensor->detach()};
   c10d::BroadcastOptions options;
+  options.timeout = group.parts->timeout;
   options.rootRank = root;
   return started(group.parts->backend->broadcast(tensors, options), tensors);
 }
 
 std::unique_ptr<Work> all_gather(const ProcessGroup& group, const Tensor* all, const Tensor* own) {
   Tensor output = all->detach(), input = own->detach();
-  return started(group.parts->backend->_allgather_base(output, input), {output, input});
+  c10d::AllgatherOptions options;
+  options.timeout = group.parts->timeout;
+  return started(group.parts->backend->_allgather_base(output, input, options), {output, input});
 }
 
 std::unique_ptr<Work> gather_to_first(const ProcessGroup& group, rust::Slice<const TensorRef> all,
@@ -127,11 +133,21 @@ std::unique_ptr<Work> gather_to_first(const ProcessGroup& group, rust::Slice<con
     kept.insert(kept.end(), outputs[0].begin(), outputs[0].end());
   }
   c10d::GatherOptions options;
+  options.timeout = group.parts->timeout;
   options.rootRank = 0;
   return started(group.parts->backend->gather(outputs, input, options), kept);
 }
 
-std::unique_ptr<Work> barrier(const ProcessGroup& group) { return started(group.parts->backend->barrier(), {}); }
+std::unique_ptr<Work> barrier(const ProcessGroup& group) {
+  c10d::BarrierOptions options;
+  options.timeout = group.parts->timeout;
+  return started(group.parts->backend->barrier(options), {});
+}
+
+void set_timeout(const ProcessGroup& group, std::uint64_t milliseconds) {
+  group.parts->timeout = std::chrono::milliseconds(milliseconds);
+  group.parts->store->setTimeout(group.parts->timeout);
+}
 
 void wait_for(const Work& work) { work.parts->work->wait(); }
 

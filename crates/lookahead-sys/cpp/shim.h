@@ -132,6 +132,7 @@ void store_set(const ProcessGroup& group, rust::Str key, rust::Slice<const std::
 rust::Vec<std::uint8_t> store_get(const ProcessGroup& group, rust::Str key);
 bool store_has(const ProcessGroup& group, rust::Slice<const rust::Str> keys);
 void connect_gloo(ProcessGroup& group, const GlooAddress& address);
+void set_timeout(const ProcessGroup& group, std::uint64_t milliseconds);
 void disconnect(const ProcessGroup& group);
 void leave_group(ProcessGroup& group);
 std::unique_ptr<Work> all_reduce(const ProcessGroup& group, const Tensor* tensor, bool largest);

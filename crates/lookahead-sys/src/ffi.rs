@@ -222,6 +222,7 @@ pub(crate) mod bridge {
         fn store_get(group: &ProcessGroup, key: &str) -> Result<Vec<u8>>;
         fn store_has(group: &ProcessGroup, keys: &[&str]) -> Result<bool>;
         fn connect_gloo(group: Pin<&mut ProcessGroup>, address: &GlooAddress) -> Result<()>;
+        fn set_timeout(group: &ProcessGroup, milliseconds: u64) -> Result<()>;
         fn disconnect(group: &ProcessGroup);
         fn leave_group(group: Pin<&mut ProcessGroup>);
         unsafe fn all_reduce(

@@ -18,6 +18,7 @@ use tch::{Tensor, nn};
 
 use crate::check::{Invalid, require};
 use crate::config::Config;
+use crate::data::Dataset;
 use crate::model::Model;
 use crate::optimizer::lookahead::Diverging;
 use crate::usage::Usage;
@@ -183,11 +184,49 @@ impl Team {
     ///
     /// # Errors
     /// A usage error where it says that there is one process, and there are more.
-    pub fn configured(self, config: &DistributedConfig) -> Result<Self, Usage> {
+    pub fn configured(self, config: &DistributedConfig) -> anyhow::Result<Self> {
         if !self.is_alone() {
             config.refuse_none(self.size())?;
         }
+        self.group.set_timeout(Duration::from_secs(config.timeout_seconds))?;
         Ok(Team::of(self.group, config))
+    }
+
+    /// Makes sure that all have as much data, and the same where that can be told: where they meet depends
+    /// on it.
+    ///
+    /// # Errors
+    /// A usage error that names the process with other data.
+    pub fn refuse_other_data(&self, data: &Dataset) -> anyhow::Result<()> {
+        let lengths = [data.train.len(), data.validation.len(), data.test.len()];
+        let own = serde_json::to_vec(&(lengths, data.train.fingerprint()))?;
+        let all = self.group.exchange("data", &own)?;
+        let Some(rank) = all.iter().position(|other| *other != all[0]) else { return Ok(()) };
+        self.group.barrier()?;
+        let words = |bytes: &[u8]| match serde_json::from_slice::<([usize; 3], Value)>(bytes) {
+            Ok((lengths, _)) => {
+                let [train, validation, test]: [usize; 3] = lengths;
+                format!("{train} training, {validation} validation and {test} test samples")
+            }
+            Err(_) => "what this version can't read".to_owned(),
+        };
+        Err(Usage::new(format!(
+            "Rank {rank} has other data than rank 0: {}, and rank 0 {}, or the same numbers of other \
+             contents. Let `data.dir` or `data.file` lead to the same data for all.",
+            words(&all[rank]),
+            words(&all[0])
+        ))
+        .into())
+    }
+
+    /// This configuration with what is where on this process's machine, as `own` has it.
+    #[must_use]
+    pub fn localized(mut config: Config, own: &Config) -> Config {
+        config.data.dir.clone_from(&own.data.dir);
+        config.data.file.clone_from(&own.data.file);
+        config.train.device.clone_from(&own.train.device);
+        config.train.threads = own.train.threads;
+        config
     }
 
     /// Whether there are no others.
@@ -232,6 +271,8 @@ impl Team {
             };
             let mut names = first.iter().chain(&other).map(|(key, _)| key);
             if let Some(key) = names.find(|key| value(&first, key) != value(&other, key)) {
+                // Nobody leaves, and takes the store along, before all have read.
+                self.group.barrier()?;
                 return Err(Usage::new(format!(
                     "Rank {rank} was started with `{key}` = {}, and rank 0 with {}: give all the same \
                      config and the same `--set`.",
@@ -402,6 +443,11 @@ impl Team {
             Err(_) => Ok(()),
         }
     }
+}
+
+/// Whether processes may differ in a key.
+pub fn is_own(key: &str) -> bool {
+    OWN_KEYS.contains(&key)
 }
 
 /// The part of `all` that is a rank's, as even as can be.

@@ -170,12 +170,31 @@ impl ModelConfig {
         if !normalized || (batch_size > 1 && samples % batch_size != 1) {
             return Ok(());
         }
-        Err(Usage::new(format!(
-            "`data.batch_size` is {batch_size}, and with {samples} training images the last batch \
+        Err(one_sample(batch_size, samples))
+    }
+
+    /// As [`check_batches`](Self::check_batches), where `left` samples at the end of an epoch are shared
+    /// out to several processes.
+    pub(crate) fn check_shares(&self, left: usize, size: usize) -> Result<(), Usage> {
+        let normalized = self.batch_norm && !self.hidden.as_deref().unwrap_or_default().is_empty();
+        // Fewer than one each go with the batches before.
+        match normalized && (size..2 * size).contains(&left) {
+            true => Err(Usage::new(format!(
+                "The {left} samples that are left at the end of an epoch make a batch of 1 for some of \
+                 {size} processes, from which `model.batch_norm` can take no variance: choose another \
+                 `data.batch_size`, or hold out some images more or less with `data.validation`."
+            ))),
+            false => Ok(()),
+        }
+    }
+}
+
+fn one_sample(batch_size: usize, samples: usize) -> Usage {
+    Usage::new(format!(
+        "`data.batch_size` is {batch_size}, and with {samples} training images the last batch \
              of an epoch has 1 sample, from which `model.batch_norm` can take no variance: choose \
              another `data.batch_size`, or hold out 1 image more or less with `data.validation`."
-        )))
-    }
+    ))
 }
 
 impl Problem {

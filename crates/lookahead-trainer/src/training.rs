@@ -145,7 +145,13 @@ impl Training {
         let device = config.train.device()?;
         config.train.use_threads();
         let data = data::load(&config.data)?;
-        config.model.check_batches(data.train.len(), config.data.batch_size)?;
+        team.refuse_other_data(&data)?;
+        // What all take together is a batch, whose part is a batch of one where that is the rank count.
+        let (left, together) = (data.train.len(), config.data.batch_size * team.size());
+        match team.is_alone() {
+            true => config.model.check_batches(left, config.data.batch_size)?,
+            false => config.model.check_shares(left % together, team.size())?,
+        }
         if data.train.len() < team.size() {
             return Err(Usage::new(format!(
                 "There are {} training samples for {} processes: start fewer.",
@@ -157,6 +163,7 @@ impl Training {
         tch::manual_seed(config.train.seed as i64);
         let model = Model::new(&config.model, &data, device)?.computing_as(&config.train)?;
         // Before the optimizer is built, so that φ begins there too.
+        let init_from = init_from.filter(|_| team.leads());
         let origin = init_from.map(|from| from.load(&model.vs)).transpose()?;
         team.start_together(&model.vs)?;
         let lookahead = config.lookahead.as_ref();
@@ -288,7 +295,7 @@ impl Training {
             false => "the inner optimizer states of the others are dropped",
         };
         Ok(format!(
-            "The checkpoint of step {step} was taken by {}, and it goes on with {}, from φ: what was done \
+            "The checkpoint of step {step} was taken by {}, and it goes on with {}, from φ (with Lookahead): what was done \
              since the last sync is dropped (inner steps: {dropped}), and {states}. The place in the epoch is \
              where a whole batch of all begins, so that some samples may be seen again.",
             count(saved),

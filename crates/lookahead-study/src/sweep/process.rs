@@ -56,6 +56,10 @@ impl Process {
             }
         }
         command.args(["--no-tui", "--quiet"]);
+        // Each is a run of one process, also where the sweep is one of several.
+        for name in ["RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT"] {
+            command.env_remove(name);
+        }
         command.stdin(active).stdout(Stdio::null()).stderr(Stdio::piped());
         // Ctrl-C is meant for the sweep, which asks its runs to stop itself.
         command.process_group(0);

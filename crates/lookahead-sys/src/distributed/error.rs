@@ -48,6 +48,18 @@ pub enum Error {
         cause: String,
     },
 
+    /// Rank 0 can't host the store.
+    #[error(
+        "Rank 0 can't listen at {address}: {cause} It listens at MASTER_ADDR alone, which must be an address \
+         of its machine, and at a MASTER_PORT that no other program has: choose others."
+    )]
+    Listen {
+        /// MASTER_ADDR and MASTER_PORT.
+        address: String,
+        /// What the operating system says.
+        cause: String,
+    },
+
     /// Others did not come.
     #[error(
         "{missing} did not join at {address} within {seconds} s, which rank {rank} of {size} waited \

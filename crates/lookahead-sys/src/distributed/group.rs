@@ -43,7 +43,6 @@ pub enum Reduce {
 pub struct ProcessGroup {
     rank: usize,
     size: usize,
-    timeout: Duration,
     place: String,
     lost: AtomicBool,
     /// None where this process is alone.
@@ -65,6 +64,8 @@ impl std::fmt::Debug for Inside {
 /// How long who has lost the others waits for these to say that they are there: then it can tell who
 /// is not.
 const ROLL_CALL: Duration = Duration::from_secs(5);
+/// From one question for a machine's address to the next.
+const AGAIN: Duration = Duration::from_millis(200);
 /// From one look into the store to the next.
 const MOMENT: Duration = Duration::from_millis(5);
 
@@ -74,7 +75,6 @@ impl ProcessGroup {
         ProcessGroup {
             rank: 0,
             size: 1,
-            timeout: Duration::MAX,
             place: String::new(),
             lost: AtomicBool::new(false),
             inside: None,
@@ -99,9 +99,20 @@ impl ProcessGroup {
             seconds: timeout.as_secs(),
             cause: sentence(&cause.to_string()),
         };
-        let milliseconds = u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX).min(1 << 40);
-        let own = place.own_address().map_err(|error| refused(&error))?;
-        let listener = place.listen().map_err(|error| refused(&error))?;
+        let milliseconds = in_milliseconds(timeout);
+        // Where machines come up together a name may have its address only later.
+        let started = Instant::now();
+        let own = loop {
+            match place.own_address() {
+                Ok(own) => break own,
+                Err(error) if started.elapsed() > timeout => return Err(refused(&error)),
+                Err(_) => sleep(AGAIN),
+            }
+        };
+        let listener = place.listen().map_err(|error| Error::Listen {
+            address: place.place(),
+            cause: sentence(&error.to_string()),
+        })?;
         let store = bridge::join_store(&bridge::StoreAddress {
             host: place.address.clone(),
             port: place.port,
@@ -112,7 +123,6 @@ impl ProcessGroup {
         let group = ProcessGroup {
             rank,
             size,
-            timeout,
             place: place.place(),
             lost: AtomicBool::new(false),
             inside: Some(Mutex::new(Inside(store.map_err(|error| refused(&error))?))),
@@ -156,9 +166,16 @@ impl ProcessGroup {
         self.inside.is_none()
     }
 
-    /// How long an operation waits for the others.
-    pub fn timeout(&self) -> Duration {
-        self.timeout
+    /// Sets how long every later operation waits for the others.
+    ///
+    /// # Errors
+    /// What libtorch says.
+    pub fn set_timeout(&self, timeout: Duration) -> Result<()> {
+        match self.inside() {
+            Some(inside) => Ok(bridge::set_timeout(&inside.0, in_milliseconds(timeout))
+                .map_err(crate::Error::from)?),
+            None => Ok(()),
+        }
     }
 
     /// Puts the sum, or the largest, of all ranks' values in the place of this rank's. To the bit the
@@ -459,6 +476,11 @@ fn linger(inside: &Inside, rank: usize, told: Vec<String>) {
     while started.elapsed() < ROLL_CALL && !bridge::store_has(&inside.0, &told).unwrap_or(true) {
         sleep(MOMENT);
     }
+}
+
+/// For c10d, which counts in milliseconds: at most some decades.
+fn in_milliseconds(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX).min(1 << 40)
 }
 
 /// What is sent is the memory as it lies there.

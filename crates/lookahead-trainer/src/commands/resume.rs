@@ -15,10 +15,10 @@ use crate::checkpointing::ranks::{self, Plan, Received};
 use crate::cli;
 use crate::config::{Config, Override};
 use crate::controls::Hangup;
-use crate::distributed::{Team, Wishes};
+use crate::distributed::{Team, Wishes, is_own};
 use crate::panics::caught;
 use crate::say::say;
-use crate::training::{Outside, Training, k_inside_a_cycle, threads};
+use crate::training::{Outside, Training, k_inside_a_cycle, ranks_of, threads};
 use crate::usage::Usage;
 
 /// Goes on with a run from its newest valid checkpoint, or from the one of `--from`.
@@ -28,7 +28,12 @@ use crate::usage::Usage;
 pub fn resume(arguments: &cli::Resume) -> anyhow::Result<()> {
     let team = Team::join_to_resume()?;
     if !team.leads() {
-        return go_on_following(team);
+        return go_on_following(team, |config| {
+            // What was asked for of this process's machine; all else is rank 0's.
+            let own = &arguments.shared.overrides;
+            let own: Vec<Override> = own.iter().filter(|set| is_own(&set.key)).cloned().collect();
+            Ok(Config::parse("the run's config", &config.to_toml(), &own)?.config)
+        });
     }
     let folder = RunFolder::open(&arguments.run)?;
     let lock = folder.lock()?;
@@ -88,6 +93,7 @@ pub(super) fn go_on(
         changes.remove(PERIOD);
     }
 
+    refuse_other_mode(&manifest.details, &config)?;
     let plan = Plan { config: config.clone(), details: manifest.details.clone(), next_k };
     ranks::send(&team, &checkpoint.path, &plan)?;
     let team = team.configured(&config.distributed)?;
@@ -137,19 +143,42 @@ pub(super) fn go_on(
     Ok(())
 }
 
+/// Of several processes each has a θ and moments of its own in one mode, and in the other all have the
+/// same.
+fn refuse_other_mode(details: &Details, config: &Config) -> Result<(), Usage> {
+    let before = value_at(&details.config, "distributed.mode").and_then(Value::as_str);
+    let now = config.to_json();
+    let now = value_at(&now, "distributed.mode").and_then(Value::as_str);
+    match (before, now) {
+        (Some(before), Some(now)) if ranks_of(details) > 1 && now != "none" && before != now => {
+            Err(Usage::new(format!(
+                "`distributed.mode` can't become {now} in a run of several processes that was {before}: \
+                 leave it, or begin another run from its model with `lookahead train --init-from`."
+            )))
+        }
+        _ => Ok(()),
+    }
+}
+
 /// Goes on as one of several processes, with what rank 0 sends.
-pub(super) fn go_on_following(team: Team) -> anyhow::Result<()> {
-    let Received { plan, path, place: _place } = ranks::receive(&team)?;
+pub(super) fn go_on_following(
+    team: Team,
+    localize: impl FnOnce(Config) -> anyhow::Result<Config>,
+) -> anyhow::Result<()> {
+    let Received { plan, path, place } = ranks::receive(&team)?;
     let team = team.configured(&plan.config.distributed)?;
-    let mut training = caught(|| Training::in_team(plan.config.clone(), None, team))?;
+    let mut config = localize(plan.config)?;
+    config.data.anchor()?;
+    let mut training = caught(|| Training::in_team(config.clone(), None, team))?;
     caught(|| training.restore(&path, &plan.details))?;
+    drop(place);
     if let Some(k) = plan.next_k {
         training.set_next_k(k);
     }
     if training.team().decide(Wishes::default())?.stop {
         return training.leave_team();
     }
-    follow(training, &plan.config)
+    follow(training, &config)
 }
 
 /// The run's config with the changes asked for, what of it differs from the checkpoint's, and notes

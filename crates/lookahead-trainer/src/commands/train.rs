@@ -8,7 +8,7 @@ use super::{follow, resume, run_to_the_end, warn};
 use crate::cli;
 use crate::config::Config;
 use crate::controls::Hangup;
-use crate::distributed::{Team, Wishes};
+use crate::distributed::{Mode, Team, Wishes};
 use crate::initial;
 use crate::panics::caught;
 use crate::say::say;
@@ -35,6 +35,10 @@ pub fn train(arguments: &cli::Train) -> anyhow::Result<()> {
         .as_ref()
         .map(|path| initial::From { path: path.clone(), partial: arguments.init_partial });
     let team = Team::join(&loaded.config)?;
+    if loaded.config.distributed.mode != Mode::None && std::env::var_os("WORLD_SIZE").is_none() {
+        let note = "`distributed.mode` is set, and WORLD_SIZE is not: this is the only process.";
+        loaded.notes.push(note.to_owned());
+    }
     if let Some(name) = arguments.name.as_ref().filter(|_| arguments.auto_resume) {
         let found = if team.leads() { resume::to_go_on_with(&arguments.out, name)? } else { None };
         // The others may not see the folder.
@@ -43,7 +47,10 @@ pub fn train(arguments: &cli::Train) -> anyhow::Result<()> {
             Some((folder, lock)) => {
                 return resume::go_on(&folder, &lock, None, &arguments.shared, team);
             }
-            None if goes_on.checkpoint => return resume::go_on_following(team),
+            None if goes_on.checkpoint => {
+                let own = &loaded.config;
+                return resume::go_on_following(team, |config| Ok(Team::localized(config, own)));
+            }
             None => {}
         }
     }

@@ -34,6 +34,10 @@ pub struct Outside {
     server: Option<ControlServer>,
 }
 
+/// Why nothing is set in a run of several processes.
+pub(super) const NOT_SET: &str = "While several processes train together no setting can change: stop the \
+                                  run and resume it with `--set`.";
+
 /// Commands of other processes that wait for the next step, at most.
 const WAITING: usize = 32;
 
@@ -71,11 +75,13 @@ impl Outside {
     pub fn open_to_others(&mut self, t: &Training, checkpoint: Option<String>) -> Option<String> {
         self.status.begin(self.folder.name(), t, checkpoint);
         let (asked, settings) = (self.asked.clone(), self.settings.clone());
+        let alone = t.team().is_alone();
         let accept = move |command| {
             let pass_on = |command| {
                 asked.try_send(command).map_err(|_| format!("{WAITING} others wait to be done."))
             };
             match &command {
+                Command::Set(_) if !alone => Err(NOT_SET.to_owned()),
                 Command::Set(setting) => settings.accept(setting, || pass_on(command.clone())),
                 _ => pass_on(command),
             }

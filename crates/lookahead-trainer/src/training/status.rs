@@ -26,7 +26,8 @@ impl Shared {
             status.process = std::process::id();
             status.total_steps = t.total_steps;
             status.checkpoint = checkpoint;
-            status.settings = settable(&t.config);
+            let alone = t.team().is_alone();
+            status.settings = if alone { settable(&t.config) } else { Vec::new() };
         }
         self.show(t, State::Training);
     }

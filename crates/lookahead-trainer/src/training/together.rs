@@ -1,17 +1,22 @@
-//! What several processes do about what is asked of one: the same, where a cycle begins.
+//! What several processes do about what is asked of one: the same, where a cycle begins, or now and then
+//! within a long one.
 
 use std::time::{Duration, Instant};
 
 use lookahead_run::command::Command;
 use lookahead_run::event::{Event, Rank, Ranks, Warning};
+use lookahead_run::status::State;
 
 use super::divergence::Saving;
+use super::outside::NOT_SET;
 use super::{Flow, Outside, Training, losses, saving};
 use crate::controls::Request;
 use crate::distributed::Wishes;
 
 /// Steps from one meeting to the next, where there is no cycle.
 const EVERY: u64 = 10;
+/// And where cycles are long: whoever asks for a stop does not wait for the end of one.
+const WITHIN_A_CYCLE: u64 = 100;
 /// How often the processes tell each other that a pause goes on.
 const PAUSE: Duration = Duration::from_millis(500);
 
@@ -43,8 +48,12 @@ pub(super) fn meet(t: &mut Training, outside: &mut Outside) -> anyhow::Result<Fl
     let waits = all.pause && !all.stop;
     if waits {
         outside.observer.record(t.step, Event::Paused);
+        outside.status.show(t, State::Paused);
     }
     while all.pause && !all.stop {
+        if all.checkpoint {
+            saving::begin(t, outside, Saving::Asked)?;
+        }
         saving::collect(t, outside)?;
         match outside.controls.wait(PAUSE) {
             Request::Asked(command) => wish(command, &mut own, t, outside),
@@ -55,13 +64,12 @@ pub(super) fn meet(t: &mut Training, outside: &mut Outside) -> anyhow::Result<Fl
                 own.pause = outside.is_open_to_others() && own.pause;
             }
         }
-        let before = all.checkpoint;
         all = t.team.decide(own)?;
-        all.checkpoint |= before;
         own.checkpoint = false;
     }
     if waits {
         outside.observer.record(t.step, Event::Continued);
+        outside.status.show(t, State::Training);
         t.clock.restart();
         t.met = Instant::now();
     }
@@ -84,7 +92,7 @@ fn report(t: &mut Training, outside: &mut Outside) -> [f64; 3] {
 fn is_time(t: &mut Training) -> bool {
     !t.is_amid_a_step()
         && match t.optimizer.lookahead() {
-            Some(lookahead) => lookahead.phase() == 0,
+            Some(lookahead) => lookahead.phase() == 0 || t.step.is_multiple_of(WITHIN_A_CYCLE),
             None => t.step.is_multiple_of(EVERY),
         }
 }
@@ -96,11 +104,7 @@ fn wish(command: Command, own: &mut Wishes, t: &Training, outside: &mut Outside)
         Command::Pause => own.pause = true,
         Command::Continue => own.pause = false,
         Command::Set(setting) => {
-            let message = format!(
-                "`{}` was not set: while several processes train together no setting can change. Stop \
-                 the run and resume it with `--set`.",
-                setting.key
-            );
+            let message = format!("`{}` was not set. {NOT_SET}", setting.key);
             outside.observer.record(t.step, Event::Warning(Warning { message }));
         }
     }
