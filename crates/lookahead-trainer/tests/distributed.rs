@@ -247,6 +247,36 @@ fn processes_with_different_configs_refuse_each_other() {
 }
 
 #[test]
+fn processes_with_different_data_refuse_each_other_and_the_mode_stays() {
+    let sandbox = Sandbox::new(SMALL);
+    succeed(start(
+        &sandbox,
+        2,
+        &train("run", &[&LOCAL[..], &["--set", "train.max_steps=4"]].concat()),
+    ));
+    let more = ["resume", "runs/run", "--set", "distributed.mode=data_parallel"];
+    let errors = ends(start(&sandbox, 2, &more)).swap_remove(0);
+    let errors = String::from_utf8_lossy(&errors.stderr).into_owned();
+    assert!(errors.contains("`distributed.mode` can't become data_parallel"), "{errors}");
+
+    let text = "[data]\nkind = \"text\"\nbatch_size = 2\n[model]\nkind = \"lstm\"\n[lookahead]\n";
+    std::fs::write(sandbox.config(), text).unwrap();
+    let port = free_port();
+    let ranks = [20_000, 30_000].iter().enumerate().map(|(rank, letters)| {
+        let file = format!("text-{rank}.txt");
+        std::fs::write(sandbox.path().join(&file), "abcde fgh ".repeat(letters / 10)).unwrap();
+        let set = format!("data.file={file}");
+        let more = [&LOCAL[..], &["--set", &set]].concat();
+        as_rank(&mut sandbox.command(&train("texts", &more)), rank, 2, port)
+    });
+    for output in ends(ranks.collect()) {
+        let errors = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{errors}");
+        assert!(errors.contains("Rank 1 has other data than rank 0: "), "{errors}");
+    }
+}
+
+#[test]
 fn what_is_asked_of_one_process_all_do() {
     let sandbox = Sandbox::new(SMALL);
     let long = ["--set", "train.max_steps=1000000", "--set", "checkpoint.every_steps=0"];
