@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
 use lookahead_run::command::Command;
-use lookahead_run::event::{Event, Record};
+use lookahead_run::event::Record;
 use ratatui::Terminal;
 use ratatui::backend::Backend;
 
@@ -144,10 +144,7 @@ impl Dashboard {
         if !self.is_alive() {
             return;
         }
-        let frequent = matches!(
-            record.event,
-            Event::Step(_) | Event::Sync(_) | Event::Probe(_) | Event::Ranks(_)
-        );
+        let frequent = record.event.is_frequent();
         let lost = (frequent && self.records.len() >= RECORDS - RESERVED)
             || matches!(
                 self.records.try_send((0, News::Record(Box::new(record.clone()), at))),
@@ -206,6 +203,7 @@ mod tests {
 
     use super::*;
     use crate::fixture;
+    use lookahead_run::event::Event;
 
     /// Keys that a test presses; panics at the sight of an `x`.
     #[derive(Clone, Default)]

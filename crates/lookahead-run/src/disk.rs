@@ -38,9 +38,7 @@ pub(crate) fn create_file(path: &Path) -> Result<File> {
 
 /// Appends bytes to a file.
 pub(crate) fn write(file: &mut File, bytes: &[u8]) -> io::Result<()> {
-    file.write_all(bytes)?;
-    passed("write");
-    Ok(())
+    write_counted(file, bytes).1
 }
 
 /// Writes as much of some bytes as the disk takes, and tells how much that was.

@@ -128,6 +128,13 @@ pub enum Event {
     Unknown,
 }
 
+impl Event {
+    /// Whether it comes in every step or nearly so: who gathers or drops events does so with these.
+    pub fn is_frequent(&self) -> bool {
+        matches!(self, Event::Step(_) | Event::Sync(_) | Event::Probe(_) | Event::Ranks(_))
+    }
+}
+
 /// How the processes that train together fared since they met last.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Ranks {

@@ -216,6 +216,8 @@ void copy_all_scaled(rust::Slice<const TensorRef> targets, rust::Slice<const Ten
   }
 }
 
+bool fills_its_memory(const Tensor* tensor) { return is_dense(*tensor); }
+
 bool same_layout(rust::Slice<const TensorRef> some, rust::Slice<const TensorRef> others) {
   if (some.size() != others.size()) return false;
   for (std::size_t i = 0; i < some.size(); ++i) {

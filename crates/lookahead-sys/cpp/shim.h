@@ -144,6 +144,7 @@ std::unique_ptr<Work> barrier(const ProcessGroup& group);
 void wait_for(const Work& work);
 void copy_all_scaled(rust::Slice<const TensorRef> targets, rust::Slice<const TensorRef> sources,
                      double scale);
+bool fills_its_memory(const Tensor* tensor);
 bool same_layout(rust::Slice<const TensorRef> some, rust::Slice<const TensorRef> others);
 std::uint64_t bits_of(rust::Slice<const TensorRef> tensors, std::uint64_t share, std::uint64_t shares);
 

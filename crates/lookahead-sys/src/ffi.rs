@@ -248,6 +248,7 @@ pub(crate) mod bridge {
         fn barrier(group: &ProcessGroup) -> Result<UniquePtr<Work>>;
         fn wait_for(work: &Work) -> Result<()>;
         fn copy_all_scaled(targets: &[TensorRef], sources: &[TensorRef], scale: f64) -> Result<()>;
+        unsafe fn fills_its_memory(tensor: *const Tensor) -> bool;
         fn same_layout(some: &[TensorRef], others: &[TensorRef]) -> bool;
         fn bits_of(tensors: &[TensorRef], share: u64, shares: u64) -> Result<u64>;
 

@@ -1,6 +1,6 @@
 //! Which keys of the configuration may change in a run: on resume, and while it lives.
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 /// Those that can be set while a run lives.
 pub const LIVE: [&str; 4] = [LEARNING_RATE, PERIOD, SLOW_STEP_SIZE, PROBE_INTERVAL];
@@ -62,6 +62,19 @@ pub fn may_change(key: &str) -> bool {
 pub fn value_at<'a>(config: &'a Value, key: &str) -> Option<&'a Value> {
     let (section, key) = key.split_once('.')?;
     config.get(section)?.get(key)
+}
+
+/// The dotted keys of a configuration and their values.
+pub fn flattened(config: &Value) -> Map<String, Value> {
+    let sections = config.as_object().into_iter().flatten();
+    sections
+        .flat_map(|(section, keys)| {
+            keys.as_object()
+                .into_iter()
+                .flatten()
+                .map(move |(key, value)| (format!("{section}.{key}"), value.clone()))
+        })
+        .collect()
 }
 
 #[cfg(test)]

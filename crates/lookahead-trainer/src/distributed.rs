@@ -13,9 +13,10 @@ use anyhow::Context;
 use lookahead_core::distributed::{Buckets, ProcessGroup, Rendezvous};
 use lookahead_core::{GradientAverage, Wire};
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Map, Value};
 use tch::{Tensor, nn};
 
+use crate::changes::flattened;
 use crate::check::{Invalid, require};
 use crate::config::Config;
 use crate::data::Dataset;
@@ -257,20 +258,19 @@ impl Team {
     /// Each process says what it is; all find the same difference.
     fn refuse_others(&self, config: &Config) -> anyhow::Result<()> {
         let mut keys = flattened(&config.to_json());
-        keys.retain(|(key, _)| !OWN_KEYS.contains(&key.as_str()));
-        keys.push(("the version".to_owned(), env!("CARGO_PKG_VERSION").into()));
+        keys.retain(|key, _| !is_own(key));
+        keys.insert("the version".to_owned(), env!("CARGO_PKG_VERSION").into());
         let all = self.group.exchange("config", &serde_json::to_vec(&keys)?)?;
-        let read = |bytes: &Vec<u8>| serde_json::from_slice::<Vec<(String, Value)>>(bytes);
+        let read = |bytes: &Vec<u8>| serde_json::from_slice::<Map<String, Value>>(bytes);
         let first = read(&all[0]).context("Rank 0 has another version of the program.")?;
         for (rank, other) in all.iter().enumerate() {
             let other = read(other)
                 .with_context(|| format!("Rank {rank} has another version of the program."))?;
-            let value = |of: &[(String, Value)], key: &str| {
-                let found = of.iter().find(|(own, _)| own == key);
-                found.map_or("no such key".to_owned(), |(_, value)| value.to_string())
+            let value = |of: &Map<String, Value>, key: &str| {
+                of.get(key).map_or("no such key".to_owned(), Value::to_string)
             };
-            let mut names = first.iter().chain(&other).map(|(key, _)| key);
-            if let Some(key) = names.find(|key| value(&first, key) != value(&other, key)) {
+            let mut names = first.keys().chain(other.keys());
+            if let Some(key) = names.find(|key| first.get(*key) != other.get(*key)) {
                 // Nobody leaves, and takes the store along, before all have read.
                 self.group.barrier()?;
                 return Err(Usage::new(format!(
@@ -455,16 +455,6 @@ pub fn share(all: Range<usize>, rank: usize, size: usize) -> Range<usize> {
     let (base, extra) = (all.len() / size, all.len() % size);
     let start = all.start + rank * base + rank.min(extra);
     start..start + base + usize::from(rank < extra)
-}
-
-/// The dotted keys and their values.
-fn flattened(config: &Value) -> Vec<(String, Value)> {
-    let sections = config.as_object().into_iter().flatten();
-    let keys = sections.flat_map(|(section, keys)| {
-        let keys = keys.as_object().into_iter().flatten();
-        keys.map(move |(key, value)| (format!("{section}.{key}"), value.clone()))
-    });
-    keys.collect()
 }
 
 #[cfg(test)]

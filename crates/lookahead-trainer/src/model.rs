@@ -30,6 +30,7 @@ use tch::nn::{self, ModuleT};
 use tch::{Device, Kind as Element, Tensor};
 
 use crate::check::{Invalid, require, shown};
+use crate::data::batches::Batches;
 use crate::data::{Batch, Dataset, Problem};
 use crate::kinds;
 use crate::training::config::{self, TrainConfig};
@@ -165,36 +166,18 @@ impl ModelConfig {
 
     /// Refuses a batch of one sample where batch normalization would have a variance of nothing:
     /// after a convolution there are still its pixels, in the head only samples count.
-    pub(crate) fn check_batches(&self, samples: usize, batch_size: usize) -> Result<(), Usage> {
+    pub(crate) fn check_batches(&self, batches: &Batches) -> Result<(), Usage> {
         let normalized = self.batch_norm && !self.hidden.as_deref().unwrap_or_default().is_empty();
-        if !normalized || (batch_size > 1 && samples % batch_size != 1) {
+        if !normalized || batches.smallest() != 1 {
             return Ok(());
         }
-        Err(one_sample(batch_size, samples))
-    }
-
-    /// As [`check_batches`](Self::check_batches), where `left` samples at the end of an epoch are shared
-    /// out to several processes.
-    pub(crate) fn check_shares(&self, left: usize, size: usize) -> Result<(), Usage> {
-        let normalized = self.batch_norm && !self.hidden.as_deref().unwrap_or_default().is_empty();
-        // Fewer than one each go with the batches before.
-        match normalized && (size..2 * size).contains(&left) {
-            true => Err(Usage::new(format!(
-                "The {left} samples that are left at the end of an epoch make a batch of 1 for some of \
-                 {size} processes, from which `model.batch_norm` can take no variance: choose another \
-                 `data.batch_size`, or hold out some images more or less with `data.validation`."
-            ))),
-            false => Ok(()),
-        }
-    }
-}
-
-fn one_sample(batch_size: usize, samples: usize) -> Usage {
-    Usage::new(format!(
-        "`data.batch_size` is {batch_size}, and with {samples} training images the last batch \
+        let (batch_size, samples) = (batches.batch_size(), batches.samples());
+        Err(Usage::new(format!(
+            "`data.batch_size` is {batch_size}, and with {samples} training images the last batch \
              of an epoch has 1 sample, from which `model.batch_norm` can take no variance: choose \
              another `data.batch_size`, or hold out 1 image more or less with `data.validation`."
-    ))
+        )))
+    }
 }
 
 impl Problem {
@@ -308,9 +291,9 @@ impl Score {
     /// # Errors
     /// What libtorch says.
     pub fn read(&self) -> anyhow::Result<(f64, f64, usize)> {
-        let of = |sum: &Tensor| Ok::<_, tch::TchError>(f64::try_from(sum)? / self.count as f64);
-        let accuracy = self.right.as_ref().map(of).transpose()?;
-        Ok((of(&self.loss)?, accuracy.unwrap_or(f64::NAN), self.count))
+        let (loss, right, count) = self.sums()?;
+        let accuracy = right.map_or(f64::NAN, |right| right / count as f64);
+        Ok((loss / count as f64, accuracy, count))
     }
 }
 

@@ -146,12 +146,6 @@ impl Training {
         config.train.use_threads();
         let data = data::load(&config.data)?;
         team.refuse_other_data(&data)?;
-        // What all take together is a batch, whose part is a batch of one where that is the rank count.
-        let (left, together) = (data.train.len(), config.data.batch_size * team.size());
-        match team.is_alone() {
-            true => config.model.check_batches(left, config.data.batch_size)?,
-            false => config.model.check_shares(left % together, team.size())?,
-        }
         if data.train.len() < team.size() {
             return Err(Usage::new(format!(
                 "There are {} training samples for {} processes: start fewer.",
@@ -160,6 +154,10 @@ impl Training {
             ))
             .into());
         }
+        let batches =
+            Batches::new(data.train.len(), config.data.batch_size, config.train.seed, 0, 0)
+                .shared(team.rank(), team.size());
+        config.model.check_batches(&batches)?;
         tch::manual_seed(config.train.seed as i64);
         let model = Model::new(&config.model, &data, device)?.computing_as(&config.train)?;
         // Before the optimizer is built, so that φ begins there too.
@@ -174,9 +172,6 @@ impl Training {
         let average = Average::new(&config.averaging, &model.vs);
         // Of one process: the others would only do it again.
         let probe = Probe::new(&config.probe, &data, device).filter(|_| team.leads());
-        let batches =
-            Batches::new(data.train.len(), config.data.batch_size, config.train.seed, 0, 0)
-                .shared(team.rank(), team.size());
         let total_steps = config.train.total_steps(batches.per_epoch())?;
         let unread = Unread::new(config.train.read_loss_every, device, config.losses_may_wait());
         Ok(Training {
@@ -236,20 +231,19 @@ impl Training {
         }
         self.step = details.step;
         let saved = ranks_of(details);
-        let walk = |cursor, rank, size| {
-            let (data, train) = (&self.config.data, &self.config.train);
-            let count = self.data.train.len();
-            Batches::new(count, data.batch_size, train.seed, details.epoch, cursor)
-                .shared(rank, size)
-        };
-        let (rank, size) = (self.team.rank(), self.team.size());
-        let mut batches = walk(details.cursor, rank, size);
-        if saved != size {
+        let size = self.team.size();
+        let cursor = match saved == size {
+            true => details.cursor,
             // As many samples as were seen, in whole steps of as many processes as there are now.
-            let cursor = details.cursor * saved as u64 / size as u64;
-            batches = walk(cursor.min(batches.per_epoch() - 1), rank, size);
-        }
-        self.batches = batches;
+            false => {
+                let cursor = details.cursor * saved as u64 / size as u64;
+                cursor.min(self.batches.per_epoch() - 1)
+            }
+        };
+        let (data, train) = (&self.config.data, &self.config.train);
+        let count = self.data.train.len();
+        self.batches = Batches::new(count, data.batch_size, train.seed, details.epoch, cursor)
+            .shared(self.team.rank(), size);
         self.total_steps = self.steps_in_all()?;
         let own = |key: &str| details.integers.get(key).copied().unwrap_or(0);
         self.diverging = u32::try_from(own(DIVERGING)).unwrap_or(0);

@@ -165,9 +165,10 @@ impl Buckets {
             let values = Tensor::f_zeros([count as i64], (kind, device)).map_err(torch)?;
             let mut offset = 0;
             for tensor in &tensors[start..end] {
-                let (size, strides) = (tensor.size(), tensor.stride());
-                let view = match is_dense(&size, &strides) {
-                    true => values.f_as_strided(&size, &strides, offset),
+                let size = tensor.size();
+                // SAFETY: the pointer is a live at::Tensor for the length of the call.
+                let view = match unsafe { bridge::fills_its_memory(tensor.as_ptr().cast()) } {
+                    true => values.f_as_strided(&size, tensor.stride(), offset),
                     false => values
                         .f_narrow(0, offset, tensor.numel() as i64)
                         .and_then(|part| part.f_view(&size[..])),
@@ -180,19 +181,6 @@ impl Buckets {
         }
         Ok(())
     }
-}
-
-/// Whether elements of these sizes and strides fill their memory without gaps or overlaps.
-fn is_dense(sizes: &[i64], strides: &[i64]) -> bool {
-    let mut axes: Vec<(i64, i64)> =
-        strides.iter().copied().zip(sizes.iter().copied()).filter(|(_, size)| *size != 1).collect();
-    axes.sort_unstable();
-    let mut expected = 1;
-    axes.iter().all(|(stride, size)| {
-        let fits = *stride == expected;
-        expected *= size;
-        fits
-    })
 }
 
 fn copy_scaled(targets: &[Tensor], sources: &[&Tensor], scale: f64) -> Result<()> {

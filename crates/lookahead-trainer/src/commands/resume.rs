@@ -9,7 +9,7 @@ use lookahead_run::{Checkpoint, Details, RunFolder, RunLock, log};
 use serde_json::{Map, Value};
 
 use super::{choose, follow, run_to_the_end, warn};
-use crate::changes::{PERIOD, may_change, may_change_list, value_at};
+use crate::changes::{PERIOD, flattened, may_change, may_change_list, value_at};
 use crate::checkpointing::other_bits;
 use crate::checkpointing::ranks::{self, Plan, Received};
 use crate::cli;
@@ -337,18 +337,6 @@ fn differences(before: &Value, after: &Value) -> Map<String, Value> {
     keys.into_iter()
         .filter(|key| before.get(*key) != after.get(*key))
         .map(|key| (key.clone(), after.get(key).cloned().unwrap_or(Value::Null)))
-        .collect()
-}
-
-fn flattened(config: &Value) -> Map<String, Value> {
-    let sections = config.as_object().into_iter().flatten();
-    sections
-        .flat_map(|(section, keys)| {
-            keys.as_object()
-                .into_iter()
-                .flatten()
-                .map(move |(key, value)| (format!("{section}.{key}"), value.clone()))
-        })
         .collect()
 }
 

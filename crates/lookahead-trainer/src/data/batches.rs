@@ -86,6 +86,23 @@ impl Batches {
         (whole + usize::from(left >= self.size || whole == 0)) as u64
     }
 
+    /// Samples in an epoch, of all processes.
+    pub fn samples(&self) -> usize {
+        self.count
+    }
+
+    /// Samples of a whole batch.
+    pub fn batch_size(&self) -> usize {
+        self.batch_size
+    }
+
+    /// Samples of the smallest batch that a process takes in an epoch: at its end, where they don't come
+    /// out even.
+    pub fn smallest(&self) -> usize {
+        let before = (self.per_epoch() as usize - 1) * self.batch_size * self.size;
+        self.batch_size.min((self.count - before) / self.size)
+    }
+
     /// Epochs completed.
     pub fn epoch(&self) -> u64 {
         self.epoch
@@ -180,6 +197,7 @@ mod tests {
             assert!(ranks.iter().all(|batches| batches.len() == ranks[0].len()));
             assert_eq!(ranks[0].len() as u64, walk(0).per_epoch());
             let batches = || ranks.iter().flatten();
+            assert_eq!(batches().map(Vec::len).min().unwrap(), walk(0).smallest());
             assert!(batches().all(|batch| !batch.is_empty() && batch.len() <= batch_size + 1));
             let mut all: Vec<usize> = batches().flatten().copied().collect();
             // In each step together what one process alone would have with larger batches.

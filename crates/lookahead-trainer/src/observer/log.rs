@@ -52,10 +52,7 @@ impl Log {
 
     /// Writes a record, or lets it wait.
     pub(super) fn write(&mut self, record: &Record) -> Logged {
-        let often = matches!(
-            record.event,
-            Event::Step(_) | Event::Sync(_) | Event::Probe(_) | Event::Ranks(_)
-        );
+        let often = record.event.is_frequent();
         let room = if often { WAITING - RESERVED } else { WAITING };
         let end = self.log.end();
         self.step = record.step;
