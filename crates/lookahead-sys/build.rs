@@ -51,6 +51,7 @@ fn compile(include: &Path) {
         .file("cpp/adaptive.cc")
         .file("cpp/arithmetic.cc")
         .file("cpp/autocast.cc")
+        .file("cpp/buckets.cc")
         .file("cpp/distributed.cc")
         .file("cpp/finite.cc")
         .file("cpp/fused.cc")

@@ -174,12 +174,18 @@ impl Weights {
         };
         // The two sets of weights are equal after the first sync. A smaller momentum would then
         // take the velocity down to denormal numbers, which are slow to compute with.
-        let rule = Rule { momentum: 0.9999, nesterov: true, restart: true, path: Path::Auto };
+        let rule = Rule {
+            momentum: 0.9999,
+            nesterov: true,
+            restart: true,
+            differences: false,
+            path: Path::Auto,
+        };
         Box::new(move || {
             let pairs = self.slow.iter().zip(&self.fast).enumerate();
             let pairs = pairs.map(|(i, (slow, fast))| {
                 let velocity = velocity.get(i);
-                Pair { slow, fast, velocity, alpha: 0.5 }
+                Pair { slow, fast, velocity, mean: None, alpha: 0.5 }
             });
             lookahead_sys::sync::sync(pairs, rule).unwrap();
         })

@@ -294,7 +294,6 @@ impl<O: InnerOptimizer> Lookahead<O> {
             self.roll_back()?;
             return Ok(false);
         }
-        self.take_mean()?;
         self.sync()?;
         Ok(true)
     }
@@ -302,8 +301,8 @@ impl<O: InnerOptimizer> Lookahead<O> {
     /// φ ← φ + α (θ − φ), then θ ← φ, whether or not a variable had a gradient in this step.
     ///
     /// φ is the same on all workers of a distributed training, so the mean of their differences φ − θ
-    /// is φ less the mean of their θ: that θ is the mean by now is all that Local SGD, SlowMo and
-    /// DiLoCo need.
+    /// is φ less the mean of their θ: that the mean stands in θ's place is all that Local SGD, SlowMo
+    /// and DiLoCo need.
     fn sync(&mut self) -> Result<()> {
         let to_pull = self.moments_to_pull()?;
         let adaptive = match self.settings.adaptive_low {
@@ -314,17 +313,20 @@ impl<O: InnerOptimizer> Lookahead<O> {
         let used = alpha(0);
         let parameters = self.inner.parameters();
 
-        let weights = parameters.iter().enumerate().map(|(i, parameter)| Pair {
+        let (means, differences) = self.means();
+        let trained = (0..parameters.len()).filter(|&i| is_trained(&parameters[i]));
+        let trained = trained.enumerate().map(|(place, i)| Pair {
             slow: &self.slow[i],
-            fast: &parameter.tensor,
+            fast: &parameters[i].tensor,
             velocity: self.velocity.get(i),
-            alpha: alpha(parameter.group),
+            mean: means.get(place),
+            alpha: alpha(parameters[i].group),
         });
-        let trained = weights.zip(parameters).filter(|(_, p)| is_trained(p)).map(|(pair, _)| pair);
         let pulled = to_pull.iter().map(|pulled| Pair {
             slow: &self.slow_moments[&pulled.key],
             fast: &pulled.moment,
             velocity: None,
+            mean: None,
             alpha: alpha(parameters[pulled.key.0].group),
         });
         // Where variables share memory all of φ comes first, then all of θ: each is seen as the
@@ -332,8 +334,8 @@ impl<O: InnerOptimizer> Lookahead<O> {
         let restart = !self.watch.shares_memory();
         let outer = self.settings.outer;
         let (momentum, nesterov) = (outer.momentum, outer.nesterov);
-        let rule = Rule { momentum, nesterov, restart, path: self.settings.path };
-        sync::sync(trained, rule)?;
+        let rule = Rule { momentum, nesterov, restart, differences, path: self.settings.path };
+        let apart = sync::sync(trained, rule)?;
         sync::sync(pulled, Rule { restart: true, ..rule })?;
         self.slow_version = self.slow_version.wrapping_add(1);
 
@@ -348,6 +350,7 @@ impl<O: InnerOptimizer> Lookahead<O> {
         }
         self.phase = 0;
         self.syncs += 1;
+        self.set_distance_from_mean(apart);
         self.alpha_used = Some(used);
         self.k = self.settings.k_at(self.steps);
         self.remember_fast_weights()

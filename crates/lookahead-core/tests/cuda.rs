@@ -87,7 +87,13 @@ const KINDS: [(Kind, Kind, f64); 4] = [
 /// Large, small, scalar and empty ones.
 const SHAPES: [&[i64]; 5] = [&[30, 20, 10], &[70_001], &[], &[0], &[7]];
 
-const PLAIN: Rule = Rule { momentum: 0.0, nesterov: false, restart: true, path: SyncPath::Auto };
+const PLAIN: Rule = Rule {
+    momentum: 0.0,
+    nesterov: false,
+    restart: true,
+    differences: false,
+    path: SyncPath::Auto,
+};
 
 fn random(kind: Kind) -> Vec<Tensor> {
     let draw = |shape: &[i64]| Tensor::randn(shape, (Kind::Float, Device::Cpu)).to_kind(kind);
@@ -124,10 +130,15 @@ fn a_sync_is_the_cpus() {
         Rule { restart: false, ..momentum },
         Rule { nesterov: true, ..momentum },
     ];
+    let rules = rules
+        .into_iter()
+        .map(|rule| (rule, false))
+        .chain([(PLAIN, true), (Rule { differences: true, ..momentum }, true)]);
+    let rules: Vec<(Rule, bool)> = rules.collect();
     for (fast_kind, slow_kind, tolerance) in KINDS {
-        for rule in rules {
+        for &(rule, by_mean) in &rules {
             for alpha in [0.1, 0.5, 0.8, 1.0] {
-                let what = format!("{fast_kind:?}, {rule:?}, α {alpha}");
+                let what = format!("{fast_kind:?}, {rule:?}, α {alpha}, by mean {by_mean}");
                 let start = random(slow_kind);
                 let zeros: Vec<Tensor> = start.iter().map(Tensor::zeros_like).collect();
                 let devices = [Device::Cpu, gpu];
@@ -136,15 +147,20 @@ fn a_sync_is_the_cpus() {
                 for _ in 0..2 {
                     let moved = random(fast_kind);
                     let fast = devices.map(|device| on(device, &moved));
+                    let mean = devices.map(|device| on(device, &start));
+                    let mut apart = [0.0; 2];
                     for side in 0..2 {
                         let pairs = (0..moved.len()).map(|i| Pair {
                             slow: &slow[side][i],
                             fast: &fast[side][i],
                             velocity: (rule.momentum > 0.0).then_some(&velocity[side][i]),
+                            mean: by_mean.then_some(&mean[side][i]),
                             alpha,
                         });
-                        sync(pairs, rule).unwrap();
+                        apart[side] = sync(pairs, rule).unwrap();
                     }
+                    assert!((apart[0] - apart[1]).abs() <= apart[0] * 1e-3, "{apart:?}: {what}");
+                    assert_eq!(apart[0] > 0.0, by_mean, "{what}");
                     for (i, moved) in moved.iter().enumerate() {
                         let what = format!("{what}, tensor {i}");
                         let (of, like) = (&slow[1][i], &slow[0][i]);
@@ -169,7 +185,8 @@ fn ops_of_a_sync(device: Device, count: usize, (fast_kind, slow_kind): (Kind, Ki
     };
     let (slow, fast) = (make(slow_kind), make(fast_kind));
     let pairs = || slow.iter().zip(&fast);
-    let pairs = pairs().map(|(slow, fast)| Pair { slow, fast, velocity: None, alpha: 0.5 });
+    let pairs =
+        pairs().map(|(slow, fast)| Pair { slow, fast, velocity: None, mean: None, alpha: 0.5 });
     let (synced, ops) = ops::record(|| sync(pairs, PLAIN));
     synced.unwrap();
     let memory = ["aten::empty_like", "aten::empty_strided", "aten::empty"];
@@ -210,7 +227,7 @@ fn writes_are_counted() {
         let velocity = (momentum > 0.0).then_some(&velocity);
         let before = fingerprints([&slow, &fast]).unwrap();
         let loss = (&fast * &fast).sum(Kind::Float);
-        let pair = Pair { slow: &slow, fast: &fast, velocity, alpha: 0.5 };
+        let pair = Pair { slow: &slow, fast: &fast, velocity, mean: None, alpha: 0.5 };
         sync([pair], Rule { momentum, ..PLAIN }).unwrap();
         let after = fingerprints([&slow, &fast]).unwrap();
         assert_ne!(before[0], after[0], "φ, momentum {momentum}");

@@ -2,17 +2,12 @@
 
 #define USE_C10D_GLOO
 
-#include <ATen/core/grad_mode.h>
-#include <ATen/ops/_foreach_copy.h>
-#include <ATen/ops/cat.h>
 #include <torch/csrc/distributed/c10d/PrefixStore.hpp>
 #include <torch/csrc/distributed/c10d/ProcessGroupGloo.hpp>
 #include <torch/csrc/distributed/c10d/TCPStore.hpp>
 
-#include <cstring>
 #include <utility>
 
-#include "flat.h"
 #include "lookahead-sys/src/ffi.rs.h"
 #include "shim.h"
 
@@ -150,122 +145,5 @@ void set_timeout(const ProcessGroup& group, std::uint64_t milliseconds) {
 }
 
 void wait_for(const Work& work) { work.parts->work->wait(); }
-
-namespace {
-
-template <typename Target, typename Source>
-void copy_scaled(void* target, const void* source, double scale, std::int64_t from, std::int64_t to) {
-  Target* out = static_cast<Target*>(target);
-  const Source* in = static_cast<const Source*>(source);
-  const auto factor = static_cast<Target>(scale);
-  for (std::int64_t i = from; i < to; ++i) out[i] = static_cast<Target>(in[i]) * factor;
-}
-
-using Copy = void (*)(void*, const void*, double, std::int64_t, std::int64_t);
-
-struct Part {
-  void* target;
-  const void* source;
-  std::int64_t end;
-  Copy copy;
-};
-
-Copy copy_for(at::ScalarType target, at::ScalarType source) {
-  if (target == at::kFloat && source == at::kFloat) return copy_scaled<float, float>;
-  if (target == at::kDouble && source == at::kDouble) return copy_scaled<double, double>;
-  if (target == at::kFloat && source == at::kBFloat16) return copy_scaled<float, at::BFloat16>;
-  if (target == at::kFloat && source == at::kHalf) return copy_scaled<float, at::Half>;
-  return nullptr;
-}
-
-}  // namespace
-
-void copy_all_scaled(rust::Slice<const TensorRef> targets, rust::Slice<const TensorRef> sources,
-                     double scale) {
-  const at::NoGradGuard no_grad;
-  TORCH_CHECK(targets.size() == sources.size(), "There are ", targets.size(), " targets for ",
-              sources.size(), " sources.");
-  std::vector<Part> parts;
-  std::vector<Tensor> onto, from;
-  std::int64_t end = 0;
-  for (std::size_t i = 0; i < targets.size(); ++i) {
-    const Tensor& target = *targets[i].tensor;
-    const Tensor& source = *sources[i].tensor;
-    TORCH_CHECK(target.sizes() == source.sizes(), "A tensor of the shape ", source.sizes(),
-                " can't be copied to one of ", target.sizes(), ".");
-    if (source.numel() == 0) continue;
-    const bool flat = target.is_cpu() && source.is_cpu() && is_dense(target) && is_dense(source) &&
-                      same_order(target, source);
-    const Copy copy = flat ? copy_for(target.scalar_type(), source.scalar_type()) : nullptr;
-    if (copy != nullptr) {
-      end += source.numel();
-      parts.push_back({target.mutable_data_ptr(), source.const_data_ptr(), end, copy});
-      target.unsafeGetTensorImpl()->bump_version();
-    } else {
-      onto.push_back(target.detach());
-      from.push_back(source.detach());
-    }
-  }
-  for_each_stretch(parts, [&](const Part& part, std::int64_t first, std::int64_t last) {
-    part.copy(part.target, part.source, scale, first, last);
-  });
-  if (onto.empty()) return;
-  at::_foreach_copy_(onto, from);
-  if (scale != 1.0) {
-    for (Tensor& target : onto) target.mul_(scale);
-  }
-}
-
-bool fills_its_memory(const Tensor* tensor) { return is_dense(*tensor); }
-
-bool same_layout(rust::Slice<const TensorRef> some, rust::Slice<const TensorRef> others) {
-  if (some.size() != others.size()) return false;
-  for (std::size_t i = 0; i < some.size(); ++i) {
-    const Tensor& a = *some[i].tensor;
-    const Tensor& b = *others[i].tensor;
-    if (a.sizes() != b.sizes() || a.strides() != b.strides() || a.device() != b.device()) return false;
-  }
-  return true;
-}
-
-namespace {
-
-// FNV-1a, of 64-bit words.
-void take(std::uint64_t& hash, const void* bytes, std::size_t count) {
-  for (std::size_t i = 0; i < count; i += sizeof(std::uint64_t)) {
-    std::uint64_t word = 0;
-    std::memcpy(&word, static_cast<const char*>(bytes) + i, std::min(sizeof word, count - i));
-    hash = (hash ^ word) * 0x100000001b3u;
-  }
-}
-
-}  // namespace
-
-std::uint64_t bits_of(rust::Slice<const TensorRef> tensors, std::uint64_t share, std::uint64_t shares) {
-  constexpr std::int64_t block = 1 << 14;  // elements
-  const at::NoGradGuard no_grad;
-  std::uint64_t hash = 0xcbf29ce484222325u;
-  std::uint64_t number = 0;
-  for (const TensorRef& ref : tensors) {
-    const Tensor& tensor = *ref.tensor;
-    const bool in_place = tensor.is_cpu() && is_dense(tensor);
-    std::vector<Tensor> elsewhere;
-    for (std::int64_t at = 0; at < tensor.numel(); at += block, ++number) {
-      if (number % shares != share) continue;
-      const std::int64_t count = std::min(block, tensor.numel() - at);
-      if (in_place) {
-        const std::size_t width = tensor.element_size();
-        take(hash, static_cast<const char*>(tensor.const_data_ptr()) + at * width, count * width);
-      } else {
-        elsewhere.push_back(tensor.detach().reshape({-1}).narrow(0, at, count));
-      }
-    }
-    if (!elsewhere.empty()) {
-      const Tensor here = at::cat(elsewhere).cpu();
-      take(hash, here.const_data_ptr(), here.nbytes());
-    }
-  }
-  return hash;
-}
 
 }  // namespace lookahead

@@ -42,6 +42,7 @@ struct StoreAddress;
 struct SyncPair;
 struct SyncRule;
 struct TensorRef;
+enum class Look : std::uint8_t;
 enum class OptimizerKind : std::uint8_t;
 
 // Optimizers.
@@ -70,7 +71,7 @@ Optimizer* fused_rmsprop(double lr, double alpha, double eps, double weight_deca
                          bool centered);
 
 // The sync, and what goes before it.
-void sync(rust::Slice<const SyncPair> pairs, SyncRule rule);
+double sync(rust::Slice<const SyncPair> pairs, SyncRule rule);
 double adaptive_slow_step_size(rust::Slice<const CurvatureTerm> terms);
 bool all_finite(rust::Slice<const TensorRef> tensors, bool foreach);
 bool gradients_finite(rust::Slice<const TensorRef> parameters, bool foreach);
@@ -142,8 +143,10 @@ std::unique_ptr<Work> gather_to_first(const ProcessGroup& group, rust::Slice<con
                                       const Tensor* own);
 std::unique_ptr<Work> barrier(const ProcessGroup& group);
 void wait_for(const Work& work);
-void copy_all_scaled(rust::Slice<const TensorRef> targets, rust::Slice<const TensorRef> sources,
-                     double scale);
+
+// What goes between tensors and the flat ones that travel.
+Look copy_all_scaled(rust::Slice<const TensorRef> targets, rust::Slice<const TensorRef> sources,
+                     rust::Slice<const TensorRef> bases, double scale);
 bool fills_its_memory(const Tensor* tensor);
 bool same_layout(rust::Slice<const TensorRef> some, rust::Slice<const TensorRef> others);
 std::uint64_t bits_of(rust::Slice<const TensorRef> tensors, std::uint64_t share, std::uint64_t shares);

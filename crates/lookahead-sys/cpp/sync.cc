@@ -4,6 +4,9 @@
 //   with momentum μ    d = φ − θ;  v ← μ v + d;  φ ← φ − α u   where u = v, or d + μ v (Nesterov)
 //   then               θ ← φ
 //
+// Where several processes train together the mean of their θ stands in θ's place, either itself or as
+// the mean of the differences θ − φ.
+//
 // On the CPU one parallel pass reads and writes each element once: 16 bytes for a float parameter,
 // where `lerp_` and then `copy_` move 20. Elsewhere, and for tensors that are not dense, ATen's foreach
 // operations do it: on CUDA their number of kernels does not grow with the number of tensors.
@@ -13,10 +16,14 @@
 #include <ATen/ops/_foreach_copy.h>
 #include <ATen/ops/_foreach_lerp.h>
 #include <ATen/ops/_foreach_mul.h>
+#include <ATen/ops/_foreach_norm.h>
 #include <ATen/ops/_foreach_sub.h>
 #include <ATen/ops/empty_like.h>
+#include <ATen/ops/stack.h>
 
+#include <algorithm>
 #include <map>
+#include <numeric>
 #include <tuple>
 #include <vector>
 
@@ -32,15 +39,17 @@ struct Part {
   void* slow;
   void* fast;
   void* velocity;
+  const void* mean;
   double alpha;
   std::int64_t end;
-  void (*pass)(const Part& part, const SyncRule& rule, std::int64_t from, std::int64_t to);
+  // The squared distance of θ from the mean, where there is one.
+  double (*pass)(const Part& part, const SyncRule& rule, std::int64_t from, std::int64_t to);
 };
 
 // S is the slow weights' type, and the one computed in; F the fast weights'.
 template <typename S, typename F>
 struct Sync {
-  static LOOKAHEAD_INLINE void run(const Part& part, const SyncRule& rule, std::int64_t from, std::int64_t to) {
+  static LOOKAHEAD_INLINE double run(const Part& part, const SyncRule& rule, std::int64_t from, std::int64_t to) {
     S* __restrict__ slow = static_cast<S*>(part.slow);
     F* __restrict__ fast = static_cast<F*>(part.fast);
     const S alpha = static_cast<S>(part.alpha);
@@ -89,22 +98,77 @@ struct Sync {
         fast[i] = static_cast<F>(next);
       }
     }
+    return 0.0;
+  }
+};
+
+// The same with the mean of several processes in the place of θ. M is the mean's type.
+template <typename S, typename F, typename M>
+struct SyncMean {
+  static LOOKAHEAD_INLINE double run(const Part& part, const SyncRule& rule, std::int64_t from, std::int64_t to) {
+    constexpr std::int64_t block = 512;  // small enough to stay in the nearest cache
+    S target[block];
+    // Each place in a block has a sum of its own: unlike one sum, that goes several at once.
+    S squares[block] = {};
+    SyncRule towards = rule;
+    towards.restart = false;
+    for (std::int64_t at = from; at < to; at += block) {
+      const std::int64_t count = std::min(block, to - at);
+      S* __restrict__ slow = static_cast<S*>(part.slow) + at;
+      F* __restrict__ fast = static_cast<F*>(part.fast) + at;
+      const M* __restrict__ mean = static_cast<const M*>(part.mean) + at;
+      if (rule.differences) {
+        for (std::int64_t i = 0; i < count; ++i) {
+          target[i] = slow[i] + static_cast<S>(mean[i]);
+          const S apart = static_cast<S>(fast[i]) - target[i];
+          squares[i] += apart * apart;
+        }
+      } else {
+        for (std::int64_t i = 0; i < count; ++i) {
+          target[i] = static_cast<S>(mean[i]);
+          const S apart = static_cast<S>(fast[i]) - target[i];
+          squares[i] += apart * apart;
+        }
+      }
+      void* velocity = part.velocity == nullptr ? nullptr : static_cast<S*>(part.velocity) + at;
+      const Part piece{slow, target, velocity, nullptr, part.alpha, count, nullptr};
+      Sync<S, S>::run(piece, towards, 0, count);
+      if (rule.restart) {
+        for (std::int64_t i = 0; i < count; ++i) fast[i] = static_cast<F>(slow[i]);
+      }
+    }
+    return std::accumulate(squares, squares + block, 0.0);
   }
 };
 
 using Pass = decltype(Part::pass);
 
-template <typename S, typename F>
+template <typename Loop>
 Pass pass() {
-  return fastest<Sync<S, F>, const Part&, const SyncRule&, std::int64_t, std::int64_t>();
+  return fastest<Loop, const Part&, const SyncRule&, std::int64_t, std::int64_t>();
 }
 
-// The pass for a pair of element types; null where there is none.
+// The pass for element types that are met; null where there is none.
 Pass pass_for(at::ScalarType slow, at::ScalarType fast) {
-  if (slow == at::kFloat && fast == at::kFloat) return pass<float, float>();
-  if (slow == at::kDouble && fast == at::kDouble) return pass<double, double>();
-  if (slow == at::kFloat && fast == at::kBFloat16) return pass<float, at::BFloat16>();
-  if (slow == at::kFloat && fast == at::kHalf) return pass<float, at::Half>();
+  if (slow == at::kFloat && fast == at::kFloat) return pass<Sync<float, float>>();
+  if (slow == at::kDouble && fast == at::kDouble) return pass<Sync<double, double>>();
+  if (slow == at::kFloat && fast == at::kBFloat16) return pass<Sync<float, at::BFloat16>>();
+  if (slow == at::kFloat && fast == at::kHalf) return pass<Sync<float, at::Half>>();
+  return nullptr;
+}
+
+template <typename S, typename F>
+Pass mean_pass_for(at::ScalarType mean) {
+  if (mean == c10::CppTypeToScalarType<S>::value) return pass<SyncMean<S, F, S>>();
+  if (mean == at::kBFloat16) return pass<SyncMean<S, F, at::BFloat16>>();
+  return nullptr;
+}
+
+Pass pass_for(at::ScalarType slow, at::ScalarType fast, at::ScalarType mean) {
+  if (slow == at::kFloat && fast == at::kFloat) return mean_pass_for<float, float>(mean);
+  if (slow == at::kDouble && fast == at::kDouble) return mean_pass_for<double, double>(mean);
+  if (slow == at::kFloat && fast == at::kBFloat16) return mean_pass_for<float, at::BFloat16>(mean);
+  if (slow == at::kFloat && fast == at::kHalf) return mean_pass_for<float, at::Half>(mean);
   return nullptr;
 }
 
@@ -116,8 +180,11 @@ Pass flat_pass(const SyncPair& pair) {
   };
   const bool flat = slow.is_cpu() && is_dense(slow) && beside_slow(fast) &&
       (pair.velocity == nullptr ||
-       (beside_slow(*pair.velocity) && pair.velocity->scalar_type() == slow.scalar_type()));
-  return flat ? pass_for(slow.scalar_type(), fast.scalar_type()) : nullptr;
+       (beside_slow(*pair.velocity) && pair.velocity->scalar_type() == slow.scalar_type())) &&
+      (pair.mean == nullptr || beside_slow(*pair.mean));
+  if (!flat) return nullptr;
+  if (pair.mean == nullptr) return pass_for(slow.scalar_type(), fast.scalar_type());
+  return pass_for(slow.scalar_type(), fast.scalar_type(), pair.mean->scalar_type());
 }
 
 // Tensors that one foreach call takes together.
@@ -125,21 +192,31 @@ struct Batch {
   std::vector<Tensor> slow;
   std::vector<Tensor> fast;
   std::vector<Tensor> velocity;
+  std::vector<Tensor> mean;
 };
 
 using BatchKey = std::tuple<c10::DeviceType, c10::DeviceIndex, at::ScalarType, at::ScalarType,
-                            double /* alpha */, bool /* velocity */>;
+                            double /* alpha */, bool /* velocity */, bool /* mean */>;
 
-void sync_batch(const BatchKey& key, const Batch& batch, const SyncRule& rule) {
-  const auto& [type, index, slow_type, fast_type, alpha, has_velocity] = key;
-  if (!has_velocity && alpha == 1.0) {
+// Returns the squared distance of θ from the mean, where there is one.
+double sync_batch(const BatchKey& key, const Batch& batch, const SyncRule& rule) {
+  const auto& [type, index, slow_type, fast_type, alpha, has_velocity, has_mean] = key;
+  if (!has_velocity && !has_mean && alpha == 1.0) {
     at::_foreach_copy_(batch.slow, batch.fast);
-    return;
+    return 0.0;
   }
-  std::vector<Tensor> wide = batch.fast;
-  if (slow_type != fast_type) {
+  std::vector<Tensor> wide = has_mean ? batch.mean : batch.fast;
+  const auto like_slow = [&](const Tensor& tensor) { return tensor.scalar_type() == slow_type; };
+  if ((has_mean && rule.differences) || !std::all_of(wide.begin(), wide.end(), like_slow)) {
+    const std::vector<Tensor> narrow = wide;
     for (std::size_t i = 0; i < wide.size(); ++i) wide[i] = at::empty_like(batch.slow[i]);
-    at::_foreach_copy_(wide, batch.fast);
+    at::_foreach_copy_(wide, narrow);
+  }
+  double apart = 0.0;
+  if (has_mean) {
+    if (rule.differences) at::_foreach_add_(wide, batch.slow);
+    const auto norms = at::_foreach_norm(at::_foreach_sub(wide, batch.fast), 2);
+    apart = at::stack(norms).to(at::kDouble).square().sum().item<double>();
   }
   if (has_velocity) {
     std::vector<Tensor> difference = at::_foreach_sub(batch.slow, wide);
@@ -155,11 +232,12 @@ void sync_batch(const BatchKey& key, const Batch& batch, const SyncRule& rule) {
     at::_foreach_lerp_(batch.slow, wide, alpha);
   }
   if (rule.restart) at::_foreach_copy_(batch.fast, batch.slow);
+  return apart;
 }
 
 }  // namespace
 
-void sync(rust::Slice<const SyncPair> pairs, SyncRule rule) {
+double sync(rust::Slice<const SyncPair> pairs, SyncRule rule) {
   const at::NoGradGuard no_grad;
   std::vector<Part> parts;
   parts.reserve(pairs.size());
@@ -177,33 +255,41 @@ void sync(rust::Slice<const SyncPair> pairs, SyncRule rule) {
       // Read afresh at each sync: swaps and loads replace the memory.
       end += slow.numel();
       void* velocity = pair.velocity == nullptr ? nullptr : pair.velocity->mutable_data_ptr();
-      parts.push_back({slow.mutable_data_ptr(), fast.mutable_data_ptr(), velocity, pair.alpha, end, flat});
+      const void* mean = pair.mean == nullptr ? nullptr : pair.mean->const_data_ptr();
+      parts.push_back(
+          {slow.mutable_data_ptr(), fast.mutable_data_ptr(), velocity, mean, pair.alpha, end, flat});
       // The pass writes behind autograd's back; uncounted, a graph recorded before would run on
       // the new values unnoticed.
       slow.unsafeGetTensorImpl()->bump_version();
-      if (rule.restart && (pair.alpha != 1.0 || velocity != nullptr)) {
+      if (rule.restart && (pair.alpha != 1.0 || velocity != nullptr || mean != nullptr)) {
         fast.unsafeGetTensorImpl()->bump_version();
       }
     } else {
       const BatchKey key{fast.device().type(), fast.device().index(), slow.scalar_type(),
-                         fast.scalar_type(),   pair.alpha,            pair.velocity != nullptr};
+                         fast.scalar_type(),   pair.alpha,            pair.velocity != nullptr,
+                         pair.mean != nullptr};
       Batch& batch = batches[key];
       batch.slow.push_back(slow);
       batch.fast.push_back(fast);
       if (pair.velocity != nullptr) batch.velocity.push_back(*pair.velocity);
+      if (pair.mean != nullptr) batch.mean.push_back(*pair.mean);
     }
   }
+  // One for each thread, so that they are added in the same order each time.
+  std::vector<double> apart(at::get_num_threads(), 0.0);
   for_each_stretch(parts, [&](const Part& part, std::int64_t from, std::int64_t to) {
-    part.pass(part, rule, from, to);
+    apart[at::get_thread_num()] += part.pass(part, rule, from, to);
   });
+  double sum = std::accumulate(apart.begin(), apart.end(), 0.0);
   for (const auto& [key, batch] : batches) {
-    sync_batch(key, batch, rule);
+    sum += sync_batch(key, batch, rule);
     // On CUDA some of the foreach operations do not count what they write (seen: `_foreach_lerp_`).
     for (const Tensor& slow : batch.slow) slow.unsafeGetTensorImpl()->bump_version();
-    const bool copied = std::get<4>(key) == 1.0 && batch.velocity.empty();
+    const bool copied = std::get<4>(key) == 1.0 && batch.velocity.empty() && batch.mean.empty();
     if (!rule.restart || copied) continue;
     for (const Tensor& fast : batch.fast) fast.unsafeGetTensorImpl()->bump_version();
   }
+  return sum;
 }
 
 }  // namespace lookahead

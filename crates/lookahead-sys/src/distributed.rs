@@ -20,7 +20,7 @@ mod error;
 mod group;
 mod rendezvous;
 
-pub use bucket::{Buckets, bits};
+pub use bucket::{Buckets, Differences, bits};
 pub use error::{Error, Result};
 pub use group::{ProcessGroup, Reduce};
 pub use rendezvous::{Rendezvous, TIMEOUT};

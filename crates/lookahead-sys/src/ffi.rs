@@ -43,7 +43,18 @@ pub(crate) mod bridge {
         fast: *const Tensor,
         /// The outer optimizer's momentum buffer; null without momentum.
         velocity: *const Tensor,
+        /// The mean over several processes; null for θ itself.
+        mean: *const Tensor,
         alpha: f64,
+    }
+
+    /// What was seen of values in passing.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+    enum Look {
+        Finite,
+        NotFinite,
+        /// They went another way, and were not looked at.
+        NotTaken,
     }
 
     /// How a sync goes, for all pairs alike.
@@ -53,6 +64,8 @@ pub(crate) mod bridge {
         nesterov: bool,
         /// Whether θ ← φ follows at once.
         restart: bool,
+        /// Whether a mean is one of differences θ − φ.
+        differences: bool,
         /// ATen's foreach operations also where the one-pass kernel could do it.
         foreach: bool,
     }
@@ -178,7 +191,7 @@ pub(crate) mod bridge {
             centered: bool,
         ) -> Result<*mut Optimizer>;
 
-        fn sync(pairs: &[SyncPair], rule: SyncRule) -> Result<()>;
+        fn sync(pairs: &[SyncPair], rule: SyncRule) -> Result<f64>;
         fn adaptive_slow_step_size(terms: &[CurvatureTerm]) -> Result<f64>;
         fn all_finite(tensors: &[TensorRef], foreach: bool) -> Result<bool>;
         fn gradients_finite(parameters: &[TensorRef], foreach: bool) -> Result<bool>;
@@ -247,7 +260,12 @@ pub(crate) mod bridge {
         ) -> Result<UniquePtr<Work>>;
         fn barrier(group: &ProcessGroup) -> Result<UniquePtr<Work>>;
         fn wait_for(work: &Work) -> Result<()>;
-        fn copy_all_scaled(targets: &[TensorRef], sources: &[TensorRef], scale: f64) -> Result<()>;
+        fn copy_all_scaled(
+            targets: &[TensorRef],
+            sources: &[TensorRef],
+            bases: &[TensorRef],
+            scale: f64,
+        ) -> Result<Look>;
         unsafe fn fills_its_memory(tensor: *const Tensor) -> bool;
         fn same_layout(some: &[TensorRef], others: &[TensorRef]) -> bool;
         fn bits_of(tensors: &[TensorRef], share: u64, shares: u64) -> Result<u64>;

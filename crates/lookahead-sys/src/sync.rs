@@ -30,6 +30,9 @@ pub struct Pair<'a> {
     pub fast: &'a Tensor,
     /// The outer optimizer's momentum buffer v, like φ; `None` for plain interpolation.
     pub velocity: Option<&'a Tensor>,
+    /// What stands in θ's place where several processes train together: the mean of their θ, or that
+    /// of their differences θ − φ, in φ's type or in bfloat16. `None` for θ itself.
+    pub mean: Option<&'a Tensor>,
     /// The slow step size α.
     pub alpha: f64,
 }
@@ -44,6 +47,8 @@ pub struct Rule {
     /// Whether θ ← φ follows at once. It must not where tensors share memory with others of the
     /// same call: the first would change what the second still has to read.
     pub restart: bool,
+    /// Whether the means are those of differences θ − φ.
+    pub differences: bool,
     /// Which operations do it.
     pub path: Path,
 }
@@ -56,20 +61,26 @@ pub struct Rule {
 /// With a velocity it is a step of SGD with momentum on the difference d = φ − θ:
 /// v ← μ v + d, then φ ← φ − α v, or φ − α (d + μ v) in Nesterov's form.
 ///
+/// Where a pair has a mean it stands in θ's place in all of this, and θ ← φ follows at α = 1 too.
+/// Returned is the squared distance of the θ from their means, before; 0 without any.
+///
 /// # Errors
 /// What libtorch says, such as of shapes that differ; part of the pairs may have been synced.
-pub fn sync<'a>(pairs: impl IntoIterator<Item = Pair<'a>>, rule: Rule) -> Result<()> {
+pub fn sync<'a>(pairs: impl IntoIterator<Item = Pair<'a>>, rule: Rule) -> Result<f64> {
+    let or_null = |tensor: Option<&Tensor>| tensor.map_or(std::ptr::null(), |t| t.as_ptr().cast());
     let pairs: Vec<bridge::SyncPair> = pairs
         .into_iter()
         .map(|pair| bridge::SyncPair {
             slow: pair.slow.as_ptr().cast(),
             fast: pair.fast.as_ptr().cast(),
-            velocity: pair.velocity.map_or(std::ptr::null(), |v| v.as_ptr().cast()),
+            velocity: or_null(pair.velocity),
+            mean: or_null(pair.mean),
             alpha: pair.alpha,
         })
         .collect();
-    let Rule { momentum, nesterov, restart, path } = rule;
-    let rule = bridge::SyncRule { momentum, nesterov, restart, foreach: path.is_foreach() };
+    let Rule { momentum, nesterov, restart, differences, path } = rule;
+    let foreach = path.is_foreach();
+    let rule = bridge::SyncRule { momentum, nesterov, restart, differences, foreach };
     Ok(bridge::sync(&pairs, rule)?)
 }
 
@@ -112,7 +123,13 @@ mod tests {
     use crate::tensor::fingerprints;
     use tch::{Device, Kind};
 
-    const PLAIN: Rule = Rule { momentum: 0.0, nesterov: false, restart: true, path: Path::Auto };
+    const PLAIN: Rule = Rule {
+        momentum: 0.0,
+        nesterov: false,
+        restart: true,
+        differences: false,
+        path: Path::Auto,
+    };
 
     fn random(shape: &[i64], kind: Kind) -> Tensor {
         Tensor::randn(shape, (Kind::Double, Device::Cpu)).to_kind(kind)
@@ -148,7 +165,13 @@ mod tests {
                             let slow = arrange(random(&[8, width], slow_kind));
                             let fast = arrange(random(&[8, width], fast_kind));
                             let wanted = expected(&slow, &fast, alpha);
-                            let pair = Pair { slow: &slow, fast: &fast, velocity: None, alpha };
+                            let pair = Pair {
+                                slow: &slow,
+                                fast: &fast,
+                                velocity: None,
+                                mean: None,
+                                alpha,
+                            };
                             sync([pair], Rule { path, ..PLAIN }).unwrap();
                             let what = format!("{layout}, {slow_kind:?}/{fast_kind:?}, α {alpha}");
                             let got = slow.to_kind(Kind::Double);
@@ -185,7 +208,7 @@ mod tests {
                 let run = |slow: &Tensor, fast: &Tensor, v: &Tensor| {
                     let velocity = velocity.then_some(v);
                     sync(
-                        [Pair { slow, fast, velocity, alpha: 0.3 }],
+                        [Pair { slow, fast, velocity, mean: None, alpha: 0.3 }],
                         Rule { momentum: 0.9, ..PLAIN },
                     )
                 };
@@ -212,8 +235,13 @@ mod tests {
                 (Tensor::zeros(shape, options), Tensor::full(shape, f64::from(i), options))
             })
             .collect();
-        let pairs =
-            tensors.iter().map(|(slow, fast)| Pair { slow, fast, velocity: None, alpha: 0.5 });
+        let pairs = tensors.iter().map(|(slow, fast)| Pair {
+            slow,
+            fast,
+            velocity: None,
+            mean: None,
+            alpha: 0.5,
+        });
         sync(pairs, PLAIN).unwrap();
         for (i, (slow, fast)) in tensors.iter().enumerate() {
             let half = Tensor::full(slow.size(), i as f64 / 2.0, (Kind::Float, Device::Cpu));
@@ -232,11 +260,83 @@ mod tests {
                 let velocity = Tensor::from_slice(&[0.0f64]);
                 for wanted in expected {
                     let fast = Tensor::from_slice(&[0.0f64]);
-                    let pair =
-                        Pair { slow: &slow, fast: &fast, velocity: Some(&velocity), alpha: 0.5 };
+                    let pair = Pair {
+                        slow: &slow,
+                        fast: &fast,
+                        velocity: Some(&velocity),
+                        mean: None,
+                        alpha: 0.5,
+                    };
                     sync([pair], Rule { momentum: 0.5, nesterov, path, ..PLAIN }).unwrap();
                     assert_eq!(slow.double_value(&[0]), wanted, "{nesterov}, {path:?}");
                     assert_eq!(fast.double_value(&[0]), wanted);
+                }
+            }
+        }
+    }
+
+    /// What a sync does with the mean it does with a θ that has the mean's values, in φ's type.
+    #[test]
+    fn a_mean_takes_the_place_of_the_fast_weights() {
+        tch::manual_seed(3);
+        let kinds = [
+            (Kind::Float, Kind::Float),
+            (Kind::Double, Kind::Double),
+            (Kind::Float, Kind::BFloat16),
+            (Kind::Float, Kind::Half),
+        ];
+        // A block and a bit; many stretches; one element.
+        let sizes = [515, 70_001, 1];
+        for path in [Path::Auto, Path::Foreach] {
+            for (slow_kind, fast_kind) in kinds {
+                for (momentum, alpha) in [(0.0, 0.3), (0.0, 0.8), (0.0, 1.0), (0.5, 0.7)] {
+                    for (differences, restart) in
+                        [(false, true), (true, true), (false, false), (true, false)]
+                    {
+                        let start = sizes.map(|n| random(&[n], slow_kind));
+                        let fast = sizes.map(|n| random(&[n], fast_kind));
+                        let mean = sizes.map(|n| match differences {
+                            true => (random(&[n], slow_kind) * 0.1).to_kind(Kind::BFloat16),
+                            false => random(&[n], slow_kind),
+                        });
+                        let target: Vec<Tensor> = (0..sizes.len())
+                            .map(|i| match differences {
+                                true => &start[i] + mean[i].to_kind(slow_kind),
+                                false => mean[i].copy(),
+                            })
+                            .collect();
+                        let rule = Rule { momentum, restart, differences, path, ..PLAIN };
+                        let run = |fast: &[Tensor], means: &[Tensor]| {
+                            let slow = start.each_ref().map(Tensor::copy);
+                            let velocity = start.each_ref().map(Tensor::ones_like);
+                            let pairs = (0..sizes.len()).map(|i| Pair {
+                                slow: &slow[i],
+                                fast: &fast[i],
+                                velocity: (momentum > 0.0).then_some(&velocity[i]),
+                                mean: means.get(i),
+                                alpha,
+                            });
+                            let apart = sync(pairs, rule).unwrap();
+                            (slow, velocity, apart)
+                        };
+                        let what = format!("{slow_kind:?}/{fast_kind:?}, α {alpha}, {rule:?}");
+                        let before = fast.each_ref().map(Tensor::copy);
+                        let (slow, velocity, apart) = run(&fast, &mean);
+                        let plainly: Vec<Tensor> = target.iter().map(Tensor::copy).collect();
+                        let (slow2, velocity2, none) = run(&plainly, &[]);
+                        assert_eq!(none, 0.0);
+                        assert_eq!((&slow, &velocity), (&slow2, &velocity2), "{what}");
+                        let after = if restart { &slow } else { &before };
+                        for (fast, expected) in fast.iter().zip(after) {
+                            assert_eq!(*fast, expected.to_kind(fast_kind), "{what}");
+                        }
+                        let squares = before.iter().zip(&target).map(|(fast, target)| {
+                            let apart = fast.to_kind(Kind::Double) - target.to_kind(Kind::Double);
+                            apart.square().sum(Kind::Double).double_value(&[])
+                        });
+                        let squares: f64 = squares.sum();
+                        assert!((apart / squares - 1.0).abs() < 1e-4, "{apart} {squares}: {what}");
+                    }
                 }
             }
         }
@@ -250,7 +350,7 @@ mod tests {
             let before = fingerprints([&slow, &fast]).unwrap();
             let loss = (&fast * &fast).sum(Kind::Float);
             sync(
-                [Pair { slow: &slow, fast: &fast, velocity: None, alpha: 0.5 }],
+                [Pair { slow: &slow, fast: &fast, velocity: None, mean: None, alpha: 0.5 }],
                 Rule { path, ..PLAIN },
             )
             .unwrap();
@@ -269,7 +369,8 @@ mod tests {
         let strided = Tensor::zeros([4000], options).slice(0, 0, 4000, 2);
         for velocity in [&half, &strided] {
             let (slow, fast) = (Tensor::ones([2000], options), Tensor::zeros([2000], options));
-            let pair = Pair { slow: &slow, fast: &fast, velocity: Some(velocity), alpha: 0.5 };
+            let pair =
+                Pair { slow: &slow, fast: &fast, velocity: Some(velocity), mean: None, alpha: 0.5 };
             let _ = sync([pair], Rule { momentum: 0.5, ..PLAIN });
         }
         assert_eq!(block.narrow(0, 2000, 2000).abs().sum(Kind::Double).double_value(&[]), 0.0);
@@ -284,7 +385,7 @@ mod tests {
                 let (start, theta) = (random(&[500], Kind::Float), random(&[500], Kind::Float));
                 let after = |velocity: Option<&Tensor>| {
                     let (slow, fast) = (start.copy(), theta.copy());
-                    let pair = Pair { slow: &slow, fast: &fast, velocity, alpha };
+                    let pair = Pair { slow: &slow, fast: &fast, velocity, mean: None, alpha };
                     sync([pair], Rule { nesterov, ..PLAIN }).unwrap();
                     slow
                 };
@@ -303,7 +404,7 @@ mod tests {
         for path in [Path::Auto, Path::Foreach] {
             let slow = Tensor::zeros([2, 3], (Kind::Float, Device::Cpu));
             let fast = Tensor::zeros([4], (Kind::Float, Device::Cpu));
-            let pair = Pair { slow: &slow, fast: &fast, velocity: None, alpha: 0.5 };
+            let pair = Pair { slow: &slow, fast: &fast, velocity: None, mean: None, alpha: 0.5 };
             assert!(sync([pair], Rule { path, ..PLAIN }).is_err(), "{path:?}");
         }
     }
@@ -320,6 +421,7 @@ mod tests {
                 slow,
                 fast,
                 velocity: velocity.then_some(v),
+                mean: None,
                 alpha: 0.5,
             })
         };
@@ -382,7 +484,7 @@ mod tests {
                 let (slow, velocity) = (meta(Kind::Float), meta(Kind::Float));
                 let fast = ops::to_meta(&zeros(kind).set_requires_grad(true)).unwrap();
                 let velocity = momentum.map(|_| &velocity);
-                let pair = Pair { slow: &slow, fast: &fast, velocity, alpha: 0.5 };
+                let pair = Pair { slow: &slow, fast: &fast, velocity, mean: None, alpha: 0.5 };
                 sync([pair], Rule { momentum: momentum.unwrap_or(0.0), ..PLAIN }).unwrap();
             }
         }
@@ -393,7 +495,7 @@ mod tests {
             "the look for NaN does read one back: {error}"
         );
         let here = zeros(Kind::Float);
-        let mixed = Pair { slow: &here, fast: &nowhere, velocity: None, alpha: 0.5 };
+        let mixed = Pair { slow: &here, fast: &nowhere, velocity: None, mean: None, alpha: 0.5 };
         assert!(sync([mixed], PLAIN).is_err(), "a mix of devices");
     }
 

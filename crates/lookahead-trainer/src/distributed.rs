@@ -386,7 +386,7 @@ impl Team {
         let buffers = model.buffers();
         let floats: Vec<&Tensor> = buffers.values().filter(|b| b.is_floating_point()).collect();
         if !floats.is_empty() {
-            self.buffers.mean(&self.group, &floats)?;
+            self.buffers.mean(&self.group, &floats, 1.0)?;
             self.buffers.put_into(&floats)?;
         }
         Ok(())

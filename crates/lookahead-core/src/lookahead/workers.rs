@@ -5,7 +5,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use lookahead_sys::arithmetic::all_finite;
-use lookahead_sys::distributed::{Buckets, ProcessGroup, Reduce, bits};
+use lookahead_sys::distributed;
+use lookahead_sys::distributed::{Buckets, Differences, ProcessGroup, Reduce, bits};
 use tch::{Kind, Tensor};
 
 use super::{Lookahead, is_trained};
@@ -34,6 +35,8 @@ pub(super) struct Averaging {
     buckets: Buckets,
     /// How long the last one took.
     took: Duration,
+    /// How far θ was from the mean.
+    distance: Option<f64>,
 }
 
 /// Shares of φ, of which one is compared at a sync: a sixteenth of the bytes, and all of φ in as many
@@ -84,38 +87,47 @@ impl<O: InnerOptimizer> Lookahead<O> {
         Ok(all.iter().map(|values| values[0]).sum::<f64>() / group.size() as f64)
     }
 
+    /// How far this process's θ was from the mean over the workers in the last sync, ‖θ − mean‖₂ over
+    /// all trainable variables together; `None` before the first, and for one alone.
+    pub fn distance_from_mean(&self) -> Option<f64> {
+        self.averaging.distance
+    }
+
+    pub(super) fn set_distance_from_mean(&mut self, squared: f64) {
+        if self.has_others() {
+            self.averaging.distance = Some(squared.sqrt());
+        }
+    }
+
     /// Makes sure that all processes stand at the same sync with the same φ, and averages their θ.
     /// Nothing is changed yet.
     pub(super) fn average(&mut self) -> Result<()> {
         let Some(Workers { group, wire }) = self.others().cloned() else { return Ok(()) };
         let started = Instant::now();
-        self.refuse_divergence(&group)?;
         let trained =
             || self.inner.parameters().iter().zip(&self.slow).filter(|(p, _)| is_trained(p));
         let fast: Vec<&Tensor> = trained().map(|(parameter, _)| &parameter.tensor).collect();
-        let buckets = &mut self.averaging.buckets;
-        match wire {
-            Wire::Full => buckets.mean(&group, &fast)?,
-            Wire::BFloat16 => {
-                let slow: Vec<&Tensor> = trained().map(|(_, slow)| slow).collect();
-                buckets.mean_by_difference(&group, &fast, &slow, Kind::BFloat16)?;
-            }
-        }
+        let slow: Vec<&Tensor> = trained().map(|(_, slow)| slow).collect();
+        let differences =
+            (wire == Wire::BFloat16).then_some(Differences { from: &slow, wire: Kind::BFloat16 });
+        let own = || -> Result<Vec<f64>, distributed::Error> {
+            let print = bits(self.slow.iter().chain(&self.velocity), self.syncs % SHARES, SHARES)?;
+            // In halves, which are exact as floating-point numbers.
+            let halves = [print >> 32, print & u64::from(u32::MAX)].map(|half| half as f64);
+            Ok(vec![self.steps as f64, self.syncs as f64, self.k as f64, halves[0], halves[1]])
+        };
+        let all = self.averaging.buckets.mean_and_gather(&group, &fast, differences, own)?;
         self.averaging.took = started.elapsed();
-        Ok(())
+        self.refuse_divergence(&all)
     }
 
-    /// Puts the mean in the place of θ.
-    pub(super) fn take_mean(&mut self) -> Result<()> {
-        if !self.has_others() {
-            return Ok(());
+    /// What a sync goes by in the place of each trained variable's θ, in their order; nothing for one
+    /// process alone. Whether it is the mean of θ itself or of θ − φ is the other value.
+    pub(super) fn means(&self) -> (&[Tensor], bool) {
+        match self.others() {
+            Some(workers) => (self.averaging.buckets.means(), workers.wire == Wire::BFloat16),
+            None => (&[], false),
         }
-        let started = Instant::now();
-        let trained = self.inner.parameters().iter().filter(|parameter| is_trained(parameter));
-        let fast: Vec<&Tensor> = trained.map(|parameter| &parameter.tensor).collect();
-        self.averaging.buckets.put_into(&fast)?;
-        self.averaging.took += started.elapsed();
-        Ok(())
     }
 
     /// The first variable whose mean over the processes is no finite number somewhere. All of them
@@ -125,7 +137,7 @@ impl<O: InnerOptimizer> Lookahead<O> {
             return Ok(None);
         }
         let (means, path) = (self.averaging.buckets.means(), self.settings.path);
-        if all_finite(means, path)? {
+        if self.averaging.buckets.known_finite() || all_finite(means, path)? {
             return Ok(None);
         }
         let trained = self.inner.parameters().iter().filter(|parameter| is_trained(parameter));
@@ -139,12 +151,7 @@ impl<O: InnerOptimizer> Lookahead<O> {
 
     /// An error where another process stands elsewhere, or has another φ: a sixteenth of it is compared,
     /// another one each time.
-    fn refuse_divergence(&self, group: &ProcessGroup) -> Result<()> {
-        let print = bits(self.slow.iter().chain(&self.velocity), self.syncs % SHARES, SHARES)?;
-        // In halves, which are exact as floating-point numbers.
-        let halves = [print >> 32, print & u64::from(u32::MAX)].map(|half| half as f64);
-        let own = [self.steps as f64, self.syncs as f64, self.k as f64, halves[0], halves[1]];
-        let all = group.all_gather(&own)?;
+    fn refuse_divergence(&self, all: &[Vec<f64>]) -> Result<()> {
         let names = ["inner steps taken", "syncs made", "period k"];
         let Some(rank) = all.iter().position(|values| *values != all[0]) else { return Ok(()) };
         let what = match (0..names.len()).find(|&i| all[rank][i] != all[0][i]) {
@@ -207,13 +214,10 @@ impl GradientAverage {
                     parameter.f_grad()?
                 }
             };
-            if weight != 1.0 {
-                let _ = gradient.shallow_clone().f_mul_scalar_(weight)?;
-            }
             gradients.push(gradient);
         }
         let gradients: Vec<&Tensor> = gradients.iter().collect();
-        self.buckets.mean(&self.group, &gradients)?;
+        self.buckets.mean(&self.group, &gradients, weight)?;
         self.buckets.put_into(&gradients)?;
         Ok(())
     }

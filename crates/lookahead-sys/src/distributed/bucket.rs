@@ -5,7 +5,7 @@ use std::ops::Range;
 use tch::{Device, Kind, Tensor};
 
 use super::error::Result;
-use super::group::{ProcessGroup, Reduce};
+use super::group::{Gathering, ProcessGroup, Reduce};
 use crate::arithmetic::refs;
 use crate::ffi::bridge;
 
@@ -23,13 +23,26 @@ pub struct Buckets {
     flats: Vec<Flat>,
     /// Where each tensor's values are in them, by its place.
     views: Vec<Tensor>,
+    finite: bool,
 }
 
 #[derive(Debug)]
 struct Flat {
     values: Tensor,
+    /// Its last element belongs to no tensor: 0, or NaN where values of its are no finite numbers.
+    flag: Tensor,
     /// The places of the tensors in it.
     places: Range<usize>,
+}
+
+/// The differences of tensors from others, which are the same on all ranks.
+#[derive(Debug, Clone, Copy)]
+pub struct Differences<'a> {
+    /// What the tensors differ from, by their places.
+    pub from: &'a [&'a Tensor],
+    /// In which type the differences are sent and averaged: bfloat16 halves the bytes of `f32`. They
+    /// are small, so that a type of few digits loses little.
+    pub wire: Kind,
 }
 
 /// The type that a mean of values of this one is computed in.
@@ -46,64 +59,85 @@ impl Buckets {
         &self.views
     }
 
+    /// Whether it is known that all values of all ranks were finite numbers in the last call; where it
+    /// is not known, such as on a GPU, the means tell.
+    pub fn known_finite(&self) -> bool {
+        self.finite
+    }
+
     /// Averages the tensors over all ranks; they stay as they are, and [`means`](Self::means) has the
     /// outcome, to the bit the same on all ranks. Of a type of floating-point numbers, and on all ranks
-    /// of the same shapes in the same order.
+    /// of the same shapes in the same order. `weight` is what this rank's values count, 1 where all
+    /// count the same.
     ///
     /// # Errors
     /// As [`ProcessGroup::all_reduce`].
-    pub fn mean(&mut self, group: &ProcessGroup, tensors: &[&Tensor]) -> Result<()> {
-        self.fit(tensors)?;
-        let flats: Vec<Tensor> =
-            self.flats.iter().map(|flat| flat.values.shallow_clone()).collect();
-        let share = 1.0 / group.size() as f64;
-        group.all_reduce_each(&flats, Reduce::Sum, |i| {
-            let places = self.flats[i].places.clone();
-            copy_scaled(&self.views[places.clone()], &tensors[places], share)
-        })
+    pub fn mean(&mut self, group: &ProcessGroup, tensors: &[&Tensor], weight: f64) -> Result<()> {
+        self.average(group, tensors, None, weight, || Ok(Vec::new())).map(drop)
     }
 
-    /// As [`mean`](Self::mean), by way of the differences from `from`, which is the same on all ranks:
-    /// only these are sent, in the type `wire`. They are small, so that a type of few digits loses
-    /// little: with bfloat16 half the bytes of `f32`.
+    /// As [`mean`](Self::mean), of the tensors or of their differences from others, and gathers few
+    /// values of all ranks as [`ProcessGroup::all_gather`] does. They are computed and travel while the
+    /// tensors are on their way.
     ///
     /// # Errors
     /// As [`mean`](Self::mean).
-    pub fn mean_by_difference(
+    pub fn mean_and_gather(
         &mut self,
         group: &ProcessGroup,
         tensors: &[&Tensor],
-        from: &[&Tensor],
-        wire: Kind,
-    ) -> Result<()> {
-        let _guard = tch::no_grad_guard();
-        let torch = crate::Error::from;
-        self.fit(tensors)?;
-        let mut sent = Vec::with_capacity(self.flats.len());
-        for flat in &self.flats {
-            sent.push(flat.values.f_to_kind(wire).map_err(torch)?);
-        }
-        let subtract = |i: usize, sign: f64| -> Result<()> {
-            for place in self.flats[i].places.clone() {
-                let base = from[place].f_multiply_scalar(sign).map_err(torch)?;
-                let _ = self.views[place].shallow_clone().f_sub_(&base).map_err(torch)?;
-            }
+        differences: Option<Differences<'_>>,
+        values: impl FnOnce() -> Result<Vec<f64>>,
+    ) -> Result<Vec<Vec<f64>>> {
+        self.average(group, tensors, differences, 1.0, values)
+    }
+
+    fn average(
+        &mut self,
+        group: &ProcessGroup,
+        tensors: &[&Tensor],
+        differences: Option<Differences<'_>>,
+        weight: f64,
+        values: impl FnOnce() -> Result<Vec<f64>>,
+    ) -> Result<Vec<Vec<f64>>> {
+        self.fit(tensors, differences.map(|differences| differences.wire))?;
+        // Scaled before they are added, so that no sum of finite numbers is beyond the largest.
+        let scale = weight / group.size() as f64;
+        let mut looked = true;
+        let mut fill = |flat: &Flat| -> Result<()> {
+            let places = flat.places.clone();
+            let from = differences.map_or(&[][..], |d| &d.from[places.clone()]);
+            let look = copy(&self.views[places.clone()], &tensors[places], from, scale)?;
+            looked &= look != bridge::Look::NotTaken;
+            let flag = if look == bridge::Look::NotFinite { f64::NAN } else { 0.0 };
+            let _ = flat.flag.shallow_clone().f_fill_(flag).map_err(crate::Error::from)?;
             Ok(())
         };
-        group.all_reduce_each(&sent, Reduce::Sum, |i| {
-            let places = self.flats[i].places.clone();
-            copy_scaled(&self.views[places.clone()], &tensors[places], 1.0)?;
-            subtract(i, 1.0)?;
-            crate::arithmetic::assign(&mut sent[i].shallow_clone(), &self.flats[i].values)?;
+        if group.is_alone() {
+            self.flats.iter().try_for_each(&mut fill)?;
+            self.finite = looked && self.flags_are_clear();
+            return Ok(vec![values()?]);
+        }
+        let mut gathering = None;
+        group.together("averaging", |asked| {
+            let mut outcome = Ok(());
+            for flat in &self.flats {
+                // Its part in the others' operations is due even so, or they would wait in vain.
+                outcome = outcome.and_then(|()| fill(flat));
+                asked.all_reduce(&flat.values, Reduce::Sum);
+            }
+            let values = outcome.and_then(|()| values())?;
+            if !values.is_empty() {
+                asked.all_gather(gathering.insert(Gathering::of(&values, group.size())?));
+            }
             Ok(())
         })?;
-        for (i, sent) in sent.iter().enumerate() {
-            let flat = std::slice::from_ref(&self.flats[i].values);
-            let sum = sent.f_to_kind(flat[0].kind()).map_err(torch)?;
-            copy_scaled(flat, &[&sum], 1.0 / group.size() as f64)?;
-            subtract(i, -1.0)?;
-        }
-        Ok(())
+        self.finite = looked && self.flags_are_clear();
+        gathering.map_or_else(|| Ok(Vec::new()), Gathering::values)
+    }
+
+    fn flags_are_clear(&self) -> bool {
+        self.flats.iter().all(|flat| flat.flag.double_value(&[0]) == 0.0)
     }
 
     /// Puts the rank `root`'s values of all tensors in their place.
@@ -119,10 +153,10 @@ impl Buckets {
         if group.is_alone() {
             return Ok(());
         }
-        self.fit(tensors)?;
+        self.fit(tensors, None)?;
         for flat in &self.flats {
             let places = flat.places.clone();
-            copy_scaled(&self.views[places.clone()], &tensors[places], 1.0)?;
+            copy(&self.views[places.clone()], &tensors[places], &[], 1.0)?;
             group.broadcast(&flat.values, root)?;
         }
         self.put_into(tensors)
@@ -133,14 +167,16 @@ impl Buckets {
     /// # Errors
     /// What libtorch says.
     pub fn put_into(&self, tensors: &[&Tensor]) -> Result<()> {
-        let sources: Vec<&Tensor> = self.views.iter().collect();
-        let targets = refs(tensors.iter().copied());
-        Ok(bridge::copy_all_scaled(&targets, &refs(sources), 1.0).map_err(crate::Error::from)?)
+        let (targets, sources) = (refs(tensors.iter().copied()), refs(&self.views));
+        bridge::copy_all_scaled(&targets, &sources, &[], 1.0).map_err(crate::Error::from)?;
+        Ok(())
     }
 
-    /// Makes room for tensors of these shapes, where it is not there already.
-    fn fit(&mut self, tensors: &[&Tensor]) -> Result<()> {
-        let of_kind = |(tensor, view): (&&Tensor, &Tensor)| mean_kind(tensor.kind()) == view.kind();
+    /// Makes room for tensors of these shapes, where it is not there already, in the type `wire` or
+    /// that of their mean.
+    fn fit(&mut self, tensors: &[&Tensor], wire: Option<Kind>) -> Result<()> {
+        let kind_of = |tensor: &Tensor| wire.unwrap_or_else(|| mean_kind(tensor.kind()));
+        let of_kind = |(tensor, view): (&&Tensor, &Tensor)| kind_of(tensor) == view.kind();
         let (now, before) = (refs(tensors.iter().copied()), refs(&self.views));
         if bridge::same_layout(&now, &before) && tensors.iter().zip(&self.views).all(of_kind) {
             return Ok(());
@@ -148,8 +184,7 @@ impl Buckets {
         let torch = crate::Error::from;
         self.flats.clear();
         self.views.clear();
-        let key =
-            |i: usize| -> (Kind, Device) { (mean_kind(tensors[i].kind()), tensors[i].device()) };
+        let key = |i: usize| -> (Kind, Device) { (kind_of(tensors[i]), tensors[i].device()) };
         let mut start = 0;
         while start < tensors.len() {
             let (kind, device) = key(start);
@@ -162,7 +197,9 @@ impl Buckets {
                 count += more;
                 end += 1;
             }
-            let values = Tensor::f_zeros([count as i64], (kind, device)).map_err(torch)?;
+            let count = count as i64;
+            let values = Tensor::f_zeros([count + 1], (kind, device)).map_err(torch)?;
+            let flag = values.f_narrow(0, count, 1).map_err(torch)?;
             let mut offset = 0;
             for tensor in &tensors[start..end] {
                 let size = tensor.size();
@@ -176,16 +213,24 @@ impl Buckets {
                 self.views.push(view.map_err(torch)?);
                 offset += tensor.numel() as i64;
             }
-            self.flats.push(Flat { values, places: start..end });
+            self.flats.push(Flat { values, flag, places: start..end });
             start = end;
         }
         Ok(())
     }
 }
 
-fn copy_scaled(targets: &[Tensor], sources: &[&Tensor], scale: f64) -> Result<()> {
+/// target ← (source − from) · scale.
+fn copy(
+    targets: &[Tensor],
+    sources: &[&Tensor],
+    from: &[&Tensor],
+    scale: f64,
+) -> Result<bridge::Look> {
     let (targets, sources) = (refs(targets), refs(sources.iter().copied()));
-    Ok(bridge::copy_all_scaled(&targets, &sources, scale).map_err(crate::Error::from)?)
+    let from = refs(from.iter().copied());
+    let copied = bridge::copy_all_scaled(&targets, &sources, &from, scale);
+    Ok(copied.map_err(crate::Error::from)?)
 }
 
 /// A number that the bits of all tensors decide, or one of `shares` shares of them: a share is a part
@@ -200,4 +245,99 @@ pub fn bits<'a>(
     shares: u64,
 ) -> crate::Result<u64> {
     Ok(bridge::bits_of(&refs(tensors), share, shares.max(1))?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const KINDS: [Kind; 4] = [Kind::Float, Kind::Double, Kind::BFloat16, Kind::Half];
+
+    fn random(shape: &[i64], kind: Kind) -> Tensor {
+        Tensor::randn(shape, (Kind::Float, Device::Cpu)).to_kind(kind)
+    }
+
+    fn alone(tensors: &[&Tensor], differences: Option<Differences<'_>>) -> Buckets {
+        let mut buckets = Buckets::default();
+        let none = || Ok(Vec::new());
+        buckets.mean_and_gather(&ProcessGroup::alone(), tensors, differences, none).unwrap();
+        buckets
+    }
+
+    #[test]
+    fn values_and_differences_lie_in_the_layout_of_their_tensors() {
+        tch::manual_seed(1);
+        for kind in KINDS {
+            let wide = mean_kind(kind);
+            // The last has gaps, and goes by another way.
+            let tensors = [
+                random(&[1000], kind),
+                random(&[6, 5], kind).transpose(0, 1),
+                random(&[], kind),
+                random(&[40], kind).slice(0, 0, 40, 2),
+            ];
+            let from = tensors.each_ref().map(|t| random(&t.size(), Kind::Double).to_kind(wide));
+            let (tensors, from) = (tensors.each_ref(), from.each_ref());
+            for (i, mean) in alone(&tensors, None).means().iter().enumerate() {
+                assert_eq!(*mean, tensors[i].to_kind(wide), "{kind:?}");
+            }
+            let wire = Kind::BFloat16;
+            let buckets = alone(&tensors, Some(Differences { from: &from, wire }));
+            for (i, mean) in buckets.means().iter().enumerate() {
+                let expected = (tensors[i].to_kind(wide) - from[i]).to_kind(Kind::Float);
+                assert_eq!(*mean, expected.to_kind(wire), "{kind:?}, tensor {i}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_no_finite_number_is_seen_in_passing() {
+        let (size, nan, infinity) = (70_001, f64::NAN, f64::INFINITY);
+        for kind in KINDS {
+            let from = Tensor::ones([size], (mean_kind(kind), Device::Cpu));
+            for difference in [false, true] {
+                for (place, value) in [(0, nan), (513, -infinity), (size - 1, infinity)] {
+                    let tensor = Tensor::ones([size], (kind, Device::Cpu));
+                    let from = [&from];
+                    let differences = Differences { from: &from, wire: Kind::BFloat16 };
+                    let differences = difference.then_some(differences);
+                    assert!(alone(&[&tensor], differences).known_finite(), "{kind:?}");
+                    let _ = tensor.get(place).fill_(value);
+                    let buckets = alone(&[&tensor], differences);
+                    assert!(!buckets.known_finite(), "{kind:?}, {value} at {place}");
+                    let kept = buckets.means()[0].double_value(&[place]);
+                    assert!(kept.is_nan() == value.is_nan() && !kept.is_finite(), "{kept}");
+                }
+            }
+        }
+        // A way on which nothing is seen says nothing.
+        let gaps = Tensor::ones([8], (Kind::Float, Device::Cpu)).slice(0, 0, 8, 2);
+        assert!(!alone(&[&gaps], None).known_finite());
+        // And a difference that bfloat16 can't hold is seen.
+        let (huge, zero) = (Tensor::from_slice(&[f32::MAX]), Tensor::from_slice(&[0f32]));
+        let differences = Differences { from: &[&zero], wire: Kind::BFloat16 };
+        assert!(!alone(&[&huge], Some(differences)).known_finite());
+    }
+
+    #[test]
+    fn every_bit_decides_the_number() {
+        let tensors = [random(&[3, 7], Kind::Float), random(&[40_000], Kind::BFloat16)];
+        let number = |tensors: &[Tensor]| bits(tensors, 0, 1).unwrap();
+        let before = number(&tensors);
+        assert_eq!(before, number(&tensors.each_ref().map(Tensor::copy)));
+        let negative = tensors.each_ref().map(|tensor| -tensor);
+        assert_ne!(before, number(&negative), "all signs turned");
+        for (of, place) in [(0, 0), (0, 20), (1, 0), (1, 39_999)] {
+            let other = tensors.each_ref().map(Tensor::copy);
+            let element = other[of].view([-1]).get(place);
+            let _ = element.shallow_clone().copy_(&-&element);
+            assert_ne!(before, number(&other), "one sign, of tensor {of} at {place}");
+        }
+        // The shares are parts of the whole: in one of them it is seen.
+        let other = tensors.each_ref().map(Tensor::copy);
+        let _ = other[1].get(20_000).fill_(0.5);
+        let share = |tensors: &[Tensor], i| bits(tensors, i, 3).unwrap();
+        let seen = (0..3).filter(|&i| share(&tensors, i) != share(&other, i)).count();
+        assert_eq!(seen, 1);
+    }
 }

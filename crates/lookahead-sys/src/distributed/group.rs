@@ -186,44 +186,11 @@ impl ProcessGroup {
     /// # Errors
     /// [`Error::Operation`] where a rank does not answer; what libtorch says.
     pub fn all_reduce(&self, tensor: &Tensor, reduce: Reduce) -> Result<()> {
-        self.all_reduce_each(std::slice::from_ref(tensor), reduce, |_| Ok(()))
-    }
-
-    /// [`all_reduce`](Self::all_reduce) of several tensors; `fill` is called for each, by its place,
-    /// just before it goes out, while those before it are on their way.
-    pub(super) fn all_reduce_each(
-        &self,
-        tensors: &[Tensor],
-        reduce: Reduce,
-        mut fill: impl FnMut(usize) -> Result<()>,
-    ) -> Result<()> {
-        tensors.iter().try_for_each(refuse_other_orders)?;
-        let largest = reduce == Reduce::Largest;
-        let Some(inside) = self.inside() else {
-            return (0..tensors.len()).try_for_each(fill);
-        };
-        self.refuse_lost()?;
-        let started = Instant::now();
-        let mut works = Vec::with_capacity(tensors.len());
-        let mut outcome = Ok(());
-        for (i, tensor) in tensors.iter().enumerate() {
-            // Its part in the others' operations is due even so, or they would wait for it in vain.
-            outcome = outcome.and_then(|()| fill(i));
-            // SAFETY: the pointer is a live at::Tensor for the length of the call, which makes a
-            // handle of its own.
-            let work = unsafe { bridge::all_reduce(&inside.0, tensor.as_ptr().cast(), largest) };
-            works.push(work);
-        }
-        // All are awaited, also after a failure: until then Gloo's threads write to the tensors.
-        let mut failed = None;
-        for work in works {
-            let waited = work.and_then(|work| bridge::wait_for(&work));
-            failed = failed.or(waited.err());
-        }
-        match failed {
-            None => outcome,
-            Some(cause) => Err(self.failed(&inside, "all-reduce", started, &cause)),
-        }
+        refuse_other_orders(tensor)?;
+        self.together("all-reduce", |asked| {
+            asked.all_reduce(tensor, reduce);
+            Ok(())
+        })
     }
 
     /// Puts the values of the rank `root` in the place of this rank's. The tensor is dense in
@@ -234,7 +201,7 @@ impl ProcessGroup {
     pub fn broadcast(&self, tensor: &Tensor, root: usize) -> Result<()> {
         refuse_other_orders(tensor)?;
         self.run("broadcast", |inside| {
-            // SAFETY: as in `all_reduce_each`.
+            // SAFETY: as in `Asked::all_reduce`.
             unsafe { bridge::broadcast(inside, tensor.as_ptr().cast(), root as i32) }
         })
     }
@@ -247,16 +214,12 @@ impl ProcessGroup {
         if self.is_alone() || values.is_empty() {
             return Ok(vec![values.to_vec(); self.size]);
         }
-        let torch = crate::Error::from;
-        let own = Tensor::from_slice(values);
-        let count = (self.size * values.len()) as i64;
-        let all = Tensor::f_zeros([count], (Kind::Double, Device::Cpu)).map_err(torch)?;
-        self.run("gathering of values", |inside| {
-            // SAFETY: as in `all_reduce_each`.
-            unsafe { bridge::all_gather(inside, all.as_ptr().cast(), own.as_ptr().cast()) }
+        let gathering = Gathering::of(values, self.size)?;
+        self.together("gathering of values", |asked| {
+            asked.all_gather(&gathering);
+            Ok(())
         })?;
-        let all = Vec::<f64>::try_from(all).map_err(torch)?;
-        Ok(all.chunks(values.len()).map(<[f64]>::to_vec).collect())
+        gathering.values()
     }
 
     /// The bytes of all ranks, in the order of ranks, on rank 0; `None` on the others. They may be of
@@ -278,7 +241,7 @@ impl ProcessGroup {
         let count = if self.rank == 0 { self.size } else { 0 };
         let all = (0..count).map(|_| room()).collect::<Result<Vec<_>, _>>()?;
         self.run("gathering of bytes", |inside| {
-            // SAFETY: as in `all_reduce_each`.
+            // SAFETY: as in `Asked::all_reduce`.
             unsafe {
                 bridge::gather_to_first(inside, &crate::arithmetic::refs(&all), own.as_ptr().cast())
             }
@@ -373,12 +336,35 @@ impl ProcessGroup {
             &bridge::ProcessGroup,
         ) -> std::result::Result<UniquePtr<bridge::Work>, cxx::Exception>,
     ) -> Result<()> {
+        self.together(operation, |asked| {
+            let work = start(asked.group);
+            asked.works.push(work);
+            Ok(())
+        })
+    }
+
+    /// Operations that are under way at the same time: all that `ask` asks for are awaited, also where
+    /// it fails or one of them does. Nothing where this process is alone.
+    pub(super) fn together(
+        &self,
+        operation: &'static str,
+        ask: impl FnOnce(&mut Asked<'_>) -> Result<()>,
+    ) -> Result<()> {
         let Some(inside) = self.inside() else { return Ok(()) };
         self.refuse_lost()?;
         let started = Instant::now();
-        start(&inside.0)
-            .and_then(|work| bridge::wait_for(&work))
-            .map_err(|cause| self.failed(&inside, operation, started, &cause))
+        let mut asked = Asked { group: &inside.0, works: Vec::new() };
+        let outcome = ask(&mut asked);
+        // Until its end Gloo's threads write to an operation's tensors.
+        let mut failed = None;
+        for work in asked.works {
+            let waited = work.and_then(|work| bridge::wait_for(&work));
+            failed = failed.or(waited.err());
+        }
+        match failed {
+            None => outcome,
+            Some(cause) => Err(self.failed(&inside, operation, started, &cause)),
+        }
     }
 
     /// The error of an operation that failed, with who does not answer any more.
@@ -414,6 +400,52 @@ impl ProcessGroup {
             Some(inside) => await_all(&inside, what, self.rank, self.size, timeout),
             None => Ok(()),
         }
+    }
+}
+
+/// What has been asked for and is under way.
+pub(super) struct Asked<'a> {
+    group: &'a bridge::ProcessGroup,
+    works: Vec<std::result::Result<UniquePtr<bridge::Work>, cxx::Exception>>,
+}
+
+impl Asked<'_> {
+    /// Of a tensor in row-major order.
+    pub(super) fn all_reduce(&mut self, tensor: &Tensor, reduce: Reduce) {
+        let largest = reduce == Reduce::Largest;
+        // SAFETY: the pointer is a live at::Tensor for the length of the call, which makes a handle
+        // of its own.
+        let work = unsafe { bridge::all_reduce(self.group, tensor.as_ptr().cast(), largest) };
+        self.works.push(work);
+    }
+
+    pub(super) fn all_gather(&mut self, gathering: &Gathering) {
+        let Gathering { own, all } = gathering;
+        // SAFETY: as in `all_reduce`.
+        let work =
+            unsafe { bridge::all_gather(self.group, all.as_ptr().cast(), own.as_ptr().cast()) };
+        self.works.push(work);
+    }
+}
+
+/// Few values of each rank, and room for those of all.
+pub(super) struct Gathering {
+    own: Tensor,
+    all: Tensor,
+}
+
+impl Gathering {
+    pub(super) fn of(values: &[f64], ranks: usize) -> Result<Self> {
+        let count = (ranks * values.len()) as i64;
+        let all = Tensor::f_zeros([count], (Kind::Double, Device::Cpu));
+        Ok(Gathering { own: Tensor::from_slice(values), all: all.map_err(crate::Error::from)? })
+    }
+
+    /// In the order of ranks, when they are there.
+    pub(super) fn values(self) -> Result<Vec<Vec<f64>>> {
+        let count = self.own.numel();
+        let all = Vec::<f64>::try_from(self.all).map_err(crate::Error::from)?;
+        Ok(all.chunks(count).map(<[f64]>::to_vec).collect())
     }
 }
 
