@@ -184,15 +184,16 @@ compare *RUNS:
     done
     exec {{ lookahead }} compare "${folders[@]}" "${options[@]}"
 
-# Kill the trainer so many times at random moments, and after each call of its that changes the disk; takes minutes
+# Kill the trainer, and either of two that train together, so many times at random moments, and after each call of its that changes the disk; takes minutes
 crash-test TIMES="200": _setup
     #!/usr/bin/env bash
     set -euo pipefail
     export LOOKAHEAD_CRASHES=$1
     if cargo nextest --version >/dev/null 2>&1; then
-        cargo nextest run --release --locked --workspace -E 'binary(crashes)' --no-capture
+        cargo nextest run --release --locked --workspace -E 'binary(crashes) + (binary(distributed) & test(killed))' --no-capture
     else
         cargo test --release --locked --package lookahead-trainer --test crashes -- --test-threads=1 --nocapture
+        cargo test --release --locked --package lookahead-trainer --test distributed -- --test-threads=1 --nocapture killed
     fi
 
 # Give every parser that reads what others wrote random input, each for so many SECONDS; needs cargo-fuzz

@@ -12,13 +12,15 @@ fn main() {
     println!("cargo:rerun-if-changed=src/ffi.rs");
     println!("cargo:rerun-if-env-changed=LIBTORCH_INCLUDE");
     println!("cargo:rerun-if-env-changed=LIBTORCH_CXX11_ABI");
+    println!("cargo:rerun-if-env-changed=CUDA_HOME");
+    println!("cargo:rerun-if-env-changed=CUDA_PATH");
 
     // torch-sys hands this over to the crates that depend on it directly.
     let lib = PathBuf::from(
         env::var_os("DEP_TCH_LIBTORCH_LIB")
             .expect("torch-sys tells where libtorch's libraries are"),
     );
-    compile(&include_root(&lib));
+    compile(&include_root(&lib), &nccl_headers(&lib));
     // `.libtorch` is a link inside one clone; a program must survive the clone's removal.
     let lib = lib.canonicalize().unwrap_or(lib);
 
@@ -38,7 +40,39 @@ fn include_root(lib: &Path) -> PathBuf {
     }
 }
 
-fn compile(include: &Path) {
+/// The folders of the headers that c10d's NCCL backend asks for; none where libtorch has no CUDA, or
+/// where one of them is missing: then processes on GPUs meet over Gloo.
+fn nccl_headers(lib: &Path) -> Vec<PathBuf> {
+    if !lib.join("libtorch_cuda.so").exists() {
+        return Vec::new();
+    }
+    let toolkits = ["CUDA_HOME", "CUDA_PATH"].into_iter().filter_map(env::var_os);
+    let mut folders: Vec<PathBuf> =
+        toolkits.map(|root| PathBuf::from(root).join("include")).collect();
+    // As NVIDIA's wheels lie beside torch's.
+    let beside = lib.ancestors().nth(2).map(|packages| packages.join("nvidia"));
+    let wheels = beside.and_then(|folder| folder.read_dir().ok()).into_iter().flatten().flatten();
+    folders.extend(wheels.map(|package| package.path().join("include")));
+    folders.extend(["/usr/local/cuda/include", "/usr/include"].map(PathBuf::from));
+    let mut found = Vec::new();
+    for header in ["nccl.h", "cuda_runtime.h", "crt/host_config.h", "nv/target"] {
+        match folders.iter().find(|folder| folder.join(header).exists()) {
+            Some(folder) if found.contains(folder) => {}
+            Some(folder) => found.push(folder.clone()),
+            None => {
+                println!(
+                    "cargo:warning=libtorch has CUDA, and {header} is in none of the folders where it is \
+                     looked for: processes on several GPUs will meet over Gloo, which is slower than \
+                     NCCL. Set CUDA_HOME to a CUDA toolkit, and install NCCL's headers into it."
+                );
+                return Vec::new();
+            }
+        }
+    }
+    found
+}
+
+fn compile(include: &Path, nccl_headers: &[PathBuf]) {
     let abi = env::var("LIBTORCH_CXX11_ABI").unwrap_or_else(|_| "1".to_owned());
     let mut build = cxx_build::bridge("src/ffi.rs");
     // ATen's parallel loops are OpenMP's, on the runtime that libtorch itself uses. Another compiler
@@ -46,6 +80,9 @@ fn compile(include: &Path) {
     let openmp = build.get_compiler().is_like_gnu();
     if openmp {
         build.flag("-fopenmp");
+    }
+    if !nccl_headers.is_empty() {
+        build.define("LOOKAHEAD_NCCL", None);
     }
     build
         .file("cpp/adaptive.cc")
@@ -60,6 +97,7 @@ fn compile(include: &Path) {
         .file("cpp/inference.cc")
         .file("cpp/memory.cc")
         .file("cpp/memory_format.cc")
+        .file("cpp/nccl_backend.cc")
         .file("cpp/ops.cc")
         .file("cpp/optimizer.cc")
         .file("cpp/sync.cc")
@@ -73,6 +111,12 @@ fn compile(include: &Path) {
         .flag(include.display().to_string())
         .flag("-isystem")
         .flag(include.join("torch/csrc/api/include").display().to_string())
+        .flags(
+            nccl_headers
+                .iter()
+                .filter(|f| *f != Path::new("/usr/include"))
+                .flat_map(|folder| ["-isystem".to_owned(), folder.display().to_string()]),
+        )
         // libtorch's headers warn about themselves even as system headers, through templates.
         .flag_if_supported("-Wno-unused-parameter")
         // Loops over weights are what this is for, in a debug build of the program too.

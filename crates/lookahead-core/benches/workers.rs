@@ -36,6 +36,7 @@ fn main() -> Result<(), Failure> {
                 port,
                 hosted: false,
                 restart: 0,
+                local_rank: 0,
                 interface: None,
             }
         }

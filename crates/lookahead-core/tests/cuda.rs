@@ -16,6 +16,7 @@ use lookahead_core::{
     Error, InnerOptimizer, Lookahead, MomentumPolicy, NonFinite, OuterMomentum, State, SyncPath,
     TchOptimizer, fused, generator, recalibrate,
 };
+use lookahead_sys::distributed;
 use lookahead_sys::ops::{self, Op};
 use lookahead_sys::sync::{Pair, Rule, Term, adaptive_slow_step_size, sync};
 use lookahead_sys::tensor::fingerprints;
@@ -73,7 +74,9 @@ fn cuda_is_reached_where_libtorch_has_it() {
     let program = program.display();
     assert_eq!(names_it, has_it, "{program} names libtorch_cuda.so; it is in {folder:?}");
     assert_eq!(has_cudart(), has_it, "CUDA's runtime is known; it is in {folder:?}");
-    println!("has_cudart() is {has_it}"); // read by check_cuda.py
+    // Read by check_cuda.py.
+    println!("has_cudart() is {has_it}, has_nccl() is {}", distributed::has_nccl());
+    assert!(has_it || !distributed::has_nccl());
 }
 
 /// θ's and φ's element types, and how far apart two devices may be in φ.

@@ -114,7 +114,11 @@ struct Model {
 impl Model {
     /// Of values that differ between ranks, as they might where each draws its own.
     fn new(rank: usize, kind: Kind) -> Model {
-        let mut vs = nn::VarStore::new(Device::Cpu);
+        Model::on(Device::Cpu, rank, kind)
+    }
+
+    fn on(device: Device, rank: usize, kind: Kind) -> Model {
+        let mut vs = nn::VarStore::new(device);
         let parameters: Vec<Tensor> = SHAPES
             .iter()
             .enumerate()
@@ -134,14 +138,14 @@ impl Model {
 
     /// The loss in the first so many parameters alone.
     fn loss_of(&self, rank: usize, step: u64, parts: usize) -> Tensor {
-        let mut loss = Tensor::zeros([], (Kind::Double, Device::Cpu));
+        let mut loss = Tensor::zeros([], (Kind::Double, self.vs.device()));
         let mut element = 0;
         for w in &self.parameters[..parts] {
             let count = w.numel();
             let targets: Vec<f64> =
                 (element..element + count).map(|i| target(rank, step, i)).collect();
             element += count;
-            let targets = Tensor::from_slice(&targets).view(&w.size()[..]);
+            let targets = Tensor::from_slice(&targets).view(&w.size()[..]).to_device(w.device());
             loss += (w.to_kind(Kind::Double) - targets).square().sum(Kind::Double) * 0.5;
         }
         loss
@@ -207,6 +211,30 @@ fn any_number_of_ranks_follows_the_algorithm_and_repeats_to_the_bit() {
                 }
             }
             assert_eq!(Ranks::start(scenario, size).said(), said, "and again");
+        }
+    }
+}
+
+/// Through NCCL, which takes one rank for each GPU.
+#[test]
+fn on_gpus_ranks_follow_the_algorithm_too() {
+    let gpus = tch::Cuda::device_count();
+    if gpus < 2 {
+        let required = env::var("LOOKAHEAD_REQUIRE_GPUS").is_ok_and(|value| value == "1");
+        assert!(
+            !required,
+            "LOOKAHEAD_REQUIRE_GPUS is 1, and of the 2 GPUs needed there are {gpus}."
+        );
+        eprintln!("skipped, for it needs 2 GPUs, and there are {gpus}.");
+        return;
+    }
+    let said = Ranks::start("gpus", 2).said();
+    let expected = simulated(2, 5, 0.0);
+    assert_eq!(said[0].len(), expected.len(), "{said:?}");
+    assert_eq!(said[0], said[1], "to the bit on all ranks");
+    for (line, expected) in said[0].iter().zip(&expected) {
+        for (found, expected) in unhex(line).iter().zip(expected) {
+            assert!((found - expected).abs() < 1e-12, "{found} {expected}");
         }
     }
 }
@@ -345,6 +373,25 @@ fn a_rank_that_is_killed_or_frozen_ends_the_others_with_its_name() {
     }
 }
 
+#[test]
+fn who_ends_by_an_error_of_its_own_tells_the_others_which() {
+    for scenario in ["last-words 0", "last-words 2"] {
+        let started = Instant::now();
+        let said = Ranks::start(scenario, 3).said();
+        let who = if scenario.ends_with('0') { 0 } else { 2 };
+        for (rank, lines) in said.iter().enumerate() {
+            if rank == who {
+                assert!(lines[0].contains("has lost the others before"), "{said:?}");
+                continue;
+            }
+            let expected =
+                format!("Rank {who} ended by an error, rank {who} by this: No more paper.");
+            assert!(lines[0].contains(&expected), "{said:?}");
+        }
+        assert!(started.elapsed() < Duration::from_secs(50), "at once, and not at the timeout");
+    }
+}
+
 /// One of them.
 #[test]
 #[ignore = "the other tests start it, several times at once"]
@@ -378,9 +425,10 @@ fn play(scenario: &str, group: &Arc<ProcessGroup>) -> Result<(), Error> {
     let builder = || Lookahead::builder(sgd).k(K).alpha(ALPHA).workers(group.clone(), wire);
     let nan = |model: &Model| (model.parameters[0].sum(Kind::Double) * f64::NAN).sum(Kind::Double);
     match scenario {
-        "local" | "diloco" | "bf16" => {
+        "local" | "diloco" | "bf16" | "gpus" => {
             let kind = if scenario == "bf16" { Kind::Float } else { Kind::Double };
-            let model = Model::new(rank, kind);
+            let device = if scenario == "gpus" { Device::Cuda(rank) } else { Device::Cpu };
+            let model = Model::on(device, rank, kind);
             let momentum = if scenario == "diloco" { OUTER } else { 0.0 };
             let outer = OuterMomentum { momentum, nesterov: true };
             let mut opt = builder().outer_momentum(outer).build(&model.vs, LR)?;
@@ -390,8 +438,20 @@ fn play(scenario: &str, group: &Arc<ProcessGroup>) -> Result<(), Error> {
                 if opt.step()? {
                     say(hex(&model.values()));
                     assert_eq!(opt.averaging_took() > Duration::ZERO, !group.is_alone());
+                    // Targets differ between ranks, and so does θ before each sync.
+                    assert_eq!(
+                        opt.distance_from_mean().is_some_and(|d| d > 0.0),
+                        !group.is_alone()
+                    );
                 }
             }
+        }
+        "last-words 0" | "last-words 2" => {
+            group.barrier()?;
+            if scenario.ends_with(&rank.to_string()) {
+                group.leave_for("No more paper.");
+            }
+            group.barrier()?;
         }
         "gradients" => {
             let model = Model::new(0, Kind::Double);

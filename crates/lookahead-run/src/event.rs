@@ -154,6 +154,10 @@ pub struct Rank {
     /// Seconds in which it averaged with the others, which is to wait for the slowest and to send.
     #[serde(with = "crate::number")]
     pub wait_seconds: f64,
+    /// How far its θ was from the mean of all in the last sync, ‖θ − mean‖₂; none before the first, and
+    /// where gradients are averaged.
+    #[serde(default, with = "crate::number::option", skip_serializing_if = "Option::is_none")]
+    pub distance: Option<f64>,
 }
 
 /// What a run is: enough to draw its dashboard without reading anything else.

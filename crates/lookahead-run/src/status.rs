@@ -15,6 +15,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::event::Rank;
+
 /// How a run is just now.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
@@ -51,6 +53,9 @@ pub struct Status {
     /// Slow step size; none when the inner optimizer trains alone.
     #[serde(with = "crate::number::option")]
     pub alpha: Option<f64>,
+    /// Of a run of several processes, how each fared when they met last.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub ranks: Vec<Rank>,
     /// The probe batch is evaluated around one of so many syncs; 0 for none.
     pub probe_every_syncs: u64,
     /// Folder name of the last checkpoint; none where there is none yet.

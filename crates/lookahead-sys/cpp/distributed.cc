@@ -1,4 +1,5 @@
-// Process groups: c10d's store and its Gloo backend, which libtorch has inside.
+// Process groups: c10d's store and its Gloo backend, which libtorch has inside, and for tensors on GPUs its
+// NCCL backend, where that is there.
 
 #define USE_C10D_GLOO
 
@@ -9,13 +10,16 @@
 #include <utility>
 
 #include "lookahead-sys/src/ffi.rs.h"
+#include "nccl_backend.h"
 #include "shim.h"
 
 namespace lookahead {
 
 struct ProcessGroup::Parts {
   c10::intrusive_ptr<c10d::Store> store;
-  c10::intrusive_ptr<c10d::Backend> backend;
+  c10::intrusive_ptr<c10d::Backend> gloo;
+  // Made when a tensor on a GPU is there to be sent; null where there is no NCCL.
+  c10::intrusive_ptr<c10d::Backend> nccl;
   // Of each operation.
   std::chrono::milliseconds timeout;
 };
@@ -27,6 +31,8 @@ struct Work::Parts {
   c10::intrusive_ptr<c10d::Work> work;
   // What it works on must live as long.
   std::vector<Tensor> tensors;
+  // For one that does not keep its own.
+  std::chrono::milliseconds timeout;
 };
 
 Work::Work(std::unique_ptr<Parts> made) : parts(std::move(made)) {}
@@ -43,9 +49,24 @@ std::vector<std::string> strings(rust::Slice<const rust::Str> texts) {
   return all;
 }
 
-std::unique_ptr<Work> started(c10::intrusive_ptr<c10d::Work> work, std::vector<Tensor> tensors) {
+// The backend for tensors like this one.
+c10d::Backend& backend_for(const ProcessGroup& group, const Tensor& tensor) {
+  auto& [store, gloo, nccl, timeout] = *group.parts;
+  if (tensor.is_cuda() && nccl == nullptr) {
+    nccl = make_nccl(c10::make_intrusive<c10d::PrefixStore>("nccl", store), gloo->getRank(), gloo->getSize(),
+                     timeout);
+  }
+  return tensor.is_cuda() && nccl != nullptr ? *nccl : *gloo;
+}
+
+std::unique_ptr<Work> started(const ProcessGroup& group, c10::intrusive_ptr<c10d::Work> work,
+                              std::vector<Tensor> tensors) {
+  // Gloo's operations end at their own timeout, with a sentence that says who did not answer; NCCL's
+  // have none but that of who waits.
+  const bool on_gpu = !tensors.empty() && tensors[0].is_cuda() && group.parts->nccl != nullptr;
+  const auto timeout = on_gpu ? group.parts->timeout : kNoTimeout;
   return std::make_unique<Work>(
-      std::make_unique<Work::Parts>(Work::Parts{std::move(work), std::move(tensors)}));
+      std::make_unique<Work::Parts>(Work::Parts{std::move(work), std::move(tensors), timeout}));
 }
 
 }  // namespace
@@ -61,7 +82,7 @@ std::unique_ptr<ProcessGroup> join_store(const StoreAddress& address) {
   auto store = c10::make_intrusive<c10d::TCPStore>(std::string(address.host), options);
   auto prefixed = c10::make_intrusive<c10d::PrefixStore>(std::string(address.prefix), store);
   return std::make_unique<ProcessGroup>(
-      std::make_unique<ProcessGroup::Parts>(ProcessGroup::Parts{std::move(prefixed), {}, options.timeout}));
+      std::make_unique<ProcessGroup::Parts>(ProcessGroup::Parts{std::move(prefixed), {}, {}, options.timeout}));
 }
 
 void store_set(const ProcessGroup& group, rust::Str key, rust::Slice<const std::uint8_t> value) {
@@ -84,23 +105,30 @@ void connect_gloo(ProcessGroup& group, const GlooAddress& address) {
   options->devices.push_back(address.is_interface
                                  ? c10d::ProcessGroupGloo::createDeviceForInterface(name)
                                  : c10d::ProcessGroupGloo::createDeviceForHostname(name));
-  group.parts->backend =
+  group.parts->gloo =
       c10::make_intrusive<c10d::ProcessGroupGloo>(group.parts->store, address.rank, address.size, options);
 }
 
-void disconnect(const ProcessGroup& group) { group.parts->backend.reset(); }
+void disconnect(const ProcessGroup& group) {
+  // What is under way there would go on for ever.
+  if (group.parts->nccl != nullptr) group.parts->nccl->abort();
+  group.parts->nccl.reset();
+  group.parts->gloo.reset();
+}
 
 void leave_group(ProcessGroup& group) {
-  group.parts->backend.reset();
+  disconnect(group);
   group.parts->store.reset();
 }
+
+bool has_nccl() { return kHasNccl; }
 
 std::unique_ptr<Work> all_reduce(const ProcessGroup& group, const Tensor* tensor, bool largest) {
   std::vector<Tensor> tensors{tensor->detach()};
   c10d::AllreduceOptions options;
   options.timeout = group.parts->timeout;
   options.reduceOp = largest ? c10d::ReduceOp::MAX : c10d::ReduceOp::SUM;
-  return started(group.parts->backend->allreduce(tensors, options), tensors);
+  return started(group, backend_for(group, *tensor).allreduce(tensors, options), tensors);
 }
 
 std::unique_ptr<Work> broadcast(const ProcessGroup& group, const Tensor* tensor, std::int32_t root) {
@@ -108,14 +136,14 @@ std::unique_ptr<Work> broadcast(const ProcessGroup& group, const Tensor* tensor,
   c10d::BroadcastOptions options;
   options.timeout = group.parts->timeout;
   options.rootRank = root;
-  return started(group.parts->backend->broadcast(tensors, options), tensors);
+  return started(group, backend_for(group, *tensor).broadcast(tensors, options), tensors);
 }
 
 std::unique_ptr<Work> all_gather(const ProcessGroup& group, const Tensor* all, const Tensor* own) {
   Tensor output = all->detach(), input = own->detach();
   c10d::AllgatherOptions options;
   options.timeout = group.parts->timeout;
-  return started(group.parts->backend->_allgather_base(output, input, options), {output, input});
+  return started(group, group.parts->gloo->_allgather_base(output, input, options), {output, input});
 }
 
 std::unique_ptr<Work> gather_to_first(const ProcessGroup& group, rust::Slice<const TensorRef> all,
@@ -130,13 +158,13 @@ std::unique_ptr<Work> gather_to_first(const ProcessGroup& group, rust::Slice<con
   c10d::GatherOptions options;
   options.timeout = group.parts->timeout;
   options.rootRank = 0;
-  return started(group.parts->backend->gather(outputs, input, options), kept);
+  return started(group, group.parts->gloo->gather(outputs, input, options), kept);
 }
 
 std::unique_ptr<Work> barrier(const ProcessGroup& group) {
   c10d::BarrierOptions options;
   options.timeout = group.parts->timeout;
-  return started(group.parts->backend->barrier(options), {});
+  return started(group, group.parts->gloo->barrier(options), {});
 }
 
 void set_timeout(const ProcessGroup& group, std::uint64_t milliseconds) {
@@ -144,6 +172,6 @@ void set_timeout(const ProcessGroup& group, std::uint64_t milliseconds) {
   group.parts->store->setTimeout(group.parts->timeout);
 }
 
-void wait_for(const Work& work) { work.parts->work->wait(); }
+void wait_for(const Work& work) { work.parts->work->wait(work.parts->timeout); }
 
 }  // namespace lookahead

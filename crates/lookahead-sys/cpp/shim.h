@@ -136,6 +136,7 @@ void connect_gloo(ProcessGroup& group, const GlooAddress& address);
 void set_timeout(const ProcessGroup& group, std::uint64_t milliseconds);
 void disconnect(const ProcessGroup& group);
 void leave_group(ProcessGroup& group);
+bool has_nccl();
 std::unique_ptr<Work> all_reduce(const ProcessGroup& group, const Tensor* tensor, bool largest);
 std::unique_ptr<Work> broadcast(const ProcessGroup& group, const Tensor* tensor, std::int32_t root);
 std::unique_ptr<Work> all_gather(const ProcessGroup& group, const Tensor* all, const Tensor* own);

@@ -13,7 +13,7 @@ asks for it all the same does not start.
 What is checked of every program, example, test and bench that cargo says it built, and whose crate depends on
 libtorch: by `readelf -d`, that it names libtorch_cuda.so (under --slim: that it does not), and that its run
 path leads to LIBTORCH, the folder which it was built against. Then one test is run, without LD_LIBRARY_PATH,
-which sees whether libtorch knows CUDA's runtime (`has_cudart()`). Exit status: 0 if all is so, else 1.
+which sees whether libtorch knows CUDA's runtime (`has_cudart()`), and whether NCCL is compiled in. Exit status: 0 if all is so, else 1.
 
 Python 3.8 or newer, and its standard library only.
 """
@@ -33,7 +33,7 @@ ALWAYS = "libtorch_cpu.so"
 KINDS = ("bin", "example", "test", "bench")
 # The test that is run, and what it says: crates/lookahead-core/tests/cuda.rs.
 PACKAGE, TARGET, TEST = "lookahead-core", "cuda", "cuda_is_reached_where_libtorch_has_it"
-SAYS = "has_cudart() is %s"
+SAYS = "has_cudart() is %s, has_nccl() is %s"
 
 Program = collections.namedtuple("Program", "package kind name path")
 
@@ -125,6 +125,10 @@ def faults_of(program, libraries, slim):
     return faults, (named, found or "nothing")
 
 
+def says(slim):
+    return SAYS % (("false" if slim else "true",) * 2)
+
+
 def faults_of_runtime(programs, slim):
     """Runs the test that sees whether CUDA's runtime is there."""
     chosen = [p.path for p in programs if (p.package, p.kind, p.name) == (PACKAGE, "test", TARGET)]
@@ -134,7 +138,7 @@ def faults_of_runtime(programs, slim):
     environment = {name: value for name, value in os.environ.items() if name != "LD_LIBRARY_PATH"}
     process = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env=environment)
     said = process.stdout.decode(errors="replace")
-    wanted = SAYS % ("false" if slim else "true")
+    wanted = says(slim)
     if process.returncode == 0 and "1 passed" in said and wanted in said:
         return []
     return [
@@ -176,7 +180,7 @@ def check(libtorch, slim, lines):
         print("check_cuda: " + fault, file=sys.stderr)
     if not faults:
         test = "%s, run from %s" % (TEST, TARGET)
-        print("All as it should be; %s (%s)." % (SAYS % ("false" if slim else "true"), test))
+        print("All as it should be; %s (%s)." % (says(slim), test))
     return not faults
 
 

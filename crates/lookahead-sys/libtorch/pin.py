@@ -8,7 +8,9 @@ Run it once for each new version of libtorch (after changing VERSION in setup.py
 pip resolves torch's own dependencies (`pip install --dry-run --report`, pip 22.2 or newer), for each
 architecture, whatever the machine that runs this; nothing is downloaded but metadata. One wheel of
 torch stands for every Python, since only its libraries and headers are used: the one for CPython 3.12.
-Of the dependencies only NVIDIA's libraries are kept: the rest (triton, sympy, ...) is Python.
+Of the dependencies only NVIDIA's libraries are kept: the rest (triton, sympy, ...) is Python. To them come
+those headers of CUDA that its libraries' wheels leave out and c10d's NCCL backend includes; after a new version
+of libtorch, of the CUDA that it is built with.
 """
 
 import json
@@ -22,6 +24,8 @@ from setup import ARCHITECTURES, HERE, VERSION, Pin, requirements_file
 # The only CUDA libraries that libtorch_cpu.so itself is linked to (`readelf -d`).
 SLIM = {"torch", "nvidia-cuda-runtime", "nvidia-cuda-cupti"}
 
+HEADERS = ["nvidia-cuda-crt==13.0.*", "nvidia-cuda-cccl==13.0.*"]
+
 
 def resolve(arch):
     platforms = ["manylinux_2_%d_%s" % (minor, arch) for minor in range(28, 4, -1)] + ["manylinux2014_" + arch]
@@ -30,7 +34,7 @@ def resolve(arch):
     command += ["--report", "-", "--target", os.path.join(HERE, "nowhere"), "--only-binary=:all:"]
     command += ["--implementation", "cp", "--python-version", "3.12"]
     command += [argument for platform in platforms for argument in ("--platform", platform)]
-    report = json.loads(subprocess.check_output(command + ["torch==" + VERSION]))
+    report = json.loads(subprocess.check_output(command + ["torch==" + VERSION] + HEADERS))
     for package in report["install"]:
         name = package["metadata"]["name"].lower()
         if name == "torch" or name.startswith("nvidia-"):

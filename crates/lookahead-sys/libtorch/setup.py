@@ -40,7 +40,7 @@ ROOT = os.path.dirname(os.path.dirname(os.path.dirname(HERE)))
 LINK = os.path.join(ROOT, ".libtorch")
 
 # Raised whenever the stamp, or what is unpacked, changes its meaning.
-FORMAT = 1
+FORMAT = 2
 STAMP = "lookahead-setup.json"
 
 # What C++ needs of the wheels; the folders *.dist-info hold the licences.

@@ -612,7 +612,8 @@ class CheckCudaTest(unittest.TestCase):
 
     def runs(self, path, answer, count=1, status=0):
         """What the test says that is run, which must not be helped by LD_LIBRARY_PATH."""
-        said = 'echo "has_cudart() is %s"; echo "test result: ok. %d passed; 0 failed"' % (answer, count)
+        said = 'echo "has_cudart() is %s, has_nccl() is %s"; ' % (answer, answer)
+        said += 'echo "test result: ok. %d passed; 0 failed"' % count
         write(path, '#!/bin/sh\n[ -z "$LD_LIBRARY_PATH" ] || exit 3\n%s\nexit %d\n' % (said, status), 0o755)
 
     def program(self, package, kind, name, test=False, needed=None, run_path=None):
@@ -667,7 +668,7 @@ class CheckCudaTest(unittest.TestCase):
         for answer, count, code in (("false", 1, 0), ("true", 0, 0), ("true", 1, 101)):
             self.runs(self.cuda, answer, count, code)
             said = self.check(status=1)
-            self.assertIn("should pass and say `has_cudart() is true`", said)
+            self.assertIn("should pass and say `has_cudart() is true, has_nccl() is true`", said)
             self.assertIn("has_cudart() is %s" % answer, said)
 
     def test_slim(self):

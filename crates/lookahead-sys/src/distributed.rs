@@ -8,7 +8,8 @@
 //! | `bucket` | many tensors together, averaged as few flat ones |
 //! | `error` | what can go wrong, in full sentences |
 //!
-//! This is PyTorch's c10d without Python: its store, over TCP, and its Gloo backend. Whatever starts
+//! This is PyTorch's c10d without Python: its store, over TCP, and its Gloo backend; for tensors on GPUs
+//! its NCCL backend, where that is compiled in (see [`has_nccl`]). Whatever starts
 //! PyTorch's programs starts these: torchrun, or anything that sets four environment variables (see
 //! [`Rendezvous::from_env`]).
 //!
@@ -22,5 +23,5 @@ mod rendezvous;
 
 pub use bucket::{Buckets, Differences, bits};
 pub use error::{Error, Result};
-pub use group::{ProcessGroup, Reduce};
+pub use group::{ProcessGroup, Reduce, has_nccl};
 pub use rendezvous::{Rendezvous, TIMEOUT};

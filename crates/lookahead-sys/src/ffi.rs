@@ -238,6 +238,7 @@ pub(crate) mod bridge {
         fn set_timeout(group: &ProcessGroup, milliseconds: u64) -> Result<()>;
         fn disconnect(group: &ProcessGroup);
         fn leave_group(group: Pin<&mut ProcessGroup>);
+        fn has_nccl() -> bool;
         unsafe fn all_reduce(
             group: &ProcessGroup,
             tensor: *const Tensor,

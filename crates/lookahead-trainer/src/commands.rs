@@ -34,6 +34,7 @@ use crate::averaging;
 use crate::cli::WeightsArgument;
 use crate::config::Config;
 use crate::controls::Hangup;
+use crate::distributed::Team;
 use crate::observer::Show;
 use crate::panics::caught;
 use crate::say::say;
@@ -44,6 +45,7 @@ use crate::usage::Usage;
 /// Trains to the end, records how it ended, and passes a failure on.
 fn run_to_the_end(training: &mut Training, outside: &mut Outside) -> anyhow::Result<()> {
     let outcome = caught(|| crate::training::train(training, outside));
+    let outcome = outcome.map_err(|error| among_others(error, training.team()));
     finish_writing(training, outside);
     let (ended, last_words) = match &outcome {
         Ok(status) => (RunEnded { status: *status, message: None }, None),
@@ -58,6 +60,19 @@ fn run_to_the_end(training: &mut Training, outside: &mut Outside) -> anyhow::Res
     last_words.into_iter().for_each(say);
     outcome?;
     logged
+}
+
+/// Tells the others why this process ends, and leaves out what does not help with several.
+fn among_others(error: anyhow::Error, team: &Team) -> anyhow::Error {
+    if team.is_alone() {
+        return error;
+    }
+    let error = match error.downcast::<Diverged>() {
+        Ok(diverged) => diverged.among_others().into(),
+        Err(error) => error,
+    };
+    team.leave_for(&format!("{error:#}"));
+    error
 }
 
 /// Trains as one of several processes that keeps no record: rank 0 does. Its own is of no use to anybody

@@ -128,6 +128,7 @@ pub struct Team {
     wire: Wire,
     gradients: GradientAverage,
     buffers: Buckets,
+    local_rank: usize,
     /// Time spent on averaging since somebody asked.
     waited: Duration,
 }
@@ -138,17 +139,17 @@ const OWN_KEYS: [&str; 4] = ["data.dir", "data.file", "train.device", "train.thr
 impl Team {
     /// One process.
     pub fn alone() -> Self {
-        Team::of(Arc::new(ProcessGroup::alone()), &DistributedConfig::default())
+        Team::of(Arc::new(ProcessGroup::alone()), &DistributedConfig::default(), 0)
     }
 
-    fn of(group: Arc<ProcessGroup>, config: &DistributedConfig) -> Self {
+    fn of(group: Arc<ProcessGroup>, config: &DistributedConfig, local_rank: usize) -> Self {
         let wire = match config.wire {
             WireType::Full => Wire::Full,
             WireType::Bf16 => Wire::BFloat16,
         };
         let gradients = GradientAverage::new(group.clone());
         let (mode, buffers, waited) = (config.mode, Buckets::default(), Duration::ZERO);
-        Team { group, mode, wire, gradients, buffers, waited }
+        Team { group, mode, wire, gradients, buffers, local_rank, waited }
     }
 
     /// Meets the others, where the environment names any, and makes sure that all have the same
@@ -163,7 +164,7 @@ impl Team {
         let own = &config.distributed;
         own.refuse_none(place.size)?;
         let group = ProcessGroup::join(&place, Duration::from_secs(own.timeout_seconds))?;
-        let team = Team::of(Arc::new(group), own);
+        let team = Team::of(Arc::new(group), own, place.local_rank);
         team.refuse_others(config)?;
         Ok(team)
     }
@@ -178,7 +179,7 @@ impl Team {
         let Some(place) = place.filter(|place| place.size > 1) else { return Ok(Team::alone()) };
         let defaults = DistributedConfig::default();
         let timeout = Duration::from_secs(defaults.timeout_seconds);
-        Ok(Team::of(Arc::new(ProcessGroup::join(&place, timeout)?), &defaults))
+        Ok(Team::of(Arc::new(ProcessGroup::join(&place, timeout)?), &defaults, place.local_rank))
     }
 
     /// The same processes, with what this configuration says of them.
@@ -190,7 +191,7 @@ impl Team {
             config.refuse_none(self.size())?;
         }
         self.group.set_timeout(Duration::from_secs(config.timeout_seconds))?;
-        Ok(Team::of(self.group, config))
+        Ok(Team::of(self.group, config, self.local_rank))
     }
 
     /// Makes sure that all have as much data, and the same where that can be told: where they meet depends
@@ -228,6 +229,11 @@ impl Team {
         config.train.device.clone_from(&own.train.device);
         config.train.threads = own.train.threads;
         config
+    }
+
+    /// This process's number among those on its machine.
+    pub fn local_rank(&self) -> usize {
+        self.local_rank
     }
 
     /// Whether there are no others.
@@ -322,6 +328,11 @@ impl Team {
         let wishes = Wishes { stop: any(0), checkpoint: any(1), pause: any(2) };
         all.iter_mut().for_each(|values| drop(values.drain(..3)));
         Ok((wishes, all))
+    }
+
+    /// Leaves the others because of an error of this process's own, which they then tell too.
+    pub fn leave_for(&self, why: &str) {
+        self.group.leave_for(why);
     }
 
     /// Counts time that was spent on averaging.

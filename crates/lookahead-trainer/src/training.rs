@@ -142,7 +142,7 @@ impl Training {
         init_from: Option<&initial::From>,
         mut team: Team,
     ) -> anyhow::Result<Self> {
-        let device = config.train.device()?;
+        let device = config.train.device_of(team.local_rank())?;
         config.train.use_threads();
         let data = data::load(&config.data)?;
         team.refuse_other_data(&data)?;
@@ -271,9 +271,12 @@ impl Training {
         let (step, rank, size) = (self.step, self.team.rank(), self.team.size());
         let count =
             |n: usize| if n == 1 { "1 process".to_owned() } else { format!("{n} processes") };
-        let mut dropped = 0;
+        let mut from = String::new();
         if let Some(lookahead) = self.optimizer.lookahead() {
-            dropped = lookahead.phase();
+            from = format!(
+                ", from φ: what was done since the last sync is dropped (inner steps: {})",
+                lookahead.phase()
+            );
             // θ is each one's own within a cycle, and φ is the same for all.
             lookahead.finish()?;
             if self.owed == Owed::Both {
@@ -289,9 +292,8 @@ impl Training {
             false => "the inner optimizer states of the others are dropped",
         };
         Ok(format!(
-            "The checkpoint of step {step} was taken by {}, and it goes on with {}, from φ (with Lookahead): what was done \
-             since the last sync is dropped (inner steps: {dropped}), and {states}. The place in the epoch is \
-             where a whole batch of all begins, so that some samples may be seen again.",
+            "The checkpoint of step {step} was taken by {}, and it goes on with {}{from}; {states}. The place \
+             in the epoch is where a whole batch of all begins, so that some samples may be seen again.",
             count(saved),
             count(size),
         ))

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use clap::Parser;
-use common::{SMALL, Sandbox, sets, signal, stderr, succeeded};
+use common::{SMALL, Sandbox, random, sets, signal, stderr, succeeded};
 use lookahead_run::checkpoint::sha256_of;
 use lookahead_run::event::{Event, Status};
 use lookahead_trainer::cli::{self, Cli};
@@ -20,14 +20,6 @@ use rustix::process::{Signal, getpid, kill_process};
 fn result(sandbox: &Sandbox, run: &str, step: u64) -> (String, Vec<(u64, u64)>) {
     let model = sandbox.run_folder(run).join(format!("step-{step:08}/model.safetensors"));
     (sha256_of(&std::fs::read(model).unwrap()), sandbox.losses(run))
-}
-
-/// A number of the splitmix64 generator.
-fn random(state: &mut u64) -> u64 {
-    *state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
-    let mixed = (*state ^ (*state >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    mixed ^ (mixed >> 31)
 }
 
 /// 20 times in the suite, and as often as `LOOKAHEAD_CRASHES` says.

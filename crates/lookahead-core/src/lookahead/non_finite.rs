@@ -79,19 +79,18 @@ impl<O: InnerOptimizer> Lookahead<O> {
         let fast = own.iter().map(|&i| (i, &parameters[i].tensor));
         let all = || fast.clone().chain(moments.iter().map(|(i, moment)| (*i, moment)));
         let sound = all_finite(all().map(|(_, tensor)| tensor), path)?;
-        // Moments are each process's own, and what is done about them is the same for all.
-        let all_sound = match self.settings.momentum_policy {
-            MomentumPolicy::Pullback => self.all_agree(sound)?,
-            _ => sound,
-        };
-        if all_sound {
-            return Ok(None);
-        }
-        for (i, tensor) in all() {
-            if !all_finite([tensor], path)? {
-                return Ok(Some(parameters[i].name.clone()));
+        let mut first = None;
+        if !sound {
+            for (i, tensor) in all() {
+                if first.is_none() && !all_finite([tensor], path)? {
+                    first = Some(i);
+                }
             }
         }
-        Ok(Some("of another rank".to_owned()))
+        // Moments are each process's own, and what is done about them is the same for all.
+        if self.settings.momentum_policy == MomentumPolicy::Pullback {
+            first = self.first_of_all(first)?;
+        }
+        Ok(first.map(|i| parameters[i].name.clone()))
     }
 }

@@ -80,6 +80,14 @@ impl<O: InnerOptimizer> Lookahead<O> {
         Ok(f32::try_from(against).map_err(Error::from)? == 0.0)
     }
 
+    /// The smallest of all processes' numbers, as far as they have any: they all get the same answer.
+    pub(super) fn first_of_all(&self, own: Option<usize>) -> Result<Option<usize>> {
+        let Some(Workers { group, .. }) = self.others() else { return Ok(own) };
+        let all = group.all_gather(&[own.map_or(f64::INFINITY, |number| number as f64)])?;
+        let first = all.iter().map(|values| values[0]).fold(f64::INFINITY, f64::min);
+        Ok(first.is_finite().then_some(first as usize))
+    }
+
     /// The mean of all processes' α, chosen by each from gradients of its own.
     pub(super) fn common_alpha(&self, own: f64) -> Result<f64> {
         let Some(Workers { group, .. }) = self.others() else { return Ok(own) };

@@ -250,12 +250,19 @@ fn ranks(model: &Model) -> Vec<Ranked<'_>> {
         return Vec::new();
     };
     let Some(&(slowest, who)) = steps.last() else { return Vec::new() };
-    vec![
+    let mut rows = vec![
         (9, Row::Title(format!("{} processes", ranks.len()))),
         (3, Row::Pair("losses", losses.into())),
         (3, Row::Pair("slowest", format!("rank {who}, {} a step", milliseconds(slowest)).into())),
         (3, Row::Pair("waiting", waits.into())),
-    ]
+    ];
+    // As far as they are from each other, in the mean of squares.
+    let squares: Option<Vec<f64>> = ranks.iter().map(|rank| Some(rank.distance?.powi(2))).collect();
+    if let Some(squares) = squares {
+        let spread = (squares.iter().sum::<f64>() / squares.len() as f64).sqrt();
+        rows.push((3, Row::Pair("θ to mean", format::significant(spread, 3).into())));
+    }
+    rows
 }
 
 /// Where the time of the last second went; what took none is left out.

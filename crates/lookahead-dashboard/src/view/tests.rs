@@ -51,12 +51,17 @@ fn several_processes_are_told_apart() {
     let mut model = fixture::run(true, 1000);
     assert!(!shown(&model, 120, 60).contains("processes"));
     let ranks = [(0.5, 0.002, 0.0305), (0.25, 0.03, 0.0025), (0.75, 0.004, 0.0285)];
-    let ranks =
-        ranks.map(|(loss, step_seconds, wait_seconds)| Rank { loss, step_seconds, wait_seconds });
+    let ranks = ranks.map(|(loss, step_seconds, wait_seconds)| Rank {
+        loss,
+        step_seconds,
+        wait_seconds,
+        distance: Some(loss),
+    });
     feed(&mut model, [record(101.0, 1000, Event::Ranks(Ranks { ranks: ranks.into() }))]);
     let screen = shown(&model, 120, 60);
     assert_shows(&screen, &["3 processes", "0.2500 to 0.7500", "rank 1, 30 ms a step"]);
-    assert_shows(&screen, &["2.5 ms to 30.5 ms"]);
+    // The root of (0.25 + 0.0625 + 0.5625) / 3.
+    assert_shows(&screen, &["2.5 ms to 30.5 ms", "θ to mean", "0.54"]);
 }
 
 fn ended(status: Status, message: Option<&str>) -> Model {

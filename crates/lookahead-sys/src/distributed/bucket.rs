@@ -9,8 +9,10 @@ use super::group::{Gathering, ProcessGroup, Reduce};
 use crate::arithmetic::refs;
 use crate::ffi::bridge;
 
-/// Bytes after which a flat tensor is full: so large that the time goes to the bytes and not to the
-/// operations, so small that one is on its way while the next is filled.
+/// Bytes after which the first flat tensor is full: what fills it is time in which nothing travels.
+const FIRST: usize = 1 << 20;
+/// Each is twice as large as the one before, for one is on its way while the next is filled, up to this:
+/// so large that the time goes to the bytes and not to the operations.
 const LARGEST: usize = 25 << 20;
 
 /// Flat tensors through which many others are averaged over the ranks of a group. They are made once
@@ -189,9 +191,11 @@ impl Buckets {
         while start < tensors.len() {
             let (kind, device) = key(start);
             let (mut end, mut count) = (start, 0);
+            let largest =
+                FIRST.checked_shl(self.flats.len() as u32).unwrap_or(LARGEST).min(LARGEST);
             while end < tensors.len() && key(end) == (kind, device) {
                 let more = tensors[end].numel();
-                if count > 0 && (count + more) * kind.elt_size_in_bytes() > LARGEST {
+                if count > 0 && (count + more) * kind.elt_size_in_bytes() > largest {
                     break;
                 }
                 count += more;
@@ -330,7 +334,7 @@ mod tests {
         for (of, place) in [(0, 0), (0, 20), (1, 0), (1, 39_999)] {
             let other = tensors.each_ref().map(Tensor::copy);
             let element = other[of].view([-1]).get(place);
-            let _ = element.shallow_clone().copy_(&-&element);
+            element.shallow_clone().copy_(&-&element);
             assert_ne!(before, number(&other), "one sign, of tensor {of} at {place}");
         }
         // The shares are parts of the whole: in one of them it is seen.

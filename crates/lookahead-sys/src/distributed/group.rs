@@ -51,7 +51,7 @@ pub struct ProcessGroup {
 
 struct Inside(UniquePtr<bridge::ProcessGroup>);
 
-// SAFETY: neither c10d's store nor its Gloo backend is bound to the thread that made it; Gloo's own
+// SAFETY: neither c10d's store nor its backends are bound to the thread that made it; Gloo's own
 // threads take what is queued there. That one thread at a time asks is the mutex's part.
 unsafe impl Send for Inside {}
 
@@ -179,7 +179,7 @@ impl ProcessGroup {
     }
 
     /// Puts the sum, or the largest, of all ranks' values in the place of this rank's. To the bit the
-    /// same on all ranks, and from one time to the next with the same ranks.
+    /// same on all ranks; on the CPU also from one time to the next with the same ranks.
     ///
     /// The tensor is dense in row-major order, and has the same shape and type on all ranks.
     ///
@@ -299,6 +299,18 @@ impl ProcessGroup {
         exchanged.map_err(|cause| self.failed(&inside, "exchange", started, &cause))
     }
 
+    /// Leaves the others because of an error of this process's own, and tells them: theirs then has it.
+    /// Every operation after that fails.
+    pub fn leave_for(&self, why: &str) {
+        if let Some(inside) = self.inside()
+            && !self.lost.swap(true, Ordering::Relaxed)
+        {
+            let _ = bridge::store_set(&inside.0, &last_words_key(self.rank), why.as_bytes());
+            bridge::disconnect(&inside.0);
+            self.linger_after(&inside, "heard");
+        }
+    }
+
     /// Leaves the others in order: rank 0, which may host the store, goes last. Dropping the group
     /// leaves as well, without waiting for anybody.
     ///
@@ -311,10 +323,15 @@ impl ProcessGroup {
         self.barrier()?;
         // With nothing more to ask of the store, it may go.
         if let Some(inside) = self.inside() {
-            let told = (1..self.size).map(|rank| format!("gone/{rank}/told"));
-            linger(&inside, self.rank, told.collect());
+            self.linger_after(&inside, "gone");
         }
         Ok(())
+    }
+
+    /// [`linger`], for the word of all ranks.
+    fn linger_after(&self, inside: &Inside, what: &str) {
+        let others = (1..self.size).map(|rank| format!("{what}/{rank}/told"));
+        linger(inside, self.rank, others.collect());
     }
 
     fn inside(&self) -> Option<MutexGuard<'_, Inside>> {
@@ -379,7 +396,22 @@ impl ProcessGroup {
         // Who waits for this rank, and not for the one that is gone, need not do so until its timeout.
         bridge::disconnect(&inside.0);
         let seconds = started.elapsed().into();
-        let who = match await_all(inside, "lost", self.rank, self.size, ROLL_CALL) {
+        let (rank, size) = (self.rank, self.size);
+        let last_words = last_words(inside, size);
+        if let Some((of, words)) = last_words.first() {
+            let all: Vec<usize> = last_words.iter().map(|(rank, _)| *rank).collect();
+            self.linger_after(inside, "heard");
+            let who = format!("{} ended by an error, rank {of} by this: {words}", ranks(&all));
+            return Error::Operation {
+                operation,
+                rank,
+                size,
+                seconds,
+                who,
+                cause: sentence(cause.what()),
+            };
+        }
+        let who = match await_all(inside, "lost", rank, size, ROLL_CALL) {
             Ok(()) => "All ranks still answer, and so it is the network, or not all came to the \
                        operation in time."
                 .to_owned(),
@@ -391,7 +423,6 @@ impl ProcessGroup {
                 format!("The store at {} does not answer.", self.place)
             }
         };
-        let (rank, size) = (self.rank, self.size);
         Error::Operation { operation, rank, size, seconds, who, cause: sentence(cause.what()) }
     }
 
@@ -449,6 +480,13 @@ impl Gathering {
     }
 }
 
+/// Whether tensors on GPUs go from one process to the others through NCCL. Else they go through Gloo,
+/// by way of the CPU: where libtorch has no CUDA, or the headers of CUDA and NCCL were not there when this
+/// was built.
+pub fn has_nccl() -> bool {
+    bridge::has_nccl()
+}
+
 fn bytes_of(tensor: &Tensor, length: usize) -> Vec<u8> {
     let mut bytes = vec![0; length];
     tensor.copy_data_u8(&mut bytes, length);
@@ -461,6 +499,23 @@ enum Missing {
     Ranks(Vec<usize>),
     /// The store can't be asked, and what it said.
     Store(String),
+}
+
+fn last_words_key(rank: usize) -> String {
+    format!("why/{rank}")
+}
+
+/// The ranks that ended by an error of their own, and by which.
+fn last_words(inside: &Inside, size: usize) -> Vec<(usize, String)> {
+    let of = |rank: usize| {
+        let key = last_words_key(rank);
+        match bridge::store_has(&inside.0, &[&key]) {
+            Ok(true) => bridge::store_get(&inside.0, &key).ok(),
+            _ => None,
+        }
+    };
+    let said = (0..size).filter_map(|rank| Some((rank, of(rank)?)));
+    said.map(|(rank, bytes)| (rank, String::from_utf8_lossy(&bytes).into_owned())).collect()
 }
 
 /// Says that this rank has come to something, and waits until all have.

@@ -25,6 +25,8 @@ pub struct Rendezvous {
     pub hosted: bool,
     /// How often the group was started again. What one start left in the store is not seen by the next.
     pub restart: u64,
+    /// This process's number among those on its machine, which decides its GPU.
+    pub local_rank: usize,
     /// The network interface that Gloo uses; by default that which leads to `address`.
     pub interface: Option<String>,
 }
@@ -42,6 +44,7 @@ impl Rendezvous {
     /// | `RANK` | this process's number, from 0 |
     /// | `WORLD_SIZE` | how many processes there are |
     /// | `MASTER_ADDR`, `MASTER_PORT` | where the store is |
+    /// | `LOCAL_RANK` | this process's number among those on its machine, from 0; without it 0 |
     /// | `TORCHELASTIC_USE_AGENT_STORE` | `True` where torchrun hosts the store; else rank 0 does |
     /// | `TORCHELASTIC_RESTART_COUNT` | how often torchrun started the processes again |
     /// | `GLOO_SOCKET_IFNAME` | the network interface to use |
@@ -77,6 +80,7 @@ impl Rendezvous {
         let rank = number(RANK, &below, 0..size)?;
         let port = number(MASTER_PORT, "a port from 1 to 65535", 1..1 << 16)?;
         let restart = number("TORCHELASTIC_RESTART_COUNT", "a whole number", 0..u64::MAX)?;
+        let local_rank = number("LOCAL_RANK", "a whole number", 0..most)?;
         let hosted = get("TORCHELASTIC_USE_AGENT_STORE").is_some_and(|value| value == "True");
         Ok(Some(Rendezvous {
             rank: rank as usize,
@@ -85,6 +89,7 @@ impl Rendezvous {
             port: port as u16,
             hosted,
             restart,
+            local_rank: local_rank as usize,
             interface: get("GLOO_SOCKET_IFNAME"),
         }))
     }
@@ -161,6 +166,7 @@ mod tests {
             port: 29500,
             hosted: false,
             restart: 0,
+            local_rank: 0,
             interface: None,
         };
         assert_eq!(found, expected);
@@ -190,6 +196,7 @@ mod tests {
             (WORLD_SIZE, "two", "at least 1"),
             (MASTER_PORT, "65536", "from 1 to 65535"),
             ("TORCHELASTIC_RESTART_COUNT", "x", "a whole number"),
+            ("LOCAL_RANK", "-1", "a whole number"),
         ] {
             let error = with(&[(name, value)]).unwrap_err().to_string();
             assert!(error.contains(&format!("{name} is `{value}`")), "{error}");
@@ -207,6 +214,7 @@ mod tests {
             port: free,
             hosted,
             restart: 0,
+            local_rank: 0,
             interface: None,
         };
         let listener = here(0, false).listen().unwrap().unwrap();

@@ -1,6 +1,6 @@
 //! `lookahead doctor`: what is found on this machine.
 
-use lookahead_core::build;
+use lookahead_core::{build, distributed};
 use tch::Cuda;
 
 use crate::data::{cifar10, cifar100, fashion_mnist};
@@ -43,7 +43,11 @@ fn print_line(what: &str, found: &str) -> std::io::Result<()> {
 
 fn cuda() -> String {
     match (Cuda::is_available(), Cuda::device_count()) {
-        (true, count) => format!("{count} devices, cuDNN {}", Cuda::cudnn_is_available()),
+        (true, count) => format!(
+            "{count} devices, cuDNN {}, several processes meet through {}",
+            Cuda::cudnn_is_available(),
+            if distributed::has_nccl() { "NCCL" } else { "Gloo (built without NCCL's headers)" }
+        ),
         _ => "none: training runs on the CPU. With an NVIDIA GPU and its driver on this machine, \
               run `just setup` and build again: it then takes the libtorch that has CUDA."
             .to_owned(),

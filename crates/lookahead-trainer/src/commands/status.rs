@@ -60,11 +60,27 @@ fn describe(status: &Status) -> String {
         let left = k.saturating_sub(status.phase);
         lines.push(format!("k becomes {next} after the next sync, in {left} steps."));
     }
+    for (number, rank) in status.ranks.iter().enumerate() {
+        let milliseconds = |seconds: f64| format!("{:.3} ms", seconds * 1e3);
+        let mut line = format!(
+            "Rank {number} when they met last: loss {}, {} a step, waited {}",
+            crate::observer::lines::loss(rank.loss),
+            milliseconds(rank.step_seconds),
+            milliseconds(rank.wait_seconds)
+        );
+        if let Some(distance) = rank.distance {
+            line.push_str(&format!(", θ {distance:.3e} from the mean"));
+        }
+        lines.push(line + ".");
+    }
     lines.push(match &status.checkpoint {
         Some(name) => format!("Newest checkpoint: {name}."),
         None => "No checkpoint yet.".to_owned(),
     });
-    lines.push(format!("What `set` can change: {}.", status.settings.join(", ")));
+    lines.push(match status.settings.is_empty() {
+        true => "`set` changes nothing in a run of several processes.".to_owned(),
+        false => format!("What `set` can change: {}.", status.settings.join(", ")),
+    });
     lines.join("\n")
 }
 

@@ -97,7 +97,7 @@ impl TrainConfig {
         let allowed = format!("from 0, 1 on the CPU and 10 on a GPU, to {MOST_UNREAD}");
         require(every <= MOST_UNREAD, "train.read_loss_every", every, &allowed)?;
         let allowed = "`auto`, `cpu`, `cuda` or `cuda:N` with the number of a GPU";
-        require(self.parse_device().is_some(), "train.device", &self.device, allowed)
+        require(self.parse_device(0).is_some(), "train.device", &self.device, allowed)
     }
 
     /// What tells better from worse.
@@ -140,12 +140,13 @@ impl TrainConfig {
         self.evaluate_every_epochs > 0 && epochs.is_multiple_of(self.evaluate_every_epochs)
     }
 
-    /// The device that the words mean, whether or not it is there.
-    fn parse_device(&self) -> Option<Device> {
+    /// The device that the words mean for a process that is `local_rank` of those on its machine, whether
+    /// or not it is there.
+    fn parse_device(&self, local_rank: usize) -> Option<Device> {
         match self.device.as_str() {
-            "auto" => Some(Device::cuda_if_available()),
+            "auto" if !Cuda::is_available() => Some(Device::Cpu),
             "cpu" => Some(Device::Cpu),
-            "cuda" => Some(Device::Cuda(0)),
+            "auto" | "cuda" => Some(Device::Cuda(local_rank)),
             other => Some(Device::Cuda(other.strip_prefix("cuda:")?.parse().ok()?)),
         }
     }
@@ -155,7 +156,16 @@ impl TrainConfig {
     /// # Errors
     /// A usage error where it is not there.
     pub fn device(&self) -> anyhow::Result<Device> {
-        let device = self.parse_device().context("The config was checked.")?;
+        self.device_of(0)
+    }
+
+    /// As [`device`](Self::device), for a process that is `local_rank` of those on its machine: each
+    /// has a GPU of its own, unless the config names one.
+    ///
+    /// # Errors
+    /// As [`device`](Self::device).
+    pub fn device_of(&self, local_rank: usize) -> anyhow::Result<Device> {
+        let device = self.parse_device(local_rank).context("The config was checked.")?;
         if let Device::Cuda(index) = device {
             let count = Cuda::device_count().max(0) as usize;
             if index >= count {
@@ -163,6 +173,14 @@ impl TrainConfig {
                     (true, count) => format!("there are {count} GPUs, counted from 0"),
                     _ => "libtorch reaches no CUDA device here".to_owned(),
                 };
+                if local_rank > 0 && count > 0 && !self.device.starts_with("cuda:") {
+                    return Err(Usage::new(format!(
+                        "This is process {local_rank} of those on this machine (LOCAL_RANK), each of which \
+                         trains on a GPU of its own, and {why}. Start as many processes as there are \
+                         GPUs, or say `--set train.device=cpu`."
+                    ))
+                    .into());
+                }
                 return Err(Usage::new(format!(
                     "`train.device` is {}, and {why}. Say `--set train.device=cpu`, or see \
                      `lookahead doctor`.",

@@ -16,26 +16,40 @@ use crate::timing::Part;
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
     "{what}: the training diverged. Start again with a smaller `optimizer.lr` than {lr}, or resume \
-     from an earlier checkpoint with one; `--set lookahead.non_finite=roll_back` goes on from the \
-     slow weights where this happens now and then."
+     from an earlier checkpoint with one{way_out}."
 )]
 pub struct Diverged {
     what: String,
     lr: String,
+    /// What else helps, where anything does.
+    way_out: &'static str,
 }
 
+const ROLL_BACK: &str = "; `--set lookahead.non_finite=roll_back` goes on from the slow weights where this \
+                         happens now and then";
+
 impl Diverged {
+    fn of(what: String, lr: f64) -> Self {
+        Diverged { what, lr: shown(lr), way_out: ROLL_BACK }
+    }
+
+    /// The same with several processes, which know no other policy.
+    #[must_use]
+    pub fn among_others(self) -> Self {
+        Diverged { way_out: "", ..self }
+    }
+
     /// A variable's fast weights did so after a step.
     pub fn of_weights(name: &str, step: u64, lr: f64) -> Self {
         let what =
             format!("θ's `{name}` holds values that are no finite numbers after step {step}");
-        Diverged { what, lr: shown(lr) }
+        Diverged::of(what, lr)
     }
 
     /// Weights that were to be saved did so.
     pub fn of_saved(name: &str, step: u64, lr: f64) -> Self {
         let what = format!("{name} holds values that are no finite numbers after step {step}");
-        Diverged { what, lr: shown(lr) }
+        Diverged::of(what, lr)
     }
 
     /// Whatever the policy did, it did not help.
@@ -43,7 +57,7 @@ impl Diverged {
         let what = format!(
             "Values were no finite numbers {PATIENCE} times without a sync between, up to step {step}"
         );
-        Diverged { what, lr: shown(lr) }
+        Diverged::of(what, lr)
     }
 }
 
@@ -223,7 +237,7 @@ pub(super) fn can_be_saved(
 pub fn refuse_loss(what: &str, loss: f64, step: u64, lr: f64) -> Result<(), Diverged> {
     match loss.is_finite() {
         true => Ok(()),
-        false => Err(Diverged { what: format!("{what} is {loss} in step {step}"), lr: shown(lr) }),
+        false => Err(Diverged::of(format!("{what} is {loss} in step {step}"), lr)),
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use lookahead_run::event::Step;
+use lookahead_run::event::{Rank, Step};
 use lookahead_run::status::{State, Status};
 
 use super::Training;
@@ -52,6 +52,13 @@ impl Shared {
         status.loss = Some(step.loss);
         status.learning_rate = Some(step.learning_rate);
         status.samples_per_second = Some(step.samples_per_second);
+    }
+
+    /// How several processes fared when they met.
+    pub(super) fn met(&self, ranks: &[Rank]) {
+        let mut status = self.lock();
+        status.ranks.clear();
+        status.ranks.extend_from_slice(ranks);
     }
 
     /// A checkpoint is there.

@@ -41,8 +41,10 @@ pub(super) fn meet(t: &mut Training, outside: &mut Outside) -> anyhow::Result<Fl
             loss: report[0],
             step_seconds: report[1],
             wait_seconds: report[2],
+            distance: Some(report[3]).filter(|distance| !distance.is_nan()),
         };
-        let ranks = reports.iter().map(rank).collect();
+        let ranks: Vec<Rank> = reports.iter().map(rank).collect();
+        outside.status.met(&ranks);
         outside.observer.record(t.step, Event::Ranks(Ranks { ranks }));
     }
     let waits = all.pause && !all.stop;
@@ -80,12 +82,13 @@ pub(super) fn meet(t: &mut Training, outside: &mut Outside) -> anyhow::Result<Fl
 }
 
 /// How this process fared since the last meeting: mean loss, seconds a step without waiting, seconds
-/// of waiting. No numbers before the first step.
-fn report(t: &mut Training, outside: &mut Outside) -> [f64; 3] {
+/// of waiting, distance of θ from the mean in the last sync. No numbers before the first step or sync.
+fn report(t: &mut Training, outside: &mut Outside) -> [f64; 4] {
     let (loss, steps) = outside.observer.take_mean_loss();
     let waited = t.team.take_waited().as_secs_f64();
     let busy = (t.met.elapsed().as_secs_f64() - waited).max(0.0);
-    [loss, busy / steps as f64, waited]
+    let distance = t.optimizer.lookahead().and_then(|lookahead| lookahead.distance_from_mean());
+    [loss, busy / steps as f64, waited, distance.unwrap_or(f64::NAN)]
 }
 
 /// Whether the processes meet before this step. All of them know.

@@ -200,6 +200,14 @@ pub fn sets<'a>(keys: &[&'a str]) -> Vec<&'a str> {
     keys.iter().flat_map(|key| ["--set", key]).collect()
 }
 
+/// A number of the splitmix64 generator.
+pub fn random(state: &mut u64) -> u64 {
+    *state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
+    let mixed = (*state ^ (*state >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    mixed ^ (mixed >> 31)
+}
+
 /// Sends a signal such as `TERM`.
 pub fn signal(child: &Child, name: &str) {
     let arguments = [format!("-{name}"), child.id().to_string()];
