@@ -6,7 +6,7 @@ use std::net::TcpListener;
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
-use common::{SMALL, Sandbox, random, sets};
+use common::{SMALL, Sandbox, random, sets, succeeded};
 use lookahead_run::checkpoint::sha256_of;
 use lookahead_run::event::{Evaluation, Event, Record, Split, Weights};
 use rustix::process::{Pid, Signal, kill_process};
@@ -288,6 +288,13 @@ fn what_is_asked_of_one_process_all_do() {
     let mut ranks = start(&sandbox, 2, &train("run", &[&LOCAL[..], &long].concat()));
     let begun = |record: &Record| record.step > 30;
     sandbox.wait_for("run", &mut ranks[0], begun);
+    let status = succeeded(sandbox.lookahead(&["ctl", "runs/run", "status"]));
+    let status = String::from_utf8(status.stdout).unwrap();
+    for words in
+        ["Rank 0 when they met last: loss", "Rank 1", "from the mean.", "`set` changes nothing"]
+    {
+        assert!(status.contains(words), "{words}: {status}");
+    }
     let asked = sandbox.lookahead(&["ctl", "runs/run", "checkpoint"]);
     assert!(asked.status.success());
     let saved = |record: &Record| matches!(record.event, Event::Checkpoint(_));
