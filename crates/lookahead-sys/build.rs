@@ -46,13 +46,12 @@ fn nccl_headers(lib: &Path) -> Vec<PathBuf> {
     if !lib.join("libtorch_cuda.so").exists() {
         return Vec::new();
     }
-    let toolkits = ["CUDA_HOME", "CUDA_PATH"].into_iter().filter_map(env::var_os);
-    let mut folders: Vec<PathBuf> =
-        toolkits.map(|root| PathBuf::from(root).join("include")).collect();
-    // As NVIDIA's wheels lie beside torch's.
+    // As NVIDIA's wheels lie beside torch's: those of the libraries that it is used with come first.
     let beside = lib.ancestors().nth(2).map(|packages| packages.join("nvidia"));
     let wheels = beside.and_then(|folder| folder.read_dir().ok()).into_iter().flatten().flatten();
-    folders.extend(wheels.map(|package| package.path().join("include")));
+    let mut folders: Vec<PathBuf> = wheels.map(|package| package.path().join("include")).collect();
+    let toolkits = ["CUDA_HOME", "CUDA_PATH"].into_iter().filter_map(env::var_os);
+    folders.extend(toolkits.map(|root| PathBuf::from(root).join("include")));
     folders.extend(["/usr/local/cuda/include", "/usr/include"].map(PathBuf::from));
     let mut found = Vec::new();
     for header in ["nccl.h", "cuda_runtime.h", "crt/host_config.h", "nv/target"] {
@@ -63,7 +62,8 @@ fn nccl_headers(lib: &Path) -> Vec<PathBuf> {
                 println!(
                     "cargo:warning=libtorch has CUDA, and {header} is in none of the folders where it is \
                      looked for: processes on several GPUs will meet over Gloo, which is slower than \
-                     NCCL. Set CUDA_HOME to a CUDA toolkit, and install NCCL's headers into it."
+                     NCCL. Set CUDA_HOME to a CUDA toolkit with NCCL's headers, and build again after \
+                     `cargo clean --release --package lookahead-sys`."
                 );
                 return Vec::new();
             }

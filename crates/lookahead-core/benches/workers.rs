@@ -2,8 +2,8 @@
 //! loopback, against a bare all-reduce of as many bytes, in turns.
 //!
 //! `cargo bench --package lookahead-core --bench workers`. The program starts itself a second time. The
-//! sync copies θ into flat tensors, reduces those, copies back and syncs; it compares a share of φ and
-//! looks for NaN.
+//! sync copies θ into flat tensors, looking for NaN, reduces those, and goes by them; it compares a share
+//! of φ.
 
 use std::env;
 use std::process::Command;

@@ -122,8 +122,8 @@ impl<Source> Builder<Source> {
         self
     }
 
-    /// Lets several processes train together, each on data of its own: at a sync θ becomes the mean of
-    /// all their θ first. This is Local SGD; with [`outer_momentum`](Self::outer_momentum) it is SlowMo
+    /// Lets several processes train together, each on data of its own: at a sync the mean of all their θ
+    /// takes θ's place. This is Local SGD; with [`outer_momentum`](Self::outer_momentum) it is SlowMo
     /// (Wang et al., 2020), in Nesterov's form DiLoCo (Douillard et al., 2023). Between two syncs the
     /// processes don't wait for each other. A group of one changes nothing, to the bit.
     ///

@@ -472,10 +472,11 @@ fn the_adaptive_step_is_the_cpus() {
             let term = |i: usize| Term {
                 slow: &slow[i],
                 fast: &fast[i],
+                mean: None,
                 second_moment: &second[i],
                 scale: 1.5,
             };
-            adaptive_slow_step_size((0..slow.len()).map(term)).unwrap()
+            adaptive_slow_step_size((0..slow.len()).map(term), false).unwrap()
         };
         let (found, expected) = (alpha_on(gpu), alpha_on(Device::Cpu));
         // Sums over all elements are taken in another order.

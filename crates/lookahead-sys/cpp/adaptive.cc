@@ -9,6 +9,9 @@
 //
 //   α = 1 + gᵀd / dᵀA d.
 //
+// Where several processes train together the mean of their θ takes the place of θ in d. The mean of what
+// each finds with its own g is then the α for the mean of the gradients, as far as A is the same.
+//
 // Only the diagonal of A is needed, and it is given for each parameter as a second moment with the
 // factor that takes its bias out.
 
@@ -25,14 +28,16 @@
 
 namespace lookahead {
 
-double adaptive_slow_step_size(rust::Slice<const CurvatureTerm> terms) {
+double adaptive_slow_step_size(rust::Slice<const CurvatureTerm> terms, bool differences) {
   const at::NoGradGuard no_grad;
   std::vector<Tensor> slopes;
   std::vector<Tensor> curvatures;
   for (const CurvatureTerm& term : terms) {
     const Tensor& gradient = term.fast->grad();
     if (term.fast->numel() == 0) continue;
-    const Tensor difference = *term.slow - term.fast->to(term.slow->scalar_type());
+    const Tensor end = (term.mean == nullptr ? *term.fast : *term.mean).to(term.slow->scalar_type());
+    const bool is_difference = term.mean != nullptr && differences;
+    const Tensor difference = is_difference ? -end : *term.slow - end;
     // In double precision: the sums run over all parameters.
     if (gradient.defined()) {
       const Tensor dense = gradient.is_sparse() ? gradient.to_dense() : gradient;

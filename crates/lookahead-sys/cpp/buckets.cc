@@ -125,12 +125,9 @@ Pass differences_pass(at::ScalarType target, at::ScalarType source, at::ScalarTy
 }
 
 Pass pass_for(const Tensor& target, const Tensor& source, const Tensor* base) {
-  const auto beside_target = [&](const Tensor& other) {
-    return other.is_cpu() && is_dense(other) && same_order(target, other);
-  };
-  if (!target.is_cpu() || !is_dense(target) || !beside_target(source)) return nullptr;
+  if (!lies_beside(target, target) || !lies_beside(target, source)) return nullptr;
   if (base == nullptr) return values_pass(target.scalar_type(), source.scalar_type());
-  if (!beside_target(*base)) return nullptr;
+  if (!lies_beside(target, *base)) return nullptr;
   return differences_pass(target.scalar_type(), source.scalar_type(), base->scalar_type());
 }
 

@@ -18,7 +18,7 @@ namespace lookahead {
 struct ProcessGroup::Parts {
   c10::intrusive_ptr<c10d::Store> store;
   c10::intrusive_ptr<c10d::Backend> gloo;
-  // Made when a tensor on a GPU is there to be sent; null where there is no NCCL.
+  // Null where tensors on GPUs go through Gloo too.
   c10::intrusive_ptr<c10d::Backend> nccl;
   // Of each operation.
   std::chrono::milliseconds timeout;
@@ -51,12 +51,8 @@ std::vector<std::string> strings(rust::Slice<const rust::Str> texts) {
 
 // The backend for tensors like this one.
 c10d::Backend& backend_for(const ProcessGroup& group, const Tensor& tensor) {
-  auto& [store, gloo, nccl, timeout] = *group.parts;
-  if (tensor.is_cuda() && nccl == nullptr) {
-    nccl = make_nccl(c10::make_intrusive<c10d::PrefixStore>("nccl", store), gloo->getRank(), gloo->getSize(),
-                     timeout);
-  }
-  return tensor.is_cuda() && nccl != nullptr ? *nccl : *gloo;
+  const bool by_nccl = tensor.is_cuda() && group.parts->nccl != nullptr;
+  return by_nccl ? *group.parts->nccl : *group.parts->gloo;
 }
 
 std::unique_ptr<Work> started(const ProcessGroup& group, c10::intrusive_ptr<c10d::Work> work,
@@ -109,9 +105,38 @@ void connect_gloo(ProcessGroup& group, const GlooAddress& address) {
       c10::make_intrusive<c10d::ProcessGroupGloo>(group.parts->store, address.rank, address.size, options);
 }
 
+bool has_nccl() { return nccl_is_there(); }
+
+rust::String gpu_identity_of(std::int32_t index) {
+  const std::string bytes = nccl_is_there() ? gpu_identity(index) : std::string();
+  std::string digits;
+  for (const char byte : bytes) {
+    for (const int shift : {4, 0}) digits.push_back("0123456789abcdef"[(byte >> shift) & 0xf]);
+  }
+  return digits;
+}
+
+void connect_nccl(ProcessGroup& group) {
+  auto& [store, gloo, nccl, timeout] = *group.parts;
+  if (nccl != nullptr) return;
+  nccl = make_nccl(c10::make_intrusive<c10d::PrefixStore>("nccl", store), gloo->getRank(), gloo->getSize(),
+                   timeout);
+}
+
+bool uses_nccl(const ProcessGroup& group) { return group.parts->nccl != nullptr; }
+
+void abort_nccl(const ProcessGroup& group) noexcept {
+  if (group.parts->nccl == nullptr) return;
+  try {
+    // What is under way there would go on for ever.
+    group.parts->nccl->abort();
+  } catch (...) {
+    // There is an error already, which led here: it is the one to be told.
+  }
+}
+
 void disconnect(const ProcessGroup& group) {
-  // What is under way there would go on for ever.
-  if (group.parts->nccl != nullptr) group.parts->nccl->abort();
+  abort_nccl(group);
   group.parts->nccl.reset();
   group.parts->gloo.reset();
 }
@@ -120,8 +145,6 @@ void leave_group(ProcessGroup& group) {
   disconnect(group);
   group.parts->store.reset();
 }
-
-bool has_nccl() { return kHasNccl; }
 
 std::unique_ptr<Work> all_reduce(const ProcessGroup& group, const Tensor* tensor, bool largest) {
   std::vector<Tensor> tensors{tensor->detach()};

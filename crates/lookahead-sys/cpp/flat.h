@@ -40,6 +40,11 @@ inline bool same_order(const at::Tensor& a, const at::Tensor& b) {
   return a.sizes() == b.sizes() && (a.strides() == b.strides() || (a.is_contiguous() && b.is_contiguous()));
 }
 
+// Whether one loop on the CPU goes over the other tensor's elements as they lie beside those of the first.
+inline bool lies_beside(const at::Tensor& first, const at::Tensor& other) {
+  return other.is_cpu() && is_dense(other) && same_order(first, other);
+}
+
 // Calls `use(part, from, to)` for stretches of each part's elements, in parallel. A part has the
 // field `end`: how many elements there are up to and with it.
 template <typename Part, typename Use>

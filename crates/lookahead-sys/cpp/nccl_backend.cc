@@ -7,12 +7,23 @@
 
 #define USE_C10D_NCCL
 
+#include <ATen/cuda/CUDAContext.h>
 #include <c10/util/env.h>
+#include <torch/csrc/cuda/nccl.h>
 #include <torch/csrc/distributed/c10d/ProcessGroupNCCL.hpp>
 
 namespace lookahead {
 
-const bool kHasNccl = true;
+bool nccl_is_there() {
+  // The options of a process group hold a structure of NCCL's own, whose size is another with each version.
+  const std::uint64_t version = torch::cuda::nccl::version();
+  return version >> 32 == NCCL_MAJOR && ((version >> 16) & 0xffff) == NCCL_MINOR;
+}
+
+std::string gpu_identity(int index) {
+  const auto& uuid = at::cuda::getDeviceProperties(static_cast<c10::DeviceIndex>(index))->uuid;
+  return {uuid.bytes, sizeof uuid.bytes};
+}
 
 c10::intrusive_ptr<c10d::Backend> make_nccl(const c10::intrusive_ptr<c10d::Store>& store, int rank,
                                             int size, std::chrono::milliseconds timeout) {
@@ -31,7 +42,9 @@ c10::intrusive_ptr<c10d::Backend> make_nccl(const c10::intrusive_ptr<c10d::Store
 
 namespace lookahead {
 
-const bool kHasNccl = false;
+bool nccl_is_there() { return false; }
+
+std::string gpu_identity(int) { return {}; }
 
 c10::intrusive_ptr<c10d::Backend> make_nccl(const c10::intrusive_ptr<c10d::Store>&, int, int,
                                             std::chrono::milliseconds) {

@@ -72,7 +72,7 @@ Optimizer* fused_rmsprop(double lr, double alpha, double eps, double weight_deca
 
 // The sync, and what goes before it.
 double sync(rust::Slice<const SyncPair> pairs, SyncRule rule);
-double adaptive_slow_step_size(rust::Slice<const CurvatureTerm> terms);
+double adaptive_slow_step_size(rust::Slice<const CurvatureTerm> terms, bool differences);
 bool all_finite(rust::Slice<const TensorRef> tensors, bool foreach);
 bool gradients_finite(rust::Slice<const TensorRef> parameters, bool foreach);
 
@@ -137,6 +137,10 @@ void set_timeout(const ProcessGroup& group, std::uint64_t milliseconds);
 void disconnect(const ProcessGroup& group);
 void leave_group(ProcessGroup& group);
 bool has_nccl();
+rust::String gpu_identity_of(std::int32_t index);
+void connect_nccl(ProcessGroup& group);
+bool uses_nccl(const ProcessGroup& group);
+void abort_nccl(const ProcessGroup& group) noexcept;
 std::unique_ptr<Work> all_reduce(const ProcessGroup& group, const Tensor* tensor, bool largest);
 std::unique_ptr<Work> broadcast(const ProcessGroup& group, const Tensor* tensor, std::int32_t root);
 std::unique_ptr<Work> all_gather(const ProcessGroup& group, const Tensor* all, const Tensor* own);

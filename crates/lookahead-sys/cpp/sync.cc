@@ -175,13 +175,10 @@ Pass pass_for(at::ScalarType slow, at::ScalarType fast, at::ScalarType mean) {
 Pass flat_pass(const SyncPair& pair) {
   const Tensor& slow = *pair.slow;
   const Tensor& fast = *pair.fast;
-  const auto beside_slow = [&](const Tensor& other) {
-    return other.is_cpu() && is_dense(other) && same_order(slow, other);
-  };
-  const bool flat = slow.is_cpu() && is_dense(slow) && beside_slow(fast) &&
+  const bool flat = lies_beside(slow, slow) && lies_beside(slow, fast) &&
       (pair.velocity == nullptr ||
-       (beside_slow(*pair.velocity) && pair.velocity->scalar_type() == slow.scalar_type())) &&
-      (pair.mean == nullptr || beside_slow(*pair.mean));
+       (lies_beside(slow, *pair.velocity) && pair.velocity->scalar_type() == slow.scalar_type())) &&
+      (pair.mean == nullptr || lies_beside(slow, *pair.mean));
   if (!flat) return nullptr;
   if (pair.mean == nullptr) return pass_for(slow.scalar_type(), fast.scalar_type());
   return pass_for(slow.scalar_type(), fast.scalar_type(), pair.mean->scalar_type());

@@ -74,6 +74,8 @@ pub(crate) mod bridge {
     struct CurvatureTerm {
         slow: *const Tensor,
         fast: *const Tensor,
+        /// The mean over several processes; null for the fast weights themselves.
+        mean: *const Tensor,
         second_moment: *const Tensor,
         scale: f64,
     }
@@ -192,7 +194,7 @@ pub(crate) mod bridge {
         ) -> Result<*mut Optimizer>;
 
         fn sync(pairs: &[SyncPair], rule: SyncRule) -> Result<f64>;
-        fn adaptive_slow_step_size(terms: &[CurvatureTerm]) -> Result<f64>;
+        fn adaptive_slow_step_size(terms: &[CurvatureTerm], differences: bool) -> Result<f64>;
         fn all_finite(tensors: &[TensorRef], foreach: bool) -> Result<bool>;
         fn gradients_finite(parameters: &[TensorRef], foreach: bool) -> Result<bool>;
 
@@ -239,6 +241,10 @@ pub(crate) mod bridge {
         fn disconnect(group: &ProcessGroup);
         fn leave_group(group: Pin<&mut ProcessGroup>);
         fn has_nccl() -> bool;
+        fn gpu_identity_of(index: i32) -> Result<String>;
+        fn connect_nccl(group: Pin<&mut ProcessGroup>) -> Result<()>;
+        fn uses_nccl(group: &ProcessGroup) -> bool;
+        fn abort_nccl(group: &ProcessGroup);
         unsafe fn all_reduce(
             group: &ProcessGroup,
             tensor: *const Tensor,

@@ -67,7 +67,6 @@ pub struct Rule {
 /// # Errors
 /// What libtorch says, such as of shapes that differ; part of the pairs may have been synced.
 pub fn sync<'a>(pairs: impl IntoIterator<Item = Pair<'a>>, rule: Rule) -> Result<f64> {
-    let or_null = |tensor: Option<&Tensor>| tensor.map_or(std::ptr::null(), |t| t.as_ptr().cast());
     let pairs: Vec<bridge::SyncPair> = pairs
         .into_iter()
         .map(|pair| bridge::SyncPair {
@@ -84,6 +83,10 @@ pub fn sync<'a>(pairs: impl IntoIterator<Item = Pair<'a>>, rule: Rule) -> Result
     Ok(bridge::sync(&pairs, rule)?)
 }
 
+fn or_null(tensor: Option<&Tensor>) -> *const bridge::Tensor {
+    tensor.map_or(std::ptr::null(), |tensor| tensor.as_ptr().cast())
+}
+
 /// What a parameter contributes to the adaptive slow step size.
 #[derive(Debug, Clone, Copy)]
 pub struct Term<'a> {
@@ -91,6 +94,8 @@ pub struct Term<'a> {
     pub slow: &'a Tensor,
     /// θ, with the gradient of the loss there.
     pub fast: &'a Tensor,
+    /// The mean over several processes, as in [`Pair`].
+    pub mean: Option<&'a Tensor>,
     /// The mean squared gradient of each element, which stands for the curvature.
     pub second_moment: &'a Tensor,
     /// What the second moment is multiplied by, such as Adam's bias correction.
@@ -98,22 +103,27 @@ pub struct Term<'a> {
 }
 
 /// The α that minimizes a quadratic model of the loss between φ and θ: 1 + gᵀd / dᵀA d, where d is
-/// φ − θ, g the gradient at θ and A the diagonal of second moments. Not clipped, and NaN where
+/// φ − θ, or φ less the mean where there is one, g the gradient at θ and A the diagonal of second
+/// moments. `differences` tells whether means are those of differences θ − φ. Not clipped, and NaN where
 /// d is 0 or there is no gradient. Reads one value back from the device.
 ///
 /// # Errors
 /// What libtorch says.
-pub fn adaptive_slow_step_size<'a>(terms: impl IntoIterator<Item = Term<'a>>) -> Result<f64> {
+pub fn adaptive_slow_step_size<'a>(
+    terms: impl IntoIterator<Item = Term<'a>>,
+    differences: bool,
+) -> Result<f64> {
     let terms: Vec<bridge::CurvatureTerm> = terms
         .into_iter()
         .map(|term| bridge::CurvatureTerm {
             slow: term.slow.as_ptr().cast(),
             fast: term.fast.as_ptr().cast(),
+            mean: or_null(term.mean),
             second_moment: term.second_moment.as_ptr().cast(),
             scale: term.scale,
         })
         .collect();
-    Ok(bridge::adaptive_slow_step_size(&terms)?)
+    Ok(bridge::adaptive_slow_step_size(&terms, differences)?)
 }
 
 #[cfg(test)]
@@ -508,8 +518,9 @@ mod tests {
         let fast = Tensor::from_slice(&[-1.0f64, -1.5]).set_requires_grad(true);
         let loss = |x: &Tensor| (&a * (x - &centre).square()).sum(Kind::Double) * 0.5;
         loss(&fast).backward();
-        let term = Term { slow: &slow, fast: &fast, second_moment: &(&a * 0.5), scale: 2.0 };
-        let alpha = adaptive_slow_step_size([term]).unwrap();
+        let second_moment = &(&a * 0.5);
+        let term = Term { slow: &slow, fast: &fast, mean: None, second_moment, scale: 2.0 };
+        let alpha = adaptive_slow_step_size([term], false).unwrap();
         let at = |alpha: f64| {
             let point = &slow + (fast.detach() - &slow) * alpha;
             loss(&point).double_value(&[])
@@ -517,5 +528,12 @@ mod tests {
         assert!(at(alpha) < at(alpha + 1e-4) && at(alpha) < at(alpha - 1e-4), "{alpha}");
         // By hand: d = (3, 2.5), g = (−1.5, −5): 1 − (4.5 + 12.5) / (9 + 25) = ½.
         assert!((alpha - 0.5).abs() < 1e-12, "{alpha}");
+        // Of a mean (1, 0.5): d = (1, 0.5), 1 − (1.5 + 2.5) / (1 + 1).
+        for (mean, differences) in [([1.0, 0.5], false), ([-1.0, -0.5], true)] {
+            let mean = Tensor::from_slice(&mean);
+            let term = Term { mean: Some(&mean), ..term };
+            let alpha = adaptive_slow_step_size([term], differences).unwrap();
+            assert!((alpha + 1.0).abs() < 1e-12, "{alpha}");
+        }
     }
 }

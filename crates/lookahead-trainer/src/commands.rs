@@ -46,6 +46,7 @@ use crate::usage::Usage;
 fn run_to_the_end(training: &mut Training, outside: &mut Outside) -> anyhow::Result<()> {
     let outcome = caught(|| crate::training::train(training, outside));
     let outcome = outcome.map_err(|error| among_others(error, training.team()));
+    let outcome = training.team().farewell().after(outcome);
     finish_writing(training, outside);
     let (ended, last_words) = match &outcome {
         Ok(status) => (RunEnded { status: *status, message: None }, None),
@@ -62,17 +63,15 @@ fn run_to_the_end(training: &mut Training, outside: &mut Outside) -> anyhow::Res
     logged
 }
 
-/// Tells the others why this process ends, and leaves out what does not help with several.
+/// Leaves out of an error what does not help with several processes.
 fn among_others(error: anyhow::Error, team: &Team) -> anyhow::Error {
     if team.is_alone() {
         return error;
     }
-    let error = match error.downcast::<Diverged>() {
+    match error.downcast::<Diverged>() {
         Ok(diverged) => diverged.among_others().into(),
         Err(error) => error,
-    };
-    team.leave_for(&format!("{error:#}"));
-    error
+    }
 }
 
 /// Trains as one of several processes that keeps no record: rank 0 does. Its own is of no use to anybody

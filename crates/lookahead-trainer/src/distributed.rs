@@ -14,7 +14,7 @@ use lookahead_core::distributed::{Buckets, ProcessGroup, Rendezvous};
 use lookahead_core::{GradientAverage, Wire};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
-use tch::{Tensor, nn};
+use tch::{Device, Tensor, nn};
 
 use crate::changes::flattened;
 use crate::check::{Invalid, require};
@@ -330,9 +330,17 @@ impl Team {
         Ok((wishes, all))
     }
 
-    /// Leaves the others because of an error of this process's own, which they then tell too.
-    pub fn leave_for(&self, why: &str) {
-        self.group.leave_for(why);
+    /// Lets the others know, should this process end by an error.
+    pub fn farewell(&self) -> Farewell {
+        Farewell(self.group.clone())
+    }
+
+    /// Decides, for all processes alike, how tensors on GPUs go from one to the others.
+    ///
+    /// # Errors
+    /// Where a process does not answer.
+    pub fn agree_on_gpus(&self, device: Device) -> anyhow::Result<()> {
+        Ok(self.group.agree_on_gpus(device)?)
     }
 
     /// Counts time that was spent on averaging.
@@ -446,13 +454,23 @@ impl Team {
     ///
     /// # Errors
     /// Where they don't come to that.
-    pub fn leave(self) -> anyhow::Result<()> {
-        let Team { group, gradients, .. } = self;
-        drop(gradients);
-        match Arc::try_unwrap(group) {
-            Ok(group) => Ok(group.leave()?),
-            Err(_) => Ok(()),
-        }
+    pub fn leave(&self) -> anyhow::Result<()> {
+        Ok(self.group.leave()?)
+    }
+}
+
+/// What a process says to the others where it ends by an error.
+#[derive(Debug)]
+#[must_use = "it is said by `after`"]
+pub struct Farewell(Arc<ProcessGroup>);
+
+impl Farewell {
+    /// Passes an outcome on, and tells the others of an error, who then end by it too.
+    ///
+    /// # Errors
+    /// That of the outcome.
+    pub fn after<T>(&self, outcome: anyhow::Result<T>) -> anyhow::Result<T> {
+        outcome.inspect_err(|error| self.0.leave_for(&format!("{error:#}")))
     }
 }
 

@@ -143,6 +143,7 @@ impl Training {
         mut team: Team,
     ) -> anyhow::Result<Self> {
         let device = config.train.device_of(team.local_rank())?;
+        team.agree_on_gpus(device)?;
         config.train.use_threads();
         let data = data::load(&config.data)?;
         team.refuse_other_data(&data)?;
@@ -361,9 +362,7 @@ impl Training {
     /// # Errors
     /// Where they don't come to that.
     pub fn leave_team(self) -> anyhow::Result<()> {
-        let Training { team, optimizer, .. } = self;
-        drop(optimizer);
-        team.leave()
+        self.team.leave()
     }
 
     /// Inner steps taken.

@@ -51,14 +51,15 @@ impl<O: InnerOptimizer> Lookahead<O> {
         for i in 0..self.slow.len() {
             curvatures.push(self.inner.curvature(i)?);
         }
+        let (means, differences) = self.means();
         let all = self.inner.parameters().iter().zip(&self.slow).zip(&curvatures);
-        let terms = all.filter(|((parameter, _), _)| is_trained(parameter)).filter_map(
-            |((parameter, slow), curvature)| {
-                let Curvature { second_moment, scale } = curvature.as_ref()?;
-                Some(Term { slow, fast: &parameter.tensor, second_moment, scale: *scale })
-            },
-        );
-        let best = adaptive_slow_step_size(terms)?;
+        let trained = all.filter(|((parameter, _), _)| is_trained(parameter)).enumerate();
+        let terms = trained.filter_map(|(place, ((parameter, slow), curvature))| {
+            let Curvature { second_moment, scale } = curvature.as_ref()?;
+            let (fast, mean) = (&parameter.tensor, means.get(place));
+            Some(Term { slow, fast, mean, second_moment, scale: *scale })
+        });
+        let best = adaptive_slow_step_size(terms, differences)?;
         // Where it can't be told the smallest step is the safe one; the clip leaves NaN as it is.
         Ok(if best.is_nan() { low } else { best.clamp(low, 1.0) })
     }

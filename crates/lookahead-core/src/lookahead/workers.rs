@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use lookahead_sys::arithmetic::all_finite;
 use lookahead_sys::distributed;
 use lookahead_sys::distributed::{Buckets, Differences, ProcessGroup, Reduce, bits};
-use tch::{Kind, Tensor};
+use tch::{Device, Kind, Tensor};
 
 use super::{Lookahead, is_trained};
 use crate::{Error, InnerOptimizer, NonFinite, Result};
@@ -67,8 +67,8 @@ impl<O: InnerOptimizer> Lookahead<O> {
         if let Some(parameter) = self.inner.parameters().iter().find(|p| !p.tensor.defined()) {
             return Err(Error::Undefined { name: parameter.name.clone() });
         }
-        let mut buckets = Buckets::default();
-        buckets.broadcast(&group, &tensors, 0)?;
+        group.agree_on_gpus(tensors.first().map_or(Device::Cpu, |tensor| tensor.device()))?;
+        Buckets::default().broadcast(&group, &tensors, 0)?;
         Ok(())
     }
 
@@ -173,7 +173,8 @@ impl<O: InnerOptimizer> Lookahead<O> {
 /// Averages gradients over the processes that train together: data-parallel training, as PyTorch's
 /// DistributedDataParallel does it, with one transfer of the model's size in every step. Call
 /// [`average`](Self::average) between the backward pass and the step; all that comes after it, the look
-/// for NaN included, is then the same on all ranks.
+/// for NaN included, is then the same on all ranks. Between GPUs it goes through NCCL once they have
+/// agreed on that ([`ProcessGroup::agree_on_gpus`]).
 ///
 /// ```
 /// use std::sync::Arc;

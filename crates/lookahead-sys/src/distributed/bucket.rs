@@ -111,9 +111,9 @@ impl Buckets {
             let from = differences.map_or(&[][..], |d| &d.from[places.clone()]);
             let look = copy(&self.views[places.clone()], &tensors[places], from, scale)?;
             looked &= look != bridge::Look::NotTaken;
-            let flag = if look == bridge::Look::NotFinite { f64::NAN } else { 0.0 };
-            let _ = flat.flag.shallow_clone().f_fill_(flag).map_err(crate::Error::from)?;
-            Ok(())
+            // Nobody vouches for what was not looked at.
+            let flag = if look == bridge::Look::Finite { 0.0 } else { f64::NAN };
+            set(&flat.flag, flag)
         };
         if group.is_alone() {
             self.flats.iter().try_for_each(&mut fill)?;
@@ -124,8 +124,11 @@ impl Buckets {
         group.together("averaging", |asked| {
             let mut outcome = Ok(());
             for flat in &self.flats {
-                // Its part in the others' operations is due even so, or they would wait in vain.
                 outcome = outcome.and_then(|()| fill(flat));
+                if outcome.is_err() {
+                    // The others wait for this rank's part, and must not take it for one.
+                    set(&flat.values, f64::NAN)?;
+                }
                 asked.all_reduce(&flat.values, Reduce::Sum);
             }
             let values = outcome.and_then(|()| values())?;
@@ -191,8 +194,7 @@ impl Buckets {
         while start < tensors.len() {
             let (kind, device) = key(start);
             let (mut end, mut count) = (start, 0);
-            let largest =
-                FIRST.checked_shl(self.flats.len() as u32).unwrap_or(LARGEST).min(LARGEST);
+            let largest = (FIRST << self.flats.len().min(5)).min(LARGEST);
             while end < tensors.len() && key(end) == (kind, device) {
                 let more = tensors[end].numel();
                 if count > 0 && (count + more) * kind.elt_size_in_bytes() > largest {
@@ -222,6 +224,11 @@ impl Buckets {
         }
         Ok(())
     }
+}
+
+fn set(tensor: &Tensor, value: f64) -> Result<()> {
+    let _ = tensor.shallow_clone().f_fill_(value).map_err(crate::Error::from)?;
+    Ok(())
 }
 
 /// target ← (source − from) · scale.

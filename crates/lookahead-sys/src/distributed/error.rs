@@ -100,6 +100,19 @@ pub enum Error {
         cause: String,
     },
 
+    /// Another rank ended by an error of its own.
+    #[error("Rank {who} of {size} ended, and with it rank {rank}: {words}")]
+    Ended {
+        /// This process's rank.
+        rank: usize,
+        /// How many processes there are.
+        size: usize,
+        /// The one that ended; the first of several.
+        who: usize,
+        /// What it said.
+        words: String,
+    },
+
     /// An operation after one that failed.
     #[error(
         "Rank {rank} of {size} has lost the others before: no operation of theirs is possible any \

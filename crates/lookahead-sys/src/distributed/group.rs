@@ -2,7 +2,7 @@
 
 use std::net::TcpListener;
 use std::os::fd::IntoRawFd;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
@@ -44,6 +44,12 @@ pub struct ProcessGroup {
     rank: usize,
     size: usize,
     place: String,
+    /// Whether the store ends with this process.
+    hosts: bool,
+    /// How long an operation waits for the others, in milliseconds.
+    timeout: AtomicU64,
+    /// How often they have agreed about GPUs.
+    agreed: AtomicU64,
     lost: AtomicBool,
     /// None where this process is alone.
     inside: Option<Mutex<Inside>>,
@@ -64,6 +70,8 @@ impl std::fmt::Debug for Inside {
 /// How long who has lost the others waits for these to say that they are there: then it can tell who
 /// is not.
 const ROLL_CALL: Duration = Duration::from_secs(5);
+/// How long the store stays for others to hear why a rank ended: they do where they meet next.
+const LAST_WORDS: Duration = Duration::from_secs(30);
 /// From one question for a machine's address to the next.
 const AGAIN: Duration = Duration::from_millis(200);
 /// From one look into the store to the next.
@@ -76,6 +84,9 @@ impl ProcessGroup {
             rank: 0,
             size: 1,
             place: String::new(),
+            hosts: false,
+            timeout: AtomicU64::new(0),
+            agreed: AtomicU64::new(0),
             lost: AtomicBool::new(false),
             inside: None,
         }
@@ -124,6 +135,9 @@ impl ProcessGroup {
             rank,
             size,
             place: place.place(),
+            hosts: rank == 0 && !place.hosted,
+            timeout: AtomicU64::new(milliseconds),
+            agreed: AtomicU64::new(0),
             lost: AtomicBool::new(false),
             inside: Some(Mutex::new(Inside(store.map_err(|error| refused(&error))?))),
         };
@@ -171,11 +185,44 @@ impl ProcessGroup {
     /// # Errors
     /// What libtorch says.
     pub fn set_timeout(&self, timeout: Duration) -> Result<()> {
-        match self.inside() {
-            Some(inside) => Ok(bridge::set_timeout(&inside.0, in_milliseconds(timeout))
-                .map_err(crate::Error::from)?),
-            None => Ok(()),
+        let Some(inside) = self.inside() else { return Ok(()) };
+        let milliseconds = in_milliseconds(timeout);
+        self.timeout.store(milliseconds, Ordering::Relaxed);
+        Ok(bridge::set_timeout(&inside.0, milliseconds).map_err(crate::Error::from)?)
+    }
+
+    /// Decides how tensors on GPUs go from now on, for all ranks alike: through NCCL where each of them
+    /// has it ([`has_nccl`]) and a GPU of its own, and through Gloo, by way of the CPU, where not.
+    /// `device` is where this rank's tensors are.
+    ///
+    /// # Errors
+    /// As [`all_reduce`](Self::all_reduce).
+    pub fn agree_on_gpus(&self, device: Device) -> Result<()> {
+        if self.is_alone() {
+            return Ok(());
         }
+        let own = match device {
+            Device::Cuda(index) => {
+                bridge::gpu_identity_of(index as i32).map_err(crate::Error::from)?
+            }
+            _ => String::new(),
+        };
+        let time = self.agreed.fetch_add(1, Ordering::Relaxed);
+        let mut all = self.exchange(&format!("gpu/{time}"), own.as_bytes())?;
+        all.sort_unstable();
+        let distinct = all.windows(2).all(|pair| pair[0] != pair[1]);
+        if let Some(mut inside) = self.inside()
+            && distinct
+            && all.iter().all(|gpu| !gpu.is_empty())
+        {
+            bridge::connect_nccl(inside.0.pin_mut()).map_err(crate::Error::from)?;
+        }
+        Ok(())
+    }
+
+    /// Whether tensors on GPUs go through NCCL.
+    pub fn uses_nccl(&self) -> bool {
+        self.inside().is_some_and(|inside| bridge::uses_nccl(&inside.0))
     }
 
     /// Puts the sum, or the largest, of all ranks' values in the place of this rank's. To the bit the
@@ -293,21 +340,42 @@ impl ProcessGroup {
         self.refuse_lost()?;
         let started = Instant::now();
         let key = |rank: usize| format!("said/{name}/{rank}");
-        let exchanged = bridge::store_set(&inside.0, &key(self.rank), value).and_then(|()| {
-            (0..self.size).map(|rank| bridge::store_get(&inside.0, &key(rank))).collect()
+        let keys: Vec<String> = (0..self.size).map(key).collect();
+        let all: Vec<&str> = keys.iter().map(String::as_str).collect();
+        let exchanged = bridge::store_set(&inside.0, all[self.rank], value).and_then(|()| {
+            let timeout = Duration::from_millis(self.timeout.load(Ordering::Relaxed));
+            // Who ends meanwhile says so; the store's own wait would not hear it.
+            while !bridge::store_has(&inside.0, &all)?
+                && started.elapsed() < timeout
+                && last_words(&inside, self.size).is_empty()
+            {
+                sleep(MOMENT);
+            }
+            match bridge::store_has(&inside.0, &all)? {
+                true => all.iter().map(|key| bridge::store_get(&inside.0, key)).collect(),
+                false => Ok(Vec::new()),
+            }
         });
-        exchanged.map_err(|cause| self.failed(&inside, "exchange", started, &cause))
+        match exchanged {
+            Ok(said) if said.len() == self.size => Ok(said),
+            Ok(_) => Err(self.failed(&inside, "exchange", started, "Not all have come to it.")),
+            Err(cause) => Err(self.failed(&inside, "exchange", started, cause.what())),
+        }
     }
 
     /// Leaves the others because of an error of this process's own, and tells them: theirs then has it.
     /// Every operation after that fails.
     pub fn leave_for(&self, why: &str) {
-        if let Some(inside) = self.inside()
-            && !self.lost.swap(true, Ordering::Relaxed)
-        {
+        if let Some(inside) = self.inside() {
+            self.leave_with(&inside, why);
+        }
+    }
+
+    fn leave_with(&self, inside: &Inside, why: &str) {
+        if !self.lost.swap(true, Ordering::Relaxed) {
             let _ = bridge::store_set(&inside.0, &last_words_key(self.rank), why.as_bytes());
             bridge::disconnect(&inside.0);
-            self.linger_after(&inside, "heard");
+            self.linger_after(inside, "heard", LAST_WORDS);
         }
     }
 
@@ -316,22 +384,23 @@ impl ProcessGroup {
     ///
     /// # Errors
     /// Where the others don't come to that within the timeout.
-    pub fn leave(self) -> Result<()> {
+    pub fn leave(&self) -> Result<()> {
         if self.is_alone() || self.lost.load(Ordering::Relaxed) {
             return Ok(());
         }
         self.barrier()?;
+        self.lost.store(true, Ordering::Relaxed);
         // With nothing more to ask of the store, it may go.
         if let Some(inside) = self.inside() {
-            self.linger_after(&inside, "gone");
+            self.linger_after(&inside, "gone", ROLL_CALL);
         }
         Ok(())
     }
 
     /// [`linger`], for the word of all ranks.
-    fn linger_after(&self, inside: &Inside, what: &str) {
+    fn linger_after(&self, inside: &Inside, what: &str, most: Duration) {
         let others = (1..self.size).map(|rank| format!("{what}/{rank}/told"));
-        linger(inside, self.rank, others.collect());
+        linger(inside, self.rank, self.hosts, others.collect(), most);
     }
 
     fn inside(&self) -> Option<MutexGuard<'_, Inside>> {
@@ -372,15 +441,26 @@ impl ProcessGroup {
         let started = Instant::now();
         let mut asked = Asked { group: &inside.0, works: Vec::new() };
         let outcome = ask(&mut asked);
-        // Until its end Gloo's threads write to an operation's tensors.
+        // Until its end others' threads write to an operation's tensors. The last first: a gathering, on
+        // the CPU, tells at once that a rank is gone, which NCCL's operations may take long to see.
         let mut failed = None;
-        for work in asked.works {
+        for work in asked.works.into_iter().rev() {
             let waited = work.and_then(|work| bridge::wait_for(&work));
-            failed = failed.or(waited.err());
+            if let Err(cause) = waited
+                && failed.is_none()
+            {
+                bridge::abort_nccl(&inside.0);
+                failed = Some(cause);
+            }
         }
-        match failed {
-            None => outcome,
-            Some(cause) => Err(self.failed(&inside, operation, started, &cause)),
+        match (failed, &outcome) {
+            (Some(cause), _) => Err(self.failed(&inside, operation, started, cause.what())),
+            (None, Ok(())) => outcome,
+            // What the others have asked for beyond that, this rank has not.
+            (None, Err(error)) => {
+                self.leave_with(&inside, &error.to_string());
+                outcome
+            }
         }
     }
 
@@ -390,28 +470,18 @@ impl ProcessGroup {
         inside: &Inside,
         operation: &'static str,
         started: Instant,
-        cause: &cxx::Exception,
+        cause: &str,
     ) -> Error {
         self.lost.store(true, Ordering::Relaxed);
         // Who waits for this rank, and not for the one that is gone, need not do so until its timeout.
         bridge::disconnect(&inside.0);
         let seconds = started.elapsed().into();
         let (rank, size) = (self.rank, self.size);
-        let last_words = last_words(inside, size);
-        if let Some((of, words)) = last_words.first() {
-            let all: Vec<usize> = last_words.iter().map(|(rank, _)| *rank).collect();
-            self.linger_after(inside, "heard");
-            let who = format!("{} ended by an error, rank {of} by this: {words}", ranks(&all));
-            return Error::Operation {
-                operation,
-                rank,
-                size,
-                seconds,
-                who,
-                cause: sentence(cause.what()),
-            };
+        if let Some((who, words)) = last_words(inside, size).into_iter().next() {
+            self.linger_after(inside, "heard", LAST_WORDS);
+            return Error::Ended { rank, size, who, words };
         }
-        let who = match await_all(inside, "lost", rank, size, ROLL_CALL) {
+        let who = match await_all(inside, "lost", (rank, size), self.hosts, ROLL_CALL) {
             Ok(()) => "All ranks still answer, and so it is the network, or not all came to the \
                        operation in time."
                 .to_owned(),
@@ -423,12 +493,12 @@ impl ProcessGroup {
                 format!("The store at {} does not answer.", self.place)
             }
         };
-        Error::Operation { operation, rank, size, seconds, who, cause: sentence(cause.what()) }
+        Error::Operation { operation, rank, size, seconds, who, cause: sentence(cause) }
     }
 
     fn await_all(&self, what: &str, timeout: Duration) -> Result<(), Missing> {
         match self.inside() {
-            Some(inside) => await_all(&inside, what, self.rank, self.size, timeout),
+            Some(inside) => await_all(&inside, what, (self.rank, self.size), self.hosts, timeout),
             None => Ok(()),
         }
     }
@@ -480,9 +550,8 @@ impl Gathering {
     }
 }
 
-/// Whether tensors on GPUs go from one process to the others through NCCL. Else they go through Gloo,
-/// by way of the CPU: where libtorch has no CUDA, or the headers of CUDA and NCCL were not there when this
-/// was built.
+/// Whether tensors on GPUs can go from one process to the others through NCCL: where libtorch has CUDA,
+/// and the headers of CUDA and of its NCCL were there when this was built.
 pub fn has_nccl() -> bool {
     bridge::has_nccl()
 }
@@ -522,8 +591,8 @@ fn last_words(inside: &Inside, size: usize) -> Vec<(usize, String)> {
 fn await_all(
     inside: &Inside,
     what: &str,
-    rank: usize,
-    size: usize,
+    (rank, size): (usize, usize),
+    hosts: bool,
     timeout: Duration,
 ) -> Result<(), Missing> {
     let store = |error: cxx::Exception| Missing::Store(error.what().to_owned());
@@ -540,7 +609,8 @@ fn await_all(
                 }
             }
             let there = (1..size).filter(|rank| !missing.contains(rank));
-            linger(inside, rank, there.map(|rank| format!("{what}/{rank}/told")).collect());
+            let told = there.map(|rank| format!("{what}/{rank}/told")).collect();
+            linger(inside, rank, hosts, told, ROLL_CALL);
             return if missing.is_empty() { Ok(()) } else { Err(Missing::Ranks(missing)) };
         }
         sleep(MOMENT);
@@ -548,10 +618,10 @@ fn await_all(
     Ok(())
 }
 
-/// Others may still be about to look who is there: rank 0, which may host the store, waits for their
-/// word that they have, and not for long. `told` are the keys of those who will give it.
-fn linger(inside: &Inside, rank: usize, told: Vec<String>) {
-    if rank > 0 {
+/// Others may still be about to look what there is in the store: who hosts it waits for their word that
+/// they have, and at most so long. `told` are the keys of those who will give it.
+fn linger(inside: &Inside, rank: usize, hosts: bool, told: Vec<String>, most: Duration) {
+    if !hosts {
         let own = format!("/{rank}/told");
         if let Some(key) = told.iter().find(|key| key.ends_with(&own)) {
             let _ = bridge::store_set(&inside.0, key, &[1]);
@@ -560,7 +630,7 @@ fn linger(inside: &Inside, rank: usize, told: Vec<String>) {
     }
     let (told, started): (Vec<&str>, _) =
         (told.iter().map(String::as_str).collect(), Instant::now());
-    while started.elapsed() < ROLL_CALL && !bridge::store_has(&inside.0, &told).unwrap_or(true) {
+    while started.elapsed() < most && !bridge::store_has(&inside.0, &told).unwrap_or(true) {
         sleep(MOMENT);
     }
 }

@@ -27,6 +27,11 @@ use crate::usage::Usage;
 /// Where there is no valid checkpoint, a change does not fit it, or the training fails.
 pub fn resume(arguments: &cli::Resume) -> anyhow::Result<()> {
     let team = Team::join_to_resume()?;
+    team.farewell().after(resume_among(arguments, team))
+}
+
+/// Goes on as one of several processes, which may be the only one.
+fn resume_among(arguments: &cli::Resume, team: Team) -> anyhow::Result<()> {
     if !team.leads() {
         return go_on_following(team, |config| {
             // What was asked for of this process's machine; all else is rank 0's.

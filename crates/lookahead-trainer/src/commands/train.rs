@@ -6,7 +6,7 @@ use lookahead_run::{RunFolder, RunLock};
 
 use super::{follow, resume, run_to_the_end, warn};
 use crate::cli;
-use crate::config::Config;
+use crate::config::{Config, Loaded};
 use crate::controls::Hangup;
 use crate::distributed::{Mode, Team, Wishes};
 use crate::initial;
@@ -35,6 +35,16 @@ pub fn train(arguments: &cli::Train) -> anyhow::Result<()> {
         .as_ref()
         .map(|path| initial::From { path: path.clone(), partial: arguments.init_partial });
     let team = Team::join(&loaded.config)?;
+    team.farewell().after(train_among(arguments, loaded, from.as_ref(), team))
+}
+
+/// Trains as one of several processes, which may be the only one.
+fn train_among(
+    arguments: &cli::Train,
+    mut loaded: Loaded,
+    from: Option<&initial::From>,
+    team: Team,
+) -> anyhow::Result<()> {
     if loaded.config.distributed.mode != Mode::None && std::env::var_os("WORLD_SIZE").is_none() {
         let note = "`distributed.mode` is set, and WORLD_SIZE is not: this is the only process.";
         loaded.notes.push(note.to_owned());
@@ -54,7 +64,7 @@ pub fn train(arguments: &cli::Train) -> anyhow::Result<()> {
             None => {}
         }
     }
-    let mut training = caught(|| Training::in_team(loaded.config.clone(), from.as_ref(), team))?;
+    let mut training = caught(|| Training::in_team(loaded.config.clone(), from, team))?;
     if !training.team().leads() {
         return follow(training, &loaded.config);
     }
