@@ -114,7 +114,8 @@ fn compile(include: &Path, nccl_headers: &[PathBuf]) {
         .flags(
             nccl_headers
                 .iter()
-                .filter(|f| *f != Path::new("/usr/include"))
+                // Where the compiler looks by itself, last; earlier, its own headers would not find it.
+                .filter(|folder| *folder != Path::new("/usr/include"))
                 .flat_map(|folder| ["-isystem".to_owned(), folder.display().to_string()]),
         )
         // libtorch's headers warn about themselves even as system headers, through templates.

@@ -9,13 +9,12 @@
 #include <algorithm>
 #include <atomic>
 #include <cstring>
-#include <type_traits>
 #include <vector>
 
+#include "elements.h"
 #include "flat.h"
 #include "lookahead-sys/src/ffi.rs.h"
 #include "shim.h"
-#include "wide.h"
 
 namespace lookahead {
 namespace {
@@ -45,17 +44,11 @@ LOOKAHEAD_INLINE std::uint16_t rounded(float value) {
   return static_cast<std::uint16_t>(is_nan ? 0x7fc0u : nearest);
 }
 
-// Infinity and NaN are the numbers whose exponent is all ones.
-template <typename Bits>
-constexpr Bits kExponent = static_cast<Bits>(sizeof(Bits) == 2   ? 0x7f80u
-                                             : sizeof(Bits) == 4 ? 0x7f800000u
-                                                                 : 0x7ff0000000000000u);
-
 // target ← source · scale; whether all of it is finite numbers. T is the target's type, F the source's.
 template <typename T, typename F>
 struct Values {
   static LOOKAHEAD_INLINE bool run(const Part& part, double scale, std::int64_t from, std::int64_t to) {
-    using Bits = std::conditional_t<sizeof(T) == 4, std::uint32_t, std::uint64_t>;
+    using Bits = typename Layout<T>::Bits;
     T* __restrict__ out = static_cast<T*>(part.target);
     const F* __restrict__ in = static_cast<const F*>(part.source);
     const T factor = static_cast<T>(scale);
@@ -63,17 +56,15 @@ struct Values {
     for (std::int64_t i = from; i < to; ++i) {
       const T value = static_cast<T>(in[i]) * factor;
       out[i] = value;
-      // All ones from such a number on, as a comparison of several at once gives it.
-      const bool beyond = (bits_as<Bits>(value) & kExponent<Bits>) == kExponent<Bits>;
-      found |= beyond ? ~Bits(0) : Bits(0);
+      found |= beyond<T>(bits_as<Bits>(value));
     }
     return found == 0;
   }
 };
 
 // target ← (source − base) · scale, computed in the base's type C and rounded to bfloat16; whether all of
-// it is finite numbers.
-template <typename F, typename C>
+// it is finite numbers. F is the source's type.
+template <typename C, typename F>
 struct Differences {
   static LOOKAHEAD_INLINE bool run(const Part& part, double scale, std::int64_t from, std::int64_t to) {
     constexpr std::int64_t block = 512;  // small enough to stay in the nearest cache
@@ -90,10 +81,7 @@ struct Differences {
         values[i] = static_cast<float>((static_cast<C>(in[i]) - base[i]) * factor);
       }
       for (std::int64_t i = 0; i < count; ++i) out[i] = rounded(values[i]);
-      for (std::int64_t i = 0; i < count; ++i) {
-        constexpr auto exponent = kExponent<std::uint16_t>;
-        found |= (out[i] & exponent) == exponent ? std::uint16_t(0xffff) : std::uint16_t(0);
-      }
+      for (std::int64_t i = 0; i < count; ++i) found |= beyond<at::BFloat16>(out[i]);
     }
     return found == 0;
   }
@@ -106,34 +94,22 @@ Pass pass() {
   return fastest<Loop, const Part&, double, std::int64_t, std::int64_t>();
 }
 
-Pass values_pass(at::ScalarType target, at::ScalarType source) {
-  if (target == at::kFloat && source == at::kFloat) return pass<Values<float, float>>();
-  if (target == at::kDouble && source == at::kDouble) return pass<Values<double, double>>();
-  if (target == at::kFloat && source == at::kBFloat16) return pass<Values<float, at::BFloat16>>();
-  if (target == at::kFloat && source == at::kHalf) return pass<Values<float, at::Half>>();
-  return nullptr;
-}
-
-Pass differences_pass(at::ScalarType target, at::ScalarType source, at::ScalarType base) {
-  if (target != at::kBFloat16) return nullptr;
-  if (source == at::kDouble && base == at::kDouble) return pass<Differences<double, double>>();
-  if (base != at::kFloat) return nullptr;
-  if (source == at::kFloat) return pass<Differences<float, float>>();
-  if (source == at::kBFloat16) return pass<Differences<at::BFloat16, float>>();
-  if (source == at::kHalf) return pass<Differences<at::Half, float>>();
-  return nullptr;
-}
-
 Pass pass_for(const Tensor& target, const Tensor& source, const Tensor* base) {
   if (!lies_beside(target, target) || !lies_beside(target, source)) return nullptr;
-  if (base == nullptr) return values_pass(target.scalar_type(), source.scalar_type());
-  if (!lies_beside(target, *base)) return nullptr;
-  return differences_pass(target.scalar_type(), source.scalar_type(), base->scalar_type());
+  if (base == nullptr) {
+    return for_types(target.scalar_type(), source.scalar_type(), [](auto types) {
+      return pass<Values<typename decltype(types)::Wide, typename decltype(types)::Narrow>>();
+    });
+  }
+  if (!lies_beside(target, *base) || target.scalar_type() != at::kBFloat16) return nullptr;
+  return for_types(base->scalar_type(), source.scalar_type(), [](auto types) {
+    return pass<Differences<typename decltype(types)::Wide, typename decltype(types)::Narrow>>();
+  });
 }
 
 }  // namespace
 
-Look copy_all_scaled(rust::Slice<const TensorRef> targets, rust::Slice<const TensorRef> sources,
+bool copy_all_scaled(rust::Slice<const TensorRef> targets, rust::Slice<const TensorRef> sources,
                      rust::Slice<const TensorRef> bases, double scale) {
   const at::NoGradGuard no_grad;
   TORCH_CHECK(targets.size() == sources.size() && (bases.empty() || bases.size() == sources.size()),
@@ -166,12 +142,12 @@ Look copy_all_scaled(rust::Slice<const TensorRef> targets, rust::Slice<const Ten
   for_each_stretch(parts, [&](const Part& part, std::int64_t first, std::int64_t last) {
     if (!part.pass(part, scale, first, last)) finite.store(false, std::memory_order_relaxed);
   });
-  if (onto.empty()) return finite ? Look::Finite : Look::NotFinite;
+  if (onto.empty()) return finite;
   at::_foreach_copy_(onto, from);
   if (scale != 1.0) {
     for (Tensor& target : onto) target.mul_(scale);
   }
-  return Look::NotTaken;
+  return false;
 }
 
 bool fills_its_memory(const Tensor* tensor) { return is_dense(*tensor); }

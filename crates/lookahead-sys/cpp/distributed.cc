@@ -105,17 +105,6 @@ void connect_gloo(ProcessGroup& group, const GlooAddress& address) {
       c10::make_intrusive<c10d::ProcessGroupGloo>(group.parts->store, address.rank, address.size, options);
 }
 
-bool has_nccl() { return nccl_is_there(); }
-
-rust::String gpu_identity_of(std::int32_t index) {
-  const std::string bytes = nccl_is_there() ? gpu_identity(index) : std::string();
-  std::string digits;
-  for (const char byte : bytes) {
-    for (const int shift : {4, 0}) digits.push_back("0123456789abcdef"[(byte >> shift) & 0xf]);
-  }
-  return digits;
-}
-
 void connect_nccl(ProcessGroup& group) {
   auto& [store, gloo, nccl, timeout] = *group.parts;
   if (nccl != nullptr) return;
@@ -194,6 +183,8 @@ void set_timeout(const ProcessGroup& group, std::uint64_t milliseconds) {
   group.parts->timeout = std::chrono::milliseconds(milliseconds);
   group.parts->store->setTimeout(group.parts->timeout);
 }
+
+std::uint64_t timeout_of(const ProcessGroup& group) { return group.parts->timeout.count(); }
 
 void wait_for(const Work& work) { work.parts->work->wait(work.parts->timeout); }
 

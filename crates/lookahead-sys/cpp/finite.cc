@@ -11,10 +11,10 @@
 #include <tuple>
 #include <vector>
 
+#include "elements.h"
 #include "flat.h"
 #include "lookahead-sys/src/ffi.rs.h"
 #include "shim.h"
-#include "wide.h"
 
 namespace lookahead {
 namespace {
@@ -25,33 +25,30 @@ struct Part {
   bool (*finite)(const void* values, std::int64_t from, std::int64_t to);
 };
 
-// Infinity and NaN are the numbers whose exponent is all ones.
-template <typename Bits, Bits exponent>
+template <typename T>
 struct Look {
   static LOOKAHEAD_INLINE bool run(const void* values, std::int64_t from, std::int64_t to) {
+    using Bits = typename Layout<T>::Bits;
     const Bits* bits = static_cast<const Bits*>(values);
-    // All ones from such a number on, as a comparison of several at once gives it.
     Bits found = 0;
-    for (std::int64_t i = from; i < to; ++i) {
-      found |= (bits[i] & exponent) == exponent ? static_cast<Bits>(~Bits(0)) : Bits(0);
-    }
+    for (std::int64_t i = from; i < to; ++i) found |= beyond<T>(bits[i]);
     return found == 0;
   }
 };
 
 using Finite = decltype(Part::finite);
 
-template <typename Bits, Bits exponent>
+template <typename T>
 Finite look() {
-  return fastest<Look<Bits, exponent>, const void*, std::int64_t, std::int64_t>();
+  return fastest<Look<T>, const void*, std::int64_t, std::int64_t>();
 }
 
 Finite finite_for(at::ScalarType type) {
   switch (type) {
-    case at::kFloat: return look<std::uint32_t, 0x7f800000u>();
-    case at::kDouble: return look<std::uint64_t, 0x7ff0000000000000u>();
-    case at::kBFloat16: return look<std::uint16_t, 0x7f80u>();
-    case at::kHalf: return look<std::uint16_t, 0x7c00u>();
+    case at::kFloat: return look<float>();
+    case at::kDouble: return look<double>();
+    case at::kBFloat16: return look<at::BFloat16>();
+    case at::kHalf: return look<at::Half>();
     default: return nullptr;
   }
 }

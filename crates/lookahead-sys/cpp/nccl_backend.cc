@@ -2,6 +2,7 @@
 // and NCCL are found.
 
 #include "nccl_backend.h"
+#include "shim.h"
 
 #ifdef LOOKAHEAD_NCCL
 
@@ -14,15 +15,18 @@
 
 namespace lookahead {
 
-bool nccl_is_there() {
+bool has_nccl() {
   // The options of a process group hold a structure of NCCL's own, whose size is another with each version.
   const std::uint64_t version = torch::cuda::nccl::version();
   return version >> 32 == NCCL_MAJOR && ((version >> 16) & 0xffff) == NCCL_MINOR;
 }
 
-std::string gpu_identity(int index) {
+rust::Vec<std::uint8_t> gpu_identity(std::int32_t index) {
+  rust::Vec<std::uint8_t> identity;
+  if (!has_nccl()) return identity;
   const auto& uuid = at::cuda::getDeviceProperties(static_cast<c10::DeviceIndex>(index))->uuid;
-  return {uuid.bytes, sizeof uuid.bytes};
+  for (const char byte : uuid.bytes) identity.push_back(static_cast<std::uint8_t>(byte));
+  return identity;
 }
 
 c10::intrusive_ptr<c10d::Backend> make_nccl(const c10::intrusive_ptr<c10d::Store>& store, int rank,
@@ -42,9 +46,9 @@ c10::intrusive_ptr<c10d::Backend> make_nccl(const c10::intrusive_ptr<c10d::Store
 
 namespace lookahead {
 
-bool nccl_is_there() { return false; }
+bool has_nccl() { return false; }
 
-std::string gpu_identity(int) { return {}; }
+rust::Vec<std::uint8_t> gpu_identity(std::int32_t) { return {}; }
 
 c10::intrusive_ptr<c10d::Backend> make_nccl(const c10::intrusive_ptr<c10d::Store>&, int, int,
                                             std::chrono::milliseconds) {

@@ -42,7 +42,6 @@ struct StoreAddress;
 struct SyncPair;
 struct SyncRule;
 struct TensorRef;
-enum class Look : std::uint8_t;
 enum class OptimizerKind : std::uint8_t;
 
 // Optimizers.
@@ -134,10 +133,11 @@ rust::Vec<std::uint8_t> store_get(const ProcessGroup& group, rust::Str key);
 bool store_has(const ProcessGroup& group, rust::Slice<const rust::Str> keys);
 void connect_gloo(ProcessGroup& group, const GlooAddress& address);
 void set_timeout(const ProcessGroup& group, std::uint64_t milliseconds);
+std::uint64_t timeout_of(const ProcessGroup& group);
 void disconnect(const ProcessGroup& group);
 void leave_group(ProcessGroup& group);
 bool has_nccl();
-rust::String gpu_identity_of(std::int32_t index);
+rust::Vec<std::uint8_t> gpu_identity(std::int32_t index);
 void connect_nccl(ProcessGroup& group);
 bool uses_nccl(const ProcessGroup& group);
 void abort_nccl(const ProcessGroup& group) noexcept;
@@ -150,7 +150,7 @@ std::unique_ptr<Work> barrier(const ProcessGroup& group);
 void wait_for(const Work& work);
 
 // What goes between tensors and the flat ones that travel.
-Look copy_all_scaled(rust::Slice<const TensorRef> targets, rust::Slice<const TensorRef> sources,
+bool copy_all_scaled(rust::Slice<const TensorRef> targets, rust::Slice<const TensorRef> sources,
                      rust::Slice<const TensorRef> bases, double scale);
 bool fills_its_memory(const Tensor* tensor);
 bool same_layout(rust::Slice<const TensorRef> some, rust::Slice<const TensorRef> others);

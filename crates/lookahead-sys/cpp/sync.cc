@@ -27,10 +27,10 @@
 #include <tuple>
 #include <vector>
 
+#include "elements.h"
 #include "flat.h"
 #include "lookahead-sys/src/ffi.rs.h"
 #include "shim.h"
-#include "wide.h"
 
 namespace lookahead {
 namespace {
@@ -150,26 +150,19 @@ Pass pass() {
 
 // The pass for element types that are met; null where there is none.
 Pass pass_for(at::ScalarType slow, at::ScalarType fast) {
-  if (slow == at::kFloat && fast == at::kFloat) return pass<Sync<float, float>>();
-  if (slow == at::kDouble && fast == at::kDouble) return pass<Sync<double, double>>();
-  if (slow == at::kFloat && fast == at::kBFloat16) return pass<Sync<float, at::BFloat16>>();
-  if (slow == at::kFloat && fast == at::kHalf) return pass<Sync<float, at::Half>>();
-  return nullptr;
-}
-
-template <typename S, typename F>
-Pass mean_pass_for(at::ScalarType mean) {
-  if (mean == c10::CppTypeToScalarType<S>::value) return pass<SyncMean<S, F, S>>();
-  if (mean == at::kBFloat16) return pass<SyncMean<S, F, at::BFloat16>>();
-  return nullptr;
+  return for_types(slow, fast, [](auto types) {
+    return pass<Sync<typename decltype(types)::Wide, typename decltype(types)::Narrow>>();
+  });
 }
 
 Pass pass_for(at::ScalarType slow, at::ScalarType fast, at::ScalarType mean) {
-  if (slow == at::kFloat && fast == at::kFloat) return mean_pass_for<float, float>(mean);
-  if (slow == at::kDouble && fast == at::kDouble) return mean_pass_for<double, double>(mean);
-  if (slow == at::kFloat && fast == at::kBFloat16) return mean_pass_for<float, at::BFloat16>(mean);
-  if (slow == at::kFloat && fast == at::kHalf) return mean_pass_for<float, at::Half>(mean);
-  return nullptr;
+  return for_types(slow, fast, [&](auto types) -> Pass {
+    using S = typename decltype(types)::Wide;
+    using F = typename decltype(types)::Narrow;
+    if (mean == slow) return pass<SyncMean<S, F, S>>();
+    if (mean == at::kBFloat16) return pass<SyncMean<S, F, at::BFloat16>>();
+    return nullptr;
+  });
 }
 
 Pass flat_pass(const SyncPair& pair) {

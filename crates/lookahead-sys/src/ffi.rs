@@ -48,15 +48,6 @@ pub(crate) mod bridge {
         alpha: f64,
     }
 
-    /// What was seen of values in passing.
-    #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-    enum Look {
-        Finite,
-        NotFinite,
-        /// They went another way, and were not looked at.
-        NotTaken,
-    }
-
     /// How a sync goes, for all pairs alike.
     #[derive(Debug, Clone, Copy, PartialEq)]
     struct SyncRule {
@@ -238,10 +229,11 @@ pub(crate) mod bridge {
         fn store_has(group: &ProcessGroup, keys: &[&str]) -> Result<bool>;
         fn connect_gloo(group: Pin<&mut ProcessGroup>, address: &GlooAddress) -> Result<()>;
         fn set_timeout(group: &ProcessGroup, milliseconds: u64) -> Result<()>;
+        fn timeout_of(group: &ProcessGroup) -> u64;
         fn disconnect(group: &ProcessGroup);
         fn leave_group(group: Pin<&mut ProcessGroup>);
         fn has_nccl() -> bool;
-        fn gpu_identity_of(index: i32) -> Result<String>;
+        fn gpu_identity(index: i32) -> Result<Vec<u8>>;
         fn connect_nccl(group: Pin<&mut ProcessGroup>) -> Result<()>;
         fn uses_nccl(group: &ProcessGroup) -> bool;
         fn abort_nccl(group: &ProcessGroup);
@@ -272,7 +264,7 @@ pub(crate) mod bridge {
             sources: &[TensorRef],
             bases: &[TensorRef],
             scale: f64,
-        ) -> Result<Look>;
+        ) -> Result<bool>;
         unsafe fn fills_its_memory(tensor: *const Tensor) -> bool;
         fn same_layout(some: &[TensorRef], others: &[TensorRef]) -> bool;
         fn bits_of(tensors: &[TensorRef], share: u64, shares: u64) -> Result<u64>;

@@ -46,7 +46,6 @@ use crate::usage::Usage;
 fn run_to_the_end(training: &mut Training, outside: &mut Outside) -> anyhow::Result<()> {
     let outcome = caught(|| crate::training::train(training, outside));
     let outcome = outcome.map_err(|error| among_others(error, training.team()));
-    let outcome = training.team().farewell().after(outcome);
     finish_writing(training, outside);
     let (ended, last_words) = match &outcome {
         Ok(status) => (RunEnded { status: *status, message: None }, None),
@@ -82,7 +81,7 @@ fn follow(mut training: Training, config: &Config) -> anyhow::Result<()> {
     let show = Show { quiet: true, ..Show::default() };
     let mut outside = Outside::new(&folder, config, &show, Hangup::of(true))?;
     run_to_the_end(&mut training, &mut outside)?;
-    training.leave_team()
+    training.team().leave()
 }
 
 /// Tries to lose nothing of a training that failed, and says what came of it. The log, which may

@@ -357,14 +357,6 @@ impl Training {
         &self.team
     }
 
-    /// Leaves the other processes in order.
-    ///
-    /// # Errors
-    /// Where they don't come to that.
-    pub fn leave_team(self) -> anyhow::Result<()> {
-        self.team.leave()
-    }
-
     /// Inner steps taken.
     pub fn step(&self) -> u64 {
         self.step

@@ -1,6 +1,7 @@
 //! Values that are no finite numbers: found before they reach φ, and undone.
 
 use lookahead_sys::arithmetic::{all_finite, gradients_finite};
+use lookahead_sys::sync::Path;
 use tch::Tensor;
 
 use super::{Lookahead, is_trained};
@@ -63,7 +64,6 @@ impl<O: InnerOptimizer> Lookahead<O> {
         if let Some(name) = others.then(|| self.find_non_finite_mean()).transpose()?.flatten() {
             return Ok(Some(name));
         }
-        let path = self.settings.path;
         let trained: Vec<usize> = (0..self.inner.parameters().len())
             .filter(|&i| is_trained(&self.inner.parameters()[i]))
             .collect();
@@ -77,20 +77,29 @@ impl<O: InnerOptimizer> Lookahead<O> {
         // What is averaged has been looked at.
         let own = if others { &[] } else { &trained[..] };
         let fast = own.iter().map(|&i| (i, &parameters[i].tensor));
-        let all = || fast.clone().chain(moments.iter().map(|(i, moment)| (*i, moment)));
-        let sound = all_finite(all().map(|(_, tensor)| tensor), path)?;
-        let mut first = None;
-        if !sound {
-            for (i, tensor) in all() {
-                if first.is_none() && !all_finite([tensor], path)? {
-                    first = Some(i);
-                }
-            }
-        }
+        let all = fast.chain(moments.iter().map(|(i, moment)| (*i, moment)));
+        let mut first = first_non_finite(all, self.settings.path)?;
         // Moments are each process's own, and what is done about them is the same for all.
         if self.settings.momentum_policy == MomentumPolicy::Pullback {
             first = self.first_of_all(first)?;
         }
         Ok(first.map(|i| parameters[i].name.clone()))
     }
+}
+
+/// What belongs to the first tensor with a value that is no finite number. Where there is none, which is
+/// the rule, one look at all of them together tells it.
+pub(super) fn first_non_finite<'a, T>(
+    tensors: impl Iterator<Item = (T, &'a Tensor)> + Clone,
+    path: Path,
+) -> Result<Option<T>> {
+    if all_finite(tensors.clone().map(|(_, tensor)| tensor), path)? {
+        return Ok(None);
+    }
+    for (of, tensor) in tensors {
+        if !all_finite([tensor], path)? {
+            return Ok(Some(of));
+        }
+    }
+    Ok(None)
 }

@@ -4,11 +4,10 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use lookahead_sys::arithmetic::all_finite;
-use lookahead_sys::distributed;
-use lookahead_sys::distributed::{Buckets, Differences, ProcessGroup, Reduce, bits};
+use lookahead_sys::distributed::{self, Buckets, Differences, ProcessGroup, Reduce, bits};
 use tch::{Device, Kind, Tensor};
 
+use super::non_finite::first_non_finite;
 use super::{Lookahead, is_trained};
 use crate::{Error, InnerOptimizer, NonFinite, Result};
 
@@ -141,20 +140,14 @@ impl<O: InnerOptimizer> Lookahead<O> {
     /// The first variable whose mean over the processes is no finite number somewhere. All of them
     /// find the same, since they have the same means.
     pub(super) fn find_non_finite_mean(&self) -> Result<Option<String>> {
-        if self.settings.non_finite == NonFinite::Unchecked {
-            return Ok(None);
-        }
-        let (means, path) = (self.averaging.buckets.means(), self.settings.path);
-        if self.averaging.buckets.known_finite() || all_finite(means, path)? {
+        if self.settings.non_finite == NonFinite::Unchecked || self.averaging.buckets.known_finite()
+        {
             return Ok(None);
         }
         let trained = self.inner.parameters().iter().filter(|parameter| is_trained(parameter));
-        for (parameter, mean) in trained.zip(means) {
-            if !all_finite([mean], path)? {
-                return Ok(Some(parameter.name.clone()));
-            }
-        }
-        Ok(None)
+        let means = trained.zip(self.averaging.buckets.means());
+        let found = first_non_finite(means, self.settings.path)?;
+        Ok(found.map(|parameter| parameter.name.clone()))
     }
 
     /// An error where another process stands elsewhere, or has another φ: a sixteenth of it is compared,

@@ -31,7 +31,8 @@ pub struct Buckets {
 #[derive(Debug)]
 struct Flat {
     values: Tensor,
-    /// Its last element belongs to no tensor: 0, or NaN where values of its are no finite numbers.
+    /// Its last element belongs to no tensor: 0, or NaN where it is not known that all its values are finite
+    /// numbers.
     flag: Tensor,
     /// The places of the tensors in it.
     places: Range<usize>,
@@ -105,19 +106,17 @@ impl Buckets {
         self.fit(tensors, differences.map(|differences| differences.wire))?;
         // Scaled before they are added, so that no sum of finite numbers is beyond the largest.
         let scale = weight / group.size() as f64;
-        let mut looked = true;
+        let mut finite = true;
         let mut fill = |flat: &Flat| -> Result<()> {
             let places = flat.places.clone();
             let from = differences.map_or(&[][..], |d| &d.from[places.clone()]);
-            let look = copy(&self.views[places.clone()], &tensors[places], from, scale)?;
-            looked &= look != bridge::Look::NotTaken;
-            // Nobody vouches for what was not looked at.
-            let flag = if look == bridge::Look::Finite { 0.0 } else { f64::NAN };
-            set(&flat.flag, flag)
+            let known = copy(&self.views[places.clone()], &tensors[places], from, scale)?;
+            finite &= known;
+            set(&flat.flag, if known { 0.0 } else { f64::NAN })
         };
         if group.is_alone() {
             self.flats.iter().try_for_each(&mut fill)?;
-            self.finite = looked && self.flags_are_clear();
+            self.finite = finite && self.flags_are_clear();
             return Ok(vec![values()?]);
         }
         let mut gathering = None;
@@ -137,7 +136,7 @@ impl Buckets {
             }
             Ok(())
         })?;
-        self.finite = looked && self.flags_are_clear();
+        self.finite = finite && self.flags_are_clear();
         gathering.map_or_else(|| Ok(Vec::new()), Gathering::values)
     }
 
@@ -231,13 +230,9 @@ fn set(tensor: &Tensor, value: f64) -> Result<()> {
     Ok(())
 }
 
-/// target ← (source − from) · scale.
-fn copy(
-    targets: &[Tensor],
-    sources: &[&Tensor],
-    from: &[&Tensor],
-    scale: f64,
-) -> Result<bridge::Look> {
+/// target ← (source − from) · scale. Tells whether it is known that all of it is finite numbers: on a
+/// GPU, and in tensors with gaps, nothing is looked at in passing.
+fn copy(targets: &[Tensor], sources: &[&Tensor], from: &[&Tensor], scale: f64) -> Result<bool> {
     let (targets, sources) = (refs(targets), refs(sources.iter().copied()));
     let from = refs(from.iter().copied());
     let copied = bridge::copy_all_scaled(&targets, &sources, &from, scale);

@@ -107,7 +107,7 @@ pub enum Error {
         rank: usize,
         /// How many processes there are.
         size: usize,
-        /// The one that ended; the first of several.
+        /// The one that ended, or the first of several that did.
         who: usize,
         /// What it said.
         words: String,

@@ -46,8 +46,6 @@ pub struct ProcessGroup {
     place: String,
     /// Whether the store ends with this process.
     hosts: bool,
-    /// How long an operation waits for the others, in milliseconds.
-    timeout: AtomicU64,
     /// How often they have agreed about GPUs.
     agreed: AtomicU64,
     lost: AtomicBool,
@@ -71,7 +69,9 @@ impl std::fmt::Debug for Inside {
 /// is not.
 const ROLL_CALL: Duration = Duration::from_secs(5);
 /// How long the store stays for others to hear why a rank ended: they do where they meet next.
-const LAST_WORDS: Duration = Duration::from_secs(30);
+const HEARD: Duration = Duration::from_secs(30);
+/// The key of the rank that ended by an error of its own, and of its words.
+const LAST_WORDS: &str = "why";
 /// From one question for a machine's address to the next.
 const AGAIN: Duration = Duration::from_millis(200);
 /// From one look into the store to the next.
@@ -85,7 +85,6 @@ impl ProcessGroup {
             size: 1,
             place: String::new(),
             hosts: false,
-            timeout: AtomicU64::new(0),
             agreed: AtomicU64::new(0),
             lost: AtomicBool::new(false),
             inside: None,
@@ -136,12 +135,11 @@ impl ProcessGroup {
             size,
             place: place.place(),
             hosts: rank == 0 && !place.hosted,
-            timeout: AtomicU64::new(milliseconds),
             agreed: AtomicU64::new(0),
             lost: AtomicBool::new(false),
             inside: Some(Mutex::new(Inside(store.map_err(|error| refused(&error))?))),
         };
-        group.await_all("joined", timeout).map_err(|missing| match missing {
+        let absent = |missing| match missing {
             Missing::Ranks(missing) => Error::Absent {
                 rank,
                 size,
@@ -151,7 +149,7 @@ impl ProcessGroup {
                 missing: ranks(&missing),
             },
             Missing::Store(cause) => refused(&cause),
-        })?;
+        };
         let address = bridge::GlooAddress {
             name: place.interface.clone().unwrap_or_else(|| own.to_string()),
             is_interface: place.interface.is_some(),
@@ -160,6 +158,7 @@ impl ProcessGroup {
             timeout: milliseconds,
         };
         if let Some(mut inside) = group.inside() {
+            group.await_all(&inside, "joined", timeout).map_err(absent)?;
             bridge::connect_gloo(inside.0.pin_mut(), &address).map_err(|error| refused(&error))?;
         }
         Ok(group)
@@ -186,9 +185,7 @@ impl ProcessGroup {
     /// What libtorch says.
     pub fn set_timeout(&self, timeout: Duration) -> Result<()> {
         let Some(inside) = self.inside() else { return Ok(()) };
-        let milliseconds = in_milliseconds(timeout);
-        self.timeout.store(milliseconds, Ordering::Relaxed);
-        Ok(bridge::set_timeout(&inside.0, milliseconds).map_err(crate::Error::from)?)
+        Ok(bridge::set_timeout(&inside.0, in_milliseconds(timeout)).map_err(crate::Error::from)?)
     }
 
     /// Decides how tensors on GPUs go from now on, for all ranks alike: through NCCL where each of them
@@ -203,12 +200,12 @@ impl ProcessGroup {
         }
         let own = match device {
             Device::Cuda(index) => {
-                bridge::gpu_identity_of(index as i32).map_err(crate::Error::from)?
+                bridge::gpu_identity(index as i32).map_err(crate::Error::from)?
             }
-            _ => String::new(),
+            _ => Vec::new(),
         };
         let time = self.agreed.fetch_add(1, Ordering::Relaxed);
-        let mut all = self.exchange(&format!("gpu/{time}"), own.as_bytes())?;
+        let mut all = self.exchange(&format!("gpu/{time}"), &own)?;
         all.sort_unstable();
         let distinct = all.windows(2).all(|pair| pair[0] != pair[1]);
         if let Some(mut inside) = self.inside()
@@ -343,24 +340,19 @@ impl ProcessGroup {
         let keys: Vec<String> = (0..self.size).map(key).collect();
         let all: Vec<&str> = keys.iter().map(String::as_str).collect();
         let exchanged = bridge::store_set(&inside.0, all[self.rank], value).and_then(|()| {
-            let timeout = Duration::from_millis(self.timeout.load(Ordering::Relaxed));
+            let timeout = Duration::from_millis(bridge::timeout_of(&inside.0));
             // Who ends meanwhile says so; the store's own wait would not hear it.
-            while !bridge::store_has(&inside.0, &all)?
-                && started.elapsed() < timeout
-                && last_words(&inside, self.size).is_empty()
-            {
-                sleep(MOMENT);
-            }
-            match bridge::store_has(&inside.0, &all)? {
+            match inside.wait_for(&all, timeout, || last_words(&inside).is_some())? {
                 true => all.iter().map(|key| bridge::store_get(&inside.0, key)).collect(),
                 false => Ok(Vec::new()),
             }
         });
-        match exchanged {
-            Ok(said) if said.len() == self.size => Ok(said),
-            Ok(_) => Err(self.failed(&inside, "exchange", started, "Not all have come to it.")),
-            Err(cause) => Err(self.failed(&inside, "exchange", started, cause.what())),
-        }
+        let cause = match &exchanged {
+            Ok(said) if said.len() == self.size => return Ok(said.clone()),
+            Ok(_) => "Not all have come to it.",
+            Err(cause) => cause.what(),
+        };
+        Err(self.failed(&inside, "exchange", started, cause))
     }
 
     /// Leaves the others because of an error of this process's own, and tells them: theirs then has it.
@@ -373,14 +365,18 @@ impl ProcessGroup {
 
     fn leave_with(&self, inside: &Inside, why: &str) {
         if !self.lost.swap(true, Ordering::Relaxed) {
-            let _ = bridge::store_set(&inside.0, &last_words_key(self.rank), why.as_bytes());
+            // What came first is the cause.
+            if last_words(inside).is_none() {
+                let words = format!("{} {why}", self.rank);
+                let _ = bridge::store_set(&inside.0, LAST_WORDS, words.as_bytes());
+            }
             bridge::disconnect(&inside.0);
-            self.linger_after(inside, "heard", LAST_WORDS);
+            self.linger(inside, "heard", &[], HEARD);
         }
     }
 
-    /// Leaves the others in order: rank 0, which may host the store, goes last. Dropping the group
-    /// leaves as well, without waiting for anybody.
+    /// Leaves the others in order: rank 0, which may host the store, goes last. Every operation after
+    /// that fails. Dropping the group leaves as well, without waiting for anybody.
     ///
     /// # Errors
     /// Where the others don't come to that within the timeout.
@@ -392,15 +388,23 @@ impl ProcessGroup {
         self.lost.store(true, Ordering::Relaxed);
         // With nothing more to ask of the store, it may go.
         if let Some(inside) = self.inside() {
-            self.linger_after(&inside, "gone", ROLL_CALL);
+            self.linger(&inside, "gone", &[], ROLL_CALL);
         }
         Ok(())
     }
 
-    /// [`linger`], for the word of all ranks.
-    fn linger_after(&self, inside: &Inside, what: &str, most: Duration) {
-        let others = (1..self.size).map(|rank| format!("{what}/{rank}/told"));
-        linger(inside, self.rank, self.hosts, others.collect(), most);
+    /// Others may still be about to look what there is in the store: who hosts it waits for their word
+    /// that they have, of all ranks but these, and at most so long. The others give it.
+    fn linger(&self, inside: &Inside, what: &str, but: &[usize], most: Duration) {
+        let key = |rank: usize| format!("{what}/{rank}/told");
+        if !self.hosts {
+            let _ = bridge::store_set(&inside.0, &key(self.rank), &[1]);
+            return;
+        }
+        let told: Vec<String> =
+            (1..self.size).filter(|rank| !but.contains(rank)).map(key).collect();
+        let told: Vec<&str> = told.iter().map(String::as_str).collect();
+        let _ = inside.wait_for(&told, most, || false);
     }
 
     fn inside(&self) -> Option<MutexGuard<'_, Inside>> {
@@ -477,11 +481,11 @@ impl ProcessGroup {
         bridge::disconnect(&inside.0);
         let seconds = started.elapsed().into();
         let (rank, size) = (self.rank, self.size);
-        if let Some((who, words)) = last_words(inside, size).into_iter().next() {
-            self.linger_after(inside, "heard", LAST_WORDS);
+        if let Some((who, words)) = last_words(inside) {
+            self.linger(inside, "heard", &[], HEARD);
             return Error::Ended { rank, size, who, words };
         }
-        let who = match await_all(inside, "lost", (rank, size), self.hosts, ROLL_CALL) {
+        let who = match self.await_all(inside, "lost", ROLL_CALL) {
             Ok(()) => "All ranks still answer, and so it is the network, or not all came to the \
                        operation in time."
                 .to_owned(),
@@ -496,10 +500,43 @@ impl ProcessGroup {
         Error::Operation { operation, rank, size, seconds, who, cause: sentence(cause) }
     }
 
-    fn await_all(&self, what: &str, timeout: Duration) -> Result<(), Missing> {
-        match self.inside() {
-            Some(inside) => await_all(&inside, what, (self.rank, self.size), self.hosts, timeout),
-            None => Ok(()),
+    /// Says that this rank has come to something, and waits until all have.
+    fn await_all(&self, inside: &Inside, what: &str, timeout: Duration) -> Result<(), Missing> {
+        let store = |error: cxx::Exception| Missing::Store(error.what().to_owned());
+        let keys: Vec<String> = (0..self.size).map(|rank| format!("{what}/{rank}")).collect();
+        let all: Vec<&str> = keys.iter().map(String::as_str).collect();
+        bridge::store_set(&inside.0, all[self.rank], &[1]).map_err(store)?;
+        if inside.wait_for(&all, timeout, || false).map_err(store)? {
+            return Ok(());
+        }
+        let mut missing = Vec::new();
+        for (rank, key) in all.iter().enumerate() {
+            if !bridge::store_has(&inside.0, &[key]).map_err(store)? {
+                missing.push(rank);
+            }
+        }
+        self.linger(inside, what, &missing, ROLL_CALL);
+        if missing.is_empty() { Ok(()) } else { Err(Missing::Ranks(missing)) }
+    }
+}
+
+impl Inside {
+    /// Whether all the keys come into the store within that time, and before there is reason to give up.
+    fn wait_for(
+        &self,
+        keys: &[&str],
+        most: Duration,
+        give_up: impl Fn() -> bool,
+    ) -> Result<bool, cxx::Exception> {
+        let started = Instant::now();
+        loop {
+            if bridge::store_has(&self.0, keys)? {
+                return Ok(true);
+            }
+            if started.elapsed() > most || give_up() {
+                return Ok(false);
+            }
+            sleep(MOMENT);
         }
     }
 }
@@ -570,69 +607,14 @@ enum Missing {
     Store(String),
 }
 
-fn last_words_key(rank: usize) -> String {
-    format!("why/{rank}")
-}
-
-/// The ranks that ended by an error of their own, and by which.
-fn last_words(inside: &Inside, size: usize) -> Vec<(usize, String)> {
-    let of = |rank: usize| {
-        let key = last_words_key(rank);
-        match bridge::store_has(&inside.0, &[&key]) {
-            Ok(true) => bridge::store_get(&inside.0, &key).ok(),
-            _ => None,
-        }
-    };
-    let said = (0..size).filter_map(|rank| Some((rank, of(rank)?)));
-    said.map(|(rank, bytes)| (rank, String::from_utf8_lossy(&bytes).into_owned())).collect()
-}
-
-/// Says that this rank has come to something, and waits until all have.
-fn await_all(
-    inside: &Inside,
-    what: &str,
-    (rank, size): (usize, usize),
-    hosts: bool,
-    timeout: Duration,
-) -> Result<(), Missing> {
-    let store = |error: cxx::Exception| Missing::Store(error.what().to_owned());
-    let keys: Vec<String> = (0..size).map(|rank| format!("{what}/{rank}")).collect();
-    let all: Vec<&str> = keys.iter().map(String::as_str).collect();
-    bridge::store_set(&inside.0, all[rank], &[1]).map_err(store)?;
-    let started = Instant::now();
-    while !bridge::store_has(&inside.0, &all).map_err(store)? {
-        if started.elapsed() > timeout {
-            let mut missing = Vec::new();
-            for (rank, key) in all.iter().enumerate() {
-                if !bridge::store_has(&inside.0, &[key]).map_err(store)? {
-                    missing.push(rank);
-                }
-            }
-            let there = (1..size).filter(|rank| !missing.contains(rank));
-            let told = there.map(|rank| format!("{what}/{rank}/told")).collect();
-            linger(inside, rank, hosts, told, ROLL_CALL);
-            return if missing.is_empty() { Ok(()) } else { Err(Missing::Ranks(missing)) };
-        }
-        sleep(MOMENT);
+/// The rank that ended by an error of its own, the first one, and its words.
+fn last_words(inside: &Inside) -> Option<(usize, String)> {
+    if !bridge::store_has(&inside.0, &[LAST_WORDS]).ok()? {
+        return None;
     }
-    Ok(())
-}
-
-/// Others may still be about to look what there is in the store: who hosts it waits for their word that
-/// they have, and at most so long. `told` are the keys of those who will give it.
-fn linger(inside: &Inside, rank: usize, hosts: bool, told: Vec<String>, most: Duration) {
-    if !hosts {
-        let own = format!("/{rank}/told");
-        if let Some(key) = told.iter().find(|key| key.ends_with(&own)) {
-            let _ = bridge::store_set(&inside.0, key, &[1]);
-        }
-        return;
-    }
-    let (told, started): (Vec<&str>, _) =
-        (told.iter().map(String::as_str).collect(), Instant::now());
-    while started.elapsed() < most && !bridge::store_has(&inside.0, &told).unwrap_or(true) {
-        sleep(MOMENT);
-    }
+    let said = String::from_utf8(bridge::store_get(&inside.0, LAST_WORDS).ok()?).ok()?;
+    let (rank, words) = said.split_once(' ')?;
+    Some((rank.parse().ok()?, words.to_owned()))
 }
 
 /// For c10d, which counts in milliseconds: at most some decades.

@@ -111,7 +111,7 @@ pub(super) fn go_on(
     let over = is_over(folder, &training, &config)?;
     if training.team().decide(Wishes { stop: over.is_some(), ..Wishes::default() })?.stop {
         over.into_iter().for_each(say);
-        return training.leave_team();
+        return training.team().leave();
     }
     warnings.extend(training.other_team().map(str::to_owned));
     warnings.extend(other_bits(&manifest, threads(), &build::cpu_capability()));
@@ -141,7 +141,7 @@ pub(super) fn go_on(
     warnings.extend(outside.open_to_others(&training, Some(checkpoint.name())));
     warn(&mut outside, training.step(), warnings);
     run_to_the_end(&mut training, &mut outside)?;
-    training.leave_team()?;
+    training.team().leave()?;
     if !outside.observer.is_quiet() {
         say(format_args!("Run folder: {}", folder.path().display()));
     }
@@ -181,7 +181,7 @@ pub(super) fn go_on_following(
         training.set_next_k(k);
     }
     if training.team().decide(Wishes::default())?.stop {
-        return training.leave_team();
+        return training.team().leave();
     }
     follow(training, &config)
 }

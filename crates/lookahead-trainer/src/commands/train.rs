@@ -88,7 +88,7 @@ fn train_among(
     loaded.notes.extend(outside.open_to_others(&training, None));
     warn(&mut outside, 0, loaded.notes);
     run_to_the_end(&mut training, &mut outside)?;
-    training.leave_team()?;
+    training.team().leave()?;
     if !outside.observer.is_quiet() {
         say(format_args!("Run folder: {}", folder.path().display()));
     }

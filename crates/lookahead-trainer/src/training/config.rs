@@ -144,8 +144,8 @@ impl TrainConfig {
     /// or not it is there.
     fn parse_device(&self, local_rank: usize) -> Option<Device> {
         match self.device.as_str() {
-            "auto" if !Cuda::is_available() => Some(Device::Cpu),
             "cpu" => Some(Device::Cpu),
+            "auto" if !Cuda::is_available() => Some(Device::Cpu),
             // Where each process is shown one GPU alone, that is number 0 to all of them.
             "auto" | "cuda" if Cuda::device_count() == 1 => Some(Device::Cuda(0)),
             "auto" | "cuda" => Some(Device::Cuda(local_rank)),
