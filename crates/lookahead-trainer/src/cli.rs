@@ -150,7 +150,8 @@ pub struct Train {
     /// Begin with the weights of a safetensors file, such as a checkpoint's model.safetensors
     #[arg(long, value_name = "FILE")]
     pub init_from: Option<PathBuf>,
-    /// Take those tensors of the file that fit, and leave the other weights as they are drawn
+    /// Take the tensors of the file that fit in name and shape, list the others, and leave the rest of the
+    /// weights as they are drawn
     #[arg(long, requires = "init_from")]
     pub init_partial: bool,
     /// What to change and how to show it.

@@ -2,13 +2,14 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
+use std::fs::File;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use lookahead_run::checkpoint;
 use tch::{Kind, Tensor, nn};
 
-use crate::tensor_file::TensorFile;
+use crate::tensor_file::{Description, TensorFile};
 use crate::usage::Usage;
 
 /// A safetensors file, such as `model.safetensors` of a checkpoint or a PyTorch state dict that was
@@ -17,97 +18,185 @@ use crate::usage::Usage;
 pub struct From {
     /// The file.
     pub path: PathBuf,
-    /// Whether variables that the file lacks may keep their drawn values, and tensors that the model
-    /// lacks be passed over. Shapes must be equal in any case.
+    /// Whether to take only the tensors that fit a variable in name and shape. The other variables keep
+    /// their drawn values, and the file's other tensors are skipped.
     pub partial: bool,
 }
 
 /// How PyTorch calls the count of batches in its batch normalization, which tch's has none of.
 const COUNT_OF_BATCHES: &str = "num_batches_tracked";
 
+/// What wrappers put before the names in a state dict: `DataParallel`, `torch.compile`, and Lightning.
+const PREFIXES: [&str; 3] = ["module.", "_orig_mod.", "model."];
+
+/// What of a file fits a model, and what doesn't.
+#[derive(Default)]
+struct Fit {
+    /// The variable's name of each tensor that is taken, and the tensor.
+    taken: BTreeMap<String, Tensor>,
+    /// Variables that the file lacks.
+    missing: Vec<String>,
+    /// Tensors of the file that the model lacks.
+    left_over: Vec<String>,
+    /// Tensors of another shape, with both shapes.
+    other_shape: Vec<String>,
+    /// Tensors that can't be used whatever is asked for, with the reason.
+    unusable: Vec<String>,
+}
+
+impl Fit {
+    /// What doesn't fit, by the reason.
+    fn rest(&self) -> [(&'static str, &[String]); 3] {
+        [
+            ("Missing in the file", &self.missing),
+            ("Not in the model", &self.left_over),
+            ("Of another shape", &self.other_shape),
+        ]
+    }
+
+    fn is_whole(&self) -> bool {
+        self.rest().iter().all(|(_, names)| names.is_empty())
+    }
+}
+
 impl From {
-    /// Loads the file's tensors into the variables of the same names, and says so in a sentence with
-    /// the file's SHA-256. Floating-point types are cast.
+    /// Loads the file's tensors into the variables of the same names, and reports it in a sentence with
+    /// the file's SHA-256. Floating-point types are cast. A wrapper's prefix that all names have is
+    /// removed, if more names fit without it.
     ///
     /// # Errors
-    /// A usage error with all names that are missing, left over or of another shape or type. The
-    /// variables are as before then.
+    /// A usage error with all names that are missing, left over or of another shape or type; of a part,
+    /// if nothing fits. The variables are as before then.
     pub fn load(&self, vs: &nn::VarStore) -> anyhow::Result<String> {
         let mut file =
             TensorFile::open(&self.path).map_err(|error| Usage::new(format!("{error:#}")))?;
-        let there = file.descriptions();
         let variables: BTreeMap<String, Tensor> = vs.variables().into_iter().collect();
-        let mut tensors = BTreeMap::new();
-        let mut other = Vec::new();
-        for (name, variable) in &variables {
-            let Some(found) = there.get(name) else { continue };
-            // The shape comes first: a tensor of another one is not read, however large it is.
-            if found.shape != variable.size() {
-                let (theirs, ours) = (&found.shape, variable.size());
-                other.push(format!("`{name}` has shape {theirs:?} and must have {ours:?}"));
-                continue;
-            }
-            let context = || format!("The file {} can't be used.", self.path.display());
-            let tensor = file.tensor(name).with_context(context)?;
-            if is_float(tensor.kind()) && !bool::try_from(tensor.f_isfinite()?.f_all()?)? {
-                other.push(format!("`{name}` holds values that are no finite numbers"));
-                continue;
-            }
-            match is_float(tensor.kind()) == is_float(variable.kind()) {
-                true => drop(tensors.insert(name.clone(), tensor)),
-                false => other.push(format!(
-                    "`{name}` is of type {:?} and must be of {:?}",
-                    tensor.kind(),
-                    variable.kind()
-                )),
-            }
-        }
-        let missing = list(variables.keys().filter(|name| !there.contains_key(*name)));
-        let left_over =
-            list(there.keys().filter(|name| {
-                !variables.contains_key(*name) && !name.ends_with(COUNT_OF_BATCHES)
-            }));
-        let nothing = tensors.is_empty();
-        if nothing
-            || !other.is_empty()
-            || (!self.partial && (missing.is_some() || left_over.is_some()))
-        {
-            let mut text = format!("{} does not fit the model.", self.path.display());
-            for (what, names) in [
-                ("The model has, and the file lacks", missing),
-                ("The file has, and the model lacks", left_over),
-                ("Not to be used", (!other.is_empty()).then(|| other.join(", "))),
-            ] {
-                if let Some(names) = names {
-                    let _ = write!(text, "\n  {what}: {names}.");
-                }
-            }
-            text += "\nRename the tensors, or choose the model by `--set model.…`";
-            text += match other.is_empty() && !nothing && !self.partial {
-                true => "; `--init-partial` takes those that fit and leaves the rest as they are.",
-                false => ".",
-            };
-            return Err(Usage::new(text).into());
+        let prefix = prefix_of(&file.descriptions(), &variables);
+        let fit = self.fit(&mut file, &variables, &prefix)?;
+        let is_taken = fit.is_whole() || (self.partial && !fit.taken.is_empty());
+        if !is_taken || !fit.unusable.is_empty() {
+            return Err(self.refusal(&fit).into());
         }
         let mut note = format!(
             "The run begins with the weights in {}: {} tensors of a file with SHA-256 {}.",
             self.path.display(),
-            tensors.len(),
+            fit.taken.len(),
             sha256_of_file(&self.path)?
         );
-        for (what, names) in
-            [("The file lacks", missing), ("The model lacks, and does without", left_over)]
-        {
-            if let Some(names) = names {
-                let _ = write!(note, " {what}: {names}.");
-            }
+        if !prefix.is_empty() {
+            let _ = write!(note, " The prefix `{prefix}` of all its names is removed.");
+        }
+        for (reason, names) in fit.rest().into_iter().filter(|(_, names)| !names.is_empty()) {
+            let _ = write!(note, " {reason}, so not loaded: {}.", list(names));
         }
         let _guard = tch::no_grad_guard();
-        for (name, tensor) in tensors {
-            variables[&name].shallow_clone().f_copy_(&tensor)?;
+        for (name, tensor) in &fit.taken {
+            variables[name].shallow_clone().f_copy_(tensor)?;
         }
         Ok(note)
     }
+
+    fn fit(
+        &self,
+        file: &mut TensorFile<File>,
+        variables: &BTreeMap<String, Tensor>,
+        prefix: &str,
+    ) -> anyhow::Result<Fit> {
+        let there = file.descriptions();
+        let mut fit = Fit::default();
+        for (name, variable) in variables {
+            let in_file = format!("{prefix}{name}");
+            let Some(found) = there.get(&in_file) else {
+                fit.missing.push(format!("`{name}`"));
+                continue;
+            };
+            // The shape comes first: a tensor of another one is not read, however large it is.
+            if found.shape != variable.size() {
+                let (theirs, ours) = (&found.shape, variable.size());
+                fit.other_shape
+                    .push(format!("`{name}` has shape {theirs:?} and must have {ours:?}"));
+                continue;
+            }
+            let tensor = file.tensor(&in_file).map_err(|error| {
+                Usage::new(format!("The file {} can't be used. {error:#}", self.path.display()))
+            })?;
+            match cast(&tensor, variable.kind())? {
+                Ok(tensor) => drop(fit.taken.insert(name.clone(), tensor)),
+                Err(reason) => fit.unusable.push(format!("`{name}` {reason}")),
+            }
+        }
+        let is_left_over = |name: &&String| {
+            let known = name.strip_prefix(prefix).is_some_and(|name| variables.contains_key(name));
+            !known && !name.ends_with(COUNT_OF_BATCHES)
+        };
+        fit.left_over = there.keys().filter(is_left_over).map(|name| format!("`{name}`")).collect();
+        Ok(fit)
+    }
+
+    fn refusal(&self, fit: &Fit) -> Usage {
+        let mut text = match self.partial && fit.taken.is_empty() {
+            true => format!("Nothing in {} fits the model.", self.path.display()),
+            false => format!("{} does not fit the model.", self.path.display()),
+        };
+        let unusable = ("Not to be used", &fit.unusable[..]);
+        for (reason, names) in fit.rest().into_iter().chain([unusable]) {
+            if !names.is_empty() {
+                let _ = write!(text, "\n  {reason}: {}.", list(names));
+            }
+        }
+        text += "\nRename the tensors, or choose the model by `--set model.…`";
+        text += match fit.unusable.is_empty() && !fit.taken.is_empty() && !self.partial {
+            true => "; `--init-partial` takes those that fit and leaves the rest as they are.",
+            false => ".",
+        };
+        Usage::new(text)
+    }
+}
+
+/// The wrappers' prefixes that all names of a file have, one after the other, if more of them are the
+/// model's names and shapes without.
+fn prefix_of(
+    there: &BTreeMap<String, Description>,
+    variables: &BTreeMap<String, Tensor>,
+) -> String {
+    let fitting = |prefix: &str| {
+        let fits = |(name, found): &(&String, &Description)| {
+            let variable = name.strip_prefix(prefix).and_then(|name| variables.get(name));
+            variable.is_some_and(|variable| variable.size() == found.shape)
+        };
+        there.iter().filter(fits).count()
+    };
+    let (mut prefix, mut best) = (String::new(), String::new());
+    while let Some(next) = PREFIXES.iter().find_map(|next| {
+        let longer = format!("{prefix}{next}");
+        (!there.is_empty() && there.keys().all(|name| name.starts_with(&longer))).then_some(longer)
+    }) {
+        prefix = next;
+        if fitting(&prefix) > fitting(&best) {
+            best.clone_from(&prefix);
+        }
+    }
+    best
+}
+
+/// The tensor in a variable's type, or why it can't be used: values that are not finite there, whatever
+/// they are in the file, and integers for a variable that computes.
+fn cast(tensor: &Tensor, kind: Kind) -> anyhow::Result<Result<Tensor, String>> {
+    let from = tensor.kind();
+    if is_float(from) != is_float(kind) {
+        return Ok(Err(format!("is of type {from:?} and must be of {kind:?}")));
+    }
+    let cast = tensor.f_to_kind(kind)?;
+    let is_finite = |tensor: &Tensor| anyhow::Ok(bool::try_from(tensor.f_isfinite()?.f_all()?)?);
+    Ok(if !is_finite(tensor)? {
+        Err("holds NaN or infinity".to_owned())
+    } else if !is_finite(&cast)? {
+        Err(format!("holds values of {from:?} that are too large for the model's {kind:?}"))
+    } else if !is_float(kind) && cast.f_to_kind(from)? != *tensor {
+        Err(format!("holds values of {from:?} that the model's {kind:?} can't hold"))
+    } else {
+        Ok(cast)
+    })
 }
 
 fn sha256_of_file(path: &Path) -> anyhow::Result<String> {
@@ -119,16 +208,14 @@ fn is_float(kind: Kind) -> bool {
     matches!(kind, Kind::Float | Kind::Double | Kind::Half | Kind::BFloat16)
 }
 
-/// Names for a sentence, if there are any; not all of thousands.
-fn list<'a>(names: impl Iterator<Item = &'a String>) -> Option<String> {
+/// Names for a sentence; not all of thousands.
+fn list(names: &[String]) -> String {
     const SHOWN: usize = 20;
-    let names: Vec<String> = names.map(|name| format!("`{name}`")).collect();
     let more = names.len().saturating_sub(SHOWN);
     let shown = names[..names.len() - more].join(", ");
-    match (names.is_empty(), more) {
-        (true, _) => None,
-        (false, 0) => Some(shown),
-        (false, more) => Some(format!("{shown} and {more} more")),
+    match more {
+        0 => shown,
+        more => format!("{shown} and {more} more"),
     }
 }
 
@@ -171,7 +258,7 @@ mod tests {
         ];
         let (_folder, from) = from(&all, false);
         let note = from.load(&vs).unwrap();
-        assert!(note.contains("2 tensors") && !note.contains("lacks"), "{note}");
+        assert!(note.contains("2 tensors") && !note.contains("not loaded"), "{note}");
         assert_eq!(sum(&vs), 6.0);
         assert!(vs.variables().values().all(|t| t.kind() == Kind::Float && t.requires_grad()));
     }
@@ -184,15 +271,16 @@ mod tests {
         let said = given.load(&vs).unwrap_err().to_string();
         for words in [
             "given.safetensors does not fit the model",
-            "the file lacks: `b`.",
-            "the model lacks: `x`.",
-            "`w` has shape [3] and must have [2, 2]",
+            "Missing in the file: `b`.",
+            "Not in the model: `x`.",
+            "Of another shape: `w` has shape [3] and must have [2, 2]",
         ] {
             assert!(said.contains(words), "{said}");
         }
         assert!(!said.contains("--init-partial"), "{said}");
         given.partial = true;
-        given.load(&vs).unwrap_err();
+        let said = given.load(&vs).unwrap_err().to_string();
+        assert!(said.contains("Nothing in") && said.contains("fits the model"), "{said}");
         assert_eq!(sum(&vs), 0.0);
 
         let (_folder, given) = from(&[("w", ones(&[2, 2], Kind::Int64))], true);
@@ -209,7 +297,11 @@ mod tests {
         assert!(said.contains("--init-partial"), "{said}");
         given.partial = true;
         let note = given.load(&vs).unwrap();
-        assert!(note.contains("lacks: `b`.") && note.contains("does without: `x`."), "{note}");
+        for words in
+            ["Missing in the file, so not loaded: `b`.", "Not in the model, so not loaded: `x`."]
+        {
+            assert!(note.contains(words), "{note}");
+        }
         assert_eq!(sum(&vs), 4.0);
         // Nothing at all that fits is a mistake.
         let (_folder, given) = from(&[("x", ones(&[1], Kind::Float))], true);
@@ -217,10 +309,77 @@ mod tests {
     }
 
     #[test]
+    fn a_layer_of_another_shape_is_skipped_where_a_part_is_asked_for() {
+        let vs = store();
+        let tensors = [("w", ones(&[2, 2], Kind::Float)), ("b", ones(&[5], Kind::Float))];
+        let (_folder, given) = from(&tensors, true);
+        let note = given.load(&vs).unwrap();
+        let words = "Of another shape, so not loaded: `b` has shape [5] and must have [2].";
+        assert!(note.contains(words) && note.contains("1 tensors"), "{note}");
+        assert_eq!(sum(&vs), 4.0);
+    }
+
+    #[test]
+    fn a_wrappers_prefix_is_removed_where_all_names_have_it() {
+        let both = |w: &str, b: &str| {
+            let vs = store();
+            let tensors = [(w, ones(&[2, 2], Kind::Float)), (b, ones(&[2], Kind::Float))];
+            let (_folder, from) = from(&tensors, false);
+            let said = from.load(&vs).map_err(|error| error.to_string());
+            (said, sum(&vs))
+        };
+        for prefix in ["module.", "_orig_mod.", "model.", "module._orig_mod.", "model.module."] {
+            let (note, sum) = both(&format!("{prefix}w"), &format!("{prefix}b"));
+            let words = format!("The prefix `{prefix}` of all its names is removed.");
+            assert!(note.as_ref().unwrap().contains(&words), "{note:?}");
+            assert_eq!(sum, 6.0);
+        }
+        let (said, sum) = both("module.w", "b");
+        assert!(said.as_ref().unwrap_err().contains("Not in the model: `module.w`."), "{said:?}");
+        assert_eq!(sum, 0.0);
+        // A model whose own names begin so.
+        let vs = nn::VarStore::new(Device::Cpu);
+        let _ = (vs.root() / "model").zeros("w", &[1]);
+        let (_folder, given) = from(&[("model.w", ones(&[1], Kind::Float))], false);
+        assert!(!given.load(&vs).unwrap().contains("prefix"));
+        let (_folder, given) = from(&[("module.model.w", ones(&[1], Kind::Float))], false);
+        assert!(given.load(&vs).unwrap().contains("The prefix `module.` of"));
+    }
+
+    /// Finite in the file is not enough: they must be finite in the model.
+    #[test]
+    fn values_that_a_cast_would_spoil_are_refused() {
+        let one = |value: f64, kind| {
+            let vs = store();
+            let tensor = Tensor::from_slice(&[1.0, value]).to_kind(kind);
+            let tensors = [("w", ones(&[2, 2], Kind::Float)), ("b", tensor)];
+            let (_folder, from) = from(&tensors, true);
+            let said = from.load(&vs).map_err(|error| error.to_string());
+            assert_eq!(sum(&vs) == 0.0, said.is_err());
+            said
+        };
+        one(1e38, Kind::Double).unwrap();
+        let said = one(1e39, Kind::Double).unwrap_err();
+        assert!(said.contains("`b` holds values of Double that are too large"), "{said}");
+        for value in [f64::NAN, f64::NEG_INFINITY] {
+            for kind in [Kind::Double, Kind::Float, Kind::Half] {
+                let said = one(value, kind).unwrap_err();
+                assert!(said.contains("`b` holds NaN or infinity"), "{said}");
+            }
+        }
+        let many = Tensor::from_slice(&[1i64 << 40, 0]);
+        let said = cast(&many, Kind::Int).unwrap().unwrap_err();
+        assert!(said.contains("that the model's Int can't hold"), "{said}");
+        assert_eq!(
+            cast(&Tensor::from_slice(&[7i64]), Kind::Int).unwrap().unwrap().kind(),
+            Kind::Int
+        );
+    }
+
+    #[test]
     fn thousands_of_names_are_not_all_listed() {
-        let names: Vec<String> = (0..1000).map(|i| i.to_string()).collect();
-        assert!(list(names.iter()).unwrap().ends_with("`19` and 980 more"));
-        assert_eq!(list(names[..2].iter()).unwrap(), "`0`, `1`");
-        assert_eq!(list(names[..0].iter()), None);
+        let names: Vec<String> = (0..1000).map(|i| format!("`{i}`")).collect();
+        assert!(list(&names).ends_with("`19` and 980 more"));
+        assert_eq!(list(&names[..2]), "`0`, `1`");
     }
 }

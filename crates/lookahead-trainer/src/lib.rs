@@ -15,7 +15,7 @@
 //! | [`probe`], [`evaluation`] | what is measured of the model on the way |
 //! | [`speed`], [`timing`], [`system`] | how fast it goes, where the time goes, what it uses |
 //! | [`checkpointing`], [`tensor_file`] | the training in files, and back |
-//! | [`initial`] | weights to begin with, from a file |
+//! | [`initial`], [`file_kind`] | weights to begin with, from a file; what it is if it isn't one |
 //! | [`git`] | the working tree in which the program runs |
 //! | [`observer`], [`say`], [`controls`] | who is told, and who may ask |
 
@@ -31,6 +31,7 @@ pub mod data;
 pub mod distributed;
 pub mod evaluation;
 pub mod failure;
+pub mod file_kind;
 pub mod git;
 pub mod initial;
 pub(crate) mod kinds;

@@ -1,14 +1,16 @@
 //! Named tensors in a safetensors file: written as a stream, read by name.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom, Write};
 use std::path::Path;
 
-use anyhow::{Context, bail};
+use anyhow::{Context, anyhow, bail};
 use safetensors::Dtype;
 use safetensors::tensor::{Metadata, TensorInfo};
 use tch::{Device, Kind, Tensor};
+
+use crate::file_kind;
 
 /// Pairs of libtorch's element types and the file's.
 const TYPES: [(Kind, Dtype); 10] = [
@@ -23,6 +25,9 @@ const TYPES: [(Kind, Dtype); 10] = [
     (Kind::Uint8, Dtype::U8),
     (Kind::Bool, Dtype::BOOL),
 ];
+
+/// The name of the model's signature in a file's metadata.
+pub const SIGNATURE: &str = "signature";
 
 /// The header begins after its length.
 const LENGTH: u64 = 8;
@@ -50,6 +55,19 @@ pub fn entries(tensors: BTreeMap<String, Tensor>) -> Vec<Entry> {
 /// Where `out` or `look` says no, or an element type has no name in the format.
 pub fn write_to(
     out: &mut impl Write,
+    entries: Vec<Entry>,
+    look: impl FnMut(&str, Kind, &[u8]) -> anyhow::Result<()>,
+) -> anyhow::Result<()> {
+    write_signed(out, None, entries, look)
+}
+
+/// As [`write_to`], with the model's signature, a JSON text, in the file's metadata.
+///
+/// # Errors
+/// As [`write_to`].
+pub fn write_signed(
+    out: &mut impl Write,
+    signature: Option<&str>,
     mut entries: Vec<Entry>,
     mut look: impl FnMut(&str, Kind, &[u8]) -> anyhow::Result<()>,
 ) -> anyhow::Result<()> {
@@ -72,7 +90,9 @@ pub fn write_to(
         let dtype = dtype(*kind).context("It was looked for above.")?;
         infos.push((name.clone(), TensorInfo { dtype, shape, data_offsets: (start, end) }));
     }
-    let mut header = serde_json::to_vec(&Metadata::new(None, infos)?)?;
+    // One entry: the order of several would differ from file to file.
+    let metadata = signature.map(|text| HashMap::from([(SIGNATURE.to_owned(), text.to_owned())]));
+    let mut header = serde_json::to_vec(&Metadata::new(metadata, infos)?)?;
     header.resize(header.len().next_multiple_of(LENGTH as usize), b' ');
     out.write_all(&(header.len() as u64).to_le_bytes())?;
     out.write_all(&header)?;
@@ -94,8 +114,20 @@ pub fn write_to(
 /// # Errors
 /// As [`write_to`]; nothing is left of the file then.
 pub fn write_new(path: &Path, entries: Vec<Entry>) -> anyhow::Result<()> {
+    write_new_signed(path, None, entries)
+}
+
+/// As [`write_new`], with the model's signature, a JSON text, in the file's metadata.
+///
+/// # Errors
+/// As [`write_new`].
+pub fn write_new_signed(
+    path: &Path,
+    signature: Option<&str>,
+    entries: Vec<Entry>,
+) -> anyhow::Result<()> {
     let written = File::create_new(path).map_err(anyhow::Error::from).and_then(|mut file| {
-        let written = write_to(&mut file, entries, |_, _, _| Ok(()));
+        let written = write_signed(&mut file, signature, entries, |_, _, _| Ok(()));
         let written = written.and_then(|()| Ok(file.sync_all()?));
         written.inspect_err(|_| drop(std::fs::remove_file(path)))
     });
@@ -124,12 +156,15 @@ impl TensorFile<File> {
     /// Opens the file at `path`. Tensors are read when they are asked for.
     ///
     /// # Errors
-    /// Where it can't be read or is no safetensors file.
+    /// Where it can't be read or is not a safetensors file.
     pub fn open(path: &Path) -> anyhow::Result<Self> {
+        let shown = path.display();
         let file = lookahead_run::open_plain(path)
-            .with_context(|| format!("The file {} can't be read.", path.display()))?;
-        TensorFile::new(file)
-            .with_context(|| format!("The file {} is no safetensors file.", path.display()))
+            .map_err(|cause| anyhow!("The file {shown} can't be read ({cause})."))?;
+        TensorFile::new(file).map_err(|error| {
+            let reason = file_kind::of_weights(path).unwrap_or_else(|| format!("{error:#}"));
+            anyhow!("The file {shown} is not a safetensors file. {reason}")
+        })
     }
 }
 
@@ -146,18 +181,7 @@ impl<R: Read + Seek> TensorFile<R> {
         if source.read_exact(&mut start).is_err() {
             bail!("It has {size} bytes, and no room for a header.");
         }
-        TensorFile::read_header(source, size, u64::from_le_bytes(start)).map_err(|error| {
-            // Only of what is no file of the right format: the length of a header may begin as a
-            // pickle does.
-            match pickle(&start) {
-                Some(format) => anyhow::anyhow!(
-                    "It is {format}, which can run any program when it is loaded, so this program \
-                     reads none. Convert it in Python: `from safetensors.torch import save_file; \
-                     save_file(torch.load(\"it.pt\", weights_only=True), \"it.safetensors\")`."
-                ),
-                None => error,
-            }
-        })
+        TensorFile::read_header(source, size, u64::from_le_bytes(start))
     }
 
     fn read_header(mut source: R, size: u64, length: u64) -> anyhow::Result<Self> {
@@ -165,18 +189,24 @@ impl<R: Read + Seek> TensorFile<R> {
         if length > LARGEST_HEADER || start > size {
             bail!(
                 "Its header should have {length} bytes, and may have {LARGEST_HEADER} and those of \
-                 the file, {size}."
+                 the file, {size}: it is cut off, or of another format."
             );
         }
         let mut header = vec![0; length as usize];
         source.read_exact(&mut header)?;
         let metadata: Metadata =
-            serde_json::from_slice(&header).context("Its header is not one of the format.")?;
+            serde_json::from_slice(&header).context("Its header is not one of the format")?;
         let end = start.saturating_add(metadata.data_len() as u64);
         if end != size {
-            bail!("By its header it should have {end} bytes, and it has {size}.");
+            let cut = if size < end { ": it is cut off, so get it again" } else { "" };
+            bail!("By its header it should have {end} bytes, and it has {size}{cut}.");
         }
         Ok(TensorFile { source, metadata, start })
+    }
+
+    /// The signature of the model whose weights these are, a JSON text, where the file has one.
+    pub fn signature(&self) -> Option<&str> {
+        Some(self.metadata.metadata().as_ref()?.get(SIGNATURE)?)
     }
 
     /// What is in the file, by name.
@@ -219,19 +249,10 @@ impl<R: Read + Seek> TensorFile<R> {
 /// Reads all tensors of the file at `path`, on the CPU.
 ///
 /// # Errors
-/// Where it can't be read or is no safetensors file.
+/// Where it can't be read or is not a safetensors file.
 pub fn read(path: &Path) -> anyhow::Result<BTreeMap<String, Tensor>> {
     let tensors = TensorFile::open(path)?.tensors();
     tensors.with_context(|| format!("The file {} can't be read.", path.display()))
-}
-
-/// What a file of PyTorch's own format begins with: a zip archive with a pickle in it, or a pickle.
-fn pickle(start: &[u8; 8]) -> Option<&'static str> {
-    match start {
-        [b'P', b'K', 3, 4, ..] => Some("a PyTorch checkpoint with a pickle in it"),
-        [0x80, 2..=5, ..] => Some("a pickle"),
-        _ => None,
-    }
 }
 
 /// Whether a tensor's bytes hold NaN or infinity.
@@ -399,7 +420,8 @@ mod tests {
         let one = r#"{"w":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}}"#;
         for (bytes, words) in [
             (b"no".to_vec(), "no room for a header"),
-            (b"PK\x03\x04 and more".to_vec(), "save_file(torch.load("),
+            (b"PK\x03\x04 and more".to_vec(), "a zip archive that is cut off"),
+            (b"PK\x03\x04 and more".to_vec(), "torch.load("),
             (b"\x80\x02}q\x00 and more".to_vec(), "is a pickle"),
             (header(u64::MAX, "{}"), "may have"),
             (header(3, "{}"), "may have"),
@@ -407,10 +429,13 @@ mod tests {
             (header(one.len() as u64, one), "should have"),
             (header(one.len() as u64, &format!("{one}12345")), "should have"),
             (header(2, "{}x"), "should have 10 bytes, and it has 11"),
+            // Lengths whose first bytes are those of a pickle.
+            (header(0x280, "{\"w\":"), "cut off"),
+            (header(0x480, &format!("{one:<1152}1")), "it has 1161: it is cut off"),
         ] {
             std::fs::write(&path, bytes).unwrap();
             let said = refusal();
-            assert!(said.contains("is no safetensors file") && said.contains(words), "{said}");
+            assert!(said.contains("is not a safetensors file") && said.contains(words), "{said}");
         }
         let info = r#"{"w":{"dtype":"F8_E4M3","shape":[1],"data_offsets":[0,1]}}"#;
         std::fs::write(&path, header(info.len() as u64, &format!("{info}x"))).unwrap();

@@ -2,6 +2,7 @@
 
 mod common;
 
+use std::collections::BTreeMap;
 use std::process::Command;
 
 use common::{SMALL, Sandbox, failed, root, sets, stderr, succeeded};
@@ -65,12 +66,7 @@ fn a_run_begins_with_given_weights() {
         assert_eq!(training[&format!("optimizer/slow/{name}")], *tensor, "{name}");
     }
     // The log says where they came from.
-    let records = sandbox.records("second");
-    let told = records.iter().find_map(|record| match &record.event {
-        Event::Note(note) => Some(&note.message),
-        _ => None,
-    });
-    let told = told.expect("it is in the log");
+    let told = first_note(&sandbox, "second");
     assert!(told.contains(model) && told.contains("SHA-256"), "{told}");
 
     let other = ["--init-from", model, "--set", "model.hidden=[8]"];
@@ -98,8 +94,53 @@ fn a_part_of_the_weights_may_be_given() {
     let more = ["--init-from", "part.safetensors", "--set", "optimizer.lr=0"];
     let fixed = ["train", "test.toml", "--out", "runs", "--name", "second"];
     let refused = sandbox.lookahead(&[&fixed[..], &more].concat());
-    failed(&refused, 2, &["the file lacks: `fc_bn1.bias`", "--init-partial"]);
+    failed(&refused, 2, &["Missing in the file: `fc_bn1.bias`", "--init-partial"]);
     sandbox.train("second", &[&more[..], &["--init-partial"]].concat());
+}
+
+/// Fine-tuning: a model of five classes is where one of ten begins.
+#[test]
+fn the_layers_that_fit_are_taken_and_the_others_listed() {
+    let sandbox = Sandbox::new(SMALL);
+    sandbox.train("first", &[]);
+    let first = read(&sandbox.run_folder("first").join("step-00000014/model.safetensors")).unwrap();
+    let mut given: BTreeMap<_, _> =
+        first.iter().map(|(name, tensor)| (name.clone(), tensor.shallow_clone())).collect();
+    given.insert("out.weight".to_owned(), first["out.weight"].narrow(0, 0, 5));
+    given.insert("out.bias".to_owned(), first["out.bias"].narrow(0, 0, 5));
+    given.insert("old.head".to_owned(), first["out.bias"].shallow_clone());
+    given.remove("fc_bn1.bias");
+    write_new(&sandbox.path().join("five.safetensors"), entries(given)).unwrap();
+    let more = ["--init-from", "five.safetensors", "--init-partial", "--set", "optimizer.lr=0"];
+    let said = stderr(&sandbox.train("second", &more));
+    let note = first_note(&sandbox, "second");
+    for words in [
+        "Of another shape, so not loaded: `out.bias` has shape [5] and must have [10], \
+         `out.weight` has shape [5, 16] and must have [10, 16].",
+        "Missing in the file, so not loaded: `fc_bn1.bias`.",
+        "Not in the model, so not loaded: `old.head`.",
+    ] {
+        assert!(note.contains(words), "{note}");
+        assert!(said.contains(words), "{said}");
+    }
+    let model =
+        read(&sandbox.run_folder("second").join("step-00000014/model.safetensors")).unwrap();
+    assert_eq!(model["fc1.weight"], first["fc1.weight"]);
+    assert_ne!(model["out.weight"], first["out.weight"]);
+
+    write_new(&sandbox.path().join("none.safetensors"), entries(BTreeMap::new())).unwrap();
+    let none = ["train", "test.toml", "--out", "runs", "--init-from", "none.safetensors"];
+    let none = sandbox.lookahead(&[&none[..], &["--init-partial"]].concat());
+    failed(&none, 2, &["Nothing in none.safetensors fits the model"]);
+}
+
+fn first_note(sandbox: &Sandbox, run: &str) -> String {
+    let mut records = sandbox.records(run).into_iter();
+    let note = records.find_map(|record| match record.event {
+        Event::Note(note) => Some(note.message),
+        _ => None,
+    });
+    note.expect("there is a note in the log")
 }
 
 // ---- Python
@@ -158,7 +199,6 @@ fn pytorch_goes_on_from_a_checkpoint() {
 fn write_batches(config: &str, step: usize, count: usize, path: &std::path::Path) {
     use lookahead_trainer::config::Config;
     use lookahead_trainer::data::{self, Batch, Place, batches::Batches};
-    use std::collections::BTreeMap;
 
     let config = Config::parse("test.toml", config, &[]).unwrap().config;
     let data = data::load(&config.data).unwrap();
