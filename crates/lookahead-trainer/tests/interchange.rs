@@ -31,6 +31,12 @@ fn both_sets_of_weights_are_exported() {
     let before = bytes("slow.safetensors");
     failed(&export("slow.safetensors", &["--weights", "fast"]), 2, &["never overwritten"]);
     assert!(bytes("slow.safetensors") == before);
+    for (name, right) in
+        [("phi.pt", "use phi.safetensors"), ("a/b.v2.npz", "use a/b.v2.safetensors")]
+    {
+        failed(&export(name, &[]), 2, &[name, "only safetensors files are written", right]);
+        assert!(!sandbox.path().join(name).exists());
+    }
     failed(&export("no/such/folder", &[]), 1, &["no/such/folder", "can't be written"]);
     failed(&export("other", &["--from", "99"]), 2, &["no checkpoint of step 99"]);
 }
@@ -144,6 +150,67 @@ fn first_note(sandbox: &Sandbox, run: &str) -> String {
 }
 
 // ---- Python
+
+/// Files of weights in other formats are called what they are, and the Python that the error gives for
+/// each makes a file that the run then begins with.
+#[test]
+fn weights_in_other_formats_are_converted_as_the_error_says() {
+    let Some(python) = common::python() else {
+        eprintln!("Skipped: no Python with torch and safetensors; `just python` makes one.");
+        return;
+    };
+    let sandbox = Sandbox::new(SMALL);
+    sandbox.train("first", &[]);
+    let model = sandbox.run_folder("first").join("step-00000014/model.safetensors");
+    let script = root().join("crates/lookahead-trainer/tests/python/other_formats.py");
+    succeeded(Command::new(&python).arg(script).args([&model, sandbox.path()]).output().unwrap());
+    let train = |file: &str, run: &str| {
+        let fixed = ["train", "test.toml", "--out", "runs", "--name", run, "--init-from", file];
+        sandbox.lookahead(&[&fixed[..], &["--set", "train.max_steps=1"]].concat())
+    };
+    for (file, words) in [
+        ("checkpoint.pt", "a PyTorch checkpoint with a pickle in it"),
+        ("whole.ckpt", "a PyTorch checkpoint with a pickle in it"),
+        ("legacy.pth", "a PyTorch checkpoint, a pickle,"),
+        ("script.pt", "a TorchScript program"),
+        ("arrays.npz", "an archive of NumPy arrays"),
+    ] {
+        let refused = train(file, "second");
+        failed(&refused, 2, &[file, words]);
+        let said = stderr(&refused);
+        let code = said.split('`').nth(1).unwrap_or_else(|| panic!("no code in {said}"));
+        let mut run = Command::new(&python);
+        succeeded(run.args(["-c", code]).current_dir(sandbox.path()).output().unwrap());
+        let name = file.replace('.', "-");
+        let converted = std::path::Path::new(file).with_extension("safetensors");
+        succeeded(train(converted.to_str().unwrap(), &name));
+        std::fs::remove_file(sandbox.path().join(converted)).unwrap();
+    }
+    for (file, words) in [
+        ("pickled.pkl", "It is a pickle"),
+        ("one.npy", "one NumPy array without a name"),
+        ("other.zip", "It is a zip archive: unpack it"),
+        ("cut.pt", "a zip archive that is cut off"),
+        ("compressed.gz", "run `gunzip`"),
+        ("cut.safetensors", "it is cut off, so get it again"),
+    ] {
+        failed(&train(file, "second"), 2, &[file, "is not a safetensors file", words]);
+    }
+}
+
+/// What a repository or a server gives in place of a file.
+#[test]
+fn pointers_and_pages_are_not_weights() {
+    let sandbox = Sandbox::new(SMALL);
+    for (text, words) in [
+        ("version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 9\n", "git lfs pull"),
+        ("<!DOCTYPE html>\n<html><body>Not found</body></html>", "a web page"),
+    ] {
+        std::fs::write(sandbox.path().join("w.safetensors"), text).unwrap();
+        let train = ["train", "test.toml", "--out", "runs", "--init-from", "w.safetensors"];
+        failed(&sandbox.lookahead(&train), 2, &["w.safetensors", words]);
+    }
+}
 
 /// PyTorch gives the same outputs with φ, and goes on with θ and Adam's moments as this program does.
 #[test]

@@ -1,5 +1,7 @@
 //! `lookahead export`: weights out of a checkpoint, for other programs.
 
+use std::path::Path;
+
 use lookahead_run::RunFolder;
 
 use super::{are_final, called, choose, which_weights, while_checkpoints_come_and_go};
@@ -20,6 +22,7 @@ pub fn export(arguments: &cli::Export) -> anyhow::Result<()> {
     let config = Config::parse(&place, &folder.read_config()?, &[])?.config;
     let weights = which_weights(arguments.weights, &config, folder.name())?;
     let output = &arguments.output;
+    refuse_other_formats(output)?;
     if output.symlink_metadata().is_ok() {
         return Err(Usage::new(format!(
             "{} exists, and an existing file is never overwritten: give another name to `--output`.",
@@ -41,4 +44,19 @@ pub fn export(arguments: &cli::Export) -> anyhow::Result<()> {
     let set = called(weights);
     say(format_args!("{count} tensors, {set} of {}, in {}", checkpoint.name(), output.display()));
     Ok(())
+}
+
+/// A name that promises another format would mislead whoever loads the file.
+fn refuse_other_formats(output: &Path) -> Result<(), Usage> {
+    match output.extension() {
+        Some(extension) if !extension.eq_ignore_ascii_case("safetensors") => {
+            Err(Usage::new(format!(
+                "`--output` is {}, and only safetensors files are written: use {}, which \
+             `safetensors.torch.load_file` reads in Python.",
+                output.display(),
+                output.with_extension("safetensors").display()
+            )))
+        }
+        _ => Ok(()),
+    }
 }
