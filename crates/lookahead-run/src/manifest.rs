@@ -81,6 +81,10 @@ pub struct Details {
     /// The resolved configuration, every default written out; null where it is not known.
     #[serde(default, skip_serializing_if = "serde_json::Value::is_null")]
     pub config: serde_json::Value,
+    /// What the model takes and gives, such as the normalization of its inputs and the names of its
+    /// classes; null where it is not known.
+    #[serde(default, skip_serializing_if = "serde_json::Value::is_null")]
+    pub signature: serde_json::Value,
 }
 
 impl Details {

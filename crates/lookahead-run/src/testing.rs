@@ -101,6 +101,7 @@ pub(crate) fn details(step: u64) -> Details {
         wall_seconds: 1.0 / 3.0,
         git: Some(Git { revision: "0123abc".into(), modified: true }),
         config: serde_json::json!({"optimizer": {"lr": 0.1, "kind": "sgd"}}),
+        signature: serde_json::json!({"classes": ["a", "b"]}),
     }
 }
 

@@ -10,6 +10,7 @@
 //! | [`cifar10`], [`cifar100`], [`cifar`] | CIFAR-10 and CIFAR-100, and the format of their files |
 //! | [`text`] | any text, character by character |
 //! | [`noisy_quadratic`], [`quadratic`] | the problems of Lookahead's theory |
+//! | [`signature`] | what a model takes and gives, for whoever uses its weights elsewhere |
 //! | [`fetch`] | bringing files into the cache |
 //! | [`idx`], [`csv`], [`gzip`], [`archive`] | file formats: of MNIST and its kin, of rows of numbers, compressed ones |
 //!
@@ -31,6 +32,7 @@ pub mod idx;
 pub mod images;
 pub mod noisy_quadratic;
 pub mod quadratic;
+pub mod signature;
 pub mod text;
 
 use std::fmt;
@@ -45,6 +47,8 @@ use tch::{Device, Tensor};
 use crate::check::{Invalid, require, shown};
 use crate::kinds;
 use crate::usage::Usage;
+
+use signature::Signature;
 
 kinds::kinds! {
     /// The data sets.
@@ -270,6 +274,8 @@ pub struct Dataset {
     pub name: &'static str,
     /// What is asked.
     pub problem: Problem,
+    /// What goes in and what comes out, for checkpoints.
+    pub signature: Signature,
     /// What is trained on.
     pub train: Box<dyn Samples>,
     /// Held out of the training set; every choice is made on it.
@@ -279,6 +285,14 @@ pub struct Dataset {
 }
 
 impl Dataset {
+    /// The same with a name for each class; without, if there are not as many.
+    #[must_use]
+    pub fn with_class_names<N: Into<String>>(mut self, names: impl IntoIterator<Item = N>) -> Self {
+        let names: Vec<String> = names.into_iter().map(Into::into).collect();
+        self.signature.classes = (self.signature.outputs == Some(names.len())).then_some(names);
+        self
+    }
+
     /// The samples of a split, unless it is empty.
     pub fn split(&self, split: Split) -> Option<&dyn Samples> {
         let samples = match split {
@@ -306,6 +320,7 @@ impl Dataset {
         Ok(Dataset {
             name,
             problem: Problem::Images { shape: train.shape, classes },
+            signature: train.signature(name, classes),
             train: Box::new(train),
             validation: Box::new(validation),
             test: Box::new(test),

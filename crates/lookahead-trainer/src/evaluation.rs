@@ -99,6 +99,7 @@ fn score(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::data::signature::Signature;
     use crate::data::{Batch, Dataset, Place, Problem};
     use crate::model::Network;
     use crate::probe::{Probe, ProbeConfig};
@@ -155,6 +156,7 @@ mod tests {
         let data = Dataset {
             name: "three",
             problem: Problem::Images { shape: [1, 1, 1], classes: 2 },
+            signature: Signature::of_points("three", 1),
             train: Box::new(Three),
             validation: Box::new(Three),
             test: Box::new(Three),

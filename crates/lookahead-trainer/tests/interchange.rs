@@ -6,8 +6,9 @@ use std::collections::BTreeMap;
 use std::process::Command;
 
 use common::{SMALL, Sandbox, failed, root, sets, stderr, succeeded};
+use lookahead_run::Manifest;
 use lookahead_run::event::Event;
-use lookahead_trainer::tensor_file::{entries, read, write_new};
+use lookahead_trainer::tensor_file::{TensorFile, entries, read, write_new};
 
 /// φ is the model's file; θ is what the training goes on with.
 #[test]
@@ -149,7 +150,105 @@ fn first_note(sandbox: &Sandbox, run: &str) -> String {
     note.expect("there is a note in the log")
 }
 
+/// Whoever has only the file knows how to use it.
+#[test]
+fn files_of_weights_say_what_goes_in_and_what_comes_out() {
+    let sandbox = Sandbox::new(SMALL);
+    sandbox.train("run", &[]);
+    succeeded(sandbox.lookahead(&[
+        "export",
+        "runs/run",
+        "-o",
+        "fast.safetensors",
+        "--weights",
+        "fast",
+    ]));
+    let checkpoint = sandbox.run_folder("run").join("step-00000014");
+    let manifest = Manifest::read(&checkpoint).unwrap().details.signature;
+    assert_eq!(manifest["inputs"]["mean"], serde_json::json!([4.8916]));
+    assert_eq!(manifest["inputs"]["std"], serde_json::json!([6.0189]));
+    assert_eq!(manifest["inputs"]["shape"], serde_json::json!([1, 8, 8]));
+    assert_eq!(manifest["inputs"]["range"], serde_json::json!([0.0, 16.0]));
+    assert_eq!(manifest["classes"][9], "9");
+    for path in [checkpoint.join("model.safetensors"), sandbox.path().join("fast.safetensors")] {
+        let file = TensorFile::open(&path).unwrap();
+        let found: serde_json::Value = serde_json::from_str(file.signature().unwrap()).unwrap();
+        assert_eq!(found, manifest);
+        // As other programs read it.
+        let mut vs = tch::nn::VarStore::new(tch::Device::Cpu);
+        let bias = (vs.root() / "out").zeros("bias", &[10]);
+        vs.load_partial(&path).unwrap();
+        assert_eq!(bias, read(&path).unwrap()["out.bias"]);
+    }
+    for path in ["runs/run", "runs/run/step-00000014"] {
+        let text = succeeded(sandbox.lookahead(&["inspect", path])).stdout;
+        let text = String::from_utf8(text).unwrap();
+        for words in ["shape [1, 8, 8]", "mean [4.8916] and std [6.0189]", "classes: 0, 1, 2"] {
+            assert!(text.contains(words), "{text}");
+        }
+        let json = succeeded(sandbox.lookahead(&["inspect", path, "--json"])).stdout;
+        let json: serde_json::Value = serde_json::from_slice(&json).unwrap();
+        let found = json.get("signature").unwrap_or(&json["manifest"]["signature"]);
+        assert_eq!(*found, manifest);
+    }
+}
+
+/// A text's characters are numbers in the model.
+#[test]
+fn the_alphabet_of_a_text_is_with_its_weights() {
+    let config = "[data]\nkind = \"text\"\nfile = \"t.txt\"\nlength = 4\nvalidation = 2\n[model]\n\
+                  kind = \"lstm\"\n[train]\nmax_steps = 2\n";
+    let sandbox = Sandbox::new(config);
+    std::fs::write(sandbox.path().join("t.txt"), "häßlich \"häß\"\n".repeat(9)).unwrap();
+    sandbox.train("run", &[]);
+    succeeded(sandbox.lookahead(&["export", "runs/run", "-o", "phi.safetensors"]));
+    let file = TensorFile::open(&sandbox.path().join("phi.safetensors")).unwrap();
+    let found: serde_json::Value = serde_json::from_str(file.signature().unwrap()).unwrap();
+    assert_eq!(found["alphabet"], "\n \"chilßä");
+    assert_eq!((&found["outputs"], &found["task"]), (&9.into(), &"language".into()));
+}
+
 // ---- Python
+
+/// The code in the documentation, to the letter, on images as the data set has them.
+#[test]
+fn the_documented_python_gets_the_accuracy_of_eval() {
+    let code = |page: &str| {
+        let text = std::fs::read_to_string(root().join(page)).unwrap();
+        let (_, code) = text.split_once("```python\n").expect("there is Python in it");
+        code.split_once("```").unwrap().0.to_owned()
+    };
+    let documented = code("checkpoints/README.md");
+    assert_eq!(code("README.md"), documented, "both pages have the same");
+    let Some(python) = common::python() else {
+        eprintln!("Skipped: no Python with torch and safetensors; `just python` makes one.");
+        return;
+    };
+    let sandbox =
+        Sandbox::new(&std::fs::read_to_string(root().join("configs/digits.toml")).unwrap());
+    sandbox.train("digits", &["--set", "train.epochs=4"]);
+    succeeded(sandbox.lookahead(&["export", "runs/digits", "-o", "phi.safetensors"]));
+    let eval = succeeded(sandbox.lookahead(&["eval", "runs/digits", "--json"])).stdout;
+    let eval: serde_json::Value = serde_json::from_slice(&eval).unwrap();
+    let images = root().join("crates/lookahead-trainer/data/digits.csv.gz");
+    // Every seventh image is test data.
+    let measure = format!(
+        "import gzip\n\
+         rows = gzip.open({images:?}, 'rt').read().split()\n\
+         rows = torch.tensor([[int(n) for n in row.split(',')] for row in rows])[6::7]\n\
+         raw = rows[:, :-1].reshape(-1, *inputs['shape'])\n\
+         assert raw.max() <= inputs['range'][1]\n\
+         found = predict(raw)\n\
+         print((found == rows[:, -1]).double().mean().item())\n\
+         assert [int(signature['classes'][i]) for i in found] == found.tolist()\n"
+    );
+    let mut command = Command::new(python);
+    command.args(["-c", &format!("{documented}\n{measure}")]).current_dir(sandbox.path());
+    let said = String::from_utf8(succeeded(command.output().unwrap()).stdout).unwrap();
+    let found: f64 = said.trim().parse().unwrap();
+    let expected = eval["accuracy"].as_f64().unwrap();
+    assert!((found - expected).abs() < 1e-9 && found > 0.9, "{found}, {expected}");
+}
 
 /// Files of weights in other formats are called what they are, and the Python that the error gives for
 /// each makes a file that the run then begins with.

@@ -173,11 +173,16 @@ fn publish(
     lr: f64,
 ) -> anyhow::Result<Published> {
     let step = details.step;
+    let signature = (!details.signature.is_null()).then(|| details.signature.to_string());
     let mut diverged = None;
     let mut write = |draft: &mut Draft| -> anyhow::Result<()> {
-        for (file, entries) in [(TRAINING, snapshot.training()), (MODEL, snapshot.model())] {
+        let files = [
+            (TRAINING, None, snapshot.training()),
+            (MODEL, signature.as_deref(), snapshot.model()),
+        ];
+        for (file, signature, entries) in files {
             let mut out = BufWriter::with_capacity(CHUNK, draft.create_file(file)?);
-            tensor_file::write_to(&mut out, entries, |name, kind, bytes| {
+            tensor_file::write_signed(&mut out, signature, entries, |name, kind, bytes| {
                 let Some(what) = weights(file, name) else { return Ok(()) };
                 match has_non_finite(kind, bytes) {
                     true => {

@@ -9,7 +9,7 @@ use crate::checkpointing::restore::weights_of;
 use crate::cli;
 use crate::config::Config;
 use crate::say::say;
-use crate::tensor_file::{entries, write_new};
+use crate::tensor_file::{entries, write_new_signed};
 use crate::usage::Usage;
 
 /// Writes one set of weights, and the buffers that belong to it, under the model's own names.
@@ -31,16 +31,27 @@ pub fn export(arguments: &cli::Export) -> anyhow::Result<()> {
         .into());
     }
     let slow = are_final(weights, &config);
-    let (checkpoint, passed_over, tensors) = while_checkpoints_come_and_go(&folder, || {
-        let (checkpoint, _, passed_over) = choose(&folder, arguments.from)?;
-        let tensors = weights_of(&checkpoint.path, slow)?;
-        Ok((checkpoint, passed_over, tensors))
-    })?;
+    let (checkpoint, manifest, passed_over, tensors) =
+        while_checkpoints_come_and_go(&folder, || {
+            let (checkpoint, manifest, passed_over) = choose(&folder, arguments.from)?;
+            let tensors = weights_of(&checkpoint.path, slow)?;
+            Ok((checkpoint, manifest, passed_over, tensors))
+        })?;
     for sentence in passed_over {
         say(format_args!("Warning: {sentence}"));
     }
     let count = tensors.len();
-    write_new(output, entries(tensors))?;
+    let signature = manifest.details.signature;
+    let signature = (!signature.is_null()).then(|| signature.to_string());
+    write_new_signed(output, signature.as_deref(), entries(tensors))?;
+    if signature.is_none() {
+        say(format_args!(
+            "Note: an earlier version saved {}, without the mean and standard deviation of the inputs, the \
+             alphabet, and the class names: they aren't in {} either.",
+            checkpoint.name(),
+            output.display()
+        ));
+    }
     let set = called(weights);
     say(format_args!("{count} tensors, {set} of {}, in {}", checkpoint.name(), output.display()));
     Ok(())

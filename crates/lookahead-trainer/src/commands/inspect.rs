@@ -7,10 +7,11 @@ use std::path::Path;
 
 use lookahead_run::event::{Event, RunInfo, Status};
 use lookahead_run::{Checkpoint, Details, FileEntry, Manifest, RunFolder, checkpoint, log};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::cli;
+use crate::data::signature::Signature;
 use crate::say::answer;
 use crate::tensor_file::TensorFile;
 use crate::usage::Usage;
@@ -87,6 +88,9 @@ struct RunReport {
     warnings: u64,
     log_fault: Option<String>,
     about: Option<RunInfo>,
+    /// What the model takes and gives, by the newest valid checkpoint.
+    #[serde(skip_serializing_if = "Value::is_null")]
+    signature: Value,
     checkpoints: Vec<Summary>,
     abandoned: usize,
 }
@@ -106,9 +110,13 @@ struct Summary {
 impl RunReport {
     fn new(path: &Path) -> anyhow::Result<Self> {
         let folder = RunFolder::open(path)?;
-        let summary = |found: &Checkpoint| {
+        let mut signature = Value::Null;
+        let mut summary = |found: &Checkpoint| {
             let verified = found.verify();
             let manifest = verified.as_ref().ok();
+            if let Some(manifest) = manifest {
+                signature.clone_from(&manifest.details.signature);
+            }
             Summary {
                 name: found.name(),
                 step: found.step,
@@ -129,7 +137,8 @@ impl RunReport {
             warnings: 0,
             log_fault: None,
             about: None,
-            checkpoints: folder.checkpoints().list()?.iter().map(summary).collect(),
+            checkpoints: folder.checkpoints().list()?.iter().map(&mut summary).collect(),
+            signature,
             abandoned: std::fs::read_dir(path.join("abandoned")).map_or(0, Iterator::count),
         };
         report.read_log(&folder);
@@ -194,6 +203,7 @@ impl RunReport {
                 about.device
             );
         }
+        text += &signature_text(&self.signature);
         let _ = match &self.log_fault {
             Some(fault) => writeln!(text, "  event log: DAMAGED: {fault}"),
             None => {
@@ -284,6 +294,7 @@ impl CheckpointReport {
             details.cpu_capability,
             listed(&metrics(details))
         );
+        text += &signature_text(&details.signature);
         if let Some(git) = &details.git {
             let modified = if git.modified { ", with changes that are not in it" } else { "" };
             let _ = writeln!(text, "  git revision {}{modified}", git.revision);
@@ -298,6 +309,11 @@ impl CheckpointReport {
         }
         text
     }
+}
+
+/// A model's signature for people, if it is one of this version.
+fn signature_text(signature: &Value) -> String {
+    Signature::deserialize(signature).map(|signature| signature.text()).unwrap_or_default()
 }
 
 /// As the event log writes numbers.

@@ -66,6 +66,13 @@ pub fn parse(bytes: &[u8], classes: u8, coarse: bool) -> Result<Batch<'_>, Strin
     }
 }
 
+/// The lines of a file that names classes; none if it can't be read.
+fn names_in(path: &Path) -> Vec<String> {
+    let text = gzip::read(path).ok().and_then(|bytes| String::from_utf8(bytes).ok());
+    let lines = text.iter().flat_map(|text| text.lines());
+    lines.map(str::trim).filter(|line| !line.is_empty()).map(str::to_owned).collect()
+}
+
 /// The data sets' own address.
 const ADDRESS: &str = "https://www.cs.toronto.edu/~kriz";
 
@@ -90,6 +97,10 @@ pub struct Version {
     pub test: &'static [&'static str],
     /// How many classes.
     pub classes: u8,
+    /// What they are called.
+    pub names: &'static [&'static str],
+    /// The file beside the images that names them, a line each.
+    pub names_file: &'static str,
     /// Whether a coarse class comes before each.
     pub coarse: bool,
     /// Mean of the training pixels of each colour, of 1.
@@ -120,7 +131,12 @@ impl Version {
         };
         let train = self.images(&folder, self.train, &remedy)?;
         let test = self.images(&folder, self.test, &remedy)?;
-        Ok(Dataset::of_images(config, self.classes.into(), train, test)?)
+        let data = Dataset::of_images(config, self.classes.into(), train, test)?;
+        Ok(match &config.dir {
+            // The same format may hold other images, whose classes have other names.
+            Some(_) => data.with_class_names(names_in(&folder.join(self.names_file))),
+            None => data.with_class_names(self.names.iter().copied()),
+        })
     }
 
     /// The folder of the files: the one that is given, or the archive's own in it.
@@ -292,6 +308,8 @@ mod tests {
                 let config = DataConfig { kind, dir, validation: Some(0), ..DataConfig::default() };
                 let data = super::super::load(&config).unwrap();
                 assert_eq!((data.train.len(), data.test.len()), (count, 2));
+                assert_eq!(data.signature.classes, None);
+                assert_eq!(data.signature.outputs, Some(usize::from(version.classes)));
                 let train = data.train.slice(0..count, tch::Device::Cpu);
                 assert_eq!(train.inputs.size(), [count as i64, 3, 32, 32]);
                 let labels = Vec::<i64>::try_from(train.targets).unwrap();
@@ -303,6 +321,13 @@ mod tests {
                     assert!((found - expected).abs() < 1e-5, "{channel}: {found}, {expected}");
                 }
             }
+            let names = version.names.join("\n") + "\n\n";
+            std::fs::write(inner.join(version.names_file), names).unwrap();
+            let dir = Some(inner.clone());
+            let config = DataConfig { kind, dir, validation: Some(0), ..DataConfig::default() };
+            let named = super::super::load(&config).unwrap().signature.classes.unwrap();
+            assert_eq!(named, version.names);
+
             let name = version.test[0];
             std::fs::write(inner.join(name), "no").unwrap();
             let config = DataConfig { kind, dir: Some(inner), ..DataConfig::default() };

@@ -33,14 +33,16 @@ fn load(config: &DataConfig) -> anyhow::Result<Dataset> {
         anyhow!("The digits that are built into this program are damaged: build it again. {reason}")
     })?;
     // Mean and standard deviation of the training pixels, which run from 0 to 16.
-    let empty = Images::none([1, 8, 8], &[4.8916], &[6.0189]);
+    let mut empty = Images::none([1, 8, 8], &[4.8916], &[6.0189]);
+    empty.range = [0, 16];
     let (mut train, mut test) = (empty.clone(), empty.clone());
     for (i, (pixels, label)) in rows.pixels.chunks_exact(PIXELS).zip(rows.labels).enumerate() {
         let part = if i % TEST_EVERY == TEST_EVERY - 1 { &mut test } else { &mut train };
         part.pixels.extend_from_slice(pixels);
         part.labels.push(label);
     }
-    Ok(Dataset::of_images(config, 10, train, test)?)
+    let names = (0..10).map(|digit| digit.to_string());
+    Ok(Dataset::of_images(config, 10, train, test)?.with_class_names(names))
 }
 
 #[cfg(test)]

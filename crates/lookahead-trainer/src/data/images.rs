@@ -3,10 +3,12 @@
 use std::ops::Range;
 
 use lookahead_core::images::Normalization;
+use lookahead_run::event::Task;
 use tch::{Device, Tensor};
 
 use super::augment::{Augment, Augmenter};
 use super::batches::{below, generator};
+use super::signature::{Inputs, Signature};
 use super::{Batch, Place, Samples, on_device};
 
 /// Images of one size, their classes, and how their bytes become numbers.
@@ -20,6 +22,10 @@ pub struct Images {
     pub labels: Vec<u8>,
     /// What is changed at random where images are gathered.
     pub augment: Augment,
+    /// The smallest and the largest value that a pixel of such images can have.
+    pub range: [u8; 2],
+    mean: Vec<f64>,
+    std: Vec<f64>,
     normalization: Normalization,
 }
 
@@ -31,11 +37,18 @@ impl Images {
     /// Where there are neither one nor as many as channels.
     pub fn none(shape: [usize; 3], mean: &[f64], std: &[f64]) -> Self {
         let normalization = Normalization::new(shape[0], mean, std);
+        let of_channels = |values: &[f64]| match values {
+            &[one] => vec![one; shape[0]],
+            each => each.to_vec(),
+        };
         Images {
             shape,
             pixels: Vec::new(),
             labels: Vec::new(),
             augment: Augment::None,
+            range: [0, u8::MAX],
+            mean: of_channels(mean),
+            std: of_channels(std),
             normalization: normalization.expect("a mean and deviation for all channels or each"),
         }
     }
@@ -81,15 +94,44 @@ impl Images {
         }
     }
 
+    /// None, and all else alike.
+    fn without_images(&self) -> Images {
+        Images {
+            pixels: Vec::new(),
+            labels: Vec::new(),
+            mean: self.mean.clone(),
+            std: self.std.clone(),
+            normalization: self.normalization.clone(),
+            ..*self
+        }
+    }
+
+    /// What a model of these images takes and gives.
+    pub(super) fn signature(&self, data: &str, classes: usize) -> Signature {
+        let axes = ["channel", "row", "column"];
+        Signature {
+            data: data.to_owned(),
+            task: Task::Classification,
+            inputs: Inputs {
+                range: Some(self.range.map(f64::from)),
+                mean: Some(self.mean.clone()),
+                std: Some(self.std.clone()),
+                ..Inputs::raw(&self.shape, &axes, "float32")
+            },
+            outputs: Some(classes),
+            classes: None,
+            alphabet: None,
+        }
+    }
+
     /// Cuts the last `count` images off into a set of their own.
     pub fn cut(&mut self, count: usize) -> Images {
         let at = self.labels.len() - count;
         Images {
             pixels: self.pixels.split_off(at * self.image_size()),
             labels: self.labels.split_off(at),
-            shape: self.shape,
             augment: Augment::None,
-            normalization: self.normalization.clone(),
+            ..self.without_images()
         }
     }
 }

@@ -18,6 +18,7 @@ use rand_chacha::rand_core::Rng;
 use tch::{Device, Kind as Element, Tensor};
 
 use super::batches::generator;
+use super::signature::Signature;
 use super::{Batch, DataConfig, Dataset, Entry, Place, Problem, Samples, on_device};
 use crate::check::{Invalid, require, shown};
 
@@ -65,6 +66,7 @@ fn load(config: &DataConfig) -> anyhow::Result<Dataset> {
     Ok(Dataset {
         name: config.kind.name(),
         problem: Problem::Quadratic { curvatures },
+        signature: Signature::of_points(config.kind.name(), dimensions),
         train: Box::new(Points::training(config, deviations)),
         validation: Box::new(Points::optimum(dimensions)),
         test: Box::new(Points::optimum(dimensions)),

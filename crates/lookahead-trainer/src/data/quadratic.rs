@@ -4,6 +4,7 @@
 use lookahead_run::event::Task;
 
 use super::noisy_quadratic::Points;
+use super::signature::Signature;
 use super::{DataConfig, Dataset, Entry, Problem};
 use crate::check::{Invalid, require, shown};
 
@@ -35,6 +36,7 @@ fn load(config: &DataConfig) -> anyhow::Result<Dataset> {
     Ok(Dataset {
         name: config.kind.name(),
         problem: Problem::Quadratic { curvatures },
+        signature: Signature::of_points(config.kind.name(), dimensions),
         train: Box::new(Points::training(config, vec![0.0; dimensions])),
         validation: Box::new(Points::optimum(dimensions)),
         test: Box::new(Points::optimum(dimensions)),

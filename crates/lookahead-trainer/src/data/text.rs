@@ -13,6 +13,7 @@ use lookahead_run::checkpoint::sha256_of;
 use lookahead_run::event::Task;
 use tch::{Device, Tensor};
 
+use super::signature::{Inputs, Signature};
 use super::{
     Batch, DataConfig, Dataset, Entry, Place, Problem, Samples, gzip, held_out, on_device,
 };
@@ -63,6 +64,14 @@ fn load(config: &DataConfig) -> anyhow::Result<Dataset> {
     Ok(Dataset {
         name: config.kind.name(),
         problem: Problem::Text { symbols: text.alphabet.len(), length },
+        signature: Signature {
+            data: config.kind.name().to_owned(),
+            task: Task::Language,
+            inputs: Inputs::raw(&[length], &["character"], "int64"),
+            outputs: Some(text.alphabet.len()),
+            classes: None,
+            alphabet: Some(text.alphabet.iter().collect()),
+        },
         train: part(0..train),
         validation: part(train..before),
         test: part(before..pieces),

@@ -262,6 +262,7 @@ impl Training {
             wall_seconds: self.wall_seconds(),
             git: self.git.clone(),
             config: self.config.to_json(),
+            signature: serde_json::to_value(&self.data.signature).unwrap_or_default(),
         }
     }
 }
