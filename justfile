@@ -222,7 +222,8 @@ python:
         if ! "$python" -c "import torch, safetensors.torch" 2>/dev/null; then
             echo "Getting PyTorch into $folder, once for all clones: 2.5 GB of download." >&2
             python3 -m venv --clear "$folder"
-            "$python" -m pip install --quiet torch==2.13.0 safetensors==0.8.0 numpy >&2
+            "$python" -m pip install --quiet --require-hashes \
+                --requirement crates/lookahead-core/tests/golden/requirements.txt >&2
         fi
     fi
     echo "$python"
@@ -233,15 +234,16 @@ _peers:
     #!/usr/bin/env bash
     set -euo pipefail
     python=$({{ just }} python)
+    requirements=crates/lookahead-bench/python/requirements.txt
     if ! "$python" -c "import timm.optim, pytorch_optimizer" 2>/dev/null; then
         if [[ -n ${TORCH_PYTHON:-} ]]; then
             echo "$python, which TORCH_PYTHON names, lacks what \`just bench\` needs:" >&2
-            echo "    $python -m pip install torch==2.13.0 'torchvision==0.28.*' timm==1.0.31 pytorch_optimizer==4.1.0" >&2
+            echo "    $python -m pip install --require-hashes --requirement $requirements" >&2
             exit 1
         fi
         echo "Getting timm and pytorch_optimizer, once for all clones." >&2
-        # PyTorch is named along, so that it stays the version that it is.
-        "$python" -m pip install --quiet torch==2.13.0 'torchvision==0.28.*' timm==1.0.31 pytorch_optimizer==4.1.0 >&2
+        # PyTorch is in the file too, so that it stays the version that it is.
+        "$python" -m pip install --quiet --require-hashes --requirement "$requirements" >&2
     fi
     echo "$python"
 

@@ -1,6 +1,7 @@
 """Tests of setup.py: each runs the real script as its own process, on a copy of it in a temporary clone with a
 temporary cache. The wheels are tiny ones made here, pinned like the real ones, so no network is needed.
-At the end those of check_cuda.py, on programs that only `cargo` and `readelf` of a test's own say there are.
+At the end those of check_cuda.py, on programs that only `cargo` and `readelf` of a test's own say there are, and
+those of what the justfile's recipes install.
 
     python3 -B -m unittest discover --start-directory crates/lookahead-sys/libtorch      (part of `just test`)
 """
@@ -698,6 +699,34 @@ class CheckCudaTest(unittest.TestCase):
     def test_no_readelf(self):
         os.remove(os.path.join(self.bin, "readelf"))
         self.assertIn("sudo apt install binutils", self.check(status=1))
+
+
+class Recipes(unittest.TestCase):
+    """What the recipes of the justfile install by pip is pinned, and known by its hash."""
+
+    ROOT = os.path.dirname(os.path.dirname(os.path.dirname(HERE)))
+
+    def test_pip_takes_only_files_with_known_hashes(self):
+        with open(os.path.join(self.ROOT, "justfile")) as file:
+            lines = file.read().replace("\\\n", " ").splitlines()
+        installs = [line for line in lines if "pip install" in line]
+        self.assertTrue(installs)
+        for line in installs:
+            self.assertIn("--require-hashes", line)
+            self.assertIn("--requirement", line)
+
+    def test_every_requirement_has_a_version_and_hashes(self):
+        torch = None
+        for name in ("crates/lookahead-core/tests/golden", "crates/lookahead-bench/python"):
+            with open(os.path.join(self.ROOT, name, "requirements.txt")) as file:
+                text = file.read().replace("\\\n", " ")
+            lines = [line for line in text.splitlines() if line and not line.startswith("#")]
+            for line in lines:
+                self.assertRegex(line, r"^[A-Za-z0-9._-]+==\S+ .*--hash=sha256:[0-9a-f]{64}")
+            found = next(line for line in lines if line.startswith("torch=="))
+            # `just bench` adds to the environment of `just python`, which must stay as it is.
+            self.assertEqual(torch or found, found)
+            torch = found
 
 
 if __name__ == "__main__":
