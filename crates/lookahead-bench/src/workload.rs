@@ -200,7 +200,7 @@ impl Training {
             .collect::<anyhow::Result<_>>()?;
         let mut add = |key: &str, path: &Path| {
             let value = path.display().to_string().into();
-            sets.push(Override { key: key.to_owned(), value });
+            sets.push(Override::of_value(key, value));
         };
         let mut fashion = false;
         match self.config {

@@ -10,6 +10,7 @@ use rustix::fs::OFlags;
 
 use crate::error::{Error, Result};
 use crate::faults::passed;
+use crate::text;
 
 /// Turns an I/O error into a sentence that names the operation and the path.
 pub(crate) trait At<T> {
@@ -101,15 +102,15 @@ pub fn open_plain(path: &Path) -> io::Result<File> {
     File::open(path)
 }
 
-/// The text of a plain file of at most `largest` bytes.
-pub(crate) fn read_text(path: &Path, largest: u64) -> Result<String> {
-    let mut text = String::new();
-    let file = open_plain(path).at("read", path)?;
-    if file.metadata().at("look at", path)?.len() > largest {
+/// The text in an open file of at most `largest` bytes.
+pub(crate) fn read_text(file: File, path: &Path, largest: u64) -> Result<String> {
+    let mut bytes = Vec::new();
+    file.take(largest.saturating_add(1)).read_to_end(&mut bytes).at("read", path)?;
+    if bytes.len() as u64 > largest {
         return Err(Error::TooLarge { path: path.to_owned(), largest });
     }
-    file.take(largest).read_to_string(&mut text).at("read", path)?;
-    Ok(text)
+    let invalid = |sentence| io::Error::new(io::ErrorKind::InvalidData, sentence);
+    text::decode(bytes).map_err(invalid).at("read", path)
 }
 
 /// Opens a plain file for writing at its end or anywhere, and makes it where there is none. A link is

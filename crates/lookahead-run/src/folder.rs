@@ -230,12 +230,31 @@ fn machine() -> String {
     fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default().trim().to_owned()
 }
 
-/// The text of a configuration, in the folder of a run or elsewhere.
+/// The text of a configuration in a plain file, in the folder of a run or elsewhere.
 ///
 /// # Errors
 /// [`Error::TooLarge`] where it has more than [`LARGEST_CONFIG`] bytes.
 pub fn read_config(path: &Path) -> Result<String> {
-    disk::read_text(path, LARGEST_CONFIG)
+    disk::read_text(disk::open_plain(path).at("read", path)?, path, LARGEST_CONFIG)
+}
+
+/// The text of a configuration that the user names, which may come from a pipe too, such as `<(…)` in a
+/// shell or `/dev/stdin`.
+///
+/// # Errors
+/// As [`read_config`]; if nothing comes out of a pipe.
+pub fn read_given_config(path: &Path) -> Result<String> {
+    let is_pipe = fs::metadata(path).is_ok_and(|found| !found.is_file() && !found.is_dir());
+    if !is_pipe {
+        return read_config(path);
+    }
+    let text = disk::read_text(File::open(path).at("read", path)?, path, LARGEST_CONFIG)?;
+    match text.trim().is_empty() {
+        // Everything has a default, so that it would be a whole configuration.
+        true => Err(io::Error::new(io::ErrorKind::UnexpectedEof, "nothing comes out of it")),
+        false => Ok(text),
+    }
+    .at("read", path)
 }
 
 /// The right to write a run, given back when this is dropped.

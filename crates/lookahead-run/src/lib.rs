@@ -128,6 +128,7 @@ pub mod status;
 pub mod store;
 #[cfg(test)]
 mod testing;
+pub mod text;
 
 pub use checkpoint::Checkpoint;
 pub use control::ControlServer;

@@ -15,6 +15,7 @@ use crate::check::Invalid;
 use crate::checkpointing::CheckpointConfig;
 use crate::data::DataConfig;
 use crate::distributed::DistributedConfig;
+use crate::file_kind;
 use crate::model::ModelConfig;
 use crate::optimizer::lookahead::Diverging;
 use crate::optimizer::{LookaheadConfig, OptimizerConfig};
@@ -81,6 +82,15 @@ pub struct Override {
     pub key: String,
     /// The value: what TOML reads in it, or else a string.
     pub value: toml::Value,
+    /// The value as it was typed, where it was: `2024` and `true` may be names of files.
+    pub typed: Option<String>,
+}
+
+impl Override {
+    /// A value that was not typed, so that its type is known.
+    pub fn of_value(key: impl Into<String>, value: toml::Value) -> Self {
+        Override { key: key.into(), value, typed: None }
+    }
 }
 
 impl std::str::FromStr for Override {
@@ -95,12 +105,21 @@ impl std::str::FromStr for Override {
             return Err(format!("`{key}` is no dotted key such as `optimizer.lr`."));
         }
         // A bare word such as `adam` or `cuda:0` is a string without quotes.
+        let typed = value.trim();
         let value = toml::from_str::<toml::Table>(&format!("value = {value}"))
             .ok()
             .and_then(|mut table| table.remove("value"))
-            .unwrap_or_else(|| toml::Value::String(value.trim().to_owned()));
-        Ok(Override { key: key.to_owned(), value })
+            .or_else(|| number(typed).map(toml::Value::Float))
+            .unwrap_or_else(|| toml::Value::String(typed.to_owned()));
+        Ok(Override { key: key.to_owned(), value, typed: Some(typed.to_owned()) })
     }
+}
+
+/// A number that TOML does not read, such as `.5` or `5.`.
+fn number(text: &str) -> Option<f64> {
+    let is_plain = |c: char| c.is_ascii_digit() || "+-.eE".contains(c);
+    let is_one = text.contains('.') && text.chars().all(is_plain);
+    text.parse().ok().filter(|_| is_one)
 }
 
 impl fmt::Display for Override {
@@ -126,10 +145,13 @@ impl Config {
     /// A [`ConfigError`] for the first fault.
     pub fn load(path: &Path, overrides: &[Override]) -> Result<Loaded, ConfigError> {
         let place = path.display().to_string();
-        let text = lookahead_run::folder::read_config(path).map_err(|error| ConfigError {
+        let text = lookahead_run::folder::read_given_config(path).map_err(|error| ConfigError {
             place: place.clone(),
             message: format!("The config can't be read. {error} The project's are in `configs/`."),
         })?;
+        if let Some(sentence) = file_kind::stand_in(text.as_bytes()) {
+            return Err(ConfigError { place, message: sentence.to_owned() });
+        }
         Config::parse(&place, &text, overrides)
     }
 
@@ -148,8 +170,21 @@ impl Config {
 
         let mut notes = Vec::new();
         for set in overrides {
+            let before = table.clone();
             apply(&mut table, set, &mut notes).map_err(|message| in_set(set, message))?;
-            table.clone().try_into::<Config>().map_err(|error| in_set(set, sentence(&error)))?;
+            let Err(error) = table.clone().try_into::<Config>() else { continue };
+            // What looks like a number may be the name that the key wants.
+            let as_name = set
+                .typed
+                .clone()
+                .map(|text| Override { value: toml::Value::String(text), ..set.clone() });
+            table = as_name
+                .and_then(|set| {
+                    let mut table = before;
+                    apply(&mut table, &set, &mut notes).ok()?;
+                    table.clone().try_into::<Config>().is_ok().then_some(table)
+                })
+                .ok_or_else(|| in_set(set, sentence(&error)))?;
         }
         let mut config: Config = table.try_into().map_err(|error: toml::de::Error| {
             ConfigError { place: place.to_owned(), message: sentence(&error) }

@@ -305,6 +305,22 @@ impl Training {
         self.other_team.as_deref()
     }
 
+    /// A sentence, if a batch is to have more samples than there are.
+    pub fn oversized_batch(&self) -> Option<String> {
+        let (wanted, there) = (self.batches.whole(), self.batches.samples());
+        let of_each = match self.team.size() {
+            1 => String::new(),
+            size => format!(" for each of {size} processes"),
+        };
+        (wanted > there).then(|| {
+            format!(
+                "`data.batch_size` is {}{of_each}, and there are {there} training samples: each step takes \
+                 all of them, so an epoch is one step.",
+                self.batches.batch_size()
+            )
+        })
+    }
+
     /// Inner steps at the end of the run: those so far, and those of the epochs that are left.
     fn steps_in_all(&self) -> Result<u64, Usage> {
         let train = &self.config.train;

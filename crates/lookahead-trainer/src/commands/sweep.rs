@@ -126,8 +126,7 @@ fn list(plan: &Plan) -> anyhow::Result<()> {
 
 /// The config that a run comes to.
 fn resolve(path: &Path, sets: &[(String, toml::Value)]) -> Result<Json, Refused> {
-    let set =
-        |(key, value): &(String, toml::Value)| Override { key: key.clone(), value: value.clone() };
+    let set = |(key, value): &(String, toml::Value)| Override::of_value(key, value.clone());
     let overrides: Vec<Override> = sets.iter().map(set).collect();
     let mut loaded = Config::load(path, &overrides).map_err(|error| {
         let blamed = overrides.iter().find(|set| set.to_string() == error.place());

@@ -72,9 +72,12 @@ fn train_among(
     let folder = match &arguments.name {
         Some(name) => RunFolder::create(&arguments.out, name)?,
         None => {
-            let stem =
-                arguments.config.file_stem().context("A config that was read has a name.")?;
-            RunFolder::create_numbered(&arguments.out, &stem.to_string_lossy())?
+            let config = &arguments.config;
+            let stem = config.file_stem().context("A config that was read has a name.")?;
+            // A pipe has a number for a name.
+            let is_named = config.is_file() && !config.starts_with("/dev");
+            let stem = if is_named { stem.to_string_lossy() } else { "run".into() };
+            RunFolder::create_numbered(&arguments.out, &stem)?
         }
     };
     let begun = begin(&folder, &loaded.config, &training, &arguments.shared);
@@ -84,6 +87,9 @@ fn train_among(
     })?;
     if let Some(origin) = training.origin() {
         outside.observer.record(0, Event::Note(Note { message: origin.to_owned() }));
+    }
+    if let Some(message) = training.oversized_batch() {
+        outside.observer.record(0, Event::Note(Note { message }));
     }
     loaded.notes.extend(outside.open_to_others(&training, None));
     warn(&mut outside, 0, loaded.notes);

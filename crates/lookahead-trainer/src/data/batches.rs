@@ -81,7 +81,7 @@ impl Batches {
 
     /// Batches in an epoch.
     pub fn per_epoch(&self) -> u64 {
-        let together = self.batch_size * self.size;
+        let together = self.whole();
         let (whole, left) = (self.count / together, self.count % together);
         (whole + usize::from(left >= self.size || whole == 0)) as u64
     }
@@ -89,6 +89,11 @@ impl Batches {
     /// Samples in an epoch, of all processes.
     pub fn samples(&self) -> usize {
         self.count
+    }
+
+    /// Samples of a whole batch of all processes; an epoch may have fewer.
+    pub fn whole(&self) -> usize {
+        self.batch_size.saturating_mul(self.size)
     }
 
     /// Samples of a whole batch.
@@ -99,7 +104,7 @@ impl Batches {
     /// Samples of the smallest batch that a process takes in an epoch: at its end, where they don't come
     /// out even.
     pub fn smallest(&self) -> usize {
-        let before = (self.per_epoch() as usize - 1) * self.batch_size * self.size;
+        let before = (self.per_epoch() as usize - 1) * self.whole();
         self.batch_size.min((self.count - before) / self.size)
     }
 
@@ -124,7 +129,7 @@ impl Batches {
     }
 
     fn under_the_cursor(&self) -> Range<usize> {
-        let together = self.batch_size * self.size;
+        let together = self.whole();
         let start = self.cursor as usize * together;
         let last = self.cursor + 1 == self.per_epoch();
         start..if last { self.count } else { start + together }

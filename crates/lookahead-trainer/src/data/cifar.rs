@@ -11,6 +11,7 @@ use anyhow::{Context, anyhow};
 use super::images::Images;
 use super::{DataConfig, Dataset, fetch, gzip};
 use crate::say::say;
+use crate::usage::Usage;
 
 /// Channels, height and width.
 pub const SHAPE: [usize; 3] = [3, 32, 32];
@@ -99,6 +100,8 @@ pub struct Version {
     pub classes: u8,
     /// What they are called.
     pub names: &'static [&'static str],
+    /// The names of the version for Python: its folder, a file in that, and its archive.
+    pub python: [&'static str; 3],
     /// The file beside the images that names them, a line each.
     pub names_file: &'static str,
     /// Whether a coarse class comes before each.
@@ -121,7 +124,11 @@ impl Version {
         let (folder, remedy) = match &config.dir {
             Some(dir) => {
                 let remedy = "Put the right file there, or take `data.dir` out to have it fetched.";
-                (self.inside(dir), remedy.to_owned())
+                let folder = self.inside(dir);
+                if let Some(sentence) = self.other_version(&folder) {
+                    return Err(Usage::new(sentence).into());
+                }
+                (folder, remedy.to_owned())
             }
             None => {
                 let folder = self.find_or_fetch(ADDRESS)?;
@@ -148,13 +155,33 @@ impl Version {
         }
     }
 
+    /// What there is to say of a folder that has the data set in another form than the binary version.
+    fn other_version(&self, folder: &Path) -> Option<String> {
+        let there = |name: &&str| folder.join(name).exists();
+        let (title, archive, shown) = (self.title, self.archive, folder.display());
+        if there(&self.train[0]) {
+            None
+        } else if there(&archive) {
+            Some(format!(
+                "{shown} has {archive} as it was downloaded: unpack it there, by `tar -xzf {archive}`."
+            ))
+        } else {
+            let found = self.python.iter().copied().find(|name| there(name))?;
+            Some(format!(
+                "{shown} has {title}'s version for Python, {found}, which is pickles, and those aren't \
+                 read: put the binary version there, {archive} from {ADDRESS}, or take `data.dir` out to \
+                 have that fetched."
+            ))
+        }
+    }
+
     fn images(&self, folder: &Path, names: &[&str], remedy: &str) -> anyhow::Result<Images> {
         let of_bytes = |values: [f64; 3]| values.map(|value| 255.0 * value);
         let mut images = Images::none(SHAPE, &of_bytes(self.mean), &of_bytes(self.std));
         for name in names {
             let path = folder.join(name);
             let add = |images: &mut Images| {
-                let bytes = gzip::read(&path)?;
+                let bytes = gzip::read_data(&path, |bytes| !bytes.starts_with(&[0x1f, 0x8b]))?;
                 let batch = parse(&bytes, self.classes, self.coarse)?;
                 images.pixels.extend(batch.pixels());
                 images.labels.extend(batch.classes());

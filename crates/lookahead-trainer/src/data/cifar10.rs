@@ -44,6 +44,7 @@ pub const VERSION: Version = Version {
         "ship",
         "truck",
     ],
+    python: ["cifar-10-batches-py", "data_batch_1", "cifar-10-python.tar.gz"],
     names_file: "batches.meta.txt",
     coarse: false,
     mean: [0.4914, 0.4822, 0.4465],

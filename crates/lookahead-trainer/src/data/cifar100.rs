@@ -49,6 +49,7 @@ pub const VERSION: Version = Version {
         "train", "trout", "tulip", "turtle", "wardrobe",
         "whale", "willow_tree", "wolf", "woman", "worm",
     ],
+    python: ["cifar-100-python", "train", "cifar-100-python.tar.gz"],
     names_file: "fine_label_names.txt",
     coarse: true,
     mean: [0.5071, 0.4865, 0.4409],

@@ -34,6 +34,14 @@ pub struct File {
     sha256: &'static str,
 }
 
+impl File {
+    /// Where it is in a folder, whose files may have other names; else where it should be.
+    fn path(&self, folder: &Path) -> PathBuf {
+        let part = idx::PARTS.into_iter().find(|part| self.name.starts_with(part));
+        part.and_then(|part| idx::find(folder, part)).unwrap_or_else(|| folder.join(self.name))
+    }
+}
+
 const TRAIN_IMAGES: File = File {
     name: "train-images-idx3-ubyte.gz",
     bytes: 47_040_016,
@@ -91,7 +99,7 @@ const STD: f64 = 0.3530 * 255.0;
 /// Where a file is missing and can't be fetched, or does not hold what it should.
 fn load(config: &DataConfig) -> anyhow::Result<Dataset> {
     let (folder, own) = match &config.dir {
-        Some(dir) => (dir.clone(), true),
+        Some(dir) => (idx::folder(dir), true),
         None => (find_or_fetch()?, false),
     };
     // A folder of the user's own may hold other images in the same format: only the format counts.
@@ -186,12 +194,13 @@ fn find_or_fetch() -> anyhow::Result<PathBuf> {
 }
 
 fn read(folder: &Path, file: &File, verify: bool) -> anyhow::Result<Vec<u8>> {
-    let path = folder.join(file.name);
+    let path = file.path(folder);
     let remedy = || match verify {
         true => format!("Remove {} to have it fetched again.", folder.display()),
         false => "Put the right file there, or take `data.dir` out to have it fetched.".to_owned(),
     };
-    let bytes = gzip::read(&path).and_then(|bytes| gzip::decompress(&bytes, gzip::LARGEST));
+    // It may have been decompressed, by hand or by a browser.
+    let bytes = gzip::read_data(&path, |bytes| bytes.starts_with(&[0, 0]));
     let bytes = bytes.map_err(|reason| {
         anyhow!("The data file {} can't be used. {reason} {}", path.display(), remedy())
     })?;
@@ -221,7 +230,7 @@ fn images(
         idx::parse(bytes).map_err(|reason| {
             anyhow::anyhow!(
                 "The data file {} is no IDX file. {reason}",
-                folder.join(file.name).display()
+                file.path(folder).display()
             )
         })
     };
@@ -230,7 +239,7 @@ fn images(
     let [count, height, width] = pixels.dimensions[..] else {
         bail!(
             "The data file {} has {} dimensions, and images have 3.",
-            folder.join(image_file.name).display(),
+            image_file.path(folder).display(),
             pixels.dimensions.len()
         );
     };
@@ -238,7 +247,7 @@ fn images(
         bail!(
             "The data file {} holds {count} images of {height}×{width} pixels, and there must be \
              at least one of each. Put the right file there.",
-            folder.join(image_file.name).display()
+            image_file.path(folder).display()
         );
     }
     if labels.dimensions != [count] {
@@ -253,7 +262,7 @@ fn images(
     if let Some(label) = labels.values.iter().find(|&&label| label >= 10) {
         bail!(
             "The data file {} has the class {label}, and classes run from 0 to 9.",
-            folder.join(label_file.name).display()
+            label_file.path(folder).display()
         );
     }
     let mut images = Images::none([1, height, width], &[MEAN], &[STD]);

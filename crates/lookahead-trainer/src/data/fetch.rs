@@ -160,14 +160,16 @@ pub fn debian_package(
     check: impl Fn(&Path) -> anyhow::Result<()>,
 ) -> anyhow::Result<()> {
     into_cache(cache, check, |folder| {
-        let unpacked = tempfile::tempdir()?;
-        run(Command::new("apt-get").args(["download", package]).current_dir(unpacked.path()))?;
-        let archive = std::fs::read_dir(unpacked.path())?
+        // Beside the files, so that it goes with them if this process is killed.
+        let unpacked = folder.with_extension("package");
+        std::fs::create_dir(&unpacked)?;
+        run(Command::new("apt-get").args(["download", package]).current_dir(&unpacked))?;
+        let archive = std::fs::read_dir(&unpacked)?
             .filter_map(Result::ok)
             .map(|entry| entry.path())
             .find(|path| path.extension().is_some_and(|extension| extension == "deb"))
             .context("apt-get left no package behind")?;
-        let tree = unpacked.path().join("tree");
+        let tree = unpacked.join("tree");
         run(Command::new("dpkg-deb").arg("-x").arg(&archive).arg(&tree))?;
         let files = tree.join(installed.strip_prefix("/").unwrap_or(installed));
         for name in names {
@@ -206,7 +208,11 @@ fn into_cache(
     let parent = cache.parent().context("the cache folder has no parent")?;
     std::fs::create_dir_all(parent)
         .with_context(|| format!("the cache folder {} can't be made", parent.display()))?;
-    let arriving = tempfile::Builder::new().prefix(".arriving-").tempdir_in(parent)?;
+    remove_abandoned(parent);
+    let arriving = tempfile::Builder::new().prefix(ARRIVING).tempdir_in(parent)?;
+    // Held as long as this process lives: whoever finds it free knows that nothing arrives there.
+    let held = File::create(arriving.path().join(HELD))?;
+    let _ = held.lock();
     let folder = arriving.path().join("files");
     std::fs::create_dir(&folder)?;
     fill(&folder)?;
@@ -222,6 +228,33 @@ fn into_cache(
         Err(_) if theirs() => Ok(()),
         result => {
             result.with_context(|| format!("the files can't be moved to {}", cache.display()))
+        }
+    }
+}
+
+/// How the folders begin in which files arrive, and the file in each that its process holds locked.
+const ARRIVING: &str = ".arriving-";
+const HELD: &str = "held";
+
+/// A folder without that file belongs to a process that has just made it, or to an earlier version.
+const ABANDONED: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// Removes what downloads left behind that were killed.
+fn remove_abandoned(parent: &Path) {
+    let entries = std::fs::read_dir(parent).into_iter().flatten().filter_map(Result::ok);
+    for entry in
+        entries.filter(|e| e.file_name().as_encoded_bytes().starts_with(ARRIVING.as_bytes()))
+    {
+        let path = entry.path();
+        let is_abandoned = match File::open(path.join(HELD)) {
+            Ok(held) => held.try_lock().is_ok(),
+            Err(_) => {
+                let age = entry.metadata().and_then(|found| found.modified()).ok();
+                age.and_then(|at| at.elapsed().ok()).is_some_and(|age| age > ABANDONED)
+            }
+        };
+        if is_abandoned {
+            let _ = std::fs::remove_dir_all(path);
         }
     }
 }
@@ -268,6 +301,27 @@ pub(crate) mod tests {
         assert_eq!(std::fs::read(cache.join("two")).unwrap(), b"images");
         let left = std::fs::read_dir(home.path().join("a")).unwrap().count();
         assert_eq!(left, 1, "nothing else is left behind");
+    }
+
+    #[test]
+    fn what_killed_downloads_left_is_removed_and_nothing_else() {
+        let home = tempfile::tempdir().unwrap();
+        let arriving = |name: &str| {
+            let folder = home.path().join(format!(".arriving-{name}"));
+            std::fs::create_dir_all(folder.join("files")).unwrap();
+            std::fs::write(folder.join("files/part"), "half").unwrap();
+            folder
+        };
+        let [killed, at_work, new, old] = ["killed", "at-work", "new", "old"].map(arriving);
+        std::fs::write(killed.join(HELD), "").unwrap();
+        let held = File::create(at_work.join(HELD)).unwrap();
+        held.lock().unwrap();
+        let long_ago = std::time::SystemTime::now() - 2 * ABANDONED;
+        File::open(&old).unwrap().set_modified(long_ago).unwrap();
+        let cache = home.path().join("set");
+        download(&server(b"images", 6, 1), &["one"], &cache, |_| Ok(())).unwrap();
+        let there = [&killed, &at_work, &new, &old, &cache].map(|folder| folder.exists());
+        assert_eq!(there, [false, true, true, false, true]);
     }
 
     #[test]

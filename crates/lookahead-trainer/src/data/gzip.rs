@@ -3,6 +3,8 @@
 use std::io::Read;
 use std::path::Path;
 
+use crate::file_kind;
+
 /// Most bytes of a data file, compressed and as it becomes: the largest known here is a twentieth of
 /// it. Whatever the file, no more than the two together are in memory.
 pub const LARGEST: u64 = 1 << 30;
@@ -36,6 +38,20 @@ pub fn read(path: &Path) -> Result<Vec<u8>, String> {
     let mut bytes = Vec::new();
     file.take(LARGEST).read_to_end(&mut bytes).map_err(cause)?;
     Ok(bytes)
+}
+
+/// As [`read`], of a data file that may be compressed, whatever its name: `is_plain` knows the beginning of
+/// one that is not.
+///
+/// # Errors
+/// As [`read`] and [`decompress`]; if it is a file that only stands in for the right one.
+pub fn read_data(path: &Path, is_plain: impl Fn(&[u8]) -> bool) -> Result<Vec<u8>, String> {
+    let bytes = read(path)?;
+    match file_kind::stand_in(&bytes) {
+        Some(sentence) => Err(sentence.to_owned()),
+        None if is_plain(&bytes) => Ok(bytes),
+        None => decompress(&bytes, LARGEST),
+    }
 }
 
 #[cfg(test)]

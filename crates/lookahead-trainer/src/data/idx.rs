@@ -3,6 +3,8 @@
 //! Two zero bytes, a type byte (8 for unsigned bytes), the number of dimensions, then each
 //! dimension as four bytes. (Y. LeCun, C. Cortes, C. Burges, the MNIST database.)
 
+use std::path::{Path, PathBuf};
+
 /// The bytes of an IDX file and the dimensions they have.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Idx<'a> {
@@ -40,6 +42,43 @@ pub fn parse(bytes: &[u8]) -> Result<Idx<'_>, String> {
         ));
     }
     Ok(Idx { dimensions, values })
+}
+
+/// The folder of the files: the one that is given, or the one in it where torchvision puts them.
+pub fn folder(dir: &Path) -> PathBuf {
+    let inner = ["raw", "FashionMNIST/raw", "MNIST/raw"].map(|inner| dir.join(inner));
+    let has_files = |folder: &&PathBuf| find(folder, PARTS[0]).is_some();
+    match find(dir, PARTS[0]) {
+        Some(_) => dir.to_owned(),
+        None => inner.iter().find(has_files).cloned().unwrap_or_else(|| dir.to_owned()),
+    }
+}
+
+/// What the four files of a data set are called, before what differs: `-idx3-ubyte.gz` is the original,
+/// `.idx3-ubyte` and others are what programs make of it.
+pub const PARTS: [&str; 4] = ["train-images", "train-labels", "t10k-images", "t10k-labels"];
+
+/// The file of a part in a folder: under its original name, `PART-idx3-ubyte.gz` or without `.gz`, or else
+/// the only one whose name has the part in it, or `test` for `t10k`.
+pub fn find(folder: &Path, part: &str) -> Option<PathBuf> {
+    let names = std::fs::read_dir(folder).ok()?.filter_map(Result::ok);
+    let names: Vec<String> =
+        names.filter_map(|entry| entry.file_name().into_string().ok()).collect();
+    let is_original = |name: &&String| {
+        let rest = name.strip_prefix(part).unwrap_or_default();
+        matches!(rest, "-idx3-ubyte.gz" | "-idx1-ubyte.gz" | "-idx3-ubyte" | "-idx1-ubyte")
+    };
+    let named_alike = |name: &&String| {
+        let name = name.to_lowercase().replace('_', "-").replace("t10k", "test");
+        !name.starts_with('.') && name.contains(&part.replace("t10k", "test"))
+    };
+    // Of one compressed and one not, the compressed one, as always.
+    let original = names.iter().filter(is_original).max();
+    let found = original.or_else(|| {
+        let mut alike = names.iter().filter(named_alike);
+        alike.next().filter(|_| alike.next().is_none())
+    });
+    found.map(|name| folder.join(name))
 }
 
 #[cfg(test)]

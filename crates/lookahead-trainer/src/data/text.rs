@@ -18,6 +18,7 @@ use super::{
     Batch, DataConfig, Dataset, Entry, Place, Problem, Samples, gzip, held_out, on_device,
 };
 use crate::check::{Invalid, require};
+use crate::file_kind::stand_in;
 use crate::usage::Usage;
 
 /// The data set.
@@ -51,7 +52,13 @@ fn resolve(config: &mut DataConfig) -> Result<(), Invalid> {
 fn load(config: &DataConfig) -> anyhow::Result<Dataset> {
     let path = config.file.as_deref().unwrap_or(Path::new(""));
     let length = config.length.unwrap_or(64);
-    let text = gzip::read(path).and_then(|bytes| Text::parse(&bytes, length));
+    let text = gzip::read(path).and_then(|bytes| {
+        // A page is a text; a pointer is none that anyone wants to learn from.
+        if let Some(sentence) = stand_in(&bytes).filter(|_| bytes.starts_with(b"version ")) {
+            return Err(sentence.to_owned());
+        }
+        Text::parse(lookahead_run::text::decode(bytes)?.as_bytes(), length)
+    });
     let text = text.map_err(|reason| {
         anyhow!("The text {} can't be used. {reason} `data.file` names it.", path.display())
     })?;

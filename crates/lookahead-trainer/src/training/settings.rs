@@ -80,7 +80,7 @@ fn changed(config: &Config, setting: &Setting) -> Result<Config, String> {
     let value = toml::Value::try_from(value).map_err(|_| {
         format!("`{key}` can't become {value}: give it a value such as those in `configs/`.")
     })?;
-    let set = Override { key: key.clone(), value };
+    let set = Override::of_value(key, value);
     let loaded = Config::parse("config.toml", &config.to_toml(), std::slice::from_ref(&set));
     // The place of a fault is the command, or a file that nobody looks at now.
     loaded
