@@ -4,9 +4,10 @@
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::OpenOptionsExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use rustix::fs::OFlags;
+use rustix::io::Errno;
 
 use crate::error::{Error, Result};
 use crate::faults::passed;
@@ -18,8 +19,39 @@ pub(crate) trait At<T> {
 
 impl<T> At<T> for io::Result<T> {
     fn at(self, operation: &'static str, path: &Path) -> Result<T> {
-        self.map_err(|cause| Error::Io { operation, path: path.to_owned(), cause })
+        self.map_err(|cause| Error::Io { operation, path: shown(path), cause })
     }
+}
+
+/// Where the system shows the open files of this process, each under its number.
+pub(crate) const DESCRIPTORS: &str = "/proc/self/fd";
+
+/// A path for people, of one that may lead through an open folder: that is where the folder is now,
+/// or was before it was removed, from the working directory on where it is in there.
+pub fn shown(path: &Path) -> PathBuf {
+    let found = || {
+        let mut parts = path.strip_prefix(DESCRIPTORS).ok()?.components();
+        let open = Path::new(DESCRIPTORS).join(parts.next()?);
+        let folder = fs::read_link(open).ok().filter(|folder| folder.is_absolute())?;
+        let name = folder.file_name()?.to_string_lossy().into_owned();
+        let folder = match name.strip_suffix(" (deleted)") {
+            Some(name) => folder.with_file_name(name),
+            None => folder,
+        };
+        let here = std::env::current_dir().ok();
+        let near = here.and_then(|here| folder.strip_prefix(here).ok().map(Path::to_owned));
+        let near = near.filter(|near| *near != Path::new(""));
+        let inner = parts.as_path();
+        let folder = near.unwrap_or(folder);
+        Some(if inner == Path::new("") { folder } else { folder.join(inner) })
+    };
+    found().unwrap_or_else(|| path.to_owned())
+}
+
+/// Whether the system refused what the file system does not know, such as file locks.
+pub(crate) fn is_unsupported(cause: &io::Error) -> bool {
+    let known = [Errno::NOLCK, Errno::NOTSUP, Errno::OPNOTSUPP, Errno::INVAL, Errno::NOSYS];
+    known.iter().any(|errno| cause.raw_os_error() == Some(errno.raw_os_error()))
 }
 
 /// Makes a folder that must not be there yet.
@@ -63,9 +95,13 @@ pub(crate) fn sync_file(file: &File, path: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Waits until the names in a folder, not the contents behind them, would survive a power cut.
+/// Waits until the names in a folder, not the contents behind them, would survive a power cut. A file
+/// system that can't do that is told of once, when the run is locked.
 pub(crate) fn sync_folder(path: &Path) -> Result<()> {
-    File::open(path).and_then(|folder| folder.sync_all()).at("sync the folder", path)?;
+    match File::open(path).and_then(|folder| folder.sync_all()) {
+        Err(cause) if is_unsupported(&cause) => {}
+        result => result.at("sync the folder", path)?,
+    }
     passed("fsync of a folder");
     Ok(())
 }
@@ -90,6 +126,14 @@ pub(crate) fn write_synced(path: &Path, bytes: &[u8]) -> Result<()> {
     sync_file(&file, path)
 }
 
+/// Writes a file of a folder, whole or not at all, over one that may be there.
+pub(crate) fn put(folder: &Path, name: &str, bytes: &[u8]) -> Result<()> {
+    let (path, draft) = (folder.join(name), folder.join(format!(".{name}.tmp")));
+    write_synced(&draft, bytes)?;
+    rename(&draft, &path, "put a new version in place of", &path)?;
+    sync_folder(folder)
+}
+
 /// Opens a plain file for reading. Opening a pipe would wait until somebody writes to it.
 ///
 /// # Errors
@@ -106,7 +150,7 @@ pub(crate) fn read_text(path: &Path, largest: u64) -> Result<String> {
     let mut text = String::new();
     let file = open_plain(path).at("read", path)?;
     if file.metadata().at("look at", path)?.len() > largest {
-        return Err(Error::TooLarge { path: path.to_owned(), largest });
+        return Err(Error::TooLarge { path: shown(path), largest });
     }
     file.take(largest).read_to_string(&mut text).at("read", path)?;
     Ok(text)

@@ -81,11 +81,12 @@ impl CheckpointStore {
     /// Moves the thing that is called `now` in the run's folder to `abandoned/`, under a name like
     /// `name`, and returns where it lies then.
     pub(crate) fn abandon(&self, now: &str, name: &str) -> Result<PathBuf> {
+        self.check_hold()?;
         let folder = self.run.join(ABANDONED);
         match folder.symlink_metadata() {
             Ok(found) if found.is_dir() => {}
             // A link could lead out of the run's folder.
-            Ok(_) => return Err(Error::InTheWay { path: folder }),
+            Ok(_) => return Err(Error::InTheWay { path: disk::shown(&folder) }),
             Err(_) => disk::create_folder(&folder)?,
         }
         let mut to = folder.join(name);
@@ -126,6 +127,7 @@ impl CheckpointStore {
             if index == newest_valid || every || best == Some(checkpoint.step) {
                 continue;
             }
+            self.check_hold()?;
             let name = checkpoint.name();
             let to = self.run.join(format!(".{name}.removed"));
             disk::remove_folder(&to)?;
@@ -139,6 +141,7 @@ impl CheckpointStore {
         // Only when the names are gone for good may the files go, or else a power cut could leave
         // half a checkpoint under its real name.
         disk::sync_folder(&self.run)?;
+        self.check_hold()?;
         hidden.iter().try_for_each(|folder| disk::remove_folder(folder))?;
         Ok(names)
     }
@@ -155,6 +158,7 @@ impl CheckpointStore {
                 names.push(name);
             }
         }
+        self.check_hold()?;
         names.sort();
         names.iter().try_for_each(|name| disk::remove_folder(&self.run.join(name)))?;
         Ok(names)

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use anyhow::{Context, bail};
 use lookahead_core::{State, generator};
-use lookahead_run::{Details, checkpoint};
+use lookahead_run::{Details, checkpoint, shown};
 use tch::{Tensor, nn};
 
 use super::{
@@ -33,7 +33,7 @@ pub fn restore(
     average: Option<&mut Average>,
 ) -> anyhow::Result<(Details, BTreeMap<String, Tensor>)> {
     let (details, tensors) = tensors_of(folder, TRAINING)?;
-    let path = folder.join(TRAINING);
+    let path = shown(&folder.join(TRAINING));
     let file = State { tensors, ..State::default() };
     for name in file.tensors.keys() {
         let section = name.split_once('/').map(|(section, _)| section);
@@ -124,7 +124,7 @@ fn tensors_of(folder: &Path, file: &str) -> anyhow::Result<(Details, BTreeMap<St
     let (manifest, mut contents) = checkpoint::read(folder, &[file])?;
     let bytes = contents.remove(file).unwrap_or_default();
     let tensors = TensorFile::new(Cursor::new(bytes)).and_then(|mut file| file.tensors());
-    let what = || format!("The file {} can't be used.", folder.join(file).display());
+    let what = || format!("The file {} can't be used.", shown(&folder.join(file)).display());
     Ok((manifest.details, tensors.with_context(what)?))
 }
 
