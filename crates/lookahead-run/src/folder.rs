@@ -4,6 +4,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::disk::{self, At, shown};
 use crate::error::{Error, Result};
@@ -14,6 +15,10 @@ use crate::manifest::Manifest;
 use crate::store::CheckpointStore;
 
 pub use crate::hold::Writer;
+
+/// How long the log of a run may be silent before the run counts as crashed, where nothing can be told of
+/// its process ([`Writer::Unknown`]): the log of another machine may come in large pieces.
+pub const SILENCE_ELSEWHERE: Duration = Duration::from_secs(600);
 
 const EVENTS: &str = "events.jsonl";
 
@@ -223,13 +228,6 @@ impl RunFolder {
         hold::writer(&self.path)
     }
 
-    /// Whether the last process that had the run's lock was one of this machine, since it was last
-    /// started, and wrote this folder and not one that this is a copy of: then a lock that is free
-    /// tells that the process is gone.
-    pub fn is_of_this_machine(&self) -> bool {
-        self.writer().is_ok_and(|writer| writer == Writer::Gone)
-    }
-
     /// Whether a process is known to write the run just now. Changes nothing in the folder.
     ///
     /// # Errors
@@ -306,20 +304,42 @@ mod tests {
     use crate::hold::LOCK;
     use std::fs::File;
     use std::thread;
-    use std::time::Duration;
     use tempfile::tempdir;
 
     #[test]
-    fn the_lock_tells_whose_machine_trains() {
+    fn the_lock_tells_whose_process_trained() {
         let temp = tempdir().unwrap();
         let run = RunFolder::create(temp.path(), "run").unwrap();
-        assert!(!run.is_of_this_machine(), "nobody has had it");
+        let writer = |run: &RunFolder| run.writer().unwrap();
+        assert_eq!(writer(&run), Writer::Unknown, "nobody has had it");
+        let lock = run.lock().unwrap();
+        assert_eq!(writer(&run), Writer::Alive);
+        // As by rsync, of a run that trains: its process is neither gone nor here.
+        fs::create_dir(temp.path().join("copy")).unwrap();
+        fs::copy(run.path().join(LOCK), temp.path().join("copy/lock")).unwrap();
+        let copy = RunFolder { path: temp.path().join("copy"), ..run.clone() };
+        assert_eq!(writer(&copy), Writer::Unknown);
+        drop(lock);
+        assert_eq!((writer(&run), writer(&copy)), (Writer::Gone, Writer::Unknown));
+        drop(copy.lock().unwrap());
+        assert_eq!(writer(&copy), Writer::Gone);
+
+        let boot = fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap();
+        for (text, expected) in [
+            ("another one, whose word is longer", Writer::Unknown),
+            ("", Writer::Unknown),
+            ("another one\n1:2\n", Writer::Unknown),
+            // Of an earlier version.
+            (boot.trim(), Writer::Gone),
+        ] {
+            fs::write(run.path().join(LOCK), text).unwrap();
+            assert_eq!(writer(&run), expected, "{text}");
+        }
+        // Moved, it is the same folder.
         drop(run.lock().unwrap());
-        assert!(run.is_of_this_machine());
-        fs::write(run.path().join(LOCK), "another one, whose word is longer").unwrap();
-        assert!(!run.is_of_this_machine());
-        drop(run.lock().unwrap());
-        assert!(run.is_of_this_machine());
+        let moved = RunFolder { path: temp.path().join("moved"), ..run.clone() };
+        fs::rename(run.path(), moved.path()).unwrap();
+        assert_eq!(writer(&moved), Writer::Gone);
     }
 
     #[test]

@@ -53,6 +53,9 @@ pub struct Details {
     pub cursor: u64,
     /// Seed of the run.
     pub seed: u64,
+    /// Name of the program that wrote it, as in [`RunInfo`](crate::event::RunInfo).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub program: Option<String>,
     /// Versions of the programs that wrote it.
     pub versions: Versions,
     /// Where the tensors lived, such as `cpu` or `cuda:0`.

@@ -404,6 +404,7 @@ impl Training {
             validation_samples: self.data.validation.len() as u64,
             test_samples: self.data.test.len() as u64,
             seed: self.config.train.seed,
+            program: Some(PROGRAM.to_owned()),
             versions: versions(),
             config: self.config.to_json(),
         }
@@ -507,6 +508,9 @@ fn inside_a_cycle(k: u64, before: u64, details: &Details) -> Usage {
 pub fn threads() -> u32 {
     tch::get_num_threads().max(1) as u32
 }
+
+/// The program's name in what it writes.
+pub const PROGRAM: &str = "lookahead";
 
 /// What runs.
 pub fn versions() -> Versions {

@@ -8,7 +8,7 @@ use lookahead_run::event::{Event, Resumed, RunEnded, Status};
 use lookahead_run::{Checkpoint, Details, RunFolder, RunLock, log};
 use serde_json::{Map, Value};
 
-use super::{choose, follow, run_to_the_end, warn};
+use super::{choose, follow, refuse_other_program, run_to_the_end, warn};
 use crate::changes::{PERIOD, flattened, may_change, may_change_list, value_at};
 use crate::checkpointing::other_bits;
 use crate::checkpointing::ranks::{self, Plan, Received};
@@ -41,6 +41,7 @@ fn resume_among(arguments: &cli::Resume, team: Team) -> anyhow::Result<()> {
         });
     }
     let folder = RunFolder::open(&arguments.run)?;
+    refuse_other_program(&folder)?;
     let lock = folder.lock()?;
     go_on(&lock, arguments.from, &arguments.shared, team)
 }
@@ -56,6 +57,7 @@ pub(super) fn to_go_on_with(out: &Path, name: &str) -> anyhow::Result<Option<Run
         return Ok(None);
     }
     let folder = RunFolder::open(&path)?;
+    refuse_other_program(&folder)?;
     let lock = folder.lock()?;
     if !lock.folder().checkpoints().list()?.is_empty() {
         return Ok(Some(lock));
