@@ -9,6 +9,7 @@ use lookahead_core::{State, generator};
 use lookahead_run::{Details, checkpoint, shown};
 use tch::{Tensor, nn};
 
+use super::moment::{MOMENT, refuse_other_moment};
 use super::{
     AVERAGE, AVERAGED, FAST, GENERATOR, MODEL, OPTIMIZER, OWN, SOUND, TRAINING, generator_states,
 };
@@ -123,7 +124,10 @@ pub fn weights_of(folder: &Path, slow: bool) -> anyhow::Result<BTreeMap<String, 
 fn tensors_of(folder: &Path, file: &str) -> anyhow::Result<(Details, BTreeMap<String, Tensor>)> {
     let (manifest, mut contents) = checkpoint::read(folder, &[file])?;
     let bytes = contents.remove(file).unwrap_or_default();
-    let tensors = TensorFile::new(Cursor::new(bytes)).and_then(|mut file| file.tensors());
+    let tensors = TensorFile::new(Cursor::new(bytes)).and_then(|mut file| {
+        refuse_other_moment(file.entry(MOMENT), &manifest.details)?;
+        file.tensors()
+    });
     let what = || format!("The file {} can't be used.", shown(&folder.join(file)).display());
     Ok((manifest.details, tensors.with_context(what)?))
 }
