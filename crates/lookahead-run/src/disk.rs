@@ -49,7 +49,7 @@ pub fn shown(path: &Path) -> PathBuf {
 }
 
 /// Whether the system refused what the file system does not know, such as file locks.
-pub(crate) fn is_unsupported(cause: &io::Error) -> bool {
+pub fn is_unsupported(cause: &io::Error) -> bool {
     let known = [Errno::NOLCK, Errno::NOTSUP, Errno::OPNOTSUPP, Errno::INVAL, Errno::NOSYS];
     known.iter().any(|errno| cause.raw_os_error() == Some(errno.raw_os_error()))
 }

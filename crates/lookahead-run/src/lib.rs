@@ -136,7 +136,7 @@ mod testing;
 
 pub use checkpoint::Checkpoint;
 pub use control::ControlServer;
-pub use disk::{open_plain, shown};
+pub use disk::{is_unsupported, open_plain, shown};
 pub use draft::Draft;
 pub use error::{Error, Result};
 pub use folder::{RunFolder, RunLock, Writer};

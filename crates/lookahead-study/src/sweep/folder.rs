@@ -123,7 +123,7 @@ impl SweepFolder {
         let path = self.path.join("lock");
         let file = File::options().create(true).truncate(false).write(true).open(&path);
         let file = file.at("open", &path)?;
-        match file.try_lock() {
+        match try_lock(&file) {
             Ok(()) => {
                 let found = file.metadata().at("look at", &path)?;
                 let _ = self.lock.set((found.dev(), found.ino()));
@@ -182,7 +182,7 @@ impl SweepFolder {
         let path = self.active(name);
         let file = File::options().create(true).truncate(false).read(true).write(true).open(&path);
         let file = file.at("open", &path)?;
-        match file.try_lock() {
+        match try_lock(&file) {
             Ok(()) => Ok(file),
             Err(TryLockError::WouldBlock) => {
                 Err(io::Error::other("another process has it")).at("lock", &path)
@@ -203,5 +203,13 @@ impl SweepFolder {
         // Opening for writing and locking shared leaves the file as it is.
         let Ok(file) = File::open(self.active(name)) else { return false };
         matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock))
+    }
+}
+
+/// Locks a file; on a disk without locks, where the runs warn of that, it is as good as locked.
+fn try_lock(file: &File) -> Result<(), TryLockError> {
+    match file.try_lock() {
+        Err(TryLockError::Error(cause)) if lookahead_run::is_unsupported(&cause) => Ok(()),
+        result => result,
     }
 }
