@@ -415,6 +415,9 @@ fn remedy(kind: io::ErrorKind) -> &'static str {
         io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
             " Get yourself access to it, or choose another folder."
         }
+        io::ErrorKind::CrossesDevices => {
+            " A run's folder is on one disk as a whole: move away what is on another one, and try again."
+        }
         _ => "",
     }
 }

@@ -219,3 +219,21 @@ fn a_disk_without_locks_and_without_sync_of_folders() {
     std::fs::write(sandbox.path().join("sweep.toml"), sweep).unwrap();
     succeeded(lookahead(&["sweep", "sweep.toml", "--out", "out"]));
 }
+
+/// Parts of a run's folder that are on another disk can't be moved into or out of.
+#[test]
+fn a_folder_of_abandoned_checkpoints_on_another_disk() {
+    let sandbox = Sandbox::new(SMALL);
+    let script = r#"
+        "$1" train test.toml --out runs --name run --set train.max_steps=4
+        mkdir runs/run/abandoned && mount -t tmpfs tmpfs runs/run/abandoned
+        status=0; "$1" resume runs/run --from 2 2> said || status=$?
+        echo $status > resumed
+    "#;
+    let Some(output) = in_a_namespace(&sandbox, script) else { return };
+    assert!(output.status.success(), "{}", stderr(&output));
+    let file = |name: &str| std::fs::read_to_string(sandbox.path().join(name)).unwrap();
+    assert_eq!(file("resumed"), "1\n", "{}", file("said"));
+    assert!(file("said").contains("move away what is on another one"), "{}", file("said"));
+    assert_eq!(sandbox.checkpoints("run").len(), 4, "all are in their places");
+}
