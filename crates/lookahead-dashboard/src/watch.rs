@@ -9,8 +9,8 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
 use lookahead_run::command::Command;
-use lookahead_run::follow::{Followed, Follower};
 use lookahead_run::folder::SILENCE_ELSEWHERE;
+use lookahead_run::follow::{Followed, Follower};
 use lookahead_run::{RunFolder, Writer, control};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;

@@ -4,7 +4,7 @@ mod common;
 
 use std::path::PathBuf;
 
-use common::{SMALL, Sandbox, copy_folder, publish};
+use common::{SMALL, Sandbox, copy_folder, publish, reseal};
 use lookahead_run::{Details, checkpoint};
 use lookahead_trainer::config::Config;
 use lookahead_trainer::training::Training;
@@ -210,9 +210,11 @@ fn a_manifest_of_another_moment_is_refused() {
     let text: Value = serde_json::from_slice(&whole).unwrap();
     let counts = ["phase", "epoch", "cursor", "seed"].map(|key| format!("/{key}"));
     let inner = ["integers", "numbers"].into_iter().flat_map(|part| {
-        text[part].as_object().unwrap().keys().map(move |key| {
-            format!("/{part}/{}", key.replace('~', "~0").replace('/', "~1"))
-        })
+        text[part]
+            .as_object()
+            .unwrap()
+            .keys()
+            .map(move |key| format!("/{part}/{}", key.replace('~', "~0").replace('/', "~1")))
     });
     let all: Vec<String> = counts.into_iter().chain(inner).collect();
     assert!(all.iter().any(|key| key.contains("momentum")), "{all:?}");
@@ -243,15 +245,4 @@ fn a_manifest_of_another_moment_is_refused() {
     let refused = bench.training.restore(&folder, &bench.details).unwrap_err();
     let said = format!("{refused:#}");
     assert!(said.contains("saved at step 4,") && said.contains("tells of step 5,"), "{said}");
-}
-
-/// Writes a changed manifest, sealed.
-fn reseal(path: &std::path::Path, whole: &[u8], change: impl FnOnce(&mut Value)) {
-    let mut manifest: Value = serde_json::from_slice(whole).unwrap();
-    change(&mut manifest);
-    let unsealed = "0".repeat(64);
-    manifest["sha256"] = unsealed.clone().into();
-    let text = manifest.to_string();
-    let sealed = text.replace(&unsealed, &checkpoint::sha256_of(text.as_bytes()));
-    std::fs::write(path, sealed).unwrap();
 }

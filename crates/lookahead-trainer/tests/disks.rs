@@ -199,14 +199,16 @@ fn a_disk_without_locks_and_without_sync_of_folders() {
     let train = ["train", "test.toml", "--out", "runs", "--name"];
     let said = stderr(&succeeded(lookahead(&[&train[..], &["short"]].concat())));
     assert!(warnings.iter().all(|warning| said.contains(warning)), "{said}");
-    let said = stderr(&succeeded(lookahead(&["resume", "runs/short", "--set", "train.max_steps=16"])));
+    let said =
+        stderr(&succeeded(lookahead(&["resume", "runs/short", "--set", "train.max_steps=16"])));
     assert!(warnings.iter().all(|warning| said.contains(warning)), "{said}");
     succeeded(lookahead(&["inspect", "runs/short"]));
     succeeded(lookahead(&["eval", "runs/short"]));
     succeeded(lookahead(&["ctl", "runs/short", "status"]));
 
     // A process of the same machine is told by its socket.
-    let endless = ["run", "--set", "train.max_steps=10000000", "--set", "checkpoint.every_steps=20"];
+    let endless =
+        ["run", "--set", "train.max_steps=10000000", "--set", "checkpoint.every_steps=20"];
     let mut child = program(&[&train[..], &endless].concat()).spawn().unwrap();
     sandbox.wait_for("run", &mut child, |record| record.step >= 40);
     failed(&lookahead(&["resume", "runs/run"]), 1, &["is in use"]);

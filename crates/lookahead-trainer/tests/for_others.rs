@@ -130,7 +130,8 @@ fn a_run_of_another_program_is_told_by_its_name() {
     let mut events = run.open_log().unwrap();
     events.append(&Record::now(0, Event::RunStarted(info))).unwrap();
     for step in 1..=10 {
-        let taken = Step { epoch: 0, loss: 0.5, learning_rate: 0.1, samples_per_second: 9.0, phase: 1 };
+        let taken =
+            Step { epoch: 0, loss: 0.5, learning_rate: 0.1, samples_per_second: 9.0, phase: 1 };
         events.append(&Record::now(step, Event::Step(taken))).unwrap();
     }
     let details = Details { step: 10, program: Some("sketcher".into()), ..Details::default() };

@@ -1,8 +1,8 @@
 //! `lookahead ctl RUN_DIR status`: how a run is, or how it ended.
 
 use lookahead_run::event::{self, Event, Record};
-use lookahead_run::status::{State, Status};
 use lookahead_run::folder::SILENCE_ELSEWHERE;
+use lookahead_run::status::{State, Status};
 use lookahead_run::{Error, RunFolder, Writer, control, log};
 use serde::Serialize;
 
