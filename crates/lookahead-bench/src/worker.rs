@@ -170,6 +170,7 @@ impl Trainer {
         let folder = tempfile::tempdir()?;
         let run = RunFolder::create(folder.path(), "run")?;
         let lock = run.lock()?;
+        let run = lock.folder().clone();
         run.write_config(&config.to_toml())?;
         let mut outside = Outside::new(&run, &config, &Show::default(), Hangup::of(false))?;
         let info: RunInfo = training.info(run.name());

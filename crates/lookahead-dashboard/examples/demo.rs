@@ -150,6 +150,7 @@ fn info() -> RunInfo {
         validation_samples: 5_000,
         test_samples: 10_000,
         seed: 1,
+        program: None,
         versions: Versions {
             lookahead: "0.1.0".into(),
             tch: "0.26.0".into(),

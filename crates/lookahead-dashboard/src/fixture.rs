@@ -34,6 +34,7 @@ pub(crate) fn info() -> RunInfo {
         validation_samples: 200,
         test_samples: 397,
         seed: 1,
+        program: None,
         versions: Versions {
             lookahead: "0.1.0".into(),
             tch: "0.26.0".into(),

@@ -9,8 +9,9 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
 use lookahead_run::command::Command;
+use lookahead_run::folder::SILENCE_ELSEWHERE;
 use lookahead_run::follow::{Followed, Follower};
-use lookahead_run::{RunFolder, control};
+use lookahead_run::{RunFolder, Writer, control};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 use signal_hook::low_level::emulate_default_handler;
@@ -33,9 +34,6 @@ const SIGNS: Duration = Duration::from_millis(300);
 /// How long a log must have been silent before a run without a process counts as crashed: a process
 /// that has just ended may not have written its last line yet, or another may be about to begin.
 const SILENCE: Duration = Duration::from_secs(3);
-/// The same for a run of another machine, whose lock need not show here, and whose log may come in
-/// large pieces.
-const LONG_SILENCE: Duration = Duration::from_secs(600);
 /// Events that are taken from a log at once.
 const AT_ONCE: usize = 4096;
 /// Bytes of a log that are still to be read, from which on that is told.
@@ -253,9 +251,10 @@ fn follow(run: &RunFolder, index: usize, news: &Sender<(usize, News)>) {
             seen = there;
             let written = run.events_path().metadata().and_then(|found| found.modified());
             let silent = written.ok().and_then(|at| at.elapsed().ok()).unwrap_or(heard.elapsed());
-            let patience = if run.is_of_this_machine() { SILENCE } else { LONG_SILENCE };
+            let writer = run.writer().unwrap_or(Writer::Alive);
+            let patience = if writer == Writer::Gone { SILENCE } else { SILENCE_ELSEWHERE };
             // Of a run that has not begun there is nothing to be told.
-            let lives = !there || run.is_in_use().unwrap_or(true) || silent < patience;
+            let lives = !there || writer == Writer::Alive || silent < patience;
             let socket = run.path().join(control::FILE_NAME).exists();
             let control = if socket { Control::Open } else { Control::ViewOnly };
             if !tell(News::Life { alive: lives, control }) {

@@ -7,8 +7,9 @@ use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
 
-use crate::disk::At;
+use crate::disk::{At, shown};
 use crate::error::{Error, Result};
+use crate::identity;
 use crate::manifest::{FileEntry, Manifest};
 
 /// A folder that is a checkpoint by its name. Whether it is whole, [`Checkpoint::verify`] tells.
@@ -43,6 +44,7 @@ impl Checkpoint {
 pub fn verify(path: &Path) -> Result<Manifest> {
     let manifest = Manifest::read(path)?;
     refuse_other_step(path, &manifest)?;
+    refuse_other_run(path, &manifest)?;
     for (name, expected) in &manifest.files {
         verify_file(path, name, expected, None)?;
     }
@@ -58,6 +60,7 @@ pub fn verify(path: &Path) -> Result<Manifest> {
 pub fn read(path: &Path, wanted: &[&str]) -> Result<(Manifest, BTreeMap<String, Vec<u8>>)> {
     let manifest = Manifest::read(path)?;
     refuse_other_step(path, &manifest)?;
+    refuse_other_run(path, &manifest)?;
     let mut contents = BTreeMap::new();
     for (name, expected) in &manifest.files {
         let mut bytes = Vec::new();
@@ -68,8 +71,19 @@ pub fn read(path: &Path, wanted: &[&str]) -> Result<(Manifest, BTreeMap<String, 
         }
     }
     match wanted.iter().find(|name| !contents.contains_key(**name)) {
-        Some(name) => Err(Error::FileMissing { path: path.to_owned(), file: (*name).to_owned() }),
+        Some(name) => Err(Error::FileMissing { path: shown(path), file: (*name).to_owned() }),
         None => Ok((manifest, contents)),
+    }
+}
+
+/// Whether the folder that a checkpoint is in is another run's. Checkpoints of earlier versions don't
+/// tell.
+fn refuse_other_run(path: &Path, manifest: &Manifest) -> Result<()> {
+    match (&manifest.run_id, identity::read(&path.join(".."))) {
+        (Some(found), Some(expected)) if *found != expected => {
+            Err(Error::OtherRun { path: shown(path), found: found.clone(), expected })
+        }
+        _ => Ok(()),
     }
 }
 
@@ -77,7 +91,7 @@ fn refuse_other_step(path: &Path, manifest: &Manifest) -> Result<()> {
     let step = manifest.details.step;
     match step_in_name_of(path) {
         Some(folder) if folder != step => {
-            Err(Error::StepMismatch { path: path.to_owned(), folder, manifest: step })
+            Err(Error::StepMismatch { path: shown(path), folder, manifest: step })
         }
         _ => Ok(()),
     }
@@ -91,7 +105,7 @@ pub(crate) fn verify_file(
     keep: Option<&mut Vec<u8>>,
 ) -> Result<()> {
     let path = folder.join(name);
-    let (folder, name) = (folder.to_owned(), name.to_owned());
+    let (folder, name) = (shown(folder), name.to_owned());
     // A link could lead out of the run's folder, and a pipe never ends.
     match path.symlink_metadata() {
         Err(cause) if cause.kind() == io::ErrorKind::NotFound => {

@@ -25,32 +25,26 @@
 
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
-use std::os::fd::AsRawFd;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::os::unix::net::{UnixListener, UnixStream};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use rustix::fd::OwnedFd;
-use rustix::fs::{CWD, Mode, chmodat};
-use rustix::net::sockopt::{Timeout, set_socket_timeout};
-use rustix::net::{
-    AddressFamily, Shutdown, SocketAddrUnix, SocketFlags, SocketType, bind, connect, listen,
-    shutdown, socket_with,
-};
+use rustix::net::{Shutdown, shutdown};
 use serde::{Deserialize, Serialize};
 
 use crate::command::Command;
-use crate::disk::At;
+use crate::disk::{At, shown};
 use crate::error::{Error, Result};
 use crate::folder::RunFolder;
+use crate::socket::{self, connect_within};
 use crate::status::Status;
 
 /// The socket's name in the folder of the run.
-pub const FILE_NAME: &str = "control.sock";
+pub const FILE_NAME: &str = socket::FILE_NAME;
 /// Most bytes of a message, its line feed counted in.
 pub const LARGEST_MESSAGE: usize = 4096;
 /// Most bytes of an answer, its line feed counted in.
@@ -172,15 +166,15 @@ impl ControlServer {
         accept: impl Fn(Command) -> std::result::Result<(), String> + Send + Sync + 'static,
         status: impl Fn() -> Status + Send + Sync + 'static,
     ) -> Result<ControlServer> {
-        let path = run.path().join(FILE_NAME);
+        let path = run.base().join(FILE_NAME);
         match path.symlink_metadata() {
             Ok(found) if found.file_type().is_socket() => {
                 fs::remove_file(&path).at("remove the old socket", &path)?;
             }
-            Ok(_) => return Err(Error::NotASocket { path }),
+            Ok(_) => return Err(Error::NotASocket { path: shown(&path) }),
             Err(_) => {}
         }
-        let listener = open(run.path()).at("make the socket", &path)?;
+        let listener = socket::open(run.base(), CONNECTIONS).at("make the socket", &path)?;
         let inode = path.symlink_metadata().at("look at", &path)?.ino();
         let (closing, connections) = (AtomicBool::new(false), Mutex::default());
         let door = Arc::new(Door { listener, closing, connections });
@@ -211,32 +205,6 @@ impl Drop for ControlServer {
             let _ = thread.join();
         }
     }
-}
-
-/// A socket in the folder, which nobody but its owner can connect to: until it listens nobody can
-/// at all.
-fn open(folder: &Path) -> io::Result<UnixListener> {
-    let socket = unix_socket()?;
-    let folder = File::open(folder)?;
-    let short = short_path(&folder);
-    bind(&socket, &SocketAddrUnix::new(&short)?)?;
-    let listening = chmodat(CWD, &short, Mode::RUSR | Mode::WUSR, rustix::fs::AtFlags::empty())
-        .and_then(|()| listen(&socket, CONNECTIONS as i32));
-    if let Err(error) = listening {
-        let _ = fs::remove_file(&short);
-        return Err(error.into());
-    }
-    Ok(UnixListener::from(socket))
-}
-
-fn unix_socket() -> io::Result<OwnedFd> {
-    let (family, kind) = (AddressFamily::UNIX, SocketType::STREAM);
-    Ok(socket_with(family, kind, SocketFlags::CLOEXEC, None)?)
-}
-
-/// The address of a socket has room for 107 bytes, and a path to a folder can be much longer.
-fn short_path(folder: &File) -> PathBuf {
-    format!("/proc/self/fd/{}/{FILE_NAME}", folder.as_raw_fd()).into()
 }
 
 fn welcome(door: &Door, inside: &Arc<Inside>) {
@@ -406,7 +374,7 @@ fn ask(run: &RunFolder, message: &impl Serialize, patience: Duration) -> Result<
         }
     };
     let folder = File::open(run.path()).at("open", run.path())?;
-    let mut stream = knock(&folder, patience).map_err(failed("connect to"))?;
+    let mut stream = connect_within(&folder, patience).map_err(failed("connect to"))?;
     let line = serde_json::to_vec(message).map_err(io::Error::from);
     let mut line = line.at("encode a command for", &socket)?;
     line.push(b'\n');
@@ -433,15 +401,6 @@ fn ask(run: &RunFolder, message: &impl Serialize, patience: Duration) -> Result<
     }
 }
 
-/// Connects to the socket in the folder. A run that is suspended welcomes nobody, and once its queue
-/// is full a connection would wait for it: hence the time, which holds for writing as well.
-fn knock(folder: &File, patience: Duration) -> io::Result<UnixStream> {
-    let socket = unix_socket()?;
-    set_socket_timeout(&socket, Timeout::Send, Some(patience))?;
-    connect(&socket, &SocketAddrUnix::new(short_path(folder))?)?;
-    Ok(UnixStream::from(socket))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -452,7 +411,10 @@ mod tests {
     use proptest::prelude::*;
     use tempfile::{TempDir, tempdir};
 
+    use rustix::net::{SocketAddrUnix, connect};
+
     use crate::command::Setting;
+    use crate::socket::{short_path, unix_socket};
     use crate::status::State;
 
     struct Live {
@@ -552,7 +514,7 @@ mod tests {
     fn a_status_of_another_version_is_read_as_far_as_it_is_known() {
         let temp = tempdir().unwrap();
         let run = RunFolder::create(temp.path(), "run").unwrap();
-        let listener = open(run.path()).unwrap();
+        let listener = socket::open(run.path(), CONNECTIONS).unwrap();
         let answered = |answer: &'static str| {
             thread::scope(|scope| {
                 scope.spawn(|| {
@@ -778,7 +740,7 @@ mod tests {
     fn a_run_that_is_suspended_is_not_waited_for() {
         let temp = tempdir().unwrap();
         let run = RunFolder::create(temp.path(), "run").unwrap();
-        let _nobody_welcomes = open(run.path()).unwrap();
+        let _nobody_welcomes = socket::open(run.path(), CONNECTIONS).unwrap();
         // Those who give up stay in the queue until it is full, and then nobody gets into it.
         for _ in 0..2 * CONNECTIONS {
             let error = send_within(&run, Command::Stop, Duration::from_millis(20)).unwrap_err();
@@ -791,7 +753,7 @@ mod tests {
     fn answers_of_any_kind_end_in_a_sentence() {
         let temp = tempdir().unwrap();
         let run = RunFolder::create(temp.path(), "run").unwrap();
-        let listener = open(run.path()).unwrap();
+        let listener = socket::open(run.path(), CONNECTIONS).unwrap();
         let long = [&b"x".repeat(LARGEST_ANSWER)[..], b"\n"].concat();
         let answers: [(&[u8], &str); 6] = [
             (b"{\"ok\":false}\n", "It said no more."),
@@ -877,7 +839,7 @@ mod tests {
     fn a_dead_processs_socket_gives_way_and_nothing_else_does() {
         let temp = tempdir().unwrap();
         let run = RunFolder::create(temp.path(), "run").unwrap();
-        let path = run.path().join(FILE_NAME);
+        let path = run.base().join(FILE_NAME);
         drop(UnixListener::bind(&path).unwrap());
         let error = send(&run, Command::Stop).unwrap_err();
         assert!(matches!(error, Error::NotRunning { .. }), "{error}");

@@ -4,9 +4,10 @@
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::OpenOptionsExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use rustix::fs::OFlags;
+use rustix::io::Errno;
 
 use crate::error::{Error, Result};
 use crate::faults::passed;
@@ -19,8 +20,39 @@ pub(crate) trait At<T> {
 
 impl<T> At<T> for io::Result<T> {
     fn at(self, operation: &'static str, path: &Path) -> Result<T> {
-        self.map_err(|cause| Error::Io { operation, path: path.to_owned(), cause })
+        self.map_err(|cause| Error::Io { operation, path: shown(path), cause })
     }
+}
+
+/// Where the system shows the open files of this process, each under its number.
+pub(crate) const DESCRIPTORS: &str = "/proc/self/fd";
+
+/// A path for people, of one that may lead through an open folder: that is where the folder is now,
+/// or was before it was removed, from the working directory on where it is in there.
+pub fn shown(path: &Path) -> PathBuf {
+    let found = || {
+        let mut parts = path.strip_prefix(DESCRIPTORS).ok()?.components();
+        let open = Path::new(DESCRIPTORS).join(parts.next()?);
+        let folder = fs::read_link(open).ok().filter(|folder| folder.is_absolute())?;
+        let name = folder.file_name()?.to_string_lossy().into_owned();
+        let folder = match name.strip_suffix(" (deleted)") {
+            Some(name) => folder.with_file_name(name),
+            None => folder,
+        };
+        let here = std::env::current_dir().ok();
+        let near = here.and_then(|here| folder.strip_prefix(here).ok().map(Path::to_owned));
+        let near = near.filter(|near| *near != Path::new(""));
+        let inner = parts.as_path();
+        let folder = near.unwrap_or(folder);
+        Some(if inner == Path::new("") { folder } else { folder.join(inner) })
+    };
+    found().unwrap_or_else(|| path.to_owned())
+}
+
+/// Whether the system refused what the file system does not know, such as file locks.
+pub fn is_unsupported(cause: &io::Error) -> bool {
+    let known = [Errno::NOLCK, Errno::NOTSUP, Errno::OPNOTSUPP, Errno::INVAL, Errno::NOSYS];
+    known.iter().any(|errno| cause.raw_os_error() == Some(errno.raw_os_error()))
 }
 
 /// Makes a folder that must not be there yet.
@@ -64,9 +96,13 @@ pub(crate) fn sync_file(file: &File, path: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Waits until the names in a folder, not the contents behind them, would survive a power cut.
+/// Waits until the names in a folder, not the contents behind them, would survive a power cut. A file
+/// system that can't do that is told of once, when the run is locked.
 pub(crate) fn sync_folder(path: &Path) -> Result<()> {
-    File::open(path).and_then(|folder| folder.sync_all()).at("sync the folder", path)?;
+    match File::open(path).and_then(|folder| folder.sync_all()) {
+        Err(cause) if is_unsupported(&cause) => {}
+        result => result.at("sync the folder", path)?,
+    }
     passed("fsync of a folder");
     Ok(())
 }
@@ -91,6 +127,14 @@ pub(crate) fn write_synced(path: &Path, bytes: &[u8]) -> Result<()> {
     sync_file(&file, path)
 }
 
+/// Writes a file of a folder, whole or not at all, over one that may be there.
+pub(crate) fn put(folder: &Path, name: &str, bytes: &[u8]) -> Result<()> {
+    let (path, draft) = (folder.join(name), folder.join(format!(".{name}.tmp")));
+    write_synced(&draft, bytes)?;
+    rename(&draft, &path, "put a new version in place of", &path)?;
+    sync_folder(folder)
+}
+
 /// Opens a plain file for reading. Opening a pipe would wait until somebody writes to it.
 ///
 /// # Errors
@@ -107,7 +151,7 @@ pub(crate) fn read_text(file: File, path: &Path, largest: u64) -> Result<String>
     let mut bytes = Vec::new();
     file.take(largest.saturating_add(1)).read_to_end(&mut bytes).at("read", path)?;
     if bytes.len() as u64 > largest {
-        return Err(Error::TooLarge { path: path.to_owned(), largest });
+        return Err(Error::TooLarge { path: shown(path), largest });
     }
     let invalid = |sentence| io::Error::new(io::ErrorKind::InvalidData, sentence);
     text::decode(bytes).map_err(invalid).at("read", path)

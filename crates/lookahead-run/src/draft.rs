@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use rustix::fs::RenameFlags;
 use sha2::{Digest, Sha256};
@@ -12,6 +13,7 @@ use crate::checkpoint::{self, verify_file};
 use crate::disk::{self, At};
 use crate::error::{Error, Result};
 use crate::faults::passed;
+use crate::hold::Hold;
 use crate::manifest::{self, Details, FileEntry, Manifest};
 
 /// A folder that nobody looks into yet, removed unless it is published.
@@ -24,13 +26,15 @@ pub struct Draft {
     /// What was written; `None` for a file that was begun and is not finished.
     files: BTreeMap<String, Option<FileEntry>>,
     published: bool,
+    /// Of the folder that it is in.
+    hold: Option<Arc<Hold>>,
 }
 
 impl Draft {
-    pub(crate) fn create(path: PathBuf) -> Result<Draft> {
+    pub(crate) fn create(path: PathBuf, hold: Option<Arc<Hold>>) -> Result<Draft> {
         disk::remove_folder(&path)?;
         disk::create_folder(&path)?;
-        Ok(Draft { path, files: BTreeMap::new(), published: false })
+        Ok(Draft { path, files: BTreeMap::new(), published: false, hold })
     }
 
     /// The folder that the files are in until the checkpoint gets its name.
@@ -55,7 +59,7 @@ impl Draft {
     }
 
     /// Writes the manifest, and reads all back.
-    pub(crate) fn seal(&self, details: Details) -> Result<Manifest> {
+    pub(crate) fn seal(&self, details: Details, run_id: Option<String>) -> Result<Manifest> {
         for entry in fs::read_dir(&self.path).at("list the folder", &self.path)? {
             let name = entry.at("list the folder", &self.path)?.file_name();
             let known = name.to_str().and_then(|name| self.files.get(name));
@@ -64,11 +68,11 @@ impl Draft {
                 Some(None) => "which was begun and not finished",
                 None => "which did not come through the draft",
             };
-            return Err(Error::UnfitFile { path: self.path.join(name), fault });
+            return Err(Error::UnfitFile { path: disk::shown(&self.path.join(name)), fault });
         }
         let files =
             self.files.iter().filter_map(|(name, entry)| Some((name.clone(), entry.clone()?)));
-        let manifest = Manifest::new(details, files.collect());
+        let manifest = Manifest { run_id, ..Manifest::new(details, files.collect()) };
         for (name, entry) in &manifest.files {
             verify_file(&self.path, name, entry, None)?;
         }
@@ -94,7 +98,8 @@ impl Draft {
 
 impl Drop for Draft {
     fn drop(&mut self) {
-        if !self.published {
+        // Another process that has taken the folder over may have one of the same name.
+        if !self.published && self.hold.as_ref().is_none_or(|hold| hold.check().is_ok()) {
             // What can't be removed now is a leftover, and cleared later as one.
             let _ = disk::remove_folder(&self.path);
         }

@@ -96,6 +96,40 @@ pub enum Error {
         path: PathBuf,
     },
 
+    /// A run's folder was removed under the process that writes it.
+    #[error(
+        "The folder of the run, `{}`, was removed while it trains, so nothing can be saved there. Stop \
+         the run, and start it again.", path.display()
+    )]
+    FolderGone {
+        /// Where it was last.
+        path: PathBuf,
+    },
+
+    /// Another process writes the run that this one wrote.
+    #[error(
+        "Another process has taken over the run `{}`, since its file `lock` was removed: this one writes \
+         nothing more there.", path.display()
+    )]
+    TakenOver {
+        /// The run's folder.
+        path: PathBuf,
+    },
+
+    /// A checkpoint was put into the folder of another run.
+    #[error(
+        "The checkpoint `{}` is of another run (its id is {found}, and that of the run in whose folder it \
+         is, {expected}): move it back, or use another checkpoint of the run.", path.display()
+    )]
+    OtherRun {
+        /// The checkpoint's folder.
+        path: PathBuf,
+        /// The id in its manifest.
+        found: String,
+        /// The id of the run in whose folder it is.
+        expected: String,
+    },
+
     /// Something else has the name of a folder that is needed.
     #[error(
         "`{}` is no folder, and one of that name is needed: move it away, and try again.",
@@ -380,6 +414,9 @@ fn remedy(kind: io::ErrorKind) -> &'static str {
         }
         io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
             " Get yourself access to it, or choose another folder."
+        }
+        io::ErrorKind::CrossesDevices => {
+            " A run's folder is on one disk as a whole: move away what is on another one, and try again."
         }
         _ => "",
     }

@@ -199,6 +199,10 @@ pub struct RunInfo {
     pub test_samples: u64,
     /// Seed that fixes weights, dropout and order of data.
     pub seed: u64,
+    /// Name of the program that trains, which knows what `config` and the tensors mean; none where an
+    /// earlier version of `lookahead` does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub program: Option<String>,
     /// Versions of the programs that ran.
     pub versions: Versions,
     /// The resolved configuration, every default written out.

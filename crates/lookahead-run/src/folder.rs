@@ -1,30 +1,36 @@
 //! The folder of a run: made once, never overwritten, written by one process at a time.
 
-use std::fs::{self, File, TryLockError};
-use std::io::{self, Read, Write};
+use std::fs::{self, File};
+use std::io;
 use std::path::{Path, PathBuf};
-use std::thread;
+use std::sync::Arc;
 use std::time::Duration;
 
-use crate::disk::{self, At};
+use crate::disk::{self, At, shown};
 use crate::error::{Error, Result};
+use crate::hold::{self, CONFIG, Hold};
+use crate::identity;
+use crate::log::EventLog;
+use crate::manifest::Manifest;
 use crate::store::CheckpointStore;
 
-const CONFIG: &str = "config.toml";
-const EVENTS: &str = "events.jsonl";
-const LOCK: &str = "lock";
+pub use crate::hold::Writer;
 
-/// How long a look at the lock may take.
-const A_MOMENT: Duration = Duration::from_millis(20);
+/// How long the log of a run may be silent before the run counts as crashed, where nothing can be told of
+/// its process ([`Writer::Unknown`]): the log of another machine may come in large pieces.
+pub const SILENCE_ELSEWHERE: Duration = Duration::from_secs(600);
+
+const EVENTS: &str = "events.jsonl";
 
 /// Most bytes of a configuration that are read: no honest one comes near.
 pub const LARGEST_CONFIG: u64 = 1 << 20;
 
-/// The folder of one run.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// The folder of one run: by its path, or held open by the process that writes it.
+#[derive(Debug, Clone)]
 pub struct RunFolder {
     path: PathBuf,
     name: String,
+    hold: Option<Arc<Hold>>,
 }
 
 impl RunFolder {
@@ -76,7 +82,7 @@ impl RunFolder {
             result => result.at("make the folder", &path)?,
         }
         disk::sync_folder(out)?;
-        Ok(Some(RunFolder { path, name: name.to_owned() }))
+        Ok(Some(RunFolder { path, name: name.to_owned(), hold: None }))
     }
 
     /// The run in an existing folder, told by its `config.toml`.
@@ -100,7 +106,7 @@ impl RunFolder {
         }
         let name = real.file_name().ok_or_else(|| not_a_run("a run's folder has a name"))?;
         let name = name.to_string_lossy().into_owned();
-        Ok(RunFolder { path: path.to_owned(), name })
+        Ok(RunFolder { path: path.to_owned(), name, hold: None })
     }
 
     /// The run that is at a path, or will be: for whoever waits for one that has not begun.
@@ -116,6 +122,7 @@ impl RunFolder {
                     Some(name) if parent.unwrap_or(Path::new(".")).is_dir() => Ok(RunFolder {
                         path: path.to_owned(),
                         name: name.to_string_lossy().into_owned(),
+                        hold: None,
                     }),
                     _ => Err(missing),
                 }
@@ -129,33 +136,54 @@ impl RunFolder {
         &self.path
     }
 
+    /// The path through which everything in the folder is reached: not for people where the folder is
+    /// held open.
+    pub fn base(&self) -> &Path {
+        self.hold.as_ref().map_or(&self.path, |hold| hold.base())
+    }
+
+    /// Where the folder is now, for people: as it was given, unless it is held open and was moved.
+    pub fn present_path(&self) -> PathBuf {
+        let present = shown(self.base());
+        let same = |a: &Path, b: &Path| {
+            a.canonicalize().is_ok_and(|a| b.canonicalize().is_ok_and(|b| a == b))
+        };
+        if same(&present, &self.path) { self.path.clone() } else { present }
+    }
+
     /// The run's name, which is the folder's real one: that of `.` is not `.`.
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// Where the resolved configuration lies.
+    /// Where the resolved configuration lies, for people.
     pub fn config_path(&self) -> PathBuf {
-        self.path.join(CONFIG)
+        self.present_path().join(CONFIG)
     }
 
     /// Where the event log lies.
     pub fn events_path(&self) -> PathBuf {
-        self.path.join(EVENTS)
+        self.base().join(EVENTS)
+    }
+
+    /// Opens the event log for appending, as [`EventLog::open`]. Where the folder is held open, nothing is
+    /// appended once another process has taken it over.
+    ///
+    /// # Errors
+    /// Where the system says no.
+    pub fn open_log(&self) -> Result<EventLog> {
+        EventLog::open_held(&self.events_path(), self.hold.clone())
     }
 
     /// The run's checkpoints.
     pub fn checkpoints(&self) -> CheckpointStore {
-        CheckpointStore::new(&self.path)
+        CheckpointStore { run: self.base().to_owned(), hold: self.hold.clone() }
     }
 
     /// Writes `config.toml`, whole or not at all, over one that may be there.
     pub fn write_config(&self, text: &str) -> Result<()> {
-        let path = self.config_path();
-        let draft = self.path.join(".config.toml.tmp");
-        disk::write_synced(&draft, text.as_bytes())?;
-        disk::rename(&draft, &path, "put a new version in place of", &path)?;
-        disk::sync_folder(&self.path)
+        self.check()?;
+        disk::put(self.base(), CONFIG, text.as_bytes())
     }
 
     /// The text of `config.toml`.
@@ -163,10 +191,11 @@ impl RunFolder {
     /// # Errors
     /// [`Error::TooLarge`] where it has more than [`LARGEST_CONFIG`] bytes.
     pub fn read_config(&self) -> Result<String> {
-        read_config(&self.config_path())
+        read_config(&self.base().join(CONFIG))
     }
 
-    /// Makes this process the run's only writer, until the lock is dropped.
+    /// Makes this process the run's only writer, until the lock is dropped. What it does to the run, it
+    /// does through [`RunLock::folder`].
     ///
     /// The system takes the lock back from a process that ends, however it ends, so a run that was
     /// killed can be resumed at once. Reading a run needs no lock.
@@ -174,60 +203,47 @@ impl RunFolder {
     /// # Errors
     /// [`Error::RunInUse`] if another process, or another lock of this one, has the run.
     pub fn lock(&self) -> Result<RunLock> {
-        let path = self.path.join(LOCK);
-        let file = disk::open_own(&path, File::options().truncate(false).write(true));
-        let file = file.at("open", &path)?;
-        let mut attempts = 10;
-        loop {
-            attempts -= 1;
-            match file.try_lock() {
-                Ok(()) => {
-                    // A word for whoever looks from elsewhere, without which all works as well.
-                    let _ = file.set_len(0).and_then(|()| (&file).write_all(machine().as_bytes()));
-                    return Ok(RunLock { file });
-                }
-                // Somebody may just be looking whether it is locked.
-                Err(TryLockError::WouldBlock) if attempts > 0 => thread::sleep(A_MOMENT),
-                Err(TryLockError::WouldBlock) => {
-                    return Err(Error::RunInUse { path: self.path.clone() });
-                }
-                Err(TryLockError::Error(cause)) => return Err(cause).at("lock", &path),
-            }
+        let hold = Arc::new(Hold::take(&self.path)?);
+        let (path, name) = (self.path.clone(), self.name.clone());
+        let lock = RunLock { folder: RunFolder { path, name, hold: Some(hold) } };
+        lock.folder.ensure_id()?;
+        Ok(lock)
+    }
+
+    /// Gives the run an id, where it has none: that of its newest checkpoint that has one, or a new one.
+    fn ensure_id(&self) -> Result<()> {
+        if identity::read(self.base()).is_some() {
+            return Ok(());
         }
+        let newest = self.checkpoints().list()?.into_iter().rev();
+        let known = newest.filter_map(|found| Manifest::read(&found.path).ok()?.run_id).next();
+        identity::write(self.base(), &known.unwrap_or_else(identity::random))
     }
 
-    /// Whether the last process that had the run's lock was one of this machine, since it was last
-    /// started: then a lock that is free tells that the process is gone. A lock of another machine's
-    /// need not show here.
-    pub fn is_of_this_machine(&self) -> bool {
-        let machine = machine();
-        let mut writer = String::new();
-        let read = disk::open_plain(&self.path.join(LOCK))
-            .and_then(|file| file.take(100).read_to_string(&mut writer));
-        !machine.is_empty() && read.is_ok() && writer == machine
+    /// What can be told of the process that writes the run. Changes nothing in the folder.
+    ///
+    /// # Errors
+    /// Where the system does not tell.
+    pub fn writer(&self) -> Result<Writer> {
+        hold::writer(&self.path)
     }
 
-    /// Whether a process has the run's lock just now. Changes nothing in the folder.
+    /// Whether a process is known to write the run just now. Changes nothing in the folder.
     ///
     /// # Errors
     /// Where the system does not tell.
     pub fn is_in_use(&self) -> Result<bool> {
-        let path = self.path.join(LOCK);
-        let file = match disk::open_plain(&path) {
-            Err(cause) if cause.kind() == io::ErrorKind::NotFound => return Ok(false),
-            result => result.at("open", &path)?,
-        };
-        match file.try_lock_shared() {
-            Ok(()) => file.unlock().at("unlock", &path).map(|()| false),
-            Err(TryLockError::WouldBlock) => Ok(true),
-            Err(TryLockError::Error(cause)) => Err(cause).at("lock", &path),
-        }
+        Ok(self.writer()? == Writer::Alive)
     }
-}
 
-/// What tells this machine, since it was started, from every other.
-fn machine() -> String {
-    fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default().trim().to_owned()
+    /// That the folder is still there and still this process's, where it is
+    /// [locked](Self::lock).
+    ///
+    /// # Errors
+    /// [`Error::FolderGone`] if it was removed, [`Error::TakenOver`] if another process has it.
+    pub fn check(&self) -> Result<()> {
+        self.hold.as_ref().map_or(Ok(()), |hold| hold.check())
+    }
 }
 
 /// The text of a configuration in a plain file, in the folder of a run or elsewhere.
@@ -261,15 +277,27 @@ pub fn read_given_config(path: &Path) -> Result<String> {
 #[derive(Debug)]
 #[must_use = "the run is unlocked again as soon as this is dropped"]
 pub struct RunLock {
-    file: File,
+    folder: RunFolder,
+}
+
+impl RunLock {
+    /// The run's folder, held open: it stays this one, wherever it is moved, and whatever comes in its
+    /// place.
+    pub fn folder(&self) -> &RunFolder {
+        &self.folder
+    }
+
+    /// What the run has to do without on its disk, as sentences.
+    pub fn warnings(&self) -> &[String] {
+        self.folder.hold.as_ref().map_or(&[], |hold| &hold.warnings)
+    }
 }
 
 impl Drop for RunLock {
     fn drop(&mut self) {
-        // Closing the file is not enough: a child process that is just being started shares the
-        // open file, and with it the lock, until it executes its own program. There is nothing to
-        // be done about an error, and closing is the second chance.
-        let _ = self.file.unlock();
+        if let Some(hold) = &self.folder.hold {
+            hold.release();
+        }
     }
 }
 
@@ -292,19 +320,45 @@ fn check_name(name: &str) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::hold::LOCK;
+    use std::fs::File;
+    use std::thread;
     use tempfile::tempdir;
 
     #[test]
-    fn the_lock_tells_whose_machine_trains() {
+    fn the_lock_tells_whose_process_trained() {
         let temp = tempdir().unwrap();
         let run = RunFolder::create(temp.path(), "run").unwrap();
-        assert!(!run.is_of_this_machine(), "nobody has had it");
+        let writer = |run: &RunFolder| run.writer().unwrap();
+        assert_eq!(writer(&run), Writer::Unknown, "nobody has had it");
+        let lock = run.lock().unwrap();
+        assert_eq!(writer(&run), Writer::Alive);
+        // As by rsync, of a run that trains: its process is neither gone nor here.
+        fs::create_dir(temp.path().join("copy")).unwrap();
+        fs::copy(run.path().join(LOCK), temp.path().join("copy/lock")).unwrap();
+        let copy = RunFolder { path: temp.path().join("copy"), ..run.clone() };
+        assert_eq!(writer(&copy), Writer::Unknown);
+        drop(lock);
+        assert_eq!((writer(&run), writer(&copy)), (Writer::Gone, Writer::Unknown));
+        drop(copy.lock().unwrap());
+        assert_eq!(writer(&copy), Writer::Gone);
+
+        let boot = fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap();
+        for (text, expected) in [
+            ("another one, whose word is longer", Writer::Unknown),
+            ("", Writer::Unknown),
+            ("another one\n1:2\n", Writer::Unknown),
+            // Of an earlier version.
+            (boot.trim(), Writer::Gone),
+        ] {
+            fs::write(run.path().join(LOCK), text).unwrap();
+            assert_eq!(writer(&run), expected, "{text}");
+        }
+        // Moved, it is the same folder.
         drop(run.lock().unwrap());
-        assert!(run.is_of_this_machine());
-        fs::write(run.path().join(LOCK), "another one, whose word is longer").unwrap();
-        assert!(!run.is_of_this_machine());
-        drop(run.lock().unwrap());
-        assert!(run.is_of_this_machine());
+        let moved = RunFolder { path: temp.path().join("moved"), ..run.clone() };
+        fs::rename(run.path(), moved.path()).unwrap();
+        assert_eq!(writer(&moved), Writer::Gone);
     }
 
     #[test]

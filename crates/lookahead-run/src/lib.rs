@@ -26,14 +26,15 @@
 //! use std::io::Write;
 //!
 //! use lookahead_run::event::{Event, Record, Versions};
-//! use lookahead_run::{Details, EventLog, RunFolder, log};
+//! use lookahead_run::{Details, RunFolder, log};
 //!
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! # let out = tempfile::tempdir()?;
 //! # let out = out.path();
 //! let run = RunFolder::create(out, "mnist")?;
 //! run.write_config("[optimizer]\nlr = 0.1\n")?;
-//! let _lock = run.lock()?;
+//! let lock = run.lock()?;
+//! let run = lock.folder();
 //!
 //! let details = Details {
 //!     step: 1500,
@@ -63,7 +64,7 @@
 //! assert_eq!(newest.checkpoint.name(), "step-00001500");
 //! assert_eq!(newest.manifest.details.numbers["lr"], 0.1);
 //!
-//! EventLog::open(&run.events_path())?.append(&Record::now(1500, Event::Paused))?;
+//! run.open_log()?.append(&Record::now(1500, Event::Paused))?;
 //! assert_eq!(log::read(&run.events_path())?[0].event, Event::Paused);
 //! # Ok(())
 //! # }
@@ -75,8 +76,9 @@
 //! config.toml            the resolved configuration, every default written out
 //! events.jsonl           the event log
 //! control.sock           while the run lives: commands in, its status out
+//! id                     tells the run, and copies of its folder, from every other
 //! lock                   held by the process that writes the run; stays when that ends, with the
-//!                        boot id of its machine
+//!                        boot id of its machine and the number of the folder there
 //! step-00001500/         a checkpoint: files of the trainer's, and manifest.json
 //! abandoned/             checkpoints of an abandoned line of time, and damaged ones
 //! .step-00001500.tmp     a checkpoint that is being written
@@ -119,11 +121,14 @@ pub mod event;
 pub mod faults;
 pub mod folder;
 pub mod follow;
+mod hold;
+mod identity;
 pub mod index;
 pub mod log;
 pub mod manifest;
 pub mod number;
 pub mod retention;
+mod socket;
 pub mod status;
 pub mod store;
 #[cfg(test)]
@@ -132,10 +137,10 @@ pub mod text;
 
 pub use checkpoint::Checkpoint;
 pub use control::ControlServer;
-pub use disk::open_plain;
+pub use disk::{is_unsupported, open_plain, shown};
 pub use draft::Draft;
 pub use error::{Error, Result};
-pub use folder::{RunFolder, RunLock};
+pub use folder::{RunFolder, RunLock, Writer};
 pub use follow::Follower;
 pub use index::Index;
 pub use log::EventLog;

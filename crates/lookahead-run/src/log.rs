@@ -5,15 +5,18 @@
 //! from the end as far as the last line but one. [`read`] holds all events that it returns, and
 //! [`EventLog::gather`] those that wait to be written.
 
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use serde::de::IgnoredAny;
 
-use crate::disk::{self, At};
+use crate::disk::{self, At, shown};
 use crate::error::{Error, Result};
 use crate::event::{self, Event, Record};
+use crate::hold::Hold;
 
 /// Most bytes of a line, its line feed counted in: a configuration of the largest size fits several
 /// times.
@@ -32,6 +35,7 @@ pub struct EventLog {
     gathered: Vec<u8>,
     /// How many they are.
     lines: usize,
+    hold: Option<Arc<Hold>>,
 }
 
 impl EventLog {
@@ -41,6 +45,12 @@ impl EventLog {
     /// However long the log is, only its last whole line and what is torn after that is read, and
     /// no more than one line is held: what a power cut left behind may be longer than a line.
     pub fn open(path: &Path) -> Result<EventLog> {
+        EventLog::open_held(path, None)
+    }
+
+    /// As [`open`](Self::open), in a folder that may be held open.
+    pub(crate) fn open_held(path: &Path, hold: Option<Arc<Hold>>) -> Result<EventLog> {
+        break_links(path)?;
         let file = disk::open_own(path, File::options().read(true).append(true));
         let mut file = file.at("open", path)?;
         let length = file.metadata().at("look at", path)?.len();
@@ -52,7 +62,7 @@ impl EventLog {
         let folder = path.parent().filter(|folder| *folder != Path::new(""));
         disk::sync_folder(folder.unwrap_or(Path::new(".")))?;
         let (path, gathered) = (path.to_owned(), Vec::new());
-        Ok(EventLog { file, path, end, torn: false, gathered, lines: 0 })
+        Ok(EventLog { file, path, end, torn: false, gathered, lines: 0, hold })
     }
 
     /// Appends one event, after those that were gathered: a JSON object and a newline, in one write,
@@ -91,7 +101,7 @@ impl EventLog {
         }
         encoded.at("encode an event for", &self.path)?;
         if found > LARGEST_LINE {
-            let path = self.path.clone();
+            let path = shown(&self.path);
             return Err(Error::EventTooLarge { path, found, largest: LARGEST_LINE });
         }
         self.lines += 1;
@@ -111,6 +121,10 @@ impl EventLog {
     pub fn write(&mut self) -> Result<()> {
         if self.lines == 0 {
             return Ok(());
+        }
+        if let Some(hold) = self.hold.as_ref().filter(|hold| hold.is_taken_over()) {
+            // It is another process's log now.
+            return Err(Error::TakenOver { path: shown(hold.base()) });
         }
         if self.torn {
             self.file.set_len(self.end).at("cut off the torn last line of", &self.path)?;
@@ -195,7 +209,7 @@ pub fn read(path: &Path) -> Result<Vec<Record>> {
 pub fn records(path: &Path) -> Result<Records> {
     let file = match disk::open_plain(path) {
         Err(cause) if cause.kind() == io::ErrorKind::NotFound => {
-            return Err(Error::LogMissing { path: path.to_owned() });
+            return Err(Error::LogMissing { path: shown(path) });
         }
         result => result.at("read", path)?,
     };
@@ -236,7 +250,7 @@ impl Records {
                 // JSON that is no event was never torn, since no part of an object is JSON.
                 Err(cause) if serde_json::from_slice::<IgnoredAny>(&line).is_ok() => {
                     let cause = cause.to_string();
-                    return Err(Error::LogLine { path: self.path.clone(), line: number, cause });
+                    return Err(Error::LogLine { path: shown(&self.path), line: number, cause });
                 }
                 Err(cause) => cause.to_string(),
             },
@@ -246,7 +260,7 @@ impl Records {
         // only at the end.
         match self.next_line()? {
             None => Ok(None),
-            Some(_) => Err(Error::LogLine { path: self.path.clone(), line: number, cause }),
+            Some(_) => Err(Error::LogLine { path: shown(&self.path), line: number, cause }),
         }
     }
 
@@ -275,6 +289,19 @@ impl Records {
             }
         }
     }
+}
+
+/// Gives a log with several names its own copy under this one: in a folder that was copied by hard
+/// links the original's log has the same bytes, and what is appended is not to be in both.
+fn break_links(path: &Path) -> Result<()> {
+    let found = path.symlink_metadata();
+    if !found.is_ok_and(|found| found.is_file() && found.nlink() > 1) {
+        return Ok(());
+    }
+    let copy = path.with_extension("jsonl.tmp");
+    disk::remove_folder(&copy)?;
+    fs::copy(path, &copy).and_then(|_| File::open(&copy)?.sync_all()).at("copy", path)?;
+    disk::rename(&copy, path, "put a new version in place of", path)
 }
 
 /// Bytes of a log without a torn last line: one without a newline or, where a power cut left blocks
@@ -316,9 +343,7 @@ mod tests {
     use super::*;
     use crate::event::{Probe, Warning};
     use crate::testing::{append_all, info, resumed, step};
-    use std::fs;
     use std::io::Write;
-    use std::os::unix::fs::MetadataExt;
 
     use proptest::prelude::*;
     use tempfile::{TempDir, tempdir};

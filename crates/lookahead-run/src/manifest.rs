@@ -13,7 +13,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use serde::{Deserialize, Serialize};
 
 use crate::checkpoint::sha256_of;
-use crate::disk::{self, At};
+use crate::disk::{self, At, shown};
 use crate::error::{Error, Result};
 use crate::event::Versions;
 
@@ -53,6 +53,9 @@ pub struct Details {
     pub cursor: u64,
     /// Seed of the run.
     pub seed: u64,
+    /// Name of the program that wrote it, as in [`RunInfo`](crate::event::RunInfo).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub program: Option<String>,
     /// Versions of the programs that wrote it.
     pub versions: Versions,
     /// Where the tensors lived, such as `cpu` or `cuda:0`.
@@ -115,6 +118,9 @@ pub struct Manifest {
     pub format: u32,
     /// When it was taken, in Unix seconds.
     pub created: f64,
+    /// The id of the run that it is of; none where an earlier version wrote it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub run_id: Option<String>,
     /// What the caller said of it.
     #[serde(flatten)]
     pub details: Details,
@@ -136,7 +142,7 @@ impl Manifest {
         let now = SystemTime::now().duration_since(UNIX_EPOCH);
         // A clock set before 1970 is no reason to lose a checkpoint.
         let created = now.map_or(0.0, |duration| duration.as_secs_f64());
-        Manifest { format: FORMAT, created, details, files }
+        Manifest { format: FORMAT, created, run_id: None, details, files }
     }
 
     /// Size of the files together, without the manifest itself.
@@ -169,10 +175,10 @@ impl Manifest {
     pub fn read(folder: &Path) -> Result<Manifest> {
         let path = folder.join(FILE_NAME);
         let mut bytes = Vec::new();
-        let damaged = |cause| Error::ManifestDamaged { path: folder.to_owned(), cause };
+        let damaged = |cause| Error::ManifestDamaged { path: shown(folder), cause };
         let file = match disk::open_plain(&path) {
             Err(cause) if cause.kind() == io::ErrorKind::NotFound => {
-                return Err(Error::ManifestMissing { path: folder.to_owned() });
+                return Err(Error::ManifestMissing { path: shown(folder) });
             }
             Err(cause) if cause.kind() == io::ErrorKind::InvalidInput => {
                 return Err(damaged(cause.to_string()));
@@ -191,14 +197,14 @@ impl Manifest {
     /// # Errors
     /// [`Error::ManifestDamaged`] or [`Error::ManifestTooNew`].
     pub fn parse(folder: &Path, bytes: &[u8]) -> Result<Manifest> {
-        let damaged = |cause: String| Error::ManifestDamaged { path: folder.to_owned(), cause };
+        let damaged = |cause: String| Error::ManifestDamaged { path: shown(folder), cause };
         let text =
             std::str::from_utf8(bytes).map_err(|_| damaged("it is not UTF-8 text".into()))?;
 
         // The format comes first: of a later one nothing else may be taken for granted.
         let Version { format } = parse(text).map_err(damaged)?;
         if format > FORMAT {
-            let path = folder.to_owned();
+            let path = shown(folder);
             return Err(Error::ManifestTooNew { path, found: format, known: FORMAT });
         }
         let Seal { sha256: expected } = parse(text).map_err(damaged)?;

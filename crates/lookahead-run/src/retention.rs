@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use crate::checkpoint::Checkpoint;
 use crate::disk::{self, At};
 use crate::error::{Error, Result};
+use crate::identity;
 use crate::manifest::Manifest;
 use crate::store::CheckpointStore;
 
@@ -81,11 +82,12 @@ impl CheckpointStore {
     /// Moves the thing that is called `now` in the run's folder to `abandoned/`, under a name like
     /// `name`, and returns where it lies then.
     pub(crate) fn abandon(&self, now: &str, name: &str) -> Result<PathBuf> {
+        self.check_hold()?;
         let folder = self.run.join(ABANDONED);
         match folder.symlink_metadata() {
             Ok(found) if found.is_dir() => {}
             // A link could lead out of the run's folder.
-            Ok(_) => return Err(Error::InTheWay { path: folder }),
+            Ok(_) => return Err(Error::InTheWay { path: disk::shown(&folder) }),
             Err(_) => disk::create_folder(&folder)?,
         }
         let mut to = folder.join(name);
@@ -109,11 +111,12 @@ impl CheckpointStore {
     /// the one of step `valid`, which the caller has just published. Nothing is read where there are
     /// no more than `retention.newest`, and of others only manifests, for their metrics.
     pub fn retain(&self, retention: &Retention, valid: Option<u64>) -> Result<Vec<String>> {
-        let checkpoints = self.list()?;
-        let surplus = checkpoints.len().saturating_sub(retention.newest.get());
-        if surplus == 0 {
+        let mut checkpoints = self.list()?;
+        if checkpoints.len() <= retention.newest.get() {
             return Ok(Vec::new());
         }
+        checkpoints.retain(|found| !self.is_of_another_run(found));
+        let surplus = checkpoints.len().saturating_sub(retention.newest.get());
         let is_valid = |found: &Checkpoint| valid == Some(found.step) || found.verify().is_ok();
         let Some(newest_valid) = checkpoints.iter().rposition(is_valid) else {
             return Ok(Vec::new());
@@ -126,6 +129,7 @@ impl CheckpointStore {
             if index == newest_valid || every || best == Some(checkpoint.step) {
                 continue;
             }
+            self.check_hold()?;
             let name = checkpoint.name();
             let to = self.run.join(format!(".{name}.removed"));
             disk::remove_folder(&to)?;
@@ -139,8 +143,15 @@ impl CheckpointStore {
         // Only when the names are gone for good may the files go, or else a power cut could leave
         // half a checkpoint under its real name.
         disk::sync_folder(&self.run)?;
+        self.check_hold()?;
         hidden.iter().try_for_each(|folder| disk::remove_folder(folder))?;
         Ok(names)
+    }
+
+    /// Whether a checkpoint was put here that is another run's: it is not this run's to remove.
+    fn is_of_another_run(&self, found: &Checkpoint) -> bool {
+        let id = Manifest::read(&found.path).ok().and_then(|manifest| manifest.run_id);
+        id.zip(identity::read(&self.run)).is_some_and(|(found, own)| found != own)
     }
 
     /// Removes what a crash left of checkpoints that were being written or removed, and returns
@@ -155,6 +166,7 @@ impl CheckpointStore {
                 names.push(name);
             }
         }
+        self.check_hold()?;
         names.sort();
         names.iter().try_for_each(|name| disk::remove_folder(&self.run.join(name)))?;
         Ok(names)
@@ -227,6 +239,20 @@ mod tests {
         assert_eq!(names_in(temp.path()), ["step-00000030", "step-00000040"]);
         store.retain(&keep(1), None).unwrap();
         assert_eq!(steps(&store), [40]);
+    }
+
+    #[test]
+    fn what_another_run_has_saved_is_neither_counted_nor_removed() {
+        let (temp, store) = store();
+        identity::write(temp.path(), &"a".repeat(32)).unwrap();
+        publish_all(&store, [10, 20]);
+        identity::write(temp.path(), &"b".repeat(32)).unwrap();
+        publish_all(&store, [30, 40]);
+        assert!(store.retain(&keep(2), None).unwrap().is_empty());
+        assert_eq!(store.retain(&keep(1), None).unwrap(), ["step-00000030"]);
+        assert_eq!(steps(&store), [10, 20, 40]);
+        let error = store.at_step(20).unwrap_err();
+        assert!(matches!(error, Error::OtherRun { .. }), "{error}");
     }
 
     #[test]

@@ -3,20 +3,25 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use crate::checkpoint::{self, Checkpoint, verify};
-use crate::disk::{self, At};
+use crate::disk::{self, At, shown};
 use crate::draft::Draft;
 use crate::error::{self, BoxError, Error, Result};
+use crate::hold::Hold;
+use crate::identity;
 use crate::manifest::{Details, Manifest};
 
 /// The checkpoints in the folder of a run. What their files mean is for the caller to know.
 ///
 /// Everything that changes the store is for the holder of the run's lock; reading is for
 /// everybody, at any time.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct CheckpointStore {
     pub(crate) run: PathBuf,
+    /// Of a folder that is held open.
+    pub(crate) hold: Option<Arc<Hold>>,
 }
 
 /// What came of [`CheckpointStore::publish`].
@@ -47,7 +52,13 @@ impl CheckpointStore {
     /// The store in the folder of a run, which must exist; see also
     /// [`RunFolder::checkpoints`](crate::RunFolder::checkpoints).
     pub fn new(run: &Path) -> CheckpointStore {
-        CheckpointStore { run: run.to_owned() }
+        CheckpointStore { run: run.to_owned(), hold: None }
+    }
+
+    /// To be asked before anything is published, moved or removed: see
+    /// [`RunFolder::check`](crate::RunFolder::check).
+    pub(crate) fn check_hold(&self) -> Result<()> {
+        self.hold.as_ref().map_or(Ok(()), |hold| hold.check())
     }
 
     /// All checkpoints by name, oldest first. Nothing is verified.
@@ -99,14 +110,16 @@ impl CheckpointStore {
             return Ok(Published { bytes: manifest.bytes(), path, name, already_there: true });
         }
 
-        let mut draft = Draft::create(self.run.join(format!(".{name}.tmp")))?;
+        self.check_hold()?;
+        let mut draft = Draft::create(self.run.join(format!(".{name}.tmp")), self.hold.clone())?;
         let writer_failed =
             |cause: BoxError| Error::WriterFailed { step, cause: error::chain(&*cause) };
         write(&mut draft).map_err(writer_failed)?;
-        let manifest = draft.seal(details)?;
+        let manifest = draft.seal(details, identity::read(&self.run))?;
 
         // Not before all else has succeeded: even a damaged checkpoint stays in its place for
         // nothing worse than a full disk.
+        self.check_hold()?;
         match taken {
             true => self.replace(draft, &path, &name)?,
             false => draft.publish(&path)?,
@@ -140,7 +153,7 @@ impl CheckpointStore {
                 Err(error) => rejected.push((checkpoint, error)),
             }
         }
-        Err(Error::NoValidCheckpoint { run: self.run.clone(), rejected })
+        Err(Error::NoValidCheckpoint { run: shown(&self.run), rejected })
     }
 
     /// The checkpoint of a step, verified.
@@ -151,7 +164,7 @@ impl CheckpointStore {
         let checkpoints = self.list()?;
         let Some(checkpoint) = checkpoints.iter().find(|checkpoint| checkpoint.step == step) else {
             let available = checkpoints.iter().map(|checkpoint| checkpoint.step).collect();
-            return Err(Error::NoSuchStep { run: self.run.clone(), step, available });
+            return Err(Error::NoSuchStep { run: shown(&self.run), step, available });
         };
         Ok((checkpoint.clone(), checkpoint.verify()?))
     }

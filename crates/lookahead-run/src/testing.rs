@@ -64,6 +64,7 @@ pub(crate) fn info() -> RunInfo {
         validation_samples: 0,
         test_samples: 0,
         seed: u64::MAX,
+        program: None,
         versions: Versions { lookahead: "1".into(), tch: "2".into(), libtorch: "3".into() },
         config: serde_json::json!({"optimizer": {"lr": 0.1}}),
     }
@@ -91,6 +92,7 @@ pub(crate) fn details(step: u64) -> Details {
         epoch: 1,
         cursor: 7,
         seed: u64::MAX,
+        program: Some("this one".into()),
         versions: Versions { lookahead: "1".into(), tch: "2".into(), libtorch: "3".into() },
         device: "cpu".into(),
         threads: 2,

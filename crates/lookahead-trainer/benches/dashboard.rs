@@ -81,6 +81,7 @@ fn info(total_steps: u64) -> RunInfo {
         validation_samples: 0,
         test_samples: 0,
         seed: 0,
+        program: None,
         versions: Versions::default(),
         config: Default::default(),
     }

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | [`snapshot`] | all that a checkpoint holds, copied in memory while training waits |
 //! | [`writer`] | a thread that gets a snapshot onto the disk while training goes on |
+//! | [`moment`] | which moment of a run a file is of |
 //! | [`ranks`] | a checkpoint of several processes, handed out by the one that has the files |
 //! | [`restore`] | a checkpoint read, checked, and only then taken on |
 //!
@@ -14,6 +15,7 @@
 //! θ under `average/`; integers and numbers are in the manifest. Of a run of several processes these are
 //! rank 0's, and each other one has a `training-rank-00001.safetensors` besides, without φ.
 
+pub mod moment;
 pub mod ranks;
 pub mod restore;
 pub mod snapshot;

@@ -28,7 +28,7 @@ pub use train::train;
 pub use watch::watch;
 
 use lookahead_run::event::{Event, RunEnded, Status, Warning, Weights};
-use lookahead_run::{Checkpoint, Manifest, RunFolder};
+use lookahead_run::{Checkpoint, Manifest, RunFolder, log};
 
 use crate::averaging;
 use crate::cli::WeightsArgument;
@@ -39,7 +39,7 @@ use crate::observer::Show;
 use crate::panics::caught;
 use crate::say::say;
 use crate::training::divergence::Diverged;
-use crate::training::{Outside, Training, finish_writing, rescue};
+use crate::training::{Outside, PROGRAM, Training, finish_writing, rescue};
 use crate::usage::Usage;
 
 /// Trains to the end, records how it ended, and passes a failure on.
@@ -106,6 +106,35 @@ fn save_after(
              resume` goes on from the newest checkpoint before, if there is one."
         ),
     })
+}
+
+/// Refuses a run that another program wrote in this format: its config and its tensors mean something
+/// else.
+fn refuse_other_program(folder: &RunFolder) -> anyhow::Result<()> {
+    let newest = folder.checkpoints().list()?.pop();
+    let in_manifest = newest.and_then(|found| Manifest::read(&found.path).ok()?.details.program);
+    match other_program(in_manifest).or_else(|| other_program(program_in_log(folder))) {
+        Some(program) => Err(Usage::new(format!(
+            "`{program}` wrote the run {}, and only that program knows what its config and tensors mean: use \
+             it for this. `lookahead watch`, `plot` and `inspect` work on the run.",
+            folder.path().display()
+        ))
+        .into()),
+        None => Ok(()),
+    }
+}
+
+/// Which program trains, as the log's first line tells.
+fn program_in_log(folder: &RunFolder) -> Option<String> {
+    match log::records(&folder.events_path()).ok()?.next()?.ok()?.event {
+        Event::RunStarted(info) => info.program,
+        _ => None,
+    }
+}
+
+/// A program's name, where it is not this one's. Earlier versions of this one did not tell.
+fn other_program(found: Option<String>) -> Option<String> {
+    found.filter(|program| program != PROGRAM)
 }
 
 /// The weights that are asked for, or those that are a run's final model.

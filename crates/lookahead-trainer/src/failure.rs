@@ -9,7 +9,7 @@ use crate::usage::Usage;
 
 /// 2 for what the user can mend in the command line or the config, 1 for all else.
 pub fn exit_code(error: &anyhow::Error) -> ExitCode {
-    use lookahead_run::Error::{NoSuchStep, NotARun, RunExists, RunMissing, RunName};
+    use lookahead_run::Error::{NoSuchStep, NotARun, OtherRun, RunExists, RunMissing, RunName};
     let usage = error.chain().any(|cause| {
         cause.is::<Usage>()
             || cause.is::<ConfigError>()
@@ -22,6 +22,7 @@ pub fn exit_code(error: &anyhow::Error) -> ExitCode {
                         | RunMissing { .. }
                         | NotARun { .. }
                         | NoSuchStep { .. }
+                        | OtherRun { .. }
                 )
             )
     });

@@ -17,10 +17,10 @@ use std::time::Duration;
 
 use crossbeam_channel::Receiver;
 use lookahead_dashboard::{Dashboard, Options};
+use lookahead_run::RunFolder;
 use lookahead_run::command::Command;
 use lookahead_run::event::{Event, Record, Step, Task};
 use lookahead_run::log::LogSyncer;
-use lookahead_run::{EventLog, RunFolder};
 
 use crate::say::say;
 
@@ -81,7 +81,7 @@ impl Observer {
     /// Where the log can't be opened.
     pub fn new(folder: &RunFolder, show: &Show) -> anyhow::Result<Self> {
         let events = folder.events_path();
-        let log = Log::new(EventLog::open(&events)?);
+        let log = Log::new(folder.open_log()?);
         let mut dashboard = None;
         if let (Some(options), true) = (&show.dashboard, std::io::stdout().is_terminal()) {
             match lookahead_dashboard::spawn(Options { events: Some(events), ..options.clone() }) {

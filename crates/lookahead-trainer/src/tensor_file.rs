@@ -58,16 +58,16 @@ pub fn write_to(
     entries: Vec<Entry>,
     look: impl FnMut(&str, Kind, &[u8]) -> anyhow::Result<()>,
 ) -> anyhow::Result<()> {
-    write_signed(out, None, entries, look)
+    write_with(out, None, entries, look)
 }
 
-/// As [`write_to`], with the model's signature, a JSON text, in the file's metadata.
+/// As [`write_to`], with one entry in the file's metadata: its name, and its text.
 ///
 /// # Errors
 /// As [`write_to`].
-pub fn write_signed(
+pub fn write_with(
     out: &mut impl Write,
-    signature: Option<&str>,
+    metadata: Option<(&str, &str)>,
     mut entries: Vec<Entry>,
     mut look: impl FnMut(&str, Kind, &[u8]) -> anyhow::Result<()>,
 ) -> anyhow::Result<()> {
@@ -91,7 +91,7 @@ pub fn write_signed(
         infos.push((name.clone(), TensorInfo { dtype, shape, data_offsets: (start, end) }));
     }
     // One entry: the order of several would differ from file to file.
-    let metadata = signature.map(|text| HashMap::from([(SIGNATURE.to_owned(), text.to_owned())]));
+    let metadata = metadata.map(|(name, text)| HashMap::from([(name.to_owned(), text.to_owned())]));
     let mut header = serde_json::to_vec(&Metadata::new(metadata, infos)?)?;
     header.resize(header.len().next_multiple_of(LENGTH as usize), b' ');
     out.write_all(&(header.len() as u64).to_le_bytes())?;
@@ -127,7 +127,8 @@ pub fn write_new_signed(
     entries: Vec<Entry>,
 ) -> anyhow::Result<()> {
     let written = File::create_new(path).map_err(anyhow::Error::from).and_then(|mut file| {
-        let written = write_signed(&mut file, signature, entries, |_, _, _| Ok(()));
+        let signature = signature.map(|text| (SIGNATURE, text));
+        let written = write_with(&mut file, signature, entries, |_, _, _| Ok(()));
         let written = written.and_then(|()| Ok(file.sync_all()?));
         written.inspect_err(|_| drop(std::fs::remove_file(path)))
     });
@@ -206,7 +207,12 @@ impl<R: Read + Seek> TensorFile<R> {
 
     /// The signature of the model whose weights these are, a JSON text, where the file has one.
     pub fn signature(&self) -> Option<&str> {
-        Some(self.metadata.metadata().as_ref()?.get(SIGNATURE)?)
+        self.entry(SIGNATURE)
+    }
+
+    /// An entry of the file's metadata.
+    pub fn entry(&self, name: &str) -> Option<&str> {
+        Some(self.metadata.metadata().as_ref()?.get(name)?)
     }
 
     /// What is in the file, by name.

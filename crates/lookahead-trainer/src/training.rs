@@ -4,6 +4,7 @@
 //! |---|---|
 //! | [`config`] | the section `[train]`: how long, from which seed, where |
 //! | [`best`] | the best so far on validation data, and when to give up |
+//! | `folder` | whether the run's folder is where it was |
 //! | [`divergence`] | losses and weights that are no finite numbers |
 //! | `losses` | losses that are still on the device |
 //! | [`outside`] | where the record goes and requests come from |
@@ -16,6 +17,7 @@
 pub mod best;
 pub mod config;
 pub mod divergence;
+mod folder;
 mod losses;
 pub mod outside;
 mod recalibration;
@@ -36,7 +38,7 @@ use lookahead_run::event::{
     Weights,
 };
 use lookahead_run::status::State;
-use lookahead_run::{Details, Git};
+use lookahead_run::{Details, Git, shown};
 use tch::{Device, Tensor};
 
 use crate::averaging::Average;
@@ -217,7 +219,9 @@ impl Training {
         self.refuse_k_inside_a_cycle(details)?;
         let average = self.average.as_mut();
         let (details, sound) = &restore(folder, &self.model.vs, &mut self.optimizer, average)
-            .with_context(|| format!("The checkpoint {} can't be used.", folder.display()))?;
+            .with_context(|| {
+                format!("The checkpoint {} can't be used.", shown(folder).display())
+            })?;
         self.sound_buffers = SoundBuffers::of(sound, self.device)?;
         // The state brings the settings that it was taken with; the config may have others now.
         // The learning rate is set in every step.
@@ -416,6 +420,7 @@ impl Training {
             validation_samples: self.data.validation.len() as u64,
             test_samples: self.data.test.len() as u64,
             seed: self.config.train.seed,
+            program: Some(PROGRAM.to_owned()),
             versions: versions(),
             config: self.config.to_json(),
         }
@@ -519,6 +524,9 @@ fn inside_a_cycle(k: u64, before: u64, details: &Details) -> Usage {
 pub fn threads() -> u32 {
     tch::get_num_threads().max(1) as u32
 }
+
+/// The program's name in what it writes.
+pub const PROGRAM: &str = "lookahead";
 
 /// What runs.
 pub fn versions() -> Versions {
@@ -624,17 +632,25 @@ pub fn advance(t: &mut Training, pace: &mut Pace, outside: &mut Outside) -> anyh
     if saving::is_due(t) {
         saving::begin(t, outside, Saving::Routine)?;
     }
-    report(t, &mut pace.meter, outside);
+    report(t, &mut pace.meter, outside)?;
     Ok(Flow::GoOn)
 }
 
-/// Tells, once a second at most, where the time went and what was used meanwhile.
-fn report(t: &mut Training, meter: &mut Meter, outside: &mut Outside) {
-    let Some(timing) = t.clock.report() else { return };
+/// Tells, once a second at most, where the time went, what was used meanwhile, and what became of the
+/// run's folder.
+///
+/// # Errors
+/// Where another process has taken the run over.
+fn report(t: &mut Training, meter: &mut Meter, outside: &mut Outside) -> anyhow::Result<()> {
+    let Some(timing) = t.clock.report() else { return Ok(()) };
+    if let Some(found) = outside.folder_watch.look()? {
+        outside.observer.record(t.step, found);
+    }
     outside.observer.record(t.step, Event::Timing(timing));
     if let Some(used) = meter.look() {
         outside.observer.record(t.step, Event::System(used));
     }
+    Ok(())
 }
 
 fn tell_of_a_hangup(t: &Training, outside: &mut Outside) {

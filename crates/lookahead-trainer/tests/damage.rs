@@ -4,10 +4,11 @@ mod common;
 
 use std::path::PathBuf;
 
-use common::{SMALL, Sandbox, copy_folder, publish};
+use common::{SMALL, Sandbox, copy_folder, publish, reseal};
 use lookahead_run::{Details, checkpoint};
 use lookahead_trainer::config::Config;
 use lookahead_trainer::training::Training;
+use serde_json::Value;
 
 /// A training that checkpoints are loaded into, and one of them that is whole.
 struct Bench {
@@ -197,4 +198,51 @@ fn sealed_and_yet_wrong() {
     let folder = bench.folder();
     bench.training.restore(&folder, &bench.details).unwrap();
     assert_eq!(bench.training.step(), 5);
+}
+
+/// A manifest that is sealed as it should be, and tells of another moment than the training file does.
+#[test]
+fn a_manifest_of_another_moment_is_refused() {
+    let mut bench = Bench::new();
+    let folder = bench.folder();
+    let manifest = folder.join("manifest.json");
+    let whole = std::fs::read(&manifest).unwrap();
+    let text: Value = serde_json::from_slice(&whole).unwrap();
+    let counts = ["phase", "epoch", "cursor", "seed"].map(|key| format!("/{key}"));
+    let inner = ["integers", "numbers"].into_iter().flat_map(|part| {
+        text[part]
+            .as_object()
+            .unwrap()
+            .keys()
+            .map(move |key| format!("/{part}/{}", key.replace('~', "~0").replace('/', "~1")))
+    });
+    let all: Vec<String> = counts.into_iter().chain(inner).collect();
+    assert!(all.iter().any(|key| key.contains("momentum")), "{all:?}");
+    for key in all {
+        reseal(&manifest, &whole, |manifest| {
+            let value = manifest.pointer_mut(&key).unwrap();
+            *value = match value.as_u64() {
+                Some(count) => (count + 1).into(),
+                None => 0.123.into(),
+            };
+        });
+        checkpoint::verify(&folder).unwrap();
+        let refused = bench.training.restore(&folder, &bench.details);
+        let said = format!("{:#}", refused.expect_err(&key));
+        assert!(said.contains("the manifest beside it tells of"), "{key}: {said}");
+        assert!(said.contains("step-00000005/training.safetensors"), "{key}: {said}");
+        assert!(look(&bench.training) == bench.before, "{key}");
+    }
+
+    // The training file of the step before, with its own size and digest.
+    let file = "training.safetensors";
+    std::fs::copy(folder.with_file_name("step-00000004").join(file), folder.join(file)).unwrap();
+    let bytes = std::fs::read(folder.join(file)).unwrap();
+    reseal(&manifest, &whole, |manifest| {
+        manifest["files"][file] =
+            serde_json::json!({"bytes": bytes.len(), "sha256": checkpoint::sha256_of(&bytes)});
+    });
+    let refused = bench.training.restore(&folder, &bench.details).unwrap_err();
+    let said = format!("{refused:#}");
+    assert!(said.contains("saved at step 4,") && said.contains("tells of step 5,"), "{said}");
 }

@@ -162,3 +162,80 @@ fn a_run_folder_that_is_removed() {
     // Its name is free again.
     succeeded(sandbox.train("run", &[]));
 }
+
+/// A library that makes a disk of the kind of some network disks: it has no locks, and can't sync folders.
+const NO_LOCKS: &str = r#"
+#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <errno.h>
+#include <sys/stat.h>
+
+int flock(int file, int operation) { (void)file; (void)operation; errno = ENOLCK; return -1; }
+
+int fsync(int file) {
+    struct stat found;
+    if (fstat(file, &found) == 0 && S_ISDIR(found.st_mode)) { errno = EINVAL; return -1; }
+    return ((int (*)(int))dlsym(RTLD_NEXT, "fsync"))(file);
+}
+"#;
+
+/// It trains there with a warning, and what only reads works as well.
+#[test]
+fn a_disk_without_locks_and_without_sync_of_folders() {
+    let sandbox = Sandbox::new(SMALL);
+    let (source, library) = (sandbox.path().join("no.c"), sandbox.path().join("no.so"));
+    std::fs::write(&source, NO_LOCKS).unwrap();
+    let mut compiler = Command::new("cc");
+    compiler.args(["-shared", "-fPIC", "-o"]).arg(&library).arg(&source).arg("-ldl");
+    assert!(compiler.status().unwrap().success());
+    let program = |arguments: &[&str]| {
+        let mut command = sandbox.command(arguments);
+        command.env("LD_PRELOAD", &library).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command
+    };
+    let lookahead = |arguments: &[&str]| program(arguments).output().unwrap();
+    let warnings = ["has no file locks", "can't sync folders"];
+
+    let train = ["train", "test.toml", "--out", "runs", "--name"];
+    let said = stderr(&succeeded(lookahead(&[&train[..], &["short"]].concat())));
+    assert!(warnings.iter().all(|warning| said.contains(warning)), "{said}");
+    let said =
+        stderr(&succeeded(lookahead(&["resume", "runs/short", "--set", "train.max_steps=16"])));
+    assert!(warnings.iter().all(|warning| said.contains(warning)), "{said}");
+    succeeded(lookahead(&["inspect", "runs/short"]));
+    succeeded(lookahead(&["eval", "runs/short"]));
+    succeeded(lookahead(&["ctl", "runs/short", "status"]));
+
+    // A process of the same machine is told by its socket.
+    let endless =
+        ["run", "--set", "train.max_steps=10000000", "--set", "checkpoint.every_steps=20"];
+    let mut child = program(&[&train[..], &endless].concat()).spawn().unwrap();
+    sandbox.wait_for("run", &mut child, |record| record.step >= 40);
+    failed(&lookahead(&["resume", "runs/run"]), 1, &["is in use"]);
+    let inspected = lookahead(&["inspect", "runs/run"]);
+    assert!(String::from_utf8(inspected.stdout).unwrap().contains("run: running at step"));
+    signal(&child, "TERM");
+    succeeded(child.wait_with_output().unwrap());
+
+    let sweep = "config = \"test.toml\"\nseeds = 2\n[set]\n\"train.max_steps\" = 4\n";
+    std::fs::write(sandbox.path().join("sweep.toml"), sweep).unwrap();
+    succeeded(lookahead(&["sweep", "sweep.toml", "--out", "out"]));
+}
+
+/// Parts of a run's folder that are on another disk can't be moved into or out of.
+#[test]
+fn a_folder_of_abandoned_checkpoints_on_another_disk() {
+    let sandbox = Sandbox::new(SMALL);
+    let script = r#"
+        "$1" train test.toml --out runs --name run --set train.max_steps=4
+        mkdir runs/run/abandoned && mount -t tmpfs tmpfs runs/run/abandoned
+        status=0; "$1" resume runs/run --from 2 2> said || status=$?
+        echo $status > resumed
+    "#;
+    let Some(output) = in_a_namespace(&sandbox, script) else { return };
+    assert!(output.status.success(), "{}", stderr(&output));
+    let file = |name: &str| std::fs::read_to_string(sandbox.path().join(name)).unwrap();
+    assert_eq!(file("resumed"), "1\n", "{}", file("said"));
+    assert!(file("said").contains("move away what is on another one"), "{}", file("said"));
+    assert_eq!(sandbox.checkpoints("run").len(), 4, "all are in their places");
+}

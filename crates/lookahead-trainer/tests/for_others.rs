@@ -103,3 +103,68 @@ fn eval_uses_the_threads_of_the_run() {
     lookahead_trainer::commands::eval(&arguments).unwrap();
     assert_eq!(tch::get_num_threads(), 3);
 }
+
+/// A run of another program in the same format: it can be looked at, and what only that program can do
+/// with it is refused by its name.
+#[test]
+fn a_run_of_another_program_is_told_by_its_name() {
+    use common::{failed, succeeded};
+    use lookahead_run::control::ControlServer;
+    use lookahead_run::event::{RunInfo, Step};
+    use lookahead_run::status::Status;
+    use lookahead_run::{Details, RunFolder};
+
+    let sandbox = Sandbox::new(SMALL);
+    let run = RunFolder::create(&sandbox.path().join("runs"), "run").unwrap();
+    let lock = run.lock().unwrap();
+    let run = lock.folder();
+    run.write_config("strokes = 12\n").unwrap();
+    let info: RunInfo = serde_json::from_value(serde_json::json!({
+        "format": 1, "run": "run", "data": "sketches", "model": "pen", "optimizer": "sgd",
+        "lookahead": {"k": 5, "alpha": 0.5}, "device": "cpu", "threads": 1, "cpu_capability": "AVX2",
+        "parameters": 3, "total_steps": 10, "steps_per_epoch": 5, "train_samples": 5,
+        "validation_samples": 0, "test_samples": 0, "seed": 1, "program": "sketcher",
+        "versions": {"lookahead": "", "tch": "", "libtorch": ""}, "config": {},
+    }))
+    .unwrap();
+    let mut events = run.open_log().unwrap();
+    events.append(&Record::now(0, Event::RunStarted(info))).unwrap();
+    for step in 1..=10 {
+        let taken =
+            Step { epoch: 0, loss: 0.5, learning_rate: 0.1, samples_per_second: 9.0, phase: 1 };
+        events.append(&Record::now(step, Event::Step(taken))).unwrap();
+    }
+    let details = Details { step: 10, program: Some("sketcher".into()), ..Details::default() };
+    let file = |draft: &mut lookahead_run::Draft| Ok(draft.create_file("lines.bin")?.finish()?);
+    run.checkpoints().publish(details, file).unwrap();
+
+    let status = || Status { run: "run".into(), step: 10, total_steps: 10, ..Status::default() };
+    let server = ControlServer::start(run, |_| Ok(()), status).unwrap();
+    let told = succeeded(sandbox.lookahead(&["ctl", "runs/run", "status"]));
+    let told = String::from_utf8(told.stdout).unwrap();
+    assert!(told.contains("`set` can change nothing in this run"), "{told}");
+    assert!(!told.contains("several processes"), "{told}");
+    drop(server);
+    drop(lock);
+
+    for log in ["with a log", "without a log"] {
+        for command in [
+            &["resume", "runs/run"][..],
+            &["train", "test.toml", "--out", "runs", "--name", "run", "--auto-resume"],
+            &["eval", "runs/run"],
+            &["export", "runs/run", "--output", "model.safetensors"],
+        ] {
+            let output = sandbox.lookahead(command);
+            failed(&output, 2, &["`sketcher` wrote the run runs/run", "`plot` and `inspect` work"]);
+        }
+        assert!(!sandbox.path().join("model.safetensors").exists());
+        if log == "with a log" {
+            succeeded(sandbox.lookahead(&["inspect", "runs/run"]));
+            succeeded(sandbox.lookahead(&["plot", "runs/run", "--output", "run.svg"]));
+            let left = succeeded(sandbox.lookahead(&["ctl", "runs/run", "status"]));
+            let left = String::from_utf8(left.stdout).unwrap();
+            assert!(left.contains("`sketcher` wrote it, and can resume it"), "{left}");
+            std::fs::remove_file(sandbox.run_folder("run").join("events.jsonl")).unwrap();
+        }
+    }
+}

@@ -4,7 +4,7 @@ mod common;
 
 use std::time::{Duration, Instant};
 
-use common::{SMALL, Sandbox, copy_folder, failed, publish, stderr, succeeded};
+use common::{SMALL, Sandbox, copy_folder, failed, publish, reseal, stderr, succeeded};
 use lookahead_run::event::{Event, Record, Split, Status, Weights};
 use lookahead_trainer::tensor_file::read;
 
@@ -378,6 +378,12 @@ fn a_checkpoint_of_another_config() {
         std::fs::remove_dir_all(&to).unwrap();
         copy_folder(&from, &to);
         let resume = ["resume", "runs/run", "--from", "3"];
+        failed(&sandbox.lookahead(&resume), 2, &["step-00000003` is of another run"]);
+        // One of an earlier version does not tell of which run it is.
+        let manifest = to.join("manifest.json");
+        reseal(&manifest, &std::fs::read(&manifest).unwrap(), |manifest| {
+            manifest.as_object_mut().unwrap().remove("run_id").unwrap();
+        });
         let output = sandbox.lookahead(&resume);
         if other == "wider" {
             let words = [

@@ -101,3 +101,35 @@ fn a_run_that_can_not_be_asked() {
     signal(&child, "TERM");
     succeeded(child.wait_with_output().unwrap());
 }
+
+/// As by rsync, of a run that trains: neither crashed nor here, until its log has been silent for long.
+#[test]
+fn a_copy_of_a_run_that_trains_is_not_said_to_have_crashed() {
+    let sandbox = Sandbox::new(SMALL);
+    let endless = sets(&["train.max_steps=10000000", "checkpoint.every_steps=0"]);
+    let mut child = sandbox.start("original", &[&["--quiet"][..], &endless].concat());
+    sandbox.wait_for("original", &mut child, |record| record.step > 5);
+    for file in ["config.toml", "events.jsonl", "lock", "id"] {
+        std::fs::create_dir_all(sandbox.run_folder("run")).unwrap();
+        let [from, to] = ["original", "run"].map(|run| sandbox.run_folder(run).join(file));
+        std::fs::copy(from, to).unwrap();
+    }
+    let (text, json) = status(&sandbox);
+    assert_eq!(json["state"], "elsewhere");
+    assert!(text.contains("in the folder that runs/run is a copy of"), "{text}");
+
+    // The same log, grown last some time ago.
+    let events = sandbox.run_folder("run").join("events.jsonl");
+    let log = std::fs::read_to_string(&events).unwrap();
+    let mut lines: Vec<&str> = log.lines().collect();
+    let mut last: Value = serde_json::from_str(lines.pop().unwrap()).unwrap();
+    last["time"] = (last["time"].as_f64().unwrap() - 700.0).into();
+    std::fs::write(&events, format!("{}\n{last}\n", lines.join("\n"))).unwrap();
+    assert_eq!(status(&sandbox).1["state"], "crashed");
+
+    signal(&child, "KILL");
+    child.wait().unwrap();
+    std::fs::remove_dir_all(sandbox.run_folder("run")).unwrap();
+    std::fs::rename(sandbox.run_folder("original"), sandbox.run_folder("run")).unwrap();
+    assert_eq!(status(&sandbox).1["state"], "crashed", "moved, it is still the folder that it was");
+}

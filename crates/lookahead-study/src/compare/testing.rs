@@ -53,6 +53,7 @@ fn info(name: &str, config: Value, seed: u64) -> RunInfo {
         validation_samples: 10,
         test_samples: 10,
         seed,
+        program: None,
         versions: Versions::default(),
         config,
     }

@@ -65,6 +65,14 @@ pub enum SweepError {
     )]
     InUse(PathBuf),
 
+    /// The folder of a sweep is another one now.
+    #[error(
+        "The folder of the sweep, `{}`, was moved or removed, or its file `lock` was: the sweep ends, and asks \
+         its runs to save and stop. Start it again where its folder is.",
+        .0.display()
+    )]
+    Gone(PathBuf),
+
     /// The system refused something.
     #[error(
         "Could not {operation} `{}`: {cause}. Put that right, and start the sweep again: it goes \

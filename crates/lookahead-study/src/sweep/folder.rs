@@ -2,7 +2,9 @@
 
 use std::fs::{self, File, TryLockError};
 use std::io;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 
 use super::error::{At, SweepError};
 use super::file::is_plain;
@@ -24,13 +26,19 @@ const RUNS: &str = "runs";
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SweepFolder {
     path: PathBuf,
+    /// Device and inode of the lock, while this process has it.
+    lock: OnceLock<(u64, u64)>,
 }
 
 impl SweepFolder {
     /// The sweep in an existing folder; `None` where it is none of a sweep.
     pub fn open(path: &Path) -> Option<SweepFolder> {
         let is_one = path.join(COPY).is_file() && path.join(RUNS).is_dir();
-        is_one.then(|| SweepFolder { path: path.to_owned() })
+        is_one.then(|| SweepFolder::at(path.to_owned()))
+    }
+
+    fn at(path: PathBuf) -> SweepFolder {
+        SweepFolder { path, lock: OnceLock::new() }
     }
 
     /// The folder `out/name`, made where it is missing.
@@ -70,7 +78,7 @@ impl SweepFolder {
             Err(_) => return Err(SweepError::NotASweep(path)),
         }
         make(&path)?;
-        Ok(SweepFolder { path })
+        Ok(SweepFolder::at(path))
     }
 
     /// Its path.
@@ -115,10 +123,38 @@ impl SweepFolder {
         let path = self.path.join("lock");
         let file = File::options().create(true).truncate(false).write(true).open(&path);
         let file = file.at("open", &path)?;
-        match file.try_lock() {
-            Ok(()) => Ok(file),
+        match try_lock(&file) {
+            Ok(()) => {
+                let found = file.metadata().at("look at", &path)?;
+                let _ = self.lock.set((found.dev(), found.ino()));
+                self.check()?;
+                Ok(file)
+            }
             Err(TryLockError::WouldBlock) => Err(SweepError::InUse(self.path.clone())),
             Err(TryLockError::Error(cause)) => Err(cause).at("lock", &path),
+        }
+    }
+
+    /// That the folder at the path is still the one that this process has locked. To be asked before
+    /// anything in it is written or removed: another sweep may have its name by now.
+    pub(super) fn check(&self) -> Result<(), SweepError> {
+        let found = self.path.join("lock").symlink_metadata();
+        let found = found.ok().map(|found| (found.dev(), found.ino()));
+        match self.lock.get() {
+            Some(own) if found != Some(*own) => Err(SweepError::Gone(self.path.clone())),
+            _ => Ok(()),
+        }
+    }
+
+    /// Removes what is in the place of a run.
+    pub(super) fn remove_run(&self, name: &str) -> Result<(), SweepError> {
+        self.check()?;
+        let path = self.run(name);
+        match fs::remove_dir_all(&path) {
+            Err(cause) if cause.kind() != io::ErrorKind::NotFound => {
+                Err(cause).at("remove the folder", &path)
+            }
+            _ => Ok(()),
         }
     }
 
@@ -129,6 +165,7 @@ impl SweepFolder {
 
     /// Writes a file of the sweep, whole or not at all.
     pub(super) fn write(&self, name: &str, bytes: &[u8]) -> Result<(), SweepError> {
+        self.check()?;
         let (path, draft) = (self.path.join(name), self.path.join(format!(".{name}.tmp")));
         let written = File::create(&draft).and_then(|mut file| {
             io::Write::write_all(&mut file, bytes)?;
@@ -141,10 +178,11 @@ impl SweepFolder {
     /// open, which it does from its first moment on: before there is a run folder that could be
     /// locked, and after this process is gone.
     pub(super) fn activate(&self, name: &str) -> Result<File, SweepError> {
+        self.check()?;
         let path = self.active(name);
         let file = File::options().create(true).truncate(false).read(true).write(true).open(&path);
         let file = file.at("open", &path)?;
-        match file.try_lock() {
+        match try_lock(&file) {
             Ok(()) => Ok(file),
             Err(TryLockError::WouldBlock) => {
                 Err(io::Error::other("another process has it")).at("lock", &path)
@@ -155,7 +193,9 @@ impl SweepFolder {
 
     /// Takes the file of [`activate`](Self::activate) away.
     pub(super) fn deactivate(&self, name: &str) {
-        let _ = fs::remove_file(self.active(name));
+        if self.check().is_ok() {
+            let _ = fs::remove_file(self.active(name));
+        }
     }
 
     /// Whether the process of a run lives that this sweep, or an earlier process of it, started.
@@ -163,5 +203,13 @@ impl SweepFolder {
         // Opening for writing and locking shared leaves the file as it is.
         let Ok(file) = File::open(self.active(name)) else { return false };
         matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock))
+    }
+}
+
+/// Locks a file; on a disk without locks, where the runs warn of that, it is as good as locked.
+fn try_lock(file: &File) -> Result<(), TryLockError> {
+    match file.try_lock() {
+        Err(TryLockError::Error(cause)) if lookahead_run::is_unsupported(&cause) => Ok(()),
+        result => result,
     }
 }

@@ -236,7 +236,7 @@ impl Pool<'_> {
             Ok(run) => run,
             // It was killed before it was a run.
             Err(lookahead_run::Error::NotARun { .. }) if path.is_dir() => {
-                fs::remove_dir_all(&path).at("remove the folder", &path)?;
+                self.folder.remove_run(name)?;
                 return Ok(Found::Nothing);
             }
             Err(error) => return Err(error.into()),
@@ -285,6 +285,7 @@ impl Pool<'_> {
     fn work(&mut self, stop: &AtomicU32, reporter: &mut dyn Reporter) -> Result<(), SweepError> {
         let mut looked = None::<Instant>;
         loop {
+            self.folder.check()?;
             let asked = stop.load(Ordering::Relaxed);
             if asked >= 1 && !self.asked {
                 self.ask_to_stop();
@@ -347,13 +348,7 @@ impl Pool<'_> {
         let State::Waiting(task) = self.states[index] else { return Ok(()) };
         let name = self.name(index).to_owned();
         if task == Task::Train {
-            let path = self.folder.run(&name);
-            match fs::remove_dir_all(&path) {
-                Err(cause) if cause.kind() != std::io::ErrorKind::NotFound => {
-                    return Err(cause).at("remove the folder", &path);
-                }
-                _ => {}
-            }
+            self.folder.remove_run(&name)?;
         }
         let active = self.folder.activate(&name)?;
         let point = &self.plan.points[index].point;

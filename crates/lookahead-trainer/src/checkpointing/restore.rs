@@ -6,9 +6,10 @@ use std::path::Path;
 
 use anyhow::{Context, bail};
 use lookahead_core::{State, generator};
-use lookahead_run::{Details, checkpoint};
+use lookahead_run::{Details, checkpoint, shown};
 use tch::{Tensor, nn};
 
+use super::moment::{MOMENT, refuse_other_moment};
 use super::{
     AVERAGE, AVERAGED, FAST, GENERATOR, MODEL, OPTIMIZER, OWN, SOUND, TRAINING, generator_states,
 };
@@ -33,7 +34,7 @@ pub fn restore(
     average: Option<&mut Average>,
 ) -> anyhow::Result<(Details, BTreeMap<String, Tensor>)> {
     let (details, tensors) = tensors_of(folder, TRAINING)?;
-    let path = folder.join(TRAINING);
+    let path = shown(&folder.join(TRAINING));
     let file = State { tensors, ..State::default() };
     for name in file.tensors.keys() {
         let section = name.split_once('/').map(|(section, _)| section);
@@ -123,8 +124,11 @@ pub fn weights_of(folder: &Path, slow: bool) -> anyhow::Result<BTreeMap<String, 
 fn tensors_of(folder: &Path, file: &str) -> anyhow::Result<(Details, BTreeMap<String, Tensor>)> {
     let (manifest, mut contents) = checkpoint::read(folder, &[file])?;
     let bytes = contents.remove(file).unwrap_or_default();
-    let tensors = TensorFile::new(Cursor::new(bytes)).and_then(|mut file| file.tensors());
-    let what = || format!("The file {} can't be used.", folder.join(file).display());
+    let tensors = TensorFile::new(Cursor::new(bytes)).and_then(|mut file| {
+        refuse_other_moment(file.entry(MOMENT), &manifest.details)?;
+        file.tensors()
+    });
+    let what = || format!("The file {} can't be used.", shown(&folder.join(file)).display());
     Ok((manifest.details, tensors.with_context(what)?))
 }
 

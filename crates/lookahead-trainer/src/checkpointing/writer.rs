@@ -16,10 +16,11 @@ use crossbeam_channel::{Receiver, Sender, bounded};
 use lookahead_run::log::LogSyncer;
 use lookahead_run::{CheckpointStore, Details, Draft, Published, Retention};
 
+use super::moment::{MOMENT, Moment};
 use super::snapshot::Snapshot;
 use super::{FAST, MODEL, OPTIMIZER, SLOW, TRAINING, training_of_rank};
 use crate::panics::caught;
-use crate::tensor_file::{self, has_non_finite};
+use crate::tensor_file::{self, SIGNATURE, has_non_finite};
 use crate::training::divergence::Diverged;
 
 /// What is to be written.
@@ -174,15 +175,17 @@ fn publish(
 ) -> anyhow::Result<Published> {
     let step = details.step;
     let signature = (!details.signature.is_null()).then(|| details.signature.to_string());
+    let signature = signature.as_deref().map(|text| (SIGNATURE, text));
+    let moment = Moment::of(&details).text();
     let mut diverged = None;
     let mut write = |draft: &mut Draft| -> anyhow::Result<()> {
         let files = [
-            (TRAINING, None, snapshot.training()),
-            (MODEL, signature.as_deref(), snapshot.model()),
+            (TRAINING, Some((MOMENT, &moment[..])), snapshot.training()),
+            (MODEL, signature, snapshot.model()),
         ];
-        for (file, signature, entries) in files {
+        for (file, metadata, entries) in files {
             let mut out = BufWriter::with_capacity(CHUNK, draft.create_file(file)?);
-            tensor_file::write_signed(&mut out, signature, entries, |name, kind, bytes| {
+            tensor_file::write_with(&mut out, metadata, entries, |name, kind, bytes| {
                 let Some(what) = weights(file, name) else { return Ok(()) };
                 match has_non_finite(kind, bytes) {
                     true => {

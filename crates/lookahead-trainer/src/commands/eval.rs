@@ -5,7 +5,9 @@ use lookahead_run::RunFolder;
 use lookahead_run::event::{Split, Task, Weights};
 use serde::Serialize;
 
-use super::{are_final, called, choose, which_weights, while_checkpoints_come_and_go};
+use super::{
+    are_final, called, choose, refuse_other_program, which_weights, while_checkpoints_come_and_go,
+};
 use crate::checkpointing::restore::load_weights;
 use crate::cli;
 use crate::config::Config;
@@ -40,6 +42,7 @@ struct Report<'a> {
 /// Where the run, a checkpoint or the data can't be read.
 pub fn eval(arguments: &cli::Eval) -> anyhow::Result<()> {
     let folder = RunFolder::open(&arguments.run)?;
+    refuse_other_program(&folder)?;
     let place = folder.config_path().display().to_string();
     let config = Config::parse(&place, &folder.read_config()?, &[])?.config;
     let weights = which_weights(arguments.weights, &config, folder.name())?;

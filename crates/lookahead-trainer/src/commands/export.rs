@@ -4,7 +4,9 @@ use std::path::Path;
 
 use lookahead_run::RunFolder;
 
-use super::{are_final, called, choose, which_weights, while_checkpoints_come_and_go};
+use super::{
+    are_final, called, choose, refuse_other_program, which_weights, while_checkpoints_come_and_go,
+};
 use crate::checkpointing::restore::weights_of;
 use crate::cli;
 use crate::config::Config;
@@ -18,6 +20,7 @@ use crate::usage::Usage;
 /// Where the run or a checkpoint can't be read, or the file is there already or can't be written.
 pub fn export(arguments: &cli::Export) -> anyhow::Result<()> {
     let folder = RunFolder::open(&arguments.run)?;
+    refuse_other_program(&folder)?;
     let place = folder.config_path().display().to_string();
     let config = Config::parse(&place, &folder.read_config()?, &[])?.config;
     let weights = which_weights(arguments.weights, &config, folder.name())?;

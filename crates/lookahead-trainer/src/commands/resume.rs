@@ -8,7 +8,7 @@ use lookahead_run::event::{Event, Resumed, RunEnded, Status};
 use lookahead_run::{Checkpoint, Details, RunFolder, RunLock, log};
 use serde_json::{Map, Value};
 
-use super::{choose, follow, run_to_the_end, warn};
+use super::{choose, follow, refuse_other_program, run_to_the_end, warn};
 use crate::changes::{PERIOD, flattened, may_change, may_change_list, value_at};
 use crate::checkpointing::other_bits;
 use crate::checkpointing::ranks::{self, Plan, Received};
@@ -41,8 +41,9 @@ fn resume_among(arguments: &cli::Resume, team: Team) -> anyhow::Result<()> {
         });
     }
     let folder = RunFolder::open(&arguments.run)?;
+    refuse_other_program(&folder)?;
     let lock = folder.lock()?;
-    go_on(&folder, &lock, arguments.from, &arguments.shared, team)
+    go_on(&lock, arguments.from, &arguments.shared, team)
 }
 
 /// The run of this name, where it has a checkpoint. One that has none yet, since it was killed before its
@@ -50,18 +51,16 @@ fn resume_among(arguments: &cli::Resume, team: Team) -> anyhow::Result<()> {
 ///
 /// # Errors
 /// Where another process trains it, or the folder is no run's.
-pub(super) fn to_go_on_with(
-    out: &Path,
-    name: &str,
-) -> anyhow::Result<Option<(RunFolder, RunLock)>> {
+pub(super) fn to_go_on_with(out: &Path, name: &str) -> anyhow::Result<Option<RunLock>> {
     let path = out.join(name);
     if path.symlink_metadata().is_err() {
         return Ok(None);
     }
     let folder = RunFolder::open(&path)?;
+    refuse_other_program(&folder)?;
     let lock = folder.lock()?;
-    if !folder.checkpoints().list()?.is_empty() {
-        return Ok(Some((folder, lock)));
+    if !lock.folder().checkpoints().list()?.is_empty() {
+        return Ok(Some(lock));
     }
     let mut number = 1;
     let aside = loop {
@@ -82,13 +81,12 @@ pub(super) fn to_go_on_with(
 
 /// Goes on with a run as the process that keeps its record.
 pub(super) fn go_on(
-    folder: &RunFolder,
-    _lock: &RunLock,
+    lock: &RunLock,
     from: Option<u64>,
     shared: &cli::Shared,
     team: Team,
 ) -> anyhow::Result<()> {
-    let overrides = &shared.overrides;
+    let (folder, overrides) = (lock.folder(), &shared.overrides);
     let (checkpoint, manifest, passed_over) = choose(folder, from)?;
     let (mut config, mut changes, mut warnings) =
         changed_config(folder, &checkpoint, &manifest.details, overrides)?;
@@ -138,12 +136,13 @@ pub(super) fn go_on(
     if changed {
         folder.write_config(&training.wanted().to_toml())?;
     }
+    warnings.extend_from_slice(lock.warnings());
     warnings.extend(outside.open_to_others(&training, Some(checkpoint.name())));
     warn(&mut outside, training.step(), warnings);
     run_to_the_end(&mut training, &mut outside)?;
     training.team().leave()?;
     if !outside.observer.is_quiet() {
-        say(format_args!("Run folder: {}", folder.path().display()));
+        say(format_args!("Run folder: {}", folder.present_path().display()));
     }
     Ok(())
 }

@@ -1,10 +1,12 @@
 //! `lookahead ctl RUN_DIR status`: how a run is, or how it ended.
 
-use lookahead_run::event::{self, Event};
+use lookahead_run::event::{self, Event, Record};
+use lookahead_run::folder::SILENCE_ELSEWHERE;
 use lookahead_run::status::{State, Status};
-use lookahead_run::{Error, RunFolder, control, log};
+use lookahead_run::{Error, RunFolder, Writer, control, log};
 use serde::Serialize;
 
+use super::{other_program, program_in_log};
 use crate::say::answer;
 
 /// Says how a run is: what it tells itself, or else what it has left behind.
@@ -78,7 +80,7 @@ fn describe(status: &Status) -> String {
         None => "No checkpoint yet.".to_owned(),
     });
     lines.push(match status.settings.is_empty() {
-        true => "`set` changes nothing in a run of several processes.".to_owned(),
+        true => "`set` can change nothing in this run.".to_owned(),
         false => format!("What `set` can change: {}.", status.settings.join(", ")),
     });
     lines.join("\n")
@@ -97,6 +99,9 @@ struct Left {
     message: Option<String>,
     /// Folder name of the newest checkpoint, which may be damaged.
     checkpoint: Option<String>,
+    /// The program that wrote it, where that is not this one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    program: Option<String>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -112,11 +117,15 @@ enum End {
     Crashed,
     /// A process trains it, and listens to nobody.
     Deaf,
+    /// Its log grew not long ago, and no process of this machine writes it in this folder: it may train
+    /// on another machine, or in the folder that this one is a copy of.
+    Elsewhere,
 }
 
 impl Left {
     fn find(folder: &RunFolder) -> anyhow::Result<Self> {
-        let lives = folder.is_in_use()?;
+        let writer = folder.writer()?;
+        let lives = writer == Writer::Alive;
         let mut left = Left {
             run: folder.name().to_owned(),
             state: if lives { End::Deaf } else { End::Crashed },
@@ -124,11 +133,12 @@ impl Left {
             total_steps: 0,
             message: None,
             checkpoint: folder.checkpoints().list()?.pop().map(|newest| newest.name()),
+            program: other_program(program_in_log(folder)),
         };
-        let mut ended = None;
+        let (mut ended, mut last) = (None, 0.0);
         for record in log::records(&folder.events_path())? {
             let record = record?;
-            left.step = record.step;
+            (left.step, last) = (record.step, record.time);
             match record.event {
                 Event::RunStarted(info) => left.total_steps = info.total_steps,
                 // Whatever ended before, it went on.
@@ -147,6 +157,10 @@ impl Left {
                 event::Status::Failed => End::Failed,
             };
             left.message = end.message;
+        } else if writer == Writer::Unknown
+            && Record::now(0, Event::Unknown).time - last < SILENCE_ELSEWHERE.as_secs_f64()
+        {
+            left.state = End::Elsewhere;
         }
         Ok(left)
     }
@@ -155,11 +169,12 @@ impl Left {
         let Left { run, step, total_steps, .. } = self;
         let folder = folder.path().display();
         let why = self.message.as_ref().map(|why| format!(": {why}")).unwrap_or_default();
-        let resume = match &self.checkpoint {
-            Some(newest) => {
+        let resume = match (&self.program, &self.checkpoint) {
+            (Some(program), _) => format!("`{program}` wrote it, and can resume it."),
+            (None, Some(newest)) => {
                 format!("`lookahead resume {folder}` goes on; the newest checkpoint is {newest}.")
             }
-            None => "It has left no checkpoint to go on from.".to_owned(),
+            (None, None) => "It has left no checkpoint to go on from.".to_owned(),
         };
         match self.state {
             End::Finished => format!("{run} has finished, at step {step} of {total_steps}."),
@@ -173,6 +188,11 @@ impl Left {
             End::Crashed => format!(
                 "{run} has crashed: its process is gone, and its log ends at step {step} of \
                  {total_steps} without an end. {resume}"
+            ),
+            End::Elsewhere => format!(
+                "{run} may train on another machine, or in the folder that {folder} is a copy of: its \
+                 log has come to step {step} of {total_steps} and grew not long ago, and no process of \
+                 this machine writes it here."
             ),
             End::Deaf => format!(
                 "A process trains {run}, and it can't be asked through a control socket: its log \

@@ -54,8 +54,8 @@ fn train_among(
         // The others may not see the folder.
         let goes_on = team.decide(Wishes { checkpoint: found.is_some(), ..Wishes::default() })?;
         match found {
-            Some((folder, lock)) => {
-                return resume::go_on(&folder, &lock, None, &arguments.shared, team);
+            Some(lock) => {
+                return resume::go_on(&lock, None, &arguments.shared, team);
             }
             None if goes_on.checkpoint => {
                 let own = &loaded.config;
@@ -81,7 +81,7 @@ fn train_among(
         }
     };
     let begun = begin(&folder, &loaded.config, &training, &arguments.shared);
-    let (_lock, mut outside) = begun.inspect_err(|_| {
+    let (lock, mut outside) = begun.inspect_err(|_| {
         // This process has just made it, and there is no run in it yet.
         let _ = std::fs::remove_dir_all(folder.path());
     })?;
@@ -92,11 +92,12 @@ fn train_among(
         outside.observer.record(0, Event::Note(Note { message }));
     }
     loaded.notes.extend(outside.open_to_others(&training, None));
+    loaded.notes.extend_from_slice(lock.warnings());
     warn(&mut outside, 0, loaded.notes);
     run_to_the_end(&mut training, &mut outside)?;
     training.team().leave()?;
     if !outside.observer.is_quiet() {
-        say(format_args!("Run folder: {}", folder.path().display()));
+        say(format_args!("Run folder: {}", lock.folder().present_path().display()));
     }
     Ok(())
 }
@@ -109,6 +110,7 @@ fn begin(
     shared: &cli::Shared,
 ) -> anyhow::Result<(RunLock, Outside)> {
     let lock = folder.lock()?;
+    let folder = lock.folder();
     folder.write_config(&config.to_toml())?;
     let mut outside =
         Outside::new(folder, config, &shared.show(), Hangup::of(shared.keep_on_hangup))?;

@@ -7,6 +7,7 @@ use lookahead_run::command::Command;
 use lookahead_run::{ControlServer, RunFolder};
 
 use super::Training;
+use super::folder::FolderWatch;
 use super::settings::Settings;
 use super::status::Shared;
 use crate::checkpointing::writer::Writer;
@@ -28,6 +29,7 @@ pub struct Outside {
     /// How the run is.
     pub(super) status: Shared,
     pub(super) folder: RunFolder,
+    pub(super) folder_watch: FolderWatch,
     /// Where commands of other processes go.
     asked: Sender<Command>,
     /// The socket through which they come, which ends with this.
@@ -59,9 +61,19 @@ impl Outside {
         let deadline = (deadline > 0).then(|| Duration::from_secs(deadline));
         let controls = Controls::new(observer.commands(), remote, deadline, hangup)?;
         let settings = Settings::new(config.clone());
-        let folder = folder.clone();
+        let (folder, folder_watch) = (folder.clone(), FolderWatch::new(folder));
         let status = Shared::default();
-        Ok(Outside { observer, controls, writer, settings, status, folder, asked, server: None })
+        Ok(Outside {
+            observer,
+            controls,
+            writer,
+            settings,
+            status,
+            folder,
+            folder_watch,
+            asked,
+            server: None,
+        })
     }
 
     /// Whether other processes can ask the run for something.

@@ -8,7 +8,7 @@ use lookahead_run::event::{self, Event, Warning};
 
 use super::divergence::{Diverged, Saving, can_be_saved};
 use super::recalibration::buffers_of_phi;
-use super::{Outside, Training, device_name, threads, versions};
+use super::{Outside, PROGRAM, Training, device_name, threads, versions};
 use crate::averaging::Average;
 use crate::checkpointing::AVERAGED;
 use crate::checkpointing::snapshot::Snapshot;
@@ -249,6 +249,7 @@ impl Training {
             epoch: self.batches.epoch(),
             cursor: self.batches.cursor(),
             seed: self.config.train.seed,
+            program: Some(PROGRAM.to_owned()),
             versions: versions(),
             device: device_name(self.device),
             threads: threads(),

@@ -195,6 +195,17 @@ pub fn publish(run: &Path, details: Details, model: &[u8], training: BTreeMap<St
     published.unwrap();
 }
 
+/// Writes the manifest in `whole`, changed and sealed as it should be.
+pub fn reseal(path: &Path, whole: &[u8], change: impl FnOnce(&mut serde_json::Value)) {
+    let mut manifest: serde_json::Value = serde_json::from_slice(whole).unwrap();
+    change(&mut manifest);
+    let unsealed = "0".repeat(64);
+    manifest["sha256"] = unsealed.clone().into();
+    let text = manifest.to_string();
+    let digest = lookahead_run::checkpoint::sha256_of(text.as_bytes());
+    std::fs::write(path, text.replace(&unsealed, &digest)).unwrap();
+}
+
 /// The arguments that set keys of the config.
 pub fn sets<'a>(keys: &[&'a str]) -> Vec<&'a str> {
     keys.iter().flat_map(|key| ["--set", key]).collect()
