@@ -21,6 +21,7 @@ pub mod restore;
 pub mod snapshot;
 pub mod writer;
 
+use std::collections::BTreeMap;
 use std::num::{NonZeroU64, NonZeroUsize};
 
 use lookahead_core::generator;
@@ -101,6 +102,13 @@ pub(crate) const AVERAGED: &str = "train/averaged";
 /// The trainer's own entries among a manifest's integers and numbers begin with one of these; the
 /// others are the optimizer's.
 const OWN: [&str; 2] = ["data/", "train/"];
+
+/// Without the entries that the trainer keeps for itself.
+fn of_the_optimizer<T: Copy>(entries: &BTreeMap<String, T>) -> BTreeMap<String, T> {
+    let is_own = |key: &str| OWN.iter().any(|own| key.starts_with(own));
+    let others = entries.iter().filter(|(key, _)| !is_own(key));
+    others.map(|(key, value)| (key.clone(), *value)).collect()
+}
 
 /// The generators that a training may draw from: name, device and state of each.
 fn generator_states() -> anyhow::Result<Vec<(String, Device, Tensor)>> {

@@ -216,6 +216,8 @@ fn a_manifest_of_another_moment_is_refused() {
             .keys()
             .map(move |key| format!("/{part}/{}", key.replace('~', "~0").replace('/', "~1")))
     });
+    // The trainer's own ones, such as that of the best evaluation, decide nothing of the weights.
+    let inner = inner.filter(|key| !key.contains("/train~1") && !key.contains("/data~1"));
     let all: Vec<String> = counts.into_iter().chain(inner).collect();
     assert!(all.iter().any(|key| key.contains("momentum")), "{all:?}");
     for key in all {

@@ -6,6 +6,8 @@ use lookahead_run::Details;
 use lookahead_run::checkpoint::sha256_of;
 use serde::{Deserialize, Serialize};
 
+use super::of_the_optimizer;
+
 /// Its name in a file's metadata.
 pub const MOMENT: &str = "moment";
 
@@ -17,7 +19,7 @@ pub struct Moment {
     epoch: u64,
     cursor: u64,
     seed: u64,
-    /// SHA-256 of the counts and numbers of the state, which are in the manifest alone.
+    /// SHA-256 of the counts and numbers of the optimizer's state, which are in the manifest alone.
     state: String,
 }
 
@@ -26,10 +28,10 @@ impl Moment {
     pub fn of(details: &Details) -> Moment {
         let bits = |value: f64| if value.is_nan() { f64::NAN } else { value }.to_bits();
         let mut state = String::new();
-        for (name, value) in &details.integers {
+        for (name, value) in of_the_optimizer(&details.integers) {
             state += &format!("{name:?} {value}\n");
         }
-        for (name, &value) in &details.numbers {
+        for (name, value) in of_the_optimizer(&details.numbers) {
             state += &format!("{name:?} {:x}\n", bits(value));
         }
         let &Details { step, phase, epoch, cursor, seed, .. } = details;

@@ -11,7 +11,8 @@ use tch::{Tensor, nn};
 
 use super::moment::{MOMENT, refuse_other_moment};
 use super::{
-    AVERAGE, AVERAGED, FAST, GENERATOR, MODEL, OPTIMIZER, OWN, SOUND, TRAINING, generator_states,
+    AVERAGE, AVERAGED, FAST, GENERATOR, MODEL, OPTIMIZER, SOUND, TRAINING, generator_states,
+    of_the_optimizer,
 };
 use crate::averaging::Average;
 use crate::optimizer::Optimizer;
@@ -89,13 +90,6 @@ pub fn restore(
     // come: what was accepted once is accepted again.
     optimizer.load_state(&state)?;
     Ok((details, sound))
-}
-
-/// Without the entries that the trainer keeps for itself.
-fn of_the_optimizer<T: Copy>(entries: &BTreeMap<String, T>) -> BTreeMap<String, T> {
-    let is_own = |key: &str| OWN.iter().any(|own| key.starts_with(own));
-    let others = entries.iter().filter(|(key, _)| !is_own(key));
-    others.map(|(key, value)| (key.clone(), *value)).collect()
 }
 
 /// Loads the weights of one set into the model: φ from the model file, θ from the training file.
