@@ -368,6 +368,24 @@ fn a_rank_that_is_killed_or_frozen_ends_the_others_with_its_name() {
     }
 }
 
+/// Not even the store answers then, which is in its process.
+#[test]
+fn a_frozen_rank_0_ends_the_others_too() {
+    let mut ranks = Ranks::start("lost", 2);
+    for rank in 0..2 {
+        wait_for(&mut ranks.0[rank], "> begun");
+    }
+    ranks.signal(0, Signal::STOP);
+    let started = Instant::now();
+    let said = said(&mut ranks.0[1]);
+    let error = &said[said.len() - 2];
+    assert!(
+        error.contains("The store at 127.0.0.1") && error.contains("does not answer."),
+        "{error}"
+    );
+    assert!(started.elapsed() < Duration::from_secs(40), "not for ever");
+}
+
 #[test]
 fn who_ends_by_an_error_of_its_own_tells_the_others_which() {
     for scenario in ["last-words 0", "last-words 2"] {

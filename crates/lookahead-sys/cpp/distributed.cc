@@ -7,6 +7,7 @@
 #include <torch/csrc/distributed/c10d/ProcessGroupGloo.hpp>
 #include <torch/csrc/distributed/c10d/TCPStore.hpp>
 
+#include <cstdlib>
 #include <utility>
 
 #include "lookahead-sys/src/ffi.rs.h"
@@ -65,9 +66,24 @@ std::unique_ptr<Work> started(const ProcessGroup& group, c10::intrusive_ptr<c10d
       std::make_unique<Work::Parts>(Work::Parts{std::move(work), std::move(tensors), timeout}));
 }
 
+// Whatever c10d warns of comes as an exception too, of which the user gets one sentence, and not the C++
+// frames that its log adds to each. Who wants that log asks for it as in PyTorch.
+void silence_log() {
+  if (std::getenv("TORCH_CPP_LOG_LEVEL") == nullptr) FLAGS_caffe2_log_level = c10::GLOG_FATAL;
+}
+
+std::shared_ptr<gloo::transport::Device> device_for(const GlooAddress& address) {
+  const std::string name(address.name);
+  return address.is_interface ? c10d::ProcessGroupGloo::createDeviceForInterface(name)
+                              : c10d::ProcessGroupGloo::createDeviceForHostname(name);
+}
+
 }  // namespace
 
+void check_device(const GlooAddress& address) { device_for(address); }
+
 std::unique_ptr<ProcessGroup> join_store(const StoreAddress& address) {
+  silence_log();
   c10d::TCPStoreOptions options;
   options.port = address.port;
   options.isServer = address.listener >= 0;
@@ -97,10 +113,7 @@ bool store_has(const ProcessGroup& group, rust::Slice<const rust::Str> keys) {
 
 void connect_gloo(ProcessGroup& group, const GlooAddress& address) {
   auto options = c10d::ProcessGroupGloo::Options::create(std::chrono::milliseconds(address.timeout));
-  const std::string name(address.name);
-  options->devices.push_back(address.is_interface
-                                 ? c10d::ProcessGroupGloo::createDeviceForInterface(name)
-                                 : c10d::ProcessGroupGloo::createDeviceForHostname(name));
+  options->devices.push_back(device_for(address));
   group.parts->gloo =
       c10::make_intrusive<c10d::ProcessGroupGloo>(group.parts->store, address.rank, address.size, options);
 }

@@ -131,6 +131,7 @@ std::unique_ptr<ProcessGroup> join_store(const StoreAddress& address);
 void store_set(const ProcessGroup& group, rust::Str key, rust::Slice<const std::uint8_t> value);
 rust::Vec<std::uint8_t> store_get(const ProcessGroup& group, rust::Str key);
 bool store_has(const ProcessGroup& group, rust::Slice<const rust::Str> keys);
+void check_device(const GlooAddress& address);
 void connect_gloo(ProcessGroup& group, const GlooAddress& address);
 void set_timeout(const ProcessGroup& group, std::uint64_t milliseconds);
 std::uint64_t timeout_of(const ProcessGroup& group);

@@ -227,6 +227,7 @@ pub(crate) mod bridge {
         fn store_set(group: &ProcessGroup, key: &str, value: &[u8]) -> Result<()>;
         fn store_get(group: &ProcessGroup, key: &str) -> Result<Vec<u8>>;
         fn store_has(group: &ProcessGroup, keys: &[&str]) -> Result<bool>;
+        fn check_device(address: &GlooAddress) -> Result<()>;
         fn connect_gloo(group: Pin<&mut ProcessGroup>, address: &GlooAddress) -> Result<()>;
         fn set_timeout(group: &ProcessGroup, milliseconds: u64) -> Result<()>;
         fn timeout_of(group: &ProcessGroup) -> u64;

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
-use lookahead_core::distributed::{Buckets, ProcessGroup, Rendezvous};
+use lookahead_core::distributed::{Buckets, Error, ProcessGroup, Rendezvous};
 use lookahead_core::{GradientAverage, Wire};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -22,6 +22,7 @@ use crate::config::Config;
 use crate::data::Dataset;
 use crate::model::Model;
 use crate::optimizer::lookahead::Diverging;
+use crate::say::say;
 use crate::usage::Usage;
 
 /// `[distributed]`.
@@ -163,23 +164,24 @@ impl Team {
         let Some(place) = place.filter(|place| place.size > 1) else { return Ok(Team::alone()) };
         let own = &config.distributed;
         own.refuse_none(place.size)?;
-        let group = ProcessGroup::join(&place, Duration::from_secs(own.timeout_seconds))?;
+        let group = join_others(&place, Duration::from_secs(own.timeout_seconds))?;
         let team = Team::of(Arc::new(group), own, place.local_rank);
         team.refuse_others(config)?;
         Ok(team)
     }
 
     /// Meets the others before any of them knows the configuration: what they have in common is told by
-    /// [`configured`](Self::configured).
+    /// [`configured`](Self::configured). Until then each waits for the default time, unless another was
+    /// asked for.
     ///
     /// # Errors
     /// Where the others can't be reached.
-    pub fn join_to_resume() -> anyhow::Result<Self> {
+    pub fn join_to_resume(timeout_seconds: Option<u64>) -> anyhow::Result<Self> {
         let place = Rendezvous::from_env().map_err(|error| Usage::new(error.to_string()))?;
         let Some(place) = place.filter(|place| place.size > 1) else { return Ok(Team::alone()) };
         let defaults = DistributedConfig::default();
-        let timeout = Duration::from_secs(defaults.timeout_seconds);
-        Ok(Team::of(Arc::new(ProcessGroup::join(&place, timeout)?), &defaults, place.local_rank))
+        let timeout = Duration::from_secs(timeout_seconds.unwrap_or(defaults.timeout_seconds));
+        Ok(Team::of(Arc::new(join_others(&place, timeout)?), &defaults, place.local_rank))
     }
 
     /// The same processes, with what this configuration says of them.
@@ -457,6 +459,17 @@ impl Team {
     pub fn leave(&self) -> anyhow::Result<()> {
         Ok(self.group.leave()?)
     }
+}
+
+/// Meets the others, and says what it has to wait for.
+fn join_others(place: &Rendezvous, timeout: Duration) -> anyhow::Result<ProcessGroup> {
+    let mut tell = |what: &str| say(format_args!("Warning: {what}"));
+    ProcessGroup::join_with(place, timeout, &mut tell).map_err(|error| match error {
+        Error::Interface { .. } | Error::Sizes { .. } | Error::SameRank { .. } => {
+            Usage::new(error.to_string()).into()
+        }
+        error => error.into(),
+    })
 }
 
 /// What a process says to the others where it ends by an error.

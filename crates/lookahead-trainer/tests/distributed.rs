@@ -2,11 +2,12 @@
 
 mod common;
 
+use std::io::Write;
 use std::net::TcpListener;
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
-use common::{SMALL, Sandbox, random, sets, succeeded};
+use common::{SMALL, Sandbox, failed, random, sets, succeeded};
 use lookahead_run::checkpoint::sha256_of;
 use lookahead_run::event::{Evaluation, Event, Record, Split, Weights};
 use rustix::process::{Pid, Signal, kill_process};
@@ -415,4 +416,101 @@ fn processes_that_diverge_say_so() {
     let records = sandbox.records("run");
     let Event::RunEnded(ended) = &records.last().unwrap().event else { panic!("{records:?}") };
     assert!(ended.message.as_ref().unwrap().contains("the training diverged"), "{ended:?}");
+}
+
+/// Something other than rank 0 at the place where the processes meet.
+#[test]
+fn another_program_at_the_port_is_named() {
+    let sandbox = Sandbox::new(SMALL);
+    let timeout = ["distributed.mode=local", "distributed.timeout_seconds=3"];
+    for (what, words) in [
+        ("silent", "what is there takes connections and says nothing"),
+        ("garbage", "what is there does not answer as a store does"),
+        ("closes", "could not join the others at 127.0.0.1"),
+    ] {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        std::thread::spawn(move || {
+            let mut kept = Vec::new();
+            for stream in listener.incoming() {
+                let mut stream = stream.unwrap();
+                match what {
+                    "silent" => kept.push(stream),
+                    "garbage" => {
+                        let _ = stream.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n");
+                        kept.push(stream);
+                    }
+                    _ => drop(stream),
+                }
+            }
+        });
+        let started = Instant::now();
+        let resume = [&["resume", "runs/run"][..], &sets(&timeout[1..])].concat();
+        for arguments in [train("run", &sets(&timeout)), resume] {
+            let rank = as_rank(&mut sandbox.command(&arguments), 1, 2, port);
+            let output = rank.wait_with_output().unwrap();
+            failed(&output, 1, &[words]);
+            let said = String::from_utf8(output.stderr).unwrap();
+            assert!(!said.contains("frame #") && !said.contains("c10d"), "one sentence: {said}");
+        }
+        assert!(started.elapsed() < Duration::from_secs(40), "{what}: {:?}", started.elapsed());
+    }
+}
+
+/// Each names its cause, at once, and nothing else.
+#[test]
+fn processes_that_are_started_wrongly_say_how() {
+    let sandbox = Sandbox::new(SMALL);
+    let arguments = train("run", &LOCAL);
+    let started = Instant::now();
+    let one = |name: &str, value: &str, status: i32, words: &[&str]| {
+        let mut command = sandbox.command(&arguments);
+        command.env("RANK", "1").env("WORLD_SIZE", "2").env("MASTER_PORT", free_port().to_string());
+        command.env("MASTER_ADDR", "127.0.0.1").env(name, value);
+        let output = command.output().unwrap();
+        failed(&output, status, words);
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(said.trim().lines().count(), 1, "{said}");
+    };
+    one("GLOO_SOCKET_IFNAME", "eth99", 2, &["GLOO_SOCKET_IFNAME is `eth99`", "There are", "lo"]);
+    for address in ["tcp://h", "h:29500", "[h]"] {
+        one("MASTER_ADDR", address, 2, &[&format!("MASTER_ADDR is `{address}`"), "without scheme"]);
+    }
+
+    let both = |sizes: [usize; 2], ranks: [usize; 2]| {
+        let port = free_port();
+        let start = |i: usize| as_rank(&mut sandbox.command(&arguments), ranks[i], sizes[i], port);
+        let all = [start(0), start(1)].map(|child| child.wait_with_output().unwrap());
+        let codes = all.each_ref().map(|output| output.status.code());
+        assert_eq!(codes, [Some(1), Some(2)], "rank 1 was started wrongly, and tells rank 0");
+        all.map(|output| String::from_utf8(output.stderr).unwrap())
+    };
+    for sizes in [[2, 3], [3, 2]] {
+        let [leading, other] = both(sizes, [0, 1]);
+        let words = format!(
+            "Rank 1 was started with WORLD_SIZE {}, and rank 0 with {}",
+            sizes[1], sizes[0]
+        );
+        for said in [&leading, &other] {
+            assert!(said.contains(&words), "{said}");
+            assert!(!said.contains("frame #"), "{said}");
+        }
+    }
+    assert!(started.elapsed() < Duration::from_secs(50), "not at the timeout");
+}
+
+/// A name that is not there yet, as where machines come up together, is waited for, and said.
+#[test]
+fn a_name_without_an_address_is_said_early() {
+    let sandbox = Sandbox::new(SMALL);
+    let timeout = ["distributed.mode=local", "distributed.timeout_seconds=8"];
+    let mut command = sandbox.command(&train("run", &sets(&timeout)));
+    command.env("RANK", "1").env("WORLD_SIZE", "2").env("MASTER_PORT", "29500");
+    let output = command.env("MASTER_ADDR", "no-such-host.invalid").output().unwrap();
+    failed(
+        &output,
+        1,
+        &["Warning: MASTER_ADDR is `no-such-host.invalid`", "error: MASTER_ADDR is"],
+    );
+    assert!(!String::from_utf8_lossy(&output.stderr).contains("frame #"));
 }

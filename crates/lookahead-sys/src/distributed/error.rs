@@ -60,6 +60,75 @@ pub enum Error {
         cause: String,
     },
 
+    /// Another program has the store's port.
+    #[error(
+        "Rank {rank} of {size} reached {address}, but not rank 0's store: what is there {what}. Check that \
+         rank 0 runs there; if another program has the port, set MASTER_PORT to a free one, the same for \
+         all ranks."
+    )]
+    Foreign {
+        /// This process's rank.
+        rank: usize,
+        /// How many processes there are to be.
+        size: usize,
+        /// MASTER_ADDR and MASTER_PORT.
+        address: String,
+        /// What it does.
+        what: &'static str,
+    },
+
+    /// The machine of rank 0 is not found.
+    #[error(
+        "MASTER_ADDR is `{address}`, and this machine has not found it within {seconds} s: {cause} It must \
+         be a name or an address of rank 0's machine that all others can reach."
+    )]
+    Address {
+        /// MASTER_ADDR.
+        address: String,
+        /// How long it was tried.
+        seconds: u64,
+        /// What the operating system says.
+        cause: String,
+    },
+
+    /// Gloo can't use the network interface.
+    #[error(
+        "GLOO_SOCKET_IFNAME is `{found}`, which is not a network interface with an address here. There \
+         are {there}: set it to one of them, or unset it."
+    )]
+    Interface {
+        /// Its value.
+        found: String,
+        /// The interfaces that there are.
+        there: String,
+    },
+
+    /// Rank 0 was started as one of another number.
+    #[error(
+        "Rank {rank} was started with WORLD_SIZE {size}, and rank 0 with {of_rank_0}: start all ranks with \
+         the same."
+    )]
+    Sizes {
+        /// This process's rank.
+        rank: usize,
+        /// Its number of processes.
+        size: usize,
+        /// That of rank 0.
+        of_rank_0: String,
+    },
+
+    /// Another process has this one's rank.
+    #[error(
+        "Another process has joined at {address} as rank {rank} already: give each process a RANK of its \
+         own, and each run a MASTER_PORT of its own."
+    )]
+    SameRank {
+        /// The rank of both.
+        rank: usize,
+        /// MASTER_ADDR and MASTER_PORT.
+        address: String,
+    },
+
     /// Others did not come.
     #[error(
         "{missing} did not join at {address} within {seconds} s, which rank {rank} of {size} waited \

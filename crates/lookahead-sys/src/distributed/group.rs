@@ -1,9 +1,10 @@
 //! A process's place among others, and what they do together.
 
-use std::net::TcpListener;
-use std::os::fd::IntoRawFd;
+use std::mem::ManuallyDrop;
+use std::net::{TcpListener, TcpStream};
+use std::os::fd::{FromRawFd, IntoRawFd};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError, mpsc};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
@@ -44,6 +45,8 @@ pub struct ProcessGroup {
     rank: usize,
     size: usize,
     place: String,
+    /// Of the store.
+    port: u16,
     /// Whether the store ends with this process.
     hosts: bool,
     /// How often they have agreed about GPUs.
@@ -74,6 +77,13 @@ const HEARD: Duration = Duration::from_secs(30);
 const LAST_WORDS: &str = "why";
 /// From one question for a machine's address to the next.
 const AGAIN: Duration = Duration::from_millis(200);
+/// How long a process waits for MASTER_ADDR and the store before it says so.
+const SOON: Duration = Duration::from_secs(5);
+/// How long one attempt to reach the store takes: between two, another program is told from a store that
+/// is not there yet.
+const ATTEMPT: Duration = Duration::from_secs(5);
+/// The key of the number of ranks that rank 0 was started with.
+const SIZE: &str = "size";
 /// From one look into the store to the next.
 const MOMENT: Duration = Duration::from_millis(5);
 
@@ -84,6 +94,7 @@ impl ProcessGroup {
             rank: 0,
             size: 1,
             place: String::new(),
+            port: 0,
             hosts: false,
             agreed: AtomicU64::new(0),
             lost: AtomicBool::new(false),
@@ -91,77 +102,140 @@ impl ProcessGroup {
         }
     }
 
-    /// Meets the others, all of them, and waits for each no longer than the timeout; so does every
-    /// operation later on.
+    /// Meets the others, all of them, and waits for each no longer than the timeout, whatever answers at
+    /// the address; so does every operation later on.
     ///
     /// # Errors
-    /// [`Error::Join`] where the store can't be reached or had, [`Error::Absent`] where others don't
-    /// come.
+    /// [`Error::Join`] where the store can't be reached, [`Error::Foreign`] where another program has its
+    /// port, [`Error::Absent`] where others don't come; [`Error::Address`], [`Error::Interface`],
+    /// [`Error::Sizes`] and [`Error::SameRank`] where the processes were started wrongly.
     pub fn join(place: &Rendezvous, timeout: Duration) -> Result<ProcessGroup> {
         if place.size == 1 {
             return Ok(ProcessGroup::alone());
         }
+        ProcessGroup::join_with(place, timeout, &mut |_| {})
+    }
+
+    /// As [`join`](Self::join); what it has to wait for is said to `tell`, if it takes more than some
+    /// seconds, in a sentence.
+    ///
+    /// # Errors
+    /// As [`join`](Self::join).
+    pub fn join_with(
+        place: &Rendezvous,
+        timeout: Duration,
+        tell: &mut dyn FnMut(&str),
+    ) -> Result<ProcessGroup> {
+        if place.size == 1 {
+            return Ok(ProcessGroup::alone());
+        }
         let (rank, size) = (place.rank, place.size);
-        let refused = |cause: &dyn std::fmt::Display| Error::Join {
-            rank,
-            size,
-            address: place.place(),
-            seconds: timeout.as_secs(),
-            cause: sentence(&cause.to_string()),
-        };
-        let milliseconds = in_milliseconds(timeout);
         // Where machines come up together a name may have its address only later.
-        let started = Instant::now();
+        let (started, mut told) = (Instant::now(), false);
         let own = loop {
             match place.own_address() {
                 Ok(own) => break own,
-                Err(error) if started.elapsed() > timeout => return Err(refused(&error)),
-                Err(_) => sleep(AGAIN),
+                Err(error) => {
+                    let refused = Error::Address {
+                        address: place.address.clone(),
+                        seconds: started.elapsed().as_secs(),
+                        cause: sentence(&error.to_string()),
+                    };
+                    if started.elapsed() > timeout {
+                        return Err(refused);
+                    }
+                    if started.elapsed() > SOON && !told {
+                        told = true;
+                        tell(&format!("{refused} It is tried for {} s.", timeout.as_secs()));
+                    }
+                    sleep(AGAIN);
+                }
             }
-        };
-        let listener = place.listen().map_err(|error| Error::Listen {
-            address: place.place(),
-            cause: sentence(&error.to_string()),
-        })?;
-        let store = bridge::join_store(&bridge::StoreAddress {
-            host: place.address.clone(),
-            port: place.port,
-            listener: listener.map_or(-1, TcpListener::into_raw_fd),
-            prefix: place.prefix(),
-            timeout: milliseconds,
-        });
-        let group = ProcessGroup {
-            rank,
-            size,
-            place: place.place(),
-            hosts: rank == 0 && !place.hosted,
-            agreed: AtomicU64::new(0),
-            lost: AtomicBool::new(false),
-            inside: Some(Mutex::new(Inside(store.map_err(|error| refused(&error))?))),
-        };
-        let absent = |missing| match missing {
-            Missing::Ranks(missing) => Error::Absent {
-                rank,
-                size,
-                address: place.place(),
-                seconds: timeout.as_secs(),
-                pronoun: if missing.len() == 1 { "it" } else { "them" },
-                missing: ranks(&missing),
-            },
-            Missing::Store(cause) => refused(&cause),
         };
         let address = bridge::GlooAddress {
             name: place.interface.clone().unwrap_or_else(|| own.to_string()),
             is_interface: place.interface.is_some(),
             rank: rank as i32,
             size: size as i32,
-            timeout: milliseconds,
+            timeout: in_milliseconds(timeout),
         };
-        if let Some(mut inside) = group.inside() {
-            group.await_all(&inside, "joined", timeout).map_err(absent)?;
-            bridge::connect_gloo(inside.0.pin_mut(), &address).map_err(|error| refused(&error))?;
+        if let Some(interface) = &place.interface
+            && bridge::check_device(&address).is_err()
+        {
+            return Err(Error::Interface { found: interface.clone(), there: interfaces() });
         }
+        let group = ProcessGroup {
+            rank,
+            size,
+            place: place.place(),
+            port: place.port,
+            hosts: rank == 0 && !place.hosted,
+            agreed: AtomicU64::new(0),
+            lost: AtomicBool::new(false),
+            inside: Some(Mutex::new(reach_store(place, timeout, tell)?)),
+        };
+        group.meet(&address, timeout)?;
         Ok(group)
+    }
+
+    /// Waits for the others at the store, and connects to them.
+    fn meet(&self, address: &bridge::GlooAddress, timeout: Duration) -> Result<()> {
+        let Some(mut inside) = self.inside() else { return Ok(()) };
+        let (rank, size) = (self.rank, self.size);
+        let refused = |cause: &str| Error::Join {
+            rank,
+            size,
+            address: self.place.clone(),
+            seconds: timeout.as_secs(),
+            cause: sentence(cause),
+        };
+        let store = |error: cxx::Exception| refused(error.what());
+        self.agree_on_the_size(&inside, timeout, &refused)?;
+        if bridge::store_has(&inside.0, &[&format!("joined/{rank}")]).map_err(store)? {
+            return Err(Error::SameRank { rank, address: self.place.clone() });
+        }
+        let absent = |missing| match missing {
+            Missing::Ranks(missing) => Error::Absent {
+                rank,
+                size,
+                address: self.place.clone(),
+                seconds: timeout.as_secs(),
+                pronoun: if missing.len() == 1 { "it" } else { "them" },
+                missing: ranks(&missing),
+            },
+            Missing::Ended(who, words) => Error::Ended { rank, size, who, words },
+            Missing::Store(cause) => refused(&cause),
+        };
+        self.await_all(&inside, "joined", timeout).map_err(absent)?;
+        bridge::connect_gloo(inside.0.pin_mut(), address).map_err(store)
+    }
+
+    /// All must have been started as so many as rank 0 was.
+    fn agree_on_the_size(
+        &self,
+        inside: &Inside,
+        timeout: Duration,
+        refused: &impl Fn(&str) -> Error,
+    ) -> Result<()> {
+        let store = |error: cxx::Exception| refused(error.what());
+        let (rank, size) = (self.rank, self.size);
+        if rank == 0 {
+            return bridge::store_set(&inside.0, SIZE, size.to_string().as_bytes()).map_err(store);
+        }
+        if !inside.wait_for(&[SIZE], timeout, || false).map_err(store)? {
+            return Err(refused("Rank 0 did not come."));
+        }
+        let said = bridge::store_get(&inside.0, SIZE).map_err(store)?;
+        let of_rank_0 = String::from_utf8_lossy(&said).into_owned();
+        if of_rank_0 == size.to_string() {
+            return Ok(());
+        }
+        let error = Error::Sizes { rank, size, of_rank_0 };
+        // Of those that rank 0 does not expect it need not hear.
+        if said.len() < 20 && rank < String::from_utf8_lossy(&said).parse().unwrap_or(0) {
+            self.leave_with(inside, &error.to_string());
+        }
+        Err(error)
     }
 
     /// This process's number, below [`size`](Self::size).
@@ -185,6 +259,7 @@ impl ProcessGroup {
     /// What libtorch says.
     pub fn set_timeout(&self, timeout: Duration) -> Result<()> {
         let Some(inside) = self.inside() else { return Ok(()) };
+        limit_answers(self.port, timeout);
         Ok(bridge::set_timeout(&inside.0, in_milliseconds(timeout)).map_err(crate::Error::from)?)
     }
 
@@ -493,6 +568,7 @@ impl ProcessGroup {
                 let s = if missing.len() == 1 { "does" } else { "do" };
                 format!("{} {s} not answer.", ranks(&missing))
             }
+            Err(Missing::Ended(who, words)) => format!("Rank {who} ended: {words}"),
             Err(Missing::Store(_)) => {
                 format!("The store at {} does not answer.", self.place)
             }
@@ -506,8 +582,13 @@ impl ProcessGroup {
         let keys: Vec<String> = (0..self.size).map(|rank| format!("{what}/{rank}")).collect();
         let all: Vec<&str> = keys.iter().map(String::as_str).collect();
         bridge::store_set(&inside.0, all[self.rank], &[1]).map_err(store)?;
-        if inside.wait_for(&all, timeout, || false).map_err(store)? {
+        // Who ended before says why.
+        if inside.wait_for(&all, timeout, || last_words(inside).is_some()).map_err(store)? {
             return Ok(());
+        }
+        if let Some((who, words)) = last_words(inside) {
+            self.linger(inside, "heard", &[], ROLL_CALL);
+            return Err(Missing::Ended(who, words));
         }
         let mut missing = Vec::new();
         for (rank, key) in all.iter().enumerate() {
@@ -603,8 +684,116 @@ fn bytes_of(tensor: &Tensor, length: usize) -> Vec<u8> {
 enum Missing {
     /// These have not.
     Ranks(Vec<usize>),
+    /// This one ended by an error of its own, and its words.
+    Ended(usize, String),
     /// The store can't be asked, and what it said.
     Store(String),
+}
+
+/// Does something that may wait for ever on a thread of its own, and gives up after that time.
+fn within<T: Send + 'static>(most: Duration, f: impl FnOnce() -> T + Send + 'static) -> Option<T> {
+    let (done, outcome) = mpsc::channel();
+    std::thread::spawn(move || done.send(f()));
+    outcome.recv_timeout(most).ok()
+}
+
+/// Lets a question to the store end after that time: c10d itself would wait for ever where the process
+/// that hosts it is frozen, and keeps its socket to itself.
+fn limit_answers(port: u16, most: Duration) {
+    let open = std::fs::read_dir("/proc/self/fd").into_iter().flatten().flatten();
+    let numbers: Vec<i32> =
+        open.filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect();
+    for number in numbers {
+        // SAFETY: it is only looked at, and not closed; of what is no such socket the system says so.
+        let socket = ManuallyDrop::new(unsafe { TcpStream::from_raw_fd(number) });
+        if socket.peer_addr().is_ok_and(|peer| peer.port() == port) {
+            let _ = socket.set_read_timeout(Some(most));
+        }
+    }
+}
+
+/// Hosts the store, or connects to it once it is there.
+fn reach_store(
+    place: &Rendezvous,
+    timeout: Duration,
+    tell: &mut dyn FnMut(&str),
+) -> Result<Inside> {
+    let listener = place.listen().map_err(|error| Error::Listen {
+        address: place.place(),
+        cause: sentence(&error.to_string()),
+    })?;
+    let hosts = listener.is_some();
+    let mut address = bridge::StoreAddress {
+        host: place.address.clone(),
+        port: place.port,
+        listener: listener.map_or(-1, TcpListener::into_raw_fd),
+        prefix: place.prefix(),
+        timeout: in_milliseconds(timeout),
+    };
+    let foreign =
+        |what| Error::Foreign { rank: place.rank, size: place.size, address: place.place(), what };
+    let (started, mut told) = (Instant::now(), false);
+    let mut last: Option<String> = None;
+    loop {
+        let left = timeout.saturating_sub(started.elapsed());
+        if !hosts {
+            // c10d may take twice as long.
+            address.timeout = in_milliseconds((left / 3).clamp(AGAIN, ATTEMPT));
+        }
+        let asked = address.clone();
+        let joined = within(left + SOON, move || bridge::join_store(&asked).map(Inside));
+        let cause = match joined {
+            Some(Ok(inside)) => {
+                let set = bridge::set_timeout(&inside.0, in_milliseconds(timeout));
+                set.map_err(|error| not_joined(place, timeout, error.what()))?;
+                limit_answers(place.port, timeout);
+                return Ok(inside);
+            }
+            Some(Err(error)) if error.what().contains("Ping failed") => {
+                return Err(foreign("does not answer as a store does"));
+            }
+            Some(Err(error)) => error.what().to_owned(),
+            None => match last {
+                Some(cause) => return Err(not_joined(place, timeout, &cause)),
+                None => return Err(foreign("takes connections and says nothing")),
+            },
+        };
+        if hosts || started.elapsed() + AGAIN > timeout {
+            return Err(not_joined(place, timeout, &cause));
+        }
+        if started.elapsed() > SOON && !told {
+            told = true;
+            tell(&format!(
+                "Rank {} of {} waits for rank 0 at {}, for {} s: {}",
+                place.rank,
+                place.size,
+                place.place(),
+                timeout.as_secs(),
+                sentence(&cause)
+            ));
+        }
+        last = Some(cause);
+        sleep(AGAIN);
+    }
+}
+
+fn not_joined(place: &Rendezvous, timeout: Duration, cause: &str) -> Error {
+    Error::Join {
+        rank: place.rank,
+        size: place.size,
+        address: place.place(),
+        seconds: timeout.as_secs(),
+        cause: sentence(cause),
+    }
+}
+
+/// The names of this machine's network interfaces, for people.
+fn interfaces() -> String {
+    let all = std::fs::read_dir("/sys/class/net").into_iter().flatten().flatten();
+    let mut names: Vec<String> =
+        all.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect();
+    names.sort();
+    names.join(", ")
 }
 
 /// The rank that ended by an error of its own, the first one, and its words.

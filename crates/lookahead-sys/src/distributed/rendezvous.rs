@@ -81,11 +81,17 @@ impl Rendezvous {
         let port = number(MASTER_PORT, "a port from 1 to 65535", 1..1 << 16)?;
         let restart = number("TORCHELASTIC_RESTART_COUNT", "a whole number", 0..u64::MAX)?;
         let local_rank = number("LOCAL_RANK", "a whole number", 0..most)?;
+        let found = get(MASTER_ADDR).unwrap_or_default();
+        let address = host(&found).ok_or_else(|| Error::Variable {
+            name: MASTER_ADDR,
+            allowed: "a host name or an IP address, without scheme or port".to_owned(),
+            found: found.clone(),
+        })?;
         let hosted = get("TORCHELASTIC_USE_AGENT_STORE").is_some_and(|value| value == "True");
         Ok(Some(Rendezvous {
             rank: rank as usize,
             size: size as usize,
-            address: get(MASTER_ADDR).unwrap_or_default(),
+            address,
             port: port as u16,
             hosted,
             restart,
@@ -96,7 +102,10 @@ impl Rendezvous {
 
     /// `host:port`, for people.
     pub(super) fn place(&self) -> String {
-        format!("{}:{}", self.address, self.port)
+        match self.address.contains(':') {
+            true => format!("[{}]:{}", self.address, self.port),
+            false => format!("{}:{}", self.address, self.port),
+        }
     }
 
     /// What the store's keys begin with: those of another start, or of another program that uses the
@@ -139,6 +148,22 @@ impl Rendezvous {
         }
         Err(last)
     }
+}
+
+/// The host in a text, which may be an IPv6 address in brackets as in URLs; none where it can't be one.
+fn host(text: &str) -> Option<String> {
+    let text = text.trim();
+    let inner = text.strip_prefix('[').and_then(|text| text.strip_suffix(']'));
+    let host = inner.unwrap_or(text);
+    // Of an address of one link, `fe80::1%eth0`.
+    let address = host.split('%').next().unwrap_or(host);
+    let is_address =
+        address.parse::<IpAddr>().is_ok() && (inner.is_none() || address.contains(':'));
+    let is_name = |host: &str| {
+        let fits = |sign: char| sign.is_alphanumeric() || "-._".contains(sign);
+        !host.is_empty() && host.chars().all(fits)
+    };
+    (is_address || (inner.is_none() && is_name(host))).then(|| host.to_owned())
 }
 
 #[cfg(test)]
@@ -201,6 +226,25 @@ mod tests {
             let error = with(&[(name, value)]).unwrap_err().to_string();
             assert!(error.contains(&format!("{name} is `{value}`")), "{error}");
             assert!(error.contains(allowed), "{error}");
+        }
+    }
+
+    #[test]
+    fn an_address_is_a_host_alone() {
+        for (given, host) in [
+            ("node-1.cluster_2", "node-1.cluster_2"),
+            (" 10.0.0.1 ", "10.0.0.1"),
+            ("[::1]", "::1"),
+            ("fe80::1%eth0", "fe80::1%eth0"),
+        ] {
+            let found = with(&[(MASTER_ADDR, given)]).unwrap().unwrap();
+            assert_eq!(found.address, host);
+        }
+        assert_eq!(with(&[(MASTER_ADDR, "::1")]).unwrap().unwrap().place(), "[::1]:29500");
+        for given in ["tcp://h", "h:29500", "[h]", "[::1", "a b", " ", "10.0.0.1/24"] {
+            let error = with(&[(MASTER_ADDR, given)]).unwrap_err().to_string();
+            assert!(error.contains(&format!("MASTER_ADDR is `{given}`")), "{error}");
+            assert!(error.contains("without scheme or port"), "{error}");
         }
     }
 

@@ -26,7 +26,11 @@ use crate::usage::Usage;
 /// # Errors
 /// Where there is no valid checkpoint, a change does not fit it, or the training fails.
 pub fn resume(arguments: &cli::Resume) -> anyhow::Result<()> {
-    let team = Team::join_to_resume()?;
+    let asked = arguments.shared.overrides.iter().rev();
+    let timeout = asked
+        .filter(|set| set.key == "distributed.timeout_seconds")
+        .find_map(|set| u64::try_from(set.value.as_integer()?).ok());
+    let team = Team::join_to_resume(timeout)?;
     team.farewell().after(resume_among(arguments, team))
 }
 
