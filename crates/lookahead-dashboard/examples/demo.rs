@@ -62,7 +62,7 @@ fn main() -> Result<(), Box<dyn Error>> {
             send(step, event);
         }
     }
-    send(step, Event::RunEnded(RunEnded { status, message: None }));
+    send(step, Event::RunEnded(RunEnded::new(status)));
     match dashboard.close(Duration::from_secs(1)) {
         Some(last_frame) => println!("{last_frame}"),
         None => println!("the dashboard had ended before"),
@@ -109,6 +109,7 @@ fn take_step(step: u64, start: Instant, noise: &mut Noise) -> Vec<Event> {
                 accuracy: 1.0 - 0.3 * course * worse,
                 samples: 5000,
                 seconds: 0.3,
+                model_step: None,
             }));
         }
         events.push(checkpoint(step));

@@ -66,6 +66,7 @@ pub(crate) fn evaluation(weights: Weights, accuracy: f64) -> Event {
         accuracy,
         samples: 200,
         seconds: 0.1,
+        model_step: None,
     })
 }
 
@@ -159,7 +160,7 @@ pub(crate) fn three() -> Model {
     let mut model = Model::new(Theme::new(ThemeName::Dark), Role::Watcher, names.into());
     feed_run(&mut model, 0, events("lookahead", 1500, 200.0, 0.25));
     feed_run(&mut model, 1, events("adam-alone", 2000, 300.0, 0.35));
-    let end = RunEnded { status: Status::Finished, message: None };
+    let end = RunEnded::new(Status::Finished);
     feed_run(&mut model, 1, [record(200.0, 2000, Event::RunEnded(end))]);
     feed_run(&mut model, 2, events("sgd", 900, 400.0, 0.6));
     model.runs[2].shown = false;

@@ -75,6 +75,8 @@ pub(crate) struct Run {
     pub(crate) asked: Option<Asked>,
     pub(crate) checkpoint_asked: bool,
     pub(crate) stop_asked: bool,
+    /// Whether it has ended before its last step, since it got no better.
+    pub(crate) stopped_early: bool,
 
     pub(crate) info: Option<RunInfo>,
     state: State,
@@ -132,6 +134,7 @@ impl Run {
             asked: None,
             checkpoint_asked: false,
             stop_asked: false,
+            stopped_early: false,
             info: None,
             state: State::Waiting,
             step: 0,
@@ -348,6 +351,7 @@ impl Run {
         }
         self.info = Some(info);
         self.state = State::Training;
+        self.stopped_early = false;
         self.clock.start(time);
         // What was asked of an earlier process of the run is over.
         self.asked = None;
@@ -461,14 +465,18 @@ impl Run {
                 "test"
             }
         };
+        let of = match evaluation.model_step {
+            Some(step) => format!(" (best model, of step {})", format::count(step)),
+            None => String::new(),
+        };
         let loss = format::loss(evaluation.loss);
         let accuracy = format::percent(evaluation.accuracy, 2);
         let text = match task {
-            Task::Classification => format!("{symbol} {accuracy} loss {loss}"),
+            Task::Classification => format!("{symbol} {accuracy} loss {loss}{of}"),
             Task::Language => {
                 format!("{symbol} perplexity {} loss {loss}", perplexity(evaluation.loss))
             }
-            Task::Quadratic => format!("{symbol} loss {loss}"),
+            Task::Quadratic => format!("{symbol} loss {loss}{of}"),
         };
         let at = self.clock.elapsed(time);
         self.messages.push_topic(at, step, split, &text);
@@ -508,9 +516,11 @@ impl Run {
     fn take_end(&mut self, time: f64, end: RunEnded) {
         self.clock.stop(time);
         self.state = State::Ended(end.status);
+        self.stopped_early = end.stopped_early();
         self.asked = None;
         self.checkpoint_asked = false;
         let (kind, text) = match end.status {
+            Status::Finished if self.stopped_early => (Kind::Good, "stopped early"),
             Status::Finished => (Kind::Good, "finished"),
             Status::Stopped => (Kind::Plain, "stopped, with a checkpoint saved"),
             Status::Failed => (Kind::Bad, "failed"),

@@ -640,7 +640,7 @@ mod tests {
         };
         join(&mut model, 4);
         assert_eq!(model.runs.len(), 3);
-        let ended = RunEnded { status: Status::Finished, message: None };
+        let ended = RunEnded::new(Status::Finished);
         for index in [0, 1, 2] {
             let record = Box::new(fixture::record(0.0, 1, Event::RunEnded(ended.clone())));
             update(&mut model, Message::News(index, News::Record(record, None)));
@@ -706,7 +706,7 @@ mod tests {
         for letter in ['s', 'p', 'c'] {
             assert_eq!(press(&mut model, letter), []);
         }
-        let end = RunEnded { status: Status::Stopped, message: None };
+        let end = RunEnded::new(Status::Stopped);
         one(&mut model, 2.0, 3, Event::RunEnded(end));
         for letter in ['s', 'p', 'c'] {
             assert_eq!(press(&mut model, letter), []);
@@ -807,7 +807,7 @@ mod tests {
     fn events_in_any_order_do_no_harm() {
         let mut model = fixture::model(true);
         let warning = Warning { message: "w".into() };
-        let end = RunEnded { status: Status::Failed, message: Some("m".into()) };
+        let end = RunEnded { message: Some("m".into()), ..RunEnded::new(Status::Failed) };
         for event in [
             Event::Continued,
             Event::Unknown,

@@ -349,6 +349,10 @@ pub struct Evaluation {
     /// What it cost, in seconds.
     #[serde(with = "crate::number")]
     pub seconds: f64,
+    /// The step whose model was evaluated, where that is not the record's step: after early stopping
+    /// the best model is tested.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub model_step: Option<u64>,
 }
 
 /// A checkpoint was published, or one of the same step was already there and valid. The record's
@@ -463,13 +467,42 @@ pub struct RunEnded {
     /// Why, where there is more to say than the status does.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub message: Option<String>,
+    /// What ended it, for programs; absent where the status says it all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<Reason>,
+    /// The step whose model is the run's result, where that is not the last step.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub best_step: Option<u64>,
+}
+
+impl RunEnded {
+    /// An end of which the status says all.
+    pub fn new(status: Status) -> Self {
+        RunEnded { status, message: None, reason: None, best_step: None }
+    }
+
+    /// Whether it ended before its last step, since evaluations came without a better one.
+    pub fn stopped_early(&self) -> bool {
+        self.reason == Some(Reason::EarlyStopping)
+    }
+}
+
+/// What ended a run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Reason {
+    /// `train.patience` evaluations on validation data came without a better one.
+    EarlyStopping,
+    /// A reason of a later version.
+    #[serde(other)]
+    Unknown,
 }
 
 /// Whether a run reached its last step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Status {
-    /// All steps were taken.
+    /// All steps were taken, or the run stopped early: see [`Reason`].
     Finished,
     /// Stopped on request, with a checkpoint saved.
     Stopped,

@@ -342,7 +342,15 @@ mod tests {
     }
 
     fn evaluation(step: u64, samples: u64, split: Split, weights: Weights) -> Record {
-        let event = Evaluation { weights, split, loss: 0.5, accuracy: 0.5, samples, seconds: 0.0 };
+        let event = Evaluation {
+            weights,
+            split,
+            loss: 0.5,
+            accuracy: 0.5,
+            samples,
+            seconds: 0.0,
+            model_step: None,
+        };
         Record { time: 0.0, step, event: Event::Evaluation(event) }
     }
 

@@ -22,12 +22,14 @@ pub struct Retention {
     pub every: Option<NonZeroU64>,
     /// The one that was the best so far.
     pub best: Option<Best>,
+    /// The one of this step.
+    pub step: Option<u64>,
 }
 
 impl Retention {
     /// Only the newest `count`.
     pub fn newest(count: NonZeroUsize) -> Self {
-        Retention { newest: count, every: None, best: None }
+        Retention { newest: count, every: None, best: None, step: None }
     }
 }
 
@@ -43,7 +45,7 @@ pub struct Best {
 impl Best {
     /// The step of the best of them, the first of equal ones. One whose manifest can't be trusted,
     /// or has no such metric, or NaN or infinity for it, is never the best.
-    fn among(&self, checkpoints: &[Checkpoint]) -> Option<u64> {
+    pub fn among(&self, checkpoints: &[Checkpoint]) -> Option<u64> {
         let mut best: Option<(f64, u64)> = None;
         for checkpoint in checkpoints {
             let Ok(manifest) = Manifest::read(&checkpoint.path) else { continue };
@@ -126,7 +128,8 @@ impl CheckpointStore {
         let (mut names, mut hidden) = (Vec::new(), Vec::new());
         for (index, checkpoint) in checkpoints[..surplus].iter().enumerate() {
             let every = retention.every.is_some_and(|every| checkpoint.step % every == 0);
-            if index == newest_valid || every || best == Some(checkpoint.step) {
+            let step = Some(checkpoint.step);
+            if index == newest_valid || every || step == best || step == retention.step {
                 continue;
             }
             self.check_hold()?;
@@ -276,6 +279,14 @@ mod tests {
         assert_eq!(steps(&store), [20, 30, 35]);
         // The next time there is nothing to remove, though there are more than two.
         assert!(store.retain(&retention, None).unwrap().is_empty());
+    }
+
+    #[test]
+    fn a_step_that_is_wanted_stays() {
+        let (_temp, store) = store();
+        publish_all(&store, [10, 20, 30, 40]);
+        store.retain(&Retention { step: Some(20), ..keep(1) }, None).unwrap();
+        assert_eq!(steps(&store), [20, 40]);
     }
 
     #[test]

@@ -131,15 +131,25 @@ impl Summary {
 
     /// The last evaluation of some weights on a split.
     pub fn last(&self, split: Split, weights: Weights) -> Option<&Evaluation> {
-        let all = self.evaluations.iter().rev().map(|(_, found)| found);
-        all.into_iter().find(|found| found.split == split && found.weights == weights)
+        self.results().filter(|found| found.split == split && found.weights == weights).last()
+    }
+
+    /// The evaluations in their order, up to the model that is the run's result: after early stopping that
+    /// is the best one, which is tested, and what came later on validation data is another model's.
+    pub fn results(&self) -> impl Iterator<Item = &Evaluation> {
+        let best = self.ended.as_ref().and_then(|ended| ended.best_step);
+        let counts = move |step: u64, found: &Evaluation| {
+            found.split == Split::Test || best.is_none_or(|best| step <= best)
+        };
+        let all = self.evaluations.iter();
+        all.filter(move |(step, found)| counts(*step, found)).map(|(_, found)| found)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use lookahead_run::EventLog;
-    use lookahead_run::event::{Changed, Record, Resumed, Step};
+    use lookahead_run::event::{Changed, Record, Resumed, Status, Step};
     use serde_json::{Map, json};
 
     use super::*;
@@ -151,7 +161,15 @@ mod tests {
 
     fn evaluation(weights: Weights, accuracy: f64) -> Event {
         let (split, loss) = (Split::Validation, 1.0 - accuracy);
-        Event::Evaluation(Evaluation { weights, split, loss, accuracy, samples: 1, seconds: 0.0 })
+        Event::Evaluation(Evaluation {
+            weights,
+            split,
+            loss,
+            accuracy,
+            samples: 1,
+            seconds: 0.0,
+            model_step: None,
+        })
     }
 
     /// A run of 40 steps in cycles of 5, then what is appended.
@@ -165,6 +183,22 @@ mod tests {
             log.append(&Record { time: 1000.0, step, event }).unwrap();
         }
         Summary::read(&path).unwrap()
+    }
+
+    /// The model that is tested is the best one: what is known of it on validation data counts.
+    #[test]
+    fn after_early_stopping_the_best_model_counts() {
+        let ended =
+            |best_step| Event::RunEnded(RunEnded { best_step, ..RunEnded::new(Status::Finished) });
+        let more = |best_step| {
+            let (slow, end) = (Weights::Slow, ended(best_step));
+            vec![(44, evaluation(slow, 0.95)), (48, evaluation(slow, 0.5)), (48, end)]
+        };
+        let validation = |best_step| {
+            let run = read(|_| more(best_step));
+            run.last_of_final(Split::Validation).unwrap().accuracy
+        };
+        assert_eq!([validation(None), validation(Some(44))], [0.5, 0.95]);
     }
 
     #[test]

@@ -43,7 +43,7 @@ pub struct CheckpointConfig {
     /// Those of every so manieth step are kept for good; 0 keeps none of them.
     pub keep_every_steps: u64,
     /// Whether a checkpoint is saved after each evaluation on validation data that is the best so
-    /// far, by `train.best_by`, and the best one kept.
+    /// far, by `train.best_by`, and the best one kept; with `train.patience` it always is.
     pub keep_best: bool,
     /// Seconds that the program may take to save and end after a signal that asks it to; 0 is as
     /// long as it takes.
@@ -69,12 +69,14 @@ impl CheckpointConfig {
         require(deadline <= 86400, "checkpoint.deadline_seconds", deadline, allowed)
     }
 
-    /// Which checkpoints stay.
-    pub fn retention(&self, by: Metric) -> Retention {
+    /// Which checkpoints stay; `best` is the step of the best so far and what tells it, where that one
+    /// is kept.
+    pub fn retention(&self, best: Option<(Option<u64>, Metric)>) -> Retention {
         Retention {
             newest: NonZeroUsize::new(self.keep).unwrap_or(NonZeroUsize::MIN),
             every: NonZeroU64::new(self.keep_every_steps),
-            best: self.keep_best.then(|| by.into()),
+            best: best.map(|(_, by)| by.into()),
+            step: best.and_then(|(step, _)| step),
         }
     }
 }

@@ -195,9 +195,10 @@ pub struct Resume {
     /// The run's folder, such as checkpoints/fashion-mnist
     #[arg(value_name = "RUN_DIR")]
     pub run: PathBuf,
-    /// Go on from the checkpoint of this step; later ones are moved to abandoned/
-    #[arg(long, value_name = "STEP")]
-    pub from: Option<u64>,
+    /// Resume from the checkpoint of this step, or from the best on validation data; later ones are moved
+    /// to abandoned/
+    #[arg(long, value_name = "STEP|best")]
+    pub from: Option<From>,
     /// What to change and how to show it.
     #[command(flatten)]
     pub shared: Shared,
@@ -256,9 +257,10 @@ pub struct Eval {
     /// The run's folder, such as checkpoints/fashion-mnist
     #[arg(value_name = "RUN_DIR")]
     pub run: PathBuf,
-    /// Evaluate the checkpoint of this step [default: the newest valid one]
-    #[arg(long, value_name = "STEP")]
-    pub from: Option<u64>,
+    /// Evaluate the checkpoint of this step, or the best on validation data [default: the newest valid
+    /// one; the best one of a run that stopped early]
+    #[arg(long, value_name = "STEP|best")]
+    pub from: Option<From>,
     /// Which weights [default: those of the final model]
     #[arg(long)]
     pub weights: Option<WeightsArgument>,
@@ -406,12 +408,35 @@ pub struct Export {
     /// The file to write, which must not exist yet
     #[arg(long, short, value_name = "FILE")]
     pub output: PathBuf,
-    /// Export the checkpoint of this step [default: the newest valid one]
-    #[arg(long, value_name = "STEP")]
-    pub from: Option<u64>,
+    /// Export the checkpoint of this step, or the best on validation data [default: the newest valid
+    /// one; the best one of a run that stopped early]
+    #[arg(long, value_name = "STEP|best")]
+    pub from: Option<From>,
     /// Which weights [default: those of the final model]
     #[arg(long)]
     pub weights: Option<WeightsArgument>,
+}
+
+/// A checkpoint, as an argument.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum From {
+    /// That of a step.
+    Step(u64),
+    /// The best on validation data.
+    Best,
+}
+
+impl std::str::FromStr for From {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "best" => Ok(From::Best),
+            _ => text.parse().map(From::Step).map_err(|_| {
+                format!("`{text}` is neither the number of a step, such as 1500, nor `best`.")
+            }),
+        }
+    }
 }
 
 /// The sets of weights, as arguments.
@@ -425,7 +450,7 @@ pub enum WeightsArgument {
     Average,
 }
 
-impl From<WeightsArgument> for Weights {
+impl std::convert::From<WeightsArgument> for Weights {
     fn from(argument: WeightsArgument) -> Self {
         match argument {
             WeightsArgument::Slow => Weights::Slow,

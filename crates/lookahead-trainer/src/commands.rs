@@ -28,10 +28,10 @@ pub use train::train;
 pub use watch::watch;
 
 use lookahead_run::event::{Event, RunEnded, Status, Warning, Weights};
-use lookahead_run::{Checkpoint, Manifest, RunFolder, log};
+use lookahead_run::{Checkpoint, Manifest, RunFolder, log, retention};
 
 use crate::averaging;
-use crate::cli::WeightsArgument;
+use crate::cli::{From, WeightsArgument};
 use crate::config::Config;
 use crate::controls::Hangup;
 use crate::distributed::Team;
@@ -39,7 +39,9 @@ use crate::observer::Show;
 use crate::panics::caught;
 use crate::say::say;
 use crate::training::divergence::Diverged;
-use crate::training::{Outside, PROGRAM, Training, finish_writing, rescue};
+use crate::training::{
+    Outside, PROGRAM, Training, early_stopping, fault_at_the_end, finish_writing, rescue,
+};
 use crate::usage::Usage;
 
 /// Trains to the end, records how it ended, and passes a failure on.
@@ -48,10 +50,11 @@ fn run_to_the_end(training: &mut Training, outside: &mut Outside) -> anyhow::Res
     let outcome = outcome.map_err(|error| among_others(error, training.team()));
     finish_writing(training, outside);
     let (ended, last_words) = match &outcome {
-        Ok(status) => (RunEnded { status: *status, message: None }, None),
+        Ok(ended) => (with_fault(ended.clone(), training), None),
         Err(error) => {
             let message = Some(format!("{error:#}"));
-            (RunEnded { status: Status::Failed, message }, save_after(error, training, outside))
+            let ended = RunEnded { message, ..RunEnded::new(Status::Failed) };
+            (ended, save_after(error, training, outside))
         }
     };
     outside.observer.record(training.step(), Event::RunEnded(ended));
@@ -60,6 +63,17 @@ fn run_to_the_end(training: &mut Training, outside: &mut Outside) -> anyhow::Res
     last_words.into_iter().for_each(say);
     outcome?;
     logged
+}
+
+/// Says at the end too that a training of all steps has learned nothing.
+fn with_fault(mut ended: RunEnded, training: &Training) -> RunEnded {
+    let fault = fault_at_the_end(training).filter(|_| ended.status == Status::Finished);
+    let message = ended.message.take();
+    ended.message = match (message, fault) {
+        (Some(message), Some(fault)) => Some(format!("{message}; {fault}")),
+        (message, fault) => message.or(fault),
+    };
+    ended
 }
 
 /// Leaves out of an error what does not help with several processes.
@@ -202,13 +216,18 @@ fn while_checkpoints_come_and_go<T>(
     }
 }
 
-/// The checkpoint of a step, or the newest valid one and sentences about those passed over.
+/// The checkpoint that was asked for, or the newest valid one; and sentences about those passed over.
 fn choose(
     folder: &RunFolder,
-    from: Option<u64>,
-) -> lookahead_run::Result<(Checkpoint, Manifest, Vec<String>)> {
+    from: Option<From>,
+) -> anyhow::Result<(Checkpoint, Manifest, Vec<String>)> {
     let checkpoints = folder.checkpoints();
-    if let Some(step) = from {
+    let step = match from {
+        Some(From::Step(step)) => Some(step),
+        Some(From::Best) => Some(best_of(folder)?),
+        None => None,
+    };
+    if let Some(step) = step {
         let (checkpoint, manifest) = checkpoints.at_step(step)?;
         return Ok((checkpoint, manifest, Vec::new()));
     }
@@ -220,4 +239,48 @@ fn choose(
         .map(|(_, why)| format!("{why} It is passed over; the newest valid one is {name}."))
         .collect();
     Ok((newest.checkpoint, newest.manifest, passed_over))
+}
+
+/// As [`choose`], of the run's result: after early stopping that is the best model. The sentences say
+/// whether they warn.
+fn choose_result(
+    folder: &RunFolder,
+    from: Option<From>,
+) -> anyhow::Result<(Checkpoint, Manifest, Vec<String>)> {
+    let (checkpoint, manifest, passed_over) = choose(folder, from)?;
+    let mut notes: Vec<String> = passed_over.iter().map(|why| format!("Warning: {why}")).collect();
+    let best = early_stopping::best_step(&manifest.details).filter(|_| from.is_none());
+    let Some(best) = best else { return Ok((checkpoint, manifest, notes)) };
+    let (run, last) = (folder.name(), checkpoint.step);
+    match folder.checkpoints().at_step(best) {
+        Ok((checkpoint, manifest)) => {
+            notes.push(format!(
+                "Note: {run} stopped early, at step {last}: this is its best model, of step {best}. \
+                 `--from {last}` takes the last one."
+            ));
+            Ok((checkpoint, manifest, notes))
+        }
+        Err(error) => {
+            notes.push(format!(
+                "Warning: {run} stopped early, at step {last}, and this is its last model, since the \
+                 best one can't be had: {error}"
+            ));
+            Ok((checkpoint, manifest, notes))
+        }
+    }
+}
+
+/// The step of the best checkpoint on validation data of those that are there.
+fn best_of(folder: &RunFolder) -> anyhow::Result<u64> {
+    let place = folder.config_path().display().to_string();
+    let config = Config::parse(&place, &folder.read_config()?, &[])?.config;
+    let best = retention::Best::from(config.train.best_by());
+    best.among(&folder.checkpoints().list()?).ok_or_else(|| {
+        Usage::new(format!(
+            "{} has no checkpoint that was evaluated on validation data, so none is the best: give the \
+             step of one to `--from`. `checkpoint.keep_best` or `train.patience` keeps the best one.",
+            folder.name()
+        ))
+        .into()
+    })
 }

@@ -261,6 +261,12 @@ impl Config {
         }
     }
 
+    /// Whether the best checkpoint on validation data is saved and kept: where that is asked for, and
+    /// where the run may stop early, since its result is the best model then.
+    pub fn keeps_best(&self) -> bool {
+        self.checkpoint.keep_best || self.train.patience > 0
+    }
+
     /// The configuration as TOML, every default written out.
     pub fn to_toml(&self) -> String {
         toml::to_string(self).expect("a config holds only what TOML can say")

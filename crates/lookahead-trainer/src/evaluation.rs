@@ -34,6 +34,7 @@ pub fn evaluate(
         accuracy,
         samples: count as u64,
         seconds: started.elapsed().as_secs_f64(),
+        model_step: None,
     }))
 }
 
@@ -64,6 +65,7 @@ pub fn evaluate_together(
         accuracy,
         samples: sum(3) as u64,
         seconds: started.elapsed().as_secs_f64(),
+        model_step: None,
     })
 }
 

@@ -6,6 +6,8 @@
 //! | [`best`] | the best so far on validation data, and when to give up |
 //! | `folder` | whether the run's folder is where it was |
 //! | [`divergence`] | losses and weights that are no finite numbers |
+//! | [`early_stopping`] | a run that stops early, whose result is the best model |
+//! | `learning` | a loss that is no better than guessing |
 //! | `losses` | losses that are still on the device |
 //! | [`outside`] | where the record goes and requests come from |
 //! | [`settings`] | what may change while the run lives |
@@ -17,7 +19,9 @@
 pub mod best;
 pub mod config;
 pub mod divergence;
+pub mod early_stopping;
 mod folder;
+mod learning;
 mod losses;
 pub mod outside;
 mod recalibration;
@@ -34,8 +38,8 @@ use anyhow::Context;
 use lookahead_core::build;
 use lookahead_run::command::Command;
 use lookahead_run::event::{
-    self, Evaluation, Event, LookaheadInfo, Note, RunInfo, Split, Status, Versions, Warning,
-    Weights,
+    self, Evaluation, Event, LookaheadInfo, Note, RunEnded, RunInfo, Split, Status, Versions,
+    Warning, Weights,
 };
 use lookahead_run::status::State;
 use lookahead_run::{Details, Git, shown};
@@ -64,6 +68,8 @@ use divergence::{
     Diverged, ROLLED_BACK, Saving, SoundBuffers, go_on_or_give_up, keep_sound_buffers, refuse_loss,
     take_step,
 };
+use learning::Learning;
+pub use learning::fault_at_the_end;
 use losses::Unread;
 pub use outside::Outside;
 use recalibration::recalibrate;
@@ -95,6 +101,7 @@ pub struct Training {
     /// What of the last step's evaluations is still to be done.
     owed: Owed,
     best: Best,
+    learning: Learning,
     unread: Unread,
     /// The loss of the last step's θ on test data, where that has been evaluated.
     tested_fast: Option<f64>,
@@ -176,6 +183,7 @@ impl Training {
         // Of one process: the others would only do it again.
         let probe = Probe::new(&config.probe, &data, device).filter(|_| team.leads());
         let total_steps = config.train.total_steps(batches.per_epoch())?;
+        let learning = Learning::new(&data.problem, &config.data, batches.per_epoch());
         let unread = Unread::new(config.train.read_loss_every, device, config.losses_may_wait());
         Ok(Training {
             config,
@@ -196,6 +204,7 @@ impl Training {
             next_k: None,
             owed: Owed::Nothing,
             best: Best::default(),
+            learning,
             unread,
             tested_fast: None,
             measured: None,
@@ -437,6 +446,11 @@ impl Training {
         patience > 0 && self.best.since >= patience && self.owed == Owed::Nothing
     }
 
+    /// Whether it has ended before its last step.
+    fn has_stopped_early(&self) -> bool {
+        self.step < self.total_steps && self.is_out_of_patience()
+    }
+
     /// Whether the last step's sync and evaluations are still to come: after a run that was asked to
     /// end among them.
     fn is_amid_a_step(&mut self) -> bool {
@@ -545,28 +559,31 @@ fn device_name(device: Device) -> String {
 }
 
 /// Trains from where `t` stands to its last step, or until it is asked to stop or gets no better, and
-/// says which. Whatever is recorded of a step is recorded before its checkpoint, so that a resumed
+/// says how it ended. Whatever is recorded of a step is recorded before its checkpoint, so that a resumed
 /// run repeats and leaves out nothing.
 ///
 /// # Errors
 /// Where a step fails, or the last checkpoint can't be saved.
-pub fn train(t: &mut Training, outside: &mut Outside) -> anyhow::Result<Status> {
+pub fn train(t: &mut Training, outside: &mut Outside) -> anyhow::Result<RunEnded> {
     let mut pace = Pace::new(t);
     while t.is_amid_a_step() || (t.step < t.total_steps && !t.is_out_of_patience()) {
         if advance(t, &mut pace, outside)? == Flow::Stop {
             outside.status.show(t, State::Stopping);
             saving::save_and_wait(t, outside)?;
-            return Ok(Status::Stopped);
+            return Ok(RunEnded::new(Status::Stopped));
         }
     }
     // The last checkpoint holds the training as it stands: given more steps later, the run goes on
     // as a longer one would have. The model file in it holds φ, the result.
     saving::save_and_wait(t, outside)?;
+    if t.has_stopped_early() {
+        return early_stopping::finish(t, outside);
+    }
     for weights in [Weights::Fast, Weights::Average, Weights::Slow] {
         let loss = match t.tested_fast {
             Some(loss) if weights == Weights::Fast => Some(loss),
             _ => match measure(t, Split::Test, weights, outside)? {
-                Measured::Interrupted => return Ok(Status::Stopped),
+                Measured::Interrupted => return Ok(RunEnded::new(Status::Stopped)),
                 Measured::Done(found) => found.map(|found| found.loss),
             },
         };
@@ -575,7 +592,7 @@ pub fn train(t: &mut Training, outside: &mut Outside) -> anyhow::Result<Status> 
             refuse_loss(what, loss, t.step, t.config.optimizer.lr)?;
         }
     }
-    Ok(Status::Finished)
+    Ok(RunEnded::new(Status::Finished))
 }
 
 /// How fast the training is and what it uses, from one step to the next.
@@ -700,13 +717,17 @@ fn inner_step(t: &mut Training, speed: &mut Speed, outside: &mut Outside) -> any
     t.owed = if evaluation_is_due(t, epoch_completed) { Owed::Both } else { Owed::Nothing };
     t.in_step = false;
     outside.status.show(t, State::Training);
-    if known.is_some() {
+    if let Some(loss) = known {
+        t.learning.take(loss);
         outside.status.took(&step);
         outside.observer.record(t.step, Event::Step(step));
     } else {
         t.clock.begin();
         losses::put(t, outside, &loss, step)?;
         t.clock.end(Part::ForwardBackward);
+    }
+    if epoch_completed {
+        learning::check(t, outside)?;
     }
     match gone_wrong {
         Some(what) => go_on_or_give_up(t, &what, outside),

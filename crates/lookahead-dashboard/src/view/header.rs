@@ -63,6 +63,9 @@ fn aside(run: &Run) -> Option<String> {
 pub(crate) fn state_of(model: &Model, run: &Run) -> (&'static str, Style) {
     let theme = &model.theme;
     match (run.state(), run.asked) {
+        (State::Ended(Status::Finished), _) if run.stopped_early => {
+            ("STOPPED EARLY", theme.good.reversed())
+        }
         (State::Ended(Status::Finished), _) => ("FINISHED", theme.good.reversed()),
         (State::Ended(Status::Stopped), _) => ("STOPPED", theme.warning.reversed()),
         (State::Ended(Status::Failed), _) => ("FAILED", theme.bad.reversed()),

@@ -24,7 +24,8 @@ enum Row<'a> {
     Pair(&'static str, Line<'a>),
     /// A name and the values at the slow and the fast weights.
     Two(&'static str, String, String, [Style; 2]),
-    Gauge(f64),
+    /// The part of all steps that is taken, and whether no more will be.
+    Gauge(f64, bool),
 }
 
 /// A row, and in which turn it goes where the pane is too low: the highest first.
@@ -76,7 +77,7 @@ fn progress(model: &Model) -> Vec<Ranked<'_>> {
         _ => NONE.into(),
     };
     vec![
-        (0, Row::Gauge(done)),
+        (0, Row::Gauge(done, run.stopped_early)),
         (0, Row::Pair("step", steps.into())),
         (1, Row::Pair("epoch", epoch.into())),
         (0, Row::Pair("time left", left.into())),
@@ -182,7 +183,8 @@ fn validation(model: &Model) -> Vec<Ranked<'_>> {
             (Some((.., loss)), Task::Language) => perplexity(loss),
             (Some((.., loss)), Task::Quadratic) => format::loss(loss),
         });
-        rows.push((0, row("test", test, strong)));
+        let name = if run.stopped_early { "test, best" } else { "test" };
+        rows.push((0, row(name, test, strong)));
     }
     rows
 }
@@ -324,8 +326,12 @@ fn draw_row(model: &Model, row: &Row, area: Rect, inner: Rect, y: u16, buffer: &
             let x = column.saturating_sub(width(slow)).max(inside.x);
             put(buffer, inside, x, y, slow, styles[0]);
         }
-        Row::Gauge(done) => {
-            let label = format!(" {:>7}", format::percent(*done, 1));
+        Row::Gauge(done, stopped_early) => {
+            let percent = format::percent(*done, 1);
+            let label = match stopped_early {
+                true => format!(" {percent}, stopped early"),
+                false => format!(" {percent:>7}"),
+            };
             let bar = inside.width.saturating_sub(width(&label));
             put(buffer, inside, inside.x, y, &gauge(*done, bar), theme.gauge);
             put(buffer, inside, right(&label), y, &label, theme.strong);

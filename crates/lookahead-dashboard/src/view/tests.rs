@@ -2,7 +2,9 @@
 //! not hold. `INSTA_UPDATE=always cargo test` makes the pictures anew; look at them before they are
 //! committed.
 
-use lookahead_run::event::{Event, Rank, Ranks, RunEnded, Status, Warning};
+use lookahead_run::event::{
+    Evaluation, Event, Rank, Ranks, Reason, Resumed, RunEnded, Split, Status, Warning, Weights,
+};
 use ratatui::Terminal;
 use ratatui::backend::TestBackend;
 use ratatui::buffer::{Buffer, Cell};
@@ -67,8 +69,45 @@ fn several_processes_are_told_apart() {
 fn ended(status: Status, message: Option<&str>) -> Model {
     let mut model = fixture::run(true, 1000);
     let message = message.map(str::to_owned);
-    feed(&mut model, [record(101.0, 1000, Event::RunEnded(RunEnded { status, message }))]);
+    feed(
+        &mut model,
+        [record(101.0, 1000, Event::RunEnded(RunEnded { message, ..RunEnded::new(status) }))],
+    );
     model
+}
+
+/// Badge, bar and messages tell it from a run of all steps, until it is resumed.
+#[test]
+fn a_run_that_stopped_early() {
+    let mut model = fixture::run(true, 800);
+    let message = Some("no better validation accuracy in 2 evaluations".to_owned());
+    let reason = Some(Reason::EarlyStopping);
+    let end = RunEnded { message, reason, best_step: Some(700), ..RunEnded::new(Status::Finished) };
+    let (weights, split) = (Weights::Slow, Split::Test);
+    let tested = Evaluation {
+        weights,
+        split,
+        loss: 0.25,
+        accuracy: 0.9,
+        samples: 10,
+        seconds: 0.1,
+        model_step: Some(700),
+    };
+    feed(
+        &mut model,
+        [record(100.0, 800, Event::Evaluation(tested)), record(101.0, 800, Event::RunEnded(end))],
+    );
+    let screen = shown(&model, 160, 60);
+    assert_shows(
+        &screen,
+        &["STOPPED EARLY", "%, stopped early", "test, best", "no better validation"],
+    );
+    assert_shows(&screen, &["(best model, of step 700)"]);
+    let info = model.run().info.clone().unwrap();
+    let checkpoint = "step-00000800".to_owned();
+    let resumed = Event::Resumed(Resumed { checkpoint, changes: Default::default(), info });
+    feed(&mut model, [record(102.0, 800, resumed)]);
+    assert!(!shown(&model, 160, 60).contains("STOPPED EARLY"));
 }
 
 fn prompt(text: &str, error: Option<&str>) -> Prompt {
@@ -204,7 +243,7 @@ fn no_size_and_no_state_panics() {
     let mut model = fixture::run(true, 40);
     model.dropped = 12_345;
     let message = "A sentence that goes on and on, with aVeryLongWord: ".repeat(9);
-    let end = RunEnded { status: Status::Failed, message: Some("why".into()) };
+    let end = RunEnded { message: Some("why".into()), ..RunEnded::new(Status::Failed) };
     feed(
         &mut model,
         [

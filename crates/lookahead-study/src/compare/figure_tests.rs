@@ -51,6 +51,7 @@ fn run(config: Value, seed: u64, floor: Option<f64>) -> Summary {
                 accuracy,
                 samples: 10,
                 seconds: 0.0,
+                model_step: None,
             };
             run.evaluations.push((step, found(Split::Validation, accuracy)));
             run.evaluations.push((step, found(Split::Test, accuracy - 0.01)));
@@ -60,7 +61,7 @@ fn run(config: Value, seed: u64, floor: Option<f64>) -> Summary {
         Some(_) => (Status::Finished, None),
         None => (Status::Failed, Some("the training diverged".to_owned())),
     };
-    run.ended = Some(RunEnded { status, message });
+    run.ended = Some(RunEnded { message, ..RunEnded::new(status) });
     run
 }
 

@@ -115,8 +115,15 @@ impl Made {
             let weights = if k.is_some() { Weights::Slow } else { Weights::Fast };
             let mut evaluate = |split, accuracy: f64| {
                 let loss = 1.0 - if accuracy.is_nan() { 0.5 } else { accuracy };
-                let found =
-                    Evaluation { weights, split, loss, accuracy, samples: 10, seconds: 0.0 };
+                let found = Evaluation {
+                    weights,
+                    split,
+                    loss,
+                    accuracy,
+                    samples: 10,
+                    seconds: 0.0,
+                    model_step: None,
+                };
                 append(step, Event::Evaluation(found));
             };
             if step % 10 == 0 {
@@ -128,7 +135,7 @@ impl Made {
         }
         if let Some((status, message)) = self.ended {
             let message = message.map(str::to_owned);
-            append(self.steps, Event::RunEnded(RunEnded { status, message }));
+            append(self.steps, Event::RunEnded(RunEnded { message, ..RunEnded::new(status) }));
         }
         run.path().to_owned()
     }

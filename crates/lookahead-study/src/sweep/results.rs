@@ -78,7 +78,7 @@ impl Numbers {
     pub fn of(summary: &Summary) -> Numbers {
         let mut evaluations = BTreeMap::new();
         // A later one takes the place of an earlier one.
-        for (_, found) in &summary.evaluations {
+        for found in summary.results() {
             let (split, weights) = (word(found.split), word(found.weights));
             evaluations.insert(format!("{split}_loss_{weights}"), found.loss);
             evaluations.insert(format!("{split}_accuracy_{weights}"), found.accuracy);

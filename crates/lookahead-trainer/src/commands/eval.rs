@@ -6,7 +6,8 @@ use lookahead_run::event::{Split, Task, Weights};
 use serde::Serialize;
 
 use super::{
-    are_final, called, choose, refuse_other_program, which_weights, while_checkpoints_come_and_go,
+    are_final, called, choose_result, refuse_other_program, which_weights,
+    while_checkpoints_come_and_go,
 };
 use crate::checkpointing::restore::load_weights;
 use crate::cli;
@@ -95,19 +96,17 @@ pub fn eval(arguments: &cli::Eval) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Loads the weights of the checkpoint of a step, or of the newest valid one, and returns its step.
+/// Loads the weights of the checkpoint that was asked for, or of the run's result, and returns its step.
 fn load(
     folder: &RunFolder,
-    from: Option<u64>,
+    from: Option<cli::From>,
     is_final: bool,
     (model, data): (&Model, &Dataset),
 ) -> anyhow::Result<u64> {
-    let (checkpoint, manifest, passed_over) = choose(folder, from)?;
+    let (checkpoint, manifest, notes) = choose_result(folder, from)?;
     // A model of other symbols would answer, and mean nothing.
     refuse_other_contents(data, &manifest.details)?;
     load_weights(&checkpoint.path, is_final, &model.vs)?;
-    for sentence in passed_over {
-        say(format_args!("Warning: {sentence}"));
-    }
+    notes.into_iter().for_each(say);
     Ok(checkpoint.step)
 }

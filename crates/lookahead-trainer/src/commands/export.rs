@@ -5,7 +5,8 @@ use std::path::Path;
 use lookahead_run::RunFolder;
 
 use super::{
-    are_final, called, choose, refuse_other_program, which_weights, while_checkpoints_come_and_go,
+    are_final, called, choose_result, refuse_other_program, which_weights,
+    while_checkpoints_come_and_go,
 };
 use crate::checkpointing::restore::weights_of;
 use crate::cli;
@@ -34,15 +35,12 @@ pub fn export(arguments: &cli::Export) -> anyhow::Result<()> {
         .into());
     }
     let slow = are_final(weights, &config);
-    let (checkpoint, manifest, passed_over, tensors) =
-        while_checkpoints_come_and_go(&folder, || {
-            let (checkpoint, manifest, passed_over) = choose(&folder, arguments.from)?;
-            let tensors = weights_of(&checkpoint.path, slow)?;
-            Ok((checkpoint, manifest, passed_over, tensors))
-        })?;
-    for sentence in passed_over {
-        say(format_args!("Warning: {sentence}"));
-    }
+    let (checkpoint, manifest, notes, tensors) = while_checkpoints_come_and_go(&folder, || {
+        let (checkpoint, manifest, notes) = choose_result(&folder, arguments.from)?;
+        let tensors = weights_of(&checkpoint.path, slow)?;
+        Ok((checkpoint, manifest, notes, tensors))
+    })?;
+    notes.into_iter().for_each(say);
     let count = tensors.len();
     let signature = manifest.details.signature;
     let signature = (!signature.is_null()).then(|| signature.to_string());

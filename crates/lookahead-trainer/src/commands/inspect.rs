@@ -5,11 +5,12 @@ use std::fmt::Write as _;
 use std::fs::File;
 use std::path::Path;
 
-use lookahead_run::event::{Event, RunInfo, Status};
+use lookahead_run::event::{Event, Reason, RunInfo, Status};
 use lookahead_run::{Checkpoint, Details, FileEntry, Manifest, RunFolder, checkpoint, log};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::best_of;
 use crate::cli;
 use crate::data::signature::Signature;
 use crate::say::answer;
@@ -78,6 +79,12 @@ struct RunReport {
     run: String,
     /// `running`, `finished`, `stopped`, `failed`, or `interrupted` where the log has no end.
     state: &'static str,
+    /// What ended it, as in the event `run_ended`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<Reason>,
+    /// Why it ended.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    message: Option<String>,
     /// The last step in the log.
     step: u64,
     total_steps: Option<u64>,
@@ -103,6 +110,8 @@ struct Summary {
     bytes: Option<u64>,
     created: Option<f64>,
     metrics: BTreeMap<String, Value>,
+    /// Whether it is the best of them on validation data.
+    best: bool,
     /// What is wrong with it.
     fault: Option<String>,
 }
@@ -110,6 +119,7 @@ struct Summary {
 impl RunReport {
     fn new(path: &Path) -> anyhow::Result<Self> {
         let folder = RunFolder::open(path)?;
+        let best = best_of(&folder).ok();
         let mut signature = Value::Null;
         let mut summary = |found: &Checkpoint| {
             let verified = found.verify();
@@ -123,12 +133,15 @@ impl RunReport {
                 bytes: manifest.map(Manifest::bytes),
                 created: manifest.map(|manifest| manifest.created),
                 metrics: manifest.map(|m| metrics(&m.details)).unwrap_or_default(),
+                best: best == Some(found.step),
                 fault: verified.err().map(|error| error.to_string()),
             }
         };
         let mut report = RunReport {
             run: folder.name().to_owned(),
             state: "interrupted",
+            reason: None,
+            message: None,
             step: 0,
             total_steps: None,
             events: 0,
@@ -144,6 +157,8 @@ impl RunReport {
         report.read_log(&folder);
         if folder.is_in_use()? {
             report.state = "running";
+            report.reason = None;
+            report.message = None;
         }
         Ok(report)
     }
@@ -168,6 +183,8 @@ impl RunReport {
                         Status::Stopped => "stopped",
                         Status::Failed => "failed",
                     };
+                    self.reason = ended.reason;
+                    self.message = ended.message;
                     continue;
                 }
                 Event::RunStarted(info) => self.about = Some(info),
@@ -179,13 +196,20 @@ impl RunReport {
                 _ => {}
             }
             self.state = "interrupted";
+            self.reason = None;
+            self.message = None;
         }
         self.total_steps = self.about.as_ref().map(|about| about.total_steps);
     }
 
     fn text(&self) -> String {
         let of = self.total_steps.map(|total| format!(" of {total}")).unwrap_or_default();
-        let mut text = format!("{}: {} at step {}{of}\n", self.run, self.state, self.step);
+        let state = match self.reason {
+            Some(Reason::EarlyStopping) => "stopped early",
+            _ => self.state,
+        };
+        let why = self.message.as_ref().map(|why| format!(": {why}")).unwrap_or_default();
+        let mut text = format!("{}: {state} at step {}{of}{why}\n", self.run, self.step);
         if let Some(about) = &self.about {
             let around = about
                 .lookahead
@@ -215,10 +239,11 @@ impl RunReport {
                 (Some(fault), _) => writeln!(text, "  {}: DAMAGED: {fault}", found.name),
                 (None, bytes) => writeln!(
                     text,
-                    "  {}: valid, {} bytes{}",
+                    "  {}: valid, {} bytes{}{}",
                     found.name,
                     bytes.unwrap_or(0),
-                    listed(&found.metrics)
+                    listed(&found.metrics),
+                    if found.best { " (the best)" } else { "" }
                 ),
             };
         }

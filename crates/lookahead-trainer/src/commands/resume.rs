@@ -86,7 +86,7 @@ pub(super) fn to_go_on_with(out: &Path, name: &str) -> anyhow::Result<Option<Run
 /// Goes on with a run as the process that keeps its record.
 pub(super) fn go_on(
     lock: &RunLock,
-    from: Option<u64>,
+    from: Option<cli::From>,
     shared: &cli::Shared,
     team: Team,
 ) -> anyhow::Result<()> {
@@ -301,7 +301,7 @@ fn is_over(
 ) -> anyhow::Result<Option<String>> {
     if training.is_out_of_patience() && has_ended(folder, training.step())? {
         return Ok(Some(format!(
-            "{} ended at step {}, since {} evaluations came without a better one. To go on, give it \
+            "{} stopped early at step {}: {} evaluations came without a better one. To go on, give it \
              more patience: `--set train.patience=…`, 0 for no end of it.",
             folder.name(),
             training.step(),

@@ -1,6 +1,6 @@
 //! `lookahead ctl RUN_DIR status`: how a run is, or how it ended.
 
-use lookahead_run::event::{self, Event, Record};
+use lookahead_run::event::{self, Event, Reason, Record};
 use lookahead_run::folder::SILENCE_ELSEWHERE;
 use lookahead_run::status::{State, Status};
 use lookahead_run::{Error, RunFolder, Writer, control, log};
@@ -94,9 +94,15 @@ struct Left {
     /// Inner steps that its log tells of.
     step: u64,
     total_steps: u64,
-    /// Why it failed.
+    /// Why it ended.
     #[serde(skip_serializing_if = "Option::is_none")]
     message: Option<String>,
+    /// What ended it, as in the event `run_ended`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<Reason>,
+    /// The step of the best model, where the run stopped early.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    best_step: Option<u64>,
     /// Folder name of the newest checkpoint, which may be damaged.
     checkpoint: Option<String>,
     /// The program that wrote it, where that is not this one.
@@ -132,6 +138,8 @@ impl Left {
             step: 0,
             total_steps: 0,
             message: None,
+            reason: None,
+            best_step: None,
             checkpoint: folder.checkpoints().list()?.pop().map(|newest| newest.name()),
             program: other_program(program_in_log(folder)),
         };
@@ -157,6 +165,8 @@ impl Left {
                 event::Status::Failed => End::Failed,
             };
             left.message = end.message;
+            left.reason = end.reason;
+            left.best_step = end.best_step;
         } else if writer == Writer::Unknown
             && Record::now(0, Event::Unknown).time - last < SILENCE_ELSEWHERE.as_secs_f64()
         {
@@ -177,7 +187,13 @@ impl Left {
             (None, None) => "It has left no checkpoint to go on from.".to_owned(),
         };
         match self.state {
-            End::Finished => format!("{run} has finished, at step {step} of {total_steps}."),
+            End::Finished if self.reason == Some(Reason::EarlyStopping) => {
+                format!("{run} stopped early, at step {step} of {total_steps}{why}.")
+            }
+            End::Finished => {
+                let why = why.trim_end_matches('.');
+                format!("{run} has finished, at step {step} of {total_steps}{why}.")
+            }
             End::Stopped => {
                 format!("{run} was stopped at step {step} of {total_steps}. {resume}")
             }

@@ -156,12 +156,16 @@ pub(super) fn line(record: &Record, task: Task) -> Option<String> {
                 Weights::Fast => "θ (fast)",
                 Weights::Average => "the mean of θ",
             };
+            let of = match found.model_step {
+                Some(model) => format!(", the best model, of step {model}"),
+                None => String::new(),
+            };
             let split = match found.split {
                 Split::Validation => "validation",
                 Split::Test => "test",
             };
             let mut line =
-                format!("step {step}  {split:10} at {weights}: loss {}", loss(found.loss));
+                format!("step {step}  {split:10} at {weights}{of}: loss {}", loss(found.loss));
             if task == Task::Language {
                 line += &format!(", perplexity {:.4}", found.loss.exp());
             }
@@ -190,7 +194,8 @@ pub(super) fn line(record: &Record, task: Task) -> Option<String> {
                 Status::Failed => "Failed",
             };
             let why = ended.message.as_ref().map(|why| format!(": {why}")).unwrap_or_default();
-            Some(format!("{how} at step {step}{why}"))
+            let early = if ended.stopped_early() { ", stopped early" } else { "" };
+            Some(format!("{how} at step {step}{early}{why}"))
         }
         Event::Step(_) | Event::Sync(_) | Event::Probe(_) => None,
         Event::Timing(_) | Event::System(_) | Event::Ranks(_) | Event::Unknown => None,
@@ -236,7 +241,8 @@ mod tests {
     fn evaluations_of_a_run_whose_epochs_are_over_in_no_time_come_now_and_then() {
         let evaluation = |split| {
             let (weights, loss, accuracy, samples, seconds) = (Weights::Slow, 6e-5, 0.5, 9, 0.1);
-            let found = Evaluation { weights, split, loss, accuracy, samples, seconds };
+            let found =
+                Evaluation { weights, split, loss, accuracy, samples, seconds, model_step: None };
             Record::now(7, Event::Evaluation(found))
         };
         let mut lines = Lines::new(Some(Duration::from_secs(3600)));
@@ -253,7 +259,7 @@ mod tests {
     }
 
     fn end(step: u64) -> Record {
-        Record::now(step, Event::RunEnded(RunEnded { status: Status::Stopped, message: None }))
+        Record::now(step, Event::RunEnded(RunEnded::new(Status::Stopped)))
     }
 
     #[test]

@@ -21,6 +21,24 @@ pub const ACCURACY: &str = "validation/accuracy";
 /// See [`ACCURACY`].
 pub const LOSS: &str = "validation/loss";
 
+impl Metric {
+    /// Its name, for people.
+    pub fn name(self) -> &'static str {
+        match self {
+            Metric::Accuracy => "accuracy",
+            Metric::Loss => "loss",
+        }
+    }
+
+    /// A value of it, for people.
+    pub fn shown(self, value: f64) -> String {
+        match self {
+            Metric::Accuracy => format!("{:.2} %", 100.0 * value),
+            Metric::Loss => crate::observer::lines::loss(value),
+        }
+    }
+}
+
 impl From<Metric> for retention::Best {
     fn from(metric: Metric) -> Self {
         let (name, highest) = match metric {
@@ -43,6 +61,11 @@ pub struct Best {
 }
 
 impl Best {
+    /// Its step, where there is one.
+    pub fn at(&self) -> Option<u64> {
+        self.value.map(|_| self.step)
+    }
+
     /// Takes an evaluation in; tells whether it is the best so far. What is no finite number is never
     /// the best.
     pub fn take(&mut self, by: Metric, step: u64, found: &Evaluation) -> bool {
@@ -71,7 +94,7 @@ mod tests {
 
     fn found(loss: f64, accuracy: f64) -> Evaluation {
         let (weights, split) = (Weights::Slow, Split::Validation);
-        Evaluation { weights, split, loss, accuracy, samples: 10, seconds: 0.0 }
+        Evaluation { weights, split, loss, accuracy, samples: 10, seconds: 0.0, model_step: None }
     }
 
     #[test]

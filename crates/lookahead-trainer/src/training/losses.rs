@@ -85,6 +85,7 @@ pub(super) fn read(t: &mut Training, outside: &mut Outside) -> anyhow::Result<()
     let values = to_host(&losses);
     let found = values.as_deref().unwrap_or_default();
     let sound = found.iter().position(|loss| !loss.is_finite()).unwrap_or(found.len());
+    found[..sound].iter().for_each(|loss| t.learning.take(*loss));
     if let Some(last) = outside.observer.release(&found[..sound]) {
         outside.status.took(&last);
     }

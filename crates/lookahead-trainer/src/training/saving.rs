@@ -41,7 +41,7 @@ pub(super) fn collect(t: &mut Training, outside: &mut Outside) -> anyhow::Result
 pub(super) fn is_due(t: &Training) -> bool {
     let every = t.config.checkpoint.every_steps;
     let regular = every > 0 && t.step.is_multiple_of(every);
-    let best = t.config.checkpoint.keep_best && t.best.value.is_some() && t.best.step == t.step;
+    let best = t.config.keeps_best() && t.best.at() == Some(t.step);
     // Of several processes only one knows of that one: it is asked for where they meet.
     let again = t.team.is_alone() && is_overdue(t);
     (regular || best || again) && t.step < t.total_steps
@@ -113,9 +113,10 @@ fn states_of_others(t: &Training, snapshot: &Snapshot) -> anyhow::Result<Option<
 }
 
 fn job(t: &Training, snapshot: Snapshot, ranks: Vec<Vec<u8>>, stall: Duration) -> Job {
+    let best = t.config.keeps_best().then(|| (t.best.at(), t.config.train.best_by()));
     Job {
         details: t.details(&snapshot),
-        retention: t.config.checkpoint.retention(t.config.train.best_by()),
+        retention: t.config.checkpoint.retention(best),
         lr: t.config.optimizer.lr,
         snapshot,
         ranks,

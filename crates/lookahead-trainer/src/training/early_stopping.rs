@@ -1,0 +1,103 @@
+//! A run that stops early, since it gets no better: its result is the best model, and not the last.
+
+use lookahead_run::Details;
+use lookahead_run::event::{Event, Reason, RunEnded, Split, Status, Warning, Weights};
+use serde_json::Value;
+
+use super::divergence::refuse_loss;
+use super::{BEST_STEP, OWED, Outside, SINCE_BEST, Training};
+use crate::changes::value_at;
+use crate::checkpointing::restore::load_weights;
+use crate::distributed::Wishes;
+use crate::evaluation::{evaluate, evaluate_together};
+use crate::model::Model;
+
+/// The step of the best model, where a checkpoint is the last one of a run that stopped early.
+pub fn best_step(details: &Details) -> Option<u64> {
+    let config = |key: &str| value_at(&details.config, key).and_then(Value::as_u64);
+    let own = |key: &str| details.integers.get(key).map(|value| value.unsigned_abs());
+    let patience = config("train.patience").filter(|patience| *patience > 0)?;
+    let all_taken = match config("train.max_steps") {
+        Some(total) => details.step >= total,
+        None => details.epoch >= config("train.epochs")?,
+    };
+    let stopped = own(SINCE_BEST)? >= patience && own(OWED) == Some(0) && !all_taken;
+    own(BEST_STEP).filter(|_| stopped)
+}
+
+/// Tests the best model of a run that has stopped early, and says how the run ended.
+///
+/// # Errors
+/// Where an evaluation fails.
+pub(super) fn finish(t: &mut Training, outside: &mut Outside) -> anyhow::Result<RunEnded> {
+    let (patience, by) = (t.config.train.patience, t.config.train.best_by());
+    let best = t.best.value.zip(t.best.at());
+    let tested = match best {
+        Some((_, step)) => test_best(t, outside, step)?,
+        None => Tested::Lost,
+    };
+    if tested == Tested::Interrupted {
+        return Ok(RunEnded::new(Status::Stopped));
+    }
+    let (name, s) = (by.name(), if patience == 1 { "" } else { "s" });
+    let mut message =
+        format!("no better validation {name} in {patience} evaluation{s} (`train.patience`)");
+    if let Some((value, step)) = best {
+        message += &format!("; the best is {} at step {step}", by.shown(value));
+    }
+    message += match tested {
+        Tested::Done => ", whose model `eval` and `export` take",
+        _ => "; that model can't be read, so `eval` and `export` take the last one",
+    };
+    Ok(RunEnded {
+        status: Status::Finished,
+        message: Some(message),
+        reason: Some(Reason::EarlyStopping),
+        best_step: t.best.at().filter(|_| tested == Tested::Done),
+    })
+}
+
+/// What came of testing the best model.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Tested {
+    Done,
+    /// Its checkpoint can't be read.
+    Lost,
+    /// The run was asked to stop meanwhile.
+    Interrupted,
+}
+
+/// Evaluates the checkpoint of the best model on test data. Warns where it can't be read.
+fn test_best(t: &mut Training, outside: &mut Outside, step: u64) -> anyhow::Result<Tested> {
+    // A model of its own: the training stays as it was saved.
+    let model = Model::new(&t.config.model, &t.data, t.device)?.computing_as(&t.config.train)?;
+    let last = t.final_weights();
+    let both = [Weights::Fast, last];
+    for weights in if last == Weights::Fast { &both[..1] } else { &both[..] } {
+        let load = || -> anyhow::Result<()> {
+            let (checkpoint, _) = outside.folder.checkpoints().at_step(step)?;
+            load_weights(&checkpoint.path, *weights == last, &model.vs)
+        };
+        let loaded = if t.team.leads() { load() } else { Ok(()) };
+        let failed = Wishes { stop: loaded.is_err(), ..Wishes::default() };
+        if t.team.decide(failed)?.stop {
+            if let Err(error) = loaded {
+                let message = format!("The best model, of step {step}, can't be tested: {error:#}");
+                outside.observer.record(t.step, Event::Warning(Warning { message }));
+            }
+            return Ok(Tested::Lost);
+        }
+        t.team.start_together(&model.vs)?;
+        let samples = &*t.data.test;
+        let controls = &mut outside.controls;
+        let found = match t.team.is_alone() {
+            true => evaluate(&model, samples, Split::Test, *weights, || controls.stop_is_asked())?,
+            false => Some(evaluate_together(&t.team, &model, samples, Split::Test, *weights)?),
+        };
+        let Some(mut found) = found else { return Ok(Tested::Interrupted) };
+        found.model_step = Some(step);
+        outside.observer.record(t.step, Event::Evaluation(found));
+        refuse_loss("The loss on the test set", found.loss, step, t.config.optimizer.lr)?;
+    }
+    Ok(Tested::Done)
+}
