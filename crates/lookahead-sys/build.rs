@@ -88,6 +88,7 @@ fn compile(include: &Path, nccl_headers: &[PathBuf]) {
         .file("cpp/adaptive.cc")
         .file("cpp/arithmetic.cc")
         .file("cpp/autocast.cc")
+        .file("cpp/batch_statistics.cc")
         .file("cpp/buckets.cc")
         .file("cpp/distributed.cc")
         .file("cpp/finite.cc")
@@ -98,6 +99,7 @@ fn compile(include: &Path, nccl_headers: &[PathBuf]) {
         .file("cpp/memory.cc")
         .file("cpp/memory_format.cc")
         .file("cpp/nccl_backend.cc")
+        .file("cpp/norm.cc")
         .file("cpp/ops.cc")
         .file("cpp/optimizer.cc")
         .file("cpp/sync.cc")
@@ -107,6 +109,8 @@ fn compile(include: &Path, nccl_headers: &[PathBuf]) {
         .std("c++17")
         // As torch-sys compiles its half: both pass C++ strings to the same libtorch.
         .define("_GLIBCXX_USE_CXX11_ABI", abi.as_str())
+        // As libtorch is compiled: some of its classes have members for checks alone.
+        .define("NDEBUG", None)
         .flag("-isystem")
         .flag(include.display().to_string())
         .flag("-isystem")

@@ -416,9 +416,8 @@ struct Nothing {
 impl InnerOptimizer for Nothing {
     fn step(&mut self) -> CoreResult<()> {
         if self.factor != 1.0 {
-            let _guard = tch::no_grad_guard();
             for parameter in &mut self.parameters {
-                let _ = parameter.tensor.f_mul_scalar_(self.factor).map_err(Error::from)?;
+                lookahead_core::arithmetic::scale(&mut parameter.tensor, self.factor)?;
             }
         }
         Ok(())

@@ -39,8 +39,8 @@ pub enum Error {
 
     /// The outer optimizer's momentum lies outside [0, 1).
     #[error(
-        "The outer momentum is {0}, and it must be at least 0 and below 1; at 0 the sync is plain \
-         interpolation."
+        "The outer momentum is {0}, and it must be at least 0 and below 1, in single precision too; at 0 the \
+         sync is plain interpolation."
     )]
     OuterMomentum(f64),
 
@@ -111,7 +111,45 @@ pub enum Error {
         name: String,
     },
 
-    /// Running statistics are kept in a type that can't tell a layer's momentum.
+    /// A gradient that holds NaN or infinity was to be clipped by its norm, or α chosen by it.
+    #[error(
+        "The gradient of `{name}` holds NaN or infinity, so {what}: nothing has changed. Call `zero_grad()` \
+         and continue with another batch, with a smaller learning rate if it happens again, or build with the \
+         policy `NonFinite::SkipStep`."
+    )]
+    NonFiniteGradient {
+        /// The first such variable.
+        name: String,
+        /// What could not be done.
+        what: &'static str,
+    },
+
+    /// The optimizer can't step by a sparse gradient.
+    #[error(
+        "The gradient of `{name}` is sparse, and {optimizer} does not support sparse gradients. Use SGD \
+         without weight decay, which does, or make the gradient dense: an embedding's is unless its \
+         configuration has `sparse: true`."
+    )]
+    SparseGradient {
+        /// The first such variable.
+        name: String,
+        /// The optimizer.
+        optimizer: &'static str,
+    },
+
+    /// A variable is complex, where only real ones can be.
+    #[error(
+        "The variable `{name}` is complex, and {what}. Keep its two parts as one real variable with a last \
+         dimension of 2, and compute with `view_as_complex` of it."
+    )]
+    ComplexVariable {
+        /// The variable.
+        name: String,
+        /// Why it can't be.
+        what: String,
+    },
+
+    /// Running statistics are kept in a type that is too narrow for them.
     #[error(
         "The buffer `{name}` is {kind}, which is too coarse to compute statistics in: keep the running \
          statistics in Float or Double, also where the weights are narrower."
@@ -129,16 +167,51 @@ pub enum Error {
     )]
     NoBatches,
 
+    /// No batch has a variance to give.
+    #[error(
+        "In each of the {batches} batches given, a batch normalization has only 1 value per channel, which \
+         has no variance: recalibrate with batches of at least 2 rows."
+    )]
+    OneValuePerChannel {
+        /// How many there were.
+        batches: u64,
+    },
+
+    /// A statistic is NaN, or more than its buffer can hold.
+    #[error(
+        "The statistics for the buffer `{name}` are NaN or beyond what its type can hold, so no buffer was \
+         changed: the layer's inputs, or weights before it, hold NaN, infinity or values too large."
+    )]
+    NonFiniteStatistics {
+        /// The first such buffer.
+        name: String,
+    },
+
+    /// Something else than libtorch's batch normalization moves a buffer of running statistics.
+    #[error(
+        "The forward pass changed the buffer `{name}` by itself, and only statistics that libtorch's \
+         `batch_norm` takes can be computed again, as tch's layers call it on the calling thread. Nothing was \
+         changed: rename the buffer if it holds something else."
+    )]
+    UnseenStatistics {
+        /// The first such buffer.
+        name: String,
+    },
+
     /// A learning rate is negative or not finite.
-    #[error("The learning rate is {0}, and it must be a finite number of at least 0.")]
+    #[error(
+        "The learning rate is {0}, and it must be at least 0 and no more than single precision holds, 3.4e38."
+    )]
     LearningRate(f64),
 
     /// A momentum lies outside [0, 1).
-    #[error("The momentum is {0}, and it must be at least 0 and below 1.")]
+    #[error("The momentum is {0}, and it must be at least 0 and below 1, in single precision too.")]
     Momentum(f64),
 
     /// A weight decay is negative or not finite.
-    #[error("The weight decay is {0}, and it must be a finite number of at least 0.")]
+    #[error(
+        "The weight decay is {0}, and it must be at least 0 and no more than single precision holds, 3.4e38."
+    )]
     WeightDecay(f64),
 
     /// Gradients can't be clipped to this.

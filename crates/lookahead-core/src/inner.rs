@@ -1,6 +1,6 @@
 //! What Lookahead asks of an inner optimizer.
 
-use tch::Tensor;
+use tch::{Kind, Tensor};
 
 use crate::{Error, Result, State};
 
@@ -23,6 +23,16 @@ impl Parameter {
     /// What libtorch says.
     pub fn zero_grad(&self) -> Result<()> {
         Ok(lookahead_sys::tensor::forget_gradient(&self.tensor)?)
+    }
+
+    pub(crate) fn is_complex(&self) -> bool {
+        let complex = [Kind::ComplexHalf, Kind::ComplexFloat, Kind::ComplexDouble];
+        self.tensor.defined() && complex.contains(&self.tensor.kind())
+    }
+
+    pub(crate) fn has_sparse_gradient(&self) -> bool {
+        let gradient = self.tensor.f_grad();
+        self.tensor.requires_grad() && gradient.is_ok_and(|g| g.defined() && g.is_sparse())
     }
 }
 

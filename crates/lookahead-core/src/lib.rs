@@ -43,7 +43,11 @@
 //! * NaN and infinity never reach φ: a sync that would bring them there is an error, unless another
 //!   [`NonFinite`] policy is chosen.
 //! * Buffers, such as batch normalization's running statistics, belong to θ. [`recalibrate`] and
-//!   [`SlowWeights::recalibrate`] compute those of φ.
+//!   [`SlowWeights::recalibrate`] compute those of φ. Trained on a batch with one value per channel, such as
+//!   a leftover batch of one row, they become NaN without an error of libtorch's:
+//!   [`fewest_values_per_channel`] tells.
+//! * Sparse gradients are for SGD without weight decay, and complex variables for SGD in one process; the
+//!   rest is refused with the variable's name.
 //!
 //! # What can be chosen
 //!
@@ -131,6 +135,7 @@
 //! | [`Lookahead`], [`Builder`] | the optimizer and how it is put together |
 //! | [`MomentumPolicy`], [`OuterMomentum`], [`NonFinite`], [`Schedule`] | what can be chosen |
 //! | [`SlowWeights`], [`recalibrate`] | φ standing in for θ, for evaluation |
+//! | [`fewest_values_per_channel`] | whether a batch is too small for batch normalization |
 //! | [`fused`] | tch's optimizers on faster kernels |
 //! | [`TchOptimizer`] | any optimizer that tch can build, with its state |
 //! | [`WrappedOptimizer`] | a [`tch::nn::Optimizer`] that somebody else built, without its state |
@@ -140,6 +145,7 @@
 //! | [`distributed`], [`Wire`], [`GradientAverage`] | the same training in several processes |
 //! | [`inference`], [`autocast`], [`memory_format`] | evaluations without what autograd costs; a narrower type, and another order in memory, for speed |
 //! | [`generator`], [`build`] | random-generator state, and which libtorch this is |
+//! | [`arithmetic`] | what tch has too, but panics in if libtorch refuses, for an inner optimizer of your own |
 //! | [`images`], [`memory`], [`ops`] | batches of images from their bytes; what the allocator keeps; what is asked of libtorch, counted |
 //!
 //! Methods that only read a setting, or set one, have no example of their own; those of
@@ -168,10 +174,13 @@ mod wrapped;
 pub use builder::{Builder, FromConfig, FromOptimizer};
 pub use error::{Error, Result};
 pub use inner::{Curvature, InnerOptimizer, Moment, Parameter};
-pub use lookahead::{GradientAverage, Lookahead, SlowWeights, Wire, recalibrate};
+pub use lookahead::{
+    GradientAverage, Lookahead, SlowWeights, Wire, fewest_values_per_channel, recalibrate,
+};
 pub use lookahead_sys::sync::Path as SyncPath;
 pub use lookahead_sys::{
-    autocast, build, distributed, fused, generator, images, inference, memory, memory_format, ops,
+    arithmetic, autocast, build, distributed, fused, generator, images, inference, memory,
+    memory_format, ops,
 };
 pub use schedule::Schedule;
 pub use settings::{MomentumPolicy, NonFinite, OuterMomentum};

@@ -5,6 +5,7 @@
 //! | `settings` | k, α and the rest, read and set while running |
 //! | `adaptive` | α chosen at each sync |
 //! | `moments` | what becomes of the inner optimizer's moments at a sync |
+//! | `clipping` | gradients clipped before a step |
 //! | `non_finite` | values that are no finite numbers |
 //! | `norms` | of θ − φ, and of the gradient |
 //! | `slow_weights` | φ standing in for θ, for evaluation |
@@ -16,6 +17,7 @@
 //! | `workers` | θ of several processes, averaged |
 
 mod adaptive;
+mod clipping;
 mod moments;
 mod nested;
 mod non_finite;
@@ -28,7 +30,7 @@ mod upkeep;
 mod verbs;
 mod workers;
 
-pub use recalibration::recalibrate;
+pub use recalibration::{fewest_values_per_channel, recalibrate};
 pub use slow_weights::SlowWeights;
 pub(crate) use workers::Workers;
 pub use workers::{GradientAverage, Wire};
@@ -92,6 +94,8 @@ pub struct Lookahead<O: InnerOptimizer = TchOptimizer> {
     alpha_used: Option<f64>,
     /// How often values that are no finite numbers were acted on.
     non_finite: u64,
+    /// Whether the gradients could not be clipped by their norm.
+    unclipped: bool,
     /// φ, one tensor for each of the inner optimizer's parameters, in their order.
     slow: Vec<Tensor>,
     /// The outer optimizer's momentum buffers, as φ; empty without outer momentum.
@@ -176,6 +180,7 @@ impl<O: InnerOptimizer> Lookahead<O> {
             syncs: 0,
             alpha_used: None,
             non_finite: 0,
+            unclipped: false,
             slow: Vec::new(),
             velocity: Vec::new(),
             slow_moments: SlowMoments::default(),
@@ -238,7 +243,8 @@ impl<O: InnerOptimizer> Lookahead<O> {
     ///
     /// # Errors
     /// [`SyncIsDue`](Error::SyncIsDue) where a sync was left out,
-    /// [`FastWeightsChanged`](Error::FastWeightsChanged) where somebody else wrote to θ, or
+    /// [`FastWeightsChanged`](Error::FastWeightsChanged) where somebody else wrote to θ,
+    /// [`NonFiniteGradient`](Error::NonFiniteGradient) after gradients that could not be clipped, or
     /// whatever the inner optimizer says.
     pub fn inner_step(&mut self) -> Result<bool> {
         self.ready()?;
@@ -249,6 +255,9 @@ impl<O: InnerOptimizer> Lookahead<O> {
             && !self.all_agree(self.gradients_are_finite()?)?
         {
             self.non_finite += 1;
+            return Ok(false);
+        }
+        if self.unclipped && !self.may_step_unclipped()? {
             return Ok(false);
         }
         let before = self.inner.steps_taken();

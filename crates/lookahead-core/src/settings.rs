@@ -3,7 +3,7 @@
 use lookahead_sys::sync::Path;
 
 use crate::lookahead::Workers;
-use crate::range::{check_period, check_slow_step_size};
+use crate::range::{check_period, check_slow_step_size, is_decay};
 use crate::schedule::Schedule;
 use crate::{Error, InnerOptimizer, Result};
 
@@ -172,7 +172,7 @@ impl Settings {
         self.k_schedule.check_period()?;
         self.alpha_schedule.check_slow_step_size()?;
         let momentum = self.outer.momentum;
-        if !(0.0..1.0).contains(&momentum) {
+        if !is_decay(momentum) {
             return Err(Error::OuterMomentum(momentum));
         }
         let Some(low) = self.adaptive_low else { return Ok(()) };

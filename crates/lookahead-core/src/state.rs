@@ -84,6 +84,14 @@ impl State {
     /// assert_eq!(state.tensors["w"].data_ptr(), memory);
     /// ```
     pub fn copy_in(&mut self, name: String, values: &Tensor, kept: &mut State) -> Result<()> {
+        let dense;
+        let values = match values.is_sparse() {
+            true => {
+                dense = values.f_to_dense(None, false)?;
+                &dense
+            }
+            false => values,
+        };
         let fits = |old: &Tensor| {
             old.kind() == values.kind() && old.size() == values.size() && old.is_contiguous()
         };

@@ -32,6 +32,8 @@ pub struct TchOptimizer {
     optimizer: Optimizer,
     variables: Variables,
     parameters: Vec<Parameter>,
+    /// A variable that it can't step.
+    complex: Option<String>,
 }
 
 impl TchOptimizer {
@@ -39,7 +41,8 @@ impl TchOptimizer {
     /// the next step.
     ///
     /// # Errors
-    /// [`LearningRate`](Error::LearningRate), or what libtorch says of the configuration.
+    /// [`LearningRate`](Error::LearningRate), [`ComplexVariable`](Error::ComplexVariable) for any but SGD,
+    /// or what libtorch says of the configuration.
     pub fn new<C: nn::OptimizerConfig>(
         config: C,
         vs: &nn::VarStore,
@@ -48,7 +51,8 @@ impl TchOptimizer {
         check_learning_rate(learning_rate)?;
         let optimizer = Optimizer::build(&config, learning_rate)?;
         let variables = Variables::new(vs);
-        let mut built = TchOptimizer { optimizer, variables, parameters: Vec::new() };
+        let mut built =
+            TchOptimizer { optimizer, variables, parameters: Vec::new(), complex: None };
         built.join_new_parameters()?;
         Ok(built)
     }
@@ -84,6 +88,34 @@ impl TchOptimizer {
             self.optimizer.set_group_options(group, options)?;
         }
         Ok(())
+    }
+
+    /// On complex variables libtorch's C++ optimizers step by the magnitude of the squared gradient or fail,
+    /// unlike PyTorch's, which take them for pairs of real numbers. SGD's step is the same either way.
+    fn refuse_complex(&self) -> Result<()> {
+        let Some(name) = self.complex.clone() else { return Ok(()) };
+        let what =
+            format!("{} steps complex variables by other formulas than PyTorch", self.name());
+        Err(Error::ComplexVariable { name, what })
+    }
+
+    fn find_complex(&self) -> Option<String> {
+        if self.optimizer.kind() == Kind::Sgd {
+            return None;
+        }
+        self.parameters.iter().find(|p| p.is_complex()).map(|parameter| parameter.name.clone())
+    }
+
+    /// Names the variable whose sparse gradient is why a step failed.
+    fn explained(&self, refused: lookahead_sys::Error) -> Error {
+        let optimizer = match self.optimizer.kind() {
+            Kind::Sgd => "sgd with weight decay",
+            kind => kind.name(),
+        };
+        match self.parameters.iter().find(|parameter| parameter.has_sparse_gradient()) {
+            Some(Parameter { name, .. }) => Error::SparseGradient { name: name.clone(), optimizer },
+            None => refused.into(),
+        }
     }
 
     fn refuse_unknown_kind(&self) -> Result<()> {
@@ -171,7 +203,7 @@ impl TchOptimizer {
 impl InnerOptimizer for TchOptimizer {
     fn step(&mut self) -> Result<()> {
         self.join_new_parameters()?;
-        Ok(self.optimizer.step()?)
+        self.optimizer.step().map_err(|refused| self.explained(refused))
     }
 
     fn zero_grad(&mut self) -> Result<()> {
@@ -184,14 +216,20 @@ impl InnerOptimizer for TchOptimizer {
     }
 
     fn join_new_parameters(&mut self) -> Result<()> {
-        for parameter in self.variables.take_new() {
-            self.optimizer.add_parameter(&parameter.tensor, parameter.group)?;
-            self.parameters.push(parameter);
+        let new = self.variables.take_new();
+        if !new.is_empty() {
+            for parameter in new {
+                self.optimizer.add_parameter(&parameter.tensor, parameter.group)?;
+                self.parameters.push(parameter);
+            }
+            self.complex = self.find_complex();
         }
-        Ok(())
+        self.refuse_complex()
     }
 
     fn parameters_recast(&mut self) -> Result<()> {
+        self.complex = self.find_complex();
+        self.refuse_complex()?;
         for parameter in &self.parameters {
             let Some(kept) = self.optimizer.parameter_state(&parameter.tensor)? else { continue };
             let (kind, device) = (parameter.tensor.kind(), parameter.tensor.device());
@@ -218,7 +256,16 @@ impl InnerOptimizer for TchOptimizer {
 
     fn moments(&mut self, parameter: usize) -> Result<Vec<Moment>> {
         let tensor = &self.parameters[parameter].tensor;
-        let Some(kept) = self.optimizer.parameter_state(tensor)? else { return Ok(Vec::new()) };
+        let Some(mut kept) = self.optimizer.parameter_state(tensor)? else { return Ok(Vec::new()) };
+        if kept.slots.iter().flatten().any(Tensor::is_sparse) {
+            // libtorch's own SGD begins so where gradients are sparse, and steps on with a dense buffer.
+            for slot in kept.slots.iter_mut().flatten() {
+                *slot = slot.f_to_dense(None, false)?;
+            }
+            let slots = kept.slots.iter().map(|s| s.as_ref().map(Tensor::shallow_clone)).collect();
+            let state = ParameterState { step: kept.step, slots };
+            self.optimizer.set_parameter_state(tensor, Some(state))?;
+        }
         let all = self.optimizer.kind().slots().iter().zip(kept.slots);
         Ok(all.filter_map(|(name, tensor)| Some(Moment { name, tensor: tensor? })).collect())
     }

@@ -23,7 +23,8 @@ impl WrappedOptimizer {
     /// Wraps an optimizer that was built for `vs`.
     ///
     /// # Errors
-    /// [`OtherStore`](Error::OtherStore) where it was built for other variables.
+    /// [`OtherStore`](Error::OtherStore) where it was built for other variables,
+    /// [`ComplexVariable`](Error::ComplexVariable) for complex ones.
     pub fn new(optimizer: nn::Optimizer, vs: &nn::VarStore) -> Result<Self> {
         let ours: HashSet<usize> = vs.trainable_variables().iter().map(identity).collect();
         let its: HashSet<usize> = optimizer.trainable_variables().iter().map(identity).collect();
@@ -32,7 +33,18 @@ impl WrappedOptimizer {
         }
         let mut variables = Variables::new(vs);
         let parameters = variables.take_new();
-        Ok(WrappedOptimizer { optimizer, variables, parameters })
+        let wrapped = WrappedOptimizer { optimizer, variables, parameters };
+        wrapped.refuse_complex()?;
+        Ok(wrapped)
+    }
+
+    /// Only SGD's step is PyTorch's on complex variables, and its kind can't be told.
+    fn refuse_complex(&self) -> Result<()> {
+        let Some(parameter) = self.parameters.iter().find(|p| p.is_complex()) else {
+            return Ok(());
+        };
+        let what = "an optimizer that is already built may step it by other formulas than PyTorch";
+        Err(Error::ComplexVariable { name: parameter.name.clone(), what: what.to_owned() })
     }
 
     /// Runs a method of tch's, which panics where libtorch throws.
@@ -51,7 +63,14 @@ impl WrappedOptimizer {
 
 impl InnerOptimizer for WrappedOptimizer {
     fn step(&mut self) -> Result<()> {
-        self.guarded("step", nn::Optimizer::step)
+        self.guarded("step", nn::Optimizer::step).map_err(|failed| {
+            match self.parameters.iter().find(|parameter| parameter.has_sparse_gradient()) {
+                Some(Parameter { name, .. }) => {
+                    Error::SparseGradient { name: name.clone(), optimizer: "the wrapped optimizer" }
+                }
+                None => failed,
+            }
+        })
     }
 
     fn zero_grad(&mut self) -> Result<()> {
@@ -64,8 +83,12 @@ impl InnerOptimizer for WrappedOptimizer {
 
     fn join_new_parameters(&mut self) -> Result<()> {
         // tch's optimizer finds them by itself in its step.
-        self.parameters.extend(self.variables.take_new());
-        Ok(())
+        let new = self.variables.take_new();
+        if new.is_empty() {
+            return Ok(());
+        }
+        self.parameters.extend(new);
+        self.refuse_complex()
     }
 
     fn learning_rates(&self) -> Result<Vec<f64>> {

@@ -165,3 +165,119 @@ fn what_did_not_run_keeps_its_value() {
     assert!((used.running_mean.double_value(&[0]) - 3.0).abs() < 1e-5);
     assert_eq!(unused.running_var.double_value(&[0]), 7.0);
 }
+
+fn close(found: &Tensor, expected: &Tensor, tolerance: f64) {
+    let (found, expected) = (found.to_kind(Kind::Double), expected.to_kind(Kind::Double));
+    assert!(found.allclose(&expected, tolerance, 0.0, false), "{found:?}, not {expected:?}");
+}
+
+/// The last batch of an epoch may be smaller: each row counts as much as any other.
+#[test]
+fn batches_count_by_their_rows() {
+    tch::manual_seed(6);
+    let vs = nn::VarStore::new(Device::Cpu);
+    let norm = nn::batch_norm1d(vs.root(), 2, Default::default());
+    let sizes = [200, 2, 50];
+    let batches: Vec<Tensor> = (0..3)
+        .map(|i| {
+            Tensor::randn([sizes[i], 2], (Kind::Double, Device::Cpu)) * (i as f64 + 1.0) + i as f64
+        })
+        .collect();
+    let forward = |x: &&Tensor| drop(norm.forward_t(&x.to_kind(Kind::Float), true));
+    recalibrate(&vs, &batches, forward).unwrap();
+    let weighted = |of: &dyn Fn(&Tensor) -> Tensor| {
+        let sum: Tensor = batches.iter().map(|x| of(x) * x.size()[0] as f64).sum();
+        sum / 252.0
+    };
+    let mean = weighted(&|x| x.mean_dim(0, false, Kind::Double));
+    let variance = weighted(&|x| x.var_dim(0, true, false));
+    close(&norm.running_mean, &mean, 1e-6);
+    close(&norm.running_var, &variance, 1e-6);
+}
+
+/// A batch of one row has no variance, and would make it NaN.
+#[test]
+fn a_batch_of_one_row_is_left_out() {
+    let net = Net::new(Device::Cpu);
+    let batches = batches(Device::Cpu);
+    let forward = |x: &Tensor| drop(net.layers.forward_t(x, true));
+    recalibrate(&net.vs, batches.iter().map(Tensor::shallow_clone), forward).unwrap();
+    let without = net.buffers();
+    // The first layer still has its pixels there; what comes behind the last one has nothing.
+    let one = || batches[1].narrow(0, 3, 1);
+    for at in [0, 2, 4] {
+        let mut all: Vec<Tensor> = batches.iter().map(Tensor::shallow_clone).collect();
+        all.insert(at, one());
+        recalibrate(&net.vs, all, forward).unwrap();
+        let sound =
+            net.vs.variables().into_values().all(|t| bool::try_from(t.isfinite().all()).unwrap());
+        assert!(sound, "at {at}");
+        if at == 4 {
+            // Dropout draws other numbers after an earlier one.
+            assert!(net.buffers() == without);
+        }
+    }
+    let before = net.buffers();
+    let refused = recalibrate(&net.vs, [one(), one()], forward);
+    assert!(matches!(refused, Err(Error::OneValuePerChannel { batches: 2 })), "{refused:?}");
+    assert!(net.buffers() == before);
+}
+
+/// Inputs far from unit scale, also beside a mean that is larger still.
+#[test]
+fn wide_inputs_have_their_variance() {
+    tch::manual_seed(7);
+    for momentum in [0.01, 0.1] {
+        for (deviation, centre) in [(1.0, 0.0), (1e6, 0.0), (1e7, 3e7), (1e12, 0.0), (1e-6, 0.0)] {
+            let vs = nn::VarStore::new(Device::Cpu);
+            let config = nn::BatchNormConfig { momentum, ..Default::default() };
+            let norm = nn::batch_norm1d(vs.root(), 3, config);
+            let draw = || Tensor::randn([64, 3], (Kind::Double, Device::Cpu)) * deviation + centre;
+            let batches: Vec<Tensor> = (0..4).map(|_| draw().to_kind(Kind::Float)).collect();
+            recalibrate(&vs, &batches, |x| drop(norm.forward_t(x, true))).unwrap();
+            let mean = |of: &dyn Fn(Tensor) -> Tensor| {
+                let all: Vec<Tensor> =
+                    batches.iter().map(|x| of(x.to_kind(Kind::Double))).collect();
+                Tensor::stack(&all, 0).mean_dim(0, false, Kind::Double)
+            };
+            close(&norm.running_var, &mean(&|x| x.var_dim(0, true, false)), 1e-6);
+            let means = mean(&|x| x.mean_dim(0, false, Kind::Double));
+            let apart = (norm.running_mean.to_kind(Kind::Double) - &means).abs().max();
+            let apart = apart.double_value(&[]) / (deviation + centre);
+            assert!(apart < 1e-6, "{deviation}: {apart}");
+        }
+    }
+}
+
+/// NaN, and a variance that single precision can't hold, are told and not written.
+#[test]
+fn statistics_that_are_no_numbers_are_refused() {
+    let vs = nn::VarStore::new(Device::Cpu);
+    let norm = nn::batch_norm1d(&vs.root() / "norm", 1, Default::default());
+    for value in [f32::NAN, f32::INFINITY, 1e25] {
+        let batch = [Tensor::from_slice(&[value, 1.0, -value, 2.0]).view([4, 1])];
+        let refused = recalibrate(&vs, &batch, |x| drop(norm.forward_t(x, true))).unwrap_err();
+        let Error::NonFiniteStatistics { name } = &refused else { panic!("{refused}") };
+        assert!(name.starts_with("norm.running_"), "{name}");
+        assert_eq!(
+            (norm.running_mean.double_value(&[0]), norm.running_var.double_value(&[0])),
+            (0.0, 1.0)
+        );
+    }
+}
+
+/// A normalization written by hand is none of libtorch's, and can't be watched.
+#[test]
+fn a_layer_that_is_not_libtorch_s_is_refused_by_name() {
+    let vs = nn::VarStore::new(Device::Cpu);
+    let mine = (&vs.root() / "mine").zeros_no_train("running_mean", &[1]);
+    let forward = |x: &Tensor| {
+        let mean = x.mean_dim(0, false, Kind::Float);
+        let _ = (&mine).shallow_clone().lerp_(&mean, 0.1);
+    };
+    let refused = recalibrate(&vs, [Tensor::ones([3, 1], (Kind::Float, Device::Cpu))], forward);
+    assert!(
+        matches!(&refused, Err(Error::UnseenStatistics { name }) if name == "mine.running_mean")
+    );
+    assert_eq!(mine.double_value(&[0]), 0.0, "as it was");
+}

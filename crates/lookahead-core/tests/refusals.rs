@@ -3,7 +3,7 @@
 mod common;
 
 use common::{Inner, Net};
-use lookahead_core::{Error, InnerOptimizer, Lookahead, TchOptimizer};
+use lookahead_core::{Error, InnerOptimizer, Lookahead, OuterMomentum, TchOptimizer};
 use tch::{Device, Kind, nn};
 
 fn store() -> nn::VarStore {
@@ -307,4 +307,20 @@ fn parameters_that_are_gone() {
     *opt.inner_mut() = TchOptimizer::new(nn::Sgd::default(), &store(), 0.1).unwrap();
     let message = opt.step().unwrap_err().to_string();
     assert!(message.contains("had 2 parameters and now has 1"), "{message}");
+}
+
+/// In range as the numbers that they are, and not as the weights' own type has them.
+#[test]
+fn settings_that_single_precision_rounds_out_of_range() {
+    let nearly_one = 1.0 - 1e-12;
+    let outer = OuterMomentum { momentum: nearly_one, nesterov: false };
+    let sgd = Lookahead::builder(nn::Sgd::default()).outer_momentum(outer);
+    assert!(matches!(sgd.build(&store(), 0.1), Err(Error::OuterMomentum(_))));
+    let mut opt = built(5, 0.5, 0.1).unwrap();
+    assert!(matches!(opt.set_momentum(nearly_one), Err(Error::Momentum(_))));
+    opt.set_momentum(0.999_999).unwrap();
+    assert!(matches!(opt.set_lr(1e39), Err(Error::LearningRate(_))));
+    assert!(matches!(opt.set_weight_decay(1e39), Err(Error::WeightDecay(_))));
+    assert!(matches!(built(5, 1e-50, 0.1), Err(Error::SlowStepSize(_))));
+    assert!(matches!(built(5, 0.5, 1e39), Err(Error::LearningRate(_))));
 }

@@ -307,3 +307,43 @@ fn the_last_gradient_is_the_documented_approximation() {
     let mut still = still.build(&net.vs, 0.1).unwrap();
     assert!(still.step().unwrap());
 }
+
+/// A gradient that is NaN is none that is missing, for which α would be the least.
+#[test]
+fn no_alpha_is_chosen_by_a_gradient_that_is_not_finite() {
+    for value in [f64::NAN, f64::INFINITY] {
+        let vs = nn::VarStore::new(Device::Cpu);
+        let w = vs.root().ones("w", &[2]);
+        let builder = Lookahead::builder(fused::Adam::default()).k(1).adaptive_alpha(0.2);
+        let mut opt = builder.build(&vs, 0.1).unwrap();
+        w.square().sum(Kind::Float).backward();
+        opt.inner_step().unwrap();
+        let refused = opt.sync_with(|| (&w * value).sum(Kind::Float));
+        assert!(matches!(&refused, Err(Error::NonFiniteGradient { name, .. }) if name == "w"));
+        assert!(opt.sync_is_due(), "still");
+        assert!(opt.sync_if_due().unwrap(), "without a gradient, by the least");
+        assert_eq!(opt.alpha_used(), Some(0.2));
+    }
+}
+
+/// The products of single-precision numbers that α comes from can overflow in it.
+#[test]
+fn the_adaptive_alpha_is_right_where_products_overflow() {
+    let alpha = |scale: f64| {
+        let vs = nn::VarStore::new(Device::Cpu);
+        let w = vs.root().var("w", &[2], nn::Init::Const(scale));
+        let target = Tensor::from_slice(&[0.25f32, 0.5]) * scale;
+        let builder = Lookahead::builder(fused::Adam::default()).k(4).adaptive_alpha(1e-3);
+        let mut opt = builder.build(&vs, 0.3 * scale).unwrap();
+        for _ in 0..4 {
+            opt.zero_grad().unwrap();
+            let loss = || ((&w - &target) / scale).square().sum(Kind::Float) * (0.5 * scale);
+            loss().backward();
+            opt.inner_step().unwrap();
+            opt.sync_with(loss).unwrap();
+        }
+        opt.alpha_used().unwrap()
+    };
+    let (usual, huge) = (alpha(1.0), alpha(1e25));
+    assert!(usual > 1e-3 && usual < 1.0 && (usual - huge).abs() < 1e-4, "{usual}, {huge}");
+}

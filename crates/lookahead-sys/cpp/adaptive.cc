@@ -20,6 +20,7 @@
 #include <ATen/ops/stack.h>
 #include <ATen/ops/zeros.h>
 
+#include <cmath>
 #include <limits>
 #include <vector>
 
@@ -28,20 +29,24 @@
 
 namespace lookahead {
 
-double adaptive_slow_step_size(rust::Slice<const CurvatureTerm> terms, bool differences) {
-  const at::NoGradGuard no_grad;
+namespace {
+
+// `wide`: whether products are taken in f64 too, in which those of f32 don't overflow.
+double best_step(rust::Slice<const CurvatureTerm> terms, bool differences, bool wide) {
+  const auto as_wide = [&](const Tensor& tensor) { return wide ? tensor.to(at::kDouble) : tensor; };
   std::vector<Tensor> slopes;
   std::vector<Tensor> curvatures;
   for (const CurvatureTerm& term : terms) {
     const Tensor& gradient = term.fast->grad();
     if (term.fast->numel() == 0) continue;
-    const Tensor end = (term.mean == nullptr ? *term.fast : *term.mean).to(term.slow->scalar_type());
+    const Tensor slow = as_wide(*term.slow);
+    const Tensor end = (term.mean == nullptr ? *term.fast : *term.mean).to(slow.scalar_type());
     const bool is_difference = term.mean != nullptr && differences;
-    const Tensor difference = is_difference ? -end : *term.slow - end;
+    const Tensor difference = is_difference ? -end : slow - end;
     // In double precision: the sums run over all parameters.
     if (gradient.defined()) {
       const Tensor dense = gradient.is_sparse() ? gradient.to_dense() : gradient;
-      slopes.push_back((dense * difference).sum(at::kDouble));
+      slopes.push_back((as_wide(dense) * difference).sum(at::kDouble));
     }
     const Tensor curvature = difference.square().mul_(*term.second_moment).sum(at::kDouble);
     curvatures.push_back(curvature * term.scale);
@@ -52,9 +57,18 @@ double adaptive_slow_step_size(rust::Slice<const CurvatureTerm> terms, bool diff
     return at::stack(parts).sum();
   };
   const Tensor slope = total(slopes);
-  // The one value that is read back.
-  const Tensor step = slope / total(curvatures);
+  const Tensor curvature = total(curvatures);
+  // The one value that is read back: NaN, and not 0, where the curvature has overflowed.
+  const Tensor step = slope / curvature + curvature * 0.0;
   return step.item<double>() + 1.0;
+}
+
+}  // namespace
+
+double adaptive_slow_step_size(rust::Slice<const CurvatureTerm> terms, bool differences) {
+  const at::NoGradGuard no_grad;
+  const double step = best_step(terms, differences, false);
+  return std::isfinite(step) ? step : best_step(terms, differences, true);
 }
 
 }  // namespace lookahead

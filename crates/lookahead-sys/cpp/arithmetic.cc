@@ -2,10 +2,7 @@
 // libtorch throws: its Scalar unwraps a pending error when it is dropped.
 
 #include <ATen/core/grad_mode.h>
-#include <ATen/ops/linalg_vector_norm.h>
-#include <ATen/ops/stack.h>
 
-#include <cmath>
 #include <vector>
 
 #include "lookahead-sys/src/ffi.rs.h"
@@ -34,29 +31,25 @@ void assign(const Tensor* target, const Tensor* source) {
 
 void clip_value(rust::Slice<const TensorRef> parameters, double max) {
   const at::NoGradGuard no_grad;
-  for (const Tensor& gradient : gradients(parameters)) gradient.clamp_(-max, max);
+  for (const Tensor& gradient : gradients(parameters)) {
+    TORCH_CHECK(!gradient.is_sparse(), "A sparse gradient can't be clipped by value. Clip it by its norm.");
+    gradient.clamp_(-max, max);
+  }
 }
 
-double clip_norm(rust::Slice<const TensorRef> parameters, double max) {
+void fill(const Tensor* target, double value) {
   const at::NoGradGuard no_grad;
-  const std::vector<Tensor> all = gradients(parameters);
-  if (all.empty()) return 0.0;
-  std::vector<Tensor> norms;
-  norms.reserve(all.size());
-  for (const Tensor& gradient : all) {
-    // Half precision holds no norm above 65,504.
-    const auto wide = gradient.scalar_type() == at::kDouble ? at::kDouble : at::kFloat;
-    const Tensor norm = at::linalg_vector_norm(gradient, 2, at::nullopt, false, wide);
-    norms.push_back(norm.to(all.front().device(), at::kDouble));
-  }
-  // The one value that is read back from the device.
-  const double norm = at::linalg_vector_norm(at::stack(norms), 2).item<double>();
-  // PyTorch's clip_grad_norm_ keeps the quotient finite by the same small number.
-  const double scale = max / (norm + 1e-6);
-  if (std::isfinite(norm) && scale < 1.0) {
-    for (const Tensor& gradient : all) gradient.mul_(scale);
-  }
-  return norm;
+  target->fill_(value);
+}
+
+void scale(const Tensor* target, double factor) {
+  const at::NoGradGuard no_grad;
+  target->mul_(factor);
+}
+
+void lerp(const Tensor* target, const Tensor* end, double weight) {
+  const at::NoGradGuard no_grad;
+  target->lerp_(*end, weight);
 }
 
 }  // namespace lookahead

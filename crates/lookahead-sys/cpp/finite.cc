@@ -15,6 +15,7 @@
 #include "flat.h"
 #include "lookahead-sys/src/ffi.rs.h"
 #include "shim.h"
+#include "values.h"
 
 namespace lookahead {
 namespace {
@@ -78,8 +79,7 @@ bool all_finite(rust::Slice<const TensorRef> tensors, bool foreach) {
       end += tensor.numel();
       parts.push_back({tensor.const_data_ptr(), end, flat});
     } else {
-      const bool sparse = tensor.is_sparse();
-      const Tensor values = sparse ? tensor._values() : tensor;
+      const Tensor values = values_of(tensor);
       if (values.numel() == 0) continue;
       batches[{values.device().type(), values.device().index(), values.scalar_type()}].push_back(values);
     }

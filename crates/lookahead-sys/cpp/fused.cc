@@ -2,8 +2,8 @@
 // parameters together: ATen's fused Adam and AdamW; ATen's fused SGD on a GPU and a pass of our own on
 // the CPU (step.h); RMSprop by foreach operations on a GPU and by such a pass on the CPU.
 //
-// What a kernel can't take is left to the step of libtorch's own class: sparse gradients, tensors
-// that are not dense, and reduced precision on the CPU (see `fusable`).
+// What a kernel can't take is left to the step of libtorch's own class: sparse gradients without
+// momentum, tensors that are not dense, and reduced precision on the CPU (see `fusable`).
 
 #include <ATen/core/grad_mode.h>
 #include <ATen/ops/_foreach_add.h>
@@ -92,11 +92,17 @@ BatchKey key_of(const Tensor& parameter, bool fresh) {
 // Whether the kernels can take a parameter with this gradient. They walk over memory, so all
 // tensors of a parameter must be dense and lie in one order. In bfloat16 and half precision on the
 // CPU the kernels of some versions of ATen leave parameters alone, so these go the other way.
-bool fusable(const Tensor& parameter, const Tensor& gradient) {
+bool fusable(const Tensor& parameter, const Tensor& gradient, at::Layout layout = at::kStrided) {
   const bool wide = parameter.scalar_type() == at::kFloat || parameter.scalar_type() == at::kDouble;
-  return gradient.layout() == at::kStrided && is_dense(parameter) &&
+  return gradient.layout() == layout && is_dense(parameter) &&
       gradient.scalar_type() == parameter.scalar_type() && gradient.device() == parameter.device() &&
       (wide || !parameter.is_cpu());
+}
+
+// libtorch's own step, which would take a complex variable, is not PyTorch's for other optimizers than SGD.
+void refuse_complex(const Tensor& parameter) {
+  TORCH_CHECK(!parameter.is_complex(), "A complex variable of the shape ", parameter.sizes(),
+              " can be stepped by SGD only.");
 }
 
 bool fits(const Tensor& slot, const Tensor& parameter) {
@@ -191,7 +197,10 @@ class FusedSgd : public torch::optim::SGD {
     };
     const auto can_take = [&](const OptimizerParamGroup& group, const Tensor& parameter,
                               const Tensor& gradient) {
-      if (!fusable(parameter, gradient)) return false;
+      // A momentum buffer is dense, whatever its gradients: so it can be saved and pulled back.
+      const bool becomes_dense = gradient.is_sparse() && momentum_of(group) != 0 &&
+          static_cast<const torch::optim::SGDOptions&>(group.options()).weight_decay() == 0;
+      if (!fusable(parameter, gradient, becomes_dense ? at::kSparse : at::kStrided)) return false;
       const State* state = state_of<State>(*this, parameter);
       const bool has_buffer = momentum_of(group) != 0 && state != nullptr && state->momentum_buffer().defined();
       return !has_buffer || fits(state->momentum_buffer(), parameter);
@@ -208,7 +217,7 @@ class FusedSgd : public torch::optim::SGD {
       }
       Batch& batch = all[&group][key_of(parameter, fresh)];
       batch.parameters.push_back(parameter);
-      batch.gradients.push_back(in_order(gradient, parameter));
+      batch.gradients.push_back(in_order(gradient.is_sparse() ? gradient.to_dense() : gradient, parameter));
       if (buffer.defined()) batch.slots[0].push_back(buffer);
     });
     for (auto& [group, batches] : all) {
@@ -243,6 +252,7 @@ Tensor adam_step(Base& optimizer, const torch::optim::Optimizer::LossClosure& cl
     return static_cast<const Options&>(group.options()).amsgrad();
   };
   const auto can_take = [&](const OptimizerParamGroup& group, const Tensor& parameter, const Tensor& gradient) {
+    refuse_complex(parameter);
     if (!fusable(parameter, gradient)) return false;
     const State* state = state_of<State>(optimizer, parameter);
     return state == nullptr ||
@@ -321,6 +331,7 @@ class FusedRmsProp : public torch::optim::RMSprop {
     };
     const auto can_take = [&](const OptimizerParamGroup& group, const Tensor& parameter,
                               const Tensor& gradient) {
+      refuse_complex(parameter);
       if (!fusable(parameter, gradient)) return false;
       const State* state = state_of<State>(*this, parameter);
       if (state == nullptr) return true;

@@ -33,6 +33,7 @@ using Tensor = at::Tensor;
 using Optimizer = torch::optim::Optimizer;
 
 struct AutocastState;
+struct BatchStatistic;
 struct Fingerprint;
 struct CurvatureTerm;
 struct GlooAddress;
@@ -93,7 +94,17 @@ bool is_channels_last(const Tensor* tensor);
 // Arithmetic in place, without autograd.
 void assign(const Tensor* target, const Tensor* source);
 void clip_value(rust::Slice<const TensorRef> parameters, double max);
+void fill(const Tensor* target, double value);
+void scale(const Tensor* target, double factor);
+void lerp(const Tensor* target, const Tensor* end, double weight);
+
+// Norms.
+double norm(rust::Slice<const TensorRef> tensors, rust::Slice<const TensorRef> from);
 double clip_norm(rust::Slice<const TensorRef> parameters, double max);
+
+// What batch normalizations draw from their inputs.
+void start_batch_statistics();
+rust::Vec<BatchStatistic> stop_batch_statistics();
 
 // Images, gathered and normalized.
 void normalized_images(rust::Slice<const std::uint8_t> pixels, rust::Slice<const std::size_t> indices,

@@ -11,6 +11,7 @@
 // where `lerp_` and then `copy_` move 20. Elsewhere, and for tensors that are not dense, ATen's foreach
 // operations do it: on CUDA their number of kernels does not grow with the number of tensors.
 
+#include <ATen/TensorOperators.h>
 #include <ATen/core/grad_mode.h>
 #include <ATen/ops/_foreach_add.h>
 #include <ATen/ops/_foreach_copy.h>
@@ -22,6 +23,7 @@
 #include <ATen/ops/stack.h>
 
 #include <algorithm>
+#include <cmath>
 #include <map>
 #include <numeric>
 #include <tuple>
@@ -31,6 +33,7 @@
 #include "flat.h"
 #include "lookahead-sys/src/ffi.rs.h"
 #include "shim.h"
+#include "values.h"
 
 namespace lookahead {
 namespace {
@@ -108,8 +111,9 @@ struct SyncMean {
   static LOOKAHEAD_INLINE double run(const Part& part, const SyncRule& rule, std::int64_t from, std::int64_t to) {
     constexpr std::int64_t block = 512;  // small enough to stay in the nearest cache
     S target[block];
-    // Each place in a block has a sum of its own: unlike one sum, that goes several at once.
-    S squares[block] = {};
+    // Each place in a block has a sum of its own: unlike one sum, that goes several at once. In f64, in
+    // which the squares of f32 don't overflow.
+    double squares[block] = {};
     SyncRule towards = rule;
     towards.restart = false;
     for (std::int64_t at = from; at < to; at += block) {
@@ -120,13 +124,15 @@ struct SyncMean {
       if (rule.differences) {
         for (std::int64_t i = 0; i < count; ++i) {
           target[i] = slow[i] + static_cast<S>(mean[i]);
-          const S apart = static_cast<S>(fast[i]) - target[i];
+          const double apart =
+              static_cast<double>(static_cast<S>(fast[i])) - static_cast<double>(target[i]);
           squares[i] += apart * apart;
         }
       } else {
         for (std::int64_t i = 0; i < count; ++i) {
           target[i] = static_cast<S>(mean[i]);
-          const S apart = static_cast<S>(fast[i]) - target[i];
+          const double apart =
+              static_cast<double>(static_cast<S>(fast[i])) - static_cast<double>(target[i]);
           squares[i] += apart * apart;
         }
       }
@@ -205,8 +211,16 @@ double sync_batch(const BatchKey& key, const Batch& batch, const SyncRule& rule)
   double apart = 0.0;
   if (has_mean) {
     if (rule.differences) at::_foreach_add_(wide, batch.slow);
-    const auto norms = at::_foreach_norm(at::_foreach_sub(wide, batch.fast), 2);
-    apart = at::stack(norms).to(at::kDouble).square().sum().item<double>();
+    const auto norms = at::_foreach_norm(at::_foreach_sub(wide, batch.fast), 2, at::kDouble);
+    apart = at::stack(norms).square().sum().item<double>();
+    if (!std::isfinite(apart)) {
+      // A difference that single precision can't hold, unless a value is no number itself.
+      apart = 0.0;
+      for (std::size_t i = 0; i < wide.size(); ++i) {
+        const Tensor difference = as_real(wide[i]).to(at::kDouble) - as_real(batch.fast[i]).to(at::kDouble);
+        apart += difference.square().sum().item<double>();
+      }
+    }
   }
   if (has_velocity) {
     std::vector<Tensor> difference = at::_foreach_sub(batch.slow, wide);

@@ -1,6 +1,7 @@
 //! Arithmetic on values in place, without autograd.
 //!
-//! tch has these operations too, but panics in them where libtorch throws.
+//! tch has these operations too, but those that take a number panic if libtorch refuses, the fallible
+//! ones included.
 
 use tch::Tensor;
 
@@ -25,14 +26,31 @@ pub fn clip_value<'a>(parameters: impl IntoIterator<Item = &'a Tensor>, max: f64
     Ok(bridge::clip_value(&refs(parameters), max)?)
 }
 
-/// Scales all gradients by one factor so that their L2 norm together is at most `max`, and returns
-/// the norm before: 0 where there is no gradient. A norm that is not finite is returned and the
-/// gradients are left as they are.
+/// Sets every element to `value`.
 ///
 /// # Errors
-/// What libtorch says, such as of a sparse gradient.
-pub fn clip_norm<'a>(parameters: impl IntoIterator<Item = &'a Tensor>, max: f64) -> Result<f64> {
-    Ok(bridge::clip_norm(&refs(parameters), max)?)
+/// What libtorch says.
+pub fn fill(target: &mut Tensor, value: f64) -> Result<()> {
+    // SAFETY: the pointer is a live at::Tensor for the length of the call.
+    Ok(unsafe { bridge::fill(target.as_ptr().cast(), value) }?)
+}
+
+/// Multiplies every element by `factor`.
+///
+/// # Errors
+/// What libtorch says.
+pub fn scale(target: &mut Tensor, factor: f64) -> Result<()> {
+    // SAFETY: the pointer is a live at::Tensor for the length of the call.
+    Ok(unsafe { bridge::scale(target.as_ptr().cast(), factor) }?)
+}
+
+/// Moves `target` towards `end` by the part `weight` of the way: exact at `end` = `target`.
+///
+/// # Errors
+/// What libtorch says, such as of shapes that differ.
+pub fn lerp(target: &mut Tensor, end: &Tensor, weight: f64) -> Result<()> {
+    // SAFETY: both pointers are live at::Tensors for the length of the call.
+    Ok(unsafe { bridge::lerp(target.as_ptr().cast(), end.as_ptr().cast(), weight) }?)
 }
 
 /// Whether all values of all tensors are finite numbers; undefined tensors are passed over. On a
@@ -107,12 +125,16 @@ mod tests {
     }
 
     #[test]
-    fn norms_are_taken_in_single_precision_at_least() {
-        let a = Tensor::from_slice(&[0.0f32]).to_kind(Kind::Half).set_requires_grad(true);
-        let b = Tensor::from_slice(&[0.0f32]).to_kind(Kind::Half).set_requires_grad(true);
-        ((&a + &b) * 60000.0).sum(Kind::Float).backward();
-        let norm = clip_norm([&a, &b], 1.0).unwrap();
-        assert!((norm - 60000.0 * 2f64.sqrt()).abs() < 50.0, "{norm}");
-        assert!(a.grad().double_value(&[0]) < 0.71);
+    fn a_refusal_is_an_error() {
+        let mut whole = Tensor::zeros([2], (Kind::Float, Device::Cpu));
+        let other = Tensor::zeros([3], (Kind::Float, Device::Cpu));
+        assert!(lerp(&mut whole, &other, 0.5).is_err());
+        let mut leaf = Tensor::from_slice(&[1i64, 2]);
+        assert!(scale(&mut leaf, 0.5).is_err(), "whole numbers");
+        assert!(fill(&mut Tensor::new(), 1.0).is_err(), "undefined");
+        fill(&mut whole, 2.0).unwrap();
+        scale(&mut whole, 1.5).unwrap();
+        lerp(&mut whole, &Tensor::from_slice(&[5.0f32, 3.0]), 0.25).unwrap();
+        assert_eq!(whole, Tensor::from_slice(&[3.5f32, 3.0]));
     }
 }

@@ -88,6 +88,20 @@ pub(crate) mod bridge {
         depth: u32,
     }
 
+    /// One call of a batch normalization.
+    struct BatchStatistic {
+        /// Identities of the buffers that were handed over; 0 for none.
+        running_mean: usize,
+        running_var: usize,
+        /// Whether it normalized by its input's own statistics.
+        training: bool,
+        /// Numbers in each channel.
+        values: i64,
+        /// The caller's own; null unless it was training, on 2 values or more.
+        mean: *mut Tensor,
+        variance: *mut Tensor,
+    }
+
     /// Where the store of a process group is.
     #[derive(Debug, Clone)]
     struct StoreAddress {
@@ -204,7 +218,15 @@ pub(crate) mod bridge {
 
         unsafe fn assign(target: *const Tensor, source: *const Tensor) -> Result<()>;
         fn clip_value(parameters: &[TensorRef], max: f64) -> Result<()>;
+        unsafe fn fill(target: *const Tensor, value: f64) -> Result<()>;
+        unsafe fn scale(target: *const Tensor, factor: f64) -> Result<()>;
+        unsafe fn lerp(target: *const Tensor, end: *const Tensor, weight: f64) -> Result<()>;
+
+        fn norm(tensors: &[TensorRef], from: &[TensorRef]) -> Result<f64>;
         fn clip_norm(parameters: &[TensorRef], max: f64) -> Result<f64>;
+
+        fn start_batch_statistics() -> Result<()>;
+        fn stop_batch_statistics() -> Result<Vec<BatchStatistic>>;
 
         fn keep_freed_memory() -> bool;
         unsafe fn pin_memory(tensor: *const Tensor) -> Result<*mut Tensor>;

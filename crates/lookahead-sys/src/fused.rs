@@ -7,7 +7,7 @@
 //! kernels, SGD too on a GPU, and RMSprop by foreach operations there; on the CPU these two take one
 //! parallel pass over all parameters. Sparse gradients, tensors that are not dense, and bfloat16
 //! and half precision on the CPU go through libtorch's own step, and so does a parameter that is listed
-//! twice. Unlike libtorch's own they leave a frozen parameter alone that still has a gradient.
+//! twice; SGD's momentum of a sparse gradient is dense. Complex parameters are for SGD only. Unlike libtorch's own they leave a frozen parameter alone that still has a gradient.
 //!
 //! ```
 //! use lookahead_sys::fused;
@@ -410,6 +410,21 @@ mod tests {
         for (name, (_, ours)) in pairs().into_iter().filter(|(name, _)| name.contains("adam")) {
             let error = run(&mut ours()).unwrap_err().to_string();
             assert!(error.contains("does not support sparse gradients"), "{name}: {error}");
+        }
+    }
+
+    /// libtorch's own step of the others is not PyTorch's.
+    #[test]
+    fn only_sgd_steps_complex_parameters() {
+        for (name, (_, ours)) in pairs() {
+            let ones = Tensor::ones([2], (Kind::Float, Device::Cpu));
+            let parameter = Tensor::complex(&ones, &ones).set_requires_grad(true);
+            let mut optimizer = ours();
+            optimizer.add_parameter(&parameter, 0).unwrap();
+            parameter.abs().sum(Kind::Float).backward();
+            let is_sgd = optimizer.kind() == Inner::Sgd;
+            assert_eq!(optimizer.step().is_ok(), is_sgd, "{name}");
+            assert!(is_sgd || optimizer.parameter_state(&parameter).unwrap().is_none(), "{name}");
         }
     }
 

@@ -5,7 +5,9 @@
 //! | [`optimizer`] | tch's optimizers with their state: buffers, moments and step counts, out and in |
 //! | [`fused`] | libtorch's optimizers, stepping by kernels that take all parameters together |
 //! | [`sync`] | the sync of slow and fast weights, over all tensors at once |
-//! | [`arithmetic`] | copying, clipping and looking for values that are no numbers |
+//! | [`arithmetic`] | copying, clipping by value and looking for NaN and infinity |
+//! | [`norm`] | norms of many tensors together, and clipping by them |
+//! | [`batch_statistics`] | what batch normalizations draw from their inputs |
 //! | [`images`] | images from bytes to normalized floats, in one pass |
 //! | [`ops`] | what is asked of ATen's dispatcher, which stands for a GPU where there is none |
 //! | [`tensor`] | what tells that a tensor was changed by somebody else |
@@ -29,6 +31,7 @@
 
 pub mod arithmetic;
 pub mod autocast;
+pub mod batch_statistics;
 pub mod build;
 pub mod distributed;
 pub mod fused;
@@ -37,6 +40,7 @@ pub mod images;
 pub mod inference;
 pub mod memory;
 pub mod memory_format;
+pub mod norm;
 pub mod ops;
 pub mod optimizer;
 pub mod sync;

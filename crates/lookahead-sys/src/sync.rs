@@ -409,6 +409,27 @@ mod tests {
         }
     }
 
+    /// The squares, and even the difference, are beyond single precision.
+    #[test]
+    fn a_mean_that_is_very_far_is_as_far_as_it_is() {
+        let full = |value: f64| Tensor::full([1000], value, (Kind::Float, Device::Cpu));
+        for path in [Path::Auto, Path::Foreach] {
+            for (theta, mean) in [(1e20, -1e20), (3e38, -3e38), (3e-25, 1e-25)] {
+                let (slow, fast, mean) = (full(0.0), full(theta), full(mean));
+                let pair = Pair {
+                    slow: &slow,
+                    fast: &fast,
+                    velocity: None,
+                    mean: Some(&mean),
+                    alpha: 0.5,
+                };
+                let expected = (theta - mean.double_value(&[0])).abs() * 1000f64.sqrt();
+                let apart = sync([pair], Rule { path, ..PLAIN }).unwrap().sqrt();
+                assert!((apart / expected - 1.0).abs() < 1e-5, "{apart}, not {expected}: {path:?}");
+            }
+        }
+    }
+
     #[test]
     fn shapes_that_differ_are_refused() {
         for path in [Path::Auto, Path::Foreach] {

@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 
+use lookahead_core::arithmetic;
 use serde::{Deserialize, Serialize};
 use tch::{Tensor, nn};
 
@@ -111,7 +112,7 @@ impl Average {
         for (name, variable) in trainable(vs) {
             let Some(mean) = self.mean.get_mut(&name) else { continue };
             match weight < 1.0 {
-                true => drop(mean.f_lerp_(&variable, weight)?),
+                true => arithmetic::lerp(mean, &variable, weight)?,
                 false => mean.f_copy_(&variable)?,
             }
         }

@@ -23,6 +23,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use lookahead_core::autocast::Autocast;
+use lookahead_core::fewest_values_per_channel;
 use lookahead_core::memory_format::channels_last;
 use lookahead_run::event::Task;
 use serde::{Deserialize, Serialize};
@@ -162,21 +163,6 @@ impl ModelConfig {
         let dropout = self.dropout;
         let allowed = "at least 0 and below 1";
         require((0.0..1.0).contains(&dropout), "model.dropout", shown(dropout), allowed)
-    }
-
-    /// Refuses a batch of one sample where batch normalization would have a variance of nothing:
-    /// after a convolution there are still its pixels, in the head only samples count.
-    pub(crate) fn check_batches(&self, batches: &Batches) -> Result<(), Usage> {
-        let normalized = self.batch_norm && !self.hidden.as_deref().unwrap_or_default().is_empty();
-        if !normalized || batches.smallest() != 1 {
-            return Ok(());
-        }
-        let (batch_size, samples) = (batches.batch_size(), batches.samples());
-        Err(Usage::new(format!(
-            "`data.batch_size` is {batch_size}, and with {samples} training images the last batch \
-             of an epoch has 1 sample, from which `model.batch_norm` can take no variance: choose \
-             another `data.batch_size`, or hold out 1 image more or less with `data.validation`."
-        )))
     }
 }
 
@@ -356,6 +342,30 @@ impl Model {
         Ok(self)
     }
 
+    /// Refuses a batch of one sample if it gives a batch normalization only one value per channel, which
+    /// has no variance: after a convolution that leaves several pixels it does not, elsewhere it does.
+    ///
+    /// # Errors
+    /// A usage error, or what libtorch says.
+    pub(crate) fn check_batches(&self, batches: &Batches, data: &Dataset) -> anyhow::Result<()> {
+        if batches.smallest() != 1 {
+            return Ok(());
+        }
+        let one = data.train.slice(0..1, self.vs.device()).inputs;
+        let _guard = tch::no_grad_guard();
+        if fewest_values_per_channel(|| drop(self.forward(&one, false)))? != Some(1) {
+            return Ok(());
+        }
+        let (batch_size, samples) = (batches.batch_size(), batches.samples());
+        Err(Usage::new(format!(
+            "`data.batch_size` is {batch_size}, and with {samples} training samples the last batch \
+             of an epoch has 1 sample, from which batch normalization can take no variance: choose \
+             another `data.batch_size`, hold out 1 sample more or less with `data.validation`, or \
+             set `model.batch_norm` to false if the model has it."
+        ))
+        .into())
+    }
+
     /// One of a network without variables.
     #[cfg(test)]
     pub(crate) fn around(network: Box<dyn Network>, task: Task, widest: usize) -> Self {
@@ -397,7 +407,9 @@ impl Model {
     pub fn score(&self, batch: &Batch) -> anyhow::Result<Score> {
         let _region = self.autocast.map(Autocast::begin);
         let outputs = self.forward(&batch.inputs, false);
-        let sum = |mean: Tensor, count| mean.f_to_kind(Element::Double)?.f_mul_scalar(count as f64);
+        let sum = |mean: Tensor, count: usize| {
+            mean.f_to_kind(Element::Double)?.f_mul(&Tensor::from(count as f64))
+        };
         if self.task == Task::Quadratic {
             let count = outputs.numel();
             return Ok(Score { loss: sum(outputs.f_mean(None)?, count)?, right: None, count });

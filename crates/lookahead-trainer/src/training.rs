@@ -167,9 +167,9 @@ impl Training {
         let batches =
             Batches::new(data.train.len(), config.data.batch_size, config.train.seed, 0, 0)
                 .shared(team.rank(), team.size());
-        config.model.check_batches(&batches)?;
         tch::manual_seed(config.train.seed as i64);
         let model = Model::new(&config.model, &data, device)?.computing_as(&config.train)?;
+        model.check_batches(&batches, &data)?;
         // Before the optimizer is built, so that φ begins there too.
         let init_from = init_from.filter(|_| team.leads());
         let origin = init_from.map(|from| from.load(&model.vs)).transpose()?;

@@ -144,6 +144,18 @@ fn values_that_do_not_fit_the_data() {
     let alone = ["`data.batch_size` is 11", "1200", "1 sample", "`model.batch_norm`"];
     refused(SMALL, &["data.batch_size=11"], &alone);
     refused(SMALL, &["data.batch_size=1"], &["`data.batch_size` is 1", "`model.batch_norm`"]);
+    // The last of these stages has a single pixel left of each image; one stage less has four.
+    let deep = SMALL.replace(
+        "kind = \"mlp\"\nhidden = [16]\ndropout = 0.3\nbatch_norm = true",
+        "kind = \"resnet\"\nwidth = 2\nblocks = [1, 1, 1, 1]",
+    );
+    refused(
+        &deep,
+        &["data.batch_size=11"],
+        &["`data.batch_size` is 11", "1 sample", "batch normalization"],
+    );
+    let shallow = Sandbox::new(&deep.replace("[1, 1, 1, 1]", "[1, 1, 1]"));
+    shallow.train("run", &["--set", "data.batch_size=11", "--set", "train.max_steps=110"]);
     for fine in ["model.batch_norm=false", "model.hidden=[]"] {
         let sets = ["data.batch_size=11", fine, "train.max_steps=110"];
         let sets: Vec<&str> = sets.iter().flat_map(|set| ["--set", set]).collect();

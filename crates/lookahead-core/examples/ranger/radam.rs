@@ -4,6 +4,7 @@
 //! Reference: L. Liu, H. Jiang, P. He, W. Chen, X. Liu, J. Gao, J. Han, *On the Variance of the
 //! Adaptive Learning Rate and Beyond*, ICLR 2020, Algorithm 2.
 
+use lookahead_core::arithmetic::{lerp, scale};
 use lookahead_core::{
     Curvature, Error, InnerOptimizer, Moment, Parameter, Result, State, Variables,
 };
@@ -68,26 +69,29 @@ impl RAdam {
         };
         let (beta1, beta2) = (self.beta1, self.beta2);
         *step += 1;
-        let _ = exp_avg.f_lerp_(&gradient, 1.0 - beta1)?;
-        let _ = exp_avg_sq.f_lerp_(&gradient.f_square()?, 1.0 - beta2)?;
+        lerp(exp_avg, &gradient, 1.0 - beta1)?;
+        lerp(exp_avg_sq, &gradient.f_square()?, 1.0 - beta2)?;
 
         let (t, decayed) = (*step as f64, beta2.powf(*step as f64));
-        let first_moment = exp_avg.f_div_scalar(1.0 - beta1.powf(t))?;
+        let first_moment = exp_avg.f_div(&Tensor::from(1.0 - beta1.powf(t)))?;
         // ρ is the length of the average that the second moment is so far, ρ∞ what it tends to. Up
         // to 5 its variance can't be told, and the step goes without it.
         let rho_inf = 2.0 / (1.0 - beta2) - 1.0;
         let rho = rho_inf - 2.0 * t * decayed / (1.0 - decayed);
-        let update = if rho > 5.0 {
+        let mut update = if rho > 5.0 {
             let rectified =
                 ((rho - 4.0) * (rho - 2.0) * rho_inf) / ((rho_inf - 4.0) * (rho_inf - 2.0) * rho);
-            let scale = (rectified * (1.0 - decayed)).sqrt();
-            let denominator = exp_avg_sq.f_sqrt()?.f_add_scalar(self.eps)?;
-            first_moment.f_div(&denominator)?.f_mul_scalar(scale)?
+            let factor = (rectified * (1.0 - decayed)).sqrt();
+            let denominator = exp_avg_sq.f_sqrt()?.f_add(&Tensor::from(self.eps))?;
+            let mut rectified = first_moment.f_div(&denominator)?;
+            scale(&mut rectified, factor)?;
+            rectified
         } else {
             first_moment
         };
         let learning_rate = self.learning_rates[*group];
-        let _ = tensor.shallow_clone().f_sub_(&update.f_mul_scalar(learning_rate)?)?;
+        scale(&mut update, learning_rate)?;
+        let _ = tensor.shallow_clone().f_sub_(&update)?;
         Ok(())
     }
 }

@@ -5,7 +5,7 @@ use lookahead_sys::sync::{Term, adaptive_slow_step_size};
 use tch::Tensor;
 
 use super::{Lookahead, is_trained};
-use crate::{Curvature, InnerOptimizer, Result};
+use crate::{Curvature, Error, InnerOptimizer, NonFinite, Result};
 
 impl<O: InnerOptimizer> Lookahead<O> {
     /// As [`sync_if_due`](Self::sync_if_due), with a fresh gradient for the adaptive α: where a sync
@@ -29,7 +29,8 @@ impl<O: InnerOptimizer> Lookahead<O> {
     /// ```
     ///
     /// # Errors
-    /// As [`sync_if_due`](Self::sync_if_due), and what libtorch says of the loss.
+    /// As [`sync_if_due`](Self::sync_if_due), [`NonFiniteGradient`](Error::NonFiniteGradient), and what
+    /// libtorch says of the loss.
     pub fn sync_with(&mut self, loss: impl FnOnce() -> Tensor) -> Result<bool> {
         self.put_fast_weights_back()?;
         if !self.sync_is_due() {
@@ -60,6 +61,13 @@ impl<O: InnerOptimizer> Lookahead<O> {
             Some(Term { slow, fast, mean, second_moment, scale: *scale })
         });
         let best = adaptive_slow_step_size(terms, differences)?;
+        if !best.is_finite() && self.settings.non_finite != NonFinite::Unchecked {
+            // Not to be taken for a gradient that is missing.
+            if let Some(name) = self.find_non_finite_gradient()? {
+                let what = "the adaptive alpha can't be chosen by it, and the sync was not made";
+                return Err(Error::NonFiniteGradient { name, what });
+            }
+        }
         // Where it can't be told the smallest step is the safe one; the clip leaves NaN as it is.
         Ok(if best.is_nan() { low } else { best.clamp(low, 1.0) })
     }

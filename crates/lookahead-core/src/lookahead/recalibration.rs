@@ -3,9 +3,13 @@
 //! The running mean and variance of a batch normalization belong to the weights that made the
 //! activations, and those are θ. The statistics of φ must be computed by running it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
+use lookahead_sys::arithmetic::{all_finite, assign, lerp};
+use lookahead_sys::batch_statistics::watch;
 use lookahead_sys::generator;
+use lookahead_sys::sync::Path;
+use lookahead_sys::tensor::{Fingerprint, fingerprints, identity};
 use tch::{Device, Kind, Tensor, nn};
 
 use super::SlowWeights;
@@ -13,8 +17,12 @@ use crate::{Error, InnerOptimizer, Result};
 
 /// Computes the running mean and variance of every batch normalization of `vs` anew for the weights
 /// that are in it now, and returns how many buffers that were: the mean over `batches` of each
-/// batch's statistics, whatever the momentum of the layers. `forward` runs the model on a batch in
-/// training mode; the first batch is run twice. Batches should be equally large.
+/// batch's statistics, weighted by its rows, whatever the momentum of the layers. `forward` runs the
+/// model on a batch in training mode, on the calling thread.
+///
+/// A batch in which a layer has only one value per channel, such as one of a single row before a
+/// [`batch_norm1d`](nn::batch_norm1d), has no variance, and what the layer makes of it tells later layers
+/// nothing: it is left out. The statistics are taken in f64.
 ///
 /// What to call after [`finish`](crate::Lookahead::finish). For an evaluation on the way, which
 /// must not change the training, there is [`SlowWeights::recalibrate`].
@@ -35,8 +43,11 @@ use crate::{Error, InnerOptimizer, Result};
 /// ```
 ///
 /// # Errors
-/// [`NoBatches`](Error::NoBatches), [`CoarseStatistics`](Error::CoarseStatistics) for buffers in
-/// half precision, or what libtorch says; the buffers are as before then.
+/// [`NoBatches`](Error::NoBatches), [`OneValuePerChannel`](Error::OneValuePerChannel) if all batches
+/// are left out, [`NonFiniteStatistics`](Error::NonFiniteStatistics),
+/// [`CoarseStatistics`](Error::CoarseStatistics) for buffers in half precision,
+/// [`UnseenStatistics`](Error::UnseenStatistics) for a layer that is not libtorch's, or what libtorch
+/// says; the buffers are as before then.
 pub fn recalibrate<B>(
     vs: &nn::VarStore,
     batches: impl IntoIterator<Item = B>,
@@ -79,9 +90,38 @@ impl<O: InnerOptimizer> SlowWeights<'_, O> {
     }
 }
 
-/// A store's buffers, with their values when this was made.
+/// The fewest values per channel from which a batch normalization takes, or in training mode would take,
+/// its statistics in `forward`; `None` if it calls none. One value has no variance: trained on such a
+/// batch, the running variance becomes NaN, which libtorch doesn't report.
+///
+/// ```
+/// use tch::{Device, Kind, Tensor, nn, nn::ModuleT};
+/// let vs = nn::VarStore::new(Device::Cpu);
+/// let norm = nn::batch_norm1d(vs.root(), 2, Default::default());
+/// let row = Tensor::ones([1, 2], (Kind::Float, Device::Cpu));
+/// let fewest = lookahead_core::fewest_values_per_channel(|| drop(norm.forward_t(&row, false)))?;
+/// assert_eq!(fewest, Some(1)); // not to be trained on
+/// # Ok::<(), lookahead_core::Error>(())
+/// ```
+///
+/// # Errors
+/// What libtorch says.
+pub fn fewest_values_per_channel(forward: impl FnOnce()) -> Result<Option<i64>> {
+    let ((), calls) = watch(forward)?;
+    Ok(calls.iter().map(|call| call.values).min())
+}
+
+/// A buffer of running statistics, with its values when this was made.
 #[derive(Debug)]
-pub(super) struct Buffers(Vec<(Tensor, Tensor)>);
+struct Buffer {
+    name: String,
+    tensor: Tensor,
+    before: Tensor,
+}
+
+/// A store's buffers of running statistics.
+#[derive(Debug)]
+pub(super) struct Buffers(Vec<Buffer>);
 
 impl Buffers {
     fn of(vs: &nn::VarStore) -> Result<Self> {
@@ -96,19 +136,24 @@ impl Buffers {
                 return Err(Error::CoarseStatistics { name, kind });
             }
             let _guard = tch::no_grad_guard();
-            let mut values = tensor.f_empty_like()?;
-            lookahead_sys::arithmetic::assign(&mut values, &tensor)?;
-            Ok((tensor, values))
+            let mut before = tensor.f_empty_like()?;
+            assign(&mut before, &tensor)?;
+            Ok(Buffer { name, tensor, before })
         });
         Ok(Buffers(with_values.collect::<Result<_>>()?))
     }
 
     /// Sets the buffers to the values that they had.
     pub(super) fn put_back(&self) -> Result<()> {
-        for (buffer, values) in &self.0 {
-            lookahead_sys::arithmetic::assign(&mut buffer.shallow_clone(), values)?;
+        for Buffer { tensor, before, .. } in &self.0 {
+            assign(&mut tensor.shallow_clone(), before)?;
         }
         Ok(())
+    }
+
+    fn versions(&self) -> Result<Vec<u32>> {
+        let prints = fingerprints(self.0.iter().map(|buffer| &buffer.tensor))?;
+        Ok(prints.iter().map(Fingerprint::version).collect())
     }
 
     fn recalibrate<B>(
@@ -120,70 +165,76 @@ impl Buffers {
         let _guard = tch::no_grad_guard();
         let generator = SavedGenerator::of(device)?;
         let mut undo = Undo { buffers: self, generator: &generator, done: false };
-        // A layer moves a buffer r to (1 − m) r + m s, where s is the batch's statistic and m its
-        // momentum, which tch keeps to itself. From r = 0 that gives m s, from r = R as much and
-        // (1 − m) R more: two runs of one batch tell m. R is large, so that no statistic is.
-        let mut sums: Vec<Tensor> = Vec::new();
-        let mut momenta: Vec<Tensor> = Vec::new();
-        let mut count = 0;
+        let versions = self.versions()?;
+        let mut means: HashMap<usize, WeightedMean> = HashMap::new();
+        let (mut used, mut left_out) = (0, 0);
         for batch in batches {
-            if count == 0 {
-                self.fill(FAR)?;
-                forward(&batch);
-                let from_far = self.values()?;
-                generator.put_back()?;
-                self.fill(0.0)?;
-                forward(&batch);
-                sums = self.values()?;
-                for (far, zero) in from_far.iter().zip(&sums) {
-                    momenta.push(far.f_sub(zero)?.f_div_scalar(-FAR)?.f_add_scalar(1.0)?);
-                }
-            } else {
-                self.fill(0.0)?;
-                forward(&batch);
-                for (sum, value) in sums.iter_mut().zip(self.values()?) {
-                    let _ = sum.f_add_(&value)?;
+            let ((), calls) = watch(|| forward(&batch))?;
+            if calls.iter().any(|call| call.training && call.values < 2) {
+                left_out += 1;
+                continue;
+            }
+            used += 1;
+            for call in calls {
+                let Some((mean, variance)) = call.moments else { continue };
+                for (buffer, found) in [(call.running_mean, mean), (call.running_var, variance)] {
+                    means.entry(buffer).or_default().take(found, call.values)?;
                 }
             }
-            count += 1;
         }
-        if count == 0 {
-            return Err(Error::NoBatches);
+        match (used, left_out) {
+            (0, 0) => return Err(Error::NoBatches),
+            (0, batches) => return Err(Error::OneValuePerChannel { batches }),
+            _ => {}
         }
-        for (((buffer, before), sum), momentum) in self.0.iter().zip(&sums).zip(&momenta) {
-            // A layer that did not run, or does not move its buffers, has no statistic to give.
-            let moved = momentum.f_gt(1e-6)?;
-            let mean = sum.f_div(momentum)?.f_div_scalar(f64::from(count))?;
-            let before = before.f_to_kind(Kind::Double)?;
-            let chosen = mean.f_where_self(&moved, &before)?;
-            lookahead_sys::arithmetic::assign(&mut buffer.shallow_clone(), &chosen)?;
+        let mut chosen = Vec::with_capacity(self.0.len());
+        for (buffer, (before, now)) in self.0.iter().zip(versions.iter().zip(self.versions()?)) {
+            let name = || buffer.name.clone();
+            chosen.push(match means.remove(&identity(&buffer.tensor)) {
+                Some(WeightedMean { mean, .. }) => {
+                    let value = mean.f_to_kind(buffer.tensor.kind())?;
+                    if !all_finite([&value], Path::Auto)? {
+                        return Err(Error::NonFiniteStatistics { name: name() });
+                    }
+                    value
+                }
+                // libtorch's kernels move the buffers of a layer uncounted; whoever else does is counted.
+                None if *before != now => return Err(Error::UnseenStatistics { name: name() }),
+                // A layer that did not run, or not in training mode, keeps what it has.
+                None => buffer.before.shallow_clone(),
+            });
+        }
+        for (buffer, value) in self.0.iter().zip(&chosen) {
+            assign(&mut buffer.tensor.shallow_clone(), value)?;
         }
         undo.done = true;
         Ok(self.0.len())
     }
+}
 
-    fn fill(&self, value: f64) -> Result<()> {
-        for (buffer, _) in &self.0 {
-            let _ = buffer.shallow_clone().f_fill_(value)?;
-        }
-        Ok(())
-    }
+/// A mean of statistics, each weighted by the values that it was taken from.
+#[derive(Debug)]
+struct WeightedMean {
+    mean: Tensor,
+    values: f64,
+}
 
-    /// Copies in double precision, in which the sums are taken.
-    fn values(&self) -> Result<Vec<Tensor>> {
-        let copy = |(buffer, _): &(Tensor, Tensor)| {
-            let mut values = buffer.f_to_kind(Kind::Double)?;
-            if buffer.kind() == Kind::Double {
-                values = values.f_add_scalar(0.0)?;
-            }
-            Ok(values)
-        };
-        self.0.iter().map(copy).collect()
+impl Default for WeightedMean {
+    fn default() -> Self {
+        WeightedMean { mean: Tensor::new(), values: 0.0 }
     }
 }
 
-/// A value far from every statistic, and exact in single precision.
-const FAR: f64 = 1048576.0;
+impl WeightedMean {
+    fn take(&mut self, found: Tensor, values: i64) -> Result<()> {
+        self.values += values as f64;
+        match self.mean.defined() {
+            true => lerp(&mut self.mean, &found, values as f64 / self.values)?,
+            false => self.mean = found,
+        }
+        Ok(())
+    }
+}
 
 /// Takes the generator back when a recalibration ends, and the buffers where it failed or panicked.
 struct Undo<'a> {

@@ -1,6 +1,5 @@
 //! What tch's own optimizer can be told, here with errors in the place of panics.
 
-use lookahead_sys::arithmetic;
 use tch::Tensor;
 #[cfg(doc)]
 use tch::nn;
@@ -8,7 +7,6 @@ use tch::nn;
 use super::Lookahead;
 #[cfg(doc)]
 use crate::Error;
-use crate::range::check_limit;
 use crate::{InnerOptimizer, Result, TchOptimizer};
 
 /// The verbs of [`nn::Optimizer`].
@@ -19,6 +17,7 @@ impl<O: InnerOptimizer> Lookahead<O> {
     /// What libtorch says.
     pub fn zero_grad(&mut self) -> Result<()> {
         self.put_fast_weights_back()?;
+        self.unclipped = false;
         self.inner.zero_grad()
     }
 
@@ -43,7 +42,8 @@ impl<O: InnerOptimizer> Lookahead<O> {
         self.step()
     }
 
-    /// As [`backward_step`](Self::backward_step), with the gradients' norm clipped to `max` first.
+    /// As [`backward_step`](Self::backward_step), with the gradients' norm clipped to `max` first, as by
+    /// [`clip_grad_norm`](Self::clip_grad_norm).
     ///
     /// # Errors
     /// As [`backward_step`](Self::backward_step).
@@ -57,47 +57,6 @@ impl<O: InnerOptimizer> Lookahead<O> {
         self.zero_grad()?;
         loss.f_backward()?;
         Ok(())
-    }
-
-    /// Clips the elements of every gradient to `-max..=max`. Variables without one are passed over.
-    ///
-    /// # Errors
-    /// [`ClipLimit`](Error::ClipLimit) unless `max` is a positive number, or what libtorch says,
-    /// such as of a sparse gradient.
-    pub fn clip_grad_value(&mut self, max: f64) -> Result<()> {
-        check_limit(max)?;
-        self.put_fast_weights_back()?;
-        self.inner.join_new_parameters()?;
-        let parameters = self.inner.parameters().iter().map(|parameter| &parameter.tensor);
-        Ok(arithmetic::clip_value(parameters, max)?)
-    }
-
-    /// Scales all gradients by one factor so that their L2 norm, taken over all of them together,
-    /// is at most `max`, and returns the norm before: 0 where no variable has a gradient. A norm
-    /// that is not finite is returned and the gradients left as they are, for the caller to act on.
-    ///
-    /// ```
-    /// # use lookahead_core::Lookahead;
-    /// # use tch::{Kind, Tensor};
-    /// # let vs = tch::nn::VarStore::new(tch::Device::Cpu);
-    /// # let w = vs.root().zeros("w", &[2]);
-    /// let mut opt = Lookahead::builder(tch::nn::Sgd::default()).build(&vs, 0.1)?;
-    /// (&w * Tensor::from_slice(&[30f32, 40.])).sum(Kind::Float).backward();
-    /// assert_eq!(opt.clip_grad_norm(5.0)?, 50.0);
-    /// assert!((w.grad().double_value(&[0]) - 3.0).abs() < 1e-5);
-    /// opt.clip_grad_value(1.0)?;
-    /// assert_eq!(w.grad().double_value(&[1]), 1.0);
-    /// # Ok::<(), lookahead_core::Error>(())
-    /// ```
-    ///
-    /// # Errors
-    /// As [`clip_grad_value`](Self::clip_grad_value).
-    pub fn clip_grad_norm(&mut self, max: f64) -> Result<f64> {
-        check_limit(max)?;
-        self.put_fast_weights_back()?;
-        self.inner.join_new_parameters()?;
-        let parameters = self.inner.parameters().iter().map(|parameter| &parameter.tensor);
-        Ok(arithmetic::clip_norm(parameters, max)?)
     }
 
     /// Sets the learning rate of all parameter groups.

@@ -66,6 +66,10 @@ impl<O: InnerOptimizer> Lookahead<O> {
         if let Some(parameter) = self.inner.parameters().iter().find(|p| !p.tensor.defined()) {
             return Err(Error::Undefined { name: parameter.name.clone() });
         }
+        if let Some(parameter) = self.inner.parameters().iter().find(|p| p.is_complex()) {
+            let what = "several processes can average only real ones".to_owned();
+            return Err(Error::ComplexVariable { name: parameter.name.clone(), what });
+        }
         group.agree_on_gpus(tensors.first().map_or(Device::Cpu, |tensor| tensor.device()))?;
         Buckets::default().broadcast(&group, &tensors, 0)?;
         Ok(())
@@ -209,14 +213,15 @@ impl GradientAverage {
         let _guard = tch::no_grad_guard();
         let mut gradients = Vec::with_capacity(parameters.len());
         for parameter in parameters.iter().filter(|parameter| parameter.requires_grad()) {
-            let gradient = match parameter.f_grad()? {
-                gradient if gradient.defined() => gradient,
-                _ => {
-                    lookahead_sys::tensor::set_gradient(parameter, &parameter.f_zeros_like()?)?;
-                    parameter.f_grad()?
-                }
-            };
-            gradients.push(gradient);
+            let gradient = parameter.f_grad()?;
+            if !gradient.defined() {
+                lookahead_sys::tensor::set_gradient(parameter, &parameter.f_zeros_like()?)?;
+            } else if gradient.is_sparse() {
+                // The ranks have other rows, and the mean has those of all of them.
+                let dense = gradient.f_to_dense(None, false)?;
+                lookahead_sys::tensor::set_gradient(parameter, &dense)?;
+            }
+            gradients.push(parameter.f_grad()?);
         }
         let gradients: Vec<&Tensor> = gradients.iter().collect();
         self.buckets.mean(&self.group, &gradients, weight)?;

@@ -226,8 +226,7 @@ impl Buckets {
 }
 
 fn set(tensor: &Tensor, value: f64) -> Result<()> {
-    let _ = tensor.shallow_clone().f_fill_(value).map_err(crate::Error::from)?;
-    Ok(())
+    Ok(crate::arithmetic::fill(&mut tensor.shallow_clone(), value)?)
 }
 
 /// target ← (source − from) · scale. Tells whether it is known that all of it is finite numbers: on a

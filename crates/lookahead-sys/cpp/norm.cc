@@ -1,0 +1,143 @@
+// L2 norms of many tensors taken together, and clipping by them.
+//
+// A tensor's norm is taken in its own type, in f32 for narrower ones, as PyTorch does. There the squares of
+// finite numbers overflow from about 1e19 on, and vanish from about 1e-19 down. A norm for which that
+// matters is taken again, in f64 and of the numbers divided by the largest of them.
+
+#include <ATen/core/grad_mode.h>
+#include <ATen/ops/linalg_vector_norm.h>
+#include <ATen/ops/stack.h>
+#include <ATen/ops/sub.h>
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <vector>
+
+#include "lookahead-sys/src/ffi.rs.h"
+#include "shim.h"
+#include "values.h"
+
+namespace lookahead {
+namespace {
+
+// What a norm is taken of: numbers, or how far they are from others, if `from` is defined.
+struct Part {
+  Tensor values;
+  Tensor from;
+};
+
+// largest · ratio. The product can overflow even in f64; the two factors don't.
+struct Norm {
+  double largest = 0.0;
+  double ratio = 1.0;
+
+  double value() const { return largest * ratio; }
+};
+
+Tensor own_norm(const Part& part) {
+  const Tensor values = part.from.defined() ? at::sub(part.values, part.from) : part.values;
+  // Half precision holds no norm above 65,504.
+  const auto wide = values.scalar_type() == at::kDouble ? at::kDouble : at::kFloat;
+  return at::linalg_vector_norm(values, 2, at::nullopt, false, wide);
+}
+
+Norm scaled_norm(const Part& part) {
+  if (part.values.numel() == 0) return {};
+  const Tensor values = part.from.defined()
+      ? at::sub(part.values.to(at::kDouble), part.from.to(at::kDouble))
+      : part.values;
+  const double largest =
+      at::linalg_vector_norm(values, std::numeric_limits<double>::infinity()).item<double>();
+  if (largest == 0.0 || !std::isfinite(largest)) return {largest, 1.0};
+  const Tensor scaled = values.to(at::kDouble).div(largest);
+  return {largest, at::linalg_vector_norm(scaled, 2).item<double>()};
+}
+
+Norm together(const std::vector<Norm>& norms) {
+  Norm all;
+  for (const Norm& norm : norms) {
+    if (std::isnan(norm.largest)) return norm;
+    all.largest = std::max(all.largest, norm.largest);
+  }
+  if (all.largest == 0.0 || std::isinf(all.largest)) return all;
+  double squares = 0.0;
+  for (const Norm& norm : norms) {
+    const double share = norm.largest / all.largest * norm.ratio;
+    squares += share * share;
+  }
+  all.ratio = std::sqrt(squares);
+  return all;
+}
+
+// Far enough from where squares overflow or vanish, in f32 and, of all norms together, in f64.
+bool is_trusted(double norm) { return norm >= 1e-12 && norm <= 1e100; }
+
+Norm norm_of(const std::vector<Part>& parts) {
+  if (parts.empty()) return {};
+  const c10::Device device = parts.front().values.device();
+  std::vector<Tensor> found;
+  found.reserve(parts.size());
+  for (const Part& part : parts) found.push_back(own_norm(part).to(device, at::kDouble));
+  // What is read back from the device; more only where a norm is taken again.
+  const Tensor all = at::stack(found).cpu();
+  const double* first = all.const_data_ptr<double>();
+  bool trusted = true;
+  for (std::size_t i = 0; i < parts.size(); ++i) trusted = trusted && is_trusted(first[i]);
+  if (trusted) return {at::linalg_vector_norm(all, 2).item<double>(), 1.0};
+  std::vector<Norm> norms;
+  norms.reserve(parts.size());
+  for (std::size_t i = 0; i < parts.size(); ++i) {
+    norms.push_back(is_trusted(first[i]) ? Norm{first[i], 1.0} : scaled_norm(parts[i]));
+  }
+  return together(norms);
+}
+
+// In two steps where the factor itself would be too small for f32.
+void multiply(const Tensor& tensor, double factor) {
+  const double root = std::sqrt(factor);
+  if (factor < 1e-30) {
+    tensor.mul_(root).mul_(root);
+  } else {
+    tensor.mul_(factor);
+  }
+}
+
+}  // namespace
+
+double norm(rust::Slice<const TensorRef> tensors, rust::Slice<const TensorRef> from) {
+  const at::NoGradGuard no_grad;
+  TORCH_CHECK(from.empty() || from.size() == tensors.size(), "There are ", from.size(),
+              " tensors to take the distance of ", tensors.size(), " from.");
+  std::vector<Part> parts;
+  parts.reserve(tensors.size());
+  for (std::size_t i = 0; i < tensors.size(); ++i) {
+    const Tensor base = from.empty() ? Tensor() : values_of(*from[i].tensor);
+    parts.push_back({values_of(*tensors[i].tensor), base});
+  }
+  return norm_of(parts).value();
+}
+
+double clip_norm(rust::Slice<const TensorRef> parameters, double max) {
+  const at::NoGradGuard no_grad;
+  std::vector<Tensor> gradients;
+  std::vector<Part> parts;
+  for (const TensorRef& parameter : parameters) {
+    const Tensor& gradient = parameter.tensor->grad();
+    if (!gradient.defined()) continue;
+    parts.push_back({values_of(gradient), Tensor()});
+    gradients.push_back(gradient.is_sparse() ? gradient._values() : gradient);
+  }
+  const Norm norm = norm_of(parts);
+  if (!std::isfinite(norm.largest)) return norm.largest;
+  const double value = norm.value();
+  // PyTorch's clip_grad_norm_ keeps the quotient finite by the same small number.
+  const double scale =
+      std::isfinite(value) ? max / (value + 1e-6) : max / norm.largest / norm.ratio;
+  if (scale < 1.0) {
+    for (const Tensor& gradient : gradients) multiply(gradient, scale);
+  }
+  return value;
+}
+
+}  // namespace lookahead
