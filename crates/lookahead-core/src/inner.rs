@@ -29,11 +29,16 @@ impl Parameter {
         let complex = [Kind::ComplexHalf, Kind::ComplexFloat, Kind::ComplexDouble];
         self.tensor.defined() && complex.contains(&self.tensor.kind())
     }
+}
 
-    pub(crate) fn has_sparse_gradient(&self) -> bool {
-        let gradient = self.tensor.f_grad();
-        self.tensor.requires_grad() && gradient.is_ok_and(|g| g.defined() && g.is_sparse())
-    }
+/// The first variable with a sparse gradient, if it is why libtorch refused in these words.
+pub(crate) fn sparse_gradient(parameters: &[Parameter], refused: &str) -> Option<String> {
+    let is_sparse = |parameter: &&Parameter| {
+        let gradient = parameter.tensor.f_grad();
+        parameter.tensor.requires_grad() && gradient.is_ok_and(|g| g.defined() && g.is_sparse())
+    };
+    let found = parameters.iter().find(is_sparse).filter(|_| refused.contains("sparse"));
+    found.map(|parameter| parameter.name.clone())
 }
 
 /// A running average of gradients that an optimizer keeps for a parameter: a momentum buffer, a

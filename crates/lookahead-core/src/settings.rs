@@ -69,6 +69,9 @@ impl MomentumPolicy {
 /// number is read back at each sync, for which the program waits for the device. (φ and θ that are
 /// finite, and farther apart than the type's largest number, can still overflow in the sync itself.)
 ///
+/// What [`clip_grad_norm`](crate::Lookahead::clip_grad_norm) could not clip is not stepped by, whatever
+/// the policy: see there.
+///
 /// ```
 /// use lookahead_core::{Lookahead, NonFinite, fused};
 /// # let vs = tch::nn::VarStore::new(tch::Device::Cpu);

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use lookahead_sys::optimizer::{GroupOptions, Kind, Optimizer, ParameterState};
 use tch::{Tensor, nn};
 
-use crate::inner::{Curvature, Moment};
+use crate::inner::{Curvature, Moment, sparse_gradient};
 use crate::range::{check_learning_rate, check_momentum, check_weight_decay};
 use crate::state::{copy_like, expect_like};
 use crate::{Error, InnerOptimizer, Parameter, Result, State, Variables};
@@ -112,8 +112,8 @@ impl TchOptimizer {
             Kind::Sgd => "sgd with weight decay",
             kind => kind.name(),
         };
-        match self.parameters.iter().find(|parameter| parameter.has_sparse_gradient()) {
-            Some(Parameter { name, .. }) => Error::SparseGradient { name: name.clone(), optimizer },
+        match sparse_gradient(&self.parameters, &refused.to_string()) {
+            Some(name) => Error::SparseGradient { name, optimizer },
             None => refused.into(),
         }
     }

@@ -6,6 +6,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use lookahead_sys::tensor::identity;
 use tch::nn;
 
+use crate::inner::sparse_gradient;
 use crate::range::check_learning_rate;
 use crate::{Error, InnerOptimizer, Parameter, Result, State, Variables};
 
@@ -17,6 +18,8 @@ pub struct WrappedOptimizer {
     optimizer: nn::Optimizer,
     variables: Variables,
     parameters: Vec<Parameter>,
+    /// A variable that it may step wrongly.
+    complex: Option<String>,
 }
 
 impl WrappedOptimizer {
@@ -33,18 +36,21 @@ impl WrappedOptimizer {
         }
         let mut variables = Variables::new(vs);
         let parameters = variables.take_new();
-        let wrapped = WrappedOptimizer { optimizer, variables, parameters };
+        let mut wrapped = WrappedOptimizer { optimizer, variables, parameters, complex: None };
+        wrapped.complex = wrapped.find_complex();
         wrapped.refuse_complex()?;
         Ok(wrapped)
     }
 
     /// Only SGD's step is PyTorch's on complex variables, and its kind can't be told.
     fn refuse_complex(&self) -> Result<()> {
-        let Some(parameter) = self.parameters.iter().find(|p| p.is_complex()) else {
-            return Ok(());
-        };
+        let Some(name) = self.complex.clone() else { return Ok(()) };
         let what = "an optimizer that is already built may step it by other formulas than PyTorch";
-        Err(Error::ComplexVariable { name: parameter.name.clone(), what: what.to_owned() })
+        Err(Error::ComplexVariable { name, what: what.to_owned() })
+    }
+
+    fn find_complex(&self) -> Option<String> {
+        self.parameters.iter().find(|p| p.is_complex()).map(|parameter| parameter.name.clone())
     }
 
     /// Runs a method of tch's, which panics where libtorch throws.
@@ -64,10 +70,8 @@ impl WrappedOptimizer {
 impl InnerOptimizer for WrappedOptimizer {
     fn step(&mut self) -> Result<()> {
         self.guarded("step", nn::Optimizer::step).map_err(|failed| {
-            match self.parameters.iter().find(|parameter| parameter.has_sparse_gradient()) {
-                Some(Parameter { name, .. }) => {
-                    Error::SparseGradient { name: name.clone(), optimizer: "the wrapped optimizer" }
-                }
+            match sparse_gradient(&self.parameters, &failed.to_string()) {
+                Some(name) => Error::SparseGradient { name, optimizer: "the wrapped optimizer" },
                 None => failed,
             }
         })
@@ -84,10 +88,10 @@ impl InnerOptimizer for WrappedOptimizer {
     fn join_new_parameters(&mut self) -> Result<()> {
         // tch's optimizer finds them by itself in its step.
         let new = self.variables.take_new();
-        if new.is_empty() {
-            return Ok(());
+        if !new.is_empty() {
+            self.parameters.extend(new);
+            self.complex = self.find_complex();
         }
-        self.parameters.extend(new);
         self.refuse_complex()
     }
 
