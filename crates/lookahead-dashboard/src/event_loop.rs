@@ -144,6 +144,7 @@ where
             let message = match input.next()? {
                 Some(Event::Key(key)) => Message::Key(key),
                 Some(Event::Mouse(mouse)) => Message::Mouse(mouse),
+                Some(Event::Paste(text)) => Message::Paste(text),
                 Some(Event::Resize(width, height)) => Message::Resize(width, height),
                 Some(_) => continue,
                 None => break,
@@ -167,6 +168,7 @@ where
             let started = Instant::now();
             faults::frame();
             terminal.draw(|frame| view(&model, frame)).map_err(io::Error::other)?;
+            model.question.iter_mut().for_each(|question| question.seen = true);
             // A terminal at the end of a slow line gets fewer.
             let rest = (started.elapsed() * RESTS).clamp(FRAME, SLOWEST);
             (changed, next_frame) = (false, Some(started + rest));

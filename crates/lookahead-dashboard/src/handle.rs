@@ -16,7 +16,7 @@ use ratatui::backend::Backend;
 use crate::event_loop::{self, Asker, Input, Link, Outcome};
 use crate::model::{Model, Role};
 use crate::options::Options;
-use crate::terminal::{self, Keyboard, restore_terminal};
+use crate::terminal::{self, restore_terminal};
 use crate::theme::Theme;
 use crate::update::News;
 use crate::worker::Worker;
@@ -51,8 +51,8 @@ pub struct Dashboard {
 /// Where standard output is no terminal, another dashboard of this process has it, or it can't
 /// be put into raw mode. The terminal is then as it was.
 pub fn spawn(options: Options) -> io::Result<Dashboard> {
-    let terminal = terminal::take_over(options.mouse)?;
-    start(options, terminal, Keyboard).inspect_err(|_| restore_terminal())
+    let (terminal, keyboard) = terminal::take_over(options.mouse)?;
+    start(options, terminal, keyboard).inspect_err(|_| restore_terminal())
 }
 
 /// Runs the loop on its own thread, on any terminal and any source of keys.

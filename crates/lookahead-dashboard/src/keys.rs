@@ -174,7 +174,7 @@ pub const KEYS: &[Binding] = &[
         &[Char('s')],
         Action::Stop,
         "stop",
-        "Save a checkpoint and stop; `lookahead resume` goes on from there.",
+        "Save a checkpoint and stop; `lookahead resume` continues from there. `lookahead watch` asks first.",
     ),
     binding(
         Anywhere,
@@ -188,7 +188,7 @@ pub const KEYS: &[Binding] = &[
         &[Char(':')],
         Action::Prompt,
         "command",
-        "Write a command, such as set optimizer.lr=0.01.",
+        "Write a command, such as set optimizer.lr=0.01. A paste is text here, and ignored elsewhere.",
     ),
     binding(
         Anywhere,

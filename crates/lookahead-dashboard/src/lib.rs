@@ -4,7 +4,9 @@
 //! |---|---|
 //! | `handle` | [`spawn`] and [`Dashboard`]: what a trainer holds |
 //! | `watch` | [`watch()`](watch()): the dashboard on the runs of other processes |
+//! | `followers`, `couriers` | the threads that read their logs, and take commands to them |
 //! | `event_loop`, `worker` | the one loop that owns the terminal, and a thread for what takes time |
+//! | `input` | what a terminal sends, as keys, mouse events and pastes |
 //! | `terminal` | taking the terminal over, and giving it back on every way out |
 //! | `jobs` | Ctrl-Z, `fg` and `bg`: giving it back for a while |
 //! | `model`, `update`, `run` | what the user looks at, what is known of each run, and how a message changes it: pure |
@@ -49,14 +51,17 @@
 
 mod charts;
 mod clock;
+mod couriers;
 mod cycles;
 mod event_loop;
 mod figure;
 #[cfg(test)]
 mod fixture;
+mod followers;
 mod format;
 mod handle;
 mod history;
+mod input;
 mod jobs;
 pub mod keys;
 mod messages;
@@ -80,7 +85,7 @@ pub use figure::{Plot, plot};
 pub use handle::{Dashboard, spawn};
 pub use offscreen::Offscreen;
 pub use options::Options;
-pub use terminal::restore_terminal;
+pub use terminal::{incapable_terminal, restore_terminal};
 pub use theme::ThemeName;
 pub use viewport::Axis;
 pub use watch::watch;

@@ -27,6 +27,14 @@ pub(crate) enum Overlay {
     Messages(List),
 }
 
+/// Whether a run of another process is to be stopped.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Question {
+    pub(crate) run: usize,
+    /// It was on the screen, so that a key can be an answer to it.
+    pub(crate) seen: bool,
+}
+
 /// A list of messages.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(crate) struct List {
@@ -65,6 +73,7 @@ pub(crate) struct Model {
     pub(crate) dragged: Option<u16>,
     pub(crate) overlay: Option<Overlay>,
     pub(crate) prompt: Option<Prompt>,
+    pub(crate) question: Option<Question>,
     /// Lines that were entered, oldest first.
     pub(crate) entered: Vec<String>,
     /// What became of something that no run tells of, and until which Unix time to show it.
@@ -108,6 +117,7 @@ impl Model {
             dragged: None,
             overlay: None,
             prompt: None,
+            question: None,
             entered: Vec::new(),
             notice: None,
             interrupts: 0,

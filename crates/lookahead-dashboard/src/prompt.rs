@@ -46,6 +46,15 @@ impl Prompt {
         }
     }
 
+    /// Inserts the first line of a text that is not blank, without control characters; whether there
+    /// was more than that.
+    pub(crate) fn paste(&mut self, text: &str) -> bool {
+        let mut lines = text.split(['\n', '\r']).filter(|line| !line.trim().is_empty());
+        let line = lines.next().unwrap_or_default();
+        line.chars().for_each(|letter| self.insert(letter));
+        lines.next().is_some()
+    }
+
     pub(crate) fn delete_before(&mut self) {
         if self.at > 0 {
             self.at -= 1;
@@ -228,6 +237,24 @@ mod tests {
                 parts.iter().all(|part| error.to_lowercase().contains(&part.to_lowercase()));
             assert!(found && error.ends_with('.'), "{text}: {error}");
         }
+    }
+
+    #[test]
+    fn a_paste_is_a_line_of_letters() {
+        for (text, line, more) in [
+            ("optimizer.lr=0.1", "set optimizer.lr=0.1 now", false),
+            ("\n  \r\na\x1b[2Jb\tc\u{7}\nquit\n", "set a[2Jbc now", true),
+            ("αβ\r\n", "set αβ now", false),
+            ("", "set  now", false),
+        ] {
+            let mut prompt = typed("set  now");
+            prompt.go(-4);
+            assert_eq!(prompt.paste(text), more, "{text:?}");
+            assert_eq!(prompt.text, line);
+        }
+        let mut prompt = Prompt::default();
+        prompt.paste(&"s".repeat(10 * LENGTH));
+        assert_eq!(prompt.text.len(), LENGTH);
     }
 
     fn typed(text: &str) -> Prompt {

@@ -14,15 +14,18 @@ use std::io::{self, IsTerminal, Write};
 use std::os::fd::AsFd;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Mutex, MutexGuard, Once, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use crossterm::event::{DisableMouseCapture, EnableMouseCapture, Event};
+use crossterm::event::{
+    DisableBracketedPaste, DisableMouseCapture, EnableBracketedPaste, EnableMouseCapture, Event,
+};
 use crossterm::terminal::{self, Clear, ClearType, EnterAlternateScreen, LeaveAlternateScreen};
 use crossterm::{cursor, queue, style};
 use ratatui::Terminal;
 use ratatui::backend::CrosstermBackend;
 
 use crate::event_loop::{Hold, Input};
+use crate::input::Decoder;
 use crate::jobs;
 
 /// Who has the terminal: one of the four below.
@@ -93,7 +96,7 @@ impl Write for Screen {
         }
         if !alternate.fresh {
             let all = Clear(ClearType::All);
-            queue!(self.output, EnterAlternateScreen, all, cursor::Hide)?;
+            queue!(self.output, EnterAlternateScreen, all, cursor::Hide, EnableBracketedPaste)?;
             if self.mouse {
                 queue!(self.output, EnableMouseCapture)?;
             }
@@ -120,8 +123,29 @@ fn is_ours() -> bool {
     ours
 }
 
-/// Keys and resizes from crossterm.
-pub(crate) struct Keyboard;
+/// Most bytes that are read at once.
+const AT_ONCE: usize = 4096;
+
+/// Keys, the mouse, pastes and the size, from the terminal.
+pub(crate) struct Keyboard {
+    terminal: File,
+    decoder: Decoder,
+    /// Columns and rows when they were last looked at.
+    size: (u16, u16),
+}
+
+impl Keyboard {
+    /// On standard input, or on the controlling terminal where that is something else.
+    fn open() -> io::Result<Keyboard> {
+        let input = io::stdin();
+        let terminal = match input.is_terminal() {
+            true => File::from(input.as_fd().try_clone_to_owned()?),
+            false => File::open("/dev/tty")?,
+        };
+        let size = terminal::window_size()?;
+        Ok(Keyboard { terminal, decoder: Decoder::new(), size: (size.columns, size.rows) })
+    }
+}
 
 impl Input for Keyboard {
     fn next(&mut self) -> io::Result<Option<Event>> {
@@ -129,14 +153,29 @@ impl Input for Keyboard {
         if !is_ours() {
             return Ok(None);
         }
-        // Once a terminal has hung up, crossterm's poll would spin for ever, whatever its
-        // timeout: it takes the end of the file for "try again". So look first, and never wait
-        // inside of it.
-        terminal::window_size()?;
-        if crossterm::event::poll(Duration::ZERO)? {
-            return crossterm::event::read().map(Some);
+        if let Some(event) = self.decoder.next() {
+            return Ok(Some(event));
         }
-        Ok(None)
+        // Of a terminal that has hung up this is an error.
+        let size = terminal::window_size()?;
+        let size = (size.columns, size.rows);
+        if std::mem::replace(&mut self.size, size) != size {
+            return Ok(Some(Event::Resize(size.0, size.1)));
+        }
+        // No more than there is: a read never waits.
+        let waiting = rustix::io::ioctl_fionread(&self.terminal)?;
+        let mut bytes = [0; AT_ONCE];
+        let room = bytes.len().min(usize::try_from(waiting).unwrap_or(AT_ONCE));
+        match room {
+            0 => self.decoder.expire(Instant::now()),
+            room => {
+                let count = rustix::io::retry_on_intr(|| {
+                    rustix::io::read(&self.terminal, &mut bytes[..room])
+                })?;
+                self.decoder.push(&bytes[..count], Instant::now());
+            }
+        }
+        Ok(self.decoder.next())
     }
 
     fn hold(&mut self) -> io::Result<Hold> {
@@ -165,11 +204,14 @@ impl Input for Keyboard {
 }
 
 /// Takes the terminal over: raw mode now, the alternate screen with the first frame.
-pub(crate) fn take_over(mouse: bool) -> io::Result<Terminal<CrosstermBackend<Screen>>> {
+pub(crate) fn take_over(mouse: bool) -> io::Result<(Terminal<CrosstermBackend<Screen>>, Keyboard)> {
     if !io::stdout().is_terminal() {
         return Err(io::Error::other(
             "standard output is not a terminal, so there is nowhere to draw a dashboard",
         ));
+    }
+    if let Some(reason) = incapable_terminal() {
+        return Err(io::Error::other(format!("{reason}, so the terminal can't show a dashboard")));
     }
     if !in_foreground() {
         return Err(io::Error::other(
@@ -184,12 +226,24 @@ pub(crate) fn take_over(mouse: bool) -> io::Result<Terminal<CrosstermBackend<Scr
         jobs::listen()?;
         terminal::enable_raw_mode()?;
         let frame = Vec::new();
-        Terminal::new(CrosstermBackend::new(Screen { mouse, output, frame }))
+        let screen = Terminal::new(CrosstermBackend::new(Screen { mouse, output, frame }))?;
+        Ok((screen, Keyboard::open()?))
     });
     if screen.is_err() {
         restore_terminal();
     }
     screen
+}
+
+/// Why the terminal can't be drawn on, as a clause, if `TERM` tells so: where it is `dumb`, empty or not
+/// set, nothing is known but that the terminal shows lines.
+pub fn incapable_terminal() -> Option<&'static str> {
+    match std::env::var_os("TERM") {
+        None => Some("`TERM` is not set"),
+        Some(name) if name.is_empty() => Some("`TERM` is empty"),
+        Some(name) if name == "dumb" => Some("`TERM` is `dumb`"),
+        Some(_) => None,
+    }
 }
 
 /// Whether the terminal listens to this program. A job in the background of a shell would be
@@ -285,6 +339,7 @@ fn leave() {
         }
         let _ = queue!(
             output,
+            DisableBracketedPaste,
             style::ResetColor,
             style::SetAttribute(style::Attribute::Reset),
             LeaveAlternateScreen,

@@ -13,7 +13,7 @@ use ratatui::layout::Position;
 use crate::charts::Chart;
 use crate::keys::{self, Action, Place};
 use crate::messages::Kind;
-use crate::model::{List, Model, Overlay, Role};
+use crate::model::{List, Model, Overlay, Question, Role};
 use crate::prompt::{self, Line, Prompt, Purpose};
 use crate::run::{Control, Run, State};
 use crate::smoothing::DECAYS;
@@ -28,6 +28,8 @@ pub(crate) enum Message {
     News(usize, News),
     /// A key was pressed.
     Key(KeyEvent),
+    /// Text was pasted.
+    Paste(String),
     /// The mouse was moved or a button pressed.
     Mouse(MouseEvent),
     /// The terminal has so many columns and rows.
@@ -85,6 +87,7 @@ pub(crate) fn update(model: &mut Model, message: Message) -> Vec<Effect> {
     match message {
         Message::News(run, news) => take_news(model, run, news),
         Message::Key(key) => return press(model, key),
+        Message::Paste(text) => paste(model, &text),
         Message::Mouse(mouse) => return point(model, mouse),
         Message::Resize(width, height) => model.size = (width, height),
         Message::Tick(now) => {
@@ -100,6 +103,7 @@ pub(crate) fn update(model: &mut Model, message: Message) -> Vec<Effect> {
             model.now = now;
             model.overlay = None;
             model.prompt = None;
+            model.question = None;
             model.cursor = None;
             model.closing = true;
         }
@@ -174,9 +178,34 @@ fn take_news(model: &mut Model, index: usize, news: News) {
     }
 }
 
+/// A paste is text for the prompt, and never a row of keys: there may be an `s` in it.
+fn paste(model: &mut Model, text: &str) {
+    match &mut model.prompt {
+        Some(prompt) => {
+            prompt.error = None;
+            if prompt.paste(text) {
+                tell(model, "Only the first line of what was pasted is used.".into());
+            }
+        }
+        None => {
+            let text =
+                "What was pasted is ignored. Press : to write a command, and paste it there.";
+            tell(model, text.into());
+        }
+    }
+}
+
 fn press(model: &mut Model, key: KeyEvent) -> Vec<Effect> {
     if model.prompt.is_some() {
         return write(model, key);
+    }
+    if key.kind != KeyEventKind::Release
+        && let Some(question) = model.question.take()
+    {
+        let yes = matches!(key.code, KeyCode::Char('y' | 'Y') | KeyCode::Enter);
+        if yes && question.seen && key.modifiers.difference(KeyModifiers::SHIFT).is_empty() {
+            return ask_run(model, question.run, Command::Stop);
+        }
     }
     let place = if model.overlay.is_some() { Place::List } else { Place::Charts };
     keys::action(&key, place).map_or_else(Vec::new, |action| act(model, action, key.code))
@@ -189,6 +218,10 @@ fn act(model: &mut Model, action: Action, code: KeyCode) -> Vec<Effect> {
             return ask(model, if go_on { Command::Continue } else { Command::Pause });
         }
         Action::Checkpoint => return ask(model, Command::Checkpoint),
+        // It may be someone else's, and is lost to them with a slip of the finger.
+        Action::Stop if model.role == Role::Watcher && model.run().takes_commands() => {
+            model.question = Some(Question { run: model.selected, seen: false });
+        }
         Action::Stop => return ask(model, Command::Stop),
         Action::Quit => model.quit = true,
         Action::Interrupt if model.role == Role::Watcher => model.quit = true,
@@ -270,7 +303,10 @@ fn look(model: &mut Model, action: Action, code: KeyCode) -> Vec<Effect> {
 
 /// Asks the selected run, if it may be asked; else it is told why not.
 fn ask(model: &mut Model, command: Command) -> Vec<Effect> {
-    let index = model.selected;
+    ask_run(model, model.selected, command)
+}
+
+fn ask_run(model: &mut Model, index: usize, command: Command) -> Vec<Effect> {
     let run = &mut model.runs[index];
     // The run would do nothing about it, and tell nothing.
     let already = match (&command, run.asked) {
@@ -446,7 +482,7 @@ fn write(model: &mut Model, key: KeyEvent) -> Vec<Effect> {
         }
         KeyCode::Char('z') if control => model.suspend = true,
         KeyCode::Char('u') if control => *prompt = Prompt::new(prompt.purpose),
-        KeyCode::Char(_) if control => {}
+        KeyCode::Char(_) if control || key.modifiers.contains(KeyModifiers::ALT) => {}
         KeyCode::Char(letter) => prompt.insert(letter),
         KeyCode::Backspace if prompt.text.is_empty() => model.prompt = None,
         KeyCode::Backspace => prompt.delete_before(),
@@ -536,6 +572,9 @@ fn obey(model: &mut Model, line: Line) -> Vec<Effect> {
 }
 
 fn point(model: &mut Model, mouse: MouseEvent) -> Vec<Effect> {
+    if matches!(mouse.kind, MouseEventKind::Down(_)) {
+        model.question = None;
+    }
     let place = Position { x: mouse.column, y: mouse.row };
     let found: Layout = layout(model);
     let over_list = model.overlay.is_some();
@@ -711,6 +750,45 @@ mod tests {
         for letter in ['s', 'p', 'c'] {
             assert_eq!(press(&mut model, letter), []);
         }
+    }
+
+    #[test]
+    fn a_watcher_is_asked_before_it_stops_a_run() {
+        let mut model = fixture::three();
+        let ask = |model: &mut Model, seen| {
+            assert_eq!(press(model, 's'), []);
+            let question = model.question.as_mut().unwrap();
+            assert!(!std::mem::replace(&mut question.seen, seen));
+        };
+        // What comes along with the `s` is no answer: no one could have read the question.
+        ask(&mut model, false);
+        assert_eq!(press(&mut model, 'y'), []);
+        // Another key lets it train, and does what it does.
+        ask(&mut model, true);
+        assert_eq!(press(&mut model, '?'), []);
+        assert!(model.question.is_none() && model.overlay.is_some());
+        key(&mut model, KeyCode::Esc);
+        assert_eq!(press(&mut model, 'y'), []);
+        assert!(!model.run().stop_asked);
+        ask(&mut model, true);
+        assert_eq!(press(&mut model, 'y'), [Command::Stop]);
+        assert!(model.run().stop_asked);
+    }
+
+    #[test]
+    fn a_paste_is_no_row_of_keys() {
+        let mut model = fixture::run(true, 3);
+        let paste = |model: &mut Model, text: &str| {
+            assert_eq!(update(model, Message::Paste(text.into())), []);
+        };
+        paste(&mut model, "this stops\nq");
+        assert!(model.notice.take().unwrap().0.starts_with("What was pasted is ignored"));
+        assert!(!model.quit && !model.run().stop_asked && model.run().asked.is_none());
+        typed(&mut model, ":set ");
+        paste(&mut model, "lookahead.k=9\r\nstop\r\n");
+        assert!(model.notice.take().unwrap().0.starts_with("Only the first line"));
+        let setting = Setting { key: "lookahead.k".into(), value: 9.into() };
+        assert_eq!(key(&mut model, KeyCode::Enter), [Effect::Ask(0, Command::Set(setting))]);
     }
 
     #[test]

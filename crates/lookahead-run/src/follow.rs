@@ -137,6 +137,18 @@ impl Follower {
         (read, source.seen.0.max(read))
     }
 
+    /// Closes the file until there is something new in it, if all that it has now was read: for whoever
+    /// follows more logs than a process may have files open.
+    pub fn rest(&mut self) {
+        if let Some(source) = &mut self.source
+            && source.lines.at_end
+        {
+            source.lines.file = None;
+            source.lines.empty();
+            source.lines.buffer = Vec::new();
+        }
+    }
+
     /// Starts over: the next call reads from the first line on, without a
     /// [`Followed::Restarted`].
     pub fn forget(&mut self) {
@@ -152,7 +164,7 @@ impl Follower {
         };
         if let Some(source) = &mut self.source
             && (source.device, source.inode) == (found.dev(), found.ino())
-            && source.goes_on(&found).at("read", &self.path)?
+            && source.goes_on(&found, &self.path).at("read", &self.path)?
         {
             return Ok(false);
         }
@@ -180,9 +192,21 @@ impl Source {
 
     /// Whether what was handed on of the file is still in it; and what is buffered goes where it may
     /// have changed.
-    fn goes_on(&mut self, found: &Metadata) -> io::Result<bool> {
+    fn goes_on(&mut self, found: &Metadata, path: &Path) -> io::Result<bool> {
         if self.seen == seen(found) {
             return Ok(true);
+        }
+        if self.lines.file.is_none() {
+            let file = match disk::open_plain(path) {
+                // It is told by the next look.
+                Err(cause) if cause.kind() == io::ErrorKind::NotFound => return Ok(true),
+                result => result?,
+            };
+            let opened = file.metadata()?;
+            if (opened.dev(), opened.ino()) != (self.device, self.inode) {
+                return Ok(false);
+            }
+            self.lines.file = Some(file);
         }
         // A file that was cut and has grown again may be longer than it was.
         if found.len() < self.lines.start || !self.lines.has(0, &self.beginning)? {
@@ -216,7 +240,8 @@ fn seen(found: &Metadata) -> (u64, i64, i64) {
 /// [`LARGEST_LINE`] bytes and a block.
 #[derive(Debug)]
 pub(crate) struct Lines {
-    file: File,
+    /// None while a [`Follower`] rests.
+    file: Option<File>,
     /// The byte at which the line begins that comes next.
     pub(crate) start: u64,
     /// The byte of the file that `buffer[first]` is. It differs from `start` only while a line that
@@ -235,6 +260,8 @@ pub(crate) struct Lines {
     passing: bool,
     /// and its first bytes.
     passed: Vec<u8>,
+    /// All was read that the file had, and as far as is known nothing has come since.
+    at_end: bool,
 }
 
 /// A line that has an end.
@@ -261,7 +288,7 @@ impl Line<'_> {
 impl Lines {
     pub(crate) fn new(file: File, at: u64) -> Lines {
         Lines {
-            file,
+            file: Some(file),
             start: at,
             position: at,
             number: 0,
@@ -271,6 +298,7 @@ impl Lines {
             searched: 0,
             passing: false,
             passed: Vec::new(),
+            at_end: false,
         }
     }
 
@@ -316,6 +344,7 @@ impl Lines {
 
     /// Reads more into the buffer; whether there was more.
     fn fill(&mut self) -> io::Result<bool> {
+        let (Some(file), false) = (&self.file, self.at_end) else { return Ok(false) };
         if self.first > 0 {
             self.buffer.copy_within(self.first..self.last, 0);
             self.last -= self.first;
@@ -326,11 +355,16 @@ impl Lines {
         }
         let next = self.position + self.last as u64;
         loop {
-            match self.file.read_at(&mut self.buffer[self.last..], next) {
+            match file.read_at(&mut self.buffer[self.last..], next) {
                 Err(cause) if cause.kind() == io::ErrorKind::Interrupted => {}
                 result => {
                     let count = result?;
                     self.last += count;
+                    self.at_end = count == 0;
+                    if self.at_end && self.last == 0 {
+                        // Many may wait here for a next line.
+                        self.buffer = Vec::new();
+                    }
                     return Ok(count > 0);
                 }
             }
@@ -340,6 +374,7 @@ impl Lines {
     /// Forgets what is read and not handed out, since the file, which has `length` bytes now, has
     /// changed. What was passed over is not read again as long as the line is the same.
     fn read_again(&mut self, length: u64) -> io::Result<()> {
+        self.at_end = false;
         self.empty();
         if self.position > length || (self.passing && !self.has(self.start, &self.passed)?) {
             self.passing = false;
@@ -358,7 +393,8 @@ impl Lines {
     fn has(&self, at: u64, bytes: &[u8]) -> io::Result<bool> {
         let mut found = [0; BEGINNING];
         let found = &mut found[..bytes.len()];
-        match self.file.read_exact_at(found, at) {
+        let Some(file) = &self.file else { return Ok(false) };
+        match file.read_exact_at(found, at) {
             Err(cause) if cause.kind() == io::ErrorKind::UnexpectedEof => Ok(false),
             result => result.map(|()| found == bytes),
         }
@@ -396,6 +432,42 @@ mod tests {
         let calls = std::iter::repeat_with(|| follower.read(limit).unwrap());
         let calls = calls.inspect(|items| assert!(items.len() <= limit));
         calls.take_while(|items| !items.is_empty()).flatten().collect()
+    }
+
+    #[test]
+    fn one_that_rests_holds_no_file_and_misses_nothing() {
+        let (_temp, path) = log_path();
+        let mut follower = Follower::new(&path);
+        let rest = |follower: &mut Follower| {
+            follower.rest();
+            let lines = &follower.source.as_ref().unwrap().lines;
+            assert!(lines.file.is_none() && lines.buffer.capacity() == 0);
+        };
+        append_all(&path, &[step(1, 0.5)]);
+        assert_eq!(follower.read(1).unwrap().len(), 1);
+        follower.rest();
+        assert!(follower.source.as_ref().unwrap().lines.file.is_some(), "it has not seen the end");
+        assert_eq!(words(&mut follower), "");
+        rest(&mut follower);
+        assert_eq!(words(&mut follower), "");
+        // More, a part of a line, and its rest.
+        append_all(&path, &[step(2, 0.5)]);
+        assert_eq!(words(&mut follower), "2");
+        let whole = line(&step(3, 0.5));
+        append_bytes(&path, &whole[..9]);
+        assert_eq!(words(&mut follower), "");
+        rest(&mut follower);
+        append_bytes(&path, &whole[9..]);
+        assert_eq!(words(&mut follower), "3");
+        rest(&mut follower);
+        // Another log, which may have got the inode of the first.
+        fs::remove_file(&path).unwrap();
+        assert_eq!(words(&mut follower), "");
+        append_all(&path, &[step(7, 0.5), step(8, 0.5), step(9, 0.5), step(10, 0.5)]);
+        assert_eq!(words(&mut follower), "restarted 7 8 9 10");
+        rest(&mut follower);
+        fs::write(&path, "").unwrap();
+        assert_eq!(words(&mut follower), "restarted");
     }
 
     /// What is new, each item as a word: the step of a record, `restarted`, or `damaged` and the

@@ -210,7 +210,7 @@ pub struct Shared {
     /// Change a key of the config, such as optimizer.lr=0.1; can be given again
     #[arg(long = "set", value_name = "KEY=VALUE")]
     pub overrides: Vec<Override>,
-    /// A progress bar on stderr, or lines where that is no terminal, instead of the dashboard
+    /// A progress bar on stderr, or lines if that is not a terminal or `TERM` is dumb, instead of the dashboard
     #[arg(long)]
     pub no_tui: bool,
     /// Where there is no dashboard: a line on stderr each so many seconds, 0 for every step, instead of

@@ -25,7 +25,8 @@ use lookahead_run::log::LogSyncer;
 use crate::say::say;
 
 use bar::Bar;
-use lines::{Lines, line};
+pub(crate) use lines::Lines;
+use lines::line;
 use log::{Log, Logged};
 
 /// Whether stderr is a terminal on which it is this program's turn to draw.

@@ -5,9 +5,9 @@ mod common;
 use std::time::{Duration, Instant};
 
 use common::terminal::{SIZE, Terminal, curve};
-use common::{SMALL, Sandbox};
+use common::{SMALL, Sandbox, random};
 use lookahead_run::event::{Event, Record, Status};
-use portable_pty::{CommandBuilder, native_pty_system};
+use portable_pty::{CommandBuilder, PtySize, native_pty_system};
 
 const LONG: [&str; 4] = ["--set", "train.max_steps=10000000", "--set", "checkpoint.every_steps=0"];
 
@@ -223,4 +223,185 @@ fn a_terminal_that_is_closed() {
     let id = child.process_id().unwrap().to_string();
     assert!(std::process::Command::new("kill").arg(id).status().unwrap().success());
     assert_eq!(child.wait().unwrap().exit_code(), 0);
+}
+
+/// Pieces of what terminals send, whole and cut, with no key among them that asks a run for
+/// something, begins a line, or leaves.
+fn noise(state: &mut u64) -> Vec<u8> {
+    const PIECES: [&[u8]; 12] = [
+        b"\x1b[<0;0;5M",
+        b"\x1b[<35;65535;65536M",
+        b"\x1b[M   ",
+        b"\x1b[M\xff\x00\x7f",
+        b"\x1b[32;0;5M",
+        b"\x1b[0;0R",
+        b"\x1b[200~rm -rf\n\x1b[201~",
+        b"\x1b[1;9999999999999C",
+        b"\x1b]11;rgb:00/00",
+        b"\x1b[[[",
+        b"\xe6\xbc\xa2\xf0\x9f",
+        b"\x1bO\x1b\x1b",
+    ];
+    let mut bytes = Vec::new();
+    for _ in 0..20 {
+        let piece = PIECES[random(state) as usize % PIECES.len()];
+        let cut = random(state) as usize % (2 * piece.len());
+        bytes.extend(&piece[..cut.min(piece.len())]);
+        if random(state) % 3 == 0 {
+            bytes.push(random(state) as u8);
+        }
+    }
+    bytes.retain(|byte| !b"qscpwyu:/\x03\x1a\r\n".contains(byte));
+    bytes
+}
+
+#[test]
+fn whatever_bytes_a_terminal_sends_the_dashboard_answers() {
+    let sandbox = Sandbox::new(SMALL);
+    sandbox.train("done", &[]);
+    let watcher = Terminal::start(&sandbox, SIZE, &["watch", "runs/done"], &[]);
+    let trainer = Terminal::train(&sandbox, "run", &LONG);
+    let mut state = 18;
+    for mut terminal in [watcher, trainer] {
+        terminal.wait_for("curves", |text| curve(text) > 10);
+        let is_open = |text: &str| text.contains("Show this help");
+        let answers = |terminal: &mut Terminal| {
+            for open in [true, false] {
+                // The rest of what was cut is no longer waited for.
+                std::thread::sleep(Duration::from_millis(400));
+                terminal.press("?");
+                terminal.wait_for("answer", |text| is_open(text) == open);
+            }
+        };
+        for bytes in [&b"\x1b[<0;0;5M"[..], b"\x1b[M   ", b"\x1b[32;0;5M", b"\xff", b"\x1b[<0;"] {
+            terminal.send(bytes);
+            answers(&mut terminal);
+        }
+        // A report that comes in two parts is one: no key for the chart of that number.
+        terminal.send(b"\x1b");
+        std::thread::sleep(Duration::from_millis(10));
+        terminal.send(b"[<0;3;");
+        std::thread::sleep(Duration::from_millis(50));
+        terminal.send(b"3M");
+        for _ in 0..10 {
+            for _ in 0..10 {
+                terminal.send(&noise(&mut state));
+            }
+            std::thread::sleep(Duration::from_millis(400));
+            // It closes what was opened.
+            terminal.press("\x1b");
+            std::thread::sleep(Duration::from_millis(100));
+            terminal.press("\x1b");
+            answers(&mut terminal);
+        }
+        terminal.send(b"\x1b[200~a paste that never ends");
+        terminal.wait_for("paste", |text| text.contains("What was pasted is ignored"));
+        answers(&mut terminal);
+        assert!(terminal.screen.lock().unwrap().screen().bracketed_paste());
+        terminal.press("q");
+        if terminal.text().contains("TRAINING") {
+            terminal.wait_for("way back", |text| text.contains("`lookahead watch runs/run`"));
+            terminal.signal("TERM");
+        }
+        assert_eq!(terminal.end(), 0);
+    }
+}
+
+/// A line that is pasted into a watching terminal is not its keys, even while the window is pulled.
+#[test]
+fn a_paste_asks_a_run_for_nothing() {
+    let sandbox = Sandbox::new(SMALL);
+    let trainer = Terminal::train(&sandbox, "run", &LONG);
+    trainer.wait_for("curves", |text| curve(text) > 10);
+    let mut watcher = Terminal::start(&sandbox, SIZE, &["watch", "runs/run"], &[]);
+    watcher.wait_for("curves", |text| curve(text) > 10);
+    watcher.send(b"\x1b[200~this stops\nyes\nqqq\n");
+    watcher.resize(24, 80);
+    std::thread::sleep(Duration::from_millis(100));
+    watcher.send(b"s\ny\x1b[201~");
+    watcher.wait_for("notice", |text| text.contains("What was pasted is ignored"));
+    watcher.resize(36, 120);
+    watcher.press(":set ");
+    watcher.send(b"\x1b[200~optimizer.lr=0.0123\nstop\n\x1b[201~");
+    watcher.wait_for("line", |text| text.contains(":set optimizer.lr=0.0123"));
+    watcher.press("\r");
+    watcher.wait_for("change", |text| text.contains("0.0123"));
+
+    // A terminal without bracketed paste: the question can't have been read.
+    watcher.press("ssyou: yes\x1b");
+    std::thread::sleep(Duration::from_millis(200));
+    let steps = sandbox.losses("run").len();
+    let started = Instant::now();
+    while sandbox.losses("run").len() <= steps {
+        assert!(started.elapsed() < Duration::from_secs(60), "it was stopped");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    watcher.stop();
+    watcher.wait_for("end", |text| text.contains("STOPPED"));
+    assert_eq!(trainer.end(), 0);
+    watcher.press("q");
+    assert_eq!(watcher.end(), 0);
+}
+
+#[test]
+fn a_screen_of_no_size_or_one_cell() {
+    let sandbox = Sandbox::new(SMALL);
+    sandbox.train("run", &[]);
+    let tiny = PtySize { rows: 1, cols: 1, ..SIZE };
+    let mut terminal = Terminal::start(&sandbox, tiny, &["watch", "runs/run"], &[]);
+    terminal.wait_for("screen", |text| text.contains('█') || !text.is_empty());
+    let size = |rows, cols| PtySize { rows, cols, ..SIZE };
+    for size in [size(0, 0), size(0, 80), size(24, 0), size(1, 2), size(2, 1)] {
+        terminal.master.resize(size).unwrap();
+        for keys in
+            ["?", "\x1b[<0;1;1M", ":", "s", "\x1b[200~s\x1b[201~", "\x1b", "m", "\x1b[5~", "\x1b"]
+        {
+            std::thread::sleep(Duration::from_millis(70));
+            terminal.press(keys);
+        }
+    }
+    terminal.resize(36, 120);
+    terminal.wait_for("run", |text| text.contains("FINISHED") && curve(text) > 10);
+    terminal.press("q");
+    assert_eq!(terminal.end(), 0);
+}
+
+/// What a terminal that can't move its cursor shows: lines, and no sequences.
+#[test]
+fn a_dumb_terminal_gets_lines() {
+    for term in ["dumb", ""] {
+        let sandbox = Sandbox::new(SMALL);
+        let train = ["train", "test.toml", "--out", "runs", "--progress-every", "0", "--name"];
+        for (arguments, words) in [
+            (&[&train[..], &["run"]].concat()[..], &["`TERM` is", "step 14/14", "Finished"][..]),
+            (&[&train[..], &["lines", "--no-tui"]].concat(), &["step 14/14", "Finished"]),
+            (
+                &["train", "test.toml", "--out", "runs", "--name", "more", "--no-tui"],
+                &["step 1/14", "step 14/14"],
+            ),
+            (&["watch", "runs/run"], &["`TERM` is", "step 14/14", "Finished at step 14"]),
+        ] {
+            let high = PtySize { rows: 60, ..SIZE };
+            let terminal = Terminal::start(&sandbox, high, arguments, &[("TERM", term)]);
+            let screen = terminal.screen.clone();
+            assert_eq!(terminal.end(), 0, "{arguments:?}");
+            let parser = screen.lock().unwrap();
+            let text = parser.screen().contents();
+            for word in words {
+                assert!(text.contains(word), "no {word} for {arguments:?}:\n{text}");
+            }
+            assert_eq!(parser.screen().mouse_protocol_mode(), vt100::MouseProtocolMode::None);
+        }
+        // A run that trains is followed to its end.
+        let trainer = Terminal::train(&sandbox, "live", &LONG);
+        trainer.wait_for("curves", |text| curve(text) > 10);
+        let watcher = Terminal::start(&sandbox, SIZE, &["watch", "runs/live"], &[("TERM", term)]);
+        watcher.wait_for("line", |text| text.contains("step 1/10000000"));
+        trainer.signal("TERM");
+        assert_eq!(trainer.end(), 0);
+        let screen = watcher.screen.clone();
+        assert_eq!(watcher.end(), 0);
+        let text = screen.lock().unwrap().screen().contents();
+        assert!(text.contains("Stopped at step"), "{text}");
+    }
 }

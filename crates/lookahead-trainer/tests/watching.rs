@@ -77,7 +77,7 @@ fn a_watcher_can_do_what_the_trainer_can() {
         watcher.press(":set lookahead.k=0\r");
         watcher.wait_for("refusal", |text| text.contains("lookahead.k"));
 
-        watcher.press("s");
+        watcher.stop();
         watcher.wait_for("end", |text| text.contains("STOPPED"));
         assert_eq!(trainer.end(), 0);
         let last = sandbox.records("run").pop().unwrap();
@@ -131,7 +131,7 @@ fn quit_and_keep_training() {
     wait_until("steps afterwards", || sandbox.losses("run").len() > before + 3);
     let mut watcher = watch(&sandbox, &["run"]);
     watcher.wait_for("curves", |text| curve(text) > 10 && text.contains("TRAINING"));
-    watcher.press("s");
+    watcher.stop();
     assert_eq!(trainer.end(), 0);
     watcher.press("q");
     assert_eq!(watcher.end(), 0);
@@ -200,6 +200,55 @@ fn runs_of_every_kind_are_watched_together() {
     assert_eq!(watcher.end(), 0);
     later.signal("TERM");
     assert_eq!(later.end(), 0);
+}
+
+/// Two thousand runs that are over, and one that trains, of which each step is seen at once.
+#[test]
+fn very_many_runs_take_few_threads_little_memory_and_few_files() {
+    let sandbox = Sandbox::new(SMALL);
+    sandbox.train("done", &[]);
+    let names: Vec<String> = (0..2000).map(|number| format!("run-{number:04}")).collect();
+    for name in &names {
+        let folder = sandbox.run_folder(name);
+        std::fs::create_dir(&folder).unwrap();
+        for file in ["config.toml", "events.jsonl", "lock"] {
+            std::fs::copy(sandbox.run_folder("done").join(file), folder.join(file)).unwrap();
+        }
+    }
+    let trainer = train(&sandbox, "live", &[]);
+    trainer.wait_for("curves", |text| curve(text) > 10);
+    let mut runs = vec!["live"];
+    runs.extend(names.iter().map(String::as_str));
+    let mut watcher = watch(&sandbox, &runs);
+    watcher.wait_for("all runs", |text| text.contains("2001 runs") && text.contains("TRAINING"));
+    watcher.press("p");
+    watcher.wait_for("pause", |text| text.contains("PAUSED"));
+    watcher.press("p");
+    watcher.wait_for("continuation", |text| text.contains("TRAINING"));
+    // The last of them is read too.
+    watcher.press("\x1b[B".repeat(2000).as_str());
+    watcher.wait_for("last run", |text| text.contains("▶") && text.contains("run-1999"));
+    watcher.wait_for("its end", |text| text.contains("FINISHED"));
+    watcher.press("\x1b[A".repeat(2000).as_str());
+    watcher.wait_for("first run", |text| text.contains("TRAINING"));
+
+    let process = format!("/proc/{}", watcher.child.process_id().unwrap());
+    let count = |folder: &str| std::fs::read_dir(format!("{process}/{folder}")).unwrap().count();
+    wait_until("few open files", || count("fd") < 100);
+    assert!(count("task") < 20, "{} threads", count("task"));
+    let status = std::fs::read_to_string(format!("{process}/status")).unwrap();
+    let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
+    let peak: u64 = peak.trim().trim_end_matches(" kB").parse().unwrap();
+    assert!(peak < 400_000, "{peak} kB");
+    println!("{} threads, {} files, {peak} kB at most", count("task"), count("fd"));
+
+    trainer.signal("TERM");
+    let started = Instant::now();
+    assert_eq!(trainer.end(), 0);
+    watcher.wait_for("end", |text| text.contains("STOPPED"));
+    println!("the end was seen after {:?}", started.elapsed());
+    watcher.press("q");
+    assert_eq!(watcher.end(), 0);
 }
 
 #[test]

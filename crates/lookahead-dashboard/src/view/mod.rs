@@ -65,7 +65,9 @@ fn draw(model: &Model, area: Rect, buffer: &mut Buffer) {
         Some(Overlay::Messages(list)) => messages::draw_all(model, list, area, buffer),
         None => {}
     }
-    if let Some((text, _)) = model.notice.as_ref().filter(|_| !model.closing) {
+    if let Some(question) = &model.question {
+        notice::draw(model, &notice::of_question(model, question), area, buffer);
+    } else if let Some((text, _)) = model.notice.as_ref().filter(|_| !model.closing) {
         notice::draw(model, text, area, buffer);
     }
     if let Some(line) = &model.prompt {

@@ -5,7 +5,7 @@ use ratatui::layout::Rect;
 
 use super::put;
 use crate::format;
-use crate::model::Model;
+use crate::model::{Model, Question};
 
 /// Rows at most.
 const ROWS: usize = 6;
@@ -21,4 +21,12 @@ pub(crate) fn draw(model: &Model, text: &str, area: Rect, buffer: &mut Buffer) {
         put(buffer, area, area.x, y, &" ".repeat(usize::from(area.width)), theme.plain);
         put(buffer, area, area.x + 1, y, line, theme.warning);
     }
+}
+
+/// What is asked before a run of another process is stopped.
+pub(crate) fn of_question(model: &Model, question: &Question) -> String {
+    let name = model.runs.get(question.run).map_or("", |run| &run.name);
+    format!(
+        "Another process trains {name}. Press y to save a checkpoint and stop it; any other key leaves it running."
+    )
 }

@@ -20,10 +20,16 @@ pub(crate) fn draw(model: &Model, prompt: &Prompt, area: Rect, buffer: &mut Buff
     // The end of a line that is too long, so that the place where one writes is seen.
     let before: String = prompt.text.chars().take(prompt.at).collect();
     let room = area.width.saturating_sub(2);
-    let hidden = width(&before).saturating_sub(room.saturating_sub(1));
-    let shown: String = prompt.text.chars().skip(usize::from(hidden)).collect();
+    let surplus = width(&before).saturating_sub(room.saturating_sub(1));
+    let mut hidden = 0;
+    let cut = prompt.text.chars().take_while(|letter| {
+        let is_cut = hidden < surplus;
+        hidden += if is_cut { width(&letter.to_string()) } else { 0 };
+        is_cut
+    });
+    let shown: String = prompt.text.chars().skip(cut.count()).collect();
     put(buffer, area, x, y, &shown, theme.plain);
-    let place = x + width(&before) - hidden;
+    let place = x + width(&before).saturating_sub(hidden);
     if let Some(cell) = buffer.cell_mut((place.min(area.right() - 1), y)) {
         cell.set_style(theme.plain.reversed());
     }

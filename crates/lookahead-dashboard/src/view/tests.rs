@@ -290,6 +290,59 @@ fn no_size_and_no_state_panics() {
 }
 
 /// The cells of the plot itself: not of the legend, whose samples have the same colours.
+/// A folder can be renamed to anything, and a log can hold anything.
+#[test]
+fn names_of_any_letters_leave_the_frames_whole() {
+    let named = |name: &str, asks: bool| {
+        let mut model = fixture::three();
+        let text = name.to_owned();
+        model.runs.iter_mut().for_each(|run| {
+            run.name = text.clone();
+            run.info.iter_mut().for_each(|info| info.data = text.clone());
+        });
+        model.question = asks.then_some(crate::model::Question { run: 1, seen: true });
+        model
+    };
+    let family = "\u{1f468}\u{200d}\u{1f469}\u{200d}\u{1f467}".repeat(50);
+    let accents = "e\u{301}".repeat(3000);
+    for name in [
+        "",
+        "\u{1b}[2J\u{7}\r\nrun",
+        &"漢字".repeat(60),
+        "\u{202e}run مرحبا שלום",
+        &family,
+        &accents,
+        "\u{301}\u{200b}",
+    ] {
+        for (width, height) in [(120, 36), (80, 24), (40, 12), (7, 3), (2, 1), (1, 1), (0, 0)] {
+            screen(&named(name, true), width, height);
+            let found = screen(&named(name, false), width, height);
+            let usual = screen(&named("run", false), width, height);
+            for (cell, usual) in found.content.iter().zip(&usual.content) {
+                let symbol = cell.symbol();
+                assert!(
+                    !symbol.contains(|c: char| c.is_control() || c == '\u{202e}'),
+                    "{symbol:?}"
+                );
+                if width >= 70 && "╭╮╰╯".contains(usual.symbol()) {
+                    assert_eq!(symbol, usual.symbol(), "{name:?}");
+                }
+            }
+        }
+    }
+}
+
+/// The place where one writes stays in sight, whatever the width of the letters before it.
+#[test]
+fn a_long_line_of_wide_letters_shows_its_end() {
+    let mut model = fixture::run(true, 3);
+    model.prompt = Some(prompt(&"漢字かな".repeat(40), None));
+    let found = screen(&model, 80, 24);
+    let place = (0..80).position(|x| found[(x, 23)].modifier.contains(Modifier::REVERSED));
+    assert!(matches!(place, Some(77..80)), "{place:?}");
+    assert_eq!(found[(place.unwrap() as u16 - 2, 23)].symbol(), "な");
+}
+
 fn plot(screen: &Buffer) -> impl Iterator<Item = &Cell> {
     let (width, height) = (screen.area.width, screen.area.height);
     (0..height)

@@ -1,5 +1,7 @@
 //! `lookahead watch`: the dashboard on runs that live elsewhere.
 
+mod lines;
+
 use std::collections::BTreeSet;
 use std::io::IsTerminal;
 use std::path::PathBuf;
@@ -19,7 +21,7 @@ const MOST: usize = 8;
 /// How often it is looked whether runs of a sweep have begun.
 const LOOK: Duration = Duration::from_secs(1);
 
-/// Shows runs until the user leaves.
+/// Shows runs until the user leaves, or, on a terminal that shows lines only, until they are over.
 ///
 /// # Errors
 /// Where a folder is no run's and no sweep's, or there is no terminal to draw on.
@@ -43,6 +45,10 @@ pub fn watch(arguments: &cli::Watch) -> anyhow::Result<()> {
     if let (true, Some(later)) = (runs.is_empty(), &later) {
         say("No run has begun yet: waiting for the first.");
         runs.extend(later.recv());
+    }
+    if let Some(reason) = lookahead_dashboard::incapable_terminal() {
+        say(format_args!("Note: {reason}: lines instead of the dashboard."));
+        return lines::watch(&runs, later);
     }
     Ok(lookahead_dashboard::watch(&runs, later, arguments.look.options())?)
 }

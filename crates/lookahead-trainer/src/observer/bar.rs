@@ -20,9 +20,12 @@ pub(super) struct Bar {
 const FRAME: Duration = Duration::from_millis(100);
 
 impl Bar {
-    /// Whether a bar has a place: stderr is a terminal, and it is this program's turn to draw there,
-    /// which it is not in the background of a shell, nor after the terminal is gone.
+    /// Whether a bar has a place: stderr is a terminal that can draw, and it is this program's turn to
+    /// draw there, which it is not in the background of a shell, nor after the terminal is gone.
     pub(super) fn has_a_place() -> bool {
+        if lookahead_dashboard::incapable_terminal().is_some() {
+            return false;
+        }
         let own = rustix::process::getpgrp();
         rustix::termios::tcgetpgrp(stderr()).is_ok_and(|foreground| foreground == own)
     }

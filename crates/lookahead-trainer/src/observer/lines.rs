@@ -9,7 +9,7 @@ use lookahead_run::event::{
 /// Lines, of which those for steps come now and then. The first and the last step that a process
 /// takes have theirs in any case.
 #[derive(Debug)]
-pub(super) struct Lines {
+pub(crate) struct Lines {
     run: Option<Box<RunInfo>>,
     /// From one line for a step to the next; none but the first and the last, where it is none.
     every: Option<Duration>,
@@ -30,7 +30,7 @@ const AT_ONCE: u32 = 20;
 const LAST_WORDS: usize = 100;
 
 impl Lines {
-    pub(super) fn new(every: Option<Duration>) -> Self {
+    pub(crate) fn new(every: Option<Duration>) -> Self {
         Lines {
             run: None,
             every,
@@ -51,7 +51,7 @@ impl Lines {
     }
 
     /// Takes in what is worth knowing or saying later.
-    pub(super) fn remember(&mut self, record: &Record) {
+    pub(crate) fn remember(&mut self, record: &Record) {
         match &record.event {
             Event::RunStarted(info) => self.run = Some(Box::new(info.clone())),
             Event::Resumed(resumed) => self.run = Some(Box::new(resumed.info.clone())),
@@ -73,7 +73,7 @@ impl Lines {
     }
 
     /// The lines for a record, if it has any.
-    pub(super) fn of(&mut self, record: &Record) -> Vec<String> {
+    pub(crate) fn of(&mut self, record: &Record) -> Vec<String> {
         match &record.event {
             Event::Step(step) => {
                 let due = match (self.shown, self.every) {

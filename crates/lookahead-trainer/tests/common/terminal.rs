@@ -38,9 +38,9 @@ impl Terminal {
         let modes_before = modes(&*pair.master);
         let mut command = CommandBuilder::new(env!("CARGO_BIN_EXE_lookahead"));
         command.args(arguments);
+        command.env("TERM", "xterm-256color");
         variables.iter().for_each(|(name, value)| command.env(name, value));
         command.cwd(sandbox.path());
-        command.env("TERM", "xterm-256color");
         let child = pair.slave.spawn_command(command).unwrap();
         let [rows, cols] = [size.rows, size.cols].map(|n| n.try_into().unwrap());
         let screen = Arc::new(Mutex::new(vt100::Parser::new(rows, cols, 0)));
@@ -68,6 +68,20 @@ impl Terminal {
     pub fn press(&mut self, keys: &str) {
         self.keyboard.write_all(keys.as_bytes()).unwrap();
         self.keyboard.flush().unwrap();
+    }
+
+    /// Sends bytes of any kind.
+    pub fn send(&mut self, bytes: &[u8]) {
+        self.keyboard.write_all(bytes).unwrap();
+        self.keyboard.flush().unwrap();
+    }
+
+    /// Stops the run from a watcher, which asks first.
+    #[track_caller]
+    pub fn stop(&mut self) {
+        self.press("s");
+        self.wait_for("question", |text| text.contains("Another process"));
+        self.press("y");
     }
 
     /// Waits until the screen is as it should be.
@@ -107,7 +121,8 @@ impl Terminal {
         // What the program wrote last may still be on its way here.
         self.wait_for("return to the main screen", |_| {
             let parser = self.screen.lock().unwrap();
-            !parser.screen().alternate_screen() && !parser.screen().hide_cursor()
+            let screen = parser.screen();
+            !screen.alternate_screen() && !screen.hide_cursor() && !screen.bracketed_paste()
         });
         assert_eq!(modes(&*self.master), self.modes_before, "the terminal's modes");
         status.exit_code()

@@ -1,0 +1,124 @@
+//! `lookahead watch` on a terminal that can't draw: what happens in the runs, as lines.
+
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::Receiver;
+use lookahead_run::event::Event;
+use lookahead_run::follow::{Followed, Follower};
+use lookahead_run::{RunFolder, Writer};
+
+use crate::observer::{EVERY, Lines};
+use crate::say::{answer, say};
+
+/// How often the logs are looked at.
+const POLL: Duration = Duration::from_millis(200);
+/// Events that are taken from a log at once.
+const AT_ONCE: usize = 4096;
+/// How long a log must have been silent before a run without a process counts as crashed.
+const SILENCE: Duration = Duration::from_secs(3);
+
+/// Writes what happens in the runs to stdout, until all of them are over.
+///
+/// # Errors
+/// If nothing takes the lines.
+pub(super) fn watch(runs: &[RunFolder], later: Option<Receiver<RunFolder>>) -> anyhow::Result<()> {
+    let mut all: Vec<Watched> = runs.iter().map(Watched::new).collect();
+    // A sweep may begin more runs at any time.
+    let may_grow = later.is_some();
+    while may_grow || all.iter().any(|run| !run.is_over) {
+        all.extend(later.iter().flat_map(|later| later.try_iter()).map(|run| Watched::new(&run)));
+        let is_single = all.len() == 1;
+        let mut is_new = false;
+        for run in &mut all {
+            is_new |= run.look(is_single)?;
+        }
+        if !is_new {
+            thread::sleep(POLL);
+        }
+    }
+    Ok(())
+}
+
+struct Watched {
+    run: RunFolder,
+    follower: Follower,
+    lines: Lines,
+    heard: Instant,
+    has_begun: bool,
+    has_ended: bool,
+    is_over: bool,
+    complained: Option<String>,
+}
+
+impl Watched {
+    fn new(run: &RunFolder) -> Self {
+        Watched {
+            run: run.clone(),
+            follower: Follower::new(&run.events_path()),
+            lines: Lines::new(Some(EVERY)),
+            heard: Instant::now(),
+            has_begun: false,
+            has_ended: false,
+            is_over: false,
+            complained: None,
+        }
+    }
+
+    /// Writes the lines for what is new; whether anything is.
+    fn look(&mut self, is_single: bool) -> anyhow::Result<bool> {
+        let found = match self.follower.read(AT_ONCE) {
+            Ok(found) => found,
+            Err(error) => {
+                let why = error.to_string();
+                if self.complained.as_ref() != Some(&why) {
+                    say(&why);
+                    self.complained = Some(why);
+                }
+                return Ok(false);
+            }
+        };
+        let is_new = !found.is_empty();
+        for item in found {
+            let lines = match item {
+                Followed::Record { record, .. } => {
+                    self.has_begun = true;
+                    self.has_ended = matches!(record.event, Event::RunEnded(_));
+                    let lines = self.lines.of(&record);
+                    self.lines.remember(&record);
+                    lines
+                }
+                Followed::Restarted => vec!["The log begins anew.".to_owned()],
+                Followed::Damaged { line, cause } => {
+                    vec![format!("Line {line} of the log is skipped: {cause}.")]
+                }
+            };
+            for line in lines.iter().flat_map(|line| line.lines()) {
+                self.write(line, is_single)?;
+            }
+        }
+        if is_new {
+            self.heard = Instant::now();
+            return Ok(true);
+        }
+        self.follower.rest();
+        let was_over = self.is_over;
+        let is_gone = self.run.writer().is_ok_and(|writer| writer == Writer::Gone);
+        let has_crashed = is_gone && self.heard.elapsed() >= SILENCE;
+        self.is_over = self.has_begun && (self.has_ended || has_crashed);
+        if self.is_over && !was_over && !self.has_ended {
+            let line = "Crashed: its process is gone, and its log has no end. `lookahead resume` \
+                        continues from its newest checkpoint.";
+            self.write(line, is_single)?;
+        }
+        Ok(false)
+    }
+
+    /// Writes a line, with the run's name before it where there are several. What another program
+    /// wrote into a log must not steer the terminal.
+    fn write(&self, line: &str, is_single: bool) -> anyhow::Result<()> {
+        let name = if is_single { String::new() } else { format!("{}: ", self.run.name()) };
+        let line: String = format!("{name}{line}").chars().filter(|c| !c.is_control()).collect();
+        Ok(answer(line)?)
+    }
+}
