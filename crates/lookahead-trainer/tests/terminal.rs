@@ -405,3 +405,16 @@ fn a_dumb_terminal_gets_lines() {
         assert!(text.contains("Stopped at step"), "{text}");
     }
 }
+
+/// A bar would be hidden there: lines now and then are in its place.
+#[test]
+fn without_the_dashboard_too_a_dumb_terminal_gets_lines_now_and_then() {
+    let sandbox = Sandbox::new(SMALL);
+    let rare = ["--no-tui", "--set", "train.evaluate_every_epochs=0"];
+    let arguments = ["train", "test.toml", "--out", "runs", "--name", "run"];
+    let arguments = [&arguments[..], &LONG, &rare].concat();
+    let terminal = Terminal::start(&sandbox, SIZE, &arguments, &[("TERM", "dumb")]);
+    terminal.wait_for("second line", |text| text.matches("/10000000  epoch").count() > 1);
+    terminal.signal("TERM");
+    assert_eq!(terminal.end(), 0);
+}
