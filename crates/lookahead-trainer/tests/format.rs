@@ -109,3 +109,15 @@ fn fields_that_came_later_may_be_absent() {
     sandbox.resume("v1", &["--from", "4"]);
     agree(&before, &losses(&sandbox.records("v1")));
 }
+
+/// It says nothing about the inputs, and that is said; what is trained on from there does.
+#[test]
+fn its_export_says_that_the_signature_is_missing() {
+    let sandbox = sandbox();
+    let export = |file: &str| sandbox.lookahead(&["export", "runs/v1", "-o", file]);
+    let said = stderr(&succeeded(export("old.safetensors")));
+    assert!(said.contains("Note: an earlier version saved step-"), "{said}");
+    sandbox.resume("v1", &["--from", "4"]);
+    let said = stderr(&succeeded(export("new.safetensors")));
+    assert!(!said.contains("Note:"), "{said}");
+}
