@@ -101,8 +101,44 @@ test *ARGS: _setup
         cargo test --release --locked --workspace "$@" -- --test-threads=1
     fi
     if [[ $# -eq 0 ]]; then
+        {{ just }} test-processors
         {{ just }} _python3 -B -m unittest discover --start-directory crates/lookahead-sys/libtorch
     fi
+
+# Run the tests of what computes as on processors with AVX2 only, and the library's without vector instructions (`just test` does it too)
+test-processors: _setup
+    #!/usr/bin/env bash
+    set -euo pipefail
+    if cargo nextest --version >/dev/null 2>&1; then
+        tests() { cargo nextest run --release --locked --workspace -E "$1"; }
+        ONEDNN_MAX_CPU_ISA=AVX2 ATEN_CPU_CAPABILITY=avx2 tests \
+            'package(lookahead-sys) + package(lookahead-core) + binary(computing) + binary(lookahead_section)'
+        ATEN_CPU_CAPABILITY=default tests 'package(lookahead-sys) + package(lookahead-core)'
+    else
+        tests() { cargo test --release --locked "$@" -- --test-threads=1; }
+        avx2() { ONEDNN_MAX_CPU_ISA=AVX2 ATEN_CPU_CAPABILITY=avx2 tests "$@"; }
+        avx2 --package lookahead-sys --package lookahead-core --tests
+        avx2 --package lookahead-trainer --test computing --test lookahead_section
+        ATEN_CPU_CAPABILITY=default tests --package lookahead-sys --package lookahead-core --tests
+    fi
+
+# Look for kernels of libtorch's that write outside their memory or compute something else, on this processor or, with ISA, on one that has less (AVX2, SSE41); minutes
+scan-kernels ISA="": _setup
+    #!/usr/bin/env bash
+    set -euo pipefail
+    cargo build --release --locked --package lookahead-sys --example scan_kernels
+    folder=$(mktemp -d)
+    trap 'rm -rf "$folder"' EXIT
+    cc -O1 -shared -fPIC -o "$folder/guard.so" crates/lookahead-sys/examples/scan_kernels/guard.c
+    case $1 in
+        "") ;;
+        AVX2) export ONEDNN_MAX_CPU_ISA=AVX2 ATEN_CPU_CAPABILITY=avx2 ;;
+        SSE41) export ONEDNN_MAX_CPU_ISA=SSE41 ATEN_CPU_CAPABILITY=default ;;
+        *) echo "ISA is AVX2 or SSE41." >&2; exit 2 ;;
+    esac
+    # Threads that wait would take the time of those that compute.
+    export LOOKAHEAD_GUARD=$folder/guard.so OMP_WAIT_POLICY=passive
+    {{ quote(env("CARGO_TARGET_DIR", "target") / "release/examples/scan_kernels") }}
 
 # Train under the real torchrun, which has to start killed processes again (`just test` does it too where `just python` was run)
 test-torchrun: _setup

@@ -64,6 +64,13 @@ pub struct Details {
     pub threads: u32,
     /// Vector instructions that libtorch's CPU kernels used: others, other bits.
     pub cpu_capability: String,
+    /// The processor's model: libraries choose their kernels by it.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub processor: String,
+    /// Environment variables that were set and decide which kernels compute, or how; `None` where that is
+    /// not known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub environment: Option<BTreeMap<String, String>>,
     /// Whatever else decides the future and is an integer, such as counts of the optimizer.
     #[serde(default)]
     pub integers: BTreeMap<String, i64>,

@@ -97,6 +97,8 @@ pub(crate) fn details(step: u64) -> Details {
         device: "cpu".into(),
         threads: 2,
         cpu_capability: "AVX2".into(),
+        processor: "Some CPU".into(),
+        environment: Some(BTreeMap::from([("MKL_CBWR".into(), "AVX2".into())])),
         integers: BTreeMap::from([("sync".into(), i64::MIN), ("most".into(), i64::MAX)]),
         numbers: BTreeMap::from([("lr".into(), 0.1 + 0.2)]),
         metrics: BTreeMap::from([("validation/loss".into(), f64::INFINITY)]),

@@ -40,6 +40,14 @@ AutocastState begin_autocast(bool cuda, bool half) {
   return before;
 }
 
+AutocastState suspend_autocast(bool cuda) {
+  const AutocastState before = autocast_state(cuda);
+  at::autocast::set_autocast_enabled(device_type(cuda), false);
+  // A region like any other: its end must not clear the casts of the one that it is in.
+  at::autocast::increment_nesting();
+  return before;
+}
+
 void end_autocast(AutocastState before) {
   // The casts of weights that were kept are of the weights as they were, and of the grad mode.
   if (at::autocast::decrement_nesting() == 0) at::autocast::clear_cache();

@@ -18,4 +18,8 @@ bool is_channels_last(const Tensor* tensor) {
   return tensor->dim() == 4 && tensor->is_contiguous(at::MemoryFormat::ChannelsLast);
 }
 
+bool suggests_channels_last(const Tensor* tensor) {
+  return tensor->dim() == 4 && tensor->suggest_memory_format() == at::MemoryFormat::ChannelsLast;
+}
+
 }  // namespace lookahead

@@ -90,6 +90,7 @@ std::size_t identity(const Tensor* tensor);
 bool is_inference(const Tensor* tensor);
 Tensor* to_channels_last(const Tensor* tensor);
 bool is_channels_last(const Tensor* tensor);
+bool suggests_channels_last(const Tensor* tensor);
 
 // Arithmetic in place, without autograd.
 void assign(const Tensor* target, const Tensor* source);
@@ -117,6 +118,7 @@ void end_inference();
 bool inference_is_on();
 AutocastState autocast_state(bool cuda);
 AutocastState begin_autocast(bool cuda, bool half);
+AutocastState suspend_autocast(bool cuda);
 void end_autocast(AutocastState before);
 
 // The allocator.

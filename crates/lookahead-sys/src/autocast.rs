@@ -1,8 +1,9 @@
 //! Autocast: matrix products and convolutions in a narrower type than their operands have.
 
 use std::marker::PhantomData;
+use std::sync::OnceLock;
 
-use tch::{Device, Kind};
+use tch::{Device, Kind, Tensor};
 
 use crate::ffi::bridge;
 use crate::{Error, Result};
@@ -65,6 +66,8 @@ impl Autocast {
     /// cast their operands and give results of the narrow type; those that would lose too much, such
     /// as losses, compute in `f32`. Variables stay as they are.
     ///
+    /// Not every CPU can compute all of them: see [`computes_lstm`](Self::computes_lstm).
+    ///
     /// Open one for each forward pass with its loss, and close it before the backward pass. A weight's
     /// cast is kept until the outermost region ends, so that inside one region weights must not change,
     /// and a pass without gradients must not come before one with them: that would use casts through
@@ -72,6 +75,39 @@ impl Autocast {
     pub fn begin(self) -> Region {
         let before = bridge::begin_autocast(self.cuda, self.kind == Kind::Half);
         Region { before, thread: PhantomData }
+    }
+
+    /// Opens a region in which devices of this type compute as they do without autocast, inside one
+    /// where they don't.
+    pub fn suspend(self) -> Region {
+        Region { before: bridge::suspend_autocast(self.cuda), thread: PhantomData }
+    }
+
+    /// Whether an LSTM can be trained inside such a region on this machine. libtorch's LSTM for CPUs is
+    /// oneDNN's, which has narrow types only where the processor has instructions for them: elsewhere,
+    /// as with AVX2 only, its first forward pass fails with "could not create a primitive
+    /// descriptor". [`suspend`](Self::suspend) autocast around it there. Linear layers, convolutions and attention
+    /// are computed on every processor.
+    ///
+    /// The first call tries it, on one number.
+    pub fn computes_lstm(self) -> bool {
+        static FOUND: [OnceLock<bool>; 2] = [const { OnceLock::new() }; 2];
+        let found = &FOUND[usize::from(self.kind == Kind::Half)];
+        // In a thread of its own, none of the caller's modes are on, such as that without gradients.
+        let try_it = || std::thread::spawn(move || self.trains_an_lstm().is_ok()).join();
+        self.cuda || *found.get_or_init(|| try_it().unwrap_or(false))
+    }
+
+    fn trains_an_lstm(self) -> std::result::Result<(), tch::TchError> {
+        let zeros = |shape: &[i64]| Tensor::f_zeros(shape, (Kind::Float, Device::Cpu));
+        let variable = |shape| zeros(shape)?.f_set_requires_grad(true);
+        let weights = [variable(&[4, 1])?, variable(&[4, 1])?, variable(&[4])?, variable(&[4])?];
+        let (x, state) = (variable(&[1, 1, 1])?, zeros(&[1, 1, 1])?);
+        let (output, _, _) = {
+            let _region = self.begin();
+            x.f_lstm(&[&state, &state], &weights.each_ref(), true, 1, 0.0, true, false, true)?
+        };
+        output.f_sum(Kind::Float)?.f_backward()
     }
 }
 
@@ -83,11 +119,24 @@ impl Drop for Region {
 
 /// Whether this thread is in a region for devices of this type.
 pub fn is_enabled(device: Device) -> bool {
-    match device {
-        Device::Cpu => bridge::autocast_state(false).enabled,
-        Device::Cuda(_) => bridge::autocast_state(true).enabled,
-        _ => false,
-    }
+    current(device).is_some()
+}
+
+/// What is cast to what for devices of this type, where this thread is.
+pub fn current(device: Device) -> Option<Autocast> {
+    let cuda = match device {
+        Device::Cpu => false,
+        Device::Cuda(_) => true,
+        _ => return None,
+    };
+    let state = bridge::autocast_state(cuda);
+    // libtorch's numbers of them.
+    let kind = match state.dtype {
+        5 => Kind::Half,
+        15 => Kind::BFloat16,
+        _ => return None,
+    };
+    state.enabled.then_some(Autocast { cuda, kind })
 }
 
 #[cfg(test)]
@@ -133,6 +182,52 @@ mod tests {
         assert_eq!(product_kind(), Kind::Float);
         drop(region);
         assert_eq!(state(), before);
+    }
+
+    #[test]
+    fn it_can_be_suspended() {
+        let before = state();
+        let outer = bf16().begin();
+        let inside = state();
+        assert_eq!(current(Device::Cpu), Some(bf16()));
+        {
+            let _suspended = bf16().suspend();
+            assert_eq!((current(Device::Cpu), product_kind()), (None, Kind::Float));
+            let _inner = Autocast::new(Device::Cpu, Kind::Half).unwrap().begin();
+            assert_eq!(product_kind(), Kind::Half);
+        }
+        assert_eq!((state(), product_kind()), (inside, Kind::BFloat16));
+        drop(outer);
+        assert_eq!(state(), before);
+    }
+
+    /// What it says is what happens, on whatever processor this runs; nothing of the caller's
+    /// modes matters, and none is changed.
+    #[test]
+    fn it_knows_whether_an_lstm_can_be_trained() {
+        let (autocast, before) = (bf16(), state());
+        let can = {
+            let _inference = crate::inference::guard();
+            autocast.computes_lstm()
+        };
+        assert_eq!(state(), before);
+        let zeros = |shape: &[i64]| Tensor::zeros(shape, (Kind::Float, Device::Cpu));
+        let weights = [zeros(&[12, 2]), zeros(&[12, 3]), zeros(&[12]), zeros(&[12])]
+            .map(|weight| weight.set_requires_grad(true));
+        let states = [zeros(&[1, 4, 3]), zeros(&[1, 4, 3])];
+        let run = || {
+            let x = zeros(&[4, 5, 2]);
+            x.f_lstm(&states, &weights, true, 1, 0.0, true, false, true)
+                .map(|(output, _, _)| output)
+        };
+        let narrow = {
+            let _region = autocast.begin();
+            run()
+        };
+        assert_eq!(can, narrow.is_ok(), "{narrow:?}");
+        let _region = autocast.begin();
+        let _suspended = autocast.suspend();
+        assert_eq!(run().unwrap().kind(), Kind::Float);
     }
 
     #[test]

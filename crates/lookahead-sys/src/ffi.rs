@@ -215,6 +215,7 @@ pub(crate) mod bridge {
         unsafe fn is_inference(tensor: *const Tensor) -> bool;
         unsafe fn to_channels_last(tensor: *const Tensor) -> Result<*mut Tensor>;
         unsafe fn is_channels_last(tensor: *const Tensor) -> bool;
+        unsafe fn suggests_channels_last(tensor: *const Tensor) -> bool;
 
         unsafe fn assign(target: *const Tensor, source: *const Tensor) -> Result<()>;
         fn clip_value(parameters: &[TensorRef], max: f64) -> Result<()>;
@@ -243,6 +244,7 @@ pub(crate) mod bridge {
         fn inference_is_on() -> bool;
         fn autocast_state(cuda: bool) -> AutocastState;
         fn begin_autocast(cuda: bool, half: bool) -> AutocastState;
+        fn suspend_autocast(cuda: bool) -> AutocastState;
         fn end_autocast(before: AutocastState);
 
         fn join_store(address: &StoreAddress) -> Result<UniquePtr<ProcessGroup>>;

@@ -12,6 +12,15 @@ use crate::ffi::bridge;
 /// `channels_last`. Convolutions whose weights and inputs lie so compute so, and their outputs do too;
 /// on many processors and GPUs that is faster, and the same up to rounding.
 ///
+/// # A fault of libtorch 2.13
+///
+/// On processors with AVX2 and without AVX-512, the gradient of the weight of a convolution that computes so,
+/// with a kernel of one pixel, a stride, no padding, and at most 7 input channels, is written outside its
+/// memory: the program crashes, or goes on with other numbers in other places. Don't let a
+/// convolution with a kernel of one pixel and a stride compute channels last below 16 input channels: take every
+/// second pixel by `slice`, and convolve those with stride 1, which gives the same. `just scan-kernels` looks
+/// for such faults, and `docs/processors.md` has what it found.
+///
 /// A tensor that lies so already is returned as it is, on the same memory; else it is a copy, through
 /// which gradients flow.
 ///
@@ -39,6 +48,18 @@ pub fn channels_last(tensor: &Tensor) -> Result<Tensor> {
 pub fn is_channels_last(tensor: &Tensor) -> bool {
     // SAFETY: the pointer is a live at::Tensor for the length of the call.
     unsafe { bridge::is_channels_last(tensor.as_ptr().cast()) }
+}
+
+/// Whether a convolution of this input with this weight computes channels last, as libtorch reads their
+/// strides. It does if one of them lies so; strides that mean either order are the usual one.
+///
+/// A weight with a kernel of one pixel is contiguous and [`is_channels_last`] at once, and after
+/// [`channels_last`] it has strides by which the convolution computes channels last, whatever the input's are.
+pub fn computes_channels_last(input: &Tensor, weight: &Tensor) -> bool {
+    // SAFETY: the pointers are live at::Tensors for the length of the calls.
+    [input, weight]
+        .iter()
+        .any(|tensor| unsafe { bridge::suggests_channels_last(tensor.as_ptr().cast()) })
 }
 
 #[cfg(test)]
@@ -85,5 +106,27 @@ mod tests {
         assert!(is_channels_last(&first) && !first.is_contiguous(), "{:?}", first.stride());
         convolved(&first, &second).square().sum(Kind::Float).backward();
         assert_eq!(second.grad().stride(), second.stride());
+    }
+
+    /// Strides that mean either order are the usual one, unless they were made so.
+    #[test]
+    fn a_convolution_computes_channels_last_if_input_or_weight_does() {
+        for (inputs, kernel) in [(3, 1), (3, 3), (1, 3), (1, 1)] {
+            let image = random(&[2, inputs, 6, 6]);
+            let weight = random(&[4, inputs, kernel, kernel]);
+            let (image_last, weight_last) =
+                (channels_last(&image).unwrap(), channels_last(&weight).unwrap());
+            let shape = (inputs, kernel);
+            assert!(!computes_channels_last(&image, &weight), "{shape:?}");
+            assert!(computes_channels_last(&image_last, &weight), "{shape:?}");
+            // One number has no order.
+            assert_eq!(computes_channels_last(&image, &weight_last), shape != (1, 1), "{shape:?}");
+            let none = None::<&Tensor>;
+            for (x, w) in [(&image, &weight), (&image_last, &weight), (&image, &weight_last)] {
+                let convolved = x.conv2d(w, none, 1, 0, 1, 1);
+                let found = is_channels_last(&convolved) && !convolved.is_contiguous();
+                assert_eq!(found, computes_channels_last(x, w), "{shape:?}");
+            }
+        }
     }
 }

@@ -6,6 +6,7 @@
 //! | [`writer`] | a thread that gets a snapshot onto the disk while training goes on |
 //! | [`moment`] | which moment of a run a file is of |
 //! | [`ranks`] | a checkpoint of several processes, handed out by the one that has the files |
+//! | [`machine`] | what of a machine decides the last bits |
 //! | [`restore`] | a checkpoint read, checked, and only then taken on |
 //!
 //! A checkpoint holds two files. `model.safetensors` is the final model: φ and the buffers under
@@ -15,6 +16,7 @@
 //! θ under `average/`; integers and numbers are in the manifest. Of a run of several processes these are
 //! rank 0's, and each other one has a `training-rank-00001.safetensors` besides, without φ.
 
+pub mod machine;
 pub mod moment;
 pub mod ranks;
 pub mod restore;
@@ -25,7 +27,7 @@ use std::collections::BTreeMap;
 use std::num::{NonZeroU64, NonZeroUsize};
 
 use lookahead_core::generator;
-use lookahead_run::{Manifest, Retention};
+use lookahead_run::Retention;
 use serde::{Deserialize, Serialize};
 use tch::{Cuda, Device, Tensor};
 
@@ -118,23 +120,4 @@ fn generator_states() -> anyhow::Result<Vec<(String, Device, Tensor)>> {
         (0..Cuda::device_count().max(0) as usize).map(|i| (format!("cuda{i}"), Device::Cuda(i)));
     let all = std::iter::once(("cpu".to_owned(), Device::Cpu)).chain(cuda);
     all.map(|(name, device)| Ok((name, device, generator::state(device)?))).collect()
-}
-
-/// What of this machine may make a resumed run differ in its last bits, as a sentence.
-pub fn other_bits(manifest: &Manifest, threads: u32, capability: &str) -> Option<String> {
-    let saved = &manifest.details;
-    let mut differences = Vec::new();
-    if saved.threads != threads {
-        differences.push(format!("{} threads then and {threads} now", saved.threads));
-    }
-    if saved.cpu_capability != capability {
-        differences.push(format!("{} kernels then and {capability} now", saved.cpu_capability));
-    }
-    (!differences.is_empty()).then(|| {
-        format!(
-            "The checkpoint was saved with {}: sums are taken in another order, so the run goes \
-             on correctly but may not be bit-identical to one that was never interrupted.",
-            differences.join(", ")
-        )
-    })
 }

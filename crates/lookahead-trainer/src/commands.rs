@@ -34,7 +34,6 @@ use crate::averaging;
 use crate::cli::{From, WeightsArgument};
 use crate::config::Config;
 use crate::controls::Hangup;
-use crate::distributed::Team;
 use crate::observer::Show;
 use crate::panics::caught;
 use crate::say::say;
@@ -47,8 +46,8 @@ use crate::usage::Usage;
 /// Trains to the end, records how it ended, and passes a failure on.
 fn run_to_the_end(training: &mut Training, outside: &mut Outside) -> anyhow::Result<()> {
     let outcome = caught(|| crate::training::train(training, outside));
-    let outcome = outcome.map_err(|error| among_others(error, training.team()));
     finish_writing(training, outside);
+    let outcome = outcome.map_err(|error| advised(error, training, outside));
     let (ended, last_words) = match &outcome {
         Ok(ended) => (with_fault(ended.clone(), training), None),
         Err(error) => {
@@ -76,13 +75,13 @@ fn with_fault(mut ended: RunEnded, training: &Training) -> RunEnded {
     ended
 }
 
-/// Leaves out of an error what does not help with several processes.
-fn among_others(error: anyhow::Error, team: &Team) -> anyhow::Error {
-    if team.is_alone() {
-        return error;
-    }
+/// The error, with advice that fits the run.
+fn advised(error: anyhow::Error, training: &Training, outside: &Outside) -> anyhow::Error {
     match error.downcast::<Diverged>() {
-        Ok(diverged) => diverged.among_others().into(),
+        Ok(diverged) => {
+            let alone = training.team().is_alone();
+            diverged.advise(training.config(), outside.has_checkpoint(), alone).into()
+        }
         Err(error) => error,
     }
 }

@@ -7,9 +7,26 @@ use clap::Parser;
 use lookahead_trainer::cli::{Cli, Command};
 use lookahead_trainer::say::say;
 use lookahead_trainer::{commands, failure};
+use rustix::process::{Resource, getrlimit};
 use signal_hook::consts::SIGXFSZ;
 
+/// The stack of a process's first thread, usually.
+const STACK: usize = 8 << 20;
+
+/// Where `ulimit -s` leaves the first thread less, the work is done in a thread with as much.
 fn main() -> ExitCode {
+    // None is no limit.
+    if getrlimit(Resource::Stack).current.is_none_or(|bytes| bytes >= STACK as u64) {
+        return run();
+    }
+    match std::thread::Builder::new().name("main".to_owned()).stack_size(STACK).spawn(run) {
+        Ok(worker) => worker.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)),
+        // No room for one more thread.
+        Err(_) => run(),
+    }
+}
+
+fn run() -> ExitCode {
     // Else a limit on the size of files would end the program; so it is as on a full disk.
     let _ = signal_hook::flag::register(SIGXFSZ, Arc::default());
     // Else each step of a large model would get its memory from the system anew.

@@ -5,6 +5,7 @@
 //! | [`mlp`] | fully connected layers |
 //! | [`cnn`] | 3×3 convolutions with pooling, then fully connected layers |
 //! | [`resnet`] | residual networks of basic blocks |
+//! | `pointwise` | convolutions whose kernel is one pixel, with a stride |
 //! | [`lstm`] | long short-term memory on symbols |
 //! | [`transformer`] | a decoder-only transformer on symbols |
 //! | [`quadratic`] | a point that looks for the minimum of a quadratic function |
@@ -15,6 +16,7 @@
 pub mod cnn;
 pub mod lstm;
 pub mod mlp;
+mod pointwise;
 pub mod quadratic;
 pub mod resnet;
 pub mod transformer;
@@ -228,6 +230,7 @@ impl Network for nn::SequentialT {
 pub struct Model {
     /// The variables: parameters and buffers.
     pub vs: nn::VarStore,
+    kind: Kind,
     network: Box<dyn Network>,
     task: Task,
     widest: usize,
@@ -296,6 +299,7 @@ impl Model {
         let widest = (entry.widest)(config, &data.problem);
         Ok(Model {
             vs,
+            kind: config.kind,
             network,
             task: data.problem.task(),
             widest,
@@ -366,11 +370,30 @@ impl Model {
         .into())
     }
 
+    /// What of it this machine can't compute as `train.autocast` asks for, as a sentence.
+    pub fn note(&self) -> Option<String> {
+        let wide =
+            self.kind == Kind::Lstm && self.autocast.is_some_and(|narrow| !narrow.computes_lstm());
+        wide.then(|| {
+            "`train.autocast` is bf16, and this processor has no instructions to compute an LSTM in \
+             bfloat16: its layers compute in f32, and only the output layer in bfloat16."
+                .to_owned()
+        })
+    }
+
     /// One of a network without variables.
     #[cfg(test)]
     pub(crate) fn around(network: Box<dyn Network>, task: Task, widest: usize) -> Self {
         let vs = nn::VarStore::new(Device::Cpu);
-        Model { vs, network, task, widest, channels_last: false, autocast: None }
+        Model {
+            vs,
+            kind: Kind::default(),
+            network,
+            task,
+            widest,
+            channels_last: false,
+            autocast: None,
+        }
     }
 
     /// What the network makes of inputs.

@@ -376,9 +376,19 @@ impl Training {
         )))
     }
 
+    /// What this machine computes in another way than was asked for, as a sentence.
+    pub fn note(&self) -> Option<String> {
+        self.model.note()
+    }
+
     /// Where the first weights came from, as a sentence, if they were not drawn.
     pub fn origin(&self) -> Option<&str> {
         self.origin.as_deref()
+    }
+
+    /// What it was begun with, and what has been set since.
+    pub fn config(&self) -> &Config {
+        &self.config
     }
 
     /// The processes of the run.

@@ -91,6 +91,93 @@ fn channels_last_is_the_same_up_to_rounding_and_resumes_to_the_bit() {
     }
 }
 
+/// The program as it is on processors without AVX-512, whatever this one has.
+fn without_avx512(sandbox: &Sandbox, arguments: &[&str]) -> std::process::Output {
+    let mut command = sandbox.command(arguments);
+    command.env("ONEDNN_MAX_CPU_ISA", "AVX2").env("ATEN_CPU_CAPABILITY", "avx2");
+    succeeded(command.output().unwrap())
+}
+
+/// libtorch's kernel for AVX2 writes outside its memory for such a net: see docs/processors.md.
+#[test]
+fn a_narrow_residual_net_trains_channels_last_without_avx512() {
+    let sandbox = Sandbox::new(SMALL);
+    for width in ["model.width=1", "model.width=4", "model.width=7"] {
+        let keys = [&RESNET[..1], &RESNET[2..], &[width]].concat();
+        for (order, more) in [("usual", &[][..]), ("last", &["train.channels_last=true"])] {
+            let name = format!("{}-{order}", &width[12..]);
+            let fixed = ["train", "test.toml", "--out", "runs", "--name", &name];
+            without_avx512(&sandbox, &[&fixed, &sets(&[&keys, more].concat())[..]].concat());
+        }
+        let losses = |order: &str| -> Vec<f64> {
+            let losses = sandbox.losses(&format!("{}-{order}", &width[12..]));
+            losses.into_iter().map(|(_, bits)| f64::from_bits(bits)).collect()
+        };
+        assert_near(&losses("last"), &losses("usual"), 1e-3);
+    }
+}
+
+/// The work is done in a thread with a stack of its own.
+#[test]
+fn a_small_stack_of_the_first_thread_is_enough() {
+    let sandbox = Sandbox::new(SMALL);
+    let script = "ulimit -s 64; exec \"$0\" \"$@\"";
+    let mut command = std::process::Command::new("sh");
+    command.args(["-c", script, env!("CARGO_BIN_EXE_lookahead"), "train", "test.toml"]);
+    command.args(["--out", "runs", "--name", "run"]);
+    command.args(sets(&[&RESNET[..], &["train.threads=2", "train.max_steps=3"]].concat()));
+    succeeded(command.current_dir(sandbox.path()).output().unwrap());
+    assert_eq!(sandbox.losses("run").len(), 3);
+}
+
+/// oneDNN's LSTM has bfloat16 only where the processor has instructions for it.
+#[test]
+fn an_lstm_trains_in_bf16_without_avx512_and_says_what_is_f32() {
+    let sandbox = Sandbox::new(TEXT);
+    std::fs::write(sandbox.path().join("book.txt"), book()).unwrap();
+    let bf16 = sets(&["train.autocast=bf16"]);
+    let fixed = ["train", "test.toml", "--out", "runs", "--name"];
+    without_avx512(&sandbox, &[&fixed[..], &["wide"]].concat());
+    let trained = without_avx512(&sandbox, &[&fixed[..], &["bf16"], &bf16].concat());
+    let note = "no instructions to compute an LSTM in bfloat16";
+    let run = "runs/bf16";
+    let more = sets(&["train.max_steps=31"]);
+    let resumed = without_avx512(&sandbox, &[&["resume", run], &more[..]].concat());
+    let evaluated = without_avx512(&sandbox, &["eval", run]);
+    for output in [&trained, &resumed, &evaluated] {
+        assert!(stderr(output).contains(note), "{}", stderr(output));
+    }
+    let noted = |run: &str| {
+        let records = sandbox.records(run);
+        records.iter().any(|r| matches!(&r.event, Event::Note(n) if n.message.contains(note)))
+    };
+    assert!(noted("bf16") && !noted("wide"));
+    let losses = |run: &str| -> Vec<f64> {
+        sandbox.losses(run).into_iter().map(|(_, bits)| f64::from_bits(bits)).take(5).collect()
+    };
+    assert_near(&losses("bf16"), &losses("wide"), 0.05);
+    assert_ne!(losses("bf16"), losses("wide"), "the output layer computes in bfloat16");
+}
+
+/// Variables of the environment change bits as threads do, and a resume says so.
+#[test]
+fn a_resume_under_other_variables_says_what_differs() {
+    let sandbox = Sandbox::new(SMALL);
+    let mut train = sandbox.command(&["train", "test.toml", "--out", "runs", "--name", "run"]);
+    succeeded(train.env("MKL_CBWR", "COMPATIBLE").output().unwrap());
+    let resume = |steps: &str, value: Option<&str>| {
+        let more = sets(&[steps]);
+        let mut resume = sandbox.command(&[&["resume", "runs/run"], &more[..]].concat());
+        resume.env_remove("MKL_CBWR");
+        stderr(&succeeded(resume.envs(value.map(|value| ("MKL_CBWR", value))).output().unwrap()))
+    };
+    let same = resume("train.max_steps=15", Some("COMPATIBLE"));
+    assert!(!same.contains("bit-identical"), "{same}");
+    let other = resume("train.max_steps=16", None);
+    let words = "MKL_CBWR=COMPATIBLE then and no MKL_CBWR now";
+    assert!(other.contains(words) && other.contains("may not be bit-identical"), "{other}");
+}
+
 #[test]
 fn only_convolutions_have_channels() {
     for keys in [&[][..], &["model.kind=cnn", "model.channels=[]"]] {
@@ -170,22 +257,26 @@ fn observing_changes_nothing_in_bf16_and_a_resume_is_the_same_to_the_bit() {
     assert!(stderr(&resumed).contains("15"), "{}", stderr(&resumed));
 }
 
-#[test]
-fn models_of_text_and_points_train_in_bf16() {
-    let text = "[data]\nkind = \"text\"\nfile = \"book.txt\"\nlength = 16\nvalidation = 4\n\
+/// A small LSTM on [`book`].
+const TEXT: &str = "[data]\nkind = \"text\"\nfile = \"book.txt\"\nlength = 16\nvalidation = 4\n\
                 batch_size = 8\n[model]\nkind = \"lstm\"\nwidth = 16\nlayers = 2\n\
                 [optimizer]\nlr = 0.5\n[lookahead]\n[train]\nmax_steps = 30\nthreads = 1\n\
                 [probe]\nsamples = 4\n";
-    let book: String =
-        (0..400).map(|i| format!("{} steps forward, {} back. ", i % 9, i % 7)).collect();
+
+fn book() -> String {
+    (0..400).map(|i| format!("{} steps forward, {} back. ", i % 9, i % 7)).collect()
+}
+
+#[test]
+fn models_of_text_and_points_train_in_bf16() {
     let transformer = ["model.kind=transformer", "model.width=16", "optimizer.lr=0.1"];
     let point = "[data]\nkind = \"noisy-quadratic\"\n[model]\nkind = \"quadratic\"\n[lookahead]\n\
                  [train]\nmax_steps = 30\nthreads = 1\n";
     for (name, config, keys) in
-        [("lstm", text, &[][..]), ("transformer", text, &transformer), ("point", point, &[])]
+        [("lstm", TEXT, &[][..]), ("transformer", TEXT, &transformer), ("point", point, &[])]
     {
         let sandbox = Sandbox::new(config);
-        std::fs::write(sandbox.path().join("book.txt"), &book).unwrap();
+        std::fs::write(sandbox.path().join("book.txt"), book()).unwrap();
         let wide = losses(&sandbox, "wide", &[keys]);
         let bf16 = losses(&sandbox, "bf16", &[keys, &["train.autocast=bf16"]]);
         assert_near(&bf16[..5], &wide[..5], 0.05);

@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::{SMALL, Sandbox, copy_folder, failed, stderr, succeeded};
+use common::{SMALL, Sandbox, copy_folder, failed, sets, stderr, succeeded};
 use lookahead_run::event::{Event, Split, Weights};
 use lookahead_trainer::tensor_file;
 
@@ -130,12 +130,42 @@ fn values_that_are_no_numbers_follow_the_policy() {
 
     let output = train("back", "roll_back", "1e30");
     failed(&output, 1, &["100 times without a sync", "the training diverged"]);
+    assert!(!stderr(&output).contains("non_finite=roll_back"), "it has that: {}", stderr(&output));
     let told = warnings(&sandbox, "back");
     assert!(told.len() >= 100 && told[0].contains("went back to the slow ones"), "{told:?}");
 
     let output = train("skip", "skip_step", "1e30");
     assert!(!output.status.success());
     assert!(stderr(&output).contains("diverged"), "{}", stderr(&output));
+}
+
+/// What is advised is what can be done about it.
+#[test]
+fn advice_fits_the_run() {
+    let config = SMALL.replace("batch_norm = true", "batch_norm = false");
+    let sandbox = Sandbox::new(&config);
+    let train = |name: &str, keys: &[&str]| {
+        let fixed = ["train", "test.toml", "--out", "runs", "--name", name];
+        let output = sandbox.lookahead(&[&fixed[..], &sets(keys)].concat());
+        failed(&output, 1, &["the training diverged"]);
+        stderr(&output)
+    };
+    let plain = train("plain", &["lookahead=false", "optimizer.lr=1e30"]);
+    assert!(plain.contains("smaller `optimizer.lr` than 1e30"), "{plain}");
+    // A run without Lookahead has no slow weights.
+    assert!(!plain.contains("roll_back") && !plain.contains("slow"), "{plain}");
+    assert!(plain.contains("resume from an earlier checkpoint"), "{plain}");
+    let none = train("none", &["optimizer.lr=1e30", "checkpoint.every_steps=0"]);
+    assert!(none.contains("roll_back") && !none.contains("checkpoint"), "{none}");
+
+    // A unit that is 0 for all samples of the first batch gives its weights gradients of 0.
+    let wide = ["model.hidden=[64]", "model.dropout=0", "data.batch_size=32"];
+    let adam = [&["optimizer.kind=adam", "optimizer.lr=0.001"][..], &wide].concat();
+    let eps = train("eps", &[&adam[..], &["optimizer.eps=0"]].concat());
+    assert!(eps.contains("`optimizer.eps` is 0, so the optimizer divides 0 by 0"), "{eps}");
+    assert!(!eps.contains("`optimizer.lr`"), "{eps}");
+    // What it says helps.
+    sandbox.train("default-eps", &sets(&[&adam[..], &["optimizer.eps=1e-8"]].concat()));
 }
 
 /// A few steps at a rate that no weights survive, and then a sound one: the run finishes at φ. The

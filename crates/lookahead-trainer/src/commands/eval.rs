@@ -53,6 +53,9 @@ pub fn eval(arguments: &cli::Eval) -> anyhow::Result<()> {
     let data = data::load(&config.data)?;
     let (step, found) = caught(|| {
         let model = Model::new(&config.model, &data, device)?.computing_as(&config.train)?;
+        if let Some(note) = model.note() {
+            say(format_args!("Note: {note}"));
+        }
         let load = || load(&folder, arguments.from, are_final(weights, &config), (&model, &data));
         let step = while_checkpoints_come_and_go(&folder, load)?;
         let found = evaluate(&model, &*data.test, Split::Test, weights, || false)?;

@@ -3,14 +3,13 @@
 use std::path::Path;
 
 use anyhow::Context;
-use lookahead_core::build;
-use lookahead_run::event::{Event, Resumed, RunEnded, Status};
+use lookahead_run::event::{Event, Note, Resumed, RunEnded, Status};
 use lookahead_run::{Checkpoint, Details, RunFolder, RunLock, log};
 use serde_json::{Map, Value};
 
 use super::{choose, follow, refuse_other_program, run_to_the_end, warn};
 use crate::changes::{PERIOD, flattened, may_change, may_change_list, value_at};
-use crate::checkpointing::other_bits;
+use crate::checkpointing::machine::Machine;
 use crate::checkpointing::ranks::{self, Plan, Received};
 use crate::cli;
 use crate::config::{Config, Override};
@@ -18,7 +17,7 @@ use crate::controls::Hangup;
 use crate::distributed::{Team, Wishes, is_own};
 use crate::panics::caught;
 use crate::say::say;
-use crate::training::{Outside, Training, k_inside_a_cycle, ranks_of, threads};
+use crate::training::{Outside, Training, k_inside_a_cycle, ranks_of};
 use crate::usage::Usage;
 
 /// Goes on with a run from its newest valid checkpoint, or from the one of `--from`.
@@ -116,7 +115,7 @@ pub(super) fn go_on(
         return training.team().leave();
     }
     warnings.extend(training.other_team().map(str::to_owned));
-    warnings.extend(other_bits(&manifest, threads(), &build::cpu_capability()));
+    warnings.extend(Machine::here().other_bits(&manifest.details));
     warnings.extend(other_curve(&config, &changes));
 
     // What may fail comes before anything in the folder is moved.
@@ -139,6 +138,9 @@ pub(super) fn go_on(
     // After the log: a config of steps that no line of the log accounts for would mislead.
     if changed {
         folder.write_config(&training.wanted().to_toml())?;
+    }
+    if let Some(message) = training.note() {
+        outside.observer.record(training.step(), Event::Note(Note { message }));
     }
     warnings.extend_from_slice(lock.warnings());
     warnings.extend(outside.open_to_others(&training, Some(checkpoint.name())));

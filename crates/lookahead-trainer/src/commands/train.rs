@@ -85,8 +85,8 @@ fn train_among(
         // This process has just made it, and there is no run in it yet.
         let _ = std::fs::remove_dir_all(folder.path());
     })?;
-    if let Some(origin) = training.origin() {
-        outside.observer.record(0, Event::Note(Note { message: origin.to_owned() }));
+    for message in training.origin().map(str::to_owned).into_iter().chain(training.note()) {
+        outside.observer.record(0, Event::Note(Note { message }));
     }
     if let Some(message) = training.oversized_batch() {
         outside.observer.record(0, Event::Note(Note { message }));

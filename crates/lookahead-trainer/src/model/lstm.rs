@@ -2,6 +2,7 @@
 //!
 //! S. Hochreiter, J. Schmidhuber, *Long Short-Term Memory*, 1997.
 
+use lookahead_core::autocast::{self, Autocast};
 use lookahead_run::event::Task;
 use tch::nn::{self, Module};
 use tch::{Kind as Element, Tensor};
@@ -79,6 +80,9 @@ impl Network for Lstm {
     fn forward(&self, inputs: &Tensor, train: bool) -> Tensor {
         let mut x = self.embedding.forward(inputs);
         let zeros = Tensor::zeros([1, inputs.size()[0], self.width], (Element::Float, x.device()));
+        // What the processor can't compute in a narrow type is computed in f32.
+        let narrow = autocast::current(x.device()).filter(|narrow| !narrow.computes_lstm());
+        let suspended = narrow.map(Autocast::suspend);
         for Layer(weights) in &self.layers {
             // Layer by layer, with the dropout of libtorch between: that of several layers in one
             // call draws from a generator of cuDNN's on a GPU, which no checkpoint has.
@@ -88,6 +92,7 @@ impl Network for Lstm {
                 x = x.dropout(self.dropout, train);
             }
         }
+        drop(suspended);
         self.out.forward(&x)
     }
 }

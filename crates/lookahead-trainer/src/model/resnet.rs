@@ -8,6 +8,7 @@ use lookahead_run::event::Task;
 use tch::nn::{self, ModuleT};
 use tch::{Tensor, nn::Module};
 
+use super::pointwise::Pointwise;
 use super::{Entry, ModelConfig, Network, WIDEST};
 use crate::check::{Invalid, require};
 use crate::data::Problem;
@@ -58,7 +59,7 @@ struct Block {
     conv2: nn::Conv2D,
     bn2: nn::BatchNorm,
     /// Where the shape changes on the way, a convolution of one pixel changes it beside too.
-    downsample: Option<(nn::Conv2D, nn::BatchNorm)>,
+    downsample: Option<(Pointwise, nn::BatchNorm)>,
 }
 
 /// Stages of blocks on ever fewer pixels and ever more channels. Variables are named as PyTorch's
@@ -70,7 +71,7 @@ fn build(
 ) -> Result<Box<dyn Network>, Usage> {
     let ([channels, mut height, mut width], classes) = problem.images()?;
     let mut inputs = config.width.unwrap_or(64);
-    let conv1 = convolution(path / "conv1", channels, inputs, 3, 1);
+    let conv1 = convolution(path / "conv1", channels, inputs, 1);
     let bn1 = normalization(path / "bn1", inputs);
     let stages = config.blocks.as_deref().unwrap_or_default();
     let mut blocks = Vec::new();
@@ -98,16 +99,11 @@ fn build(
     Ok(Box::new(ResNet { conv1, bn1, blocks, fc }))
 }
 
-fn convolution(
-    path: nn::Path<'_>,
-    inputs: i64,
-    outputs: i64,
-    size: i64,
-    stride: i64,
-) -> nn::Conv2D {
+/// Of 3×3 pixels.
+fn convolution(path: nn::Path<'_>, inputs: i64, outputs: i64, stride: i64) -> nn::Conv2D {
     // The normalization after it has a bias already.
-    let config = nn::ConvConfig { stride, padding: size / 2, bias: false, ..Default::default() };
-    nn::conv2d(path, inputs, outputs, size, config)
+    let config = nn::ConvConfig { stride, padding: 1, bias: false, ..Default::default() };
+    nn::conv2d(path, inputs, outputs, 3, config)
 }
 
 fn normalization(path: nn::Path<'_>, channels: i64) -> nn::BatchNorm {
@@ -120,12 +116,12 @@ impl Block {
     fn new(path: &nn::Path<'_>, inputs: i64, outputs: i64, stride: i64) -> Self {
         let around = path / "downsample";
         Block {
-            conv1: convolution(path / "conv1", inputs, outputs, 3, stride),
+            conv1: convolution(path / "conv1", inputs, outputs, stride),
             bn1: normalization(path / "bn1", outputs),
-            conv2: convolution(path / "conv2", outputs, outputs, 3, 1),
+            conv2: convolution(path / "conv2", outputs, outputs, 1),
             bn2: normalization(path / "bn2", outputs),
             downsample: (stride != 1 || inputs != outputs).then(|| {
-                let convolution = convolution(&around / 0, inputs, outputs, 1, stride);
+                let convolution = Pointwise::new(&around / 0, inputs, outputs, stride);
                 (convolution, normalization(&around / 1, outputs))
             }),
         }
@@ -156,6 +152,7 @@ impl Network for ResNet {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::data::batches::Batches;
     use crate::model::Kind;
     use tch::{Device, Kind as Element};
 
@@ -218,5 +215,19 @@ mod tests {
         let said = built([1, 8, 8], 10, 4, &[1, 1, 1, 1]).unwrap_err().to_string();
         assert!(said.contains("`model.blocks` has 4 stages") && said.contains("2×2"), "{said}");
         built([1, 8, 8], 10, 4, &[1, 1, 1]).unwrap();
+    }
+
+    /// A sample of one pixel has one value for each channel.
+    #[test]
+    fn a_batch_of_one_pixel_is_refused() {
+        let config = ModelConfig { kind: Kind::Resnet, ..ModelConfig::default() };
+        let check = |shape, samples| {
+            let problem = Problem::Images { shape, classes: 10 };
+            config.check_batches(&problem, &Batches::new(samples, 4, 0, 0, 0))
+        };
+        let refused = check([3, 1, 1], 9).unwrap_err().to_string();
+        assert!(refused.contains("1 sample") && refused.contains("one pixel"), "{refused}");
+        check([3, 1, 1], 8).unwrap();
+        check([3, 1, 2], 9).unwrap();
     }
 }

@@ -8,35 +8,63 @@ use tch::Tensor;
 
 use super::{Outside, Training};
 use crate::check::shown;
+use crate::config::Config;
 use crate::model::Model;
 use crate::optimizer::lookahead::Diverging;
 use crate::timing::Part;
 
-/// The training diverged. There is nothing in its weights that is worth saving.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "{what}: the training diverged. Start again with a smaller `optimizer.lr` than {lr}, or resume \
-     from an earlier checkpoint with one{way_out}."
-)]
-pub struct Diverged {
-    what: String,
-    lr: String,
-    /// What else helps, where anything does.
-    way_out: &'static str,
-}
-
 const ROLL_BACK: &str = "; `--set lookahead.non_finite=roll_back` goes on from the slow weights where this \
                          happens now and then";
 
+/// The training diverged. There is nothing in its weights that is worth saving.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{what}: the training diverged. {advice}")]
+pub struct Diverged {
+    what: String,
+    lr: String,
+    /// Whether no step had been taken: then none can be the cause.
+    at_the_start: bool,
+    /// What helps. [`advise`](Diverged::advise) fits it to the run.
+    advice: String,
+}
+
 impl Diverged {
     fn of(what: String, lr: f64) -> Self {
-        Diverged { what, lr: shown(lr), way_out: ROLL_BACK }
+        let lr = shown(lr);
+        let advice = format!("Start again with a smaller `optimizer.lr` than {lr}.");
+        Diverged { what, lr, at_the_start: false, advice }
     }
 
-    /// The same with several processes, which know no other policy.
+    /// The same with advice that fits the run: its config, whether it has a checkpoint to resume from, and
+    /// whether it is the only process, since several know no other policy.
     #[must_use]
-    pub fn among_others(self) -> Self {
-        Diverged { way_out: "", ..self }
+    pub fn advise(self, config: &Config, has_checkpoint: bool, is_alone: bool) -> Self {
+        let optimizer = &config.optimizer;
+        let advice = if self.at_the_start {
+            "No step had been taken, so look for the cause in the data and in the weights that it \
+             began with."
+                .to_owned()
+        } else if optimizer.eps == Some(0.0) {
+            let resume =
+                if has_checkpoint { ", or resume from an earlier checkpoint with it" } else { "" };
+            format!(
+                "`optimizer.eps` is 0, so the optimizer divides 0 by 0 where a gradient has always been \
+                 0. Start again with 1e-8, the default{resume}."
+            )
+        } else if optimizer.lr == 0.0 {
+            "`optimizer.lr` is 0, so no step is the cause: look for it in the data.".to_owned()
+        } else {
+            let policy = config.lookahead.as_ref().map(|lookahead| lookahead.non_finite);
+            let may_roll_back =
+                is_alone && policy.is_some_and(|policy| policy != Diverging::RollBack);
+            format!(
+                "Start again with a smaller `optimizer.lr` than {}{}{}.",
+                self.lr,
+                if has_checkpoint { ", or resume from an earlier checkpoint with one" } else { "" },
+                if may_roll_back { ROLL_BACK } else { "" },
+            )
+        };
+        Diverged { advice, ..self }
     }
 
     /// A variable's fast weights did so after a step.
@@ -137,7 +165,7 @@ pub(super) fn take_step(
         match (policy, t.optimizer.lookahead()) {
             (Diverging::SkipStep, Some(_)) => {}
             (Diverging::RollBack, Some(lookahead)) => lookahead.roll_back()?,
-            _ => refuse_loss("The loss", value, t.step + 1, t.config.optimizer.lr)?,
+            _ => refuse_loss(BATCH_LOSS, value, t.step + 1, t.config.optimizer.lr)?,
         }
         t.sound_buffers.put_back(&t.model)?;
         let done = if policy == Diverging::SkipStep { SKIPPED } else { ROLLED_BACK };
@@ -230,6 +258,9 @@ pub(super) fn can_be_saved(
     Ok(true)
 }
 
+/// A batch's loss, before its step.
+pub const BATCH_LOSS: &str = "The loss";
+
 /// An error unless the loss, told as `what` of `step`, is finite.
 ///
 /// # Errors
@@ -237,7 +268,11 @@ pub(super) fn can_be_saved(
 pub fn refuse_loss(what: &str, loss: f64, step: u64, lr: f64) -> Result<(), Diverged> {
     match loss.is_finite() {
         true => Ok(()),
-        false => Err(Diverged::of(format!("{what} is {loss} in step {step}"), lr)),
+        false => {
+            let diverged = Diverged::of(format!("{what} is {loss} in step {step}"), lr);
+            // The first loss is of the weights as they were in the beginning.
+            Err(Diverged { at_the_start: step <= 1 && what == BATCH_LOSS, ..diverged })
+        }
     }
 }
 

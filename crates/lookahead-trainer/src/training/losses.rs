@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use lookahead_run::event::{self, Event};
 use tch::{Device, Kind, Tensor};
 
-use super::divergence::refuse_loss;
+use super::divergence::{BATCH_LOSS, refuse_loss};
 use super::{Outside, Training};
 
 /// Losses that are read together on a GPU, where it is not said.
@@ -95,7 +95,7 @@ pub(super) fn read(t: &mut Training, outside: &mut Outside) -> anyhow::Result<()
             let step = t.unread.first + sound as u64;
             // What came of it is forgotten: the line of time ends before.
             t.step = step - 1;
-            Ok(refuse_loss("The loss", loss, step, t.config.optimizer.lr)?)
+            Ok(refuse_loss(BATCH_LOSS, loss, step, t.config.optimizer.lr)?)
         }
         None => Ok(()),
     }

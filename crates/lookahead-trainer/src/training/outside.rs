@@ -76,6 +76,11 @@ impl Outside {
         })
     }
 
+    /// Whether the run has a checkpoint.
+    pub fn has_checkpoint(&self) -> bool {
+        self.folder.checkpoints().list().is_ok_and(|found| !found.is_empty())
+    }
+
     /// Whether other processes can ask the run for something.
     pub fn is_open_to_others(&self) -> bool {
         self.server.is_some()

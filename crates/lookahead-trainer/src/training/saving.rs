@@ -8,9 +8,10 @@ use lookahead_run::event::{self, Event, Warning};
 
 use super::divergence::{Diverged, Saving, can_be_saved};
 use super::recalibration::buffers_of_phi;
-use super::{Outside, PROGRAM, Training, device_name, threads, versions};
+use super::{Outside, PROGRAM, Training, device_name, versions};
 use crate::averaging::Average;
 use crate::checkpointing::AVERAGED;
+use crate::checkpointing::machine::Machine;
 use crate::checkpointing::snapshot::Snapshot;
 use crate::checkpointing::writer::{Done, Job};
 use crate::distributed::Wishes;
@@ -244,6 +245,7 @@ impl Training {
             own(super::SINCE_BEST, self.best.since as i64);
             numbers.insert(super::BEST.to_owned(), value);
         }
+        let machine = Machine::here();
         Details {
             step: self.step,
             phase: self.optimizer.phase(),
@@ -253,8 +255,10 @@ impl Training {
             program: Some(PROGRAM.to_owned()),
             versions: versions(),
             device: device_name(self.device),
-            threads: threads(),
-            cpu_capability: lookahead_core::build::cpu_capability(),
+            threads: machine.threads,
+            cpu_capability: machine.cpu_capability,
+            processor: machine.processor,
+            environment: Some(machine.environment),
             integers,
             numbers,
             metrics: match &self.measured {
