@@ -237,14 +237,51 @@ pub enum Error {
         k: u64,
     },
 
-    /// θ was written to by somebody else than the inner optimizer and Lookahead.
+    /// θ was written to by something other than the inner optimizer and Lookahead.
     #[error(
-        "The weights `{name}` were changed from outside since the last step (loaded, copied, moved \
-         to another device or cast), and the next sync would pull them back to slow weights that \
-         know nothing of it. Call `reset_slow_weights()` to start again from the new weights, or \
-         load the optimizer's state after the weights."
+        "The weights `{name}` were changed from outside since the last step, and the next sync would \
+         pull them back to slow weights that know nothing of it. If they were loaded, copied, moved \
+         or cast, call `reset_slow_weights()` to start again from the new weights, or load the \
+         optimizer's state after them. If each step changes them on purpose, such as by clipping \
+         the weights, call `accept_fast_weights()` after the change, which keeps the slow weights \
+         and the cycle."
     )]
     FastWeightsChanged {
+        /// The first such variable.
+        name: String,
+    },
+
+    /// φ can't be kept for weights that were cast, moved or reshaped.
+    #[error(
+        "The weights `{name}` have another element type, device or shape than their slow weights, so \
+         these can't be kept: call `reset_slow_weights()` to start again from the new weights."
+    )]
+    FastWeightsReplaced {
+        /// The first such variable.
+        name: String,
+    },
+
+    /// Starting φ again and again keeps any sync from happening.
+    #[error(
+        "`reset_slow_weights()` was called inside a cycle again: {steps} inner steps have been \
+         dropped since the last sync, and with k = {k} no sync would ever happen. If each step \
+         changes the weights on purpose, call `accept_fast_weights()` instead, which keeps the slow \
+         weights and the cycle. `finish()` makes a sync now."
+    )]
+    NeverSynced {
+        /// Inner steps since the last sync.
+        steps: u64,
+        /// The synchronization period.
+        k: u64,
+    },
+
+    /// A variable was frozen where each process has its own θ.
+    #[error(
+        "The weights `{name}` were frozen inside a cycle, where each of the processes that train \
+         together has its own values for them: thaw them, and freeze them in all processes just \
+         after a sync, where `phase()` is 0."
+    )]
+    FrozenInsideCycle {
         /// The first such variable.
         name: String,
     },
@@ -391,6 +428,60 @@ pub enum Error {
         /// The number of the sync.
         sync: u64,
     },
+}
+
+impl Error {
+    /// A setting's refusal as that of the state's entry which has it.
+    pub(crate) fn in_entry(self, key: &str) -> Error {
+        let range = |found: String, allowed: &str| Error::StateRange {
+            key: key.to_owned(),
+            found,
+            allowed: allowed.to_owned(),
+        };
+        match self {
+            Error::SlowStepSize(found) => range(found.to_string(), "more than 0 and at most 1"),
+            Error::LearningRate(found) | Error::WeightDecay(found) => {
+                range(found.to_string(), "a finite number of at least 0")
+            }
+            Error::Momentum(found) => range(found.to_string(), "at least 0 and below 1"),
+            other => other,
+        }
+    }
+
+    /// A schedule's refusal as that of the state's entry which has the value.
+    pub(crate) fn in_schedule(self, name: &str) -> Error {
+        match self {
+            Error::Schedule { key, found, allowed } => {
+                let entry = if key == "every" { "steps" } else { "value" };
+                let (key, allowed) = (format!("{name}/{entry}"), allowed.to_owned());
+                Error::StateRange { key, found, allowed }
+            }
+            other => other.in_entry(&format!("{name}/value")),
+        }
+    }
+
+    /// The refusal of a part of a state as that of the whole, in which its entries begin with `part/`.
+    pub(crate) fn in_part(mut self, part: &str) -> Error {
+        if let Error::StateMissing { key }
+        | Error::StateUnexpected { key }
+        | Error::StateMismatch { key, .. }
+        | Error::StateRange { key, .. } = &mut self
+        {
+            key.insert_str(0, &format!("{part}/"));
+        }
+        self
+    }
+
+    /// The same refusal of a sync once more, where trying again would change nothing.
+    pub(crate) fn repeated(&self) -> Option<Error> {
+        match self {
+            Error::NonFinite { name } => Some(Error::NonFinite { name: name.clone() }),
+            Error::Diverged { rank, what, sync } => {
+                Some(Error::Diverged { rank: *rank, what: what.clone(), sync: *sync })
+            }
+            _ => None,
+        }
+    }
 }
 
 impl From<tch::TchError> for Error {

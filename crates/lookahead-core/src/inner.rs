@@ -116,6 +116,30 @@ pub trait InnerOptimizer {
         Ok(())
     }
 
+    /// Called after the parameters' values were changed between two steps on purpose, by others than this
+    /// optimizer, and are to stay: an optimizer that watches for such changes takes them as they are.
+    ///
+    /// # Errors
+    /// Whatever libtorch says.
+    fn parameters_accepted(&mut self) -> Result<()> {
+        Ok(())
+    }
+
+    /// Called before the last sync of a Lookahead around it: an optimizer with cycles of its own, as
+    /// Lookahead is, ends the present one with its sync.
+    ///
+    /// # Errors
+    /// Whatever keeps it from ending it.
+    fn finish(&mut self) -> Result<()> {
+        Ok(())
+    }
+
+    /// Other names of the parameters, as tied weights have them, each with the parameter's place: a
+    /// state that was saved under one of them is taken.
+    fn other_names(&self) -> Vec<(String, usize)> {
+        Vec::new()
+    }
+
     /// The names of the moments that it keeps with its present options; none for SGD without
     /// momentum. `None`, unless implemented, says that it can't give them.
     fn moment_names(&self) -> Option<Vec<&'static str>> {
@@ -220,6 +244,15 @@ impl<O: InnerOptimizer + ?Sized> InnerOptimizer for Box<O> {
     }
     fn parameters_recast(&mut self) -> Result<()> {
         (**self).parameters_recast()
+    }
+    fn parameters_accepted(&mut self) -> Result<()> {
+        (**self).parameters_accepted()
+    }
+    fn finish(&mut self) -> Result<()> {
+        (**self).finish()
+    }
+    fn other_names(&self) -> Vec<(String, usize)> {
+        (**self).other_names()
     }
     fn moment_names(&self) -> Option<Vec<&'static str>> {
         (**self).moment_names()

@@ -19,7 +19,7 @@
 //!     opt.backward_step(&net.forward(&x).cross_entropy_for_logits(&y))?; // tch's own verbs
 //! }
 //! let accuracy = opt.with_slow_weights(|| net.forward(&x).accuracy_for_logits(&y))?;
-//! opt.finish()?; // `vs` now holds φ
+//! opt.finish()?; // a last sync of the cycle so far; `vs` now holds φ
 //! # assert!(f64::try_from(accuracy)? > 0.3);
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
@@ -28,17 +28,23 @@
 //!
 //! * φ is made when the optimizer is built, so build it *after* loading weights. Weights that are
 //!   loaded, moved or cast later are noticed at the next step: an error that names
-//!   [`reset_slow_weights`](Lookahead::reset_slow_weights).
+//!   [`reset_slow_weights`](Lookahead::reset_slow_weights). After changing weights on purpose as a
+//!   part of each step, such as clipping them, call
+//!   [`accept_fast_weights`](Lookahead::accept_fast_weights).
 //! * The first sync comes after the k-th step. [`step`](Lookahead::step) tells whether it synced;
 //!   it is [`inner_step`](Lookahead::inner_step), then [`sync_if_due`](Lookahead::sync_if_due).
-//! * Evaluate at φ with [`with_slow_weights`](Lookahead::with_slow_weights), which copies nothing;
-//!   end with [`finish`](Lookahead::finish).
+//! * Evaluate at φ with [`with_slow_weights`](Lookahead::with_slow_weights), which copies nothing.
+//! * End with [`finish`](Lookahead::finish), which makes a last sync if the training ends inside a
+//!   cycle and leaves the model at φ. [`discard_cycle`](Lookahead::discard_cycle) drops the cycle
+//!   instead.
 //! * With an equal learning rate Lookahead makes smaller net steps than its inner optimizer; it
 //!   usually wants a larger one.
 //! * k counts steps of the optimizer: with gradient accumulation not backward passes.
 //! * Every trainable variable is synced, whether or not it had a gradient. Variables added later
 //!   join at the next step, with slow weights equal to their first values. Frozen ones
-//!   (`requires_grad` false) are left alone. Tied ones are one parameter.
+//!   (`requires_grad` false) are left alone: θ stays, φ is θ from the next call on, and others may
+//!   write to them. While all of several are frozen, as for an evaluation, none counts as frozen.
+//!   Tied ones are one parameter.
 //! * bfloat16 and half-precision weights have slow weights in single precision.
 //! * NaN and infinity never reach φ: a sync that would bring them there is an error, unless another
 //!   [`NonFinite`] policy is chosen.
@@ -153,10 +159,30 @@
 //!
 //! # Linking
 //!
-//! tch programs must be told where libtorch is, and a CUDA build of libtorch is dropped by the
-//! linker unless it is told not to. This crate knows the arguments: a dependent's `build.rs` that
-//! prints each part of the variable `DEP_LOOKAHEAD_CORE_LINK_ARGS`, split at the character U+001F,
-//! as `cargo:rustc-link-arg=…` has both right.
+//! Every package with a program, test or example that reaches this crate needs a `build.rs`, since
+//! tch can't pass on where libtorch is, and the linker drops a CUDA build of libtorch unless it is
+//! told not to. Without one, a program builds and does not start: *libtorch_cpu.so: cannot open shared
+//! object file*. This one has both right:
+//!
+//! ```no_run
+//! // build.rs
+//! fn main() {
+//!     println!("cargo:rerun-if-changed=build.rs");
+//!     let Ok(arguments) = std::env::var("DEP_LOOKAHEAD_CORE_LINK_ARGS") else {
+//!         println!(
+//!             "cargo::error=This package does not depend on lookahead-core directly, and cargo passes \
+//!              link arguments to direct dependents only: add lookahead-core to its [dependencies]."
+//!         );
+//!         return;
+//!     };
+//!     for argument in arguments.split('\u{1f}') {
+//!         println!("cargo:rustc-link-arg={argument}");
+//!     }
+//! }
+//! ```
+//!
+//! Cargo sets the variable for packages that list `lookahead-core` under `[dependencies]` themselves, so a
+//! program that reaches it through another crate lists it too.
 
 mod builder;
 mod error;

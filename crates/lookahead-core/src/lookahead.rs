@@ -12,16 +12,20 @@
 //! | `recalibration` | batch normalization's statistics for φ |
 //! | `verbs` | what tch's own optimizer can be told |
 //! | `saving` | the state, out and in |
-//! | `upkeep` | what must hold between two calls |
+//! | `ending` | the last sync, and the model at φ |
+//! | `outside` | θ changed by others than the optimizer: taken as it is, or φ restarted from it |
+//! | `upkeep` | what must hold between two calls; frozen variables |
 //! | `nested` | Lookahead as an inner optimizer |
 //! | `workers` | θ of several processes, averaged |
 
 mod adaptive;
 mod clipping;
+mod ending;
 mod moments;
 mod nested;
 mod non_finite;
 mod norms;
+mod outside;
 mod recalibration;
 mod saving;
 mod settings;
@@ -59,8 +63,8 @@ use workers::Averaging;
 /// θ ← φ
 /// ```
 ///
-/// The result of a training is φ: [`finish`](Self::finish) puts it into the model. The inner
-/// optimizer's own state (momentum, moments) is kept across a sync.
+/// The result of a training is φ: [`finish`](Self::finish) makes a last sync where one is missing and
+/// leaves the model at φ. The inner optimizer's own state (momentum, moments) is kept across a sync.
 ///
 /// Reference: M. Zhang, J. Lucas, G. Hinton, J. Ba, *Lookahead Optimizer: k steps forward, 1 step
 /// back*, NeurIPS 2019, Algorithm 1.
@@ -110,6 +114,10 @@ pub struct Lookahead<O: InnerOptimizer = TchOptimizer> {
     stand_in: Option<StandIn>,
     /// The variable whose slow weights were written to while they stood in for θ.
     spoiled: Option<String>,
+    /// Why the sync that is due was refused, where trying again changes nothing.
+    refused: Option<Error>,
+    /// Inner steps that `reset_slow_weights` has dropped since the last sync.
+    dropped: u64,
 }
 
 impl Lookahead<TchOptimizer> {
@@ -189,6 +197,8 @@ impl<O: InnerOptimizer> Lookahead<O> {
             averaging: Averaging::default(),
             stand_in: None,
             spoiled: None,
+            refused: None,
+            dropped: 0,
         };
         built.start_together()?;
         // φ starts as θ before any step. Made later, at the first sync, it would be θ after k
@@ -242,14 +252,15 @@ impl<O: InnerOptimizer> Lookahead<O> {
     /// ```
     ///
     /// # Errors
-    /// [`SyncIsDue`](Error::SyncIsDue) where a sync was left out,
+    /// [`SyncIsDue`](Error::SyncIsDue) where a sync was left out, or why it was refused,
     /// [`FastWeightsChanged`](Error::FastWeightsChanged) where somebody else wrote to θ,
     /// [`NonFiniteGradient`](Error::NonFiniteGradient) after gradients that could not be clipped, or
     /// whatever the inner optimizer says.
     pub fn inner_step(&mut self) -> Result<bool> {
         self.ready()?;
         if self.sync_is_due() {
-            return Err(Error::SyncIsDue { k: self.k });
+            let refused = self.refused.as_ref().and_then(Error::repeated);
+            return Err(refused.unwrap_or(Error::SyncIsDue { k: self.k }));
         }
         if self.settings.non_finite == NonFinite::SkipStep
             && !self.all_agree(self.gradients_are_finite()?)?
@@ -262,6 +273,11 @@ impl<O: InnerOptimizer> Lookahead<O> {
         }
         let before = self.inner.steps_taken();
         let stepped = self.inner.step();
+        // libtorch's optimizers step a frozen variable that still has a gradient, and leave no trace.
+        let parameters = self.inner.parameters();
+        let moved = |i: &usize| !self.is_trained(*i) && parameters[*i].tensor.grad().defined();
+        let moved: Vec<usize> = (0..self.watch.len()).filter(moved).collect();
+        self.watch.follow(&moved);
         // Also after a failure: what the inner optimizer wrote is not from outside.
         self.remember_fast_weights()?;
         stepped?;
@@ -293,6 +309,16 @@ impl<O: InnerOptimizer> Lookahead<O> {
             return Ok(false);
         }
         self.ready()?;
+        self.sync_now()
+    }
+
+    /// The sync, whether or not it is due, unless θ holds values that must not reach φ. Returns whether
+    /// it was made.
+    fn sync_now(&mut self) -> Result<bool> {
+        self.checked_sync().inspect_err(|error| self.refused = error.repeated())
+    }
+
+    fn checked_sync(&mut self) -> Result<bool> {
         self.average()?;
         // φ sees none of θ before all of it has been looked at.
         if let Some(name) = self.find_non_finite()? {
@@ -323,8 +349,7 @@ impl<O: InnerOptimizer> Lookahead<O> {
         let parameters = self.inner.parameters();
 
         let (means, differences) = self.means();
-        let trained = (0..parameters.len()).filter(|&i| is_trained(&parameters[i]));
-        let trained = trained.enumerate().map(|(place, i)| Pair {
+        let trained = self.trained().enumerate().map(|(place, i)| Pair {
             slow: &self.slow[i],
             fast: &parameters[i].tensor,
             velocity: self.velocity.get(i),
@@ -354,107 +379,33 @@ impl<O: InnerOptimizer> Lookahead<O> {
         self.reset_moments_after_sync()?;
         match (restarts, restart) {
             (true, true) => self.inner.parameters_replaced()?,
-            (true, false) => self.restart_from_slow_weights(is_trained)?,
+            (true, false) => self.restart_from_slow_weights(self.trained().collect())?,
             (false, _) => {}
         }
-        self.phase = 0;
-        self.syncs += 1;
+        (self.syncs, self.dropped) = (self.syncs + 1, 0);
         self.set_distance_from_mean(apart);
         self.alpha_used = Some(used);
-        self.k = self.settings.k_at(self.steps);
-        self.remember_fast_weights()
+        self.begin_cycle()
     }
 
-    /// θ ← φ, for the parameters that `which` names.
-    fn restart_from_slow_weights(&mut self, which: impl Fn(&Parameter) -> bool) -> Result<()> {
-        for (parameter, slow) in self.inner.parameters().iter().zip(&self.slow) {
-            if which(parameter) {
-                assign(&mut parameter.tensor.shallow_clone(), slow)?;
-            }
+    /// θ ← φ, for the parameters in these places.
+    fn restart_from_slow_weights(&mut self, places: Vec<usize>) -> Result<()> {
+        for i in places {
+            let fast = &self.inner.parameters()[i].tensor;
+            assign(&mut fast.shallow_clone(), &self.slow[i])?;
         }
         self.inner.parameters_replaced()
     }
 
-    /// Puts the slow weights into the model, which is the result of the training. What the fast
-    /// weights did since the last sync is dropped; save a checkpoint before, not after, to be able
-    /// to go on with it. Another step after this starts a new cycle from φ.
-    ///
-    /// ```
-    /// # use lookahead_core::Lookahead;
-    /// # let vs = tch::nn::VarStore::new(tch::Device::Cpu);
-    /// # let w = vs.root().ones("w", &[1]);
-    /// let mut opt = Lookahead::builder(tch::nn::Sgd::default()).k(5).build(&vs, 0.25)?;
-    /// opt.backward_step(&w.sum(tch::Kind::Float))?;
-    /// assert_eq!(w.double_value(&[0]), 0.75);
-    /// opt.finish()?;
-    /// assert_eq!(w.double_value(&[0]), 1.0); // there was no sync yet: φ is where it began
-    /// # Ok::<(), lookahead_core::Error>(())
-    /// ```
-    ///
-    /// # Errors
-    /// [`FastWeightsChanged`](Error::FastWeightsChanged) where somebody else wrote to θ, which
-    /// this would undo.
-    pub fn finish(&mut self) -> Result<()> {
-        self.ready()?;
-        // Also where a variable was frozen since it was trained: the result is φ.
-        self.restart_from_slow_weights(|_| true)?;
-        self.begin_cycle()
-    }
-
     /// θ stands where a cycle begins.
     fn begin_cycle(&mut self) -> Result<()> {
-        self.phase = 0;
+        (self.phase, self.refused) = (0, None);
         self.k = self.settings.k_at(self.steps);
         self.remember_fast_weights()
     }
-
-    /// Makes the slow weights a fresh copy of the fast ones and starts a new cycle. What to call
-    /// after loading, copying, moving or casting the model's variables. Outer momentum starts
-    /// again from 0, and moments that are pulled back from where they are.
-    ///
-    /// ```
-    /// # use lookahead_core::{Error, Lookahead};
-    /// # let mut vs = tch::nn::VarStore::new(tch::Device::Cpu);
-    /// # let w = vs.root().ones("w", &[1]);
-    /// let mut opt = Lookahead::builder(tch::nn::Sgd::default()).build(&vs, 0.1)?;
-    /// vs.double();
-    /// assert!(matches!(opt.step(), Err(Error::FastWeightsChanged { .. })));
-    /// opt.reset_slow_weights()?;
-    /// opt.step()?;
-    /// # Ok::<(), lookahead_core::Error>(())
-    /// ```
-    ///
-    /// # Errors
-    /// What libtorch says.
-    pub fn reset_slow_weights(&mut self) -> Result<()> {
-        self.put_fast_weights_back()?;
-        self.inner.join_new_parameters()?;
-        self.inner.parameters_recast()?;
-        self.velocity.clear();
-        self.slow = self.inner.parameters().iter().map(slow_copy).collect::<Result<_>>()?;
-        self.restarted()
-    }
-
-    /// φ ← θ after a sync around this level has set θ.
-    fn restart_from_fast_weights(&mut self) -> Result<()> {
-        self.put_fast_weights_back()?;
-        InnerOptimizer::join_new_parameters(self)?;
-        for (parameter, slow) in self.inner.parameters().iter().zip(&mut self.slow) {
-            assign(slow, &parameter.tensor)?;
-        }
-        self.inner.parameters_replaced()?;
-        self.restarted()
-    }
-
-    fn restarted(&mut self) -> Result<()> {
-        self.slow_version = self.slow_version.wrapping_add(1);
-        self.spoiled = None;
-        self.begin_cycle()?;
-        self.restart_slow_moments()
-    }
 }
 
-/// Whether a sync moves the variable: frozen ones are left alone.
+/// Whether the variable takes gradients.
 fn is_trained(parameter: &Parameter) -> bool {
     parameter.tensor.requires_grad()
 }

@@ -41,3 +41,7 @@ pub(crate) fn check_weight_decay(weight_decay: f64) -> Result<()> {
 pub(crate) fn check_limit(max: f64) -> Result<()> {
     if max.is_finite() && max > 0.0 { Ok(()) } else { Err(Error::ClipLimit(max)) }
 }
+
+/// Counts of steps that are believed: beyond, they would not be told apart as floating-point numbers, by
+/// which schedules and processes compare them.
+pub(crate) const MOST_STEPS: i64 = 1 << 53;

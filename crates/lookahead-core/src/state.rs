@@ -2,10 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use lookahead_sys::arithmetic::assign;
+use lookahead_sys::arithmetic::{all_finite, assign};
 use tch::Tensor;
 
-use crate::{Error, Result};
+use crate::{Error, Result, SyncPath};
 
 /// An optimizer's state: named tensors plus a few integers and numbers.
 ///
@@ -116,6 +116,32 @@ impl State {
         part
     }
 
+    /// The same with `head/other` called `head/own`, for each of `heads` and each pair of names in `names`,
+    /// other and own, where there is nothing of the own name. Shares memory with this one.
+    pub(crate) fn under_own_names(&self, heads: &[String], names: &[(String, String)]) -> State {
+        fn renamed<T>(map: &mut BTreeMap<String, T>, from: &str, to: &str) {
+            if !map.contains_key(to)
+                && let Some(value) = map.remove(from)
+            {
+                map.insert(to.to_owned(), value);
+            }
+        }
+        let tensors = self.tensors.iter();
+        let mut state = State {
+            tensors: tensors.map(|(key, tensor)| (key.clone(), tensor.shallow_clone())).collect(),
+            integers: self.integers.clone(),
+            numbers: self.numbers.clone(),
+        };
+        for head in heads {
+            for (other, own) in names {
+                let (from, to) = (format!("{head}/{other}"), format!("{head}/{own}"));
+                renamed(&mut state.tensors, &from, &to);
+                renamed(&mut state.integers, &from, &to);
+            }
+        }
+        state
+    }
+
     pub(crate) fn integer(&self, key: &str) -> Result<i64> {
         self.integers.get(key).copied().ok_or_else(|| Error::StateMissing { key: key.to_owned() })
     }
@@ -155,6 +181,36 @@ pub(crate) fn expect_like(key: &str, found: &Tensor, like: &Tensor) -> Result<()
         found: describe(found),
         expected: describe(like),
     })
+}
+
+/// An integer of a state that must be between two ends.
+pub(crate) fn in_range(state: &State, key: &str, least: i64, most: i64) -> Result<u64> {
+    let found = state.integer(key)?;
+    if !(least..=most).contains(&found) {
+        let allowed = match most {
+            i64::MAX => format!("at least {least}"),
+            _ => format!("from {least} to {most}"),
+        };
+        return Err(Error::StateRange { key: key.to_owned(), found: found.to_string(), allowed });
+    }
+    Ok(found.unsigned_abs())
+}
+
+/// An error unless all values of a state's tensor are finite; `squares` are at least 0 too.
+pub(crate) fn expect_sound(key: &str, tensor: &Tensor, squares: bool) -> Result<()> {
+    let refuse = |found: &str, allowed: &str| {
+        let (key, found, allowed) = (key.to_owned(), found.to_owned(), allowed.to_owned());
+        Err(Error::StateRange { key, found, allowed })
+    };
+    if !all_finite([tensor], SyncPath::Auto)? {
+        return refuse("a tensor that holds NaN or infinity", "finite throughout");
+    }
+    let least =
+        || -> Result<f64> { Ok(f64::try_from(tensor.f_min()?.f_to_kind(tch::Kind::Double)?)?) };
+    if squares && tensor.numel() > 0 && least()? < 0.0 {
+        return refuse("a tensor that holds negative numbers", "at least 0 throughout");
+    }
+    Ok(())
 }
 
 /// A copy of `values` in the layout and on the device of `like`, which shares memory with neither.

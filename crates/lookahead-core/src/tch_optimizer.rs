@@ -6,8 +6,8 @@ use lookahead_sys::optimizer::{GroupOptions, Kind, Optimizer, ParameterState};
 use tch::{Tensor, nn};
 
 use crate::inner::{Curvature, Moment, sparse_gradient};
-use crate::range::{check_learning_rate, check_momentum, check_weight_decay};
-use crate::state::{copy_like, expect_like};
+use crate::range::{MOST_STEPS, check_learning_rate, check_momentum, check_weight_decay};
+use crate::state::{copy_like, expect_like, expect_sound, in_range};
 use crate::{Error, InnerOptimizer, Parameter, Result, State, Variables};
 
 /// Any optimizer that a [`nn::OptimizerConfig`] describes, on all trainable variables of a store.
@@ -138,13 +138,62 @@ impl TchOptimizer {
         let read = |option| state.number(&self.option_key(option, group));
         let [learning_rate, momentum, weight_decay] = OPTIONS.map(read);
         let (learning_rate, momentum, weight_decay) = (learning_rate?, momentum?, weight_decay?);
-        check_learning_rate(learning_rate)?;
-        // libtorch builds SGD with a momentum of 1 or more, and what was built can be saved.
-        if !(momentum.is_finite() && momentum >= 0.0) {
-            return Err(Error::Momentum(momentum));
+        let entry = |option| self.option_key(option, group);
+        let [of_rate, of_momentum, of_decay] = OPTIONS.map(entry);
+        check_learning_rate(learning_rate).map_err(|error| error.in_entry(&of_rate))?;
+        check_weight_decay(weight_decay).map_err(|error| error.in_entry(&of_decay))?;
+        match self.optimizer.kind() {
+            Kind::Adam | Kind::AdamW => {
+                check_momentum(momentum).map_err(|error| error.in_entry(&of_momentum))?;
+            }
+            // libtorch builds these with a momentum of 1 or more, and what was built can be saved.
+            _ if momentum.is_finite() && momentum >= 0.0 => {}
+            _ => {
+                let allowed = "a finite number of at least 0".to_owned();
+                let found = momentum.to_string();
+                return Err(Error::StateRange { key: of_momentum, found, allowed });
+            }
         }
-        check_weight_decay(weight_decay)?;
         Ok(GroupOptions { learning_rate, momentum, weight_decay })
+    }
+
+    /// How many tensors a state has; those of earlier versions don't tell.
+    fn count_key(&self) -> String {
+        format!("{}/tensors", self.name())
+    }
+
+    /// The state with the entries of tied weights under the names that they have here, where they have
+    /// others.
+    fn under_own_names(&self, state: &State) -> Option<State> {
+        let others = self.other_names();
+        let own = |(other, i): (String, usize)| (other, self.parameters[i].name.clone());
+        let names: Vec<(String, String)> = others.into_iter().map(own).collect();
+        let entries = self.optimizer.kind().slots().iter().chain(&["step"]);
+        let heads: Vec<String> = entries.map(|entry| format!("{}/{entry}", self.name())).collect();
+        (!names.is_empty()).then(|| state.under_own_names(&heads, &names))
+    }
+
+    /// An error where a state has fewer tensors than it says, which could pass for parameters that never
+    /// had a gradient.
+    fn refuse_lost(&self, state: &State) -> Result<()> {
+        let (key, found) = (self.count_key(), state.tensors.len() as i64);
+        let Some(&count) = state.integers.get(&key) else { return Ok(()) };
+        if count == found {
+            return Ok(());
+        }
+        let slots = self.optimizer.kind().slots();
+        let keys = self
+            .parameters
+            .iter()
+            .flat_map(|parameter| slots.iter().map(move |slot| self.slot_key(slot, parameter)));
+        let mut lost = keys.filter(|key| !state.tensors.contains_key(key));
+        Err(match lost.next() {
+            Some(key) if found < count => Error::StateMissing { key },
+            _ => {
+                let allowed = format!("{found}, the number of tensors that the state has");
+                Error::StateRange { key, found: count.to_string(), allowed }
+            }
+        })
     }
 
     fn slot_key(&self, slot: &str, parameter: &Parameter) -> String {
@@ -177,19 +226,20 @@ impl TchOptimizer {
         {
             return Ok(None);
         }
-        let step = if kind.counts_steps() { state.integer(&step_key)? } else { 0 };
-        if step < 0 {
-            let allowed = "at least 0".to_owned();
-            return Err(Error::StateRange { key: step_key, found: step.to_string(), allowed });
-        }
+        let step = match kind.counts_steps() {
+            true => in_range(state, &step_key, 1, MOST_STEPS)? as i64,
+            false => 0,
+        };
         let mut slots = Vec::with_capacity(saved.len());
-        for ((key, tensor), required) in saved.into_iter().zip(required) {
+        for (((key, tensor), required), slot) in saved.into_iter().zip(required).zip(kind.slots()) {
             // The momentum may have been set since the buffer was made, or before one was.
             let optional = key.contains("/momentum_buffer/");
             slots.push(match tensor {
                 Some(tensor) if *required || optional => {
                     expect_like(&key, tensor, &parameter.tensor)?;
-                    Some(copy_like(&parameter.tensor, tensor)?)
+                    let copy = copy_like(&parameter.tensor, tensor)?;
+                    expect_sound(&key, &copy, SQUARES.contains(slot))?;
+                    Some(copy)
                 }
                 Some(_) => return Err(Error::StateUnexpected { key }),
                 None if *required && !optional => return Err(Error::StateMissing { key }),
@@ -246,6 +296,10 @@ impl InnerOptimizer for TchOptimizer {
             self.optimizer.set_parameter_state(&parameter.tensor, Some(state))?;
         }
         Ok(())
+    }
+
+    fn other_names(&self) -> Vec<(String, usize)> {
+        self.variables.other_names(&self.parameters)
     }
 
     fn moment_names(&self) -> Option<Vec<&'static str>> {
@@ -333,6 +387,8 @@ impl InnerOptimizer for TchOptimizer {
                 }
             }
         }
+        // Else a momentum buffer that is lost would pass for one that was never made.
+        state.integers.insert(self.count_key(), state.tensors.len() as i64);
         for group in 0..=self.optimizer.groups() {
             let GroupOptions { learning_rate, momentum, weight_decay } =
                 self.optimizer.group_options(group)?;
@@ -347,6 +403,9 @@ impl InnerOptimizer for TchOptimizer {
     fn load_state(&mut self, state: &State) -> Result<()> {
         self.join_new_parameters()?;
         self.refuse_unknown_kind()?;
+        let slots = self.optimizer.kind().slots();
+        let renamed = self.under_own_names(state);
+        let state = renamed.as_ref().unwrap_or(state);
         let required = self.optimizer.required_slots()?;
         let states = self
             .parameters
@@ -359,7 +418,6 @@ impl InnerOptimizer for TchOptimizer {
             .map(|group| self.read_options(state, group))
             .collect::<Result<Vec<_>>>()?;
 
-        let slots = self.optimizer.kind().slots();
         let names = |of: &[&str]| -> HashSet<String> {
             let all = self.parameters.iter();
             all.flat_map(|parameter| of.iter().map(|slot| self.slot_key(slot, parameter))).collect()
@@ -369,9 +427,10 @@ impl InnerOptimizer for TchOptimizer {
             groups.flat_map(|group| OPTIONS.map(|option| self.option_key(option, group))).collect();
         state.refuse_unknown(
             |tensor| tensors.contains(tensor),
-            |integer| integers.contains(integer),
+            |integer| integers.contains(integer) || integer == self.count_key(),
             |number| numbers.contains(number),
         )?;
+        self.refuse_lost(state)?;
 
         for (parameter, state) in self.parameters.iter().zip(states) {
             self.optimizer.set_parameter_state(&parameter.tensor, state)?;
@@ -382,6 +441,9 @@ impl InnerOptimizer for TchOptimizer {
         Ok(())
     }
 }
+
+/// Slots that hold means of squares.
+const SQUARES: [&str; 3] = ["exp_avg_sq", "max_exp_avg_sq", "square_avg"];
 
 /// The options of a group that a state holds.
 const OPTIONS: [&str; 3] = ["learning_rate", "momentum", "weight_decay"];

@@ -67,6 +67,32 @@ impl Variables {
     }
 }
 
+impl Variables {
+    /// Other names of these parameters in the store, as tied weights have them, each with the
+    /// parameter's place: what [`InnerOptimizer::other_names`](crate::InnerOptimizer::other_names)
+    /// gives.
+    ///
+    /// ```
+    /// use lookahead_core::Variables;
+    /// let vs = tch::nn::VarStore::new(tch::Device::Cpu);
+    /// let mut variables = Variables::new(&vs);
+    /// let w = vs.root().ones("w", &[2]);
+    /// let parameters = variables.take_new();
+    /// let alias = vs.root().add("alias", w, true);
+    /// assert_eq!(variables.other_names(&parameters), [("alias".to_owned(), 0)]);
+    /// # let _ = alias;
+    /// ```
+    pub fn other_names(&self, parameters: &[Parameter]) -> Vec<(String, usize)> {
+        let places: HashMap<usize, usize> =
+            parameters.iter().enumerate().map(|(i, p)| (identity(&p.tensor), i)).collect();
+        let store = lock(&self.store);
+        let all = store.named_variables.iter();
+        let named = all.filter_map(|(name, tensor)| Some((name, *places.get(&identity(tensor))?)));
+        let others = named.filter(|(name, i)| **name != parameters[*i].name);
+        others.map(|(name, i)| (name.clone(), i)).collect()
+    }
+}
+
 /// A panic elsewhere while the store was locked leaves whole variables behind.
 fn lock(store: &Mutex<nn::Variables>) -> MutexGuard<'_, nn::Variables> {
     store.lock().unwrap_or_else(PoisonError::into_inner)

@@ -157,14 +157,3 @@ fn replacing_a_variable_inside_is_told_and_leaves_phi_whole() {
     assert_eq!((w.kind(), w.double_value(&[0])), (Kind::Float, 0.75));
     assert_eq!(opt.with_slow_weights(|| w.double_value(&[0])).unwrap(), 1.0);
 }
-
-/// φ is the result, also of what was frozen after it was trained.
-#[test]
-fn variables_frozen_on_the_way_are_seen_and_finished_at_phi() {
-    let (mut vs, w, mut opt) = one_weight();
-    opt.backward_step(&w.sum(Kind::Float)).unwrap();
-    vs.freeze();
-    assert_eq!(opt.with_slow_weights(|| w.double_value(&[0])).unwrap(), 1.0);
-    opt.finish().unwrap();
-    assert_eq!(w.double_value(&[0]), 1.0);
-}

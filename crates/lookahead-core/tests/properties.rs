@@ -153,22 +153,45 @@ enum Op {
     Step(Gradients),
     InnerStep(Gradients),
     SyncIfDue,
-    Evaluate { panics: bool },
+    Evaluate {
+        panics: bool,
+    },
     LeakGuard,
-    WriteInEvaluation { which: Which, seed: u64 },
-    SaveAndLoad { weights_first: bool },
+    WriteInEvaluation {
+        which: Which,
+        seed: u64,
+    },
+    SaveAndLoad {
+        weights_first: bool,
+    },
     Freeze(Which),
     Thaw(Which),
-    AddVariable { spec: Spec, written_again: Option<u64> },
+    AddVariable {
+        spec: Spec,
+        written_again: Option<u64>,
+    },
     SetAlpha(f64),
     SetAlphaOfGroup(usize, f64),
     SetAlphaSchedule(Schedule),
     SetK(u64),
     SetKSchedule(Schedule),
-    ResetSlowWeights { write: Option<(Which, u64)> },
-    WriteFromOutside { which: Which, seed: u64, verb: u8 },
+    ResetSlowWeights {
+        write: Option<(Which, u64)>,
+    },
+    WriteFromOutside {
+        which: Which,
+        seed: u64,
+        verb: u8,
+    },
+    /// On purpose: φ and the phase stay.
+    WriteAndAccept {
+        which: Which,
+        seed: u64,
+    },
     RollBack,
-    FinishAndGoOn,
+    /// With a last sync.
+    Finish,
+    Discard,
 }
 
 /// More would say nothing new.
@@ -302,8 +325,10 @@ fn op() -> impl Strategy<Value = Op> {
         1 => proptest::option::of((which(), seed())).prop_map(|write| Op::ResetSlowWeights { write }),
         1 => (which(), seed(), any::<u8>())
             .prop_map(|(which, seed, verb)| Op::WriteFromOutside { which, seed, verb }),
+        1 => (which(), seed()).prop_map(|(which, seed)| Op::WriteAndAccept { which, seed }),
         1 => Just(Op::RollBack),
-        1 => Just(Op::FinishAndGoOn),
+        2 => Just(Op::Finish),
+        1 => Just(Op::Discard),
     ]
 }
 
@@ -545,7 +570,10 @@ struct Variable {
     name: String,
     /// The model's own.
     weights: Tensor,
+    /// As the model has it.
     frozen: bool,
+    /// As the optimizer takes it: no sync moves it, and nobody watches it.
+    left_alone: bool,
     /// θ.
     fast: Tensor,
     /// φ.
@@ -564,6 +592,11 @@ impl Variable {
     /// φ as θ would hold it.
     fn slow_as_fast(&self) -> Tensor {
         as_tensor(&self.slow, self.slow_kind(), &self.fast)
+    }
+
+    /// φ ← θ.
+    fn follow(&mut self) {
+        self.slow = numbers(&self.fast);
     }
 
     /// θ and φ where both are what `weights` is.
@@ -608,6 +641,9 @@ struct Run {
     steps: u64,
     syncs: u64,
     alpha_used: Option<f64>,
+    /// Inner steps that resets have dropped since the last sync.
+    dropped: u64,
+    refused_resets: u32,
     /// A guard was leaked, and the optimizer not called since: the model is at φ.
     leaked: bool,
 }
@@ -626,14 +662,28 @@ impl Run {
             config.variables.iter().enumerate().map(|(i, spec)| add(&vs, i, spec)).collect();
         let opt = ok(build(&config, &settings, &vs))?;
         let k = settings.k(0);
-        let (phase, steps, syncs, alpha_used, leaked) = (0, 0, 0, None, false);
-        Ok(Run { config, vs, opt, variables, settings, k, phase, steps, syncs, alpha_used, leaked })
+        let (phase, steps, syncs, alpha_used, dropped, leaked) = (0, 0, 0, None, 0, false);
+        Ok(Run {
+            config,
+            vs,
+            opt,
+            variables,
+            settings,
+            k,
+            phase,
+            steps,
+            syncs,
+            alpha_used,
+            dropped,
+            refused_resets: 0,
+            leaked,
+        })
     }
 
     /// Runs a whole program; φ is in the model at its end.
     fn follow(&mut self, program: &[Op]) -> Checked {
         self.take_all(program)?;
-        self.take(&Op::FinishAndGoOn)?;
+        self.take(&Op::Finish)?;
         self.check()
     }
 
@@ -671,7 +721,7 @@ impl Run {
             Op::AddVariable { spec, written_again } => self.add_variable(spec, *written_again),
             Op::SetAlpha(alpha) => {
                 self.settings.alpha = *alpha;
-                self.settings.alphas.clear();
+                self.settings.alphas.values_mut().for_each(|own| *own = *alpha);
                 self.settings.alpha_schedule = Schedule::Constant;
                 ok(self.opt.set_alpha(*alpha))
             }
@@ -691,6 +741,7 @@ impl Run {
             Op::ResetSlowWeights { write } => {
                 if let Some((which, seed)) = write {
                     self.heal()?;
+                    ok(self.opt.state())?;
                     self.write(which, *seed);
                 }
                 self.reset()
@@ -698,13 +749,64 @@ impl Run {
             Op::WriteFromOutside { which, seed, verb } => {
                 self.write_from_outside(which, *seed, *verb)
             }
-            Op::RollBack => self.roll_back(),
-            Op::FinishAndGoOn => {
-                ok(self.opt.finish())?;
-                for variable in &mut self.variables {
-                    variable.fast = variable.slow_as_fast();
+            Op::WriteAndAccept { which, seed } => {
+                self.heal()?;
+                // One that joins with the next call joins as it is then.
+                ok(self.opt.state())?;
+                let i = self.write(which, *seed);
+                ok(self.opt.accept_fast_weights())?;
+                if self.variables[i].left_alone {
+                    self.variables[i].follow();
                 }
-                self.restarted()
+                self.check_state()
+            }
+            Op::RollBack => self.roll_back(),
+            Op::Finish => self.finish(),
+            Op::Discard => {
+                ok(self.opt.discard_cycle())?;
+                self.back_to_slow_weights()
+            }
+        }
+    }
+
+    /// A last sync of whatever there was since the last one.
+    fn finish(&mut self) -> Checked {
+        if self.config.mover == Mover::Nested && self.phase > 0 {
+            // The inner level's comes first, and θ after it is what the outer one syncs.
+            self.heal()?;
+            ok(self.opt.inner_mut().finish())?;
+            ok(self.opt.accept_fast_weights())?;
+            self.read_what_moved()?;
+            for variable in self.variables.iter_mut().filter(|variable| variable.left_alone) {
+                variable.follow();
+            }
+        }
+        let synced = ok(self.opt.finish())?;
+        self.leaked = false;
+        prop_assert_eq!(synced, self.phase > 0, "whether it synced");
+        match synced {
+            true => self.check_sync(),
+            false => self.back_to_slow_weights(),
+        }
+    }
+
+    fn back_to_slow_weights(&mut self) -> Checked {
+        for variable in self.variables.iter_mut().filter(|variable| !variable.left_alone) {
+            variable.fast = variable.slow_as_fast();
+        }
+        self.restarted()
+    }
+
+    /// What the optimizer's next call makes of what is frozen: φ is θ there. While all of several are
+    /// frozen, none is.
+    fn notice_frozen(&mut self) {
+        let all = self.variables.iter().all(|variable| variable.frozen);
+        let none = all && self.variables.len() > 1;
+        for variable in &mut self.variables {
+            let left_alone = variable.frozen && !none;
+            if variable.left_alone != left_alone {
+                variable.left_alone = left_alone;
+                variable.follow();
             }
         }
     }
@@ -827,6 +929,10 @@ impl Run {
         for i in 0..self.variables.len() {
             self.variables[i].fast = self.variables[i].weights.detach().contiguous().copy();
             self.variables[i].moments = self.moments(i)?;
+            // Optimizers of tch step what has an old gradient, frozen or not.
+            if self.variables[i].left_alone {
+                self.variables[i].follow();
+            }
         }
         Ok(())
     }
@@ -850,7 +956,7 @@ impl Run {
         let alphas = self.alphas()?;
         for i in 0..self.variables.len() {
             let variable = &mut self.variables[i];
-            if variable.frozen {
+            if variable.left_alone {
                 continue; // `check_that` finds all of it as it was
             }
             let alpha = alphas[variable.spec.group];
@@ -895,10 +1001,10 @@ impl Run {
             }
         }
         self.alpha_used = Some(alphas[0]);
-        self.syncs += 1;
+        (self.syncs, self.dropped) = (self.syncs + 1, 0);
         self.begin_cycle();
         self.check_that(&state)?;
-        let mut trained = self.variables.iter().filter(|variable| !variable.frozen);
+        let mut trained = self.variables.iter().filter(|variable| !variable.left_alone);
         match outer.momentum > 0.0 || trained.any(|variable| alphas[variable.spec.group] < 1.0) {
             true => self.check_restart(&state),
             false => Ok(()),
@@ -939,6 +1045,14 @@ impl Run {
         let (mut weights, name) = (variable.weights.shallow_clone(), variable.name.clone());
         let told = self.opt.with_slow_weights(|| no_grad(|| weights.copy_(&values)));
         self.leaked = false;
+        if variable.left_alone {
+            ok(told.map(drop))?;
+            ok(self.opt.state())?;
+            let i = self.which(which);
+            self.variables[i].fast = values;
+            self.variables[i].follow();
+            return Ok(());
+        }
         if variable.spec.kind != variable.slow_kind() {
             let replaced =
                 matches!(&told, Err(Error::ReplacedInEvaluation { name: of }) if *of == name);
@@ -950,7 +1064,7 @@ impl Run {
                 matches!(&told, Err(Error::SlowWeightsChanged { name: of }) if *of == name);
             prop_assert!(changed, "{:?}", told);
         }
-        self.reset()
+        self.reset_where(false)
     }
 
     /// Through files into fresh objects, which go on in the place of these. They are built with other
@@ -982,7 +1096,8 @@ impl Run {
             first_k: self.k + 1,
             k_schedule: Schedule::Constant,
             alpha: 0.123,
-            alphas: [(0, 0.321)].into(),
+            // All that the state has, or one that is missing in it would be noticed.
+            alphas: self.settings.alphas.keys().map(|group| (*group, 0.321)).collect(),
             alpha_schedule: Schedule::Step { factor: 0.5, every: 1 },
         };
         if weights_first {
@@ -993,6 +1108,7 @@ impl Run {
             load_weights();
         }
         ok(opt.load_state(&state))?;
+        self.dropped = 0;
         for (old, fresh) in self.variables.iter_mut().zip(fresh) {
             old.weights = fresh.weights;
         }
@@ -1004,7 +1120,10 @@ impl Run {
         let i = self.which(which);
         let _ = self.variables[i].weights.set_requires_grad(!frozen);
         self.variables[i].frozen = frozen;
-        Ok(())
+        ok(self.opt.state())?;
+        self.leaked = false;
+        self.notice_frozen();
+        self.check_state()
     }
 
     /// φ is the variable as the optimizer's next call finds it.
@@ -1013,12 +1132,18 @@ impl Run {
             let mut spec = spec.clone();
             fit(&mut spec, self.config.mover);
             let i = self.variables.len();
+            let all_frozen = self.variables.iter().all(|variable| variable.frozen);
             self.variables.push(add(&self.vs, i, &spec));
             if let Some(seed) = written_again {
                 let variable = &mut self.variables[i];
                 let values = variable.spec.values(seed);
                 no_grad(|| variable.weights.copy_(&values));
                 variable.start_from(&values);
+            }
+            if all_frozen {
+                ok(self.opt.state())?;
+                self.leaked = false;
+                self.notice_frozen();
             }
         }
         Ok(())
@@ -1059,6 +1184,26 @@ impl Run {
 
     /// Starts again from θ.
     fn reset(&mut self) -> Checked {
+        self.reset_where(true)
+    }
+
+    /// Where φ was spoilt there is no other way, so it is never refused.
+    fn reset_where(&mut self, phi_is_whole: bool) -> Checked {
+        let dropped = self.dropped + self.phase;
+        if phi_is_whole && self.phase > 0 && dropped > 2 * self.k {
+            let refused = self.opt.reset_slow_weights();
+            self.leaked = false;
+            let told = matches!(refused, Err(Error::NeverSynced { steps, .. }) if steps == dropped);
+            prop_assert!(told, "{:?}", refused);
+            self.refused_resets += 1;
+            // As it says.
+            ok(self.opt.accept_fast_weights())?;
+            for variable in self.variables.iter_mut().filter(|variable| variable.left_alone) {
+                variable.follow();
+            }
+            self.finish()?;
+        }
+        self.dropped += self.phase;
         ok(self.opt.reset_slow_weights())?;
         let pulled = self.config.policy == MomentumPolicy::Pullback;
         for variable in &mut self.variables {
@@ -1078,13 +1223,18 @@ impl Run {
         // One that joins with the next call joins as it is then.
         ok(self.opt.state())?;
         let i = self.write(which, seed);
+        if self.variables[i].left_alone {
+            self.variables[i].follow();
+            return self.check_state();
+        }
         let opt = &mut self.opt;
-        let refused = match verb % 6 {
+        let refused = match verb % 7 {
             0 => opt.step().map(drop),
             1 => opt.inner_step().map(drop),
             2 => opt.with_slow_weights(|| ()),
             3 => opt.state().map(drop),
-            4 => opt.finish(),
+            4 => opt.finish().map(drop),
+            5 => opt.discard_cycle(),
             _ if self.phase == self.k => opt.sync_if_due().map(drop),
             _ => opt.step().map(drop),
         };
@@ -1097,10 +1247,7 @@ impl Run {
 
     fn roll_back(&mut self) -> Checked {
         ok(self.opt.roll_back())?;
-        for variable in self.variables.iter_mut().filter(|variable| !variable.frozen) {
-            variable.fast = variable.slow_as_fast();
-        }
-        self.restarted()
+        self.back_to_slow_weights()
     }
 
     // ---- Comparison with the reference
@@ -1212,6 +1359,7 @@ fn add(vs: &nn::VarStore, i: usize, spec: &Spec) -> Variable {
         name: format!("layer{i}.weight"),
         weights: weights.shallow_clone(),
         frozen: false,
+        left_alone: false,
         fast: Tensor::new(),
         slow: Vec::new(),
         velocity: Vec::new(),
@@ -1562,6 +1710,8 @@ proptest! {
         }
         let mut straight = Run::new(&config)?;
         straight.take_all(&program)?;
+        // A fresh process knows nothing of resets before it.
+        prop_assume!(straight.refused_resets == 0);
         for (at, weights_first) in saves {
             let at = at.index(program.len() + 1);
             program.insert(at, Op::SaveAndLoad { weights_first });

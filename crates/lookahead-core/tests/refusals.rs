@@ -118,7 +118,8 @@ fn theta_changed_from_outside() {
         change(&mut vs);
         for attempt in [
             opt.inner_step().map(drop),
-            opt.finish(),
+            opt.finish().map(drop),
+            opt.discard_cycle(),
             opt.with_slow_weights(|| ()),
             opt.state().map(drop),
         ] {
@@ -127,6 +128,7 @@ fn theta_changed_from_outside() {
                 message.contains("`w`") && message.contains("reset_slow_weights()"),
                 "{message}"
             );
+            assert!(message.contains("accept_fast_weights()"), "both remedies: {message}");
         }
         opt.reset_slow_weights().unwrap();
         let changed = w.detach().copy();
@@ -182,7 +184,7 @@ fn states_that_do_not_fit() {
         &|s| {
             s.tensors.remove(key);
         },
-        "no entry `adam/exp_avg/first.weight`",
+        "no entry `inner/adam/exp_avg/first.weight`",
     );
     refused(
         &mut opt,
@@ -210,7 +212,7 @@ fn states_that_do_not_fit() {
         &|s| {
             s.numbers.insert("alpha".into(), 2.0);
         },
-        "alpha is 2",
+        "`alpha` is 2, and it must be more than 0 and at most 1",
     );
     refused(
         &mut opt,
@@ -239,7 +241,7 @@ fn states_that_do_not_fit() {
 
     let mut adamw = net.lookahead(Inner::AdamW, 3, 0.5);
     let message = adamw.load_state(&opt.state().unwrap()).unwrap_err().to_string();
-    assert!(message.contains("`adamw/learning_rate/0`"), "{message}");
+    assert!(message.contains("`inner/adamw/learning_rate/0`"), "{message}");
     let mut plain = Lookahead::builder(nn::Adam::default()).build(&net.vs, 0.1).unwrap();
     let message = plain.load_state(&opt.state().unwrap()).unwrap_err().to_string();
     assert!(message.contains("max_exp_avg_sq"), "amsgrad's maximum has no place: {message}");

@@ -176,20 +176,6 @@ fn without_a_change_of_theta_the_sync_changes_no_bit() {
 }
 
 #[test]
-fn finish_puts_phi_into_the_model_and_drops_the_partial_cycle() {
-    let vs = nn::VarStore::new(Device::Cpu);
-    let w = vs.root().ones("w", &[1]);
-    let mut opt = Lookahead::builder(nn::Sgd::default()).k(5).alpha(0.5).build(&vs, 0.1).unwrap();
-    for _ in 0..7 {
-        opt.backward_step(&w.sum(Kind::Float)).unwrap();
-    }
-    assert!(close(w.double_value(&[0]), 0.55));
-    opt.finish().unwrap();
-    assert!(close(w.double_value(&[0]), 0.75), "{}", w.double_value(&[0]));
-    assert_eq!(opt.phase(), 0);
-}
-
-#[test]
 fn a_parameter_without_a_gradient_at_the_sync_is_synced_too() {
     let vs = nn::VarStore::new(Device::Cpu);
     let a = vs.root().ones("a", &[1]);

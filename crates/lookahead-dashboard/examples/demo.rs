@@ -90,7 +90,8 @@ fn take_step(step: u64, start: Instant, noise: &mut Noise) -> Vec<Event> {
     })];
     if step.is_multiple_of(K) {
         let sync = step / K;
-        events.push(Event::Sync(Sync { sync, alpha: 0.5, distance: None, gradient_norm: None }));
+        let (distance, gradient_norm) = (None, None);
+        events.push(Event::Sync(Sync { sync, alpha: 0.5, distance, gradient_norm, last: false }));
         if sync.is_multiple_of(4) {
             events.push(Event::Probe(Probe {
                 sync,

@@ -119,6 +119,7 @@ pub(crate) fn events(name: &str, steps: u64, rate: f64, floor: f64) -> Vec<Recor
                 alpha: 0.5,
                 distance: Some(course * 0.3),
                 gradient_norm: Some(course * 2.0),
+                last: false,
             }));
             events.push(probe(course * 1.15, course * 0.9));
         }

@@ -995,7 +995,7 @@ mod tests {
             };
             one(&mut model, 400.0, step, event);
             let (sync, alpha, distance, gradient_norm) = (1, 0.5, None, None);
-            let event = Sync { sync, alpha, distance, gradient_norm };
+            let event = Sync { sync, alpha, distance, gradient_norm, last: false };
             one(&mut model, 400.0, step, Event::Sync(event));
         }
         for code in [KeyCode::Right, KeyCode::Right, KeyCode::Left, KeyCode::Char('+')] {

@@ -291,6 +291,10 @@ pub struct Sync {
     /// measured.
     #[serde(default, skip_serializing_if = "Option::is_none", with = "crate::number::option")]
     pub gradient_norm: Option<f64>,
+    /// Whether it is the last sync of a run that ended inside a cycle. A run that is given more steps takes
+    /// it back.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub last: bool,
 }
 
 /// The loss on one fixed batch of validation data, in evaluation mode.
@@ -567,7 +571,7 @@ mod tests {
     #[test]
     fn norms_are_in_the_log_where_they_were_measured_whatever_they_are() {
         let sync = |distance, gradient_norm| {
-            Event::Sync(Sync { sync: 1, alpha: 0.5, distance, gradient_norm })
+            Event::Sync(Sync { sync: 1, alpha: 0.5, distance, gradient_norm, last: false })
         };
         let head = json!({"time": 0.5, "step": 7, "event": "sync", "sync": 1, "alpha": 0.5});
         let with = |distance: serde_json::Value, gradient_norm: serde_json::Value| {

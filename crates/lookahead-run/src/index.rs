@@ -332,7 +332,8 @@ mod tests {
 
     /// Records of the other kinds, marked with a number of the caller's.
     fn sync(step: u64, sync: u64) -> Record {
-        let event = Sync { sync, alpha: 0.5, distance: None, gradient_norm: None };
+        let (distance, gradient_norm) = (None, None);
+        let event = Sync { sync, alpha: 0.5, distance, gradient_norm, last: false };
         Record { time: 0.0, step, event: Event::Sync(event) }
     }
 

@@ -735,6 +735,7 @@ mod tests {
             alpha: 0.5,
             distance: None,
             gradient_norm: None,
+            last: false,
         });
         assert_eq!(events, [Event::Unknown, sync, Event::Paused]);
     }

@@ -55,7 +55,13 @@ fn events(step: u64, steps: u64) -> Vec<Record> {
     if step.is_multiple_of(5) {
         let sync = step / 5;
         let (distance, gradient_norm) = (Some(loss), Some(2.0 * loss));
-        found.push(at(Event::Sync(Sync { sync, alpha: 0.5, distance, gradient_norm })));
+        found.push(at(Event::Sync(Sync {
+            sync,
+            alpha: 0.5,
+            distance,
+            gradient_norm,
+            last: false,
+        })));
         let (fast_loss, slow_loss, seconds) = (loss * 1.1, loss * 0.9, 1e-4);
         found.push(at(Event::Probe(Probe { sync, fast_loss, slow_loss, seconds })));
     }

@@ -8,13 +8,15 @@ pub const LIVE: [&str; 4] = [LEARNING_RATE, PERIOD, SLOW_STEP_SIZE, PROBE_INTERV
 pub const LEARNING_RATE: &str = "optimizer.lr";
 /// The synchronization period.
 pub const PERIOD: &str = "lookahead.k";
+/// Whether a run ends with a last sync.
+pub const FINAL_SYNC: &str = "lookahead.final_sync";
 /// The slow step size.
 pub const SLOW_STEP_SIZE: &str = "lookahead.alpha";
 /// Syncs from probe to probe.
 pub const PROBE_INTERVAL: &str = "probe.every_syncs";
 
 /// Keys, or sections with a dot, whose change leaves a checkpoint's state meaningful.
-const MAY_CHANGE: [&str; 24] = [
+const MAY_CHANGE: [&str; 25] = [
     "train.evaluate_every_epochs",
     "train.patience",
     "train.epochs",
@@ -36,6 +38,7 @@ const MAY_CHANGE: [&str; 24] = [
     "lookahead.alpha",
     "lookahead.k",
     "lookahead.adaptive_alpha",
+    FINAL_SYNC,
     "lookahead.non_finite",
     "lookahead.recalibrate",
     "distributed.",

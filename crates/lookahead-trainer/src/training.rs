@@ -8,6 +8,7 @@
 //! | [`divergence`] | losses and weights that are no finite numbers |
 //! | [`early_stopping`] | a run that stops early, whose result is the best model |
 //! | `learning` | a loss that is no better than guessing |
+//! | `last_sync` | the sync of a run that ends inside a cycle |
 //! | `losses` | losses that are still on the device |
 //! | [`outside`] | where the record goes and requests come from |
 //! | [`settings`] | what may change while the run lives |
@@ -21,6 +22,7 @@ pub mod config;
 pub mod divergence;
 pub mod early_stopping;
 mod folder;
+mod last_sync;
 mod learning;
 mod losses;
 pub mod outside;
@@ -93,6 +95,9 @@ pub struct Training {
     device: Device,
     /// Whether a step has begun and not been taken: then the weights are of no step.
     in_step: bool,
+    /// Whether its last sync has been made: the weights are those of the final model, and the state
+    /// before it is in the snapshot that is to be written.
+    has_ended: bool,
     /// Steps since the last sync whose values were no finite numbers.
     diverging: u32,
     sound_buffers: SoundBuffers,
@@ -199,6 +204,7 @@ impl Training {
             total_steps,
             device,
             in_step: false,
+            has_ended: false,
             diverging: 0,
             sound_buffers: SoundBuffers::default(),
             next_k: None,
@@ -292,7 +298,7 @@ impl Training {
                 lookahead.phase()
             );
             // θ is each one's own within a cycle, and φ is the same for all.
-            lookahead.finish()?;
+            lookahead.discard_cycle()?;
             if self.owed == Owed::Both {
                 self.owed = Owed::Slow;
             }
@@ -583,9 +589,13 @@ pub fn train(t: &mut Training, outside: &mut Outside) -> anyhow::Result<RunEnded
             return Ok(RunEnded::new(Status::Stopped));
         }
     }
-    // The last checkpoint holds the training as it stands: given more steps later, the run goes on
-    // as a longer one would have. The model file in it holds φ, the result.
+    // The last checkpoint holds the training as it is before the last sync: given more steps later, the
+    // run continues as a longer one would have. The model file in it holds φ after it, the result.
+    let flow = last_sync::take(t, outside)?;
     saving::save_and_wait(t, outside)?;
+    if flow == Flow::Stop {
+        return Ok(RunEnded::new(Status::Stopped));
+    }
     if t.has_stopped_early() {
         return early_stopping::finish(t, outside);
     }
@@ -648,7 +658,9 @@ pub fn advance(t: &mut Training, pace: &mut Pace, outside: &mut Outside) -> anyh
         t.owed = Owed::Slow;
     }
     // After k inner steps the slow weights follow, and the fast ones restart from there.
-    sync_if_due(t, outside)?;
+    if t.optimizer.lookahead().is_some_and(|lookahead| lookahead.sync_is_due()) {
+        sync(t, outside, false)?;
+    }
     settings::take_next_k(t, outside)?;
     outside.status.show(t, State::Training);
     if t.owed == Owed::Slow {
@@ -752,12 +764,9 @@ fn evaluation_is_due(t: &Training, epoch_completed: bool) -> bool {
 }
 
 /// The sync, with the loss on the probe batch just before it at θ and just after it at φ, and the
-/// norms just before it.
-fn sync_if_due(t: &mut Training, outside: &mut Outside) -> anyhow::Result<()> {
-    let Some(lookahead) = t.optimizer.lookahead().filter(|lookahead| lookahead.sync_is_due())
-    else {
-        return Ok(());
-    };
+/// norms just before it. The last one of a run comes before its cycle is complete.
+fn sync(t: &mut Training, outside: &mut Outside, last: bool) -> anyhow::Result<()> {
+    let Some(lookahead) = t.optimizer.lookahead() else { return Ok(()) };
     let sync = lookahead.syncs() + 1;
     if t.probe.as_ref().is_some_and(|probe| probe.is_due(sync)) {
         // It waits for the device anyway.
@@ -773,7 +782,8 @@ fn sync_if_due(t: &mut Training, outside: &mut Outside) -> anyhow::Result<()> {
     let norms = probe.map(|_| Norms::now(lookahead)).transpose()?.unwrap_or_default();
     clock.end(Part::Probe);
 
-    let synced = match lookahead.sync_if_due() {
+    let synced = if last { lookahead.finish() } else { lookahead.sync_if_due() };
+    let synced = match synced {
         Err(lookahead_core::Error::NonFinite { name }) => {
             let diverged = Diverged::of_weights(&name, *step, config.optimizer.lr);
             // A loss that tells the same came before it.
@@ -788,12 +798,15 @@ fn sync_if_due(t: &mut Training, outside: &mut Outside) -> anyhow::Result<()> {
         let what = format!("The weights hold values that are no finite numbers: {ROLLED_BACK}");
         return go_on_or_give_up(t, &what, outside);
     }
-    *diverging = 0;
+    // After the last one the state to be saved is the one before it.
+    if !last {
+        *diverging = 0;
+    }
     team.waited(lookahead.averaging_took());
     team.average_buffers(model)?;
     let alpha = lookahead.alpha_used().unwrap_or_else(|| lookahead.alpha());
     let Norms { distance, gradient } = norms;
-    let synced = event::Sync { sync, alpha, distance, gradient_norm: gradient };
+    let synced = event::Sync { sync, alpha, distance, gradient_norm: gradient, last };
     outside.observer.record(*step, Event::Sync(synced));
 
     if let (Some(probe), Some(fast_loss)) = (probe, fast_loss) {
@@ -839,7 +852,9 @@ fn evaluate_fast(t: &mut Training, outside: &mut Outside) -> anyhow::Result<Flow
 /// The final model, where it is not θ, on validation data.
 fn evaluate_slow(t: &mut Training, outside: &mut Outside) -> anyhow::Result<Flow> {
     let weights = t.final_weights();
-    if weights == Weights::Fast {
+    // An evaluation that is there only because the run ends is that of φ after the last sync.
+    let comes_again = t.step == t.total_steps && last_sync::is_missing(t);
+    if weights == Weights::Fast || (comes_again && !is_regular(t)) {
         return Ok(Flow::GoOn);
     }
     Ok(match measure(t, Split::Validation, weights, outside)? {
@@ -857,9 +872,14 @@ fn evaluate_slow(t: &mut Training, outside: &mut Outside) -> anyhow::Result<Flow
 /// because the run is at its end says nothing of the best so far: a longer run would not have it.
 fn take_measured(t: &mut Training, found: &Evaluation) {
     t.measured = Some((t.step, metrics(found)));
-    if t.batches.cursor() == 0 && t.config.train.evaluates_after(t.batches.epoch()) {
+    if is_regular(t) {
         t.best.take(t.config.train.best_by(), t.step, found);
     }
+}
+
+/// Whether the evaluations of this step would be there in a longer run too.
+fn is_regular(t: &Training) -> bool {
+    t.batches.cursor() == 0 && t.config.train.evaluates_after(t.batches.epoch())
 }
 
 fn metrics(found: &Evaluation) -> BTreeMap<String, f64> {

@@ -4,7 +4,7 @@
 use lookahead_sys::sync::{Term, adaptive_slow_step_size};
 use tch::Tensor;
 
-use super::{Lookahead, is_trained};
+use super::Lookahead;
 use crate::{Curvature, Error, InnerOptimizer, NonFinite, Result};
 
 impl<O: InnerOptimizer> Lookahead<O> {
@@ -53,11 +53,10 @@ impl<O: InnerOptimizer> Lookahead<O> {
             curvatures.push(self.inner.curvature(i)?);
         }
         let (means, differences) = self.means();
-        let all = self.inner.parameters().iter().zip(&self.slow).zip(&curvatures);
-        let trained = all.filter(|((parameter, _), _)| is_trained(parameter)).enumerate();
-        let terms = trained.filter_map(|(place, ((parameter, slow), curvature))| {
-            let Curvature { second_moment, scale } = curvature.as_ref()?;
-            let (fast, mean) = (&parameter.tensor, means.get(place));
+        let parameters = self.inner.parameters();
+        let terms = self.trained().enumerate().filter_map(|(place, i)| {
+            let Curvature { second_moment, scale } = curvatures[i].as_ref()?;
+            let (slow, fast, mean) = (&self.slow[i], &parameters[i].tensor, means.get(place));
             Some(Term { slow, fast, mean, second_moment, scale: *scale })
         });
         let best = adaptive_slow_step_size(terms, differences)?;

@@ -5,7 +5,7 @@ use std::collections::btree_map::Entry;
 
 use tch::{Kind, Tensor};
 
-use super::{Lookahead, is_trained};
+use super::Lookahead;
 use crate::{InnerOptimizer, MomentumPolicy, Result};
 
 /// A moment of a parameter: the parameter's place, and the moment's name.
@@ -31,7 +31,7 @@ impl<O: InnerOptimizer> Lookahead<O> {
         }
         self.complete_slow_moments()?;
         for parameter in 0..self.inner.parameters().len() {
-            if !is_trained(&self.inner.parameters()[parameter]) {
+            if !self.is_trained(parameter) {
                 continue;
             }
             for moment in self.inner.moments(parameter)? {
@@ -63,7 +63,7 @@ impl<O: InnerOptimizer> Lookahead<O> {
             return Ok(());
         }
         for parameter in 0..self.inner.parameters().len() {
-            if is_trained(&self.inner.parameters()[parameter]) {
+            if self.is_trained(parameter) {
                 self.inner.reset_moments(parameter)?;
             }
         }

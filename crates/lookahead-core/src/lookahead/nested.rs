@@ -38,6 +38,18 @@ impl<O: InnerOptimizer> InnerOptimizer for Lookahead<O> {
         self.reset_slow_weights()
     }
 
+    fn parameters_accepted(&mut self) -> Result<()> {
+        self.accept_fast_weights()
+    }
+
+    fn finish(&mut self) -> Result<()> {
+        Lookahead::finish(self).map(drop)
+    }
+
+    fn other_names(&self) -> Vec<(String, usize)> {
+        self.inner.other_names()
+    }
+
     fn moment_names(&self) -> Option<Vec<&'static str>> {
         self.inner.moment_names()
     }

@@ -44,7 +44,8 @@ impl<O: InnerOptimizer> Lookahead<O> {
                 }
             }
         }
-        self.restart_from_slow_weights(is_trained)?;
+        // Also of one that was frozen since: what it did in this cycle is dropped with the rest.
+        self.restart_from_slow_weights(self.trained().collect())?;
         self.begin_cycle()
     }
 
@@ -64,9 +65,7 @@ impl<O: InnerOptimizer> Lookahead<O> {
         if let Some(name) = others.then(|| self.find_non_finite_mean()).transpose()?.flatten() {
             return Ok(Some(name));
         }
-        let trained: Vec<usize> = (0..self.inner.parameters().len())
-            .filter(|&i| is_trained(&self.inner.parameters()[i]))
-            .collect();
+        let trained: Vec<usize> = self.trained().collect();
         let mut moments: Vec<(usize, Tensor)> = Vec::new();
         if self.settings.momentum_policy == MomentumPolicy::Pullback {
             for &i in &trained {

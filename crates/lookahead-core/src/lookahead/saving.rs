@@ -6,8 +6,9 @@ use tch::Tensor;
 
 use super::moments::{SlowMoments, wide_zeros};
 use super::{Lookahead, slow_copy};
-use crate::range::check_slow_step_size;
-use crate::state::{copy_like, expect_like};
+use crate::range::{MOST_STEPS, check_slow_step_size};
+use crate::state::{copy_like, expect_like, expect_sound, in_range};
+use crate::watch::frozen;
 use crate::{Error, InnerOptimizer, MomentumPolicy, Parameter, Result, Schedule, State};
 
 const PHASE: &str = "phase";
@@ -116,43 +117,70 @@ impl<O: InnerOptimizer> Lookahead<O> {
     /// state. The policies and the outer momentum are those that this optimizer was built with.
     ///
     /// # Errors
-    /// Where an entry is missing, unexpected, out of range or of the wrong shape. Then nothing was
-    /// changed.
+    /// Where an entry is missing, unexpected, out of range, of the wrong shape, or holds NaN or infinity:
+    /// it is named, and nothing was changed.
     pub fn load_state(&mut self, state: &State) -> Result<()> {
         self.put_fast_weights_back()?;
         self.inner.join_new_parameters()?;
+        let renamed = self.under_own_names(state);
+        let state = renamed.as_ref().unwrap_or(state);
         let k = in_range(state, PERIOD, 1, i64::MAX)?;
         // A state taken between the k-th step and its sync has phase k.
         let phase = in_range(state, PHASE, 0, to_i64(k))?;
-        let syncs = in_range(state, SYNCS, 0, i64::MAX)?;
-        // States of earlier versions lack these counts, and had a constant k.
-        let steps = match state.integers.contains_key(STEPS) {
-            true => in_range(state, STEPS, 0, i64::MAX)?,
-            false => syncs.saturating_mul(k).saturating_add(phase),
-        };
-        let non_finite = match state.integers.contains_key(NON_FINITE) {
-            true => in_range(state, NON_FINITE, 0, i64::MAX)?,
-            false => 0,
+        let syncs = in_range(state, SYNCS, 0, MOST_STEPS)?;
+        let mut settings = self.settings.clone();
+        // States of earlier versions lack these, and had a constant k.
+        let newer = [STEPS, NON_FINITE, FIRST_PERIOD];
+        let (steps, non_finite) = match newer.iter().any(|key| state.integers.contains_key(*key)) {
+            true => {
+                settings.k = in_range(state, FIRST_PERIOD, 1, i64::MAX)?;
+                // Each sync came after a step of its own.
+                let least = to_i64(syncs).saturating_add(to_i64(phase));
+                let steps = in_range(state, STEPS, least, MOST_STEPS)?;
+                (steps, in_range(state, NON_FINITE, 0, MOST_STEPS)?)
+            }
+            false => {
+                settings.k = k;
+                (syncs.saturating_mul(k).saturating_add(phase), 0)
+            }
         };
 
-        let mut settings = self.settings.clone();
         settings.alpha = state.number(ALPHA)?;
         settings.alpha_of_groups = alpha_of_groups(state, self.inner.parameters())?;
+        let lost =
+            self.settings.alpha_of_groups.iter().find(|(group, _)| {
+                settings.alpha_of_groups.iter().all(|(saved, _)| saved != group)
+            });
+        if let Some((group, _)) = lost {
+            return Err(Error::StateMissing { key: format!("{ALPHA}/{group}") });
+        }
         settings.alpha_schedule = Schedule::load(ALPHA_SCHEDULE, state)?;
         settings.k_schedule = Schedule::load(PERIOD_SCHEDULE, state)?;
-        settings.k = match state.integers.contains_key(STEPS) {
-            true => in_range(state, FIRST_PERIOD, 1, i64::MAX)?,
-            false => k,
-        };
+        check_slow_step_size(settings.alpha).map_err(|error| error.in_entry(ALPHA))?;
+        for (group, alpha) in &settings.alpha_of_groups {
+            let key = format!("{ALPHA}/{group}");
+            check_slow_step_size(*alpha).map_err(|error| error.in_entry(&key))?;
+        }
+        let of_alpha = settings.alpha_schedule.check_slow_step_size();
+        of_alpha.map_err(|error| error.in_schedule(ALPHA_SCHEDULE))?;
+        let of_k = settings.k_schedule.check_period();
+        of_k.map_err(|error| error.in_schedule(PERIOD_SCHEDULE))?;
         settings.check()?;
         let alpha_used = state.numbers.get(ALPHA_USED).copied();
-        alpha_used.map_or(Ok(()), check_slow_step_size)?;
+        let used = alpha_used.map_or(Ok(()), check_slow_step_size);
+        used.map_err(|error| error.in_entry(ALPHA_USED))?;
 
         let parameters = self.inner.parameters();
         let all = |part: &str| -> Result<Vec<Tensor>> {
             parameters.iter().map(|parameter| read_slow(state, part, parameter)).collect()
         };
-        let slow = all(SLOW)?;
+        let mut slow = all(SLOW)?;
+        // φ of a frozen variable is θ, also where an earlier version had them apart.
+        for (i, frozen) in frozen(parameters).into_iter().enumerate() {
+            if frozen {
+                slow[i] = slow_copy(&parameters[i])?;
+            }
+        }
         let velocity = match settings.outer.momentum > 0.0 {
             true => all(VELOCITY)?,
             false => Vec::new(),
@@ -187,14 +215,27 @@ impl<O: InnerOptimizer> Lookahead<O> {
             },
         )?;
         // The last that can fail, and it changes nothing when it does.
-        self.inner.load_state(&state.part(INNER))?;
+        self.inner.load_state(&state.part(INNER)).map_err(|error| error.in_part(INNER))?;
 
         (self.k, self.phase, self.steps, self.syncs) = (k, phase, steps, syncs);
         (self.settings, self.alpha_used, self.non_finite) = (settings, alpha_used, non_finite);
         (self.slow, self.velocity, self.slow_moments) = (slow, velocity, slow_moments);
         self.slow_version = self.slow_version.wrapping_add(1);
-        self.spoiled = None;
+        (self.spoiled, self.refused, self.dropped) = (None, None, 0);
+        self.watch.start_over(self.inner.parameters());
         self.remember_fast_weights()
+    }
+
+    /// The state with the entries of tied weights under the names that they have here, where they have
+    /// others. The inner optimizer's part is for itself to read.
+    fn under_own_names(&self, state: &State) -> Option<State> {
+        let parameters = self.inner.parameters();
+        let own = |(other, i): (String, usize)| (other, parameters[i].name.clone());
+        let names: Vec<(String, String)> = self.inner.other_names().into_iter().map(own).collect();
+        let moments = self.inner.moment_names().unwrap_or_default();
+        let mut heads = vec![SLOW.to_owned(), VELOCITY.to_owned()];
+        heads.extend(moments.iter().map(|moment| format!("{SLOW_MOMENT}/{moment}")));
+        (!names.is_empty()).then(|| state.under_own_names(&heads, &names))
     }
 
     /// The names under which a state may have slow moments, and what each is.
@@ -227,7 +268,9 @@ impl<O: InnerOptimizer> Lookahead<O> {
             };
             let like = wide_zeros(&self.inner.parameters()[at.0].tensor)?;
             expect_like(&key, saved, &like)?;
-            found.insert(at, copy_like(&like, saved)?);
+            let copy = copy_like(&like, saved)?;
+            expect_sound(&key, &copy, false)?;
+            found.insert(at, copy);
         }
         Ok(found)
     }
@@ -252,19 +295,9 @@ fn read_slow(state: &State, part: &str, parameter: &Parameter) -> Result<Tensor>
     let Some(saved) = state.tensors.get(&key) else { return Err(Error::StateMissing { key }) };
     let slow = slow_copy(parameter)?;
     expect_like(&key, saved, &slow)?;
-    copy_like(&slow, saved)
-}
-
-fn in_range(state: &State, key: &str, least: i64, most: i64) -> Result<u64> {
-    let found = state.integer(key)?;
-    if !(least..=most).contains(&found) {
-        let allowed = match most {
-            i64::MAX => format!("at least {least}"),
-            _ => format!("from {least} to {most}"),
-        };
-        return Err(Error::StateRange { key: key.to_owned(), found: found.to_string(), allowed });
-    }
-    Ok(found.unsigned_abs())
+    let copy = copy_like(&slow, saved)?;
+    expect_sound(&key, &copy, false)?;
+    Ok(copy)
 }
 
 fn is_in(key: &str, parts: &[&str]) -> bool {

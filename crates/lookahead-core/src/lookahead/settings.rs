@@ -88,7 +88,10 @@ impl<O: InnerOptimizer> Lookahead<O> {
             return Err(Error::AdaptiveWith { what: "an α set by hand" });
         }
         self.settings.alpha = alpha;
-        self.settings.alpha_of_groups.clear();
+        // They stay named, so that a state which lost one is noticed.
+        for (_, own) in &mut self.settings.alpha_of_groups {
+            *own = alpha;
+        }
         self.settings.alpha_schedule = Schedule::Constant;
         Ok(())
     }

@@ -12,7 +12,8 @@ impl<O: InnerOptimizer> Lookahead<O> {
     /// panics. Nothing is copied where φ has the model's element type: the model's variables stand
     /// on φ's memory meanwhile. Otherwise φ is cast once.
     ///
-    /// The borrow checker keeps `f` from stepping the optimizer. Views of variables that were made
+    /// Frozen variables stay as they are: their φ is θ. The borrow checker keeps `f` from stepping the
+    /// optimizer. Views of variables that were made
     /// before, such as a `narrow` of a weight, go on showing θ. A view made inside shows φ's own
     /// memory and goes on to: take a `copy()` of what is to leave `f`. Within one region of CUDA's
     /// autocast the cast weights are cached, and those of θ would be used: let `f` open its own.
@@ -66,7 +67,9 @@ impl<O: InnerOptimizer> Lookahead<O> {
     /// Puts φ in θ's place, until [`put_fast_weights_back`](Self::put_fast_weights_back).
     pub(super) fn put_slow_weights_in(&mut self) -> Result<()> {
         self.ready()?;
-        let stand_in = StandIn::begin(self.inner.parameters(), &self.slow, self.slow_version)?;
+        let places: Vec<usize> = self.trained().collect();
+        let parameters = self.inner.parameters();
+        let stand_in = StandIn::begin(parameters, places, &self.slow, self.slow_version)?;
         self.stand_in = Some(stand_in);
         Ok(())
     }
@@ -125,6 +128,8 @@ const AT_SLOW_WEIGHTS: u32 = 1 << 31;
 /// θ's values, put aside while φ stands in for them.
 #[derive(Debug)]
 pub(super) struct StandIn {
+    /// Which of the parameters: a frozen one has the same values in both.
+    places: Vec<usize>,
     fast: Vec<Tensor>,
     versions: Vec<u32>,
     /// What the variables looked like at φ.
@@ -136,26 +141,26 @@ pub(super) struct StandIn {
 }
 
 impl StandIn {
-    /// Lets each parameter stand on its slow weights' memory. `slow_version` is another one
-    /// whenever φ is.
+    /// Lets each parameter in these places stand on its slow weights' memory. `slow_version` is another
+    /// one whenever φ is.
     pub(super) fn begin(
         parameters: &[Parameter],
+        places: Vec<usize>,
         slow: &[Tensor],
         slow_version: u32,
     ) -> Result<Self> {
         let _guard = tch::no_grad_guard();
-        let tensors = || parameters.iter().map(|parameter| &parameter.tensor);
+        let tensors = || places.iter().map(|&i| &parameters[i].tensor);
+        let slow: Vec<&Tensor> = places.iter().map(|&i| &slow[i]).collect();
         let versions = fingerprints(tensors())?.iter().map(Fingerprint::version).collect();
         // All that allocates and may fail comes before the first change.
         let fast = tensors().map(Tensor::f_data).collect::<Result<Vec<_>, _>>()?;
-        let shared = tensors().zip(slow).map(|(fast, slow)| fast.kind() == slow.kind()).collect();
+        let shared = tensors().zip(&slow).map(|(fast, slow)| fast.kind() == slow.kind()).collect();
         let values = tensors()
-            .zip(slow)
+            .zip(&slow)
             .map(|(fast, slow)| slow.f_to_kind(fast.kind()))
             .collect::<Result<Vec<_>, _>>()?;
 
-        let at_slow = Vec::new();
-        let mut stand_in = StandIn { fast, versions, at_slow, shared, buffers: Vec::new() };
         let swap = || -> Result<Vec<Fingerprint>> {
             for (tensor, value) in tensors().zip(&values) {
                 tensor.shallow_clone().f_set_data(value)?;
@@ -163,12 +168,14 @@ impl StandIn {
             }
             Ok(fingerprints(tensors())?)
         };
-        match swap() {
-            Ok(at_slow) => {
-                stand_in.at_slow = at_slow;
-                Ok(stand_in)
-            }
-            Err(error) => {
+        let (at_slow, failed) = match swap() {
+            Ok(at_slow) => (at_slow, None),
+            Err(error) => (Vec::new(), Some(error)),
+        };
+        let stand_in = StandIn { places, fast, versions, at_slow, shared, buffers: Vec::new() };
+        match failed {
+            None => Ok(stand_in),
+            Some(error) => {
                 let _ = stand_in.end(parameters);
                 Err(error)
             }
@@ -179,13 +186,13 @@ impl StandIn {
     /// or that of a variable which was written to or replaced meanwhile.
     pub(super) fn end(self, parameters: &[Parameter]) -> Result<()> {
         let mut outcome = self.untouched(parameters);
-        for ((parameter, fast), version) in parameters.iter().zip(&self.fast).zip(&self.versions) {
-            let restored = parameter
-                .tensor
+        let tensors = self.places.iter().map(|&i| &parameters[i].tensor);
+        for ((tensor, fast), version) in tensors.zip(&self.fast).zip(&self.versions) {
+            let restored = tensor
                 .shallow_clone()
                 .f_set_data(fast)
                 .map_err(Error::from)
-                .and_then(|()| Ok(set_version(&parameter.tensor, *version)?));
+                .and_then(|()| Ok(set_version(tensor, *version)?));
             outcome = outcome.and(restored);
         }
         for buffers in self.buffers.iter().rev() {
@@ -195,12 +202,13 @@ impl StandIn {
     }
 
     fn untouched(&self, parameters: &[Parameter]) -> Result<()> {
-        let now = fingerprints(parameters.iter().take(self.at_slow.len()).map(|p| &p.tensor))?;
+        let places = &self.places[..self.at_slow.len()];
+        let now = fingerprints(places.iter().map(|&i| &parameters[i].tensor))?;
         for (i, (now, at_slow)) in now.iter().zip(&self.at_slow).enumerate() {
             if now == at_slow {
                 continue;
             }
-            let name = parameters[i].name.clone();
+            let name = parameters[places[i]].name.clone();
             let written = now.version() != at_slow.version() && self.shared[i];
             return Err(match written {
                 true => Error::SlowWeightsChanged { name },

@@ -1,23 +1,59 @@
-//! What must hold between two calls: θ in its place and written to by nobody else, and a slow copy
-//! for every parameter.
+//! What must hold between two calls: θ in its place and written to by nobody else, a slow copy for
+//! every parameter, and φ equal to θ where a variable is frozen.
+
+use lookahead_sys::arithmetic::{all_finite, assign};
 
 use super::{Lookahead, slow_copy};
-use crate::{Error, InnerOptimizer, Result};
+use crate::watch::Differences;
+use crate::{Error, InnerOptimizer, NonFinite, Parameter, Result};
 
 impl<O: InnerOptimizer> Lookahead<O> {
-    /// What must hold before θ or φ is used: θ in its place, written to by nobody else, and a slow
-    /// copy for every parameter.
+    /// What must hold before θ or φ is used.
     pub(super) fn ready(&mut self) -> Result<()> {
         self.put_fast_weights_back()?;
         self.refuse_spoiled()?;
-        let (known, now) = (self.slow.len(), self.inner.parameters().len());
-        if now < known {
-            return Err(Error::ParametersGone { known, now });
+        self.refuse_gone()?;
+        self.refuse_written()?;
+        let known = self.slow.len();
+        InnerOptimizer::join_new_parameters(self)?;
+        // With one that is trained, those that are frozen are frozen for the training.
+        if self.slow.len() > known { self.refuse_written() } else { Ok(()) }
+    }
+
+    fn refuse_written(&mut self) -> Result<()> {
+        let parameters = self.inner.parameters();
+        let Differences { written, frozen } = self.watch.differences(parameters)?;
+        if let Some(i) = written {
+            return Err(Error::FastWeightsChanged { name: parameters[i].name.clone() });
         }
-        if let Some(parameter) = self.watch.changed(self.inner.parameters())? {
-            return Err(Error::FastWeightsChanged { name: parameter.name.clone() });
+        self.follow_frozen(&frozen)
+    }
+
+    /// Lets φ be θ where a variable was frozen or thawed, or written to while it was frozen. `places` are
+    /// those that the watch found.
+    pub(super) fn follow_frozen(&mut self, places: &[usize]) -> Result<()> {
+        if places.is_empty() {
+            return Ok(());
         }
-        InnerOptimizer::join_new_parameters(self)
+        let parameters = self.inner.parameters();
+        for &i in places {
+            let Parameter { name, tensor, .. } = &parameters[i];
+            if !self.watch.still_fits(i, parameters) {
+                return Err(Error::FastWeightsChanged { name: name.clone() });
+            }
+            // Frozen inside a cycle: θ is each process's own there, and of this cycle's steps.
+            if self.is_trained(i) && self.phase > 0 {
+                if self.has_others() {
+                    return Err(Error::FrozenInsideCycle { name: name.clone() });
+                }
+                let checked = self.settings.non_finite != NonFinite::Unchecked;
+                if checked && !all_finite([tensor], self.settings.path)? {
+                    return Err(Error::NonFinite { name: name.clone() });
+                }
+            }
+        }
+        self.watch.notice_frozen(parameters, places);
+        self.remember_fast_weights()
     }
 
     pub(super) fn refuse_spoiled(&self) -> Result<()> {
@@ -25,6 +61,21 @@ impl<O: InnerOptimizer> Lookahead<O> {
             Some(name) => Err(Error::SlowWeightsChanged { name: name.clone() }),
             None => Ok(()),
         }
+    }
+
+    pub(super) fn refuse_gone(&self) -> Result<()> {
+        let (known, now) = (self.slow.len(), self.inner.parameters().len());
+        if now < known { Err(Error::ParametersGone { known, now }) } else { Ok(()) }
+    }
+
+    /// The places of the parameters that a sync moves: frozen ones are left alone.
+    pub(super) fn trained(&self) -> impl Iterator<Item = usize> + Clone + '_ {
+        (0..self.inner.parameters().len()).filter(|&i| self.is_trained(i))
+    }
+
+    /// Whether a sync moves the parameter in this place.
+    pub(super) fn is_trained(&self, place: usize) -> bool {
+        !self.watch.is_frozen(place)
     }
 
     /// Takes θ as it is now for what Lookahead left, after giving parameters that have joined
@@ -38,6 +89,11 @@ impl<O: InnerOptimizer> Lookahead<O> {
                 self.velocity.push(slow.f_zeros_like()?);
             }
         }
-        self.watch.remember(self.inner.parameters())
+        let parameters = self.inner.parameters();
+        for i in self.watch.remember(parameters)? {
+            assign(&mut self.slow[i], &parameters[i].tensor)?;
+            self.slow_version = self.slow_version.wrapping_add(1);
+        }
+        Ok(())
     }
 }

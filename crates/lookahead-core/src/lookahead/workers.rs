@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 use lookahead_sys::distributed::{self, Buckets, Differences, ProcessGroup, Reduce, bits};
 use tch::{Device, Kind, Tensor};
 
+use super::Lookahead;
 use super::non_finite::first_non_finite;
-use super::{Lookahead, is_trained};
 use crate::{Error, InnerOptimizer, NonFinite, Result};
 
 /// In which type θ goes from one process to the others.
@@ -115,14 +115,16 @@ impl<O: InnerOptimizer> Lookahead<O> {
     pub(super) fn average(&mut self) -> Result<()> {
         let Some(Workers { group, wire }) = self.others().cloned() else { return Ok(()) };
         let started = Instant::now();
-        let trained =
-            || self.inner.parameters().iter().zip(&self.slow).filter(|(p, _)| is_trained(p));
-        let fast: Vec<&Tensor> = trained().map(|(parameter, _)| &parameter.tensor).collect();
-        let slow: Vec<&Tensor> = trained().map(|(_, slow)| slow).collect();
+        let parameters = self.inner.parameters();
+        let fast: Vec<&Tensor> = self.trained().map(|i| &parameters[i].tensor).collect();
+        let slow: Vec<&Tensor> = self.trained().map(|i| &self.slow[i]).collect();
         let differences =
             (wire == Wire::BFloat16).then_some(Differences { from: &slow, wire: Kind::BFloat16 });
+        // Frozen variables may be each process's own, as a teacher that follows its θ is.
+        let velocity: Vec<&Tensor> = self.trained().filter_map(|i| self.velocity.get(i)).collect();
         let own = || -> Result<Vec<f64>, distributed::Error> {
-            let print = bits(self.slow.iter().chain(&self.velocity), self.syncs % SHARES, SHARES)?;
+            let all = slow.iter().chain(&velocity).copied();
+            let print = bits(all, self.syncs % SHARES, SHARES)?;
             // In halves, which are exact as floating-point numbers.
             let halves = [print >> 32, print & u64::from(u32::MAX)].map(|half| half as f64);
             Ok(vec![self.steps as f64, self.syncs as f64, self.k as f64, halves[0], halves[1]])
@@ -148,10 +150,9 @@ impl<O: InnerOptimizer> Lookahead<O> {
         {
             return Ok(None);
         }
-        let trained = self.inner.parameters().iter().filter(|parameter| is_trained(parameter));
-        let means = trained.zip(self.averaging.buckets.means());
+        let means = self.trained().zip(self.averaging.buckets.means());
         let found = first_non_finite(means, self.settings.path)?;
-        Ok(found.map(|parameter| parameter.name.clone()))
+        Ok(found.map(|i| self.inner.parameters()[i].name.clone()))
     }
 
     /// An error where another process stands elsewhere, or has another φ: a sixteenth of it is compared,

@@ -26,6 +26,8 @@ pub struct Snapshot {
     recalibrated: BTreeMap<String, Tensor>,
     /// The buffers that a roll-back to φ would put back, inside a cycle that may be rolled back.
     sound: BTreeMap<String, Tensor>,
+    /// The final model, where it came of a last sync after all of the above.
+    final_model: BTreeMap<String, Tensor>,
 }
 
 impl Snapshot {
@@ -54,6 +56,7 @@ impl Snapshot {
         let states = generator_states()?.into_iter();
         self.generators = states.map(|(name, _, state)| (name, state)).collect();
         (self.recalibrated, self.sound) = (recalibrated, sound);
+        self.final_model.clear();
         // Of a GPU, only the first time: after that the copies go to where these are.
         let (fast, optimizer) = (&mut self.fast.tensors, &mut self.optimizer.tensors);
         let average = &mut self.average.tensors;
@@ -62,6 +65,26 @@ impl Snapshot {
             if tensor.device() != Device::Cpu {
                 *tensor = tensor.f_to_device(Device::Cpu)?;
             }
+        }
+        Ok(())
+    }
+
+    /// Adds the final model, which is the store's weights after the last sync, with `recalibrated` in the
+    /// place of their buffers where there are any. All else stays as it was taken before.
+    ///
+    /// # Errors
+    /// Where nothing was taken before, or what libtorch says.
+    pub fn take_final_model(
+        &mut self,
+        vs: &nn::VarStore,
+        recalibrated: BTreeMap<String, Tensor>,
+    ) -> anyhow::Result<()> {
+        anyhow::ensure!(!self.fast.tensors.is_empty(), "The state before the last sync is gone.");
+        let _guard = tch::no_grad_guard();
+        self.final_model = vs.variables().into_iter().collect();
+        self.final_model.extend(recalibrated);
+        for tensor in self.final_model.values_mut() {
+            *tensor = tensor.f_detach()?.f_to_device(Device::Cpu)?.copy();
         }
         Ok(())
     }
@@ -82,7 +105,8 @@ impl Snapshot {
         let entry = |(name, fast): (&String, &Tensor)| {
             let slow = self.optimizer.tensors.get(&format!("{SLOW}/{name}"));
             let mean = self.average.tensors.get(name);
-            let value = self.recalibrated.get(name).or(slow).or(mean).unwrap_or(fast);
+            let last = self.final_model.get(name).or(self.recalibrated.get(name));
+            let value = last.or(slow).or(mean).unwrap_or(fast);
             (name.clone(), value.shallow_clone(), fast.kind())
         };
         self.fast.tensors.iter().map(entry).collect()

@@ -8,7 +8,7 @@ use lookahead_run::{Checkpoint, Details, RunFolder, RunLock, log};
 use serde_json::{Map, Value};
 
 use super::{choose, follow, refuse_other_program, run_to_the_end, warn};
-use crate::changes::{PERIOD, flattened, may_change, may_change_list, value_at};
+use crate::changes::{FINAL_SYNC, PERIOD, flattened, may_change, may_change_list, value_at};
 use crate::checkpointing::machine::Machine;
 use crate::checkpointing::ranks::{self, Plan, Received};
 use crate::cli;
@@ -117,6 +117,9 @@ pub(super) fn go_on(
     warnings.extend(training.other_team().map(str::to_owned));
     warnings.extend(Machine::here().other_bits(&manifest.details));
     warnings.extend(other_curve(&config, &changes));
+    if next_k.is_some() || [PERIOD, FINAL_SYNC].iter().any(|key| changes.contains_key(*key)) {
+        warnings.extend(training.syncs_to_come());
+    }
 
     // What may fail comes before anything in the folder is moved.
     let mut outside = Outside::new(

@@ -65,6 +65,7 @@ fn train_among(
         }
     }
     let mut training = caught(|| Training::in_team(loaded.config.clone(), from, team))?;
+    loaded.notes.extend(training.check_syncs()?);
     if !training.team().leads() {
         return follow(training, &loaded.config);
     }

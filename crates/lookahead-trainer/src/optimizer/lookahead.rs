@@ -24,6 +24,8 @@ pub struct LookaheadConfig {
     pub outer_nesterov: bool,
     /// What to do about values that are no finite numbers.
     pub non_finite: Diverging,
+    /// Whether a run that ends inside a cycle ends with a last sync; else its last steps are dropped.
+    pub final_sync: bool,
     /// Training batches from which the statistics of batch normalization are computed for φ, before
     /// it is evaluated or saved; 0 leaves it θ's.
     pub recalibrate: usize,
@@ -65,6 +67,7 @@ impl Default for LookaheadConfig {
             outer_momentum: 0.0,
             outer_nesterov: false,
             non_finite: Diverging::Error,
+            final_sync: true,
             recalibrate: 0,
         }
     }

@@ -7,6 +7,7 @@ use lookahead_run::Details;
 use lookahead_run::event::{self, Event, Warning};
 
 use super::divergence::{Diverged, Saving, can_be_saved};
+use super::last_sync::FINAL_SYNC;
 use super::recalibration::buffers_of_phi;
 use super::{Outside, PROGRAM, Training, device_name, versions};
 use crate::averaging::Average;
@@ -66,23 +67,8 @@ pub(super) fn begin(t: &mut Training, outside: &mut Outside, saving: Saving) -> 
 }
 
 fn begin_now(t: &mut Training, outside: &mut Outside, saving: Saving) -> anyhow::Result<()> {
-    // What is recorded of a step is recorded before its checkpoint.
-    super::losses::read(t, outside)?;
-    outside.observer.write();
     let started = Instant::now();
-    if let Some(done) = outside.writer.wait() {
-        tell(t, outside, done)?;
-    }
-    if !can_be_saved(t, outside, saving)? {
-        return Ok(());
-    }
-    let Some(mut snapshot) = outside.writer.spare() else {
-        anyhow::bail!("The thread that writes checkpoints is gone.");
-    };
-    if let Err(error) = take(t, &mut snapshot) {
-        outside.writer.give_back(snapshot);
-        return Err(error);
-    }
+    let Some(snapshot) = taken(t, outside, saving)? else { return Ok(()) };
     t.save_again = None;
     let ranks = match states_of_others(t, &snapshot) {
         // Another process writes it.
@@ -97,6 +83,44 @@ fn begin_now(t: &mut Training, outside: &mut Outside, saving: Saving) -> anyhow:
         }
     };
     outside.writer.begin(job(t, snapshot, ranks, started.elapsed()))
+}
+
+/// A snapshot of the training as it is now, once the one on its way is written; none where a routine
+/// checkpoint is left out.
+fn taken(
+    t: &mut Training,
+    outside: &mut Outside,
+    saving: Saving,
+) -> anyhow::Result<Option<Snapshot>> {
+    // What is recorded of a step is recorded before its checkpoint.
+    super::losses::read(t, outside)?;
+    outside.observer.write();
+    if let Some(done) = outside.writer.wait() {
+        tell(t, outside, done)?;
+    }
+    if !can_be_saved(t, outside, saving)? {
+        return Ok(None);
+    }
+    let Some(mut snapshot) = outside.writer.spare() else {
+        anyhow::bail!("The thread that writes checkpoints is gone.");
+    };
+    if let Err(error) = take(t, &mut snapshot) {
+        outside.writer.give_back(snapshot);
+        return Err(error);
+    }
+    Ok(Some(snapshot))
+}
+
+/// Takes a snapshot for the last checkpoint, before the last sync. It waits in the writer's memory, where
+/// what is saved from now on finds it.
+///
+/// # Errors
+/// As [`begin`].
+pub(super) fn keep_state(t: &mut Training, outside: &mut Outside) -> anyhow::Result<()> {
+    if let Some(snapshot) = taken(t, outside, Saving::Asked)? {
+        outside.writer.give_back(snapshot);
+    }
+    Ok(())
 }
 
 /// The training states of the other processes, as files, where this one writes the checkpoint; what all
@@ -127,6 +151,9 @@ fn job(t: &Training, snapshot: Snapshot, ranks: Vec<Vec<u8>>, stall: Duration) -
 
 fn take(t: &mut Training, snapshot: &mut Snapshot) -> anyhow::Result<()> {
     let recalibrated = buffers_of_phi(t)?;
+    if t.has_ended {
+        return snapshot.take_final_model(&t.model.vs, recalibrated);
+    }
     // Where a cycle begins they are those in the model, and between two steps under other policies.
     let sound = match t.diverging_policy() == Diverging::RollBack && t.optimizer.phase() != 0 {
         true => t.sound_buffers.copies(),
@@ -234,6 +261,9 @@ impl Training {
         if !self.team.is_alone() {
             own(super::RANKS, self.team.size() as i64);
         }
+        if self.has_ended {
+            own(FINAL_SYNC, 1);
+        }
         if let Some(fingerprint) = self.data.train.fingerprint() {
             own(super::FINGERPRINT, fingerprint);
         }
@@ -248,7 +278,8 @@ impl Training {
         let machine = Machine::here();
         Details {
             step: self.step,
-            phase: self.optimizer.phase(),
+            // The optimizer itself may have made its last sync since.
+            phase: snapshot.integers().get("phase").map_or(0, |phase| phase.unsigned_abs()),
             epoch: self.batches.epoch(),
             cursor: self.batches.cursor(),
             seed: self.config.train.seed,

@@ -148,6 +148,7 @@ pub(super) fn set(
         }
         PERIOD => {
             t.next_k = wanted.lookahead.map(|lookahead| lookahead.k);
+            super::last_sync::note_syncs_to_come(t, outside);
             if t.optimizer.phase() > 0 {
                 return wait_for_the_cycle(t, outside);
             }
