@@ -90,6 +90,7 @@ fn compile(include: &Path, nccl_headers: &[PathBuf]) {
         .file("cpp/autocast.cc")
         .file("cpp/batch_statistics.cc")
         .file("cpp/buckets.cc")
+        .file("cpp/cerr.cc")
         .file("cpp/distributed.cc")
         .file("cpp/finite.cc")
         .file("cpp/fused.cc")

@@ -205,7 +205,7 @@ pub use lookahead::{
 };
 pub use lookahead_sys::sync::Path as SyncPath;
 pub use lookahead_sys::{
-    arithmetic, autocast, build, distributed, fused, generator, images, inference, memory,
+    arithmetic, autocast, build, cerr, distributed, fused, generator, images, inference, memory,
     memory_format, ops,
 };
 pub use schedule::Schedule;

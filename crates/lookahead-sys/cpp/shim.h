@@ -124,6 +124,9 @@ void end_autocast(AutocastState before);
 // The allocator.
 bool keep_freed_memory();
 
+// Output of the libraries below.
+void redirect_cerr();
+
 // A copy in page-locked memory.
 Tensor* pin_memory(const Tensor* tensor);
 

@@ -13,6 +13,7 @@
 //! | [`tensor`] | what tells that a tensor was changed by somebody else |
 //! | [`autocast`] | matrix products and convolutions in a narrower type |
 //! | [`distributed`] | the same program in several processes, that add up and pass on tensors |
+//! | [`cerr`] | what libtorch prints on stderr |
 //! | [`memory`] | how the C library's allocator deals with what is freed |
 //! | [`memory_format`] | the order of a tensor's elements in memory |
 //! | [`inference`] | computing what no gradient will ever be asked of |
@@ -33,6 +34,7 @@ pub mod arithmetic;
 pub mod autocast;
 pub mod batch_statistics;
 pub mod build;
+pub mod cerr;
 pub mod distributed;
 pub mod fused;
 pub mod generator;

@@ -7,12 +7,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use anyhow::Context;
-use crossbeam_channel::{Receiver, RecvTimeoutError, TryRecvError, after, select};
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TryRecvError, after, bounded, select};
 use lookahead_run::command::Command;
 use signal_hook::consts::{SIGCONT, SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
-use crate::say::say;
+use crate::say::{finish_within, say};
 
 /// Where requests come from. The training loop asks once a step.
 #[derive(Debug)]
@@ -28,6 +28,8 @@ pub struct Controls {
     hung_up: Arc<AtomicBool>,
     /// The process went on after a stop, and nobody has asked yet.
     continued: Arc<AtomicBool>,
+    /// Dropped when the run has ended: then no deadline holds any more.
+    _running: Sender<()>,
 }
 
 /// What a closed terminal (SIGHUP) means.
@@ -106,11 +108,13 @@ impl Controls {
         let continued = Arc::default();
         signal_hook::flag::register(SIGCONT, Arc::clone(&continued)).context(refused)?;
         let flag = signalled.clone();
+        let (running, ended) = bounded(0);
         std::thread::Builder::new()
             .name("signals".into())
-            .spawn(move || listen(signals, &flag, deadline))
+            .spawn(move || listen(signals, &flag, deadline, &ended))
             .context("The thread that listens to signals can't be started.")?;
-        Ok(Controls { keys, remote, pending: VecDeque::new(), signalled, hung_up, continued })
+        let pending = VecDeque::new();
+        Ok(Controls { keys, remote, pending, signalled, hung_up, continued, _running: running })
     }
 
     /// Whether the terminal has gone since the last time that this was asked, and the training is to
@@ -176,15 +180,23 @@ impl Controls {
 
 /// On a thread and not in a handler, because the terminal has to be given back before the process
 /// ends, which is more than a handler may do.
-fn listen(mut signals: Signals, signalled: &AtomicBool, deadline: Option<Duration>) {
+fn listen(
+    mut signals: Signals,
+    signalled: &AtomicBool,
+    deadline: Option<Duration>,
+    ended: &Receiver<()>,
+) {
     for signal in signals.forever() {
         let is_first = !signalled.swap(true, Ordering::Relaxed);
         if !is_first && signal == SIGINT {
             leave(130);
         }
         if let (true, Some(deadline)) = (is_first, deadline) {
+            let ended = ended.clone();
             let watch = move || {
-                std::thread::sleep(deadline);
+                if ended.recv_timeout(deadline) == Err(RecvTimeoutError::Disconnected) {
+                    return;
+                }
                 lookahead_dashboard::restore_terminal();
                 say(format_args!(
                     "Nothing was saved within {} s of the signal, which is \
@@ -200,9 +212,13 @@ fn listen(mut signals: Signals, signalled: &AtomicBool, deadline: Option<Duratio
     }
 }
 
+/// How long a process that ends at once waits for whoever reads its last line.
+const LAST_WORDS: Duration = Duration::from_millis(200);
+
 /// Ends the process at once: no destructor of libtorch's may run while other threads compute.
 fn leave(status: i32) {
     lookahead_dashboard::restore_terminal();
+    finish_within(LAST_WORDS);
     signal_hook::low_level::exit(status);
 }
 
@@ -218,7 +234,8 @@ mod tests {
         let pending = VecDeque::new();
         let (signalled, hung_up) = (Arc::default(), Arc::default());
         let continued = Arc::default();
-        (remote_in, Controls { keys, remote, pending, signalled, hung_up, continued })
+        let (_running, _) = bounded(0);
+        (remote_in, Controls { keys, remote, pending, signalled, hung_up, continued, _running })
     }
 
     #[test]

@@ -18,8 +18,10 @@
 //! | [`initial`], [`file_kind`] | weights to begin with, from a file; what it is if it isn't one |
 //! | [`git`] | the working tree in which the program runs |
 //! | [`observer`], [`say`], [`controls`] | who is told, and who may ask |
+//! | [`background_writer`] | text for readers who may stop reading |
 
 pub mod averaging;
+pub mod background_writer;
 pub mod changes;
 pub mod check;
 pub mod checkpointing;

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use clap::Parser;
 use lookahead_trainer::cli::{Cli, Command};
-use lookahead_trainer::say::say;
-use lookahead_trainer::{commands, failure};
+use lookahead_trainer::say::{self, say};
+use lookahead_trainer::{commands, failure, panics};
 use rustix::process::{Resource, getrlimit};
 use signal_hook::consts::SIGXFSZ;
 
@@ -27,6 +27,9 @@ fn main() -> ExitCode {
 }
 
 fn run() -> ExitCode {
+    // No one has to read what this program prints, and no training waits for it.
+    say::redirect_cerr();
+    panics::report_in_background();
     // Else a limit on the size of files would end the program; so it is as on a full disk.
     let _ = signal_hook::flag::register(SIGXFSZ, Arc::default());
     // Else each step of a large model would get its memory from the system anew.
@@ -45,11 +48,13 @@ fn run() -> ExitCode {
         Command::Export(arguments) => commands::export(&arguments),
         Command::Doctor => commands::doctor(),
     };
-    match outcome {
+    let status = match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             say(format_args!("error: {error:#}"));
             failure::exit_code(&error)
         }
-    }
+    };
+    say::finish();
+    status
 }

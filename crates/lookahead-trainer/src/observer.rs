@@ -6,28 +6,33 @@
 //! | `log` | the event log, and what waits for it |
 //! | `lines` | an event in a line for people |
 //! | `bar` | a progress bar, with lines above it |
+//! | `readers` | whether what is printed is being read |
 
 mod bar;
 pub(crate) mod lines;
 mod log;
+mod readers;
 
-use std::io::{IsTerminal, Write};
+use std::io::IsTerminal;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use anyhow::Context;
 use crossbeam_channel::Receiver;
 use lookahead_dashboard::{Dashboard, Options};
 use lookahead_run::RunFolder;
 use lookahead_run::command::Command;
-use lookahead_run::event::{Event, Record, Step, Task};
+use lookahead_run::event::{Event, Record, Step, Task, Warning};
 use lookahead_run::log::LogSyncer;
 
-use crate::say::say;
+use crate::background_writer::BackgroundWriter;
+use crate::say::{self, PATIENCE, say};
 
 use bar::Bar;
 pub(crate) use lines::Lines;
 use lines::line;
 use log::{Log, Logged};
+use readers::Reader;
 
 /// Whether stderr is a terminal on which it is this program's turn to draw.
 pub(crate) fn has_a_terminal() -> bool {
@@ -59,8 +64,13 @@ pub struct Observer {
     lines: Lines,
     bar: Option<Bar>,
     quiet: bool,
-    json: bool,
+    /// Where each event goes as a line of JSON.
+    json: Option<BackgroundWriter>,
+    stdout: Reader,
+    stderr: Reader,
     run: PathBuf,
+    /// Of the last event.
+    step: u64,
     /// Unix time of the last event.
     last: f64,
     /// The longest time between two events since the last step, in seconds.
@@ -73,6 +83,8 @@ pub struct Observer {
 
 /// How long the dashboard may take to give the terminal back.
 const CLOSING: Duration = Duration::from_secs(2);
+/// How long the end of the run waits for a reader of the events who takes some now and then.
+const READING: Duration = Duration::from_secs(30);
 
 impl Observer {
     /// Opens the log of a run for appending, and the dashboard where it is wanted and stdout is a
@@ -84,6 +96,8 @@ impl Observer {
         let events = folder.events_path();
         let log = Log::new(folder.open_log()?);
         let mut dashboard = None;
+        // Else they could land on the dashboard's screen, and go with it.
+        say::finish();
         if let (Some(options), true) = (&show.dashboard, std::io::stdout().is_terminal()) {
             match lookahead_dashboard::spawn(Options { events: Some(events), ..options.clone() }) {
                 Ok(live) => dashboard = Some(live),
@@ -97,7 +111,12 @@ impl Observer {
         let bar = (with_bar && Bar::has_a_place()).then(Bar::default);
         let every = if bar.is_some() { None } else { show.every.or(Some(EVERY)) };
         let (lines, run) = (Lines::new(every), folder.path().to_owned());
-        let (quiet, json) = (show.quiet, show.json);
+        let quiet = show.quiet;
+        let json = show.json.then(|| {
+            let out = say::unbuffered(std::io::stdout())?;
+            BackgroundWriter::new("stdout", out)
+        });
+        let json = json.transpose().context("The events can't be written to standard output.")?;
         Ok(Observer {
             log,
             dashboard,
@@ -105,7 +124,10 @@ impl Observer {
             bar,
             quiet,
             json,
+            stdout: Reader::new("Standard output", "events"),
+            stderr: Reader::new("Standard error", "lines"),
             run,
+            step: 0,
             last: f64::NAN,
             silence: 0.0,
             held: Vec::new(),
@@ -163,7 +185,7 @@ impl Observer {
             Event::Step(_) => 0.0,
             _ => self.longest_silence(),
         };
-        self.last = record.time;
+        (self.step, self.last) = (record.step, record.time);
         record
     }
 
@@ -178,10 +200,32 @@ impl Observer {
             self.losses.0 += step.loss;
             self.losses.1 += 1;
         }
-        let Logged { at, warning } = self.log.write(&record);
-        self.show(&record, at);
+        self.watch_readers(&record);
+        self.publish_now(&record);
+    }
+
+    fn publish_now(&mut self, record: &Record) {
+        let Logged { at, warning } = self.log.write(record);
+        self.show(record, at);
         if let Some(warning) = warning {
             self.show(&warning, None);
+        }
+    }
+
+    /// Reports readers who stop reading and read again, and before the last event what they missed.
+    fn watch_readers(&mut self, before: &Record) {
+        let streams =
+            [(&mut self.stdout, self.json.as_ref()), (&mut self.stderr, say::stderr_writer())];
+        let mut messages: Vec<String> = Vec::new();
+        for (reader, writer) in streams {
+            let Some(writer) = writer else { continue };
+            messages.extend(reader.news(writer));
+            if let Event::RunEnded(_) = before.event {
+                messages.extend(reader.count(writer));
+            }
+        }
+        for message in messages {
+            self.publish_now(&Record::now(before.step, Event::Warning(Warning { message })));
         }
     }
 
@@ -208,9 +252,7 @@ impl Observer {
             None => self.say_of(record),
         }
         self.lines.remember(record);
-        if self.json {
-            self.write_json(record);
-        }
+        self.write_json(record);
     }
 
     fn say_of(&mut self, record: &Record) {
@@ -245,17 +287,32 @@ impl Observer {
         }
     }
 
-    /// A reader that has enough is no reason to end a training.
+    /// A reader that has enough is no reason to end a training, nor is one that stops reading to hold it
+    /// up.
     fn write_json(&mut self, record: &Record) {
-        let mut out = std::io::stdout().lock();
-        let written = serde_json::to_string(record)
-            .map_err(std::io::Error::from)
-            .and_then(|line| writeln!(out, "{line}"));
-        if let Err(error) = written {
-            self.json = false;
+        let Some(out) = &self.json else { return };
+        if let Some(why) = out.failure() {
+            self.json = None;
             say(format_args!(
-                "Warning: Nobody takes the events on standard output ({error}): the training goes on, \
-                 and the log has them."
+                "Warning: No one reads the events on standard output ({why}): training continues, and \
+                 the log has them."
+            ));
+            return;
+        }
+        // What can't be encoded is missing in the log too, and reported there.
+        let Ok(mut line) = serde_json::to_vec(record) else { return };
+        line.push(b'\n');
+        out.push(&line, |missing| missing_events(missing, record.step));
+    }
+
+    /// Waits until the events on standard output are written, for as long as they are being read.
+    fn finish_json(&mut self) {
+        let Some(out) = self.json.take() else { return };
+        if !out.finish(PATIENCE, READING, |missing| missing_events(missing, self.step)) {
+            let why = out.failure().or(out.trouble());
+            let why = why.map(|why| format!(" ({why})")).unwrap_or_default();
+            say(format_args!(
+                "Warning: The last events on standard output were not read{why}; the log has them."
             ));
         }
     }
@@ -287,6 +344,7 @@ impl Observer {
             }
             self.lines.last_words().into_iter().for_each(say);
         }
+        self.finish_json();
     }
 
     /// Whether only warnings are to be said.
@@ -300,4 +358,13 @@ impl Drop for Observer {
         self.write();
         self.close();
     }
+}
+
+/// What takes the place of events that no one read, as a line of JSON.
+fn missing_events(count: u64, step: u64) -> String {
+    let message = format!(
+        "{count} events are missing here: standard output was not being read. The event log has them."
+    );
+    let warning = Record::now(step, Event::Warning(Warning { message }));
+    serde_json::to_string(&warning).map_or_else(|_| String::new(), |line| line + "\n")
 }

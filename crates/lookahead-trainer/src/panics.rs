@@ -3,9 +3,12 @@
 //! Most of tch's functions unwrap what libtorch says: memory that can't be had, or shapes that
 //! don't fit. A training that meets one should end in order and say so in a sentence.
 
+use std::backtrace::{Backtrace, BacktraceStatus};
 use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind, set_hook, take_hook};
 use std::sync::Once;
+
+use crate::say::{finish, say};
 
 thread_local! {
     static CATCHING: Cell<bool> = const { Cell::new(false) };
@@ -29,6 +32,21 @@ pub fn caught<T>(work: impl FnOnce() -> anyhow::Result<T>) -> anyhow::Result<T> 
             .unwrap_or("it gave no reason");
         Err(anyhow::anyhow!("An operation of libtorch failed: {}.", reason(text)))
     })
+}
+
+/// Has the message of a panic go the way of all lines for people. The standard hook would write it
+/// itself, and wait for whoever reads stderr.
+pub fn report_in_background() {
+    set_hook(Box::new(|panic| {
+        let thread = std::thread::current();
+        say(format_args!("thread '{}' {panic}", thread.name().unwrap_or("<unnamed>")));
+        let backtrace = Backtrace::capture();
+        if backtrace.status() == BacktraceStatus::Captured {
+            say(backtrace);
+        }
+        // It may be the last word of this process.
+        finish();
+    }));
 }
 
 /// What is caught is told as an error: the standard message would tell it twice, and at length.

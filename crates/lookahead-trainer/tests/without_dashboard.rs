@@ -73,6 +73,6 @@ fn a_reader_that_leaves_ends_no_training() {
     drop(child.stdout.take());
     let output = succeeded(child.wait_with_output().unwrap());
     let said = stderr(&output);
-    assert_eq!(said.matches("Nobody takes the events on standard output").count(), 1, "{said}");
+    assert_eq!(said.matches("No one reads the events on standard output").count(), 1, "{said}");
     assert_eq!(sandbox.losses("run").len(), 14);
 }

@@ -17,7 +17,7 @@ use self::report::Report;
 use crate::cli;
 use crate::config::{Config, Override};
 use crate::controls::Hangup;
-use crate::say::{answer, say};
+use crate::say::{self, answer, say};
 
 /// Runs a sweep, from where it is to its end.
 ///
@@ -65,6 +65,7 @@ fn conclude(
             "Killed with {finished} of {total} runs finished. `{again}` goes on from the newest \
              checkpoints."
         ));
+        say::finish();
         exit(130);
     }
     if outcome.stopped {

@@ -3,11 +3,11 @@
 use std::io::stderr;
 use std::time::{Duration, Instant};
 
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::{ProgressBar, ProgressStyle};
 use lookahead_run::event::{Event, Record, RunInfo};
 
 use super::lines::progress;
-use crate::say::say;
+use crate::say::{draw_target, say};
 
 /// The bar, which is there from the first step on.
 #[derive(Debug, Default)]
@@ -44,8 +44,7 @@ impl Bar {
                 let total = run.map_or(0, |run| run.total_steps);
                 let bar = self.bar.get_or_insert_with(|| {
                     // Where the run was resumed the steps before took no time of this process.
-                    let target = ProgressDrawTarget::stderr();
-                    let bar = ProgressBar::with_draw_target(Some(total), target);
+                    let bar = ProgressBar::with_draw_target(Some(total), draw_target());
                     bar.set_style(style());
                     bar.set_position(record.step);
                     bar.reset_eta();

@@ -2,11 +2,11 @@
 
 use std::time::{Duration, Instant};
 
-use indicatif::{HumanDuration, MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::{HumanDuration, MultiProgress, ProgressBar, ProgressStyle};
 use lookahead_study::sweep::{Plan, Progress, Reporter, SweepFolder};
 
 use crate::observer::has_a_terminal;
-use crate::say::say;
+use crate::say::{draw_target, say};
 
 /// From one line to the next, where there is no terminal.
 const LINES: Duration = Duration::from_secs(30);
@@ -104,7 +104,7 @@ impl Reporter for Report {
 
 impl Bars {
     fn new(total: usize) -> Bars {
-        let all = MultiProgress::with_draw_target(ProgressDrawTarget::stderr());
+        let all = MultiProgress::with_draw_target(draw_target());
         let sweep = all.add(ProgressBar::new(total as u64));
         sweep.set_style(style("{wide_bar} {pos}/{len} runs{msg}"));
         Bars { all, sweep, runs: Vec::new() }

@@ -1,0 +1,357 @@
+//! Text for a file, a pipe or a terminal, written by a thread of its own.
+//!
+//! A reader that stops reading, such as a full pipe or a terminal after Ctrl-S, would hold up whoever
+//! writes to it. Here only the thread waits for it. Text is written in the order in which it came, and
+//! at most [`LARGEST_BACKLOG`] bytes wait: text beyond that is dropped and counted, and once the reader
+//! takes more, a line in its place tells how much is missing.
+
+use std::io::{self, Write};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+/// Most bytes that wait for a reader.
+pub const LARGEST_BACKLOG: usize = 16 << 20;
+
+/// A frame of a progress bar is left out while more than this many bytes wait.
+const CROWDED: usize = 8 << 10;
+
+/// How long to wait before another attempt, where the file takes nothing for now.
+const RETRY: Duration = Duration::from_millis(20);
+
+/// Writes text on a thread of its own.
+#[derive(Debug)]
+pub struct BackgroundWriter {
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    state: Mutex<State>,
+    changed: Condvar,
+    largest: usize,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    /// What the thread takes next.
+    waiting: Vec<u8>,
+    /// Bytes that the thread has taken and not written yet.
+    in_hand: usize,
+    /// Bytes written in all.
+    written: u64,
+    /// Texts dropped since the last that found room.
+    missing: u64,
+    /// Texts dropped in all.
+    dropped: u64,
+    /// Why the file takes nothing for now, such as a full disk.
+    trouble: Option<String>,
+    /// Why the file takes nothing any more.
+    failed: Option<String>,
+    /// No more text comes.
+    closed: bool,
+}
+
+impl BackgroundWriter {
+    /// Starts the thread.
+    ///
+    /// # Errors
+    /// Where the system gives no thread.
+    pub fn new(name: &str, file: impl Write + Send + 'static) -> io::Result<Self> {
+        BackgroundWriter::with_backlog(name, file, LARGEST_BACKLOG)
+    }
+
+    fn with_backlog(
+        name: &str,
+        file: impl Write + Send + 'static,
+        largest: usize,
+    ) -> io::Result<Self> {
+        let (state, changed) = (Mutex::default(), Condvar::new());
+        let shared = Arc::new(Shared { state, changed, largest });
+        let theirs = shared.clone();
+        std::thread::Builder::new().name(name.to_owned()).spawn(move || theirs.write_to(file))?;
+        Ok(BackgroundWriter { shared })
+    }
+
+    /// Hands over text. Never waits for the reader: without room the text is dropped. The next text
+    /// that finds room comes after `gap`, which says in the reader's format how many are missing.
+    pub fn push(&self, text: &[u8], gap: impl FnOnce(u64) -> String) {
+        let mut state = self.shared.lock();
+        if state.failed.is_some() {
+            return;
+        }
+        let gap = if state.missing > 0 { gap(state.missing) } else { String::new() };
+        let backlog = state.waiting.len() + state.in_hand;
+        if backlog + gap.len() + text.len() > self.shared.largest {
+            state.missing += 1;
+            state.dropped += 1;
+            return;
+        }
+        state.missing = 0;
+        state.waiting.extend_from_slice(gap.as_bytes());
+        state.waiting.extend_from_slice(text);
+        drop(state);
+        self.shared.changed.notify_all();
+    }
+
+    /// Hands over a frame of something that is drawn again and again. It is left out, and not missed,
+    /// where much is waiting.
+    pub fn push_frame(&self, frame: &[u8]) {
+        let mut state = self.shared.lock();
+        if state.failed.is_none() && state.waiting.len() + state.in_hand <= CROWDED {
+            state.waiting.extend_from_slice(frame);
+            drop(state);
+            self.shared.changed.notify_all();
+        }
+    }
+
+    /// How many texts were dropped in all.
+    pub fn dropped(&self) -> u64 {
+        self.shared.lock().dropped
+    }
+
+    /// Whether texts were dropped, and none has found room since.
+    pub fn is_dropping(&self) -> bool {
+        self.shared.lock().missing > 0
+    }
+
+    /// Why the file takes nothing for now, such as a full disk. It is tried again and again.
+    pub fn trouble(&self) -> Option<String> {
+        self.shared.lock().trouble.clone()
+    }
+
+    /// Why the file takes nothing any more, such as a pipe without a reader.
+    pub fn failure(&self) -> Option<String> {
+        self.shared.lock().failed.clone()
+    }
+
+    /// Waits until all text is written, for as long as the reader takes some of it every `patience`,
+    /// and for `at_most` in all. Returns whether all that waited was written.
+    pub fn flush(&self, patience: Duration, at_most: Duration) -> bool {
+        let began = Instant::now();
+        let mut state = self.shared.lock();
+        let (mut written, mut since) = (state.written, began);
+        loop {
+            if state.failed.is_some() {
+                return false;
+            }
+            if state.waiting.is_empty() && state.in_hand == 0 {
+                return true;
+            }
+            if state.written > written {
+                (written, since) = (state.written, Instant::now());
+            }
+            let left = patience.saturating_sub(since.elapsed());
+            let left = left.min(at_most.saturating_sub(began.elapsed()));
+            if left.is_zero() {
+                return false;
+            }
+            let waited = self.shared.changed.wait_timeout(state, left);
+            state = waited.unwrap_or_else(PoisonError::into_inner).0;
+        }
+    }
+
+    /// As [`flush`](Self::flush), at the end: the last text is what is missing, if anything is.
+    pub fn finish(
+        &self,
+        patience: Duration,
+        at_most: Duration,
+        gap: impl FnOnce(u64) -> String,
+    ) -> bool {
+        let all = self.flush(patience, at_most);
+        if !all || !self.is_dropping() {
+            return all;
+        }
+        self.push(b"", gap);
+        self.flush(patience, at_most)
+    }
+}
+
+impl Drop for BackgroundWriter {
+    /// The thread ends once it has written what was handed over. It is not waited for.
+    fn drop(&mut self) {
+        self.shared.lock().closed = true;
+        self.shared.changed.notify_all();
+    }
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The thread's work.
+    fn write_to(&self, mut file: impl Write) {
+        while let Some(text) = self.take() {
+            let mut rest = &text[..];
+            while !rest.is_empty() {
+                let written = file.write(rest);
+                let mut state = self.lock();
+                match written {
+                    Ok(0) => {
+                        state.fail(&io::ErrorKind::WriteZero.into());
+                        break;
+                    }
+                    Ok(count) => {
+                        rest = &rest[count..];
+                        state.in_hand = rest.len();
+                        state.written += count as u64;
+                        state.trouble = None;
+                    }
+                    Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                    Err(error) if may_pass(&error) => {
+                        // That a pipe is full for now is no news.
+                        if error.kind() != io::ErrorKind::WouldBlock {
+                            state.trouble = Some(error.to_string());
+                        }
+                        drop(state);
+                        std::thread::sleep(RETRY);
+                        continue;
+                    }
+                    Err(error) => {
+                        state.fail(&error);
+                        break;
+                    }
+                }
+                drop(state);
+                self.changed.notify_all();
+            }
+            self.changed.notify_all();
+        }
+    }
+
+    /// Waits for text.
+    fn take(&self) -> Option<Vec<u8>> {
+        let mut state = self.lock();
+        while state.waiting.is_empty() {
+            if state.closed {
+                return None;
+            }
+            state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
+        let text = std::mem::take(&mut state.waiting);
+        state.in_hand = text.len();
+        Some(text)
+    }
+}
+
+impl State {
+    fn fail(&mut self, error: &io::Error) {
+        self.failed = Some(error.to_string());
+        self.waiting = Vec::new();
+        self.in_hand = 0;
+    }
+}
+
+/// Whether a file that refuses a write may take it later: the disk is full, or a pipe that someone has
+/// made non-blocking.
+fn may_pass(error: &io::Error) -> bool {
+    use io::ErrorKind::{FileTooLarge, QuotaExceeded, StorageFull, WouldBlock};
+    matches!(error.kind(), FileTooLarge | QuotaExceeded | StorageFull | WouldBlock)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Read;
+
+    const SHORT: Duration = Duration::from_millis(100);
+    const LONG: Duration = Duration::from_secs(30);
+
+    fn line(number: usize) -> Vec<u8> {
+        format!("line {number} {}\n", "x".repeat(100)).into_bytes()
+    }
+
+    fn gap(missing: u64) -> String {
+        format!("{missing} missing\n")
+    }
+
+    #[test]
+    fn a_healthy_reader_gets_all_in_order() {
+        let (mut reader, writer) = io::pipe().unwrap();
+        let out = BackgroundWriter::new("test", writer).unwrap();
+        let read = std::thread::spawn(move || {
+            let mut text = Vec::new();
+            reader.read_to_end(&mut text).unwrap();
+            text
+        });
+        let all: Vec<Vec<u8>> = (0..50_000).map(line).collect();
+        all.iter().for_each(|line| out.push(line, gap));
+        assert!(out.flush(LONG, LONG));
+        assert_eq!(out.dropped(), 0);
+        drop(out);
+        assert!(read.join().unwrap() == all.concat());
+    }
+
+    #[test]
+    fn a_reader_that_stops_holds_up_no_one_and_learns_what_it_missed() {
+        let (mut reader, writer) = io::pipe().unwrap();
+        let out = BackgroundWriter::with_backlog("test", writer, 1 << 20).unwrap();
+        let began = Instant::now();
+        (0..50_000).for_each(|number| out.push(&line(number), gap));
+        assert!(began.elapsed() < Duration::from_secs(5));
+        let dropped = out.dropped();
+        assert!(dropped > 30_000 && out.is_dropping(), "{dropped}");
+        let began = Instant::now();
+        assert!(!out.flush(SHORT, LONG));
+        assert!(began.elapsed() < Duration::from_secs(2), "it waits no longer than it should");
+
+        let read = std::thread::spawn(move || {
+            let mut text = String::new();
+            reader.read_to_string(&mut text).unwrap();
+            text
+        });
+        assert!(out.flush(LONG, LONG) && out.is_dropping());
+        out.push(b"again\n", gap);
+        assert!(out.flush(LONG, LONG) && !out.is_dropping());
+        drop(out);
+        let text = read.join().unwrap();
+        let kept = 50_000 - dropped as usize;
+        assert_eq!(text.lines().count(), kept + 2, "whole lines only");
+        assert!(text.ends_with(&format!("\n{dropped} missing\nagain\n")));
+    }
+
+    #[test]
+    fn a_reader_that_leaves_is_known() {
+        let (reader, writer) = io::pipe().unwrap();
+        let out = BackgroundWriter::new("test", writer).unwrap();
+        drop(reader);
+        out.push(b"one\n", gap);
+        assert!(!out.flush(LONG, LONG));
+        assert!(out.failure().is_some());
+        out.push(b"two\n", gap);
+        assert!(!out.flush(LONG, LONG) && out.dropped() == 0);
+    }
+
+    /// Takes some of the text, then nothing for a while, then the rest.
+    #[test]
+    fn a_disk_that_is_full_for_a_while_loses_nothing() {
+        #[derive(Clone, Default)]
+        struct Disk(Arc<Mutex<(Vec<u8>, bool)>>);
+        impl Write for Disk {
+            fn write(&mut self, text: &[u8]) -> io::Result<usize> {
+                let mut disk = self.0.lock().unwrap();
+                if disk.1 {
+                    return Err(io::ErrorKind::StorageFull.into());
+                }
+                let count = text.len().min(1000);
+                disk.0.extend_from_slice(&text[..count]);
+                disk.1 = true;
+                Ok(count)
+            }
+            fn flush(&mut self) -> io::Result<()> {
+                Ok(())
+            }
+        }
+        let disk = Disk::default();
+        let out = BackgroundWriter::new("test", disk.clone()).unwrap();
+        let all: Vec<Vec<u8>> = (0..20).map(line).collect();
+        all.iter().for_each(|line| out.push(line, gap));
+        assert!(!out.flush(SHORT, LONG));
+        assert!(out.trouble().is_some());
+        while !out.flush(SHORT, LONG) {
+            disk.0.lock().unwrap().1 = false;
+        }
+        assert_eq!(out.trouble(), None);
+        assert!(disk.0.lock().unwrap().0 == all.concat());
+    }
+}
