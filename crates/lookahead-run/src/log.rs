@@ -2,11 +2,12 @@
 //!
 //! A line has at most [`LARGEST_LINE`] bytes, for who writes and for who reads, so that neither needs
 //! more memory for a longer log: [`records`] holds two lines at most, and [`EventLog::open`] reads
-//! from the end as far as the last line but one. [`read`] holds all events that it returns, and
+//! from the end as far as the last line but one. [`timeline`] holds no more, and [`read`] holds all events that it returns, and
 //! [`EventLog::gather`] those that wait to be written.
 
 use std::fs::{self, File};
 use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom};
+use std::iter::Peekable;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -180,24 +181,78 @@ impl LogSyncer {
 }
 
 /// The events of a log as one line of time, in their order, all in memory: several times the size of
-/// the log. [`records`] reads them one by one.
-///
-/// At each `resumed` event the earlier events of a later step are dropped: they belong to an
-/// abandoned line of time. A torn last line is the end of the log. Events and fields that are not
-/// known here are no error: see [`Event::Unknown`].
+/// the log. [`timeline`] reads them one by one.
 ///
 /// # Errors
 /// As [`records`].
 pub fn read(path: &Path) -> Result<Vec<Record>> {
-    let mut all: Vec<Record> = Vec::new();
-    for record in records(path)? {
-        let record = record?;
-        if let Event::Resumed(_) = record.event {
-            all.retain(|earlier| earlier.step <= record.step);
+    timeline(path)?.collect()
+}
+
+/// The events of a log as one line of time, in their order, read one by one: never more than two lines
+/// are in memory, and a few bytes for each `resumed` event.
+///
+/// At each `resumed` event the earlier events of a later step are dropped: they belong to an
+/// abandoned line of time. A torn last line is the end of the log. Events and fields that are not
+/// known here are no error: see [`Event::Unknown`]. What is appended meanwhile is not read.
+///
+/// # Errors
+/// As [`records`].
+pub fn timeline(path: &Path) -> Result<Timeline> {
+    let mut lines = records(path)?;
+    let mut cuts = Vec::new();
+    let mut count = 0;
+    while let Some(line) = lines.next_line()? {
+        count += 1;
+        let line = line.unwrap_or_default();
+        // Cheaper than to parse each line twice.
+        let may_resume = line.windows(RESUMED.len()).any(|bytes| bytes == RESUMED);
+        if let (true, Ok(record)) = (may_resume, event::parse(&line))
+            && let Event::Resumed(_) = record.event
+        {
+            cuts.push((count, record.step));
         }
-        all.push(record);
     }
-    Ok(all)
+    // From each on, the earliest step that any of the later ones goes back to.
+    let mut earliest = u64::MAX;
+    for (_, step) in cuts.iter_mut().rev() {
+        earliest = earliest.min(*step);
+        *step = earliest;
+    }
+    Ok(Timeline { records: records(path)?, count, cuts: cuts.into_iter().peekable() })
+}
+
+/// As the kind of an event is written.
+const RESUMED: &[u8] = b"\"resumed\"";
+
+/// What [`timeline`] returns.
+#[derive(Debug)]
+pub struct Timeline {
+    records: Records,
+    /// Lines that were there at first.
+    count: usize,
+    /// The lines of `resumed` events that are still to come, each with the earliest step that it or a
+    /// later one goes back to.
+    cuts: Peekable<std::vec::IntoIter<(usize, u64)>>,
+}
+
+impl Iterator for Timeline {
+    type Item = Result<Record>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        while self.records.number < self.count {
+            let record = match self.records.next()? {
+                Ok(record) => record,
+                error => return Some(error),
+            };
+            let number = self.records.number;
+            while self.cuts.next_if(|(line, _)| *line <= number).is_some() {}
+            if self.cuts.peek().is_none_or(|(_, step)| record.step <= *step) {
+                return Some(Ok(record));
+            }
+        }
+        None
+    }
 }
 
 /// The events of a log in the order of the file, those of abandoned lines of time too, read one by
@@ -542,6 +597,15 @@ mod tests {
     }
 
     #[test]
+    fn what_is_appended_while_it_is_read_is_left_out() {
+        let (_temp, path) = log_path();
+        append_all(&path, &[step(1, 0.5), step(2, 0.5)]);
+        let reading = timeline(&path).unwrap();
+        append_all(&path, &[resumed(1), step(2, 0.25)]);
+        assert_eq!(reading.collect::<Result<Vec<_>>>().unwrap(), [step(1, 0.5), step(2, 0.5)]);
+    }
+
+    #[test]
     fn a_folder_or_a_pipe_is_no_log() {
         let (temp, path) = log_path();
         assert!(std::process::Command::new("mkfifo").arg(&path).status().unwrap().success());
@@ -555,6 +619,27 @@ mod tests {
 
     proptest! {
         #![proptest_config(ProptestConfig { failure_persistence: None, ..Default::default() })]
+
+        /// However often a run was resumed, from wherever.
+        #[test]
+        fn one_line_of_time(runs in prop::collection::vec((0u64..12, 0u64..6), 1..8)) {
+            let (_temp, path) = log_path();
+            let mut all: Vec<Record> = Vec::new();
+            let mut expected: Vec<Record> = Vec::new();
+            for (from, taken) in runs {
+                all.push(resumed(from));
+                expected.retain(|earlier| earlier.step <= from);
+                expected.push(resumed(from));
+                let steps = (from + 1..=from + taken).map(|i| step(i, 0.5));
+                all.extend(steps.clone());
+                expected.extend(steps);
+                // Its words are those of the event that is looked for.
+                all.push(Record { step: from + taken, ..warning("\"resumed\"") });
+                expected.push(all[all.len() - 1].clone());
+            }
+            append_all(&path, &all);
+            prop_assert_eq!(timeline(&path).unwrap().collect::<Result<Vec<_>>>().unwrap(), expected);
+        }
 
         /// Whatever happens to a log, reading it is safe; and what can be read goes on to be once it
         /// is appended to, whether it had a torn end or not.

@@ -139,3 +139,44 @@ fn other_folders_and_states() {
     child.wait().unwrap();
     assert_eq!(state(), "interrupted");
 }
+
+/// The most memory that the program has held, in KiB, as far as a look now and then tells.
+fn peak(sandbox: &Sandbox, arguments: &[&str]) -> (u64, Value) {
+    use std::io::Read;
+    let mut command = sandbox.command(arguments);
+    let mut child = command.stdout(std::process::Stdio::piped()).spawn().unwrap();
+    let status = format!("/proc/{}/status", child.id());
+    let mut most = 0;
+    while child.try_wait().unwrap().is_none() {
+        let text = std::fs::read_to_string(&status).unwrap_or_default();
+        let line = text.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+        let found = line.and_then(|line| line.split_whitespace().next()?.parse().ok());
+        most = most.max(found.unwrap_or(0));
+        std::thread::sleep(std::time::Duration::from_millis(1));
+    }
+    let mut text = String::new();
+    child.stdout.take().unwrap().read_to_string(&mut text).unwrap();
+    (most, serde_json::from_str(&text).unwrap())
+}
+
+#[test]
+fn a_long_log_takes_no_more_memory_than_a_short_one() {
+    let sandbox = Sandbox::new(SMALL);
+    sandbox.train("run", &["--set", "train.max_steps=2"]);
+    let inspect = ["inspect", "runs/run", "--json"];
+    let (short, _) = peak(&sandbox, &inspect);
+    let log = sandbox.run_folder("run").join("events.jsonl");
+    let text = std::fs::read_to_string(&log).unwrap();
+    let step = text.lines().find(|line| line.contains("\"step\"")).unwrap();
+    let line = text.lines().find(|line| line.contains("\"event\":\"step\"")).unwrap_or(step);
+    let mut out =
+        std::io::BufWriter::new(std::fs::File::options().append(true).open(&log).unwrap());
+    for number in 3..300_003 {
+        use std::io::Write;
+        writeln!(out, "{}", line.replace("\"step\":1,", &format!("\"step\":{number},"))).unwrap();
+    }
+    drop(out);
+    let (long, found) = peak(&sandbox, &inspect);
+    assert_eq!(found["step"], 300_002);
+    assert!(long < short + (32 << 10), "{long} KiB, and {short} KiB of a short log");
+}

@@ -154,7 +154,7 @@ impl RunReport {
             signature,
             abandoned: std::fs::read_dir(path.join("abandoned")).map_or(0, Iterator::count),
         };
-        report.read_log(&folder);
+        report.log_fault = report.read_log(&folder).err().map(|error| error.to_string());
         if folder.is_in_use()? {
             report.state = "running";
             report.reason = None;
@@ -163,16 +163,11 @@ impl RunReport {
         Ok(report)
     }
 
-    fn read_log(&mut self, folder: &RunFolder) {
-        let records = match log::read(&folder.events_path()) {
-            Ok(records) => records,
-            Err(error) => {
-                self.log_fault = Some(error.to_string());
-                return;
-            }
-        };
-        self.first_event = records.first().map(|record| record.time);
-        for record in records {
+    /// One event after the other, since a log can be much larger than the memory.
+    fn read_log(&mut self, folder: &RunFolder) -> lookahead_run::Result<()> {
+        for record in log::timeline(&folder.events_path())? {
+            let record = record?;
+            self.first_event = self.first_event.or(Some(record.time));
             self.events += 1;
             self.last_event = Some(record.time);
             self.step = self.step.max(record.step);
@@ -200,6 +195,7 @@ impl RunReport {
             self.message = None;
         }
         self.total_steps = self.about.as_ref().map(|about| about.total_steps);
+        Ok(())
     }
 
     fn text(&self) -> String {
