@@ -31,6 +31,8 @@ void set_generator_state(bool cuda, std::int8_t index, const Tensor* state) {
   target.set_state(*state);
 }
 
+void seed_generators(std::uint64_t seed) { at::manual_seed(seed); }
+
 rust::String libtorch_version() { return TORCH_VERSION; }
 
 rust::String cpu_capability() { return at::get_cpu_capability(); }

@@ -176,6 +176,7 @@ std::uint64_t bits_of(rust::Slice<const TensorRef> tensors, std::uint64_t share,
 // Generators and the build.
 Tensor* generator_state(bool cuda, std::int8_t index);
 void set_generator_state(bool cuda, std::int8_t index, const Tensor* state);
+void seed_generators(std::uint64_t seed);
 rust::String libtorch_version();
 rust::String cpu_capability();
 

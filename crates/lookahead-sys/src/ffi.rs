@@ -304,6 +304,7 @@ pub(crate) mod bridge {
 
         fn generator_state(cuda: bool, index: i8) -> Result<*mut Tensor>;
         unsafe fn set_generator_state(cuda: bool, index: i8, state: *const Tensor) -> Result<()>;
+        fn seed_generators(seed: u64) -> Result<()>;
         fn libtorch_version() -> String;
         fn cpu_capability() -> String;
     }

@@ -38,6 +38,20 @@ pub fn set_state(device: Device, state: &Tensor) -> Result<()> {
     Ok(unsafe { bridge::set_generator_state(cuda, index, state.as_ptr().cast()) }?)
 }
 
+/// Seeds the default generators of all devices, as `tch::manual_seed` does. That one can't report an
+/// error of libtorch's, such as a missing `/dev/urandom`: the C++ exception would end the process.
+///
+/// # Errors
+/// Where libtorch can't set a generator up.
+pub fn seed(seed: u64) -> Result<()> {
+    bridge::seed_generators(seed).map_err(|cause| {
+        Error(format!(
+            "libtorch's random generators can't be set up: {}. It needs the system's /dev.",
+            cause.what().trim_end_matches('.')
+        ))
+    })
+}
+
 fn address(device: Device) -> Result<(bool, i8)> {
     match device {
         Device::Cpu => Ok((false, -1)),
@@ -50,6 +64,15 @@ fn address(device: Device) -> Result<(bool, i8)> {
 mod tests {
     use super::*;
     use tch::Kind;
+
+    #[test]
+    fn a_seed_is_that_of_tch() {
+        let draw = || Tensor::rand([4], (Kind::Float, Device::Cpu));
+        tch::manual_seed(-7);
+        let expected = draw();
+        seed((-7i64).cast_unsigned()).unwrap();
+        assert_eq!(draw(), expected);
+    }
 
     #[test]
     fn dropout_repeats_from_a_restored_state() {
