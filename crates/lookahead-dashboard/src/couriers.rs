@@ -66,7 +66,8 @@ impl Couriers {
     fn carry(&self, index: usize) {
         while let Some((run, command)) = self.next(index) {
             let news = match control::send(&run, command.clone()) {
-                Ok(()) => News::Accepted(command),
+                // What more there is to say is in the log of the run.
+                Ok(_) => News::Accepted(command),
                 // That it was the run that refused it is clear here.
                 Err(lookahead_run::Error::Refused { message, .. }) => {
                     News::Refused { command, why: message }

@@ -6,7 +6,7 @@
 //!
 //! | it sends | and gets |
 //! |---|---|
-//! | a [`Command`], such as `{"command":"pause"}` | `{"ok":true}` |
+//! | a [`Command`], such as `{"command":"pause"}` | `{"ok":true}`, and where there is more to say a sentence as its `note` |
 //! | `{"command":"status"}` | `{"ok":true,"status":{…}}`, with a [`Status`] |
 //!
 //! Only the run's owner may connect (mode 0600, from the first moment on), and nobody can make the
@@ -75,17 +75,22 @@ struct Answer {
     error: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     status: Option<Status>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    note: Option<String>,
 }
 
 impl Answer {
     fn refusal(error: String) -> Self {
-        Answer { ok: false, error: Some(error), status: None }
+        Answer { ok: false, error: Some(error), status: None, note: None }
     }
 }
 
-impl From<std::result::Result<(), String>> for Answer {
-    fn from(done: std::result::Result<(), String>) -> Self {
-        Answer { ok: done.is_ok(), error: done.err(), status: None }
+impl From<Accepted> for Answer {
+    fn from(accepted: Accepted) -> Self {
+        match accepted {
+            Ok(note) => Answer { ok: true, error: None, status: None, note },
+            Err(error) => Answer::refusal(error),
+        }
     }
 }
 
@@ -116,8 +121,12 @@ pub fn parse(message: &[u8]) -> std::result::Result<Request, String> {
     serde_json::from_slice(message).map(Request::Command).map_err(|cause| no_command(&cause))
 }
 
-/// What is done about a command; an error is a sentence for whoever sent it.
-type Accept = dyn Fn(Command) -> std::result::Result<(), String> + Send + Sync;
+/// Whether a command was accepted: with a note for whoever sent it, if there is more to say, or else
+/// with a sentence why not.
+pub type Accepted = std::result::Result<Option<String>, String>;
+
+/// What is done about a command.
+type Accept = dyn Fn(Command) -> Accepted + Send + Sync;
 
 /// The run, as far as others may ask it.
 struct Inside {
@@ -128,7 +137,10 @@ struct Inside {
 impl Inside {
     fn answer(&self, message: &[u8]) -> Answer {
         match parse(message) {
-            Ok(Request::Status) => Answer { ok: true, error: None, status: Some((self.status)()) },
+            Ok(Request::Status) => {
+                let status = Some((self.status)());
+                Answer { ok: true, error: None, status, note: None }
+            }
             Ok(Request::Command(command)) => (self.accept)(command).into(),
             Err(sentence) => Answer::refusal(sentence),
         }
@@ -163,7 +175,7 @@ impl ControlServer {
     /// Where something else has the socket's name, or the file system knows no sockets.
     pub fn start(
         run: &RunFolder,
-        accept: impl Fn(Command) -> std::result::Result<(), String> + Send + Sync + 'static,
+        accept: impl Fn(Command) -> Accepted + Send + Sync + 'static,
         status: impl Fn() -> Status + Send + Sync + 'static,
     ) -> Result<ControlServer> {
         let path = run.base().join(FILE_NAME);
@@ -323,12 +335,12 @@ impl<'a> Lines<'a> {
 }
 
 /// Asks a run that lives for something, and waits until it has accepted it. What is accepted takes
-/// effect at the run's next step.
+/// effect at the run's next step. Returns what more the run had to say, if anything.
 ///
 /// # Errors
 /// [`Error::NotRunning`] where nobody listens; [`Error::Refused`] with what the run said;
 /// [`Error::NoAnswer`] where it says nothing within [`ANSWERED_WITHIN`].
-pub fn send(run: &RunFolder, command: Command) -> Result<()> {
+pub fn send(run: &RunFolder, command: Command) -> Result<Option<String>> {
     send_within(run, command, ANSWERED_WITHIN)
 }
 
@@ -348,8 +360,8 @@ pub fn status(run: &RunFolder) -> Result<Status> {
         .ok_or_else(|| refused(run, "It gave no status.".into()))
 }
 
-fn send_within(run: &RunFolder, command: Command, patience: Duration) -> Result<()> {
-    ask(run, &command, patience).map(|_| ())
+fn send_within(run: &RunFolder, command: Command, patience: Duration) -> Result<Option<String>> {
+    ask(run, &command, patience).map(|answer| answer.note)
 }
 
 fn refused(run: &RunFolder, message: String) -> Error {
@@ -431,7 +443,11 @@ mod tests {
         let sender = Mutex::new(sender);
         let accept = move |command| match command {
             Command::Checkpoint => Err("Not now.".to_owned()),
-            command => sender.lock().unwrap().send(command).map_err(|error| error.to_string()),
+            command => {
+                let note = matches!(command, Command::Set(_)).then(|| "Later.".to_owned());
+                let sent = sender.lock().unwrap().send(command);
+                sent.map(|()| note).map_err(|error| error.to_string())
+            }
         };
         let server = ControlServer::start(&run, accept, some_status);
         Live { _temp: temp, run, server: Some(server.unwrap()), asked }
@@ -453,7 +469,7 @@ mod tests {
 
     /// A run that does and is nothing.
     fn nobody() -> Inside {
-        Inside { accept: Box::new(|_| Ok(())), status: Box::new(Status::default) }
+        Inside { accept: Box::new(|_| Ok(None)), status: Box::new(Status::default) }
     }
 
     impl Live {
@@ -482,7 +498,8 @@ mod tests {
         let settings = [set(10.into()), set(serde_json::json!({"deep": [null, 0.1]}))];
         let plain = [Command::Pause, Command::Continue, Command::Stop];
         for command in plain.into_iter().chain(settings) {
-            send(&live.run, command.clone()).unwrap();
+            let note = send(&live.run, command.clone()).unwrap();
+            assert_eq!(note.is_some(), matches!(command, Command::Set(_)));
             assert_eq!(live.asked.try_recv(), Ok(command));
         }
         let error = send(&live.run, Command::Checkpoint).unwrap_err();
@@ -555,7 +572,7 @@ mod tests {
             move || Status { settings: vec![text(&of_settings)], ..Status::default() },
         )
         .unwrap();
-        let empty = Answer { ok: true, error: None, status: Some(Status::default()) };
+        let empty = Answer { status: Some(Status::default()), ..Ok(None).into() };
         // With the quotes around the one key, and the line feed.
         let most = LARGEST_ANSWER - serde_json::to_string(&empty).unwrap().len() - 3;
         *length.lock().unwrap() = most;
@@ -843,10 +860,10 @@ mod tests {
         drop(UnixListener::bind(&path).unwrap());
         let error = send(&run, Command::Stop).unwrap_err();
         assert!(matches!(error, Error::NotRunning { .. }), "{error}");
-        drop(ControlServer::start(&run, |_| Ok(()), Status::default).unwrap());
+        drop(ControlServer::start(&run, |_| Ok(None), Status::default).unwrap());
 
         fs::write(&path, "mine").unwrap();
-        let error = ControlServer::start(&run, |_| Ok(()), Status::default).unwrap_err();
+        let error = ControlServer::start(&run, |_| Ok(None), Status::default).unwrap_err();
         assert!(matches!(error, Error::NotASocket { .. }), "{error}");
         assert_eq!(fs::read_to_string(&path).unwrap(), "mine");
     }
@@ -866,7 +883,7 @@ mod tests {
         let temp = tempdir().unwrap();
         let out = temp.path().join("x".repeat(100)).join("y".repeat(100));
         let run = RunFolder::create(&out, &"z".repeat(100)).unwrap();
-        let server = ControlServer::start(&run, |_| Ok(()), Status::default).unwrap();
+        let server = ControlServer::start(&run, |_| Ok(None), Status::default).unwrap();
         send(&run, Command::Pause).unwrap();
         drop(server);
         assert!(!run.path().join(FILE_NAME).exists());

@@ -49,6 +49,8 @@ struct State {
     failed: Option<String>,
     /// No more text comes.
     closed: bool,
+    /// How much was written when someone gave up waiting for more, and after how long.
+    gave_up: Option<(u64, Duration)>,
 }
 
 impl BackgroundWriter {
@@ -125,7 +127,8 @@ impl BackgroundWriter {
     }
 
     /// Waits until all text is written, for as long as the reader takes some of it every `patience`,
-    /// and for `at_most` in all. Returns whether all that waited was written.
+    /// and for `at_most` in all. A reader who took nothing for that long is not waited for again until
+    /// some more was read. Returns whether all that waited was written.
     pub fn flush(&self, patience: Duration, at_most: Duration) -> bool {
         let began = Instant::now();
         let mut state = self.shared.lock();
@@ -140,7 +143,13 @@ impl BackgroundWriter {
             if state.written > written {
                 (written, since) = (state.written, Instant::now());
             }
+            if state.gave_up.is_some_and(|(at, after)| at == written && patience <= after) {
+                return false;
+            }
             let left = patience.saturating_sub(since.elapsed());
+            if left.is_zero() {
+                state.gave_up = Some((written, patience));
+            }
             let left = left.min(at_most.saturating_sub(began.elapsed()));
             if left.is_zero() {
                 return false;
@@ -294,6 +303,9 @@ mod tests {
         let began = Instant::now();
         assert!(!out.flush(SHORT, LONG));
         assert!(began.elapsed() < Duration::from_secs(2), "it waits no longer than it should");
+        let began = Instant::now();
+        assert!(!out.flush(SHORT, LONG));
+        assert!(began.elapsed() < SHORT / 2, "and only once");
 
         let read = std::thread::spawn(move || {
             let mut text = String::new();

@@ -25,6 +25,7 @@ pub mod writer;
 
 use std::collections::BTreeMap;
 use std::num::{NonZeroU64, NonZeroUsize};
+use std::time::Duration;
 
 use lookahead_core::generator;
 use lookahead_run::Retention;
@@ -102,6 +103,11 @@ const SLOW: &str = "slow";
 
 /// Where a manifest tells how many steps are in the mean of θ.
 pub(crate) const AVERAGED: &str = "train/averaged";
+
+/// What a process must not lose at its end, the last checkpoint and the last events, is tried with these
+/// pauses between.
+pub(crate) const LAST_ATTEMPTS: [Duration; 3] =
+    [Duration::from_millis(500), Duration::from_secs(2), Duration::ZERO];
 
 /// The trainer's own entries among a manifest's integers and numbers begin with one of these; the
 /// others are the optimizer's.

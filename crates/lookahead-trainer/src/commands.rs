@@ -33,10 +33,8 @@ use lookahead_run::{Checkpoint, Manifest, RunFolder, log, retention};
 use crate::averaging;
 use crate::cli::{From, WeightsArgument};
 use crate::config::Config;
-use crate::controls::Hangup;
-use crate::observer::Show;
 use crate::panics::caught;
-use crate::say::say;
+use crate::say::{self, say};
 use crate::training::divergence::Diverged;
 use crate::training::{
     Outside, PROGRAM, Training, early_stopping, fault_at_the_end, finish_writing, rescue,
@@ -48,6 +46,9 @@ fn run_to_the_end(training: &mut Training, outside: &mut Outside) -> anyhow::Res
     let outcome = caught(|| crate::training::train(training, outside));
     finish_writing(training, outside);
     let outcome = outcome.map_err(|error| advised(error, training, outside));
+    if outcome.as_ref().is_ok_and(|ended| ended.status == Status::Stopped) {
+        say::hurry();
+    }
     let (ended, last_words) = match &outcome {
         Ok(ended) => (with_fault(ended.clone(), training), None),
         Err(error) => {
@@ -58,6 +59,8 @@ fn run_to_the_end(training: &mut Training, outside: &mut Outside) -> anyhow::Res
     };
     outside.observer.record(training.step(), Event::RunEnded(ended));
     let logged = outside.observer.finish();
+    // What is left is to wait for readers.
+    outside.controls.saved();
     outside.observer.close();
     last_words.into_iter().for_each(say);
     outcome?;
@@ -86,13 +89,9 @@ fn advised(error: anyhow::Error, training: &Training, outside: &Outside) -> anyh
     }
 }
 
-/// Trains as one of several processes that keeps no record: rank 0 does. Its own is of no use to anybody
-/// and ends with it.
+/// Trains as one of several processes that keeps no record and no files: rank 0 does.
 fn follow(mut training: Training, config: &Config) -> anyhow::Result<()> {
-    let place = tempfile::Builder::new().prefix("lookahead-rank-").tempdir()?;
-    let folder = RunFolder::create(place.path(), "rank")?;
-    let show = Show { quiet: true, ..Show::default() };
-    let mut outside = Outside::new(&folder, config, &show, Hangup::of(true))?;
+    let mut outside = Outside::of_follower(config)?;
     run_to_the_end(&mut training, &mut outside)?;
     training.team().leave()
 }

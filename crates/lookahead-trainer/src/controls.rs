@@ -9,10 +9,10 @@ use std::time::Duration;
 use anyhow::Context;
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TryRecvError, after, bounded, select};
 use lookahead_run::command::Command;
-use signal_hook::consts::{SIGCONT, SIGHUP, SIGINT, SIGTERM};
+use signal_hook::consts::{SIGCONT, SIGHUP, SIGINT, SIGTERM, SIGUSR1, SIGUSR2, SIGXCPU};
 use signal_hook::iterator::Signals;
 
-use crate::say::{finish_within, say};
+use crate::say::{finish_in_a_moment, hurry, say};
 
 /// Where requests come from. The training loop asks once a step.
 #[derive(Debug)]
@@ -28,9 +28,13 @@ pub struct Controls {
     hung_up: Arc<AtomicBool>,
     /// The process went on after a stop, and nobody has asked yet.
     continued: Arc<AtomicBool>,
-    /// Dropped when the run has ended: then no deadline holds any more.
-    _running: Sender<()>,
+    /// Dropped when the run is saved: then no deadline holds any more.
+    unsaved: Option<Sender<()>>,
 }
+
+/// Signals that ask a run to save and stop. By the last three schedulers of clusters give notice of the
+/// end of a job's time.
+pub const STOPS: [i32; 5] = [SIGINT, SIGTERM, SIGUSR1, SIGUSR2, SIGXCPU];
 
 /// What a closed terminal (SIGHUP) means.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -97,7 +101,7 @@ impl Controls {
     ) -> anyhow::Result<Self> {
         let (signalled, hung_up) = (Arc::<AtomicBool>::default(), Arc::default());
         let refused = "The signal handlers can't be installed.";
-        let signals = Signals::new([SIGINT, SIGTERM]).context(refused)?;
+        let signals = Signals::new(STOPS).context(refused)?;
         match hangup {
             Hangup::Stops => signals.add_signal(SIGHUP).context(refused)?,
             Hangup::IsTold => {
@@ -108,13 +112,21 @@ impl Controls {
         let continued = Arc::default();
         signal_hook::flag::register(SIGCONT, Arc::clone(&continued)).context(refused)?;
         let flag = signalled.clone();
-        let (running, ended) = bounded(0);
+        let (unsaved, saved) = bounded(0);
         std::thread::Builder::new()
             .name("signals".into())
-            .spawn(move || listen(signals, &flag, deadline, &ended))
+            .spawn(move || listen(signals, &flag, deadline, &saved))
             .context("The thread that listens to signals can't be started.")?;
         let pending = VecDeque::new();
-        Ok(Controls { keys, remote, pending, signalled, hung_up, continued, _running: running })
+        Ok(Controls {
+            keys,
+            remote,
+            pending,
+            signalled,
+            hung_up,
+            continued,
+            unsaved: Some(unsaved),
+        })
     }
 
     /// Whether the terminal has gone since the last time that this was asked, and the training is to
@@ -126,6 +138,11 @@ impl Controls {
     /// Whether the process was stopped, as by Ctrl-Z, and went on since this was last asked.
     pub fn went_on(&self) -> bool {
         self.continued.load(Ordering::Relaxed) && self.continued.swap(false, Ordering::Relaxed)
+    }
+
+    /// The run is saved: the deadline of a signal holds no more.
+    pub fn saved(&mut self) {
+        self.unsaved = None;
     }
 
     /// The next request, if there is one.
@@ -184,24 +201,25 @@ fn listen(
     mut signals: Signals,
     signalled: &AtomicBool,
     deadline: Option<Duration>,
-    ended: &Receiver<()>,
+    saved: &Receiver<()>,
 ) {
     for signal in signals.forever() {
         let is_first = !signalled.swap(true, Ordering::Relaxed);
+        hurry();
         if !is_first && signal == SIGINT {
             leave(130);
         }
         if let (true, Some(deadline)) = (is_first, deadline) {
-            let ended = ended.clone();
+            let saved = saved.clone();
             let watch = move || {
-                if ended.recv_timeout(deadline) == Err(RecvTimeoutError::Disconnected) {
+                if saved.recv_timeout(deadline) == Err(RecvTimeoutError::Disconnected) {
                     return;
                 }
                 lookahead_dashboard::restore_terminal();
                 say(format_args!(
                     "Nothing was saved within {} s of the signal, which is \
                      `checkpoint.deadline_seconds`: the program ends, and `lookahead resume` goes on \
-                     from the newest checkpoint before.",
+                     from the newest checkpoint before, if there is one.",
                     deadline.as_secs()
                 ));
                 leave(1);
@@ -212,13 +230,10 @@ fn listen(
     }
 }
 
-/// How long a process that ends at once waits for whoever reads its last line.
-const LAST_WORDS: Duration = Duration::from_millis(200);
-
 /// Ends the process at once: no destructor of libtorch's may run while other threads compute.
 fn leave(status: i32) {
     lookahead_dashboard::restore_terminal();
-    finish_within(LAST_WORDS);
+    finish_in_a_moment();
     signal_hook::low_level::exit(status);
 }
 
@@ -234,8 +249,8 @@ mod tests {
         let pending = VecDeque::new();
         let (signalled, hung_up) = (Arc::default(), Arc::default());
         let continued = Arc::default();
-        let (_running, _) = bounded(0);
-        (remote_in, Controls { keys, remote, pending, signalled, hung_up, continued, _running })
+        let unsaved = None;
+        (remote_in, Controls { keys, remote, pending, signalled, hung_up, continued, unsaved })
     }
 
     #[test]

@@ -26,7 +26,7 @@ use lookahead_run::event::{Event, Record, Step, Task, Warning};
 use lookahead_run::log::LogSyncer;
 
 use crate::background_writer::BackgroundWriter;
-use crate::say::{self, PATIENCE, say};
+use crate::say::{self, patience, say};
 
 use bar::Bar;
 pub(crate) use lines::Lines;
@@ -59,7 +59,8 @@ pub const EVERY: Duration = Duration::from_secs(10);
 /// The log and whoever watches.
 #[derive(Debug)]
 pub struct Observer {
-    log: Log,
+    /// None of a process that keeps no record.
+    log: Option<Log>,
     dashboard: Option<Dashboard>,
     lines: Lines,
     bar: Option<Bar>,
@@ -110,29 +111,43 @@ impl Observer {
             show.every.is_none() && std::io::stderr().is_terminal() && !show.quiet && !show.json;
         let bar = (with_bar && Bar::has_a_place()).then(Bar::default);
         let every = if bar.is_some() { None } else { show.every.or(Some(EVERY)) };
-        let (lines, run) = (Lines::new(every), folder.path().to_owned());
-        let quiet = show.quiet;
         let json = show.json.then(|| {
             let out = say::unbuffered(std::io::stdout())?;
             BackgroundWriter::new("stdout", out)
         });
         let json = json.transpose().context("The events can't be written to standard output.")?;
-        Ok(Observer {
-            log,
-            dashboard,
-            lines,
-            bar,
+        let mut observer = Observer::of_nothing(show.quiet);
+        observer.log = Some(log);
+        observer.dashboard = dashboard;
+        observer.lines = Lines::new(every);
+        observer.bar = bar;
+        observer.json = json;
+        observer.run = folder.path().to_owned();
+        Ok(observer)
+    }
+
+    /// Of a process that keeps no record: it prints warnings, and nothing else.
+    pub(crate) fn of_follower() -> Self {
+        Observer::of_nothing(true)
+    }
+
+    fn of_nothing(quiet: bool) -> Self {
+        Observer {
+            log: None,
+            dashboard: None,
+            lines: Lines::new(Some(EVERY)),
+            bar: None,
             quiet,
-            json,
+            json: None,
             stdout: Reader::new("Standard output", "events"),
             stderr: Reader::new("Standard error", "lines"),
-            run,
+            run: PathBuf::new(),
             step: 0,
             last: f64::NAN,
             silence: 0.0,
             held: Vec::new(),
             losses: (0.0, 0),
-        })
+        }
     }
 
     /// What is asked for by keys.
@@ -205,7 +220,8 @@ impl Observer {
     }
 
     fn publish_now(&mut self, record: &Record) {
-        let Logged { at, warning } = self.log.write(record);
+        let logged = self.log.as_mut().map(|log| log.write(record));
+        let Logged { at, warning } = logged.unwrap_or_default();
         self.show(record, at);
         if let Some(warning) = warning {
             self.show(&warning, None);
@@ -232,7 +248,7 @@ impl Observer {
     /// Writes what was recorded, with nothing left to wait: before what takes long, and before a
     /// checkpoint, which is not to be there without what came before it.
     pub fn write(&mut self) {
-        if let Some(warning) = self.log.write_gathered() {
+        if let Some(warning) = self.log.as_mut().and_then(Log::write_gathered) {
             self.show(&warning, None);
         }
     }
@@ -308,7 +324,7 @@ impl Observer {
     /// Waits until the events on standard output are written, for as long as they are being read.
     fn finish_json(&mut self) {
         let Some(out) = self.json.take() else { return };
-        if !out.finish(PATIENCE, READING, |missing| missing_events(missing, self.step)) {
+        if !out.finish(patience(), READING, |missing| missing_events(missing, self.step)) {
             let why = out.failure().or(out.trouble());
             let why = why.map(|why| format!(" ({why})")).unwrap_or_default();
             say(format_args!(
@@ -322,15 +338,16 @@ impl Observer {
     /// # Errors
     /// Where the system gives none.
     pub fn syncer(&self) -> anyhow::Result<LogSyncer> {
-        Ok(self.log.syncer()?)
+        let log = self.log.as_ref().context("This process keeps no event log.")?;
+        Ok(log.syncer()?)
     }
 
-    /// The last attempt to write what the log has not taken.
+    /// Writes what the log has not taken, and tries that as often as for the last checkpoint.
     ///
     /// # Errors
     /// Where it does not take all of it, or there was more than could wait.
     pub fn finish(&mut self) -> anyhow::Result<()> {
-        self.log.finish()
+        self.log.as_mut().map_or(Ok(()), Log::finish)
     }
 
     /// Gives the terminal back, and leaves the last picture and the outcome in its scrollback.
@@ -345,6 +362,7 @@ impl Observer {
             self.lines.last_words().into_iter().for_each(say);
         }
         self.finish_json();
+        say::finish();
     }
 
     /// Whether only warnings are to be said.

@@ -8,7 +8,7 @@ use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind, set_hook, take_hook};
 use std::sync::Once;
 
-use crate::say::{finish, say};
+use crate::say::{finish_in_a_moment, say};
 
 thread_local! {
     static CATCHING: Cell<bool> = const { Cell::new(false) };
@@ -45,7 +45,7 @@ pub fn report_in_background() {
             say(backtrace);
         }
         // It may be the last word of this process.
-        finish();
+        finish_in_a_moment();
     }));
 }
 

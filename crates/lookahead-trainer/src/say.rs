@@ -7,6 +7,7 @@ use std::fmt::Display;
 use std::fs::File;
 use std::io::{self, Write};
 use std::os::fd::AsFd;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{LazyLock, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -15,12 +16,29 @@ use lookahead_core::cerr;
 
 use crate::background_writer::BackgroundWriter;
 
-/// How long a reader of stderr or stdout may take nothing, before the program ends without it.
-pub const PATIENCE: Duration = Duration::from_secs(2);
+/// How long a reader of stderr or stdout may take nothing before the program ends without it: it may be
+/// a program that is still starting.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// The same once the program has been asked to stop.
+const SHORT_PATIENCE: Duration = Duration::from_secs(2);
 /// How long the end of the program waits for a reader that takes some now and then.
 const AT_MOST: Duration = Duration::from_secs(30);
+/// How long a process that ends at once waits for whoever reads its last line.
+const LAST_WORDS: Duration = Duration::from_millis(200);
 /// How long a message of libtorch's is waited for: the process may be about to abort.
 const MOMENT: Duration = Duration::from_millis(20);
+
+static IN_A_HURRY: AtomicBool = AtomicBool::new(false);
+
+/// The program has been asked to stop: its end waits less long for readers.
+pub fn hurry() {
+    IN_A_HURRY.store(true, Ordering::Relaxed);
+}
+
+/// How long a reader may take nothing before the program ends without it.
+pub(crate) fn patience() -> Duration {
+    if IN_A_HURRY.load(Ordering::Relaxed) { SHORT_PATIENCE } else { PATIENCE }
+}
 
 /// Nothing where the system gives no thread: then lines are written at once.
 static STDERR: LazyLock<Option<BackgroundWriter>> =
@@ -61,13 +79,15 @@ pub fn redirect_cerr() {
 
 /// Waits until all lines are written, for as long as they are being read.
 pub fn finish() {
-    finish_within(PATIENCE);
+    if let Some(stderr) = &*STDERR {
+        stderr.finish(patience(), AT_MOST, gap);
+    }
 }
 
-/// As [`finish`], for a reader that takes nothing for `patience`.
-pub(crate) fn finish_within(patience: Duration) {
+/// As [`finish`], for a moment: the process ends at once.
+pub(crate) fn finish_in_a_moment() {
     if let Some(stderr) = &*STDERR {
-        stderr.finish(patience, AT_MOST, gap);
+        stderr.finish(LAST_WORDS, LAST_WORDS, gap);
     }
 }
 

@@ -7,8 +7,9 @@
 //! | `folder` | whether the run's folder is where it was |
 //! | [`divergence`] | losses and weights that are no finite numbers |
 //! | [`early_stopping`] | a run that stops early, whose result is the best model |
-//! | `learning` | a loss that is no better than guessing |
+//! | `kept_config` | the run's `config.toml`, kept up to date |
 //! | `last_sync` | the sync of a run that ends inside a cycle |
+//! | `learning` | a loss that is no better than guessing |
 //! | `losses` | losses that are still on the device |
 //! | [`outside`] | where the record goes and requests come from |
 //! | [`settings`] | what may change while the run lives |
@@ -22,6 +23,7 @@ pub mod config;
 pub mod divergence;
 pub mod early_stopping;
 mod folder;
+mod kept_config;
 mod last_sync;
 mod learning;
 mod losses;
@@ -37,7 +39,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
-use lookahead_core::build;
+use lookahead_core::{build, generator};
 use lookahead_run::command::Command;
 use lookahead_run::event::{
     self, Evaluation, Event, LookaheadInfo, Note, RunEnded, RunInfo, Split, Status, Versions,
@@ -48,7 +50,7 @@ use lookahead_run::{Details, Git, shown};
 use tch::{Device, Tensor};
 
 use crate::averaging::Average;
-use crate::checkpointing::restore::restore;
+use crate::checkpointing::restore::{Saved, restore};
 use crate::config::Config;
 use crate::controls::Request;
 use crate::data::batches::Batches;
@@ -70,6 +72,7 @@ use divergence::{
     Diverged, ROLLED_BACK, Saving, SoundBuffers, go_on_or_give_up, keep_sound_buffers, refuse_loss,
     take_step,
 };
+pub use kept_config::fingerprint as config_fingerprint;
 use learning::Learning;
 pub use learning::fault_at_the_end;
 use losses::Unread;
@@ -172,7 +175,7 @@ impl Training {
         let batches =
             Batches::new(data.train.len(), config.data.batch_size, config.train.seed, 0, 0)
                 .shared(team.rank(), team.size());
-        tch::manual_seed(config.train.seed as i64);
+        generator::seed(config.train.seed)?;
         let model = Model::new(&config.model, &data, device)?.computing_as(&config.train)?;
         model.check_batches(&batches, &data)?;
         // Before the optimizer is built, so that φ begins there too.
@@ -182,7 +185,7 @@ impl Training {
         let lookahead = config.lookahead.as_ref();
         let optimizer = Optimizer::new(&config.optimizer, lookahead, &team, &model.vs)?;
         if !team.is_alone() {
-            tch::manual_seed(team.seed(config.train.seed) as i64);
+            generator::seed(team.seed(config.train.seed))?;
         }
         let average = Average::new(&config.averaging, &model.vs);
         // Of one process: the others would only do it again.
@@ -230,13 +233,23 @@ impl Training {
     /// Where the checkpoint does not fit; nothing of it is used then. What the user can mend, such
     /// as data of another size or a `k` that does not fit the phase, is a usage error.
     pub fn restore(&mut self, folder: &Path, details: &Details) -> anyhow::Result<()> {
+        self.restore_from(details, || Saved::read(folder))
+            .with_context(|| format!("The checkpoint {} can't be used.", shown(folder).display()))
+    }
+
+    /// As [`restore`](Self::restore), with a state that is read only where its details fit.
+    ///
+    /// # Errors
+    /// As [`restore`](Self::restore), and those of the reading.
+    pub fn restore_from(
+        &mut self,
+        details: &Details,
+        read: impl FnOnce() -> anyhow::Result<Saved>,
+    ) -> anyhow::Result<()> {
         self.refuse_other_data(details)?;
         self.refuse_k_inside_a_cycle(details)?;
         let average = self.average.as_mut();
-        let (details, sound) = &restore(folder, &self.model.vs, &mut self.optimizer, average)
-            .with_context(|| {
-                format!("The checkpoint {} can't be used.", shown(folder).display())
-            })?;
+        let (details, sound) = &restore(read()?, &self.model.vs, &mut self.optimizer, average)?;
         self.sound_buffers = SoundBuffers::of(sound, self.device)?;
         // The state brings the settings that it was taken with; the config may have others now.
         // The learning rate is set in every step.
@@ -305,7 +318,7 @@ impl Training {
         }
         if rank >= saved {
             let seed = self.config.train.seed.wrapping_add(step);
-            tch::manual_seed(self.team.seed(seed) as i64);
+            generator::seed(self.team.seed(seed))?;
         }
         let states = match size > saved {
             true => "who is new has rank 0's inner optimizer state and random numbers of its own",
@@ -524,6 +537,10 @@ const TRAIN_SAMPLES: &str = "data/train_samples";
 const FINGERPRINT: &str = "data/fingerprint";
 /// How many processes the checkpoint was taken by, where there was more than one.
 const RANKS: &str = "train/ranks";
+/// What tells the `config.toml` that lacks the checkpoint's settings, where the disk did not take them.
+pub const OUTDATED_CONFIG: &str = "train/outdated_config";
+/// The k that was to hold from the next cycle on, where `config.toml` lacks it.
+pub const NEXT_K: &str = "train/next_k";
 /// Of [`Training::diverging`].
 const DIVERGING: &str = "train/diverging";
 /// Of [`Training::owed`].
@@ -682,7 +699,9 @@ pub fn advance(t: &mut Training, pace: &mut Pace, outside: &mut Outside) -> anyh
 /// Where another process has taken the run over.
 fn report(t: &mut Training, meter: &mut Meter, outside: &mut Outside) -> anyhow::Result<()> {
     let Some(timing) = t.clock.report() else { return Ok(()) };
-    if let Some(found) = outside.folder_watch.look()? {
+    if let Some(watch) = &mut outside.folder_watch
+        && let Some(found) = watch.look()?
+    {
         outside.observer.record(t.step, found);
     }
     outside.observer.record(t.step, Event::Timing(timing));

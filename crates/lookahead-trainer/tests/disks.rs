@@ -239,3 +239,22 @@ fn a_folder_of_abandoned_checkpoints_on_another_disk() {
     assert!(file("said").contains("move away what is on another one"), "{}", file("said"));
     assert_eq!(sandbox.checkpoints("run").len(), 4, "all are in their places");
 }
+
+/// As in a container that is set up by hand: libtorch needs /dev for its random numbers.
+#[test]
+fn a_system_without_dev_is_named() {
+    let sandbox = Sandbox::new(SMALL);
+    let script = r#"
+        mount -t tmpfs tmpfs /dev
+        status=0
+        "$1" train test.toml --out runs 2> said || status=$?
+        echo $status > trained
+    "#;
+    let Some(output) = in_a_namespace(&sandbox, script) else { return };
+    assert!(output.status.success(), "{}", stderr(&output));
+    let file = |name: &str| std::fs::read_to_string(sandbox.path().join(name)).unwrap();
+    let said = file("said");
+    assert_eq!(file("trained"), "1\n", "{said}");
+    assert!(said.contains("/dev/urandom") && said.contains("needs the system's /dev"), "{said}");
+    assert!(!said.contains("foreign") && said.lines().count() <= 2, "{said}");
+}

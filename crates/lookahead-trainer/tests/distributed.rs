@@ -514,3 +514,72 @@ fn a_name_without_an_address_is_said_early() {
     );
     assert!(!String::from_utf8_lossy(&output.stderr).contains("frame #"));
 }
+
+/// Rank 0 has all files of a run. The others need no place for any, and leave none behind however they
+/// end.
+#[test]
+fn a_process_that_is_not_rank_0_has_no_files() {
+    let sandbox = Sandbox::new(SMALL);
+    let with_temporary = |arguments: &[&str], place: &str| -> Vec<Child> {
+        let port = free_port();
+        let mut commands = [sandbox.command(arguments), sandbox.command(arguments)];
+        commands[1].env("TMPDIR", place);
+        let ranks = commands.iter_mut().enumerate();
+        ranks.map(|(rank, command)| as_rank(command, rank, 2, port)).collect()
+    };
+    let more = [&LOCAL[..], &["--set", "train.max_steps=8"]].concat();
+    succeed(with_temporary(&train("run", &more), "/nowhere"));
+    let resume = ["resume", "runs/run", "--set", "train.max_steps=14"];
+    succeed(with_temporary(&resume, "/nowhere"));
+    succeed(start(&sandbox, 2, &train("whole", &LOCAL)));
+    assert_eq!(model(&sandbox, "run", 14), model(&sandbox, "whole", 14));
+
+    let place = sandbox.path().join("temporary");
+    std::fs::create_dir(&place).unwrap();
+    let more = [&LOCAL[..], &["--set", "train.max_steps=10000000"]].concat();
+    let mut ranks = with_temporary(&train("killed", &more), place.to_str().unwrap());
+    sandbox.wait_for("killed", &mut ranks[0], |record| record.step >= 10);
+    for rank in &mut ranks {
+        rank.kill().unwrap();
+    }
+    ends(ranks);
+    assert_eq!(std::fs::read_dir(&place).unwrap().count(), 0);
+}
+
+/// libtorch's own messages about a process that is gone find no reader.
+#[test]
+fn a_lost_process_ends_one_whose_stderr_no_one_reads() {
+    use std::io::Write;
+    let sandbox = Sandbox::new(SMALL);
+    let port = free_port();
+    let arguments = train("run", &LOCAL);
+    let arguments = [&arguments[..], &sets(&["train.max_steps=10000000"])].concat();
+    let (_reader, mut writer) = std::io::pipe().unwrap();
+    let flags = rustix::fs::fcntl_getfl(&writer).unwrap();
+    rustix::fs::fcntl_setfl(&writer, flags | rustix::fs::OFlags::NONBLOCK).unwrap();
+    while writer.write(b"\n").is_ok() {}
+    rustix::fs::fcntl_setfl(&writer, flags).unwrap();
+    let as_stuck = |rank: usize| {
+        let mut command = sandbox.command(&arguments);
+        command.env("RANK", rank.to_string()).env("WORLD_SIZE", "2");
+        command.env("MASTER_ADDR", "127.0.0.1").env("MASTER_PORT", port.to_string());
+        command.env("TORCH_CPP_LOG_LEVEL", "INFO").stdout(Stdio::null());
+        command.stderr(writer.try_clone().unwrap()).spawn().unwrap()
+    };
+    let mut ranks = [as_stuck(0), as_stuck(1)];
+    sandbox.wait_for("run", &mut ranks[0], |record| record.step >= 10);
+    ranks[1].kill().unwrap();
+    ranks[1].wait().unwrap();
+    let began = Instant::now();
+    let status = loop {
+        if let Some(status) = ranks[0].try_wait().unwrap() {
+            break status;
+        }
+        if began.elapsed() > Duration::from_secs(50) {
+            ranks[0].kill().unwrap();
+            panic!("rank 0 waits for a reader");
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    };
+    assert_eq!(status.code(), Some(1));
+}

@@ -139,7 +139,7 @@ fn a_run_of_another_program_is_told_by_its_name() {
     run.checkpoints().publish(details, file).unwrap();
 
     let status = || Status { run: "run".into(), step: 10, total_steps: 10, ..Status::default() };
-    let server = ControlServer::start(run, |_| Ok(()), status).unwrap();
+    let server = ControlServer::start(run, |_| Ok(None), status).unwrap();
     let told = succeeded(sandbox.lookahead(&["ctl", "runs/run", "status"]));
     let told = String::from_utf8(told.stdout).unwrap();
     assert!(told.contains("`set` can change nothing in this run"), "{told}");

@@ -24,25 +24,31 @@ fn full_pipe() -> (PipeReader, Stdio) {
     (reader, writer.into())
 }
 
-/// Starts a training whose stdout and stderr are these.
-fn start(sandbox: &Sandbox, more: &[&str], stdout: Stdio, stderr: Stdio) -> Child {
-    let arguments = ["train", "test.toml", "--out", "runs", "--name", "run"];
-    let mut command = sandbox.command(&[&arguments[..], more].concat());
-    command.stdout(stdout).stderr(stderr).spawn().unwrap()
+/// A process that does not outlive its test.
+struct Killed(Child);
+
+impl Drop for Killed {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+    }
 }
 
-/// Waits for the end of the program, and kills it where that does not come.
+/// Starts a training whose stdout and stderr are these.
+fn start(sandbox: &Sandbox, more: &[&str], stdout: Stdio, stderr: Stdio) -> Killed {
+    let arguments = ["train", "test.toml", "--out", "runs", "--name", "run"];
+    let mut command = sandbox.command(&[&arguments[..], more].concat());
+    Killed(command.stdout(stdout).stderr(stderr).spawn().unwrap())
+}
+
+/// Waits for the end of the program.
 #[track_caller]
-fn ended(child: &mut Child) -> Option<i32> {
+fn ended(Killed(child): &mut Killed) -> Option<i32> {
     let began = Instant::now();
     loop {
         if let Some(status) = child.try_wait().unwrap() {
             return status.code();
         }
-        if began.elapsed() > Duration::from_secs(30) {
-            child.kill().unwrap();
-            panic!("it did not end");
-        }
+        assert!(began.elapsed() < Duration::from_secs(30), "it did not end");
         std::thread::sleep(Duration::from_millis(10));
     }
 }
@@ -63,10 +69,10 @@ fn pipes_that_no_one_empties_hold_up_neither_training_nor_a_stop() {
         let ((_events, stdout), (_lines, stderr)) = (full_pipe(), full_pipe());
         let more = [&["--json", "--progress-every", "0"][..], &sets(&ENDLESS)].concat();
         let mut child = start(&sandbox, &more, stdout, stderr);
-        sandbox.wait_for("run", &mut child, |record| record.step >= 500);
+        sandbox.wait_for("run", &mut child.0, |record| record.step >= 500);
         match by {
             "ctl" => drop(common::succeeded(sandbox.lookahead(&["ctl", "runs/run", "stop"]))),
-            _ => signal(&child, by),
+            _ => signal(&child.0, by),
         }
         assert_eq!(ended(&mut child), Some(0), "{by}");
         let last = sandbox.records("run").pop().unwrap();
@@ -92,10 +98,10 @@ fn the_deadline_holds_whatever_the_pipes_do() {
     ]);
     let more = [&["--json", "--progress-every", "0"][..], &more].concat();
     let mut child = start(&sandbox, &more, stdout, stderr);
-    sandbox.wait_for("run", &mut child, |record| matches!(record.event, Event::RunStarted(_)));
+    sandbox.wait_for("run", &mut child.0, |record| matches!(record.event, Event::RunStarted(_)));
     std::thread::sleep(Duration::from_millis(300));
     let began = Instant::now();
-    signal(&child, "TERM");
+    signal(&child.0, "TERM");
     assert_eq!(ended(&mut child), Some(1));
     assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
 }
@@ -107,7 +113,7 @@ fn a_reader_who_is_slow_gets_every_event_in_order() {
     let more = [&["--json", "--quiet"][..], &sets(&["train.max_steps=800"])].concat();
     let more = [&more[..], &sets(&["checkpoint.keep=1", "checkpoint.every_steps=0"])].concat();
     let mut child = start(&sandbox, &more, Stdio::piped(), Stdio::inherit());
-    let mut stdout = child.stdout.take().unwrap();
+    let mut stdout = child.0.stdout.take().unwrap();
     std::thread::sleep(Duration::from_secs(1));
     let mut text = Vec::new();
     let mut block = [0; 4096];
@@ -151,14 +157,14 @@ fn a_reader_who_comes_back_learns_what_was_missed() {
         }
     };
     until(&dropping);
-    let reader = BufReader::new(child.stdout.take().unwrap());
+    let reader = BufReader::new(child.0.stdout.take().unwrap());
     let read = std::thread::spawn(move || {
         reader.lines().map(|line| serde_json::from_str(&line.unwrap()).unwrap()).collect()
     });
     until(
         &|record| matches!(&record.event, Event::Warning(w) if w.message.contains("events were dropped")),
     );
-    signal(&child, "TERM");
+    signal(&child.0, "TERM");
     assert_eq!(ended(&mut child), Some(0));
     let events: Vec<serde_json::Value> = read.join().unwrap();
     let message = |event: &serde_json::Value| event["message"].as_str().unwrap_or("").to_owned();
@@ -184,7 +190,7 @@ fn a_file_that_takes_nothing_is_reported() {
     let mut child = start(&sandbox, &["--json", "--quiet"], full.into(), Stdio::piped());
     assert_eq!(ended(&mut child), Some(0));
     let mut said = String::new();
-    child.stderr.take().unwrap().read_to_string(&mut said).unwrap();
+    child.0.stderr.take().unwrap().read_to_string(&mut said).unwrap();
     assert!(said.contains("Standard output can't be written for now (No space left"), "{said}");
     assert!(said.contains("The last events on standard output were not read"), "{said}");
     assert_eq!(sandbox.losses("run").len(), 14);

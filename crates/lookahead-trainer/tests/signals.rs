@@ -33,8 +33,8 @@ fn long(sandbox: &Sandbox) -> Child {
 }
 
 #[test]
-fn ctrl_c_sigterm_and_sighup_save_and_end_with_0() {
-    for name in ["INT", "TERM", "HUP"] {
+fn ctrl_c_sigterm_sighup_and_what_schedulers_send_save_and_end_with_0() {
+    for name in ["INT", "TERM", "HUP", "USR1", "USR2", "XCPU"] {
         let sandbox = Sandbox::new(SMALL);
         let child = long(&sandbox);
         signal(&child, name);

@@ -4,18 +4,18 @@
 //! goes on from: the configuration, what the manifest says, φ, and the rest of its own state, or of rank 0's
 //! where there is none.
 
-use std::io::{Cursor, Write};
+use std::io::Cursor;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
-use lookahead_run::{Details, RunFolder, checkpoint};
+use lookahead_run::{Details, checkpoint};
 use serde::{Deserialize, Serialize};
-use tempfile::TempDir;
 
+use super::restore::Saved;
 use super::{OPTIMIZER, SLOW, TRAINING, training_of_rank};
 use crate::config::Config;
 use crate::distributed::Team;
-use crate::tensor_file::{self, TensorFile};
+use crate::tensor_file::TensorFile;
 use crate::training::ranks_of;
 
 /// What all go on with.
@@ -34,10 +34,8 @@ pub struct Plan {
 pub struct Received {
     /// What all go on with.
     pub plan: Plan,
-    /// A checkpoint with this process's state.
-    pub path: PathBuf,
-    /// Where it lies, until this is dropped.
-    pub place: TempDir,
+    /// This process's state.
+    pub saved: Saved,
 }
 
 /// Sends all that the others need of a checkpoint.
@@ -62,10 +60,10 @@ pub fn send(team: &Team, path: &Path, plan: &Plan) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Receives what rank 0 sends.
+/// Receives what rank 0 sends, in memory: this process has no files.
 ///
 /// # Errors
-/// Where it does not answer, or there is no place to put it.
+/// Where it does not answer.
 pub fn receive(team: &Team) -> anyhow::Result<Received> {
     let plan: Plan = serde_json::from_slice(&team.broadcast_bytes(&[])?)
         .context("Rank 0 has another version of the program.")?;
@@ -78,20 +76,9 @@ pub fn receive(team: &Team) -> anyhow::Result<Received> {
             tensors.extend(TensorFile::new(Cursor::new(bytes))?.tensors()?);
         }
     }
-    let place = tempfile::Builder::new().prefix("lookahead-rank-").tempdir()?;
-    let folder = RunFolder::create(place.path(), "rank")?;
-    let write = |draft: &mut lookahead_run::Draft| {
-        let mut bytes = Vec::new();
-        tensor_file::write_to(&mut bytes, tensor_file::entries(tensors), |_, _, _| Ok(()))?;
-        let mut file = draft.create_file(TRAINING)?;
-        file.write_all(&bytes)?;
-        Ok(file.finish()?)
-    };
-    let published = folder.checkpoints().publish(plan.details.clone(), |draft| {
-        write(draft).map_err(|error: anyhow::Error| error.into())
-    })?;
-    let path = folder.path().join(published.name);
-    Ok(Received { plan, path, place })
+    let place = PathBuf::from(format!("rank 0's checkpoint of step {}", plan.details.step));
+    let saved = Saved { details: plan.details.clone(), tensors, place };
+    Ok(Received { plan, saved })
 }
 
 /// Whether all processes have the same under this name.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::io::Cursor;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
 use lookahead_core::{State, generator};
@@ -18,24 +18,43 @@ use crate::averaging::Average;
 use crate::optimizer::Optimizer;
 use crate::tensor_file::TensorFile;
 
+/// A training's state as a checkpoint holds it.
+#[derive(Debug)]
+pub struct Saved {
+    /// What the manifest says.
+    pub details: Details,
+    /// The tensors of the training file.
+    pub tensors: BTreeMap<String, Tensor>,
+    /// Where they come from, for messages.
+    pub place: PathBuf,
+}
+
+impl Saved {
+    /// Reads a checkpoint, all of whose files are verified.
+    ///
+    /// # Errors
+    /// Where a file can't be read or is damaged.
+    pub fn read(folder: &Path) -> anyhow::Result<Self> {
+        let (details, tensors) = tensors_of(folder, TRAINING)?;
+        Ok(Saved { details, tensors, place: shown(&folder.join(TRAINING)) })
+    }
+}
+
 /// Takes a checkpoint's training state on: θ and buffers, φ, the inner optimizer's state, the
 /// generators, the mean of θ where one is taken. Returns what its manifest says, and the buffers that
 /// a roll-back would put back.
 ///
-/// All is read, and verified as it was read, and checked against the model and the optimizer before
-/// the first change.
+/// All is checked against the model and the optimizer before the first change.
 ///
 /// # Errors
-/// Where a file can't be read, is damaged, or does not fit the model or the optimizer. Nothing has
-/// changed then.
+/// Where it does not fit the model or the optimizer. Nothing has changed then.
 pub fn restore(
-    folder: &Path,
+    saved: Saved,
     vs: &nn::VarStore,
     optimizer: &mut Optimizer,
     average: Option<&mut Average>,
 ) -> anyhow::Result<(Details, BTreeMap<String, Tensor>)> {
-    let (details, tensors) = tensors_of(folder, TRAINING)?;
-    let path = shown(&folder.join(TRAINING));
+    let Saved { details, tensors, place: path } = saved;
     let file = State { tensors, ..State::default() };
     for name in file.tensors.keys() {
         let section = name.split_once('/').map(|(section, _)| section);

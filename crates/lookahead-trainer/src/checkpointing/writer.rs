@@ -91,6 +91,12 @@ impl Writer {
         Ok(Writer { jobs: Some(jobs), done, spare, thread: Some(thread) })
     }
 
+    /// Of a process that writes none: only a snapshot's memory.
+    pub fn idle() -> Self {
+        let spare = Some(Snapshot::default());
+        Writer { jobs: None, done: crossbeam_channel::never(), spare, thread: None }
+    }
+
     /// Whether a checkpoint is being written.
     pub fn is_busy(&self) -> bool {
         self.spare.is_none()

@@ -7,6 +7,7 @@ use serde_json::Value;
 use super::status::status;
 use crate::cli::{self, CtlCommand};
 use crate::config::Override;
+use crate::say::say;
 
 /// Asks a run for something, and returns once it has accepted it; it does it at its next step.
 ///
@@ -22,7 +23,8 @@ pub fn ctl(arguments: &cli::Ctl) -> anyhow::Result<()> {
         CtlCommand::Set { setting } => Command::Set(setting_of(setting)?),
         CtlCommand::Status { json } => return status(&folder, *json),
     };
-    Ok(control::send(&folder, command)?)
+    control::send(&folder, command)?.into_iter().for_each(say);
+    Ok(())
 }
 
 /// A setting as it goes through the socket. JSON has no `nan` and no `inf`: they go as words, and

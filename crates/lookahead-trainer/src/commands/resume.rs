@@ -8,7 +8,7 @@ use lookahead_run::{Checkpoint, Details, RunFolder, RunLock, log};
 use serde_json::{Map, Value};
 
 use super::{choose, follow, refuse_other_program, run_to_the_end, warn};
-use crate::changes::{FINAL_SYNC, PERIOD, flattened, may_change, may_change_list, value_at};
+use crate::changes::{FINAL_SYNC, LIVE, PERIOD, flattened, may_change, may_change_list, value_at};
 use crate::checkpointing::machine::Machine;
 use crate::checkpointing::ranks::{self, Plan, Received};
 use crate::cli;
@@ -17,7 +17,9 @@ use crate::controls::Hangup;
 use crate::distributed::{Team, Wishes, is_own};
 use crate::panics::caught;
 use crate::say::say;
-use crate::training::{Outside, Training, k_inside_a_cycle, ranks_of};
+use crate::training::{
+    NEXT_K, OUTDATED_CONFIG, Outside, Training, config_fingerprint, k_inside_a_cycle, ranks_of,
+};
 use crate::usage::Usage;
 
 /// Goes on with a run from its newest valid checkpoint, or from the one of `--from`.
@@ -91,13 +93,14 @@ pub(super) fn go_on(
 ) -> anyhow::Result<()> {
     let (folder, overrides) = (lock.folder(), &shared.overrides);
     let (checkpoint, manifest, passed_over) = choose(folder, from)?;
-    let (mut config, mut changes, mut warnings) =
+    let Changed { mut config, mut changes, outdated, notes: mut warnings } =
         changed_config(folder, &checkpoint, &manifest.details, overrides)?;
     warnings.extend(passed_over);
     let next_k = end_the_cycle(&manifest.details, &mut config, overrides);
     if next_k.is_some() {
         changes.remove(PERIOD);
     }
+    warnings.extend(not_as_saved(&checkpoint, &manifest.details, &changes, overrides));
 
     refuse_other_mode(&manifest.details, &config)?;
     let plan = Plan { config: config.clone(), details: manifest.details.clone(), next_k };
@@ -133,7 +136,7 @@ pub(super) fn go_on(
     checkpoints.clear_leftovers()?;
     checkpoints.abandon_after(training.step())?;
     let info = training.info(folder.name());
-    let changed = !changes.is_empty();
+    let changed = !changes.is_empty() || outdated;
     let resumed = Resumed { checkpoint: checkpoint.name(), changes, info };
     outside.observer.record(training.step(), Event::Resumed(resumed));
     // Before the config changes: a line of time must not begin unseen.
@@ -178,13 +181,12 @@ pub(super) fn go_on_following(
     team: Team,
     localize: impl FnOnce(Config) -> anyhow::Result<Config>,
 ) -> anyhow::Result<()> {
-    let Received { plan, path, place } = ranks::receive(&team)?;
+    let Received { plan, saved } = ranks::receive(&team)?;
     let team = team.configured(&plan.config.distributed)?;
     let mut config = localize(plan.config)?;
     config.data.anchor()?;
     let mut training = caught(|| Training::in_team(config.clone(), None, team))?;
-    caught(|| training.restore(&path, &plan.details))?;
-    drop(place);
+    caught(|| training.restore_from(&plan.details, || Ok(saved)))?;
     if let Some(k) = plan.next_k {
         training.set_next_k(k);
     }
@@ -194,18 +196,37 @@ pub(super) fn go_on_following(
     follow(training, &config)
 }
 
-/// The run's config with the changes asked for, what of it differs from the checkpoint's, and notes
-/// on that.
+/// The run's config with the changes asked for.
+struct Changed {
+    config: Config,
+    /// What of it differs from the checkpoint's.
+    changes: Map<String, Value>,
+    /// Whether the run's `config.toml` lacks settings that the checkpoint was saved with.
+    outdated: bool,
+    notes: Vec<String>,
+}
+
 fn changed_config(
     folder: &RunFolder,
     checkpoint: &Checkpoint,
     details: &Details,
     overrides: &[Override],
-) -> anyhow::Result<(Config, Map<String, Value>, Vec<String>)> {
+) -> anyhow::Result<Changed> {
     let place = folder.config_path().display().to_string();
     let text = folder.read_config()?;
-    let mut before = Config::parse(&place, &text, &[])?.config;
-    let mut after = Config::parse(&place, &text, overrides)?;
+    let unkept = unkept_settings(&text, details)?;
+    let mut before = Config::parse(&place, &text, &unkept)?.config;
+    let mut after = Config::parse(&place, &text, &[&unkept, overrides].concat())?;
+    if !unkept.is_empty() {
+        let all: Vec<String> =
+            unkept.iter().map(|set| format!("`{}` = {}", set.key, set.value)).collect();
+        after.notes.push(format!(
+            "`{place}` could not be written when settings changed. The run continues with those of {}: \
+             {}.",
+            checkpoint.name(),
+            all.join(", ")
+        ));
+    }
     before.data.anchor()?;
     after.config.data.anchor()?;
     if before.lookahead.is_some() != after.config.lookahead.is_some() {
@@ -244,7 +265,57 @@ fn changed_config(
         ))
         .into());
     }
-    Ok((after.config, changes, after.notes))
+    let outdated = !unkept.is_empty();
+    Ok(Changed { config: after.config, changes, outdated, notes: after.notes })
+}
+
+/// Settings that were changed in the run that saved the checkpoint, and that the disk did not take into
+/// the `config.toml` that is still there.
+fn unkept_settings(text: &str, details: &Details) -> anyhow::Result<Vec<Override>> {
+    if details.integers.get(OUTDATED_CONFIG) != Some(&config_fingerprint(text)) {
+        return Ok(Vec::new());
+    }
+    let kept: toml::Table = toml::from_str(text)?;
+    let mut unkept = Vec::new();
+    for key in LIVE {
+        let mut value = value_at(&details.config, key).cloned();
+        if let (PERIOD, Some(&k)) = (key, details.integers.get(NEXT_K)) {
+            value = Some(k.into());
+        }
+        let Some(value) = value.filter(|value| !value.is_null()) else { continue };
+        let value = toml::Value::try_from(value)?;
+        let (section, name) = key.split_once('.').unwrap_or_default();
+        let section = kept.get(section).and_then(toml::Value::as_table);
+        if section.is_some_and(|section| section.get(name) != Some(&value)) {
+            unkept.push(Override::of_value(key, value));
+        }
+    }
+    Ok(unkept)
+}
+
+/// Settings that are not those of the checkpoint, though no one asked for that here: the run's config
+/// was changed since, in the run or by hand.
+fn not_as_saved(
+    checkpoint: &Checkpoint,
+    details: &Details,
+    changes: &Map<String, Value>,
+    overrides: &[Override],
+) -> Option<String> {
+    let of_the_file =
+        changes.iter().filter(|(key, _)| overrides.iter().all(|set| set.key != **key));
+    let all: Vec<String> = of_the_file
+        .map(|(key, now)| {
+            let then = value_at(&details.config, key).unwrap_or(&Value::Null);
+            format!("`{key}` is {now}, and was {then}")
+        })
+        .collect();
+    (!all.is_empty()).then(|| {
+        format!(
+            "The run's config has changed since {} was saved, and holds from here on: {}.",
+            checkpoint.name(),
+            all.join("; ")
+        )
+    })
 }
 
 /// A k that was asked for while the run lived holds from the end of a cycle on, and the checkpoint may

@@ -10,13 +10,13 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use anyhow::Context;
 use lookahead_study::sweep::{self, Options, Outcome, Plan, Refused, SweepFile, SweepFolder};
 use serde_json::Value as Json;
-use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook::consts::{SIGHUP, SIGINT};
 use signal_hook::iterator::Signals;
 
 use self::report::Report;
 use crate::cli;
 use crate::config::{Config, Override};
-use crate::controls::Hangup;
+use crate::controls::{Hangup, STOPS};
 use crate::say::{self, answer, say};
 
 /// Runs a sweep, from where it is to its end.
@@ -140,7 +140,7 @@ fn resolve(path: &Path, sets: &[(String, toml::Value)]) -> Result<Json, Refused>
 
 /// How often the sweep was asked to stop: once by any signal, and a second time by a second SIGINT.
 fn listen() -> anyhow::Result<Arc<AtomicU32>> {
-    let mut meant = vec![SIGINT, SIGTERM];
+    let mut meant = STOPS.to_vec();
     if Hangup::of(false) == Hangup::Stops {
         meant.push(SIGHUP);
     }

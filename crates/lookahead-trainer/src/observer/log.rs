@@ -7,6 +7,8 @@ use lookahead_run::EventLog;
 use lookahead_run::event::{Event, Record, Warning};
 use lookahead_run::log::LogSyncer;
 
+use crate::checkpointing::LAST_ATTEMPTS;
+
 /// The event log, and what waits for it.
 #[derive(Debug)]
 pub(super) struct Log {
@@ -22,7 +24,7 @@ pub(super) struct Log {
 }
 
 /// What came of a record.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Logged {
     /// The byte of the file at which its line begins; none if it is lost.
     pub(super) at: Option<u64>,
@@ -106,11 +108,19 @@ impl Log {
         Ok(())
     }
 
+    /// Writes what waits, at the end: as often as the last checkpoint is tried.
     pub(super) fn finish(&mut self) -> anyhow::Result<()> {
         let count = self.log.gathered() as u64 + self.lost;
-        self.empty().with_context(|| {
-            format!("The last {count} events of the run could not be logged, and are lost.")
-        })
+        for pause in LAST_ATTEMPTS {
+            match self.empty() {
+                Ok(()) => return Ok(()),
+                Err(_) if !pause.is_zero() => std::thread::sleep(pause),
+                failed => failed.with_context(|| {
+                    format!("The last {count} events of the run could not be logged, and are lost.")
+                })?,
+            }
+        }
+        Ok(())
     }
 }
 
@@ -180,9 +190,14 @@ mod tests {
             .collect();
         assert_eq!(warnings.len(), 1, "one is enough");
         let error = format!("{:#}", log.finish().unwrap_err());
-        limit(None);
         assert!(error.contains("events of the run could not be logged"), "{error}");
+        // With room again after a second, as when other programs free theirs.
+        let later = std::thread::spawn(|| {
+            std::thread::sleep(Duration::from_secs(1));
+            limit(None);
+        });
         log.finish().unwrap();
+        later.join().unwrap();
         assert_eq!(log.log.end(), path.metadata().unwrap().len());
 
         let records = lookahead_run::log::read(&path).unwrap();

@@ -11,10 +11,10 @@ use super::last_sync::FINAL_SYNC;
 use super::recalibration::buffers_of_phi;
 use super::{Outside, PROGRAM, Training, device_name, versions};
 use crate::averaging::Average;
-use crate::checkpointing::AVERAGED;
 use crate::checkpointing::machine::Machine;
 use crate::checkpointing::snapshot::Snapshot;
 use crate::checkpointing::writer::{Done, Job};
+use crate::checkpointing::{AVERAGED, LAST_ATTEMPTS};
 use crate::distributed::Wishes;
 use crate::optimizer::lookahead::Diverging;
 use crate::timing::Part;
@@ -23,15 +23,12 @@ use crate::timing::Part;
 /// before.
 const AGAIN: Duration = Duration::from_secs(5);
 
-/// How often, and with what pauses between, the last checkpoint of a process is tried.
-const LAST_ATTEMPTS: [Duration; 3] =
-    [Duration::from_millis(500), Duration::from_secs(2), Duration::ZERO];
-
 /// Tells of a checkpoint that has been written meanwhile, if one has.
 ///
 /// # Errors
 /// [`Diverged`] where its weights were no finite numbers.
 pub(super) fn collect(t: &mut Training, outside: &mut Outside) -> anyhow::Result<()> {
+    super::settings::keep(t, outside, false);
     match outside.writer.poll() {
         Some(done) => tell(t, outside, done).map(drop),
         None => Ok(()),
@@ -82,7 +79,7 @@ fn begin_now(t: &mut Training, outside: &mut Outside, saving: Saving) -> anyhow:
             return Err(error);
         }
     };
-    outside.writer.begin(job(t, snapshot, ranks, started.elapsed()))
+    outside.writer.begin(job(t, outside, snapshot, ranks, started.elapsed()))
 }
 
 /// A snapshot of the training as it is now, once the one on its way is written; none where a routine
@@ -94,6 +91,7 @@ fn taken(
 ) -> anyhow::Result<Option<Snapshot>> {
     // What is recorded of a step is recorded before its checkpoint.
     super::losses::read(t, outside)?;
+    super::settings::keep(t, outside, true);
     outside.observer.write();
     if let Some(done) = outside.writer.wait() {
         tell(t, outside, done)?;
@@ -137,10 +135,23 @@ fn states_of_others(t: &Training, snapshot: &Snapshot) -> anyhow::Result<Option<
     Ok(all.map(|all| all.into_iter().skip(1).collect()))
 }
 
-fn job(t: &Training, snapshot: Snapshot, ranks: Vec<Vec<u8>>, stall: Duration) -> Job {
+fn job(
+    t: &Training,
+    outside: &Outside,
+    snapshot: Snapshot,
+    ranks: Vec<Vec<u8>>,
+    stall: Duration,
+) -> Job {
+    let mut details = t.details(&snapshot);
+    if let Some(outdated) = outside.settings.outdated_config() {
+        details.integers.insert(super::OUTDATED_CONFIG.to_owned(), outdated);
+        if let Some(k) = t.next_k.and_then(|k| i64::try_from(k).ok()) {
+            details.integers.insert(super::NEXT_K.to_owned(), k);
+        }
+    }
     let best = t.config.keeps_best().then(|| (t.best.at(), t.config.train.best_by()));
     Job {
-        details: t.details(&snapshot),
+        details,
         retention: t.config.checkpoint.retention(best),
         lr: t.config.optimizer.lr,
         snapshot,
@@ -245,7 +256,7 @@ pub fn rescue(t: &mut Training, outside: &mut Outside) -> anyhow::Result<String>
     finish_writing(t, outside);
     let mut snapshot = outside.writer.spare().unwrap_or_default();
     take(t, &mut snapshot)?;
-    outside.writer.begin(job(t, snapshot, Vec::new(), Duration::ZERO))?;
+    outside.writer.begin(job(t, outside, snapshot, Vec::new(), Duration::ZERO))?;
     let done = outside.writer.wait();
     Ok(done.ok_or_else(|| anyhow::anyhow!("The thread that writes it is gone."))?.outcome?.name)
 }

@@ -2,15 +2,18 @@
 //!
 //! A change is checked when it is asked for, by the same checks as the file's, and takes effect
 //! before the next step. Only `lookahead.k` waits for the end of its cycle, which ends as it began.
-//! From then on the configuration in the run's folder and in later checkpoints has it, so that a
-//! resumed run goes on with it.
+//! The configuration in the run's folder has it before the request is answered, so that a run that is
+//! killed a moment later is resumed with it.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use lookahead_run::RunFolder;
 use lookahead_run::command::Setting;
 use lookahead_run::event::{Changed, Event, Note, Warning};
 use serde_json::Value;
 
+use super::kept_config::KeptConfig;
 use super::{Outside, Training};
 use crate::changes::{
     LEARNING_RATE, LIVE, PERIOD, PROBE_INTERVAL, SLOW_STEP_SIZE, may_change, value_at,
@@ -20,30 +23,87 @@ use crate::panics::caught;
 use crate::probe::Probe;
 
 /// The configuration as it is once all that was accepted has taken effect: what the next change is
-/// checked against. Shared with the threads that are asked.
+/// checked against, and what `config.toml` holds. Shared with the threads that are asked.
 #[derive(Debug, Clone)]
-pub struct Settings(Arc<Mutex<Config>>);
+pub struct Settings(Arc<Mutex<Accepted>>);
+
+#[derive(Debug)]
+struct Accepted {
+    config: Config,
+    kept: KeptConfig,
+    /// Accepted on another thread, and not yet in effect.
+    on_their_way: VecDeque<Setting>,
+}
 
 impl Settings {
-    /// Begins with a configuration.
-    pub fn new(config: Config) -> Self {
-        Settings(Arc::new(Mutex::new(config)))
+    /// Begins with a configuration, which the run's folder has too; a run without a folder keeps none.
+    pub fn new(config: Config, folder: Option<RunFolder>) -> Self {
+        let (kept, on_their_way) = (KeptConfig::new(folder), VecDeque::new());
+        Settings(Arc::new(Mutex::new(Accepted { config, kept, on_their_way })))
     }
 
-    /// Checks a change, and counts it as accepted where `pass_on` finds a place for it.
+    /// Checks a change, counts it as accepted where `pass_on` finds a place for it, and writes it to
+    /// `config.toml`. Returns why that could not be written, if so.
     ///
     /// # Errors
-    /// A sentence, where it can't be; what `pass_on` says.
+    /// A sentence, where the change can't be; what `pass_on` says.
     pub fn accept(
         &self,
         setting: &Setting,
         pass_on: impl FnOnce() -> Result<(), String>,
-    ) -> Result<(), String> {
-        let mut config = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let after = changed(&config, setting)?;
+    ) -> Result<Option<String>, String> {
+        let mut accepted = self.lock();
+        let after = changed(&accepted.config, setting)?;
         pass_on()?;
-        *config = after;
-        Ok(())
+        accepted.on_their_way.push_back(setting.clone());
+        accepted.config = after;
+        Ok(accepted.keep().err())
+    }
+
+    /// A change has been dealt with, and the configuration is as `now` but for those on their way.
+    fn done(&self, setting: &Setting, now: Config) {
+        let mut accepted = self.lock();
+        if accepted.on_their_way.front() == Some(setting) {
+            accepted.on_their_way.pop_front();
+        }
+        // By keys of the dashboard it comes without having been accepted, and it may have been refused.
+        if accepted.on_their_way.is_empty() && accepted.config != now {
+            accepted.config = now;
+            let _ = accepted.keep();
+        }
+    }
+
+    /// What tells the `config.toml` that lacks accepted changes, where they could not be written.
+    pub(super) fn outdated_config(&self) -> Option<i64> {
+        self.lock().kept.outdated()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Accepted> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Accepted {
+    fn keep(&mut self) -> Result<(), String> {
+        self.kept.write(&self.config.to_toml())
+    }
+}
+
+/// Writes changes to `config.toml` that could not be written, where it is time to try again, or `now`
+/// in any case; and reports what came of the last attempt.
+pub(super) fn keep(t: &Training, outside: &mut Outside, now: bool) {
+    let news = {
+        // A thread that holds it is writing just now.
+        let Ok(mut accepted) = outside.settings.0.try_lock() else { return };
+        if accepted.kept.is_behind() && (now || accepted.kept.is_due()) {
+            let _ = accepted.keep();
+        }
+        accepted.kept.take_news()
+    };
+    match news {
+        Some(Ok(message)) => outside.observer.record(t.step, Event::Note(Note { message })),
+        Some(Err(message)) => outside.observer.record(t.step, Event::Warning(Warning { message })),
+        None => {}
     }
 }
 
@@ -126,6 +186,13 @@ pub(super) fn set(
     outside: &mut Outside,
     setting: &Setting,
 ) -> anyhow::Result<()> {
+    let done = change(t, outside, setting);
+    outside.settings.done(setting, t.wanted());
+    keep(t, outside, false);
+    done
+}
+
+fn change(t: &mut Training, outside: &mut Outside, setting: &Setting) -> anyhow::Result<()> {
     let wanted = match changed(&t.wanted(), setting) {
         Ok(wanted) => wanted,
         Err(message) => {
@@ -133,8 +200,6 @@ pub(super) fn set(
             return Ok(());
         }
     };
-    // What came by a key of the dashboard has not been counted yet.
-    let _ = outside.settings.accept(setting, || Ok(()));
     match setting.key.as_str() {
         LEARNING_RATE => t.config.optimizer.lr = wanted.optimizer.lr,
         SLOW_STEP_SIZE => {
@@ -150,7 +215,8 @@ pub(super) fn set(
             t.next_k = wanted.lookahead.map(|lookahead| lookahead.k);
             super::last_sync::note_syncs_to_come(t, outside);
             if t.optimizer.phase() > 0 {
-                return wait_for_the_cycle(t, outside);
+                wait_for_the_cycle(t, outside);
+                return Ok(());
             }
             return take_next_k(t, outside);
         }
@@ -171,9 +237,9 @@ pub(super) fn set(
     Ok(())
 }
 
-/// The configuration in the folder has it at once: a run that is stopped, or crashes, before the
-/// cycle is over goes on with it there.
-fn wait_for_the_cycle(t: &mut Training, outside: &mut Outside) -> anyhow::Result<()> {
+/// The configuration in the folder has it already: a run that is stopped, or crashes, before the cycle
+/// is over continues with it there.
+fn wait_for_the_cycle(t: &mut Training, outside: &mut Outside) {
     let k = t.next_k.unwrap_or_default();
     let left =
         t.config.lookahead.as_ref().map_or(0, |now| now.k).saturating_sub(t.optimizer.phase());
@@ -181,8 +247,6 @@ fn wait_for_the_cycle(t: &mut Training, outside: &mut Outside) -> anyhow::Result
         "`{PERIOD}` becomes {k} after the next sync, in {left} steps: a cycle ends as it began."
     );
     outside.observer.record(t.step, Event::Note(Note { message }));
-    write_config(t, outside);
-    Ok(())
 }
 
 /// Lets a new k begin, if one waits for that and no cycle is under way.
@@ -202,22 +266,10 @@ pub(super) fn take_next_k(t: &mut Training, outside: &mut Outside) -> anyhow::Re
     Ok(())
 }
 
-/// The log comes first: no step is taken under a configuration that no line of it tells of.
 fn tell(t: &mut Training, outside: &mut Outside, key: &str) {
     let value = value_at(&t.config.to_json(), key).cloned().unwrap_or(Value::Null);
     let changes = [(key.to_owned(), value)].into_iter().collect();
     outside.observer.record(t.step, Event::Changed(Changed { changes }));
-    write_config(t, outside);
-}
-
-fn write_config(t: &Training, outside: &mut Outside) {
-    if let Err(error) = outside.folder.write_config(&t.wanted().to_toml()) {
-        let message = format!(
-            "{error} The change holds in this run, and later checkpoints have it; a resume, which \
-             goes by that file, would not: ask for it again once that is mended."
-        );
-        outside.observer.record(t.step, Event::Warning(Warning { message }));
-    }
 }
 
 #[cfg(test)]
@@ -290,8 +342,8 @@ mod tests {
 
     #[test]
     fn one_that_finds_no_place_is_not_counted() {
-        let settings = Settings::new(config("[lookahead]\n"));
-        let k = |settings: &Settings| settings.0.lock().unwrap().lookahead.as_ref().unwrap().k;
+        let settings = Settings::new(config("[lookahead]\n"), None);
+        let k = |settings: &Settings| settings.lock().config.lookahead.as_ref().unwrap().k;
         let set = |value: u64| setting("lookahead.k", json!(value));
         let error = settings.accept(&set(7), || Err("Full.".to_owned())).unwrap_err();
         assert_eq!((error.as_str(), k(&settings)), ("Full.", 5));
