@@ -153,7 +153,9 @@ impl Network for ResNet {
 mod tests {
     use super::*;
     use crate::data::batches::Batches;
-    use crate::model::Kind;
+    use crate::data::images::Images;
+    use crate::data::{DataConfig, Dataset};
+    use crate::model::{Kind, Model};
     use tch::{Device, Kind as Element};
 
     fn built(
@@ -220,13 +222,21 @@ mod tests {
     /// A sample of one pixel has one value for each channel.
     #[test]
     fn a_batch_of_one_pixel_is_refused() {
-        let config = ModelConfig { kind: Kind::Resnet, ..ModelConfig::default() };
-        let check = |shape, samples| {
-            let problem = Problem::Images { shape, classes: 10 };
-            config.check_batches(&problem, &Batches::new(samples, 4, 0, 0, 0))
+        let mut config = ModelConfig { kind: Kind::Resnet, ..ModelConfig::default() };
+        (config.width, config.blocks) = (Some(4), Some(vec![1]));
+        resolve(&mut config).unwrap();
+        let check = |shape: [usize; 3], samples: usize| {
+            let mut images = Images::none(shape, &[0.5], &[0.5]);
+            images.pixels = vec![0; samples * shape.iter().product::<usize>()];
+            images.labels = vec![0; samples];
+            let none = Images::none(shape, &[0.5], &[0.5]);
+            let data = DataConfig { validation: Some(0), ..DataConfig::default() };
+            let data = Dataset::of_images(&data, 10, images, none).unwrap();
+            let model = Model::new(&config, &data, Device::Cpu).unwrap();
+            model.check_batches(&Batches::new(samples, 4, 0, 0, 0), &data)
         };
         let refused = check([3, 1, 1], 9).unwrap_err().to_string();
-        assert!(refused.contains("1 sample") && refused.contains("one pixel"), "{refused}");
+        assert!(refused.contains("1 sample") && refused.contains("no variance"), "{refused}");
         check([3, 1, 1], 8).unwrap();
         check([3, 1, 2], 9).unwrap();
     }

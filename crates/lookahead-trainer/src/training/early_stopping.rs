@@ -1,7 +1,7 @@
 //! A run that stops early, since it gets no better: its result is the best model, and not the last.
 
-use lookahead_run::Details;
 use lookahead_run::event::{Event, Reason, RunEnded, Split, Status, Warning, Weights};
+use lookahead_run::{Details, RunFolder};
 use serde_json::Value;
 
 use super::divergence::refuse_loss;
@@ -74,11 +74,12 @@ fn test_best(t: &mut Training, outside: &mut Outside, step: u64) -> anyhow::Resu
     let last = t.final_weights();
     let both = [Weights::Fast, last];
     for weights in if last == Weights::Fast { &both[..1] } else { &both[..] } {
-        let load = || -> anyhow::Result<()> {
-            let (checkpoint, _) = outside.folder.checkpoints().at_step(step)?;
+        let load = |folder: &RunFolder| -> anyhow::Result<()> {
+            let (checkpoint, _) = folder.checkpoints().at_step(step)?;
             load_weights(&checkpoint.path, *weights == last, &model.vs)
         };
-        let loaded = if t.team.leads() { load() } else { Ok(()) };
+        // Rank 0 has the folder, and the others get the weights from it.
+        let loaded = outside.folder.as_ref().map_or(Ok(()), load);
         let failed = Wishes { stop: loaded.is_err(), ..Wishes::default() };
         if t.team.decide(failed)?.stop {
             if let Err(error) = loaded {

@@ -96,9 +96,10 @@ impl Outside {
         })
     }
 
-    /// Whether the run has a checkpoint.
+    /// Whether the run has a checkpoint that this process can see.
     pub fn has_checkpoint(&self) -> bool {
-        self.folder.checkpoints().list().is_ok_and(|found| !found.is_empty())
+        let found = self.folder.as_ref().map(|folder| folder.checkpoints().list());
+        found.is_some_and(|list| list.is_ok_and(|list| !list.is_empty()))
     }
 
     /// Whether other processes can ask the run for something.
