@@ -12,6 +12,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{SendError, Sender};
+use lookahead_run::event::{Event, Record};
 use lookahead_run::folder::SILENCE_ELSEWHERE;
 use lookahead_run::follow::{Followed, Follower};
 use lookahead_run::{RunFolder, Writer, control};
@@ -23,7 +24,7 @@ use crate::update::News;
 const THREADS: usize = 4;
 /// How often a log is looked at for more.
 const POLL: Duration = Duration::from_millis(50);
-/// How often the log of a run is that has no process.
+/// The same for a run that has ended or has no process.
 const QUIET_POLL: Duration = Duration::from_millis(900);
 /// How often it is seen whether the process of a run lives.
 const SIGNS: Duration = Duration::from_millis(300);
@@ -121,6 +122,8 @@ struct Following {
     /// Much of its log was unread.
     reading: bool,
     complained: Option<String>,
+    /// The last event of its log is its end.
+    has_ended: bool,
     /// Its log was there.
     seen: bool,
     life: Option<(bool, Control)>,
@@ -138,6 +141,7 @@ impl Following {
             heard: Instant::now(),
             reading: false,
             complained: None,
+            has_ended: false,
             seen: false,
             life: None,
         }
@@ -146,20 +150,24 @@ impl Following {
     /// Tells what is new, and returns when to look again.
     fn look(&mut self, tell: impl Fn(News) -> Told) -> Result<Duration, SendError<(usize, News)>> {
         let is_new = self.read(&tell)?;
-        let has_process = |life| !matches!(life, Some((false, _)));
-        let signs = if has_process(self.life) { SIGNS } else { Duration::ZERO };
+        let signs = if self.is_quiet() { Duration::ZERO } else { SIGNS };
         if self.looked.is_none_or(|at| at.elapsed() >= signs) {
             self.looked = Some(Instant::now());
             self.look_for_process(&tell)?;
         }
         Ok(match is_new {
             true => Duration::ZERO,
-            false if has_process(self.life) => POLL,
-            false => {
+            false if self.is_quiet() => {
                 self.follower.rest();
                 QUIET_POLL
             }
+            false => POLL,
         })
+    }
+
+    /// Nothing is likely to come: the run has ended, or it has no process.
+    fn is_quiet(&self) -> bool {
+        self.has_ended || matches!(self.life, Some((false, _)))
     }
 
     /// Tells what is new in the log; whether anything is.
@@ -183,6 +191,9 @@ impl Following {
             self.life = None;
         }
         for item in found {
+            if let Followed::Record { record: Record { event, .. }, .. } = &item {
+                self.has_ended = matches!(event, Event::RunEnded(_));
+            }
             tell(match item {
                 Followed::Record { record, at } => News::Record(Box::new(record), Some(at)),
                 Followed::Restarted => News::Restarted,
