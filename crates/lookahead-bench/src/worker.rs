@@ -14,8 +14,8 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
 use lookahead_core::{
-    Error, InnerOptimizer, Lookahead, NonFinite, Parameter, Result as CoreResult, State,
-    TchOptimizer, build, fused, memory,
+    InnerOptimizer, Lookahead, NonFinite, Parameter, Result as CoreResult, State, TchOptimizer,
+    build, fused, memory,
 };
 use lookahead_run::event::{Event, RunInfo, Split, Weights};
 use lookahead_run::{RunFolder, RunLock, log};
