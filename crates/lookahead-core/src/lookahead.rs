@@ -253,7 +253,7 @@ impl<O: InnerOptimizer> Lookahead<O> {
     ///
     /// # Errors
     /// [`SyncIsDue`](Error::SyncIsDue) where a sync was left out, or why it was refused,
-    /// [`FastWeightsChanged`](Error::FastWeightsChanged) where somebody else wrote to θ,
+    /// [`FastWeightsChanged`](Error::FastWeightsChanged) if θ was written to from outside,
     /// [`NonFiniteGradient`](Error::NonFiniteGradient) after gradients that could not be clipped, or
     /// whatever the inner optimizer says.
     pub fn inner_step(&mut self) -> Result<bool> {
@@ -300,7 +300,7 @@ impl<O: InnerOptimizer> Lookahead<O> {
     /// have gone back to φ instead.
     ///
     /// # Errors
-    /// [`FastWeightsChanged`](Error::FastWeightsChanged) where somebody else wrote to θ,
+    /// [`FastWeightsChanged`](Error::FastWeightsChanged) if θ was written to from outside,
     /// [`NonFinite`](Error::NonFinite) where θ holds values that are no finite numbers. Neither
     /// changes anything.
     pub fn sync_if_due(&mut self) -> Result<bool> {

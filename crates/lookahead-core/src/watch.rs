@@ -1,4 +1,4 @@
-//! Noticing that somebody else wrote to the fast weights, and that variables were frozen or thawed.
+//! Noticing that the fast weights were written to from outside, and that variables were frozen or thawed.
 
 use std::collections::HashSet;
 
@@ -22,7 +22,7 @@ pub(crate) struct Watch {
 /// How the watched parameters differ from how they were left. Places are among the parameters.
 #[derive(Debug)]
 pub(crate) struct Differences {
-    /// The first that somebody else wrote to, of those that are trained.
+    /// The first trained one that was written to from outside.
     pub(crate) written: Option<usize>,
     /// Those that are or were frozen and were written to, frozen or thawed.
     pub(crate) frozen: Vec<usize>,

@@ -572,7 +572,7 @@ struct Variable {
     weights: Tensor,
     /// As the model has it.
     frozen: bool,
-    /// As the optimizer takes it: no sync moves it, and nobody watches it.
+    /// As the optimizer takes it: no sync moves it, and it is not watched.
     left_alone: bool,
     /// θ.
     fast: Tensor,

@@ -95,7 +95,7 @@ fn the_norm_and_the_clip_are_those_of_the_dense_gradient() {
     assert!(clipped.allclose(&expected, 1e-5, 1e-7, false));
 }
 
-/// Its momentum buffers are saved, and a training goes on from them.
+/// Its momentum buffers are saved, and a training continues from them.
 #[test]
 fn a_training_by_sparse_gradients_resumes() {
     for theirs in [false, true] {

@@ -26,14 +26,14 @@ const THREADS: usize = 4;
 const POLL: Duration = Duration::from_millis(50);
 /// The same for a run that has ended or has no process.
 const QUIET_POLL: Duration = Duration::from_millis(900);
-/// How often it is seen whether the process of a run lives.
+/// How often to check whether the process of a run is alive.
 const SIGNS: Duration = Duration::from_millis(300);
 /// How long a log must have been silent before a run without a process counts as crashed: a process
 /// that has just ended may not have written its last line yet, or another may be about to begin.
 const SILENCE: Duration = Duration::from_secs(3);
 /// Events that are taken from a log at once.
 const AT_ONCE: usize = 4096;
-/// Bytes of a log that are still to be read, from which on that is told.
+/// Bytes of a log still to be read from which on the progress is shown.
 const MUCH: u64 = 8 << 20;
 
 const GONE: &str =

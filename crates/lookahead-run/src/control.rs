@@ -757,7 +757,7 @@ mod tests {
     fn a_run_that_is_suspended_is_not_waited_for() {
         let temp = tempdir().unwrap();
         let run = RunFolder::create(temp.path(), "run").unwrap();
-        let _nobody_welcomes = socket::open(run.path(), CONNECTIONS).unwrap();
+        let _never_accepted = socket::open(run.path(), CONNECTIONS).unwrap();
         // Those who give up stay in the queue until it is full, and then nobody gets into it.
         for _ in 0..2 * CONNECTIONS {
             let error = send_within(&run, Command::Stop, Duration::from_millis(20)).unwrap_err();

@@ -97,7 +97,7 @@ pub(crate) fn sync_file(file: &File, path: &Path) -> Result<()> {
 }
 
 /// Waits until the names in a folder, not the contents behind them, would survive a power cut. A file
-/// system that can't do that is told of once, when the run is locked.
+/// system that can't do that is reported once, when the run is locked.
 pub(crate) fn sync_folder(path: &Path) -> Result<()> {
     match File::open(path).and_then(|folder| folder.sync_all()) {
         Err(cause) if is_unsupported(&cause) => {}

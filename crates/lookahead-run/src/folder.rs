@@ -330,7 +330,7 @@ mod tests {
         let temp = tempdir().unwrap();
         let run = RunFolder::create(temp.path(), "run").unwrap();
         let writer = |run: &RunFolder| run.writer().unwrap();
-        assert_eq!(writer(&run), Writer::Unknown, "nobody has had it");
+        assert_eq!(writer(&run), Writer::Unknown, "no process has had it");
         let lock = run.lock().unwrap();
         assert_eq!(writer(&run), Writer::Alive);
         // As by rsync, of a run that trains: its process is neither gone nor here.

@@ -198,7 +198,7 @@ impl Source {
         }
         if self.lines.file.is_none() {
             let file = match disk::open_plain(path) {
-                // It is told by the next look.
+                // The next look reports it.
                 Err(cause) if cause.kind() == io::ErrorKind::NotFound => return Ok(true),
                 result => result?,
             };

@@ -16,7 +16,7 @@ use crate::ffi::bridge;
 ///
 /// On processors with AVX2 and without AVX-512, the gradient of the weight of a convolution that computes so,
 /// with a kernel of one pixel, a stride, no padding, and at most 7 input channels, is written outside its
-/// memory: the program crashes, or goes on with other numbers in other places. Don't let a
+/// memory: the program crashes, or continues with wrong numbers elsewhere. Don't let a
 /// convolution with a kernel of one pixel and a stride compute channels last below 16 input channels: take every
 /// second pixel by `slice`, and convolve those with stride 1, which gives the same. `just scan-kernels` looks
 /// for such faults, and `docs/processors.md` has what it found.

@@ -214,7 +214,7 @@ fn while_checkpoints_come_and_go<T>(
     }
 }
 
-/// The checkpoint that was asked for, or the newest valid one; and sentences about those passed over.
+/// The checkpoint that was asked for, or the newest valid one; and sentences about those that were skipped.
 fn choose(
     folder: &RunFolder,
     from: Option<From>,

@@ -206,7 +206,7 @@ fn a_disk_without_locks_and_without_sync_of_folders() {
     succeeded(lookahead(&["eval", "runs/short"]));
     succeeded(lookahead(&["ctl", "runs/short", "status"]));
 
-    // A process of the same machine is told by its socket.
+    // A process of the same machine is recognized by its socket.
     let endless =
         ["run", "--set", "train.max_steps=10000000", "--set", "checkpoint.every_steps=20"];
     let mut child = program(&[&train[..], &endless].concat()).spawn().unwrap();

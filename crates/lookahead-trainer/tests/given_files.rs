@@ -165,7 +165,7 @@ fn images_may_be_decompressed_and_have_other_names() {
     std::fs::remove_dir_all(&folder).unwrap();
     images(&folder.join("FashionMNIST/raw"), original);
     sandbox.train("torchvision", &[]);
-    // Compressed or not is told by the content.
+    // The content says whether it is compressed.
     images(&folder, original);
     std::fs::write(folder.join(original[1]), bytes_of("labels", 50)).unwrap();
     sandbox.train("misnamed", &[]);

@@ -1,4 +1,4 @@
-//! What must hold between two calls: θ in its place and written to by nobody else, a slow copy for
+//! What must hold between two calls: θ in its place and not written to from outside, a slow copy for
 //! every parameter, and φ equal to θ where a variable is frozen.
 
 use lookahead_sys::arithmetic::{all_finite, assign};

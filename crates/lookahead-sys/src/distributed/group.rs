@@ -210,7 +210,7 @@ impl ProcessGroup {
         bridge::connect_gloo(inside.0.pin_mut(), address).map_err(store)
     }
 
-    /// All must have been started as so many as rank 0 was.
+    /// All must have been started with rank 0's WORLD_SIZE.
     fn agree_on_the_size(
         &self,
         inside: &Inside,

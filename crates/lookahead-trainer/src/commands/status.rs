@@ -12,7 +12,7 @@ use crate::say::answer;
 /// Says how a run is: what it tells itself, or else what it has left behind.
 ///
 /// # Errors
-/// Where a run that lives gives no answer, or one that does not has left no log.
+/// If a run that is running does not answer, or one that is not has left no log.
 pub(super) fn status(folder: &RunFolder, json: bool) -> anyhow::Result<()> {
     match control::status(folder) {
         Ok(status) if json => answer(serde_json::to_string_pretty(&status)?)?,
@@ -131,10 +131,10 @@ enum End {
 impl Left {
     fn find(folder: &RunFolder) -> anyhow::Result<Self> {
         let writer = folder.writer()?;
-        let lives = writer == Writer::Alive;
+        let is_running = writer == Writer::Alive;
         let mut left = Left {
             run: folder.name().to_owned(),
-            state: if lives { End::Deaf } else { End::Crashed },
+            state: if is_running { End::Deaf } else { End::Crashed },
             step: 0,
             total_steps: 0,
             message: None,
@@ -158,7 +158,7 @@ impl Left {
                 _ => {}
             }
         }
-        if let (false, Some(end)) = (lives, ended) {
+        if let (false, Some(end)) = (is_running, ended) {
             left.state = match end.status {
                 event::Status::Finished => End::Finished,
                 event::Status::Stopped => End::Stopped,

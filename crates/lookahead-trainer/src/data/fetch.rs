@@ -210,7 +210,7 @@ fn into_cache(
         .with_context(|| format!("the cache folder {} can't be made", parent.display()))?;
     remove_abandoned(parent);
     let arriving = tempfile::Builder::new().prefix(ARRIVING).tempdir_in(parent)?;
-    // Held as long as this process lives: whoever finds it free knows that nothing arrives there.
+    // Held as long as this process is alive: if it is free, nothing is being written there.
     let held = File::create(arriving.path().join(HELD))?;
     let _ = held.lock();
     let folder = arriving.path().join("files");

@@ -13,7 +13,7 @@ use crate::model::Model;
 use crate::optimizer::lookahead::Diverging;
 use crate::timing::Part;
 
-const ROLL_BACK: &str = "; `--set lookahead.non_finite=roll_back` goes on from the slow weights where this \
+const ROLL_BACK: &str = "; `--set lookahead.non_finite=roll_back` continues from the slow weights where this \
                          happens now and then";
 
 /// The training diverged. There is nothing in its weights that is worth saving.
