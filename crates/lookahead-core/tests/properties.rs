@@ -1530,6 +1530,8 @@ fn may_be_missing(key: &str) -> bool {
     let key = key.trim_start_matches("inner/");
     ["steps", "non_finite", "alpha_used"].contains(&key)
         || key.starts_with("alpha/")
+        // States of earlier versions don't have the count.
+        || key.ends_with("/tensors")
         || (key.contains("/momentum_buffer/") && !key.starts_with("slow_moment/"))
 }
 

@@ -104,9 +104,9 @@ fn may_be_taken(what: &str, inner: Inner) -> bool {
     let adam = matches!(inner, Inner::Adam | Inner::AdamW);
     let options = ["learning_rate", "weight_decay", "momentum"];
     let option = options.iter().find(|option| what.contains(&format!("/{option}/")));
-    let large = what.ends_with(" 1e300") && option.is_some();
     // libtorch builds SGD and RMSprop with any momentum of at least 0.
-    (large && !(adam && option == Some(&"momentum")))
+    let large = what.ends_with(" 1e300") && option == Some(&"momentum");
+    (large && !adam)
         // A k that is never reached, as one that was built with it.
         || what == "k_schedule/from 9223372036854775807"
         || what == format!("k {}", i64::MAX)

@@ -464,7 +464,7 @@ mod tests {
         fs::remove_file(&path).unwrap();
         assert_eq!(words(&mut follower), "");
         append_all(&path, &[step(7, 0.5), step(8, 0.5), step(9, 0.5), step(10, 0.5)]);
-        assert_eq!(words(&mut follower), "restarted 7 8 9 10");
+        assert_eq!(words(&mut follower), "restarted, 7, 8, 9, 10");
         rest(&mut follower);
         fs::write(&path, "").unwrap();
         assert_eq!(words(&mut follower), "restarted");

@@ -172,14 +172,9 @@ mod tests {
         );
         // Row 1 is listed twice: 3 and 4.
         assert_eq!(norm([&sparse]).unwrap(), 5.0);
-        let table = Tensor::zeros([4], (Kind::Float, Device::Cpu)).set_requires_grad(true);
-        (Tensor::embedding(
-            &table.view([4, 1]),
-            &Tensor::from_slice(&[1i64, 1, 3]),
-            -1,
-            false,
-            true,
-        ) * Tensor::from_slice(&[1.0f32, 2.0, 4.0]).view([3, 1]))
+        let table = Tensor::zeros([4, 1], (Kind::Float, Device::Cpu)).set_requires_grad(true);
+        (Tensor::embedding(&table, &Tensor::from_slice(&[1i64, 1, 3]), -1, false, true)
+            * Tensor::from_slice(&[1.0f32, 2.0, 4.0]).view([3, 1]))
         .sum(Kind::Float)
         .backward();
         assert_eq!(clip_norm([&table], 1.0).unwrap(), 5.0);

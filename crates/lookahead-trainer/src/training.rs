@@ -768,7 +768,7 @@ fn inner_step(t: &mut Training, speed: &mut Speed, outside: &mut Outside) -> any
         t.clock.end(Part::ForwardBackward);
     }
     if epoch_completed {
-        learning::check(t, outside)?;
+        learning::check(t, outside);
     }
     match gone_wrong {
         Some(what) => go_on_or_give_up(t, &what, outside),

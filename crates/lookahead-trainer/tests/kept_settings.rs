@@ -46,7 +46,9 @@ fn newest(sandbox: &Sandbox) -> u64 {
 fn a_setting_outlives_a_kill_right_after_the_answer() {
     for attempt in 0..4 {
         let sandbox = Sandbox::new(SMALL);
-        let child = begin(&sandbox, "checkpoint.every_steps=5");
+        let mut child = begin(&sandbox, "checkpoint.every_steps=5");
+        let saved = |record: &Record| matches!(record.event, Event::Checkpoint(_));
+        sandbox.wait_for("run", &mut child, saved);
         // Again and again, so that the last is on its way when the process ends.
         let folder = RunFolder::open(&sandbox.run_folder("run")).unwrap();
         let rate = (1..=3 + attempt).map(|i| f64::from(i) / 64.0).fold(0.0, |_, rate| {

@@ -74,7 +74,7 @@ fn every_choice_acts_and_resumes_bit_for_bit() {
         });
         syncs.collect()
     };
-    assert_eq!(alphas("plain"), [0.5; 4]);
+    assert_eq!(alphas("plain"), [0.5; 5]);
     assert!(alphas("adaptive").iter().all(|alpha| (0.1..=1.0).contains(alpha)));
 }
 

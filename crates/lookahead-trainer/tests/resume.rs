@@ -5,6 +5,7 @@ mod common;
 use std::time::{Duration, Instant};
 
 use common::{SMALL, Sandbox, copy_folder, failed, publish, reseal, stderr, succeeded};
+use lookahead_run::Details;
 use lookahead_run::event::{Event, Record, Split, Status, Weights};
 use lookahead_trainer::tensor_file::read;
 
@@ -81,10 +82,20 @@ fn without_the_inner_state_it_would_differ() {
     tensors.retain(|name, _| !name.contains("momentum_buffer"));
     assert!(tensors.len() < before);
     // Rewritten as a valid checkpoint of its own, so that only the missing state tells.
-    let details = lookahead_run::checkpoint::verify(&checkpoint).unwrap().details;
+    let mut details = lookahead_run::checkpoint::verify(&checkpoint).unwrap().details;
     let model = std::fs::read(checkpoint.join("model.safetensors")).unwrap();
-    std::fs::remove_dir_all(&checkpoint).unwrap();
-    publish(&sandbox.run_folder("damaged"), details, &model, tensors);
+    let replace = |details: &Details| {
+        let tensors = tensors.iter().map(|(name, tensor)| (name.clone(), tensor.shallow_clone()));
+        std::fs::remove_dir_all(&checkpoint).unwrap();
+        publish(&sandbox.run_folder("damaged"), details.clone(), &model, tensors.collect());
+    };
+    replace(&details);
+    let folder = sandbox.run_folder("damaged");
+    let refused = sandbox.lookahead(&["resume", folder.to_str().unwrap(), "--from", "5"]);
+    failed(&refused, 1, &["The state has no entry `inner/sgd/momentum_buffer/"]);
+    // As by an earlier version, which did not count them.
+    details.integers.remove("inner/sgd/tensors").unwrap();
+    replace(&details);
     sandbox.resume("damaged", &["--from", "5"]);
     let (whole, damaged) = (sandbox.losses("whole"), sandbox.losses("damaged"));
     assert_eq!(whole[..6], damaged[..6], "step 6 starts from the same weights");
@@ -320,7 +331,8 @@ fn changes_that_do_not_fit_are_refused() {
         .iter()
         .filter_map(|record| matches!(record.event, Event::Sync(_)).then_some(record.step))
         .collect();
-    assert_eq!(syncs, [3, 5]);
+    // The last sync is that of the run's end.
+    assert_eq!(syncs, [3, 5, 6]);
 }
 
 #[test]

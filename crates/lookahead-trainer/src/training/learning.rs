@@ -12,7 +12,7 @@ use std::collections::VecDeque;
 
 use lookahead_run::event::{Event, Warning};
 
-use super::{Outside, Training, losses};
+use super::{Outside, Training};
 use crate::check::shown;
 use crate::data::{DataConfig, Problem};
 use crate::observer::lines;
@@ -96,20 +96,14 @@ impl Learning {
     }
 }
 
-/// Warns at the end of an epoch, once, where the training has diverged or learns nothing.
-///
-/// # Errors
-/// As [`losses::read`].
-pub(super) fn check(t: &mut Training, outside: &mut Outside) -> anyhow::Result<()> {
-    losses::read(t, outside)?;
+/// Warns at the end of an epoch, once, if the training has diverged or learns nothing, by the losses that
+/// have been read: no device is waited for.
+pub(super) fn check(t: &mut Training, outside: &mut Outside) {
     let may_judge = t.batches.epoch() >= 2 && is_warm(t);
-    let Some(fault) = t.learning.fault(may_judge).filter(|_| !t.learning.warned) else {
-        return Ok(());
-    };
+    let Some(fault) = t.learning.fault(may_judge).filter(|_| !t.learning.warned) else { return };
     t.learning.warned = true;
     let what = format!("At the end of epoch {} {}", t.batches.epoch(), in_words(t, fault));
     outside.observer.record(t.step, Event::Warning(Warning { message: what }));
-    Ok(())
 }
 
 /// What is wrong at the end of a run, as a clause, if anything is.
