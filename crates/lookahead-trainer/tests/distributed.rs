@@ -390,8 +390,8 @@ fn who_can_not_begin_tells_the_other_why() {
         let expected = format!("Rank 1 of 2 ended, and with it rank 0: {words}");
         assert!(leading.contains(&expected), "{resumes}: {leading}");
         if !resumes {
-            // For the second there is something to go on from.
-            std::fs::remove_dir_all(sandbox.path().join("runs")).unwrap();
+            assert!(!sandbox.run_folder("run").exists(), "nothing has begun");
+            // For the second there is something to resume.
             succeed(start(
                 &sandbox,
                 2,

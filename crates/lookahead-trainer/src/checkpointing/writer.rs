@@ -192,7 +192,7 @@ fn publish(
         for (file, metadata, entries) in files {
             let mut out = BufWriter::with_capacity(CHUNK, draft.create_file(file)?);
             tensor_file::write_with(&mut out, metadata, entries, |name, kind, bytes| {
-                let Some(what) = weights(file, name) else { return Ok(()) };
+                let Some(what) = must_be_finite(file, name) else { return Ok(()) };
                 match has_non_finite(kind, bytes) {
                     true => {
                         Err(diverged.insert(Diverged::of_saved(&what, step, lr)).clone().into())
@@ -217,9 +217,9 @@ fn publish(
     }
 }
 
-/// The name of a tensor for people, where it is one of the weights or their buffers: those must be
-/// finite, or else no checkpoint of them pushes out a good one.
-fn weights(file: &str, name: &str) -> Option<String> {
+/// The name of a tensor for people, if it is of the weights, their buffers or the optimizer's state: those
+/// must be finite, since no resume takes them otherwise, and no such checkpoint may push out a good one.
+fn must_be_finite(file: &str, name: &str) -> Option<String> {
     if file == MODEL {
         return Some(format!("The final model's `{name}`"));
     }
@@ -227,6 +227,29 @@ fn weights(file: &str, name: &str) -> Option<String> {
     match (section, name.split_once('/')) {
         (FAST, _) => Some(format!("θ's `{name}`")),
         (OPTIMIZER, Some((SLOW, name))) => Some(format!("φ's `{name}`")),
+        (OPTIMIZER, _) => Some(format!("The optimizer's `{name}`")),
         _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What a resume refuses because it is not finite is not saved in the first place.
+    #[test]
+    fn all_that_a_resume_wants_finite_is_looked_at() {
+        for (file, name, words) in [
+            (MODEL, "w", "The final model's `w`"),
+            (TRAINING, "fast/w", "θ's `w`"),
+            (TRAINING, "optimizer/slow/w", "φ's `w`"),
+            (TRAINING, "optimizer/velocity/w", "The optimizer's `velocity/w`"),
+            (TRAINING, "optimizer/inner/adam/exp_avg_sq/w", "`inner/adam/exp_avg_sq/w`"),
+        ] {
+            let found = must_be_finite(file, name);
+            assert!(found.as_ref().is_some_and(|found| found.contains(words)), "{name}: {found:?}");
+        }
+        // Bytes, which are no numbers.
+        assert_eq!(must_be_finite(TRAINING, "generator/cpu"), None);
     }
 }
