@@ -41,11 +41,10 @@ fn an_evaluation_inside_a_cycle_leaves_every_loss_as_it_is() {
         records.iter().filter(|r| on(&r.event)).map(|r| r.step).collect()
     };
     let both = |steps: &[u64]| steps.iter().flat_map(|&step| [step, step]).collect::<Vec<_>>();
-    // The result has one more: that of φ after the last sync.
-    let with_result = |steps: &[u64]| [both(steps), vec![8]].concat();
-    let all = [1, 2, 3, 4, 5, 6, 7, 8];
-    assert_eq!(evaluations("evaluated", Split::Validation), with_result(&all));
-    assert_eq!(evaluations("third", Split::Validation), with_result(&[3, 6, 8]));
+    // An evaluation of φ after the last sync comes last, beside or in place of that before it.
+    let all = [both(&[1, 2, 3, 4, 5, 6, 7, 8]), vec![8]].concat();
+    assert_eq!(evaluations("evaluated", Split::Validation), all);
+    assert_eq!(evaluations("third", Split::Validation), both(&[3, 6, 8]));
     assert!(evaluations("never", Split::Validation).is_empty());
     assert_eq!(evaluations("never", Split::Test), [8, 8], "the result is told all the same");
     for run in ["never", "third"] {
