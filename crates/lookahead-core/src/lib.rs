@@ -184,6 +184,9 @@
 //! Cargo sets the variable for packages that list `lookahead-core` under `[dependencies]` themselves, so a
 //! program that reaches it through another crate lists it too.
 
+// The example of a build.rs has one.
+#![allow(clippy::needless_doctest_main)]
+
 mod builder;
 mod error;
 mod inner;

@@ -273,7 +273,7 @@ fn a_layer_that_is_not_libtorch_s_is_refused_by_name() {
     let mine = (&vs.root() / "mine").zeros_no_train("running_mean", &[1]);
     let forward = |x: &Tensor| {
         let mean = x.mean_dim(0, false, Kind::Float);
-        let _ = (&mine).shallow_clone().lerp_(&mean, 0.1);
+        let _ = mine.shallow_clone().lerp_(&mean, 0.1);
     };
     let refused = recalibrate(&vs, [Tensor::ones([3, 1], (Kind::Float, Device::Cpu))], forward);
     assert!(

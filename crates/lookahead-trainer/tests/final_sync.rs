@@ -4,7 +4,7 @@
 mod common;
 
 use common::{SMALL, Sandbox, stderr};
-use lookahead_run::event::{Event, Split, Weights};
+use lookahead_run::event::{Event, Record, Split, Weights};
 
 /// Cycles of 5, and a checkpoint at the end alone unless more are asked for.
 fn sandbox() -> Sandbox {
@@ -78,11 +78,11 @@ fn the_result_is_phi_after_it() {
 
     let last = |run: &str| {
         let records = sandbox.records(run);
-        let syncs = records.iter().filter_map(|record| match &record.event {
+        let sync = |record: &Record| match &record.event {
             Event::Sync(sync) => Some((record.step, sync.sync, sync.last)),
             _ => None,
-        });
-        syncs.last().unwrap()
+        };
+        records.iter().rev().find_map(sync).unwrap()
     };
     assert_eq!(last("with"), (9, 2, true));
     assert_eq!(last("without"), (5, 1, false));

@@ -247,7 +247,7 @@ fn noise(state: &mut u64) -> Vec<u8> {
         let piece = PIECES[random(state) as usize % PIECES.len()];
         let cut = random(state) as usize % (2 * piece.len());
         bytes.extend(&piece[..cut.min(piece.len())]);
-        if random(state) % 3 == 0 {
+        if random(state).is_multiple_of(3) {
             bytes.push(random(state) as u8);
         }
     }
