@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{SendError, Sender};
 use lookahead_run::event::{Event, Record};
-use lookahead_run::folder::SILENCE_ELSEWHERE;
+use lookahead_run::folder::{SILENCE, SILENCE_ELSEWHERE};
 use lookahead_run::follow::{Followed, Follower};
 use lookahead_run::{RunFolder, Writer, control};
 
@@ -28,9 +28,6 @@ const POLL: Duration = Duration::from_millis(50);
 const QUIET_POLL: Duration = Duration::from_millis(900);
 /// How often to check whether the process of a run is alive.
 const SIGNS: Duration = Duration::from_millis(300);
-/// How long a log must have been silent before a run without a process counts as crashed: a process
-/// that has just ended may not have written its last line yet, or another may be about to begin.
-const SILENCE: Duration = Duration::from_secs(3);
 /// Events that are taken from a log at once.
 const AT_ONCE: usize = 4096;
 /// Bytes of a log still to be read from which on the progress is shown.

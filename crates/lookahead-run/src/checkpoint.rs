@@ -178,6 +178,11 @@ pub fn sha256_of(bytes: &[u8]) -> String {
     hexadecimal(&Sha256::digest(bytes))
 }
 
+/// What tells bytes from others in a manifest's integers: the first 60 bits of their SHA-256.
+pub fn fingerprint_of(bytes: &[u8]) -> i64 {
+    i64::from_str_radix(&sha256_of(bytes)[..15], 16).unwrap_or_default()
+}
+
 pub(crate) fn hexadecimal(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

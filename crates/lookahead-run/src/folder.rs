@@ -16,6 +16,11 @@ use crate::store::CheckpointStore;
 
 pub use crate::hold::Writer;
 
+/// How long the log of a run may be silent before the run counts as crashed, where its process is gone
+/// ([`Writer::Gone`]): one that has just ended may not have written its last line yet, or another may be
+/// about to begin.
+pub const SILENCE: Duration = Duration::from_secs(3);
+
 /// How long the log of a run may be silent before the run counts as crashed, where nothing can be told of
 /// its process ([`Writer::Unknown`]): the log of another machine may come in large pieces.
 pub const SILENCE_ELSEWHERE: Duration = Duration::from_secs(600);

@@ -104,6 +104,10 @@ const SLOW: &str = "slow";
 /// Where a manifest tells how many steps are in the mean of θ.
 pub(crate) const AVERAGED: &str = "train/averaged";
 
+/// How long after a checkpoint or a configuration that could not be saved it is tried again, unless it is due
+/// before.
+pub(crate) const AGAIN: Duration = Duration::from_secs(5);
+
 /// What a process must not lose at its end, the last checkpoint and the last events, is tried with these
 /// pauses between.
 pub(crate) const LAST_ATTEMPTS: [Duration; 3] =

@@ -50,6 +50,7 @@ use lookahead_run::{Details, Git, shown};
 use tch::{Device, Tensor};
 
 use crate::averaging::Average;
+use crate::checkpointing::machine::Machine;
 use crate::checkpointing::restore::{Saved, restore};
 use crate::config::Config;
 use crate::controls::Request;
@@ -72,7 +73,6 @@ use divergence::{
     Diverged, ROLLED_BACK, Saving, SoundBuffers, go_on_or_give_up, keep_sound_buffers, refuse_loss,
     take_step,
 };
-pub use kept_config::fingerprint as config_fingerprint;
 use learning::Learning;
 pub use learning::fault_at_the_end;
 use losses::Unread;
@@ -122,6 +122,7 @@ pub struct Training {
     started: Instant,
     clock: Stopwatch,
     git: Option<Git>,
+    machine: Machine,
     origin: Option<String>,
     /// What became of the state of another number of processes.
     other_team: Option<String>,
@@ -222,6 +223,7 @@ impl Training {
             started: Instant::now(),
             clock: Stopwatch::default(),
             git: git::state(),
+            machine: Machine::here(),
             origin,
             other_team: None,
         })
@@ -410,6 +412,11 @@ impl Training {
         &self.config
     }
 
+    /// What of this machine decides the last bits.
+    pub fn machine(&self) -> &Machine {
+        &self.machine
+    }
+
     /// The processes of the run.
     pub fn team(&self) -> &Team {
         &self.team
@@ -449,8 +456,8 @@ impl Training {
             optimizer: self.optimizer.name().to_owned(),
             lookahead: lookahead.map(|l| LookaheadInfo { k: l.k, alpha: l.alpha }),
             device: device_name(self.device),
-            threads: threads(),
-            cpu_capability: build::cpu_capability(),
+            threads: self.machine.threads,
+            cpu_capability: self.machine.cpu_capability.clone(),
             parameters: self.model.parameters(),
             total_steps: self.total_steps,
             steps_per_epoch: self.batches.per_epoch(),
@@ -565,11 +572,6 @@ fn inside_a_cycle(k: u64, before: u64, details: &Details) -> Usage {
          is kept.",
         step - phase
     ))
-}
-
-/// Threads inside one operation of libtorch.
-pub fn threads() -> u32 {
-    tch::get_num_threads().max(1) as u32
 }
 
 /// The program's name in what it writes.

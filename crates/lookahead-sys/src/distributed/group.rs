@@ -79,8 +79,8 @@ const LAST_WORDS: &str = "why";
 const AGAIN: Duration = Duration::from_millis(200);
 /// How long a process waits for MASTER_ADDR and the store before it says so.
 const SOON: Duration = Duration::from_secs(5);
-/// How long one attempt to reach the store takes: between two, another program is told from a store that
-/// is not there yet.
+/// How long one attempt to reach the store takes. Between two, a look at the port says whether another
+/// program is there, or no store yet.
 const ATTEMPT: Duration = Duration::from_secs(5);
 /// The key of the number of ranks that rank 0 was started with.
 const SIZE: &str = "size";

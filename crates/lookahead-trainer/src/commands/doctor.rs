@@ -3,9 +3,9 @@
 use lookahead_core::{build, distributed};
 use tch::Cuda;
 
+use crate::checkpointing::machine::Machine;
 use crate::data::{cifar10, cifar100, fashion_mnist};
 use crate::say::answer;
-use crate::training::threads;
 
 /// Prints what is found, what is missing and how to mend it. Nothing that is missing keeps the
 /// built-in digits from training, so this fails only where libtorch itself does not work.
@@ -15,6 +15,7 @@ use crate::training::threads;
 pub fn doctor() -> anyhow::Result<()> {
     let sum = tch::Tensor::f_from_slice(&[1.0f32, 2.0])?.f_sum(tch::Kind::Float)?;
     anyhow::ensure!(f64::try_from(sum)? == 3.0, "libtorch computes 1 + 2 wrongly here.");
+    let here = Machine::here();
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     print_line(
         "libtorch",
@@ -22,11 +23,7 @@ pub fn doctor() -> anyhow::Result<()> {
     )?;
     print_line(
         "CPU",
-        &format!(
-            "{} kernels, {} threads on {cores} processors",
-            build::cpu_capability(),
-            threads()
-        ),
+        &format!("{} kernels, {} threads on {cores} processors", here.cpu_capability, here.threads),
     )?;
     print_line("CUDA", &cuda())?;
     print_line("digits", "built into this program")?;

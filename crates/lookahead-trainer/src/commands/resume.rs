@@ -3,13 +3,13 @@
 use std::path::Path;
 
 use anyhow::Context;
+use lookahead_run::checkpoint::fingerprint_of;
 use lookahead_run::event::{Event, Note, Resumed, RunEnded, Status};
 use lookahead_run::{Checkpoint, Details, RunFolder, RunLock, log};
 use serde_json::{Map, Value};
 
 use super::{choose, follow, refuse_other_program, run_to_the_end, warn};
 use crate::changes::{FINAL_SYNC, LIVE, PERIOD, flattened, may_change, may_change_list, value_at};
-use crate::checkpointing::machine::Machine;
 use crate::checkpointing::ranks::{self, Plan, Received};
 use crate::cli;
 use crate::config::{Config, Override};
@@ -17,9 +17,7 @@ use crate::controls::Hangup;
 use crate::distributed::{Team, Wishes, is_own};
 use crate::panics::caught;
 use crate::say::say;
-use crate::training::{
-    NEXT_K, OUTDATED_CONFIG, Outside, Training, config_fingerprint, k_inside_a_cycle, ranks_of,
-};
+use crate::training::{NEXT_K, OUTDATED_CONFIG, Outside, Training, k_inside_a_cycle, ranks_of};
 use crate::usage::Usage;
 
 /// Goes on with a run from its newest valid checkpoint, or from the one of `--from`.
@@ -118,7 +116,7 @@ pub(super) fn go_on(
         return training.team().leave();
     }
     warnings.extend(training.other_team().map(str::to_owned));
-    warnings.extend(Machine::here().other_bits(&manifest.details));
+    warnings.extend(training.machine().other_bits(&manifest.details));
     warnings.extend(other_curve(&config, &changes));
     if next_k.is_some() || [PERIOD, FINAL_SYNC].iter().any(|key| changes.contains_key(*key)) {
         warnings.extend(training.syncs_to_come());
@@ -272,7 +270,7 @@ fn changed_config(
 /// Settings that were changed in the run that saved the checkpoint, and that the disk did not take into
 /// the `config.toml` that is still there.
 fn unkept_settings(text: &str, details: &Details) -> anyhow::Result<Vec<Override>> {
-    if details.integers.get(OUTDATED_CONFIG) != Some(&config_fingerprint(text)) {
+    if details.integers.get(OUTDATED_CONFIG) != Some(&fingerprint_of(text.as_bytes())) {
         return Ok(Vec::new());
     }
     let kept: toml::Table = toml::from_str(text)?;

@@ -9,7 +9,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::anyhow;
-use lookahead_run::checkpoint::sha256_of;
+use lookahead_run::checkpoint::fingerprint_of;
 use lookahead_run::event::Task;
 use tch::{Device, Tensor};
 
@@ -134,9 +134,7 @@ impl Text {
         }
         let symbol = |c| alphabet.binary_search(&c).unwrap_or_default() as i32;
         let symbols = text.chars().map(symbol).collect();
-        let sum = sha256_of(bytes);
-        let fingerprint = i64::from_str_radix(&sum[..15], 16).unwrap_or_default();
-        Ok(Text { alphabet, symbols, length, fingerprint })
+        Ok(Text { alphabet, symbols, length, fingerprint: fingerprint_of(bytes) })
     }
 }
 

@@ -1,11 +1,11 @@
 //! The run's `config.toml`, kept up to date with the settings that change.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use lookahead_run::RunFolder;
+use lookahead_run::checkpoint::fingerprint_of;
 
-/// How long after an attempt that failed the next one is made.
-const AGAIN: Duration = Duration::from_secs(5);
+use crate::checkpointing::AGAIN;
 
 /// Whether `config.toml` has all settings that were accepted.
 #[derive(Debug)]
@@ -71,14 +71,6 @@ impl KeptConfig {
     /// What tells the file as it is from others, where settings are missing in it.
     pub(super) fn outdated(&self) -> Option<i64> {
         let folder = self.folder.as_ref().filter(|_| self.is_behind())?;
-        folder.read_config().ok().map(|text| fingerprint(&text))
+        folder.read_config().ok().map(|text| fingerprint_of(text.as_bytes()))
     }
-}
-
-/// What tells a text from others: the 64-bit FNV-1a hash of its bytes.
-pub fn fingerprint(text: &str) -> i64 {
-    let hash = text.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
-        (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
-    });
-    hash.cast_signed()
 }

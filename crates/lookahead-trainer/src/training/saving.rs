@@ -11,17 +11,12 @@ use super::last_sync::FINAL_SYNC;
 use super::recalibration::buffers_of_phi;
 use super::{Outside, PROGRAM, Training, device_name, versions};
 use crate::averaging::Average;
-use crate::checkpointing::machine::Machine;
 use crate::checkpointing::snapshot::Snapshot;
 use crate::checkpointing::writer::{Done, Job};
-use crate::checkpointing::{AVERAGED, LAST_ATTEMPTS};
+use crate::checkpointing::{AGAIN, AVERAGED, LAST_ATTEMPTS};
 use crate::distributed::Wishes;
 use crate::optimizer::lookahead::Diverging;
 use crate::timing::Part;
-
-/// How long after a checkpoint that could not be saved another one is tried, unless one is due
-/// before.
-const AGAIN: Duration = Duration::from_secs(5);
 
 /// Tells of a checkpoint that has been written meanwhile, if one has.
 ///
@@ -286,7 +281,7 @@ impl Training {
             own(super::SINCE_BEST, self.best.since as i64);
             numbers.insert(super::BEST.to_owned(), value);
         }
-        let machine = Machine::here();
+        let machine = self.machine.clone();
         Details {
             step: self.step,
             // The optimizer itself may have made its last sync since.

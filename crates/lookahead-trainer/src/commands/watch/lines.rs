@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::Receiver;
 use lookahead_run::event::Event;
+use lookahead_run::folder::SILENCE;
 use lookahead_run::follow::{Followed, Follower};
 use lookahead_run::{RunFolder, Writer};
 
@@ -15,8 +16,6 @@ use crate::say::{answer, say};
 const POLL: Duration = Duration::from_millis(200);
 /// Events that are taken from a log at once.
 const AT_ONCE: usize = 4096;
-/// How long a log must have been silent before a run without a process counts as crashed.
-const SILENCE: Duration = Duration::from_secs(3);
 
 /// Writes what happens in the runs to stdout, until all of them are over.
 ///
