@@ -112,13 +112,13 @@ test-processors: _setup
     if cargo nextest --version >/dev/null 2>&1; then
         tests() { cargo nextest run --release --locked --workspace -E "$1"; }
         ONEDNN_MAX_CPU_ISA=AVX2 ATEN_CPU_CAPABILITY=avx2 tests \
-            'package(lookahead-sys) + package(lookahead-core) + binary(computing) + binary(lookahead_section)'
+            'package(lookahead-sys) + package(lookahead-core) + test(/^(computing|lookahead_section)::/)'
         ATEN_CPU_CAPABILITY=default tests 'package(lookahead-sys) + package(lookahead-core)'
     else
-        tests() { cargo test --release --locked "$@" -- --test-threads=1; }
+        tests() { cargo test --release --locked "$@"; } # one thread: .cargo/config.toml says so
         avx2() { ONEDNN_MAX_CPU_ISA=AVX2 ATEN_CPU_CAPABILITY=avx2 tests "$@"; }
         avx2 --package lookahead-sys --package lookahead-core --tests
-        avx2 --package lookahead-trainer --test computing --test lookahead_section
+        avx2 --package lookahead-trainer --test it -- computing:: lookahead_section::
         ATEN_CPU_CAPABILITY=default tests --package lookahead-sys --package lookahead-core --tests
     fi
 
@@ -142,7 +142,7 @@ scan-kernels ISA="": _setup
 
 # Train under the real torchrun, which has to start killed processes again (`just test` does it too where `just python` was run)
 test-torchrun: _setup
-    TORCH_PYTHON=$({{ just }} python) LOOKAHEAD_REQUIRE_PYTHON=1 cargo test --release --locked --package lookahead-trainer --test torchrun
+    TORCH_PYTHON=$({{ just }} python) LOOKAHEAD_REQUIRE_PYTHON=1 cargo test --release --locked --package lookahead-trainer --test it torchrun::
 
 # Run the tests of the optimizer on the GPU too; without one this fails, where `just test` passes over
 test-cuda *ARGS: _setup
@@ -226,10 +226,9 @@ crash-test TIMES="200": _setup
     set -euo pipefail
     export LOOKAHEAD_CRASHES=$1
     if cargo nextest --version >/dev/null 2>&1; then
-        cargo nextest run --release --locked --workspace -E 'binary(crashes) + (binary(distributed) & test(killed))' --no-capture
+        cargo nextest run --release --locked --workspace -E 'test(/^crashes::/) + test(/^distributed::.*killed/)' --no-capture
     else
-        cargo test --release --locked --package lookahead-trainer --test crashes -- --test-threads=1 --nocapture
-        cargo test --release --locked --package lookahead-trainer --test distributed -- --test-threads=1 --nocapture killed
+        cargo test --release --locked --package lookahead-trainer --test it -- --test-threads=1 --nocapture crashes:: distributed::killed
     fi
 
 # Give every parser that reads what others wrote random input, each for so many SECONDS; needs cargo-fuzz

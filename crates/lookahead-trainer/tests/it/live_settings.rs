@@ -1,0 +1,217 @@
+//! Settings that change while a run lives: as if it had been stopped, and resumed with them.
+
+use crate::common::{SMALL, Sandbox, failed, sets, signal, stderr, succeeded};
+use lookahead_run::command::Command;
+use lookahead_run::event::{Event, Record};
+use lookahead_run::{RunFolder, control};
+use std::process::Child;
+
+/// Quiet, since nobody takes what it says, and a full pipe would hold it up.
+const ENDLESS: [&str; 5] =
+    ["--quiet", "--set", "train.max_steps=10000000", "--set", "checkpoint.every_steps=0"];
+
+fn ctl(sandbox: &Sandbox, arguments: &[&str]) -> std::process::Output {
+    sandbox.lookahead(&[&["ctl", "runs/run"], arguments].concat())
+}
+
+/// Asks without a process of its own, which takes longer to start than many steps.
+fn ask(sandbox: &Sandbox, command: Command) {
+    control::send(&RunFolder::open(&sandbox.run_folder("run")).unwrap(), command).unwrap();
+}
+
+/// Pauses the run at a step that `fits`, and tells which.
+fn pause(sandbox: &Sandbox, child: &mut Child, fits: impl Fn(u64) -> bool) -> u64 {
+    let mut last = 0;
+    loop {
+        sandbox.wait_for("run", child, |record| record.step > last);
+        ask(sandbox, Command::Pause);
+        let paused = |record: &Record| record.event == Event::Paused && record.step > last;
+        sandbox.wait_for("run", child, paused);
+        let step = sandbox.records("run").pop().unwrap().step;
+        if fits(step) {
+            return step;
+        }
+        last = step;
+        ask(sandbox, Command::Continue);
+    }
+}
+
+/// Lets a paused run go on for some steps, and stops it; tells where.
+fn go_on_and_stop(sandbox: &Sandbox, mut child: Child) -> u64 {
+    let paused = sandbox.records("run").pop().unwrap().step;
+    ask(sandbox, Command::Continue);
+    sandbox.wait_for("run", &mut child, |record| record.step > paused + 10);
+    signal(&child, "TERM");
+    succeeded(child.wait_with_output().unwrap());
+    sandbox.records("run").pop().unwrap().step
+}
+
+fn changes(sandbox: &Sandbox, run: &str) -> Vec<(u64, String)> {
+    let records = sandbox.records(run);
+    let changes = records.iter().filter_map(|record| match &record.event {
+        Event::Changed(changed) => {
+            Some((record.step, serde_json::to_string(&changed.changes).unwrap()))
+        }
+        _ => None,
+    });
+    changes.collect()
+}
+
+/// Stopped and resumed with the change at one step, against the change in a run that lives and is
+/// stopped and resumed later: the same to the bit.
+#[test]
+fn a_change_in_a_run_that_lives_is_one_at_a_resume() {
+    for setting in ["optimizer.lr=0.2", "lookahead.alpha=0.9"] {
+        let sandbox = Sandbox::new(SMALL);
+        let mut child = sandbox.start("run", &ENDLESS);
+        let at = pause(&sandbox, &mut child, |_| true);
+        succeeded(ctl(&sandbox, &["set", setting]));
+        sandbox.wait_for("run", &mut child, |record| matches!(record.event, Event::Changed(_)));
+        let (key, value) = setting.split_once('=').unwrap();
+        assert_eq!(changes(&sandbox, "run"), [(at, format!("{{\"{key}\":{value}}}"))]);
+        let end = go_on_and_stop(&sandbox, child) + 4;
+        let last = format!("train.max_steps={end}");
+        sandbox.resume("run", &sets(&[&last]));
+
+        let first = format!("train.max_steps={at}");
+        sandbox.train("whole", &sets(&[&first, "checkpoint.every_steps=0"]));
+        sandbox.resume("whole", &sets(&[&last, setting]));
+        assert_eq!(sandbox.losses("run"), sandbox.losses("whole"), "{setting}");
+        assert!(sandbox.tensors("run", end) == sandbox.tensors("whole", end), "{setting}");
+    }
+}
+
+/// A cycle of 3 ends as it began, and the next one has 5 inner steps: whether the run lives on, or is
+/// stopped or killed before.
+#[test]
+fn another_k_begins_with_a_cycle() {
+    let sandbox = Sandbox::new(SMALL);
+    let mut child = sandbox.start("run", &ENDLESS);
+    let at = pause(&sandbox, &mut child, |step| step % 3 == 1);
+    succeeded(ctl(&sandbox, &["set", "lookahead.k=5"]));
+    let told = |record: &Record| matches!(&record.event, Event::Note(note) if note.message.contains("`lookahead.k` becomes 5 after the next sync"));
+    sandbox.wait_for("run", &mut child, told);
+    assert_eq!(changes(&sandbox, "run"), []);
+    // A checkpoint inside the cycle is of the cycle's k.
+    succeeded(ctl(&sandbox, &["checkpoint"]));
+    sandbox.wait_for("run", &mut child, |record| matches!(record.event, Event::Checkpoint(_)));
+    go_on_and_stop(&sandbox, child);
+    assert_eq!(changes(&sandbox, "run"), [(at + 2, "{\"lookahead.k\":5}".to_owned())]);
+    let config = std::fs::read_to_string(sandbox.run_folder("run").join("config.toml")).unwrap();
+    assert!(config.contains("k = 5\n"), "{config}");
+
+    // As after a crash: the newest checkpoint is the one before the change took effect.
+    let (end, from) = (at + 20, at.to_string());
+    let last = format!("train.max_steps={end}");
+    let resume = [&["--from", &from][..], &sets(&[&last])].concat();
+    sandbox.resume("run", &resume);
+    assert_eq!(changes(&sandbox, "run"), [(at + 2, "{\"lookahead.k\":5}".to_owned())]);
+    let syncs: Vec<u64> = sandbox
+        .records("run")
+        .iter()
+        .filter_map(|r| matches!(r.event, Event::Sync(_)).then_some(r.step))
+        .filter(|step| *step > at)
+        .collect();
+    // The last one is that of the run's end.
+    assert_eq!(syncs, [at + 2, at + 7, at + 12, at + 17, end]);
+
+    let first = format!("train.max_steps={}", at + 2);
+    sandbox.train("whole", &sets(&[&first, "checkpoint.every_steps=0"]));
+    sandbox.resume("whole", &sets(&[&last, "lookahead.k=5"]));
+    assert_eq!(sandbox.losses("run"), sandbox.losses("whole"));
+    assert!(sandbox.tensors("run", end) == sandbox.tensors("whole", end));
+}
+
+/// Stopped before the cycle is over, the change is not lost.
+#[test]
+fn another_k_outlives_a_stop() {
+    let sandbox = Sandbox::new(SMALL);
+    let mut child = sandbox.start("run", &ENDLESS);
+    let at = pause(&sandbox, &mut child, |step| step % 3 == 1);
+    succeeded(ctl(&sandbox, &["set", "lookahead.k=5"]));
+    succeeded(ctl(&sandbox, &["stop"]));
+    succeeded(child.wait_with_output().unwrap());
+    assert_eq!(changes(&sandbox, "run"), []);
+    let (step, manifest) = sandbox.checkpoints("run").pop().unwrap();
+    assert_eq!((step, &manifest.unwrap().details.config["lookahead"]["k"]), (at, &3.into()));
+    let last = format!("train.max_steps={}", at + 3);
+    sandbox.resume("run", &sets(&[&last]));
+    assert_eq!(changes(&sandbox, "run"), [(at + 2, "{\"lookahead.k\":5}".to_owned())]);
+}
+
+/// Just after a sync there is nothing to wait for.
+#[test]
+fn another_k_between_two_cycles() {
+    let sandbox = Sandbox::new(SMALL);
+    let mut child = sandbox.start("run", &ENDLESS);
+    let at = pause(&sandbox, &mut child, |step| step % 3 == 0);
+    succeeded(ctl(&sandbox, &["set", "lookahead.k=1"]));
+    sandbox.wait_for("run", &mut child, |record| matches!(record.event, Event::Changed(_)));
+    assert_eq!(changes(&sandbox, "run"), [(at, "{\"lookahead.k\":1}".to_owned())]);
+    go_on_and_stop(&sandbox, child);
+    let records = sandbox.records("run");
+    let synced = |step| records.iter().any(|r| r.step == step && matches!(r.event, Event::Sync(_)));
+    assert!((at + 1..at + 9).all(synced));
+}
+
+/// Probes that were off begin, and change nothing.
+#[test]
+fn probes_begin_in_a_run_that_lives() {
+    let sandbox = Sandbox::new(SMALL);
+    let off = [&ENDLESS[..], &["--set", "probe.every_syncs=0"]].concat();
+    let mut child = sandbox.start("run", &off);
+    let at = pause(&sandbox, &mut child, |_| true);
+    succeeded(ctl(&sandbox, &["set", "probe.every_syncs=2"]));
+    let end = go_on_and_stop(&sandbox, child);
+    let records = sandbox.records("run");
+    let probed: Vec<u64> = records
+        .iter()
+        .filter_map(|r| if let Event::Probe(probe) = r.event { Some(probe.sync) } else { None })
+        .collect();
+    // It may have been asked to end between a step and its sync.
+    let synced = records.iter().rev().find(|r| matches!(r.event, Event::Sync(_))).unwrap().step;
+    let due: Vec<u64> = (at / 3 + 1..=synced / 3).filter(|sync| sync % 2 == 0).collect();
+    assert_eq!(probed, due);
+    let last = format!("train.max_steps={end}");
+    sandbox.train("quiet", &sets(&[&last, "checkpoint.every_steps=0", "probe.every_syncs=0"]));
+    assert_eq!(sandbox.losses("run"), sandbox.losses("quiet"));
+}
+
+#[test]
+fn what_can_not_be_set_is_refused_at_once_and_the_run_goes_on() {
+    let sandbox = Sandbox::new(SMALL);
+    let mut child = sandbox.start("run", &ENDLESS);
+    pause(&sandbox, &mut child, |_| true);
+    for (setting, words) in [
+        ("lookahead.k=0", "`lookahead.k` is 0, and it must be at least 1"),
+        ("optimizer.lr=nan", "`optimizer.lr` can't become \"NaN\""),
+        ("train.max_steps=9", "`lookahead resume RUN_DIR --set train.max_steps=…`"),
+        ("model.kind=cnn", "`model.kind` can't change while the run lives"),
+    ] {
+        failed(&ctl(&sandbox, &["set", setting]), 1, &["did not accept the command", words]);
+    }
+    failed(&ctl(&sandbox, &["set", "lookahead.k"]), 2, &["is no KEY=VALUE"]);
+    assert_eq!(sandbox.records("run").pop().unwrap().event, Event::Paused, "nothing came of it");
+
+    // A folder that takes no config: the change holds all the same, and what is missing is told.
+    std::fs::create_dir(sandbox.run_folder("run").join(".config.toml.tmp")).unwrap();
+    succeeded(ctl(&sandbox, &["set", "optimizer.lr=0.01"]));
+    let warned =
+        |r: &Record| matches!(&r.event, Event::Warning(w) if w.message.contains("a resume"));
+    sandbox.wait_for("run", &mut child, warned);
+    let end = go_on_and_stop(&sandbox, child);
+    let records = sandbox.records("run");
+    let rate = records.iter().rev().find_map(|record| match record.event {
+        Event::Step(step) => Some(step.learning_rate),
+        _ => None,
+    });
+    assert_eq!(rate, Some(0.01));
+    let (step, manifest) = sandbox.checkpoints("run").pop().unwrap();
+    assert_eq!((step, &manifest.unwrap().details.config["optimizer"]["lr"]), (end, &0.01.into()));
+    let output = succeeded(ctl_inspect(&sandbox));
+    assert!(stderr(&output).is_empty(), "{}", stderr(&output));
+}
+
+fn ctl_inspect(sandbox: &Sandbox) -> std::process::Output {
+    sandbox.lookahead(&["inspect", "runs/run"])
+}

@@ -1,0 +1,197 @@
+//! Readers of stdout and stderr who stop reading: the training never waits for them.
+
+use std::io::{BufRead, BufReader, PipeReader, Read, Write};
+use std::process::{Child, Stdio};
+use std::time::{Duration, Instant};
+
+use crate::common::{SMALL, Sandbox, sets, signal};
+use lookahead_run::event::{Event, Record, RunEnded, Status};
+use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
+
+const ENDLESS: [&str; 2] = ["train.max_steps=10000000", "checkpoint.every_steps=0"];
+
+/// A pipe that takes nothing more, and its end for whoever reads.
+fn full_pipe() -> (PipeReader, Stdio) {
+    let (reader, mut writer) = std::io::pipe().unwrap();
+    let flags = fcntl_getfl(&writer).unwrap();
+    fcntl_setfl(&writer, flags | OFlags::NONBLOCK).unwrap();
+    for block in [&[b'\n'; 4096][..], b"\n"] {
+        while writer.write(block).is_ok() {}
+    }
+    fcntl_setfl(&writer, flags).unwrap();
+    (reader, writer.into())
+}
+
+/// A process that does not outlive its test.
+struct Killed(Child);
+
+impl Drop for Killed {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+    }
+}
+
+/// Starts a training whose stdout and stderr are these.
+fn start(sandbox: &Sandbox, more: &[&str], stdout: Stdio, stderr: Stdio) -> Killed {
+    let arguments = ["train", "test.toml", "--out", "runs", "--name", "run"];
+    let mut command = sandbox.command(&[&arguments[..], more].concat());
+    Killed(command.stdout(stdout).stderr(stderr).spawn().unwrap())
+}
+
+/// Waits for the end of the program.
+#[track_caller]
+fn ended(Killed(child): &mut Killed) -> Option<i32> {
+    let began = Instant::now();
+    loop {
+        if let Some(status) = child.try_wait().unwrap() {
+            return status.code();
+        }
+        assert!(began.elapsed() < Duration::from_secs(30), "it did not end");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
+
+fn warnings(sandbox: &Sandbox) -> Vec<String> {
+    let records = sandbox.records("run").into_iter();
+    let messages = records.filter_map(|record| match record.event {
+        Event::Warning(warning) => Some(warning.message),
+        _ => None,
+    });
+    messages.collect()
+}
+
+#[test]
+fn pipes_that_no_one_empties_hold_up_neither_training_nor_a_stop() {
+    for by in ["TERM", "ctl", "INT"] {
+        let sandbox = Sandbox::new(SMALL);
+        let ((_events, stdout), (_lines, stderr)) = (full_pipe(), full_pipe());
+        let more = [&["--json", "--progress-every", "0"][..], &sets(&ENDLESS)].concat();
+        let mut child = start(&sandbox, &more, stdout, stderr);
+        sandbox.wait_for("run", &mut child.0, |record| record.step >= 500);
+        match by {
+            "ctl" => {
+                drop(crate::common::succeeded(sandbox.lookahead(&["ctl", "runs/run", "stop"])))
+            }
+            _ => signal(&child.0, by),
+        }
+        assert_eq!(ended(&mut child), Some(0), "{by}");
+        let last = sandbox.records("run").pop().unwrap();
+        let stopped = matches!(&last.event, Event::RunEnded(e) if e.status == Status::Stopped);
+        assert!(stopped, "{last:?}");
+        let (step, manifest) = sandbox.checkpoints("run").pop().unwrap();
+        assert_eq!(manifest.unwrap().details.step, last.step);
+        assert_eq!(step, last.step);
+    }
+}
+
+/// A step that takes much longer than the deadline: nothing can be saved in time, and no one reads why.
+#[test]
+fn the_deadline_holds_whatever_the_pipes_do() {
+    let sandbox = Sandbox::new(SMALL);
+    let ((_events, stdout), (_lines, stderr)) = (full_pipe(), full_pipe());
+    let more = sets(&[
+        "model.hidden=[8192,8192,8192]",
+        "data.batch_size=1200",
+        "train.max_steps=100000",
+        "checkpoint.every_steps=0",
+        "checkpoint.deadline_seconds=1",
+    ]);
+    let more = [&["--json", "--progress-every", "0"][..], &more].concat();
+    let mut child = start(&sandbox, &more, stdout, stderr);
+    sandbox.wait_for("run", &mut child.0, |record| matches!(record.event, Event::RunStarted(_)));
+    std::thread::sleep(Duration::from_millis(300));
+    let began = Instant::now();
+    signal(&child.0, "TERM");
+    assert_eq!(ended(&mut child), Some(1));
+    assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
+}
+
+/// The end of the process waits for a reader who is slow to begin.
+#[test]
+fn a_reader_who_is_slow_gets_every_event_in_order() {
+    let sandbox = Sandbox::new(SMALL);
+    let more = [&["--json", "--quiet"][..], &sets(&["train.max_steps=800"])].concat();
+    let more = [&more[..], &sets(&["checkpoint.keep=1", "checkpoint.every_steps=0"])].concat();
+    let mut child = start(&sandbox, &more, Stdio::piped(), Stdio::inherit());
+    let mut stdout = child.0.stdout.take().unwrap();
+    std::thread::sleep(Duration::from_secs(1));
+    let mut text = Vec::new();
+    let mut block = [0; 4096];
+    loop {
+        let count = stdout.read(&mut block).unwrap();
+        if count == 0 {
+            break;
+        }
+        text.extend_from_slice(&block[..count]);
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    assert_eq!(ended(&mut child), Some(0));
+    let log = std::fs::read(sandbox.run_folder("run").join("events.jsonl")).unwrap();
+    assert!(log.len() > 200_000 && text == log, "{} of {}", text.len(), log.len());
+}
+
+/// What is dropped is counted, in the stream where it is missing, and in the log.
+#[test]
+fn a_reader_who_comes_back_learns_what_was_missed() {
+    let sandbox = Sandbox::new(SMALL);
+    // Steps that take no time, so that more than may wait comes soon.
+    let fast = sets(&["data.batch_size=10", "model.hidden=[1]", "lookahead.k=1"]);
+    let more = [&["--json", "--quiet"][..], &fast, &sets(&ENDLESS)].concat();
+    let mut child = start(&sandbox, &more, Stdio::piped(), Stdio::inherit());
+    let dropping = |record: &Record| matches!(&record.event, Event::Warning(warning) if warning.message.starts_with("Standard output is not being read"));
+    let log = sandbox.run_folder("run").join("events.jsonl");
+    let mut follower = lookahead_run::follow::Follower::new(&log);
+    let began = Instant::now();
+    let mut until = |wanted: &dyn Fn(&Record) -> bool| {
+        loop {
+            let found = follower.read(10_000).unwrap();
+            let mut records = found.iter().filter_map(|item| match item {
+                lookahead_run::follow::Followed::Record { record, .. } => Some(record),
+                _ => None,
+            });
+            if records.any(wanted) {
+                return;
+            }
+            assert!(began.elapsed() < Duration::from_secs(100), "it never came to that");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    };
+    until(&dropping);
+    let reader = BufReader::new(child.0.stdout.take().unwrap());
+    let read = std::thread::spawn(move || {
+        reader.lines().map(|line| serde_json::from_str(&line.unwrap()).unwrap()).collect()
+    });
+    until(
+        &|record| matches!(&record.event, Event::Warning(w) if w.message.contains("events were dropped")),
+    );
+    signal(&child.0, "TERM");
+    assert_eq!(ended(&mut child), Some(0));
+    let events: Vec<serde_json::Value> = read.join().unwrap();
+    let message = |event: &serde_json::Value| event["message"].as_str().unwrap_or("").to_owned();
+    let gaps: Vec<usize> = (0..events.len())
+        .filter(|&at| message(&events[at]).contains("events are missing here"))
+        .collect();
+    assert_eq!(gaps.len(), 1);
+    let missing: usize = message(&events[gaps[0]]).split(' ').next().unwrap().parse().unwrap();
+    let log = sandbox.records("run");
+    assert_eq!(events.len() - 1 + missing, log.len());
+    let end = serde_json::from_value::<RunEnded>(events.last().unwrap().clone()).unwrap();
+    assert_eq!(end.status, Status::Stopped);
+    let counted =
+        format!("{missing} events were dropped, since standard output was not being read.");
+    assert!(warnings(&sandbox).contains(&counted), "{:?}", warnings(&sandbox));
+}
+
+/// As `--json > FILE` on a disk without room: what was not written is reported, and the run is saved.
+#[test]
+fn a_file_that_takes_nothing_is_reported() {
+    let sandbox = Sandbox::new(SMALL);
+    let full = std::fs::File::options().write(true).open("/dev/full").unwrap();
+    let mut child = start(&sandbox, &["--json", "--quiet"], full.into(), Stdio::piped());
+    assert_eq!(ended(&mut child), Some(0));
+    let mut said = String::new();
+    child.0.stderr.take().unwrap().read_to_string(&mut said).unwrap();
+    assert!(said.contains("Standard output can't be written for now (No space left"), "{said}");
+    assert!(said.contains("The last events on standard output were not read"), "{said}");
+    assert_eq!(sandbox.losses("run").len(), 14);
+}

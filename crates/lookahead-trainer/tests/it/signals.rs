@@ -1,0 +1,292 @@
+//! Signals save a checkpoint and end the run in order.
+
+use std::process::{Child, Stdio};
+use std::time::{Duration, Instant};
+
+use crate::common::{SMALL, Sandbox, failed, sets, signal, stderr, succeeded};
+use lookahead_run::Manifest;
+use lookahead_run::event::{Event, Record, Status, Weights};
+
+fn long(sandbox: &Sandbox) -> Child {
+    let arguments = [
+        "train",
+        "test.toml",
+        "--out",
+        "runs",
+        "--name",
+        "run",
+        "--set",
+        "train.max_steps=10000000",
+        "--set",
+        "checkpoint.every_steps=0",
+    ];
+    let child = sandbox.command(&arguments).stderr(Stdio::piped()).spawn().unwrap();
+    let events = sandbox.run_folder("run").join("events.jsonl");
+    let started = Instant::now();
+    while !std::fs::read_to_string(&events).unwrap_or_default().contains("\"step\":20,") {
+        assert!(started.elapsed() < Duration::from_secs(60), "it never took 20 steps");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    child
+}
+
+#[test]
+fn ctrl_c_sigterm_sighup_and_what_schedulers_send_save_and_end_with_0() {
+    for name in ["INT", "TERM", "HUP", "USR1", "USR2", "XCPU"] {
+        let sandbox = Sandbox::new(SMALL);
+        let child = long(&sandbox);
+        signal(&child, name);
+        let output = child.wait_with_output().unwrap();
+        assert_eq!(output.status.code(), Some(0), "SIG{name}: {}", stderr(&output));
+        assert!(stderr(&output).contains("Stopped at step"), "{}", stderr(&output));
+
+        let records = sandbox.records("run");
+        let ended = records.last().unwrap();
+        assert!(matches!(&ended.event, Event::RunEnded(e) if e.status == Status::Stopped));
+        let folder = lookahead_run::RunFolder::open(&sandbox.run_folder("run")).unwrap();
+        let newest = folder.checkpoints().newest_valid().unwrap();
+        assert_eq!(newest.checkpoint.step, ended.step, "the checkpoint is of the last step");
+    }
+}
+
+/// With `checkpoint.keep` 1 the checkpoint that is being read is removed again and again.
+#[test]
+fn a_run_that_lives_can_be_evaluated() {
+    let sandbox = Sandbox::new(SMALL);
+    let mut arguments = vec!["train", "test.toml", "--out", "runs", "--name", "run"];
+    arguments.extend(["--set", "train.max_steps=10000000", "--set", "checkpoint.keep=1"]);
+    let child = sandbox.command(&arguments).stderr(Stdio::piped()).spawn().unwrap();
+    let events = sandbox.run_folder("run").join("events.jsonl");
+    while !std::fs::read_to_string(&events).unwrap_or_default().contains("\"checkpoint\"") {
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    for _ in 0..40 {
+        succeeded(sandbox.lookahead(&["eval", "runs/run"]));
+    }
+    signal(&child, "TERM");
+    assert!(child.wait_with_output().unwrap().status.success());
+}
+
+#[test]
+fn one_run_is_written_by_one_process() {
+    let sandbox = Sandbox::new(SMALL);
+    let child = long(&sandbox);
+    let folder = sandbox.run_folder("run");
+    let output = sandbox.lookahead(&["resume", folder.to_str().unwrap()]);
+    failed(&output, 1, &["another process", "SIGTERM"]);
+    signal(&child, "TERM");
+    assert!(child.wait_with_output().unwrap().status.success());
+}
+
+/// What a run that was asked to end leaves: a checkpoint of the step at which it ended, from which it
+/// goes on as if nothing had been.
+fn expect_stopped(sandbox: &Sandbox, run: &str, child: Child) -> Manifest {
+    let output = succeeded(child.wait_with_output().unwrap());
+    let last = sandbox.records(run).pop().unwrap();
+    let stopped = matches!(&last.event, Event::RunEnded(e) if e.status == Status::Stopped);
+    assert!(stopped, "{last:?} {}", stderr(&output));
+    let (step, manifest) = sandbox.checkpoints(run).pop().unwrap();
+    assert_eq!(step, last.step);
+    manifest.unwrap()
+}
+
+/// At any moment: in a step, in a sync (after each step), in an evaluation (after each step too, of
+/// both sets of weights), while a checkpoint is written.
+#[test]
+fn sigterm_at_any_moment() {
+    let sandbox = Sandbox::new(SMALL);
+    let busy = &sets(&[
+        "data.batch_size=1200",
+        "lookahead.k=1",
+        "train.max_steps=1000000",
+        "checkpoint.every_steps=2",
+        "checkpoint.keep=2",
+    ])[..];
+    let mut longest = 0;
+    for i in 0..8 {
+        let run = format!("run-{i}");
+        let mut child = sandbox.start(&run, busy);
+        sandbox.wait_for(&run, &mut child, |record| record.step >= 3);
+        std::thread::sleep(Duration::from_millis(7 * i));
+        signal(&child, "TERM");
+        longest = longest.max(expect_stopped(&sandbox, &run, child).details.step);
+    }
+    // Each goes on as the one that was never interrupted.
+    let last = format!("train.max_steps={}", longest + 3);
+    sandbox.train("whole", &[busy, &["--set", &last]].concat());
+    for i in 0..8 {
+        let run = format!("run-{i}");
+        sandbox.resume(&run, &["--set", &last]);
+        assert_eq!(seen(&sandbox, &run), seen(&sandbox, "whole"), "{run}");
+        assert!(
+            sandbox.tensors(&run, longest + 3) == sandbox.tensors("whole", longest + 3),
+            "{run}"
+        );
+    }
+}
+
+/// Losses, syncs, probes and evaluations.
+fn seen(sandbox: &Sandbox, run: &str) -> Vec<String> {
+    let records = sandbox.records(run);
+    let seen = records.iter().filter_map(|record| match &record.event {
+        Event::Step(s) => Some(format!("{} {}", record.step, s.loss)),
+        Event::Sync(s) => Some(format!("{} sync {}", record.step, s.sync)),
+        Event::Probe(p) => Some(format!("{} probe {} {}", record.step, p.fast_loss, p.slow_loss)),
+        Event::Evaluation(e) => {
+            Some(format!("{} {:?} {:?} {} {}", record.step, e.weights, e.split, e.loss, e.accuracy))
+        }
+        _ => None,
+    });
+    seen.collect()
+}
+
+/// An evaluation that takes much longer than a step is left at once, and made up for after the
+/// resume: that of θ before the sync, that of φ after it.
+#[test]
+fn a_stop_does_not_wait_for_an_evaluation() {
+    let sandbox = Sandbox::new(SMALL);
+    // A step on one image, an evaluation on 1,540, which is two batches of a wide net.
+    let slow = &sets(&[
+        "data.batch_size=1",
+        "data.validation=1540",
+        "model.hidden=[2048,2048]",
+        "model.batch_norm=false",
+        "probe.every_syncs=0",
+        "checkpoint.every_steps=0",
+    ])[..];
+    sandbox.train("whole", &[slow, &["--set", "train.max_steps=6"]].concat());
+    let mut owed = Vec::new();
+    for i in 0..20 {
+        let run = format!("run-{i}");
+        let mut child = sandbox.start(&run, slow);
+        // In the middle of an evaluation, as a rule: what is recorded last is the step before it,
+        // or that of θ.
+        sandbox.wait_for(&run, &mut child, |record| match &record.event {
+            Event::Step(_) => i % 2 == 0 && record.step == 3,
+            Event::Evaluation(e) => record.step == 3 && e.weights == Weights::Fast,
+            _ => false,
+        });
+        signal(&child, "TERM");
+        let details = expect_stopped(&sandbox, &run, child).details;
+        if details.integers["train/owed"] == 0 || details.step != 3 {
+            continue; // the signal came late
+        }
+        owed.push(details.integers["train/owed"]);
+        let last = ["--set", "train.max_steps=6"];
+        sandbox.resume(&run, &last);
+        assert_eq!(seen(&sandbox, &run), seen(&sandbox, "whole"), "{run}");
+        assert!(sandbox.tensors(&run, 6) == sandbox.tensors("whole", 6), "{run}");
+        owed.sort_unstable();
+        owed.dedup();
+        if owed == [1, 2] {
+            return;
+        }
+    }
+    panic!("of 20 stops none came in each of the evaluations: {owed:?}");
+}
+
+/// Without a terminal a run is paused through its socket.
+#[test]
+fn a_run_is_asked_through_its_socket() {
+    let sandbox = Sandbox::new(SMALL);
+    let endless = ["--set", "train.max_steps=10000000", "--set", "checkpoint.every_steps=0"];
+    let mut child = sandbox.start("run", &endless);
+    sandbox.wait_for("run", &mut child, |record| record.step >= 5);
+    let ctl = |command: &str| sandbox.lookahead(&["ctl", "runs/run", command]);
+    succeeded(ctl("pause"));
+    sandbox.wait_for("run", &mut child, |record| record.event == Event::Paused);
+    let paused = sandbox.records("run").pop().unwrap().step;
+
+    // Still there, and what is asked for in a pause is done.
+    succeeded(ctl("checkpoint"));
+    sandbox.wait_for("run", &mut child, |record| matches!(record.event, Event::Checkpoint(_)));
+    assert_eq!(sandbox.records("run").pop().unwrap().step, paused);
+    assert!(sandbox.checkpoints("run").pop().unwrap().1.is_ok());
+    succeeded(ctl("continue"));
+    sandbox.wait_for("run", &mut child, |record| record.step > paused + 5);
+    succeeded(ctl("pause"));
+    let paused_again = |record: &Record| record.event == Event::Paused && record.step > paused;
+    sandbox.wait_for("run", &mut child, paused_again);
+
+    signal(&child, "TERM");
+    expect_stopped(&sandbox, "run", child);
+    assert!(!sandbox.run_folder("run").join("control.sock").exists());
+    failed(&ctl("pause"), 1, &["does not run just now", "lookahead resume"]);
+    failed(&sandbox.lookahead(&["ctl", "runs/run", "fly"]), 2, &["'fly'", "Usage: lookahead ctl"]);
+    failed(&sandbox.lookahead(&["ctl", "runs/other", "stop"]), 2, &["There is no run"]);
+}
+
+#[test]
+fn ctl_stop_saves_and_ends() {
+    let sandbox = Sandbox::new(SMALL);
+    let child = long(&sandbox);
+    succeeded(sandbox.lookahead(&["ctl", "runs/run", "stop"]));
+    expect_stopped(&sandbox, "run", child);
+}
+
+/// A program that was started with SIGHUP ignored, and one that was told to go on, outlive it.
+#[test]
+fn a_hangup_that_is_to_be_outlived() {
+    let sandbox = Sandbox::new(SMALL);
+    let endless = sets(&["train.max_steps=10000000", "checkpoint.every_steps=0"]);
+    for (run, script, more) in [
+        ("nohup", "trap '' HUP; exec \"$0\" \"$@\"", &[][..]),
+        ("kept", "exec \"$0\" \"$@\"", &["--keep-on-hangup"]),
+        ("both", "trap '' HUP; exec \"$0\" \"$@\"", &["--keep-on-hangup"]),
+    ] {
+        let mut command = std::process::Command::new("sh");
+        command.args(["-c", script, env!("CARGO_BIN_EXE_lookahead")]);
+        command.args(["train", "test.toml", "--out", "runs", "--name", run]);
+        command
+            .arg("--quiet")
+            .args(&endless)
+            .args(more)
+            .current_dir(sandbox.path())
+            .stderr(Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        sandbox.wait_for(run, &mut child, |record| record.step >= 20);
+        signal(&child, "HUP");
+        let told = |record: &Record| matches!(&record.event, Event::Note(note) if note.message.contains("SIGHUP"));
+        if run == "kept" {
+            sandbox.wait_for(run, &mut child, told);
+        }
+        let last = sandbox.records(run).pop().unwrap().step;
+        sandbox.wait_for(run, &mut child, |record| record.step > last + 50);
+        signal(&child, "TERM");
+        expect_stopped(&sandbox, run, child);
+        assert_eq!(sandbox.records(run).iter().any(told), run == "kept", "{run}");
+    }
+}
+
+/// The time for which a process stood still is told, and is no speed.
+#[test]
+fn a_run_that_is_suspended_and_goes_on() {
+    let sandbox = Sandbox::new(SMALL);
+    let child = long(&sandbox);
+    signal(&child, "STOP");
+    std::thread::sleep(Duration::from_secs(3));
+    signal(&child, "CONT");
+    let told = || {
+        let records = sandbox.records("run");
+        records.iter().position(|r| matches!(r.event, Event::Suspended(_))).map(|at| (records, at))
+    };
+    let started = Instant::now();
+    let (records, at) = loop {
+        if let Some(found) = told().filter(|(records, at)| records.len() > at + 20) {
+            break found;
+        }
+        assert!(started.elapsed() < Duration::from_secs(60), "nothing is told of it");
+        std::thread::sleep(Duration::from_millis(20));
+    };
+    let Event::Suspended(suspended) = records[at].event else { panic!() };
+    assert!(suspended.seconds > 2.5, "{suspended:?}");
+    let speed = |record: &Record| match record.event {
+        Event::Step(step) => Some(step.samples_per_second),
+        _ => None,
+    };
+    let before = records[..at].iter().rev().find_map(speed).unwrap();
+    let after = records[at..].iter().find_map(speed).unwrap();
+    assert_eq!(before, after, "the step in which it stood still counts for nothing");
+    signal(&child, "TERM");
+    assert!(child.wait_with_output().unwrap().status.success());
+}
