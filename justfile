@@ -112,7 +112,7 @@ test-processors: _setup
     if cargo nextest --version >/dev/null 2>&1; then
         tests() { cargo nextest run --release --locked --workspace -E "$1"; }
         ONEDNN_MAX_CPU_ISA=AVX2 ATEN_CPU_CAPABILITY=avx2 tests \
-            'package(lookahead-sys) + package(lookahead-core) + test(/^(computing|lookahead_section)::/)'
+            'package(lookahead-sys) + package(lookahead-core) + package(lookahead-trainer) & test(/^(computing|lookahead_section)::/)'
         ATEN_CPU_CAPABILITY=default tests 'package(lookahead-sys) + package(lookahead-core)'
     else
         tests() { cargo test --release --locked "$@"; } # one thread: .cargo/config.toml says so
@@ -226,7 +226,7 @@ crash-test TIMES="200": _setup
     set -euo pipefail
     export LOOKAHEAD_CRASHES=$1
     if cargo nextest --version >/dev/null 2>&1; then
-        cargo nextest run --release --locked --workspace -E 'test(/^crashes::/) + test(/^distributed::.*killed/)' --no-capture
+        cargo nextest run --release --locked --workspace -E 'package(lookahead-trainer) & test(/^(crashes::|distributed::killed)/)' --no-capture
     else
         cargo test --release --locked --package lookahead-trainer --test it -- --test-threads=1 --nocapture crashes:: distributed::killed
     fi
