@@ -184,15 +184,20 @@ bench *ARGS: _setup
     export TORCH_PYTHON
     exec {{ quote(env("CARGO_TARGET_DIR", "target") / "release/lookahead-bench") }} "$@"
 
-# Time the sync, the inner steps, checkpoints and the dashboard against what they replace, in turns (`just bench-parts --bench sync`: one of four)
-bench-parts *ARGS: _setup
-    cargo bench --locked --workspace {{ if ARGS == "" { "--bench sync --bench inner_step --bench workers --bench checkpoint --bench dashboard" } else { "" } }} "$@"
+# Time parts against what they replace, in turns: sync, inner-step, workers, checkpoint, dashboard, or all of them
+[no-exit-message]
+bench-parts *PARTS: _setup
+    #!/usr/bin/env bash
+    set -euo pipefail
+    cargo build --release --locked --package lookahead-trainer --package lookahead-bench --bins
+    exec {{ quote(env("CARGO_TARGET_DIR", "target") / "release/lookahead-bench") }} parts "$@"
 
 # Train all runs of the evidence and write docs/evidence.md (hours; goes on where it was); `quick`: minutes, and docs stay
 [no-exit-message]
-reproduce HOW="all": _build
+reproduce HOW="all": _setup
     #!/usr/bin/env bash
     set -euo pipefail
+    cargo build --release --locked --package lookahead-trainer --package lookahead-evidence --bins
     sweeps=(noisy-quadratic quadratic digits-optimizers digits-momentum digits-k-alpha digits-policies)
     folder=checkpoints/evidence
     options=()
@@ -204,7 +209,7 @@ reproduce HOW="all": _build
     for sweep in "${sweeps[@]}"; do
         {{ lookahead }} sweep "configs/sweeps/$sweep.toml" --out "$folder" --allow-divergence
     done
-    {{ lookahead }} evidence "$folder" --output "$docs" "${options[@]}"
+    {{ lookahead }}-evidence "$folder" --output "$docs" "${options[@]}"
 
 # Runs and sweeps side by side (folders, or names in checkpoints/)
 [no-exit-message]
@@ -269,7 +274,7 @@ _peers:
     #!/usr/bin/env bash
     set -euo pipefail
     python=$({{ just }} python)
-    requirements=crates/lookahead-bench/python/requirements.txt
+    requirements=research/bench/python/requirements.txt
     if ! "$python" -c "import timm.optim, pytorch_optimizer" 2>/dev/null; then
         if [[ -n ${TORCH_PYTHON:-} ]]; then
             echo "$python, which TORCH_PYTHON names, lacks what \`just bench\` needs:" >&2

@@ -22,30 +22,6 @@ pub enum Error {
     #[error(transparent)]
     Compare(#[from] crate::compare::CompareError),
 
-    /// A folder without any of the sweeps that a report is made of.
-    #[error(
-        "There is no sweep of the report in `{}`: run them first, by `just reproduce`, or give the \
-         folder that has them.",
-        .0.display()
-    )]
-    NoSweeps(PathBuf),
-
-    /// Sweeps of the report that are missing or unfinished.
-    #[error(
-        "The report needs all of its sweeps, and these are missing or unfinished: {0}. Go on with `just \
-         reproduce`, or leave their chapters out with `--partial`."
-    )]
-    LackingSweeps(String),
-
-    /// A report can't be written.
-    #[error("The report can't be written to `{}`: {cause}. Give another folder.", path.display())]
-    Write {
-        /// The file or folder.
-        path: PathBuf,
-        /// What the operating system said.
-        cause: std::io::Error,
-    },
-
     /// A figure can't be drawn or written.
     #[error(transparent)]
     Picture(#[from] lookahead_dashboard::picture::PictureError),

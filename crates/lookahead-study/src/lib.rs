@@ -3,19 +3,15 @@
 //! | module | what is in it |
 //! |---|---|
 //! | [`summary`] | a run in the numbers by which runs are compared |
-//! | [`theory`] | what theory says of SGD and Lookahead on quadratic functions |
 //! | [`sweep`] | one config in many variations, run several at once |
 //! | [`compare`] | many runs side by side: points and groups, statistics, tables, figures |
-//! | [`evidence`] | the report of what was found for each claim |
 //! | [`error`] | what can go wrong, in full sentences |
 //!
 //! Nothing here knows of tensors or models: runs are folders that the trainer wrote.
 
 pub mod compare;
 pub mod error;
-pub mod evidence;
 pub mod summary;
 pub mod sweep;
-pub mod theory;
 
 pub use summary::Summary;

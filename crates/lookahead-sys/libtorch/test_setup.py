@@ -717,7 +717,7 @@ class Recipes(unittest.TestCase):
 
     def test_every_requirement_has_a_version_and_hashes(self):
         torch = None
-        for name in ("crates/lookahead-core/tests/golden", "crates/lookahead-bench/python"):
+        for name in ("crates/lookahead-core/tests/golden", "research/bench/python"):
             with open(os.path.join(self.ROOT, name, "requirements.txt")) as file:
                 text = file.read().replace("\\\n", " ")
             lines = [line for line in text.splitlines() if line and not line.startswith("#")]

@@ -28,8 +28,6 @@ pub enum Command {
     Sweep(Sweep),
     /// Runs and sweeps side by side: tables with their spread over seeds, and figures
     Compare(Compare),
-    /// The report of what holds of the claims for Lookahead, from the sweeps of `just reproduce`
-    Evidence(Evidence),
     /// Go on with a run from its newest valid checkpoint
     Resume(Resume),
     /// Loss and accuracy of a run's model on the test set
@@ -116,20 +114,6 @@ pub enum PictureArgument {
     Svg,
     /// Pixels
     Png,
-}
-
-/// `lookahead evidence`.
-#[derive(Debug, Args)]
-pub struct Evidence {
-    /// The folder that holds the sweeps
-    #[arg(default_value = "checkpoints/evidence")]
-    pub sweeps: PathBuf,
-    /// The folder for evidence.md and the figures in evidence/, which are replaced
-    #[arg(long, short, value_name = "DIR", default_value = "docs")]
-    pub output: PathBuf,
-    /// Write it though sweeps are missing or unfinished; their chapters are left out
-    #[arg(long)]
-    pub partial: bool,
 }
 
 /// `lookahead train`.

@@ -38,7 +38,6 @@ fn run() -> ExitCode {
         Command::Train(arguments) => commands::train(&arguments),
         Command::Sweep(arguments) => commands::sweep(&arguments),
         Command::Compare(arguments) => commands::compare(&arguments),
-        Command::Evidence(arguments) => commands::evidence(&arguments),
         Command::Resume(arguments) => commands::resume(&arguments),
         Command::Eval(arguments) => commands::eval(&arguments),
         Command::Ctl(arguments) => commands::ctl(&arguments),

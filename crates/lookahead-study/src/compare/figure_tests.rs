@@ -1,10 +1,10 @@
 //! Figures of comparisons whose numbers are known.
 
-use lookahead_dashboard::picture::{self, Figure, Format, Line, Size};
+use lookahead_dashboard::picture::{self, Format, Line, Size};
 use lookahead_run::event::{Evaluation, LookaheadInfo, Probe, RunEnded, Split, Status, Weights};
 use serde_json::{Value, json};
 
-use super::figures::{Axes, Band, Curve, Curves, Measured, curves_and_points};
+use super::figures::{Band, Curves};
 use super::testing::summary;
 use super::*;
 
@@ -111,33 +111,6 @@ fn grid() -> Comparison {
     of_summaries(runs, &Options::default(), false).unwrap()
 }
 
-fn theory() -> Figure {
-    let axes = Axes {
-        title: "Steady-state variance of a noisy quadratic".into(),
-        x_label: "α".into(),
-        y_label: "variance of the slow weights".into(),
-        note: Some(
-            "Lines: the formula. Points: 200 simulated runs, mean ± 2 standard errors.".into(),
-        ),
-        log_y: true,
-        ..Axes::default()
-    };
-    let formula = |k: f64, alpha: f64| alpha * (1.0 - 0.9_f64.powf(k)) / (2.0 - alpha);
-    let curve = |k: f64| Curve {
-        name: format!("k = {k}"),
-        points: (1..=100).map(|part| f64::from(part) / 100.0).map(|a| (a, formula(k, a))).collect(),
-        dashed: false,
-    };
-    let points = |k: f64| Measured {
-        name: format!("k = {k}"),
-        points: (1..=10)
-            .map(|part| f64::from(part) / 10.0)
-            .map(|a| (a, formula(k, a) * 0.9, formula(k, a) * 1.02, formula(k, a) * 1.12))
-            .collect(),
-    };
-    curves_and_points(axes, &[curve(5.0), curve(20.0)], &[points(5.0), points(20.0)])
-}
-
 fn names(lines: &[Line]) -> Vec<&str> {
     lines.iter().filter(|line| line.in_legend).map(|line| line.name.as_str()).collect()
 }
@@ -157,9 +130,7 @@ fn all_figures_are_drawn_the_same_twice() {
         names(&grid),
         ["loss", "by-lookahead-alpha", "by-lookahead-k", "k-alpha", "cycle", "variance"]
     );
-    let all =
-        rates.figures().into_iter().chain(grid.figures()).chain([("theory".into(), theory())]);
-    for (name, figure) in all {
+    for (name, figure) in rates.figures().into_iter().chain(grid.figures()) {
         // For eyes: LOOKAHEAD_FIGURES=folder cargo test -p lookahead-study figures
         if let Some(folder) = std::env::var_os("LOOKAHEAD_FIGURES") {
             let path = std::path::PathBuf::from(folder).join(format!("{name}.png"));
@@ -288,15 +259,6 @@ fn a_variance_has_a_row_for_each_group() {
     let mean = panel.lines[1].points.iter().map(|point| point.x).sum::<f64>() / 5.0;
     near(panel.lines[2].points[0].x, mean);
     assert!(panel.lines[..3].iter().flat_map(|line| &line.points).all(|point| point.y == 2.0));
-}
-
-#[test]
-fn curves_and_points_of_one_name_have_one_colour() {
-    let panel = &theory().panels[0];
-    assert_eq!(names(&panel.lines), ["k = 5", "k = 20"]);
-    assert_eq!(panel.lines[0].color, panel.lines[2].color);
-    assert_ne!(panel.lines[0].color, panel.lines[1].color);
-    assert!(panel.lines[0].joined && !panel.lines[2].joined && panel.lines[2].bars);
 }
 
 #[test]

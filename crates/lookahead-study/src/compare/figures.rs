@@ -9,10 +9,10 @@ use lookahead_dashboard::picture::{self, Cell, Figure, Heat, Line, Marker, Panel
 use lookahead_run::event::Split;
 use serde_json::Value;
 
+use super::numbers::{decimals, number};
 use super::settings::{self, Settings};
 use super::stability::is_late;
 use super::statistics::Spread;
-use super::tables::{decimals, number};
 use super::{CompareError, Comparison, Outcome, Run, best, split_name};
 
 /// Places at which a curve of steps is drawn: about one for each two pixels.
@@ -543,85 +543,4 @@ fn cycle_points(runs: &[&Run]) -> Vec<Point> {
     spreads
         .filter_map(|(place, values)| Some(error_point(place as f64, &Spread::of(values)?)))
         .collect()
-}
-
-/// A curve that a formula gives.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct Curve {
-    /// What the legend calls it; curves and measurements of one name have one colour.
-    pub name: String,
-    /// x and y.
-    pub points: Vec<(f64, f64)>,
-    /// Whether it is dashed.
-    pub dashed: bool,
-}
-
-/// Points that were measured.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct Measured {
-    /// What the legend calls them.
-    pub name: String,
-    /// x, least, mean and greatest; the bar reaches from the least to the greatest.
-    pub points: Vec<(f64, f64, f64, f64)>,
-}
-
-/// The axes of a figure of curves and measurements.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct Axes {
-    /// Stands above the figure.
-    pub title: String,
-    /// What the horizontal axis shows.
-    pub x_label: String,
-    /// What the vertical axis shows.
-    pub y_label: String,
-    /// Whether the horizontal axis is logarithmic.
-    pub log_x: bool,
-    /// Whether the vertical axis is logarithmic.
-    pub log_y: bool,
-    /// Small print below.
-    pub note: Option<String>,
-}
-
-/// What a formula says as lines, and what was measured as points with bars.
-pub fn curves_and_points(axes: Axes, curves: &[Curve], measured: &[Measured]) -> Figure {
-    let mut names: Vec<&str> = Vec::new();
-    for name in curves.iter().map(|curve| &curve.name).chain(measured.iter().map(|of| &of.name)) {
-        if !names.contains(&name.as_str()) {
-            names.push(name);
-        }
-    }
-    let place = |name: &str| names.iter().position(|known| *known == name).unwrap_or(0);
-    let mut lines: Vec<Line> = curves
-        .iter()
-        .map(|curve| Line {
-            points: curve.points.iter().map(|(x, y)| Point::new(*x, *y)).collect(),
-            dashed: curve.dashed,
-            marker: None,
-            // The points of that name are in the legend.
-            in_legend: !measured.iter().any(|of| of.name == curve.name),
-            ..look(place(&curve.name), curve.name.as_str())
-        })
-        .collect();
-    lines.extend(measured.iter().map(|of| {
-        Line {
-            points: of
-                .points
-                .iter()
-                .map(|(x, low, y, high)| Point {
-                    x: *x,
-                    low: *low,
-                    high: *high,
-                    y: *y,
-                    gap_before: false,
-                })
-                .collect(),
-            joined: false,
-            bars: true,
-            ..look(place(&of.name), of.name.as_str())
-        }
-    }));
-    let Axes { title, x_label, y_label, log_x, log_y, note } = axes;
-    let panel =
-        Panel { x_label, y_label, log_x, log_y, lines, legend: true, note, ..Panel::default() };
-    Figure { title, panels: vec![panel] }
 }

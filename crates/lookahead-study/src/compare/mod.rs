@@ -6,7 +6,7 @@
 //! | [`statistics`] | means, spreads, paired differences, intervals |
 //! | [`stability`] | how quietly a run trained towards its end |
 //! | [`table`] | columns and rows for terminals, Markdown and CSV |
-//! | `tables` | what the tables of a comparison say |
+//! | `tables`, [`numbers`] | what the tables of a comparison say, and how they print numbers |
 //! | [`figures`] | what its figures show |
 //! | `read`, `error` | from paths to runs, and why that may fail |
 //!
@@ -27,12 +27,15 @@ mod error;
 #[cfg(test)]
 mod figure_tests;
 pub mod figures;
-pub(crate) mod read;
+#[cfg(test)]
+mod made;
+pub mod numbers;
+mod read;
 pub mod settings;
 pub mod stability;
 pub mod statistics;
 pub mod table;
-pub(crate) mod tables;
+mod tables;
 #[cfg(test)]
 pub(crate) mod testing;
 #[cfg(test)]
@@ -46,6 +49,7 @@ use lookahead_run::event::{Evaluation, Split, Status, Task};
 use serde_json::Value;
 
 pub use error::CompareError;
+pub use read::planned;
 use settings::Settings;
 use stability::Stability;
 use statistics::{Better, Paired, Spread};

@@ -62,7 +62,7 @@ pub(super) fn read(paths: &[PathBuf]) -> Result<Found> {
 
 /// The names of all runs that a sweep's file asks for; `None` of what is no sweep, or one whose file can't
 /// be understood here.
-pub(crate) fn planned(sweep: &Path) -> Option<BTreeSet<String>> {
+pub fn planned(sweep: &Path) -> Option<BTreeSet<String>> {
     let file = SweepFile::read(&sweep.join("sweep.toml")).ok()?;
     let points = points::expand(&file).ok()?;
     Some(points.into_iter().map(|point| point.name).collect())

@@ -43,8 +43,8 @@ fn width(text: &str) -> usize {
 }
 
 impl Table {
-    /// One with these columns and no rows, of which a narrow terminal leaves none out.
-    pub(crate) fn of(columns: &[(&str, Side)]) -> Table {
+    /// An empty table of these columns, none of which a narrow terminal drops.
+    pub fn of(columns: &[(&str, Side)]) -> Table {
         let mut table = Table::default();
         for (name, side) in columns {
             table.column(*name, *side, 0);

@@ -88,11 +88,9 @@ fn refuse_taken(file: &Path, force: bool) -> Result<(), Usage> {
 }
 
 /// What can't be compared is for the user to mend; what can't be read may be anything.
-pub(super) fn refusal(error: Error) -> anyhow::Error {
+fn refusal(error: Error) -> anyhow::Error {
     match error {
-        Error::Compare(_) | Error::NoSweeps(_) | Error::LackingSweeps(_) => {
-            Usage::new(error.to_string()).into()
-        }
+        Error::Compare(_) => Usage::new(error.to_string()).into(),
         error => error.into(),
     }
 }

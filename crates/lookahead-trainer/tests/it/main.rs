@@ -4,12 +4,12 @@
 mod background;
 mod bad_input;
 mod common;
+mod comparing;
 mod computing;
 mod crashes;
 mod damage;
 mod disks;
 mod distributed;
-mod evidence;
 mod final_sync;
 mod folders;
 mod for_others;

@@ -1,0 +1,33 @@
+//! Lookahead against PyTorch with timm's and pytorch_optimizer's Lookahead, in turns.
+//!
+//! Each contender is a process that stays alive and does what it is told in lines of JSON. All are
+//! given the same model with the same first weights, the same batches in the same order and the same
+//! number of threads; first their losses are compared, and nothing is timed where these differ. Then
+//! they run in turns, a slice of time each, in an order that rotates from round to round. What counts is
+//! the ratio within a round.
+//!
+//! | module | what is in it |
+//! |---|---|
+//! | [`workload`] | what is trained, and what the optimizer alone works on |
+//! | [`protocol`] | what contenders are told and what they answer; their processes |
+//! | [`worker`] | this project's contenders |
+//! | [`compare`] | the losses, before anything is timed |
+//! | [`measure`] | the rounds, and what is made of them |
+//! | [`whole`] | whole processes: their start, their memory, the dashboard |
+//! | [`parts`] | parts of this project against what they replace |
+//! | [`statistics`] | quartiles, and what a ratio is held against |
+//! | [`machine`] | on what machine it was, and how busy that was |
+//! | [`report`] | the table, `benchmarks.md` and `benchmarks.json` |
+//!
+//! The contenders of the other side are in the folder `python`.
+
+pub mod compare;
+pub mod machine;
+pub mod measure;
+pub mod parts;
+pub mod protocol;
+pub mod report;
+pub mod statistics;
+pub mod whole;
+pub mod worker;
+pub mod workload;

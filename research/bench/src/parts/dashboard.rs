@@ -1,0 +1,214 @@
+//! What the dashboard costs: a frame of a long run against one of a short run, bytes for a terminal, and
+//! a training with it against the same training without.
+
+use std::io::Read;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use lookahead_dashboard::{Offscreen, Options};
+use lookahead_run::event::{
+    Event, LookaheadInfo, Probe, Record, RunInfo, Step, Sync, Task, Versions,
+};
+use lookahead_run::log;
+use portable_pty::{CommandBuilder, PtySize, native_pty_system};
+
+use super::{Comparisons, Target};
+
+pub(super) fn compare(comparisons: &mut Comparisons, lookahead: &Path) -> anyhow::Result<()> {
+    frames(comparisons);
+    bytes_per_frame();
+    training(comparisons, lookahead);
+    Ok(())
+}
+
+/// A run of that many steps, all of whose series are filled.
+fn run(steps: u64) -> Offscreen {
+    let mut dashboard = Offscreen::new(&["run"], &Options::default(), 200, 60);
+    for step in 0..=steps {
+        events(step, steps).into_iter().for_each(|record| dashboard.feed(0, record));
+    }
+    dashboard
+}
+
+fn events(step: u64, steps: u64) -> Vec<Record> {
+    let at = |event| Record { time: 1e9 + step as f64 / 1000.0, step, event };
+    if step == 0 {
+        return vec![at(Event::RunStarted(info(steps)))];
+    }
+    let noise = (step.wrapping_mul(6_364_136_223_846_793_005) >> 40) as f64 / (1 << 24) as f64;
+    let loss = 0.2 + 2.0 / (1.0 + step as f64 / 1000.0) + 0.2 * noise;
+    let mut found = vec![at(Event::Step(Step {
+        epoch: step / 1000,
+        loss,
+        learning_rate: 0.1,
+        samples_per_second: 30_000.0 + 1000.0 * noise,
+        phase: (step - 1) % 5 + 1,
+    }))];
+    if step.is_multiple_of(5) {
+        let sync = step / 5;
+        let (distance, gradient_norm) = (Some(loss), Some(2.0 * loss));
+        found.push(at(Event::Sync(Sync {
+            sync,
+            alpha: 0.5,
+            distance,
+            gradient_norm,
+            last: false,
+        })));
+        let (fast_loss, slow_loss, seconds) = (loss * 1.1, loss * 0.9, 1e-4);
+        found.push(at(Event::Probe(Probe { sync, fast_loss, slow_loss, seconds })));
+    }
+    found
+}
+
+fn info(total_steps: u64) -> RunInfo {
+    RunInfo {
+        format: lookahead_run::event::FORMAT,
+        run: "run".into(),
+        data: "digits".into(),
+        task: Task::Classification,
+        model: "mlp".into(),
+        optimizer: "sgd".into(),
+        lookahead: Some(LookaheadInfo { k: 5, alpha: 0.5 }),
+        device: "cpu".into(),
+        threads: 1,
+        cpu_capability: String::new(),
+        parameters: 1000,
+        total_steps,
+        steps_per_epoch: 1000,
+        train_samples: 32_000,
+        validation_samples: 0,
+        test_samples: 0,
+        seed: 0,
+        program: None,
+        versions: Versions::default(),
+        config: Default::default(),
+    }
+}
+
+/// The same screen of a long and of a short run.
+fn frames(comparisons: &mut Comparisons) {
+    const LONG: u64 = 10_000_000;
+    const SHORT: u64 = 1000;
+    comparisons.compare(
+        "a frame of 200 x 60",
+        ("of 10,000,000 steps", "of 1,000 steps"),
+        Target::TakesAtMost(2.0),
+        || {
+            let (mut long, mut short) = (run(LONG), run(SHORT));
+            (
+                move || drop(long.draw().expect("a frame")),
+                move || {
+                    drop(short.draw().expect("a frame"));
+                },
+            )
+        },
+    );
+}
+
+/// What goes over the line at ten frames a second, of a training of 1,000 steps a second.
+fn bytes_per_frame() {
+    for (width, height) in [(80, 24), (120, 36), (200, 60)] {
+        let mut dashboard = Offscreen::new(&["run"], &Options::default(), width, height);
+        let (mut step, mut sizes) = (0, Vec::new());
+        for _ in 0..600 {
+            for _ in 0..100 {
+                events(step, 100_000).into_iter().for_each(|record| dashboard.feed(0, record));
+                step += 1;
+            }
+            dashboard.tick((1e9 + step as f64 / 1000.0).floor());
+            sizes.push(dashboard.draw().expect("a frame").1);
+        }
+        let all = usize::from(width) * usize::from(height);
+        let first = sizes.remove(0);
+        sizes.sort_unstable();
+        println!(
+            "{width} x {height}: {first} bytes for the first frame, then {} a frame ({} at most of ten, \
+             {} at most), for {all} cells.",
+            sizes[sizes.len() / 2],
+            sizes[sizes.len() * 9 / 10],
+            sizes[sizes.len() - 1]
+        );
+    }
+}
+
+/// The real program, in turns with and without the dashboard, in a terminal of its own.
+fn training(comparisons: &mut Comparisons, lookahead: &Path) {
+    const ROUNDS: usize = 7;
+    const WHAT: &str = "a training";
+    if !comparisons.takes(WHAT) {
+        return;
+    }
+    let folder = comparisons.folder().to_owned();
+    let (mut rounds, mut sent) = (Vec::new(), 0);
+    for round in 0..ROUNDS {
+        let mut times = [0.0; 2];
+        // A B, B A, A B …
+        for turn in 0..2 {
+            let with = (turn + round) % 2;
+            let (seconds, bytes) = train(lookahead, &folder, with == 1);
+            times[with] = seconds;
+            if with == 1 {
+                sent = bytes;
+            }
+        }
+        rounds.push((times[1], times[0]));
+    }
+    println!("The terminal of a training with the dashboard gets {} kB.", sent / 1000);
+    let names = ("with the dashboard", "without");
+    comparisons.add(WHAT, names, Target::TakesAtMost(1.01), &rounds);
+}
+
+/// Seconds for the steps after the first thousand, and bytes to the terminal.
+fn train(lookahead: &Path, out: &Path, dashboard: bool) -> (f64, usize) {
+    const STEPS: u64 = 9000;
+    let size = PtySize { rows: 36, cols: 120, ..PtySize::default() };
+    let pair = native_pty_system().openpty(size).expect("a terminal");
+    let mut command = CommandBuilder::new(lookahead);
+    let config = concat!(env!("CARGO_MANIFEST_DIR"), "/../../configs/digits.toml");
+    command.args(["train", config, "--name", "run", "--out"]);
+    command.arg(out);
+    // A batch that takes a millisecond on one thread; nothing else but the training.
+    for set in [
+        &format!("train.max_steps={STEPS}") as &str,
+        "train.threads=1",
+        "train.evaluate_every_epochs=0",
+        "checkpoint.every_steps=0",
+        "model.hidden=[256]",
+        "data.batch_size=100",
+        "probe.every_syncs=20",
+    ] {
+        command.args(["--set", set]);
+    }
+    if !dashboard {
+        // Without the progress bar, which would draw as well.
+        command.args(["--no-tui", "--progress-every", "10"]);
+    }
+    command.env("TERM", "xterm-256color");
+    let mut child = pair.slave.spawn_command(command).expect("the program");
+    drop(pair.slave);
+    let (received, mut reader) =
+        (Arc::new(AtomicUsize::new(0)), pair.master.try_clone_reader().expect("its output"));
+    let count = received.clone();
+    let reading = std::thread::spawn(move || {
+        let mut buffer = [0; 1 << 16];
+        while let Ok(read @ 1..) = reader.read(&mut buffer) {
+            count.fetch_add(read, Ordering::Relaxed);
+        }
+    });
+    assert!(child.wait().expect("its end").success(), "the training failed");
+    drop(pair.master);
+    let _ = reading.join();
+    let folder = out.join("run");
+    let records = log::read(&folder.join("events.jsonl")).expect("a log");
+    std::fs::remove_dir_all(&folder).expect("a folder");
+    let at = |wanted: u64| {
+        let is_step =
+            |record: &&Record| record.step == wanted && matches!(record.event, Event::Step(_));
+        records.iter().find(is_step).expect("a step").time
+    };
+    let seconds = at(STEPS) - at(1000);
+    std::thread::sleep(Duration::from_millis(100));
+    (seconds, received.load(Ordering::Relaxed))
+}

@@ -1,0 +1,512 @@
+//! The table, `benchmarks.md` and `benchmarks.json`.
+
+use std::fmt::Write as _;
+use std::path::Path;
+
+use anyhow::Context;
+use serde::{Deserialize, Serialize};
+
+use crate::compare::Agreement;
+use crate::machine::{Machine, load_average, today};
+use crate::measure::Plan;
+use crate::statistics::{Aim, Meaning, Short, Spread};
+
+/// What a row's values are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Unit {
+    /// Seconds of a training step on so many samples.
+    Step {
+        /// In a batch.
+        samples: usize,
+    },
+    /// Seconds.
+    Seconds,
+    /// Bytes.
+    Bytes,
+}
+
+/// One contender's value.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Side {
+    /// The contender.
+    pub name: String,
+    /// The median of its values, in seconds or bytes.
+    pub median: f64,
+    /// Of a training, samples a second.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub samples_per_second: Option<f64>,
+}
+
+/// One comparison of two contenders.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Row {
+    /// The workload.
+    pub workload: String,
+    /// What is compared.
+    pub quantity: String,
+    /// Whose value comes first in the ratio's meaning.
+    pub first: Side,
+    /// The other.
+    pub second: Side,
+    /// Of both values.
+    pub unit: Unit,
+    /// Of the ratios within the rounds.
+    pub ratio: Spread,
+    /// Which way the ratio is meant.
+    pub meaning: Meaning,
+    /// What it is held against.
+    pub aim: Option<Aim>,
+    /// Whether that is reached.
+    pub reached: Option<bool>,
+}
+
+impl Row {
+    /// Of two contenders' values, round by round; `None` where there are none.
+    pub fn new(
+        workload: &str,
+        quantity: &str,
+        names: (&str, &str),
+        values: (&[f64], &[f64]),
+        unit: Unit,
+        meaning: Meaning,
+        aim: Option<Aim>,
+    ) -> Option<Row> {
+        let side = |name: &str, values: &[f64]| {
+            let median = Spread::of(values)?.median;
+            let samples_per_second = match unit {
+                Unit::Step { samples } => Some(samples as f64 / median),
+                _ => None,
+            };
+            Some(Side { name: name.to_owned(), median, samples_per_second })
+        };
+        let ratio = Spread::of(&meaning.ratios(values.0, values.1))?;
+        Some(Row {
+            workload: workload.to_owned(),
+            quantity: quantity.to_owned(),
+            first: side(names.0, values.0)?,
+            second: side(names.1, values.1)?,
+            unit,
+            ratio,
+            meaning,
+            aim,
+            reached: aim.map(|aim| aim.is_reached(ratio, meaning)),
+        })
+    }
+
+    fn cells(&self) -> [String; 9] {
+        let value = |side: &Side| match (self.unit, side.samples_per_second) {
+            (Unit::Bytes, _) => format!("{:.0} MB", side.median / 1e6),
+            (_, Some(samples)) => format!("{}, {samples:.0} samples/s", in_units(side.median)),
+            _ => in_units(side.median),
+        };
+        let Spread { low, median, high, rounds } = self.ratio;
+        [
+            self.workload.clone(),
+            self.quantity.clone(),
+            self.first.name.clone(),
+            value(&self.first),
+            format!("{}: {}", self.second.name, value(&self.second)),
+            format!("{} {} [{}, {}]", self.meaning.word(), Short(median), Short(low), Short(high)),
+            self.aim.map_or_else(String::new, |aim| aim.words(self.meaning)),
+            match self.reached {
+                Some(true) => "yes".to_owned(),
+                Some(false) => "**no**".to_owned(),
+                None => String::new(),
+            },
+            rounds.to_string(),
+        ]
+    }
+}
+
+fn in_units(seconds: f64) -> String {
+    let (value, unit) = match seconds {
+        s if s >= 1.0 => (s, "s"),
+        s if s >= 1e-3 => (s * 1e3, "ms"),
+        s => (s * 1e6, "µs"),
+    };
+    let decimals = if value < 10.0 { 2 } else { 1 };
+    format!("{value:.decimals$} {unit}")
+}
+
+/// A workload that could not be measured.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Refusal {
+    /// Which.
+    pub workload: String,
+    /// Why.
+    pub why: String,
+}
+
+/// All that was found.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Report {
+    /// The day, in UTC.
+    pub date: String,
+    /// Whether it is the quick benchmark, or of a part.
+    pub partial: bool,
+    /// The machine.
+    pub machine: Machine,
+    /// Versions of the other side.
+    pub peers: Vec<String>,
+    /// Threads inside an operation, on both sides.
+    pub threads: usize,
+    /// Rounds.
+    pub rounds: usize,
+    /// Seconds of a slice, at least.
+    pub seconds: f64,
+    /// The load average before.
+    pub load_before: Option<f64>,
+    /// And after.
+    pub load_after: Option<f64>,
+    /// The fraction of the processors' time that went to other programs.
+    pub others: Option<f64>,
+    /// The comparisons.
+    pub rows: Vec<Row>,
+    /// How the losses agreed.
+    pub agreements: Vec<Agreement>,
+    /// What could not be measured.
+    pub refusals: Vec<Refusal>,
+}
+
+/// What a person has written into the page.
+const BEGIN: &str = "<!-- by hand: begin -->";
+const END: &str = "<!-- by hand: end -->";
+
+impl Report {
+    /// An empty one.
+    pub fn new(plan: &Plan) -> Report {
+        Report {
+            date: today(),
+            partial: plan.quick || plan.losses || !plan.only.is_empty(),
+            machine: Machine::this(),
+            peers: Vec::new(),
+            threads: plan.threads,
+            rounds: plan.rounds,
+            seconds: plan.seconds,
+            load_before: load_average(),
+            load_after: None,
+            others: None,
+            rows: Vec::new(),
+            agreements: Vec::new(),
+            refusals: Vec::new(),
+        }
+    }
+
+    /// Notes that a workload could not be measured, and says so.
+    pub fn refuse(&mut self, workload: &str, error: &anyhow::Error) {
+        let why = format!("{error:#}");
+        eprintln!("{workload} is left out: {why}");
+        self.refusals.push(Refusal { workload: workload.to_owned(), why });
+    }
+
+    /// Notes versions, each once.
+    pub fn take_versions(&mut self, versions: &[String]) {
+        for version in versions.iter().flat_map(|words| words.split(", ")) {
+            if !self.peers.iter().any(|known| known == version) {
+                self.peers.push(version.to_owned());
+            }
+        }
+    }
+
+    /// The comparisons as a table in Markdown, aligned to be read as it is.
+    pub fn table(&self) -> String {
+        self.table_from(0)
+    }
+
+    /// As [`table`](Self::table), without so many of the first comparisons.
+    pub fn table_from(&self, first: usize) -> String {
+        comparisons(&self.rows[first.min(self.rows.len())..])
+    }
+
+    /// How the losses agreed, as a table in Markdown.
+    pub fn agreement_table(&self) -> String {
+        let head =
+            ["workload", "contender", "steps", "greatest difference", "at φ"].map(str::to_owned);
+        let rows = self.agreements.iter().map(|agreement| {
+            let small = |difference: f64| format!("{difference:.1e}");
+            [
+                agreement.workload.clone(),
+                agreement.contender.clone(),
+                agreement.steps.to_string(),
+                small(agreement.greatest),
+                agreement.at_slow.map_or_else(String::new, small),
+            ]
+        });
+        aligned(&[head].into_iter().chain(rows).collect::<Vec<_>>())
+    }
+
+    /// The page; `kept` is what stands between the marks.
+    pub fn markdown(&self, kept: &str) -> String {
+        let Machine {
+            processor,
+            processors,
+            memory,
+            kernel,
+            capability,
+            lookahead,
+            rustc,
+            libtorch,
+        } = &self.machine;
+        let load =
+            |load: Option<f64>| load.map_or_else(|| "unknown".to_owned(), |l| format!("{l:.2}"));
+        let mut page = String::from(HEAD);
+        let others = match self.others {
+            Some(share) => {
+                format!("; other programs took {:.0} % of the processors' time", 100.0 * share)
+            }
+            None => String::new(),
+        };
+        let partial = if self.partial { ", and only a part of all" } else { "" };
+        let _ = write!(
+            page,
+            "## Where\n\n\
+             - {}{partial}: {} rounds, slices of {} s\n\
+             - {processor}, {processors} processors, {:.0} GB of memory, Linux {kernel}; libtorch uses {capability}\n\
+             - {} threads on both sides; load average {} before and {} after{others}\n\
+             - lookahead {lookahead}, {rustc}, libtorch {libtorch}\n\
+             - {}\n\n## Results\n\n{}\n",
+            self.date,
+            self.rounds,
+            self.seconds,
+            *memory as f64 / 1e9,
+            self.threads,
+            load(self.load_before),
+            load(self.load_after),
+            self.peers.join(", "),
+            self.table(),
+        );
+        if !self.refusals.is_empty() {
+            page.push_str("Left out:\n\n");
+            for Refusal { workload, why } in &self.refusals {
+                let _ = writeln!(page, "- {workload}: {why}");
+            }
+            page.push('\n');
+        }
+        page.push_str(AGREE);
+        page.push_str(&self.agreement_table());
+        let _ = write!(page, "\n{BEGIN}{kept}{END}\n");
+        page
+    }
+
+    /// Writes `benchmarks.json` and `benchmarks.md` into a folder. What stands between the marks of the
+    /// page that is there stays.
+    ///
+    /// # Errors
+    /// Where a file can't be read or written.
+    pub fn write(&self, folder: &Path) -> anyhow::Result<()> {
+        let put = |name: &str, text: String| {
+            let path = folder.join(name);
+            std::fs::write(&path, text)
+                .with_context(|| format!("{} can't be written.", path.display()))
+        };
+        std::fs::create_dir_all(folder)
+            .with_context(|| format!("The folder {} can't be made.", folder.display()))?;
+        let page = folder.join("benchmarks.md");
+        let old = match std::fs::read_to_string(&page) {
+            Ok(text) => text,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => String::new(),
+            Err(error) => {
+                return Err(error).with_context(|| format!("{} can't be read.", page.display()));
+            }
+        };
+        let kept = kept(&old).with_context(|| format!("{} is left as it is.", page.display()))?;
+        put("benchmarks.json", serde_json::to_string_pretty(self)? + "\n")?;
+        put("benchmarks.md", self.markdown(&kept))
+    }
+}
+
+/// What stands between the marks of a page; an empty line where there are none.
+///
+/// # Errors
+/// Where there is one mark without the other, or they are in the wrong order.
+fn kept(page: &str) -> anyhow::Result<String> {
+    if !page.contains(BEGIN) && !page.contains(END) {
+        return Ok("\n".to_owned());
+    }
+    let between = page.split_once(BEGIN).and_then(|(_, rest)| rest.split_once(END));
+    let (kept, _) = between.with_context(|| {
+        format!(
+            "It must have `{BEGIN}` and, after it, `{END}`, and has not: mend it, or take both out."
+        )
+    })?;
+    Ok(kept.to_owned())
+}
+
+/// Comparisons as a table in Markdown, aligned to be read as it is.
+pub(crate) fn comparisons(rows: &[Row]) -> String {
+    let head = [
+        "workload",
+        "what",
+        "of",
+        "value",
+        "against",
+        "ratio [quartiles]",
+        "aim",
+        "reached",
+        "rounds",
+    ];
+    let head = [head.map(str::to_owned)];
+    aligned(&head.into_iter().chain(rows.iter().map(Row::cells)).collect::<Vec<_>>())
+}
+
+fn aligned<const N: usize>(rows: &[[String; N]]) -> String {
+    let width = |i: usize| rows.iter().map(|row| row[i].chars().count()).max().unwrap_or(0);
+    let widths: Vec<usize> = (0..N).map(width).collect();
+    let mut text = String::new();
+    for (i, row) in rows.iter().enumerate() {
+        let cells: Vec<String> =
+            row.iter().zip(&widths).map(|(cell, &width)| format!("{cell:<width$}")).collect();
+        let _ = writeln!(text, "| {} |", cells.join(" | "));
+        if i == 0 {
+            let rules: Vec<String> = widths.iter().map(|&width| "-".repeat(width)).collect();
+            let _ = writeln!(text, "| {} |", rules.join(" | "));
+        }
+    }
+    text
+}
+
+const HEAD: &str = "\
+# Benchmarks
+
+Written by `just bench`, all but the part between the marks at the end. `just bench quick` measures a part of it
+in minutes, and `just bench-parts` measures parts of this project against what they replace.
+
+## How
+
+Contenders are processes that run in turns, a slice of time each, in an order that rotates from round to round.
+A ratio is taken within a round; the table has the median of the rounds' ratios and their quartiles. Both sides
+have the same model, first weights, batches in the same order, and number of threads; no dropout, no augmentation,
+a constant learning rate, no evaluation in the time. Losses are compared first: see the end.
+
+| contender | what it is |
+|---|---|
+| `trainer` | what `lookahead train` does by default: the probe, the event log, a checkpoint every 500 steps; without a terminal |
+| `trainer-without-checkpoints` | the same without checkpoints, which no other contender writes |
+| `trainer-without-probe` | the same without checkpoints and probe |
+| `library` | lookahead-core alone: a plain loop over the same model and data |
+| `bare` | the same loop, with the inner optimizer and no Lookahead |
+| `lookahead train` | the whole program, from its start to its end |
+| `timm`, `pytorch_optimizer` | a plain loop in PyTorch, with the package's Lookahead |
+
+The loops in PyTorch are the quickest that these packages allow on a CPU without `torch.compile`. Data is in memory
+as normalized floats, from which `index_select` takes a batch: no `DataLoader`. The inner optimizer is the quicker
+one of `fused=True` and `foreach=True`, tried before the rounds. Every loop, ours too, reads the loss of every step.
+Evaluation is under `torch.inference_mode()`, in the quickest of several sizes of batches; θ gives way to φ as each
+package has it, timm's by `sync_lookahead()`. timm makes φ only at the first sync, from the θ of that moment, so that
+its first sync does nothing; here φ is put in as it should be, or the losses would differ.
+
+Whole processes: PyTorch starts with its import and that of one of the two packages, reads the same files, and draws
+its weights; then 50 steps and the test set, with images held as bytes, which takes less memory. PyPI's PyTorch for
+Linux is a build with CUDA: a build for the CPU alone would start a little sooner and take a little less memory.
+
+Images of CIFAR's size are noise here, and the text is made up: neither changes what a step costs.
+
+";
+
+const AGREE: &str = "\
+## Losses
+
+Before anything is timed, the losses of the first steps are compared with those of `library`, step by step, and the
+loss on the test set at φ after them, between two syncs, where θ is something else. What differs by more than rounding
+explains is not measured. `bare` is compared up to the first sync; for the optimizer alone the mean square of the
+weights stands in for the loss.
+
+";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn report() -> Report {
+        let mut report = Report::new(&Plan::usual(true, 2));
+        let values = (&[1e-3, 2e-3, 1e-3][..], &[2e-3, 3e-3, 2e-3][..]);
+        let unit = Unit::Step { samples: 32 };
+        let aim = Some(Aim::median(1.15));
+        let names = ("trainer", "timm");
+        report.rows.extend(Row::new(
+            "mlp-32",
+            "training",
+            names,
+            values,
+            unit,
+            Meaning::Faster,
+            aim,
+        ));
+        let memory = (&[2e8][..], &[1e8][..]);
+        let aim = Some(Aim::median(1.0));
+        report.rows.extend(Row::new(
+            "mlp-32",
+            "memory",
+            names,
+            memory,
+            Unit::Bytes,
+            Meaning::Takes,
+            aim,
+        ));
+        report.refuse("cnn-32", &anyhow::anyhow!("The losses differ."));
+        report
+    }
+
+    #[test]
+    fn the_table_has_a_line_for_each_row_and_says_what_is_reached() {
+        let table = report().table();
+        let lines: Vec<&str> = table.lines().collect();
+        assert_eq!(lines.len(), 4);
+        let length = lines[0].chars().count();
+        assert!(lines.iter().all(|line| line.chars().count() == length), "{table}");
+        for part in [
+            "1.00 ms, 32000 samples/s",
+            "timm: 2.00 ms",
+            "times as fast 2.00 [1.750, 2.00]",
+            "≥ 1.150",
+            "yes",
+        ] {
+            assert!(lines[2].contains(part), "{part} in {}", lines[2]);
+        }
+        for part in ["200 MB", "takes, of it 2.00", "≤ 1.000", "**no**"] {
+            assert!(lines[3].contains(part), "{part} in {}", lines[3]);
+        }
+        assert_eq!(Row::new("", "", ("", ""), (&[], &[]), Unit::Bytes, Meaning::Takes, None), None);
+    }
+
+    #[test]
+    fn what_is_written_by_hand_stays() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("benchmarks.md");
+        let report = report();
+        report.write(folder.path()).unwrap();
+        let page = std::fs::read_to_string(&path).unwrap();
+        assert!(page.ends_with("<!-- by hand: begin -->\n<!-- by hand: end -->\n"), "{page}");
+        assert!(page.contains("- cnn-32: The losses differ."));
+
+        let by_hand = "\n## Profile\n\nMost of it is `addmm`.\n";
+        std::fs::write(&path, page.replace("begin -->\n", &format!("begin -->{by_hand}"))).unwrap();
+        report.write(folder.path()).unwrap();
+        let page = std::fs::read_to_string(&path).unwrap();
+        assert_eq!(kept(&page).unwrap(), by_hand);
+        assert_eq!(page.matches("## Profile").count(), 1);
+
+        let broken = page.replace("by hand: end", "by hand: and");
+        std::fs::write(&path, &broken).unwrap();
+        let said = format!("{:#}", report.write(folder.path()).unwrap_err());
+        assert!(said.contains("is left as it is") && said.contains("by hand: end"), "{said}");
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), broken);
+    }
+
+    #[test]
+    fn the_json_has_it_all() {
+        let report = report();
+        let text = serde_json::to_string(&report).unwrap();
+        assert_eq!(serde_json::from_str::<Report>(&text).unwrap(), report);
+        assert!(text.contains(r#""samples_per_second":32000.0"#), "{text}");
+    }
+
+    #[test]
+    fn a_version_is_noted_once() {
+        let mut report = report();
+        report.take_versions(&["Python 3.13.1, torch 2.13.0".to_owned()]);
+        report.take_versions(&["Python 3.13.1, torch 2.13.0, timm 1.0.31".to_owned()]);
+        assert_eq!(report.peers, ["Python 3.13.1", "torch 2.13.0", "timm 1.0.31"]);
+    }
+}
