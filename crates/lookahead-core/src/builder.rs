@@ -6,10 +6,11 @@ use lookahead_sys::distributed::ProcessGroup;
 use lookahead_sys::sync::Path;
 use tch::nn;
 
-use crate::lookahead::{Lookahead, Wire, Workers};
-use crate::settings::Settings;
+use crate::lookahead::Lookahead;
+use crate::settings::{Settings, Workers};
 use crate::{
-    InnerOptimizer, MomentumPolicy, NonFinite, OuterMomentum, Result, Schedule, TchOptimizer,
+    InnerOptimizer, LookaheadConfig, MomentumPolicy, NonFinite, Result, Schedule, TchOptimizer,
+    TransferDtype,
 };
 
 /// Settings of a [`Lookahead`] that is about to be built: k is 5 and α is 0.5 unless set, the
@@ -48,9 +49,15 @@ impl<Source> Builder<Source> {
         Builder { source, settings: Settings::default() }
     }
 
+    /// Sets all that is plain data at once.
+    pub fn config(mut self, config: LookaheadConfig) -> Self {
+        self.settings.config = config;
+        self
+    }
+
     /// Sets the synchronization period: inner steps between syncs, at least 1.
     pub fn k(mut self, k: u64) -> Self {
-        self.settings.k = k;
+        self.settings.config.k = k;
         self
     }
 
@@ -64,7 +71,7 @@ impl<Source> Builder<Source> {
     /// sync. At 1 Lookahead is its inner optimizer, to the bit, where moments are maintained. With
     /// [`outer_momentum`](Self::outer_momentum) it is the outer optimizer's learning rate.
     pub fn alpha(mut self, alpha: f64) -> Self {
-        self.settings.alpha = alpha;
+        self.settings.config.alpha = alpha;
         self
     }
 
@@ -83,7 +90,7 @@ impl<Source> Builder<Source> {
     }
 
     /// Chooses α at each sync as the best one on a quadratic model of the loss between φ and θ,
-    /// clipped to `low ..= 1` (Zhang et al., 2019, section 3.1):
+    /// clipped to `low ..= 1` (Zhang et al., 2019, section 3.1); a `low` of 0 turns it off:
     ///
     /// ```text
     /// α = 1 + gᵀd / dᵀÂd        d = φ − θ, g the gradient at θ
@@ -100,25 +107,54 @@ impl<Source> Builder<Source> {
     /// the device at each sync, and temporary tensors are made. Where α can't be told, such as without
     /// a gradient or where θ is φ, it is `low`.
     pub fn adaptive_alpha(mut self, low: f64) -> Self {
-        self.settings.adaptive_low = Some(low);
+        self.settings.config.adaptive_alpha = low;
         self
     }
 
     /// Sets what becomes of the inner optimizer's moments at a sync.
     pub fn momentum_policy(mut self, policy: MomentumPolicy) -> Self {
-        self.settings.momentum_policy = policy;
+        self.settings.config.momentum_policy = policy;
         self
     }
 
-    /// Puts SGD with momentum on the difference φ − θ in the place of plain interpolation.
-    pub fn outer_momentum(mut self, outer: OuterMomentum) -> Self {
-        self.settings.outer = outer;
+    /// Sets the momentum μ of the outer optimizer, 0 ≤ μ < 1: SGD on the difference d = φ − θ instead of
+    /// plain interpolation, with the slow step size α as its learning rate.
+    ///
+    /// ```text
+    /// v ← μ v + d                        v starts at 0
+    /// φ ← φ − α v                        or φ − α (d + μ v) in Nesterov's form
+    /// θ ← φ
+    /// ```
+    ///
+    /// With μ = 0 that is plain Lookahead. With one worker, DiLoCo (Douillard et al., 2023) is μ = 0.9 in
+    /// Nesterov's form with α = 0.7, and SlowMo (Wang et al., 2020) is this form without Nesterov's at
+    /// a constant learning rate. It costs one more copy of the trainable parameters.
+    ///
+    /// ```
+    /// use lookahead_core::{Lookahead, fused};
+    /// # let vs = tch::nn::VarStore::new(tch::Device::Cpu);
+    /// # let w = vs.root().ones("w", &[1]);
+    /// let builder = Lookahead::builder(fused::Sgd::default()).k(1).alpha(0.5);
+    /// let mut opt = builder.outer_momentum(0.9).outer_nesterov(true).build(&vs, 1.0)?;
+    /// opt.backward_step(&w.sum(tch::Kind::Float))?;
+    /// // d = 1 and v = 1, so φ went by 0.5 (1 + 0.9 · 1).
+    /// assert!((w.double_value(&[0]) - 0.05).abs() < 1e-6);
+    /// # Ok::<(), lookahead_core::Error>(())
+    /// ```
+    pub fn outer_momentum(mut self, momentum: f64) -> Self {
+        self.settings.config.outer_momentum = momentum;
+        self
+    }
+
+    /// Sets whether the outer momentum has Nesterov's form.
+    pub fn outer_nesterov(mut self, nesterov: bool) -> Self {
+        self.settings.config.outer_nesterov = nesterov;
         self
     }
 
     /// Sets what to do about values that are no finite numbers.
     pub fn non_finite(mut self, policy: NonFinite) -> Self {
-        self.settings.non_finite = policy;
+        self.settings.config.non_finite = policy;
         self
     }
 
@@ -130,8 +166,8 @@ impl<Source> Builder<Source> {
     /// All processes build the same optimizer for the same model, and all start from rank 0's weights.
     /// Moments stay each process's own. They must take the same steps: at each sync their steps, their k
     /// and a part of their φ are compared. The policy `NonFinite::SkipStep` makes them agree in each step.
-    pub fn workers(mut self, group: Arc<ProcessGroup>, wire: Wire) -> Self {
-        self.settings.workers = Some(Workers { group, wire });
+    pub fn workers(mut self, group: Arc<ProcessGroup>, dtype: TransferDtype) -> Self {
+        self.settings.workers = Some(Workers { group, dtype });
         self
     }
 
@@ -147,9 +183,8 @@ impl<C: nn::OptimizerConfig> Builder<FromConfig<C>> {
     /// copy of them as they are now.
     ///
     /// # Errors
-    /// [`Period`](crate::Error::Period), [`SlowStepSize`](crate::Error::SlowStepSize),
-    /// [`LearningRate`](crate::Error::LearningRate) and others for settings out of range, or what
-    /// libtorch says of the configuration.
+    /// [`Setting`](crate::Error::Setting) and others for settings out of range, or what libtorch says of
+    /// the configuration.
     pub fn build(self, vs: &nn::VarStore, learning_rate: f64) -> Result<Lookahead<TchOptimizer>> {
         self.settings.check()?;
         let inner = TchOptimizer::new(self.source.0, vs, learning_rate)?;

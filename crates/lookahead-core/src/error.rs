@@ -6,17 +6,22 @@
 /// use lookahead_core::{Error, Lookahead};
 /// # let vs = tch::nn::VarStore::new(tch::Device::Cpu);
 /// let refused = Lookahead::builder(tch::nn::Sgd::default()).alpha(1.5).build(&vs, 0.1).unwrap_err();
-/// assert!(matches!(refused, Error::SlowStepSize(1.5)));
-/// assert!(refused.to_string().starts_with("The slow step size alpha is 1.5, and it must be"));
+/// assert!(matches!(refused, Error::Setting { key: "alpha", .. }));
+/// assert!(refused.to_string().starts_with("`alpha` is 1.5, and it must be more than 0"));
 /// ```
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// k is no number of steps.
-    #[error(
-        "The synchronization period k is {0}, and it must be at least 1: Lookahead syncs after every k inner steps."
-    )]
-    Period(u64),
+    /// A setting is out of range.
+    #[error("`{key}` is {found}, and it must be {allowed}.")]
+    Setting {
+        /// The setting: a field of [`LookaheadConfig`](crate::LookaheadConfig), or the argument.
+        key: &'static str,
+        /// Its value.
+        found: String,
+        /// What it may be.
+        allowed: &'static str,
+    },
 
     /// k can't change where the cycle stands.
     #[error(
@@ -29,26 +34,6 @@ pub enum Error {
         /// Inner steps since the last sync.
         phase: u64,
     },
-
-    /// α lies outside (0, 1].
-    #[error(
-        "The slow step size alpha is {0}, and it must be more than 0 and at most 1: at 0 the slow \
-         weights never move, and at 1 Lookahead is exactly its inner optimizer."
-    )]
-    SlowStepSize(f64),
-
-    /// The outer optimizer's momentum lies outside [0, 1).
-    #[error(
-        "The outer momentum is {0}, and it must be at least 0 and below 1, in single precision too; at 0 the \
-         sync is plain interpolation."
-    )]
-    OuterMomentum(f64),
-
-    /// The least α of the adaptive choice lies outside (0, 1].
-    #[error(
-        "The least alpha of the adaptive choice is {0}, and it must be more than 0 and at most 1."
-    )]
-    AdaptiveLow(f64),
 
     /// The adaptive α and another setting exclude each other.
     #[error(
@@ -197,26 +182,6 @@ pub enum Error {
         /// The first such buffer.
         name: String,
     },
-
-    /// A learning rate is negative or not finite.
-    #[error(
-        "The learning rate is {0}, and it must be at least 0 and no more than single precision holds, 3.4e38."
-    )]
-    LearningRate(f64),
-
-    /// A momentum lies outside [0, 1).
-    #[error("The momentum is {0}, and it must be at least 0 and below 1, in single precision too.")]
-    Momentum(f64),
-
-    /// A weight decay is negative or not finite.
-    #[error(
-        "The weight decay is {0}, and it must be at least 0 and no more than single precision holds, 3.4e38."
-    )]
-    WeightDecay(f64),
-
-    /// Gradients can't be clipped to this.
-    #[error("The limit to clip gradients to is {0}, and it must be a finite number above 0.")]
-    ClipLimit(f64),
 
     /// There is no such parameter group.
     #[error("There is no parameter group {group}: the optimizer has {count}, counted from 0.")]
@@ -433,17 +398,10 @@ pub enum Error {
 impl Error {
     /// A setting's refusal as that of the state's entry which has it.
     pub(crate) fn in_entry(self, key: &str) -> Error {
-        let range = |found: String, allowed: &str| Error::StateRange {
-            key: key.to_owned(),
-            found,
-            allowed: allowed.to_owned(),
-        };
         match self {
-            Error::SlowStepSize(found) => range(found.to_string(), "more than 0 and at most 1"),
-            Error::LearningRate(found) | Error::WeightDecay(found) => {
-                range(found.to_string(), "a finite number of at least 0")
+            Error::Setting { found, allowed, .. } => {
+                Error::StateRange { key: key.to_owned(), found, allowed: allowed.to_owned() }
             }
-            Error::Momentum(found) => range(found.to_string(), "at least 0 and below 1"),
             other => other,
         }
     }

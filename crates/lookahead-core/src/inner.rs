@@ -189,7 +189,7 @@ pub trait InnerOptimizer {
     /// Sets the learning rate of all groups.
     ///
     /// # Errors
-    /// [`LearningRate`](crate::Error::LearningRate) for a negative or non-finite one.
+    /// [`Setting`](crate::Error::Setting) for a negative or non-finite one.
     fn set_learning_rate(&mut self, learning_rate: f64) -> Result<()>;
 
     /// Sets the learning rate of one group.

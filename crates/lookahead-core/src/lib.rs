@@ -139,7 +139,7 @@
 //! | item | what it is |
 //! |---|---|
 //! | [`Lookahead`], [`Builder`] | the optimizer and how it is put together |
-//! | [`MomentumPolicy`], [`OuterMomentum`], [`NonFinite`], [`Schedule`] | what can be chosen |
+//! | [`LookaheadConfig`], [`MomentumPolicy`], [`NonFinite`], [`Schedule`] | what can be chosen |
 //! | [`SlowWeights`], [`recalibrate`] | φ standing in for θ, for evaluation |
 //! | [`fewest_values_per_channel`] | whether a batch is too small for batch normalization |
 //! | [`fused`] | tch's optimizers on faster kernels |
@@ -148,7 +148,7 @@
 //! | [`InnerOptimizer`], [`Parameter`], [`Moment`], [`Curvature`], [`Variables`] | what an inner optimizer of your own is made of |
 //! | [`State`] | what an optimizer remembers, as named tensors and numbers |
 //! | [`Error`] | what can go wrong, in full sentences |
-//! | [`distributed`], [`Wire`], [`GradientAverage`] | the same training in several processes |
+//! | [`distributed`], [`TransferDtype`], [`GradientAverage`] | the same training in several processes |
 //! | [`inference`], [`autocast`], [`memory_format`] | evaluations without what autograd costs; a narrower type, and another order in memory, for speed |
 //! | [`generator`], [`build`] | random-generator state, and which libtorch this is |
 //! | [`arithmetic`] | what tch has too, but panics in if libtorch refuses, for an inner optimizer of your own |
@@ -188,6 +188,7 @@
 #![allow(clippy::needless_doctest_main)]
 
 mod builder;
+mod config;
 mod error;
 mod inner;
 mod lookahead;
@@ -201,18 +202,19 @@ mod watch;
 mod wrapped;
 
 pub use builder::{Builder, FromConfig, FromOptimizer};
+pub use config::{LookaheadConfig, MomentumPolicy, NonFinite, TransferDtype};
 pub use error::{Error, Result};
 pub use inner::{Curvature, InnerOptimizer, Moment, Parameter};
 pub use lookahead::{
-    GradientAverage, Lookahead, SlowWeights, Wire, fewest_values_per_channel, recalibrate,
+    GradientAverage, Lookahead, SlowWeights, fewest_values_per_channel, recalibrate,
 };
 pub use lookahead_sys::sync::Path as SyncPath;
 pub use lookahead_sys::{
     arithmetic, autocast, build, cerr, distributed, fused, generator, images, inference, memory,
     memory_format, ops,
 };
+pub use range::check_learning_rate;
 pub use schedule::Schedule;
-pub use settings::{MomentumPolicy, NonFinite, OuterMomentum};
 pub use state::State;
 pub use tch_optimizer::TchOptimizer;
 pub use variables::Variables;

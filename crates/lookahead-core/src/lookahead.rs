@@ -36,15 +36,15 @@ mod workers;
 
 pub use recalibration::{fewest_values_per_channel, recalibrate};
 pub use slow_weights::SlowWeights;
-pub(crate) use workers::Workers;
-pub use workers::{GradientAverage, Wire};
+pub use workers::GradientAverage;
 
 use lookahead_sys::arithmetic::assign;
 use lookahead_sys::sync::{self, Pair, Rule};
 use tch::{Kind, Tensor, nn};
 
 use crate::builder::{Builder, FromConfig, FromOptimizer};
-use crate::settings::{NonFinite, Settings};
+use crate::config::NonFinite;
+use crate::settings::Settings;
 use crate::state::copy_like;
 use crate::watch::Watch;
 use crate::{Error, InnerOptimizer, Parameter, Result, TchOptimizer, WrappedOptimizer};
@@ -262,7 +262,7 @@ impl<O: InnerOptimizer> Lookahead<O> {
             let refused = self.refused.as_ref().and_then(Error::repeated);
             return Err(refused.unwrap_or(Error::SyncIsDue { k: self.k }));
         }
-        if self.settings.non_finite == NonFinite::SkipStep
+        if self.settings.config.non_finite == NonFinite::SkipStep
             && !self.all_agree(self.gradients_are_finite()?)?
         {
             self.non_finite += 1;
@@ -322,7 +322,7 @@ impl<O: InnerOptimizer> Lookahead<O> {
         self.average()?;
         // φ sees none of θ before all of it has been looked at.
         if let Some(name) = self.find_non_finite()? {
-            if self.settings.non_finite != NonFinite::RollBack {
+            if self.settings.config.non_finite != NonFinite::RollBack {
                 return Err(Error::NonFinite { name });
             }
             self.non_finite += 1;
@@ -340,7 +340,7 @@ impl<O: InnerOptimizer> Lookahead<O> {
     /// and DiLoCo need.
     fn sync(&mut self) -> Result<()> {
         let to_pull = self.moments_to_pull()?;
-        let adaptive = match self.settings.adaptive_low {
+        let adaptive = match self.settings.config.adaptive_low() {
             Some(low) => Some(self.adaptive_alpha(low).and_then(|own| self.common_alpha(own))?),
             None => None,
         };
@@ -366,8 +366,8 @@ impl<O: InnerOptimizer> Lookahead<O> {
         // Where variables share memory all of φ comes first, then all of θ: each is seen as the
         // inner optimizer left it.
         let restart = !self.watch.shares_memory();
-        let outer = self.settings.outer;
-        let (momentum, nesterov) = (outer.momentum, outer.nesterov);
+        let momentum = self.settings.config.outer_momentum;
+        let nesterov = self.settings.config.outer_nesterov;
         let rule = Rule { momentum, nesterov, restart, differences, path: self.settings.path };
         let apart = sync::sync(trained, rule)?;
         sync::sync(pulled, Rule { restart: true, ..rule })?;

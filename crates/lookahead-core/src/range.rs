@@ -1,45 +1,79 @@
 //! The ranges of settings. Each is written so that NaN is refused as well, and holds for the number as the
 //! kernels take it, in the weights' own type: 0.999999999 is below 1, and is 1 in single precision.
 
+use std::fmt;
+
 use crate::{Error, Result};
 
+/// An error unless the setting `key` is within the range that `allowed` describes.
+pub(crate) fn require(
+    holds: bool,
+    key: &'static str,
+    found: impl fmt::LowerExp + fmt::Display + Copy,
+    allowed: &'static str,
+) -> Result<()> {
+    if holds { Ok(()) } else { Err(Error::Setting { key, found: short(found), allowed }) }
+}
+
+/// In plain digits, or with an exponent if that is much shorter: 1e30 rather than 31 digits.
+fn short(number: impl fmt::LowerExp + fmt::Display) -> String {
+    let (plain, exponent) = (number.to_string(), format!("{number:e}"));
+    if exponent.len() + 4 < plain.len() { exponent } else { plain }
+}
+
 pub(crate) fn check_period(k: u64) -> Result<()> {
-    if k == 0 { Err(Error::Period(k)) } else { Ok(()) }
+    require(k >= 1, "k", k, "at least 1: inner steps between syncs")
 }
 
 pub(crate) fn check_slow_step_size(alpha: f64) -> Result<()> {
-    if single(alpha) > 0.0 && alpha <= 1.0 { Ok(()) } else { Err(Error::SlowStepSize(alpha)) }
+    let allowed = "more than 0 and at most 1: at 0 the slow weights never move, and at 1 Lookahead is \
+                   exactly its inner optimizer";
+    require(single(alpha) > 0.0 && alpha <= 1.0, "alpha", alpha, allowed)
 }
 
-pub(crate) fn check_learning_rate(learning_rate: f64) -> Result<()> {
-    if single(learning_rate).is_finite() && learning_rate >= 0.0 {
-        Ok(())
-    } else {
-        Err(Error::LearningRate(learning_rate))
-    }
+/// Checks a learning rate, for an inner optimizer of your own.
+///
+/// # Errors
+/// [`Setting`](Error::Setting) for one that is negative, NaN, or more than single precision holds.
+///
+/// ```
+/// use lookahead_core::check_learning_rate;
+/// assert!(check_learning_rate(0.1).is_ok() && check_learning_rate(f64::NAN).is_err());
+/// ```
+pub fn check_learning_rate(learning_rate: f64) -> Result<()> {
+    check_single("learning_rate", learning_rate)
+}
+
+pub(crate) fn check_weight_decay(weight_decay: f64) -> Result<()> {
+    check_single("weight_decay", weight_decay)
 }
 
 pub(crate) fn check_momentum(momentum: f64) -> Result<()> {
-    if is_decay(momentum) { Ok(()) } else { Err(Error::Momentum(momentum)) }
+    check_decay("momentum", momentum, "at least 0 and below 1, in single precision too")
 }
 
-/// Whether it is at least 0 and below 1.
-pub(crate) fn is_decay(factor: f64) -> bool {
-    factor >= 0.0 && single(factor) < 1.0
+/// A factor by which something decays.
+pub(crate) fn check_decay(key: &'static str, factor: f64, allowed: &'static str) -> Result<()> {
+    require(factor >= 0.0 && single(factor) < 1.0, key, factor, allowed)
+}
+
+pub(crate) fn check_limit(max: f64) -> Result<()> {
+    require(
+        max.is_finite() && max > 0.0,
+        "max",
+        max,
+        "a finite number above 0, to clip gradients to",
+    )
+}
+
+fn check_single(key: &'static str, value: f64) -> Result<()> {
+    let allowed = "at least 0 and no more than single precision holds, 3.4e38";
+    require(value >= 0.0 && single(value).is_finite(), key, value, allowed)
 }
 
 /// As kernels on single-precision weights compute with it.
 fn single(value: f64) -> f32 {
     value as f32
-}
-
-pub(crate) fn check_weight_decay(weight_decay: f64) -> Result<()> {
-    let allowed = single(weight_decay).is_finite() && weight_decay >= 0.0;
-    if allowed { Ok(()) } else { Err(Error::WeightDecay(weight_decay)) }
-}
-
-pub(crate) fn check_limit(max: f64) -> Result<()> {
-    if max.is_finite() && max > 0.0 { Ok(()) } else { Err(Error::ClipLimit(max)) }
 }
 
 /// Counts of steps that are believed: beyond, they would not be told apart as floating-point numbers, by

@@ -41,7 +41,7 @@ impl TchOptimizer {
     /// the next step.
     ///
     /// # Errors
-    /// [`LearningRate`](Error::LearningRate), [`ComplexVariable`](Error::ComplexVariable) for any but SGD,
+    /// [`Setting`](Error::Setting), [`ComplexVariable`](Error::ComplexVariable) for any but SGD,
     /// or what libtorch says of the configuration.
     pub fn new<C: nn::OptimizerConfig>(
         config: C,
@@ -65,7 +65,7 @@ impl TchOptimizer {
     /// Sets the momentum of all groups, and of those made later: β₁ for Adam and AdamW.
     ///
     /// # Errors
-    /// [`Momentum`](Error::Momentum) outside 0 ≤ momentum < 1.
+    /// [`Setting`](Error::Setting) outside 0 ≤ momentum < 1.
     pub fn set_momentum(&mut self, momentum: f64) -> Result<()> {
         check_momentum(momentum)?;
         self.change_all_groups(|options| options.momentum = momentum)
@@ -74,7 +74,7 @@ impl TchOptimizer {
     /// Sets the weight decay of all groups, and of those made later.
     ///
     /// # Errors
-    /// [`WeightDecay`](Error::WeightDecay) for a negative or non-finite one.
+    /// [`Setting`](Error::Setting) for a negative or non-finite one.
     pub fn set_weight_decay(&mut self, weight_decay: f64) -> Result<()> {
         check_weight_decay(weight_decay)?;
         self.change_all_groups(|options| options.weight_decay = weight_decay)

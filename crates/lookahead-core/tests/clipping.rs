@@ -1,6 +1,6 @@
 //! Clipping by the norm of all gradients: of every magnitude, and when there is no norm to clip by.
 
-use lookahead_core::{Error, Lookahead, NonFinite, OuterMomentum, fused};
+use lookahead_core::{Error, Lookahead, NonFinite, fused};
 use tch::{Device, Kind, Tensor, nn};
 
 fn built(size: i64, policy: NonFinite) -> (nn::VarStore, Tensor, Lookahead) {
@@ -111,8 +111,7 @@ fn the_norm_is_clipped_through_a_nested_lookahead() {
     let vs = nn::VarStore::new(Device::Cpu);
     let w = vs.root().zeros("w", &[100]);
     let inner = Lookahead::builder(fused::Sgd::default()).k(2).build(&vs, 0.1).unwrap();
-    let outer = OuterMomentum { momentum: 0.5, nesterov: false };
-    let mut opt = Lookahead::around(inner).k(4).outer_momentum(outer).build().unwrap();
+    let mut opt = Lookahead::around(inner).k(4).outer_momentum(0.5).build().unwrap();
     opt.backward_step_clip_norm(&(&w * 1e19).sum(Kind::Float), 1.0).unwrap();
     assert!((w.double_value(&[0]) + 0.01).abs() < 1e-6);
     let refused = opt.backward_step_clip_norm(&(&w * f64::NAN).sum(Kind::Float), 1.0);

@@ -13,8 +13,8 @@ use std::process::Command;
 
 use common::{AnyConfig, INNERS, Inner, bits};
 use lookahead_core::{
-    Error, InnerOptimizer, Lookahead, MomentumPolicy, NonFinite, OuterMomentum, State, SyncPath,
-    TchOptimizer, fused, generator, recalibrate,
+    Error, InnerOptimizer, Lookahead, MomentumPolicy, NonFinite, State, SyncPath, TchOptimizer,
+    fused, generator, recalibrate,
 };
 use lookahead_sys::distributed;
 use lookahead_sys::ops::{self, Op};
@@ -417,14 +417,15 @@ fn trained(
     kind: Kind,
     inner: Inner,
     policy: MomentumPolicy,
-    outer: OuterMomentum,
+    outer_momentum: f64,
 ) -> (Vec<Tensor>, State) {
     let problem = Problem::new(device, kind);
     let mut opt = Lookahead::builder(AnyConfig(inner))
         .k(3)
         .alpha(0.5)
         .momentum_policy(policy)
-        .outer_momentum(outer)
+        .outer_momentum(outer_momentum)
+        .outer_nesterov(true)
         .build(&problem.vs, 0.01)
         .unwrap();
     for step in 0..11 {
@@ -442,9 +443,8 @@ fn momentum_policies_are_the_cpus() {
             let settings = [(Kind::Float, 0.0, 1e-4), (Kind::Double, 0.6, 1e-11)];
             for (kind, momentum, tolerance) in settings {
                 let what = format!("{inner:?}, {policy:?}, {momentum}, {kind:?}");
-                let outer = OuterMomentum { momentum, nesterov: true };
-                let (fast, state) = trained(gpu, kind, inner, policy, outer);
-                let (cpu_fast, cpu_state) = trained(Device::Cpu, kind, inner, policy, outer);
+                let (fast, state) = trained(gpu, kind, inner, policy, momentum);
+                let (cpu_fast, cpu_state) = trained(Device::Cpu, kind, inner, policy, momentum);
                 for (i, (found, expected)) in fast.iter().zip(&cpu_fast).enumerate() {
                     let what = format!("{what}: θ, tensor {i}");
                     assert_close(found, expected, (tolerance, tolerance), &what);
@@ -622,7 +622,7 @@ fn a_training_moves_from_the_gpu_to_the_cpu_and_back() {
             .k(3)
             .alpha(0.5)
             .momentum_policy(MomentumPolicy::Pullback)
-            .outer_momentum(OuterMomentum { momentum: 0.5, nesterov: false })
+            .outer_momentum(0.5)
             .build(&problem.vs, 0.05)
             .unwrap()
     };

@@ -4,7 +4,7 @@ mod common;
 
 use common::{INNERS, Inner, Net, assert_same_bits, bits};
 use lookahead_core::{
-    Error, InnerOptimizer, Lookahead, MomentumPolicy, NonFinite, OuterMomentum, Schedule, fused,
+    Error, InnerOptimizer, Lookahead, MomentumPolicy, NonFinite, Schedule, fused,
 };
 use tch::{Device, Kind, Tensor, nn};
 
@@ -72,7 +72,8 @@ fn the_last_sync_is_any_other_sync_and_after_a_sync_nothing_happens() {
                         .alpha(0.6)
                         .alpha_schedule(Schedule::Linear { to: 0.9, steps: 20 })
                         .momentum_policy(policy)
-                        .outer_momentum(OuterMomentum { momentum, nesterov: true })
+                        .outer_momentum(momentum)
+                        .outer_nesterov(true)
                         .build(&net.vs, common::LEARNING_RATE)
                         .unwrap();
                     for i in 0..4 {
@@ -324,8 +325,7 @@ fn a_state_is_taken_under_any_name_of_a_tied_variable() {
         }
         let adam = common::AnyConfig(Inner::Adam);
         let builder = Lookahead::builder(adam).k(3).momentum_policy(MomentumPolicy::Pullback);
-        let outer = OuterMomentum { momentum: 0.5, nesterov: false };
-        let opt = builder.outer_momentum(outer).build(&vs, 0.1).unwrap();
+        let opt = builder.outer_momentum(0.5).build(&vs, 0.1).unwrap();
         if !alias_first {
             tie();
         }

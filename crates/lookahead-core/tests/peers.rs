@@ -277,7 +277,7 @@ fn a_step_counter_that_counts_parameters() {
 fn a_period_of_zero() {
     let vs = nn::VarStore::new(Device::Cpu);
     let refused = Lookahead::builder(fused::Sgd::default()).k(0).build(&vs, 0.1);
-    assert!(matches!(refused, Err(Error::Period(0))));
+    assert!(matches!(refused, Err(Error::Setting { key: "k", .. })));
 }
 
 /// The running statistics in the model belong to θ; nobody computes those of φ.

@@ -8,8 +8,7 @@ mod common;
 
 use common::{INNERS, Inner, Net};
 use lookahead_core::{
-    Error, InnerOptimizer, Lookahead, MomentumPolicy, NonFinite, OuterMomentum, State,
-    TchOptimizer, fused,
+    Error, InnerOptimizer, Lookahead, MomentumPolicy, NonFinite, State, TchOptimizer, fused,
 };
 use radam::RAdam;
 use tch::nn::{self, OptimizerConfig};
@@ -204,16 +203,16 @@ fn around_a_lookahead_the_policies_reach_the_innermost_moments() {
 /// Saved and loaded into fresh objects at every phase, with everything that a state can hold.
 #[test]
 fn every_policy_goes_on_bit_for_bit_from_a_state() {
-    let outer = OuterMomentum { momentum: 0.9, nesterov: true };
     for inner in INNERS {
         for policy in [MomentumPolicy::Maintain, MomentumPolicy::Reset, MomentumPolicy::Pullback] {
-            for outer in [OuterMomentum::default(), outer] {
+            for outer in [0.0, 0.9] {
                 let build = |net: &Net| {
                     Lookahead::builder(common::AnyConfig(inner))
                         .k(3)
                         .alpha(0.5)
                         .momentum_policy(policy)
                         .outer_momentum(outer)
+                        .outer_nesterov(true)
                         .build(&net.vs, common::LEARNING_RATE)
                         .unwrap()
                 };
@@ -252,7 +251,7 @@ fn nothing_of_it_can_be_left_out() {
         Lookahead::builder(common::AnyConfig(Inner::Adam))
             .k(2)
             .momentum_policy(MomentumPolicy::Pullback)
-            .outer_momentum(OuterMomentum { momentum: 0.5, nesterov: false })
+            .outer_momentum(0.5)
             .build(&net.vs, common::LEARNING_RATE)
             .unwrap()
     };

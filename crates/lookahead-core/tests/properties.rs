@@ -25,8 +25,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
 use common::{AnyConfig, INNERS, Inner, bits};
 use lookahead_core::{
-    Error, InnerOptimizer, Lookahead, Moment, MomentumPolicy, OuterMomentum, Parameter, Result,
-    Schedule, State, SyncPath, TchOptimizer, Variables, fused,
+    Error, InnerOptimizer, Lookahead, Moment, MomentumPolicy, Parameter, Result, Schedule, State,
+    SyncPath, TchOptimizer, Variables, fused,
 };
 use proptest::prelude::*;
 use proptest::sample::Index;
@@ -120,7 +120,7 @@ struct Settings {
 struct Config {
     settings: Settings,
     policy: MomentumPolicy,
-    outer: OuterMomentum,
+    outer: (f64, bool),
     path: SyncPath,
     mover: Mover,
     variables: Vec<Spec>,
@@ -253,9 +253,9 @@ fn policy() -> impl Strategy<Value = MomentumPolicy> {
     ]
 }
 
-fn outer() -> impl Strategy<Value = OuterMomentum> {
+fn outer() -> impl Strategy<Value = (f64, bool)> {
     let momentum = prop_oneof![2 => Just(0.0), 1 => Just(0.5), 1 => Just(0.9)];
-    (momentum, any::<bool>()).prop_map(|(momentum, nesterov)| OuterMomentum { momentum, nesterov })
+    (momentum, any::<bool>())
 }
 
 fn path() -> impl Strategy<Value = SyncPath> {
@@ -420,12 +420,12 @@ impl InnerOptimizer for Own {
         Ok(vec![LEARNING_RATE])
     }
 
-    fn set_learning_rate(&mut self, learning_rate: f64) -> Result<()> {
-        Err(Error::LearningRate(learning_rate))
+    fn set_learning_rate(&mut self, _learning_rate: f64) -> Result<()> {
+        Err(Error::Unreachable { what: "learning rate" })
     }
 
-    fn set_learning_rate_group(&mut self, _group: usize, learning_rate: f64) -> Result<()> {
-        Err(Error::LearningRate(learning_rate))
+    fn set_learning_rate_group(&mut self, _group: usize, _learning_rate: f64) -> Result<()> {
+        Err(Error::Unreachable { what: "learning rate" })
     }
 
     fn state(&mut self) -> Result<State> {
@@ -525,11 +525,10 @@ fn with_momentum(
     (slow, velocity): (f64, f64),
     fast: f64,
     alpha: f64,
-    outer: OuterMomentum,
+    (momentum, nesterov): (f64, bool),
     kind: Kind,
 ) -> (Bounded, Bounded) {
     let (u, least) = precision(kind);
-    let OuterMomentum { momentum, nesterov } = outer;
     let d = slow - fast;
     let v = momentum * velocity + d;
     let along = if nesterov { d + momentum * v } else { v };
@@ -964,7 +963,7 @@ impl Run {
             let kind = variable.slow_kind();
             let slow = found(&state, &format!("slow/{name}"))?;
             let fast = numbers(&variable.fast);
-            if outer.momentum > 0.0 {
+            if outer.0 > 0.0 {
                 let velocity = found(&state, &format!("velocity/{name}"))?;
                 let pairs = variable.slow.iter().zip(&variable.velocity).zip(&fast);
                 let (velocities, slows): (Vec<_>, Vec<_>) = pairs
@@ -978,7 +977,7 @@ impl Run {
             }
             variable.slow = slow;
             // At α = 1 θ is not written: then Lookahead is its inner optimizer.
-            if alpha < 1.0 || outer.momentum > 0.0 {
+            if alpha < 1.0 || outer.0 > 0.0 {
                 variable.fast = variable.slow_as_fast();
             }
 
@@ -998,6 +997,7 @@ impl Run {
                         *before = slow;
                     }
                 }
+                other => panic!("{other:?} has no reference"),
             }
         }
         self.alpha_used = Some(alphas[0]);
@@ -1005,7 +1005,7 @@ impl Run {
         self.begin_cycle();
         self.check_that(&state)?;
         let mut trained = self.variables.iter().filter(|variable| !variable.left_alone);
-        match outer.momentum > 0.0 || trained.any(|variable| alphas[variable.spec.group] < 1.0) {
+        match outer.0 > 0.0 || trained.any(|variable| alphas[variable.spec.group] < 1.0) {
             true => self.check_restart(&state),
             false => Ok(()),
         }
@@ -1324,7 +1324,7 @@ impl Run {
                 Ok(())
             };
             compare(format!("slow/{}", variable.name), &variable.slow)?;
-            if self.config.outer.momentum > 0.0 {
+            if self.config.outer.0 > 0.0 {
                 compare(format!("velocity/{}", variable.name), &variable.velocity)?;
             }
             for (moment, slow) in &variable.slow_moments {
@@ -1397,7 +1397,8 @@ fn build(
         .alpha(settings.alpha)
         .alpha_schedule(settings.alpha_schedule)
         .momentum_policy(config.policy)
-        .outer_momentum(config.outer)
+        .outer_momentum(config.outer.0)
+        .outer_nesterov(config.outer.1)
         .sync_path(config.path);
     for (group, alpha) in &settings.alphas {
         builder = builder.alpha_of_group(*group, *alpha);
@@ -1668,7 +1669,7 @@ proptest! {
                 ..config.settings
             },
             policy: MomentumPolicy::Maintain,
-            outer: OuterMomentum::default(),
+            outer: (0.0, false),
             ..config
         };
         let mut run = Run::new(&config)?;

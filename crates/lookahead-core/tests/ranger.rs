@@ -60,7 +60,7 @@ fn it_is_an_inner_optimizer_like_any_other() {
     let mut opt = builder.non_finite(NonFinite::RollBack).build().unwrap();
     opt.set_lr_group(0, 0.02).unwrap();
     assert!(matches!(opt.set_lr_group(1, 0.02), Err(Error::Group { group: 1, count: 1 })));
-    assert!(matches!(opt.set_lr(f64::NAN), Err(Error::LearningRate(_))));
+    assert!(matches!(opt.set_lr(f64::NAN), Err(Error::Setting { key: "learning_rate", .. })));
     for i in 0..4 {
         opt.backward_step(&net.loss(i, false)).unwrap();
     }

@@ -4,8 +4,7 @@ mod common;
 
 use common::Net;
 use lookahead_core::{
-    Builder, Curvature, Error, FromConfig, InnerOptimizer, Lookahead, OuterMomentum, Schedule,
-    fused,
+    Builder, Curvature, Error, FromConfig, InnerOptimizer, Lookahead, Schedule, fused,
 };
 use tch::{Device, Kind, Tensor, nn};
 
@@ -125,22 +124,20 @@ fn settings_that_make_no_sense() {
         let message = builder.build(&vs, 0.1).unwrap_err().to_string();
         assert!(message.contains(words), "{message}");
     };
-    refused(build().alpha_of_group(1, 1.5), "alpha is 1.5");
+    refused(build().alpha_of_group(1, 1.5), "`alpha` is 1.5");
     refused(build().alpha_of_group(7, 0.5), "no parameter group 7: the optimizer has 2");
-    refused(build().alpha_schedule(Schedule::Linear { to: 0.0, steps: 5 }), "alpha is 0");
+    refused(build().alpha_schedule(Schedule::Linear { to: 0.0, steps: 5 }), "`alpha` is 0");
     refused(build().alpha_schedule(Schedule::Step { factor: 1.1, every: 5 }), "`factor` is 1.1");
     refused(build().k_schedule(Schedule::Cosine { to: 0.2, steps: 5 }), "`to` is 0.2");
     refused(build().k_schedule(Schedule::Step { factor: 2.0, every: 0 }), "`every` is 0");
-    refused(build().adaptive_alpha(0.0), "least alpha of the adaptive choice is 0");
-    refused(build().adaptive_alpha(f64::NAN), "least alpha of the adaptive choice is NaN");
+    refused(build().adaptive_alpha(1.5), "`adaptive_alpha` is 1.5");
+    refused(build().adaptive_alpha(f64::NAN), "`adaptive_alpha` is NaN");
     refused(build().adaptive_alpha(0.2).alpha_of_group(1, 0.5), "α per parameter group");
     let schedule = Schedule::Linear { to: 1.0, steps: 5 };
     refused(build().adaptive_alpha(0.2).alpha_schedule(schedule), "an α schedule");
-    let outer = OuterMomentum { momentum: 0.9, nesterov: false };
-    refused(build().adaptive_alpha(0.2).outer_momentum(outer), "outer momentum");
+    refused(build().adaptive_alpha(0.2).outer_momentum(0.9), "outer momentum");
     for momentum in [-0.1, 1.0, f64::NAN] {
-        let outer = OuterMomentum { momentum, nesterov: true };
-        refused(build().outer_momentum(outer), &format!("outer momentum is {momentum}"));
+        refused(build().outer_momentum(momentum), &format!("`outer_momentum` is {momentum}"));
     }
     let sgd = Lookahead::builder(fused::sgd(0.9, 0.0, 0.0, false)).adaptive_alpha(0.2);
     assert!(matches!(sgd.build(&vs, 0.1), Err(Error::NoCurvature)));

@@ -1,8 +1,6 @@
 //! Sparse gradients, as an embedding can have them: right with SGD, refused by name elsewhere.
 
-use lookahead_core::{
-    Error, InnerOptimizer, Lookahead, MomentumPolicy, OuterMomentum, TchOptimizer, fused,
-};
+use lookahead_core::{Error, InnerOptimizer, Lookahead, MomentumPolicy, TchOptimizer, fused};
 use tch::nn::{self, Module, OptimizerConfig};
 use tch::{Device, Kind, Tensor};
 
@@ -52,9 +50,8 @@ fn sgd_steps_as_by_dense_gradients() {
         Lookahead::builder(fused::sgd(0.9, 0.0, 0.0, false)).k(3).build(vs, 0.1).unwrap()
     };
     let nesterov = |vs: &nn::VarStore| {
-        let outer = OuterMomentum { momentum: 0.5, nesterov: true };
         let builder = Lookahead::builder(fused::sgd(0.9, 0.0, 0.0, true)).k(3);
-        builder.outer_momentum(outer).build(vs, 0.1).unwrap()
+        builder.outer_momentum(0.5).outer_nesterov(true).build(vs, 0.1).unwrap()
     };
     let pulled = |vs: &nn::VarStore| {
         let builder = Lookahead::builder(fused::sgd(0.9, 0.0, 0.0, false)).k(3);

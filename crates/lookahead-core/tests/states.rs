@@ -6,7 +6,7 @@ mod common;
 use std::collections::BTreeMap;
 
 use common::{AnyConfig, INNERS, Inner, LEARNING_RATE, Net, bits};
-use lookahead_core::{Lookahead, MomentumPolicy, OuterMomentum, State};
+use lookahead_core::{Lookahead, MomentumPolicy, State};
 use tch::{Device, Kind, Tensor};
 
 /// With everything in its state that there can be: α of a group, pulled moments, outer momentum.
@@ -15,7 +15,7 @@ fn built(net: &Net, inner: Inner) -> Lookahead {
         .k(3)
         .alpha_of_group(0, 0.4)
         .momentum_policy(MomentumPolicy::Pullback)
-        .outer_momentum(OuterMomentum { momentum: 0.5, nesterov: false })
+        .outer_momentum(0.5)
         .build(&net.vs, LEARNING_RATE)
         .unwrap()
 }

@@ -3,7 +3,7 @@
 mod common;
 
 use common::{Inner, Net, bits};
-use lookahead_core::{Lookahead, OuterMomentum, SyncPath, fused};
+use lookahead_core::{Lookahead, SyncPath, fused};
 use tch::nn::{self, Module};
 use tch::{Device, Kind, Tensor};
 
@@ -83,7 +83,7 @@ fn variables_that_overlap_in_memory() {
             let mut opt = Lookahead::builder(fused::Sgd::default())
                 .k(1)
                 .alpha(0.5)
-                .outer_momentum(OuterMomentum { momentum: outer, nesterov: false })
+                .outer_momentum(outer)
                 .sync_path(path)
                 .build(&vs, 0.2)
                 .unwrap();
@@ -211,11 +211,11 @@ fn half_precision_rounds_theta_and_not_phi() {
 /// With momentum 0 the outer optimizer is plain Lookahead, to the bit.
 #[test]
 fn outer_momentum_of_zero_is_plain_lookahead() {
-    let run = |outer: Option<OuterMomentum>| {
+    let run = |outer: Option<(f64, bool)>| {
         let net = Net::new(5, Device::Cpu);
         let mut builder = Lookahead::builder(common::AnyConfig(Inner::Adam)).k(3).alpha(0.7);
-        if let Some(outer) = outer {
-            builder = builder.outer_momentum(outer);
+        if let Some((momentum, nesterov)) = outer {
+            builder = builder.outer_momentum(momentum).outer_nesterov(nesterov);
         }
         let mut opt = builder.build(&net.vs, 0.01).unwrap();
         for i in 0..10 {
@@ -225,10 +225,10 @@ fn outer_momentum_of_zero_is_plain_lookahead() {
     };
     let plain = run(None);
     for nesterov in [false, true] {
-        let outer = run(Some(OuterMomentum { momentum: 0.0, nesterov }));
+        let outer = run(Some((0.0, nesterov)));
         common::assert_same_bits(&outer, &plain, "momentum 0");
         // In the limit, too: the rule with a velocity meets the one without it.
-        let nearly = run(Some(OuterMomentum { momentum: 1e-12, nesterov }));
+        let nearly = run(Some((1e-12, nesterov)));
         for ((name, a), (_, b)) in nearly.iter().zip(&plain) {
             assert!(a.allclose(b, 1e-5, 1e-6, false), "{name}");
         }
@@ -240,8 +240,7 @@ fn outer_momentum_of_zero_is_plain_lookahead() {
 fn reset_slow_weights_forgets_the_outer_momentum() {
     let vs = nn::VarStore::new(Device::Cpu);
     let w = vs.root().ones("w", &[1]);
-    let outer = OuterMomentum { momentum: 0.5, nesterov: false };
-    let builder = Lookahead::builder(fused::Sgd::default()).k(1).alpha(0.5).outer_momentum(outer);
+    let builder = Lookahead::builder(fused::Sgd::default()).k(1).alpha(0.5).outer_momentum(0.5);
     let mut opt = builder.build(&vs, 0.1).unwrap();
     opt.backward_step(&w.sum(Kind::Float)).unwrap();
     assert!(close(opt.state().unwrap().tensors["velocity/w"].double_value(&[0]), 0.1));
@@ -257,8 +256,7 @@ fn reset_slow_weights_forgets_the_outer_momentum() {
 fn three_levels_keep_their_outer_momentum() {
     let vs = nn::VarStore::new(Device::Cpu);
     let w = vs.root().ones("w", &[1]);
-    let outer = OuterMomentum { momentum: 0.5, nesterov: false };
-    let build = Lookahead::builder(fused::Sgd::default()).k(1).alpha(0.5).outer_momentum(outer);
+    let build = Lookahead::builder(fused::Sgd::default()).k(1).alpha(0.5).outer_momentum(0.5);
     let middle = Lookahead::around(build.build(&vs, 0.1).unwrap()).k(1).alpha(0.5);
     let mut opt = Lookahead::around(middle.build().unwrap()).k(1).alpha(0.5).build().unwrap();
     opt.backward_step(&w.sum(Kind::Float)).unwrap();
@@ -275,10 +273,9 @@ fn three_levels_keep_their_outer_momentum() {
 fn late_variables_join_with_everything() {
     let vs = nn::VarStore::new(Device::Cpu);
     let a = vs.root().ones("a", &[1]);
-    let outer = OuterMomentum { momentum: 0.5, nesterov: false };
     let sgd = fused::sgd(0.5, 0.0, 0.0, false);
     let pull = lookahead_core::MomentumPolicy::Pullback;
-    let builder = Lookahead::builder(sgd).k(2).outer_momentum(outer).momentum_policy(pull);
+    let builder = Lookahead::builder(sgd).k(2).outer_momentum(0.5).momentum_policy(pull);
     let mut opt = builder.build(&vs, 0.1).unwrap();
     opt.backward_step(&a.sum(Kind::Float)).unwrap();
     let b = vs.root().set_group(1).ones("b", &[1]);

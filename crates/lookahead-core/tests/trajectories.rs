@@ -7,7 +7,7 @@ mod radam;
 use std::collections::BTreeMap;
 
 use lookahead_core::{
-    InnerOptimizer, Lookahead, MomentumPolicy, OuterMomentum, State, SyncPath, TchOptimizer, fused,
+    InnerOptimizer, Lookahead, MomentumPolicy, State, SyncPath, TchOptimizer, fused,
 };
 use radam::RAdam;
 use serde::Deserialize;
@@ -204,7 +204,7 @@ fn follow(case: &Case, code: Code, path: SyncPath, device: Device) {
         .momentum_policy(policy(&case.policy))
         .sync_path(path);
     if let Some(Outer { momentum, nesterov }) = case.outer {
-        builder = builder.outer_momentum(OuterMomentum { momentum, nesterov });
+        builder = builder.outer_momentum(momentum).outer_nesterov(nesterov);
     }
     let level = builder.build().unwrap();
     let mut opt: Box<dyn InnerOptimizer> = match case.nested {

@@ -10,8 +10,8 @@ use std::time::{Duration, Instant};
 
 use lookahead_core::distributed::{self, ProcessGroup, Reduce, Rendezvous};
 use lookahead_core::{
-    Error, GradientAverage, InnerOptimizer, Lookahead, MomentumPolicy, NonFinite, OuterMomentum,
-    TchOptimizer, Wire, fused,
+    Error, GradientAverage, InnerOptimizer, Lookahead, MomentumPolicy, NonFinite, TchOptimizer,
+    TransferDtype, fused,
 };
 use rustix::process::{Pid, Signal, kill_process};
 use tch::{Device, Kind, Tensor, nn};
@@ -242,7 +242,7 @@ fn one_rank_is_plain_lookahead_to_the_bit() {
         let model = Model::new(0, Kind::Float);
         let mut builder = Lookahead::builder(fused::sgd(MOMENTUM, 0., 0., false)).k(K).alpha(ALPHA);
         if workers {
-            builder = builder.workers(Arc::new(ProcessGroup::alone()), Wire::BFloat16);
+            builder = builder.workers(Arc::new(ProcessGroup::alone()), TransferDtype::BFloat16);
         }
         let mut opt = builder.build(&model.vs, LR).unwrap();
         for step in 0..10 {
@@ -431,7 +431,7 @@ fn rank() {
 
 fn play(scenario: &str, group: &Arc<ProcessGroup>) -> Result<(), Error> {
     let rank = group.rank();
-    let wire = if scenario == "bf16" { Wire::BFloat16 } else { Wire::Full };
+    let wire = if scenario == "bf16" { TransferDtype::BFloat16 } else { TransferDtype::Full };
     let sgd = fused::sgd(MOMENTUM, 0., 0., false);
     let builder = || Lookahead::builder(sgd).k(K).alpha(ALPHA).workers(group.clone(), wire);
     let nan = |model: &Model| (model.parameters[0].sum(Kind::Double) * f64::NAN).sum(Kind::Double);
@@ -441,8 +441,8 @@ fn play(scenario: &str, group: &Arc<ProcessGroup>) -> Result<(), Error> {
             let device = if scenario == "gpus" { Device::Cuda(rank) } else { Device::Cpu };
             let model = Model::on(device, rank, kind);
             let momentum = if scenario == "diloco" { OUTER } else { 0.0 };
-            let outer = OuterMomentum { momentum, nesterov: true };
-            let mut opt = builder().outer_momentum(outer).build(&model.vs, LR)?;
+            let mut opt =
+                builder().outer_momentum(momentum).outer_nesterov(true).build(&model.vs, LR)?;
             assert_eq!(group.uses_nccl(), scenario == "gpus" && distributed::has_nccl());
             for step in 0..5 * K {
                 opt.zero_grad()?;

@@ -7,6 +7,7 @@
 use std::fmt;
 use std::path::Path;
 
+use lookahead_core::{LookaheadConfig, NonFinite};
 use serde::{Deserialize, Serialize};
 use toml::de::DeTable;
 
@@ -17,8 +18,7 @@ use crate::data::DataConfig;
 use crate::distributed::DistributedConfig;
 use crate::file_kind;
 use crate::model::ModelConfig;
-use crate::optimizer::lookahead::Diverging;
-use crate::optimizer::{LookaheadConfig, OptimizerConfig};
+use crate::optimizer::{OptimizerConfig, lookahead};
 use crate::probe::ProbeConfig;
 use crate::schedule::ScheduleConfig;
 use crate::training::config::TrainConfig;
@@ -208,8 +208,8 @@ impl Config {
         let data = self.data.kind;
         self.model.resolve(data.entry().task, data.name())?;
         self.optimizer.resolve()?;
-        if let Some(lookahead) = &self.lookahead {
-            lookahead.check(&self.optimizer)?;
+        if let Some(config) = &self.lookahead {
+            lookahead::check(config, &self.optimizer)?;
         }
         self.averaging.resolve(self.lookahead.is_some())?;
         self.schedule.resolve(self.optimizer.lr)?;
@@ -223,7 +223,7 @@ impl Config {
 
     /// Whether a step can be taken before the loss of the one before is known.
     pub fn losses_may_wait(&self) -> bool {
-        self.lookahead.as_ref().is_none_or(|lookahead| lookahead.non_finite == Diverging::Error)
+        self.lookahead.as_ref().is_none_or(|lookahead| lookahead.non_finite == NonFinite::Error)
     }
 
     /// A policy that drops steps by their loss has to know it.

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use lookahead_core::distributed::{Buckets, Error, ProcessGroup, Rendezvous};
-use lookahead_core::{GradientAverage, Wire};
+use lookahead_core::{GradientAverage, NonFinite, TransferDtype};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use tch::{Device, Tensor, nn};
@@ -21,7 +21,6 @@ use crate::check::{Invalid, require};
 use crate::config::Config;
 use crate::data::Dataset;
 use crate::model::Model;
-use crate::optimizer::lookahead::Diverging;
 use crate::say::say;
 use crate::usage::Usage;
 
@@ -32,7 +31,7 @@ pub struct DistributedConfig {
     /// What the processes have in common.
     pub mode: Mode,
     /// local: in which type θ goes from one to the others.
-    pub wire: WireType,
+    pub wire: TransferDtype,
     /// How long a process waits for the others, in seconds.
     pub timeout_seconds: u64,
 }
@@ -50,20 +49,9 @@ pub enum Mode {
     DataParallel,
 }
 
-/// In which type θ goes from one process to the others.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum WireType {
-    /// As it is.
-    #[default]
-    Full,
-    /// θ − φ in bfloat16.
-    Bf16,
-}
-
 impl Default for DistributedConfig {
     fn default() -> Self {
-        DistributedConfig { mode: Mode::None, wire: WireType::Full, timeout_seconds: 600 }
+        DistributedConfig { mode: Mode::None, wire: TransferDtype::Full, timeout_seconds: 600 }
     }
 }
 
@@ -90,15 +78,15 @@ impl DistributedConfig {
                  section `[lookahead]`: put it in, or set the mode to data_parallel.",
             ));
         }
-        if self.wire != WireType::Full && self.mode != Mode::Local {
+        if self.wire != TransferDtype::Full && self.mode != Mode::Local {
             return Err(Invalid::new(
                 "distributed.wire",
                 "`distributed.wire` belongs to `distributed.mode` local only: take it out, or set that \
                  mode.",
             ));
         }
-        let policy = config.lookahead.as_ref().map_or(Diverging::Error, |own| own.non_finite);
-        if self.mode != Mode::None && policy != Diverging::Error {
+        let policy = config.lookahead.as_ref().map_or(NonFinite::Error, |own| own.non_finite);
+        if self.mode != Mode::None && policy != NonFinite::Error {
             return Err(Invalid::new(
                 "lookahead.non_finite",
                 "`lookahead.non_finite` is not error, and with several processes it must be: one that \
@@ -126,7 +114,7 @@ pub struct Wishes {
 pub struct Team {
     group: Arc<ProcessGroup>,
     mode: Mode,
-    wire: Wire,
+    wire: TransferDtype,
     gradients: GradientAverage,
     buffers: Buckets,
     local_rank: usize,
@@ -144,12 +132,9 @@ impl Team {
     }
 
     fn of(group: Arc<ProcessGroup>, config: &DistributedConfig, local_rank: usize) -> Self {
-        let wire = match config.wire {
-            WireType::Full => Wire::Full,
-            WireType::Bf16 => Wire::BFloat16,
-        };
         let gradients = GradientAverage::new(group.clone());
-        let (mode, buffers, waited) = (config.mode, Buckets::default(), Duration::ZERO);
+        let (mode, wire) = (config.mode, config.wire);
+        let (buffers, waited) = (Buckets::default(), Duration::ZERO);
         Team { group, mode, wire, gradients, buffers, local_rank, waited }
     }
 
@@ -259,7 +244,7 @@ impl Team {
     }
 
     /// The group and the type of what is sent, where θ is averaged at syncs.
-    pub(crate) fn averages_weights(&self) -> Option<(Arc<ProcessGroup>, Wire)> {
+    pub(crate) fn averages_weights(&self) -> Option<(Arc<ProcessGroup>, TransferDtype)> {
         (self.mode == Mode::Local).then(|| (self.group.clone(), self.wire))
     }
 

@@ -1,19 +1,15 @@
 //! The inner optimizer, `[optimizer]`, and Lookahead around it, `[lookahead]`.
-//!
-//! | module | what is in it |
-//! |---|---|
-//! | [`lookahead`] | the section `[lookahead]` |
 
-pub mod lookahead;
+pub(crate) mod lookahead;
 
-use lookahead_core::{InnerOptimizer, Lookahead, Parameter, State, TchOptimizer, fused};
+use lookahead_core::{
+    InnerOptimizer, Lookahead, LookaheadConfig, Parameter, State, TchOptimizer, fused,
+};
 use serde::{Deserialize, Serialize};
 use tch::{Tensor, nn};
 
 use crate::check::{Invalid, kind_key, require, shown};
 use crate::distributed::Team;
-
-pub use lookahead::LookaheadConfig;
 
 /// `[optimizer]`. The meaning of each key is libtorch's.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -216,9 +212,9 @@ impl Optimizer {
         let Some(config) = lookahead else {
             return Ok(Optimizer::Bare(TchOptimizer::new(inner, vs, inner.lr)?));
         };
-        let mut builder = config.configure(Lookahead::builder(inner));
-        if let Some((group, wire)) = team.averages_weights() {
-            builder = builder.workers(group, wire);
+        let mut builder = Lookahead::builder(inner).config(config.clone());
+        if let Some((group, dtype)) = team.averages_weights() {
+            builder = builder.workers(group, dtype);
         }
         Ok(Optimizer::Lookahead(Box::new(builder.build(vs, inner.lr)?)))
     }

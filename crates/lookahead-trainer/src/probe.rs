@@ -1,12 +1,11 @@
 //! The two curves around a sync, and the norms at it: `[probe]`.
 
-use lookahead_core::{Lookahead, TchOptimizer, inference};
+use lookahead_core::{Lookahead, LookaheadConfig, TchOptimizer, inference};
 use serde::{Deserialize, Serialize};
 
 use crate::check::{Invalid, require};
 use crate::data::{Batch, DataConfig, Dataset};
 use crate::model::Model;
-use crate::optimizer::LookaheadConfig;
 
 /// `[probe]`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]

@@ -7,6 +7,7 @@
 use lookahead_core::arithmetic::{lerp, scale};
 use lookahead_core::{
     Curvature, Error, InnerOptimizer, Moment, Parameter, Result, State, Variables,
+    check_learning_rate,
 };
 use tch::{Tensor, nn};
 
@@ -166,9 +167,7 @@ impl InnerOptimizer for RAdam {
     }
 
     fn set_learning_rate(&mut self, learning_rate: f64) -> Result<()> {
-        if !(learning_rate.is_finite() && learning_rate >= 0.0) {
-            return Err(Error::LearningRate(learning_rate));
-        }
+        check_learning_rate(learning_rate)?;
         self.learning_rates.fill(learning_rate);
         Ok(())
     }
@@ -178,9 +177,7 @@ impl InnerOptimizer for RAdam {
         if group >= count {
             return Err(Error::Group { group, count });
         }
-        if !(learning_rate.is_finite() && learning_rate >= 0.0) {
-            return Err(Error::LearningRate(learning_rate));
-        }
+        check_learning_rate(learning_rate)?;
         self.learning_rates[group] = learning_rate;
         Ok(())
     }

@@ -36,7 +36,7 @@ impl<O: InnerOptimizer> Lookahead<O> {
         if !self.sync_is_due() {
             return Ok(false);
         }
-        if self.settings.adaptive_low.is_none() {
+        if self.settings.config.adaptive_low().is_none() {
             return self.sync_if_due();
         }
         self.inner.zero_grad()?;
@@ -60,7 +60,7 @@ impl<O: InnerOptimizer> Lookahead<O> {
             Some(Term { slow, fast, mean, second_moment, scale: *scale })
         });
         let best = adaptive_slow_step_size(terms, differences)?;
-        if !best.is_finite() && self.settings.non_finite != NonFinite::Unchecked {
+        if !best.is_finite() && self.settings.config.non_finite != NonFinite::Unchecked {
             // Not to be taken for a gradient that is missing.
             if let Some(name) = self.find_non_finite_gradient()? {
                 let what = "the adaptive alpha can't be chosen by it, and the sync was not made";

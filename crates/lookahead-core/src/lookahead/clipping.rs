@@ -11,7 +11,7 @@ impl<O: InnerOptimizer> Lookahead<O> {
     /// Clips the elements of every gradient to `-max..=max`. Variables without one are left out.
     ///
     /// # Errors
-    /// [`ClipLimit`](Error::ClipLimit) unless `max` is a positive number, or what libtorch says,
+    /// [`Setting`](Error::Setting) unless `max` is a positive number, or what libtorch says,
     /// such as of a sparse gradient.
     pub fn clip_grad_value(&mut self, max: f64) -> Result<()> {
         check_limit(max)?;
@@ -46,7 +46,7 @@ impl<O: InnerOptimizer> Lookahead<O> {
     /// ```
     ///
     /// # Errors
-    /// [`ClipLimit`](Error::ClipLimit) unless `max` is a positive number, or what libtorch says.
+    /// [`Setting`](Error::Setting) unless `max` is a positive number, or what libtorch says.
     pub fn clip_grad_norm(&mut self, max: f64) -> Result<f64> {
         check_limit(max)?;
         self.put_fast_weights_back()?;
@@ -65,7 +65,7 @@ impl<O: InnerOptimizer> Lookahead<O> {
             return Ok(true);
         };
         // One of several processes that goes back alone would no longer be in step with the others.
-        if self.settings.non_finite != NonFinite::RollBack || self.has_others() {
+        if self.settings.config.non_finite != NonFinite::RollBack || self.has_others() {
             let what = "it could not be clipped by its norm, and the step was not taken";
             return Err(Error::NonFiniteGradient { name, what });
         }

@@ -6,7 +6,8 @@ use crate::{InnerOptimizer, Result};
 impl<O: InnerOptimizer> Lookahead<O> {
     /// Ends the training: makes a last sync if any inner step has been taken since the last one, and
     /// leaves the model at φ, which is the result. Returns whether it synced. No step is thrown away:
-    /// the last cycle is only shorter than k. Just after a sync nothing changes.
+    /// the last cycle is only shorter than k. Just after a sync nothing changes. Without
+    /// [`final_sync`](crate::LookaheadConfig::final_sync) it is [`discard_cycle`](Self::discard_cycle).
     ///
     /// Of a nested Lookahead the inner level makes its last sync first. To be able to continue the
     /// training as if it had not ended, save its state before this call, not after. Another step after
@@ -30,8 +31,8 @@ impl<O: InnerOptimizer> Lookahead<O> {
     /// a sync.
     pub fn finish(&mut self) -> Result<bool> {
         self.ready()?;
-        if self.phase == 0 {
-            // θ is φ already, unless other values were accepted since the sync.
+        if self.phase == 0 || !self.settings.config.final_sync {
+            // Just after a sync θ is φ already, unless other values were accepted since the sync.
             self.discard_cycle()?;
             return Ok(false);
         }

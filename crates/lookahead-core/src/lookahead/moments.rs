@@ -26,7 +26,7 @@ impl<O: InnerOptimizer> Lookahead<O> {
     /// was before its first step.
     pub(super) fn moments_to_pull(&mut self) -> Result<Vec<Pulled>> {
         let mut all = Vec::new();
-        if self.settings.momentum_policy != MomentumPolicy::Pullback {
+        if self.settings.config.momentum_policy != MomentumPolicy::Pullback {
             return Ok(all);
         }
         self.complete_slow_moments()?;
@@ -44,7 +44,7 @@ impl<O: InnerOptimizer> Lookahead<O> {
     /// Gives every moment that there is its slow copy, 0 where it is new, so that a state holds one for
     /// each.
     pub(super) fn complete_slow_moments(&mut self) -> Result<()> {
-        if self.settings.momentum_policy != MomentumPolicy::Pullback {
+        if self.settings.config.momentum_policy != MomentumPolicy::Pullback {
             return Ok(());
         }
         for parameter in 0..self.inner.parameters().len() {
@@ -59,7 +59,7 @@ impl<O: InnerOptimizer> Lookahead<O> {
 
     /// Forgets the moments of synced parameters, where that is the policy.
     pub(super) fn reset_moments_after_sync(&mut self) -> Result<()> {
-        if self.settings.momentum_policy != MomentumPolicy::Reset {
+        if self.settings.config.momentum_policy != MomentumPolicy::Reset {
             return Ok(());
         }
         for parameter in 0..self.inner.parameters().len() {
@@ -73,7 +73,7 @@ impl<O: InnerOptimizer> Lookahead<O> {
     /// Takes the moments as they are now for the slow ones, as φ is taken from θ.
     pub(super) fn restart_slow_moments(&mut self) -> Result<()> {
         self.slow_moments.clear();
-        if self.settings.momentum_policy != MomentumPolicy::Pullback {
+        if self.settings.config.momentum_policy != MomentumPolicy::Pullback {
             return Ok(());
         }
         for parameter in 0..self.inner.parameters().len() {

@@ -58,7 +58,7 @@ impl<O: InnerOptimizer> Lookahead<O> {
     /// The first variable whose θ, or whose moments where they are pulled back, hold a value that
     /// is no finite number and would reach φ.
     pub(super) fn find_non_finite(&mut self) -> Result<Option<String>> {
-        if self.settings.non_finite == NonFinite::Unchecked {
+        if self.settings.config.non_finite == NonFinite::Unchecked {
             return Ok(None);
         }
         let others = self.has_others();
@@ -67,7 +67,7 @@ impl<O: InnerOptimizer> Lookahead<O> {
         }
         let trained: Vec<usize> = self.trained().collect();
         let mut moments: Vec<(usize, Tensor)> = Vec::new();
-        if self.settings.momentum_policy == MomentumPolicy::Pullback {
+        if self.settings.config.momentum_policy == MomentumPolicy::Pullback {
             for &i in &trained {
                 moments.extend(self.inner.moments(i)?.into_iter().map(|moment| (i, moment.tensor)));
             }
@@ -79,7 +79,7 @@ impl<O: InnerOptimizer> Lookahead<O> {
         let all = fast.chain(moments.iter().map(|(i, moment)| (*i, moment)));
         let mut first = first_non_finite(all, self.settings.path)?;
         // Moments are each process's own, and what is done about them is the same for all.
-        if self.settings.momentum_policy == MomentumPolicy::Pullback {
+        if self.settings.config.momentum_policy == MomentumPolicy::Pullback {
             first = self.first_of_all(first)?;
         }
         Ok(first.map(|i| parameters[i].name.clone()))

@@ -92,11 +92,11 @@ impl<O: InnerOptimizer> Lookahead<O> {
             (NON_FINITE, self.non_finite),
             (PERIOD, self.k),
             // Another than the present cycle's under a schedule, and in the cycle in which one ended.
-            (FIRST_PERIOD, self.settings.k),
+            (FIRST_PERIOD, self.settings.config.k),
         ] {
             state.integers.insert(key.to_owned(), to_i64(count));
         }
-        state.numbers.insert(ALPHA.to_owned(), self.settings.alpha);
+        state.numbers.insert(ALPHA.to_owned(), self.settings.config.alpha);
         for (group, alpha) in &self.settings.alpha_of_groups {
             state.numbers.insert(format!("{ALPHA}/{group}"), *alpha);
         }
@@ -133,19 +133,19 @@ impl<O: InnerOptimizer> Lookahead<O> {
         let newer = [STEPS, NON_FINITE, FIRST_PERIOD];
         let (steps, non_finite) = match newer.iter().any(|key| state.integers.contains_key(*key)) {
             true => {
-                settings.k = in_range(state, FIRST_PERIOD, 1, i64::MAX)?;
+                settings.config.k = in_range(state, FIRST_PERIOD, 1, i64::MAX)?;
                 // Each sync came after a step of its own.
                 let least = to_i64(syncs).saturating_add(to_i64(phase));
                 let steps = in_range(state, STEPS, least, MOST_STEPS)?;
                 (steps, in_range(state, NON_FINITE, 0, MOST_STEPS)?)
             }
             false => {
-                settings.k = k;
+                settings.config.k = k;
                 (syncs.saturating_mul(k).saturating_add(phase), 0)
             }
         };
 
-        settings.alpha = state.number(ALPHA)?;
+        settings.config.alpha = state.number(ALPHA)?;
         settings.alpha_of_groups = alpha_of_groups(state, self.inner.parameters())?;
         let lost =
             self.settings.alpha_of_groups.iter().find(|(group, _)| {
@@ -156,7 +156,7 @@ impl<O: InnerOptimizer> Lookahead<O> {
         }
         settings.alpha_schedule = Schedule::load(ALPHA_SCHEDULE, state)?;
         settings.k_schedule = Schedule::load(PERIOD_SCHEDULE, state)?;
-        check_slow_step_size(settings.alpha).map_err(|error| error.in_entry(ALPHA))?;
+        check_slow_step_size(settings.config.alpha).map_err(|error| error.in_entry(ALPHA))?;
         for (group, alpha) in &settings.alpha_of_groups {
             let key = format!("{ALPHA}/{group}");
             check_slow_step_size(*alpha).map_err(|error| error.in_entry(&key))?;
@@ -181,7 +181,7 @@ impl<O: InnerOptimizer> Lookahead<O> {
                 slow[i] = slow_copy(&parameters[i])?;
             }
         }
-        let velocity = match settings.outer.momentum > 0.0 {
+        let velocity = match settings.config.outer_momentum > 0.0 {
             true => all(VELOCITY)?,
             false => Vec::new(),
         };
@@ -240,7 +240,7 @@ impl<O: InnerOptimizer> Lookahead<O> {
 
     /// The names under which a state may have slow moments, and what each is.
     fn slow_moment_keys(&self) -> BTreeMap<String, (usize, &'static str)> {
-        if self.settings.momentum_policy != MomentumPolicy::Pullback {
+        if self.settings.config.momentum_policy != MomentumPolicy::Pullback {
             return BTreeMap::new();
         }
         let moments = self.inner.moment_names().unwrap_or_default();

@@ -4,7 +4,7 @@ use lookahead_sys::sync::Path;
 
 use super::Lookahead;
 use crate::range::{check_period, check_slow_step_size};
-use crate::{Error, InnerOptimizer, MomentumPolicy, NonFinite, OuterMomentum, Result, Schedule};
+use crate::{Error, InnerOptimizer, LookaheadConfig, Result, Schedule};
 
 /// Where it stands, and what may change while it runs.
 impl<O: InnerOptimizer> Lookahead<O> {
@@ -16,7 +16,7 @@ impl<O: InnerOptimizer> Lookahead<O> {
     /// Sets the synchronization period, and ends its schedule.
     ///
     /// # Errors
-    /// [`Period`](Error::Period) for 0, and [`PeriodInsideCycle`](Error::PeriodInsideCycle)
+    /// [`Setting`](Error::Setting) for 0, and [`PeriodInsideCycle`](Error::PeriodInsideCycle)
     /// anywhere but just after a sync.
     pub fn set_k(&mut self, k: u64) -> Result<()> {
         check_period(k)?;
@@ -24,7 +24,7 @@ impl<O: InnerOptimizer> Lookahead<O> {
             return Err(Error::PeriodInsideCycle { k, phase: self.phase });
         }
         self.k = k;
-        self.settings.k = k;
+        self.settings.config.k = k;
         self.settings.k_schedule = Schedule::Constant;
         Ok(())
     }
@@ -46,7 +46,7 @@ impl<O: InnerOptimizer> Lookahead<O> {
     /// adaptive choice, what it would be without it: see [`alpha_used`](Self::alpha_used).
     pub fn alpha(&self) -> f64 {
         let schedule = self.settings.alpha_schedule;
-        schedule.at(self.settings.alpha, self.steps).clamp(f64::MIN_POSITIVE, 1.0)
+        schedule.at(self.settings.config.alpha, self.steps).clamp(f64::MIN_POSITIVE, 1.0)
     }
 
     /// The slow step size that a sync would take now, of one parameter group.
@@ -80,14 +80,14 @@ impl<O: InnerOptimizer> Lookahead<O> {
     /// ```
     ///
     /// # Errors
-    /// [`SlowStepSize`](Error::SlowStepSize) outside 0 < α ≤ 1,
+    /// [`Setting`](Error::Setting) outside 0 < α ≤ 1,
     /// [`AdaptiveWith`](Error::AdaptiveWith) where α is chosen adaptively.
     pub fn set_alpha(&mut self, alpha: f64) -> Result<()> {
         check_slow_step_size(alpha)?;
-        if self.settings.adaptive_low.is_some() {
+        if self.settings.config.adaptive_low().is_some() {
             return Err(Error::AdaptiveWith { what: "an α set by hand" });
         }
-        self.settings.alpha = alpha;
+        self.settings.config.alpha = alpha;
         // They stay named, so that a state which lost one is noticed.
         for (_, own) in &mut self.settings.alpha_of_groups {
             *own = alpha;
@@ -100,7 +100,7 @@ impl<O: InnerOptimizer> Lookahead<O> {
     /// from it as if it had begun there.
     ///
     /// # Errors
-    /// [`SlowStepSize`](Error::SlowStepSize) outside 0 < α ≤ 1, [`Group`](Error::Group) where there
+    /// [`Setting`](Error::Setting) outside 0 < α ≤ 1, [`Group`](Error::Group) where there
     /// is no such group, [`AdaptiveWith`](Error::AdaptiveWith) where α is chosen adaptively.
     pub fn set_alpha_of_group(&mut self, group: usize, alpha: f64) -> Result<()> {
         check_slow_step_size(alpha)?;
@@ -108,7 +108,7 @@ impl<O: InnerOptimizer> Lookahead<O> {
         if group >= count {
             return Err(Error::Group { group, count });
         }
-        if self.settings.adaptive_low.is_some() {
+        if self.settings.config.adaptive_low().is_some() {
             return Err(Error::AdaptiveWith { what: "α per parameter group" });
         }
         self.settings.alpha_of_groups.retain(|(of, _)| *of != group);
@@ -119,30 +119,20 @@ impl<O: InnerOptimizer> Lookahead<O> {
     /// Lets α change from its first value, counted from the first step; from the next sync on.
     ///
     /// # Errors
-    /// [`Schedule`](Error::Schedule) or [`SlowStepSize`](Error::SlowStepSize) where it would lead
+    /// [`Schedule`](Error::Schedule) or [`Setting`](Error::Setting) where it would lead
     /// outside 0 < α ≤ 1, [`AdaptiveWith`](Error::AdaptiveWith) where α is chosen adaptively.
     pub fn set_alpha_schedule(&mut self, schedule: Schedule) -> Result<()> {
         schedule.check_slow_step_size()?;
-        if self.settings.adaptive_low.is_some() && schedule != Schedule::Constant {
+        if self.settings.config.adaptive_low().is_some() && schedule != Schedule::Constant {
             return Err(Error::AdaptiveWith { what: "an α schedule" });
         }
         self.settings.alpha_schedule = schedule;
         Ok(())
     }
 
-    /// What becomes of the inner optimizer's moments at a sync.
-    pub fn momentum_policy(&self) -> MomentumPolicy {
-        self.settings.momentum_policy
-    }
-
-    /// The outer optimizer's momentum; 0 for plain interpolation.
-    pub fn outer_momentum(&self) -> OuterMomentum {
-        self.settings.outer
-    }
-
-    /// What is done about values that are no finite numbers.
-    pub fn non_finite_policy(&self) -> NonFinite {
-        self.settings.non_finite
+    /// The settings as they are now, k and α as they are set for the first step of their schedules.
+    pub fn config(&self) -> &LookaheadConfig {
+        &self.settings.config
     }
 
     /// Sets which operations do the sync. Only comparisons and tests have a reason to.

@@ -46,7 +46,7 @@ impl<O: InnerOptimizer> Lookahead<O> {
                 if self.has_others() {
                     return Err(Error::FrozenInsideCycle { name: name.clone() });
                 }
-                let checked = self.settings.non_finite != NonFinite::Unchecked;
+                let checked = self.settings.config.non_finite != NonFinite::Unchecked;
                 if checked && !all_finite([tensor], self.settings.path)? {
                     return Err(Error::NonFinite { name: name.clone() });
                 }
@@ -84,7 +84,7 @@ impl<O: InnerOptimizer> Lookahead<O> {
         for parameter in &self.inner.parameters()[self.slow.len()..] {
             self.slow.push(slow_copy(parameter)?);
         }
-        if self.settings.outer.momentum > 0.0 {
+        if self.settings.config.outer_momentum > 0.0 {
             for slow in &self.slow[self.velocity.len()..] {
                 self.velocity.push(slow.f_zeros_like()?);
             }

@@ -73,7 +73,7 @@ impl<O: InnerOptimizer> Lookahead<O> {
     /// ```
     ///
     /// # Errors
-    /// [`LearningRate`](Error::LearningRate) for a negative or non-finite one.
+    /// [`Setting`](Error::Setting) for a negative or non-finite one.
     pub fn set_lr(&mut self, learning_rate: f64) -> Result<()> {
         self.inner.set_learning_rate(learning_rate)
     }
@@ -96,7 +96,7 @@ impl Lookahead<TchOptimizer> {
     /// Sets the momentum of all parameter groups: β₁ for Adam and AdamW.
     ///
     /// # Errors
-    /// [`Momentum`](Error::Momentum) outside 0 ≤ momentum < 1.
+    /// [`Setting`](Error::Setting) outside 0 ≤ momentum < 1.
     pub fn set_momentum(&mut self, momentum: f64) -> Result<()> {
         self.inner.set_momentum(momentum)
     }
@@ -104,7 +104,7 @@ impl Lookahead<TchOptimizer> {
     /// Sets the weight decay of all parameter groups.
     ///
     /// # Errors
-    /// [`WeightDecay`](Error::WeightDecay) for a negative or non-finite one.
+    /// [`Setting`](Error::Setting) for a negative or non-finite one.
     pub fn set_weight_decay(&mut self, weight_decay: f64) -> Result<()> {
         self.inner.set_weight_decay(weight_decay)
     }

@@ -9,24 +9,8 @@ use tch::{Device, Kind, Tensor};
 
 use super::Lookahead;
 use super::non_finite::first_non_finite;
-use crate::{Error, InnerOptimizer, NonFinite, Result};
-
-/// In which type θ goes from one process to the others.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum Wire {
-    /// As it is; half precision as `f32`.
-    #[default]
-    Full,
-    /// The difference θ − φ in bfloat16, which has three significant digits: half the bytes.
-    BFloat16,
-}
-
-/// The processes that train together, and how.
-#[derive(Debug, Clone)]
-pub(crate) struct Workers {
-    pub(crate) group: Arc<ProcessGroup>,
-    pub(crate) wire: Wire,
-}
+use crate::settings::Workers;
+use crate::{Error, InnerOptimizer, NonFinite, Result, TransferDtype};
 
 /// What is kept from one averaging to the next.
 #[derive(Debug, Default)]
@@ -113,13 +97,13 @@ impl<O: InnerOptimizer> Lookahead<O> {
     /// Makes sure that all processes stand at the same sync with the same φ, and averages their θ.
     /// Nothing is changed yet.
     pub(super) fn average(&mut self) -> Result<()> {
-        let Some(Workers { group, wire }) = self.others().cloned() else { return Ok(()) };
+        let Some(Workers { group, dtype }) = self.others().cloned() else { return Ok(()) };
         let started = Instant::now();
         let parameters = self.inner.parameters();
         let fast: Vec<&Tensor> = self.trained().map(|i| &parameters[i].tensor).collect();
         let slow: Vec<&Tensor> = self.trained().map(|i| &self.slow[i]).collect();
-        let differences =
-            (wire == Wire::BFloat16).then_some(Differences { from: &slow, wire: Kind::BFloat16 });
+        let differences = (dtype == TransferDtype::BFloat16)
+            .then_some(Differences { from: &slow, wire: Kind::BFloat16 });
         // Frozen variables may be each process's own, as a teacher that follows its θ is.
         let velocity: Vec<&Tensor> = self.trained().filter_map(|i| self.velocity.get(i)).collect();
         let own = || -> Result<Vec<f64>, distributed::Error> {
@@ -138,7 +122,9 @@ impl<O: InnerOptimizer> Lookahead<O> {
     /// process alone. Whether it is the mean of θ itself or of θ − φ is the other value.
     pub(super) fn means(&self) -> (&[Tensor], bool) {
         match self.others() {
-            Some(workers) => (self.averaging.buckets.means(), workers.wire == Wire::BFloat16),
+            Some(workers) => {
+                (self.averaging.buckets.means(), workers.dtype == TransferDtype::BFloat16)
+            }
             None => (&[], false),
         }
     }
@@ -146,7 +132,8 @@ impl<O: InnerOptimizer> Lookahead<O> {
     /// The first variable whose mean over the processes is no finite number somewhere. All of them
     /// find the same, since they have the same means.
     pub(super) fn find_non_finite_mean(&self) -> Result<Option<String>> {
-        if self.settings.non_finite == NonFinite::Unchecked || self.averaging.buckets.known_finite()
+        if self.settings.config.non_finite == NonFinite::Unchecked
+            || self.averaging.buckets.known_finite()
         {
             return Ok(None);
         }

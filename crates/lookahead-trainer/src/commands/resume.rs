@@ -334,7 +334,7 @@ fn is_new(saved: &Value, key: &str, now: &Value) -> bool {
 }
 
 fn defaults() -> Value {
-    let lookahead = Some(crate::optimizer::LookaheadConfig::default());
+    let lookahead = Some(lookahead_core::LookaheadConfig::default());
     Config { lookahead, ..Config::default() }.to_json()
 }
 

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 
+use lookahead_core::NonFinite;
 use lookahead_run::event::{Event, Warning};
 use tch::Tensor;
 
@@ -10,7 +11,6 @@ use super::{Outside, Training};
 use crate::check::shown;
 use crate::config::Config;
 use crate::model::Model;
-use crate::optimizer::lookahead::Diverging;
 use crate::timing::Part;
 
 const ROLL_BACK: &str = "; `--set lookahead.non_finite=roll_back` continues from the slow weights where this \
@@ -56,7 +56,7 @@ impl Diverged {
         } else {
             let policy = config.lookahead.as_ref().map(|lookahead| lookahead.non_finite);
             let may_roll_back =
-                is_alone && policy.is_some_and(|policy| policy != Diverging::RollBack);
+                is_alone && policy.is_some_and(|policy| policy != NonFinite::RollBack);
             format!(
                 "Start again with a smaller `optimizer.lr` than {}{}{}.",
                 self.lr,
@@ -148,8 +148,8 @@ impl SoundBuffers {
 
 impl Training {
     /// What to do about values that are no finite numbers.
-    pub(super) fn diverging_policy(&self) -> Diverging {
-        self.config.lookahead.as_ref().map_or(Diverging::Error, |config| config.non_finite)
+    pub(super) fn diverging_policy(&self) -> NonFinite {
+        self.config.lookahead.as_ref().map_or(NonFinite::Error, |config| config.non_finite)
     }
 }
 
@@ -163,12 +163,12 @@ pub(super) fn take_step(
     let policy = t.diverging_policy();
     if let Some(value) = value.filter(|value| !value.is_finite()) {
         match (policy, t.optimizer.lookahead()) {
-            (Diverging::SkipStep, Some(_)) => {}
-            (Diverging::RollBack, Some(lookahead)) => lookahead.roll_back()?,
+            (NonFinite::SkipStep, Some(_)) => {}
+            (NonFinite::RollBack, Some(lookahead)) => lookahead.roll_back()?,
             _ => refuse_loss(BATCH_LOSS, value, t.step + 1, t.config.optimizer.lr)?,
         }
         t.sound_buffers.put_back(&t.model)?;
-        let done = if policy == Diverging::SkipStep { SKIPPED } else { ROLLED_BACK };
+        let done = if policy == NonFinite::SkipStep { SKIPPED } else { ROLLED_BACK };
         return Ok(Some(format!("The loss is {value}: {done}")));
     }
     t.optimizer.backward(loss)?;
@@ -198,10 +198,10 @@ pub(super) const ROLLED_BACK: &str = "the fast weights went back to the slow one
 /// where a cycle begins if it may be dropped as a whole.
 pub(super) fn keep_sound_buffers(t: &mut Training) -> anyhow::Result<()> {
     match t.diverging_policy() {
-        Diverging::Error => Ok(()),
+        NonFinite::Error => Ok(()),
         // Of the cycle that may be dropped nothing is kept; after a resume inside one from a checkpoint
         // of an earlier version there is nothing else.
-        Diverging::RollBack if t.optimizer.phase() != 0 && !t.sound_buffers.0.is_empty() => Ok(()),
+        NonFinite::RollBack if t.optimizer.phase() != 0 && !t.sound_buffers.0.is_empty() => Ok(()),
         _ => t.sound_buffers.take(&t.model),
     }
 }
@@ -237,7 +237,7 @@ pub(super) fn can_be_saved(
     outside: &mut Outside,
     saving: Saving,
 ) -> anyhow::Result<bool> {
-    if t.diverging_policy() != Diverging::RollBack {
+    if t.diverging_policy() != NonFinite::RollBack {
         return Ok(true);
     }
     // φ is sound under this policy as long as θ is kept from it.

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
+use lookahead_core::NonFinite;
 use lookahead_run::Details;
 use lookahead_run::event::{self, Event, Warning};
 
@@ -15,7 +16,6 @@ use crate::checkpointing::snapshot::Snapshot;
 use crate::checkpointing::writer::{Done, Job};
 use crate::checkpointing::{AGAIN, AVERAGED, LAST_ATTEMPTS};
 use crate::distributed::Wishes;
-use crate::optimizer::lookahead::Diverging;
 use crate::timing::Part;
 
 /// Tells of a checkpoint that has been written meanwhile, if one has.
@@ -161,7 +161,7 @@ fn take(t: &mut Training, snapshot: &mut Snapshot) -> anyhow::Result<()> {
         return snapshot.take_final_model(&t.model.vs, recalibrated);
     }
     // Where a cycle begins they are those in the model, and between two steps under other policies.
-    let sound = match t.diverging_policy() == Diverging::RollBack && t.optimizer.phase() != 0 {
+    let sound = match t.diverging_policy() == NonFinite::RollBack && t.optimizer.phase() != 0 {
         true => t.sound_buffers.copies(),
         false => BTreeMap::new(),
     };

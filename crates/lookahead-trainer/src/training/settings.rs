@@ -205,7 +205,7 @@ fn change(t: &mut Training, outside: &mut Outside, setting: &Setting) -> anyhow:
         SLOW_STEP_SIZE => {
             if let (Some(lookahead), Some(after)) = (t.optimizer.lookahead(), wanted.lookahead) {
                 lookahead.set_alpha(after.alpha)?;
-                t.config.lookahead = Some(crate::optimizer::LookaheadConfig {
+                t.config.lookahead = Some(lookahead_core::LookaheadConfig {
                     k: t.config.lookahead.as_ref().map_or(after.k, |now| now.k),
                     ..after
                 });

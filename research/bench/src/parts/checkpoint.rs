@@ -6,11 +6,12 @@ use std::io::Write;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use lookahead_core::LookaheadConfig;
 use lookahead_run::{CheckpointStore, Details, EventLog, Retention};
 use lookahead_trainer::checkpointing::snapshot::Snapshot;
 use lookahead_trainer::checkpointing::writer::{Job, Writer};
 use lookahead_trainer::distributed::Team;
-use lookahead_trainer::optimizer::{Kind, LookaheadConfig, Optimizer, OptimizerConfig};
+use lookahead_trainer::optimizer::{Kind, Optimizer, OptimizerConfig};
 use tch::{Device, Tensor, nn};
 
 use super::models::{resnet18, variables};

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use lookahead_core::distributed::{ProcessGroup, Reduce, Rendezvous};
-use lookahead_core::{Lookahead, Wire, fused};
+use lookahead_core::{Lookahead, TransferDtype, fused};
 use tch::{Device, Kind, Tensor, nn};
 
 use super::{Comparisons, Target};
@@ -46,7 +46,7 @@ pub(super) fn compare(comparisons: &mut Comparisons) -> anyhow::Result<()> {
     tch::set_num_threads(1);
     let group = Arc::new(ProcessGroup::join(&place, Duration::from_secs(60))?);
     for (parameters, tensors) in SIZES {
-        for wire in [Wire::Full, Wire::BFloat16] {
+        for wire in [TransferDtype::Full, TransferDtype::BFloat16] {
             let rounds = rounds(&group, parameters, tensors, wire)?;
             if group.rank() == 0 {
                 let what = format!("{parameters} parameters in {tensors} tensors, {wire:?}");
@@ -63,7 +63,7 @@ fn rounds(
     group: &Arc<ProcessGroup>,
     parameters: i64,
     tensors: i64,
-    wire: Wire,
+    wire: TransferDtype,
 ) -> anyhow::Result<Vec<(f64, f64)>> {
     let vs = nn::VarStore::new(Device::Cpu);
     for i in 0..tensors {
@@ -71,7 +71,7 @@ fn rounds(
     }
     let builder = Lookahead::builder(fused::Sgd::default()).k(1).alpha(0.5);
     let mut opt = builder.workers(group.clone(), wire).build(&vs, 0.0)?;
-    let kind = if wire == Wire::Full { Kind::Float } else { Kind::BFloat16 };
+    let kind = if wire == TransferDtype::Full { Kind::Float } else { Kind::BFloat16 };
     let flat = Tensor::zeros([parameters], (kind, Device::Cpu));
     let mut rounds = Vec::new();
     for round in 0..=ROUNDS {

@@ -1,0 +1,208 @@
+//! The settings of a Lookahead as plain data.
+
+use crate::range::{check_decay, check_period, check_slow_step_size, require};
+use crate::{Error, Result};
+
+/// What can be set before a [`Lookahead`](crate::Lookahead) is built, as plain data. With the feature
+/// `serde` it reads and writes as a table of these keys, of which each has a default and unknown ones
+/// are refused. [`Builder::config`](crate::Builder::config) takes it whole; the builder's other methods
+/// set one field each.
+///
+/// ```
+/// use lookahead_core::{Lookahead, LookaheadConfig, fused};
+/// # let vs = tch::nn::VarStore::new(tch::Device::Cpu);
+/// # let _ = vs.root().ones("w", &[1]);
+/// let config = LookaheadConfig { k: 10, alpha: 0.8, ..Default::default() };
+/// let opt = Lookahead::builder(fused::Sgd::default()).config(config).build(&vs, 0.1)?;
+/// assert_eq!((opt.k(), opt.alpha()), (10, 0.8));
+/// # Ok::<(), lookahead_core::Error>(())
+/// ```
+#[derive(Debug, Clone, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(default, deny_unknown_fields))]
+pub struct LookaheadConfig {
+    /// Synchronization period k: inner steps between syncs, at least 1. Default 5.
+    pub k: u64,
+    /// Slow step size α, 0 < α ≤ 1. Default 0.5.
+    pub alpha: f64,
+    /// Least α of the adaptive choice, up to 1; 0, the default, turns it off. See
+    /// [`Builder::adaptive_alpha`](crate::Builder::adaptive_alpha).
+    pub adaptive_alpha: f64,
+    /// What happens to the inner optimizer's moments at a sync.
+    pub momentum_policy: MomentumPolicy,
+    /// Momentum μ of the outer optimizer, 0 ≤ μ < 1, whose learning rate is `alpha`; 0, the default, is
+    /// plain interpolation. See [`Builder::outer_momentum`](crate::Builder::outer_momentum).
+    pub outer_momentum: f64,
+    /// Nesterov's form of the outer momentum.
+    pub outer_nesterov: bool,
+    /// What to do about NaN and infinity.
+    pub non_finite: NonFinite,
+    /// Whether [`finish`](crate::Lookahead::finish) makes a last sync if the training ends inside a
+    /// cycle. If not, it drops that cycle's steps. Default true.
+    pub final_sync: bool,
+    /// Training batches from which batch normalization's statistics are recalibrated for φ before it is
+    /// evaluated or saved; 0, the default, keeps those of θ. The optimizer has no batches: whoever
+    /// evaluates reads this and calls [`SlowWeights::recalibrate`](crate::SlowWeights::recalibrate).
+    pub recalibrate: usize,
+}
+
+impl Default for LookaheadConfig {
+    fn default() -> Self {
+        LookaheadConfig {
+            k: 5,
+            alpha: 0.5,
+            adaptive_alpha: 0.0,
+            momentum_policy: MomentumPolicy::Maintain,
+            outer_momentum: 0.0,
+            outer_nesterov: false,
+            non_finite: NonFinite::Error,
+            final_sync: true,
+            recalibrate: 0,
+        }
+    }
+}
+
+impl LookaheadConfig {
+    /// Checks all ranges, and that the settings don't exclude each other.
+    ///
+    /// # Errors
+    /// [`Setting`](Error::Setting) for the first value out of range,
+    /// [`AdaptiveWith`](Error::AdaptiveWith) for an adaptive α together with outer momentum.
+    ///
+    /// ```
+    /// # use lookahead_core::LookaheadConfig;
+    /// let refused = LookaheadConfig { k: 0, ..Default::default() }.check().unwrap_err();
+    /// assert!(refused.to_string().starts_with("`k` is 0, and it must be at least 1"));
+    /// ```
+    pub fn check(&self) -> Result<()> {
+        check_period(self.k)?;
+        check_slow_step_size(self.alpha)?;
+        let low = self.adaptive_alpha;
+        let allowed = "from 0, which is off, to 1: the least α that may be chosen";
+        require((0.0..=1.0).contains(&low), "adaptive_alpha", low, allowed)?;
+        let allowed =
+            "at least 0, which is plain interpolation, and below 1, in single precision too";
+        check_decay("outer_momentum", self.outer_momentum, allowed)?;
+        if low > 0.0 && self.outer_momentum > 0.0 {
+            return Err(Error::AdaptiveWith { what: "outer momentum" });
+        }
+        Ok(())
+    }
+
+    /// The least α of the adaptive choice, if it is on.
+    pub(crate) fn adaptive_low(&self) -> Option<f64> {
+        (self.adaptive_alpha > 0.0).then_some(self.adaptive_alpha)
+    }
+}
+
+/// What becomes of the inner optimizer's moments at a sync. Moments are all running averages of
+/// gradients that it keeps for a parameter:
+///
+/// | inner optimizer | moments |
+/// |---|---|
+/// | SGD with momentum | the momentum buffer |
+/// | Adam, AdamW | the first and the second moment; with amsgrad the second's maximum |
+/// | RMSprop | the mean squared gradient; with momentum its buffer; centered: the mean gradient |
+/// | one of your own | what its [`moments`](InnerOptimizer::moments) gives |
+///
+/// `Reset` and `Pullback` are refused at build where there is nothing for them to act on: for SGD
+/// without momentum, and for optimizers whose moments can't be reached.
+///
+/// ```
+/// use lookahead_core::{InnerOptimizer, Lookahead, MomentumPolicy, fused};
+/// # let vs = tch::nn::VarStore::new(tch::Device::Cpu);
+/// # let w = vs.root().ones("w", &[1]);
+/// let mut opt = Lookahead::builder(fused::sgd(0.5, 0., 0., false))
+///     .k(2)
+///     .alpha(0.5)
+///     .momentum_policy(MomentumPolicy::Pullback)
+///     .build(&vs, 0.1)?;
+/// for _ in 0..2 {
+///     opt.backward_step(&w.sum(tch::Kind::Float))?; // the gradient is 1: m goes 1, 1½
+/// }
+/// assert_eq!(opt.inner_mut().moments(0)?[0].tensor.double_value(&[0]), 0.75); // half the way to 1½
+/// # Ok::<(), lookahead_core::Error>(())
+/// ```
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
+#[non_exhaustive]
+pub enum MomentumPolicy {
+    /// They are kept.
+    #[default]
+    Maintain,
+    /// They are forgotten, step counts included: for a synced parameter the inner optimizer is as
+    /// before its first step. Adam's bias correction then starts anew with its moments.
+    Reset,
+    /// They are interpolated as the weights are, with the same α: each moment m has a slow copy
+    /// m̄, 0 before the first step as m itself, and at a sync m̄ ← m̄ + α (m − m̄), m ← m̄. Step
+    /// counts are kept, so that Adam's bias correction goes by the steps taken. Of the first
+    /// cycles, while 1 − βᵗ is still far from 1, that makes the moments look smaller than they are.
+    /// Interpolation is convex, so second moments stay at least 0, amsgrad's maximum at least the
+    /// second moment, and a centered RMSprop's variance at least 0.
+    Pullback,
+}
+
+impl MomentumPolicy {
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            MomentumPolicy::Maintain => "maintain",
+            MomentumPolicy::Reset => "reset",
+            MomentumPolicy::Pullback => "pullback",
+        }
+    }
+}
+
+/// What to do about values that are no finite numbers: NaN and the infinities.
+///
+/// Every policy but `Unchecked` looks at all of θ before a sync, so that none of them ever reaches
+/// φ. On the CPU that reads θ once more, a quarter of what the sync itself moves; on a GPU one
+/// number is read back at each sync, for which the program waits for the device. (φ and θ that are
+/// finite, and farther apart than the type's largest number, can still overflow in the sync itself.)
+///
+/// What [`clip_grad_norm`](crate::Lookahead::clip_grad_norm) could not clip is not stepped by, whatever
+/// the policy: see there.
+///
+/// ```
+/// use lookahead_core::{Lookahead, NonFinite, fused};
+/// # let vs = tch::nn::VarStore::new(tch::Device::Cpu);
+/// # let w = vs.root().ones("w", &[1]);
+/// let builder = Lookahead::builder(fused::Adam::default()).non_finite(NonFinite::SkipStep);
+/// let mut opt = builder.build(&vs, 0.1)?;
+/// opt.backward_step(&(&w * f64::INFINITY).sum(tch::Kind::Float))?;
+/// assert_eq!((opt.non_finite(), opt.phase(), w.double_value(&[0])), (1, 0, 1.0));
+/// # Ok::<(), lookahead_core::Error>(())
+/// ```
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
+#[non_exhaustive]
+pub enum NonFinite {
+    /// The sync is an error, [`Error::NonFinite`], which changes nothing: θ and φ are as they were,
+    /// and [`roll_back`](crate::Lookahead::roll_back) can be called.
+    #[default]
+    Error,
+    /// An inner step with a gradient that is not finite is not taken and not counted: θ and the
+    /// inner optimizer stay as they are. This reads all gradients at each step. A θ that is not
+    /// finite all the same is an error as above.
+    SkipStep,
+    /// In place of the sync θ goes back to φ, and moments that are not finite are reset.
+    RollBack,
+    /// Nothing is checked. It has no name in a config file.
+    #[cfg_attr(feature = "serde", serde(skip))]
+    Unchecked,
+}
+
+/// The element type in which θ travels between processes.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
+#[non_exhaustive]
+pub enum TransferDtype {
+    /// θ in its own type; half precision as `f32`.
+    #[default]
+    Full,
+    /// The difference θ − φ in bfloat16, which has three significant digits: half the bytes.
+    #[cfg_attr(feature = "serde", serde(rename = "bf16"))]
+    BFloat16,
+}
