@@ -22,12 +22,12 @@ fn settings_out_of_range() {
     assert!(message.contains("`k` is 0") && message.contains("at least 1"), "{message}");
     for alpha in [0.0, 1.5, -0.1, f64::NAN, f64::INFINITY] {
         let message = built(5, alpha, 0.1).unwrap_err().to_string();
-        assert!(message.contains(&format!("alpha is {alpha}")), "{message}");
+        assert!(message.contains(&format!("`alpha` is {alpha}")), "{message}");
         assert!(message.contains("more than 0 and at most 1"), "{message}");
     }
     for learning_rate in [-0.1, f64::NAN, f64::INFINITY] {
         let message = built(5, 0.5, learning_rate).unwrap_err().to_string();
-        assert!(message.contains(&format!("learning rate is {learning_rate}")), "{message}");
+        assert!(message.contains(&format!("`learning_rate` is {learning_rate}")), "{message}");
     }
     built(1, 1.0, 0.0).expect("the ends of the ranges are allowed");
 

@@ -199,6 +199,7 @@ fn choices_that_make_no_sense_are_refused() {
     for (sets, words) in [
         (&["lookahead.momentum_policy=forget"][..], &["maintain", "reset", "pullback"][..]),
         (&["lookahead.non_finite=pray"], &["error", "skip_step", "roll_back"]),
+        (&["lookahead.non_finite=unchecked"], &["error", "skip_step", "roll_back"]),
         (&["lookahead.adaptive_alpha=1.5"], &["`lookahead.adaptive_alpha` is 1.5"]),
         (&["lookahead.adaptive_alpha=0.1"], &["second moments", "optimizer.kind"]),
         (&["lookahead.outer_momentum=1"], &["`lookahead.outer_momentum` is 1", "below 1"]),
@@ -212,7 +213,7 @@ fn choices_that_make_no_sense_are_refused() {
                 "lookahead.adaptive_alpha=0.1",
                 "lookahead.outer_momentum=0.5",
             ],
-            &["set one of them to 0"],
+            &["Set one of them to 0"],
         ),
         (&["optimizer.fused=1"], &["fused", "boolean"]),
     ] {
