@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use lookahead_chart::{Figure, Line, Marker, PALETTE, Panel, Point};
 use lookahead_run::RunFolder;
 use lookahead_run::follow::{Followed, Follower};
 
@@ -9,7 +10,6 @@ use crate::charts::{Chart, Look, Series, mean_cycle, series};
 use crate::cycles::Cycle;
 use crate::format;
 use crate::model::{Model, Role};
-use crate::picture::{self, Figure, Line, Marker, PALETTE, Panel, Point};
 use crate::run::Run;
 use crate::smoothing::DECAYS;
 use crate::theme::{Theme, ThemeName};
@@ -110,13 +110,13 @@ fn look(line: &Series) -> Line {
         Look::Smoothed => (BLACK, 2, 1.0, None),
         Look::Fast => (FAST, 2, 1.0, Some(Marker::Circle)),
         Look::Slow => (SLOW, 2, 1.0, Some(Marker::Disc)),
-        Look::Run(index) => (color(index), 2, 1.0, Some(picture::series(index).1)),
+        Look::Run(index) => (color(index), 2, 1.0, Some(lookahead_chart::series(index).1)),
     };
     Line { color, width, opacity, marker, ..Line::default() }
 }
 
 fn color(run: usize) -> (u8, u8, u8) {
-    picture::series(run).0
+    lookahead_chart::series(run).0
 }
 
 /// The cycles of the selected run, as the dashboard shows them, or the means of several.
@@ -144,7 +144,7 @@ fn cycles(model: &Model) -> Panel {
             }));
         }
         let name = if alone { "mean".to_owned() } else { run.name.clone() };
-        let marker = (!alone).then(|| picture::series(index).1);
+        let marker = (!alone).then(|| lookahead_chart::series(index).1);
         let shade = if alone { BLACK } else { color(index) };
         let points = of(&mean.losses);
         lines.push(Line { name, color: shade, width: 3, marker, points, ..Line::default() });

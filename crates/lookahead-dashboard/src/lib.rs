@@ -16,7 +16,7 @@
 //! | `history`, `smoothing`, `cycles`, `clock` | series in bounded memory, running means, inner cycles, time and rate |
 //! | `format`, `theme`, `options` | how a number is written, how a thing is coloured |
 //! | `offscreen` | [`Offscreen`]: the dashboard without a terminal |
-//! | [`picture`], `figure` | figures as files: how they are drawn, and of what |
+//! | `figure` | the charts as figures, for files |
 //!
 //! It is the Elm architecture: `update(&mut Model, Message) -> Vec<Effect>` and
 //! `view(&Model, &mut Frame)` touch nothing outside their arguments, so every behaviour can be
@@ -68,7 +68,6 @@ mod messages;
 mod model;
 mod offscreen;
 mod options;
-pub mod picture;
 mod prompt;
 mod run;
 mod smoothing;

@@ -7,9 +7,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 
 use crossbeam_channel::{Receiver, Sender, unbounded};
+use lookahead_chart::{Figure, Size};
 use lookahead_run::index::Index;
 
-use crate::picture::{self, Figure, Size};
 use crate::update::{Message, News};
 
 /// The newest place of the cursor, for each run: earlier ones don't matter any more.
@@ -90,7 +90,7 @@ fn work(jobs: &Receiver<Job>, look_ups: &LookUps, done: &Sender<Message>) {
 }
 
 fn save(figure: &Figure, path: &Path) -> String {
-    match picture::save(figure, path, SIZE, false) {
+    match lookahead_chart::save(figure, path, SIZE, false) {
         Ok(()) => format!("saved {}", path.display()),
         Err(error) => error.to_string(),
     }

@@ -1,10 +1,10 @@
 //! Figures of formulas and measurements.
 
-use lookahead_dashboard::picture::{self, Figure, Line, Panel, Point};
+use lookahead_chart::{Figure, Line, Panel, Point, series};
 
 /// A line of the `index`th name.
 fn look(index: usize, name: &str) -> Line {
-    let (color, marker) = picture::series(index);
+    let (color, marker) = series(index);
     Line { name: name.into(), color, marker: Some(marker), ..Line::default() }
 }
 

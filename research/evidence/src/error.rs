@@ -36,7 +36,7 @@ pub enum Error {
 
     /// A figure can't be drawn or written.
     #[error(transparent)]
-    Picture(#[from] lookahead_dashboard::picture::PictureError),
+    Chart(#[from] lookahead_chart::ChartError),
 }
 
 /// A result of this crate.

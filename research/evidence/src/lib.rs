@@ -38,7 +38,7 @@ pub use error::{Error, Result};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use lookahead_dashboard::picture::{self, Size};
+use lookahead_chart::{Size, save};
 use lookahead_run::event::Status;
 
 use findings::Findings;
@@ -110,7 +110,7 @@ pub fn write(sweeps: &Path, docs: &Path, partial: bool) -> Result<(PathBuf, Vec<
     for (name, figure) in &page.figures {
         let path = figures.join(format!("{name}.svg"));
         let height = 420 * figure.panels.len() as u32;
-        picture::save(figure, &path, Size::new(1100, height)?, true)?;
+        save(figure, &path, Size::new(1100, height)?, true)?;
     }
     let text = page::whole(&findings, &machines, &page);
     std::fs::write(&report, text).map_err(|cause| io(&report, cause))?;

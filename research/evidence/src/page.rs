@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use lookahead_dashboard::picture::Figure;
+use lookahead_chart::Figure;
 
 use crate::findings::{Claim, Findings, judged};
 use crate::study::Machine;

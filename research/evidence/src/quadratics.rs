@@ -219,7 +219,7 @@ fn course(
     study: &Study,
     courses: &[(String, Stepper, &Point)],
     directions: &[Direction],
-) -> lookahead_dashboard::picture::Figure {
+) -> lookahead_chart::Figure {
     const SHOWN: u64 = 2000;
     let (mut curves, mut measured) = (Vec::new(), Vec::new());
     for (name, stepper, point) in courses {
@@ -257,7 +257,7 @@ fn course(
 }
 
 /// The least expected loss after a number of steps that any learning rate reaches, over α: analytic.
-fn best_over_alpha(directions: &[Direction]) -> lookahead_dashboard::picture::Figure {
+fn best_over_alpha(directions: &[Direction]) -> lookahead_chart::Figure {
     let best = |lookahead: Option<(u32, f64)>, steps: u32| {
         let rates = (0..=200).map(|i| 0.005 * (1.99f64 / 0.005).powf(f64::from(i) / 200.0));
         rates

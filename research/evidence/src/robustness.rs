@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use lookahead_dashboard::picture::Figure;
+use lookahead_chart::Figure;
 
 use crate::chart::{Axes, Measured, curves_and_points};
 use crate::findings::{Claim, Findings, difference, verdict};

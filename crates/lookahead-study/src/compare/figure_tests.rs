@@ -1,6 +1,6 @@
 //! Figures of comparisons whose numbers are known.
 
-use lookahead_dashboard::picture::{self, Format, Line, Size};
+use lookahead_chart::{Format, Line, Size, render, save};
 use lookahead_run::event::{Evaluation, LookaheadInfo, Probe, RunEnded, Split, Status, Weights};
 use serde_json::{Value, json};
 
@@ -134,9 +134,9 @@ fn all_figures_are_drawn_the_same_twice() {
         // For eyes: LOOKAHEAD_FIGURES=folder cargo test -p lookahead-study figures
         if let Some(folder) = std::env::var_os("LOOKAHEAD_FIGURES") {
             let path = std::path::PathBuf::from(folder).join(format!("{name}.png"));
-            picture::save(&figure, &path, Size::default(), true).unwrap();
+            save(&figure, &path, Size::default(), true).unwrap();
         }
-        let draw = |format| picture::render(&figure, format, Size::default()).unwrap();
+        let draw = |format| render(&figure, format, Size::default()).unwrap();
         let svg = draw(Format::Svg);
         assert!(svg == draw(Format::Svg) && draw(Format::Png) == draw(Format::Png), "{name}");
         let text = String::from_utf8(svg).unwrap();
@@ -210,7 +210,7 @@ fn a_heat_map_has_a_cell_for_each_pair() {
             &["0.2", "0.5", "0.8"].map(str::to_owned)[..],
         )
     );
-    let heat = panel.heat.as_ref().unwrap();
+    let heat = panel.heatmap.as_ref().unwrap();
     let text = |row: usize, column: usize| heat.rows[row][column].text.as_str();
     assert_eq!([text(0, 0), text(2, 2), text(2, 3)], ["84.33", "74.33 ×1", "×3"]);
     assert!(heat.rows[2][3].value.is_nan());

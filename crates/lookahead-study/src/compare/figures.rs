@@ -1,11 +1,11 @@
-//! What the figures of a comparison show: data only, which `lookahead_dashboard::picture` draws.
+//! What the figures of a comparison show: data only, which `lookahead_chart` draws.
 //!
 //! Each function gives a figure or says why there is nothing to draw; [`Comparison::figures`] gives
 //! all that have something to show. The same comparison gives the same figures.
 
 use std::collections::BTreeMap;
 
-use lookahead_dashboard::picture::{self, Cell, Figure, Heat, Line, Marker, Panel, Point};
+use lookahead_chart::{Cell, Figure, Heatmap, Line, Marker, Panel, Point, series};
 use lookahead_run::event::Split;
 use serde_json::Value;
 
@@ -51,7 +51,7 @@ impl Default for Curves {
 
 /// A line as the `index`th of a panel has it.
 fn look(index: usize, name: impl Into<String>) -> Line {
-    let (color, marker) = picture::series(index);
+    let (color, marker) = series(index);
     Line { name: name.into(), color, marker: Some(marker), ..Line::default() }
 }
 
@@ -212,19 +212,19 @@ impl Comparison {
             return Err(nothing(format!("`{key}` is {first} in all of these configurations.")));
         }
         let others: Vec<String> = self.keys.iter().filter(|other| *other != key).cloned().collect();
-        let mut series: Vec<(String, Vec<(f64, usize)>)> = Vec::new();
+        let mut by_name: Vec<(String, Vec<(f64, usize)>)> = Vec::new();
         for (index, point) in self.points.iter().enumerate() {
             let Some(x) = point.settings.get(key).and_then(Value::as_f64) else { continue };
             let name = settings::label(&point.settings, &others);
-            match series.iter_mut().find(|(known, _)| *known == name) {
+            match by_name.iter_mut().find(|(known, _)| *known == name) {
                 Some((_, members)) => members.push((x, index)),
-                None => series.push((name, vec![(x, index)])),
+                None => by_name.push((name, vec![(x, index)])),
             }
         }
-        let only = series.len() == 1;
+        let only = by_name.len() == 1;
         let mut lines = Vec::new();
         let mut lost = Vec::new();
-        for (index, (name, mut members)) in series.into_iter().enumerate() {
+        for (index, (name, mut members)) in by_name.into_iter().enumerate() {
             members.sort_by(|a, b| a.0.total_cmp(&b.0));
             let name = if name.is_empty() && !only { "all else".to_owned() } else { name };
             let mut line = Line { bars: true, ..look(index, name) };
@@ -312,7 +312,7 @@ impl Comparison {
             note += " Of all else that differs, the best on validation data is shown.";
         }
         if cells.iter().flatten().any(|cell| cell.text.contains('×')) {
-            note += " ×n: so many of the runs failed.";
+            note += " ×n: n of the runs failed.";
         }
         let without: Vec<String> = self
             .groups
@@ -330,7 +330,7 @@ impl Comparison {
             y_label: y_key.to_owned(),
             x_names: columns.iter().map(settings::written).collect(),
             y_names: rows.iter().map(settings::written).collect(),
-            heat: Some(Heat {
+            heatmap: Some(Heatmap {
                 rows: cells,
                 label: format!("{} {}", split_name(self.split), self.metric.title()),
             }),

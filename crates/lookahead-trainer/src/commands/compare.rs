@@ -4,7 +4,7 @@ use std::io::IsTerminal;
 use std::path::Path;
 
 use anyhow::Context;
-use lookahead_dashboard::picture::{self, Size};
+use lookahead_chart::{Size, save};
 use lookahead_run::event::Split;
 use lookahead_study::compare::{Comparison, Metric, Options, compare as compared};
 use lookahead_study::error::Error;
@@ -70,7 +70,7 @@ fn draw(comparison: &Comparison, folder: &Path, arguments: &cli::Compare) -> any
     for (name, figure) in comparison.figures() {
         let path = folder.join(format!("{name}.{extension}"));
         let size = Size::new(WIDTH, HEIGHT * figure.panels.len() as u32)?;
-        picture::save(&figure, &path, size, arguments.force)?;
+        save(&figure, &path, size, arguments.force)?;
         say(format_args!("Saved {}", path.display()));
     }
     Ok(())

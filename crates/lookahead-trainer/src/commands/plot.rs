@@ -1,7 +1,7 @@
 //! `lookahead plot`: runs as a picture.
 
+use lookahead_chart::{ChartError, Format, Size, save};
 use lookahead_dashboard::Plot;
-use lookahead_dashboard::picture::{self, Format, Size};
 use lookahead_run::RunFolder;
 
 use crate::cli;
@@ -18,7 +18,7 @@ const WIDTH: u32 = 1200;
 /// Where a log can't be read, or the file can't be written.
 pub fn plot(arguments: &cli::Plot) -> anyhow::Result<()> {
     // What is asked for is looked at before the logs, which may be long.
-    let usage = |error: picture::PictureError| Usage::new(error.to_string());
+    let usage = |error: ChartError| Usage::new(error.to_string());
     Format::of(&arguments.output).map_err(usage)?;
     let runs: Vec<RunFolder> =
         arguments.runs.iter().map(|path| RunFolder::open(path)).collect::<Result<_, _>>()?;
@@ -38,7 +38,7 @@ pub fn plot(arguments: &cli::Plot) -> anyhow::Result<()> {
         Some(size) => size,
         None => size((WIDTH, HEIGHT * figure.panels.len() as u32))?,
     };
-    picture::save(&figure, &arguments.output, size, arguments.force)?;
+    save(&figure, &arguments.output, size, arguments.force)?;
     say(format_args!("Saved {}", arguments.output.display()));
     Ok(())
 }

@@ -1,15 +1,17 @@
 //! The pictures in the documentation are what the dashboard shows today.
 //!
-//! `just screenshots` trains the runs in `pictures/runs` and makes the pictures anew; here they are made
-//! from the logs of these runs again, and compared.
+//! `just screenshots` trains the runs in `pictures/runs` and writes the pictures; here they are drawn again
+//! from the logs of these runs, and compared.
+
+mod screen;
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use crossterm::event::KeyCode;
-use lookahead_dashboard::picture::screen::{ScreenOptions, screen_svg};
 use lookahead_dashboard::{Offscreen, Options, ThemeName};
 use lookahead_run::log;
+use screen::{DARK, LIGHT, screen_svg};
 
 /// With this in the environment the pictures are written and not compared.
 const WRITE: &str = "LOOKAHEAD_WRITE_PICTURES";
@@ -93,15 +95,12 @@ fn draw(picture: &Picture) -> String {
         assert!(!dashboard.press(*key), "a picture asks for nothing");
     }
     let (buffer, _) = dashboard.draw().unwrap();
-    let look = match picture.theme {
-        ThemeName::Light => ScreenOptions::light(),
-        _ => ScreenOptions::dark(),
-    };
+    let palette = if picture.theme == ThemeName::Light { LIGHT } else { DARK };
     let title = match picture.runs {
         [_] if picture.part < 1.0 => "just train".to_owned(),
         runs => format!("lookahead watch {}", runs.join(" ")),
     };
-    screen_svg(&buffer, &ScreenOptions { title: Some(title), ..look })
+    screen_svg(&buffer, palette, &title)
 }
 
 #[test]

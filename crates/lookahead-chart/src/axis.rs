@@ -1,33 +1,33 @@
-//! Which part of the numbers an axis shows, where its ticks are, and how these are written.
+//! The range of an axis, its ticks, and how they are written.
 
 /// Numbers from one end of an axis to the other.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) struct Axis {
+pub(crate) struct Axis {
     /// Ends of the axis; of a logarithmic one, powers of ten.
     low: f64,
     high: f64,
     log: bool,
-    pub(super) ticks: Vec<Tick>,
+    pub(crate) ticks: Vec<Tick>,
 }
 
-/// A line of the grid, or a number beside the axis.
+/// A line of the grid, and a number beside the axis.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) struct Tick {
+pub(crate) struct Tick {
     /// From 0 at the low to 1 at the high end.
-    pub(super) part: f64,
-    /// Nothing where there would be too many.
-    pub(super) label: Option<String>,
+    pub(crate) part: f64,
+    /// None if there would be too many.
+    pub(crate) label: Option<String>,
 }
 
 /// Beyond this the arithmetic of ranges would overflow.
 const HUGE: f64 = 1e300;
-/// Differences below this are no differences: dividing by them would overflow.
+/// Below this a difference counts as 0: dividing by it would overflow.
 const TINY: f64 = 1e-300;
 
 impl Axis {
-    /// An axis that shows all of the values that have a place on it, with at most so many labels.
-    /// `margin` is the part of the range that stays free at either end.
-    pub(super) fn new(
+    /// An axis that shows all finite values (only those above 0 if it is logarithmic), with at most
+    /// `labels` labels. `margin` is the part of the range that stays free at either end.
+    pub(crate) fn new(
         values: impl Iterator<Item = f64>,
         log: bool,
         margin: f64,
@@ -41,81 +41,75 @@ impl Axis {
             });
         let (low, high) = if log { log_ends(range, margin) } else { ends(range, margin) };
         let mut axis = Axis { low, high, log, ticks: Vec::new() };
-        axis.ticks =
-            if log { axis.log_ticks(labels.max(2)) } else { axis.even_ticks(labels.max(2)) };
+        let labels = labels.max(2);
+        axis.ticks = match log {
+            true if high - low < 2.0 => axis.short_log_ticks(labels),
+            true => axis.decades(labels),
+            false => {
+                let values = Round::above((high - low) / labels as f64).multiples(low, high);
+                let texts = labels_of(&values);
+                let ticks = values.into_iter().map(|round| axis.place(round.value())).zip(texts);
+                ticks.map(|(part, text)| Tick { part, label: Some(text) }).collect()
+            }
+        };
         axis
     }
 
-    /// An axis that has names at 0, 1, 2 and so on, at most so many of them.
-    pub(super) fn named(names: &[String], labels: usize) -> Self {
+    /// An axis that has names at 0, 1, 2 …, at most `labels` of them.
+    pub(crate) fn named(names: &[String], labels: usize) -> Self {
         let (low, high) = (-0.5, names.len() as f64 - 0.5);
         let mut axis = Axis { low, high, log: false, ticks: Vec::new() };
         let stride = names.len().div_ceil(labels.max(1)).max(1);
-        let named = names.iter().enumerate().map(|(index, name)| {
-            (index as f64, (index % stride == 0 && !name.is_empty()).then(|| name.clone()))
-        });
-        axis.ticks = axis.ticks_at(named);
+        let tick = |(index, name): (usize, &String)| Tick {
+            part: axis.place(index as f64),
+            label: (index % stride == 0 && !name.is_empty()).then(|| name.clone()),
+        };
+        axis.ticks = names.iter().enumerate().map(tick).collect();
         axis
     }
 
-    /// Where a value lies, from 0 at the low to 1 at the high end; one beyond lies on the end.
-    pub(super) fn part(&self, value: f64) -> Option<f64> {
-        let place = if self.log { value.log10() } else { value };
-        if place.is_nan() || (self.log && value < 0.0) {
+    /// Where a value is, from 0 at the low to 1 at the high end; one beyond is at the end.
+    pub(crate) fn part(&self, value: f64) -> Option<f64> {
+        if value.is_nan() || (self.log && value < 0.0) {
             return None;
         }
-        let place = place.clamp(self.low, self.high);
-        Some(((place - self.low) / (self.high - self.low)).clamp(0.0, 1.0))
+        Some(self.place(if self.log { value.log10() } else { value }))
     }
 
-    fn even_ticks(&self, labels: usize) -> Vec<Tick> {
-        let step = Round::above((self.high - self.low) / labels as f64);
-        let values = step.multiples(self.low, self.high);
-        let texts = written(&values);
-        self.ticks_at(values.into_iter().map(Round::value).zip(texts.into_iter().map(Some)))
+    /// The same of a value, or of the power of ten on a logarithmic axis.
+    fn place(&self, value: f64) -> f64 {
+        let value = value.clamp(self.low, self.high);
+        ((value - self.low) / (self.high - self.low)).clamp(0.0, 1.0)
     }
 
-    fn ticks_at(&self, ticks: impl Iterator<Item = (f64, Option<String>)>) -> Vec<Tick> {
-        ticks.filter_map(|(value, label)| Some(Tick { part: self.part(value)?, label })).collect()
-    }
-
-    fn log_ticks(&self, labels: usize) -> Vec<Tick> {
+    /// Powers of ten.
+    fn decades(&self, labels: usize) -> Vec<Tick> {
         let (first, last) = (self.low.ceil() as i32, self.high.floor() as i32);
-        if self.high - self.low < 2.0 {
-            return self.short_log_ticks(labels);
-        }
         let stride = (1..).find(|stride| (last - first) / stride < labels as i32).unwrap_or(1);
         let plain = (-4..=6).contains(&first) && (-4..=6).contains(&last);
-        let mut ticks: Vec<Tick> = (first..=last)
-            .filter(|power| power.rem_euclid(stride) == 0)
-            .map(|power| (power, Round { digits: 1, power }))
-            .map(|(power, round)| Tick {
-                part: self.part_of_power(f64::from(power)),
-                label: Some(if plain { decimal(round, 0) } else { format!("10{}", raised(power)) }),
-            })
-            .collect();
+        let label = |power| match plain {
+            true => decimal(Round { digits: 1, power }, 0),
+            false => format!("10{}", exponent(power)),
+        };
+        let tick =
+            |power: i32| Tick { part: self.place(f64::from(power)), label: Some(label(power)) };
+        let powers = (first..=last).filter(|power| power.rem_euclid(stride) == 0);
+        let mut ticks: Vec<Tick> = powers.map(tick).collect();
         // Between labels further apart the grid would be a wall.
         if stride == 1 && last - first <= 8 {
-            for power in first - 1..=last {
-                for digit in 2..=9 {
-                    let place = f64::from(power) + f64::from(digit).log10();
-                    if (self.low..=self.high).contains(&place) {
-                        ticks.push(Tick { part: self.part_of_power(place), label: None });
-                    }
-                }
-            }
+            let digits = (2..=9).map(|digit| f64::from(digit).log10());
+            let minor = (first - 1..=last)
+                .flat_map(|power| digits.clone().map(move |digit| f64::from(power) + digit))
+                .filter(|place| (self.low..=self.high).contains(place));
+            ticks.extend(minor.map(|place| Tick { part: self.place(place), label: None }));
         }
         ticks
     }
 
-    fn part_of_power(&self, power: f64) -> f64 {
-        ((power - self.low) / (self.high - self.low)).clamp(0.0, 1.0)
-    }
-
-    /// Ticks where powers of ten alone would be too few: 1, 2 and 5 times these, or even steps.
+    /// Ticks for a range in which powers of ten alone would be too few: 1, 2 and 5 times these, or even
+    /// steps.
     fn short_log_ticks(&self, labels: usize) -> Vec<Tick> {
-        // The arithmetic of even steps needs numbers of a moderate size: of the whole range only the
-        // power of ten is set apart.
+        // Even steps need numbers of a moderate size, so the power of ten of the range is set apart.
         let shift = self.low.floor();
         let (low, high) = (10_f64.powf(self.low - shift), 10_f64.powf(self.high - shift));
         let digits: &[i64] = if self.high - self.low > 1.0 { &[1, 2, 5] } else { &[1, 2, 3, 5, 7] };
@@ -135,23 +129,20 @@ impl Axis {
                 values = step.multiples(low, high);
             }
         }
-        let places: Vec<f64> = values.iter().map(|round| round.value().log10() + shift).collect();
+        let parts: Vec<f64> =
+            values.iter().map(|round| self.place(round.value().log10() + shift)).collect();
         for round in &mut values {
             round.power += shift as i32;
         }
-        let texts = written(&values);
-        let ticks = places.into_iter().zip(texts);
-        ticks
-            .map(|(place, text)| Tick { part: self.part_of_power(place), label: Some(text) })
-            .collect()
+        let ticks = parts.into_iter().zip(labels_of(&values));
+        ticks.map(|(part, text)| Tick { part, label: Some(text) }).collect()
     }
 }
 
 /// Ends of an even axis; a flat range gets some height.
 fn ends(range: Option<(f64, f64)>, margin: f64) -> (f64, f64) {
     let Some((low, high)) = range else { return (0.0, 1.0) };
-    let size = low.abs().max(high.abs());
-    let span = high - low;
+    let (size, span) = (low.abs().max(high.abs()), high - low);
     if span <= size * 1e-9 || span < TINY {
         let around = if size < TINY { 1.0 } else { size * 0.1 };
         return (low - around, high + around);
@@ -164,15 +155,11 @@ fn ends(range: Option<(f64, f64)>, margin: f64) -> (f64, f64) {
 /// Ends of a logarithmic axis, as powers of ten.
 fn log_ends(range: Option<(f64, f64)>, margin: f64) -> (f64, f64) {
     let Some((low, high)) = range else { return (-1.0, 0.0) };
-    let span = high - low;
-    if span < 1e-3 {
-        (low - 0.25, high + 0.25)
-    } else {
-        (low - span * margin, high + span * margin)
-    }
+    let around = if high - low < 1e-3 { 0.25 } else { (high - low) * margin };
+    (low - around, high + around)
 }
 
-/// A whole number times a power of ten: exact, where a sum of steps would not be.
+/// A whole number times a power of ten: exact, unlike a sum of steps.
 #[derive(Debug, Clone, Copy, PartialEq)]
 struct Round {
     digits: i64,
@@ -183,7 +170,7 @@ impl Round {
     /// 1, 2 or 5 times a power of ten, not below `value`.
     fn above(value: f64) -> Round {
         let power = value.log10().floor() as i32;
-        [(1, power), (2, power), (5, power), (1, power + 1)]
+        [(1, power), (2, power), (5, power)]
             .map(|(digits, power)| Round { digits, power })
             .into_iter()
             .find(|round| round.value() >= value * 0.999_999)
@@ -197,34 +184,36 @@ impl Round {
 
     fn multiples(self, low: f64, high: f64) -> Vec<Round> {
         let step = self.value();
-        // So that an end that is a multiple itself counts, whatever the last digit of a quotient.
-        let (first, last) =
-            ((low / step - 1e-6).ceil() as i64, (high / step + 1e-6).floor() as i64);
-        (first..=last)
-            .map(|count| Round { digits: count.saturating_mul(self.digits), power: self.power })
-            .collect()
+        // An end that is itself a multiple counts, whatever the last digit of the quotient.
+        let first = (low / step - 1e-6).ceil() as i64;
+        let last = (high / step + 1e-6).floor() as i64;
+        let multiple = |count: i64| Round { digits: count.saturating_mul(self.digits), ..self };
+        (first..=last).map(multiple).collect()
     }
 
-    /// The place of its first digit: 2 of 123.
+    /// The power of ten of its first digit: 2 of 123.
     fn order(self) -> i32 {
-        self.digits
-            .unsigned_abs()
-            .checked_ilog10()
-            .map_or(i32::MIN, |order| order as i32)
-            .saturating_add(self.power)
+        let order = self.digits.unsigned_abs().checked_ilog10();
+        order.map_or(i32::MIN, |order| order as i32).saturating_add(self.power)
     }
 }
 
-/// Numbers of one axis, all in the same way.
-fn written(values: &[Round]) -> Vec<String> {
+/// The numbers of one axis, all in the same notation.
+fn labels_of(values: &[Round]) -> Vec<String> {
     let order = values.iter().map(|round| round.order()).max().unwrap_or(0);
     let power = values.iter().map(|round| round.power).min().unwrap_or(0);
-    // What has many digits anyway, such as 1,000,000.25, gets no shorter by a power of ten.
+    // 1,000,000.25 gets no shorter by a power of ten.
     let plain = (-4..7).contains(&order) && power > -10 || order == i32::MIN;
-    values
-        .iter()
-        .map(|round| if plain { decimal(*round, power) } else { scientific(*round, power, order) })
-        .collect()
+    let label = |round: &Round| match (plain, round.digits) {
+        (true, _) => decimal(*round, power),
+        (false, 0) => "0".to_owned(),
+        // `2.5×10⁻⁷`
+        (false, digits) => {
+            let mantissa = Round { digits, power: round.power - order };
+            format!("{}×10{}", decimal(mantissa, power - order), exponent(order))
+        }
+    };
+    values.iter().map(label).collect()
 }
 
 /// `−1,234.50`, with decimals down to that power of ten.
@@ -234,7 +223,7 @@ fn decimal(round: Round, power: i32) -> String {
     let (whole, rest) = text.split_once('.').unwrap_or((&text, ""));
     let mut grouped = String::new();
     for (index, digit) in whole.chars().enumerate() {
-        // Four digits are read at a glance.
+        // Four digits need no comma.
         if index > 0 && whole.len() > 4 && (whole.len() - index).is_multiple_of(3) {
             grouped.push(',');
         }
@@ -245,20 +234,10 @@ fn decimal(round: Round, power: i32) -> String {
     format!("{sign}{grouped}{point}{rest}")
 }
 
-/// `2.5×10⁻⁷`, with decimals down to `power` and the power of ten `order`.
-fn scientific(round: Round, power: i32, order: i32) -> String {
-    if round.digits == 0 {
-        return "0".to_owned();
-    }
-    let mantissa = Round { digits: round.digits, power: round.power - order };
-    format!("{}×10{}", decimal(mantissa, power - order), raised(order))
-}
-
-/// A number as an exponent.
-fn raised(power: i32) -> String {
+fn exponent(power: i32) -> String {
     const DIGITS: [char; 10] = ['⁰', '¹', '²', '³', '⁴', '⁵', '⁶', '⁷', '⁸', '⁹'];
-    let raise = |c: char| c.to_digit(10).map_or('⁻', |digit| DIGITS[digit as usize]);
-    power.to_string().chars().map(raise).collect()
+    let raised = |c: char| c.to_digit(10).map_or('⁻', |digit| DIGITS[digit as usize]);
+    power.to_string().chars().map(raised).collect()
 }
 
 #[cfg(test)]

@@ -1,0 +1,260 @@
+//! What is drawn between the axes.
+
+use crate::figure::{Line, Marker, Panel, Point};
+use crate::heatmap;
+use crate::layout::Frame;
+use crate::svg::{Style, Svg, Xy};
+
+/// The opacity of a band, as a part of its line's.
+const BAND: f64 = 0.2;
+/// The height of a row of ×.
+pub(crate) const LOST_ROW: f64 = 11.0;
+/// Longest dashed line: a longer one goes up and down so much that the gaps would hide its course.
+const LONGEST_DASHED: f64 = 20_000.0;
+
+/// The values of a point that the y axis must show. A point that breaks the line has none.
+pub(crate) fn extent(point: &Point) -> [f64; 3] {
+    if !point.y.is_finite() {
+        return [f64::NAN; 3];
+    }
+    if point.low < point.high { [point.low, point.y, point.high] } else { [point.y; 3] }
+}
+
+/// Whether an × at the edge marks a value of the line.
+fn is_lost(line: &Line) -> bool {
+    line.points.iter().any(|point| point.x.is_finite() && !point.y.is_finite())
+}
+
+/// How many rows of × there are at the bottom edge.
+pub(crate) fn lost_rows(panel: &Panel) -> usize {
+    panel.lines.iter().filter(|line| panel.lost_below && is_lost(line)).count()
+}
+
+fn style(line: &Line) -> Style {
+    let opacity = if line.opacity.is_nan() { 1.0 } else { line.opacity.clamp(0.0, 1.0) };
+    Style { color: line.color, opacity }
+}
+
+/// Even a line that is hardly visible has marks and a sample that are.
+fn strong(line: &Line) -> Style {
+    Style { opacity: style(line).opacity.max(0.6), ..style(line) }
+}
+
+fn width(line: &Line) -> f64 {
+    f64::from(line.width.clamp(1, 20))
+}
+
+/// A line in the coordinates of the picture.
+#[derive(Debug, Default)]
+struct Polyline {
+    /// Unbroken parts.
+    parts: Vec<Vec<Xy>>,
+    /// The band of each part: x, upper and lower edge.
+    bands: Vec<Vec<(f64, f64, f64)>>,
+    /// Values that have no place, at the edge where they would be.
+    crosses: Vec<Xy>,
+}
+
+impl Polyline {
+    /// `row` is the number of rows of × below that of this line.
+    fn of(line: &Line, panel: &Panel, row: usize, frame: &Frame) -> Polyline {
+        const INSET: f64 = 6.0;
+        let plot = &frame.plot;
+        let lost = match panel.lost_below {
+            true => plot.bottom - INSET - row as f64 * LOST_ROW,
+            false => plot.top + INSET,
+        };
+        let mut found = Polyline::default();
+        let (mut part, mut band) = (Vec::new(), Vec::new());
+        for point in &line.points {
+            let x = Some(point.x).filter(|x| x.is_finite() && (!panel.log_x || *x > 0.0));
+            let x = x.and_then(|x| frame.x.part(x)).map(|x| plot.x(x));
+            let has_place = point.y.is_finite() && (!panel.log_y || point.y > 0.0);
+            if point.gap_before || x.is_none() || !has_place {
+                found.parts.push(std::mem::take(&mut part));
+                found.bands.push(std::mem::take(&mut band));
+            }
+            let Some(x) = x else { continue };
+            let Some(y) = frame.y.part(point.y).filter(|_| has_place) else {
+                // Zero and less are below everything on a logarithmic axis.
+                let below = panel.log_y && point.y <= 0.0 && point.y.is_finite();
+                let cross = (x, if below { plot.bottom - INSET } else { lost });
+                // Crosses on top of each other can't be told apart.
+                let close = |last: &Xy| (last.0 - x).abs() < 8.0 && last.1 == cross.1;
+                if !found.crosses.last().is_some_and(close) {
+                    found.crosses.push(cross);
+                }
+                continue;
+            };
+            part.push((x, plot.y(y)));
+            let edge = |value: f64| match panel.log_y && value <= 0.0 {
+                true => Some(0.0),
+                false => frame.y.part(value),
+            };
+            let extent = edge(point.low).zip(edge(point.high));
+            let (low, high) = extent.filter(|_| point.low < point.high).unwrap_or((y, y));
+            band.push((x, plot.y(high), plot.y(low)));
+        }
+        found.parts.push(part);
+        found.bands.push(band);
+        found.parts.retain(|part| !part.is_empty());
+        found.bands.retain(|band| band.iter().any(|(_, upper, lower)| upper < lower));
+        found
+    }
+
+    /// The band or the error bars of the line.
+    fn draw_extent(&self, line: &Line, svg: &mut Svg) {
+        if line.bars {
+            let all = self.bands.iter().flatten().filter(|(_, upper, lower)| upper < lower);
+            all.for_each(|bar| error_bar(*bar, line, svg));
+            return;
+        }
+        let style = Style { opacity: style(line).opacity * BAND, ..style(line) };
+        for band in &self.bands {
+            let upper = band.iter().map(|(x, upper, _)| (*x, *upper));
+            let lower = band.iter().rev().map(|(x, _, lower)| (*x, *lower));
+            let edge: Vec<Xy> = upper.chain(lower).collect();
+            match band.len() {
+                1 => svg.polyline(&edge, width(line), style),
+                _ => svg.polygon(&edge, style),
+            }
+        }
+    }
+
+    /// The line and its markers. `first` is where the first marker is, as a part of their spacing.
+    fn draw(&self, line: &Line, plot_width: f64, first: f64, svg: &mut Svg) {
+        for part in self.parts.iter().filter(|_| line.joined) {
+            path(line, part, svg);
+        }
+        let points: Vec<Xy> = self.parts.iter().flatten().copied().collect();
+        let points = if line.joined { spaced(&points, plot_width, first) } else { points };
+        points.into_iter().for_each(|at| marker(line, at, svg));
+    }
+}
+
+/// Draws grid, data and the lines of the axes.
+pub(crate) fn draw(panel: &Panel, frame: &Frame, svg: &mut Svg) {
+    let plot = &frame.plot;
+    for tick in &frame.y.ticks {
+        let (y, style) = (plot.y(tick.part), grid(tick.label.is_some()));
+        svg.polyline(&[(plot.left, y), (plot.right, y)], 1.0, style);
+    }
+    for tick in &frame.x.ticks {
+        let (x, style) = (plot.x(tick.part), grid(tick.label.is_some()));
+        svg.polyline(&[(x, plot.top), (x, plot.bottom)], 1.0, style);
+        if tick.label.is_some() {
+            svg.polyline(&[(x, plot.bottom), (x, plot.bottom + 4.0)], 1.0, Style::FRAME);
+        }
+    }
+    if let Some(heatmap) = &panel.heatmap {
+        heatmap::draw(heatmap, frame, svg);
+    }
+    let mut rows = lost_rows(panel);
+    let of = |line| {
+        // From the top, in the order of the legend.
+        rows -= usize::from(panel.lost_below && is_lost(line));
+        (line, Polyline::of(line, panel, rows, frame))
+    };
+    let lines: Vec<(&Line, Polyline)> = panel.lines.iter().map(of).collect();
+    lines.iter().for_each(|(line, polyline)| polyline.draw_extent(line, svg));
+    for (index, (line, polyline)) in lines.iter().enumerate() {
+        // Markers of several lines would be on top of each other where the lines meet.
+        polyline.draw(line, plot.width(), index as f64 / lines.len() as f64, svg);
+    }
+    let axes = [(plot.left, plot.top), (plot.left, plot.bottom), (plot.right, plot.bottom)];
+    svg.polyline(&axes, 1.2, Style::FRAME);
+    // Last, so that no line covers them.
+    for (line, polyline) in &lines {
+        polyline.crosses.iter().for_each(|at| cross(*at, 3.5, 1.6, strong(line), svg));
+    }
+}
+
+fn grid(labeled: bool) -> Style {
+    if labeled { Style::GRID } else { Style::FAINT }
+}
+
+fn path(line: &Line, points: &[Xy], svg: &mut Svg) {
+    let length = |pair: &[Xy]| (pair[1].0 - pair[0].0).hypot(pair[1].1 - pair[0].1);
+    if let [only] = points {
+        // A dot as wide as the line would be lost.
+        return svg.disc(*only, width(line).max(1.5), style(line));
+    }
+    let dashed = line.dashed && points.windows(2).map(length).sum::<f64>() <= LONGEST_DASHED;
+    // Round ends make a dash longer by the width of the line.
+    let dashes = if dashed { format!("7 {}", 4.0 + width(line)) } else { String::new() };
+    svg.dashed(points, width(line), style(line), &dashes);
+}
+
+/// Where markers go: on every point if there are few, else about ten times along the line, and in any
+/// case at its end.
+fn spaced(points: &[Xy], width: f64, first: f64) -> Vec<Xy> {
+    let Some(end) = points.last() else { return Vec::new() };
+    if points.len() <= 24 && width / points.len() as f64 > 12.0 {
+        return points.to_vec();
+    }
+    let spacing = (width / 10.0).max(30.0);
+    let mut next = points[0].0 + spacing * first;
+    let mut kept: Vec<Xy> = Vec::new();
+    for point in points {
+        if point.0 >= next && (end.0 - point.0).abs() >= spacing / 4.0 {
+            kept.push(*point);
+            next += spacing * ((point.0 - next) / spacing + 1.0).floor();
+        }
+    }
+    kept.push(*end);
+    kept
+}
+
+/// What a legend draws of a line.
+pub(crate) fn sample(line: &Line, (x, y): Xy, length: f64, svg: &mut Svg) {
+    let line = Line { opacity: strong(line).opacity, points: Vec::new(), ..line.clone() };
+    let middle = x + length / 2.0;
+    if line.joined {
+        path(&line, &[(x, y), (x + length, y)], svg);
+    }
+    if line.bars {
+        error_bar((middle, y - 0.22 * length, y + 0.22 * length), &line, svg);
+    }
+    marker(&line, (middle, y), svg);
+}
+
+fn error_bar((x, upper, lower): (f64, f64, f64), line: &Line, svg: &mut Svg) {
+    const HALF: f64 = 4.0;
+    let (width, style) = (width(line).min(1.5), style(line));
+    svg.polyline(&[(x, upper), (x, lower)], width, style);
+    for y in [upper, lower] {
+        svg.polyline(&[(x - HALF, y), (x + HALF, y)], width, style);
+    }
+}
+
+fn cross((x, y): Xy, arm: f64, width: f64, style: Style, svg: &mut Svg) {
+    svg.polyline(&[(x - arm, y - arm), (x + arm, y + arm)], width, style);
+    svg.polyline(&[(x - arm, y + arm), (x + arm, y - arm)], width, style);
+}
+
+fn marker(line: &Line, (x, y): Xy, svg: &mut Svg) {
+    let Some(shape) = line.marker else { return };
+    let style = style(line);
+    let radius = 3.2 + 0.6 * width(line).min(6.0);
+    const EDGE: f64 = 1.5;
+    match shape {
+        Marker::Disc => svg.disc((x, y), radius, style),
+        Marker::Circle => svg.ring((x, y), radius, EDGE, style),
+        Marker::Square => {
+            // About the area of the disc.
+            let half = radius * 0.88;
+            svg.rect((x - half, y - half), (x + half, y + half), style);
+        }
+        Marker::Triangle => {
+            let (half, up, down) = (radius * 1.15, radius * 1.25, radius * 0.75);
+            svg.polygon(&[(x, y - up), (x + half, y + down), (x - half, y + down)], style);
+        }
+        Marker::Cross => cross((x, y), radius * 0.9, EDGE * 1.2, style, svg),
+        Marker::Diamond => {
+            let half = radius * 1.2;
+            let corners = [(x, y - half), (x + half, y), (x, y + half), (x - half, y)];
+            svg.polygon(&corners, Style { opacity: style.opacity, ..Style::WHITE });
+            svg.polyline(&[&corners[..], &corners[..1]].concat(), EDGE, style);
+        }
+    }
+}
