@@ -3,27 +3,27 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-/// An error of a sweep. A message is complete: nothing is lost by printing it alone.
+/// An error of a sweep, with a complete message.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum SweepError {
-    /// The sweep's file says what can't be.
+    /// The sweep's file has a fault.
     #[error("{}: {message}", place(path, *line))]
     File {
         /// The file.
         path: PathBuf,
-        /// Where in it, where that is known.
+        /// The line, if it is known.
         line: Option<usize>,
         /// What is wrong, in full sentences.
         message: String,
     },
 
     /// A point's config is refused.
-    #[error("{}: The run `{point}` can't be: {message}", place(path, *line))]
+    #[error("{}: The run `{point}` is refused: {message}", place(path, *line))]
     Point {
         /// The sweep's file.
         path: PathBuf,
-        /// Where in it the value stands that is to blame, where that is known.
+        /// The line of the value that causes it, if it is known.
         line: Option<usize>,
         /// Name of the run.
         point: String,
@@ -31,11 +31,11 @@ pub enum SweepError {
         message: String,
     },
 
-    /// A run that is there already was begun with another config.
+    /// An existing run was started with another config.
     #[error(
-        "The run `{}` was begun with another config than the sweep asks for now: `{key}` was \
-         {found}, and is {wanted}. Runs of both would be mixed. Give the sweep another name with \
-         `--name`, put the key back, or remove the run.",
+        "The run `{}` was started with another config than the sweep has now: `{key}` was \
+         {found}, and is {wanted}. Runs of both would be mixed. Use another name for the sweep with \
+         `--name`, change the key back, or remove the run.",
         run.display()
     )]
     Changed {
@@ -51,40 +51,39 @@ pub enum SweepError {
 
     /// Something else has the name of the sweep's folder.
     #[error(
-        "`{}` is there and is no sweep: give the sweep another name with `--name`, or another \
-         folder with `--out`.",
+        "`{}` exists and is not a sweep. Use another name with `--name`, or another folder with \
+         `--out`.",
         .0.display()
     )]
     NotASweep(PathBuf),
 
     /// Another process runs the sweep.
     #[error(
-        "The sweep `{}` is in use: another process runs it. Wait for that process, or end it with \
-         Ctrl-C or SIGTERM, at which its runs save checkpoints and stop.",
+        "The sweep `{}` is in use by another process. Wait for that process, or stop it with Ctrl-C \
+         or SIGTERM: its runs then save checkpoints.",
         .0.display()
     )]
     InUse(PathBuf),
 
-    /// The folder of a sweep is another one now.
+    /// The folder of a sweep was replaced.
     #[error(
-        "The folder of the sweep, `{}`, was moved or removed, or its file `lock` was: the sweep ends, and asks \
-         its runs to save and stop. Start it again where its folder is.",
+        "The folder of the sweep, `{}`, or its file `lock` was moved or removed: the sweep stops, and its runs \
+         save checkpoints. Start it again where its folder is.",
         .0.display()
     )]
     Gone(PathBuf),
 
     /// The system refused something.
     #[error(
-        "Could not {operation} `{}`: {cause}. Put that right, and start the sweep again: it goes \
-         on where it was.",
+        "Could not {operation} `{}`: {cause}. Fix that, and start the sweep again: it resumes.",
         path.display()
     )]
     Io {
-        /// What was tried, as a verb.
+        /// The operation, as a verb.
         operation: &'static str,
-        /// On which file or folder.
+        /// The file or folder.
         path: PathBuf,
-        /// What the system said.
+        /// The system's message.
         cause: io::Error,
     },
 
@@ -101,7 +100,7 @@ fn place(path: &Path, line: Option<usize>) -> String {
 }
 
 impl SweepError {
-    /// Whether it can be mended in the command line or the sweep's file.
+    /// Whether it can be fixed in the command line or the sweep's file.
     pub fn is_usage(&self) -> bool {
         use SweepError::{Changed, File, NotASweep, Point};
         matches!(self, File { .. } | Point { .. } | Changed { .. } | NotASweep(_))

@@ -15,12 +15,12 @@ const RUNS: &str = "runs";
 /// The folder of a sweep:
 ///
 /// ```text
-/// sweep.toml          the file by which it was last begun
+/// sweep.toml          the file with which it was last started
 /// runs/NAME/          an ordinary run each
-/// results.csv         a line a run that is over
+/// results.csv         a line for each run
 /// results.jsonl       the same as JSON
-/// output/NAME.txt     the last that the process of a run said that failed
-/// active/NAME         while the process of a run lives: locked by it
+/// output/NAME.txt     the end of the error output of a run that failed
+/// active/NAME         locked by the process of a run while it is running
 /// lock                held by the process that runs the sweep
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -31,7 +31,7 @@ pub struct SweepFolder {
 }
 
 impl SweepFolder {
-    /// The sweep in an existing folder; `None` where it is none of a sweep.
+    /// The sweep in an existing folder; `None` if it is not a sweep's.
     pub fn open(path: &Path) -> Option<SweepFolder> {
         let is_one = path.join(COPY).is_file() && path.join(RUNS).is_dir();
         is_one.then(|| SweepFolder::at(path.to_owned()))
@@ -41,16 +41,16 @@ impl SweepFolder {
         SweepFolder { path, lock: OnceLock::new() }
     }
 
-    /// The folder `out/name`, made where it is missing.
+    /// The folder `out/name`, created if it is missing.
     ///
     /// # Errors
-    /// Where something else has the name.
+    /// If something else has the name.
     pub fn create(out: &Path, name: &str) -> Result<SweepFolder, SweepError> {
         let path = out.join(name);
         if !is_plain(name) {
             return Err(SweepError::NotASweep(path));
         }
-        // Somebody may have cleared one of its folders away.
+        // One of its folders may have been removed.
         let make = |path: &Path| {
             for inner in [RUNS, "output", "active"] {
                 let inner = path.join(inner);
@@ -62,7 +62,7 @@ impl SweepFolder {
             make(&folder.path)?;
             return Ok(folder);
         }
-        // One that a crash left before its copy was in it has nothing but our empty folders.
+        // A crash before the copy was written left only our empty folders.
         let ours = |name: &std::ffi::OsStr| {
             ["runs", "output", "active", "lock", ".sweep.toml.tmp"].iter().any(|own| name == *own)
         };
@@ -106,7 +106,7 @@ impl SweepFolder {
         self.path.join("results.jsonl")
     }
 
-    /// Where the last words of a run's process are, after it failed.
+    /// Where the end of a run's error output is, after it failed.
     pub fn output(&self, name: &str) -> PathBuf {
         self.path.join("output").join(format!("{name}.txt"))
     }
@@ -118,7 +118,7 @@ impl SweepFolder {
     /// Makes this process the only one that runs the sweep, until what is returned is dropped.
     ///
     /// # Errors
-    /// Where another process has it.
+    /// If another process has it.
     pub fn lock(&self) -> Result<File, SweepError> {
         let path = self.path.join("lock");
         let file = File::options().create(true).truncate(false).write(true).open(&path);
@@ -135,7 +135,7 @@ impl SweepFolder {
         }
     }
 
-    /// That the folder at the path is still the one that this process has locked. To be asked before
+    /// That the folder at the path is still the one that this process has locked. Checked before
     /// anything in it is written or removed: another sweep may have its name by now.
     pub(super) fn check(&self) -> Result<(), SweepError> {
         let found = self.path.join("lock").symlink_metadata();
@@ -158,7 +158,7 @@ impl SweepFolder {
         }
     }
 
-    /// Puts the sweep's file beside its runs.
+    /// Copies the sweep's file next to its runs.
     pub(super) fn write_copy(&self, text: &str) -> Result<(), SweepError> {
         self.write(COPY, text.as_bytes())
     }
@@ -174,9 +174,9 @@ impl SweepFolder {
         written.and_then(|()| fs::rename(&draft, &path)).at("write", &path)
     }
 
-    /// A locked file for the process of a run. The lock lives as long as that process has the file
-    /// open, which it does from its first moment on: before there is a run folder that could be
-    /// locked, and after this process is gone.
+    /// A locked file for the process of a run. The lock lasts as long as that process has the file
+    /// open: from its start, before there is a run folder that could be locked, and after this
+    /// process is gone.
     pub(super) fn activate(&self, name: &str) -> Result<File, SweepError> {
         self.check()?;
         let path = self.active(name);
@@ -191,14 +191,14 @@ impl SweepFolder {
         }
     }
 
-    /// Takes the file of [`activate`](Self::activate) away.
+    /// Removes the file of [`activate`](Self::activate).
     pub(super) fn deactivate(&self, name: &str) {
         if self.check().is_ok() {
             let _ = fs::remove_file(self.active(name));
         }
     }
 
-    /// Whether the process of a run lives that this sweep, or an earlier process of it, started.
+    /// Whether a process of a run is running that this sweep, or an earlier process of it, started.
     pub(super) fn is_active(&self, name: &str) -> bool {
         // Opening for writing and locking shared leaves the file as it is.
         let Ok(file) = File::open(self.active(name)) else { return false };

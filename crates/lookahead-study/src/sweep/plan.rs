@@ -13,13 +13,13 @@ use super::points::{Point, expand};
 /// Why a config is refused.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Refused {
-    /// The key whose setting is to blame, where it is one.
+    /// The key whose setting causes it, if there is one.
     pub key: Option<String>,
     /// What is wrong, in full sentences.
     pub message: String,
 }
 
-/// Reads the config in a file, sets keys in it, and returns all of it, defaults too: what a run's
+/// Reads the config in a file, sets keys in it, and returns all of it with its defaults: what a run's
 /// log has as its config.
 pub type Resolve<'a> = &'a dyn Fn(&Path, &[(String, Value)]) -> Result<Json, Refused>;
 
@@ -69,7 +69,7 @@ impl Plan {
                     None,
                     format!(
                         "its config is the same as that of the run `{twin}`, whose results it \
-                         would repeat. Take one of the two out."
+                         would repeat. Remove one of the two."
                     ),
                 ));
             }
@@ -78,8 +78,8 @@ impl Plan {
         Ok(Plan { file, points })
     }
 
-    /// How many processes to run at once on so many processors: as the file has it, or else as
-    /// many as have their threads beside each other.
+    /// How many processes to run at once: as many as the file says, or else as many as the processors
+    /// have threads for.
     pub fn jobs(&self, processors: usize) -> usize {
         let threads = |planned: &Planned| match planned.config["train"]["threads"].as_u64() {
             // libtorch's own choice, which is all of them.

@@ -1,7 +1,7 @@
 //! The points of a sweep: which runs there are, what each sets, and how each is called.
 //!
-//! A run is found again by its name when the sweep goes on, so names and draws depend on the point
-//! alone: neither on the other points nor on how many there are.
+//! A resumed sweep finds a run by its name, so names and draws depend on the point alone: neither on
+//! the other points nor on how many there are.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -9,13 +9,11 @@ use sha2::{Digest, Sha256};
 use toml::Value;
 
 use super::error::SweepError;
-use super::file::{Axis, Distribution, Drawn, Random, Setting, SweepFile, Variant, is_plain};
+use super::file::{Axis, Distribution, Drawn, MOST, Random, Setting, SweepFile, Variant, is_plain};
 
-/// Most runs of a sweep: more is a mistake in its file.
-pub const MOST: u64 = 100_000;
-/// Longest name of a run; a longer one is cut, and told from others by a hash.
+/// Longest name of a run; a longer one is cut, and gets a hash to stay unique.
 const LONGEST: usize = 100;
-/// How often a draw is made again that came out like an earlier one.
+/// How often a draw that repeats an earlier one is made again.
 const REDRAWS: u64 = 1000;
 
 /// One run of a sweep.
@@ -40,9 +38,10 @@ pub struct Point {
 /// Where there are more than [`MOST`], or fewer different draws than are asked for.
 pub fn expand(file: &SweepFile) -> Result<Vec<Point>, SweepError> {
     let fault = |line, message| SweepError::File { path: file.path.clone(), line, message };
-    let shapes: Vec<Shape> = match file.variants.is_empty() {
-        true => vec![Shape::of(file, None)],
-        false => file.variants.iter().map(|variant| Shape::of(file, Some(variant))).collect(),
+    let shapes: Vec<Shape> = if file.variants.is_empty() {
+        vec![Shape::of(file, None)]
+    } else {
+        file.variants.iter().map(|variant| Shape::of(file, Some(variant))).collect()
     };
     let count = shapes.iter().try_fold(0, |sum: u64, shape| sum.checked_add(shape.count(file)?));
     match count {
@@ -53,7 +52,7 @@ pub fn expand(file: &SweepFile) -> Result<Vec<Point>, SweepError> {
             return Err(fault(
                 None,
                 format!(
-                    "These are {found}, and a sweep has at most {MOST}: take values out, or draw \
+                    "These are {found}, and a sweep has at most {MOST}. Remove values, or draw \
                      some with `[random]`."
                 ),
             ));
@@ -72,7 +71,10 @@ pub fn expand(file: &SweepFile) -> Result<Vec<Point>, SweepError> {
     if let Some(point) = points.iter().find(|point| !is_plain(&point.name)) {
         return Err(fault(
             None,
-            format!("{:?} can't be the name of a run: give the variant another name.", point.name),
+            format!(
+                "{:?} can't be the name of a run. Use another name for the variant.",
+                point.name
+            ),
         ));
     }
     Ok(points)
@@ -223,8 +225,8 @@ fn draw(random: &Random) -> Result<Vec<Draw>, String> {
         let new = attempts.into_iter().find(|draw| seen.insert(shown(draw)));
         draws.push(new.ok_or_else(|| {
             format!(
-                "`count` is {}, and after {number} different draws {REDRAWS} attempts brought no \
-             other: lower `count`, or write the keys into `[grid]`.",
+                "`count` is {}, and after {number} different draws {REDRAWS} attempts gave no \
+                 other. Lower `count`, or move the keys to `[grid]`.",
                 random.count
             )
         })?);

@@ -1,36 +1,33 @@
-//! The runs' processes: started, watched, started again, stopped.
+//! The runs' processes: started, watched, restarted, stopped.
 //!
-//! What a run's folder and log tell decides what is done with it, whoever left it there: a sweep
-//! that ended in order, one that was killed, or a user who trained the run by hand. A process that
-//! outlived a sweep which was killed is waited for, and no second one is started beside it.
+//! A run that another process trains, for example one that outlived a sweep that was killed, is locked:
+//! the sweep waits for it and starts no second process.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::fs;
 use std::os::unix::process::ExitStatusExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitStatus;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
-use lookahead_run::command::Command;
 use lookahead_run::event::Status;
-use lookahead_run::{RunFolder, control};
 
 use super::error::{At, SweepError};
 use super::folder::SweepFolder;
-use super::plan::{Plan, Resolve, difference};
+use super::plan::{Plan, Resolve};
 use super::process::{Process, Task};
 use super::progress::{Estimate, Progress, Reporter, Running, Steps};
-use super::results::{self, Numbers, Row, Standing};
-use crate::summary::Summary;
+use super::results::{self, Row, RowStatus};
+use super::survey::{self, Ended, Found};
 
-/// How often processes are looked after.
+/// How often processes are checked.
 const TICK: Duration = Duration::from_millis(50);
-/// How often their logs are read for their progress, and others' processes looked for.
+/// How often logs are read for progress, and runs that other processes train are checked.
 const LOOK: Duration = Duration::from_millis(500);
 /// Attempts of a run that fails.
 const ATTEMPTS: u32 = 2;
-/// The exit status of what the user can mend: to try again would change nothing.
+/// The exit status of an error in the config: another attempt would change nothing.
 const USAGE: i32 = 2;
 
 /// How a sweep is run.
@@ -51,7 +48,7 @@ pub struct Outcome {
     pub finished: usize,
     /// Runs that failed for good, with why.
     pub failed: Vec<(String, String)>,
-    /// Runs that are neither, such as those that never began or were stopped.
+    /// Runs that are neither: never started, stopped, or trained by another process.
     pub unfinished: usize,
     /// Whether the sweep was stopped on request.
     pub stopped: bool,
@@ -63,8 +60,8 @@ pub struct Outcome {
 /// `stop` is raised. 1 asks the runs to save and stop, and 2 kills them.
 ///
 /// # Errors
-/// Where a run is there that the sweep would not begin so, or the folder can't be written.
-/// Processes that live then are asked to stop.
+/// If a run has another config than the sweep, or the folder can't be written. Running processes are
+/// then asked to stop.
 pub fn run(
     plan: &Plan,
     folder: &SweepFolder,
@@ -77,57 +74,50 @@ pub fn run(
         plan,
         folder,
         options,
+        history: results::failures(folder),
         states: Vec::new(),
         rows: vec![None; plan.points.len()],
         waiting: VecDeque::new(),
         estimate: Estimate::default(),
-        asked: false,
+        stopping: false,
         killed: false,
     };
-    pool.look_around(resolve, reporter)?;
+    pool.survey(resolve, reporter)?;
     folder.write_copy(&plan.file.text)?;
     let outcome = pool.work(stop, reporter);
     if outcome.is_err() {
-        pool.ask_to_stop();
+        pool.stop();
     }
     outcome?;
     Ok(pool.outcome())
 }
 
-/// How a point stands here.
+/// The state of a point.
 #[derive(Debug)]
 enum State {
     /// In the queue; with what is to be done.
     Waiting(Task),
     /// Our process trains it.
-    Ours(Box<Process>, Steps, Task),
-    /// A process trains it that an earlier sweep or somebody else started.
-    Others(Steps),
-    /// It is over, for this process of the sweep.
-    Over,
+    Running(Box<Process>, Steps, Task),
+    /// Another process trains it.
+    InUse,
+    /// Done, for this process of the sweep.
+    Done,
 }
 
 struct Pool<'a> {
     plan: &'a Plan,
     folder: &'a SweepFolder,
     options: &'a Options,
+    /// How often each run had failed before, and why.
+    history: BTreeMap<String, (u32, Option<String>)>,
     states: Vec<State>,
     rows: Vec<Option<Row>>,
-    /// Numbers of the points that wait, in the order in which they are begun.
+    /// Indices of the points that wait, in the order in which they are started.
     waiting: VecDeque<usize>,
     estimate: Estimate,
-    /// Whether our processes were asked to stop.
-    asked: bool,
+    stopping: bool,
     killed: bool,
-}
-
-/// What lies in the place of a run.
-enum Found {
-    Nothing,
-    /// A process trains it.
-    InUse,
-    /// A run that ended so, with why, or was left without an end; and its numbers.
-    Run(Option<Status>, Option<String>, Option<Numbers>),
 }
 
 impl Pool<'_> {
@@ -135,199 +125,142 @@ impl Pool<'_> {
         &self.plan.points[index].point.name
     }
 
-    /// Finds out what is there already, before anything is begun.
-    fn look_around(
-        &mut self,
-        resolve: Resolve,
-        reporter: &mut dyn Reporter,
-    ) -> Result<(), SweepError> {
-        let known = results::failures(self.folder);
-        let mut kept = 0;
-        for index in 0..self.plan.points.len() {
-            let planned = &self.plan.points[index];
-            let name = &planned.point.name;
-            let (mut failures, message) = known.get(name).cloned().unwrap_or_default();
-            let found = self.look(index)?;
+    /// Finds out what is there already, before anything is started.
+    fn survey(&mut self, resolve: Resolve, reporter: &mut dyn Reporter) -> Result<(), SweepError> {
+        for (index, planned) in self.plan.points.iter().enumerate() {
+            let found = survey::look(self.folder, &planned.point.name)?;
             if !matches!(found, Found::Nothing) {
-                self.refuse_another_config(index, resolve)?;
+                survey::check_config(self.folder, planned, resolve)?;
             }
-            if matches!(found, Found::Nothing) || self.options.retry_failed {
-                failures = 0;
-            }
-            let row = |standing, failures, message, numbers| {
-                Some(Row { standing, failures, message, numbers })
-            };
-            let (state, row) = match found {
-                Found::Run(Some(Status::Finished), _, numbers) => {
-                    kept += 1;
-                    (State::Over, row(Standing::Finished, failures, None, numbers))
-                }
-                Found::Run(Some(Status::Failed), why, numbers) if !self.options.retry_failed => {
-                    failures = failures.max(1);
-                    let row = row(Standing::Failed, failures, why.or(message), numbers);
-                    match failures >= ATTEMPTS {
-                        true => (State::Over, row),
-                        false => (State::Waiting(Task::Train), row),
-                    }
-                }
-                Found::Run(Some(Status::Failed), ..) => (State::Waiting(Task::Train), None),
-                Found::Run(_, _, numbers) if failures >= ATTEMPTS => {
-                    (State::Over, row(Standing::Failed, failures, message, numbers))
-                }
-                Found::Run(_, _, numbers) => {
-                    let row = row(Standing::Stopped, failures, message, numbers);
-                    (State::Waiting(self.task(index)), row)
-                }
-                Found::InUse => {
-                    let row =
-                        (failures > 0).then(|| row(Standing::Failed, failures, message, None));
-                    (State::Others(self.steps(index, true)), row.flatten())
-                }
-                Found::Nothing => (State::Waiting(Task::Train), None),
-            };
-            if matches!(state, State::Waiting(_)) {
-                self.waiting.push_back(index);
-            }
-            self.states.push(state);
-            self.rows[index] = row;
+            self.states.push(State::Done);
+            self.settle(index, found);
         }
-        if kept > 0 {
-            reporter.say(&format!("{kept} of {} runs are finished already.", self.rows.len()));
+        let finished = self.rows.iter().flatten();
+        let finished = finished.filter(|row| row.status == RowStatus::Finished).count();
+        if finished > 0 {
+            reporter.note(&format!("{finished} of {} runs are already finished.", self.rows.len()));
         }
-        let others = self.states.iter().filter(|state| matches!(state, State::Others(_))).count();
-        if others > 0 {
-            reporter.say(&format!(
-                "{others} of the runs are trained by processes that another sweep or somebody else \
-                 started: they are waited for."
+        let in_use = self.states.iter().filter(|state| matches!(state, State::InUse)).count();
+        if in_use > 0 {
+            reporter.note(&format!(
+                "{in_use} of the runs are trained by other processes, which are waited for. \
+                 `lookahead ctl RUN stop` stops one."
             ));
         }
-        self.tell_of_strangers(reporter);
-        self.write()
-    }
-
-    /// Runs that are in the folder and not in the sweep.
-    fn tell_of_strangers(&self, reporter: &mut dyn Reporter) {
-        let points = self.plan.points.iter();
-        let names: std::collections::HashSet<&str> =
-            points.map(|planned| planned.point.name.as_str()).collect();
-        let found = fs::read_dir(self.folder.runs()).into_iter().flatten().flatten();
-        let strangers = found
-            .filter(|entry| entry.file_name().to_str().is_none_or(|name| !names.contains(name)))
-            .count();
+        let strangers = survey::strangers(self.folder, &self.plan.points);
         if strangers > 0 {
-            reporter.say(&format!(
-                "{strangers} runs in {} are none of the sweep's as it is now: they stay, and are not \
-         among the results.",
+            reporter.note(&format!(
+                "{strangers} runs in {} are not in the sweep as it is now: they stay, and are not \
+                 among the results.",
                 self.folder.runs().display()
             ));
         }
+        self.write()
     }
 
-    fn look(&self, index: usize) -> Result<Found, SweepError> {
+    /// Decides what to do with a point by what is in its place.
+    fn settle(&mut self, index: usize, found: Found) {
         let name = self.name(index);
-        let path = self.folder.run(name);
-        if self.folder.is_active(name) {
-            return Ok(Found::InUse);
+        let retry = self.options.retry_failed;
+        let (mut failures, message) = self.history.get(name).cloned().unwrap_or_default();
+        if retry || matches!(found, Found::Nothing) {
+            failures = 0;
         }
-        if path.symlink_metadata().is_err() {
-            return Ok(Found::Nothing);
-        }
-        let run = match RunFolder::open(&path) {
-            Ok(run) => run,
-            // It was killed before it was a run.
-            Err(lookahead_run::Error::NotARun { .. }) if path.is_dir() => {
-                self.folder.remove_run(name)?;
-                return Ok(Found::Nothing);
+        let row =
+            |status, failures, message, numbers| Some(Row { status, failures, message, numbers });
+        let (state, row) = match found {
+            Found::Nothing => (State::Waiting(Task::Train), None),
+            Found::InUse if failures > 0 => {
+                (State::InUse, row(RowStatus::Failed, failures, message, None))
             }
-            Err(error) => return Err(error.into()),
+            Found::InUse => (State::InUse, None),
+            Found::Run(Ended { status, message: why, numbers }) => match status {
+                Some(Status::Finished) => {
+                    (State::Done, row(RowStatus::Finished, failures, None, numbers))
+                }
+                Some(Status::Failed) if retry => (State::Waiting(Task::Train), None),
+                Some(Status::Failed) => {
+                    let failures = failures.max(1);
+                    let again = failures < ATTEMPTS;
+                    let state = if again { State::Waiting(Task::Train) } else { State::Done };
+                    (state, row(RowStatus::Failed, failures, why.or(message), numbers))
+                }
+                _ if failures >= ATTEMPTS => {
+                    (State::Done, row(RowStatus::Failed, failures, message, numbers))
+                }
+                _ => {
+                    let task = survey::task(self.folder, name);
+                    (State::Waiting(task), row(RowStatus::Stopped, failures, message, numbers))
+                }
+            },
         };
-        if run.is_in_use()? {
-            return Ok(Found::InUse);
-        }
-        let (status, why, numbers) = read(&path);
-        Ok(Found::Run(status, why, numbers))
+        self.rows[index] = row;
+        self.set(index, state);
     }
 
-    fn refuse_another_config(&self, index: usize, resolve: Resolve) -> Result<(), SweepError> {
-        let run = self.folder.run(self.name(index));
-        let path = run.join("config.toml");
-        if !path.exists() {
-            return Ok(());
+    fn set(&mut self, index: usize, state: State) {
+        if matches!(state, State::Waiting(_)) && !self.stopping {
+            self.waiting.push_back(index);
         }
-        let file = |message| SweepError::File { path: path.clone(), line: None, message };
-        let found = resolve(&path, &[]).map_err(|refused| {
-            file(format!("{} Remove the run, or put its config right.", refused.message))
-        })?;
-        match difference(&found, &self.plan.points[index].config) {
-            Some((key, found, wanted)) => Err(SweepError::Changed { run, key, found, wanted }),
-            None => Ok(()),
-        }
-    }
-
-    /// What to do with a run that was left without an end.
-    fn task(&self, index: usize) -> Task {
-        let run = RunFolder::open(&self.folder.run(self.name(index)));
-        match run.is_ok_and(|run| run.checkpoints().newest_valid().is_ok()) {
-            true => Task::Resume,
-            false => Task::Train,
-        }
-    }
-
-    fn steps(&self, index: usize, goes_on: bool) -> Steps {
-        Steps::new(&self.folder.run(self.name(index)).join("events.jsonl"), goes_on)
+        self.states[index] = state;
     }
 
     fn write(&self) -> Result<(), SweepError> {
         results::write(self.folder, &self.plan.points, &self.rows)
     }
 
-    /// Until all is over.
+    /// Works until all is done.
     fn work(&mut self, stop: &AtomicU32, reporter: &mut dyn Reporter) -> Result<(), SweepError> {
         let mut looked = None::<Instant>;
         loop {
             self.folder.check()?;
-            let asked = stop.load(Ordering::Relaxed);
-            if asked >= 1 && !self.asked {
-                self.ask_to_stop();
+            let requests = stop.load(Ordering::Relaxed);
+            if requests >= 1 && !self.stopping {
+                self.stop();
                 self.waiting.clear();
             }
-            if asked >= 2 {
+            if requests >= 2 {
                 self.kill();
                 return self.write();
             }
             for index in 0..self.states.len() {
-                self.look_after(index, reporter)?;
+                self.reap(index, reporter)?;
             }
             let is_due = looked.is_none_or(|at| at.elapsed() >= LOOK);
             if is_due {
                 looked = Some(Instant::now());
-                self.look_at_others()?;
+                self.check_in_use()?;
             }
-            while !self.asked && self.active() < self.options.jobs {
+            while !self.stopping && self.active() < self.options.jobs {
                 let Some(index) = self.waiting.pop_front() else { break };
                 self.start(index)?;
             }
-            let is_over = self.active() == 0 && (self.waiting.is_empty() || self.asked);
-            if is_due || is_over {
+            let is_running = |state: &State| matches!(state, State::Running(..));
+            let is_done = match self.stopping {
+                true => !self.states.iter().any(is_running),
+                false => self.active() == 0 && self.waiting.is_empty(),
+            };
+            if is_due || is_done {
                 let progress = self.progress();
                 reporter.progress(&progress);
             }
-            if is_over {
+            if is_done {
                 return self.write();
             }
             std::thread::sleep(TICK);
         }
     }
 
+    /// Runs that are trained, by whatever process.
     fn active(&self) -> usize {
-        let is_active = |state: &&State| matches!(state, State::Ours(..) | State::Others(_));
+        let is_active = |state: &&State| matches!(state, State::Running(..) | State::InUse);
         self.states.iter().filter(is_active).count()
     }
 
-    fn ask_to_stop(&mut self) {
-        self.asked = true;
+    fn stop(&mut self) {
+        self.stopping = true;
         for state in &self.states {
-            if let State::Ours(process, ..) = state {
+            if let State::Running(process, ..) = state {
                 process.stop();
             }
         }
@@ -336,10 +269,10 @@ impl Pool<'_> {
     fn kill(&mut self) {
         self.killed = true;
         for index in 0..self.states.len() {
-            if let State::Ours(process, ..) = &mut self.states[index] {
+            if let State::Running(process, ..) = &mut self.states[index] {
                 process.kill();
                 self.folder.deactivate(self.name(index));
-                self.states[index] = State::Over;
+                self.states[index] = State::Done;
             }
         }
     }
@@ -354,111 +287,79 @@ impl Pool<'_> {
         let point = &self.plan.points[index].point;
         let (config, runs) = (self.plan.config(), self.folder.runs());
         let process = Process::start(&self.options.program, task, point, &config, &runs, active)?;
-        let steps = self.steps(index, task == Task::Resume);
-        self.states[index] = State::Ours(Box::new(process), steps, task);
+        let log = self.folder.run(&name).join("events.jsonl");
+        let steps = Steps::new(&log, task == Task::Resume);
+        self.states[index] = State::Running(Box::new(process), steps, task);
         Ok(())
     }
 
-    /// Takes in what came of one of our processes, if it has ended.
-    fn look_after(&mut self, index: usize, reporter: &mut dyn Reporter) -> Result<(), SweepError> {
-        let State::Ours(process, ..) = &mut self.states[index] else { return Ok(()) };
+    /// Handles the end of one of our processes.
+    fn reap(&mut self, index: usize, reporter: &mut dyn Reporter) -> Result<(), SweepError> {
+        let State::Running(process, ..) = &mut self.states[index] else { return Ok(()) };
         let Some(status) = process.ended() else { return Ok(()) };
-        let said = process.last_words();
-        let before = std::mem::replace(&mut self.states[index], State::Over);
-        let State::Ours(_, mut steps, task) = before else { return Ok(()) };
+        let output = process.output();
+        let before = std::mem::replace(&mut self.states[index], State::Done);
+        let State::Running(_, mut steps, task) = before else { return Ok(()) };
         steps.read();
         self.estimate.ended(&steps);
         let name = self.name(index).to_owned();
         self.folder.deactivate(&name);
 
         let failures = self.rows[index].as_ref().map_or(0, |row| row.failures);
-        let (state, why, numbers) = read(&self.folder.run(&name));
-        let row = |standing, failures, message| Row { standing, failures, message, numbers };
-        if status.success() && state == Some(Status::Finished) {
+        let Ended { status: ended, message, numbers } = Ended::read(&self.folder.run(&name));
+        let row = |status, failures, message| Some(Row { status, failures, message, numbers });
+        if status.success() && ended == Some(Status::Finished) {
             let _ = fs::remove_file(self.folder.output(&name));
-            self.rows[index] = Some(row(Standing::Finished, failures, None));
+            self.rows[index] = row(RowStatus::Finished, failures, None);
             return self.write();
         }
-        // Before it listened to signals, the one that asked it to stop ended it.
-        let stopped = status.success() && state == Some(Status::Stopped);
-        if stopped || (self.asked && status.signal().is_some()) {
-            if !self.asked {
-                reporter.say(&format!(
-                    "{name} was stopped by somebody else: it goes on when the sweep is started \
-                     again."
+        // A process that does not listen to signals yet is ended by the request to stop.
+        let stopped = status.success() && ended == Some(Status::Stopped);
+        if stopped || (self.stopping && status.signal().is_some()) {
+            if !self.stopping {
+                reporter.note(&format!(
+                    "{name} was stopped, but not by this sweep: start the sweep again to resume it."
                 ));
             }
-            self.rows[index] = Some(row(Standing::Stopped, failures, None));
+            self.rows[index] = row(RowStatus::Stopped, failures, None);
             return self.write();
         }
 
-        let why = why.filter(|_| state == Some(Status::Failed));
-        let why = why.unwrap_or_else(|| last_line(&said, status));
+        let why = message.filter(|_| ended == Some(Status::Failed));
+        let why = why.unwrap_or_else(|| last_line(&output, status));
         let failures = failures + 1;
-        self.rows[index] = Some(row(Standing::Failed, failures, Some(why.clone())));
-        let output = self.folder.output(&name);
-        fs::write(&output, said).at("write", &output)?;
+        self.rows[index] = row(RowStatus::Failed, failures, Some(why.clone()));
+        let file = self.folder.output(&name);
+        fs::write(&file, output).at("write", &file)?;
         self.write()?;
         if failures >= ATTEMPTS || status.code() == Some(USAGE) {
             reporter.warn(&format!("{name} failed: {why}"));
             return Ok(());
         }
         reporter.warn(&format!("{name} failed, and is tried once more: {why}"));
-        // One that was killed goes on; one that told of its failure, or that could not go on,
-        // begins again.
-        let next = match state {
+        // A run that was killed is resumed; one that reported its failure, or that could not be
+        // resumed, is started afresh.
+        let next = match ended {
             Some(Status::Failed) => Task::Train,
             _ if task == Task::Resume => Task::Train,
-            _ => self.task(index),
+            _ => survey::task(self.folder, &name),
         };
-        self.states[index] = State::Waiting(next);
-        if !self.asked {
-            self.waiting.push_back(index);
-        }
+        self.set(index, State::Waiting(next));
         Ok(())
     }
 
-    /// Looks after runs that others train.
-    fn look_at_others(&mut self) -> Result<(), SweepError> {
+    /// Looks again at the runs that other processes train.
+    fn check_in_use(&mut self) -> Result<(), SweepError> {
         for index in 0..self.states.len() {
-            if !matches!(self.states[index], State::Others(_)) {
+            if !matches!(self.states[index], State::InUse) {
                 continue;
             }
-            let path = self.folder.run(self.name(index));
-            if self.asked
-                && let Ok(run) = RunFolder::open(&path)
-            {
-                // One that does not listen yet is asked again.
-                let _ = control::send(&run, Command::Stop);
+            let found = survey::look(self.folder, self.name(index))?;
+            if !matches!(found, Found::InUse) {
+                self.folder.deactivate(self.name(index));
+                self.settle(index, found);
+                self.write()?;
             }
-            let found = self.look(index)?;
-            if matches!(found, Found::InUse) {
-                continue;
-            }
-            self.folder.deactivate(self.name(index));
-            let failures = self.rows[index].as_ref().map_or(0, |row| row.failures);
-            let (status, why, numbers) = match found {
-                Found::Run(status, why, numbers) => (status, why, numbers),
-                _ => (None, None, None),
-            };
-            let (standing, failures, message, state) = match status {
-                Some(Status::Finished) => (Standing::Finished, failures, None, State::Over),
-                Some(Status::Failed) => {
-                    let failures = failures + 1;
-                    let state = match failures >= ATTEMPTS {
-                        true => State::Over,
-                        false => State::Waiting(Task::Train),
-                    };
-                    (Standing::Failed, failures, why, state)
-                }
-                _ => (Standing::Stopped, failures, None, State::Waiting(self.task(index))),
-            };
-            if matches!(state, State::Waiting(_)) && !self.asked {
-                self.waiting.push_back(index);
-            }
-            self.rows[index] = Some(Row { standing, failures, message, numbers });
-            self.states[index] = state;
-            self.write()?;
         }
         Ok(())
     }
@@ -466,52 +367,52 @@ impl Pool<'_> {
     fn progress(&mut self) -> Progress {
         let mut running = Vec::new();
         for index in 0..self.states.len() {
-            let (State::Ours(_, steps, _) | State::Others(steps)) = &mut self.states[index] else {
-                continue;
-            };
+            let State::Running(_, steps, _) = &mut self.states[index] else { continue };
             steps.read();
             let (step, total) = (steps.step, steps.total);
             running.push(Running { name: self.name(index).to_owned(), step, total });
         }
-        let of = |standing| {
-            let is = |(row, state): &(&Option<Row>, &State)| {
-                matches!(state, State::Over)
-                    && row.as_ref().is_some_and(|row| row.standing == standing)
-            };
-            self.rows.iter().zip(&self.states).filter(is).count()
+        let count = |status| {
+            let rows = self.rows.iter().zip(&self.states);
+            let done = rows.filter(|(_, state)| matches!(state, State::Done));
+            done.filter(|(row, _)| row.as_ref().is_some_and(|row| row.status == status)).count()
         };
         let steps: Vec<&Steps> = self
             .states
             .iter()
             .filter_map(|state| match state {
-                State::Ours(_, steps, _) | State::Others(steps) => Some(steps),
+                State::Running(_, steps, _) => Some(steps),
                 _ => None,
             })
             .collect();
+        let is_in_use = |index: &usize| matches!(self.states[*index], State::InUse);
+        let in_use = (0..self.states.len()).filter(is_in_use);
         let waiting: Vec<Option<u64>> = self
             .waiting
             .iter()
-            .map(|index| self.plan.points[*index].config["train"]["max_steps"].as_u64())
+            .copied()
+            .chain(in_use)
+            .map(|index| self.plan.points[index].config["train"]["max_steps"].as_u64())
             .collect();
         Progress {
             total: self.rows.len(),
-            finished: of(Standing::Finished),
-            failed: of(Standing::Failed),
+            finished: count(RowStatus::Finished),
+            failed: count(RowStatus::Failed),
             left: self.estimate.left(&steps, &waiting, self.options.jobs),
             running,
-            stopping: self.asked,
+            stopping: self.stopping,
         }
     }
 
     fn outcome(&self) -> Outcome {
         let mut outcome =
-            Outcome { stopped: self.asked, killed: self.killed, ..Outcome::default() };
+            Outcome { stopped: self.stopping, killed: self.killed, ..Outcome::default() };
         for (index, (row, state)) in self.rows.iter().zip(&self.states).enumerate() {
             match (state, row) {
-                (State::Over, Some(Row { standing: Standing::Finished, .. })) => {
+                (State::Done, Some(Row { status: RowStatus::Finished, .. })) => {
                     outcome.finished += 1;
                 }
-                (State::Over, Some(Row { standing: Standing::Failed, message, .. })) => {
+                (State::Done, Some(Row { status: RowStatus::Failed, message, .. })) => {
                     let why = message.clone().unwrap_or_default();
                     outcome.failed.push((self.name(index).to_owned(), why));
                 }
@@ -522,42 +423,12 @@ impl Pool<'_> {
     }
 }
 
-/// How a run ended, why, and its numbers. A log that tells nothing is that of a run that has hardly
-/// begun.
-fn read(run: &Path) -> (Option<Status>, Option<String>, Option<Numbers>) {
-    let Ok(summary) = Summary::read(run) else { return (None, None, None) };
-    let numbers = Some(Numbers::of(&summary));
-    match summary.ended {
-        Some(ended) => (Some(ended.status), ended.message, numbers),
-        None => (None, None, numbers),
-    }
-}
-
-/// Why a process failed, by its last words, or else by how it ended.
-fn last_line(said: &str, status: ExitStatus) -> String {
-    let line = said.lines().rev().map(str::trim).find(|line| !line.is_empty());
+/// Why a process failed, by the last line of its output, or else by how it ended.
+fn last_line(output: &str, status: ExitStatus) -> String {
+    let line = output.lines().rev().map(str::trim).find(|line| !line.is_empty());
     match (line, status.signal()) {
         (_, Some(signal)) => format!("Its process was ended by signal {signal}."),
         (Some(line), None) => line.strip_prefix("error: ").unwrap_or(line).to_owned(),
-        (None, None) => format!("Its process ended with {status} and without a word."),
+        (None, None) => format!("Its process ended with {status} and without a message."),
     }
-}
-
-/// The runs of a sweep that are worth a look: those that live, and then the latest, at most `most`.
-///
-/// # Errors
-/// Where the folder can't be read.
-pub fn latest(folder: &Path, most: usize) -> Result<Vec<RunFolder>, SweepError> {
-    let found = fs::read_dir(folder).at("read the folder", folder)?;
-    let mut runs: Vec<_> = found
-        .flatten()
-        .filter_map(|entry| RunFolder::open(&entry.path()).ok())
-        .map(|run| {
-            let lives = run.is_in_use().unwrap_or(false);
-            let written = run.events_path().metadata().and_then(|found| found.modified());
-            (lives, written.ok(), run)
-        })
-        .collect();
-    runs.sort_by(|a, b| (b.0, b.1).cmp(&(a.0, a.1)).then_with(|| a.2.name().cmp(b.2.name())));
-    Ok(runs.into_iter().take(most).map(|(_, _, run)| run).collect())
 }

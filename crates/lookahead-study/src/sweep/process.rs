@@ -13,15 +13,15 @@ use rustix::process::{Pid, Signal, kill_process};
 use super::error::{At, SweepError};
 use super::points::Point;
 
-/// Most bytes that are kept of what a process says: its last words.
-const LAST_WORDS: usize = 64 << 10;
+/// Most bytes that are kept of the end of a process's error output.
+const TAIL: usize = 64 << 10;
 
-/// What a process is to do.
+/// What a process does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Task {
-    /// Begin the run.
+    /// Starts the run.
     Train,
-    /// Go on with it from its newest valid checkpoint.
+    /// Resumes it from its newest valid checkpoint.
     Resume,
 }
 
@@ -29,11 +29,11 @@ pub(super) enum Task {
 #[derive(Debug)]
 pub(super) struct Process {
     child: Child,
-    said: Option<JoinHandle<Vec<u8>>>,
+    output: Option<JoinHandle<Vec<u8>>>,
 }
 
 impl Process {
-    /// Starts it. It holds `active` open, as its standard input, as long as it lives.
+    /// Starts it. It holds `active` open, as its standard input, as long as it is running.
     pub(super) fn start(
         program: &Path,
         task: Task,
@@ -56,7 +56,7 @@ impl Process {
             }
         }
         command.args(["--no-tui", "--quiet"]);
-        // Each is a run of one process, also where the sweep is one of several.
+        // Each is a run of one process, even if the sweep is one of several.
         for name in ["RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT"] {
             command.env_remove(name);
         }
@@ -64,8 +64,8 @@ impl Process {
         // Ctrl-C is meant for the sweep, which asks its runs to stop itself.
         command.process_group(0);
         let mut child = command.spawn().at("start", program)?;
-        let said = child.stderr.take().map(|stderr| std::thread::spawn(move || last_words(stderr)));
-        Ok(Process { child, said })
+        let output = child.stderr.take().map(|stderr| std::thread::spawn(move || tail(stderr)));
+        Ok(Process { child, output })
     }
 
     /// How it ended, if it has.
@@ -73,10 +73,10 @@ impl Process {
         self.child.try_wait().ok().flatten()
     }
 
-    /// What it said last; waits until it has ended.
-    pub(super) fn last_words(&mut self) -> String {
-        let said = self.said.take().and_then(|thread| thread.join().ok()).unwrap_or_default();
-        String::from_utf8_lossy(&said).into_owned()
+    /// The end of its error output; waits until it has ended.
+    pub(super) fn output(&mut self) -> String {
+        let output = self.output.take().and_then(|thread| thread.join().ok()).unwrap_or_default();
+        String::from_utf8_lossy(&output).into_owned()
     }
 
     /// Asks it to save a checkpoint and end.
@@ -94,11 +94,11 @@ impl Process {
 }
 
 /// Reads to the end and keeps the end.
-fn last_words(mut from: impl Read) -> Vec<u8> {
+fn tail(mut from: impl Read) -> Vec<u8> {
     let (mut kept, mut piece) = (VecDeque::new(), [0; 4096]);
     while let Ok(read @ 1..) = from.read(&mut piece) {
         kept.extend(&piece[..read]);
-        let more = kept.len().saturating_sub(LAST_WORDS);
+        let more = kept.len().saturating_sub(TAIL);
         kept.drain(..more);
     }
     kept.into()
@@ -109,9 +109,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn of_what_is_said_the_end_is_kept() {
-        let said: Vec<u8> = (0..LAST_WORDS * 2 + 5).map(|i| (i % 251) as u8).collect();
-        assert_eq!(last_words(&said[..]), said[LAST_WORDS + 5..]);
-        assert_eq!(last_words(&b"error: no."[..]), b"error: no.");
+    fn only_the_end_of_the_output_is_kept() {
+        let all: Vec<u8> = (0..TAIL * 2 + 5).map(|i| (i % 251) as u8).collect();
+        assert_eq!(tail(&all[..]), all[TAIL + 5..]);
+        assert_eq!(tail(&b"error: no."[..]), b"error: no.");
     }
 }

@@ -6,19 +6,19 @@ use std::time::{Duration, Instant};
 use lookahead_run::event::Event;
 use lookahead_run::follow::{Followed, Follower};
 
-/// Who is told how a sweep fares.
+/// Where a sweep reports its progress.
 pub trait Reporter {
-    /// How it stands; told about twice a second.
+    /// The progress, about twice a second.
     fn progress(&mut self, progress: &Progress);
 
-    /// Something that its owner may like to know, as a line.
-    fn say(&mut self, line: &str);
+    /// A line of information.
+    fn note(&mut self, line: &str);
 
-    /// Something that its owner should know, as a line.
+    /// A line with a problem.
     fn warn(&mut self, line: &str);
 }
 
-/// How a sweep stands.
+/// The progress of a sweep.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Progress {
     /// Runs in all.
@@ -27,15 +27,15 @@ pub struct Progress {
     pub finished: usize,
     /// Runs that failed for good.
     pub failed: usize,
-    /// Runs that train.
+    /// Runs that this process trains.
     pub running: Vec<Running>,
-    /// Time left, where something is known of it.
+    /// Time left, if it can be estimated.
     pub left: Option<Duration>,
     /// Whether the runs are being stopped.
     pub stopping: bool,
 }
 
-/// A run that trains.
+/// A run that is training.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Running {
     /// Its name.

@@ -13,24 +13,24 @@ use super::folder::SweepFolder;
 use super::plan::Planned;
 use crate::summary::Summary;
 
-/// How a run stands.
+/// The status of a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Standing {
-    /// It took all its steps, or ended for want of getting better.
+pub enum RowStatus {
+    /// It took all its steps, or ended by early stopping.
     Finished,
-    /// It was stopped on request, and goes on when the sweep does.
+    /// It was stopped on request, and is resumed with the sweep.
     Stopped,
     /// It failed, and is not tried again.
     Failed,
 }
 
-impl Standing {
+impl RowStatus {
     fn word(self) -> &'static str {
         match self {
-            Standing::Finished => "finished",
-            Standing::Stopped => "stopped",
-            Standing::Failed => "failed",
+            RowStatus::Finished => "finished",
+            RowStatus::Stopped => "stopped",
+            RowStatus::Failed => "failed",
         }
     }
 }
@@ -38,13 +38,13 @@ impl Standing {
 /// One run's results.
 #[derive(Debug, Clone)]
 pub struct Row {
-    /// How it stands.
-    pub standing: Standing,
+    /// Its status.
+    pub status: RowStatus,
     /// How often it failed.
     pub failures: u32,
-    /// Why, where it did not finish.
+    /// Why, if it did not finish.
     pub message: Option<String>,
-    /// Its numbers, where it has begun.
+    /// Its numbers, if it has begun.
     pub numbers: Option<Numbers>,
 }
 
@@ -94,7 +94,7 @@ impl Numbers {
 }
 
 /// The best evaluation of the final model on validation data, by the metric of the run's config:
-/// of φ, or of θ where the inner optimizer trained alone. The first of several that are equal.
+/// of φ, or of θ if the inner optimizer trained alone. The first of several that are equal.
 fn best(summary: &Summary) -> Option<Best> {
     let final_weights =
         if summary.info.lookahead.is_some() { Weights::Slow } else { Weights::Fast };
@@ -117,7 +117,7 @@ fn best(summary: &Summary) -> Option<Best> {
     best
 }
 
-/// What stands in a column.
+/// The value of a column.
 enum Cell<'a> {
     Text(&'a str),
     Whole(u64),
@@ -173,8 +173,8 @@ fn cells<'a>(planned: &'a Planned, row: &'a Row) -> Vec<(String, Cell<'a>)> {
     if let Some(variant) = &point.variant {
         add("variant", Cell::Text(variant));
     }
-    add("status", Cell::Text(row.standing.word()));
-    let attempts = row.failures + u32::from(row.standing != Standing::Failed);
+    add("status", Cell::Text(row.status.word()));
+    let attempts = row.failures + u32::from(row.status != RowStatus::Failed);
     add("attempts", Cell::Whole(attempts.into()));
     let seed = row.numbers.as_ref().map(|numbers| numbers.seed);
     let seed = seed.or(planned.config["train"]["seed"].as_u64());
@@ -202,7 +202,7 @@ fn cells<'a>(planned: &'a Planned, row: &'a Row) -> Vec<(String, Cell<'a>)> {
     cells
 }
 
-/// Writes both files anew, in the order of the points; a point without a row is left out.
+/// Writes both files, in the order of the points; a point without a row is left out.
 pub(super) fn write(
     folder: &SweepFolder,
     points: &[Planned],
@@ -268,12 +268,12 @@ fn columns(points: &[Planned], rows: &[Vec<(String, Cell)>]) -> Vec<String> {
 }
 
 /// How often each run had failed when the results were last written, and why. What can't be read
-/// counts for nothing: then a run is tried once too often.
+/// does not count: then a run is tried once too often.
 pub(super) fn failures(folder: &SweepFolder) -> BTreeMap<String, (u32, Option<String>)> {
     #[derive(Deserialize)]
     struct Written {
         name: String,
-        status: Standing,
+        status: RowStatus,
         attempts: u32,
         message: Option<String>,
     }
@@ -286,7 +286,7 @@ pub(super) fn failures(folder: &SweepFolder) -> BTreeMap<String, (u32, Option<St
     }
     let rows = text.lines().filter_map(|line| serde_json::from_str::<Written>(line).ok());
     rows.map(|row| {
-        let failures = row.attempts.saturating_sub(u32::from(row.status != Standing::Failed));
+        let failures = row.attempts.saturating_sub(u32::from(row.status != RowStatus::Failed));
         (row.name, (failures, row.message))
     })
     .collect()

@@ -7,9 +7,9 @@ use proptest::prelude::*;
 use serde_json::{Value as Json, json};
 use toml::Value;
 
-use super::file::Distribution;
+use super::file::{Distribution, MOST};
 use super::plan::difference;
-use super::points::{MOST, Point, expand};
+use super::points::{Point, expand};
 use super::*;
 
 fn parse(text: &str) -> Result<SweepFile, SweepError> {
@@ -61,24 +61,24 @@ fn a_file_is_read_with_the_lines_of_its_keys() {
 }
 
 #[test]
-fn faults_are_told_with_their_lines_and_what_is_allowed() {
+fn faults_have_their_lines_and_what_is_allowed() {
     for (text, line, words) in [
         ("seeds = 1", None, "`config` is missing"),
         ("config = 3", Some(1), "`config` is 3"),
-        ("config = \"c\"\nsed = 1", Some(2), "`sed` is no key of a sweep: there are `config`"),
+        ("config = \"c\"\nsed = 1", Some(2), "`sed` is not a key of a sweep, which has `config`"),
         ("config = \"c\"\n\nseeds = [1, 1]", Some(3), "different whole numbers"),
         ("config = \"c\"\nseeds = 0", Some(2), "`seeds` is 0"),
         ("config = \"c\"\nseeds = [-1]", Some(2), "at least 0"),
         ("config = \"c\"\njobs = 0", Some(2), "from 1 to 1024"),
         ("config = \"c\"\nname = \"a/b\"", Some(2), "\"a/b\" can't be the name"),
         ("config = \"c\"\ngrid = 1", Some(2), "`grid` is 1"),
-        ("config = \"c\"\n[grid]\na.b = 1", Some(3), "`a.b` is 1, and it must be a list"),
-        ("config = \"c\"\n[grid]\na.b = []", Some(3), "must be a list"),
+        ("config = \"c\"\n[grid]\na.b = 1", Some(3), "`a.b` is 1. Use a list"),
+        ("config = \"c\"\n[grid]\na.b = []", Some(3), "Use a list"),
         ("config = \"c\"\n[grid]\na.b = [1, 1.0]", Some(3), "has the value 1.0 twice"),
-        ("config = \"c\"\n[grid]\n\"a..b\" = [1]", Some(3), "no dotted key"),
-        ("config = \"c\"\n[grid]\na.b = [1]\n\"a.b\" = [2]", Some(4), "there twice"),
+        ("config = \"c\"\n[grid]\n\"a..b\" = [1]", Some(3), "not a dotted key"),
+        ("config = \"c\"\n[grid]\na.b = [1]\n\"a.b\" = [2]", Some(4), "given twice"),
         ("config = \"c\"\n[set]\na.b = 1\n[grid]\na.b = [1]", Some(5), "in `[set]`"),
-        ("config = \"c\"\nseeds = 1\n[set]\ntrain.seed = 1", Some(4), "given by `seeds`"),
+        ("config = \"c\"\nseeds = 1\n[set]\ntrain.seed = 1", Some(4), "`seeds` gives `train.seed`"),
         ("config = \"c\"\n[random]\na.b = {log=[1,2]}", Some(2), "needs `count`"),
         ("config = \"c\"\n[random]\ncount = 2", Some(2), "draws no key"),
         ("config = \"c\"\n[random]\ncount = 1.5\na.b = {log=[1,2]}", Some(3), "`count` is 1.5"),
@@ -86,12 +86,16 @@ fn faults_are_told_with_their_lines_and_what_is_allowed() {
         ("config = \"c\"\n[random]\ncount = 2\na.b = {uniform=[2,1]}", Some(4), "lower one first"),
         ("config = \"c\"\n[random]\ncount = 2\na.b = {uniform=[0,nan]}", Some(4), "two numbers"),
         ("config = \"c\"\n[random]\ncount = 2\na.b = {integers=[0,1.5]}", Some(4), "whole numbers"),
-        ("config = \"c\"\n[random]\ncount = 2\na.b = {gauss=[0,1]}", Some(4), "is written as"),
-        ("config = \"c\"\n[random]\ncount = 3\na.b = {choice=[0,1]}", Some(2), "no other: lower"),
+        (
+            "config = \"c\"\n[random]\ncount = 2\na.b = {gauss=[0,1]}",
+            Some(4),
+            "Write what is drawn as",
+        ),
+        ("config = \"c\"\n[random]\ncount = 3\na.b = {choice=[0,1]}", Some(2), "no other. Lower"),
         ("config = \"c\"\n[[variants]]\na.b = 1", Some(2), "no `name`"),
         ("config = \"c\"\nvariants = [1]", Some(2), "`[[variants]]`, each with a `name`"),
-        ("config = \"c\"\n[set]\na = false\n[grid]\na.b = [1]", Some(5), "write `[[variants]]`"),
-        ("\nconfig = [\n", Some(2), "no TOML"),
+        ("config = \"c\"\n[set]\na = false\n[grid]\na.b = [1]", Some(5), "Write `[[variants]]`"),
+        ("\nconfig = [\n", Some(2), "not TOML"),
     ] {
         let error = parse(text).and_then(|file| expand(&file)).unwrap_err();
         let said = error.to_string();

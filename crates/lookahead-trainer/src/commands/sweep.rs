@@ -22,7 +22,7 @@ use crate::say::{self, answer, say};
 /// Runs a sweep, from where it is to its end.
 ///
 /// # Errors
-/// Where the sweep's file or a config of its is refused, or runs failed.
+/// If the sweep's file or one of its configs is refused, or runs failed.
 pub fn sweep(arguments: &cli::Sweep) -> anyhow::Result<()> {
     let file = SweepFile::read(&arguments.file)?;
     let name = arguments.name.clone().unwrap_or_else(|| file.name.clone());
@@ -38,7 +38,7 @@ pub fn sweep(arguments: &cli::Sweep) -> anyhow::Result<()> {
     let mut report = Report::new(arguments.quiet);
     report.begin(&plan, jobs, processors, &folder);
     let options = Options {
-        program: std::env::current_exe().context("Where this program lies can't be found out.")?,
+        program: std::env::current_exe().context("This program's own path can't be found.")?,
         jobs,
         retry_failed: arguments.retry_failed,
     };
@@ -48,10 +48,10 @@ pub fn sweep(arguments: &cli::Sweep) -> anyhow::Result<()> {
     conclude(arguments, &folder, &outcome?, plan.points.len())
 }
 
-/// What the message of a run has that left the numbers.
+/// Part of the message of a run whose loss became NaN or infinity.
 const DIVERGED: &str = "the training diverged";
 
-/// What there is to say at the end, and whether it is an error.
+/// Reports the outcome; an error if runs failed.
 fn conclude(
     arguments: &cli::Sweep,
     folder: &SweepFolder,
@@ -62,7 +62,7 @@ fn conclude(
     let again = again(arguments);
     if outcome.killed {
         say(format_args!(
-            "Killed with {finished} of {total} runs finished. `{again}` goes on from the newest \
+            "Killed with {finished} of {total} runs finished. `{again}` resumes them from their newest \
              checkpoints."
         ));
         say::finish();
@@ -71,7 +71,7 @@ fn conclude(
     if outcome.stopped {
         say(format_args!(
             "Stopped with {finished} of {total} runs finished; those that trained have saved \
-             checkpoints. Go on: `{again}`."
+             checkpoints. Resume: `{again}`."
         ));
         return Ok(());
     }
@@ -80,7 +80,7 @@ fn conclude(
         say(format_args!("{finished} of {total} runs are finished: {}.", results.display()));
         if outcome.unfinished > 0 {
             let unfinished = outcome.unfinished;
-            say(format_args!("{unfinished} were stopped, and go on with `{again}`."));
+            say(format_args!("{unfinished} were stopped; `{again}` resumes them."));
         }
     }
     if outcome.failed.is_empty() {
@@ -95,13 +95,13 @@ fn conclude(
         say(format_args!("failed: {name}: {why}"));
     }
     anyhow::bail!(
-        "{failed} of {total} runs failed. What else they said is in {}. Once the cause is mended, \
+        "{failed} of {total} runs failed. The rest of their output is in {}. Once the cause is fixed, \
          `{again} --retry-failed` tries them again.",
         folder.path().join("output").display()
     );
 }
 
-/// The command that goes on.
+/// The command that resumes the sweep.
 fn again(arguments: &cli::Sweep) -> String {
     let mut command = format!("lookahead sweep {}", arguments.file.display());
     if arguments.out != Path::new("checkpoints") {
@@ -125,7 +125,7 @@ fn list(plan: &Plan) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The config that a run comes to.
+/// The config of a run.
 fn resolve(path: &Path, sets: &[(String, toml::Value)]) -> Result<Json, Refused> {
     let set = |(key, value): &(String, toml::Value)| Override::of_value(key, value.clone());
     let overrides: Vec<Override> = sets.iter().map(set).collect();

@@ -158,7 +158,7 @@ name = "k"
     };
     let before = logs(&names);
     let output = succeeded(sweep(&sandbox, &[]));
-    assert!(stderr(&output).contains("8 of 8 runs are finished already"), "{}", stderr(&output));
+    assert!(stderr(&output).contains("8 of 8 runs are already finished"), "{}", stderr(&output));
     let more = text.replace("[2]", "[2, 5]");
     std::fs::write(sandbox.path().join("sweep.toml"), &more).unwrap();
     succeeded(sweep(&sandbox, &["--quiet"]));
@@ -192,7 +192,7 @@ fn mistakes_are_told_with_their_place_before_anything_is_run() {
         ("optimizer.lr", "optimizer.rl", ["sweep.toml, line 12", "`rl`"]),
         ("0.01]", "-0.01]", ["sweep.toml, line 12", "`lr-0.01-s0`"]),
         ("train.max_steps", "train.max_stepz", ["sweep.toml, line 7", "max_stepz"]),
-        ("[grid]", "[gird]", ["sweep.toml, line 11", "`gird` is no key of a sweep"]),
+        ("[grid]", "[gird]", ["sweep.toml, line 11", "`gird` is not a key of a sweep"]),
         ("test.toml", "tset.toml", ["sweep.toml", "tset.toml"]),
         ("seeds = 2", "seeds = 100000", ["200000 runs", "at most 100000"]),
     ] {
@@ -259,7 +259,7 @@ fn an_interrupted_sweep_goes_on_as_if_nothing_had_been() {
         signal(&child, name);
         let output = succeeded(child.wait_with_output().unwrap());
         let said = stderr(&output);
-        assert!(said.contains("Go on: `lookahead sweep sweep.toml --out out`"), "{said}");
+        assert!(said.contains("Resume: `lookahead sweep sweep.toml --out out`"), "{said}");
         let last = records(&sandbox, run).pop().unwrap();
         assert!(matches!(&last.event, Event::RunEnded(e) if e.status == Status::Stopped));
         assert_eq!(column(&sandbox, "status").pop().unwrap(), "stopped");
@@ -280,7 +280,7 @@ fn an_interrupted_sweep_goes_on_as_if_nothing_had_been() {
     }
 }
 
-/// The processes of a sweep that is gone live on: they are waited for, and none is started twice.
+/// The processes of a sweep that was killed keep running: they are waited for, and none is started twice.
 #[test]
 fn a_sweep_that_was_killed_goes_on_as_if_nothing_had_been() {
     let whole = undisturbed();
@@ -298,7 +298,7 @@ fn a_sweep_that_was_killed_goes_on_as_if_nothing_had_been() {
 }
 
 #[test]
-fn what_a_killed_sweep_left_running_is_stopped_by_the_next_and_a_second_ctrl_c_kills() {
+fn what_a_killed_sweep_left_running_is_not_the_next_ones_to_stop_and_a_second_ctrl_c_kills() {
     let text = LONG.replace("1500", "100000000");
     let sandbox = sandbox(&text);
     let mut child = start(&sandbox);
@@ -311,15 +311,20 @@ fn what_a_killed_sweep_left_running_is_stopped_by_the_next_and_a_second_ctrl_c_k
     let child = start(&sandbox);
     let results = sandbox.path().join("out/sweep/results.csv");
     let written = std::fs::metadata(&results).unwrap().modified().unwrap();
-    // The next sweep has it when it writes its results.
+    // The next sweep has looked at its runs when it writes its results.
     wait_until("the next sweep", || {
         std::fs::metadata(&results).and_then(|found| found.modified()).is_ok_and(|at| at != written)
     });
     signal(&child, "TERM");
     let output = succeeded(child.wait_with_output().unwrap());
     assert!(stderr(&output).contains("Stopped with 0 of 4"), "{}", stderr(&output));
-    let last = records(&sandbox, LONG_RUNS[0]).pop().unwrap();
-    assert!(matches!(&last.event, Event::RunEnded(e) if e.status == Status::Stopped));
+    assert!(stderr(&output).contains("`lookahead ctl RUN stop`"), "{}", stderr(&output));
+    let ended =
+        || matches!(records(&sandbox, LONG_RUNS[0]).pop().unwrap().event, Event::RunEnded(_));
+    assert!(!ended());
+    let run = format!("out/sweep/runs/{}", LONG_RUNS[0]);
+    succeeded(sandbox.lookahead(&["ctl", &run, "stop"]));
+    wait_until("the end of the run", ended);
 
     // One that does not answer is killed on a second Ctrl-C.
     let child = start(&sandbox);
@@ -369,7 +374,7 @@ fn a_watcher_sees_the_runs_of_a_sweep_as_they_begin() {
     watcher.wait_for("the second run", both);
     signal(&child, "TERM");
     let output = succeeded(child.wait_with_output().unwrap());
-    assert!(stderr(&output).contains("stopped by somebody else"), "{}", stderr(&output));
+    assert!(stderr(&output).contains("was stopped, but not by this sweep"), "{}", stderr(&output));
     watcher.wait_for("the end", |text| text.matches("stopped").count() >= 2);
     watcher.press("q");
     assert_eq!(watcher.end(), 0);

@@ -1,4 +1,4 @@
-//! How a sweep fares, on stderr: bars on a terminal, and else a line now and then.
+//! The progress of a sweep, on stderr: bars on a terminal, otherwise a line now and then.
 
 use std::time::{Duration, Instant};
 
@@ -8,19 +8,19 @@ use lookahead_study::sweep::{Plan, Progress, Reporter, SweepFolder};
 use crate::observer::has_a_terminal;
 use crate::say::{draw_target, say};
 
-/// From one line to the next, where there is no terminal.
+/// The interval between lines, if there is no terminal.
 const LINES: Duration = Duration::from_secs(30);
 
-/// Tells of a sweep.
+/// Reports on a sweep.
 pub(super) struct Report {
     quiet: bool,
     bars: Option<Bars>,
     /// When the last line was written.
-    told: Instant,
+    reported: Instant,
     stopping: bool,
 }
 
-/// The bar of the whole sweep, and one below it for each run that trains.
+/// The bar of the whole sweep, and one below it for each running run.
 struct Bars {
     all: MultiProgress,
     sweep: ProgressBar,
@@ -29,10 +29,10 @@ struct Bars {
 
 impl Report {
     pub(super) fn new(quiet: bool) -> Report {
-        Report { quiet, bars: None, told: Instant::now(), stopping: false }
+        Report { quiet, bars: None, reported: Instant::now(), stopping: false }
     }
 
-    /// Says what is about to be done.
+    /// Prints what the sweep is about to do.
     pub(super) fn begin(&self, plan: &Plan, jobs: usize, processors: usize, folder: &SweepFolder) {
         if self.quiet {
             return;
@@ -44,12 +44,11 @@ impl Report {
             plan.points.iter().any(|planned| all(planned.config["train"]["threads"].as_u64()));
         if jobs == 1 && total > 1 && processors > 1 && greedy {
             say("Note: `train.threads` is 0, so a run takes all processors. Small models train \
-                 sooner \
-                 with `\"train.threads\" = 1` in `[set]`, several at once.");
+                 sooner with `\"train.threads\" = 1` in `[set]`, several at once.");
         }
     }
 
-    /// Takes the bars away.
+    /// Removes the bars.
     pub(super) fn end(&mut self) {
         if let Some(bars) = self.bars.take() {
             let _ = bars.all.clear();
@@ -71,19 +70,17 @@ impl Reporter for Report {
             self.stopping = true;
             let running = progress.running.len();
             self.line(&format!(
-                "Stopping: the {running} runs that train save their checkpoints. Ctrl-C once \
-                 more kills \
-                 them."
+                "Stopping: the {running} running runs save checkpoints. Another Ctrl-C kills them."
             ));
         }
         if self.quiet {
             return;
         }
-        // In the background of a shell, or after its terminal is gone, there is no place for bars.
+        // No bars in the background of a shell, or after its terminal is gone.
         if !has_a_terminal() {
             self.end();
-            if self.told.elapsed() >= LINES {
-                self.told = Instant::now();
+            if self.reported.elapsed() >= LINES {
+                self.reported = Instant::now();
                 say(summary(progress));
             }
             return;
@@ -91,7 +88,7 @@ impl Reporter for Report {
         self.bars.get_or_insert_with(|| Bars::new(progress.total)).show(progress);
     }
 
-    fn say(&mut self, line: &str) {
+    fn note(&mut self, line: &str) {
         if !self.quiet {
             self.line(line);
         }
@@ -136,7 +133,7 @@ fn style(template: &str) -> ProgressStyle {
     ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar())
 }
 
-/// What there is to say of a sweep beside how many runs are over.
+/// Failures and the time left, besides the number of runs that are done.
 fn remarks(progress: &Progress) -> String {
     let mut text = String::new();
     if progress.failed > 0 {
@@ -150,9 +147,9 @@ fn remarks(progress: &Progress) -> String {
 
 /// A sweep in one line.
 fn summary(progress: &Progress) -> String {
-    let over = progress.finished + progress.failed;
+    let done = progress.finished + progress.failed;
     let running = progress.running.len();
-    format!("{over} of {} runs are over, {running} train{}", progress.total, remarks(progress))
+    format!("{done} of {} runs are done, {running} running{}", progress.total, remarks(progress))
 }
 
 #[cfg(test)]
@@ -160,13 +157,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_line_tells_how_many_are_over_and_how_long_the_others_take() {
+    fn a_line_has_the_number_done_and_the_time_left() {
         let mut progress = Progress { total: 20, finished: 6, ..Progress::default() };
-        assert_eq!(summary(&progress), "6 of 20 runs are over, 0 train");
+        assert_eq!(summary(&progress), "6 of 20 runs are done, 0 running");
         progress.failed = 2;
         progress.left = Some(Duration::from_secs(150));
-        assert_eq!(summary(&progress), "8 of 20 runs are over, 0 train, 2 failed, 3m left");
+        assert_eq!(summary(&progress), "8 of 20 runs are done, 0 running, 2 failed, 3m left");
         progress.stopping = true;
-        assert_eq!(summary(&progress), "8 of 20 runs are over, 0 train, 2 failed");
+        assert_eq!(summary(&progress), "8 of 20 runs are done, 0 running, 2 failed");
     }
 }

@@ -1,0 +1,132 @@
+//! What is in the place of each run: finished, stopped, failed, in use, or nothing.
+//!
+//! Only a run's folder and log count, whoever left them: a sweep that ended in order, one that was
+//! killed, or a user who trained the run by hand.
+
+use std::collections::HashSet;
+use std::fs;
+use std::path::Path;
+
+use lookahead_run::RunFolder;
+use lookahead_run::event::Status;
+
+use super::error::{At, SweepError};
+use super::folder::SweepFolder;
+use super::plan::{Planned, Resolve, difference};
+use super::process::Task;
+use super::results::Numbers;
+use crate::summary::Summary;
+
+/// What is in the place of a run.
+pub(super) enum Found {
+    Nothing,
+    /// A process of another sweep, or one that a user started, trains it.
+    InUse,
+    Run(Ended),
+}
+
+/// How a run ended.
+#[derive(Debug, Default)]
+pub(super) struct Ended {
+    /// None after a crash.
+    pub(super) status: Option<Status>,
+    pub(super) message: Option<String>,
+    pub(super) numbers: Option<Numbers>,
+}
+
+impl Ended {
+    /// Reads a run's log. One that can't be read is that of a run that has hardly begun.
+    pub(super) fn read(run: &Path) -> Ended {
+        let Ok(summary) = Summary::read(run) else { return Ended::default() };
+        let numbers = Some(Numbers::of(&summary));
+        let (status, message) =
+            summary.ended.map_or((None, None), |ended| (Some(ended.status), ended.message));
+        Ended { status, message, numbers }
+    }
+}
+
+/// Looks at the place of a run.
+///
+/// # Errors
+/// If it can't be read.
+pub(super) fn look(folder: &SweepFolder, name: &str) -> Result<Found, SweepError> {
+    let path = folder.run(name);
+    if folder.is_active(name) {
+        return Ok(Found::InUse);
+    }
+    if path.symlink_metadata().is_err() {
+        return Ok(Found::Nothing);
+    }
+    let run = match RunFolder::open(&path) {
+        Ok(run) => run,
+        // Its process was killed before it was a run.
+        Err(lookahead_run::Error::NotARun { .. }) if path.is_dir() => {
+            folder.remove_run(name)?;
+            return Ok(Found::Nothing);
+        }
+        Err(error) => return Err(error.into()),
+    };
+    Ok(if run.is_in_use()? { Found::InUse } else { Found::Run(Ended::read(&path)) })
+}
+
+/// Refuses a run that was started with another config than the sweep has now.
+///
+/// # Errors
+/// [`SweepError::Changed`] with the first key that differs.
+pub(super) fn check_config(
+    folder: &SweepFolder,
+    planned: &Planned,
+    resolve: Resolve,
+) -> Result<(), SweepError> {
+    let run = folder.run(&planned.point.name);
+    let path = run.join("config.toml");
+    if !path.exists() {
+        return Ok(());
+    }
+    let found = resolve(&path, &[]).map_err(|refused| SweepError::File {
+        path: path.clone(),
+        line: None,
+        message: format!("{} Remove the run, or fix its config.", refused.message),
+    })?;
+    match difference(&found, &planned.config) {
+        Some((key, found, wanted)) => Err(SweepError::Changed { run, key, found, wanted }),
+        None => Ok(()),
+    }
+}
+
+/// What to do with a run that has not ended.
+pub(super) fn task(folder: &SweepFolder, name: &str) -> Task {
+    let run = RunFolder::open(&folder.run(name));
+    match run.is_ok_and(|run| run.checkpoints().newest_valid().is_ok()) {
+        true => Task::Resume,
+        false => Task::Train,
+    }
+}
+
+/// How many runs in the folder are not points of the sweep.
+pub(super) fn strangers(folder: &SweepFolder, points: &[Planned]) -> usize {
+    let names: HashSet<&str> = points.iter().map(|planned| planned.point.name.as_str()).collect();
+    let found = fs::read_dir(folder.runs()).into_iter().flatten().flatten();
+    found
+        .filter(|entry| entry.file_name().to_str().is_none_or(|name| !names.contains(name)))
+        .count()
+}
+
+/// The runs of a sweep to watch: those that are running, then the latest, at most `most`.
+///
+/// # Errors
+/// If the folder can't be read.
+pub fn latest(folder: &Path, most: usize) -> Result<Vec<RunFolder>, SweepError> {
+    let found = fs::read_dir(folder).at("read the folder", folder)?;
+    let mut runs: Vec<_> = found
+        .flatten()
+        .filter_map(|entry| RunFolder::open(&entry.path()).ok())
+        .map(|run| {
+            let running = run.is_in_use().unwrap_or(false);
+            let written = run.events_path().metadata().and_then(|found| found.modified());
+            (running, written.ok(), run)
+        })
+        .collect();
+    runs.sort_by(|a, b| (b.0, b.1).cmp(&(a.0, a.1)).then_with(|| a.2.name().cmp(b.2.name())));
+    Ok(runs.into_iter().take(most).map(|(_, _, run)| run).collect())
+}
