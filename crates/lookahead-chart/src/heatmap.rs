@@ -1,5 +1,8 @@
 //! Cells colored by a number, and the bar that explains the colors.
 
+#[cfg(test)]
+mod tests;
+
 use crate::axis::Axis;
 use crate::figure::{Heatmap, Rgb};
 use crate::layout::{Area, Frame, SMALL, TEXT};
@@ -114,25 +117,4 @@ fn bar(heatmap: &Heatmap, area: Area, colors: &Axis, right: f64, svg: &mut Svg) 
     }
     let label = text::fit(&heatmap.label, TEXT, area.height());
     svg.upward((right - 0.3 * TEXT, area.y(0.5)), &label, TEXT, Style::TEXT);
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn colors_get_lighter_all_the_way() {
-        let all: Vec<f64> = (0..=100).map(|i| luminance(color(f64::from(i) / 100.0))).collect();
-        assert!(all.windows(2).all(|pair| pair[0] < pair[1]), "{all:?}");
-        assert_eq!([color(-3.0), color(1.0), color(0.5)], [COLORS[0], COLORS[8], COLORS[4]]);
-    }
-
-    #[test]
-    fn a_text_can_be_read_on_every_color() {
-        for ground in (0..=100).map(|part| color(f64::from(part) / 100.0)).chain([BLANK]) {
-            let (a, b) = (luminance(ground), luminance(text_on(ground).color));
-            let contrast = (a.max(b) + 0.05) / (a.min(b) + 0.05);
-            assert!(contrast >= 4.5, "{ground:?} {contrast}");
-        }
-    }
 }

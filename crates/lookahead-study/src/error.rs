@@ -20,7 +20,7 @@ pub enum Error {
 
     /// Runs that can't be compared, or not in the way that was asked for.
     #[error(transparent)]
-    Compare(#[from] crate::compare::CompareError),
+    Compare(#[from] crate::compare::error::CompareError),
 
     /// A figure can't be drawn or written.
     #[error(transparent)]

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::Metric;
+use super::options::Metric;
 
 /// Runs that can't be compared, or not in the way that was asked for.
 #[derive(Debug, thiserror::Error)]

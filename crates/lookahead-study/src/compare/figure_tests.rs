@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use super::figures::{Band, Curves};
 use super::testing::summary;
 use super::*;
+use crate::summary::Summary;
 
 /// A number from 0 to 1 that looks like chance and is not.
 fn noise(seed: u64) -> f64 {

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 
-use super::CompareError;
+use super::error::CompareError;
 use crate::error::{Error, Result};
 use crate::summary::Summary;
 use crate::sweep::{SweepFile, points};

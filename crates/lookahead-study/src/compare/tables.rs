@@ -1,9 +1,14 @@
 //! What the tables of a comparison say.
 
+use super::comparison::{Comparison, Group, Point};
+use super::error::CompareError;
 use super::numbers::{NOTHING, decimals, mean_and_deviation, number, signed, significant};
-use super::statistics::{Paired, Spread, Verdict};
+use super::options::split_name;
+use super::run::outcomes;
+use super::settings;
+use super::stability::Stability;
+use super::statistics::{Better, FEWEST_SEEDS, Paired, Spread};
 use super::table::{Side, Table, wrapped};
-use super::{CompareError, Comparison, Group, Outcome, Point, outcomes, settings, split_name};
 
 impl Comparison {
     /// The groups, one a row: mean ± standard deviation over seeds of the best point on validation
@@ -17,8 +22,8 @@ impl Comparison {
         let chosen = self.chosen_keys();
         let has_baseline = self.groups.len() > 1;
         let best = match self.metric.better() {
-            super::Better::Higher => "highest",
-            super::Better::Lower => "lowest",
+            Better::Higher => "highest",
+            Better::Lower => "lowest",
         };
         table.column("group", Side::Left, 0);
         if !chosen.is_empty() {
@@ -139,7 +144,7 @@ impl Comparison {
         for group in &self.groups {
             let runs: Vec<_> =
                 self.finished(self.best_of(group)).map(|run| run.stability).collect();
-            let mean = |value: fn(&super::Stability) -> Option<f64>| {
+            let mean = |value: fn(&Stability) -> Option<f64>| {
                 let values: Vec<f64> = runs.iter().filter_map(value).collect();
                 Spread::of(&values).map_or(NOTHING.to_owned(), |spread| significant(spread.mean))
             };
@@ -190,7 +195,7 @@ impl Comparison {
                 "Differences are from `{}`, over the seeds that both have; the interval is the wider \
                  one of Student's and the bootstrap's, and a verdict needs {} seeds.",
                 self.groups[self.baseline].label,
-                super::statistics::FEWEST_SEEDS
+                FEWEST_SEEDS
             ));
             let tested = self.groups.iter().filter(|group| group.against.is_some()).count();
             if tested > 1 {
@@ -348,17 +353,6 @@ impl Comparison {
             }
         }
         table.to_csv()
-    }
-
-    /// Runs without a number.
-    pub fn failed(&self) -> usize {
-        self.runs.iter().filter(|run| run.outcome != Outcome::Finished).count()
-    }
-
-    /// What the difference of a group from the baseline says; nothing for the baseline itself and
-    /// without common seeds.
-    pub fn verdict(&self, group: &Group) -> Option<Verdict> {
-        group.against.as_ref().map(Paired::verdict)
     }
 }
 

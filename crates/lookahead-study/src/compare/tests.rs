@@ -7,10 +7,11 @@ use lookahead_run::event::{Split, Status};
 use serde_json::{Value, json};
 use tempfile::{TempDir, tempdir};
 
-use super::statistics::Verdict;
+use super::statistics::{Paired, Verdict};
 use super::testing::Made;
 use super::*;
-use crate::error::Error;
+use crate::error::{Error, Result};
+use crate::summary::Summary;
 
 fn sgd(lr: f64) -> Value {
     json!({"data": {"kind": "digits"}, "model": {"kind": "mlp", "hidden": [8]},
@@ -39,6 +40,10 @@ pub(crate) fn sweep(made: &[Made]) -> TempDir {
         made.write(&runs, &format!("run-{index:03}"));
     }
     folder
+}
+
+fn verdict(group: &Group) -> Option<Verdict> {
+    group.against.as_ref().map(Paired::verdict)
 }
 
 fn compared(made: &[Made], options: &Options) -> Result<Comparison> {
@@ -91,8 +96,8 @@ fn the_best_point_is_chosen_on_validation_and_told_on_test() {
     // Differences 4, 4.5, 5, 5.5.
     let against = comparison.groups[1].against.as_ref().unwrap();
     assert!((against.mean - 4.75).abs() < 1e-9 && against.wins == 4);
-    assert_eq!(comparison.verdict(&comparison.groups[1]), Some(Verdict::Better));
-    assert_eq!(comparison.verdict(&comparison.groups[0]), None);
+    assert_eq!(verdict(&comparison.groups[1]), Some(Verdict::Better));
+    assert_eq!(verdict(&comparison.groups[0]), None);
     assert_eq!(comparison.failed(), 1);
     assert_eq!(comparison.notes, ["1 of 16 runs diverged: run-011."]);
 }
@@ -149,7 +154,7 @@ fn the_user_chooses_groups_and_baseline() {
     let baseline = Some("lookahead=true".to_owned());
     let comparison = compared(&study(), &Options { baseline, ..Options::default() }).unwrap();
     assert_eq!(comparison.baseline, 1);
-    assert_eq!(comparison.verdict(&comparison.groups[0]), Some(Verdict::Worse));
+    assert_eq!(verdict(&comparison.groups[0]), Some(Verdict::Worse));
     let options = Options { baseline: Some("adam".into()), ..Options::default() };
     let error = compared(&study(), &options).unwrap_err().to_string();
     assert!(error.contains("`adam` names 0 of") && error.contains("`lookahead=true`"), "{error}");
@@ -174,8 +179,7 @@ fn the_first_run_that_is_named_is_the_baseline() {
     // Twice the same folder is one run, and one seed decides nothing.
     let twice = [&paths[..], &paths[..]].concat();
     assert_eq!(compare(&twice, &Options::default()).unwrap().runs.len(), 3);
-    let verdicts: Vec<_> =
-        comparison.groups.iter().map(|group| comparison.verdict(group)).collect();
+    let verdicts: Vec<_> = comparison.groups.iter().map(|group| verdict(group)).collect();
     assert_eq!(verdicts.iter().flatten().count(), 2);
     assert!(verdicts.into_iter().flatten().all(|verdict| verdict == Verdict::Undecided));
     comparison.to_terminal(80);

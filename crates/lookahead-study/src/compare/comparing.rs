@@ -1,0 +1,244 @@
+//! From runs to a comparison, and the notes that a reader needs.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use lookahead_run::event::{Split, Task};
+use serde_json::Value;
+
+use super::comparison::Comparison;
+use super::error::CompareError;
+use super::options::{Metric, Options, split_name};
+use super::run::{Outcome, Run, outcomes};
+use super::settings::{self, Settings};
+use super::statistics::Paired;
+use super::{grouping, read};
+use crate::error::Result;
+use crate::summary::Summary;
+
+/// Compares the runs at these paths, each the folder of a run or of a sweep.
+///
+/// # Errors
+/// Where a path is neither, or a run that was named can't be read; [`CompareError`] for what can't
+/// be compared.
+pub fn compare(paths: &[PathBuf], options: &Options) -> Result<Comparison> {
+    let found = read::read(paths)?;
+    let mut notes = Vec::new();
+    if !found.unread.is_empty() {
+        let names: Vec<String> = found
+            .unread
+            .iter()
+            .map(|(path, cause)| format!("{} ({})", name_of(path), cause.trim_end_matches('.')))
+            .collect();
+        notes.push(format!(
+            "{} of the sweep could not be read and are in no table: {}.",
+            counted(names.len()),
+            named(&names)
+        ));
+    }
+    if !found.stale.is_empty() {
+        notes.push(format!(
+            "{} in the folders of sweeps are none of their points any more, and are in no table: {}.",
+            counted(found.stale.len()),
+            named(&found.stale)
+        ));
+    }
+    let first = found.first_is_a_run;
+    let mut comparison = of_summaries(found.runs, options, first)?;
+    notes.append(&mut comparison.notes);
+    comparison.notes = notes;
+    Ok(comparison)
+}
+
+/// Compares runs that were read before, as [`compare`]; `first_is_baseline` says that the group of
+/// the first one is the baseline unless the options name another.
+///
+/// # Errors
+/// [`CompareError`] for what can't be compared.
+pub fn of_summaries(
+    summaries: Vec<Summary>,
+    options: &Options,
+    first_is_baseline: bool,
+) -> Result<Comparison> {
+    if summaries.is_empty() {
+        return Err(CompareError::NoRuns(vec![]).into());
+    }
+    check_data(&summaries, options)?;
+    let mut notes = Vec::new();
+    let metric = options.metric.unwrap_or_else(|| default_metric(&summaries));
+    let has = |split| summaries.iter().any(|run| run.last_of_final(split).is_some());
+    let mut split = options.split;
+    if split == Split::Test && !has(Split::Test) && has(Split::Validation) {
+        split = Split::Validation;
+        notes.push(
+            "No run was evaluated on test data: the numbers are those on validation data, and, where \
+             something was chosen on them, better than they would be on new data."
+                .to_owned(),
+        );
+    }
+    let mut settings: Vec<Settings> =
+        summaries.iter().map(|run| settings::flat(&run.info.config)).collect();
+    settings::add_sections(&mut settings);
+    let runs: Vec<Run> = summaries
+        .into_iter()
+        .zip(settings)
+        .map(|(summary, settings)| Run::new(summary, settings, metric, split))
+        .collect();
+    if runs.iter().all(|run| run.reported.is_none()) {
+        return Err(no_values(&runs, metric, split).into());
+    }
+    let (keys, points) = grouping::points(&runs);
+    let by = grouping::by(&keys, options, &runs)?;
+    let mut groups = grouping::groups(&points, &by, metric);
+    let baseline = grouping::baseline(&groups, &points, options, first_is_baseline)?;
+    let base = points[groups[baseline].best].reported.clone();
+    for (index, group) in groups.iter_mut().enumerate() {
+        if index != baseline {
+            let ours = &points[group.best].reported;
+            let pairs: Vec<(f64, f64)> =
+                ours.iter().filter_map(|(seed, a)| Some((*a, *base.get(seed)?))).collect();
+            group.against = Paired::of(&pairs, metric.better());
+        }
+    }
+    let mut comparison =
+        Comparison { metric, split, keys, by, runs, points, groups, baseline, notes };
+    comparison.add_notes();
+    Ok(comparison)
+}
+
+fn check_data(summaries: &[Summary], options: &Options) -> Result<()> {
+    let mut data: BTreeMap<String, usize> = BTreeMap::new();
+    for run in summaries {
+        *data.entry(data_of(run)).or_default() += 1;
+    }
+    if data.len() > 1 && !options.mixed_data {
+        let data = data.into_iter().map(|(data, count)| format!("{data} ({})", counted(count)));
+        return Err(CompareError::MixedData(data.collect()).into());
+    }
+    let text = |run: &Summary| run.info.task == Task::Language;
+    match options.metric == Some(Metric::Perplexity) && !summaries.iter().all(text) {
+        true => Err(CompareError::NoText.into()),
+        false => Ok(()),
+    }
+}
+
+/// The data that a run was trained on: texts are told apart by their files.
+fn data_of(run: &Summary) -> String {
+    match run.info.config.pointer("/data/file").and_then(Value::as_str) {
+        Some(file) => format!("`{}` {file}", run.info.data),
+        None => format!("`{}`", run.info.data),
+    }
+}
+
+fn counted(runs: usize) -> String {
+    if runs == 1 { "1 run".to_owned() } else { format!("{runs} runs") }
+}
+
+fn default_metric(summaries: &[Summary]) -> Metric {
+    if summaries.iter().all(|run| run.info.task == Task::Language) {
+        return Metric::Perplexity;
+    }
+    let all = summaries.iter().flat_map(|run| &run.evaluations);
+    let mut accuracies = all.map(|(_, found)| found.accuracy).peekable();
+    let lacking = accuracies.peek().is_some() && accuracies.all(f64::is_nan);
+    if lacking { Metric::Loss } else { Metric::Accuracy }
+}
+
+fn no_values(runs: &[Run], metric: Metric, split: Split) -> CompareError {
+    let unevaluated = runs.iter().any(|run| run.outcome == Outcome::Unevaluated);
+    let remedy = match (unevaluated, metric) {
+        (true, Metric::Accuracy) => {
+            "A task without classes has no accuracy: compare losses. Or train with evaluations: \
+             `train.evaluate_every_epochs=1`."
+        }
+        (true, _) => "Train with evaluations: `train.evaluate_every_epochs=1`.",
+        (false, _) => "Wait until they have finished, or resume them.",
+    };
+    let failed = outcomes(runs.iter().map(|run| run.outcome), runs.len());
+    CompareError::NoValues { runs: runs.len(), metric, split: split_name(split), failed, remedy }
+}
+
+fn name_of(path: &Path) -> String {
+    let name = path.file_name().unwrap_or(path.as_os_str());
+    name.to_string_lossy().into_owned()
+}
+
+/// The first names of many.
+fn named(names: &[String]) -> String {
+    const MOST: usize = 12;
+    let shown = names.iter().take(MOST).cloned().collect::<Vec<_>>().join(", ");
+    if names.len() > MOST { format!("{shown} and {} more", names.len() - MOST) } else { shown }
+}
+
+impl Comparison {
+    fn add_notes(&mut self) {
+        let mut notes = Vec::new();
+        let of = |wanted: &dyn Fn(&Run) -> bool| -> Vec<String> {
+            let runs = self.runs.iter().filter(|run| wanted(run));
+            runs.map(|run| run.summary.info.run.clone()).collect()
+        };
+        for outcome in
+            [Outcome::Diverged, Outcome::Failed, Outcome::Unfinished, Outcome::Unevaluated]
+        {
+            let names = of(&|run| run.outcome == outcome);
+            if !names.is_empty() {
+                let verb = match outcome {
+                    Outcome::Diverged | Outcome::Failed => outcome.name().to_owned(),
+                    _ => format!(
+                        "{} {}",
+                        if names.len() == 1 { "is" } else { "are" },
+                        outcome.name()
+                    ),
+                };
+                notes.push(format!(
+                    "{} of {} runs {verb}: {}.",
+                    names.len(),
+                    self.runs.len(),
+                    named(&names)
+                ));
+            }
+        }
+        let changed = of(&|run| run.summary.changed);
+        if !changed.is_empty() {
+            notes.push(format!(
+                "Settings were changed on the way of {}: they are sorted by those of their end.",
+                named(&changed)
+            ));
+        }
+        let again: Vec<String> = self
+            .points
+            .iter()
+            .filter(|point| point.reported.len() + point.failed.len() < point.runs.len())
+            .map(|point| point.label.clone())
+            .collect();
+        if !again.is_empty() {
+            notes.push(format!(
+                "Some seeds were run more than once, and count once, with their mean: {}.",
+                named(&again)
+            ));
+        }
+        if self.groups.iter().any(|group| group.points.len() > 1) {
+            let unvalidated =
+                self.points.iter().any(|point| point.validation.len() < point.reported.len());
+            if unvalidated && self.split == Split::Test {
+                notes.push(
+                    "Some runs have no number on validation data: where a point lacks them, the \
+                     choice within its group was made on test data, which flatters it."
+                        .to_owned(),
+                );
+            }
+        }
+        let lost = self.groups.iter().filter(|group| {
+            let point = &self.points[group.best];
+            !point.failed.is_empty() && !point.reported.is_empty()
+        });
+        let lost: Vec<String> = lost.map(|group| group.label.clone()).collect();
+        if !lost.is_empty() {
+            notes.push(format!(
+                "The numbers of {} are of the runs that came through, and so better than a new run's.",
+                named(&lost)
+            ));
+        }
+        self.notes.append(&mut notes);
+    }
+}

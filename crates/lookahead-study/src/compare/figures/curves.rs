@@ -1,0 +1,152 @@
+//! Losses by step.
+
+use std::collections::BTreeMap;
+
+use lookahead_chart::{Figure, Line, Panel, Point};
+use lookahead_run::event::Split;
+
+use super::style::{Drawn, look, nothing};
+use crate::compare::comparison::Comparison;
+use crate::compare::statistics::Spread;
+
+/// Places at which a curve of steps is drawn: about one for each two pixels.
+const COLUMNS: usize = 500;
+
+/// What a band around a mean covers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Band {
+    /// From the least to the greatest of the seeds.
+    Extremes,
+    /// One standard deviation over seeds on either side.
+    Deviation,
+}
+
+/// How curves of losses are drawn.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Curves {
+    /// What the bands cover.
+    pub band: Band,
+    /// How much of the running mean stays from one step to the next, from 0 (no smoothing) to below
+    /// 1; of none as much as averages over about a hundredth of the run.
+    pub smoothing: Option<f64>,
+    /// Whether the vertical axes are logarithmic.
+    pub log_y: bool,
+}
+
+impl Default for Curves {
+    fn default() -> Self {
+        Curves { band: Band::Extremes, smoothing: None, log_y: false }
+    }
+}
+
+impl Comparison {
+    /// The training loss by step and, below it, the validation loss at evaluations: means over seeds
+    /// with bands, of the points at these places.
+    ///
+    /// # Errors
+    /// [`CompareError::NoFigure`] where no run of them has taken a step.
+    pub fn loss_curves(&self, points: &[usize], curves: Curves) -> Drawn {
+        let (mut training, mut validation) = (Vec::new(), Vec::new());
+        let points: Vec<usize> =
+            points.iter().copied().filter(|point| *point < self.points.len()).collect();
+        let steps = points.iter().flat_map(|point| self.drawn(*point));
+        let steps = steps.map(|run| run.summary.losses.len()).max().unwrap_or(0);
+        if steps == 0 {
+            return Err(nothing("no run of these points has taken a step."));
+        }
+        let usual = 1.0 - 1.0 / (steps as f64 / 100.0).max(1.0);
+        let beta = curves.smoothing.unwrap_or(usual).clamp(0.0, 0.99999);
+        for (index, point) in points.iter().enumerate() {
+            let runs = self.drawn(*point);
+            let smoothed: Vec<Vec<(usize, f64)>> =
+                runs.iter().map(|run| sampled(&run.summary.losses, beta, steps)).collect();
+            let all = smoothed.into_iter().flatten();
+            let points = means(all.map(|(step, loss)| (step as u64, loss)), curves.band);
+            training.push(Line { points, ..look(index, self.name_of(*point)) });
+            let evaluations = runs.iter().flat_map(|run| {
+                let weights = run.summary.final_weights();
+                let all = run.summary.evaluations.iter();
+                all.filter(move |(_, found)| {
+                    found.split == Split::Validation && Some(found.weights) == weights
+                })
+            });
+            let points = means(evaluations.map(|(step, found)| (*step, found.loss)), curves.band);
+            validation.push(Line { points, ..look(index, self.name_of(*point)) });
+        }
+        let smoothing = if beta > 0.0 {
+            format!("Training losses are running means with β = {beta:.3}. ")
+        } else {
+            String::new()
+        };
+        let band = match curves.band {
+            Band::Extremes => "from the least to the greatest seed",
+            Band::Deviation => "one standard deviation over seeds on either side",
+        };
+        let note = format!("{smoothing}Lines are means over seeds, bands reach {band}.");
+        let has_validation = validation.iter().any(|line| !line.points.is_empty());
+        let panel = |title: &str, lines: Vec<Line>, legend: bool| Panel {
+            title: title.into(),
+            y_label: "loss".into(),
+            log_y: curves.log_y,
+            x_ends: Some((0.0, steps as f64)),
+            lines,
+            legend,
+            ..Panel::default()
+        };
+        let mut panels = vec![panel("Training loss", training, true)];
+        if has_validation {
+            panels.push(panel("Validation loss of the final weights", validation, false));
+        }
+        if let Some(last) = panels.last_mut() {
+            (last.x_label, last.note) = ("step".into(), Some(note));
+        }
+        Ok(Figure { title: String::new(), panels })
+    }
+}
+
+/// Running means of a run's losses at about [`COLUMNS`] steps, of which all runs have the same.
+fn sampled(losses: &[f32], beta: f64, steps: usize) -> Vec<(usize, f64)> {
+    let stride = steps.div_ceil(COLUMNS).max(1);
+    let (mut mean, mut weight) = (0.0, 0.0);
+    let mut kept = Vec::new();
+    for (index, loss) in losses.iter().enumerate() {
+        if loss.is_finite() {
+            mean = beta * mean + (1.0 - beta) * f64::from(*loss);
+            // What the mean began with, 0, must not count.
+            weight = beta * weight + (1.0 - beta);
+        }
+        let step = index + 1;
+        let last = step == losses.len();
+        if step == 1 || step % stride == 0 || last {
+            kept.push((step, if loss.is_finite() { mean / weight } else { f64::NAN }));
+        }
+    }
+    kept
+}
+
+/// Means of values at equal steps. Where not as many runs have a value as at the first step, the mean
+/// would jump: such steps are left out.
+fn means(values: impl Iterator<Item = (u64, f64)>, band: Band) -> Vec<Point> {
+    let mut at: BTreeMap<u64, Vec<f64>> = BTreeMap::new();
+    for (step, value) in values {
+        at.entry(step).or_default().push(value);
+    }
+    let most = at.values().map(Vec::len).max().unwrap_or(0);
+    at.into_iter()
+        .filter(|(_, values)| values.len() == most)
+        .map(|(step, values)| match Spread::of(&values) {
+            Some(spread) => spread_point(step as f64, &spread, band),
+            None => Point::new(step as f64, f64::NAN),
+        })
+        .collect()
+}
+
+/// A point for a mean over seeds.
+fn spread_point(x: f64, spread: &Spread, band: Band) -> Point {
+    let (low, high) = match (band, spread.deviation) {
+        (Band::Extremes, _) => (spread.min, spread.max),
+        (Band::Deviation, Some(sd)) => (spread.mean - sd, spread.mean + sd),
+        (Band::Deviation, None) => (spread.mean, spread.mean),
+    };
+    Point { x, low, high, y: spread.mean, gap_before: false }
+}

@@ -1,0 +1,59 @@
+//! What the figures of a comparison show: data only, which `lookahead_chart` draws.
+//!
+//! Each function returns a figure or says why there is nothing to draw; [`Comparison::figures`] returns
+//! all that have something to show. The same comparison gives the same figures.
+//!
+//! | module | what is in it |
+//! |---|---|
+//! | `curves` | losses by step |
+//! | `keys` | the reported number by one key or two |
+//! | `cycles` | losses inside the cycle, and their variance towards the end |
+//! | `style` | what they share |
+
+mod curves;
+mod cycles;
+mod keys;
+mod style;
+
+pub use curves::{Band, Curves};
+
+use lookahead_chart::Figure;
+use style::{Drawn, nothing};
+
+use super::comparison::Comparison;
+
+impl Comparison {
+    /// All figures that have something to show, with names for their files.
+    pub fn figures(&self) -> Vec<(String, Figure)> {
+        let mut figures = Vec::new();
+        let mut add = |name: String, figure: Drawn| {
+            if let Ok(figure) = figure {
+                figures.push((name, figure));
+            }
+        };
+        let best = self.best_points();
+        add("loss".into(), self.loss_curves(&best, Curves::default()));
+        let numeric: Vec<&String> =
+            self.keys.iter().filter(|key| self.numbers_of(key).len() > 1).collect();
+        for key in &numeric {
+            // Where each optimizer has its own rate and no other, there is no course to be seen.
+            let has_course = |figure: &Figure| {
+                let lines = figure.panels.iter().flat_map(|panel| &panel.lines);
+                lines.into_iter().any(|line| line.points.len() > 1)
+            };
+            let figure = self.against_key(key).and_then(|figure| match has_course(&figure) {
+                true => Ok(figure),
+                false => Err(nothing(format!("no two points differ in `{key}` alone."))),
+            });
+            add(format!("by-{}", key.replace('.', "-")), figure);
+        }
+        if numeric.iter().any(|key| *key == "lookahead.k")
+            && numeric.iter().any(|key| *key == "lookahead.alpha")
+        {
+            add("k-alpha".into(), self.heat_map("lookahead.k", "lookahead.alpha"));
+        }
+        add("cycle".into(), self.cycles(&best));
+        add("variance".into(), self.last_epoch_variance());
+        figures
+    }
+}
