@@ -9,6 +9,7 @@
 //! | module | what is in it |
 //! |---|---|
 //! | [`workload`] | what is trained, and what the optimizer alone works on |
+//! | [`plan`] | what is measured, and by which programs |
 //! | [`protocol`] | what contenders are told and what they answer; their processes |
 //! | [`worker`] | this project's contenders |
 //! | [`compare`] | the losses, before anything is timed |
@@ -25,6 +26,7 @@ pub mod compare;
 pub mod machine;
 pub mod measure;
 pub mod parts;
+pub mod plan;
 pub mod protocol;
 pub mod report;
 pub mod statistics;

@@ -6,8 +6,9 @@ use std::process::{Command as Process, ExitCode};
 use anyhow::{Context, bail};
 use clap::{Parser, Subcommand};
 use lookahead_bench::machine::{Ticks, load_average, processors};
-use lookahead_bench::measure::{self, Plan, Programs};
+use lookahead_bench::measure;
 use lookahead_bench::parts::{self, Part};
+use lookahead_bench::plan::{Plan, Programs};
 use lookahead_bench::report::Report;
 use lookahead_bench::worker;
 

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::compare::Agreement;
 use crate::machine::{Machine, load_average, today};
-use crate::measure::Plan;
+use crate::plan::Plan;
 use crate::statistics::{Aim, Meaning, Short, Spread};
 
 /// What a row's values are.

@@ -12,7 +12,7 @@ use lookahead_run::log;
 use lookahead_trainer::config::Config;
 use portable_pty::{CommandBuilder, PtySize, native_pty_system};
 
-use crate::measure::{PEERS, Plan, Programs};
+use crate::plan::{PEERS, Plan, Programs};
 use crate::protocol::{Job, Worker, peak_memory_of};
 use crate::report::{Report, Row, Unit};
 use crate::statistics::{Aim, Meaning};

@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use lookahead_bench::compare::{Tolerance, compare, compare_at_slow};
-use lookahead_bench::measure::{OURS, PEERS, Programs, ready};
+use lookahead_bench::measure::ready;
+use lookahead_bench::plan::{OURS, PEERS, Programs};
 use lookahead_bench::protocol::{Command as Ask, Job};
 use lookahead_bench::workload::Work;
 use lookahead_trainer::config::Config;

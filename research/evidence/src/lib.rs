@@ -20,8 +20,8 @@ mod chart;
 mod error;
 mod findings;
 #[cfg(test)]
-#[path = "../../../crates/lookahead-study/src/compare/made.rs"]
-mod made;
+#[path = "../../../crates/lookahead-study/src/compare/fixture.rs"]
+mod fixture;
 mod optimizers;
 mod page;
 pub mod quadratics;

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
-use crate::made::Made;
+use crate::fixture::Made;
 use crate::write;
 
 /// A config of the digits; what is said of Lookahead is `None` for the inner optimizer alone.

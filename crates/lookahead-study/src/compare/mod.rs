@@ -29,9 +29,9 @@ pub(crate) mod error;
 #[cfg(test)]
 mod figure_tests;
 pub mod figures;
-mod grouping;
 #[cfg(test)]
-mod made;
+mod fixture;
+mod grouping;
 pub mod numbers;
 mod options;
 mod read;

@@ -4,8 +4,8 @@ use std::path::PathBuf;
 
 use serde_json::json;
 
-pub(crate) use super::made::Made;
-use super::made::info;
+pub(crate) use super::fixture::Made;
+use super::fixture::info;
 use crate::summary::Summary;
 
 /// A run that has not taken a step.
