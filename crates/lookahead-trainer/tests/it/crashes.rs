@@ -78,12 +78,14 @@ fn killed_at_random_moments() {
 // ---- The program as a process of this test's own, with a hook after each call that changes the disk
 
 const CHILD: &str = "LOOKAHEAD_TEST_CHILD";
+/// The test that is the program in such a process; its thread, of the same name, is the program's main one.
+const MAIN: &str = "crashes::in_a_process_of_its_own";
 
 /// Runs the program's own code with `arguments`, in a process that does `fault` at the `at`-th call of
 /// the thread.
 fn child(sandbox: &Sandbox, fault: &str, thread: &str, at: usize, arguments: &[&str]) -> Command {
     let mut command = Command::new(std::env::current_exe().unwrap());
-    command.args(["--exact", "in_a_process_of_its_own", "--ignored", "--nocapture"]);
+    command.args(["--exact", MAIN, "--ignored", "--nocapture"]);
     command.arg("--test-threads=2");
     command.env(CHILD, format!("{fault} {thread} {at}")).current_dir(sandbox.path());
     command.env("LOOKAHEAD_TEST_ARGUMENTS", arguments.join("\n"));
@@ -191,9 +193,7 @@ fn killed_after_calls_of_the_training() {
     for at in (1..).step_by(3) {
         let run = format!("run-{at}");
         let arguments = [&TRAIN[..], &[&run], &EACH_STEP].concat();
-        // The test harness's thread is the program's main thread.
-        let thread = "in_a_process_of_its_own";
-        let output = child(&sandbox, "kill", thread, at, &arguments).output().unwrap();
+        let output = child(&sandbox, "kill", MAIN, at, &arguments).output().unwrap();
         let said = stderr(&output);
         let Some(call) = said.lines().find_map(|line| line.strip_prefix("kill after ")) else {
             assert!(output.status.success(), "{said}");
@@ -262,8 +262,7 @@ fn a_panic_fails_the_run_and_harms_nothing() {
     let sandbox = Sandbox::new(SMALL);
     sandbox.train("whole", &[]);
     let arguments = |run| [&TRAIN[..], &[run]].concat();
-    let main = "in_a_process_of_its_own";
-    let output = child(&sandbox, "panic", main, 30, &arguments("training")).output().unwrap();
+    let output = child(&sandbox, "panic", MAIN, 30, &arguments("training")).output().unwrap();
     let said = stderr(&output);
     assert_eq!(output.status.code(), Some(1), "{said}");
     assert!(said.contains("a bug of somebody's"), "{said}");
@@ -293,7 +292,7 @@ fn a_panic_in_the_dashboards_time() {
     let sandbox = Sandbox::new(SMALL);
     let more = ["--set", "train.max_steps=1000000", "--set", "checkpoint.every_steps=20"];
     let arguments = [&TRAIN[..], &["run"], &more].concat();
-    let plan = child(&sandbox, "panic", "in_a_process_of_its_own", 1500, &arguments);
+    let plan = child(&sandbox, "panic", MAIN, 1500, &arguments);
     let mut command = CommandBuilder::new(plan.get_program());
     command.args(plan.get_args());
     command.cwd(sandbox.path());
