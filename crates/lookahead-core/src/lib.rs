@@ -219,3 +219,8 @@ pub use state::State;
 pub use tch_optimizer::TchOptimizer;
 pub use variables::Variables;
 pub use wrapped::WrappedOptimizer;
+
+/// The README's example, run with the other examples of the documentation.
+#[cfg(doctest)]
+#[doc = include_str!("../../../README.md")]
+struct Readme;

@@ -1,0 +1,62 @@
+"""Checks the documentation: links and anchors resolve, and configuration.md has every key. Run by `just lint`."""
+
+import pathlib
+import re
+import subprocess
+import sys
+import urllib.parse
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+
+
+def without_code(text):
+    """The text without fenced blocks, since what is in them is no Markdown."""
+    return re.sub(r"^```.*?^```", "", text, flags=re.MULTILINE | re.DOTALL)
+
+
+def anchors(page):
+    """The anchors that GitHub gives to the headings of a page."""
+    found = set()
+    for heading in re.findall(r"^#+ (.+)$", without_code(page.read_text()), flags=re.MULTILINE):
+        slug = re.sub(r"[^\w\- ]", "", heading.lower()).strip().replace(" ", "-")
+        repeats = sum(1 for other in found if re.fullmatch(re.escape(slug) + r"(-\d+)?", other))
+        found.add(f"{slug}-{repeats}" if repeats else slug)
+    return found
+
+
+def broken_links(page):
+    text = re.sub(r"`[^`\n]*`", "", without_code(page.read_text()))
+    for link in re.findall(r"\]\(([^)\s]+)\)", text):
+        if re.match(r"[a-z]+:", link):
+            continue
+        path, _, anchor = urllib.parse.unquote(link).partition("#")
+        target = (page.parent / path).resolve() if path else page
+        if not target.exists():
+            yield f"{link} does not exist"
+        elif anchor and anchor not in anchors(target):
+            yield f"{link} has no such heading"
+
+
+def missing_keys():
+    sections = (ROOT / "docs/configuration.md").read_text()
+    section = None
+    for line in (ROOT / "configs/fashion-mnist.toml").read_text().splitlines():
+        if header := re.match(r"\[(\w+)\]", line):
+            section = header[1]
+        elif section and (key := re.match(r"(?:# )?(\w+) = ", line)):
+            table = sections.partition(f"## `[{section}]`")[2].partition("\n## ")[0]
+            if f"| `{key[1]}` |" not in table:
+                yield f"`{section}.{key[1]}` is not in the table of its section"
+
+
+def main():
+    listed = ["git", "ls-files", "--cached", "--others", "--exclude-standard", "*.md"]
+    names = subprocess.run(listed, cwd=ROOT, check=True, capture_output=True, text=True).stdout
+    pages = [ROOT / name for name in names.splitlines()]
+    faults = [f"{page.relative_to(ROOT)}: {fault}" for page in pages for fault in broken_links(page)]
+    faults += [f"docs/configuration.md: {fault}" for fault in missing_keys()]
+    sys.exit("\n".join(faults) or None)
+
+
+if __name__ == "__main__":
+    main()
