@@ -1,18 +1,18 @@
-# `just` alone lists what can be done. Arguments after a recipe's own go to the program as they are:
+# `just` alone lists the recipes. Extra arguments go to the program unchanged:
 # `just train digits --set optimizer.lr=0.1 --no-tui`.
 
 set shell := ["bash", "-euo", "pipefail", "-c"]
 set positional-arguments
 
 just := quote(just_executable()) + " --justfile " + quote(justfile())
-# Recipes end in `exec` of the program, so that Ctrl-C and `kill` reach it and its exit status is theirs.
+# Recipes end by `exec`ing the program, so that it receives Ctrl-C and `kill`, and its exit status is theirs.
 lookahead := quote(env("CARGO_TARGET_DIR", "target") / "release/lookahead")
 
 [private]
 default:
     @{{ just }} --list --unsorted
 
-# Get libtorch, once for all clones; the other recipes call this, and it is instant when done
+# Download libtorch, once for all clones; the other recipes call this, and it is instant when done
 [no-exit-message]
 setup:
     @{{ just }} _python3 crates/lookahead-sys/libtorch/setup.py
@@ -23,7 +23,7 @@ train CONFIG="fashion-mnist" *ARGS:
     #!/usr/bin/env bash
     set -euo pipefail
     config=$1; shift
-    # `just train --no-tui`: no config was named.
+    # `just train --no-tui`: no config given.
     if [[ $config == -* ]]; then set -- "$config" "$@"; config=fashion-mnist; fi
     here={{ quote(invocation_directory()) }}
     if [[ $config == *.toml ]]; then
@@ -39,19 +39,19 @@ train CONFIG="fashion-mnist" *ARGS:
     {{ just }} _build
     exec {{ lookahead }} train "$config" "$@"
 
-# Go on with a run (a folder, or its name in checkpoints/; the latest if none is named)
+# Resume a run (a folder, or a name in checkpoints/; default: the latest)
 [no-exit-message]
 resume RUN="" *ARGS:
     #!/usr/bin/env bash
     set -euo pipefail
     run=$1; shift
-    # `just resume --no-tui`: no run was named.
+    # `just resume --no-tui`: no run given.
     if [[ $run == -* ]]; then set -- "$run" "$@"; run=; fi
     run=$({{ just }} _run_folder "$run" {{ quote(invocation_directory()) }})
     {{ just }} _build
     exec {{ lookahead }} resume "$run" "$@"
 
-# The dashboard on runs that live elsewhere or are over (folders, or names in checkpoints/; else the latest)
+# Open the dashboard on running or finished runs (folders, or names in checkpoints/; default: the latest)
 [no-exit-message]
 watch *RUNS:
     #!/usr/bin/env bash
@@ -68,7 +68,7 @@ watch *RUNS:
     fi
     exec {{ lookahead }} watch "${options[@]}" "${folders[@]}"
 
-# Loss and accuracy of a run on the test set (a folder, or its name in checkpoints/; else the latest)
+# Evaluate a run on the test set (a folder, or a name in checkpoints/; default: the latest)
 [no-exit-message]
 eval RUN="" *ARGS:
     #!/usr/bin/env bash
@@ -79,17 +79,17 @@ eval RUN="" *ARGS:
     {{ just }} _build
     exec {{ lookahead }} eval "$run" "$@"
 
-# What is found of libtorch, CUDA, threads and data, what is missing, and how to mend it
+# Check this machine: libtorch, CUDA, threads and data; what is missing, and how to fix it
 [no-exit-message]
 doctor *ARGS:
     #!/usr/bin/env bash
     set -euo pipefail
-    # First what the program itself needs in order to be built and to start.
+    # First what the program needs to build and start.
     {{ just }} _python3 crates/lookahead-sys/libtorch/setup.py --check
     {{ just }} _build
     exec {{ lookahead }} doctor "$@"
 
-# Run every test, or those that ARGS choose (they go to nextest, or to `cargo test` without it)
+# Run all tests, or those selected by ARGS (passed to nextest, or to `cargo test` if it is missing)
 test *ARGS: _setup
     #!/usr/bin/env bash
     set -euo pipefail
@@ -105,7 +105,7 @@ test *ARGS: _setup
         {{ just }} _python3 -B -m unittest discover --start-directory crates/lookahead-sys/libtorch
     fi
 
-# Run the tests of what computes as on processors with AVX2 only, and the library's without vector instructions (`just test` does it too)
+# Run the numerical tests as on a processor with AVX2 only, and the library's without vector instructions (part of `just test`)
 test-processors: _setup
     #!/usr/bin/env bash
     set -euo pipefail
@@ -122,7 +122,7 @@ test-processors: _setup
         ATEN_CPU_CAPABILITY=default tests --package lookahead-sys --package lookahead-core --tests
     fi
 
-# Look for kernels of libtorch's that write outside their memory or compute something else, on this processor or, with ISA, on one that has less (AVX2, SSE41); minutes
+# Search libtorch for kernels that write outside their memory or compute wrong results, on this processor or as on a lesser one (ISA: AVX2, SSE41); takes minutes
 scan-kernels ISA="": _setup
     #!/usr/bin/env bash
     set -euo pipefail
@@ -136,15 +136,15 @@ scan-kernels ISA="": _setup
         SSE41) export ONEDNN_MAX_CPU_ISA=SSE41 ATEN_CPU_CAPABILITY=default ;;
         *) echo "ISA is AVX2 or SSE41." >&2; exit 2 ;;
     esac
-    # Threads that wait would take the time of those that compute.
+    # Spinning threads would take time from computing ones.
     export LOOKAHEAD_GUARD=$folder/guard.so OMP_WAIT_POLICY=passive
     {{ quote(env("CARGO_TARGET_DIR", "target") / "release/examples/scan_kernels") }}
 
-# Train under the real torchrun, which has to start killed processes again (`just test` does it too where `just python` was run)
+# Train under the real torchrun, which restarts killed processes (part of `just test` if `just python` was run)
 test-torchrun: _setup
     TORCH_PYTHON=$({{ just }} python) LOOKAHEAD_REQUIRE_PYTHON=1 cargo test --release --locked --package lookahead-trainer --test it torchrun::
 
-# Run the tests of the optimizer on the GPU too; without one this fails, where `just test` passes over
+# Run the tests of the optimizer on the GPU too; fails without a GPU, while `just test` skips them
 test-cuda *ARGS: _setup
     #!/usr/bin/env bash
     set -euo pipefail
@@ -155,7 +155,7 @@ test-cuda *ARGS: _setup
         cargo test --release --locked --package lookahead-sys --package lookahead-core --tests "$@" -- --test-threads=1
     fi
 
-# Build against libtorch with CUDA and check that every program reaches it; needs no GPU, and is too long for CI
+# Build against libtorch with CUDA and check that every program reaches it; needs no GPU, too slow for CI
 [no-exit-message]
 check-cuda:
     #!/usr/bin/env bash
@@ -166,7 +166,7 @@ check-cuda:
     which can go afterwards. The first time libtorch with CUDA is downloaded, 2.5 GB, once for all clones;
     it needs 7.6 GB free in the cache meanwhile, and keeps 3.7. .libtorch stays as it is.
     EOF
-    # Not a path that the user set: it is this libtorch that is asked about.
+    # Ignore the user's own libtorch: this recipe checks ours.
     unset LIBTORCH_USE_PYTORCH LIBTORCH_LIB LIBTORCH_INCLUDE
     LIBTORCH=$({{ just }} _python3 crates/lookahead-sys/libtorch/setup.py --fetch cuda)
     export LIBTORCH
@@ -174,7 +174,7 @@ check-cuda:
         --message-format=json-render-diagnostics |
         {{ just }} _python3 crates/lookahead-sys/libtorch/check_cuda.py "$LIBTORCH"
 
-# Time this project against PyTorch with timm's and pytorch_optimizer's Lookahead, in turns, and write docs/benchmarks.md (half an hour); `just bench quick`: minutes, and docs stay
+# Benchmark against PyTorch with timm's and pytorch_optimizer's Lookahead and write docs/benchmarks.md (half an hour); `just bench quick`: minutes, leaves docs alone
 [no-exit-message]
 bench *ARGS: _setup
     #!/usr/bin/env bash
@@ -184,7 +184,7 @@ bench *ARGS: _setup
     export TORCH_PYTHON
     exec {{ quote(env("CARGO_TARGET_DIR", "target") / "release/lookahead-bench") }} "$@"
 
-# Time parts against what they replace, in turns: sync, inner-step, workers, checkpoint, dashboard, or all of them
+# Benchmark parts against what they replace: sync, inner-step, workers, checkpoint, dashboard, or all of them
 [no-exit-message]
 bench-parts *PARTS: _setup
     #!/usr/bin/env bash
@@ -192,7 +192,7 @@ bench-parts *PARTS: _setup
     cargo build --release --locked --package lookahead-trainer --package lookahead-bench --bins
     exec {{ quote(env("CARGO_TARGET_DIR", "target") / "release/lookahead-bench") }} parts "$@"
 
-# Train all runs of the evidence and write docs/evidence.md (hours; goes on where it was); `quick`: minutes, and docs stay
+# Train all runs of the evidence report and write docs/evidence.md (hours; resumes if interrupted); `quick`: minutes, leaves docs alone
 [no-exit-message]
 reproduce HOW="all": _setup
     #!/usr/bin/env bash
@@ -211,7 +211,7 @@ reproduce HOW="all": _setup
     done
     {{ lookahead }}-evidence "$folder" --output "$docs" "${options[@]}"
 
-# Runs and sweeps side by side (folders, or names in checkpoints/)
+# Compare runs and sweeps (folders, or names in checkpoints/)
 [no-exit-message]
 compare *RUNS:
     #!/usr/bin/env bash
@@ -225,7 +225,7 @@ compare *RUNS:
     done
     exec {{ lookahead }} compare "${folders[@]}" "${options[@]}"
 
-# Kill the trainer, and either of two that train together, so many times at random moments, and after each call of its that changes the disk; takes minutes
+# Kill the trainer, and either of two that train together, TIMES times at random moments and after each call that changes the disk; takes minutes
 crash-test TIMES="200": _setup
     #!/usr/bin/env bash
     set -euo pipefail
@@ -236,7 +236,7 @@ crash-test TIMES="200": _setup
         cargo test --release --locked --package lookahead-trainer --test it -- --test-threads=1 --nocapture crashes:: distributed::killed
     fi
 
-# Give every parser that reads what others wrote random input, each for so many SECONDS; needs cargo-fuzz
+# Fuzz every parser of external input for SECONDS each; needs cargo-fuzz
 fuzz SECONDS="60": _setup
     #!/usr/bin/env bash
     set -euo pipefail
@@ -251,7 +251,7 @@ fuzz SECONDS="60": _setup
             -max_total_time="$1" -max_len=65536 -rss_limit_mb=4096 -timeout=20 -print_final_stats=1
     done
 
-# Get a Python with PyTorch for the tests and recipes that need one, in a virtual environment (4.6 GB); TORCH_PYTHON=… instead
+# Make a virtual environment with PyTorch for the tests and recipes that need one (4.6 GB); TORCH_PYTHON=… replaces it
 python:
     #!/usr/bin/env bash
     set -euo pipefail
@@ -282,24 +282,24 @@ _peers:
             exit 1
         fi
         echo "Getting timm and pytorch_optimizer, once for all clones." >&2
-        # PyTorch is in the file too, so that it stays the version that it is.
+        # PyTorch is in the file too, which pins its version.
         "$python" -m pip install --quiet --require-hashes --requirement "$requirements" >&2
     fi
     echo "$python"
 
-# Make the tests' golden trajectories again, by PyTorch
+# Regenerate the tests' golden trajectories with PyTorch
 golden:
     #!/usr/bin/env bash
     set -euo pipefail
     golden=crates/lookahead-core/tests/golden
     python=$({{ just }} python)
-    # First beside it: a failure leaves the file as it was.
+    # Write to a temporary file first: a failure leaves the old one in place.
     made=$(mktemp)
     trap 'rm -f "$made"' EXIT
     "$python" "$golden/reference.py" > "$made"
     cp "$made" "$golden/trajectories.json"
 
-# Make the pictures of the documentation anew: three short runs, and what the dashboard shows of them
+# Regenerate the documentation's pictures from three short runs
 screenshots: _build
     #!/usr/bin/env bash
     set -euo pipefail
@@ -318,13 +318,14 @@ screenshots: _build
     LOOKAHEAD_WRITE_PICTURES=1 cargo test --release --locked --package lookahead-dashboard --test pictures
     ls -l "$pictures"/*.svg
 
-# Formatting, clippy and the documentation, with warnings as errors
+# Check formatting, clippy and the documentation, with warnings as errors
 lint: _setup
     cargo fmt --all --check
     cargo clippy --release --locked --workspace --all-targets -- --deny warnings
     RUSTDOCFLAGS="-D warnings" cargo doc --release --locked --workspace --no-deps
+    {{ just }} _python3 docs/check.py
 
-# Build the documentation, and open it in a browser
+# Build the API documentation and open it in a browser
 docs: _setup
     cargo doc --release --locked --workspace --no-deps --open
 
@@ -344,7 +345,7 @@ _python3 *ARGS:
     @command -v python3 >/dev/null || { echo "python3 is missing: sudo apt install python3" >&2; exit 1; }
     @exec python3 "$@"
 
-# The folder of a run, looked for as a path from HERE, as a path from this folder, and as a name.
+# The folder of a run: a path relative to HERE, a path relative to this folder, or a name.
 [no-exit-message]
 [private]
 _run_folder RUN HERE:
