@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-/// An error of this crate. Its message is full sentences for whoever asked.
+/// An error of this crate.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
@@ -10,7 +10,7 @@ pub enum Error {
     #[error(transparent)]
     Run(#[from] lookahead_run::Error),
 
-    /// A log that does not begin with what the run is.
+    /// A log that does not start with what the run is.
     #[error(
         "The event log of the run `{}` does not tell what the run is, so it can't be compared: it \
          has not begun yet, or its first line was lost. Leave it out.",

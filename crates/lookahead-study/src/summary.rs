@@ -1,4 +1,4 @@
-//! A run in the numbers by which runs are compared, read from its event log.
+//! The numbers by which runs are compared, read from a run's event log.
 
 #[cfg(test)]
 mod tests;
@@ -10,17 +10,17 @@ use lookahead_run::{RunFolder, log};
 
 use crate::error::{Error, Result};
 
-/// Most steps that a log may leave out at once.
+/// Most steps that a log may skip at once.
 const LARGEST_GAP: usize = 1_000_000;
 
 /// What is known of a run from its folder.
 #[derive(Debug, Clone)]
 pub struct Summary {
-    /// Where it lies.
+    /// Its folder.
     pub folder: PathBuf,
     /// What it is; its `config` has every key resolved.
     pub info: RunInfo,
-    /// How it ended; `None` while it lives and after a crash.
+    /// How it ended; `None` while it is running and after a crash.
     pub ended: Option<RunEnded>,
     /// Inner steps taken.
     pub steps: u64,
@@ -28,11 +28,11 @@ pub struct Summary {
     pub evaluations: Vec<(u64, Evaluation)>,
     /// Probes with their steps, in their order.
     pub probes: Vec<(u64, Probe)>,
-    /// The loss of each step, of step 1 first; NaN where a step has none.
+    /// The loss of each step, of step 1 first; NaN if a step has none.
     pub losses: Vec<f32>,
     /// The phase of each step, as in [`Step`](lookahead_run::event::Step), of step 1 first.
     pub phases: Vec<u16>,
-    /// Whether its settings were changed on the way, so that its `config` is that of its end only.
+    /// Whether its settings were changed while it ran, so that its `config` is only the last one.
     pub changed: bool,
     /// From the first event to the last, in seconds, without the time between its processes.
     pub seconds: f64,
@@ -42,12 +42,12 @@ impl Summary {
     /// Reads a run.
     ///
     /// # Errors
-    /// Where the folder is none of a run or its log can't be read or does not tell what the run is.
+    /// If the folder is not a run's, or its log can't be read or does not start with what the run is.
     pub fn read(folder: &Path) -> Result<Summary> {
         let folder = RunFolder::open(folder)?;
         let mut summary: Option<Summary> = None;
         let (mut began, mut last) = (f64::NAN, f64::NAN);
-        // One by one: a long log held as events takes many times what is kept of it here.
+        // One by one: the events of a long log take many times the memory of this summary.
         for record in log::records(&folder.events_path())? {
             let record = record?;
             if began.is_nan() {
@@ -74,7 +74,7 @@ impl Summary {
                 known.info = info.clone();
                 known.ended = None;
                 known.changed |= changed;
-                known.go_back_to(record.step);
+                known.rewind_to(record.step);
                 // Nothing ran between the end of one process and the start of the next.
                 if !last.is_nan() {
                     began += (record.time - last).max(0.0);
@@ -86,7 +86,7 @@ impl Summary {
             match record.event {
                 Event::Step(step) => {
                     let place = usize::try_from(record.step).unwrap_or(usize::MAX);
-                    // A step far beyond the others is a fault of the log, and no reason to take
+                    // A step far beyond the others is a fault of the log, not a reason to allocate
                     // memory for all before it.
                     if place >= 1 && place <= known.losses.len() + LARGEST_GAP {
                         known.losses.resize(place.max(known.losses.len()), f32::NAN);
@@ -106,8 +106,8 @@ impl Summary {
         summary.ok_or_else(|| Error::NotBegun(folder.path().to_owned()))
     }
 
-    /// Drops what an abandoned line of time left behind that step.
-    fn go_back_to(&mut self, step: u64) {
+    /// Drops what an abandoned timeline left after that step.
+    fn rewind_to(&mut self, step: u64) {
         let kept = usize::try_from(step).unwrap_or(usize::MAX);
         self.losses.truncate(kept);
         self.phases.truncate(kept);
@@ -116,8 +116,8 @@ impl Summary {
         self.steps = self.steps.min(step);
     }
 
-    /// The weights that the run is judged by: the slow ones where it has any, else others than the
-    /// fast ones, such as a running average, else the fast ones. `None` without evaluations.
+    /// The weights by which the run is judged: the slow ones if it has any, else a running average,
+    /// else the fast ones. `None` without evaluations.
     pub fn final_weights(&self) -> Option<Weights> {
         let of = |wanted: fn(Weights) -> bool| {
             self.evaluations.iter().map(|(_, found)| found.weights).find(|weights| wanted(*weights))

@@ -19,7 +19,7 @@ use crate::summary::Summary;
 /// Compares the runs at these paths, each the folder of a run or of a sweep.
 ///
 /// # Errors
-/// Where a path is neither, or a run that was named can't be read; [`CompareError`] for what can't
+/// If a path is neither, or a run that was named can't be read; [`CompareError`] for what can't
 /// be compared.
 pub fn compare(paths: &[PathBuf], options: &Options) -> Result<Comparison> {
     let found = read::read(paths)?;
@@ -38,7 +38,7 @@ pub fn compare(paths: &[PathBuf], options: &Options) -> Result<Comparison> {
     }
     if !found.stale.is_empty() {
         notes.push(format!(
-            "{} in the folders of sweeps are none of their points any more, and are in no table: {}.",
+            "{} in the folders of sweeps are no longer points of theirs, and are in no table: {}.",
             counted(found.stale.len()),
             named(&found.stale)
         ));
@@ -71,7 +71,7 @@ pub fn of_summaries(
     if split == Split::Test && !has(Split::Test) && has(Split::Validation) {
         split = Split::Validation;
         notes.push(
-            "No run was evaluated on test data: the numbers are those on validation data, and, where \
+            "No run was evaluated on test data: the numbers are those on validation data, and, if \
              something was chosen on them, better than they would be on new data."
                 .to_owned(),
         );
@@ -122,7 +122,7 @@ fn check_data(summaries: &[Summary], options: &Options) -> Result<()> {
     }
 }
 
-/// The data that a run was trained on: texts are told apart by their files.
+/// The data that a run was trained on: texts differ by their files.
 fn data_of(run: &Summary) -> String {
     match run.info.config.pointer("/data/file").and_then(Value::as_str) {
         Some(file) => format!("`{}` {file}", run.info.data),
@@ -148,7 +148,7 @@ fn no_values(runs: &[Run], metric: Metric, split: Split) -> CompareError {
     let unevaluated = runs.iter().any(|run| run.outcome == Outcome::Unevaluated);
     let remedy = match (unevaluated, metric) {
         (true, Metric::Accuracy) => {
-            "A task without classes has no accuracy: compare losses. Or train with evaluations: \
+            "A task without classes has no accuracy: compare losses. Otherwise train with evaluations: \
              `train.evaluate_every_epochs=1`."
         }
         (true, _) => "Train with evaluations: `train.evaluate_every_epochs=1`.",
@@ -201,7 +201,7 @@ impl Comparison {
         let changed = of(&|run| run.summary.changed);
         if !changed.is_empty() {
             notes.push(format!(
-                "Settings were changed on the way of {}: they are sorted by those of their end.",
+                "Settings of {} were changed during training: they are sorted by the last ones.",
                 named(&changed)
             ));
         }
@@ -213,7 +213,7 @@ impl Comparison {
             .collect();
         if !again.is_empty() {
             notes.push(format!(
-                "Some seeds were run more than once, and count once, with their mean: {}.",
+                "Some seeds were run more than once and count once, with their mean: {}.",
                 named(&again)
             ));
         }
@@ -222,8 +222,8 @@ impl Comparison {
                 self.points.iter().any(|point| point.validation.len() < point.reported.len());
             if unvalidated && self.split == Split::Test {
                 notes.push(
-                    "Some runs have no number on validation data: where a point lacks them, the \
-                     choice within its group was made on test data, which flatters it."
+                    "Some runs have no number on validation data: for such points the choice within \
+                     the group was made on test data, which flatters it."
                         .to_owned(),
                 );
             }
@@ -235,7 +235,7 @@ impl Comparison {
         let lost: Vec<String> = lost.map(|group| group.label.clone()).collect();
         if !lost.is_empty() {
             notes.push(format!(
-                "The numbers of {} are of the runs that came through, and so better than a new run's.",
+                "The numbers of {} are those of the runs that finished, and so better than a new run's.",
                 named(&lost)
             ));
         }

@@ -13,27 +13,27 @@ use super::statistics::{Paired, Spread};
 #[derive(Debug, Clone)]
 pub struct Point {
     /// `optimizer.kind=adam lookahead.k=5`: the keys in which the compared points differ; `all runs`
-    /// where there is only one point.
+    /// if there is only one point.
     pub label: String,
     /// All keys.
     pub settings: Settings,
-    /// Places of its runs in [`Comparison::runs`].
+    /// Indices of its runs in [`Comparison::runs`].
     pub runs: Vec<usize>,
     /// Numbers on validation data by seed, of the runs that have one.
     pub validation: BTreeMap<u64, f64>,
     /// Numbers on the reported data by seed.
     pub reported: BTreeMap<u64, f64>,
-    /// Places of the runs without a number, which are never left out in silence.
+    /// Indices of the runs without a result, which are always reported.
     pub failed: Vec<usize>,
 }
 
 impl Point {
-    /// The numbers on the reported data in short; none if no run has one.
+    /// A summary of the numbers on the reported data; none if no run has one.
     pub fn spread(&self) -> Option<Spread> {
         spread(&self.reported)
     }
 
-    /// Those on validation data.
+    /// That on validation data.
     pub fn validation_spread(&self) -> Option<Spread> {
         spread(&self.validation)
     }
@@ -46,23 +46,23 @@ fn spread(values: &BTreeMap<u64, f64>) -> Option<Spread> {
 /// Points that are equal in the keys by which is grouped.
 #[derive(Debug, Clone)]
 pub struct Group {
-    /// Its values of these keys; `all runs` where there is only one group.
+    /// Its values of these keys; `all runs` if there is only one group.
     pub label: String,
-    /// Places of its points in [`Comparison::points`].
+    /// Indices of its points in [`Comparison::points`].
     pub points: Vec<usize>,
-    /// The one that is best on validation data: what is reported of the group.
+    /// The point that is best on validation data, which is reported.
     pub best: usize,
     /// The best one against that of the baseline, over the seeds that both have; none for the
     /// baseline itself and without common seeds.
     pub against: Option<Paired>,
 }
 
-/// Runs, sorted into points and groups, with what there is to say of them.
+/// Runs, sorted into points and groups.
 #[derive(Debug, Clone)]
 pub struct Comparison {
-    /// What the numbers are.
+    /// The metric.
     pub metric: Metric,
-    /// On which data the reported ones are.
+    /// The data on which the reported numbers are.
     pub split: Split,
     /// The keys in which points differ.
     pub keys: Vec<String>,
@@ -74,9 +74,9 @@ pub struct Comparison {
     pub points: Vec<Point>,
     /// In the order of their settings.
     pub groups: Vec<Group>,
-    /// The place of the group that the others are compared with.
+    /// The index of the group that the others are compared with.
     pub baseline: usize,
-    /// What a reader must know: sentences.
+    /// Sentences that a reader must know.
     pub notes: Vec<String>,
 }
 

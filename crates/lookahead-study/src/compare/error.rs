@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use super::options::Metric;
 
-/// Runs that can't be compared, or not in the way that was asked for.
+/// Runs that can't be compared, or not in the requested way.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum CompareError {
@@ -14,7 +14,7 @@ pub enum CompareError {
         if .0.is_empty() {
             "no folder was given".to_owned()
         } else {
-            format!("there is no run that has begun in {}", names(.0))
+            format!("no run has started in {}", names(.0))
         }
     )]
     NoRuns(Vec<PathBuf>),
@@ -30,9 +30,9 @@ pub enum CompareError {
     /// A folder whose entries can't be listed.
     #[error("The runs in `{}` can't be listed: {cause}. Check that the folder may be read.", folder.display())]
     List {
-        /// Which one.
+        /// The folder.
         folder: PathBuf,
-        /// Why.
+        /// The operating system's message.
         cause: std::io::Error,
     },
 
@@ -44,10 +44,10 @@ pub enum CompareError {
     )]
     MixedData(Vec<String>),
 
-    /// A perplexity of runs that are not all of text.
+    /// The perplexity of runs that do not all learn text.
     #[error(
-        "Perplexity is of text, and some of these runs learn something else: compare accuracies or \
-         losses."
+        "Perplexity is a metric of text, and some of these runs learn something else. Compare accuracies \
+         or losses."
     )]
     NoText,
 
@@ -57,27 +57,27 @@ pub enum CompareError {
         list(known)
     )]
     Key {
-        /// What was asked for.
+        /// The key.
         key: String,
         /// Keys in which the runs differ.
         known: Vec<String>,
     },
 
-    /// A baseline that is none of the groups, or several.
+    /// A baseline that fits no group, or several.
     #[error(
         "`{wanted}` names {found} of the groups that are compared. As the baseline, name one of: {}.",
         list(labels)
     )]
     Baseline {
-        /// What was asked for.
+        /// The requested baseline.
         wanted: String,
-        /// How many groups it fits.
+        /// The number of groups that it fits.
         found: usize,
-        /// What the groups are called.
+        /// The labels of the groups.
         labels: Vec<String>,
     },
 
-    /// No run has the number that was asked for.
+    /// No run has the requested number.
     #[error(
         "None of the runs ({runs}) has a final {} on the {split} data{}. {remedy}",
         metric.name(),
@@ -86,22 +86,22 @@ pub enum CompareError {
     NoValues {
         /// How many runs there are.
         runs: usize,
-        /// Which number.
+        /// The metric.
         metric: Metric,
-        /// On which data: `validation` or `test`.
+        /// The data: `validation` or `test`.
         split: &'static str,
         /// What became of the runs.
         failed: String,
-        /// What to do about it.
+        /// The remedy.
         remedy: &'static str,
     },
 
-    /// A figure that needs something that these runs do not have.
+    /// A figure of something that these runs do not have.
     #[error("There is nothing to draw: {0}")]
     NoFigure(String),
 
     /// A table that can't be written as CSV.
-    #[error("The table could not be written as CSV: {0}. This is a fault of the program.")]
+    #[error("The table could not be written as CSV: {0}. This is a bug.")]
     Csv(String),
 }
 

@@ -194,7 +194,7 @@ fn numbers_by_rate_have_bars_and_marks_of_divergence() {
     near(point.y, best.mean);
     near(point.high - point.low, 2.0 * best.deviation.unwrap());
     let error = comparison.against_key("optimizer.kind").unwrap_err().to_string();
-    assert!(error.contains("`optimizer.kind` is no number"), "{error}");
+    assert!(error.contains("`optimizer.kind` is not a number"), "{error}");
     let error = grid().against_key("optimizer.lr").unwrap_err().to_string();
     assert!(error.contains("is 0.1 in all"), "{error}");
 }

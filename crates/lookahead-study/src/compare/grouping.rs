@@ -44,7 +44,7 @@ pub(super) fn points(runs: &[Run]) -> (Vec<String>, Vec<Point>) {
     (keys, points)
 }
 
-/// A label that may be empty: where there is only one, or where it lacks all of the keys.
+/// A label, or a name for it if it is empty: there is only one, or it lacks all of the keys.
 fn whole(label: String, only: bool, name: &str) -> String {
     match (label.is_empty(), only) {
         (true, true) => name.to_owned(),
@@ -108,8 +108,8 @@ pub(super) fn groups(points: &[Point], by: &[String], metric: Metric) -> Vec<Gro
         .collect()
 }
 
-/// The point with the best mean on validation data among those without a failed run; with fewer
-/// failures first where each has some. Without validation data on the reported ones.
+/// The point with the best mean on validation data among those without a failed run; the
+/// one with the smallest part of failures if each has some. Without validation data on the reported ones.
 pub(super) fn best(points: &[Point], members: &[usize], metric: Metric) -> usize {
     let mean = |index: usize| {
         let point = &points[index];
@@ -118,7 +118,7 @@ pub(super) fn best(points: &[Point], members: &[usize], metric: Metric) -> usize
     let order = |a: &usize, b: &usize| {
         let failed = |index: &usize| {
             let point = &points[*index];
-            // Parts of all: one of two seeds lost is worse than one of five.
+            // One of two seeds is worse than one of five.
             point.failed.len() as f64 / point.runs.len() as f64
         };
         failed(a).total_cmp(&failed(b)).then_with(|| match (mean(*a), mean(*b)) {

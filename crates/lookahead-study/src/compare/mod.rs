@@ -1,4 +1,4 @@
-//! Runs side by side: what differs between them, and how sure that is.
+//! Runs side by side: what differs between them, and how certain that is.
 //!
 //! | module | what is in it |
 //! |---|---|
@@ -6,14 +6,14 @@
 //! | [`statistics`] | means, spreads, paired differences, intervals |
 //! | [`stability`] | how quietly a run trained towards its end |
 //! | [`table`] | columns and rows for terminals, Markdown and CSV |
-//! | `tables`, [`numbers`] | what the tables of a comparison say, and how they print numbers |
-//! | [`figures`] | what its figures show |
-//! | `read`, `error` | from paths to runs, and why that may fail |
+//! | `tables`, [`numbers`] | the tables of a comparison, and how they print numbers |
+//! | [`figures`] | its figures |
+//! | `read`, `error` | from paths to runs, and what can go wrong |
 //!
 //! A *point* is all runs whose configurations are equal apart from the seed and from what does not
-//! change the training. A *group* is the points that are equal in the keys of [`Options::by`]; of
-//! these the best one is chosen on validation data, and its numbers on test data are reported: what
-//! chose may not report.
+//! change the training. A *group* is the points that are equal in the keys of [`Options::by`]; the
+//! best of these is chosen on validation data, and its numbers on test data are reported: data that
+//! chose a point can't report it.
 //!
 //! ```no_run
 //! use lookahead_study::compare::{Options, compare};

@@ -15,7 +15,7 @@ pub(super) fn decimals(spreads: impl Iterator<Item = Spread>) -> usize {
     let (mut all, mut means) = (Vec::new(), Vec::new());
     for spread in spreads {
         means.push(spread.mean.abs());
-        // What is left of a sum of equal numbers is no spread.
+        // The rounding error of a sum of equal numbers is not a spread.
         all.extend(spread.deviation.filter(|sd| *sd > spread.mean.abs() * 1e-9));
     }
     let digits =

@@ -7,16 +7,16 @@ use super::statistics::Better;
 /// The number by which runs are compared.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Metric {
-    /// The fraction of samples classified right, shown in per cent.
+    /// The fraction of samples classified correctly, in per cent.
     Accuracy,
     /// The mean loss.
     Loss,
-    /// e to the mean loss, of models of text.
+    /// e to the power of the mean loss, for language models.
     Perplexity,
 }
 
 impl Metric {
-    /// As a sentence has it.
+    /// As a sentence prints it.
     pub fn name(self) -> &'static str {
         match self {
             Metric::Accuracy => "accuracy",
@@ -25,7 +25,7 @@ impl Metric {
         }
     }
 
-    /// As a column or an axis has it.
+    /// As a column or an axis prints it.
     pub fn title(self) -> &'static str {
         match self {
             Metric::Accuracy => "accuracy in %",
@@ -33,7 +33,7 @@ impl Metric {
         }
     }
 
-    /// Which way it is good.
+    /// Which direction is better.
     pub fn better(self) -> Better {
         match self {
             Metric::Accuracy => Better::Higher,
@@ -51,19 +51,19 @@ impl Metric {
     }
 }
 
-/// What is compared, and how.
+/// What is compared.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Options {
-    /// The number; of none the accuracy, the perplexity of texts, or the loss where no run has either.
+    /// The metric; by default the accuracy, the perplexity of texts, or the loss if no run has either.
     pub metric: Option<Metric>,
-    /// On which data the numbers are that are reported; the choice within a group is always made on
-    /// validation data. Where no run was evaluated on it, the validation data take its place.
+    /// The data on which the reported numbers are; the choice within a group is always made on
+    /// validation data. If no run was evaluated on them, validation data are used instead.
     pub split: Split,
-    /// The keys by which points are grouped. Of none, all that differ; without `optimizer.lr`, so
-    /// that each group has its best one, unless nothing else differs.
+    /// The keys by which points are grouped; by default all that differ, without `optimizer.lr`, so
+    /// that each group has its best rate, unless nothing else differs.
     pub by: Vec<String>,
-    /// The label of the group that the others are compared with, or words of it. Of none, that of
-    /// the first path if this is a run, else the first of the table.
+    /// The label of the group that the others are compared with, or words of it; by default that of
+    /// the first path if it is a run, else the first of the table.
     pub baseline: Option<String>,
     /// Whether runs on different data may be compared.
     pub mixed_data: bool,

@@ -1,12 +1,12 @@
 //! From paths to runs.
 
 use std::collections::BTreeSet;
+use std::panic::resume_unwind;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::thread::ScopedJoinHandle;
 
 use super::error::CompareError;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::summary::Summary;
 use crate::sweep::{SweepFile, points};
 
@@ -15,11 +15,11 @@ use crate::sweep::{SweepFile, points};
 pub(super) struct Found {
     /// In the order of the paths; those of a sweep by their names.
     pub(super) runs: Vec<Summary>,
-    /// Runs of sweeps that could not be read, with the reason.
+    /// Runs of sweeps that could not be read, with the cause.
     pub(super) unread: Vec<(PathBuf, String)>,
     /// Whether the first path is a run, and so the user's first choice.
     pub(super) first_is_a_run: bool,
-    /// Runs in sweeps' folders that are none of their points any more, by their names.
+    /// Names of runs in sweeps' folders that are no longer points of theirs.
     pub(super) stale: Vec<String>,
 }
 
@@ -48,8 +48,7 @@ pub(super) fn read(paths: &[PathBuf]) -> Result<Found> {
     for ((folder, of_sweep), summary) in folders.iter().zip(summaries(&folders)) {
         match summary {
             Ok(summary) => runs.push(summary),
-            // A sweep that still runs has some that have not begun; a run that was asked for by its
-            // name is another matter.
+            // A running sweep has runs that have not started; a run that the user named must be read.
             Err(cause) if *of_sweep => unread.push((folder.clone(), cause.to_string())),
             Err(cause) => return Err(cause),
         }
@@ -60,8 +59,7 @@ pub(super) fn read(paths: &[PathBuf]) -> Result<Found> {
     Ok(Found { runs, unread, first_is_a_run, stale })
 }
 
-/// The names of all runs that a sweep's file asks for; `None` of what is no sweep, or one whose file can't
-/// be understood here.
+/// The names of all runs of a sweep's file; `None` if it is not a sweep, or its file can't be read.
 pub fn planned(sweep: &Path) -> Option<BTreeSet<String>> {
     let file = SweepFile::read(&sweep.join("sweep.toml")).ok()?;
     let points = points::expand(&file).ok()?;
@@ -75,7 +73,7 @@ fn folders_of(path: &Path) -> Result<Vec<(PathBuf, bool)>> {
         return Ok(vec![(path.to_owned(), false)]);
     }
     if !within.is_dir() {
-        // A sweep of which nothing has run yet is an empty one.
+        // A sweep that has not started a run is empty.
         let sweep = path.join("sweep.toml").exists();
         return if sweep { Ok(vec![]) } else { Err(CompareError::Neither(path.to_owned()).into()) };
     }
@@ -92,28 +90,18 @@ fn folders_of(path: &Path) -> Result<Vec<(PathBuf, bool)>> {
     Ok(folders)
 }
 
-/// Reads the logs on all processors: of a large sweep they are gigabytes.
+/// Reads the logs on all processors: those of a large sweep are gigabytes.
 fn summaries(folders: &[(PathBuf, bool)]) -> Vec<Result<Summary>> {
-    let threads = std::thread::available_parallelism().map_or(1, usize::from).min(folders.len());
-    let next = AtomicUsize::new(0);
-    let read: Mutex<Vec<Option<Result<Summary>>>> =
-        Mutex::new(folders.iter().map(|_| None).collect());
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    let share = folders.len().div_ceil(threads).max(1);
+    let read = |part: &[(PathBuf, bool)]| -> Vec<Result<Summary>> {
+        part.iter().map(|(folder, _)| Summary::read(folder)).collect()
+    };
     std::thread::scope(|scope| {
-        for _ in 0..threads {
-            scope.spawn(|| {
-                loop {
-                    let index = next.fetch_add(1, Ordering::Relaxed);
-                    let Some((folder, _)) = folders.get(index) else { break };
-                    let summary = Summary::read(folder);
-                    read.lock().unwrap_or_else(PoisonError::into_inner)[index] = Some(summary);
-                }
-            });
-        }
-    });
-    let read = read.into_inner().unwrap_or_else(PoisonError::into_inner);
-    let missing = |index: usize| Err(Error::NotBegun(folders[index].0.clone()));
-    read.into_iter()
-        .enumerate()
-        .map(|(index, summary)| summary.unwrap_or_else(|| missing(index)))
-        .collect()
+        let parts: Vec<_> =
+            folders.chunks(share).map(|part| scope.spawn(move || read(part))).collect();
+        let join =
+            |part: ScopedJoinHandle<_>| part.join().unwrap_or_else(|panic| resume_unwind(panic));
+        parts.into_iter().flat_map(join).collect()
+    })
 }

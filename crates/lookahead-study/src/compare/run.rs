@@ -9,23 +9,23 @@ use super::settings::Settings;
 use super::stability::Stability;
 use crate::summary::Summary;
 
-/// How a run went, as far as its number is concerned.
+/// What became of a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Outcome {
-    /// It reached its end and has a number.
+    /// It reached its end and has a result.
     Finished,
-    /// Its loss or its weights became no finite numbers.
+    /// Its loss or its weights became NaN or infinite.
     Diverged,
-    /// It ended by another error.
+    /// It ended with another error.
     Failed,
-    /// It lives, was stopped, or its process crashed.
+    /// It is running, was stopped, or its process crashed.
     Unfinished,
-    /// It reached its end without the evaluation that is asked for.
+    /// It reached its end without the evaluation that is compared.
     Unevaluated,
 }
 
 impl Outcome {
-    /// As a table has it.
+    /// As a table prints it.
     pub fn name(self) -> &'static str {
         match self {
             Outcome::Finished => "finished",
@@ -42,15 +42,15 @@ impl Outcome {
 pub struct Run {
     /// What is known of it.
     pub summary: Summary,
-    /// Its keys that matter, with those that tell whether it has a section that others lack.
+    /// Its keys that matter, and one for each section that only some runs have.
     pub settings: Settings,
-    /// How it went.
+    /// What became of it.
     pub outcome: Outcome,
     /// The last number of its final weights on validation data; only of a finished run.
     pub validation: Option<f64>,
     /// The same on the data that are reported.
     pub reported: Option<f64>,
-    /// How quietly it trained.
+    /// How steadily it trained.
     pub stability: Stability,
 }
 
@@ -73,7 +73,7 @@ impl Run {
             }
             (Some(ended), _) if ended.status != Status::Finished => Outcome::Unfinished,
             (_, None) => Outcome::Unevaluated,
-            // The accuracy of weights that are not finite is a number, and means nothing.
+            // The accuracy of weights that are not finite is a number, but means nothing.
             (_, Some((_, loss))) if !loss.is_finite() => Outcome::Diverged,
             (_, Some((value, _))) if value.is_nan() => Outcome::Unevaluated,
             (_, Some((value, _))) if value.is_infinite() => Outcome::Diverged,

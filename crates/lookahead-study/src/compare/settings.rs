@@ -8,11 +8,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
-/// Keys with their values, such as `optimizer.lr` and 0.1. A section that some of the compared
-/// configurations lack is a key of its own here, `true` or `false`.
+/// Keys with their values, for example `optimizer.lr` and 0.1. A section that some of the compared
+/// configurations lack is a key of its own, `true` or `false`.
 pub type Settings = BTreeMap<String, Value>;
 
-/// Whether a key changes how a run is made or watched, but not what is trained.
+/// Whether a key changes what is trained, and not only how a run is executed or watched.
 pub fn matters(key: &str) -> bool {
     let exactly = [
         "train.seed",
@@ -63,8 +63,8 @@ pub(super) fn add_sections(all: &mut [Settings]) {
     }
 }
 
-/// The keys in which they differ. One that only some have, such as a momentum of one kind of
-/// optimizer, counts if it differs among these, or if nothing else tells two of them apart.
+/// The keys in which they differ. One that only some have, like a momentum of one kind of
+/// optimizer, counts if it differs among these, or if two of them differ in nothing else.
 pub(super) fn differing(all: &[&Settings]) -> Vec<String> {
     let keys: BTreeSet<&String> = all.iter().flat_map(|settings| settings.keys()).collect();
     let (mut differing, mut partial) = (Vec::new(), Vec::new());
@@ -76,13 +76,13 @@ pub(super) fn differing(all: &[&Settings]) -> Vec<String> {
             partial.push(key.clone());
         }
     }
-    let told_apart = |keys: &[String]| {
+    let distinct = |keys: &[String]| {
         all.iter().map(|settings| code(settings, keys)).collect::<BTreeSet<_>>().len()
     };
     for key in partial {
-        let before = told_apart(&differing);
+        let before = distinct(&differing);
         differing.push(key);
-        if told_apart(&differing) == before {
+        if distinct(&differing) == before {
             differing.pop();
         }
     }
@@ -96,8 +96,8 @@ fn code(settings: &Settings, keys: &[String]) -> String {
     keys.iter().map(value).collect::<Vec<_>>().join("\u{1f}")
 }
 
-/// `optimizer.kind=adam lookahead.k=5`: the values of these keys. That a section is there goes
-/// without saying where one of its keys is named.
+/// `optimizer.kind=adam lookahead.k=5`: the values of these keys. A section that is
+/// there is left out if one of its keys is named.
 pub(super) fn label(settings: &Settings, keys: &[String]) -> String {
     let mut words = Vec::new();
     for key in keys {
@@ -117,7 +117,7 @@ pub(super) fn label(settings: &Settings, keys: &[String]) -> String {
 pub(super) fn written(value: &Value) -> String {
     match value {
         Value::String(text) => text.clone(),
-        // 1.0 and 1 are the same to a reader.
+        // 1.0 is printed as 1.
         Value::Number(number) => match number.as_f64() {
             Some(float) if number.is_f64() => format!("{float}"),
             _ => number.to_string(),

@@ -1,4 +1,4 @@
-//! How quietly a run trained towards its end: pure functions of what is known of it.
+//! How steadily a run trained towards its end: pure functions of its summary.
 
 #[cfg(test)]
 mod tests;
@@ -6,14 +6,14 @@ mod tests;
 use super::statistics::{Spread, variance};
 use crate::summary::Summary;
 
-/// How much the losses of one run moved towards its end. Each is `None` where the run has too few of
-/// what it is made of, or one that is not finite.
+/// How much the losses of one run moved towards its end. Each is `None` if the run has too few values
+/// for it, or one that is not finite.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct Stability {
-    /// Sample variance of the step losses of the last epoch, as they are: neither smoothed nor
-    /// freed of a trend.
+    /// Sample variance of the step losses of the last epoch, neither smoothed
+    /// nor detrended.
     pub loss_variance: Option<f64>,
-    /// The root of it.
+    /// Its square root.
     pub loss_deviation: Option<f64>,
     /// Mean of the probes' loss at the fast weights less that at the slow ones, over the last third
     /// of the run: above 0 the sync helps.
@@ -50,13 +50,13 @@ impl Stability {
     }
 }
 
-/// The step losses of the last epoch, or all where there was none.
+/// The step losses of the last epoch, or all if it has fewer.
 pub fn last_epoch(run: &Summary) -> &[f32] {
     let count = usize::try_from(run.info.steps_per_epoch).unwrap_or(usize::MAX);
     &run.losses[run.losses.len().saturating_sub(count)..]
 }
 
-/// Whether a step lies in the last third of a run of so many.
+/// Whether a step is in the last third of a run of `steps`.
 pub fn is_late(step: u64, steps: u64) -> bool {
     u128::from(step) * 3 > u128::from(steps) * 2
 }

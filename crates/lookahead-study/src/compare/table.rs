@@ -5,7 +5,7 @@ mod tests;
 
 use super::error::CompareError;
 
-/// On which side of its column a text stands.
+/// On which side of its column a text is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Side {
     /// Words.
@@ -14,21 +14,21 @@ pub enum Side {
     Right,
 }
 
-/// What a column is.
+/// A column.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Column {
     /// Its title.
     pub name: String,
-    /// Where its texts stand.
+    /// On which side its texts are.
     pub side: Side,
-    /// What a narrow terminal leaves out first: the highest; 0 is never left out.
+    /// A narrow terminal leaves out the highest first, and 0 never.
     pub rank: u8,
 }
 
 /// Columns and rows.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Table {
-    /// Stands above it; none if empty.
+    /// Printed above it; may be empty.
     pub title: String,
     /// From left to right.
     pub columns: Vec<Column>,
@@ -38,7 +38,7 @@ pub struct Table {
 
 /// Blanks between columns.
 const GAP: usize = 2;
-/// A column of words may become that narrow.
+/// The least width of a column of words.
 const NARROWEST: usize = 16;
 
 fn width(text: &str) -> usize {
@@ -67,8 +67,8 @@ impl Table {
         self.columns.iter().enumerate().map(widest).collect()
     }
 
-    /// Aligned, in lines of at most that many characters: words are broken into lines, and, where
-    /// that is not enough, columns left out and named below.
+    /// Aligned, in lines of at most that many characters: words are wrapped, and, if that
+    /// is not enough, columns left out and named below.
     pub fn to_terminal(&self, most: usize) -> String {
         let mut shown: Vec<usize> = (0..self.columns.len()).collect();
         let full = self.widths();
@@ -173,7 +173,7 @@ impl Table {
     /// As CSV of RFC 4180, with the names of the columns as its first record and line feeds.
     ///
     /// # Errors
-    /// [`CompareError::Csv`], where rows do not have a text for each column.
+    /// [`CompareError::Csv`], if a row does not have a text for each column.
     pub fn to_csv(&self) -> Result<String, CompareError> {
         let refused = |cause: &dyn std::fmt::Display| CompareError::Csv(cause.to_string());
         let mut writer = csv::Writer::from_writer(Vec::new());
@@ -191,13 +191,13 @@ fn escaped(text: &str) -> String {
     text.replace('\\', "\\\\").replace('|', "\\|").replace('\n', " ")
 }
 
-/// A cell in lines. A number is never broken: a part of one would be another.
+/// A cell in lines. A number is never broken: its parts would be other numbers.
 fn broken(text: &str, most: usize, side: Side) -> Vec<String> {
     if side == Side::Right { vec![text.to_owned()] } else { wrapped(text, most) }
 }
 
-/// A text in lines of so many characters, between words; a longer word is broken, behind `=` if it
-/// has one, since the value of a setting is what must not be lost.
+/// A text in lines of at most `most` characters, broken between words; a longer word is broken, after `=`
+/// if it has one, so that the value of a setting stays whole.
 pub(super) fn wrapped(text: &str, most: usize) -> Vec<String> {
     let most = most.max(1);
     let mut lines: Vec<String> = Vec::new();

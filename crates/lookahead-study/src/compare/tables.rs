@@ -1,4 +1,4 @@
-//! What the tables of a comparison say.
+//! The tables of a comparison.
 
 use super::comparison::{Comparison, Group, Point};
 use super::error::CompareError;
@@ -125,7 +125,7 @@ impl Comparison {
         table
     }
 
-    /// How quietly the best point of each group trained: means over its seeds.
+    /// How steadily the best point of each group trained: means over its seeds.
     pub fn stability_table(&self) -> Table {
         let mut table = Table {
             title: "Towards the end: means over seeds of how each run's losses move".into(),
@@ -161,7 +161,7 @@ impl Comparison {
         table
     }
 
-    /// The tables that have something to say.
+    /// The tables that are not empty.
     fn tables(&self) -> Vec<Table> {
         let mut tables = vec![self.group_table()];
         if self.points.len() > self.groups.len() {
@@ -173,7 +173,7 @@ impl Comparison {
         tables
     }
 
-    /// What was compared, and how far it goes: sentences.
+    /// Sentences on what was compared.
     fn words(&self) -> Vec<String> {
         let count = |count: usize, what: &str| {
             format!("{count} {what}{}", if count == 1 { "" } else { "s" })
@@ -200,8 +200,8 @@ impl Comparison {
             let tested = self.groups.iter().filter(|group| group.against.is_some()).count();
             if tested > 1 {
                 words.push(format!(
-                    "No interval is widened for there being {tested} of them: where nothing differs, \
-                     each still has one chance in twenty to say that something does."
+                    "The intervals are not widened for there being {tested} of them: if nothing differs, \
+                     each still has one chance in twenty of showing a difference."
                 ));
             }
         }
@@ -209,7 +209,7 @@ impl Comparison {
         words
     }
 
-    /// All tables and notes for a terminal of so many columns.
+    /// All tables and notes for a terminal of `width` columns.
     pub fn to_terminal(&self, width: usize) -> String {
         let tables = self.tables().into_iter().map(|table| table.to_terminal(width));
         let words = self.words().into_iter().map(|text| wrapped(&text, width).join("\n") + "\n");
@@ -226,39 +226,9 @@ impl Comparison {
     /// The groups with all digits, a column for each statistic.
     ///
     /// # Errors
-    /// [`CompareError::Csv`], which would be a fault of this program.
+    /// [`CompareError::Csv`], which would be a bug.
     pub fn to_csv(&self) -> Result<String, CompareError> {
-        let mut table = Table::default();
-        for name in [
-            "group",
-            "best_point",
-            "split",
-            "metric",
-            "runs",
-            "failed",
-            "failures",
-            "seeds",
-            "mean",
-            "sd",
-            "se",
-            "min",
-            "median",
-            "max",
-            "validation_mean",
-            "baseline",
-            "common_seeds",
-            "difference",
-            "low",
-            "high",
-            "bootstrap_low",
-            "bootstrap_high",
-            "wins",
-            "ties",
-            "losses",
-            "verdict",
-        ] {
-            table.column(name, Side::Left, 0);
-        }
+        let mut rows = Vec::new();
         for (index, group) in self.groups.iter().enumerate() {
             let point = self.best_of(group);
             let (spread, paired) = (point.spread(), group.against.as_ref());
@@ -269,91 +239,90 @@ impl Comparison {
             let count = |value: fn(&Paired) -> usize| {
                 paired.map_or(String::new(), |paired| value(paired).to_string())
             };
-            table.rows.push(vec![
-                group.label.clone(),
-                point.label.clone(),
-                split_name(self.split).to_owned(),
-                self.metric.title().to_owned(),
-                point.runs.len().to_string(),
-                point.failed.len().to_string(),
-                failures,
-                spread.map_or(0, |spread| spread.n).to_string(),
-                of(|spread| Some(spread.mean)),
-                of(|spread| spread.deviation),
-                of(|spread| spread.standard_error()),
-                of(|spread| Some(spread.min)),
-                of(|spread| Some(spread.median)),
-                of(|spread| Some(spread.max)),
-                plain(point.validation_spread().map(|spread| spread.mean)),
-                (index == self.baseline).to_string(),
-                count(|paired| paired.n),
-                plain(paired.map(|paired| paired.mean)),
-                plain(interval.map(|(low, _)| low)),
-                plain(interval.map(|(_, high)| high)),
-                plain(paired.map(|paired| paired.bootstrap.0)),
-                plain(paired.map(|paired| paired.bootstrap.1)),
-                count(|paired| paired.wins),
-                count(|paired| paired.ties),
-                count(|paired| paired.losses),
-                paired.map_or(String::new(), |paired| paired.verdict().name().to_owned()),
+            rows.push(vec![
+                ("group", group.label.clone()),
+                ("best_point", point.label.clone()),
+                ("split", split_name(self.split).to_owned()),
+                ("metric", self.metric.title().to_owned()),
+                ("runs", point.runs.len().to_string()),
+                ("failed", point.failed.len().to_string()),
+                ("failures", failures),
+                ("seeds", spread.map_or(0, |spread| spread.n).to_string()),
+                ("mean", of(|spread| Some(spread.mean))),
+                ("sd", of(|spread| spread.deviation)),
+                ("se", of(|spread| spread.standard_error())),
+                ("min", of(|spread| Some(spread.min))),
+                ("median", of(|spread| Some(spread.median))),
+                ("max", of(|spread| Some(spread.max))),
+                ("validation_mean", plain(point.validation_spread().map(|spread| spread.mean))),
+                ("baseline", (index == self.baseline).to_string()),
+                ("common_seeds", count(|paired| paired.n)),
+                ("difference", plain(paired.map(|paired| paired.mean))),
+                ("low", plain(interval.map(|(low, _)| low))),
+                ("high", plain(interval.map(|(_, high)| high))),
+                ("bootstrap_low", plain(paired.map(|paired| paired.bootstrap.0))),
+                ("bootstrap_high", plain(paired.map(|paired| paired.bootstrap.1))),
+                ("wins", count(|paired| paired.wins)),
+                ("ties", count(|paired| paired.ties)),
+                ("losses", count(|paired| paired.losses)),
+                (
+                    "verdict",
+                    paired.map_or(String::new(), |paired| paired.verdict().name().to_owned()),
+                ),
             ]);
         }
-        table.to_csv()
+        csv(rows)
     }
 
-    /// All runs with all digits: the keys in which they differ, their numbers and how they went.
+    /// All runs with all digits: the keys in which they differ, their numbers and outcomes.
     ///
     /// # Errors
-    /// [`CompareError::Csv`], which would be a fault of this program.
+    /// [`CompareError::Csv`], which would be a bug.
     pub fn runs_to_csv(&self) -> Result<String, CompareError> {
-        let mut table = Table::default();
-        let fixed = ["run", "folder", "point", "seed", "outcome", "steps", "seconds"];
-        let keys = self.keys.iter().map(String::as_str);
         let (metric, split) = (self.metric.name(), split_name(self.split));
-        let numbers = [
-            format!("validation_{metric}"),
-            format!("reported_{split}_{metric}"),
-            "last_epoch_loss_variance".into(),
-            "probe_gain".into(),
-            "probe_gain_sd".into(),
-            "probe_fast_sd".into(),
-            "probe_slow_sd".into(),
-        ];
-        for name in fixed.into_iter().chain(keys).chain(numbers.iter().map(String::as_str)) {
-            table.column(name, Side::Left, 0);
-        }
+        let (validation, reported) =
+            (format!("validation_{metric}"), format!("reported_{split}_{metric}"));
+        let mut rows = Vec::new();
         for point in &self.points {
             for run in point.runs.iter().map(|index| &self.runs[*index]) {
                 let (info, stability) = (&run.summary.info, &run.stability);
                 let mut row = vec![
-                    info.run.clone(),
-                    run.summary.folder.display().to_string(),
-                    point.label.clone(),
-                    info.seed.to_string(),
-                    run.outcome.name().to_owned(),
-                    run.summary.steps.to_string(),
-                    run.summary.seconds.to_string(),
+                    ("run", info.run.clone()),
+                    ("folder", run.summary.folder.display().to_string()),
+                    ("point", point.label.clone()),
+                    ("seed", info.seed.to_string()),
+                    ("outcome", run.outcome.name().to_owned()),
+                    ("steps", run.summary.steps.to_string()),
+                    ("seconds", run.summary.seconds.to_string()),
                 ];
                 let value =
                     |key: &String| run.settings.get(key).map_or(String::new(), settings::written);
-                row.extend(self.keys.iter().map(value));
-                row.extend(
-                    [
-                        run.validation,
-                        run.reported,
-                        stability.loss_variance,
-                        stability.gain,
-                        stability.gain_deviation,
-                        stability.fast_deviation,
-                        stability.slow_deviation,
-                    ]
-                    .map(plain),
-                );
-                table.rows.push(row);
+                row.extend(self.keys.iter().map(|key| (key.as_str(), value(key))));
+                row.extend([
+                    (validation.as_str(), plain(run.validation)),
+                    (&reported, plain(run.reported)),
+                    ("last_epoch_loss_variance", plain(stability.loss_variance)),
+                    ("probe_gain", plain(stability.gain)),
+                    ("probe_gain_sd", plain(stability.gain_deviation)),
+                    ("probe_fast_sd", plain(stability.fast_deviation)),
+                    ("probe_slow_sd", plain(stability.slow_deviation)),
+                ]);
+                rows.push(row);
             }
         }
-        table.to_csv()
+        csv(rows)
     }
+}
+
+/// Rows of the same named columns as CSV.
+fn csv(rows: Vec<Vec<(&str, String)>>) -> Result<String, CompareError> {
+    let mut table = Table::default();
+    for (name, _) in rows.first().into_iter().flatten() {
+        table.column(*name, Side::Left, 0);
+    }
+    let texts = |row: Vec<(&str, String)>| row.into_iter().map(|(_, text)| text).collect();
+    table.rows = rows.into_iter().map(texts).collect();
+    table.to_csv()
 }
 
 /// A number for other programs: the shortest text that gives it back, or nothing.

@@ -192,7 +192,7 @@ fn what_can_not_be_compared_is_told() {
     let nowhere = Path::new("/nowhere/at/all");
     assert!(message(&[nowhere.to_owned()]).contains("`/nowhere/at/all` is neither"));
     let empty = sweep(&[]);
-    assert!(message(&[empty.path().to_owned()]).contains("no run that has begun"));
+    assert!(message(&[empty.path().to_owned()]).contains("no run has started in"));
     let mut other = sgd(0.1);
     other["data"]["kind"] = json!("fashion-mnist");
     let mixed = [Made::new(sgd(0.1), 0, 0.5, 0.5), Made::new(other, 0, 0.5, 0.5)];
@@ -244,7 +244,7 @@ fn a_task_without_classes_is_compared_by_loss() {
     assert_eq!(comparison.points[0].spread().unwrap().mean, 0.5);
     let options = Options { metric: Some(Metric::Perplexity), ..Options::default() };
     let error = compared(&made, &options).unwrap_err().to_string();
-    assert!(error.contains("Perplexity is of text"), "{error}");
+    assert!(error.contains("Perplexity is a metric of text"), "{error}");
     let options = Options { metric: Some(Metric::Accuracy), ..Options::default() };
     let error = compared(&made, &options).unwrap_err().to_string();
     assert!(error.contains("has no accuracy: compare losses"), "{error}");

@@ -1,4 +1,4 @@
-//! What the file of a sweep, `SWEEP.toml`, says.
+//! A sweep as its file, `SWEEP.toml`, describes it.
 
 use std::path::PathBuf;
 
@@ -35,7 +35,7 @@ pub struct SweepFile {
 /// A key of the config with its value.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Setting {
-    /// The dotted key, such as `optimizer.lr`.
+    /// The dotted key, like `optimizer.lr`.
     pub key: String,
     /// Its value.
     pub value: Value,

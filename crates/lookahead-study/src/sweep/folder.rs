@@ -206,7 +206,7 @@ impl SweepFolder {
     }
 }
 
-/// Locks a file; on a disk without locks, where the runs warn of that, it is as good as locked.
+/// Locks a file; on a disk without locks, of which the runs warn, it counts as locked.
 fn try_lock(file: &File) -> Result<(), TryLockError> {
     match file.try_lock() {
         Err(TryLockError::Error(cause)) if lookahead_run::is_unsupported(&cause) => Ok(()),

@@ -3,7 +3,7 @@
 //!
 //! | module | what is in it |
 //! |---|---|
-//! | [`mod@file`], `parse` | what the file of a sweep says, and reading it with the lines of its faults |
+//! | [`mod@file`], `parse` | the file of a sweep, and reading it with the lines of its faults |
 //! | [`points`] | which runs there are, what each sets, how each is called |
 //! | [`plan`] | every point with its config, checked before anything is run |
 //! | [`folder`] | the folder of a sweep |

@@ -27,7 +27,7 @@ pub struct Point {
     pub sets: Vec<Setting>,
     /// What of that is not the same in all runs, the seed left out.
     pub varied: Vec<(String, Value)>,
-    /// `train.seed`, where the sweep gives it.
+    /// `train.seed`, if the sweep gives it.
     pub seed: Option<i64>,
 }
 
@@ -35,7 +35,7 @@ pub struct Point {
 /// combination, seed by seed.
 ///
 /// # Errors
-/// Where there are more than [`MOST`], or fewer different draws than are asked for.
+/// If there are more than [`MOST`], or fewer different draws than requested.
 pub fn expand(file: &SweepFile) -> Result<Vec<Point>, SweepError> {
     let fault = |line, message| SweepError::File { path: file.path.clone(), line, message };
     let shapes: Vec<Shape> = if file.variants.is_empty() {
@@ -277,11 +277,11 @@ fn rounded(value: f64, low: f64, high: f64) -> f64 {
     format!("{value:.3e}").parse().unwrap_or(value).clamp(low, high)
 }
 
-/// How keys are called in names.
+/// The names of keys in names of runs.
 struct Labels(BTreeMap<String, String>);
 
 impl Labels {
-    /// The last part of each key, or all of it where two end in the same.
+    /// The last part of each key, or all of it if two have the same last part.
     fn of(file: &SweepFile) -> Self {
         let grids = file.variants.iter().flat_map(|variant| &variant.grid);
         let axes = file.grid.iter().chain(grids).map(|axis| &axis.key);
@@ -300,7 +300,7 @@ impl Labels {
         let mut parts: Vec<String> = variant.map(plain).into_iter().collect();
         for (key, value) in varied {
             let label = self.0.get(key).map_or(key.as_str(), String::as_str);
-            // `adam` says which key it is of.
+            // `adam` needs no key.
             match (key.ends_with("kind"), value) {
                 (true, Value::String(kind)) => parts.push(plain(kind)),
                 _ => parts.push(format!("{}{}", plain(label), plain(&written(value)))),

@@ -58,22 +58,22 @@ pub(super) struct Steps {
     follower: Follower,
     pub(super) step: u64,
     pub(super) total: u64,
-    /// Where this process began.
+    /// The step at which this process started.
     from: Option<u64>,
-    /// The log of a run that goes on is read up to there first.
-    goes_on: bool,
+    /// The log of a resumed run is read up to there first.
+    resumed: bool,
     started: Instant,
 }
 
 impl Steps {
-    pub(super) fn new(log: &Path, goes_on: bool) -> Steps {
+    pub(super) fn new(log: &Path, resumed: bool) -> Steps {
         let follower = Follower::new(log);
-        Steps { follower, step: 0, total: 0, from: None, goes_on, started: Instant::now() }
+        Steps { follower, step: 0, total: 0, from: None, resumed, started: Instant::now() }
     }
 
     /// Reads on.
     pub(super) fn read(&mut self) {
-        // A log that can't be read now is read next time, and one that never can costs a number.
+        // A log that can't be read now is read next time.
         let Ok(found) = self.follower.read(AT_ONCE) else { return };
         for item in found {
             let Followed::Record { record, .. } = item else { continue };
@@ -81,7 +81,7 @@ impl Steps {
             match record.event {
                 Event::RunStarted(info) => {
                     self.total = info.total_steps;
-                    self.from = (!self.goes_on).then_some(0);
+                    self.from = (!self.resumed).then_some(0);
                 }
                 Event::Resumed(resumed) => {
                     self.total = resumed.info.total_steps;
@@ -102,7 +102,7 @@ impl Steps {
     }
 }
 
-/// What is known of how long runs take.
+/// How long runs take, so far.
 #[derive(Debug, Default)]
 pub(super) struct Estimate {
     seconds: f64,
@@ -112,7 +112,7 @@ pub(super) struct Estimate {
 }
 
 impl Estimate {
-    /// Takes in a run whose process has ended, its start and end counted in.
+    /// Adds a run whose process has ended, with its start-up and its end.
     pub(super) fn ended(&mut self, steps: &Steps) {
         self.seconds += steps.elapsed().as_secs_f64();
         self.steps += steps.taken();
@@ -121,7 +121,7 @@ impl Estimate {
         }
     }
 
-    /// The time left with those that run, and those that wait with their steps where these are
+    /// The time left with those that are running, and those that wait with their steps if these are
     /// known.
     pub(super) fn left(
         &self,

@@ -1,11 +1,11 @@
-//! What came of the runs: one row each, as comma-separated values and as lines of JSON.
+//! The results of the runs: one row each, as comma-separated values and as lines of JSON.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use lookahead_run::event::{Evaluation, Split, Weights};
 use lookahead_run::open_plain;
-use serde::ser::{SerializeMap, Serializer};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
+use serde_json::Value as Json;
 use toml::Value;
 
 use super::error::SweepError;
@@ -25,22 +25,12 @@ pub enum RowStatus {
     Failed,
 }
 
-impl RowStatus {
-    fn word(self) -> &'static str {
-        match self {
-            RowStatus::Finished => "finished",
-            RowStatus::Stopped => "stopped",
-            RowStatus::Failed => "failed",
-        }
-    }
-}
-
 /// One run's results.
 #[derive(Debug, Clone)]
 pub struct Row {
     /// Its status.
     pub status: RowStatus,
-    /// How often it failed.
+    /// The number of failures.
     pub failures: u32,
     /// Why, if it did not finish.
     pub message: Option<String>,
@@ -54,7 +44,7 @@ pub struct Numbers {
     steps: u64,
     seconds: f64,
     seed: u64,
-    /// By names such as `test_loss_slow`.
+    /// By names like `test_loss_slow`.
     evaluations: BTreeMap<String, f64>,
     best: Option<Best>,
 }
@@ -67,7 +57,7 @@ struct Best {
     step: u64,
 }
 
-/// A word as the event log has it.
+/// A word as the event log writes it.
 fn word(of: impl Serialize) -> String {
     let value = serde_json::to_value(of).unwrap_or_default();
     value.as_str().unwrap_or_default().to_owned()
@@ -77,7 +67,7 @@ impl Numbers {
     /// The numbers of a run.
     pub fn of(summary: &Summary) -> Numbers {
         let mut evaluations = BTreeMap::new();
-        // A later one takes the place of an earlier one.
+        // A later one replaces an earlier one.
         for found in summary.results() {
             let (split, weights) = (word(found.split), word(found.weights));
             evaluations.insert(format!("{split}_loss_{weights}"), found.loss);
@@ -117,87 +107,80 @@ fn best(summary: &Summary) -> Option<Best> {
     best
 }
 
-/// The value of a column.
-enum Cell<'a> {
-    Text(&'a str),
-    Whole(u64),
-    Number(f64),
-    Value(&'a Value),
+/// The value of a column, for JSON and for CSV.
+struct Cell {
+    json: Json,
+    csv: String,
 }
 
-impl Cell<'_> {
-    fn csv(&self) -> String {
-        match self {
-            Cell::Text(text) => (*text).to_owned(),
-            Cell::Whole(number) => number.to_string(),
-            Cell::Number(number) if number.is_finite() => number.to_string(),
-            // As in the event log.
-            Cell::Number(number) => word(Number(*number)),
-            Cell::Value(Value::String(text)) => text.clone(),
-            Cell::Value(value) => value.to_string(),
-        }
-    }
-}
+type Cells = Vec<(String, Cell)>;
 
 #[derive(Serialize)]
 struct Number(#[serde(with = "lookahead_run::number")] f64);
 
-impl Serialize for Cell<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        match self {
-            Cell::Text(text) => serializer.serialize_str(text),
-            Cell::Whole(number) => serializer.serialize_u64(*number),
-            Cell::Number(number) => Number(*number).serialize(serializer),
-            Cell::Value(value) => value.serialize(serializer),
-        }
+impl Cell {
+    fn text(text: &str) -> Cell {
+        Cell { json: text.into(), csv: text.to_owned() }
+    }
+
+    fn whole(number: u64) -> Cell {
+        Cell { json: number.into(), csv: number.to_string() }
+    }
+
+    /// NaN and infinity as in the event log.
+    fn number(number: f64) -> Cell {
+        let json = serde_json::to_value(Number(number)).unwrap_or_default();
+        let csv = json.as_str().map_or_else(|| number.to_string(), str::to_owned);
+        Cell { json, csv }
+    }
+
+    fn setting(value: &Value) -> Cell {
+        let csv = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+        Cell { json: serde_json::to_value(value).unwrap_or_default(), csv }
     }
 }
 
 /// One line of JSON, with the columns in their order.
-struct Line<'a>(&'a [(String, Cell<'a>)]);
+struct Line<'a>(&'a Cells);
 
 impl Serialize for Line<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut map = serializer.serialize_map(Some(self.0.len()))?;
-        for (key, cell) in self.0 {
-            map.serialize_entry(key, cell)?;
-        }
-        map.end()
+        serializer.collect_map(self.0.iter().map(|(key, cell)| (key, &cell.json)))
     }
 }
 
-fn cells<'a>(planned: &'a Planned, row: &'a Row) -> Vec<(String, Cell<'a>)> {
+fn cells(planned: &Planned, row: &Row) -> Cells {
     let point = &planned.point;
-    let mut cells = vec![("name".to_owned(), Cell::Text(&point.name))];
+    let mut cells = Vec::new();
     let mut add = |key: &str, cell| cells.push((key.to_owned(), cell));
+    add("name", Cell::text(&point.name));
     if let Some(variant) = &point.variant {
-        add("variant", Cell::Text(variant));
+        add("variant", Cell::text(variant));
     }
-    add("status", Cell::Text(row.status.word()));
+    add("status", Cell::text(&word(row.status)));
     let attempts = row.failures + u32::from(row.status != RowStatus::Failed);
-    add("attempts", Cell::Whole(attempts.into()));
+    add("attempts", Cell::whole(attempts.into()));
     let seed = row.numbers.as_ref().map(|numbers| numbers.seed);
-    let seed = seed.or(planned.config["train"]["seed"].as_u64());
-    if let Some(seed) = seed {
-        add("seed", Cell::Whole(seed));
+    if let Some(seed) = seed.or(planned.config["train"]["seed"].as_u64()) {
+        add("seed", Cell::whole(seed));
     }
     for (key, value) in &point.varied {
-        add(key, Cell::Value(value));
+        add(key, Cell::setting(value));
     }
     if let Some(numbers) = &row.numbers {
-        add("steps", Cell::Whole(numbers.steps));
-        add("seconds", Cell::Number(numbers.seconds));
+        add("steps", Cell::whole(numbers.steps));
+        add("seconds", Cell::number(numbers.seconds));
         for (name, value) in &numbers.evaluations {
-            add(name, Cell::Number(*value));
+            add(name, Cell::number(*value));
         }
         if let Some(best) = &numbers.best {
-            add("best_by", Cell::Text(best.metric));
-            add("best_validation", Cell::Number(best.value));
-            add("best_step", Cell::Whole(best.step));
+            add("best_by", Cell::text(best.metric));
+            add("best_validation", Cell::number(best.value));
+            add("best_step", Cell::whole(best.step));
         }
     }
     if let Some(message) = &row.message {
-        add("message", Cell::Text(message));
+        add("message", Cell::text(message));
     }
     cells
 }
@@ -208,42 +191,27 @@ pub(super) fn write(
     points: &[Planned],
     rows: &[Option<Row>],
 ) -> Result<(), SweepError> {
-    let all: Vec<Vec<(String, Cell)>> = points
-        .iter()
-        .zip(rows)
-        .filter_map(|(planned, row)| Some(cells(planned, row.as_ref()?)))
-        .collect();
-    let mut json = Vec::new();
-    for row in &all {
-        // Nothing in a row can't be said in JSON.
-        if serde_json::to_writer(&mut json, &Line(row)).is_ok() {
-            json.push(b'\n');
-        }
-    }
-    folder.write("results.jsonl", &json)?;
-    folder.write("results.csv", &csv(points, &all))
-}
+    let all = points.iter().zip(rows);
+    let all: Vec<Cells> =
+        all.filter_map(|(planned, row)| Some(cells(planned, row.as_ref()?))).collect();
+    let lines = all.iter().filter_map(|row| serde_json::to_string(&Line(row)).ok());
+    let json: String = lines.map(|line| line + "\n").collect();
+    folder.write("results.jsonl", json.as_bytes())?;
 
-fn csv(points: &[Planned], rows: &[Vec<(String, Cell)>]) -> Vec<u8> {
-    let columns = columns(points, rows);
+    let columns = columns(points, &all);
     let mut writer = csv::Writer::from_writer(Vec::new());
     // Writing to memory does not fail.
     let _ = writer.write_record(&columns);
-    for row in rows {
-        let cell = |column: &String| {
-            row.iter()
-                .find(|(key, _)| key == column)
-                .map(|(_, cell)| cell.csv())
-                .unwrap_or_default()
-        };
-        let _ = writer.write_record(columns.iter().map(cell));
+    for row in &all {
+        let cell = |column: &String| row.iter().find(|(key, _)| key == column);
+        let texts = columns.iter().map(|column| cell(column).map_or("", |(_, cell)| &cell.csv));
+        let _ = writer.write_record(texts);
     }
-    writer.into_inner().unwrap_or_default()
+    folder.write("results.csv", &writer.into_inner().unwrap_or_default())
 }
 
-/// The columns of all rows: those of every sweep, and among them the keys and evaluations of this
-/// one.
-fn columns(points: &[Planned], rows: &[Vec<(String, Cell)>]) -> Vec<String> {
+/// The columns of all rows: those of every sweep, with the keys and evaluations of this one.
+fn columns(points: &[Planned], rows: &[Cells]) -> Vec<String> {
     let mut columns: Vec<String> = vec!["name".into()];
     if points.iter().any(|planned| planned.point.variant.is_some()) {
         columns.push("variant".into());

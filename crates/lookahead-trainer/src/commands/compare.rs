@@ -13,15 +13,15 @@ use crate::cli::{self, MetricArgument, PictureArgument, SplitArgument};
 use crate::say::{answer, say};
 use crate::usage::Usage;
 
-/// Columns of a table where stdout is no terminal.
+/// Columns of a table if stdout is not a terminal.
 const WIDE: usize = 160;
 const WIDTH: u32 = 1200;
 const HEIGHT: u32 = 480;
 
-/// Prints tables, and writes what else is asked for.
+/// Prints tables, and writes the requested files.
 ///
 /// # Errors
-/// Where the runs can't be read or compared, or a file can't be written.
+/// If the runs can't be read or compared, or a file can't be written.
 pub fn compare(arguments: &cli::Compare) -> anyhow::Result<()> {
     let options = Options {
         metric: arguments.metric.map(|metric| match metric {
@@ -40,7 +40,7 @@ pub fn compare(arguments: &cli::Compare) -> anyhow::Result<()> {
     let files = [&arguments.markdown, &arguments.csv, &arguments.runs_csv];
     // Before minutes of reading.
     for file in files.into_iter().flatten() {
-        refuse_taken(file, arguments.force)?;
+        refuse_existing(file, arguments.force)?;
     }
     let comparison = compared(&arguments.paths, &options).map_err(refusal)?;
     answer(comparison.to_terminal(width()).trim_end())?;
@@ -76,18 +76,17 @@ fn draw(comparison: &Comparison, folder: &Path, arguments: &cli::Compare) -> any
     Ok(())
 }
 
-fn refuse_taken(file: &Path, force: bool) -> Result<(), Usage> {
+fn refuse_existing(file: &Path, force: bool) -> Result<(), Usage> {
     match !force && file.symlink_metadata().is_ok() {
         false => Ok(()),
         true => Err(Usage::new(format!(
-            "{} exists, and an existing file is replaced only with `--force`: give another name, or \
-             say so.",
+            "{} exists. Use another name, or `--force` to replace it.",
             file.display()
         ))),
     }
 }
 
-/// What can't be compared is for the user to mend; what can't be read may be anything.
+/// What can't be compared is an error of the command line; what can't be read may be anything.
 fn refusal(error: Error) -> anyhow::Error {
     match error {
         Error::Compare(_) => Usage::new(error.to_string()).into(),

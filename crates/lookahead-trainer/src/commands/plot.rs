@@ -8,22 +8,22 @@ use crate::cli;
 use crate::say::say;
 use crate::usage::Usage;
 
-/// Height of one chart in pixels, where no size is asked for.
+/// The default height of one chart in pixels.
 const HEIGHT: u32 = 500;
 const WIDTH: u32 = 1200;
 
 /// Draws runs as they are now.
 ///
 /// # Errors
-/// Where a log can't be read, or the file can't be written.
+/// If a log can't be read, or the file can't be written.
 pub fn plot(arguments: &cli::Plot) -> anyhow::Result<()> {
-    // What is asked for is looked at before the logs, which may be long.
+    // Before the logs, which may be long.
     let usage = |error: ChartError| Usage::new(error.to_string());
     Format::of(&arguments.output).map_err(usage)?;
     let runs: Vec<RunFolder> =
         arguments.runs.iter().map(|path| RunFolder::open(path)).collect::<Result<_, _>>()?;
     let size = |(width, height)| Size::new(width, height).map_err(usage);
-    let asked = arguments.size.map(size).transpose()?;
+    let requested = arguments.size.map(size).transpose()?;
     let wanted = Plot {
         charts: arguments.charts.clone(),
         axis: arguments.x,
@@ -34,7 +34,7 @@ pub fn plot(arguments: &cli::Plot) -> anyhow::Result<()> {
     for warning in warnings {
         say(format_args!("Warning: {warning}"));
     }
-    let size = match asked {
+    let size = match requested {
         Some(size) => size,
         None => size((WIDTH, HEIGHT * figure.panels.len() as u32))?,
     };

@@ -9,7 +9,7 @@ use super::style::{Drawn, look, nothing};
 use crate::compare::comparison::Comparison;
 use crate::compare::statistics::Spread;
 
-/// Places at which a curve of steps is drawn: about one for each two pixels.
+/// Points of a curve of steps: about one for each two pixels.
 const COLUMNS: usize = 500;
 
 /// What a band around a mean covers.
@@ -26,8 +26,8 @@ pub enum Band {
 pub struct Curves {
     /// What the bands cover.
     pub band: Band,
-    /// How much of the running mean stays from one step to the next, from 0 (no smoothing) to below
-    /// 1; of none as much as averages over about a hundredth of the run.
+    /// The decay of the running mean, from 0 (no smoothing) to below 1; by default it averages over
+    /// about a hundredth of the run.
     pub smoothing: Option<f64>,
     /// Whether the vertical axes are logarithmic.
     pub log_y: bool,
@@ -41,10 +41,10 @@ impl Default for Curves {
 
 impl Comparison {
     /// The training loss by step and, below it, the validation loss at evaluations: means over seeds
-    /// with bands, of the points at these places.
+    /// with bands, of the points with these indices.
     ///
     /// # Errors
-    /// [`CompareError::NoFigure`] where no run of them has taken a step.
+    /// [`CompareError::NoFigure`](crate::compare::CompareError::NoFigure) if none of their runs has taken a step.
     pub fn loss_curves(&self, points: &[usize], curves: Curves) -> Drawn {
         let (mut training, mut validation) = (Vec::new(), Vec::new());
         let points: Vec<usize> =
@@ -112,7 +112,7 @@ fn sampled(losses: &[f32], beta: f64, steps: usize) -> Vec<(usize, f64)> {
     for (index, loss) in losses.iter().enumerate() {
         if loss.is_finite() {
             mean = beta * mean + (1.0 - beta) * f64::from(*loss);
-            // What the mean began with, 0, must not count.
+            // The initial mean, 0, must not count.
             weight = beta * weight + (1.0 - beta);
         }
         let step = index + 1;
@@ -124,8 +124,8 @@ fn sampled(losses: &[f32], beta: f64, steps: usize) -> Vec<(usize, f64)> {
     kept
 }
 
-/// Means of values at equal steps. Where not as many runs have a value as at the first step, the mean
-/// would jump: such steps are left out.
+/// Means of values at equal steps. Steps that not all runs have are left out: the
+/// mean would jump there.
 fn means(values: impl Iterator<Item = (u64, f64)>, band: Band) -> Vec<Point> {
     let mut at: BTreeMap<u64, Vec<f64>> = BTreeMap::new();
     for (step, value) in values {

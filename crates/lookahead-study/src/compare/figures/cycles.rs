@@ -14,7 +14,7 @@ impl Comparison {
     /// the cycles of all seeds, with bands and bars of one standard error.
     ///
     /// # Errors
-    /// [`CompareError::NoFigure`] where no run of these points has whole cycles.
+    /// [`CompareError::NoFigure`](crate::compare::CompareError::NoFigure) if no run of these points has whole cycles.
     pub fn cycles(&self, points: &[usize]) -> Drawn {
         let (mut steps, mut probes) = (Vec::new(), Vec::new());
         for (index, point) in points.iter().enumerate() {
@@ -48,7 +48,7 @@ impl Comparison {
                 "inner steps since the sync; the last point is the first step after the next sync"
                     .into(),
             y_label: "loss".into(),
-            // Whole numbers: there is no half of a step.
+            // Whole numbers: steps have no halves.
             x_names: (0..longest).map(|place| place.to_string()).collect(),
             lines: steps,
             legend: true,
@@ -77,7 +77,7 @@ impl Comparison {
     /// group, a line over all of them, and a disc for their mean.
     ///
     /// # Errors
-    /// [`CompareError::NoFigure`] where no run has one.
+    /// [`CompareError::NoFigure`](crate::compare::CompareError::NoFigure) if no run has one.
     pub fn last_epoch_variance(&self) -> Drawn {
         let rows: Vec<(&str, Vec<f64>)> = self
             .groups
@@ -132,7 +132,7 @@ fn error_point(x: f64, spread: &Spread) -> Point {
 }
 
 /// The losses of whole cycles less their first, by the steps since the sync; the last one is the
-/// first of the next cycle. Nothing where the runs have cycles of different lengths.
+/// first of the next cycle. Empty if the runs have cycles of different lengths.
 fn cycle_points(runs: &[&Run]) -> Vec<Point> {
     let mut by_place: Vec<Vec<f64>> = Vec::new();
     let mut length = None;
@@ -144,7 +144,7 @@ fn cycle_points(runs: &[&Run]) -> Vec<Point> {
         for pair in begins.windows(2) {
             let cycle: Vec<f64> =
                 losses[pair[0]..=pair[1]].iter().copied().map(f64::from).collect();
-            // One whose steps were lost to a crash is shorter or longer than its last phase says.
+            // A cycle that lost steps to a crash does not have the length of its last phase.
             let whole = usize::from(phases[pair[1] - 1]) == pair[1] - pair[0];
             if !whole || cycle.iter().any(|loss| !loss.is_finite()) {
                 continue;

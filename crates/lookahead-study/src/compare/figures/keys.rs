@@ -21,16 +21,18 @@ impl Comparison {
         numbers
     }
 
-    /// The reported number against a numeric key such as `optimizer.lr`, one line for each
+    /// The reported number against a numeric key like `optimizer.lr`, one line for each
     /// combination of the other keys that differ: means with bars of one standard deviation over
-    /// seeds. An × at the bottom stands where a run diverged.
+    /// seeds. An × at the bottom marks that a run diverged.
     ///
     /// # Errors
-    /// [`CompareError::NoFigure`] where the key has no two numbers.
+    /// [`CompareError::NoFigure`](crate::compare::CompareError::NoFigure) if the key has fewer than two numbers.
     pub fn against_key(&self, key: &str) -> Drawn {
         let numbers = self.numbers_of(key);
         let (Some(first), Some(last)) = (numbers.first(), numbers.last()) else {
-            return Err(nothing(format!("`{key}` is no number in any of these configurations.")));
+            return Err(nothing(format!(
+                "`{key}` is not a number in any of these configurations."
+            )));
         };
         if numbers.len() < 2 {
             return Err(nothing(format!("`{key}` is {first} in all of these configurations.")));
@@ -89,18 +91,18 @@ impl Comparison {
             lines,
             legend: !only,
             note: Some(format!(
-                "Means and standard deviations over the seeds that came through.{crosses}"
+                "Means and standard deviations over the seeds that finished.{crosses}"
             )),
             ..Panel::default()
         };
         Ok(Figure { title: String::new(), panels: vec![panel] })
     }
 
-    /// The reported number by two keys, such as `lookahead.k` and `lookahead.alpha`. Of several points
-    /// in one cell the best on validation data is shown.
+    /// The reported number by two keys, for example `lookahead.k` and `lookahead.alpha`. Of several
+    /// points in one cell the best on validation data is shown.
     ///
     /// # Errors
-    /// [`CompareError::NoFigure`] where no point has both keys.
+    /// [`CompareError::NoFigure`](crate::compare::CompareError::NoFigure) if no point has both keys.
     pub fn heat_map(&self, x_key: &str, y_key: &str) -> Drawn {
         let (columns, rows) = (self.values_of(x_key, y_key), self.values_of(y_key, x_key));
         if columns.is_empty() || rows.is_empty() {

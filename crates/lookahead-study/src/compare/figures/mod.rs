@@ -36,12 +36,12 @@ impl Comparison {
         let numeric: Vec<&String> =
             self.keys.iter().filter(|key| self.numbers_of(key).len() > 1).collect();
         for key in &numeric {
-            // Where each optimizer has its own rate and no other, there is no course to be seen.
-            let has_course = |figure: &Figure| {
+            // If each optimizer has one rate, no line connects two points.
+            let has_line = |figure: &Figure| {
                 let lines = figure.panels.iter().flat_map(|panel| &panel.lines);
                 lines.into_iter().any(|line| line.points.len() > 1)
             };
-            let figure = self.against_key(key).and_then(|figure| match has_course(&figure) {
+            let figure = self.against_key(key).and_then(|figure| match has_line(&figure) {
                 true => Ok(figure),
                 false => Err(nothing(format!("no two points differ in `{key}` alone."))),
             });

@@ -6,7 +6,7 @@ use crate::compare::comparison::Comparison;
 use crate::compare::error::CompareError;
 use crate::compare::run::Run;
 
-/// Numbers whose greatest is so many times the least are drawn on a logarithmic axis.
+/// The ratio of greatest to least number from which an axis is logarithmic.
 pub(super) const LOG_FROM: f64 = 19.0;
 
 pub(super) type Drawn = Result<Figure, CompareError>;
@@ -22,7 +22,7 @@ pub(super) fn nothing(why: impl Into<String>) -> CompareError {
 }
 
 impl Comparison {
-    /// The runs of a point that are drawn: those that finished, or all where none did.
+    /// The runs of a point that are drawn: those that finished, or all if none did.
     pub(super) fn drawn(&self, point: usize) -> Vec<&Run> {
         let Some(point) = self.points.get(point) else { return Vec::new() };
         let finished: Vec<&Run> = self.finished(point).collect();
@@ -32,12 +32,12 @@ impl Comparison {
         finished
     }
 
-    /// Places of the best points of all groups.
+    /// Indices of the best points of all groups.
     pub fn best_points(&self) -> Vec<usize> {
         self.groups.iter().map(|group| group.best).collect()
     }
 
-    /// What a point is called beside the best points of other groups.
+    /// The name of a point among the best points of other groups.
     pub(super) fn name_of(&self, point: usize) -> String {
         let group = self.groups.iter().find(|group| group.best == point);
         group.map_or_else(|| self.points[point].label.clone(), |group| group.label.clone())
