@@ -31,8 +31,8 @@ CUDA = "libtorch_cuda.so"
 ALWAYS = "libtorch_cpu.so"
 # Of these at least one must be there, or the check would have seen nothing.
 KINDS = ("bin", "example", "test", "bench")
-# The test that is run, and what it says: crates/lookahead-core/tests/cuda.rs.
-PACKAGE, TARGET, TEST = "lookahead-core", "cuda", "cuda_is_reached_where_libtorch_has_it"
+# The test that is run, and what it says: crates/lookahead-core/tests/it/cuda.rs.
+PACKAGE, TARGET, TEST = "lookahead-core", "it", "cuda::cuda_is_reached_where_libtorch_has_it"
 SAYS = "has_cudart() is %s, has_nccl() is %s"
 
 Program = collections.namedtuple("Program", "package kind name path")

@@ -3,7 +3,7 @@
     python3 reference.py > trajectories.json
 
 Needs Python 3 and torch (the committed file was made with 2.13.0). This is an independent reference for
-tests/trajectories.rs: it was written from the formulas below, not from the Rust code.
+tests/it/trajectories.rs: it was written from the formulas below, not from the Rust code.
 
 Sync, after every k inner steps:      phi <- phi + alpha (theta - phi);  theta <- phi
 pullback, every moment tensor m:      m_slow <- m_slow + alpha (m - m_slow);  m <- m_slow

@@ -2,9 +2,7 @@
 //! for the mistake. Found by reading them: the authors' code, timm, pytorch_optimizer, optax,
 //! TensorFlow Addons, Paddle, LAGAN, jettify, nested_lookahead, yscv, optirs.
 
-mod common;
-
-use common::{INNERS, Inner, Net, assert_same_bits, bits};
+use crate::common::{INNERS, Inner, Net, assert_same_bits, bits};
 use lookahead_core::{Error, InnerOptimizer, Lookahead, MomentumPolicy, State, fused};
 use tch::nn::{self, ModuleT};
 use tch::{Device, Kind, Tensor};

@@ -1,16 +1,11 @@
 //! What becomes of the inner optimizer's moments at a sync. The values themselves are compared with
 //! an independent reference in `trajectories.rs`.
 
-#[path = "../examples/ranger/radam.rs"]
-mod radam;
-
-mod common;
-
-use common::{INNERS, Inner, Net};
+use crate::common::{INNERS, Inner, Net};
+use crate::ranger_example::radam::RAdam;
 use lookahead_core::{
     Error, InnerOptimizer, Lookahead, MomentumPolicy, NonFinite, State, TchOptimizer, fused,
 };
-use radam::RAdam;
 use tch::nn::{self, OptimizerConfig};
 use tch::{Device, Kind, Tensor};
 
@@ -207,13 +202,13 @@ fn every_policy_goes_on_bit_for_bit_from_a_state() {
         for policy in [MomentumPolicy::Maintain, MomentumPolicy::Reset, MomentumPolicy::Pullback] {
             for outer in [0.0, 0.9] {
                 let build = |net: &Net| {
-                    Lookahead::builder(common::AnyConfig(inner))
+                    Lookahead::builder(crate::common::AnyConfig(inner))
                         .k(3)
                         .alpha(0.5)
                         .momentum_policy(policy)
                         .outer_momentum(outer)
                         .outer_nesterov(true)
-                        .build(&net.vs, common::LEARNING_RATE)
+                        .build(&net.vs, crate::common::LEARNING_RATE)
                         .unwrap()
                 };
                 let whole = Net::new(3, Device::Cpu);
@@ -236,7 +231,7 @@ fn every_policy_goes_on_bit_for_bit_from_a_state() {
                     for i in stop..14 {
                         opt.backward_step(&second.loss(i, false)).unwrap();
                     }
-                    common::assert_same_bits(&whole.weights(), &second.weights(), &what);
+                    crate::common::assert_same_bits(&whole.weights(), &second.weights(), &what);
                 }
             }
         }
@@ -248,11 +243,11 @@ fn every_policy_goes_on_bit_for_bit_from_a_state() {
 #[test]
 fn nothing_of_it_can_be_left_out() {
     let build = |net: &Net| {
-        Lookahead::builder(common::AnyConfig(Inner::Adam))
+        Lookahead::builder(crate::common::AnyConfig(Inner::Adam))
             .k(2)
             .momentum_policy(MomentumPolicy::Pullback)
             .outer_momentum(0.5)
-            .build(&net.vs, common::LEARNING_RATE)
+            .build(&net.vs, crate::common::LEARNING_RATE)
             .unwrap()
     };
     let net = Net::new(3, Device::Cpu);

@@ -1,11 +1,9 @@
 //! A training saved to disk and loaded into fresh objects goes on as if it had never stopped.
 
-mod common;
-
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use common::{INNERS, Inner, Net, assert_same_bits, devices};
+use crate::common::{INNERS, Inner, Net, assert_same_bits, devices};
 use lookahead_core::{Lookahead, State, generator};
 use tch::{Device, Tensor};
 

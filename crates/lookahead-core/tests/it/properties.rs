@@ -18,12 +18,10 @@
 //!
 //! `PROPTEST_CASES=2000` looks longer.
 
-mod common;
-
 use std::collections::{BTreeMap, BTreeSet};
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
-use common::{AnyConfig, INNERS, Inner, bits};
+use crate::common::{AnyConfig, INNERS, Inner, bits};
 use lookahead_core::{
     Error, InnerOptimizer, Lookahead, Moment, MomentumPolicy, Parameter, Result, Schedule, State,
     SyncPath, TchOptimizer, Variables, fused,

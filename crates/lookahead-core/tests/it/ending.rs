@@ -1,8 +1,6 @@
 //! The end of a training: a last sync, or none; θ changed on purpose; frozen variables.
 
-mod common;
-
-use common::{INNERS, Inner, Net, assert_same_bits, bits};
+use crate::common::{INNERS, Inner, Net, assert_same_bits, bits};
 use lookahead_core::{
     Error, InnerOptimizer, Lookahead, MomentumPolicy, NonFinite, Schedule, fused,
 };
@@ -67,14 +65,14 @@ fn the_last_sync_is_any_other_sync_and_after_a_sync_nothing_happens() {
             for momentum in [0.0, 0.5] {
                 let run = |k: u64, finish: bool| {
                     let net = Net::new(3, Device::Cpu);
-                    let mut opt = Lookahead::builder(common::AnyConfig(inner))
+                    let mut opt = Lookahead::builder(crate::common::AnyConfig(inner))
                         .k(k)
                         .alpha(0.6)
                         .alpha_schedule(Schedule::Linear { to: 0.9, steps: 20 })
                         .momentum_policy(policy)
                         .outer_momentum(momentum)
                         .outer_nesterov(true)
-                        .build(&net.vs, common::LEARNING_RATE)
+                        .build(&net.vs, crate::common::LEARNING_RATE)
                         .unwrap();
                     for i in 0..4 {
                         opt.backward_step(&net.loss(i, false)).unwrap();
@@ -323,7 +321,7 @@ fn a_state_is_taken_under_any_name_of_a_tied_variable() {
         if alias_first {
             tie();
         }
-        let adam = common::AnyConfig(Inner::Adam);
+        let adam = crate::common::AnyConfig(Inner::Adam);
         let builder = Lookahead::builder(adam).k(3).momentum_policy(MomentumPolicy::Pullback);
         let opt = builder.outer_momentum(0.5).build(&vs, 0.1).unwrap();
         if !alias_first {

@@ -1,15 +1,12 @@
 //! Golden trajectories: Lookahead around every inner optimizer, with every policy, against values
 //! from an independent reference in Python on torch's own optimizers (`golden/reference.py`).
 
-#[path = "../examples/ranger/radam.rs"]
-mod radam;
-
 use std::collections::BTreeMap;
 
+use crate::ranger_example::radam::RAdam;
 use lookahead_core::{
     InnerOptimizer, Lookahead, MomentumPolicy, State, SyncPath, TchOptimizer, fused,
 };
-use radam::RAdam;
 use serde::Deserialize;
 use tch::nn::{self, OptimizerConfig};
 use tch::{Device, Kind, Tensor};
@@ -52,7 +49,7 @@ struct Nested {
 }
 
 fn cases() -> Vec<Case> {
-    let text = include_str!("golden/trajectories.json");
+    let text = include_str!("../golden/trajectories.json");
     let golden: Golden = serde_json::from_str(text).unwrap();
     assert!(golden.cases.len() >= 99);
     golden.cases

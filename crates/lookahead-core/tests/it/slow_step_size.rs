@@ -1,8 +1,6 @@
 //! k and α: per parameter group, over a training, chosen adaptively, set while running.
 
-mod common;
-
-use common::Net;
+use crate::common::Net;
 use lookahead_core::{
     Builder, Curvature, Error, FromConfig, InnerOptimizer, Lookahead, Schedule, fused,
 };

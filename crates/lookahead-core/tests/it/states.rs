@@ -1,11 +1,9 @@
 //! States that are damaged in any one entry: refused by its name, with nothing changed, or the same
 //! training follows.
 
-mod common;
-
 use std::collections::BTreeMap;
 
-use common::{AnyConfig, INNERS, Inner, LEARNING_RATE, Net, bits};
+use crate::common::{AnyConfig, INNERS, Inner, LEARNING_RATE, Net, bits};
 use lookahead_core::{Lookahead, MomentumPolicy, State};
 use tch::{Device, Kind, Tensor};
 

@@ -1,8 +1,6 @@
 //! Every kind of tensor and gradient that a model may have.
 
-mod common;
-
-use common::{Inner, Net, bits};
+use crate::common::{Inner, Net, bits};
 use lookahead_core::{Lookahead, SyncPath, fused};
 use tch::nn::{self, Module};
 use tch::{Device, Kind, Tensor};
@@ -213,7 +211,7 @@ fn half_precision_rounds_theta_and_not_phi() {
 fn outer_momentum_of_zero_is_plain_lookahead() {
     let run = |outer: Option<(f64, bool)>| {
         let net = Net::new(5, Device::Cpu);
-        let mut builder = Lookahead::builder(common::AnyConfig(Inner::Adam)).k(3).alpha(0.7);
+        let mut builder = Lookahead::builder(crate::common::AnyConfig(Inner::Adam)).k(3).alpha(0.7);
         if let Some((momentum, nesterov)) = outer {
             builder = builder.outer_momentum(momentum).outer_nesterov(nesterov);
         }
@@ -226,7 +224,7 @@ fn outer_momentum_of_zero_is_plain_lookahead() {
     let plain = run(None);
     for nesterov in [false, true] {
         let outer = run(Some((0.0, nesterov)));
-        common::assert_same_bits(&outer, &plain, "momentum 0");
+        crate::common::assert_same_bits(&outer, &plain, "momentum 0");
         // In the limit, too: the rule with a velocity meets the one without it.
         let nearly = run(Some((1e-12, nesterov)));
         for ((name, a), (_, b)) in nearly.iter().zip(&plain) {

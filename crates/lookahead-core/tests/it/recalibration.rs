@@ -1,8 +1,6 @@
 //! Batch normalization's statistics for φ: computed on request, and gone with φ.
 
-mod common;
-
-use common::bits;
+use crate::common::bits;
 use lookahead_core::{Error, Lookahead, fused, generator, recalibrate};
 use tch::nn::{self, ModuleT};
 use tch::{Device, Kind, Tensor};
@@ -46,7 +44,7 @@ fn batches(device: Device) -> Vec<Tensor> {
 
 #[test]
 fn theta_s_statistics_and_the_generator_are_as_before() {
-    for device in common::devices() {
+    for device in crate::common::devices() {
         let net = Net::new(device);
         let batches = batches(device);
         let mut opt = Lookahead::builder(fused::Sgd::default()).build(&net.vs, 0.1).unwrap();

@@ -1,8 +1,6 @@
 //! What Lookahead costs in operations and memory, and what a GPU would be asked.
 
-mod common;
-
-use common::Inner;
+use crate::common::Inner;
 use lookahead_core::{
     InnerOptimizer, Lookahead, Moment, NonFinite, Parameter, Result, State, SyncPath, fused,
 };
@@ -157,7 +155,7 @@ fn a_nested_sync_allocates_no_tensor() {
 /// Evaluating at φ exchanges storages: nothing is copied, nothing allocated.
 #[test]
 fn an_evaluation_at_phi_copies_nothing() {
-    let net = common::Net::new(1, Device::Cpu);
+    let net = crate::common::Net::new(1, Device::Cpu);
     let mut opt = net.lookahead(Inner::Adam, 5, 0.5);
     opt.backward_step(&net.loss(0, false)).unwrap();
     let (entered, ops) = ops::record(|| opt.with_slow_weights(|| ()));

@@ -5,13 +5,11 @@
 //! `just test-cuda` sets, they fail. The tests of the other files that loop over `devices()` take
 //! the GPU in as well.
 
-mod common;
-
 use std::io::ErrorKind;
 use std::path::Path;
 use std::process::Command;
 
-use common::{AnyConfig, INNERS, Inner, bits};
+use crate::common::{AnyConfig, INNERS, Inner, bits};
 use lookahead_core::{
     Error, InnerOptimizer, Lookahead, MomentumPolicy, NonFinite, State, SyncPath, TchOptimizer,
     fused, generator, recalibrate,

@@ -4,7 +4,7 @@ use std::process::Command;
 
 #[test]
 fn the_documented_build_script_passes_arguments_on_or_says_what_to_add() {
-    let page = include_str!("../src/lib.rs");
+    let page = include_str!("../../src/lib.rs");
     let (_, after) = page.split_once("//! // build.rs\n").unwrap();
     let (code, _) = after.split_once("//! ```").unwrap();
     let code: String =

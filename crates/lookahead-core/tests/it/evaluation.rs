@@ -1,8 +1,6 @@
 //! Evaluating at φ changes nothing and can't go wrong unnoticed.
 
-mod common;
-
-use common::{Inner, Net, assert_same_bits, bits, devices};
+use crate::common::{Inner, Net, assert_same_bits, bits, devices};
 use lookahead_core::{Error, Lookahead};
 use tch::{Device, Kind, nn};
 

@@ -1,20 +1,14 @@
 //! An inner optimizer of the user's own: RAdam, and Lookahead around it. Its steps are compared with
 //! PyTorch's RAdam in `trajectories.rs`.
 
-#[path = "../examples/ranger/main.rs"]
-#[allow(dead_code, unused_imports)]
-mod ranger;
-
-mod common;
-
-use common::{Net, assert_same_bits, bits};
+use crate::common::{Net, assert_same_bits, bits};
+use crate::ranger_example::radam::RAdam;
 use lookahead_core::{Error, InnerOptimizer, Lookahead, MomentumPolicy, NonFinite};
-use ranger::radam::RAdam;
 use tch::Device;
 
 #[test]
 fn the_example_runs() {
-    ranger::main().unwrap();
+    crate::ranger_example::main().unwrap();
 }
 
 fn build(net: &Net, policy: MomentumPolicy) -> Lookahead<RAdam> {

@@ -1,8 +1,6 @@
 //! What is refused, and in which words.
 
-mod common;
-
-use common::{Inner, Net};
+use crate::common::{Inner, Net};
 use lookahead_core::{Error, InnerOptimizer, Lookahead, TchOptimizer};
 use tch::{Device, Kind, nn};
 
@@ -236,7 +234,7 @@ fn states_that_do_not_fit() {
         },
         "needs Float of shape [16]",
     );
-    common::assert_same_bits(&net.weights(), &weights, "refused states change nothing");
+    crate::common::assert_same_bits(&net.weights(), &weights, "refused states change nothing");
     assert_eq!((opt.phase(), opt.k()), (1, 3));
 
     let mut adamw = net.lookahead(Inner::AdamW, 3, 0.5);

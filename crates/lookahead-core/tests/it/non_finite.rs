@@ -1,8 +1,6 @@
 //! NaN and infinity in θ never reach φ.
 
-mod common;
-
-use common::{INNERS, Inner, Net, assert_same_bits};
+use crate::common::{INNERS, Inner, Net, assert_same_bits};
 use lookahead_core::{
     Error, InnerOptimizer, Lookahead, MomentumPolicy, NonFinite, SyncPath, fused,
 };
@@ -63,9 +61,9 @@ fn one_bad_value_among_many_is_found() {
 fn skip_step_leaves_theta_and_the_moments_and_does_not_count() {
     for inner in INNERS {
         let net = Net::new(2, Device::Cpu);
-        let config = common::AnyConfig(inner);
+        let config = crate::common::AnyConfig(inner);
         let builder = Lookahead::builder(config).k(3).non_finite(NonFinite::SkipStep);
-        let mut opt = builder.build(&net.vs, common::LEARNING_RATE).unwrap();
+        let mut opt = builder.build(&net.vs, crate::common::LEARNING_RATE).unwrap();
         opt.backward_step(&net.loss(0, false)).unwrap();
         let (weights, state) = (net.weights(), format!("{:?}", opt.state().unwrap().integers));
         assert!(!opt.backward_step(&(net.loss(1, false) * f64::INFINITY)).unwrap());
@@ -170,7 +168,7 @@ fn a_frozen_variable_may_hold_what_it_likes() {
 #[test]
 fn a_skipped_step_counts_on_no_level() {
     let net = Net::new(2, Device::Cpu);
-    let inner = Lookahead::builder(common::AnyConfig(Inner::Sgd)).k(2);
+    let inner = Lookahead::builder(crate::common::AnyConfig(Inner::Sgd)).k(2);
     let inner = inner.non_finite(NonFinite::SkipStep).build(&net.vs, 0.01).unwrap();
     let mut outer = Lookahead::around(inner).k(4).build().unwrap();
     outer.backward_step(&(net.loss(1, false) * f64::NAN)).unwrap();
@@ -194,7 +192,7 @@ fn the_gradient_of_a_frozen_variable_skips_nothing() {
 #[test]
 fn in_a_nested_lookahead_the_level_that_meets_it_acts() {
     let net = Net::new(2, Device::Cpu);
-    let inner = Lookahead::builder(common::AnyConfig(Inner::Sgd)).k(2);
+    let inner = Lookahead::builder(crate::common::AnyConfig(Inner::Sgd)).k(2);
     let inner = inner.non_finite(NonFinite::RollBack).build(&net.vs, 0.01).unwrap();
     let mut outer = Lookahead::around(inner).k(4).build().unwrap();
     outer.backward_step(&net.loss(0, false)).unwrap();

@@ -1,8 +1,6 @@
 //! Lookahead takes the steps that its definition says.
 
-mod common;
-
-use common::{AnyConfig, INNERS, LEARNING_RATE, Net, assert_same_bits, devices};
+use crate::common::{AnyConfig, INNERS, LEARNING_RATE, Net, assert_same_bits, devices};
 use lookahead_core::{InnerOptimizer, Lookahead, NonFinite, Parameter, Result, State};
 use tch::nn::{self, OptimizerConfig};
 use tch::{Device, Kind, Tensor};
@@ -45,7 +43,7 @@ fn by_hand() {
 fn the_sync_comes_after_the_kth_step_whatever_k() {
     for k in 1..=7 {
         let net = Net::new(1, Device::Cpu);
-        let mut opt = net.lookahead(common::Inner::Sgd, k, 0.5);
+        let mut opt = net.lookahead(crate::common::Inner::Sgd, k, 0.5);
         let synced: Vec<bool> =
             (0..15).map(|i| opt.backward_step(&net.loss(i, true)).unwrap()).collect();
         let expected: Vec<bool> = (1..=15).map(|step| step % k == 0).collect();
@@ -158,9 +156,9 @@ fn at_alpha_one_even_signed_zeros_and_infinities_survive() {
     let unchecked = Lookahead::around(puppet).non_finite(NonFinite::Unchecked);
     let mut opt = unchecked.k(1).alpha(1.0).build().unwrap();
     opt.step().unwrap();
-    assert!(common::bits(&w) == common::bits(&target));
+    assert!(crate::common::bits(&w) == crate::common::bits(&target));
     let slow = &opt.state().unwrap().tensors["slow/w"];
-    assert!(common::bits(slow) == common::bits(&target));
+    assert!(crate::common::bits(slow) == crate::common::bits(&target));
 }
 
 #[test]
@@ -172,7 +170,7 @@ fn without_a_change_of_theta_the_sync_changes_no_bit() {
     for _ in 0..50 {
         opt.step().unwrap(); // no gradient: the inner optimizer leaves θ alone
     }
-    assert!(common::bits(&w) == common::bits(&values));
+    assert!(crate::common::bits(&w) == crate::common::bits(&values));
 }
 
 #[test]
@@ -230,9 +228,9 @@ fn half_precision_weights_have_single_precision_slow_weights() {
 #[test]
 fn a_wrapped_optimizer_trains_as_a_built_one() {
     let net = Net::new(9, Device::Cpu);
-    let mut built = net.lookahead(common::Inner::Adam, 3, 0.5);
+    let mut built = net.lookahead(crate::common::Inner::Adam, 3, 0.5);
     let other = Net::new(9, Device::Cpu);
-    let adam = AnyConfig(common::Inner::Adam).build(&other.vs, LEARNING_RATE).unwrap();
+    let adam = AnyConfig(crate::common::Inner::Adam).build(&other.vs, LEARNING_RATE).unwrap();
     let mut wrapped = Lookahead::wrap(adam, &other.vs).unwrap().k(3).alpha(0.5).build().unwrap();
     for i in 0..8 {
         built.backward_step(&net.loss(i, false)).unwrap();

@@ -1,0 +1,34 @@
+//! The library's tests, in one program, so that libtorch is linked once.
+//!
+//! nextest runs each test in a process of its own; plain `cargo test` runs them one after another.
+
+mod common;
+#[path = "../../examples/ranger/main.rs"]
+#[allow(dead_code, unused_imports)]
+mod ranger_example;
+
+mod clipping;
+mod complex;
+mod cuda;
+mod ending;
+mod evaluation;
+mod linking;
+mod non_finite;
+mod norms;
+mod peers;
+mod policies;
+mod properties;
+mod ranger;
+mod recalibration;
+mod refusals;
+mod resources;
+mod resume;
+mod scalars;
+mod slow_step_size;
+mod sparse;
+mod states;
+mod tensors;
+mod theory;
+mod trajectories;
+mod trajectory;
+mod workers;
