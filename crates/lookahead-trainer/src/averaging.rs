@@ -6,71 +6,14 @@
 use std::collections::BTreeMap;
 
 use lookahead_core::arithmetic;
-use serde::{Deserialize, Serialize};
 use tch::{Tensor, nn};
 
-use crate::check::{Invalid, require, shown};
-
-/// `[averaging]`.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct AveragingConfig {
-    /// Which mean.
-    pub kind: Kind,
-    /// ema: how much of the mean stays in a step.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub decay: Option<f64>,
-    /// polyak, ema: steps that are left out at the start; until then the mean is θ.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub start_step: Option<u64>,
-}
-
-/// The means.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Kind {
-    /// None: the final model is φ, or θ without Lookahead.
-    #[default]
-    None,
-    /// The arithmetic mean of θ after each step (Polyak and Juditsky, 1992).
-    Polyak,
-    /// An exponential moving average.
-    Ema,
-}
-
-/// Keys that `kind` does not have.
-pub(crate) fn foreign_keys(kind: &str) -> Option<Vec<&'static str>> {
-    match kind {
-        "none" => Some(vec!["averaging.decay", "averaging.start_step"]),
-        "polyak" => Some(vec!["averaging.decay"]),
-        _ => None,
-    }
-}
-
-impl AveragingConfig {
-    pub(crate) fn resolve(&mut self, lookahead: bool) -> Result<(), Invalid> {
-        let (any, ema) = (self.kind != Kind::None, self.kind == Kind::Ema);
-        if any && lookahead {
-            return Err(Invalid::new(
-                "averaging.kind",
-                "`averaging.kind` gives the final model of a run without Lookahead, and with \
-                 Lookahead that is φ: take the section `[lookahead]` out (`--set lookahead=false`), \
-                 or set `averaging.kind` to none.",
-            ));
-        }
-        use crate::check::kind_key;
-        kind_key(&mut self.decay, ema, 0.999, "averaging.decay", "the kind ema")?;
-        kind_key(&mut self.start_step, any, 0, "averaging.start_step", "the kinds polyak and ema")?;
-        let decay = self.decay.unwrap_or(0.0);
-        let allowed = "at least 0 and below 1";
-        require((0.0..1.0).contains(&decay), "averaging.decay", shown(decay), allowed)
-    }
-}
+use crate::config::averaging::{AveragingConfig, AveragingKind};
 
 /// The mean so far.
 #[derive(Debug)]
 pub struct Average {
-    kind: Kind,
+    kind: AveragingKind,
     decay: f64,
     start_step: u64,
     /// Steps that are in it.
@@ -82,7 +25,7 @@ pub struct Average {
 impl Average {
     /// That of no step: θ as it is. `None` where no mean is wanted.
     pub fn new(config: &AveragingConfig, vs: &nn::VarStore) -> Option<Self> {
-        if config.kind == Kind::None {
+        if config.kind == AveragingKind::None {
             return None;
         }
         let _guard = tch::no_grad_guard();
@@ -106,7 +49,7 @@ impl Average {
         let weight = match (self.kind, self.count) {
             // The first one is all that there is: θ at the start has no part in it.
             (_, 0 | 1) => 1.0,
-            (Kind::Polyak, count) => 1.0 / count as f64,
+            (AveragingKind::Polyak, count) => 1.0 / count as f64,
             _ => 1.0 - self.decay,
         };
         for (name, variable) in trainable(vs) {
@@ -213,11 +156,13 @@ mod tests {
 
     #[test]
     fn means_by_hand() {
-        let polyak = AveragingConfig { kind: Kind::Polyak, decay: None, start_step: Some(0) };
+        let polyak =
+            AveragingConfig { kind: AveragingKind::Polyak, decay: None, start_step: Some(0) };
         assert_eq!(means(&polyak), [8.0, 6.0, 4.0, 4.0]);
         let late = AveragingConfig { start_step: Some(2), ..polyak };
         assert_eq!(means(&late), [8.0, 4.0, 0.0, 2.0]);
-        let ema = AveragingConfig { kind: Kind::Ema, decay: Some(0.5), start_step: Some(0) };
+        let ema =
+            AveragingConfig { kind: AveragingKind::Ema, decay: Some(0.5), start_step: Some(0) };
         assert_eq!(means(&ema), [8.0, 6.0, 3.0, 3.5]);
     }
 
@@ -225,7 +170,7 @@ mod tests {
     fn theta_returns_also_after_a_failure() {
         let vs = nn::VarStore::new(Device::Cpu);
         let mut x = vs.root().zeros("x", &[1]);
-        let config = AveragingConfig { kind: Kind::Polyak, ..AveragingConfig::default() };
+        let config = AveragingConfig { kind: AveragingKind::Polyak, ..AveragingConfig::default() };
         let mut average = Average::new(&config, &vs).unwrap();
         for (step, value) in [(1, 2.0), (2, 4.0)] {
             let _ = tch::no_grad(|| x.fill_(value));

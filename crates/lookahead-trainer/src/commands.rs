@@ -28,16 +28,16 @@ pub use watch::watch;
 use lookahead_run::event::{Event, RunEnded, Status, Warning, Weights};
 use lookahead_run::{Checkpoint, Manifest, RunFolder, log, retention};
 
-use crate::averaging;
 use crate::cli::{From, WeightsArgument};
 use crate::config::Config;
+use crate::config::averaging::AveragingKind;
 use crate::panics::caught;
 use crate::say::{self, say};
 use crate::training::divergence::Diverged;
 use crate::training::{
     Outside, PROGRAM, Training, early_stopping, fault_at_the_end, finish_writing, rescue,
 };
-use crate::usage::Usage;
+use crate::usage::UsageError;
 
 /// Trains to the end, records how it ended, and passes a failure on.
 fn run_to_the_end(training: &mut Training, outside: &mut Outside) -> anyhow::Result<()> {
@@ -124,7 +124,7 @@ fn refuse_other_program(folder: &RunFolder) -> anyhow::Result<()> {
     let newest = folder.checkpoints().list()?.pop();
     let in_manifest = newest.and_then(|found| Manifest::read(&found.path).ok()?.details.program);
     match other_program(in_manifest).or_else(|| other_program(program_in_log(folder))) {
-        Some(program) => Err(Usage::new(format!(
+        Some(program) => Err(UsageError::new(format!(
             "`{program}` wrote the run {}, and only that program knows what its config and tensors mean: use \
              it for this. `lookahead watch`, `plot` and `inspect` work on the run.",
             folder.path().display()
@@ -152,13 +152,13 @@ fn which_weights(
     asked: Option<WeightsArgument>,
     config: &Config,
     run: &str,
-) -> Result<Weights, Usage> {
-    let averages = config.averaging.kind != averaging::Kind::None;
+) -> Result<Weights, UsageError> {
+    let averages = config.averaging.kind != AveragingKind::None;
     match (asked.map(Weights::from), &config.lookahead) {
-        (Some(Weights::Slow), None) => Err(Usage::new(format!(
+        (Some(Weights::Slow), None) => Err(UsageError::new(format!(
             "{run} trained without Lookahead, so it has no slow weights: leave `--weights slow` out."
         ))),
-        (Some(Weights::Average), _) if !averages => Err(Usage::new(format!(
+        (Some(Weights::Average), _) if !averages => Err(UsageError::new(format!(
             "{run} trained without `averaging`, so it has no mean of θ: leave `--weights average` out."
         ))),
         (Some(weights), _) => Ok(weights),
@@ -171,7 +171,7 @@ fn which_weights(
 /// Whether the file of the final model holds them; θ of a run that has another is with its training
 /// state.
 fn are_final(weights: Weights, config: &Config) -> bool {
-    let plain = config.lookahead.is_none() && config.averaging.kind == averaging::Kind::None;
+    let plain = config.lookahead.is_none() && config.averaging.kind == AveragingKind::None;
     weights != Weights::Fast || plain
 }
 
@@ -272,7 +272,7 @@ fn best_of(folder: &RunFolder) -> anyhow::Result<u64> {
     let config = Config::parse(&place, &folder.read_config()?, &[])?.config;
     let best = retention::Best::from(config.train.best_by());
     best.among(&folder.checkpoints().list()?).ok_or_else(|| {
-        Usage::new(format!(
+        UsageError::new(format!(
             "{} has no checkpoint that was evaluated on validation data, so none is the best: give the \
              step of one to `--from`. `checkpoint.keep_best` or `train.patience` keeps the best one.",
             folder.name()

@@ -1,8 +1,26 @@
 //! A training, described by a TOML file.
 //!
-//! Each section's type lies beside the code that it configures. What is checked where:
-//! unknown keys and wrong types by serde, ranges by each section's `check`, and both are told with
-//! the file's line, or with the `--set` that brought the value.
+//! Each section is a file here: plain data, and checks that need nothing but data. Serde refuses unknown
+//! keys and wrong types, each section's `resolve` or `check` refuses values out of range, and both errors
+//! carry the file's line, or the `--set` that brought the value.
+//!
+//! | module | what is in it |
+//! |---|---|
+//! | [`train`], [`optimizer`], `lookahead`, [`schedule`] | how long, from which seed, where; with what |
+//! | [`averaging`], [`probe`], [`checkpoint`], [`distributed`] | what happens on the way |
+//! | [`mutable_keys`] | which keys may change in a run |
+//! | [`check`] | the error of a value, and checks that sections share |
+
+pub mod averaging;
+pub mod check;
+pub mod checkpoint;
+pub mod distributed;
+mod lookahead;
+pub mod mutable_keys;
+pub mod optimizer;
+pub mod probe;
+pub mod schedule;
+pub mod train;
 
 use std::fmt;
 use std::path::Path;
@@ -11,17 +29,19 @@ use lookahead_core::{LookaheadConfig, NonFinite};
 use serde::{Deserialize, Serialize};
 use toml::de::DeTable;
 
-use crate::averaging::AveragingConfig;
-use crate::check::Invalid;
-use crate::checkpointing::CheckpointConfig;
 use crate::data::DataConfig;
-use crate::distributed::DistributedConfig;
 use crate::file_kind;
 use crate::model::ModelConfig;
-use crate::optimizer::{OptimizerConfig, lookahead};
-use crate::probe::ProbeConfig;
-use crate::schedule::ScheduleConfig;
-use crate::training::config::TrainConfig;
+
+use averaging::AveragingConfig;
+use checkpoint::CheckpointConfig;
+use distributed::DistributedConfig;
+use optimizer::OptimizerConfig;
+use probe::ProbeConfig;
+use schedule::ScheduleConfig;
+use train::TrainConfig;
+
+pub use check::ConfigIssue;
 
 /// A whole configuration. Every key has a default; `configs/` documents them.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -203,7 +223,7 @@ impl Config {
     }
 
     /// Fills in the defaults that depend on other keys, and checks every value.
-    fn resolve(&mut self) -> Result<(), Invalid> {
+    fn resolve(&mut self) -> Result<(), ConfigIssue> {
         self.data.resolve()?;
         let data = self.data.kind;
         self.model.resolve(data.entry().task, data.name())?;
@@ -214,9 +234,10 @@ impl Config {
         self.averaging.resolve(self.lookahead.is_some())?;
         self.schedule.resolve(self.optimizer.lr)?;
         self.train.resolve(data.entry().task)?;
-        self.probe.resolve(&self.data, self.lookahead.as_ref())?;
+        let k = self.lookahead.as_ref().map_or(LookaheadConfig::default().k, |own| own.k);
+        self.probe.resolve(self.data.validation(), self.data.batch_size, k)?;
         self.checkpoint.check()?;
-        self.distributed.check(self)?;
+        self.distributed.check(self.lookahead.as_ref())?;
         self.check_reading()?;
         self.check_best()
     }
@@ -227,12 +248,12 @@ impl Config {
     }
 
     /// A policy that drops steps by their loss has to know it.
-    fn check_reading(&self) -> Result<(), Invalid> {
+    fn check_reading(&self) -> Result<(), ConfigIssue> {
         let every = self.train.read_loss_every;
         if every <= 1 || self.losses_may_wait() {
             return Ok(());
         }
-        Err(Invalid::new(
+        Err(ConfigIssue::new(
             "train.read_loss_every",
             format!(
                 "`train.read_loss_every` is {every}, and `lookahead.non_finite` is not error: what \
@@ -243,14 +264,14 @@ impl Config {
     }
 
     /// Who wants the best on validation data needs some, and evaluations on it.
-    fn check_best(&self) -> Result<(), Invalid> {
+    fn check_best(&self) -> Result<(), ConfigIssue> {
         let evaluates = self.data.validation() > 0 && self.train.evaluate_every_epochs > 0;
         let wants = [
             ("train.patience", self.train.patience > 0),
             ("checkpoint.keep_best", self.checkpoint.keep_best),
         ];
         match wants.into_iter().find(|(_, wanted)| *wanted && !evaluates) {
-            Some((key, _)) => Err(Invalid::new(
+            Some((key, _)) => Err(ConfigIssue::new(
                 key,
                 format!(
                     "`{key}` needs evaluations on validation data: set `data.validation` and \
@@ -371,10 +392,10 @@ fn drop_foreign_keys(section: &str, entry: &mut toml::Table, notes: &mut Vec<Str
 fn foreign_keys(section: &str, kind: &str) -> Option<Vec<&'static str>> {
     match section {
         "data" => crate::data::foreign_keys(kind),
-        "optimizer" => crate::optimizer::foreign_keys(kind),
-        "averaging" => crate::averaging::foreign_keys(kind),
+        "optimizer" => optimizer::foreign_keys(kind),
+        "averaging" => averaging::foreign_keys(kind),
         "model" => crate::model::foreign_keys(kind),
-        "schedule" => crate::schedule::foreign_keys(kind),
+        "schedule" => schedule::foreign_keys(kind),
         _ => None,
     }
 }

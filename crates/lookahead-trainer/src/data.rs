@@ -44,9 +44,9 @@ use lookahead_run::event::{Split, Task};
 use serde::{Deserialize, Serialize};
 use tch::{Device, Tensor};
 
-use crate::check::{Invalid, require, shown};
+use crate::config::check::{ConfigIssue, format_number, require};
 use crate::kinds;
-use crate::usage::Usage;
+use crate::usage::UsageError;
 
 use signature::Signature;
 
@@ -82,7 +82,7 @@ pub struct Entry {
     /// How many samples are held out for validation where it is not said.
     pub validation: usize,
     /// Fills in the defaults of its keys, and checks them.
-    pub resolve: fn(&mut DataConfig) -> Result<(), Invalid>,
+    pub resolve: fn(&mut DataConfig) -> Result<(), ConfigIssue>,
     /// Reads it, fetching it first where it is not on this machine.
     pub load: fn(&DataConfig) -> anyhow::Result<Dataset>,
 }
@@ -161,10 +161,10 @@ impl DataConfig {
         ]
     }
 
-    pub(crate) fn resolve(&mut self) -> Result<(), Invalid> {
+    pub(crate) fn resolve(&mut self) -> Result<(), ConfigIssue> {
         require(self.batch_size >= 1, "data.batch_size", self.batch_size, "at least 1")?;
         if self.kind == Kind::Digits && self.dir.is_some() {
-            return Err(Invalid::new(
+            return Err(ConfigIssue::new(
                 "data.dir",
                 "`data.dir` has no meaning for digits, which are built into the program: take it out.",
             ));
@@ -172,7 +172,7 @@ impl DataConfig {
         kinds::refuse_foreign(self.kind, &self.owned())?;
         let noise = self.label_noise;
         let allowed = "a fraction from 0 to 1: of the training images with a wrong class";
-        require((0.0..=1.0).contains(&noise), "data.label_noise", shown(noise), allowed)?;
+        require((0.0..=1.0).contains(&noise), "data.label_noise", format_number(noise), allowed)?;
         (self.kind.entry().resolve)(self)?;
         self.validation = Some(self.validation());
         Ok(())
@@ -312,7 +312,7 @@ impl Dataset {
         classes: usize,
         mut train: images::Images,
         test: images::Images,
-    ) -> Result<Dataset, Usage> {
+    ) -> Result<Dataset, UsageError> {
         let name = config.kind.name();
         let validation = train.cut(held_out(config, train.len())?);
         train.augment = config.augment;
@@ -332,12 +332,12 @@ impl Dataset {
 ///
 /// # Errors
 /// A usage error where none would be left.
-pub fn held_out(config: &DataConfig, samples: usize) -> Result<usize, Usage> {
+pub fn held_out(config: &DataConfig, samples: usize) -> Result<usize, UsageError> {
     let validation = config.validation();
     if validation < samples {
         return Ok(validation);
     }
-    Err(Usage::new(format!(
+    Err(UsageError::new(format!(
         "`data.validation` is {validation}, and the training set of {} has only {samples} samples: \
          hold out fewer.",
         config.kind.name(),

@@ -11,90 +11,28 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use lookahead_core::distributed::{Buckets, Error, ProcessGroup, Rendezvous};
-use lookahead_core::{GradientAverage, NonFinite, TransferDtype};
-use serde::{Deserialize, Serialize};
+use lookahead_core::{GradientAverage, TransferDtype};
 use serde_json::{Map, Value};
 use tch::{Device, Tensor, nn};
 
-use crate::changes::flattened;
-use crate::check::{Invalid, require};
 use crate::config::Config;
+use crate::config::distributed::{DistributedConfig, DistributedMode};
+use crate::config::mutable_keys::flattened;
 use crate::data::Dataset;
 use crate::model::Model;
 use crate::say::say;
-use crate::usage::Usage;
-
-/// `[distributed]`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct DistributedConfig {
-    /// What the processes have in common.
-    pub mode: Mode,
-    /// local: in which type θ goes from one to the others.
-    pub wire: TransferDtype,
-    /// How long a process waits for the others, in seconds.
-    pub timeout_seconds: u64,
-}
-
-/// What processes have in common.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Mode {
-    /// There is one process.
-    #[default]
-    None,
-    /// The slow weights: θ is averaged at each sync, and nowhere else.
-    Local,
-    /// The gradients, which are averaged in each step.
-    DataParallel,
-}
-
-impl Default for DistributedConfig {
-    fn default() -> Self {
-        DistributedConfig { mode: Mode::None, wire: TransferDtype::Full, timeout_seconds: 600 }
-    }
-}
+use crate::usage::UsageError;
 
 impl DistributedConfig {
-    fn refuse_none(&self, size: usize) -> Result<(), Usage> {
+    fn refuse_none(&self, size: usize) -> Result<(), UsageError> {
         match self.mode {
-            Mode::None => Err(Usage::new(format!(
+            DistributedMode::None => Err(UsageError::new(format!(
                 "The environment says that this is one of {size} processes (WORLD_SIZE), and \
                  `distributed.mode` is none: set it to local or data_parallel, or unset WORLD_SIZE, \
                  RANK, MASTER_ADDR and MASTER_PORT."
             ))),
             _ => Ok(()),
         }
-    }
-
-    pub(crate) fn check(&self, config: &Config) -> Result<(), Invalid> {
-        let (key, allowed) = ("distributed.timeout_seconds", "from 1 to 86400, a day");
-        let timeout = self.timeout_seconds;
-        require((1..=86400).contains(&timeout), key, timeout, allowed)?;
-        if self.mode == Mode::Local && config.lookahead.is_none() {
-            return Err(Invalid::new(
-                "distributed.mode",
-                "`distributed.mode` is local, which averages at the syncs of Lookahead, and there is no \
-                 section `[lookahead]`: put it in, or set the mode to data_parallel.",
-            ));
-        }
-        if self.wire != TransferDtype::Full && self.mode != Mode::Local {
-            return Err(Invalid::new(
-                "distributed.wire",
-                "`distributed.wire` belongs to `distributed.mode` local only: take it out, or set that \
-                 mode.",
-            ));
-        }
-        let policy = config.lookahead.as_ref().map_or(NonFinite::Error, |own| own.non_finite);
-        if self.mode != Mode::None && policy != NonFinite::Error {
-            return Err(Invalid::new(
-                "lookahead.non_finite",
-                "`lookahead.non_finite` is not error, and with several processes it must be: one that \
-                 drops a step by its own loss would leave the others behind. Set it to error, or \
-                 `distributed.mode` to none.",
-            ));
-        }
-        Ok(())
     }
 }
 
@@ -113,7 +51,7 @@ pub struct Wishes {
 #[derive(Debug)]
 pub struct Team {
     group: Arc<ProcessGroup>,
-    mode: Mode,
+    mode: DistributedMode,
     wire: TransferDtype,
     gradients: GradientAverage,
     buffers: Buckets,
@@ -145,7 +83,7 @@ impl Team {
     /// A usage error where environment and config don't fit each other, or another process has another
     /// config; where the others can't be reached.
     pub fn join(config: &Config) -> anyhow::Result<Self> {
-        let place = Rendezvous::from_env().map_err(|error| Usage::new(error.to_string()))?;
+        let place = Rendezvous::from_env().map_err(|error| UsageError::new(error.to_string()))?;
         let Some(place) = place.filter(|place| place.size > 1) else { return Ok(Team::alone()) };
         let own = &config.distributed;
         own.refuse_none(place.size)?;
@@ -162,7 +100,7 @@ impl Team {
     /// # Errors
     /// Where the others can't be reached.
     pub fn join_to_resume(timeout_seconds: Option<u64>) -> anyhow::Result<Self> {
-        let place = Rendezvous::from_env().map_err(|error| Usage::new(error.to_string()))?;
+        let place = Rendezvous::from_env().map_err(|error| UsageError::new(error.to_string()))?;
         let Some(place) = place.filter(|place| place.size > 1) else { return Ok(Team::alone()) };
         let defaults = DistributedConfig::default();
         let timeout = Duration::from_secs(timeout_seconds.unwrap_or(defaults.timeout_seconds));
@@ -199,7 +137,7 @@ impl Team {
             }
             Err(_) => "what this version can't read".to_owned(),
         };
-        Err(Usage::new(format!(
+        Err(UsageError::new(format!(
             "Rank {rank} has other data than rank 0: {}, and rank 0 {}, or the same numbers of other \
              contents. Let `data.dir` or `data.file` lead to the same data for all.",
             words(&all[rank]),
@@ -245,7 +183,7 @@ impl Team {
 
     /// The group and the type of what is sent, where θ is averaged at syncs.
     pub(crate) fn averages_weights(&self) -> Option<(Arc<ProcessGroup>, TransferDtype)> {
-        (self.mode == Mode::Local).then(|| (self.group.clone(), self.wire))
+        (self.mode == DistributedMode::Local).then(|| (self.group.clone(), self.wire))
     }
 
     /// Each process says what it is; all find the same difference.
@@ -266,7 +204,7 @@ impl Team {
             if let Some(key) = names.find(|key| first.get(*key) != other.get(*key)) {
                 // Nobody leaves, and takes the store along, before all have read.
                 self.group.barrier()?;
-                return Err(Usage::new(format!(
+                return Err(UsageError::new(format!(
                     "Rank {rank} was started with `{key}` = {}, and rank 0 with {}: give all the same \
                      config and the same `--set`.",
                     value(&other, key),
@@ -370,7 +308,7 @@ impl Team {
     /// Where a process does not answer.
     pub fn average_gradients(&mut self, parameters: &[&Tensor], weight: f64) -> anyhow::Result<()> {
         match self.mode {
-            Mode::DataParallel => {
+            DistributedMode::DataParallel => {
                 let started = Instant::now();
                 self.gradients.average(parameters, weight)?;
                 self.waited += started.elapsed();
@@ -425,7 +363,7 @@ impl Team {
 
     /// Whether gradients are averaged.
     pub fn is_data_parallel(&self) -> bool {
-        self.mode == Mode::DataParallel && !self.is_alone()
+        self.mode == DistributedMode::DataParallel && !self.is_alone()
     }
 
     /// The seed of this process's random numbers, apart from those that all must draw alike.
@@ -451,7 +389,7 @@ fn join_others(place: &Rendezvous, timeout: Duration) -> anyhow::Result<ProcessG
     let mut tell = |what: &str| say(format_args!("Warning: {what}"));
     ProcessGroup::join_with(place, timeout, &mut tell).map_err(|error| match error {
         Error::Interface { .. } | Error::Sizes { .. } | Error::SameRank { .. } => {
-            Usage::new(error.to_string()).into()
+            UsageError::new(error.to_string()).into()
         }
         error => error.into(),
     })

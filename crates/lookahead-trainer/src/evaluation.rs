@@ -101,10 +101,11 @@ fn score(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::probe::ProbeConfig;
     use crate::data::signature::Signature;
     use crate::data::{Batch, Dataset, Place, Problem};
     use crate::model::Network;
-    use crate::probe::{Probe, ProbeConfig};
+    use crate::probe::Probe;
     use lookahead_run::event::Task;
     use std::cell::Cell;
     use std::rc::Rc;

@@ -5,13 +5,13 @@ use std::process::ExitCode;
 use lookahead_study::sweep::SweepError;
 
 use crate::config::ConfigError;
-use crate::usage::Usage;
+use crate::usage::UsageError;
 
 /// 2 for what the user can mend in the command line or the config, 1 for all else.
 pub fn exit_code(error: &anyhow::Error) -> ExitCode {
     use lookahead_run::Error::{NoSuchStep, NotARun, OtherRun, RunExists, RunMissing, RunName};
     let usage = error.chain().any(|cause| {
-        cause.is::<Usage>()
+        cause.is::<UsageError>()
             || cause.is::<ConfigError>()
             || cause.downcast_ref().is_some_and(SweepError::is_usage)
             || matches!(

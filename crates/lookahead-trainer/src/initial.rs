@@ -10,7 +10,7 @@ use lookahead_run::checkpoint;
 use tch::{Kind, Tensor, nn};
 
 use crate::tensor_file::{Description, TensorFile};
-use crate::usage::Usage;
+use crate::usage::UsageError;
 
 /// A safetensors file, such as `model.safetensors` of a checkpoint or a PyTorch state dict that was
 /// saved as one.
@@ -69,7 +69,7 @@ impl From {
     /// if nothing fits. The variables are as before then.
     pub fn load(&self, vs: &nn::VarStore) -> anyhow::Result<String> {
         let mut file =
-            TensorFile::open(&self.path).map_err(|error| Usage::new(format!("{error:#}")))?;
+            TensorFile::open(&self.path).map_err(|error| UsageError::new(format!("{error:#}")))?;
         let variables: BTreeMap<String, Tensor> = vs.variables().into_iter().collect();
         let prefix = prefix_of(&file.descriptions(), &variables);
         let fit = self.fit(&mut file, &variables, &prefix)?;
@@ -118,7 +118,10 @@ impl From {
                 continue;
             }
             let tensor = file.tensor(&in_file).map_err(|error| {
-                Usage::new(format!("The file {} can't be used. {error:#}", self.path.display()))
+                UsageError::new(format!(
+                    "The file {} can't be used. {error:#}",
+                    self.path.display()
+                ))
             })?;
             match cast(&tensor, variable.kind())? {
                 Ok(tensor) => drop(fit.taken.insert(name.clone(), tensor)),
@@ -133,7 +136,7 @@ impl From {
         Ok(fit)
     }
 
-    fn refusal(&self, fit: &Fit) -> Usage {
+    fn refusal(&self, fit: &Fit) -> UsageError {
         let mut text = match self.partial && fit.taken.is_empty() {
             true => format!("Nothing in {} fits the model.", self.path.display()),
             false => format!("{} does not fit the model.", self.path.display()),
@@ -149,7 +152,7 @@ impl From {
             true => "; `--init-partial` takes those that fit and leaves the rest as they are.",
             false => ".",
         };
-        Usage::new(text)
+        UsageError::new(text)
     }
 }
 

@@ -1,6 +1,6 @@
 //! Tables of kinds, of data sets and of models: one line a kind.
 
-use crate::check::Invalid;
+use crate::config::check::ConfigIssue;
 
 /// An enum of kinds as they are named in configurations, each with the constant `ENTRY` of its module.
 macro_rules! kinds {
@@ -68,7 +68,7 @@ pub(crate) trait Kinds: Copy + 'static {
 pub(crate) fn refuse_foreign<K: Kinds>(
     kind: K,
     given: &[(&'static str, bool)],
-) -> Result<(), Invalid> {
+) -> Result<(), ConfigIssue> {
     let foreign = given.iter().find(|(key, given)| *given && !kind.keys().contains(key));
     let Some((key, _)) = foreign else { return Ok(()) };
     let owners: Vec<&str> =
@@ -76,7 +76,7 @@ pub(crate) fn refuse_foreign<K: Kinds>(
     let owners = owners.join(", ");
     let message =
         format!("The key `{key}` belongs to {owners} only: take it out, or choose such a kind.");
-    Err(Invalid::new(key, message))
+    Err(ConfigIssue::new(key, message))
 }
 
 /// Those of `keys`, dotted, that the kind of a name does not have; `None` where there is no such kind.

@@ -4,9 +4,8 @@
 //! |---|---|
 //! | [`cli`], [`commands`] | the command line, and what each command does |
 //! | [`usage`], [`failure`], [`panics`] | what the user can mend, exit statuses, panics out of tch |
-//! | [`config`], [`check`] | the TOML file; each section's type lies beside the code that it configures |
+//! | [`config`] | the TOML file: one file a section, and which keys may change in a run |
 //! | `kinds` | tables of data sets and models |
-//! | [`changes`] | which keys may change in a run |
 //! | [`data`], [`model`] | data sets and models, one a file |
 //! | [`optimizer`], [`schedule`] | the inner optimizer, Lookahead around it, the learning rate |
 //! | [`distributed`] | the same run in several processes |
@@ -22,8 +21,6 @@
 
 pub mod averaging;
 pub mod background_writer;
-pub mod changes;
-pub mod check;
 pub mod checkpointing;
 pub mod cli;
 pub mod commands;

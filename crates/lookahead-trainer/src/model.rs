@@ -32,12 +32,12 @@ use serde::{Deserialize, Serialize};
 use tch::nn::{self, ModuleT};
 use tch::{Device, Kind as Element, Tensor};
 
-use crate::check::{Invalid, require, shown};
+use crate::config::check::{ConfigIssue, format_number, require};
+use crate::config::train::{self, TrainConfig};
 use crate::data::batches::Batches;
 use crate::data::{Batch, Dataset, Problem};
 use crate::kinds;
-use crate::training::config::{self, TrainConfig};
-use crate::usage::Usage;
+use crate::usage::UsageError;
 
 kinds::kinds! {
     /// The models.
@@ -60,7 +60,7 @@ kinds::kinds! {
 }
 
 /// What makes a model's variables under a path, and the model of them.
-pub type Build = fn(&nn::Path<'_>, &ModelConfig, &Problem) -> Result<Box<dyn Network>, Usage>;
+pub type Build = fn(&nn::Path<'_>, &ModelConfig, &Problem) -> Result<Box<dyn Network>, UsageError>;
 
 /// What a model's file says of it.
 #[derive(Debug)]
@@ -70,7 +70,7 @@ pub struct Entry {
     /// Those of the section's keys, dotted, that not all models have, and it has.
     pub keys: &'static [&'static str],
     /// Fills in the defaults of its keys, and checks them.
-    pub resolve: fn(&mut ModelConfig) -> Result<(), Invalid>,
+    pub resolve: fn(&mut ModelConfig) -> Result<(), ConfigIssue>,
     /// Numbers in the largest result between two layers for one sample, about.
     pub widest: fn(&ModelConfig, &Problem) -> usize,
     /// Makes its variables, drawn from libtorch's generator, under a path.
@@ -120,7 +120,7 @@ pub(crate) fn foreign_keys(kind: &str) -> Option<Vec<&'static str>> {
 const WIDEST: i64 = 1 << 20;
 
 /// An error unless so many layers can be meant.
-fn check_layers(layers: i64) -> Result<(), Invalid> {
+fn check_layers(layers: i64) -> Result<(), ConfigIssue> {
     require((1..=1000).contains(&layers), "model.layers", layers, "from 1 to 1000")
 }
 
@@ -140,12 +140,12 @@ impl ModelConfig {
         ]
     }
 
-    pub(crate) fn resolve(&mut self, task: Task, data: &str) -> Result<(), Invalid> {
+    pub(crate) fn resolve(&mut self, task: Task, data: &str) -> Result<(), ConfigIssue> {
         let entry = self.kind.entry();
         if entry.task != task {
             let fitting = Kind::ALL.iter().filter(|kind| kind.entry().task == task);
             let fitting: Vec<&str> = fitting.map(|kind| kind.name()).collect();
-            return Err(Invalid::new(
+            return Err(ConfigIssue::new(
                 "model.kind",
                 format!(
                     "`model.kind` is {}, which can't learn from the data {data}: choose one of {}.",
@@ -164,7 +164,7 @@ impl ModelConfig {
         }
         let dropout = self.dropout;
         let allowed = "at least 0 and below 1";
-        require((0.0..1.0).contains(&dropout), "model.dropout", shown(dropout), allowed)
+        require((0.0..1.0).contains(&dropout), "model.dropout", format_number(dropout), allowed)
     }
 }
 
@@ -182,10 +182,10 @@ impl Problem {
     ///
     /// # Errors
     /// A usage error where there are no images.
-    pub fn images(&self) -> Result<([i64; 3], i64), Usage> {
+    pub fn images(&self) -> Result<([i64; 3], i64), UsageError> {
         match self {
             Problem::Images { shape, classes } => Ok((shape.map(|n| n as i64), *classes as i64)),
-            _ => Err(Usage::new("This model reads images, and the data has none.")),
+            _ => Err(UsageError::new("This model reads images, and the data has none.")),
         }
     }
 
@@ -193,10 +193,10 @@ impl Problem {
     ///
     /// # Errors
     /// A usage error where there is no text.
-    pub fn text(&self) -> Result<(i64, i64), Usage> {
+    pub fn text(&self) -> Result<(i64, i64), UsageError> {
         match self {
             Problem::Text { symbols, length } => Ok((*symbols as i64, *length as i64)),
-            _ => Err(Usage::new("This model reads text, and the data has none.")),
+            _ => Err(UsageError::new("This model reads text, and the data has none.")),
         }
     }
 
@@ -204,10 +204,12 @@ impl Problem {
     ///
     /// # Errors
     /// A usage error where there is none.
-    pub fn curvatures(&self) -> Result<&[f32], Usage> {
+    pub fn curvatures(&self) -> Result<&[f32], UsageError> {
         match self {
             Problem::Quadratic { curvatures } => Ok(curvatures),
-            _ => Err(Usage::new("This model needs a quadratic problem, and the data is none.")),
+            _ => {
+                Err(UsageError::new("This model needs a quadratic problem, and the data is none."))
+            }
         }
     }
 }
@@ -323,14 +325,14 @@ impl Model {
     /// A usage error where a model without convolutions is to have them channels last.
     pub fn computing_as(mut self, config: &TrainConfig) -> anyhow::Result<Self> {
         self.autocast = match config.autocast {
-            config::Autocast::None => None,
-            config::Autocast::Bf16 => Some(Autocast::new(self.vs.device(), Element::BFloat16)?),
+            train::Autocast::None => None,
+            train::Autocast::Bf16 => Some(Autocast::new(self.vs.device(), Element::BFloat16)?),
         };
         if config.channels_last {
             let weights = self.vs.variables().into_values().filter(|weight| weight.dim() == 4);
             let mut weights = weights.peekable();
             if weights.peek().is_none() {
-                return Err(Usage::new(
+                return Err(UsageError::new(
                     "`train.channels_last` is true, and this model has no convolutions, which \
                      alone compute so: set it to false, or choose a model that has some, such as \
                      cnn or resnet.",
@@ -361,7 +363,7 @@ impl Model {
             return Ok(());
         }
         let (batch_size, samples) = (batches.batch_size(), batches.samples());
-        Err(Usage::new(format!(
+        Err(UsageError::new(format!(
             "`data.batch_size` is {batch_size}, and with {samples} training samples the last batch \
              of an epoch has 1 sample, from which batch normalization can take no variance: choose \
              another `data.batch_size`, hold out 1 sample more or less with `data.validation`, or \

@@ -19,7 +19,7 @@
 //! | `together` | what several processes do about what is asked of one |
 
 pub mod best;
-pub mod config;
+pub mod device;
 pub mod divergence;
 pub mod early_stopping;
 mod folder;
@@ -65,7 +65,7 @@ use crate::schedule::At;
 use crate::speed::Speed;
 use crate::system::Meter;
 use crate::timing::{Part, Stopwatch};
-use crate::usage::Usage;
+use crate::usage::UsageError;
 use crate::{git, initial};
 
 use best::Best;
@@ -166,7 +166,7 @@ impl Training {
         let data = data::load(&config.data)?;
         team.refuse_other_data(&data)?;
         if data.train.len() < team.size() {
-            return Err(Usage::new(format!(
+            return Err(UsageError::new(format!(
                 "There are {} training samples for {} processes: start fewer.",
                 data.train.len(),
                 team.size()
@@ -356,7 +356,7 @@ impl Training {
     }
 
     /// Inner steps at the end of the run: those so far, and those of the epochs that are left.
-    fn steps_in_all(&self) -> Result<u64, Usage> {
+    fn steps_in_all(&self) -> Result<u64, UsageError> {
         let train = &self.config.train;
         let per_epoch = self.batches.per_epoch();
         let all = train.total_steps(per_epoch)?;
@@ -369,7 +369,7 @@ impl Training {
     }
 
     /// A cycle ends as it began: another k can come only after a sync.
-    fn refuse_k_inside_a_cycle(&self, details: &Details) -> Result<(), Usage> {
+    fn refuse_k_inside_a_cycle(&self, details: &Details) -> Result<(), UsageError> {
         match (&self.config.lookahead, k_inside_a_cycle(details)) {
             (Some(config), Some(saved)) if saved != config.k => {
                 Err(inside_a_cycle(config.k, saved, details))
@@ -379,7 +379,7 @@ impl Training {
     }
 
     /// The walk over the data goes on only where there is as much of it as before.
-    fn refuse_other_data(&self, details: &Details) -> Result<(), Usage> {
+    fn refuse_other_data(&self, details: &Details) -> Result<(), UsageError> {
         refuse_other_contents(&self.data, details)?;
         let found = self.data.train.len() as u64;
         let saved = details.integers.get(TRAIN_SAMPLES).map_or(found, |&n| n as u64);
@@ -388,7 +388,7 @@ impl Training {
         if saved == found && (other_team || details.cursor < self.batches.per_epoch()) {
             return Ok(());
         }
-        Err(Usage::new(format!(
+        Err(UsageError::new(format!(
             "The training set has {found} samples, and the checkpoint of step {} was taken with \
              {saved}, after {} batches of an epoch: its place in the data has no meaning in other \
              data. Let `data.dir` lead to the data that the run began with, or start a new run \
@@ -519,13 +519,13 @@ impl Training {
 ///
 /// # Errors
 /// A usage error where it is not.
-pub fn refuse_other_contents(data: &Dataset, details: &Details) -> Result<(), Usage> {
+pub fn refuse_other_contents(data: &Dataset, details: &Details) -> Result<(), UsageError> {
     let now = data.train.fingerprint();
     let then = details.integers.get(FINGERPRINT).copied();
     if then.is_none() || now.is_none() || now == then {
         return Ok(());
     }
-    Err(Usage::new(format!(
+    Err(UsageError::new(format!(
         "The training data is not what the checkpoint of step {} was taken with: its contents have \
          changed. Let `data.file` lead to the data that the run began with, or start a new run with \
          `lookahead train`.",
@@ -563,9 +563,9 @@ pub fn k_inside_a_cycle(details: &Details) -> Option<u64> {
     k.filter(|_| details.phase != 0)
 }
 
-fn inside_a_cycle(k: u64, before: u64, details: &Details) -> Usage {
+fn inside_a_cycle(k: u64, before: u64, details: &Details) -> UsageError {
     let (step, phase) = (details.step, details.phase);
-    Usage::new(format!(
+    UsageError::new(format!(
         "`lookahead.k` can't become {k} with {phase} inner steps of a cycle of {before} taken, as \
          in the checkpoint of step {step}: a cycle ends as it began. Leave `lookahead.k` at \
          {before}, or go on from just after a sync, such as by `--from {}` where that checkpoint \

@@ -3,11 +3,11 @@
 /// The command line or the config asks for what can't be: exit status 2.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
-pub struct Usage(String);
+pub struct UsageError(String);
 
-impl Usage {
+impl UsageError {
     /// A refusal, in a full sentence.
     pub fn new(message: impl Into<String>) -> Self {
-        Usage(message.into())
+        UsageError(message.into())
     }
 }

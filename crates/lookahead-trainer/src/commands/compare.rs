@@ -11,7 +11,7 @@ use lookahead_study::error::Error;
 
 use crate::cli::{self, MetricArgument, PictureArgument, SplitArgument};
 use crate::say::{answer, say};
-use crate::usage::Usage;
+use crate::usage::UsageError;
 
 /// Columns of a table if stdout is not a terminal.
 const WIDE: usize = 160;
@@ -76,10 +76,10 @@ fn draw(comparison: &Comparison, folder: &Path, arguments: &cli::Compare) -> any
     Ok(())
 }
 
-fn refuse_existing(file: &Path, force: bool) -> Result<(), Usage> {
+fn refuse_existing(file: &Path, force: bool) -> Result<(), UsageError> {
     match !force && file.symlink_metadata().is_ok() {
         false => Ok(()),
-        true => Err(Usage::new(format!(
+        true => Err(UsageError::new(format!(
             "{} exists. Use another name, or `--force` to replace it.",
             file.display()
         ))),
@@ -89,7 +89,7 @@ fn refuse_existing(file: &Path, force: bool) -> Result<(), Usage> {
 /// What can't be compared is an error of the command line; what can't be read may be anything.
 fn refusal(error: Error) -> anyhow::Error {
     match error {
-        Error::Compare(_) => Usage::new(error.to_string()).into(),
+        Error::Compare(_) => UsageError::new(error.to_string()).into(),
         error => error.into(),
     }
 }

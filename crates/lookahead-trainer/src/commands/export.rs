@@ -13,7 +13,7 @@ use crate::cli;
 use crate::config::Config;
 use crate::say::say;
 use crate::tensor_file::{entries, write_new_signed};
-use crate::usage::Usage;
+use crate::usage::UsageError;
 
 /// Writes one set of weights, and the buffers that belong to it, under the model's own names.
 ///
@@ -28,7 +28,7 @@ pub fn export(arguments: &cli::Export) -> anyhow::Result<()> {
     let output = &arguments.output;
     refuse_other_formats(output)?;
     if output.symlink_metadata().is_ok() {
-        return Err(Usage::new(format!(
+        return Err(UsageError::new(format!(
             "{} exists, and an existing file is never overwritten: give another name to `--output`.",
             output.display()
         ))
@@ -59,10 +59,10 @@ pub fn export(arguments: &cli::Export) -> anyhow::Result<()> {
 }
 
 /// A name that promises another format would mislead whoever loads the file.
-fn refuse_other_formats(output: &Path) -> Result<(), Usage> {
+fn refuse_other_formats(output: &Path) -> Result<(), UsageError> {
     match output.extension() {
         Some(extension) if !extension.eq_ignore_ascii_case("safetensors") => {
-            Err(Usage::new(format!(
+            Err(UsageError::new(format!(
                 "`--output` is {}, and only safetensors files are written: use {}, which \
              `safetensors.torch.load_file` reads in Python.",
                 output.display(),

@@ -15,7 +15,7 @@ use crate::cli;
 use crate::data::signature::Signature;
 use crate::say::answer;
 use crate::tensor_file::TensorFile;
-use crate::usage::Usage;
+use crate::usage::UsageError;
 
 /// Prints what is found. Writes nothing into the folder.
 ///
@@ -27,7 +27,7 @@ pub fn inspect(arguments: &cli::Inspect) -> anyhow::Result<()> {
         (true, _) => Found::Checkpoint(CheckpointReport::new(path)),
         (false, true) => Found::Run(RunReport::new(path)?),
         (false, false) => {
-            return Err(Usage::new(format!(
+            return Err(UsageError::new(format!(
                 "{} is neither the folder of a run, which has a `config.toml`, nor of a checkpoint, \
                  which has a `manifest.json`. Give such as `checkpoints/mnist` or \
                  `checkpoints/mnist/step-00001500`.",

@@ -6,7 +6,7 @@ use lookahead_run::RunFolder;
 
 use crate::cli;
 use crate::say::say;
-use crate::usage::Usage;
+use crate::usage::UsageError;
 
 /// The default height of one chart in pixels.
 const HEIGHT: u32 = 500;
@@ -18,7 +18,7 @@ const WIDTH: u32 = 1200;
 /// If a log can't be read, or the file can't be written.
 pub fn plot(arguments: &cli::Plot) -> anyhow::Result<()> {
     // Before the logs, which may be long.
-    let usage = |error: ChartError| Usage::new(error.to_string());
+    let usage = |error: ChartError| UsageError::new(error.to_string());
     Format::of(&arguments.output).map_err(usage)?;
     let runs: Vec<RunFolder> =
         arguments.runs.iter().map(|path| RunFolder::open(path)).collect::<Result<_, _>>()?;

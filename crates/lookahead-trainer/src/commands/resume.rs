@@ -9,16 +9,18 @@ use lookahead_run::{Checkpoint, Details, RunFolder, RunLock, log};
 use serde_json::{Map, Value};
 
 use super::{choose, follow, refuse_other_program, run_to_the_end, warn};
-use crate::changes::{FINAL_SYNC, LIVE, PERIOD, flattened, may_change, may_change_list, value_at};
 use crate::checkpointing::ranks::{self, Plan, Received};
 use crate::cli;
+use crate::config::mutable_keys::{
+    FINAL_SYNC, LIVE, PERIOD, flattened, may_change, may_change_list, value_at,
+};
 use crate::config::{Config, Override};
 use crate::controls::Hangup;
 use crate::distributed::{Team, Wishes, is_own};
 use crate::panics::caught;
 use crate::say::say;
 use crate::training::{NEXT_K, OUTDATED_CONFIG, Outside, Training, k_inside_a_cycle, ranks_of};
-use crate::usage::Usage;
+use crate::usage::UsageError;
 
 /// Goes on with a run from its newest valid checkpoint, or from the one of `--from`.
 ///
@@ -159,13 +161,13 @@ pub(super) fn go_on(
 
 /// Of several processes each has a θ and moments of its own in one mode, and in the other all have the
 /// same.
-fn refuse_other_mode(details: &Details, config: &Config) -> Result<(), Usage> {
+fn refuse_other_mode(details: &Details, config: &Config) -> Result<(), UsageError> {
     let before = value_at(&details.config, "distributed.mode").and_then(Value::as_str);
     let now = config.to_json();
     let now = value_at(&now, "distributed.mode").and_then(Value::as_str);
     match (before, now) {
         (Some(before), Some(now)) if ranks_of(details) > 1 && now != "none" && before != now => {
-            Err(Usage::new(format!(
+            Err(UsageError::new(format!(
                 "`distributed.mode` can't become {now} in a run of several processes that was {before}: \
                  leave it, or begin another run from its model with `lookahead train --init-from`."
             )))
@@ -238,7 +240,7 @@ fn changed_config(
     if let Some((key, now)) =
         foreign.iter().find(|(key, now)| !may_change(key) && !is_new(saved, key, now))
     {
-        return Err(Usage::new(format!(
+        return Err(UsageError::new(format!(
             "The checkpoint {} was taken with another config than the run's `{place}` says: `{key}` \
              was {}, and is {now}. Put that right there, or resume from a checkpoint of this run \
              with `--from`.",
@@ -255,7 +257,7 @@ fn changed_config(
     // Another kind has other keys: the one that was asked for is the one to name.
     let asked = refused.iter().find(|key| overrides.iter().any(|set| &set.key == **key));
     if let Some(key) = asked.or(refused.first()) {
-        return Err(Usage::new(format!(
+        return Err(UsageError::new(format!(
             "`{key}` can't change on resume: the checkpoint's weights, optimizer state or order of \
              data would no longer fit. Start a new run for it with `lookahead train`. What may \
              change: {}.",
@@ -338,12 +340,12 @@ fn defaults() -> Value {
     Config { lookahead, ..Config::default() }.to_json()
 }
 
-fn other_algorithm(with: bool) -> Usage {
+fn other_algorithm(with: bool) -> UsageError {
     let (is, change) = match with {
         true => ("with", "taken out"),
         false => ("without", "added"),
     };
-    Usage::new(format!(
+    UsageError::new(format!(
         "The run was begun {is} Lookahead, and `[lookahead]` can't be {change} on resume: the \
          checkpoint holds the state of the other algorithm. Leave out the `--set` that does it, or \
          start a new run with `lookahead train`."
@@ -351,7 +353,7 @@ fn other_algorithm(with: bool) -> Usage {
 }
 
 /// A total below where the run stands is a mistake, and not a run that is done.
-fn refuse_fewer_steps(training: &Training, config: &Config) -> Result<(), Usage> {
+fn refuse_fewer_steps(training: &Training, config: &Config) -> Result<(), UsageError> {
     let (step, total) = (training.step(), training.total_steps());
     if total >= step {
         return Ok(());
@@ -361,7 +363,7 @@ fn refuse_fewer_steps(training: &Training, config: &Config) -> Result<(), Usage>
         Some(_) => format!("`{key}` is {total}"),
         None => format!("`{key}` is {}, which makes {total} steps", config.train.epochs),
     };
-    Err(Usage::new(format!(
+    Err(UsageError::new(format!(
         "{found}, and the checkpoint is of step {step}: give it more with `--set {key}=…`, or go \
          on from an earlier checkpoint with `--from`."
     )))
@@ -425,7 +427,7 @@ fn differences(before: &Value, after: &Value) -> Map<String, Value> {
 /// A longer cosine is another cosine from its first step on.
 fn other_curve(config: &Config, changes: &Map<String, Value>) -> Option<String> {
     let longer = changes.contains_key("train.epochs") || changes.contains_key("train.max_steps");
-    (longer && config.schedule.kind == crate::schedule::Kind::Cosine).then(|| {
+    (longer && config.schedule.kind == crate::config::schedule::ScheduleKind::Cosine).then(|| {
         "The number of steps changed, and the cosine schedule with it: from here on the learning \
          rate follows the new curve, which the steps so far did not."
             .to_owned()

@@ -6,9 +6,10 @@ use lookahead_run::{RunFolder, RunLock};
 
 use super::{follow, resume, run_to_the_end, warn};
 use crate::cli;
+use crate::config::distributed::DistributedMode;
 use crate::config::{Config, Loaded};
 use crate::controls::Hangup;
-use crate::distributed::{Mode, Team, Wishes};
+use crate::distributed::{Team, Wishes};
 use crate::initial;
 use crate::panics::caught;
 use crate::say::say;
@@ -45,7 +46,9 @@ fn train_among(
     from: Option<&initial::From>,
     team: Team,
 ) -> anyhow::Result<()> {
-    if loaded.config.distributed.mode != Mode::None && std::env::var_os("WORLD_SIZE").is_none() {
+    if loaded.config.distributed.mode != DistributedMode::None
+        && std::env::var_os("WORLD_SIZE").is_none()
+    {
         let note = "`distributed.mode` is set, and WORLD_SIZE is not: this is the only process.";
         loaded.notes.push(note.to_owned());
     }

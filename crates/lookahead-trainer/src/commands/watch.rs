@@ -14,7 +14,7 @@ use lookahead_study::sweep::{SweepFolder, latest};
 
 use crate::cli;
 use crate::say::say;
-use crate::usage::Usage;
+use crate::usage::UsageError;
 
 /// Runs of a sweep that are shown from the start: their curves can be told apart.
 const MOST: usize = 8;
@@ -35,7 +35,7 @@ pub fn watch(arguments: &cli::Watch) -> anyhow::Result<()> {
     }
     if !std::io::stdout().is_terminal() {
         let run = arguments.runs[0].display();
-        return Err(Usage::new(format!(
+        return Err(UsageError::new(format!(
             "`lookahead watch` draws on a terminal, and standard output is none. How a run fares is \
              told by `lookahead ctl {run} status`; its events are in {run}/events.jsonl."
         ))

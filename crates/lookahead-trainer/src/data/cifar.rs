@@ -11,7 +11,7 @@ use anyhow::{Context, anyhow};
 use super::images::Images;
 use super::{DataConfig, Dataset, fetch, gzip};
 use crate::say::say;
-use crate::usage::Usage;
+use crate::usage::UsageError;
 
 /// Channels, height and width.
 pub const SHAPE: [usize; 3] = [3, 32, 32];
@@ -126,7 +126,7 @@ impl Version {
                 let remedy = "Put the right file there, or take `data.dir` out to have it fetched.";
                 let folder = self.inside(dir);
                 if let Some(sentence) = self.other_version(&folder) {
-                    return Err(Usage::new(sentence).into());
+                    return Err(UsageError::new(sentence).into());
                 }
                 (folder, remedy.to_owned())
             }

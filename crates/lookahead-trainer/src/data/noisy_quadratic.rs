@@ -20,7 +20,7 @@ use tch::{Device, Kind as Element, Tensor};
 use super::batches::generator;
 use super::signature::Signature;
 use super::{Batch, DataConfig, Dataset, Entry, Place, Problem, Samples, on_device};
-use crate::check::{Invalid, require, shown};
+use crate::config::check::{ConfigIssue, format_number, require};
 
 /// The problem.
 pub const ENTRY: Entry = Entry {
@@ -37,15 +37,15 @@ const EPOCH: usize = 100;
 /// Most directions: each sample has so many numbers.
 const MOST: usize = 1 << 24;
 
-fn resolve(config: &mut DataConfig) -> Result<(), Invalid> {
+fn resolve(config: &mut DataConfig) -> Result<(), ConfigIssue> {
     resolve_dimensions(config)?;
     let noise = *config.noise.get_or_insert(1.0);
     let allowed = "a number from 0 to 1e6: the standard deviation where the curvature is 1";
-    require((0.0..=1e6).contains(&noise), "data.noise", shown(noise), allowed)
+    require((0.0..=1e6).contains(&noise), "data.noise", format_number(noise), allowed)
 }
 
 /// What both quadratic problems have.
-pub(super) fn resolve_dimensions(config: &mut DataConfig) -> Result<(), Invalid> {
+pub(super) fn resolve_dimensions(config: &mut DataConfig) -> Result<(), ConfigIssue> {
     let dimensions = *config.dimensions.get_or_insert(100);
     let allowed = format!("from 1 to {MOST}");
     require((1..=MOST).contains(&dimensions), "data.dimensions", dimensions, &allowed)?;

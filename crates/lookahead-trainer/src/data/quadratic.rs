@@ -6,7 +6,7 @@ use lookahead_run::event::Task;
 use super::noisy_quadratic::Points;
 use super::signature::Signature;
 use super::{DataConfig, Dataset, Entry, Problem};
-use crate::check::{Invalid, require, shown};
+use crate::config::check::{ConfigIssue, format_number, require};
 
 /// The problem.
 pub const ENTRY: Entry = Entry {
@@ -17,11 +17,11 @@ pub const ENTRY: Entry = Entry {
     load,
 };
 
-fn resolve(config: &mut DataConfig) -> Result<(), Invalid> {
+fn resolve(config: &mut DataConfig) -> Result<(), ConfigIssue> {
     super::noisy_quadratic::resolve_dimensions(config)?;
     let condition = *config.condition.get_or_insert(1000.0);
     let allowed = "a number from 1 to 1e12: the largest curvature over the smallest";
-    require((1.0..=1e12).contains(&condition), "data.condition", shown(condition), allowed)
+    require((1.0..=1e12).contains(&condition), "data.condition", format_number(condition), allowed)
 }
 
 fn load(config: &DataConfig) -> anyhow::Result<Dataset> {

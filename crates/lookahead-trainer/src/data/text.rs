@@ -17,9 +17,9 @@ use super::signature::{Inputs, Signature};
 use super::{
     Batch, DataConfig, Dataset, Entry, Place, Problem, Samples, gzip, held_out, on_device,
 };
-use crate::check::{Invalid, require};
+use crate::config::check::{ConfigIssue, require};
 use crate::file_kind::stand_in;
-use crate::usage::Usage;
+use crate::usage::UsageError;
 
 /// The data set.
 pub const ENTRY: Entry = Entry {
@@ -36,9 +36,9 @@ const LARGEST: usize = 1 << 26;
 /// Most symbols of a piece.
 const LONGEST: usize = 1 << 16;
 
-fn resolve(config: &mut DataConfig) -> Result<(), Invalid> {
+fn resolve(config: &mut DataConfig) -> Result<(), ConfigIssue> {
     if config.file.is_none() {
-        return Err(Invalid::new(
+        return Err(ConfigIssue::new(
             "data.kind",
             "`data.kind` is text, and `data.file` is missing: name a file of text in UTF-8, such as \
              by `--set data.file=README.md`.",
@@ -85,8 +85,8 @@ fn load(config: &DataConfig) -> anyhow::Result<Dataset> {
     })
 }
 
-fn too_short(usage: &Usage, pieces: usize) -> Usage {
-    Usage::new(format!(
+fn too_short(usage: &UsageError, pieces: usize) -> UsageError {
+    UsageError::new(format!(
         "{usage} (The text makes {pieces} pieces of `data.length`, of which the last twentieth, and \
          at least one, is for tests: shorter pieces are more of them.)"
     ))

@@ -5,7 +5,7 @@ use tch::{Tensor, nn};
 
 use super::{Entry, ModelConfig, Network, head};
 use crate::data::Problem;
-use crate::usage::Usage;
+use crate::usage::UsageError;
 
 /// The model.
 pub const ENTRY: Entry = Entry {
@@ -37,12 +37,12 @@ fn build(
     path: &nn::Path<'_>,
     config: &ModelConfig,
     problem: &Problem,
-) -> Result<Box<dyn Network>, Usage> {
+) -> Result<Box<dyn Network>, UsageError> {
     let ([mut channels, mut height, mut width], classes) = problem.images()?;
     let mut layers = nn::seq_t();
     for (i, &next) in config.channels.iter().flatten().enumerate() {
         if height < 2 || width < 2 {
-            return Err(Usage::new(format!(
+            return Err(UsageError::new(format!(
                 "`model.channels` has {} convolutions, and after {i} the image is only \
                  {height}×{width}: each halves it, so take fewer.",
                 config.channels.as_ref().map_or(0, Vec::len)

@@ -8,9 +8,9 @@ use tch::nn::{self, Module};
 use tch::{Kind as Element, Tensor};
 
 use super::{Entry, ModelConfig, Network, WIDEST, check_layers};
-use crate::check::{Invalid, require};
+use crate::config::check::{ConfigIssue, require};
 use crate::data::Problem;
-use crate::usage::Usage;
+use crate::usage::UsageError;
 
 /// The model.
 pub const ENTRY: Entry = Entry {
@@ -25,7 +25,7 @@ pub const ENTRY: Entry = Entry {
     build,
 };
 
-fn resolve(config: &mut ModelConfig) -> Result<(), Invalid> {
+fn resolve(config: &mut ModelConfig) -> Result<(), ConfigIssue> {
     let width = *config.width.get_or_insert(256);
     let allowed = format!("from 1 to {WIDEST}");
     require((1..=WIDEST).contains(&width), "model.width", width, &allowed)?;
@@ -53,7 +53,7 @@ fn build(
     path: &nn::Path<'_>,
     config: &ModelConfig,
     problem: &Problem,
-) -> Result<Box<dyn Network>, Usage> {
+) -> Result<Box<dyn Network>, UsageError> {
     let (symbols, _) = problem.text()?;
     let (width, embedded) = (config.width.unwrap_or(256), config.embedding.unwrap_or(64));
     let embedding = nn::embedding(path / "embedding", symbols, embedded, Default::default());

@@ -5,7 +5,7 @@ use tch::nn;
 
 use super::{Entry, ModelConfig, Network, head};
 use crate::data::Problem;
-use crate::usage::Usage;
+use crate::usage::UsageError;
 
 /// The model.
 pub const ENTRY: Entry = Entry {
@@ -28,7 +28,7 @@ fn build(
     path: &nn::Path<'_>,
     config: &ModelConfig,
     problem: &Problem,
-) -> Result<Box<dyn Network>, Usage> {
+) -> Result<Box<dyn Network>, UsageError> {
     let (shape, classes) = problem.images()?;
     let flat = nn::seq_t().add_fn(|images| images.flat_view());
     Ok(Box::new(head(flat, path, config, shape.iter().product(), classes)))

@@ -5,7 +5,7 @@ use tch::{Tensor, nn};
 
 use super::{Entry, ModelConfig, Network};
 use crate::data::Problem;
-use crate::usage::Usage;
+use crate::usage::UsageError;
 
 /// The model.
 pub const ENTRY: Entry = Entry {
@@ -27,7 +27,7 @@ fn build(
     path: &nn::Path<'_>,
     _: &ModelConfig,
     problem: &Problem,
-) -> Result<Box<dyn Network>, Usage> {
+) -> Result<Box<dyn Network>, UsageError> {
     let curvatures = problem.curvatures()?;
     let x = path.ones("x", &[curvatures.len() as i64]);
     let curvatures = Tensor::from_slice(curvatures).to_device(path.device());

@@ -10,9 +10,9 @@ use tch::{Tensor, nn::Module};
 
 use super::pointwise::Pointwise;
 use super::{Entry, ModelConfig, Network, WIDEST};
-use crate::check::{Invalid, require};
+use crate::config::check::{ConfigIssue, require};
 use crate::data::Problem;
-use crate::usage::Usage;
+use crate::usage::UsageError;
 
 /// The model.
 pub const ENTRY: Entry = Entry {
@@ -31,7 +31,7 @@ const STAGES: usize = 8;
 /// Most blocks in a stage.
 const BLOCKS: i64 = 1000;
 
-fn resolve(config: &mut ModelConfig) -> Result<(), Invalid> {
+fn resolve(config: &mut ModelConfig) -> Result<(), ConfigIssue> {
     let width = *config.width.get_or_insert(64);
     let allowed = format!("from 1 to {WIDEST}: the channels of the first stage");
     require((1..=WIDEST).contains(&width), "model.width", width, &allowed)?;
@@ -68,7 +68,7 @@ fn build(
     path: &nn::Path<'_>,
     config: &ModelConfig,
     problem: &Problem,
-) -> Result<Box<dyn Network>, Usage> {
+) -> Result<Box<dyn Network>, UsageError> {
     let ([channels, mut height, mut width], classes) = problem.images()?;
     let mut inputs = config.width.unwrap_or(64);
     let conv1 = convolution(path / "conv1", channels, inputs, 1);
@@ -81,7 +81,7 @@ fn build(
         let halved = [height, width].map(|n: i64| (n + stride - 1) / stride);
         // Batch normalization of a single pixel would have only the samples of a batch to count.
         if stage > 0 && halved == [1, 1] {
-            return Err(Usage::new(format!(
+            return Err(UsageError::new(format!(
                 "`model.blocks` has {} stages, and after {stage} the image is only \
                  {height}×{width}: each after the first halves it, so take fewer.",
                 stages.len()
@@ -163,7 +163,7 @@ mod tests {
         classes: usize,
         width: i64,
         blocks: &[i64],
-    ) -> Result<(nn::VarStore, Box<dyn Network>), Usage> {
+    ) -> Result<(nn::VarStore, Box<dyn Network>), UsageError> {
         let vs = nn::VarStore::new(Device::Cpu);
         let mut config = ModelConfig {
             kind: Kind::Resnet,

@@ -9,9 +9,9 @@ use tch::Tensor;
 use tch::nn::{self, Module};
 
 use super::{Entry, ModelConfig, Network, WIDEST, check_layers};
-use crate::check::{Invalid, require};
+use crate::config::check::{ConfigIssue, require};
 use crate::data::Problem;
-use crate::usage::Usage;
+use crate::usage::UsageError;
 
 /// The model.
 pub const ENTRY: Entry = Entry {
@@ -26,7 +26,7 @@ pub const ENTRY: Entry = Entry {
     build,
 };
 
-fn resolve(config: &mut ModelConfig) -> Result<(), Invalid> {
+fn resolve(config: &mut ModelConfig) -> Result<(), ConfigIssue> {
     let width = *config.width.get_or_insert(128);
     let allowed = format!("from 1 to {WIDEST}");
     require((1..=WIDEST).contains(&width), "model.width", width, &allowed)?;
@@ -69,7 +69,7 @@ fn build(
     path: &nn::Path<'_>,
     config: &ModelConfig,
     problem: &Problem,
-) -> Result<Box<dyn Network>, Usage> {
+) -> Result<Box<dyn Network>, UsageError> {
     let (symbols, length) = problem.text()?;
     let (width, count) = (config.width.unwrap_or(128), config.layers.unwrap_or(2));
     let embedding = |name, count| {

@@ -3,18 +3,8 @@
 
 use lookahead_run::event::Evaluation;
 use lookahead_run::retention;
-use serde::{Deserialize, Serialize};
 
-/// `train.best_by`: what of an evaluation on validation data tells better from worse.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Metric {
-    /// The fraction of samples classified right; more is better.
-    #[default]
-    Accuracy,
-    /// The mean loss; less is better.
-    Loss,
-}
+use crate::config::train::Metric;
 
 /// Names of what is measured at a checkpoint's step, in its manifest.
 pub const ACCURACY: &str = "validation/accuracy";
@@ -22,14 +12,6 @@ pub const ACCURACY: &str = "validation/accuracy";
 pub const LOSS: &str = "validation/loss";
 
 impl Metric {
-    /// Its name, for people.
-    pub fn name(self) -> &'static str {
-        match self {
-            Metric::Accuracy => "accuracy",
-            Metric::Loss => "loss",
-        }
-    }
-
     /// A value of it, for people.
     pub fn shown(self, value: f64) -> String {
         match self {

@@ -8,8 +8,8 @@ use lookahead_run::event::{Event, Warning};
 use tch::Tensor;
 
 use super::{Outside, Training};
-use crate::check::shown;
 use crate::config::Config;
+use crate::config::check::format_number;
 use crate::model::Model;
 use crate::timing::Part;
 
@@ -30,7 +30,7 @@ pub struct Diverged {
 
 impl Diverged {
     fn of(what: String, lr: f64) -> Self {
-        let lr = shown(lr);
+        let lr = format_number(lr);
         let advice = format!("Start again with a smaller `optimizer.lr` than {lr}.");
         Diverged { what, lr, at_the_start: false, advice }
     }

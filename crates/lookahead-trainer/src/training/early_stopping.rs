@@ -6,8 +6,8 @@ use serde_json::Value;
 
 use super::divergence::refuse_loss;
 use super::{BEST_STEP, OWED, Outside, SINCE_BEST, Training};
-use crate::changes::value_at;
 use crate::checkpointing::restore::load_weights;
+use crate::config::mutable_keys::value_at;
 use crate::distributed::Wishes;
 use crate::evaluation::{evaluate, evaluate_together};
 use crate::model::Model;

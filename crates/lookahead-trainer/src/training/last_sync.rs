@@ -7,7 +7,7 @@
 use lookahead_run::event::{Event, Note, Split, Weights};
 
 use super::{Flow, Measured, Outside, Training, measure, metrics, saving, sync, test_fast};
-use crate::usage::Usage;
+use crate::usage::UsageError;
 
 /// Where a manifest says that the model is the one after the last sync, and the state the one before.
 pub(super) const FINAL_SYNC: &str = "train/final_sync";
@@ -55,7 +55,7 @@ impl Training {
     ///
     /// # Errors
     /// A usage error.
-    pub fn check_syncs(&self) -> Result<Option<String>, Usage> {
+    pub fn check_syncs(&self) -> Result<Option<String>, UsageError> {
         let Some(lookahead) = &self.config.lookahead else { return Ok(None) };
         let (k, steps) = (lookahead.k, self.total_steps);
         if k <= steps {
@@ -68,7 +68,7 @@ impl Training {
                 "{fact}: the slow weights move only once, in the last sync at its end. Use a k of at most \
                  {steps}, or more steps, for more than that."
             ))),
-            false => Err(Usage::new(format!(
+            false => Err(UsageError::new(format!(
                 "{fact}, and `lookahead.final_sync` is false: no sync would ever happen, and the slow \
                  weights, the result, would stay where they began. Use a k of at most {steps}, more steps, \
                  or `lookahead.final_sync=true`."

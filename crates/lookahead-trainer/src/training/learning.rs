@@ -13,7 +13,7 @@ use std::collections::VecDeque;
 use lookahead_run::event::{Event, Warning};
 
 use super::{Outside, Training};
-use crate::check::shown;
+use crate::config::check::format_number;
 use crate::data::{DataConfig, Problem};
 use crate::observer::lines;
 
@@ -117,7 +117,7 @@ fn is_warm(t: &Training) -> bool {
 
 fn in_words(t: &Training, fault: Fault) -> String {
     let (first, highest) = (t.learning.first, t.learning.highest);
-    let lr = shown(t.config.optimizer.lr);
+    let lr = format_number(t.config.optimizer.lr);
     let (shown_loss, guessing) =
         (lines::loss, |chance| format!("guessing ({})", lines::loss(chance)));
     match fault {

@@ -10,9 +10,9 @@ use super::Training;
 use super::folder::FolderWatch;
 use super::settings::Settings;
 use super::status::Shared;
-use crate::changes::PERIOD;
 use crate::checkpointing::writer::Writer;
 use crate::config::Config;
+use crate::config::mutable_keys::PERIOD;
 use crate::controls::{Controls, Hangup};
 use crate::observer::{Observer, Show};
 

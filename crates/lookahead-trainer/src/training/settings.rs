@@ -15,7 +15,7 @@ use serde_json::Value;
 
 use super::kept_config::KeptConfig;
 use super::{Outside, Training};
-use crate::changes::{
+use crate::config::mutable_keys::{
     LEARNING_RATE, LIVE, PERIOD, PROBE_INTERVAL, SLOW_STEP_SIZE, may_change, value_at,
 };
 use crate::config::{Config, Override};

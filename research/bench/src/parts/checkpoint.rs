@@ -10,8 +10,9 @@ use lookahead_core::LookaheadConfig;
 use lookahead_run::{CheckpointStore, Details, EventLog, Retention};
 use lookahead_trainer::checkpointing::snapshot::Snapshot;
 use lookahead_trainer::checkpointing::writer::{Job, Writer};
+use lookahead_trainer::config::optimizer::{OptimizerConfig, OptimizerKind};
 use lookahead_trainer::distributed::Team;
-use lookahead_trainer::optimizer::{Kind, Optimizer, OptimizerConfig};
+use lookahead_trainer::optimizer::Optimizer;
 use tch::{Device, Tensor, nn};
 
 use super::models::{resnet18, variables};
@@ -19,7 +20,7 @@ use super::{Comparisons, Target};
 
 pub(super) fn compare(comparisons: &mut Comparisons) -> anyhow::Result<()> {
     let folder = comparisons.folder().to_owned();
-    for kind in [Kind::Sgd, Kind::AdamW] {
+    for kind in [OptimizerKind::Sgd, OptimizerKind::AdamW] {
         stall(comparisons, kind);
     }
     writing(comparisons, &folder);
@@ -28,7 +29,7 @@ pub(super) fn compare(comparisons: &mut Comparisons) -> anyhow::Result<()> {
 }
 
 /// A model of 11.2 M parameters whose optimizer has taken a step, so that its state is there.
-fn training(kind: Kind) -> (nn::VarStore, Optimizer) {
+fn training(kind: OptimizerKind) -> (nn::VarStore, Optimizer) {
     let vs = variables(&resnet18());
     let config = config(kind);
     let lookahead = LookaheadConfig::default();
@@ -38,9 +39,9 @@ fn training(kind: Kind) -> (nn::VarStore, Optimizer) {
     (vs, optimizer)
 }
 
-fn config(kind: Kind) -> OptimizerConfig {
+fn config(kind: OptimizerKind) -> OptimizerConfig {
     let (sgd, adam) = match kind {
-        Kind::Sgd => (Some(0.9), None),
+        OptimizerKind::Sgd => (Some(0.9), None),
         _ => (None, Some(0.9)),
     };
     let eps = adam.map(|_| 1e-8);
@@ -48,7 +49,7 @@ fn config(kind: Kind) -> OptimizerConfig {
 }
 
 /// What training waits for, against a copy of as many bytes in as many tensors.
-fn stall(comparisons: &mut Comparisons, kind: Kind) {
+fn stall(comparisons: &mut Comparisons, kind: OptimizerKind) {
     let what = format!("stall, {kind:?}");
     let names = ("snapshot", "copy_ of the state into warm memory");
     comparisons.compare(&what, names, Target::TakesAtMost(1.5), || {
@@ -98,7 +99,7 @@ fn job(writer: &mut Writer, step: u64, vs: &nn::VarStore, optimizer: &mut Optimi
 fn writing(comparisons: &mut Comparisons, folder: &Path) {
     let names = ("checkpoint", "one file, written and flushed");
     comparisons.compare("writing, Sgd", names, Target::Takes, || {
-        let (vs, mut optimizer) = training(Kind::Sgd);
+        let (vs, mut optimizer) = training(OptimizerKind::Sgd);
         let mut writer = writer(folder);
         let mut step = 0;
         let first = job(&mut writer, 0, &vs, &mut optimizer);
@@ -136,7 +137,7 @@ fn in_flight(comparisons: &mut Comparisons, folder: &Path) {
     if !comparisons.takes(WHAT) {
         return;
     }
-    let (vs, mut optimizer) = training(Kind::Sgd);
+    let (vs, mut optimizer) = training(OptimizerKind::Sgd);
     let mut writer = writer(folder);
     let images = Tensor::randn([64, 1024], (tch::Kind::Float, Device::Cpu));
     let weights = Tensor::randn([1024, 1024], (tch::Kind::Float, Device::Cpu));

@@ -4,17 +4,17 @@ use std::fmt;
 
 /// A value that can't be used: which key, and a sentence that says why.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Invalid {
+pub struct ConfigIssue {
     /// The dotted key, such as `lookahead.k`.
     pub key: &'static str,
     /// A full sentence with the value found, what is allowed, and the remedy.
     pub message: String,
 }
 
-impl Invalid {
+impl ConfigIssue {
     /// A refusal of `key`.
     pub fn new(key: &'static str, message: impl Into<String>) -> Self {
-        Invalid { key, message: message.into() }
+        ConfigIssue { key, message: message.into() }
     }
 }
 
@@ -26,11 +26,11 @@ pub(crate) fn kind_key<T: Clone>(
     default: T,
     key: &'static str,
     kinds: &str,
-) -> Result<(), Invalid> {
+) -> Result<(), ConfigIssue> {
     match (belongs, value.is_some()) {
         (true, false) => *value = Some(default),
         (false, true) => {
-            return Err(Invalid::new(
+            return Err(ConfigIssue::new(
                 key,
                 format!(
                     "The key `{key}` belongs to {kinds} only: take it out, or choose that kind."
@@ -43,7 +43,7 @@ pub(crate) fn kind_key<T: Clone>(
 }
 
 /// A number for a sentence: 1e30 is not written out in its 31 digits.
-pub(crate) fn shown(value: f64) -> String {
+pub(crate) fn format_number(value: f64) -> String {
     match value == 0.0 || !value.is_finite() || (1e-4..1e7).contains(&value.abs()) {
         true => value.to_string(),
         false => format!("{value:e}"),
@@ -56,20 +56,22 @@ pub(crate) fn require(
     key: &'static str,
     found: impl fmt::Display,
     allowed: &str,
-) -> Result<(), Invalid> {
+) -> Result<(), ConfigIssue> {
     match holds {
         true => Ok(()),
-        false => Err(Invalid::new(key, format!("`{key}` is {found}, and it must be {allowed}."))),
+        false => {
+            Err(ConfigIssue::new(key, format!("`{key}` is {found}, and it must be {allowed}.")))
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::shown;
+    use super::format_number;
 
     #[test]
     fn numbers_are_written_as_people_do() {
-        let written = [0.0, 0.1, -1.5, 1e30, -2e-9, f64::NAN].map(shown);
+        let written = [0.0, 0.1, -1.5, 1e30, -2e-9, f64::NAN].map(format_number);
         assert_eq!(written, ["0", "0.1", "-1.5", "1e30", "-2e-9", "NaN"]);
     }
 }

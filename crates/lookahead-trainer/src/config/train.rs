@@ -1,13 +1,10 @@
 //! How long to train, from which seed, where: `[train]`.
 
-use anyhow::Context;
 use lookahead_run::event::Task;
 use serde::{Deserialize, Serialize};
-use tch::{Cuda, Device};
 
-use super::best::Metric;
-use crate::check::{Invalid, require};
-use crate::usage::Usage;
+use super::check::{ConfigIssue, require};
+use crate::usage::UsageError;
 
 /// `[train]`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -51,6 +48,27 @@ pub enum Autocast {
     Bf16,
 }
 
+/// `train.best_by`: what of an evaluation on validation data tells better from worse.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Metric {
+    /// The fraction of samples classified right; more is better.
+    #[default]
+    Accuracy,
+    /// The mean loss; less is better.
+    Loss,
+}
+
+impl Metric {
+    /// Its name, for people.
+    pub fn name(self) -> &'static str {
+        match self {
+            Metric::Accuracy => "accuracy",
+            Metric::Loss => "loss",
+        }
+    }
+}
+
 /// Losses that may wait on the device, at most: a training that has left the numbers is noticed as much
 /// later.
 const MOST_UNREAD: u64 = 1000;
@@ -75,11 +93,11 @@ impl Default for TrainConfig {
 }
 
 impl TrainConfig {
-    pub(crate) fn resolve(&mut self, task: Task) -> Result<(), Invalid> {
+    pub(crate) fn resolve(&mut self, task: Task) -> Result<(), ConfigIssue> {
         let classifies = task != Task::Quadratic;
         let usual = if classifies { Metric::Accuracy } else { Metric::Loss };
         if *self.best_by.get_or_insert(usual) == Metric::Accuracy && !classifies {
-            return Err(Invalid::new(
+            return Err(ConfigIssue::new(
                 "train.best_by",
                 "`train.best_by` is accuracy, and nothing is classified here: set it to loss.",
             ));
@@ -97,7 +115,7 @@ impl TrainConfig {
         let allowed = format!("from 0, 1 on the CPU and 10 on a GPU, to {MOST_UNREAD}");
         require(every <= MOST_UNREAD, "train.read_loss_every", every, &allowed)?;
         let allowed = "`auto`, `cpu`, `cuda` or `cuda:N` with the number of a GPU";
-        require(self.parse_device(0).is_some(), "train.device", &self.device, allowed)
+        require(is_device(&self.device), "train.device", &self.device, allowed)
     }
 
     /// What tells better from worse.
@@ -114,12 +132,12 @@ impl TrainConfig {
     ///
     /// # Errors
     /// A usage error where they can't be counted.
-    pub fn total_steps(&self, per_epoch: u64) -> Result<u64, Usage> {
+    pub fn total_steps(&self, per_epoch: u64) -> Result<u64, UsageError> {
         if let Some(max_steps) = self.max_steps {
             return Ok(max_steps);
         }
         self.epochs.checked_mul(per_epoch).ok_or_else(|| {
-            Usage::new(format!(
+            UsageError::new(format!(
                 "`train.epochs` is {}, and with {per_epoch} steps an epoch it must be at most {}: \
                  more steps can't be counted.",
                 self.epochs,
@@ -128,69 +146,14 @@ impl TrainConfig {
         })
     }
 
-    /// Tells libtorch how many threads to use, where it is not left the choice.
-    pub fn use_threads(&self) {
-        if self.threads > 0 {
-            tch::set_num_threads(self.threads as i32);
-        }
-    }
-
     /// Whether validation data is evaluated once `epochs` of them are completed.
     pub fn evaluates_after(&self, epochs: u64) -> bool {
         self.evaluate_every_epochs > 0 && epochs.is_multiple_of(self.evaluate_every_epochs)
     }
+}
 
-    /// The device that the words mean for a process that is `local_rank` of those on its machine, whether
-    /// or not it is there.
-    fn parse_device(&self, local_rank: usize) -> Option<Device> {
-        match self.device.as_str() {
-            "cpu" => Some(Device::Cpu),
-            "auto" if !Cuda::is_available() => Some(Device::Cpu),
-            // Where each process is shown one GPU alone, that is number 0 to all of them.
-            "auto" | "cuda" if Cuda::device_count() == 1 => Some(Device::Cuda(0)),
-            "auto" | "cuda" => Some(Device::Cuda(local_rank)),
-            other => Some(Device::Cuda(other.strip_prefix("cuda:")?.parse().ok()?)),
-        }
-    }
-
-    /// The device to train on.
-    ///
-    /// # Errors
-    /// A usage error where it is not there.
-    pub fn device(&self) -> anyhow::Result<Device> {
-        self.device_of(0)
-    }
-
-    /// As [`device`](Self::device), for a process that is `local_rank` of those on its machine: each
-    /// has a GPU of its own, unless the config names one.
-    ///
-    /// # Errors
-    /// As [`device`](Self::device).
-    pub fn device_of(&self, local_rank: usize) -> anyhow::Result<Device> {
-        let device = self.parse_device(local_rank).context("The config was checked.")?;
-        if let Device::Cuda(index) = device {
-            let count = Cuda::device_count().max(0) as usize;
-            if index >= count {
-                let why = match (Cuda::is_available(), count) {
-                    (true, count) => format!("there are {count} GPUs, counted from 0"),
-                    _ => "libtorch reaches no CUDA device here".to_owned(),
-                };
-                if local_rank > 0 && count > 0 && !self.device.starts_with("cuda:") {
-                    return Err(Usage::new(format!(
-                        "This is process {local_rank} of those on this machine (LOCAL_RANK), each of which \
-                         trains on a GPU of its own, and {why}. Start as many processes as there are \
-                         GPUs, or say `--set train.device=cpu`."
-                    ))
-                    .into());
-                }
-                return Err(Usage::new(format!(
-                    "`train.device` is {}, and {why}. Say `--set train.device=cpu`, or see \
-                     `lookahead doctor`.",
-                    self.device
-                ))
-                .into());
-            }
-        }
-        Ok(device)
-    }
+/// Whether a device has such a name, on this machine or another.
+fn is_device(name: &str) -> bool {
+    let number = name.strip_prefix("cuda:").and_then(|number| number.parse::<usize>().ok());
+    matches!(name, "auto" | "cpu" | "cuda") || number.is_some()
 }

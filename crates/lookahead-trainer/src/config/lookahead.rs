@@ -2,23 +2,23 @@
 
 use lookahead_core::{Error, LookaheadConfig, MomentumPolicy};
 
-use super::{Kind, OptimizerConfig};
-use crate::check::Invalid;
+use super::check::ConfigIssue;
+use super::optimizer::{OptimizerConfig, OptimizerKind};
 
 /// Checks ranges, and what the inner optimizer can follow.
-pub(crate) fn check(config: &LookaheadConfig, inner: &OptimizerConfig) -> Result<(), Invalid> {
+pub(crate) fn check(config: &LookaheadConfig, inner: &OptimizerConfig) -> Result<(), ConfigIssue> {
     config.check().map_err(in_section)?;
-    if config.adaptive_alpha > 0.0 && inner.kind == Kind::Sgd {
-        return Err(Invalid::new(
+    if config.adaptive_alpha > 0.0 && inner.kind == OptimizerKind::Sgd {
+        return Err(ConfigIssue::new(
             "lookahead.adaptive_alpha",
             "`lookahead.adaptive_alpha` needs the second moments of adam, adamw or rmsprop, which \
              estimate the curvature. Set `optimizer.kind` to one of these, or \
              `lookahead.adaptive_alpha` to 0.",
         ));
     }
-    let bare_sgd = inner.kind == Kind::Sgd && inner.momentum == Some(0.0);
+    let bare_sgd = inner.kind == OptimizerKind::Sgd && inner.momentum == Some(0.0);
     if config.momentum_policy != MomentumPolicy::Maintain && bare_sgd {
-        return Err(Invalid::new(
+        return Err(ConfigIssue::new(
             "lookahead.momentum_policy",
             "`lookahead.momentum_policy` has nothing to act on, since `optimizer.momentum` is 0. Set a \
              momentum, or leave the policy at `maintain`, which is the same here.",
@@ -28,9 +28,9 @@ pub(crate) fn check(config: &LookaheadConfig, inner: &OptimizerConfig) -> Result
 }
 
 /// The library's refusal of a setting as that of the section's key.
-fn in_section(refused: Error) -> Invalid {
+fn in_section(refused: Error) -> ConfigIssue {
     match refused {
-        Error::Setting { key, found, allowed } => Invalid::new(
+        Error::Setting { key, found, allowed } => ConfigIssue::new(
             match key {
                 "k" => "lookahead.k",
                 "alpha" => "lookahead.alpha",
@@ -40,11 +40,11 @@ fn in_section(refused: Error) -> Invalid {
             },
             format!("`lookahead.{key}` is {found}, and it must be {allowed}."),
         ),
-        Error::AdaptiveWith { .. } => Invalid::new(
+        Error::AdaptiveWith { .. } => ConfigIssue::new(
             "lookahead.adaptive_alpha",
             "`lookahead.adaptive_alpha` chooses the step of plain interpolation, which \
              `lookahead.outer_momentum` replaces by another rule. Set one of them to 0.",
         ),
-        other => Invalid::new("lookahead", other.to_string()),
+        other => ConfigIssue::new("lookahead", other.to_string()),
     }
 }
