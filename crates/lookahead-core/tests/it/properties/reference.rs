@@ -1,0 +1,129 @@
+//! The definition, in f64.
+
+use std::collections::BTreeMap;
+
+use super::program::{Settings, Spec};
+use lookahead_core::Schedule;
+use tch::{Kind, Tensor};
+
+/// A value and how far from it rounding may lead.
+pub(super) type Bounded = (f64, f64);
+
+/// Half the distance from 1 to the next number of an element type, u, and its least positive number.
+pub(super) fn precision(kind: Kind) -> (f64, f64) {
+    match kind {
+        Kind::Double => (f64::EPSILON / 2.0, f64::from_bits(1)),
+        Kind::Float => (f64::from(f32::EPSILON) / 2.0, f64::from(f32::from_bits(1))),
+        other => panic!("no slow weights are {other:?}"),
+    }
+}
+
+/// φ + α (θ − φ). Each operation and α itself are rounded once, by a part of u at most. In either
+/// form of `lerp` that is, next to the last rounding, of φ itself, at most four times u |θ − φ|; twice
+/// that, since the reference rounds too where φ is f64.
+pub(super) fn interpolated(slow: f64, fast: f64, alpha: f64, kind: Kind) -> Bounded {
+    let (u, least) = precision(kind);
+    let next = slow + alpha * (fast - slow);
+    (next, 2.0 * u * (next.abs() + 4.0 * (fast - slow).abs()) + 4.0 * least)
+}
+
+/// v and φ with outer momentum. v is rounded once for μ, μ v, d and their sum; φ for those, for α,
+/// in Nesterov's form for μ v and d + μ v, for the product and for itself. Twice that, as above.
+pub(super) fn with_momentum(
+    (slow, velocity): (f64, f64),
+    fast: f64,
+    alpha: f64,
+    (momentum, nesterov): (f64, bool),
+    kind: Kind,
+) -> (Bounded, Bounded) {
+    let (u, least) = precision(kind);
+    let d = slow - fast;
+    let v = momentum * velocity + d;
+    let along = if nesterov { d + momentum * v } else { v };
+    let next = slow - alpha * along;
+    let of_v = 2.0 * (momentum * velocity).abs() + d.abs() + v.abs();
+    let of_next = next.abs() + alpha * (of_v + d.abs() + 2.0 * v.abs() + 3.0 * along.abs());
+    let bound = |of: f64| 2.0 * u * of + 8.0 * least;
+    ((v, bound(of_v)), (next, bound(of_next)))
+}
+
+pub(super) fn scheduled(schedule: Schedule, from: f64, step: u64) -> f64 {
+    match schedule {
+        Schedule::Constant => from,
+        Schedule::Linear { to, steps } | Schedule::Cosine { to, steps } if step >= steps => to,
+        Schedule::Linear { to, steps } => from + (to - from) * step as f64 / steps as f64,
+        Schedule::Cosine { to, steps } => {
+            let angle = std::f64::consts::PI * step as f64 / steps as f64;
+            (from + to) / 2.0 + (from - to) / 2.0 * angle.cos()
+        }
+        Schedule::Step { factor, every } => from * factor.powi((step / every) as i32),
+    }
+}
+
+impl Settings {
+    pub(super) fn k(&self, steps: u64) -> u64 {
+        (scheduled(self.k_schedule, self.first_k as f64, steps).round() as u64).max(1)
+    }
+
+    pub(super) fn alpha(&self, group: usize, steps: u64) -> f64 {
+        let first = self.alphas.get(&group).copied().unwrap_or(self.alpha);
+        scheduled(self.alpha_schedule, first, steps)
+    }
+}
+
+/// A variable, and what the reference knows of it.
+pub(super) struct Variable {
+    pub(super) spec: Spec,
+    pub(super) name: String,
+    /// The model's own.
+    pub(super) weights: Tensor,
+    /// As the model has it.
+    pub(super) frozen: bool,
+    /// As the optimizer takes it: no sync moves it, and it is not watched.
+    pub(super) left_alone: bool,
+    /// θ.
+    pub(super) fast: Tensor,
+    /// φ.
+    pub(super) slow: Vec<f64>,
+    /// v.
+    pub(super) velocity: Vec<f64>,
+    pub(super) moments: BTreeMap<&'static str, Tensor>,
+    pub(super) slow_moments: BTreeMap<&'static str, Vec<f64>>,
+}
+
+impl Variable {
+    pub(super) fn slow_kind(&self) -> Kind {
+        if self.spec.kind == Kind::Double { Kind::Double } else { Kind::Float }
+    }
+
+    /// φ as θ would hold it.
+    pub(super) fn slow_as_fast(&self) -> Tensor {
+        as_tensor(&self.slow, self.slow_kind(), &self.fast)
+    }
+
+    /// φ ← θ.
+    pub(super) fn follow(&mut self) {
+        self.slow = numbers(&self.fast);
+    }
+
+    /// θ and φ where both are what `weights` is.
+    pub(super) fn start_from(&mut self, weights: &Tensor) {
+        self.fast = weights.detach().contiguous().copy();
+        self.slow = numbers(weights);
+        self.velocity = vec![0.0; self.slow.len()];
+    }
+}
+
+pub(super) fn numbers(tensor: &Tensor) -> Vec<f64> {
+    Vec::try_from(tensor.detach().to_kind(Kind::Double).contiguous().view([-1])).unwrap()
+}
+
+/// Numbers of the type `kind`, as `like` would hold them.
+pub(super) fn as_tensor(numbers: &[f64], kind: Kind, like: &Tensor) -> Tensor {
+    Tensor::from_slice(numbers).to_kind(kind).to_kind(like.kind()).reshape(like.size())
+}
+
+/// Equal to the bit: −0 is not 0.
+pub(super) fn same(a: &[f64], b: &[f64]) -> bool {
+    a.len() == b.len() && a.iter().zip(b).all(|(a, b)| a.to_bits() == b.to_bits())
+}
