@@ -10,7 +10,7 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent
 
 
 def without_code(text):
-    """The text without fenced blocks, since what is in them is no Markdown."""
+    """The text without fenced blocks, whose content is not Markdown."""
     return re.sub(r"^```.*?^```", "", text, flags=re.MULTILINE | re.DOTALL)
 
 

@@ -49,7 +49,7 @@ def built_programs(lines, names):
         try:
             message = json.loads(line)
         except ValueError:
-            raise CheckError("a line on stdin is no message of `cargo build --message-format=json`: %r." % line)
+            raise CheckError("a line on stdin is not a message of `cargo build --message-format=json`: %r." % line)
         if message["reason"] == "build-finished":
             finished = message["success"]
         if message["reason"] != "compiler-artifact" or not message.get("executable"):
@@ -159,7 +159,7 @@ def check(libtorch, slim, lines):
     has_cuda = os.path.exists(os.path.join(libraries, CUDA))
     if has_cuda == slim or not os.path.exists(os.path.join(libraries, ALWAYS)):
         what = "one without %s" % CUDA if slim else "one with %s" % CUDA
-        raise CheckError("%s is no libtorch to check this against: it must be %s." % (libtorch, what))
+        raise CheckError("%s is not a libtorch to check against: it must be %s." % (libtorch, what))
     names, users = workspace()
     programs = built_programs(lines, names)
     faults, rows = [], [("program", "of", "", "names of libtorch", "finds it in")]
@@ -188,7 +188,7 @@ def main():
     description = "Checks that the programs which `cargo build` lists on stdin reach CUDA."
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument("libtorch", metavar="LIBTORCH", help="the folder of the libtorch that they were built against")
-    parser.add_argument("--slim", action="store_true", help="it has no CUDA: check that no program asks for it")
+    parser.add_argument("--slim", action="store_true", help="a build without CUDA: check that no program needs it")
     arguments = parser.parse_args()
     return 0 if check(arguments.libtorch, arguments.slim, sys.stdin) else 1
 

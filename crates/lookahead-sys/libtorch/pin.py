@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Writes the requirements-*.txt beside this file: which wheels `setup.py` fetches, with their SHA-256.
+"""Writes the requirements-*.txt next to this file: which wheels `setup.py` fetches, with their SHA-256.
 
 Run it once for each new version of libtorch (after changing VERSION in setup.py), and read the diff:
 

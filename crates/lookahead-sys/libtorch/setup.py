@@ -5,7 +5,7 @@
     python3 crates/lookahead-sys/libtorch/setup.py --quiet    say nothing when there is nothing to do
     python3 crates/lookahead-sys/libtorch/setup.py --check    say what is there and what is missing; change nothing
     python3 crates/lookahead-sys/libtorch/setup.py --fetch cuda    get that variant (or cpu) into the cache and
-                                                              print its folder; the clone's link stays as it is
+                                                              print its folder; leave the clone's link unchanged
 
 What it does: pip downloads the pinned wheels named in requirements-*.txt (with their SHA-256); the
 libraries and headers in them are unpacked; the rest, which is Python, is left out. On a machine without
@@ -43,22 +43,22 @@ LINK = os.path.join(ROOT, ".libtorch")
 FORMAT = 2
 STAMP = "lookahead-setup.json"
 
-# What C++ needs of the wheels; the folders *.dist-info hold the licences.
+# The parts of the wheels that C++ needs; the *.dist-info folders have the licences.
 KEPT = ("torch/include/", "torch/lib/", "torch/share/", "torch/version.py", "nvidia/")
 # Left out of the variant `cpu`. libtorch_cuda.so must not lie there: torch-sys would link it. libtorch.so must.
 CUDA_LIBRARIES = ("libtorch_cuda", "libc10_cuda", "libtorch_nvshmem", "libcaffe2_nvrtc", "libtorch_python")
-# Without one of these a folder is no libtorch.
+# A folder without one of these is not a libtorch.
 VITAL = ("torch/lib/libtorch.so", "torch/lib/libtorch_cpu.so", "torch/lib/libc10.so", "torch/include/torch/script.h")
 
 Pin = collections.namedtuple("Pin", "name version wheel size sha256")
 
 
 class SetupError(Exception):
-    """A sentence for the user: what is wrong, and how to mend it."""
+    """A sentence for the user: what is wrong, and how to fix it."""
 
 
 def say(text):
-    # Never on stdout: that belongs to what the user asked a recipe for.
+    # Never to stdout, which is for a recipe's own output.
     print("setup: " + text, file=sys.stderr, flush=True)
 
 
@@ -79,7 +79,7 @@ def users_own():
     if not os.path.isabs(chosen):
         raise SetupError(
             "LIBTORCH is %r, which is not an absolute path, and cargo reads it from another folder. "
-            "Set it to the whole path, or unset it to get libtorch from here." % chosen
+            "Set it to the absolute path, or unset it to get libtorch from here." % chosen
         )
     folder = os.environ.get("LIBTORCH_LIB", chosen)
     if not any(os.path.exists(os.path.join(folder, "lib", name)) for name in LIBRARY_NAMES):
@@ -124,7 +124,7 @@ def python_torch():
         answer = subprocess.run([python, "-c", code], stdout=subprocess.PIPE, universal_newlines=True, check=True)
         origin = answer.stdout.strip()
     except (OSError, subprocess.CalledProcessError):
-        raise SetupError("LIBTORCH_USE_PYTORCH is set, but `%s` does not run. Mend that, or unset it." % python)
+        raise SetupError("LIBTORCH_USE_PYTORCH is set, but `%s` does not run. Fix that, or unset it." % python)
     if not origin:
         raise SetupError(
             "LIBTORCH_USE_PYTORCH is set, but %s (%s) has no torch. Install torch %s there, or unset it to get "
@@ -145,7 +145,7 @@ def require_version(version, what):
 
 
 def architecture():
-    """The architecture's name in wheels. An error where there are none that would run."""
+    """The architecture's name in wheels. An error if none would run."""
     system, arch = os.uname().sysname if hasattr(os, "uname") else sys.platform, None
     if system == "Linux":
         arch = {"arm64": "aarch64", "amd64": "x86_64"}.get(os.uname().machine, os.uname().machine)
@@ -162,7 +162,7 @@ def architecture():
 
 
 def variant():
-    """`cuda` where there is an NVIDIA GPU, else `cpu`, unless the user says which."""
+    """`cuda` if there is an NVIDIA GPU, else `cpu`, unless the user chooses."""
     chosen = os.environ.get("LOOKAHEAD_LIBTORCH")
     if chosen is None:
         return "cuda" if nvidia_gpu() else "cpu"
@@ -214,7 +214,7 @@ def folder_of(chosen):
 
 
 def fault(folder, chosen):
-    """What is wrong with an unpacked folder, or None where all is well. Fast: it only asks for file sizes."""
+    """What is wrong with an unpacked folder, or None. Fast: it only looks at file sizes."""
     import json
 
     try:
@@ -281,7 +281,7 @@ def requirements_file(chosen, arch):
 
 
 def read_pins(chosen, arch):
-    """The pinned wheels. Each stands in two lines: a comment with its file name and size, and the requirement."""
+    """The pinned wheels. Each takes two lines: a comment with its file name and size, and the requirement."""
     pins, wheel = [], None
     with open(os.path.join(HERE, requirements_file(chosen, arch))) as file:
         for line in file:
@@ -302,7 +302,7 @@ def install(chosen, arch, folder):
         if not found:  # by another process, while this one waited for the lock
             return
         if os.path.isdir(folder):
-            say("%s is damaged: %s. It is made anew." % (folder, found))
+            say("%s is damaged: %s. Rebuilding it." % (folder, found))
         partial, old, downloads = folder + ".partial", folder + ".old", folder + ".downloads"
         remove(partial, old)  # what an interrupted run left behind
         try:
@@ -323,7 +323,7 @@ def install(chosen, arch, folder):
             os.rename(tree, folder)
         finally:
             remove(partial, old)
-        remove(downloads)  # only now: after a failure the next run goes on with the wheels that are there
+        remove(downloads)  # only now: after a failure, the next run reuses the wheels
 
 
 @contextlib.contextmanager
@@ -334,7 +334,7 @@ def lock(path):
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            say("another set-up is at work; waiting for it")
+            say("another set-up is running; waiting for it")
             fcntl.flock(file, fcntl.LOCK_EX)
         yield file
 
@@ -437,7 +437,7 @@ def download(pip, pin, downloads, temporary, held):
     # On the cache's disk, whose free space was checked: /tmp may be small. Two settings of the user's would be in the way.
     environment = dict(os.environ, TMPDIR=temporary, PIP_REQUIRE_VIRTUALENV="0", PIP_DISABLE_PIP_VERSION_CHECK="1")
     environment.pop("PIP_CONSTRAINT", None)
-    # pip's own cache would only keep the wheel a second time, and older ones hold it in memory for that.
+    # pip's own cache would only keep the wheel a second time, and older versions load it into memory for that.
     command = pip + pip_download(pin) + ["--no-cache-dir", "--dest", temporary, "--requirement", requirement]
     # pip holds the lock too: should this process be killed, the next one waits until pip is gone.
     process = subprocess.Popen(
@@ -463,7 +463,7 @@ def not_downloaded(missing, given):
     lines.append("  Without a network: fetch the following elsewhere, put it into %s, and run this again." % given)
     for pin in missing:
         lines.append("    %s  %d bytes  sha256:%s" % (pin.wheel, pin.size, pin.sha256))
-    lines.append("  How to fetch them is said in %s." % os.path.join(HERE, "README.md"))
+    lines.append("  %s explains how to fetch them." % os.path.join(HERE, "README.md"))
     return "\n".join(lines)
 
 
@@ -504,9 +504,9 @@ def set_up(quiet):
 
 
 def fetch(chosen):
-    """Sees to it that a variant lies whole in the cache, and prints its folder: what LIBTORCH may be set to.
+    """Ensures that a variant is complete in the cache, and prints its folder, a value for LIBTORCH.
 
-    Neither the machine nor the user's variables have a say, and the clone goes on with the libtorch that it has.
+    Ignores the machine and the user's variables, and leaves the clone's own libtorch unchanged.
     """
     arch, folder = architecture(), folder_of(chosen)
     if fault(folder, chosen):
@@ -563,7 +563,7 @@ def main():
     mode.add_argument("--check", action="store_true", help="say what is there and what is missing; change nothing")
     mode.add_argument("--quiet", action="store_true", help="say nothing when there is nothing to do")
     mode.add_argument(
-        "--fetch", choices=("cpu", "cuda"), help="get this variant, print its folder, and leave the link as it is"
+        "--fetch", choices=("cpu", "cuda"), help="get this variant, print its folder, and leave the link unchanged"
     )
     arguments = parser.parse_args()
     if arguments.check:
@@ -583,8 +583,8 @@ if __name__ == "__main__":
     except SetupError as error:
         say("error: %s" % error)
     except OSError as error:
-        say("error: %s. Mend that, or set XDG_CACHE_HOME to a folder where files can be written." % error)
+        say("error: %s. Fix that, or set XDG_CACHE_HOME to a folder where files can be written." % error)
     except KeyboardInterrupt:
-        say("interrupted; run it again to go on")
+        say("interrupted; run it again to continue")
         sys.exit(130)
     sys.exit(1)

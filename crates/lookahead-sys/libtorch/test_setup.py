@@ -289,7 +289,7 @@ class SetupTest(unittest.TestCase):
         self.run_setup()
         self.assert_installed()
 
-    def test_damage_is_noticed_and_mended(self):
+    def test_damage_is_noticed_and_repaired(self):
         self.give_wheels()
         self.run_setup()
         library = os.path.join(self.cpu, "torch", "lib", "libtorch_cpu.so")
@@ -356,7 +356,7 @@ class SetupTest(unittest.TestCase):
         self.assertIn("libtorch_cuda.so", os.listdir(os.path.join(self.fetched("cuda"), "lib")))
         self.assertTrue(os.path.isfile(os.path.join(self.fetched("cuda"), "..", "nvidia", "cu13", "lib", "libcudart.so.13")))
         self.assertEqual(os.readlink(self.link), self.fetched("cpu"))
-        self.assertEqual(os.lstat(self.link).st_ino, link.st_ino, "not even made anew")
+        self.assertEqual(os.lstat(self.link).st_ino, link.st_ino, "not even recreated")
         # Done before: instant, and no word but the folder.
         shutil.rmtree(self.given)
         self.assertEqual(self.run_setup("--fetch", "cuda"), "")
@@ -378,7 +378,7 @@ class SetupTest(unittest.TestCase):
         os.remove(os.path.join(self.bin, "c++"))
         self.run_setup("--fetch", "cpu", **settings)
 
-    def test_fetch_mends_what_is_damaged(self):
+    def test_fetch_repairs_what_is_damaged(self):
         self.give_wheels()
         self.run_setup("--fetch", "cuda")
         library = os.path.join(self.fetched("cuda"), "lib", "libtorch_cuda.so")
@@ -601,7 +601,7 @@ class CheckCudaTest(unittest.TestCase):
         self.program("lookahead-core", "example", "ranger")
         self.program("lookahead-core", "bench", "sync")
         self.program("lookahead-core", "lib", "lookahead_core", test=True)
-        self.cuda = self.program("lookahead-core", "test", "cuda", test=True)
+        self.cuda = self.program("lookahead-core", "test", "it", test=True)
         self.runs(self.cuda, "true")
         # None of these three counts.
         self.program("screen", "example", "demo", needed=["libc.so.6"])
@@ -724,7 +724,7 @@ class Recipes(unittest.TestCase):
             for line in lines:
                 self.assertRegex(line, r"^[A-Za-z0-9._-]+==\S+ .*--hash=sha256:[0-9a-f]{64}")
             found = next(line for line in lines if line.startswith("torch=="))
-            # `just bench` adds to the environment of `just python`, which must stay as it is.
+            # `just bench` adds to the environment of `just python`, which must stay unchanged.
             self.assertEqual(torch or found, found)
             torch = found
 

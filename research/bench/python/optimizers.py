@@ -88,7 +88,7 @@ class PytorchOptimizer:
 
 
 class Torch:
-    """Lookahead as its paper defines it, in plain PyTorch: for tests, where there is neither package."""
+    """Lookahead as its paper defines it, in plain PyTorch: for tests without either package."""
 
     def __init__(self, base, k, alpha):
         self.base, self.k, self.alpha, self.steps = base, k, alpha, 0

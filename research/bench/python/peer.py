@@ -209,7 +209,7 @@ def main():
     for line in sys.stdin:
         try:
             answer = peer.obey(json.loads(line))
-        except Exception as error:  # whatever it is, the other side is told
+        except Exception as error:  # report any error to the other side
             answer = {"is": "failed", "message": f"{type(error).__name__}: {error}"}
         print(json.dumps(answer), flush=True)
 

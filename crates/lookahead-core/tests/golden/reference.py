@@ -75,7 +75,7 @@ def loss(thetas, t):
 
 
 class Lookahead:
-    """`step` counts one step of `optimizer` that has been taken already, and syncs where one is due."""
+    """`step` counts a step that `optimizer` has already taken, and syncs if one is due."""
 
     def __init__(self, optimizer, thetas, alphas, k, policy="maintain", outer=None):
         self.optimizer, self.thetas, self.alphas, self.k = optimizer, thetas, alphas, k

@@ -1,4 +1,4 @@
-"""Goes on with a checkpoint of this project in PyTorch, for `interchange.rs`.
+"""Continues from a checkpoint of this project in PyTorch, for `interchange.rs`.
 
     python go_on.py CHECKPOINT LATER_CHECKPOINT BATCHES.safetensors
 
@@ -39,7 +39,7 @@ class Mlp(torch.nn.Module):
 
 def model(state):
     net = Mlp(64, config["model"]["hidden"][0], 10, config["model"]["batch_norm"])
-    # Strictly: all names are PyTorch's own. (It does without the count of batches by itself.)
+    # Strict: all names are PyTorch's own. (It tolerates a missing batch count.)
     net.load_state_dict(state)
     return net
 
@@ -56,7 +56,7 @@ with torch.no_grad():
 right = (logits.argmax(1) == batches["labels/test"]).double().mean().item()
 print(f"outputs agree: accuracy {right:.6f}")
 
-# θ and the moments, for whoever goes on.
+# θ and the moments, to continue from.
 net = model(section(checkpoint / "training.safetensors", "fast/")).train()
 options = config["optimizer"]
 kind, lr, decay = options["kind"], options["lr"], options["weight_decay"]
