@@ -179,7 +179,7 @@ fn the_first_run_that_is_named_is_the_baseline() {
     // Twice the same folder is one run, and one seed decides nothing.
     let twice = [&paths[..], &paths[..]].concat();
     assert_eq!(compare(&twice, &Options::default()).unwrap().runs.len(), 3);
-    let verdicts: Vec<_> = comparison.groups.iter().map(|group| verdict(group)).collect();
+    let verdicts: Vec<_> = comparison.groups.iter().map(verdict).collect();
     assert_eq!(verdicts.iter().flatten().count(), 2);
     assert!(verdicts.into_iter().flatten().all(|verdict| verdict == Verdict::Undecided));
     comparison.to_terminal(80);

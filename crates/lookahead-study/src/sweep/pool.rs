@@ -98,11 +98,19 @@ enum State {
     /// In the queue; with what is to be done.
     Waiting(Task),
     /// Our process trains it.
-    Running(Box<Process>, Steps, Task),
+    Running(Box<Active>),
     /// Another process trains it.
     InUse,
     /// Done, for this process of the sweep.
     Done,
+}
+
+/// A run that our process trains.
+#[derive(Debug)]
+struct Active {
+    process: Process,
+    steps: Steps,
+    task: Task,
 }
 
 struct Pool<'a> {
@@ -235,7 +243,7 @@ impl Pool<'_> {
                 let Some(index) = self.waiting.pop_front() else { break };
                 self.start(index)?;
             }
-            let is_running = |state: &State| matches!(state, State::Running(..));
+            let is_running = |state: &State| matches!(state, State::Running(_));
             let is_done = match self.stopping {
                 true => !self.states.iter().any(is_running),
                 false => self.active() == 0 && self.waiting.is_empty(),
@@ -253,15 +261,15 @@ impl Pool<'_> {
 
     /// Runs that are trained, by whatever process.
     fn active(&self) -> usize {
-        let is_active = |state: &&State| matches!(state, State::Running(..) | State::InUse);
+        let is_active = |state: &&State| matches!(state, State::Running(_) | State::InUse);
         self.states.iter().filter(is_active).count()
     }
 
     fn stop(&mut self) {
         self.stopping = true;
         for state in &self.states {
-            if let State::Running(process, ..) = state {
-                process.stop();
+            if let State::Running(active) = state {
+                active.process.stop();
             }
         }
     }
@@ -269,8 +277,8 @@ impl Pool<'_> {
     fn kill(&mut self) {
         self.killed = true;
         for index in 0..self.states.len() {
-            if let State::Running(process, ..) = &mut self.states[index] {
-                process.kill();
+            if let State::Running(active) = &mut self.states[index] {
+                active.process.kill();
                 self.folder.deactivate(self.name(index));
                 self.states[index] = State::Done;
             }
@@ -283,25 +291,25 @@ impl Pool<'_> {
         if task == Task::Train {
             self.folder.remove_run(&name)?;
         }
-        let active = self.folder.activate(&name)?;
+        let lock = self.folder.activate(&name)?;
         let point = &self.plan.points[index].point;
         let (config, runs) = (self.plan.config(), self.folder.runs());
-        let process = Process::start(&self.options.program, task, point, &config, &runs, active)?;
+        let process = Process::start(&self.options.program, task, point, &config, &runs, lock)?;
         let log = self.folder.run(&name).join("events.jsonl");
         let steps = Steps::new(&log, task == Task::Resume);
-        self.states[index] = State::Running(Box::new(process), steps, task);
+        self.states[index] = State::Running(Box::new(Active { process, steps, task }));
         Ok(())
     }
 
     /// Handles the end of one of our processes.
     fn reap(&mut self, index: usize, reporter: &mut dyn Reporter) -> Result<(), SweepError> {
-        let State::Running(process, ..) = &mut self.states[index] else { return Ok(()) };
-        let Some(status) = process.ended() else { return Ok(()) };
-        let output = process.output();
-        let before = std::mem::replace(&mut self.states[index], State::Done);
-        let State::Running(_, mut steps, task) = before else { return Ok(()) };
-        steps.read();
-        self.estimate.ended(&steps);
+        let State::Running(active) = &mut self.states[index] else { return Ok(()) };
+        let Some(status) = active.process.ended() else { return Ok(()) };
+        let output = active.process.output();
+        active.steps.read();
+        self.estimate.ended(&active.steps);
+        let task = active.task;
+        self.states[index] = State::Done;
         let name = self.name(index).to_owned();
         self.folder.deactivate(&name);
 
@@ -367,9 +375,9 @@ impl Pool<'_> {
     fn progress(&mut self) -> Progress {
         let mut running = Vec::new();
         for index in 0..self.states.len() {
-            let State::Running(_, steps, _) = &mut self.states[index] else { continue };
-            steps.read();
-            let (step, total) = (steps.step, steps.total);
+            let State::Running(active) = &mut self.states[index] else { continue };
+            active.steps.read();
+            let (step, total) = (active.steps.step, active.steps.total);
             running.push(Running { name: self.name(index).to_owned(), step, total });
         }
         let count = |status| {
@@ -381,7 +389,7 @@ impl Pool<'_> {
             .states
             .iter()
             .filter_map(|state| match state {
-                State::Running(_, steps, _) => Some(steps),
+                State::Running(active) => Some(&active.steps),
                 _ => None,
             })
             .collect();
