@@ -8,6 +8,9 @@ just := quote(just_executable()) + " --justfile " + quote(justfile())
 # Recipes end by `exec`ing the program, so that it receives Ctrl-C and `kill`, and its exit status is theirs.
 lookahead := quote(env("CARGO_TARGET_DIR", "target") / "release/lookahead")
 
+# Every recipe that tests builds the same things: .cargo/tests.toml says how.
+tests := "--release --locked --workspace --config .cargo/tests.toml"
+
 [private]
 default:
     @{{ just }} --list --unsorted
@@ -95,10 +98,13 @@ test *ARGS: _setup
     set -euo pipefail
     # libtorch has one random generator for the whole process: one process a test, or one thread.
     if cargo nextest --version >/dev/null 2>&1; then
-        cargo nextest run --release --locked --workspace "$@"
-        if [[ $# -eq 0 ]]; then cargo test --release --locked --workspace --doc; fi
+        status=0
+        cargo nextest run {{ tests }} "$@" || status=$?
+        {{ just }} _slowest
+        if [[ $status -ne 0 ]]; then exit "$status"; fi
+        if [[ $# -eq 0 ]]; then cargo test {{ tests }} --doc; fi
     else
-        cargo test --release --locked --workspace "$@" -- --test-threads=1
+        cargo test {{ tests }} "$@" -- --test-threads=1
     fi
     if [[ $# -eq 0 ]]; then
         {{ just }} test-processors
@@ -109,17 +115,23 @@ test *ARGS: _setup
 test-processors: _setup
     #!/usr/bin/env bash
     set -euo pipefail
+    # What a kernel can change. The rest of the library's tests are about when something is called.
+    kernels='clipping complex non_finite norms policies properties sparse trajectories trajectory'
+    trainer='computing lookahead_section'
     if cargo nextest --version >/dev/null 2>&1; then
-        tests() { cargo nextest run --release --locked --workspace -E "$1"; }
-        ONEDNN_MAX_CPU_ISA=AVX2 ATEN_CPU_CAPABILITY=avx2 tests \
-            'package(lookahead-sys) + package(lookahead-core) + package(lookahead-trainer) & test(/^(computing|lookahead_section)::/)'
-        ATEN_CPU_CAPABILITY=default tests 'package(lookahead-sys) + package(lookahead-core)'
+        tests() { cargo nextest run {{ tests }} -E "$1"; }
+        library="package(lookahead-sys) + package(lookahead-core) & test(/^(${kernels// /|})::/)"
+        ONEDNN_MAX_CPU_ISA=AVX2 ATEN_CPU_CAPABILITY=avx2 \
+            tests "$library + package(lookahead-trainer) & test(/^(${trainer// /|})::/)"
+        ATEN_CPU_CAPABILITY=default tests "$library"
     else
-        tests() { cargo test --release --locked "$@"; } # one thread: .cargo/config.toml says so
-        avx2() { ONEDNN_MAX_CPU_ISA=AVX2 ATEN_CPU_CAPABILITY=avx2 tests "$@"; }
-        avx2 --package lookahead-sys --package lookahead-core --tests
-        avx2 --package lookahead-trainer --test it -- computing:: lookahead_section::
-        ATEN_CPU_CAPABILITY=default tests --package lookahead-sys --package lookahead-core --tests
+        tests() { cargo test {{ tests }} "$@"; } # one thread: .cargo/config.toml says so
+        both() {
+            tests --package lookahead-sys --lib
+            tests --test it -- $(printf '%s:: ' "$@")
+        }
+        ONEDNN_MAX_CPU_ISA=AVX2 ATEN_CPU_CAPABILITY=avx2 both $kernels $trainer
+        ATEN_CPU_CAPABILITY=default both $kernels
     fi
 
 # Search libtorch for kernels that write outside their memory or compute wrong results, on this processor or as on a lesser one (ISA: AVX2, SSE41); takes minutes
@@ -142,7 +154,7 @@ scan-kernels ISA="": _setup
 
 # Train under the real torchrun, which restarts killed processes (part of `just test` if `just python` was run)
 test-torchrun: _setup
-    TORCH_PYTHON=$({{ just }} python) LOOKAHEAD_REQUIRE_PYTHON=1 cargo test --release --locked --package lookahead-trainer --test it torchrun::
+    TORCH_PYTHON=$({{ just }} python) LOOKAHEAD_REQUIRE_PYTHON=1 cargo test {{ tests }} --test it torchrun::
 
 # Run the tests of the optimizer on the GPU too; fails without a GPU, while `just test` skips them
 test-cuda *ARGS: _setup
@@ -150,7 +162,7 @@ test-cuda *ARGS: _setup
     set -euo pipefail
     export LOOKAHEAD_REQUIRE_CUDA=1
     if cargo nextest --version >/dev/null 2>&1; then
-        cargo nextest run --release --locked --workspace -E 'package(lookahead-sys) + package(lookahead-core)' "$@"
+        cargo nextest run {{ tests }} -E 'package(lookahead-sys) + package(lookahead-core)' "$@"
     else
         cargo test --release --locked --package lookahead-sys --package lookahead-core --tests "$@" -- --test-threads=1
     fi
@@ -231,9 +243,9 @@ crash-test TIMES="200": _setup
     set -euo pipefail
     export LOOKAHEAD_CRASHES=$1
     if cargo nextest --version >/dev/null 2>&1; then
-        cargo nextest run --release --locked --workspace -E 'package(lookahead-trainer) & test(/^(crashes::|distributed::killed)/)' --no-capture
+        cargo nextest run {{ tests }} --profile crash-test -E 'test(/^(crashes::|distributed::killed)/)' --no-capture
     else
-        cargo test --release --locked --package lookahead-trainer --test it -- --test-threads=1 --nocapture crashes:: distributed::killed
+        cargo test {{ tests }} --test it -- --test-threads=1 --nocapture crashes:: distributed::killed
     fi
 
 # Fuzz every parser of external input for SECONDS each; needs cargo-fuzz
@@ -328,6 +340,16 @@ lint: _setup
 # Build the API documentation and open it in a browser
 docs: _setup
     cargo doc --release --locked --workspace --no-deps --open
+
+# The slowest tests of the last `cargo nextest run`
+[private]
+_slowest:
+    #!/usr/bin/env python3
+    import xml.etree.ElementTree as xml
+    cases = xml.parse({{ quote(env("CARGO_TARGET_DIR", "target") / "nextest/default/junit.xml") }}).iter("testcase")
+    print("The slowest tests:")
+    for case in sorted(cases, key=lambda case: -float(case.get("time")))[:5]:
+        print(f"{float(case.get('time')):8.1f} s  {case.get('classname')} {case.get('name')}")
 
 [no-exit-message]
 [private]
