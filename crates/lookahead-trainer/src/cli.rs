@@ -24,7 +24,7 @@ pub struct Cli {
 pub enum Command {
     /// Start a run from a config
     Train(Train),
-    /// Run one config in many variations, several at once; started again, it goes on
+    /// Run one config in many variations, several at once; resumes if started again
     Sweep(Sweep),
     /// Runs and sweeps side by side: tables with their spread over seeds, and figures
     Compare(Compare),
@@ -52,19 +52,19 @@ pub struct Compare {
     /// Folders of runs and of sweeps
     #[arg(required = true, value_name = "RUN_OR_SWEEP")]
     pub paths: Vec<PathBuf>,
-    /// The number that is compared [default: accuracy, or loss where nothing is classified]
+    /// The metric [default: accuracy, perplexity of text, or loss if there is no accuracy]
     #[arg(long)]
     pub metric: Option<MetricArgument>,
-    /// The data on which it is reported; what is chosen is chosen on validation data
+    /// The data on which it is reported; the best point of a group is always chosen on validation data
     #[arg(long, default_value = "test")]
     pub split: SplitArgument,
-    /// Group by this key, may be given several times [default: all that differ but optimizer.lr]
+    /// Group by this key; may be given several times [default: all that differ except optimizer.lr]
     #[arg(long, value_name = "KEY")]
     pub by: Vec<String>,
-    /// The group that others are compared with, or words of its label [default: that of the first]
+    /// The group that others are compared with, or words of its label [default: the first]
     #[arg(long, value_name = "LABEL")]
     pub baseline: Option<String>,
-    /// Runs on different data may stand in one table
+    /// Allow runs on different data in one table
     #[arg(long)]
     pub mixed_data: bool,
     /// Write the tables as Markdown
@@ -73,28 +73,28 @@ pub struct Compare {
     /// Write the groups as CSV, all digits
     #[arg(long, value_name = "FILE")]
     pub csv: Option<PathBuf>,
-    /// Write the runs as CSV, one a row
+    /// Write the runs as CSV, one per row
     #[arg(long, value_name = "FILE")]
     pub runs_csv: Option<PathBuf>,
-    /// Draw all figures that have something to show into this folder
+    /// Draw all figures that have data into this folder
     #[arg(long, value_name = "DIR")]
     pub figures: Option<PathBuf>,
-    /// Of figures: svg or png
+    /// The format of figures: svg or png
     #[arg(long, default_value = "svg", value_name = "FORMAT")]
     pub format: PictureArgument,
-    /// Existing files may be replaced
+    /// Replace existing files
     #[arg(long)]
     pub force: bool,
 }
 
-/// Numbers to compare by, as arguments.
+/// Metrics, as arguments.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum MetricArgument {
-    /// The fraction classified right
+    /// The fraction classified correctly
     Accuracy,
     /// The mean loss
     Loss,
-    /// Of text: e to the mean loss
+    /// Of text: e to the power of the mean loss
     Perplexity,
 }
 
@@ -146,26 +146,26 @@ pub struct Train {
 /// `lookahead sweep`.
 #[derive(Debug, Args)]
 pub struct Sweep {
-    /// The sweep, a TOML file such as configs/sweeps/digits-lr.toml
+    /// The sweep, a TOML file like configs/sweeps/digits-lr.toml
     #[arg(value_name = "SWEEP")]
     pub file: PathBuf,
     /// Name of the sweep [default: `name` in its file, or else the file's name]
     #[arg(long)]
     pub name: Option<String>,
-    /// Folder in which the sweep's folder is made
+    /// Folder in which the sweep's folder is created
     #[arg(long, value_name = "DIR", default_value = "checkpoints")]
     pub out: PathBuf,
     /// Processes at once [default: `jobs` in the file, or else as many as have processors for their
     /// train.threads]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub jobs: Option<u16>,
-    /// Check all configs and list the runs, and train none
+    /// Check all configs and list the runs, but train none
     #[arg(long)]
     pub dry_run: bool,
-    /// Try runs again that failed for good when the sweep was run before
+    /// Retry runs that failed for good when the sweep was run before
     #[arg(long)]
     pub retry_failed: bool,
-    /// Runs that diverge are results too, such as at the ends of a grid: they are no reason to fail
+    /// Exit with 0 although runs diverged, for example at the ends of a grid
     #[arg(long)]
     pub allow_divergence: bool,
     /// Only warnings and errors on stderr
@@ -335,7 +335,7 @@ pub struct Watch {
 /// `lookahead plot`.
 #[derive(Debug, Args)]
 pub struct Plot {
-    /// The runs' folders, such as checkpoints/fashion-mnist
+    /// The runs' folders, like checkpoints/fashion-mnist
     #[arg(value_name = "RUN_DIR", required = true)]
     pub runs: Vec<PathBuf>,
     /// The file to write: FILE.svg or FILE.png
@@ -350,22 +350,20 @@ pub struct Plot {
     /// A logarithmic y axis
     #[arg(long)]
     pub log: bool,
-    /// How much of the running mean stays from a point to the next, 0 (none) to below 1
+    /// The decay of the running mean, from 0 (no smoothing) to below 1
     #[arg(long, value_name = "BETA", default_value_t = 0.98, value_parser = smoothing)]
     pub smoothing: f64,
     /// Width and height in pixels [default: 1200, and 500 for each chart]
     #[arg(long, value_name = "WIDTHxHEIGHT", value_parser = size)]
     pub size: Option<(u32, u32)>,
-    /// Write over a file that is there
+    /// Replace an existing file
     #[arg(long)]
     pub force: bool,
 }
 
 fn smoothing(text: &str) -> Result<f64, String> {
     let found = text.parse().ok().filter(|value| (0.0..1.0).contains(value));
-    found.ok_or_else(|| {
-        format!("`{text}` is no smoothing: it is from 0, which is none, to below 1.")
-    })
+    found.ok_or_else(|| format!("`{text}` is not a smoothing. Use 0, which is none, to below 1."))
 }
 
 fn size(text: &str) -> Result<(u32, u32), String> {

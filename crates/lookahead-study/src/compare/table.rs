@@ -3,6 +3,9 @@
 #[cfg(test)]
 mod tests;
 
+use comfy_table::presets::NOTHING;
+use comfy_table::{CellAlignment, ColumnConstraint, Width};
+
 use super::error::CompareError;
 
 /// On which side of its column a text is.
@@ -99,56 +102,39 @@ impl Table {
             shown.retain(|index| *index != least);
             left_out.push(least);
         }
-        let mut text = String::new();
-        if !self.title.is_empty() {
-            text.push_str(&wrapped(&self.title, most).join("\n"));
-            text.push('\n');
-        }
-        let line = |cells: Vec<&str>| -> String {
-            let broken: Vec<Vec<String>> = shown
+        let mut table = comfy_table::Table::new();
+        table.load_style(NOTHING);
+        table.style_mut().header_separator.fill = Some('─');
+        let line = |cell: &dyn Fn(usize) -> String| -> Vec<String> {
+            shown
                 .iter()
-                .zip(cells)
-                .map(|(index, cell)| broken(cell, widths[*index], self.columns[*index].side))
-                .collect();
-            let height = broken.iter().map(Vec::len).max().unwrap_or(0);
-            let mut lines = String::new();
-            for row in 0..height {
-                let mut line = String::new();
-                for (place, index) in shown.iter().enumerate() {
-                    let part = broken[place].get(row).map_or("", String::as_str);
-                    let blanks = " ".repeat(widths[*index].saturating_sub(width(part)));
-                    if place > 0 {
-                        line.push_str(&" ".repeat(GAP));
-                    }
-                    match self.columns[*index].side {
-                        Side::Left => line.extend([part, &blanks]),
-                        Side::Right => line.extend([blanks.as_str(), part]),
-                    }
-                }
-                lines.push_str(line.trim_end());
-                lines.push('\n');
-            }
-            lines
+                .map(|index| broken(&cell(*index), widths[*index], self.columns[*index].side))
+                .collect()
         };
-        text.push_str(&line(
-            shown.iter().map(|index| self.columns[*index].name.as_str()).collect(),
-        ));
-        text.push_str(&"─".repeat(total(&shown, &widths).min(most)));
-        text.push('\n');
+        table.set_header(line(&|index| self.columns[index].name.clone()));
         for row in &self.rows {
-            let cell = |index: &usize| row.get(*index).map_or("", String::as_str);
-            text.push_str(&line(shown.iter().map(cell).collect()));
+            table.add_row(line(&|index| row.get(index).cloned().unwrap_or_default()));
         }
+        for (place, index) in shown.iter().enumerate() {
+            let Some(column) = table.column_mut(place) else { continue };
+            let gap = if place + 1 < shown.len() { GAP } else { 0 };
+            let width = u16::try_from(widths[*index] + gap).unwrap_or(u16::MAX);
+            column.set_padding((0, gap as u16));
+            column.set_constraint(ColumnConstraint::LowerBoundary(Width::Fixed(width)));
+            column.set_cell_alignment(match self.columns[*index].side {
+                Side::Left => CellAlignment::Left,
+                Side::Right => CellAlignment::Right,
+            });
+        }
+        let mut lines = if self.title.is_empty() { vec![] } else { wrapped(&self.title, most) };
+        lines.push(table.trim_fmt());
         if !left_out.is_empty() {
             left_out.sort_unstable();
             let names: Vec<&str> =
                 left_out.iter().map(|index| self.columns[*index].name.as_str()).collect();
-            for line in wrapped(&format!("No room for: {}.", names.join(", ")), most) {
-                text.push_str(&line);
-                text.push('\n');
-            }
+            lines.extend(wrapped(&format!("No room for: {}.", names.join(", ")), most));
         }
-        text
+        lines.join("\n") + "\n"
     }
 
     /// As a table of Markdown, with its title in bold.
@@ -192,8 +178,8 @@ fn escaped(text: &str) -> String {
 }
 
 /// A cell in lines. A number is never broken: its parts would be other numbers.
-fn broken(text: &str, most: usize, side: Side) -> Vec<String> {
-    if side == Side::Right { vec![text.to_owned()] } else { wrapped(text, most) }
+fn broken(text: &str, most: usize, side: Side) -> String {
+    if side == Side::Right { text.to_owned() } else { wrapped(text, most).join("\n") }
 }
 
 /// A text in lines of at most `most` characters, broken between words; a longer word is broken, after `=`
