@@ -23,18 +23,6 @@ pub enum Error {
         allowed: &'static str,
     },
 
-    /// k can't change where the cycle stands.
-    #[error(
-        "The synchronization period k can't become {k} with {phase} inner steps taken since the \
-         last sync: change it when the phase is 0, just after a sync."
-    )]
-    PeriodInsideCycle {
-        /// The period asked for.
-        k: u64,
-        /// Inner steps since the last sync.
-        phase: u64,
-    },
-
     /// The adaptive α and another setting exclude each other.
     #[error(
         "The adaptive alpha chooses one α for all parameters at each sync, and so leaves no room for \

@@ -283,7 +283,7 @@ pub enum CtlCommand {
     },
     /// Change optimizer.lr, lookahead.k, lookahead.alpha or probe.every_syncs, and go on
     ///
-    /// It holds from the next step on, lookahead.k from the next cycle on: a cycle ends as it began.
+    /// It holds from the next step on, lookahead.k from the next cycle on.
     /// Later checkpoints and the run's config.toml have it too, so that a resume goes on with it.
     Set {
         /// The key and its new value, such as lookahead.alpha=0.8

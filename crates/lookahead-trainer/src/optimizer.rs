@@ -125,6 +125,15 @@ impl Optimizer {
         }
     }
 
+    /// The synchronization period of the present cycle, and the one that was set for the next if it
+    /// differs; none without Lookahead.
+    pub fn k(&self) -> (Option<u64>, Option<u64>) {
+        match self {
+            Optimizer::Bare(_) => (None, None),
+            Optimizer::Lookahead(lookahead) => (Some(lookahead.k()), lookahead.pending_k()),
+        }
+    }
+
     /// Inner steps since the last sync; 0 without Lookahead.
     pub fn phase(&self) -> u64 {
         match self {

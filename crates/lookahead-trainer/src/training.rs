@@ -104,8 +104,6 @@ pub struct Training {
     /// Steps since the last sync whose values were no finite numbers.
     diverging: u32,
     sound_buffers: SoundBuffers,
-    /// What `lookahead.k` becomes at the end of the cycle.
-    next_k: Option<u64>,
     /// What of the last step's evaluations is still to be done.
     owed: Owed,
     best: Best,
@@ -211,7 +209,6 @@ impl Training {
             has_ended: false,
             diverging: 0,
             sound_buffers: SoundBuffers::default(),
-            next_k: None,
             owed: Owed::Nothing,
             best: Best::default(),
             learning,
@@ -232,8 +229,8 @@ impl Training {
     /// Goes to where a checkpoint was taken.
     ///
     /// # Errors
-    /// Where the checkpoint does not fit; nothing of it is used then. What the user can mend, such
-    /// as data of another size or a `k` that does not fit the phase, is a usage error.
+    /// If the checkpoint does not fit; nothing of it is used then. What the user can fix, for example
+    /// data of another size, is a usage error.
     pub fn restore(&mut self, folder: &Path, details: &Details) -> anyhow::Result<()> {
         self.restore_from(details, || Saved::read(folder))
             .with_context(|| format!("The checkpoint {} can't be used.", shown(folder).display()))
@@ -249,7 +246,6 @@ impl Training {
         read: impl FnOnce() -> anyhow::Result<Saved>,
     ) -> anyhow::Result<()> {
         self.refuse_other_data(details)?;
-        self.refuse_k_inside_a_cycle(details)?;
         let average = self.average.as_mut();
         let (details, sound) = &restore(read()?, &self.model.vs, &mut self.optimizer, average)?;
         self.sound_buffers = SoundBuffers::of(sound, self.device)?;
@@ -366,16 +362,6 @@ impl Training {
         // With one number of processes from the start it is the product.
         let done = self.batches.epoch() * per_epoch + self.batches.cursor();
         Ok((all + self.step).saturating_sub(done))
-    }
-
-    /// A cycle ends as it began: another k can come only after a sync.
-    fn refuse_k_inside_a_cycle(&self, details: &Details) -> Result<(), UsageError> {
-        match (&self.config.lookahead, k_inside_a_cycle(details)) {
-            (Some(config), Some(saved)) if saved != config.k => {
-                Err(inside_a_cycle(config.k, saved, details))
-            }
-            _ => Ok(()),
-        }
     }
 
     /// The walk over the data goes on only where there is as much of it as before.
@@ -546,7 +532,8 @@ const FINGERPRINT: &str = "data/fingerprint";
 const RANKS: &str = "train/ranks";
 /// What tells the `config.toml` that lacks the checkpoint's settings, where the disk did not take them.
 pub const OUTDATED_CONFIG: &str = "train/outdated_config";
-/// The k that was to hold from the next cycle on, where `config.toml` lacks it.
+/// In checkpoints of earlier versions: the k that was to hold from the next cycle on, if `config.toml`
+/// lacks it.
 pub const NEXT_K: &str = "train/next_k";
 /// Of [`Training::diverging`].
 const DIVERGING: &str = "train/diverging";
@@ -556,23 +543,6 @@ const OWED: &str = "train/owed";
 const BEST: &str = "train/best";
 const BEST_STEP: &str = "train/best_step";
 const SINCE_BEST: &str = "train/since_best";
-
-/// The k of the cycle that a checkpoint was taken in, where it was not taken between two.
-pub fn k_inside_a_cycle(details: &Details) -> Option<u64> {
-    let k = details.integers.get("k").and_then(|&k| u64::try_from(k).ok());
-    k.filter(|_| details.phase != 0)
-}
-
-fn inside_a_cycle(k: u64, before: u64, details: &Details) -> UsageError {
-    let (step, phase) = (details.step, details.phase);
-    UsageError::new(format!(
-        "`lookahead.k` can't become {k} with {phase} inner steps of a cycle of {before} taken, as \
-         in the checkpoint of step {step}: a cycle ends as it began. Leave `lookahead.k` at \
-         {before}, or go on from just after a sync, such as by `--from {}` where that checkpoint \
-         is kept.",
-        step - phase
-    ))
-}
 
 /// The program's name in what it writes.
 pub const PROGRAM: &str = "lookahead";
@@ -664,6 +634,7 @@ pub fn advance(t: &mut Training, pace: &mut Pace, outside: &mut Outside) -> anyh
     if flow? == Flow::Stop {
         return Ok(Flow::Stop);
     }
+    let (k, _) = t.optimizer.k();
     if !t.is_amid_a_step() {
         inner_step(t, &mut pace.speed, outside)?;
     }
@@ -680,7 +651,7 @@ pub fn advance(t: &mut Training, pace: &mut Pace, outside: &mut Outside) -> anyh
     if t.optimizer.lookahead().is_some_and(|lookahead| lookahead.sync_is_due()) {
         sync(t, outside, false)?;
     }
-    settings::take_next_k(t, outside)?;
+    settings::report_new_k(t, outside, k);
     outside.status.show(t, State::Training);
     if t.owed == Owed::Slow {
         let Flow::GoOn = evaluate_slow(t, outside)? else { return Ok(Flow::Stop) };

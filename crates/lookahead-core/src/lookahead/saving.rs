@@ -35,7 +35,7 @@ impl<O: InnerOptimizer> Lookahead<O> {
     /// | `velocity/<variable>` | the outer optimizer's momentum buffer, where it has momentum |
     /// | `slow_moment/<moment>/<variable>` | the slow copy of a moment, where they are pulled back |
     /// | `phase`, `steps`, `syncs`, `non_finite` | inner steps since the last sync, and counts since the start |
-    /// | `k`, `k_schedule/from`, `alpha`, `alpha/<group>`, `alpha_used` | the present cycle's k and the first one; α |
+    /// | `k`, `k_schedule/from`, `alpha`, `alpha/<group>`, `alpha_used` | the present cycle's k, and the one that was set; α |
     /// | `k_schedule/…`, `alpha_schedule/…` | their schedules, where they have any |
     /// | `inner/…` | the inner optimizer's state |
     ///
@@ -91,7 +91,7 @@ impl<O: InnerOptimizer> Lookahead<O> {
             (SYNCS, self.syncs),
             (NON_FINITE, self.non_finite),
             (PERIOD, self.k),
-            // Another than the present cycle's under a schedule, and in the cycle in which one ended.
+            // Differs from the present cycle's under a schedule, and if k was set inside the cycle.
             (FIRST_PERIOD, self.settings.config.k),
         ] {
             state.integers.insert(key.to_owned(), to_i64(count));

@@ -13,20 +13,34 @@ impl<O: InnerOptimizer> Lookahead<O> {
         self.k
     }
 
-    /// Sets the synchronization period, and ends its schedule.
+    /// Sets the synchronization period, and ends its schedule. Inside a cycle it holds from the next one
+    /// on: see [`pending_k`](Self::pending_k).
+    ///
+    /// ```
+    /// # use lookahead_core::Lookahead;
+    /// # let vs = tch::nn::VarStore::new(tch::Device::Cpu);
+    /// # let _ = vs.root().ones("w", &[1]);
+    /// let mut opt = Lookahead::builder(tch::nn::Sgd::default()).k(3).build(&vs, 0.1)?;
+    /// opt.step()?;
+    /// opt.set_k(2)?;
+    /// assert_eq!((opt.k(), opt.pending_k()), (3, Some(2)));
+    /// let synced = [opt.step()?, opt.step()?, opt.step()?, opt.step()?];
+    /// assert_eq!(synced, [false, true, false, true]);
+    /// # Ok::<(), lookahead_core::Error>(())
+    /// ```
     ///
     /// # Errors
-    /// [`Setting`](Error::Setting) for 0, and [`PeriodInsideCycle`](Error::PeriodInsideCycle)
-    /// anywhere but just after a sync.
+    /// [`Setting`](Error::Setting) for 0.
     pub fn set_k(&mut self, k: u64) -> Result<()> {
         check_period(k)?;
-        if self.phase != 0 && k != self.k {
-            return Err(Error::PeriodInsideCycle { k, phase: self.phase });
-        }
-        self.k = k;
         self.settings.config.k = k;
-        self.settings.k_schedule = Schedule::Constant;
-        Ok(())
+        self.set_k_schedule(Schedule::Constant)
+    }
+
+    /// The synchronization period that was set inside the present cycle and holds from the next one on.
+    pub fn pending_k(&self) -> Option<u64> {
+        let set = self.settings.config.k;
+        (self.settings.k_schedule == Schedule::Constant && set != self.k).then_some(set)
     }
 
     /// Lets k change from its first value, counted from the first step; from the next cycle on.

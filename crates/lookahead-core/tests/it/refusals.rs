@@ -47,14 +47,21 @@ fn the_inner_optimizers_own_refusals_come_through() {
 }
 
 #[test]
-fn k_changes_only_between_cycles() {
+fn a_k_set_inside_a_cycle_holds_from_the_next() {
     let mut opt = built(2, 0.5, 0.1).unwrap();
     opt.set_k(3).unwrap();
+    assert_eq!((opt.k(), opt.pending_k()), (3, None));
     opt.step().unwrap();
-    let message = opt.set_k(2).unwrap_err().to_string();
-    assert!(message.contains("with 1 inner steps taken"), "{message}");
-    opt.step().unwrap();
-    assert!(opt.step().unwrap(), "the third step syncs");
+    opt.set_k(2).unwrap();
+    assert_eq!((opt.k(), opt.pending_k()), (3, Some(2)));
+    // A state holds both, and so does the optimizer that takes it.
+    let mut resumed = built(5, 0.5, 0.1).unwrap();
+    resumed.load_state(&opt.state().unwrap()).unwrap();
+    for mut opt in [opt, resumed] {
+        let synced: Vec<bool> = (0..4).map(|_| opt.step().unwrap()).collect();
+        assert_eq!(synced, [false, true, false, true]);
+        assert_eq!((opt.k(), opt.pending_k()), (2, None));
+    }
 }
 
 #[test]

@@ -25,8 +25,6 @@ pub struct Plan {
     pub config: Config,
     /// What the manifest says.
     pub details: Details,
-    /// What `lookahead.k` becomes at the end of the cycle, where it changes.
-    pub next_k: Option<u64>,
 }
 
 /// What a process that has no files was sent.

@@ -19,7 +19,7 @@ use crate::controls::Hangup;
 use crate::distributed::{Team, Wishes, is_own};
 use crate::panics::caught;
 use crate::say::say;
-use crate::training::{NEXT_K, OUTDATED_CONFIG, Outside, Training, k_inside_a_cycle, ranks_of};
+use crate::training::{NEXT_K, OUTDATED_CONFIG, Outside, Training, ranks_of};
 use crate::usage::UsageError;
 
 /// Goes on with a run from its newest valid checkpoint, or from the one of `--from`.
@@ -93,24 +93,17 @@ pub(super) fn go_on(
 ) -> anyhow::Result<()> {
     let (folder, overrides) = (lock.folder(), &shared.overrides);
     let (checkpoint, manifest, passed_over) = choose(folder, from)?;
-    let Changed { mut config, mut changes, outdated, notes: mut warnings } =
+    let Changed { config, changes, outdated, notes: mut warnings } =
         changed_config(folder, &checkpoint, &manifest.details, overrides)?;
     warnings.extend(passed_over);
-    let next_k = end_the_cycle(&manifest.details, &mut config, overrides);
-    if next_k.is_some() {
-        changes.remove(PERIOD);
-    }
     warnings.extend(not_as_saved(&checkpoint, &manifest.details, &changes, overrides));
 
     refuse_other_mode(&manifest.details, &config)?;
-    let plan = Plan { config: config.clone(), details: manifest.details.clone(), next_k };
+    let plan = Plan { config: config.clone(), details: manifest.details.clone() };
     ranks::send(&team, &checkpoint.path, &plan)?;
     let team = team.configured(&config.distributed)?;
     let mut training = caught(|| Training::in_team(config.clone(), None, team))?;
     caught(|| training.restore(&checkpoint.path, &manifest.details))?;
-    if let Some(k) = next_k {
-        training.set_next_k(k);
-    }
     refuse_fewer_steps(&training, &config)?;
     let over = is_over(folder, &training, &config)?;
     if training.team().decide(Wishes { stop: over.is_some(), ..Wishes::default() })?.stop {
@@ -120,17 +113,13 @@ pub(super) fn go_on(
     warnings.extend(training.other_team().map(str::to_owned));
     warnings.extend(training.machine().other_bits(&manifest.details));
     warnings.extend(other_curve(&config, &changes));
-    if next_k.is_some() || [PERIOD, FINAL_SYNC].iter().any(|key| changes.contains_key(*key)) {
+    if [PERIOD, FINAL_SYNC].iter().any(|key| changes.contains_key(*key)) {
         warnings.extend(training.syncs_to_come());
     }
 
     // What may fail comes before anything in the folder is moved.
-    let mut outside = Outside::new(
-        folder,
-        &training.wanted(),
-        &shared.show(),
-        Hangup::of(shared.keep_on_hangup),
-    )?;
+    let mut outside =
+        Outside::new(folder, training.config(), &shared.show(), Hangup::of(shared.keep_on_hangup))?;
     // From here on the run has one line of time again: the one that begins at this checkpoint.
     let checkpoints = folder.checkpoints();
     checkpoints.clear_leftovers()?;
@@ -143,9 +132,9 @@ pub(super) fn go_on(
     outside.observer.finish()?;
     // After the log: a config of steps that no line of the log accounts for would mislead.
     if changed {
-        folder.write_config(&training.wanted().to_toml())?;
+        folder.write_config(&training.config().to_toml())?;
     }
-    if let Some(message) = training.note() {
+    for message in [training.note(), training.pending_k()].into_iter().flatten() {
         outside.observer.record(training.step(), Event::Note(Note { message }));
     }
     warnings.extend_from_slice(lock.warnings());
@@ -187,9 +176,6 @@ pub(super) fn go_on_following(
     config.data.anchor()?;
     let mut training = caught(|| Training::in_team(config.clone(), None, team))?;
     caught(|| training.restore_from(&plan.details, || Ok(saved)))?;
-    if let Some(k) = plan.next_k {
-        training.set_next_k(k);
-    }
     if training.team().decide(Wishes::default())?.stop {
         return training.team().leave();
     }
@@ -316,17 +302,6 @@ fn not_as_saved(
             all.join("; ")
         )
     })
-}
-
-/// A k that was asked for while the run lived holds from the end of a cycle on, and the checkpoint may
-/// be of an earlier step: then the cycle ends as it began, and what follows is returned. A k that
-/// is asked for only now has no such place in time.
-fn end_the_cycle(details: &Details, config: &mut Config, overrides: &[Override]) -> Option<u64> {
-    let (lookahead, saved) = (config.lookahead.as_mut()?, k_inside_a_cycle(details)?);
-    if lookahead.k == saved || overrides.iter().any(|set| set.key == PERIOD) {
-        return None;
-    }
-    Some(std::mem::replace(&mut lookahead.k, saved))
 }
 
 /// Whether a key has come with a later version of the program, which sets its default. A kind's own

@@ -81,18 +81,14 @@ impl Training {
         let lookahead = self.config.lookahead.as_ref()?;
         let mut left = self.total_steps.saturating_sub(self.step);
         let phase = self.optimizer.phase();
-        let k = self.next_k.unwrap_or(lookahead.k);
-        let what = match (phase, self.next_k) {
-            (0, _) => "the",
-            (_, None) => {
-                left += phase;
-                "the"
-            }
-            // The present cycle ends as it began.
-            (_, Some(_)) => {
-                left = (left + phase).checked_sub(lookahead.k)?;
+        let k = lookahead.k;
+        left += phase;
+        let what = match self.optimizer.k() {
+            (Some(now), Some(_)) => {
+                left = left.checked_sub(now)?;
                 "the next cycle's"
             }
+            _ => "the",
         };
         if left == 0 || k <= left {
             return None;

@@ -140,9 +140,6 @@ fn job(
     let mut details = t.details(&snapshot);
     if let Some(outdated) = outside.settings.outdated_config() {
         details.integers.insert(super::OUTDATED_CONFIG.to_owned(), outdated);
-        if let Some(k) = t.next_k.and_then(|k| i64::try_from(k).ok()) {
-            details.integers.insert(super::NEXT_K.to_owned(), k);
-        }
     }
     let best = t.config.keeps_best().then(|| (t.best.at(), t.config.train.best_by()));
     Job {

@@ -1,7 +1,7 @@
 //! Settings that change while the run lives.
 //!
 //! A change is checked when it is asked for, by the same checks as the file's, and takes effect
-//! before the next step. Only `lookahead.k` waits for the end of its cycle, which ends as it began.
+//! before the next step, `lookahead.k` from the next cycle on.
 //! The configuration in the run's folder has it before the request is answered, so that a run that is
 //! killed a moment later is resumed with it.
 
@@ -160,22 +160,6 @@ fn no_live_setting(key: &str) -> String {
     format!("`{key}` can't change while the run lives: {otherwise}")
 }
 
-impl Training {
-    /// The configuration as it is once all that was accepted has taken effect.
-    pub fn wanted(&self) -> Config {
-        let mut config = self.config.clone();
-        if let (Some(lookahead), Some(k)) = (&mut config.lookahead, self.next_k) {
-            lookahead.k = k;
-        }
-        config
-    }
-
-    /// Lets the cycles after the present one have `k` inner steps.
-    pub fn set_next_k(&mut self, k: u64) {
-        self.next_k = Some(k);
-    }
-}
-
 /// Does what is asked for, and tells of it. A change that can't be is told as a warning: whoever
 /// asked through the socket has been refused before.
 ///
@@ -187,13 +171,13 @@ pub(super) fn set(
     setting: &Setting,
 ) -> anyhow::Result<()> {
     let done = change(t, outside, setting);
-    outside.settings.done(setting, t.wanted());
+    outside.settings.done(setting, t.config.clone());
     keep(t, outside, false);
     done
 }
 
 fn change(t: &mut Training, outside: &mut Outside, setting: &Setting) -> anyhow::Result<()> {
-    let wanted = match changed(&t.wanted(), setting) {
+    let wanted = match changed(&t.config, setting) {
         Ok(wanted) => wanted,
         Err(message) => {
             outside.observer.record(t.step, Event::Warning(Warning { message }));
@@ -205,20 +189,19 @@ fn change(t: &mut Training, outside: &mut Outside, setting: &Setting) -> anyhow:
         SLOW_STEP_SIZE => {
             if let (Some(lookahead), Some(after)) = (t.optimizer.lookahead(), wanted.lookahead) {
                 lookahead.set_alpha(after.alpha)?;
-                t.config.lookahead = Some(lookahead_core::LookaheadConfig {
-                    k: t.config.lookahead.as_ref().map_or(after.k, |now| now.k),
-                    ..after
-                });
+                t.config.lookahead = Some(after);
             }
         }
         PERIOD => {
-            t.next_k = wanted.lookahead.map(|lookahead| lookahead.k);
+            if let (Some(lookahead), Some(after)) = (t.optimizer.lookahead(), wanted.lookahead) {
+                lookahead.set_k(after.k)?;
+                t.config.lookahead = Some(after);
+            }
             super::last_sync::note_syncs_to_come(t, outside);
-            if t.optimizer.phase() > 0 {
-                wait_for_the_cycle(t, outside);
+            if let Some(message) = t.pending_k() {
+                outside.observer.record(t.step, Event::Note(Note { message }));
                 return Ok(());
             }
-            return take_next_k(t, outside);
         }
         _ => {
             let probe = caught(|| Ok(Probe::new(&wanted.probe, &t.data, t.device)));
@@ -237,33 +220,23 @@ fn change(t: &mut Training, outside: &mut Outside, setting: &Setting) -> anyhow:
     Ok(())
 }
 
-/// The configuration in the folder has it already: a run that is stopped, or crashes, before the cycle
-/// is over continues with it there.
-fn wait_for_the_cycle(t: &mut Training, outside: &mut Outside) {
-    let k = t.next_k.unwrap_or_default();
-    let left =
-        t.config.lookahead.as_ref().map_or(0, |now| now.k).saturating_sub(t.optimizer.phase());
-    let message = format!(
-        "`{PERIOD}` becomes {k} after the next sync, in {left} steps: a cycle ends as it began."
-    );
-    outside.observer.record(t.step, Event::Note(Note { message }));
+impl Training {
+    /// A sentence if a k was set that the present cycle does not have yet.
+    pub fn pending_k(&self) -> Option<String> {
+        let (Some(now), Some(next)) = self.optimizer.k() else { return None };
+        let left = now.saturating_sub(self.optimizer.phase());
+        Some(format!(
+            "`{PERIOD}` becomes {next} after the next sync, in {left} steps, at step {}.",
+            self.step + left
+        ))
+    }
 }
 
-/// Lets a new k begin, if one waits for that and no cycle is under way.
-///
-/// # Errors
-/// What the optimizer says.
-pub(super) fn take_next_k(t: &mut Training, outside: &mut Outside) -> anyhow::Result<()> {
-    if t.optimizer.phase() > 0 {
-        return Ok(());
-    }
-    let Some(k) = t.next_k.take() else { return Ok(()) };
-    if let (Some(lookahead), Some(config)) = (t.optimizer.lookahead(), &mut t.config.lookahead) {
-        lookahead.set_k(k)?;
-        config.k = k;
+/// Reports a k that has come into force with a new cycle; `before` is the one before.
+pub(super) fn report_new_k(t: &mut Training, outside: &mut Outside, before: Option<u64>) {
+    if t.optimizer.k().0 != before {
         tell(t, outside, PERIOD);
     }
-    Ok(())
 }
 
 fn tell(t: &mut Training, outside: &mut Outside, key: &str) {

@@ -40,8 +40,7 @@ impl Shared {
         status.epoch = t.batches.epoch();
         status.phase = t.optimizer.phase();
         let lookahead = t.config.lookahead.as_ref();
-        status.k = lookahead.map(|lookahead| lookahead.k);
-        status.next_k = t.next_k;
+        (status.k, status.next_k) = t.optimizer.k();
         status.alpha = lookahead.map(|lookahead| lookahead.alpha);
         status.probe_every_syncs = t.config.probe.every_syncs();
     }

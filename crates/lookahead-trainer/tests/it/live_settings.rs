@@ -133,7 +133,9 @@ fn another_k_outlives_a_stop() {
     succeeded(child.wait_with_output().unwrap());
     assert_eq!(changes(&sandbox, "run"), []);
     let (step, manifest) = sandbox.checkpoints("run").pop().unwrap();
-    assert_eq!((step, &manifest.unwrap().details.config["lookahead"]["k"]), (at, &3.into()));
+    let details = manifest.unwrap().details;
+    assert_eq!((step, details.integers["k"]), (at, 3));
+    assert_eq!(details.config["lookahead"]["k"], 5);
     let last = format!("train.max_steps={}", at + 3);
     sandbox.resume("run", &sets(&[&last]));
     assert_eq!(changes(&sandbox, "run"), [(at + 2, "{\"lookahead.k\":5}".to_owned())]);

@@ -318,19 +318,28 @@ fn changes_that_do_not_fit_are_refused() {
         failed(&resume(&["--set", change]), 2, &[&format!("`{key}` can't change on resume")]);
     }
     failed(&resume(&["--from", "99"]), 2, &["99"]);
-    // At step 4 one inner step of a cycle of 3 is taken; at step 3 none is.
-    let longer = ["--set", "train.max_steps=6", "--set", "lookahead.k=2"];
-    failed(&resume(&longer), 2, &["`lookahead.k` can't become 2 with 1 inner steps", "--from 3"]);
     let bare = ["--set", "train.max_steps=6", "--set", "lookahead=false"];
     failed(&resume(&bare), 2, &["was begun with Lookahead", "taken out"]);
-    succeeded(resume(&[&["--from", "3"][..], &longer].concat()));
-    let syncs = sandbox.records("run");
-    let syncs: Vec<u64> = syncs
-        .iter()
-        .filter_map(|record| matches!(record.event, Event::Sync(_)).then_some(record.step))
-        .collect();
-    // The last sync is that of the run's end.
-    assert_eq!(syncs, [3, 5, 6]);
+}
+
+#[test]
+fn another_k_at_a_resume_holds_from_the_next_cycle() {
+    let sandbox = Sandbox::new(SMALL);
+    sandbox.train("run", &["--set", "train.max_steps=4"]);
+    let syncs = || -> Vec<u64> {
+        let of_sync =
+            |record: &Record| matches!(record.event, Event::Sync(_)).then_some(record.step);
+        sandbox.records("run").iter().filter_map(of_sync).collect()
+    };
+    // At step 4 one inner step of a cycle of 3 is taken. The last sync is that of the run's end.
+    sandbox.resume("run", &["--set", "train.max_steps=9", "--set", "lookahead.k=2"]);
+    assert_eq!(syncs(), [3, 6, 8, 9]);
+    let noted = |record: &Record| matches!(&record.event, Event::Note(note) if note.message.contains("`lookahead.k` becomes 2 after the next sync, in 2 steps, at step 6"));
+    assert!(sandbox.records("run").iter().any(noted));
+    // At step 3 none is.
+    let from = ["--from", "3", "--set", "train.max_steps=6", "--set", "lookahead.k=2"];
+    sandbox.resume("run", &from);
+    assert_eq!(syncs(), [3, 5, 6]);
 }
 
 #[test]

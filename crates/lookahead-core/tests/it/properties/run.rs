@@ -556,14 +556,13 @@ impl Run {
     }
 
     pub(super) fn set_k(&mut self, k: u64) -> Checked {
-        let set = self.opt.set_k(k);
-        if self.phase != 0 && k != self.k {
-            let refused = matches!(set, Err(Error::PeriodInsideCycle { .. }));
-            prop_assert!(refused, "{:?}", set);
-            return Ok(());
+        (self.settings.first_k, self.settings.k_schedule) = (k, Schedule::Constant);
+        if self.phase == 0 {
+            self.k = k;
         }
-        (self.k, self.settings.first_k, self.settings.k_schedule) = (k, k, Schedule::Constant);
-        ok(set)
+        ok(self.opt.set_k(k))?;
+        prop_assert_eq!(self.opt.pending_k(), (k != self.k).then_some(k));
+        Ok(())
     }
 
     pub(super) fn write(&mut self, which: &Which, seed: u64) -> usize {
