@@ -249,7 +249,9 @@ fn the_legend_is_above_the_axes() {
     let text = |name: &str| document.descendants().find(|node| node.text() == Some(name));
     assert!(text("hidden").is_none());
     let y: f64 = text("rises").unwrap().attribute("y").unwrap().parse().unwrap();
-    assert!(paths(&svg, RED)[0].iter().all(|at| at.1 > y + 3.0), "{y}");
+    // The lines of the axes, from the upper left over the corner to the lower right.
+    let axes = paths(&svg, (120, 120, 120)).into_iter().find(|path| path.len() == 3).unwrap();
+    assert!(axes[0].1 > y + 5.0, "{y} {axes:?}");
 }
 
 #[test]
