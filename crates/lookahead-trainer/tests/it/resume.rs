@@ -327,8 +327,6 @@ fn another_k_at_a_resume_holds_from_the_next_cycle() {
     let sandbox = Sandbox::new(SMALL);
     sandbox.train("run", &["--set", "train.max_steps=4"]);
     let syncs = || -> Vec<u64> {
-        let of_sync =
-            |record: &Record| matches!(record.event, Event::Sync(_)).then_some(record.step);
         let records = sandbox.records("run");
         let within = |r: &&Record| matches!(&r.event, Event::Sync(sync) if !sync.last);
         records.iter().filter(within).map(|r| r.step).collect()
