@@ -50,7 +50,7 @@ fn difference(a: f64, b: f64) -> f64 {
 /// The greatest relative difference of losses, step by step.
 ///
 /// # Errors
-/// Where there are not equally many, one is no finite number, or they differ by more than is allowed.
+/// If their numbers differ, one is NaN or infinite, or they differ by more than is allowed.
 pub fn compare(ours: &[f64], theirs: &[f64], allowed: Tolerance) -> anyhow::Result<f64> {
     if ours.len() != theirs.len() {
         bail!("There are {} losses on one side and {} on the other.", ours.len(), theirs.len());
@@ -58,7 +58,7 @@ pub fn compare(ours: &[f64], theirs: &[f64], allowed: Tolerance) -> anyhow::Resu
     let mut greatest = 0.0f64;
     for (step, (&a, &b)) in ours.iter().zip(theirs).enumerate() {
         let found = difference(a, b);
-        // NaN is no finite number either.
+        // NaN is refused too.
         if !(a.is_finite() && b.is_finite() && found <= allowed.at(step)) {
             bail!(
                 "The losses differ at step {}: {a} and {b}, by {found:.1e}, where {:.1e} is allowed.",

@@ -1,6 +1,6 @@
 //! Lookahead against PyTorch with timm's and pytorch_optimizer's Lookahead, in turns.
 //!
-//! Each contender is a process that stays alive and does what it is told in lines of JSON. All are
+//! Each contender is a process that stays alive and takes commands as lines of JSON. All are
 //! given the same model with the same first weights, the same batches in the same order and the same
 //! number of threads; first their losses are compared, and nothing is timed where these differ. Then
 //! they run in turns, a slice of time each, in an order that rotates from round to round. What counts is
@@ -10,7 +10,7 @@
 //! |---|---|
 //! | [`workload`] | what is trained, and what the optimizer alone works on |
 //! | [`plan`] | what is measured, and by which programs |
-//! | [`protocol`] | what contenders are told and what they answer; their processes |
+//! | [`protocol`] | the commands for contenders and their answers; their processes |
 //! | [`worker`] | this project's contenders |
 //! | [`compare`] | the losses, before anything is timed |
 //! | [`measure`] | the rounds, and what is made of them |

@@ -20,11 +20,11 @@ const FORMS: [&str; 2] = ["fused", "foreach"];
 /// Steps of a cycle: five syncs at k 5, so that every slice has as many probes.
 const CYCLE: u64 = 25;
 
-/// Measures all that the plan says, and tells on stderr how far it is. What fails or does not agree is
-/// noted in the report, and the rest goes on.
+/// Measures all of the plan, with its progress on stderr. What fails or does not agree is noted in the
+/// report, and the rest continues.
 ///
 /// # Errors
-/// Where a name in the plan is no workload's, or nothing can be written.
+/// If a name in the plan is not a workload's, or nothing can be written.
 pub fn all(programs: &Programs, plan: &Plan, report: &mut Report) -> anyhow::Result<()> {
     let folder = tempfile::tempdir()?;
     let mut found = false;
@@ -343,7 +343,7 @@ impl Alone {
         Ok(Alone([programs.ours("library", folder)?, peer(0)?, peer(1)?]))
     }
 
-    /// Inner steps and syncs of so many parameters in so many tensors.
+    /// Inner steps and syncs of `parameters` parameters in `tensors` tensors.
     fn measure(
         &mut self,
         plan: &Plan,

@@ -1,4 +1,4 @@
-//! What contenders are told and what they answer, one line of JSON each; their processes.
+//! The commands for contenders and their answers, one line of JSON each; their processes.
 
 use std::fs::File;
 use std::io::{BufRead, BufReader, Write};
@@ -25,7 +25,7 @@ pub enum Command {
         /// One tensor, `order`, of `i64`.
         order: PathBuf,
     },
-    /// Take so many steps, and tell the loss of each.
+    /// Take that many steps, and return the loss of each.
     Losses {
         /// How many.
         steps: u64,

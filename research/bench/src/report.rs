@@ -15,7 +15,7 @@ use crate::statistics::{Aim, Meaning, Short, Spread};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Unit {
-    /// Seconds of a training step on so many samples.
+    /// Seconds of a training step.
     Step {
         /// In a batch.
         samples: usize,
@@ -214,7 +214,7 @@ impl Report {
         self.table_from(0)
     }
 
-    /// As [`table`](Self::table), without so many of the first comparisons.
+    /// As [`table`](Self::table), without the first comparisons.
     pub fn table_from(&self, first: usize) -> String {
         comparisons(&self.rows[first.min(self.rows.len())..])
     }
@@ -236,7 +236,7 @@ impl Report {
         aligned(&[head].into_iter().chain(rows).collect::<Vec<_>>())
     }
 
-    /// The page; `kept` is what stands between the marks.
+    /// The page; `kept` is the text between the marks.
     pub fn markdown(&self, kept: &str) -> String {
         let Machine {
             processor,
@@ -289,7 +289,7 @@ impl Report {
         page
     }
 
-    /// Writes `benchmarks.json` and `benchmarks.md` into a folder. What stands between the marks of the
+    /// Writes `benchmarks.json` and `benchmarks.md` into a folder. The text between the marks of the
     /// page that is there stays.
     ///
     /// # Errors
@@ -316,7 +316,7 @@ impl Report {
     }
 }
 
-/// What stands between the marks of a page; an empty line where there are none.
+/// The text between the marks of a page; an empty line if there are none.
 ///
 /// # Errors
 /// Where there is one mark without the other, or they are in the wrong order.
@@ -327,7 +327,7 @@ fn kept(page: &str) -> anyhow::Result<String> {
     let between = page.split_once(BEGIN).and_then(|(_, rest)| rest.split_once(END));
     let (kept, _) = between.with_context(|| {
         format!(
-            "It must have `{BEGIN}` and, after it, `{END}`, and has not: mend it, or take both out."
+            "It must have `{BEGIN}` and, after it, `{END}`, but does not. Fix that, or remove both."
         )
     })?;
     Ok(kept.to_owned())

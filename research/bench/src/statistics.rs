@@ -36,9 +36,9 @@ impl Spread {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Meaning {
-    /// The second one's value divided by the first one's: so many times as fast is the first.
+    /// The second one's value divided by the first one's: how many times as fast the first is.
     Faster,
-    /// The first one's value divided by the second one's: so much of it does the first take.
+    /// The first one's value divided by the second one's: how much of it the first takes.
     Takes,
 }
 

@@ -33,12 +33,12 @@ use tempfile::TempDir;
 use crate::protocol::{Answer, Command, Job, peak_memory_of};
 use crate::workload::{Work, shapes};
 
-/// What can be told to do something.
+/// What takes commands.
 trait Contender {
     /// One step, or sync.
     fn step(&mut self) -> anyhow::Result<()>;
 
-    /// The losses of so many steps.
+    /// The losses of that many steps.
     fn losses(&mut self, steps: u64) -> anyhow::Result<Vec<f64>>;
 
     /// Loss on the test set at φ.

@@ -47,7 +47,7 @@ pub struct Training {
     set: &'static [&'static str],
     /// What else is changed, where it is a variant of another.
     variant: Option<&'static str>,
-    /// What the trainer is to be, compared with timm's Lookahead in PyTorch: so many times as fast.
+    /// The aim: how many times as fast as timm's Lookahead in PyTorch the trainer is.
     pub aim: f64,
     /// Whether [`aim`](Self::aim) counts as reached where the spread reaches it.
     pub within_spread: bool,
@@ -294,7 +294,7 @@ pub const SIZES: &[(i64, i64, bool)] = &[
     (100_000_000, 5_000, false),
 ];
 
-/// The shapes of so many tensors that together hold so many parameters.
+/// The shapes of `tensors` tensors that together hold `parameters` parameters.
 pub fn shapes(parameters: i64, tensors: i64) -> Vec<i64> {
     (0..tensors).map(|i| parameters * (i + 1) / tensors - parameters * i / tensors).collect()
 }

@@ -125,7 +125,7 @@ fn torch() -> Option<PathBuf> {
         if std::env::var_os("LOOKAHEAD_REQUIRE_PYTHON").is_some() {
             panic!("no Python with torch and safetensors, and they are required");
         }
-        eprintln!("Passed over: no Python with torch and safetensors; `just python` makes one.");
+        eprintln!("Skipped: no Python with torch and safetensors; `just python` makes one.");
     }
     python
 }
@@ -135,7 +135,7 @@ fn peers() -> Option<(PathBuf, &'static [&'static str])> {
     if let Some(python) = python("torch, safetensors.torch, timm.optim, pytorch_optimizer") {
         return Some((python, &["torch", PEERS[0], PEERS[1]]));
     }
-    eprintln!("timm and pytorch_optimizer are passed over: no Python has both.");
+    eprintln!("timm and pytorch_optimizer are skipped: no Python has both.");
     Some((torch()?, &["torch"]))
 }
 

@@ -12,7 +12,7 @@ pub enum Error {
 
     /// A folder without any of the sweeps that a report is made of.
     #[error(
-        "There is no sweep of the report in `{}`: run them first, by `just reproduce`, or give the \
+        "There is no sweep of the report in `{}`. Run them first with `just reproduce`, or give the \
          folder that has them.",
         .0.display()
     )]
@@ -20,17 +20,17 @@ pub enum Error {
 
     /// Sweeps of the report that are missing or unfinished.
     #[error(
-        "The report needs all of its sweeps, and these are missing or unfinished: {0}. Go on with `just \
+        "The report needs all of its sweeps, and these are missing or unfinished: {0}. Continue with `just \
          reproduce`, or leave their chapters out with `--partial`."
     )]
     LackingSweeps(String),
 
     /// A report can't be written.
-    #[error("The report can't be written to `{}`: {cause}. Give another folder.", path.display())]
+    #[error("The report can't be written to `{}`: {cause}. Use another folder.", path.display())]
     Write {
         /// The file or folder.
         path: PathBuf,
-        /// What the operating system said.
+        /// The operating system's message.
         cause: std::io::Error,
     },
 

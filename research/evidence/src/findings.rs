@@ -185,7 +185,7 @@ pub(super) fn judged(findings: &[&Finding]) -> (&'static str, String) {
     (word, format!("{better} better, {worse} worse, {undecided} undecided"))
 }
 
-/// Of comparisons of equal things so many come out on one side by chance in less than one case in twenty,
+/// Whether chance alone puts `count` of `all` comparisons on one side in less than one case in twenty,
 /// if each does with a probability of 0.025.
 fn is_more_than_luck(count: usize, all: usize) -> bool {
     const LUCK: f64 = 0.025;

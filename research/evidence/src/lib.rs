@@ -61,11 +61,11 @@ pub const SWEEPS: [&str; 9] = [
 ];
 
 /// Writes `evidence.md` and the figures in `evidence/` into a folder, from the sweeps in another.
-/// Returns the report's path and sentences for whoever asked for it.
+/// Returns the report's path, and notes on what is left out.
 ///
 /// # Errors
-/// Where no sweep is there, or, unless the report may be `partial`, one is missing or unfinished; where
-/// runs can't be read or compared, or the report can't be written.
+/// If there is no sweep, or, unless the report may be `partial`, one is missing or unfinished; if runs
+/// can't be read or compared, or the report can't be written.
 pub fn write(sweeps: &Path, docs: &Path, partial: bool) -> Result<(PathBuf, Vec<String>)> {
     let lacking: BTreeMap<&str, String> =
         SWEEPS.iter().filter_map(|name| Some((*name, lack(&sweeps.join(name))?))).collect();
@@ -79,7 +79,7 @@ pub fn write(sweeps: &Path, docs: &Path, partial: bool) -> Result<(PathBuf, Vec<
     let mut findings = Findings::default();
     let mut page = Page::default();
     let mut machines = Vec::new();
-    // One after the other: the logs of all of them together take some memory.
+    // One after the other: all logs together take some memory.
     for name in SWEEPS {
         if let Some(why) = lacking.get(name) {
             page.heading(name);
@@ -124,12 +124,12 @@ fn lack(folder: &Path) -> Option<String> {
         return Some("its sweep was not run".to_owned());
     }
     let Some(planned) = planned(folder) else {
-        return Some("its sweep's file can't be understood".to_owned());
+        return Some("its sweep's file can't be read".to_owned());
     };
-    let over = planned.iter().filter(|name| {
+    let finished = planned.iter().filter(|name| {
         let ended = |run: Summary| run.ended.is_some_and(|ended| ended.status != Status::Stopped);
         Summary::read(&folder.join("runs").join(name)).is_ok_and(ended)
     });
-    let (over, planned) = (over.count(), planned.len());
-    (over < planned).then(|| format!("{over} of its {planned} runs are over"))
+    let (finished, planned) = (finished.count(), planned.len());
+    (finished < planned).then(|| format!("{finished} of its {planned} runs are finished"))
 }

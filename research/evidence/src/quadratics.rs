@@ -17,7 +17,7 @@ use lookahead_study::compare::settings::Settings;
 use lookahead_study::compare::statistics::{Better, Spread, Verdict};
 use lookahead_study::compare::table::{Side, Table};
 
-/// Measured means lie within so many standard errors over seeds of what theory says.
+/// Measured means are within this many standard errors over seeds of the theory.
 pub const STANDARD_ERRORS: f64 = 5.0;
 /// A measured rate lies within this part of what theory says.
 pub const PART: f64 = 0.02;

@@ -18,7 +18,7 @@ const CHANCE: f64 = 10.0;
 /// Learning rates from a tenth to ten times the best; rounding must not put one outside.
 const DECADE: f64 = 10.001;
 
-/// Accuracies so many points below the best are as good as the best, where learning rates are chosen.
+/// How many points below the best an accuracy may be and still count as the best.
 const AS_GOOD: f64 = 2.0;
 
 pub(super) fn learning_rates(study: &Study, page: &mut Page, findings: &mut Findings) {
@@ -192,7 +192,7 @@ pub(super) fn momenta(study: &Study, page: &mut Page, findings: &mut Findings) {
         verdict(found.as_ref()).to_owned(),
     ]);
     page.table(&table);
-    page.text("The last row is the mean over all momenta: where one of them stands far out, it is that one's.");
+    page.text("The last row is the mean over all momenta: if one of them is far out, it decides the mean.");
     let axes = Axes {
         title: "SGD at the learning rate that is best for momentum 0.9".into(),
         x_label: "1 / (1 − momentum): how many steps it averages over".into(),

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use crate::fixture::Made;
 use crate::write;
 
-/// A config of the digits; what is said of Lookahead is `None` for the inner optimizer alone.
+/// A config of the digits; `lookahead` is `None` for the inner optimizer alone.
 fn config(rate: f64, momentum: f64, lookahead: Option<Value>, data: Value) -> Value {
     let mut config = json!({
         "data": { "kind": "digits", "batch_size": 32, "label_noise": 0.0 },
@@ -139,7 +139,7 @@ fn learning_rates_are_compared_around_each_ones_best() {
 
 /// Made runs have a gain of 0.05 at every sync, and losses that rise within a cycle where there are any.
 #[test]
-fn steadiness_is_told_for_each_condition() {
+fn steadiness_is_reported_for_each_condition() {
     let folder = tempfile::tempdir().unwrap();
     let into = sweep(folder.path(), "mlp-stability");
     for (batch, noise) in [(32, 0.0), (1024, 0.2)] {
@@ -218,13 +218,13 @@ fn an_unfinished_sweep_is_left_out() {
     plan(folder.path());
     std::fs::remove_dir_all(into.join("reset-s1")).unwrap();
     let docs = folder.path().join("docs");
-    let said = write(folder.path(), &docs, false).unwrap_err().to_string();
-    assert!(said.contains("digits-policies (5 of its 6 runs are over)"), "{said}");
-    assert!(said.contains("mlp-optimizers (its sweep was not run)"), "{said}");
+    let message = write(folder.path(), &docs, false).unwrap_err().to_string();
+    assert!(message.contains("digits-policies (5 of its 6 runs are finished)"), "{message}");
+    assert!(message.contains("mlp-optimizers (its sweep was not run)"), "{message}");
     assert!(!docs.exists());
     let (path, notes) = write(folder.path(), &docs, true).unwrap();
     let report = std::fs::read_to_string(path).unwrap();
-    has(&report, &["## digits-policies\n\nLeft out: 5 of its 6 runs are over."]);
+    has(&report, &["## digits-policies\n\nLeft out: 5 of its 6 runs are finished."]);
     assert!(!report.contains("| SGD with momentum | reset |"), "{report}");
     assert_eq!(notes.len(), 8);
 }
@@ -232,7 +232,7 @@ fn an_unfinished_sweep_is_left_out() {
 #[test]
 fn a_folder_without_sweeps_is_refused() {
     let folder = tempfile::tempdir().unwrap();
-    let said = write(folder.path(), &folder.path().join("docs"), true).unwrap_err().to_string();
-    assert!(said.contains("There is no sweep of the report"), "{said}");
+    let message = write(folder.path(), &folder.path().join("docs"), true).unwrap_err().to_string();
+    assert!(message.contains("There is no sweep of the report"), "{message}");
     assert!(!folder.path().join("docs").exists());
 }

@@ -73,7 +73,7 @@ impl Stepper {
     }
 
     /// The expected loss above the least one, ½ Σ aᵢ times the mean of xᵢ², at the start, where every xᵢ is 1, and
-    /// after each of so many periods.
+    /// after each of the periods.
     pub fn expected_risk(&self, directions: &[Direction], periods: usize) -> Vec<f64> {
         let mut all = vec![0.0; periods + 1];
         for direction in directions {
@@ -88,7 +88,7 @@ impl Stepper {
         all
     }
 
-    /// The same after so many periods, without those between.
+    /// The same after the last of the periods alone.
     pub fn expected_risk_after(&self, directions: &[Direction], periods: u32) -> f64 {
         let of = |direction: &Direction| {
             let square = self.contraction(direction).powi(2);
@@ -163,7 +163,7 @@ impl Momentum {
         }
     }
 
-    /// The loss ½ Σ aᵢxᵢ² after each of so many steps, from every xᵢ = 1 at rest; at a sync it is that at φ.
+    /// The loss ½ Σ aᵢxᵢ² after each step, from every xᵢ = 1 at rest; at a sync it is that at φ.
     pub fn losses(&self, curvatures: &[f64], steps: usize) -> Vec<f64> {
         let mut losses = vec![0.0; steps + 1];
         for &curvature in curvatures {

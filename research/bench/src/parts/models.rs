@@ -24,7 +24,7 @@ pub(super) fn resnet18() -> Vec<Vec<i64>> {
     shapes
 }
 
-/// So many parameters in so many tensors of the same size, or nearly.
+/// Parameters in tensors of the same size, or nearly.
 pub(super) fn evenly(parameters: i64, tensors: i64) -> Vec<Vec<i64>> {
     (0..tensors).map(|i| vec![(i + 1) * parameters / tensors - i * parameters / tensors]).collect()
 }
