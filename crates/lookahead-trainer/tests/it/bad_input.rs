@@ -2,23 +2,43 @@
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
+use std::process::ExitCode;
 
-use crate::common::{SMALL, Sandbox, failed, root, stderr, succeeded};
+use crate::common::{self, SMALL, Sandbox, failed, root, stderr, succeeded};
+use clap::Parser;
 use lookahead_run::event::{Event, Status};
+use lookahead_trainer::cli::{Cli, Command};
+use lookahead_trainer::commands;
+use lookahead_trainer::failure::exit_code;
 
 /// Trains with some `--set`s and expects exit status 2 with these words, and no run folder.
 fn refused(config: &str, sets: &[&str], words: &[&str]) {
     let sandbox = Sandbox::new(config);
-    let mut arguments = vec!["train", "test.toml", "--out", "runs"];
-    arguments.extend(sets.iter().flat_map(|set| ["--set", set]));
-    failed(&sandbox.lookahead(&arguments), 2, words);
+    let (config, out) = (sandbox.config(), sandbox.path().join("runs"));
+    let fixed = ["lookahead", "train", config.to_str().unwrap(), "--out", out.to_str().unwrap()];
+    // In this process: the program takes longer to start than to refuse.
+    let cli = Cli::parse_from([&fixed[..], &common::sets(sets)].concat());
+    let Command::Train(arguments) = cli.command else { unreachable!() };
+    let error = commands::train(&arguments).unwrap_err();
+    assert_eq!(exit_code(&error), ExitCode::from(2), "{error:#}");
+    for word in words {
+        assert!(format!("{error:#}").contains(word), "no `{word}` in: {error:#}");
+    }
+    assert!(!out.exists(), "a run that can't begin leaves no folder");
+}
+
+/// The same by the program itself, in the folder of its config.
+fn refused_by_the_program(config: &str, sets: &[&str], words: &[&str]) {
+    let sandbox = Sandbox::new(config);
+    let fixed = ["train", "test.toml", "--out", "runs"];
+    failed(&sandbox.lookahead(&[&fixed[..], &common::sets(sets)].concat()), 2, words);
     assert!(!sandbox.path().join("runs").exists(), "a run that can't begin leaves no folder");
 }
 
 #[test]
 fn unknown_keys_and_sections() {
     let words = ["test.toml, line 2", "nonsense", "`k`", "`alpha`", "fashion-mnist.toml"];
-    refused("[lookahead]\nnonsense = 1\n", &[], &words);
+    refused_by_the_program("[lookahead]\nnonsense = 1\n", &[], &words);
     refused("\n\n[lookahed]\nk = 5\n", &[], &["test.toml, line 3", "lookahed", "`lookahead`"]);
     refused(SMALL, &["lookahead.kk=5"], &["--set lookahead.kk=5", "`kk`", "`alpha`"]);
     refused(SMALL, &["lookahead=true"], &["is a section, not a key"]);
@@ -99,7 +119,7 @@ fn values_of_other_data_and_models_out_of_range() {
         ("model.kind=cnn", "choose one of lstm, transformer"),
         ("data.length=4", "The text makes"),
     ] {
-        refused(text, &[set], &[words]);
+        refused_by_the_program(text, &[set], &[words]);
     }
     refused(
         "[data]\nkind = \"text\"\n[model]\nkind = \"lstm\"\n",

@@ -60,7 +60,7 @@ fn a_run_that_lives_can_be_evaluated() {
     while !std::fs::read_to_string(&events).unwrap_or_default().contains("\"checkpoint\"") {
         std::thread::sleep(Duration::from_millis(10));
     }
-    for _ in 0..40 {
+    for _ in 0..12 {
         succeeded(sandbox.lookahead(&["eval", "runs/run"]));
     }
     signal(&child, "TERM");

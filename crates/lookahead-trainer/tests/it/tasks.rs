@@ -27,7 +27,7 @@ const CIFAR: [Case; 9] = [
     ("cifar10-resnet18-adam", &["model.width=4"]),
     ("cifar10-resnet18-polyak", &["model.width=4", "averaging.start_step=1"]),
     ("cifar10-small", &[]),
-    ("cifar100-resnet18", &["train.max_steps=2"]),
+    ("cifar100-resnet18", &["model.width=4"]),
     ("cifar100-resnet18-sgd", &["model.width=4"]),
     ("cifar100-resnet18-adam", &["model.width=4"]),
     ("cifar100-resnet18-polyak", &["model.width=4"]),

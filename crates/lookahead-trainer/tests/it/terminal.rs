@@ -264,9 +264,9 @@ fn whatever_bytes_a_terminal_sends_the_dashboard_answers() {
         terminal.wait_for("curves", |text| curve(text) > 10);
         let is_open = |text: &str| text.contains("Show this help");
         let answers = |terminal: &mut Terminal| {
+            // The rest of what was cut is no longer waited for.
+            std::thread::sleep(Duration::from_millis(400));
             for open in [true, false] {
-                // The rest of what was cut is no longer waited for.
-                std::thread::sleep(Duration::from_millis(400));
                 terminal.press("?");
                 terminal.wait_for("answer", |text| is_open(text) == open);
             }
@@ -281,8 +281,8 @@ fn whatever_bytes_a_terminal_sends_the_dashboard_answers() {
         terminal.send(b"[<0;3;");
         std::thread::sleep(Duration::from_millis(50));
         terminal.send(b"3M");
-        for _ in 0..10 {
-            for _ in 0..10 {
+        for _ in 0..5 {
+            for _ in 0..20 {
                 terminal.send(&noise(&mut state));
             }
             std::thread::sleep(Duration::from_millis(400));
