@@ -369,15 +369,15 @@ fn aligned<const N: usize>(rows: &[[String; N]]) -> String {
 const HEAD: &str = "\
 # Benchmarks
 
-Written by `just bench`, all but the part between the marks at the end. `just bench quick` measures a part of it
+Written by `just bench`, except for the part between the marks at the end. `just bench quick` measures a part of it
 in minutes, and `just bench-parts` measures parts of this project against what they replace.
 
 ## How
 
-Contenders are processes that run in turns, a slice of time each, in an order that rotates from round to round.
-A ratio is taken within a round; the table has the median of the rounds' ratios and their quartiles. Both sides
-have the same model, first weights, batches in the same order, and number of threads; no dropout, no augmentation,
-a constant learning rate, no evaluation in the time. Losses are compared first: see the end.
+Contenders are processes that run in turns, one time slice each, in an order that rotates from round to round.
+Ratios are taken within a round; the table has the median of the rounds' ratios and their quartiles. Both sides
+have the same model, initial weights, batches in the same order, and number of threads; no dropout, no augmentation,
+a constant learning rate, and no evaluation in the measured time. Losses are compared first: see the end.
 
 | contender | what it is |
 |---|---|
@@ -389,18 +389,18 @@ a constant learning rate, no evaluation in the time. Losses are compared first: 
 | `lookahead train` | the whole program, from its start to its end |
 | `timm`, `pytorch_optimizer` | a plain loop in PyTorch, with the package's Lookahead |
 
-The loops in PyTorch are the quickest that these packages allow on a CPU without `torch.compile`. Data is in memory
-as normalized floats, from which `index_select` takes a batch: no `DataLoader`. The inner optimizer is the quicker
-one of `fused=True` and `foreach=True`, tried before the rounds. Every loop, ours too, reads the loss of every step.
-Evaluation is under `torch.inference_mode()`, in the quickest of several sizes of batches; θ gives way to φ as each
-package has it, timm's by `sync_lookahead()`. timm makes φ only at the first sync, from the θ of that moment, so that
-its first sync does nothing; here φ is put in as it should be, or the losses would differ.
+The PyTorch loops are the fastest that these packages allow on a CPU without `torch.compile`. Data is in memory
+as normalized floats, from which `index_select` takes a batch: no `DataLoader`. The inner optimizer is the faster
+of `fused=True` and `foreach=True`, tried before the rounds. Every loop, ours too, reads the loss of every step.
+Evaluation runs under `torch.inference_mode()`, with the fastest of several batch sizes; θ is replaced by φ as each
+package does it, with timm by `sync_lookahead()`. timm creates φ only at the first sync, from θ at that time, so that
+its first sync does nothing; here φ is initialized correctly, or the losses would differ.
 
 Whole processes: PyTorch starts with its import and that of one of the two packages, reads the same files, and draws
-its weights; then 50 steps and the test set, with images held as bytes, which takes less memory. PyPI's PyTorch for
-Linux is a build with CUDA: a build for the CPU alone would start a little sooner and take a little less memory.
+its weights; then 50 steps and the test set, with images stored as bytes, which takes less memory. PyPI's PyTorch for
+Linux is built with CUDA: a CPU-only build would start a little faster and use a little less memory.
 
-Images of CIFAR's size are noise here, and the text is made up: neither changes what a step costs.
+Images of CIFAR's size are noise here, and the text is synthetic: neither changes the cost of a step.
 
 ";
 
@@ -408,9 +408,9 @@ const AGREE: &str = "\
 ## Losses
 
 Before anything is timed, the losses of the first steps are compared with those of `library`, step by step, and the
-loss on the test set at φ after them, between two syncs, where θ is something else. What differs by more than rounding
-explains is not measured. `bare` is compared up to the first sync; for the optimizer alone the mean square of the
-weights stands in for the loss.
+loss on the test set at φ after them, between two syncs, when θ differs from φ. Contenders that differ by more than
+rounding explains are not measured. `bare` is compared up to the first sync; for the optimizer alone, the mean square
+of the weights replaces the loss.
 
 ";
 

@@ -54,7 +54,7 @@ impl Claim {
                 "test loss of φ against the inner optimizer alone, each at its best learning rate",
             ),
             Claim::ConstantRate => (
-                "It generalises better where the learning rate stays high to the end",
+                "It generalises better if the learning rate stays high to the end",
                 "test accuracy of φ against the inner optimizer alone, at a constant learning rate, \
                  Fashion-MNIST",
             ),
@@ -89,7 +89,7 @@ impl Claim {
                 "test accuracy at batches of 1,024, against the inner optimizer alone",
             ),
             Claim::WrongLabels => (
-                "It helps where gradients are noisy",
+                "It helps if gradients are noisy",
                 "test accuracy with one label in five wrong, against the inner optimizer alone",
             ),
             Claim::Period => (
@@ -102,12 +102,12 @@ impl Claim {
             ),
             Claim::Variance => (
                 "On the noisy quadratic model φ's loss is lower at an equal learning rate",
-                "loss above the least one late in the run, as a ratio to SGD's; net steps are then α as long",
+                "excess loss late in the run, as a ratio to SGD's; net steps are then α as long",
             ),
             Claim::Valley => (
-                "With momentum it gets along narrow valleys faster",
-                "measured rate against momentum alone, each at the best learning rate of a grid; no chance is \
-                 in it",
+                "With momentum it moves along narrow valleys faster",
+                "measured rate against momentum alone, each at the best learning rate of a grid; \
+                 deterministic",
             ),
         }
     }

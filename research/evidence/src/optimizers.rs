@@ -20,11 +20,12 @@ pub(super) fn chapter(study: &Study, page: &mut Page, findings: &mut Findings) {
     let rates = study.runs.groups.iter().map(|group| group.points.len()).max().unwrap_or(0);
     page.heading(&format!("Inner optimizers on {data}, {model}"));
     page.text(&format!(
-        "Each row: the learning rate that was best on validation data in a common grid, and means ± \
-         standard deviations over seeds on test data there. θ is taken just before the last sync. The \
-         difference is that of the final model from the inner optimizer alone at *its* best rate, seed \
-         by seed, with its 95 % interval. Averages are not tuned: Polyak's is over the second half of the \
-         run, the exponential one has a decay of 0.99. Each had {rates} learning rates to choose from. (`lookahead sweep configs/sweeps/{}.toml`)",
+        "Each row: the learning rate that was best on validation data in a common grid, and means \
+         ± standard deviations over seeds on test data there. θ is taken just before the last \
+         sync. The difference is that of the final model from the inner optimizer alone at *its* \
+         best rate, seed by seed, with its 95 % interval. Averages are not tuned: Polyak's covers \
+         the second half of the run, the exponential one has a decay of 0.99. Each had {rates} \
+         learning rates to choose from. (`lookahead sweep configs/sweeps/{}.toml`)",
         study.name
     ));
     let mut table = Table::of(&[

@@ -44,23 +44,24 @@ impl Page {
 pub(super) fn whole(findings: &Findings, machines: &[Machine], page: &Page) -> String {
     let mut text = String::from(
         "# What Lookahead does, and what it does not\n\n\
-         Written by `just reproduce`, which trains the runs below and computes every number from their \
-         logs.\n\n\
-         Each comparison is of runs with equal seeds, each optimizer at its own best learning rate of one \
-         common grid, chosen on validation data; accuracies and losses are those on test data. An interval \
-         is the wider one of Student's and the bootstrap's 95 % intervals of the mean difference over \
-         seeds. *Better* and *worse* mean that it lies on one side of 0, *undecided* that 0 is in it: of \
-         forty comparisons of equal things one comes out better and one worse by chance. A claim *held* \
-         where more comparisons came out better than luck explains (by the binomial distribution, at one case \
-         in twenty) and not more came out worse, and was *not held* where it is the other way round; *mixed* \
-         is both, *not decided* neither. Comparisons that share runs are not independent of each other, so \
-         this is a rule to sum up by, and no proof. Intervals are over seeds alone: all runs share one test set \
-         (256 images of digits, so that one is 0.39 points; 10,000 of Fashion-MNIST), and neither what that \
-         misses nor the choice of the learning rate is in them. Where nothing else is said k is 5 and α 0.5. \
-         These are small problems: what holds here need not hold \
-         on large ones, nor the other way round.\n\n\
-         ## The claims\n\n\
-         | claim | verdict | comparisons | of what |\n|---|---|---|---|\n",
+         Written by `just reproduce`, which trains the runs below and computes every number from \
+         their logs.\n\n\
+         Each comparison pairs runs with equal seeds, each optimizer at its own \
+         best learning rate of a common grid, chosen on validation data; accuracies and losses \
+         are on test data. An interval is the wider of Student's and the bootstrap 95 % interval \
+         of the mean difference over seeds. *Better* and *worse* mean that it lies on one side of \
+         0, *undecided* that it contains 0: of forty comparisons of equals, one comes out better \
+         and one worse by chance. A claim *held* if more comparisons came out better than chance \
+         explains (binomial distribution, at the 5 % level) and not more came out worse; it was \
+         *not held* in the opposite case; *mixed* is both, *not decided* neither. Comparisons \
+         that share runs are not independent of each other, so this is a summary rule, not a \
+         proof. Intervals are over seeds alone: all runs share one test set (256 images of \
+         digits, so that one is 0.39 points; 10,000 of Fashion-MNIST), and they include neither \
+         the sampling error of that set nor the choice of the learning rate. Unless noted \
+         otherwise, k is 5 and α 0.5. These are small problems: what holds here need not hold on \
+         large ones, and vice versa.\n\n\
+         ## The claims\n\n| claim | verdict | comparisons | of what |\n\
+         |---|---|---|---|\n",
     );
     for claim in Claim::ALL {
         let (sentence, what) = claim.sentence();
@@ -93,8 +94,8 @@ pub(super) fn whole(findings: &Findings, machines: &[Machine], page: &Page) -> S
              {capability} | {threads} |"
         );
     }
-    text += "\nRuns without a result diverged: grids reach beyond what some optimizers bear. Times are from a \
-             machine that did other work besides.\n";
+    text += "\nRuns without a result diverged: grids extend beyond what some optimizers tolerate. \
+             Times are from a machine that did other work too.\n";
     let _ = writeln!(text, "\nWritten on {}.", this_machine());
     text + &page.text
 }

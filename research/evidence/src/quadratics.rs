@@ -97,11 +97,12 @@ fn rate_of(losses: &[(u64, f64)]) -> f64 {
 pub(super) fn noisy(study: &Study, page: &mut Page, findings: &mut Findings) {
     page.heading("The noisy quadratic model against theory");
     page.text(&format!(
-        "SGD in directions of curvature 1/i with noise of their own, alone and inside Lookahead (k 5), as \
-         runs of this trainer in single precision. The loss above the least one is known exactly; measured \
-         are means over the evaluations of the second half of each run and over seeds, and theory is the \
-         exact expectation at the same steps. Measured means must lie within {STANDARD_ERRORS} standard \
-         errors of it. (`lookahead sweep configs/sweeps/{}.toml`)",
+        "SGD in directions of curvature 1/i, each with its own noise, alone and inside Lookahead \
+         (k 5), as runs of this trainer in single precision. The loss above the least one is \
+         known exactly; measured are means over the evaluations of the second half of each run \
+         and over seeds, and theory is the exact expectation at the same steps. Measured means \
+         must lie within {STANDARD_ERRORS} standard errors of it. (`lookahead sweep \
+         configs/sweeps/{}.toml`)",
         study.name
     ));
     let mut table = Table::of(&[
@@ -313,13 +314,14 @@ pub fn deterministic_model(settings: &Settings) -> Option<(Momentum, Vec<f64>)> 
 pub(super) fn deterministic(study: &Study, page: &mut Page, findings: &mut Findings) {
     page.heading("Narrow valleys against theory");
     page.text(&format!(
-        "Classical momentum 0.99 on quadratic functions without noise, alone and inside Lookahead (k 20, α \
-         0.5, velocity kept), against the condition number. 1 − ρ is the part of the distance to the \
-         minimum that a step takes in the long run. For each function: the learning rate of the grid that \
-         theory says is best, and what the run at it measured; the lines are theory at the best of all \
-         learning rates. *Measured* is the part over the second half of the run, and beside it what \
-         theory says for these steps, where directions that die out later are still in it: the two must lie \
-         within {:.0} % of each other. (`lookahead sweep configs/sweeps/{}.toml`)",
+        "Classical momentum 0.99 on quadratic functions without noise, alone and inside Lookahead \
+         (k 20, α 0.5, velocity kept), against the condition number. 1 − ρ is the fraction of the \
+         distance to the minimum that a step covers in the long run. For each function: the best \
+         learning rate of the grid according to theory, and what the run at that rate measured; \
+         the lines are theory at the best of all learning rates. *Measured* is the part over the \
+         second half of the run, and beside it what theory says for these steps, where directions \
+         that die out later are still in it: the two must lie within {:.0} % of each other. \
+         (`lookahead sweep configs/sweeps/{}.toml`)",
         100.0 * PART,
         study.name
     ));
@@ -408,9 +410,9 @@ pub(super) fn deterministic(study: &Study, page: &mut Page, findings: &mut Findi
     }
     page.table(&table);
     page.text(&format!(
-        "In {agreeing} of {rows} rows the run and theory agree within that bound. Lookahead is faster where the \
-         valley is wide, since momentum 0.99 is too much there, and slower where it is narrow: the claims \
-         count both."
+        "In {agreeing} of {rows} rows the run and theory agree within that bound. Lookahead is \
+         faster if the valley is wide, because momentum 0.99 is too much there, and slower if it \
+         is narrow: the claims count both."
     ));
     let axes = Axes {
         title: "How fast momentum 0.99 gets along a valley, alone and inside Lookahead".into(),

@@ -24,11 +24,11 @@ const AS_GOOD: f64 = 2.0;
 pub(super) fn learning_rates(study: &Study, page: &mut Page, findings: &mut Findings) {
     page.subheading("Learning rates beside the best");
     page.text(&format!(
-        "*Mean*: test accuracy over the learning rates of the grid from a tenth to ten times the best one, \
-         each one's own; a run that diverged counts {CHANCE} %. Where the top is flat, chance decides which \
-         rate is called the best, and so which rates are in that mean: it is shown, and judges nothing. \
-         *Width*: over how many decades of the whole grid a seed stays within {AS_GOOD} points of its best \
-         accuracy, which is what is compared."
+        "*Mean*: test accuracy over the learning rates of the grid from a tenth to ten times the \
+         best one, each one's own; a run that diverged counts {CHANCE} %. If the top is flat, \
+         chance decides which rate is best, and so which rates are in that mean: it is for \
+         information only. *Width*: over how many decades of the whole grid a seed stays within \
+         {AS_GOOD} points of its best accuracy, which is what is compared."
     ));
     let mut table = columns(&[
         "inner optimizer",

@@ -155,9 +155,10 @@ fn steadiness_is_reported_for_each_condition() {
             "| 32 | 0 % | SGD with momentum |",
             "| 1024 | 20 % | SGD with momentum |",
             "0.0500 ± 0.0000",
-            "| It generalises better where the learning rate stays high to the end | **held** | 2 better,",
+            "| It generalises better if the learning rate stays high to the end | **held** | 2 \
+             better,",
             "| It helps with large batches | **held** | 1 better, 0 worse, 0 undecided |",
-            "| It helps where gradients are noisy | **held** | 1 better, 0 worse, 0 undecided |",
+            "| It helps if gradients are noisy | **held** | 1 better, 0 worse, 0 undecided |",
             "gain, SGD with momentum, batch 32, right labels: +0.0500",
         ],
     );
