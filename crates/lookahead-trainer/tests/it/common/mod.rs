@@ -1,5 +1,5 @@
 //! Running the real program in a folder of its own, and reading what it left there.
-#![allow(dead_code, unreachable_pub)] // each test file uses a part of it
+#![allow(unreachable_pub)]
 
 pub mod terminal;
 
