@@ -6,6 +6,7 @@
 //!
 //! | module | what is in it |
 //! |---|---|
+//! | [`data`], [`model`], [`kinds`] | what is learned by what; each kind has a type of its own |
 //! | [`train`], [`optimizer`], `lookahead`, [`schedule`] | how long, from which seed, where; with what |
 //! | [`averaging`], [`probe`], [`checkpoint`], [`distributed`] | what happens on the way |
 //! | [`mutable_keys`] | which keys may change in a run |
@@ -14,8 +15,11 @@
 pub mod averaging;
 pub mod check;
 pub mod checkpoint;
+pub mod data;
 pub mod distributed;
+pub mod kinds;
 mod lookahead;
+pub mod model;
 pub mod mutable_keys;
 pub mod optimizer;
 pub mod probe;
@@ -29,13 +33,15 @@ use lookahead_core::{LookaheadConfig, NonFinite};
 use serde::{Deserialize, Serialize};
 use toml::de::DeTable;
 
-use crate::data::DataConfig;
 use crate::file_kind;
-use crate::model::ModelConfig;
 
 use averaging::AveragingConfig;
+use check::sentence;
 use checkpoint::CheckpointConfig;
+use data::DataConfig;
 use distributed::DistributedConfig;
+use kinds::Kinds;
+use model::ModelConfig;
 use optimizer::OptimizerConfig;
 use probe::ProbeConfig;
 use schedule::ScheduleConfig;
@@ -163,7 +169,11 @@ impl Config {
     ///
     /// # Errors
     /// A [`ConfigError`] for the first fault.
-    pub fn load(path: &Path, overrides: &[Override]) -> Result<Loaded, ConfigError> {
+    pub fn load_with(
+        kinds: &Kinds,
+        path: &Path,
+        overrides: &[Override],
+    ) -> Result<Loaded, ConfigError> {
         let place = path.display().to_string();
         let text = lookahead_run::folder::read_given_config(path).map_err(|error| ConfigError {
             place: place.clone(),
@@ -172,27 +182,37 @@ impl Config {
         if let Some(sentence) = file_kind::stand_in(text.as_bytes()) {
             return Err(ConfigError { place, message: sentence.to_owned() });
         }
-        Config::parse(&place, &text, overrides)
+        Config::parse_with(kinds, &place, &text, overrides)
     }
 
-    /// As [`load`](Self::load), of a text from `place`.
+    /// As [`load_with`](Self::load_with), of a text from `place`.
     ///
     /// # Errors
-    /// As [`load`](Self::load).
-    pub fn parse(place: &str, text: &str, overrides: &[Override]) -> Result<Loaded, ConfigError> {
+    /// As [`load_with`](Self::load_with).
+    pub fn parse_with(
+        kinds: &Kinds,
+        place: &str,
+        text: &str,
+        overrides: &[Override],
+    ) -> Result<Loaded, ConfigError> {
         let in_file = |error: toml::de::Error| ConfigError {
             place: located(place, text, error.span()),
             message: sentence(&error),
         };
         let mut table: toml::Table = toml::from_str(text).map_err(in_file)?;
         // Reading the text itself, not the table, gives errors their lines.
-        let _: Config = toml::from_str(text).map_err(in_file)?;
+        let in_text = |issue: ConfigIssue| ConfigError {
+            place: located(place, text, span_of(text, &issue.key)),
+            message: issue.message,
+        };
+        let read: Config = toml::from_str(text).map_err(in_file)?;
+        read.check_types(kinds).map_err(in_text)?;
 
         let mut notes = Vec::new();
         for set in overrides {
             let before = table.clone();
-            apply(&mut table, set, &mut notes).map_err(|message| in_set(set, message))?;
-            let Err(error) = table.clone().try_into::<Config>() else { continue };
+            apply(kinds, &mut table, set, &mut notes).map_err(|message| in_set(set, message))?;
+            let Err(message) = typed(kinds, table.clone()) else { continue };
             // What looks like a number may be the name that the key wants.
             let as_name = set
                 .typed
@@ -201,39 +221,39 @@ impl Config {
             table = as_name
                 .and_then(|set| {
                     let mut table = before;
-                    apply(&mut table, &set, &mut notes).ok()?;
-                    table.clone().try_into::<Config>().is_ok().then_some(table)
+                    apply(kinds, &mut table, &set, &mut notes).ok()?;
+                    typed(kinds, table.clone()).is_ok().then_some(table)
                 })
-                .ok_or_else(|| in_set(set, sentence(&error)))?;
+                .ok_or_else(|| in_set(set, message))?;
         }
         let mut config: Config = table.try_into().map_err(|error: toml::de::Error| {
             ConfigError { place: place.to_owned(), message: sentence(&error) }
         })?;
-        config.resolve().map_err(|invalid| {
-            let blamed = overrides.iter().rev().find(|set| set.key == invalid.key);
-            match blamed {
-                Some(set) => in_set(set, invalid.message),
-                None => ConfigError {
-                    place: located(place, text, span_of(text, invalid.key)),
-                    message: invalid.message,
-                },
+        config.resolve(kinds).map_err(|issue| {
+            match overrides.iter().rev().find(|set| set.key == issue.key) {
+                Some(set) => in_set(set, issue.message),
+                None => in_text(issue),
             }
         })?;
         Ok(Loaded { config, notes })
     }
 
+    fn check_types(&self, kinds: &Kinds) -> Result<(), ConfigIssue> {
+        self.data.check_types(kinds)?;
+        self.model.check_types(kinds)
+    }
+
     /// Fills in the defaults that depend on other keys, and checks every value.
-    fn resolve(&mut self) -> Result<(), ConfigIssue> {
-        self.data.resolve()?;
-        let data = self.data.kind;
-        self.model.resolve(data.entry().task, data.name())?;
+    fn resolve(&mut self, kinds: &Kinds) -> Result<(), ConfigIssue> {
+        let task = self.data.resolve(kinds)?;
+        self.model.resolve(kinds, task, self.data.kind.name())?;
         self.optimizer.resolve()?;
         if let Some(config) = &self.lookahead {
             lookahead::check(config, &self.optimizer)?;
         }
         self.averaging.resolve(self.lookahead.is_some())?;
         self.schedule.resolve(self.optimizer.lr)?;
-        self.train.resolve(data.entry().task)?;
+        self.train.resolve(task)?;
         let k = self.lookahead.as_ref().map_or(LookaheadConfig::default().k, |own| own.k);
         self.probe.resolve(self.data.validation(), self.data.batch_size, k)?;
         self.checkpoint.check()?;
@@ -299,24 +319,14 @@ impl Config {
     }
 }
 
-fn in_set(set: &Override, message: String) -> ConfigError {
-    ConfigError { place: set.to_string(), message }
+/// Whether all values are of the types of their keys; a sentence, if not.
+fn typed(kinds: &Kinds, table: toml::Table) -> Result<(), String> {
+    let config: Config = table.try_into().map_err(|error| sentence(&error))?;
+    config.check_types(kinds).map_err(|issue| issue.message)
 }
 
-/// What the TOML reader says, as a sentence.
-fn sentence(error: &toml::de::Error) -> String {
-    let text = error.message().trim().replace('\n', ", ");
-    // Rust's names of types say nothing about the range to those who don't write Rust.
-    let text = text.replace("expected u64", "expected u64, a whole number of at least 0");
-    let text = text.replace("expected usize", "expected usize, a whole number of at least 0");
-    let text = text.replace("expected u32", "expected u32, a whole number from 0 to 4294967295");
-    let mut letters = text.chars();
-    let capital: String = letters.next().map(|c| c.to_uppercase().collect()).unwrap_or_default();
-    let stop = if text.ends_with('.') { "" } else { "." };
-    format!(
-        "{capital}{}{stop} Every key is documented in `configs/fashion-mnist.toml`.",
-        letters.as_str()
-    )
+fn in_set(set: &Override, message: String) -> ConfigError {
+    ConfigError { place: set.to_string(), message }
 }
 
 fn located(place: &str, text: &str, span: Option<std::ops::Range<usize>>) -> String {
@@ -342,7 +352,12 @@ fn span_of(text: &str, key: &str) -> Option<std::ops::Range<usize>> {
 }
 
 /// Sets one key of a configuration that is still a table.
-fn apply(table: &mut toml::Table, set: &Override, notes: &mut Vec<String>) -> Result<(), String> {
+fn apply(
+    kinds: &Kinds,
+    table: &mut toml::Table,
+    set: &Override,
+    notes: &mut Vec<String>,
+) -> Result<(), String> {
     let (section, key) = match set.key.split_once('.') {
         Some(parts) => parts,
         None if set.value == toml::Value::Boolean(false) && set.key == "lookahead" => {
@@ -369,33 +384,35 @@ fn apply(table: &mut toml::Table, set: &Override, notes: &mut Vec<String>) -> Re
     let changed =
         entry.insert(key.to_owned(), set.value.clone()).is_none_or(|old| old != set.value);
     if key == "kind" && changed {
-        drop_foreign_keys(section, entry, notes);
+        drop_foreign_keys(kinds, section, entry, notes);
     }
     Ok(())
 }
 
 /// Another kind of optimizer has other keys. Those of the old kind would be refused, and a
 /// comparison of kinds on one config could not be made.
-fn drop_foreign_keys(section: &str, entry: &mut toml::Table, notes: &mut Vec<String>) {
+fn drop_foreign_keys(
+    kinds: &Kinds,
+    section: &str,
+    entry: &mut toml::Table,
+    notes: &mut Vec<String>,
+) {
     let Some(kind) = entry.get("kind").and_then(toml::Value::as_str).map(str::to_owned) else {
         return;
     };
-    let Some(foreign) = foreign_keys(section, &kind) else { return };
-    for dotted in foreign {
-        let key = dotted.rsplit('.').next().unwrap_or(dotted);
-        if entry.remove(key).is_some() {
+    let keys: Vec<String> = entry.keys().cloned().collect();
+    for key in keys {
+        let is_foreign = match section {
+            "data" => data::with_section(kinds, |section| section.is_foreign(&kind, &key)),
+            "model" => model::with_section(kinds, |section| section.is_foreign(&kind, &key)),
+            "optimizer" => optimizer::is_foreign(&kind, &key),
+            "averaging" => averaging::is_foreign(&kind, &key),
+            "schedule" => schedule::is_foreign(&kind, &key),
+            _ => false,
+        };
+        if is_foreign {
+            entry.remove(&key);
             notes.push(format!("`{section}.{key}` does not belong to {kind} and was dropped."));
         }
-    }
-}
-
-fn foreign_keys(section: &str, kind: &str) -> Option<Vec<&'static str>> {
-    match section {
-        "data" => crate::data::foreign_keys(kind),
-        "optimizer" => optimizer::foreign_keys(kind),
-        "averaging" => averaging::foreign_keys(kind),
-        "model" => crate::model::foreign_keys(kind),
-        "schedule" => schedule::foreign_keys(kind),
-        _ => None,
     }
 }

@@ -149,8 +149,7 @@ impl Team {
     /// This configuration with what is where on this process's machine, as `own` has it.
     #[must_use]
     pub fn localized(mut config: Config, own: &Config) -> Config {
-        config.data.dir.clone_from(&own.data.dir);
-        config.data.file.clone_from(&own.data.file);
+        config.data.take_paths(&own.data);
         config.train.device.clone_from(&own.train.device);
         config.train.threads = own.train.threads;
         config

@@ -122,6 +122,10 @@ mod tests {
             let logits = Tensor::from_slice(&[0f32, 1.0]).expand([inputs.size()[0], 2], false);
             logits.contiguous()
         }
+
+        fn widest(&self) -> usize {
+            1 << 19
+        }
     }
 
     #[derive(Debug)]
@@ -148,8 +152,7 @@ mod tests {
     fn evaluations_and_probes_are_in_inference_mode_and_their_data_are_not() {
         let count = Rc::new(Cell::new(0));
         // So wide that two samples are enough.
-        let (network, widest) = (Watching(count.clone()), 1 << 19);
-        let model = Model::around(Box::new(network), Task::Classification, widest);
+        let model = Model::around(Box::new(Watching(count.clone())), Task::Classification);
         assert_eq!(model.at_once(), 2);
         let found = evaluate(&model, &Three, Split::Test, Weights::Fast, || false);
         let found = found.unwrap().unwrap();

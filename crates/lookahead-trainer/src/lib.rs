@@ -5,7 +5,7 @@
 //! | [`cli`], [`commands`] | the command line, and what each command does |
 //! | [`usage`], [`failure`], [`panics`] | what the user can mend, exit statuses, panics out of tch |
 //! | [`config`] | the TOML file: one file a section, and which keys may change in a run |
-//! | `kinds` | tables of data sets and models |
+//! | `builtin` | the kinds of data and models that are built in |
 //! | [`data`], [`model`] | data sets and models, one a file |
 //! | [`optimizer`], [`schedule`] | the inner optimizer, Lookahead around it, the learning rate |
 //! | [`distributed`] | the same run in several processes |
@@ -21,6 +21,7 @@
 
 pub mod averaging;
 pub mod background_writer;
+mod builtin;
 pub mod checkpointing;
 pub mod cli;
 pub mod commands;
@@ -33,7 +34,6 @@ pub mod failure;
 pub mod file_kind;
 pub mod git;
 pub mod initial;
-pub(crate) mod kinds;
 pub mod model;
 pub mod observer;
 pub mod optimizer;

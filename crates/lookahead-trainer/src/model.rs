@@ -2,6 +2,7 @@
 //!
 //! | module | what is in it |
 //! |---|---|
+//! | [`network`] | what every model is, and parts that several have |
 //! | [`mlp`] | fully connected layers |
 //! | [`cnn`] | 3×3 convolutions with pooling, then fully connected layers |
 //! | [`resnet`] | residual networks of basic blocks |
@@ -10,12 +11,13 @@
 //! | [`transformer`] | a decoder-only transformer on symbols |
 //! | [`quadratic`] | a point that looks for the minimum of a quadratic function |
 //!
-//! To add a model: a file beside these with an [`Entry`], whose `build` returns a [`Network`], and a
-//! line in the table of [`Kind`].
+//! To add a model: a file beside these with a type for its options and a function that builds a [`Network`],
+//! and a line in [`builtin`].
 
 pub mod cnn;
 pub mod lstm;
 pub mod mlp;
+pub mod network;
 mod pointwise;
 pub mod quadratic;
 pub mod resnet;
@@ -23,208 +25,71 @@ pub mod transformer;
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::LazyLock;
 
 use lookahead_core::autocast::Autocast;
 use lookahead_core::fewest_values_per_channel;
 use lookahead_core::memory_format::channels_last;
 use lookahead_run::event::Task;
-use serde::{Deserialize, Serialize};
-use tch::nn::{self, ModuleT};
+use tch::nn;
 use tch::{Device, Kind as Element, Tensor};
 
-use crate::config::check::{ConfigIssue, format_number, require};
+use crate::config::kinds::{Options, Schema};
+use crate::config::model::ModelConfig;
 use crate::config::train::{self, TrainConfig};
 use crate::data::batches::Batches;
-use crate::data::{Batch, Dataset, Problem};
-use crate::kinds;
+use crate::data::dataset::{Batch, Dataset, Problem};
 use crate::usage::UsageError;
 
-kinds::kinds! {
-    /// The models.
-    #[derive(Default)]
-    pub enum Kind: Entry {
-        /// A convolutional net.
-        #[default]
-        Cnn = "cnn" in cnn,
-        /// A multi-layer perceptron.
-        Mlp = "mlp" in mlp,
-        /// A residual network of basic blocks.
-        Resnet = "resnet" in resnet,
-        /// Long short-term memory on symbols.
-        Lstm = "lstm" in lstm,
-        /// A decoder-only transformer on symbols.
-        Transformer = "transformer" in transformer,
-        /// A point on a quadratic function.
-        Quadratic = "quadratic" in quadratic,
+pub use network::Network;
+
+/// A kind of model: what a configuration knows of it, and how it is built.
+pub struct ModelKind {
+    /// Its name and its keys.
+    pub schema: Schema,
+    build: Box<Build>,
+}
+
+type Build =
+    dyn Fn(toml::Table, &nn::Path<'_>, &Problem) -> anyhow::Result<Box<dyn Network>> + Send + Sync;
+
+impl fmt::Debug for ModelKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ModelKind").field("schema", &self.schema).finish_non_exhaustive()
     }
 }
 
-/// What makes a model's variables under a path, and the model of them.
-pub type Build = fn(&nn::Path<'_>, &ModelConfig, &Problem) -> Result<Box<dyn Network>, UsageError>;
-
-/// What a model's file says of it.
-#[derive(Debug)]
-pub struct Entry {
-    /// What it can learn.
-    pub task: Task,
-    /// Those of the section's keys, dotted, that not all models have, and it has.
-    pub keys: &'static [&'static str],
-    /// Fills in the defaults of its keys, and checks them.
-    pub resolve: fn(&mut ModelConfig) -> Result<(), ConfigIssue>,
-    /// Numbers in the largest result between two layers for one sample, about.
-    pub widest: fn(&ModelConfig, &Problem) -> usize,
-    /// Makes its variables, drawn from libtorch's generator, under a path.
-    pub build: Build,
+impl ModelKind {
+    /// The kind that `build` builds under a path, from weights drawn from libtorch's generator, and that
+    /// learns `task`.
+    pub fn new<O: Options + 'static, N: Network + 'static>(
+        name: &'static str,
+        task: Task,
+        build: fn(O, &nn::Path<'_>, &Problem) -> Result<N, UsageError>,
+    ) -> Self {
+        ModelKind {
+            schema: Schema::of::<O>(name, task),
+            build: Box::new(move |options, path, problem| {
+                Ok(Box::new(build(options.try_into()?, path, problem)?))
+            }),
+        }
+    }
 }
 
-/// `[model]`.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct ModelConfig {
-    /// Which model.
-    pub kind: Kind,
-    /// cnn: output channels of each convolution, which each halve height and width.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub channels: Option<Vec<i64>>,
-    /// cnn, mlp: widths of the hidden fully connected layers.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub hidden: Option<Vec<i64>>,
-    /// resnet: channels of the first stage, doubled in each further one; lstm, transformer: width of
-    /// each layer.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub width: Option<i64>,
-    /// resnet: basic blocks of each stage.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub blocks: Option<Vec<i64>>,
-    /// lstm: numbers that stand for a symbol.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub embedding: Option<i64>,
-    /// lstm, transformer: how many layers.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub layers: Option<i64>,
-    /// transformer: heads of attention in each layer.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub heads: Option<i64>,
-    /// Fraction of hidden activations that are dropped in training.
-    pub dropout: f64,
-    /// cnn, mlp: batch normalization after each hidden layer.
-    pub batch_norm: bool,
-}
-
-/// Keys that the kind of a name does not have.
-pub(crate) fn foreign_keys(kind: &str) -> Option<Vec<&'static str>> {
-    kinds::foreign::<Kind>(kind, ModelConfig::default().owned().map(|(key, _)| key))
-}
-
-/// A bound far above what is of use, and far below where sizes overflow.
-const WIDEST: i64 = 1 << 20;
-
-/// An error unless so many layers can be meant.
-fn check_layers(layers: i64) -> Result<(), ConfigIssue> {
-    require((1..=1000).contains(&layers), "model.layers", layers, "from 1 to 1000")
-}
-
-impl ModelConfig {
-    /// The keys that not all kinds have, and whether they are given.
-    fn owned(&self) -> [(&'static str, bool); 9] {
-        [
-            ("model.channels", self.channels.is_some()),
-            ("model.hidden", self.hidden.is_some()),
-            ("model.width", self.width.is_some()),
-            ("model.blocks", self.blocks.is_some()),
-            ("model.embedding", self.embedding.is_some()),
-            ("model.layers", self.layers.is_some()),
-            ("model.heads", self.heads.is_some()),
-            ("model.dropout", self.dropout != 0.0),
-            ("model.batch_norm", self.batch_norm),
+/// The kinds that are built in.
+pub fn builtin() -> &'static [ModelKind] {
+    static KINDS: LazyLock<Vec<ModelKind>> = LazyLock::new(|| {
+        use Task::{Classification, Language, Quadratic};
+        vec![
+            ModelKind::new("cnn", Classification, cnn::build),
+            ModelKind::new("mlp", Classification, mlp::build),
+            ModelKind::new("resnet", Classification, resnet::build),
+            ModelKind::new("lstm", Language, lstm::build),
+            ModelKind::new("transformer", Language, transformer::build),
+            ModelKind::new("quadratic", Quadratic, quadratic::build),
         ]
-    }
-
-    pub(crate) fn resolve(&mut self, task: Task, data: &str) -> Result<(), ConfigIssue> {
-        let entry = self.kind.entry();
-        if entry.task != task {
-            let fitting = Kind::ALL.iter().filter(|kind| kind.entry().task == task);
-            let fitting: Vec<&str> = fitting.map(|kind| kind.name()).collect();
-            return Err(ConfigIssue::new(
-                "model.kind",
-                format!(
-                    "`model.kind` is {}, which can't learn from the data {data}: choose one of {}.",
-                    self.kind.name(),
-                    fitting.join(", ")
-                ),
-            ));
-        }
-        kinds::refuse_foreign(self.kind, &self.owned())?;
-        (entry.resolve)(self)?;
-        for (key, widths) in [("model.channels", &self.channels), ("model.hidden", &self.hidden)] {
-            let widths = widths.as_deref().unwrap_or_default();
-            let fits = widths.iter().all(|width| (1..=WIDEST).contains(width));
-            let allowed = format!("a list of widths from 1 to {WIDEST}");
-            require(fits, key, format!("{widths:?}"), &allowed)?;
-        }
-        let dropout = self.dropout;
-        let allowed = "at least 0 and below 1";
-        require((0.0..1.0).contains(&dropout), "model.dropout", format_number(dropout), allowed)
-    }
-}
-
-impl Problem {
-    /// What is learnt.
-    pub fn task(&self) -> Task {
-        match self {
-            Problem::Images { .. } => Task::Classification,
-            Problem::Text { .. } => Task::Language,
-            Problem::Quadratic { .. } => Task::Quadratic,
-        }
-    }
-
-    /// Channels, height and width of the images, and how many classes there are.
-    ///
-    /// # Errors
-    /// A usage error where there are no images.
-    pub fn images(&self) -> Result<([i64; 3], i64), UsageError> {
-        match self {
-            Problem::Images { shape, classes } => Ok((shape.map(|n| n as i64), *classes as i64)),
-            _ => Err(UsageError::new("This model reads images, and the data has none.")),
-        }
-    }
-
-    /// How many symbols there are, and how long a piece of text is.
-    ///
-    /// # Errors
-    /// A usage error where there is no text.
-    pub fn text(&self) -> Result<(i64, i64), UsageError> {
-        match self {
-            Problem::Text { symbols, length } => Ok((*symbols as i64, *length as i64)),
-            _ => Err(UsageError::new("This model reads text, and the data has none.")),
-        }
-    }
-
-    /// Of a quadratic function.
-    ///
-    /// # Errors
-    /// A usage error where there is none.
-    pub fn curvatures(&self) -> Result<&[f32], UsageError> {
-        match self {
-            Problem::Quadratic { curvatures } => Ok(curvatures),
-            _ => {
-                Err(UsageError::new("This model needs a quadratic problem, and the data is none."))
-            }
-        }
-    }
-}
-
-/// A model's computation; its variables are in the store that it was built in.
-pub trait Network: fmt::Debug {
-    /// From inputs of shape (n, …): logits of shape (n, classes) for images, (n, length, symbols) for
-    /// pieces of text; the loss of each, of shape (n), for a quadratic problem.
-    fn forward(&self, inputs: &Tensor, train: bool) -> Tensor;
-}
-
-impl Network for nn::SequentialT {
-    fn forward(&self, inputs: &Tensor, train: bool) -> Tensor {
-        self.forward_t(inputs, train)
-    }
+    });
+    &KINDS
 }
 
 /// A model and its variables.
@@ -232,10 +97,8 @@ impl Network for nn::SequentialT {
 pub struct Model {
     /// The variables: parameters and buffers.
     pub vs: nn::VarStore,
-    kind: Kind,
     network: Box<dyn Network>,
     task: Task,
-    widest: usize,
     /// Whether images and the weights of convolutions lie channels last.
     channels_last: bool,
     autocast: Option<Autocast>,
@@ -296,18 +159,13 @@ impl Model {
     /// Where model and data don't fit each other.
     pub fn new(config: &ModelConfig, data: &Dataset, device: Device) -> anyhow::Result<Self> {
         let vs = nn::VarStore::new(device);
-        let entry = config.kind.entry();
-        let network = (entry.build)(&vs.root(), config, &data.problem)?;
-        let widest = (entry.widest)(config, &data.problem);
-        Ok(Model {
-            vs,
-            kind: config.kind,
-            network,
-            task: data.problem.task(),
-            widest,
-            channels_last: false,
-            autocast: None,
-        })
+        let name = config.kind.name();
+        let kind = builtin().iter().find(|kind| kind.schema.name == name);
+        let kind =
+            kind.ok_or_else(|| UsageError::new(format!("`model.kind` {name} is unknown.")))?;
+        let network = (kind.build)(kind.schema.own(&config.options), &vs.root(), &data.problem)?;
+        let task = data.problem.task();
+        Ok(Model { vs, network, task, channels_last: false, autocast: None })
     }
 
     /// Samples for one forward pass of an evaluation. On the CPU they are so few that what goes from layer to
@@ -315,7 +173,7 @@ impl Model {
     /// were quickest at 8 and attention at 2. On a GPU there is room.
     pub fn at_once(&self) -> usize {
         let bytes = if self.vs.device().is_cuda() { 1 << 29 } else { 1 << 22 };
-        (bytes / (4 * self.widest.max(1))).clamp(1, 4096)
+        (bytes / (4 * self.network.widest().max(1))).clamp(1, 4096)
     }
 
     /// Lets it compute as `train.channels_last` and `train.autocast` ask for. The variables keep their
@@ -374,28 +232,14 @@ impl Model {
 
     /// What of it this machine can't compute as `train.autocast` asks for, as a sentence.
     pub fn note(&self) -> Option<String> {
-        let wide =
-            self.kind == Kind::Lstm && self.autocast.is_some_and(|narrow| !narrow.computes_lstm());
-        wide.then(|| {
-            "`train.autocast` is bf16, and this processor has no instructions to compute an LSTM in \
-             bfloat16: its layers compute in f32, and only the output layer in bfloat16."
-                .to_owned()
-        })
+        self.network.note(self.autocast?)
     }
 
     /// One of a network without variables.
     #[cfg(test)]
-    pub(crate) fn around(network: Box<dyn Network>, task: Task, widest: usize) -> Self {
+    pub(crate) fn around(network: Box<dyn Network>, task: Task) -> Self {
         let vs = nn::VarStore::new(Device::Cpu);
-        Model {
-            vs,
-            kind: Kind::default(),
-            network,
-            task,
-            widest,
-            channels_last: false,
-            autocast: None,
-        }
+        Model { vs, network, task, channels_last: false, autocast: None }
     }
 
     /// What the network makes of inputs.
@@ -463,33 +307,4 @@ fn places(logits: &Tensor, targets: &Tensor) -> (Tensor, Tensor) {
         1 => (logits.shallow_clone(), targets.shallow_clone()),
         _ => (logits.flatten(0, -2), targets.flatten(0, -1)),
     }
-}
-
-/// Appends the hidden layers and the output layer of a fully connected head.
-fn head(
-    mut layers: nn::SequentialT,
-    path: &nn::Path<'_>,
-    config: &ModelConfig,
-    inputs: i64,
-    classes: i64,
-) -> nn::SequentialT {
-    let mut width = inputs;
-    for (i, &next) in config.hidden.iter().flatten().enumerate() {
-        layers =
-            layers.add(nn::linear(path / format!("fc{}", i + 1), width, next, Default::default()));
-        if config.batch_norm {
-            layers = layers.add(nn::batch_norm1d(
-                path / format!("fc_bn{}", i + 1),
-                next,
-                Default::default(),
-            ));
-        }
-        layers = layers.add_fn(Tensor::relu);
-        if config.dropout > 0.0 {
-            let dropout = config.dropout;
-            layers = layers.add_fn_t(move |x, train| x.dropout(dropout, train));
-        }
-        width = next;
-    }
-    layers.add(nn::linear(path / "out", width, classes, Default::default()))
 }

@@ -214,12 +214,12 @@ impl Training {
             data::load(&config.data)?;
         }
         // Of all of Fashion-MNIST's pixels, and of each colour of CIFAR's.
-        let (data, mean, std) = match (&config.data.dir, &config.data.file) {
+        let (data, mean, std) = match (config.data.path("dir"), config.data.path("file")) {
             (Some(dir), _) => {
                 let version = &data::cifar10::VERSION;
-                (dir.clone(), version.mean.to_vec(), version.std.to_vec())
+                (dir.to_owned(), version.mean.to_vec(), version.std.to_vec())
             }
-            (None, Some(file)) => (file.clone(), Vec::new(), Vec::new()),
+            (None, Some(file)) => (file.to_owned(), Vec::new(), Vec::new()),
             (None, None) => {
                 let dir = fashion_mnist::find().context("Fashion-MNIST was there or fetched.")?;
                 (dir, vec![0.2860], vec![0.3530])
@@ -326,7 +326,8 @@ mod tests {
                 panic!("{} is a training", training.name)
             };
             assert!(data.exists());
-            assert_eq!((config.train.threads, config.model.dropout), (2, 0.0));
+            assert_eq!(config.train.threads, 2);
+            assert_eq!(config.model.options["dropout"].as_float(), Some(0.0));
             let data = data::load(&config.data).unwrap();
             assert!(data.train.len() > 1000 && data.test.len() > 100, "{}", training.name);
         }

@@ -56,7 +56,7 @@ fn work(text: &str, file: Option<&Path>, more: &str) -> Work {
     let sets = file.as_deref().into_iter().chain((!more.is_empty()).then_some(more));
     let sets: Vec<_> = sets.map(|set| set.parse().unwrap()).collect();
     let config = Config::parse("test", text, &sets).unwrap().config;
-    let data = config.data.file.clone().unwrap_or_default();
+    let data = config.data.path("file").map(Path::to_owned).unwrap_or_default();
     Work::Training { config: Box::new(config), data, mean: Vec::new(), std: Vec::new() }
 }
 

@@ -31,13 +31,9 @@ pub enum AveragingKind {
     Ema,
 }
 
-/// Keys that `kind` does not have.
-pub(crate) fn foreign_keys(kind: &str) -> Option<Vec<&'static str>> {
-    match kind {
-        "none" => Some(vec!["averaging.decay", "averaging.start_step"]),
-        "polyak" => Some(vec!["averaging.decay"]),
-        _ => None,
-    }
+/// Whether `kind` does not have the key.
+pub(super) fn is_foreign(kind: &str, key: &str) -> bool {
+    matches!((kind, key), ("none" | "polyak", "decay") | ("none", "start_step"))
 }
 
 impl AveragingConfig {

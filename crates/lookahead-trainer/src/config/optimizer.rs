@@ -84,16 +84,15 @@ pub enum OptimizerKind {
     RmsProp,
 }
 
-/// Keys that `kind` does not have.
-pub(crate) fn foreign_keys(kind: &str) -> Option<Vec<&'static str>> {
-    match kind {
-        "sgd" => Some(vec!["beta1", "beta2", "eps", "amsgrad", "smoothing", "centered"]),
-        "adam" | "adamw" => {
-            Some(vec!["momentum", "dampening", "nesterov", "smoothing", "centered"])
-        }
-        "rmsprop" => Some(vec!["dampening", "nesterov", "beta1", "beta2", "amsgrad"]),
-        _ => None,
-    }
+/// Whether `kind` does not have the key.
+pub(super) fn is_foreign(kind: &str, key: &str) -> bool {
+    let foreign: &[&str] = match kind {
+        "sgd" => &["beta1", "beta2", "eps", "amsgrad", "smoothing", "centered"],
+        "adam" | "adamw" => &["momentum", "dampening", "nesterov", "smoothing", "centered"],
+        "rmsprop" => &["dampening", "nesterov", "beta1", "beta2", "amsgrad"],
+        _ => &[],
+    };
+    foreign.contains(&key)
 }
 
 impl OptimizerConfig {

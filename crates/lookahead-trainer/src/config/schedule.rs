@@ -38,15 +38,12 @@ pub enum ScheduleKind {
     Steps,
 }
 
-/// Keys that `kind` does not have.
-pub(crate) fn foreign_keys(kind: &str) -> Option<Vec<&'static str>> {
-    const MIN_LR: &str = "schedule.min_lr";
-    const OF_STEPS: [&str; 2] = ["schedule.milestones", "schedule.factor"];
-    match kind {
-        "constant" => Some([&[MIN_LR][..], &OF_STEPS].concat()),
-        "cosine" => Some(OF_STEPS.to_vec()),
-        "steps" => Some(vec![MIN_LR]),
-        _ => None,
+/// Whether `kind` does not have the key.
+pub(super) fn is_foreign(kind: &str, key: &str) -> bool {
+    match key {
+        "min_lr" => matches!(kind, "constant" | "steps"),
+        "milestones" | "factor" => matches!(kind, "constant" | "cosine"),
+        _ => false,
     }
 }
 

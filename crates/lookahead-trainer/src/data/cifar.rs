@@ -8,8 +8,9 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, anyhow};
 
-use super::images::Images;
-use super::{DataConfig, Dataset, fetch, gzip};
+use super::dataset::{Dataset, LoadContext};
+use super::images::{ImageFileOptions, Images};
+use super::{fetch, gzip};
 use crate::say::say;
 use crate::usage::UsageError;
 
@@ -120,8 +121,12 @@ impl Version {
     }
 
     /// Loads it from `data.dir`, or else from the cache, fetching it where it is not there.
-    pub(super) fn load(&self, config: &DataConfig) -> anyhow::Result<Dataset> {
-        let (folder, remedy) = match &config.dir {
+    pub(super) fn load(
+        &self,
+        options: &ImageFileOptions,
+        context: &LoadContext,
+    ) -> anyhow::Result<Dataset> {
+        let (folder, remedy) = match &options.dir {
             Some(dir) => {
                 let remedy = "Put the right file there, or take `data.dir` out to have it fetched.";
                 let folder = self.inside(dir);
@@ -138,8 +143,8 @@ impl Version {
         };
         let train = self.images(&folder, self.train, &remedy)?;
         let test = self.images(&folder, self.test, &remedy)?;
-        let data = Dataset::of_images(config, self.classes.into(), train, test)?;
-        Ok(match &config.dir {
+        let data = Dataset::of_images(context, options.images(), self.classes.into(), train, test)?;
+        Ok(match &options.dir {
             // The same format may hold other images, whose classes have other names.
             Some(_) => data.with_class_names(names_in(&folder.join(self.names_file))),
             None => data.with_class_names(self.names.iter().copied()),
@@ -273,7 +278,7 @@ impl Version {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::data::{Kind, archive::tests::packed, cifar10, cifar100, fetch::tests::server};
+    use crate::data::{archive::tests::packed, cifar10, cifar100, fetch::tests::server};
     use lookahead_run::checkpoint::sha256_of;
 
     use proptest::prelude::*;
@@ -321,8 +326,12 @@ mod tests {
 
     #[test]
     fn a_folder_of_files_becomes_a_data_set() {
-        let all = [(cifar10::VERSION, Kind::Cifar10), (cifar100::VERSION, Kind::Cifar100)];
-        for (version, kind) in all {
+        for version in [cifar10::VERSION, cifar100::VERSION] {
+            let loaded = |dir: &Path, validation| {
+                let dir = Some(dir.to_owned());
+                let context = LoadContext { name: version.kind, batch_size: 1, validation };
+                version.load(&ImageFileOptions { dir, ..Default::default() }, &context)
+            };
             let outer = tempfile::tempdir().unwrap();
             let inner = outer.path().join(version.folder);
             std::fs::create_dir(&inner).unwrap();
@@ -331,9 +340,7 @@ mod tests {
             }
             let count = 2 * version.train.len();
             for dir in [outer.path(), &inner] {
-                let dir = Some(dir.to_owned());
-                let config = DataConfig { kind, dir, validation: Some(0), ..DataConfig::default() };
-                let data = super::super::load(&config).unwrap();
+                let data = loaded(dir, 0).unwrap();
                 assert_eq!((data.train.len(), data.test.len()), (count, 2));
                 assert_eq!(data.signature.classes, None);
                 assert_eq!(data.signature.outputs, Some(usize::from(version.classes)));
@@ -350,15 +357,12 @@ mod tests {
             }
             let names = version.names.join("\n") + "\n\n";
             std::fs::write(inner.join(version.names_file), names).unwrap();
-            let dir = Some(inner.clone());
-            let config = DataConfig { kind, dir, validation: Some(0), ..DataConfig::default() };
-            let named = super::super::load(&config).unwrap().signature.classes.unwrap();
+            let named = loaded(&inner, 0).unwrap().signature.classes.unwrap();
             assert_eq!(named, version.names);
 
             let name = version.test[0];
             std::fs::write(inner.join(name), "no").unwrap();
-            let config = DataConfig { kind, dir: Some(inner), ..DataConfig::default() };
-            let said = super::super::load(&config).unwrap_err().to_string();
+            let said = loaded(&inner, 5000).unwrap_err().to_string();
             assert!(said.contains(name) && said.contains("2 bytes"), "{said}");
             assert!(said.contains("`data.dir`"), "{said}");
         }

@@ -1,18 +1,16 @@
 //! CIFAR-10: 50,000 training and 10,000 test images of 32×32 in colour, in ten classes.
 
-use lookahead_run::event::Task;
-
-use super::Entry;
 use super::cifar::Version;
+use super::dataset::{Dataset, LoadContext};
+use super::images::ImageFileOptions;
 
-/// The data set.
-pub const ENTRY: Entry = Entry {
-    task: Task::Classification,
-    keys: &["data.dir", "data.augment", "data.label_noise"],
-    validation: 5000,
-    resolve: |_| Ok(()),
-    load: |config| VERSION.load(config),
-};
+/// Loads it.
+///
+/// # Errors
+/// If a file is missing and can't be fetched, or does not hold what it should.
+pub fn load(options: ImageFileOptions, context: &LoadContext) -> anyhow::Result<Dataset> {
+    VERSION.load(&options, context)
+}
 
 /// Its files.
 pub const VERSION: Version = Version {

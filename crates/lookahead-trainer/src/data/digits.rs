@@ -2,19 +2,9 @@
 
 use anyhow::anyhow;
 
-use lookahead_run::event::Task;
-
-use super::images::Images;
-use super::{DataConfig, Dataset, Entry, csv, gzip};
-
-/// The data set.
-pub const ENTRY: Entry = Entry {
-    task: Task::Classification,
-    keys: &["data.augment", "data.label_noise"],
-    validation: 241,
-    resolve: |_| Ok(()),
-    load,
-};
+use super::dataset::{Dataset, LoadContext};
+use super::images::{ImageOptions, Images};
+use super::{csv, gzip};
 
 const FILE: &[u8] = include_bytes!("../../data/digits.csv.gz");
 const PIXELS: usize = 64;
@@ -27,7 +17,7 @@ const TEST_EVERY: usize = 7;
 ///
 /// # Errors
 /// Where the built-in file is damaged.
-fn load(config: &DataConfig) -> anyhow::Result<Dataset> {
+pub fn load(options: ImageOptions, context: &LoadContext) -> anyhow::Result<Dataset> {
     let read = || csv::parse(&gzip::decompress(FILE, 1 << 20)?, PIXELS, 10);
     let rows = read().map_err(|reason| {
         anyhow!("The digits that are built into this program are damaged: build it again. {reason}")
@@ -42,18 +32,17 @@ fn load(config: &DataConfig) -> anyhow::Result<Dataset> {
         part.labels.push(label);
     }
     let names = (0..10).map(|digit| digit.to_string());
-    Ok(Dataset::of_images(config, 10, train, test)?.with_class_names(names))
+    Ok(Dataset::of_images(context, options, 10, train, test)?.with_class_names(names))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::data::Kind;
 
     #[test]
     fn all_images_are_there_and_normalized() {
-        let config = DataConfig { kind: Kind::Digits, validation: Some(0), ..Default::default() };
-        let data = load(&config).unwrap();
+        let context = LoadContext { name: "digits", batch_size: 1, validation: 0 };
+        let data = load(ImageOptions::default(), &context).unwrap();
         assert_eq!((data.train.len(), data.test.len()), (1541, 256));
         let test = data.test.slice(0..256, tch::Device::Cpu);
         let labels = Vec::<i64>::try_from(test.targets).unwrap();

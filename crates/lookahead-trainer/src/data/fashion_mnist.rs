@@ -9,20 +9,10 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, anyhow, bail};
 use lookahead_run::checkpoint::sha256_of;
 
-use lookahead_run::event::Task;
-
-use super::images::Images;
-use super::{DataConfig, Dataset, Entry, fetch, gzip, idx};
+use super::dataset::{Dataset, LoadContext};
+use super::images::{ImageFileOptions, Images};
+use super::{fetch, gzip, idx};
 use crate::say::say;
-
-/// The data set.
-pub const ENTRY: Entry = Entry {
-    task: Task::Classification,
-    keys: &["data.dir", "data.augment", "data.label_noise"],
-    validation: 5000,
-    resolve: |_| Ok(()),
-    load,
-};
 
 /// One of the four files. What it holds is checked uncompressed, since distributions compress the
 /// same data anew.
@@ -97,8 +87,8 @@ const STD: f64 = 0.3530 * 255.0;
 ///
 /// # Errors
 /// Where a file is missing and can't be fetched, or does not hold what it should.
-fn load(config: &DataConfig) -> anyhow::Result<Dataset> {
-    let (folder, own) = match &config.dir {
+pub fn load(options: ImageFileOptions, context: &LoadContext) -> anyhow::Result<Dataset> {
+    let (folder, own) = match &options.dir {
         Some(dir) => (idx::folder(dir), true),
         None => (find_or_fetch()?, false),
     };
@@ -127,7 +117,8 @@ fn load(config: &DataConfig) -> anyhow::Result<Dataset> {
     // The same format may hold other images, whose classes have other names.
     let is_its_own = sha256_of(&read(&TEST_LABELS)?) == TEST_LABELS.sha256;
     let names = if is_its_own { &CLASSES[..] } else { &[] };
-    Ok(Dataset::of_images(config, 10, train, test)?.with_class_names(names.iter().copied()))
+    Ok(Dataset::of_images(context, options.images(), 10, train, test)?
+        .with_class_names(names.iter().copied()))
 }
 
 /// The folder where the whole data set lies on this machine, if it does.

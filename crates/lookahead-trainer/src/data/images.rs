@@ -1,15 +1,22 @@
 //! Images and their classes in memory, and how their bytes become numbers.
 
 use std::ops::Range;
+use std::path::PathBuf;
 
 use lookahead_core::images::Normalization;
 use lookahead_run::event::Task;
+use serde::{Deserialize, Serialize};
 use tch::{Device, Tensor};
 
 use super::augment::{Augment, Augmenter};
 use super::batches::{below, generator};
+use super::dataset::{
+    Batch, Dataset, LoadContext, Place, Problem, Samples, on_device, validation_samples,
+};
 use super::signature::{Inputs, Signature};
-use super::{Batch, Place, Samples, on_device};
+use crate::config::check::{ConfigIssue, format_number, require};
+use crate::config::kinds::Options;
+use crate::usage::UsageError;
 
 /// Images of one size, their classes, and how their bytes become numbers.
 #[derive(Debug, Clone)]
@@ -159,6 +166,77 @@ impl Samples for Images {
         }
         let indices: Vec<usize> = (0..indices.len()).collect();
         self.batch(&pixels, &indices, labels, device)
+    }
+}
+
+/// Options of images that are not read from files.
+#[derive(Debug, Clone, Copy, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ImageOptions {
+    /// Random changes of training images.
+    pub augment: Augment,
+    /// Fraction of the training images that have a wrong class, the same ones for every seed.
+    pub label_noise: f64,
+}
+
+impl Options for ImageOptions {
+    fn check(&self) -> Result<(), ConfigIssue> {
+        let noise = self.label_noise;
+        let allowed = "a fraction from 0 to 1: of the training images with a wrong class";
+        require((0.0..=1.0).contains(&noise), "data.label_noise", format_number(noise), allowed)
+    }
+}
+
+/// Options of images in files.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ImageFileOptions {
+    /// The folder that holds the files, instead of the places where they are looked for otherwise.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub dir: Option<PathBuf>,
+    /// Random changes of training images.
+    pub augment: Augment,
+    /// Fraction of the training images that have a wrong class, the same ones for every seed.
+    pub label_noise: f64,
+}
+
+impl ImageFileOptions {
+    /// Those that do not depend on files.
+    pub fn images(&self) -> ImageOptions {
+        ImageOptions { augment: self.augment, label_noise: self.label_noise }
+    }
+}
+
+impl Options for ImageFileOptions {
+    fn check(&self) -> Result<(), ConfigIssue> {
+        self.images().check()
+    }
+}
+
+impl Dataset {
+    /// Of images. The last training images are the validation set, the same for every seed; the others are
+    /// changed as `options` ask for.
+    ///
+    /// # Errors
+    /// A usage error if there are not enough images for a validation set.
+    pub fn of_images(
+        context: &LoadContext,
+        options: ImageOptions,
+        classes: usize,
+        mut train: Images,
+        test: Images,
+    ) -> Result<Dataset, UsageError> {
+        let validation = train.cut(validation_samples(context, train.len())?);
+        train.augment = options.augment;
+        train.add_label_noise(options.label_noise, classes);
+        Ok(Dataset {
+            name: context.name,
+            problem: Problem::Images { shape: train.shape, classes },
+            signature: train.signature(context.name, classes),
+            train: Box::new(train),
+            validation: Box::new(validation),
+            test: Box::new(test),
+        })
     }
 }
 

@@ -12,24 +12,32 @@
 use std::f64::consts::TAU;
 use std::ops::Range;
 
-use lookahead_run::event::Task;
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::Rng;
+use serde::{Deserialize, Serialize};
 use tch::{Device, Kind as Element, Tensor};
 
 use super::batches::generator;
+use super::dataset::{Batch, Dataset, LoadContext, Place, Problem, Samples, on_device};
 use super::signature::Signature;
-use super::{Batch, DataConfig, Dataset, Entry, Place, Problem, Samples, on_device};
 use crate::config::check::{ConfigIssue, format_number, require};
+use crate::config::kinds::Options;
 
-/// The problem.
-pub const ENTRY: Entry = Entry {
-    task: Task::Quadratic,
-    keys: &["data.dimensions", "data.noise"],
-    validation: 1,
-    resolve,
-    load,
-};
+/// Options of the problem.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct NoisyQuadraticOptions {
+    /// How many directions.
+    pub dimensions: usize,
+    /// Standard deviation of the gradient's noise in a direction of curvature 1.
+    pub noise: f64,
+}
+
+impl Default for NoisyQuadraticOptions {
+    fn default() -> Self {
+        NoisyQuadraticOptions { dimensions: 100, noise: 1.0 }
+    }
+}
 
 /// What is called an epoch of samples that never come twice, in batches.
 const EPOCH: usize = 100;
@@ -37,37 +45,34 @@ const EPOCH: usize = 100;
 /// Most directions: each sample has so many numbers.
 const MOST: usize = 1 << 24;
 
-fn resolve(config: &mut DataConfig) -> Result<(), ConfigIssue> {
-    resolve_dimensions(config)?;
-    let noise = *config.noise.get_or_insert(1.0);
-    let allowed = "a number from 0 to 1e6: the standard deviation where the curvature is 1";
-    require((0.0..=1e6).contains(&noise), "data.noise", format_number(noise), allowed)
+impl Options for NoisyQuadraticOptions {
+    fn check(&self) -> Result<(), ConfigIssue> {
+        check_dimensions(self.dimensions)?;
+        let noise = self.noise;
+        let allowed = "a number from 0 to 1e6: the standard deviation where the curvature is 1";
+        require((0.0..=1e6).contains(&noise), "data.noise", format_number(noise), allowed)
+    }
 }
 
-/// What both quadratic problems have.
-pub(super) fn resolve_dimensions(config: &mut DataConfig) -> Result<(), ConfigIssue> {
-    let dimensions = *config.dimensions.get_or_insert(100);
+/// An error if either quadratic problem can't have so many.
+pub(super) fn check_dimensions(dimensions: usize) -> Result<(), ConfigIssue> {
     let allowed = format!("from 1 to {MOST}");
-    require((1..=MOST).contains(&dimensions), "data.dimensions", dimensions, &allowed)?;
-    // The optimum is known: there is nothing to hold out, and one sample tells the exact loss.
-    let (kind, validation) = (config.kind.name(), config.validation());
-    let allowed = format!(
-        "1 for `data.kind` {kind}, whose one sample tells the loss above the least one exactly: take it \
-         out, or set it to 1"
-    );
-    require(validation == 1, "data.validation", validation, &allowed)
+    require((1..=MOST).contains(&dimensions), "data.dimensions", dimensions, &allowed)
 }
 
-fn load(config: &DataConfig) -> anyhow::Result<Dataset> {
-    let dimensions = config.dimensions.unwrap_or(100);
-    let noise = config.noise.unwrap_or(1.0);
+/// Makes the problem.
+///
+/// # Errors
+/// None.
+pub fn load(options: NoisyQuadraticOptions, context: &LoadContext) -> anyhow::Result<Dataset> {
+    let NoisyQuadraticOptions { dimensions, noise } = options;
     let curvatures: Vec<f32> = (1..=dimensions).map(|i| (1.0 / i as f64) as f32).collect();
     let deviations = (1..=dimensions).map(|i| noise * (i as f64).sqrt()).collect();
     Ok(Dataset {
-        name: config.kind.name(),
+        name: context.name,
         problem: Problem::Quadratic { curvatures },
-        signature: Signature::of_points(config.kind.name(), dimensions),
-        train: Box::new(Points::training(config, deviations)),
+        signature: Signature::of_points(context.name, dimensions),
+        train: Box::new(Points::training(context, deviations)),
         validation: Box::new(Points::optimum(dimensions)),
         test: Box::new(Points::optimum(dimensions)),
     })
@@ -83,8 +88,8 @@ pub(super) struct Points {
 
 impl Points {
     /// As many as make an epoch.
-    pub(super) fn training(config: &DataConfig, deviations: Vec<f64>) -> Self {
-        Points { count: EPOCH.saturating_mul(config.batch_size), deviations }
+    pub(super) fn training(context: &LoadContext, deviations: Vec<f64>) -> Self {
+        Points { count: EPOCH.saturating_mul(context.batch_size), deviations }
     }
 
     /// The mean of all that can be drawn, which is where the least loss is.
@@ -141,18 +146,11 @@ fn normals(generator: &mut ChaCha8Rng) -> [f64; 2] {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::data::Kind;
+    use crate::config::Config;
 
     fn data(dimensions: usize, batch_size: usize) -> Dataset {
-        let mut config = DataConfig {
-            kind: Kind::NoisyQuadratic,
-            dimensions: Some(dimensions),
-            noise: Some(0.5),
-            batch_size,
-            ..DataConfig::default()
-        };
-        config.resolve().unwrap();
-        load(&config).unwrap()
+        let context = LoadContext { name: "noisy-quadratic", batch_size, validation: 1 };
+        load(NoisyQuadraticOptions { dimensions, noise: 0.5 }, &context).unwrap()
     }
 
     #[test]
@@ -180,9 +178,8 @@ mod tests {
         assert_eq!((data.train.len(), data.validation.len(), data.test.len()), (400, 1, 1));
         let point = data.validation.slice(0..1, Device::Cpu).inputs;
         assert_eq!(Vec::<f32>::try_from(point.reshape([-1])).unwrap(), [0.0; 2]);
-        let mut config =
-            DataConfig { kind: Kind::NoisyQuadratic, validation: Some(2), ..DataConfig::default() };
-        let said = config.resolve().unwrap_err().message;
+        let config = "[data]\nkind = \"noisy-quadratic\"\nvalidation = 2\n";
+        let said = Config::parse("test.toml", config, &[]).unwrap_err().to_string();
         assert!(said.contains("`data.validation` is 2, and it must be 1"), "{said}");
     }
 }

@@ -5,30 +5,41 @@
 //! twentieth of the pieces is for tests, those just before it are for validation.
 
 use std::ops::Range;
-use std::path::Path;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use anyhow::anyhow;
 use lookahead_run::checkpoint::fingerprint_of;
 use lookahead_run::event::Task;
+use serde::{Deserialize, Serialize};
 use tch::{Device, Tensor};
 
-use super::signature::{Inputs, Signature};
-use super::{
-    Batch, DataConfig, Dataset, Entry, Place, Problem, Samples, gzip, held_out, on_device,
+use super::dataset::{
+    Batch, Dataset, LoadContext, Place, Problem, Samples, on_device, validation_samples,
 };
+use super::gzip;
+use super::signature::{Inputs, Signature};
 use crate::config::check::{ConfigIssue, require};
+use crate::config::kinds::Options;
 use crate::file_kind::stand_in;
 use crate::usage::UsageError;
 
-/// The data set.
-pub const ENTRY: Entry = Entry {
-    task: Task::Language,
-    keys: &["data.file", "data.length"],
-    validation: 100,
-    resolve,
-    load,
-};
+/// Options of the data set.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct TextOptions {
+    /// The file.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub file: Option<PathBuf>,
+    /// Characters in a sequence.
+    pub length: usize,
+}
+
+impl Default for TextOptions {
+    fn default() -> Self {
+        TextOptions { file: None, length: 64 }
+    }
+}
 
 /// Most bytes of a text.
 const LARGEST: usize = 1 << 26;
@@ -36,23 +47,29 @@ const LARGEST: usize = 1 << 26;
 /// Most symbols of a piece.
 const LONGEST: usize = 1 << 16;
 
-fn resolve(config: &mut DataConfig) -> Result<(), ConfigIssue> {
-    if config.file.is_none() {
-        return Err(ConfigIssue::new(
-            "data.kind",
-            "`data.kind` is text, and `data.file` is missing: name a file of text in UTF-8, such as \
+impl Options for TextOptions {
+    fn check(&self) -> Result<(), ConfigIssue> {
+        if self.file.is_none() {
+            return Err(ConfigIssue::new(
+                "data.kind",
+                "`data.kind` is text, and `data.file` is missing: name a file of text in UTF-8, such as \
              by `--set data.file=README.md`.",
-        ));
+            ));
+        }
+        let length = self.length;
+        let allowed = format!("from 1 to {LONGEST}: characters in a piece");
+        require((1..=LONGEST).contains(&length), "data.length", length, &allowed)
     }
-    let length = *config.length.get_or_insert(64);
-    let allowed = format!("from 1 to {LONGEST}: characters in a piece");
-    require((1..=LONGEST).contains(&length), "data.length", length, &allowed)
 }
 
-fn load(config: &DataConfig) -> anyhow::Result<Dataset> {
-    let path = config.file.as_deref().unwrap_or(Path::new(""));
-    let length = config.length.unwrap_or(64);
-    let text = gzip::read(path).and_then(|bytes| {
+/// Reads the text and cuts it into sequences.
+///
+/// # Errors
+/// If it can't be read, is not text in UTF-8, or is too short.
+pub fn load(options: TextOptions, context: &LoadContext) -> anyhow::Result<Dataset> {
+    let path = options.file.unwrap_or_default();
+    let length = options.length;
+    let text = gzip::read(&path).and_then(|bytes| {
         // A page is a text; a pointer is none that anyone wants to learn from.
         if let Some(sentence) = stand_in(&bytes).filter(|_| bytes.starts_with(b"version ")) {
             return Err(sentence.to_owned());
@@ -66,13 +83,14 @@ fn load(config: &DataConfig) -> anyhow::Result<Dataset> {
     let pieces = (text.symbols.len() - 1) / length;
     let test = (pieces / 20).max(1);
     let before = pieces - test;
-    let train = before - held_out(config, before).map_err(|usage| too_short(&usage, pieces))?;
+    let train =
+        before - validation_samples(context, before).map_err(|usage| too_short(&usage, pieces))?;
     let part = |range: Range<usize>| Box::new(Pieces { text: Arc::clone(&text), range });
     Ok(Dataset {
-        name: config.kind.name(),
+        name: context.name,
         problem: Problem::Text { symbols: text.alphabet.len(), length },
         signature: Signature {
-            data: config.kind.name().to_owned(),
+            data: context.name.to_owned(),
             task: Task::Language,
             inputs: Inputs::raw(&[length], &["character"], "int64"),
             outputs: Some(text.alphabet.len()),
@@ -183,16 +201,11 @@ impl Samples for Pieces {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::data::Kind;
+    use std::path::Path;
 
-    fn config(file: &Path, length: usize, validation: usize) -> DataConfig {
-        DataConfig {
-            kind: Kind::Text,
-            file: Some(file.to_owned()),
-            length: Some(length),
-            validation: Some(validation),
-            ..DataConfig::default()
-        }
+    fn loaded(file: &Path, length: usize, validation: usize) -> anyhow::Result<Dataset> {
+        let context = LoadContext { name: "text", batch_size: 1, validation };
+        load(TextOptions { file: Some(file.to_owned()), length }, &context)
     }
 
     #[test]
@@ -205,7 +218,7 @@ mod tests {
         let file = tempfile::NamedTempFile::new().unwrap();
         let written: String = (0..41).map(|i| char::from(b'a' + i % 26)).collect();
         std::fs::write(file.path(), &written).unwrap();
-        let data = load(&config(file.path(), 4, 3)).unwrap();
+        let data = loaded(file.path(), 4, 3).unwrap();
         // Ten pieces of 4, and a last symbol that is only a target.
         assert_eq!((data.train.len(), data.validation.len(), data.test.len()), (6, 3, 1));
         let Problem::Text { symbols: 26, length: 4 } = data.problem else {
@@ -228,10 +241,10 @@ mod tests {
 
         let before = data.train.fingerprint();
         std::fs::write(file.path(), written.replace('b', "c")).unwrap();
-        assert_ne!(load(&config(file.path(), 4, 3)).unwrap().train.fingerprint(), before);
-        let said = load(&config(file.path(), 4, 9)).unwrap_err().to_string();
+        assert_ne!(loaded(file.path(), 4, 3).unwrap().train.fingerprint(), before);
+        let said = loaded(file.path(), 4, 9).unwrap_err().to_string();
         assert!(said.contains("`data.validation` is 9") && said.contains("10 pieces"), "{said}");
-        let said = load(&config(Path::new("/none"), 4, 1)).unwrap_err().to_string();
+        let said = loaded(Path::new("/none"), 4, 1).unwrap_err().to_string();
         assert!(said.contains("/none") && said.contains("`data.file`"), "{said}");
     }
 
@@ -250,11 +263,10 @@ mod tests {
 
     #[test]
     fn a_file_must_be_named() {
-        let mut none = DataConfig { kind: Kind::Text, ..DataConfig::default() };
-        let said = none.resolve().unwrap_err().message;
+        let said = TextOptions::default().check().unwrap_err().message;
         assert!(said.contains("`data.file` is missing"), "{said}");
-        let mut none = DataConfig { length: Some(0), ..config(Path::new("a"), 1, 1) };
-        let said = none.resolve().unwrap_err().message;
+        let none = TextOptions { file: Some("a".into()), length: 0 };
+        let said = none.check().unwrap_err().message;
         assert!(said.contains("`data.length` is 0"), "{said}");
     }
 }

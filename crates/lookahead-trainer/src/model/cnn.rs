@@ -1,56 +1,77 @@
 //! 3×3 convolutions with pooling, then fully connected layers.
 
-use lookahead_run::event::Task;
+use serde::{Deserialize, Serialize};
 use tch::{Tensor, nn};
 
-use super::{Entry, ModelConfig, Network, head};
-use crate::data::Problem;
+use super::network::{Head, Sequential, add_head, check_dropout, check_widths};
+use crate::config::check::ConfigIssue;
+use crate::config::kinds::Options;
+use crate::data::dataset::Problem;
 use crate::usage::UsageError;
 
-/// The model.
-pub const ENTRY: Entry = Entry {
-    task: Task::Classification,
-    keys: &["model.channels", "model.hidden", "model.dropout", "model.batch_norm"],
-    resolve: |config| {
-        config.channels.get_or_insert_with(|| vec![16, 32]);
-        config.hidden.get_or_insert_with(|| vec![128]);
-        Ok(())
-    },
-    widest,
-    build,
-};
+/// Options of the model.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct CnnOptions {
+    /// Output channels of each convolution, which each halve height and width.
+    pub channels: Vec<i64>,
+    /// Widths of the hidden fully connected layers.
+    pub hidden: Vec<i64>,
+    /// Fraction of hidden activations that are dropped in training.
+    pub dropout: f64,
+    /// Batch normalization after each hidden layer.
+    pub batch_norm: bool,
+}
+
+impl Default for CnnOptions {
+    fn default() -> Self {
+        let (channels, hidden) = (vec![16, 32], vec![128]);
+        CnnOptions { channels, hidden, dropout: 0.0, batch_norm: false }
+    }
+}
+
+impl Options for CnnOptions {
+    fn check(&self) -> Result<(), ConfigIssue> {
+        check_widths("model.channels", &self.channels)?;
+        check_widths("model.hidden", &self.hidden)?;
+        check_dropout(self.dropout)
+    }
+}
 
 /// A convolution's output, before it is pooled.
-fn widest(config: &ModelConfig, problem: &Problem) -> usize {
-    let ([channels, height, width], _) = problem.images().unwrap_or_default();
-    let outputs = config.channels.iter().flatten().enumerate().map(|(i, next)| {
+fn widest(options: &CnnOptions, [channels, height, width]: [i64; 3]) -> usize {
+    let outputs = options.channels.iter().enumerate().map(|(i, next)| {
         let halved = |n: i64| n >> i.min(62);
         next * halved(height) * halved(width)
     });
-    let largest =
-        outputs.chain([channels * height * width]).chain(config.hidden.iter().flatten().copied());
+    let largest = outputs.chain([channels * height * width]).chain(options.hidden.iter().copied());
     largest.max().unwrap_or(1) as usize
 }
 
 /// Convolution, (batch norm,) ReLU and 2×2 max pooling for each of `model.channels`, then the head.
-fn build(
+///
+/// # Errors
+/// A usage error if the data has no images, or they are too small.
+pub fn build(
+    options: CnnOptions,
     path: &nn::Path<'_>,
-    config: &ModelConfig,
     problem: &Problem,
-) -> Result<Box<dyn Network>, UsageError> {
-    let ([mut channels, mut height, mut width], classes) = problem.images()?;
+) -> Result<Sequential, UsageError> {
+    let (shape, classes) = problem.images()?;
+    let widest = widest(&options, shape);
+    let [mut channels, mut height, mut width] = shape;
     let mut layers = nn::seq_t();
-    for (i, &next) in config.channels.iter().flatten().enumerate() {
+    for (i, &next) in options.channels.iter().enumerate() {
         if height < 2 || width < 2 {
             return Err(UsageError::new(format!(
                 "`model.channels` has {} convolutions, and after {i} the image is only \
                  {height}×{width}: each halves it, so take fewer.",
-                config.channels.as_ref().map_or(0, Vec::len)
+                options.channels.len()
             )));
         }
         let padded = nn::ConvConfig { padding: 1, ..Default::default() };
         layers = layers.add(nn::conv2d(path / format!("conv{}", i + 1), channels, next, 3, padded));
-        if config.batch_norm {
+        if options.batch_norm {
             layers = layers.add(nn::batch_norm2d(
                 path / format!("conv_bn{}", i + 1),
                 next,
@@ -62,5 +83,10 @@ fn build(
     }
     // Channels last there is no view of them in this order, and this copies.
     let layers = layers.add_fn(|images| images.flatten(1, -1));
-    Ok(Box::new(head(layers, path, config, channels * height * width, classes)))
+    let CnnOptions { hidden, dropout, batch_norm, .. } = &options;
+    let head = Head { hidden, dropout: *dropout, batch_norm: *batch_norm };
+    Ok(Sequential {
+        layers: add_head(layers, path, &head, channels * height * width, classes),
+        widest,
+    })
 }

@@ -3,44 +3,56 @@
 //! S. Hochreiter, J. Schmidhuber, *Long Short-Term Memory*, 1997.
 
 use lookahead_core::autocast::{self, Autocast};
-use lookahead_run::event::Task;
+use serde::{Deserialize, Serialize};
 use tch::nn::{self, Module};
 use tch::{Kind as Element, Tensor};
 
-use super::{Entry, ModelConfig, Network, WIDEST, check_layers};
+use super::network::{Network, WIDEST, check_dropout, check_layers};
 use crate::config::check::{ConfigIssue, require};
-use crate::data::Problem;
+use crate::config::kinds::Options;
+use crate::data::dataset::Problem;
 use crate::usage::UsageError;
 
-/// The model.
-pub const ENTRY: Entry = Entry {
-    task: Task::Language,
-    keys: &["model.embedding", "model.width", "model.layers", "model.dropout"],
-    resolve,
-    widest: |config, problem| {
-        let (symbols, length) = problem.text().unwrap_or_default();
-        // The gates of one place, which come one after the other, or the outputs of all.
-        (length * symbols).max(4 * config.width.unwrap_or(256)) as usize
-    },
-    build,
-};
-
-fn resolve(config: &mut ModelConfig) -> Result<(), ConfigIssue> {
-    let width = *config.width.get_or_insert(256);
-    let allowed = format!("from 1 to {WIDEST}");
-    require((1..=WIDEST).contains(&width), "model.width", width, &allowed)?;
-    let embedding = *config.embedding.get_or_insert(64);
-    require((1..=WIDEST).contains(&embedding), "model.embedding", embedding, &allowed)?;
-    check_layers(*config.layers.get_or_insert(1))
+/// Options of the model.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct LstmOptions {
+    /// Embedding size.
+    pub embedding: i64,
+    /// Width of each layer.
+    pub width: i64,
+    /// Number of layers.
+    pub layers: i64,
+    /// Fraction of hidden activations that are dropped in training.
+    pub dropout: f64,
 }
 
+impl Default for LstmOptions {
+    fn default() -> Self {
+        LstmOptions { embedding: 64, width: 256, layers: 1, dropout: 0.0 }
+    }
+}
+
+impl Options for LstmOptions {
+    fn check(&self) -> Result<(), ConfigIssue> {
+        let allowed = format!("from 1 to {WIDEST}");
+        require((1..=WIDEST).contains(&self.width), "model.width", self.width, &allowed)?;
+        let embedding = self.embedding;
+        require((1..=WIDEST).contains(&embedding), "model.embedding", embedding, &allowed)?;
+        check_layers(self.layers)?;
+        check_dropout(self.dropout)
+    }
+}
+
+/// The model.
 #[derive(Debug)]
-struct Lstm {
+pub struct Lstm {
     embedding: nn::Embedding,
     layers: Vec<Layer>,
     out: nn::Linear,
     width: i64,
     dropout: f64,
+    widest: usize,
 }
 
 /// Weights of the input and of the state, and their biases. These are the variables themselves, so
@@ -49,19 +61,24 @@ struct Lstm {
 struct Layer([Tensor; 4]);
 
 /// Every piece begins with a state of zeros. Variables are named as PyTorch names them.
-fn build(
+///
+/// # Errors
+/// A usage error if the data has no text.
+pub fn build(
+    options: LstmOptions,
     path: &nn::Path<'_>,
-    config: &ModelConfig,
     problem: &Problem,
-) -> Result<Box<dyn Network>, UsageError> {
-    let (symbols, _) = problem.text()?;
-    let (width, embedded) = (config.width.unwrap_or(256), config.embedding.unwrap_or(64));
+) -> Result<Lstm, UsageError> {
+    let LstmOptions { embedding: embedded, width, layers, dropout } = options;
+    let (symbols, length) = problem.text()?;
+    // The gates of one place, which come one after the other, or the outputs of all.
+    let widest = (length * symbols).max(4 * width) as usize;
     let embedding = nn::embedding(path / "embedding", symbols, embedded, Default::default());
     // As PyTorch draws them.
     let bound = 1.0 / (width as f64).sqrt();
     let init = nn::Init::Uniform { lo: -bound, up: bound };
     let lstm = path / "lstm";
-    let layers = (0..config.layers.unwrap_or(1)).map(|i| {
+    let layers = (0..layers).map(|i| {
         let inputs = if i == 0 { embedded } else { width };
         let gates = 4 * width;
         Layer([
@@ -73,7 +90,7 @@ fn build(
     });
     let layers = layers.collect();
     let out = nn::linear(path / "out", width, symbols, Default::default());
-    Ok(Box::new(Lstm { embedding, layers, out, width, dropout: config.dropout }))
+    Ok(Lstm { embedding, layers, out, width, dropout, widest })
 }
 
 impl Network for Lstm {
@@ -95,26 +112,31 @@ impl Network for Lstm {
         drop(suspended);
         self.out.forward(&x)
     }
+
+    fn widest(&self) -> usize {
+        self.widest
+    }
+
+    fn note(&self, narrow: Autocast) -> Option<String> {
+        (!narrow.computes_lstm()).then(|| {
+            "`train.autocast` is bf16, and this processor has no instructions to compute an LSTM in \
+             bfloat16: its layers compute in f32, and only the output layer in bfloat16."
+                .to_owned()
+        })
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::Kind;
     use tch::Device;
 
-    fn built(layers: i64, dropout: f64) -> (nn::VarStore, Box<dyn Network>) {
+    fn built(layers: i64, dropout: f64) -> (nn::VarStore, Lstm) {
         let vs = nn::VarStore::new(Device::Cpu);
-        let mut config = ModelConfig {
-            kind: Kind::Lstm,
-            width: Some(6),
-            embedding: Some(3),
-            layers: Some(layers),
-            dropout,
-            ..ModelConfig::default()
-        };
-        resolve(&mut config).unwrap();
-        let network = build(&vs.root(), &config, &Problem::Text { symbols: 5, length: 4 }).unwrap();
+        let options = LstmOptions { width: 6, embedding: 3, layers, dropout };
+        options.check().unwrap();
+        let problem = Problem::Text { symbols: 5, length: 4 };
+        let network = build(options, &vs.root(), &problem).unwrap();
         (vs, network)
     }
 

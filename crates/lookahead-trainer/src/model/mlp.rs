@@ -1,35 +1,53 @@
 //! Fully connected layers on the flattened image.
 
-use lookahead_run::event::Task;
+use serde::{Deserialize, Serialize};
 use tch::nn;
 
-use super::{Entry, ModelConfig, Network, head};
-use crate::data::Problem;
+use super::network::{Head, Sequential, add_head, check_dropout, check_widths};
+use crate::config::check::ConfigIssue;
+use crate::config::kinds::Options;
+use crate::data::dataset::Problem;
 use crate::usage::UsageError;
 
-/// The model.
-pub const ENTRY: Entry = Entry {
-    task: Task::Classification,
-    keys: &["model.hidden", "model.dropout", "model.batch_norm"],
-    resolve: |config| {
-        config.hidden.get_or_insert_with(|| vec![256, 128]);
-        Ok(())
-    },
-    widest: |config, problem| {
-        let (shape, _) = problem.images().unwrap_or_default();
-        let hidden = config.hidden.iter().flatten().copied();
-        hidden.chain([shape.iter().product()]).max().unwrap_or(1) as usize
-    },
-    build,
-};
+/// Options of the model.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct MlpOptions {
+    /// Widths of the hidden layers.
+    pub hidden: Vec<i64>,
+    /// Fraction of hidden activations that are dropped in training.
+    pub dropout: f64,
+    /// Batch normalization after each hidden layer.
+    pub batch_norm: bool,
+}
+
+impl Default for MlpOptions {
+    fn default() -> Self {
+        MlpOptions { hidden: vec![256, 128], dropout: 0.0, batch_norm: false }
+    }
+}
+
+impl Options for MlpOptions {
+    fn check(&self) -> Result<(), ConfigIssue> {
+        check_widths("model.hidden", &self.hidden)?;
+        check_dropout(self.dropout)
+    }
+}
 
 /// Linear, (batch norm,) ReLU, (dropout) for each hidden width, then the output layer.
-fn build(
+///
+/// # Errors
+/// A usage error if the data has no images.
+pub fn build(
+    options: MlpOptions,
     path: &nn::Path<'_>,
-    config: &ModelConfig,
     problem: &Problem,
-) -> Result<Box<dyn Network>, UsageError> {
+) -> Result<Sequential, UsageError> {
+    let MlpOptions { hidden, dropout, batch_norm } = &options;
     let (shape, classes) = problem.images()?;
+    let inputs: i64 = shape.iter().product();
+    let widest = hidden.iter().copied().chain([inputs]).max().unwrap_or(1) as usize;
+    let head = Head { hidden, dropout: *dropout, batch_norm: *batch_norm };
     let flat = nn::seq_t().add_fn(|images| images.flat_view());
-    Ok(Box::new(head(flat, path, config, shape.iter().product(), classes)))
+    Ok(Sequential { layers: add_head(flat, path, &head, inputs, classes), widest })
 }

@@ -1,37 +1,40 @@
 //! A point x that looks for the minimum of a quadratic function.
 
-use lookahead_run::event::Task;
+use serde::{Deserialize, Serialize};
 use tch::{Tensor, nn};
 
-use super::{Entry, ModelConfig, Network};
-use crate::data::Problem;
+use super::network::Network;
+use crate::config::kinds::Options;
+use crate::data::dataset::Problem;
 use crate::usage::UsageError;
 
-/// The model.
-pub const ENTRY: Entry = Entry {
-    task: Task::Quadratic,
-    keys: &[],
-    resolve: |_| Ok(()),
-    widest: |_, problem| problem.curvatures().map_or(1, <[f32]>::len),
-    build,
-};
+/// The model has no options.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct QuadraticOptions {}
 
+impl Options for QuadraticOptions {}
+
+/// The model.
 #[derive(Debug)]
-struct Point {
+pub struct Point {
     x: Tensor,
     curvatures: Tensor,
 }
 
 /// x starts with 1 in every direction.
-fn build(
+///
+/// # Errors
+/// A usage error if the data is not a quadratic problem.
+pub fn build(
+    _: QuadraticOptions,
     path: &nn::Path<'_>,
-    _: &ModelConfig,
     problem: &Problem,
-) -> Result<Box<dyn Network>, UsageError> {
+) -> Result<Point, UsageError> {
     let curvatures = problem.curvatures()?;
     let x = path.ones("x", &[curvatures.len() as i64]);
     let curvatures = Tensor::from_slice(curvatures).to_device(path.device());
-    Ok(Box::new(Point { x, curvatures }))
+    Ok(Point { x, curvatures })
 }
 
 impl Network for Point {
@@ -39,6 +42,10 @@ impl Network for Point {
     fn forward(&self, inputs: &Tensor, _: bool) -> Tensor {
         let squares = (&self.x - inputs).square();
         (squares * &self.curvatures).sum_dim_intlist(-1, false, None) * 0.5
+    }
+
+    fn widest(&self) -> usize {
+        self.curvatures.numel()
     }
 }
 
@@ -51,7 +58,7 @@ mod tests {
     fn each_sample_has_its_loss() {
         let vs = nn::VarStore::new(Device::Cpu);
         let problem = Problem::Quadratic { curvatures: vec![1.0, 0.5] };
-        let model = build(&vs.root(), &ModelConfig::default(), &problem).unwrap();
+        let model = build(QuadraticOptions {}, &vs.root(), &problem).unwrap();
         let samples = Tensor::from_slice(&[1.0f32, 1.0, 0.0, 3.0]).reshape([2, 2]);
         let losses = Vec::<f32>::try_from(model.forward(&samples, true)).unwrap();
         // ½(1·0² + ½·0²) and ½(1·1² + ½·2²).

@@ -4,51 +4,59 @@
 //! convolution is 3×3 and nothing is pooled before the end, since images of 32×32 have no pixels to
 //! spare. With the defaults it is the ResNet-18 of Lookahead's paper.
 
-use lookahead_run::event::Task;
+use serde::{Deserialize, Serialize};
 use tch::nn::{self, ModuleT};
 use tch::{Tensor, nn::Module};
 
+use super::network::{Network, WIDEST};
 use super::pointwise::Pointwise;
-use super::{Entry, ModelConfig, Network, WIDEST};
 use crate::config::check::{ConfigIssue, require};
-use crate::data::Problem;
+use crate::config::kinds::Options;
+use crate::data::dataset::Problem;
 use crate::usage::UsageError;
-
-/// The model.
-pub const ENTRY: Entry = Entry {
-    task: Task::Classification,
-    keys: &["model.width", "model.blocks"],
-    resolve,
-    widest: |config, problem| {
-        let ([_, height, width], _) = problem.images().unwrap_or_default();
-        (config.width.unwrap_or(64) * height * width) as usize
-    },
-    build,
-};
 
 /// Most stages: each doubles the channels.
 const STAGES: usize = 8;
 /// Most blocks in a stage.
 const BLOCKS: i64 = 1000;
 
-fn resolve(config: &mut ModelConfig) -> Result<(), ConfigIssue> {
-    let width = *config.width.get_or_insert(64);
-    let allowed = format!("from 1 to {WIDEST}: the channels of the first stage");
-    require((1..=WIDEST).contains(&width), "model.width", width, &allowed)?;
-    let blocks = config.blocks.get_or_insert_with(|| vec![2, 2, 2, 2]);
-    let fits = (1..=STAGES).contains(&blocks.len());
-    let fits = fits && blocks.iter().all(|count| (1..=BLOCKS).contains(count));
-    let allowed =
-        format!("a list of 1 to {STAGES} numbers from 1 to {BLOCKS}: blocks of each stage");
-    require(fits, "model.blocks", format!("{blocks:?}"), &allowed)
+/// Options of the model.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ResnetOptions {
+    /// Channels of the first stage, doubled in each further one.
+    pub width: i64,
+    /// Basic blocks of each stage.
+    pub blocks: Vec<i64>,
 }
 
+impl Default for ResnetOptions {
+    fn default() -> Self {
+        ResnetOptions { width: 64, blocks: vec![2, 2, 2, 2] }
+    }
+}
+
+impl Options for ResnetOptions {
+    fn check(&self) -> Result<(), ConfigIssue> {
+        let ResnetOptions { width, blocks } = self;
+        let allowed = format!("from 1 to {WIDEST}: the channels of the first stage");
+        require((1..=WIDEST).contains(width), "model.width", width, &allowed)?;
+        let fits = (1..=STAGES).contains(&blocks.len());
+        let fits = fits && blocks.iter().all(|count| (1..=BLOCKS).contains(count));
+        let allowed =
+            format!("a list of 1 to {STAGES} numbers from 1 to {BLOCKS}: blocks of each stage");
+        require(fits, "model.blocks", format!("{blocks:?}"), &allowed)
+    }
+}
+
+/// The model.
 #[derive(Debug)]
-struct ResNet {
+pub struct ResNet {
     conv1: nn::Conv2D,
     bn1: nn::BatchNorm,
     blocks: Vec<Block>,
     fc: nn::Linear,
+    widest: usize,
 }
 
 /// Two convolutions and a way around them.
@@ -64,16 +72,20 @@ struct Block {
 
 /// Stages of blocks on ever fewer pixels and ever more channels. Variables are named as PyTorch's
 /// torchvision names them.
-fn build(
+///
+/// # Errors
+/// A usage error if the data has no images, or they are too small.
+pub fn build(
+    options: ResnetOptions,
     path: &nn::Path<'_>,
-    config: &ModelConfig,
     problem: &Problem,
-) -> Result<Box<dyn Network>, UsageError> {
+) -> Result<ResNet, UsageError> {
     let ([channels, mut height, mut width], classes) = problem.images()?;
-    let mut inputs = config.width.unwrap_or(64);
+    let mut inputs = options.width;
+    let widest = (inputs * height * width) as usize;
     let conv1 = convolution(path / "conv1", channels, inputs, 1);
     let bn1 = normalization(path / "bn1", inputs);
-    let stages = config.blocks.as_deref().unwrap_or_default();
+    let stages = &options.blocks;
     let mut blocks = Vec::new();
     for (stage, &count) in stages.iter().enumerate() {
         let stride = if stage == 0 { 1 } else { 2 };
@@ -96,7 +108,7 @@ fn build(
         inputs = outputs;
     }
     let fc = nn::linear(path / "fc", inputs, classes, Default::default());
-    Ok(Box::new(ResNet { conv1, bn1, blocks, fc }))
+    Ok(ResNet { conv1, bn1, blocks, fc, widest })
 }
 
 /// Of 3×3 pixels.
@@ -147,15 +159,20 @@ impl Network for ResNet {
         let pooled = features.mean_dim(&[2i64, 3][..], false, features.kind());
         self.fc.forward(&pooled)
     }
+
+    fn widest(&self) -> usize {
+        self.widest
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::model::ModelConfig;
     use crate::data::batches::Batches;
-    use crate::data::images::Images;
-    use crate::data::{DataConfig, Dataset};
-    use crate::model::{Kind, Model};
+    use crate::data::dataset::{Dataset, LoadContext};
+    use crate::data::images::{ImageOptions, Images};
+    use crate::model::Model;
     use tch::{Device, Kind as Element};
 
     fn built(
@@ -163,16 +180,11 @@ mod tests {
         classes: usize,
         width: i64,
         blocks: &[i64],
-    ) -> Result<(nn::VarStore, Box<dyn Network>), UsageError> {
+    ) -> Result<(nn::VarStore, ResNet), UsageError> {
         let vs = nn::VarStore::new(Device::Cpu);
-        let mut config = ModelConfig {
-            kind: Kind::Resnet,
-            width: Some(width),
-            blocks: Some(blocks.to_vec()),
-            ..ModelConfig::default()
-        };
-        resolve(&mut config).unwrap();
-        let network = build(&vs.root(), &config, &Problem::Images { shape, classes })?;
+        let options = ResnetOptions { width, blocks: blocks.to_vec() };
+        options.check().unwrap();
+        let network = build(options, &vs.root(), &Problem::Images { shape, classes })?;
         Ok((vs, network))
     }
 
@@ -222,16 +234,19 @@ mod tests {
     /// A sample of one pixel has one value for each channel.
     #[test]
     fn a_batch_of_one_pixel_is_refused() {
-        let mut config = ModelConfig { kind: Kind::Resnet, ..ModelConfig::default() };
-        (config.width, config.blocks) = (Some(4), Some(vec![1]));
-        resolve(&mut config).unwrap();
+        let options = toml::toml! {
+            width = 4
+            blocks = [1]
+        };
+        let config = ModelConfig { kind: "resnet".into(), options };
         let check = |shape: [usize; 3], samples: usize| {
             let mut images = Images::none(shape, &[0.5], &[0.5]);
             images.pixels = vec![0; samples * shape.iter().product::<usize>()];
             images.labels = vec![0; samples];
             let none = Images::none(shape, &[0.5], &[0.5]);
-            let data = DataConfig { validation: Some(0), ..DataConfig::default() };
-            let data = Dataset::of_images(&data, 10, images, none).unwrap();
+            let context = LoadContext { name: "images", batch_size: 4, validation: 0 };
+            let options = ImageOptions::default();
+            let data = Dataset::of_images(&context, options, 10, images, none).unwrap();
             let model = Model::new(&config, &data, Device::Cpu).unwrap();
             model.check_batches(&Batches::new(samples, 4, 0, 0, 0), &data)
         };

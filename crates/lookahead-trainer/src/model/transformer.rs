@@ -4,47 +4,58 @@
 //! A. Vaswani and others, *Attention Is All You Need*, 2017; in the form of A. Radford and others,
 //! *Language Models are Unsupervised Multitask Learners*, 2019.
 
-use lookahead_run::event::Task;
+use serde::{Deserialize, Serialize};
 use tch::Tensor;
 use tch::nn::{self, Module};
 
-use super::{Entry, ModelConfig, Network, WIDEST, check_layers};
+use super::network::{Network, WIDEST, check_dropout, check_layers};
 use crate::config::check::{ConfigIssue, require};
-use crate::data::Problem;
+use crate::config::kinds::Options;
+use crate::data::dataset::Problem;
 use crate::usage::UsageError;
 
-/// The model.
-pub const ENTRY: Entry = Entry {
-    task: Task::Language,
-    keys: &["model.width", "model.layers", "model.heads", "model.dropout"],
-    resolve,
-    widest: |config, problem| {
-        let (symbols, length) = problem.text().unwrap_or_default();
-        // Not the four times as much between the two layers of a block, which is for a moment.
-        (length * symbols.max(config.width.unwrap_or(128))) as usize
-    },
-    build,
-};
+/// Options of the model.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct TransformerOptions {
+    /// Width of each layer.
+    pub width: i64,
+    /// Number of layers.
+    pub layers: i64,
+    /// Heads of attention in each layer.
+    pub heads: i64,
+    /// Fraction of hidden activations that are dropped in training.
+    pub dropout: f64,
+}
 
-fn resolve(config: &mut ModelConfig) -> Result<(), ConfigIssue> {
-    let width = *config.width.get_or_insert(128);
-    let allowed = format!("from 1 to {WIDEST}");
-    require((1..=WIDEST).contains(&width), "model.width", width, &allowed)?;
-    check_layers(*config.layers.get_or_insert(2))?;
-    let heads = *config.heads.get_or_insert(4);
-    let allowed = format!(
-        "from 1 to `model.width`, {width}, and divide that without a remainder: each head has an \
-         equal part of it"
-    );
-    let fits = (1..=width).contains(&heads) && width % heads == 0;
-    require(fits, "model.heads", heads, &allowed)
+impl Default for TransformerOptions {
+    fn default() -> Self {
+        TransformerOptions { width: 128, layers: 2, heads: 4, dropout: 0.0 }
+    }
+}
+
+impl Options for TransformerOptions {
+    fn check(&self) -> Result<(), ConfigIssue> {
+        let TransformerOptions { width, layers, heads, dropout } = *self;
+        let allowed = format!("from 1 to {WIDEST}");
+        require((1..=WIDEST).contains(&width), "model.width", width, &allowed)?;
+        check_layers(layers)?;
+        let allowed = format!(
+            "from 1 to `model.width`, {width}, and divide that without a remainder: each head has an \
+             equal part of it"
+        );
+        let fits = (1..=width).contains(&heads) && width % heads == 0;
+        require(fits, "model.heads", heads, &allowed)?;
+        check_dropout(dropout)
+    }
 }
 
 /// Standard deviation of the first weights, as in GPT-2.
 const STDEV: f64 = 0.02;
 
+/// The model.
 #[derive(Debug)]
-struct Transformer {
+pub struct Transformer {
     embedding: nn::Embedding,
     position: nn::Embedding,
     layers: Vec<Layer>,
@@ -52,6 +63,7 @@ struct Transformer {
     out: nn::Linear,
     heads: i64,
     dropout: f64,
+    widest: usize,
 }
 
 #[derive(Debug)]
@@ -65,13 +77,19 @@ struct Layer {
     fc2: nn::Linear,
 }
 
-fn build(
+/// The model, whose attention looks only back.
+///
+/// # Errors
+/// A usage error if the data has no text.
+pub fn build(
+    options: TransformerOptions,
     path: &nn::Path<'_>,
-    config: &ModelConfig,
     problem: &Problem,
-) -> Result<Box<dyn Network>, UsageError> {
+) -> Result<Transformer, UsageError> {
+    let TransformerOptions { width, layers: count, heads, dropout } = options;
     let (symbols, length) = problem.text()?;
-    let (width, count) = (config.width.unwrap_or(128), config.layers.unwrap_or(2));
+    // Not the four times as much between the two layers of a block, which is for a moment.
+    let widest = (length * symbols.max(width)) as usize;
     let embedding = |name, count| {
         let init = nn::Init::Randn { mean: 0.0, stdev: STDEV };
         let config = nn::EmbeddingConfig { ws_init: init, ..Default::default() };
@@ -92,15 +110,16 @@ fn build(
         }
     });
     let layers = layers.collect();
-    Ok(Box::new(Transformer {
+    Ok(Transformer {
         embedding: embedding("embedding", symbols),
         position: embedding("position", length),
         layers,
         norm: norm(path / "norm"),
         out: linear(path / "out", width, symbols, STDEV),
-        heads: config.heads.unwrap_or(4),
-        dropout: config.dropout,
-    }))
+        heads,
+        dropout,
+        widest,
+    })
 }
 
 fn linear(path: nn::Path<'_>, inputs: i64, outputs: i64, stdev: f64) -> nn::Linear {
@@ -155,30 +174,26 @@ impl Network for Transformer {
         }
         x.apply(&self.norm).apply(&self.out)
     }
+
+    fn widest(&self) -> usize {
+        self.widest
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::Kind;
     use tch::Device;
 
-    fn config(dropout: f64) -> ModelConfig {
-        ModelConfig {
-            kind: Kind::Transformer,
-            width: Some(12),
-            layers: Some(2),
-            heads: Some(3),
-            dropout,
-            ..ModelConfig::default()
-        }
+    fn options(dropout: f64) -> TransformerOptions {
+        TransformerOptions { width: 12, layers: 2, heads: 3, dropout }
     }
 
-    fn built(dropout: f64) -> (nn::VarStore, Box<dyn Network>) {
+    fn built(dropout: f64) -> (nn::VarStore, Transformer) {
         let vs = nn::VarStore::new(Device::Cpu);
-        let mut config = config(dropout);
-        resolve(&mut config).unwrap();
-        let network = build(&vs.root(), &config, &Problem::Text { symbols: 5, length: 4 }).unwrap();
+        options(dropout).check().unwrap();
+        let problem = Problem::Text { symbols: 5, length: 4 };
+        let network = build(options(dropout), &vs.root(), &problem).unwrap();
         (vs, network)
     }
 
@@ -215,8 +230,8 @@ mod tests {
 
     #[test]
     fn heads_have_equal_parts() {
-        let mut uneven = ModelConfig { heads: Some(5), ..config(0.0) };
-        let said = resolve(&mut uneven).unwrap_err().message;
+        let uneven = TransformerOptions { heads: 5, ..options(0.0) };
+        let said = uneven.check().unwrap_err().message;
         assert!(
             said.contains("`model.heads` is 5") && said.contains("`model.width`, 12"),
             "{said}"

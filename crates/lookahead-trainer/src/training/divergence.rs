@@ -284,21 +284,19 @@ fn all_finite(tensor: &Tensor) -> anyhow::Result<bool> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{self, ModelConfig};
+    use crate::config::data::DataConfig;
+    use crate::config::model::ModelConfig;
 
     /// The statistics of batch normalization after a batch of NaN, and put back.
     #[test]
     fn sound_buffers_return() {
-        let config = ModelConfig {
-            kind: model::Kind::Mlp,
-            hidden: Some(vec![4]),
-            batch_norm: true,
-            ..ModelConfig::default()
+        let options = toml::toml! {
+            hidden = [4]
+            batch_norm = true
         };
-        let data = crate::data::load(&crate::data::DataConfig {
-            kind: crate::data::Kind::Digits,
-            ..Default::default()
-        });
+        let config = ModelConfig { kind: "mlp".into(), options };
+        let digits = DataConfig { kind: "digits".into(), ..DataConfig::default() };
+        let data = crate::data::load(&digits);
         let data = data.unwrap();
         let model = Model::new(&config, &data, tch::Device::Cpu).unwrap();
         let images = data.train.slice(0..8, tch::Device::Cpu).inputs;

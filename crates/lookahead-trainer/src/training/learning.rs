@@ -14,7 +14,8 @@ use lookahead_run::event::{Event, Warning};
 
 use super::{Outside, Training};
 use crate::config::check::format_number;
-use crate::data::{DataConfig, Problem};
+use crate::config::data::DataConfig;
+use crate::data::Problem;
 use crate::observer::lines;
 
 /// Steps before which a run is too short to judge whether it diverged, and whether it learns.
@@ -58,7 +59,7 @@ impl Learning {
         };
         Learning {
             chance: choices.filter(|count| *count > 1).map(|count| (count as f64).ln()),
-            is_noisy: data.label_noise > MOST_NOISE,
+            is_noisy: data.label_noise() > MOST_NOISE,
             first: f64::NAN,
             highest: f64::NEG_INFINITY,
             recent: VecDeque::new(),
