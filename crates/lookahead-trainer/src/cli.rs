@@ -10,7 +10,7 @@ use lookahead_run::event::Weights;
 use crate::config::Override;
 use crate::observer::Show;
 
-/// Trains real tasks with Lookahead (k steps forward, 1 step back), watched live.
+/// Train models with the Lookahead optimizer (k steps forward, 1 step back) and watch them live.
 #[derive(Debug, Parser)]
 #[command(name = "lookahead", version, arg_required_else_help = true)]
 pub struct Cli {
@@ -26,23 +26,23 @@ pub enum Command {
     Train(Train),
     /// Run one config in many variations, several at once; resumes if started again
     Sweep(Sweep),
-    /// Runs and sweeps side by side: tables with their spread over seeds, and figures
+    /// Compare runs and sweeps: tables with the spread over seeds, and figures
     Compare(Compare),
-    /// Go on with a run from its newest valid checkpoint
+    /// Resume a run from its newest valid checkpoint
     Resume(Resume),
-    /// Loss and accuracy of a run's model on the test set
+    /// Evaluate a run's model on the test set
     Eval(Eval),
-    /// Ask a run that lives, in another terminal or without one
+    /// Control a run in progress: pause, stop, change settings
     Ctl(Ctl),
-    /// The dashboard on runs of other terminals, live or finished, several at once overlaid
+    /// Open the dashboard on running or finished runs, several overlaid
     Watch(Watch),
-    /// Draw runs as a picture, SVG or PNG
+    /// Plot runs to an SVG or PNG file
     Plot(Plot),
-    /// What a run or a checkpoint holds, verified
+    /// Verify a run or a checkpoint and list its contents
     Inspect(Inspect),
-    /// Write the weights of a checkpoint to a safetensors file
+    /// Export the weights of a checkpoint to a safetensors file
     Export(Export),
-    /// What is found on this machine, what is missing, and how to mend it
+    /// Check this machine: what was found, what is missing, and how to fix it
     Doctor,
 }
 
@@ -70,7 +70,7 @@ pub struct Compare {
     /// Write the tables as Markdown
     #[arg(long, value_name = "FILE")]
     pub markdown: Option<PathBuf>,
-    /// Write the groups as CSV, all digits
+    /// Write the groups as CSV, with all digits
     #[arg(long, value_name = "FILE")]
     pub csv: Option<PathBuf>,
     /// Write the runs as CSV, one per row
@@ -103,39 +103,39 @@ pub enum MetricArgument {
 pub enum SplitArgument {
     /// The test set
     Test,
-    /// What was held out of the training set
+    /// The validation set
     Validation,
 }
 
 /// Formats of pictures, as arguments.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum PictureArgument {
-    /// Lines and texts
+    /// Vector graphics
     Svg,
-    /// Pixels
+    /// Bitmap
     Png,
 }
 
 /// `lookahead train`.
 #[derive(Debug, Args)]
 pub struct Train {
-    /// The config, a TOML file such as configs/digits.toml
+    /// The config, a TOML file, for example configs/digits.toml
     pub config: PathBuf,
-    /// Name of the run [default: the config's name, with -2, -3… where that is taken]
+    /// Name of the run [default: the config's name, with -2, -3… if it is taken]
     #[arg(long, value_name = "RUN")]
     pub name: Option<String>,
-    /// Folder in which the run's folder is made
+    /// Where to create the run's folder
     #[arg(long, value_name = "DIR", default_value = "checkpoints")]
     pub out: PathBuf,
-    /// Go on with the run of this name from its newest valid checkpoint, where there is one: for what
-    /// starts the program again after a fault, such as torchrun
+    /// Resume the run of this name from its newest valid checkpoint if it exists, for supervisors that
+    /// restart the program after a failure (torchrun)
     #[arg(long, requires = "name", conflicts_with = "init_from")]
     pub auto_resume: bool,
-    /// Begin with the weights of a safetensors file, such as a checkpoint's model.safetensors
+    /// Start from the weights in a safetensors file, for example a checkpoint's model.safetensors
     #[arg(long, value_name = "FILE")]
     pub init_from: Option<PathBuf>,
-    /// Take the tensors of the file that fit in name and shape, list the others, and leave the rest of the
-    /// weights as they are drawn
+    /// Load the tensors that match in name and shape, list the others, and initialize the remaining
+    /// weights as usual
     #[arg(long, requires = "init_from")]
     pub init_partial: bool,
     /// What to change and how to show it.
@@ -149,14 +149,14 @@ pub struct Sweep {
     /// The sweep, a TOML file like configs/sweeps/digits-lr.toml
     #[arg(value_name = "SWEEP")]
     pub file: PathBuf,
-    /// Name of the sweep [default: `name` in its file, or else the file's name]
+    /// Name of the sweep [default: `name` in its file, otherwise the file's name]
     #[arg(long)]
     pub name: Option<String>,
     /// Folder in which the sweep's folder is created
     #[arg(long, value_name = "DIR", default_value = "checkpoints")]
     pub out: PathBuf,
-    /// Processes at once [default: `jobs` in the file, or else as many as have processors for their
-    /// train.threads]
+    /// Processes at once [default: `jobs` in the file, otherwise as many as there are processors for
+    /// their train.threads]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub jobs: Option<u16>,
     /// Check all configs and list the runs, but train none
@@ -168,7 +168,7 @@ pub struct Sweep {
     /// Exit with 0 although runs diverged, for example at the ends of a grid
     #[arg(long)]
     pub allow_divergence: bool,
-    /// Only warnings and errors on stderr
+    /// Print only warnings and errors
     #[arg(long)]
     pub quiet: bool,
 }
@@ -176,10 +176,10 @@ pub struct Sweep {
 /// `lookahead resume`.
 #[derive(Debug, Args)]
 pub struct Resume {
-    /// The run's folder, such as checkpoints/fashion-mnist
+    /// The run's folder, for example checkpoints/fashion-mnist
     #[arg(value_name = "RUN_DIR")]
     pub run: PathBuf,
-    /// Resume from the checkpoint of this step, or from the best on validation data; later ones are moved
+    /// Resume from the checkpoint of this step, or from the best one on validation data; later ones move
     /// to abandoned/
     #[arg(long, value_name = "STEP|best")]
     pub from: Option<From>,
@@ -191,23 +191,23 @@ pub struct Resume {
 /// What `train` and `resume` share.
 #[derive(Debug, Args)]
 pub struct Shared {
-    /// Change a key of the config, such as optimizer.lr=0.1; can be given again
+    /// Change a key of the config, for example optimizer.lr=0.1; can be repeated
     #[arg(long = "set", value_name = "KEY=VALUE")]
     pub overrides: Vec<Override>,
-    /// A progress bar on stderr, or lines if that is not a terminal or `TERM` is dumb, instead of the dashboard
+    /// Instead of the dashboard, show a progress bar on stderr (lines if it is not a terminal or `TERM` is dumb)
     #[arg(long)]
     pub no_tui: bool,
-    /// Where there is no dashboard: a line on stderr each so many seconds, 0 for every step, instead of
-    /// a progress bar [default: 10 where stderr is no terminal]
+    /// Without a dashboard, print a line to stderr every SECONDS (0: every step) instead of a progress
+    /// bar [default: 10 if stderr is not a terminal]
     #[arg(long, value_name = "SECONDS", value_parser = seconds)]
     pub progress_every: Option<Duration>,
-    /// Only warnings and errors on stderr, and no dashboard
+    /// Print only warnings and errors, and show no dashboard
     #[arg(long, conflicts_with = "progress_every")]
     pub quiet: bool,
-    /// Every event as a line of JSON on stdout, as in events.jsonl, and no dashboard
+    /// Print every event to stdout as a line of JSON, as in events.jsonl, and show no dashboard
     #[arg(long)]
     pub json: bool,
-    /// Train on when the terminal is closed (SIGHUP), instead of saving a checkpoint and ending
+    /// Keep training when the terminal is closed (SIGHUP) instead of saving a checkpoint and ending
     #[arg(long)]
     pub keep_on_hangup: bool,
     /// How the dashboard looks.
@@ -238,17 +238,17 @@ fn seconds(text: &str) -> Result<Duration, String> {
 /// `lookahead eval`.
 #[derive(Debug, Args)]
 pub struct Eval {
-    /// The run's folder, such as checkpoints/fashion-mnist
+    /// The run's folder, for example checkpoints/fashion-mnist
     #[arg(value_name = "RUN_DIR")]
     pub run: PathBuf,
-    /// Evaluate the checkpoint of this step, or the best on validation data [default: the newest valid
-    /// one; the best one of a run that stopped early]
+    /// Evaluate the checkpoint of this step, or the best one on validation data [default: the newest
+    /// valid one, or the best one if the run stopped early]
     #[arg(long, value_name = "STEP|best")]
     pub from: Option<From>,
-    /// Which weights [default: those of the final model]
+    /// Which weights to use [default: those of the final model]
     #[arg(long)]
     pub weights: Option<WeightsArgument>,
-    /// One JSON object on stdout
+    /// Print one JSON object to stdout
     #[arg(long)]
     pub json: bool,
 }
@@ -256,7 +256,7 @@ pub struct Eval {
 /// `lookahead ctl`.
 #[derive(Debug, Args)]
 pub struct Ctl {
-    /// The run's folder, such as checkpoints/fashion-mnist
+    /// The run's folder, for example checkpoints/fashion-mnist
     #[arg(value_name = "RUN_DIR")]
     pub run: PathBuf,
     /// What it should do, at its next step.
@@ -267,26 +267,26 @@ pub struct Ctl {
 /// What can be asked of a run.
 #[derive(Debug, Subcommand)]
 pub enum CtlCommand {
-    /// Take no further step until it is told to continue or to stop
+    /// Pause until `continue` or `stop`
     Pause,
-    /// Go on after a pause
+    /// Continue after a pause
     Continue,
-    /// Save a checkpoint, and go on
+    /// Save a checkpoint and continue
     Checkpoint,
-    /// Save a checkpoint, and end
+    /// Save a checkpoint and end the run
     Stop,
-    /// How it is; of a run that does not live, how it ended
+    /// Show the run's state, or how it ended
     Status {
-        /// One JSON object on stdout
+        /// Print one JSON object to stdout
         #[arg(long)]
         json: bool,
     },
-    /// Change optimizer.lr, lookahead.k, lookahead.alpha or probe.every_syncs, and go on
+    /// Change optimizer.lr, lookahead.k, lookahead.alpha or probe.every_syncs
     ///
     /// It holds from the next step on, lookahead.k from the next cycle on.
     /// Later checkpoints and the run's config.toml have it too, so that a resume goes on with it.
     Set {
-        /// The key and its new value, such as lookahead.alpha=0.8
+        /// The key and its new value, for example lookahead.alpha=0.8
         #[arg(value_name = "KEY=VALUE")]
         setting: Override,
     },
@@ -298,10 +298,10 @@ pub struct Look {
     /// Colours of the dashboard: dark, light, color-blind or none [default: dark; none with NO_COLOR]
     #[arg(long, value_name = "THEME")]
     pub theme: Option<ThemeName>,
-    /// Draw with the signs of ASCII alone
+    /// Draw with ASCII characters only
     #[arg(long)]
     pub ascii: bool,
-    /// Leave the mouse to the terminal
+    /// Leave mouse events to the terminal
     #[arg(long)]
     pub no_mouse: bool,
 }
@@ -322,9 +322,9 @@ impl Look {
 /// `lookahead watch`.
 #[derive(Debug, Args)]
 pub struct Watch {
-    /// Folders of runs, such as checkpoints/fashion-mnist, or of sweeps; one may begin later
+    /// Folders of runs or sweeps, for example checkpoints/fashion-mnist; they need not exist yet
     ///
-    /// Of a sweep the runs that train are shown and the latest ones beside them, and more as they begin.
+    /// For a sweep, shows the running runs and the latest finished ones, and new ones as they start.
     #[arg(value_name = "RUN_DIR", required = true)]
     pub runs: Vec<PathBuf>,
     /// How it looks.
@@ -341,13 +341,13 @@ pub struct Plot {
     /// The file to write: FILE.svg or FILE.png
     #[arg(long, short, value_name = "FILE")]
     pub output: PathBuf,
-    /// The charts from top to bottom [default: loss,gain,cycles; loss alone without Lookahead]
+    /// The charts, from top to bottom [default: loss,gain,cycles; only loss without Lookahead]
     #[arg(long, value_name = "CHART", value_delimiter = ',')]
     pub charts: Vec<Chart>,
     /// What the x axis counts: step, epoch or time
     #[arg(long, value_name = "AXIS", default_value = "step")]
     pub x: Axis,
-    /// A logarithmic y axis
+    /// Use a logarithmic y axis
     #[arg(long)]
     pub log: bool,
     /// The decay of the running mean, from 0 (no smoothing) to below 1
@@ -374,9 +374,9 @@ fn size(text: &str) -> Result<(u32, u32), String> {
 /// `lookahead inspect`.
 #[derive(Debug, Args)]
 pub struct Inspect {
-    /// The folder of a run or of a checkpoint, such as checkpoints/fashion-mnist
+    /// The folder of a run or a checkpoint, for example checkpoints/fashion-mnist
     pub path: PathBuf,
-    /// One JSON object on stdout
+    /// Print one JSON object to stdout
     #[arg(long)]
     pub json: bool,
 }
@@ -384,17 +384,17 @@ pub struct Inspect {
 /// `lookahead export`.
 #[derive(Debug, Args)]
 pub struct Export {
-    /// The run's folder, such as checkpoints/fashion-mnist
+    /// The run's folder, for example checkpoints/fashion-mnist
     #[arg(value_name = "RUN_DIR")]
     pub run: PathBuf,
     /// The file to write, which must not exist yet
     #[arg(long, short, value_name = "FILE")]
     pub output: PathBuf,
-    /// Export the checkpoint of this step, or the best on validation data [default: the newest valid
-    /// one; the best one of a run that stopped early]
+    /// Export the checkpoint of this step, or the best one on validation data [default: the newest
+    /// valid one, or the best one if the run stopped early]
     #[arg(long, value_name = "STEP|best")]
     pub from: Option<From>,
-    /// Which weights [default: those of the final model]
+    /// Which weights to use [default: those of the final model]
     #[arg(long)]
     pub weights: Option<WeightsArgument>,
 }
