@@ -10,9 +10,8 @@ const STEPS_BEFORE_RATE: u64 = 10;
 /// How exactly the beginning and the end of a stop are known, in seconds, with room to spare.
 const UNSURE: f64 = 1.0;
 
-/// Time spent on the line of time that still counts: without pauses, without the time between
-/// two processes, without what was done after the checkpoint that a run was resumed from, and
-/// without the time for which the process was stopped.
+/// Time spent on training: without pauses, without the time between two processes, and without the
+/// time for which the process was stopped.
 #[derive(Debug, Clone)]
 pub(crate) struct Clock {
     before: f64,
@@ -98,9 +97,8 @@ impl Clock {
         self.running_since = None;
     }
 
-    /// Goes back to what had elapsed at `step`, and runs from `now`.
-    pub(crate) fn resume(&mut self, step: u64, now: f64) {
-        self.at_step.truncate_after(step);
+    /// Goes back to what had elapsed at the last step, and runs from `now`.
+    pub(crate) fn resume(&mut self, now: f64) {
         self.before = self.at_step.newest().unwrap_or(0.0);
         self.running_since = Some(now);
         self.rate = Rate::default();
@@ -156,14 +154,14 @@ mod tests {
     }
 
     #[test]
-    fn an_abandoned_line_does_not_count() {
+    fn what_follows_the_last_step_of_a_process_does_not_count() {
         let mut clock = Clock::new();
         clock.start(0.0);
         for step in 1..=100 {
             clock.step(step, step as f64);
         }
-        clock.resume(40, 1000.0);
-        assert_eq!(clock.elapsed(1003.0), 43.0);
+        clock.resume(1000.0);
+        assert_eq!(clock.elapsed(1003.0), 103.0);
     }
 
     #[test]

@@ -84,14 +84,6 @@ impl Cycles {
         }
     }
 
-    /// Forgets cycles that reach beyond a step.
-    pub(crate) fn truncate_after(&mut self, step: u64) {
-        self.done.retain(|cycle| cycle.last_step <= step);
-        self.values = self.done.iter().map(|cycle| cycle.losses.len()).sum();
-        // The run may go on within a cycle, of which the first part is given up here.
-        self.current = Cycle::default();
-    }
-
     /// Those that are complete, oldest first.
     pub(crate) fn complete(&self) -> impl Iterator<Item = &Cycle> {
         let current = (self.current.k > 0).then_some(&self.current);
@@ -145,18 +137,6 @@ mod tests {
             assert!(newest.losses.len() <= LONGEST && newest.losses.len() as u64 >= k.min(200));
             assert!(newest.losses.windows(2).all(|pair| pair[0].0 < pair[1].0));
         }
-    }
-
-    #[test]
-    fn a_resume_forgets_what_came_after() {
-        let mut cycles = after(23, 5);
-        cycles.truncate_after(12);
-        assert_eq!(cycles.complete().count(), 2);
-        cycles.step(13, 3, 1.0);
-        cycles.step(14, 4, 1.0);
-        cycles.step(15, 5, 1.0);
-        cycles.sync(15);
-        assert_eq!(cycles.complete().last().unwrap().losses, [(3, 1.0), (4, 1.0), (5, 1.0)]);
     }
 
     #[test]

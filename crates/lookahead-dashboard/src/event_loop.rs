@@ -191,12 +191,6 @@ fn deliver(model: &mut Model, message: Message, link: &mut Link) {
                     update(model, Message::News(run, news));
                 }
             }
-            Effect::LookUp(index, step) => {
-                let run = &model.runs[index];
-                if let Some(path) = &run.events {
-                    link.worker.look_up(index, path.clone(), run.index.clone(), step);
-                }
-            }
             Effect::Save(file) => {
                 let (picture, path) = (figure::of(model), figure::path(model, file));
                 link.worker.save(picture, path);
@@ -344,7 +338,7 @@ mod tests {
         let (records_in, records) = crossbeam_channel::unbounded();
         for number in 1..=FLOOD as u64 {
             let step = fixture::record(0.0, number, fixture::step(number, 1.0));
-            records_in.send((0, News::Record(Box::new(step), None))).unwrap();
+            records_in.send((0, News::Record(Box::new(step)))).unwrap();
         }
         let mut input = Flooded { records: records.clone(), waiting: Vec::new() };
         let (mut link, commands) = link(records, 1);

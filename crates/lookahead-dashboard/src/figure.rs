@@ -3,8 +3,7 @@
 use std::path::PathBuf;
 
 use lookahead_chart::{Figure, Line, Marker, PALETTE, Panel, Point};
-use lookahead_run::RunFolder;
-use lookahead_run::follow::{Followed, Follower};
+use lookahead_run::{LogItem, LogTail, RunFolder};
 
 use crate::charts::{Chart, Look, Series, mean_cycle, series};
 use crate::cycles::Cycle;
@@ -198,28 +197,26 @@ pub fn plot(
     runs: &[RunFolder],
     plot: &Plot,
 ) -> Result<(Figure, Vec<String>), lookahead_run::Error> {
-    let events = runs.iter().map(|run| Some(run.events_path()));
-    let named = labels(runs).into_iter().zip(events).collect();
-    let mut model = Model::new(Theme::new(ThemeName::Light), Role::Watcher, named);
+    let mut model = Model::new(Theme::new(ThemeName::Light), Role::Watcher, labels(runs));
     let mut warnings = Vec::new();
     for (index, run) in runs.iter().enumerate() {
         let path = run.events_path();
         if !path.exists() {
             return Err(lookahead_run::Error::LogMissing { path });
         }
-        let mut follower = Follower::new(&path);
+        let mut tail = LogTail::new(&path);
         loop {
-            let found = follower.read(4096)?;
+            let found = tail.read(4096)?;
             if found.is_empty() {
                 break;
             }
             for item in found {
                 let news = match item {
-                    Followed::Record { record, at } => News::Record(Box::new(record), Some(at)),
-                    Followed::Restarted => News::Restarted,
-                    Followed::Damaged { line, cause } => {
+                    LogItem::Record(record) => News::Record(Box::new(record)),
+                    LogItem::Restarted => News::Restarted,
+                    LogItem::Damaged { line, cause } => {
                         warnings.push(format!(
-                            "Line {line} of {} is no event and is left out: {cause}",
+                            "Line {line} of {} is not an event and is left out: {cause}",
                             path.display()
                         ));
                         continue;

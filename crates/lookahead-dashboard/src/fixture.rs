@@ -89,7 +89,7 @@ pub(crate) fn resumed(step: u64) -> Event {
 
 pub(crate) fn model(color: bool) -> Model {
     let theme = if color { ThemeName::Dark } else { ThemeName::None };
-    Model::new(Theme::new(theme), Role::Trainer, vec![("digits-mlp".into(), None)])
+    Model::new(Theme::new(theme), Role::Trainer, vec!["digits-mlp".into()])
 }
 
 pub(crate) fn feed(model: &mut Model, records: impl IntoIterator<Item = Record>) {
@@ -98,7 +98,7 @@ pub(crate) fn feed(model: &mut Model, records: impl IntoIterator<Item = Record>)
 
 pub(crate) fn feed_run(model: &mut Model, run: usize, records: impl IntoIterator<Item = Record>) {
     for record in records {
-        let news = News::Record(Box::new(record), None);
+        let news = News::Record(Box::new(record));
         assert!(update(model, Message::News(run, news)).is_empty());
     }
 }
@@ -157,7 +157,7 @@ pub(crate) fn run(color: bool, steps: u64) -> Model {
 
 /// Three runs: one that trains, one that has finished, and one that is hidden.
 pub(crate) fn three() -> Model {
-    let names = ["lookahead", "adam-alone", "sgd"].map(|name| (name.to_owned(), None));
+    let names = ["lookahead", "adam-alone", "sgd"].map(|name| name.to_owned());
     let mut model = Model::new(Theme::new(ThemeName::Dark), Role::Watcher, names.into());
     feed_run(&mut model, 0, events("lookahead", 1500, 200.0, 0.25));
     feed_run(&mut model, 1, events("adam-alone", 2000, 300.0, 0.35));

@@ -14,8 +14,7 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{SendError, Sender};
 use lookahead_run::event::{Event, Record};
 use lookahead_run::folder::{SILENCE, SILENCE_ELSEWHERE};
-use lookahead_run::follow::{Followed, Follower};
-use lookahead_run::{RunFolder, Writer, control};
+use lookahead_run::{LogItem, LogTail, RunFolder, Writer, control};
 
 use crate::run::Control;
 use crate::update::News;
@@ -112,7 +111,7 @@ fn work(queue: &Queue, news: &Sender<(usize, News)>) {
 /// One run, and what has been told of it.
 struct Following {
     run: RunFolder,
-    follower: Follower,
+    tail: LogTail,
     /// When its process was looked for, and when its log had something new.
     looked: Option<Instant>,
     heard: Instant,
@@ -130,10 +129,10 @@ type Told = Result<(), SendError<(usize, News)>>;
 
 impl Following {
     fn new(run: RunFolder) -> Self {
-        let follower = Follower::new(&run.events_path());
+        let tail = LogTail::new(&run.events_path());
         Following {
             run,
-            follower,
+            tail,
             looked: None,
             heard: Instant::now(),
             reading: false,
@@ -155,7 +154,7 @@ impl Following {
         Ok(match is_new {
             true => Duration::ZERO,
             false if self.is_quiet() => {
-                self.follower.rest();
+                self.tail.rest();
                 QUIET_POLL
             }
             false => POLL,
@@ -169,7 +168,7 @@ impl Following {
 
     /// Tells what is new in the log; whether anything is.
     fn read(&mut self, tell: &impl Fn(News) -> Told) -> Result<bool, SendError<(usize, News)>> {
-        let found = match self.follower.read(AT_ONCE) {
+        let found = match self.tail.read(AT_ONCE) {
             Ok(found) => found,
             // Told once: it is read again and again, and the cause may go away.
             Err(error) => {
@@ -188,16 +187,16 @@ impl Following {
             self.life = None;
         }
         for item in found {
-            if let Followed::Record { record: Record { event, .. }, .. } = &item {
+            if let LogItem::Record(Record { event, .. }) = &item {
                 self.has_ended = matches!(event, Event::RunEnded(_));
             }
             tell(match item {
-                Followed::Record { record, at } => News::Record(Box::new(record), Some(at)),
-                Followed::Restarted => News::Restarted,
-                Followed::Damaged { line, cause } => News::Damaged { line, cause },
+                LogItem::Record(record) => News::Record(Box::new(record)),
+                LogItem::Restarted => News::Restarted,
+                LogItem::Damaged { line, cause } => News::Damaged { line, cause },
             })?;
         }
-        let (read, all) = self.follower.progress();
+        let (read, all) = self.tail.progress();
         let much = all.saturating_sub(read) > MUCH;
         if much || self.reading {
             tell(News::Reading(if much { read } else { all }, all))?;

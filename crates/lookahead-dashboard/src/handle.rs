@@ -67,8 +67,7 @@ where
 {
     let (dashboard, mut link, last_frame) = channels()?;
     let alive = dashboard.alive.clone();
-    let (theme, events) = (Theme::new(options.theme), options.events);
-    let mut model = Model::new(theme, Role::Trainer, vec![(String::new(), events)]);
+    let mut model = Model::new(Theme::new(options.theme), Role::Trainer, vec![String::new()]);
     model.ascii = options.ascii;
     thread::Builder::new().name("dashboard".into()).spawn(move || {
         // The channels are dropped in here, so that nothing piles up in them afterwards.
@@ -135,19 +134,13 @@ impl Dashboard {
     /// Steps, syncs and probes go first; the last places are kept for what comes seldom, such as
     /// a checkpoint or the end. Does nothing once the dashboard has ended.
     pub fn send(&self, record: &Record) {
-        self.send_at(record, None);
-    }
-
-    /// As [`send`](Self::send), with the byte of the event log at which the record's line begins, so
-    /// that the cursor can read its exact values there.
-    pub fn send_at(&self, record: &Record, at: Option<u64>) {
         if !self.is_alive() {
             return;
         }
         let frequent = record.event.is_frequent();
         let lost = (frequent && self.records.len() >= RECORDS - RESERVED)
             || matches!(
-                self.records.try_send((0, News::Record(Box::new(record.clone()), at))),
+                self.records.try_send((0, News::Record(Box::new(record.clone())))),
                 Err(TrySendError::Full(_))
             );
         if lost {

@@ -60,10 +60,6 @@ impl Messages {
         }
     }
 
-    pub(crate) fn truncate_after(&mut self, step: u64) {
-        self.notes.retain(|note| note.step <= step);
-    }
-
     pub(crate) fn len(&self) -> usize {
         self.notes.len()
     }

@@ -1,7 +1,5 @@
 //! What the dashboard knows: the runs, and what the user looks at.
 
-use std::path::PathBuf;
-
 use crate::charts::Chart;
 use crate::prompt::Prompt;
 use crate::run::Run;
@@ -93,12 +91,11 @@ pub(crate) struct Model {
 }
 
 impl Model {
-    /// Of the runs with these names and event logs.
-    pub(crate) fn new(theme: Theme, role: Role, runs: Vec<(String, Option<PathBuf>)>) -> Self {
-        let mut runs: Vec<Run> =
-            runs.into_iter().map(|(name, events)| Run::new(&name, events)).collect();
+    /// Of the runs with these names.
+    pub(crate) fn new(theme: Theme, role: Role, names: Vec<String>) -> Self {
+        let mut runs: Vec<Run> = names.iter().map(|name| Run::new(name)).collect();
         if runs.is_empty() {
-            runs.push(Run::new("", None));
+            runs.push(Run::new(""));
         }
         Model {
             theme,
@@ -150,12 +147,12 @@ impl Model {
     /// Over what part of the x axis there is data.
     pub(crate) fn whole(&self) -> Span {
         let axis = self.viewport.axis;
-        let ends = self.shown().map(|run| (run.position(axis, run.step), run));
+        let ends = self.shown().map(|run| (run.position(axis, run.step()), run));
         let end = ends.map(|(end, _)| end).fold(0.0, f64::max);
         // A resumed run that is shown without its past would be squeezed to the right edge.
         let starts = self.shown().filter_map(|run| {
             let first = run.loss.first_step()?;
-            Some(if first > run.step / 4 {
+            Some(if first > run.step() / 4 {
                 run.position(axis, first.saturating_sub(1))
             } else {
                 0.0

@@ -56,7 +56,7 @@ impl Write for Counter {
 impl Offscreen {
     /// A dashboard of runs with these names, on a screen of that many columns and rows.
     pub fn new(runs: &[&str], options: &Options, width: u16, height: u16) -> Self {
-        let runs = runs.iter().map(|name| ((*name).to_owned(), None)).collect();
+        let runs = runs.iter().map(|name| (*name).to_owned()).collect();
         let mut model = Model::new(Theme::new(options.theme), Role::Watcher, runs);
         model.ascii = options.ascii;
         update(&mut model, Message::Resize(width, height));
@@ -71,7 +71,7 @@ impl Offscreen {
 
     /// Takes in an event of the run of that number.
     pub fn feed(&mut self, run: usize, record: Record) {
-        update(&mut self.model, Message::News(run, News::Record(Box::new(record), None)));
+        update(&mut self.model, Message::News(run, News::Record(Box::new(record))));
     }
 
     /// Presses a key; whether it asked for something of a run or of a disk, which is not done.
@@ -88,7 +88,7 @@ impl Offscreen {
 
     /// Unix time of the newest event of all runs.
     pub fn newest(&self) -> f64 {
-        self.model.runs.iter().map(|run| run.last_time).fold(0.0, f64::max)
+        self.model.runs.iter().map(|run| run.summary.last_time.unwrap_or(0.0)).fold(0.0, f64::max)
     }
 
     /// Draws a frame: the screen, and how many bytes a terminal would get for what changed.

@@ -1,7 +1,6 @@
 //! How a dashboard looks.
 
 use std::env::var_os;
-use std::path::PathBuf;
 
 use crate::theme::ThemeName;
 
@@ -14,9 +13,6 @@ pub struct Options {
     pub ascii: bool,
     /// Whether to listen to the mouse; then the terminal selects text with Shift held.
     pub mouse: bool,
-    /// The event log of the run that is trained in this process, for the cursor to read exact values
-    /// from.
-    pub events: Option<PathBuf>,
 }
 
 impl Default for Options {
@@ -25,14 +21,14 @@ impl Default for Options {
     fn default() -> Self {
         let no_color = var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
         let theme = if no_color { ThemeName::None } else { ThemeName::Dark };
-        Options { theme, ascii: locale_is_ascii(), mouse: true, events: None }
+        Options { theme, ascii: locale_is_ascii(), mouse: true }
     }
 }
 
 impl Options {
     #[cfg(test)]
     pub(crate) fn plain() -> Self {
-        Options { theme: ThemeName::Dark, ascii: false, mouse: false, events: None }
+        Options { theme: ThemeName::Dark, ascii: false, mouse: false }
     }
 }
 

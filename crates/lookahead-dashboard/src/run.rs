@@ -1,13 +1,11 @@
 //! What is known of one run, and how its events change that.
 
-use std::path::PathBuf;
-
 use lookahead_run::command::Command;
 use lookahead_run::event::{
     Changed, Checkpoint, Evaluation, Event, Probe, Rank, Record, Resumed, RunEnded, RunInfo, Split,
     Status, Step, Sync, System, Task, Timing, Weights,
 };
-use lookahead_run::index::{Exact, Index};
+use lookahead_run::{RunSummary, summary};
 
 use crate::clock::Clock;
 use crate::cycles::Cycles;
@@ -64,7 +62,6 @@ pub(crate) struct Evaluations {
 pub(crate) struct Run {
     /// The name of its folder, until its first event names it.
     pub(crate) name: String,
-    pub(crate) events: Option<PathBuf>,
     pub(crate) shown: bool,
     pub(crate) control: Control,
     /// Whether its process lives, and Unix time of when that was last seen to be so. In the process
@@ -75,15 +72,8 @@ pub(crate) struct Run {
     pub(crate) asked: Option<Asked>,
     pub(crate) checkpoint_asked: bool,
     pub(crate) stop_asked: bool,
-    /// Whether it has ended before its last step, since it got no better.
-    pub(crate) stopped_early: bool,
 
-    pub(crate) info: Option<RunInfo>,
-    state: State,
-    /// Inner steps taken.
-    pub(crate) step: u64,
-    /// Unix time of the last event.
-    pub(crate) last_time: f64,
+    pub(crate) summary: RunSummary,
     pub(crate) last: Option<Step>,
     /// Training loss of each step, at the fast weights.
     pub(crate) loss: History,
@@ -115,18 +105,12 @@ pub(crate) struct Run {
     pub(crate) ranks: Vec<Rank>,
     pub(crate) clock: Clock,
     pub(crate) messages: Messages,
-    pub(crate) warnings: u64,
-    /// Where in the log which step is.
-    pub(crate) index: Index,
-    /// The values at the cursor's step, as the log has them.
-    pub(crate) exact: Option<(u64, Exact)>,
 }
 
 impl Run {
-    pub(crate) fn new(name: &str, events: Option<PathBuf>) -> Self {
+    pub(crate) fn new(name: &str) -> Self {
         Run {
             name: name.to_owned(),
-            events,
             shown: true,
             control: Control::Open,
             alive: None,
@@ -134,11 +118,7 @@ impl Run {
             asked: None,
             checkpoint_asked: false,
             stop_asked: false,
-            stopped_early: false,
-            info: None,
-            state: State::Waiting,
-            step: 0,
-            last_time: 0.0,
+            summary: RunSummary::default(),
             last: None,
             loss: History::default(),
             learning_rate: History::default(),
@@ -160,15 +140,12 @@ impl Run {
             ranks: Vec::new(),
             clock: Clock::new(),
             messages: Messages::default(),
-            warnings: 0,
-            index: Index::new(),
-            exact: None,
         }
     }
 
     /// Forgets all that events have told: they come again from the first on, or another run's.
     pub(crate) fn restart(&mut self) {
-        let fresh = Run::new(&self.name, self.events.take());
+        let fresh = Run::new(&self.name);
         let before = std::mem::replace(self, fresh);
         self.shown = before.shown;
         self.control = before.control;
@@ -177,12 +154,32 @@ impl Run {
 
     /// Where the run is in its life, as far as its events and its process tell.
     pub(crate) fn state(&self) -> State {
-        match self.state {
-            State::Waiting | State::Training | State::Paused if self.alive == Some(false) => {
-                State::Crashed
-            }
-            state => state,
+        match &self.summary.state {
+            summary::State::Ended(ended) => State::Ended(ended.status),
+            _ if self.alive == Some(false) => State::Crashed,
+            summary::State::Waiting => State::Waiting,
+            summary::State::Training => State::Training,
+            summary::State::Paused => State::Paused,
         }
+    }
+
+    fn is_training(&self) -> bool {
+        self.summary.state == summary::State::Training
+    }
+
+    /// Whether it has ended before its last step, since it got no better.
+    pub(crate) fn stopped_early(&self) -> bool {
+        self.summary.ended().is_some_and(RunEnded::stopped_early)
+    }
+
+    /// What it is, once its first event tells.
+    pub(crate) fn info(&self) -> Option<&RunInfo> {
+        self.summary.info.as_ref()
+    }
+
+    /// Inner steps taken.
+    pub(crate) fn step(&self) -> u64 {
+        self.summary.step
     }
 
     pub(crate) fn is_over(&self) -> bool {
@@ -198,7 +195,7 @@ impl Run {
     pub(crate) fn would_continue(&self) -> bool {
         match self.asked {
             Some(asked) => asked == Asked::Pause,
-            None => self.state == State::Paused,
+            None => self.summary.state == summary::State::Paused,
         }
     }
 
@@ -229,31 +226,31 @@ impl Run {
     /// Writes a message that no event told.
     pub(crate) fn note(&mut self, time: f64, kind: Kind, text: &str) {
         let at = self.clock.elapsed(time);
-        self.messages.push(at, self.step, kind, text);
+        self.messages.push(at, self.summary.step, kind, text);
     }
 
     pub(crate) fn total_steps(&self) -> u64 {
-        self.info.as_ref().map_or(0, |info| info.total_steps)
+        self.summary.total_steps()
     }
 
     pub(crate) fn has_lookahead(&self) -> bool {
-        let plain = self.info.as_ref().is_some_and(|info| info.lookahead.is_none());
+        let plain = self.info().is_some_and(|info| info.lookahead.is_none());
         !plain || !self.probes.slow.is_empty()
     }
 
     /// Whether its final model is an average of θ.
     pub(crate) fn averages(&self) -> bool {
-        let config = self.info.as_ref().map(|info| &info.config);
+        let config = self.info().map(|info| &info.config);
         let kind = config.and_then(|config| config.pointer("/averaging/kind"));
         kind.and_then(|kind| kind.as_str()).is_some_and(|kind| kind != "none")
     }
 
     pub(crate) fn task(&self) -> Task {
-        self.info.as_ref().map_or_else(Task::default, |info| info.task)
+        self.info().map_or_else(Task::default, |info| info.task)
     }
 
     fn steps_per_epoch(&self) -> f64 {
-        self.info.as_ref().map_or(0, |info| info.steps_per_epoch).max(1) as f64
+        self.info().map_or(0, |info| info.steps_per_epoch).max(1) as f64
     }
 
     /// Where a step stands on an axis: epochs in fractions, time in seconds of training.
@@ -296,34 +293,40 @@ impl Run {
         (elapsed > 0.0 && seconds.is_finite()).then(|| (seconds / elapsed).min(1.0))
     }
 
-    /// Takes in an event that begins at that byte of the log.
-    pub(crate) fn take_in(&mut self, record: Record, at: Option<u64>) {
-        let Record { time, step, event } = record;
-        if self.state() == State::Crashed {
-            self.live_on(time);
+    /// Adds the next event.
+    pub(crate) fn apply(&mut self, record: Record) {
+        if matches!(record.event, Event::RunStarted(_)) {
+            self.restart();
         }
+        if self.state() == State::Crashed {
+            self.revive(record.time);
+        }
+        let was_training = self.is_training();
+        self.summary.apply(&record);
+        let Record { time, step, event } = record;
         self.clock.happened(time);
-        self.last_time = time;
         match event {
-            Event::RunStarted(info) => {
-                self.restart();
-                self.last_time = time;
-                self.begin(info, time);
+            Event::RunStarted(_) => self.begin(time),
+            Event::Resumed(resumed) => self.resume(time, resumed),
+            Event::Step(event) => {
+                // It proves that the run trains, whatever happened to a pause that was taken back
+                // before it began.
+                if !was_training || self.asked == Some(Asked::Continue) {
+                    self.continue_training(time);
+                }
+                self.take_step(step, time, event);
             }
-            Event::Resumed(resumed) => self.resume(step, time, resumed),
-            Event::Step(event) => self.take_step(step, time, event, at),
             Event::Sync(sync) => self.take_sync(step, sync),
             Event::Probe(probe) => self.take_probe(step, probe),
             Event::Evaluation(evaluation) => self.take_evaluation(step, time, evaluation),
             Event::Checkpoint(checkpoint) => self.take_checkpoint(time, checkpoint),
             Event::Paused => {
                 self.clock.stop(time);
-                self.state = State::Paused;
                 self.asked.take_if(|asked| *asked == Asked::Pause);
                 self.note(time, Kind::Plain, "paused");
             }
             Event::Continued => {
-                self.go_on(time);
+                self.continue_training(time);
                 self.note(time, Kind::Plain, "continued");
             }
             Event::Suspended(event) => {
@@ -336,22 +339,18 @@ impl Run {
             Event::System(system) => self.system = Some(system),
             Event::Ranks(ranks) => self.ranks = ranks.ranks,
             Event::Note(event) => self.note(time, Kind::Plain, &event.message),
-            Event::Warning(warning) => {
-                self.warnings += 1;
-                self.note(time, Kind::Warning, &warning.message);
-            }
+            Event::Warning(warning) => self.note(time, Kind::Warning, &warning.message),
             Event::RunEnded(end) => self.take_end(time, end),
             Event::Unknown => {}
         }
     }
 
-    fn begin(&mut self, info: RunInfo, time: f64) {
-        if self.name.is_empty() {
+    fn begin(&mut self, time: f64) {
+        if self.name.is_empty()
+            && let Some(info) = &self.summary.info
+        {
             self.name.clone_from(&info.run);
         }
-        self.info = Some(info);
-        self.state = State::Training;
-        self.stopped_early = false;
         self.clock.start(time);
         // What was asked of an earlier process of the run is over.
         self.asked = None;
@@ -359,69 +358,27 @@ impl Run {
         self.stop_asked = false;
     }
 
-    fn resume(&mut self, step: u64, time: f64, resumed: Resumed) {
-        self.go_back_to(step, time);
-        self.begin(resumed.info, time);
+    fn resume(&mut self, time: f64, resumed: Resumed) {
+        self.last_probe = None;
+        self.last = None;
+        self.clock.resume(time);
+        self.begin(time);
         self.note(time, Kind::Plain, &format!("resumed from {}", resumed.checkpoint));
         self.checkpoint = Some((resumed.checkpoint, time, None));
     }
 
-    /// Forgets what was done after `step`: the run goes on from there at Unix time `now`.
-    fn go_back_to(&mut self, step: u64, now: f64) {
-        for history in [
-            &mut self.loss,
-            &mut self.learning_rate,
-            &mut self.speed,
-            &mut self.probes.slow,
-            &mut self.probes.fast,
-            &mut self.gain,
-            &mut self.probing,
-            &mut self.syncs,
-            &mut self.alpha,
-            &mut self.distance,
-            &mut self.gradient,
-            &mut self.validation.slow.loss,
-            &mut self.validation.slow.accuracy,
-            &mut self.validation.fast.loss,
-            &mut self.validation.fast.accuracy,
-        ] {
-            history.truncate_after(step);
-        }
-        for test in [&mut self.test.slow, &mut self.test.fast] {
-            test.take_if(|(at, ..)| *at > step);
-        }
-        self.cycles.truncate_after(step);
-        self.last_probe = None;
-        self.last = None;
-        self.exact = None;
-        self.step = step;
-        self.clock.resume(step, now);
-        self.messages.truncate_after(step);
-        self.index.truncate_after(step);
-    }
-
-    fn go_on(&mut self, time: f64) {
+    fn continue_training(&mut self, time: f64) {
         self.clock.start(time);
-        self.state = State::Training;
         self.asked.take_if(|asked| *asked == Asked::Continue);
     }
 
-    fn take_step(&mut self, step: u64, time: f64, event: Step, at: Option<u64>) {
-        // A step proves that the run goes on, whatever happened to the record that said so, or to a
-        // pause that was taken back before it began.
-        if self.state != State::Training || self.asked == Some(Asked::Continue) {
-            self.go_on(time);
-        }
-        self.step = step;
+    fn take_step(&mut self, step: u64, time: f64, event: Step) {
         self.last = Some(event);
         self.loss.push(step, event.loss);
         self.learning_rate.push(step, event.learning_rate);
         self.speed.push(step, event.samples_per_second);
         self.cycles.step(step, event.phase, event.loss);
         self.clock.step(step, time);
-        if let Some(at) = at {
-            self.index.push(step, at);
-        }
     }
 
     fn take_sync(&mut self, step: u64, sync: Sync) {
@@ -494,7 +451,7 @@ impl Run {
     fn take_change(&mut self, time: f64, changed: &Changed) {
         for (key, value) in &changed.changes {
             self.note(time, Kind::Good, &format!("{key} is {value} from here on"));
-            let Some(info) = &mut self.info else { continue };
+            let Some(info) = &mut self.summary.info else { continue };
             if let Some(lookahead) = &mut info.lookahead {
                 match key.as_str() {
                     "lookahead.k" => {
@@ -515,12 +472,10 @@ impl Run {
 
     fn take_end(&mut self, time: f64, end: RunEnded) {
         self.clock.stop(time);
-        self.state = State::Ended(end.status);
-        self.stopped_early = end.stopped_early();
         self.asked = None;
         self.checkpoint_asked = false;
         let (kind, text) = match end.status {
-            Status::Finished if self.stopped_early => (Kind::Good, "stopped early"),
+            Status::Finished if self.stopped_early() => (Kind::Good, "stopped early"),
             Status::Finished => (Kind::Good, "finished"),
             Status::Stopped => (Kind::Plain, "stopped, with a checkpoint saved"),
             Status::Failed => (Kind::Bad, "failed"),
@@ -532,23 +487,23 @@ impl Run {
     }
 
     /// It was thought to have crashed, and has not.
-    fn live_on(&mut self, time: f64) {
+    fn revive(&mut self, time: f64) {
         self.alive = None;
-        if self.state == State::Training {
+        if self.is_training() {
             self.clock.start(time);
         }
     }
 
     /// The process is there, or it is not.
-    pub(crate) fn take_sign_of_life(&mut self, alive: bool, now: f64) {
+    pub(crate) fn on_heartbeat(&mut self, alive: bool, now: f64) {
         let before = self.state();
         if alive && before == State::Crashed {
-            self.live_on(now);
+            self.revive(now);
         }
         self.alive = Some(alive);
         if self.state() == State::Crashed && before != State::Crashed {
             // It stood still from its last event on, whenever its end is noticed.
-            self.clock.stop(self.last_time);
+            self.clock.stop(self.summary.last_time.unwrap_or(0.0));
             let text = "crashed: its process is gone, and its log has no end; `lookahead resume` goes \
                         on from its newest checkpoint";
             self.note(now, Kind::Bad, text);

@@ -1,13 +1,10 @@
 //! How a message changes what the dashboard knows.
 
-use std::path::PathBuf;
-
 use crossterm::event::{
     KeyCode, KeyEvent, KeyEventKind, KeyModifiers, MouseButton, MouseEvent, MouseEventKind,
 };
 use lookahead_run::command::Command;
 use lookahead_run::event::Record;
-use lookahead_run::index::Exact;
 use ratatui::layout::Position;
 
 use crate::charts::Chart;
@@ -49,8 +46,8 @@ pub(crate) enum Message {
 /// What can be heard of a run.
 #[derive(Debug)]
 pub(crate) enum News {
-    /// Something happened in it; with the byte of its log at which that stands.
-    Record(Box<Record>, Option<u64>),
+    /// Something happened in it.
+    Record(Box<Record>),
     /// All that was told before is void.
     Restarted,
     /// A line of its log is no event.
@@ -65,10 +62,8 @@ pub(crate) enum News {
     Refused { command: Command, why: String },
     /// It took one.
     Accepted(Command),
-    /// The values at a step, from its log.
-    Exact(u64, Box<Exact>),
-    /// It is one more, of the number after the last.
-    Joins { name: String, events: PathBuf },
+    /// It is one more, of this name and the number after the last.
+    Joins(String),
 }
 
 /// What is to be done outside of the model.
@@ -76,8 +71,6 @@ pub(crate) enum News {
 pub(crate) enum Effect {
     /// Ask the run of that number.
     Ask(usize, Command),
-    /// Read the values at a step from the log of the run of that number.
-    LookUp(usize, u64),
     /// Save the chart as a picture, in that file or one that is named by the run.
     Save(Option<String>),
 }
@@ -134,31 +127,32 @@ fn hide_the_oldest(model: &mut Model) {
 
 fn take_news(model: &mut Model, index: usize, news: News) {
     let now = model.now;
-    if let News::Joins { name, events } = news {
+    if let News::Joins(name) = news {
         if index == model.runs.len() {
-            model.runs.push(Run::new(&name, Some(events)));
+            model.runs.push(Run::new(&name));
             hide_the_oldest(model);
         }
         return;
     }
     let Some(run) = model.runs.get_mut(index) else { return };
     match news {
-        News::Joins { .. } => {}
-        News::Record(record, at) => run.take_in(*record, at),
+        News::Joins(_) => {}
+        News::Record(record) => run.apply(*record),
         News::Restarted => run.restart(),
         News::Damaged { line, cause } => {
-            run.warnings += 1;
-            let text = format!("line {line} of the event log is no event and is left out: {cause}");
+            run.summary.warnings += 1;
+            let text =
+                format!("line {line} of the event log is not an event and is left out: {cause}");
             run.note(now, Kind::Warning, &text);
         }
         News::Unreadable(why) => {
-            run.warnings += 1;
+            run.summary.warnings += 1;
             run.note(now, Kind::Bad, &why);
         }
         News::Reading(read, all) => run.reading = (read < all).then_some((read, all)),
         News::Life { alive, control } => {
             run.control = control;
-            run.take_sign_of_life(alive, now);
+            run.on_heartbeat(alive, now);
         }
         News::Refused { command, why } => {
             run.take_back(&command);
@@ -168,11 +162,6 @@ fn take_news(model: &mut Model, index: usize, news: News) {
         News::Accepted(command) => {
             if let Command::Set(setting) = command {
                 tell(model, format!("{} = {} is accepted", setting.key, setting.value));
-            }
-        }
-        News::Exact(step, exact) => {
-            if model.cursor == Some(step) {
-                run.exact = Some((step, *exact));
             }
         }
     }
@@ -261,13 +250,13 @@ fn act(model: &mut Model, action: Action, code: KeyCode) -> Vec<Effect> {
                 model.run_mut().shown ^= true;
             }
         }
-        action => return look(model, action, code),
+        action => look(model, action, code),
     }
     Vec::new()
 }
 
 /// What changes the picture and nothing else.
-fn look(model: &mut Model, action: Action, code: KeyCode) -> Vec<Effect> {
+fn look(model: &mut Model, action: Action, code: KeyCode) {
     match action {
         Action::PickChart => {
             if let KeyCode::Char(digit) = code
@@ -292,13 +281,12 @@ fn look(model: &mut Model, action: Action, code: KeyCode) -> Vec<Effect> {
         Action::LessSmoothing => model.smoothing = model.smoothing.saturating_sub(1),
         Action::MoreSmoothing => model.smoothing = (model.smoothing + 1).min(DECAYS.len() - 1),
         Action::ToggleRaw => model.raw ^= true,
-        Action::CursorLeft => return move_cursor(model, -1.0),
-        Action::CursorRight => return move_cursor(model, 1.0),
-        Action::CursorFarLeft => return move_cursor(model, -f64::from(dots(model)) / 10.0),
-        Action::CursorFarRight => return move_cursor(model, f64::from(dots(model)) / 10.0),
+        Action::CursorLeft => move_cursor(model, -1.0),
+        Action::CursorRight => move_cursor(model, 1.0),
+        Action::CursorFarLeft => move_cursor(model, -f64::from(dots(model)) / 10.0),
+        Action::CursorFarRight => move_cursor(model, f64::from(dots(model)) / 10.0),
         _ => {}
     }
-    Vec::new()
 }
 
 /// Asks the selected run, if it may be asked; else it is told why not.
@@ -378,48 +366,35 @@ fn dots(model: &Model) -> u16 {
 }
 
 /// Moves the cursor by so many dots, and at least by a step.
-fn move_cursor(model: &mut Model, by: f64) -> Vec<Effect> {
+fn move_cursor(model: &mut Model, by: f64) {
     let axis = model.viewport.axis;
     let span = model.span();
     let run = model.run();
-    let end = run.step_at(axis, span.end).min(run.step);
+    let end = run.step_at(axis, span.end).min(run.step());
     let step = match model.cursor {
         None => end,
         Some(step) => {
             let place = run.position(axis, step) + by * span.width() / f64::from(dots(model));
-            let there = run.step_at(axis, place).min(run.step);
+            let there = run.step_at(axis, place).min(run.step());
             match by > 0.0 {
-                true => there.max(step.saturating_add(1)).min(run.step),
+                true => there.max(step.saturating_add(1)).min(run.step()),
                 false => there.min(step.saturating_sub(1)),
             }
         }
     };
-    put_cursor(model, step)
+    put_cursor(model, step);
 }
 
-fn put_cursor(model: &mut Model, step: u64) -> Vec<Effect> {
+fn put_cursor(model: &mut Model, step: u64) {
     let axis = model.viewport.axis;
     let whole = model.whole();
     let run = model.run();
-    let step = step.min(run.step);
+    let step = step.min(run.step());
     let place = run.position(axis, step);
     if model.viewport.range != Range::All {
         model.viewport.reveal(place, whole);
     }
     model.cursor = Some(step);
-    look_up(model, step)
-}
-
-/// Has the values at a step read, of all runs that are shown.
-fn look_up(model: &mut Model, step: u64) -> Vec<Effect> {
-    let runs = model.runs.iter_mut().enumerate();
-    runs.filter(|(index, run)| run.shown || *index == model.selected)
-        .filter_map(|(index, run)| {
-            run.exact = None;
-            run.events.as_ref()?;
-            run.index.before(step).map(|_| Effect::LookUp(index, step))
-        })
-        .collect()
 }
 
 /// Lines of a page of the list that is open.
@@ -558,7 +533,10 @@ fn search_from_newest(model: &mut Model) {
 fn obey(model: &mut Model, line: Line) -> Vec<Effect> {
     match line {
         Line::Ask(command) => ask(model, command),
-        Line::GoTo(step) => put_cursor(model, step),
+        Line::GoTo(step) => {
+            put_cursor(model, step);
+            Vec::new()
+        }
         Line::Smooth(index) => {
             model.smoothing = index;
             Vec::new()
@@ -593,7 +571,7 @@ fn point(model: &mut Model, mouse: MouseEvent) -> Vec<Effect> {
                 MouseEventKind::Down(MouseButton::Left) => {
                     model.dragged = Some(place.x);
                     let step = model.run().step_at(model.viewport.axis, position);
-                    return put_cursor(model, step);
+                    put_cursor(model, step);
                 }
                 MouseEventKind::Drag(MouseButton::Left) => {
                     if let Some(before) = model.dragged.replace(place.x) {
@@ -674,7 +652,7 @@ mod tests {
     fn runs_join_and_the_oldest_that_are_over_make_room() {
         let mut model = fixture::three();
         let join = |model: &mut Model, index: usize| {
-            let news = News::Joins { name: format!("run {index}"), events: "events.jsonl".into() };
+            let news = News::Joins(format!("run {index}"));
             update(model, Message::News(index, news));
         };
         join(&mut model, 4);
@@ -682,7 +660,7 @@ mod tests {
         let ended = RunEnded::new(Status::Finished);
         for index in [0, 1, 2] {
             let record = Box::new(fixture::record(0.0, 1, Event::RunEnded(ended.clone())));
-            update(&mut model, Message::News(index, News::Record(record, None)));
+            update(&mut model, Message::News(index, News::Record(record)));
         }
         model.selected = 0;
         for index in 3..10 {
@@ -813,21 +791,14 @@ mod tests {
     }
 
     #[test]
-    fn resuming_drops_what_was_abandoned() {
-        let mut model = fixture::run(true, 600);
-        let best = model.run().validation.slow.accuracy.max().unwrap();
-        one(&mut model, 60.5, 600, checkpoint_named("later"));
+    fn a_resumed_run_continues_its_curves_and_its_clock() {
+        let mut model = fixture::run(true, 300);
+        one(&mut model, 30.5, 300, checkpoint_named("later"));
         one(&mut model, 1000.0, 300, fixture::resumed(300));
         let run = model.run();
-        for history in [&run.loss, &run.gain, &run.probes.fast, &run.probes.slow] {
-            assert!(history.last_step().unwrap() <= 300);
-            assert!(history.last_step().unwrap() >= 295);
-        }
-        assert!(run.validation.slow.accuracy.max().unwrap() < best);
-        assert_eq!(run.step, 300);
+        assert_eq!((run.loss.last_step(), run.step()), (Some(300), 300));
         assert_eq!(run.state(), State::Training);
         assert_eq!(run.checkpoint.as_ref().unwrap().0, "step-00000300");
-        assert!(run.messages.newest_first().all(|note| note.step <= 300));
         // 30 s were spent up to step 300, and 4 s since.
         update(&mut model, Message::Tick(START + 1004.0));
         assert!((model.elapsed() - 34.0).abs() < 0.2, "{}", model.elapsed());
@@ -847,7 +818,7 @@ mod tests {
         let mut model = fixture::run(true, 600);
         one(&mut model, 100.0, 0, Event::RunStarted(fixture::info()));
         assert!(model.run().loss.is_empty());
-        assert_eq!(model.run().step, 0);
+        assert_eq!(model.run().step(), 0);
         assert_eq!(model.run().clock.elapsed(START + 101.0), 1.0);
     }
 
@@ -1080,7 +1051,7 @@ mod tests {
         let mut changes = serde_json::Map::new();
         changes.insert("lookahead.k".into(), 10.into());
         one(&mut model, 1.0, 3, Event::Changed(Changed { changes }));
-        assert_eq!(model.run().info.as_ref().unwrap().lookahead.unwrap().k, 10);
+        assert_eq!(model.run().info().unwrap().lookahead.unwrap().k, 10);
         assert_eq!(model.run().last.unwrap().phase, 0, "a k begins with its cycle");
         let newest = model.run().messages.newest_first().next().unwrap();
         assert!(newest.text.contains("lookahead.k is 10"), "{}", newest.text);
@@ -1209,7 +1180,7 @@ mod tests {
         let mut model = fixture::run(true, 600);
         model.cursor = Some(500);
         update(&mut model, Message::News(0, News::Restarted));
-        assert_eq!((model.run().step, model.run().state()), (0, State::Waiting));
+        assert_eq!((model.run().step(), model.run().state()), (0, State::Waiting));
         one(&mut model, 0.0, 0, Event::RunStarted(fixture::info()));
         assert!(model.span().width() > 0.0);
     }

@@ -75,9 +75,7 @@ fn begin(
     later: Option<Receiver<RunFolder>>,
     options: &Options,
 ) -> io::Result<(Model, Link)> {
-    let events = runs.iter().map(|run| Some(run.events_path()));
-    let named = labels(runs).into_iter().zip(events).collect();
-    let mut model = Model::new(Theme::new(options.theme), Role::Watcher, named);
+    let mut model = Model::new(Theme::new(options.theme), Role::Watcher, labels(runs));
     model.ascii = options.ascii;
     let (sender, news) = bounded(WAITING);
     let followers = Followers::start(sender.clone())?;
@@ -87,7 +85,7 @@ fn begin(
         let theirs = couriers.clone();
         thread::Builder::new().name("newcomers".into()).spawn(move || {
             for run in later {
-                let joins = News::Joins { name: run.name().into(), events: run.events_path() };
+                let joins = News::Joins(run.name().into());
                 // Before anything else of it is told.
                 if sender.send((theirs.len(), joins)).is_err() {
                     return;

@@ -24,6 +24,9 @@ impl<T> At<T> for io::Result<T> {
     }
 }
 
+/// The folder in a run's for what an abandoned timeline left behind.
+pub(crate) const ABANDONED: &str = "abandoned";
+
 /// Where the system shows the open files of this process, each under its number.
 pub(crate) const DESCRIPTORS: &str = "/proc/self/fd";
 
@@ -55,11 +58,29 @@ pub fn is_unsupported(cause: &io::Error) -> bool {
     known.iter().any(|errno| cause.raw_os_error() == Some(errno.raw_os_error()))
 }
 
-/// Makes a folder that must not be there yet.
+/// The folder that a path is in. A bare file name has an empty parent, which can't be opened.
+pub(crate) fn folder_of(path: &Path) -> &Path {
+    path.parent().filter(|folder| *folder != Path::new("")).unwrap_or(Path::new("."))
+}
+
+/// Creates a folder that must not be there yet.
 pub(crate) fn create_folder(path: &Path) -> Result<()> {
     fs::create_dir(path).at("make the folder", path)?;
     passed("mkdir");
     Ok(())
+}
+
+/// Creates a folder if it is missing.
+///
+/// # Errors
+/// [`Error::InTheWay`] if something else has its name.
+pub(crate) fn ensure_folder(path: &Path) -> Result<()> {
+    match path.symlink_metadata() {
+        Ok(found) if found.is_dir() => Ok(()),
+        // A link could lead out of the run's folder.
+        Ok(_) => Err(Error::InTheWay { path: shown(path) }),
+        Err(_) => create_folder(path),
+    }
 }
 
 /// Makes a new, empty file.
@@ -67,6 +88,21 @@ pub(crate) fn create_file(path: &Path) -> Result<File> {
     let file = File::options().write(true).create_new(true).open(path).at("create", path)?;
     passed("create");
     Ok(file)
+}
+
+/// Creates a new, empty file that is read, and written at its end.
+pub(crate) fn create_log(path: &Path) -> Result<File> {
+    let mut options = File::options();
+    let file = options.read(true).append(true).create_new(true).open(path).at("create", path)?;
+    passed("create");
+    Ok(file)
+}
+
+/// Appends `count` bytes of a file to another one, and returns how many there were.
+pub(crate) fn copy(from: &File, count: u64, to: &mut File) -> io::Result<u64> {
+    let copied = io::copy(&mut from.take(count), to)?;
+    passed("write");
+    Ok(copied)
 }
 
 /// Appends bytes to a file.

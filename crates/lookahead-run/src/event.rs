@@ -90,8 +90,8 @@ pub(crate) fn parse(line: &[u8]) -> serde_json::Result<Record> {
 pub enum Event {
     /// The first line of a log.
     RunStarted(RunInfo),
-    /// The run went on from a checkpoint: earlier lines with a later step than this one's
-    /// belong to an abandoned line of time.
+    /// The run was resumed from a checkpoint. Earlier events of a later step than this one's belong to an
+    /// abandoned timeline: they were moved to `abandoned/`, except by earlier versions.
     Resumed(Resumed),
     /// One inner step was taken.
     Step(Step),

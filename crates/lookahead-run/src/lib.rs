@@ -7,9 +7,9 @@
 //! | [`control`] | the socket through which another process asks |
 //! | [`status`] | how a run that lives is just now |
 //! | [`folder`] | the folder of a run: made once, written by one process at a time |
-//! | [`log`] | the event log: appended, and read as one line of time |
-//! | [`follow`] | the event log read as it grows, from another process too |
-//! | [`index`] | where in the event log a step lies, and the exact values there |
+//! | [`log`] | the event log: appended, and read as one timeline |
+//! | [`tail`] | the event log read as it grows, from another process too |
+//! | [`summary`] | what a run is, by its event log |
 //! | [`checkpoint`] | one checkpoint: its name, and whether it is whole |
 //! | [`manifest`] | what a checkpoint says of itself and of its files |
 //! | [`draft`] | a checkpoint that is being written |
@@ -80,18 +80,19 @@
 //! lock                   held by the process that writes the run; stays when that ends, with the
 //!                        boot id of its machine and the number of the folder there
 //! step-00001500/         a checkpoint: files of the trainer's, and manifest.json
-//! abandoned/             checkpoints of an abandoned line of time, and damaged ones
+//! abandoned/             checkpoints and events of an abandoned timeline, and damaged checkpoints
 //! .step-00001500.tmp     a checkpoint that is being written
 //! .step-00001500.removed a checkpoint that is being removed
 //! .config.toml.tmp       a configuration that is being written
+//! .events.jsonl.tmp      an event log that is being rewound, here and in abandoned/
 //! ```
 //!
 //! # What a crash can leave behind
 //!
 //! **A crash of the process**, at any instant, leaves every checkpoint under a real name as whole
 //! as it was, the configuration old or new, and every event that was written; not those that
-//! were only gathered. It can leave the three hidden names above: the next write of the same thing
-//! removes them, and [`CheckpointStore::clear_leftovers`] those of checkpoints. The lock is free at once. A damaged
+//! were only buffered. It can leave the hidden names above: the next write of the same thing
+//! removes them, or finishes what was begun, and [`CheckpointStore::clear_leftovers`] those of checkpoints. The lock is free at once. A damaged
 //! checkpoint can have gone to `abandoned/` before its replacement was in its place.
 //!
 //! **A power cut** can take the events since the last [`EventLog::sync`] as well, and tear the
@@ -101,13 +102,13 @@
 //!
 //! # The event log
 //!
-//! - A line is one JSON object and a newline, appended by one write, or several lines by one;
-//!   nothing is ever rewritten.
+//! - A line is one JSON object and a newline, appended by one write, or several lines by one.
 //!   It has at most [`log::LARGEST_LINE`] bytes.
 //! - A last line without a newline, or that is not JSON, is torn: the end of the log for a reader,
 //!   cut off by the next writer. Such a line anywhere else is an error.
-//! - A `resumed` event of step S starts a new line of time: earlier events of a later step are
-//!   dropped by every reader.
+//! - A run that is resumed from step S first moves the events of later steps to a file in
+//!   `abandoned/`, and a new file takes the log's place. Earlier versions left them there: earlier
+//!   events of a later step than that of a `resumed` event are no part of the log.
 //! - Events and fields that a reader does not know are ignored, so that both may be added.
 //! - Finite numbers come back to the bit; the others are `"NaN"`, `"Infinity"`, `"-Infinity"`.
 
@@ -120,20 +121,23 @@ pub mod error;
 pub mod event;
 pub mod faults;
 pub mod folder;
-pub mod follow;
 mod hold;
 mod identity;
-pub mod index;
+mod lines;
 pub mod log;
 pub mod manifest;
 pub mod number;
 pub mod retention;
+mod rewind;
 mod socket;
 pub mod status;
 pub mod store;
+pub mod summary;
+pub mod tail;
 #[cfg(test)]
 mod testing;
 pub mod text;
+mod timeline;
 
 pub use checkpoint::Checkpoint;
 pub use control::ControlServer;
@@ -141,9 +145,9 @@ pub use disk::{is_unsupported, open_plain, shown};
 pub use draft::Draft;
 pub use error::{Error, Result};
 pub use folder::{RunFolder, RunLock, Writer};
-pub use follow::Follower;
-pub use index::Index;
 pub use log::EventLog;
 pub use manifest::{Details, FileEntry, Git, Manifest};
 pub use retention::Retention;
 pub use store::{CheckpointStore, Newest, Published};
+pub use summary::RunSummary;
+pub use tail::{LogItem, LogTail};

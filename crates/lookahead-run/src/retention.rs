@@ -6,12 +6,10 @@ use std::path::PathBuf;
 
 use crate::checkpoint::Checkpoint;
 use crate::disk::{self, At};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::identity;
 use crate::manifest::Manifest;
 use crate::store::CheckpointStore;
-
-const ABANDONED: &str = "abandoned";
 
 /// Which checkpoints stay when new ones come.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -85,13 +83,8 @@ impl CheckpointStore {
     /// `name`, and returns where it lies then.
     pub(crate) fn abandon(&self, now: &str, name: &str) -> Result<PathBuf> {
         self.check_hold()?;
-        let folder = self.run.join(ABANDONED);
-        match folder.symlink_metadata() {
-            Ok(found) if found.is_dir() => {}
-            // A link could lead out of the run's folder.
-            Ok(_) => return Err(Error::InTheWay { path: disk::shown(&folder) }),
-            Err(_) => disk::create_folder(&folder)?,
-        }
+        let folder = self.run.join(disk::ABANDONED);
+        disk::ensure_folder(&folder)?;
         let mut to = folder.join(name);
         let mut number = 1u64;
         while disk::is_taken(&to) {
@@ -180,6 +173,7 @@ impl CheckpointStore {
 mod tests {
     use super::*;
     use crate::checkpoint::verify;
+    use crate::error::Error;
     use crate::testing::{details, flip, names_in, publish, store};
     use std::fs;
 

@@ -19,7 +19,7 @@ fn limit_files(bytes: Option<u64>) {
 }
 
 #[test]
-fn a_full_disk_takes_whole_lines_of_what_was_gathered_and_the_others_wait() {
+fn a_full_disk_takes_whole_lines_of_what_was_buffered_and_the_others_wait() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("events.jsonl");
     let length = || path.metadata().unwrap().len();
@@ -29,18 +29,19 @@ fn a_full_disk_takes_whole_lines_of_what_was_gathered_and_the_others_wait() {
     signal_hook::flag::register(signal_hook::consts::SIGXFSZ, Arc::new(AtomicBool::new(false)))
         .unwrap();
     let mut log = EventLog::open(&path).unwrap();
-    (1..=3).for_each(|i| log.gather(&step(i)).unwrap());
-    let fourth = log.end();
-    log.gather(&step(4)).unwrap();
-    assert_eq!((log.gathered(), length()), (4, 0));
+    let length_of = |i| serde_json::to_vec(&step(i)).unwrap().len() as u64 + 1;
+    (1..=3).for_each(|i| log.buffer(&step(i)).unwrap());
+    let fourth = (1..=3).map(length_of).sum::<u64>();
+    log.buffer(&step(4)).unwrap();
+    assert_eq!((log.buffered(), length()), (4, 0));
 
     // Room for three lines, which somebody may read at once, and for some of the fourth.
     limit_files(Some(fourth + 9));
     let error = log.write().unwrap_err().to_string();
-    assert_eq!((log.gathered(), length(), steps()), (1, fourth + 9, vec![1, 2, 3]), "{error}");
+    assert_eq!((log.buffered(), length(), steps()), (1, fourth + 9, vec![1, 2, 3]), "{error}");
     log.append(&step(5)).unwrap_err();
-    assert_eq!(log.gathered(), 1, "what could not be appended does not wait");
+    assert_eq!(log.buffered(), 1, "what could not be appended does not wait");
     limit_files(None);
     log.append(&step(6)).unwrap();
-    assert_eq!((log.gathered(), log.end(), steps()), (0, length(), vec![1, 2, 3, 4, 6]));
+    assert_eq!((log.buffered(), steps()), (0, vec![1, 2, 3, 4, 6]));
 }

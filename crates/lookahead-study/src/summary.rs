@@ -6,7 +6,7 @@ mod tests;
 use std::path::{Path, PathBuf};
 
 use lookahead_run::event::{Evaluation, Event, Probe, RunEnded, RunInfo, Split, Weights};
-use lookahead_run::{RunFolder, log};
+use lookahead_run::{RunFolder, RunSummary, log};
 
 use crate::error::{Error, Result};
 
@@ -45,75 +45,46 @@ impl Summary {
     /// If the folder is not a run's, or its log can't be read or does not start with what the run is.
     pub fn read(folder: &Path) -> Result<Summary> {
         let folder = RunFolder::open(folder)?;
-        let mut summary: Option<Summary> = None;
-        let (mut began, mut last) = (f64::NAN, f64::NAN);
+        let mut run = RunSummary::default();
+        let (mut evaluations, mut probes) = (Vec::new(), Vec::new());
+        let (mut losses, mut phases) = (Vec::new(), Vec::new());
         // One by one: the events of a long log take many times the memory of this summary.
         for record in log::records(&folder.events_path())? {
             let record = record?;
-            if began.is_nan() {
-                began = record.time;
-            }
-            let (info, changed) = match &record.event {
-                Event::RunStarted(info) => (Some(info), false),
-                Event::Resumed(resumed) => (Some(&resumed.info), !resumed.changes.is_empty()),
-                _ => (None, false),
-            };
-            if let Some(info) = info {
-                let known = summary.get_or_insert_with(|| Summary {
-                    folder: folder.path().to_owned(),
-                    info: info.clone(),
-                    ended: None,
-                    steps: 0,
-                    evaluations: Vec::new(),
-                    probes: Vec::new(),
-                    losses: Vec::new(),
-                    phases: Vec::new(),
-                    changed: false,
-                    seconds: 0.0,
-                });
-                known.info = info.clone();
-                known.ended = None;
-                known.changed |= changed;
-                known.rewind_to(record.step);
-                // Nothing ran between the end of one process and the start of the next.
-                if !last.is_nan() {
-                    began += (record.time - last).max(0.0);
-                }
-            }
-            last = record.time;
-            let Some(known) = &mut summary else { continue };
-            known.seconds = record.time - began;
+            run.apply(&record);
             match record.event {
                 Event::Step(step) => {
                     let place = usize::try_from(record.step).unwrap_or(usize::MAX);
                     // A step far beyond the others is a fault of the log, not a reason to allocate
                     // memory for all before it.
-                    if place >= 1 && place <= known.losses.len() + LARGEST_GAP {
-                        known.losses.resize(place.max(known.losses.len()), f32::NAN);
-                        known.losses[place - 1] = step.loss as f32;
-                        known.phases.resize(known.losses.len(), 0);
-                        known.phases[place - 1] = u16::try_from(step.phase).unwrap_or(u16::MAX);
+                    if place >= 1 && place <= losses.len() + LARGEST_GAP {
+                        losses.resize(place.max(losses.len()), f32::NAN);
+                        losses[place - 1] = step.loss as f32;
+                        phases.resize(losses.len(), 0);
+                        phases[place - 1] = u16::try_from(step.phase).unwrap_or(u16::MAX);
                     }
-                    known.steps = record.step;
                 }
-                Event::Evaluation(found) => known.evaluations.push((record.step, found)),
-                Event::Probe(probe) => known.probes.push((record.step, probe)),
-                Event::Changed(_) => known.changed = true,
-                Event::RunEnded(ended) => known.ended = Some(ended),
+                Event::Evaluation(found) => evaluations.push((record.step, found)),
+                Event::Probe(probe) => probes.push((record.step, probe)),
                 _ => {}
             }
         }
-        summary.ok_or_else(|| Error::NotBegun(folder.path().to_owned()))
-    }
-
-    /// Drops what an abandoned timeline left after that step.
-    fn rewind_to(&mut self, step: u64) {
-        let kept = usize::try_from(step).unwrap_or(usize::MAX);
-        self.losses.truncate(kept);
-        self.phases.truncate(kept);
-        self.evaluations.retain(|(at, _)| *at <= step);
-        self.probes.retain(|(at, _)| *at <= step);
-        self.steps = self.steps.min(step);
+        let ended = run.ended().cloned();
+        let RunSummary { info, step: steps, changed, seconds, .. } = run;
+        let folder = folder.path().to_owned();
+        let Some(info) = info else { return Err(Error::NotBegun(folder)) };
+        Ok(Summary {
+            folder,
+            info,
+            ended,
+            steps,
+            evaluations,
+            probes,
+            losses,
+            phases,
+            changed,
+            seconds,
+        })
     }
 
     /// The weights by which the run is judged: the slow ones if it has any, else a running average,

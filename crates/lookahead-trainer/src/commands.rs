@@ -136,7 +136,7 @@ fn refuse_other_program(folder: &RunFolder) -> anyhow::Result<()> {
 
 /// Which program trains, as the log's first line tells.
 fn program_in_log(folder: &RunFolder) -> Option<String> {
-    match log::records(&folder.events_path()).ok()?.next()?.ok()?.event {
+    match log::first(&folder.events_path()).ok()??.event {
         Event::RunStarted(info) => info.program,
         _ => None,
     }

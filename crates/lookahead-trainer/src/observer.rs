@@ -31,7 +31,7 @@ use crate::say::{self, patience, say};
 use bar::Bar;
 pub(crate) use lines::Lines;
 use lines::line;
-use log::{Log, Logged};
+use log::Log;
 use readers::Reader;
 
 /// Whether stderr is a terminal on which it is this program's turn to draw.
@@ -94,13 +94,12 @@ impl Observer {
     /// # Errors
     /// Where the log can't be opened.
     pub fn new(folder: &RunFolder, show: &Show) -> anyhow::Result<Self> {
-        let events = folder.events_path();
         let log = Log::new(folder.open_log()?);
         let mut dashboard = None;
         // Else they could land on the dashboard's screen, and go with it.
         say::finish();
         if let (Some(options), true) = (&show.dashboard, std::io::stdout().is_terminal()) {
-            match lookahead_dashboard::spawn(Options { events: Some(events), ..options.clone() }) {
+            match lookahead_dashboard::spawn(options.clone()) {
                 Ok(live) => dashboard = Some(live),
                 Err(error) => say(format_args!(
                     "The dashboard can't have the terminal ({error}): lines on stderr instead."
@@ -220,11 +219,10 @@ impl Observer {
     }
 
     fn publish_now(&mut self, record: &Record) {
-        let logged = self.log.as_mut().map(|log| log.write(record));
-        let Logged { at, warning } = logged.unwrap_or_default();
-        self.show(record, at);
+        let warning = self.log.as_mut().and_then(|log| log.write(record));
+        self.show(record);
         if let Some(warning) = warning {
-            self.show(&warning, None);
+            self.show(&warning);
         }
     }
 
@@ -248,8 +246,8 @@ impl Observer {
     /// Writes what was recorded, with nothing left to wait: before what takes long, and before a
     /// checkpoint, which is not to be there without what came before it.
     pub fn write(&mut self) {
-        if let Some(warning) = self.log.as_mut().and_then(Log::write_gathered) {
-            self.show(&warning, None);
+        if let Some(warning) = self.log.as_mut().and_then(Log::write_buffered) {
+            self.show(&warning);
         }
     }
 
@@ -259,12 +257,12 @@ impl Observer {
         (Record::now(0, Event::Unknown).time - self.last).max(self.silence)
     }
 
-    fn show(&mut self, record: &Record, at: Option<u64>) {
+    fn show(&mut self, record: &Record) {
         if self.dashboard.as_ref().is_some_and(|dashboard| !dashboard.is_alive()) {
             self.go_on_without_dashboard();
         }
         match &self.dashboard {
-            Some(dashboard) => dashboard.send_at(record, at),
+            Some(dashboard) => dashboard.send(record),
             None => self.say_of(record),
         }
         self.lines.remember(record);
@@ -333,13 +331,22 @@ impl Observer {
         }
     }
 
+    /// Moves the events after a step out of the log, before the run continues from the checkpoint of
+    /// that step.
+    ///
+    /// # Errors
+    /// If the disk refuses.
+    pub fn rewind_log(&mut self, step: u64) -> lookahead_run::Result<()> {
+        self.log.as_mut().map_or(Ok(()), |log| log.rewind_to(step))
+    }
+
     /// A handle by which another thread makes sure that what was recorded survives a power cut.
     ///
     /// # Errors
     /// Where the system gives none.
     pub fn syncer(&self) -> anyhow::Result<LogSyncer> {
         let log = self.log.as_ref().context("This process keeps no event log.")?;
-        Ok(log.syncer()?)
+        Ok(log.syncer())
     }
 
     /// Writes what the log has not taken, and tries that as often as for the last checkpoint.

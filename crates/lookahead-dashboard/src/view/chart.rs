@@ -237,7 +237,7 @@ fn value(model: &Model, chart: Chart, line: &Series) -> String {
     let value = match (line.smooth, model.cursor) {
         (Some(decay), None) => run.smoothed(line.history, decay),
         (None, None) => line.history.newest(),
-        (_, Some(step)) => cursor::value(model, line, step),
+        (_, Some(step)) => cursor::value(line, step),
     };
     value.map_or(format::NONE.into(), |value| chart.write(value))
 }

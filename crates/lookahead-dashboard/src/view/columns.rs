@@ -125,10 +125,10 @@ mod tests {
     use super::*;
 
     fn run(values: impl IntoIterator<Item = (u64, f64)>) -> Run {
-        let mut run = Run::new("r", None);
+        let mut run = Run::new("r");
         for (step, value) in values {
             run.loss.push(step, value);
-            run.step = step;
+            run.summary.step = step;
         }
         run
     }
@@ -189,11 +189,11 @@ mod tests {
     #[test]
     fn a_bucket_that_reaches_over_a_gap_does_not_fill_it() {
         // Too few buckets for the points, so that one holds some of either side.
-        let mut run = Run::new("r", None);
+        let mut run = Run::new("r");
         run.loss = History::new(8);
         for step in 0..1003 {
             run.loss.push(step, if (301..700).contains(&step) { f64::NAN } else { 1.0 });
-            run.step = step;
+            run.summary.step = step;
         }
         let straddling = run.loss.slice(0, 2000, 1000);
         assert!(straddling.iter().any(|b| b.first_step < 301 && b.last_step >= 700), "the case");

@@ -7,19 +7,14 @@ use ratatui::widgets::{Clear, Widget};
 
 use super::layout::inner;
 use super::{block, put, width};
-use crate::charts::{Look, Series};
+use crate::charts::Series;
 use crate::format;
 use crate::history::History;
 use crate::model::Model;
-use crate::run::Run;
 use crate::viewport::Axis;
 
-use lookahead_run::event::{Event, Record};
-
-/// The value of a line at a step: exactly as the log has it where that has been read, else what the
-/// picture has there.
-pub(crate) fn value(model: &Model, line: &Series, step: u64) -> Option<f64> {
-    let run = &model.runs[line.run];
+/// The value of a line at a step, or at the last one before it of which it is known.
+pub(crate) fn value(line: &Series, step: u64) -> Option<f64> {
     if let Some(decay) = line.smooth {
         let buckets = line.history.slice_after(step, step, 1, crate::smoothing::warm_up(decay));
         let mut ema = crate::smoothing::Ema::new(decay);
@@ -29,22 +24,7 @@ pub(crate) fn value(model: &Model, line: &Series, step: u64) -> Option<f64> {
             .map(|bucket| ema.push(bucket))
             .last();
     }
-    if line.look == Look::Raw
-        && std::ptr::eq(line.history, &run.loss)
-        && let Some(Record { event: Event::Step(exact), .. }) = exact(run, step, |e| &e.step)
-    {
-        return Some(exact.loss);
-    }
     line.history.at(step).map(|bucket| bucket.last)
-}
-
-fn exact<'a>(
-    run: &'a Run,
-    step: u64,
-    part: impl Fn(&'a lookahead_run::index::Exact) -> &'a Option<Record>,
-) -> Option<&'a Record> {
-    let (at, exact) = run.exact.as_ref()?;
-    (*at == step).then(|| part(exact).as_ref()).flatten()
 }
 
 /// Rows of a plot from which on the box is shown.
@@ -111,70 +91,36 @@ fn rows(model: &Model, step: u64) -> Vec<Row> {
             rows.push(Row { name, value, style });
         }
     };
-    // What the log has is exact; what only the picture has may be of some step close by.
+    // Of a long run neighbouring steps are kept together: then the value is of a step close by.
     let near = |history: &History, write: &dyn Fn(f64) -> String| {
         let bucket = history.at(step)?;
         let about = if bucket.count > 1 && bucket.last_step != step { "≈ " } else { "" };
         Some(format!("{about}{}", write(bucket.last)))
     };
-    let taken = match exact(run, step, |e| &e.step) {
-        Some(Record { event: Event::Step(taken), step: at, .. }) if *at == step => Some(*taken),
-        _ => None,
-    };
     let number = |value: f64| format::significant(value, 5);
-    let of = |exact: Option<f64>, history, write: &dyn Fn(f64) -> String| match exact {
-        Some(value) => Some(write(value)),
-        None => near(history, write),
-    };
+    let loss = &format::exact_loss;
     row("epoch", Some(format!("{:.3}", run.position(Axis::Epoch, step))), theme.plain);
     row("time", Some(format::clock(run.position(Axis::Time, step))), theme.plain);
-    row("loss at θ", of(taken.map(|t| t.loss), &run.loss, &format::exact_loss), theme.plain);
-    row("lr", of(taken.map(|t| t.learning_rate), &run.learning_rate, &number), theme.plain);
-    row(
-        "samples/s",
-        of(taken.map(|t| t.samples_per_second), &run.speed, &format::rate),
-        theme.plain,
-    );
-    row("phase", taken.map(|t| t.phase.to_string()).filter(|_| run.has_lookahead()), theme.plain);
-    let probe = match exact(run, step, |e| &e.probe) {
-        Some(Record { event: Event::Probe(probe), .. }) => Some(*probe),
-        _ => None,
-    };
-    let sync = match exact(run, step, |e| &e.sync) {
-        Some(Record { event: Event::Sync(sync), .. }) => Some(*sync),
-        _ => None,
-    };
-    let loss = &format::exact_loss;
-    row("probe θ", of(probe.map(|p| p.fast_loss), &run.probes.fast, loss), theme.fast);
-    row("probe φ", of(probe.map(|p| p.slow_loss), &run.probes.slow, loss), theme.slow);
-    let gain = probe.map(|probe| probe.fast_loss - probe.slow_loss);
-    row("gain", of(gain, &run.gain, &format::difference), theme.plain);
-    row("α", of(sync.map(|sync| sync.alpha), &run.alpha, &number), theme.plain);
-    row("‖θ − φ‖", of(sync.and_then(|s| s.distance), &run.distance, &number), theme.plain);
-    let norm = sync.and_then(|sync| sync.gradient_norm);
-    row("‖gradient‖", of(norm, &run.gradient, &number), theme.plain);
+    row("loss at θ", near(&run.loss, loss), theme.plain);
+    row("lr", near(&run.learning_rate, &number), theme.plain);
+    row("samples/s", near(&run.speed, &format::rate), theme.plain);
+    row("probe θ", near(&run.probes.fast, loss), theme.fast);
+    row("probe φ", near(&run.probes.slow, loss), theme.slow);
+    row("gain", near(&run.gain, &format::difference), theme.plain);
+    row("α", near(&run.alpha, &number), theme.plain);
+    row("‖θ − φ‖", near(&run.distance, &number), theme.plain);
+    row("‖gradient‖", near(&run.gradient, &number), theme.plain);
     let slow = match run.averages() {
         true => ["acc. mean", "val. loss mean"],
         false => ["acc. φ", "val. loss φ"],
     };
-    let evaluations = [
-        (exact(run, step, |e| &e.slow), &run.validation.slow, slow, theme.slow),
-        (
-            exact(run, step, |e| &e.fast),
-            &run.validation.fast,
-            ["acc. θ", "val. loss θ"],
-            theme.fast,
-        ),
-    ];
-    for (found, histories, [accuracy, loss], style) in evaluations {
-        let found = match found {
-            Some(Record { event: Event::Evaluation(found), .. }) => Some(*found),
-            _ => None,
-        };
+    for (evaluations, [accuracy, validation], style) in [
+        (&run.validation.slow, slow, theme.slow),
+        (&run.validation.fast, ["acc. θ", "val. loss θ"], theme.fast),
+    ] {
         let percent = |value| format::percent(value, 2);
-        let exact = found.map(|found| found.accuracy);
-        row(accuracy, of(exact, &histories.accuracy, &percent), style);
-        row(loss, of(found.map(|found| found.loss), &histories.loss, &format::exact_loss), style);
+        row(accuracy, near(&evaluations.accuracy, &percent), style);
+        row(validation, near(&evaluations.loss, loss), style);
     }
     rows
 }

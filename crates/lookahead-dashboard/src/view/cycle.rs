@@ -24,7 +24,7 @@ const DRAWN: usize = 100;
 pub(crate) fn draw(model: &Model, area: Rect, buffer: &mut Buffer) {
     let (theme, run) = (&model.theme, model.run());
     let Some(k) = run.cycles.k() else {
-        let plain = run.info.as_ref().is_some_and(|info| info.lookahead.is_none());
+        let plain = run.info().is_some_and(|info| info.lookahead.is_none());
         let text = if plain { "without Lookahead" } else { "no complete cycle yet" };
         let x = area.x + area.width.saturating_sub(width(text)) / 2;
         put(buffer, area, x, area.y + area.height / 2, text, theme.dim);

@@ -22,7 +22,7 @@ pub(crate) fn draw(model: &Model, area: Rect, buffer: &mut Buffer) {
         room = room.saturating_sub(width(&text) + 1);
         put(buffer, area, area.x + room + 1, area.y, &text, theme.warning);
     }
-    let Some(info) = &run.info else {
+    let Some(info) = run.info() else {
         let name = if run.name.is_empty() { "lookahead" } else { &run.name };
         put(buffer, area, area.x + 1, area.y, name, theme.strong);
         return;
@@ -63,7 +63,7 @@ fn aside(run: &Run) -> Option<String> {
 pub(crate) fn state_of(model: &Model, run: &Run) -> (&'static str, Style) {
     let theme = &model.theme;
     match (run.state(), run.asked) {
-        (State::Ended(Status::Finished), _) if run.stopped_early => {
+        (State::Ended(Status::Finished), _) if run.stopped_early() => {
             ("STOPPED EARLY", theme.good.reversed())
         }
         (State::Ended(Status::Finished), _) => ("FINISHED", theme.good.reversed()),

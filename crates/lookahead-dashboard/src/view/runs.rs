@@ -43,8 +43,8 @@ pub(crate) fn draw(model: &Model, layout: &Layout, buffer: &mut Buffer) {
         };
         let (state, state_style) = header::state_of(model, run);
         let steps = match run.total_steps() {
-            0 => format::count(run.step),
-            total => format::percent(run.step as f64 / total as f64, 0),
+            0 => format::count(run.step()),
+            total => format::percent(run.step() as f64 / total as f64, 0),
         };
         let loss = run.smoothed(&run.loss, DECAYS[model.smoothing]);
         let accuracy = match run.has_lookahead() || run.averages() {

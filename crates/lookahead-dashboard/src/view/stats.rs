@@ -58,14 +58,14 @@ pub(crate) fn draw(model: &Model, area: Rect, buffer: &mut Buffer) {
 
 fn progress(model: &Model) -> Vec<Ranked<'_>> {
     let run = model.run();
-    let (step, total) = (run.step, run.total_steps());
+    let (step, total) = (run.step(), run.total_steps());
     let done = if total > 0 { step as f64 / total as f64 } else { 0.0 };
     let steps = if total > 0 {
         format!("{} of {}", format::count(step), format::count(total))
     } else {
         format::count(step)
     };
-    let per_epoch = run.info.as_ref().map_or(0, |info| info.steps_per_epoch);
+    let per_epoch = run.info().map_or(0, |info| info.steps_per_epoch);
     let epoch = if per_epoch > 0 {
         let [now, all] = [step, total].map(|steps| steps as f64 / per_epoch as f64);
         format!("{now:.2} of {}", format::significant(all, 3))
@@ -77,7 +77,7 @@ fn progress(model: &Model) -> Vec<Ranked<'_>> {
         _ => NONE.into(),
     };
     vec![
-        (0, Row::Gauge(done, run.stopped_early)),
+        (0, Row::Gauge(done, run.stopped_early())),
         (0, Row::Pair("step", steps.into())),
         (1, Row::Pair("epoch", epoch.into())),
         (0, Row::Pair("time left", left.into())),
@@ -98,7 +98,7 @@ fn speed(model: &Model) -> Vec<Ranked<'_>> {
 
 fn lookahead(model: &Model) -> Vec<Ranked<'_>> {
     let (run, theme) = (model.run(), &model.theme);
-    let Some(settings) = run.info.as_ref().and_then(|info| info.lookahead) else {
+    let Some(settings) = run.info().and_then(|info| info.lookahead) else {
         return Vec::new();
     };
     let phase = run.last.map_or(0, |step| step.phase).min(settings.k);
@@ -183,7 +183,7 @@ fn validation(model: &Model) -> Vec<Ranked<'_>> {
             (Some((.., loss)), Task::Language) => perplexity(loss),
             (Some((.., loss)), Task::Quadratic) => format::loss(loss),
         });
-        let name = if run.stopped_early { "test, best" } else { "test" };
+        let name = if run.stopped_early() { "test, best" } else { "test" };
         rows.push((0, row(name, test, strong)));
     }
     rows
@@ -205,8 +205,8 @@ fn checkpoint(model: &Model) -> Vec<Ranked<'_>> {
         }
         _ => NONE.into(),
     };
-    let style = if run.warnings > 0 { theme.warning } else { theme.plain };
-    let warnings = Line::styled(format::count(run.warnings), style);
+    let style = if run.summary.warnings > 0 { theme.warning } else { theme.plain };
+    let warnings = Line::styled(format::count(run.summary.warnings), style);
     vec![
         (9, Row::Title("checkpoint".into())),
         (1, Row::Pair("last", name.into())),

@@ -24,8 +24,8 @@ pub(crate) fn draw(model: &Model, area: Rect, buffer: &mut Buffer) {
         parts.push(run.name.clone());
     }
     if total > 0 {
-        parts.push(format!("{}/{}", format::count(run.step), format::count(total)));
-        parts.push(format::percent(run.step as f64 / total as f64, 0));
+        parts.push(format!("{}/{}", format::count(run.step()), format::count(total)));
+        parts.push(format::percent(run.step() as f64 / total as f64, 0));
     }
     if let Some(left) = run.clock.left(total).filter(|_| !run.is_over()) {
         parts.push(format!("{} left", format::duration(left)));

@@ -103,7 +103,7 @@ fn a_run_that_stopped_early() {
         &["STOPPED EARLY", "%, stopped early", "test, best", "no better validation"],
     );
     assert_shows(&screen, &["(best model, of step 700)"]);
-    let info = model.run().info.clone().unwrap();
+    let info = model.run().info().cloned().unwrap();
     let checkpoint = "step-00000800".to_owned();
     let resumed = Event::Resumed(Resumed { checkpoint, changes: Default::default(), info });
     feed(&mut model, [record(102.0, 800, resumed)]);
@@ -204,30 +204,6 @@ fn pictures() {
     }
 }
 
-/// What the log has wins over what the picture has, for its step alone.
-#[test]
-fn the_cursor_reads_what_the_log_has() {
-    let mut model = fixture::run(true, 1000);
-    update(&mut model, Message::Resize(120, 36));
-    model.cursor = Some(400);
-    let exact = |loss| lookahead_run::index::Exact {
-        step: Some(record(40.0, 400, fixture::step(400, loss))),
-        probe: Some(record(40.0, 400, fixture::probe(0.87654321, 0.12345678))),
-        ..Default::default()
-    };
-    let before = shown(&model, 120, 36);
-    assert!(!before.contains("0.7777") && !before.contains("phase        5"), "{before}");
-    // That of a place which the cursor has left comes too late.
-    update(&mut model, Message::News(0, News::Exact(399, Box::new(exact(0.666666)))));
-    assert_eq!(shown(&model, 120, 36), before);
-    update(&mut model, Message::News(0, News::Exact(400, Box::new(exact(0.777777)))));
-    let screen = shown(&model, 120, 36);
-    assert_shows(&screen, &["0.777777", "loss at θ   0.7778", "0.8765432", "0.1234568", "+0.7531"]);
-    // It goes with the cursor.
-    model.cursor = Some(401);
-    assert!(!shown(&model, 120, 36).contains("0.7777"));
-}
-
 #[test]
 fn a_tiny_screen_shows_one_line() {
     let model = fixture::run(true, 1000);
@@ -298,7 +274,7 @@ fn names_of_any_letters_leave_the_frames_whole() {
         let text = name.to_owned();
         model.runs.iter_mut().for_each(|run| {
             run.name = text.clone();
-            run.info.iter_mut().for_each(|info| info.data = text.clone());
+            run.summary.info.iter_mut().for_each(|info| info.data = text.clone());
         });
         model.question = asks.then_some(crate::model::Question { run: 1, seen: true });
         model

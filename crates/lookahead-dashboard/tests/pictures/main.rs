@@ -82,7 +82,7 @@ fn folder() -> PathBuf {
 }
 
 fn draw(picture: &Picture) -> String {
-    let options = Options { theme: picture.theme, ascii: false, mouse: false, events: None };
+    let options = Options { theme: picture.theme, ascii: false, mouse: false };
     let (width, height) = picture.size;
     let mut dashboard = Offscreen::new(picture.runs, &options, width, height);
     for (index, run) in picture.runs.iter().enumerate() {

@@ -7,7 +7,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use lookahead_run::event::Event;
-use lookahead_run::follow::{Followed, Follower};
+use lookahead_run::{LogItem, LogTail};
 
 /// Where a sweep reports its progress.
 pub trait Reporter {
@@ -55,7 +55,7 @@ const AT_ONCE: usize = 4096;
 /// The steps of a run that trains, from its log.
 #[derive(Debug)]
 pub(super) struct Steps {
-    follower: Follower,
+    tail: LogTail,
     pub(super) step: u64,
     pub(super) total: u64,
     /// The step at which this process started.
@@ -67,16 +67,16 @@ pub(super) struct Steps {
 
 impl Steps {
     pub(super) fn new(log: &Path, resumed: bool) -> Steps {
-        let follower = Follower::new(log);
-        Steps { follower, step: 0, total: 0, from: None, resumed, started: Instant::now() }
+        let tail = LogTail::new(log);
+        Steps { tail, step: 0, total: 0, from: None, resumed, started: Instant::now() }
     }
 
     /// Reads on.
     pub(super) fn read(&mut self) {
         // A log that can't be read now is read next time.
-        let Ok(found) = self.follower.read(AT_ONCE) else { return };
+        let Ok(found) = self.tail.read(AT_ONCE) else { return };
         for item in found {
-            let Followed::Record { record, .. } = item else { continue };
+            let LogItem::Record(record) = item else { continue };
             self.step = record.step;
             match record.event {
                 Event::RunStarted(info) => {

@@ -5,8 +5,11 @@ use std::fmt::Write as _;
 use std::fs::File;
 use std::path::Path;
 
-use lookahead_run::event::{Event, Reason, RunInfo, Status};
-use lookahead_run::{Checkpoint, Details, FileEntry, Manifest, RunFolder, checkpoint, log};
+use lookahead_run::event::{Reason, RunInfo, Status};
+use lookahead_run::summary::State;
+use lookahead_run::{
+    Checkpoint, Details, FileEntry, Manifest, RunFolder, RunSummary, checkpoint, log,
+};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -163,39 +166,29 @@ impl RunReport {
         Ok(report)
     }
 
-    /// One event after the other, since a log can be much larger than the memory.
+    /// As far as the log can be read.
     fn read_log(&mut self, folder: &RunFolder) -> lookahead_run::Result<()> {
-        for record in log::timeline(&folder.events_path())? {
-            let record = record?;
-            self.first_event = self.first_event.or(Some(record.time));
-            self.events += 1;
-            self.last_event = Some(record.time);
-            self.step = self.step.max(record.step);
-            match record.event {
-                Event::RunEnded(ended) => {
-                    self.state = match ended.status {
-                        Status::Finished => "finished",
-                        Status::Stopped => "stopped",
-                        Status::Failed => "failed",
-                    };
-                    self.reason = ended.reason;
-                    self.message = ended.message;
-                    continue;
-                }
-                Event::RunStarted(info) => self.about = Some(info),
-                Event::Resumed(resumed) => {
-                    self.step = record.step;
-                    self.about = Some(resumed.info);
-                }
-                Event::Warning(_) => self.warnings += 1,
-                _ => {}
-            }
-            self.state = "interrupted";
-            self.reason = None;
-            self.message = None;
+        let mut found = RunSummary::default();
+        let read = log::records(&folder.events_path()).and_then(|mut records| {
+            records.try_for_each(|record| record.map(|record| found.apply(&record)))
+        });
+        self.events = found.events;
+        self.first_event = found.first_time;
+        self.last_event = found.last_time;
+        self.step = found.step;
+        self.warnings = found.warnings;
+        if let State::Ended(ended) = found.state {
+            self.state = match ended.status {
+                Status::Finished => "finished",
+                Status::Stopped => "stopped",
+                Status::Failed => "failed",
+            };
+            self.reason = ended.reason;
+            self.message = ended.message;
         }
-        self.total_steps = self.about.as_ref().map(|about| about.total_steps);
-        Ok(())
+        self.total_steps = found.info.as_ref().map(|info| info.total_steps);
+        self.about = found.info;
+        read
     }
 
     fn text(&self) -> String {

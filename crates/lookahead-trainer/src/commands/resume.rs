@@ -120,10 +120,12 @@ pub(super) fn go_on(
     // What may fail comes before anything in the folder is moved.
     let mut outside =
         Outside::new(folder, training.config(), &shared.show(), Hangup::of(shared.keep_on_hangup))?;
-    // From here on the run has one line of time again: the one that begins at this checkpoint.
+    // From here on the run has one timeline again: the one that continues from this checkpoint. The
+    // checkpoints go first: the log must not lack steps of a checkpoint that is still there.
     let checkpoints = folder.checkpoints();
     checkpoints.clear_leftovers()?;
     checkpoints.abandon_after(training.step())?;
+    outside.observer.rewind_log(training.step())?;
     let info = training.info(folder.name());
     let changed = !changes.is_empty() || outdated;
     let resumed = Resumed { checkpoint: checkpoint.name(), changes, info };

@@ -3,7 +3,7 @@
 use lookahead_run::event::{self, Event, Reason, Record};
 use lookahead_run::folder::SILENCE_ELSEWHERE;
 use lookahead_run::status::{State, Status};
-use lookahead_run::{Error, RunFolder, Writer, control, log};
+use lookahead_run::{Error, RunFolder, RunSummary, Writer, control};
 use serde::Serialize;
 
 use super::{other_program, program_in_log};
@@ -132,33 +132,20 @@ impl Left {
     fn find(folder: &RunFolder) -> anyhow::Result<Self> {
         let writer = folder.writer()?;
         let is_running = writer == Writer::Alive;
+        let found = RunSummary::read(&folder.events_path())?;
         let mut left = Left {
             run: folder.name().to_owned(),
             state: if is_running { End::Deaf } else { End::Crashed },
-            step: 0,
-            total_steps: 0,
+            step: found.step,
+            total_steps: found.total_steps(),
             message: None,
             reason: None,
             best_step: None,
             checkpoint: folder.checkpoints().list()?.pop().map(|newest| newest.name()),
             program: other_program(program_in_log(folder)),
         };
-        let (mut ended, mut last) = (None, 0.0);
-        for record in log::records(&folder.events_path())? {
-            let record = record?;
-            (left.step, last) = (record.step, record.time);
-            match record.event {
-                Event::RunStarted(info) => left.total_steps = info.total_steps,
-                // Whatever ended before, it went on.
-                Event::Resumed(resumed) => {
-                    left.total_steps = resumed.info.total_steps;
-                    ended = None;
-                }
-                Event::RunEnded(end) => ended = Some(end),
-                _ => {}
-            }
-        }
-        if let (false, Some(end)) = (is_running, ended) {
+        let last = found.last_time.unwrap_or(0.0);
+        if let (false, Some(end)) = (is_running, found.ended().cloned()) {
             left.state = match end.status {
                 event::Status::Finished => End::Finished,
                 event::Status::Stopped => End::Stopped,

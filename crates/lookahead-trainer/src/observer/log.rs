@@ -23,15 +23,6 @@ pub(super) struct Log {
     failed: Option<Instant>,
 }
 
-/// What came of a record.
-#[derive(Debug, Default)]
-pub(super) struct Logged {
-    /// The byte of the file at which its line begins; none if it is lost.
-    pub(super) at: Option<u64>,
-    /// What the watchers are to be told, when a log can't be written any more.
-    pub(super) warning: Option<Record>,
-}
-
 /// How long a record that comes often waits for others, so that one write does for all: one for each
 /// step takes about as long as ten records take to encode. Shorter than anybody sees.
 const GATHERING: Duration = Duration::from_millis(20);
@@ -48,28 +39,31 @@ impl Log {
     }
 
     /// A handle by which another thread makes sure that what was written survives a power cut.
-    pub(super) fn syncer(&self) -> lookahead_run::Result<LogSyncer> {
+    pub(super) fn syncer(&self) -> LogSyncer {
         self.log.syncer()
     }
 
-    /// Writes a record, or lets it wait.
-    pub(super) fn write(&mut self, record: &Record) -> Logged {
+    /// Moves what follows a step out of the log: see [`EventLog::rewind_to`].
+    pub(super) fn rewind_to(&mut self, step: u64) -> lookahead_run::Result<()> {
+        self.log.rewind_to(step).map(drop)
+    }
+
+    /// Writes a record, or lets it wait; a warning for the watchers when writing fails for the first time.
+    pub(super) fn write(&mut self, record: &Record) -> Option<Record> {
         let often = record.event.is_frequent();
         let room = if often { WAITING - RESERVED } else { WAITING };
-        let end = self.log.end();
         self.step = record.step;
         // Room on the disk would not help one that is too large.
-        let waits = self.log.gathered() < room && self.log.gather(record).is_ok();
+        let waits = self.log.buffered() < room && self.log.buffer(record).is_ok();
         self.lost += u64::from(!waits);
-        let at = waits.then_some(end);
         if often && self.written.is_some_and(|at| at.elapsed() < GATHERING) {
-            return Logged { at, warning: None };
+            return None;
         }
-        Logged { at, warning: self.write_gathered() }
+        self.write_buffered()
     }
 
     /// Writes what waits; a warning for the watchers when that fails for the first time.
-    pub(super) fn write_gathered(&mut self) -> Option<Record> {
+    pub(super) fn write_buffered(&mut self) -> Option<Record> {
         if self.failed.is_some_and(|at| at.elapsed() < PAUSE) {
             return None;
         }
@@ -83,7 +77,7 @@ impl Log {
              what is to be logged waits until that is mended."
         );
         let warning = Record::now(self.step, Event::Warning(Warning { message }));
-        self.lost += u64::from(self.log.gather(&warning).is_err());
+        self.lost += u64::from(self.log.buffer(&warning).is_err());
         Some(warning)
     }
 
@@ -110,7 +104,7 @@ impl Log {
 
     /// Writes what waits, at the end: as often as the last checkpoint is tried.
     pub(super) fn finish(&mut self) -> anyhow::Result<()> {
-        let count = self.log.gathered() as u64 + self.lost;
+        let count = self.log.buffered() as u64 + self.lost;
         for pause in LAST_ATTEMPTS {
             match self.empty() {
                 Ok(()) => return Ok(()),
@@ -152,20 +146,21 @@ mod tests {
         let mut log = Log::new(EventLog::open(&path).unwrap());
         let length = || path.metadata().unwrap().len();
         // The first does not wait: a step that takes a second is told at once.
-        let ends: Vec<u64> = (1..=3).map(|i| log.write(&step(i)).at.unwrap()).collect();
-        assert_eq!((length(), log.log.gathered()), (ends[1], 2));
+        log.write(&step(1));
+        let first = length();
+        assert!(first > 0 && log.log.buffered() == 0);
+        (2..=3).for_each(|i| drop(log.write(&step(i))));
+        assert_eq!((length(), log.log.buffered()), (first, 2));
         log.write(&Record::now(3, Event::Paused));
-        assert_eq!((length(), log.log.gathered()), (log.log.end(), 0));
+        assert!(length() > first && log.log.buffered() == 0);
         log.write(&step(4));
-        assert_eq!(log.log.gathered(), 1);
+        assert_eq!(log.log.buffered(), 1);
         std::thread::sleep(GATHERING);
         log.write(&step(5));
-        assert_eq!(log.log.gathered(), 0, "it has waited long enough");
+        assert_eq!(log.log.buffered(), 0, "it has waited long enough");
         log.write(&step(6));
-        assert!(log.write_gathered().is_none());
-        assert_eq!(length(), log.log.end());
-        let bytes = std::fs::read(&path).unwrap();
-        assert!(ends[1..].iter().all(|&end| bytes[end as usize - 1] == b'\n'), "{ends:?}");
+        assert!(log.write_buffered().is_none());
+        assert_eq!(log.log.buffered(), 0);
         let found = lookahead_run::log::read(&path).unwrap();
         let found: Vec<u64> = found.iter().map(|record| record.step).collect();
         assert_eq!(found, [1, 2, 3, 3, 4, 5, 6]);
@@ -183,8 +178,8 @@ mod tests {
         // Some by themselves and some together, so that one of these is torn.
         let warnings: Vec<u64> = (1..=100)
             .filter_map(|i| {
-                let warning = log.write(&step(i)).warning;
-                warning.or_else(|| (i % 3 == 0).then(|| log.write_gathered()).flatten())
+                let warning = log.write(&step(i));
+                warning.or_else(|| (i % 3 == 0).then(|| log.write_buffered()).flatten())
             })
             .map(|warning| warning.step)
             .collect();
@@ -198,7 +193,6 @@ mod tests {
         });
         log.finish().unwrap();
         later.join().unwrap();
-        assert_eq!(log.log.end(), path.metadata().unwrap().len());
 
         let records = lookahead_run::log::read(&path).unwrap();
         let steps: Vec<u64> = records
@@ -219,12 +213,12 @@ mod tests {
         // As after a failed attempt just now.
         log.failed = Some(Instant::now() + Duration::from_secs(3600));
         for i in 0..WAITING as u64 {
-            let logged = log.write(&step(i));
-            assert!(logged.warning.is_none());
-            assert_eq!(logged.at.is_some(), i < (WAITING - RESERVED) as u64);
+            let warning = log.write(&step(i));
+            assert!(warning.is_none());
+            assert_eq!(log.lost, (i + 1).saturating_sub((WAITING - RESERVED) as u64));
         }
-        assert!(log.write(&Record::now(7, Event::Paused)).warning.is_none());
-        assert_eq!(log.log.gathered(), WAITING - RESERVED + 1, "what comes seldom has places");
+        assert!(log.write(&Record::now(7, Event::Paused)).is_none());
+        assert_eq!(log.log.buffered(), WAITING - RESERVED + 1, "what comes seldom has places");
         log.finish().unwrap();
         let records = lookahead_run::log::read(&path).unwrap();
         assert_eq!(records[WAITING - RESERVED].event, Event::Paused);

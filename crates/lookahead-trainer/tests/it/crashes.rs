@@ -183,6 +183,55 @@ fn expect_valid_or_none(sandbox: &Sandbox, run: &str, at: usize, call: &str) -> 
     !found.is_empty()
 }
 
+/// All lines of the events in the log and in `abandoned/`, in any order.
+fn all_lines(sandbox: &Sandbox, run: &str) -> Vec<String> {
+    let folder = sandbox.run_folder(run);
+    let abandoned = std::fs::read_dir(folder.join("abandoned")).into_iter().flatten();
+    let logs = abandoned.map(|entry| entry.unwrap().path()).filter(|path| path.is_file());
+    let texts = logs.chain([folder.join("events.jsonl")]).map(std::fs::read_to_string);
+    let text = texts.map(Result::unwrap).collect::<String>();
+    text.lines().map(str::to_owned).collect()
+}
+
+/// Of a resume from an earlier step: the checkpoints after that and their events are in the run or in
+/// `abandoned/` at every moment, and each event is there once in the end.
+#[test]
+fn killed_after_each_call_of_a_resume() {
+    let sandbox = Sandbox::new(SMALL);
+    sandbox.train("whole", &EACH_STEP);
+    let sets = ["--set", "checkpoint.every_steps=1", "--set", "checkpoint.keep=9"];
+    let sets = [&EACH_STEP[2..], &sets].concat();
+    sandbox.train("first", &sets);
+    let whole = result(&sandbox, "first", 5);
+    assert!(whole == result(&sandbox, "whole", 5));
+    let before = all_lines(&sandbox, "first");
+    let mut calls = Vec::new();
+    for at in 1.. {
+        let run = format!("run-{at}");
+        let folders = ["first", &run].map(|name| sandbox.run_folder(name));
+        assert!(Command::new("cp").arg("-a").args(folders).status().unwrap().success());
+        let arguments = ["resume", &format!("runs/{run}"), "--from", "2"];
+        let output = child(&sandbox, "kill", MAIN, at, &arguments).output().unwrap();
+        let said = stderr(&output);
+        let call = said.lines().find_map(|line| line.strip_prefix("kill after "));
+        let lines = all_lines(&sandbox, &run);
+        let lost = before.iter().find(|line| !lines.contains(line));
+        assert_eq!(lost, None, "killed after call {at}, {call:?}");
+        let Some(call) = call else {
+            assert!(output.status.success(), "{said}");
+            break;
+        };
+        calls.push(call.to_owned());
+        expect_valid_or_none(&sandbox, &run, at, call);
+        sandbox.resume(&run, &[]);
+        assert!(result(&sandbox, &run, 5) == whole, "killed after call {at}, {call}");
+        let lines = all_lines(&sandbox, &run);
+        let once = |line: &&String| lines.iter().filter(|found| found == line).count() == 1;
+        assert!(before.iter().all(|line| once(&line)), "killed after call {at}, {call}");
+    }
+    assert!(calls.iter().filter(|call| *call == "rename").count() >= 5, "{calls:?}");
+}
+
 /// The same with the writing of the log and the folder, before, between and after checkpoints.
 #[test]
 fn killed_after_calls_of_the_training() {

@@ -140,13 +140,13 @@ fn a_reader_who_comes_back_learns_what_was_missed() {
     let mut child = start(&sandbox, &more, Stdio::piped(), Stdio::inherit());
     let dropping = |record: &Record| matches!(&record.event, Event::Warning(warning) if warning.message.starts_with("Standard output is not being read"));
     let log = sandbox.run_folder("run").join("events.jsonl");
-    let mut follower = lookahead_run::follow::Follower::new(&log);
+    let mut tail = lookahead_run::LogTail::new(&log);
     let began = Instant::now();
     let mut until = |wanted: &dyn Fn(&Record) -> bool| {
         loop {
-            let found = follower.read(10_000).unwrap();
+            let found = tail.read(10_000).unwrap();
             let mut records = found.iter().filter_map(|item| match item {
-                lookahead_run::follow::Followed::Record { record, .. } => Some(record),
+                lookahead_run::LogItem::Record(record) => Some(record),
                 _ => None,
             });
             if records.any(wanted) {

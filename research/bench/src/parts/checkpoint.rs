@@ -82,7 +82,7 @@ fn details(step: u64) -> Details {
 
 fn writer(folder: &Path) -> Writer {
     let log = EventLog::open(&folder.join("events.jsonl")).expect("a log");
-    Writer::new(CheckpointStore::new(folder), log.syncer().expect("a handle")).expect("a thread")
+    Writer::new(CheckpointStore::new(folder), log.syncer()).expect("a thread")
 }
 
 /// A job of the next step, of a snapshot that is taken for it.

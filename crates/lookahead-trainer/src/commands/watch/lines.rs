@@ -4,10 +4,9 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::Receiver;
-use lookahead_run::event::Event;
+use lookahead_run::event::Record;
 use lookahead_run::folder::SILENCE;
-use lookahead_run::follow::{Followed, Follower};
-use lookahead_run::{RunFolder, Writer};
+use lookahead_run::{LogItem, LogTail, RunFolder, RunSummary, Writer};
 
 use crate::observer::{EVERY, Lines};
 use crate::say::{answer, say};
@@ -41,11 +40,12 @@ pub(super) fn watch(runs: &[RunFolder], later: Option<Receiver<RunFolder>>) -> a
 
 struct Watched {
     run: RunFolder,
-    follower: Follower,
+    tail: LogTail,
     lines: Lines,
     heard: Instant,
-    has_begun: bool,
-    has_ended: bool,
+    summary: RunSummary,
+    /// Unix time of the first and of the last event that was written, once the log is read again.
+    written: Option<(f64, f64)>,
     is_over: bool,
     complained: Option<String>,
 }
@@ -54,11 +54,11 @@ impl Watched {
     fn new(run: &RunFolder) -> Self {
         Watched {
             run: run.clone(),
-            follower: Follower::new(&run.events_path()),
+            tail: LogTail::new(&run.events_path()),
             lines: Lines::new(Some(EVERY)),
             heard: Instant::now(),
-            has_begun: false,
-            has_ended: false,
+            summary: RunSummary::default(),
+            written: None,
             is_over: false,
             complained: None,
         }
@@ -66,7 +66,7 @@ impl Watched {
 
     /// Writes the lines for what is new; whether anything is.
     fn look(&mut self, is_single: bool) -> anyhow::Result<bool> {
-        let found = match self.follower.read(AT_ONCE) {
+        let found = match self.tail.read(AT_ONCE) {
             Ok(found) => found,
             Err(error) => {
                 let why = error.to_string();
@@ -80,15 +80,13 @@ impl Watched {
         let is_new = !found.is_empty();
         for item in found {
             let lines = match item {
-                Followed::Record { record, .. } => {
-                    self.has_begun = true;
-                    self.has_ended = matches!(record.event, Event::RunEnded(_));
-                    let lines = self.lines.of(&record);
-                    self.lines.remember(&record);
-                    lines
+                LogItem::Record(record) => self.lines_of(&record),
+                LogItem::Restarted => {
+                    let before = std::mem::take(&mut self.summary);
+                    self.written = self.written.or(before.first_time.zip(before.last_time));
+                    Vec::new()
                 }
-                Followed::Restarted => vec!["The log begins anew.".to_owned()],
-                Followed::Damaged { line, cause } => {
+                LogItem::Damaged { line, cause } => {
                     vec![format!("Line {line} of the log is skipped: {cause}.")]
                 }
             };
@@ -100,17 +98,41 @@ impl Watched {
             self.heard = Instant::now();
             return Ok(true);
         }
-        self.follower.rest();
+        self.tail.rest();
         let was_over = self.is_over;
         let is_gone = self.run.writer().is_ok_and(|writer| writer == Writer::Gone);
         let has_crashed = is_gone && self.heard.elapsed() >= SILENCE;
-        self.is_over = self.has_begun && (self.has_ended || has_crashed);
-        if self.is_over && !was_over && !self.has_ended {
+        self.is_over = self.summary.events > 0 && (self.has_ended() || has_crashed);
+        if self.is_over && !was_over && !self.has_ended() {
             let line = "Crashed: its process is gone, and its log has no end. `lookahead resume` \
                         continues from its newest checkpoint.";
             self.write(line, is_single)?;
         }
         Ok(false)
+    }
+
+    fn has_ended(&self) -> bool {
+        self.summary.ended().is_some()
+    }
+
+    /// The lines for an event, unless they were written before the log was read again.
+    fn lines_of(&mut self, record: &Record) -> Vec<String> {
+        let mut lines = Vec::new();
+        if let Some((first, last)) = self.written {
+            let is_first = self.summary.events == 0;
+            if is_first && record.time != first {
+                lines.push("The log starts again: it is another run's.".to_owned());
+                self.written = None;
+            } else if record.time > last {
+                self.written = None;
+            }
+        }
+        self.summary.apply(record);
+        if self.written.is_none() {
+            lines.extend(self.lines.of(record));
+        }
+        self.lines.remember(record);
+        lines
     }
 
     /// Writes a line, with the run's name before it where there are several. What another program

@@ -1,0 +1,167 @@
+//! A log as one timeline.
+//!
+//! A `resumed` event of step S abandons the earlier events of a later step. [`EventLog::rewind_to`]
+//! moves them out of the log before it is written; only earlier versions left them there. Which lines
+//! are abandoned is decided here, for all who read a log and for that move.
+//!
+//! [`EventLog::rewind_to`]: crate::EventLog::rewind_to
+
+use std::fs::File;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use serde::de::IgnoredAny;
+
+use crate::disk::{self, At, shown};
+use crate::error::{Error, Result};
+use crate::event::Record;
+use crate::lines::Lines;
+
+/// As the kind of a `resumed` event is written.
+const RESUMED: &[u8] = b"\"resumed\"";
+
+/// The places of a log at which its run went back.
+#[derive(Debug, Default)]
+pub(crate) struct Rewinds(Vec<Rewind>);
+
+#[derive(Debug)]
+struct Rewind {
+    /// The byte at which the line of the `resumed` event begins.
+    at: u64,
+    /// The earliest step that it or a later one goes back to.
+    step: u64,
+}
+
+impl Rewinds {
+    /// Those in the first `length` bytes of a log.
+    pub(crate) fn find(file: File, length: u64) -> io::Result<Rewinds> {
+        let mut rewinds = Rewinds::default();
+        let mut lines = Lines::up_to(file, length);
+        while let Some(line) = lines.next(u64::MAX)? {
+            // Cheaper than to parse each line twice.
+            let may_resume = line.bytes.windows(RESUMED.len()).any(|bytes| bytes == RESUMED);
+            if let (true, Some(head)) = (may_resume, line.head())
+                && head.event == "resumed"
+            {
+                rewinds.push(line.at, head.step);
+            }
+        }
+        Ok(rewinds)
+    }
+
+    /// Adds one at the end.
+    pub(crate) fn push(&mut self, at: u64, step: u64) {
+        for earlier in self.0.iter_mut().rev().take_while(|earlier| earlier.step > step) {
+            earlier.step = step;
+        }
+        self.0.push(Rewind { at, step });
+    }
+
+    /// Whether an event of that step is abandoned whose line begins at the byte `at`.
+    pub(crate) fn abandon(&self, at: u64, step: u64) -> bool {
+        let later = self.0.partition_point(|rewind| rewind.at <= at);
+        self.0.get(later).is_some_and(|rewind| step > rewind.step)
+    }
+}
+
+/// The events of a log in their order, all in memory: several times the size of the log. [`records`]
+/// reads them one by one.
+///
+/// # Errors
+/// As [`records`].
+pub fn read(path: &Path) -> Result<Vec<Record>> {
+    records(path)?.collect()
+}
+
+/// The first event of a log, without a look at the rest; none in an empty log.
+///
+/// # Errors
+/// As [`records`].
+pub fn first(path: &Path) -> Result<Option<Record>> {
+    Records::new(path, |_, _| Ok(Rewinds::default()))?.next().transpose()
+}
+
+/// The events of a log in their order, read one by one: never more than two lines, of
+/// [`LARGEST_LINE`](crate::log::LARGEST_LINE) at most, are in memory, and a few bytes for each `resumed`
+/// event.
+///
+/// Events that a later `resumed` event abandons are left out. A torn last line is the end of the log.
+/// Events and fields that are not known here are no error: see
+/// [`Event::Unknown`](crate::event::Event::Unknown). What is appended meanwhile is not read.
+///
+/// # Errors
+/// [`Error::LogMissing`] if there is no such file; in the place of a record, and as the last,
+/// [`Error::LogLine`] for a line that is not an event and not the torn end.
+pub fn records(path: &Path) -> Result<Records> {
+    Records::new(path, Rewinds::find)
+}
+
+/// What [`records`] returns.
+#[derive(Debug)]
+pub struct Records {
+    lines: Lines,
+    rewinds: Rewinds,
+    path: PathBuf,
+    is_done: bool,
+}
+
+impl Records {
+    fn new(path: &Path, rewinds: impl FnOnce(File, u64) -> io::Result<Rewinds>) -> Result<Records> {
+        let file = match disk::open_plain(path) {
+            Err(cause) if cause.kind() == io::ErrorKind::NotFound => {
+                return Err(Error::LogMissing { path: shown(path) });
+            }
+            result => result.at("read", path)?,
+        };
+        let length = file.metadata().at("look at", path)?.len();
+        let rewinds = file.try_clone().and_then(|file| rewinds(file, length)).at("read", path)?;
+        let lines = Lines::up_to(file, length);
+        Ok(Records { lines, rewinds, path: path.to_owned(), is_done: false })
+    }
+
+    /// The next event, abandoned or not, and the byte at which its line begins.
+    fn next_line(&mut self) -> Result<Option<(Record, u64)>> {
+        let (number, cause) = {
+            let Some(line) = self.lines.next(u64::MAX).at("read", &self.path)? else {
+                return Ok(None);
+            };
+            match line.parse() {
+                Ok(record) => return Ok(Some((record, line.at))),
+                // JSON that is not an event was never torn, since no part of an object is JSON.
+                Err(cause) if serde_json::from_slice::<IgnoredAny>(line.bytes).is_ok() => {
+                    let path = shown(&self.path);
+                    return Err(Error::LogLine { path, line: line.number as usize, cause });
+                }
+                Err(cause) => (line.number, cause),
+            }
+        };
+        // A power cut can leave blocks of zeros or of other files, with line feeds among them, but
+        // only at the end.
+        match self.lines.next(u64::MAX).at("read", &self.path)? {
+            None => Ok(None),
+            Some(_) => {
+                let path = shown(&self.path);
+                Err(Error::LogLine { path, line: number as usize, cause })
+            }
+        }
+    }
+}
+
+impl Iterator for Records {
+    type Item = Result<Record>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        while !self.is_done {
+            match self.next_line() {
+                Ok(Some((record, at))) if self.rewinds.abandon(at, record.step) => {}
+                Ok(Some((record, _))) => return Some(Ok(record)),
+                Ok(None) => self.is_done = true,
+                Err(error) => {
+                    self.is_done = true;
+                    return Some(Err(error));
+                }
+            }
+        }
+        None
+    }
+}
