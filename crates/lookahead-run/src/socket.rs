@@ -12,14 +12,14 @@ use rustix::fd::OwnedFd;
 use rustix::fs::{CWD, Mode, chmodat};
 use rustix::net::sockopt::{Timeout, set_socket_timeout};
 use rustix::net::{
-    AddressFamily, SocketAddrUnix, SocketFlags, SocketType, bind, connect, listen, socket_with,
+    AddressFamily, SocketAddrUnix, SocketFlags, SocketType, bind, listen, socket_with,
 };
 
 /// The socket's name in the folder of the run.
 pub(crate) const FILE_NAME: &str = "control.sock";
 
 /// How long a process may take to be seen alive.
-const A_WHILE: Duration = Duration::from_secs(1);
+const ANSWER_WITHIN: Duration = Duration::from_secs(1);
 
 /// A socket in the folder, which no one but its owner can connect to: until it listens no one can at
 /// all.
@@ -39,10 +39,10 @@ pub(crate) fn open(folder: &Path, connections: usize) -> io::Result<UnixListener
 
 /// Connects to the socket in the folder. A run that is suspended accepts no connection, and once its
 /// queue is full another one would wait for it: hence the time, which holds for writing as well.
-pub(crate) fn connect_within(folder: &File, patience: Duration) -> io::Result<UnixStream> {
+pub(crate) fn connect(folder: &File, patience: Duration) -> io::Result<UnixStream> {
     let socket = unix_socket()?;
     set_socket_timeout(&socket, Timeout::Send, Some(patience))?;
-    connect(&socket, &SocketAddrUnix::new(short_path(folder))?)?;
+    rustix::net::connect(&socket, &SocketAddrUnix::new(short_path(folder))?)?;
     Ok(UnixStream::from(socket))
 }
 
@@ -53,7 +53,7 @@ pub(crate) fn is_answered(folder: &File, path: &Path) -> bool {
     if !found.is_ok_and(|found| found.file_type().is_socket() && found.nlink() == 1) {
         return false;
     }
-    match connect_within(folder, A_WHILE) {
+    match connect(folder, ANSWER_WITHIN) {
         Ok(_) => true,
         // It is suspended, and its queue is full.
         Err(cause) => matches!(cause.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut),

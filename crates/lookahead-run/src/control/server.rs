@@ -1,0 +1,188 @@
+//! The run's side of the socket.
+
+use std::fs;
+use std::io::{self, Write};
+use std::os::unix::fs::{FileTypeExt, MetadataExt};
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use rustix::net::{Shutdown, shutdown};
+
+use super::protocol::{
+    ANSWERED_WITHIN, Accepted, Answer, CONNECTIONS, FILE_NAME, LARGEST_ANSWER, LARGEST_MESSAGE,
+    Line, Lines, PATIENCE, Request, parse,
+};
+use crate::command::Command;
+use crate::disk::{At, shown};
+use crate::error::{Error, Result};
+use crate::folder::RunFolder;
+use crate::socket;
+use crate::status::Status;
+
+/// The pause after the system could not give a connection, for example for lack of file handles.
+pub(super) const RETRY: Duration = Duration::from_millis(50);
+
+/// What is done about a command.
+type Accept = dyn Fn(Command) -> Accepted + Send + Sync;
+
+/// What the connections share: the run, as far as clients may ask it.
+pub(super) struct Shared {
+    pub(super) accept: Box<Accept>,
+    pub(super) status: Box<dyn Fn() -> Status + Send + Sync>,
+}
+
+impl Shared {
+    pub(super) fn answer(&self, message: &[u8]) -> Answer {
+        match parse(message) {
+            Ok(Request::Status) => {
+                let status = Some((self.status)());
+                Answer { ok: true, error: None, status, note: None }
+            }
+            Ok(Request::Command(command)) => (self.accept)(command).into(),
+            Err(sentence) => Answer::refusal(sentence),
+        }
+    }
+}
+
+/// The socket, and the threads that listen. Dropping it ends them and removes the socket.
+#[derive(Debug)]
+pub struct ControlServer {
+    listener: Arc<Listener>,
+    path: PathBuf,
+    /// By which the socket's file is told from another one's.
+    inode: u64,
+    thread: Option<JoinHandle<()>>,
+}
+
+/// What the server shares with the thread that accepts connections.
+#[derive(Debug)]
+struct Listener {
+    socket: UnixListener,
+    closing: AtomicBool,
+    connections: Mutex<Vec<(Arc<UnixStream>, JoinHandle<()>)>>,
+}
+
+impl ControlServer {
+    /// Creates the socket and listens. `accept`, for each command, and `status`, for each request
+    /// for the status, are called on other threads, and should not wait.
+    ///
+    /// The caller holds the run's lock, so a socket that is there already is a dead process's.
+    ///
+    /// # Errors
+    /// If something else has the socket's name, or the file system has no sockets.
+    pub fn start(
+        run: &RunFolder,
+        accept: impl Fn(Command) -> Accepted + Send + Sync + 'static,
+        status: impl Fn() -> Status + Send + Sync + 'static,
+    ) -> Result<ControlServer> {
+        let path = run.base().join(FILE_NAME);
+        match path.symlink_metadata() {
+            Ok(found) if found.file_type().is_socket() => {
+                fs::remove_file(&path).at("remove the old socket", &path)?;
+            }
+            Ok(_) => return Err(Error::NotASocket { path: shown(&path) }),
+            Err(_) => {}
+        }
+        let socket = socket::open(run.base(), CONNECTIONS).at("make the socket", &path)?;
+        let inode = path.symlink_metadata().at("look at", &path)?.ino();
+        let (closing, connections) = (AtomicBool::new(false), Mutex::default());
+        let listener = Arc::new(Listener { socket, closing, connections });
+        let shared = Arc::new(Shared { accept: Box::new(accept), status: Box::new(status) });
+        let ours = listener.clone();
+        let thread = thread::Builder::new()
+            .name("control".into())
+            .spawn(move || accept_loop(&ours, &shared))
+            .at("listen at", &path)?;
+        Ok(ControlServer { listener, path, inode, thread: Some(thread) })
+    }
+}
+
+impl Drop for ControlServer {
+    fn drop(&mut self) {
+        let is_ours = |found: fs::Metadata| found.ino() == self.inode;
+        if self.path.symlink_metadata().is_ok_and(is_ours) {
+            let _ = fs::remove_file(&self.path);
+        }
+        self.listener.closing.store(true, Ordering::Release);
+        let _ = shutdown(&self.listener.socket, Shutdown::Both);
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+        let mut connections =
+            self.listener.connections.lock().unwrap_or_else(PoisonError::into_inner);
+        for (stream, thread) in connections.drain(..) {
+            let _ = stream.shutdown(std::net::Shutdown::Both);
+            let _ = thread.join();
+        }
+    }
+}
+
+fn accept_loop(listener: &Listener, shared: &Arc<Shared>) {
+    loop {
+        let stream = match listener.socket.accept() {
+            Ok((stream, _)) => Arc::new(stream),
+            // Dropping the server shuts the listener down.
+            Err(_) if listener.closing.load(Ordering::Acquire) => return,
+            // Too many open files, for one, are not a reason to stop listening.
+            Err(_) => {
+                thread::sleep(RETRY);
+                continue;
+            }
+        };
+        let mut connections = listener.connections.lock().unwrap_or_else(PoisonError::into_inner);
+        connections.retain(|(_, thread)| !thread.is_finished());
+        if connections.len() >= CONNECTIONS {
+            let full = format!("{CONNECTIONS} others are connected: try again later.");
+            let _ =
+                stream.set_nonblocking(true).and_then(|()| answer(&stream, Answer::refusal(full)));
+            continue;
+        }
+        let (shared, theirs) = (shared.clone(), stream.clone());
+        let serve = move || {
+            let _ = serve(&theirs, &shared, PATIENCE, ANSWERED_WITHIN);
+            let _ = theirs.shutdown(std::net::Shutdown::Both);
+        };
+        if let Ok(thread) = thread::Builder::new().name("control".into()).spawn(serve) {
+            connections.push((stream, thread));
+        }
+    }
+}
+
+pub(super) fn serve(
+    stream: &UnixStream,
+    shared: &Shared,
+    patience: Duration,
+    answered_within: Duration,
+) -> io::Result<()> {
+    stream.set_write_timeout(Some(answered_within))?;
+    let mut lines = Lines::new(stream, LARGEST_MESSAGE);
+    loop {
+        match lines.next(patience)? {
+            Line::Whole(line) => answer(stream, shared.answer(&line))?,
+            Line::End => return Ok(()),
+            Line::TooLong => {
+                let text =
+                    format!("A message has at most {LARGEST_MESSAGE} bytes, and this one more.");
+                return answer(stream, Answer::refusal(text));
+            }
+        }
+    }
+}
+
+fn answer(mut stream: &UnixStream, answer: Answer) -> io::Result<()> {
+    let mut line = serde_json::to_vec(&answer)?;
+    line.push(b'\n');
+    if line.len() > LARGEST_ANSWER {
+        let instead = format!(
+            "The answer would have {} bytes, and one has at most {LARGEST_ANSWER}.",
+            line.len()
+        );
+        line = serde_json::to_vec(&Answer::refusal(instead))?;
+        line.push(b'\n');
+    }
+    stream.write_all(&line)
+}
