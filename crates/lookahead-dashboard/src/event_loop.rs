@@ -13,8 +13,9 @@ use ratatui::backend::Backend;
 use ratatui::buffer::Buffer;
 
 use crate::figure;
+use crate::message::{Effect, Message, RunUpdate};
 use crate::model::Model;
-use crate::update::{Effect, Message, News, update};
+use crate::update::update;
 use crate::view::view;
 use crate::worker::Worker;
 
@@ -37,8 +38,8 @@ pub(crate) trait Input {
     fn next(&mut self) -> io::Result<Option<Event>>;
 
     /// Whether there is a terminal to draw on; takes it again where that is possible.
-    fn hold(&mut self) -> io::Result<Hold> {
-        Ok(Hold::Ours)
+    fn terminal_state(&mut self) -> io::Result<TerminalState> {
+        Ok(TerminalState::Held)
     }
 
     /// Whether the whole process was stopped, and went on, since this was last asked.
@@ -52,20 +53,20 @@ pub(crate) trait Input {
 
 /// Whose the terminal is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Hold {
-    Ours,
+pub(crate) enum TerminalState {
+    Held,
     /// Ours again just now: nothing that was drawn before is left.
-    TakenAgain,
+    Reacquired,
     /// The shell's, because the process stops, or runs in the background.
-    Away,
+    Released,
 }
 
 /// The ends of the channels that a dashboard holds.
-pub(crate) struct Link {
-    /// News of the run of that number.
-    pub(crate) news: Receiver<(usize, News)>,
+pub(crate) struct Channels {
+    /// RunUpdate of the run of that number.
+    pub(crate) news: Receiver<(usize, RunUpdate)>,
     /// Passes commands on to the run of that number.
-    pub(crate) asker: Box<dyn Asker>,
+    pub(crate) commands: Box<dyn CommandSink>,
     pub(crate) worker: Worker,
     /// Disconnected when the dashboard is to end.
     pub(crate) close: Receiver<()>,
@@ -74,7 +75,7 @@ pub(crate) struct Link {
 }
 
 /// Who passes commands on.
-pub(crate) trait Asker: Send {
+pub(crate) trait CommandSink: Send {
     /// Passes a command on, without waiting for what becomes of it.
     ///
     /// # Errors
@@ -98,7 +99,7 @@ pub(crate) fn run<B: Backend>(
     mut model: Model,
     terminal: &mut Terminal<B>,
     input: &mut impl Input,
-    link: &mut Link,
+    channels: &mut Channels,
 ) -> io::Result<Outcome>
 where
     B::Error: Send + Sync + 'static,
@@ -106,39 +107,39 @@ where
     let (mut changed, mut next_frame, mut dropped) = (true, None::<Instant>, 0);
     let mut before = unix_time();
     let size = terminal.size().map_err(io::Error::other)?;
-    deliver(&mut model, Message::Resize(size.width, size.height), link);
+    deliver(&mut model, Message::Resize(size.width, size.height), channels);
     loop {
         let now = unix_time();
         // Before the records that were made since.
         if input.was_stopped() {
             changed = true;
-            deliver(&mut model, Message::WasStopped { from: before, to: now }, link);
+            deliver(&mut model, Message::WasStopped { from: before, to: now }, channels);
         }
         before = now;
-        let hold = input.hold()?;
+        let state = input.terminal_state()?;
         if now.floor() != model.now.floor() {
             changed = true;
-            deliver(&mut model, Message::Tick(now), link);
+            deliver(&mut model, Message::Tick(now), channels);
         }
         for _ in 0..RECORDS_AT_ONCE {
-            let Ok((run, news)) = link.news.try_recv() else { break };
+            let Ok((run, news)) = channels.news.try_recv() else { break };
             changed = true;
-            deliver(&mut model, Message::News(run, news), link);
+            deliver(&mut model, Message::Run(run, news), channels);
         }
-        let lost = link.dropped.load(Ordering::Relaxed);
+        let lost = channels.dropped.load(Ordering::Relaxed);
         if lost != dropped {
             (changed, dropped) = (true, lost);
-            deliver(&mut model, Message::Dropped(lost), link);
+            deliver(&mut model, Message::Dropped(lost), channels);
         }
         // What the terminal shows is somebody else's, so all of the next frame is news.
-        let mut answered = hold == Hold::TakenAgain;
+        let mut answered = state == TerminalState::Reacquired;
         if answered {
             changed = true;
             terminal.swap_buffers();
         }
-        while let Some(message) = link.worker.done() {
+        while let Some(message) = channels.worker.done() {
             (changed, answered) = (true, true);
-            deliver(&mut model, message, link);
+            deliver(&mut model, message, channels);
         }
         for _ in 0..KEYS_AT_ONCE {
             let message = match input.next()? {
@@ -150,7 +151,7 @@ where
                 None => break,
             };
             (changed, answered) = (true, true);
-            deliver(&mut model, message, link);
+            deliver(&mut model, message, channels);
         }
         if model.abort {
             return Ok(Outcome::Abort);
@@ -164,7 +165,7 @@ where
         }
         // The answer to a key is drawn at once, everything else on the tick.
         let due = next_frame.is_none_or(|at| at <= Instant::now());
-        if hold != Hold::Away && changed && (answered || due) {
+        if state != TerminalState::Released && changed && (answered || due) {
             let started = Instant::now();
             faults::frame();
             terminal.draw(|frame| view(&model, frame)).map_err(io::Error::other)?;
@@ -174,26 +175,26 @@ where
             (changed, next_frame) = (false, Some(started + rest));
         }
         // A full channel leaves no time to rest.
-        let rest = if link.news.is_empty() { POLL } else { Duration::ZERO };
-        if link.close.recv_timeout(rest) != Err(RecvTimeoutError::Timeout) {
-            return close(model, terminal, link).map(Outcome::Closed);
+        let rest = if channels.news.is_empty() { POLL } else { Duration::ZERO };
+        if channels.close.recv_timeout(rest) != Err(RecvTimeoutError::Timeout) {
+            return close(model, terminal, channels).map(Outcome::Closed);
         }
     }
 }
 
 /// Changes the model, and does what is to be done outside of it.
-fn deliver(model: &mut Model, message: Message, link: &mut Link) {
+fn deliver(model: &mut Model, message: Message, channels: &mut Channels) {
     for effect in update(model, message) {
         match effect {
             Effect::Ask(run, command) => {
-                if let Err(why) = link.asker.ask(run, command.clone()) {
-                    let news = News::Refused { command, why };
-                    update(model, Message::News(run, news));
+                if let Err(why) = channels.commands.ask(run, command.clone()) {
+                    let news = RunUpdate::Refused { command, why };
+                    update(model, Message::Run(run, news));
                 }
             }
             Effect::Save(file) => {
                 let (picture, path) = (figure::of(model), figure::path(model, file));
-                link.worker.save(picture, path);
+                channels.worker.save(picture, path);
             }
         }
     }
@@ -203,13 +204,13 @@ fn deliver(model: &mut Model, message: Message, link: &mut Link) {
 fn close<B: Backend>(
     mut model: Model,
     terminal: &mut Terminal<B>,
-    link: &Link,
+    channels: &Channels,
 ) -> io::Result<String>
 where
     B::Error: Send + Sync + 'static,
 {
-    for (run, news) in link.news.try_iter().take(link.news.len()) {
-        update(&mut model, Message::News(run, news));
+    for (run, news) in channels.news.try_iter().take(channels.news.len()) {
+        update(&mut model, Message::Run(run, news));
     }
     update(&mut model, Message::Closing(unix_time()));
     let frame = terminal.draw(|frame| view(&model, frame)).map_err(io::Error::other)?;
@@ -275,27 +276,27 @@ mod tests {
 
     struct Sent(crossbeam_channel::Sender<Command>);
 
-    impl Asker for Sent {
+    impl CommandSink for Sent {
         fn ask(&mut self, _run: usize, command: Command) -> Result<(), String> {
             self.0.try_send(command).map_err(|error| error.to_string())
         }
     }
 
-    fn link(news: Receiver<(usize, News)>, room: usize) -> (Link, Receiver<Command>) {
-        let (commands_in, commands) = bounded(room);
+    fn channels(news: Receiver<(usize, RunUpdate)>, room: usize) -> (Channels, Receiver<Command>) {
+        let (commands_in, sent) = bounded(room);
         let (close_in, close) = bounded(0);
         std::mem::forget(close_in);
         let dropped = Arc::new(AtomicU64::new(0));
-        let (asker, worker) = (Box::new(Sent(commands_in)), Worker::start().unwrap());
-        (Link { news, asker, worker, close, dropped }, commands)
+        let (commands, worker) = (Box::new(Sent(commands_in)), Worker::start().unwrap());
+        (Channels { news, commands, worker, close, dropped }, sent)
     }
 
     fn play(events: Vec<Event>, commands: usize) -> (io::Result<Outcome>, Receiver<Command>) {
         let mut terminal = Terminal::new(TestBackend::new(80, 24)).unwrap();
         let (_news, news) = bounded(1);
-        let (mut link, commands) = link(news, commands);
+        let (mut channels, commands) = channels(news, commands);
         let mut script = Script(events);
-        (run(fixture::run(true, 3), &mut terminal, &mut script, &mut link), commands)
+        (run(fixture::run(true, 3), &mut terminal, &mut script, &mut channels), commands)
     }
 
     #[test]
@@ -316,7 +317,7 @@ mod tests {
 
     /// Presses `p` once, and then hangs up; notes each time how many records wait.
     struct Flooded {
-        records: Receiver<(usize, News)>,
+        records: Receiver<(usize, RunUpdate)>,
         waiting: Vec<usize>,
     }
 
@@ -338,11 +339,11 @@ mod tests {
         let (records_in, records) = crossbeam_channel::unbounded();
         for number in 1..=FLOOD as u64 {
             let step = fixture::record(0.0, number, fixture::step(number, 1.0));
-            records_in.send((0, News::Record(Box::new(step)))).unwrap();
+            records_in.send((0, RunUpdate::Record(Box::new(step)))).unwrap();
         }
         let mut input = Flooded { records: records.clone(), waiting: Vec::new() };
-        let (mut link, commands) = link(records, 1);
-        run(fixture::model(true), &mut terminal, &mut input, &mut link).unwrap_err();
+        let (mut channels, commands) = channels(records, 1);
+        run(fixture::model(true), &mut terminal, &mut input, &mut channels).unwrap_err();
         let [first, second] = [1, 2].map(|turn| FLOOD - turn * RECORDS_AT_ONCE);
         assert_eq!(input.waiting, [first, first, second]);
         assert_eq!(commands.try_recv(), Ok(Command::Pause));

@@ -8,11 +8,12 @@ use lookahead_run::{LogItem, LogTail, RunFolder};
 use crate::charts::{Chart, Look, Series, mean_cycle, series};
 use crate::cycles::Cycle;
 use crate::format;
+use crate::message::{Message, RunUpdate};
 use crate::model::{Model, Role};
 use crate::run::Run;
 use crate::smoothing::DECAYS;
 use crate::theme::{Theme, ThemeName};
-use crate::update::{Message, News, update};
+use crate::update::update;
 use crate::view::columns::columns;
 use crate::viewport::Axis;
 use crate::watch::labels;
@@ -212,8 +213,8 @@ pub fn plot(
             }
             for item in found {
                 let news = match item {
-                    LogItem::Record(record) => News::Record(Box::new(record)),
-                    LogItem::Restarted => News::Restarted,
+                    LogItem::Record(record) => RunUpdate::Record(Box::new(record)),
+                    LogItem::Restarted => RunUpdate::Restarted,
                     LogItem::Damaged { line, cause } => {
                         warnings.push(format!(
                             "Line {line} of {} is not an event and is left out: {cause}",
@@ -222,7 +223,7 @@ pub fn plot(
                         continue;
                     }
                 };
-                update(&mut model, Message::News(index, news));
+                update(&mut model, Message::Run(index, news));
             }
         }
     }

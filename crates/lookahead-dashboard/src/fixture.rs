@@ -5,9 +5,10 @@ use lookahead_run::event::{
     RunInfo, Split, Status, Step, Sync, System, Task, Timing, Versions, Weights,
 };
 
+use crate::message::{Message, RunUpdate};
 use crate::model::{Model, Role};
 use crate::theme::{Theme, ThemeName};
-use crate::update::{Message, News, update};
+use crate::update::update;
 
 pub(crate) const START: f64 = 1_700_000_000.0;
 
@@ -98,8 +99,8 @@ pub(crate) fn feed(model: &mut Model, records: impl IntoIterator<Item = Record>)
 
 pub(crate) fn feed_run(model: &mut Model, run: usize, records: impl IntoIterator<Item = Record>) {
     for record in records {
-        let news = News::Record(Box::new(record));
-        assert!(update(model, Message::News(run, news)).is_empty());
+        let news = RunUpdate::Record(Box::new(record));
+        assert!(update(model, Message::Run(run, news)).is_empty());
     }
 }
 

@@ -16,8 +16,8 @@ use lookahead_run::event::{Event, Record};
 use lookahead_run::folder::{SILENCE, SILENCE_ELSEWHERE};
 use lookahead_run::{LogItem, LogTail, RunFolder, Writer, control};
 
+use crate::message::RunUpdate;
 use crate::run::Control;
-use crate::update::News;
 
 /// Threads, however many runs are followed.
 const THREADS: usize = 4;
@@ -82,7 +82,7 @@ impl Followers {
     ///
     /// # Errors
     /// Where the system gives none.
-    pub(crate) fn start(news: Sender<(usize, News)>) -> io::Result<Followers> {
+    pub(crate) fn start(news: Sender<(usize, RunUpdate)>) -> io::Result<Followers> {
         let queue = Arc::new(Queue::default());
         for number in 0..THREADS {
             let (theirs, news) = (queue.clone(), news.clone());
@@ -98,7 +98,7 @@ impl Followers {
     }
 }
 
-fn work(queue: &Queue, news: &Sender<(usize, News)>) {
+fn work(queue: &Queue, news: &Sender<(usize, RunUpdate)>) {
     loop {
         let (index, mut run) = queue.take();
         match run.look(|what| news.send((index, what))) {
@@ -125,7 +125,7 @@ struct Following {
     life: Option<(bool, Control)>,
 }
 
-type Told = Result<(), SendError<(usize, News)>>;
+type Told = Result<(), SendError<(usize, RunUpdate)>>;
 
 impl Following {
     fn new(run: RunFolder) -> Self {
@@ -144,7 +144,10 @@ impl Following {
     }
 
     /// Tells what is new, and returns when to look again.
-    fn look(&mut self, tell: impl Fn(News) -> Told) -> Result<Duration, SendError<(usize, News)>> {
+    fn look(
+        &mut self,
+        tell: impl Fn(RunUpdate) -> Told,
+    ) -> Result<Duration, SendError<(usize, RunUpdate)>> {
         let is_new = self.read(&tell)?;
         let signs = if self.is_quiet() { Duration::ZERO } else { SIGNS };
         if self.looked.is_none_or(|at| at.elapsed() >= signs) {
@@ -167,7 +170,10 @@ impl Following {
     }
 
     /// Tells what is new in the log; whether anything is.
-    fn read(&mut self, tell: &impl Fn(News) -> Told) -> Result<bool, SendError<(usize, News)>> {
+    fn read(
+        &mut self,
+        tell: &impl Fn(RunUpdate) -> Told,
+    ) -> Result<bool, SendError<(usize, RunUpdate)>> {
         let found = match self.tail.read(AT_ONCE) {
             Ok(found) => found,
             // Told once: it is read again and again, and the cause may go away.
@@ -175,7 +181,7 @@ impl Following {
                 let why = error.to_string();
                 if self.complained.as_ref() != Some(&why) {
                     self.complained = Some(why.clone());
-                    tell(News::Unreadable(why))?;
+                    tell(RunUpdate::Unreadable(why))?;
                 }
                 return Ok(false);
             }
@@ -191,26 +197,26 @@ impl Following {
                 self.has_ended = matches!(event, Event::RunEnded(_));
             }
             tell(match item {
-                LogItem::Record(record) => News::Record(Box::new(record)),
-                LogItem::Restarted => News::Restarted,
-                LogItem::Damaged { line, cause } => News::Damaged { line, cause },
+                LogItem::Record(record) => RunUpdate::Record(Box::new(record)),
+                LogItem::Restarted => RunUpdate::Restarted,
+                LogItem::Damaged { line, cause } => RunUpdate::Damaged { line, cause },
             })?;
         }
         let (read, all) = self.tail.progress();
         let much = all.saturating_sub(read) > MUCH;
         if much || self.reading {
-            tell(News::Reading(if much { read } else { all }, all))?;
+            tell(RunUpdate::Reading(if much { read } else { all }, all))?;
         }
         self.reading = much;
         Ok(is_new)
     }
 
-    fn look_for_process(&mut self, tell: &impl Fn(News) -> Told) -> Told {
+    fn look_for_process(&mut self, tell: &impl Fn(RunUpdate) -> Told) -> Told {
         let run = &self.run;
         let written = run.events_path().metadata();
         let there = written.is_ok();
         if !there && self.seen {
-            tell(News::Unreadable(GONE.into()))?;
+            tell(RunUpdate::Unreadable(GONE.into()))?;
         }
         self.seen = there;
         let written = written.and_then(|found| found.modified());
@@ -223,7 +229,7 @@ impl Following {
         let socket = run.path().join(control::FILE_NAME).exists();
         let control = if socket { Control::Open } else { Control::ViewOnly };
         if self.life.replace((alive, control)) != Some((alive, control)) {
-            tell(News::Life { alive, control })?;
+            tell(RunUpdate::Life { alive, control })?;
         }
         Ok(())
     }

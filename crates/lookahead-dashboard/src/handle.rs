@@ -13,12 +13,12 @@ use lookahead_run::event::Record;
 use ratatui::Terminal;
 use ratatui::backend::Backend;
 
-use crate::event_loop::{self, Asker, Input, Link, Outcome};
+use crate::event_loop::{self, Channels, CommandSink, Input, Outcome};
+use crate::message::RunUpdate;
 use crate::model::{Model, Role};
 use crate::options::Options;
 use crate::terminal::{self, restore_terminal};
 use crate::theme::Theme;
-use crate::update::News;
 use crate::worker::Worker;
 
 /// Records that wait for the dashboard at most: 30 ms of the fastest training, four megabytes.
@@ -36,7 +36,7 @@ const PATIENCE: Duration = Duration::from_millis(500);
 /// dashboard itself fails.
 #[derive(Debug)]
 pub struct Dashboard {
-    records: Sender<(usize, News)>,
+    records: Sender<(usize, RunUpdate)>,
     commands: Receiver<Command>,
     alive: Arc<AtomicBool>,
     dropped: Arc<AtomicU64>,
@@ -65,7 +65,7 @@ where
     B: Backend + Send + 'static,
     B::Error: Send + Sync + 'static,
 {
-    let (dashboard, mut link, last_frame) = channels()?;
+    let (dashboard, mut channels, last_frame) = channels()?;
     let alive = dashboard.alive.clone();
     let mut model = Model::new(Theme::new(options.theme), Role::Trainer, vec![String::new()]);
     model.ascii = options.ascii;
@@ -75,7 +75,7 @@ where
             // Where there are few processors, training comes first. Linux counts niceness by
             // thread.
             let _ = rustix::process::nice(5);
-            let outcome = event_loop::run(model, &mut terminal, &mut input, &mut link);
+            let outcome = event_loop::run(model, &mut terminal, &mut input, &mut channels);
             restore_terminal();
             outcome
         });
@@ -96,22 +96,22 @@ where
 /// The training in this process.
 struct Training(Sender<Command>);
 
-impl Asker for Training {
+impl CommandSink for Training {
     fn ask(&mut self, _run: usize, command: Command) -> Result<(), String> {
         let busy = "The training takes no commands at the moment; try again.";
         self.0.try_send(command).map_err(|_| busy.to_owned())
     }
 }
 
-fn channels() -> io::Result<(Dashboard, Link, Sender<Option<String>>)> {
+fn channels() -> io::Result<(Dashboard, Channels, Sender<Option<String>>)> {
     let (records, records_out) = bounded(RECORDS);
     let (commands_in, commands) = bounded(COMMANDS);
     let (close, close_out) = bounded(0);
     let (last_frame_in, last_frame) = bounded(1);
     let dropped = Arc::new(AtomicU64::new(0));
-    let link = Link {
+    let channels = Channels {
         news: records_out,
-        asker: Box::new(Training(commands_in)),
+        commands: Box::new(Training(commands_in)),
         worker: Worker::start()?,
         close: close_out,
         dropped: dropped.clone(),
@@ -124,7 +124,7 @@ fn channels() -> io::Result<(Dashboard, Link, Sender<Option<String>>)> {
         close: Some(close),
         last_frame,
     };
-    Ok((dashboard, link, last_frame_in))
+    Ok((dashboard, channels, last_frame_in))
 }
 
 impl Dashboard {
@@ -140,7 +140,7 @@ impl Dashboard {
         let frequent = record.event.is_frequent();
         let lost = (frequent && self.records.len() >= RECORDS - RESERVED)
             || matches!(
-                self.records.try_send((0, News::Record(Box::new(record.clone())))),
+                self.records.try_send((0, RunUpdate::Record(Box::new(record.clone())))),
                 Err(TrySendError::Full(_))
             );
         if lost {
@@ -253,14 +253,14 @@ mod tests {
     #[test]
     fn sending_never_waits_and_what_does_not_fit_is_counted() {
         // Nobody takes anything out of the channel.
-        let (dashboard, link, _last_frame) = channels().unwrap();
+        let (dashboard, channels, _last_frame) = channels().unwrap();
         let start = Instant::now();
         for number in 0..100_000 {
             dashboard.send(&step(number));
         }
         assert!(start.elapsed() < Duration::from_secs(5));
-        assert_eq!(link.news.len(), RECORDS - RESERVED);
-        let dropped = || link.dropped.load(Ordering::Relaxed);
+        assert_eq!(channels.news.len(), RECORDS - RESERVED);
+        let dropped = || channels.dropped.load(Ordering::Relaxed);
         assert_eq!(dropped(), (100_000 - RECORDS + RESERVED) as u64);
         // What comes seldom still finds room.
         let before = dropped();
@@ -269,7 +269,7 @@ mod tests {
         for _ in 0..RECORDS {
             dashboard.send(&fixture::record(0.0, 100_000, Event::Paused));
         }
-        assert_eq!(link.news.len(), RECORDS);
+        assert_eq!(channels.news.len(), RECORDS);
         assert_eq!(dropped(), before + (RECORDS - RESERVED) as u64 + 1);
     }
 

@@ -54,9 +54,9 @@ pub(crate) fn suspend() {
     }
     // First, because a shell goes on as soon as it sees its child stop, and that may be another
     // program of the job, such as the one that started this.
-    terminal::lend();
+    terminal::release();
     if kill_current_process_group(Signal::TSTP).is_err() {
-        terminal::ask_back();
+        terminal::reacquire();
     }
 }
 
@@ -65,7 +65,7 @@ fn stop_when_asked(mut signals: Signals) {
         if signals.wait().count() == 0 || !has_shell() {
             continue;
         }
-        terminal::lend();
+        terminal::release();
         // Somebody may have thought better of it meanwhile, and would not say so again.
         if LAST.load(Ordering::SeqCst) == STOP {
             // All threads stop in here.
@@ -73,7 +73,7 @@ fn stop_when_asked(mut signals: Signals) {
         }
         // A second Ctrl-Z before the stop was answered by it.
         signals.pending().for_each(drop);
-        terminal::ask_back();
+        terminal::reacquire();
     }
 }
 

@@ -4,7 +4,7 @@
 //! |---|---|
 //! | `handle` | [`spawn`] and [`Dashboard`]: what a trainer holds |
 //! | `watch` | [`watch()`](watch()): the dashboard on the runs of other processes |
-//! | `followers`, `couriers` | the threads that read their logs, and take commands to them |
+//! | `followers`, `command_senders` | the threads that read their logs, and take commands to them |
 //! | `event_loop`, `worker` | the one loop that owns the terminal, and a thread for what takes time |
 //! | `input` | what a terminal sends, as keys, mouse events and pastes |
 //! | `terminal` | taking the terminal over, and giving it back on every way out |
@@ -51,7 +51,7 @@
 
 mod charts;
 mod clock;
-mod couriers;
+mod command_senders;
 mod cycles;
 mod event_loop;
 mod figure;
@@ -64,6 +64,7 @@ mod history;
 mod input;
 mod jobs;
 pub mod keys;
+mod message;
 mod messages;
 mod model;
 mod offscreen;

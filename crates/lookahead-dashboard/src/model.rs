@@ -7,6 +7,9 @@ use crate::smoothing;
 use crate::theme::Theme;
 use crate::viewport::{Span, Viewport};
 
+/// How long a notice is shown, in seconds.
+const NOTICE: f64 = 6.0;
+
 /// Whose dashboard it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Role {
@@ -124,6 +127,11 @@ impl Model {
             closing: false,
             dropped: 0,
         }
+    }
+
+    /// Shows a notice for some seconds.
+    pub(crate) fn notify(&mut self, text: String) {
+        self.notice = Some((text, self.now + NOTICE));
     }
 
     /// The selected run.

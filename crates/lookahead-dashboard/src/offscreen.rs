@@ -11,10 +11,11 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::{Terminal, TerminalOptions, Viewport};
 
+use crate::message::{Effect, Message, RunUpdate};
 use crate::model::{Model, Role};
 use crate::options::Options;
 use crate::theme::Theme;
-use crate::update::{Effect, Message, News, update};
+use crate::update::update;
 use crate::view::view;
 
 /// A dashboard that draws into memory. It does what the one on a terminal does with the same events
@@ -71,7 +72,7 @@ impl Offscreen {
 
     /// Takes in an event of the run of that number.
     pub fn feed(&mut self, run: usize, record: Record) {
-        update(&mut self.model, Message::News(run, News::Record(Box::new(record))));
+        update(&mut self.model, Message::Run(run, RunUpdate::Record(Box::new(record))));
     }
 
     /// Presses a key; whether it asked for something of a run or of a disk, which is not done.

@@ -314,12 +314,12 @@ impl Run {
                 if !was_training || self.asked == Some(Asked::Continue) {
                     self.continue_training(time);
                 }
-                self.take_step(step, time, event);
+                self.apply_step(step, time, event);
             }
-            Event::Sync(sync) => self.take_sync(step, sync),
-            Event::Probe(probe) => self.take_probe(step, probe),
-            Event::Evaluation(evaluation) => self.take_evaluation(step, time, evaluation),
-            Event::Checkpoint(checkpoint) => self.take_checkpoint(time, checkpoint),
+            Event::Sync(sync) => self.apply_sync(step, sync),
+            Event::Probe(probe) => self.apply_probe(step, probe),
+            Event::Evaluation(evaluation) => self.apply_evaluation(step, time, evaluation),
+            Event::Checkpoint(checkpoint) => self.apply_checkpoint(time, checkpoint),
             Event::Paused => {
                 self.clock.stop(time);
                 self.asked.take_if(|asked| *asked == Asked::Pause);
@@ -334,13 +334,13 @@ impl Run {
                 let text = format!("suspended for {}", format::duration(event.seconds));
                 self.note(time, Kind::Plain, &text);
             }
-            Event::Changed(changed) => self.take_change(time, &changed),
+            Event::Changed(changed) => self.apply_change(time, &changed),
             Event::Timing(timing) => self.timing = Some(timing),
             Event::System(system) => self.system = Some(system),
             Event::Ranks(ranks) => self.ranks = ranks.ranks,
             Event::Note(event) => self.note(time, Kind::Plain, &event.message),
             Event::Warning(warning) => self.note(time, Kind::Warning, &warning.message),
-            Event::RunEnded(end) => self.take_end(time, end),
+            Event::RunEnded(end) => self.apply_end(time, end),
             Event::Unknown => {}
         }
     }
@@ -372,7 +372,7 @@ impl Run {
         self.asked.take_if(|asked| *asked == Asked::Continue);
     }
 
-    fn take_step(&mut self, step: u64, time: f64, event: Step) {
+    fn apply_step(&mut self, step: u64, time: f64, event: Step) {
         self.last = Some(event);
         self.loss.push(step, event.loss);
         self.learning_rate.push(step, event.learning_rate);
@@ -381,7 +381,7 @@ impl Run {
         self.clock.step(step, time);
     }
 
-    fn take_sync(&mut self, step: u64, sync: Sync) {
+    fn apply_sync(&mut self, step: u64, sync: Sync) {
         self.syncs.push(step, sync.sync as f64);
         self.alpha.push(step, sync.alpha);
         if let Some(distance) = sync.distance {
@@ -393,7 +393,7 @@ impl Run {
         self.cycles.sync(step);
     }
 
-    fn take_probe(&mut self, step: u64, probe: Probe) {
+    fn apply_probe(&mut self, step: u64, probe: Probe) {
         self.probes.fast.push(step, probe.fast_loss);
         self.probes.slow.push(step, probe.slow_loss);
         self.gain.push(step, probe.fast_loss - probe.slow_loss);
@@ -403,7 +403,7 @@ impl Run {
         self.probing.push(step, before + probe.seconds);
     }
 
-    fn take_evaluation(&mut self, step: u64, time: f64, evaluation: Evaluation) {
+    fn apply_evaluation(&mut self, step: u64, time: f64, evaluation: Evaluation) {
         let symbol = weights_symbol(evaluation.weights);
         let task = self.task();
         let (evaluations, test) = match evaluation.weights {
@@ -439,7 +439,7 @@ impl Run {
         self.messages.push_topic(at, step, split, &text);
     }
 
-    fn take_checkpoint(&mut self, time: f64, checkpoint: Checkpoint) {
+    fn apply_checkpoint(&mut self, time: f64, checkpoint: Checkpoint) {
         self.checkpoint_asked = false;
         let size = format::bytes(checkpoint.bytes);
         let cost = format::cost(checkpoint.seconds);
@@ -448,7 +448,7 @@ impl Run {
         self.checkpoint = Some((checkpoint.name.clone(), time, Some(checkpoint)));
     }
 
-    fn take_change(&mut self, time: f64, changed: &Changed) {
+    fn apply_change(&mut self, time: f64, changed: &Changed) {
         for (key, value) in &changed.changes {
             self.note(time, Kind::Good, &format!("{key} is {value} from here on"));
             let Some(info) = &mut self.summary.info else { continue };
@@ -470,7 +470,7 @@ impl Run {
         }
     }
 
-    fn take_end(&mut self, time: f64, end: RunEnded) {
+    fn apply_end(&mut self, time: f64, end: RunEnded) {
         self.clock.stop(time);
         self.asked = None;
         self.checkpoint_asked = false;

@@ -24,7 +24,7 @@ use crossterm::{cursor, queue, style};
 use ratatui::Terminal;
 use ratatui::backend::CrosstermBackend;
 
-use crate::event_loop::{Hold, Input};
+use crate::event_loop::{Input, TerminalState};
 use crate::input::Decoder;
 use crate::jobs;
 
@@ -178,14 +178,14 @@ impl Input for Keyboard {
         Ok(self.decoder.next())
     }
 
-    fn hold(&mut self) -> io::Result<Hold> {
+    fn terminal_state(&mut self) -> io::Result<TerminalState> {
         if is_ours() {
-            return Ok(Hold::Ours);
+            return Ok(TerminalState::Held);
         }
         match HOLDER.load(Ordering::SeqCst) {
             NOBODY => Err(given_back()),
-            WANTED if in_foreground() && take_again()? => Ok(Hold::TakenAgain),
-            _ => Ok(Hold::Away),
+            WANTED if in_foreground() && acquire_again()? => Ok(TerminalState::Reacquired),
+            _ => Ok(TerminalState::Released),
         }
     }
 
@@ -279,21 +279,21 @@ pub fn restore_terminal() {
     }
 }
 
-/// Gives the terminal back for the time of a stop, until [`ask_back`]. As quick as
+/// Gives the terminal back for the time of a stop, until [`reacquire`]. As quick as
 /// [`restore_terminal`], and a dashboard that is up stays up.
-pub(crate) fn lend() {
+pub(crate) fn release() {
     if pass(DASHBOARD, SHELL) || pass(WANTED, SHELL) {
         give_back();
     }
 }
 
 /// The stop is over: the dashboard's thread may take the terminal again.
-pub(crate) fn ask_back() {
+pub(crate) fn reacquire() {
     pass(SHELL, WANTED);
 }
 
 /// Takes the terminal again after a stop, unless somebody gives it back this very moment.
-fn take_again() -> io::Result<bool> {
+fn acquire_again() -> io::Result<bool> {
     // What gives the terminal back waits here until it is settled who has it.
     let mut alternate = gate();
     // Off first, because after a SIGSTOP crossterm believes that it is on.

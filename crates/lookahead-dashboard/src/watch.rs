@@ -13,17 +13,17 @@ use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 use signal_hook::low_level::emulate_default_handler;
 
-use crate::couriers::Couriers;
-use crate::event_loop::{self, Link, Outcome};
+use crate::command_senders::CommandSenders;
+use crate::event_loop::{self, Channels, Outcome};
 use crate::followers::Followers;
+use crate::message::RunUpdate;
 use crate::model::{Model, Role};
 use crate::options::Options;
 use crate::terminal::{self, restore_terminal};
 use crate::theme::Theme;
-use crate::update::News;
 use crate::worker::Worker;
 
-/// News that wait for the dashboard at most; who reads a log waits for room.
+/// RunUpdate that wait for the dashboard at most; who reads a log waits for room.
 const WAITING: usize = 1 << 14;
 
 /// Shows runs on the terminal behind standard output, until the user leaves.
@@ -42,8 +42,8 @@ pub fn watch(
     give_back_on_signals().inspect_err(|_| restore_terminal())?;
     // Else a panic would leave by another way than an error.
     let outcome = catch_unwind(AssertUnwindSafe(|| {
-        let (model, mut link) = begin(runs, later, &options)?;
-        event_loop::run(model, &mut screen, &mut keyboard, &mut link)
+        let (model, mut channels) = begin(runs, later, &options)?;
+        event_loop::run(model, &mut screen, &mut keyboard, &mut channels)
     }));
     restore_terminal();
     match outcome {
@@ -74,18 +74,18 @@ fn begin(
     runs: &[RunFolder],
     later: Option<Receiver<RunFolder>>,
     options: &Options,
-) -> io::Result<(Model, Link)> {
+) -> io::Result<(Model, Channels)> {
     let mut model = Model::new(Theme::new(options.theme), Role::Watcher, labels(runs));
     model.ascii = options.ascii;
     let (sender, news) = bounded(WAITING);
     let followers = Followers::start(sender.clone())?;
-    let couriers = Couriers::new(sender.clone(), followers.clone());
-    runs.iter().for_each(|run| couriers.attend(run));
+    let command_senders = CommandSenders::new(sender.clone(), followers.clone());
+    runs.iter().for_each(|run| command_senders.attend(run));
     if let Some(later) = later {
-        let theirs = couriers.clone();
+        let theirs = command_senders.clone();
         thread::Builder::new().name("newcomers".into()).spawn(move || {
             for run in later {
-                let joins = News::Joins(run.name().into());
+                let joins = RunUpdate::Joins(run.name().into());
                 // Before anything else of it is told.
                 if sender.send((theirs.len(), joins)).is_err() {
                     return;
@@ -97,14 +97,14 @@ fn begin(
     let (_never_closed, close) = bounded(0);
     // The user is the only one who ends it.
     std::mem::forget(_never_closed);
-    let link = Link {
+    let channels = Channels {
         news,
-        asker: Box::new(couriers),
+        commands: Box::new(command_senders),
         worker: Worker::start()?,
         close,
         dropped: Arc::new(AtomicU64::new(0)),
     };
-    Ok((model, link))
+    Ok((model, channels))
 }
 
 /// A name for each run: that of its folder, or the path where several have that name.

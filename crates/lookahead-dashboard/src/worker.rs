@@ -7,7 +7,7 @@ use std::thread;
 use crossbeam_channel::{Receiver, Sender, unbounded};
 use lookahead_chart::{Figure, Size};
 
-use crate::update::Message;
+use crate::message::Message;
 
 /// How large a saved picture is, in pixels.
 pub(crate) const SIZE: Size = Size { width: 1200, height: 700 };
@@ -30,7 +30,7 @@ impl Worker {
         thread::Builder::new().name("dashboard worker".into()).spawn(move || {
             let _ = rustix::process::nice(10);
             for (figure, path) in to_do {
-                if done.send(Message::Told(save(&figure, &path))).is_err() {
+                if done.send(Message::Done(save(&figure, &path))).is_err() {
                     return;
                 }
             }

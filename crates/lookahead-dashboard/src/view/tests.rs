@@ -14,11 +14,12 @@ use super::view;
 use crate::charts::Chart;
 use crate::event_loop::text;
 use crate::fixture::{self, START, feed, record};
+use crate::message::{Message, RunUpdate};
 use crate::model::{List, Model, Overlay};
 use crate::prompt::{Prompt, Purpose};
 use crate::run::{Asked, Control};
 use crate::theme::{Theme, ThemeName};
-use crate::update::{Message, News, update};
+use crate::update::update;
 use crate::viewport::{Axis, Range, Span};
 
 fn screen(model: &Model, width: u16, height: u16) -> Buffer {
@@ -122,8 +123,8 @@ fn pictures() {
     let mut paused = fixture::run(true, 1000);
     feed(&mut paused, [record(101.0, 1000, Event::Paused)]);
     let mut crashed = fixture::run(true, 1000);
-    let life = News::Life { alive: false, control: Control::ViewOnly };
-    update(&mut crashed, Message::News(0, life));
+    let life = RunUpdate::Life { alive: false, control: Control::ViewOnly };
+    update(&mut crashed, Message::Run(0, life));
     let mut log = fixture::run(true, 1000);
     log.log_y = true;
     let mut zoomed = fixture::run(true, 1000);

@@ -8,9 +8,9 @@ use crossbeam_channel::Sender;
 use lookahead_run::command::Command;
 use lookahead_run::{RunFolder, control};
 
-use crate::event_loop::Asker;
+use crate::event_loop::CommandSink;
 use crate::followers::Followers;
-use crate::update::News;
+use crate::message::RunUpdate;
 
 /// Commands to one run that wait for their answers at most.
 const COMMANDS: usize = 16;
@@ -18,9 +18,9 @@ const COMMANDS: usize = 16;
 /// The runs that are watched. A thread and a connection are there only while a run is being asked for
 /// something.
 #[derive(Clone)]
-pub(crate) struct Couriers {
+pub(crate) struct CommandSenders {
     runs: Arc<Mutex<Vec<Asked>>>,
-    news: Sender<(usize, News)>,
+    news: Sender<(usize, RunUpdate)>,
     followers: Followers,
 }
 
@@ -32,9 +32,9 @@ struct Asked {
     has_courier: bool,
 }
 
-impl Couriers {
-    pub(crate) fn new(news: Sender<(usize, News)>, followers: Followers) -> Self {
-        Couriers { runs: Arc::default(), news, followers }
+impl CommandSenders {
+    pub(crate) fn new(news: Sender<(usize, RunUpdate)>, followers: Followers) -> Self {
+        CommandSenders { runs: Arc::default(), news, followers }
     }
 
     fn lock(&self) -> MutexGuard<'_, Vec<Asked>> {
@@ -67,12 +67,12 @@ impl Couriers {
         while let Some((run, command)) = self.next(index) {
             let news = match control::send(&run, command.clone()) {
                 // What more there is to say is in the log of the run.
-                Ok(_) => News::Accepted(command),
+                Ok(_) => RunUpdate::Accepted(command),
                 // That it was the run that refused it is clear here.
                 Err(lookahead_run::Error::Refused { message, .. }) => {
-                    News::Refused { command, why: message }
+                    RunUpdate::Refused { command, why: message }
                 }
-                Err(error) => News::Refused { command, why: error.to_string() },
+                Err(error) => RunUpdate::Refused { command, why: error.to_string() },
             };
             if self.news.send((index, news)).is_err() {
                 return;
@@ -81,7 +81,7 @@ impl Couriers {
     }
 }
 
-impl Asker for Couriers {
+impl CommandSink for CommandSenders {
     fn ask(&mut self, index: usize, command: Command) -> Result<(), String> {
         let mut runs = self.lock();
         let Some(asked) = runs.get_mut(index) else { return Err("There is no such run.".into()) };
