@@ -155,7 +155,7 @@ impl RunReport {
             about: None,
             checkpoints: folder.checkpoints().list()?.iter().map(&mut summary).collect(),
             signature,
-            abandoned: std::fs::read_dir(path.join("abandoned")).map_or(0, Iterator::count),
+            abandoned: abandoned_checkpoints(path),
         };
         report.log_fault = report.read_log(&folder).err().map(|error| error.to_string());
         if folder.is_in_use()? {
@@ -244,6 +244,12 @@ impl RunReport {
         }
         text
     }
+}
+
+/// How many checkpoints of a run an abandoned timeline left.
+fn abandoned_checkpoints(run: &Path) -> usize {
+    let entries = std::fs::read_dir(run.join("abandoned")).into_iter().flatten().flatten();
+    entries.filter(|entry| entry.path().is_dir()).count()
 }
 
 /// What a checkpoint holds.

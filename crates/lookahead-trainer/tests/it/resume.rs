@@ -36,8 +36,13 @@ fn from_every_phase_for_every_inner_optimizer() {
                 "{resumed}: θ, φ, inner state or generator differ"
             );
             let abandoned = sandbox.run_folder(&resumed).join("abandoned");
-            let moved = std::fs::read_dir(&abandoned).unwrap().count() as u64;
+            let moved = std::fs::read_dir(&abandoned).unwrap().map(|entry| entry.unwrap().path());
+            let moved = moved.filter(|path| path.is_dir()).count() as u64;
             assert_eq!(moved, LAST - step, "{resumed}: the checkpoints later than {step}");
+            let steps = lookahead_run::log::read(&abandoned.join("events-1.jsonl")).unwrap();
+            let steps = steps.iter().filter(|record| matches!(record.event, Event::Step(_)));
+            let moved: Vec<u64> = steps.map(|record| record.step).collect();
+            assert_eq!(moved, (step + 1..=LAST).collect::<Vec<_>>(), "{resumed}: their events");
         }
     }
 }
