@@ -25,98 +25,15 @@ pub use sweep::sweep;
 pub use train::train;
 pub use watch::watch;
 
-use lookahead_run::event::{Event, RunEnded, Status, Warning, Weights};
+use lookahead_run::event::{Event, Weights};
 use lookahead_run::{Checkpoint, Manifest, RunFolder, log, retention};
 
 use crate::cli::{From, WeightsArgument};
 use crate::config::Config;
 use crate::config::averaging::AveragingKind;
-use crate::panics::caught;
-use crate::say::{self, say};
-use crate::training::divergence::Diverged;
-use crate::training::{
-    Outside, PROGRAM, Training, early_stopping, fault_at_the_end, finish_writing, rescue,
-};
+use crate::train::early_stopping;
+use crate::train::setup::PROGRAM;
 use crate::usage::UsageError;
-
-/// Trains to the end, records how it ended, and passes a failure on.
-fn run_to_the_end(training: &mut Training, outside: &mut Outside) -> anyhow::Result<()> {
-    let outcome = caught(|| crate::training::train(training, outside));
-    finish_writing(training, outside);
-    let outcome = outcome.map_err(|error| advised(error, training, outside));
-    if outcome.as_ref().is_ok_and(|ended| ended.status == Status::Stopped) {
-        say::hurry();
-    }
-    let (ended, last_words) = match &outcome {
-        Ok(ended) => (with_fault(ended.clone(), training), None),
-        Err(error) => {
-            let message = Some(format!("{error:#}"));
-            let ended = RunEnded { message, ..RunEnded::new(Status::Failed) };
-            (ended, save_after(error, training, outside))
-        }
-    };
-    outside.observer.record(training.step(), Event::RunEnded(ended));
-    let logged = outside.observer.finish();
-    // What is left is to wait for readers.
-    outside.controls.saved();
-    outside.observer.close();
-    last_words.into_iter().for_each(say);
-    outcome?;
-    logged
-}
-
-/// Says at the end too that a training of all steps has learned nothing.
-fn with_fault(mut ended: RunEnded, training: &Training) -> RunEnded {
-    let fault = fault_at_the_end(training).filter(|_| ended.status == Status::Finished);
-    let message = ended.message.take();
-    ended.message = match (message, fault) {
-        (Some(message), Some(fault)) => Some(format!("{message}; {fault}")),
-        (message, fault) => message.or(fault),
-    };
-    ended
-}
-
-/// The error, with advice that fits the run.
-fn advised(error: anyhow::Error, training: &Training, outside: &Outside) -> anyhow::Error {
-    match error.downcast::<Diverged>() {
-        Ok(diverged) => {
-            let alone = training.team().is_alone();
-            diverged.advise(training.config(), outside.has_checkpoint(), alone).into()
-        }
-        Err(error) => error,
-    }
-}
-
-/// Trains as one of several processes that keeps no record and no files: rank 0 does.
-fn follow(mut training: Training, config: &Config) -> anyhow::Result<()> {
-    let mut outside = Outside::of_follower(config)?;
-    run_to_the_end(&mut training, &mut outside)?;
-    training.team().leave()
-}
-
-/// Tries to lose nothing of a training that failed, and says what came of it. The log, which may
-/// be what failed, is not touched.
-fn save_after(
-    error: &anyhow::Error,
-    training: &mut Training,
-    outside: &mut Outside,
-) -> Option<String> {
-    // Without the others there is only a part of it.
-    if error.is::<Diverged>() || training.step() == 0 || !training.team().is_alone() {
-        return None;
-    }
-    let step = training.step();
-    Some(match caught(|| rescue(training, outside)) {
-        Ok(name) => format!(
-            "The training is saved as it stood at step {step}, in {name}: once the cause of the \
-             failure is mended, go on with `lookahead resume`."
-        ),
-        Err(error) => format!(
-            "The training could not be saved as it stood at step {step}: {error:#} `lookahead \
-             resume` goes on from the newest checkpoint before, if there is one."
-        ),
-    })
-}
 
 /// Refuses a run that another program wrote in this format: its config and its tensors mean something
 /// else.
@@ -181,13 +98,6 @@ fn called(weights: Weights) -> &'static str {
         Weights::Slow => "slow weights φ",
         Weights::Fast => "fast weights θ",
         Weights::Average => "the mean of θ",
-    }
-}
-
-/// Sentences for whoever runs it, as events.
-fn warn(outside: &mut Outside, step: u64, messages: Vec<String>) {
-    for message in messages {
-        outside.observer.record(step, Event::Warning(Warning { message }));
     }
 }
 

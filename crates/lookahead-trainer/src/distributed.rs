@@ -19,6 +19,7 @@ use crate::config::Config;
 use crate::config::distributed::{DistributedConfig, DistributedMode};
 use crate::config::mutable_keys::flattened;
 use crate::data::Dataset;
+use crate::data::batches::share;
 use crate::model::Model;
 use crate::say::say;
 use crate::usage::UsageError;
@@ -412,27 +413,4 @@ impl Farewell {
 /// Whether processes may differ in a key.
 pub fn is_own(key: &str) -> bool {
     OWN_KEYS.contains(&key)
-}
-
-/// The part of `all` that is a rank's, as even as can be.
-pub fn share(all: Range<usize>, rank: usize, size: usize) -> Range<usize> {
-    let (base, extra) = (all.len() / size, all.len() % size);
-    let start = all.start + rank * base + rank.min(extra);
-    start..start + base + usize::from(rank < extra)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn shares_are_even_and_together_all() {
-        for (count, size) in [(10, 1), (10, 3), (2, 4), (0, 2), (12, 4)] {
-            let shares: Vec<_> = (0..size).map(|rank| share(5..5 + count, rank, size)).collect();
-            let all: Vec<usize> = shares.iter().cloned().flatten().collect();
-            assert_eq!(all, (5..5 + count).collect::<Vec<_>>());
-            let lengths: Vec<usize> = shares.iter().map(Range::len).collect();
-            assert!(lengths.iter().max().unwrap() - lengths.iter().min().unwrap() <= 1);
-        }
-    }
 }

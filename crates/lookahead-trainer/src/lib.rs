@@ -9,17 +9,13 @@
 //! | [`data`], [`model`] | data sets and models, one a file |
 //! | [`optimizer`], [`schedule`] | the inner optimizer, Lookahead around it, the learning rate |
 //! | [`distributed`] | the same run in several processes |
-//! | [`averaging`] | a mean of θ, to compare φ with |
-//! | [`training`] | the loop, from top to bottom as the algorithm goes |
-//! | [`probe`], [`evaluation`] | what is measured of the model on the way |
-//! | [`speed`], [`timing`], [`system`] | how fast it goes, where the time goes, what it uses |
+//! | [`train`] | the loop, from top to bottom as the algorithm goes, and what happens around it |
 //! | [`checkpointing`], [`tensor_file`] | the training in files, and back |
 //! | [`initial`], [`file_kind`] | weights to begin with, from a file; what it is if it isn't one |
 //! | [`git`] | the working tree in which the program runs |
 //! | [`observer`], [`say`], [`controls`] | who is told, and who may ask |
 //! | [`background_writer`] | text for readers who may stop reading |
 
-pub mod averaging;
 pub mod background_writer;
 mod builtin;
 pub mod checkpointing;
@@ -29,7 +25,6 @@ pub mod config;
 pub mod controls;
 pub mod data;
 pub mod distributed;
-pub mod evaluation;
 pub mod failure;
 pub mod file_kind;
 pub mod git;
@@ -38,12 +33,8 @@ pub mod model;
 pub mod observer;
 pub mod optimizer;
 pub mod panics;
-pub mod probe;
 pub mod say;
 pub mod schedule;
-pub mod speed;
-pub mod system;
 pub mod tensor_file;
-pub mod timing;
-pub mod training;
+pub mod train;
 pub mod usage;

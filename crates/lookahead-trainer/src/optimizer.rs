@@ -117,6 +117,37 @@ impl Optimizer {
         }
     }
 
+    /// Whether the next [`sync_if_due`](Self::sync_if_due) syncs; never without Lookahead.
+    pub fn sync_is_due(&self) -> bool {
+        match self {
+            Optimizer::Bare(_) => false,
+            Optimizer::Lookahead(lookahead) => lookahead.sync_is_due(),
+        }
+    }
+
+    /// The slow weights move, and the fast ones restart from them, if k inner steps have been taken since
+    /// the last sync. False if not, or if θ went back to φ instead.
+    ///
+    /// # Errors
+    /// What the optimizer refuses.
+    pub fn sync_if_due(&mut self) -> lookahead_core::Result<bool> {
+        match self {
+            Optimizer::Bare(_) => Ok(false),
+            Optimizer::Lookahead(lookahead) => lookahead.sync_if_due(),
+        }
+    }
+
+    /// As [`sync_if_due`](Self::sync_if_due), at the end of a run, inside a cycle too.
+    ///
+    /// # Errors
+    /// What the optimizer refuses.
+    pub fn finish(&mut self) -> lookahead_core::Result<bool> {
+        match self {
+            Optimizer::Bare(_) => Ok(false),
+            Optimizer::Lookahead(lookahead) => Lookahead::finish(lookahead),
+        }
+    }
+
     /// The Lookahead around the inner optimizer, where there is one.
     pub fn lookahead(&mut self) -> Option<&mut Lookahead<TchOptimizer>> {
         match self {

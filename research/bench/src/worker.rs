@@ -23,10 +23,12 @@ use lookahead_trainer::config::Config;
 use lookahead_trainer::controls::Hangup;
 use lookahead_trainer::data::batches::Batches;
 use lookahead_trainer::data::{self, Dataset, Place};
-use lookahead_trainer::evaluation::evaluate;
 use lookahead_trainer::model::Model;
 use lookahead_trainer::observer::Show;
-use lookahead_trainer::training::{Flow, Outside, Pace, Training, advance};
+use lookahead_trainer::train::evaluation::evaluate;
+use lookahead_trainer::train::hooks::Hooks;
+use lookahead_trainer::train::r#loop::step;
+use lookahead_trainer::train::setup::Training;
 use tch::{Device, Kind, Tensor, nn};
 use tempfile::TempDir;
 
@@ -156,8 +158,7 @@ pub fn adapt(contender: &str, config: &mut Config) -> anyhow::Result<()> {
 /// The trainer's own loop, on a run folder that goes when this does.
 struct Trainer {
     training: Training,
-    pace: Pace,
-    outside: Outside,
+    hooks: Hooks,
     run: RunFolder,
     _lock: RunLock,
     _folder: TempDir,
@@ -166,29 +167,29 @@ struct Trainer {
 impl Trainer {
     /// As `lookahead train` begins.
     fn new(config: Config) -> anyhow::Result<Self> {
-        let mut training = Training::new(config.clone(), None)?;
+        let training = Training::new(config.clone(), None)?;
         let folder = tempfile::tempdir()?;
         let run = RunFolder::create(folder.path(), "run")?;
         let lock = run.lock()?;
         let run = lock.folder().clone();
         run.write_config(&config.to_toml())?;
-        let mut outside = Outside::new(&run, &config, &Show::default(), Hangup::of(false))?;
+        let mut hooks = Hooks::new(&run, &training, &Show::default(), Hangup::of(false))?;
         let info: RunInfo = training.info(run.name());
-        outside.observer.record(0, Event::RunStarted(info));
-        if let Some(sentence) = outside.open_to_others(&training, None) {
+        hooks.events.record_start(info);
+        if let Some(sentence) = hooks.open_to_others(&training, None) {
             bail!(sentence);
         }
-        let pace = Pace::new(&mut training);
-        Ok(Trainer { training, pace, outside, run, _lock: lock, _folder: folder })
+        hooks.begin(&training);
+        Ok(Trainer { training, hooks, run, _lock: lock, _folder: folder })
     }
 }
 
 impl Contender for Trainer {
     fn step(&mut self) -> anyhow::Result<()> {
-        match advance(&mut self.training, &mut self.pace, &mut self.outside)? {
-            Flow::GoOn => Ok(()),
-            Flow::Stop => bail!("The training was asked to stop."),
+        if step(&mut self.training, &mut self.hooks)?.is_break() {
+            bail!("The training was asked to stop.");
         }
+        Ok(())
     }
 
     /// As the event log has them. It may have them later than the step was taken.
@@ -200,7 +201,7 @@ impl Contender for Trainer {
             if self.training.step() < from + steps {
                 continue;
             }
-            self.outside.observer.finish()?;
+            self.hooks.events.observer.finish()?;
             let records = log::read(&self.run.events_path())?;
             let losses: Vec<f64> = records
                 .iter()

@@ -16,7 +16,7 @@ use super::{OPTIMIZER, SLOW, TRAINING, training_of_rank};
 use crate::config::Config;
 use crate::distributed::Team;
 use crate::tensor_file::TensorFile;
-use crate::training::ranks_of;
+use crate::train::state::ranks_of;
 
 /// What all go on with.
 #[derive(Debug, Serialize, Deserialize)]

@@ -14,9 +14,9 @@ use super::{
     AVERAGE, AVERAGED, FAST, GENERATOR, MODEL, OPTIMIZER, SOUND, TRAINING, generator_states,
     of_the_optimizer,
 };
-use crate::averaging::Average;
 use crate::optimizer::Optimizer;
 use crate::tensor_file::TensorFile;
+use crate::train::averaging::Average;
 
 /// A training's state as a checkpoint holds it.
 #[derive(Debug)]

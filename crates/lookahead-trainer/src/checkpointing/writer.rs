@@ -21,7 +21,7 @@ use super::snapshot::Snapshot;
 use super::{FAST, MODEL, OPTIMIZER, SLOW, TRAINING, training_of_rank};
 use crate::panics::caught;
 use crate::tensor_file::{self, SIGNATURE, has_non_finite};
-use crate::training::divergence::Diverged;
+use crate::train::diverged::Diverged;
 
 /// What is to be written.
 #[derive(Debug)]

@@ -13,11 +13,11 @@ use crate::checkpointing::restore::load_weights;
 use crate::cli;
 use crate::config::Config;
 use crate::data::{self, Dataset};
-use crate::evaluation::evaluate;
 use crate::model::Model;
 use crate::panics::caught;
 use crate::say::{answer, say};
-use crate::training::refuse_other_contents;
+use crate::train::evaluation::evaluate;
+use crate::train::setup::refuse_other_contents;
 
 /// What `--json` prints.
 #[derive(Debug, Serialize)]

@@ -4,11 +4,11 @@ use std::path::Path;
 
 use anyhow::Context;
 use lookahead_run::checkpoint::fingerprint_of;
-use lookahead_run::event::{Event, Note, Resumed, RunEnded, Status};
+use lookahead_run::event::{Event, Resumed, RunEnded, Status};
 use lookahead_run::{Checkpoint, Details, RunFolder, RunLock, log};
 use serde_json::{Map, Value};
 
-use super::{choose, follow, refuse_other_program, run_to_the_end, warn};
+use super::{choose, refuse_other_program};
 use crate::checkpointing::ranks::{self, Plan, Received};
 use crate::cli;
 use crate::config::mutable_keys::{
@@ -19,7 +19,10 @@ use crate::controls::Hangup;
 use crate::distributed::{Team, Wishes, is_own};
 use crate::panics::caught;
 use crate::say::say;
-use crate::training::{NEXT_K, OUTDATED_CONFIG, Outside, Training, ranks_of};
+use crate::train::hooks::Hooks;
+use crate::train::run::{follow, run_to_the_end, warn};
+use crate::train::setup::Training;
+use crate::train::state::{NEXT_K, OUTDATED_CONFIG, ranks_of};
 use crate::usage::UsageError;
 
 /// Goes on with a run from its newest valid checkpoint, or from the one of `--from`.
@@ -103,14 +106,14 @@ pub(super) fn go_on(
     ranks::send(&team, &checkpoint.path, &plan)?;
     let team = team.configured(&config.distributed)?;
     let mut training = caught(|| Training::in_team(config.clone(), None, team))?;
-    caught(|| training.restore(&checkpoint.path, &manifest.details))?;
+    let other_workers = caught(|| training.restore(&checkpoint.path, &manifest.details))?;
     refuse_fewer_steps(&training, &config)?;
     let over = is_over(folder, &training, &config)?;
     if training.team().decide(Wishes { stop: over.is_some(), ..Wishes::default() })?.stop {
         over.into_iter().for_each(say);
         return training.team().leave();
     }
-    warnings.extend(training.other_team().map(str::to_owned));
+    warnings.extend(other_workers);
     warnings.extend(training.machine().other_bits(&manifest.details));
     warnings.extend(other_curve(&config, &changes));
     if [PERIOD, FINAL_SYNC].iter().any(|key| changes.contains_key(*key)) {
@@ -118,33 +121,33 @@ pub(super) fn go_on(
     }
 
     // What may fail comes before anything in the folder is moved.
-    let mut outside =
-        Outside::new(folder, training.config(), &shared.show(), Hangup::of(shared.keep_on_hangup))?;
+    let mut hooks =
+        Hooks::new(folder, &training, &shared.show(), Hangup::of(shared.keep_on_hangup))?;
     // From here on the run has one timeline again: the one that continues from this checkpoint. The
     // checkpoints go first: the log must not lack steps of a checkpoint that is still there.
     let checkpoints = folder.checkpoints();
     checkpoints.clear_leftovers()?;
     checkpoints.abandon_after(training.step())?;
-    outside.observer.rewind_log(training.step())?;
+    hooks.events.observer.rewind_log(training.step())?;
     let info = training.info(folder.name());
     let changed = !changes.is_empty() || outdated;
     let resumed = Resumed { checkpoint: checkpoint.name(), changes, info };
-    outside.observer.record(training.step(), Event::Resumed(resumed));
+    hooks.events.record(training.step(), Event::Resumed(resumed));
     // Before the config changes: a line of time must not begin unseen.
-    outside.observer.finish()?;
+    hooks.events.observer.finish()?;
     // After the log: a config of steps that no line of the log accounts for would mislead.
     if changed {
         folder.write_config(&training.config().to_toml())?;
     }
     for message in [training.note(), training.pending_k()].into_iter().flatten() {
-        outside.observer.record(training.step(), Event::Note(Note { message }));
+        hooks.events.note(training.step(), message);
     }
     warnings.extend_from_slice(lock.warnings());
-    warnings.extend(outside.open_to_others(&training, Some(checkpoint.name())));
-    warn(&mut outside, training.step(), warnings);
-    run_to_the_end(&mut training, &mut outside)?;
+    warnings.extend(hooks.open_to_others(&training, Some(checkpoint.name())));
+    warn(&mut hooks, training.step(), warnings);
+    run_to_the_end(&mut training, &mut hooks)?;
     training.team().leave()?;
-    if !outside.observer.is_quiet() {
+    if !hooks.events.observer.is_quiet() {
         say(format_args!("Run folder: {}", folder.present_path().display()));
     }
     Ok(())
@@ -181,7 +184,7 @@ pub(super) fn go_on_following(
     if training.team().decide(Wishes::default())?.stop {
         return training.team().leave();
     }
-    follow(training, &config)
+    follow(training)
 }
 
 /// The run's config with the changes asked for.

@@ -1,10 +1,9 @@
 //! `lookahead train`: a new run.
 
 use anyhow::Context;
-use lookahead_run::event::{Event, Note};
 use lookahead_run::{RunFolder, RunLock};
 
-use super::{follow, resume, run_to_the_end, warn};
+use super::resume;
 use crate::cli;
 use crate::config::distributed::DistributedMode;
 use crate::config::{Config, Loaded};
@@ -13,7 +12,9 @@ use crate::distributed::{Team, Wishes};
 use crate::initial;
 use crate::panics::caught;
 use crate::say::say;
-use crate::training::{Outside, Training};
+use crate::train::hooks::Hooks;
+use crate::train::run::{follow, run_to_the_end, warn};
+use crate::train::setup::Training;
 
 /// Starts a run from a config.
 ///
@@ -70,7 +71,7 @@ fn train_among(
     let mut training = caught(|| Training::in_team(loaded.config.clone(), from, team))?;
     loaded.notes.extend(training.check_syncs()?);
     if !training.team().leads() {
-        return follow(training, &loaded.config);
+        return follow(training);
     }
 
     let folder = match &arguments.name {
@@ -85,22 +86,22 @@ fn train_among(
         }
     };
     let begun = begin(&folder, &loaded.config, &training, &arguments.shared);
-    let (lock, mut outside) = begun.inspect_err(|_| {
+    let (lock, mut hooks) = begun.inspect_err(|_| {
         // This process has just made it, and there is no run in it yet.
         let _ = std::fs::remove_dir_all(folder.path());
     })?;
     for message in training.origin().map(str::to_owned).into_iter().chain(training.note()) {
-        outside.observer.record(0, Event::Note(Note { message }));
+        hooks.events.note(0, message);
     }
     if let Some(message) = training.oversized_batch() {
-        outside.observer.record(0, Event::Note(Note { message }));
+        hooks.events.note(0, message);
     }
-    loaded.notes.extend(outside.open_to_others(&training, None));
+    loaded.notes.extend(hooks.open_to_others(&training, None));
     loaded.notes.extend_from_slice(lock.warnings());
-    warn(&mut outside, 0, loaded.notes);
-    run_to_the_end(&mut training, &mut outside)?;
+    warn(&mut hooks, 0, loaded.notes);
+    run_to_the_end(&mut training, &mut hooks)?;
     training.team().leave()?;
-    if !outside.observer.is_quiet() {
+    if !hooks.events.observer.is_quiet() {
         say(format_args!("Run folder: {}", lock.folder().present_path().display()));
     }
     Ok(())
@@ -112,13 +113,13 @@ fn begin(
     config: &Config,
     training: &Training,
     shared: &cli::Shared,
-) -> anyhow::Result<(RunLock, Outside)> {
+) -> anyhow::Result<(RunLock, Hooks)> {
     let lock = folder.lock()?;
     let folder = lock.folder();
     folder.write_config(&config.to_toml())?;
-    let mut outside =
-        Outside::new(folder, config, &shared.show(), Hangup::of(shared.keep_on_hangup))?;
-    outside.observer.record(0, Event::RunStarted(training.info(folder.name())));
-    outside.observer.finish()?;
-    Ok((lock, outside))
+    let mut hooks =
+        Hooks::new(folder, training, &shared.show(), Hangup::of(shared.keep_on_hangup))?;
+    hooks.events.record_start(training.info(folder.name()));
+    hooks.events.observer.finish()?;
+    Ok((lock, hooks))
 }

@@ -9,8 +9,6 @@ use std::ops::Range;
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 
-use crate::distributed::share;
-
 /// A generator of its own for a purpose at a place in the run.
 pub(crate) fn generator(seed: u64, epoch: u64, place: u64, purpose: &[u8; 8]) -> ChaCha8Rng {
     let mut key = [0; 32];
@@ -148,6 +146,13 @@ impl Batches {
     }
 }
 
+/// The part of `all` that is a rank's, as even as can be.
+pub fn share(all: Range<usize>, rank: usize, size: usize) -> Range<usize> {
+    let (base, extra) = (all.len() / size, all.len() % size);
+    let start = all.start + rank * base + rank.min(extra);
+    start..start + base + usize::from(rank < extra)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -242,5 +247,16 @@ mod tests {
         }
         // Five standard deviations of a binomial with p = 1/3: √(30000 · 2/9) ≈ 82.
         assert!(counts.iter().all(|&n| n.abs_diff(10_000) < 410), "{counts:?}");
+    }
+
+    #[test]
+    fn shares_are_even_and_together_all() {
+        for (count, size) in [(10, 1), (10, 3), (2, 4), (0, 2), (12, 4)] {
+            let shares: Vec<_> = (0..size).map(|rank| share(5..5 + count, rank, size)).collect();
+            let all: Vec<usize> = shares.iter().cloned().flatten().collect();
+            assert_eq!(all, (5..5 + count).collect::<Vec<_>>());
+            let lengths: Vec<usize> = shares.iter().map(Range::len).collect();
+            assert!(lengths.iter().max().unwrap() - lengths.iter().min().unwrap() <= 1);
+        }
     }
 }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use crate::common::{SMALL, Sandbox, copy_folder, publish, reseal};
 use lookahead_run::{Details, checkpoint};
 use lookahead_trainer::config::Config;
-use lookahead_trainer::training::Training;
+use lookahead_trainer::train::setup::Training;
 use serde_json::Value;
 
 /// A training that checkpoints are loaded into, and one of them that is whole.

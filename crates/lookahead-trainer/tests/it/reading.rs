@@ -7,7 +7,9 @@ use lookahead_run::event::Event;
 use lookahead_trainer::config::Config;
 use lookahead_trainer::controls::Hangup;
 use lookahead_trainer::observer::Show;
-use lookahead_trainer::training::{Outside, Pace, Training, advance};
+use lookahead_trainer::train::hooks::Hooks;
+use lookahead_trainer::train::r#loop::step;
+use lookahead_trainer::train::setup::Training;
 
 /// A run's events without what differs from run to run: times and speeds.
 fn events(sandbox: &Sandbox, run: &str) -> Vec<String> {
@@ -104,11 +106,11 @@ fn no_value_is_read_back_between() {
         let name = format!("run-{every}");
         let folder = RunFolder::create(sandbox.path(), &name).unwrap();
         let show = Show { quiet: true, ..Show::default() };
-        let mut outside = Outside::new(&folder, &config, &show, Hangup::IsIgnored).unwrap();
-        let mut pace = Pace::new(&mut training);
+        let mut hooks = Hooks::new(&folder, &training, &show, Hangup::IsIgnored).unwrap();
+        hooks.begin(&training);
         let (_, ops) = ops::record(|| {
             for _ in 0..20 {
-                advance(&mut training, &mut pace, &mut outside).unwrap();
+                assert!(step(&mut training, &mut hooks).unwrap().is_continue());
             }
         });
         let count = |name: &str| ops.iter().filter(|op| op.depth == 0 && op.name == name).count();

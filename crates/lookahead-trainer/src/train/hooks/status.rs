@@ -5,29 +5,33 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use lookahead_run::event::{Rank, Step};
 use lookahead_run::status::{State, Status};
 
-use super::Training;
-use super::settings::settable;
+use crate::train::setup::Training;
 
 /// The run's status, which the training keeps up to date and other threads read.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Shared(Arc<Mutex<Status>>);
+pub(crate) struct SharedStatus(Arc<Mutex<Status>>);
 
-impl Shared {
+impl SharedStatus {
     /// A copy of it.
     pub(super) fn get(&self) -> Status {
         self.lock().clone()
     }
 
     /// What stays as it is for as long as this process trains; `checkpoint` is the newest one's name.
-    pub(super) fn begin(&self, run: &str, t: &Training, checkpoint: Option<String>) {
+    pub(super) fn begin(
+        &self,
+        run: &str,
+        t: &Training,
+        settings: Vec<String>,
+        checkpoint: Option<String>,
+    ) {
         {
             let mut status = self.lock();
             status.run = run.to_owned();
             status.process = std::process::id();
             status.total_steps = t.total_steps;
             status.checkpoint = checkpoint;
-            let alone = t.team().is_alone();
-            status.settings = if alone { settable(&t.config) } else { Vec::new() };
+            status.settings = settings;
         }
         self.show(t, State::Training);
     }
@@ -36,7 +40,7 @@ impl Shared {
     pub(super) fn show(&self, t: &Training, state: State) {
         let mut status = self.lock();
         status.state = state;
-        status.step = t.step;
+        status.step = t.state.step;
         status.epoch = t.batches.epoch();
         status.phase = t.optimizer.phase();
         let lookahead = t.config.lookahead.as_ref();
@@ -46,7 +50,7 @@ impl Shared {
     }
 
     /// What the last step told.
-    pub(super) fn took(&self, step: &Step) {
+    pub(super) fn record_step(&self, step: &Step) {
         let mut status = self.lock();
         status.loss = Some(step.loss);
         status.learning_rate = Some(step.learning_rate);
@@ -54,14 +58,14 @@ impl Shared {
     }
 
     /// How several processes fared when they met.
-    pub(super) fn met(&self, ranks: &[Rank]) {
+    pub(super) fn record_ranks(&self, ranks: &[Rank]) {
         let mut status = self.lock();
         status.ranks.clear();
         status.ranks.extend_from_slice(ranks);
     }
 
     /// A checkpoint is there.
-    pub(super) fn saved(&self, name: &str) {
+    pub(super) fn record_checkpoint(&self, name: &str) {
         self.lock().checkpoint = Some(name.to_owned());
     }
 

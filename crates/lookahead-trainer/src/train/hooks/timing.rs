@@ -4,7 +4,7 @@
 //! a GPU the kernels of an operation run after the call that launches them has returned. Waiting for
 //! them at every border would slow the training down, so there the parts tell how long the calls
 //! took, and the waiting falls to the part that reads a value back: as a rule the loss, within
-//! [`Part::ForwardBackward`].
+//! [`Phase::ForwardBackward`].
 
 use std::time::{Duration, Instant};
 
@@ -12,7 +12,7 @@ use lookahead_run::event::Timing;
 
 /// What the training does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Part {
+pub enum Phase {
     /// Getting a batch.
     Data,
     /// The loss and its gradient.
@@ -31,7 +31,7 @@ pub enum Part {
 
 /// Sums of what the parts took since the last report.
 #[derive(Debug)]
-pub struct Stopwatch {
+pub struct PhaseTimer {
     /// When the present report began, pauses left out.
     began: Instant,
     /// The last border between two parts.
@@ -42,17 +42,17 @@ pub struct Stopwatch {
 /// From one report to the next, at least.
 pub const INTERVAL: Duration = Duration::from_secs(1);
 
-impl Default for Stopwatch {
+impl Default for PhaseTimer {
     fn default() -> Self {
         let now = Instant::now();
-        Stopwatch { began: now, border: now, sums: Timing::default() }
+        PhaseTimer { began: now, border: now, sums: Timing::default() }
     }
 }
 
-impl Stopwatch {
+impl PhaseTimer {
     /// Begins from nothing.
     pub fn restart(&mut self) {
-        *self = Stopwatch::default();
+        *self = PhaseTimer::default();
     }
 
     /// A part begins: what came before it is in none.
@@ -61,20 +61,20 @@ impl Stopwatch {
     }
 
     /// What was done since the last border was this part, and the next one begins.
-    pub fn end(&mut self, part: Part) {
+    pub fn end(&mut self, part: Phase) {
         self.end_at(part, Instant::now());
     }
 
-    fn end_at(&mut self, part: Part, now: Instant) {
+    fn end_at(&mut self, part: Phase, now: Instant) {
         let sums = &mut self.sums;
         let sum = match part {
-            Part::Data => &mut sums.data,
-            Part::ForwardBackward => &mut sums.forward_backward,
-            Part::InnerStep => &mut sums.inner_step,
-            Part::Sync => &mut sums.sync,
-            Part::Probe => &mut sums.probe,
-            Part::Evaluation => &mut sums.evaluation,
-            Part::Checkpoint => &mut sums.checkpoint,
+            Phase::Data => &mut sums.data,
+            Phase::ForwardBackward => &mut sums.forward_backward,
+            Phase::InnerStep => &mut sums.inner_step,
+            Phase::Sync => &mut sums.sync,
+            Phase::Probe => &mut sums.probe,
+            Phase::Evaluation => &mut sums.evaluation,
+            Phase::Checkpoint => &mut sums.checkpoint,
         };
         *sum += now.saturating_duration_since(self.border).as_secs_f64();
         self.border = now;
@@ -111,19 +111,19 @@ mod tests {
 
     #[test]
     fn each_part_gets_its_own_time_and_the_rest_gets_none() {
-        let mut clock = Stopwatch::default();
+        let mut clock = PhaseTimer::default();
         let began = clock.began;
         let at = |milliseconds| began + Duration::from_millis(milliseconds);
-        clock.end_at(Part::Data, at(100));
-        clock.end_at(Part::ForwardBackward, at(300));
-        clock.end_at(Part::InnerStep, at(350));
+        clock.end_at(Phase::Data, at(100));
+        clock.end_at(Phase::ForwardBackward, at(300));
+        clock.end_at(Phase::InnerStep, at(350));
         // Writing the log.
         clock.border = at(450);
-        clock.end_at(Part::Data, at(500));
-        clock.end_at(Part::Sync, at(600));
-        clock.end_at(Part::Probe, at(650));
-        clock.end_at(Part::Evaluation, at(660));
-        clock.end_at(Part::Checkpoint, at(665));
+        clock.end_at(Phase::Data, at(500));
+        clock.end_at(Phase::Sync, at(600));
+        clock.end_at(Phase::Probe, at(650));
+        clock.end_at(Phase::Evaluation, at(660));
+        clock.end_at(Phase::Checkpoint, at(665));
         assert_eq!(clock.report_at(at(5000)), None, "no step was taken");
         clock.step_taken();
         assert_eq!(clock.report_at(at(999)), None, "too early");

@@ -10,17 +10,18 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use lookahead_run::RunFolder;
 use lookahead_run::command::Setting;
-use lookahead_run::event::{Changed, Event, Note, Warning};
+use lookahead_run::event::{Changed, Event};
 use serde_json::Value;
 
 use super::kept_config::KeptConfig;
-use super::{Outside, Training};
+use super::log::Events;
+use super::probe::ProbeHook;
 use crate::config::mutable_keys::{
     LEARNING_RATE, LIVE, PERIOD, PROBE_INTERVAL, SLOW_STEP_SIZE, may_change, value_at,
 };
 use crate::config::{Config, Override};
 use crate::panics::caught;
-use crate::probe::Probe;
+use crate::train::setup::Training;
 
 /// The configuration as it is once all that was accepted has taken effect: what the next change is
 /// checked against, and what `config.toml` holds. Shared with the threads that are asked.
@@ -89,21 +90,41 @@ impl Accepted {
     }
 }
 
-/// Writes changes to `config.toml` that could not be written, where it is time to try again, or `now`
-/// in any case; and reports what came of the last attempt.
-pub(super) fn keep(t: &Training, outside: &mut Outside, now: bool) {
-    let news = {
-        // A thread that holds it is writing just now.
-        let Ok(mut accepted) = outside.settings.0.try_lock() else { return };
-        if accepted.kept.is_behind() && (now || accepted.kept.is_due()) {
-            let _ = accepted.keep();
+impl Settings {
+    /// Writes changes to `config.toml` that could not be written, if it is time to try again, or `now` in any
+    /// case; and reports what came of the last attempt.
+    pub(super) fn keep(&self, step: u64, events: &mut Events, now: bool) {
+        let news = {
+            // A thread that holds it is writing just now.
+            let Ok(mut accepted) = self.0.try_lock() else { return };
+            if accepted.kept.is_behind() && (now || accepted.kept.is_due()) {
+                let _ = accepted.keep();
+            }
+            accepted.kept.take_news()
+        };
+        match news {
+            Some(Ok(message)) => events.note(step, message),
+            Some(Err(message)) => events.warn(step, message),
+            None => {}
         }
-        accepted.kept.take_news()
-    };
-    match news {
-        Some(Ok(message)) => outside.observer.record(t.step, Event::Note(Note { message })),
-        Some(Err(message)) => outside.observer.record(t.step, Event::Warning(Warning { message })),
-        None => {}
+    }
+
+    /// Changes a setting, and records that. A change that is refused is recorded as a warning: whoever asked
+    /// through the socket has been refused before.
+    ///
+    /// # Errors
+    /// What the optimizer says.
+    pub(super) fn set(
+        &self,
+        setting: &Setting,
+        t: &mut Training,
+        probe: &mut ProbeHook,
+        events: &mut Events,
+    ) -> anyhow::Result<()> {
+        let done = change(setting, t, probe, events);
+        self.done(setting, t.config.clone());
+        self.keep(t.state.step, events, false);
+        done
     }
 }
 
@@ -160,27 +181,16 @@ fn no_live_setting(key: &str) -> String {
     format!("`{key}` can't change while the run lives: {otherwise}")
 }
 
-/// Does what is asked for, and tells of it. A change that can't be is told as a warning: whoever
-/// asked through the socket has been refused before.
-///
-/// # Errors
-/// What the optimizer says.
-pub(super) fn set(
-    t: &mut Training,
-    outside: &mut Outside,
+fn change(
     setting: &Setting,
+    t: &mut Training,
+    probe: &mut ProbeHook,
+    events: &mut Events,
 ) -> anyhow::Result<()> {
-    let done = change(t, outside, setting);
-    outside.settings.done(setting, t.config.clone());
-    keep(t, outside, false);
-    done
-}
-
-fn change(t: &mut Training, outside: &mut Outside, setting: &Setting) -> anyhow::Result<()> {
     let wanted = match changed(&t.config, setting) {
         Ok(wanted) => wanted,
         Err(message) => {
-            outside.observer.record(t.step, Event::Warning(Warning { message }));
+            events.warn(t.state.step, message);
             return Ok(());
         }
     };
@@ -197,52 +207,38 @@ fn change(t: &mut Training, outside: &mut Outside, setting: &Setting) -> anyhow:
                 lookahead.set_k(after.k)?;
                 t.config.lookahead = Some(after);
             }
-            super::last_sync::note_syncs_to_come(t, outside);
+            if let Some(message) = t.syncs_to_come() {
+                events.note(t.state.step, message);
+            }
             if let Some(message) = t.pending_k() {
-                outside.observer.record(t.step, Event::Note(Note { message }));
+                events.note(t.state.step, message);
                 return Ok(());
             }
         }
         _ => {
-            let probe = caught(|| Ok(Probe::new(&wanted.probe, &t.data, t.device)));
-            match probe {
-                Ok(probe) => t.probe = probe,
-                Err(error) => {
-                    let message = format!("`{PROBE_INTERVAL}` stays as it is. {error:#}");
-                    outside.observer.record(t.step, Event::Warning(Warning { message }));
-                    return Ok(());
-                }
+            if let Err(error) = caught(|| probe.rebuild(&wanted.probe, t)) {
+                let message = format!("`{PROBE_INTERVAL}` stays as it is. {error:#}");
+                events.warn(t.state.step, message);
+                return Ok(());
             }
             t.config.probe = wanted.probe;
         }
     }
-    tell(t, outside, &setting.key);
+    record_change(t, events, &setting.key);
     Ok(())
 }
 
-impl Training {
-    /// A sentence if a k was set that the present cycle does not have yet.
-    pub fn pending_k(&self) -> Option<String> {
-        let (Some(now), Some(next)) = self.optimizer.k() else { return None };
-        let left = now.saturating_sub(self.optimizer.phase());
-        Some(format!(
-            "`{PERIOD}` becomes {next} after the next sync, in {left} steps, at step {}.",
-            self.step + left
-        ))
-    }
-}
-
-/// Reports a k that has come into force with a new cycle; `before` is the one before.
-pub(super) fn report_new_k(t: &mut Training, outside: &mut Outside, before: Option<u64>) {
+/// Records a k that has come into force with a new cycle; `before` is the one before.
+pub(super) fn record_new_k(t: &Training, events: &mut Events, before: Option<u64>) {
     if t.optimizer.k().0 != before {
-        tell(t, outside, PERIOD);
+        record_change(t, events, PERIOD);
     }
 }
 
-fn tell(t: &mut Training, outside: &mut Outside, key: &str) {
+fn record_change(t: &Training, events: &mut Events, key: &str) {
     let value = value_at(&t.config.to_json(), key).cloned().unwrap_or(Value::Null);
     let changes = [(key.to_owned(), value)].into_iter().collect();
-    outside.observer.record(t.step, Event::Changed(Changed { changes }));
+    events.record(t.state.step, Event::Changed(Changed { changes }));
 }
 
 #[cfg(test)]

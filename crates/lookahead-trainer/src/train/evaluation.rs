@@ -38,12 +38,31 @@ pub fn evaluate(
     }))
 }
 
+/// As [`evaluate`], alone or together: several processes evaluate a share each, and do not stop between two
+/// batches.
+///
+/// # Errors
+/// As [`evaluate`], and if a process does not answer.
+pub fn evaluate_among(
+    team: &Team,
+    model: &Model,
+    samples: &dyn Samples,
+    split: Split,
+    weights: Weights,
+    stop: impl FnMut() -> bool,
+) -> anyhow::Result<Option<Evaluation>> {
+    if team.is_alone() {
+        return evaluate(model, samples, split, weights, stop);
+    }
+    evaluate_together(team, model, samples, split, weights).map(Some)
+}
+
 /// As [`evaluate`], of which each process of a team does a share, with the weights in its own model; all
 /// get the same outcome.
 ///
 /// # Errors
 /// As [`evaluate`], and where a process does not answer.
-pub fn evaluate_together(
+fn evaluate_together(
     team: &Team,
     model: &Model,
     samples: &dyn Samples,
@@ -105,7 +124,7 @@ mod tests {
     use crate::data::signature::Signature;
     use crate::data::{Batch, Dataset, Place, Problem};
     use crate::model::Network;
-    use crate::probe::Probe;
+    use crate::train::hooks::probe::Probe;
     use lookahead_run::event::Task;
     use std::cell::Cell;
     use std::rc::Rc;

@@ -6,14 +6,14 @@ use std::collections::BTreeMap;
 use lookahead_core::{SlowWeights, TchOptimizer};
 use tch::Tensor;
 
-use super::Training;
+use super::setup::Training;
 use crate::config::Config;
 use crate::data::Dataset;
 use crate::model::Model;
 
 /// Computes the statistics of batch normalization for φ, which is in the model, from the first
 /// training batches in the order of the file; does nothing where that is not asked for.
-pub(super) fn recalibrate(
+pub(crate) fn recalibrate(
     at_phi: &mut SlowWeights<'_, TchOptimizer>,
     model: &Model,
     data: &Dataset,
@@ -34,7 +34,7 @@ pub(super) fn recalibrate(
 }
 
 /// The buffers that belong to φ, where they are not θ's.
-pub(super) fn buffers_of_phi(t: &mut Training) -> anyhow::Result<BTreeMap<String, Tensor>> {
+pub(crate) fn buffers_of_phi(t: &mut Training) -> anyhow::Result<BTreeMap<String, Tensor>> {
     let Training { optimizer, model, data, config, .. } = t;
     let asked = config.lookahead.as_ref().is_some_and(|lookahead| lookahead.recalibrate > 0);
     let Some(lookahead) = optimizer.lookahead().filter(|_| asked) else {

@@ -9,14 +9,14 @@ use tch::Device;
 
 /// Measures what was used from one look to the next.
 #[derive(Debug)]
-pub struct Meter {
+pub struct ResourceMonitor {
     looked: Instant,
     /// Processor time of all threads until then, in seconds.
     used: f64,
     gpu: Option<(Nvml, Name)>,
 }
 
-impl Meter {
+impl ResourceMonitor {
     /// Begins now. NVML is asked for only where the training is on a GPU; where it can't be had, that
     /// stays so.
     pub fn new(device: Device) -> Self {
@@ -27,7 +27,7 @@ impl Meter {
             }
             _ => None,
         };
-        Meter { looked: Instant::now(), used: processor_seconds(), gpu }
+        ResourceMonitor { looked: Instant::now(), used: processor_seconds(), gpu }
     }
 
     /// What was used since the last look. Nothing where the system does not tell.
@@ -91,7 +91,7 @@ mod tests {
 
     #[test]
     fn a_busy_process_uses_processor_time_and_memory() {
-        let mut meter = Meter::new(Device::Cpu);
+        let mut meter = ResourceMonitor::new(Device::Cpu);
         let before = processor_seconds();
         let mut sum = 0u64;
         while processor_seconds() < before + 0.05 {

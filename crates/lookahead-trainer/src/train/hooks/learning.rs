@@ -10,13 +10,11 @@
 
 use std::collections::VecDeque;
 
-use lookahead_run::event::{Event, Warning};
-
-use super::{Outside, Training};
 use crate::config::check::format_number;
 use crate::config::data::DataConfig;
 use crate::data::Problem;
 use crate::observer::lines;
+use crate::train::setup::Training;
 
 /// Steps before which a run is too short to judge whether it diverged, and whether it learns.
 const FEWEST: [u64; 2] = [20, 50];
@@ -29,7 +27,7 @@ const MOST_NOISE: f64 = 0.5;
 
 /// The losses of a training in this process, as far as they tell whether it learns.
 #[derive(Debug)]
-pub(super) struct Learning {
+pub(super) struct LearningCheck {
     /// The loss of guessing; none where nothing is classified.
     chance: Option<f64>,
     /// Whether a loss near that of guessing means anything.
@@ -50,14 +48,14 @@ enum Fault {
     LearnsNothing { loss: f64, chance: f64 },
 }
 
-impl Learning {
+impl LearningCheck {
     pub(super) fn new(problem: &Problem, data: &DataConfig, steps_per_epoch: u64) -> Self {
         let choices = match problem {
             Problem::Images { classes, .. } => Some(*classes),
             Problem::Text { symbols, .. } => Some(*symbols),
             Problem::Quadratic { .. } => None,
         };
-        Learning {
+        LearningCheck {
             chance: choices.filter(|count| *count > 1).map(|count| (count as f64).ln()),
             is_noisy: data.label_noise() > MOST_NOISE,
             first: f64::NAN,
@@ -95,64 +93,62 @@ impl Learning {
         let learns_nothing = loss >= NO_BETTER * chance && !(self.is_noisy && loss < FAR * chance);
         (to_learn && may_judge && learns_nothing).then_some(Fault::LearnsNothing { loss, chance })
     }
-}
 
-/// Warns at the end of an epoch, once, if the training has diverged or learns nothing, by the losses that
-/// have been read: no device is waited for.
-pub(super) fn check(t: &mut Training, outside: &mut Outside) {
-    let may_judge = t.batches.epoch() >= 2 && is_warm(t);
-    let Some(fault) = t.learning.fault(may_judge).filter(|_| !t.learning.warned) else { return };
-    t.learning.warned = true;
-    let what = format!("At the end of epoch {} {}", t.batches.epoch(), in_words(t, fault));
-    outside.observer.record(t.step, Event::Warning(Warning { message: what }));
-}
+    /// What to warn of at the end of an epoch; only once.
+    pub(super) fn warning(&mut self, t: &Training) -> Option<String> {
+        let may_judge = t.batches.epoch() >= 2 && is_warm(t);
+        let fault = self.fault(may_judge).filter(|_| !self.warned)?;
+        self.warned = true;
+        Some(format!("At the end of epoch {} {}", t.batches.epoch(), self.in_words(t, fault)))
+    }
 
-/// What is wrong at the end of a run, as a clause, if anything is.
-pub fn fault_at_the_end(t: &Training) -> Option<String> {
-    Some(in_words(t, t.learning.fault(is_warm(t))?))
+    /// What is wrong at the end of a run, as a clause, if anything is.
+    pub(super) fn fault_at_the_end(&self, t: &Training) -> Option<String> {
+        Some(self.in_words(t, self.fault(is_warm(t))?))
+    }
+
+    fn in_words(&self, t: &Training, fault: Fault) -> String {
+        let (first, highest) = (self.first, self.highest);
+        let lr = format_number(t.config.optimizer.lr);
+        let (shown_loss, guessing) =
+            (lines::loss, |chance| format!("guessing ({})", lines::loss(chance)));
+        match fault {
+            Fault::Diverged { loss, chance } => format!(
+                "the loss is {}, above that of {} and the first step's ({}): the training diverged. Start again \
+                 with a smaller `optimizer.lr` than {lr}.",
+                shown_loss(loss),
+                guessing(chance),
+                shown_loss(first)
+            ),
+            Fault::LearnsNothing { loss, chance } => {
+                let remedy = if highest > FAR * first.max(chance) {
+                    format!("It rose to {} on the way: use a smaller", shown_loss(highest))
+                } else {
+                    "It has hardly moved: check that the labels belong to the inputs, and use a larger"
+                        .to_owned()
+                };
+                format!(
+                    "the loss is {}, no better than that of {}: the model has learned nothing. {remedy} \
+                     `optimizer.lr` than {lr}.",
+                    shown_loss(loss),
+                    guessing(chance)
+                )
+            }
+        }
+    }
 }
 
 fn is_warm(t: &Training) -> bool {
-    t.step > 2 * t.config.schedule.warmup_steps
-}
-
-fn in_words(t: &Training, fault: Fault) -> String {
-    let (first, highest) = (t.learning.first, t.learning.highest);
-    let lr = format_number(t.config.optimizer.lr);
-    let (shown_loss, guessing) =
-        (lines::loss, |chance| format!("guessing ({})", lines::loss(chance)));
-    match fault {
-        Fault::Diverged { loss, chance } => format!(
-            "the loss is {}, above that of {} and the first step's ({}): the training diverged. Start again \
-             with a smaller `optimizer.lr` than {lr}.",
-            shown_loss(loss),
-            guessing(chance),
-            shown_loss(first)
-        ),
-        Fault::LearnsNothing { loss, chance } => {
-            let remedy = if highest > FAR * first.max(chance) {
-                format!("It rose to {} on the way: use a smaller", shown_loss(highest))
-            } else {
-                "It has hardly moved: check that the labels belong to the inputs, and use a larger"
-                    .to_owned()
-            };
-            format!(
-                "the loss is {}, no better than that of {}: the model has learned nothing. {remedy} \
-                 `optimizer.lr` than {lr}.",
-                shown_loss(loss),
-                guessing(chance)
-            )
-        }
-    }
+    t.state.step > 2 * t.config.schedule.warmup_steps
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn learning(losses: impl IntoIterator<Item = f64>) -> Learning {
+    fn learning(losses: impl IntoIterator<Item = f64>) -> LearningCheck {
         let problem = Problem::Images { shape: [1, 8, 8], classes: 10 };
-        let mut learning = Learning::new(&problem, &DataConfig::default(), 40);
+        let mut learning = LearningCheck::new(&problem, &DataConfig::default(), 40);
         losses.into_iter().for_each(|loss| learning.take(loss));
         learning
     }
@@ -176,9 +172,9 @@ mod tests {
         let dead = || learning((0..80).map(|i| 2.303 + 0.001 * f64::from(i % 5)));
         assert_eq!(dead().fault(false), None);
         assert!(matches!(dead().fault(true), Some(Fault::LearnsNothing { .. })));
-        let noisy = Learning { is_noisy: true, ..dead() };
+        let noisy = LearningCheck { is_noisy: true, ..dead() };
         assert_eq!(noisy.fault(true), None);
-        let nothing_to_guess = Learning { chance: None, ..dead() };
+        let nothing_to_guess = LearningCheck { chance: None, ..dead() };
         assert_eq!(nothing_to_guess.fault(true), None);
     }
 }

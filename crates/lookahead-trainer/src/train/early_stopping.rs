@@ -1,39 +1,41 @@
 //! A run that stops early, since it gets no better: its result is the best model, and not the last.
 
-use lookahead_run::event::{Event, Reason, RunEnded, Split, Status, Warning, Weights};
+use lookahead_run::event::{Event, Reason, RunEnded, Split, Status, Weights};
 use lookahead_run::{Details, RunFolder};
 use serde_json::Value;
 
-use super::divergence::refuse_loss;
-use super::{BEST_STEP, OWED, Outside, SINCE_BEST, Training};
+use super::diverged::refuse_loss;
+use super::evaluation::evaluate_among;
+use super::hooks::Hooks;
+use super::setup::Training;
+use super::state::TrainState;
 use crate::checkpointing::restore::load_weights;
 use crate::config::mutable_keys::value_at;
 use crate::distributed::Wishes;
-use crate::evaluation::{evaluate, evaluate_together};
 use crate::model::Model;
 
 /// The step of the best model, where a checkpoint is the last one of a run that stopped early.
 pub fn best_step(details: &Details) -> Option<u64> {
     let config = |key: &str| value_at(&details.config, key).and_then(Value::as_u64);
-    let own = |key: &str| details.integers.get(key).map(|value| value.unsigned_abs());
     let patience = config("train.patience").filter(|patience| *patience > 0)?;
     let all_taken = match config("train.max_steps") {
         Some(total) => details.step >= total,
         None => details.epoch >= config("train.epochs")?,
     };
-    let stopped = own(SINCE_BEST)? >= patience && own(OWED) == Some(0) && !all_taken;
-    own(BEST_STEP).filter(|_| stopped)
+    let state = TrainState::from_details(details);
+    let stopped = state.is_out_of_patience(patience) && !all_taken;
+    state.best.at().filter(|_| stopped)
 }
 
 /// Tests the best model of a run that has stopped early, and says how the run ended.
 ///
 /// # Errors
 /// Where an evaluation fails.
-pub(super) fn finish(t: &mut Training, outside: &mut Outside) -> anyhow::Result<RunEnded> {
+pub(super) fn finish(t: &mut Training, hooks: &mut Hooks) -> anyhow::Result<RunEnded> {
     let (patience, by) = (t.config.train.patience, t.config.train.best_by());
-    let best = t.best.value.zip(t.best.at());
+    let best = t.state.best.value.zip(t.state.best.at());
     let tested = match best {
-        Some((_, step)) => test_best(t, outside, step)?,
+        Some((_, step)) => test_best(t, hooks, step)?,
         None => Tested::Lost,
     };
     if tested == Tested::Interrupted {
@@ -53,7 +55,7 @@ pub(super) fn finish(t: &mut Training, outside: &mut Outside) -> anyhow::Result<
         status: Status::Finished,
         message: Some(message),
         reason: Some(Reason::EarlyStopping),
-        best_step: t.best.at().filter(|_| tested == Tested::Done),
+        best_step: t.state.best.at().filter(|_| tested == Tested::Done),
     })
 }
 
@@ -67,8 +69,8 @@ enum Tested {
     Interrupted,
 }
 
-/// Evaluates the checkpoint of the best model on test data. Warns where it can't be read.
-fn test_best(t: &mut Training, outside: &mut Outside, step: u64) -> anyhow::Result<Tested> {
+/// Evaluates the checkpoint of the best model on test data. Warns if it can't be read.
+fn test_best(t: &mut Training, hooks: &mut Hooks, step: u64) -> anyhow::Result<Tested> {
     // A model of its own: the training stays as it was saved.
     let model = Model::new(&t.config.model, &t.data, t.device)?.computing_as(&t.config.train)?;
     let last = t.final_weights();
@@ -79,25 +81,22 @@ fn test_best(t: &mut Training, outside: &mut Outside, step: u64) -> anyhow::Resu
             load_weights(&checkpoint.path, *weights == last, &model.vs)
         };
         // Rank 0 has the folder, and the others get the weights from it.
-        let loaded = outside.folder.as_ref().map_or(Ok(()), load);
+        let loaded = hooks.checkpoints.folder.as_ref().map_or(Ok(()), load);
         let failed = Wishes { stop: loaded.is_err(), ..Wishes::default() };
         if t.team.decide(failed)?.stop {
             if let Err(error) = loaded {
                 let message = format!("The best model, of step {step}, can't be tested: {error:#}");
-                outside.observer.record(t.step, Event::Warning(Warning { message }));
+                hooks.events.warn(t.state.step, message);
             }
             return Ok(Tested::Lost);
         }
         t.team.start_together(&model.vs)?;
-        let samples = &*t.data.test;
-        let controls = &mut outside.controls;
-        let found = match t.team.is_alone() {
-            true => evaluate(&model, samples, Split::Test, *weights, || controls.stop_is_asked())?,
-            false => Some(evaluate_together(&t.team, &model, samples, Split::Test, *weights)?),
-        };
+        let (samples, controls) = (&*t.data.test, &mut hooks.controls);
+        let stop = || controls.stop_is_asked();
+        let found = evaluate_among(&t.team, &model, samples, Split::Test, *weights, stop)?;
         let Some(mut found) = found else { return Ok(Tested::Interrupted) };
         found.model_step = Some(step);
-        outside.observer.record(t.step, Event::Evaluation(found));
+        hooks.events.record(t.state.step, Event::Evaluation(found));
         refuse_loss("The loss on the test set", found.loss, step, t.config.optimizer.lr)?;
     }
     Ok(Tested::Done)

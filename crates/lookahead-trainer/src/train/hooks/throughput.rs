@@ -3,10 +3,10 @@
 use std::time::{Duration, Instant};
 
 /// Samples a second of the training steps themselves: what happens between a
-/// [`step_done`](Speed::step_done) and the next [`step_begins`](Speed::step_begins), such as
+/// [`step_done`](Throughput::step_done) and the next [`step_begins`](Throughput::step_begins), such as
 /// evaluations and checkpoints, is not counted.
 #[derive(Debug)]
-pub struct Speed {
+pub struct Throughput {
     started: Instant,
     samples: f64,
     seconds: f64,
@@ -15,13 +15,13 @@ pub struct Speed {
 /// Time over which the mean forgets.
 const MEMORY: Duration = Duration::from_secs(5);
 
-impl Default for Speed {
+impl Default for Throughput {
     fn default() -> Self {
-        Speed { started: Instant::now(), samples: 0.0, seconds: 0.0 }
+        Throughput { started: Instant::now(), samples: 0.0, seconds: 0.0 }
     }
 }
 
-impl Speed {
+impl Throughput {
     /// A training step begins; what came before it is not counted.
     pub fn step_begins(&mut self) {
         self.started = Instant::now();

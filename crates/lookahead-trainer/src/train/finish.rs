@@ -1,0 +1,81 @@
+//! The end of a run, in one order: θ is tested, the last sync takes the steps of an unfinished cycle to φ, φ
+//! is evaluated, a checkpoint saved, and φ tested.
+//!
+//! The training state that the last checkpoint holds is the one before the last sync: given more steps,
+//! the run continues as a longer one would have. Its `model.safetensors` holds φ after it, the result.
+
+use std::ops::ControlFlow::{self, Break, Continue};
+
+use lookahead_run::event::{RunEnded, Split, Status, Weights};
+
+use super::diverged::refuse_loss;
+use super::early_stopping;
+use super::hooks::Hooks;
+use super::hooks::evaluation::{measure, metrics, test_fast};
+use super::setup::Training;
+
+/// Ends a run whose last step has been taken, or that gets no better, and returns how.
+///
+/// # Errors
+/// If the last checkpoint can't be saved, an evaluation fails, or the result is NaN or infinity.
+pub(super) fn finish(t: &mut Training, hooks: &mut Hooks) -> anyhow::Result<RunEnded> {
+    let flow = last_sync(t, hooks)?;
+    hooks.checkpoints.save_and_wait(t, &mut hooks.events)?;
+    if flow.is_break() {
+        return Ok(RunEnded::new(Status::Stopped));
+    }
+    if t.state.step < t.total_steps && t.is_out_of_patience() {
+        return early_stopping::finish(t, hooks);
+    }
+    for weights in [Weights::Fast, Weights::Average, Weights::Slow] {
+        let loss = match t.state.fast_test_loss {
+            Some(loss) if weights == Weights::Fast => Some(loss),
+            _ => {
+                let (events, controls) = (&mut hooks.events, &mut hooks.controls);
+                match measure(t, events, controls, Split::Test, weights)? {
+                    Break(()) => return Ok(RunEnded::new(Status::Stopped)),
+                    Continue(found) => found.map(|found| found.loss),
+                }
+            }
+        };
+        if let Some(loss) = loss {
+            let what = "The loss on the test set";
+            refuse_loss(what, loss, t.state.step, t.config.optimizer.lr)?;
+        }
+    }
+    Ok(RunEnded::new(Status::Finished))
+}
+
+/// Makes the last sync if the run ends inside a cycle, and evaluates φ after it on validation data if the
+/// run evaluates at its end. A request to stop that comes before the sync leaves it for after the resume.
+fn last_sync(t: &mut Training, hooks: &mut Hooks) -> anyhow::Result<ControlFlow<()>> {
+    if !t.lacks_final_sync() {
+        return Ok(Continue(()));
+    }
+    // θ is φ afterwards.
+    if t.state.fast_test_loss.is_none()
+        && test_fast(t, &mut hooks.events, &mut hooks.controls)?.is_break()
+    {
+        return Ok(Break(()));
+    }
+    hooks.checkpoints.keep_state(t, &mut hooks.events)?;
+    // A roll-back may have taken its place.
+    if !t.lacks_final_sync() {
+        return Ok(Continue(()));
+    }
+    hooks.probe_before_sync(t)?;
+    let synced = t.optimizer.finish(); // φ ← φ + α(θ − φ); θ ← φ
+    hooks.record_sync(t, synced, true)?;
+    t.state.has_ended = true;
+    if t.config.train.evaluate_every_epochs == 0 {
+        return Ok(Continue(()));
+    }
+    let (events, controls) = (&mut hooks.events, &mut hooks.controls);
+    let found = measure(t, events, controls, Split::Validation, Weights::Slow)?;
+    Ok(found.map_continue(|found| {
+        // It does not count for the best so far: a longer run would not have this model.
+        if let Some(found) = found {
+            t.state.metrics = Some((t.state.step, metrics(&found)));
+        }
+    }))
+}

@@ -1,0 +1,323 @@
+//! Checkpoints of a training that continues meanwhile.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use lookahead_core::NonFinite;
+use lookahead_run::event::{self, Event};
+use lookahead_run::{Details, RunFolder};
+
+use super::divergence::{Saving, can_be_saved};
+use super::log::Events;
+use super::settings::Settings;
+use super::timing::Phase;
+use crate::checkpointing::snapshot::Snapshot;
+use crate::checkpointing::writer::{Done, Job, Writer};
+use crate::checkpointing::{AGAIN, AVERAGED, LAST_ATTEMPTS};
+use crate::distributed::Wishes;
+use crate::train::averaging::Average;
+use crate::train::diverged::Diverged;
+use crate::train::recalibration::buffers_of_phi;
+use crate::train::setup::{PROGRAM, Training, device_name, versions};
+use crate::train::state::{FINGERPRINT, OUTDATED_CONFIG, TRAIN_SAMPLES};
+
+/// Who writes checkpoints, and when.
+#[derive(Debug)]
+pub struct Checkpoints {
+    writer: Writer,
+    settings: Settings,
+    /// None if another process keeps the run's record.
+    pub(crate) folder: Option<RunFolder>,
+    /// When to try again a checkpoint that could not be saved.
+    retry_at: Option<Instant>,
+}
+
+impl Checkpoints {
+    pub(super) fn new(writer: Writer, settings: Settings, folder: Option<RunFolder>) -> Self {
+        Checkpoints { writer, settings, folder, retry_at: None }
+    }
+
+    /// Whether the run has a checkpoint that this process can see.
+    pub fn is_any_there(&self) -> bool {
+        let found = self.folder.as_ref().map(|folder| folder.checkpoints().list());
+        found.is_some_and(|list| list.is_ok_and(|list| !list.is_empty()))
+    }
+
+    /// Records a checkpoint that has been written meanwhile, if one has.
+    ///
+    /// # Errors
+    /// [`Diverged`] if its weights are NaN or infinity.
+    pub(super) fn collect(&mut self, t: &Training, events: &mut Events) -> anyhow::Result<()> {
+        self.settings.keep(t.state.step, events, false);
+        match self.writer.poll() {
+            Some(done) => self.record(events, done).map(drop),
+            None => Ok(()),
+        }
+    }
+
+    /// Whether a routine checkpoint should be saved now: its step has come, or the step's model is the best
+    /// so far and that one is to be kept, or one could not be saved a while ago.
+    pub(super) fn is_due(&self, t: &Training) -> bool {
+        let (every, step) = (t.config.checkpoint.every_steps, t.state.step);
+        let regular = every > 0 && step.is_multiple_of(every);
+        let best = t.config.keeps_best() && t.state.best.at() == Some(step);
+        // Of several processes only one knows of that one: it is requested where they meet.
+        let again = t.team.is_alone() && self.is_overdue();
+        (regular || best || again) && step < t.total_steps
+    }
+
+    /// Whether it is time to try again a checkpoint that could not be saved.
+    pub(super) fn is_overdue(&self) -> bool {
+        self.retry_at.is_some_and(|at| at <= Instant::now())
+    }
+
+    /// Takes a snapshot and has it written while training continues. Waits for the one on its way first.
+    /// A disk that refuses is a warning, here or when that is known, and it is tried again.
+    ///
+    /// # Errors
+    /// If the weights are NaN or infinity; what the optimizer or libtorch says.
+    pub(super) fn save(
+        &mut self,
+        t: &mut Training,
+        events: &mut Events,
+        saving: Saving,
+    ) -> anyhow::Result<()> {
+        events.timer.begin();
+        let begun = self.begin(t, events, saving);
+        events.timer.end(Phase::Checkpoint);
+        begun
+    }
+
+    fn begin(
+        &mut self,
+        t: &mut Training,
+        events: &mut Events,
+        saving: Saving,
+    ) -> anyhow::Result<()> {
+        let started = Instant::now();
+        let Some(snapshot) = self.snapshot(t, events, saving)? else { return Ok(()) };
+        self.retry_at = None;
+        match states_of_others(t, &snapshot) {
+            Ok(Some(ranks)) => self.writer.begin(self.job(t, snapshot, ranks, started.elapsed())),
+            // Another process writes it.
+            Ok(None) => {
+                self.writer.give_back(snapshot);
+                Ok(())
+            }
+            Err(error) => {
+                self.writer.give_back(snapshot);
+                Err(error)
+            }
+        }
+    }
+
+    /// A snapshot of the training as it is now, once the one on its way is written; none if a routine
+    /// checkpoint is left out.
+    fn snapshot(
+        &mut self,
+        t: &mut Training,
+        events: &mut Events,
+        saving: Saving,
+    ) -> anyhow::Result<Option<Snapshot>> {
+        // What is recorded of a step is recorded before its checkpoint.
+        events.read_losses(t)?;
+        self.settings.keep(t.state.step, events, true);
+        events.observer.write();
+        if let Some(done) = self.writer.wait() {
+            self.record(events, done)?;
+        }
+        if !can_be_saved(t, events, saving)? {
+            return Ok(None);
+        }
+        let Some(mut snapshot) = self.writer.spare() else {
+            anyhow::bail!("The thread that writes checkpoints is gone.");
+        };
+        if let Err(error) = take(t, &mut snapshot) {
+            self.writer.give_back(snapshot);
+            return Err(error);
+        }
+        Ok(Some(snapshot))
+    }
+
+    /// Takes a snapshot for the last checkpoint, before the last sync. It waits in the writer's memory, where
+    /// what is saved from now on finds it.
+    ///
+    /// # Errors
+    /// As [`save`](Self::save).
+    pub(crate) fn keep_state(
+        &mut self,
+        t: &mut Training,
+        events: &mut Events,
+    ) -> anyhow::Result<()> {
+        if let Some(snapshot) = self.snapshot(t, events, Saving::Asked)? {
+            self.writer.give_back(snapshot);
+        }
+        Ok(())
+    }
+
+    fn job(&self, t: &Training, snapshot: Snapshot, ranks: Vec<Vec<u8>>, stall: Duration) -> Job {
+        let mut details = details(t, &snapshot);
+        if let Some(outdated) = self.settings.outdated_config() {
+            details.integers.insert(OUTDATED_CONFIG.to_owned(), outdated);
+        }
+        let best = t.config.keeps_best().then(|| (t.state.best.at(), t.config.train.best_by()));
+        Job {
+            details,
+            retention: t.config.checkpoint.retention(best),
+            lr: t.config.optimizer.lr,
+            snapshot,
+            ranks,
+            stall,
+        }
+    }
+
+    /// Saves, and waits until the checkpoint is on the disk: before this process ends. If the disk refuses,
+    /// it is asked again a few times.
+    ///
+    /// # Errors
+    /// If the weights are NaN or infinity, or the disk keeps refusing.
+    pub(crate) fn save_and_wait(
+        &mut self,
+        t: &mut Training,
+        events: &mut Events,
+    ) -> anyhow::Result<()> {
+        for pause in LAST_ATTEMPTS {
+            self.save(t, events, Saving::Asked)?;
+            let saved = match self.writer.wait() {
+                Some(done) => self.record(events, done)?,
+                None if t.team.is_alone() => break,
+                None => !t.team.leads(),
+            };
+            // The others wait for the one that writes, or they would be gone when it tries again.
+            if !t.team.decide(Wishes { checkpoint: !saved, ..Wishes::default() })?.checkpoint {
+                return Ok(());
+            }
+            std::thread::sleep(pause);
+        }
+        anyhow::bail!(
+            "The checkpoint of step {} could not be saved, as the warning says, though it was tried {} \
+             times.",
+            t.state.step,
+            LAST_ATTEMPTS.len()
+        )
+    }
+
+    /// Records what came of a checkpoint, and returns whether it is there.
+    fn record(&mut self, events: &mut Events, done: Done) -> anyhow::Result<bool> {
+        let step = done.step;
+        let mut warnings = done.warnings;
+        let saved = match done.outcome {
+            Ok(published) => {
+                events.status.record_checkpoint(&published.name);
+                let saved = event::Checkpoint {
+                    name: published.name,
+                    bytes: published.bytes,
+                    seconds: done.stall.as_secs_f64(),
+                    write_seconds: done.writing.as_secs_f64(),
+                };
+                events.record(step, Event::Checkpoint(saved));
+                true
+            }
+            Err(error) if error.is::<Diverged>() => return Err(error),
+            Err(error) => {
+                self.retry_at = Some(Instant::now() + AGAIN);
+                warnings.push(format!(
+                    "NO CHECKPOINT of step {step}: {error:#} Training goes on and tries again; the \
+                     checkpoints before are as they were."
+                ));
+                false
+            }
+        };
+        for message in warnings {
+            events.warn(step, message);
+        }
+        Ok(saved)
+    }
+
+    /// Waits for a checkpoint on its way, and records it and the steps whose losses wait: before the run's
+    /// end is recorded.
+    pub fn finish_writing(&mut self, t: &mut Training, events: &mut Events) {
+        // That one is NaN or infinity is no news of a training that failed.
+        let _ = events.read_losses(t);
+        if let Some(done) = self.writer.wait() {
+            // That its weights were is no news either.
+            let _ = self.record(events, done);
+        }
+    }
+
+    /// Saves a training that failed as far as it got, and returns the checkpoint's name. The checkpoint is
+    /// not recorded: it follows the run's end.
+    ///
+    /// # Errors
+    /// If the failure came inside a step, so that the weights belong to no step; if the disk refuses.
+    pub fn rescue(&mut self, t: &mut Training, events: &mut Events) -> anyhow::Result<String> {
+        anyhow::ensure!(!t.state.in_step, "Step {} had begun and was not taken.", t.state.step + 1);
+        // One on its way is not lost by another that can't be saved.
+        self.finish_writing(t, events);
+        let mut snapshot = self.writer.spare().unwrap_or_default();
+        take(t, &mut snapshot)?;
+        self.writer.begin(self.job(t, snapshot, Vec::new(), Duration::ZERO))?;
+        let done = self.writer.wait();
+        let gone = || anyhow::anyhow!("The thread that writes it is gone.");
+        Ok(done.ok_or_else(gone)?.outcome?.name)
+    }
+}
+
+/// The training states of the other processes, as files, if this one writes the checkpoint; what all
+/// have alike is left out of them.
+fn states_of_others(t: &Training, snapshot: &Snapshot) -> anyhow::Result<Option<Vec<Vec<u8>>>> {
+    if t.team.is_alone() {
+        return Ok(Some(Vec::new()));
+    }
+    let own = if t.team.leads() { Vec::new() } else { snapshot.own_part()? };
+    let all = t.team.gather_bytes(&own)?;
+    Ok(all.map(|all| all.into_iter().skip(1).collect()))
+}
+
+fn take(t: &mut Training, snapshot: &mut Snapshot) -> anyhow::Result<()> {
+    let recalibrated = buffers_of_phi(t)?;
+    if t.state.has_ended {
+        return snapshot.take_final_model(&t.model.vs, recalibrated);
+    }
+    // Where a cycle begins they are those in the model, and between two steps under other policies.
+    let inside = t.non_finite_policy() == NonFinite::RollBack && t.optimizer.phase() != 0;
+    let last_good = if inside { t.last_good.copies() } else { BTreeMap::new() };
+    let average = t.average.as_ref().map(Average::tensors);
+    snapshot.take(&t.model.vs, &mut t.optimizer, average, recalibrated, last_good)
+}
+
+/// What the manifest says of a snapshot.
+fn details(t: &Training, snapshot: &Snapshot) -> Details {
+    let mut integers = snapshot.integers().clone();
+    integers.insert(TRAIN_SAMPLES.to_owned(), t.data.train.len() as i64);
+    if let Some(fingerprint) = t.data.train.fingerprint() {
+        integers.insert(FINGERPRINT.to_owned(), fingerprint);
+    }
+    if let Some(average) = &t.average {
+        integers.insert(AVERAGED.to_owned(), average.count() as i64);
+    }
+    let machine = t.machine().clone();
+    let mut details = Details {
+        // The optimizer itself may have made its last sync since.
+        phase: snapshot.integers().get("phase").map_or(0, |phase| phase.unsigned_abs()),
+        epoch: t.batches.epoch(),
+        cursor: t.batches.cursor(),
+        seed: t.config.train.seed,
+        program: Some(PROGRAM.to_owned()),
+        versions: versions(),
+        device: device_name(t.device),
+        threads: machine.threads,
+        cpu_capability: machine.cpu_capability,
+        processor: machine.processor,
+        environment: Some(machine.environment),
+        integers,
+        numbers: snapshot.numbers().clone(),
+        wall_seconds: t.wall_seconds(),
+        git: t.git.clone(),
+        config: t.config.to_json(),
+        signature: serde_json::to_value(&t.data.signature).unwrap_or_default(),
+        ..Details::default()
+    };
+    t.state.write_into(&mut details, t.team.size());
+    details
+}

@@ -1,0 +1,120 @@
+//! What several processes do about what is asked of one: the same, where a cycle begins, or now and then
+//! within a long one.
+
+use std::ops::ControlFlow::{self, Break, Continue};
+use std::time::{Duration, Instant};
+
+use lookahead_run::command::Command;
+use lookahead_run::event::{Event, Rank, Ranks};
+use lookahead_run::status::State;
+
+use super::divergence::Saving;
+use super::{Hooks, NOT_SET};
+use crate::controls::Request;
+use crate::distributed::Wishes;
+use crate::train::setup::Training;
+
+/// Steps from one meeting to the next, if there are no cycles.
+const EVERY: u64 = 10;
+/// And if cycles are long: whoever asks for a stop does not wait for the end of one.
+const WITHIN_A_CYCLE: u64 = 100;
+/// How often the processes exchange whether a pause continues.
+const PAUSE: Duration = Duration::from_millis(500);
+
+impl Hooks {
+    /// Where a cycle begins, all do what any of them is asked for.
+    pub(super) fn meet_workers(&mut self, t: &mut Training) -> anyhow::Result<ControlFlow<()>> {
+        if !is_time(t) {
+            return Ok(Continue(()));
+        }
+        self.events.read_losses(t)?;
+        let overdue = self.checkpoints.is_overdue();
+        let mut own = Wishes { checkpoint: overdue, ..Wishes::default() };
+        // After a signal the answer is Stop however often it is asked.
+        while !own.stop
+            && let Some(command) = self.controls.poll()
+        {
+            self.note_wish(command, &mut own, t);
+        }
+        let report = self.own_report(t);
+        let (mut all, reports) = t.team.meet(own, &report)?;
+        self.met = Instant::now();
+        if reports.iter().all(|report| report[1].is_finite()) {
+            let rank = |report: &Vec<f64>| Rank {
+                loss: report[0],
+                step_seconds: report[1],
+                wait_seconds: report[2],
+                distance: Some(report[3]).filter(|distance| !distance.is_nan()),
+            };
+            let ranks: Vec<Rank> = reports.iter().map(rank).collect();
+            self.events.status.record_ranks(&ranks);
+            self.events.record(t.state.step, Event::Ranks(Ranks { ranks }));
+        }
+        let waits = all.pause && !all.stop;
+        if waits {
+            self.events.record(t.state.step, Event::Paused);
+            self.events.show(t, State::Paused);
+        }
+        while all.pause && !all.stop {
+            if all.checkpoint {
+                self.checkpoints.save(t, &mut self.events, Saving::Asked)?;
+            }
+            self.checkpoints.collect(t, &mut self.events)?;
+            match self.controls.wait(PAUSE) {
+                Request::Asked(command) => self.note_wish(command, &mut own, t),
+                Request::Nothing => {}
+                // Whoever could end the pause here is gone.
+                Request::NoKeys => {
+                    self.events.observer.go_on_without_dashboard();
+                    own.pause = self.is_open_to_others() && own.pause;
+                }
+            }
+            all = t.team.decide(own)?;
+            own.checkpoint = false;
+        }
+        if waits {
+            self.events.record(t.state.step, Event::Continued);
+            self.events.show(t, State::Training);
+            self.events.timer.restart();
+            self.met = Instant::now();
+        }
+        if all.checkpoint && !all.stop {
+            self.checkpoints.save(t, &mut self.events, Saving::Asked)?;
+        }
+        Ok(if all.stop { Break(()) } else { Continue(()) })
+    }
+
+    /// How this process fared since the last meeting: mean loss, seconds a step without waiting, seconds
+    /// of waiting, distance of θ from the mean in the last sync. NaN before the first step or sync.
+    fn own_report(&mut self, t: &mut Training) -> [f64; 4] {
+        let (loss, steps) = self.events.observer.take_mean_loss();
+        let waited = t.team.take_waited().as_secs_f64();
+        let busy = (self.met.elapsed().as_secs_f64() - waited).max(0.0);
+        let distance = t.optimizer.lookahead().and_then(|lookahead| lookahead.distance_from_mean());
+        [loss, busy / steps as f64, waited, distance.unwrap_or(f64::NAN)]
+    }
+
+    fn note_wish(&mut self, command: Command, own: &mut Wishes, t: &Training) {
+        match command {
+            Command::Stop => own.stop = true,
+            Command::Checkpoint => own.checkpoint = true,
+            Command::Pause => own.pause = true,
+            Command::Continue => own.pause = false,
+            Command::Set(setting) => {
+                let message = format!("`{}` was not set. {NOT_SET}", setting.key);
+                self.events.warn(t.state.step, message);
+            }
+        }
+    }
+}
+
+/// Whether the processes meet before this step. All of them know.
+fn is_time(t: &mut Training) -> bool {
+    !t.has_pending_work()
+        && match t.optimizer.lookahead() {
+            Some(lookahead) => {
+                lookahead.phase() == 0 || t.state.step.is_multiple_of(WITHIN_A_CYCLE)
+            }
+            None => t.state.step.is_multiple_of(EVERY),
+        }
+}

@@ -1,0 +1,33 @@
+//! Training: the loop, what it works on, and what happens around it.
+//!
+//! | module | what is in it |
+//! |---|---|
+//! | [`loop`](mod@loop) | Algorithm 1, from top to bottom |
+//! | [`run`] | a training in this process, with a record of how it ended |
+//! | [`finish`] | the end of a run: the last sync, and the tests of θ and φ |
+//! | [`early_stopping`] | the end of a run that got no better: the test of its best model |
+//! | [`state`] | what a training carries from step to step besides tensors |
+//! | [`setup`], [`restore`] | a training built from the config, and one taken up from a checkpoint |
+//! | [`hooks`] | what happens around a step: evaluation, probe, checkpoints, log, commands … |
+//! | [`evaluation`] | the model on a whole split |
+//! | [`averaging`] | a mean of θ, to compare φ with |
+//! | [`best`] | the best evaluation so far |
+//! | [`recalibration`] | batch normalization's statistics for φ |
+//! | [`diverged`], [`last_good`] | values that are NaN or infinity: the error, and buffers to return to |
+//! | `device` | the device to train on |
+
+pub mod averaging;
+pub mod best;
+mod device;
+pub mod diverged;
+pub mod early_stopping;
+pub mod evaluation;
+pub mod finish;
+pub mod hooks;
+pub mod last_good;
+pub mod r#loop;
+pub mod recalibration;
+pub mod restore;
+pub mod run;
+pub mod setup;
+pub mod state;

@@ -1,0 +1,138 @@
+//! A training taken up from a checkpoint.
+
+use std::path::Path;
+
+use anyhow::Context;
+use lookahead_core::generator;
+use lookahead_run::{Details, shown};
+
+use super::last_good::LastGoodBuffers;
+use super::setup::{Training, refuse_other_contents};
+use super::state::{PendingEvaluation, TRAIN_SAMPLES, TrainState, ranks_of};
+use crate::checkpointing::restore::{Saved, restore};
+use crate::data::batches::Batches;
+use crate::usage::UsageError;
+
+impl Training {
+    /// Goes to where a checkpoint was taken.
+    ///
+    /// # Errors
+    /// If the checkpoint does not fit; nothing of it is used then. What the user can fix, for example
+    /// data of another size, is a usage error.
+    pub fn restore(&mut self, folder: &Path, details: &Details) -> anyhow::Result<Option<String>> {
+        self.restore_from(details, || Saved::read(folder))
+            .with_context(|| format!("The checkpoint {} can't be used.", shown(folder).display()))
+    }
+
+    /// As [`restore`](Self::restore), with a state that is read only where its details fit.
+    ///
+    /// # Errors
+    /// As [`restore`](Self::restore), and those of the reading.
+    pub fn restore_from(
+        &mut self,
+        details: &Details,
+        read: impl FnOnce() -> anyhow::Result<Saved>,
+    ) -> anyhow::Result<Option<String>> {
+        self.refuse_other_data(details)?;
+        let average = self.average.as_mut();
+        let (details, sound) = &restore(read()?, &self.model.vs, &mut self.optimizer, average)?;
+        self.last_good = LastGoodBuffers::of(sound, self.device)?;
+        // The state brings the settings that it was taken with; the config may have others now.
+        // The learning rate is set in every step.
+        self.optimizer.set_weight_decay(self.config.optimizer.weight_decay.unwrap_or(0.0))?;
+        if let (Some(lookahead), Some(config)) =
+            (self.optimizer.lookahead(), &self.config.lookahead)
+        {
+            if config.adaptive_alpha == 0.0 {
+                lookahead.set_alpha(config.alpha)?;
+            }
+            lookahead.set_k(config.k)?;
+        }
+        self.state = TrainState::from_details(details);
+        let saved = ranks_of(details);
+        let size = self.team.size();
+        let cursor = match saved == size {
+            true => details.cursor,
+            // As many samples as were seen, in whole steps of as many processes as there are now.
+            false => {
+                let cursor = details.cursor * saved as u64 / size as u64;
+                cursor.min(self.batches.per_epoch() - 1)
+            }
+        };
+        let (data, train) = (&self.config.data, &self.config.train);
+        let count = self.data.train.len();
+        self.batches = Batches::new(count, data.batch_size, train.seed, details.epoch, cursor)
+            .shared(self.team.rank(), size);
+        self.total_steps = self.steps_in_all()?;
+        if saved == size {
+            return Ok(None);
+        }
+        self.join_other_workers(saved).map(Some)
+    }
+
+    /// Goes on with another number of processes than the checkpoint was taken by: from φ, with what is
+    /// there of inner states. Tells what became of them.
+    fn join_other_workers(&mut self, saved: usize) -> anyhow::Result<String> {
+        let (step, rank, size) = (self.state.step, self.team.rank(), self.team.size());
+        let count =
+            |n: usize| if n == 1 { "1 process".to_owned() } else { format!("{n} processes") };
+        let mut from = String::new();
+        if let Some(lookahead) = self.optimizer.lookahead() {
+            from = format!(
+                ", from φ: what was done since the last sync is dropped (inner steps: {})",
+                lookahead.phase()
+            );
+            // θ is each one's own within a cycle, and φ is the same for all.
+            lookahead.discard_cycle()?;
+            if self.state.pending == PendingEvaluation::Both {
+                self.state.pending = PendingEvaluation::Slow;
+            }
+        }
+        if rank >= saved {
+            let seed = self.config.train.seed.wrapping_add(step);
+            generator::seed(self.team.seed(seed))?;
+        }
+        let states = match size > saved {
+            true => "who is new has rank 0's inner optimizer state and random numbers of its own",
+            false => "the inner optimizer states of the others are dropped",
+        };
+        Ok(format!(
+            "The checkpoint of step {step} was taken by {}, and it goes on with {}{from}; {states}. The place \
+             in the epoch is where a whole batch of all begins, so that some samples may be seen again.",
+            count(saved),
+            count(size),
+        ))
+    }
+
+    /// Inner steps at the end of the run: those so far, and those of the epochs that are left.
+    fn steps_in_all(&self) -> Result<u64, UsageError> {
+        let train = &self.config.train;
+        let per_epoch = self.batches.per_epoch();
+        let all = train.total_steps(per_epoch)?;
+        if train.max_steps.is_some() {
+            return Ok(all);
+        }
+        // With one number of processes from the start it is the product.
+        let done = self.batches.epoch() * per_epoch + self.batches.cursor();
+        Ok((all + self.state.step).saturating_sub(done))
+    }
+
+    /// The walk over the data goes on only where there is as much of it as before.
+    fn refuse_other_data(&self, details: &Details) -> Result<(), UsageError> {
+        refuse_other_contents(&self.data, details)?;
+        let found = self.data.train.len() as u64;
+        let saved = details.integers.get(TRAIN_SAMPLES).map_or(found, |&n| n as u64);
+        // Checkpoints of earlier versions don't tell, and a place beyond the end does.
+        let other_team = ranks_of(details) != self.team.size();
+        if saved == found && (other_team || details.cursor < self.batches.per_epoch()) {
+            return Ok(());
+        }
+        Err(UsageError::new(format!(
+            "The training set has {found} samples, and the checkpoint of step {} was taken with \
+             {saved}, after {} batches of an epoch: its place in the data has no meaning in other \
+             data. Let `data.dir` lead to the data that the run began with, or start a new run \
+             with `lookahead train`.",
+            details.step, details.cursor
+        )))
+    }
+}

@@ -1,0 +1,379 @@
+//! A training built from the config and the seed, with model, optimizer and data at step 0.
+
+use std::collections::BTreeMap;
+use std::time::Instant;
+
+use lookahead_core::{NonFinite, build, generator};
+use lookahead_run::event::{self, LookaheadInfo, RunInfo, Versions, Weights};
+use lookahead_run::{Details, Git};
+use tch::{Device, Tensor};
+
+use super::averaging::Average;
+use super::last_good::LastGoodBuffers;
+use super::state::{FINGERPRINT, PendingEvaluation, TrainState};
+use crate::checkpointing::machine::Machine;
+use crate::config::Config;
+use crate::config::mutable_keys::PERIOD;
+use crate::data::batches::Batches;
+use crate::data::{self, Batch, Dataset, Place};
+use crate::distributed::Team;
+use crate::model::Model;
+use crate::optimizer::Optimizer;
+use crate::schedule::At;
+use crate::usage::UsageError;
+use crate::{git, initial};
+
+/// What a step works on: the model, its optimizer, the data, and the state between two steps.
+#[derive(Debug)]
+pub struct Training {
+    pub(crate) config: Config,
+    pub(crate) team: Team,
+    pub(crate) data: Dataset,
+    pub(crate) model: Model,
+    pub(crate) optimizer: Optimizer,
+    pub(crate) average: Option<Average>,
+    pub(crate) batches: Batches,
+    pub(crate) state: TrainState,
+    pub(crate) total_steps: u64,
+    pub(crate) device: Device,
+    /// The model's buffers when all was well last.
+    pub(crate) last_good: LastGoodBuffers,
+    pub(super) git: Option<Git>,
+    machine: Machine,
+    /// Where the first weights came from, if they were not drawn.
+    origin: Option<String>,
+    started: Instant,
+}
+
+impl Training {
+    /// Loads the data and builds model and optimizer as the seed has them at step 0, or with the
+    /// weights of a file.
+    ///
+    /// # Errors
+    /// Where the data, the device or the model can't be had, or the file does not fit it.
+    pub fn new(config: Config, init_from: Option<&initial::From>) -> anyhow::Result<Self> {
+        Training::in_team(config, init_from, Team::alone())
+    }
+
+    /// As [`new`](Self::new), as one of several processes.
+    ///
+    /// # Errors
+    /// As [`new`](Self::new), and where another process does not answer.
+    pub fn in_team(
+        config: Config,
+        init_from: Option<&initial::From>,
+        mut team: Team,
+    ) -> anyhow::Result<Self> {
+        let device = config.train.device_of(team.local_rank())?;
+        team.agree_on_gpus(device)?;
+        config.train.use_threads();
+        let data = data::load(&config.data)?;
+        team.refuse_other_data(&data)?;
+        if data.train.len() < team.size() {
+            return Err(UsageError::new(format!(
+                "There are {} training samples for {} processes: start fewer.",
+                data.train.len(),
+                team.size()
+            ))
+            .into());
+        }
+        let batches =
+            Batches::new(data.train.len(), config.data.batch_size, config.train.seed, 0, 0)
+                .shared(team.rank(), team.size());
+        generator::seed(config.train.seed)?;
+        let model = Model::new(&config.model, &data, device)?.computing_as(&config.train)?;
+        model.check_batches(&batches, &data)?;
+        // Before the optimizer is built, so that φ begins there too.
+        let init_from = init_from.filter(|_| team.leads());
+        let origin = init_from.map(|from| from.load(&model.vs)).transpose()?;
+        team.start_together(&model.vs)?;
+        let lookahead = config.lookahead.as_ref();
+        let optimizer = Optimizer::new(&config.optimizer, lookahead, &team, &model.vs)?;
+        if !team.is_alone() {
+            generator::seed(team.seed(config.train.seed))?;
+        }
+        let average = Average::new(&config.averaging, &model.vs);
+        let total_steps = config.train.total_steps(batches.per_epoch())?;
+        Ok(Training {
+            config,
+            team,
+            data,
+            model,
+            optimizer,
+            average,
+            batches,
+            state: TrainState::default(),
+            total_steps,
+            device,
+            last_good: LastGoodBuffers::default(),
+            git: git::state(),
+            machine: Machine::here(),
+            origin,
+            started: Instant::now(),
+        })
+    }
+
+    /// A sentence, if a batch is to have more samples than there are.
+    pub fn oversized_batch(&self) -> Option<String> {
+        let (wanted, there) = (self.batches.whole(), self.batches.samples());
+        let of_each = match self.team.size() {
+            1 => String::new(),
+            size => format!(" for each of {size} processes"),
+        };
+        (wanted > there).then(|| {
+            format!(
+                "`data.batch_size` is {}{of_each}, and there are {there} training samples: each step takes \
+                 all of them, so an epoch is one step.",
+                self.batches.batch_size()
+            )
+        })
+    }
+
+    /// What this machine computes in another way than was asked for, as a sentence.
+    pub fn note(&self) -> Option<String> {
+        self.model.note()
+    }
+
+    /// Where the first weights came from, as a sentence, if they were not drawn.
+    pub fn origin(&self) -> Option<&str> {
+        self.origin.as_deref()
+    }
+
+    /// What it was begun with, and what has been set since.
+    pub fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// What of this machine decides the last bits.
+    pub fn machine(&self) -> &Machine {
+        &self.machine
+    }
+
+    /// The processes of the run.
+    pub fn team(&self) -> &Team {
+        &self.team
+    }
+
+    /// Inner steps taken.
+    pub fn step(&self) -> u64 {
+        self.state.step
+    }
+
+    /// The bytes of the model's variables as they are now, in the order of their names.
+    pub fn weights_as_bytes(&self) -> Vec<u8> {
+        let variables: BTreeMap<String, Tensor> = self.model.vs.variables().into_iter().collect();
+        let bytes = |tensor: Tensor| {
+            let tensor = tensor.detach().to_device(Device::Cpu).contiguous();
+            let mut bytes = vec![0; tensor.numel() * tensor.kind().elt_size_in_bytes()];
+            tensor.copy_data_u8(&mut bytes, tensor.numel());
+            bytes
+        };
+        variables.into_values().flat_map(bytes).collect()
+    }
+
+    /// Inner steps that the run will have taken at its end.
+    pub fn total_steps(&self) -> u64 {
+        self.total_steps
+    }
+
+    /// What the run is, for its watchers.
+    pub fn info(&self, run: &str) -> RunInfo {
+        let lookahead = self.config.lookahead.as_ref();
+        RunInfo {
+            format: event::FORMAT,
+            run: run.to_owned(),
+            data: self.data.name.to_owned(),
+            task: self.data.problem.task(),
+            model: self.config.model.kind.name().to_owned(),
+            optimizer: self.optimizer.name().to_owned(),
+            lookahead: lookahead.map(|l| LookaheadInfo { k: l.k, alpha: l.alpha }),
+            device: device_name(self.device),
+            threads: self.machine.threads,
+            cpu_capability: self.machine.cpu_capability.clone(),
+            parameters: self.model.parameters(),
+            total_steps: self.total_steps,
+            steps_per_epoch: self.batches.per_epoch(),
+            train_samples: self.data.train.len() as u64,
+            validation_samples: self.data.validation.len() as u64,
+            test_samples: self.data.test.len() as u64,
+            seed: self.config.train.seed,
+            program: Some(PROGRAM.to_owned()),
+            versions: versions(),
+            config: self.config.to_json(),
+        }
+    }
+
+    /// How long the run's processes have run, in seconds.
+    pub(super) fn wall_seconds(&self) -> f64 {
+        self.state.earlier_seconds + self.started.elapsed().as_secs_f64()
+    }
+
+    /// Whether `train.patience` evaluations came without a better one, so that the run is finished.
+    pub fn is_out_of_patience(&self) -> bool {
+        self.state.is_out_of_patience(self.config.train.patience)
+    }
+
+    /// Whether the last step's sync or evaluations are still to come: after a run that was asked to stop
+    /// before them.
+    pub(crate) fn has_pending_work(&self) -> bool {
+        self.state.pending != PendingEvaluation::None || self.optimizer.sync_is_due()
+    }
+
+    /// The learning rate of the next step.
+    pub(crate) fn learning_rate(&self) -> f64 {
+        let epoch = self.batches.epoch();
+        let at = At { step: self.state.step, total: self.total_steps, epoch };
+        self.config.schedule.learning_rate(self.config.optimizer.lr, at)
+    }
+
+    /// Averages gradients and buffers over the workers of a data-parallel run, each by its share of the
+    /// batch.
+    pub(crate) fn average_gradients(&mut self) -> anyhow::Result<()> {
+        if !self.team.is_data_parallel() {
+            return Ok(());
+        }
+        let weight = self.batches.current().len() * self.team.size();
+        let weight = weight as f64 / self.batches.together() as f64;
+        let parameters: Vec<&Tensor> =
+            self.optimizer.parameters().iter().map(|p| &p.tensor).collect();
+        self.team.average_gradients(&parameters, weight)?;
+        self.team.average_buffers(&self.model)
+    }
+
+    /// What to do about values that are NaN or infinity.
+    pub(crate) fn non_finite_policy(&self) -> NonFinite {
+        self.config.lookahead.as_ref().map_or(NonFinite::Error, |config| config.non_finite)
+    }
+
+    /// Whether the evaluations after this step would be there in a longer run too.
+    pub(crate) fn is_regular_evaluation(&self) -> bool {
+        self.batches.cursor() == 0 && self.config.train.evaluates_after(self.batches.epoch())
+    }
+
+    /// Whether the run, if it ended now, would end with a last sync inside a cycle.
+    pub(crate) fn lacks_final_sync(&self) -> bool {
+        let asked = self.config.lookahead.as_ref().is_some_and(|lookahead| lookahead.final_sync);
+        asked && self.optimizer.phase() > 0
+    }
+
+    /// The batch where the walk stands, on the device.
+    pub(crate) fn current_batch(&self) -> Batch {
+        let (epoch, cursor) = (self.batches.epoch(), self.batches.cursor());
+        // What is drawn for it is of this process's own batch.
+        let cursor = cursor * self.team.size() as u64 + self.team.rank() as u64;
+        let place = Place { seed: self.config.train.seed, epoch, cursor };
+        self.data.train.gather(self.batches.current(), place, self.device)
+    }
+
+    /// Which weights are the final model.
+    pub(crate) fn final_weights(&mut self) -> Weights {
+        match (self.optimizer.lookahead(), &self.average) {
+            (Some(_), _) => Weights::Slow,
+            (None, Some(_)) => Weights::Average,
+            (None, None) => Weights::Fast,
+        }
+    }
+
+    /// Refuses a new run in which no sync can ever happen; a sentence where only the last one can.
+    ///
+    /// # Errors
+    /// A usage error.
+    pub fn check_syncs(&self) -> Result<Option<String>, UsageError> {
+        let Some(lookahead) = &self.config.lookahead else { return Ok(None) };
+        let (k, steps) = (lookahead.k, self.total_steps);
+        if k <= steps {
+            return Ok(None);
+        }
+        let key = self.config.train.deciding_key();
+        let fact = format!("`lookahead.k` is {k}, and the run takes {steps} steps (`{key}`)");
+        match lookahead.final_sync {
+            true => Ok(Some(format!(
+                "{fact}: the slow weights move only once, in the last sync at its end. Use a k of at most \
+                 {steps}, or more steps, for more than that."
+            ))),
+            false => Err(UsageError::new(format!(
+                "{fact}, and `lookahead.final_sync` is false: no sync would ever happen, and the slow \
+                 weights, the result, would stay where they began. Use a k of at most {steps}, more steps, \
+                 or `lookahead.final_sync=true`."
+            ))),
+        }
+    }
+
+    /// A sentence where no cycle of `k` ends in the steps that are left after the present one.
+    pub fn syncs_to_come(&self) -> Option<String> {
+        let lookahead = self.config.lookahead.as_ref()?;
+        let mut left = self.total_steps.saturating_sub(self.state.step);
+        let phase = self.optimizer.phase();
+        let k = lookahead.k;
+        left += phase;
+        let what = match self.optimizer.k() {
+            (Some(now), Some(_)) => {
+                left = left.checked_sub(now)?;
+                "the next cycle's"
+            }
+            _ => "the",
+        };
+        if left == 0 || k <= left {
+            return None;
+        }
+        let fact = format!(
+            "No cycle of {k} steps (`lookahead.k`) ends in {what} {left} steps that are left"
+        );
+        Some(match lookahead.final_sync {
+            true => format!(
+                "{fact}: they reach the slow weights only in the last sync at the run's end."
+            ),
+            false => format!(
+                "{fact}, and `lookahead.final_sync` is false: they never reach the slow weights, which are \
+                 the result. Use a smaller k, more steps, or `lookahead.final_sync=true`."
+            ),
+        })
+    }
+
+    /// A sentence if a k was set that the present cycle does not have yet.
+    pub fn pending_k(&self) -> Option<String> {
+        let (Some(now), Some(next)) = self.optimizer.k() else { return None };
+        let left = now.saturating_sub(self.optimizer.phase());
+        Some(format!(
+            "`{PERIOD}` becomes {next} after the next sync, in {left} steps, at step {}.",
+            self.state.step + left
+        ))
+    }
+}
+
+/// Data that can be told from other data must be what a checkpoint was taken with.
+///
+/// # Errors
+/// A usage error where it is not.
+pub fn refuse_other_contents(data: &Dataset, details: &Details) -> Result<(), UsageError> {
+    let now = data.train.fingerprint();
+    let then = details.integers.get(FINGERPRINT).copied();
+    if then.is_none() || now.is_none() || now == then {
+        return Ok(());
+    }
+    Err(UsageError::new(format!(
+        "The training data is not what the checkpoint of step {} was taken with: its contents have \
+         changed. Let `data.file` lead to the data that the run began with, or start a new run with \
+         `lookahead train`.",
+        details.step
+    )))
+}
+
+/// The program's name in what it writes.
+pub const PROGRAM: &str = "lookahead";
+
+/// What runs.
+pub fn versions() -> Versions {
+    Versions {
+        lookahead: env!("CARGO_PKG_VERSION").to_owned(),
+        tch: build::TCH_VERSION.to_owned(),
+        libtorch: build::libtorch_version(),
+    }
+}
+
+pub(super) fn device_name(device: Device) -> String {
+    match device {
+        Device::Cuda(index) => format!("cuda:{index}"),
+        _ => "cpu".to_owned(),
+    }
+}
