@@ -10,7 +10,7 @@ use crate::lookahead::Lookahead;
 use crate::settings::{Settings, Workers};
 use crate::{
     InnerOptimizer, LookaheadConfig, MomentumPolicy, NonFinite, Result, Schedule, TchOptimizer,
-    TransferDtype,
+    TransferDtype, WrappedOptimizer,
 };
 
 /// Settings of a [`Lookahead`] that is about to be built: k is 5 and α is 0.5 unless set, the
@@ -96,16 +96,16 @@ impl<Source> Builder<Source> {
     /// α = 1 + gᵀd / dᵀÂd        d = φ − θ, g the gradient at θ
     /// ```
     ///
-    /// Â, the diagonal that stands for the curvature, is Adam's second moment with its bias taken
+    /// Â, the diagonal that approximates the curvature, is Adam's second moment with its bias taken
     /// out, or RMSprop's mean squared gradient: the diagonal of the empirical Fisher information,
     /// which is the Hessian's expectation where the loss is a log-likelihood and the model fits. (Its
-    /// square root, by which Adam divides, is no curvature: it scales with the gradient.) Refused
+    /// square root, by which Adam divides, is not a curvature: it scales with the gradient.) Refused
     /// at build for optimizers that keep no second moments.
     ///
     /// g is the last inner step's gradient, taken one step before θ: an approximation that costs
     /// nothing. [`sync_with`](Lookahead::sync_with) takes a fresh one. One number is read back from
-    /// the device at each sync, and temporary tensors are made. Where α can't be told, such as without
-    /// a gradient or where θ is φ, it is `low`.
+    /// the device at each sync, and temporary tensors are made. If α is undefined, for example without
+    /// a gradient or if θ is φ, it is `low`.
     pub fn adaptive_alpha(mut self, low: f64) -> Self {
         self.settings.config.adaptive_alpha = low;
         self
@@ -152,7 +152,7 @@ impl<Source> Builder<Source> {
         self
     }
 
-    /// Sets what to do about values that are no finite numbers.
+    /// Sets what to do about NaN and infinity.
     pub fn non_finite(mut self, policy: NonFinite) -> Self {
         self.settings.config.non_finite = policy;
         self
@@ -200,5 +200,62 @@ impl<O: InnerOptimizer> Builder<FromOptimizer<O>> {
     pub fn build(self) -> Result<Lookahead<O>> {
         self.settings.check()?;
         Lookahead::from_parts(self.source.0, self.settings)
+    }
+}
+
+impl Lookahead<TchOptimizer> {
+    /// Starts from the configuration of any tch optimizer, or one of [`fused`](crate::fused);
+    /// [`build`](Builder::build) then makes the optimizer. An example is in [`Builder`].
+    pub fn builder<C: nn::OptimizerConfig>(config: C) -> Builder<FromConfig<C>> {
+        Builder::new(FromConfig(config))
+    }
+}
+
+impl Lookahead<WrappedOptimizer> {
+    /// Starts from a tch optimizer that is already built, for the same store. It trains like any
+    /// other; [`state`](Lookahead::state) refuses, since tch keeps the state of a finished
+    /// optimizer to itself.
+    ///
+    /// # Errors
+    /// [`OtherStore`](Error::OtherStore) where the optimizer moves other variables than the store's.
+    ///
+    /// ```
+    /// use lookahead_core::Lookahead;
+    /// use tch::nn::{self, OptimizerConfig};
+    ///
+    /// let vs = nn::VarStore::new(tch::Device::Cpu);
+    /// let w = vs.root().ones("w", &[2]);
+    /// let adam = nn::Adam::default().build(&vs, 1e-3)?;
+    /// let mut opt = Lookahead::wrap(adam, &vs)?.k(5).alpha(0.5).build()?;
+    /// opt.backward_step(&w.square().sum(tch::Kind::Float))?;
+    /// assert!(opt.state().unwrap_err().to_string().contains("Lookahead::builder"));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn wrap(
+        optimizer: nn::Optimizer,
+        vs: &nn::VarStore,
+    ) -> Result<Builder<FromOptimizer<WrappedOptimizer>>> {
+        Ok(Builder::new(FromOptimizer(WrappedOptimizer::new(optimizer, vs)?)))
+    }
+}
+
+impl<O: InnerOptimizer> Lookahead<O> {
+    /// Starts from any inner optimizer, which may be a Lookahead itself.
+    ///
+    /// ```
+    /// use lookahead_core::{InnerOptimizer, Lookahead, TchOptimizer, fused};
+    /// # let vs = tch::nn::VarStore::new(tch::Device::Cpu);
+    /// # let _ = vs.root().ones("w", &[1]);
+    /// // The kind can be chosen while running.
+    /// let inner: Box<dyn InnerOptimizer> = match "adam" {
+    ///     "adam" => Box::new(TchOptimizer::new(fused::Adam::default(), &vs, 1e-3)?),
+    ///     _ => Box::new(TchOptimizer::new(fused::Sgd::default(), &vs, 0.1)?),
+    /// };
+    /// let opt = Lookahead::around(inner).k(5).build()?;
+    /// assert_eq!(opt.inner().learning_rates()?, [1e-3]);
+    /// # Ok::<(), lookahead_core::Error>(())
+    /// ```
+    pub fn around(inner: O) -> Builder<FromOptimizer<O>> {
+        Builder::new(FromOptimizer(inner))
     }
 }

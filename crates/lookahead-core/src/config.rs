@@ -132,7 +132,7 @@ pub enum MomentumPolicy {
     #[default]
     Maintain,
     /// They are forgotten, step counts included: for a synced parameter the inner optimizer is as
-    /// before its first step. Adam's bias correction then starts anew with its moments.
+    /// before its first step. Adam's bias correction then restarts with its moments.
     Reset,
     /// They are interpolated as the weights are, with the same α: each moment m has a slow copy
     /// m̄, 0 before the first step as m itself, and at a sync m̄ ← m̄ + α (m − m̄), m ← m̄. Step
@@ -153,7 +153,7 @@ impl MomentumPolicy {
     }
 }
 
-/// What to do about values that are no finite numbers: NaN and the infinities.
+/// What to do about NaN and infinity.
 ///
 /// Every policy but `Unchecked` looks at all of θ before a sync, so that none of them ever reaches
 /// φ. On the CPU that reads θ once more, a quarter of what the sync itself moves; on a GPU one

@@ -75,8 +75,8 @@ pub enum Error {
 
     /// θ holds NaN or an infinity, and the next sync would bring it to φ.
     #[error(
-        "The weights `{name}`, or moments of theirs that are pulled back, hold values that are no finite \
-         numbers, so the sync was not made: the slow weights are still those of the last one. Call `roll_back()` to go on from them, with a smaller \
+        "The weights `{name}`, or moments of theirs that are pulled back, hold NaN or \
+         infinity, so the sync was not made: the slow weights are still those of the last one. Call `roll_back()` to continue from them, with a smaller \
          learning rate, or build with the policy `NonFinite::RollBack`."
     )]
     NonFinite {
@@ -350,7 +350,7 @@ pub enum Error {
         allowed: String,
     },
 
-    /// An optimizer of tch's own panicked, which is how it tells of errors.
+    /// An optimizer of tch's own panicked, which is how it reports errors.
     #[error("The wrapped optimizer failed in `{call}`: {message}")]
     WrappedFailed {
         /// The method of `tch::nn::Optimizer`.

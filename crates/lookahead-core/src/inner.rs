@@ -2,6 +2,7 @@
 
 use tch::{Kind, Tensor};
 
+use crate::state::copy_like;
 use crate::{Error, Result, State};
 
 /// A trainable variable, as an optimizer sees it.
@@ -16,13 +17,32 @@ pub struct Parameter {
 }
 
 impl Parameter {
-    /// Makes its gradient undefined, as tch's `zero_grad` does: the next step passes over it unless
+    /// Makes its gradient undefined, as tch's `zero_grad` does: the next step skips it unless
     /// a backward pass reaches it first.
     ///
     /// # Errors
     /// What libtorch says.
     pub fn zero_grad(&self) -> Result<()> {
         Ok(lookahead_sys::tensor::forget_gradient(&self.tensor)?)
+    }
+
+    /// Whether it takes gradients.
+    pub(crate) fn is_trained(&self) -> bool {
+        self.tensor.requires_grad()
+    }
+
+    /// A slow copy, beside it on its device. Half precision can't hold φ: a step of α (θ − φ) is often
+    /// below its resolution, and φ would never move.
+    pub(crate) fn slow_copy(&self) -> Result<Tensor> {
+        let fast = &self.tensor;
+        if !fast.defined() {
+            return Err(Error::Undefined { name: self.name.clone() });
+        }
+        let _guard = tch::no_grad_guard();
+        match fast.kind() {
+            Kind::Half | Kind::BFloat16 => Ok(fast.f_to_kind(Kind::Float)?),
+            _ => copy_like(fast, fast),
+        }
     }
 
     pub(crate) fn is_complex(&self) -> bool {
@@ -51,7 +71,7 @@ pub struct Moment {
     pub tensor: Tensor,
 }
 
-/// What stands for the curvature of the loss in one parameter's elements.
+/// An estimate of the curvature of the loss in one parameter's elements.
 #[derive(Debug)]
 pub struct Curvature {
     /// The mean squared gradient of each element: the optimizer's own tensor.
@@ -62,7 +82,7 @@ pub struct Curvature {
 
 /// Whatever moves the fast weights: an optimizer of tch, Lookahead itself, or one of your own.
 ///
-/// One of your own needs the methods without a body, eight of them; with those of the moments it
+/// One of your own needs the methods without a body, six of them; with those of the moments it
 /// follows every [`MomentumPolicy`](crate::MomentumPolicy) too. `examples/ranger` in this crate's
 /// folder is a complete one: RAdam in plain Rust on tensors, with Lookahead around it.
 pub trait InnerOptimizer {
@@ -83,7 +103,10 @@ pub trait InnerOptimizer {
     ///
     /// # Errors
     /// Whatever libtorch says.
-    fn zero_grad(&mut self) -> Result<()>;
+    fn zero_grad(&mut self) -> Result<()> {
+        self.join_new_parameters()?;
+        self.parameters().iter().try_for_each(Parameter::zero_grad)
+    }
 
     /// The parameters that it moves. Those known once keep their places; new ones come last.
     fn parameters(&self) -> &[Parameter];
@@ -183,14 +206,17 @@ pub trait InnerOptimizer {
     /// The learning rate of each parameter group.
     ///
     /// # Errors
-    /// Where it can't be told.
+    /// If it is unknown.
     fn learning_rates(&self) -> Result<Vec<f64>>;
 
     /// Sets the learning rate of all groups.
     ///
     /// # Errors
     /// [`Setting`](crate::Error::Setting) for a negative or non-finite one.
-    fn set_learning_rate(&mut self, learning_rate: f64) -> Result<()>;
+    fn set_learning_rate(&mut self, learning_rate: f64) -> Result<()> {
+        let mut groups = 0..self.learning_rates()?.len();
+        groups.try_for_each(|group| self.set_learning_rate_group(group, learning_rate))
+    }
 
     /// Sets the learning rate of one group.
     ///
@@ -206,7 +232,7 @@ pub trait InnerOptimizer {
     fn state(&mut self) -> Result<State>;
 
     /// As [`state`](Self::state), over an earlier state, in whose memory the new tensors may go: see
-    /// [`State::copy_in`]. By default that memory is let go.
+    /// [`State::copy_into_reused`]. By default that memory is let go.
     ///
     /// # Errors
     /// As [`state`](Self::state); what `state` holds is of no use then.

@@ -31,7 +31,7 @@
 //!   [`reset_slow_weights`](Lookahead::reset_slow_weights). After changing weights on purpose as a
 //!   part of each step, such as clipping them, call
 //!   [`accept_fast_weights`](Lookahead::accept_fast_weights).
-//! * The first sync comes after the k-th step. [`step`](Lookahead::step) tells whether it synced;
+//! * The first sync comes after the k-th step. [`step`](Lookahead::step) returns whether it synced;
 //!   it is [`inner_step`](Lookahead::inner_step), then [`sync_if_due`](Lookahead::sync_if_due).
 //! * Evaluate at φ with [`with_slow_weights`](Lookahead::with_slow_weights), which copies nothing.
 //! * End with [`finish`](Lookahead::finish), which makes a last sync if the training ends inside a
@@ -51,7 +51,7 @@
 //! * Buffers, such as batch normalization's running statistics, belong to θ. [`recalibrate`] and
 //!   [`SlowWeights::recalibrate`] compute those of φ. Trained on a batch with one value per channel, such as
 //!   a leftover batch of one row, they become NaN without an error of libtorch's:
-//!   [`fewest_values_per_channel`] tells.
+//!   see [`fewest_values_per_channel`].
 //! * Sparse gradients are for SGD without weight decay, and complex variables for SGD in one process; the
 //!   rest is refused with the variable's name.
 //!
@@ -73,7 +73,7 @@
 //! [`Lookahead::around`] takes whatever implements [`InnerOptimizer`]: a Lookahead, which makes it
 //! a nested one, or an optimizer of your own. `examples/ranger` in this crate's folder writes RAdam
 //! on tensors and puts Lookahead around it. [`Lookahead::wrap`] takes a [`tch::nn::Optimizer`] that
-//! somebody else built; that one can't give its state.
+//! is already built; it can't give its state.
 //!
 //! ```
 //! use lookahead_core::{InnerOptimizer, Lookahead, fused};
@@ -88,15 +88,15 @@
 //! # Ok::<(), lookahead_core::Error>(())
 //! ```
 //!
-//! # Saving and going on
+//! # Saving and resuming
 //!
 //! Save the model's variables *and* [`state`](Lookahead::state), which is plain named tensors and
-//! numbers for whatever file format. To go on, load the variables, build the optimizer, then
-//! [`load_state`](Lookahead::load_state): the training goes on bit for bit, with the generator's
-//! state from [`generator`] where there is dropout.
+//! numbers for whatever file format. To resume, load the variables, build the optimizer, then
+//! [`load_state`](Lookahead::load_state): the training continues bit for bit, with the generator's
+//! state from [`tch_ext::generator`] where there is dropout.
 //!
 //! ```
-//! use lookahead_core::{Lookahead, State, fused, generator};
+//! use lookahead_core::{Lookahead, State, fused};
 //! # use tch::{Device, Kind, Tensor, nn};
 //! # let folder = std::env::temp_dir().join(format!("lookahead-doc-{}", std::process::id()));
 //! # std::fs::create_dir_all(&folder)?;
@@ -144,15 +144,12 @@
 //! | [`fewest_values_per_channel`] | whether a batch is too small for batch normalization |
 //! | [`fused`] | tch's optimizers on faster kernels |
 //! | [`TchOptimizer`] | any optimizer that tch can build, with its state |
-//! | [`WrappedOptimizer`] | a [`tch::nn::Optimizer`] that somebody else built, without its state |
+//! | [`WrappedOptimizer`] | a [`tch::nn::Optimizer`] that is already built, without its state |
 //! | [`InnerOptimizer`], [`Parameter`], [`Moment`], [`Curvature`], [`Variables`] | what an inner optimizer of your own is made of |
 //! | [`State`] | what an optimizer remembers, as named tensors and numbers |
 //! | [`Error`] | what can go wrong, in full sentences |
 //! | [`distributed`], [`TransferDtype`], [`GradientAverage`] | the same training in several processes |
-//! | [`inference`], [`autocast`], [`memory_format`] | evaluations without what autograd costs; a narrower type, and another order in memory, for speed |
-//! | [`generator`], [`build`] | random-generator state, and which libtorch this is |
-//! | [`arithmetic`] | what tch has too, but panics in if libtorch refuses, for an inner optimizer of your own |
-//! | [`images`], [`memory`], [`ops`] | batches of images from their bytes; what the allocator keeps; what is asked of libtorch, counted |
+//! | [`tch_ext`] | what tch lacks and is not an optimizer: autocast, inference mode, generator state, memory format, … |
 //!
 //! Methods that only read a setting, or set one, have no example of their own; those of
 //! [`Lookahead::set_alpha`] and [`Lookahead::steps`] stand for them.
@@ -187,40 +184,38 @@
 // The example of a build.rs has one.
 #![allow(clippy::needless_doctest_main)]
 
+mod averaging;
 mod builder;
 mod config;
 mod error;
 mod inner;
 mod lookahead;
+mod mutation_detector;
 mod range;
+mod running_statistics;
 mod schedule;
 mod settings;
+mod slow_moments;
 mod state;
+mod swapped_weights;
+pub mod tch_ext;
 mod tch_optimizer;
 mod variables;
-mod watch;
 mod wrapped;
 
+pub use averaging::GradientAverage;
 pub use builder::{Builder, FromConfig, FromOptimizer};
 pub use config::{LookaheadConfig, MomentumPolicy, NonFinite, TransferDtype};
 pub use error::{Error, Result};
 pub use inner::{Curvature, InnerOptimizer, Moment, Parameter};
-pub use lookahead::{
-    GradientAverage, Lookahead, SlowWeights, fewest_values_per_channel, recalibrate,
-};
+pub use lookahead::Lookahead;
+pub use lookahead::slow_weights::SlowWeights;
 pub use lookahead_sys::sync::Path as SyncPath;
-pub use lookahead_sys::{
-    arithmetic, autocast, build, cerr, distributed, fused, generator, images, inference, memory,
-    memory_format, ops,
-};
+pub use lookahead_sys::{distributed, fused};
 pub use range::check_learning_rate;
+pub use running_statistics::{fewest_values_per_channel, recalibrate};
 pub use schedule::Schedule;
 pub use state::State;
 pub use tch_optimizer::TchOptimizer;
 pub use variables::Variables;
 pub use wrapped::WrappedOptimizer;
-
-/// The README's example, run with the other examples of the documentation.
-#[cfg(doctest)]
-#[doc = include_str!("../../../README.md")]
-struct Readme;

@@ -1,56 +1,33 @@
 //! The algorithm: k steps forward, one step back.
 //!
-//! | module | what is in it |
-//! |---|---|
-//! | `settings` | k, α and the rest, read and set while running |
-//! | `adaptive` | α chosen at each sync |
-//! | `moments` | what becomes of the inner optimizer's moments at a sync |
-//! | `clipping` | gradients clipped before a step |
-//! | `non_finite` | values that are no finite numbers |
-//! | `norms` | of θ − φ, and of the gradient |
-//! | `slow_weights` | φ standing in for θ, for evaluation |
-//! | `recalibration` | batch normalization's statistics for φ |
-//! | `verbs` | what tch's own optimizer can be told |
-//! | `saving` | the state, out and in |
-//! | `ending` | the last sync, and the model at φ |
-//! | `outside` | θ changed by others than the optimizer: taken as it is, or φ restarted from it |
-//! | `upkeep` | what must hold between two calls; frozen variables |
-//! | `nested` | Lookahead as an inner optimizer |
-//! | `workers` | θ of several processes, averaged |
+//! What else the optimizer can do is in the modules of this folder, one idea each.
 
 mod adaptive;
+mod changed_weights;
 mod clipping;
-mod ending;
+mod finish;
+mod invariants;
 mod moments;
 mod nested;
 mod non_finite;
 mod norms;
-mod outside;
-mod recalibration;
 mod saving;
 mod settings;
-mod slow_weights;
-mod upkeep;
-mod verbs;
+pub(crate) mod slow_weights;
+mod tch_api;
 mod workers;
-
-pub use recalibration::{fewest_values_per_channel, recalibrate};
-pub use slow_weights::SlowWeights;
-pub use workers::GradientAverage;
 
 use lookahead_sys::arithmetic::assign;
 use lookahead_sys::sync::{self, Pair, Rule};
-use tch::{Kind, Tensor, nn};
+use tch::Tensor;
 
-use crate::builder::{Builder, FromConfig, FromOptimizer};
+use crate::averaging::Averaging;
 use crate::config::NonFinite;
+use crate::mutation_detector::MutationDetector;
 use crate::settings::Settings;
-use crate::state::copy_like;
-use crate::watch::Watch;
-use crate::{Error, InnerOptimizer, Parameter, Result, TchOptimizer, WrappedOptimizer};
-use moments::SlowMoments;
-use slow_weights::StandIn;
-use workers::Averaging;
+use crate::slow_moments::SlowMoments;
+use crate::swapped_weights::SwappedWeights;
+use crate::{Error, InnerOptimizer, Result, TchOptimizer};
 
 /// The Lookahead optimizer around an inner optimizer `O`.
 ///
@@ -87,16 +64,10 @@ use workers::Averaging;
 pub struct Lookahead<O: InnerOptimizer = TchOptimizer> {
     inner: O,
     settings: Settings,
-    /// The present cycle's k: the schedule's value where it began.
-    k: u64,
-    /// Inner steps since the last sync, 0..=k.
-    phase: u64,
-    /// Inner steps since the optimizer was built.
-    steps: u64,
-    syncs: u64,
+    cycle: Cycle,
     /// The α of the last sync, in the first parameter group.
     alpha_used: Option<f64>,
-    /// How often values that are no finite numbers were acted on.
+    /// How often NaN or infinity was acted on.
     non_finite: u64,
     /// Whether the gradients could not be clipped by their norm.
     unclipped: bool,
@@ -108,84 +79,38 @@ pub struct Lookahead<O: InnerOptimizer = TchOptimizer> {
     slow_moments: SlowMoments,
     /// How often φ has changed.
     slow_version: u32,
-    watch: Watch,
+    detector: MutationDetector,
     averaging: Averaging,
-    /// θ's own values, put aside while φ stands in for them.
-    stand_in: Option<StandIn>,
-    /// The variable whose slow weights were written to while they stood in for θ.
-    spoiled: Option<String>,
+    /// θ's own values, put aside while φ is in the model.
+    swapped: Option<SwappedWeights>,
+    /// The variable whose slow weights were written to while they were in the model.
+    corrupted: Option<String>,
     /// Why the sync that is due was refused, where trying again changes nothing.
     refused: Option<Error>,
+}
+
+/// The present cycle, and counts of inner steps and syncs.
+#[derive(Debug, Clone, Copy, Default)]
+struct Cycle {
+    /// The present cycle's k: the schedule's value where it began.
+    k: u64,
+    /// Inner steps since the last sync, 0..=k.
+    phase: u64,
+    /// Inner steps since the optimizer was built.
+    steps: u64,
+    syncs: u64,
     /// Inner steps that `reset_slow_weights` has dropped since the last sync.
     dropped: u64,
 }
 
-impl Lookahead<TchOptimizer> {
-    /// Starts from the configuration of any tch optimizer, or one of [`fused`](crate::fused);
-    /// [`build`](Builder::build) then makes the optimizer. An example is in [`Builder`].
-    pub fn builder<C: nn::OptimizerConfig>(config: C) -> Builder<FromConfig<C>> {
-        Builder::new(FromConfig(config))
-    }
-}
-
-impl Lookahead<WrappedOptimizer> {
-    /// Starts from a tch optimizer that is already built, for the same store. It trains like any
-    /// other; [`state`](Lookahead::state) refuses, since tch keeps the state of a finished
-    /// optimizer to itself.
-    ///
-    /// # Errors
-    /// [`OtherStore`](Error::OtherStore) where the optimizer moves other variables than the store's.
-    ///
-    /// ```
-    /// use lookahead_core::Lookahead;
-    /// use tch::nn::{self, OptimizerConfig};
-    ///
-    /// let vs = nn::VarStore::new(tch::Device::Cpu);
-    /// let w = vs.root().ones("w", &[2]);
-    /// let adam = nn::Adam::default().build(&vs, 1e-3)?;
-    /// let mut opt = Lookahead::wrap(adam, &vs)?.k(5).alpha(0.5).build()?;
-    /// opt.backward_step(&w.square().sum(tch::Kind::Float))?;
-    /// assert!(opt.state().unwrap_err().to_string().contains("Lookahead::builder"));
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
-    /// ```
-    pub fn wrap(
-        optimizer: nn::Optimizer,
-        vs: &nn::VarStore,
-    ) -> Result<Builder<FromOptimizer<WrappedOptimizer>>> {
-        Ok(Builder::new(FromOptimizer(WrappedOptimizer::new(optimizer, vs)?)))
-    }
-}
-
 /// The algorithm.
 impl<O: InnerOptimizer> Lookahead<O> {
-    /// Starts from any inner optimizer, which may be a Lookahead itself.
-    ///
-    /// ```
-    /// use lookahead_core::{InnerOptimizer, Lookahead, TchOptimizer, fused};
-    /// # let vs = tch::nn::VarStore::new(tch::Device::Cpu);
-    /// # let _ = vs.root().ones("w", &[1]);
-    /// // The kind can be chosen while running.
-    /// let inner: Box<dyn InnerOptimizer> = match "adam" {
-    ///     "adam" => Box::new(TchOptimizer::new(fused::Adam::default(), &vs, 1e-3)?),
-    ///     _ => Box::new(TchOptimizer::new(fused::Sgd::default(), &vs, 0.1)?),
-    /// };
-    /// let opt = Lookahead::around(inner).k(5).build()?;
-    /// assert_eq!(opt.inner().learning_rates()?, [1e-3]);
-    /// # Ok::<(), lookahead_core::Error>(())
-    /// ```
-    pub fn around(inner: O) -> Builder<FromOptimizer<O>> {
-        Builder::new(FromOptimizer(inner))
-    }
-
     pub(crate) fn from_parts(inner: O, settings: Settings) -> Result<Self> {
         settings.check_inner(&inner)?;
         let mut built = Lookahead {
             inner,
-            k: settings.k_at(0),
+            cycle: Cycle { k: settings.k_at(0), ..Cycle::default() },
             settings,
-            phase: 0,
-            steps: 0,
-            syncs: 0,
             alpha_used: None,
             non_finite: 0,
             unclipped: false,
@@ -193,22 +118,21 @@ impl<O: InnerOptimizer> Lookahead<O> {
             velocity: Vec::new(),
             slow_moments: SlowMoments::default(),
             slow_version: 0,
-            watch: Watch::default(),
+            detector: MutationDetector::default(),
             averaging: Averaging::default(),
-            stand_in: None,
-            spoiled: None,
+            swapped: None,
+            corrupted: None,
             refused: None,
-            dropped: 0,
         };
         built.start_together()?;
         // φ starts as θ before any step. Made later, at the first sync, it would be θ after k
         // steps, and the first sync would do nothing.
-        built.remember_fast_weights()?;
+        built.record_versions()?;
         built.restart_slow_moments()?;
         Ok(built)
     }
 
-    /// One inner step, then a sync if k inner steps have been taken since the last one. Tells
+    /// One inner step, then a sync if k inner steps have been taken since the last one. Returns
     /// whether it synced.
     ///
     /// ```
@@ -233,7 +157,7 @@ impl<O: InnerOptimizer> Lookahead<O> {
         self.sync_if_due()
     }
 
-    /// One step of the inner optimizer on the fast weights. Tells whether it was taken: with the
+    /// One step of the inner optimizer on the fast weights. Returns whether it was taken: with the
     /// policy [`NonFinite::SkipStep`] one with a gradient that is not finite is not, and does not
     /// count.
     ///
@@ -257,10 +181,10 @@ impl<O: InnerOptimizer> Lookahead<O> {
     /// [`NonFiniteGradient`](Error::NonFiniteGradient) after gradients that could not be clipped, or
     /// whatever the inner optimizer says.
     pub fn inner_step(&mut self) -> Result<bool> {
-        self.ready()?;
+        self.check_invariants()?;
         if self.sync_is_due() {
             let refused = self.refused.as_ref().and_then(Error::repeated);
-            return Err(refused.unwrap_or(Error::SyncIsDue { k: self.k }));
+            return Err(refused.unwrap_or(Error::SyncIsDue { k: self.cycle.k }));
         }
         if self.settings.config.non_finite == NonFinite::SkipStep
             && !self.all_agree(self.gradients_are_finite()?)?
@@ -276,16 +200,16 @@ impl<O: InnerOptimizer> Lookahead<O> {
         // libtorch's optimizers step a frozen variable that still has a gradient, and leave no trace.
         let parameters = self.inner.parameters();
         let moved = |i: &usize| !self.is_trained(*i) && parameters[*i].tensor.grad().defined();
-        let moved: Vec<usize> = (0..self.watch.len()).filter(moved).collect();
-        self.watch.follow(&moved);
+        let moved: Vec<usize> = (0..self.detector.len()).filter(moved).collect();
+        self.detector.follow(&moved);
         // Also after a failure: what the inner optimizer wrote is not from outside.
-        self.remember_fast_weights()?;
+        self.record_versions()?;
         stepped?;
         if before.is_some() && before == self.inner.steps_taken() {
             return Ok(false); // a level inside left it out
         }
-        self.phase += 1;
-        self.steps += 1;
+        self.cycle.phase += 1;
+        self.cycle.steps += 1;
         Ok(true)
     }
 
@@ -293,22 +217,21 @@ impl<O: InnerOptimizer> Lookahead<O> {
     /// lies the instant at which θ is at its farthest from φ: see
     /// [`with_slow_weights`](Self::with_slow_weights) for comparing the two there.
     pub fn sync_is_due(&self) -> bool {
-        self.phase >= self.k
+        self.cycle.phase >= self.cycle.k
     }
 
-    /// Syncs if it is due, and tells whether it did: with the policy [`NonFinite::RollBack`] θ may
+    /// Syncs if it is due, and returns whether it did: with the policy [`NonFinite::RollBack`] θ may
     /// have gone back to φ instead.
     ///
     /// # Errors
     /// [`FastWeightsChanged`](Error::FastWeightsChanged) if θ was written to from outside,
-    /// [`NonFinite`](Error::NonFinite) where θ holds values that are no finite numbers. Neither
-    /// changes anything.
+    /// [`NonFinite`](Error::NonFinite) if θ holds NaN or infinity. Neither changes anything.
     pub fn sync_if_due(&mut self) -> Result<bool> {
-        self.put_fast_weights_back()?;
+        self.restore_fast_weights()?;
         if !self.sync_is_due() {
             return Ok(false);
         }
-        self.ready()?;
+        self.check_invariants()?;
         self.sync_now()
     }
 
@@ -336,15 +259,16 @@ impl<O: InnerOptimizer> Lookahead<O> {
     /// φ ← φ + α (θ − φ), then θ ← φ, whether or not a variable had a gradient in this step.
     ///
     /// φ is the same on all workers of a distributed training, so the mean of their differences φ − θ
-    /// is φ less the mean of their θ: that the mean stands in θ's place is all that Local SGD, SlowMo
-    /// and DiLoCo need.
+    /// is φ less the mean of their θ. Using the mean in θ's place is all that Local SGD, SlowMo and
+    /// DiLoCo need.
     fn sync(&mut self) -> Result<()> {
         let to_pull = self.moments_to_pull()?;
         let adaptive = match self.settings.config.adaptive_low() {
             Some(low) => Some(self.adaptive_alpha(low).and_then(|own| self.common_alpha(own))?),
             None => None,
         };
-        let alpha = |group| adaptive.unwrap_or_else(|| self.settings.alpha_at(group, self.steps));
+        let alpha =
+            |group| adaptive.unwrap_or_else(|| self.settings.alpha_at(group, self.cycle.steps));
         let used = alpha(0);
         let parameters = self.inner.parameters();
 
@@ -365,7 +289,7 @@ impl<O: InnerOptimizer> Lookahead<O> {
         });
         // Where variables share memory all of φ comes first, then all of θ: each is seen as the
         // inner optimizer left it.
-        let restart = !self.watch.shares_memory();
+        let restart = !self.detector.shares_memory();
         let momentum = self.settings.config.outer_momentum;
         let nesterov = self.settings.config.outer_nesterov;
         let rule = Rule { momentum, nesterov, restart, differences, path: self.settings.path };
@@ -382,7 +306,7 @@ impl<O: InnerOptimizer> Lookahead<O> {
             (true, false) => self.restart_from_slow_weights(self.trained().collect())?,
             (false, _) => {}
         }
-        (self.syncs, self.dropped) = (self.syncs + 1, 0);
+        (self.cycle.syncs, self.cycle.dropped) = (self.cycle.syncs + 1, 0);
         self.set_distance_from_mean(apart);
         self.alpha_used = Some(used);
         self.begin_cycle()
@@ -397,29 +321,10 @@ impl<O: InnerOptimizer> Lookahead<O> {
         self.inner.parameters_replaced()
     }
 
-    /// θ stands where a cycle begins.
+    /// Begins a cycle at the present θ.
     fn begin_cycle(&mut self) -> Result<()> {
-        (self.phase, self.refused) = (0, None);
-        self.k = self.settings.k_at(self.steps);
-        self.remember_fast_weights()
-    }
-}
-
-/// Whether the variable takes gradients.
-fn is_trained(parameter: &Parameter) -> bool {
-    parameter.tensor.requires_grad()
-}
-
-/// A slow copy of a variable, beside it on its device. Half precision can't hold φ: a step of
-/// α (θ − φ) is often below its resolution, and φ would stand still.
-fn slow_copy(parameter: &Parameter) -> Result<Tensor> {
-    let fast = &parameter.tensor;
-    if !fast.defined() {
-        return Err(Error::Undefined { name: parameter.name.clone() });
-    }
-    let _guard = tch::no_grad_guard();
-    match fast.kind() {
-        Kind::Half | Kind::BFloat16 => Ok(fast.f_to_kind(Kind::Float)?),
-        _ => copy_like(fast, fast),
+        (self.cycle.phase, self.refused) = (0, None);
+        self.cycle.k = self.settings.k_at(self.cycle.steps);
+        self.record_versions()
     }
 }

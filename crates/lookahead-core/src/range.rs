@@ -76,6 +76,6 @@ fn single(value: f64) -> f32 {
     value as f32
 }
 
-/// Counts of steps that are believed: beyond, they would not be told apart as floating-point numbers, by
+/// Counts of steps that are believed: beyond, they would not be distinct as floating-point numbers, by
 /// which schedules and processes compare them.
 pub(crate) const MOST_STEPS: i64 = 1 << 53;

@@ -46,7 +46,7 @@ pub enum Schedule {
 }
 
 impl Schedule {
-    /// The value after so many steps, beginning with `from`.
+    /// The value after `step` inner steps, beginning with `from`.
     pub fn at(&self, from: f64, step: u64) -> f64 {
         match *self {
             Schedule::Constant => from,
@@ -88,7 +88,7 @@ impl Schedule {
         }
     }
 
-    /// Writes it into a state under `name`; a constant is no entry.
+    /// Writes it into a state under `name`; a constant writes none.
     pub(crate) fn save(&self, name: &str, state: &mut State) {
         let (kind, number, steps) = match *self {
             Schedule::Constant => return,
@@ -149,54 +149,4 @@ fn check_factor(factor: f64, every: u64, allowed: bool, range: &'static str) -> 
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn each_curve_at_its_ends_and_between() {
-        let cosine = Schedule::Cosine { to: 0.1, steps: 4 };
-        let quarter = 0.1 + 0.4 * (1.0 + (PI / 4.0).cos()) / 2.0;
-        assert_eq!(cosine.at(0.5, 0), 0.5);
-        assert!((cosine.at(0.5, 1) - quarter).abs() < 1e-15);
-        assert!((cosine.at(0.5, 2) - 0.3).abs() < 1e-15);
-        assert_eq!([4, 5].map(|step| cosine.at(0.5, step)), [0.1, 0.1]);
-        // One that takes no steps is at its end at once.
-        assert_eq!(Schedule::Linear { to: 0.1, steps: 0 }.at(0.5, 0), 0.1);
-        assert_eq!(Schedule::Constant.at(0.5, u64::MAX), 0.5);
-    }
-
-    #[test]
-    fn what_makes_no_sense_is_refused() {
-        for to in [0.0, -1.0, 1.1, f64::NAN] {
-            assert!(Schedule::Linear { to, steps: 1 }.check_slow_step_size().is_err(), "{to}");
-        }
-        for to in [0.5, 0.0, f64::INFINITY, f64::NAN] {
-            assert!(Schedule::Cosine { to, steps: 1 }.check_period().is_err(), "{to}");
-        }
-        Schedule::Cosine { to: 50.0, steps: 1 }.check_period().unwrap();
-        let growing = Schedule::Step { factor: 2.0, every: 1 };
-        assert!(growing.check_slow_step_size().is_err());
-        growing.check_period().unwrap();
-        let message = Schedule::Step { factor: 0.5, every: 0 }.check_period().unwrap_err();
-        assert!(message.to_string().contains("`every` is 0"), "{message}");
-    }
-
-    #[test]
-    fn a_state_holds_it() {
-        for schedule in [
-            Schedule::Constant,
-            Schedule::Linear { to: 0.25, steps: 7 },
-            Schedule::Cosine { to: 0.5, steps: 0 },
-            Schedule::Step { factor: 0.5, every: 3 },
-        ] {
-            let mut state = State::default();
-            schedule.save("curve", &mut state);
-            assert_eq!(Schedule::load("curve", &state).unwrap(), schedule);
-        }
-        let mut state = State::default();
-        Schedule::Step { factor: 0.5, every: 3 }.save("curve", &mut state);
-        state.integers.insert("curve/kind".to_owned(), 9);
-        let message = Schedule::load("curve", &state).unwrap_err().to_string();
-        assert!(message.contains("`curve/kind` is 9"), "{message}");
-    }
-}
+mod tests;

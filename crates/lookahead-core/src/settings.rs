@@ -76,13 +76,13 @@ impl Settings {
         own.map_or(self.config.alpha, |(_, alpha)| *alpha)
     }
 
-    /// α of a group after so many inner steps.
+    /// α of a group after `steps` inner steps.
     pub(crate) fn alpha_at(&self, group: usize, steps: u64) -> f64 {
         // Underflow would end the training without a word.
         self.alpha_schedule.at(self.base_alpha(group), steps).clamp(f64::MIN_POSITIVE, 1.0)
     }
 
-    /// k of a cycle that begins after so many inner steps.
+    /// k of a cycle that begins after `steps` inner steps.
     pub(crate) fn k_at(&self, steps: u64) -> u64 {
         match self.k_schedule {
             Schedule::Constant => self.config.k,

@@ -63,7 +63,7 @@ impl State {
         }
     }
 
-    /// Copies `values` in as `name`: into the memory of the tensor of that name in `kept`, which is
+    /// Copies `values` in as `name`: into the memory of the tensor of that name in `scratch`, which is
     /// taken out, where that has the same shape and element type, on whatever device; else into
     /// memory of its own on the device of `values`.
     ///
@@ -76,14 +76,19 @@ impl State {
     /// ```
     /// # use lookahead_core::State;
     /// # use tch::Tensor;
-    /// let (mut kept, mut state) = (State::default(), State::default());
-    /// kept.tensors.insert("w".to_owned(), Tensor::from_slice(&[0.0f32, 0.0]));
-    /// let memory = kept.tensors["w"].data_ptr();
-    /// state.copy_in("w".to_owned(), &Tensor::from_slice(&[1.0f32, 2.0]), &mut kept).unwrap();
+    /// let (mut scratch, mut state) = (State::default(), State::default());
+    /// scratch.tensors.insert("w".to_owned(), Tensor::from_slice(&[0.0f32, 0.0]));
+    /// let memory = scratch.tensors["w"].data_ptr();
+    /// state.copy_into_reused("w".to_owned(), &Tensor::from_slice(&[1.0f32, 2.0]), &mut scratch).unwrap();
     /// assert_eq!(state.tensors["w"], Tensor::from_slice(&[1.0f32, 2.0]));
     /// assert_eq!(state.tensors["w"].data_ptr(), memory);
     /// ```
-    pub fn copy_in(&mut self, name: String, values: &Tensor, kept: &mut State) -> Result<()> {
+    pub fn copy_into_reused(
+        &mut self,
+        name: String,
+        values: &Tensor,
+        scratch: &mut State,
+    ) -> Result<()> {
         let dense;
         let values = match values.is_sparse() {
             true => {
@@ -95,7 +100,7 @@ impl State {
         let fits = |old: &Tensor| {
             old.kind() == values.kind() && old.size() == values.size() && old.is_contiguous()
         };
-        let copy = match kept.tensors.remove(&name).filter(fits) {
+        let copy = match scratch.tensors.remove(&name).filter(fits) {
             Some(mut old) => {
                 let _guard = tch::no_grad_guard();
                 assign(&mut old, values)?;
@@ -197,7 +202,7 @@ pub(crate) fn in_range(state: &State, key: &str, least: i64, most: i64) -> Resul
 }
 
 /// An error unless all values of a state's tensor are finite; `squares` are at least 0 too.
-pub(crate) fn expect_sound(key: &str, tensor: &Tensor, squares: bool) -> Result<()> {
+pub(crate) fn expect_finite(key: &str, tensor: &Tensor, squares: bool) -> Result<()> {
     let refuse = |found: &str, allowed: &str| {
         let (key, found, allowed) = (key.to_owned(), found.to_owned(), allowed.to_owned());
         Err(Error::StateRange { key, found, allowed })

@@ -7,7 +7,7 @@ use tch::{Tensor, nn};
 
 use crate::inner::{Curvature, Moment, sparse_gradient};
 use crate::range::{MOST_STEPS, check_learning_rate, check_momentum, check_weight_decay};
-use crate::state::{copy_like, expect_like, expect_sound, in_range};
+use crate::state::{copy_like, expect_finite, expect_like, in_range};
 use crate::{Error, InnerOptimizer, Parameter, Result, State, Variables};
 
 /// Any optimizer that a [`nn::OptimizerConfig`] describes, on all trainable variables of a store.
@@ -238,7 +238,7 @@ impl TchOptimizer {
                 Some(tensor) if *required || optional => {
                     expect_like(&key, tensor, &parameter.tensor)?;
                     let copy = copy_like(&parameter.tensor, tensor)?;
-                    expect_sound(&key, &copy, SQUARES.contains(slot))?;
+                    expect_finite(&key, &copy, SQUARES.contains(slot))?;
                     Some(copy)
                 }
                 Some(_) => return Err(Error::StateUnexpected { key }),
@@ -383,7 +383,11 @@ impl InnerOptimizer for TchOptimizer {
             }
             for (slot, tensor) in kind.slots().iter().zip(kept.slots) {
                 if let Some(tensor) = tensor {
-                    state.copy_in(self.slot_key(slot, parameter), &tensor, &mut earlier)?;
+                    state.copy_into_reused(
+                        self.slot_key(slot, parameter),
+                        &tensor,
+                        &mut earlier,
+                    )?;
                 }
             }
         }

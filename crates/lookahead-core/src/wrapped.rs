@@ -10,7 +10,7 @@ use crate::inner::sparse_gradient;
 use crate::range::check_learning_rate;
 use crate::{Error, InnerOptimizer, Parameter, Result, State, Variables};
 
-/// A [`nn::Optimizer`] that somebody else built. It trains like any other; its state can't be
+/// A [`nn::Optimizer`] that is already built. It trains like any other; its state can't be
 /// reached, since tch keeps the C++ object of a finished optimizer to itself. Where that panics,
 /// this returns an error, and the panic's message has gone to stderr.
 #[derive(Debug)]
@@ -42,7 +42,7 @@ impl WrappedOptimizer {
         Ok(wrapped)
     }
 
-    /// Only SGD's step is PyTorch's on complex variables, and its kind can't be told.
+    /// Only SGD's step is PyTorch's on complex variables, and its kind is unknown.
     fn refuse_complex(&self) -> Result<()> {
         let Some(name) = self.complex.clone() else { return Ok(()) };
         let what = "an optimizer that is already built may step it by other formulas than PyTorch";

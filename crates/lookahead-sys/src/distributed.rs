@@ -4,7 +4,9 @@
 //! | module | what is in it |
 //! |---|---|
 //! | `rendezvous` | where the processes meet, from the environment |
+//! | `store` | where they find each other |
 //! | `group` | a process's place among them, and what they do together |
+//! | `operations` | collective operations under way |
 //! | `bucket` | many tensors together, averaged as few flat ones |
 //! | `error` | what can go wrong, in full sentences |
 //!
@@ -19,9 +21,12 @@
 mod bucket;
 mod error;
 mod group;
+mod operations;
 mod rendezvous;
+mod store;
 
 pub use bucket::{Buckets, Differences, bits};
 pub use error::{Error, Result};
-pub use group::{ProcessGroup, Reduce, has_nccl};
+pub use group::ProcessGroup;
+pub use operations::{Reduce, has_nccl};
 pub use rendezvous::{Rendezvous, TIMEOUT};

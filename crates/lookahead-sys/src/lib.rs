@@ -9,8 +9,8 @@
 //! | [`norm`] | norms of many tensors together, and clipping by them |
 //! | [`batch_statistics`] | what batch normalizations draw from their inputs |
 //! | [`images`] | images from bytes to normalized floats, in one pass |
-//! | [`ops`] | what is asked of ATen's dispatcher, which stands for a GPU where there is none |
-//! | [`tensor`] | what tells that a tensor was changed by somebody else |
+//! | [`ops`] | the calls of ATen's dispatcher, counted: what a GPU would be asked |
+//! | [`tensor`] | how to notice that other code changed a tensor |
 //! | [`autocast`] | matrix products and convolutions in a narrower type |
 //! | [`distributed`] | the same program in several processes, that add up and pass on tensors |
 //! | [`cerr`] | what libtorch prints on stderr |

@@ -3,7 +3,7 @@
 use crate::ffi::bridge;
 
 /// Has the allocator keep what is freed, up to 512 MiB, in place of giving it back to the system at once;
-/// tells whether the allocator can be told so, which glibc's can.
+/// returns whether the allocator has such a setting, as glibc's does.
 ///
 /// Each step of a training allocates and frees the same few tensors. glibc gives the large ones back, gets
 /// them again in the next step, page by page, and the system fills each page with zeros first: of a small

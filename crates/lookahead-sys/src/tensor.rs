@@ -1,4 +1,4 @@
-//! What tells that a tensor was changed by somebody else.
+//! How to notice that other code changed a tensor.
 
 use tch::Tensor;
 
@@ -6,7 +6,7 @@ use crate::Result;
 use crate::ffi::bridge;
 
 /// What changes when a tensor's values or its storage are changed: its version counter, which
-/// every in-place operation moves, and the storage, offset and element type that it stands on,
+/// every in-place operation moves, and the storage, offset and element type that it uses,
 /// which `set_data`, a move to another device and a cast replace.
 ///
 /// A write through a second tensor on the same storage made by `Tensor::data` has a version
@@ -26,7 +26,7 @@ impl Fingerprint {
     }
 
     /// Whether both were taken on the same storage, offset and element type: then only values can
-    /// differ. A storage's address is given again once the storage is gone, so this tells only
+    /// differ. A storage's address is given again once the storage is gone, so this shows only
     /// while something keeps the earlier one alive.
     pub fn same_place(&self, other: &Fingerprint) -> bool {
         let place = |print: &Fingerprint| (print.0.storage, print.0.offset, print.0.dtype);
@@ -56,8 +56,8 @@ pub fn set_version(tensor: &Tensor, version: u32) -> Result<()> {
     Ok(unsafe { bridge::set_version(tensor.as_ptr().cast(), version) }?)
 }
 
-/// Makes a tensor's gradient undefined, as before its first backward pass. To be told from a
-/// gradient of zeros: an optimizer passes over a parameter without one.
+/// Makes a tensor's gradient undefined, as before its first backward pass. Not the same as a
+/// gradient of zeros: an optimizer skips a parameter without one.
 ///
 /// # Errors
 /// What libtorch says.
@@ -86,37 +86,4 @@ pub fn identity(tensor: &Tensor) -> usize {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use tch::{Device, Kind};
-
-    fn print(tensor: &Tensor) -> Fingerprint {
-        fingerprints([tensor]).unwrap()[0]
-    }
-
-    #[test]
-    fn every_way_of_changing_a_tensor_shows() {
-        let mut t = Tensor::zeros([3], (Kind::Float, Device::Cpu));
-        let before = print(&t);
-        assert_eq!(before, print(&t.shallow_clone()));
-        let _ = &t + 1.0;
-        assert_eq!(before, print(&t), "reading is no change");
-
-        let _ = t.g_add_scalar_(1.0);
-        let written = print(&t);
-        assert_ne!(before, written);
-        t.set_data(&Tensor::zeros([3], (Kind::Float, Device::Cpu)));
-        let replaced = print(&t);
-        assert_ne!(written, replaced);
-        t.set_data(&t.to_kind(Kind::Double));
-        assert_ne!(replaced, print(&t));
-    }
-
-    #[test]
-    fn equal_values_are_not_the_same_tensor() {
-        let t = Tensor::zeros([3], (Kind::Float, Device::Cpu));
-        assert_eq!(identity(&t), identity(&t.shallow_clone()));
-        assert_ne!(identity(&t), identity(&t.copy()));
-        assert_ne!(identity(&t), identity(&t.detach()));
-    }
-}
+mod tests;

@@ -27,7 +27,7 @@ use std::collections::BTreeMap;
 use std::num::{NonZeroU64, NonZeroUsize};
 use std::time::Duration;
 
-use lookahead_core::generator;
+use lookahead_core::tch_ext::generator;
 use lookahead_run::Retention;
 use tch::{Cuda, Device, Tensor};
 

@@ -33,7 +33,7 @@ fn run() -> ExitCode {
     // Else a limit on the size of files would end the program; so it is as on a full disk.
     let _ = signal_hook::flag::register(SIGXFSZ, Arc::default());
     // Else each step of a large model would get its memory from the system anew.
-    let _ = lookahead_core::memory::keep_freed();
+    let _ = lookahead_core::tch_ext::memory::keep_freed();
     let outcome = match Cli::parse().command {
         Command::Train(arguments) => commands::train(&arguments),
         Command::Sweep(arguments) => commands::sweep(&arguments),

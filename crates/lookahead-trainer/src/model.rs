@@ -27,9 +27,9 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::LazyLock;
 
-use lookahead_core::autocast::Autocast;
 use lookahead_core::fewest_values_per_channel;
-use lookahead_core::memory_format::channels_last;
+use lookahead_core::tch_ext::autocast::Autocast;
+use lookahead_core::tch_ext::memory_format::channels_last;
 use lookahead_run::event::Task;
 use tch::nn;
 use tch::{Device, Kind as Element, Tensor};

@@ -12,7 +12,7 @@ use std::sync::{LazyLock, Mutex, PoisonError};
 use std::time::Duration;
 
 use indicatif::{ProgressDrawTarget, TermLike};
-use lookahead_core::cerr;
+use lookahead_core::tch_ext::cerr;
 
 use crate::background_writer::BackgroundWriter;
 

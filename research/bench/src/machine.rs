@@ -3,7 +3,7 @@
 use std::fs;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use lookahead_core::build;
+use lookahead_core::tch_ext::build;
 use serde::{Deserialize, Serialize};
 
 /// The machine and the versions of what runs on it.

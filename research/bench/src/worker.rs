@@ -13,9 +13,10 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
+use lookahead_core::tch_ext::{build, memory};
 use lookahead_core::{
     InnerOptimizer, Lookahead, NonFinite, Parameter, Result as CoreResult, State, TchOptimizer,
-    build, fused, memory,
+    fused,
 };
 use lookahead_run::event::{Event, RunInfo, Split, Weights};
 use lookahead_run::{RunFolder, RunLock, log};
@@ -418,7 +419,7 @@ impl InnerOptimizer for Nothing {
     fn step(&mut self) -> CoreResult<()> {
         if self.factor != 1.0 {
             for parameter in &mut self.parameters {
-                lookahead_core::arithmetic::scale(&mut parameter.tensor, self.factor)?;
+                lookahead_core::tch_ext::arithmetic::scale(&mut parameter.tensor, self.factor)?;
             }
         }
         Ok(())

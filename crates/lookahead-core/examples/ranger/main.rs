@@ -2,7 +2,7 @@
 //!
 //!     cargo run --release -p lookahead-core --example ranger
 //!
-//! Fits a small net to a sine, saves the state in the middle, and goes on from it in fresh objects.
+//! Fits a small net to a sine, saves the state in the middle, and resumes from it in fresh objects.
 
 pub(crate) mod radam;
 

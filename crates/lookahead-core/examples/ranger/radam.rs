@@ -4,7 +4,7 @@
 //! Reference: L. Liu, H. Jiang, P. He, W. Chen, X. Liu, J. Gao, J. Han, *On the Variance of the
 //! Adaptive Learning Rate and Beyond*, ICLR 2020, Algorithm 2.
 
-use lookahead_core::arithmetic::{lerp, scale};
+use lookahead_core::tch_ext::arithmetic::{lerp, scale};
 use lookahead_core::{
     Curvature, Error, InnerOptimizer, Moment, Parameter, Result, State, Variables,
     check_learning_rate,
@@ -76,7 +76,7 @@ impl RAdam {
         let (t, decayed) = (*step as f64, beta2.powf(*step as f64));
         let first_moment = exp_avg.f_div(&Tensor::from(1.0 - beta1.powf(t)))?;
         // ρ is the length of the average that the second moment is so far, ρ∞ what it tends to. Up
-        // to 5 its variance can't be told, and the step goes without it.
+        // to 5 its variance is undefined, and the step does without it.
         let rho_inf = 2.0 / (1.0 - beta2) - 1.0;
         let rho = rho_inf - 2.0 * t * decayed / (1.0 - decayed);
         let mut update = if rho > 5.0 {
@@ -102,10 +102,6 @@ impl InnerOptimizer for RAdam {
         self.join_new_parameters()?;
         let _guard = tch::no_grad_guard();
         (0..self.parameters.len()).try_for_each(|i| self.step_parameter(i))
-    }
-
-    fn zero_grad(&mut self) -> Result<()> {
-        self.parameters.iter().try_for_each(Parameter::zero_grad)
     }
 
     fn parameters(&self) -> &[Parameter] {
@@ -164,12 +160,6 @@ impl InnerOptimizer for RAdam {
 
     fn learning_rates(&self) -> Result<Vec<f64>> {
         Ok(self.learning_rates.clone())
-    }
-
-    fn set_learning_rate(&mut self, learning_rate: f64) -> Result<()> {
-        check_learning_rate(learning_rate)?;
-        self.learning_rates.fill(learning_rate);
-        Ok(())
     }
 
     fn set_learning_rate_group(&mut self, group: usize, learning_rate: f64) -> Result<()> {

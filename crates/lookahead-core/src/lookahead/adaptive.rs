@@ -32,7 +32,7 @@ impl<O: InnerOptimizer> Lookahead<O> {
     /// As [`sync_if_due`](Self::sync_if_due), [`NonFiniteGradient`](Error::NonFiniteGradient), and what
     /// libtorch says of the loss.
     pub fn sync_with(&mut self, loss: impl FnOnce() -> Tensor) -> Result<bool> {
-        self.put_fast_weights_back()?;
+        self.restore_fast_weights()?;
         if !self.sync_is_due() {
             return Ok(false);
         }
@@ -67,7 +67,7 @@ impl<O: InnerOptimizer> Lookahead<O> {
                 return Err(Error::NonFiniteGradient { name, what });
             }
         }
-        // Where it can't be told the smallest step is the safe one; the clip leaves NaN as it is.
+        // If it is undefined the smallest step is the safe one; the clip leaves NaN as it is.
         Ok(if best.is_nan() { low } else { best.clamp(low, 1.0) })
     }
 }

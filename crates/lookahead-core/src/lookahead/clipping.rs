@@ -3,7 +3,7 @@
 use lookahead_sys::arithmetic::{self, gradients_finite};
 use lookahead_sys::norm;
 
-use super::{Lookahead, is_trained};
+use super::Lookahead;
 use crate::range::check_limit;
 use crate::{Error, InnerOptimizer, NonFinite, Result};
 
@@ -15,7 +15,7 @@ impl<O: InnerOptimizer> Lookahead<O> {
     /// such as of a sparse gradient.
     pub fn clip_grad_value(&mut self, max: f64) -> Result<()> {
         check_limit(max)?;
-        self.put_fast_weights_back()?;
+        self.restore_fast_weights()?;
         self.inner.join_new_parameters()?;
         let parameters = self.inner.parameters().iter().map(|parameter| &parameter.tensor);
         Ok(arithmetic::clip_value(parameters, max)?)
@@ -49,9 +49,9 @@ impl<O: InnerOptimizer> Lookahead<O> {
     /// [`Setting`](Error::Setting) unless `max` is a positive number, or what libtorch says.
     pub fn clip_grad_norm(&mut self, max: f64) -> Result<f64> {
         check_limit(max)?;
-        self.put_fast_weights_back()?;
+        self.restore_fast_weights()?;
         self.inner.join_new_parameters()?;
-        let trained = self.inner.parameters().iter().filter(|parameter| is_trained(parameter));
+        let trained = self.inner.parameters().iter().filter(|parameter| parameter.is_trained());
         let norm = norm::clip_norm(trained.map(|parameter| &parameter.tensor), max)?;
         self.unclipped = !norm.is_finite();
         Ok(norm)
@@ -75,7 +75,7 @@ impl<O: InnerOptimizer> Lookahead<O> {
     }
 
     pub(super) fn find_non_finite_gradient(&self) -> Result<Option<String>> {
-        for parameter in self.inner.parameters().iter().filter(|parameter| is_trained(parameter)) {
+        for parameter in self.inner.parameters().iter().filter(|parameter| parameter.is_trained()) {
             if !gradients_finite([&parameter.tensor], self.settings.path)? {
                 return Ok(Some(parameter.name.clone()));
             }

@@ -1,19 +1,12 @@
 //! What becomes of the inner optimizer's moments at a sync.
 
-use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 
-use tch::{Kind, Tensor};
+use tch::Tensor;
 
 use super::Lookahead;
+use crate::slow_moments::{MomentKey, wide_zeros};
 use crate::{InnerOptimizer, MomentumPolicy, Result};
-
-/// A moment of a parameter: the parameter's place, and the moment's name.
-pub(super) type MomentKey = (usize, &'static str);
-
-/// Slow copies of moments, m̄: own memory, never the optimizer's tensor itself. Were it that, the
-/// inner optimizer's next step would change it, and the pull go by the wrong factor from then on.
-pub(super) type SlowMoments = BTreeMap<MomentKey, Tensor>;
 
 /// A moment that a sync pulls back.
 pub(super) struct Pulled {
@@ -84,15 +77,5 @@ impl<O: InnerOptimizer> Lookahead<O> {
             }
         }
         Ok(())
-    }
-}
-
-/// Zeros like a moment, in single precision at least, as φ is.
-pub(super) fn wide_zeros(moment: &Tensor) -> Result<Tensor> {
-    let _guard = tch::no_grad_guard();
-    let zeros = moment.f_detach()?.f_zeros_like()?;
-    match zeros.kind() {
-        Kind::Half | Kind::BFloat16 => Ok(zeros.f_to_kind(Kind::Float)?),
-        _ => Ok(zeros),
     }
 }

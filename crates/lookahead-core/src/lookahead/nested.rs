@@ -11,7 +11,7 @@ impl<O: InnerOptimizer> InnerOptimizer for Lookahead<O> {
     }
 
     fn steps_taken(&self) -> Option<u64> {
-        Some(self.steps)
+        Some(self.cycle.steps)
     }
 
     fn zero_grad(&mut self) -> Result<()> {
@@ -25,7 +25,7 @@ impl<O: InnerOptimizer> InnerOptimizer for Lookahead<O> {
     fn join_new_parameters(&mut self) -> Result<()> {
         self.inner.join_new_parameters()?;
         if self.inner.parameters().len() > self.slow.len() {
-            self.remember_fast_weights()?;
+            self.record_versions()?;
         }
         Ok(())
     }

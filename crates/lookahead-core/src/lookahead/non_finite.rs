@@ -1,16 +1,16 @@
-//! Values that are no finite numbers: found before they reach φ, and undone.
+//! NaN and infinity: found before they reach φ, and undone.
 
 use lookahead_sys::arithmetic::{all_finite, gradients_finite};
 use lookahead_sys::sync::Path;
 use tch::Tensor;
 
-use super::{Lookahead, is_trained};
+use super::Lookahead;
 use crate::{InnerOptimizer, MomentumPolicy, NonFinite, Result};
 
 impl<O: InnerOptimizer> Lookahead<O> {
     /// Takes the fast weights back to the slow ones and starts a new cycle: what they did since the
-    /// last sync is dropped. Moments that hold values which are no finite numbers are reset, as far
-    /// as the inner optimizer gives its moments; the others are kept. What somebody else wrote to θ
+    /// last sync is dropped. Moments that hold NaN or infinity are reset, as far
+    /// as the inner optimizer gives its moments; the others are kept. What other code wrote to θ
     /// meanwhile is dropped with it.
     ///
     /// ```
@@ -32,8 +32,8 @@ impl<O: InnerOptimizer> Lookahead<O> {
     /// # Errors
     /// What libtorch says.
     pub fn roll_back(&mut self) -> Result<()> {
-        self.put_fast_weights_back()?;
-        self.refuse_spoiled()?;
+        self.restore_fast_weights()?;
+        self.refuse_corrupted()?;
         InnerOptimizer::join_new_parameters(self)?;
         if self.inner.moment_names().is_some() {
             for parameter in 0..self.inner.parameters().len() {
@@ -50,13 +50,13 @@ impl<O: InnerOptimizer> Lookahead<O> {
     }
 
     pub(super) fn gradients_are_finite(&self) -> Result<bool> {
-        let trained = self.inner.parameters().iter().filter(|parameter| is_trained(parameter));
+        let trained = self.inner.parameters().iter().filter(|parameter| parameter.is_trained());
         let parameters = trained.map(|parameter| &parameter.tensor);
         Ok(gradients_finite(parameters, self.settings.path)?)
     }
 
-    /// The first variable whose θ, or whose moments where they are pulled back, hold a value that
-    /// is no finite number and would reach φ.
+    /// The first variable whose θ, or whose moments where they are pulled back, hold NaN or
+    /// infinity that would reach φ.
     pub(super) fn find_non_finite(&mut self) -> Result<Option<String>> {
         if self.settings.config.non_finite == NonFinite::Unchecked {
             return Ok(None);
@@ -86,8 +86,8 @@ impl<O: InnerOptimizer> Lookahead<O> {
     }
 }
 
-/// What belongs to the first tensor with a value that is no finite number. Where there is none, which is
-/// the rule, one look at all of them together tells it.
+/// What belongs to the first tensor that holds NaN or infinity. Usually there is none, which one pass
+/// over all of them finds.
 pub(super) fn first_non_finite<'a, T>(
     tensors: impl Iterator<Item = (T, &'a Tensor)> + Clone,
     path: Path,

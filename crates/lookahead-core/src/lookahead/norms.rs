@@ -3,7 +3,7 @@
 use lookahead_sys::norm;
 use tch::Tensor;
 
-use super::{Lookahead, is_trained};
+use super::Lookahead;
 use crate::{InnerOptimizer, Result};
 
 impl<O: InnerOptimizer> Lookahead<O> {
@@ -24,12 +24,12 @@ impl<O: InnerOptimizer> Lookahead<O> {
     /// ```
     ///
     /// # Errors
-    /// [`FastWeightsChanged`](crate::Error::FastWeightsChanged) where somebody else wrote to θ, or
+    /// [`FastWeightsChanged`](crate::Error::FastWeightsChanged) if other code wrote to θ, or
     /// what libtorch says.
     pub fn distance(&mut self) -> Result<f64> {
-        self.ready()?;
+        self.check_invariants()?;
         let trained = self.inner.parameters().iter().zip(&self.slow);
-        let trained = trained.filter(|(parameter, _)| is_trained(parameter));
+        let trained = trained.filter(|(parameter, _)| parameter.is_trained());
         Ok(norm::distance(trained.map(|(parameter, slow)| (&parameter.tensor, slow)))?)
     }
 
@@ -39,8 +39,8 @@ impl<O: InnerOptimizer> Lookahead<O> {
     /// # Errors
     /// What libtorch says.
     pub fn gradient_norm(&mut self) -> Result<Option<f64>> {
-        self.put_fast_weights_back()?;
-        let trained = self.inner.parameters().iter().filter(|parameter| is_trained(parameter));
+        self.restore_fast_weights()?;
+        let trained = self.inner.parameters().iter().filter(|parameter| parameter.is_trained());
         let mut gradients: Vec<Tensor> =
             trained.map(|parameter| parameter.tensor.f_grad()).collect::<Result<_, _>>()?;
         gradients.retain(Tensor::defined);

@@ -4,11 +4,11 @@ use std::collections::{BTreeMap, HashSet};
 
 use tch::Tensor;
 
-use super::moments::{SlowMoments, wide_zeros};
-use super::{Lookahead, slow_copy};
+use super::Lookahead;
+use crate::mutation_detector::frozen;
 use crate::range::{MOST_STEPS, check_slow_step_size};
-use crate::state::{copy_like, expect_like, expect_sound, in_range};
-use crate::watch::frozen;
+use crate::slow_moments::{SlowMoments, wide_zeros};
+use crate::state::{copy_like, expect_finite, expect_like, in_range};
 use crate::{Error, InnerOptimizer, MomentumPolicy, Parameter, Result, Schedule, State};
 
 const PHASE: &str = "phase";
@@ -71,26 +71,30 @@ impl<O: InnerOptimizer> Lookahead<O> {
     /// assert_eq!(state.tensors["slow/w"].data_ptr(), memory);
     /// ```
     pub fn state_into(&mut self, state: &mut State) -> Result<()> {
-        self.ready()?;
+        self.check_invariants()?;
         self.complete_slow_moments()?;
-        let mut kept = std::mem::take(state);
+        let mut scratch = std::mem::take(state);
         let parameters = self.inner.parameters();
         for (parameter, slow) in parameters.iter().zip(&self.slow) {
-            state.copy_in(format!("{SLOW}/{}", parameter.name), slow, &mut kept)?;
+            state.copy_into_reused(format!("{SLOW}/{}", parameter.name), slow, &mut scratch)?;
         }
         for (parameter, velocity) in parameters.iter().zip(&self.velocity) {
-            state.copy_in(format!("{VELOCITY}/{}", parameter.name), velocity, &mut kept)?;
+            state.copy_into_reused(
+                format!("{VELOCITY}/{}", parameter.name),
+                velocity,
+                &mut scratch,
+            )?;
         }
         for ((parameter, moment), slow) in &self.slow_moments {
             let name = &parameters[*parameter].name;
-            state.copy_in(format!("{SLOW_MOMENT}/{moment}/{name}"), slow, &mut kept)?;
+            state.copy_into_reused(format!("{SLOW_MOMENT}/{moment}/{name}"), slow, &mut scratch)?;
         }
         for (key, count) in [
-            (PHASE, self.phase),
-            (STEPS, self.steps),
-            (SYNCS, self.syncs),
+            (PHASE, self.cycle.phase),
+            (STEPS, self.cycle.steps),
+            (SYNCS, self.cycle.syncs),
             (NON_FINITE, self.non_finite),
-            (PERIOD, self.k),
+            (PERIOD, self.cycle.k),
             // Differs from the present cycle's under a schedule, and if k was set inside the cycle.
             (FIRST_PERIOD, self.settings.config.k),
         ] {
@@ -105,7 +109,7 @@ impl<O: InnerOptimizer> Lookahead<O> {
         }
         self.settings.alpha_schedule.save(ALPHA_SCHEDULE, state);
         self.settings.k_schedule.save(PERIOD_SCHEDULE, state);
-        let mut inner = kept.take_part(INNER);
+        let mut inner = scratch.take_part(INNER);
         self.inner.state_into(&mut inner)?;
         state.nest(INNER, inner);
         Ok(())
@@ -120,7 +124,7 @@ impl<O: InnerOptimizer> Lookahead<O> {
     /// Where an entry is missing, unexpected, out of range, of the wrong shape, or holds NaN or infinity:
     /// it is named, and nothing was changed.
     pub fn load_state(&mut self, state: &State) -> Result<()> {
-        self.put_fast_weights_back()?;
+        self.restore_fast_weights()?;
         self.inner.join_new_parameters()?;
         let renamed = self.under_own_names(state);
         let state = renamed.as_ref().unwrap_or(state);
@@ -178,7 +182,7 @@ impl<O: InnerOptimizer> Lookahead<O> {
         // φ of a frozen variable is θ, also where an earlier version had them apart.
         for (i, frozen) in frozen(parameters).into_iter().enumerate() {
             if frozen {
-                slow[i] = slow_copy(&parameters[i])?;
+                slow[i] = parameters[i].slow_copy()?;
             }
         }
         let velocity = match settings.config.outer_momentum > 0.0 {
@@ -217,13 +221,14 @@ impl<O: InnerOptimizer> Lookahead<O> {
         // The last that can fail, and it changes nothing when it does.
         self.inner.load_state(&state.part(INNER)).map_err(|error| error.in_part(INNER))?;
 
-        (self.k, self.phase, self.steps, self.syncs) = (k, phase, steps, syncs);
+        (self.cycle.k, self.cycle.phase, self.cycle.steps, self.cycle.syncs) =
+            (k, phase, steps, syncs);
         (self.settings, self.alpha_used, self.non_finite) = (settings, alpha_used, non_finite);
         (self.slow, self.velocity, self.slow_moments) = (slow, velocity, slow_moments);
         self.slow_version = self.slow_version.wrapping_add(1);
-        (self.spoiled, self.refused, self.dropped) = (None, None, 0);
-        self.watch.start_over(self.inner.parameters());
-        self.remember_fast_weights()
+        (self.corrupted, self.refused, self.cycle.dropped) = (None, None, 0);
+        self.detector.start_over(self.inner.parameters());
+        self.record_versions()
     }
 
     /// The state with the entries of tied weights under the names that they have here, where they have
@@ -269,7 +274,7 @@ impl<O: InnerOptimizer> Lookahead<O> {
             let like = wide_zeros(&self.inner.parameters()[at.0].tensor)?;
             expect_like(&key, saved, &like)?;
             let copy = copy_like(&like, saved)?;
-            expect_sound(&key, &copy, false)?;
+            expect_finite(&key, &copy, false)?;
             found.insert(at, copy);
         }
         Ok(found)
@@ -293,10 +298,10 @@ fn alpha_of_groups(state: &State, parameters: &[Parameter]) -> Result<Vec<(usize
 fn read_slow(state: &State, part: &str, parameter: &Parameter) -> Result<Tensor> {
     let key = format!("{part}/{}", parameter.name);
     let Some(saved) = state.tensors.get(&key) else { return Err(Error::StateMissing { key }) };
-    let slow = slow_copy(parameter)?;
+    let slow = parameter.slow_copy()?;
     expect_like(&key, saved, &slow)?;
     let copy = copy_like(&slow, saved)?;
-    expect_sound(&key, &copy, false)?;
+    expect_finite(&key, &copy, false)?;
     Ok(copy)
 }
 

@@ -6,11 +6,11 @@ use super::Lookahead;
 use crate::range::{check_period, check_slow_step_size};
 use crate::{Error, InnerOptimizer, LookaheadConfig, Result, Schedule};
 
-/// Where it stands, and what may change while it runs.
+/// The present values, and what may change while training.
 impl<O: InnerOptimizer> Lookahead<O> {
     /// The synchronization period of the present cycle: inner steps between syncs.
     pub fn k(&self) -> u64 {
-        self.k
+        self.cycle.k
     }
 
     /// Sets the synchronization period, and ends its schedule. Inside a cycle it holds from the next one
@@ -40,7 +40,7 @@ impl<O: InnerOptimizer> Lookahead<O> {
     /// The synchronization period that was set inside the present cycle and holds from the next one on.
     pub fn pending_k(&self) -> Option<u64> {
         let set = self.settings.config.k;
-        (self.settings.k_schedule == Schedule::Constant && set != self.k).then_some(set)
+        (self.settings.k_schedule == Schedule::Constant && set != self.cycle.k).then_some(set)
     }
 
     /// Lets k change from its first value, counted from the first step; from the next cycle on.
@@ -50,8 +50,8 @@ impl<O: InnerOptimizer> Lookahead<O> {
     pub fn set_k_schedule(&mut self, schedule: Schedule) -> Result<()> {
         schedule.check_period()?;
         self.settings.k_schedule = schedule;
-        if self.phase == 0 {
-            self.k = self.settings.k_at(self.steps);
+        if self.cycle.phase == 0 {
+            self.cycle.k = self.settings.k_at(self.cycle.steps);
         }
         Ok(())
     }
@@ -60,12 +60,12 @@ impl<O: InnerOptimizer> Lookahead<O> {
     /// adaptive choice, what it would be without it: see [`alpha_used`](Self::alpha_used).
     pub fn alpha(&self) -> f64 {
         let schedule = self.settings.alpha_schedule;
-        schedule.at(self.settings.config.alpha, self.steps).clamp(f64::MIN_POSITIVE, 1.0)
+        schedule.at(self.settings.config.alpha, self.cycle.steps).clamp(f64::MIN_POSITIVE, 1.0)
     }
 
     /// The slow step size that a sync would take now, of one parameter group.
     pub fn alpha_of_group(&self, group: usize) -> f64 {
-        self.settings.alpha_at(group, self.steps)
+        self.settings.alpha_at(group, self.cycle.steps)
     }
 
     /// The slow step size that the last sync took, of the first parameter group; `None` before it.
@@ -110,7 +110,7 @@ impl<O: InnerOptimizer> Lookahead<O> {
         Ok(())
     }
 
-    /// Sets the slow step size of the syncs to come, of one parameter group. A schedule goes on
+    /// Sets the slow step size of the syncs to come, of one parameter group. A schedule continues
     /// from it as if it had begun there.
     ///
     /// # Errors
@@ -156,7 +156,7 @@ impl<O: InnerOptimizer> Lookahead<O> {
 
     /// Inner steps since the last sync, 0 to k; k only between the last inner step and its sync.
     pub fn phase(&self) -> u64 {
-        self.phase
+        self.cycle.phase
     }
 
     /// Inner steps taken since the optimizer was built, which schedules go by.
@@ -173,15 +173,15 @@ impl<O: InnerOptimizer> Lookahead<O> {
     /// # Ok::<(), lookahead_core::Error>(())
     /// ```
     pub fn steps(&self) -> u64 {
-        self.steps
+        self.cycle.steps
     }
 
     /// Syncs so far.
     pub fn syncs(&self) -> u64 {
-        self.syncs
+        self.cycle.syncs
     }
 
-    /// How often values that are no finite numbers were acted on: steps skipped, and roll-backs in
+    /// How often NaN or infinity was acted on: steps skipped, and roll-backs in
     /// the place of a sync.
     pub fn non_finite(&self) -> u64 {
         self.non_finite

@@ -1,11 +1,11 @@
 //! Looking at the model at φ: the slow weights stand in for the fast ones for a while.
 
-use lookahead_sys::tensor::{Fingerprint, fingerprints, set_version};
-use tch::Tensor;
+use tch::nn;
 
 use super::Lookahead;
-use super::recalibration::Buffers;
-use crate::{Error, InnerOptimizer, Parameter, Result};
+use crate::running_statistics::Buffers;
+use crate::swapped_weights::SwappedWeights;
+use crate::{Error, InnerOptimizer, Result};
 
 impl<O: InnerOptimizer> Lookahead<O> {
     /// Runs `f` with the slow weights in the model, and puts the fast ones back, also if `f`
@@ -14,8 +14,8 @@ impl<O: InnerOptimizer> Lookahead<O> {
     ///
     /// Frozen variables stay as they are: their φ is θ. The borrow checker keeps `f` from stepping the
     /// optimizer. Views of variables that were made
-    /// before, such as a `narrow` of a weight, go on showing θ. A view made inside shows φ's own
-    /// memory and goes on to: take a `copy()` of what is to leave `f`. Within one region of CUDA's
+    /// before, such as a `narrow` of a weight, still show θ. A view made inside shows φ's own
+    /// memory, and still does afterwards: take a `copy()` of what leaves `f`. Within one region of CUDA's
     /// autocast the cast weights are cached, and those of θ would be used: let `f` open its own.
     ///
     /// ```
@@ -32,7 +32,7 @@ impl<O: InnerOptimizer> Lookahead<O> {
     /// ```
     ///
     /// # Errors
-    /// [`FastWeightsChanged`](crate::Error::FastWeightsChanged) where somebody else wrote to θ
+    /// [`FastWeightsChanged`](crate::Error::FastWeightsChanged) if other code wrote to θ
     /// before, [`SlowWeightsChanged`](crate::Error::SlowWeightsChanged) where `f` wrote to the
     /// model's trainable variables, which are φ's own memory then,
     /// [`ReplacedInEvaluation`](crate::Error::ReplacedInEvaluation) where it cast or replaced them.
@@ -58,32 +58,32 @@ impl<O: InnerOptimizer> Lookahead<O> {
     /// As [`with_slow_weights`](Self::with_slow_weights); what was written to φ meanwhile is
     /// reported by the optimizer's next call.
     pub fn slow_weights(&mut self) -> Result<SlowWeights<'_, O>> {
-        self.put_slow_weights_in()?;
+        self.swap_in_slow_weights()?;
         Ok(SlowWeights { optimizer: self })
     }
 }
 
 impl<O: InnerOptimizer> Lookahead<O> {
-    /// Puts φ in θ's place, until [`put_fast_weights_back`](Self::put_fast_weights_back).
-    pub(super) fn put_slow_weights_in(&mut self) -> Result<()> {
-        self.ready()?;
+    /// Puts φ in θ's place, until [`restore_fast_weights`](Self::restore_fast_weights).
+    pub(super) fn swap_in_slow_weights(&mut self) -> Result<()> {
+        self.check_invariants()?;
         let places: Vec<usize> = self.trained().collect();
         let parameters = self.inner.parameters();
-        let stand_in = StandIn::begin(parameters, places, &self.slow, self.slow_version)?;
-        self.stand_in = Some(stand_in);
+        let swapped = SwappedWeights::begin(parameters, places, &self.slow, self.slow_version)?;
+        self.swapped = Some(swapped);
         Ok(())
     }
 
-    /// Puts θ back where φ stands in for it.
+    /// Puts θ back if φ is in the model.
     ///
-    /// An error tells of a variable that was written to or replaced meanwhile. θ is back then too.
-    pub(super) fn put_fast_weights_back(&mut self) -> Result<()> {
-        let Some(stand_in) = self.stand_in.take() else { return Ok(()) };
-        let told = stand_in.end(self.inner.parameters());
-        if let Err(Error::SlowWeightsChanged { name }) = &told {
-            self.spoiled = Some(name.clone());
+    /// Fails if a variable was written to or replaced meanwhile. θ is back then too.
+    pub(super) fn restore_fast_weights(&mut self) -> Result<()> {
+        let Some(swapped) = self.swapped.take() else { return Ok(()) };
+        let outcome = swapped.end(self.inner.parameters());
+        if let Err(Error::SlowWeightsChanged { name }) = &outcome {
+            self.corrupted = Some(name.clone());
         }
-        told
+        outcome
     }
 }
 
@@ -96,125 +96,53 @@ pub struct SlowWeights<'a, O: InnerOptimizer> {
 }
 
 impl<O: InnerOptimizer> SlowWeights<'_, O> {
-    /// Buffers to put back when the fast weights return, the latest first: of several for one store
-    /// the first has θ's.
-    pub(super) fn keep_for_later(&mut self, buffers: Buffers) {
-        if let Some(stand_in) = &mut self.optimizer.stand_in {
-            stand_in.buffers.push(buffers);
+    /// Computes the running mean and variance of every batch normalization of `vs` for φ, as
+    /// [`recalibrate`](crate::recalibrate) does. θ's own return with θ, when the guard ends.
+    ///
+    /// ```
+    /// # use lookahead_core::Lookahead;
+    /// # use tch::{Device, Kind, Tensor, nn, nn::ModuleT};
+    /// # let vs = nn::VarStore::new(Device::Cpu);
+    /// # let net = nn::seq_t().add(nn::linear(vs.root(), 2, 2, Default::default()))
+    /// #     .add(nn::batch_norm1d(vs.root(), 2, Default::default()));
+    /// # let batches = [Tensor::ones([4, 2], (Kind::Float, Device::Cpu))];
+    /// # let mut opt = Lookahead::builder(nn::Sgd::default()).build(&vs, 0.1)?;
+    /// let mut at_phi = opt.slow_weights()?;
+    /// at_phi.recalibrate(&vs, &batches, |batch| drop(net.forward_t(batch, true)))?;
+    /// // … evaluate `net` here, in evaluation mode …
+    /// at_phi.end()?;
+    /// # Ok::<(), lookahead_core::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As [`recalibrate`](crate::recalibrate).
+    pub fn recalibrate<B>(
+        &mut self,
+        vs: &nn::VarStore,
+        batches: impl IntoIterator<Item = B>,
+        forward: impl FnMut(&B),
+    ) -> Result<usize> {
+        let buffers = Buffers::of(vs)?;
+        let count = buffers.recalibrate(vs.device(), batches, forward)?;
+        if let Some(swapped) = &mut self.optimizer.swapped {
+            swapped.buffers.push(buffers);
         }
+        Ok(count)
     }
 
-    /// Puts the fast weights back, and tells if the slow ones were written to.
+    /// Puts the fast weights back, and fails if the slow ones were written to.
     ///
     /// # Errors
     /// [`SlowWeightsChanged`](crate::Error::SlowWeightsChanged).
     pub fn end(self) -> Result<()> {
-        self.optimizer.put_fast_weights_back()
+        self.optimizer.restore_fast_weights()
     }
 }
 
 impl<O: InnerOptimizer> Drop for SlowWeights<'_, O> {
     fn drop(&mut self) {
         // After `end` there is nothing left to put back. Slow weights that were written to are
-        // told by the next call.
-        let _ = self.optimizer.put_fast_weights_back();
-    }
-}
-
-/// The version counters of variables at φ have this bit, and those at θ, which count steps, do
-/// not: autograd then refuses to run a graph recorded at one set of weights on the other's values.
-const AT_SLOW_WEIGHTS: u32 = 1 << 31;
-
-/// θ's values, put aside while φ stands in for them.
-#[derive(Debug)]
-pub(super) struct StandIn {
-    /// Which of the parameters: a frozen one has the same values in both.
-    places: Vec<usize>,
-    fast: Vec<Tensor>,
-    versions: Vec<u32>,
-    /// What the variables looked like at φ.
-    at_slow: Vec<Fingerprint>,
-    /// Whether each stands on φ's own memory, or on a cast copy.
-    shared: Vec<bool>,
-    /// Buffers that were recalibrated for φ.
-    buffers: Vec<Buffers>,
-}
-
-impl StandIn {
-    /// Lets each parameter in these places stand on its slow weights' memory. `slow_version` is another
-    /// one whenever φ is.
-    pub(super) fn begin(
-        parameters: &[Parameter],
-        places: Vec<usize>,
-        slow: &[Tensor],
-        slow_version: u32,
-    ) -> Result<Self> {
-        let _guard = tch::no_grad_guard();
-        let tensors = || places.iter().map(|&i| &parameters[i].tensor);
-        let slow: Vec<&Tensor> = places.iter().map(|&i| &slow[i]).collect();
-        let versions = fingerprints(tensors())?.iter().map(Fingerprint::version).collect();
-        // All that allocates and may fail comes before the first change.
-        let fast = tensors().map(Tensor::f_data).collect::<Result<Vec<_>, _>>()?;
-        let shared = tensors().zip(&slow).map(|(fast, slow)| fast.kind() == slow.kind()).collect();
-        let values = tensors()
-            .zip(&slow)
-            .map(|(fast, slow)| slow.f_to_kind(fast.kind()))
-            .collect::<Result<Vec<_>, _>>()?;
-
-        let swap = || -> Result<Vec<Fingerprint>> {
-            for (tensor, value) in tensors().zip(&values) {
-                tensor.shallow_clone().f_set_data(value)?;
-                set_version(tensor, AT_SLOW_WEIGHTS | slow_version)?;
-            }
-            Ok(fingerprints(tensors())?)
-        };
-        let (at_slow, failed) = match swap() {
-            Ok(at_slow) => (at_slow, None),
-            Err(error) => (Vec::new(), Some(error)),
-        };
-        let stand_in = StandIn { places, fast, versions, at_slow, shared, buffers: Vec::new() };
-        match failed {
-            None => Ok(stand_in),
-            Some(error) => {
-                let _ = stand_in.end(parameters);
-                Err(error)
-            }
-        }
-    }
-
-    /// Gives each parameter its own values back, all of them, and returns the first error: libtorch's
-    /// or that of a variable which was written to or replaced meanwhile.
-    pub(super) fn end(self, parameters: &[Parameter]) -> Result<()> {
-        let mut outcome = self.untouched(parameters);
-        let tensors = self.places.iter().map(|&i| &parameters[i].tensor);
-        for ((tensor, fast), version) in tensors.zip(&self.fast).zip(&self.versions) {
-            let restored = tensor
-                .shallow_clone()
-                .f_set_data(fast)
-                .map_err(Error::from)
-                .and_then(|()| Ok(set_version(tensor, *version)?));
-            outcome = outcome.and(restored);
-        }
-        for buffers in self.buffers.iter().rev() {
-            outcome = outcome.and(buffers.put_back());
-        }
-        outcome
-    }
-
-    fn untouched(&self, parameters: &[Parameter]) -> Result<()> {
-        let places = &self.places[..self.at_slow.len()];
-        let now = fingerprints(places.iter().map(|&i| &parameters[i].tensor))?;
-        for (i, (now, at_slow)) in now.iter().zip(&self.at_slow).enumerate() {
-            if now == at_slow {
-                continue;
-            }
-            let name = parameters[places[i]].name.clone();
-            let written = now.version() != at_slow.version() && self.shared[i];
-            return Err(match written {
-                true => Error::SlowWeightsChanged { name },
-                false => Error::ReplacedInEvaluation { name },
-            });
-        }
-        Ok(())
+        // reported by the next call.
+        let _ = self.optimizer.restore_fast_weights();
     }
 }

@@ -1,26 +1,15 @@
 //! The same training in several processes, each on data of its own: their θ are averaged before a
 //! sync, and nowhere else.
 
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use lookahead_sys::distributed::{self, Buckets, Differences, ProcessGroup, Reduce, bits};
+use lookahead_sys::distributed::{self, Buckets, Differences, Reduce, bits};
 use tch::{Device, Kind, Tensor};
 
 use super::Lookahead;
 use super::non_finite::first_non_finite;
 use crate::settings::Workers;
 use crate::{Error, InnerOptimizer, NonFinite, Result, TransferDtype};
-
-/// What is kept from one averaging to the next.
-#[derive(Debug, Default)]
-pub(super) struct Averaging {
-    buckets: Buckets,
-    /// How long the last one took.
-    took: Duration,
-    /// How far θ was from the mean.
-    distance: Option<f64>,
-}
 
 /// Shares of φ, of which one is compared at a sync: a sixteenth of the bytes, and all of φ in as many
 /// syncs.
@@ -108,10 +97,16 @@ impl<O: InnerOptimizer> Lookahead<O> {
         let velocity: Vec<&Tensor> = self.trained().filter_map(|i| self.velocity.get(i)).collect();
         let own = || -> Result<Vec<f64>, distributed::Error> {
             let all = slow.iter().chain(&velocity).copied();
-            let print = bits(all, self.syncs % SHARES, SHARES)?;
+            let print = bits(all, self.cycle.syncs % SHARES, SHARES)?;
             // In halves, which are exact as floating-point numbers.
             let halves = [print >> 32, print & u64::from(u32::MAX)].map(|half| half as f64);
-            Ok(vec![self.steps as f64, self.syncs as f64, self.k as f64, halves[0], halves[1]])
+            Ok(vec![
+                self.cycle.steps as f64,
+                self.cycle.syncs as f64,
+                self.cycle.k as f64,
+                halves[0],
+                halves[1],
+            ])
         };
         let all = self.averaging.buckets.mean_and_gather(&group, &fast, differences, own)?;
         self.averaging.took = started.elapsed();
@@ -129,7 +124,7 @@ impl<O: InnerOptimizer> Lookahead<O> {
         }
     }
 
-    /// The first variable whose mean over the processes is no finite number somewhere. All of them
+    /// The first variable whose mean over the processes holds NaN or infinity. All of them
     /// find the same, since they have the same means.
     pub(super) fn find_non_finite_mean(&self) -> Result<Option<String>> {
         if self.settings.config.non_finite == NonFinite::Unchecked
@@ -142,7 +137,7 @@ impl<O: InnerOptimizer> Lookahead<O> {
         Ok(found.map(|i| self.inner.parameters()[i].name.clone()))
     }
 
-    /// An error where another process stands elsewhere, or has another φ: a sixteenth of it is compared,
+    /// An error if another process is at another step, or has another φ: a sixteenth of it is compared,
     /// another one each time.
     fn refuse_divergence(&self, all: &[Vec<f64>]) -> Result<()> {
         let names = ["inner steps taken", "syncs made", "period k"];
@@ -151,69 +146,6 @@ impl<O: InnerOptimizer> Lookahead<O> {
             Some(i) => format!("{} {} and not {}", all[rank][i], names[i], all[0][i]),
             None => "other slow weights".to_owned(),
         };
-        Err(Error::Diverged { rank, what, sync: self.syncs + 1 })
-    }
-}
-
-/// Averages gradients over the processes that train together: data-parallel training, as PyTorch's
-/// DistributedDataParallel does it, with one transfer of the model's size in every step. Call
-/// [`average`](Self::average) between the backward pass and the step; all that comes after it, the look
-/// for NaN included, is then the same on all ranks. Between GPUs it goes through NCCL once they have
-/// agreed on that ([`ProcessGroup::agree_on_gpus`]).
-///
-/// ```
-/// use std::sync::Arc;
-/// use lookahead_core::distributed::ProcessGroup;
-/// use lookahead_core::{GradientAverage, InnerOptimizer, TchOptimizer, fused};
-/// # let vs = tch::nn::VarStore::new(tch::Device::Cpu);
-/// # let w = vs.root().ones("w", &[2]);
-///
-/// let mut opt = TchOptimizer::new(fused::Sgd::default(), &vs, 0.1)?;
-/// let mut gradients = GradientAverage::new(Arc::new(ProcessGroup::alone()));
-/// w.square().sum(tch::Kind::Float).backward();
-/// gradients.average(&opt.parameters().iter().map(|p| &p.tensor).collect::<Vec<_>>(), 1.0)?;
-/// opt.step()?;
-/// # Ok::<(), lookahead_core::Error>(())
-/// ```
-#[derive(Debug)]
-pub struct GradientAverage {
-    group: Arc<ProcessGroup>,
-    buckets: Buckets,
-}
-
-impl GradientAverage {
-    /// For the processes of this group.
-    pub fn new(group: Arc<ProcessGroup>) -> Self {
-        GradientAverage { group, buckets: Buckets::default() }
-    }
-
-    /// Puts the mean of all ranks' gradients in the place of this rank's, of all parameters that are
-    /// trained, in the same order on all ranks; one without a gradient counts as zeros, and has one
-    /// afterwards. `weight` is what this rank's counts in the mean: its share of the samples times the
-    /// number of ranks, 1 where all have as many.
-    ///
-    /// # Errors
-    /// As [`ProcessGroup::all_reduce`], and what libtorch says.
-    pub fn average(&mut self, parameters: &[&Tensor], weight: f64) -> Result<()> {
-        if self.group.is_alone() {
-            return Ok(());
-        }
-        let _guard = tch::no_grad_guard();
-        let mut gradients = Vec::with_capacity(parameters.len());
-        for parameter in parameters.iter().filter(|parameter| parameter.requires_grad()) {
-            let gradient = parameter.f_grad()?;
-            if !gradient.defined() {
-                lookahead_sys::tensor::set_gradient(parameter, &parameter.f_zeros_like()?)?;
-            } else if gradient.is_sparse() {
-                // The ranks have other rows, and the mean has those of all of them.
-                let dense = gradient.f_to_dense(None, false)?;
-                lookahead_sys::tensor::set_gradient(parameter, &dense)?;
-            }
-            gradients.push(parameter.f_grad()?);
-        }
-        let gradients: Vec<&Tensor> = gradients.iter().collect();
-        self.buckets.mean(&self.group, &gradients, weight)?;
-        self.buckets.put_into(&gradients)?;
-        Ok(())
+        Err(Error::Diverged { rank, what, sync: self.cycle.syncs + 1 })
     }
 }

@@ -12,7 +12,7 @@ use std::process::Command;
 use crate::common::{AnyConfig, INNERS, Inner, bits};
 use lookahead_core::{
     Error, InnerOptimizer, Lookahead, MomentumPolicy, NonFinite, State, SyncPath, TchOptimizer,
-    fused, generator, recalibrate,
+    fused, recalibrate, tch_ext::generator,
 };
 use lookahead_sys::distributed;
 use lookahead_sys::ops::{self, Op};

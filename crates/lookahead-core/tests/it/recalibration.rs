@@ -1,7 +1,8 @@
 //! Batch normalization's statistics for φ: computed on request, and gone with φ.
 
 use crate::common::bits;
-use lookahead_core::{Error, Lookahead, fused, generator, recalibrate};
+use lookahead_core::tch_ext::generator;
+use lookahead_core::{Error, Lookahead, fused, recalibrate};
 use tch::nn::{self, ModuleT};
 use tch::{Device, Kind, Tensor};
 

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use crate::common::{INNERS, Inner, Net, assert_same_bits, devices};
-use lookahead_core::{Lookahead, State, generator};
+use lookahead_core::tch_ext::generator;
+use lookahead_core::{Lookahead, State};
 use tch::{Device, Tensor};
 
 const K: u64 = 3;

@@ -76,7 +76,7 @@ fn a_fallible_call_with_a_number_panics_when_libtorch_refuses() {
     let panicked = std::panic::catch_unwind(|| whole.shallow_clone().f_mul_scalar_(0.5).is_err());
     assert!(panicked.is_err(), "tch has fixed it: this test and what it guards can go");
     // The ways around it: the shim, and a tensor of one number.
-    assert!(lookahead_core::arithmetic::scale(&mut whole.shallow_clone(), 0.5).is_err());
+    assert!(lookahead_core::tch_ext::arithmetic::scale(&mut whole.shallow_clone(), 0.5).is_err());
     assert!(whole.shallow_clone().f_mul_(&Tensor::from(0.5)).is_err());
     let empty = Tensor::zeros([0], (Kind::Float, Device::Cpu));
     assert!(empty.f_max().is_err(), "one without a number is an error");
@@ -110,7 +110,7 @@ fn no_source_calls_one() {
     assert!(count > 100, "only {count} sources were found");
     assert!(
         found.is_empty(),
-        "These calls panic when libtorch refuses. Use `lookahead_core::arithmetic` or a tensor of one \
+        "These calls panic when libtorch refuses. Use `lookahead_core::tch_ext::arithmetic` or a tensor of one \
          number instead, as docs/development.md says:\n{}",
         found.join("\n")
     );

@@ -183,7 +183,7 @@ impl Case {
     }
 }
 
-/// Runs the cases from one on, each told of on stdout before it runs.
+/// Runs the cases from one on, each printed before it runs.
 fn work(first: usize) {
     let mut out = std::io::stdout();
     for (i, case) in cases().iter().enumerate().skip(first) {

@@ -152,7 +152,7 @@ pub enum Error {
     /// An operation of all processes failed.
     #[error(
         "The {operation} of rank {rank} of {size} failed after {seconds} s: {who} ({cause}) Start all \
-         ranks again, to go on from the last checkpoint."
+         ranks again, to resume from the last checkpoint."
     )]
     Operation {
         /// Which.

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use lookahead_core::build;
+use lookahead_core::tch_ext::build;
 use lookahead_run::Details;
 
 /// Environment variables by which libtorch and its libraries choose other kernels, another precision, or

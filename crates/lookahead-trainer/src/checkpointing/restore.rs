@@ -5,7 +5,8 @@ use std::io::Cursor;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
-use lookahead_core::{State, generator};
+use lookahead_core::State;
+use lookahead_core::tch_ext::generator;
 use lookahead_run::{Details, checkpoint, shown};
 use tch::{Tensor, nn};
 

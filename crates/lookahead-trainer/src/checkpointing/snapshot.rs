@@ -46,11 +46,11 @@ impl Snapshot {
     ) -> anyhow::Result<()> {
         let mut earlier = std::mem::take(&mut self.fast);
         for (name, tensor) in vs.variables() {
-            self.fast.copy_in(name, &tensor, &mut earlier)?;
+            self.fast.copy_into_reused(name, &tensor, &mut earlier)?;
         }
         let mut earlier = std::mem::take(&mut self.average);
         for (name, tensor) in average.into_iter().flatten() {
-            self.average.copy_in(name.clone(), tensor, &mut earlier)?;
+            self.average.copy_into_reused(name.clone(), tensor, &mut earlier)?;
         }
         optimizer.state_into(&mut self.optimizer)?;
         let states = generator_states()?.into_iter();

@@ -1,6 +1,7 @@
 //! `lookahead doctor`: what is found on this machine.
 
-use lookahead_core::{build, distributed};
+use lookahead_core::distributed;
+use lookahead_core::tch_ext::build;
 use tch::Cuda;
 
 use crate::checkpointing::machine::Machine;

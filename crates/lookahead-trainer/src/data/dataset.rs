@@ -32,7 +32,8 @@ pub struct Batch {
 
 /// A batch's tensor on the device that it is computed on; no GPU makes the program wait for it.
 pub(crate) fn on_device(tensor: Tensor, device: Device) -> Tensor {
-    lookahead_core::images::to_device(tensor, device).unwrap_or_else(|error| panic!("{error}"))
+    lookahead_core::tch_ext::images::to_device(tensor, device)
+        .unwrap_or_else(|error| panic!("{error}"))
 }
 
 /// A place in a run, by which random changes of its batch are fixed.

@@ -3,7 +3,7 @@
 use std::ops::Range;
 use std::path::PathBuf;
 
-use lookahead_core::images::Normalization;
+use lookahead_core::tch_ext::images::Normalization;
 use lookahead_run::event::Task;
 use serde::{Deserialize, Serialize};
 use tch::{Device, Tensor};

@@ -2,7 +2,7 @@
 //!
 //! S. Hochreiter, J. Schmidhuber, *Long Short-Term Memory*, 1997.
 
-use lookahead_core::autocast::{self, Autocast};
+use lookahead_core::tch_ext::autocast::{self, Autocast};
 use serde::{Deserialize, Serialize};
 use tch::nn::{self, Module};
 use tch::{Kind as Element, Tensor};

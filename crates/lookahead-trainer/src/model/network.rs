@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use lookahead_core::autocast::Autocast;
+use lookahead_core::tch_ext::autocast::Autocast;
 use tch::Tensor;
 use tch::nn::{self, ModuleT};
 

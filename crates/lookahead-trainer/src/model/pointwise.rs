@@ -1,6 +1,6 @@
 //! Convolutions whose kernel is one pixel, with a stride.
 
-use lookahead_core::memory_format::computes_channels_last;
+use lookahead_core::tch_ext::memory_format::computes_channels_last;
 use tch::Tensor;
 use tch::nn::{self, Module};
 
@@ -37,8 +37,8 @@ impl Pointwise {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use lookahead_core::memory_format::channels_last;
-    use lookahead_core::ops;
+    use lookahead_core::tch_ext::memory_format::channels_last;
+    use lookahead_core::tch_ext::ops;
     use tch::{Device, Kind};
 
     fn random(shape: &[i64]) -> Tensor {

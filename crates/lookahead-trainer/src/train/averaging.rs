@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use lookahead_core::arithmetic;
+use lookahead_core::tch_ext::arithmetic;
 use tch::{Tensor, nn};
 
 use crate::config::averaging::{AveragingConfig, AveragingKind};

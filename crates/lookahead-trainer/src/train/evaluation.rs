@@ -3,7 +3,7 @@
 use std::ops::Range;
 use std::time::Instant;
 
-use lookahead_core::inference;
+use lookahead_core::tch_ext::inference;
 use lookahead_run::event::{Evaluation, Split, Weights};
 
 use crate::data::Samples;

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use anyhow::Context;
-use lookahead_core::generator;
+use lookahead_core::tch_ext::generator;
 use lookahead_run::{Details, shown};
 
 use super::last_good::LastGoodBuffers;

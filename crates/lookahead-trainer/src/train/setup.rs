@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 use std::time::Instant;
 
-use lookahead_core::{NonFinite, build, generator};
+use lookahead_core::NonFinite;
+use lookahead_core::tch_ext::{build, generator};
 use lookahead_run::event::{self, LookaheadInfo, RunInfo, Versions, Weights};
 use lookahead_run::{Details, Git};
 use tch::{Device, Tensor};

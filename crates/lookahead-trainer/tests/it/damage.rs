@@ -53,7 +53,7 @@ impl Bench {
 
 /// The step, all weights, and the random generator.
 fn look(training: &Training) -> (u64, Vec<u8>) {
-    let generator = lookahead_core::generator::state(tch::Device::Cpu).unwrap();
+    let generator = lookahead_core::tch_ext::generator::state(tch::Device::Cpu).unwrap();
     let mut all = training.weights_as_bytes();
     all.extend(Vec::<u8>::try_from(generator).unwrap());
     (training.step(), all)

@@ -1,7 +1,7 @@
 //! Losses that are read from the device together.
 
 use crate::common::{SMALL, Sandbox, failed, sets};
-use lookahead_core::ops;
+use lookahead_core::tch_ext::ops;
 use lookahead_run::RunFolder;
 use lookahead_run::event::Event;
 use lookahead_trainer::config::Config;

@@ -27,7 +27,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use clap::ValueEnum;
-use lookahead_core::build;
+use lookahead_core::tch_ext::build;
 
 use crate::machine::Ticks;
 use crate::report::{Row, Unit, comparisons};

@@ -2,7 +2,8 @@
 
 use std::time::Instant;
 
-use lookahead_core::{Lookahead, TchOptimizer, inference};
+use lookahead_core::tch_ext::inference;
+use lookahead_core::{Lookahead, TchOptimizer};
 use lookahead_run::event::{self, Event};
 
 use super::log::Events;

@@ -30,15 +30,15 @@ impl<O: InnerOptimizer> Lookahead<O> {
     /// the policy [`NonFinite::RollBack`](crate::NonFinite::RollBack) leaves the model at φ without
     /// a sync.
     pub fn finish(&mut self) -> Result<bool> {
-        self.ready()?;
-        if self.phase == 0 || !self.settings.config.final_sync {
+        self.check_invariants()?;
+        if self.cycle.phase == 0 || !self.settings.config.final_sync {
             // Just after a sync θ is φ already, unless other values were accepted since the sync.
             self.discard_cycle()?;
             return Ok(false);
         }
         let finished = self.inner.finish();
         // What the inner level wrote is not from outside.
-        self.remember_fast_weights()?;
+        self.record_versions()?;
         finished?;
         self.sync_now()
     }
@@ -62,7 +62,7 @@ impl<O: InnerOptimizer> Lookahead<O> {
     /// [`FastWeightsChanged`](crate::Error::FastWeightsChanged) if something other than the optimizer
     /// wrote to θ, which this would undo.
     pub fn discard_cycle(&mut self) -> Result<()> {
-        self.ready()?;
+        self.check_invariants()?;
         self.restart_from_slow_weights(self.trained().collect())?;
         self.begin_cycle()
     }

@@ -2,8 +2,8 @@
 
 use lookahead_sys::arithmetic::assign;
 
-use super::{Lookahead, slow_copy};
-use crate::{Error, InnerOptimizer, Result};
+use super::Lookahead;
+use crate::{Error, InnerOptimizer, Parameter, Result};
 
 impl<O: InnerOptimizer> Lookahead<O> {
     /// Makes the slow weights a fresh copy of the fast ones and starts a new cycle: for weights that
@@ -27,19 +27,20 @@ impl<O: InnerOptimizer> Lookahead<O> {
     /// [`NeverSynced`](Error::NeverSynced) where calls inside cycles keep any sync from happening: more
     /// than 2k inner steps have been dropped since the last one. What libtorch says.
     pub fn reset_slow_weights(&mut self) -> Result<()> {
-        self.put_fast_weights_back()?;
-        let dropped = self.dropped + self.phase;
-        let too_many = self.phase > 0 && dropped > self.k.saturating_mul(2);
+        self.restore_fast_weights()?;
+        let dropped = self.cycle.dropped + self.cycle.phase;
+        let too_many = self.cycle.phase > 0 && dropped > self.cycle.k.saturating_mul(2);
         // Where φ can't be kept, there is no other way.
-        if too_many && self.spoiled.is_none() && self.first_replaced().is_none() {
-            return Err(Error::NeverSynced { steps: dropped, k: self.k });
+        if too_many && self.corrupted.is_none() && self.first_replaced().is_none() {
+            return Err(Error::NeverSynced { steps: dropped, k: self.cycle.k });
         }
         self.inner.join_new_parameters()?;
         self.inner.parameters_recast()?;
         self.velocity.clear();
-        self.slow = self.inner.parameters().iter().map(slow_copy).collect::<Result<_>>()?;
+        self.slow =
+            self.inner.parameters().iter().map(Parameter::slow_copy).collect::<Result<_>>()?;
         self.restarted()?;
-        self.dropped = dropped;
+        self.cycle.dropped = dropped;
         Ok(())
     }
 
@@ -69,18 +70,18 @@ impl<O: InnerOptimizer> Lookahead<O> {
     /// [`FastWeightsReplaced`](Error::FastWeightsReplaced) where a variable was cast, moved or
     /// reshaped, so that φ no longer fits it.
     pub fn accept_fast_weights(&mut self) -> Result<()> {
-        self.put_fast_weights_back()?;
-        self.refuse_spoiled()?;
-        self.refuse_gone()?;
+        self.restore_fast_weights()?;
+        self.refuse_corrupted()?;
+        self.refuse_lost_parameters()?;
         if let Some(i) = self.first_replaced() {
             let name = self.inner.parameters()[i].name.clone();
             return Err(Error::FastWeightsReplaced { name });
         }
-        let frozen = self.watch.differences(self.inner.parameters())?.frozen;
+        let frozen = self.detector.differences(self.inner.parameters())?.frozen;
         self.follow_frozen(&frozen)?;
         self.inner.parameters_accepted()?;
         self.refused = None;
-        self.remember_fast_weights()?;
+        self.record_versions()?;
         InnerOptimizer::join_new_parameters(self)
     }
 
@@ -88,12 +89,12 @@ impl<O: InnerOptimizer> Lookahead<O> {
     fn first_replaced(&self) -> Option<usize> {
         let parameters = self.inner.parameters();
         let known = 0..self.slow.len().min(parameters.len());
-        known.into_iter().find(|&i| !self.watch.still_fits(i, parameters))
+        known.into_iter().find(|&i| !self.detector.still_fits(i, parameters))
     }
 
     /// φ ← θ after a sync around this level has set θ.
     pub(super) fn restart_from_fast_weights(&mut self) -> Result<()> {
-        self.put_fast_weights_back()?;
+        self.restore_fast_weights()?;
         InnerOptimizer::join_new_parameters(self)?;
         for (parameter, slow) in self.inner.parameters().iter().zip(&mut self.slow) {
             assign(slow, &parameter.tensor)?;
@@ -103,9 +104,9 @@ impl<O: InnerOptimizer> Lookahead<O> {
     }
 
     fn restarted(&mut self) -> Result<()> {
-        self.watch.start_over(self.inner.parameters());
+        self.detector.start_over(self.inner.parameters());
         self.slow_version = self.slow_version.wrapping_add(1);
-        self.spoiled = None;
+        self.corrupted = None;
         self.begin_cycle()?;
         self.restart_slow_moments()
     }

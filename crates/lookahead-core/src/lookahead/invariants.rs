@@ -3,26 +3,26 @@
 
 use lookahead_sys::arithmetic::{all_finite, assign};
 
-use super::{Lookahead, slow_copy};
-use crate::watch::Differences;
+use super::Lookahead;
+use crate::mutation_detector::Differences;
 use crate::{Error, InnerOptimizer, NonFinite, Parameter, Result};
 
 impl<O: InnerOptimizer> Lookahead<O> {
     /// What must hold before θ or φ is used.
-    pub(super) fn ready(&mut self) -> Result<()> {
-        self.put_fast_weights_back()?;
-        self.refuse_spoiled()?;
-        self.refuse_gone()?;
-        self.refuse_written()?;
+    pub(super) fn check_invariants(&mut self) -> Result<()> {
+        self.restore_fast_weights()?;
+        self.refuse_corrupted()?;
+        self.refuse_lost_parameters()?;
+        self.refuse_outside_writes()?;
         let known = self.slow.len();
         InnerOptimizer::join_new_parameters(self)?;
         // With one that is trained, those that are frozen are frozen for the training.
-        if self.slow.len() > known { self.refuse_written() } else { Ok(()) }
+        if self.slow.len() > known { self.refuse_outside_writes() } else { Ok(()) }
     }
 
-    fn refuse_written(&mut self) -> Result<()> {
+    fn refuse_outside_writes(&mut self) -> Result<()> {
         let parameters = self.inner.parameters();
-        let Differences { written, frozen } = self.watch.differences(parameters)?;
+        let Differences { written, frozen } = self.detector.differences(parameters)?;
         if let Some(i) = written {
             return Err(Error::FastWeightsChanged { name: parameters[i].name.clone() });
         }
@@ -38,11 +38,11 @@ impl<O: InnerOptimizer> Lookahead<O> {
         let parameters = self.inner.parameters();
         for &i in places {
             let Parameter { name, tensor, .. } = &parameters[i];
-            if !self.watch.still_fits(i, parameters) {
+            if !self.detector.still_fits(i, parameters) {
                 return Err(Error::FastWeightsChanged { name: name.clone() });
             }
             // Frozen inside a cycle: θ is each process's own there, and of this cycle's steps.
-            if self.is_trained(i) && self.phase > 0 {
+            if self.is_trained(i) && self.cycle.phase > 0 {
                 if self.has_others() {
                     return Err(Error::FrozenInsideCycle { name: name.clone() });
                 }
@@ -52,18 +52,18 @@ impl<O: InnerOptimizer> Lookahead<O> {
                 }
             }
         }
-        self.watch.notice_frozen(parameters, places);
-        self.remember_fast_weights()
+        self.detector.notice_frozen(parameters, places);
+        self.record_versions()
     }
 
-    pub(super) fn refuse_spoiled(&self) -> Result<()> {
-        match &self.spoiled {
+    pub(super) fn refuse_corrupted(&self) -> Result<()> {
+        match &self.corrupted {
             Some(name) => Err(Error::SlowWeightsChanged { name: name.clone() }),
             None => Ok(()),
         }
     }
 
-    pub(super) fn refuse_gone(&self) -> Result<()> {
+    pub(super) fn refuse_lost_parameters(&self) -> Result<()> {
         let (known, now) = (self.slow.len(), self.inner.parameters().len());
         if now < known { Err(Error::ParametersGone { known, now }) } else { Ok(()) }
     }
@@ -75,14 +75,14 @@ impl<O: InnerOptimizer> Lookahead<O> {
 
     /// Whether a sync moves the parameter in this place.
     pub(super) fn is_trained(&self, place: usize) -> bool {
-        !self.watch.is_frozen(place)
+        !self.detector.is_frozen(place)
     }
 
     /// Takes θ as it is now for what Lookahead left, after giving parameters that have joined
     /// their slow copies.
-    pub(super) fn remember_fast_weights(&mut self) -> Result<()> {
+    pub(super) fn record_versions(&mut self) -> Result<()> {
         for parameter in &self.inner.parameters()[self.slow.len()..] {
-            self.slow.push(slow_copy(parameter)?);
+            self.slow.push(parameter.slow_copy()?);
         }
         if self.settings.config.outer_momentum > 0.0 {
             for slow in &self.slow[self.velocity.len()..] {
@@ -90,7 +90,7 @@ impl<O: InnerOptimizer> Lookahead<O> {
             }
         }
         let parameters = self.inner.parameters();
-        for i in self.watch.remember(parameters)? {
+        for i in self.detector.remember(parameters)? {
             assign(&mut self.slow[i], &parameters[i].tensor)?;
             self.slow_version = self.slow_version.wrapping_add(1);
         }

@@ -12,10 +12,9 @@ use lookahead_sys::sync::Path;
 use lookahead_sys::tensor::{Fingerprint, fingerprints, identity};
 use tch::{Device, Kind, Tensor, nn};
 
-use super::SlowWeights;
-use crate::{Error, InnerOptimizer, Result};
+use crate::{Error, Result};
 
-/// Computes the running mean and variance of every batch normalization of `vs` anew for the weights
+/// Computes the running mean and variance of every batch normalization of `vs` for the weights
 /// that are in it now, and returns how many buffers that were: the mean over `batches` of each
 /// batch's statistics, weighted by its rows, whatever the momentum of the layers. `forward` runs the
 /// model on a batch in training mode, on the calling thread.
@@ -25,7 +24,7 @@ use crate::{Error, InnerOptimizer, Result};
 /// nothing: it is left out. The statistics are taken in f64.
 ///
 /// What to call after [`finish`](crate::Lookahead::finish). For an evaluation on the way, which
-/// must not change the training, there is [`SlowWeights::recalibrate`].
+/// must not change the training, there is [`SlowWeights::recalibrate`](crate::SlowWeights::recalibrate).
 ///
 /// Buffers are found by tch's names for them, `running_mean` and `running_var`. The random
 /// generator is as before after it.
@@ -54,40 +53,6 @@ pub fn recalibrate<B>(
     forward: impl FnMut(&B),
 ) -> Result<usize> {
     Buffers::of(vs)?.recalibrate(vs.device(), batches, forward)
-}
-
-impl<O: InnerOptimizer> SlowWeights<'_, O> {
-    /// Computes the running mean and variance of every batch normalization of `vs` for φ, as
-    /// [`recalibrate`] does. θ's own return with θ, when the guard ends.
-    ///
-    /// ```
-    /// # use lookahead_core::Lookahead;
-    /// # use tch::{Device, Kind, Tensor, nn, nn::ModuleT};
-    /// # let vs = nn::VarStore::new(Device::Cpu);
-    /// # let net = nn::seq_t().add(nn::linear(vs.root(), 2, 2, Default::default()))
-    /// #     .add(nn::batch_norm1d(vs.root(), 2, Default::default()));
-    /// # let batches = [Tensor::ones([4, 2], (Kind::Float, Device::Cpu))];
-    /// # let mut opt = Lookahead::builder(nn::Sgd::default()).build(&vs, 0.1)?;
-    /// let mut at_phi = opt.slow_weights()?;
-    /// at_phi.recalibrate(&vs, &batches, |batch| drop(net.forward_t(batch, true)))?;
-    /// // … evaluate `net` here, in evaluation mode …
-    /// at_phi.end()?;
-    /// # Ok::<(), lookahead_core::Error>(())
-    /// ```
-    ///
-    /// # Errors
-    /// As [`recalibrate`].
-    pub fn recalibrate<B>(
-        &mut self,
-        vs: &nn::VarStore,
-        batches: impl IntoIterator<Item = B>,
-        forward: impl FnMut(&B),
-    ) -> Result<usize> {
-        let buffers = Buffers::of(vs)?;
-        let count = buffers.recalibrate(vs.device(), batches, forward)?;
-        self.keep_for_later(buffers);
-        Ok(count)
-    }
 }
 
 /// The fewest values per channel from which a batch normalization takes, or in training mode would take,
@@ -121,10 +86,10 @@ struct Buffer {
 
 /// A store's buffers of running statistics.
 #[derive(Debug)]
-pub(super) struct Buffers(Vec<Buffer>);
+pub(crate) struct Buffers(Vec<Buffer>);
 
 impl Buffers {
-    fn of(vs: &nn::VarStore) -> Result<Self> {
+    pub(crate) fn of(vs: &nn::VarStore) -> Result<Self> {
         let named: BTreeMap<String, Tensor> = vs.variables().into_iter().collect();
         let statistics = named.into_iter().filter(|(name, tensor)| {
             let last = name.rsplit('.').next().unwrap_or(name);
@@ -144,7 +109,7 @@ impl Buffers {
     }
 
     /// Sets the buffers to the values that they had.
-    pub(super) fn put_back(&self) -> Result<()> {
+    pub(crate) fn restore(&self) -> Result<()> {
         for Buffer { tensor, before, .. } in &self.0 {
             assign(&mut tensor.shallow_clone(), before)?;
         }
@@ -156,7 +121,7 @@ impl Buffers {
         Ok(prints.iter().map(Fingerprint::version).collect())
     }
 
-    fn recalibrate<B>(
+    pub(crate) fn recalibrate<B>(
         &self,
         device: Device,
         batches: impl IntoIterator<Item = B>,
@@ -198,7 +163,7 @@ impl Buffers {
                     }
                     value
                 }
-                // libtorch's kernels move the buffers of a layer uncounted; whoever else does is counted.
+                // libtorch's kernels move the buffers of a layer uncounted; any other writer is counted.
                 None if *before != now => return Err(Error::UnseenStatistics { name: name() }),
                 // A layer that did not run, or not in training mode, keeps what it has.
                 None => buffer.before.shallow_clone(),
@@ -245,10 +210,10 @@ struct Undo<'a> {
 
 impl Drop for Undo<'_> {
     fn drop(&mut self) {
-        // There is nobody left to tell, and copying back what was copied out does not fail.
+        // No caller is left to report to, and copying back what was copied out does not fail.
         let _ = self.generator.put_back();
         if !self.done {
-            let _ = self.buffers.put_back();
+            let _ = self.buffers.restore();
         }
     }
 }

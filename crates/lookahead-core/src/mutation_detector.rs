@@ -9,7 +9,7 @@ use crate::{Parameter, Result};
 
 /// What the fast weights looked like when Lookahead or the inner optimizer last touched them.
 #[derive(Debug, Default)]
-pub(crate) struct Watch {
+pub(crate) struct MutationDetector {
     prints: Vec<Fingerprint>,
     /// Which are frozen: they are not watched, and no sync moves them.
     frozen: Vec<bool>,
@@ -28,7 +28,7 @@ pub(crate) struct Differences {
     pub(crate) frozen: Vec<usize>,
 }
 
-impl Watch {
+impl MutationDetector {
     /// How many parameters are watched.
     pub(crate) fn len(&self) -> usize {
         self.prints.len()

@@ -1,4 +1,4 @@
-//! What tch's own optimizer can be told, here with errors in the place of panics.
+//! The methods of tch's own optimizer, with errors instead of panics.
 
 use tch::Tensor;
 #[cfg(doc)]
@@ -16,16 +16,16 @@ impl<O: InnerOptimizer> Lookahead<O> {
     /// # Errors
     /// What libtorch says.
     pub fn zero_grad(&mut self) -> Result<()> {
-        self.put_fast_weights_back()?;
+        self.restore_fast_weights()?;
         self.unclipped = false;
         self.inner.zero_grad()
     }
 
-    /// Computes the gradients of `loss` and takes a [`step`](Self::step) with them; tells whether
+    /// Computes the gradients of `loss` and takes a [`step`](Self::step) with them; returns whether
     /// it synced. An example is in [`Lookahead`].
     ///
     /// # Errors
-    /// As [`step`](Self::step), and what libtorch says of a loss that is no scalar or has no graph.
+    /// As [`step`](Self::step), and what libtorch says of a loss that is not a scalar or has no graph.
     pub fn backward_step(&mut self, loss: &Tensor) -> Result<bool> {
         self.backward(loss)?;
         self.step()
@@ -81,7 +81,7 @@ impl<O: InnerOptimizer> Lookahead<O> {
     /// Sets the learning rate of one parameter group.
     ///
     /// # Errors
-    /// As [`set_lr`](Self::set_lr), and [`Group`](Error::Group) where there is no such group.
+    /// As [`set_lr`](Self::set_lr), and [`Group`](Error::Group) if there is no such group.
     pub fn set_lr_group(&mut self, group: usize, learning_rate: f64) -> Result<()> {
         self.inner.set_learning_rate_group(group, learning_rate)
     }

@@ -1,0 +1,137 @@
+use super::*;
+use tch::{Device, Kind};
+
+/// A parameter with this gradient.
+fn with_gradient(gradient: &Tensor) -> Tensor {
+    let parameter = gradient.zeros_like().set_requires_grad(true);
+    crate::tensor::set_gradient(&parameter, gradient).unwrap();
+    parameter
+}
+
+fn close(found: f64, expected: f64) -> bool {
+    (found / expected - 1.0).abs() < 1e-6
+}
+
+#[test]
+fn norms_are_taken_in_single_precision_at_least() {
+    let a = Tensor::from_slice(&[0.0f32]).to_kind(Kind::Half).set_requires_grad(true);
+    let b = Tensor::from_slice(&[0.0f32]).to_kind(Kind::Half).set_requires_grad(true);
+    ((&a + &b) * 60000.0).sum(Kind::Float).backward();
+    let norm = clip_norm([&a, &b], 1.0).unwrap();
+    assert!((norm - 60000.0 * 2f64.sqrt()).abs() < 50.0, "{norm}");
+    assert!(a.grad().double_value(&[0]) < 0.71);
+}
+
+/// Every power of ten that the type can hold, with the sum of the squares beyond it or not.
+#[test]
+fn norms_of_finite_values_are_right_at_every_magnitude() {
+    for (kind, range) in [(Kind::Float, -37..=38), (Kind::Double, -307..=305)] {
+        for exponent in range {
+            let size = 10f64.powi(exponent);
+            let values = Tensor::from_slice(&[size, -size, 0.0, size, size]).to_kind(kind);
+            let expected = 2.0 * size;
+            assert!(close(norm([&values]).unwrap(), expected), "{kind:?}, 1e{exponent}");
+            let zeros = values.zeros_like();
+            let apart = distance([(&zeros, &values)]).unwrap();
+            assert!(close(apart, expected), "{kind:?}, 1e{exponent}: {apart}");
+            // Beside a tensor of another magnitude, which does not count or is all that counts.
+            let one = Tensor::from_slice(&[1.0f32]);
+            let both = norm([&one, &values]).unwrap();
+            let expected = if exponent > 100 { expected } else { expected.hypot(1.0) };
+            assert!(close(both, expected), "{kind:?}, 1e{exponent}: {both}");
+        }
+    }
+}
+
+/// Weights at the two ends of a type: their difference is beyond it.
+#[test]
+fn a_difference_that_overflows_is_taken_in_double_precision() {
+    let ends = [Tensor::from_slice(&[f32::MAX]), Tensor::from_slice(&[f32::MIN])];
+    let apart = distance([(&ends[0], &ends[1])]).unwrap();
+    assert!(close(apart, 2.0 * f64::from(f32::MAX)), "{apart}");
+}
+
+#[test]
+fn nan_and_infinity_are_the_norm() {
+    for (value, other) in [(f32::NAN, f32::INFINITY), (f32::NAN, 1e30), (f32::NAN, 1.0)] {
+        let tensors = [Tensor::from_slice(&[other]), Tensor::from_slice(&[1.0, value])];
+        assert!(norm(&tensors).unwrap().is_nan(), "{other}");
+        let tensors = [Tensor::from_slice(&[1.0, value]), Tensor::from_slice(&[other])];
+        assert!(norm(&tensors).unwrap().is_nan(), "{other}");
+    }
+    let infinite = Tensor::from_slice(&[f32::NEG_INFINITY, 1.0]);
+    assert_eq!(norm([&infinite]).unwrap(), f64::INFINITY);
+    assert_eq!(norm([&Tensor::from_slice(&[0.0f32; 3])]).unwrap(), 0.0);
+    assert_eq!(norm([&Tensor::zeros([0], (Kind::Float, Device::Cpu))]).unwrap(), 0.0);
+    assert_eq!(norm([]).unwrap(), 0.0);
+}
+
+/// Also where the factor is too small for the gradients' type, and where f64 can't hold the norm.
+#[test]
+fn gradients_of_every_magnitude_are_clipped() {
+    let float =
+        |size: f32, count: i64| Tensor::full([count], f64::from(size), (Kind::Float, Device::Cpu));
+    for gradient in [float(1e19, 100), float(1e18, 1_000_000), float(3e38, 10_000), float(-2.0, 7)]
+    {
+        let parameter = with_gradient(&gradient);
+        clip_norm([&parameter], 1.0).unwrap();
+        // In f64: torch's own sum of a million squares in f32 is off in the fourth digit.
+        let after = norm([&parameter.grad().to_kind(Kind::Double)]).unwrap();
+        assert!((after - 1.0).abs() < 1e-5, "{after}");
+        let expected = gradient.double_value(&[0]).signum() / (gradient.numel() as f64).sqrt();
+        assert!(close(parameter.grad().double_value(&[3]), expected));
+    }
+    let parameter = with_gradient(&Tensor::from_slice(&[1e308; 10_000]));
+    assert_eq!(clip_norm([&parameter], 2.0).unwrap(), f64::INFINITY, "more than f64 can hold");
+    assert!(close(parameter.grad().double_value(&[0]), 0.02));
+
+    let parameter = with_gradient(&Tensor::from_slice(&[f32::INFINITY, 3.0]));
+    assert_eq!(clip_norm([&parameter], 1.0).unwrap(), f64::INFINITY);
+    assert_eq!(parameter.grad().double_value(&[1]), 3.0, "left as it was");
+}
+
+/// As it was before: torch's own norm, to the bit, unless squares overflow or vanish.
+#[test]
+fn an_ordinary_norm_is_torch_s_to_the_bit() {
+    tch::manual_seed(3);
+    let random = |kind, size: i64| Tensor::randn([size], (Kind::Double, Device::Cpu)).to_kind(kind);
+    let tensors = [random(Kind::Float, 70_001), random(Kind::Half, 33), random(Kind::Double, 9)];
+    let own = |tensor: &Tensor| {
+        let wide = if tensor.kind() == Kind::Double { Kind::Double } else { Kind::Float };
+        tensor.norm_scalaropt_dtype(2, wide).to_kind(Kind::Double)
+    };
+    let expected = Tensor::stack(&tensors.each_ref().map(own), 0).norm().double_value(&[]);
+    assert_eq!(norm(&tensors).unwrap().to_bits(), expected.to_bits());
+}
+
+#[test]
+fn sparse_and_complex_values_count_as_what_they_are() {
+    let (rows, columns) = (Tensor::from_slice(&[1i64, 1, 3]), [4i64]);
+    let values = Tensor::from_slice(&[1.0f32, 2.0, 4.0]);
+    let sparse = Tensor::sparse_coo_tensor_indices_size(
+        &rows.view([1, 3]),
+        &values,
+        columns,
+        (Kind::Float, Device::Cpu),
+        false,
+    );
+    // Row 1 is listed twice: 3 and 4.
+    assert_eq!(norm([&sparse]).unwrap(), 5.0);
+    let table = Tensor::zeros([4, 1], (Kind::Float, Device::Cpu)).set_requires_grad(true);
+    (Tensor::embedding(&table, &Tensor::from_slice(&[1i64, 1, 3]), -1, false, true)
+        * Tensor::from_slice(&[1.0f32, 2.0, 4.0]).view([3, 1]))
+    .sum(Kind::Float)
+    .backward();
+    assert_eq!(clip_norm([&table], 1.0).unwrap(), 5.0);
+
+    let complex =
+        Tensor::complex(&Tensor::from_slice(&[3.0f32, 0.0]), &Tensor::from_slice(&[0.0f32, 4.0]));
+    assert_eq!(norm([&complex]).unwrap(), 5.0);
+    // Finite, though the magnitude is beyond the type.
+    let large = Tensor::from_slice(&[3e38f32]);
+    let corner = Tensor::complex(&large, &large);
+    assert!(close(norm([&corner]).unwrap(), 3e38 * 2f64.sqrt()));
+    for path in [crate::sync::Path::Auto, crate::sync::Path::Foreach] {
+        assert!(crate::arithmetic::all_finite([&corner], path).unwrap());
+    }
+}
