@@ -28,7 +28,14 @@ impl Ranks {
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         let start = |rank: usize| {
             Command::new(env::current_exe().unwrap())
-                .args(["--exact", "rank", "--ignored", "--nocapture", "--test-threads", "1"])
+                .args([
+                    "--exact",
+                    "workers::rank",
+                    "--ignored",
+                    "--nocapture",
+                    "--test-threads",
+                    "1",
+                ])
                 .env("SCENARIO", scenario)
                 .env("RANK", rank.to_string())
                 .env("WORLD_SIZE", size.to_string())

@@ -170,7 +170,11 @@ fn a_sweep_whose_folder_is_moved_ends_and_leaves_the_next_of_its_name_alone() {
     fs::write(sandbox.path().join("sweep.toml"), text(10)).unwrap();
     succeeded(sandbox.lookahead(&arguments));
     let before = hashes(&sandbox.path().join("out/sweep"));
-    failed(&first.wait_with_output().unwrap(), 1, &["out/sweep`, was moved or removed"]);
+    failed(
+        &first.wait_with_output().unwrap(),
+        1,
+        &["out/sweep`, or its file `lock` was moved or removed"],
+    );
     wait_until("its run saves and stops where it is", || {
         let end =
             |records: Vec<lookahead_run::event::Record>| records.last().unwrap().event.clone();
