@@ -217,7 +217,7 @@ impl Lookahead<WrappedOptimizer> {
     /// optimizer to itself.
     ///
     /// # Errors
-    /// [`OtherStore`](Error::OtherStore) where the optimizer moves other variables than the store's.
+    /// [`OtherStore`](crate::Error::OtherStore) where the optimizer moves other variables than the store's.
     ///
     /// ```
     /// use lookahead_core::Lookahead;

@@ -103,7 +103,7 @@ impl LookaheadConfig {
 /// | SGD with momentum | the momentum buffer |
 /// | Adam, AdamW | the first and the second moment; with amsgrad the second's maximum |
 /// | RMSprop | the mean squared gradient; with momentum its buffer; centered: the mean gradient |
-/// | one of your own | what its [`moments`](InnerOptimizer::moments) gives |
+/// | one of your own | what its [`moments`](crate::InnerOptimizer::moments) gives |
 ///
 /// `Reset` and `Pullback` are refused at build where there is nothing for them to act on: for SGD
 /// without momentum, and for optimizers whose moments can't be reached.

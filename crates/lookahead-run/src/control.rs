@@ -6,8 +6,8 @@
 //!
 //! | it sends | and gets |
 //! |---|---|
-//! | a [`Command`], such as `{"command":"pause"}` | `{"ok":true}`, and if there is more to say a sentence as its `note` |
-//! | `{"command":"status"}` | `{"ok":true,"status":{…}}`, with a [`Status`] |
+//! | a [`Command`](crate::command::Command), such as `{"command":"pause"}` | `{"ok":true}`, and if there is more to say a sentence as its `note` |
+//! | `{"command":"status"}` | `{"ok":true,"status":{…}}`, with a [`Status`](crate::status::Status) |
 //!
 //! Only the run's owner may connect (mode 0600, from the first moment on), and no client can make the run
 //! wait or use more memory:

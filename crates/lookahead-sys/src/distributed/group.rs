@@ -168,7 +168,7 @@ impl ProcessGroup {
     }
 
     /// Decides how tensors on GPUs go from now on, for all ranks alike: through NCCL where each of them
-    /// has it ([`has_nccl`]) and a GPU of its own, and through Gloo, by way of the CPU, where not.
+    /// has it ([`has_nccl`](super::has_nccl)) and a GPU of its own, and through Gloo, by way of the CPU, where not.
     /// `device` is where this rank's tensors are.
     ///
     /// # Errors
