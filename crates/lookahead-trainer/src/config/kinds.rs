@@ -154,9 +154,12 @@ impl Section<'_> {
             );
             return Err(ConfigIssue::new(key, message));
         }
-        let mut resolved = (own.resolve)(given).map_err(|issue| match issue.key.contains('.') {
-            true => issue,
-            false => ConfigIssue::new(format!("{}.{}", self.name, issue.key), issue.message),
+        let mut resolved = (own.resolve)(given).map_err(|issue| {
+            if issue.key.contains('.') {
+                issue
+            } else {
+                ConfigIssue::new(format!("{}.{}", self.name, issue.key), issue.message)
+            }
         })?;
         for (key, neutral) in self.neutral {
             resolved.entry(*key).or_insert_with(|| neutral.clone());

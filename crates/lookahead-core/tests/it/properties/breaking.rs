@@ -49,22 +49,22 @@ pub(super) enum Break {
 }
 
 pub(super) const NAMES: [&str; 16] = [
-    "nobody",
+    "unknown",
     "slow",
-    "slow/nobody",
-    "velocity/nobody",
+    "slow/unknown",
+    "velocity/unknown",
     "velocity/layer0.weight",
-    "slow_moment/nobody",
-    "slow_moment/momentum_buffer/nobody",
-    "phase/nobody",
-    "alpha/nobody",
+    "slow_moment/unknown",
+    "slow_moment/momentum_buffer/unknown",
+    "phase/unknown",
+    "alpha/unknown",
     "alpha/7",
-    "alpha_schedule/nobody",
-    "k_schedule/nobody",
-    "inner/nobody",
-    "inner/sgd/momentum_buffer/nobody",
-    "inner/adam/exp_avg/nobody",
-    "inner/slow/nobody",
+    "alpha_schedule/unknown",
+    "k_schedule/unknown",
+    "inner/unknown",
+    "inner/sgd/momentum_buffer/unknown",
+    "inner/adam/exp_avg/unknown",
+    "inner/slow/unknown",
 ];
 
 pub(super) fn break_of_a_state() -> impl Strategy<Value = Break> {
