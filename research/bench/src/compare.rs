@@ -15,7 +15,7 @@ pub struct Agreement {
     /// The greatest relative difference of a step's losses.
     pub greatest: f64,
     /// The relative difference of the losses at φ on the test set after these steps, between two
-    /// syncs, where the contender can tell it.
+    /// syncs, if the contender knows it.
     pub at_slow: Option<f64>,
 }
 
@@ -34,7 +34,7 @@ impl Tolerance {
     pub const SINGLE: Tolerance = Tolerance { first: 1e-4, most: 3e-3 };
     /// For the optimizer alone, whose steps are small: AdamW's change the mean square by some 3e-5.
     pub const ALONE: Tolerance = Tolerance { first: 1e-7, most: 1e-6 };
-    /// Where parts are computed in bfloat16, which has three significant digits.
+    /// If parts are computed in bfloat16, which has three significant digits.
     pub const HALF: Tolerance = Tolerance { first: 1e-2, most: 5e-2 };
 
     /// At a step, counted from 0.
@@ -74,7 +74,7 @@ pub fn compare(ours: &[f64], theirs: &[f64], allowed: Tolerance) -> anyhow::Resu
 /// The relative difference of two losses at φ.
 ///
 /// # Errors
-/// Where it is more than is allowed.
+/// If it is more than allowed.
 pub fn compare_at_slow(ours: f64, theirs: f64, allowed: Tolerance) -> anyhow::Result<f64> {
     compare(&[ours], &[theirs], Tolerance { first: allowed.most, ..allowed })
         .context("The losses at φ on the test set differ.")

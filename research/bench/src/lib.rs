@@ -2,7 +2,7 @@
 //!
 //! Each contender is a process that stays alive and takes commands as lines of JSON. All are
 //! given the same model with the same first weights, the same batches in the same order and the same
-//! number of threads; first their losses are compared, and nothing is timed where these differ. Then
+//! number of threads; first their losses are compared, and contenders that differ are not timed. Then
 //! they run in turns, a slice of time each, in an order that rotates from round to round. What counts is
 //! the ratio within a round.
 //!

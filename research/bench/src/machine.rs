@@ -19,7 +19,7 @@ pub struct Machine {
     pub kernel: String,
     /// The vector instructions that libtorch uses.
     pub capability: String,
-    /// This project's version, with its commit where there is a repository.
+    /// This project's version, with its commit if there is a repository.
     pub lookahead: String,
     /// The Rust compiler.
     pub rustc: String,
@@ -28,7 +28,7 @@ pub struct Machine {
 }
 
 impl Machine {
-    /// This one, as far as the system tells.
+    /// This machine, as far as the system knows it.
     pub fn this() -> Machine {
         let commit = lookahead_trainer::git::state().map(|git| {
             let modified = if git.modified { ", modified" } else { "" };
@@ -71,7 +71,7 @@ fn field(path: &str, name: &str) -> Option<String> {
     Some(line.split_once(':')?.1.trim().to_owned())
 }
 
-/// Running processes in the mean of the last minute, as the kernel tells it.
+/// The kernel's load average over one minute.
 pub fn load_average() -> Option<f64> {
     fs::read_to_string("/proc/loadavg").ok()?.split_whitespace().next()?.parse().ok()
 }

@@ -30,7 +30,7 @@ struct Cli {
     /// Threads inside an operation, on both sides [default: as many as there are processors]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024), global = true)]
     threads: Option<u16>,
-    /// Folder of benchmarks.md and benchmarks.json [default: docs, where everything is measured as usual, else
+    /// Folder of benchmarks.md and benchmarks.json [default: docs if everything is measured as usual, else
     /// `benchmarks` in the target folder]
     #[arg(long, value_name = "DIR", global = true)]
     output: Option<PathBuf>,

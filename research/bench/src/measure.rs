@@ -28,7 +28,7 @@ const CYCLE: u64 = 25;
 pub fn all(programs: &Programs, plan: &Plan, report: &mut Report) -> anyhow::Result<()> {
     let folder = tempfile::tempdir()?;
     let mut found = false;
-    // What is found is shown at once: all of it takes a while.
+    // Print each result at once: the whole benchmark takes long.
     let show = |report: &Report, rows: usize| {
         if report.rows.len() > rows {
             eprintln!("{}", report.table_from(rows));
@@ -107,7 +107,7 @@ impl Contest {
     /// Seconds of a contender's step, round by round.
     ///
     /// # Errors
-    /// Where there is no such contender.
+    /// If there is no such contender.
     pub fn of(&self, name: &str) -> anyhow::Result<&[f64]> {
         Ok(&self.seconds[self.place(name)?])
     }
@@ -115,7 +115,7 @@ impl Contest {
     /// Runs the rounds.
     ///
     /// # Errors
-    /// Where a contender fails.
+    /// If a contender fails.
     pub fn run(&mut self, rounds: usize, seconds: f64, cycle: u64) -> anyhow::Result<()> {
         let mut workers: Vec<&mut Worker> = self.workers.iter_mut().collect();
         self.seconds = self::rounds(&mut workers, rounds, seconds, cycle)?;
@@ -156,7 +156,7 @@ fn tolerance(work: &Work) -> Tolerance {
 /// Prepares the contenders of a training with equal weights and batches, and compares their losses.
 ///
 /// # Errors
-/// Where a contender fails, or the losses of two differ.
+/// If a contender fails, or the losses of two differ.
 pub fn ready(
     programs: &Programs,
     (name, work): (&str, &Work),

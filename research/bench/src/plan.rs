@@ -20,7 +20,7 @@ impl Programs {
     /// Starts one of this project's contenders.
     ///
     /// # Errors
-    /// Where the program can't be started.
+    /// If the program can't be started.
     pub fn ours(&self, name: &str, folder: &Path) -> anyhow::Result<Worker> {
         Worker::start(name, Process::new(&self.bench).arg("worker"), folder)
     }
@@ -28,7 +28,7 @@ impl Programs {
     /// Starts one in PyTorch.
     ///
     /// # Errors
-    /// Where the program can't be started.
+    /// If the program can't be started.
     pub fn peer(&self, name: &str, folder: &Path) -> anyhow::Result<Worker> {
         let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("python").join("peer.py");
         // Without `__pycache__` in the source tree.
@@ -43,7 +43,7 @@ pub struct Plan {
     pub quick: bool,
     /// Only the losses are compared, and nothing is timed.
     pub losses: bool,
-    /// Names of workloads, or parts of them; all where there is none.
+    /// Names of workloads, or parts of names; empty selects all.
     pub only: Vec<String>,
     /// Rounds.
     pub rounds: usize,
@@ -60,7 +60,7 @@ impl Plan {
         Plan { quick, losses: false, only: Vec::new(), rounds, seconds, threads }
     }
 
-    /// Whether a workload is to be measured.
+    /// Whether a workload is selected.
     pub(crate) fn takes(&self, name: &str, usual: bool, quick: bool) -> bool {
         match self.only.is_empty() {
             true => usual && (quick || !self.quick),

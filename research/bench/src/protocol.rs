@@ -39,7 +39,7 @@ pub enum Command {
     },
     /// The loss on the test set at φ.
     Evaluate {
-        /// Whether θ has to be as before afterwards; else in the quickest way that the contender has.
+        /// Whether θ must be restored afterwards; otherwise the contender takes its quickest way.
         keep: bool,
     },
     /// The most memory that the process ever had.
@@ -48,7 +48,7 @@ pub enum Command {
     Release,
 }
 
-/// What a contender is to be.
+/// How to build a contender.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Job {
     /// Its name.
@@ -59,7 +59,7 @@ pub struct Job {
     pub form: String,
     /// How PyTorch holds images: `floats`, which is quicker, or `bytes`, which takes less memory.
     pub storage: String,
-    /// What is to be done.
+    /// The command.
     pub work: Work,
     /// The first weights; else they are drawn.
     pub initial: Option<PathBuf>,
@@ -121,10 +121,10 @@ pub struct Worker {
 const MOMENT: Duration = Duration::from_millis(20);
 
 impl Worker {
-    /// Starts it; what it says on stderr goes to a file in `folder`.
+    /// Starts the process; its stderr goes to a file in `folder`.
     ///
     /// # Errors
-    /// Where the program can't be started.
+    /// If the program can't be started.
     pub fn start(name: &str, program: &mut Process, folder: &Path) -> anyhow::Result<Worker> {
         let errors = folder.join(format!("{name}.stderr"));
         let stderr = File::create(&errors)
@@ -151,14 +151,15 @@ impl Worker {
     /// Tells it to do something, and waits until that is done.
     ///
     /// # Errors
-    /// Where it says that it failed, or ends, or says something else than an answer.
+    /// If it reports a failure, ends, or sends anything but an answer.
     pub fn ask(&mut self, command: &Command) -> anyhow::Result<Answer> {
         let mut line = serde_json::to_string(command)?;
         line.push('\n');
-        let commands = self.commands.as_mut().context("The pipe is open while this lives.")?;
+        let commands =
+            self.commands.as_mut().context("The pipe stays open until `self` is dropped.")?;
         let sent = commands.write_all(line.as_bytes()).and_then(|()| commands.flush());
         line.clear();
-        // What it said before it ended tells more than the broken pipe does.
+        // Its last words explain more than a broken pipe.
         let read = sent.and_then(|()| self.answers.read_line(&mut line));
         if !read.as_ref().is_ok_and(|count| *count > 0) {
             bail!("The contender {} has ended. It said: {}", self.name, self.last_words());

@@ -62,7 +62,7 @@ pub struct Row {
 }
 
 impl Row {
-    /// Of two contenders' values, round by round; `None` where there are none.
+    /// Of two contenders' values, round by round; `None` if there are none.
     pub fn new(
         workload: &str,
         quantity: &str,
@@ -193,7 +193,7 @@ impl Report {
         }
     }
 
-    /// Notes that a workload could not be measured, and says so.
+    /// Records and prints that a workload could not be measured.
     pub fn refuse(&mut self, workload: &str, error: &anyhow::Error) {
         let why = format!("{error:#}");
         eprintln!("{workload} is left out: {why}");
@@ -293,7 +293,7 @@ impl Report {
     /// page that is there stays.
     ///
     /// # Errors
-    /// Where a file can't be read or written.
+    /// If a file can't be read or written.
     pub fn write(&self, folder: &Path) -> anyhow::Result<()> {
         let put = |name: &str, text: String| {
             let path = folder.join(name);
@@ -319,7 +319,7 @@ impl Report {
 /// The text between the marks of a page; an empty line if there are none.
 ///
 /// # Errors
-/// Where there is one mark without the other, or they are in the wrong order.
+/// If one marker is missing, or they are in the wrong order.
 fn kept(page: &str) -> anyhow::Result<String> {
     if !page.contains(BEGIN) && !page.contains(END) {
         return Ok("\n".to_owned());

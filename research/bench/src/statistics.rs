@@ -66,7 +66,7 @@ impl Meaning {
 /// What a ratio is held against.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Aim {
-    /// The bound: the least where the ratio is [`Meaning::Faster`], else the most.
+    /// The bound: a minimum if the ratio is [`Meaning::Faster`], else a maximum.
     pub bound: f64,
     /// Whether a quartile that reaches it is enough.
     pub within_spread: bool,

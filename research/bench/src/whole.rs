@@ -30,7 +30,7 @@ type Found = (f64, f64);
 /// is how long a step takes, in seconds.
 ///
 /// # Errors
-/// Where a process fails.
+/// If a process fails.
 pub fn measure(
     programs: &Programs,
     plan: &Plan,
@@ -92,7 +92,7 @@ fn run_folder(folder: &Path, config: &Config) -> anyhow::Result<tempfile::TempDi
     Ok(run)
 }
 
-/// `lookahead train`, whose events tell of the first step. At its end the test set is evaluated.
+/// `lookahead train`, whose events show the first step. It evaluates the test set at the end.
 fn start_of_trainer(programs: &Programs, config: &Config, folder: &Path) -> anyhow::Result<Found> {
     let mut config = config.clone();
     config.train.max_steps = Some(STEPS);
@@ -212,7 +212,7 @@ fn in_a_terminal(
     let mut child = terminal.slave.spawn_command(command)?;
     drop(terminal.slave);
     let mut output = terminal.master.try_clone_reader()?;
-    // What is shown has to be taken, or the program would wait.
+    // Drain the output, or the program would block.
     let reader = std::thread::spawn(move || std::io::copy(&mut output, &mut std::io::sink()));
     let status = child.wait()?;
     drop(terminal.master);

@@ -58,7 +58,7 @@ trait Contender {
 /// Does what lines of standard input say, until their end.
 ///
 /// # Errors
-/// Where standard input or output fails; all else is an answer.
+/// If standard input or output fails; every other failure is an answer.
 pub fn serve() -> anyhow::Result<()> {
     // As the trainer's program does. Python's allocator is not ours to set.
     let _ = memory::keep_freed();
@@ -142,7 +142,7 @@ fn prepare(job: Job) -> anyhow::Result<Box<dyn Contender>> {
 /// What of a config makes it one of the trainer's contenders.
 ///
 /// # Errors
-/// Where there is no such contender.
+/// If there is no such contender.
 pub fn adapt(contender: &str, config: &mut Config) -> anyhow::Result<()> {
     match contender {
         "trainer-without-checkpoints" => config.checkpoint.every_steps = 0,
@@ -188,7 +188,7 @@ impl Trainer {
 impl Contender for Trainer {
     fn step(&mut self) -> anyhow::Result<()> {
         if step(&mut self.training, &mut self.hooks)?.is_break() {
-            bail!("The training was asked to stop.");
+            bail!("The training stopped on request.");
         }
         Ok(())
     }
@@ -291,7 +291,7 @@ impl Contender for Plain {
             Optimizer::Lookahead(lookahead) => lookahead.with_slow_weights(test)??,
             Optimizer::Bare(_) => test()?,
         };
-        Ok(found.context("Nobody stops it.")?.loss)
+        Ok(found.context("The evaluation was stopped.")?.loss)
     }
 
     fn export(&self, initial: &Path, order: &Path) -> anyhow::Result<()> {
@@ -331,7 +331,7 @@ fn mean_square(weights: &[Tensor]) -> anyhow::Result<f64> {
     Ok(sum / count as f64)
 }
 
-/// So small that the weights stay about where they are, however long it takes.
+/// So small that the weights hardly move, however many steps are timed.
 const LEARNING_RATE: f64 = 1e-5;
 
 /// Steps of the inner optimizer alone; the gradients stay the same.

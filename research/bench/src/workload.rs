@@ -36,7 +36,7 @@ pub enum Work {
     },
 }
 
-/// A training to be measured.
+/// A training workload.
 #[derive(Debug, Clone)]
 pub struct Training {
     /// Its name.
@@ -45,17 +45,17 @@ pub struct Training {
     config: &'static str,
     /// What is changed of it.
     set: &'static [&'static str],
-    /// What else is changed, where it is a variant of another.
+    /// Further settings, if it is a variant of another workload.
     variant: Option<&'static str>,
     /// The aim: how many times as fast as timm's Lookahead in PyTorch the trainer is.
     pub aim: f64,
-    /// Whether [`aim`](Self::aim) counts as reached where the spread reaches it.
+    /// Whether [`aim`](Self::aim) counts as reached if the spread reaches it.
     pub within_spread: bool,
     /// What Lookahead may cost the plain loop: the time with it, of that without.
     pub own_cost: Option<f64>,
     /// Whether it is measured in the quick benchmark.
     pub quick: bool,
-    /// Whether it is measured where it is not asked for by name.
+    /// Whether it is measured without being selected by name.
     pub usual: bool,
 }
 
@@ -163,7 +163,7 @@ pub const TRAININGS: &[Training] = &[
     },
 ];
 
-/// A training that is to be as fast as with timm.
+/// A workload whose aim is to be as fast as timm.
 const EVEN: Training = Training {
     name: "",
     config: CNN,
@@ -190,7 +190,7 @@ impl Training {
     /// The trainer's configuration, with the files that data sets need made in `folder`.
     ///
     /// # Errors
-    /// Where the trainer does not know a key, or the data can't be had.
+    /// If the trainer doesn't know a key, or the data is missing.
     pub fn work(&self, threads: usize, folder: &Path) -> anyhow::Result<Work> {
         let threads = format!("train.threads={threads}");
         let sets =
@@ -267,7 +267,7 @@ fn images(folder: &Path) -> anyhow::Result<PathBuf> {
     Ok(dir)
 }
 
-/// A text of 500,000 characters out of 64, each of which says something of the next one.
+/// A text of 500,000 characters out of 64, each of which partly predicts the next one.
 fn text(folder: &Path) -> anyhow::Result<PathBuf> {
     let path = folder.join("text.txt");
     if path.exists() {
@@ -317,7 +317,7 @@ mod tests {
     fn every_usual_training_is_one_of_the_trainers() {
         let folder = tempfile::tempdir().unwrap();
         for training in TRAININGS.iter().filter(|training| training.usual) {
-            // Fashion-MNIST may have to be fetched.
+            // Fashion-MNIST may have to be downloaded.
             if [MLP, CNN].contains(&training.config) {
                 continue;
             }

@@ -118,7 +118,7 @@ fn python(modules: &str) -> Option<PathBuf> {
     works.then_some(python)
 }
 
-/// One with plain PyTorch, which is required where a Python is.
+/// One with plain PyTorch, required if there is a Python.
 fn torch() -> Option<PathBuf> {
     let python = python("torch, safetensors.torch");
     if python.is_none() {

@@ -8,10 +8,10 @@ fn look(index: usize, name: &str) -> Line {
     Line { name: name.into(), color, marker: Some(marker), ..Line::default() }
 }
 
-/// A curve that a formula gives.
+/// A curve computed from a formula.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(crate) struct Curve {
-    /// What the legend calls it; curves and measurements of one name have one colour.
+    /// Its name in the legend; curves and measurements of one name have one colour.
     pub(crate) name: String,
     /// x and y.
     pub(crate) points: Vec<(f64, f64)>,
@@ -22,7 +22,7 @@ pub(crate) struct Curve {
 /// Points that were measured.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(crate) struct Measured {
-    /// What the legend calls them.
+    /// Their name in the legend.
     pub(crate) name: String,
     /// x, least, mean and greatest; the bar reaches from the least to the greatest.
     pub(crate) points: Vec<(f64, f64, f64, f64)>,
@@ -31,7 +31,7 @@ pub(crate) struct Measured {
 /// The axes of a figure of curves and measurements.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(crate) struct Axes {
-    /// Stands above the figure.
+    /// The title.
     pub(crate) title: String,
     /// What the horizontal axis shows.
     pub(crate) x_label: String,
@@ -45,7 +45,7 @@ pub(crate) struct Axes {
     pub(crate) note: Option<String>,
 }
 
-/// What a formula says as lines, and what was measured as points with bars.
+/// Predictions as lines, measurements as points with error bars.
 pub(crate) fn curves_and_points(axes: Axes, curves: &[Curve], measured: &[Measured]) -> Figure {
     let mut names: Vec<&str> = Vec::new();
     for name in curves.iter().map(|curve| &curve.name).chain(measured.iter().map(|of| &of.name)) {

@@ -1,4 +1,4 @@
-//! What can go wrong, in full sentences.
+//! Errors, as full sentences.
 
 use std::path::PathBuf;
 

@@ -1,9 +1,9 @@
-//! Single comparisons, and what they come to for a claim.
+//! Single comparisons, and the verdict on a claim that follows from them.
 
 use lookahead_study::compare::numbers::signed;
 use lookahead_study::compare::statistics::{Paired, Verdict};
 
-/// What is claimed for Lookahead.
+/// A claim for Lookahead.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Claim {
     Accuracy,
@@ -42,7 +42,7 @@ impl Claim {
         Claim::Valley,
     ];
 
-    /// As a sentence, and what would be a comparison in its favour.
+    /// The claim as a sentence, and which comparison would favour it.
     pub(super) fn sentence(self) -> (&'static str, &'static str) {
         match self {
             Claim::Accuracy => (
@@ -118,11 +118,11 @@ impl Claim {
 pub(super) struct Finding {
     pub(super) claim: Claim,
     pub(super) verdict: Verdict,
-    /// Of what, with the numbers.
+    /// What is compared, with the numbers.
     pub(super) text: String,
 }
 
-/// All of them, in the order in which they were made.
+/// All comparisons, in the order of the report.
 #[derive(Debug, Default)]
 pub(super) struct Findings(pub(super) Vec<Finding>);
 
@@ -168,7 +168,7 @@ pub(super) fn verdict(paired: Option<&Paired>) -> &'static str {
     paired.map_or("–", |paired| paired.verdict().name())
 }
 
-/// What comparisons come to, in a word and in a count.
+/// The verdict in a word, and the counts.
 pub(super) fn judged(findings: &[&Finding]) -> (&'static str, String) {
     let count = |wanted| findings.iter().filter(|finding| finding.verdict == wanted).count();
     let (better, worse) = (count(Verdict::Better), count(Verdict::Worse));

@@ -1,20 +1,20 @@
-//! The report of what was found: which of the claims that are made for Lookahead hold in the runs of a
-//! folder of sweeps, with the numbers.
+//! The evidence report: which claims for Lookahead hold in the runs of a folder of sweeps, with the
+//! numbers.
 //!
 //! | module | what is in it |
 //! |---|---|
-//! | `study` | the runs of one sweep, and how to ask for some of them |
-//! | `findings` | single comparisons, and what they come to for a claim |
+//! | `study` | the runs of one sweep, and how to select some of them |
+//! | `findings` | single comparisons, and the verdicts on claims |
 //! | `optimizers` | each inner optimizer alone, inside Lookahead, and averaged, at its best |
-//! | `robustness` | learning rates and momenta beside the best ones |
+//! | `robustness` | learning rates and momenta other than the best |
 //! | `steadiness` | how much losses move, at three batch sizes, with right and wrong labels |
-//! | `settings` | k, α, what becomes of the moments |
+//! | `settings` | k, α and the inner optimizer's moments at a sync |
 //! | [`quadratics`] | runs on quadratic functions against theory |
-//! | [`theory`] | what theory says of SGD and Lookahead on quadratic functions |
+//! | [`theory`] | what theory predicts for SGD and Lookahead on quadratic functions |
 //! | `chart`, `page` | figures, and the Markdown around them |
 //!
 //! Every number in the report is computed here from the logs of runs. A chapter whose sweep is missing or
-//! unfinished is left out, and says so.
+//! unfinished is left out, with a note.
 
 mod chart;
 mod error;

@@ -108,7 +108,7 @@ pub(super) fn chapter(study: &Study, page: &mut Page, findings: &mut Findings) {
     }
 }
 
-/// Calls the named lines of each panel by these names, in their order.
+/// Renames the named lines of each panel, in their order.
 pub(super) fn rename(figure: &mut lookahead_chart::Figure, names: &[&str]) {
     for panel in &mut figure.panels {
         let named = panel.lines.iter_mut().filter(|line| !line.name.is_empty());

@@ -100,7 +100,7 @@ pub(super) fn whole(findings: &Findings, machines: &[Machine], page: &Page) -> S
     text + &page.text
 }
 
-/// Of what it was written on, as far as the system tells.
+/// The machine that wrote the report, as far as the system knows it.
 fn this_machine() -> String {
     let information = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
     let model = information.lines().find_map(|line| {

@@ -19,12 +19,12 @@ use lookahead_study::compare::table::{Side, Table};
 
 /// Measured means are within this many standard errors over seeds of the theory.
 pub const STANDARD_ERRORS: f64 = 5.0;
-/// A measured rate lies within this part of what theory says.
+/// A measured rate lies within this fraction of the predicted one.
 pub const PART: f64 = 0.02;
 
 /// What takes the steps of a run of the noisy quadratic model, and its directions.
 ///
-/// `None` where the settings are of another problem, or where the inner optimizer is not plain SGD.
+/// `None` if the settings describe another problem, or the inner optimizer isn't plain SGD.
 pub fn noisy_model(settings: &Settings) -> Option<(Stepper, Vec<Direction>)> {
     let number = |key| number(settings, key);
     if number("optimizer.momentum")? != 0.0 || number("data.batch_size")? != 1.0 {

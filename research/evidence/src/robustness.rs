@@ -1,4 +1,4 @@
-//! Learning rates and momenta beside the best ones.
+//! Learning rates and momenta other than the best.
 
 use std::collections::BTreeMap;
 
@@ -13,7 +13,7 @@ use lookahead_study::compare::Point;
 use lookahead_study::compare::statistics::{Better, Spread};
 use lookahead_study::compare::table::{Side, Table};
 
-/// What a run that diverged is as good as: one of ten classes at random.
+/// The accuracy that counts for a diverged run: guessing one of ten classes.
 const CHANCE: f64 = 10.0;
 /// Learning rates from a tenth to ten times the best; rounding must not put one outside.
 const DECADE: f64 = 10.001;
@@ -158,7 +158,7 @@ pub(super) fn momenta(study: &Study, page: &mut Page, findings: &mut Findings) {
                 .iter()
                 .filter_map(|at| {
                     let (low, mean, high) = deviation(&at.fixed)?;
-                    // Momenta close to 1 differ by more than they are apart.
+                    // On a scale of 1 − momentum, since momenta close to 1 differ most.
                     Some((1.0 / (1.0 - at.momentum), low, mean, high))
                 })
                 .collect(),
@@ -219,7 +219,7 @@ fn columns(names: &[&str]) -> Table {
     Table::of(&named.chain([("verdict", Side::Left)]).collect::<Vec<_>>())
 }
 
-/// The test accuracy of each seed, that of chance where the run diverged.
+/// The test accuracy of each seed; if the run diverged, that of guessing.
 fn with_chance(study: &Study, point: &Point) -> BTreeMap<u64, f64> {
     let mut values = study.values(point, accuracy);
     for index in &point.failed {
@@ -229,7 +229,7 @@ fn with_chance(study: &Study, point: &Point) -> BTreeMap<u64, f64> {
 }
 
 /// Over how many decades of learning rates each seed is as good as at its best: each rate of the grid
-/// stands for the way to the next one.
+/// counts for the interval up to the next one.
 fn widths(study: &Study, points: &[&Point]) -> BTreeMap<u64, f64> {
     let rates: Vec<f64> =
         points.iter().filter_map(|point| number(&point.settings, "optimizer.lr")).collect();

@@ -1,4 +1,4 @@
-//! k, α, and what becomes of the inner optimizer's moments.
+//! k, α and the inner optimizer's moments at a sync.
 
 use serde_json::Value;
 

@@ -147,7 +147,7 @@ fn mean(values: &BTreeMap<u64, f64>) -> String {
     spread.map_or_else(|| "–".to_owned(), |spread| significant(spread.mean))
 }
 
-/// Of a difference of logarithms, as a factor.
+/// A difference of logarithms as a factor.
 pub(super) fn factor(paired: Option<&Paired>) -> String {
     let Some(paired) = paired else { return "–".to_owned() };
     match paired.interval() {

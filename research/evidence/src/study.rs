@@ -1,4 +1,4 @@
-//! The runs of one sweep, and how to ask for some of them.
+//! The runs of one sweep, and how to select some of them.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -32,7 +32,7 @@ pub(super) struct Machine {
     pub(super) threads: u32,
 }
 
-/// The inner optimizer of a run, for people.
+/// The inner optimizer's name in the report.
 pub(super) fn inner(settings: &Settings) -> &'static str {
     let momentum = number(settings, "optimizer.momentum").unwrap_or(0.0);
     match settings.get("optimizer.kind").and_then(Value::as_str) {
@@ -45,10 +45,10 @@ pub(super) fn inner(settings: &Settings) -> &'static str {
     }
 }
 
-/// Those in the order of tables.
+/// In the order of the tables.
 pub(super) const INNER: [&str; 5] = ["SGD", "SGD with momentum", "Adam", "AdamW", "RMSprop"];
 
-/// What is around an inner optimizer.
+/// What wraps an inner optimizer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Around {
     Nothing,
@@ -83,7 +83,7 @@ pub(super) fn number(settings: &Settings, key: &str) -> Option<f64> {
     settings.get(key).and_then(Value::as_f64)
 }
 
-/// Learning rates and the like, as people write them.
+/// A number as people write learning rates.
 pub(super) fn written(value: f64) -> String {
     format!("{value}")
 }

@@ -28,7 +28,7 @@ fn plain() -> Option<Value> {
     Some(json!({ "k": 5, "alpha": 0.5 }))
 }
 
-/// Three seeds that come to about `accuracy` on test data, each a little more than the one before.
+/// Three seeds of about `accuracy` on test data, each slightly better than the one before.
 fn runs(folder: &Path, name: &str, config: &Value, accuracy: f64) {
     for seed in 0..3 {
         let test = accuracy + 0.001 * seed as f64;
@@ -42,7 +42,7 @@ fn sweep(root: &Path, name: &str) -> std::path::PathBuf {
     runs
 }
 
-/// Gives each sweep a file that asks for the runs that are there, by three seeds.
+/// Writes a sweep file for the runs in each folder, with three seeds.
 fn plan(root: &Path) {
     for sweep in std::fs::read_dir(root).unwrap().map(|entry| entry.unwrap().path()) {
         let Ok(runs) = std::fs::read_dir(sweep.join("runs")) else { continue };
@@ -80,7 +80,7 @@ fn momenta_are_compared_at_the_rate_that_is_best_for_the_usual_one() {
     for (around, name) in [(None, "alone"), (plain(), "lookahead")] {
         let at = |rate, momentum| config(rate, momentum, around.clone(), json!({}));
         runs(&into, &format!("{name}-a"), &at(0.1, 0.9), 0.9);
-        // Better on test data, and not chosen: that is done on validation data.
+        // Better on test data, but not chosen, because validation data decide.
         for seed in 0..3 {
             Made::new(at(1.0, 0.9), seed, 0.5, 0.99).write(&into, &format!("{name}-b-s{seed}"));
         }
@@ -137,7 +137,7 @@ fn learning_rates_are_compared_around_each_ones_best() {
     );
 }
 
-/// Made runs have a gain of 0.05 at every sync, and losses that rise within a cycle where there are any.
+/// The synthetic runs gain 0.05 at every sync, and their losses, if they have any, rise within a cycle.
 #[test]
 fn steadiness_is_reported_for_each_condition() {
     let folder = tempfile::tempdir().unwrap();

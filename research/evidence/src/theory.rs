@@ -1,11 +1,11 @@
-//! What theory says of SGD and of Lookahead on quadratic functions, in numbers.
+//! What theory predicts for SGD and Lookahead on quadratic functions, in numbers.
 //!
 //! Directions don't mix, so each is one line of arithmetic. On the noisy quadratic model a step with
 //! learning rate γ in a direction of curvature a takes x to r·x + γa·c with r = 1 − γa, where c is drawn
 //! with mean 0 and variance σ². Zhang, Lucas, Hinton, Ba, *Lookahead Optimizer: k steps forward, 1 step
 //! back*, NeurIPS 2019, section 3.
 
-/// What takes the steps.
+/// An optimizer.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Stepper {
     /// Learning rate γ.
@@ -32,7 +32,7 @@ pub fn harmonic(dimensions: u32, noise: f64) -> Vec<Direction> {
     (1..=dimensions).map(direction).collect()
 }
 
-/// Mean and variance of x in one direction after a time.
+/// Mean and variance of x in one direction after some steps.
 #[derive(Debug, Clone, Copy, PartialEq)]
 struct Moments {
     mean: f64,
@@ -40,12 +40,12 @@ struct Moments {
 }
 
 impl Stepper {
-    /// Whether the inner steps shrink every direction. (Where they don't, Lookahead may all the same.)
+    /// Whether the inner steps shrink every direction. (If they don't, Lookahead still may.)
     pub fn is_stable(&self, directions: &[Direction]) -> bool {
         directions.iter().all(|direction| self.contraction(direction).abs() < 1.0)
     }
 
-    /// The steps after which a model is at hand: of Lookahead those with a sync.
+    /// The length of a period in steps: k with Lookahead, otherwise 1.
     pub fn period(&self) -> u32 {
         self.lookahead.map_or(1, |(k, _)| k)
     }
@@ -102,7 +102,7 @@ impl Stepper {
         directions.iter().map(of).sum()
     }
 
-    /// The variance in one direction in the long run; infinite where there is none.
+    /// The steady-state variance in one direction; infinite if there is none.
     pub fn steady_variance(&self, direction: &Direction) -> f64 {
         let square = self.contraction(direction).powi(2);
         if square >= 1.0 {
@@ -111,7 +111,7 @@ impl Stepper {
         self.added(direction) / (1.0 - square)
     }
 
-    /// The expected loss above the least one in the long run.
+    /// The steady-state expected loss above the minimum.
     pub fn steady_risk(&self, directions: &[Direction]) -> f64 {
         let of = |direction: &Direction| direction.curvature * self.steady_variance(direction);
         0.5 * directions.iter().map(of).sum::<f64>()
@@ -140,12 +140,12 @@ type Matrix = [[f64; 2]; 2];
 
 impl Momentum {
     /// The factor by which a step shrinks the distance to the minimum in the long run, in the direction
-    /// of which it is worst: from 1 on, the optimizer does not get there.
+    /// in which it shrinks least: at 1 or more, the optimizer doesn't converge.
     pub fn rate(&self, curvatures: &[f64]) -> f64 {
         curvatures.iter().map(|&curvature| self.rate_at(curvature)).fold(0.0, f64::max)
     }
 
-    /// The spectral radius of what a period does to (x, v), to the power of one over its steps.
+    /// The spectral radius of a period's map of (x, v), to the power of one over its steps.
     fn rate_at(&self, curvature: f64) -> f64 {
         let (pull, beta) = (self.learning_rate * curvature, self.momentum);
         let step: Matrix = [[1.0 - pull, beta], [-pull, beta]];
@@ -304,7 +304,7 @@ mod tests {
                 }
                 if step % 60 == 0 {
                     log.push((x * x + v * v).sqrt().ln());
-                    // Far from where numbers end.
+                    // Far from overflow and underflow.
                     let size = (x * x + v * v).sqrt();
                     (x, v, slow) = (x / size, v / size, slow / size);
                 }

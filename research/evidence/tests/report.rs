@@ -76,7 +76,7 @@ every_syncs = 0
 every_steps = 0
 "#;
 
-/// A folder that is removed after the test, with a config in it.
+/// A temporary folder with a config in it.
 struct Sandbox(TempDir);
 
 impl Sandbox {
@@ -131,7 +131,7 @@ fn compared(folder: &Path) -> Comparison {
     compare(&[folder.to_owned()], &Options::default()).unwrap()
 }
 
-/// Where runs and theory are as far apart as chance allows, a mistake in either is not hidden by a wide
+/// If runs and theory are as far apart as chance allows, a mistake in either is not hidden by a wide
 /// bound: a learning rate that is off by a tenth is noticed.
 #[test]
 fn the_noise_of_sgd_and_lookahead_is_what_theory_says() {

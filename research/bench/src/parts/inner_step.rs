@@ -10,7 +10,7 @@ use tch::nn::{self, OptimizerConfig};
 use super::models::{evenly, resnet18, variables};
 use super::{Comparisons, Target};
 
-/// So small that the weights stay about where they are, however long it takes.
+/// So small that the weights hardly move, however many steps are timed.
 const LEARNING_RATE: f64 = 1e-7;
 
 pub(super) fn compare(comparisons: &mut Comparisons) {

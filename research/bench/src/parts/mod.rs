@@ -14,7 +14,7 @@
 //!
 //! If two threads share the work and another program holds one of their processors, the other thread
 //! waits for the scheduler, for milliseconds, whatever the work is. So the table is made from the
-//! quarter of the rounds that were the shortest, and says how busy other programs were.
+//! quarter of the rounds that were the shortest, and reports how busy other programs were.
 
 mod checkpoint;
 mod dashboard;
