@@ -81,7 +81,7 @@ pub(crate) const LAST_ATTEMPTS: [Duration; 3] =
 const OWN: [&str; 2] = ["data/", "train/"];
 
 /// Without the entries that the trainer keeps for itself.
-fn of_the_optimizer<T: Copy>(entries: &BTreeMap<String, T>) -> BTreeMap<String, T> {
+fn optimizer_entries<T: Copy>(entries: &BTreeMap<String, T>) -> BTreeMap<String, T> {
     let is_own = |key: &str| OWN.iter().any(|own| key.starts_with(own));
     let others = entries.iter().filter(|(key, _)| !is_own(key));
     others.map(|(key, value)| (key.clone(), *value)).collect()

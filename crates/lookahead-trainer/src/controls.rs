@@ -12,7 +12,7 @@ use lookahead_run::command::Command;
 use signal_hook::consts::{SIGCONT, SIGHUP, SIGINT, SIGTERM, SIGUSR1, SIGUSR2, SIGXCPU};
 use signal_hook::iterator::Signals;
 
-use crate::say::{finish_in_a_moment, hurry, say};
+use crate::console::{eprint_line, flush_briefly, hurry};
 
 /// Where requests come from. The training loop asks once a step.
 #[derive(Debug)]
@@ -40,20 +40,20 @@ pub const STOPS: [i32; 5] = [SIGINT, SIGTERM, SIGUSR1, SIGUSR2, SIGXCPU];
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Hangup {
     /// The run is asked to stop.
-    Stops,
+    Stop,
     /// The training goes on, and that is told.
-    IsTold,
+    Note,
     /// Nothing: it was ignored when the program started, as `nohup` has it, and stays so.
-    IsIgnored,
+    Ignore,
 }
 
 impl Hangup {
     /// What it means here, where the training is to be kept on at one or not.
     pub fn of(keep_on: bool) -> Self {
         match (is_ignored(SIGHUP), keep_on) {
-            (true, _) => Hangup::IsIgnored,
-            (false, true) => Hangup::IsTold,
-            (false, false) => Hangup::Stops,
+            (true, _) => Hangup::Ignore,
+            (false, true) => Hangup::Note,
+            (false, false) => Hangup::Stop,
         }
     }
 }
@@ -79,11 +79,11 @@ const MOST_PENDING: usize = 64;
 #[derive(Debug, Clone, PartialEq)]
 pub enum Request {
     /// Somebody asks for something.
-    Asked(Command),
+    Command(Command),
     /// Nobody did, all this time.
-    Nothing,
+    Timeout,
     /// The dashboard is gone, and with it the keys.
-    NoKeys,
+    DashboardClosed,
 }
 
 impl Controls {
@@ -103,11 +103,11 @@ impl Controls {
         let refused = "The signal handlers can't be installed.";
         let signals = Signals::new(STOPS).context(refused)?;
         match hangup {
-            Hangup::Stops => signals.add_signal(SIGHUP).context(refused)?,
-            Hangup::IsTold => {
+            Hangup::Stop => signals.add_signal(SIGHUP).context(refused)?,
+            Hangup::Note => {
                 signal_hook::flag::register(SIGHUP, Arc::clone(&hung_up)).context(refused)?;
             }
-            Hangup::IsIgnored => {}
+            Hangup::Ignore => {}
         }
         let continued = Arc::default();
         signal_hook::flag::register(SIGCONT, Arc::clone(&continued)).context(refused)?;
@@ -136,7 +136,7 @@ impl Controls {
     }
 
     /// Whether the process was stopped, as by Ctrl-Z, and went on since this was last asked.
-    pub fn went_on(&self) -> bool {
+    pub fn was_continued(&self) -> bool {
         self.continued.load(Ordering::Relaxed) && self.continued.swap(false, Ordering::Relaxed)
     }
 
@@ -155,7 +155,7 @@ impl Controls {
     }
 
     /// Whether a request to stop waits among the others, which keep their places.
-    pub fn stop_is_asked(&mut self) -> bool {
+    pub fn stop_is_requested(&mut self) -> bool {
         // What finds no room stays in its channel, where its sender notices.
         let room = MOST_PENDING.saturating_sub(self.pending.len());
         self.pending.extend(self.keys.try_iter().chain(self.remote.try_iter()).take(room));
@@ -166,7 +166,7 @@ impl Controls {
     /// from then on the others alone are waited for.
     pub fn wait(&mut self, a_while: Duration) -> Request {
         let request = self.wait_for_any(a_while);
-        if request == Request::NoKeys {
+        if request == Request::DashboardClosed {
             self.keys = crossbeam_channel::never();
         }
         request
@@ -174,7 +174,7 @@ impl Controls {
 
     fn wait_for_any(&mut self, a_while: Duration) -> Request {
         if let Some(command) = self.poll() {
-            return Request::Asked(command);
+            return Request::Command(command);
         }
         // Signals raise a flag and wake no channel, so the while should be short.
         let received = select! {
@@ -183,13 +183,13 @@ impl Controls {
             recv(after(a_while)) -> _ => Err(RecvTimeoutError::Timeout),
         };
         match received {
-            Ok(command) => Request::Asked(command),
-            Err(RecvTimeoutError::Disconnected) => Request::NoKeys,
+            Ok(command) => Request::Command(command),
+            Err(RecvTimeoutError::Disconnected) => Request::DashboardClosed,
             // Of two channels that are ready either may have been looked at.
             Err(RecvTimeoutError::Timeout) => match self.keys.try_recv() {
-                Ok(command) => Request::Asked(command),
-                Err(TryRecvError::Disconnected) => Request::NoKeys,
-                Err(TryRecvError::Empty) => Request::Nothing,
+                Ok(command) => Request::Command(command),
+                Err(TryRecvError::Disconnected) => Request::DashboardClosed,
+                Err(TryRecvError::Empty) => Request::Timeout,
             },
         }
     }
@@ -216,7 +216,7 @@ fn listen(
                     return;
                 }
                 lookahead_dashboard::restore_terminal();
-                say(format_args!(
+                eprint_line(format_args!(
                     "Nothing was saved within {} s of the signal, which is \
                      `checkpoint.deadline_seconds`: the program ends, and `lookahead resume` goes on \
                      from the newest checkpoint before, if there is one.",
@@ -233,7 +233,7 @@ fn listen(
 /// Ends the process at once: no destructor of libtorch's may run while other threads compute.
 fn leave(status: i32) {
     lookahead_dashboard::restore_terminal();
-    finish_in_a_moment();
+    flush_briefly();
     signal_hook::low_level::exit(status);
 }
 
@@ -259,25 +259,25 @@ mod tests {
         sender.send(Command::Checkpoint).unwrap();
         drop(sender);
         let (remote, mut controls) = controls(keys);
-        assert_eq!(controls.wait(A_WHILE), Request::Asked(Command::Checkpoint));
-        assert_eq!(controls.wait(A_WHILE), Request::NoKeys);
+        assert_eq!(controls.wait(A_WHILE), Request::Command(Command::Checkpoint));
+        assert_eq!(controls.wait(A_WHILE), Request::DashboardClosed);
         assert_eq!(controls.poll(), None);
         // Others can still end a pause.
-        assert_eq!(controls.wait(A_WHILE), Request::Nothing);
+        assert_eq!(controls.wait(A_WHILE), Request::Timeout);
         remote.send(Command::Continue).unwrap();
-        assert_eq!(controls.wait(A_WHILE), Request::Asked(Command::Continue));
+        assert_eq!(controls.wait(A_WHILE), Request::Command(Command::Continue));
     }
 
     #[test]
     fn other_processes_and_signals_are_listened_to_as_well() {
         let (remote, mut controls) = controls(never());
-        assert_eq!(controls.wait(A_WHILE), Request::Nothing);
+        assert_eq!(controls.wait(A_WHILE), Request::Timeout);
         remote.send(Command::Continue).unwrap();
-        assert_eq!(controls.wait(A_WHILE), Request::Asked(Command::Continue));
+        assert_eq!(controls.wait(A_WHILE), Request::Command(Command::Continue));
         controls.signalled.store(true, Ordering::Relaxed);
-        assert_eq!(controls.wait(A_WHILE), Request::Asked(Command::Stop));
+        assert_eq!(controls.wait(A_WHILE), Request::Command(Command::Stop));
         assert_eq!(controls.poll(), Some(Command::Stop));
-        assert!(controls.stop_is_asked());
+        assert!(controls.stop_is_requested());
     }
 
     #[test]
@@ -293,9 +293,9 @@ mod tests {
         let (keys_in, keys) = unbounded();
         let (remote, mut controls) = controls(keys);
         keys_in.send(Command::Checkpoint).unwrap();
-        assert!(!controls.stop_is_asked());
+        assert!(!controls.stop_is_requested());
         remote.send(Command::Stop).unwrap();
-        assert!(controls.stop_is_asked());
+        assert!(controls.stop_is_requested());
         assert_eq!(controls.poll(), Some(Command::Checkpoint));
         assert_eq!(controls.poll(), Some(Command::Stop));
         assert_eq!(controls.poll(), None);

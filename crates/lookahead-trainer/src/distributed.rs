@@ -18,10 +18,10 @@ use tch::{Device, Tensor, nn};
 use crate::config::Config;
 use crate::config::distributed::{DistributedConfig, DistributedMode};
 use crate::config::mutable_keys::flattened;
+use crate::console::eprint_line;
 use crate::data::Dataset;
 use crate::data::batches::share;
 use crate::model::Model;
-use crate::say::say;
 use crate::usage::UsageError;
 
 impl DistributedConfig {
@@ -39,7 +39,7 @@ impl DistributedConfig {
 
 /// What somebody wants of all processes.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Wishes {
+pub struct ControlFlags {
     /// The run is to stop.
     pub stop: bool,
     /// A checkpoint is to be saved.
@@ -50,7 +50,7 @@ pub struct Wishes {
 
 /// The processes of a run, and which of them this one is.
 #[derive(Debug)]
-pub struct Team {
+pub struct WorkerGroup {
     group: Arc<ProcessGroup>,
     mode: DistributedMode,
     wire: TransferDtype,
@@ -64,17 +64,17 @@ pub struct Team {
 /// Keys in which processes may differ: what is where on their machines.
 const OWN_KEYS: [&str; 4] = ["data.dir", "data.file", "train.device", "train.threads"];
 
-impl Team {
+impl WorkerGroup {
     /// One process.
-    pub fn alone() -> Self {
-        Team::of(Arc::new(ProcessGroup::alone()), &DistributedConfig::default(), 0)
+    pub fn single() -> Self {
+        WorkerGroup::of(Arc::new(ProcessGroup::alone()), &DistributedConfig::default(), 0)
     }
 
     fn of(group: Arc<ProcessGroup>, config: &DistributedConfig, local_rank: usize) -> Self {
         let gradients = GradientAverage::new(group.clone());
         let (mode, wire) = (config.mode, config.wire);
         let (buffers, waited) = (Buckets::default(), Duration::ZERO);
-        Team { group, mode, wire, gradients, buffers, local_rank, waited }
+        WorkerGroup { group, mode, wire, gradients, buffers, local_rank, waited }
     }
 
     /// Meets the others, where the environment names any, and makes sure that all have the same
@@ -85,13 +85,15 @@ impl Team {
     /// config; where the others can't be reached.
     pub fn join(config: &Config) -> anyhow::Result<Self> {
         let place = Rendezvous::from_env().map_err(|error| UsageError::new(error.to_string()))?;
-        let Some(place) = place.filter(|place| place.size > 1) else { return Ok(Team::alone()) };
+        let Some(place) = place.filter(|place| place.size > 1) else {
+            return Ok(WorkerGroup::single());
+        };
         let own = &config.distributed;
         own.refuse_none(place.size)?;
         let group = join_others(&place, Duration::from_secs(own.timeout_seconds))?;
-        let team = Team::of(Arc::new(group), own, place.local_rank);
-        team.refuse_others(config)?;
-        Ok(team)
+        let workers = WorkerGroup::of(Arc::new(group), own, place.local_rank);
+        workers.refuse_others(config)?;
+        Ok(workers)
     }
 
     /// Meets the others before any of them knows the configuration: what they have in common is told by
@@ -102,10 +104,12 @@ impl Team {
     /// Where the others can't be reached.
     pub fn join_to_resume(timeout_seconds: Option<u64>) -> anyhow::Result<Self> {
         let place = Rendezvous::from_env().map_err(|error| UsageError::new(error.to_string()))?;
-        let Some(place) = place.filter(|place| place.size > 1) else { return Ok(Team::alone()) };
+        let Some(place) = place.filter(|place| place.size > 1) else {
+            return Ok(WorkerGroup::single());
+        };
         let defaults = DistributedConfig::default();
         let timeout = Duration::from_secs(timeout_seconds.unwrap_or(defaults.timeout_seconds));
-        Ok(Team::of(Arc::new(join_others(&place, timeout)?), &defaults, place.local_rank))
+        Ok(WorkerGroup::of(Arc::new(join_others(&place, timeout)?), &defaults, place.local_rank))
     }
 
     /// The same processes, with what this configuration says of them.
@@ -113,11 +117,11 @@ impl Team {
     /// # Errors
     /// A usage error where it says that there is one process, and there are more.
     pub fn configured(self, config: &DistributedConfig) -> anyhow::Result<Self> {
-        if !self.is_alone() {
+        if !self.is_single() {
             config.refuse_none(self.size())?;
         }
         self.group.set_timeout(Duration::from_secs(config.timeout_seconds))?;
-        Ok(Team::of(self.group, config, self.local_rank))
+        Ok(WorkerGroup::of(self.group, config, self.local_rank))
     }
 
     /// Makes sure that all have as much data, and the same where that can be told: where they meet depends
@@ -162,12 +166,12 @@ impl Team {
     }
 
     /// Whether there are no others.
-    pub fn is_alone(&self) -> bool {
+    pub fn is_single(&self) -> bool {
         self.group.is_alone()
     }
 
     /// Whether this is the process that keeps the run's record.
-    pub fn leads(&self) -> bool {
+    pub fn is_rank_zero(&self) -> bool {
         self.group.rank() == 0
     }
 
@@ -220,7 +224,7 @@ impl Team {
     ///
     /// # Errors
     /// Where a process does not answer.
-    pub fn start_together(&mut self, vs: &nn::VarStore) -> anyhow::Result<()> {
+    pub fn broadcast_weights(&mut self, vs: &nn::VarStore) -> anyhow::Result<()> {
         let mut all: Vec<(String, Tensor)> = vs.variables().into_iter().collect();
         all.sort_by(|(a, _), (b, _)| a.cmp(b));
         let all: Vec<&Tensor> = all.iter().map(|(_, tensor)| tensor).collect();
@@ -236,28 +240,39 @@ impl Team {
     ///
     /// # Errors
     /// Where a process does not answer.
-    pub fn decide(&self, own: Wishes) -> anyhow::Result<Wishes> {
-        Ok(self.meet(own, &[])?.0)
+    pub fn all_reduce_flags(&self, own: ControlFlags) -> anyhow::Result<ControlFlags> {
+        Ok(self.sync_flags(own, &[])?.0)
     }
 
     /// What anybody wants, and what each has to report.
     ///
     /// # Errors
     /// Where a process does not answer.
-    pub fn meet(&self, own: Wishes, report: &[f64]) -> anyhow::Result<(Wishes, Vec<Vec<f64>>)> {
+    pub fn sync_flags(
+        &self,
+        own: ControlFlags,
+        report: &[f64],
+    ) -> anyhow::Result<(ControlFlags, Vec<Vec<f64>>)> {
         let number = |wish: bool| f64::from(u8::from(wish));
-        let Wishes { stop, checkpoint, pause } = own;
+        let ControlFlags { stop, checkpoint, pause } = own;
         let wishes = [number(stop), number(checkpoint), number(pause)];
         let mut all = self.group.all_gather(&[&wishes, report].concat())?;
         let any = |i: usize| all.iter().any(|wishes| wishes[i] != 0.0);
-        let wishes = Wishes { stop: any(0), checkpoint: any(1), pause: any(2) };
+        let wishes = ControlFlags { stop: any(0), checkpoint: any(1), pause: any(2) };
         all.iter_mut().for_each(|values| drop(values.drain(..3)));
         Ok((wishes, all))
     }
 
-    /// Lets the others know, should this process end by an error.
-    pub fn farewell(&self) -> Farewell {
-        Farewell(self.group.clone())
+    /// Does this process's work. If it fails, the other processes get the error and end too.
+    ///
+    /// # Errors
+    /// Those of the work.
+    pub fn abort_peers_on_error<T>(
+        self,
+        work: impl FnOnce(WorkerGroup) -> anyhow::Result<T>,
+    ) -> anyhow::Result<T> {
+        let group = self.group.clone();
+        work(self).inspect_err(|error| group.leave_for(&format!("{error:#}")))
     }
 
     /// Decides, for all processes alike, how tensors on GPUs go from one to the others.
@@ -269,12 +284,12 @@ impl Team {
     }
 
     /// Counts time that was spent on averaging.
-    pub fn waited(&mut self, time: Duration) {
+    pub fn add_wait(&mut self, time: Duration) {
         self.waited += time;
     }
 
     /// The time spent on averaging since this was asked last.
-    pub fn take_waited(&mut self) -> Duration {
+    pub fn take_wait(&mut self) -> Duration {
         std::mem::take(&mut self.waited)
     }
 
@@ -324,7 +339,7 @@ impl Team {
     /// # Errors
     /// Where a process does not answer.
     pub fn average_buffers(&mut self, model: &Model) -> anyhow::Result<()> {
-        if self.is_alone() {
+        if self.is_single() {
             return Ok(());
         }
         let buffers = model.buffers();
@@ -341,7 +356,7 @@ impl Team {
     ///
     /// # Errors
     /// Where a process does not answer, or `f` fails.
-    pub fn with_leading_buffers<R>(
+    pub fn with_rank_zero_buffers<R>(
         &self,
         model: &Model,
         f: impl FnOnce() -> anyhow::Result<R>,
@@ -363,12 +378,12 @@ impl Team {
 
     /// Whether gradients are averaged.
     pub fn is_data_parallel(&self) -> bool {
-        self.mode == DistributedMode::DataParallel && !self.is_alone()
+        self.mode == DistributedMode::DataParallel && !self.is_single()
     }
 
     /// The seed of this process's random numbers, apart from those that all must draw alike.
     pub fn seed(&self, seed: u64) -> u64 {
-        match self.is_alone() {
+        match self.is_single() {
             true => seed,
             // Far apart also where seeds are 0, 1, 2.
             false => seed ^ (self.rank() as u64 + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15),
@@ -386,28 +401,13 @@ impl Team {
 
 /// Meets the others, and says what it has to wait for.
 fn join_others(place: &Rendezvous, timeout: Duration) -> anyhow::Result<ProcessGroup> {
-    let mut tell = |what: &str| say(format_args!("Warning: {what}"));
+    let mut tell = |what: &str| eprint_line(format_args!("Warning: {what}"));
     ProcessGroup::join_with(place, timeout, &mut tell).map_err(|error| match error {
         Error::Interface { .. } | Error::Sizes { .. } | Error::SameRank { .. } => {
             UsageError::new(error.to_string()).into()
         }
         error => error.into(),
     })
-}
-
-/// What a process says to the others where it ends by an error.
-#[derive(Debug)]
-#[must_use = "it is said by `after`"]
-pub struct Farewell(Arc<ProcessGroup>);
-
-impl Farewell {
-    /// Passes an outcome on, and tells the others of an error, who then end by it too.
-    ///
-    /// # Errors
-    /// That of the outcome.
-    pub fn after<T>(&self, outcome: anyhow::Result<T>) -> anyhow::Result<T> {
-        outcome.inspect_err(|error| self.0.leave_for(&format!("{error:#}")))
-    }
 }
 
 /// Whether processes may differ in a key.

@@ -15,7 +15,7 @@ use crate::usage::UsageError;
 /// A safetensors file, such as `model.safetensors` of a checkpoint or a PyTorch state dict that was
 /// saved as one.
 #[derive(Debug, Clone)]
-pub struct From {
+pub struct InitialWeights {
     /// The file.
     pub path: PathBuf,
     /// Whether to take only the tensors that fit a variable in name and shape. The other variables keep
@@ -59,7 +59,7 @@ impl Fit {
     }
 }
 
-impl From {
+impl InitialWeights {
     /// Loads the file's tensors into the variables of the same names, and reports it in a sentence with
     /// the file's SHA-256. Floating-point types are cast. A wrapper's prefix that all names have is
     /// removed, if more names fit without it.
@@ -235,12 +235,12 @@ mod tests {
         vs
     }
 
-    fn from(tensors: &[(&str, Tensor)], partial: bool) -> (tempfile::TempDir, From) {
+    fn from(tensors: &[(&str, Tensor)], partial: bool) -> (tempfile::TempDir, InitialWeights) {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("given.safetensors");
         let tensors = tensors.iter().map(|(name, t)| ((*name).to_owned(), t.shallow_clone()));
         write_new(&path, entries(tensors.collect())).unwrap();
-        (folder, From { path, partial })
+        (folder, InitialWeights { path, partial })
     }
 
     fn ones(shape: &[i64], kind: Kind) -> Tensor {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use clap::Parser;
 use lookahead_trainer::cli::{Cli, Command};
-use lookahead_trainer::say::{self, say};
+use lookahead_trainer::console::{self, eprint_line};
 use lookahead_trainer::{commands, failure, panics};
 use rustix::process::{Resource, getrlimit};
 use signal_hook::consts::SIGXFSZ;
@@ -28,7 +28,7 @@ fn main() -> ExitCode {
 
 fn run() -> ExitCode {
     // No one has to read what this program prints, and no training waits for it.
-    say::redirect_cerr();
+    console::redirect_cerr();
     panics::report_in_background();
     // Else a limit on the size of files would end the program; so it is as on a full disk.
     let _ = signal_hook::flag::register(SIGXFSZ, Arc::default());
@@ -50,10 +50,10 @@ fn run() -> ExitCode {
     let status = match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            say(format_args!("error: {error:#}"));
+            eprint_line(format_args!("error: {error:#}"));
             failure::exit_code(&error)
         }
     };
-    say::finish();
+    console::finish();
     status
 }

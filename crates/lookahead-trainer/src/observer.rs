@@ -26,7 +26,7 @@ use lookahead_run::event::{Event, Record, Step, Task, Warning};
 use lookahead_run::log::LogSyncer;
 
 use crate::background_writer::BackgroundWriter;
-use crate::say::{self, patience, say};
+use crate::console::{self, eprint_line, patience};
 
 use bar::Bar;
 pub(crate) use lines::Lines;
@@ -97,11 +97,11 @@ impl Observer {
         let log = Log::new(folder.open_log()?);
         let mut dashboard = None;
         // Else they could land on the dashboard's screen, and go with it.
-        say::finish();
+        console::finish();
         if let (Some(options), true) = (&show.dashboard, std::io::stdout().is_terminal()) {
             match lookahead_dashboard::spawn(options.clone()) {
                 Ok(live) => dashboard = Some(live),
-                Err(error) => say(format_args!(
+                Err(error) => eprint_line(format_args!(
                     "The dashboard can't have the terminal ({error}): lines on stderr instead."
                 )),
             }
@@ -111,7 +111,7 @@ impl Observer {
         let bar = (with_bar && Bar::has_a_place()).then(Bar::default);
         let every = if bar.is_some() { None } else { show.every.or(Some(EVERY)) };
         let json = show.json.then(|| {
-            let out = say::unbuffered(std::io::stdout())?;
+            let out = console::unbuffered(std::io::stdout())?;
             BackgroundWriter::new("stdout", out)
         });
         let json = json.transpose().context("The events can't be written to standard output.")?;
@@ -126,7 +126,7 @@ impl Observer {
     }
 
     /// Of a process that keeps no record: it prints warnings, and nothing else.
-    pub(crate) fn of_follower() -> Self {
+    pub(crate) fn follower() -> Self {
         Observer::of_nothing(true)
     }
 
@@ -229,7 +229,7 @@ impl Observer {
     /// Reports readers who stop reading and read again, and before the last event what they missed.
     fn watch_readers(&mut self, before: &Record) {
         let streams =
-            [(&mut self.stdout, self.json.as_ref()), (&mut self.stderr, say::stderr_writer())];
+            [(&mut self.stdout, self.json.as_ref()), (&mut self.stderr, console::stderr_writer())];
         let mut messages: Vec<String> = Vec::new();
         for (reader, writer) in streams {
             let Some(writer) = writer else { continue };
@@ -259,7 +259,7 @@ impl Observer {
 
     fn show(&mut self, record: &Record) {
         if self.dashboard.as_ref().is_some_and(|dashboard| !dashboard.is_alive()) {
-            self.go_on_without_dashboard();
+            self.close_dashboard();
         }
         match &self.dashboard {
             Some(dashboard) => dashboard.send(record),
@@ -272,7 +272,7 @@ impl Observer {
     fn say_of(&mut self, record: &Record) {
         if self.quiet {
             if let Event::Warning(_) = record.event {
-                line(record, Task::default()).into_iter().for_each(say);
+                line(record, Task::default()).into_iter().for_each(eprint_line);
             }
             return;
         }
@@ -282,19 +282,19 @@ impl Observer {
                 bar.show(record, self.lines.run());
                 lines.iter().for_each(|line| bar.say(line));
             }
-            None => lines.iter().for_each(say),
+            None => lines.iter().for_each(eprint_line),
         }
     }
 
     /// The user has left the dashboard, or it has failed: what it alone had told is said, and the rest
     /// goes on without it.
-    pub fn go_on_without_dashboard(&mut self) {
+    pub fn close_dashboard(&mut self) {
         let Some(dashboard) = self.dashboard.take() else { return };
         // The keys end before the terminal is given back.
         let _ = dashboard.close(CLOSING);
-        self.lines.last_words().into_iter().for_each(say);
+        self.lines.last_words().into_iter().for_each(eprint_line);
         if !self.quiet {
-            say(format_args!(
+            eprint_line(format_args!(
                 "The dashboard is gone, and the run is not: `lookahead watch {}` shows it again.",
                 self.run.display()
             ));
@@ -307,7 +307,7 @@ impl Observer {
         let Some(out) = &self.json else { return };
         if let Some(why) = out.failure() {
             self.json = None;
-            say(format_args!(
+            eprint_line(format_args!(
                 "Warning: No one reads the events on standard output ({why}): training continues, and \
                  the log has them."
             ));
@@ -325,7 +325,7 @@ impl Observer {
         if !out.finish(patience(), READING, |missing| missing_events(missing, self.step)) {
             let why = out.failure().or(out.trouble());
             let why = why.map(|why| format!(" ({why})")).unwrap_or_default();
-            say(format_args!(
+            eprint_line(format_args!(
                 "Warning: The last events on standard output were not read{why}; the log has them."
             ));
         }
@@ -364,12 +364,12 @@ impl Observer {
         }
         if let Some(dashboard) = self.dashboard.take() {
             if let Some(picture) = dashboard.close(CLOSING) {
-                say(picture);
+                eprint_line(picture);
             }
-            self.lines.last_words().into_iter().for_each(say);
+            self.lines.last_words().into_iter().for_each(eprint_line);
         }
         self.finish_json();
-        say::finish();
+        console::finish();
     }
 
     /// Whether only warnings are to be said.

@@ -6,7 +6,7 @@ use lookahead_core::{
 use tch::{Tensor, nn};
 
 use crate::config::optimizer::{OptimizerConfig, OptimizerKind};
-use crate::distributed::Team;
+use crate::distributed::WorkerGroup;
 
 /// So that one type builds all four, fused or not.
 impl nn::OptimizerConfig for &OptimizerConfig {
@@ -64,14 +64,14 @@ impl Optimizer {
     pub fn new(
         inner: &OptimizerConfig,
         lookahead: Option<&LookaheadConfig>,
-        team: &Team,
+        workers: &WorkerGroup,
         vs: &nn::VarStore,
     ) -> lookahead_core::Result<Self> {
         let Some(config) = lookahead else {
             return Ok(Optimizer::Bare(TchOptimizer::new(inner, vs, inner.lr)?));
         };
         let mut builder = Lookahead::builder(inner).config(config.clone());
-        if let Some((group, dtype)) = team.averages_weights() {
+        if let Some((group, dtype)) = workers.averages_weights() {
             builder = builder.workers(group, dtype);
         }
         Ok(Optimizer::Lookahead(Box::new(builder.build(vs, inner.lr)?)))

@@ -8,7 +8,7 @@ use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind, set_hook, take_hook};
 use std::sync::Once;
 
-use crate::say::{finish_in_a_moment, say};
+use crate::console::{eprint_line, flush_briefly};
 
 thread_local! {
     static CATCHING: Cell<bool> = const { Cell::new(false) };
@@ -39,13 +39,13 @@ pub fn caught<T>(work: impl FnOnce() -> anyhow::Result<T>) -> anyhow::Result<T> 
 pub fn report_in_background() {
     set_hook(Box::new(|panic| {
         let thread = std::thread::current();
-        say(format_args!("thread '{}' {panic}", thread.name().unwrap_or("<unnamed>")));
+        eprint_line(format_args!("thread '{}' {panic}", thread.name().unwrap_or("<unnamed>")));
         let backtrace = Backtrace::capture();
         if backtrace.status() == BacktraceStatus::Captured {
-            say(backtrace);
+            eprint_line(backtrace);
         }
         // It may be the last word of this process.
-        finish_in_a_moment();
+        flush_briefly();
     }));
 }
 

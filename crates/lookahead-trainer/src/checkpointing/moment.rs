@@ -6,7 +6,7 @@ use lookahead_run::Details;
 use lookahead_run::checkpoint::sha256_of;
 use serde::{Deserialize, Serialize};
 
-use super::of_the_optimizer;
+use super::optimizer_entries;
 
 /// Its name in a file's metadata.
 pub const MOMENT: &str = "moment";
@@ -28,10 +28,10 @@ impl Moment {
     pub fn of(details: &Details) -> Moment {
         let bits = |value: f64| if value.is_nan() { f64::NAN } else { value }.to_bits();
         let mut state = String::new();
-        for (name, value) in of_the_optimizer(&details.integers) {
+        for (name, value) in optimizer_entries(&details.integers) {
             state += &format!("{name:?} {value}\n");
         }
-        for (name, value) in of_the_optimizer(&details.numbers) {
+        for (name, value) in optimizer_entries(&details.numbers) {
             state += &format!("{name:?} {:x}\n", bits(value));
         }
         let &Details { step, phase, epoch, cursor, seed, .. } = details;

@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use super::restore::Saved;
 use super::{OPTIMIZER, SLOW, TRAINING, training_of_rank};
 use crate::config::Config;
-use crate::distributed::Team;
+use crate::distributed::WorkerGroup;
 use crate::tensor_file::TensorFile;
 use crate::train::state::ranks_of;
 
@@ -40,8 +40,8 @@ pub struct Received {
 ///
 /// # Errors
 /// Where a file can't be read, or a process does not answer.
-pub fn send(team: &Team, path: &Path, plan: &Plan) -> anyhow::Result<()> {
-    if team.is_alone() {
+pub fn send(workers: &WorkerGroup, path: &Path, plan: &Plan) -> anyhow::Result<()> {
+    if workers.is_single() {
         return Ok(());
     }
     // There may be fewer than processes, or more.
@@ -50,10 +50,10 @@ pub fn send(team: &Team, path: &Path, plan: &Plan) -> anyhow::Result<()> {
     let mut wanted: Vec<&str> = names.iter().map(String::as_str).collect();
     wanted.push(TRAINING);
     let (_, mut contents) = checkpoint::read(path, &wanted)?;
-    team.broadcast_bytes(&serde_json::to_vec(plan)?)?;
-    team.broadcast_bytes(&contents.remove(TRAINING).unwrap_or_default())?;
-    for name in names.iter().take(team.size() - 1) {
-        team.broadcast_bytes(&contents.remove(name).unwrap_or_default())?;
+    workers.broadcast_bytes(&serde_json::to_vec(plan)?)?;
+    workers.broadcast_bytes(&contents.remove(TRAINING).unwrap_or_default())?;
+    for name in names.iter().take(workers.size() - 1) {
+        workers.broadcast_bytes(&contents.remove(name).unwrap_or_default())?;
     }
     Ok(())
 }
@@ -62,13 +62,13 @@ pub fn send(team: &Team, path: &Path, plan: &Plan) -> anyhow::Result<()> {
 ///
 /// # Errors
 /// Where it does not answer.
-pub fn receive(team: &Team) -> anyhow::Result<Received> {
-    let plan: Plan = serde_json::from_slice(&team.broadcast_bytes(&[])?)
+pub fn receive(workers: &WorkerGroup) -> anyhow::Result<Received> {
+    let plan: Plan = serde_json::from_slice(&workers.broadcast_bytes(&[])?)
         .context("Rank 0 has another version of the program.")?;
-    let mut tensors = TensorFile::new(Cursor::new(team.broadcast_bytes(&[])?))?.tensors()?;
-    for rank in 1..ranks_of(&plan.details).min(team.size()) {
-        let bytes = team.broadcast_bytes(&[])?;
-        if rank == team.rank() {
+    let mut tensors = TensorFile::new(Cursor::new(workers.broadcast_bytes(&[])?))?.tensors()?;
+    for rank in 1..ranks_of(&plan.details).min(workers.size()) {
+        let bytes = workers.broadcast_bytes(&[])?;
+        if rank == workers.rank() {
             // Rank 0's own gives way to this process's; φ is the same.
             tensors.retain(|name, _| is_shared(name));
             tensors.extend(TensorFile::new(Cursor::new(bytes))?.tensors()?);

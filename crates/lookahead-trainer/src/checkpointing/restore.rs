@@ -13,7 +13,7 @@ use tch::{Tensor, nn};
 use super::moment::{MOMENT, refuse_other_moment};
 use super::{
     AVERAGE, AVERAGED, FAST, GENERATOR, MODEL, OPTIMIZER, SOUND, TRAINING, generator_states,
-    of_the_optimizer,
+    optimizer_entries,
 };
 use crate::optimizer::Optimizer;
 use crate::tensor_file::TensorFile;
@@ -81,8 +81,8 @@ pub fn restore(
     random.get("cpu").with_context(missing)?;
     let state = State {
         tensors: file.part(OPTIMIZER).tensors,
-        integers: of_the_optimizer(&details.integers),
-        numbers: of_the_optimizer(&details.numbers),
+        integers: optimizer_entries(&details.integers),
+        numbers: optimizer_entries(&details.numbers),
     };
 
     let before = generator_states()?;

@@ -25,7 +25,7 @@ use crate::train::diverged::Diverged;
 
 /// What is to be written.
 #[derive(Debug)]
-pub struct Job {
+pub struct SaveRequest {
     /// The training's state.
     pub snapshot: Snapshot,
     /// Training states of the other processes, as files, from rank 1 on.
@@ -42,7 +42,7 @@ pub struct Job {
 
 /// What came of a job.
 #[derive(Debug)]
-pub struct Done {
+pub struct SaveResult {
     /// The checkpoint's step.
     pub step: u64,
     /// How long training had waited for it.
@@ -58,8 +58,8 @@ pub struct Done {
 /// The thread, and the snapshot's memory while nothing is written.
 #[derive(Debug)]
 pub struct Writer {
-    jobs: Option<Sender<Job>>,
-    done: Receiver<(Done, Snapshot)>,
+    jobs: Option<Sender<SaveRequest>>,
+    done: Receiver<(SaveResult, Snapshot)>,
     /// What can be taken the next time; `None` while a checkpoint is being written.
     spare: Option<Snapshot>,
     thread: Option<JoinHandle<()>>,
@@ -71,7 +71,7 @@ impl Writer {
     /// # Errors
     /// Where the system gives no thread.
     pub fn new(store: CheckpointStore, log: LogSyncer) -> anyhow::Result<Self> {
-        let (jobs, jobs_out) = bounded::<Job>(0);
+        let (jobs, jobs_out) = bounded::<SaveRequest>(0);
         let (done_in, done) = bounded(1);
         let thread = std::thread::Builder::new()
             .name("checkpoints".into())
@@ -116,21 +116,21 @@ impl Writer {
     ///
     /// # Errors
     /// Where the thread is gone.
-    pub fn begin(&mut self, job: Job) -> anyhow::Result<()> {
+    pub fn begin(&mut self, job: SaveRequest) -> anyhow::Result<()> {
         let sent = self.jobs.as_ref().is_some_and(|jobs| jobs.send(job).is_ok());
         anyhow::ensure!(sent, "The thread that writes checkpoints is gone.");
         Ok(())
     }
 
     /// What came of the job, once it is done.
-    pub fn poll(&mut self) -> Option<Done> {
+    pub fn poll(&mut self) -> Option<SaveResult> {
         let (done, snapshot) = self.done.try_recv().ok()?;
         self.spare = Some(snapshot);
         Some(done)
     }
 
     /// As [`poll`](Self::poll), waiting for it where a checkpoint is being written.
-    pub fn wait(&mut self) -> Option<Done> {
+    pub fn wait(&mut self) -> Option<SaveResult> {
         if !self.is_busy() {
             return None;
         }
@@ -150,8 +150,8 @@ impl Drop for Writer {
     }
 }
 
-fn work(store: &CheckpointStore, log: &LogSyncer, job: Job) -> (Done, Snapshot) {
-    let Job { snapshot, ranks, details, retention, lr, stall } = job;
+fn work(store: &CheckpointStore, log: &LogSyncer, job: SaveRequest) -> (SaveResult, Snapshot) {
+    let SaveRequest { snapshot, ranks, details, retention, lr, stall } = job;
     let (step, started) = (details.step, Instant::now());
     let mut warnings = Vec::new();
     // The log must not be behind the checkpoint after a power cut. A checkpoint is worth more than
@@ -165,7 +165,7 @@ fn work(store: &CheckpointStore, log: &LogSyncer, job: Job) -> (Done, Snapshot) 
     {
         warnings.push(format!("{error} Old checkpoints stay until the next one is saved."));
     }
-    let done = Done { step, stall, writing: started.elapsed(), outcome, warnings };
+    let done = SaveResult { step, stall, writing: started.elapsed(), outcome, warnings };
     (done, snapshot)
 }
 

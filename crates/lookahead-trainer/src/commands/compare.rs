@@ -10,7 +10,7 @@ use lookahead_study::compare::{Comparison, Metric, Options, compare as compared}
 use lookahead_study::error::Error;
 
 use crate::cli::{self, MetricArgument, PictureArgument, SplitArgument};
-use crate::say::{answer, say};
+use crate::console::{eprint_line, print_line};
 use crate::usage::UsageError;
 
 /// Columns of a table if stdout is not a terminal.
@@ -43,12 +43,12 @@ pub fn compare(arguments: &cli::Compare) -> anyhow::Result<()> {
         refuse_existing(file, arguments.force)?;
     }
     let comparison = compared(&arguments.paths, &options).map_err(refusal)?;
-    answer(comparison.to_terminal(width()).trim_end())?;
+    print_line(comparison.to_terminal(width()).trim_end())?;
     let write = |file: &Option<std::path::PathBuf>, text: &dyn Fn() -> anyhow::Result<String>| {
         let Some(file) = file else { return anyhow::Ok(()) };
         std::fs::write(file, text()?)
             .with_context(|| format!("The file {} can't be written.", file.display()))?;
-        say(format_args!("Written: {}", file.display()));
+        eprint_line(format_args!("Written: {}", file.display()));
         Ok(())
     };
     write(&arguments.markdown, &|| Ok(comparison.to_markdown()))?;
@@ -71,7 +71,7 @@ fn draw(comparison: &Comparison, folder: &Path, arguments: &cli::Compare) -> any
         let path = folder.join(format!("{name}.{extension}"));
         let size = Size::new(WIDTH, HEIGHT * figure.panels.len() as u32)?;
         save(&figure, &path, size, arguments.force)?;
-        say(format_args!("Saved {}", path.display()));
+        eprint_line(format_args!("Saved {}", path.display()));
     }
     Ok(())
 }

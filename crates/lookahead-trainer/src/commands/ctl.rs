@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::status::status;
 use crate::cli::{self, CtlCommand};
 use crate::config::Override;
-use crate::say::say;
+use crate::console::eprint_line;
 
 /// Asks a run for something, and returns once it has accepted it; it does it at its next step.
 ///
@@ -23,7 +23,7 @@ pub fn ctl(arguments: &cli::Ctl) -> anyhow::Result<()> {
         CtlCommand::Set { setting } => Command::Set(setting_of(setting)?),
         CtlCommand::Status { json } => return status(&folder, *json),
     };
-    control::send(&folder, command)?.into_iter().for_each(say);
+    control::send(&folder, command)?.into_iter().for_each(eprint_line);
     Ok(())
 }
 

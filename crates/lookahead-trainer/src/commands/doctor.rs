@@ -5,8 +5,8 @@ use lookahead_core::tch_ext::build;
 use tch::Cuda;
 
 use crate::checkpointing::machine::Machine;
+use crate::console::print_line;
 use crate::data::{cifar10, cifar100, fashion_mnist};
-use crate::say::answer;
 
 /// Prints what is found, what is missing and how to mend it. Nothing that is missing keeps the
 /// built-in digits from training, so this fails only where libtorch itself does not work.
@@ -18,25 +18,25 @@ pub fn doctor() -> anyhow::Result<()> {
     anyhow::ensure!(f64::try_from(sum)? == 3.0, "libtorch computes 1 + 2 wrongly here.");
     let here = Machine::here();
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    print_line(
+    print_row(
         "libtorch",
         &format!("{}, through tch {}", build::libtorch_version(), build::TCH_VERSION),
     )?;
-    print_line(
+    print_row(
         "CPU",
         &format!("{} kernels, {} threads on {cores} processors", here.cpu_capability, here.threads),
     )?;
-    print_line("CUDA", &cuda())?;
-    print_line("digits", "built into this program")?;
-    print_line("Fashion-MNIST", &fashion_mnist_place())?;
+    print_row("CUDA", &cuda())?;
+    print_row("digits", "built into this program")?;
+    print_row("Fashion-MNIST", &fashion_mnist_place())?;
     for version in [cifar10::VERSION, cifar100::VERSION] {
-        print_line(version.title, &version.place())?;
+        print_row(version.title, &version.place())?;
     }
     Ok(())
 }
 
-fn print_line(what: &str, found: &str) -> std::io::Result<()> {
-    answer(format_args!("{what:<14} {found}"))
+fn print_row(what: &str, found: &str) -> std::io::Result<()> {
+    print_line(format_args!("{what:<14} {found}"))
 }
 
 fn cuda() -> String {

@@ -12,10 +12,10 @@ use super::{
 use crate::checkpointing::restore::load_weights;
 use crate::cli;
 use crate::config::Config;
+use crate::console::{eprint_line, print_line};
 use crate::data::{self, Dataset};
 use crate::model::Model;
 use crate::panics::caught;
-use crate::say::{answer, say};
 use crate::train::evaluation::evaluate;
 use crate::train::setup::refuse_other_contents;
 
@@ -54,7 +54,7 @@ pub fn eval(arguments: &cli::Eval) -> anyhow::Result<()> {
     let (step, found) = caught(|| {
         let model = Model::new(&config.model, &data, device)?.computing_as(&config.train)?;
         if let Some(note) = model.note() {
-            say(format_args!("Note: {note}"));
+            eprint_line(format_args!("Note: {note}"));
         }
         let load = || load(&folder, arguments.from, are_final(weights, &config), (&model, &data));
         let step = while_checkpoints_come_and_go(&folder, load)?;
@@ -74,12 +74,12 @@ pub fn eval(arguments: &cli::Eval) -> anyhow::Result<()> {
             perplexity: (task == Task::Language).then(|| found.loss.exp()),
             samples: found.samples,
         };
-        answer(serde_json::to_string(&report)?)?;
+        print_line(serde_json::to_string(&report)?)?;
     } else {
         let (run, set, percent, loss) =
             (folder.name(), called(weights), 100.0 * found.accuracy, found.loss);
         let (samples, data) = (found.samples, data.name);
-        answer(match task {
+        print_line(match task {
             Task::Classification => format!(
                 "{run} at step {step}, {set}: test accuracy {percent:.2} %, loss {loss:.4}, on \
                  {samples} images of {data}"
@@ -110,6 +110,6 @@ fn load(
     // A model of other symbols would answer, and mean nothing.
     refuse_other_contents(data, &manifest.details)?;
     load_weights(&checkpoint.path, is_final, &model.vs)?;
-    notes.into_iter().for_each(say);
+    notes.into_iter().for_each(eprint_line);
     Ok(checkpoint.step)
 }

@@ -11,7 +11,7 @@ use super::{
 use crate::checkpointing::restore::weights_of;
 use crate::cli;
 use crate::config::Config;
-use crate::say::say;
+use crate::console::eprint_line;
 use crate::tensor_file::{entries, write_new_signed};
 use crate::usage::UsageError;
 
@@ -40,13 +40,13 @@ pub fn export(arguments: &cli::Export) -> anyhow::Result<()> {
         let tensors = weights_of(&checkpoint.path, slow)?;
         Ok((checkpoint, manifest, notes, tensors))
     })?;
-    notes.into_iter().for_each(say);
+    notes.into_iter().for_each(eprint_line);
     let count = tensors.len();
     let signature = manifest.details.signature;
     let signature = (!signature.is_null()).then(|| signature.to_string());
     write_new_signed(output, signature.as_deref(), entries(tensors))?;
     if signature.is_none() {
-        say(format_args!(
+        eprint_line(format_args!(
             "Note: an earlier version saved {}, without the mean and standard deviation of the inputs, the \
              alphabet, and the class names: they aren't in {} either.",
             checkpoint.name(),
@@ -54,7 +54,11 @@ pub fn export(arguments: &cli::Export) -> anyhow::Result<()> {
         ));
     }
     let set = called(weights);
-    say(format_args!("{count} tensors, {set} of {}, in {}", checkpoint.name(), output.display()));
+    eprint_line(format_args!(
+        "{count} tensors, {set} of {}, in {}",
+        checkpoint.name(),
+        output.display()
+    ));
     Ok(())
 }
 

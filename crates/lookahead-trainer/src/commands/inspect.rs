@@ -15,8 +15,8 @@ use serde_json::Value;
 
 use super::best_of;
 use crate::cli;
+use crate::console::print_line;
 use crate::data::signature::Signature;
-use crate::say::answer;
 use crate::tensor_file::TensorFile;
 use crate::usage::UsageError;
 
@@ -40,8 +40,8 @@ pub fn inspect(arguments: &cli::Inspect) -> anyhow::Result<()> {
         }
     };
     match arguments.json {
-        true => answer(serde_json::to_string(&found)?)?,
-        false => answer(found.text().trim_end())?,
+        true => print_line(serde_json::to_string(&found)?)?,
+        false => print_line(found.text().trim_end())?,
     }
     match found.faults() {
         0 => Ok(()),

@@ -5,7 +5,7 @@ use lookahead_dashboard::Plot;
 use lookahead_run::RunFolder;
 
 use crate::cli;
-use crate::say::say;
+use crate::console::eprint_line;
 use crate::usage::UsageError;
 
 /// The default height of one chart in pixels.
@@ -32,13 +32,13 @@ pub fn plot(arguments: &cli::Plot) -> anyhow::Result<()> {
     };
     let (figure, warnings) = lookahead_dashboard::plot(&runs, &wanted)?;
     for warning in warnings {
-        say(format_args!("Warning: {warning}"));
+        eprint_line(format_args!("Warning: {warning}"));
     }
     let size = match requested {
         Some(size) => size,
         None => size((WIDTH, HEIGHT * figure.panels.len() as u32))?,
     };
     save(&figure, &arguments.output, size, arguments.force)?;
-    say(format_args!("Saved {}", arguments.output.display()));
+    eprint_line(format_args!("Saved {}", arguments.output.display()));
     Ok(())
 }

@@ -15,10 +15,10 @@ use crate::config::mutable_keys::{
     FINAL_SYNC, LIVE, PERIOD, flattened, may_change, may_change_list, value_at,
 };
 use crate::config::{Config, Override};
+use crate::console::eprint_line;
 use crate::controls::Hangup;
-use crate::distributed::{Team, Wishes, is_own};
+use crate::distributed::{ControlFlags, WorkerGroup, is_own};
 use crate::panics::caught;
-use crate::say::say;
 use crate::train::hooks::Hooks;
 use crate::train::run::{follow, run_to_the_end, warn};
 use crate::train::setup::Training;
@@ -34,14 +34,14 @@ pub fn resume(arguments: &cli::Resume) -> anyhow::Result<()> {
     let timeout = asked
         .filter(|set| set.key == "distributed.timeout_seconds")
         .find_map(|set| u64::try_from(set.value.as_integer()?).ok());
-    let team = Team::join_to_resume(timeout)?;
-    team.farewell().after(resume_among(arguments, team))
+    let workers = WorkerGroup::join_to_resume(timeout)?;
+    workers.abort_peers_on_error(|workers| resume_with(arguments, workers))
 }
 
 /// Goes on as one of several processes, which may be the only one.
-fn resume_among(arguments: &cli::Resume, team: Team) -> anyhow::Result<()> {
-    if !team.leads() {
-        return go_on_following(team, |config| {
+fn resume_with(arguments: &cli::Resume, workers: WorkerGroup) -> anyhow::Result<()> {
+    if !workers.is_rank_zero() {
+        return follow_resume(workers, |config| {
             // What was asked for of this process's machine; all else is rank 0's.
             let own = &arguments.shared.overrides;
             let own: Vec<Override> = own.iter().filter(|set| is_own(&set.key)).cloned().collect();
@@ -51,7 +51,7 @@ fn resume_among(arguments: &cli::Resume, team: Team) -> anyhow::Result<()> {
     let folder = RunFolder::open(&arguments.run)?;
     refuse_other_program(&folder)?;
     let lock = folder.lock()?;
-    go_on(&lock, arguments.from, &arguments.shared, team)
+    continue_run(&lock, arguments.from, &arguments.shared, workers)
 }
 
 /// The run of this name, where it has a checkpoint. One that has none yet, since it was killed before its
@@ -59,7 +59,7 @@ fn resume_among(arguments: &cli::Resume, team: Team) -> anyhow::Result<()> {
 ///
 /// # Errors
 /// Where another process trains it, or the folder is no run's.
-pub(super) fn to_go_on_with(out: &Path, name: &str) -> anyhow::Result<Option<RunLock>> {
+pub(super) fn resumable(out: &Path, name: &str) -> anyhow::Result<Option<RunLock>> {
     let path = out.join(name);
     if path.symlink_metadata().is_err() {
         return Ok(None);
@@ -80,7 +80,7 @@ pub(super) fn to_go_on_with(out: &Path, name: &str) -> anyhow::Result<Option<Run
     };
     std::fs::rename(&path, &aside)
         .with_context(|| format!("{} can't make way for a new run.", path.display()))?;
-    say(format_args!(
+    eprint_line(format_args!(
         "{name} had no checkpoint to go on from, and begins again; what there was is in {}.",
         aside.display()
     ));
@@ -88,11 +88,11 @@ pub(super) fn to_go_on_with(out: &Path, name: &str) -> anyhow::Result<Option<Run
 }
 
 /// Goes on with a run as the process that keeps its record.
-pub(super) fn go_on(
+pub(super) fn continue_run(
     lock: &RunLock,
     from: Option<cli::From>,
     shared: &cli::Shared,
-    team: Team,
+    workers: WorkerGroup,
 ) -> anyhow::Result<()> {
     let (folder, overrides) = (lock.folder(), &shared.overrides);
     let (checkpoint, manifest, passed_over) = choose(folder, from)?;
@@ -103,15 +103,19 @@ pub(super) fn go_on(
 
     refuse_other_mode(&manifest.details, &config)?;
     let plan = Plan { config: config.clone(), details: manifest.details.clone() };
-    ranks::send(&team, &checkpoint.path, &plan)?;
-    let team = team.configured(&config.distributed)?;
-    let mut training = caught(|| Training::in_team(config.clone(), None, team))?;
+    ranks::send(&workers, &checkpoint.path, &plan)?;
+    let workers = workers.configured(&config.distributed)?;
+    let mut training = caught(|| Training::with_workers(config.clone(), None, workers))?;
     let other_workers = caught(|| training.restore(&checkpoint.path, &manifest.details))?;
     refuse_fewer_steps(&training, &config)?;
     let over = is_over(folder, &training, &config)?;
-    if training.team().decide(Wishes { stop: over.is_some(), ..Wishes::default() })?.stop {
-        over.into_iter().for_each(say);
-        return training.team().leave();
+    if training
+        .workers()
+        .all_reduce_flags(ControlFlags { stop: over.is_some(), ..ControlFlags::default() })?
+        .stop
+    {
+        over.into_iter().for_each(eprint_line);
+        return training.workers().leave();
     }
     warnings.extend(other_workers);
     warnings.extend(training.machine().other_bits(&manifest.details));
@@ -146,9 +150,9 @@ pub(super) fn go_on(
     warnings.extend(hooks.open_to_others(&training, Some(checkpoint.name())));
     warn(&mut hooks, training.step(), warnings);
     run_to_the_end(&mut training, &mut hooks)?;
-    training.team().leave()?;
+    training.workers().leave()?;
     if !hooks.events.observer.is_quiet() {
-        say(format_args!("Run folder: {}", folder.present_path().display()));
+        eprint_line(format_args!("Run folder: {}", folder.present_path().display()));
     }
     Ok(())
 }
@@ -171,18 +175,18 @@ fn refuse_other_mode(details: &Details, config: &Config) -> Result<(), UsageErro
 }
 
 /// Goes on as one of several processes, with what rank 0 sends.
-pub(super) fn go_on_following(
-    team: Team,
+pub(super) fn follow_resume(
+    workers: WorkerGroup,
     localize: impl FnOnce(Config) -> anyhow::Result<Config>,
 ) -> anyhow::Result<()> {
-    let Received { plan, saved } = ranks::receive(&team)?;
-    let team = team.configured(&plan.config.distributed)?;
+    let Received { plan, saved } = ranks::receive(&workers)?;
+    let workers = workers.configured(&plan.config.distributed)?;
     let mut config = localize(plan.config)?;
     config.data.anchor()?;
-    let mut training = caught(|| Training::in_team(config.clone(), None, team))?;
+    let mut training = caught(|| Training::with_workers(config.clone(), None, workers))?;
     caught(|| training.restore_from(&plan.details, || Ok(saved)))?;
-    if training.team().decide(Wishes::default())?.stop {
-        return training.team().leave();
+    if training.workers().all_reduce_flags(ControlFlags::default())?.stop {
+        return training.workers().leave();
     }
     follow(training)
 }

@@ -7,7 +7,7 @@ use lookahead_run::{Error, RunFolder, RunSummary, Writer, control};
 use serde::Serialize;
 
 use super::{other_program, program_in_log};
-use crate::say::answer;
+use crate::console::print_line;
 
 /// Says how a run is: what it tells itself, or else what it has left behind.
 ///
@@ -15,13 +15,13 @@ use crate::say::answer;
 /// If a run that is running does not answer, or one that is not has left no log.
 pub(super) fn status(folder: &RunFolder, json: bool) -> anyhow::Result<()> {
     match control::status(folder) {
-        Ok(status) if json => answer(serde_json::to_string_pretty(&status)?)?,
-        Ok(status) => answer(describe(&status))?,
+        Ok(status) if json => print_line(serde_json::to_string_pretty(&status)?)?,
+        Ok(status) => print_line(describe(&status))?,
         Err(Error::NotRunning { .. }) => {
             let left = Left::find(folder)?;
             match json {
-                true => answer(serde_json::to_string_pretty(&left)?)?,
-                false => answer(left.describe(folder))?,
+                true => print_line(serde_json::to_string_pretty(&left)?)?,
+                false => print_line(left.describe(folder))?,
             }
         }
         Err(error) => return Err(error.into()),

@@ -16,8 +16,8 @@ use signal_hook::iterator::Signals;
 use self::report::Report;
 use crate::cli;
 use crate::config::{Config, Override};
+use crate::console::{self, eprint_line, print_line};
 use crate::controls::{Hangup, STOPS};
-use crate::say::{self, answer, say};
 
 /// Runs a sweep, from where it is to its end.
 ///
@@ -61,15 +61,15 @@ fn conclude(
     let finished = outcome.finished;
     let again = again(arguments);
     if outcome.killed {
-        say(format_args!(
+        eprint_line(format_args!(
             "Killed with {finished} of {total} runs finished. `{again}` resumes them from their newest \
              checkpoints."
         ));
-        say::finish();
+        console::finish();
         exit(130);
     }
     if outcome.stopped {
-        say(format_args!(
+        eprint_line(format_args!(
             "Stopped with {finished} of {total} runs finished; those that trained have saved \
              checkpoints. Resume: `{again}`."
         ));
@@ -77,10 +77,13 @@ fn conclude(
     }
     if !arguments.quiet {
         let results = folder.csv();
-        say(format_args!("{finished} of {total} runs are finished: {}.", results.display()));
+        eprint_line(format_args!(
+            "{finished} of {total} runs are finished: {}.",
+            results.display()
+        ));
         if outcome.unfinished > 0 {
             let unfinished = outcome.unfinished;
-            say(format_args!("{unfinished} were stopped; `{again}` resumes them."));
+            eprint_line(format_args!("{unfinished} were stopped; `{again}` resumes them."));
         }
     }
     if outcome.failed.is_empty() {
@@ -88,11 +91,11 @@ fn conclude(
     }
     let failed = outcome.failed.len();
     if arguments.allow_divergence && outcome.failed.iter().all(|(_, why)| why.contains(DIVERGED)) {
-        say(format_args!("{failed} of {total} runs diverged."));
+        eprint_line(format_args!("{failed} of {total} runs diverged."));
         return Ok(());
     }
     for (name, why) in &outcome.failed {
-        say(format_args!("failed: {name}: {why}"));
+        eprint_line(format_args!("failed: {name}: {why}"));
     }
     anyhow::bail!(
         "{failed} of {total} runs failed. The rest of their output is in {}. Once the cause is fixed, \
@@ -116,12 +119,12 @@ fn again(arguments: &cli::Sweep) -> String {
 /// The points with what they set, on stdout.
 fn list(plan: &Plan) -> anyhow::Result<()> {
     for planned in &plan.points {
-        answer(&planned.point.name)?;
+        print_line(&planned.point.name)?;
         for set in &planned.point.sets {
-            answer(format_args!("    --set {}={}", set.key, set.value))?;
+            print_line(format_args!("    --set {}={}", set.key, set.value))?;
         }
     }
-    answer(format_args!("{} runs", plan.points.len()))?;
+    print_line(format_args!("{} runs", plan.points.len()))?;
     Ok(())
 }
 
@@ -141,7 +144,7 @@ fn resolve(path: &Path, sets: &[(String, toml::Value)]) -> Result<Json, Refused>
 /// How often the sweep was asked to stop: once by any signal, and a second time by a second SIGINT.
 fn listen() -> anyhow::Result<Arc<AtomicU32>> {
     let mut meant = STOPS.to_vec();
-    if Hangup::of(false) == Hangup::Stops {
+    if Hangup::of(false) == Hangup::Stop {
         meant.push(SIGHUP);
     }
     let mut signals = Signals::new(meant).context("The signal handlers can't be installed.")?;

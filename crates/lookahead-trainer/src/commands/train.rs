@@ -7,11 +7,11 @@ use super::resume;
 use crate::cli;
 use crate::config::distributed::DistributedMode;
 use crate::config::{Config, Loaded};
+use crate::console::eprint_line;
 use crate::controls::Hangup;
-use crate::distributed::{Team, Wishes};
-use crate::initial;
+use crate::distributed::{ControlFlags, WorkerGroup};
+use crate::initial::InitialWeights;
 use crate::panics::caught;
-use crate::say::say;
 use crate::train::hooks::Hooks;
 use crate::train::run::{follow, run_to_the_end, warn};
 use crate::train::setup::Training;
@@ -29,23 +29,23 @@ pub fn train(arguments: &cli::Train) -> anyhow::Result<()> {
     }
     if !arguments.shared.quiet {
         for note in &loaded.notes {
-            say(format_args!("Note: {note}"));
+            eprint_line(format_args!("Note: {note}"));
         }
     }
     let from = arguments
         .init_from
         .as_ref()
-        .map(|path| initial::From { path: path.clone(), partial: arguments.init_partial });
-    let team = Team::join(&loaded.config)?;
-    team.farewell().after(train_among(arguments, loaded, from.as_ref(), team))
+        .map(|path| InitialWeights { path: path.clone(), partial: arguments.init_partial });
+    let workers = WorkerGroup::join(&loaded.config)?;
+    workers.abort_peers_on_error(|workers| train_with(arguments, loaded, from.as_ref(), workers))
 }
 
 /// Trains as one of several processes, which may be the only one.
-fn train_among(
+fn train_with(
     arguments: &cli::Train,
     mut loaded: Loaded,
-    from: Option<&initial::From>,
-    team: Team,
+    from: Option<&InitialWeights>,
+    workers: WorkerGroup,
 ) -> anyhow::Result<()> {
     if loaded.config.distributed.mode != DistributedMode::None
         && std::env::var_os("WORLD_SIZE").is_none()
@@ -54,23 +54,29 @@ fn train_among(
         loaded.notes.push(note.to_owned());
     }
     if let Some(name) = arguments.name.as_ref().filter(|_| arguments.auto_resume) {
-        let found = if team.leads() { resume::to_go_on_with(&arguments.out, name)? } else { None };
+        let found =
+            if workers.is_rank_zero() { resume::resumable(&arguments.out, name)? } else { None };
         // The others may not see the folder.
-        let goes_on = team.decide(Wishes { checkpoint: found.is_some(), ..Wishes::default() })?;
+        let goes_on = workers.all_reduce_flags(ControlFlags {
+            checkpoint: found.is_some(),
+            ..ControlFlags::default()
+        })?;
         match found {
             Some(lock) => {
-                return resume::go_on(&lock, None, &arguments.shared, team);
+                return resume::continue_run(&lock, None, &arguments.shared, workers);
             }
             None if goes_on.checkpoint => {
                 let own = &loaded.config;
-                return resume::go_on_following(team, |config| Ok(Team::localized(config, own)));
+                return resume::follow_resume(workers, |config| {
+                    Ok(WorkerGroup::localized(config, own))
+                });
             }
             None => {}
         }
     }
-    let mut training = caught(|| Training::in_team(loaded.config.clone(), from, team))?;
+    let mut training = caught(|| Training::with_workers(loaded.config.clone(), from, workers))?;
     loaded.notes.extend(training.check_syncs()?);
-    if !training.team().leads() {
+    if !training.workers().is_rank_zero() {
         return follow(training);
     }
 
@@ -100,9 +106,9 @@ fn train_among(
     loaded.notes.extend_from_slice(lock.warnings());
     warn(&mut hooks, 0, loaded.notes);
     run_to_the_end(&mut training, &mut hooks)?;
-    training.team().leave()?;
+    training.workers().leave()?;
     if !hooks.events.observer.is_quiet() {
-        say(format_args!("Run folder: {}", lock.folder().present_path().display()));
+        eprint_line(format_args!("Run folder: {}", lock.folder().present_path().display()));
     }
     Ok(())
 }

@@ -13,7 +13,7 @@ use lookahead_run::RunFolder;
 use lookahead_study::sweep::{SweepFolder, latest};
 
 use crate::cli;
-use crate::say::say;
+use crate::console::eprint_line;
 use crate::usage::UsageError;
 
 /// Runs of a sweep that are shown from the start: their curves can be told apart.
@@ -43,11 +43,11 @@ pub fn watch(arguments: &cli::Watch) -> anyhow::Result<()> {
     }
     let later = (!sweeps.is_empty()).then(|| newcomers(sweeps)).transpose()?;
     if let (true, Some(later)) = (runs.is_empty(), &later) {
-        say("No run has begun yet: waiting for the first.");
+        eprint_line("No run has begun yet: waiting for the first.");
         runs.extend(later.recv());
     }
     if let Some(reason) = lookahead_dashboard::incapable_terminal() {
-        say(format_args!("Note: {reason}: lines instead of the dashboard."));
+        eprint_line(format_args!("Note: {reason}: lines instead of the dashboard."));
         return lines::watch(&runs, later);
     }
     Ok(lookahead_dashboard::watch(&runs, later, arguments.look.options())?)

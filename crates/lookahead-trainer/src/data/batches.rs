@@ -118,15 +118,15 @@ impl Batches {
 
     /// The indices of the batch where the walk stands.
     pub fn current(&self) -> &[usize] {
-        &self.order[share(self.under_the_cursor(), self.rank, self.size)]
+        &self.order[share(self.current_range(), self.rank, self.size)]
     }
 
-    /// How many samples all processes take together in this step.
-    pub fn together(&self) -> usize {
-        self.under_the_cursor().len()
+    /// Samples that all processes together take in this step.
+    pub fn global_batch_len(&self) -> usize {
+        self.current_range().len()
     }
 
-    fn under_the_cursor(&self) -> Range<usize> {
+    fn current_range(&self) -> Range<usize> {
         let together = self.whole();
         let start = self.cursor as usize * together;
         let last = self.cursor + 1 == self.per_epoch();

@@ -11,7 +11,7 @@ use anyhow::{Context, anyhow};
 use super::dataset::{Dataset, LoadContext};
 use super::images::{ImageFileOptions, Images};
 use super::{fetch, gzip};
-use crate::say::say;
+use crate::console::eprint_line;
 use crate::usage::UsageError;
 
 /// Channels, height and width.
@@ -224,7 +224,9 @@ impl Version {
         })?;
         let mirror = std::env::var(self.address_variable).ok();
         let address = mirror.as_deref().unwrap_or(address);
-        say(format_args!("{title} is not on this machine: fetching it once, for all clones."));
+        eprint_line(format_args!(
+            "{title} is not on this machine: fetching it once, for all clones."
+        ));
         self.fetch(address, &cache).map_err(|error| {
             let mut said = format!("{title} is not on this machine and could not be fetched.\n");
             let _ = writeln!(said, "  {address}: {error:#}");

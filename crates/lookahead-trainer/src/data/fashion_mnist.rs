@@ -12,7 +12,7 @@ use lookahead_run::checkpoint::sha256_of;
 use super::dataset::{Dataset, LoadContext};
 use super::images::{ImageFileOptions, Images};
 use super::{fetch, gzip, idx};
-use crate::say::say;
+use crate::console::eprint_line;
 
 /// One of the four files. What it holds is checked uncompressed, since distributions compress the
 /// same data anew.
@@ -164,7 +164,7 @@ fn find_or_fetch() -> anyhow::Result<PathBuf> {
     };
     // A mirror that the user names is what the user wants.
     if mirror.is_none() {
-        say("Fashion-MNIST is not on this machine: fetching it once, for all clones.");
+        eprint_line("Fashion-MNIST is not on this machine: fetching it once, for all clones.");
         let package = fetch::debian_package(PACKAGE, Path::new(SYSTEM), &names, &cache, check);
         if attempt(&format!("Debian's package {PACKAGE}"), package) {
             return Ok(cache);

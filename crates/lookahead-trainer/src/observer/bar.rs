@@ -7,7 +7,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use lookahead_run::event::{Event, Record, RunInfo};
 
 use super::lines::progress;
-use crate::say::{draw_target, say};
+use crate::console::{draw_target, eprint_line};
 
 /// The bar, which is there from the first step on.
 #[derive(Debug, Default)]
@@ -70,8 +70,8 @@ impl Bar {
     /// Says a line above the bar.
     pub(super) fn say(&self, line: &str) {
         match &self.bar {
-            Some(bar) if Bar::has_a_place() => bar.suspend(|| say(line)),
-            _ => say(line),
+            Some(bar) if Bar::has_a_place() => bar.suspend(|| eprint_line(line)),
+            _ => eprint_line(line),
         }
     }
 

@@ -30,7 +30,7 @@ impl Diverged {
     /// The same with advice that fits the run: its config, whether it has a checkpoint to resume from, and
     /// whether it is the only process, since several know no other policy.
     #[must_use]
-    pub fn advise(self, config: &Config, has_checkpoint: bool, is_alone: bool) -> Self {
+    pub fn advise(self, config: &Config, has_checkpoint: bool, is_single: bool) -> Self {
         let optimizer = &config.optimizer;
         let advice = if self.at_the_start {
             "No step had been taken, so look for the cause in the data and in the weights that it \
@@ -48,7 +48,7 @@ impl Diverged {
         } else {
             let policy = config.lookahead.as_ref().map(|lookahead| lookahead.non_finite);
             let may_roll_back =
-                is_alone && policy.is_some_and(|policy| policy != NonFinite::RollBack);
+                is_single && policy.is_some_and(|policy| policy != NonFinite::RollBack);
             format!(
                 "Start again with a smaller `optimizer.lr` than {}{}{}.",
                 self.lr,
@@ -73,7 +73,7 @@ impl Diverged {
     }
 
     /// Whatever the policy did, it did not help.
-    pub fn for_good(step: u64, lr: f64) -> Self {
+    pub fn repeatedly(step: u64, lr: f64) -> Self {
         let what = format!(
             "Values were no finite numbers {PATIENCE} times without a sync between, up to step {step}"
         );

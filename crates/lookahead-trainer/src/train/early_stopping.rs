@@ -11,7 +11,7 @@ use super::setup::Training;
 use super::state::TrainState;
 use crate::checkpointing::restore::load_weights;
 use crate::config::mutable_keys::value_at;
-use crate::distributed::Wishes;
+use crate::distributed::ControlFlags;
 use crate::model::Model;
 
 /// The step of the best model, where a checkpoint is the last one of a run that stopped early.
@@ -82,18 +82,18 @@ fn test_best(t: &mut Training, hooks: &mut Hooks, step: u64) -> anyhow::Result<T
         };
         // Rank 0 has the folder, and the others get the weights from it.
         let loaded = hooks.checkpoints.folder.as_ref().map_or(Ok(()), load);
-        let failed = Wishes { stop: loaded.is_err(), ..Wishes::default() };
-        if t.team.decide(failed)?.stop {
+        let failed = ControlFlags { stop: loaded.is_err(), ..ControlFlags::default() };
+        if t.workers.all_reduce_flags(failed)?.stop {
             if let Err(error) = loaded {
                 let message = format!("The best model, of step {step}, can't be tested: {error:#}");
                 hooks.events.warn(t.state.step, message);
             }
             return Ok(Tested::Lost);
         }
-        t.team.start_together(&model.vs)?;
+        t.workers.broadcast_weights(&model.vs)?;
         let (samples, controls) = (&*t.data.test, &mut hooks.controls);
-        let stop = || controls.stop_is_asked();
-        let found = evaluate_among(&t.team, &model, samples, Split::Test, *weights, stop)?;
+        let stop = || controls.stop_is_requested();
+        let found = evaluate_among(&t.workers, &model, samples, Split::Test, *weights, stop)?;
         let Some(mut found) = found else { return Ok(Tested::Interrupted) };
         found.model_step = Some(step);
         hooks.events.record(t.state.step, Event::Evaluation(found));

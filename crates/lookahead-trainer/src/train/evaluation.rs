@@ -7,7 +7,7 @@ use lookahead_core::tch_ext::inference;
 use lookahead_run::event::{Evaluation, Split, Weights};
 
 use crate::data::Samples;
-use crate::distributed::Team;
+use crate::distributed::WorkerGroup;
 use crate::model::{Model, Score};
 
 /// Mean loss and accuracy of the weights that are in the model, in evaluation mode. Draws no
@@ -44,37 +44,37 @@ pub fn evaluate(
 /// # Errors
 /// As [`evaluate`], and if a process does not answer.
 pub fn evaluate_among(
-    team: &Team,
+    workers: &WorkerGroup,
     model: &Model,
     samples: &dyn Samples,
     split: Split,
     weights: Weights,
     stop: impl FnMut() -> bool,
 ) -> anyhow::Result<Option<Evaluation>> {
-    if team.is_alone() {
+    if workers.is_single() {
         return evaluate(model, samples, split, weights, stop);
     }
-    evaluate_together(team, model, samples, split, weights).map(Some)
+    evaluate_shared(workers, model, samples, split, weights).map(Some)
 }
 
-/// As [`evaluate`], of which each process of a team does a share, with the weights in its own model; all
+/// As [`evaluate`], of which each process of a workers does a share, with the weights in its own model; all
 /// get the same outcome.
 ///
 /// # Errors
 /// As [`evaluate`], and where a process does not answer.
-fn evaluate_together(
-    team: &Team,
+fn evaluate_shared(
+    workers: &WorkerGroup,
     model: &Model,
     samples: &dyn Samples,
     split: Split,
     weights: Weights,
 ) -> anyhow::Result<Evaluation> {
     let started = Instant::now();
-    let own = score(model, samples, team.share(samples.len()), &mut || false)?.flatten();
+    let own = score(model, samples, workers.share(samples.len()), &mut || false)?.flatten();
     let (loss, right, count) = own.map_or(Ok((0.0, None, 0)), |own| own.sums())?;
     // Who has no sample can't know whether there are classes.
     let right = [right.unwrap_or(0.0), f64::from(u8::from(right.is_some()))];
-    let all = team.gather(&[loss, right[0], right[1], count as f64])?;
+    let all = workers.gather(&[loss, right[0], right[1], count as f64])?;
     let sum = |i: usize| all.iter().map(|values| values[i]).sum::<f64>();
     let accuracy = if sum(2) > 0.0 { sum(1) / sum(3) } else { f64::NAN };
     Ok(Evaluation {

@@ -50,7 +50,7 @@ impl Training {
         }
         self.state = TrainState::from_details(details);
         let saved = ranks_of(details);
-        let size = self.team.size();
+        let size = self.workers.size();
         let cursor = match saved == size {
             true => details.cursor,
             // As many samples as were seen, in whole steps of as many processes as there are now.
@@ -62,7 +62,7 @@ impl Training {
         let (data, train) = (&self.config.data, &self.config.train);
         let count = self.data.train.len();
         self.batches = Batches::new(count, data.batch_size, train.seed, details.epoch, cursor)
-            .shared(self.team.rank(), size);
+            .shared(self.workers.rank(), size);
         self.total_steps = self.steps_in_all()?;
         if saved == size {
             return Ok(None);
@@ -73,7 +73,7 @@ impl Training {
     /// Goes on with another number of processes than the checkpoint was taken by: from φ, with what is
     /// there of inner states. Tells what became of them.
     fn join_other_workers(&mut self, saved: usize) -> anyhow::Result<String> {
-        let (step, rank, size) = (self.state.step, self.team.rank(), self.team.size());
+        let (step, rank, size) = (self.state.step, self.workers.rank(), self.workers.size());
         let count =
             |n: usize| if n == 1 { "1 process".to_owned() } else { format!("{n} processes") };
         let mut from = String::new();
@@ -90,7 +90,7 @@ impl Training {
         }
         if rank >= saved {
             let seed = self.config.train.seed.wrapping_add(step);
-            generator::seed(self.team.seed(seed))?;
+            generator::seed(self.workers.seed(seed))?;
         }
         let states = match size > saved {
             true => "who is new has rank 0's inner optimizer state and random numbers of its own",
@@ -123,8 +123,8 @@ impl Training {
         let found = self.data.train.len() as u64;
         let saved = details.integers.get(TRAIN_SAMPLES).map_or(found, |&n| n as u64);
         // Checkpoints of earlier versions don't tell, and a place beyond the end does.
-        let other_team = ranks_of(details) != self.team.size();
-        if saved == found && (other_team || details.cursor < self.batches.per_epoch()) {
+        let other_workers = ranks_of(details) != self.workers.size();
+        if saved == found && (other_workers || details.cursor < self.batches.per_epoch()) {
             return Ok(());
         }
         Err(UsageError::new(format!(

@@ -6,8 +6,8 @@ use super::diverged::Diverged;
 use super::hooks::Hooks;
 use super::r#loop::train;
 use super::setup::Training;
+use crate::console::{self, eprint_line};
 use crate::panics::caught;
-use crate::say::{self, say};
 
 /// Trains to the end, records how it ended, and passes a failure on.
 pub fn run_to_the_end(training: &mut Training, hooks: &mut Hooks) -> anyhow::Result<()> {
@@ -15,7 +15,7 @@ pub fn run_to_the_end(training: &mut Training, hooks: &mut Hooks) -> anyhow::Res
     hooks.checkpoints.finish_writing(training, &mut hooks.events);
     let outcome = outcome.map_err(|error| advised(error, training, hooks));
     if outcome.as_ref().is_ok_and(|ended| ended.status == Status::Stopped) {
-        say::hurry();
+        console::hurry();
     }
     let (ended, last_words) = match &outcome {
         Ok(ended) => (with_fault(ended.clone(), training, hooks), None),
@@ -30,7 +30,7 @@ pub fn run_to_the_end(training: &mut Training, hooks: &mut Hooks) -> anyhow::Res
     // What is left is to wait for readers.
     hooks.controls.saved();
     hooks.events.observer.close();
-    last_words.into_iter().for_each(say);
+    last_words.into_iter().for_each(eprint_line);
     outcome?;
     logged
 }
@@ -51,7 +51,7 @@ fn with_fault(mut ended: RunEnded, training: &Training, hooks: &Hooks) -> RunEnd
 fn advised(error: anyhow::Error, training: &Training, hooks: &Hooks) -> anyhow::Error {
     match error.downcast::<Diverged>() {
         Ok(diverged) => {
-            let alone = training.team().is_alone();
+            let alone = training.workers().is_single();
             diverged.advise(training.config(), hooks.checkpoints.is_any_there(), alone).into()
         }
         Err(error) => error,
@@ -60,16 +60,16 @@ fn advised(error: anyhow::Error, training: &Training, hooks: &Hooks) -> anyhow::
 
 /// Trains as one of several processes that keeps no record and no files: rank 0 does.
 pub fn follow(mut training: Training) -> anyhow::Result<()> {
-    let mut hooks = Hooks::of_follower(&training)?;
+    let mut hooks = Hooks::follower(&training)?;
     run_to_the_end(&mut training, &mut hooks)?;
-    training.team().leave()
+    training.workers().leave()
 }
 
 /// Tries to lose nothing of a training that failed, and says what came of it. The log, which may
 /// be what failed, is not touched.
 fn save_after(error: &anyhow::Error, training: &mut Training, hooks: &mut Hooks) -> Option<String> {
     // Without the others there is only a part of it.
-    if error.is::<Diverged>() || training.step() == 0 || !training.team().is_alone() {
+    if error.is::<Diverged>() || training.step() == 0 || !training.workers().is_single() {
         return None;
     }
     let step = training.step();

@@ -17,18 +17,19 @@ use crate::config::Config;
 use crate::config::mutable_keys::PERIOD;
 use crate::data::batches::Batches;
 use crate::data::{self, Batch, Dataset, Place};
-use crate::distributed::Team;
+use crate::distributed::WorkerGroup;
+use crate::git;
+use crate::initial::InitialWeights;
 use crate::model::Model;
 use crate::optimizer::Optimizer;
 use crate::schedule::At;
 use crate::usage::UsageError;
-use crate::{git, initial};
 
 /// What a step works on: the model, its optimizer, the data, and the state between two steps.
 #[derive(Debug)]
 pub struct Training {
     pub(crate) config: Config,
-    pub(crate) team: Team,
+    pub(crate) workers: WorkerGroup,
     pub(crate) data: Dataset,
     pub(crate) model: Model,
     pub(crate) optimizer: Optimizer,
@@ -52,52 +53,52 @@ impl Training {
     ///
     /// # Errors
     /// Where the data, the device or the model can't be had, or the file does not fit it.
-    pub fn new(config: Config, init_from: Option<&initial::From>) -> anyhow::Result<Self> {
-        Training::in_team(config, init_from, Team::alone())
+    pub fn new(config: Config, init_from: Option<&InitialWeights>) -> anyhow::Result<Self> {
+        Training::with_workers(config, init_from, WorkerGroup::single())
     }
 
     /// As [`new`](Self::new), as one of several processes.
     ///
     /// # Errors
     /// As [`new`](Self::new), and where another process does not answer.
-    pub fn in_team(
+    pub fn with_workers(
         config: Config,
-        init_from: Option<&initial::From>,
-        mut team: Team,
+        init_from: Option<&InitialWeights>,
+        mut workers: WorkerGroup,
     ) -> anyhow::Result<Self> {
-        let device = config.train.device_of(team.local_rank())?;
-        team.agree_on_gpus(device)?;
+        let device = config.train.device_of(workers.local_rank())?;
+        workers.agree_on_gpus(device)?;
         config.train.use_threads();
         let data = data::load(&config.data)?;
-        team.refuse_other_data(&data)?;
-        if data.train.len() < team.size() {
+        workers.refuse_other_data(&data)?;
+        if data.train.len() < workers.size() {
             return Err(UsageError::new(format!(
                 "There are {} training samples for {} processes: start fewer.",
                 data.train.len(),
-                team.size()
+                workers.size()
             ))
             .into());
         }
         let batches =
             Batches::new(data.train.len(), config.data.batch_size, config.train.seed, 0, 0)
-                .shared(team.rank(), team.size());
+                .shared(workers.rank(), workers.size());
         generator::seed(config.train.seed)?;
         let model = Model::new(&config.model, &data, device)?.computing_as(&config.train)?;
         model.check_batches(&batches, &data)?;
         // Before the optimizer is built, so that φ begins there too.
-        let init_from = init_from.filter(|_| team.leads());
+        let init_from = init_from.filter(|_| workers.is_rank_zero());
         let origin = init_from.map(|from| from.load(&model.vs)).transpose()?;
-        team.start_together(&model.vs)?;
+        workers.broadcast_weights(&model.vs)?;
         let lookahead = config.lookahead.as_ref();
-        let optimizer = Optimizer::new(&config.optimizer, lookahead, &team, &model.vs)?;
-        if !team.is_alone() {
-            generator::seed(team.seed(config.train.seed))?;
+        let optimizer = Optimizer::new(&config.optimizer, lookahead, &workers, &model.vs)?;
+        if !workers.is_single() {
+            generator::seed(workers.seed(config.train.seed))?;
         }
         let average = Average::new(&config.averaging, &model.vs);
         let total_steps = config.train.total_steps(batches.per_epoch())?;
         Ok(Training {
             config,
-            team,
+            workers,
             data,
             model,
             optimizer,
@@ -117,7 +118,7 @@ impl Training {
     /// A sentence, if a batch is to have more samples than there are.
     pub fn oversized_batch(&self) -> Option<String> {
         let (wanted, there) = (self.batches.whole(), self.batches.samples());
-        let of_each = match self.team.size() {
+        let of_each = match self.workers.size() {
             1 => String::new(),
             size => format!(" for each of {size} processes"),
         };
@@ -151,8 +152,8 @@ impl Training {
     }
 
     /// The processes of the run.
-    pub fn team(&self) -> &Team {
-        &self.team
+    pub fn workers(&self) -> &WorkerGroup {
+        &self.workers
     }
 
     /// Inner steps taken.
@@ -230,15 +231,15 @@ impl Training {
     /// Averages gradients and buffers over the workers of a data-parallel run, each by its share of the
     /// batch.
     pub(crate) fn average_gradients(&mut self) -> anyhow::Result<()> {
-        if !self.team.is_data_parallel() {
+        if !self.workers.is_data_parallel() {
             return Ok(());
         }
-        let weight = self.batches.current().len() * self.team.size();
-        let weight = weight as f64 / self.batches.together() as f64;
+        let weight = self.batches.current().len() * self.workers.size();
+        let weight = weight as f64 / self.batches.global_batch_len() as f64;
         let parameters: Vec<&Tensor> =
             self.optimizer.parameters().iter().map(|p| &p.tensor).collect();
-        self.team.average_gradients(&parameters, weight)?;
-        self.team.average_buffers(&self.model)
+        self.workers.average_gradients(&parameters, weight)?;
+        self.workers.average_buffers(&self.model)
     }
 
     /// What to do about values that are NaN or infinity.
@@ -261,7 +262,7 @@ impl Training {
     pub(crate) fn current_batch(&self) -> Batch {
         let (epoch, cursor) = (self.batches.epoch(), self.batches.cursor());
         // What is drawn for it is of this process's own batch.
-        let cursor = cursor * self.team.size() as u64 + self.team.rank() as u64;
+        let cursor = cursor * self.workers.size() as u64 + self.workers.rank() as u64;
         let place = Place { seed: self.config.train.seed, epoch, cursor };
         self.data.train.gather(self.batches.current(), place, self.device)
     }

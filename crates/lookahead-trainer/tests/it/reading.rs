@@ -106,7 +106,7 @@ fn no_value_is_read_back_between() {
         let name = format!("run-{every}");
         let folder = RunFolder::create(sandbox.path(), &name).unwrap();
         let show = Show { quiet: true, ..Show::default() };
-        let mut hooks = Hooks::new(&folder, &training, &show, Hangup::IsIgnored).unwrap();
+        let mut hooks = Hooks::new(&folder, &training, &show, Hangup::Ignore).unwrap();
         hooks.begin(&training);
         let (_, ops) = ops::record(|| {
             for _ in 0..20 {

@@ -9,9 +9,9 @@ use std::time::{Duration, Instant};
 use lookahead_core::LookaheadConfig;
 use lookahead_run::{CheckpointStore, Details, EventLog, Retention};
 use lookahead_trainer::checkpointing::snapshot::Snapshot;
-use lookahead_trainer::checkpointing::writer::{Job, Writer};
+use lookahead_trainer::checkpointing::writer::{SaveRequest, Writer};
 use lookahead_trainer::config::optimizer::{OptimizerConfig, OptimizerKind};
-use lookahead_trainer::distributed::Team;
+use lookahead_trainer::distributed::WorkerGroup;
 use lookahead_trainer::optimizer::Optimizer;
 use tch::{Device, Tensor, nn};
 
@@ -34,7 +34,7 @@ fn training(kind: OptimizerKind) -> (nn::VarStore, Optimizer) {
     let config = config(kind);
     let lookahead = LookaheadConfig::default();
     let mut optimizer =
-        Optimizer::new(&config, Some(&lookahead), &Team::alone(), &vs).expect("a config");
+        Optimizer::new(&config, Some(&lookahead), &WorkerGroup::single(), &vs).expect("a config");
     optimizer.inner_step().expect("a step");
     (vs, optimizer)
 }
@@ -86,12 +86,17 @@ fn writer(folder: &Path) -> Writer {
 }
 
 /// A job of the next step, of a snapshot that is taken for it.
-fn job(writer: &mut Writer, step: u64, vs: &nn::VarStore, optimizer: &mut Optimizer) -> Job {
+fn job(
+    writer: &mut Writer,
+    step: u64,
+    vs: &nn::VarStore,
+    optimizer: &mut Optimizer,
+) -> SaveRequest {
     let mut snapshot = writer.spare().expect("nothing is written");
     snapshot.take(vs, optimizer, None, BTreeMap::new(), BTreeMap::new()).expect("a snapshot");
     let retention = Retention::newest(std::num::NonZeroUsize::MIN);
     let (details, ranks) = (details(step), Vec::new());
-    Job { snapshot, ranks, details, retention, lr: 0.1, stall: Duration::ZERO }
+    SaveRequest { snapshot, ranks, details, retention, lr: 0.1, stall: Duration::ZERO }
 }
 
 /// Written, flushed, hashed, read back, published, and the one before removed; against the same bytes

@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 use indicatif::{HumanDuration, MultiProgress, ProgressBar, ProgressStyle};
 use lookahead_study::sweep::{Plan, Progress, Reporter, SweepFolder};
 
+use crate::console::{draw_target, eprint_line};
 use crate::observer::has_a_terminal;
-use crate::say::{draw_target, say};
 
 /// The interval between lines, if there is no terminal.
 const LINES: Duration = Duration::from_secs(30);
@@ -38,13 +38,15 @@ impl Report {
             return;
         }
         let total = plan.points.len();
-        say(format_args!("{total} runs, {jobs} at once, in {}", folder.path().display()));
+        eprint_line(format_args!("{total} runs, {jobs} at once, in {}", folder.path().display()));
         let all = |threads: Option<u64>| threads.is_none_or(|threads| threads == 0);
         let greedy =
             plan.points.iter().any(|planned| all(planned.config["train"]["threads"].as_u64()));
         if jobs == 1 && total > 1 && processors > 1 && greedy {
-            say("Note: `train.threads` is 0, so a run takes all processors. Small models train \
-                 sooner with `\"train.threads\" = 1` in `[set]`, several at once.");
+            eprint_line(
+                "Note: `train.threads` is 0, so a run takes all processors. Small models train \
+                 sooner with `\"train.threads\" = 1` in `[set]`, several at once.",
+            );
         }
     }
 
@@ -58,8 +60,8 @@ impl Report {
     /// A line above the bars.
     fn line(&self, line: &str) {
         match &self.bars {
-            Some(bars) => bars.all.suspend(|| say(line)),
-            None => say(line),
+            Some(bars) => bars.all.suspend(|| eprint_line(line)),
+            None => eprint_line(line),
         }
     }
 }
@@ -81,7 +83,7 @@ impl Reporter for Report {
             self.end();
             if self.reported.elapsed() >= LINES {
                 self.reported = Instant::now();
-                say(summary(progress));
+                eprint_line(summary(progress));
             }
             return;
         }

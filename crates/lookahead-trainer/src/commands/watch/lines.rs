@@ -8,8 +8,8 @@ use lookahead_run::event::Record;
 use lookahead_run::folder::SILENCE;
 use lookahead_run::{LogItem, LogTail, RunFolder, RunSummary, Writer};
 
+use crate::console::{eprint_line, print_line};
 use crate::observer::{EVERY, Lines};
-use crate::say::{answer, say};
 
 /// How often the logs are looked at.
 const POLL: Duration = Duration::from_millis(200);
@@ -71,7 +71,7 @@ impl Watched {
             Err(error) => {
                 let why = error.to_string();
                 if self.complained.as_ref() != Some(&why) {
-                    say(&why);
+                    eprint_line(&why);
                     self.complained = Some(why);
                 }
                 return Ok(false);
@@ -140,6 +140,6 @@ impl Watched {
     fn write(&self, line: &str, is_single: bool) -> anyhow::Result<()> {
         let name = if is_single { String::new() } else { format!("{}: ", self.run.name()) };
         let line: String = format!("{name}{line}").chars().filter(|c| !c.is_control()).collect();
-        Ok(answer(line)?)
+        Ok(print_line(line)?)
     }
 }

@@ -12,9 +12,9 @@ use super::log::Events;
 use super::settings::Settings;
 use super::timing::Phase;
 use crate::checkpointing::snapshot::Snapshot;
-use crate::checkpointing::writer::{Done, Job, Writer};
+use crate::checkpointing::writer::{SaveRequest, SaveResult, Writer};
 use crate::checkpointing::{AGAIN, AVERAGED, LAST_ATTEMPTS};
-use crate::distributed::Wishes;
+use crate::distributed::ControlFlags;
 use crate::train::averaging::Average;
 use crate::train::diverged::Diverged;
 use crate::train::recalibration::buffers_of_phi;
@@ -62,7 +62,7 @@ impl Checkpoints {
         let regular = every > 0 && step.is_multiple_of(every);
         let best = t.config.keeps_best() && t.state.best.at() == Some(step);
         // Of several processes only one knows of that one: it is requested where they meet.
-        let again = t.team.is_alone() && self.is_overdue();
+        let again = t.workers.is_single() && self.is_overdue();
         (regular || best || again) && step < t.total_steps
     }
 
@@ -149,19 +149,25 @@ impl Checkpoints {
         t: &mut Training,
         events: &mut Events,
     ) -> anyhow::Result<()> {
-        if let Some(snapshot) = self.snapshot(t, events, Saving::Asked)? {
+        if let Some(snapshot) = self.snapshot(t, events, Saving::Requested)? {
             self.writer.give_back(snapshot);
         }
         Ok(())
     }
 
-    fn job(&self, t: &Training, snapshot: Snapshot, ranks: Vec<Vec<u8>>, stall: Duration) -> Job {
+    fn job(
+        &self,
+        t: &Training,
+        snapshot: Snapshot,
+        ranks: Vec<Vec<u8>>,
+        stall: Duration,
+    ) -> SaveRequest {
         let mut details = details(t, &snapshot);
         if let Some(outdated) = self.settings.outdated_config() {
             details.integers.insert(OUTDATED_CONFIG.to_owned(), outdated);
         }
         let best = t.config.keeps_best().then(|| (t.state.best.at(), t.config.train.best_by()));
-        Job {
+        SaveRequest {
             details,
             retention: t.config.checkpoint.retention(best),
             lr: t.config.optimizer.lr,
@@ -182,14 +188,18 @@ impl Checkpoints {
         events: &mut Events,
     ) -> anyhow::Result<()> {
         for pause in LAST_ATTEMPTS {
-            self.save(t, events, Saving::Asked)?;
+            self.save(t, events, Saving::Requested)?;
             let saved = match self.writer.wait() {
                 Some(done) => self.record(events, done)?,
-                None if t.team.is_alone() => break,
-                None => !t.team.leads(),
+                None if t.workers.is_single() => break,
+                None => !t.workers.is_rank_zero(),
             };
             // The others wait for the one that writes, or they would be gone when it tries again.
-            if !t.team.decide(Wishes { checkpoint: !saved, ..Wishes::default() })?.checkpoint {
+            if !t
+                .workers
+                .all_reduce_flags(ControlFlags { checkpoint: !saved, ..ControlFlags::default() })?
+                .checkpoint
+            {
                 return Ok(());
             }
             std::thread::sleep(pause);
@@ -203,7 +213,7 @@ impl Checkpoints {
     }
 
     /// Records what came of a checkpoint, and returns whether it is there.
-    fn record(&mut self, events: &mut Events, done: Done) -> anyhow::Result<bool> {
+    fn record(&mut self, events: &mut Events, done: SaveResult) -> anyhow::Result<bool> {
         let step = done.step;
         let mut warnings = done.warnings;
         let saved = match done.outcome {
@@ -266,11 +276,11 @@ impl Checkpoints {
 /// The training states of the other processes, as files, if this one writes the checkpoint; what all
 /// have alike is left out of them.
 fn states_of_others(t: &Training, snapshot: &Snapshot) -> anyhow::Result<Option<Vec<Vec<u8>>>> {
-    if t.team.is_alone() {
+    if t.workers.is_single() {
         return Ok(Some(Vec::new()));
     }
-    let own = if t.team.leads() { Vec::new() } else { snapshot.own_part()? };
-    let all = t.team.gather_bytes(&own)?;
+    let own = if t.workers.is_rank_zero() { Vec::new() } else { snapshot.own_part()? };
+    let all = t.workers.gather_bytes(&own)?;
     Ok(all.map(|all| all.into_iter().skip(1).collect()))
 }
 
@@ -318,6 +328,6 @@ fn details(t: &Training, snapshot: &Snapshot) -> Details {
         signature: serde_json::to_value(&t.data.signature).unwrap_or_default(),
         ..Details::default()
     };
-    t.state.write_into(&mut details, t.team.size());
+    t.state.write_into(&mut details, t.workers.size());
     details
 }

@@ -30,7 +30,7 @@ impl Hooks {
             match command {
                 Command::Stop => return Ok(Break(())),
                 Command::Checkpoint => {
-                    self.checkpoints.save(t, &mut self.events, Saving::Asked)?;
+                    self.checkpoints.save(t, &mut self.events, Saving::Requested)?;
                 }
                 Command::Pause if !paused => {
                     self.events.record(t.state.step, Event::Paused);
@@ -61,10 +61,10 @@ impl Hooks {
             self.checkpoints.collect(t, &mut self.events)?;
             self.note_hangup(t);
             match self.controls.wait(MOMENT) {
-                Request::Asked(command) => return Ok(command),
-                Request::Nothing => {}
-                Request::NoKeys => {
-                    self.events.observer.go_on_without_dashboard();
+                Request::Command(command) => return Ok(command),
+                Request::Timeout => {}
+                Request::DashboardClosed => {
+                    self.events.observer.close_dashboard();
                     if let Some(command) = self.on_dashboard_closed(t) {
                         return Ok(command);
                     }

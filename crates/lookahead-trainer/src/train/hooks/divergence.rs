@@ -73,7 +73,7 @@ pub(super) fn check_divergence_limit(
     if t.state.diverging < PATIENCE {
         return Ok(());
     }
-    Err(Diverged::for_good(t.state.step, t.config.optimizer.lr).into())
+    Err(Diverged::repeatedly(t.state.step, t.config.optimizer.lr).into())
 }
 
 /// Why a checkpoint is saved.
@@ -82,7 +82,7 @@ pub(crate) enum Saving {
     /// Its step has come.
     Routine,
     /// It was requested, or the run ends.
-    Asked,
+    Requested,
 }
 
 /// Whether a checkpoint can be saved now. Fast weights that the next sync will take back have no place

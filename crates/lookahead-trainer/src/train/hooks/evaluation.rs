@@ -119,16 +119,16 @@ pub(crate) fn measure(
 ) -> anyhow::Result<EvalResult> {
     events.read_losses(t)?;
     events.observer.write();
-    let Training { optimizer, average, model, data, team, state, config, .. } = t;
+    let Training { optimizer, average, model, data, workers, state, config, .. } = t;
     let Some(samples) = data.split(split) else { return Ok(Continue(None)) };
     events.timer.begin();
     let mut evaluate = |model: &Model| {
-        let stop = || controls.stop_is_asked();
-        let found = || evaluate_among(team, model, samples, split, weights, stop);
-        if team.is_alone() || weights == Weights::Fast {
+        let stop = || controls.stop_is_requested();
+        let found = || evaluate_among(workers, model, samples, split, weights, stop);
+        if workers.is_single() || weights == Weights::Fast {
             found()
         } else {
-            team.with_leading_buffers(model, found)
+            workers.with_rank_zero_buffers(model, found)
         }
     };
     let found = match weights {

@@ -123,8 +123,8 @@ impl Hooks {
     ///
     /// # Errors
     /// If the system refuses a thread or a signal handler.
-    pub fn of_follower(t: &Training) -> anyhow::Result<Self> {
-        Hooks::with(Observer::of_follower(), Writer::idle(), None, t, Hangup::of(true))
+    pub fn follower(t: &Training) -> anyhow::Result<Self> {
+        Hooks::with(Observer::follower(), Writer::idle(), None, t, Hangup::of(true))
     }
 
     fn with(
@@ -161,7 +161,7 @@ impl Hooks {
     /// of the one that it continues from.
     pub fn open_to_others(&mut self, t: &Training, checkpoint: Option<String>) -> Option<String> {
         let folder = self.checkpoints.folder.as_ref()?;
-        let alone = t.team.is_alone();
+        let alone = t.workers.is_single();
         let settable = if alone { settings::settable(&t.config) } else { Vec::new() };
         self.events.status.begin(folder.name(), t, settable, checkpoint);
         let (asked, settings) = (self.asked.clone(), self.settings.clone());
@@ -200,13 +200,13 @@ impl Hooks {
     pub(super) fn commands(&mut self, t: &mut Training) -> anyhow::Result<ControlFlow<()>> {
         self.checkpoints.collect(t, &mut self.events)?;
         self.note_hangup(t);
-        let flow = if t.team.is_alone() {
+        let flow = if t.workers.is_single() {
             match self.controls.poll() {
                 Some(command) => self.handle_command(command, t)?,
                 None => Continue(()),
             }
         } else {
-            self.meet_workers(t)?
+            self.sync_control_flags(t)?
         };
         (self.k, _) = t.optimizer.k();
         Ok(flow)
@@ -251,14 +251,14 @@ impl Hooks {
             average.take(&t.model.vs, t.state.step)?;
         }
         self.events.timer.step_taken();
-        let samples_per_second = if self.controls.went_on() {
+        let samples_per_second = if self.controls.was_continued() {
             self.events.timer.restart();
             let seconds = self.events.observer.longest_silence();
             let suspended = Event::Suspended(event::Suspended { seconds });
             self.events.record(t.state.step - 1, suspended);
             self.report.throughput.step_does_not_count()
         } else {
-            self.report.throughput.step_done(t.batches.together())
+            self.report.throughput.step_done(t.batches.global_batch_len())
         };
         let step = event::Step {
             epoch: t.batches.epoch(),
@@ -339,9 +339,9 @@ impl Hooks {
         }
         if let Some(lookahead) = t.optimizer.lookahead() {
             let waited = lookahead.averaging_took();
-            t.team.waited(waited);
+            t.workers.add_wait(waited);
         }
-        t.team.average_buffers(&t.model)?;
+        t.workers.average_buffers(&t.model)?;
         self.probe.after_sync(t, &mut self.events, last)?;
         Ok(true)
     }

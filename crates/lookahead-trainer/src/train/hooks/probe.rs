@@ -39,7 +39,7 @@ impl ProbeHook {
     /// None; what the data set panics with is the caller's to catch.
     pub(super) fn rebuild(&mut self, config: &ProbeConfig, t: &Training) -> anyhow::Result<()> {
         // In one process: the others would only repeat it.
-        self.probe = Probe::new(config, &t.data, t.device).filter(|_| t.team.leads());
+        self.probe = Probe::new(config, &t.data, t.device).filter(|_| t.workers.is_rank_zero());
         Ok(())
     }
 

@@ -11,7 +11,7 @@ use lookahead_run::status::State;
 use super::divergence::Saving;
 use super::{Hooks, NOT_SET};
 use crate::controls::Request;
-use crate::distributed::Wishes;
+use crate::distributed::ControlFlags;
 use crate::train::setup::Training;
 
 /// Steps from one meeting to the next, if there are no cycles.
@@ -23,21 +23,24 @@ const PAUSE: Duration = Duration::from_millis(500);
 
 impl Hooks {
     /// Where a cycle begins, all do what any of them is asked for.
-    pub(super) fn meet_workers(&mut self, t: &mut Training) -> anyhow::Result<ControlFlow<()>> {
+    pub(super) fn sync_control_flags(
+        &mut self,
+        t: &mut Training,
+    ) -> anyhow::Result<ControlFlow<()>> {
         if !is_time(t) {
             return Ok(Continue(()));
         }
         self.events.read_losses(t)?;
         let overdue = self.checkpoints.is_overdue();
-        let mut own = Wishes { checkpoint: overdue, ..Wishes::default() };
+        let mut own = ControlFlags { checkpoint: overdue, ..ControlFlags::default() };
         // After a signal the answer is Stop however often it is asked.
         while !own.stop
             && let Some(command) = self.controls.poll()
         {
-            self.note_wish(command, &mut own, t);
+            self.update_flags(command, &mut own, t);
         }
         let report = self.own_report(t);
-        let (mut all, reports) = t.team.meet(own, &report)?;
+        let (mut all, reports) = t.workers.sync_flags(own, &report)?;
         self.met = Instant::now();
         if reports.iter().all(|report| report[1].is_finite()) {
             let rank = |report: &Vec<f64>| Rank {
@@ -57,19 +60,19 @@ impl Hooks {
         }
         while all.pause && !all.stop {
             if all.checkpoint {
-                self.checkpoints.save(t, &mut self.events, Saving::Asked)?;
+                self.checkpoints.save(t, &mut self.events, Saving::Requested)?;
             }
             self.checkpoints.collect(t, &mut self.events)?;
             match self.controls.wait(PAUSE) {
-                Request::Asked(command) => self.note_wish(command, &mut own, t),
-                Request::Nothing => {}
+                Request::Command(command) => self.update_flags(command, &mut own, t),
+                Request::Timeout => {}
                 // Whoever could end the pause here is gone.
-                Request::NoKeys => {
-                    self.events.observer.go_on_without_dashboard();
+                Request::DashboardClosed => {
+                    self.events.observer.close_dashboard();
                     own.pause = self.is_open_to_others() && own.pause;
                 }
             }
-            all = t.team.decide(own)?;
+            all = t.workers.all_reduce_flags(own)?;
             own.checkpoint = false;
         }
         if waits {
@@ -79,7 +82,7 @@ impl Hooks {
             self.met = Instant::now();
         }
         if all.checkpoint && !all.stop {
-            self.checkpoints.save(t, &mut self.events, Saving::Asked)?;
+            self.checkpoints.save(t, &mut self.events, Saving::Requested)?;
         }
         Ok(if all.stop { Break(()) } else { Continue(()) })
     }
@@ -88,13 +91,13 @@ impl Hooks {
     /// of waiting, distance of θ from the mean in the last sync. NaN before the first step or sync.
     fn own_report(&mut self, t: &mut Training) -> [f64; 4] {
         let (loss, steps) = self.events.observer.take_mean_loss();
-        let waited = t.team.take_waited().as_secs_f64();
+        let waited = t.workers.take_wait().as_secs_f64();
         let busy = (self.met.elapsed().as_secs_f64() - waited).max(0.0);
         let distance = t.optimizer.lookahead().and_then(|lookahead| lookahead.distance_from_mean());
         [loss, busy / steps as f64, waited, distance.unwrap_or(f64::NAN)]
     }
 
-    fn note_wish(&mut self, command: Command, own: &mut Wishes, t: &Training) {
+    fn update_flags(&mut self, command: Command, own: &mut ControlFlags, t: &Training) {
         match command {
             Command::Stop => own.stop = true,
             Command::Checkpoint => own.checkpoint = true,

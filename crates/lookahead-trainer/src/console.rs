@@ -50,7 +50,7 @@ pub(crate) fn unbuffered(stream: impl AsFd) -> io::Result<File> {
 }
 
 /// Writes a line to stderr, if anyone takes it.
-pub fn say(line: impl Display) {
+pub fn eprint_line(line: impl Display) {
     write(format!("{line}\n").as_bytes());
 }
 
@@ -85,7 +85,7 @@ pub fn finish() {
 }
 
 /// As [`finish`], for a moment: the process ends at once.
-pub(crate) fn finish_in_a_moment() {
+pub(crate) fn flush_briefly() {
     if let Some(stderr) = &*STDERR {
         stderr.finish(LAST_WORDS, LAST_WORDS, gap);
     }
@@ -95,7 +95,7 @@ pub(crate) fn finish_in_a_moment() {
 ///
 /// # Errors
 /// Where no one takes it: then the command has failed.
-pub fn answer(line: impl Display) -> io::Result<()> {
+pub fn print_line(line: impl Display) -> io::Result<()> {
     finish();
     writeln!(io::stdout(), "{line}")
 }
