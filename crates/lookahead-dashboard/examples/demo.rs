@@ -10,8 +10,8 @@ use std::time::{Duration, Instant};
 use lookahead_dashboard::{Options, spawn};
 use lookahead_run::command::Command;
 use lookahead_run::event::{
-    Checkpoint, Evaluation, Event, FORMAT, LookaheadInfo, Probe, Record, RunEnded, RunInfo, Split,
-    Status, Step, Sync, Task, Versions, Warning, Weights,
+    Checkpoint, Compute, Evaluation, Event, FORMAT, LookaheadInfo, Probe, Record, RunEnded,
+    RunInfo, Samples, Software, Split, Status, Step, Sync, Task, Versions, Warning, Weights,
 };
 
 const STEPS: u64 = 4000;
@@ -142,21 +142,19 @@ fn info() -> RunInfo {
         model: "cnn".into(),
         optimizer: "adam".into(),
         lookahead: Some(LookaheadInfo { k: K, alpha: 0.5 }),
-        device: "cpu".into(),
-        threads: 2,
-        cpu_capability: "AVX2".into(),
+        compute: Compute { device: "cpu".into(), threads: 2, cpu_capability: "AVX2".into() },
         parameters: 421_642,
         total_steps: STEPS,
         steps_per_epoch: 500,
-        train_samples: 55_000,
-        validation_samples: 5_000,
-        test_samples: 10_000,
+        samples: Samples { train: 55_000, validation: 5_000, test: 10_000 },
         seed: 1,
-        program: None,
-        versions: Versions {
-            lookahead: "0.1.0".into(),
-            tch: "0.26.0".into(),
-            libtorch: "2.13.0".into(),
+        software: Software {
+            program: None,
+            versions: Versions {
+                lookahead: "0.1.0".into(),
+                tch: "0.26.0".into(),
+                libtorch: "2.13.0".into(),
+            },
         },
         config: Default::default(),
     }

@@ -1,8 +1,9 @@
 //! Records for the tests.
 
 use lookahead_run::event::{
-    Checkpoint, Evaluation, Event, FORMAT, LookaheadInfo, Probe, Record, Resumed, RunEnded,
-    RunInfo, Split, Status, Step, Sync, System, Task, Timing, Versions, Weights,
+    Checkpoint, Compute, Evaluation, Event, FORMAT, LookaheadInfo, Probe, Record, Resumed,
+    RunEnded, RunInfo, Samples, Software, Split, Status, Step, Sync, System, Task, Timing,
+    Versions, Weights,
 };
 
 use crate::message::{Message, RunUpdate};
@@ -25,21 +26,19 @@ pub(crate) fn info() -> RunInfo {
         model: "mlp".into(),
         optimizer: "adam".into(),
         lookahead: Some(LookaheadInfo { k: 5, alpha: 0.5 }),
-        device: "cpu".into(),
-        threads: 2,
-        cpu_capability: "AVX2".into(),
+        compute: Compute { device: "cpu".into(), threads: 2, cpu_capability: "AVX2".into() },
         parameters: 421_642,
         total_steps: 2000,
         steps_per_epoch: 250,
-        train_samples: 1200,
-        validation_samples: 200,
-        test_samples: 397,
+        samples: Samples { train: 1200, validation: 200, test: 397 },
         seed: 1,
-        program: None,
-        versions: Versions {
-            lookahead: "0.1.0".into(),
-            tch: "0.26.0".into(),
-            libtorch: "2.13.0".into(),
+        software: Software {
+            program: None,
+            versions: Versions {
+                lookahead: "0.1.0".into(),
+                tch: "0.26.0".into(),
+                libtorch: "2.13.0".into(),
+            },
         },
         config: Default::default(),
     }

@@ -243,7 +243,7 @@ pub enum Error {
 
     /// The writer that the caller handed to `publish` left something that can't be published.
     #[error(
-        "The writer of a checkpoint left `{}`, {fault}: let it write its files by the draft that it \
+        "The writer of a checkpoint left `{}`, {fault}: let it write its files by the `CheckpointWriter` that it \
          is given, and finish each.", path.display()
     )]
     UnfitFile {
@@ -449,29 +449,4 @@ fn choice(steps: &[u64]) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_refusal_of_the_system_names_operation_path_and_remedy() {
-        let error = Error::Io {
-            operation: "write",
-            path: "/runs/a".into(),
-            cause: io::ErrorKind::StorageFull.into(),
-        };
-        assert_eq!(
-            error.to_string(),
-            "Could not write `/runs/a`: no storage space. Free some space there and try again."
-        );
-    }
-
-    #[test]
-    fn a_chain_of_causes_reads_as_one_clause() {
-        #[derive(Debug, thiserror::Error)]
-        #[error("Saving failed.")]
-        struct Outer(#[source] io::Error);
-
-        let error = Outer(io::Error::other("The disk is on fire."));
-        assert_eq!(chain(&error), "Saving failed: The disk is on fire");
-    }
-}
+mod tests;

@@ -179,32 +179,23 @@ pub struct RunInfo {
     /// Lookahead's settings; absent when the inner optimizer trains alone.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub lookahead: Option<LookaheadInfo>,
-    /// Where the tensors live, such as `cpu` or `cuda:0`.
-    pub device: String,
-    /// Threads that libtorch uses inside one operation.
-    pub threads: u32,
-    /// Vector instructions that libtorch's CPU kernels use, such as `AVX2`.
-    pub cpu_capability: String,
+    /// What computes.
+    #[serde(flatten)]
+    pub compute: Compute,
     /// Trainable parameters, counted in elements.
     pub parameters: u64,
     /// Inner steps that the run will have taken at its end.
     pub total_steps: u64,
     /// Inner steps in one pass over the training set.
     pub steps_per_epoch: u64,
-    /// Samples in the training set, without those held out for validation.
-    pub train_samples: u64,
-    /// Samples held out of the training set.
-    pub validation_samples: u64,
-    /// Samples in the test set.
-    pub test_samples: u64,
+    /// Sizes of the splits of the data.
+    #[serde(flatten)]
+    pub samples: Samples,
     /// Seed that fixes weights, dropout and order of data.
     pub seed: u64,
-    /// Name of the program that trains, which knows what `config` and the tensors mean; none where an
-    /// earlier version of `lookahead` does.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub program: Option<String>,
-    /// Versions of the programs that ran.
-    pub versions: Versions,
+    /// The programs that ran.
+    #[serde(flatten)]
+    pub software: Software,
     /// The resolved configuration, every default written out.
     pub config: serde_json::Value,
 }
@@ -230,6 +221,42 @@ pub struct LookaheadInfo {
     pub k: u64,
     /// Slow step size.
     pub alpha: f64,
+}
+
+/// The device of a run, and how its CPU kernels compute.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Compute {
+    /// Where the tensors are: `cpu`, or for example `cuda:0`.
+    pub device: String,
+    /// Threads that libtorch uses inside one operation.
+    pub threads: u32,
+    /// Vector instructions that libtorch's CPU kernels use, for example `AVX2`.
+    pub cpu_capability: String,
+}
+
+/// How many samples each split of the data has.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Samples {
+    /// The training set, without the validation set.
+    #[serde(rename = "train_samples")]
+    pub train: u64,
+    /// The validation set, which is taken from the training set.
+    #[serde(rename = "validation_samples")]
+    pub validation: u64,
+    /// The test set.
+    #[serde(rename = "test_samples")]
+    pub test: u64,
+}
+
+/// The programs behind a run or a checkpoint.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Software {
+    /// Name of the program that trains, which knows what the configuration and the tensors mean; none in
+    /// files of earlier versions, which only `lookahead` wrote.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub program: Option<String>,
+    /// Its version, and those of its libraries.
+    pub versions: Versions,
 }
 
 /// Versions of the programs behind a run or a checkpoint.
@@ -515,122 +542,4 @@ pub enum Status {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
-    use serde_json::json;
-
-    /// An event as it is in the log.
-    fn written(event: &Event) -> serde_json::Value {
-        let record = Record { time: 0.5, step: 7, event: event.clone() };
-        serde_json::from_str(&serde_json::to_string(&record).unwrap()).unwrap()
-    }
-
-    fn read(line: serde_json::Value) -> Event {
-        serde_json::from_str::<Record>(&line.to_string()).unwrap().event
-    }
-
-    proptest! {
-        #![proptest_config(ProptestConfig { failure_persistence: None, ..Default::default() })]
-
-        /// A line is read as serde reads it, whatever it is.
-        #[test]
-        fn lines_of_any_kind(
-            line in prop::sample::select(&[
-                r#"{"time":0.5,"step":7,"event":"step","epoch":1,"loss":0.1,"learning_rate":1e-300,"samples_per_second":"NaN","phase":2}"#,
-                r#"{"phase":2,"loss":-0,"samples_per_second":1,"event":"step","step":7,"epoch":1,"learning_rate":2,"time":5,"later":[{}]}"#,
-                r#"{"time":0.5,"step":7,"event":"sync","epoch":1,"loss":0.1,"sync":1,"alpha":0.5}"#,
-                r#"{"time":0.5,"step":7,"event":"paused"}"#,
-                r#"[0.5,7,"step",1,0.1,0.1,9.0,2]"#,
-                r#"{"time":0.5,"step":7,"event":"step","epoch":1,"loss":1,"learning_rate":1,"samples_per_second":1,"phase":2,"later":1e999}"#,
-            ][..]),
-            changes in prop::collection::vec((any::<prop::sample::Index>(), 0u8..127), 0..3),
-            twice in any::<[prop::sample::Index; 2]>(),
-        ) {
-            let same = |line: &[u8]| {
-                let expected = serde_json::from_slice::<Record>(line).map_err(|e| e.to_string());
-                let found = parse(line).map_err(|e| e.to_string());
-                prop_assert_eq!(format!("{found:?}"), format!("{expected:?}"));
-                Ok(())
-            };
-            same(line.as_bytes())?;
-            let mut changed = line.as_bytes().to_vec();
-            for (at, byte) in changes {
-                let at = at.index(changed.len());
-                changed[at] = byte;
-            }
-            same(&changed)?;
-            // A field that is there twice, or not at all.
-            let mut fields: Vec<_> = line.split(',').collect();
-            let [to, from] = twice.map(|at| at.index(fields.len()));
-            fields[to] = fields[from];
-            same(fields.join(",").as_bytes())?;
-        }
-    }
-
-    #[test]
-    fn norms_are_in_the_log_where_they_were_measured_whatever_they_are() {
-        let sync = |distance, gradient_norm| {
-            Event::Sync(Sync { sync: 1, alpha: 0.5, distance, gradient_norm, last: false })
-        };
-        let head = json!({"time": 0.5, "step": 7, "event": "sync", "sync": 1, "alpha": 0.5});
-        let with = |distance: serde_json::Value, gradient_norm: serde_json::Value| {
-            let mut line = head.clone();
-            line["distance"] = distance;
-            line["gradient_norm"] = gradient_norm;
-            line
-        };
-        assert_eq!(written(&sync(None, None)), head);
-        assert_eq!(read(head.clone()), sync(None, None));
-        assert_eq!(read(with(json!(null), json!(2))), sync(None, Some(2.0)));
-        let infinite = sync(Some(f64::INFINITY), Some(f64::NEG_INFINITY));
-        assert_eq!(written(&infinite), with("Infinity".into(), "-Infinity".into()));
-        assert_eq!(read(written(&infinite)), infinite);
-        let diverged = sync(Some(f64::NAN), Some(0.1 + 0.2));
-        assert_eq!(written(&diverged), with("NaN".into(), json!(0.1 + 0.2)));
-        let Event::Sync(found) = read(written(&diverged)) else { panic!() };
-        assert!(found.distance.is_some_and(f64::is_nan));
-        assert_eq!(found.gradient_norm, Some(0.1 + 0.2));
-    }
-
-    #[test]
-    fn changes_of_settings_are_told_with_their_values() {
-        let changes = json!({"optimizer.lr": 0.01, "lookahead.k": 10, "later": {"a": [null]}});
-        let changed = Event::Changed(Changed { changes: changes.as_object().unwrap().clone() });
-        let line = json!({"time": 0.5, "step": 7, "event": "changed", "changes": changes});
-        assert_eq!(written(&changed), line);
-        assert_eq!(read(line), changed);
-    }
-
-    #[test]
-    fn where_time_goes_may_be_told_in_part() {
-        let timing = Event::Timing(Timing {
-            steps: 100,
-            seconds: 8.0,
-            data: 1.0 / 3.0,
-            forward_backward: 2.0,
-            inner_step: f64::INFINITY,
-            sync: 0.5,
-            probe: 5e-324,
-            evaluation: 0.125,
-            checkpoint: 0.0625,
-        });
-        assert_eq!(written(&timing)["inner_step"], "Infinity");
-        assert_eq!(read(written(&timing)), timing);
-        let line = json!({"time": 0.5, "step": 7, "event": "timing", "steps": 3, "lunch": 1.0});
-        assert_eq!(read(line), Event::Timing(Timing { steps: 3, ..Timing::default() }));
-    }
-
-    #[test]
-    fn a_machine_may_have_no_gpu() {
-        let alone = Event::System(System { cpu: 1.5, memory: u64::MAX, gpu: None });
-        let line =
-            json!({"time": 0.5, "step": 7, "event": "system", "cpu": 1.5, "memory": u64::MAX});
-        assert_eq!(written(&alone), line);
-        assert_eq!(read(line), alone);
-        let gpu = Gpu { utilization: 0.25, memory_used: 1 << 30, memory_total: 80 << 30 };
-        let with = Event::System(System { cpu: f64::INFINITY, memory: 1, gpu: Some(gpu) });
-        assert_eq!(written(&with)["cpu"], "Infinity");
-        assert_eq!(read(written(&with)), with);
-    }
-}
+mod tests;

@@ -12,7 +12,7 @@
 //! | [`summary`] | what a run is, by its event log |
 //! | [`checkpoint`] | one checkpoint: its name, and whether it is whole |
 //! | [`manifest`] | what a checkpoint says of itself and of its files |
-//! | [`draft`] | a checkpoint that is being written |
+//! | [`checkpoint_writer`] | a checkpoint that is being written |
 //! | [`store`] | the checkpoints of a run: published, listed, found again |
 //! | [`retention`] | how checkpoints go: put aside, removed, cleared away |
 //! | [`number`] | numbers in JSON, the non-finite ones too |
@@ -25,8 +25,8 @@
 //! ```
 //! use std::io::Write;
 //!
-//! use lookahead_run::event::{Event, Record, Versions};
-//! use lookahead_run::{Details, RunFolder, log};
+//! use lookahead_run::event::{Event, Record};
+//! use lookahead_run::{TrainingMetadata, RunFolder, log};
 //!
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! # let out = tempfile::tempdir()?;
@@ -36,33 +36,25 @@
 //! let lock = run.lock()?;
 //! let run = lock.folder();
 //!
-//! let details = Details {
+//! let metadata = TrainingMetadata {
 //!     step: 1500,
 //!     phase: 0,
 //!     epoch: 1,
 //!     cursor: 562,
 //!     seed: 1,
-//!     versions: Versions {
-//!         lookahead: "0.1.0".into(),
-//!         tch: "0.26.0".into(),
-//!         libtorch: "2.13.0".into(),
-//!     },
-//!     device: "cpu".into(),
-//!     threads: 2,
-//!     cpu_capability: "AVX2".into(),
 //!     integers: [("syncs".to_owned(), 300)].into(),
 //!     numbers: [("lr".to_owned(), 0.1)].into(),
-//!     ..Details::default()
+//!     ..TrainingMetadata::default()
 //! };
-//! run.checkpoints().publish(details, |draft| {
-//!     let mut file = draft.create_file("model")?;
+//! run.checkpoints().publish(metadata, |writer| {
+//!     let mut file = writer.create_file("model")?;
 //!     file.write_all("φ".as_bytes())?;
 //!     Ok(file.finish()?)
 //! })?;
 //!
 //! let newest = run.checkpoints().newest_valid()?;
 //! assert_eq!(newest.checkpoint.name(), "step-00001500");
-//! assert_eq!(newest.manifest.details.numbers["lr"], 0.1);
+//! assert_eq!(newest.manifest.metadata.numbers["lr"], 0.1);
 //!
 //! run.open_log()?.append(&Record::now(1500, Event::Paused))?;
 //! assert_eq!(log::read(&run.events_path())?[0].event, Event::Paused);
@@ -113,10 +105,10 @@
 //! - Finite numbers come back to the bit; the others are `"NaN"`, `"Infinity"`, `"-Infinity"`.
 
 pub mod checkpoint;
+pub mod checkpoint_writer;
 pub mod command;
 pub mod control;
 mod disk;
-pub mod draft;
 pub mod error;
 pub mod event;
 pub mod faults;
@@ -140,13 +132,13 @@ pub mod text;
 mod timeline;
 
 pub use checkpoint::Checkpoint;
+pub use checkpoint_writer::CheckpointWriter;
 pub use control::ControlServer;
 pub use disk::{is_unsupported, open_plain, shown};
-pub use draft::Draft;
 pub use error::{Error, Result};
 pub use folder::{RunFolder, RunLock, Writer};
 pub use log::EventLog;
-pub use manifest::{Details, FileEntry, Git, Manifest};
+pub use manifest::{FileEntry, Git, MachineInfo, Manifest, TrainingMetadata};
 pub use retention::Retention;
 pub use store::{CheckpointStore, Newest, Published};
 pub use summary::RunSummary;

@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use crate::checkpoint::sha256_of;
 use crate::disk::{self, At, shown};
 use crate::error::{Error, Result};
-use crate::event::Versions;
+use crate::event::{Compute, Software};
 
 /// Version of the manifest and of the layout of a checkpoint. Fields may be added within one
 /// format; a reader ignores those that it does not know.
@@ -42,7 +42,7 @@ pub(crate) fn fault_of_file_name(name: &str) -> Option<&'static str> {
 /// What the caller says of a checkpoint: where in the run it was taken, on what machine, and the
 /// single numbers of its state. Tensors go into its files.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-pub struct Details {
+pub struct TrainingMetadata {
     /// Inner steps taken since the start of the run.
     pub step: u64,
     /// Inner steps since the last sync.
@@ -53,24 +53,12 @@ pub struct Details {
     pub cursor: u64,
     /// Seed of the run.
     pub seed: u64,
-    /// Name of the program that wrote it, as in [`RunInfo`](crate::event::RunInfo).
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub program: Option<String>,
-    /// Versions of the programs that wrote it.
-    pub versions: Versions,
-    /// Where the tensors lived, such as `cpu` or `cuda:0`.
-    pub device: String,
-    /// Threads that libtorch used inside one operation: other threads, other bits.
-    pub threads: u32,
-    /// Vector instructions that libtorch's CPU kernels used: others, other bits.
-    pub cpu_capability: String,
-    /// The processor's model: libraries choose their kernels by it.
-    #[serde(default, skip_serializing_if = "String::is_empty")]
-    pub processor: String,
-    /// Environment variables that were set and decide which kernels compute, or how; `None` where that is
-    /// not known.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub environment: Option<BTreeMap<String, String>>,
+    /// The programs that wrote it.
+    #[serde(flatten)]
+    pub software: Software,
+    /// The machine that it was trained on.
+    #[serde(flatten)]
+    pub machine: MachineInfo,
     /// Whatever else decides the future and is an integer, such as counts of the optimizer.
     #[serde(default)]
     pub integers: BTreeMap<String, i64>,
@@ -97,16 +85,31 @@ pub struct Details {
     pub signature: serde_json::Value,
 }
 
-impl Details {
+impl TrainingMetadata {
     /// Whether two checkpoints are of the same moment of the same training, as far as counts and
     /// numbers tell. Time, machine and measurements may differ.
-    pub(crate) fn is_same_moment(&self, other: &Details) -> bool {
-        let place = |of: &Details| (of.step, of.phase, of.epoch, of.cursor, of.seed);
-        let bits = |of: &Details| -> Vec<(String, u64)> {
+    pub(crate) fn is_same_moment(&self, other: &TrainingMetadata) -> bool {
+        let place = |of: &TrainingMetadata| (of.step, of.phase, of.epoch, of.cursor, of.seed);
+        let bits = |of: &TrainingMetadata| -> Vec<(String, u64)> {
             of.numbers.iter().map(|(name, value)| (name.clone(), value.to_bits())).collect()
         };
         place(self) == place(other) && self.integers == other.integers && bits(self) == bits(other)
     }
+}
+
+/// What of a machine decides the last bits of what it computes.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MachineInfo {
+    /// Device, threads and kernels.
+    #[serde(flatten)]
+    pub compute: Compute,
+    /// The processor's model, by which libraries choose their kernels; empty if it is not known.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub processor: String,
+    /// Environment variables that were set and decide which kernels compute, or how; `None` if they are
+    /// not known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub environment: Option<BTreeMap<String, String>>,
 }
 
 /// The state of a git working tree.
@@ -130,7 +133,7 @@ pub struct Manifest {
     pub run_id: Option<String>,
     /// What the caller said of it.
     #[serde(flatten)]
-    pub details: Details,
+    pub metadata: TrainingMetadata,
     /// Its files by name, without the manifest itself.
     pub files: BTreeMap<String, FileEntry>,
 }
@@ -145,11 +148,11 @@ pub struct FileEntry {
 }
 
 impl Manifest {
-    pub(crate) fn new(details: Details, files: BTreeMap<String, FileEntry>) -> Manifest {
+    pub(crate) fn new(metadata: TrainingMetadata, files: BTreeMap<String, FileEntry>) -> Manifest {
         let now = SystemTime::now().duration_since(UNIX_EPOCH);
         // A clock set before 1970 is no reason to lose a checkpoint.
         let created = now.map_or(0.0, |duration| duration.as_secs_f64());
-        Manifest { format: FORMAT, created, run_id: None, details, files }
+        Manifest { format: FORMAT, created, run_id: None, metadata, files }
     }
 
     /// Size of the files together, without the manifest itself.
@@ -278,130 +281,4 @@ mod numbers {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::testing::{details, tricky_numbers};
-    use std::fs::{self, File};
-    use tempfile::tempdir;
-
-    fn manifest() -> Manifest {
-        let entry = FileEntry { bytes: 3, sha256: sha256_of(b"abc") };
-        Manifest::new(details(1500), BTreeMap::from([("model.safetensors".into(), entry)]))
-    }
-
-    #[test]
-    fn a_manifest_comes_back_as_it_was() {
-        let temp = tempdir().unwrap();
-        let manifest = manifest();
-        manifest.write(temp.path()).unwrap();
-        assert_eq!(Manifest::read(temp.path()).unwrap(), manifest);
-        assert_eq!(manifest.format, 1);
-        assert!(manifest.created > 1.7e9, "{} is before this was written", manifest.created);
-        assert_eq!(manifest.bytes(), 3);
-    }
-
-    #[test]
-    fn numbers_come_back_to_the_bit() {
-        let temp = tempdir().unwrap();
-        let mut manifest = manifest();
-        let numbers = tricky_numbers();
-        let named = numbers.iter().enumerate().map(|(i, value)| (format!("{i}"), *value));
-        manifest.details.numbers = named.collect();
-        manifest.write(temp.path()).unwrap();
-        let found = Manifest::read(temp.path()).unwrap().details.numbers;
-        assert_eq!(found.len(), numbers.len());
-        for (i, value) in numbers.iter().enumerate() {
-            let found = found[&i.to_string()];
-            if value.is_nan() {
-                assert!(found.is_nan());
-            } else {
-                assert_eq!(found.to_bits(), value.to_bits(), "{value:e}");
-            }
-        }
-    }
-
-    #[test]
-    fn any_changed_byte_is_noticed() {
-        let temp = tempdir().unwrap();
-        manifest().write(temp.path()).unwrap();
-        let path = temp.path().join(FILE_NAME);
-        let whole = fs::read(&path).unwrap();
-        for offset in 0..whole.len() {
-            let mut changed = whole.clone();
-            changed[offset] ^= 1;
-            fs::write(&path, changed).unwrap();
-            Manifest::read(temp.path()).expect_err(&format!("byte {offset}"));
-        }
-    }
-
-    #[test]
-    fn a_manifest_that_is_missing_broken_or_binary_is_an_error_that_names_the_checkpoint() {
-        let temp = tempdir().unwrap();
-        let error = Manifest::read(temp.path()).unwrap_err();
-        assert!(matches!(error, Error::ManifestMissing { .. }), "{error}");
-        for bytes in [&b"{\"format\": 1, "[..], b"", b"[]", b"{}", b"{\"format\":1}", b"\xff"] {
-            fs::write(temp.path().join(FILE_NAME), bytes).unwrap();
-            let error = Manifest::read(temp.path()).unwrap_err();
-            assert!(matches!(error, Error::ManifestDamaged { .. }), "{error}");
-            assert!(error.to_string().contains(temp.path().to_str().unwrap()), "{error}");
-        }
-    }
-
-    #[test]
-    fn a_later_format_is_told_from_damage() {
-        let temp = tempdir().unwrap();
-        fs::write(temp.path().join(FILE_NAME), r#"{"format": 2, "all": "else differs"}"#).unwrap();
-        let error = Manifest::read(temp.path()).unwrap_err();
-        assert!(matches!(error, Error::ManifestTooNew { found: 2, known: 1, .. }), "{error}");
-        assert!(error.to_string().contains("use a newer `lookahead`"), "{error}");
-    }
-
-    /// A manifest that is sealed as it should be, and wants a file from elsewhere.
-    #[test]
-    fn names_that_lead_out_of_the_folder_are_refused() {
-        let temp = tempdir().unwrap();
-        for name in ["/etc/passwd", "../other/model.safetensors", "a/b", "..", "", ".hidden"] {
-            let mut manifest = manifest();
-            let entry = FileEntry { bytes: 0, sha256: sha256_of(b"") };
-            manifest.files.insert(name.to_owned(), entry);
-            manifest.write(temp.path()).unwrap();
-            let error = Manifest::read(temp.path()).unwrap_err();
-            assert!(matches!(error, Error::ManifestDamaged { .. }), "{error}");
-            assert!(error.to_string().contains(&format!("{name:?}")), "{error}");
-        }
-    }
-
-    #[test]
-    fn sizes_that_overflow_together_are_only_large() {
-        let mut manifest = manifest();
-        let entry = FileEntry { bytes: u64::MAX, sha256: String::new() };
-        manifest.files.insert("other".to_owned(), entry);
-        assert_eq!(manifest.bytes(), u64::MAX);
-    }
-
-    #[test]
-    fn a_manifest_beyond_any_bound_is_not_read() {
-        let temp = tempdir().unwrap();
-        let file = File::create(temp.path().join(FILE_NAME)).unwrap();
-        file.set_len(LARGEST + 1).unwrap();
-        let error = Manifest::read(temp.path()).unwrap_err();
-        assert!(error.to_string().contains("more than 16777216 bytes"), "{error}");
-        std::fs::remove_file(temp.path().join(FILE_NAME)).unwrap();
-        std::fs::create_dir(temp.path().join(FILE_NAME)).unwrap();
-        assert!(matches!(Manifest::read(temp.path()), Err(Error::ManifestDamaged { .. })));
-    }
-
-    #[test]
-    fn a_field_of_a_later_version_is_no_error() {
-        let temp = tempdir().unwrap();
-        let path = temp.path().join(FILE_NAME);
-        manifest().write(temp.path()).unwrap();
-        let text = fs::read_to_string(&path).unwrap();
-        let Seal { sha256: seal } = parse(&text).unwrap();
-        let text = text.replacen('{', "{\n  \"mood\": [1, {}],", 1);
-        let text = replace_last(&text, &seal, UNSEALED);
-        let seal = sha256_of(text.as_bytes());
-        fs::write(&path, replace_last(&text, UNSEALED, &seal)).unwrap();
-        assert_eq!(Manifest::read(temp.path()).unwrap().details, details(1500));
-    }
-}
+mod tests;

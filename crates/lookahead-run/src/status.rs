@@ -9,8 +9,8 @@
 //! let status: Status = serde_json::from_str(
 //!     r#"{"run":"mnist","state":"paused","step":7,"total_steps":100,"loss":"NaN","mood":"good"}"#,
 //! ).unwrap();
-//! assert_eq!((status.state, status.step, status.k), (State::Paused, 7, None));
-//! assert!(status.loss.is_some_and(f64::is_nan));
+//! assert_eq!((status.state, status.step, status.lookahead.k), (State::Paused, 7, None));
+//! assert!(status.last_step.loss.is_some_and(f64::is_nan));
 //! ```
 
 use serde::{Deserialize, Serialize};
@@ -35,24 +35,12 @@ pub struct Status {
     pub epoch: u64,
     /// Inner steps since the last sync, 0 to k; 0 when the inner optimizer trains alone.
     pub phase: u64,
-    /// Mean loss of the last step's batch at the fast weights; none before the first step.
-    #[serde(with = "crate::number::option")]
-    pub loss: Option<f64>,
-    /// Learning rate of the inner optimizer in the last step; none before the first step.
-    #[serde(with = "crate::number::option")]
-    pub learning_rate: Option<f64>,
-    /// Training samples a second, smoothed over the last steps; none before the first step.
-    #[serde(with = "crate::number::option")]
-    pub samples_per_second: Option<f64>,
-    /// Synchronization period: inner steps between syncs; none when the inner optimizer trains
-    /// alone.
-    pub k: Option<u64>,
-    /// The k that was asked for and holds from the next cycle on.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub next_k: Option<u64>,
-    /// Slow step size; none when the inner optimizer trains alone.
-    #[serde(with = "crate::number::option")]
-    pub alpha: Option<f64>,
+    /// What was measured in the last step.
+    #[serde(flatten)]
+    pub last_step: LastStep,
+    /// Lookahead's settings.
+    #[serde(flatten)]
+    pub lookahead: LookaheadStatus,
     /// Of a run of several processes, how each fared when they met last.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub ranks: Vec<Rank>,
@@ -62,6 +50,35 @@ pub struct Status {
     pub checkpoint: Option<String>,
     /// Keys of the settings that [`Command::Set`](crate::command::Command::Set) takes.
     pub settings: Vec<String>,
+}
+
+/// What was measured in the last step; nothing before the first.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct LastStep {
+    /// Mean loss of its batch at the fast weights.
+    #[serde(with = "crate::number::option")]
+    pub loss: Option<f64>,
+    /// Learning rate of the inner optimizer.
+    #[serde(with = "crate::number::option")]
+    pub learning_rate: Option<f64>,
+    /// Training samples a second, smoothed over the last steps.
+    #[serde(with = "crate::number::option")]
+    pub samples_per_second: Option<f64>,
+}
+
+/// Lookahead's settings; none if the inner optimizer trains alone.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct LookaheadStatus {
+    /// Synchronization period: inner steps between syncs.
+    pub k: Option<u64>,
+    /// The requested k, which holds from the next cycle.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub next_k: Option<u64>,
+    /// Slow step size.
+    #[serde(with = "crate::number::option")]
+    pub alpha: Option<f64>,
 }
 
 /// What a run does just now.
@@ -76,3 +93,6 @@ pub enum State {
     /// It was asked to end, and takes no further step.
     Stopping,
 }
+
+#[cfg(test)]
+mod tests;

@@ -7,9 +7,11 @@ use std::path::Path;
 
 use tempfile::{TempDir, tempdir};
 
-use crate::event::{Event, Record, Resumed, RunInfo, Step, Task, Versions};
+use crate::event::{
+    Compute, Event, Record, Resumed, RunInfo, Samples, Software, Step, Task, Versions,
+};
 use crate::log::EventLog;
-use crate::manifest::{Details, Git};
+use crate::manifest::{Git, MachineInfo, TrainingMetadata};
 use crate::store::{CheckpointStore, Published};
 
 /// Numbers that a careless printer or parser gets wrong by a bit, or altogether.
@@ -45,6 +47,14 @@ pub(crate) fn step(step: u64, loss: f64) -> Record {
     Record { time: step as f64, step, event: Event::Step(event) }
 }
 
+fn compute() -> Compute {
+    Compute { device: "cpu".into(), threads: 2, cpu_capability: "AVX2".into() }
+}
+
+fn versions() -> Versions {
+    Versions { lookahead: "1".into(), tch: "2".into(), libtorch: "3".into() }
+}
+
 pub(crate) fn info() -> RunInfo {
     RunInfo {
         format: crate::event::FORMAT,
@@ -54,18 +64,13 @@ pub(crate) fn info() -> RunInfo {
         model: "mlp".into(),
         optimizer: "sgd".into(),
         lookahead: None,
-        device: "cpu".into(),
-        threads: 2,
-        cpu_capability: "AVX2".into(),
+        compute: compute(),
         parameters: 10,
         total_steps: 100,
         steps_per_epoch: 10,
-        train_samples: 1000,
-        validation_samples: 0,
-        test_samples: 0,
+        samples: Samples { train: 1000, validation: 0, test: 0 },
         seed: u64::MAX,
-        program: None,
-        versions: Versions { lookahead: "1".into(), tch: "2".into(), libtorch: "3".into() },
+        software: Software { program: None, versions: versions() },
         config: serde_json::json!({"optimizer": {"lr": 0.1}}),
     }
 }
@@ -85,20 +90,19 @@ pub(crate) fn append_all(path: &Path, records: &[Record]) {
     log.sync().unwrap();
 }
 
-pub(crate) fn details(step: u64) -> Details {
-    Details {
+pub(crate) fn metadata(step: u64) -> TrainingMetadata {
+    TrainingMetadata {
         step,
         phase: step % 5,
         epoch: 1,
         cursor: 7,
         seed: u64::MAX,
-        program: Some("this one".into()),
-        versions: Versions { lookahead: "1".into(), tch: "2".into(), libtorch: "3".into() },
-        device: "cpu".into(),
-        threads: 2,
-        cpu_capability: "AVX2".into(),
-        processor: "Some CPU".into(),
-        environment: Some(BTreeMap::from([("MKL_CBWR".into(), "AVX2".into())])),
+        software: Software { program: Some("this one".into()), versions: versions() },
+        machine: MachineInfo {
+            compute: compute(),
+            processor: "Some CPU".into(),
+            environment: Some(BTreeMap::from([("MKL_CBWR".into(), "AVX2".into())])),
+        },
         integers: BTreeMap::from([("sync".into(), i64::MIN), ("most".into(), i64::MAX)]),
         numbers: BTreeMap::from([("lr".into(), 0.1 + 0.2)]),
         metrics: BTreeMap::from([("validation/loss".into(), f64::INFINITY)]),
@@ -117,9 +121,9 @@ pub(crate) fn store() -> (TempDir, CheckpointStore) {
 
 /// A checkpoint of two files whose contents tell the step.
 pub(crate) fn publish(store: &CheckpointStore, step: u64) -> Published {
-    let published = store.publish(details(step), |draft| {
+    let published = store.publish(metadata(step), |writer| {
         for (name, what) in [("model", "slow weights"), ("training", "the rest")] {
-            let mut file = draft.create_file(&format!("{name}.safetensors"))?;
+            let mut file = writer.create_file(&format!("{name}.safetensors"))?;
             write!(file, "{what} of step {step}")?;
             file.finish()?;
         }

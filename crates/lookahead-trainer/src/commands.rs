@@ -39,7 +39,8 @@ use crate::usage::UsageError;
 /// else.
 fn refuse_other_program(folder: &RunFolder) -> anyhow::Result<()> {
     let newest = folder.checkpoints().list()?.pop();
-    let in_manifest = newest.and_then(|found| Manifest::read(&found.path).ok()?.details.program);
+    let in_manifest =
+        newest.and_then(|found| Manifest::read(&found.path).ok()?.metadata.software.program);
     match other_program(in_manifest).or_else(|| other_program(program_in_log(folder))) {
         Some(program) => Err(UsageError::new(format!(
             "`{program}` wrote the run {}, and only that program knows what its config and tensors mean: use \
@@ -54,7 +55,7 @@ fn refuse_other_program(folder: &RunFolder) -> anyhow::Result<()> {
 /// Which program trains, as the log's first line tells.
 fn program_in_log(folder: &RunFolder) -> Option<String> {
     match log::first(&folder.events_path()).ok()??.event {
-        Event::RunStarted(info) => info.program,
+        Event::RunStarted(info) => info.software.program,
         _ => None,
     }
 }
@@ -93,7 +94,7 @@ fn are_final(weights: Weights, config: &Config) -> bool {
 }
 
 /// Weights, for people.
-fn called(weights: Weights) -> &'static str {
+fn label(weights: Weights) -> &'static str {
     match weights {
         Weights::Slow => "slow weights φ",
         Weights::Fast => "fast weights θ",
@@ -106,7 +107,7 @@ const ATTEMPTS: u32 = 20;
 
 /// Reads something of a run's checkpoints. A run that trains meanwhile can remove one between the look
 /// and the reading; then it has published another, and it is tried again.
-fn while_checkpoints_come_and_go<T>(
+fn retry_while_pruned<T>(
     folder: &RunFolder,
     read: impl Fn() -> anyhow::Result<T>,
 ) -> anyhow::Result<T> {
@@ -123,7 +124,7 @@ fn while_checkpoints_come_and_go<T>(
 }
 
 /// The checkpoint that was asked for, or the newest valid one; and sentences about those that were skipped.
-fn choose(
+fn select_checkpoint(
     folder: &RunFolder,
     from: Option<From>,
 ) -> anyhow::Result<(Checkpoint, Manifest, Vec<String>)> {
@@ -147,15 +148,15 @@ fn choose(
     Ok((newest.checkpoint, newest.manifest, passed_over))
 }
 
-/// As [`choose`], of the run's result: after early stopping that is the best model. The sentences say
+/// As [`select_checkpoint`], of the run's result: after early stopping that is the best model. The sentences say
 /// whether they warn.
-fn choose_result(
+fn select_result(
     folder: &RunFolder,
     from: Option<From>,
 ) -> anyhow::Result<(Checkpoint, Manifest, Vec<String>)> {
-    let (checkpoint, manifest, passed_over) = choose(folder, from)?;
+    let (checkpoint, manifest, passed_over) = select_checkpoint(folder, from)?;
     let mut notes: Vec<String> = passed_over.iter().map(|why| format!("Warning: {why}")).collect();
-    let best = early_stopping::best_step(&manifest.details).filter(|_| from.is_none());
+    let best = early_stopping::best_step(&manifest.metadata).filter(|_| from.is_none());
     let Some(best) = best else { return Ok((checkpoint, manifest, notes)) };
     let (run, last) = (folder.name(), checkpoint.step);
     match folder.checkpoints().at_step(best) {

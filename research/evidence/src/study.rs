@@ -147,9 +147,9 @@ impl Study {
             runs: runs.len(),
             failed,
             hours: seconds / 3600.0,
-            libtorch: info.map_or_else(String::new, |info| info.versions.libtorch.clone()),
-            capability: info.map_or_else(String::new, |info| info.cpu_capability.clone()),
-            threads: info.map_or(0, |info| info.threads),
+            libtorch: info.map_or_else(String::new, |info| info.software.versions.libtorch.clone()),
+            capability: info.map_or_else(String::new, |info| info.compute.cpu_capability.clone()),
+            threads: info.map_or(0, |info| info.compute.threads),
         }
     }
 }

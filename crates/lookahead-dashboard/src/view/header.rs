@@ -34,7 +34,7 @@ pub(crate) fn draw(model: &Model, area: Rect, buffer: &mut Buffer) {
     let x = put(buffer, area, area.x + 1, area.y + 1, &lookahead(info), theme.plain);
     let rest = format!(
         " · {} · {} parameters · seed {}",
-        info.device,
+        info.compute.device,
         format::count(info.parameters),
         info.seed
     );

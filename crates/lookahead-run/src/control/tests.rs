@@ -17,7 +17,7 @@ use crate::command::{Command, Setting};
 use crate::error::Error;
 use crate::folder::RunFolder;
 use crate::socket::{self, short_path, unix_socket};
-use crate::status::{State, Status};
+use crate::status::{LastStep, LookaheadStatus, State, Status};
 
 struct Live {
     _temp: TempDir,
@@ -49,9 +49,12 @@ fn some_status() -> Status {
         process: 7,
         state: State::Paused,
         step: u64::MAX,
-        loss: Some(f64::INFINITY),
-        learning_rate: Some(0.1 + 0.2),
-        k: Some(5),
+        last_step: LastStep {
+            loss: Some(f64::INFINITY),
+            learning_rate: Some(0.1 + 0.2),
+            ..LastStep::default()
+        },
+        lookahead: LookaheadStatus { k: Some(5), ..LookaheadStatus::default() },
         settings: vec!["optimizer.lr".into(), "lookahead.k".into()],
         ..Status::default()
     }

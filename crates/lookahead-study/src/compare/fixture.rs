@@ -3,8 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use lookahead_run::event::{
-    Evaluation, Event, LookaheadInfo, Probe, Record, RunEnded, RunInfo, Split, Status, Step, Task,
-    Versions, Weights,
+    Compute, Evaluation, Event, LookaheadInfo, Probe, Record, RunEnded, RunInfo, Samples, Software,
+    Split, Status, Step, Task, Versions, Weights,
 };
 use lookahead_run::{EventLog, RunFolder};
 use serde_json::{Value, json};
@@ -25,18 +25,13 @@ pub(super) fn info(name: &str, config: Value, seed: u64) -> RunInfo {
         model: "mlp".into(),
         optimizer: config["optimizer"]["kind"].as_str().unwrap_or("sgd").to_owned(),
         lookahead,
-        device: "cpu".into(),
-        threads: 1,
-        cpu_capability: "AVX2".into(),
+        compute: Compute { device: "cpu".into(), threads: 1, cpu_capability: "AVX2".into() },
         parameters: 10,
         total_steps: 40,
         steps_per_epoch: 20,
-        train_samples: 100,
-        validation_samples: 10,
-        test_samples: 10,
+        samples: Samples { train: 100, validation: 10, test: 10 },
         seed,
-        program: None,
-        versions: Versions::default(),
+        software: Software { program: None, versions: Versions::default() },
         config,
     }
 }

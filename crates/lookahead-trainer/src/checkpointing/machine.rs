@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use lookahead_core::tch_ext::build;
-use lookahead_run::Details;
+use lookahead_run::TrainingMetadata;
 
 /// Environment variables by which libtorch and its libraries choose other kernels, another precision, or
 /// another order of sums. `OMP_NUM_THREADS` is not among them: the number of threads is recorded itself.
@@ -57,15 +57,16 @@ impl Machine {
 
     /// What of it may make a resumed run differ in its last bits, as a sentence. Checkpoints of earlier
     /// versions don't tell all of it, and what they don't tell is not compared.
-    pub fn other_bits(&self, saved: &Details) -> Option<String> {
+    pub fn other_bits(&self, saved: &TrainingMetadata) -> Option<String> {
         let mut differences = Vec::new();
         let mut compare = |then: &str, now: &str, what: &str| {
             if then != now {
                 differences.push(format!("{then}{what} then and {now} now"));
             }
         };
-        compare(&saved.threads.to_string(), &self.threads.to_string(), " threads");
-        compare(&saved.cpu_capability, &self.cpu_capability, " kernels");
+        let saved = &saved.machine;
+        compare(&saved.compute.threads.to_string(), &self.threads.to_string(), " threads");
+        compare(&saved.compute.cpu_capability, &self.cpu_capability, " kernels");
         if !saved.processor.is_empty() && !self.processor.is_empty() {
             compare(&saved.processor, &self.processor, "");
         }
@@ -98,6 +99,8 @@ fn processor() -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use lookahead_run::MachineInfo;
+    use lookahead_run::event::Compute;
 
     fn machine() -> Machine {
         let environment = [("MKL_CBWR".to_owned(), "AVX2".to_owned())].into();
@@ -105,24 +108,24 @@ mod tests {
         Machine { threads: 2, cpu_capability, processor, environment }
     }
 
-    fn details(of: &Machine) -> Details {
-        Details {
-            threads: of.threads,
-            cpu_capability: of.cpu_capability.clone(),
+    fn metadata(of: &Machine) -> TrainingMetadata {
+        let (threads, cpu_capability) = (of.threads, of.cpu_capability.clone());
+        let machine = MachineInfo {
+            compute: Compute { threads, cpu_capability, ..Compute::default() },
             processor: of.processor.clone(),
             environment: Some(of.environment.clone()),
-            ..Details::default()
-        }
+        };
+        TrainingMetadata { machine, ..TrainingMetadata::default() }
     }
 
     #[test]
     fn what_differs_is_named() {
         let here = machine();
-        assert_eq!(here.other_bits(&details(&here)), None);
+        assert_eq!(here.other_bits(&metadata(&here)), None);
         let other = |change: fn(&mut Machine)| {
             let mut saved = machine();
             change(&mut saved);
-            here.other_bits(&details(&saved)).unwrap()
+            here.other_bits(&metadata(&saved)).unwrap()
         };
         let said = [
             (other(|m| m.threads = 4), "4 threads then and 2 now"),
@@ -140,7 +143,8 @@ mod tests {
     #[test]
     fn what_an_earlier_version_did_not_record_is_not_compared() {
         let here = machine();
-        let saved = Details { processor: String::new(), environment: None, ..details(&here) };
+        let mut saved = metadata(&here);
+        (saved.machine.processor, saved.machine.environment) = (String::new(), None);
         assert_eq!(here.other_bits(&saved), None);
     }
 }

@@ -2,7 +2,7 @@
 //! may be of another one.
 
 use anyhow::bail;
-use lookahead_run::Details;
+use lookahead_run::TrainingMetadata;
 use lookahead_run::checkpoint::sha256_of;
 use serde::{Deserialize, Serialize};
 
@@ -25,16 +25,16 @@ pub struct Moment {
 
 impl Moment {
     /// The moment that a manifest tells of.
-    pub fn of(details: &Details) -> Moment {
+    pub fn of(metadata: &TrainingMetadata) -> Moment {
         let bits = |value: f64| if value.is_nan() { f64::NAN } else { value }.to_bits();
         let mut state = String::new();
-        for (name, value) in optimizer_entries(&details.integers) {
+        for (name, value) in optimizer_entries(&metadata.integers) {
             state += &format!("{name:?} {value}\n");
         }
-        for (name, value) in optimizer_entries(&details.numbers) {
+        for (name, value) in optimizer_entries(&metadata.numbers) {
             state += &format!("{name:?} {:x}\n", bits(value));
         }
-        let &Details { step, phase, epoch, cursor, seed, .. } = details;
+        let &TrainingMetadata { step, phase, epoch, cursor, seed, .. } = metadata;
         Moment { step, phase, epoch, cursor, seed, state: sha256_of(state.as_bytes()) }
     }
 
@@ -49,11 +49,11 @@ impl Moment {
 ///
 /// # Errors
 /// A sentence where it is of another one.
-pub fn refuse_other_moment(entry: Option<&str>, details: &Details) -> anyhow::Result<()> {
+pub fn refuse_other_moment(entry: Option<&str>, metadata: &TrainingMetadata) -> anyhow::Result<()> {
     let Some(found) = entry.and_then(|text| serde_json::from_str::<Moment>(text).ok()) else {
         return Ok(());
     };
-    let told = Moment::of(details);
+    let told = Moment::of(metadata);
     if found == told {
         return Ok(());
     }

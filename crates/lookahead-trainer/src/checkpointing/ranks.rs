@@ -8,7 +8,7 @@ use std::io::Cursor;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
-use lookahead_run::{Details, checkpoint};
+use lookahead_run::{TrainingMetadata, checkpoint};
 use serde::{Deserialize, Serialize};
 
 use super::restore::Saved;
@@ -24,7 +24,7 @@ pub struct Plan {
     /// The configuration, with all changes.
     pub config: Config,
     /// What the manifest says.
-    pub details: Details,
+    pub metadata: TrainingMetadata,
 }
 
 /// What a process that has no files was sent.
@@ -45,7 +45,7 @@ pub fn send(workers: &WorkerGroup, path: &Path, plan: &Plan) -> anyhow::Result<(
         return Ok(());
     }
     // There may be fewer than processes, or more.
-    let saved = ranks_of(&plan.details);
+    let saved = ranks_of(&plan.metadata);
     let names: Vec<String> = (1..saved).map(training_of_rank).collect();
     let mut wanted: Vec<&str> = names.iter().map(String::as_str).collect();
     wanted.push(TRAINING);
@@ -66,7 +66,7 @@ pub fn receive(workers: &WorkerGroup) -> anyhow::Result<Received> {
     let plan: Plan = serde_json::from_slice(&workers.broadcast_bytes(&[])?)
         .context("Rank 0 has another version of the program.")?;
     let mut tensors = TensorFile::new(Cursor::new(workers.broadcast_bytes(&[])?))?.tensors()?;
-    for rank in 1..ranks_of(&plan.details).min(workers.size()) {
+    for rank in 1..ranks_of(&plan.metadata).min(workers.size()) {
         let bytes = workers.broadcast_bytes(&[])?;
         if rank == workers.rank() {
             // Rank 0's own gives way to this process's; φ is the same.
@@ -74,8 +74,8 @@ pub fn receive(workers: &WorkerGroup) -> anyhow::Result<Received> {
             tensors.extend(TensorFile::new(Cursor::new(bytes))?.tensors()?);
         }
     }
-    let place = PathBuf::from(format!("rank 0's checkpoint of step {}", plan.details.step));
-    let saved = Saved { details: plan.details.clone(), tensors, place };
+    let place = PathBuf::from(format!("rank 0's checkpoint of step {}", plan.metadata.step));
+    let saved = Saved { metadata: plan.metadata.clone(), tensors, place };
     Ok(Received { plan, saved })
 }
 

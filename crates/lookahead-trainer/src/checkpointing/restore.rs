@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, bail};
 use lookahead_core::State;
 use lookahead_core::tch_ext::generator;
-use lookahead_run::{Details, checkpoint, shown};
+use lookahead_run::{TrainingMetadata, checkpoint, shown};
 use tch::{Tensor, nn};
 
 use super::moment::{MOMENT, refuse_other_moment};
@@ -23,7 +23,7 @@ use crate::train::averaging::Average;
 #[derive(Debug)]
 pub struct Saved {
     /// What the manifest says.
-    pub details: Details,
+    pub metadata: TrainingMetadata,
     /// The tensors of the training file.
     pub tensors: BTreeMap<String, Tensor>,
     /// Where they come from, for messages.
@@ -36,8 +36,8 @@ impl Saved {
     /// # Errors
     /// Where a file can't be read or is damaged.
     pub fn read(folder: &Path) -> anyhow::Result<Self> {
-        let (details, tensors) = tensors_of(folder, TRAINING)?;
-        Ok(Saved { details, tensors, place: shown(&folder.join(TRAINING)) })
+        let (metadata, tensors) = tensors_of(folder, TRAINING)?;
+        Ok(Saved { metadata, tensors, place: shown(&folder.join(TRAINING)) })
     }
 }
 
@@ -54,8 +54,8 @@ pub fn restore(
     vs: &nn::VarStore,
     optimizer: &mut Optimizer,
     average: Option<&mut Average>,
-) -> anyhow::Result<(Details, BTreeMap<String, Tensor>)> {
-    let Saved { details, tensors, place: path } = saved;
+) -> anyhow::Result<(TrainingMetadata, BTreeMap<String, Tensor>)> {
+    let Saved { metadata, tensors, place: path } = saved;
     let file = State { tensors, ..State::default() };
     for name in file.tensors.keys() {
         let section = name.split_once('/').map(|(section, _)| section);
@@ -81,8 +81,8 @@ pub fn restore(
     random.get("cpu").with_context(missing)?;
     let state = State {
         tensors: file.part(OPTIMIZER).tensors,
-        integers: optimizer_entries(&details.integers),
-        numbers: optimizer_entries(&details.numbers),
+        integers: optimizer_entries(&metadata.integers),
+        numbers: optimizer_entries(&metadata.numbers),
     };
 
     let before = generator_states()?;
@@ -103,13 +103,13 @@ pub fn restore(
     }
     copy_into(vs, &fast)?;
     if let Some(average) = average {
-        let count = details.integers.get(AVERAGED).copied().unwrap_or(0);
+        let count = metadata.integers.get(AVERAGED).copied().unwrap_or(0);
         average.load(count.unsigned_abs(), &mean)?;
     }
     // A state is taken together with the fast weights that are in the model, and those have just
     // come: what was accepted once is accepted again.
     optimizer.load_state(&state)?;
-    Ok((details, sound))
+    Ok((metadata, sound))
 }
 
 /// Loads the weights of one set into the model: φ from the model file, θ from the training file.
@@ -135,15 +135,18 @@ pub fn weights_of(folder: &Path, slow: bool) -> anyhow::Result<BTreeMap<String, 
 }
 
 /// The tensors of one file of a checkpoint, all of whose files are verified.
-fn tensors_of(folder: &Path, file: &str) -> anyhow::Result<(Details, BTreeMap<String, Tensor>)> {
+fn tensors_of(
+    folder: &Path,
+    file: &str,
+) -> anyhow::Result<(TrainingMetadata, BTreeMap<String, Tensor>)> {
     let (manifest, mut contents) = checkpoint::read(folder, &[file])?;
     let bytes = contents.remove(file).unwrap_or_default();
     let tensors = TensorFile::new(Cursor::new(bytes)).and_then(|mut file| {
-        refuse_other_moment(file.entry(MOMENT), &manifest.details)?;
+        refuse_other_moment(file.entry(MOMENT), &manifest.metadata)?;
         file.tensors()
     });
     let what = || format!("The file {} can't be used.", shown(&folder.join(file)).display());
-    Ok((manifest.details, tensors.with_context(what)?))
+    Ok((manifest.metadata, tensors.with_context(what)?))
 }
 
 /// An error unless the tensors are the store's variables: same names, shapes and element types.

@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use anyhow::Context;
 use crossbeam_channel::{Receiver, Sender, bounded};
 use lookahead_run::log::LogSyncer;
-use lookahead_run::{CheckpointStore, Details, Draft, Published, Retention};
+use lookahead_run::{CheckpointStore, CheckpointWriter, Published, Retention, TrainingMetadata};
 
 use super::moment::{MOMENT, Moment};
 use super::snapshot::Snapshot;
@@ -31,7 +31,7 @@ pub struct SaveRequest {
     /// Training states of the other processes, as files, from rank 1 on.
     pub ranks: Vec<Vec<u8>>,
     /// What the manifest says of it.
-    pub details: Details,
+    pub metadata: TrainingMetadata,
     /// Which checkpoints stay afterwards.
     pub retention: Retention,
     /// The learning rate, for the advice to a training that diverged.
@@ -151,15 +151,15 @@ impl Drop for Writer {
 }
 
 fn work(store: &CheckpointStore, log: &LogSyncer, job: SaveRequest) -> (SaveResult, Snapshot) {
-    let SaveRequest { snapshot, ranks, details, retention, lr, stall } = job;
-    let (step, started) = (details.step, Instant::now());
+    let SaveRequest { snapshot, ranks, metadata, retention, lr, stall } = job;
+    let (step, started) = (metadata.step, Instant::now());
     let mut warnings = Vec::new();
     // The log must not be behind the checkpoint after a power cut. A checkpoint is worth more than
     // its log, though.
     if let Err(error) = log.sync() {
         warnings.push(error.to_string());
     }
-    let outcome = caught(|| publish(store, details, &snapshot, &ranks, lr));
+    let outcome = caught(|| publish(store, metadata, &snapshot, &ranks, lr));
     if outcome.is_ok()
         && let Err(error) = store.retain(&retention, Some(step))
     {
@@ -174,24 +174,24 @@ const CHUNK: usize = 1 << 20;
 
 fn publish(
     store: &CheckpointStore,
-    details: Details,
+    metadata: TrainingMetadata,
     snapshot: &Snapshot,
     ranks: &[Vec<u8>],
     lr: f64,
 ) -> anyhow::Result<Published> {
-    let step = details.step;
-    let signature = (!details.signature.is_null()).then(|| details.signature.to_string());
+    let step = metadata.step;
+    let signature = (!metadata.signature.is_null()).then(|| metadata.signature.to_string());
     let signature = signature.as_deref().map(|text| (SIGNATURE, text));
-    let moment = Moment::of(&details).text();
+    let moment = Moment::of(&metadata).text();
     let mut diverged = None;
-    let mut write = |draft: &mut Draft| -> anyhow::Result<()> {
+    let mut write = |writer: &mut CheckpointWriter| -> anyhow::Result<()> {
         let files = [
             (TRAINING, Some((MOMENT, &moment[..])), snapshot.training()),
             (MODEL, signature, snapshot.model()),
         ];
-        for (file, metadata, entries) in files {
-            let mut out = BufWriter::with_capacity(CHUNK, draft.create_file(file)?);
-            tensor_file::write_with(&mut out, metadata, entries, |name, kind, bytes| {
+        for (file, entry, entries) in files {
+            let mut out = BufWriter::with_capacity(CHUNK, writer.create_file(file)?);
+            tensor_file::write_with(&mut out, entry, entries, |name, kind, bytes| {
                 let Some(what) = must_be_finite(file, name) else { return Ok(()) };
                 match has_non_finite(kind, bytes) {
                     true => {
@@ -203,13 +203,13 @@ fn publish(
             out.into_inner().map_err(std::io::IntoInnerError::into_error)?.finish()?;
         }
         for (i, bytes) in ranks.iter().enumerate() {
-            let mut file = draft.create_file(&training_of_rank(i + 1))?;
+            let mut file = writer.create_file(&training_of_rank(i + 1))?;
             file.write_all(bytes)?;
             file.finish()?;
         }
         Ok(())
     };
-    let published = store.publish(details, |draft| write(draft).map_err(Into::into));
+    let published = store.publish(metadata, |writer| write(writer).map_err(Into::into));
     match diverged {
         // The store's error has only its words.
         Some(diverged) => Err(diverged.into()),

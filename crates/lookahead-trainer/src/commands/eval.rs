@@ -6,8 +6,7 @@ use lookahead_run::event::{Split, Task, Weights};
 use serde::Serialize;
 
 use super::{
-    are_final, called, choose_result, refuse_other_program, which_weights,
-    while_checkpoints_come_and_go,
+    are_final, label, refuse_other_program, retry_while_pruned, select_result, which_weights,
 };
 use crate::checkpointing::restore::load_weights;
 use crate::cli;
@@ -57,7 +56,7 @@ pub fn eval(arguments: &cli::Eval) -> anyhow::Result<()> {
             eprint_line(format_args!("Note: {note}"));
         }
         let load = || load(&folder, arguments.from, are_final(weights, &config), (&model, &data));
-        let step = while_checkpoints_come_and_go(&folder, load)?;
+        let step = retry_while_pruned(&folder, load)?;
         let found = evaluate(&model, &*data.test, Split::Test, weights, || false)?;
         Ok((step, found.context("Nobody stopped it.")?))
     })?;
@@ -77,7 +76,7 @@ pub fn eval(arguments: &cli::Eval) -> anyhow::Result<()> {
         print_line(serde_json::to_string(&report)?)?;
     } else {
         let (run, set, percent, loss) =
-            (folder.name(), called(weights), 100.0 * found.accuracy, found.loss);
+            (folder.name(), label(weights), 100.0 * found.accuracy, found.loss);
         let (samples, data) = (found.samples, data.name);
         print_line(match task {
             Task::Classification => format!(
@@ -106,9 +105,9 @@ fn load(
     is_final: bool,
     (model, data): (&Model, &Dataset),
 ) -> anyhow::Result<u64> {
-    let (checkpoint, manifest, notes) = choose_result(folder, from)?;
+    let (checkpoint, manifest, notes) = select_result(folder, from)?;
     // A model of other symbols would answer, and mean nothing.
-    refuse_other_contents(data, &manifest.details)?;
+    refuse_other_contents(data, &manifest.metadata)?;
     load_weights(&checkpoint.path, is_final, &model.vs)?;
     notes.into_iter().for_each(eprint_line);
     Ok(checkpoint.step)

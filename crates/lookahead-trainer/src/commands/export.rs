@@ -5,8 +5,7 @@ use std::path::Path;
 use lookahead_run::RunFolder;
 
 use super::{
-    are_final, called, choose_result, refuse_other_program, which_weights,
-    while_checkpoints_come_and_go,
+    are_final, label, refuse_other_program, retry_while_pruned, select_result, which_weights,
 };
 use crate::checkpointing::restore::weights_of;
 use crate::cli;
@@ -35,14 +34,14 @@ pub fn export(arguments: &cli::Export) -> anyhow::Result<()> {
         .into());
     }
     let slow = are_final(weights, &config);
-    let (checkpoint, manifest, notes, tensors) = while_checkpoints_come_and_go(&folder, || {
-        let (checkpoint, manifest, notes) = choose_result(&folder, arguments.from)?;
+    let (checkpoint, manifest, notes, tensors) = retry_while_pruned(&folder, || {
+        let (checkpoint, manifest, notes) = select_result(&folder, arguments.from)?;
         let tensors = weights_of(&checkpoint.path, slow)?;
         Ok((checkpoint, manifest, notes, tensors))
     })?;
     notes.into_iter().for_each(eprint_line);
     let count = tensors.len();
-    let signature = manifest.details.signature;
+    let signature = manifest.metadata.signature;
     let signature = (!signature.is_null()).then(|| signature.to_string());
     write_new_signed(output, signature.as_deref(), entries(tensors))?;
     if signature.is_none() {
@@ -53,7 +52,7 @@ pub fn export(arguments: &cli::Export) -> anyhow::Result<()> {
             output.display()
         ));
     }
-    let set = called(weights);
+    let set = label(weights);
     eprint_line(format_args!(
         "{count} tensors, {set} of {}, in {}",
         checkpoint.name(),

@@ -5,10 +5,10 @@ use std::fmt::Write as _;
 use std::fs::File;
 use std::path::Path;
 
-use lookahead_run::event::{Reason, RunInfo, Status};
+use lookahead_run::event::{Compute, Reason, RunInfo, Status};
 use lookahead_run::summary::State;
 use lookahead_run::{
-    Checkpoint, Details, FileEntry, Manifest, RunFolder, RunSummary, checkpoint, log,
+    Checkpoint, FileEntry, Manifest, RunFolder, RunSummary, TrainingMetadata, checkpoint, log,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -128,14 +128,14 @@ impl RunReport {
             let verified = found.verify();
             let manifest = verified.as_ref().ok();
             if let Some(manifest) = manifest {
-                signature.clone_from(&manifest.details.signature);
+                signature.clone_from(&manifest.metadata.signature);
             }
             Summary {
                 name: found.name(),
                 step: found.step,
                 bytes: manifest.map(Manifest::bytes),
                 created: manifest.map(|manifest| manifest.created),
-                metrics: manifest.map(|m| metrics(&m.details)).unwrap_or_default(),
+                metrics: manifest.map(|m| metrics(&m.metadata)).unwrap_or_default(),
                 best: best == Some(found.step),
                 fault: verified.err().map(|error| error.to_string()),
             }
@@ -213,7 +213,7 @@ impl RunReport {
                 about.optimizer,
                 about.parameters,
                 about.seed,
-                about.device
+                about.compute.device
             );
         }
         text += &signature_text(&self.signature);
@@ -300,22 +300,23 @@ impl CheckpointReport {
             Some(fault) => format!("{}: DAMAGED: {fault}\n", self.path),
             None => format!("{}: valid\n", self.path),
         };
-        let Some(Manifest { format, details, files, .. }) = &self.manifest else { return text };
-        let Details { step, phase, epoch, cursor, seed, versions, device, threads, .. } = details;
+        let Some(Manifest { format, metadata, files, .. }) = &self.manifest else { return text };
+        let TrainingMetadata { step, phase, epoch, cursor, seed, .. } = metadata;
+        let Compute { device, threads, cpu_capability } = &metadata.machine.compute;
+        let versions = &metadata.software.versions;
         let _ = writeln!(
             text,
             "  step {step}, {phase} inner steps since the last sync; epoch {epoch}, batch {cursor}; \
              seed {seed}\n  after {:.1} s; saved by lookahead {}, tch {}, libtorch {}, on {device} \
-             with {threads} threads and {}; format {format}{}",
-            details.wall_seconds,
+             with {threads} threads and {cpu_capability}; format {format}{}",
+            metadata.wall_seconds,
             versions.lookahead,
             versions.tch,
             versions.libtorch,
-            details.cpu_capability,
-            listed(&metrics(details))
+            listed(&metrics(metadata))
         );
-        text += &signature_text(&details.signature);
-        if let Some(git) = &details.git {
+        text += &signature_text(&metadata.signature);
+        if let Some(git) = &metadata.git {
             let modified = if git.modified { ", with changes that are not in it" } else { "" };
             let _ = writeln!(text, "  git revision {}{modified}", git.revision);
         }
@@ -337,8 +338,8 @@ fn signature_text(signature: &Value) -> String {
 }
 
 /// As the event log writes numbers.
-fn metrics(details: &Details) -> BTreeMap<String, Value> {
-    let all = details.metrics.iter();
+fn metrics(metadata: &TrainingMetadata) -> BTreeMap<String, Value> {
+    let all = metadata.metrics.iter();
     let written =
         |value: f64| lookahead_run::number::serialize(&value, serde_json::value::Serializer);
     all.map(|(name, value)| (name.clone(), written(*value).unwrap_or(Value::Null))).collect()

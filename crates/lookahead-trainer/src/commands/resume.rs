@@ -5,10 +5,10 @@ use std::path::Path;
 use anyhow::Context;
 use lookahead_run::checkpoint::fingerprint_of;
 use lookahead_run::event::{Event, Resumed, RunEnded, Status};
-use lookahead_run::{Checkpoint, Details, RunFolder, RunLock, log};
+use lookahead_run::{Checkpoint, RunFolder, RunLock, TrainingMetadata, log};
 use serde_json::{Map, Value};
 
-use super::{choose, refuse_other_program};
+use super::{refuse_other_program, select_checkpoint};
 use crate::checkpointing::ranks::{self, Plan, Received};
 use crate::cli;
 use crate::config::mutable_keys::{
@@ -95,18 +95,18 @@ pub(super) fn continue_run(
     workers: WorkerGroup,
 ) -> anyhow::Result<()> {
     let (folder, overrides) = (lock.folder(), &shared.overrides);
-    let (checkpoint, manifest, passed_over) = choose(folder, from)?;
+    let (checkpoint, manifest, passed_over) = select_checkpoint(folder, from)?;
     let Changed { config, changes, outdated, notes: mut warnings } =
-        changed_config(folder, &checkpoint, &manifest.details, overrides)?;
+        changed_config(folder, &checkpoint, &manifest.metadata, overrides)?;
     warnings.extend(passed_over);
-    warnings.extend(not_as_saved(&checkpoint, &manifest.details, &changes, overrides));
+    warnings.extend(not_as_saved(&checkpoint, &manifest.metadata, &changes, overrides));
 
-    refuse_other_mode(&manifest.details, &config)?;
-    let plan = Plan { config: config.clone(), details: manifest.details.clone() };
+    refuse_other_mode(&manifest.metadata, &config)?;
+    let plan = Plan { config: config.clone(), metadata: manifest.metadata.clone() };
     ranks::send(&workers, &checkpoint.path, &plan)?;
     let workers = workers.configured(&config.distributed)?;
     let mut training = caught(|| Training::with_workers(config.clone(), None, workers))?;
-    let other_workers = caught(|| training.restore(&checkpoint.path, &manifest.details))?;
+    let other_workers = caught(|| training.restore(&checkpoint.path, &manifest.metadata))?;
     refuse_fewer_steps(&training, &config)?;
     let over = is_over(folder, &training, &config)?;
     if training
@@ -118,7 +118,7 @@ pub(super) fn continue_run(
         return training.workers().leave();
     }
     warnings.extend(other_workers);
-    warnings.extend(training.machine().other_bits(&manifest.details));
+    warnings.extend(training.machine().other_bits(&manifest.metadata));
     warnings.extend(other_curve(&config, &changes));
     if [PERIOD, FINAL_SYNC].iter().any(|key| changes.contains_key(*key)) {
         warnings.extend(training.syncs_to_come());
@@ -159,12 +159,12 @@ pub(super) fn continue_run(
 
 /// Of several processes each has a θ and moments of its own in one mode, and in the other all have the
 /// same.
-fn refuse_other_mode(details: &Details, config: &Config) -> Result<(), UsageError> {
-    let before = value_at(&details.config, "distributed.mode").and_then(Value::as_str);
+fn refuse_other_mode(metadata: &TrainingMetadata, config: &Config) -> Result<(), UsageError> {
+    let before = value_at(&metadata.config, "distributed.mode").and_then(Value::as_str);
     let now = config.to_json();
     let now = value_at(&now, "distributed.mode").and_then(Value::as_str);
     match (before, now) {
-        (Some(before), Some(now)) if ranks_of(details) > 1 && now != "none" && before != now => {
+        (Some(before), Some(now)) if ranks_of(metadata) > 1 && now != "none" && before != now => {
             Err(UsageError::new(format!(
                 "`distributed.mode` can't become {now} in a run of several processes that was {before}: \
                  leave it, or begin another run from its model with `lookahead train --init-from`."
@@ -184,7 +184,7 @@ pub(super) fn follow_resume(
     let mut config = localize(plan.config)?;
     config.data.anchor()?;
     let mut training = caught(|| Training::with_workers(config.clone(), None, workers))?;
-    caught(|| training.restore_from(&plan.details, || Ok(saved)))?;
+    caught(|| training.restore_from(&plan.metadata, || Ok(saved)))?;
     if training.workers().all_reduce_flags(ControlFlags::default())?.stop {
         return training.workers().leave();
     }
@@ -204,12 +204,12 @@ struct Changed {
 fn changed_config(
     folder: &RunFolder,
     checkpoint: &Checkpoint,
-    details: &Details,
+    metadata: &TrainingMetadata,
     overrides: &[Override],
 ) -> anyhow::Result<Changed> {
     let place = folder.config_path().display().to_string();
     let text = folder.read_config()?;
-    let unkept = unkept_settings(&text, details)?;
+    let unkept = unkept_settings(&text, metadata)?;
     let mut before = Config::parse(&place, &text, &unkept)?.config;
     let mut after = Config::parse(&place, &text, &[&unkept, overrides].concat())?;
     if !unkept.is_empty() {
@@ -230,7 +230,7 @@ fn changed_config(
     let before = before.to_json();
     // The state is that of the config in the checkpoint. The run's own may have been edited, or the
     // checkpoint come from another run. Checkpoints of earlier versions don't tell.
-    let saved = if details.config.is_null() { &before } else { &details.config };
+    let saved = if metadata.config.is_null() { &before } else { &metadata.config };
     let foreign = differences(saved, &before);
     if let Some((key, now)) =
         foreign.iter().find(|(key, now)| !may_change(key) && !is_new(saved, key, now))
@@ -266,15 +266,15 @@ fn changed_config(
 
 /// Settings that were changed in the run that saved the checkpoint, and that the disk did not take into
 /// the `config.toml` that is still there.
-fn unkept_settings(text: &str, details: &Details) -> anyhow::Result<Vec<Override>> {
-    if details.integers.get(OUTDATED_CONFIG) != Some(&fingerprint_of(text.as_bytes())) {
+fn unkept_settings(text: &str, metadata: &TrainingMetadata) -> anyhow::Result<Vec<Override>> {
+    if metadata.integers.get(OUTDATED_CONFIG) != Some(&fingerprint_of(text.as_bytes())) {
         return Ok(Vec::new());
     }
     let kept: toml::Table = toml::from_str(text)?;
     let mut unkept = Vec::new();
     for key in LIVE {
-        let mut value = value_at(&details.config, key).cloned();
-        if let (PERIOD, Some(&k)) = (key, details.integers.get(NEXT_K)) {
+        let mut value = value_at(&metadata.config, key).cloned();
+        if let (PERIOD, Some(&k)) = (key, metadata.integers.get(NEXT_K)) {
             value = Some(k.into());
         }
         let Some(value) = value.filter(|value| !value.is_null()) else { continue };
@@ -292,7 +292,7 @@ fn unkept_settings(text: &str, details: &Details) -> anyhow::Result<Vec<Override
 /// was changed since, in the run or by hand.
 fn not_as_saved(
     checkpoint: &Checkpoint,
-    details: &Details,
+    metadata: &TrainingMetadata,
     changes: &Map<String, Value>,
     overrides: &[Override],
 ) -> Option<String> {
@@ -300,7 +300,7 @@ fn not_as_saved(
         changes.iter().filter(|(key, _)| overrides.iter().all(|set| set.key != **key));
     let all: Vec<String> = of_the_file
         .map(|(key, now)| {
-            let then = value_at(&details.config, key).unwrap_or(&Value::Null);
+            let then = value_at(&metadata.config, key).unwrap_or(&Value::Null);
             format!("`{key}` is {now}, and was {then}")
         })
         .collect();

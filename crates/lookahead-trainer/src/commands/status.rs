@@ -40,14 +40,14 @@ fn describe(status: &Status) -> String {
         status.run, status.step, status.total_steps, status.epoch, status.process
     )];
     if let (Some(loss), Some(rate), Some(speed)) =
-        (status.loss, status.learning_rate, status.samples_per_second)
+        (status.last_step.loss, status.last_step.learning_rate, status.last_step.samples_per_second)
     {
         lines.push(format!(
             "Loss {}, learning rate {rate:.3e}, {speed:.0} samples a second.",
             crate::observer::lines::loss(loss)
         ));
     }
-    if let (Some(k), Some(alpha)) = (status.k, status.alpha) {
+    if let (Some(k), Some(alpha)) = (status.lookahead.k, status.lookahead.alpha) {
         let probes = match status.probe_every_syncs {
             0 => "no probes".to_owned(),
             1 => "a probe at every sync".to_owned(),
@@ -58,7 +58,7 @@ fn describe(status: &Status) -> String {
             status.phase
         ));
     }
-    if let (Some(next), Some(k)) = (status.next_k, status.k) {
+    if let (Some(next), Some(k)) = (status.lookahead.next_k, status.lookahead.k) {
         let left = k.saturating_sub(status.phase);
         lines.push(format!("k becomes {next} after the next sync, in {left} steps."));
     }

@@ -215,9 +215,9 @@ fn headline(info: &RunInfo) -> String {
         info.optimizer,
         info.parameters,
         info.total_steps,
-        info.device,
-        info.threads,
-        if info.threads == 1 { "" } else { "s" }
+        info.compute.device,
+        info.compute.threads,
+        if info.compute.threads == 1 { "" } else { "s" }
     )
 }
 

@@ -1,7 +1,7 @@
 //! A run that stops early, since it gets no better: its result is the best model, and not the last.
 
 use lookahead_run::event::{Event, Reason, RunEnded, Split, Status, Weights};
-use lookahead_run::{Details, RunFolder};
+use lookahead_run::{RunFolder, TrainingMetadata};
 use serde_json::Value;
 
 use super::diverged::refuse_loss;
@@ -15,14 +15,14 @@ use crate::distributed::ControlFlags;
 use crate::model::Model;
 
 /// The step of the best model, where a checkpoint is the last one of a run that stopped early.
-pub fn best_step(details: &Details) -> Option<u64> {
-    let config = |key: &str| value_at(&details.config, key).and_then(Value::as_u64);
+pub fn best_step(metadata: &TrainingMetadata) -> Option<u64> {
+    let config = |key: &str| value_at(&metadata.config, key).and_then(Value::as_u64);
     let patience = config("train.patience").filter(|patience| *patience > 0)?;
     let all_taken = match config("train.max_steps") {
-        Some(total) => details.step >= total,
-        None => details.epoch >= config("train.epochs")?,
+        Some(total) => metadata.step >= total,
+        None => metadata.epoch >= config("train.epochs")?,
     };
-    let state = TrainState::from_details(details);
+    let state = TrainState::from_details(metadata);
     let stopped = state.is_out_of_patience(patience) && !all_taken;
     state.best.at().filter(|_| stopped)
 }

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use anyhow::Context;
 use lookahead_core::tch_ext::generator;
-use lookahead_run::{Details, shown};
+use lookahead_run::{TrainingMetadata, shown};
 
 use super::last_good::LastGoodBuffers;
 use super::setup::{Training, refuse_other_contents};
@@ -19,23 +19,27 @@ impl Training {
     /// # Errors
     /// If the checkpoint does not fit; nothing of it is used then. What the user can fix, for example
     /// data of another size, is a usage error.
-    pub fn restore(&mut self, folder: &Path, details: &Details) -> anyhow::Result<Option<String>> {
-        self.restore_from(details, || Saved::read(folder))
+    pub fn restore(
+        &mut self,
+        folder: &Path,
+        metadata: &TrainingMetadata,
+    ) -> anyhow::Result<Option<String>> {
+        self.restore_from(metadata, || Saved::read(folder))
             .with_context(|| format!("The checkpoint {} can't be used.", shown(folder).display()))
     }
 
-    /// As [`restore`](Self::restore), with a state that is read only where its details fit.
+    /// As [`restore`](Self::restore), with a state that is read only where its metadata fit.
     ///
     /// # Errors
     /// As [`restore`](Self::restore), and those of the reading.
     pub fn restore_from(
         &mut self,
-        details: &Details,
+        metadata: &TrainingMetadata,
         read: impl FnOnce() -> anyhow::Result<Saved>,
     ) -> anyhow::Result<Option<String>> {
-        self.refuse_other_data(details)?;
+        self.refuse_other_data(metadata)?;
         let average = self.average.as_mut();
-        let (details, sound) = &restore(read()?, &self.model.vs, &mut self.optimizer, average)?;
+        let (metadata, sound) = &restore(read()?, &self.model.vs, &mut self.optimizer, average)?;
         self.last_good = LastGoodBuffers::of(sound, self.device)?;
         // The state brings the settings that it was taken with; the config may have others now.
         // The learning rate is set in every step.
@@ -48,20 +52,20 @@ impl Training {
             }
             lookahead.set_k(config.k)?;
         }
-        self.state = TrainState::from_details(details);
-        let saved = ranks_of(details);
+        self.state = TrainState::from_details(metadata);
+        let saved = ranks_of(metadata);
         let size = self.workers.size();
         let cursor = match saved == size {
-            true => details.cursor,
+            true => metadata.cursor,
             // As many samples as were seen, in whole steps of as many processes as there are now.
             false => {
-                let cursor = details.cursor * saved as u64 / size as u64;
+                let cursor = metadata.cursor * saved as u64 / size as u64;
                 cursor.min(self.batches.per_epoch() - 1)
             }
         };
         let (data, train) = (&self.config.data, &self.config.train);
         let count = self.data.train.len();
-        self.batches = Batches::new(count, data.batch_size, train.seed, details.epoch, cursor)
+        self.batches = Batches::new(count, data.batch_size, train.seed, metadata.epoch, cursor)
             .shared(self.workers.rank(), size);
         self.total_steps = self.steps_in_all()?;
         if saved == size {
@@ -118,13 +122,13 @@ impl Training {
     }
 
     /// The walk over the data goes on only where there is as much of it as before.
-    fn refuse_other_data(&self, details: &Details) -> Result<(), UsageError> {
-        refuse_other_contents(&self.data, details)?;
+    fn refuse_other_data(&self, metadata: &TrainingMetadata) -> Result<(), UsageError> {
+        refuse_other_contents(&self.data, metadata)?;
         let found = self.data.train.len() as u64;
-        let saved = details.integers.get(TRAIN_SAMPLES).map_or(found, |&n| n as u64);
+        let saved = metadata.integers.get(TRAIN_SAMPLES).map_or(found, |&n| n as u64);
         // Checkpoints of earlier versions don't tell, and a place beyond the end does.
-        let other_workers = ranks_of(details) != self.workers.size();
-        if saved == found && (other_workers || details.cursor < self.batches.per_epoch()) {
+        let other_workers = ranks_of(metadata) != self.workers.size();
+        if saved == found && (other_workers || metadata.cursor < self.batches.per_epoch()) {
             return Ok(());
         }
         Err(UsageError::new(format!(
@@ -132,7 +136,7 @@ impl Training {
              {saved}, after {} batches of an epoch: its place in the data has no meaning in other \
              data. Let `data.dir` lead to the data that the run began with, or start a new run \
              with `lookahead train`.",
-            details.step, details.cursor
+            metadata.step, metadata.cursor
         )))
     }
 }

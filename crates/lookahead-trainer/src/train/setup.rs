@@ -5,8 +5,10 @@ use std::time::Instant;
 
 use lookahead_core::NonFinite;
 use lookahead_core::tch_ext::{build, generator};
-use lookahead_run::event::{self, LookaheadInfo, RunInfo, Versions, Weights};
-use lookahead_run::{Details, Git};
+use lookahead_run::event::{
+    self, Compute, LookaheadInfo, RunInfo, Samples, Software, Versions, Weights,
+};
+use lookahead_run::{Git, TrainingMetadata};
 use tch::{Device, Tensor};
 
 use super::averaging::Average;
@@ -189,19 +191,27 @@ impl Training {
             model: self.config.model.kind.name().to_owned(),
             optimizer: self.optimizer.name().to_owned(),
             lookahead: lookahead.map(|l| LookaheadInfo { k: l.k, alpha: l.alpha }),
-            device: device_name(self.device),
-            threads: self.machine.threads,
-            cpu_capability: self.machine.cpu_capability.clone(),
+            compute: self.compute(),
             parameters: self.model.parameters(),
             total_steps: self.total_steps,
             steps_per_epoch: self.batches.per_epoch(),
-            train_samples: self.data.train.len() as u64,
-            validation_samples: self.data.validation.len() as u64,
-            test_samples: self.data.test.len() as u64,
+            samples: Samples {
+                train: self.data.train.len() as u64,
+                validation: self.data.validation.len() as u64,
+                test: self.data.test.len() as u64,
+            },
             seed: self.config.train.seed,
-            program: Some(PROGRAM.to_owned()),
-            versions: versions(),
+            software: software(),
             config: self.config.to_json(),
+        }
+    }
+
+    /// The device, and how its CPU kernels compute.
+    pub(super) fn compute(&self) -> Compute {
+        Compute {
+            device: device_name(self.device),
+            threads: self.machine.threads,
+            cpu_capability: self.machine.cpu_capability.clone(),
         }
     }
 
@@ -347,9 +357,12 @@ impl Training {
 ///
 /// # Errors
 /// A usage error where it is not.
-pub fn refuse_other_contents(data: &Dataset, details: &Details) -> Result<(), UsageError> {
+pub fn refuse_other_contents(
+    data: &Dataset,
+    metadata: &TrainingMetadata,
+) -> Result<(), UsageError> {
     let now = data.train.fingerprint();
-    let then = details.integers.get(FINGERPRINT).copied();
+    let then = metadata.integers.get(FINGERPRINT).copied();
     if then.is_none() || now.is_none() || now == then {
         return Ok(());
     }
@@ -357,20 +370,21 @@ pub fn refuse_other_contents(data: &Dataset, details: &Details) -> Result<(), Us
         "The training data is not what the checkpoint of step {} was taken with: its contents have \
          changed. Let `data.file` lead to the data that the run began with, or start a new run with \
          `lookahead train`.",
-        details.step
+        metadata.step
     )))
 }
 
 /// The program's name in what it writes.
 pub const PROGRAM: &str = "lookahead";
 
-/// What runs.
-pub fn versions() -> Versions {
-    Versions {
+/// This program and its libraries, with their versions.
+pub fn software() -> Software {
+    let versions = Versions {
         lookahead: env!("CARGO_PKG_VERSION").to_owned(),
         tch: build::TCH_VERSION.to_owned(),
         libtorch: build::libtorch_version(),
-    }
+    };
+    Software { program: Some(PROGRAM.to_owned()), versions }
 }
 
 pub(super) fn device_name(device: Device) -> String {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use lookahead_run::Details;
+use lookahead_run::TrainingMetadata;
 
 use super::best::Best;
 
@@ -63,10 +63,10 @@ pub const NEXT_K: &str = "train/next_k";
 
 impl TrainState {
     /// The state that a manifest holds.
-    pub fn from_details(details: &Details) -> Self {
-        let integer = |key: &str| details.integers.get(key).copied().unwrap_or(0);
+    pub fn from_details(metadata: &TrainingMetadata) -> Self {
+        let integer = |key: &str| metadata.integers.get(key).copied().unwrap_or(0);
         TrainState {
-            step: details.step,
+            step: metadata.step,
             pending: match integer(PENDING) {
                 1 => PendingEvaluation::Both,
                 2 => PendingEvaluation::Slow,
@@ -74,20 +74,20 @@ impl TrainState {
             },
             diverging: u32::try_from(integer(DIVERGING)).unwrap_or(0),
             best: Best {
-                value: details.numbers.get(BEST).copied(),
+                value: metadata.numbers.get(BEST).copied(),
                 step: integer(BEST_STEP).unsigned_abs(),
                 since: integer(SINCE_BEST).unsigned_abs(),
             },
-            metrics: Some((details.step, details.metrics.clone())),
-            earlier_seconds: details.wall_seconds,
+            metrics: Some((metadata.step, metadata.metrics.clone())),
+            earlier_seconds: metadata.wall_seconds,
             ..TrainState::default()
         }
     }
 
     /// Writes it into a manifest, for a run of `workers` processes.
-    pub fn write_into(&self, details: &mut Details, workers: usize) {
-        details.step = self.step;
-        let mut integer = |key: &str, value: i64| details.integers.insert(key.to_owned(), value);
+    pub fn write_into(&self, metadata: &mut TrainingMetadata, workers: usize) {
+        metadata.step = self.step;
+        let mut integer = |key: &str, value: i64| metadata.integers.insert(key.to_owned(), value);
         integer(DIVERGING, i64::from(self.diverging));
         integer(PENDING, self.pending as i64);
         if workers > 1 {
@@ -99,9 +99,9 @@ impl TrainState {
         if let Some(value) = self.best.value {
             integer(BEST_STEP, self.best.step as i64);
             integer(SINCE_BEST, self.best.since as i64);
-            details.numbers.insert(BEST.to_owned(), value);
+            metadata.numbers.insert(BEST.to_owned(), value);
         }
-        details.metrics = match &self.metrics {
+        metadata.metrics = match &self.metrics {
             Some((step, metrics)) if *step == self.step => metrics.clone(),
             _ => BTreeMap::new(),
         };
@@ -114,6 +114,6 @@ impl TrainState {
 }
 
 /// How many processes took a checkpoint.
-pub fn ranks_of(details: &Details) -> usize {
-    details.integers.get(RANKS).map_or(1, |&ranks| ranks.unsigned_abs() as usize)
+pub fn ranks_of(metadata: &TrainingMetadata) -> usize {
+    metadata.integers.get(RANKS).map_or(1, |&ranks| ranks.unsigned_abs() as usize)
 }

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use crate::common::{SMALL, Sandbox, copy_folder, publish, reseal};
-use lookahead_run::{Details, checkpoint};
+use lookahead_run::{TrainingMetadata, checkpoint};
 use lookahead_trainer::config::Config;
 use lookahead_trainer::train::setup::Training;
 use serde_json::Value;
@@ -12,7 +12,7 @@ use serde_json::Value;
 struct Bench {
     sandbox: Sandbox,
     training: Training,
-    details: Details,
+    metadata: TrainingMetadata,
     /// What the training is like before anything is loaded.
     before: (u64, Vec<u8>),
 }
@@ -27,9 +27,9 @@ impl Bench {
         let config = Config::parse("test.toml", &wide, &[]).unwrap().config;
         let training = Training::new(config, None).unwrap();
         let folder = sandbox.run_folder("run").join("step-00000005");
-        let details = checkpoint::verify(&folder).unwrap().details;
+        let metadata = checkpoint::verify(&folder).unwrap().metadata;
         let before = look(&training);
-        Bench { sandbox, training, details, before }
+        Bench { sandbox, training, metadata, before }
     }
 
     fn folder(&self) -> PathBuf {
@@ -40,7 +40,7 @@ impl Bench {
     #[track_caller]
     fn refuses(&mut self, file: &str, what: &str) -> String {
         let folder = self.folder();
-        let refused = self.training.restore(&folder, &self.details);
+        let refused = self.training.restore(&folder, &self.metadata);
         let said = format!("{:#}", refused.expect_err(what));
         assert!(said.contains("step-00000005"), "{what}: {said}");
         assert!(said.contains(&format!("`{file}`")), "{what}: {said}");
@@ -64,7 +64,7 @@ fn look(training: &Training) -> (u64, Vec<u8>) {
 fn a_whole_one_is_loaded() {
     let mut bench = Bench::new();
     let folder = bench.folder();
-    bench.training.restore(&folder, &bench.details).unwrap();
+    bench.training.restore(&folder, &bench.metadata).unwrap();
     assert_eq!(bench.training.step(), 5);
     assert!(look(&bench.training) != bench.before);
 }
@@ -87,7 +87,7 @@ fn any_changed_byte() {
         std::fs::write(&path, whole).unwrap();
     }
     let folder = bench.folder();
-    bench.training.restore(&folder, &bench.details).unwrap();
+    bench.training.restore(&folder, &bench.metadata).unwrap();
 }
 
 #[test]
@@ -126,7 +126,7 @@ fn swapped_with_another_checkpoints() {
     for file in FILES {
         swap(&bench, file);
         if file == "manifest.json" {
-            let refused = bench.training.restore(&bench.folder(), &bench.details);
+            let refused = bench.training.restore(&bench.folder(), &bench.metadata);
             let said = format!("{:#}", refused.unwrap_err());
             assert!(said.contains("by its manifest that it is of step 6"), "{said}");
         } else {
@@ -143,7 +143,7 @@ fn swapped_with_another_checkpoints() {
     for file in FILES {
         swap(&bench, file);
     }
-    let refused = bench.training.restore(&bench.folder(), &bench.details);
+    let refused = bench.training.restore(&bench.folder(), &bench.metadata);
     let said = format!("{:#}", refused.unwrap_err());
     assert!(said.contains("step-00000005") && said.contains("step 6"), "{said}");
     assert!(look(&bench.training) == bench.before);
@@ -184,8 +184,8 @@ fn sealed_and_yet_wrong() {
         }
         std::fs::remove_dir_all(bench.folder()).unwrap();
         let run = bench.sandbox.run_folder("run");
-        publish(&run, bench.details.clone(), &model, tensors);
-        let refused = bench.training.restore(&bench.folder(), &bench.details);
+        publish(&run, bench.metadata.clone(), &model, tensors);
+        let refused = bench.training.restore(&bench.folder(), &bench.metadata);
         let said = format!("{:#}", refused.expect_err(name));
         assert!(said.contains("step-00000005") && said.contains(words), "{name}: {said}");
         assert!(look(&bench.training) == bench.before, "{name}: something has changed");
@@ -194,7 +194,7 @@ fn sealed_and_yet_wrong() {
     std::fs::remove_dir_all(bench.folder()).unwrap();
     copy_folder(&bench.sandbox.path().join("kept"), &bench.folder());
     let folder = bench.folder();
-    bench.training.restore(&folder, &bench.details).unwrap();
+    bench.training.restore(&folder, &bench.metadata).unwrap();
     assert_eq!(bench.training.step(), 5);
 }
 
@@ -227,7 +227,7 @@ fn a_manifest_of_another_moment_is_refused() {
             };
         });
         checkpoint::verify(&folder).unwrap();
-        let refused = bench.training.restore(&folder, &bench.details);
+        let refused = bench.training.restore(&folder, &bench.metadata);
         let said = format!("{:#}", refused.expect_err(&key));
         assert!(said.contains("the manifest beside it tells of"), "{key}: {said}");
         assert!(said.contains("step-00000005/training.safetensors"), "{key}: {said}");
@@ -242,7 +242,7 @@ fn a_manifest_of_another_moment_is_refused() {
         manifest["files"][file] =
             serde_json::json!({"bytes": bytes.len(), "sha256": checkpoint::sha256_of(&bytes)});
     });
-    let refused = bench.training.restore(&folder, &bench.details).unwrap_err();
+    let refused = bench.training.restore(&folder, &bench.metadata).unwrap_err();
     let said = format!("{refused:#}");
     assert!(said.contains("saved at step 4,") && said.contains("tells of step 5,"), "{said}");
 }

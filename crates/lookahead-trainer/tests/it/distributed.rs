@@ -104,7 +104,7 @@ fn a_run_of_two_repeats_and_resumes_to_the_bit() {
     let Event::RunStarted(info) = &sandbox.records("whole")[0].event else { panic!() };
     assert_eq!(info.steps_per_epoch, 2);
     for found in evaluations(&sandbox.records("whole")) {
-        let all = if found.split == Split::Test { info.test_samples } else { 341 };
+        let all = if found.split == Split::Test { info.samples.test } else { 341 };
         assert_eq!(found.samples, all, "{found:?}");
     }
     // Where they meet each tells how it fares.

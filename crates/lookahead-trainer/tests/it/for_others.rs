@@ -108,9 +108,9 @@ fn eval_uses_the_threads_of_the_run() {
 fn a_run_of_another_program_is_told_by_its_name() {
     use crate::common::{failed, succeeded};
     use lookahead_run::control::ControlServer;
-    use lookahead_run::event::{RunInfo, Step};
+    use lookahead_run::event::{RunInfo, Software, Step};
     use lookahead_run::status::Status;
-    use lookahead_run::{Details, RunFolder};
+    use lookahead_run::{RunFolder, TrainingMetadata};
 
     let sandbox = Sandbox::new(SMALL);
     let run = RunFolder::create(&sandbox.path().join("runs"), "run").unwrap();
@@ -132,9 +132,15 @@ fn a_run_of_another_program_is_told_by_its_name() {
             Step { epoch: 0, loss: 0.5, learning_rate: 0.1, samples_per_second: 9.0, phase: 1 };
         events.append(&Record::now(step, Event::Step(taken))).unwrap();
     }
-    let details = Details { step: 10, program: Some("sketcher".into()), ..Details::default() };
-    let file = |draft: &mut lookahead_run::Draft| Ok(draft.create_file("lines.bin")?.finish()?);
-    run.checkpoints().publish(details, file).unwrap();
+    let metadata = TrainingMetadata {
+        step: 10,
+        software: Software { program: Some("sketcher".into()), ..Software::default() },
+        ..TrainingMetadata::default()
+    };
+    let file = |writer: &mut lookahead_run::CheckpointWriter| {
+        Ok(writer.create_file("lines.bin")?.finish()?)
+    };
+    run.checkpoints().publish(metadata, file).unwrap();
 
     let status = || Status { run: "run".into(), step: 10, total_steps: 10, ..Status::default() };
     let server = ControlServer::start(run, |_| Ok(None), status).unwrap();

@@ -82,7 +82,7 @@ fn changed_manifests_and_headers_are_read_to_their_end() {
     let parse = |text: &str| Manifest::parse(Path::new("step-00000077"), text.as_bytes());
     parse(&changed).unwrap_err();
     assert_eq!(
-        parse(&crate::hostile::sealed(changed.as_bytes()).unwrap()).unwrap().details.step,
+        parse(&crate::hostile::sealed(changed.as_bytes()).unwrap()).unwrap().metadata.step,
         77
     );
 

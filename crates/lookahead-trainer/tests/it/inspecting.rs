@@ -100,7 +100,7 @@ fn the_git_revision_where_there_is_one() {
     let more = ["--set", "train.max_steps=1"];
     let saved = |run: &str| {
         let (_, manifest) = sandbox.checkpoints(run).pop().unwrap();
-        manifest.unwrap().details.git
+        manifest.unwrap().metadata.git
     };
     // Not that of a folder above, whatever it may be.
     sandbox.train("outside", &more);

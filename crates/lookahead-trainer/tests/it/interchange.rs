@@ -162,7 +162,7 @@ fn files_of_weights_say_what_goes_in_and_what_comes_out() {
         "fast",
     ]));
     let checkpoint = sandbox.run_folder("run").join("step-00000014");
-    let manifest = Manifest::read(&checkpoint).unwrap().details.signature;
+    let manifest = Manifest::read(&checkpoint).unwrap().metadata.signature;
     assert_eq!(manifest["inputs"]["mean"], serde_json::json!([4.8916]));
     assert_eq!(manifest["inputs"]["std"], serde_json::json!([6.0189]));
     assert_eq!(manifest["inputs"]["shape"], serde_json::json!([1, 8, 8]));

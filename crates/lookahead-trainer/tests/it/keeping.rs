@@ -58,9 +58,9 @@ fn the_best_by_validation() {
     assert!(best.0 < 60, "the last is not the best, or else this shows nothing: {found:?}");
     assert_eq!(steps(&sandbox, "run"), [best.0, 60]);
     let (_, manifest) = sandbox.checkpoints("run").swap_remove(0);
-    let details = manifest.unwrap().details;
-    assert_eq!(details.metrics["validation/accuracy"], best.1);
-    assert_eq!(details.integers["train/best_step"], best.0 as i64);
+    let metadata = manifest.unwrap().metadata;
+    assert_eq!(metadata.metrics["validation/accuracy"], best.1);
+    assert_eq!(metadata.integers["train/best_step"], best.0 as i64);
 
     // What is the best so far is known after a resume too.
     sandbox.resume("run", &["--set", "train.max_steps=64"]);
@@ -229,9 +229,9 @@ fn a_run_given_more_steps_has_the_best_of_the_longer_run() {
     let best = |run: &str, step: u64| {
         let all = sandbox.checkpoints(run);
         let (_, found) = all.into_iter().find(|(of, _)| *of == step).unwrap();
-        let details = found.unwrap().details;
-        let counts = ["train/best_step", "train/since_best"].map(|key| details.integers[key]);
-        (counts, details.numbers["train/best"])
+        let metadata = found.unwrap().metadata;
+        let counts = ["train/best_step", "train/since_best"].map(|key| metadata.integers[key]);
+        (counts, metadata.numbers["train/best"])
     };
     for step in 6..=14 {
         assert_eq!(best("run", step), best("whole", step), "step {step}");

@@ -133,9 +133,9 @@ fn another_k_outlives_a_stop() {
     succeeded(child.wait_with_output().unwrap());
     assert_eq!(changes(&sandbox, "run"), []);
     let (step, manifest) = sandbox.checkpoints("run").pop().unwrap();
-    let details = manifest.unwrap().details;
-    assert_eq!((step, details.integers["k"]), (at, 3));
-    assert_eq!(details.config["lookahead"]["k"], 5);
+    let metadata = manifest.unwrap().metadata;
+    assert_eq!((step, metadata.integers["k"]), (at, 3));
+    assert_eq!(metadata.config["lookahead"]["k"], 5);
     let last = format!("train.max_steps={}", at + 3);
     sandbox.resume("run", &sets(&[&last]));
     assert_eq!(changes(&sandbox, "run"), [(at + 2, "{\"lookahead.k\":5}".to_owned())]);
@@ -209,7 +209,7 @@ fn what_can_not_be_set_is_refused_at_once_and_the_run_goes_on() {
     });
     assert_eq!(rate, Some(0.01));
     let (step, manifest) = sandbox.checkpoints("run").pop().unwrap();
-    assert_eq!((step, &manifest.unwrap().details.config["optimizer"]["lr"]), (end, &0.01.into()));
+    assert_eq!((step, &manifest.unwrap().metadata.config["optimizer"]["lr"]), (end, &0.01.into()));
     let output = succeeded(ctl_inspect(&sandbox));
     assert!(stderr(&output).is_empty(), "{}", stderr(&output));
 }

@@ -79,7 +79,7 @@ fn pipes_that_no_one_empties_hold_up_neither_training_nor_a_stop() {
         let stopped = matches!(&last.event, Event::RunEnded(e) if e.status == Status::Stopped);
         assert!(stopped, "{last:?}");
         let (step, manifest) = sandbox.checkpoints("run").pop().unwrap();
-        assert_eq!(manifest.unwrap().details.step, last.step);
+        assert_eq!(manifest.unwrap().metadata.step, last.step);
         assert_eq!(step, last.step);
     }
 }

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use crate::common::{SMALL, Sandbox, copy_folder, failed, publish, reseal, stderr, succeeded};
-use lookahead_run::Details;
+use lookahead_run::TrainingMetadata;
 use lookahead_run::event::{Event, Record, Split, Status, Weights};
 use lookahead_trainer::tensor_file::read;
 
@@ -85,20 +85,20 @@ fn without_the_inner_state_it_would_differ() {
     tensors.retain(|name, _| !name.contains("momentum_buffer"));
     assert!(tensors.len() < before);
     // Rewritten as a valid checkpoint of its own, so that only the missing state tells.
-    let mut details = lookahead_run::checkpoint::verify(&checkpoint).unwrap().details;
+    let mut metadata = lookahead_run::checkpoint::verify(&checkpoint).unwrap().metadata;
     let model = std::fs::read(checkpoint.join("model.safetensors")).unwrap();
-    let replace = |details: &Details| {
+    let replace = |metadata: &TrainingMetadata| {
         let tensors = tensors.iter().map(|(name, tensor)| (name.clone(), tensor.shallow_clone()));
         std::fs::remove_dir_all(&checkpoint).unwrap();
-        publish(&sandbox.run_folder("damaged"), details.clone(), &model, tensors.collect());
+        publish(&sandbox.run_folder("damaged"), metadata.clone(), &model, tensors.collect());
     };
-    replace(&details);
+    replace(&metadata);
     let folder = sandbox.run_folder("damaged");
     let refused = sandbox.lookahead(&["resume", folder.to_str().unwrap(), "--from", "5"]);
     failed(&refused, 1, &["The state has no entry `inner/sgd/momentum_buffer/"]);
     // As by an earlier version, which did not count them.
-    details.integers.remove("inner/sgd/tensors").unwrap();
-    replace(&details);
+    metadata.integers.remove("inner/sgd/tensors").unwrap();
+    replace(&metadata);
     sandbox.resume("damaged", &["--from", "5"]);
     let (whole, damaged) = (sandbox.losses("whole"), sandbox.losses("damaged"));
     assert_eq!(whole[..6], damaged[..6], "step 6 starts from the same weights");
@@ -121,7 +121,7 @@ fn a_finished_run_given_more_steps() {
     // The time that the run has taken is that of both processes.
     let seconds = |step: u64| {
         let all = sandbox.checkpoints("short");
-        let of = |found: &lookahead_run::Manifest| found.details.wall_seconds;
+        let of = |found: &lookahead_run::Manifest| found.metadata.wall_seconds;
         all.iter().find(|(of, _)| *of == step).map(|(_, found)| of(found.as_ref().unwrap()))
     };
     assert!(seconds(9).unwrap() > seconds(8).unwrap());
@@ -486,7 +486,7 @@ fn a_roll_back_after_a_resume_inside_the_cycle() {
         let run = format!("from-{step}");
         copy_folder(&sandbox.run_folder("whole"), &sandbox.run_folder(&run));
         let checkpoint = sandbox.run_folder(&run).join(format!("step-{step:08}"));
-        let phase = lookahead_run::checkpoint::verify(&checkpoint).unwrap().details.phase;
+        let phase = lookahead_run::checkpoint::verify(&checkpoint).unwrap().metadata.phase;
         inside += u64::from(phase != 0);
         sandbox.lookahead(&["resume", &format!("runs/{run}"), "--from", &step.to_string()]);
         assert!(

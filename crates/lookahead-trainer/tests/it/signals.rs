@@ -109,7 +109,7 @@ fn sigterm_at_any_moment() {
         sandbox.wait_for(&run, &mut child, |record| record.step >= 3);
         std::thread::sleep(Duration::from_millis(7 * i));
         signal(&child, "TERM");
-        longest = longest.max(expect_stopped(&sandbox, &run, child).details.step);
+        longest = longest.max(expect_stopped(&sandbox, &run, child).metadata.step);
     }
     // Each goes on as the one that was never interrupted.
     let last = format!("train.max_steps={}", longest + 3);
@@ -167,11 +167,11 @@ fn a_stop_does_not_wait_for_an_evaluation() {
             _ => false,
         });
         signal(&child, "TERM");
-        let details = expect_stopped(&sandbox, &run, child).details;
-        if details.integers["train/owed"] == 0 || details.step != 3 {
+        let metadata = expect_stopped(&sandbox, &run, child).metadata;
+        if metadata.integers["train/owed"] == 0 || metadata.step != 3 {
             continue; // the signal came late
         }
-        owed.push(details.integers["train/owed"]);
+        owed.push(metadata.integers["train/owed"]);
         let last = ["--set", "train.max_steps=6"];
         sandbox.resume(&run, &last);
         assert_eq!(seen(&sandbox, &run), seen(&sandbox, "whole"), "{run}");

@@ -7,7 +7,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use lookahead_core::LookaheadConfig;
-use lookahead_run::{CheckpointStore, Details, EventLog, Retention};
+use lookahead_run::{CheckpointStore, EventLog, Retention, TrainingMetadata};
 use lookahead_trainer::checkpointing::snapshot::Snapshot;
 use lookahead_trainer::checkpointing::writer::{SaveRequest, Writer};
 use lookahead_trainer::config::optimizer::{OptimizerConfig, OptimizerKind};
@@ -76,8 +76,8 @@ fn stall(comparisons: &mut Comparisons, kind: OptimizerKind) {
     });
 }
 
-fn details(step: u64) -> Details {
-    Details { step, ..Details::default() }
+fn metadata(step: u64) -> TrainingMetadata {
+    TrainingMetadata { step, ..TrainingMetadata::default() }
 }
 
 fn writer(folder: &Path) -> Writer {
@@ -95,8 +95,8 @@ fn job(
     let mut snapshot = writer.spare().expect("nothing is written");
     snapshot.take(vs, optimizer, None, BTreeMap::new(), BTreeMap::new()).expect("a snapshot");
     let retention = Retention::newest(std::num::NonZeroUsize::MIN);
-    let (details, ranks) = (details(step), Vec::new());
-    SaveRequest { snapshot, ranks, details, retention, lr: 0.1, stall: Duration::ZERO }
+    let (metadata, ranks) = (metadata(step), Vec::new());
+    SaveRequest { snapshot, ranks, metadata, retention, lr: 0.1, stall: Duration::ZERO }
 }
 
 /// Written, flushed, hashed, read back, published, and the one before removed; against the same bytes

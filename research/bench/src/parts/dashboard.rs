@@ -9,7 +9,8 @@ use std::time::Duration;
 
 use lookahead_dashboard::{Offscreen, Options};
 use lookahead_run::event::{
-    Event, LookaheadInfo, Probe, Record, RunInfo, Step, Sync, Task, Versions,
+    Compute, Event, LookaheadInfo, Probe, Record, RunInfo, Samples, Software, Step, Sync, Task,
+    Versions,
 };
 use lookahead_run::log;
 use portable_pty::{CommandBuilder, PtySize, native_pty_system};
@@ -71,18 +72,13 @@ fn info(total_steps: u64) -> RunInfo {
         model: "mlp".into(),
         optimizer: "sgd".into(),
         lookahead: Some(LookaheadInfo { k: 5, alpha: 0.5 }),
-        device: "cpu".into(),
-        threads: 1,
-        cpu_capability: String::new(),
+        compute: Compute { device: "cpu".into(), threads: 1, cpu_capability: String::new() },
         parameters: 1000,
         total_steps,
         steps_per_epoch: 1000,
-        train_samples: 32_000,
-        validation_samples: 0,
-        test_samples: 0,
+        samples: Samples { train: 32_000, validation: 0, test: 0 },
         seed: 0,
-        program: None,
-        versions: Versions::default(),
+        software: Software { program: None, versions: Versions::default() },
         config: Default::default(),
     }
 }

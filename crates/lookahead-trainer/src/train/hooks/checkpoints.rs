@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use lookahead_core::NonFinite;
 use lookahead_run::event::{self, Event};
-use lookahead_run::{Details, RunFolder};
+use lookahead_run::{MachineInfo, RunFolder, TrainingMetadata};
 
 use super::divergence::{Saving, can_be_saved};
 use super::log::Events;
@@ -18,7 +18,7 @@ use crate::distributed::ControlFlags;
 use crate::train::averaging::Average;
 use crate::train::diverged::Diverged;
 use crate::train::recalibration::buffers_of_phi;
-use crate::train::setup::{PROGRAM, Training, device_name, versions};
+use crate::train::setup::{Training, software};
 use crate::train::state::{FINGERPRINT, OUTDATED_CONFIG, TRAIN_SAMPLES};
 
 /// Who writes checkpoints, and when.
@@ -162,13 +162,13 @@ impl Checkpoints {
         ranks: Vec<Vec<u8>>,
         stall: Duration,
     ) -> SaveRequest {
-        let mut details = details(t, &snapshot);
+        let mut metadata = metadata(t, &snapshot);
         if let Some(outdated) = self.settings.outdated_config() {
-            details.integers.insert(OUTDATED_CONFIG.to_owned(), outdated);
+            metadata.integers.insert(OUTDATED_CONFIG.to_owned(), outdated);
         }
         let best = t.config.keeps_best().then(|| (t.state.best.at(), t.config.train.best_by()));
         SaveRequest {
-            details,
+            metadata,
             retention: t.config.checkpoint.retention(best),
             lr: t.config.optimizer.lr,
             snapshot,
@@ -297,7 +297,7 @@ fn take(t: &mut Training, snapshot: &mut Snapshot) -> anyhow::Result<()> {
 }
 
 /// What the manifest says of a snapshot.
-fn details(t: &Training, snapshot: &Snapshot) -> Details {
+fn metadata(t: &Training, snapshot: &Snapshot) -> TrainingMetadata {
     let mut integers = snapshot.integers().clone();
     integers.insert(TRAIN_SAMPLES.to_owned(), t.data.train.len() as i64);
     if let Some(fingerprint) = t.data.train.fingerprint() {
@@ -307,27 +307,26 @@ fn details(t: &Training, snapshot: &Snapshot) -> Details {
         integers.insert(AVERAGED.to_owned(), average.count() as i64);
     }
     let machine = t.machine().clone();
-    let mut details = Details {
+    let mut metadata = TrainingMetadata {
         // The optimizer itself may have made its last sync since.
         phase: snapshot.integers().get("phase").map_or(0, |phase| phase.unsigned_abs()),
         epoch: t.batches.epoch(),
         cursor: t.batches.cursor(),
         seed: t.config.train.seed,
-        program: Some(PROGRAM.to_owned()),
-        versions: versions(),
-        device: device_name(t.device),
-        threads: machine.threads,
-        cpu_capability: machine.cpu_capability,
-        processor: machine.processor,
-        environment: Some(machine.environment),
+        software: software(),
+        machine: MachineInfo {
+            compute: t.compute(),
+            processor: machine.processor,
+            environment: Some(machine.environment),
+        },
         integers,
         numbers: snapshot.numbers().clone(),
         wall_seconds: t.wall_seconds(),
         git: t.git.clone(),
         config: t.config.to_json(),
         signature: serde_json::to_value(&t.data.signature).unwrap_or_default(),
-        ..Details::default()
+        ..TrainingMetadata::default()
     };
-    t.state.write_into(&mut details, t.workers.size());
-    details
+    t.state.write_into(&mut metadata, t.workers.size());
+    metadata
 }

@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use lookahead_run::event::{Rank, Step};
-use lookahead_run::status::{State, Status};
+use lookahead_run::status::{LastStep, State, Status};
 
 use crate::train::setup::Training;
 
@@ -44,17 +44,18 @@ impl SharedStatus {
         status.epoch = t.batches.epoch();
         status.phase = t.optimizer.phase();
         let lookahead = t.config.lookahead.as_ref();
-        (status.k, status.next_k) = t.optimizer.k();
-        status.alpha = lookahead.map(|lookahead| lookahead.alpha);
+        (status.lookahead.k, status.lookahead.next_k) = t.optimizer.k();
+        status.lookahead.alpha = lookahead.map(|lookahead| lookahead.alpha);
         status.probe_every_syncs = t.config.probe.every_syncs();
     }
 
     /// What the last step told.
     pub(super) fn record_step(&self, step: &Step) {
-        let mut status = self.lock();
-        status.loss = Some(step.loss);
-        status.learning_rate = Some(step.learning_rate);
-        status.samples_per_second = Some(step.samples_per_second);
+        self.lock().last_step = LastStep {
+            loss: Some(step.loss),
+            learning_rate: Some(step.learning_rate),
+            samples_per_second: Some(step.samples_per_second),
+        };
     }
 
     /// How several processes fared when they met.

@@ -10,7 +10,7 @@ use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
 use lookahead_run::event::{Event, Record};
-use lookahead_run::{CheckpointStore, Details, Manifest, RunFolder};
+use lookahead_run::{CheckpointStore, Manifest, RunFolder, TrainingMetadata};
 use lookahead_trainer::tensor_file::{entries, write_to};
 use tch::Tensor;
 use tempfile::TempDir;
@@ -184,12 +184,17 @@ impl Sandbox {
 }
 
 /// Publishes a checkpoint of files and tensors that a test made up, sealed as it should be.
-pub fn publish(run: &Path, details: Details, model: &[u8], training: BTreeMap<String, Tensor>) {
-    let published = CheckpointStore::new(run).publish(details, |draft| {
-        let mut file = draft.create_file("model.safetensors")?;
+pub fn publish(
+    run: &Path,
+    metadata: TrainingMetadata,
+    model: &[u8],
+    training: BTreeMap<String, Tensor>,
+) {
+    let published = CheckpointStore::new(run).publish(metadata, |writer| {
+        let mut file = writer.create_file("model.safetensors")?;
         file.write_all(model)?;
         file.finish()?;
-        let mut file = draft.create_file("training.safetensors")?;
+        let mut file = writer.create_file("training.safetensors")?;
         write_to(&mut file, entries(training), |_, _, _| Ok(()))?;
         Ok(file.finish()?)
     });

@@ -14,14 +14,14 @@ use crate::disk::{self, At};
 use crate::error::{Error, Result};
 use crate::faults::passed;
 use crate::hold::Hold;
-use crate::manifest::{self, Details, FileEntry, Manifest};
+use crate::manifest::{self, FileEntry, Manifest, TrainingMetadata};
 
 /// A folder that nobody looks into yet, removed unless it is published.
 ///
-/// Files go through the draft, so that what is written is counted and hashed on its way, and not
+/// Files go through it, so that what is written is counted and hashed on its way, and not
 /// only what a disk gives back.
 #[derive(Debug)]
-pub struct Draft {
+pub struct CheckpointWriter {
     path: PathBuf,
     /// What was written; `None` for a file that was begun and is not finished.
     files: BTreeMap<String, Option<FileEntry>>,
@@ -30,11 +30,11 @@ pub struct Draft {
     hold: Option<Arc<Hold>>,
 }
 
-impl Draft {
-    pub(crate) fn create(path: PathBuf, hold: Option<Arc<Hold>>) -> Result<Draft> {
+impl CheckpointWriter {
+    pub(crate) fn create(path: PathBuf, hold: Option<Arc<Hold>>) -> Result<CheckpointWriter> {
         disk::remove_folder(&path)?;
         disk::create_folder(&path)?;
-        Ok(Draft { path, files: BTreeMap::new(), published: false, hold })
+        Ok(CheckpointWriter { path, files: BTreeMap::new(), published: false, hold })
     }
 
     /// The folder that the files are in until the checkpoint gets its name.
@@ -43,36 +43,40 @@ impl Draft {
     }
 
     /// Begins a file, to be written as a stream; it counts once it is
-    /// [finished](DraftFile::finish).
+    /// [finished](CheckpointFile::finish).
     ///
     /// # Errors
     /// [`Error::FileName`] for a name that is not one plain file name, or is the manifest's; where
     /// there is such a file already.
-    pub fn create_file(&mut self, name: &str) -> Result<DraftFile<'_>> {
+    pub fn create_file(&mut self, name: &str) -> Result<CheckpointFile<'_>> {
         if let Some(fault) = manifest::fault_of_file_name(name) {
             return Err(Error::FileName { name: name.to_owned(), fault });
         }
         let path = self.path.join(name);
         let file = disk::create_file(&path)?;
         let entry = self.files.entry(name.to_owned()).or_insert(None);
-        Ok(DraftFile { file, path, bytes: 0, hasher: Sha256::new(), entry })
+        Ok(CheckpointFile { file, path, bytes: 0, hasher: Sha256::new(), entry })
     }
 
     /// Writes the manifest, and reads all back.
-    pub(crate) fn seal(&self, details: Details, run_id: Option<String>) -> Result<Manifest> {
+    pub(crate) fn seal(
+        &self,
+        metadata: TrainingMetadata,
+        run_id: Option<String>,
+    ) -> Result<Manifest> {
         for entry in fs::read_dir(&self.path).at("list the folder", &self.path)? {
             let name = entry.at("list the folder", &self.path)?.file_name();
             let known = name.to_str().and_then(|name| self.files.get(name));
             let fault = match known {
                 Some(Some(_)) => continue,
                 Some(None) => "which was begun and not finished",
-                None => "which did not come through the draft",
+                None => "which did not come through the writer",
             };
             return Err(Error::UnfitFile { path: disk::shown(&self.path.join(name)), fault });
         }
         let files =
             self.files.iter().filter_map(|(name, entry)| Some((name.clone(), entry.clone()?)));
-        let manifest = Manifest { run_id, ..Manifest::new(details, files.collect()) };
+        let manifest = Manifest { run_id, ..Manifest::new(metadata, files.collect()) };
         for (name, entry) in &manifest.files {
             verify_file(&self.path, name, entry, None)?;
         }
@@ -81,7 +85,7 @@ impl Draft {
         Ok(manifest)
     }
 
-    /// Changes places with what has the name `path`. The draft's folder is then the other's.
+    /// Changes places with what has the name `path`. Its folder is then the other's.
     pub(crate) fn exchange(&self, path: &Path) -> io::Result<()> {
         let here = rustix::fs::CWD;
         rustix::fs::renameat_with(here, &self.path, here, path, RenameFlags::EXCHANGE)?;
@@ -96,7 +100,7 @@ impl Draft {
     }
 }
 
-impl Drop for Draft {
+impl Drop for CheckpointWriter {
     fn drop(&mut self) {
         // Another process that has taken the folder over may have one of the same name.
         if !self.published && self.hold.as_ref().is_none_or(|hold| hold.check().is_ok()) {
@@ -109,15 +113,15 @@ impl Drop for Draft {
 /// A file of a checkpoint that is being written.
 #[derive(Debug)]
 #[must_use = "a file that is not finished can't be published"]
-pub struct DraftFile<'draft> {
+pub struct CheckpointFile<'writer> {
     file: File,
     path: PathBuf,
     bytes: u64,
     hasher: Sha256,
-    entry: &'draft mut Option<FileEntry>,
+    entry: &'writer mut Option<FileEntry>,
 }
 
-impl DraftFile<'_> {
+impl CheckpointFile<'_> {
     /// Ends the file, and waits until its contents would survive a power cut.
     ///
     /// # Errors
@@ -130,7 +134,7 @@ impl DraftFile<'_> {
     }
 }
 
-impl Write for DraftFile<'_> {
+impl Write for CheckpointFile<'_> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         disk::write(&mut self.file, bytes)?;
         self.hasher.update(bytes);
