@@ -5,11 +5,11 @@ use std::sync::LazyLock;
 
 use crate::config::kinds::Kinds;
 use crate::config::{Config, ConfigError, Loaded, Override};
-use crate::{data, model};
+use crate::{data, models};
 
 static KINDS: LazyLock<Kinds> = LazyLock::new(|| Kinds {
     data: data::builtin().iter().map(|kind| kind.schema).collect(),
-    models: model::builtin().iter().map(|kind| kind.schema).collect(),
+    models: models::builtin().iter().map(|kind| kind.schema).collect(),
 });
 
 impl Config {

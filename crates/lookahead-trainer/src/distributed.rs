@@ -21,7 +21,7 @@ use crate::config::mutable_keys::flattened;
 use crate::console::eprint_line;
 use crate::data::Dataset;
 use crate::data::batches::share;
-use crate::model::Model;
+use crate::models::Model;
 use crate::usage::UsageError;
 
 impl DistributedConfig {

@@ -19,15 +19,4 @@ pub fn state() -> Option<Git> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// Where there is a repository at all: a source archive has none.
-    #[test]
-    fn a_revision_is_hexadecimal() {
-        if let Some(git) = state() {
-            assert!(git.revision.len() >= 40, "{}", git.revision);
-            assert!(git.revision.chars().all(|c| c.is_ascii_hexdigit()), "{}", git.revision);
-        }
-    }
-}
+mod tests;

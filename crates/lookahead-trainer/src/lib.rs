@@ -6,7 +6,7 @@
 //! | [`usage`], [`failure`], [`panics`] | what the user can mend, exit statuses, panics out of tch |
 //! | [`config`] | the TOML file: one file a section, and which keys may change in a run |
 //! | `builtin` | the kinds of data and models that are built in |
-//! | [`data`], [`model`] | data sets and models, one a file |
+//! | [`data`], [`models`] | data sets and models, one a file |
 //! | [`optimizer`], [`schedule`] | the inner optimizer, Lookahead around it, the learning rate |
 //! | [`distributed`] | the same run in several processes |
 //! | [`train`] | the loop, from top to bottom as the algorithm goes, and what happens around it |
@@ -30,7 +30,7 @@ pub mod failure;
 pub mod file_kind;
 pub mod git;
 pub mod initial;
-pub mod model;
+pub mod models;
 pub mod observer;
 pub mod optimizer;
 pub mod panics;

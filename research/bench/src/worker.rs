@@ -23,8 +23,8 @@ use lookahead_run::{RunFolder, RunLock, log};
 use lookahead_trainer::config::Config;
 use lookahead_trainer::controls::Hangup;
 use lookahead_trainer::data::batches::Batches;
-use lookahead_trainer::data::{self, Dataset, Place};
-use lookahead_trainer::model::Model;
+use lookahead_trainer::data::{self, Dataset, SampleKey};
+use lookahead_trainer::models::Model;
 use lookahead_trainer::observer::Show;
 use lookahead_trainer::train::evaluation::evaluate;
 use lookahead_trainer::train::hooks::Hooks;
@@ -255,8 +255,8 @@ impl Plain {
     /// Its loss is read in every step, as those of all other contenders are.
     fn take_step(&mut self) -> anyhow::Result<f64> {
         let (epoch, cursor) = (self.batches.epoch(), self.batches.cursor());
-        let place = Place { seed: self.config.train.seed, epoch, cursor };
-        let batch = self.data.train.gather(self.batches.current(), place, Device::Cpu);
+        let key = SampleKey { seed: self.config.train.seed, epoch, cursor };
+        let batch = self.data.train.gather(self.batches.current(), key, Device::Cpu);
         let loss = self.model.loss(&batch, true);
         let value = f64::try_from(&loss)?;
         match &mut self.optimizer {

@@ -216,8 +216,8 @@ impl Training {
         // Of all of Fashion-MNIST's pixels, and of each colour of CIFAR's.
         let (data, mean, std) = match (config.data.path("dir"), config.data.path("file")) {
             (Some(dir), _) => {
-                let version = &data::cifar10::VERSION;
-                (dir.to_owned(), version.mean.to_vec(), version.std.to_vec())
+                let cifar = &data::cifar10::CIFAR10;
+                (dir.to_owned(), cifar.mean.to_vec(), cifar.std.to_vec())
             }
             (None, Some(file)) => (file.to_owned(), Vec::new(), Vec::new()),
             (None, None) => {
@@ -252,8 +252,8 @@ fn images(folder: &Path) -> anyhow::Result<PathBuf> {
         return Ok(dir);
     }
     std::fs::create_dir_all(&dir)?;
-    let version = &data::cifar10::VERSION;
-    for (i, name) in version.train.iter().chain(version.test).enumerate() {
+    let cifar = &data::cifar10::CIFAR10;
+    for (i, name) in cifar.train.iter().chain(cifar.test).enumerate() {
         let mut noise = Noise(i as u64);
         let mut bytes = Vec::with_capacity(COUNT * 3073);
         for image in 0..COUNT {

@@ -29,8 +29,8 @@ pub fn doctor() -> anyhow::Result<()> {
     print_row("CUDA", &cuda())?;
     print_row("digits", "built into this program")?;
     print_row("Fashion-MNIST", &fashion_mnist_place())?;
-    for version in [cifar10::VERSION, cifar100::VERSION] {
-        print_row(version.title, &version.place())?;
+    for cifar in [cifar10::CIFAR10, cifar100::CIFAR100] {
+        print_row(cifar.title, &cifar.location())?;
     }
     Ok(())
 }

@@ -13,7 +13,7 @@ use crate::cli;
 use crate::config::Config;
 use crate::console::{eprint_line, print_line};
 use crate::data::{self, Dataset};
-use crate::model::Model;
+use crate::models::Model;
 use crate::panics::caught;
 use crate::train::evaluation::evaluate;
 use crate::train::setup::refuse_other_contents;

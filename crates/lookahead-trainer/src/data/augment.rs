@@ -3,7 +3,7 @@
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 
-use super::batches::{below, generator};
+use super::random::{SampleKey, below, generator};
 
 /// The changes.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -30,7 +30,7 @@ impl Augment {
     }
 }
 
-/// Changes the images of one batch; what it does is fixed by seed, epoch and the batch's place.
+/// Changes the images of one batch; what it does is fixed by seed, epoch and batch.
 #[derive(Debug)]
 pub struct Augmenter {
     kind: Augment,
@@ -38,9 +38,9 @@ pub struct Augmenter {
 }
 
 impl Augmenter {
-    /// For batch `cursor` of `epoch`.
-    pub fn new(kind: Augment, seed: u64, epoch: u64, cursor: u64) -> Self {
-        Augmenter { kind, generator: generator(seed, epoch, cursor, b"augment ") }
+    /// For the batch of a key.
+    pub fn new(kind: Augment, key: SampleKey) -> Self {
+        Augmenter { kind, generator: generator(key, b"augment ") }
     }
 
     /// Appends the changed image to `out`.
@@ -81,37 +81,4 @@ fn shift_flip(
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const IMAGE: [u8; 6] = [1, 2, 3, 4, 5, 6]; // two rows of three
-
-    fn changed(shift: (isize, isize), mirror: bool) -> Vec<u8> {
-        let mut out = Vec::new();
-        shift_flip(&IMAGE, [1, 2, 3], shift, mirror, &mut out);
-        out
-    }
-
-    #[test]
-    fn shifts_bring_zeros_in_and_mirrors_reverse_rows() {
-        assert_eq!(changed((0, 0), false), IMAGE);
-        assert_eq!(changed((1, 0), false), [0, 0, 0, 1, 2, 3]);
-        assert_eq!(changed((0, -1), false), [2, 3, 0, 5, 6, 0]);
-        assert_eq!(changed((0, 0), true), [3, 2, 1, 6, 5, 4]);
-        assert_eq!(changed((2, 2), false), [0; 6]);
-    }
-
-    #[test]
-    fn a_batch_is_changed_the_same_way_every_time() {
-        let batch = |cursor| {
-            let mut augmenter = Augmenter::new(Augment::ShiftFlip, 1, 2, cursor);
-            let mut out = Vec::new();
-            for _ in 0..20 {
-                augmenter.apply(&IMAGE, [1, 2, 3], &mut out);
-            }
-            out
-        };
-        assert_eq!(batch(5), batch(5));
-        assert_ne!(batch(5), batch(6));
-    }
-}
+mod tests;

@@ -1,7 +1,8 @@
 //! CIFAR-10: 50,000 training and 10,000 test images of 32×32 in colour, in ten classes.
 
-use super::cifar::Version;
+use super::cifar::Cifar;
 use super::dataset::{Dataset, LoadContext};
+use super::fetch::Archive;
 use super::images::ImageFileOptions;
 
 /// Loads it.
@@ -9,18 +10,20 @@ use super::images::ImageFileOptions;
 /// # Errors
 /// If a file is missing and can't be fetched, or does not hold what it should.
 pub fn load(options: ImageFileOptions, context: &LoadContext) -> anyhow::Result<Dataset> {
-    VERSION.load(&options, context)
+    CIFAR10.load(&options, context)
 }
 
-/// Its files.
-pub const VERSION: Version = Version {
+/// Its files and classes.
+pub const CIFAR10: Cifar = Cifar {
     title: "CIFAR-10",
     kind: "cifar10",
-    archive: "cifar-10-binary.tar.gz",
-    // As TensorFlow's datasets have them, in tensorflow_datasets/url_checksums/cifar10.txt.
-    bytes: 170_052_171,
-    sha256: "c4a38c50a1bc5f3a1c5537f2155ab9d68f9f25eb1ed8d9ddda3db29a59bca1dd",
-    folder: "cifar-10-batches-bin",
+    archive: Archive {
+        name: "cifar-10-binary.tar.gz",
+        // As TensorFlow's datasets have them, in tensorflow_datasets/url_checksums/cifar10.txt.
+        bytes: 170_052_171,
+        sha256: "c4a38c50a1bc5f3a1c5537f2155ab9d68f9f25eb1ed8d9ddda3db29a59bca1dd",
+        folder: "cifar-10-batches-bin",
+    },
     train: &[
         "data_batch_1.bin",
         "data_batch_2.bin",

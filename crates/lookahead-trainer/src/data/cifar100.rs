@@ -1,7 +1,8 @@
 //! CIFAR-100: 50,000 training and 10,000 test images of 32×32 in colour, in a hundred classes.
 
-use super::cifar::Version;
+use super::cifar::Cifar;
 use super::dataset::{Dataset, LoadContext};
+use super::fetch::Archive;
 use super::images::ImageFileOptions;
 
 /// Loads it.
@@ -9,18 +10,20 @@ use super::images::ImageFileOptions;
 /// # Errors
 /// If a file is missing and can't be fetched, or does not hold what it should.
 pub fn load(options: ImageFileOptions, context: &LoadContext) -> anyhow::Result<Dataset> {
-    VERSION.load(&options, context)
+    CIFAR100.load(&options, context)
 }
 
-/// Its files.
-pub const VERSION: Version = Version {
+/// Its files and classes.
+pub const CIFAR100: Cifar = Cifar {
     title: "CIFAR-100",
     kind: "cifar100",
-    archive: "cifar-100-binary.tar.gz",
-    // As TensorFlow's datasets have them, in tensorflow_datasets/url_checksums/cifar100.txt.
-    bytes: 168_513_733,
-    sha256: "58a81ae192c23a4be8b1804d68e518ed807d710a4eb253b1f2a199162a40d8ec",
-    folder: "cifar-100-binary",
+    archive: Archive {
+        name: "cifar-100-binary.tar.gz",
+        // As TensorFlow's datasets have them, in tensorflow_datasets/url_checksums/cifar100.txt.
+        bytes: 168_513_733,
+        sha256: "58a81ae192c23a4be8b1804d68e518ed807d710a4eb253b1f2a199162a40d8ec",
+        folder: "cifar-100-binary",
+    },
     train: &["train.bin"],
     test: &["test.bin"],
     classes: 100,

@@ -6,6 +6,7 @@ use std::ops::Range;
 use lookahead_run::event::{Split, Task};
 use tch::{Device, Tensor};
 
+use super::random::SampleKey;
 use super::signature::Signature;
 use crate::usage::UsageError;
 
@@ -36,17 +37,6 @@ pub(crate) fn on_device(tensor: Tensor, device: Device) -> Tensor {
         .unwrap_or_else(|error| panic!("{error}"))
 }
 
-/// A place in a run, by which random changes of its batch are fixed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Place {
-    /// `train.seed`.
-    pub seed: u64,
-    /// Epochs completed.
-    pub epoch: u64,
-    /// Batches of this epoch taken.
-    pub cursor: u64,
-}
-
 /// Samples that batches are made of.
 #[allow(clippy::len_without_is_empty)] // it would be one more method for each data set
 pub trait Samples: fmt::Debug {
@@ -58,7 +48,7 @@ pub trait Samples: fmt::Debug {
 
     /// Chosen ones for a training step, changed at random where that is asked for: always the same way
     /// at the same place.
-    fn gather(&self, indices: &[usize], place: Place, device: Device) -> Batch;
+    fn gather(&self, indices: &[usize], key: SampleKey, device: Device) -> Batch;
 
     /// A number that tells these samples from others of the same number, where that is known: a run
     /// goes on only with those that it began with.

@@ -44,7 +44,7 @@ pub fn download(
 }
 
 /// A compressed archive of files.
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy)]
 pub struct Archive<'a> {
     /// Its name under the address.
     pub name: &'a str,
@@ -54,11 +54,9 @@ pub struct Archive<'a> {
     pub sha256: &'a str,
     /// The folder in it that has the files.
     pub folder: &'a str,
-    /// The files that are wanted.
-    pub names: &'a [&'a str],
 }
 
-/// Fetches an archive under `address`, and puts its files into `cache`.
+/// Fetches an archive under `address`, and puts the files `names` of it into `cache`.
 ///
 /// # Errors
 /// Where the network, the disk or `check` says no, or it is not the archive that it should be; the
@@ -66,6 +64,7 @@ pub struct Archive<'a> {
 pub fn download_archive(
     address: &str,
     archive: &Archive<'_>,
+    names: &[&str],
     cache: &Path,
     check: impl Fn(&Path) -> anyhow::Result<()>,
 ) -> anyhow::Result<()> {
@@ -85,7 +84,7 @@ pub fn download_archive(
                 archive.sha256
             );
         }
-        let (inner, names) = (archive.folder, archive.names);
+        let inner = archive.folder;
         let unpacked = super::archive::unpack(&bytes, inner, names, gzip::LARGEST, |name, file| {
             let to = folder.join(name);
             let written = File::create(&to).and_then(|mut to| std::io::copy(file, &mut to));
@@ -260,108 +259,4 @@ fn remove_abandoned(parent: &Path) {
 }
 
 #[cfg(test)]
-pub(crate) mod tests {
-    use super::*;
-    use std::net::TcpListener;
-
-    /// Answers `requests` requests on a port of this machine with the given body, or less of it.
-    pub(crate) fn server(body: &'static [u8], promised: usize, requests: usize) -> String {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let address = format!("http://{}", listener.local_addr().unwrap());
-        std::thread::spawn(move || {
-            for stream in listener.incoming().take(requests) {
-                let mut stream = stream.unwrap();
-                // All of the request: who closes a connection with something unread resets it.
-                let mut request = Vec::new();
-                while !request.ends_with(b"\r\n\r\n") {
-                    let mut byte = [0];
-                    stream.read_exact(&mut byte).unwrap();
-                    request.extend(byte);
-                }
-                // One connection for each request, and who asks should know.
-                let head = format!(
-                    "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: {promised}\r\n\r\n"
-                );
-                stream.write_all(head.as_bytes()).unwrap();
-                stream.write_all(body).unwrap();
-                // And until the other side has heard it all.
-                stream.shutdown(std::net::Shutdown::Write).unwrap();
-                let _ = stream.read(&mut [0]);
-            }
-        });
-        address
-    }
-
-    #[test]
-    fn files_arrive_in_the_cache() {
-        let home = tempfile::tempdir().unwrap();
-        let cache = home.path().join("a").join("set");
-        download(&server(b"images", 6, 2), &["one", "two"], &cache, |_| Ok(())).unwrap();
-        assert_eq!(std::fs::read(cache.join("one")).unwrap(), b"images");
-        assert_eq!(std::fs::read(cache.join("two")).unwrap(), b"images");
-        let left = std::fs::read_dir(home.path().join("a")).unwrap().count();
-        assert_eq!(left, 1, "nothing else is left behind");
-    }
-
-    #[test]
-    fn what_killed_downloads_left_is_removed_and_nothing_else() {
-        let home = tempfile::tempdir().unwrap();
-        let arriving = |name: &str| {
-            let folder = home.path().join(format!(".arriving-{name}"));
-            std::fs::create_dir_all(folder.join("files")).unwrap();
-            std::fs::write(folder.join("files/part"), "half").unwrap();
-            folder
-        };
-        let [killed, at_work, new, old] = ["killed", "at-work", "new", "old"].map(arriving);
-        std::fs::write(killed.join(HELD), "").unwrap();
-        let held = File::create(at_work.join(HELD)).unwrap();
-        held.lock().unwrap();
-        let long_ago = std::time::SystemTime::now() - 2 * ABANDONED;
-        File::open(&old).unwrap().set_modified(long_ago).unwrap();
-        let cache = home.path().join("set");
-        download(&server(b"images", 6, 1), &["one"], &cache, |_| Ok(())).unwrap();
-        let there = [&killed, &at_work, &new, &old, &cache].map(|folder| folder.exists());
-        assert_eq!(there, [false, true, true, false, true]);
-    }
-
-    #[test]
-    fn what_another_process_fetched_meanwhile_is_kept() {
-        let home = tempfile::tempdir().unwrap();
-        let cache = home.path().join("set");
-        let whole = |folder: &Path| Ok(std::fs::metadata(folder.join("one")).map(|_| ())?);
-        let fill = |folder: &Path| {
-            std::fs::create_dir(&cache)?;
-            std::fs::write(cache.join("one"), "theirs")?;
-            Ok(std::fs::write(folder.join("one"), "ours")?)
-        };
-        into_cache(&cache, whole, fill).unwrap();
-        assert_eq!(std::fs::read(cache.join("one")).unwrap(), b"theirs");
-
-        // An incomplete one gives way.
-        std::fs::rename(cache.join("one"), cache.join("other")).unwrap();
-        let fill = |folder: &Path| Ok(std::fs::write(folder.join("one"), "ours")?);
-        into_cache(&cache, whole, fill).unwrap();
-        assert_eq!(std::fs::read(cache.join("one")).unwrap(), b"ours");
-        assert!(!cache.join("other").exists());
-    }
-
-    #[test]
-    fn what_is_cut_off_or_wrong_never_reaches_the_cache() {
-        let home = tempfile::tempdir().unwrap();
-        let cache = home.path().join("set");
-        let error = download(&server(b"ima", 6, 1), &["one"], &cache, |_| Ok(())).unwrap_err();
-        assert!(format!("{error:#}").contains("one could not be fetched"), "{error:#}");
-        assert!(!cache.exists());
-
-        let refuse = |_: &Path| bail!("not the right bytes");
-        let error = download(&server(b"images", 6, 1), &["one"], &cache, refuse).unwrap_err();
-        assert!(format!("{error:#}").contains("not the right bytes"));
-        assert!(!cache.exists());
-
-        std::fs::create_dir(&cache).unwrap();
-        std::fs::write(cache.join("old"), "kept").unwrap();
-        let nobody = "http://127.0.0.1:9";
-        assert!(download(nobody, &["one"], &cache, |_| Ok(())).is_err());
-        assert_eq!(std::fs::read(cache.join("old")).unwrap(), b"kept");
-    }
-}
+pub(crate) mod tests;

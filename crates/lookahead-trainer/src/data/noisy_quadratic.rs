@@ -17,8 +17,8 @@ use rand_chacha::rand_core::Rng;
 use serde::{Deserialize, Serialize};
 use tch::{Device, Kind as Element, Tensor};
 
-use super::batches::generator;
-use super::dataset::{Batch, Dataset, LoadContext, Place, Problem, Samples, on_device};
+use super::dataset::{Batch, Dataset, LoadContext, Problem, Samples, on_device};
+use super::random::{SampleKey, generator};
 use super::signature::Signature;
 use crate::config::check::{ConfigIssue, format_number, require};
 use crate::config::kinds::Options;
@@ -117,10 +117,10 @@ impl Samples for Points {
     }
 
     /// New ones: `f32` of shape (n, dimensions).
-    fn gather(&self, indices: &[usize], place: Place, device: Device) -> Batch {
+    fn gather(&self, indices: &[usize], key: SampleKey, device: Device) -> Batch {
         let mut values = vec![0.0; indices.len() * self.deviations.len()];
         if self.deviations.iter().any(|&deviation| deviation > 0.0) {
-            let mut generator = generator(place.seed, place.epoch, place.cursor, b"quadrat.");
+            let mut generator = generator(key, b"quadrat.");
             for sample in values.chunks_exact_mut(self.deviations.len()) {
                 for (pair, deviations) in sample.chunks_mut(2).zip(self.deviations.chunks(2)) {
                     let drawn = normals(&mut generator);
@@ -144,42 +144,4 @@ fn normals(generator: &mut ChaCha8Rng) -> [f64; 2] {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::config::Config;
-
-    fn data(dimensions: usize, batch_size: usize) -> Dataset {
-        let context = LoadContext { name: "noisy-quadratic", batch_size, validation: 1 };
-        load(NoisyQuadraticOptions { dimensions, noise: 0.5 }, &context).unwrap()
-    }
-
-    #[test]
-    fn noise_has_the_variance_of_its_direction_and_is_fixed_by_its_place() {
-        let data = data(3, 20_000);
-        let place = Place { seed: 1, epoch: 2, cursor: 3 };
-        let indices: Vec<usize> = (0..20_000).collect();
-        let drawn = |place| data.train.gather(&indices, place, Device::Cpu).inputs;
-        let values = drawn(place);
-        let mean = Vec::<f32>::try_from(values.mean_dim(0, false, Element::Float)).unwrap();
-        let variance = Vec::<f32>::try_from(values.var_dim(0, true, false)).unwrap();
-        for (i, (mean, variance)) in mean.into_iter().zip(variance).enumerate() {
-            let expected = 0.25 * (i + 1) as f32;
-            // Five standard errors of a mean, and of a variance, σ²√(2/n) = 0.01 σ².
-            assert!(mean.abs() < 5.0 * (expected / 20_000.0).sqrt(), "{i}: {mean}");
-            assert!((variance / expected - 1.0).abs() < 0.05, "{i}: {variance}");
-        }
-        assert_eq!(drawn(place), values);
-        assert_ne!(drawn(Place { cursor: 4, ..place }), values);
-    }
-
-    #[test]
-    fn validation_is_the_optimum_and_cannot_be_more() {
-        let data = data(2, 4);
-        assert_eq!((data.train.len(), data.validation.len(), data.test.len()), (400, 1, 1));
-        let point = data.validation.slice(0..1, Device::Cpu).inputs;
-        assert_eq!(Vec::<f32>::try_from(point.reshape([-1])).unwrap(), [0.0; 2]);
-        let config = "[data]\nkind = \"noisy-quadratic\"\nvalidation = 2\n";
-        let said = Config::parse("test.toml", config, &[]).unwrap_err().to_string();
-        assert!(said.contains("`data.validation` is 2, and it must be 1"), "{said}");
-    }
-}
+mod tests;

@@ -12,7 +12,7 @@ use super::state::TrainState;
 use crate::checkpointing::restore::load_weights;
 use crate::config::mutable_keys::value_at;
 use crate::distributed::ControlFlags;
-use crate::model::Model;
+use crate::models::Model;
 
 /// The step of the best model, where a checkpoint is the last one of a run that stopped early.
 pub fn best_step(metadata: &TrainingMetadata) -> Option<u64> {

@@ -8,7 +8,7 @@ use lookahead_run::event::{Evaluation, Split, Weights};
 
 use crate::data::Samples;
 use crate::distributed::WorkerGroup;
-use crate::model::{Model, Score};
+use crate::models::{Model, Score};
 
 /// Mean loss and accuracy of the weights that are in the model, in evaluation mode. Draws no
 /// random number, so that evaluating changes nothing. `None` where `stop` says so between two
@@ -122,8 +122,8 @@ mod tests {
     use super::*;
     use crate::config::probe::ProbeConfig;
     use crate::data::signature::Signature;
-    use crate::data::{Batch, Dataset, Place, Problem};
-    use crate::model::Network;
+    use crate::data::{Batch, Dataset, Problem, SampleKey};
+    use crate::models::Network;
     use crate::train::hooks::probe::Probe;
     use lookahead_run::event::Task;
     use std::cell::Cell;
@@ -162,7 +162,7 @@ mod tests {
             Batch { inputs: targets.to_kind(Kind::Float), targets }
         }
 
-        fn gather(&self, _: &[usize], _: Place, _: Device) -> Batch {
+        fn gather(&self, _: &[usize], _: SampleKey, _: Device) -> Batch {
             unreachable!("nobody trains")
         }
     }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use tch::Tensor;
 
-use crate::model::Model;
+use crate::models::Model;
 
 /// The model's buffers at a moment when all was well. A forward pass over NaN spoils the running
 /// statistics of batch normalization for good, and no optimizer knows of them.

@@ -9,7 +9,7 @@ use tch::Tensor;
 use super::setup::Training;
 use crate::config::Config;
 use crate::data::Dataset;
-use crate::model::Model;
+use crate::models::Model;
 
 /// Computes the statistics of batch normalization for φ, which is in the model, from the first
 /// training batches in the order of the file; does nothing where that is not asked for.

@@ -66,7 +66,7 @@ impl Training {
         let (data, train) = (&self.config.data, &self.config.train);
         let count = self.data.train.len();
         self.batches = Batches::new(count, data.batch_size, train.seed, metadata.epoch, cursor)
-            .shared(self.workers.rank(), size);
+            .for_rank(self.workers.rank(), size);
         self.total_steps = self.steps_in_all()?;
         if saved == size {
             return Ok(None);

@@ -18,11 +18,11 @@ use crate::checkpointing::machine::Machine;
 use crate::config::Config;
 use crate::config::mutable_keys::PERIOD;
 use crate::data::batches::Batches;
-use crate::data::{self, Batch, Dataset, Place};
+use crate::data::{self, Batch, Dataset, SampleKey};
 use crate::distributed::WorkerGroup;
 use crate::git;
 use crate::initial::InitialWeights;
-use crate::model::Model;
+use crate::models::Model;
 use crate::optimizer::Optimizer;
 use crate::schedule::At;
 use crate::usage::UsageError;
@@ -83,7 +83,7 @@ impl Training {
         }
         let batches =
             Batches::new(data.train.len(), config.data.batch_size, config.train.seed, 0, 0)
-                .shared(workers.rank(), workers.size());
+                .for_rank(workers.rank(), workers.size());
         generator::seed(config.train.seed)?;
         let model = Model::new(&config.model, &data, device)?.computing_as(&config.train)?;
         model.check_batches(&batches, &data)?;
@@ -119,7 +119,7 @@ impl Training {
 
     /// A sentence, if a batch is to have more samples than there are.
     pub fn oversized_batch(&self) -> Option<String> {
-        let (wanted, there) = (self.batches.whole(), self.batches.samples());
+        let (wanted, there) = (self.batches.global_batch_size(), self.batches.samples());
         let of_each = match self.workers.size() {
             1 => String::new(),
             size => format!(" for each of {size} processes"),
@@ -273,8 +273,8 @@ impl Training {
         let (epoch, cursor) = (self.batches.epoch(), self.batches.cursor());
         // What is drawn for it is of this process's own batch.
         let cursor = cursor * self.workers.size() as u64 + self.workers.rank() as u64;
-        let place = Place { seed: self.config.train.seed, epoch, cursor };
-        self.data.train.gather(self.batches.current(), place, self.device)
+        let key = SampleKey { seed: self.config.train.seed, epoch, cursor };
+        self.data.train.gather(self.batches.current(), key, self.device)
     }
 
     /// Which weights are the final model.

@@ -65,7 +65,7 @@ fn every_event_and_field_is_documented() {
 #[test]
 fn the_model_file_loads_in_tch_and_is_phi() {
     use lookahead_run::event::{Split, Weights};
-    use lookahead_trainer::{config::Config, data, model::Model, train::evaluation::evaluate};
+    use lookahead_trainer::{config::Config, data, models::Model, train::evaluation::evaluate};
 
     let sandbox = Sandbox::new(SMALL);
     sandbox.train("run", &[]);

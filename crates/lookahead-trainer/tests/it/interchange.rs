@@ -358,18 +358,18 @@ fn pytorch_goes_on_from_a_checkpoint() {
 /// The batches of the steps after `step`, and the test set, as this program sees them.
 fn write_batches(config: &str, step: usize, count: usize, path: &std::path::Path) {
     use lookahead_trainer::config::Config;
-    use lookahead_trainer::data::{self, Batch, Place, batches::Batches};
+    use lookahead_trainer::data::{self, Batch, SampleKey, batches::Batches};
 
     let config = Config::parse("test.toml", config, &[]).unwrap().config;
     let data = data::load(&config.data).unwrap();
     let size = config.data.batch_size;
     let mut walk = Batches::new(data.train.len(), size, config.train.seed, 0, 0);
     let mut tensors = BTreeMap::new();
-    let place = Place { seed: 0, epoch: 0, cursor: 0 };
+    let key = SampleKey { seed: 0, epoch: 0, cursor: 0 };
     for i in 0..step + count {
         if i >= step {
             let Batch { inputs: images, targets: labels } =
-                data.train.gather(walk.current(), place, tch::Device::Cpu);
+                data.train.gather(walk.current(), key, tch::Device::Cpu);
             tensors.insert(format!("images/{}", i - step), images);
             tensors.insert(format!("labels/{}", i - step), labels);
         }

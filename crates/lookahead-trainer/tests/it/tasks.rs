@@ -248,7 +248,7 @@ fn text_models_go_on_from_every_phase_to_the_bit() {
 /// that. A new one that is loaded from the file of φ keeps nothing.
 #[test]
 fn text_models_are_evaluated_at_phi() {
-    use lookahead_trainer::{config::Config, data, model::Model, train::evaluation::evaluate};
+    use lookahead_trainer::{config::Config, data, models::Model, train::evaluation::evaluate};
 
     let sandbox = Sandbox::new(SMALL_TEXT);
     book(&sandbox);

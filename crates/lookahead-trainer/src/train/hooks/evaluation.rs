@@ -9,7 +9,7 @@ use lookahead_run::event::{Evaluation, Event, Split, Weights};
 use super::log::Events;
 use super::timing::Phase;
 use crate::controls::Controls;
-use crate::model::Model;
+use crate::models::Model;
 use crate::train::best;
 use crate::train::evaluation::evaluate_among;
 use crate::train::recalibration::recalibrate;

@@ -10,7 +10,7 @@ use super::log::Events;
 use super::timing::Phase;
 use crate::config::probe::ProbeConfig;
 use crate::data::{Batch, Dataset};
-use crate::model::Model;
+use crate::models::Model;
 use crate::train::setup::Training;
 
 /// What is measured around a sync: the loss on the probe batch just before it at θ and just after it at φ,

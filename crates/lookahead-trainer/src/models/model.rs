@@ -1,31 +1,6 @@
-//! Models: `[model]`.
-//!
-//! | module | what is in it |
-//! |---|---|
-//! | [`network`] | what every model is, and parts that several have |
-//! | [`mlp`] | fully connected layers |
-//! | [`cnn`] | 3×3 convolutions with pooling, then fully connected layers |
-//! | [`resnet`] | residual networks of basic blocks |
-//! | `pointwise` | convolutions whose kernel is one pixel, with a stride |
-//! | [`lstm`] | long short-term memory on symbols |
-//! | [`transformer`] | a decoder-only transformer on symbols |
-//! | [`quadratic`] | a point that looks for the minimum of a quadratic function |
-//!
-//! To add a model: a file beside these with a type for its options and a function that builds a [`Network`],
-//! and a line in [`builtin`].
-
-pub mod cnn;
-pub mod lstm;
-pub mod mlp;
-pub mod network;
-mod pointwise;
-pub mod quadratic;
-pub mod resnet;
-pub mod transformer;
+//! A network and its variables, and what its results come to: losses and right answers.
 
 use std::collections::BTreeMap;
-use std::fmt;
-use std::sync::LazyLock;
 
 use lookahead_core::fewest_values_per_channel;
 use lookahead_core::tch_ext::autocast::Autocast;
@@ -34,63 +9,13 @@ use lookahead_run::event::Task;
 use tch::nn;
 use tch::{Device, Kind as Element, Tensor};
 
-use crate::config::kinds::{Options, Schema};
+use super::network::Network;
+use super::registry;
 use crate::config::model::ModelConfig;
 use crate::config::train::{self, TrainConfig};
 use crate::data::batches::Batches;
-use crate::data::dataset::{Batch, Dataset, Problem};
+use crate::data::dataset::{Batch, Dataset};
 use crate::usage::UsageError;
-
-pub use network::Network;
-
-/// A kind of model: what a configuration knows of it, and how it is built.
-pub struct ModelKind {
-    /// Its name and its keys.
-    pub schema: Schema,
-    build: Box<Build>,
-}
-
-type Build =
-    dyn Fn(toml::Table, &nn::Path<'_>, &Problem) -> anyhow::Result<Box<dyn Network>> + Send + Sync;
-
-impl fmt::Debug for ModelKind {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ModelKind").field("schema", &self.schema).finish_non_exhaustive()
-    }
-}
-
-impl ModelKind {
-    /// The kind that `build` builds under a path, from weights drawn from libtorch's generator, and that
-    /// learns `task`.
-    pub fn new<O: Options + 'static, N: Network + 'static>(
-        name: &'static str,
-        task: Task,
-        build: fn(O, &nn::Path<'_>, &Problem) -> Result<N, UsageError>,
-    ) -> Self {
-        ModelKind {
-            schema: Schema::of::<O>(name, task),
-            build: Box::new(move |options, path, problem| {
-                Ok(Box::new(build(options.try_into()?, path, problem)?))
-            }),
-        }
-    }
-}
-
-/// The kinds that are built in.
-pub fn builtin() -> &'static [ModelKind] {
-    static KINDS: LazyLock<Vec<ModelKind>> = LazyLock::new(|| {
-        use Task::{Classification, Language, Quadratic};
-        vec![
-            ModelKind::new("cnn", Classification, cnn::build),
-            ModelKind::new("mlp", Classification, mlp::build),
-            ModelKind::new("resnet", Classification, resnet::build),
-            ModelKind::new("lstm", Language, lstm::build),
-            ModelKind::new("transformer", Language, transformer::build),
-            ModelKind::new("quadratic", Quadratic, quadratic::build),
-        ]
-    });
-    &KINDS
-}
 
 /// A model and its variables.
 #[derive(Debug)]
@@ -159,11 +84,7 @@ impl Model {
     /// Where model and data don't fit each other.
     pub fn new(config: &ModelConfig, data: &Dataset, device: Device) -> anyhow::Result<Self> {
         let vs = nn::VarStore::new(device);
-        let name = config.kind.name();
-        let kind = builtin().iter().find(|kind| kind.schema.name == name);
-        let kind =
-            kind.ok_or_else(|| UsageError::new(format!("`model.kind` {name} is unknown.")))?;
-        let network = (kind.build)(kind.schema.own(&config.options), &vs.root(), &data.problem)?;
+        let network = registry::build(config, &vs.root(), &data.problem)?;
         let task = data.problem.task();
         Ok(Model { vs, network, task, channels_last: false, autocast: None })
     }
@@ -212,7 +133,7 @@ impl Model {
     /// # Errors
     /// A usage error, or what libtorch says.
     pub(crate) fn check_batches(&self, batches: &Batches, data: &Dataset) -> anyhow::Result<()> {
-        if batches.smallest() != 1 {
+        if batches.smallest_batch() != 1 {
             return Ok(());
         }
         let one = data.train.slice(0..1, self.vs.device()).inputs;

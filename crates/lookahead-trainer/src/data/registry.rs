@@ -1,0 +1,81 @@
+//! The kinds of data that are built in: a line each.
+
+use std::fmt;
+use std::sync::LazyLock;
+
+use lookahead_run::event::Task;
+
+use super::dataset::{Dataset, LoadContext};
+use crate::config::data::DataConfig;
+use crate::config::kinds::{DataSchema, Options, Schema};
+use crate::usage::UsageError;
+
+/// A kind of data: what a configuration knows of it, and how it is loaded.
+pub struct DataKind {
+    /// Its name, its keys and its defaults.
+    pub schema: DataSchema,
+    load: Box<Load>,
+}
+
+type Load = dyn Fn(toml::Table, &LoadContext) -> anyhow::Result<Dataset> + Send + Sync;
+
+impl fmt::Debug for DataKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("DataKind").field("schema", &self.schema).finish_non_exhaustive()
+    }
+}
+
+impl DataKind {
+    /// The kind that `load` loads, from which `task` is learned, with so many samples in the validation set
+    /// by default.
+    pub fn new<O: Options + 'static>(
+        name: &'static str,
+        task: Task,
+        validation: usize,
+        load: fn(O, &LoadContext) -> anyhow::Result<Dataset>,
+    ) -> Self {
+        DataKind {
+            schema: DataSchema { schema: Schema::of::<O>(name, task), validation },
+            load: Box::new(move |options, context| load(options.try_into()?, context)),
+        }
+    }
+}
+
+/// The kinds that are built in.
+pub fn builtin() -> &'static [DataKind] {
+    static KINDS: LazyLock<Vec<DataKind>> = LazyLock::new(|| {
+        use Task::{Classification, Language, Quadratic};
+        vec![
+            DataKind::new("fashion-mnist", Classification, 5000, super::fashion_mnist::load),
+            DataKind::new("digits", Classification, 241, super::digits::load),
+            DataKind::new("cifar10", Classification, 5000, super::cifar10::load),
+            DataKind::new("cifar100", Classification, 5000, super::cifar100::load),
+            DataKind::new("text", Language, 100, super::text::load),
+            DataKind::new("noisy-quadratic", Quadratic, 1, super::noisy_quadratic::load),
+            DataKind::new("quadratic", Quadratic, 1, super::quadratic::load),
+        ]
+    });
+    &KINDS
+}
+
+/// Loads a data set, fetching it first if it is not on this machine, and takes the validation set out of the
+/// training set.
+///
+/// # Errors
+/// If files are missing and can't be fetched, or are not what they should be; more validation samples than the
+/// training set has.
+pub fn load(config: &DataConfig) -> anyhow::Result<Dataset> {
+    let name = config.kind.name();
+    let kind = builtin().iter().find(|kind| kind.schema.schema.name == name);
+    let kind = kind.ok_or_else(|| UsageError::new(format!("`data.kind` {name} is unknown.")))?;
+    let DataSchema { schema, validation } = kind.schema;
+    let context = LoadContext {
+        name: schema.name,
+        batch_size: config.batch_size,
+        validation: config.validation.unwrap_or(validation),
+    };
+    (kind.load)(schema.own(&config.options), &context)
+}
+
+#[cfg(test)]
+mod tests;

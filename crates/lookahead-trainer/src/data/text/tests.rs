@@ -1,0 +1,69 @@
+use super::*;
+use std::path::Path;
+
+fn loaded(file: &Path, length: usize, validation: usize) -> anyhow::Result<Dataset> {
+    let context = LoadContext { name: "text", batch_size: 1, validation };
+    load(TextOptions { file: Some(file.to_owned()), length }, &context)
+}
+
+#[test]
+fn characters_become_symbols_and_pieces_follow_each_other() {
+    let text = Text::parse("häßlich häß".as_bytes(), 2).unwrap();
+    let alphabet: String = text.alphabet.iter().collect();
+    assert_eq!(alphabet, " chilßä");
+    assert_eq!(text.symbols, [2, 6, 5, 4, 3, 1, 2, 0, 2, 6, 5]);
+
+    let file = tempfile::NamedTempFile::new().unwrap();
+    let written: String = (0..41).map(|i| char::from(b'a' + i % 26)).collect();
+    std::fs::write(file.path(), &written).unwrap();
+    let data = loaded(file.path(), 4, 3).unwrap();
+    // Ten pieces of 4, and a last symbol that is only a target.
+    assert_eq!((data.train.len(), data.validation.len(), data.test.len()), (6, 3, 1));
+    let Problem::Text { symbols: 26, length: 4 } = data.problem else {
+        panic!("{:?}", data.problem)
+    };
+    let read = |batch: Batch| {
+        let of = |t: Tensor| Vec::<i64>::try_from(t.reshape([-1])).unwrap();
+        (of(batch.inputs), of(batch.targets))
+    };
+    let key = SampleKey { seed: 0, epoch: 0, cursor: 0 };
+    let gathered = data.train.gather(&[5, 0], key, Device::Cpu);
+    assert_eq!(gathered.inputs.size(), [2, 4]);
+    let (inputs, targets) = read(gathered);
+    assert_eq!(inputs, [20, 21, 22, 23, 0, 1, 2, 3]);
+    assert_eq!(targets, [21, 22, 23, 24, 1, 2, 3, 4]);
+    let (inputs, targets) = read(data.validation.slice(0..1, Device::Cpu));
+    assert_eq!((inputs, targets), (vec![24, 25, 0, 1], vec![25, 0, 1, 2]));
+    let (inputs, targets) = read(data.test.slice(0..1, Device::Cpu));
+    assert_eq!((inputs, targets), (vec![10, 11, 12, 13], vec![11, 12, 13, 14]));
+
+    let before = data.train.fingerprint();
+    std::fs::write(file.path(), written.replace('b', "c")).unwrap();
+    assert_ne!(loaded(file.path(), 4, 3).unwrap().train.fingerprint(), before);
+    let said = loaded(file.path(), 4, 9).unwrap_err().to_string();
+    assert!(said.contains("`data.validation` is 9") && said.contains("10 pieces"), "{said}");
+    let said = loaded(Path::new("/none"), 4, 1).unwrap_err().to_string();
+    assert!(said.contains("/none") && said.contains("`data.file`"), "{said}");
+}
+
+#[test]
+fn what_is_no_text_to_learn_from() {
+    let said = Text::parse(b"good\xffbad", 1).unwrap_err();
+    assert!(said.contains("the byte 4"), "{said}");
+    let said = Text::parse(b"abcd", 2).unwrap_err();
+    assert!(said.contains("4 characters") && said.contains("at least 5"), "{said}");
+    assert!(Text::parse(b"", 1).unwrap_err().contains("0 characters"));
+    let said = Text::parse(b"aaaaaaaa", 1).unwrap_err();
+    assert!(said.contains("no character but 'a'"), "{said}");
+    let said = Text::parse(&vec![b'a'; LARGEST + 1], 1).unwrap_err();
+    assert!(said.contains("67108865 bytes"), "{said}");
+}
+
+#[test]
+fn a_file_must_be_named() {
+    let said = TextOptions::default().check().unwrap_err().message;
+    assert!(said.contains("`data.file` is missing"), "{said}");
+    let none = TextOptions { file: Some("a".into()), length: 0 };
+    let said = none.check().unwrap_err().message;
+    assert!(said.contains("`data.length` is 0"), "{said}");
+}

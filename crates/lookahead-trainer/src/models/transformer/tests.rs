@@ -1,0 +1,52 @@
+use super::*;
+use tch::Device;
+
+fn options(dropout: f64) -> TransformerOptions {
+    TransformerOptions { width: 12, layers: 2, heads: 3, dropout }
+}
+
+fn built(dropout: f64) -> (nn::VarStore, Transformer) {
+    let vs = nn::VarStore::new(Device::Cpu);
+    options(dropout).check().unwrap();
+    let problem = Problem::Text { symbols: 5, length: 4 };
+    let network = build(options(dropout), &vs.root(), &problem).unwrap();
+    (vs, network)
+}
+
+#[test]
+fn a_symbol_is_told_only_from_those_before() {
+    let (vs, network) = built(0.0);
+    // 12 a² + 13 a in a layer, besides embeddings, the last normalization and the output.
+    let count: usize = vs.trainable_variables().iter().map(Tensor::numel).sum();
+    let layer = 12 * 12 * 12 + 13 * 12;
+    assert_eq!(count, (5 + 4) * 12 + 2 * layer + 2 * 12 + 12 * 5 + 5);
+    let pieces = Tensor::from_slice(&[1i64, 2, 3, 4, 1, 2, 0, 0]).reshape([2, 4]);
+    let logits = network.forward(&pieces, true);
+    assert_eq!(logits.size(), [2, 4, 5]);
+    let row = |i: i64, from, count| logits.get(i).narrow(0, from, count);
+    assert!(row(0, 0, 2).allclose(&row(1, 0, 2), 1e-5, 1e-7, false));
+    assert!(!row(0, 2, 1).allclose(&row(1, 2, 1), 1e-5, 1e-7, false));
+}
+
+#[test]
+fn the_order_of_symbols_matters() {
+    let (_vs, network) = built(0.0);
+    let pieces = Tensor::from_slice(&[1i64, 2, 3, 2, 1, 3]).reshape([2, 3]);
+    let last = network.forward(&pieces, false).narrow(1, 2, 1);
+    assert!(!last.get(0).allclose(&last.get(1), 1e-5, 1e-7, false));
+}
+
+#[test]
+fn dropout_is_of_the_training() {
+    let (_vs, network) = built(0.5);
+    let piece = Tensor::from_slice(&[1i64, 2, 3, 4]).reshape([1, 4]);
+    assert_eq!(network.forward(&piece, false), network.forward(&piece, false));
+    assert_ne!(network.forward(&piece, true), network.forward(&piece, true));
+}
+
+#[test]
+fn heads_have_equal_parts() {
+    let uneven = TransformerOptions { heads: 5, ..options(0.0) };
+    let said = uneven.check().unwrap_err().message;
+    assert!(said.contains("`model.heads` is 5") && said.contains("`model.width`, 12"), "{said}");
+}
