@@ -32,12 +32,12 @@ use lookahead_run::Retention;
 use tch::{Cuda, Device, Tensor};
 
 use crate::config::checkpoint::CheckpointConfig;
-use crate::config::train::Metric;
+use crate::config::train::BestBy;
 
 impl CheckpointConfig {
     /// Which checkpoints stay; `best` is the step of the best so far and what tells it, where that one
     /// is kept.
-    pub fn retention(&self, best: Option<(Option<u64>, Metric)>) -> Retention {
+    pub fn retention(&self, best: Option<(Option<u64>, BestBy)>) -> Retention {
         Retention {
             newest: NonZeroUsize::new(self.keep).unwrap_or(NonZeroUsize::MIN),
             every: NonZeroU64::new(self.keep_every_steps),

@@ -133,7 +133,7 @@ fn resolve(path: &Path, sets: &[(String, toml::Value)]) -> Result<Json, Refused>
     let set = |(key, value): &(String, toml::Value)| Override::of_value(key, value.clone());
     let overrides: Vec<Override> = sets.iter().map(set).collect();
     let mut loaded = Config::load(path, &overrides).map_err(|error| {
-        let blamed = overrides.iter().find(|set| set.to_string() == error.place());
+        let blamed = overrides.iter().find(|set| set.to_string() == error.origin());
         Refused { key: blamed.map(|set| set.key.clone()), message: error.to_string() }
     })?;
     let anchored = loaded.config.data.anchor();

@@ -1,56 +1,62 @@
-//! A mean of θ as the final model: `[averaging]`.
+//! A mean of the weights as the final model: `[averaging]`.
 
 use serde::{Deserialize, Serialize};
 
-use super::check::{ConfigIssue, format_number, kind_key, require};
+use super::check::{ConfigIssue, format_number, require, resolve_kind_key};
 
 /// `[averaging]`.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct AveragingConfig {
-    /// Which mean.
+    /// The kind of mean.
     pub kind: AveragingKind,
-    /// ema: how much of the mean stays in a step.
+    /// ema: the part of the mean that is kept in a step.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub decay: Option<f64>,
-    /// polyak, ema: steps that are left out at the start; until then the mean is θ.
+    /// polyak, ema: steps at the start that are not averaged; until then the mean is the weights.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub start_step: Option<u64>,
 }
 
-/// The means.
+/// The kinds of mean.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum AveragingKind {
-    /// None: the final model is φ, or θ without Lookahead.
+    /// No mean: the final model is the slow weights, or without Lookahead the weights.
     #[default]
     None,
-    /// The arithmetic mean of θ after each step (Polyak and Juditsky, 1992).
+    /// The arithmetic mean of the weights after each step (Polyak and Juditsky, 1992).
     Polyak,
     /// An exponential moving average.
     Ema,
 }
 
-/// Whether `kind` does not have the key.
-pub(super) fn is_foreign(kind: &str, key: &str) -> bool {
-    matches!((kind, key), ("none" | "polyak", "decay") | ("none", "start_step"))
-}
+/// The keys that only some kinds have.
+pub(super) const KIND_KEYS: [(&str, &[&str]); 2] =
+    [("decay", &["ema"]), ("start_step", &["polyak", "ema"])];
 
 impl AveragingConfig {
+    /// Fills in defaults and checks ranges.
     pub(crate) fn resolve(&mut self, lookahead: bool) -> Result<(), ConfigIssue> {
-        let (any, ema) = (self.kind != AveragingKind::None, self.kind == AveragingKind::Ema);
-        if any && lookahead {
+        let kind = match self.kind {
+            AveragingKind::None => "none",
+            AveragingKind::Polyak => "polyak",
+            AveragingKind::Ema => "ema",
+        };
+        if self.kind != AveragingKind::None && lookahead {
             return Err(ConfigIssue::new(
                 "averaging.kind",
-                "`averaging.kind` gives the final model of a run without Lookahead, and with \
-                 Lookahead that is φ: take the section `[lookahead]` out (`--set lookahead=false`), \
-                 or set `averaging.kind` to none.",
+                format!(
+                    "`averaging.kind` is {kind}, which works only without Lookahead: with it, the slow weights \
+                     are the final model. Set `averaging.kind` to none, or remove `[lookahead]` (`--set \
+                     lookahead=false`)."
+                ),
             ));
         }
-        kind_key(&mut self.decay, ema, 0.999, "averaging.decay", "the kind ema")?;
-        kind_key(&mut self.start_step, any, 0, "averaging.start_step", "the kinds polyak and ema")?;
+        resolve_kind_key(&mut self.decay, 0.999, ("averaging", "decay"), &KIND_KEYS, kind)?;
+        resolve_kind_key(&mut self.start_step, 0, ("averaging", "start_step"), &KIND_KEYS, kind)?;
         let decay = self.decay.unwrap_or(0.0);
-        let allowed = "at least 0 and below 1";
-        require((0.0..1.0).contains(&decay), "averaging.decay", format_number(decay), allowed)
+        let fits = (0.0..1.0).contains(&decay);
+        require(fits, "averaging.decay", format_number(decay), "0 to below 1")
     }
 }

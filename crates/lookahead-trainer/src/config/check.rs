@@ -3,28 +3,28 @@
 use std::borrow::Cow;
 use std::fmt;
 
-/// A value that can't be used: which key, and a sentence that says why.
+/// A value that can't be used: its key, and why.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ConfigIssue {
-    /// The dotted key, such as `lookahead.k`.
+    /// The dotted key, for example `lookahead.k`.
     pub key: Cow<'static, str>,
-    /// A full sentence with the value found, what is allowed, and the remedy.
+    /// Full sentences: the value, what is allowed, and the fix.
     pub message: String,
 }
 
 impl ConfigIssue {
-    /// A refusal of `key`.
+    /// Refuses the value of `key`.
     pub fn new(key: impl Into<Cow<'static, str>>, message: impl Into<String>) -> Self {
         ConfigIssue { key: key.into(), message: message.into() }
     }
 }
 
-/// What the TOML reader says, as a sentence.
+/// The TOML reader's error as a sentence.
 pub(super) fn sentence(error: &toml::de::Error) -> String {
     documented(error.message())
 }
 
-/// What is wrong with a key or a value, as a sentence that leads to the documentation.
+/// An error as a sentence that leads to the documentation.
 pub(super) fn documented(text: &str) -> String {
     let text = text.trim().replace('\n', ", ");
     // Rust's names of types say nothing about the range to those who don't write Rust.
@@ -40,51 +40,68 @@ pub(super) fn documented(text: &str) -> String {
     )
 }
 
-/// The value of a key that only some kinds have: the one given, else the default; given for
-/// another kind, it is refused.
-pub(crate) fn kind_key<T: Clone>(
+/// The keys of a section that only some of its kinds have, and which.
+pub(super) type KindKeys = [(&'static str, &'static [&'static str])];
+
+/// Whether a key belongs to kinds other than `kind`.
+pub(super) fn is_foreign(keys: &KindKeys, kind: &str, key: &str) -> bool {
+    keys.iter().any(|(name, kinds)| *name == key && !kinds.contains(&kind))
+}
+
+/// Sets a key of [`KindKeys`] to its default if the kind has it.
+///
+/// # Errors
+/// If the key is set and the kind doesn't have it.
+pub(super) fn resolve_kind_key<T>(
     value: &mut Option<T>,
-    belongs: bool,
     default: T,
-    key: &'static str,
-    kinds: &str,
+    (section, key): (&str, &str),
+    keys: &KindKeys,
+    kind: &str,
 ) -> Result<(), ConfigIssue> {
-    match (belongs, value.is_some()) {
-        (true, false) => *value = Some(default),
-        (false, true) => {
-            return Err(ConfigIssue::new(
-                key,
-                format!(
-                    "The key `{key}` belongs to {kinds} only: take it out, or choose that kind."
-                ),
-            ));
-        }
-        _ => {}
+    if !is_foreign(keys, kind, key) {
+        value.get_or_insert(default);
+    } else if value.is_some() {
+        let kinds = keys.iter().find(|(name, _)| *name == key).map_or(&[][..], |(_, kinds)| kinds);
+        let key = format!("{section}.{key}");
+        let message = format!(
+            "`{key}` belongs to {} only. Remove it, or choose a kind that has it.",
+            listed(kinds)
+        );
+        return Err(ConfigIssue::new(key, message));
     }
     Ok(())
 }
 
-/// A number for a sentence: 1e30 is not written out in its 31 digits.
-pub(crate) fn format_number(value: f64) -> String {
-    match value == 0.0 || !value.is_finite() || (1e-4..1e7).contains(&value.abs()) {
-        true => value.to_string(),
-        false => format!("{value:e}"),
+/// Words with commas and an "and".
+pub(super) fn listed(words: &[&str]) -> String {
+    match words {
+        [] => String::new(),
+        [one] => (*one).to_owned(),
+        [first @ .., last] => format!("{} and {last}", first.join(", ")),
     }
 }
 
-/// An error unless `found` is within the range that `allowed` describes.
+/// A number for a sentence: 1e30 is not written out in its 31 digits.
+pub(crate) fn format_number(value: f64) -> String {
+    if value == 0.0 || !value.is_finite() || (1e-4..1e7).contains(&value.abs()) {
+        value.to_string()
+    } else {
+        format!("{value:e}")
+    }
+}
+
+/// An error unless `holds`: the value `found` is not what `allowed` describes, which follows "Use".
 pub(crate) fn require(
     holds: bool,
     key: &'static str,
     found: impl fmt::Display,
     allowed: &str,
 ) -> Result<(), ConfigIssue> {
-    match holds {
-        true => Ok(()),
-        false => {
-            Err(ConfigIssue::new(key, format!("`{key}` is {found}, and it must be {allowed}.")))
-        }
+    if holds {
+        return Ok(());
     }
+    Err(ConfigIssue::new(key, format!("`{key}` is {found}. Use {allowed}.")))
 }
 
 #[cfg(test)]

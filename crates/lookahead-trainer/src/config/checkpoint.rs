@@ -8,17 +8,16 @@ use super::check::{ConfigIssue, require};
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct CheckpointConfig {
-    /// A checkpoint at every so many steps; 0 saves only at the end and on request.
+    /// Steps between checkpoints; 0 saves only at the end and on request.
     pub every_steps: u64,
-    /// How many of the newest checkpoints to keep.
+    /// The number of newest checkpoints to keep.
     pub keep: usize,
-    /// Those of every so manieth step are kept for good; 0 keeps none of them.
+    /// Checkpoints at multiples of this step are never removed; 0 is off.
     pub keep_every_steps: u64,
-    /// Whether a checkpoint is saved after each evaluation on validation data that is the best so
-    /// far, by `train.best_by`, and the best one kept; with `train.patience` it always is.
+    /// Whether to save a checkpoint after each evaluation on validation data that is the best so far by
+    /// `train.best_by`, and keep the best one. `train.patience` turns it on too.
     pub keep_best: bool,
-    /// Seconds that the program may take to save and end after a signal that asks it to; 0 is as
-    /// long as it takes.
+    /// Seconds in which the program must save and end after a signal to stop; 0 is no limit.
     pub deadline_seconds: u64,
 }
 
@@ -35,9 +34,10 @@ impl Default for CheckpointConfig {
 }
 
 impl CheckpointConfig {
+    /// Checks ranges.
     pub(crate) fn check(&self) -> Result<(), ConfigIssue> {
-        require(self.keep >= 1, "checkpoint.keep", self.keep, "at least 1")?;
-        let (deadline, allowed) = (self.deadline_seconds, "at most 86400, a day");
+        require(self.keep >= 1, "checkpoint.keep", self.keep, "1 or more")?;
+        let (deadline, allowed) = (self.deadline_seconds, "86400, a day, or less");
         require(deadline <= 86400, "checkpoint.deadline_seconds", deadline, allowed)
     }
 }

@@ -1,4 +1,4 @@
-//! The same run in several processes: `[distributed]`.
+//! One run in several processes: `[distributed]`.
 
 use lookahead_core::{LookaheadConfig, NonFinite, TransferDtype};
 use serde::{Deserialize, Serialize};
@@ -9,24 +9,24 @@ use super::check::{ConfigIssue, require};
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct DistributedConfig {
-    /// What the processes have in common.
+    /// What the processes average.
     pub mode: DistributedMode,
-    /// local: in which type θ goes from one to the others.
+    /// local: the type in which weights are sent.
     pub wire: TransferDtype,
-    /// How long a process waits for the others, in seconds.
+    /// Seconds that a process waits for the others.
     pub timeout_seconds: u64,
 }
 
-/// What processes have in common.
+/// What processes average.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum DistributedMode {
-    /// There is one process.
+    /// Nothing: there is one process.
     #[default]
     None,
-    /// The slow weights: θ is averaged at each sync, and nowhere else.
+    /// The weights, at each sync only.
     Local,
-    /// The gradients, which are averaged in each step.
+    /// The gradients, in each step.
     DataParallel,
 }
 
@@ -41,31 +41,31 @@ impl Default for DistributedConfig {
 }
 
 impl DistributedConfig {
+    /// Checks ranges, and that mode and Lookahead fit each other.
     pub(crate) fn check(&self, lookahead: Option<&LookaheadConfig>) -> Result<(), ConfigIssue> {
-        let (key, allowed) = ("distributed.timeout_seconds", "from 1 to 86400, a day");
+        let (key, allowed) = ("distributed.timeout_seconds", "1 to 86400, a day");
         let timeout = self.timeout_seconds;
         require((1..=86400).contains(&timeout), key, timeout, allowed)?;
         if self.mode == DistributedMode::Local && lookahead.is_none() {
             return Err(ConfigIssue::new(
                 "distributed.mode",
-                "`distributed.mode` is local, which averages at the syncs of Lookahead, and there is no \
-                 section `[lookahead]`: put it in, or set the mode to data_parallel.",
+                "`distributed.mode` is local, which averages at the syncs of Lookahead, but the config has no \
+                 `[lookahead]`. Add that section, or set `distributed.mode` to data_parallel.",
             ));
         }
         if self.wire != TransferDtype::Full && self.mode != DistributedMode::Local {
             return Err(ConfigIssue::new(
                 "distributed.wire",
-                "`distributed.wire` belongs to `distributed.mode` local only: take it out, or set that \
-                 mode.",
+                "`distributed.wire` belongs to `distributed.mode` local only. Remove it, or set that mode.",
             ));
         }
         let policy = lookahead.map_or(NonFinite::Error, |own| own.non_finite);
         if self.mode != DistributedMode::None && policy != NonFinite::Error {
             return Err(ConfigIssue::new(
                 "lookahead.non_finite",
-                "`lookahead.non_finite` is not error, and with several processes it must be: one that \
-                 drops a step by its own loss would leave the others behind. Set it to error, or \
-                 `distributed.mode` to none.",
+                "`lookahead.non_finite` is not error, and with several processes it must be: a process that \
+                 drops a step on its own would lose the others. Set it to error, or `distributed.mode` \
+                 to none.",
             ));
         }
         Ok(())

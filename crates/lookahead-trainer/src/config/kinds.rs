@@ -1,26 +1,29 @@
-//! Kinds of data and of models, as far as a configuration knows them: names, keys, and how values are checked.
+//! What a configuration knows of the kinds of data and models: their names, their keys, and how values are
+//! checked.
 //!
-//! `kind` selects a kind, and the section's other keys are those of the kind's own serde type.
-
-use std::fmt;
-use std::marker::PhantomData;
+//! `kind` selects a kind. The section's other keys are the fields of the kind's own serde type.
 
 use lookahead_run::event::Task;
-use serde::de::value::{Error as FieldsError, MapAccessDeserializer};
-use serde::de::{DeserializeOwned, Deserializer, Error as _, IntoDeserializer, MapAccess, Visitor};
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
+use serde::de::value::Error as FieldsError;
+use serde::de::{DeserializeOwned, Deserializer, Error as _, Visitor};
 use toml::{Table, Value};
 
-use super::check::{ConfigIssue, sentence};
+use super::check::{ConfigIssue, documented, listed, sentence};
 
-/// A kind's own keys. The type denies unknown fields, and every key has a default.
-pub trait Options: Serialize + DeserializeOwned {
+/// The keys of one kind. The type denies unknown fields, and every key has a default.
+pub trait KindOptions: Serialize + DeserializeOwned {
     /// Refuses values out of range.
     ///
     /// # Errors
     /// The first fault.
     fn check(&self) -> Result<(), ConfigIssue> {
         Ok(())
+    }
+
+    /// Why the kind doesn't have a key that other kinds have, as the end of a sentence.
+    fn why_not(_key: &str) -> Option<&'static str> {
+        None
     }
 }
 
@@ -31,17 +34,21 @@ pub struct Schema {
     pub name: &'static str,
     /// What is learned from the data, or by the model.
     pub task: Task,
+    /// The default of `data.validation`; 0 for models.
+    pub validation: usize,
     keys: &'static [&'static str],
     parse: fn(Table) -> Result<(), toml::de::Error>,
     resolve: fn(Table) -> Result<Table, ConfigIssue>,
+    why_not: fn(&str) -> Option<&'static str>,
 }
 
 impl Schema {
-    /// That of a kind whose keys are the fields of `O`.
-    pub fn of<O: Options>(name: &'static str, task: Task) -> Self {
+    /// The kind whose keys are the fields of `O`.
+    pub fn of<O: KindOptions>(name: &'static str, task: Task, validation: usize) -> Self {
         Schema {
             name,
             task,
+            validation,
             keys: field_names::<O>(),
             parse: |given| given.try_into::<O>().map(drop),
             resolve: |given| {
@@ -50,6 +57,7 @@ impl Schema {
                 options.check()?;
                 Table::try_from(&options).map_err(|error| in_kind(error.to_string()))
             },
+            why_not: O::why_not,
         }
     }
 
@@ -59,194 +67,98 @@ impl Schema {
         own.map(|(key, value)| (key.clone(), value.clone())).collect()
     }
 
-    pub(super) fn has(&self, key: &str) -> bool {
+    fn has(&self, key: &str) -> bool {
         self.keys.contains(&key)
     }
-}
-
-/// A kind of data.
-#[derive(Debug, Clone, Copy)]
-pub struct DataSchema {
-    /// Its name, task and keys.
-    pub schema: Schema,
-    /// Samples in the validation set by default.
-    pub validation: usize,
 }
 
 /// All kinds that a configuration can select.
 #[derive(Debug, Clone, Default)]
 pub struct Kinds {
-    /// Of data.
-    pub data: Vec<DataSchema>,
-    /// Of models.
+    /// The kinds of data.
+    pub data: Vec<Schema>,
+    /// The kinds of models.
     pub models: Vec<Schema>,
-}
-
-/// The name of a kind in a configuration.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct KindName(String);
-
-impl KindName {
-    /// It as it is written.
-    pub fn name(&self) -> &str {
-        &self.0
-    }
-}
-
-impl From<&str> for KindName {
-    fn from(name: &str) -> Self {
-        KindName(name.to_owned())
-    }
 }
 
 /// A section with kinds.
 pub(super) struct Section<'a> {
-    /// Its name.
     pub(super) name: &'static str,
     /// The keys that it has for every kind.
-    pub(super) fixed: &'static [&'static str],
-    /// Keys of some kinds that were once keys of all: with these values they are accepted and written for
+    pub(super) common: &'static [&'static str],
+    /// Keys of some kinds that were once keys of all. With these values they are accepted and written for
     /// every kind, so that configs of all versions can be read and compared.
-    pub(super) neutral: &'a [(&'static str, Value)],
-    /// Its kinds.
-    pub(super) schemas: &'a [Schema],
+    pub(super) neutral: Table,
+    pub(super) kinds: &'a [Schema],
 }
 
 impl Section<'_> {
-    /// The kind of a name, once all keys are known and all values are of their types. Keys of other kinds
-    /// pass: an override may still select such a kind.
-    pub(super) fn kind(&self, name: &str, options: &Table) -> Result<&Schema, ConfigIssue> {
-        let Some(own) = self.schemas.iter().find(|schema| schema.name == name) else {
-            let known = quoted(self.schemas.iter().map(|schema| schema.name));
-            return Err(
-                self.issue("kind", format!("unknown variant `{name}`, expected one of {known}"))
-            );
-        };
+    /// The kind of a name.
+    pub(super) fn find(&self, name: &str) -> Result<&Schema, ConfigIssue> {
+        self.kinds.iter().find(|kind| kind.name == name).ok_or_else(|| {
+            let known = quoted(self.kinds.iter().map(|kind| kind.name));
+            self.issue("kind", &format!("unknown variant `{name}`, expected one of {known}"))
+        })
+    }
+
+    /// Refuses unknown keys, and values of the wrong type. Keys of other kinds are accepted, since an
+    /// override may still select such a kind.
+    pub(super) fn check_types(&self, kind: &str, options: &Table) -> Result<(), ConfigIssue> {
+        let own = self.find(kind)?;
         for (key, value) in options.iter().filter(|(key, value)| !self.is_neutral(key, value)) {
-            let owner = std::iter::once(own).chain(self.schemas).find(|schema| schema.has(key));
-            let Some(owner) = owner else {
-                let known = quoted(self.fixed.iter().chain(own.keys).copied());
-                return Err(
-                    self.issue(key, format!("unknown field `{key}`, expected one of {known}"))
-                );
-            };
+            let owner = std::iter::once(own).chain(self.kinds).find(|kind| kind.has(key));
+            let owner = owner.ok_or_else(|| {
+                let known = quoted(self.common.iter().chain(own.keys).copied());
+                self.issue(key, &format!("unknown field `{key}`, expected one of {known}"))
+            })?;
             let alone = Table::from_iter([(key.clone(), value.clone())]);
-            (owner.parse)(alone).map_err(|error| self.issue(key, error.message().to_owned()))?;
+            (owner.parse)(alone).map_err(|error| self.issue(key, error.message()))?;
         }
-        Ok(own)
+        Ok(())
     }
 
     /// The kind's options with all defaults filled in, checked.
     pub(super) fn resolve(&self, own: &Schema, options: Table) -> Result<Table, ConfigIssue> {
-        let (given, foreign): (Table, Table) =
+        let (given, others): (Table, Table) =
             options.into_iter().partition(|(key, _)| own.has(key));
-        for (key, value) in foreign {
-            if self.is_neutral(&key, &value) {
-                continue;
-            }
-            let owners = self.schemas.iter().filter(|schema| schema.has(&key));
-            let owners: Vec<&str> = owners.map(|schema| schema.name).collect();
+        if let Some((key, _)) = others.iter().find(|(key, value)| !self.is_neutral(key, value)) {
+            let owners = self.kinds.iter().filter(|kind| kind.has(key)).map(|kind| kind.name);
+            let owners = listed(&owners.collect::<Vec<_>>());
+            let why = (own.why_not)(key).map(|why| format!(": {why}")).unwrap_or_default();
             let key = format!("{}.{key}", self.name);
             let message = format!(
-                "The key `{key}` belongs to {} only: take it out, or choose such a kind.",
-                owners.join(", ")
+                "`{key}` belongs to {owners} only{why}. Remove it, or choose a kind that has it."
             );
             return Err(ConfigIssue::new(key, message));
         }
-        let mut resolved = (own.resolve)(given).map_err(|issue| {
-            if issue.key.contains('.') {
-                issue
-            } else {
-                ConfigIssue::new(format!("{}.{}", self.name, issue.key), issue.message)
-            }
-        })?;
-        for (key, neutral) in self.neutral {
-            resolved.entry(*key).or_insert_with(|| neutral.clone());
+        let mut resolved = (own.resolve)(given)?;
+        for (key, neutral) in &self.neutral {
+            resolved.entry(key).or_insert_with(|| neutral.clone());
         }
         Ok(resolved)
     }
 
-    /// Whether a key belongs to other kinds alone.
+    /// Whether a key belongs to other kinds only.
     pub(super) fn is_foreign(&self, kind: &str, key: &str) -> bool {
-        let Some(own) = self.schemas.iter().find(|schema| schema.name == kind) else {
-            return false;
-        };
-        !own.has(key) && self.schemas.iter().any(|schema| schema.has(key))
+        let own = self.kinds.iter().find(|own| own.name == kind);
+        own.is_some_and(|own| !own.has(key)) && self.kinds.iter().any(|kind| kind.has(key))
     }
 
     fn is_neutral(&self, key: &str, value: &Value) -> bool {
-        self.neutral.iter().any(|(name, neutral)| *name == key && is_same(neutral, value))
+        // A number may be written as an integer or not.
+        let number = |value: &Value| value.as_float().or(value.as_integer().map(|n| n as f64));
+        self.neutral.get(key).is_some_and(|neutral| {
+            neutral == value || (number(value).is_some() && number(value) == number(neutral))
+        })
     }
 
-    fn issue(&self, key: &str, text: String) -> ConfigIssue {
-        ConfigIssue::new(format!("{}.{key}", self.name), super::check::documented(&text))
+    fn issue(&self, key: &str, text: &str) -> ConfigIssue {
+        ConfigIssue::new(format!("{}.{key}", self.name), documented(text))
     }
 }
 
 fn quoted(names: impl Iterator<Item = &'static str>) -> String {
     names.map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")
-}
-
-/// Whether values are equal, whether numbers are written as integers or not.
-fn is_same(one: &Value, other: &Value) -> bool {
-    let number = |value: &Value| value.as_float().or(value.as_integer().map(|n| n as f64));
-    one == other || number(one).is_some_and(|n| number(other) == Some(n))
-}
-
-/// Reads a section: its `fixed` keys as `F`, with their places in errors, and all others as they are.
-pub(super) fn split<'de, D: Deserializer<'de>, F: Deserialize<'de>>(
-    deserializer: D,
-    fixed: &'static [&'static str],
-) -> Result<(F, Table), D::Error> {
-    deserializer.deserialize_map(Split(fixed, PhantomData))
-}
-
-struct Split<F>(&'static [&'static str], PhantomData<F>);
-
-impl<'de, F: Deserialize<'de>> Visitor<'de> for Split<F> {
-    type Value = (F, Table);
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a table")
-    }
-
-    fn visit_map<M: MapAccess<'de>>(self, map: M) -> Result<Self::Value, M::Error> {
-        let mut rest = Table::new();
-        let own = OfFixed { map, fixed: self.0, rest: &mut rest };
-        Ok((F::deserialize(MapAccessDeserializer::new(own))?, rest))
-    }
-}
-
-struct OfFixed<'a, M> {
-    map: M,
-    fixed: &'static [&'static str],
-    rest: &'a mut Table,
-}
-
-impl<'de, M: MapAccess<'de>> MapAccess<'de> for OfFixed<'_, M> {
-    type Error = M::Error;
-
-    fn next_key_seed<K: serde::de::DeserializeSeed<'de>>(
-        &mut self,
-        seed: K,
-    ) -> Result<Option<K::Value>, M::Error> {
-        while let Some(key) = self.map.next_key::<String>()? {
-            if self.fixed.contains(&key.as_str()) {
-                return seed.deserialize(key.into_deserializer()).map(Some);
-            }
-            let value = self.map.next_value()?;
-            self.rest.insert(key, value);
-        }
-        Ok(None)
-    }
-
-    fn next_value_seed<V: serde::de::DeserializeSeed<'de>>(
-        &mut self,
-        seed: V,
-    ) -> Result<V::Value, M::Error> {
-        self.map.next_value_seed(seed)
-    }
 }
 
 /// The names of a type's fields, as serde knows them.
@@ -256,6 +168,7 @@ fn field_names<T: DeserializeOwned>() -> &'static [&'static str] {
     names
 }
 
+/// Keeps the names of the fields that a type asks for, and then fails.
 struct FieldNames<'a>(&'a mut &'static [&'static str]);
 
 impl<'de> Deserializer<'de> for FieldNames<'_> {
@@ -280,3 +193,6 @@ impl<'de> Deserializer<'de> for FieldNames<'_> {
         unit_struct newtype_struct seq tuple tuple_struct map enum identifier ignored_any
     }
 }
+
+#[cfg(test)]
+mod tests;

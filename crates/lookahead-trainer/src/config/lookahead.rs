@@ -5,7 +5,7 @@ use lookahead_core::{Error, LookaheadConfig, MomentumPolicy};
 use super::check::ConfigIssue;
 use super::optimizer::{OptimizerConfig, OptimizerKind};
 
-/// Checks ranges, and what the inner optimizer can follow.
+/// Checks ranges, and that the inner optimizer has what the settings act on.
 pub(crate) fn check(config: &LookaheadConfig, inner: &OptimizerConfig) -> Result<(), ConfigIssue> {
     config.check().map_err(in_section)?;
     if config.adaptive_alpha > 0.0 && inner.kind == OptimizerKind::Sgd {
@@ -20,14 +20,14 @@ pub(crate) fn check(config: &LookaheadConfig, inner: &OptimizerConfig) -> Result
     if config.momentum_policy != MomentumPolicy::Maintain && bare_sgd {
         return Err(ConfigIssue::new(
             "lookahead.momentum_policy",
-            "`lookahead.momentum_policy` has nothing to act on, since `optimizer.momentum` is 0. Set a \
-             momentum, or leave the policy at `maintain`, which is the same here.",
+            "`lookahead.momentum_policy` has no effect, since `optimizer.momentum` is 0. Set a momentum, or \
+             use `maintain`.",
         ));
     }
     Ok(())
 }
 
-/// The library's refusal of a setting as that of the section's key.
+/// The library's error as that of the section's key.
 fn in_section(refused: Error) -> ConfigIssue {
     match refused {
         Error::Setting { key, found, allowed } => ConfigIssue::new(
@@ -38,12 +38,12 @@ fn in_section(refused: Error) -> ConfigIssue {
                 "outer_momentum" => "lookahead.outer_momentum",
                 _ => "lookahead",
             },
-            format!("`lookahead.{key}` is {found}, and it must be {allowed}."),
+            format!("`lookahead.{key}` is {found}. Use {allowed}."),
         ),
         Error::AdaptiveWith { .. } => ConfigIssue::new(
             "lookahead.adaptive_alpha",
             "`lookahead.adaptive_alpha` chooses the step of plain interpolation, which \
-             `lookahead.outer_momentum` replaces by another rule. Set one of them to 0.",
+             `lookahead.outer_momentum` replaces. Set one of them to 0.",
         ),
         other => ConfigIssue::new("lookahead", other.to_string()),
     }

@@ -1,21 +1,21 @@
-//! Which keys of the configuration may change in a run: on resume, and while it lives.
+//! Which keys of the configuration may change: on resume, and while the run is running.
 
 use serde_json::{Map, Value};
 
-/// Those that can be set while a run lives.
+/// The keys that can be set while a run is running.
 pub const LIVE: [&str; 4] = [LEARNING_RATE, PERIOD, SLOW_STEP_SIZE, PROBE_INTERVAL];
 /// The learning rate before the schedule.
 pub const LEARNING_RATE: &str = "optimizer.lr";
 /// The synchronization period.
 pub const PERIOD: &str = "lookahead.k";
-/// Whether a run ends with a last sync.
+/// Whether a run ends with a final sync.
 pub const FINAL_SYNC: &str = "lookahead.final_sync";
 /// The slow step size.
 pub const SLOW_STEP_SIZE: &str = "lookahead.alpha";
-/// Syncs from probe to probe.
+/// Syncs from one probe to the next.
 pub const PROBE_INTERVAL: &str = "probe.every_syncs";
 
-/// Keys, or sections with a dot, whose change leaves a checkpoint's state meaningful.
+/// Keys, or sections with a dot, that may change without invalidating a checkpoint.
 const MAY_CHANGE: [&str; 25] = [
     "train.evaluate_every_epochs",
     "train.patience",
@@ -44,21 +44,18 @@ const MAY_CHANGE: [&str; 25] = [
     "distributed.",
 ];
 
-/// All of them, for a sentence.
+/// All keys that may change on resume, for a sentence.
 pub fn may_change_list() -> String {
-    let all = MAY_CHANGE.map(|key| match key.ends_with('.') {
-        true => format!("{key}*"),
-        false => key.to_owned(),
-    });
-    all.join(", ")
+    MAY_CHANGE
+        .map(|key| if key.ends_with('.') { format!("{key}*") } else { key.to_owned() })
+        .join(", ")
 }
 
 /// Whether a key may change when a run is resumed.
 pub fn may_change(key: &str) -> bool {
-    MAY_CHANGE.iter().any(|allowed| match allowed.ends_with('.') {
-        true => key.starts_with(allowed),
-        false => key == *allowed,
-    })
+    MAY_CHANGE
+        .iter()
+        .any(|&allowed| key == allowed || (allowed.ends_with('.') && key.starts_with(allowed)))
 }
 
 /// The value of a dotted key in a configuration.

@@ -2,20 +2,20 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::check::{ConfigIssue, format_number, kind_key, require};
+use super::check::{ConfigIssue, format_number, require, resolve_kind_key};
 
 /// `[optimizer]`. The meaning of each key is libtorch's.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct OptimizerConfig {
-    /// Which inner optimizer.
+    /// The inner optimizer.
     pub kind: OptimizerKind,
     /// Learning rate, before the schedule.
     pub lr: f64,
-    /// Whether it steps by kernels that take all parameters together, or by libtorch's own code.
+    /// Whether one kernel updates all parameters together, instead of libtorch's own loop.
     pub fused: bool,
-    /// Weight decay: decoupled for adamw, a part of the gradient for the others. Default 0.01 for
-    /// adamw, 0 for the others.
+    /// Weight decay: decoupled for adamw, a part of the gradient otherwise. Default 0.01 for
+    /// adamw, 0 otherwise.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub weight_decay: Option<f64>,
     /// sgd, rmsprop: momentum. Default 0.9 for sgd, 0 for rmsprop.
@@ -33,10 +33,10 @@ pub struct OptimizerConfig {
     /// adam, adamw: decay of the second moment.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub beta2: Option<f64>,
-    /// adam, adamw, rmsprop: what is added to the denominator.
+    /// adam, adamw, rmsprop: added to the denominator.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub eps: Option<f64>,
-    /// adam, adamw: keep the maximum of the second moment.
+    /// adam, adamw: use the maximum of the second moment.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub amsgrad: Option<bool>,
     /// rmsprop: decay of the squared gradient's average, which libtorch calls alpha.
@@ -84,73 +84,89 @@ pub enum OptimizerKind {
     RmsProp,
 }
 
-/// Whether `kind` does not have the key.
-pub(super) fn is_foreign(kind: &str, key: &str) -> bool {
-    let foreign: &[&str] = match kind {
-        "sgd" => &["beta1", "beta2", "eps", "amsgrad", "smoothing", "centered"],
-        "adam" | "adamw" => &["momentum", "dampening", "nesterov", "smoothing", "centered"],
-        "rmsprop" => &["dampening", "nesterov", "beta1", "beta2", "amsgrad"],
-        _ => &[],
-    };
-    foreign.contains(&key)
+impl OptimizerKind {
+    fn name(self) -> &'static str {
+        match self {
+            OptimizerKind::Sgd => "sgd",
+            OptimizerKind::Adam => "adam",
+            OptimizerKind::AdamW => "adamw",
+            OptimizerKind::RmsProp => "rmsprop",
+        }
+    }
+}
+
+/// The keys that only some kinds have.
+pub(super) const KIND_KEYS: [(&str, &[&str]); 9] = [
+    ("momentum", &["sgd", "rmsprop"]),
+    ("dampening", &["sgd"]),
+    ("nesterov", &["sgd"]),
+    ("beta1", &["adam", "adamw"]),
+    ("beta2", &["adam", "adamw"]),
+    ("amsgrad", &["adam", "adamw"]),
+    ("eps", &["adam", "adamw", "rmsprop"]),
+    ("smoothing", &["rmsprop"]),
+    ("centered", &["rmsprop"]),
+];
+
+/// The value of a key of [`KIND_KEYS`], or its default.
+fn resolve_key<T>(
+    kind: OptimizerKind,
+    key: &str,
+    value: &mut Option<T>,
+    default: T,
+) -> Result<(), ConfigIssue> {
+    resolve_kind_key(value, default, ("optimizer", key), &KIND_KEYS, kind.name())
 }
 
 impl OptimizerConfig {
     /// Fills in the kind's defaults and checks ranges.
     pub(crate) fn resolve(&mut self) -> Result<(), ConfigIssue> {
-        let sgd = self.kind == OptimizerKind::Sgd;
-        let adam = matches!(self.kind, OptimizerKind::Adam | OptimizerKind::AdamW);
-        let rmsprop = self.kind == OptimizerKind::RmsProp;
-        let decay = if self.kind == OptimizerKind::AdamW { 0.01 } else { 0.0 };
+        let kind = self.kind;
+        let decay = if kind == OptimizerKind::AdamW { 0.01 } else { 0.0 };
         self.weight_decay.get_or_insert(decay);
-        let momentum = if sgd { 0.9 } else { 0.0 };
-        let either = "sgd and rmsprop";
-        kind_key(&mut self.momentum, sgd || rmsprop, momentum, "optimizer.momentum", either)?;
-        kind_key(&mut self.dampening, sgd, 0.0, "optimizer.dampening", "sgd")?;
-        kind_key(&mut self.nesterov, sgd, false, "optimizer.nesterov", "sgd")?;
-        kind_key(&mut self.beta1, adam, 0.9, "optimizer.beta1", "adam and adamw")?;
-        kind_key(&mut self.beta2, adam, 0.999, "optimizer.beta2", "adam and adamw")?;
-        kind_key(&mut self.amsgrad, adam, false, "optimizer.amsgrad", "adam and adamw")?;
-        let all_but_sgd = "adam, adamw and rmsprop";
-        kind_key(&mut self.eps, adam || rmsprop, 1e-8, "optimizer.eps", all_but_sgd)?;
-        kind_key(&mut self.smoothing, rmsprop, 0.99, "optimizer.smoothing", "rmsprop")?;
-        kind_key(&mut self.centered, rmsprop, false, "optimizer.centered", "rmsprop")?;
+        let momentum = if kind == OptimizerKind::Sgd { 0.9 } else { 0.0 };
+        resolve_key(kind, "momentum", &mut self.momentum, momentum)?;
+        resolve_key(kind, "dampening", &mut self.dampening, 0.0)?;
+        resolve_key(kind, "nesterov", &mut self.nesterov, false)?;
+        resolve_key(kind, "beta1", &mut self.beta1, 0.9)?;
+        resolve_key(kind, "beta2", &mut self.beta2, 0.999)?;
+        resolve_key(kind, "amsgrad", &mut self.amsgrad, false)?;
+        resolve_key(kind, "eps", &mut self.eps, 1e-8)?;
+        resolve_key(kind, "smoothing", &mut self.smoothing, 0.99)?;
+        resolve_key(kind, "centered", &mut self.centered, false)?;
         self.check()
     }
 
     fn check(&self) -> Result<(), ConfigIssue> {
-        let lr = self.lr;
         // libtorch takes single precision for what multiplies weights of single precision.
-        let range = 0.0..=f64::from(f32::MAX);
-        let allowed = "a number from 0 to 3.4e38";
-        require(range.contains(&lr), "optimizer.lr", format_number(lr), allowed)?;
-        let at_least_0 = |value: Option<f64>, key| match value {
-            Some(value) => require(range.contains(&value), key, format_number(value), allowed),
-            None => Ok(()),
-        };
-        at_least_0(self.weight_decay, "optimizer.weight_decay")?;
-        at_least_0(self.eps, "optimizer.eps")?;
-        let fraction = |value: Option<f64>, key| match value {
-            Some(value) => require(
-                (0.0..1.0).contains(&value),
-                key,
-                format_number(value),
-                "at least 0 and below 1",
-            ),
-            None => Ok(()),
-        };
-        fraction(self.momentum, "optimizer.momentum")?;
-        fraction(self.dampening, "optimizer.dampening")?;
-        fraction(self.beta1, "optimizer.beta1")?;
-        fraction(self.beta2, "optimizer.beta2")?;
-        fraction(self.smoothing, "optimizer.smoothing")?;
+        let largest = f64::from(f32::MAX);
+        for (key, value) in [
+            ("optimizer.lr", Some(self.lr)),
+            ("optimizer.weight_decay", self.weight_decay),
+            ("optimizer.eps", self.eps),
+        ] {
+            let value = value.unwrap_or(0.0);
+            let fits = (0.0..=largest).contains(&value);
+            require(fits, key, format_number(value), "a number from 0 to 3.4e38")?;
+        }
+        for (key, value) in [
+            ("optimizer.momentum", self.momentum),
+            ("optimizer.dampening", self.dampening),
+            ("optimizer.beta1", self.beta1),
+            ("optimizer.beta2", self.beta2),
+            ("optimizer.smoothing", self.smoothing),
+        ] {
+            let value = value.unwrap_or(0.0);
+            let fits = (0.0..1.0).contains(&value);
+            require(fits, key, format_number(value), "0 to below 1")?;
+        }
         if self.nesterov == Some(true)
             && (self.momentum == Some(0.0) || self.dampening != Some(0.0))
         {
             return Err(ConfigIssue::new(
                 "optimizer.nesterov",
-                "`optimizer.nesterov` needs a momentum above 0 and a dampening of 0: set those, or \
-                 take nesterov out.",
+                "`optimizer.nesterov` needs a momentum above 0 and a dampening of 0. Set those, or remove \
+                 `optimizer.nesterov`.",
             ));
         }
         Ok(())

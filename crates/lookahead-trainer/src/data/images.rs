@@ -15,7 +15,7 @@ use super::dataset::{
 use super::random::{SampleKey, below, generator};
 use super::signature::{Inputs, Signature};
 use crate::config::check::{ConfigIssue, format_number, require};
-use crate::config::kinds::Options;
+use crate::config::kinds::KindOptions;
 use crate::usage::UsageError;
 
 /// Images of one size, their classes, and how their bytes become numbers.
@@ -179,11 +179,15 @@ pub struct ImageOptions {
     pub label_noise: f64,
 }
 
-impl Options for ImageOptions {
+impl KindOptions for ImageOptions {
     fn check(&self) -> Result<(), ConfigIssue> {
         let noise = self.label_noise;
-        let allowed = "a fraction from 0 to 1: of the training images with a wrong class";
+        let allowed = "0 to 1, the fraction of the training images with a wrong class";
         require((0.0..=1.0).contains(&noise), "data.label_noise", format_number(noise), allowed)
+    }
+
+    fn why_not(key: &str) -> Option<&'static str> {
+        (key == "dir").then_some("the chosen images are built into the program")
     }
 }
 
@@ -207,7 +211,7 @@ impl ImageFileOptions {
     }
 }
 
-impl Options for ImageFileOptions {
+impl KindOptions for ImageFileOptions {
     fn check(&self) -> Result<(), ConfigIssue> {
         self.images().check()
     }

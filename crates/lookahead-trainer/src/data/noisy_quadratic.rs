@@ -21,7 +21,7 @@ use super::dataset::{Batch, Dataset, LoadContext, Problem, Samples, on_device};
 use super::random::{SampleKey, generator};
 use super::signature::Signature;
 use crate::config::check::{ConfigIssue, format_number, require};
-use crate::config::kinds::Options;
+use crate::config::kinds::KindOptions;
 
 /// Options of the problem.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -45,7 +45,7 @@ const EPOCH: usize = 100;
 /// Most directions: each sample has so many numbers.
 const MOST: usize = 1 << 24;
 
-impl Options for NoisyQuadraticOptions {
+impl KindOptions for NoisyQuadraticOptions {
     fn check(&self) -> Result<(), ConfigIssue> {
         check_dimensions(self.dimensions)?;
         let noise = self.noise;

@@ -7,7 +7,7 @@ use super::dataset::{Dataset, LoadContext, Problem};
 use super::noisy_quadratic::{Points, check_dimensions};
 use super::signature::Signature;
 use crate::config::check::{ConfigIssue, format_number, require};
-use crate::config::kinds::Options;
+use crate::config::kinds::KindOptions;
 
 /// Options of the problem.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -25,7 +25,7 @@ impl Default for QuadraticOptions {
     }
 }
 
-impl Options for QuadraticOptions {
+impl KindOptions for QuadraticOptions {
     fn check(&self) -> Result<(), ConfigIssue> {
         check_dimensions(self.dimensions)?;
         let condition = self.condition;

@@ -7,13 +7,13 @@ use lookahead_run::event::Task;
 
 use super::dataset::{Dataset, LoadContext};
 use crate::config::data::DataConfig;
-use crate::config::kinds::{DataSchema, Options, Schema};
+use crate::config::kinds::{KindOptions, Schema};
 use crate::usage::UsageError;
 
 /// A kind of data: what a configuration knows of it, and how it is loaded.
 pub struct DataKind {
     /// Its name, its keys and its defaults.
-    pub schema: DataSchema,
+    pub schema: Schema,
     load: Box<Load>,
 }
 
@@ -28,14 +28,14 @@ impl fmt::Debug for DataKind {
 impl DataKind {
     /// The kind that `load` loads, from which `task` is learned, with so many samples in the validation set
     /// by default.
-    pub fn new<O: Options + 'static>(
+    pub fn new<O: KindOptions + 'static>(
         name: &'static str,
         task: Task,
         validation: usize,
         load: fn(O, &LoadContext) -> anyhow::Result<Dataset>,
     ) -> Self {
         DataKind {
-            schema: DataSchema { schema: Schema::of::<O>(name, task), validation },
+            schema: Schema::of::<O>(name, task, validation),
             load: Box::new(move |options, context| load(options.try_into()?, context)),
         }
     }
@@ -65,14 +65,14 @@ pub fn builtin() -> &'static [DataKind] {
 /// If files are missing and can't be fetched, or are not what they should be; more validation samples than the
 /// training set has.
 pub fn load(config: &DataConfig) -> anyhow::Result<Dataset> {
-    let name = config.kind.name();
-    let kind = builtin().iter().find(|kind| kind.schema.schema.name == name);
+    let name = &config.kind;
+    let kind = builtin().iter().find(|kind| kind.schema.name == *name);
     let kind = kind.ok_or_else(|| UsageError::new(format!("`data.kind` {name} is unknown.")))?;
-    let DataSchema { schema, validation } = kind.schema;
+    let schema = kind.schema;
     let context = LoadContext {
         name: schema.name,
         batch_size: config.batch_size,
-        validation: config.validation.unwrap_or(validation),
+        validation: config.validation.unwrap_or(schema.validation),
     };
     (kind.load)(schema.own(&config.options), &context)
 }

@@ -21,7 +21,7 @@ use super::gzip;
 use super::random::SampleKey;
 use super::signature::{Inputs, Signature};
 use crate::config::check::{ConfigIssue, require};
-use crate::config::kinds::Options;
+use crate::config::kinds::KindOptions;
 use crate::file_kind::stand_in;
 use crate::usage::UsageError;
 
@@ -48,7 +48,7 @@ const LARGEST: usize = 1 << 26;
 /// Most symbols of a piece.
 const LONGEST: usize = 1 << 16;
 
-impl Options for TextOptions {
+impl KindOptions for TextOptions {
     fn check(&self) -> Result<(), ConfigIssue> {
         if self.file.is_none() {
             return Err(ConfigIssue::new(

@@ -5,7 +5,7 @@ use tch::{Tensor, nn};
 
 use super::network::{Head, Sequential, add_head, check_dropout, check_widths};
 use crate::config::check::ConfigIssue;
-use crate::config::kinds::Options;
+use crate::config::kinds::KindOptions;
 use crate::data::dataset::Problem;
 use crate::usage::UsageError;
 
@@ -30,7 +30,7 @@ impl Default for CnnOptions {
     }
 }
 
-impl Options for CnnOptions {
+impl KindOptions for CnnOptions {
     fn check(&self) -> Result<(), ConfigIssue> {
         check_widths("model.channels", &self.channels)?;
         check_widths("model.hidden", &self.hidden)?;

@@ -9,7 +9,7 @@ use tch::{Kind as Element, Tensor};
 
 use super::network::{Network, WIDEST, check_dropout, check_layers};
 use crate::config::check::{ConfigIssue, require};
-use crate::config::kinds::Options;
+use crate::config::kinds::KindOptions;
 use crate::data::dataset::Problem;
 use crate::usage::UsageError;
 
@@ -33,7 +33,7 @@ impl Default for LstmOptions {
     }
 }
 
-impl Options for LstmOptions {
+impl KindOptions for LstmOptions {
     fn check(&self) -> Result<(), ConfigIssue> {
         let allowed = format!("from 1 to {WIDEST}");
         require((1..=WIDEST).contains(&self.width), "model.width", self.width, &allowed)?;

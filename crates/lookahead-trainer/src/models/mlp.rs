@@ -5,7 +5,7 @@ use tch::nn;
 
 use super::network::{Head, Sequential, add_head, check_dropout, check_widths};
 use crate::config::check::ConfigIssue;
-use crate::config::kinds::Options;
+use crate::config::kinds::KindOptions;
 use crate::data::dataset::Problem;
 use crate::usage::UsageError;
 
@@ -27,7 +27,7 @@ impl Default for MlpOptions {
     }
 }
 
-impl Options for MlpOptions {
+impl KindOptions for MlpOptions {
     fn check(&self) -> Result<(), ConfigIssue> {
         check_widths("model.hidden", &self.hidden)?;
         check_dropout(self.dropout)

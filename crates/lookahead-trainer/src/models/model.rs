@@ -12,7 +12,7 @@ use tch::{Device, Kind as Element, Tensor};
 use super::network::Network;
 use super::registry;
 use crate::config::model::ModelConfig;
-use crate::config::train::{self, TrainConfig};
+use crate::config::train::{AutocastDtype, TrainConfig};
 use crate::data::batches::Batches;
 use crate::data::dataset::{Batch, Dataset};
 use crate::usage::UsageError;
@@ -104,8 +104,8 @@ impl Model {
     /// A usage error where a model without convolutions is to have them channels last.
     pub fn computing_as(mut self, config: &TrainConfig) -> anyhow::Result<Self> {
         self.autocast = match config.autocast {
-            train::Autocast::None => None,
-            train::Autocast::Bf16 => Some(Autocast::new(self.vs.device(), Element::BFloat16)?),
+            AutocastDtype::None => None,
+            AutocastDtype::Bf16 => Some(Autocast::new(self.vs.device(), Element::BFloat16)?),
         };
         if config.channels_last {
             let weights = self.vs.variables().into_values().filter(|weight| weight.dim() == 4);

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use tch::{Tensor, nn};
 
 use super::network::Network;
-use crate::config::kinds::Options;
+use crate::config::kinds::KindOptions;
 use crate::data::dataset::Problem;
 use crate::usage::UsageError;
 
@@ -13,7 +13,7 @@ use crate::usage::UsageError;
 #[serde(default, deny_unknown_fields)]
 pub struct QuadraticOptions {}
 
-impl Options for QuadraticOptions {}
+impl KindOptions for QuadraticOptions {}
 
 /// The model.
 #[derive(Debug)]

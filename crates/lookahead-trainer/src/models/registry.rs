@@ -7,7 +7,7 @@ use lookahead_run::event::Task;
 use tch::nn;
 
 use super::network::Network;
-use crate::config::kinds::{Options, Schema};
+use crate::config::kinds::{KindOptions, Schema};
 use crate::config::model::ModelConfig;
 use crate::data::dataset::Problem;
 use crate::usage::UsageError;
@@ -31,13 +31,13 @@ impl fmt::Debug for ModelKind {
 impl ModelKind {
     /// The kind that `build` builds under a path, from weights drawn from libtorch's generator, and that
     /// learns `task`.
-    pub fn new<O: Options + 'static, N: Network + 'static>(
+    pub fn new<O: KindOptions + 'static, N: Network + 'static>(
         name: &'static str,
         task: Task,
         build: fn(O, &nn::Path<'_>, &Problem) -> Result<N, UsageError>,
     ) -> Self {
         ModelKind {
-            schema: Schema::of::<O>(name, task),
+            schema: Schema::of::<O>(name, task, 0),
             build: Box::new(move |options, path, problem| {
                 Ok(Box::new(build(options.try_into()?, path, problem)?))
             }),
@@ -70,8 +70,8 @@ pub fn build(
     path: &nn::Path<'_>,
     problem: &Problem,
 ) -> anyhow::Result<Box<dyn Network>> {
-    let name = config.kind.name();
-    let kind = builtin().iter().find(|kind| kind.schema.name == name);
+    let name = &config.kind;
+    let kind = builtin().iter().find(|kind| kind.schema.name == *name);
     let kind = kind.ok_or_else(|| UsageError::new(format!("`model.kind` {name} is unknown.")))?;
     (kind.build)(kind.schema.own(&config.options), path, problem)
 }

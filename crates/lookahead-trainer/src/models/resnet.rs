@@ -11,7 +11,7 @@ use tch::{Tensor, nn::Module};
 use super::network::{Network, WIDEST};
 use super::pointwise::Pointwise;
 use crate::config::check::{ConfigIssue, require};
-use crate::config::kinds::Options;
+use crate::config::kinds::KindOptions;
 use crate::data::dataset::Problem;
 use crate::usage::UsageError;
 
@@ -36,7 +36,7 @@ impl Default for ResnetOptions {
     }
 }
 
-impl Options for ResnetOptions {
+impl KindOptions for ResnetOptions {
     fn check(&self) -> Result<(), ConfigIssue> {
         let ResnetOptions { width, blocks } = self;
         let allowed = format!("from 1 to {WIDEST}: the channels of the first stage");

@@ -10,7 +10,7 @@ use tch::nn::{self, Module};
 
 use super::network::{Network, WIDEST, check_dropout, check_layers};
 use crate::config::check::{ConfigIssue, require};
-use crate::config::kinds::Options;
+use crate::config::kinds::KindOptions;
 use crate::data::dataset::Problem;
 use crate::usage::UsageError;
 
@@ -34,7 +34,7 @@ impl Default for TransformerOptions {
     }
 }
 
-impl Options for TransformerOptions {
+impl KindOptions for TransformerOptions {
     fn check(&self) -> Result<(), ConfigIssue> {
         let TransformerOptions { width, layers, heads, dropout } = *self;
         let allowed = format!("from 1 to {WIDEST}");

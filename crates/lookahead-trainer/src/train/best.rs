@@ -4,28 +4,28 @@
 use lookahead_run::event::Evaluation;
 use lookahead_run::retention;
 
-use crate::config::train::Metric;
+use crate::config::train::BestBy;
 
 /// Names of what is measured at a checkpoint's step, in its manifest.
 pub const ACCURACY: &str = "validation/accuracy";
 /// See [`ACCURACY`].
 pub const LOSS: &str = "validation/loss";
 
-impl Metric {
+impl BestBy {
     /// A value of it, for people.
     pub fn shown(self, value: f64) -> String {
         match self {
-            Metric::Accuracy => format!("{:.2} %", 100.0 * value),
-            Metric::Loss => crate::observer::lines::loss(value),
+            BestBy::Accuracy => format!("{:.2} %", 100.0 * value),
+            BestBy::Loss => crate::observer::lines::loss(value),
         }
     }
 }
 
-impl From<Metric> for retention::Best {
-    fn from(metric: Metric) -> Self {
+impl From<BestBy> for retention::Best {
+    fn from(metric: BestBy) -> Self {
         let (name, highest) = match metric {
-            Metric::Accuracy => (ACCURACY, true),
-            Metric::Loss => (LOSS, false),
+            BestBy::Accuracy => (ACCURACY, true),
+            BestBy::Loss => (LOSS, false),
         };
         retention::Best { metric: name.to_owned(), highest }
     }
@@ -50,16 +50,16 @@ impl Best {
 
     /// Takes an evaluation in; tells whether it is the best so far. What is no finite number is never
     /// the best.
-    pub fn take(&mut self, by: Metric, step: u64, found: &Evaluation) -> bool {
+    pub fn take(&mut self, by: BestBy, step: u64, found: &Evaluation) -> bool {
         let value = match by {
-            Metric::Accuracy => found.accuracy,
-            Metric::Loss => found.loss,
+            BestBy::Accuracy => found.accuracy,
+            BestBy::Loss => found.loss,
         };
         // An accuracy of weights that are not finite is a number, and means nothing.
         let usable = value.is_finite() && found.loss.is_finite();
         let better = self.value.is_none_or(|best| match by {
-            Metric::Accuracy => value > best,
-            Metric::Loss => value < best,
+            BestBy::Accuracy => value > best,
+            BestBy::Loss => value < best,
         });
         match usable && better {
             true => *self = Best { value: Some(value), step, since: 0 },
@@ -88,10 +88,10 @@ mod tests {
             all.map(|(&(loss, accuracy), step)| best.take(by, step, &found(loss, accuracy)))
                 .collect::<Vec<_>>()
         };
-        assert_eq!(taken(&mut best, Metric::Accuracy), [false, true, false, true, false]);
+        assert_eq!(taken(&mut best, BestBy::Accuracy), [false, true, false, true, false]);
         assert_eq!(best, Best { value: Some(0.6), step: 4, since: 1 });
         let mut best = Best::default();
-        assert_eq!(taken(&mut best, Metric::Loss), [false, true, true, false, false]);
+        assert_eq!(taken(&mut best, BestBy::Loss), [false, true, true, false, false]);
         assert_eq!(best, Best { value: Some(0.5), step: 3, since: 2 });
     }
 }

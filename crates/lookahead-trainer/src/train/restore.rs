@@ -112,7 +112,7 @@ impl Training {
     fn steps_in_all(&self) -> Result<u64, UsageError> {
         let train = &self.config.train;
         let per_epoch = self.batches.per_epoch();
-        let all = train.total_steps(per_epoch)?;
+        let all = train.total_steps(per_epoch).map_err(UsageError::new)?;
         if train.max_steps.is_some() {
             return Ok(all);
         }

@@ -97,7 +97,7 @@ impl Training {
             generator::seed(workers.seed(config.train.seed))?;
         }
         let average = Average::new(&config.averaging, &model.vs);
-        let total_steps = config.train.total_steps(batches.per_epoch())?;
+        let total_steps = config.train.total_steps(batches.per_epoch()).map_err(UsageError::new)?;
         Ok(Training {
             config,
             workers,
@@ -188,7 +188,7 @@ impl Training {
             run: run.to_owned(),
             data: self.data.name.to_owned(),
             task: self.data.problem.task(),
-            model: self.config.model.kind.name().to_owned(),
+            model: self.config.model.kind.clone(),
             optimizer: self.optimizer.name().to_owned(),
             lookahead: lookahead.map(|l| LookaheadInfo { k: l.k, alpha: l.alpha }),
             compute: self.compute(),

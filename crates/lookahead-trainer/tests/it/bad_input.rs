@@ -100,9 +100,9 @@ fn values_of_other_data_and_models_out_of_range() {
         ("model.blocks=[]", "`model.blocks` is []"),
         ("model.blocks=[0]", "`model.blocks` is [0]"),
         ("model.blocks=[1,1,1,1]", "`model.blocks` has 4 stages"),
-        ("model.layers=2", "`model.layers` belongs to lstm, transformer only"),
+        ("model.layers=2", "`model.layers` belongs to lstm and transformer only"),
         ("model.dropout=0.5", "`model.dropout` belongs to"),
-        ("model.hidden=[4]", "`model.hidden` belongs to cnn, mlp only"),
+        ("model.hidden=[4]", "`model.hidden` belongs to cnn and mlp only"),
         ("data.length=8", "`data.length` belongs to text only"),
         ("data.label_noise=1.5", "`data.label_noise` is 1.5"),
         ("model.kind=lstm", "`model.kind` is lstm, which can't learn from the data digits"),
@@ -116,7 +116,7 @@ fn values_of_other_data_and_models_out_of_range() {
         ("model.embedding=4", "`model.embedding` belongs to lstm only"),
         ("data.length=0", "`data.length` is 0"),
         ("data.dir=.", "`data.dir` belongs to"),
-        ("model.kind=cnn", "choose one of lstm, transformer"),
+        ("model.kind=cnn", "Models that can: lstm and transformer"),
         ("data.length=4", "The text makes"),
     ] {
         refused_by_the_program(text, &[set], &[words]);

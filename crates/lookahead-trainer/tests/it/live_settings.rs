@@ -185,14 +185,14 @@ fn what_can_not_be_set_is_refused_at_once_and_the_run_goes_on() {
     let mut child = sandbox.start("run", &ENDLESS);
     pause(&sandbox, &mut child, |_| true);
     for (setting, words) in [
-        ("lookahead.k=0", "`lookahead.k` is 0, and it must be at least 1"),
+        ("lookahead.k=0", "`lookahead.k` is 0. Use at least 1"),
         ("optimizer.lr=nan", "`optimizer.lr` can't become \"NaN\""),
         ("train.max_steps=9", "`lookahead resume RUN_DIR --set train.max_steps=…`"),
         ("model.kind=cnn", "`model.kind` can't change while the run lives"),
     ] {
         failed(&ctl(&sandbox, &["set", setting]), 1, &["did not accept the command", words]);
     }
-    failed(&ctl(&sandbox, &["set", "lookahead.k"]), 2, &["is no KEY=VALUE"]);
+    failed(&ctl(&sandbox, &["set", "lookahead.k"]), 2, &["is not a KEY=VALUE"]);
     assert_eq!(sandbox.records("run").pop().unwrap().event, Event::Paused, "nothing came of it");
 
     // A folder that takes no config: the change holds all the same, and what is missing is told.

@@ -33,5 +33,5 @@ fn validation_is_the_optimum_and_cannot_be_more() {
     assert_eq!(Vec::<f32>::try_from(point.reshape([-1])).unwrap(), [0.0; 2]);
     let config = "[data]\nkind = \"noisy-quadratic\"\nvalidation = 2\n";
     let said = Config::parse("test.toml", config, &[]).unwrap_err().to_string();
-    assert!(said.contains("`data.validation` is 2, and it must be 1"), "{said}");
+    assert!(said.contains("`data.validation` is 2. Use 1"), "{said}");
 }

@@ -260,16 +260,16 @@ mod tests {
             "[optimizer]\nlr = 0.1\n[schedule]\nkind = \"cosine\"\nmin_lr = 0.01\n[lookahead]\n";
         let config = config(text);
         for (key, value, words) in [
-            ("optimizer.lr", json!(-0.5), "`optimizer.lr` is -0.5, and it must be a number from 0"),
-            ("optimizer.lr", json!(0.001), "`schedule.min_lr` is 0.01, and it must be from 0"),
+            ("optimizer.lr", json!(-0.5), "`optimizer.lr` is -0.5. Use a number from 0"),
+            ("optimizer.lr", json!(0.001), "`schedule.min_lr` is 0.01. Use 0 to"),
             ("optimizer.lr", json!("fast"), "expected f64"),
             ("optimizer.lr", json!(null), "`optimizer.lr` can't become null"),
             ("optimizer.lr", json!({"a": null}), "`optimizer.lr` can't become"),
-            ("lookahead.k", json!(0), "`lookahead.k` is 0, and it must be at least 1"),
+            ("lookahead.k", json!(0), "`lookahead.k` is 0. Use at least 1"),
             ("lookahead.k", json!(2.5), "expected u64"),
             ("lookahead.k", json!(-1), "expected u64"),
             ("lookahead.k", json!(u64::MAX), "`lookahead.k` can't become"),
-            ("lookahead.alpha", json!(0), "`lookahead.alpha` is 0, and it must be more than 0"),
+            ("lookahead.alpha", json!(0), "`lookahead.alpha` is 0. Use more than 0"),
             ("lookahead.alpha", json!(1.5), "`lookahead.alpha` is 1.5"),
             ("probe.every_syncs", json!(-1), "expected u64"),
             ("train.epochs", json!(3), "`lookahead resume RUN_DIR --set train.epochs=…`"),

@@ -1,0 +1,128 @@
+//! Changes of a configuration from the command line: `--set KEY=VALUE`.
+
+use std::fmt;
+
+use toml::{Table, Value};
+
+use super::kinds::Kinds;
+use super::{averaging, check, data, model, optimizer, schedule};
+
+/// One `--set KEY=VALUE`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Override {
+    /// The dotted key.
+    pub key: String,
+    /// The value: what TOML reads in it, or else a string.
+    pub value: Value,
+    /// The value as it was typed on the command line: `2024` and `true` may be names of files.
+    pub typed: Option<String>,
+}
+
+impl Override {
+    /// A value that was not typed, so that its type is known.
+    pub fn of_value(key: impl Into<String>, value: Value) -> Self {
+        Override { key: key.into(), value, typed: None }
+    }
+
+    /// The same with what was typed as a string.
+    pub(super) fn as_string(&self) -> Option<Override> {
+        let value = Value::String(self.typed.clone()?);
+        Some(Override { value, ..self.clone() })
+    }
+
+    /// Sets the key in a configuration that is still a table.
+    pub(super) fn apply(
+        &self,
+        kinds: &Kinds,
+        table: &mut Table,
+        notes: &mut Vec<String>,
+    ) -> Result<(), String> {
+        let removes = self.value == Value::Boolean(false);
+        if removes && self.key == "lookahead" {
+            table.remove("lookahead");
+            return Ok(());
+        }
+        let Some((section, key)) = self.key.split_once('.') else {
+            return Err(format!(
+                "`{}` is a section, not a key. Set one of its keys: `{}.KEY=VALUE`. \
+                 (`lookahead=false` removes that section, so that the inner optimizer trains alone.)",
+                self.key, self.key
+            ));
+        };
+        let entry = table
+            .entry(section)
+            .or_insert_with(|| Value::Table(Table::new()))
+            .as_table_mut()
+            .ok_or_else(|| format!("`{section}` is not a section of the config."))?;
+        if removes && self.key == "train.max_steps" {
+            entry.remove(key);
+            return Ok(());
+        }
+        let before = entry.insert(key.to_owned(), self.value.clone());
+        if let ("kind", Value::String(kind)) = (key, &self.value)
+            && before.as_ref() != Some(&self.value)
+        {
+            drop_foreign_keys(kinds, section, kind, entry, notes);
+        }
+        Ok(())
+    }
+}
+
+/// Removes the keys that the new kind of a section doesn't have. They would be refused, and one config
+/// could not be used to compare kinds.
+fn drop_foreign_keys(
+    kinds: &Kinds,
+    section: &str,
+    kind: &str,
+    entry: &mut Table,
+    notes: &mut Vec<String>,
+) {
+    let is_foreign = |key: &str| match section {
+        "data" => data::section(kinds).is_foreign(kind, key),
+        "model" => model::section(kinds).is_foreign(kind, key),
+        "optimizer" => check::is_foreign(&optimizer::KIND_KEYS, kind, key),
+        "averaging" => check::is_foreign(&averaging::KIND_KEYS, kind, key),
+        "schedule" => check::is_foreign(&schedule::KIND_KEYS, kind, key),
+        _ => false,
+    };
+    let foreign: Vec<String> = entry.keys().filter(|key| is_foreign(key)).cloned().collect();
+    for key in foreign {
+        entry.remove(&key);
+        notes.push(format!("`{section}.{key}` does not belong to {kind} and was dropped."));
+    }
+}
+
+impl std::str::FromStr for Override {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (key, value) = text.split_once('=').ok_or_else(|| {
+            format!("`{text}` is not a KEY=VALUE. Write for example `--set lookahead.k=10`.")
+        })?;
+        let key = key.trim();
+        if key.is_empty() || key.split('.').any(str::is_empty) {
+            return Err(format!("`{key}` is not a dotted key like `optimizer.lr`."));
+        }
+        // A bare word like `adam` or `cuda:0` is a string without quotes.
+        let typed = value.trim();
+        let value = toml::from_str::<Table>(&format!("value = {value}"))
+            .ok()
+            .and_then(|mut table| table.remove("value"))
+            .or_else(|| number(typed).map(Value::Float))
+            .unwrap_or_else(|| Value::String(typed.to_owned()));
+        Ok(Override { key: key.to_owned(), value, typed: Some(typed.to_owned()) })
+    }
+}
+
+/// A number that TOML does not read, like `.5` or `5.`.
+fn number(text: &str) -> Option<f64> {
+    let is_plain = |c: char| c.is_ascii_digit() || "+-.eE".contains(c);
+    let is_one = text.contains('.') && text.chars().all(is_plain);
+    text.parse().ok().filter(|_| is_one)
+}
+
+impl fmt::Display for Override {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "--set {}={}", self.key, self.value)
+    }
+}
