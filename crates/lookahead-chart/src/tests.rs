@@ -83,7 +83,7 @@ impl Pixels {
 }
 
 #[test]
-fn an_svg_is_well_formed_and_says_all_names() {
+fn an_svg_is_well_formed_and_has_all_names() {
     let name = "<a & \"b\" 'c'> θ\u{0}\u{1b}\u{ffff}";
     let mut odd = line(name, RED, &[(0.0, 1.0), (1.0, 0.0)]);
     odd.marker = Some(Marker::Circle);
@@ -197,7 +197,7 @@ fn a_band_covers_the_extremes_in_a_pale_color() {
 }
 
 #[test]
-fn a_translucent_line_is_even_where_it_meets_itself() {
+fn a_translucent_line_is_even_at_its_joints() {
     let zigzag: Vec<_> = (0..400).map(|step| (f64::from(step), f64::from(step % 2))).collect();
     let mut pale = line("", (0, 0, 0), &zigzag);
     pale.opacity = 0.5;
@@ -212,7 +212,7 @@ fn a_translucent_line_is_even_where_it_meets_itself() {
 }
 
 #[test]
-fn markers_stand_on_the_line_and_at_its_end() {
+fn markers_are_on_the_line_and_at_its_end() {
     let points: Vec<_> = (0..1000).map(|step| (f64::from(step), 1.0)).collect();
     let mut marked = line("", RED, &points);
     marked.marker = Some(Marker::Disc);
@@ -361,7 +361,7 @@ fn a_size_is_checked() {
 }
 
 #[test]
-fn what_does_not_fit_says_how_much_would_do() {
+fn an_error_names_the_height_that_would_fit() {
     let error = render(&figure(vec![]), Format::Png, Size::default()).unwrap_err();
     assert!(matches!(error, ChartError::NoPanels));
     let many = figure(vec![panel(vec![line("a", RED, &[(0.0, 1.0)])]); 9]);
@@ -386,7 +386,7 @@ fn the_format_is_that_of_the_name() {
 }
 
 #[test]
-fn a_file_is_replaced_only_on_demand() {
+fn a_file_is_replaced_only_on_request() {
     let folder = tempdir().unwrap();
     let path = folder.path().join("a.svg");
     let figure = figure(vec![panel(vec![line("a", RED, &[(0.0, 1.0), (1.0, 2.0)])])]);
@@ -493,7 +493,7 @@ fn panels_may_share_their_ends() {
 }
 
 #[test]
-fn what_is_lost_may_stand_at_the_bottom_in_rows() {
+fn lost_values_may_be_marked_in_rows_at_the_bottom() {
     let points = [(0.0, 1.0), (1.0, f64::NAN), (2.0, 2.0)];
     let mut panel = panel(vec![line("a", RED, &points), line("b", BLUE, &points)]);
     (panel.lost_below, panel.legend) = (true, false);

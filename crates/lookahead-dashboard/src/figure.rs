@@ -203,7 +203,7 @@ pub fn plot(
     for (index, run) in runs.iter().enumerate() {
         let path = run.events_path();
         if !path.exists() {
-            return Err(lookahead_run::Error::LogMissing { path });
+            return Err(lookahead_run::Error::LogMissing(path));
         }
         let mut tail = LogTail::new(&path);
         loop {
@@ -229,7 +229,7 @@ pub fn plot(
     }
     if model.runs.iter().all(|run| run.loss.is_empty()) {
         let path = runs.first().map(|run| run.events_path()).unwrap_or_default();
-        return Err(lookahead_run::Error::NothingLogged { path });
+        return Err(lookahead_run::Error::NothingLogged(path));
     }
     model.viewport.axis = plot.axis;
     model.log_y = plot.log;

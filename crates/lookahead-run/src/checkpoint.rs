@@ -1,66 +1,56 @@
-//! One checkpoint: its name, and whether it is whole.
+//! A checkpoint on disk, verified.
 
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::io::{self, Read};
-use std::path::{Path, PathBuf};
+use std::io;
+use std::path::Path;
 
-use sha2::{Digest, Sha256};
-
+use crate::checkpoint_name::step_in_name_of;
 use crate::disk::{At, shown};
 use crate::error::{Error, Result};
+use crate::hash::read_and_hash;
 use crate::identity;
 use crate::manifest::{FileEntry, Manifest};
 
-/// A folder that is a checkpoint by its name. Whether it is whole, [`Checkpoint::verify`] tells.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Checkpoint {
-    /// Inner steps that the run had taken.
-    pub step: u64,
-    /// The folder.
-    pub path: PathBuf,
-}
+pub use crate::checkpoint_name::Checkpoint;
+pub use crate::hash::{fingerprint_of, sha256_of, sha256_of_file};
 
 impl Checkpoint {
-    /// The folder's name, such as `step-00001500`.
-    pub fn name(&self) -> String {
-        folder_name(self.step)
-    }
-
     /// As [`verify`].
     pub fn verify(&self) -> Result<Manifest> {
         verify(&self.path)
     }
 }
 
-/// Reads a checkpoint's manifest and compares all of its files with it: this reads every byte.
+/// Reads a checkpoint's manifest and compares all of its files with it, which reads every byte.
 ///
-/// A folder that is named after a step must be of that step; under another name, such as that of
-/// a copy, it may be of any. Files that the manifest does not list are not looked at.
+/// A folder that is named after a step must be of that step; one with another name, for example a copy,
+/// may be of any. Files that are not in the manifest are ignored.
 ///
 /// # Errors
-/// One that says which file of which checkpoint is missing or differs, what was expected and what
-/// was found; [`Error::ManifestTooNew`] if a later version of this program wrote it.
+/// The error names the file that is missing or differs, what was expected and what was found;
+/// [`Error::ManifestTooNew`] if a later version of this program wrote the checkpoint.
 pub fn verify(path: &Path) -> Result<Manifest> {
-    let manifest = Manifest::read(path)?;
-    refuse_other_step(path, &manifest)?;
-    refuse_other_run(path, &manifest)?;
-    for (name, expected) in &manifest.files {
-        verify_file(path, name, expected, None)?;
-    }
-    Ok(manifest)
+    read(path, &[]).map(|(manifest, _)| manifest)
 }
 
-/// As [`verify`], and the contents of the files whose names are in `wanted`: what is returned is
-/// what was verified, whatever happens to the files afterwards. Each is as large as the manifest
-/// says, or an error.
+/// As [`verify`], and returns the contents of the files named in `wanted` as they were verified, whatever
+/// happens to the files afterwards.
 ///
 /// # Errors
-/// As [`verify`]; [`Error::FileMissing`] for a file that is wanted and not in the manifest.
+/// As [`verify`]; [`Error::FileMissing`] for a wanted file that is not in the manifest.
 pub fn read(path: &Path, wanted: &[&str]) -> Result<(Manifest, BTreeMap<String, Vec<u8>>)> {
     let manifest = Manifest::read(path)?;
-    refuse_other_step(path, &manifest)?;
-    refuse_other_run(path, &manifest)?;
+    let step = manifest.metadata.step;
+    if let Some(folder) = step_in_name_of(path).filter(|folder| *folder != step) {
+        return Err(Error::StepMismatch { path: shown(path), folder, manifest: step });
+    }
+    // Checkpoints of earlier versions have no id.
+    if let (Some(found), Some(expected)) = (&manifest.run_id, identity::read(&path.join("..")))
+        && *found != expected
+    {
+        return Err(Error::OtherRun { path: shown(path), found: found.clone(), expected });
+    }
     let mut contents = BTreeMap::new();
     for (name, expected) in &manifest.files {
         let mut bytes = Vec::new();
@@ -76,28 +66,7 @@ pub fn read(path: &Path, wanted: &[&str]) -> Result<(Manifest, BTreeMap<String, 
     }
 }
 
-/// Whether the folder that a checkpoint is in is another run's. Checkpoints of earlier versions don't
-/// tell.
-fn refuse_other_run(path: &Path, manifest: &Manifest) -> Result<()> {
-    match (&manifest.run_id, identity::read(&path.join(".."))) {
-        (Some(found), Some(expected)) if *found != expected => {
-            Err(Error::OtherRun { path: shown(path), found: found.clone(), expected })
-        }
-        _ => Ok(()),
-    }
-}
-
-fn refuse_other_step(path: &Path, manifest: &Manifest) -> Result<()> {
-    let step = manifest.metadata.step;
-    match step_in_name_of(path) {
-        Some(folder) if folder != step => {
-            Err(Error::StepMismatch { path: shown(path), folder, manifest: step })
-        }
-        _ => Ok(()),
-    }
-}
-
-/// Compares one file with its entry, and keeps its contents in `keep` where there is one.
+/// Compares one file with its entry, and appends its contents to `keep`.
 pub(crate) fn verify_file(
     folder: &Path,
     name: &str,
@@ -107,105 +76,31 @@ pub(crate) fn verify_file(
     let path = folder.join(name);
     let (folder, name) = (shown(folder), name.to_owned());
     // A link could lead out of the run's folder, and a pipe never ends.
-    match path.symlink_metadata() {
+    let found = match path.symlink_metadata() {
         Err(cause) if cause.kind() == io::ErrorKind::NotFound => {
             return Err(Error::FileMissing { path: folder, file: name });
         }
-        found if !found.as_ref().is_ok_and(|found| found.is_file()) => {
-            found.at("look at", &path)?;
-            return Err(Error::NotAFile { path: folder, file: name });
-        }
-        _ => {}
+        found => found.at("look at", &path)?,
+    };
+    if !found.is_file() {
+        return Err(Error::NotAFile { path: folder, file: name });
     }
     let mut file = File::open(&path).at("open", &path)?;
-    // The size comes first, because it costs nothing and says more of a torn copy.
-    let found = file.metadata().at("look at", &path)?.len();
-    if found != expected.bytes {
+    // The size comes first: it costs nothing, and explains a torn copy better.
+    let mut bytes = file.metadata().at("look at", &path)?.len();
+    let mut sha256 = String::new();
+    if bytes == expected.bytes {
+        (bytes, sha256) = read_and_hash(&mut file, expected.bytes, keep).at("read", &path)?;
+    }
+    if bytes != expected.bytes {
         let expected = expected.bytes;
-        return Err(Error::FileSize { path: folder, file: name, expected, found });
+        return Err(Error::FileSize { path: folder, file: name, expected, found: bytes });
     }
-    let found = describe(&mut file, expected.bytes, keep).at("read", &path)?;
-    if found.bytes != expected.bytes {
-        let (expected, found) = (expected.bytes, found.bytes);
-        return Err(Error::FileSize { path: folder, file: name, expected, found });
-    }
-    if found.sha256 != expected.sha256 {
-        let (expected, found) = (expected.sha256.clone(), found.sha256);
-        return Err(Error::FileDigest { path: folder, file: name, expected, found });
+    if sha256 != expected.sha256 {
+        let expected = expected.sha256.clone();
+        return Err(Error::FileDigest { path: folder, file: name, expected, found: sha256 });
     }
     Ok(())
-}
-
-/// Size and SHA-256 of what is left to read, but for what is beyond `limit` and a byte; the bytes
-/// go to `keep`.
-fn describe(file: &mut File, limit: u64, mut keep: Option<&mut Vec<u8>>) -> io::Result<FileEntry> {
-    let mut hasher = Sha256::new();
-    let mut buffer = vec![0; 1 << 18];
-    let mut bytes = 0;
-    // A file that grows while it is read must not fill the memory.
-    let mut file = file.take(limit.saturating_add(1));
-    if let Some(keep) = &mut keep {
-        keep.try_reserve_exact(usize::try_from(limit).unwrap_or(usize::MAX))
-            .map_err(|_| io::ErrorKind::OutOfMemory)?;
-    }
-    loop {
-        match file.read(&mut buffer) {
-            Ok(0) => break,
-            Ok(count) => {
-                hasher.update(&buffer[..count]);
-                bytes += count as u64;
-                if let Some(keep) = &mut keep {
-                    keep.extend_from_slice(&buffer[..count]);
-                }
-            }
-            Err(cause) if cause.kind() == io::ErrorKind::Interrupted => {}
-            Err(cause) => return Err(cause),
-        }
-    }
-    Ok(FileEntry { bytes, sha256: hexadecimal(&hasher.finalize()) })
-}
-
-/// SHA-256 of a file, read in pieces, as manifests have it.
-///
-/// # Errors
-/// Where it can't be read.
-pub fn sha256_of_file(path: &Path) -> io::Result<String> {
-    Ok(describe(&mut File::open(path)?, u64::MAX, None)?.sha256)
-}
-
-/// SHA-256 in lower-case hexadecimal, as manifests have it.
-pub fn sha256_of(bytes: &[u8]) -> String {
-    hexadecimal(&Sha256::digest(bytes))
-}
-
-/// What tells bytes from others in a manifest's integers: the first 60 bits of their SHA-256.
-pub fn fingerprint_of(bytes: &[u8]) -> i64 {
-    i64::from_str_radix(&sha256_of(bytes)[..15], 16).unwrap_or_default()
-}
-
-pub(crate) fn hexadecimal(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
-/// The name of a step's checkpoint.
-pub(crate) fn folder_name(step: u64) -> String {
-    format!("step-{step:08}")
-}
-
-/// The step of a checkpoint's name; `None` for every other spelling of the same number, so that a
-/// step has one name.
-pub(crate) fn step_of(name: &str) -> Option<u64> {
-    let step = name.strip_prefix("step-")?.parse().ok()?;
-    (folder_name(step) == name).then_some(step)
-}
-
-fn step_in_name_of(path: &Path) -> Option<u64> {
-    // `.` and `..` have no file name of their own.
-    let name = match path.file_name() {
-        Some(name) => name.to_owned(),
-        None => path.canonicalize().ok()?.file_name()?.to_owned(),
-    };
-    step_of(name.to_str()?)
 }
 
 #[cfg(test)]

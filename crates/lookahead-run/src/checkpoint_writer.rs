@@ -9,45 +9,45 @@ use std::sync::Arc;
 use rustix::fs::RenameFlags;
 use sha2::{Digest, Sha256};
 
-use crate::checkpoint::{self, verify_file};
+use crate::checkpoint::verify_file;
 use crate::disk::{self, At};
 use crate::error::{Error, Result};
 use crate::faults::passed;
-use crate::hold::Hold;
+use crate::hash::hexadecimal;
+use crate::locked_folder::LockedFolder;
 use crate::manifest::{self, FileEntry, Manifest, TrainingMetadata};
 
-/// A folder that nobody looks into yet, removed unless it is published.
+/// A folder under a hidden name, removed unless it is published.
 ///
-/// Files go through it, so that what is written is counted and hashed on its way, and not
-/// only what a disk gives back.
+/// Files are written through it, so that the bytes are counted and hashed before a disk can change them.
 #[derive(Debug)]
 pub struct CheckpointWriter {
     path: PathBuf,
-    /// What was written; `None` for a file that was begun and is not finished.
+    /// What was written; `None` for a file that is not finished.
     files: BTreeMap<String, Option<FileEntry>>,
     published: bool,
-    /// Of the folder that it is in.
-    hold: Option<Arc<Hold>>,
+    /// The run's folder.
+    run: Option<Arc<LockedFolder>>,
 }
 
 impl CheckpointWriter {
-    pub(crate) fn create(path: PathBuf, hold: Option<Arc<Hold>>) -> Result<CheckpointWriter> {
+    pub(crate) fn create(path: PathBuf, run: Option<Arc<LockedFolder>>) -> Result<Self> {
         disk::remove_folder(&path)?;
         disk::create_folder(&path)?;
-        Ok(CheckpointWriter { path, files: BTreeMap::new(), published: false, hold })
+        Ok(CheckpointWriter { path, files: BTreeMap::new(), published: false, run })
     }
 
-    /// The folder that the files are in until the checkpoint gets its name.
+    /// The folder of the files until the checkpoint gets its name.
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// Begins a file, to be written as a stream; it counts once it is
+    /// Starts a file, to be written as a stream; it counts once it is
     /// [finished](CheckpointFile::finish).
     ///
     /// # Errors
-    /// [`Error::FileName`] for a name that is not one plain file name, or is the manifest's; where
-    /// there is such a file already.
+    /// [`Error::FileName`] for a name that is not one plain file name, or is the manifest's; if
+    /// there already is such a file.
     pub fn create_file(&mut self, name: &str) -> Result<CheckpointFile<'_>> {
         if let Some(fault) = manifest::fault_of_file_name(name) {
             return Err(Error::FileName { name: name.to_owned(), fault });
@@ -58,7 +58,7 @@ impl CheckpointWriter {
         Ok(CheckpointFile { file, path, bytes: 0, hasher: Sha256::new(), entry })
     }
 
-    /// Writes the manifest, and reads all back.
+    /// Writes the manifest, and reads everything back.
     pub(crate) fn seal(
         &self,
         metadata: TrainingMetadata,
@@ -69,8 +69,8 @@ impl CheckpointWriter {
             let known = name.to_str().and_then(|name| self.files.get(name));
             let fault = match known {
                 Some(Some(_)) => continue,
-                Some(None) => "which was begun and not finished",
-                None => "which did not come through the writer",
+                Some(None) => "which was started and not finished",
+                None => "which was not written through the `CheckpointWriter`",
             };
             return Err(Error::UnfitFile { path: disk::shown(&self.path.join(name)), fault });
         }
@@ -85,7 +85,7 @@ impl CheckpointWriter {
         Ok(manifest)
     }
 
-    /// Changes places with what has the name `path`. Its folder is then the other's.
+    /// Swaps names with what is at `path`, whose folder this writer then has.
     pub(crate) fn exchange(&self, path: &Path) -> io::Result<()> {
         let here = rustix::fs::CWD;
         rustix::fs::renameat_with(here, &self.path, here, path, RenameFlags::EXCHANGE)?;
@@ -102,9 +102,9 @@ impl CheckpointWriter {
 
 impl Drop for CheckpointWriter {
     fn drop(&mut self) {
-        // Another process that has taken the folder over may have one of the same name.
-        if !self.published && self.hold.as_ref().is_none_or(|hold| hold.check().is_ok()) {
-            // What can't be removed now is a leftover, and cleared later as one.
+        // Another process that has taken the run over may have a folder of the same name.
+        if !self.published && self.run.as_ref().is_none_or(|run| run.check().is_ok()) {
+            // What can't be removed now is cleared later as a leftover.
             let _ = disk::remove_folder(&self.path);
         }
     }
@@ -125,10 +125,10 @@ impl CheckpointFile<'_> {
     /// Ends the file, and waits until its contents would survive a power cut.
     ///
     /// # Errors
-    /// Where the disk says no.
+    /// If the system refuses.
     pub fn finish(self) -> Result<()> {
         disk::sync_file(&self.file, &self.path)?;
-        let sha256 = checkpoint::hexadecimal(&self.hasher.finalize());
+        let sha256 = hexadecimal(&self.hasher.finalize());
         *self.entry = Some(FileEntry { bytes: self.bytes, sha256 });
         Ok(())
     }
@@ -136,7 +136,7 @@ impl CheckpointFile<'_> {
 
 impl Write for CheckpointFile<'_> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        disk::write(&mut self.file, bytes)?;
+        disk::write(&mut self.file, bytes).1?;
         self.hasher.update(bytes);
         self.bytes += bytes.len() as u64;
         Ok(bytes.len())

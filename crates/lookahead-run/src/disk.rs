@@ -1,4 +1,4 @@
-//! The few steps by which something gets onto a disk whole, or not at all. Each tells
+//! The steps by which something gets onto a disk whole, or not at all. Each reports to
 //! [`faults`](crate::faults) when it is done.
 
 use std::fs::{self, File};
@@ -24,14 +24,17 @@ impl<T> At<T> for io::Result<T> {
     }
 }
 
-/// The folder in a run's for what an abandoned timeline left behind.
+/// The folder inside a run's for abandoned checkpoints and events.
 pub(crate) const ABANDONED: &str = "abandoned";
 
-/// Where the system shows the open files of this process, each under its number.
+/// The operation of a rename that replaces a file.
+pub(crate) const REPLACE: &str = "put a new version in place of";
+
+/// Where the system lists the open files of this process by number.
 pub(crate) const DESCRIPTORS: &str = "/proc/self/fd";
 
-/// A path for people, of one that may lead through an open folder: that is where the folder is now,
-/// or was before it was removed, from the working directory on where it is in there.
+/// A path as messages print it. One that leads through an open folder becomes where that folder is now,
+/// or was before it was removed, relative to the working directory if it is in there.
 pub fn shown(path: &Path) -> PathBuf {
     let found = || {
         let mut parts = path.strip_prefix(DESCRIPTORS).ok()?.components();
@@ -52,18 +55,35 @@ pub fn shown(path: &Path) -> PathBuf {
     found().unwrap_or_else(|| path.to_owned())
 }
 
-/// Whether the system refused what the file system does not know, such as file locks.
+/// Whether the file system does not support what was requested, for example locks.
 pub fn is_unsupported(cause: &io::Error) -> bool {
     let known = [Errno::NOLCK, Errno::NOTSUP, Errno::OPNOTSUPP, Errno::INVAL, Errno::NOSYS];
     known.iter().any(|errno| cause.raw_os_error() == Some(errno.raw_os_error()))
 }
 
-/// The folder that a path is in. A bare file name has an empty parent, which can't be opened.
+/// What is wrong with a name that should be that of one plain file or folder, as a verb phrase; `None` if
+/// nothing is.
+pub fn fault_of_name(name: &str) -> Option<&'static str> {
+    Some(match name {
+        "" => "is empty",
+        name if name.contains('/') => "contains a `/`",
+        name if name.starts_with('.') => "starts with a dot",
+        name if name.contains(char::is_control) => "contains a control character",
+        _ => return None,
+    })
+}
+
+/// The folder of a path. A bare file name has an empty parent, which can't be opened.
 pub(crate) fn folder_of(path: &Path) -> &Path {
     path.parent().filter(|folder| *folder != Path::new("")).unwrap_or(Path::new("."))
 }
 
-/// Creates a folder that must not be there yet.
+/// Whether a name is taken, even by a link that leads nowhere.
+pub(crate) fn is_taken(path: &Path) -> bool {
+    path.symlink_metadata().is_ok()
+}
+
+/// Creates a folder that must not exist.
 pub(crate) fn create_folder(path: &Path) -> Result<()> {
     fs::create_dir(path).at("make the folder", path)?;
     passed("mkdir");
@@ -78,40 +98,28 @@ pub(crate) fn ensure_folder(path: &Path) -> Result<()> {
     match path.symlink_metadata() {
         Ok(found) if found.is_dir() => Ok(()),
         // A link could lead out of the run's folder.
-        Ok(_) => Err(Error::InTheWay { path: shown(path) }),
+        Ok(_) => Err(Error::InTheWay(shown(path))),
         Err(_) => create_folder(path),
     }
 }
 
-/// Makes a new, empty file.
+/// Creates a file that must not exist, for reading and for writing at its end.
 pub(crate) fn create_file(path: &Path) -> Result<File> {
-    let file = File::options().write(true).create_new(true).open(path).at("create", path)?;
-    passed("create");
-    Ok(file)
-}
-
-/// Creates a new, empty file that is read, and written at its end.
-pub(crate) fn create_log(path: &Path) -> Result<File> {
     let mut options = File::options();
     let file = options.read(true).append(true).create_new(true).open(path).at("create", path)?;
     passed("create");
     Ok(file)
 }
 
-/// Appends `count` bytes of a file to another one, and returns how many there were.
+/// Appends `count` bytes of one file to another, and returns how many there were.
 pub(crate) fn copy(from: &File, count: u64, to: &mut File) -> io::Result<u64> {
     let copied = io::copy(&mut from.take(count), to)?;
     passed("write");
     Ok(copied)
 }
 
-/// Appends bytes to a file.
-pub(crate) fn write(file: &mut File, bytes: &[u8]) -> io::Result<()> {
-    write_counted(file, bytes).1
-}
-
-/// Writes as much of some bytes as the disk takes, and tells how much that was.
-pub(crate) fn write_counted(file: &mut File, bytes: &[u8]) -> (usize, io::Result<()>) {
+/// Writes bytes to a file, and returns how many the disk took.
+pub(crate) fn write(file: &mut File, bytes: &[u8]) -> (usize, io::Result<()>) {
     let mut taken = 0;
     while taken < bytes.len() {
         match file.write(&bytes[taken..]) {
@@ -143,7 +151,7 @@ pub(crate) fn sync_folder(path: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Gives a file or folder another name; `operation` is what that is for.
+/// Renames a file or folder; an error is about `named`.
 pub(crate) fn rename(from: &Path, to: &Path, operation: &'static str, named: &Path) -> Result<()> {
     fs::rename(from, to).at(operation, named)?;
     passed("rename");
@@ -153,33 +161,43 @@ pub(crate) fn rename(from: &Path, to: &Path, operation: &'static str, named: &Pa
 /// Writes a file, new or in the place of an old one, and waits until its contents would survive a
 /// power cut.
 pub(crate) fn write_synced(path: &Path, bytes: &[u8]) -> Result<()> {
-    // What a crash left there goes first. A link in its place is not followed.
+    // What a crash left is removed first. A link is not followed.
     match fs::remove_file(path) {
         Err(cause) if cause.kind() != io::ErrorKind::NotFound => Err(cause).at("replace", path)?,
         _ => {}
     }
     let mut file = create_file(path)?;
-    write(&mut file, bytes).at("write", path)?;
+    write(&mut file, bytes).1.at("write", path)?;
     sync_file(&file, path)
 }
 
-/// Writes a file of a folder, whole or not at all, over one that may be there.
+/// Writes a file of a folder, whole or not at all, over an existing one.
 pub(crate) fn put(folder: &Path, name: &str, bytes: &[u8]) -> Result<()> {
-    let (path, draft) = (folder.join(name), folder.join(format!(".{name}.tmp")));
-    write_synced(&draft, bytes)?;
-    rename(&draft, &path, "put a new version in place of", &path)?;
+    let (path, temporary) = (folder.join(name), folder.join(format!(".{name}.tmp")));
+    write_synced(&temporary, bytes)?;
+    rename(&temporary, &path, REPLACE, &path)?;
     sync_folder(folder)
 }
 
-/// Opens a plain file for reading. Opening a pipe would wait until somebody writes to it.
+fn not_plain() -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidInput, "it is not a plain file")
+}
+
+/// Opens a plain file for reading. Opening a pipe would wait until something is written to it.
 ///
 /// # Errors
-/// Where the system says no, or it is something else.
+/// If the system refuses, or it is not a plain file.
 pub fn open_plain(path: &Path) -> io::Result<File> {
-    if !fs::metadata(path)?.is_file() {
-        return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is no plain file"));
+    if fs::metadata(path)?.is_file() { File::open(path) } else { Err(not_plain()) }
+}
+
+/// Opens or creates a plain file. A link is not followed, since it could lead out of the run's folder,
+/// and a pipe is not opened, since that would wait.
+pub(crate) fn open_own(path: &Path, options: &mut fs::OpenOptions) -> io::Result<File> {
+    if path.symlink_metadata().is_ok_and(|found| !found.is_file()) {
+        return Err(not_plain());
     }
-    File::open(path)
+    options.create(true).custom_flags(OFlags::NOFOLLOW.bits().cast_signed()).open(path)
 }
 
 /// The text in an open file of at most `largest` bytes.
@@ -193,30 +211,14 @@ pub(crate) fn read_text(file: File, path: &Path, largest: u64) -> Result<String>
     text::decode(bytes).map_err(invalid).at("read", path)
 }
 
-/// Opens a plain file for writing at its end or anywhere, and makes it where there is none. A link is
-/// not followed: it could lead out of the run's folder; and opening a pipe would wait.
-pub(crate) fn open_own(path: &Path, options: &mut fs::OpenOptions) -> io::Result<File> {
-    if path.symlink_metadata().is_ok_and(|found| !found.is_file()) {
-        return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is no plain file"));
-    }
-    options.create(true).custom_flags(OFlags::NOFOLLOW.bits().cast_signed()).open(path)
-}
-
-/// Removes a folder and all that is in it, or a file of its name; one that is not there is no error.
+/// Removes a folder with its contents, or a file of its name; one that does not exist is not an error.
 pub(crate) fn remove_folder(path: &Path) -> Result<()> {
     let is_folder = path.symlink_metadata().is_ok_and(|found| found.is_dir());
     let removed = if is_folder { fs::remove_dir_all(path) } else { fs::remove_file(path) };
     match removed {
-        Err(cause) if cause.kind() == io::ErrorKind::NotFound => Ok(()),
-        result => {
-            result.at("remove the folder", path)?;
-            passed("remove");
-            Ok(())
-        }
+        Err(cause) if cause.kind() == io::ErrorKind::NotFound => return Ok(()),
+        result => result.at("remove the folder", path)?,
     }
-}
-
-/// Whether the name is taken, be it by a link that leads nowhere.
-pub(crate) fn is_taken(path: &Path) -> bool {
-    path.symlink_metadata().is_ok()
+    passed("remove");
+    Ok(())
 }

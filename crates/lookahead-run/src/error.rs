@@ -1,37 +1,37 @@
 //! What can go wrong with a run on disk, in full sentences.
 
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use crate::checkpoint::Checkpoint;
+use crate::checkpoint_name::{Checkpoint, folder_name};
 
-/// What the functions of this crate return.
+/// The result of the functions of this crate.
 pub type Result<T> = std::result::Result<T, Error>;
 
-/// The error of a writer that the caller handed in; `anyhow::Error` turns into it with `into()`.
+/// The error of a function that the caller passed in; `anyhow::Error` turns into it with `into()`.
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
 /// Everything that can go wrong in this crate.
 ///
-/// A message is complete: it holds the cause where there is one, so that nothing is lost by
-/// printing it alone, and `source()` has nothing to add.
+/// A message is complete: it includes its cause, so printing it alone loses nothing, and `source()` is
+/// empty.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// The operating system refused something.
+    /// The operating system refused an operation.
     #[error("Could not {operation} `{}`: {cause}.{}", path.display(), remedy(cause.kind()))]
     Io {
-        /// What was tried, as a verb.
+        /// The operation, as a verb.
         operation: &'static str,
-        /// On which file or folder.
+        /// The file or folder.
         path: PathBuf,
-        /// What the operating system said.
+        /// The operating system's error.
         cause: io::Error,
     },
 
-    /// A file that is read as a whole is larger than any that is meant to be.
+    /// A file that is read as a whole is too large.
     #[error(
-        "`{}` has more than {largest} bytes, so it is not read: put the right file there.",
+        "`{}` has more than {largest} bytes, so it is not read. Put the right file there.",
         path.display()
     )]
     TooLarge {
@@ -43,259 +43,225 @@ pub enum Error {
 
     /// A run can't have this name.
     #[error(
-        "The run name {name:?} {fault}; a name is one plain folder name, such as `mnist-sgd`: \
-         choose another one with `--name`."
+        "The run name {name:?} {fault}. A name is one plain folder name, for example `mnist-sgd`. \
+         Choose another with `--name`."
     )]
     RunName {
-        /// The name that was asked for.
+        /// The name.
         name: String,
-        /// What is wrong with it, as the rest of the sentence.
+        /// What is wrong with it, as a verb phrase.
         fault: &'static str,
     },
 
-    /// There is a file or folder of the new run's name already.
+    /// The new run's folder exists already.
     #[error(
-        "`{0}` already exists, and an existing run is never overwritten: choose another name with \
-         `--name`, or go on with that run by `lookahead resume {0}`.", path.display()
+        "`{run}` already exists, and an existing run is never overwritten. Choose another name with \
+         `--name`, or continue that run with `lookahead resume {run}`.", run = .0.display()
     )]
-    RunExists {
-        /// The folder that the run would have had.
-        path: PathBuf,
-    },
+    RunExists(PathBuf),
 
     /// There is nothing at the path of a run.
     #[error(
-        "There is no run at `{}`: the folder does not exist. Give the path of a run's folder, \
-         such as `checkpoints/mnist`.", path.display()
+        "There is no run at `{}`: the folder does not exist. Give the path of a run's folder, for \
+         example `checkpoints/mnist`.", .0.display()
     )]
-    RunMissing {
-        /// Where it was looked for.
-        path: PathBuf,
-    },
+    RunMissing(PathBuf),
 
     /// The path of a run leads to something else.
     #[error(
-        "`{}` is not a run: {fault}. Give the path of a run's folder, such as \
+        "`{}` is not a run: {fault}. Give the path of a run's folder, for example \
          `checkpoints/mnist`.", path.display()
     )]
     NotARun {
-        /// Where it was looked for.
+        /// The path.
         path: PathBuf,
-        /// What was looked for and not found.
+        /// What is wrong with it, as a clause.
         fault: &'static str,
     },
 
     /// Another process writes this run.
     #[error(
-        "The run `{}` is in use: another process trains it, and a run has one writer. Wait for \
-         that process, or end it with Ctrl-C or SIGTERM, at which it saves a checkpoint and stops.",
-        path.display()
+        "The run `{}` is in use: another process trains it, and a run has one writer. Wait for that \
+         process, or stop it with Ctrl-C or SIGTERM: it saves a checkpoint first.", .0.display()
     )]
-    RunInUse {
-        /// The run's folder.
-        path: PathBuf,
-    },
+    RunInUse(PathBuf),
 
-    /// A run's folder was removed under the process that writes it.
+    /// A run's folder was removed while this process was writing it.
     #[error(
-        "The folder of the run, `{}`, was removed while it trains, so nothing can be saved there. Stop \
-         the run, and start it again.", path.display()
+        "The folder of the run, `{}`, was removed during training, so nothing can be saved there. \
+         Stop the run, and start it again.", .0.display()
     )]
-    FolderGone {
-        /// Where it was last.
-        path: PathBuf,
-    },
+    FolderGone(PathBuf),
 
-    /// Another process writes the run that this one wrote.
+    /// Another process writes the run that this process wrote before.
     #[error(
-        "Another process has taken over the run `{}`, since its file `lock` was removed: this one writes \
-         nothing more there.", path.display()
+        "Another process has taken over the run `{}` because its file `lock` was removed. This \
+         process writes nothing more there.", .0.display()
     )]
-    TakenOver {
-        /// The run's folder.
-        path: PathBuf,
-    },
+    TakenOver(PathBuf),
 
-    /// A checkpoint was put into the folder of another run.
+    /// A checkpoint is in the folder of another run.
     #[error(
-        "The checkpoint `{}` is of another run (its id is {found}, and that of the run in whose folder it \
-         is, {expected}): move it back, or use another checkpoint of the run.", path.display()
+        "The checkpoint `{}` is of another run: its id is {found}, and the id of the run in whose \
+         folder it is, {expected}. Move it back, or use another checkpoint of this run.", path.display()
     )]
     OtherRun {
         /// The checkpoint's folder.
         path: PathBuf,
         /// The id in its manifest.
         found: String,
-        /// The id of the run in whose folder it is.
+        /// The id of the run.
         expected: String,
     },
 
     /// Something else has the name of a folder that is needed.
     #[error(
-        "`{}` is no folder, and one of that name is needed: move it away, and try again.",
-        path.display()
+        "`{}` is not a folder, and a folder of that name is needed. Move it away, and try again.",
+        .0.display()
     )]
-    InTheWay {
-        /// What is in the way.
-        path: PathBuf,
-    },
+    InTheWay(PathBuf),
 
     /// Something else has the name of the control socket.
     #[error(
-        "`{}` is no socket, and the run's control socket has that name: move it away, or else the run \
-         can't be asked for anything from outside.", path.display()
+        "`{}` is not a socket, and the run's control socket needs that name. Move it away: without the \
+         socket, the run can't be controlled from another process.", .0.display()
     )]
-    NotASocket {
-        /// The file.
-        path: PathBuf,
-    },
+    NotASocket(PathBuf),
 
-    /// Nobody listens at a run's control socket.
+    /// No process listens at a run's control socket.
     #[error(
-        "The run `{0}` does not run just now, or not where it could be asked for anything: see \
-         `lookahead inspect {0}`, and go on with it by `lookahead resume {0}`.", path.display()
+        "The run `{run}` is not running, or not on this machine. See `lookahead inspect {run}`, and \
+         continue it with `lookahead resume {run}`.", run = .0.display()
     )]
-    NotRunning {
-        /// The run's folder.
-        path: PathBuf,
-    },
+    NotRunning(PathBuf),
 
-    /// A run listens and says nothing.
+    /// A process listens at a run's control socket and does not answer.
     #[error(
-        "The run `{}` gave no answer within {seconds} seconds. If it was suspended, such as by Ctrl-Z, \
-         wake it with `fg`: it may still do what it was asked for.", path.display()
+        "The run `{}` gave no answer within {seconds} seconds. If it is suspended, for example by \
+         Ctrl-Z, wake it with `fg`: it may still carry out the command.", path.display()
     )]
     NoAnswer {
         /// The run's folder.
         path: PathBuf,
-        /// How long it was waited for.
+        /// How long the client waited.
         seconds: u64,
     },
 
-    /// A run did not do what it was asked for.
+    /// A run refused a command.
     #[error("The run `{}` did not accept the command. {message}", path.display())]
     Refused {
         /// The run's folder.
         path: PathBuf,
-        /// What it said.
+        /// Its answer.
         message: String,
     },
 
-    /// There is no event log where one was to be read.
+    /// There is no event log.
     #[error(
-        "There is no event log at `{}`: either this is not the folder of a run, or the run never \
-         took up its work. Start one with `lookahead train`.", path.display()
+        "There is no event log at `{}`: this is not the folder of a run, or the run never started \
+         training. Start one with `lookahead train`.", .0.display()
     )]
-    LogMissing {
-        /// Where it was looked for.
-        path: PathBuf,
-    },
+    LogMissing(PathBuf),
 
-    /// There is nothing to be drawn in the event log.
+    /// The event log, or the first of several, has nothing to draw.
     #[error(
-        "The event log `{}` tells of no step yet, so there is nothing to draw: wait until the run \
-         has taken some.", path.display()
+        "The event log `{}` has no step yet, so there is nothing to draw. Wait until the run has \
+         taken some.", .0.display()
     )]
-    NothingLogged {
-        /// The log, or the first of several.
-        path: PathBuf,
-    },
+    NothingLogged(PathBuf),
 
-    /// An event has more bytes than a reader of the log would take.
+    /// An event has more bytes than a line of the log may have.
     #[error(
-        "An event of {found} bytes was not appended to `{}`, where a line has at most {largest}: \
-         shorten what it says.", path.display()
+        "An event of {found} bytes was not appended to `{}`, where a line has at most {largest}. \
+         Shorten it.", path.display()
     )]
     EventTooLarge {
         /// The event log.
         path: PathBuf,
-        /// Bytes of the line that it would have been.
+        /// Bytes of the line.
         found: usize,
         /// Most bytes of a line.
         largest: usize,
     },
 
-    /// A line of the event log is not an event, and not the torn end of the log either.
+    /// A line of the event log is not an event, and not the torn end of the log.
     #[error(
-        "Line {line} of `{}` is not an event: {cause}. Only the last line of a log may be torn; \
-         remove this one to read the rest.", path.display()
+        "Line {line} of `{}` is not an event: {cause}. Only the last line of a log may be torn. \
+         Remove this one to read the rest.", path.display()
     )]
     LogLine {
         /// The event log.
         path: PathBuf,
         /// Number of the line, from 1.
         line: usize,
-        /// What the JSON parser said.
+        /// The JSON parser's message.
         cause: String,
     },
 
-    /// The writer that the caller handed to `publish` failed.
+    /// The function that the caller passed to `publish` failed.
     #[error(
-        "The checkpoint of step {step} could not be written: {cause}. Nothing of it is left \
-         behind, and the earlier checkpoints are as they were; mend the cause and save again."
+        "The checkpoint of step {step} could not be written: {cause}. Nothing of it is left behind, \
+         and the earlier checkpoints are unchanged. Fix the cause, and save again."
     )]
     WriterFailed {
         /// The step of the checkpoint.
         step: u64,
-        /// The writer's error with its own causes, joined by colons.
+        /// The error with its causes, joined by colons.
         cause: String,
     },
 
-    /// The writer that the caller handed to `publish` left something that can't be published.
+    /// The function that the caller passed to `publish` left a file that can't be published.
     #[error(
-        "The writer of a checkpoint left `{}`, {fault}: let it write its files by the `CheckpointWriter` that it \
-         is given, and finish each.", path.display()
+        "The writer of a checkpoint left `{}`, {fault}. Write all files through the \
+         `CheckpointWriter`, and finish each.", path.display()
     )]
     UnfitFile {
         /// The file or folder.
         path: PathBuf,
-        /// What is wrong with it.
+        /// What is wrong with it, as a relative clause.
         fault: &'static str,
     },
 
     /// A file of a checkpoint can't have this name.
     #[error(
-        "A checkpoint can't hold a file whose name, {name:?}, {fault}: give it one plain name, such \
-         as `model.safetensors`."
+        "A checkpoint can't hold a file named {name:?}: the name {fault}. Use one plain name, for \
+         example `model.safetensors`."
     )]
     FileName {
-        /// The name that was asked for.
+        /// The name.
         name: String,
-        /// What is wrong with it, as the rest of the sentence.
+        /// What is wrong with it, as a verb phrase.
         fault: &'static str,
     },
 
-    /// A folder has no manifest, so that it is not a checkpoint, or no whole one.
+    /// A folder has no manifest, so it is not a checkpoint, or not a whole one.
     #[error(
-        "`{}` is not a whole checkpoint: it holds no `manifest.json`. Use another checkpoint of \
-         the run.", path.display()
+        "`{}` is not a whole checkpoint: it has no `manifest.json`. Use another checkpoint of the run.",
+        .0.display()
     )]
-    ManifestMissing {
-        /// The checkpoint's folder.
-        path: PathBuf,
-    },
+    ManifestMissing(PathBuf),
 
     /// A manifest was changed after it was written.
     #[error(
-        "The checkpoint `{}` is damaged: its `manifest.json` can't be trusted, for {cause}. Use \
+        "The checkpoint `{}` is damaged: its `manifest.json` can't be trusted, because {cause}. Use \
          another checkpoint of the run.", path.display()
     )]
     ManifestDamaged {
         /// The checkpoint's folder.
         path: PathBuf,
-        /// What is wrong with the manifest.
+        /// What is wrong with the manifest, as a clause.
         cause: String,
     },
 
     /// A manifest was written by a later version of this program.
     #[error(
-        "The checkpoint `{}` has format {found}, and this program reads formats up to {known}: \
-         use a newer `lookahead`, or another checkpoint of the run.", path.display()
+        "The checkpoint `{}` has format {found}, and this program reads formats up to {known}. Use a \
+         newer `lookahead`, or another checkpoint of the run.", path.display()
     )]
     ManifestTooNew {
         /// The checkpoint's folder.
         path: PathBuf,
-        /// The format that the manifest states.
+        /// Its format.
         found: u32,
         /// The newest format known here.
         known: u32,
@@ -303,9 +269,9 @@ pub enum Error {
 
     /// A checkpoint's folder was renamed to that of another step.
     #[error(
-        "The checkpoint `{0}` says by its name that it is of step {folder}, and by its manifest \
-         that it is of step {manifest}: rename the folder back to `{1}`, or use another \
-         checkpoint of the run.", path.display(), crate::checkpoint::folder_name(*manifest)
+        "The checkpoint `{0}` is of step {folder} by its name, and of step {manifest} by its manifest. \
+         Rename the folder back to `{1}`, or use another checkpoint of the run.",
+        path.display(), folder_name(*manifest)
     )]
     StepMismatch {
         /// The checkpoint's folder.
@@ -316,7 +282,7 @@ pub enum Error {
         manifest: u64,
     },
 
-    /// A file that the manifest lists is not there.
+    /// A file of the manifest is missing.
     #[error(
         "The checkpoint `{}` is damaged: its file `{file}` is missing. Use another checkpoint of \
          the run.", path.display()
@@ -328,9 +294,9 @@ pub enum Error {
         file: String,
     },
 
-    /// A link, a folder or a device is where a checkpoint's file should be.
+    /// A link, a folder or a device is in the place of a checkpoint's file.
     #[error(
-        "The checkpoint `{}` is damaged: its file `{file}` is no plain file. Use another checkpoint \
+        "The checkpoint `{}` is damaged: its file `{file}` is not a plain file. Use another checkpoint \
          of the run.", path.display()
     )]
     NotAFile {
@@ -340,7 +306,7 @@ pub enum Error {
         file: String,
     },
 
-    /// A file is shorter or longer than the manifest says.
+    /// A file is shorter or longer than in the manifest.
     #[error(
         "The checkpoint `{}` is damaged: its file `{file}` should have {expected} bytes and has \
          {found}. Use another checkpoint of the run.", path.display()
@@ -350,13 +316,13 @@ pub enum Error {
         path: PathBuf,
         /// The file's name in it.
         file: String,
-        /// Bytes, as the manifest says.
+        /// Bytes in the manifest.
         expected: u64,
-        /// Bytes, as found.
+        /// Bytes on disk.
         found: u64,
     },
 
-    /// A file has the right length and other contents than the manifest says.
+    /// A file has the right length, and other contents than in the manifest.
     #[error(
         "The checkpoint `{}` is damaged: its file `{file}` should have the SHA-256 {expected} and \
          has {found}. Use another checkpoint of the run.", path.display()
@@ -366,9 +332,9 @@ pub enum Error {
         path: PathBuf,
         /// The file's name in it.
         file: String,
-        /// SHA-256 in hexadecimal, as the manifest says.
+        /// SHA-256 in the manifest.
         expected: String,
-        /// SHA-256 in hexadecimal, as found.
+        /// SHA-256 on disk.
         found: String,
     },
 
@@ -377,25 +343,23 @@ pub enum Error {
     NoValidCheckpoint {
         /// The run's folder.
         run: PathBuf,
-        /// Each checkpoint with what is wrong with it, newest first; empty where there was none.
+        /// Each checkpoint and what is wrong with it, newest first; empty if there are none.
         rejected: Vec<(Checkpoint, Error)>,
     },
 
-    /// The run has no checkpoint of the step that was asked for.
-    #[error(
-        "The run `{}` has no checkpoint of step {step}: {}.", run.display(), choice(available)
-    )]
+    /// The run has no checkpoint of the requested step.
+    #[error("The run `{}` has no checkpoint of step {step}: {}.", run.display(), choice(available))]
     NoSuchStep {
         /// The run's folder.
         run: PathBuf,
-        /// The step that was asked for.
+        /// The requested step.
         step: u64,
         /// The steps of its checkpoints, in ascending order.
         available: Vec<u64>,
     },
 }
 
-/// An error and all that it rests on, as part of a sentence.
+/// An error with its causes, as part of a sentence.
 pub(crate) fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
@@ -413,36 +377,29 @@ fn remedy(kind: io::ErrorKind) -> &'static str {
             " Free some space there and try again."
         }
         io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
-            " Get yourself access to it, or choose another folder."
+            " Get access to it, or choose another folder."
         }
         io::ErrorKind::CrossesDevices => {
-            " A run's folder is on one disk as a whole: move away what is on another one, and try again."
+            " A run's folder must be on one disk. Move away what is on another, and try again."
         }
         _ => "",
     }
 }
 
-fn no_valid_checkpoint(run: &std::path::Path, rejected: &[(Checkpoint, Error)]) -> String {
+fn no_valid_checkpoint(run: &Path, rejected: &[(Checkpoint, Error)]) -> String {
     let run = run.display();
+    let train = format!("start a new run with `lookahead train {run}/config.toml`");
     if rejected.is_empty() {
-        return format!(
-            "The run `{run}` has no checkpoint yet, so there is nothing to go on from: start a \
-             new run with `lookahead train {run}/config.toml`."
-        );
+        return format!("The run `{run}` has no checkpoint yet, so it can't be resumed: {train}.");
     }
-    let mut text = format!(
-        "The run `{run}` has no valid checkpoint; bring one back from a backup, or start a new \
-         run with `lookahead train {run}/config.toml`."
-    );
-    for (checkpoint, error) in rejected {
-        text += &format!("\n  step {}: {error}", checkpoint.step);
-    }
-    text
+    let faults = rejected.iter().map(|(found, error)| format!("\n  step {}: {error}", found.step));
+    format!("The run `{run}` has no valid checkpoint. Restore one from a backup, or {train}.")
+        + &faults.collect::<String>()
 }
 
 fn choice(steps: &[u64]) -> String {
     if steps.is_empty() {
-        return "it has no checkpoint at all".to_owned();
+        return "it has no checkpoints".to_owned();
     }
     let steps: Vec<_> = steps.iter().map(u64::to_string).collect();
     format!("choose one of {}", steps.join(", "))

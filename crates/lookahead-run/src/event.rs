@@ -1,12 +1,12 @@
-//! What happens in a run, one JSON object a line of `events.jsonl`.
+//! The events of a run, one JSON object a line of `events.jsonl`.
 //!
-//! Other programs read these lines, so their shape is versioned by [`FORMAT`]: within one format
-//! fields and events may be added, and none changes its meaning or goes. A reader ignores fields
-//! and events that it does not know.
+//! Other programs read these lines, so their shape has a version, [`FORMAT`]: within one version fields and
+//! events may be added, and none changes its meaning or disappears. A reader ignores those that it does not
+//! know.
 //!
-//! Every line has `event` (which one), `step` (inner steps taken since the start of the run when
-//! it happened) and `time` (Unix seconds). Losses are means over samples, in nats for
-//! cross-entropy; accuracies are fractions from 0 to 1; durations are in seconds.
+//! Every line has `event` (its kind), `step` (inner steps taken since the start of the run) and `time` (Unix
+//! seconds). Losses are means over samples, in nats for cross-entropy; accuracies are fractions from 0 to 1;
+//! durations are in seconds.
 //!
 //! ```
 //! use lookahead_run::event::{Event, Record, Step};
@@ -18,7 +18,13 @@
 //! assert!(matches!(record.event, Event::Step(Step { loss, .. }) if loss.is_nan()));
 //! ```
 
+mod info;
+#[cfg(test)]
+mod tests;
+
 use serde::{Deserialize, Serialize};
+
+pub use info::{Compute, LookaheadInfo, RunInfo, Samples, Software, Task, Versions};
 
 /// Version of the event format, written in `run_started` and `resumed`.
 pub const FORMAT: u32 = 1;
@@ -36,22 +42,21 @@ pub struct Record {
 }
 
 impl Record {
-    /// A record of `event` at `step`, stamped with the time now.
+    /// A record of `event` at `step`, at the current time.
     pub fn now(step: u64, event: Event) -> Self {
         let since_epoch = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
-        // A clock set before 1970 is no reason to end a training.
+        // A clock set before 1970 must not end a training.
         let time = since_epoch.map_or(0.0, |duration| duration.as_secs_f64());
         Record { time, step, event }
     }
 }
 
-/// The record in a line of a log, as by `serde_json::from_slice`, and in about half the time where
-/// it is a step: as good as all lines of a long log are, and a field that decides what the others
-/// mean makes serde hold all of them.
+/// The record in a line of a log, as by `serde_json::from_slice`, and in about half the time if it is a
+/// step, as nearly all lines of a long log are: serde buffers all fields of a tagged enum.
 pub(crate) fn parse(line: &[u8]) -> serde_json::Result<Record> {
     #[derive(Deserialize)]
     #[serde(deny_unknown_fields)]
-    struct Line {
+    struct StepLine {
         time: f64,
         step: u64,
         #[serde(rename = "event")]
@@ -72,12 +77,12 @@ pub(crate) fn parse(line: &[u8]) -> serde_json::Result<Record> {
         Step,
     }
 
-    // A list of values would pass for the fields in their order, and is no record.
+    // A JSON list would pass for the fields in their order, and is not a record.
     if line.starts_with(b"{")
         && let Ok(line) = serde_json::from_slice(line)
     {
-        let Line { time, step, _event: Name::Step, epoch, loss, learning_rate, .. } = line;
-        let Line { samples_per_second, phase, .. } = line;
+        let StepLine { time, step, _event: Name::Step, epoch, loss, learning_rate, .. } = line;
+        let StepLine { samples_per_second, phase, .. } = line;
         let event = Step { epoch, loss, learning_rate, samples_per_second, phase };
         return Ok(Record { time, step, event: Event::Step(event) });
     }
@@ -90,36 +95,36 @@ pub(crate) fn parse(line: &[u8]) -> serde_json::Result<Record> {
 pub enum Event {
     /// The first line of a log.
     RunStarted(RunInfo),
-    /// The run was resumed from a checkpoint. Earlier events of a later step than this one's belong to an
-    /// abandoned timeline: they were moved to `abandoned/`, except by earlier versions.
+    /// The run was resumed from a checkpoint. Earlier events of a later step belong to an abandoned
+    /// timeline: they were moved to `abandoned/`, except by earlier versions.
     Resumed(Resumed),
-    /// One inner step was taken.
+    /// One inner step.
     Step(Step),
     /// The slow weights moved and the fast weights restarted from them.
     Sync(Sync),
     /// The loss on the fixed probe batch on both sides of a sync.
     Probe(Probe),
-    /// The model was evaluated on a whole split.
+    /// An evaluation of the model on a whole split.
     Evaluation(Evaluation),
     /// A checkpoint was published.
     Checkpoint(Checkpoint),
-    /// The run waits, on request.
+    /// The run paused, on request.
     Paused,
-    /// The run goes on after a pause.
+    /// The run continued after a pause.
     Continued,
-    /// Settings were changed while the run goes on, on request.
+    /// Settings were changed during training, on request.
     Changed(Changed),
-    /// The process was stopped by a signal for a while, as by Ctrl-Z, and went on.
+    /// The process was stopped by a signal for a while, for example by Ctrl-Z.
     Suspended(Suspended),
-    /// Where the time of the last steps went.
+    /// How the time of the last steps was spent.
     Timing(Timing),
     /// What the run's process uses of the machine.
     System(System),
-    /// How each of several processes that train together fares.
+    /// The measurements of several processes that train together.
     Ranks(Ranks),
-    /// Something that its owner may like to know, such as where its first weights came from.
+    /// Information for the user, for example where the first weights came from.
     Note(Note),
-    /// Something that does not end the run and that its owner should know.
+    /// A problem that does not end the run.
     Warning(Warning),
     /// The last line of a run that ended in order.
     RunEnded(RunEnded),
@@ -129,148 +134,38 @@ pub enum Event {
 }
 
 impl Event {
-    /// Whether it comes in every step or nearly so: who gathers or drops events does so with these.
+    /// Whether it comes in nearly every step, so that it may be buffered or dropped.
     pub fn is_frequent(&self) -> bool {
         matches!(self, Event::Step(_) | Event::Sync(_) | Event::Probe(_) | Event::Ranks(_))
     }
 }
 
-/// How the processes that train together fared since they met last.
+/// The measurements of the processes that train together, since the last such event.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Ranks {
-    /// Each of them, from rank 0 on.
+    /// Each of them, from rank 0.
     pub ranks: Vec<Rank>,
 }
 
-/// How one of several processes fared since they met last. All stand at the same step.
+/// The measurements of one of several processes. All of them are at the same step.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Rank {
     /// Mean loss of its steps.
     #[serde(with = "crate::number")]
     pub loss: f64,
-    /// Seconds a step, without those in which it waited.
+    /// Seconds per step, without waiting.
     #[serde(with = "crate::number")]
     pub step_seconds: f64,
-    /// Seconds in which it averaged with the others, which is to wait for the slowest and to send.
+    /// Seconds that averaging took: waiting for the slowest process, and communication.
     #[serde(with = "crate::number")]
     pub wait_seconds: f64,
-    /// How far its θ was from the mean of all in the last sync, ‖θ − mean‖₂; none before the first, and
-    /// where gradients are averaged.
+    /// How far its θ was from the mean of all in the last sync, ‖θ − mean‖₂; none before the first sync,
+    /// and if gradients are averaged.
     #[serde(default, with = "crate::number::option", skip_serializing_if = "Option::is_none")]
     pub distance: Option<f64>,
 }
 
-/// What a run is: enough to draw its dashboard without reading anything else.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct RunInfo {
-    /// Version of the event format: [`FORMAT`].
-    pub format: u32,
-    /// Name of the run, which is the name of its folder.
-    pub run: String,
-    /// Name of the data set.
-    pub data: String,
-    /// What is learnt from it.
-    #[serde(default)]
-    pub task: Task,
-    /// Name of the model.
-    pub model: String,
-    /// Name of the inner optimizer.
-    pub optimizer: String,
-    /// Lookahead's settings; absent when the inner optimizer trains alone.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub lookahead: Option<LookaheadInfo>,
-    /// What computes.
-    #[serde(flatten)]
-    pub compute: Compute,
-    /// Trainable parameters, counted in elements.
-    pub parameters: u64,
-    /// Inner steps that the run will have taken at its end.
-    pub total_steps: u64,
-    /// Inner steps in one pass over the training set.
-    pub steps_per_epoch: u64,
-    /// Sizes of the splits of the data.
-    #[serde(flatten)]
-    pub samples: Samples,
-    /// Seed that fixes weights, dropout and order of data.
-    pub seed: u64,
-    /// The programs that ran.
-    #[serde(flatten)]
-    pub software: Software,
-    /// The resolved configuration, every default written out.
-    pub config: serde_json::Value,
-}
-
-/// What is learnt, which decides what an evaluation says.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Task {
-    /// The class of each sample: losses are cross-entropies, and there are accuracies.
-    #[default]
-    Classification,
-    /// The next symbol at each place of a text: losses are cross-entropies of a symbol, whose
-    /// exponential is the perplexity; accuracies are fractions of symbols.
-    Language,
-    /// The minimum of a quadratic function: losses are distances above it, and accuracies are NaN.
-    Quadratic,
-}
-
-/// Lookahead's settings.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-pub struct LookaheadInfo {
-    /// Synchronization period: inner steps between syncs.
-    pub k: u64,
-    /// Slow step size.
-    pub alpha: f64,
-}
-
-/// The device of a run, and how its CPU kernels compute.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Compute {
-    /// Where the tensors are: `cpu`, or for example `cuda:0`.
-    pub device: String,
-    /// Threads that libtorch uses inside one operation.
-    pub threads: u32,
-    /// Vector instructions that libtorch's CPU kernels use, for example `AVX2`.
-    pub cpu_capability: String,
-}
-
-/// How many samples each split of the data has.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Samples {
-    /// The training set, without the validation set.
-    #[serde(rename = "train_samples")]
-    pub train: u64,
-    /// The validation set, which is taken from the training set.
-    #[serde(rename = "validation_samples")]
-    pub validation: u64,
-    /// The test set.
-    #[serde(rename = "test_samples")]
-    pub test: u64,
-}
-
-/// The programs behind a run or a checkpoint.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Software {
-    /// Name of the program that trains, which knows what the configuration and the tensors mean; none in
-    /// files of earlier versions, which only `lookahead` wrote.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub program: Option<String>,
-    /// Its version, and those of its libraries.
-    pub versions: Versions,
-}
-
-/// Versions of the programs behind a run or a checkpoint.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Versions {
-    /// This project.
-    pub lookahead: String,
-    /// The Rust binding of libtorch.
-    pub tch: String,
-    /// libtorch itself.
-    pub libtorch: String,
-}
-
-/// The run went on from the checkpoint of the record's step.
+/// The run was resumed from the checkpoint of the record's step.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Resumed {
     /// Folder name of the checkpoint.
@@ -278,7 +173,7 @@ pub struct Resumed {
     /// Configuration keys that were changed, with their new values.
     #[serde(default, skip_serializing_if = "serde_json::Map::is_empty")]
     pub changes: serde_json::Map<String, serde_json::Value>,
-    /// What the run is from here on.
+    /// What the run is from now on.
     #[serde(flatten)]
     pub info: RunInfo,
 }
@@ -294,11 +189,11 @@ pub struct Step {
     /// Learning rate of the inner optimizer in this step.
     #[serde(with = "crate::number")]
     pub learning_rate: f64,
-    /// Training samples a second, smoothed over the last steps; evaluation, probes and
-    /// checkpoints are not counted in.
+    /// Training samples a second, smoothed over the last steps, without the time of evaluations, probes
+    /// and checkpoints.
     #[serde(with = "crate::number")]
     pub samples_per_second: f64,
-    /// Inner steps since the last sync, 1 to k: equal to k where a sync follows at once.
+    /// Inner steps since the last sync, 1 to k: equal to k if a sync follows at once.
     /// 0 when the inner optimizer trains alone.
     pub phase: u64,
 }
@@ -306,19 +201,18 @@ pub struct Step {
 /// One sync.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Sync {
-    /// How many syncs there have been, this one counted in.
+    /// Its number, from 1.
     pub sync: u64,
     /// Slow step size of this sync.
     #[serde(with = "crate::number")]
     pub alpha: f64,
-    /// ‖θ − φ‖ just before the sync, over all trainable parameters; only where it was measured.
+    /// ‖θ − φ‖ just before the sync, over all trainable parameters, if it was measured.
     #[serde(default, skip_serializing_if = "Option::is_none", with = "crate::number::option")]
     pub distance: Option<f64>,
-    /// Norm of the last inner step's gradient, over all trainable parameters; only where it was
-    /// measured.
+    /// Norm of the last inner step's gradient, over all trainable parameters, if it was measured.
     #[serde(default, skip_serializing_if = "Option::is_none", with = "crate::number::option")]
     pub gradient_norm: Option<f64>,
-    /// Whether it is the last sync of a run that ended inside a cycle. A run that is given more steps takes
+    /// Whether it is the last sync of a run that ended inside a cycle. A run that gets more steps takes
     /// it back.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub last: bool,
@@ -327,7 +221,7 @@ pub struct Sync {
 /// The loss on one fixed batch of validation data, in evaluation mode.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Probe {
-    /// The sync around which it was taken.
+    /// The number of the sync.
     pub sync: u64,
     /// Mean loss at the fast weights just before the sync.
     #[serde(with = "crate::number")]
@@ -335,7 +229,7 @@ pub struct Probe {
     /// Mean loss at the slow weights just after the sync.
     #[serde(with = "crate::number")]
     pub slow_loss: f64,
-    /// What the two evaluations cost, in seconds.
+    /// How long both evaluations took.
     #[serde(with = "crate::number")]
     pub seconds: f64,
 }
@@ -346,17 +240,17 @@ pub struct Probe {
 pub enum Weights {
     /// φ, the final model.
     Slow,
-    /// θ, what the inner optimizer moves.
+    /// θ, which the inner optimizer moves.
     Fast,
     /// A mean of θ over steps, the final model of a run that averages.
     Average,
 }
 
-/// Parts of the data that the model is evaluated on.
+/// Parts of the data on which the model is evaluated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Split {
-    /// Held out of the training set; every choice is made on it.
+    /// The validation set, taken from the training set; every choice is made on it.
     Validation,
     /// The data set's own test set; only reported.
     Test,
@@ -372,45 +266,45 @@ pub struct Evaluation {
     /// Mean loss over the samples.
     #[serde(with = "crate::number")]
     pub loss: f64,
-    /// Fraction of samples classified right, 0 to 1; NaN where nothing is classified.
+    /// Fraction of samples classified correctly, 0 to 1; NaN if nothing is classified.
     #[serde(with = "crate::number")]
     pub accuracy: f64,
-    /// How many samples: of a text, how many symbols.
+    /// The number of samples; of a text, the number of tokens.
     pub samples: u64,
-    /// What it cost, in seconds.
+    /// How long it took.
     #[serde(with = "crate::number")]
     pub seconds: f64,
-    /// The step whose model was evaluated, where that is not the record's step: after early stopping
-    /// the best model is tested.
+    /// The step whose model was evaluated, if it is not the record's: after early stopping the best model
+    /// is tested.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub model_step: Option<u64>,
 }
 
-/// A checkpoint was published, or one of the same step was already there and valid. The record's
-/// step is the checkpoint's: while it was written, the training has taken more.
+/// A checkpoint was published, or a valid one of the same step existed. The record's step is the
+/// checkpoint's: training may have taken more while it was written.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Checkpoint {
-    /// Folder name, such as `step-00001500`.
+    /// Folder name, for example `step-00001500`.
     pub name: String,
-    /// Size of its files together.
+    /// Size of all its files.
     pub bytes: u64,
     /// How long the training waited for it.
     #[serde(with = "crate::number")]
     pub seconds: f64,
-    /// How long it took to write, while the training went on; 0 in logs of earlier versions.
+    /// How long it took to write while training continued; 0 in logs of earlier versions.
     #[serde(default, with = "crate::number")]
     pub write_seconds: f64,
 }
 
-/// Settings that hold from the next step on, or, for `lookahead.k`, from the next cycle on. The
-/// configuration in the run's folder and in later checkpoints has them too.
+/// Settings that apply from the next step, or, for `lookahead.k`, from the next cycle. The configuration
+/// in the run's folder and in later checkpoints has them too.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Changed {
     /// Configuration keys with their new values.
     pub changes: serde_json::Map<String, serde_json::Value>,
 }
 
-/// The process was stopped by a signal, and has gone on.
+/// The process was stopped by a signal, and has continued.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Suspended {
     /// For how long at most: the longest time without an event since the last step.
@@ -418,17 +312,17 @@ pub struct Suspended {
     pub seconds: f64,
 }
 
-/// Where the time went since the last such event, in seconds. What is not in any part, such as
-/// writing the log, makes up the rest of `seconds`.
+/// How the time since the last such event was spent, in seconds. What is in none of the parts, for example
+/// writing the log, is the rest of `seconds`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Timing {
     /// Inner steps taken in this time.
     pub steps: u64,
-    /// All of it, pauses left out.
+    /// All of it, without pauses.
     #[serde(with = "crate::number")]
     pub seconds: f64,
-    /// Getting batches: what the training waited for data.
+    /// Waiting for batches.
     #[serde(with = "crate::number")]
     pub data: f64,
     /// The loss and its gradient.
@@ -446,7 +340,7 @@ pub struct Timing {
     /// Whole evaluations.
     #[serde(with = "crate::number")]
     pub evaluation: f64,
-    /// Waiting for snapshots; writing them goes on beside the training.
+    /// Waiting for snapshots, which are written in the background.
     #[serde(with = "crate::number")]
     pub checkpoint: f64,
 }
@@ -454,17 +348,17 @@ pub struct Timing {
 /// What the run's process uses of the machine.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct System {
-    /// Processor time a second since the last such event: 1 is one core kept busy.
+    /// Processor time a second since the last such event: 1 is one busy core.
     #[serde(with = "crate::number")]
     pub cpu: f64,
     /// Resident memory, in bytes.
     pub memory: u64,
-    /// The GPU that it trains on, where NVML can be asked.
+    /// The GPU that it trains on, if NVML is available.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub gpu: Option<Gpu>,
 }
 
-/// A GPU, all its processes together.
+/// The use of a GPU by all processes.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Gpu {
     /// Fraction of the time in which some kernel ran, 0 to 1.
@@ -472,21 +366,21 @@ pub struct Gpu {
     pub utilization: f64,
     /// Memory in use, in bytes.
     pub memory_used: u64,
-    /// Memory that there is, in bytes.
+    /// All of its memory, in bytes.
     pub memory_total: u64,
 }
 
-/// Something that its owner may like to know.
+/// Information for the user.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Note {
-    /// What, in full sentences.
+    /// The text, in full sentences.
     pub message: String,
 }
 
-/// Something that does not end the run.
+/// A problem that does not end the run.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Warning {
-    /// What, in full sentences.
+    /// The text, in full sentences.
     pub message: String,
 }
 
@@ -495,30 +389,30 @@ pub struct Warning {
 pub struct RunEnded {
     /// Whether it reached its last step, was stopped, or failed.
     pub status: Status,
-    /// Why, where there is more to say than the status does.
+    /// Why, if the status is not enough.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub message: Option<String>,
-    /// What ended it, for programs; absent where the status says it all.
+    /// The reason for other programs, if the status is not enough.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<Reason>,
-    /// The step whose model is the run's result, where that is not the last step.
+    /// The step whose model is the run's result, if it is not the last.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub best_step: Option<u64>,
 }
 
 impl RunEnded {
-    /// An end of which the status says all.
+    /// An end with nothing but a status.
     pub fn new(status: Status) -> Self {
         RunEnded { status, message: None, reason: None, best_step: None }
     }
 
-    /// Whether it ended before its last step, since evaluations came without a better one.
+    /// Whether early stopping ended it.
     pub fn stopped_early(&self) -> bool {
         self.reason == Some(Reason::EarlyStopping)
     }
 }
 
-/// What ended a run.
+/// Why a run ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Reason {
@@ -533,13 +427,10 @@ pub enum Reason {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Status {
-    /// All steps were taken, or the run stopped early: see [`Reason`].
+    /// It took all its steps or stopped early: see [`Reason`].
     Finished,
-    /// Stopped on request, with a checkpoint saved.
+    /// It was stopped on request, with a checkpoint saved.
     Stopped,
-    /// Ended by an error.
+    /// An error ended it.
     Failed,
 }
-
-#[cfg(test)]
-mod tests;

@@ -1,22 +1,22 @@
 //! For tests of what a crash leaves behind: a hook after each call that changes a disk.
 //!
-//! Everything in this crate that writes goes through one module, and tells the hook of
-//! the process, if it has one, what it has just done. A test's process ends itself in the hook, once
-//! after the first call, once after the second, and so on; whatever is on the disk then must be
-//! something that a run can be resumed from. Without a hook this costs one load of a pointer.
+//! Everything that this crate writes goes through one module, which reports each call to the hook of the
+//! process, if it has one. A test's process exits in the hook: once after the first call, once after the
+//! second, and so on. Whatever is on the disk then must be a run that can be resumed. Without a hook this
+//! costs one load of a pointer.
 
 use std::sync::OnceLock;
 
-/// What is called, with the name of the call that was made, such as `write` or `rename`.
+/// The hook; its argument is the name of the call, for example `write` or `rename`.
 pub type Hook = Box<dyn Fn(&'static str) + Send + Sync>;
 
 static HOOK: OnceLock<Hook> = OnceLock::new();
 
-/// Sets the hook of this process, once and for good. It is called on whatever thread made the call,
-/// may end the process there, and may panic.
+/// Sets the hook of this process, once. It is called on the thread that made the call, and may exit the
+/// process or panic.
 ///
 /// # Errors
-/// Gives the hook back where there is one already.
+/// Returns the hook if there already is one.
 pub fn after_each_call(hook: Hook) -> Result<(), Hook> {
     HOOK.set(hook)
 }

@@ -1,8 +1,8 @@
-//! By what the checkpoints of a run are told from another run's: a random id, in the run's folder and
-//! in the manifest of each checkpoint.
+//! The id of a run: random, in the run's folder and in the manifest of each checkpoint, so that checkpoints
+//! of different runs are not mixed up.
 //!
-//! A copy of a folder has the id of the original, also once it is trained on: the two are one run with
-//! two ends, and their checkpoints may be exchanged.
+//! A copy of a folder has the id of the original even after it has been trained further: the two are one
+//! run with two ends, and may exchange checkpoints.
 
 use std::collections::hash_map::RandomState;
 use std::hash::BuildHasher;
@@ -16,14 +16,13 @@ use crate::error::Result;
 const FILE_NAME: &str = "id";
 const DIGITS: usize = 32;
 
-/// The id of the run in a folder; none of a run of an earlier version, or of a folder that is not a
-/// run's.
+/// The id of the run in a folder; none if an earlier version made it, or it is not a run's.
 pub(crate) fn read(run: &Path) -> Option<String> {
     let mut text = String::new();
     disk::open_plain(&run.join(FILE_NAME)).ok()?.take(100).read_to_string(&mut text).ok()?;
     let id = text.trim();
-    let is_one = id.len() == DIGITS && id.bytes().all(|byte| byte.is_ascii_hexdigit());
-    is_one.then(|| id.to_owned())
+    let is_id = id.len() == DIGITS && id.bytes().all(|byte| byte.is_ascii_hexdigit());
+    is_id.then(|| id.to_owned())
 }
 
 /// Gives the run in a folder an id.

@@ -1,32 +1,31 @@
-//! A training run on disk, and the words in which a run speaks.
+//! A training run on disk: its folder, event log, checkpoints and control socket.
 //!
 //! | module | what is in it |
 //! |---|---|
-//! | [`event`] | what happens in a run, one JSON object a line of `events.jsonl` |
-//! | [`command`] | what can be asked of a run while it lives |
-//! | [`control`] | the socket through which another process asks |
-//! | [`status`] | how a run that lives is just now |
-//! | [`folder`] | the folder of a run: made once, written by one process at a time |
+//! | [`event`] | the events of a run, one JSON object a line of `events.jsonl` |
 //! | [`log`] | the event log: appended, and read as one timeline |
-//! | [`tail`] | the event log read as it grows, from another process too |
-//! | [`summary`] | what a run is, by its event log |
-//! | [`checkpoint`] | one checkpoint: its name, and whether it is whole |
-//! | [`manifest`] | what a checkpoint says of itself and of its files |
+//! | [`tail`] | following the event log as another process writes it |
+//! | [`summary`] | the state of a run by its event log |
+//! | [`folder`] | the folder of a run: made once, written by one process at a time |
+//! | [`checkpoint`] | a checkpoint on disk, verified |
+//! | [`manifest`] | the state of the run and the files of a checkpoint |
 //! | [`checkpoint_writer`] | a checkpoint that is being written |
-//! | [`store`] | the checkpoints of a run: published, listed, found again |
-//! | [`retention`] | how checkpoints go: put aside, removed, cleared away |
-//! | [`number`] | numbers in JSON, the non-finite ones too |
+//! | [`store`] | the checkpoints of a run: published, listed, found |
+//! | [`retention`] | which checkpoints are kept |
+//! | [`control`] | the socket: commands in, status out |
+//! | [`command`], [`status`] | the commands, and the status |
+//! | [`number`], [`text`] | NaN and infinity in JSON, and text files from other programs |
 //! | [`error`] | what can go wrong, in full sentences |
 //! | [`faults`] | for tests: a hook after each call that changes a disk |
 //!
-//! Nothing here knows of tensors or models: a checkpoint is a folder of files that somebody else
-//! wrote, with a manifest that tells whether they are whole.
+//! This crate knows nothing of tensors or models: a checkpoint is a folder of files that the caller wrote,
+//! with a manifest by which they are verified.
 //!
 //! ```
 //! use std::io::Write;
 //!
 //! use lookahead_run::event::{Event, Record};
-//! use lookahead_run::{TrainingMetadata, RunFolder, log};
+//! use lookahead_run::{RunFolder, TrainingMetadata, log};
 //!
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! # let out = tempfile::tempdir()?;
@@ -38,11 +37,8 @@
 //!
 //! let metadata = TrainingMetadata {
 //!     step: 1500,
-//!     phase: 0,
 //!     epoch: 1,
 //!     cursor: 562,
-//!     seed: 1,
-//!     integers: [("syncs".to_owned(), 300)].into(),
 //!     numbers: [("lr".to_owned(), 0.1)].into(),
 //!     ..TrainingMetadata::default()
 //! };
@@ -67,11 +63,11 @@
 //! ```text
 //! config.toml            the resolved configuration, every default written out
 //! events.jsonl           the event log
-//! control.sock           while the run lives: commands in, its status out
-//! id                     tells the run, and copies of its folder, from every other
-//! lock                   held by the process that writes the run; stays when that ends, with the
-//!                        boot id of its machine and the number of the folder there
-//! step-00001500/         a checkpoint: files of the trainer's, and manifest.json
+//! control.sock           while the run is running: commands in, its status out
+//! id                     identifies the run, and copies of its folder
+//! lock                   held by the process that writes the run; remains when that ends, with the
+//!                        boot id of its machine and the inode of the folder
+//! step-00001500/         a checkpoint: the trainer's files, and manifest.json
 //! abandoned/             checkpoints and events of an abandoned timeline, and damaged checkpoints
 //! .step-00001500.tmp     a checkpoint that is being written
 //! .step-00001500.removed a checkpoint that is being removed
@@ -81,30 +77,31 @@
 //!
 //! # What a crash can leave behind
 //!
-//! **A crash of the process**, at any instant, leaves every checkpoint under a real name as whole
-//! as it was, the configuration old or new, and every event that was written; not those that
-//! were only buffered. It can leave the hidden names above: the next write of the same thing
-//! removes them, or finishes what was begun, and [`CheckpointStore::clear_leftovers`] those of checkpoints. The lock is free at once. A damaged
-//! checkpoint can have gone to `abandoned/` before its replacement was in its place.
+//! **A crash of the process**, at any instant, leaves every checkpoint under a real name as whole as it
+//! was, the configuration old or new, and every event that was written, but not the buffered ones. It can
+//! leave the hidden names above: the next write of the same thing removes them or finishes what was
+//! started, and [`CheckpointStore::clear_leftovers`] removes those of checkpoints. The lock is released at
+//! once. A damaged checkpoint may have moved to `abandoned/` before its replacement was in its place.
 //!
-//! **A power cut** can take the events since the last [`EventLog::sync`] as well, and tear the
-//! last one. A checkpoint is there whole once [`CheckpointStore::publish`] has returned, and
-//! before that whole or not at all, because its files are on the disk before its name is. What a
-//! disk loses in spite of that is found by [`checkpoint::verify`].
+//! **A power cut** can also take the events since the last [`EventLog::sync`], and tear the last one. A
+//! checkpoint survives it whole once [`CheckpointStore::publish`] has returned, and before that whole or
+//! not at all, because its files are on the disk before its name is. Damage by the disk itself is found by
+//! [`checkpoint::verify`].
 //!
 //! # The event log
 //!
-//! - A line is one JSON object and a newline, appended by one write, or several lines by one.
-//!   It has at most [`log::LARGEST_LINE`] bytes.
+//! - A line is one JSON object and a newline, appended in one write, alone or with others. It has at most
+//!   [`log::LARGEST_LINE`] bytes.
 //! - A last line without a newline, or that is not JSON, is torn: the end of the log for a reader,
-//!   cut off by the next writer. Such a line anywhere else is an error.
+//!   cut off by the next writer. Anywhere else such a line is an error.
 //! - A run that is resumed from step S first moves the events of later steps to a file in
-//!   `abandoned/`, and a new file takes the log's place. Earlier versions left them there: earlier
-//!   events of a later step than that of a `resumed` event are no part of the log.
-//! - Events and fields that a reader does not know are ignored, so that both may be added.
+//!   `abandoned/`. Earlier versions left them in the log: a reader ignores events of a later step that
+//!   come before a `resumed` event.
+//! - Unknown events and fields are ignored, so both may be added.
 //! - Finite numbers come back to the bit; the others are `"NaN"`, `"Infinity"`, `"-Infinity"`.
 
 pub mod checkpoint;
+mod checkpoint_name;
 pub mod checkpoint_writer;
 pub mod command;
 pub mod control;
@@ -113,9 +110,10 @@ pub mod error;
 pub mod event;
 pub mod faults;
 pub mod folder;
-mod hold;
+mod hash;
 mod identity;
 mod lines;
+mod locked_folder;
 pub mod log;
 pub mod manifest;
 pub mod number;

@@ -8,15 +8,16 @@ use std::os::unix::fs::FileExt;
 use serde::Deserialize;
 
 use crate::event::{self, Record};
-use crate::log::LARGEST_LINE;
 
+/// Most bytes of a line with its line feed; the largest configuration fits several times.
+pub const LARGEST_LINE: usize = 4 << 20;
 /// Bytes read from the file at once.
 pub(crate) const BLOCK: usize = 256 << 10;
-/// First bytes of a line that is too long which are kept, to recognize it.
+/// How many bytes of a line that is too long are kept, to recognize it.
 pub(crate) const BEGINNING: usize = 4 << 10;
 
 /// The whole lines of a file. Holds one line of at most [`LARGEST_LINE`] bytes and a block.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Lines {
     /// None while it is [closed](Self::close).
     file: Option<File>,
@@ -27,10 +28,10 @@ pub(crate) struct Lines {
     /// The byte of the file that `buffer[first]` is. It differs from `start` only while a line that is
     /// too long is skipped.
     position: u64,
-    /// Lines handed out.
+    /// Lines returned.
     number: u64,
     buffer: Vec<u8>,
-    /// What is read and not handed out is `buffer[first..last]`.
+    /// What is read and not returned is `buffer[first..last]`.
     first: usize,
     last: usize,
     /// Bytes from `first` on that hold no line feed.
@@ -38,13 +39,13 @@ pub(crate) struct Lines {
     /// Whether a line that is too long is being skipped, and its first bytes.
     is_skipping: bool,
     skipped: Vec<u8>,
-    /// All was read that the file had, and as far as is known nothing has come since.
+    /// Everything in the file was read, and nothing has been appended since as far as is known.
     at_end: bool,
 }
 
 /// A line that has an end.
 pub(crate) struct Line<'a> {
-    /// All of it with its line feed; of one that is too long [`BEGINNING`] at least.
+    /// All of it with its line feed; at least [`BEGINNING`] of one that is too long.
     pub(crate) bytes: &'a [u8],
     is_too_long: bool,
     /// The byte of the file at which it begins.
@@ -64,7 +65,7 @@ pub(crate) struct Head<'a> {
 }
 
 impl Line<'_> {
-    /// The event in it, or why there is none, as a clause.
+    /// The event in it, or why it is not one, as a clause.
     pub(crate) fn parse(&self) -> Result<Record, String> {
         if self.is_too_long {
             return Err(format!("it has more than {LARGEST_LINE} bytes"));
@@ -74,7 +75,7 @@ impl Line<'_> {
 
     /// The step and the kind of the event in it, in less time than [`parse`](Self::parse) takes.
     pub(crate) fn head(&self) -> Option<Head<'_>> {
-        // A list of values would pass for the fields in their order.
+        // A JSON list would pass for the fields in their order.
         let is_object = !self.is_too_long && self.bytes.starts_with(b"{");
         if is_object { serde_json::from_slice(self.bytes).ok() } else { None }
     }
@@ -87,20 +88,7 @@ impl Lines {
 
     /// The lines that end within the first `limit` bytes.
     pub(crate) fn up_to(file: File, limit: u64) -> Lines {
-        Lines {
-            file: Some(file),
-            limit,
-            start: 0,
-            position: 0,
-            number: 0,
-            buffer: Vec::new(),
-            first: 0,
-            last: 0,
-            searched: 0,
-            is_skipping: false,
-            skipped: Vec::new(),
-            at_end: false,
-        }
+        Lines { file: Some(file), limit, ..Lines::default() }
     }
 
     /// The byte at which the next line begins.
@@ -108,7 +96,7 @@ impl Lines {
         self.start
     }
 
-    /// The byte up to which lines were handed out or skipped.
+    /// The byte up to which lines were returned or skipped.
     pub(crate) fn position(&self) -> u64 {
         self.position
     }
@@ -120,7 +108,7 @@ impl Lines {
         loop {
             let unread = &self.buffer[self.first..self.last];
             if let Some(end) = unread[self.searched..].iter().position(|byte| *byte == b'\n') {
-                return Ok(Some(self.hand_out(self.searched + end + 1)));
+                return Ok(Some(self.take(self.searched + end + 1)));
             }
             self.searched = unread.len();
             if self.is_skipping || unread.len() >= LARGEST_LINE {
@@ -139,9 +127,9 @@ impl Lines {
         }
     }
 
-    /// The next `length` bytes as a line, or as the end of one that is skipped.
-    fn hand_out(&mut self, length: usize) -> Line<'_> {
-        let (at, begin) = (self.start, self.first);
+    /// The next `length` bytes as a line, or as the end of one that was skipped.
+    fn take(&mut self, length: usize) -> Line<'_> {
+        let (at, first) = (self.start, self.first);
         self.number += 1;
         self.first += length;
         self.position += length as u64;
@@ -149,7 +137,7 @@ impl Lines {
         self.searched = 0;
         let was_skipped = std::mem::take(&mut self.is_skipping);
         let bytes =
-            if was_skipped { &self.skipped[..] } else { &self.buffer[begin..begin + length] };
+            if was_skipped { &self.skipped[..] } else { &self.buffer[first..first + length] };
         let is_too_long = was_skipped || length > LARGEST_LINE;
         Line { bytes, is_too_long, at, end: self.position, number: self.number }
     }
@@ -176,7 +164,7 @@ impl Lines {
                     self.last += count;
                     self.at_end = count == 0;
                     if self.at_end && self.last == 0 {
-                        // Many may wait here for a next line.
+                        // Many logs may wait here for their next line.
                         self.buffer = Vec::new();
                     }
                     return Ok(count > 0);
@@ -185,7 +173,7 @@ impl Lines {
         }
     }
 
-    /// Gives back the file and the memory, if all that the file has was read.
+    /// Releases the file and the memory, if everything in the file was read.
     pub(crate) fn close(&mut self) {
         if self.at_end {
             self.file = None;
@@ -203,8 +191,8 @@ impl Lines {
         self.file = Some(file);
     }
 
-    /// Forgets what is read and not handed out, since the file, which has `length` bytes now, has
-    /// changed. What was skipped is not read again as long as the line is the same.
+    /// Drops what is read and not returned, since the file, which now has `length` bytes, has changed. What
+    /// was skipped is not read again if the line is still the same.
     pub(crate) fn read_again(&mut self, length: u64) -> io::Result<()> {
         self.at_end = false;
         self.empty();
@@ -221,7 +209,7 @@ impl Lines {
         (self.first, self.last, self.searched) = (0, 0, 0);
     }
 
-    /// Whether the file has these bytes there, [`BEGINNING`] at most.
+    /// Whether the file has these bytes, at most [`BEGINNING`], at that place.
     pub(crate) fn has(&self, at: u64, bytes: &[u8]) -> io::Result<bool> {
         let mut found = [0; BEGINNING];
         let found = &mut found[..bytes.len()];
@@ -237,7 +225,7 @@ impl Lines {
         self.file.as_ref().map(File::try_clone).transpose()
     }
 
-    /// Bytes of memory that it holds for what it has read.
+    /// Bytes of memory that hold what was read.
     #[cfg(test)]
     pub(crate) fn memory(&self) -> usize {
         self.buffer.capacity()

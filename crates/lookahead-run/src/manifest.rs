@@ -1,9 +1,8 @@
-//! The manifest of a checkpoint, `manifest.json`: where in the run it was taken, and by what its
-//! files are told to be whole.
+//! The manifest of a checkpoint, `manifest.json`: the state of the run, and the sizes and hashes of the
+//! checkpoint's files.
 //!
-//! The manifest guards itself too. Its last field, `sha256`, is the SHA-256 of the whole text of
-//! the manifest with this field's 64 digits replaced by zeros, so that a changed step or seed is
-//! noticed as a changed weight is.
+//! The manifest guards itself too. Its last field, `sha256`, is the SHA-256 of the manifest's text with this
+//! field's 64 digits replaced by zeros, so a changed step or seed is noticed as a changed weight is.
 
 use std::collections::BTreeMap;
 use std::io::{self, Read};
@@ -12,42 +11,35 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
 
-use crate::checkpoint::sha256_of;
 use crate::disk::{self, At, shown};
 use crate::error::{Error, Result};
 use crate::event::{Compute, Software};
+use crate::hash::sha256_of;
 
-/// Version of the manifest and of the layout of a checkpoint. Fields may be added within one
-/// format; a reader ignores those that it does not know.
+/// Version of the manifest and of the layout of a checkpoint. Within one version fields may be added; a
+/// reader ignores those that it does not know.
 pub const FORMAT: u32 = 1;
 
-pub(crate) const FILE_NAME: &str = "manifest.json";
+const FILE_NAME: &str = "manifest.json";
 
-/// Most bytes of a manifest that are read: no honest one comes near.
+/// Most bytes of a manifest that are read; real ones are far smaller.
 pub const LARGEST: u64 = 16 << 20;
 
-/// Why a file of a checkpoint can't have this name, as the rest of the sentence; `None` where it can.
-/// A manifest comes from a disk, and must not make anybody read or write outside its folder.
+/// Why a file of a checkpoint can't have this name, as a verb phrase; `None` if it can. A manifest comes
+/// from a disk, and must not lead a reader or writer out of its folder.
 pub(crate) fn fault_of_file_name(name: &str) -> Option<&'static str> {
-    Some(match name {
-        "" => "is empty",
-        FILE_NAME => "is the manifest's own",
-        name if name.contains('/') => "contains a `/`",
-        name if name.starts_with('.') => "starts with a dot",
-        name if name.contains(char::is_control) => "contains a control character",
-        _ => return None,
-    })
+    if name == FILE_NAME { Some("is the manifest's own") } else { disk::fault_of_name(name) }
 }
 
-/// What the caller says of a checkpoint: where in the run it was taken, on what machine, and the
-/// single numbers of its state. Tensors go into its files.
+/// What a trainer records in a checkpoint besides tensors: the position in the run, the single numbers of
+/// its state, and what it ran on.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct TrainingMetadata {
     /// Inner steps taken since the start of the run.
     pub step: u64,
     /// Inner steps since the last sync.
     pub phase: u64,
-    /// Passes over the training set completed.
+    /// Completed epochs.
     pub epoch: u64,
     /// Index of the next batch in the epoch.
     pub cursor: u64,
@@ -59,41 +51,43 @@ pub struct TrainingMetadata {
     /// The machine that it was trained on.
     #[serde(flatten)]
     pub machine: MachineInfo,
-    /// Whatever else decides the future and is an integer, such as counts of the optimizer.
+    /// Other integers that decide the run's future, for example counts of the optimizer.
     #[serde(default)]
     pub integers: BTreeMap<String, i64>,
-    /// Whatever else decides the future and is a number, such as learning rates. Every finite
-    /// number comes back to the bit; NaN and the infinities may be among them.
+    /// Other numbers that decide the run's future, for example learning rates. Finite numbers come back to
+    /// the bit; NaN and the infinities are allowed.
     #[serde(default, with = "numbers")]
     pub numbers: BTreeMap<String, f64>,
-    /// What was measured of this step's model, such as `validation/accuracy`: by this
-    /// [`Best`](crate::retention::Best) checkpoints are told apart. Empty where nothing was.
+    /// Measurements of this step's model, for example `validation/accuracy`, by which the
+    /// [`Best`](crate::retention::Best) checkpoint is found.
     #[serde(default, with = "numbers")]
     pub metrics: BTreeMap<String, f64>,
-    /// How long the processes of the run have run up to here, in seconds.
+    /// How long the processes of the run have run so far, in seconds.
     #[serde(default)]
     pub wall_seconds: f64,
-    /// The git working tree in which the program ran, where there was one.
+    /// The git working tree in which the program ran, if there was one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub git: Option<Git>,
-    /// The resolved configuration, every default written out; null where it is not known.
+    /// The resolved configuration, every default written out; null if it is not known.
     #[serde(default, skip_serializing_if = "serde_json::Value::is_null")]
     pub config: serde_json::Value,
-    /// What the model takes and gives, such as the normalization of its inputs and the names of its
-    /// classes; null where it is not known.
+    /// What the model takes and returns, for example how its inputs are normalized and the names of its
+    /// classes; null if it is not known.
     #[serde(default, skip_serializing_if = "serde_json::Value::is_null")]
     pub signature: serde_json::Value,
 }
 
 impl TrainingMetadata {
-    /// Whether two checkpoints are of the same moment of the same training, as far as counts and
-    /// numbers tell. Time, machine and measurements may differ.
+    /// Whether two checkpoints are of the same moment of the same training, by their counts and numbers.
+    /// Time, machine and measurements may differ.
     pub(crate) fn is_same_moment(&self, other: &TrainingMetadata) -> bool {
-        let place = |of: &TrainingMetadata| (of.step, of.phase, of.epoch, of.cursor, of.seed);
+        let position = |of: &TrainingMetadata| (of.step, of.phase, of.epoch, of.cursor, of.seed);
         let bits = |of: &TrainingMetadata| -> Vec<(String, u64)> {
             of.numbers.iter().map(|(name, value)| (name.clone(), value.to_bits())).collect()
         };
-        place(self) == place(other) && self.integers == other.integers && bits(self) == bits(other)
+        position(self) == position(other)
+            && self.integers == other.integers
+            && bits(self) == bits(other)
     }
 }
 
@@ -117,28 +111,28 @@ pub struct MachineInfo {
 pub struct Git {
     /// The commit that is checked out, in hexadecimal.
     pub revision: String,
-    /// Whether files that git follows differ from that commit.
+    /// Whether tracked files differ from that commit.
     pub modified: bool,
 }
 
-/// What a checkpoint is and what it holds.
+/// A checkpoint's state and files.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Manifest {
     /// Version of this layout: [`FORMAT`].
     pub format: u32,
     /// When it was taken, in Unix seconds.
     pub created: f64,
-    /// The id of the run that it is of; none where an earlier version wrote it.
+    /// The id of its run; none if an earlier version wrote it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub run_id: Option<String>,
-    /// What the caller said of it.
+    /// What the trainer recorded.
     #[serde(flatten)]
     pub metadata: TrainingMetadata,
     /// Its files by name, without the manifest itself.
     pub files: BTreeMap<String, FileEntry>,
 }
 
-/// By what a file is told to be whole.
+/// By what a file is verified.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FileEntry {
     /// Size in bytes.
@@ -150,12 +144,12 @@ pub struct FileEntry {
 impl Manifest {
     pub(crate) fn new(metadata: TrainingMetadata, files: BTreeMap<String, FileEntry>) -> Manifest {
         let now = SystemTime::now().duration_since(UNIX_EPOCH);
-        // A clock set before 1970 is no reason to lose a checkpoint.
+        // A clock set before 1970 must not cost a checkpoint.
         let created = now.map_or(0.0, |duration| duration.as_secs_f64());
         Manifest { format: FORMAT, created, run_id: None, metadata, files }
     }
 
-    /// Size of the files together, without the manifest itself.
+    /// Size of all files, without the manifest itself.
     pub fn bytes(&self) -> u64 {
         self.files.values().fold(0, |sum, file| sum.saturating_add(file.bytes))
     }
@@ -174,11 +168,10 @@ impl Manifest {
         let text = serde_json::to_string_pretty(&sealed).map_err(io::Error::from);
         let text = text.at("encode", &path)? + "\n";
         let seal = sha256_of(text.as_bytes());
-        let sealed = replace_last(&text, UNSEALED, &seal);
-        disk::write_synced(&path, sealed.as_bytes())
+        disk::write_synced(&path, replace_last(&text, UNSEALED, &seal).as_bytes())
     }
 
-    /// Reads `manifest.json` of the folder; its files are not looked at.
+    /// Reads `manifest.json` of the folder, and none of its files.
     ///
     /// # Errors
     /// [`Error::ManifestMissing`], [`Error::ManifestDamaged`] or [`Error::ManifestTooNew`].
@@ -188,7 +181,7 @@ impl Manifest {
         let damaged = |cause| Error::ManifestDamaged { path: shown(folder), cause };
         let file = match disk::open_plain(&path) {
             Err(cause) if cause.kind() == io::ErrorKind::NotFound => {
-                return Err(Error::ManifestMissing { path: shown(folder) });
+                return Err(Error::ManifestMissing(shown(folder)));
             }
             Err(cause) if cause.kind() == io::ErrorKind::InvalidInput => {
                 return Err(damaged(cause.to_string()));
@@ -211,7 +204,7 @@ impl Manifest {
         let text =
             std::str::from_utf8(bytes).map_err(|_| damaged("it is not UTF-8 text".into()))?;
 
-        // The format comes first: of a later one nothing else may be taken for granted.
+        // The format comes first: nothing else is certain in a later one.
         let Version { format } = parse(text).map_err(damaged)?;
         if format > FORMAT {
             let path = shown(folder);

@@ -1,8 +1,8 @@
-//! JSON has no word for NaN and infinity, and a run that diverges needs one.
+//! Numbers in JSON that may be NaN or infinite, which a run that diverges needs.
 //!
-//! Finite numbers are JSON numbers that round-trip to the same bits; the others are the strings
-//! `"NaN"`, `"Infinity"` and `"-Infinity"`. For `#[serde(with = "lookahead_run::number")]` on an
-//! `f64`, so that other output of the program writes numbers as the event log does.
+//! Finite numbers are JSON numbers that come back to the bit; the others are the strings `"NaN"`,
+//! `"Infinity"` and `"-Infinity"`. Use `#[serde(with = "lookahead_run::number")]` on an `f64`, to write
+//! numbers as the event log does.
 
 use serde::de::{Deserializer, Error, Unexpected, Visitor};
 use serde::ser::Serializer;
@@ -12,14 +12,11 @@ use serde::ser::Serializer;
 /// # Errors
 /// Those of the serializer.
 pub fn serialize<S: Serializer>(value: &f64, serializer: S) -> Result<S::Ok, S::Error> {
-    if value.is_finite() {
-        serializer.serialize_f64(*value)
-    } else if value.is_nan() {
-        serializer.serialize_str("NaN")
-    } else if *value > 0.0 {
-        serializer.serialize_str("Infinity")
-    } else {
-        serializer.serialize_str("-Infinity")
+    match *value {
+        value if value.is_finite() => serializer.serialize_f64(value),
+        value if value.is_nan() => serializer.serialize_str("NaN"),
+        value if value > 0.0 => serializer.serialize_str("Infinity"),
+        _ => serializer.serialize_str("-Infinity"),
     }
 }
 

@@ -1,4 +1,4 @@
-//! How checkpoints go: put aside, removed, or cleared away as the leftovers of a crash.
+//! Which checkpoints are kept; the others are removed or moved to `abandoned/`.
 
 use std::fs;
 use std::num::{NonZeroU64, NonZeroUsize};
@@ -11,14 +11,14 @@ use crate::identity;
 use crate::manifest::Manifest;
 use crate::store::CheckpointStore;
 
-/// Which checkpoints stay when new ones come.
+/// Which checkpoints are kept when a new one is published.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Retention {
-    /// So many of the newest.
+    /// The newest N.
     pub newest: NonZeroUsize,
-    /// Those of every so manieth step, for good.
+    /// Those whose step is a multiple of N, permanently.
     pub every: Option<NonZeroU64>,
-    /// The one that was the best so far.
+    /// The best so far.
     pub best: Option<Best>,
     /// The one of this step.
     pub step: Option<u64>,
@@ -31,28 +31,26 @@ impl Retention {
     }
 }
 
-/// By what checkpoints are told better or worse.
+/// How the best checkpoint is found.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Best {
-    /// A name among [`TrainingMetadata::metrics`](crate::TrainingMetadata::metrics).
+    /// A name in [`TrainingMetadata::metrics`](crate::TrainingMetadata::metrics).
     pub metric: String,
     /// Whether more is better.
     pub highest: bool,
 }
 
 impl Best {
-    /// The step of the best of them, the first of equal ones. One whose manifest can't be trusted,
-    /// or has no such metric, or NaN or infinity for it, is never the best.
+    /// The step of the best checkpoint, the first of equal ones. One whose manifest is damaged, lacks the
+    /// metric, or has NaN or infinity for it, is never the best.
     pub fn among(&self, checkpoints: &[Checkpoint]) -> Option<u64> {
         let mut best: Option<(f64, u64)> = None;
         for checkpoint in checkpoints {
             let Ok(manifest) = Manifest::read(&checkpoint.path) else { continue };
             let value = manifest.metadata.metrics.get(&self.metric).copied();
             let Some(value) = value.filter(|value| value.is_finite()) else { continue };
-            let better = |(than, _): (f64, u64)| match self.highest {
-                true => value > than,
-                false => value < than,
-            };
+            let better =
+                |(than, _): (f64, u64)| if self.highest { value > than } else { value < than };
             if best.is_none_or(better) {
                 best = Some((value, checkpoint.step));
             }
@@ -62,10 +60,10 @@ impl Best {
 }
 
 impl CheckpointStore {
-    /// Moves the checkpoints later than `step` to `abandoned/`, and returns the names that they
-    /// have there: `step-00001500`, or `step-00001500-2`… where that was taken.
+    /// Moves the checkpoints after `step` to `abandoned/`, and returns their names there:
+    /// `step-00001500`, or `step-00001500-2`… if that was taken.
     ///
-    /// The newest goes first, so that a crash in between leaves a run without gaps.
+    /// The newest moves first, so that a crash in between leaves a run without gaps.
     pub fn abandon_after(&self, step: u64) -> Result<Vec<String>> {
         let mut names = Vec::new();
         for checkpoint in self.list()?.iter().rev().take_while(|later| later.step > step) {
@@ -79,10 +77,10 @@ impl CheckpointStore {
         Ok(names)
     }
 
-    /// Moves the thing that is called `now` in the run's folder to `abandoned/`, under a name like
-    /// `name`, and returns where it lies then.
-    pub(crate) fn abandon(&self, now: &str, name: &str) -> Result<PathBuf> {
-        self.check_hold()?;
+    /// Moves `current` from the run's folder to `abandoned/`, under `name` or a free name like it, and
+    /// returns its new path.
+    pub(crate) fn abandon(&self, current: &str, name: &str) -> Result<PathBuf> {
+        self.check_lock()?;
         let folder = self.run.join(disk::ABANDONED);
         disk::ensure_folder(&folder)?;
         let mut to = folder.join(name);
@@ -91,7 +89,7 @@ impl CheckpointStore {
             number += 1;
             to = folder.join(format!("{name}-{number}"));
         }
-        let from = self.run.join(now);
+        let from = self.run.join(current);
         disk::rename(&from, &to, "move to `abandoned`", &from)?;
         disk::sync_folder(&folder)?;
         Ok(to)
@@ -99,12 +97,13 @@ impl CheckpointStore {
 
     /// Removes the checkpoints that `retention` does not keep, and returns their names, oldest first.
     ///
-    /// The newest valid checkpoint always stays, also where newer ones that are damaged fill the
-    /// number; where none is valid, none is removed, since what is left may still be of use.
+    /// The newest valid checkpoint is always kept, even if damaged newer ones fill the number. If none is
+    /// valid, none is removed, since what is left may still be of use. Another run's checkpoints are
+    /// neither counted nor removed.
     ///
-    /// To know this, checkpoints are verified from the newest on until one is found whole, but for
-    /// the one of step `valid`, which the caller has just published. Nothing is read where there are
-    /// no more than `retention.newest`, and of others only manifests, for their metrics.
+    /// To find it, checkpoints are verified from the newest until one is valid, except that of step
+    /// `valid`, which the caller has just published. Nothing is read if there are at most
+    /// `retention.newest`; of the others, only manifests.
     pub fn retain(&self, retention: &Retention, valid: Option<u64>) -> Result<Vec<String>> {
         let mut checkpoints = self.list()?;
         if checkpoints.len() <= retention.newest.get() {
@@ -125,7 +124,7 @@ impl CheckpointStore {
             if index == newest_valid || every || step == best || step == retention.step {
                 continue;
             }
-            self.check_hold()?;
+            self.check_lock()?;
             let name = checkpoint.name();
             let to = self.run.join(format!(".{name}.removed"));
             disk::remove_folder(&to)?;
@@ -136,15 +135,14 @@ impl CheckpointStore {
         if names.is_empty() {
             return Ok(names);
         }
-        // Only when the names are gone for good may the files go, or else a power cut could leave
-        // half a checkpoint under its real name.
+        // Files are removed after the names are gone from the disk, or a power cut could leave half a
+        // checkpoint under its real name.
         disk::sync_folder(&self.run)?;
-        self.check_hold()?;
+        self.check_lock()?;
         hidden.iter().try_for_each(|folder| disk::remove_folder(folder))?;
         Ok(names)
     }
 
-    /// Whether a checkpoint was put here that is another run's: it is not this run's to remove.
     fn is_of_another_run(&self, found: &Checkpoint) -> bool {
         let id = Manifest::read(&found.path).ok().and_then(|manifest| manifest.run_id);
         id.zip(identity::read(&self.run)).is_some_and(|(found, own)| found != own)
@@ -162,7 +160,7 @@ impl CheckpointStore {
                 names.push(name);
             }
         }
-        self.check_hold()?;
+        self.check_lock()?;
         names.sort();
         names.iter().try_for_each(|name| disk::remove_folder(&self.run.join(name)))?;
         Ok(names)

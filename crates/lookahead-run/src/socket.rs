@@ -1,4 +1,4 @@
-//! The socket in a run's folder: opened, and connected to.
+//! Opening the socket in a run's folder, and connecting to it.
 
 use std::fs::{self, File};
 use std::io;
@@ -16,13 +16,12 @@ use rustix::net::{
 };
 
 /// The socket's name in the folder of the run.
-pub(crate) const FILE_NAME: &str = "control.sock";
+pub const FILE_NAME: &str = "control.sock";
 
-/// How long a process may take to be seen alive.
+/// How long a process may take to accept a connection.
 const ANSWER_WITHIN: Duration = Duration::from_secs(1);
 
-/// A socket in the folder, which no one but its owner can connect to: until it listens no one can at
-/// all.
+/// A socket in the folder that only its owner can connect to; no one can before it listens.
 pub(crate) fn open(folder: &Path, connections: usize) -> io::Result<UnixListener> {
     let socket = unix_socket()?;
     let folder = File::open(folder)?;
@@ -37,8 +36,8 @@ pub(crate) fn open(folder: &Path, connections: usize) -> io::Result<UnixListener
     Ok(UnixListener::from(socket))
 }
 
-/// Connects to the socket in the folder. A run that is suspended accepts no connection, and once its
-/// queue is full another one would wait for it: hence the time, which holds for writing as well.
+/// Connects to the socket in the folder. A suspended run accepts no connection, and once its queue is full
+/// the next one would wait: hence the timeout, which also holds for writing.
 pub(crate) fn connect(folder: &File, patience: Duration) -> io::Result<UnixStream> {
     let socket = unix_socket()?;
     set_socket_timeout(&socket, Timeout::Send, Some(patience))?;
@@ -46,8 +45,8 @@ pub(crate) fn connect(folder: &File, patience: Duration) -> io::Result<UnixStrea
     Ok(UnixStream::from(socket))
 }
 
-/// Whether a process listens at the socket in the folder. One with more than one name may be another
-/// folder's: this one is then a copy made of hard links.
+/// Whether a process listens at the socket in the folder. A socket with several names may be another
+/// folder's, of which this one is a copy made of hard links.
 pub(crate) fn is_answered(folder: &File, path: &Path) -> bool {
     let found = path.join(FILE_NAME).symlink_metadata();
     if !found.is_ok_and(|found| found.file_type().is_socket() && found.nlink() == 1) {
@@ -65,7 +64,7 @@ pub(crate) fn unix_socket() -> io::Result<OwnedFd> {
     Ok(socket_with(family, kind, SocketFlags::CLOEXEC, None)?)
 }
 
-/// The address of a socket has room for 107 bytes, and a path to a folder can be much longer.
+/// A path of at most 107 bytes, which is what a socket's address has room for.
 pub(crate) fn short_path(folder: &File) -> PathBuf {
     format!("{}/{}/{FILE_NAME}", crate::disk::DESCRIPTORS, folder.as_raw_fd()).into()
 }

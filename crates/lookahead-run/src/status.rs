@@ -1,7 +1,7 @@
-//! How a run that lives is just now, as it tells through its [control socket](crate::control).
+//! The current status of a run, as its [control socket](crate::control) reports it.
 //!
-//! In JSON every field may be missing, and has its default then, and others may be there: so fields
-//! can be added. Numbers that are not finite are written as in [`number`](crate::number).
+//! In JSON a missing field has its default, and unknown fields are ignored, so fields can be added. NaN and
+//! infinity are written as in [`number`](crate::number).
 //!
 //! ```
 //! use lookahead_run::status::{State, Status};
@@ -17,21 +17,21 @@ use serde::{Deserialize, Serialize};
 
 use crate::event::Rank;
 
-/// How a run is just now.
+/// The current status of a run.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Status {
-    /// Name of the run, which is the name of its folder.
+    /// Name of the run, which is that of its folder.
     pub run: String,
-    /// Number of its process.
+    /// The id of its process.
     pub process: u32,
-    /// What it does.
+    /// What it is doing.
     pub state: State,
     /// Inner steps taken since the start of the run.
     pub step: u64,
     /// Inner steps that it will have taken at its end.
     pub total_steps: u64,
-    /// Passes over the training set completed.
+    /// Completed epochs.
     pub epoch: u64,
     /// Inner steps since the last sync, 0 to k; 0 when the inner optimizer trains alone.
     pub phase: u64,
@@ -41,14 +41,14 @@ pub struct Status {
     /// Lookahead's settings.
     #[serde(flatten)]
     pub lookahead: LookaheadStatus,
-    /// Of a run of several processes, how each fared when they met last.
+    /// The last measurements of each of several processes; empty for a single process.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub ranks: Vec<Rank>,
-    /// The probe batch is evaluated around one of so many syncs; 0 for none.
+    /// The probe batch is evaluated around every Nth sync; 0 for none.
     pub probe_every_syncs: u64,
-    /// Folder name of the last checkpoint; none where there is none yet.
+    /// Folder name of the last checkpoint, if there is one.
     pub checkpoint: Option<String>,
-    /// Keys of the settings that [`Command::Set`](crate::command::Command::Set) takes.
+    /// Keys that [`Command::Set`](crate::command::Command::Set) accepts.
     pub settings: Vec<String>,
 }
 
@@ -81,7 +81,7 @@ pub struct LookaheadStatus {
     pub alpha: Option<f64>,
 }
 
-/// What a run does just now.
+/// What a run is doing.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum State {
@@ -90,7 +90,7 @@ pub enum State {
     Training,
     /// It waits, on request.
     Paused,
-    /// It was asked to end, and takes no further step.
+    /// A stop was requested, and it takes no further step.
     Stopping,
 }
 

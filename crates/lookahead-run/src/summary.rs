@@ -1,4 +1,4 @@
-//! What a run is, by its event log: the one fold of events that the dashboard, `status`, `inspect`,
+//! The state of a run by its event log: the one fold of events, which the dashboard, `status`, `inspect`,
 //! `watch` and comparisons share.
 
 use std::path::Path;
@@ -7,7 +7,7 @@ use crate::error::Result;
 use crate::event::{Event, Record, RunEnded, RunInfo};
 use crate::timeline;
 
-/// What the events so far tell about a run.
+/// The state of a run after some of its events.
 ///
 /// ```
 /// use lookahead_run::RunSummary;
@@ -19,7 +19,7 @@ use crate::timeline;
 /// ```
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct RunSummary {
-    /// What it is, by its last process; its `config` has every key resolved.
+    /// What it is, from its last process; its `config` has every key resolved.
     pub info: Option<RunInfo>,
     /// What it is doing.
     pub state: State,
@@ -29,11 +29,11 @@ pub struct RunSummary {
     pub first_time: Option<f64>,
     /// Unix time of the last event.
     pub last_time: Option<f64>,
-    /// Events.
+    /// The number of events.
     pub events: u64,
-    /// Warnings among them.
+    /// The number of warnings among them.
     pub warnings: u64,
-    /// Whether settings were changed on the way, so that its `config` is that of its end only.
+    /// Whether settings were changed, so that its `config` is only that of its end.
     pub changed: bool,
     /// From the first event to the last, in seconds, without the time between its processes.
     pub seconds: f64,
@@ -41,7 +41,7 @@ pub struct RunSummary {
     began: f64,
 }
 
-/// What a run is doing, by its events alone: they can't tell that its process is gone.
+/// What a run is doing, by its events alone, which don't show that its process is gone.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub enum State {
     /// There is no event yet.
@@ -51,18 +51,18 @@ pub enum State {
     Training,
     /// It waits, on request.
     Paused,
-    /// It has ended in order.
+    /// It ended in order.
     Ended(RunEnded),
 }
 
 impl RunSummary {
-    /// Of the events in a log.
+    /// Reads a log.
     ///
     /// # Errors
     /// As [`log::records`](crate::log::records).
     pub fn read(log: &Path) -> Result<RunSummary> {
         let mut summary = RunSummary::default();
-        // One by one: a log can be much larger than the memory.
+        // One by one: a log may be much larger than the memory.
         for record in timeline::records(log)? {
             summary.apply(&record?);
         }
@@ -83,7 +83,7 @@ impl RunSummary {
                 self.changed |= !resumed.changes.is_empty();
                 self.begin(record, &resumed.info);
             }
-            // A step proves that the run trains, whatever happened to the event that said so.
+            // A step proves that the run trains, even if the event before it was lost.
             Event::Step(_) | Event::Continued => self.state = State::Training,
             Event::Paused => self.state = State::Paused,
             Event::Changed(_) => self.changed = true,
@@ -96,7 +96,7 @@ impl RunSummary {
         self.seconds = time - self.began;
     }
 
-    /// A process begins to train.
+    /// Handles the start of a process.
     fn begin(&mut self, record: &Record, info: &RunInfo) {
         // Nothing ran between the end of one process and the start of the next.
         if let Some(last) = self.last_time {
@@ -107,7 +107,7 @@ impl RunSummary {
         self.step = record.step;
     }
 
-    /// How it ended; none while it runs and after a crash.
+    /// How it ended; none while it is running and after a crash.
     pub fn ended(&self) -> Option<&RunEnded> {
         match &self.state {
             State::Ended(ended) => Some(ended),
@@ -115,7 +115,7 @@ impl RunSummary {
         }
     }
 
-    /// Inner steps that it will have taken at its end; 0 while that is not known.
+    /// Inner steps that it will have taken at its end; 0 while unknown.
     pub fn total_steps(&self) -> u64 {
         self.info.as_ref().map_or(0, |info| info.total_steps)
     }

@@ -1,19 +1,18 @@
-//! Reading an event log that grows, from outside the process that writes it.
+//! Following an event log as another process writes it.
 //!
-//! [`log::read`](crate::log::read) reads a log that is there; a [`LogTail`] continues whenever it is
-//! asked.
+//! [`log::read`](crate::log::read) reads a log once; a [`LogTail`] continues with each call.
 //!
-//! | what it finds | what it makes of it |
+//! | it finds | it returns |
 //! |---|---|
-//! | no file | nothing new: the run is just beginning, or the file comes back |
+//! | no file | nothing: the run is about to begin, or the file comes back |
 //! | another file of that name, a shorter one, or one with another beginning, as when a run is resumed from an earlier step | [`LogItem::Restarted`], and then all of it |
 //! | a `resumed` event that abandons earlier ones, in a log of an earlier version | [`LogItem::Restarted`], and then all of it without those |
-//! | a last line without its line feed | nothing yet: it is read once it is whole |
+//! | a last line without its line feed | nothing until the line is whole |
 //! | a whole line that is not an event, or that has more than [`LARGEST_LINE`](crate::log::LARGEST_LINE) bytes | [`LogItem::Damaged`], and then the rest |
 //! | a folder or a pipe | an error |
 //!
-//! What is not whole is not kept from one call to the next, but read again: a run that is resumed
-//! cuts a torn last line off and writes its own in that place.
+//! A part of a line is not kept between calls but read again: a run that is resumed cuts a torn last line
+//! off and writes another in its place.
 //!
 //! ```
 //! use lookahead_run::event::{Event, Record};
@@ -51,64 +50,62 @@ pub struct LogTail {
     source: Option<Source>,
 }
 
-/// What is found in a log.
+/// An item of a log.
 #[derive(Debug, Clone, PartialEq)]
 #[expect(clippy::large_enum_variant, reason = "nearly all are records")]
 pub enum LogItem {
     /// One event.
     Record(Record),
-    /// What came before is void, and the log is read from its beginning: it is another one, or a part of
-    /// it has been abandoned.
+    /// Earlier items no longer count, and the log is read from its beginning: it is another log, or a part
+    /// of it was abandoned.
     Restarted,
     /// A whole line that is not an event; it was skipped.
     Damaged {
         /// Number of the line, from 1.
         line: u64,
-        /// Why it is not one, as a clause.
+        /// The reason, as a clause.
         cause: String,
     },
 }
 
-/// The file that was open at the last call, which keeps its inode from being given to another one.
+/// The file of the last call. While it is open, no other file gets its inode.
 #[derive(Debug)]
 struct Source {
     lines: Lines,
     device: u64,
     inode: u64,
-    /// Length in bytes and time of the last change when it was last looked at; of a file that has
-    /// the same ones what is buffered is still right.
+    /// Its length and time of change in the last call; while both are the same, the buffer is valid.
     seen: (u64, i64, i64),
-    /// The first bytes of what was handed out, at most [`BEGINNING`]. A log begins with the time of its
+    /// The first bytes of what was returned, at most [`BEGINNING`]. A log begins with the time of its
     /// first event.
     beginning: Vec<u8>,
     rewinds: Rewinds,
-    /// The greatest step of an event that was handed out.
+    /// The greatest step of an event that was returned.
     greatest: u64,
 }
 
 impl LogTail {
-    /// Of the log at `path`, from its first line on. The file need not exist yet.
+    /// Follows the log at `path` from its first line. The file need not exist yet.
     pub fn new(path: &Path) -> LogTail {
         LogTail { path: path.to_owned(), source: None }
     }
 
-    /// What has been appended since the last call, at most `limit` items; empty if there is nothing new.
-    /// Fewer than `limit` are all there is for now, but for one case: of a line with far more than
+    /// What was appended since the last call, at most `limit` items. Fewer than `limit` mean that there is
+    /// nothing more for now, with one exception: of a line with far more than
     /// [`LARGEST_LINE`](crate::log::LARGEST_LINE) bytes a call skips 64 MiB, and
-    /// [`progress`](Self::progress) tells that there is more.
+    /// [`progress`](Self::progress) shows that there is more.
     ///
-    /// [`LogItem::Restarted`] comes only if something was handed out before. After an error it can be
-    /// asked again, and nothing is left out or handed out twice.
+    /// [`LogItem::Restarted`] comes only if something was returned before. After an error it can be
+    /// called again, and no item is lost or returned twice.
     ///
     /// # Errors
-    /// If the system does not let the file be read, or it is not a plain file. A missing file is not an
-    /// error.
+    /// If the system refuses to read the file, or it is not a plain file. A missing file is not an error.
     pub fn read(&mut self, limit: usize) -> Result<Vec<LogItem>> {
         let mut items = Vec::new();
         if limit == 0 {
             return Ok(items);
         }
-        if self.look()? {
+        if self.check_file()? {
             items.push(LogItem::Restarted);
         }
         let Some(source) = &mut self.source else { return Ok(items) };
@@ -116,7 +113,7 @@ impl LogTail {
             match source.next() {
                 Ok(Some(item)) => items.push(item),
                 Ok(None) => break,
-                // What was read before is not lost, and the error comes again.
+                // Items are not lost, and the next call returns the error.
                 Err(_) if !items.is_empty() => break,
                 Err(cause) => return Err(cause).at("read", &self.path),
             }
@@ -124,15 +121,15 @@ impl LogTail {
         Ok(items)
     }
 
-    /// Bytes read and bytes there are, as of the last call, for a progress display.
+    /// Bytes read and bytes in total, as of the last call, for a progress display.
     pub fn progress(&self) -> (u64, u64) {
         let Some(source) = &self.source else { return (0, 0) };
         let read = source.lines.position();
-        // It can have grown while it was read.
+        // It may have grown while it was read.
         (read, source.seen.0.max(read))
     }
 
-    /// Closes the file until there is something new in it, if all that it has now was read: for whoever
+    /// Closes the file until there is something new in it, if everything was read: for a program that
     /// follows more logs than a process may have files open.
     pub fn rest(&mut self) {
         if let Some(source) = &mut self.source {
@@ -140,9 +137,8 @@ impl LogTail {
         }
     }
 
-    /// Finds out which file is there and what holds of what is known of it. Whether something that
-    /// was handed out is void.
-    fn look(&mut self) -> Result<bool> {
+    /// Checks whether the file is still the same. Returns whether items that were returned no longer count.
+    fn check_file(&mut self) -> Result<bool> {
         let found = match fs::metadata(&self.path) {
             Err(cause) if cause.kind() == io::ErrorKind::NotFound => return Ok(false),
             result => result.at("look at", &self.path)?,
@@ -154,7 +150,7 @@ impl LogTail {
             return Ok(false);
         }
         let file = match disk::open_plain(&self.path) {
-            // It went meanwhile.
+            // It was removed meanwhile.
             Err(cause) if cause.kind() == io::ErrorKind::NotFound => return Ok(false),
             result => result.at("read", &self.path)?,
         };
@@ -177,15 +173,14 @@ impl Source {
         }
     }
 
-    /// Whether what was handed out of the file is still in it. Drops what is buffered if it may have
-    /// changed.
+    /// Whether what was returned is still in the file. Drops the buffer if it may have changed.
     fn continues(&mut self, found: &Metadata, path: &Path) -> io::Result<bool> {
         if self.seen == seen(found) {
             return Ok(true);
         }
         if self.lines.is_closed() {
             let file = match disk::open_plain(path) {
-                // The next look reports it.
+                // The next call opens it.
                 Err(cause) if cause.kind() == io::ErrorKind::NotFound => return Ok(true),
                 result => result?,
             };
@@ -208,7 +203,7 @@ impl Source {
         loop {
             let Some(line) = self.lines.next(SKIPPED_AT_ONCE)? else { return Ok(None) };
             if self.beginning.len() < BEGINNING {
-                // Without a gap: of each line there is as much as has room here.
+                // No gaps: each line is kept as far as there is room.
                 let room = BEGINNING - self.beginning.len();
                 self.beginning.extend_from_slice(&line.bytes[..line.bytes.len().min(room)]);
             }
@@ -228,7 +223,7 @@ impl Source {
         }
     }
 
-    /// Starts again, without what the events up to the byte `end` abandon.
+    /// Starts again, without what the events before the byte `end` abandon.
     fn rewind(&mut self, end: u64) -> io::Result<LogItem> {
         let closed = || io::Error::other("it is closed");
         let file = self.lines.file()?.ok_or_else(closed)?;

@@ -1,9 +1,9 @@
-//! Texts as other programs write them.
+//! Text files from other programs.
 
-/// A text in UTF-8, with a byte order mark or without, or in UTF-16 with one. The mark is not part of it.
+/// Decodes UTF-8, with or without a byte order mark, or UTF-16 with one. The mark is removed.
 ///
 /// # Errors
-/// A sentence with what helps, if it is neither.
+/// A sentence with the remedy, if it is neither.
 pub fn decode(bytes: Vec<u8>) -> Result<String, String> {
     match bytes[..] {
         [0xef, 0xbb, 0xbf, ..] => utf8(bytes[3..].to_vec()),
@@ -11,7 +11,7 @@ pub fn decode(bytes: Vec<u8>) -> Result<String, String> {
         [0xfe, 0xff, ref rest @ ..] => utf16(rest, u16::from_be_bytes),
         _ => match unmarked_utf16(&bytes) {
             Some(order) => Err(format!(
-                "It is UTF-16 without a byte order mark: convert it by `iconv -f {order} -t UTF-8`."
+                "It is UTF-16 without a byte order mark. Convert it with `iconv -f {order} -t UTF-8`."
             )),
             None => utf8(bytes),
         },
@@ -22,8 +22,8 @@ fn utf8(bytes: Vec<u8>) -> Result<String, String> {
     String::from_utf8(bytes).map_err(|error| {
         let at = error.utf8_error().valid_up_to();
         format!(
-            "It is no text in UTF-8: the byte {at}, counted from 0, begins no character. Convert it, such \
-             as by `iconv -f WINDOWS-1252 -t UTF-8`."
+            "It is not UTF-8: no character starts at byte {at}, counted from 0. Convert it, for example with \
+             `iconv -f WINDOWS-1252 -t UTF-8`."
         )
     })
 }
@@ -33,10 +33,10 @@ fn utf16(bytes: &[u8], unit: fn([u8; 2]) -> u16) -> Result<String, String> {
     let text = char::decode_utf16(pairs.iter().map(|&pair| unit(pair))).collect::<Result<_, _>>();
     text.ok()
         .filter(|_| rest.is_empty())
-        .ok_or_else(|| "It begins as UTF-16 does, and is damaged or cut off.".to_owned())
+        .ok_or_else(|| "It starts like UTF-16, and is damaged or cut off.".to_owned())
 }
 
-/// The byte order of a text whose every second byte is zero, nearly always, and the others aren't.
+/// The byte order, if nearly every second byte is zero and none of the others is.
 fn unmarked_utf16(bytes: &[u8]) -> Option<&'static str> {
     const LOOK: usize = 512;
     let (pairs, _) = bytes.as_chunks::<2>();

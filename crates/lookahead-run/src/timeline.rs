@@ -1,8 +1,8 @@
 //! A log as one timeline.
 //!
-//! A `resumed` event of step S abandons the earlier events of a later step. [`EventLog::rewind_to`]
-//! moves them out of the log before it is written; only earlier versions left them there. Which lines
-//! are abandoned is decided here, for all who read a log and for that move.
+//! A `resumed` event of step S abandons the earlier events of later steps. [`EventLog::rewind_to`]
+//! moves them out of the log before it is written; only earlier versions left them there. This module
+//! decides which lines are abandoned, for that move and for all readers.
 //!
 //! [`EventLog::rewind_to`]: crate::EventLog::rewind_to
 
@@ -17,10 +17,10 @@ use crate::error::{Error, Result};
 use crate::event::Record;
 use crate::lines::Lines;
 
-/// As the kind of a `resumed` event is written.
+/// The kind of a `resumed` event in JSON.
 const RESUMED: &[u8] = b"\"resumed\"";
 
-/// The places of a log at which its run went back.
+/// The places in a log at which its run went back.
 #[derive(Debug, Default)]
 pub(crate) struct Rewinds(Vec<Rewind>);
 
@@ -38,7 +38,7 @@ impl Rewinds {
         let mut rewinds = Rewinds::default();
         let mut lines = Lines::up_to(file, length);
         while let Some(line) = lines.next(u64::MAX)? {
-            // Cheaper than to parse each line twice.
+            // Cheaper than parsing each line twice.
             let may_resume = line.bytes.windows(RESUMED.len()).any(|bytes| bytes == RESUMED);
             if let (true, Some(head)) = (may_resume, line.head())
                 && head.event == "resumed"
@@ -64,7 +64,7 @@ impl Rewinds {
     }
 }
 
-/// The events of a log in their order, all in memory: several times the size of the log. [`records`]
+/// The events of a log in order, all in memory, which takes several times the size of the log; [`records`]
 /// reads them one by one.
 ///
 /// # Errors
@@ -73,7 +73,7 @@ pub fn read(path: &Path) -> Result<Vec<Record>> {
     records(path)?.collect()
 }
 
-/// The first event of a log, without a look at the rest; none in an empty log.
+/// The first event of a log, without reading the rest; none in an empty log.
 ///
 /// # Errors
 /// As [`records`].
@@ -81,22 +81,22 @@ pub fn first(path: &Path) -> Result<Option<Record>> {
     Records::new(path, |_, _| Ok(Rewinds::default()))?.next().transpose()
 }
 
-/// The events of a log in their order, read one by one: never more than two lines, of
-/// [`LARGEST_LINE`](crate::log::LARGEST_LINE) at most, are in memory, and a few bytes for each `resumed`
+/// The events of a log in order, read one by one: at most two lines, each of at most
+/// [`LARGEST_LINE`](crate::log::LARGEST_LINE) bytes, are in memory, and a few bytes for each `resumed`
 /// event.
 ///
 /// Events that a later `resumed` event abandons are left out. A torn last line is the end of the log.
-/// Events and fields that are not known here are no error: see
-/// [`Event::Unknown`](crate::event::Event::Unknown). What is appended meanwhile is not read.
+/// Unknown events and fields are not errors: see [`Event::Unknown`](crate::event::Event::Unknown). What is
+/// appended meanwhile is not read.
 ///
 /// # Errors
-/// [`Error::LogMissing`] if there is no such file; in the place of a record, and as the last,
+/// [`Error::LogMissing`] if there is no such file; in place of a record, and as the last,
 /// [`Error::LogLine`] for a line that is not an event and not the torn end.
 pub fn records(path: &Path) -> Result<Records> {
     Records::new(path, Rewinds::find)
 }
 
-/// What [`records`] returns.
+/// The iterator of [`records`].
 #[derive(Debug)]
 pub struct Records {
     lines: Lines,
@@ -109,7 +109,7 @@ impl Records {
     fn new(path: &Path, rewinds: impl FnOnce(File, u64) -> io::Result<Rewinds>) -> Result<Records> {
         let file = match disk::open_plain(path) {
             Err(cause) if cause.kind() == io::ErrorKind::NotFound => {
-                return Err(Error::LogMissing { path: shown(path) });
+                return Err(Error::LogMissing(shown(path)));
             }
             result => result.at("read", path)?,
         };
@@ -121,29 +121,21 @@ impl Records {
 
     /// The next event, abandoned or not, and the byte at which its line begins.
     fn next_line(&mut self) -> Result<Option<(Record, u64)>> {
-        let (number, cause) = {
-            let Some(line) = self.lines.next(u64::MAX).at("read", &self.path)? else {
-                return Ok(None);
-            };
-            match line.parse() {
-                Ok(record) => return Ok(Some((record, line.at))),
-                // JSON that is not an event was never torn, since no part of an object is JSON.
-                Err(cause) if serde_json::from_slice::<IgnoredAny>(line.bytes).is_ok() => {
-                    let path = shown(&self.path);
-                    return Err(Error::LogLine { path, line: line.number as usize, cause });
-                }
-                Err(cause) => (line.number, cause),
-            }
+        let Some(line) = self.lines.next(u64::MAX).at("read", &self.path)? else {
+            return Ok(None);
         };
-        // A power cut can leave blocks of zeros or of other files, with line feeds among them, but
-        // only at the end.
-        match self.lines.next(u64::MAX).at("read", &self.path)? {
-            None => Ok(None),
-            Some(_) => {
-                let path = shown(&self.path);
-                Err(Error::LogLine { path, line: number as usize, cause })
-            }
+        let cause = match line.parse() {
+            Ok(record) => return Ok(Some((record, line.at))),
+            Err(cause) => cause,
+        };
+        // JSON that is not an event was not torn, since no part of an object is JSON. A power cut can leave
+        // blocks of zeros or of other files, with line feeds among them, but only at the end.
+        let is_json = serde_json::from_slice::<IgnoredAny>(line.bytes).is_ok();
+        let number = line.number as usize;
+        if is_json || self.lines.next(u64::MAX).at("read", &self.path)?.is_some() {
+            return Err(Error::LogLine { path: shown(&self.path), line: number, cause });
         }
+        Ok(None)
     }
 }
 

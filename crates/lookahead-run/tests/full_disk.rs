@@ -1,4 +1,4 @@
-//! A disk that is full, in a process of its own: the limit on the size of a file holds for all of it.
+//! A full disk, in a process of its own: the limit on the size of a file is the process's.
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -19,13 +19,13 @@ fn limit_files(bytes: Option<u64>) {
 }
 
 #[test]
-fn a_full_disk_takes_whole_lines_of_what_was_buffered_and_the_others_wait() {
+fn a_full_disk_takes_whole_lines_and_the_others_stay_buffered() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("events.jsonl");
     let length = || path.metadata().unwrap().len();
     let steps =
         || -> Vec<u64> { log::read(&path).unwrap().iter().map(|record| record.step).collect() };
-    // Else the signal ends the process.
+    // Otherwise the signal would end the process.
     signal_hook::flag::register(signal_hook::consts::SIGXFSZ, Arc::new(AtomicBool::new(false)))
         .unwrap();
     let mut log = EventLog::open(&path).unwrap();
@@ -35,7 +35,7 @@ fn a_full_disk_takes_whole_lines_of_what_was_buffered_and_the_others_wait() {
     log.buffer(&step(4)).unwrap();
     assert_eq!((log.buffered(), length()), (4, 0));
 
-    // Room for three lines, which somebody may read at once, and for some of the fourth.
+    // Room for three lines, which may be read at once, and for a part of the fourth.
     limit_files(Some(fourth + 9));
     let error = log.write().unwrap_err().to_string();
     assert_eq!((log.buffered(), length(), steps()), (1, fourth + 9, vec![1, 2, 3]), "{error}");

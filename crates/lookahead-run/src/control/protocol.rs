@@ -1,4 +1,4 @@
-//! What goes through the socket: requests, answers, and lines of bounded length.
+//! What goes through the socket: requests and answers, in lines of bounded length.
 
 use std::io::{self, Read};
 use std::os::unix::net::UnixStream;
@@ -7,28 +7,27 @@ use std::time::{Duration, Instant};
 use serde::{Deserialize, Serialize};
 
 use crate::command::Command;
-use crate::socket;
 use crate::status::Status;
 
-/// The socket's name in the folder of the run.
-pub const FILE_NAME: &str = socket::FILE_NAME;
-/// Most bytes of a message, its line feed counted in.
+pub use crate::socket::FILE_NAME;
+
+/// Most bytes of a message with its line feed.
 pub const LARGEST_MESSAGE: usize = 4096;
-/// Most bytes of an answer, its line feed counted in.
+/// Most bytes of an answer with its line feed.
 pub const LARGEST_ANSWER: usize = 64 << 10;
 /// Most connections at once.
 pub const CONNECTIONS: usize = 8;
 /// How long a connection may take for a message.
-pub const PATIENCE: Duration = Duration::from_secs(60);
-/// How long a client may take to accept an answer, and a run to give one.
-pub const ANSWERED_WITHIN: Duration = Duration::from_secs(10);
+pub const MESSAGE_TIMEOUT: Duration = Duration::from_secs(60);
+/// How long a client may take to read an answer, and a run to send one.
+pub const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// What can be asked through the socket.
+/// What a client may send.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Request {
-    /// For its status.
+    /// A request for the status.
     Status,
-    /// For something to do.
+    /// A command.
     Command(Command),
 }
 
@@ -49,6 +48,10 @@ impl Answer {
     }
 }
 
+/// Whether a command was accepted: a note for its sender, if there is more to report, or a sentence why
+/// it was refused.
+pub type Accepted = std::result::Result<Option<String>, String>;
+
 impl From<Accepted> for Answer {
     fn from(accepted: Accepted) -> Self {
         match accepted {
@@ -68,60 +71,57 @@ pub fn parse(message: &[u8]) -> std::result::Result<Request, String> {
         command: String,
     }
 
-    let no_command = |cause: &dyn std::fmt::Display| {
+    let refused = |cause: &dyn std::fmt::Display| {
         format!(
-            "The message is not a command ({cause}): send a line such as {{\"command\":\"pause\"}}, with \
+            "The message is not a command ({cause}). Send a line like {{\"command\":\"pause\"}}, with \
              pause, continue, checkpoint, stop or status, or \
              {{\"command\":\"set\",\"key\":\"lookahead.alpha\",\"value\":0.8}}."
         )
     };
-    // A list of values would pass for the fields in their order, and the order means nothing.
+    // A JSON list would pass for the fields in their order, which means nothing here.
     if !message.trim_ascii_start().starts_with(b"{") {
-        return Err(no_command(&"it is not a JSON object"));
+        return Err(refused(&"it is not a JSON object"));
     }
     if serde_json::from_slice(message).is_ok_and(|Named { command }| command == "status") {
         return Ok(Request::Status);
     }
-    serde_json::from_slice(message).map(Request::Command).map_err(|cause| no_command(&cause))
+    serde_json::from_slice(message).map(Request::Command).map_err(|cause| refused(&cause))
 }
 
-/// Whether a command was accepted: with a note for its sender, if there is more to say, or else with
-/// a sentence why not.
-pub type Accepted = std::result::Result<Option<String>, String>;
-
-/// Lines of a bounded length, each within a bounded time.
-pub(super) struct Lines<'a> {
+/// Reads messages of bounded length, each within a bounded time.
+pub(super) struct Messages<'a> {
     stream: &'a UnixStream,
-    /// Most bytes of a line, its line feed counted in.
+    /// Most bytes of a message with its line feed.
     largest: usize,
     buffer: Vec<u8>,
 }
 
-pub(super) enum Line {
+pub(super) enum Message {
+    /// Without its line feed.
     Whole(Vec<u8>),
     TooLong,
     End,
 }
 
-impl<'a> Lines<'a> {
+impl<'a> Messages<'a> {
     pub(super) fn new(stream: &'a UnixStream, largest: usize) -> Self {
-        Lines { stream, largest, buffer: Vec::new() }
+        Messages { stream, largest, buffer: Vec::new() }
     }
 
-    pub(super) fn next(&mut self, patience: Duration) -> io::Result<Line> {
+    pub(super) fn next(&mut self, timeout: Duration) -> io::Result<Message> {
         let started = Instant::now();
         loop {
             if let Some(end) = self.buffer.iter().position(|byte| *byte == b'\n') {
                 let mut line: Vec<u8> = self.buffer.drain(..=end).collect();
                 line.pop();
-                return Ok(Line::Whole(line));
+                return Ok(Message::Whole(line));
             }
             let room = self.largest - self.buffer.len();
             if room == 0 {
-                return Ok(Line::TooLong);
+                return Ok(Message::TooLong);
             }
-            // However slowly the bytes come, they come within the time.
-            let left = patience.saturating_sub(started.elapsed());
+            // The timeout is for the whole message, however slowly its bytes come.
+            let left = timeout.saturating_sub(started.elapsed());
             if left.is_zero() {
                 return Err(io::ErrorKind::TimedOut.into());
             }
@@ -129,7 +129,7 @@ impl<'a> Lines<'a> {
             let mut bytes = [0; LARGEST_MESSAGE];
             let room = room.min(bytes.len());
             match self.stream.read(&mut bytes[..room]) {
-                Ok(0) => return Ok(Line::End),
+                Ok(0) => return Ok(Message::End),
                 Ok(count) => self.buffer.extend_from_slice(&bytes[..count]),
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => return Err(error),

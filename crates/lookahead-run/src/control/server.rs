@@ -13,8 +13,8 @@ use std::time::Duration;
 use rustix::net::{Shutdown, shutdown};
 
 use super::protocol::{
-    ANSWERED_WITHIN, Accepted, Answer, CONNECTIONS, FILE_NAME, LARGEST_ANSWER, LARGEST_MESSAGE,
-    Line, Lines, PATIENCE, Request, parse,
+    ANSWER_TIMEOUT, Accepted, Answer, CONNECTIONS, FILE_NAME, LARGEST_ANSWER, LARGEST_MESSAGE,
+    MESSAGE_TIMEOUT, Message, Messages, Request, parse,
 };
 use crate::command::Command;
 use crate::disk::{At, shown};
@@ -23,13 +23,13 @@ use crate::folder::RunFolder;
 use crate::socket;
 use crate::status::Status;
 
-/// The pause after the system could not give a connection, for example for lack of file handles.
+/// The pause after an accept that failed, for example because the process has too many open files.
 pub(super) const RETRY: Duration = Duration::from_millis(50);
 
-/// What is done about a command.
+/// Handles a command.
 type Accept = dyn Fn(Command) -> Accepted + Send + Sync;
 
-/// What the connections share: the run, as far as clients may ask it.
+/// What the connections share.
 pub(super) struct Shared {
     pub(super) accept: Box<Accept>,
     pub(super) status: Box<dyn Fn() -> Status + Send + Sync>,
@@ -48,12 +48,12 @@ impl Shared {
     }
 }
 
-/// The socket, and the threads that listen. Dropping it ends them and removes the socket.
+/// The socket and its threads. Dropping it ends them and removes the socket.
 #[derive(Debug)]
 pub struct ControlServer {
     listener: Arc<Listener>,
     path: PathBuf,
-    /// By which the socket's file is told from another one's.
+    /// Tells this socket's file from another one's.
     inode: u64,
     thread: Option<JoinHandle<()>>,
 }
@@ -68,9 +68,9 @@ struct Listener {
 
 impl ControlServer {
     /// Creates the socket and listens. `accept`, for each command, and `status`, for each request
-    /// for the status, are called on other threads, and should not wait.
+    /// for the status, are called on other threads and should not wait.
     ///
-    /// The caller holds the run's lock, so a socket that is there already is a dead process's.
+    /// The caller holds the run's lock, so an existing socket is a dead process's.
     ///
     /// # Errors
     /// If something else has the socket's name, or the file system has no sockets.
@@ -84,7 +84,7 @@ impl ControlServer {
             Ok(found) if found.file_type().is_socket() => {
                 fs::remove_file(&path).at("remove the old socket", &path)?;
             }
-            Ok(_) => return Err(Error::NotASocket { path: shown(&path) }),
+            Ok(_) => return Err(Error::NotASocket(shown(&path))),
             Err(_) => {}
         }
         let socket = socket::open(run.base(), CONNECTIONS).at("make the socket", &path)?;
@@ -127,7 +127,7 @@ fn accept_loop(listener: &Listener, shared: &Arc<Shared>) {
             Ok((stream, _)) => Arc::new(stream),
             // Dropping the server shuts the listener down.
             Err(_) if listener.closing.load(Ordering::Acquire) => return,
-            // Too many open files, for one, are not a reason to stop listening.
+            // Other errors pass, for example too many open files.
             Err(_) => {
                 thread::sleep(RETRY);
                 continue;
@@ -136,14 +136,14 @@ fn accept_loop(listener: &Listener, shared: &Arc<Shared>) {
         let mut connections = listener.connections.lock().unwrap_or_else(PoisonError::into_inner);
         connections.retain(|(_, thread)| !thread.is_finished());
         if connections.len() >= CONNECTIONS {
-            let full = format!("{CONNECTIONS} others are connected: try again later.");
+            let full = format!("{CONNECTIONS} other clients are connected. Try again later.");
             let _ =
                 stream.set_nonblocking(true).and_then(|()| answer(&stream, Answer::refusal(full)));
             continue;
         }
         let (shared, theirs) = (shared.clone(), stream.clone());
         let serve = move || {
-            let _ = serve(&theirs, &shared, PATIENCE, ANSWERED_WITHIN);
+            let _ = serve(&theirs, &shared, MESSAGE_TIMEOUT, ANSWER_TIMEOUT);
             let _ = theirs.shutdown(std::net::Shutdown::Both);
         };
         if let Ok(thread) = thread::Builder::new().name("control".into()).spawn(serve) {
@@ -155,18 +155,19 @@ fn accept_loop(listener: &Listener, shared: &Arc<Shared>) {
 pub(super) fn serve(
     stream: &UnixStream,
     shared: &Shared,
-    patience: Duration,
-    answered_within: Duration,
+    message_timeout: Duration,
+    answer_timeout: Duration,
 ) -> io::Result<()> {
-    stream.set_write_timeout(Some(answered_within))?;
-    let mut lines = Lines::new(stream, LARGEST_MESSAGE);
+    stream.set_write_timeout(Some(answer_timeout))?;
+    let mut messages = Messages::new(stream, LARGEST_MESSAGE);
     loop {
-        match lines.next(patience)? {
-            Line::Whole(line) => answer(stream, shared.answer(&line))?,
-            Line::End => return Ok(()),
-            Line::TooLong => {
-                let text =
-                    format!("A message has at most {LARGEST_MESSAGE} bytes, and this one more.");
+        match messages.next(message_timeout)? {
+            Message::Whole(message) => answer(stream, shared.answer(&message))?,
+            Message::End => return Ok(()),
+            Message::TooLong => {
+                let text = format!(
+                    "A message has at most {LARGEST_MESSAGE} bytes, and this one has more."
+                );
                 return answer(stream, Answer::refusal(text));
             }
         }
@@ -174,15 +175,18 @@ pub(super) fn serve(
 }
 
 fn answer(mut stream: &UnixStream, answer: Answer) -> io::Result<()> {
-    let mut line = serde_json::to_vec(&answer)?;
-    line.push(b'\n');
+    let encoded = |answer: &Answer| -> io::Result<Vec<u8>> {
+        let mut line = serde_json::to_vec(answer)?;
+        line.push(b'\n');
+        Ok(line)
+    };
+    let mut line = encoded(&answer)?;
     if line.len() > LARGEST_ANSWER {
         let instead = format!(
             "The answer would have {} bytes, and one has at most {LARGEST_ANSWER}.",
             line.len()
         );
-        line = serde_json::to_vec(&Answer::refusal(instead))?;
-        line.push(b'\n');
+        line = encoded(&Answer::refusal(instead))?;
     }
     stream.write_all(&line)
 }

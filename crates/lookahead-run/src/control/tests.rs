@@ -60,7 +60,7 @@ fn some_status() -> Status {
     }
 }
 
-/// A run that does and is nothing.
+/// A run that accepts everything and does nothing.
 fn no_run() -> Shared {
     Shared { accept: Box::new(|_| Ok(None)), status: Box::new(Status::default) }
 }
@@ -72,10 +72,10 @@ impl Live {
         stream
     }
 
-    /// Sends bytes, ends the sending, and returns all that comes back.
+    /// Sends bytes, closes the sending side, and returns all that comes back.
     fn say(&self, bytes: &[u8]) -> String {
         let mut stream = self.connect();
-        // The other side may have closed before it has heard all.
+        // The other side may close before it has read everything.
         let _ = stream.write_all(bytes);
         let _ = stream.shutdown(std::net::Shutdown::Write);
         let mut said = Vec::new();
@@ -105,10 +105,10 @@ fn commands_arrive_in_order_and_are_answered() {
 }
 
 #[test]
-fn a_run_tells_how_it_is() {
+fn a_run_reports_its_status() {
     let live = live();
     assert_eq!(status(&live.run).unwrap(), some_status());
-    assert!(live.asked.try_recv().is_err(), "a question is not a command");
+    assert!(live.asked.try_recv().is_err(), "a request for the status is not a command");
     // On one connection with a command, and as others read it.
     let said = live.say(b"{\"command\":\"status\"}\n{\"command\":\"pause\",\"status\":7}\n");
     let (first, second) = said.split_once('\n').unwrap();
@@ -121,7 +121,7 @@ fn a_run_tells_how_it_is() {
 }
 
 #[test]
-fn a_status_of_another_version_is_read_as_far_as_it_is_known() {
+fn a_status_of_another_version_is_read() {
     let temp = tempdir().unwrap();
     let run = RunFolder::create(temp.path(), "run").unwrap();
     let listener = socket::open(run.path(), CONNECTIONS).unwrap();
@@ -140,7 +140,7 @@ fn a_status_of_another_version_is_read_as_far_as_it_is_known() {
     let found = answered("{\"ok\":true,\"status\":{\"step\":7,\"mood\":{}},\"by\":1}\n");
     assert_eq!(found.unwrap(), Status { step: 7, ..Status::default() });
     let answers = [
-        ("{\"ok\":true}\n", "It gave no status."),
+        ("{\"ok\":true}\n", "It sent no status."),
         ("{\"ok\":true,\"status\":7}\n", "does not understand"),
         ("{\"ok\":true,\"status\":{\"step\":-1}}\n", "does not understand"),
         ("{\"ok\":false,\"error\":\"The message is not a command.\"}\n", "is not a command"),
@@ -153,7 +153,7 @@ fn a_status_of_another_version_is_read_as_far_as_it_is_known() {
 }
 
 #[test]
-fn an_answer_has_a_bound_of_its_own() {
+fn an_answer_that_is_too_long_is_replaced_by_an_error() {
     let temp = tempdir().unwrap();
     let run = RunFolder::create(temp.path(), "run").unwrap();
     let length = Arc::new(Mutex::new(0));
@@ -179,7 +179,7 @@ fn an_answer_has_a_bound_of_its_own() {
 }
 
 #[test]
-fn whatever_is_no_command_gets_a_sentence() {
+fn what_is_not_a_command_gets_a_sentence() {
     let live = live();
     let deep = [&b"[".repeat(4000)[..], b"\n"].concat();
     let messages: [&[u8]; 15] = [
@@ -209,7 +209,7 @@ fn whatever_is_no_command_gets_a_sentence() {
             assert!(error.contains(command), "{command}: {error}");
         }
     }
-    // A line that is not ended is no message.
+    // A line without its line feed is not a message.
     assert_eq!(live.say(b"{\"command\":\"stop\"}"), "");
     assert!(live.asked.try_recv().is_err());
     send(&live.run, Command::Pause).unwrap();
@@ -229,7 +229,7 @@ fn a_message_without_an_end_is_not_kept() {
 proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..Default::default() })]
 
-    /// Bytes of any kind get a command or a sentence, and a command only where they say so.
+    /// Any bytes give a command or a sentence, and a command only if they are one.
     #[test]
     fn messages_of_any_bytes(
         message in prop::sample::select(&[
@@ -267,18 +267,18 @@ proptest! {
 }
 
 #[test]
-fn who_is_one_too_many_is_told_and_the_others_are_served() {
+fn one_client_too_many_gets_an_error_and_the_others_are_served() {
     let live = live();
     let mut connected: Vec<_> = (0..CONNECTIONS).map(|_| live.connect()).collect();
     for stream in &mut connected {
-        // An answer shows that it has been welcomed.
+        // An answer shows that it was accepted.
         stream.write_all(b"{\"command\":\"pause\"}\n").unwrap();
         let mut line = String::new();
         BufReader::new(&*stream).read_line(&mut line).unwrap();
         assert_eq!(line, "{\"ok\":true}\n");
     }
     let error = send(&live.run, Command::Stop).unwrap_err().to_string();
-    assert!(error.contains("8 others are connected"), "{error}");
+    assert!(error.contains("8 other clients are connected"), "{error}");
     drop(connected.pop());
     let started = Instant::now();
     while send(&live.run, Command::Stop).is_err() {
@@ -288,32 +288,32 @@ fn who_is_one_too_many_is_told_and_the_others_are_served() {
 }
 
 #[test]
-fn bytes_that_come_slowly_come_within_the_time() {
+fn bytes_that_come_slowly_do_not_extend_the_timeout() {
     let (mut client, server) = UnixStream::pair().unwrap();
     let slow = thread::spawn(move || {
         while client.write_all(b"x").is_ok() {
             thread::sleep(Duration::from_millis(10));
         }
     });
-    let found = Lines::new(&server, LARGEST_MESSAGE).next(Duration::from_millis(100));
-    assert!(found.is_err(), "a byte now and then keeps nobody here");
+    let found = Messages::new(&server, LARGEST_MESSAGE).next(Duration::from_millis(100));
+    assert!(found.is_err(), "a byte now and then is not enough");
     drop(server);
     slow.join().unwrap();
 }
 
 #[test]
-fn who_says_nothing_is_let_go() {
+fn a_client_that_sends_nothing_is_disconnected() {
     let (_client, server) = UnixStream::pair().unwrap();
-    let (sender, let_go) = mpsc::channel();
+    let (sender, disconnected) = mpsc::channel();
     thread::spawn(move || {
         let quiet = Duration::from_millis(50);
-        sender.send(serve(&server, &no_run(), quiet, ANSWERED_WITHIN).is_err())
+        sender.send(serve(&server, &no_run(), quiet, ANSWER_TIMEOUT).is_err())
     });
-    assert_eq!(let_go.recv_timeout(Duration::from_secs(20)), Ok(true));
+    assert_eq!(disconnected.recv_timeout(Duration::from_secs(20)), Ok(true));
 }
 
 #[test]
-fn who_takes_no_answers_holds_up_no_run() {
+fn a_client_that_reads_no_answers_does_not_block_the_run() {
     let question = b"{\"command\":\"pause\"}\n";
     let mut live = live();
     let mut deaf = live.connect();
@@ -326,32 +326,32 @@ fn who_takes_no_answers_holds_up_no_run() {
             _ => thread::sleep(Duration::from_millis(5)),
         }
     }
-    // Sooner than the deaf one is given up.
-    send_within(&live.run, Command::Stop, ANSWERED_WITHIN / 2).unwrap();
+    // Before the deaf one is disconnected.
+    send_within(&live.run, Command::Stop, ANSWER_TIMEOUT / 2).unwrap();
     assert!(live.asked.try_iter().any(|command| command == Command::Stop));
     live.server = None;
 
-    // Nor does it keep its place.
+    // And it does not keep its connection.
     let (mut deaf, server) = UnixStream::pair().unwrap();
     let asking = thread::spawn(move || {
         while deaf.write_all(question).is_ok() {}
         deaf
     });
-    let (sender, let_go) = mpsc::channel();
+    let (sender, disconnected) = mpsc::channel();
     thread::spawn(move || {
         let soon = Duration::from_millis(50);
-        sender.send(serve(&server, &no_run(), PATIENCE, soon).is_err())
+        sender.send(serve(&server, &no_run(), MESSAGE_TIMEOUT, soon).is_err())
     });
-    assert_eq!(let_go.recv_timeout(Duration::from_secs(9)), Ok(true));
+    assert_eq!(disconnected.recv_timeout(Duration::from_secs(9)), Ok(true));
     asking.join().unwrap();
 }
 
 #[test]
-fn a_run_that_is_suspended_is_not_waited_for() {
+fn a_client_does_not_wait_for_a_suspended_run() {
     let temp = tempdir().unwrap();
     let run = RunFolder::create(temp.path(), "run").unwrap();
     let _never_accepted = socket::open(run.path(), CONNECTIONS).unwrap();
-    // Those who give up stay in the queue until it is full, and then nobody gets into it.
+    // Clients that give up stay in the queue; when it is full, the next ones do not even get into it.
     for _ in 0..2 * CONNECTIONS {
         let error = send_within(&run, Command::Stop, Duration::from_millis(20)).unwrap_err();
         assert!(matches!(error, Error::NoAnswer { .. }), "{error}");
@@ -360,13 +360,13 @@ fn a_run_that_is_suspended_is_not_waited_for() {
 }
 
 #[test]
-fn answers_of_any_kind_end_in_a_sentence() {
+fn bad_answers_become_errors() {
     let temp = tempdir().unwrap();
     let run = RunFolder::create(temp.path(), "run").unwrap();
     let listener = socket::open(run.path(), CONNECTIONS).unwrap();
     let long = [&b"x".repeat(LARGEST_ANSWER)[..], b"\n"].concat();
     let answers: [(&[u8], &str); 6] = [
-        (b"{\"ok\":false}\n", "It said no more."),
+        (b"{\"ok\":false}\n", "It gave no reason."),
         (b"{\"ok\":false,\"error\":\"No.\",\"why\":7}\n", "No."),
         (b"\xff\0\n", "does not understand"),
         (b"{\"ok\":true}", "without an answer"),
@@ -387,10 +387,10 @@ fn answers_of_any_kind_end_in_a_sentence() {
     }
 }
 
-/// Holds all file handles that a process can have, and so has one of its own.
+/// Uses all file handles that a process can have, and so needs a process of its own.
 #[test]
-fn a_want_of_file_handles_passes() {
-    let name = "control::tests::a_want_of_file_handles_passes";
+fn the_server_survives_a_lack_of_file_handles() {
+    let name = "control::tests::the_server_survives_a_lack_of_file_handles";
     let shared = "LOOKAHEAD_TEST_FEW_FILE_HANDLES";
     if std::env::var_os(shared).is_none() {
         let output = std::process::Command::new("sh")
@@ -406,7 +406,7 @@ fn a_want_of_file_handles_passes() {
     }
     let mut live = live();
     let folder = File::open(live.run.path()).unwrap();
-    // Two clients come when there is no handle left: a server that waits may have one in reserve.
+    // Two clients connect when no handle is left: a waiting server may have one in reserve.
     let clients = || {
         let sockets = [(); 2].map(|()| unix_socket().unwrap());
         let files: Vec<File> = std::iter::from_fn(|| folder.try_clone().ok()).collect();
@@ -426,13 +426,13 @@ fn a_want_of_file_handles_passes() {
         BufReader::new(&*client).read_line(&mut line).unwrap();
         assert_eq!(line, "{\"ok\":true}\n");
     }
-    // Nor does the server's end wait for handles.
+    // The server ends without waiting for handles.
     let _without_any = clients();
     live.server = None;
 }
 
 #[test]
-fn the_socket_is_its_owners_and_goes_with_the_server() {
+fn only_the_owner_may_connect_and_the_socket_is_removed_with_the_server() {
     let mut live = live();
     let path = live.run.path().join(FILE_NAME);
     assert_eq!(path.symlink_metadata().unwrap().permissions().mode() & 0o777, 0o600);
@@ -446,7 +446,7 @@ fn the_socket_is_its_owners_and_goes_with_the_server() {
 }
 
 #[test]
-fn a_dead_processs_socket_gives_way_and_nothing_else_does() {
+fn a_dead_processs_socket_is_replaced_and_nothing_else_is() {
     let temp = tempdir().unwrap();
     let run = RunFolder::create(temp.path(), "run").unwrap();
     let path = run.base().join(FILE_NAME);

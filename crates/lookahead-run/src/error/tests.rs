@@ -1,7 +1,7 @@
 use super::*;
 
 #[test]
-fn a_refusal_of_the_system_names_operation_path_and_remedy() {
+fn an_io_error_names_operation_path_and_remedy() {
     let error = Error::Io {
         operation: "write",
         path: "/runs/a".into(),

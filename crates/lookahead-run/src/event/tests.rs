@@ -2,7 +2,7 @@ use super::*;
 use proptest::prelude::*;
 use serde_json::json;
 
-/// An event as it is in the log.
+/// An event as in the log.
 fn written(event: &Event) -> serde_json::Value {
     let record = Record { time: 0.5, step: 7, event: event.clone() };
     serde_json::from_str(&serde_json::to_string(&record).unwrap()).unwrap()
@@ -15,7 +15,7 @@ fn read(line: serde_json::Value) -> Event {
 proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..Default::default() })]
 
-    /// A line is read as serde reads it, whatever it is.
+    /// Any line is read as serde reads it.
     #[test]
     fn lines_of_any_kind(
         line in prop::sample::select(&[
@@ -42,7 +42,7 @@ proptest! {
             changed[at] = byte;
         }
         same(&changed)?;
-        // A field that is there twice, or not at all.
+        // A duplicate or missing field.
         let mut fields: Vec<_> = line.split(',').collect();
         let [to, from] = twice.map(|at| at.index(fields.len()));
         fields[to] = fields[from];
@@ -51,7 +51,7 @@ proptest! {
 }
 
 #[test]
-fn norms_are_in_the_log_where_they_were_measured_whatever_they_are() {
+fn measured_norms_are_in_the_log_even_if_they_are_not_finite() {
     let sync = |distance, gradient_norm| {
         Event::Sync(Sync { sync: 1, alpha: 0.5, distance, gradient_norm, last: false })
     };
@@ -76,7 +76,7 @@ fn norms_are_in_the_log_where_they_were_measured_whatever_they_are() {
 }
 
 #[test]
-fn changes_of_settings_are_told_with_their_values() {
+fn changes_of_settings_have_their_values() {
     let changes = json!({"optimizer.lr": 0.01, "lookahead.k": 10, "later": {"a": [null]}});
     let changed = Event::Changed(Changed { changes: changes.as_object().unwrap().clone() });
     let line = json!({"time": 0.5, "step": 7, "event": "changed", "changes": changes});
@@ -85,7 +85,7 @@ fn changes_of_settings_are_told_with_their_values() {
 }
 
 #[test]
-fn where_time_goes_may_be_told_in_part() {
+fn a_timing_may_have_only_some_parts() {
     let timing = Event::Timing(Timing {
         steps: 100,
         seconds: 8.0,
@@ -115,9 +115,9 @@ fn a_machine_may_have_no_gpu() {
     assert_eq!(read(written(&with)), with);
 }
 
-/// As versions before wrote it, and read it, when all of it was one struct.
+/// As in earlier versions, where all of it was one struct.
 #[test]
-fn what_a_run_is_has_one_level_in_the_log() {
+fn run_info_is_flat_in_json() {
     let text = concat!(
         r#"{"format":1,"run":"mnist","data":"mnist","task":"classification","model":"mlp","#,
         r#""optimizer":"sgd","device":"cpu","threads":2,"cpu_capability":"AVX2","parameters":10,"#,
@@ -130,7 +130,7 @@ fn what_a_run_is_has_one_level_in_the_log() {
     info.software.program = Some("this one".into());
     assert_eq!(serde_json::to_string(&info).unwrap(), text);
     assert_eq!(serde_json::from_str::<RunInfo>(text).unwrap(), info);
-    // Still earlier ones named no program.
+    // Even earlier versions named no program.
     info.software.program = None;
     let earlier = text.replace(r#""program":"this one","#, "");
     assert_eq!(serde_json::to_string(&info).unwrap(), earlier);

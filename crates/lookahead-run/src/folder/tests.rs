@@ -1,18 +1,18 @@
 use super::*;
-use crate::hold::LOCK;
+use crate::locked_folder::LOCK;
 use std::fs::File;
 use std::thread;
 use tempfile::tempdir;
 
 #[test]
-fn the_lock_tells_whose_process_trained() {
+fn the_lock_shows_whose_process_trained() {
     let temp = tempdir().unwrap();
     let run = RunFolder::create(temp.path(), "run").unwrap();
     let writer = |run: &RunFolder| run.writer().unwrap();
     assert_eq!(writer(&run), Writer::Unknown, "no process has had it");
     let lock = run.lock().unwrap();
     assert_eq!(writer(&run), Writer::Alive);
-    // As by rsync, of a run that trains: its process is neither gone nor here.
+    // A copy of a running run, as by rsync: its process is neither gone nor here.
     fs::create_dir(temp.path().join("copy")).unwrap();
     fs::copy(run.path().join(LOCK), temp.path().join("copy/lock")).unwrap();
     let copy = RunFolder { path: temp.path().join("copy"), ..run.clone() };
@@ -27,13 +27,13 @@ fn the_lock_tells_whose_process_trained() {
         ("another one, whose word is longer", Writer::Unknown),
         ("", Writer::Unknown),
         ("another one\n1:2\n", Writer::Unknown),
-        // Of an earlier version.
+        // The lock of an earlier version.
         (boot.trim(), Writer::Gone),
     ] {
         fs::write(run.path().join(LOCK), text).unwrap();
         assert_eq!(writer(&run), expected, "{text}");
     }
-    // Moved, it is the same folder.
+    // A moved folder is still the same.
     drop(run.lock().unwrap());
     let moved = RunFolder { path: temp.path().join("moved"), ..run.clone() };
     fs::rename(run.path(), moved.path()).unwrap();
@@ -41,7 +41,7 @@ fn the_lock_tells_whose_process_trained() {
 }
 
 #[test]
-fn a_run_that_has_not_begun_can_be_awaited_where_it_could_begin() {
+fn a_run_can_be_awaited_if_its_parent_folder_exists() {
     let temp = tempdir().unwrap();
     let path = temp.path().join("later");
     assert_eq!(RunFolder::open_or_await(&path).unwrap().name(), "later");
@@ -65,7 +65,7 @@ fn create_makes_the_folder_and_its_parents() {
 }
 
 #[test]
-fn create_never_takes_an_existing_folder_or_file() {
+fn create_never_uses_an_existing_folder_or_file() {
     let temp = tempdir().unwrap();
     fs::create_dir(temp.path().join("folder")).unwrap();
     fs::write(temp.path().join("file"), "mine").unwrap();
@@ -119,7 +119,7 @@ fn numbered_runs_made_at_the_same_time_get_a_folder_each() {
 }
 
 #[test]
-fn open_tells_a_missing_folder_from_one_that_is_no_run() {
+fn open_distinguishes_a_missing_folder_from_one_that_is_not_a_run() {
     let temp = tempdir().unwrap();
     let error = RunFolder::open(&temp.path().join("nowhere")).unwrap_err();
     assert!(matches!(error, Error::RunMissing { .. }), "{error}");
@@ -150,7 +150,7 @@ fn the_name_is_right_however_the_path_is_spelled() {
 }
 
 #[test]
-fn the_config_is_replaced_whole_and_leaves_no_draft() {
+fn the_config_is_replaced_whole_and_leaves_no_temporary_file() {
     let temp = tempdir().unwrap();
     let run = RunFolder::create(temp.path(), "mnist").unwrap();
     let error = run.read_config().unwrap_err();
@@ -185,11 +185,11 @@ fn a_run_has_one_writer_at_a_time() {
 }
 
 #[test]
-fn who_looks_whether_a_run_is_in_use_does_not_keep_it_from_being_locked() {
+fn checking_whether_a_run_is_in_use_does_not_prevent_locking_it() {
     let temp = tempdir().unwrap();
     let run = RunFolder::create(temp.path(), "mnist").unwrap();
     drop(run.lock().unwrap());
-    // As a look does, only longer.
+    // As the check does, only longer.
     let looking = File::open(run.path().join(LOCK)).unwrap();
     looking.try_lock_shared().unwrap();
     let look = thread::spawn(move || {
@@ -201,7 +201,7 @@ fn who_looks_whether_a_run_is_in_use_does_not_keep_it_from_being_locked() {
     look.join().unwrap();
     drop(lock);
 
-    // Somebody who looks and does not end looking is no look.
+    // A lock that is not released is not a check.
     let looking = File::open(run.path().join(LOCK)).unwrap();
     looking.try_lock_shared().unwrap();
     let error = run.lock().unwrap_err();

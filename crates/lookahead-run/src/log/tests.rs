@@ -18,7 +18,7 @@ fn steps(records: &[Record]) -> Vec<u64> {
 }
 
 #[test]
-fn what_is_appended_is_read_again_one_object_a_line() {
+fn appended_events_are_read_back_one_object_a_line() {
     let (_temp, path) = log_path();
     let start = Record { time: 0.25, step: 0, event: Event::RunStarted(info()) };
     let warning = Event::Warning(Warning { message: "two\nlines".into() });
@@ -78,7 +78,7 @@ fn a_bad_line_before_the_last_is_an_error_with_its_number() {
 }
 
 #[test]
-fn a_line_beyond_any_bound_is_not_kept() {
+fn a_line_that_is_too_long_is_not_kept() {
     let (_temp, path) = log_path();
     append_all(&path, &[step(1, 0.5)]);
     let one = fs::read(&path).unwrap();
@@ -108,14 +108,14 @@ fn a_line_beyond_any_bound_is_not_kept() {
 }
 
 #[test]
-fn bytes_of_every_kind_are_an_error_in_the_middle_and_at_the_end_as_documented() {
+fn bad_lines_are_an_error_in_the_middle_and_torn_at_the_end_unless_they_are_json() {
     let (_temp, path) = log_path();
     let one = serde_json::to_vec(&step(1, 0.5)).unwrap();
     let deep = [b"[".repeat(10_000), b"]".repeat(10_000)].concat();
     let inside =
         |value: &[u8]| [br#"{"time":1.0,"step":2,"event":"moon","x":"#, value, b"}"].concat();
     let huge = "9".repeat(100_000);
-    // With whether it is JSON, which was never torn.
+    // Each with whether it is JSON, which can't be torn.
     let lines: [(Vec<u8>, bool); 11] = [
         (vec![0; 5000], false),
         (b"\xff\xfe\x80".to_vec(), false),
@@ -158,9 +158,9 @@ fn records_come_one_by_one_in_the_order_of_the_file_and_end_at_an_error() {
 }
 
 #[test]
-fn neither_end_of_a_log_needs_the_rest_of_it() {
+fn the_ends_of_a_log_are_read_without_the_rest() {
     let (_temp, path) = log_path();
-    // More than any machine holds, or reads while somebody waits; on a disk it is a hole.
+    // More than fits into memory or is read in reasonable time; on disk it is a hole.
     let hole = 1 << 38;
     append_all(&path, &[step(1, 0.5)]);
     let start = fs::metadata(&path).unwrap().len();
@@ -188,7 +188,7 @@ fn another_thread_can_sync_while_events_are_appended() {
     syncing.join().unwrap().unwrap();
     assert_eq!(steps(&read(&path).unwrap()), (1..=50).collect::<Vec<_>>());
 
-    // It says so where the disk says no: a pipe has nothing that could be on a disk.
+    // An error of the disk is reported: a pipe can't be synced.
     let (_reader, writer) = std::io::pipe().unwrap();
     let pipe = File::from(std::os::fd::OwnedFd::from(writer));
     let syncer = LogSyncer::new(&pipe, &path).unwrap();
@@ -202,7 +202,7 @@ fn warning(message: &str) -> Record {
 }
 
 #[test]
-fn what_is_appended_while_it_is_read_is_left_out() {
+fn events_appended_while_reading_are_left_out() {
     let (_temp, path) = log_path();
     append_all(&path, &[step(1, 0.5), step(2, 0.5)]);
     let reading = records(&path).unwrap();
@@ -211,13 +211,13 @@ fn what_is_appended_while_it_is_read_is_left_out() {
 }
 
 #[test]
-fn a_folder_or_a_pipe_is_no_log() {
+fn a_folder_or_a_pipe_is_not_a_log() {
     let (temp, path) = log_path();
     assert!(std::process::Command::new("mkfifo").arg(&path).status().unwrap().success());
     for path in [temp.path(), &path] {
         let errors = [read(path).unwrap_err(), EventLog::open(path).unwrap_err()];
         for error in errors {
-            assert!(error.to_string().contains("no plain file"), "{error}");
+            assert!(error.to_string().contains("not a plain file"), "{error}");
         }
     }
 }
@@ -225,7 +225,7 @@ fn a_folder_or_a_pipe_is_no_log() {
 proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..Default::default() })]
 
-    /// However often a run was resumed, from wherever.
+    /// However often a run was resumed, and from which step.
     #[test]
     fn one_timeline(runs in prop::collection::vec((0u64..12, 0u64..6), 1..8)) {
         let (_temp, path) = log_path();
@@ -238,7 +238,7 @@ proptest! {
             let steps = (from + 1..=from + taken).map(|i| step(i, 0.5));
             all.extend(steps.clone());
             expected.extend(steps);
-            // Its words are those of the event that is looked for.
+            // Contains the word by which `resumed` events are found.
             all.push(Record { step: from + taken, ..warning("\"resumed\"") });
             expected.push(all[all.len() - 1].clone());
         }
@@ -246,8 +246,8 @@ proptest! {
         prop_assert_eq!(records(&path).unwrap().collect::<Result<Vec<_>>>().unwrap(), expected);
     }
 
-    /// Whatever happens to a log, reading it is safe; and what can be read goes on to be once it
-    /// is appended to, whether it had a torn end or not.
+    /// Reading any log is safe, and what can be read can still be read after something is appended, whether
+    /// the end was torn or not.
     #[test]
     fn a_log_of_any_bytes(
         changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..4),
@@ -274,7 +274,7 @@ proptest! {
 }
 
 #[test]
-fn json_that_is_no_event_is_neither_overlooked_nor_cut_off_at_the_end() {
+fn json_that_is_not_an_event_is_an_error_even_at_the_end() {
     let (_temp, path) = log_path();
     let line = "{\"time\":1.0,\"step\":2,\"event\":\"step\"}\n";
     fs::write(&path, line).unwrap();
@@ -294,7 +294,7 @@ fn a_missing_log_is_named_and_an_empty_one_is_empty() {
 }
 
 #[test]
-fn a_log_that_cannot_be_written_says_where() {
+fn a_log_that_cannot_be_written_is_named() {
     let temp = tempdir().unwrap();
     let path = temp.path().join("missing/events.jsonl");
     let error = EventLog::open(&path).unwrap_err();
@@ -309,7 +309,7 @@ fn the_rest_of_a_failed_append_is_cut_off_before_the_next() {
     let writable = std::mem::replace(&mut log.file, File::open(&path).unwrap());
     let error = log.append(&step(2, 0.5)).unwrap_err();
     assert!(error.to_string().contains("Could not append to"), "{error}");
-    // What a full disk takes of a line before it says no.
+    // The part of a line that a full disk took.
     log.file = writable;
     log.file.write_all(b"{\"time\":2.0,\"st").unwrap();
     log.append(&step(3, 0.5)).unwrap();
@@ -353,7 +353,7 @@ fn resuming_twice_drops_from_both_timelines() {
     assert_eq!(records[3], step(3, 0.25));
     assert_eq!(records[5], step(4, 0.125));
 
-    // Further back than the first resumption, which then never happened.
+    // Further back than the first resumption, which is then abandoned too.
     append_all(&path, &[resumed(1)]);
     assert_eq!(read(&path).unwrap(), [step(1, 0.5), resumed(1)]);
 }
@@ -381,7 +381,7 @@ fn numbers_come_back_to_the_bit() {
 }
 
 #[test]
-fn events_and_fields_of_a_later_version_are_no_error() {
+fn unknown_events_and_fields_are_ignored() {
     let (_temp, path) = log_path();
     let lines = concat!(
         r#"{"event":"moon_phase","step":1,"time":1.0,"full":true,"craters":[{"a":null}]}"#,

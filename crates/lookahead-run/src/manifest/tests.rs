@@ -67,15 +67,15 @@ fn a_manifest_that_is_missing_broken_or_binary_is_an_error_that_names_the_checkp
 }
 
 #[test]
-fn a_later_format_is_told_from_damage() {
+fn a_later_format_is_not_reported_as_damage() {
     let temp = tempdir().unwrap();
     fs::write(temp.path().join(FILE_NAME), r#"{"format": 2, "all": "else differs"}"#).unwrap();
     let error = Manifest::read(temp.path()).unwrap_err();
     assert!(matches!(error, Error::ManifestTooNew { found: 2, known: 1, .. }), "{error}");
-    assert!(error.to_string().contains("use a newer `lookahead`"), "{error}");
+    assert!(error.to_string().contains("Use a newer `lookahead`"), "{error}");
 }
 
-/// A manifest that is sealed as it should be, and wants a file from elsewhere.
+/// A correctly sealed manifest with a file outside its folder.
 #[test]
 fn names_that_lead_out_of_the_folder_are_refused() {
     let temp = tempdir().unwrap();
@@ -91,7 +91,7 @@ fn names_that_lead_out_of_the_folder_are_refused() {
 }
 
 #[test]
-fn sizes_that_overflow_together_are_only_large() {
+fn a_sum_of_sizes_does_not_overflow() {
     let mut manifest = manifest();
     let entry = FileEntry { bytes: u64::MAX, sha256: String::new() };
     manifest.files.insert("other".to_owned(), entry);
@@ -99,7 +99,7 @@ fn sizes_that_overflow_together_are_only_large() {
 }
 
 #[test]
-fn a_manifest_beyond_any_bound_is_not_read() {
+fn a_manifest_that_is_too_large_is_not_read() {
     let temp = tempdir().unwrap();
     let file = File::create(temp.path().join(FILE_NAME)).unwrap();
     file.set_len(LARGEST + 1).unwrap();
@@ -111,7 +111,7 @@ fn a_manifest_beyond_any_bound_is_not_read() {
 }
 
 #[test]
-fn a_field_of_a_later_version_is_no_error() {
+fn unknown_fields_are_ignored() {
     let temp = tempdir().unwrap();
     let path = temp.path().join(FILE_NAME);
     manifest().write(temp.path()).unwrap();
@@ -124,9 +124,9 @@ fn a_field_of_a_later_version_is_no_error() {
     assert_eq!(Manifest::read(temp.path()).unwrap().metadata, metadata(1500));
 }
 
-/// As versions before wrote it, and read it, when all of it was one struct.
+/// As in earlier versions, where all of it was one struct.
 #[test]
-fn metadata_has_one_level_in_a_manifest() {
+fn metadata_is_flat_in_json() {
     let text = concat!(
         r#"{"step":1502,"phase":2,"epoch":1,"cursor":7,"seed":18446744073709551615,"#,
         r#""program":"this one","versions":{"lookahead":"1","tch":"2","libtorch":"3"},"#,
@@ -139,7 +139,7 @@ fn metadata_has_one_level_in_a_manifest() {
     );
     assert_eq!(serde_json::to_string(&metadata(1502)).unwrap(), text);
     assert_eq!(serde_json::from_str::<TrainingMetadata>(text).unwrap(), metadata(1502));
-    // What still earlier ones did not record has a default.
+    // Fields that even earlier versions lacked have defaults.
     let earlier = concat!(
         r#"{"step":0,"phase":0,"epoch":0,"cursor":0,"seed":0,"#,
         r#""versions":{"lookahead":"","tch":"","libtorch":""},"#,

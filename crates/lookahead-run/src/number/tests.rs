@@ -22,7 +22,7 @@ fn numbers_come_back_to_the_bit_whether_they_may_be_absent_or_not() {
 }
 
 #[test]
-fn what_is_absent_or_null_is_none_and_what_is_no_number_is_an_error() {
+fn absent_and_null_are_none_and_anything_else_is_an_error() {
     let read = |maybe: &str| {
         let text = format!("{{\"one\":1,\"maybe\":{maybe}}}");
         serde_json::from_str::<Numbers>(&text).map(|found| found.maybe)
@@ -41,7 +41,7 @@ fn what_is_absent_or_null_is_none_and_what_is_no_number_is_an_error() {
 }
 
 #[test]
-fn none_is_null_where_it_is_written() {
+fn none_is_written_as_null() {
     #[derive(Serialize)]
     struct Number(#[serde(with = "super::option")] Option<f64>);
 

@@ -24,7 +24,7 @@ fn publish_with(store: &CheckpointStore, step: u64, accuracy: f64) {
 }
 
 #[test]
-fn later_checkpoints_are_put_aside_and_not_lost() {
+fn later_checkpoints_are_moved_and_not_lost() {
     let (temp, store) = store();
     publish_all(&store, [10, 20, 30, 40]);
     assert_eq!(store.abandon_after(20).unwrap(), ["step-00000040", "step-00000030"]);
@@ -66,7 +66,7 @@ fn the_newest_are_kept_and_the_rest_removed() {
 }
 
 #[test]
-fn what_another_run_has_saved_is_neither_counted_nor_removed() {
+fn another_runs_checkpoints_are_neither_counted_nor_removed() {
     let (temp, store) = store();
     identity::write(temp.path(), &"a".repeat(32)).unwrap();
     publish_all(&store, [10, 20]);
@@ -80,7 +80,7 @@ fn what_another_run_has_saved_is_neither_counted_nor_removed() {
 }
 
 #[test]
-fn the_newest_valid_one_stays_behind_damaged_ones() {
+fn the_newest_valid_checkpoint_is_kept_behind_damaged_ones() {
     let (_temp, store) = store();
     let paths = publish_all(&store, [10, 20, 30, 40]);
     flip(&paths[3].join("model.safetensors"), 0);
@@ -91,19 +91,19 @@ fn the_newest_valid_one_stays_behind_damaged_ones() {
 }
 
 #[test]
-fn every_so_manieth_step_stays_for_good() {
+fn every_nth_step_stays() {
     let (_temp, store) = store();
     publish_all(&store, [10, 15, 20, 25, 30, 35]);
     let retention = Retention { every: NonZeroU64::new(20), ..keep(2) };
     let removed = store.retain(&retention, None).unwrap();
     assert_eq!(removed, ["step-00000010", "step-00000015", "step-00000025"]);
     assert_eq!(steps(&store), [20, 30, 35]);
-    // The next time there is nothing to remove, though there are more than two.
+    // The next time there is nothing to remove, although there are more than two.
     assert!(store.retain(&retention, None).unwrap().is_empty());
 }
 
 #[test]
-fn a_step_that_is_wanted_stays() {
+fn a_requested_step_stays() {
     let (_temp, store) = store();
     publish_all(&store, [10, 20, 30, 40]);
     store.retain(&Retention { step: Some(20), ..keep(1) }, None).unwrap();
@@ -111,7 +111,7 @@ fn a_step_that_is_wanted_stays() {
 }
 
 #[test]
-fn the_best_stays_and_what_is_no_number_is_never_the_best() {
+fn the_best_stays_and_is_never_nan_or_infinite() {
     let best = |highest| Some(Best { metric: "accuracy".to_owned(), highest });
     for (highest, kept) in [(true, [20, 60]), (false, [30, 60])] {
         let (_temp, store) = store();
@@ -130,7 +130,7 @@ fn the_best_stays_and_what_is_no_number_is_never_the_best() {
 }
 
 #[test]
-fn the_best_is_told_by_manifests_that_can_be_trusted() {
+fn the_best_is_not_chosen_by_a_damaged_manifest() {
     let (temp, store) = store();
     for (step, value) in [(10, 0.9), (20, 0.8), (30, 0.1)] {
         publish_with(&store, step, value);
@@ -143,9 +143,9 @@ fn the_best_is_told_by_manifests_that_can_be_trusted() {
     assert_eq!(steps(&store), [20, 30]);
 }
 
-/// The caller's word for the one that it has just published spares reading it all again.
+/// The caller names the checkpoint that it has just published, which is then not read again.
 #[test]
-fn one_that_is_known_to_be_valid_is_not_read_again() {
+fn a_checkpoint_known_to_be_valid_is_not_read_again() {
     let (_temp, store) = store();
     let paths = publish_all(&store, [10, 20, 30]);
     flip(&paths[2].join("model.safetensors"), 0);
@@ -154,7 +154,7 @@ fn one_that_is_known_to_be_valid_is_not_read_again() {
 }
 
 #[test]
-fn where_none_is_valid_none_is_removed() {
+fn if_none_is_valid_none_is_removed() {
     let (_temp, store) = store();
     for step in [10, 20, 30] {
         flip(&publish(&store, step).path.join("model.safetensors"), 0);
@@ -164,7 +164,7 @@ fn where_none_is_valid_none_is_removed() {
 }
 
 #[test]
-fn a_leftover_removal_of_the_same_step_is_no_obstacle() {
+fn a_leftover_of_the_same_step_does_not_prevent_removal() {
     let (temp, store) = store();
     publish_all(&store, [10, 20]);
     fs::create_dir_all(temp.path().join(".step-00000010.removed/inner")).unwrap();

@@ -25,10 +25,10 @@ fn late(step: u64) -> Record {
 }
 
 #[test]
-fn what_follows_the_step_goes_to_abandoned_and_nothing_else() {
+fn later_events_and_nothing_else_move_to_abandoned() {
     let run = tempdir().unwrap();
     let path = run.path().join("events.jsonl");
-    // With what an earlier version left there, and an event of an earlier step that came late.
+    // With an abandoned timeline of an earlier version, and a late event of an earlier step.
     append_all(&path, &[step(1, 0.5), step(2, 0.5), resumed(1), step(2, 0.25), step(3, 0.25)]);
     append_all(&path, &[late(2), step(4, 0.25)]);
     let before = all_lines(run.path());
@@ -67,7 +67,7 @@ fn a_damaged_line_is_moved_with_the_one_before_it_and_a_torn_one_is_cut_off() {
 }
 
 #[test]
-fn a_file_in_the_place_of_abandoned_leaves_the_log_as_it_was() {
+fn a_file_named_abandoned_leaves_the_log_unchanged() {
     let run = tempdir().unwrap();
     let path = run.path().join("events.jsonl");
     append_all(&path, &[step(1, 0.5), step(2, 0.5)]);
@@ -81,11 +81,11 @@ fn a_file_in_the_place_of_abandoned_leaves_the_log_as_it_was() {
 }
 
 thread_local! {
-    /// Calls that change the disk until this thread's process is killed, as far as the disk can tell.
+    /// Calls that change the disk until this thread panics, which leaves the disk as a kill would.
     static LEFT: Cell<usize> = const { Cell::new(usize::MAX) };
 }
 
-/// Rewinds the log, and is killed after the `at`-th call that changes the disk; whether it was.
+/// Rewinds the log, and panics after the `at`-th call that changes the disk; returns whether it did.
 fn killed_after(at: usize, path: &Path, to: u64) -> bool {
     LEFT.set(at);
     let killed = catch_unwind(|| EventLog::open(path).unwrap().rewind_to(to).unwrap()).is_err();
@@ -102,8 +102,7 @@ fn killed_after_each_call_it_loses_no_line_and_keeps_each_once() {
     }));
     let records = [step(1, 0.5), step(2, 0.5), late(1), step(3, 0.5)];
     let mut kills = 0;
-    // Killed in the first attempt, in the one after that, and then left alone. The second goes back
-    // further.
+    // Killed in the first attempt, in the second, which goes back further, and not in the third.
     for first in 1.. {
         for second in 1.. {
             let run = tempdir().unwrap();

@@ -1,8 +1,8 @@
 use super::*;
 
-/// As versions before wrote it, and read it, when all of it was one struct.
+/// As in earlier versions, where all of it was one struct.
 #[test]
-fn a_status_has_one_level_in_an_answer() {
+fn a_status_is_flat_in_json() {
     let text = concat!(
         r#"{"run":"mnist","process":7,"state":"paused","step":3,"total_steps":9,"epoch":1,"#,
         r#""phase":2,"loss":"Infinity","learning_rate":0.1,"samples_per_second":900.0,"k":5,"#,

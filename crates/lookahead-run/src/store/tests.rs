@@ -38,9 +38,9 @@ fn a_valid_checkpoint_of_the_step_is_kept_untouched() {
     assert_eq!(names_in(temp.path()), ["step-00001500"]);
 }
 
-/// Such as one that was taken in the middle of what a step has still to do.
+/// For example one that was taken before the evaluations of its step.
 #[test]
-fn another_moment_of_the_same_step_takes_the_place() {
+fn another_moment_of_the_same_step_replaces_it() {
     let (temp, store) = store();
     publish(&store, 1500);
     let mut other = metadata(1500);
@@ -53,7 +53,7 @@ fn another_moment_of_the_same_step_takes_the_place() {
     assert_eq!(moved.metadata, metadata(1500));
     assert_eq!(names_in(temp.path()), ["abandoned", "step-00001500"]);
 
-    // What was measured, and where, makes no other moment.
+    // Measurements, time and machine don't make it another moment.
     other.metrics.clear();
     other.wall_seconds += 1.0;
     other.machine.compute.threads += 1;
@@ -75,7 +75,7 @@ fn a_damaged_checkpoint_of_the_step_is_replaced_and_not_lost() {
 }
 
 #[test]
-fn a_file_in_the_place_of_a_checkpoint_is_moved_away_too() {
+fn a_file_with_a_checkpoints_name_is_moved_away_too() {
     let (temp, store) = store();
     fs::write(temp.path().join("step-00001500"), "mine").unwrap();
     verify(&publish(&store, 1500).path).unwrap();
@@ -111,7 +111,7 @@ fn a_writer_that_panics_leaves_nothing() {
 }
 
 #[test]
-fn what_a_manifest_could_not_account_for_is_refused() {
+fn files_with_bad_names_unfinished_or_from_elsewhere_are_refused() {
     let (temp, store) = store();
     for name in ["", "manifest.json", "../other", "a/b", ".hidden", "a\nb"] {
         let error = store.publish(metadata(1), |writer| {
@@ -141,9 +141,9 @@ fn what_a_manifest_could_not_account_for_is_refused() {
     assert!(names_in(temp.path()).is_empty());
 }
 
-/// A disk that takes bytes and gives others back.
+/// A disk that returns other bytes than it was given.
 #[test]
-fn what_reads_back_otherwise_than_it_was_written_is_not_published() {
+fn a_file_that_reads_back_differently_is_not_published() {
     let (temp, store) = store();
     let error = store.publish(metadata(1), |writer| {
         let mut file = writer.create_file("model")?;
@@ -156,21 +156,21 @@ fn what_reads_back_otherwise_than_it_was_written_is_not_published() {
 }
 
 #[test]
-fn a_link_is_no_checkpoint() {
+fn a_link_is_not_a_checkpoint() {
     let (temp, store) = store();
     let elsewhere = tempfile::tempdir().unwrap();
     let other = CheckpointStore::new(elsewhere.path());
     let to = publish(&other, 30).path;
     std::os::unix::fs::symlink(&to, temp.path().join("step-00000030")).unwrap();
     assert!(store.list().unwrap().is_empty());
-    // One of the same step gets its place, and what the link leads to stays.
+    // A new checkpoint takes its place, and the target of the link stays.
     publish(&store, 30);
     assert_eq!(store.list().unwrap().len(), 1);
     verify(&to).unwrap();
 }
 
 #[test]
-fn what_a_crash_left_of_the_same_step_does_not_get_into_the_checkpoint() {
+fn leftovers_of_a_crash_do_not_get_into_the_checkpoint() {
     let (temp, store) = store();
     let leftover = temp.path().join(".step-00001500.tmp");
     fs::create_dir(&leftover).unwrap();
@@ -181,7 +181,7 @@ fn what_a_crash_left_of_the_same_step_does_not_get_into_the_checkpoint() {
 }
 
 #[test]
-fn a_run_folder_that_is_gone_is_named() {
+fn a_missing_run_folder_is_named() {
     let (temp, _) = store();
     let store = CheckpointStore::new(&temp.path().join("gone"));
     let errors = [
@@ -233,7 +233,7 @@ fn the_newest_valid_checkpoint_is_found_behind_damaged_ones() {
 }
 
 #[test]
-fn without_a_valid_checkpoint_each_is_told_with_its_fault() {
+fn without_a_valid_checkpoint_each_fault_is_listed() {
     let (_temp, store) = store();
     let error = store.newest_valid().unwrap_err();
     assert!(error.to_string().contains("has no checkpoint yet"), "{error}");
@@ -250,10 +250,10 @@ fn without_a_valid_checkpoint_each_is_told_with_its_fault() {
 }
 
 #[test]
-fn a_step_is_found_verified_or_the_choice_is_told() {
+fn a_checkpoint_is_found_by_step_or_the_error_lists_the_steps() {
     let (_temp, store) = store();
     let error = store.at_step(5).unwrap_err();
-    assert!(error.to_string().contains("no checkpoint at all"), "{error}");
+    assert!(error.to_string().contains("it has no checkpoints"), "{error}");
     publish(&store, 20);
     let path = publish(&store, 10).path;
     let (checkpoint, manifest) = store.at_step(10).unwrap();

@@ -54,7 +54,7 @@ fn it_knows_whether_settings_were_changed() {
 }
 
 #[test]
-fn what_an_earlier_version_left_of_an_abandoned_timeline_does_not_count() {
+fn an_abandoned_timeline_left_by_an_earlier_version_does_not_count() {
     let temp = tempfile::tempdir().unwrap();
     let path = temp.path().join("events.jsonl");
     append_all(&path, &[step(1, 0.5), step(2, 0.5), resumed(1)]);

@@ -23,7 +23,7 @@ fn line(record: &Record) -> Vec<u8> {
     [&serde_json::to_vec(record).unwrap()[..], b"\n"].concat()
 }
 
-/// All that is new, by calls of `limit` items.
+/// All new items, by calls of `limit` items.
 fn all(tail: &mut LogTail, limit: usize) -> Vec<LogItem> {
     let calls = std::iter::repeat_with(|| tail.read(limit).unwrap());
     let calls = calls.inspect(|items| assert!(items.len() <= limit));
@@ -31,7 +31,7 @@ fn all(tail: &mut LogTail, limit: usize) -> Vec<LogItem> {
 }
 
 #[test]
-fn one_that_rests_holds_no_file_and_misses_nothing() {
+fn a_resting_tail_holds_no_file_and_misses_nothing() {
     let (_temp, path) = log_path();
     let mut tail = LogTail::new(&path);
     let rest = |tail: &mut LogTail| {
@@ -46,7 +46,7 @@ fn one_that_rests_holds_no_file_and_misses_nothing() {
     assert_eq!(words(&mut tail), "");
     rest(&mut tail);
     assert_eq!(words(&mut tail), "");
-    // More, a part of a line, and its rest.
+    // Another line, a part of a line, and its rest.
     append_all(&path, &[step(2, 0.5)]);
     assert_eq!(words(&mut tail), "2");
     let whole = line(&step(3, 0.5));
@@ -56,7 +56,7 @@ fn one_that_rests_holds_no_file_and_misses_nothing() {
     append_bytes(&path, &whole[9..]);
     assert_eq!(words(&mut tail), "3");
     rest(&mut tail);
-    // Another log, which may have got the inode of the first.
+    // Another log, which may have the inode of the first.
     fs::remove_file(&path).unwrap();
     assert_eq!(words(&mut tail), "");
     append_all(&path, &[step(7, 0.5), step(8, 0.5), step(9, 0.5), step(10, 0.5)]);
@@ -66,8 +66,8 @@ fn one_that_rests_holds_no_file_and_misses_nothing() {
     assert_eq!(words(&mut tail), "restarted");
 }
 
-/// What is new, each item as a word: the step of a record, `restarted`, or `damaged` and the
-/// number of the line.
+/// All new items, each as a word: the step of a record, `restarted`, or `damaged` and the number of the
+/// line.
 fn words(tail: &mut LogTail) -> String {
     let words = all(tail, 1000).into_iter().map(|item| match item {
         LogItem::Record(record) => record.step.to_string(),
@@ -78,7 +78,7 @@ fn words(tail: &mut LogTail) -> String {
 }
 
 #[test]
-fn what_is_appended_comes_once() {
+fn appended_events_are_returned_once() {
     let (_temp, path) = log_path();
     let mut tail = LogTail::new(&path);
     assert_eq!(tail.read(1000).unwrap(), [], "a run that is just beginning has no log");
@@ -96,7 +96,7 @@ fn what_is_appended_comes_once() {
 }
 
 #[test]
-fn no_more_comes_at_once_than_is_asked_for() {
+fn a_call_returns_at_most_its_limit() {
     let (_temp, path) = log_path();
     // Several blocks.
     let records: Vec<_> = (1..=5000).map(|i| step(i, 0.5)).collect();
@@ -114,7 +114,7 @@ fn no_more_comes_at_once_than_is_asked_for() {
         assert_eq!(there, bytes.len() as u64);
         let handed_out = records[..found.len()].iter().map(|record| line(record).len());
         assert_eq!(read, handed_out.sum::<usize>() as u64);
-        // That the log has grown meanwhile costs nothing of what was read already.
+        // A change of the log does not lose what was read already.
         let ending = File::options().append(true).open(&path).unwrap();
         ending.set_modified(std::time::SystemTime::UNIX_EPOCH).unwrap();
     }
@@ -131,7 +131,7 @@ fn no_more_comes_at_once_than_is_asked_for() {
 proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..Default::default() })]
 
-    /// However a log's bytes come, what comes after the last restart is what the log holds.
+    /// In whatever parts a log's bytes come, the items after the last restart are the log's.
     #[test]
     fn bytes_in_parts_of_any_size(
         parts in prop::collection::vec(0usize..200, 0..30),
@@ -158,7 +158,7 @@ proptest! {
         prop_assert_eq!(found, expected.collect::<Vec<_>>());
     }
 
-    /// Bytes of any kind give as many items as there are line feeds.
+    /// Any bytes give as many items as they have line feeds.
     #[test]
     fn a_log_of_any_bytes(
         lines in prop::collection::vec(
@@ -178,7 +178,7 @@ proptest! {
 }
 
 #[test]
-fn a_torn_line_is_read_once_it_is_whole_and_what_takes_its_place_as_well() {
+fn a_torn_line_is_read_once_it_is_whole_or_replaced() {
     let (_temp, path) = log_path();
     append_all(&path, &[step(1, 0.5)]);
     let mut tail = LogTail::new(&path);
@@ -191,7 +191,7 @@ fn a_torn_line_is_read_once_it_is_whole_and_what_takes_its_place_as_well() {
     append_bytes(&path, b"\n");
     assert_eq!(words(&mut tail), "2");
 
-    // A resumed run cuts it off, and its own line may be longer before anybody looks again.
+    // A resumed run cuts it off, and its own line may be longer by the next call.
     append_bytes(&path, &two[..20]);
     assert_eq!(words(&mut tail), "");
     append_all(&path, &[resumed(2), step(3, 0.5)]);
@@ -221,10 +221,10 @@ fn a_line_that_is_not_an_event_is_skipped_with_its_number() {
 }
 
 #[test]
-fn a_line_beyond_any_bound_is_skipped_and_not_kept() {
+fn a_line_that_is_too_long_is_skipped_and_not_kept() {
     let (_temp, path) = log_path();
     let one = line(&step(1, 0.5));
-    // More than a call passes over; on a disk it is a hole.
+    // More than one call skips; on disk it is a hole.
     let hole = 3 * SKIPPED_AT_ONCE;
     append_bytes(&path, &one);
     append_bytes(&path, b"{");
@@ -238,7 +238,7 @@ fn a_line_beyond_any_bound_is_skipped_and_not_kept() {
         assert!(before < tail.progress().0, "each call comes further");
         calls += 1;
     }
-    assert!(calls > 1, "a call passes over a part");
+    assert!(calls > 1, "one call skips a part");
     assert!(tail.source.as_ref().unwrap().lines.memory() <= 2 * (LARGEST_LINE + BLOCK));
     append_bytes(&path, b"}");
     assert_eq!(words(&mut tail), "", "it still has no end");
@@ -251,7 +251,7 @@ fn a_line_beyond_any_bound_is_skipped_and_not_kept() {
     assert!(cause.contains("more than 4194304 bytes"), "{cause}");
     assert_eq!(record.step, 2);
 
-    // Of one that is cut short there is less to pass over.
+    // A long line that is cut short.
     let mut tail = LogTail::new(&path);
     fs::write(&path, [&one[..], &vec![b'x'; 2 * LARGEST_LINE]].concat()).unwrap();
     assert_eq!(words(&mut tail), "1");
@@ -260,7 +260,7 @@ fn a_line_beyond_any_bound_is_skipped_and_not_kept() {
     append_bytes(&path, &[b"\n", &line(&step(2, 0.5))[..]].concat());
     assert_eq!(words(&mut tail), "damaged 2, 2");
 
-    // One that is cut off again by a run that goes on, be it that the log is as long soon.
+    // A long line that a resumed run cuts off, even if the log is soon as long as before.
     for more in [None, Some(hole)] {
         fs::write(&path, &one).unwrap();
         let mut tail = LogTail::new(&path);
@@ -277,20 +277,20 @@ fn a_line_beyond_any_bound_is_skipped_and_not_kept() {
 }
 
 #[test]
-fn a_line_of_the_largest_size_is_an_event_and_one_byte_more_is_too_many() {
+fn a_line_of_the_largest_size_is_read_and_one_byte_more_is_not() {
     let (_temp, path) = log_path();
     for (length, expected) in [(LARGEST_LINE, "1, 2"), (LARGEST_LINE + 1, "damaged 1, 2")] {
         let mut one = line(&step(1, 0.5));
         one.splice(0..0, vec![b' '; length - one.len()]);
         fs::write(&path, [&one[..], &line(&step(2, 0.5))].concat()).unwrap();
         assert_eq!(words(&mut LogTail::new(&path)), expected);
-        // However it came.
+        // In two parts.
         let mut tail = LogTail::new(&path);
         fs::write(&path, &one[..length - 1]).unwrap();
         assert_eq!(words(&mut tail), "");
         append_bytes(&path, &[b"\n", &line(&step(2, 0.5))[..]].concat());
         assert_eq!(words(&mut tail), expected);
-        // And wherever in a block it begins.
+        // Starting inside a block.
         fs::write(&path, [&line(&step(0, 0.5))[..], &one, &line(&step(2, 0.5))].concat()).unwrap();
         let expected = format!("0, {}", expected.replace("damaged 1", "damaged 2"));
         assert_eq!(words(&mut LogTail::new(&path)), expected);
@@ -312,12 +312,12 @@ fn a_log_that_is_cut_is_read_from_its_beginning() {
     file.set_len(0).unwrap();
     append_all(&path, &[step(8, 0.5)]);
     assert_eq!(words(&mut tail), "restarted, 8");
-    // In its middle: of what is left it is not known that it is the same.
+    // Cut in its middle: the rest may not be the same.
     append_all(&path, &[step(9, 0.5)]);
     assert_eq!(words(&mut tail), "9");
     file.set_len(line(&step(8, 0.5)).len() as u64).unwrap();
     assert_eq!(words(&mut tail), "restarted, 8");
-    // However far from its beginning.
+    // Cut far from its beginning.
     let there = fs::metadata(&path).unwrap().len();
     let last = 2 * BEGINNING as u64;
     append_all(&path, &(9..=last).map(|i| step(i, 0.5)).collect::<Vec<_>>());
@@ -329,7 +329,7 @@ fn a_log_that_is_cut_is_read_from_its_beginning() {
 }
 
 #[test]
-fn a_log_written_anew_in_its_place_is_known_however_long_it_is() {
+fn a_log_rewritten_in_its_place_is_noticed() {
     let (_temp, path) = log_path();
     let mut tail = LogTail::new(&path);
     fs::write(&path, line(&step(1, 0.5))).unwrap();
@@ -337,7 +337,7 @@ fn a_log_written_anew_in_its_place_is_known_however_long_it_is() {
     let longer = [resumed(3), step(4, 0.5)];
     fs::write(&path, longer.iter().flat_map(line).collect::<Vec<_>>()).unwrap();
     assert_eq!(words(&mut tail), "restarted, 3, 4");
-    // Of the same length, and with another time.
+    // Another log of the same length, with another time.
     let later = [Record { time: 0.75, ..resumed(3) }, step(5, 0.5)];
     let bytes: Vec<_> = later.iter().flat_map(line).collect();
     fs::write(&path, &bytes[..bytes.len()]).unwrap();
@@ -353,12 +353,12 @@ fn another_log_of_the_name_is_read_instead() {
     append_all(&path, &[step(1, 0.5)]);
     assert_eq!(words(&mut tail), "1");
     let other = temp.path().join("other");
-    // It begins with the same bytes, and is another one all the same.
+    // It begins with the same bytes, and is another log nevertheless.
     append_all(&other, &[step(1, 0.5), step(2, 0.5)]);
     fs::rename(&other, &path).unwrap();
     assert_eq!(words(&mut tail), "restarted, 1, 2");
 
-    // That it is gone says nothing yet; and it may come back.
+    // A missing log may come back.
     let aside = temp.path().join("aside");
     fs::rename(&path, &aside).unwrap();
     assert_eq!(words(&mut tail), "");
@@ -375,7 +375,7 @@ fn another_log_of_the_name_is_read_instead() {
 }
 
 #[test]
-fn a_log_of_which_nothing_came_is_not_said_to_be_restarted() {
+fn a_log_from_which_nothing_was_read_does_not_restart() {
     let (_temp, path) = log_path();
     let mut tail = LogTail::new(&path);
     fs::write(&path, "{\"time\"").unwrap();
@@ -386,7 +386,7 @@ fn a_log_of_which_nothing_came_is_not_said_to_be_restarted() {
 }
 
 #[test]
-fn a_folder_or_a_pipe_is_no_log_and_a_log_in_its_place_is_read() {
+fn a_folder_or_a_pipe_is_an_error_and_a_log_in_its_place_is_read() {
     let (_temp, path) = log_path();
     let mut tail = LogTail::new(&path);
     append_all(&path, &[step(1, 0.5)]);
@@ -399,7 +399,7 @@ fn a_folder_or_a_pipe_is_no_log_and_a_log_in_its_place_is_read() {
         make();
         for _ in 0..2 {
             let error = tail.read(1000).unwrap_err().to_string();
-            assert!(error.contains("no plain file"), "{error}");
+            assert!(error.contains("not a plain file"), "{error}");
             assert!(error.contains(path.to_str().unwrap()), "{error}");
         }
         let _ = fs::remove_file(&path).or_else(|_| fs::remove_dir(&path));
@@ -409,7 +409,7 @@ fn a_folder_or_a_pipe_is_no_log_and_a_log_in_its_place_is_read() {
 }
 
 #[test]
-fn a_run_that_writes_meanwhile_is_followed_to_its_end() {
+fn a_log_is_followed_while_it_is_written() {
     let (_temp, path) = log_path();
     let last = 20_000;
     std::thread::scope(|scope| {
@@ -431,7 +431,7 @@ fn a_run_that_writes_meanwhile_is_followed_to_its_end() {
     });
 }
 
-/// As earlier versions left it: what is abandoned is void as soon as that is known.
+/// A log of an earlier version: abandoned events stop counting as soon as the `resumed` event is read.
 #[test]
 fn a_log_that_goes_back_is_read_again_without_what_it_abandons() {
     let (_temp, path) = log_path();
@@ -453,7 +453,7 @@ fn a_log_that_is_rewound_is_read_again() {
     assert_eq!(words(&mut tail), "1, 2, 3");
     let mut log = EventLog::open(&path).unwrap();
     log.rewind_to(1).unwrap().unwrap();
-    // It is longer than it was before anyone looks again.
+    // It is longer than before by the next call.
     for record in [resumed(1), step(2, 0.25), step(3, 0.25), step(4, 0.25)] {
         log.append(&record).unwrap();
     }

@@ -22,15 +22,15 @@ fn marks_are_not_part_of_a_text() {
 }
 
 #[test]
-fn what_is_neither_comes_with_what_helps() {
+fn other_bytes_give_an_error_with_a_remedy() {
     let said = |bytes: &[u8]| decode(bytes.to_vec()).unwrap_err();
     let marked = units(u16::to_le_bytes, &format!("\u{feff}{TEXT}"));
     assert!(said(&marked[..marked.len() - 1]).contains("damaged or cut off"));
     assert!(said(b"\xff\xfe\x00\xd8a\0").contains("damaged or cut off"));
     assert!(said(&units(u16::to_le_bytes, "k = 5\n")).contains("iconv -f UTF-16LE"));
     assert!(said(&units(u16::to_be_bytes, "k = 5\n")).contains("iconv -f UTF-16BE"));
-    assert!(said(b"caf\xe9").contains("the byte 3") && said(b"caf\xe9").contains("iconv -f"));
-    // A zero now and then is a character.
+    assert!(said(b"caf\xe9").contains("at byte 3") && said(b"caf\xe9").contains("iconv -f"));
+    // A single zero is a character.
     assert_eq!(decode(b"a\0b\0\0\0".to_vec()).as_deref(), Ok("a\0b\0\0\0"));
     assert_eq!(decode(b"ab\0abc".to_vec()).as_deref(), Ok("ab\0abc"));
 }

@@ -222,7 +222,7 @@ fn a_heat_map_has_a_cell_for_each_pair() {
 
 /// Cycles of two steps, 1 and 2 above the loss at their first; a third of twelve steps is four.
 #[test]
-fn a_cycle_is_told_from_its_first_step() {
+fn a_cycle_is_drawn_from_its_first_step() {
     let mut run = run(config("sgd", 0.1, Some((2, 0.5))), 0, Some(0.1));
     run.steps = 12;
     run.phases = [1, 2].repeat(6);

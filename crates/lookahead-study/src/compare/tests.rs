@@ -70,7 +70,7 @@ fn study() -> Vec<Made> {
 }
 
 #[test]
-fn the_best_point_is_chosen_on_validation_and_told_on_test() {
+fn the_best_point_is_chosen_on_validation_and_reported_on_test() {
     let comparison = compared(&study(), &Options::default()).unwrap();
     assert_eq!(comparison.metric, Metric::Accuracy);
     assert_eq!(comparison.keys, ["lookahead", "optimizer.lr"]);
@@ -103,7 +103,7 @@ fn the_best_point_is_chosen_on_validation_and_told_on_test() {
 }
 
 #[test]
-fn tables_say_it_all() {
+fn tables_have_all_numbers() {
     let comparison = compared(&study(), &Options::default()).unwrap();
     let wanted = "\
 test accuracy in %: mean ± standard deviation over seeds
@@ -186,7 +186,7 @@ fn the_first_run_that_is_named_is_the_baseline() {
 }
 
 #[test]
-fn what_can_not_be_compared_is_told() {
+fn what_cannot_be_compared_is_refused() {
     let message = |paths: &[PathBuf]| compare(paths, &Options::default()).unwrap_err().to_string();
     assert!(message(&[]).contains("no folder was given"));
     let nowhere = Path::new("/nowhere/at/all");
@@ -251,7 +251,7 @@ fn a_task_without_classes_is_compared_by_loss() {
 }
 
 #[test]
-fn texts_are_compared_by_perplexity_and_told_apart_by_their_files() {
+fn texts_are_compared_by_perplexity_and_distinguished_by_their_files() {
     let text = |file: &str| {
         let mut config = sgd(0.1);
         config["data"] = serde_json::json!({ "kind": "text", "file": file });

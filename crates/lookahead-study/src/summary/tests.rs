@@ -78,7 +78,7 @@ fn what_a_resumed_run_left_behind_is_dropped() {
 }
 
 #[test]
-fn settings_that_changed_on_the_way_are_known() {
+fn settings_that_changed_during_training_are_noticed() {
     let changes = || json!({"optimizer.lr": 0.5}).as_object().unwrap().clone();
     assert!(read(|_| vec![(40, Event::Changed(Changed { changes: changes() }))]).changed);
     let resumed = |info: &RunInfo| Resumed {
@@ -90,7 +90,7 @@ fn settings_that_changed_on_the_way_are_known() {
 }
 
 #[test]
-fn slow_weights_are_final_where_there_are_any() {
+fn slow_weights_are_final_if_there_are_any() {
     let fast = |_: &RunInfo| vec![(40, evaluation(Weights::Fast, 0.1))];
     assert_eq!(read(fast).final_weights(), Some(Weights::Slow));
     let mut run = read(fast);
@@ -104,7 +104,7 @@ fn slow_weights_are_final_where_there_are_any() {
 
 /// A step far beyond the last is a damaged line, and takes no memory for what lies between.
 #[test]
-fn a_leap_is_left_out() {
+fn a_leap_of_steps_is_left_out() {
     let run = read(|_| vec![(u64::MAX, step(1.0, 1)), (41, step(1.0, 70_000))]);
     assert_eq!(run.losses.len(), 41);
     assert_eq!(run.phases[40], u16::MAX);

@@ -162,7 +162,7 @@ fn a_variant_replaces_keys_and_leaves_those_of_a_section_that_it_takes_out() {
 }
 
 #[test]
-fn draws_stay_the_same_when_more_are_asked_for_and_lie_in_their_ranges() {
+fn draws_stay_the_same_when_there_are_more_and_are_in_their_ranges() {
     let text = |count: u64, more: &str| {
         format!(
             "config = \"c\"\n[random]\ncount = {count}\n{more}\
@@ -257,7 +257,7 @@ fn resolve(_: &Path, sets: &[(String, Value)]) -> Result<Json, Refused> {
 }
 
 #[test]
-fn every_config_is_checked_and_a_fault_told_with_its_line_and_its_run() {
+fn every_config_is_checked_and_a_fault_has_its_line_and_its_run() {
     let plan = |text: &str| Plan::new(parse(text).unwrap(), &resolve);
     let error = plan("config = \"c\"\n[grid]\na.b = [1, -2]").unwrap_err();
     let said = error.to_string();

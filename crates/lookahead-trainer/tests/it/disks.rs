@@ -234,7 +234,7 @@ fn a_folder_of_abandoned_checkpoints_on_another_disk() {
     assert!(output.status.success(), "{}", stderr(&output));
     let file = |name: &str| std::fs::read_to_string(sandbox.path().join(name)).unwrap();
     assert_eq!(file("resumed"), "1\n", "{}", file("said"));
-    assert!(file("said").contains("move away what is on another one"), "{}", file("said"));
+    assert!(file("said").contains("Move away what is on another"), "{}", file("said"));
     assert_eq!(sandbox.checkpoints("run").len(), 4, "all are in their places");
 }
 

@@ -211,7 +211,7 @@ fn a_run_is_asked_through_its_socket() {
     signal(&child, "TERM");
     expect_stopped(&sandbox, "run", child);
     assert!(!sandbox.run_folder("run").join("control.sock").exists());
-    failed(&ctl("pause"), 1, &["does not run just now", "lookahead resume"]);
+    failed(&ctl("pause"), 1, &["is not running", "lookahead resume"]);
     failed(&sandbox.lookahead(&["ctl", "runs/run", "fly"]), 2, &["'fly'", "Usage: lookahead ctl"]);
     failed(&sandbox.lookahead(&["ctl", "runs/other", "stop"]), 2, &["There is no run"]);
 }

@@ -40,7 +40,7 @@ fn a_label_has_only_what_differs() {
 }
 
 #[test]
-fn a_key_that_one_lacks_counts_where_nothing_else_differs() {
+fn a_key_that_one_lacks_counts_if_nothing_else_differs() {
     let limited = json!({"train": {"epochs": 3, "max_steps": 10}});
     let free = json!({"train": {"epochs": 3}});
     assert_eq!(labels(&[limited, free]), ["train.max_steps=10", ""]);

@@ -59,8 +59,8 @@ fn only_plain_files_are_read() {
     let path = folder.path().join("pipe");
     assert!(std::process::Command::new("mkfifo").arg(&path).status().unwrap().success());
     // The folder comes first, since a pipe that is opened is waited for.
-    assert!(read(folder.path()).unwrap_err().contains("no plain file"));
-    assert!(read(&path).unwrap_err().contains("no plain file"));
+    assert!(read(folder.path()).unwrap_err().contains("not a plain file"));
+    assert!(read(&path).unwrap_err().contains("not a plain file"));
     let huge = folder.path().join("huge");
     File::create(&huge).unwrap().set_len(LARGEST + 1).unwrap();
     assert!(read(&huge).unwrap_err().contains("at most 1073741824 bytes"));
