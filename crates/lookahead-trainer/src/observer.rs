@@ -29,8 +29,9 @@ use crate::background_writer::BackgroundWriter;
 use crate::console::{self, eprint_line, patience};
 
 use bar::Bar;
-pub(crate) use lines::Lines;
+pub use lines::EVERY;
 use lines::line;
+pub(crate) use lines::{Lines, format_loss};
 use log::Log;
 use readers::Reader;
 
@@ -52,9 +53,6 @@ pub struct Show {
     /// Every event as a line of JSON on stdout.
     pub json: bool,
 }
-
-/// From one line for a step to the next, where nothing else is asked for.
-pub const EVERY: Duration = Duration::from_secs(10);
 
 /// The log and whoever watches.
 #[derive(Debug)]
@@ -78,8 +76,10 @@ pub struct Observer {
     silence: f64,
     /// Steps whose loss is not known yet, and what was recorded after the first of them.
     held: Vec<Record>,
-    /// Sum of the losses of steps, and how many, since somebody asked.
+    /// Sum of the losses of steps, and how many, since the last report.
     losses: (f64, u64),
+    /// What was published since [`take_recent`](Observer::take_recent).
+    recent: Vec<Record>,
 }
 
 /// How long the dashboard may take to give the terminal back.
@@ -146,6 +146,7 @@ impl Observer {
             silence: 0.0,
             held: Vec::new(),
             losses: (0.0, 0),
+            recent: Vec::new(),
         }
     }
 
@@ -216,6 +217,12 @@ impl Observer {
         }
         self.watch_readers(&record);
         self.publish_now(&record);
+        self.recent.push(record);
+    }
+
+    /// What was published since the last call.
+    pub fn take_recent(&mut self) -> Vec<Record> {
+        std::mem::take(&mut self.recent)
     }
 
     fn publish_now(&mut self, record: &Record) {

@@ -168,7 +168,7 @@ struct Trainer {
 impl Trainer {
     /// As `lookahead train` begins.
     fn new(config: Config) -> anyhow::Result<Self> {
-        let training = Training::new(config.clone(), None)?;
+        let mut training = Training::new(config.clone(), None)?;
         let folder = tempfile::tempdir()?;
         let run = RunFolder::create(folder.path(), "run")?;
         let lock = run.lock()?;
@@ -180,7 +180,7 @@ impl Trainer {
         if let Some(sentence) = hooks.open_to_others(&training, None) {
             bail!(sentence);
         }
-        hooks.begin(&training);
+        hooks.begin(&mut training)?;
         Ok(Trainer { training, hooks, run, _lock: lock, _folder: folder })
     }
 }

@@ -44,7 +44,7 @@ fn describe(status: &Status) -> String {
     {
         lines.push(format!(
             "Loss {}, learning rate {rate:.3e}, {speed:.0} samples a second.",
-            crate::observer::lines::loss(loss)
+            crate::observer::format_loss(loss)
         ));
     }
     if let (Some(k), Some(alpha)) = (status.lookahead.k, status.lookahead.alpha) {
@@ -66,7 +66,7 @@ fn describe(status: &Status) -> String {
         let milliseconds = |seconds: f64| format!("{:.3} ms", seconds * 1e3);
         let mut line = format!(
             "Rank {number} when they met last: loss {}, {} a step, waited {}",
-            crate::observer::lines::loss(rank.loss),
+            crate::observer::format_loss(rank.loss),
             milliseconds(rank.step_seconds),
             milliseconds(rank.wait_seconds)
         );

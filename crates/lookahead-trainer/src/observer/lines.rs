@@ -22,6 +22,9 @@ pub(crate) struct Lines {
     credit: (u32, Instant),
 }
 
+/// The default time from one line for a step to the next.
+pub const EVERY: Duration = Duration::from_secs(10);
+
 /// Lines of evaluations and checkpoints that may come at once: of a run whose epochs are over in no time
 /// there is one now and then.
 const AT_ONCE: u32 = 20;
@@ -105,7 +108,7 @@ impl Lines {
 
     /// Whether a line that is not about a step may come now.
     fn has_credit(&mut self) -> bool {
-        let every = self.every.unwrap_or(super::EVERY).as_secs_f64().max(1e-3);
+        let every = self.every.unwrap_or(EVERY).as_secs_f64().max(1e-3);
         let (left, since) = self.credit;
         let earned = (since.elapsed().as_secs_f64() / every) as u32;
         let mut left = left;
@@ -124,7 +127,7 @@ impl Lines {
 }
 
 /// A loss with four decimals, or with two digits where these would all be zeros.
-pub(crate) fn loss(value: f64) -> String {
+pub(crate) fn format_loss(value: f64) -> String {
     match value.abs() < 1e-3 && value != 0.0 {
         true => format!("{value:.1e}"),
         false => format!("{value:.4}"),
@@ -136,7 +139,7 @@ pub(super) fn progress(step: &event::Step) -> String {
     format!(
         "epoch {}  loss {}  lr {:.3e}  {:.0} samples/s",
         step.epoch,
-        loss(step.loss),
+        format_loss(step.loss),
         step.learning_rate,
         step.samples_per_second
     )
@@ -164,8 +167,10 @@ pub(super) fn line(record: &Record, task: Task) -> Option<String> {
                 Split::Validation => "validation",
                 Split::Test => "test",
             };
-            let mut line =
-                format!("step {step}  {split:10} at {weights}{of}: loss {}", loss(found.loss));
+            let mut line = format!(
+                "step {step}  {split:10} at {weights}{of}: loss {}",
+                format_loss(found.loss)
+            );
             if task == Task::Language {
                 line += &format!(", perplexity {:.4}", found.loss.exp());
             }

@@ -43,7 +43,7 @@ impl Average {
     ///
     /// # Errors
     /// What libtorch says.
-    pub fn take(&mut self, vs: &nn::VarStore, step: u64) -> anyhow::Result<()> {
+    pub fn update(&mut self, vs: &nn::VarStore, step: u64) -> anyhow::Result<()> {
         let _guard = tch::no_grad_guard();
         self.count += u64::from(step > self.start_step);
         let weight = match (self.kind, self.count) {
@@ -138,50 +138,4 @@ fn put(vs: &nn::VarStore, values: &BTreeMap<String, Tensor>) -> anyhow::Result<(
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use tch::Device;
-
-    fn means(config: &AveragingConfig) -> Vec<f64> {
-        let vs = nn::VarStore::new(Device::Cpu);
-        let mut x = vs.root().zeros("x", &[1]);
-        let mut average = Average::new(config, &vs).unwrap();
-        let values = [8.0, 4.0, 0.0, 4.0].into_iter().zip(1..).map(|(value, step)| {
-            let _ = tch::no_grad(|| x.fill_(value));
-            average.take(&vs, step).unwrap();
-            average.tensors()["x"].double_value(&[0])
-        });
-        values.collect()
-    }
-
-    #[test]
-    fn means_by_hand() {
-        let polyak =
-            AveragingConfig { kind: AveragingKind::Polyak, decay: None, start_step: Some(0) };
-        assert_eq!(means(&polyak), [8.0, 6.0, 4.0, 4.0]);
-        let late = AveragingConfig { start_step: Some(2), ..polyak };
-        assert_eq!(means(&late), [8.0, 4.0, 0.0, 2.0]);
-        let ema =
-            AveragingConfig { kind: AveragingKind::Ema, decay: Some(0.5), start_step: Some(0) };
-        assert_eq!(means(&ema), [8.0, 6.0, 3.0, 3.5]);
-    }
-
-    #[test]
-    fn theta_returns_also_after_a_failure() {
-        let vs = nn::VarStore::new(Device::Cpu);
-        let mut x = vs.root().zeros("x", &[1]);
-        let config = AveragingConfig { kind: AveragingKind::Polyak, ..AveragingConfig::default() };
-        let mut average = Average::new(&config, &vs).unwrap();
-        for (step, value) in [(1, 2.0), (2, 4.0)] {
-            let _ = tch::no_grad(|| x.fill_(value));
-            average.take(&vs, step).unwrap();
-        }
-        let seen = average.with(&vs, || Ok(x.double_value(&[0]))).unwrap();
-        assert_eq!((seen, x.double_value(&[0])), (3.0, 4.0));
-        average.with::<()>(&vs, || anyhow::bail!("no")).unwrap_err();
-        assert_eq!(x.double_value(&[0]), 4.0);
-        let other = [("x".to_owned(), Tensor::zeros([2], (tch::Kind::Float, Device::Cpu)))];
-        assert!(average.load(7, &other.into()).is_err());
-        assert_eq!((average.count(), average.tensors()["x"].double_value(&[0])), (2, 3.0));
-    }
-}
+mod tests;

@@ -1,6 +1,8 @@
 //! The best so far on validation data: by it a checkpoint is kept, and a training that gets no better
 //! is ended.
 
+use std::collections::BTreeMap;
+
 use lookahead_run::event::Evaluation;
 use lookahead_run::retention;
 
@@ -16,14 +18,14 @@ impl BestBy {
     pub fn shown(self, value: f64) -> String {
         match self {
             BestBy::Accuracy => format!("{:.2} %", 100.0 * value),
-            BestBy::Loss => crate::observer::lines::loss(value),
+            BestBy::Loss => crate::observer::format_loss(value),
         }
     }
 }
 
 impl From<BestBy> for retention::Best {
-    fn from(metric: BestBy) -> Self {
-        let (name, highest) = match metric {
+    fn from(by: BestBy) -> Self {
+        let (name, highest) = match by {
             BestBy::Accuracy => (ACCURACY, true),
             BestBy::Loss => (LOSS, false),
         };
@@ -50,7 +52,7 @@ impl Best {
 
     /// Takes an evaluation in; tells whether it is the best so far. What is no finite number is never
     /// the best.
-    pub fn take(&mut self, by: BestBy, step: u64, found: &Evaluation) -> bool {
+    pub fn update(&mut self, by: BestBy, step: u64, found: &Evaluation) -> bool {
         let value = match by {
             BestBy::Accuracy => found.accuracy,
             BestBy::Loss => found.loss,
@@ -69,29 +71,13 @@ impl Best {
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use lookahead_run::event::{Split, Weights};
-
-    fn found(loss: f64, accuracy: f64) -> Evaluation {
-        let (weights, split) = (Weights::Slow, Split::Validation);
-        Evaluation { weights, split, loss, accuracy, samples: 10, seconds: 0.0, model_step: None }
-    }
-
-    #[test]
-    fn the_first_of_equal_ones_is_the_best_and_nan_never_is() {
-        let mut best = Best::default();
-        let values = [(f64::NAN, 0.9), (1.0, 0.5), (0.5, 0.5), (2.0, 0.6), (f64::INFINITY, 0.9)];
-        let taken = |best: &mut Best, by| {
-            let all = values.iter().zip(1..);
-            all.map(|(&(loss, accuracy), step)| best.take(by, step, &found(loss, accuracy)))
-                .collect::<Vec<_>>()
-        };
-        assert_eq!(taken(&mut best, BestBy::Accuracy), [false, true, false, true, false]);
-        assert_eq!(best, Best { value: Some(0.6), step: 4, since: 1 });
-        let mut best = Best::default();
-        assert_eq!(taken(&mut best, BestBy::Loss), [false, true, true, false, false]);
-        assert_eq!(best, Best { value: Some(0.5), step: 3, since: 2 });
-    }
+/// The values of an evaluation by their names in a manifest.
+pub fn metrics(found: &Evaluation) -> BTreeMap<String, f64> {
+    // A task without classes has no accuracy.
+    let accuracy = Some((ACCURACY, found.accuracy)).filter(|(_, value)| !value.is_nan());
+    let all = accuracy.into_iter().chain([(LOSS, found.loss)]);
+    all.map(|(name, value)| (name.to_owned(), value)).collect()
 }
+
+#[cfg(test)]
+mod tests;

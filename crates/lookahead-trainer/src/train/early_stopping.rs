@@ -5,7 +5,7 @@ use lookahead_run::{RunFolder, TrainingMetadata};
 use serde_json::Value;
 
 use super::diverged::refuse_loss;
-use super::evaluation::evaluate_among;
+use super::evaluation::evaluate_with_workers;
 use super::hooks::Hooks;
 use super::setup::Training;
 use super::state::TrainState;
@@ -73,7 +73,7 @@ enum Tested {
 fn test_best(t: &mut Training, hooks: &mut Hooks, step: u64) -> anyhow::Result<Tested> {
     // A model of its own: the training stays as it was saved.
     let model = Model::new(&t.config.model, &t.data, t.device)?.computing_as(&t.config.train)?;
-    let last = t.final_weights();
+    let last = t.config.final_weights();
     let both = [Weights::Fast, last];
     for weights in if last == Weights::Fast { &both[..1] } else { &both[..] } {
         let load = |folder: &RunFolder| -> anyhow::Result<()> {
@@ -93,7 +93,8 @@ fn test_best(t: &mut Training, hooks: &mut Hooks, step: u64) -> anyhow::Result<T
         t.workers.broadcast_weights(&model.vs)?;
         let (samples, controls) = (&*t.data.test, &mut hooks.controls);
         let stop = || controls.stop_is_requested();
-        let found = evaluate_among(&t.workers, &model, samples, Split::Test, *weights, stop)?;
+        let found =
+            evaluate_with_workers(&t.workers, &model, samples, Split::Test, *weights, stop)?;
         let Some(mut found) = found else { return Ok(Tested::Interrupted) };
         found.model_step = Some(step);
         hooks.events.record(t.state.step, Event::Evaluation(found));

@@ -11,7 +11,6 @@ use lookahead_run::event::{RunEnded, Split, Status, Weights};
 use super::diverged::refuse_loss;
 use super::early_stopping;
 use super::hooks::Hooks;
-use super::hooks::evaluation::{measure, metrics, test_fast};
 use super::setup::Training;
 
 /// Ends a run whose last step has been taken, or that gets no better, and returns how.
@@ -20,7 +19,7 @@ use super::setup::Training;
 /// If the last checkpoint can't be saved, an evaluation fails, or the result is NaN or infinity.
 pub(super) fn finish(t: &mut Training, hooks: &mut Hooks) -> anyhow::Result<RunEnded> {
     let flow = last_sync(t, hooks)?;
-    hooks.checkpoints.save_and_wait(t, &mut hooks.events)?;
+    hooks.save_and_wait(t)?;
     if flow.is_break() {
         return Ok(RunEnded::new(Status::Stopped));
     }
@@ -30,13 +29,10 @@ pub(super) fn finish(t: &mut Training, hooks: &mut Hooks) -> anyhow::Result<RunE
     for weights in [Weights::Fast, Weights::Average, Weights::Slow] {
         let loss = match t.state.fast_test_loss {
             Some(loss) if weights == Weights::Fast => Some(loss),
-            _ => {
-                let (events, controls) = (&mut hooks.events, &mut hooks.controls);
-                match measure(t, events, controls, Split::Test, weights)? {
-                    Break(()) => return Ok(RunEnded::new(Status::Stopped)),
-                    Continue(found) => found.map(|found| found.loss),
-                }
-            }
+            _ => match hooks.evaluate(t, Split::Test, weights)? {
+                Break(()) => return Ok(RunEnded::new(Status::Stopped)),
+                Continue(found) => found.map(|found| found.loss),
+            },
         };
         if let Some(loss) = loss {
             let what = "The loss on the test set";
@@ -53,29 +49,22 @@ fn last_sync(t: &mut Training, hooks: &mut Hooks) -> anyhow::Result<ControlFlow<
         return Ok(Continue(()));
     }
     // θ is φ afterwards.
-    if t.state.fast_test_loss.is_none()
-        && test_fast(t, &mut hooks.events, &mut hooks.controls)?.is_break()
-    {
+    if t.state.fast_test_loss.is_none() && hooks.test_fast(t)?.is_break() {
         return Ok(Break(()));
     }
+    hooks.collect_state(t);
     hooks.checkpoints.keep_state(t, &mut hooks.events)?;
-    // A roll-back may have taken its place.
+    // That may have rolled the cycle back.
     if !t.lacks_final_sync() {
         return Ok(Continue(()));
     }
-    hooks.probe_before_sync(t)?;
+    hooks.before_sync(t)?;
     let synced = t.optimizer.finish(); // φ ← φ + α(θ − φ); θ ← φ
-    hooks.record_sync(t, synced, true)?;
-    t.state.has_ended = true;
+    hooks.after_sync(t, synced, true)?;
+    t.state.final_sync = true;
     if t.config.train.evaluate_every_epochs == 0 {
         return Ok(Continue(()));
     }
-    let (events, controls) = (&mut hooks.events, &mut hooks.controls);
-    let found = measure(t, events, controls, Split::Validation, Weights::Slow)?;
-    Ok(found.map_continue(|found| {
-        // It does not count for the best so far: a longer run would not have this model.
-        if let Some(found) = found {
-            t.state.metrics = Some((t.state.step, metrics(&found)));
-        }
-    }))
+    // It does not count for the best so far: a longer run would not have this model.
+    Ok(hooks.evaluate(t, Split::Validation, Weights::Slow)?.map_continue(drop))
 }

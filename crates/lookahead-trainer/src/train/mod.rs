@@ -8,23 +8,25 @@
 //! | [`early_stopping`] | the end of a run that got no better: the test of its best model |
 //! | [`state`] | what a training carries from step to step besides tensors |
 //! | [`setup`], [`restore`] | a training built from the config, and one taken up from a checkpoint |
+//! | [`hook`] | code that runs around a step: the trait, and what a hook may use |
 //! | [`hooks`] | what happens around a step: evaluation, probe, checkpoints, log, commands … |
 //! | [`evaluation`] | the model on a whole split |
 //! | [`averaging`] | a mean of θ, to compare φ with |
 //! | [`best`] | the best evaluation so far |
 //! | [`recalibration`] | batch normalization's statistics for φ |
-//! | [`diverged`], [`last_good`] | values that are NaN or infinity: the error, and buffers to return to |
+//! | [`divergence`], [`diverged`] | values that are NaN or infinity: the policy, and the error |
 //! | `device` | the device to train on |
 
 pub mod averaging;
 pub mod best;
 mod device;
 pub mod diverged;
+pub mod divergence;
 pub mod early_stopping;
 pub mod evaluation;
 pub mod finish;
+pub mod hook;
 pub mod hooks;
-pub mod last_good;
 pub mod r#loop;
 pub mod recalibration;
 pub mod restore;

@@ -6,7 +6,6 @@ use anyhow::Context;
 use lookahead_core::tch_ext::generator;
 use lookahead_run::{TrainingMetadata, shown};
 
-use super::last_good::LastGoodBuffers;
 use super::setup::{Training, refuse_other_contents};
 use super::state::{PendingEvaluation, TRAIN_SAMPLES, TrainState, ranks_of};
 use crate::checkpointing::restore::{Saved, restore};
@@ -40,7 +39,7 @@ impl Training {
         self.refuse_other_data(metadata)?;
         let average = self.average.as_mut();
         let (metadata, sound) = &restore(read()?, &self.model.vs, &mut self.optimizer, average)?;
-        self.last_good = LastGoodBuffers::of(sound, self.device)?;
+        self.guard.restore(sound, self.device)?;
         // The state brings the settings that it was taken with; the config may have others now.
         // The learning rate is set in every step.
         self.optimizer.set_weight_decay(self.config.optimizer.weight_decay.unwrap_or(0.0))?;
@@ -67,6 +66,7 @@ impl Training {
         let count = self.data.train.len();
         self.batches = Batches::new(count, data.batch_size, train.seed, metadata.epoch, cursor)
             .for_rank(self.workers.rank(), size);
+        (self.state.epoch, self.state.cursor) = (metadata.epoch, cursor);
         self.total_steps = self.steps_in_all()?;
         if saved == size {
             return Ok(None);

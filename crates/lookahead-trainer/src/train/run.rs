@@ -17,14 +17,15 @@ pub fn run_to_the_end(training: &mut Training, hooks: &mut Hooks) -> anyhow::Res
     if outcome.as_ref().is_ok_and(|ended| ended.status == Status::Stopped) {
         console::hurry();
     }
-    let (ended, last_words) = match &outcome {
-        Ok(ended) => (with_fault(ended.clone(), training, hooks), None),
+    let (mut ended, last_words) = match &outcome {
+        Ok(ended) => (ended.clone(), None),
         Err(error) => {
             let message = Some(format!("{error:#}"));
             let ended = RunEnded { message, ..RunEnded::new(Status::Failed) };
             (ended, save_after(error, training, hooks))
         }
     };
+    hooks.finish(training, &mut ended);
     hooks.events.observer.record(training.step(), Event::RunEnded(ended));
     let logged = hooks.events.observer.finish();
     // What is left is to wait for readers.
@@ -33,18 +34,6 @@ pub fn run_to_the_end(training: &mut Training, hooks: &mut Hooks) -> anyhow::Res
     last_words.into_iter().for_each(eprint_line);
     outcome?;
     logged
-}
-
-/// Says at the end too that a training of all steps has learned nothing.
-fn with_fault(mut ended: RunEnded, training: &Training, hooks: &Hooks) -> RunEnded {
-    let fault =
-        hooks.events.fault_at_the_end(training).filter(|_| ended.status == Status::Finished);
-    let message = ended.message.take();
-    ended.message = match (message, fault) {
-        (Some(message), Some(fault)) => Some(format!("{message}; {fault}")),
-        (message, fault) => message.or(fault),
-    };
-    ended
 }
 
 /// The error, with advice that fits the run.
@@ -73,7 +62,7 @@ fn save_after(error: &anyhow::Error, training: &mut Training, hooks: &mut Hooks)
         return None;
     }
     let step = training.step();
-    Some(match caught(|| hooks.checkpoints.rescue(training, &mut hooks.events)) {
+    Some(match caught(|| hooks.rescue(training)) {
         Ok(name) => format!(
             "The training is saved as it stood at step {step}, in {name}: once the cause of the \
              failure is mended, go on with `lookahead resume`."

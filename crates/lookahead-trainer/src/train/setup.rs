@@ -3,16 +3,16 @@
 use std::collections::BTreeMap;
 use std::time::Instant;
 
-use lookahead_core::NonFinite;
 use lookahead_core::tch_ext::{build, generator};
-use lookahead_run::event::{
-    self, Compute, LookaheadInfo, RunInfo, Samples, Software, Versions, Weights,
-};
+use lookahead_run::event::{self, Compute, LookaheadInfo, RunInfo, Samples, Software, Versions};
 use lookahead_run::{Git, TrainingMetadata};
 use tch::{Device, Tensor};
 
 use super::averaging::Average;
-use super::last_good::LastGoodBuffers;
+use super::divergence::DivergenceGuard;
+use super::hook::HookContext;
+use super::hooks::events::Events;
+use super::hooks::status::Progress;
 use super::state::{FINGERPRINT, PendingEvaluation, TrainState};
 use crate::checkpointing::machine::Machine;
 use crate::config::Config;
@@ -40,8 +40,7 @@ pub struct Training {
     pub(crate) state: TrainState,
     pub(crate) total_steps: u64,
     pub(crate) device: Device,
-    /// The model's buffers when all was well last.
-    pub(crate) last_good: LastGoodBuffers,
+    pub(crate) guard: DivergenceGuard,
     pub(super) git: Option<Git>,
     machine: Machine,
     /// Where the first weights came from, if they were not drawn.
@@ -98,6 +97,7 @@ impl Training {
         }
         let average = Average::new(&config.averaging, &model.vs);
         let total_steps = config.train.total_steps(batches.per_epoch()).map_err(UsageError::new)?;
+        let guard = DivergenceGuard::new(&config);
         Ok(Training {
             config,
             workers,
@@ -109,7 +109,7 @@ impl Training {
             state: TrainState::default(),
             total_steps,
             device,
-            last_good: LastGoodBuffers::default(),
+            guard,
             git: git::state(),
             machine: Machine::here(),
             origin,
@@ -252,14 +252,47 @@ impl Training {
         self.workers.average_buffers(&self.model)
     }
 
-    /// What to do about values that are NaN or infinity.
-    pub(crate) fn non_finite_policy(&self) -> NonFinite {
-        self.config.lookahead.as_ref().map_or(NonFinite::Error, |config| config.non_finite)
+    /// Why the next step is skipped, if its loss is known to be NaN or infinity.
+    pub(crate) fn skip_reason(&mut self, loss: Option<f64>) -> anyhow::Result<Option<String>> {
+        let (step, lr) = (self.state.step + 1, self.config.optimizer.lr);
+        self.guard.skip_reason(loss, &self.model, &mut self.optimizer, step, lr)
     }
 
-    /// Whether the evaluations after this step would be there in a longer run too.
-    pub(crate) fn is_regular_evaluation(&self) -> bool {
-        self.batches.cursor() == 0 && self.config.train.evaluates_after(self.batches.epoch())
+    /// Moves to the next batch, and notes whether evaluations are due after this step.
+    pub(crate) fn next_batch(&mut self) {
+        let epoch_completed = self.batches.advance();
+        (self.state.epoch, self.state.cursor) = (self.batches.epoch(), self.batches.cursor());
+        let train = &self.config.train;
+        let is_last = self.state.step == self.total_steps && train.evaluate_every_epochs > 0;
+        let is_due = epoch_completed && train.evaluates_after(self.state.epoch);
+        self.state.pending =
+            if is_last || is_due { PendingEvaluation::Both } else { PendingEvaluation::None };
+    }
+
+    /// The view of it that hooks get.
+    pub(crate) fn context<'a>(&'a mut self, events: &'a mut Events) -> HookContext<'a> {
+        HookContext {
+            config: &self.config,
+            data: &self.data,
+            workers: &self.workers,
+            model: &self.model,
+            optimizer: &mut self.optimizer,
+            average: self.average.as_mut(),
+            state: &mut self.state,
+            events,
+        }
+    }
+
+    /// What the status shows of it.
+    pub(crate) fn progress(&self) -> Progress {
+        Progress {
+            step: self.state.step,
+            epoch: self.state.epoch,
+            phase: self.optimizer.phase(),
+            k: self.optimizer.k(),
+            alpha: self.config.lookahead.as_ref().map(|lookahead| lookahead.alpha),
+            probe_every_syncs: self.config.probe.every_syncs(),
+        }
     }
 
     /// Whether the run, if it ended now, would end with a last sync inside a cycle.
@@ -275,15 +308,6 @@ impl Training {
         let cursor = cursor * self.workers.size() as u64 + self.workers.rank() as u64;
         let key = SampleKey { seed: self.config.train.seed, epoch, cursor };
         self.data.train.gather(self.batches.current(), key, self.device)
-    }
-
-    /// Which weights are the final model.
-    pub(crate) fn final_weights(&mut self) -> Weights {
-        match (self.optimizer.lookahead(), &self.average) {
-            (Some(_), _) => Weights::Slow,
-            (None, Some(_)) => Weights::Average,
-            (None, None) => Weights::Fast,
-        }
     }
 
     /// Refuses a new run in which no sync can ever happen; a sentence where only the last one can.

@@ -5,12 +5,17 @@ use std::collections::BTreeMap;
 use lookahead_run::TrainingMetadata;
 
 use super::best::Best;
+use crate::config::train::TrainConfig;
 
 /// What a training carries from step to step besides tensors, the place in the data and settings.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct TrainState {
     /// Inner steps taken.
     pub step: u64,
+    /// Passes over the training set that are complete.
+    pub epoch: u64,
+    /// The index of the next batch in the epoch.
+    pub cursor: u64,
     /// The evaluations of the last step that are still to be done.
     pub pending: PendingEvaluation,
     /// Steps since the last sync that were skipped, or rolled back, for values that are NaN or infinity.
@@ -25,7 +30,9 @@ pub struct TrainState {
     pub in_step: bool,
     /// Whether the last sync has been made: the weights are the final model's, and the snapshot to be
     /// written has the state before it. Not saved as such.
-    pub has_ended: bool,
+    pub final_sync: bool,
+    /// The state of hooks that have one, by their names.
+    pub hooks: BTreeMap<String, serde_json::Value>,
     /// The loss of θ on test data after the last step, once it has been evaluated. Not saved.
     pub fast_test_loss: Option<f64>,
 }
@@ -93,7 +100,7 @@ impl TrainState {
         if workers > 1 {
             integer(RANKS, workers as i64);
         }
-        if self.has_ended {
+        if self.final_sync {
             integer(FINAL_SYNC, 1);
         }
         if let Some(value) = self.best.value {
@@ -105,6 +112,11 @@ impl TrainState {
             Some((step, metrics)) if *step == self.step => metrics.clone(),
             _ => BTreeMap::new(),
         };
+    }
+
+    /// Whether the evaluations after this step would be there in a longer run too.
+    pub fn is_regular_evaluation(&self, train: &TrainConfig) -> bool {
+        self.cursor == 0 && train.evaluates_after(self.epoch)
     }
 
     /// Whether the best model is older than `patience` evaluations, with none pending; 0 is never.

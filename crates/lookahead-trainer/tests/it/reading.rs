@@ -107,7 +107,7 @@ fn no_value_is_read_back_between() {
         let folder = RunFolder::create(sandbox.path(), &name).unwrap();
         let show = Show { quiet: true, ..Show::default() };
         let mut hooks = Hooks::new(&folder, &training, &show, Hangup::Ignore).unwrap();
-        hooks.begin(&training);
+        hooks.begin(&mut training).unwrap();
         let (_, ops) = ops::record(|| {
             for _ in 0..20 {
                 assert!(step(&mut training, &mut hooks).unwrap().is_continue());

@@ -1,14 +1,12 @@
 //! Checkpoints of a training that continues meanwhile.
 
-use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use lookahead_core::NonFinite;
 use lookahead_run::event::{self, Event};
 use lookahead_run::{MachineInfo, RunFolder, TrainingMetadata};
 
-use super::divergence::{Saving, can_be_saved};
-use super::log::Events;
+use super::events::Events;
 use super::settings::Settings;
 use super::timing::Phase;
 use crate::checkpointing::snapshot::Snapshot;
@@ -17,6 +15,7 @@ use crate::checkpointing::{AGAIN, AVERAGED, LAST_ATTEMPTS};
 use crate::distributed::ControlFlags;
 use crate::train::averaging::Average;
 use crate::train::diverged::Diverged;
+use crate::train::divergence::{ROLLED_BACK, all_finite, check_divergence_limit};
 use crate::train::recalibration::buffers_of_phi;
 use crate::train::setup::{Training, software};
 use crate::train::state::{FINGERPRINT, OUTDATED_CONFIG, TRAIN_SAMPLES};
@@ -120,7 +119,7 @@ impl Checkpoints {
         saving: Saving,
     ) -> anyhow::Result<Option<Snapshot>> {
         // What is recorded of a step is recorded before its checkpoint.
-        events.read_losses(t)?;
+        events.read_losses(&mut t.state, t.config.optimizer.lr)?;
         self.settings.keep(t.state.step, events, true);
         events.observer.write();
         if let Some(done) = self.writer.wait() {
@@ -248,7 +247,7 @@ impl Checkpoints {
     /// end is recorded.
     pub fn finish_writing(&mut self, t: &mut Training, events: &mut Events) {
         // That one is NaN or infinity is no news of a training that failed.
-        let _ = events.read_losses(t);
+        let _ = events.read_losses(&mut t.state, t.config.optimizer.lr);
         if let Some(done) = self.writer.wait() {
             // That its weights were is no news either.
             let _ = self.record(events, done);
@@ -286,12 +285,10 @@ fn states_of_others(t: &Training, snapshot: &Snapshot) -> anyhow::Result<Option<
 
 fn take(t: &mut Training, snapshot: &mut Snapshot) -> anyhow::Result<()> {
     let recalibrated = buffers_of_phi(t)?;
-    if t.state.has_ended {
+    if t.state.final_sync {
         return snapshot.take_final_model(&t.model.vs, recalibrated);
     }
-    // Where a cycle begins they are those in the model, and between two steps under other policies.
-    let inside = t.non_finite_policy() == NonFinite::RollBack && t.optimizer.phase() != 0;
-    let last_good = if inside { t.last_good.copies() } else { BTreeMap::new() };
+    let last_good = t.guard.buffers_to_save(t.optimizer.phase());
     let average = t.average.as_ref().map(Average::tensors);
     snapshot.take(&t.model.vs, &mut t.optimizer, average, recalibrated, last_good)
 }
@@ -329,4 +326,41 @@ fn metadata(t: &Training, snapshot: &Snapshot) -> TrainingMetadata {
     };
     t.state.write_into(&mut metadata, t.workers.size());
     metadata
+}
+
+/// Why a checkpoint is saved.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Saving {
+    /// Its step has come.
+    Routine,
+    /// It was requested, or the run ends.
+    Requested,
+}
+
+/// Whether a checkpoint can be saved now. Fast weights that the next sync will roll back can't: a routine
+/// checkpoint is skipped then, so that checkpoints never change a training, and for a requested one they are
+/// rolled back at once.
+///
+/// # Errors
+/// As [`check_divergence_limit`].
+fn can_be_saved(t: &mut Training, events: &mut Events, saving: Saving) -> anyhow::Result<bool> {
+    if t.guard.policy() != NonFinite::RollBack {
+        return Ok(true);
+    }
+    // φ is finite under this policy, since non-finite values of θ never reach it.
+    let mut finite = true;
+    for variable in t.model.vs.variables().values() {
+        finite = finite && all_finite(variable)?;
+    }
+    let (false, Some(lookahead)) = (finite, t.optimizer.lookahead()) else { return Ok(true) };
+    let what = "The weights to be saved hold NaN or infinity";
+    if saving == Saving::Routine {
+        events.warn(t.state.step, format!("{what}: this checkpoint is skipped."));
+        return Ok(false);
+    }
+    lookahead.roll_back()?;
+    t.guard.restore_buffers(&t.model)?;
+    let what = format!("{what}: {ROLLED_BACK}");
+    check_divergence_limit(&mut t.state, events, t.config.optimizer.lr, what)?;
+    Ok(true)
 }

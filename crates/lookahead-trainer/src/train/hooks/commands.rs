@@ -8,7 +8,7 @@ use lookahead_run::event::Event;
 use lookahead_run::status::State;
 
 use super::Hooks;
-use super::divergence::Saving;
+use super::checkpoints::Saving;
 use crate::controls::Request;
 use crate::train::setup::Training;
 
@@ -22,7 +22,7 @@ impl Hooks {
         mut command: Command,
         t: &mut Training,
     ) -> anyhow::Result<ControlFlow<()>> {
-        self.events.read_losses(t)?;
+        t.context(&mut self.events).read_losses()?;
         self.events.observer.write();
         let mut paused = false;
         let mut since = Instant::now();
@@ -30,7 +30,7 @@ impl Hooks {
             match command {
                 Command::Stop => return Ok(Break(())),
                 Command::Checkpoint => {
-                    self.checkpoints.save(t, &mut self.events, Saving::Requested)?;
+                    self.save(t, Saving::Requested)?;
                 }
                 Command::Pause if !paused => {
                     self.events.record(t.state.step, Event::Paused);
@@ -44,10 +44,11 @@ impl Hooks {
                 }
                 Command::Pause | Command::Continue => {}
                 Command::Set(setting) => {
-                    self.settings.set(&setting, t, &mut self.probe, &mut self.events)?;
+                    self.settings.set(&setting, t, &mut self.events)?;
                 }
             }
-            self.events.show(t, if paused { State::Paused } else { State::Training });
+            let state = if paused { State::Paused } else { State::Training };
+            self.events.show(&t.progress(), state);
             if !paused {
                 return Ok(Continue(()));
             }

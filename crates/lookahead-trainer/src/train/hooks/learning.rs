@@ -1,36 +1,39 @@
-//! Whether a training learns anything: its losses, which are finite, against those of guessing.
+//! Whether a training learns anything: its finite losses against the loss of guessing.
 //!
-//! The loss at the end of an epoch is the mean over its last quarter. It is compared with that of guessing
-//! among all classes or symbols alike, their logarithm, and with the first step's. Two cases are
-//! reported, once in a process and at the end:
+//! The loss at the end of an epoch is the mean over its last quarter. It is compared with the loss of guessing
+//! among all classes or tokens with equal probability, which is the logarithm of their number, and with the
+//! first step's. Two cases are reported, once in a process and at the end:
 //!
-//! - It is far above guessing and the first step's: the training diverged.
+//! - It is far above both: the training diverged.
 //! - It is no better than guessing, at the end of the second epoch or later, or of the run. Before that, and
-//!   while the learning rate warms up, this is normal.
+//!   during the warm-up of the learning rate, this is normal.
 
 use std::collections::VecDeque;
 
+use lookahead_run::event::{Event, RunEnded, Status};
+
+use crate::config::Config;
 use crate::config::check::format_number;
 use crate::config::data::DataConfig;
 use crate::data::Problem;
-use crate::observer::lines;
-use crate::train::setup::Training;
+use crate::observer::format_loss;
+use crate::train::hook::{Hook, HookContext, InnerStep};
 
 /// Steps before which a run is too short to judge whether it diverged, and whether it learns.
 const FEWEST: [u64; 2] = [20, 50];
-/// A loss this many times that of guessing, and the first step's, is of a model that is sure of what is wrong.
+/// A loss this many times that of guessing, and the first step's, is of a model that is confident and wrong.
 const FAR: f64 = 1.2;
-/// A loss above this part of that of guessing is no better: batches differ.
+/// A loss above this fraction of that of guessing is no better: batches differ.
 const NO_BETTER: f64 = 0.995;
-/// Labels of which more are wrong can't be told from guesses.
+/// With more noise than this, labels can't be distinguished from guesses.
 const MOST_NOISE: f64 = 0.5;
 
-/// The losses of a training in this process, as far as they tell whether it learns.
+/// The losses of a training in this process, as far as they show whether it learns.
 #[derive(Debug)]
 pub(super) struct LearningCheck {
-    /// The loss of guessing; none where nothing is classified.
+    /// The loss of guessing; none for a task without classes.
     chance: Option<f64>,
-    /// Whether a loss near that of guessing means anything.
+    /// Whether a loss near that of guessing means nothing.
     is_noisy: bool,
     first: f64,
     highest: f64,
@@ -46,6 +49,54 @@ pub(super) struct LearningCheck {
 enum Fault {
     Diverged { loss: f64, chance: f64 },
     LearnsNothing { loss: f64, chance: f64 },
+}
+
+impl Hook for LearningCheck {
+    fn name(&self) -> &'static str {
+        "learning"
+    }
+
+    fn on_event(
+        &mut self,
+        _: &mut HookContext<'_>,
+        _step: u64,
+        event: &Event,
+    ) -> anyhow::Result<()> {
+        if let Event::Step(step) = event {
+            self.add(step.loss);
+        }
+        Ok(())
+    }
+
+    /// Warns at the end of an epoch, once, by the losses that have been read: it waits for no device.
+    fn after_inner_step(
+        &mut self,
+        context: &mut HookContext<'_>,
+        _: &InnerStep,
+    ) -> anyhow::Result<()> {
+        if context.state.cursor > 0 || self.warned {
+            return Ok(());
+        }
+        let (epoch, step) = (context.state.epoch, context.state.step);
+        if let Some(fault) = self.fault(epoch >= 2 && is_warm(context.config, step)) {
+            self.warned = true;
+            let clause = self.describe(fault, context.config.optimizer.lr);
+            context.warn(format!("At the end of epoch {epoch} {clause}"));
+        }
+        Ok(())
+    }
+
+    /// Reports it again at the end of a run that took all its steps.
+    fn finish(&mut self, context: &mut HookContext<'_>, ended: &mut RunEnded) {
+        let fault = self.fault(is_warm(context.config, context.state.step));
+        if let (Some(fault), Status::Finished) = (fault, ended.status) {
+            let clause = self.describe(fault, context.config.optimizer.lr);
+            ended.message = Some(match ended.message.take() {
+                Some(message) => format!("{message}; {clause}"),
+                None => clause,
+            });
+        }
+    }
 }
 
 impl LearningCheck {
@@ -67,8 +118,8 @@ impl LearningCheck {
         }
     }
 
-    /// Takes the loss of a step in.
-    pub(super) fn take(&mut self, loss: f64) {
+    /// Adds the loss of a step.
+    fn add(&mut self, loss: f64) {
         if !loss.is_finite() {
             return;
         }
@@ -94,87 +145,38 @@ impl LearningCheck {
         (to_learn && may_judge && learns_nothing).then_some(Fault::LearnsNothing { loss, chance })
     }
 
-    /// What to warn of at the end of an epoch; only once.
-    pub(super) fn warning(&mut self, t: &Training) -> Option<String> {
-        let may_judge = t.batches.epoch() >= 2 && is_warm(t);
-        let fault = self.fault(may_judge).filter(|_| !self.warned)?;
-        self.warned = true;
-        Some(format!("At the end of epoch {} {}", t.batches.epoch(), self.in_words(t, fault)))
-    }
-
-    /// What is wrong at the end of a run, as a clause, if anything is.
-    pub(super) fn fault_at_the_end(&self, t: &Training) -> Option<String> {
-        Some(self.in_words(t, self.fault(is_warm(t))?))
-    }
-
-    fn in_words(&self, t: &Training, fault: Fault) -> String {
-        let (first, highest) = (self.first, self.highest);
-        let lr = format_number(t.config.optimizer.lr);
-        let (shown_loss, guessing) =
-            (lines::loss, |chance| format!("guessing ({})", lines::loss(chance)));
+    /// The fault as a clause, with a remedy.
+    fn describe(&self, fault: Fault, lr: f64) -> String {
+        let (first, highest, lr) = (self.first, self.highest, format_number(lr));
         match fault {
             Fault::Diverged { loss, chance } => format!(
-                "the loss is {}, above that of {} and the first step's ({}): the training diverged. Start again \
-                 with a smaller `optimizer.lr` than {lr}.",
-                shown_loss(loss),
-                guessing(chance),
-                shown_loss(first)
+                "the loss is {}, above that of guessing ({}) and the first step's ({}): the training diverged. \
+                 Start again with a smaller `optimizer.lr` than {lr}.",
+                format_loss(loss),
+                format_loss(chance),
+                format_loss(first)
             ),
             Fault::LearnsNothing { loss, chance } => {
                 let remedy = if highest > FAR * first.max(chance) {
-                    format!("It rose to {} on the way: use a smaller", shown_loss(highest))
+                    format!("It rose to {} on the way: use a smaller", format_loss(highest))
                 } else {
                     "It has hardly moved: check that the labels belong to the inputs, and use a larger"
                         .to_owned()
                 };
                 format!(
-                    "the loss is {}, no better than that of {}: the model has learned nothing. {remedy} \
-                     `optimizer.lr` than {lr}.",
-                    shown_loss(loss),
-                    guessing(chance)
+                    "the loss is {}, no better than that of guessing ({}): the model has learned nothing. \
+                     {remedy} `optimizer.lr` than {lr}.",
+                    format_loss(loss),
+                    format_loss(chance)
                 )
             }
         }
     }
 }
 
-fn is_warm(t: &Training) -> bool {
-    t.state.step > 2 * t.config.schedule.warmup_steps
+fn is_warm(config: &Config, step: u64) -> bool {
+    step > 2 * config.schedule.warmup_steps
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn learning(losses: impl IntoIterator<Item = f64>) -> LearningCheck {
-        let problem = Problem::Images { shape: [1, 8, 8], classes: 10 };
-        let mut learning = LearningCheck::new(&problem, &DataConfig::default(), 40);
-        losses.into_iter().for_each(|loss| learning.take(loss));
-        learning
-    }
-
-    #[test]
-    fn what_diverges_is_told_early_and_what_learns_never() {
-        let high = learning((0..25).map(|i| if i == 0 { 2.4 } else { 500.0 + f64::from(i % 3) }));
-        assert!(matches!(high.fault(false), Some(Fault::Diverged { loss, .. }) if loss > 400.0));
-        // A bad start that gets better, a spike that is over, a loss that falls slowly, a few steps.
-        let falling = learning((0..25).map(|i| 50.0 - f64::from(i)));
-        assert_eq!(falling.fault(false), None);
-        let spike = learning((0..60).map(|i| if i < 20 { 80.0 } else { 1.5 }));
-        assert_eq!(spike.fault(true), None);
-        let slow = learning((0..200).map(|i| 2.35 - 0.0004 * f64::from(i)));
-        assert_eq!(slow.fault(true), None);
-        assert_eq!(learning([2.4, 90.0, 80.0]).fault(true), None);
-    }
-
-    #[test]
-    fn what_stays_at_chance_is_told_when_it_can_be_judged() {
-        let dead = || learning((0..80).map(|i| 2.303 + 0.001 * f64::from(i % 5)));
-        assert_eq!(dead().fault(false), None);
-        assert!(matches!(dead().fault(true), Some(Fault::LearnsNothing { .. })));
-        let noisy = LearningCheck { is_noisy: true, ..dead() };
-        assert_eq!(noisy.fault(true), None);
-        let nothing_to_guess = LearningCheck { chance: None, ..dead() };
-        assert_eq!(nothing_to_guess.fault(true), None);
-    }
-}
+mod tests;

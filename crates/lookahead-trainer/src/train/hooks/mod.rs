@@ -1,102 +1,90 @@
-//! What happens around a step. [`Hooks`] has one method for each point of the [loop](super::loop), which
-//! calls the hooks below in a fixed order.
+//! What happens around a step. [`Hooks`] has one method for each point of the [loop](super::loop); it does what
+//! the loop needs, and calls every [`Hook`] in a fixed order.
 //!
 //! | module | what is in it |
 //! |---|---|
-//! | `commands` | pause, stop, save, set: by keys, signals and other processes |
-//! | `workers` | several processes agree on what is asked of one |
+//! | `commands` | pause, stop, save, set: from keys, signals and other processes |
+//! | `control_flags` | several processes agree on such requests |
 //! | [`settings`], `kept_config` | settings that change during the run, and its `config.toml` |
-//! | `evaluation` | θ and φ on validation and test data |
-//! | [`probe`] | θ and φ on one batch around a sync |
-//! | `checkpoints` | checkpoints of a training that continues meanwhile |
-//! | `divergence` | losses and weights that are NaN or infinity |
-//! | [`log`] | what is recorded: events, status, time |
-//! | `losses` | losses that are still on the device |
-//! | `learning` | a loss that is no better than guessing |
-//! | `status` | the run's status, for whoever asks |
-//! | `report`, [`throughput`], [`resources`], [`timing`] | how fast it is, what it uses, where the time goes |
-//! | `folder` | whether the run's folder is where it was |
+//! | `evaluations` | θ and φ on validation and test data |
+//! | `checkpoints` | checkpoints, written while training continues |
+//! | [`events`] | what is recorded: events, status, time |
+//! | `losses`, `status`, [`throughput`], [`timing`] | its parts |
+//!
+//! The hooks themselves, one a file:
+//!
+//! | module | what it does |
+//! |---|---|
+//! | `averaging` | updates the mean of θ |
+//! | `best` | keeps the best evaluation so far |
+//! | `learning` | warns of a loss that is no better than guessing |
+//! | `period` | records a new k that takes effect |
+//! | [`probe`] | measures θ and φ on one batch around a sync |
+//! | [`resources`] | records where the time goes and what the process uses |
+//! | `folder` | checks that the run's folder is where it was |
 
+mod averaging;
+mod best;
 pub mod checkpoints;
 mod commands;
-mod divergence;
-pub(crate) mod evaluation;
+mod control_flags;
+mod evaluations;
+pub mod events;
 mod folder;
 mod kept_config;
 mod learning;
-pub mod log;
 mod losses;
+mod period;
 pub mod probe;
-mod report;
 pub mod resources;
 pub mod settings;
-mod status;
+pub(crate) mod status;
 pub mod throughput;
 pub mod timing;
-mod workers;
 
-use std::ops::ControlFlow::{self, Break, Continue};
+use std::ops::ControlFlow::{self, Continue};
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::Sender;
 use lookahead_run::command::{Command, Setting};
-use lookahead_run::event::{self, Event};
+use lookahead_run::event::{self, Event, RunEnded};
 use lookahead_run::status::State;
 use lookahead_run::{ControlServer, RunFolder};
-use tch::Tensor;
 
 use super::diverged::Diverged;
+use super::divergence::{ROLLED_BACK, check_divergence_limit};
+use super::hook::{Hook, HookContext, InnerStep};
 use super::setup::Training;
-use super::state::PendingEvaluation;
 use crate::checkpointing::writer::Writer;
 use crate::config::mutable_keys::PERIOD;
 use crate::controls::{Controls, Hangup};
 use crate::observer::{Observer, Show};
-use crate::panics::caught;
-use checkpoints::Checkpoints;
-use divergence::Saving;
-use log::Events;
-use probe::ProbeHook;
-use report::Report;
+use checkpoints::{Checkpoints, Saving};
+use events::Events;
 use settings::Settings;
 use timing::Phase;
 
-/// What happens around a step: who is told, who may ask, who writes checkpoints.
+/// What happens around a step: what the loop needs for itself, and the hooks.
 #[derive(Debug)]
 pub struct Hooks {
     /// What is recorded.
     pub events: Events,
-    /// Who may ask.
+    /// Commands and signals.
     pub controls: Controls,
-    /// Who writes checkpoints.
+    /// The run's checkpoints.
     pub checkpoints: Checkpoints,
     settings: Settings,
-    probe: ProbeHook,
-    report: Report,
-    /// The k of the cycle that the present step is in.
-    k: Option<u64>,
-    /// When the processes met last.
-    met: Instant,
-    /// Where commands of other processes go.
-    asked: Sender<Command>,
-    /// The socket through which they come, which ends with this.
+    /// In the order in which they are called.
+    list: Vec<Box<dyn Hook>>,
+    /// When the processes last exchanged their requests.
+    last_exchange: Instant,
+    /// Passes commands of other processes on to the controls.
+    commands: Sender<Command>,
+    /// The control socket, which closes when this is dropped.
     server: Option<ControlServer>,
 }
 
-/// An inner step that was taken, or skipped.
-#[derive(Debug)]
-pub struct InnerStep {
-    /// Its loss.
-    pub loss: Tensor,
-    /// The loss's value, if that is read in each step.
-    pub value: Option<f64>,
-    /// Its learning rate.
-    pub learning_rate: f64,
-    /// Why it was skipped, as a sentence, if it was.
-    pub skipped: Option<String>,
-}
-
-/// Why nothing is set in a run of several processes.
+/// Why nothing can be set in a run of several processes.
 const NOT_SET: &str = "While several processes train together no setting can change: stop the \
                        run and resume it with `--set`.";
 
@@ -104,7 +92,7 @@ const NOT_SET: &str = "While several processes train together no setting can cha
 const WAITING: usize = 32;
 
 impl Hooks {
-    /// Of a run folder.
+    /// Hooks for a run that writes to `folder`.
     ///
     /// # Errors
     /// If the event log can't be opened, or the system refuses a thread or a signal handler.
@@ -116,10 +104,10 @@ impl Hooks {
     ) -> anyhow::Result<Self> {
         let observer = Observer::new(folder, show)?;
         let writer = Writer::new(folder.checkpoints(), observer.syncer()?)?;
-        Hooks::with(observer, writer, Some(folder.clone()), t, hangup)
+        Hooks::with(observer, writer, Some(folder), t, hangup)
     }
 
-    /// Of one of several processes that keeps no record and has no files: rank 0 has them.
+    /// Hooks for a process other than rank 0, which keeps no record and writes no files.
     ///
     /// # Errors
     /// If the system refuses a thread or a signal handler.
@@ -130,178 +118,191 @@ impl Hooks {
     fn with(
         observer: Observer,
         writer: Writer,
-        folder: Option<RunFolder>,
+        folder: Option<&RunFolder>,
         t: &Training,
         hangup: Hangup,
     ) -> anyhow::Result<Self> {
-        let (asked, remote) = crossbeam_channel::bounded(WAITING);
+        let (commands, remote) = crossbeam_channel::bounded(WAITING);
         let deadline = t.config.checkpoint.deadline_seconds;
         let deadline = (deadline > 0).then(|| Duration::from_secs(deadline));
         let controls = Controls::new(observer.commands(), remote, deadline, hangup)?;
-        let settings = Settings::new(t.config.clone(), folder.clone());
-        let report = Report::new(t.device, folder.as_ref());
-        let mut probe = ProbeHook::default();
-        caught(|| probe.rebuild(&t.config.probe, t))?;
+        let settings = Settings::new(t.config.clone(), folder.cloned());
         Ok(Hooks {
-            events: Events::new(observer, t),
+            events: Events::new(observer, &t.config, t.device),
             controls,
-            checkpoints: Checkpoints::new(writer, settings.clone(), folder),
+            checkpoints: Checkpoints::new(writer, settings.clone(), folder.cloned()),
             settings,
-            probe,
-            report,
-            k: None,
-            met: Instant::now(),
-            asked,
+            list: builtin(t, folder)?,
+            last_exchange: Instant::now(),
+            commands,
             server: None,
         })
     }
 
-    /// Opens the control socket, so that other processes can ask too; a sentence if that can't be,
-    /// for example on a file system without sockets: the run continues without. `checkpoint` is the name
-    /// of the one that it continues from.
+    /// Adds a hook, which is called after those that are there.
+    ///
+    /// # Errors
+    /// If another hook has its name.
+    pub fn add(&mut self, hook: Box<dyn Hook>) -> anyhow::Result<()> {
+        let name = hook.name();
+        anyhow::ensure!(
+            self.list.iter().all(|other| other.name() != name),
+            "Two hooks are named `{name}`: give one of them another name."
+        );
+        self.list.push(hook);
+        Ok(())
+    }
+
+    /// Opens the control socket for requests of other processes. Returns a sentence if that fails, for example
+    /// on a file system without sockets: the run continues without. `checkpoint` is the name of the one that
+    /// it resumes from.
     pub fn open_to_others(&mut self, t: &Training, checkpoint: Option<String>) -> Option<String> {
         let folder = self.checkpoints.folder.as_ref()?;
-        let alone = t.workers.is_single();
-        let settable = if alone { settings::settable(&t.config) } else { Vec::new() };
-        self.events.status.begin(folder.name(), t, settable, checkpoint);
-        let (asked, settings) = (self.asked.clone(), self.settings.clone());
-        let theirs = self.events.status.clone();
+        let is_single = t.workers.is_single();
+        let settable = if is_single { settings::settable(&t.config) } else { Vec::new() };
+        self.events.status.begin(folder.name(), t.total_steps, settable, checkpoint);
+        self.events.show(&t.progress(), State::Training);
+        let (commands, settings) = (self.commands.clone(), self.settings.clone());
+        let status = self.events.status.clone();
+        let current = status.clone();
         let accept = move |command| {
             let pass_on = |command| {
-                asked.try_send(command).map_err(|_| format!("{WAITING} others wait to be done."))
+                commands.try_send(command).map_err(|_| format!("{WAITING} others are waiting."))
             };
             match &command {
-                Command::Set(_) if !alone => Err(NOT_SET.to_owned()),
+                Command::Set(_) if !is_single => Err(NOT_SET.to_owned()),
                 Command::Set(setting) => {
                     let unkept = settings.accept(setting, || pass_on(command.clone()))?;
-                    Ok(unkept.map(|why| not_kept_yet(setting, theirs.get().step, &why)))
+                    Ok(unkept.map(|why| not_kept_yet(setting, current.get().step, &why)))
                 }
                 _ => pass_on(command).map(|()| None),
             }
         };
-        let status = self.events.status.clone();
         match ControlServer::start(folder, accept, move || status.get()) {
-            Ok(server) => self.server = Some(server),
+            Ok(server) => {
+                self.server = Some(server);
+                None
+            }
             Err(error) => {
-                return Some(format!("{error} The run can't be asked for anything from outside."));
+                Some(format!("{error} `lookahead ctl` and the dashboard can't control the run."))
             }
         }
-        None
     }
 
-    /// Before the first step of this process.
-    pub fn begin(&mut self, t: &Training) {
-        self.report.begin(t.device);
+    /// Before the first step of this process: gives the hooks their state of the checkpoint.
+    ///
+    /// # Errors
+    /// If a hook can't use it.
+    pub fn begin(&mut self, t: &mut Training) -> anyhow::Result<()> {
+        for hook in &mut self.list {
+            if let Some(state) = t.state.hooks.remove(hook.name()) {
+                hook.restore(state)?;
+            }
+        }
         self.events.timer.restart();
+        Ok(())
     }
 
-    /// Before each step: reports a checkpoint that was written meanwhile, and does what is asked for.
-    /// `Break` if the run is asked to stop.
-    pub(super) fn commands(&mut self, t: &mut Training) -> anyhow::Result<ControlFlow<()>> {
+    /// Does the same with each hook.
+    fn each(
+        &mut self,
+        t: &mut Training,
+        mut call: impl FnMut(&mut dyn Hook, &mut HookContext<'_>) -> anyhow::Result<()>,
+    ) -> anyhow::Result<()> {
+        let mut context = t.context(&mut self.events);
+        self.list.iter_mut().try_for_each(|hook| call(&mut **hook, &mut context))
+    }
+
+    /// Passes what was recorded on to the hooks, and what they record about it.
+    fn deliver_events(&mut self, t: &mut Training) -> anyhow::Result<()> {
+        loop {
+            let recent = self.events.take_recent();
+            if recent.is_empty() {
+                return Ok(());
+            }
+            for record in &recent {
+                self.each(t, |hook, context| hook.on_event(context, record.step, &record.event))?;
+            }
+        }
+    }
+
+    /// Before each step: reports a checkpoint that was written meanwhile, and does what is requested.
+    /// `Break` if that is to stop.
+    pub(super) fn handle_commands(&mut self, t: &mut Training) -> anyhow::Result<ControlFlow<()>> {
         self.checkpoints.collect(t, &mut self.events)?;
         self.note_hangup(t);
-        let flow = if t.workers.is_single() {
-            match self.controls.poll() {
-                Some(command) => self.handle_command(command, t)?,
-                None => Continue(()),
-            }
-        } else {
-            self.sync_control_flags(t)?
-        };
-        (self.k, _) = t.optimizer.k();
-        Ok(flow)
+        if !t.workers.is_single() {
+            return self.exchange_requests(t);
+        }
+        match self.controls.poll() {
+            Some(command) => self.handle_command(command, t),
+            None => Ok(Continue(())),
+        }
     }
 
     /// Before an inner step.
-    pub(super) fn before_step(&mut self, t: &mut Training) {
+    pub(super) fn before_step(&mut self, t: &mut Training) -> anyhow::Result<()> {
+        self.each(t, |hook, context| hook.before_step(context))?;
         t.state.in_step = true;
-        self.report.throughput.step_begins();
+        self.events.throughput.step_begins();
+        self.events.timer.begin();
+        Ok(())
     }
 
-    /// Before a loss is computed: its forward pass may spoil the model's buffers.
-    pub(super) fn before_loss(&mut self, t: &mut Training) -> anyhow::Result<()> {
-        divergence::before_loss(t)
-    }
-
-    /// Why a step is skipped for its loss, if so.
-    pub(super) fn after_loss(
-        &mut self,
-        t: &mut Training,
-        value: Option<f64>,
-    ) -> anyhow::Result<Option<String>> {
-        divergence::after_loss(t, value)
-    }
-
-    /// Why a step was skipped for its gradients, if so.
-    pub(super) fn after_gradients(
-        &mut self,
-        t: &mut Training,
-        taken: bool,
-    ) -> anyhow::Result<Option<String>> {
-        divergence::after_gradients(t, taken)
-    }
-
-    /// After an inner step: mean of θ, log, and whether evaluations are due.
+    /// After an inner step: moves to the next batch, records the step, and notes whether evaluations are due.
     pub(super) fn after_inner_step(
         &mut self,
         t: &mut Training,
         taken: InnerStep,
     ) -> anyhow::Result<()> {
-        if let Some(average) = &mut t.average {
-            average.take(&t.model.vs, t.state.step)?;
-        }
         self.events.timer.step_taken();
-        let samples_per_second = if self.controls.was_continued() {
+        if self.controls.was_continued() {
             self.events.timer.restart();
             let seconds = self.events.observer.longest_silence();
             let suspended = Event::Suspended(event::Suspended { seconds });
             self.events.record(t.state.step - 1, suspended);
-            self.report.throughput.step_does_not_count()
         } else {
-            self.report.throughput.step_done(t.batches.global_batch_len())
-        };
+            self.events.throughput.step_done(t.batches.global_batch_len());
+        }
         let step = event::Step {
-            epoch: t.batches.epoch(),
+            epoch: t.state.epoch,
             loss: taken.value.unwrap_or(f64::NAN),
             learning_rate: taken.learning_rate,
-            samples_per_second,
+            samples_per_second: self.events.throughput.samples_per_second(),
             phase: t.optimizer.phase(),
         };
-        let epoch_completed = t.batches.advance();
-        let train = &t.config.train;
-        let is_last = t.state.step == t.total_steps && train.evaluate_every_epochs > 0;
-        let is_due = epoch_completed && train.evaluates_after(t.batches.epoch());
-        let pending = is_last || is_due;
-        t.state.pending = if pending { PendingEvaluation::Both } else { PendingEvaluation::None };
+        t.next_batch();
         t.state.in_step = false;
-        self.events.show(t, State::Training);
+        self.events.show(&t.progress(), State::Training);
         if taken.value.is_some() {
             self.events.record_step(t.state.step, step);
         } else {
             self.events.timer.begin();
-            self.events.record_step_later(t, &taken.loss, step)?;
+            if self.events.record_step_later(t.state.step, &taken.loss, step)? {
+                t.context(&mut self.events).read_losses()?;
+            }
             self.events.timer.end(Phase::ForwardBackward);
         }
-        if epoch_completed {
-            self.events.check_learning(t);
-        }
+        self.deliver_events(t)?;
+        self.each(t, |hook, context| hook.after_inner_step(context, &taken))?;
         match taken.skipped {
-            Some(why) => divergence::check_divergence_limit(t, &mut self.events, why),
+            Some(why) => {
+                let lr = t.config.optimizer.lr;
+                check_divergence_limit(&mut t.state, &mut self.events, lr, why)
+            }
             None => Ok(()),
         }
     }
 
-    /// After each step and before its sync, if one is due: evaluates θ. `Break` if the run is asked to stop.
-    pub(super) fn before_sync(&mut self, t: &mut Training) -> anyhow::Result<ControlFlow<()>> {
-        evaluation::before_sync(t, &mut self.events, &mut self.controls)
+    /// Just before a sync.
+    pub(super) fn before_sync(&mut self, t: &mut Training) -> anyhow::Result<()> {
+        self.each(t, |hook, context| hook.before_sync(context))?;
+        self.events.timer.begin();
+        Ok(())
     }
 
-    /// Just before a sync: θ on the probe batch.
-    pub(super) fn probe_before_sync(&mut self, t: &mut Training) -> anyhow::Result<()> {
-        self.probe.before_sync(t, &mut self.events)
-    }
-
-    /// After a sync inside a run: log, and φ on the probe batch.
+    /// After a sync that was due, or the `last` one at the end of the run; `synced` is false if θ went back to φ
+    /// instead.
     ///
     /// # Errors
     /// [`Diverged`] if θ is NaN or infinity.
@@ -309,66 +310,115 @@ impl Hooks {
         &mut self,
         t: &mut Training,
         synced: lookahead_core::Result<bool>,
-    ) -> anyhow::Result<()> {
-        if self.record_sync(t, synced, false)? {
-            t.state.diverging = 0;
-        }
-        Ok(())
-    }
-
-    /// As [`after_sync`](Self::after_sync), for the last sync of a run as well; returns whether it was made.
-    pub(super) fn record_sync(
-        &mut self,
-        t: &mut Training,
-        synced: lookahead_core::Result<bool>,
         last: bool,
-    ) -> anyhow::Result<bool> {
+    ) -> anyhow::Result<()> {
         let synced = match synced {
             Err(lookahead_core::Error::NonFinite { name }) => {
                 let error = Diverged::of_weights(&name, t.state.step, t.config.optimizer.lr);
-                // A loss that tells the same came before it.
-                self.events.read_losses(t)?;
+                // A loss that shows the same came before it.
+                t.context(&mut self.events).read_losses()?;
                 return Err(error.into());
             }
             synced => synced?,
         };
         self.events.timer.end(Phase::Sync);
+        self.events.show(&t.progress(), State::Training);
         if !synced {
-            divergence::after_roll_back(t, &mut self.events)?;
-            return Ok(false);
+            t.guard.restore_buffers(&t.model)?;
+            let what = format!("The weights hold NaN or infinity: {ROLLED_BACK}");
+            let lr = t.config.optimizer.lr;
+            return check_divergence_limit(&mut t.state, &mut self.events, lr, what);
         }
         if let Some(lookahead) = t.optimizer.lookahead() {
-            let waited = lookahead.averaging_took();
-            t.workers.add_wait(waited);
+            t.workers.add_wait(lookahead.averaging_took());
         }
         t.workers.average_buffers(&t.model)?;
-        self.probe.after_sync(t, &mut self.events, last)?;
-        Ok(true)
+        self.each(t, |hook, context| hook.after_sync(context, last))?;
+        if !last {
+            t.state.diverging = 0;
+        }
+        Ok(())
     }
 
-    /// After each step and its sync: evaluates φ, saves a checkpoint, and reports. `Break` if the run is asked
-    /// to stop.
-    pub(super) fn after_step(&mut self, t: &mut Training) -> anyhow::Result<ControlFlow<()>> {
-        settings::record_new_k(t, &mut self.events, self.k);
-        self.events.show(t, State::Training);
-        if evaluation::after_sync(t, &mut self.events, &mut self.controls)?.is_break() {
-            return Ok(Break(()));
-        }
+    /// After each step, its sync and its evaluations: saves a checkpoint if one is due.
+    pub(super) fn after_step(&mut self, t: &mut Training) -> anyhow::Result<()> {
+        self.deliver_events(t)?;
+        self.each(t, |hook, context| hook.after_step(context))?;
         if self.checkpoints.is_due(t) {
-            self.checkpoints.save(t, &mut self.events, Saving::Routine)?;
+            self.save(t, Saving::Routine)?;
         }
-        self.report.report(t, &mut self.events)?;
-        Ok(Continue(()))
+        Ok(())
     }
 
-    /// When the run is asked to stop: saves it.
+    /// When the run is requested to stop: saves it.
     pub(super) fn stop(&mut self, t: &mut Training) -> anyhow::Result<()> {
-        self.events.show(t, State::Stopping);
+        self.events.show(&t.progress(), State::Stopping);
+        self.save_and_wait(t)
+    }
+
+    /// At the end of the run, before it is recorded.
+    pub(super) fn finish(&mut self, t: &mut Training, ended: &mut RunEnded) {
+        // The end is what the user gets to know, even if a hook fails now.
+        if let Err(error) = self.deliver_events(t) {
+            self.events.warn(t.state.step, format!("{error:#}"));
+        }
+        let mut context = t.context(&mut self.events);
+        self.list.iter_mut().for_each(|hook| hook.finish(&mut context, ended));
+    }
+
+    /// Saves a checkpoint while training continues, with the hooks' state.
+    ///
+    /// # Errors
+    /// If the weights are NaN or infinity.
+    pub(super) fn save(&mut self, t: &mut Training, saving: Saving) -> anyhow::Result<()> {
+        self.collect_state(t);
+        self.checkpoints.save(t, &mut self.events, saving)
+    }
+
+    /// Saves, and waits until the checkpoint is on the disk.
+    ///
+    /// # Errors
+    /// If the weights are NaN or infinity, or the disk keeps refusing.
+    pub(super) fn save_and_wait(&mut self, t: &mut Training) -> anyhow::Result<()> {
+        self.collect_state(t);
         self.checkpoints.save_and_wait(t, &mut self.events)
+    }
+
+    /// Saves a training that failed as far as it got, and returns the checkpoint's name.
+    ///
+    /// # Errors
+    /// If the failure came inside a step, so that the weights belong to no step; if the disk refuses.
+    pub(super) fn rescue(&mut self, t: &mut Training) -> anyhow::Result<String> {
+        self.collect_state(t);
+        self.checkpoints.rescue(t, &mut self.events)
+    }
+
+    /// Puts the hooks' state into the training's.
+    pub(super) fn collect_state(&self, t: &mut Training) {
+        let states = self.list.iter().filter_map(|hook| Some((hook.name(), hook.state()?)));
+        t.state.hooks = states.map(|(name, state)| (name.to_owned(), state)).collect();
     }
 }
 
-/// What to say to whoever changed a setting that holds, and that the disk did not take.
+/// The hooks of every run.
+fn builtin(t: &Training, folder: Option<&RunFolder>) -> anyhow::Result<Vec<Box<dyn Hook>>> {
+    let learning =
+        learning::LearningCheck::new(&t.data.problem, &t.config.data, t.batches.per_epoch());
+    let mut list: Vec<Box<dyn Hook>> = vec![
+        Box::new(averaging::AveragingHook),
+        Box::new(learning),
+        Box::new(best::BestHook),
+        Box::new(period::PeriodHook::default()),
+        Box::new(probe::ProbeHook::new(&t.config.probe, &t.data, &t.model)?),
+    ];
+    if let Some(folder) = folder {
+        list.push(Box::new(folder::FolderHook::new(folder)));
+    }
+    list.push(Box::new(resources::ResourceHook::default()));
+    Ok(list)
+}
+
+/// The answer to a request for a setting that holds, but that the disk did not take.
 fn not_kept_yet(setting: &Setting, step: u64, why: &str) -> String {
     let from = if setting.key == PERIOD { "next cycle" } else { "next step" };
     format!(
@@ -378,3 +428,6 @@ fn not_kept_yet(setting: &Setting, step: u64, why: &str) -> String {
         setting.key, setting.value
     )
 }
+
+#[cfg(test)]
+mod tests;

@@ -3,22 +3,22 @@
 use std::time::Instant;
 
 use lookahead_core::tch_ext::inference;
-use lookahead_core::{Lookahead, TchOptimizer};
 use lookahead_run::event::{self, Event};
+use tch::Device;
 
-use super::log::Events;
 use super::timing::Phase;
 use crate::config::probe::ProbeConfig;
 use crate::data::{Batch, Dataset};
 use crate::models::Model;
-use crate::train::setup::Training;
+use crate::panics::caught;
+use crate::train::hook::{Hook, HookContext};
 
-/// What is measured around a sync: the loss on the probe batch just before it at θ and just after it at φ,
-/// and the norms just before it.
+/// Measures the loss on the probe batch just before a sync, at θ, and just after it, at φ; and how far θ is
+/// from φ before it.
 #[derive(Debug, Default)]
 pub struct ProbeHook {
-    /// None in a process that does not probe.
-    probe: Option<Probe>,
+    /// From the first probe on.
+    batch: Option<ProbeBatch>,
     before: BeforeSync,
 }
 
@@ -28,124 +28,105 @@ struct BeforeSync {
     /// Number of the sync, counted from 1.
     sync: u64,
     fast_loss: Option<f64>,
-    norms: Norms,
+    /// ‖θ − φ‖.
+    distance: Option<f64>,
+    /// The norm of the last inner step's gradient, if this process took that step.
+    gradient: Option<f64>,
     seconds: f64,
 }
 
 impl ProbeHook {
-    /// Takes the probe batch that a config asks for.
+    /// Loads the probe batch if the run probes from the start.
     ///
     /// # Errors
-    /// None; what the data set panics with is the caller's to catch.
-    pub(super) fn rebuild(&mut self, config: &ProbeConfig, t: &Training) -> anyhow::Result<()> {
-        // In one process: the others would only repeat it.
-        self.probe = Probe::new(config, &t.data, t.device).filter(|_| t.workers.is_rank_zero());
-        Ok(())
+    /// If there is no memory for it.
+    pub(super) fn new(config: &ProbeConfig, data: &Dataset, model: &Model) -> anyhow::Result<Self> {
+        let batch = (config.every_syncs() > 0)
+            .then(|| caught(|| Ok(ProbeBatch::new(config, data, model.vs.device()))))
+            .transpose()?;
+        Ok(ProbeHook { batch, before: BeforeSync::default() })
     }
 
-    /// Measures θ just before a sync.
-    ///
-    /// # Errors
-    /// What libtorch says, or a loss that is NaN or infinity.
-    pub(super) fn before_sync(
-        &mut self,
-        t: &mut Training,
-        events: &mut Events,
-    ) -> anyhow::Result<()> {
-        let Some(lookahead) = t.optimizer.lookahead() else { return Ok(()) };
-        let sync = lookahead.syncs() + 1;
-        let probe = self.probe.as_ref().filter(|probe| probe.is_due(sync));
-        if probe.is_some() {
-            // It waits for the device anyway.
-            events.read_losses(t)?;
+    /// Loads the batch if it isn't loaded: probes may be turned on during the run. If that fails they are left
+    /// out.
+    fn load(&mut self, context: &mut HookContext<'_>) {
+        if self.batch.is_none() {
+            let (config, data) = (&context.config.probe, context.data);
+            let device = context.model.vs.device();
+            match caught(|| Ok(ProbeBatch::new(config, data, device))) {
+                Ok(batch) => self.batch = Some(batch),
+                Err(error) => context.warn(format!("This probe is left out. {error:#}")),
+            }
         }
-        let Some(lookahead) = t.optimizer.lookahead() else { return Ok(()) };
-        events.timer.begin();
+    }
+}
+
+impl Hook for ProbeHook {
+    fn name(&self) -> &'static str {
+        "probe"
+    }
+
+    fn before_sync(&mut self, context: &mut HookContext<'_>) -> anyhow::Result<()> {
+        self.before = BeforeSync::default();
+        let Some(lookahead) = context.optimizer.lookahead() else { return Ok(()) };
+        let (sync, every) = (lookahead.syncs() + 1, context.config.probe.every_syncs());
+        self.before.sync = sync;
+        // In one process: the others would only repeat it.
+        if every == 0 || !sync.is_multiple_of(every) || !context.workers.is_rank_zero() {
+            return Ok(());
+        }
+        // A probe waits for the device anyway.
+        context.read_losses()?;
+        self.load(context);
+        let Some(batch) = &self.batch else { return Ok(()) };
+        context.events.timer.begin();
         let started = Instant::now();
-        let fast_loss = probe.map(|probe| probe.loss(&t.model)).transpose()?;
-        let seconds = started.elapsed().as_secs_f64();
-        let norms = probe.map(|_| Norms::now(lookahead)).transpose()?.unwrap_or_default();
-        events.timer.end(Phase::Probe);
-        self.before = BeforeSync { sync, fast_loss, norms, seconds };
+        self.before.fast_loss = Some(batch.loss(context.model)?);
+        self.before.seconds = started.elapsed().as_secs_f64();
+        if let Some(lookahead) = context.optimizer.lookahead() {
+            self.before.distance = Some(lookahead.distance()?);
+            self.before.gradient = lookahead.gradient_norm()?;
+        }
+        context.events.timer.end(Phase::Probe);
         Ok(())
     }
 
-    /// Records a sync with what was measured before it, and measures φ, which is in the model now.
-    ///
-    /// # Errors
-    /// What libtorch says.
-    pub(super) fn after_sync(
-        &self,
-        t: &mut Training,
-        events: &mut Events,
-        last: bool,
-    ) -> anyhow::Result<()> {
-        let Some(lookahead) = t.optimizer.lookahead() else { return Ok(()) };
+    /// Records the sync with what was measured before it, and measures φ, which is in the model now.
+    fn after_sync(&mut self, context: &mut HookContext<'_>, last: bool) -> anyhow::Result<()> {
+        let Some(lookahead) = context.optimizer.lookahead() else { return Ok(()) };
         let alpha = lookahead.alpha_used().unwrap_or_else(|| lookahead.alpha());
-        let BeforeSync { sync, fast_loss, norms: Norms { distance, gradient }, seconds } =
-            self.before;
+        let BeforeSync { sync, fast_loss, distance, gradient, seconds } = self.before;
         let synced = event::Sync { sync, alpha, distance, gradient_norm: gradient, last };
-        events.record(t.state.step, Event::Sync(synced));
-        let (Some(probe), Some(fast_loss)) = (&self.probe, fast_loss) else { return Ok(()) };
-        events.timer.begin();
+        context.record(Event::Sync(synced));
+        let (Some(batch), Some(fast_loss)) = (&self.batch, fast_loss) else { return Ok(()) };
+        context.events.timer.begin();
         let started = Instant::now();
-        let slow_loss = probe.loss(&t.model)?;
+        let slow_loss = batch.loss(context.model)?;
         let seconds = seconds + started.elapsed().as_secs_f64();
-        events.timer.end(Phase::Probe);
-        let probed = event::Probe { sync, fast_loss, slow_loss, seconds };
-        events.record(t.state.step, Event::Probe(probed));
+        context.events.timer.end(Phase::Probe);
+        context.record(Event::Probe(event::Probe { sync, fast_loss, slow_loss, seconds }));
         Ok(())
     }
 }
 
-/// One fixed batch of validation data, on which θ and φ are compared at syncs.
+/// A fixed batch of validation data, on which θ and φ are compared at syncs.
 #[derive(Debug)]
-pub struct Probe {
-    every_syncs: u64,
-    batch: Batch,
-}
+pub(crate) struct ProbeBatch(Batch);
 
-impl Probe {
-    /// The first `samples` validation samples, on the model's device; `None` where probes are off.
-    pub fn new(config: &ProbeConfig, data: &Dataset, device: tch::Device) -> Option<Self> {
-        (config.every_syncs() > 0).then(|| {
-            let samples = config.samples.unwrap_or(128).min(data.validation.len());
-            let batch = data.validation.slice(0..samples, device);
-            Probe { every_syncs: config.every_syncs(), batch }
-        })
+impl ProbeBatch {
+    /// The first `probe.samples` validation samples, on the model's device.
+    pub(crate) fn new(config: &ProbeConfig, data: &Dataset, device: Device) -> Self {
+        let samples = config.samples.unwrap_or(128).min(data.validation.len());
+        ProbeBatch(data.validation.slice(0..samples, device))
     }
 
-    /// Whether sync number `sync`, counted from 1, is probed.
-    pub fn is_due(&self, sync: u64) -> bool {
-        sync.is_multiple_of(self.every_syncs)
-    }
-
-    /// The mean loss on the probe batch in evaluation mode, at the weights that are in the model.
-    /// Draws no random number, so that probing changes nothing.
+    /// The mean loss in evaluation mode, at the weights that are in the model. Draws no random number, so
+    /// that probing changes nothing.
     ///
     /// # Errors
     /// What libtorch says.
-    pub fn loss(&self, model: &Model) -> anyhow::Result<f64> {
+    pub(crate) fn loss(&self, model: &Model) -> anyhow::Result<f64> {
         let _guard = inference::guard();
-        Ok(f64::try_from(model.loss(&self.batch, false))?)
-    }
-}
-
-/// How far the training went in a cycle, and how steep the loss is, just before a sync.
-#[derive(Debug, Clone, Copy, Default, PartialEq)]
-pub struct Norms {
-    /// ‖θ − φ‖.
-    pub distance: Option<f64>,
-    /// That of the last inner step's gradient, where this process has taken that step.
-    pub gradient: Option<f64>,
-}
-
-impl Norms {
-    /// Those of an optimizer that is about to sync. Changes nothing, and draws no random number.
-    ///
-    /// # Errors
-    /// What the optimizer or libtorch says.
-    pub fn now(lookahead: &mut Lookahead<TchOptimizer>) -> lookahead_core::Result<Self> {
-        Ok(Norms { distance: Some(lookahead.distance()?), gradient: lookahead.gradient_norm()? })
+        Ok(f64::try_from(model.loss(&self.0, false))?)
     }
 }

@@ -10,17 +10,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use lookahead_run::RunFolder;
 use lookahead_run::command::Setting;
-use lookahead_run::event::{Changed, Event};
-use serde_json::Value;
 
+use super::events::Events;
 use super::kept_config::KeptConfig;
-use super::log::Events;
-use super::probe::ProbeHook;
-use crate::config::mutable_keys::{
-    LEARNING_RATE, LIVE, PERIOD, PROBE_INTERVAL, SLOW_STEP_SIZE, may_change, value_at,
-};
+use super::period::record_change;
+use crate::config::mutable_keys::{LEARNING_RATE, LIVE, PERIOD, SLOW_STEP_SIZE, may_change};
 use crate::config::{Config, Override};
-use crate::panics::caught;
 use crate::train::setup::Training;
 
 /// The configuration as it is once all that was accepted has taken effect: what the next change is
@@ -118,10 +113,9 @@ impl Settings {
         &self,
         setting: &Setting,
         t: &mut Training,
-        probe: &mut ProbeHook,
         events: &mut Events,
     ) -> anyhow::Result<()> {
-        let done = change(setting, t, probe, events);
+        let done = change(setting, t, events);
         self.done(setting, t.config.clone());
         self.keep(t.state.step, events, false);
         done
@@ -181,12 +175,7 @@ fn no_live_setting(key: &str) -> String {
     format!("`{key}` can't change while the run lives: {otherwise}")
 }
 
-fn change(
-    setting: &Setting,
-    t: &mut Training,
-    probe: &mut ProbeHook,
-    events: &mut Events,
-) -> anyhow::Result<()> {
+fn change(setting: &Setting, t: &mut Training, events: &mut Events) -> anyhow::Result<()> {
     let wanted = match changed(&t.config, setting) {
         Ok(wanted) => wanted,
         Err(message) => {
@@ -215,115 +204,11 @@ fn change(
                 return Ok(());
             }
         }
-        _ => {
-            if let Err(error) = caught(|| probe.rebuild(&wanted.probe, t)) {
-                let message = format!("`{PROBE_INTERVAL}` stays as it is. {error:#}");
-                events.warn(t.state.step, message);
-                return Ok(());
-            }
-            t.config.probe = wanted.probe;
-        }
+        _ => t.config.probe = wanted.probe,
     }
-    record_change(t, events, &setting.key);
+    record_change(&mut t.context(events), &setting.key);
     Ok(())
 }
 
-/// Records a k that has come into force with a new cycle; `before` is the one before.
-pub(super) fn record_new_k(t: &Training, events: &mut Events, before: Option<u64>) {
-    if t.optimizer.k().0 != before {
-        record_change(t, events, PERIOD);
-    }
-}
-
-fn record_change(t: &Training, events: &mut Events, key: &str) {
-    let value = value_at(&t.config.to_json(), key).cloned().unwrap_or(Value::Null);
-    let changes = [(key.to_owned(), value)].into_iter().collect();
-    events.record(t.state.step, Event::Changed(Changed { changes }));
-}
-
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use serde_json::json;
-
-    fn config(text: &str) -> Config {
-        Config::parse("test.toml", text, &[]).unwrap().config
-    }
-
-    fn setting(key: &str, value: Value) -> Setting {
-        Setting { key: key.to_owned(), value }
-    }
-
-    #[test]
-    fn a_change_is_checked_as_in_the_file() {
-        let text =
-            "[optimizer]\nlr = 0.1\n[schedule]\nkind = \"cosine\"\nmin_lr = 0.01\n[lookahead]\n";
-        let config = config(text);
-        for (key, value, words) in [
-            ("optimizer.lr", json!(-0.5), "`optimizer.lr` is -0.5. Use a number from 0"),
-            ("optimizer.lr", json!(0.001), "`schedule.min_lr` is 0.01. Use 0 to"),
-            ("optimizer.lr", json!("fast"), "expected f64"),
-            ("optimizer.lr", json!(null), "`optimizer.lr` can't become null"),
-            ("optimizer.lr", json!({"a": null}), "`optimizer.lr` can't become"),
-            ("lookahead.k", json!(0), "`lookahead.k` is 0. Use at least 1"),
-            ("lookahead.k", json!(2.5), "expected u64"),
-            ("lookahead.k", json!(-1), "expected u64"),
-            ("lookahead.k", json!(u64::MAX), "`lookahead.k` can't become"),
-            ("lookahead.alpha", json!(0), "`lookahead.alpha` is 0. Use more than 0"),
-            ("lookahead.alpha", json!(1.5), "`lookahead.alpha` is 1.5"),
-            ("probe.every_syncs", json!(-1), "expected u64"),
-            ("train.epochs", json!(3), "`lookahead resume RUN_DIR --set train.epochs=…`"),
-            ("train.seed", json!(3), "can: optimizer.lr, lookahead.k, lookahead.alpha, probe."),
-            ("lookahead", json!(false), "`lookahead` can't change while the run lives"),
-        ] {
-            let error = changed(&config, &setting(key, value)).unwrap_err();
-            assert!(error.contains(words) && error.ends_with('.'), "{key}: {error}");
-        }
-        let after = changed(&config, &setting("lookahead.k", json!(7))).unwrap();
-        let after = changed(&after, &setting("optimizer.lr", json!(1))).unwrap();
-        let k = after.lookahead.as_ref().map(|lookahead| lookahead.k);
-        assert_eq!((k, after.optimizer.lr), (Some(7), 1.0));
-        assert_eq!(after.schedule, config.schedule);
-    }
-
-    #[test]
-    fn what_the_run_has_no_use_for_is_refused() {
-        let bare = config("");
-        assert_eq!(settable(&bare), ["optimizer.lr"]);
-        assert_eq!(settable(&config("[lookahead]\n")), LIVE);
-        for (key, value) in [
-            ("lookahead.k", json!(3)),
-            ("lookahead.alpha", json!(0.5)),
-            ("probe.every_syncs", json!(1)),
-        ] {
-            let error = changed(&bare, &setting(key, value)).unwrap_err();
-            assert!(error.contains("trains without Lookahead"), "{error}");
-        }
-        changed(&bare, &setting("optimizer.lr", json!(0.5))).unwrap();
-        let adaptive = config("[optimizer]\nkind = \"adam\"\n[lookahead]\nadaptive_alpha = 0.2\n");
-        let error = changed(&adaptive, &setting("lookahead.alpha", json!(0.5))).unwrap_err();
-        assert!(error.contains("`lookahead.adaptive_alpha`, which is 0.2"), "{error}");
-        assert_eq!(settable(&adaptive), ["optimizer.lr", "lookahead.k", "probe.every_syncs"]);
-        let blind = config("[data]\nvalidation = 0\n[lookahead]\n[probe]\nevery_syncs = 0\n");
-        let error = changed(&blind, &setting("probe.every_syncs", json!(1))).unwrap_err();
-        assert!(error.contains("`data.validation` is 0"), "{error}");
-    }
-
-    #[test]
-    fn one_that_finds_no_place_is_not_counted() {
-        let settings = Settings::new(config("[lookahead]\n"), None);
-        let k = |settings: &Settings| settings.lock().config.lookahead.as_ref().unwrap().k;
-        let set = |value: u64| setting("lookahead.k", json!(value));
-        let error = settings.accept(&set(7), || Err("Full.".to_owned())).unwrap_err();
-        assert_eq!((error.as_str(), k(&settings)), ("Full.", 5));
-        let passed_on = std::cell::Cell::new(false);
-        let pass_on = || {
-            passed_on.set(true);
-            Ok(())
-        };
-        settings.accept(&set(0), pass_on).unwrap_err();
-        assert!(!passed_on.get());
-        settings.accept(&set(7), || Ok(())).unwrap();
-        assert_eq!(k(&settings), 7);
-    }
-}
+mod tests;

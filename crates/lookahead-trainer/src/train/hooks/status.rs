@@ -1,15 +1,25 @@
-//! How the run is just now, for whoever asks through the control socket.
+//! The run's present status, for requests through the control socket.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use lookahead_run::event::{Rank, Step};
 use lookahead_run::status::{LastStep, State, Status};
 
-use crate::train::setup::Training;
-
 /// The run's status, which the training keeps up to date and other threads read.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct SharedStatus(Arc<Mutex<Status>>);
+
+/// The part of the status that changes from step to step.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Progress {
+    pub(crate) step: u64,
+    pub(crate) epoch: u64,
+    pub(crate) phase: u64,
+    /// The k of this cycle, and the next one's if it differs.
+    pub(crate) k: (Option<u64>, Option<u64>),
+    pub(crate) alpha: Option<f64>,
+    pub(crate) probe_every_syncs: u64,
+}
 
 impl SharedStatus {
     /// A copy of it.
@@ -17,39 +27,35 @@ impl SharedStatus {
         self.lock().clone()
     }
 
-    /// What stays as it is for as long as this process trains; `checkpoint` is the newest one's name.
+    /// Sets what does not change while this process trains; `checkpoint` is the newest one's name.
     pub(super) fn begin(
         &self,
         run: &str,
-        t: &Training,
+        total_steps: u64,
         settings: Vec<String>,
         checkpoint: Option<String>,
     ) {
-        {
-            let mut status = self.lock();
-            status.run = run.to_owned();
-            status.process = std::process::id();
-            status.total_steps = t.total_steps;
-            status.checkpoint = checkpoint;
-            status.settings = settings;
-        }
-        self.show(t, State::Training);
+        let mut status = self.lock();
+        status.run = run.to_owned();
+        status.process = std::process::id();
+        status.total_steps = total_steps;
+        status.checkpoint = checkpoint;
+        status.settings = settings;
     }
 
-    /// Where the training stands. Takes no memory, since it is called several times a step.
-    pub(super) fn show(&self, t: &Training, state: State) {
+    /// Updates it. Allocates nothing, since it is called several times a step.
+    pub(super) fn show(&self, progress: &Progress, state: State) {
         let mut status = self.lock();
         status.state = state;
-        status.step = t.state.step;
-        status.epoch = t.batches.epoch();
-        status.phase = t.optimizer.phase();
-        let lookahead = t.config.lookahead.as_ref();
-        (status.lookahead.k, status.lookahead.next_k) = t.optimizer.k();
-        status.lookahead.alpha = lookahead.map(|lookahead| lookahead.alpha);
-        status.probe_every_syncs = t.config.probe.every_syncs();
+        status.step = progress.step;
+        status.epoch = progress.epoch;
+        status.phase = progress.phase;
+        (status.lookahead.k, status.lookahead.next_k) = progress.k;
+        status.lookahead.alpha = progress.alpha;
+        status.probe_every_syncs = progress.probe_every_syncs;
     }
 
-    /// What the last step told.
+    /// Takes the last step's loss and speed.
     pub(super) fn record_step(&self, step: &Step) {
         self.lock().last_step = LastStep {
             loss: Some(step.loss),
@@ -58,14 +64,14 @@ impl SharedStatus {
         };
     }
 
-    /// How several processes fared when they met.
+    /// Takes what several processes reported.
     pub(super) fn record_ranks(&self, ranks: &[Rank]) {
         let mut status = self.lock();
         status.ranks.clear();
         status.ranks.extend_from_slice(ranks);
     }
 
-    /// A checkpoint is there.
+    /// Takes the name of a new checkpoint.
     pub(super) fn record_checkpoint(&self, name: &str) {
         self.lock().checkpoint = Some(name.to_owned());
     }

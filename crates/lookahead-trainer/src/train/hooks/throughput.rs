@@ -1,10 +1,10 @@
-//! How fast the training is, as a running mean.
+//! The training's speed, as a running mean.
 
 use std::time::{Duration, Instant};
 
-/// Samples a second of the training steps themselves: what happens between a
-/// [`step_done`](Throughput::step_done) and the next [`step_begins`](Throughput::step_begins), such as
-/// evaluations and checkpoints, is not counted.
+/// Samples per second of the training steps alone: the time between a [`step_done`](Throughput::step_done) and
+/// the next [`step_begins`](Throughput::step_begins), for example of evaluations and checkpoints, does not
+/// count.
 #[derive(Debug)]
 pub struct Throughput {
     started: Instant,
@@ -12,7 +12,7 @@ pub struct Throughput {
     seconds: f64,
 }
 
-/// Time over which the mean forgets.
+/// Time constant of the mean.
 const MEMORY: Duration = Duration::from_secs(5);
 
 impl Default for Throughput {
@@ -22,24 +22,22 @@ impl Default for Throughput {
 }
 
 impl Throughput {
-    /// A training step begins; what came before it is not counted.
+    /// Starts the clock of a step.
     pub fn step_begins(&mut self) {
         self.started = Instant::now();
     }
 
-    /// The step is done, and says nothing of the speed, since the process was stopped meanwhile; returns
-    /// the running mean.
-    pub fn step_does_not_count(&self) -> f64 {
-        self.samples / self.seconds.max(f64::MIN_POSITIVE)
-    }
-
-    /// The step, on `samples` samples, is done; returns the running mean.
-    pub fn step_done(&mut self, samples: usize) -> f64 {
+    /// Counts a step on `samples` samples.
+    pub fn step_done(&mut self, samples: usize) {
         let elapsed = self.started.elapsed().as_secs_f64();
         // Both sums decay alike, so their ratio is a mean from the first step on.
         let keep = (-elapsed / MEMORY.as_secs_f64()).exp();
         self.samples = self.samples * keep + samples as f64;
         self.seconds = self.seconds * keep + elapsed;
+    }
+
+    /// The running mean.
+    pub fn samples_per_second(&self) -> f64 {
         self.samples / self.seconds.max(f64::MIN_POSITIVE)
     }
 }

@@ -8,7 +8,7 @@ use lookahead_run::command::Command;
 use lookahead_run::event::{Event, Rank, Ranks};
 use lookahead_run::status::State;
 
-use super::divergence::Saving;
+use super::checkpoints::Saving;
 use super::{Hooks, NOT_SET};
 use crate::controls::Request;
 use crate::distributed::ControlFlags;
@@ -23,14 +23,14 @@ const PAUSE: Duration = Duration::from_millis(500);
 
 impl Hooks {
     /// Where a cycle begins, all do what any of them is asked for.
-    pub(super) fn sync_control_flags(
+    pub(super) fn exchange_requests(
         &mut self,
         t: &mut Training,
     ) -> anyhow::Result<ControlFlow<()>> {
         if !is_time(t) {
             return Ok(Continue(()));
         }
-        self.events.read_losses(t)?;
+        t.context(&mut self.events).read_losses()?;
         let overdue = self.checkpoints.is_overdue();
         let mut own = ControlFlags { checkpoint: overdue, ..ControlFlags::default() };
         // After a signal the answer is Stop however often it is asked.
@@ -41,7 +41,7 @@ impl Hooks {
         }
         let report = self.own_report(t);
         let (mut all, reports) = t.workers.sync_flags(own, &report)?;
-        self.met = Instant::now();
+        self.last_exchange = Instant::now();
         if reports.iter().all(|report| report[1].is_finite()) {
             let rank = |report: &Vec<f64>| Rank {
                 loss: report[0],
@@ -56,11 +56,11 @@ impl Hooks {
         let waits = all.pause && !all.stop;
         if waits {
             self.events.record(t.state.step, Event::Paused);
-            self.events.show(t, State::Paused);
+            self.events.show(&t.progress(), State::Paused);
         }
         while all.pause && !all.stop {
             if all.checkpoint {
-                self.checkpoints.save(t, &mut self.events, Saving::Requested)?;
+                self.save(t, Saving::Requested)?;
             }
             self.checkpoints.collect(t, &mut self.events)?;
             match self.controls.wait(PAUSE) {
@@ -77,12 +77,12 @@ impl Hooks {
         }
         if waits {
             self.events.record(t.state.step, Event::Continued);
-            self.events.show(t, State::Training);
+            self.events.show(&t.progress(), State::Training);
             self.events.timer.restart();
-            self.met = Instant::now();
+            self.last_exchange = Instant::now();
         }
         if all.checkpoint && !all.stop {
-            self.checkpoints.save(t, &mut self.events, Saving::Requested)?;
+            self.save(t, Saving::Requested)?;
         }
         Ok(if all.stop { Break(()) } else { Continue(()) })
     }
@@ -92,7 +92,7 @@ impl Hooks {
     fn own_report(&mut self, t: &mut Training) -> [f64; 4] {
         let (loss, steps) = self.events.observer.take_mean_loss();
         let waited = t.workers.take_wait().as_secs_f64();
-        let busy = (self.met.elapsed().as_secs_f64() - waited).max(0.0);
+        let busy = (self.last_exchange.elapsed().as_secs_f64() - waited).max(0.0);
         let distance = t.optimizer.lookahead().and_then(|lookahead| lookahead.distance_from_mean());
         [loss, busy / steps as f64, waited, distance.unwrap_or(f64::NAN)]
     }

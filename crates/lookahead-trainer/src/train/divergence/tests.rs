@@ -1,0 +1,30 @@
+use super::*;
+use crate::config::data::DataConfig;
+use crate::config::model::ModelConfig;
+
+/// The statistics of batch normalization after a batch of NaN, and restored.
+#[test]
+fn good_buffers_return() {
+    let options = toml::toml! {
+        hidden = [4]
+        batch_norm = true
+    };
+    let config = ModelConfig { kind: "mlp".into(), options };
+    let digits = DataConfig { kind: "digits".into(), ..DataConfig::default() };
+    let data = crate::data::load(&digits).unwrap();
+    let model = Model::new(&config, &data, tch::Device::Cpu).unwrap();
+    let images = data.train.slice(0..8, tch::Device::Cpu).inputs;
+    let mut guard = DivergenceGuard { policy: NonFinite::SkipStep, last_good: BTreeMap::new() };
+    guard.before_loss(0, &model).unwrap();
+    let _ = model.forward(&images, true);
+    guard.before_loss(1, &model).unwrap();
+    let copy = |buffers: BTreeMap<String, Tensor>| -> Vec<Tensor> {
+        buffers.into_values().map(|buffer| buffer.copy()).collect()
+    };
+    let good = copy(model.buffers());
+    assert_eq!(good.len(), 2);
+    let _ = model.forward(&(&images * f64::NAN), true);
+    assert!(!all_finite(&model.buffers()["fc_bn1.running_mean"]).unwrap());
+    guard.restore_buffers(&model).unwrap();
+    assert_eq!(copy(model.buffers()), good);
+}

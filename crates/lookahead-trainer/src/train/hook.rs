@@ -1,0 +1,149 @@
+//! Hooks: code that runs around a step and is not part of Algorithm 1.
+
+use std::fmt;
+
+use lookahead_run::event::{Event, Note, RunEnded, Warning};
+use tch::Tensor;
+
+use super::averaging::Average;
+use super::hooks::events::Events;
+use super::state::TrainState;
+use crate::config::Config;
+use crate::data::Dataset;
+use crate::distributed::WorkerGroup;
+use crate::models::Model;
+use crate::optimizer::Optimizer;
+
+/// Code that runs at fixed points of the [training loop](super::loop). Every method does nothing by default.
+/// An error ends the run.
+///
+/// Hooks run in the order in which they were added, in every process of the run. A hook that only observes
+/// must not change the training: it draws no random number, and leaves weights and buffers as they are.
+pub trait Hook: fmt::Debug {
+    /// The hook's name, unique in a run: its state in a checkpoint has this key.
+    fn name(&self) -> &'static str;
+
+    /// Before an inner step.
+    ///
+    /// # Errors
+    /// Those of the hook.
+    fn before_step(&mut self, _context: &mut HookContext<'_>) -> anyhow::Result<()> {
+        Ok(())
+    }
+
+    /// After an inner step, taken or skipped, and before the sync if one is due.
+    ///
+    /// # Errors
+    /// Those of the hook.
+    fn after_inner_step(&mut self, _: &mut HookContext<'_>, _: &InnerStep) -> anyhow::Result<()> {
+        Ok(())
+    }
+
+    /// Just before a sync: θ is in the model.
+    ///
+    /// # Errors
+    /// Those of the hook.
+    fn before_sync(&mut self, _context: &mut HookContext<'_>) -> anyhow::Result<()> {
+        Ok(())
+    }
+
+    /// Just after a sync: φ is in the model. `last` if it is the one at the end of the run.
+    ///
+    /// # Errors
+    /// Those of the hook.
+    fn after_sync(&mut self, _context: &mut HookContext<'_>, _last: bool) -> anyhow::Result<()> {
+        Ok(())
+    }
+
+    /// After an event of `step` was recorded, in the order of the log. A step's event comes once its loss has
+    /// been read from the device, which may be some steps later.
+    ///
+    /// # Errors
+    /// Those of the hook.
+    fn on_event(&mut self, _: &mut HookContext<'_>, _step: u64, _: &Event) -> anyhow::Result<()> {
+        Ok(())
+    }
+
+    /// After a step, its sync and its evaluations, and before its checkpoint.
+    ///
+    /// # Errors
+    /// Those of the hook.
+    fn after_step(&mut self, _context: &mut HookContext<'_>) -> anyhow::Result<()> {
+        Ok(())
+    }
+
+    /// At the end of the run, before it is recorded: `ended` can get another message.
+    fn finish(&mut self, _context: &mut HookContext<'_>, _ended: &mut RunEnded) {}
+
+    /// What a resumed run needs of this hook. A checkpoint holds it under the hook's name.
+    fn state(&self) -> Option<serde_json::Value> {
+        None
+    }
+
+    /// Restores what [`state`](Self::state) returned when the checkpoint was taken; before the first step.
+    ///
+    /// # Errors
+    /// If the hook can't use it.
+    fn restore(&mut self, _state: serde_json::Value) -> anyhow::Result<()> {
+        Ok(())
+    }
+}
+
+/// What a hook may look at and use.
+#[derive(Debug)]
+pub struct HookContext<'a> {
+    /// The configuration, with what was changed during the run.
+    pub config: &'a Config,
+    /// The data.
+    pub data: &'a Dataset,
+    /// The processes of the run.
+    pub workers: &'a WorkerGroup,
+    /// The model; θ is in it, except just after a sync.
+    pub model: &'a Model,
+    /// The optimizer, with φ.
+    pub optimizer: &'a mut Optimizer,
+    /// The mean of θ, if the run averages.
+    pub average: Option<&'a mut Average>,
+    /// Step, epoch, and what else a training carries from step to step.
+    pub state: &'a mut TrainState,
+    /// What is recorded.
+    pub events: &'a mut Events,
+}
+
+impl HookContext<'_> {
+    /// Records an event of the current step.
+    pub fn record(&mut self, event: Event) {
+        self.events.record(self.state.step, event);
+    }
+
+    /// Records a sentence for the user.
+    pub fn note(&mut self, message: String) {
+        self.record(Event::Note(Note { message }));
+    }
+
+    /// Records a sentence about what may be wrong.
+    pub fn warn(&mut self, message: String) {
+        self.record(Event::Warning(Warning { message }));
+    }
+
+    /// Reads the losses that are still on the device.
+    ///
+    /// # Errors
+    /// If one is NaN or infinity.
+    pub fn read_losses(&mut self) -> anyhow::Result<()> {
+        self.events.read_losses(self.state, self.config.optimizer.lr)
+    }
+}
+
+/// An inner step that was taken or skipped.
+#[derive(Debug)]
+pub struct InnerStep {
+    /// Its loss, on the device.
+    pub loss: Tensor,
+    /// The loss's value, if it is read in each step.
+    pub value: Option<f64>,
+    /// Its learning rate.
+    pub learning_rate: f64,
+    /// Why it was skipped, as a sentence, if it was.
+    pub skipped: Option<String>,
+}

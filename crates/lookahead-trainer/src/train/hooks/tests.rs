@@ -1,0 +1,139 @@
+use std::cell::RefCell;
+use std::rc::Rc;
+
+use serde_json::{Value, json};
+
+use super::*;
+use crate::config::Config;
+use crate::train::r#loop::train;
+
+/// Two cycles of two steps, with an evaluation at the end.
+const CONFIG: &str = r#"
+[data]
+kind = "digits"
+batch_size = 300
+validation = 341
+[model]
+kind = "mlp"
+hidden = [4]
+[lookahead]
+k = 2
+[train]
+max_steps = 4
+threads = 1
+[probe]
+every_syncs = 0
+[checkpoint]
+every_steps = 0
+"#;
+
+type Calls = Rc<RefCell<Vec<String>>>;
+
+/// Writes down when it is called, and counts the steps.
+#[derive(Debug, Default)]
+struct Recorder {
+    calls: Calls,
+    steps: u64,
+}
+
+impl Recorder {
+    fn call(&self, what: impl Into<String>) -> anyhow::Result<()> {
+        self.calls.borrow_mut().push(what.into());
+        Ok(())
+    }
+}
+
+impl Hook for Recorder {
+    fn name(&self) -> &'static str {
+        "recorder"
+    }
+
+    fn before_step(&mut self, _: &mut HookContext<'_>) -> anyhow::Result<()> {
+        self.call("before_step")
+    }
+
+    fn after_inner_step(
+        &mut self,
+        context: &mut HookContext<'_>,
+        taken: &InnerStep,
+    ) -> anyhow::Result<()> {
+        self.steps += 1;
+        assert!(taken.value.is_some() && taken.skipped.is_none());
+        self.call(format!("after_inner_step {}", context.state.step))
+    }
+
+    fn before_sync(&mut self, context: &mut HookContext<'_>) -> anyhow::Result<()> {
+        assert!(context.optimizer.lookahead().unwrap().distance()? > 0.0);
+        self.call("before_sync")
+    }
+
+    fn after_sync(&mut self, context: &mut HookContext<'_>, last: bool) -> anyhow::Result<()> {
+        assert!(context.optimizer.lookahead().unwrap().distance()? == 0.0 && !last);
+        self.call("after_sync")
+    }
+
+    fn on_event(
+        &mut self,
+        _: &mut HookContext<'_>,
+        step: u64,
+        event: &Event,
+    ) -> anyhow::Result<()> {
+        match event {
+            Event::Step(_) => self.call(format!("step {step}")),
+            Event::Evaluation(found) => self.call(format!("{:?} {:?}", found.split, found.weights)),
+            _ => Ok(()),
+        }
+    }
+
+    fn after_step(&mut self, context: &mut HookContext<'_>) -> anyhow::Result<()> {
+        self.call(format!("after_step {}", context.state.step))
+    }
+
+    fn finish(&mut self, _: &mut HookContext<'_>, ended: &mut RunEnded) {
+        self.call(format!("{:?}", ended.status)).unwrap();
+    }
+
+    fn state(&self) -> Option<Value> {
+        Some(json!(self.steps))
+    }
+
+    fn restore(&mut self, state: Value) -> anyhow::Result<()> {
+        self.steps = serde_json::from_value(state)?;
+        Ok(())
+    }
+}
+
+#[test]
+fn hooks_are_called_in_the_order_of_the_loop() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = Config::parse("test.toml", CONFIG, &[]).unwrap().config;
+    let run = RunFolder::create(folder.path(), "run").unwrap();
+    let show = Show { quiet: true, ..Show::default() };
+    let mut t = Training::new(config, None).unwrap();
+    let mut hooks = Hooks::new(&run, &t, &show, Hangup::Ignore).unwrap();
+    let calls = Calls::default();
+    hooks.add(Box::new(Recorder { calls: calls.clone(), steps: 0 })).unwrap();
+    let error = hooks.add(Box::new(Recorder::default())).unwrap_err();
+    assert!(error.to_string().contains("Two hooks are named `recorder`"), "{error}");
+
+    let mut ended = train(&mut t, &mut hooks).unwrap();
+    hooks.finish(&mut t, &mut ended);
+    let cycle = |first: u64| {
+        let step = |step: u64| {
+            let names = ["before_step", "step N", "after_inner_step N"];
+            names.map(|name| name.replace('N', &step.to_string()))
+        };
+        let mut all = step(first).to_vec();
+        all.push(format!("after_step {first}"));
+        all.extend(step(first + 1));
+        all
+    };
+    let mut expected = cycle(1);
+    expected.extend(["before_sync", "after_sync", "after_step 2"].map(str::to_owned));
+    expected.extend(cycle(3));
+    let end = ["Test Fast", "Validation Fast", "before_sync", "after_sync", "Validation Slow"];
+    expected.extend(end.map(str::to_owned));
+    expected.extend(["after_step 4", "Test Slow", "Finished"].map(str::to_owned));
+    assert_eq!(*calls.borrow(), expected);
+    assert_eq!(t.state.hooks["recorder"], json!(4));
+}
