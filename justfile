@@ -327,7 +327,7 @@ screenshots: _build
     train lookahead
     train sgd --set lookahead=false
     train adam --set lookahead=false --set optimizer.kind=adam --set optimizer.lr=0.001
-    LOOKAHEAD_WRITE_PICTURES=1 cargo test --release --locked --package lookahead-dashboard --test pictures
+    LOOKAHEAD_WRITE_PICTURES=1 cargo test --release --locked --package lookahead-dashboard --test it pictures
     ls -l "$pictures"/*.svg
 
 # Check formatting, clippy and the documentation, with warnings as errors

@@ -1,102 +1,81 @@
-//! Takes commands to runs of other processes, and brings their answers back.
+//! Sends commands to runs of other processes.
 
-use std::collections::VecDeque;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::collections::HashMap;
 use std::thread;
 
-use crossbeam_channel::Sender;
+use crossbeam_channel::{Receiver, Sender, bounded};
 use lookahead_run::command::Command;
 use lookahead_run::{RunFolder, control};
 
-use crate::event_loop::CommandSink;
+use crate::channels::CommandSink;
 use crate::followers::Followers;
 use crate::message::RunUpdate;
 
-/// Commands to one run that wait for their answers at most.
+/// Most commands to one run that wait for an answer.
 const COMMANDS: usize = 16;
 
-/// The runs that are watched. A thread and a connection are there only while a run is being asked for
-/// something.
-#[derive(Clone)]
+/// The runs that are watched. A run gets a thread with its first command, and a connection for the time
+/// of a command.
 pub(crate) struct CommandSenders {
-    runs: Arc<Mutex<Vec<Asked>>>,
-    news: Sender<(usize, RunUpdate)>,
+    runs: Vec<RunFolder>,
+    senders: HashMap<usize, Sender<Command>>,
+    updates: Sender<(usize, RunUpdate)>,
     followers: Followers,
-}
-
-/// A run, and what it is asked for.
-struct Asked {
-    run: RunFolder,
-    waiting: VecDeque<Command>,
-    /// A thread takes what waits, one after the other.
-    has_courier: bool,
+    later: Option<Receiver<RunFolder>>,
 }
 
 impl CommandSenders {
-    pub(crate) fn new(news: Sender<(usize, RunUpdate)>, followers: Followers) -> Self {
-        CommandSenders { runs: Arc::default(), news, followers }
+    /// Follows these runs, and those that come through `later`.
+    pub(crate) fn new(
+        runs: &[RunFolder],
+        later: Option<Receiver<RunFolder>>,
+        updates: Sender<(usize, RunUpdate)>,
+        followers: Followers,
+    ) -> Self {
+        runs.iter().enumerate().for_each(|(index, run)| followers.follow(index, run));
+        CommandSenders { runs: runs.to_vec(), senders: HashMap::new(), updates, followers, later }
     }
 
-    fn lock(&self) -> MutexGuard<'_, Vec<Asked>> {
-        self.runs.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// How many runs there are.
-    pub(crate) fn len(&self) -> usize {
-        self.lock().len()
-    }
-
-    /// Follows the next run, and takes commands to it.
-    pub(crate) fn attend(&self, run: &RunFolder) {
-        let mut runs = self.lock();
-        self.followers.follow(runs.len(), run);
-        let waiting = VecDeque::new();
-        runs.push(Asked { run: run.clone(), waiting, has_courier: false });
-    }
-
-    /// The next command to a run; without one the courier is done.
-    fn next(&self, index: usize) -> Option<(RunFolder, Command)> {
-        let mut runs = self.lock();
-        let asked = runs.get_mut(index)?;
-        let command = asked.waiting.pop_front();
-        asked.has_courier = command.is_some();
-        Some((asked.run.clone(), command?))
-    }
-
-    fn carry(&self, index: usize) {
-        while let Some((run, command)) = self.next(index) {
-            let news = match control::send(&run, command.clone()) {
-                // What more there is to say is in the log of the run.
-                Ok(_) => RunUpdate::Accepted(command),
-                // That it was the run that refused it is clear here.
-                Err(lookahead_run::Error::Refused { message, .. }) => {
-                    RunUpdate::Refused { command, why: message }
+    /// Starts the thread of a run.
+    fn start(&self, index: usize, run: RunFolder) -> Result<Sender<Command>, String> {
+        let (sender, commands) = bounded::<Command>(COMMANDS);
+        let updates = self.updates.clone();
+        let send_all = move || {
+            for command in commands {
+                let update = match control::send(&run, command.clone()) {
+                    // The run logs everything else.
+                    Ok(_) => RunUpdate::Accepted(command),
+                    Err(lookahead_run::Error::Refused { message, .. }) => {
+                        RunUpdate::Refused { command, why: message }
+                    }
+                    Err(error) => RunUpdate::Refused { command, why: error.to_string() },
+                };
+                if updates.send((index, update)).is_err() {
+                    return;
                 }
-                Err(error) => RunUpdate::Refused { command, why: error.to_string() },
-            };
-            if self.news.send((index, news)).is_err() {
-                return;
             }
-        }
+        };
+        let thread = thread::Builder::new().name(format!("commands {index}"));
+        let spawned = thread.spawn(send_all);
+        spawned.map(|_| sender).map_err(|error| format!("The command can't be sent: {error}."))
     }
 }
 
 impl CommandSink for CommandSenders {
-    fn ask(&mut self, index: usize, command: Command) -> Result<(), String> {
-        let mut runs = self.lock();
-        let Some(asked) = runs.get_mut(index) else { return Err("There is no such run.".into()) };
-        if asked.waiting.len() >= COMMANDS {
-            return Err("The run has not answered earlier commands yet.".into());
+    fn send(&mut self, index: usize, command: Command) -> Result<(), String> {
+        let Some(run) = self.runs.get(index) else { return Err("There is no such run.".into()) };
+        if !self.senders.contains_key(&index) {
+            self.senders.insert(index, self.start(index, run.clone())?);
         }
-        if !asked.has_courier {
-            let theirs = self.clone();
-            let courier = thread::Builder::new().name(format!("courier {index}"));
-            courier
-                .spawn(move || theirs.carry(index))
-                .map_err(|error| format!("The run can't be asked: {error}."))?;
-            asked.has_courier = true;
-        }
-        asked.waiting.push_back(command);
-        Ok(())
+        let busy = "The run has not answered earlier commands yet.";
+        self.senders[&index].try_send(command).map_err(|_| busy.to_owned())
+    }
+
+    fn joined(&mut self) -> Option<String> {
+        let run = self.later.as_ref()?.try_recv().ok()?;
+        self.followers.follow(self.runs.len(), &run);
+        let name = run.name().to_owned();
+        self.runs.push(run);
+        Some(name)
     }
 }

@@ -1,24 +1,24 @@
-//! The last inner cycles, to be laid over each other.
+//! The last inner cycles, to be overlaid.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 
-/// Cycles that are kept at most.
+/// Most cycles that are kept.
 const CYCLES: usize = 200;
-/// Values of all of them at most: of longer cycles fewer are kept, 256 kB in all.
+/// Most values of all cycles: 512 kB. Of longer cycles fewer are kept.
 const VALUES: usize = 1 << 15;
-/// Values of one cycle at most; a longer one is thinned out.
+/// Most values of one cycle; a longer one is thinned out.
 const LONGEST: usize = 512;
 
-/// One way from φ through k inner steps and back to φ.
+/// One cycle: k inner steps and the sync after them.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Cycle {
     pub(crate) last_step: u64,
     pub(crate) last_phase: u64,
-    /// Phase and training loss: that of the step before the phase is at the weights of phase − 1.
+    /// Phase and training loss. The loss of a step is at the weights before it, of phase − 1.
     pub(crate) losses: Vec<(u64, f64)>,
-    /// Loss on the probe batch at θ after the last step, and at φ after the sync.
+    /// Loss on the probe batch: fast after the last step, slow after the sync.
     pub(crate) probe: Option<(f64, f64)>,
-    /// Inner steps, once the sync has come.
+    /// Inner steps, once the sync is done.
     pub(crate) k: u64,
 }
 
@@ -31,20 +31,20 @@ pub(crate) struct Cycles {
 }
 
 impl Cycles {
-    /// An inner step was taken: the `phase`-th of its cycle.
+    /// Adds an inner step, the `phase`-th of its cycle.
     pub(crate) fn step(&mut self, step: u64, phase: u64, loss: f64) {
         // A phase beyond all counting is a mistake in the log.
         if phase == 0 || phase >= 1 << 53 {
             return;
         }
-        // A phase that goes back begins another cycle, whatever became of the sync between.
+        // A phase that goes back begins another cycle, even if the sync between is missing.
         if phase <= self.current.last_phase || self.current.k > 0 {
             self.finish();
         }
         self.current.last_step = step;
         self.current.last_phase = phase;
         if self.current.losses.len() >= LONGEST {
-            // Every second one goes, and later ones that come too close.
+            // Drop every second one, and later ones that come too close.
             let mut index = 0;
             self.current.losses.retain(|_| {
                 index += 1;
@@ -60,14 +60,14 @@ impl Cycles {
         }
     }
 
-    /// The sync after the step.
+    /// Adds the sync after a step.
     pub(crate) fn sync(&mut self, step: u64) {
         if self.current.last_step == step {
             self.current.k = self.current.last_phase;
         }
     }
 
-    /// The probe around that sync.
+    /// Adds the probe around that sync.
     pub(crate) fn probe(&mut self, step: u64, fast: f64, slow: f64) {
         if self.current.last_step == step {
             self.current.probe = Some((fast, slow));
@@ -84,65 +84,50 @@ impl Cycles {
         }
     }
 
-    /// Those that are complete, oldest first.
+    /// The complete cycles, oldest first.
     pub(crate) fn complete(&self) -> impl Iterator<Item = &Cycle> {
         let current = (self.current.k > 0).then_some(&self.current);
         self.done.iter().chain(current).filter(|cycle| cycle.k > 0)
     }
 
-    /// The k of the newest complete one.
+    /// The k of the newest complete cycle.
     pub(crate) fn k(&self) -> Option<u64> {
         self.complete().last().map(|cycle| cycle.k)
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
+/// The mean of some cycles.
+#[derive(Debug, Default)]
+pub(crate) struct MeanCycle {
+    /// Loss by phase.
+    pub(crate) losses: Vec<(u64, f64)>,
+    /// Probe loss, fast and slow.
+    pub(crate) probe: Option<(f64, f64)>,
+    pub(crate) count: usize,
+}
 
-    fn after(steps: u64, k: u64) -> Cycles {
-        let mut cycles = Cycles::default();
-        for step in 1..=steps {
-            let phase = (step - 1) % k + 1;
-            cycles.step(step, phase, step as f64);
-            if phase == k {
-                cycles.sync(step);
-                cycles.probe(step, 2.0, 1.0);
-            }
+/// The mean of the cycles that have k inner steps.
+pub(crate) fn mean_cycle<'a>(cycles: impl Iterator<Item = &'a Cycle>, k: u64) -> MeanCycle {
+    let mut sums = BTreeMap::<u64, (f64, u32)>::new();
+    let (mut fast, mut slow, mut probes, mut count) = (0.0, 0.0, 0_u32, 0);
+    for cycle in cycles.filter(|cycle| cycle.k == k) {
+        count += 1;
+        for (phase, loss) in cycle.losses.iter().filter(|(_, loss)| loss.is_finite()) {
+            let sum = sums.entry(*phase).or_default();
+            *sum = (sum.0 + loss, sum.1 + 1);
         }
-        cycles
-    }
-
-    #[test]
-    fn each_cycle_has_its_losses_by_phase_and_its_probe() {
-        let cycles = after(12, 5);
-        let found: Vec<&Cycle> = cycles.complete().collect();
-        assert_eq!(found.len(), 2, "the third is not complete");
-        assert_eq!(found[1].losses, [(1, 6.0), (2, 7.0), (3, 8.0), (4, 9.0), (5, 10.0)]);
-        assert_eq!(found[1].probe, Some((2.0, 1.0)));
-        assert_eq!(cycles.k(), Some(5));
-    }
-
-    #[test]
-    fn the_newest_is_there_before_the_next_begins() {
-        assert_eq!(after(5, 5).complete().count(), 1);
-    }
-
-    #[test]
-    fn memory_is_bounded_for_any_k() {
-        for k in [1, 7, 600, 5000] {
-            let cycles = after(40_000, k);
-            assert!(cycles.done.len() <= CYCLES && cycles.values <= VALUES);
-            let newest = cycles.complete().last().unwrap();
-            assert!(newest.losses.len() <= LONGEST && newest.losses.len() as u64 >= k.min(200));
-            assert!(newest.losses.windows(2).all(|pair| pair[0].0 < pair[1].0));
+        if let Some(probe) = cycle.probe.filter(|p| p.0.is_finite() && p.1.is_finite()) {
+            (fast, slow, probes) = (fast + probe.0, slow + probe.1, probes + 1);
         }
     }
-
-    #[test]
-    fn without_lookahead_there_are_none() {
-        let mut cycles = Cycles::default();
-        (1..100).for_each(|step| cycles.step(step, 0, 1.0));
-        assert_eq!(cycles.complete().count(), 0);
+    let mean = |(phase, (sum, count))| (phase, sum / f64::from(count));
+    let probe = (fast / f64::from(probes), slow / f64::from(probes));
+    MeanCycle {
+        losses: sums.into_iter().map(mean).collect(),
+        probe: (probes > 0).then_some(probe),
+        count,
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,26 +1,28 @@
-//! The charts as figures: what the dashboard shows, and what `lookahead plot` draws.
+//! The charts as figures, for the dashboard's pictures and for `lookahead plot`.
 
 use std::path::PathBuf;
 
 use lookahead_chart::{Figure, Line, Marker, PALETTE, Panel, Point};
 use lookahead_run::{LogItem, LogTail, RunFolder};
 
-use crate::charts::{Chart, Look, Series, mean_cycle, series};
-use crate::cycles::Cycle;
+use crate::chart::Chart;
+use crate::cycles::{Cycle, mean_cycle};
 use crate::format;
+use crate::labels::labels;
 use crate::message::{Message, RunUpdate};
 use crate::model::{Model, Role};
+use crate::options::Options;
 use crate::run::Run;
-use crate::smoothing::DECAYS;
-use crate::theme::{Theme, ThemeName};
+use crate::series::{Look, Series, series};
+use crate::smoothing;
+use crate::theme::ThemeName;
 use crate::update::update;
 use crate::view::columns::columns;
 use crate::viewport::Axis;
-use crate::watch::labels;
 
-/// Columns of a figure: about one for each pixel.
+/// Columns of a figure: about one per pixel.
 const COLUMNS: usize = 1000;
-/// Cycles that are laid over each other at most.
+/// Most cycles that are overlaid.
 const CYCLES: usize = 100;
 
 const GREY: (u8, u8, u8) = (150, 150, 150);
@@ -28,16 +30,16 @@ const BLACK: (u8, u8, u8) = PALETTE[0];
 const FAST: (u8, u8, u8) = PALETTE[6];
 const SLOW: (u8, u8, u8) = PALETTE[5];
 
-/// The chart that is shown, with the part of the axis that is shown.
+/// The current chart, with the visible part of its axis.
 pub(crate) fn of(model: &Model) -> Figure {
     let title = match &model.runs[..] {
         [run] => run.name.clone(),
         _ => String::new(),
     };
-    Figure { title, panels: vec![panel(model, model.chart)] }
+    Figure { title, panels: vec![panel(model, model.view.chart)] }
 }
 
-/// Where a picture goes whose file the user did not name: a name that is free in the working folder.
+/// The path of a picture: `file`, or a free name in the working directory.
 pub(crate) fn path(model: &Model, file: Option<String>) -> PathBuf {
     if let Some(file) = file {
         return file.into();
@@ -46,7 +48,7 @@ pub(crate) fn path(model: &Model, file: Option<String>) -> PathBuf {
         [run] if !run.name.is_empty() => run.name.as_str(),
         _ => "runs",
     };
-    let chart = model.chart.name();
+    let chart = model.view.chart.name();
     let numbered = (1..10_000).map(|number| match number {
         1 => PathBuf::from(format!("{run}-{chart}.svg")),
         number => PathBuf::from(format!("{run}-{chart}-{number}.svg")),
@@ -58,24 +60,24 @@ fn panel(model: &Model, chart: Chart) -> Panel {
     if chart == Chart::Cycle {
         return cycles(model);
     }
-    let (axis, span) = (model.viewport.axis, model.span());
+    let (axis, span) = (model.view.viewport.axis, model.span());
     let percent = if chart == Chart::Accuracy { 100.0 } else { 1.0 };
     let several = model.runs.len() > 1;
     let lines = series(model, chart)
         .iter()
-        // The points of one run would hide the lines of the others.
+        // The points of one run would cover the lines of the others.
         .filter(|line| !(several && line.look == Look::Raw))
         .map(|line| {
             let run = &model.runs[line.run];
-            let columns = columns(run, line.history, line.smooth, axis, span, COLUMNS);
+            let columns = columns(run, line.history, line.decay, axis, span, COLUMNS);
             let points = columns.iter().enumerate().filter_map(|(index, column)| {
                 let column = column.as_ref()?;
                 let (x, y) = (span.position(index, COLUMNS), column.last * percent);
                 let (low, high) = (column.min * percent, column.max * percent);
                 Some(Point { x, low, high, y, gap_before: column.gap_before })
             });
-            // A mean of zero or below has no place on a logarithmic axis, and is no missing value.
-            let points = points.filter(|point| !model.log_y || point.high > 0.0).collect();
+            // Values of zero or below have no place on a logarithmic axis, and are not gaps.
+            let points = points.filter(|point| !model.view.log_y || point.high > 0.0).collect();
             Line { name: line.name.clone(), points, ..look(line) }
         })
         .collect();
@@ -84,19 +86,19 @@ fn panel(model: &Model, chart: Chart) -> Panel {
         Axis::Epoch => "epoch",
         Axis::Time => "training time in seconds",
     };
-    let smoothed = series(model, chart).iter().any(|line| line.smooth.is_some());
+    let smoothed = series(model, chart).iter().any(|line| line.decay.is_some());
     let note = match (chart, model.runs.len()) {
-        (Chart::Gain, 1) => model.runs[0].gain.mean().map(|mean| {
+        (Chart::Gain, 1) => model.runs[0].series.gain.mean().map(|mean| {
             format!("Mean over all probes: {}. Above 0 the sync helps.", format::difference(mean))
         }),
-        _ if smoothed => Some(format!("Running mean with β = {}.", DECAYS[model.smoothing])),
+        _ if smoothed => Some(format!("Running mean with β = {}.", model.view.decay())),
         _ => None,
     };
     Panel {
         title: chart.title().into(),
         x_label: x_label.into(),
         y_label: if chart == Chart::Accuracy { "%".into() } else { String::new() },
-        log_y: model.log_y,
+        log_y: model.view.log_y,
         lines,
         legend: true,
         note,
@@ -119,14 +121,14 @@ fn color(run: usize) -> (u8, u8, u8) {
     lookahead_chart::series(run).0
 }
 
-/// The cycles of the selected run, as the dashboard shows them, or the means of several.
+/// The cycles of a run, or the mean cycles of several.
 fn cycles(model: &Model) -> Panel {
     let mut lines = Vec::new();
     let mut note = None;
     let alone = model.runs.len() == 1;
-    for (index, run) in model.runs.iter().enumerate().filter(|(_, run)| run.shown) {
-        let Some(k) = run.cycles.k() else { continue };
-        let all: Vec<&Cycle> = run.cycles.complete().filter(|cycle| cycle.k == k).collect();
+    for (index, run) in model.visible() {
+        let Some(k) = run.series.cycles.k() else { continue };
+        let all: Vec<&Cycle> = run.series.cycles.complete().filter(|cycle| cycle.k == k).collect();
         let all = &all[all.len().saturating_sub(CYCLES)..];
         let mean = mean_cycle(all.iter().copied(), k);
         let of = |losses: &[(u64, f64)]| -> Vec<Point> {
@@ -150,16 +152,15 @@ fn cycles(model: &Model) -> Panel {
         lines.push(Line { name, color: shade, width: 3, marker, points, ..Line::default() });
         if let Some((fast, slow)) = mean.probe {
             let points = vec![Point::new(k as f64, fast), Point::new((k + 1) as f64, slow)];
-            let name = "probe: θ, then φ after the sync".to_owned();
+            let name = "probe: fast, then slow after the sync".to_owned();
             let shade = if alone { SLOW } else { color(index) };
             let marker = Some(Marker::Disc);
             let line = Line { name, color: shade, width: 3, marker, points, ..Line::default() };
             lines.push(Line { in_legend: alone, dashed: !alone, ..line });
             note = Some(format!(
-                "Mean of {} cycles of {k} steps; at {} the loss on the probe batch at θ, at {} that \
-                 at φ.",
+                "Mean of {} cycles of {k} steps; at {k} the probe loss of the fast weights, at {} that \
+                 of the slow ones.",
                 mean.count,
-                k,
                 k + 1
             ));
         }
@@ -167,7 +168,7 @@ fn cycles(model: &Model) -> Panel {
     Panel {
         title: Chart::Cycle.title().into(),
         x_label: "phase: inner steps since the sync".into(),
-        log_y: model.log_y,
+        log_y: model.view.log_y,
         lines,
         legend: true,
         note,
@@ -175,30 +176,31 @@ fn cycles(model: &Model) -> Panel {
     }
 }
 
-/// What is to be drawn of runs.
+/// What to draw of runs.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Plot {
-    /// The charts, from top to bottom; of none the losses, and where a run has slow weights the gain of
-    /// each sync and the cycles as well.
+    /// The charts, from top to bottom; if there are none, the losses, and with Lookahead also the gain of
+    /// each sync and the cycles.
     pub charts: Vec<Chart>,
     /// What the x axis counts.
     pub axis: Axis,
     /// Whether the y axis is logarithmic.
     pub log: bool,
-    /// How much of the running mean stays from one point to the next, from 0 (no smoothing) to below
+    /// The fraction of the running mean kept from one point to the next, from 0 (no smoothing) to below
     /// 1; the nearest of the dashboard's choices is taken.
     pub smoothing: f64,
 }
 
-/// Draws runs as a figure, with sentences about lines of their logs that could not be read.
+/// Draws runs as a figure; also returns warnings about lines of their logs that can't be read.
 ///
 /// # Errors
-/// Where a log can't be read, or there is nothing in any of them.
+/// If a log can't be read, or if no run has logged a step.
 pub fn plot(
     runs: &[RunFolder],
     plot: &Plot,
 ) -> Result<(Figure, Vec<String>), lookahead_run::Error> {
-    let mut model = Model::new(Theme::new(ThemeName::Light), Role::Watcher, labels(runs));
+    let options = Options { theme: ThemeName::Light, ascii: false, mouse: false };
+    let mut model = Model::new(&options, Role::Watcher, &labels(runs));
     let mut warnings = Vec::new();
     for (index, run) in runs.iter().enumerate() {
         let path = run.events_path();
@@ -212,29 +214,28 @@ pub fn plot(
                 break;
             }
             for item in found {
-                let news = match item {
+                let run_update = match item {
                     LogItem::Record(record) => RunUpdate::Record(Box::new(record)),
                     LogItem::Restarted => RunUpdate::Restarted,
                     LogItem::Damaged { line, cause } => {
                         warnings.push(format!(
-                            "Line {line} of {} is not an event and is left out: {cause}",
+                            "Line {line} of {} is not an event and is skipped: {cause}",
                             path.display()
                         ));
                         continue;
                     }
                 };
-                update(&mut model, Message::Run(index, news));
+                update(&mut model, Message::Run(index, run_update));
             }
         }
     }
-    if model.runs.iter().all(|run| run.loss.is_empty()) {
+    if model.runs.iter().all(|run| run.series.loss.is_empty()) {
         let path = runs.first().map(|run| run.events_path()).unwrap_or_default();
         return Err(lookahead_run::Error::NothingLogged(path));
     }
-    model.viewport.axis = plot.axis;
-    model.log_y = plot.log;
-    let far = |index: &usize| (DECAYS[*index] - plot.smoothing).abs();
-    model.smoothing = (0..DECAYS.len()).min_by(|a, b| far(a).total_cmp(&far(b))).unwrap_or(0);
+    model.view.viewport.axis = plot.axis;
+    model.view.log_y = plot.log;
+    model.view.smoothing = smoothing::nearest(plot.smoothing);
     let title = if runs.len() == 1 { model.runs[0].name.clone() } else { String::new() };
     let charts = match &plot.charts[..] {
         [] if model.runs.iter().any(Run::has_lookahead) => {
@@ -248,62 +249,4 @@ pub fn plot(
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::fixture;
-
-    fn names(panel: &Panel) -> Vec<&str> {
-        let named = panel.lines.iter().filter(|line| line.in_legend);
-        named.map(|line| line.name.as_str()).collect()
-    }
-
-    #[test]
-    fn a_figure_has_the_lines_that_the_dashboard_shows() {
-        let mut model = fixture::run(true, 1000);
-        let figure = of(&model);
-        assert_eq!((figure.title.as_str(), figure.panels.len()), ("digits-mlp", 1));
-        let panel = &figure.panels[0];
-        assert_eq!(names(panel), ["loss at θ", "smoothed", "probe θ (fast)", "probe φ (slow)"]);
-        let last = panel.lines[3].points.last().unwrap();
-        assert_eq!((last.x, last.y), (1000.0, model.run().probes.slow.newest().unwrap()));
-        model.chart = Chart::Accuracy;
-        let panel = &of(&model).panels[0];
-        let last = panel.lines[1].points.last().unwrap();
-        assert!((last.y - 92.16).abs() < 0.01 && panel.y_label == "%", "{last:?}");
-    }
-
-    #[test]
-    fn of_several_runs_those_that_are_shown_have_one_line_each() {
-        let mut model = fixture::three();
-        let panel = &of(&model).panels[0];
-        assert_eq!(names(panel), ["adam-alone", "lookahead"]);
-        assert_ne!(panel.lines[0].color, panel.lines[1].color);
-        assert_ne!(panel.lines[0].marker, panel.lines[1].marker);
-        model.chart = Chart::Cycle;
-        let panel = &of(&model).panels[0];
-        assert_eq!(names(panel), ["lookahead", "adam-alone"]);
-    }
-
-    /// Phase p has the loss of the step that is taken from there, and the probes come after the last.
-    #[test]
-    fn the_cycles_end_with_the_drop_from_theta_to_phi() {
-        let mut model = fixture::run(true, 1000);
-        model.chart = Chart::Cycle;
-        let panel = &of(&model).panels[0];
-        assert_eq!(names(panel), ["last 100 cycles", "mean", "probe: θ, then φ after the sync"]);
-        assert_eq!(panel.lines.len(), 102);
-        let [.., mean, probe] = &panel.lines[..] else { panic!() };
-        let places = |line: &Line| line.points.iter().map(|point| point.x).collect::<Vec<_>>();
-        assert_eq!(places(mean), [0.0, 1.0, 2.0, 3.0, 4.0]);
-        assert_eq!(places(probe), [5.0, 6.0]);
-        assert!(probe.points[0].y > probe.points[1].y);
-    }
-
-    #[test]
-    fn a_picture_is_named_by_its_run_and_chart() {
-        let model = fixture::run(true, 10);
-        assert_eq!(path(&model, None).to_str(), Some("digits-mlp-loss.svg"));
-        assert_eq!(path(&model, Some("a.png".into())).to_str(), Some("a.png"));
-        assert_eq!(path(&fixture::three(), None).to_str(), Some("runs-loss.svg"));
-    }
-}
+mod tests;

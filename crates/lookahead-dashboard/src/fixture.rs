@@ -8,7 +8,8 @@ use lookahead_run::event::{
 
 use crate::message::{Message, RunUpdate};
 use crate::model::{Model, Role};
-use crate::theme::{Theme, ThemeName};
+use crate::options::Options;
+use crate::theme::ThemeName;
 use crate::update::update;
 
 pub(crate) const START: f64 = 1_700_000_000.0;
@@ -87,9 +88,13 @@ pub(crate) fn resumed(step: u64) -> Event {
     })
 }
 
+pub(crate) fn options(theme: ThemeName) -> Options {
+    Options { theme, ascii: false, mouse: false }
+}
+
 pub(crate) fn model(color: bool) -> Model {
     let theme = if color { ThemeName::Dark } else { ThemeName::None };
-    Model::new(Theme::new(theme), Role::Trainer, vec!["digits-mlp".into()])
+    Model::new(&options(theme), Role::Trainer, &["digits-mlp".into()])
 }
 
 pub(crate) fn feed(model: &mut Model, records: impl IntoIterator<Item = Record>) {
@@ -98,13 +103,12 @@ pub(crate) fn feed(model: &mut Model, records: impl IntoIterator<Item = Record>)
 
 pub(crate) fn feed_run(model: &mut Model, run: usize, records: impl IntoIterator<Item = Record>) {
     for record in records {
-        let news = RunUpdate::Record(Box::new(record));
-        assert!(update(model, Message::Run(run, news)).is_empty());
+        let record = RunUpdate::Record(Box::new(record));
+        assert!(update(model, Message::Run(run, record)).is_empty());
     }
 }
 
-/// The events of a run after `steps` steps, ten a second, with all that a trainer tells. The other
-/// numbers make another course.
+/// The events of a run after `steps` steps, ten a second, of all kinds. `rate` and `floor` shape the loss.
 pub(crate) fn events(name: &str, steps: u64, rate: f64, floor: f64) -> Vec<Record> {
     let info = RunInfo { run: name.into(), ..info() };
     let mut records = vec![record(0.0, 0, Event::RunStarted(info))];
@@ -158,13 +162,13 @@ pub(crate) fn run(color: bool, steps: u64) -> Model {
 /// Three runs: one that trains, one that has finished, and one that is hidden.
 pub(crate) fn three() -> Model {
     let names = ["lookahead", "adam-alone", "sgd"].map(|name| name.to_owned());
-    let mut model = Model::new(Theme::new(ThemeName::Dark), Role::Watcher, names.into());
+    let mut model = Model::new(&options(ThemeName::Dark), Role::Watcher, &names);
     feed_run(&mut model, 0, events("lookahead", 1500, 200.0, 0.25));
     feed_run(&mut model, 1, events("adam-alone", 2000, 300.0, 0.35));
     let end = RunEnded::new(Status::Finished);
     feed_run(&mut model, 1, [record(200.0, 2000, Event::RunEnded(end))]);
     feed_run(&mut model, 2, events("sgd", 900, 400.0, 0.6));
-    model.runs[2].shown = false;
+    model.runs[2].hidden = true;
     update(&mut model, Message::Tick(START + 150.0));
     model
 }

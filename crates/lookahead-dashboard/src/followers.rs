@@ -1,9 +1,8 @@
 //! Follows the logs of any number of runs with a few threads.
 //!
-//! The runs wait in a queue, in the order in which they are due. A thread takes the first, reads what
-//! is new in its log, looks whether its process is still there, and puts it back: at once where there
-//! is more to read, soon if it is running, later if it is not. A disk that doesn't answer holds up one
-//! thread only.
+//! The runs wait in a queue, ordered by when they are due. A thread takes the first, reads what is new in
+//! its log, checks whether its process still exists, and puts it back: at once if there is more to read,
+//! soon if it is running, later if it is not. A disk that doesn't answer blocks one thread only.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -17,26 +16,24 @@ use lookahead_run::folder::{SILENCE, SILENCE_ELSEWHERE};
 use lookahead_run::{LogItem, LogTail, RunFolder, Writer, control};
 
 use crate::message::RunUpdate;
-use crate::run::Control;
+use crate::run::connection::Control;
 
-/// Threads, however many runs are followed.
+/// The number of threads, for any number of runs.
 const THREADS: usize = 4;
-/// How often a log is looked at for more.
+/// How often a log is polled.
 const POLL: Duration = Duration::from_millis(50);
-/// The same for a run that has ended or has no process.
+/// The same for a run that has ended or whose process is gone.
 const QUIET_POLL: Duration = Duration::from_millis(900);
-/// How often to check whether the process of a run is alive.
-const SIGNS: Duration = Duration::from_millis(300);
-/// Events that are taken from a log at once.
+/// How often to check whether the process of a run exists.
+const HEARTBEAT: Duration = Duration::from_millis(300);
+/// Most events that are read from a log at once.
 const AT_ONCE: usize = 4096;
-/// Bytes of a log still to be read from which on the progress is shown.
+/// Fewest unread bytes of a log for which the progress is shown.
 const MUCH: u64 = 8 << 20;
 
-const GONE: &str =
-    "The event log is gone from the run's folder. If it comes back, it is read again.";
+const GONE: &str = "The event log is gone from the run's folder. If it returns, it is read again.";
 
-/// The queue of the runs, and its threads, which end when the news have no receiver any more.
-#[derive(Clone)]
+/// The queue of the runs. Its threads end when the updates have no receiver any more.
 pub(crate) struct Followers(Arc<Queue>);
 
 #[derive(Default)]
@@ -58,7 +55,7 @@ impl Queue {
         }
     }
 
-    /// Waits for the next run that is due.
+    /// Waits for the next run to be due.
     fn take(&self) -> (usize, Following) {
         let mut runs = self.lock();
         loop {
@@ -81,51 +78,53 @@ impl Followers {
     /// Starts the threads.
     ///
     /// # Errors
-    /// Where the system gives none.
-    pub(crate) fn start(news: Sender<(usize, RunUpdate)>) -> io::Result<Followers> {
+    /// If a thread can't be started.
+    pub(crate) fn start(updates: Sender<(usize, RunUpdate)>) -> io::Result<Followers> {
         let queue = Arc::new(Queue::default());
         for number in 0..THREADS {
-            let (theirs, news) = (queue.clone(), news.clone());
+            let (queue, updates) = (queue.clone(), updates.clone());
             let thread = thread::Builder::new().name(format!("follower {number}"));
-            thread.spawn(move || work(&theirs, &news))?;
+            thread.spawn(move || work(&queue, &updates))?;
         }
         Ok(Followers(queue))
     }
 
-    /// Follows a run from now on, with news under that number.
+    /// Follows a run from now on; its updates carry this number.
     pub(crate) fn follow(&self, index: usize, run: &RunFolder) {
         self.0.put(Instant::now(), index, Following::new(run.clone()));
     }
 }
 
-fn work(queue: &Queue, news: &Sender<(usize, RunUpdate)>) {
+fn work(queue: &Queue, updates: &Sender<(usize, RunUpdate)>) {
     loop {
         let (index, mut run) = queue.take();
-        match run.look(|what| news.send((index, what))) {
+        match run.poll(|update| updates.send((index, update))) {
             Ok(after) => queue.put(Instant::now() + after, index, run),
             Err(SendError(_)) => return,
         }
     }
 }
 
-/// One run, and what has been told of it.
+/// A run, and what has been reported of it.
 struct Following {
     run: RunFolder,
     tail: LogTail,
-    /// When its process was looked for, and when its log had something new.
-    looked: Option<Instant>,
-    heard: Instant,
+    /// When its process was last checked.
+    checked: Option<Instant>,
+    /// When its log last had something new.
+    changed: Instant,
     /// Much of its log was unread.
     reading: bool,
-    complained: Option<String>,
+    /// The last error about its log.
+    error: Option<String>,
     /// The last event of its log is its end.
     has_ended: bool,
-    /// Its log was there.
+    /// Its log existed.
     seen: bool,
-    life: Option<(bool, Control)>,
+    heartbeat: Option<(bool, Control)>,
 }
 
-type Told = Result<(), SendError<(usize, RunUpdate)>>;
+type Sent<T = ()> = Result<T, SendError<(usize, RunUpdate)>>;
 
 impl Following {
     fn new(run: RunFolder) -> Self {
@@ -133,70 +132,63 @@ impl Following {
         Following {
             run,
             tail,
-            looked: None,
-            heard: Instant::now(),
+            checked: None,
+            changed: Instant::now(),
             reading: false,
-            complained: None,
+            error: None,
             has_ended: false,
             seen: false,
-            life: None,
+            heartbeat: None,
         }
     }
 
-    /// Tells what is new, and returns when to look again.
-    fn look(
-        &mut self,
-        tell: impl Fn(RunUpdate) -> Told,
-    ) -> Result<Duration, SendError<(usize, RunUpdate)>> {
-        let is_new = self.read(&tell)?;
-        let signs = if self.is_quiet() { Duration::ZERO } else { SIGNS };
-        if self.looked.is_none_or(|at| at.elapsed() >= signs) {
-            self.looked = Some(Instant::now());
-            self.look_for_process(&tell)?;
+    /// Reports what is new, and returns when to poll again.
+    fn poll(&mut self, report: impl Fn(RunUpdate) -> Sent) -> Sent<Duration> {
+        let is_new = self.read(&report)?;
+        if self.is_quiet() || self.checked.is_none_or(|at| at.elapsed() >= HEARTBEAT) {
+            self.checked = Some(Instant::now());
+            self.check_process(&report)?;
         }
-        Ok(match is_new {
-            true => Duration::ZERO,
-            false if self.is_quiet() => {
-                self.tail.rest();
-                QUIET_POLL
-            }
-            false => POLL,
-        })
+        if is_new {
+            return Ok(Duration::ZERO);
+        }
+        if self.is_quiet() {
+            self.tail.rest();
+            return Ok(QUIET_POLL);
+        }
+        Ok(POLL)
     }
 
-    /// Nothing is likely to come: the run has ended, or it has no process.
+    /// Whether the run has ended or has no process, so that nothing more is likely to come.
     fn is_quiet(&self) -> bool {
-        self.has_ended || matches!(self.life, Some((false, _)))
+        self.has_ended || matches!(self.heartbeat, Some((false, _)))
     }
 
-    /// Tells what is new in the log; whether anything is.
-    fn read(
-        &mut self,
-        tell: &impl Fn(RunUpdate) -> Told,
-    ) -> Result<bool, SendError<(usize, RunUpdate)>> {
+    /// Reports what is new in the log; returns whether anything is.
+    fn read(&mut self, report: &impl Fn(RunUpdate) -> Sent) -> Sent<bool> {
         let found = match self.tail.read(AT_ONCE) {
             Ok(found) => found,
-            // Told once: it is read again and again, and the cause may go away.
+            // Reported once: the log is read again and again, and the cause may go away.
             Err(error) => {
-                let why = error.to_string();
-                if self.complained.as_ref() != Some(&why) {
-                    self.complained = Some(why.clone());
-                    tell(RunUpdate::Unreadable(why))?;
+                let error = error.to_string();
+                if self.error.as_ref() != Some(&error) {
+                    self.error = Some(error.clone());
+                    report(RunUpdate::Unreadable(error))?;
                 }
                 return Ok(false);
             }
         };
         let is_new = !found.is_empty();
         if is_new {
-            self.heard = Instant::now();
-            // An event is a sign of life, which may be taken back.
-            self.life = None;
+            self.changed = Instant::now();
+            // Events show that the process exists, so the next check must report it even if unchanged.
+            self.heartbeat = None;
         }
         for item in found {
             if let LogItem::Record(Record { event, .. }) = &item {
                 self.has_ended = matches!(event, Event::RunEnded(_));
             }
-            tell(match item {
+            report(match item {
                 LogItem::Record(record) => RunUpdate::Record(Box::new(record)),
                 LogItem::Restarted => RunUpdate::Restarted,
                 LogItem::Damaged { line, cause } => RunUpdate::Damaged { line, cause },
@@ -205,31 +197,32 @@ impl Following {
         let (read, all) = self.tail.progress();
         let much = all.saturating_sub(read) > MUCH;
         if much || self.reading {
-            tell(RunUpdate::Reading(if much { read } else { all }, all))?;
+            report(RunUpdate::Reading(if much { read } else { all }, all))?;
         }
         self.reading = much;
         Ok(is_new)
     }
 
-    fn look_for_process(&mut self, tell: &impl Fn(RunUpdate) -> Told) -> Told {
+    fn check_process(&mut self, report: &impl Fn(RunUpdate) -> Sent) -> Sent {
         let run = &self.run;
         let written = run.events_path().metadata();
-        let there = written.is_ok();
-        if !there && self.seen {
-            tell(RunUpdate::Unreadable(GONE.into()))?;
+        let exists = written.is_ok();
+        if !exists && self.seen {
+            report(RunUpdate::Unreadable(GONE.into()))?;
         }
-        self.seen = there;
+        self.seen = exists;
         let written = written.and_then(|found| found.modified());
-        let silent = written.ok().and_then(|at| at.elapsed().ok()).unwrap_or(self.heard.elapsed());
-        // A lock that can't be asked for, as on some network file systems, tells nothing.
+        let silent =
+            written.ok().and_then(|at| at.elapsed().ok()).unwrap_or(self.changed.elapsed());
+        // On some network file systems the lock can't be checked.
         let writer = run.writer().unwrap_or(Writer::Alive);
         let patience = if writer == Writer::Gone { SILENCE } else { SILENCE_ELSEWHERE };
-        // Of a run that has not begun there is nothing to tell.
-        let alive = !there || writer == Writer::Alive || silent < patience;
+        // A run without a log has not begun.
+        let alive = !exists || writer == Writer::Alive || silent < patience;
         let socket = run.path().join(control::FILE_NAME).exists();
         let control = if socket { Control::Open } else { Control::ViewOnly };
-        if self.life.replace((alive, control)) != Some((alive, control)) {
-            tell(RunUpdate::Life { alive, control })?;
+        if self.heartbeat.replace((alive, control)) != Some((alive, control)) {
+            report(RunUpdate::Heartbeat { alive, control })?;
         }
         Ok(())
     }

@@ -1,6 +1,6 @@
-//! How numbers are written, everywhere on the screen.
+//! How numbers are written.
 
-/// What stands where there is no value yet.
+/// A value that is unknown.
 pub(crate) const NONE: &str = "–";
 
 /// `1234567` as `1,234,567`.
@@ -34,6 +34,11 @@ pub(crate) fn loss(value: f64) -> String {
     } else {
         format!("{value:.4}")
     }
+}
+
+/// The perplexity of a mean cross-entropy in nats.
+pub(crate) fn perplexity(cross_entropy: f64) -> String {
+    loss(cross_entropy.exp())
 }
 
 /// A difference of losses, always with its sign.
@@ -87,7 +92,7 @@ pub(crate) fn duration(seconds: f64) -> String {
     }
 }
 
-/// What a short piece of work took: `12 ms`, `3.4 s`.
+/// Seconds of a short piece of work: `12 ms`, `3.4 s`.
 pub(crate) fn cost(seconds: f64) -> String {
     if seconds < 1.0 { format!("{:.0} ms", seconds * 1000.0) } else { format!("{seconds:.1} s") }
 }
@@ -125,7 +130,7 @@ pub(crate) fn axis(values: &[f64]) -> Vec<String> {
         return values.iter().map(|value| format!("{value:.decimals$e}")).collect();
     }
     let digits = |value: f64| {
-        // As many as tell it from the nearest number with one fewer, up to six.
+        // Enough to tell it from the nearest number with one digit less, up to six.
         (0..6).find(|d| (value - round_to(value, *d)).abs() <= spacing * 1e-3).unwrap_or(6)
     };
     let decimals = values.iter().map(|value| digits(*value)).max().unwrap_or(0) as usize;
@@ -137,12 +142,12 @@ fn round_to(value: f64, decimals: i32) -> f64 {
     (value * factor).round() / factor
 }
 
-/// A loss with all digits that may be of interest: `0.431184`.
+/// A loss with more digits: `0.431184`.
 pub(crate) fn exact_loss(value: f64) -> String {
     if value.is_finite() { significant(value, 7) } else { loss(value) }
 }
 
-/// Words folded into lines of at most `width` columns; a word longer than a line is cut.
+/// Words wrapped into lines of at most `width` characters; a word longer than a line is cut.
 pub(crate) fn wrap(text: &str, width: usize) -> Vec<String> {
     let width = width.max(1);
     let mut lines = vec![String::new()];
@@ -171,88 +176,4 @@ pub(crate) fn wrap(text: &str, width: usize) -> Vec<String> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn counts_are_grouped() {
-        assert_eq!(count(0), "0");
-        assert_eq!(count(999), "999");
-        assert_eq!(count(1000), "1,000");
-        assert_eq!(count(1_234_567), "1,234,567");
-    }
-
-    #[test]
-    fn losses_keep_to_a_narrow_column() {
-        let cases = [
-            (0.0, "0.0000"),
-            (0.43118, "0.4312"),
-            (12.345, "12.35"),
-            (123.45, "123.5"),
-            (12345.6, "12346"),
-            (1.5e9, "1.5e9"),
-            (2e-5, "2.0e-5"),
-            (f64::NAN, "NaN"),
-            (f64::INFINITY, "inf"),
-            (f64::NEG_INFINITY, "-inf"),
-        ];
-        for (value, text) in cases {
-            assert_eq!(loss(value), text);
-        }
-        assert_eq!(difference(0.0109), "+0.0109");
-        assert_eq!(difference(-0.5), "−0.5000");
-    }
-
-    #[test]
-    fn durations_show_two_units() {
-        let cases = [
-            (0.4, "0s"),
-            (59.4, "59s"),
-            (63.0, "1m 03s"),
-            (7500.0, "2h 05m"),
-            (273_600.0, "3d 04h"),
-            (f64::INFINITY, "–"),
-            (-5.0, "0s"),
-        ];
-        for (value, text) in cases {
-            assert_eq!(duration(value), text);
-        }
-        assert_eq!(cost(0.0124), "12 ms");
-        assert_eq!(cost(3.44), "3.4 s");
-        assert_eq!(clock(3723.0), "1:02:03");
-    }
-
-    #[test]
-    fn small_numbers_are_short() {
-        assert_eq!(significant(0.001, 4), "0.001");
-        assert_eq!(significant(0.000_349_99, 4), "0.00035");
-        assert_eq!(significant(3.5e-5, 4), "3.5e-5");
-        assert_eq!(significant(0.0, 4), "0");
-        assert_eq!(percent(0.91234, 2), "91.23 %");
-        assert_eq!(percent(f64::NAN, 2), "NaN");
-        assert_eq!(rate(12345.4), "12,345");
-        assert_eq!(rate(87.46), "87.5");
-        assert_eq!(bytes(812), "812 B");
-        assert_eq!(bytes(12_345_678), "12.3 MB");
-    }
-
-    #[test]
-    fn axis_labels_share_their_decimals() {
-        assert_eq!(axis(&[0.0, 1.25, 2.5]), ["0.00", "1.25", "2.50"]);
-        assert_eq!(axis(&[0.4, 0.45, 0.5]), ["0.40", "0.45", "0.50"]);
-        assert_eq!(axis(&[0.0, 50.0, 100.0]), ["0", "50", "100"]);
-        assert_eq!(axis(&[0.0, 0.5, 1.0]), ["0.0", "0.5", "1.0"]);
-        assert_eq!(axis(&[1e-4, 2e-4]), ["1.00e-4", "2.00e-4"]);
-        assert_eq!(axis(&[-1e6, 0.0]), ["-1.0e6", "0.0e0"]);
-        assert_eq!(axis(&[0.3]), ["0.3"]);
-        assert!(axis(&[]).is_empty());
-    }
-
-    #[test]
-    fn wrapping_keeps_every_letter() {
-        assert_eq!(wrap("one two three", 7), ["one two", "three"]);
-        assert_eq!(wrap("abcdefgh ij", 3), ["abc", "def", "gh", "ij"]);
-        assert_eq!(wrap("", 5), [""]);
-        assert_eq!(wrap("a b", 0), ["a", "b"]);
-    }
-}
+mod tests;

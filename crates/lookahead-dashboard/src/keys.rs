@@ -2,27 +2,24 @@
 
 use crossterm::event::{KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
 
-/// One line of the table.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Binding {
-    /// The keys that do it; the first is the one to name where there is room for one.
-    pub keys: &'static [Key],
-    /// Where they do it.
-    pub place: Place,
-    /// What they do.
-    pub action: Action,
-    /// A word for the footer; empty where the footer leaves it out.
-    pub short: &'static str,
+/// A row of the table.
+#[derive(Debug, PartialEq)]
+pub(crate) struct Binding {
+    /// The keys; the footer names the first.
+    pub(crate) keys: &'static [Key],
+    pub(crate) place: Place,
+    pub(crate) action: Action,
+    /// A word for the footer; empty if the footer leaves the key out.
+    pub(crate) short: &'static str,
     /// A sentence for the help.
-    pub help: &'static str,
+    pub(crate) help: &'static str,
 }
 
-/// Where a key has its meaning.
+/// Where a key works.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Place {
+pub(crate) enum Place {
     /// Everywhere but in the prompt.
     Anywhere,
-    /// Over the charts.
     Charts,
     /// In the list of messages and in the help.
     List,
@@ -30,115 +27,74 @@ pub enum Place {
 
 /// One key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Key {
+pub(crate) enum Key {
     /// A character, as typed.
     Char(char),
-    /// A character with the control key held.
     Ctrl(char),
     /// Another key.
     Code(KeyCode),
-    /// Another key with shift held.
+    /// Another key with Shift.
     Shift(KeyCode),
 }
 
-/// What a key does.
+/// What a key does; the [table](KEYS) describes it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Action {
-    /// Pauses a run that trains, and continues one that is paused.
+pub(crate) enum Action {
     TogglePause,
-    /// Asks for a checkpoint.
     Checkpoint,
-    /// Asks for a checkpoint and the end of the run.
     Stop,
-    /// Ends the dashboard and nothing else.
     Quit,
-    /// In the training's process as [`Action::Stop`], and a second time ends the program at once; in
-    /// a watcher as [`Action::Quit`].
     Interrupt,
-    /// Stops the whole program, as a shell's job.
     Suspend,
-    /// Lets the user write a command.
     Prompt,
-    /// Shows the help, or takes it away.
     ToggleHelp,
-    /// Takes away what lies over the charts.
     Close,
-    /// Shows the chart whose number was pressed.
     PickChart,
-    /// Shows the next chart.
     NextChart,
-    /// Shows the previous chart.
     PreviousChart,
-    /// Shows less of the x axis.
     ZoomIn,
-    /// Shows more of it.
     ZoomOut,
-    /// Shows what is left of the picture.
     PanLeft,
-    /// Shows what is right of it.
     PanRight,
-    /// Moves the cursor by a dot.
     CursorLeft,
-    /// Moves the cursor by a dot.
     CursorRight,
-    /// Moves the cursor by a tenth of the picture.
     CursorFarLeft,
-    /// Moves the cursor by a tenth of the picture.
     CursorFarRight,
-    /// Follows the newest step.
     Follow,
-    /// Shows the whole run.
     ShowAll,
-    /// Switches the y axis between linear and logarithmic.
     ToggleLog,
-    /// Counts x in steps, epochs or time.
     NextAxis,
-    /// Averages over fewer points.
     LessSmoothing,
-    /// Averages over more points.
     MoreSmoothing,
-    /// Shows or hides the points behind a smoothed line.
     ToggleRaw,
-    /// Selects the previous run.
     PreviousRun,
-    /// Selects the next run.
     NextRun,
-    /// Shows or hides the selected run.
     ToggleRun,
-    /// Shows all messages, or takes them away.
     ToggleMessages,
-    /// Searches the messages.
     Search,
-    /// Goes to an older message that was searched for.
     NextMatch,
-    /// Goes to a newer one.
     PreviousMatch,
-    /// Scrolls by a line.
     Up,
-    /// Scrolls by a line.
     Down,
-    /// Scrolls by a page.
     PageUp,
-    /// Scrolls by a page.
     PageDown,
-    /// Goes through the themes.
     NextTheme,
-    /// Saves the chart as a picture.
     Save,
 }
 
-const fn binding(
-    place: Place,
-    keys: &'static [Key],
-    action: Action,
-    short: &'static str,
-    help: &'static str,
-) -> Binding {
-    Binding { keys, place, action, short, help }
-}
-
+use Action::*;
 use Key::{Char, Code, Ctrl, Shift};
 use Place::{Anywhere, Charts, List};
+
+const fn bind(place: Place, keys: &'static [Key], action: Action, help: &'static str) -> Binding {
+    Binding { keys, place, action, short: "", help }
+}
+
+impl Binding {
+    const fn footer(self, short: &'static str) -> Binding {
+        Binding { short, ..self }
+    }
+}
 
 const DIGITS: &[Key] = &[
     Char('1'),
@@ -154,160 +110,60 @@ const DIGITS: &[Key] = &[
 ];
 
 /// The table of keys.
-pub const KEYS: &[Binding] = &[
-    binding(
-        Charts,
-        &[Char('p')],
-        Action::TogglePause,
-        "pause",
-        "Pause the run; again, continue it.",
-    ),
-    binding(
-        Charts,
-        &[Char('c')],
-        Action::Checkpoint,
-        "checkpoint",
-        "Save a checkpoint now, and go on.",
-    ),
-    binding(
-        Charts,
-        &[Char('s')],
-        Action::Stop,
-        "stop",
-        "Save a checkpoint and stop; `lookahead resume` continues from there. `lookahead watch` asks first.",
-    ),
-    binding(
-        Anywhere,
-        &[Char('q')],
-        Action::Quit,
-        "quit",
-        "Leave the dashboard; the training goes on, and `lookahead watch` shows it again.",
-    ),
-    binding(
-        Anywhere,
-        &[Char(':')],
-        Action::Prompt,
-        "command",
-        "Write a command, such as set optimizer.lr=0.01. A paste is text here, and ignored elsewhere.",
-    ),
-    binding(
-        Anywhere,
-        &[Char('?'), Char('h')],
-        Action::ToggleHelp,
-        "help",
-        "Show this help, or close it.",
-    ),
-    binding(
-        Charts,
-        &[Code(KeyCode::Tab)],
-        Action::NextChart,
-        "",
-        "Show the next chart; Shift-Tab the one before.",
-    ),
-    binding(Charts, &[Code(KeyCode::BackTab)], Action::PreviousChart, "", "Show the chart before."),
-    binding(
-        Charts,
-        DIGITS,
-        Action::PickChart,
-        "",
-        "Show the chart of that number, as in the list at the end of this help.",
-    ),
-    binding(Charts, &[Char('+'), Char('=')], Action::ZoomIn, "", "Zoom in, about the cursor."),
-    binding(Charts, &[Char('-')], Action::ZoomOut, "", "Zoom out."),
-    binding(Charts, &[Char('<'), Char(',')], Action::PanLeft, "", "Pan to earlier steps."),
-    binding(Charts, &[Char('>'), Char('.')], Action::PanRight, "", "Pan to later steps."),
-    binding(Charts, &[Char('f')], Action::Follow, "", "Follow the newest step, as close as now."),
-    binding(Charts, &[Char('r')], Action::ShowAll, "", "Show the whole run."),
-    binding(
-        Charts,
-        &[Code(KeyCode::Left)],
-        Action::CursorLeft,
-        "",
-        "Move the cursor, which reads all values at a step; with Shift further.",
-    ),
-    binding(Charts, &[Code(KeyCode::Right)], Action::CursorRight, "", "Move it to later steps."),
-    binding(Charts, &[Shift(KeyCode::Left)], Action::CursorFarLeft, "", "Move it a tenth back."),
-    binding(Charts, &[Shift(KeyCode::Right)], Action::CursorFarRight, "", "Move it a tenth on."),
-    binding(Charts, &[Char('l')], Action::ToggleLog, "", "Logarithmic or linear y axis."),
-    binding(Charts, &[Char('x')], Action::NextAxis, "", "Count x in steps, epochs or time."),
-    binding(Charts, &[Char('[')], Action::LessSmoothing, "", "Smooth over fewer points."),
-    binding(Charts, &[Char(']')], Action::MoreSmoothing, "", "Smooth over more points."),
-    binding(
-        Charts,
-        &[Char('o')],
-        Action::ToggleRaw,
-        "",
-        "Show or hide the single points behind the smoothed line.",
-    ),
-    binding(Charts, &[Code(KeyCode::Up)], Action::PreviousRun, "", "Select the run before."),
-    binding(Charts, &[Code(KeyCode::Down)], Action::NextRun, "", "Select the next run."),
-    binding(Charts, &[Char(' ')], Action::ToggleRun, "", "Show or hide the selected run."),
-    binding(
-        Anywhere,
-        &[Char('m')],
-        Action::ToggleMessages,
-        "",
-        "Show all messages, or close them.",
-    ),
-    binding(Anywhere, &[Char('/')], Action::Search, "", "Search the messages."),
-    binding(List, &[Char('n')], Action::NextMatch, "", "Go to the next older match."),
-    binding(List, &[Char('N')], Action::PreviousMatch, "", "Go to the next newer match."),
-    binding(List, &[Code(KeyCode::Up), Char('k')], Action::Up, "", "Scroll up."),
-    binding(List, &[Code(KeyCode::Down), Char('j')], Action::Down, "", "Scroll down."),
-    binding(List, &[Code(KeyCode::PageUp)], Action::PageUp, "", "Scroll up by a page."),
-    binding(
-        List,
-        &[Code(KeyCode::PageDown), Char(' ')],
-        Action::PageDown,
-        "",
-        "Scroll down by a page.",
-    ),
-    binding(
-        Anywhere,
-        &[Char('t')],
-        Action::NextTheme,
-        "",
-        "Change colours: dark, light, color-blind, none.",
-    ),
-    binding(
-        Charts,
-        &[Char('w')],
-        Action::Save,
-        "",
-        "Save the chart as a picture in the working folder.",
-    ),
-    binding(
-        Anywhere,
-        &[Code(KeyCode::Esc)],
-        Action::Close,
-        "",
-        "Close what lies over the charts; then take the cursor away.",
-    ),
-    binding(
-        Anywhere,
-        &[Ctrl('c')],
-        Action::Interrupt,
-        "",
-        "As s, and twice: end at once, unsaved; in `lookahead watch` as q.",
-    ),
-    binding(
-        Anywhere,
-        &[Ctrl('z')],
-        Action::Suspend,
-        "",
-        "Halt the program, back to the shell; `fg` goes on.",
-    ),
+#[rustfmt::skip]
+pub(crate) const KEYS: &[Binding] = &[
+    bind(Charts, &[Char('p')], TogglePause, "Pause the run, or continue it.").footer("pause"),
+    bind(Charts, &[Char('c')], Checkpoint, "Save a checkpoint now.").footer("checkpoint"),
+    bind(Charts, &[Char('s')], Stop,
+        "Save a checkpoint and stop; `lookahead resume` continues from it. `lookahead watch` asks first.")
+        .footer("stop"),
+    bind(Anywhere, &[Char('q')], Quit,
+        "Leave the dashboard; the training continues, and `lookahead watch` shows it again.")
+        .footer("quit"),
+    bind(Anywhere, &[Char(':')], Prompt,
+        "Enter a command, for example set optimizer.lr=0.01. Pasted text is accepted only here.")
+        .footer("command"),
+    bind(Anywhere, &[Char('?'), Char('h')], ToggleHelp, "Show or close this help.").footer("help"),
+    bind(Charts, &[Code(KeyCode::Tab)], NextChart, "Show the next chart."),
+    bind(Charts, &[Code(KeyCode::BackTab)], PreviousChart, "Show the previous chart."),
+    bind(Charts, DIGITS, PickChart, "Show the chart with this number, as listed at the end of this help."),
+    bind(Charts, &[Char('+'), Char('=')], ZoomIn, "Zoom in around the cursor."),
+    bind(Charts, &[Char('-')], ZoomOut, "Zoom out."),
+    bind(Charts, &[Char('<'), Char(',')], PanLeft, "Pan to earlier steps."),
+    bind(Charts, &[Char('>'), Char('.')], PanRight, "Pan to later steps."),
+    bind(Charts, &[Char('f')], Follow, "Follow the newest step at the current zoom."),
+    bind(Charts, &[Char('r')], ShowAll, "Show the whole run."),
+    bind(Charts, &[Code(KeyCode::Left)], CursorLeft, "Move the cursor, which reads all values at a step, to the left."),
+    bind(Charts, &[Code(KeyCode::Right)], CursorRight, "Move the cursor to the right."),
+    bind(Charts, &[Shift(KeyCode::Left)], CursorFarLeft, "Move the cursor by a tenth of the chart to the left."),
+    bind(Charts, &[Shift(KeyCode::Right)], CursorFarRight, "Move the cursor by a tenth of the chart to the right."),
+    bind(Charts, &[Char('l')], ToggleLog, "Switch the y axis between linear and logarithmic."),
+    bind(Charts, &[Char('x')], NextAxis, "Switch the x axis between steps, epochs and time."),
+    bind(Charts, &[Char('[')], LessSmoothing, "Smooth over fewer points."),
+    bind(Charts, &[Char(']')], MoreSmoothing, "Smooth over more points."),
+    bind(Charts, &[Char('o')], ToggleRaw, "Show or hide the single points behind the smoothed line."),
+    bind(Charts, &[Code(KeyCode::Up)], PreviousRun, "Select the previous run."),
+    bind(Charts, &[Code(KeyCode::Down)], NextRun, "Select the next run."),
+    bind(Charts, &[Char(' ')], ToggleRun, "Show or hide the selected run."),
+    bind(Anywhere, &[Char('m')], ToggleMessages, "Show or close all messages."),
+    bind(Anywhere, &[Char('/')], Search, "Search the messages."),
+    bind(List, &[Char('n')], NextMatch, "Go to the next older match."),
+    bind(List, &[Char('N')], PreviousMatch, "Go to the next newer match."),
+    bind(List, &[Code(KeyCode::Up), Char('k')], Up, "Scroll up."),
+    bind(List, &[Code(KeyCode::Down), Char('j')], Down, "Scroll down."),
+    bind(List, &[Code(KeyCode::PageUp)], PageUp, "Scroll up by a page."),
+    bind(List, &[Code(KeyCode::PageDown), Char(' ')], PageDown, "Scroll down by a page."),
+    bind(Anywhere, &[Char('t')], NextTheme, "Switch the colours: dark, light, color-blind, none."),
+    bind(Charts, &[Char('w')], Save, "Save the chart as a picture in the working directory."),
+    bind(Anywhere, &[Code(KeyCode::Esc)], Close, "Close what covers the charts; then remove the cursor."),
+    bind(Anywhere, &[Ctrl('c')], Interrupt,
+        "As s; twice, exit at once without saving. In `lookahead watch` as q."),
+    bind(Anywhere, &[Ctrl('z')], Suspend, "Suspend the program and return to the shell; `fg` resumes it."),
 ];
 
 impl Key {
-    /// How the key is written: `p`, `Ctrl-C`, `Esc`.
-    ///
-    /// ```
-    /// use lookahead_dashboard::keys::Key;
-    ///
-    /// assert_eq!(Key::Ctrl('c').label(), "Ctrl-C");
-    /// ```
-    pub fn label(&self) -> String {
+    /// The name of the key: `p`, `Ctrl-C`, `Esc`.
+    pub(crate) fn label(&self) -> String {
         match self {
             Char(' ') => "Space".into(),
             Char(letter) => letter.to_string(),
@@ -345,8 +201,8 @@ fn code_label(code: KeyCode) -> String {
 }
 
 impl Binding {
-    /// The keys, as the help and the documentation write them.
-    pub fn label(&self) -> String {
+    /// The keys, as the help writes them.
+    pub(crate) fn label(&self) -> String {
         if self.keys == DIGITS {
             return "1…9 0".into();
         }
@@ -354,21 +210,7 @@ impl Binding {
     }
 }
 
-/// The table as Markdown, as the documentation has it.
-pub fn markdown() -> String {
-    let mut text = String::from("| key | does |\n|---|---|\n");
-    for binding in KEYS {
-        let place = if binding.place == List { " (in messages and help)" } else { "" };
-        let keys: Vec<String> = match binding.keys == DIGITS {
-            true => vec!["`1`…`9` `0`".into()],
-            false => binding.keys.iter().map(|key| format!("`{}`", key.label())).collect(),
-        };
-        text.push_str(&format!("| {} | {}{place} |\n", keys.join(" "), binding.help));
-    }
-    text
-}
-
-/// What a key event asks for in a place, by the table.
+/// The action of a key event in a place.
 pub(crate) fn action(event: &KeyEvent, place: Place) -> Option<Action> {
     // Terminals with the newer keyboard protocols report the release too.
     if event.kind == KeyEventKind::Release {
@@ -381,73 +223,4 @@ pub(crate) fn action(event: &KeyEvent, place: Place) -> Option<Action> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn press(code: KeyCode, modifiers: KeyModifiers, place: Place) -> Option<Action> {
-        action(&KeyEvent::new(code, modifiers), place)
-    }
-
-    fn event(key: Key) -> KeyEvent {
-        match key {
-            Char(letter) => KeyEvent::new(KeyCode::Char(letter), KeyModifiers::NONE),
-            Ctrl(letter) => KeyEvent::new(KeyCode::Char(letter), KeyModifiers::CONTROL),
-            Code(code) => KeyEvent::new(code, KeyModifiers::NONE),
-            Shift(code) => KeyEvent::new(code, KeyModifiers::SHIFT),
-        }
-    }
-
-    #[test]
-    fn every_key_of_the_table_does_what_it_says() {
-        for binding in KEYS {
-            for key in binding.keys {
-                let places = match binding.place {
-                    Anywhere => vec![Charts, List],
-                    place => vec![place],
-                };
-                for place in places {
-                    let action = action(&event(*key), place);
-                    assert_eq!(action, Some(binding.action), "{}", key.label());
-                }
-            }
-        }
-    }
-
-    #[test]
-    fn no_key_stands_twice_in_a_place() {
-        for place in [Charts, List] {
-            let there = KEYS.iter().filter(|b| b.place == Anywhere || b.place == place);
-            let keys: Vec<Key> = there.flat_map(|binding| binding.keys).copied().collect();
-            for (index, key) in keys.iter().enumerate() {
-                assert!(!keys[..index].contains(key), "{}", key.label());
-            }
-        }
-    }
-
-    /// `crates/lookahead-dashboard/README.md` has this table; to mend it, take it from the failure.
-    #[test]
-    fn the_documentation_has_the_table() {
-        let readme = include_str!("../README.md");
-        assert!(readme.contains(&markdown()), "write into README.md:\n{}", markdown());
-    }
-
-    #[test]
-    fn modifiers_tell_keys_apart() {
-        let press = |code, modifiers| press(code, modifiers, Charts);
-        assert_eq!(press(KeyCode::Char('p'), KeyModifiers::CONTROL), None);
-        assert_eq!(press(KeyCode::Char('s'), KeyModifiers::ALT), None);
-        assert_eq!(press(KeyCode::Char('c'), KeyModifiers::CONTROL), Some(Action::Interrupt));
-        assert_eq!(press(KeyCode::Char('?'), KeyModifiers::SHIFT), Some(Action::ToggleHelp));
-        assert_eq!(press(KeyCode::Left, KeyModifiers::NONE), Some(Action::CursorLeft));
-        assert_eq!(press(KeyCode::Left, KeyModifiers::SHIFT), Some(Action::CursorFarLeft));
-        assert_eq!(press(KeyCode::BackTab, KeyModifiers::SHIFT), Some(Action::PreviousChart));
-        assert_eq!(press(KeyCode::Char('z'), KeyModifiers::NONE), None);
-    }
-
-    #[test]
-    fn releasing_a_key_does_nothing() {
-        let mut event = KeyEvent::new(KeyCode::Char('p'), KeyModifiers::NONE);
-        event.kind = KeyEventKind::Release;
-        assert_eq!(action(&event, Charts), None);
-    }
-}
+mod tests;

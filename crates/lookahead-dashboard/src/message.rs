@@ -1,64 +1,60 @@
-//! What can happen to a dashboard, and what it wants done.
+//! What can happen to a dashboard, and what it does about it outside of the model.
 
 use crossterm::event::{KeyEvent, MouseEvent};
 use lookahead_run::command::Command;
 use lookahead_run::event::Record;
 
-use crate::run::Control;
+use crate::run::connection::Control;
 
 /// What can happen to a dashboard.
 #[derive(Debug)]
 pub(crate) enum Message {
-    /// There is news of the run of that number.
+    /// An update of the run with this number.
     Run(usize, RunUpdate),
-    /// A key was pressed.
     Key(KeyEvent),
     /// Text was pasted.
     Paste(String),
-    /// The mouse was moved or a button pressed.
     Mouse(MouseEvent),
-    /// The terminal has so many columns and rows.
+    /// The terminal has this many columns and rows.
     Resize(u16, u16),
     /// Another second has begun, at this Unix time.
     Tick(f64),
-    /// The whole process was stopped between these Unix times, or a little within them.
-    WasStopped { from: f64, to: f64 },
-    /// So many records in all found no room.
+    /// The number of records that were dropped so far, because the channel was full.
     Dropped(u64),
-    /// Something that the user asked of the dashboard is done, or could not be done.
+    /// The result of something that the user requested of the dashboard.
     Done(String),
     /// The next frame is the last, at this Unix time.
     Closing(f64),
 }
 
-/// News of a run.
+/// What can happen to a run.
 #[derive(Debug)]
 pub(crate) enum RunUpdate {
-    /// Something happened in it.
+    /// An event.
     Record(Box<Record>),
-    /// All that was told before is void.
+    /// All earlier events are void.
     Restarted,
-    /// A line of its log is no event.
+    /// A line of its log is not an event.
     Damaged { line: u64, cause: String },
     /// Its log can't be read, for now.
     Unreadable(String),
-    /// So much of its log is read, of so much.
+    /// Bytes of its log that are read, and all of them.
     Reading(u64, u64),
-    /// Whether its process lives, and whether it can be asked for something.
-    Life { alive: bool, control: Control },
-    /// It did not take a command.
+    /// Whether its process exists, and whether it accepts commands.
+    Heartbeat { alive: bool, control: Control },
+    /// It did not accept a command.
     Refused { command: Command, why: String },
-    /// It took one.
+    /// It accepted a command.
     Accepted(Command),
-    /// It is one more, of this name and the number after the last.
-    Joins(String),
+    /// It is new: its name.
+    Joined(String),
 }
 
-/// What is to be done outside of the model.
+/// What to do outside of the model.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Effect {
-    /// Ask the run of that number.
-    Ask(usize, Command),
-    /// Save the chart as a picture, in that file or one that is named by the run.
+    /// Send a command to the run with this number.
+    Send(usize, Command),
+    /// Save the chart as a picture, in this file or in one named after the run.
     Save(Option<String>),
 }

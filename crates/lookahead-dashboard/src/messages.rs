@@ -1,52 +1,49 @@
-//! What the messages pane shows.
+//! The messages of a run.
 
 use std::collections::VecDeque;
 
-/// Messages that are kept.
+/// Most messages that are kept.
 const KEPT: usize = 2000;
-/// Characters of one message that are kept.
+/// Most characters of one message.
 const LENGTH: usize = 1000;
 
-/// What a message is about.
+/// How serious a message is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Kind {
-    Plain,
+pub(crate) enum Severity {
+    Info,
     Good,
     Warning,
-    Bad,
+    Error,
 }
 
 /// One message.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub(crate) struct Note {
     /// Elapsed seconds of the run.
     pub(crate) at: f64,
     pub(crate) step: u64,
-    pub(crate) kind: Kind,
+    pub(crate) severity: Severity,
     pub(crate) text: String,
-    /// What it tells of, where a later message about the same goes on in its line.
+    /// Later messages on the same topic and step join its line.
     topic: Option<String>,
 }
 
 /// The last messages, oldest first.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct Messages {
-    notes: VecDeque<Note>,
-}
+#[derive(Debug, Default)]
+pub(crate) struct Messages(VecDeque<Note>);
 
 impl Messages {
-    pub(crate) fn push(&mut self, at: f64, step: u64, kind: Kind, text: &str) {
-        let text = one_line(text);
-        self.notes.push_back(Note { at, step, kind, text, topic: None });
-        if self.notes.len() > KEPT {
-            self.notes.pop_front();
+    pub(crate) fn push(&mut self, at: f64, step: u64, severity: Severity, text: &str) {
+        self.0.push_back(Note { at, step, severity, text: one_line(text), topic: None });
+        if self.0.len() > KEPT {
+            self.0.pop_front();
         }
     }
 
-    /// Adds to the last message where it has the same topic and step, so that both weights of
-    /// one evaluation share a line.
+    /// Adds to the last message if that has the same topic and step, so that both weights of one
+    /// evaluation share a line.
     pub(crate) fn push_topic(&mut self, at: f64, step: u64, topic: &str, text: &str) {
-        if let Some(last) = self.notes.back_mut()
+        if let Some(last) = self.0.back_mut()
             && last.topic.as_deref() == Some(topic)
             && last.step == step
         {
@@ -54,27 +51,25 @@ impl Messages {
             last.text.push_str(&one_line(text));
             return;
         }
-        self.push(at, step, Kind::Plain, &format!("{topic}: {text}"));
-        if let Some(last) = self.notes.back_mut() {
+        self.push(at, step, Severity::Info, &format!("{topic}: {text}"));
+        if let Some(last) = self.0.back_mut() {
             last.topic = Some(topic.to_owned());
         }
     }
 
     pub(crate) fn len(&self) -> usize {
-        self.notes.len()
+        self.0.len()
     }
 
     pub(crate) fn newest_first(&self) -> impl Iterator<Item = &Note> {
-        self.notes.iter().rev()
+        self.0.iter().rev()
     }
 }
 
-/// Without line breaks and other control characters, which would tear the screen.
+/// Without line breaks and other control characters, which would break the screen.
 fn one_line(text: &str) -> String {
-    let clean: String =
-        text.chars().map(|letter| if letter.is_control() { ' ' } else { letter }).collect();
-    let words: Vec<&str> = clean.split_whitespace().collect();
-    let mut line = words.join(" ");
+    let clean = text.replace(char::is_control, " ");
+    let mut line = clean.split_whitespace().collect::<Vec<_>>().join(" ");
     if let Some((end, _)) = line.char_indices().nth(LENGTH) {
         line.truncate(end);
         line.push('…');
@@ -83,34 +78,4 @@ fn one_line(text: &str) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_list_is_bounded_and_keeps_the_newest() {
-        let mut messages = Messages::default();
-        for step in 0..10_000 {
-            messages.push(0.0, step, Kind::Warning, &"x".repeat(5000));
-        }
-        assert_eq!(messages.newest_first().count(), KEPT);
-        assert_eq!(messages.newest_first().next().unwrap().step, 9999);
-        assert!(messages.newest_first().all(|note| note.text.len() <= LENGTH + 3));
-    }
-
-    #[test]
-    fn both_weights_of_an_evaluation_share_a_line() {
-        let mut messages = Messages::default();
-        messages.push_topic(0.0, 5, "validation", "φ 91 %");
-        messages.push_topic(0.0, 5, "validation", "θ 90 %");
-        messages.push_topic(0.0, 9, "validation", "φ 92 %");
-        let texts: Vec<&str> = messages.newest_first().map(|n| n.text.as_str()).collect();
-        assert_eq!(texts, ["validation: φ 92 %", "validation: φ 91 %, θ 90 %"]);
-    }
-
-    #[test]
-    fn escape_sequences_and_line_breaks_do_not_reach_the_screen() {
-        let mut messages = Messages::default();
-        messages.push(0.0, 0, Kind::Plain, "a\x1b[2Jb\n\n  c");
-        assert_eq!(messages.newest_first().next().unwrap().text, "a [2Jb c");
-    }
-}
+mod tests;

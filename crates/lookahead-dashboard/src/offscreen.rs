@@ -1,4 +1,4 @@
-//! The dashboard without a terminal: for pictures of it, and to measure it.
+//! A dashboard without a terminal, for pictures and measurements.
 
 use std::cell::Cell;
 use std::io::{self, Write};
@@ -11,15 +11,14 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::{Terminal, TerminalOptions, Viewport};
 
-use crate::message::{Effect, Message, RunUpdate};
+use crate::message::{Message, RunUpdate};
 use crate::model::{Model, Role};
 use crate::options::Options;
-use crate::theme::Theme;
 use crate::update::update;
 use crate::view::view;
 
-/// A dashboard that draws into memory. It does what the one on a terminal does with the same events
-/// and keys, but for what a key asks of a run or of a disk.
+/// A dashboard that draws into memory. It handles events and keys as one on a terminal does, but sends no
+/// commands and saves no pictures.
 ///
 /// ```
 /// use lookahead_dashboard::{Offscreen, Options};
@@ -27,8 +26,8 @@ use crate::view::view;
 /// let mut dashboard = Offscreen::new(&["mnist"], &Options::default(), 80, 24);
 /// let (screen, bytes) = dashboard.draw()?;
 /// assert_eq!(screen.area.width, 80);
-/// assert!(bytes > 0, "of the first frame all is news");
-/// assert!(dashboard.draw()?.1 < 50, "and of the second nothing");
+/// assert!(bytes > 0, "the first frame is drawn whole");
+/// assert!(dashboard.draw()?.1 < 50, "the second has no changes");
 /// # Ok::<(), std::io::Error>(())
 /// ```
 #[derive(Debug)]
@@ -39,7 +38,7 @@ pub struct Offscreen {
     size: Rect,
 }
 
-/// Counts the bytes that a terminal would get.
+/// Counts the bytes for a terminal.
 #[derive(Debug)]
 struct Counter(Rc<Cell<usize>>);
 
@@ -55,47 +54,46 @@ impl Write for Counter {
 }
 
 impl Offscreen {
-    /// A dashboard of runs with these names, on a screen of that many columns and rows.
+    /// A dashboard of runs with these names, on a screen of these columns and rows.
     pub fn new(runs: &[&str], options: &Options, width: u16, height: u16) -> Self {
-        let runs = runs.iter().map(|name| (*name).to_owned()).collect();
-        let mut model = Model::new(Theme::new(options.theme), Role::Watcher, runs);
-        model.ascii = options.ascii;
+        let runs: Vec<String> = runs.iter().map(|name| (*name).to_owned()).collect();
+        let mut model = Model::new(options, Role::Watcher, &runs);
         update(&mut model, Message::Resize(width, height));
         let written = Rc::new(Cell::new(0));
         let size = Rect { x: 0, y: 0, width, height };
         let backend = CrosstermBackend::new(Counter(written.clone()));
         let terminal =
             Terminal::with_options(backend, TerminalOptions { viewport: Viewport::Fixed(size) })
-                .expect("a terminal of a given size asks nothing of the system");
+                .expect("a terminal of fixed size needs no system call");
         Offscreen { model, terminal, written, size }
     }
 
-    /// Takes in an event of the run of that number.
+    /// Adds an event of the run with this number.
     pub fn feed(&mut self, run: usize, record: Record) {
         update(&mut self.model, Message::Run(run, RunUpdate::Record(Box::new(record))));
     }
 
-    /// Presses a key; whether it asked for something of a run or of a disk, which is not done.
+    /// Presses a key; returns whether it would send a command or save a picture.
     pub fn press(&mut self, key: KeyCode) -> bool {
         let key = KeyEvent::new(key, KeyModifiers::NONE);
         let effects = update(&mut self.model, Message::Key(key));
-        effects.iter().any(|effect| matches!(effect, Effect::Ask(..) | Effect::Save(_)))
+        !effects.is_empty()
     }
 
-    /// It is that Unix time now.
+    /// Sets the current Unix time.
     pub fn tick(&mut self, now: f64) {
         update(&mut self.model, Message::Tick(now));
     }
 
-    /// Unix time of the newest event of all runs.
+    /// Unix time of the newest event.
     pub fn newest(&self) -> f64 {
         self.model.runs.iter().map(|run| run.summary.last_time.unwrap_or(0.0)).fold(0.0, f64::max)
     }
 
-    /// Draws a frame: the screen, and how many bytes a terminal would get for what changed.
+    /// Draws a frame; returns the screen, and the bytes for a terminal.
     ///
     /// # Errors
-    /// None, as far as is known: ratatui's signature has them.
+    /// Ratatui's, of which none is known to occur.
     pub fn draw(&mut self) -> io::Result<(Buffer, usize)> {
         let before = self.written.get();
         let model = &self.model;

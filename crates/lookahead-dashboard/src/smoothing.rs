@@ -1,28 +1,47 @@
 //! The running mean behind a smoothed line.
 //!
-//! It is computed when a picture is drawn, from the buckets that the picture shows and those just
-//! before them, so that it can be changed at any moment, and costs what the picture is wide.
+//! It is computed when a picture is drawn, from the buckets of the picture and those just before
+//! them, so that the smoothing can change at any moment.
 
-use crate::history::Bucket;
+use crate::history::{Bucket, History};
 
-/// How much of the mean stays from one point to the next, from none to very much: β spans about
+/// The choices of β, the fraction of the mean kept from one point to the next: a mean spans about
 /// 1 / (1 − β) points.
 pub(crate) const DECAYS: [f64; 7] = [0.0, 0.8, 0.9, 0.98, 0.995, 0.999, 0.9998];
-/// Which of them is the first choice: 50 points, some ten syncs at k = 5, so that one batch no longer
-/// shows and a trend still does.
+/// The index of the default: 50 points, some ten syncs at k = 5, which hides single batches and shows
+/// trends.
 pub(crate) const DEFAULT: usize = 3;
 
-/// Points before a picture that its first mean still feels: what lies further back has e⁻⁷ of the
-/// weight.
+/// The index of the choice nearest to `decay`.
+pub(crate) fn nearest(decay: f64) -> usize {
+    let distance = |index: &usize| (DECAYS[*index] - decay).abs();
+    (0..DECAYS.len()).min_by(|a, b| distance(a).total_cmp(&distance(b))).unwrap_or(0)
+}
+
+/// Points before a picture that still affect its first mean: earlier ones have e⁻⁷ of the weight.
 pub(crate) fn warm_up(decay: f64) -> u64 {
     if decay > 0.0 { (7.0 / (1.0 - decay)).ceil() as u64 } else { 0 }
 }
 
-/// An exponential moving average whose first values are not drawn towards zero.
+/// The running mean of a series at a step.
+pub(crate) fn mean_at(history: &History, step: u64, decay: f64) -> Option<f64> {
+    let mut ema = Ema::new(decay);
+    let buckets = history.slice_after(step, step, 1, warm_up(decay));
+    buckets.iter().filter(|b| b.first_step <= step).map(|bucket| ema.push(bucket)).last()
+}
+
+/// The newest running mean of a series; the newest value itself if that is NaN or infinite, so that it
+/// shows.
+pub(crate) fn newest_mean(history: &History, decay: f64) -> Option<f64> {
+    let newest = history.newest()?;
+    if newest.is_finite() { mean_at(history, history.last_step()?, decay) } else { Some(newest) }
+}
+
+/// An exponential moving average without bias towards zero.
 ///
 /// After n points x₁ … xₙ its value is Σ βⁿ⁻ⁱ xᵢ / Σ βⁿ⁻ⁱ, which is Adam's bias correction (Kingma
 /// and Ba, 2015, section 3): dividing (1 − β) Σ βⁿ⁻ⁱ xᵢ by 1 − βⁿ.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub(crate) struct Ema {
     decay: f64,
     sum: f64,
@@ -46,59 +65,4 @@ impl Ema {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn push(ema: &mut Ema, value: f64) -> f64 {
-        ema.push(&Bucket::of(0, value))
-    }
-
-    /// By hand with β = 1/2: 4, then (4/2 + 8) / (1/2 + 1) = 10 / 1.5, then
-    /// (10/2 + 1) / (1.5/2 + 1) = 6 / 1.75.
-    #[test]
-    fn the_first_values_are_not_drawn_towards_zero() {
-        let mut ema = Ema::new(0.5);
-        assert_eq!(push(&mut ema, 4.0), 4.0);
-        assert_eq!(push(&mut ema, 8.0), 10.0 / 1.5);
-        assert_eq!(push(&mut ema, 1.0), 6.0 / 1.75);
-    }
-
-    #[test]
-    fn it_is_the_textbook_form_with_bias_correction() {
-        for beta in DECAYS {
-            let (mut ema, mut mean) = (Ema::new(beta), 0.0);
-            for n in 1..=500_i32 {
-                let value = f64::from(n).sin();
-                mean = beta * mean + (1.0 - beta) * value;
-                let corrected = mean / (1.0 - beta.powi(n));
-                assert!((push(&mut ema, value) - corrected).abs() < 1e-10, "{beta}");
-            }
-        }
-    }
-
-    #[test]
-    fn a_bucket_of_equal_points_counts_as_its_points() {
-        for beta in DECAYS {
-            let (mut one_by_one, mut at_once) = (Ema::new(beta), Ema::new(beta));
-            for (value, count) in [(3.0, 1), (5.0, 7), (-2.0, 30)] {
-                let mut bucket = Bucket::of(0, value);
-                let mut last = push(&mut one_by_one, value);
-                for _ in 1..count {
-                    bucket.absorb(&Bucket::of(0, value));
-                    last = push(&mut one_by_one, value);
-                }
-                assert!((at_once.push(&bucket) - last).abs() < 1e-12, "{beta}");
-            }
-        }
-    }
-
-    #[test]
-    fn after_the_warm_up_what_came_before_hardly_counts() {
-        for beta in &DECAYS[1..] {
-            let mut ema = Ema::new(*beta);
-            push(&mut ema, 1e3);
-            let last = (0..warm_up(*beta)).map(|_| push(&mut ema, 0.0)).last().unwrap();
-            assert!(last < 1.0 * 1e3 * 1e-3, "{beta}: {last}");
-        }
-    }
-}
+mod tests;

@@ -4,25 +4,25 @@ use std::str::FromStr;
 
 use ratatui::style::{Color, Modifier, Style};
 
-/// The themes that there are.
+/// The themes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ThemeName {
-    /// For light letters on a dark ground.
+    /// Light text on a dark background.
     Dark,
-    /// For dark letters on a light ground.
+    /// Dark text on a light background.
     Light,
-    /// Colours that stay apart for colour-blind eyes, on a dark ground (Okabe and Ito, 2008).
+    /// Colours that colour-blind readers can tell apart, on a dark background (Okabe and Ito, 2008).
     ColorBlind,
-    /// Without colours: weights and markers tell things apart.
+    /// No colours: bold, dim and markers tell things apart.
     None,
 }
 
 impl ThemeName {
-    /// All of them, in the order in which a key goes through them.
+    /// All themes, in the order in which a key switches through them.
     pub const ALL: [ThemeName; 4] =
         [ThemeName::Dark, ThemeName::Light, ThemeName::ColorBlind, ThemeName::None];
 
-    /// The word for it, as on the command line.
+    /// The name of the theme, as on the command line.
     pub fn name(self) -> &'static str {
         match self {
             ThemeName::Dark => "dark",
@@ -44,12 +44,12 @@ impl FromStr for ThemeName {
     fn from_str(word: &str) -> Result<Self, String> {
         let found = ThemeName::ALL.into_iter().find(|theme| theme.name() == word);
         found.ok_or_else(|| {
-            format!("`{word}` is no theme: say `dark`, `light`, `color-blind` or `none`.")
+            format!("`{word}` is not a theme. Use `dark`, `light`, `color-blind` or `none`.")
         })
     }
 }
 
-/// How each thing looks. Plain text keeps the terminal's own colour.
+/// The style of each thing. Plain text keeps the terminal's own colour.
 #[derive(Debug, Clone)]
 pub(crate) struct Theme {
     pub(crate) name: ThemeName,
@@ -58,14 +58,10 @@ pub(crate) struct Theme {
     pub(crate) dim: Style,
     pub(crate) frame: Style,
     pub(crate) title: Style,
-    pub(crate) key: Style,
     pub(crate) gauge: Style,
-    /// Training loss of each step.
+    /// The single points behind a smoothed line.
     pub(crate) raw: Style,
-    pub(crate) smoothed: Style,
-    /// Fast weights θ.
     pub(crate) fast: Style,
-    /// Slow weights φ.
     pub(crate) slow: Style,
     pub(crate) cursor: Style,
     pub(crate) good: Style,
@@ -74,10 +70,10 @@ pub(crate) struct Theme {
     runs: [Style; 7],
 }
 
-/// Drawn on the lines of several runs, in their order.
+/// The markers on the lines of several runs, in their order.
 pub(crate) const MARKERS: [&str; 7] = ["●", "▲", "■", "◆", "○", "△", "□"];
 
-/// The palette of a theme, as indices of the 256 colours that terminals have.
+/// The palette of a theme, as indices of the 256 colours of terminals.
 struct Palette {
     grey: u8,
     line: u8,
@@ -92,7 +88,7 @@ struct Palette {
 const DARK: Palette = Palette {
     grey: 245,
     line: 242,
-    // Orange and blue stay apart for colour-blind eyes in every theme.
+    // Colour-blind readers can tell orange from blue, in every theme.
     fast: 208,
     slow: 39,
     good: 71,
@@ -127,21 +123,20 @@ const COLOR_BLIND: Palette = Palette {
 impl Theme {
     pub(crate) fn new(name: ThemeName) -> Self {
         let palette = match name {
-            ThemeName::Dark => DARK,
+            ThemeName::Dark | ThemeName::None => DARK,
             ThemeName::Light => LIGHT,
             ThemeName::ColorBlind => COLOR_BLIND,
-            ThemeName::None => DARK,
         };
         let color = name != ThemeName::None;
         let style = |index: u8| {
             if color { Style::new().fg(Color::Indexed(index)) } else { Style::new() }
         };
         let (bold, dim) = (Modifier::BOLD, Modifier::DIM);
-        // With colours a grey, since many terminals draw DIM hardly visible or not at all.
+        // A grey if there are colours, because many terminals hardly draw DIM or don't at all.
         let grey = |index| {
             if color { style(index) } else { Style::new().add_modifier(dim) }
         };
-        // What may stand on the line of a frame, which must not shine through.
+        // It may be drawn on a dim frame, and must not become dim itself.
         let over = Style::reset().add_modifier(bold);
         Theme {
             name,
@@ -150,11 +145,8 @@ impl Theme {
             dim: grey(palette.grey),
             frame: grey(palette.line),
             title: over,
-            key: Style::new().add_modifier(bold),
             gauge: style(palette.good),
-            // The colours of the two weights stand for nothing else on the screen of one run.
             raw: grey(palette.line),
-            smoothed: Style::new(),
             fast: style(palette.fast),
             slow: style(palette.slow).add_modifier(bold),
             cursor: style(palette.warning),
@@ -165,40 +157,11 @@ impl Theme {
         }
     }
 
-    /// The style and the marker of the run that was named as the `index`-th.
+    /// The style and the marker of the run with this number.
     pub(crate) fn run(&self, index: usize) -> (Style, &'static str) {
         (self.runs[index % self.runs.len()], MARKERS[index % MARKERS.len()])
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn themes_go_by_their_names() {
-        for theme in ThemeName::ALL {
-            assert_eq!(theme.name().parse(), Ok(theme));
-        }
-        let error = "pink".parse::<ThemeName>().unwrap_err();
-        assert!(error.contains("`pink`") && error.contains("color-blind"), "{error}");
-        let four = std::iter::successors(Some(ThemeName::Dark), |name| Some(name.next())).take(5);
-        assert_eq!(
-            four.map(ThemeName::name).collect::<Vec<_>>().join(" "),
-            "dark light color-blind none dark"
-        );
-    }
-
-    #[test]
-    fn no_two_runs_look_alike() {
-        for name in ThemeName::ALL {
-            let theme = Theme::new(name);
-            let looks: Vec<_> = (0..7).map(|index| theme.run(index)).collect();
-            for (index, look) in looks.iter().enumerate() {
-                assert!(looks[..index].iter().all(|other| other.1 != look.1));
-                let same = looks[..index].iter().any(|other| other.0 == look.0);
-                assert_eq!(same, name == ThemeName::None && index > 0);
-            }
-        }
-    }
-}
+mod tests;

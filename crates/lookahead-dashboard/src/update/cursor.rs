@@ -1,64 +1,63 @@
-//! Moving the cursor and the part of the x axis that is shown.
+//! Moving the cursor and the visible part of the x axis.
 
 use crate::model::Model;
 use crate::view::layout::layout;
-use crate::viewport::{Axis, Range};
+use crate::viewport::{Axis, Range, Span};
 
 pub(super) fn zoom(model: &mut Model, factor: f64, about: Option<f64>) {
     let whole = model.whole();
     let run = model.run();
-    let axis = model.viewport.axis;
-    let about = about.or(model.cursor.map(|step| run.position(axis, step)));
-    // No closer than some steps.
+    let axis = model.view.viewport.axis;
+    let about = about.or(model.view.cursor.map(|step| run.position(axis, step)));
+    // No closer than a few steps.
     let least = match axis {
         Axis::Step => 8.0,
         Axis::Epoch => run.position(axis, 8),
         Axis::Time => 0.01,
     };
-    model.viewport.zoom(factor, about, whole, least);
+    model.view.viewport.zoom(factor, about, whole, least);
 }
 
 pub(super) fn pan(model: &mut Model, widths: f64) {
     let whole = model.whole();
-    model.viewport.pan(widths, whole);
+    model.view.viewport.pan(widths, whole);
 }
 
-/// Counts in another unit, and shows the same part of the selected run.
+/// Switches to the next unit, and shows the same part of the selected run.
 pub(super) fn next_axis(model: &mut Model) {
     let span = model.span();
-    let before = model.viewport.axis;
+    let before = model.view.viewport.axis;
     let axis = before.next();
     let run = model.run();
     let [start, end] =
-        [span.start, span.end].map(|place| run.position(axis, run.step_at(before, place)));
-    model.viewport.range = match model.viewport.range {
-        Range::All => Range::All,
-        _ if end <= start => Range::All,
-        Range::Latest(_) => Range::Latest(end - start),
-        Range::Fixed(_) => Range::Fixed(crate::viewport::Span { start, end }),
+        [span.start, span.end].map(|position| run.position(axis, run.step_at(before, position)));
+    model.view.viewport.range = match model.view.viewport.range {
+        Range::Latest(_) if end > start => Range::Latest(end - start),
+        Range::Fixed(_) if end > start => Range::Fixed(Span { start, end }),
+        _ => Range::All,
     };
-    model.viewport.axis = axis;
+    model.view.viewport.axis = axis;
 }
 
-/// Dots across the picture.
+/// Dots across the chart.
 pub(super) fn dots(model: &Model) -> u16 {
     layout(model).plot.width.saturating_mul(2).max(2)
 }
 
-/// Moves the cursor by so many dots, and at least by a step.
-pub(super) fn move_cursor(model: &mut Model, by: f64) {
-    let axis = model.viewport.axis;
+/// Moves the cursor by that many dots, and at least by a step.
+pub(super) fn move_cursor(model: &mut Model, dots_right: f64) {
+    let axis = model.view.viewport.axis;
     let span = model.span();
     let run = model.run();
-    let end = run.step_at(axis, span.end).min(run.step());
-    let step = match model.cursor {
-        None => end,
+    let step = match model.view.cursor {
+        None => run.step_at(axis, span.end),
         Some(step) => {
-            let place = run.position(axis, step) + by * span.width() / f64::from(dots(model));
-            let there = run.step_at(axis, place).min(run.step());
-            match by > 0.0 {
-                true => there.max(step.saturating_add(1)).min(run.step()),
-                false => there.min(step.saturating_sub(1)),
+            let moved = dots_right * span.width() / f64::from(dots(model));
+            let there = run.step_at(axis, run.position(axis, step) + moved);
+            if dots_right > 0.0 {
+                there.max(step.saturating_add(1))
+            } else {
+                there.min(step.saturating_sub(1))
             }
         }
     };
@@ -66,13 +65,12 @@ pub(super) fn move_cursor(model: &mut Model, by: f64) {
 }
 
 pub(super) fn put_cursor(model: &mut Model, step: u64) {
-    let axis = model.viewport.axis;
     let whole = model.whole();
     let run = model.run();
     let step = step.min(run.step());
-    let place = run.position(axis, step);
-    if model.viewport.range != Range::All {
-        model.viewport.reveal(place, whole);
+    let position = run.position(model.view.viewport.axis, step);
+    if model.view.viewport.range != Range::All {
+        model.view.viewport.reveal(position, whole);
     }
-    model.cursor = Some(step);
+    model.view.cursor = Some(step);
 }

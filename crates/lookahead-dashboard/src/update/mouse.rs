@@ -12,50 +12,50 @@ use crate::viewport::ZOOM;
 
 pub(super) fn on_mouse(model: &mut Model, mouse: MouseEvent) -> Vec<Effect> {
     if matches!(mouse.kind, MouseEventKind::Down(_)) {
-        model.question = None;
+        model.dialogs.question = None;
     }
-    let place = Position { x: mouse.column, y: mouse.row };
+    let position = Position { x: mouse.column, y: mouse.row };
     let found: Layout = layout(model);
-    let over_list = model.overlay.is_some();
+    let over_list = model.dialogs.overlay.is_some();
     match mouse.kind {
         MouseEventKind::ScrollUp if over_list => scroll(model, 3),
         MouseEventKind::ScrollDown if over_list => scroll(model, -3),
-        _ if over_list || model.prompt.is_some() => {}
-        MouseEventKind::Up(_) => model.dragged = None,
-        _ if found.plot.contains(place) => {
+        _ if over_list || model.dialogs.prompt.is_some() => {}
+        MouseEventKind::Up(_) => model.view.dragged = None,
+        _ if found.plot.contains(position) => {
             let span = model.span();
-            let column = usize::from(place.x - found.plot.x);
-            let position = span.position(column, usize::from(found.plot.width));
+            let column = usize::from(mouse.column - found.plot.x);
+            let at = span.position(column, usize::from(found.plot.width));
             match mouse.kind {
-                MouseEventKind::ScrollUp => zoom(model, ZOOM.sqrt(), Some(position)),
-                MouseEventKind::ScrollDown => zoom(model, ZOOM.sqrt().recip(), Some(position)),
+                MouseEventKind::ScrollUp => zoom(model, ZOOM.sqrt(), Some(at)),
+                MouseEventKind::ScrollDown => zoom(model, ZOOM.sqrt().recip(), Some(at)),
                 MouseEventKind::Down(MouseButton::Left) => {
-                    model.dragged = Some(place.x);
-                    let step = model.run().step_at(model.viewport.axis, position);
+                    model.view.dragged = Some(mouse.column);
+                    let step = model.run().step_at(model.view.viewport.axis, at);
                     put_cursor(model, step);
                 }
                 MouseEventKind::Drag(MouseButton::Left) => {
-                    if let Some(before) = model.dragged.replace(place.x) {
-                        let moved = f64::from(before) - f64::from(place.x);
+                    if let Some(before) = model.view.dragged.replace(mouse.column) {
+                        let moved = f64::from(before) - f64::from(mouse.column);
                         pan(model, moved / f64::from(found.plot.width.max(1)));
                     }
                 }
                 _ => {}
             }
         }
-        MouseEventKind::Down(button) if found.runs.contains(place) => {
+        MouseEventKind::Down(button) if found.runs.contains(position) => {
             let first = found.first_run;
-            let index = first + usize::from(place.y.saturating_sub(found.runs.y));
+            let index = first + usize::from(mouse.row.saturating_sub(found.runs.y));
             if index < model.runs.len() {
                 if button == MouseButton::Right || model.selected == index {
-                    model.runs[index].shown ^= true;
+                    model.runs[index].hidden ^= true;
                 }
                 model.selected = index;
             }
         }
         MouseEventKind::Down(_) => {
-            if let Some((chart, _)) = found.small.iter().find(|(_, area)| area.contains(place)) {
-                model.chart = *chart;
+            if let Some((chart, _)) = found.small.iter().find(|(_, area)| area.contains(position)) {
+                model.view.chart = *chart;
             }
         }
         _ => {}

@@ -6,19 +6,19 @@ use lookahead_run::event::{
 
 use super::cursor::dots;
 use super::*;
-use crate::charts::Chart;
+use crate::chart::Chart;
 use crate::fixture::{self, START, feed, record};
-use crate::model::Overlay;
-use crate::run::Asked;
-use crate::run::Control;
+use crate::model::dialogs::Overlay;
+use crate::run::connection::Control;
+use crate::run::pending::Transition;
+use crate::smoothing;
 use crate::view::layout::layout;
-use crate::viewport::Span;
-use crate::viewport::{Axis, Range};
+use crate::viewport::{Axis, Range, Span};
 
 /// What a message asks of the selected run.
 fn asked(effects: Vec<Effect>) -> Vec<Command> {
     let ask = |effect| match effect {
-        Effect::Ask(_, command) => command,
+        Effect::Send(_, command) => command,
         effect => panic!("{effect:?}"),
     };
     effects.into_iter().map(ask).collect()
@@ -44,6 +44,11 @@ fn ctrl_c(model: &mut Model) -> Vec<Command> {
     asked(update(model, Message::Key(key)))
 }
 
+/// Seconds of training of the selected run.
+fn elapsed(model: &Model) -> f64 {
+    model.run().clock.elapsed(model.now)
+}
+
 fn one(model: &mut Model, seconds: f64, step: u64, event: Event) {
     feed(model, [record(seconds, step, event)]);
 }
@@ -53,7 +58,7 @@ fn one(model: &mut Model, seconds: f64, step: u64, event: Event) {
 fn runs_join_and_the_oldest_that_are_over_make_room() {
     let mut model = fixture::three();
     let join = |model: &mut Model, index: usize| {
-        let news = RunUpdate::Joins(format!("run {index}"));
+        let news = RunUpdate::Joined(format!("run {index}"));
         update(model, Message::Run(index, news));
     };
     join(&mut model, 4);
@@ -67,7 +72,7 @@ fn runs_join_and_the_oldest_that_are_over_make_room() {
     for index in 3..10 {
         join(&mut model, index);
     }
-    let hidden: Vec<usize> = (0..10).filter(|index| !model.runs[*index].shown).collect();
+    let hidden: Vec<usize> = (0..10).filter(|index| model.runs[*index].hidden).collect();
     assert_eq!(model.runs[9].name, "run 9");
     assert_eq!(hidden, [1, 2], "not the selected one, which is over too");
 }
@@ -83,27 +88,31 @@ fn keys_become_commands() {
     let mut model = fixture::run(true, 3);
     assert_eq!(press(&mut model, 'z'), []);
     assert_eq!(press(&mut model, '?'), []);
-    assert_eq!(model.overlay, Some(Overlay::Help(0)));
+    assert_eq!(model.dialogs.overlay, Some(Overlay::Help(0)));
     assert_eq!(press(&mut model, 'h'), []);
-    assert_eq!(model.overlay, None);
+    assert_eq!(model.dialogs.overlay, None);
     press(&mut model, '?');
     update(&mut model, Message::Key(KeyEvent::new(KeyCode::Esc, KeyModifiers::NONE)));
-    assert_eq!(model.overlay, None);
+    assert_eq!(model.dialogs.overlay, None);
 }
 
 #[test]
 fn one_key_pauses_and_continues() {
     let mut model = fixture::run(true, 3);
     assert_eq!(press(&mut model, 'p'), [Command::Pause]);
-    assert_eq!(model.run().asked, Some(Asked::Pause));
+    assert_eq!(model.run().pending.transition, Some(Transition::Pause));
     one(&mut model, 1.0, 4, fixture::step(4, 1.0));
-    assert_eq!(model.run().asked, Some(Asked::Pause), "a step on its way is no answer");
+    assert_eq!(
+        model.run().pending.transition,
+        Some(Transition::Pause),
+        "a step on its way is no answer"
+    );
     one(&mut model, 1.0, 4, Event::Paused);
-    assert_eq!((model.run().asked, model.run().state()), (None, State::Paused));
+    assert_eq!((model.run().pending.transition, model.run().state()), (None, RunState::Paused));
     assert_eq!(press(&mut model, 'p'), [Command::Continue]);
-    assert_eq!(model.run().state(), State::Paused);
+    assert_eq!(model.run().state(), RunState::Paused);
     one(&mut model, 9.0, 4, Event::Continued);
-    assert_eq!((model.run().asked, model.run().state()), (None, State::Training));
+    assert_eq!((model.run().pending.transition, model.run().state()), (None, RunState::Training));
 }
 
 #[test]
@@ -113,7 +122,7 @@ fn a_pause_can_be_taken_back_before_it_begins() {
     assert_eq!(press(&mut model, 'p'), [Command::Continue]);
     // The trainer saw both at once, never paused, and has nothing to tell but steps.
     one(&mut model, 1.0, 4, fixture::step(4, 1.0));
-    assert_eq!((model.run().asked, model.run().state()), (None, State::Training));
+    assert_eq!((model.run().pending.transition, model.run().state()), (None, RunState::Training));
     assert_eq!(press(&mut model, 'p'), [Command::Pause]);
 }
 
@@ -136,7 +145,7 @@ fn a_watcher_is_asked_before_it_stops_a_run() {
     let mut model = fixture::three();
     let ask = |model: &mut Model, seen| {
         assert_eq!(press(model, 's'), []);
-        let question = model.question.as_mut().unwrap();
+        let question = model.dialogs.question.as_mut().unwrap();
         assert!(!std::mem::replace(&mut question.seen, seen));
     };
     // What comes along with the `s` is no answer: no one could have read the question.
@@ -145,13 +154,13 @@ fn a_watcher_is_asked_before_it_stops_a_run() {
     // Another key lets it train, and does what it does.
     ask(&mut model, true);
     assert_eq!(press(&mut model, '?'), []);
-    assert!(model.question.is_none() && model.overlay.is_some());
+    assert!(model.dialogs.question.is_none() && model.dialogs.overlay.is_some());
     key(&mut model, KeyCode::Esc);
     assert_eq!(press(&mut model, 'y'), []);
-    assert!(!model.run().stop_asked);
+    assert!(!model.run().pending.stop);
     ask(&mut model, true);
     assert_eq!(press(&mut model, 'y'), [Command::Stop]);
-    assert!(model.run().stop_asked);
+    assert!(model.run().pending.stop);
 }
 
 #[test]
@@ -161,34 +170,36 @@ fn a_paste_is_no_row_of_keys() {
         assert_eq!(update(model, Message::Paste(text.into())), []);
     };
     paste(&mut model, "this stops\nq");
-    assert!(model.notice.take().unwrap().0.starts_with("What was pasted is ignored"));
-    assert!(!model.quit && !model.run().stop_asked && model.run().asked.is_none());
+    assert!(model.dialogs.notice.take().unwrap().0.starts_with("The pasted text is ignored"));
+    assert!(
+        !model.exit.quit && !model.run().pending.stop && model.run().pending.transition.is_none()
+    );
     typed(&mut model, ":set ");
     paste(&mut model, "lookahead.k=9\r\nstop\r\n");
-    assert!(model.notice.take().unwrap().0.starts_with("Only the first line"));
+    assert!(model.dialogs.notice.take().unwrap().0.starts_with("Only the first line"));
     let setting = Setting { key: "lookahead.k".into(), value: 9.into() };
-    assert_eq!(key(&mut model, KeyCode::Enter), [Effect::Ask(0, Command::Set(setting))]);
+    assert_eq!(key(&mut model, KeyCode::Enter), [Effect::Send(0, Command::Set(setting))]);
 }
 
 #[test]
 fn a_second_ctrl_c_ends_the_program() {
     let mut model = fixture::run(true, 3);
     assert_eq!(ctrl_c(&mut model), [Command::Stop]);
-    assert!(!model.abort);
+    assert!(!model.exit.abort());
     assert_eq!(ctrl_c(&mut model), []);
-    assert!(model.abort);
+    assert!(model.exit.abort());
 }
 
 #[test]
 fn what_was_not_delivered_can_be_asked_again() {
     let mut model = fixture::run(true, 3);
     assert_eq!(press(&mut model, 's'), [Command::Stop]);
-    let why = "The training takes no commands.".to_owned();
+    let why = "The training accepts no commands.".to_owned();
     let refused = RunUpdate::Refused { command: Command::Stop, why };
     update(&mut model, Message::Run(0, refused));
     assert_eq!(press(&mut model, 's'), [Command::Stop]);
     let newest = model.run().messages.newest_first().next().unwrap();
-    assert!(newest.text.contains("takes no commands"));
+    assert!(newest.text.contains("accepts no commands"));
 }
 
 #[test]
@@ -197,12 +208,12 @@ fn a_resumed_run_continues_its_curves_and_its_clock() {
     one(&mut model, 30.5, 300, checkpoint_named("later"));
     one(&mut model, 1000.0, 300, fixture::resumed(300));
     let run = model.run();
-    assert_eq!((run.loss.last_step(), run.step()), (Some(300), 300));
-    assert_eq!(run.state(), State::Training);
-    assert_eq!(run.checkpoint.as_ref().unwrap().0, "step-00000300");
+    assert_eq!((run.series.loss.last_step(), run.step()), (Some(300), 300));
+    assert_eq!(run.state(), RunState::Training);
+    assert_eq!(run.latest.checkpoint.as_ref().unwrap().name, "step-00000300");
     // 30 s were spent up to step 300, and 4 s since.
     update(&mut model, Message::Tick(START + 1004.0));
-    assert!((model.elapsed() - 34.0).abs() < 0.2, "{}", model.elapsed());
+    assert!((elapsed(&model) - 34.0).abs() < 0.2, "{}", elapsed(&model));
 }
 
 fn checkpoint_named(name: &str) -> Event {
@@ -213,7 +224,7 @@ fn checkpoint_named(name: &str) -> Event {
 fn another_run_starts_from_nothing() {
     let mut model = fixture::run(true, 600);
     one(&mut model, 100.0, 0, Event::RunStarted(fixture::info()));
-    assert!(model.run().loss.is_empty());
+    assert!(model.run().series.loss.is_empty());
     assert_eq!(model.run().step(), 0);
     assert_eq!(model.run().clock.elapsed(START + 101.0), 1.0);
 }
@@ -224,12 +235,12 @@ fn losses_that_are_not_finite_are_counted_and_break_the_lines() {
     one(&mut model, 1.1, 11, fixture::step(11, f64::NAN));
     one(&mut model, 1.2, 12, fixture::step(12, f64::INFINITY));
     let run = model.run();
-    assert!(run.smoothed(&run.loss, 0.98).unwrap().is_infinite());
+    assert!(smoothing::newest_mean(&run.series.loss, 0.98).unwrap().is_infinite());
     one(&mut model, 1.3, 13, fixture::step(13, 2.0));
     let run = model.run();
-    assert_eq!(run.loss.non_finite(), 2);
-    assert!(run.smoothed(&run.loss, 0.98).unwrap().is_finite());
-    assert!(run.loss.slice(0, 99, 99).last().unwrap().gap_before);
+    assert_eq!(run.series.loss.non_finite(), 2);
+    assert!(smoothing::newest_mean(&run.series.loss, 0.98).unwrap().is_finite());
+    assert!(run.series.loss.slice(0, 99, 99).last().unwrap().gap_before);
 }
 
 #[test]
@@ -243,9 +254,9 @@ fn the_cost_of_probes_is_their_part_of_the_time() {
 fn a_checkpoint_confirms_that_it_was_asked_for() {
     let mut model = fixture::run(true, 3);
     press(&mut model, 'c');
-    assert!(model.run().checkpoint_asked);
+    assert!(model.run().pending.checkpoint);
     one(&mut model, 1.0, 3, fixture::checkpoint(3));
-    assert!(!model.run().checkpoint_asked);
+    assert!(!model.run().pending.checkpoint);
 }
 
 #[test]
@@ -267,70 +278,70 @@ fn events_in_any_order_do_no_harm() {
     ] {
         one(&mut model, 0.0, 0, event);
     }
-    assert_eq!(model.run().state(), State::Training);
+    assert_eq!(model.run().state(), RunState::Training);
 }
 
 #[test]
 fn leaving_asks_the_run_for_nothing() {
     let mut model = fixture::run(true, 3);
     assert_eq!(press(&mut model, 'q'), []);
-    assert!(model.quit && !model.abort);
+    assert!(model.exit.quit && !model.exit.abort());
     let mut watcher = fixture::three();
     assert_eq!(ctrl_c(&mut watcher), []);
-    assert!(watcher.quit && !watcher.abort);
+    assert!(watcher.exit.quit && !watcher.exit.abort());
 }
 
 #[test]
 fn a_run_without_a_socket_is_asked_for_nothing_and_that_is_told() {
     let mut model = fixture::three();
-    let life = RunUpdate::Life { alive: true, control: Control::ViewOnly };
+    let life = RunUpdate::Heartbeat { alive: true, control: Control::ViewOnly };
     update(&mut model, Message::Run(0, life));
     for letter in ['p', 'c', 's'] {
         assert_eq!(press(&mut model, letter), []);
-        assert!(model.notice.take().unwrap().0.starts_with("View only"));
+        assert!(model.dialogs.notice.take().unwrap().0.starts_with("View only"));
     }
-    assert_eq!(model.run().asked, None);
+    assert_eq!(model.run().pending.transition, None);
 }
 
 #[test]
 fn a_process_that_is_gone_has_crashed_unless_its_log_has_an_end() {
     let mut model = fixture::three();
-    let life = |alive| RunUpdate::Life { alive, control: Control::ViewOnly };
+    let life = |alive| RunUpdate::Heartbeat { alive, control: Control::ViewOnly };
     for run in 0..2 {
         update(&mut model, Message::Run(run, life(true)));
         update(&mut model, Message::Run(run, life(false)));
         update(&mut model, Message::Run(run, life(false)));
     }
-    assert_eq!(model.runs[0].state(), State::Crashed);
-    assert_eq!(model.runs[1].state(), State::Ended(Status::Finished));
+    assert_eq!(model.runs[0].state(), RunState::Crashed);
+    assert_eq!(model.runs[1].state(), RunState::Ended(Status::Finished));
     let told = model.runs[0].messages.newest_first().filter(|n| n.text.starts_with("crashed"));
     assert_eq!(told.count(), 1);
     // Its clock stands since the last event, at 150 s.
     update(&mut model, Message::Tick(START + 9999.0));
-    assert!((model.elapsed() - 150.0).abs() < 1e-6, "{}", model.elapsed());
+    assert!((elapsed(&model) - 150.0).abs() < 1e-6, "{}", elapsed(&model));
     // Another process goes on with it.
     one(&mut model, 9999.0, 1000, fixture::resumed(1000));
     update(&mut model, Message::Run(0, life(true)));
-    assert_eq!(model.runs[0].state(), State::Training);
+    assert_eq!(model.runs[0].state(), RunState::Training);
 }
 
 #[test]
 fn a_run_that_was_thought_to_have_crashed_goes_on_with_its_next_event() {
     let mut model = fixture::run(true, 100);
-    let gone = || RunUpdate::Life { alive: false, control: Control::ViewOnly };
+    let gone = || RunUpdate::Heartbeat { alive: false, control: Control::ViewOnly };
     update(&mut model, Message::Run(0, gone()));
-    assert_eq!(model.run().state(), State::Crashed);
+    assert_eq!(model.run().state(), RunState::Crashed);
     for step in 101..=110 {
         one(&mut model, step as f64 / 10.0, step, fixture::step(step, 1.0));
-        assert_eq!(model.run().state(), State::Training);
+        assert_eq!(model.run().state(), RunState::Training);
     }
     // Its clock has gone on: a step each tenth of a second.
     update(&mut model, Message::Tick(START + 11.0));
-    assert!((model.elapsed() - 11.0).abs() < 0.11, "{}", model.elapsed());
+    assert!((elapsed(&model) - 11.0).abs() < 0.11, "{}", elapsed(&model));
     // One that has died before its first event is no run that has not begun.
     let mut model = fixture::model(true);
     update(&mut model, Message::Run(0, gone()));
-    assert_eq!(model.run().state(), State::Crashed);
+    assert_eq!(model.run().state(), RunState::Crashed);
 }
 
 #[test]
@@ -341,12 +352,12 @@ fn what_is_so_already_is_not_asked_for() {
         key(model, KeyCode::Enter)
     };
     assert_eq!(enter(&mut model, ":continue"), []);
-    assert!(model.notice.take().unwrap().0.contains("training already"));
+    assert!(model.dialogs.notice.take().unwrap().0.contains("already training"));
     one(&mut model, 1.0, 3, Event::Paused);
     assert_eq!(enter(&mut model, ":pause"), []);
-    assert!(model.notice.take().unwrap().0.contains("paused already"));
-    assert_eq!((model.run().asked, model.run().state()), (None, State::Paused));
-    assert_eq!(enter(&mut model, ":continue"), [Effect::Ask(0, Command::Continue)]);
+    assert!(model.dialogs.notice.take().unwrap().0.contains("already paused"));
+    assert_eq!((model.run().pending.transition, model.run().state()), (None, RunState::Paused));
+    assert_eq!(enter(&mut model, ":continue"), [Effect::Send(0, Command::Continue)]);
 }
 
 /// A log can hold any number.
@@ -368,7 +379,7 @@ fn numbers_beyond_all_counting_do_no_harm() {
         key(&mut model, code);
     }
     for chart in Chart::ALL {
-        model.chart = chart;
+        model.view.chart = chart;
         let mut terminal =
             ratatui::Terminal::new(ratatui::backend::TestBackend::new(120, 36)).unwrap();
         terminal.draw(|frame| crate::view::view(&model, frame)).unwrap();
@@ -384,7 +395,7 @@ fn a_time_for_which_the_process_was_suspended_does_not_count() {
         one(&mut model, 60.0 + step as f64 / 10.0, step, fixture::step(step, 1.0));
     }
     update(&mut model, Message::Tick(START + 71.0));
-    assert!((model.elapsed() - 11.0).abs() < 0.2, "{}", model.elapsed());
+    assert!((elapsed(&model) - 11.0).abs() < 0.2, "{}", elapsed(&model));
 }
 
 #[test]
@@ -401,11 +412,14 @@ fn keys_are_about_the_selected_run() {
         assert_eq!(model.selected, selected);
     }
     key(&mut model, KeyCode::Char(' '));
-    assert!(!model.runs[1].shown && model.runs[0].shown);
+    assert!(model.runs[1].hidden && !model.runs[0].hidden);
     key(&mut model, KeyCode::Down);
     let pause = Message::Key(KeyEvent::new(KeyCode::Char('p'), KeyModifiers::NONE));
-    assert_eq!(update(&mut model, pause), [Effect::Ask(2, Command::Pause)]);
-    assert_eq!((model.runs[2].asked, model.runs[0].asked), (Some(Asked::Pause), None));
+    assert_eq!(update(&mut model, pause), [Effect::Send(2, Command::Pause)]);
+    assert_eq!(
+        (model.runs[2].pending.transition, model.runs[0].pending.transition),
+        (Some(Transition::Pause), None)
+    );
 }
 
 #[test]
@@ -415,26 +429,28 @@ fn the_prompt_asks_and_tells_what_is_wrong() {
     key(&mut model, KeyCode::Left);
     key(&mut model, KeyCode::Backspace);
     let setting = Setting { key: "lookahead.k".into(), value: 9.into() };
-    assert_eq!(key(&mut model, KeyCode::Enter), [Effect::Ask(0, Command::Set(setting.clone()))]);
-    assert_eq!(model.prompt, None);
+    assert_eq!(key(&mut model, KeyCode::Enter), [Effect::Send(0, Command::Set(setting.clone()))]);
+    assert_eq!(model.dialogs.prompt, None);
     // The run has the last word.
     let why = "`lookahead.k` can't be that.".to_owned();
     let refused = RunUpdate::Refused { command: Command::Set(setting), why: why.clone() };
     update(&mut model, Message::Run(0, refused));
-    assert_eq!(model.notice.as_ref().unwrap().0, why);
+    assert_eq!(model.dialogs.notice.as_ref().unwrap().0, why);
     // Earlier lines come back, and one that is no command stays to be mended.
     typed(&mut model, ":");
     key(&mut model, KeyCode::Up);
-    assert_eq!(model.prompt.as_ref().unwrap().text, "set lookahead.k=9");
+    assert_eq!(model.dialogs.prompt.as_ref().unwrap().text, "set lookahead.k=9");
     typed(&mut model, " and more");
     key(&mut model, KeyCode::Esc);
     typed(&mut model, ":dance");
     assert_eq!(key(&mut model, KeyCode::Enter), []);
-    let error = model.prompt.as_ref().unwrap().error.clone().unwrap();
+    let error = model.dialogs.prompt.as_ref().unwrap().error.clone().unwrap();
     assert!(error.contains("`dance`"), "{error}");
     // Letters are letters in it, and no keys.
     typed(&mut model, "qsp");
-    assert!(!model.quit && model.run().asked.is_none() && !model.run().stop_asked);
+    assert!(
+        !model.exit.quit && model.run().pending.transition.is_none() && !model.run().pending.stop
+    );
 }
 
 #[test]
@@ -444,7 +460,7 @@ fn a_change_is_told_and_shown() {
     changes.insert("lookahead.k".into(), 10.into());
     one(&mut model, 1.0, 3, Event::Changed(Changed { changes }));
     assert_eq!(model.run().info().unwrap().lookahead.unwrap().k, 10);
-    assert_eq!(model.run().last.unwrap().phase, 0, "a k begins with its cycle");
+    assert_eq!(model.run().latest.step.unwrap().phase, 0, "a k begins with its cycle");
     let newest = model.run().messages.newest_first().next().unwrap();
     assert!(newest.text.contains("lookahead.k is 10"), "{}", newest.text);
 }
@@ -454,29 +470,29 @@ fn the_cursor_goes_by_dots_and_by_tenths_and_not_beyond_the_ends() {
     let mut model = fixture::run(true, 1000);
     update(&mut model, Message::Resize(120, 36));
     key(&mut model, KeyCode::Right);
-    assert_eq!(model.cursor, Some(1000));
+    assert_eq!(model.view.cursor, Some(1000));
     key(&mut model, KeyCode::Left);
-    let dot = 1000 - model.cursor.unwrap();
+    let dot = 1000 - model.view.cursor.unwrap();
     assert!((5..=9).contains(&dot), "{dot} steps in a dot of {}", dots(&model));
     let far = KeyEvent::new(KeyCode::Left, KeyModifiers::SHIFT);
     update(&mut model, Message::Key(far));
-    assert!((880..=910).contains(&model.cursor.unwrap()), "{:?}", model.cursor);
+    assert!((880..=910).contains(&model.view.cursor.unwrap()), "{:?}", model.view.cursor);
     for _ in 0..20 {
         update(&mut model, Message::Key(far));
     }
-    assert_eq!(model.cursor, Some(0));
+    assert_eq!(model.view.cursor, Some(0));
     key(&mut model, KeyCode::Esc);
-    assert_eq!(model.cursor, None);
+    assert_eq!(model.view.cursor, None);
     typed(&mut model, ":goto 99999");
     key(&mut model, KeyCode::Enter);
-    assert_eq!(model.cursor, Some(1000));
+    assert_eq!(model.view.cursor, Some(1000));
 }
 
 #[test]
 fn each_axis_shows_the_same_part() {
     let mut model = fixture::run(true, 1000);
-    model.viewport.range = Range::Fixed(Span { start: 250.0, end: 500.0 });
-    let part = |model: &Model| match model.viewport.range {
+    model.view.viewport.range = Range::Fixed(Span { start: 250.0, end: 500.0 });
+    let part = |model: &Model| match model.view.viewport.range {
         Range::Fixed(span) => (span.start, span.end),
         range => panic!("{range:?}"),
     };
@@ -484,7 +500,7 @@ fn each_axis_shows_the_same_part() {
         [(Axis::Epoch, 1.0, 2.0), (Axis::Time, 25.0, 50.0), (Axis::Step, 250.0, 500.0)]
     {
         typed(&mut model, "x");
-        assert_eq!(model.viewport.axis, axis);
+        assert_eq!(model.view.viewport.axis, axis);
         let found = part(&model);
         assert!((found.0 - start).abs() < 0.2 && (found.1 - end).abs() < 0.2, "{found:?}");
     }
@@ -502,7 +518,7 @@ fn the_mouse_zooms_points_drags_and_picks() {
     let (x, y) = (plot.x + plot.width / 2, plot.y + 5);
     let left = MouseButton::Left;
     update(&mut model, at(MouseEventKind::Down(left), x, y));
-    let there = model.cursor.unwrap();
+    let there = model.view.cursor.unwrap();
     assert!((490..=515).contains(&there), "{there}");
     update(&mut model, at(MouseEventKind::Up(left), x, y));
     for _ in 0..4 {
@@ -516,16 +532,16 @@ fn the_mouse_zooms_points_drags_and_picks() {
     let moved = span.start - model.span().start;
     assert!((moved - 62.5).abs() < 2.0, "{moved}");
     // Outside of the plot it does nothing.
-    let before = model.cursor;
+    let before = model.view.cursor;
     update(&mut model, at(MouseEventKind::Down(left), 0, 0));
-    assert_eq!(model.cursor, before);
+    assert_eq!(model.view.cursor, before);
 
     let mut model = fixture::three();
     let list = layout(&model).runs;
     update(&mut model, at(MouseEventKind::Down(left), list.x + 3, list.y + 1));
-    assert_eq!((model.selected, model.runs[1].shown), (1, true));
+    assert_eq!((model.selected, model.runs[1].hidden), (1, false));
     update(&mut model, at(MouseEventKind::Down(left), list.x + 3, list.y + 1));
-    assert_eq!((model.selected, model.runs[1].shown), (1, false));
+    assert_eq!((model.selected, model.runs[1].hidden), (1, true));
 }
 
 #[test]
@@ -537,7 +553,7 @@ fn messages_scroll_and_are_searched() {
         one(&mut model, 1.0, 3, Event::Warning(Warning { message }));
     }
     typed(&mut model, "m");
-    let bottom = |model: &Model| match &model.overlay {
+    let bottom = |model: &Model| match &model.dialogs.overlay {
         Some(Overlay::Messages(list)) => list.bottom,
         overlay => panic!("{overlay:?}"),
     };
@@ -556,20 +572,20 @@ fn messages_scroll_and_are_searched() {
     assert_eq!(bottom(&model), 499 - 407);
     // In the list Space is no key for runs.
     typed(&mut model, " ");
-    assert!(model.run().shown);
+    assert!(!model.run().hidden);
     key(&mut model, KeyCode::Esc);
-    assert_eq!(model.overlay, None);
+    assert_eq!(model.dialogs.overlay, None);
     typed(&mut model, "/nowhere");
     key(&mut model, KeyCode::Enter);
-    assert!(model.notice.as_ref().unwrap().0.contains("nowhere"));
+    assert!(model.dialogs.notice.as_ref().unwrap().0.contains("nowhere"));
 }
 
 #[test]
 fn a_log_that_begins_anew_is_another_run() {
     let mut model = fixture::run(true, 600);
-    model.cursor = Some(500);
+    model.view.cursor = Some(500);
     update(&mut model, Message::Run(0, RunUpdate::Restarted));
-    assert_eq!((model.run().step(), model.run().state()), (0, State::Waiting));
+    assert_eq!((model.run().step(), model.run().state()), (0, RunState::Waiting));
     one(&mut model, 0.0, 0, Event::RunStarted(fixture::info()));
     assert!(model.span().width() > 0.0);
 }

@@ -1,8 +1,8 @@
-//! The screen without any sign beyond ASCII, for terminals and fonts that have no others.
+//! The screen in ASCII, for terminals and fonts without other characters.
 
 use ratatui::buffer::Buffer;
 
-/// Puts a sign of ASCII in the place of every other.
+/// Replaces every other character by one of ASCII.
 pub(crate) fn asciify(buffer: &mut Buffer) {
     for cell in &mut buffer.content {
         let symbol = cell.symbol();
@@ -53,7 +53,7 @@ fn ascii(letter: char) -> char {
     }
 }
 
-/// The sign that is closest to where the dots of a braille letter are.
+/// The character that looks most like the dots of a braille character.
 fn dots(bits: u32) -> char {
     let (top, bottom) = (bits & 0b0001_1011 != 0, bits & 0b1110_0100 != 0);
     match (bits.count_ones(), top, bottom) {

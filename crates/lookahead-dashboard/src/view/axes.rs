@@ -1,11 +1,11 @@
-//! Which values a picture reaches over, and the labels that say so.
+//! The axes of a chart.
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
+use super::cells::{put, width};
 use super::columns::{Column, Columns};
 use super::layout::{BELOW, MARGIN};
-use super::{put, width};
 use crate::format;
 use crate::theme::Theme;
 use crate::viewport::{Axis, Span, round_up};
@@ -19,20 +19,20 @@ pub(crate) struct Scale {
 }
 
 impl Scale {
-    fn place(&self, value: f64) -> f64 {
+    fn position(&self, value: f64) -> f64 {
         if self.log { value.max(f64::MIN_POSITIVE).log10() } else { value }
     }
 
-    /// The row of `count`, from the top, that shows a value; one outside lies on the edge.
+    /// The row of a value, of `count` from the top; a value outside is at the edge.
     pub(crate) fn row(&self, value: f64, count: usize) -> usize {
-        let (bottom, top) = (self.place(self.bottom), self.place(self.top));
-        let part = (top - self.place(value)) / (top - bottom);
+        let (bottom, top) = (self.position(self.bottom), self.position(self.top));
+        let part = (top - self.position(value)) / (top - bottom);
         (part.clamp(0.0, 1.0) * count.saturating_sub(1) as f64).round() as usize
     }
 
-    /// Round values to be named, about `count` of them.
+    /// Round values for labels, about `count` of them.
     fn ticks(&self, count: usize) -> Vec<f64> {
-        let (bottom, top) = (self.place(self.bottom), self.place(self.top));
+        let (bottom, top) = (self.position(self.bottom), self.position(self.top));
         let unit = round_up((top - bottom) / count.max(1) as f64);
         let whole_decades = self.log && top - bottom >= 2.0;
         if self.log && !whole_decades {
@@ -52,10 +52,10 @@ impl Scale {
     }
 }
 
-/// A scale for the course of the series: of each all columns but the highest and the lowest
-/// hundredth. So a few wild batches, or a first loss that is twenty times the second, don't
-/// flatten the curve for ever; what lies outside is drawn at the edge with a marker. Series that are
-/// to be shown to their extremes are, unless these are wild: further out than three times that range.
+/// A scale for series: it covers all columns of each but the highest and the lowest hundredth, so that a
+/// few wild batches, or a first loss twenty times the second, don't flatten the curve; values outside
+/// are drawn at the edge with a marker. It also covers the extremes of the series marked so, unless they
+/// are further out than three times that range.
 pub(crate) fn scale(series: &[(&Columns, bool)], log: bool) -> Scale {
     let seen = |column: &&Column| !log || column.max > 0.0;
     let low = |column: &Column| if log && column.min <= 0.0 { column.max } else { column.min };
@@ -69,24 +69,25 @@ pub(crate) fn scale(series: &[(&Columns, bool)], log: bool) -> Scale {
     let values = extremes
         .flat_map(|(columns, _)| columns.iter().flatten().filter(seen))
         .flat_map(|column| [low(column), column.max]);
-    let (bottom, top) = if log {
+    let (from, to) = if log {
         let fence = (top / bottom).max(10.0).powi(3);
-        let tame = bottom / fence..=top * fence;
-        values.filter(|v| tame.contains(v)).fold((bottom, top), |(b, t), v| (b.min(v), t.max(v)))
+        (bottom / fence, top * fence)
     } else {
         let fence = 3.0 * (top - bottom);
-        let tame = bottom - fence..=top + fence;
-        values.filter(|v| tame.contains(v)).fold((bottom, top), |(b, t), v| (b.min(v), t.max(v)))
+        (bottom - fence, top + fence)
     };
+    let (bottom, top) = values
+        .filter(|value| (from..=to).contains(value))
+        .fold((bottom, top), |(bottom, top), value| (bottom.min(value), top.max(value)));
     if log { rounded_log(bottom, top) } else { rounded(bottom, top) }
 }
 
-/// What the columns reach without the hundredth of them at either end.
+/// The range of the columns without the hundredth of them at either end.
 fn usual_range(columns: impl Iterator<Item = (f64, f64)>) -> Option<(f64, f64)> {
     let (mut low, mut high): (Vec<f64>, Vec<f64>) = columns.unzip();
     low.sort_unstable_by(f64::total_cmp);
     high.sort_unstable_by(f64::total_cmp);
-    // A handful of columns is shown whole: there one wild value can't be told from a course.
+    // Among few columns a wild value can't be told from the usual ones.
     let tail = if low.len() < 10 { 0 } else { low.len().div_ceil(100) };
     let (bottom, top) = (*low.get(tail)?, *high.get(high.len().checked_sub(1 + tail)?)?);
     Some((bottom.min(top), top.max(bottom)))
@@ -94,7 +95,7 @@ fn usual_range(columns: impl Iterator<Item = (f64, f64)>) -> Option<(f64, f64)> 
 
 /// Round bounds around a range; a flat one gets some height.
 fn rounded(bottom: f64, top: f64) -> Scale {
-    // Beyond this the arithmetic below would overflow.
+    // The arithmetic below would overflow for larger ones.
     let (bottom, top) = (bottom.max(-1e300), top.min(1e300));
     let size = bottom.abs().max(top.abs());
     let height = top - bottom;
@@ -104,12 +105,12 @@ fn rounded(bottom: f64, top: f64) -> Scale {
     }
     let unit = round_up(height / 20.0);
     let (low, high) = ((bottom / unit).floor() * unit, (top / unit).ceil() * unit);
-    // A curve that ends near zero reads best from zero.
+    // A curve that ends near zero is easiest to read from zero.
     let low = if bottom >= 0.0 && low < height / 10.0 { 0.0 } else { low };
     Scale { log: false, bottom: low, top: high }
 }
 
-/// The same by factors: the bounds are 1, 2 or 5 times a power of ten.
+/// The same on a logarithmic scale: the bounds are 1, 2 or 5 times a power of ten.
 fn rounded_log(bottom: f64, top: f64) -> Scale {
     let (bottom, top) = (bottom.clamp(1e-300, 1e300), top.clamp(1e-300, 1e300));
     let down = |value: f64| 1.0 / round_up(1.0 / value);
@@ -120,7 +121,7 @@ fn rounded_log(bottom: f64, top: f64) -> Scale {
     Scale { log: true, bottom: low, top: high }
 }
 
-/// The plot of an area that also has to hold axes.
+/// The area of the lines, inside one that also has the axes.
 pub(crate) fn plot(area: Rect) -> Rect {
     let margin = MARGIN.min(area.width);
     Rect {
@@ -131,7 +132,7 @@ pub(crate) fn plot(area: Rect) -> Rect {
     }
 }
 
-/// Rows between two labels of the y axis, about, and columns between two of the x axis.
+/// Approximate rows between two labels of the y axis, and columns between two of the x axis.
 const ROWS_APART: u16 = 3;
 const COLUMNS_APART: u16 = 16;
 
@@ -169,9 +170,12 @@ pub(crate) fn draw_y(
 
 fn labels(ticks: &[f64], log: bool, percent: bool) -> Vec<String> {
     if log {
-        let write = |value: &f64| match percent {
-            true => format!("{} %", format::significant(value * 100.0, 2)),
-            false => format::significant(*value, 2),
+        let write = |value: &f64| {
+            if percent {
+                format!("{} %", format::significant(value * 100.0, 2))
+            } else {
+                format::significant(*value, 2)
+            }
         };
         return ticks.iter().map(write).collect();
     }
@@ -203,7 +207,7 @@ pub(crate) fn draw_x(
         Axis::Epoch => round_up(span.width() / f64::from(count)),
         Axis::Time => round_time(span.width() / f64::from(count)),
     };
-    // Left of the labels, where the y axis has its own.
+    // Left of the labels, below those of the y axis.
     put(buffer, area, area.x + 1, y + 1, axis.name(), theme.dim);
     let end = plot.right();
     let first = (span.start / unit - 1e-9).ceil();
@@ -233,105 +237,12 @@ fn round_time(value: f64) -> f64 {
         1.0, 2.0, 5.0, 10.0, 15.0, 30.0, 60.0, 120.0, 300.0, 600.0, 900.0, 1800.0, 3600.0, 7200.0,
         21600.0, 43200.0, 86400.0,
     ];
-    match value < 1.0 {
-        true => round_up(value),
-        false => ROUND
-            .into_iter()
-            .find(|round| *round >= value * 0.999_999)
-            .unwrap_or_else(|| round_up(value / 86400.0) * 86400.0),
+    if value < 1.0 {
+        return round_up(value);
     }
+    let found = ROUND.into_iter().find(|round| *round >= value * 0.999_999);
+    found.unwrap_or_else(|| round_up(value / 86400.0) * 86400.0)
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn columns(values: &[f64]) -> Columns {
-        let point = |value: &f64| Column {
-            first: *value,
-            last: *value,
-            min: *value,
-            max: *value,
-            gap_before: false,
-        };
-        values.iter().map(|value| Some(point(value))).collect()
-    }
-
-    #[test]
-    fn a_huge_first_loss_does_not_flatten_the_curve() {
-        let mut values = vec![1.0; 200];
-        values[0] = 1e6;
-        values[50] = 0.5;
-        values[51] = 0.5;
-        values[52] = 0.5;
-        let bounds = scale(&[(&columns(&values), false)], false);
-        assert!(bounds.top < 2.0, "{bounds:?}");
-        assert!(bounds.bottom <= 0.5);
-    }
-
-    #[test]
-    fn extremes_are_inside_where_they_should_be_unless_they_are_wild() {
-        let training = columns(&[1.0, 2.0, 1.5]);
-        let with =
-            |probes: Vec<f64>| scale(&[(&training, false), (&columns(&probes), true)], false);
-        let bounds = with(vec![3.5]);
-        assert!(bounds.top >= 3.5, "{bounds:?}");
-        let bounds = with([vec![3.5; 99], vec![1e9]].concat());
-        assert!((3.5..10.0).contains(&bounds.top), "{bounds:?}");
-        // With dropout the probes may all lie far below the training loss.
-        let bounds = with(vec![0.01; 50]);
-        assert!(bounds.bottom <= 0.01 && bounds.top >= 2.0, "{bounds:?}");
-    }
-
-    #[test]
-    fn flat_and_empty_data_have_some_height() {
-        for values in
-            [&[][..], &[0.0], &[0.7], &[-3.0, -3.0], &[1e300], &[-1e308, 1e308], &[1e-310]]
-        {
-            for log in [false, true] {
-                let bounds = scale(&[(&columns(values), true)], log);
-                assert!(bounds.top > bounds.bottom, "{values:?} {bounds:?}");
-                assert!(bounds.top.is_finite() && bounds.bottom.is_finite());
-                for value in values {
-                    assert!(bounds.row(*value, 40) < 40);
-                }
-                let ticks = bounds.ticks(5);
-                assert!(!ticks.is_empty() && ticks.len() <= 12, "{values:?} {log} {ticks:?}");
-            }
-        }
-    }
-
-    #[test]
-    fn a_log_axis_gives_each_decade_as_much_room() {
-        let bounds = scale(&[(&columns(&[1e-3, 1e-2, 0.1, 1.0, 10.0, 0.0, -1.0]), true)], true);
-        assert_eq!((bounds.bottom, bounds.top), (1e-3, 10.0));
-        assert_eq!(
-            [10.0, 1.0, 0.1, 0.01, 1e-3, 0.0].map(|v| bounds.row(v, 41)),
-            [0, 10, 20, 30, 40, 40]
-        );
-        let ticks = bounds.ticks(4);
-        assert!(
-            ticks.iter().zip([1e-3, 1e-2, 0.1, 1.0, 10.0]).all(|(a, b)| (a / b - 1.0).abs() < 1e-9)
-        );
-        assert_eq!(ticks.len(), 5);
-        // Within less than two decades 1, 2 and 5 are named.
-        assert_eq!(Scale { log: true, bottom: 0.2, top: 5.0 }.ticks(4), [0.2, 0.5, 1.0, 2.0, 5.0]);
-    }
-
-    #[test]
-    fn ticks_are_round_and_inside() {
-        let ticks = Scale { log: false, bottom: 0.13, top: 2.71 }.ticks(5);
-        assert_eq!(ticks, [1.0, 2.0]);
-        let ticks = Scale { log: false, bottom: 0.0, top: 2.0 }.ticks(5);
-        assert_eq!(ticks, [0.0, 0.5, 1.0, 1.5, 2.0]);
-    }
-
-    #[test]
-    fn times_are_named_by_round_seconds_minutes_and_hours() {
-        for (value, round) in
-            [(0.3, 0.5), (7.0, 10.0), (40.0, 60.0), (2000.0, 3600.0), (1e6, 1_728_000.0)]
-        {
-            assert_eq!(round_time(value), round, "{value}");
-        }
-    }
-}
+mod tests;

@@ -1,30 +1,44 @@
-//! A history folded into the columns of a screen, each with its extremes.
+//! A history as the columns of a screen, each with its extremes.
 
 use crate::history::{Bucket, History};
 use crate::run::Run;
 use crate::smoothing::{Ema, warm_up};
 use crate::viewport::{Axis, Span};
 
-/// What one column has of a series.
+/// The values of a series in one column.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Column {
     pub(crate) first: f64,
     pub(crate) last: f64,
     pub(crate) min: f64,
     pub(crate) max: f64,
-    /// A non-finite value lies between this column and the one before: no line leads here.
+    /// A non-finite value is between this column and the one before: no line leads here.
     pub(crate) gap_before: bool,
 }
 
-/// The columns of a picture: one for each dot across.
+/// The columns of a chart: one for each dot across.
 pub(crate) type Columns = Vec<Option<Column>>;
 
-/// What each of `count` columns has of a series of a run, or of its running mean; the work is
-/// bounded by the number of columns, not by the number of points.
+impl Column {
+    /// A single value.
+    pub(crate) fn of(value: f64) -> Column {
+        Column { first: value, last: value, min: value, max: value, gap_before: false }
+    }
+}
+
+impl From<&Bucket> for Column {
+    fn from(bucket: &Bucket) -> Column {
+        let Bucket { first, last, min, max, gap_before, .. } = *bucket;
+        Column { first, last, min, max, gap_before }
+    }
+}
+
+/// A series of a run, or its running mean with β `decay`, in `count` columns. The work is bounded by the
+/// number of columns, not by the number of points.
 pub(crate) fn columns(
     run: &Run,
     history: &History,
-    smooth: Option<f64>,
+    decay: Option<f64>,
     axis: Axis,
     span: Span,
     count: usize,
@@ -33,39 +47,40 @@ pub(crate) fn columns(
     if count == 0 || history.is_empty() {
         return columns;
     }
-    let [first, last] = [span.start, span.end].map(|place| run.step_at(axis, place));
-    let buckets = match smooth {
+    let [first, last] = [span.start, span.end].map(|position| run.step_at(axis, position));
+    let buckets = match decay {
         None => history.slice(first, last, 2 * count),
         Some(decay) => history.slice_after(first, last, 2 * count, warm_up(decay)),
     };
-    let mut mean = smooth.map(Ema::new);
+    let mut mean = decay.map(Ema::new);
     for bucket in &buckets {
         let value = mean.as_mut().map(|mean| mean.push(bucket));
-        let place = |step| span.part(run.position(axis, step));
-        let (start, end) = (place(bucket.first_step), place(bucket.last_step));
+        let part = |step| span.part(run.position(axis, step));
+        let (start, end) = (part(bucket.first_step), part(bucket.last_step));
         if !(end >= 0.0 && start <= 1.0) {
             continue;
         }
         let index = |part: f64| (part.clamp(0.0, 1.0) * (count - 1) as f64).round() as usize;
         match value {
-            // A mean belongs to the end of what it is the mean of.
+            // A mean is drawn at the end of its points.
             Some(value) => {
                 if (0.0..=1.0).contains(&end) {
-                    let mean = Column { gap_before: bucket.gap_before, ..point(value) };
+                    let mean = Column { gap_before: bucket.gap_before, ..Column::of(value) };
                     put(&mut columns[index(end)], mean);
                 }
             }
             None => {
                 let (from, to) = (index(start), index(end));
-                // One that is narrower than a column stands in one, so that a spike is one dot wide.
-                let range = match to > from + 1 {
-                    // What lies in between, other than a gap, is somewhere in it.
-                    true if bucket.gap_inside => from..=from,
-                    true => from..=to,
-                    false => (from + to) / 2..=(from + to) / 2,
+                let range = if to <= from + 1 {
+                    // Narrower than a column: in one only, so that a spike is one dot wide.
+                    (from + to) / 2..=(from + to) / 2
+                } else if bucket.gap_inside {
+                    from..=from
+                } else {
+                    from..=to
                 };
                 for index in range.clone() {
-                    let mut column = of(bucket);
+                    let mut column = Column::from(bucket);
                     column.gap_before &= index == *range.start();
                     put(&mut columns[index], column);
                 }
@@ -75,28 +90,19 @@ pub(crate) fn columns(
     columns
 }
 
-fn point(value: f64) -> Column {
-    Column { first: value, last: value, min: value, max: value, gap_before: false }
-}
-
-fn of(bucket: &Bucket) -> Column {
-    let Bucket { first, last, min, max, gap_before, .. } = *bucket;
-    Column { first, last, min, max, gap_before }
-}
-
 fn put(column: &mut Option<Column>, later: Column) {
     match column {
         Some(column) => {
             column.last = later.last;
             column.min = column.min.min(later.min);
             column.max = column.max.max(later.max);
-            // A gap inside of a column is too narrow to be seen.
+            // A gap inside a column is too narrow to be visible.
         }
         None => *column = Some(later),
     }
 }
 
-/// Which cells of `count` have steps without a finite value.
+/// The cells, of `count`, that have steps without a finite value.
 pub(crate) fn gaps(
     run: &Run,
     history: &History,
@@ -121,93 +127,4 @@ pub(crate) fn gaps(
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn run(values: impl IntoIterator<Item = (u64, f64)>) -> Run {
-        let mut run = Run::new("r");
-        for (step, value) in values {
-            run.loss.push(step, value);
-            run.summary.step = step;
-        }
-        run
-    }
-
-    fn of_steps(run: &Run, start: f64, end: f64, count: usize) -> Columns {
-        columns(run, &run.loss, None, Axis::Step, Span { start, end }, count)
-    }
-
-    #[test]
-    fn one_outlier_among_a_million_points_shows_at_every_zoom() {
-        let at = 654_321;
-        let value = |step| if step == at { 50.0 } else { (step % 7) as f64 };
-        let run = run((0..1_000_000).map(|step| (step, value(step))));
-        let mut width = 1_000_000.0;
-        while width >= 8.0 {
-            let start = (at as f64 - 0.3 * width).max(0.0);
-            let columns = of_steps(&run, start, start + width, 320);
-            let high: Vec<usize> = (0..320)
-                .filter(|index| columns[*index].is_some_and(|column| column.max == 50.0))
-                .collect();
-            let exact = (at as f64 - start) / width * 319.0;
-            assert!(!high.is_empty(), "at a width of {width}");
-            let (first, last) = (high[0] as f64, high[high.len() - 1] as f64);
-            assert!(first <= exact + 1.0 && last >= exact - 1.0, "{high:?} and not {exact}");
-            // No wider than the finest buckets that are kept.
-            let finest = 64.0 / width * 320.0;
-            assert!(last - first <= finest.max(2.0), "{high:?} at a width of {width}");
-            width /= 3.0;
-        }
-    }
-
-    #[test]
-    fn the_edges_hold_the_first_and_the_last_step() {
-        let run = run([(10, 10.0), (20, 20.0)]);
-        let found = of_steps(&run, 10.0, 20.0, 5);
-        assert_eq!(found[0].unwrap().last, 10.0);
-        assert_eq!(found[4].unwrap().last, 20.0);
-        assert!(found[1..4].iter().all(Option::is_none));
-        assert!(of_steps(&run, 10.0, 20.0, 0).is_empty());
-    }
-
-    #[test]
-    fn a_smoothed_line_is_the_mean_of_all_points_up_to_there() {
-        let run = run((0..200).map(|step| (step, (step as f64).sin())));
-        let span = Span { start: 100.0, end: 119.0 };
-        let found = columns(&run, &run.loss, Some(0.9), Axis::Step, span, 20);
-        for (index, column) in found.iter().enumerate() {
-            let (mut sum, mut weight) = (0.0, 0.0);
-            for step in 0..=100 + index {
-                sum = sum * 0.9 + (step as f64).sin();
-                weight = weight * 0.9 + 1.0;
-            }
-            // What lies before the warm-up has no weight that shows.
-            assert!((column.unwrap().last - sum / weight).abs() < 2e-3, "{index}");
-        }
-    }
-
-    #[test]
-    fn a_bucket_that_reaches_over_a_gap_does_not_fill_it() {
-        // Too few buckets for the points, so that one holds some of either side.
-        let mut run = Run::new("r");
-        run.loss = History::new(8);
-        for step in 0..1003 {
-            run.loss.push(step, if (301..700).contains(&step) { f64::NAN } else { 1.0 });
-            run.summary.step = step;
-        }
-        let straddling = run.loss.slice(0, 2000, 1000);
-        assert!(straddling.iter().any(|b| b.first_step < 301 && b.last_step >= 700), "the case");
-        let found = of_steps(&run, 0.0, 1002.0, 101);
-        let filled: Vec<usize> = (35..65).filter(|index| found[*index].is_some()).collect();
-        assert!(filled.is_empty(), "{filled:?}");
-    }
-
-    #[test]
-    fn gaps_stand_where_the_values_are_missing() {
-        let run =
-            run((0..100).map(|step| (step, if (40..60).contains(&step) { f64::NAN } else { 1.0 })));
-        let span = Span { start: 0.0, end: 99.0 };
-        let cells = gaps(&run, &run.loss, Axis::Step, span, 100);
-        assert_eq!(cells, (40..60).collect::<Vec<_>>());
-    }
-}
+mod tests;

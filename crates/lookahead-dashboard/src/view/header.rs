@@ -1,24 +1,27 @@
-//! Which run this is, and how it fares.
+//! Name and state of the run.
 
 use lookahead_run::event::{RunInfo, Status};
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::style::Style;
 
-use super::{put, width};
+use super::cells::{put, width};
 use crate::format;
 use crate::model::Model;
-use crate::run::{Asked, Control, Run, State};
+use crate::run::connection::Control;
+use crate::run::pending::Transition;
+use crate::run::{Run, RunState};
+use crate::theme::Theme;
 
-/// Draws name and state, and below them what is trained with what.
+/// Draws name and state, and below them data, model and optimizer.
 pub(crate) fn draw(model: &Model, area: Rect, buffer: &mut Buffer) {
     let theme = &model.theme;
     let run = model.run();
-    let (text, style) = state_of(model, run);
+    let (text, style) = state_label(theme, run);
     let badge = format!(" {text} ");
     let mut room = area.width.saturating_sub(width(&badge) + 2);
     put(buffer, area, area.x + room + 1, area.y, &badge, style);
-    if let Some(text) = aside(run) {
+    if let Some(text) = restriction(run) {
         room = room.saturating_sub(width(&text) + 1);
         put(buffer, area, area.x + room + 1, area.y, &text, theme.warning);
     }
@@ -51,30 +54,30 @@ fn lookahead(info: &RunInfo) -> String {
     }
 }
 
-/// What keeps the state from being the whole truth.
-fn aside(run: &Run) -> Option<String> {
-    if let Some((read, all)) = run.reading {
+/// What limits the picture of a run, or the commands to it.
+fn restriction(run: &Run) -> Option<String> {
+    if let Some((read, all)) = run.connection.reading {
         return Some(format!("reading the log: {} %", 100 * read / all.max(1)));
     }
-    (run.control == Control::ViewOnly && !run.is_over()).then(|| "VIEW ONLY".into())
+    let view_only = run.connection.control == Control::ViewOnly && !run.has_ended();
+    view_only.then(|| "VIEW ONLY".into())
 }
 
-/// The state in a word; what was asked for shows at once, before the run has confirmed it.
-pub(crate) fn state_of(model: &Model, run: &Run) -> (&'static str, Style) {
-    let theme = &model.theme;
-    match (run.state(), run.asked) {
-        (State::Ended(Status::Finished), _) if run.stopped_early() => {
+/// The state in a word; a requested change shows at once, before the run confirms it.
+pub(crate) fn state_label(theme: &Theme, run: &Run) -> (&'static str, Style) {
+    match (run.state(), run.pending.transition) {
+        (RunState::Ended(Status::Finished), _) if run.stopped_early() => {
             ("STOPPED EARLY", theme.good.reversed())
         }
-        (State::Ended(Status::Finished), _) => ("FINISHED", theme.good.reversed()),
-        (State::Ended(Status::Stopped), _) => ("STOPPED", theme.warning.reversed()),
-        (State::Ended(Status::Failed), _) => ("FAILED", theme.bad.reversed()),
-        (State::Crashed, _) => ("CRASHED", theme.bad.reversed()),
-        _ if run.stop_asked => ("STOPPING", theme.warning.reversed()),
-        (_, Some(Asked::Pause)) => ("PAUSING…", theme.warning),
-        (_, Some(Asked::Continue)) => ("CONTINUING…", theme.good),
-        (State::Paused, None) => ("PAUSED", theme.warning.reversed()),
-        (State::Training, None) => ("TRAINING", theme.good),
-        (State::Waiting, None) => ("WAITING", theme.dim),
+        (RunState::Ended(Status::Finished), _) => ("FINISHED", theme.good.reversed()),
+        (RunState::Ended(Status::Stopped), _) => ("STOPPED", theme.warning.reversed()),
+        (RunState::Ended(Status::Failed), _) => ("FAILED", theme.bad.reversed()),
+        (RunState::Crashed, _) => ("CRASHED", theme.bad.reversed()),
+        _ if run.pending.stop => ("STOPPING", theme.warning.reversed()),
+        (_, Some(Transition::Pause)) => ("PAUSING…", theme.warning),
+        (_, Some(Transition::Continue)) => ("CONTINUING…", theme.good),
+        (RunState::Paused, None) => ("PAUSED", theme.warning.reversed()),
+        (RunState::Training, None) => ("TRAINING", theme.good),
+        (RunState::Waiting, None) => ("WAITING", theme.dim),
     }
 }

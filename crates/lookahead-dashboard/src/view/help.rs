@@ -2,51 +2,46 @@
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
-use ratatui::style::Style;
 use ratatui::text::Line;
 use ratatui::widgets::{Clear, Widget};
 
-use super::{block, put, width};
-use crate::charts::Chart;
+use super::cells::{block, put, width};
+use crate::chart::Chart;
 use crate::format;
 use crate::keys::KEYS;
 use crate::model::Model;
 
-/// The words of the chart of losses.
-const LINES: [(&str, &str); 7] = [
-    ("⣿", "Training loss of each step, at the fast weights θ."),
-    ("⠒", "Its running mean; β is how much of it stays from one step to the next."),
-    ("○", "Loss at θ on the probe batch, just before a sync."),
-    ("●", "Loss at the slow weights φ there, just after it."),
-    ("▲ ▼", "Here the values go beyond the edge."),
-    ("×", "Here a value is no finite number."),
-    ("┸", "A sync, where there is room to tell them apart."),
-];
-
 /// Draws the help over the area, from line `from` on.
 pub(crate) fn draw(model: &Model, from: usize, area: Rect, buffer: &mut Buffer) {
     let theme = &model.theme;
-    let mut rows: Vec<(String, &str, Style)> = Vec::new();
-    for binding in KEYS {
-        rows.push((binding.label(), binding.help, theme.key));
-    }
-    rows.push((String::new(), "", theme.plain));
-    let styles =
-        [theme.raw, theme.smoothed, theme.fast, theme.slow, theme.raw, theme.bad, theme.slow];
-    for ((sample, text), style) in LINES.into_iter().zip(styles) {
-        rows.push((sample.into(), text, style));
-    }
-    rows.push((String::new(), "", theme.plain));
-    for chart in Chart::ALL {
-        rows.push((chart.digit().to_string(), chart.help(), theme.key));
-    }
+    let mut rows = Vec::new();
+    rows.extend(KEYS.iter().map(|binding| (binding.label(), binding.help, theme.strong)));
+    let blank = (String::new(), "", theme.plain);
+    rows.push(blank.clone());
+    // The signs in the charts.
+    rows.extend(
+        [
+            ("⣿", "Training loss of each step, at the fast weights θ.", theme.raw),
+            (
+                "⠒",
+                "Its running mean; β is the fraction kept from one step to the next.",
+                theme.plain,
+            ),
+            ("○", "Probe loss of the fast weights θ, just before a sync.", theme.fast),
+            ("●", "Probe loss of the slow weights φ, just after the sync.", theme.slow),
+            ("▲ ▼", "Values beyond the edge of the chart.", theme.raw),
+            ("×", "A value is NaN or infinite.", theme.bad),
+            ("┸", "A sync, if there is room to tell syncs apart.", theme.slow),
+        ]
+        .map(|(sign, text, style)| (sign.to_owned(), text, style)),
+    );
+    rows.push(blank);
+    rows.extend(Chart::keys().map(|(key, chart)| (key.to_string(), chart.help(), theme.strong)));
     let first = rows.iter().map(|(key, ..)| width(key)).max().unwrap_or(0);
     let second = rows.iter().map(|(_, text, _)| width(text)).max().unwrap_or(0);
     let room = area.width.saturating_sub(first + 7);
-    // One line for each piece of a sentence that is too long.
-    let mut lines: Vec<(String, String, Style)> = Vec::new();
-    for (key, text, style) in rows {
-        let mut key = key;
+    let mut lines = Vec::new();
+    for (mut key, text, style) in rows {
         for piece in format::wrap(text, usize::from(room.min(second))) {
             lines.push((std::mem::take(&mut key), piece, style));
         }
@@ -60,8 +55,7 @@ pub(crate) fn draw(model: &Model, from: usize, area: Rect, buffer: &mut Buffer) 
         height: down,
     };
     Clear.render(area, buffer);
-    let rows = usize::from(down.saturating_sub(2));
-    let last = lines.len().saturating_sub(rows);
+    let last = lines.len().saturating_sub(usize::from(down.saturating_sub(2)));
     let from = from.min(last);
     let mut frame = block(theme, "help");
     if last > 0 {

@@ -1,44 +1,44 @@
-//! Where each pane stands: of the model and the size alone, so that the mouse finds it too.
+//! The areas of the panes, from the model and the size alone, so that the mouse finds them too.
 
 use ratatui::layout::{Constraint, Layout as Split, Rect};
 
-use crate::charts::Chart;
+use crate::chart::Chart;
 use crate::model::Model;
 
-/// Columns left of a plot: the labels of its y axis, and the axis.
+/// Columns left of a plot: the y axis and its labels.
 pub(crate) const MARGIN: u16 = 8;
 /// Rows below a plot: the x axis and its labels.
 pub(crate) const BELOW: u16 = 2;
-/// Runs that are listed at once.
+/// Most runs in the list.
 const RUNS: u16 = 8;
 
-/// The areas of the panes; an empty one is not shown.
+/// The areas of the panes; an empty one is not drawn.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Layout {
     pub(crate) header: Rect,
-    /// With its frame where there is one.
+    /// With its frame, if it has one.
     pub(crate) chart: Rect,
     pub(crate) framed: bool,
-    /// The columns of the chart in which data is drawn, over all of its rows.
+    /// The columns of the chart that have data, over all of its rows.
     pub(crate) plot: Rect,
     pub(crate) small: Vec<(Chart, Rect)>,
     /// The lines of the list of runs, without its frame.
     pub(crate) runs: Rect,
-    /// Which run stands in its first line.
+    /// The run in its first line.
     pub(crate) first_run: usize,
     pub(crate) numbers: Rect,
     pub(crate) messages: Rect,
     pub(crate) footer: Rect,
-    /// One line with the most important, in place of header, numbers and footer.
+    /// One line instead of header, numbers and footer.
     pub(crate) line: Rect,
 }
 
-/// The panes of a screen that is as large as the last event told.
+/// The panes of a screen of the model's size.
 pub(crate) fn layout(model: &Model) -> Layout {
     layout_in(model, Rect { x: 0, y: 0, width: model.size.0, height: model.size.1 })
 }
 
-/// The panes of a screen of that size.
+/// The panes of an area.
 pub(crate) fn layout_in(model: &Model, area: Rect) -> Layout {
     let mut found = match (area.width, area.height) {
         (70.., 20..) => full(model, area),
@@ -51,7 +51,7 @@ pub(crate) fn layout_in(model: &Model, area: Rect) -> Layout {
     found
 }
 
-/// Without its frame.
+/// An area without its frame.
 pub(crate) fn inner(area: Rect) -> Rect {
     Rect {
         x: area.x.saturating_add(1),
@@ -61,7 +61,7 @@ pub(crate) fn inner(area: Rect) -> Rect {
     }
 }
 
-/// The chart alone, over one line of numbers.
+/// The chart, over one line of numbers.
 fn small(area: Rect) -> Layout {
     let [chart, line] = Split::vertical([Constraint::Fill(1), Constraint::Length(1)]).areas(area);
     Layout { chart, line, ..Layout::default() }
@@ -76,7 +76,7 @@ fn full(model: &Model, area: Rect) -> Layout {
     let across = |area| Split::horizontal([Constraint::Fill(1), numbers]).areas(area);
     let down =
         |area, lines| Split::vertical([Constraint::Fill(1), Constraint::Length(lines)]).areas(area);
-    // A high screen has room for all numbers above the messages, which then get its whole width.
+    // A high screen has room for all numbers above the messages, which then use its whole width.
     let [left, numbers, messages] = if area.height >= 36 {
         let [top, messages] = down(body, if area.height >= 44 { 9 } else { 7 });
         let [left, numbers] = across(top);
@@ -89,11 +89,10 @@ fn full(model: &Model, area: Rect) -> Layout {
     let (runs, first_run, left) = list_of_runs(model, left);
     let (small, chart) = if area.width >= 140 && area.height >= 44 {
         let [chart, row] = down(left, 15);
-        let shown = [Chart::Cycle, Chart::Gain, Chart::Accuracy, Chart::Loss];
-        let shown: Vec<Chart> =
-            shown.into_iter().filter(|chart| *chart != model.chart).take(3).collect();
+        let small = [Chart::Cycle, Chart::Gain, Chart::Accuracy, Chart::Loss];
+        let small = small.into_iter().filter(|chart| *chart != model.view.chart);
         let areas = Split::horizontal([Constraint::Fill(1); 3]).split(row);
-        (shown.into_iter().zip(areas.iter().copied()).collect(), chart)
+        (small.zip(areas.iter().copied()).collect(), chart)
     } else {
         (Vec::new(), left)
     };
@@ -111,7 +110,7 @@ fn full(model: &Model, area: Rect) -> Layout {
     }
 }
 
-/// The list of runs where there are several, which of them comes first, and what it leaves.
+/// The list of runs if there are several, the first run in it, and the rest of the area.
 fn list_of_runs(model: &Model, area: Rect) -> (Rect, usize, Rect) {
     let count = model.runs.len();
     if count < 2 {

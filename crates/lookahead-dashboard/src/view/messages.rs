@@ -5,22 +5,22 @@ use ratatui::layout::Rect;
 use ratatui::text::Line;
 use ratatui::widgets::{Clear, Widget};
 
-use super::{block, put, width};
+use super::cells::{block, put, width};
 use crate::format;
-use crate::messages::Kind;
-use crate::model::List;
+use crate::messages::Severity;
 use crate::model::Model;
+use crate::model::dialogs::MessageList;
 
-/// Draws as many messages as fit, long ones folded so that no remedy is cut off.
+/// Draws as many messages as fit, long ones wrapped so that no remedy is cut off.
 pub(crate) fn draw(model: &Model, area: Rect, buffer: &mut Buffer) {
     let frame = block(&model.theme, "messages");
     let inner = frame.inner(area);
     frame.render(area, buffer);
-    draw_list(model, inner, &List::default(), buffer);
+    draw_list(model, inner, &MessageList::default(), buffer);
 }
 
-/// Draws all messages over everything else, from where the list was scrolled to.
-pub(crate) fn draw_all(model: &Model, list: &List, area: Rect, buffer: &mut Buffer) {
+/// Draws all messages over everything else, from the position of the list.
+pub(crate) fn draw_all(model: &Model, list: &MessageList, area: Rect, buffer: &mut Buffer) {
     let theme = &model.theme;
     Clear.render(area, buffer);
     let count = model.run().messages.len();
@@ -38,7 +38,7 @@ pub(crate) fn draw_all(model: &Model, list: &List, area: Rect, buffer: &mut Buff
     draw_list(model, inner, list, buffer);
 }
 
-fn draw_list(model: &Model, inner: Rect, list: &List, buffer: &mut Buffer) {
+fn draw_list(model: &Model, inner: Rect, list: &MessageList, buffer: &mut Buffer) {
     let theme = &model.theme;
     let mut bottom = inner.bottom();
     for note in model.run().messages.newest_first().skip(list.bottom) {
@@ -46,25 +46,24 @@ fn draw_list(model: &Model, inner: Rect, list: &List, buffer: &mut Buffer) {
             return;
         }
         let time = format::clock(note.at);
-        let (sign, style) = match note.kind {
-            Kind::Plain => (" ", theme.plain),
-            Kind::Good => ("✓", theme.good),
-            Kind::Warning => ("!", theme.warning),
-            Kind::Bad => ("✗", theme.bad),
+        let (sign, style) = match note.severity {
+            Severity::Info => (" ", theme.plain),
+            Severity::Good => ("✓", theme.good),
+            Severity::Warning => ("!", theme.warning),
+            Severity::Error => ("✗", theme.bad),
         };
         let x = inner.x + width(&time) + 4;
-        let room = inner.right().saturating_sub(x);
-        let lines = format::wrap(&note.text, usize::from(room));
+        let lines = format::wrap(&note.text, usize::from(inner.right().saturating_sub(x)));
         let fit = (lines.len() as u16).min(bottom - inner.top());
         bottom -= fit;
         put(buffer, inner, inner.x + 1, bottom, &time, theme.dim);
         put(buffer, inner, inner.x + width(&time) + 2, bottom, sign, style);
         let is_match =
             list.search.as_ref().is_some_and(|words| note.text.to_lowercase().contains(words));
-        let text = match note.kind {
+        let text = match note.severity {
             _ if is_match => theme.strong.reversed(),
-            Kind::Plain | Kind::Warning => theme.plain,
-            Kind::Good | Kind::Bad => style,
+            Severity::Info | Severity::Warning => theme.plain,
+            Severity::Good | Severity::Error => style,
         };
         for (line, y) in lines.iter().zip(bottom..bottom + fit) {
             put(buffer, inner, x, y, line, text);

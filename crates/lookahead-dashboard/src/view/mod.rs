@@ -1,10 +1,12 @@
-//! How the model looks: one pane a file, and here where each stands.
+//! How the model looks: one pane a file.
 //!
-//! A pane is a function of the model, an area and a buffer. It may be given any area, also an
-//! empty one, and draws what fits.
+//! A pane is a function of the model, an area and a buffer. It accepts any area, even an empty one, and
+//! draws what fits.
 
 mod ascii;
 mod axes;
+mod canvas;
+mod cells;
 mod chart;
 pub(crate) mod columns;
 mod cursor;
@@ -13,23 +15,22 @@ mod footer;
 mod header;
 mod help;
 pub(crate) mod layout;
+mod legend;
 mod messages;
 mod notice;
 mod prompt;
-mod raster;
 mod runs;
 mod stats;
 mod status_line;
+#[cfg(test)]
+mod tests;
 
 use ratatui::Frame;
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
-use ratatui::style::Style;
-use ratatui::text::Line;
-use ratatui::widgets::{Block, BorderType};
 
-use crate::model::{Model, Overlay};
-use crate::theme::Theme;
+use crate::model::Model;
+use crate::model::dialogs::Overlay;
 use layout::layout_in;
 
 /// Draws the whole screen.
@@ -50,52 +51,21 @@ fn draw(model: &Model, area: Rect, buffer: &mut Buffer) {
     if panes.framed {
         header::draw(model, panes.header, buffer);
         runs::draw(model, &panes, buffer);
-        chart::draw_framed(model, model.chart, panes.chart, true, buffer);
+        chart::draw_framed(model, panes.chart, buffer);
         for (chart, area) in &panes.small {
-            chart::draw_framed(model, *chart, *area, false, buffer);
+            chart::draw_small(model, *chart, *area, buffer);
         }
         messages::draw(model, panes.messages, buffer);
         stats::draw(model, panes.numbers, buffer);
         footer::draw(model, panes.footer, buffer);
     } else {
-        chart::draw(model, model.chart, panes.chart, buffer);
+        chart::draw(model, panes.chart, buffer);
     }
-    match &model.overlay {
+    match &model.dialogs.overlay {
         Some(Overlay::Help(from)) => help::draw(model, *from, area, buffer),
         Some(Overlay::Messages(list)) => messages::draw_all(model, list, area, buffer),
         None => {}
     }
-    if let Some(question) = &model.question {
-        notice::draw(model, &notice::of_question(model, question), area, buffer);
-    } else if let Some((text, _)) = model.notice.as_ref().filter(|_| !model.closing) {
-        notice::draw(model, text, area, buffer);
-    }
-    if let Some(line) = &model.prompt {
-        prompt::draw(model, line, area, buffer);
-    }
+    notice::draw(model, area, buffer);
+    prompt::draw(model, area, buffer);
 }
-
-/// The frame that every pane has.
-fn block<'a>(theme: &Theme, title: &'a str) -> Block<'a> {
-    Block::bordered()
-        .border_type(BorderType::Rounded)
-        .border_style(theme.frame)
-        .title(Line::styled(format!(" {title} "), theme.title))
-}
-
-/// Writes `text` from `x` on, cut at the right edge of `area`; returns where it ends.
-fn put(buffer: &mut Buffer, area: Rect, x: u16, y: u16, text: &str, style: Style) -> u16 {
-    if y < area.top() || y >= area.bottom() || x < area.left() || x >= area.right() {
-        return x;
-    }
-    let room = usize::from(area.right() - x);
-    buffer.set_stringn(x, y, text, room, style).0
-}
-
-/// The columns that a text takes.
-fn width(text: &str) -> u16 {
-    u16::try_from(ratatui::text::Span::raw(text).width()).unwrap_or(u16::MAX)
-}
-
-#[cfg(test)]
-mod tests;

@@ -1,17 +1,18 @@
-//! The run in one line, for where there is no room for more.
+//! The run in one line, for small screens.
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
-use super::{footer, header, put, width};
+use super::cells::{put, width};
+use super::{footer, header};
 use crate::format;
 use crate::model::Model;
-use crate::smoothing::DECAYS;
+use crate::smoothing;
 
-/// Draws progress, loss and time left, as much as fits.
+/// Draws progress, remaining time and loss, as far as they fit.
 pub(crate) fn draw(model: &Model, area: Rect, buffer: &mut Buffer) {
     let (run, theme) = (model.run(), &model.theme);
-    let (state, style) = header::state_of(model, run);
+    let (state, style) = header::state_label(theme, run);
     let mut x = put(buffer, area, area.x, area.y, state, style) + 1;
     let notice = footer::notice(model);
     if !notice.is_empty() {
@@ -27,14 +28,14 @@ pub(crate) fn draw(model: &Model, area: Rect, buffer: &mut Buffer) {
         parts.push(format!("{}/{}", format::count(run.step()), format::count(total)));
         parts.push(format::percent(run.step() as f64 / total as f64, 0));
     }
-    if let Some(left) = run.clock.left(total).filter(|_| !run.is_over()) {
+    if let Some(left) = run.clock.left(total).filter(|_| !run.has_ended()) {
         parts.push(format!("{} left", format::duration(left)));
     }
-    if let Some(loss) = run.smoothed(&run.loss, DECAYS[model.smoothing]) {
+    if let Some(loss) = smoothing::newest_mean(&run.series.loss, model.view.decay()) {
         parts.push(format!("loss {}", format::loss(loss)));
     }
     for part in parts {
-        // Half a number is worse than none.
+        // Part of a number would mislead.
         if x + width(&part) > area.right() {
             return;
         }

@@ -11,13 +11,15 @@ use ratatui::buffer::{Buffer, Cell};
 use ratatui::style::{Color, Modifier};
 
 use super::view;
-use crate::charts::Chart;
-use crate::event_loop::text;
+use crate::chart::Chart;
 use crate::fixture::{self, START, feed, record};
 use crate::message::{Message, RunUpdate};
-use crate::model::{List, Model, Overlay};
+use crate::model::Model;
+use crate::model::dialogs::{MessageList, Overlay, Question};
 use crate::prompt::{Prompt, Purpose};
-use crate::run::{Asked, Control};
+use crate::run::connection::Control;
+use crate::run::pending::Transition;
+use crate::screen_text::screen_text as text;
 use crate::theme::{Theme, ThemeName};
 use crate::update::update;
 use crate::viewport::{Axis, Range, Span};
@@ -64,7 +66,7 @@ fn several_processes_are_told_apart() {
     let screen = shown(&model, 120, 60);
     assert_shows(&screen, &["3 processes", "0.2500 to 0.7500", "rank 1, 30 ms a step"]);
     // The root of (0.25 + 0.0625 + 0.5625) / 3.
-    assert_shows(&screen, &["2.5 ms to 30.5 ms", "θ to mean", "0.54"]);
+    assert_shows(&screen, &["2.5 ms to 30.5 ms", "fast to mean", "0.54"]);
 }
 
 fn ended(status: Status, message: Option<&str>) -> Model {
@@ -123,43 +125,43 @@ fn pictures() {
     let mut paused = fixture::run(true, 1000);
     feed(&mut paused, [record(101.0, 1000, Event::Paused)]);
     let mut crashed = fixture::run(true, 1000);
-    let life = RunUpdate::Life { alive: false, control: Control::ViewOnly };
+    let life = RunUpdate::Heartbeat { alive: false, control: Control::ViewOnly };
     update(&mut crashed, Message::Run(0, life));
     let mut log = fixture::run(true, 1000);
-    log.log_y = true;
+    log.view.log_y = true;
     let mut zoomed = fixture::run(true, 1000);
-    zoomed.viewport.range = Range::Fixed(Span { start: 500.0, end: 540.0 });
+    zoomed.view.viewport.range = Range::Fixed(Span { start: 500.0, end: 540.0 });
     let mut latest = fixture::run(true, 1000);
-    latest.viewport.range = Range::Latest(0.5);
-    latest.viewport.axis = Axis::Epoch;
+    latest.view.viewport.range = Range::Latest(0.5);
+    latest.view.viewport.axis = Axis::Epoch;
     let mut time = fixture::run(true, 1000);
-    time.viewport.axis = Axis::Time;
-    time.raw = false;
+    time.view.viewport.axis = Axis::Time;
+    time.view.raw = false;
     let mut help = fixture::run(true, 1000);
-    help.overlay = Some(Overlay::Help(0));
+    help.dialogs.overlay = Some(Overlay::Help(0));
     let mut asking = fixture::run(true, 1000);
-    asking.prompt = Some(prompt("set lookahead.alpha=0.8", None));
+    asking.dialogs.prompt = Some(prompt("set lookahead.alpha=0.8", None));
     let mut mistaken = fixture::run(true, 1000);
-    mistaken.prompt = Some(prompt("fly", Some("`fly` is no command: there are set and stop.")));
+    mistaken.dialogs.prompt = Some(prompt("fly", Some("`fly` is not a command. Use set or stop.")));
     let mut cursor = fixture::run(true, 1000);
-    cursor.cursor = Some(400);
+    cursor.view.cursor = Some(400);
     let mut cycle = fixture::run(true, 1000);
-    cycle.chart = Chart::Cycle;
+    cycle.view.chart = Chart::Cycle;
     let mut gain = fixture::run(true, 1000);
-    gain.chart = Chart::Gain;
+    gain.view.chart = Chart::Gain;
     let mut three_gains = fixture::three();
-    three_gains.chart = Chart::Accuracy;
+    three_gains.view.chart = Chart::Accuracy;
     let mut ascii = fixture::run(true, 1000);
     ascii.ascii = true;
     let mut messages = fixture::run(true, 1000);
     let search = Some("checkpoint".to_owned());
-    messages.overlay = Some(Overlay::Messages(List { bottom: 1, search }));
+    messages.dialogs.overlay = Some(Overlay::Messages(MessageList { bottom: 1, search }));
     let mut told = fixture::run(true, 1000);
     let why = "`lookahead.k` is 0, and it must be at least 1: inner steps between syncs.";
-    told.notice = Some((why.into(), f64::INFINITY));
+    told.dialogs.notice = Some((why.into(), f64::INFINITY));
     let mut view_only = fixture::three();
-    view_only.runs[0].control = Control::ViewOnly;
-    view_only.runs[0].reading = Some((400, 1000));
+    view_only.runs[0].connection.control = Control::ViewOnly;
+    view_only.runs[0].connection.reading = Some((400, 1000));
     let nan = of_losses((1..=1000).map(|number| match number {
         400..600 => f64::NAN,
         800 => f64::INFINITY,
@@ -240,22 +242,22 @@ fn no_size_and_no_state_panics() {
             for height in (1..30).step_by(2).chain([36, 44, 80]) {
                 // All charts, overlays and ways to look at them come by turns.
                 number += 1;
-                model.chart = Chart::ALL[number % 10];
-                model.log_y = number % 3 == 0;
+                model.view.chart = Chart::ALL[number % 10];
+                model.view.log_y = number % 3 == 0;
                 model.ascii = number % 7 == 0;
-                model.cursor = (number % 4 == 0).then_some(number as u64);
-                model.viewport.axis = [Axis::Step, Axis::Epoch, Axis::Time][number % 3];
-                model.viewport.range = match number % 5 {
+                model.view.cursor = (number % 4 == 0).then_some(number as u64);
+                model.view.viewport.axis = [Axis::Step, Axis::Epoch, Axis::Time][number % 3];
+                model.view.viewport.range = match number % 5 {
                     0 => Range::Latest(3.0),
                     1 => Range::Fixed(Span { start: 10.0, end: 10.5 }),
                     _ => Range::All,
                 };
-                model.overlay = match number % 11 {
+                model.dialogs.overlay = match number % 11 {
                     0 => Some(Overlay::Help(number % 50)),
-                    1 => Some(Overlay::Messages(List { bottom: number % 3, search: None })),
+                    1 => Some(Overlay::Messages(MessageList { bottom: number % 3, search: None })),
                     _ => None,
                 };
-                model.prompt =
+                model.dialogs.prompt =
                     (number % 13 == 0).then(|| prompt(&"wörds ".repeat(9), Some("no such word")));
                 let screen = screen(model, width, height);
                 if model.ascii {
@@ -277,7 +279,7 @@ fn names_of_any_letters_leave_the_frames_whole() {
             run.name = text.clone();
             run.summary.info.iter_mut().for_each(|info| info.data = text.clone());
         });
-        model.question = asks.then_some(crate::model::Question { run: 1, seen: true });
+        model.dialogs.question = asks.then_some(Question { run: 1, seen: true });
         model
     };
     let family = "\u{1f468}\u{200d}\u{1f469}\u{200d}\u{1f467}".repeat(50);
@@ -313,7 +315,7 @@ fn names_of_any_letters_leave_the_frames_whole() {
 #[test]
 fn a_long_line_of_wide_letters_shows_its_end() {
     let mut model = fixture::run(true, 3);
-    model.prompt = Some(prompt(&"漢字かな".repeat(40), None));
+    model.dialogs.prompt = Some(prompt(&"漢字かな".repeat(40), None));
     let found = screen(&model, 80, 24);
     let place = (0..80).position(|x| found[(x, 23)].modifier.contains(Modifier::REVERSED));
     assert!(matches!(place, Some(77..80)), "{place:?}");
@@ -364,8 +366,8 @@ fn runs_keep_their_colours_and_markers_whichever_are_shown() {
         looks.iter().map(seen).collect()
     };
     assert_eq!(drawn(&model), [true, true, false]);
-    model.runs[0].shown = false;
-    model.runs[2].shown = true;
+    model.runs[0].hidden = true;
+    model.runs[2].hidden = false;
     assert_eq!(drawn(&model), [false, true, true]);
 }
 
@@ -386,15 +388,15 @@ fn slow_wins_a_shared_cell() {
 #[test]
 fn without_colours_the_markers_tell_them_apart() {
     let mut model = fixture::run(false, 1000);
-    model.cursor = Some(300);
-    model.prompt = Some(prompt("set", None));
-    for overlay in [None, Some(Overlay::Help(0)), Some(Overlay::Messages(List::default()))] {
-        model.overlay = overlay;
+    model.view.cursor = Some(300);
+    model.dialogs.prompt = Some(prompt("set", None));
+    for overlay in [None, Some(Overlay::Help(0)), Some(Overlay::Messages(MessageList::default()))] {
+        model.dialogs.overlay = overlay;
         for cell in &screen(&model, 120, 36).content {
             assert_eq!((cell.fg, cell.bg), (Color::Reset, Color::Reset), "{cell:?}");
         }
     }
-    (model.overlay, model.cursor, model.prompt) = (None, None, None);
+    (model.dialogs.overlay, model.view.cursor, model.dialogs.prompt) = (None, None, None);
     // The sign of a pause stands on a frame that is dim, and must not be so itself.
     feed(&mut model, [record(101.0, 1000, Event::Paused)]);
     let signs: Vec<Cell> = screen(&model, 120, 36).content;
@@ -422,7 +424,7 @@ fn states_and_messages_have_the_colours_of_their_urgency() {
     assert_eq!(color(&ended(Status::Finished, None), "FINISHED"), (theme.good.fg.unwrap(), true));
     let mut model = fixture::run(true, 100);
     assert_eq!(color(&model, "TRAINING"), (theme.good.fg.unwrap(), false));
-    model.run_mut().asked = Some(Asked::Pause);
+    model.run_mut().pending.transition = Some(Transition::Pause);
     assert_eq!(color(&model, "PAUSING"), (theme.warning.fg.unwrap(), false));
     assert_eq!(color(&model, "pausing…"), (theme.warning.fg.unwrap(), false));
 }
@@ -450,7 +452,7 @@ fn one_outlier_among_a_million_steps_is_seen_at_every_zoom() {
     let mut width = 1_000_000.0;
     while width > 8.0 {
         let start = (outlier as f64 - 0.4 * width).max(0.0);
-        model.viewport.range = Range::Fixed(Span { start, end: start + width });
+        model.view.viewport.range = Range::Fixed(Span { start, end: start + width });
         let screen = screen(&model, 120, 36);
         let column = (outlier as f64 - start) / width * 71.0;
         // In the plot it is either at the edge, with a marker, or the highest there is.
@@ -495,9 +497,9 @@ fn one_point_and_a_flat_loss_are_drawn() {
 #[test]
 fn a_pause_is_seen() {
     let mut model = fixture::run(true, 100);
-    model.run_mut().asked = Some(Asked::Pause);
+    model.run_mut().pending.transition = Some(Transition::Pause);
     assert_shows(&shown(&model, 120, 36), &["PAUSING…", "pausing…"]);
-    model.run_mut().asked = None;
+    model.run_mut().pending.transition = None;
     feed(&mut model, [record(11.0, 100, Event::Paused)]);
     let screen = shown(&model, 120, 36);
     assert_shows(&screen, &["p continue   c checkpoint"]);
@@ -519,7 +521,7 @@ fn a_message_that_is_cut_says_so() {
 #[test]
 fn stopping_is_seen_and_offers_nothing_more() {
     let mut model = fixture::run(true, 100);
-    model.run_mut().stop_asked = true;
+    model.run_mut().pending.stop = true;
     let screen = shown(&model, 80, 24);
     assert_shows(&screen, &["STOPPING", "stopping: saving a checkpoint…"]);
     assert!(!screen.contains("p pause"), "{screen}");
@@ -538,7 +540,7 @@ fn the_help_names_every_key_of_the_table() {
     let mut model = fixture::run(true, 100);
     let mut seen = String::new();
     for from in 0..100 {
-        model.overlay = Some(Overlay::Help(from));
+        model.dialogs.overlay = Some(Overlay::Help(from));
         seen.push_str(&shown(&model, 120, 36));
     }
     for binding in crate::keys::KEYS {
@@ -552,7 +554,7 @@ fn the_help_names_every_key_of_the_table() {
 #[test]
 fn the_last_frame_says_how_it_ended_and_names_no_keys() {
     let mut model = ended(Status::Failed, Some("the disk is full"));
-    model.overlay = Some(Overlay::Help(0));
+    model.dialogs.overlay = Some(Overlay::Help(0));
     update(&mut model, Message::Closing(START + 102.0));
     let screen = shown(&model, 120, 36);
     assert_shows(&screen, &["FAILED", "✗ failed: the disk is full"]);
@@ -566,7 +568,7 @@ fn without_lookahead_nothing_speaks_of_slow_weights() {
     feed(&mut model, [record(0.0, 0, Event::RunStarted(info))]);
     feed(&mut model, [record(0.1, 1, fixture::step(1, 1.0))]);
     for chart in [Chart::Loss, Chart::Accuracy] {
-        model.chart = chart;
+        model.view.chart = chart;
         let screen = shown(&model, 120, 36);
         assert_shows(&screen, &["without Lookahead"]);
         for word in ["probe", "phase", "syncs"] {
@@ -574,7 +576,7 @@ fn without_lookahead_nothing_speaks_of_slow_weights() {
         }
     }
     for chart in [Chart::Cycle, Chart::Gain, Chart::Distance] {
-        model.chart = chart;
+        model.view.chart = chart;
         assert_eq!(shown(&model, 120, 36).matches("without Lookahead").count(), 2);
     }
 }

@@ -14,7 +14,7 @@ fn curves_appear_pause_pauses_and_stop_ends_in_order() {
     let sandbox = Sandbox::new(SMALL);
     let mut terminal = Terminal::train(&sandbox, "run", &LONG);
     terminal.wait_for("curves", |text| {
-        text.contains("probe θ (fast)") && text.contains("probe φ (slow)") && curve(text) > 40
+        text.contains("probe fast") && text.contains("probe slow") && curve(text) > 40
     });
 
     terminal.press("p");
@@ -293,7 +293,7 @@ fn whatever_bytes_a_terminal_sends_the_dashboard_answers() {
             answers(&mut terminal);
         }
         terminal.send(b"\x1b[200~a paste that never ends");
-        terminal.wait_for("paste", |text| text.contains("What was pasted is ignored"));
+        terminal.wait_for("paste", |text| text.contains("The pasted text is ignored"));
         answers(&mut terminal);
         assert!(terminal.screen.lock().unwrap().screen().bracketed_paste());
         terminal.press("q");
@@ -317,7 +317,7 @@ fn a_paste_asks_a_run_for_nothing() {
     watcher.resize(24, 80);
     std::thread::sleep(Duration::from_millis(100));
     watcher.send(b"s\ny\x1b[201~");
-    watcher.wait_for("notice", |text| text.contains("What was pasted is ignored"));
+    watcher.wait_for("notice", |text| text.contains("The pasted text is ignored"));
     watcher.resize(36, 120);
     watcher.press(":set ");
     watcher.send(b"\x1b[200~optimizer.lr=0.0123\nstop\n\x1b[201~");

@@ -143,14 +143,14 @@ fn a_panic_in_the_view_leaves_the_training_and_the_terminal_as_they_should_be() 
     let arguments = ["train", "test.toml", "--out", "runs", "--name", "run"];
     let arguments = [&arguments[..], &LONG, &THREADS].concat();
     let trainer = Terminal::start(&sandbox, SIZE, &arguments, &panics);
-    trainer.wait_for("the panic's message", |text| text.contains("asked to panic"));
+    trainer.wait_for("the panic's message", |text| text.contains("requested to panic"));
     let before = sandbox.losses("run").len();
     wait_until("steps afterwards", || sandbox.losses("run").len() > before + 3);
 
     let watcher = Terminal::start(&sandbox, SIZE, &["watch", "runs/run"], &panics);
     let screen = watcher.screen.clone();
     assert_ne!(watcher.end(), 0, "a program that panics has not done what it was asked for");
-    assert!(screen.lock().unwrap().screen().contents().contains("asked to panic"));
+    assert!(screen.lock().unwrap().screen().contents().contains("requested to panic"));
     let before = sandbox.losses("run").len();
     wait_until("steps afterwards", || sandbox.losses("run").len() > before + 3);
     trainer.signal("TERM");
@@ -289,7 +289,7 @@ fn runs_are_drawn_into_files() {
     let out = plot(&["runs/one", "-o", "one.svg"]);
     assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
     let text = std::fs::read_to_string(&svg).unwrap();
-    for part in ["probe θ (fast)", "probe φ (slow)", "gain of a sync", "cycles", "one"] {
+    for part in ["probe fast", "probe slow", "gain of a sync", "cycles", "one"] {
         assert!(text.contains(part), "{part} is missing");
     }
     // Not over what is there, unless asked to.

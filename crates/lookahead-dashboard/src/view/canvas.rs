@@ -1,4 +1,4 @@
-//! A grid of braille dots, two by four in each cell: the finest drawing that text allows.
+//! A grid of braille dots, two by four in each cell.
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
@@ -14,20 +14,20 @@ const BITS: [[u8; ACROSS]; DOWN] = [[0x01, 0x08], [0x02, 0x10], [0x04, 0x20], [0
 
 /// The dots of one series.
 #[derive(Debug)]
-pub(crate) struct Raster {
+pub(crate) struct Canvas {
     width: usize,
     height: usize,
     cells: Vec<u8>,
 }
 
-impl Raster {
-    /// An empty grid for an area of that many cells.
+impl Canvas {
+    /// An empty grid for the cells of an area.
     pub(crate) fn new(area: Rect) -> Self {
         let (width, height) = (usize::from(area.width), usize::from(area.height));
-        Raster { width, height, cells: vec![0; width * height] }
+        Canvas { width, height, cells: vec![0; width * height] }
     }
 
-    /// Sets one dot, counted from the top left; one outside of the grid is left out.
+    /// Sets one dot, counted from the top left; a dot outside the grid is ignored.
     pub(crate) fn dot(&mut self, x: usize, y: usize) {
         let (column, row) = (x / ACROSS, y / DOWN);
         if column < self.width && row < self.height {
@@ -54,7 +54,7 @@ impl Raster {
         }
     }
 
-    /// Writes every cell that has a dot over what stood there.
+    /// Writes every cell that has a dot over its old content.
     pub(crate) fn paint(&self, buffer: &mut Buffer, area: Rect, style: Style) {
         for (index, bits) in self.cells.iter().enumerate().filter(|(_, bits)| **bits != 0) {
             let x = area.x + (index % self.width) as u16;
@@ -69,29 +69,4 @@ impl Raster {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn drawn(draw: impl FnOnce(&mut Raster)) -> Vec<String> {
-        let area = Rect::new(0, 0, 3, 2);
-        let (mut raster, mut buffer) = (Raster::new(area), Buffer::empty(area));
-        draw(&mut raster);
-        raster.paint(&mut buffer, area, Style::new());
-        crate::event_loop::text(&buffer).lines().map(str::to_owned).collect()
-    }
-
-    #[test]
-    fn dots_lines_and_spans_land_where_they_should() {
-        assert_eq!(drawn(|raster| raster.dot(0, 0)), ["⠁"]);
-        assert_eq!(drawn(|raster| raster.line((0, 0), (5, 0))), ["⠉⠉⠉"]);
-        assert_eq!(drawn(|raster| raster.line((0, 7), (5, 2))), ["  ⡠", "⡠⠊"]);
-        assert_eq!(drawn(|raster| raster.span(1, 0, 7)), ["⢸", "⢸"]);
-        assert_eq!(drawn(|raster| raster.line((2, 2), (2, 2))), [" ⠄"]);
-    }
-
-    #[test]
-    fn dots_outside_are_left_out() {
-        assert!(drawn(|raster| raster.dot(6, 0)).is_empty());
-        assert!(drawn(|raster| raster.dot(0, 8)).is_empty());
-    }
-}
+mod tests;

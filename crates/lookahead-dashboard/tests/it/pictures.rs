@@ -1,7 +1,7 @@
-//! The pictures in the documentation are what the dashboard shows today.
+//! The pictures in the documentation match today's dashboard.
 //!
-//! `just screenshots` trains the runs in `pictures/runs` and writes the pictures; here they are drawn again
-//! from the logs of these runs, and compared.
+//! `just screenshots` trains the runs in `pictures/runs` and writes the pictures; here they are redrawn from
+//! the logs of these runs, and compared.
 
 mod screen;
 
@@ -13,7 +13,7 @@ use lookahead_dashboard::{Offscreen, Options, ThemeName};
 use lookahead_run::log;
 use screen::{DARK, LIGHT, screen_svg};
 
-/// With this in the environment the pictures are written and not compared.
+/// With this in the environment the pictures are written instead of compared.
 const WRITE: &str = "LOOKAHEAD_WRITE_PICTURES";
 
 /// One picture: its name, the runs in it, its size, and the keys that lead to it.
@@ -23,47 +23,32 @@ struct Picture {
     size: (u16, u16),
     theme: ThemeName,
     keys: &'static [KeyCode],
-    /// Events after this part of the run are left out, so that it still trains.
+    /// Events after this fraction of the run are left out, so that it still trains.
     part: f64,
 }
 
+const TRAINING: Picture = Picture {
+    name: "training",
+    runs: &["lookahead"],
+    size: (120, 36),
+    theme: ThemeName::Dark,
+    keys: &[],
+    part: 0.6,
+};
+
 const PICTURES: [Picture; 5] = [
-    Picture {
-        name: "training",
-        runs: &["lookahead"],
-        size: (120, 36),
-        theme: ThemeName::Dark,
-        keys: &[],
-        part: 0.6,
-    },
-    Picture {
-        name: "wide",
-        runs: &["lookahead"],
-        size: (200, 60),
-        theme: ThemeName::Dark,
-        keys: &[],
-        part: 1.0,
-    },
-    Picture {
-        name: "cycles",
-        runs: &["lookahead"],
-        size: (120, 36),
-        theme: ThemeName::Dark,
-        keys: &[KeyCode::Char('4')],
-        part: 0.6,
-    },
+    TRAINING,
+    Picture { name: "wide", size: (200, 60), part: 1.0, ..TRAINING },
+    Picture { name: "cycles", keys: &[KeyCode::Char('4')], ..TRAINING },
     Picture {
         name: "compared",
         runs: &["lookahead", "sgd", "adam"],
-        size: (120, 36),
-        theme: ThemeName::Dark,
         keys: &[KeyCode::Char('l'), KeyCode::Char('o'), KeyCode::Char('x')],
         part: 1.0,
+        ..TRAINING
     },
     Picture {
         name: "cursor",
-        runs: &["lookahead"],
-        size: (120, 36),
         theme: ThemeName::Light,
         keys: &[
             KeyCode::Char('+'),
@@ -73,7 +58,7 @@ const PICTURES: [Picture; 5] = [
             KeyCode::Left,
             KeyCode::Left,
         ],
-        part: 0.6,
+        ..TRAINING
     },
 ];
 
@@ -92,7 +77,7 @@ fn draw(picture: &Picture) -> String {
     }
     dashboard.tick(dashboard.newest());
     for key in picture.keys {
-        assert!(!dashboard.press(*key), "a picture asks for nothing");
+        assert!(!dashboard.press(*key), "the key has an effect outside of the picture");
     }
     let (buffer, _) = dashboard.draw().unwrap();
     let palette = if picture.theme == ThemeName::Light { LIGHT } else { DARK };
@@ -104,7 +89,7 @@ fn draw(picture: &Picture) -> String {
 }
 
 #[test]
-fn the_pictures_are_those_of_todays_dashboard() {
+fn they_match_todays_dashboard() {
     for picture in &PICTURES {
         let path = folder().join(format!("{}.svg", picture.name));
         let svg = draw(picture);
@@ -113,6 +98,6 @@ fn the_pictures_are_those_of_todays_dashboard() {
             continue;
         }
         let there = fs::read_to_string(&path).unwrap_or_default();
-        assert!(there == svg, "{} is not what is shown now: just screenshots", path.display());
+        assert!(there == svg, "{} does not match the dashboard: just screenshots", path.display());
     }
 }

@@ -1,8 +1,7 @@
 //! A terminal's screen as SVG.
 //!
-//! Letters are texts whose width is set, so that columns line up in whatever font a viewer has. Braille
-//! dots, lines of boxes and blocks are drawn as shapes: few fonts have all of them, and fewer join them
-//! without seams.
+//! Letters are texts of fixed width, so that columns line up in every font. Braille dots, lines of boxes and
+//! blocks are drawn as shapes, because few fonts have all of them and join them without seams.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -23,7 +22,7 @@ const MARGIN: usize = 12;
 const BAR: usize = 30;
 const FONTS: &str = "DejaVu Sans Mono, Menlo, Consolas, Liberation Mono, monospace";
 
-/// The colors of text and ground that have none of their own.
+/// The default colors of text and background.
 #[derive(Clone, Copy)]
 pub(crate) struct Palette {
     text: Rgb,
@@ -64,7 +63,7 @@ pub(crate) fn screen_svg(buffer: &Buffer, palette: Palette, title: &str) -> Stri
     svg + "</g>\n</svg>\n"
 }
 
-/// What is drawn of the screen.
+/// The shapes and texts of a screen.
 #[derive(Default)]
 struct Screen {
     grounds: String,
@@ -119,8 +118,8 @@ impl Screen {
         }
     }
 
-    /// Adds a text, to the one before it if both look the same and no more than a blank is between them:
-    /// more would shrink to one.
+    /// Adds a text, to the one before it if both look the same and at most one blank is between them: more
+    /// would shrink to one.
     fn text(&mut self, new: Text) {
         if let Some(last) = self.texts.last_mut()
             && (last.y, last.color, last.bold) == (new.y, new.color, new.bold)
@@ -135,7 +134,7 @@ impl Screen {
         self.texts.push(new);
     }
 
-    /// Draws a symbol that is a picture rather than a letter, in `count` cells.
+    /// Draws a symbol that is a shape, in `count` cells. Returns false for a letter.
     fn shape(
         &mut self,
         symbol: char,
@@ -238,7 +237,7 @@ impl Screen {
                 hex(*color)
             );
         }
-        // In units of dots, whose middle is half a unit off the edge of the cell.
+        // In units of dots, whose centres are half a unit from the edge of the cell.
         for (color, path) in &self.dots {
             *svg += &format!(
                 "<path transform=\"scale(4.5) translate(.5 .5)\" stroke=\"{}\" stroke-width=\".62\" \
@@ -249,13 +248,10 @@ impl Screen {
         for Text { x, y, cells, color, bold, alone, text } in &self.texts {
             let (left, width, color) = (x * WIDTH, cells * WIDTH, hex(*color));
             let bold = if *bold { " font-weight=\"bold\"" } else { "" };
-            let place = match alone {
-                true => {
-                    format!("x=\"{}\" text-anchor=\"middle\"", left as f64 + width as f64 / 2.0)
-                }
-                false => {
-                    format!("x=\"{left}\" textLength=\"{width}\" lengthAdjust=\"spacingAndGlyphs\"")
-                }
+            let place = if *alone {
+                format!("x=\"{}\" text-anchor=\"middle\"", left as f64 + width as f64 / 2.0)
+            } else {
+                format!("x=\"{left}\" textLength=\"{width}\" lengthAdjust=\"spacingAndGlyphs\"")
             };
             let y = y * HEIGHT + BASELINE;
             *svg += &format!(
@@ -266,7 +262,7 @@ impl Screen {
     }
 }
 
-/// The colors of a cell's text and ground.
+/// The colors of a cell's text and background.
 fn colors(cell: &Cell, palette: Palette) -> (Rgb, Rgb) {
     let mut colors = (rgb(cell.fg, palette.text), rgb(cell.bg, palette.ground));
     if cell.modifier.contains(Modifier::REVERSED) {
@@ -278,7 +274,7 @@ fn colors(cell: &Cell, palette: Palette) -> (Rgb, Rgb) {
     colors
 }
 
-/// The color, of which the sixteen that terminals name are between those for dark and light grounds.
+/// A color as RGB. The sixteen named ones suit both dark and light backgrounds.
 fn rgb(color: Color, default: Rgb) -> Rgb {
     match color {
         Color::Rgb(red, green, blue) => (red, green, blue),
@@ -298,7 +294,7 @@ fn rgb(color: Color, default: Rgb) -> Rgb {
         Color::LightMagenta => (200, 126, 214),
         Color::LightCyan => (82, 188, 196),
         Color::White => (244, 245, 247),
-        // A cube of six levels, of which the first step is larger than the others.
+        // A cube of six levels; the first step is larger than the others.
         Color::Indexed(index @ 16..=231) => {
             let level = |place: u8| match (index - 16) / place % 6 {
                 0 => 0,
@@ -311,7 +307,7 @@ fn rgb(color: Color, default: Rgb) -> Rgb {
     }
 }
 
-/// The first color to that part, and the rest of the second.
+/// A mixture: `part` of the first color, the rest of the second.
 fn mixed(first: Rgb, second: Rgb, part: f64) -> Rgb {
     let mix = |a: u8, b: u8| (f64::from(a) * part + f64::from(b) * (1.0 - part)).round() as u8;
     (mix(first.0, second.0), mix(first.1, second.1), mix(first.2, second.2))

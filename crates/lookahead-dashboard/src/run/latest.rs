@@ -1,0 +1,36 @@
+//! The newest of what a run reports now and then.
+
+use lookahead_run::event::{Probe, Rank, Step, System, Timing};
+
+use super::weights::ByWeights;
+
+/// An evaluation on the test set.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct TestResult {
+    pub(crate) accuracy: f64,
+    pub(crate) loss: f64,
+}
+
+/// The last checkpoint.
+#[derive(Debug)]
+pub(crate) struct SavedCheckpoint {
+    pub(crate) name: String,
+    /// Unix time.
+    pub(crate) time: f64,
+    /// Seconds for which the training waited, and for which it was written; unknown for the one that
+    /// a run was resumed from.
+    pub(crate) cost: Option<[f64; 2]>,
+}
+
+/// The newest of what a run reports now and then.
+#[derive(Debug, Default)]
+pub(crate) struct LatestReports {
+    pub(crate) step: Option<Step>,
+    pub(crate) probe: Option<Probe>,
+    pub(crate) test: ByWeights<Option<TestResult>>,
+    pub(crate) checkpoint: Option<SavedCheckpoint>,
+    pub(crate) timing: Option<Timing>,
+    pub(crate) system: Option<System>,
+    /// One for each process of a distributed run.
+    pub(crate) ranks: Vec<Rank>,
+}

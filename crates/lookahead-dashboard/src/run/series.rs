@@ -1,0 +1,74 @@
+//! The curves of a run.
+
+use lookahead_run::event::{Evaluation, Probe, Step, Sync};
+
+use super::weights::ByWeights;
+use crate::cycles::Cycles;
+use crate::history::History;
+
+/// Evaluations on the validation set.
+#[derive(Debug, Default)]
+pub(crate) struct Evaluations {
+    pub(crate) loss: History,
+    pub(crate) accuracy: History,
+}
+
+/// The curves of a run, by step.
+#[derive(Debug, Default)]
+pub(crate) struct RunSeries {
+    /// Training loss, at the fast weights.
+    pub(crate) loss: History,
+    pub(crate) learning_rate: History,
+    /// Training samples per second.
+    pub(crate) throughput: History,
+    /// Loss on the probe batch: at the fast weights just before a sync, at the slow ones just after.
+    pub(crate) probe: ByWeights<History>,
+    /// What a sync gains: the probe loss of the fast weights minus that of the slow ones.
+    pub(crate) gain: History,
+    /// Seconds spent on probes so far.
+    pub(crate) probe_seconds: History,
+    /// Syncs so far.
+    pub(crate) syncs: History,
+    pub(crate) alpha: History,
+    /// Distance between the fast and the slow weights at syncs.
+    pub(crate) distance: History,
+    pub(crate) gradient_norm: History,
+    pub(crate) validation: ByWeights<Evaluations>,
+    pub(crate) cycles: Cycles,
+}
+
+impl RunSeries {
+    pub(super) fn add_step(&mut self, step: u64, event: &Step) {
+        self.loss.push(step, event.loss);
+        self.learning_rate.push(step, event.learning_rate);
+        self.throughput.push(step, event.samples_per_second);
+        self.cycles.step(step, event.phase, event.loss);
+    }
+
+    pub(super) fn add_sync(&mut self, step: u64, sync: &Sync) {
+        self.syncs.push(step, sync.sync as f64);
+        self.alpha.push(step, sync.alpha);
+        if let Some(distance) = sync.distance {
+            self.distance.push(step, distance);
+        }
+        if let Some(norm) = sync.gradient_norm {
+            self.gradient_norm.push(step, norm);
+        }
+        self.cycles.sync(step);
+    }
+
+    pub(super) fn add_probe(&mut self, step: u64, probe: &Probe) {
+        self.probe.fast.push(step, probe.fast_loss);
+        self.probe.slow.push(step, probe.slow_loss);
+        self.gain.push(step, probe.fast_loss - probe.slow_loss);
+        self.cycles.probe(step, probe.fast_loss, probe.slow_loss);
+        let before = self.probe_seconds.newest().unwrap_or(0.0);
+        self.probe_seconds.push(step, before + probe.seconds);
+    }
+
+    pub(super) fn add_validation(&mut self, step: u64, evaluation: &Evaluation) {
+        let evaluations = self.validation.of_mut(evaluation.weights);
+        evaluations.loss.push(step, evaluation.loss);
+        evaluations.accuracy.push(step, evaluation.accuracy);
+    }
+}

@@ -1,0 +1,37 @@
+//! Commands to runs.
+
+use lookahead_run::command::Command;
+
+use crate::message::Effect;
+use crate::model::Model;
+use crate::run::RunState;
+use crate::run::connection::Control;
+
+/// Sends a command to the selected run, or explains why not.
+pub(super) fn send(model: &mut Model, command: Command) -> Vec<Effect> {
+    send_to(model, model.selected, command)
+}
+
+pub(super) fn send_to(model: &mut Model, index: usize, command: Command) -> Vec<Effect> {
+    let run = &mut model.runs[index];
+    if !run.accepts_commands() {
+        if run.connection.control == Control::ViewOnly && !run.has_ended() {
+            model.notify(
+                "View only: the run has no control socket here, so it accepts no commands.",
+            );
+        }
+        return Vec::new();
+    }
+    // The run would ignore these without an answer.
+    let already = match (&command, run.pending.transition, run.state()) {
+        (Command::Pause, None, RunState::Paused) => Some("paused"),
+        (Command::Continue, None, RunState::Training) => Some("training"),
+        _ => None,
+    };
+    if let Some(state) = already {
+        model.notify(format!("The run is already {state}."));
+        return Vec::new();
+    }
+    run.pending.add(&command);
+    vec![Effect::Send(index, command)]
+}
