@@ -1,9 +1,11 @@
-//! The range of an axis, its ticks, and how they are written.
+//! The range of an axis, its ticks, and their labels.
 
 #[cfg(test)]
 mod tests;
 
-/// Numbers from one end of an axis to the other.
+use crate::text;
+
+/// The numbers from one end of an axis to the other.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Axis {
     /// Ends of the axis; of a logarithmic one, powers of ten.
@@ -39,21 +41,18 @@ impl Axis {
         let range = values
             .filter(|value| value.is_finite() && (!log || *value > 0.0))
             .map(|value| if log { value.log10() } else { value.clamp(-HUGE, HUGE) })
-            .fold(None, |range: Option<(f64, f64)>, value| {
-                Some(range.map_or((value, value), |(low, high)| (low.min(value), high.max(value))))
-            });
+            .map(|value| (value, value))
+            .reduce(|(low, high), (value, _)| (low.min(value), high.max(value)));
         let (low, high) = if log { log_ends(range, margin) } else { ends(range, margin) };
         let mut axis = Axis { low, high, log, ticks: Vec::new() };
         let labels = labels.max(2);
-        axis.ticks = match log {
-            true if high - low < 2.0 => axis.short_log_ticks(labels),
-            true => axis.decades(labels),
-            false => {
-                let values = Round::above((high - low) / labels as f64).multiples(low, high);
-                let texts = labels_of(&values);
-                let ticks = values.into_iter().map(|round| axis.place(round.value())).zip(texts);
-                ticks.map(|(part, text)| Tick { part, label: Some(text) }).collect()
-            }
+        axis.ticks = if log && high - low >= 2.0 {
+            axis.decades(labels)
+        } else if log {
+            axis.short_log_ticks(labels)
+        } else {
+            let values = Round::above((high - low) / labels as f64).multiples(low, high);
+            axis.ticks_at(&values, 0)
         };
         axis
     }
@@ -71,7 +70,16 @@ impl Axis {
         axis
     }
 
-    /// Where a value is, from 0 at the low to 1 at the high end; one beyond is at the end.
+    /// The ticks that have labels.
+    pub(crate) fn labels(&self) -> impl Iterator<Item = (f64, &str)> {
+        self.ticks.iter().filter_map(|tick| Some((tick.part, tick.label.as_deref()?)))
+    }
+
+    pub(crate) fn widest_label(&self, em: f64) -> f64 {
+        self.labels().map(|(_, label)| text::width(label, em)).fold(0.0, f64::max)
+    }
+
+    /// The place of a value, from 0 at the low to 1 at the high end; one beyond an end is at the end.
     pub(crate) fn part(&self, value: f64) -> Option<f64> {
         if value.is_nan() || (self.log && value < 0.0) {
             return None;
@@ -85,20 +93,31 @@ impl Axis {
         ((value - self.low) / (self.high - self.low)).clamp(0.0, 1.0)
     }
 
+    /// Ticks at values, each times 10 to the power of `shift`.
+    fn ticks_at(&self, values: &[Round], shift: i32) -> Vec<Tick> {
+        let shifted: Vec<Round> =
+            values.iter().map(|round| Round { power: round.power + shift, ..*round }).collect();
+        let part = |round: &Round| {
+            let value = round.value();
+            self.place(if self.log { value.log10() + f64::from(shift) } else { value })
+        };
+        let labels = labels_of(&shifted).into_iter().map(Some);
+        values.iter().map(part).zip(labels).map(|(part, label)| Tick { part, label }).collect()
+    }
+
     /// Powers of ten.
     fn decades(&self, labels: usize) -> Vec<Tick> {
         let (first, last) = (self.low.ceil() as i32, self.high.floor() as i32);
         let stride = (1..).find(|stride| (last - first) / stride < labels as i32).unwrap_or(1);
         let plain = (-4..=6).contains(&first) && (-4..=6).contains(&last);
-        let label = |power| match plain {
-            true => decimal(Round { digits: 1, power }, 0),
-            false => format!("10{}", exponent(power)),
+        let tick = |power: i32| {
+            let round = Round { digits: 1, power };
+            let label = if plain { decimal(round, 0) } else { format!("10{}", exponent(power)) };
+            Tick { part: self.place(f64::from(power)), label: Some(label) }
         };
-        let tick =
-            |power: i32| Tick { part: self.place(f64::from(power)), label: Some(label(power)) };
         let powers = (first..=last).filter(|power| power.rem_euclid(stride) == 0);
         let mut ticks: Vec<Tick> = powers.map(tick).collect();
-        // Between labels further apart the grid would be a wall.
+        // Between labels that are further apart the grid would be a wall.
         if stride == 1 && last - first <= 8 {
             let digits = (2..=9).map(|digit| f64::from(digit).log10());
             let minor = (first - 1..=last)
@@ -132,13 +151,7 @@ impl Axis {
                 values = step.multiples(low, high);
             }
         }
-        let parts: Vec<f64> =
-            values.iter().map(|round| self.place(round.value().log10() + shift)).collect();
-        for round in &mut values {
-            round.power += shift as i32;
-        }
-        let ticks = parts.into_iter().zip(labels_of(&values));
-        ticks.map(|(part, text)| Tick { part, label: Some(text) }).collect()
+        self.ticks_at(&values, shift as i32)
     }
 }
 
@@ -205,7 +218,7 @@ impl Round {
 fn labels_of(values: &[Round]) -> Vec<String> {
     let order = values.iter().map(|round| round.order()).max().unwrap_or(0);
     let power = values.iter().map(|round| round.power).min().unwrap_or(0);
-    // 1,000,000.25 gets no shorter by a power of ten.
+    // 1,000,000.25 is not shorter with a power of ten.
     let plain = (-4..7).contains(&order) && power > -10 || order == i32::MIN;
     let label = |round: &Round| match (plain, round.digits) {
         (true, _) => decimal(*round, power),

@@ -1,40 +1,26 @@
 //! What can go wrong with a picture, in full sentences.
 
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+
+use crate::geometry::Size;
 
 /// Everything that can go wrong with a picture.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ChartError {
-    /// The file's name doesn't say which format it has.
+    /// The file's name doesn't name a format.
     #[error(
         "The picture can't be written to `{}`: {}. Use a name that ends in `.svg` or `.png`.",
-        path.display(),
-        match found {
-            Some(extension) => format!("its name ends in `.{extension}`"),
-            None => "its name has no extension".to_owned(),
-        }
+        .0.display(),
+        ending(.0)
     )]
-    Extension {
-        /// The file.
-        path: PathBuf,
-        /// Its extension in lower case, if it has one.
-        found: Option<String>,
-    },
+    Extension(PathBuf),
 
-    /// The picture would be too small or too large.
-    #[error(
-        "The {side} of the picture is {pixels} pixels. Use {least} to {most}.",
-        least = crate::Size::LEAST,
-        most = crate::Size::MOST
-    )]
-    Size {
-        /// `width` or `height`.
-        side: &'static str,
-        /// The value.
-        pixels: u32,
-    },
+    /// The width or the height is too small or too large.
+    #[error("The {0} of the picture is {1} pixels. Use {least} to {most}.",
+        least = Size::LEAST, most = Size::MOST)]
+    Size(&'static str, u32),
 
     /// The figure is empty.
     #[error("The figure has no panels, so there is nothing to draw. Add at least one.")]
@@ -46,7 +32,7 @@ pub enum ChartError {
          {height} pixels{}",
         match needed {
             Some(height) => format!(", but {height} would do: make the picture higher, or draw fewer panels."),
-            None => format!(", nor into the most, {}: draw fewer panels.", crate::Size::MOST),
+            None => format!(", nor into the most, {}: draw fewer panels.", Size::MOST),
         }
     )]
     TooLow {
@@ -61,29 +47,25 @@ pub enum ChartError {
     /// The file exists.
     #[error(
         "`{}` already exists and was left as it is. Choose another name, or allow it to be \
-         overwritten.", path.display()
+         overwritten.", .0.display()
     )]
-    Exists {
-        /// The file.
-        path: PathBuf,
-    },
+    Exists(PathBuf),
 
-    /// The operating system refused something.
+    /// The operating system refused to write the file.
     #[error(
-        "The picture could not be written to `{}`: {cause}. Check that the folder exists, can be \
-         written to, and has some space left.", path.display()
+        "The picture could not be written to `{path}`: {1}. Check that the folder exists, can be \
+         written to, and has some space left.", path = .0.display()
     )]
-    Write {
-        /// The file.
-        path: PathBuf,
-        /// The operating system's message.
-        cause: io::Error,
-    },
+    Write(PathBuf, io::Error),
 
     /// The pixels can't be drawn or encoded.
-    #[error("The picture could not be drawn: {cause}. Try SVG instead of PNG.")]
-    Draw {
-        /// The library's message.
-        cause: String,
-    },
+    #[error("The picture could not be drawn: {0}. Try SVG instead of PNG.")]
+    Draw(String),
+}
+
+fn ending(path: &Path) -> String {
+    match path.extension() {
+        Some(extension) => format!("its name ends in `.{}`", extension.to_string_lossy()),
+        None => "its name has no extension".to_owned(),
+    }
 }

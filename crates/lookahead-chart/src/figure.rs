@@ -59,8 +59,8 @@ pub struct Panel {
     pub x_names: Vec<String>,
     /// The same for the vertical axis, from the bottom to the top.
     pub y_names: Vec<String>,
-    /// Whether the × for values that are not finite are at the bottom edge, each line with a row of its
-    /// own, rather than at the top: for metrics of which more is better.
+    /// Whether the × of values that are NaN or infinite are at the bottom edge, in a row for each line, rather
+    /// than at the top: for metrics of which more is better.
     pub lost_below: bool,
     /// Colored cells below the lines, one for each pair of names.
     pub heatmap: Option<Heatmap>,

@@ -10,9 +10,10 @@ use resvg::usvg::{Options, Tree};
 
 use crate::error::ChartError;
 use crate::figure::Figure;
+use crate::geometry::Size;
 use crate::{layout, text};
 
-/// What kind of file a picture becomes.
+/// The kind of a picture's file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Format {
     /// Lines and texts, sharp at any size.
@@ -25,65 +26,41 @@ impl Format {
     /// The format for the extension of a file name, in lower or upper case.
     ///
     /// # Errors
-    ///
     /// If the extension is missing or is neither `svg` nor `png`.
     pub fn of(path: &Path) -> Result<Format, ChartError> {
-        let extension = path.extension().map(|text| text.to_string_lossy().to_lowercase());
-        match extension.as_deref() {
+        let extension = path.extension().unwrap_or_default().to_ascii_lowercase();
+        match extension.to_str() {
             Some("svg") => Ok(Format::Svg),
             Some("png") => Ok(Format::Png),
-            _ => Err(ChartError::Extension { path: path.to_owned(), found: extension }),
+            _ => Err(ChartError::Extension(path.to_owned())),
         }
     }
 }
 
-/// Width and height of a picture in pixels, each from [`Size::LEAST`] to [`Size::MOST`]. Letters and lines
-/// grow with it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Size {
-    /// From left to right.
-    pub width: u32,
-    /// From top to bottom.
-    pub height: u32,
-}
-
 impl Size {
-    /// Least pixels on either side.
-    pub const LEAST: u32 = 200;
-    /// Most pixels on either side.
-    pub const MOST: u32 = 10_000;
-
-    /// A size that is allowed.
+    /// Checks a size.
     ///
     /// # Errors
-    ///
     /// If a side is outside of [`Size::LEAST`] to [`Size::MOST`].
     pub fn new(width: u32, height: u32) -> Result<Size, ChartError> {
         for (side, pixels) in [("width", width), ("height", height)] {
             if !(Size::LEAST..=Size::MOST).contains(&pixels) {
-                return Err(ChartError::Size { side, pixels });
+                return Err(ChartError::Size(side, pixels));
             }
         }
         Ok(Size { width, height })
     }
 }
 
-impl Default for Size {
-    fn default() -> Self {
-        Size { width: 1200, height: 700 }
-    }
-}
-
 /// The bytes of a picture. The same figure gives the same bytes.
 ///
 /// # Errors
-///
 /// If the size is not allowed, or the figure has no panels or more than its height has room for.
 pub fn render(figure: &Figure, format: Format, size: Size) -> Result<Vec<u8>, ChartError> {
     let svg = layout::draw(figure, Size::new(size.width, size.height)?)?;
     match format {
         Format::Svg => Ok(svg.into_bytes()),
-        Format::Png => png(&svg, size).map_err(|cause| ChartError::Draw { cause }),
+        Format::Png => png(&svg, size).map_err(ChartError::Draw),
     }
 }
 
@@ -106,18 +83,16 @@ fn png(svg: &str, size: Size) -> Result<Vec<u8>, String> {
 /// `overwrite`.
 ///
 /// # Errors
-///
 /// If the extension is unknown, [`render`] fails, the file exists and may not be replaced, or the
 /// operating system refuses to write it.
 pub fn save(figure: &Figure, path: &Path, size: Size, overwrite: bool) -> Result<(), ChartError> {
     let format = Format::of(path)?;
-    let exists = || ChartError::Exists { path: path.to_owned() };
     // Before the work of drawing; `persist_noclobber` decides.
     if !overwrite && path.symlink_metadata().is_ok() {
-        return Err(exists());
+        return Err(ChartError::Exists(path.to_owned()));
     }
     let bytes = render(figure, format, size)?;
-    let failed = |cause| ChartError::Write { path: path.to_owned(), cause };
+    let failed = |cause| ChartError::Write(path.to_owned(), cause);
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
     let mut options = tempfile::Builder::new();
     options.prefix(".picture-");
@@ -129,11 +104,9 @@ pub fn save(figure: &Figure, path: &Path, size: Size, overwrite: bool) -> Result
     }
     let mut file = options.tempfile_in(folder.unwrap_or(Path::new("."))).map_err(failed)?;
     file.write_all(&bytes).and_then(|()| file.as_file().sync_all()).map_err(failed)?;
-    if overwrite {
-        return file.persist(path).map(drop).map_err(|error| failed(error.error));
-    }
-    file.persist_noclobber(path).map(drop).map_err(|error| match error.error.kind() {
-        std::io::ErrorKind::AlreadyExists => exists(),
+    let saved = if overwrite { file.persist(path) } else { file.persist_noclobber(path) };
+    saved.map(drop).map_err(|error| match error.error.kind() {
+        std::io::ErrorKind::AlreadyExists if !overwrite => ChartError::Exists(path.to_owned()),
         _ => failed(error.error),
     })
 }

@@ -5,12 +5,12 @@ mod tests;
 
 use crate::axis::Axis;
 use crate::figure::{Heatmap, Rgb};
-use crate::layout::{Area, Frame, SMALL, TEXT};
+use crate::geometry::{Area, Axes, SMALL, TEXT};
 use crate::svg::{Align, Style, Svg};
 use crate::text;
 
-/// From the least to the most: viridis (van der Walt and Smith, 2015) at eighths. It gets lighter all
-/// the way, so that it has the same order without colors.
+/// From the least to the most: viridis (van der Walt and Smith, 2015) at eighths. It gets lighter
+/// throughout, so that it has the same order without colors.
 const COLORS: [Rgb; 9] = [
     (68, 1, 84),
     (71, 45, 123),
@@ -24,13 +24,13 @@ const COLORS: [Rgb; 9] = [
 ];
 /// NaN and infinity.
 const BLANK: Rgb = (214, 214, 214);
-/// Letters smaller than this are left out.
+/// Smaller letters are left out.
 const SMALLEST: f64 = 7.0;
 /// The width of the bar, and the gap between it and its neighbors.
 const WIDTH: f64 = 16.0;
 const GAP: f64 = 8.0;
 
-/// The color at a part of the way from the least to the most.
+/// The color of a value, as a part of the range from the least to the most.
 fn color(part: f64) -> Rgb {
     let place = part.clamp(0.0, 1.0) * (COLORS.len() - 1) as f64;
     let (from, to) = (COLORS[place.floor() as usize], COLORS[place.ceil() as usize]);
@@ -63,16 +63,14 @@ fn axis(heatmap: &Heatmap, height: f64) -> Axis {
 
 /// Units at the right of the plot for the bar, its numbers and its label.
 pub(crate) fn bar_room(heatmap: &Heatmap, height: f64) -> f64 {
-    let ticks = axis(heatmap, height - 60.0).ticks;
-    let numbers = ticks.iter().filter_map(|tick| tick.label.as_deref());
-    let numbers = numbers.map(|label| text::width(label, SMALL)).fold(0.0, f64::max);
+    let numbers = axis(heatmap, height - 60.0).widest_label(SMALL);
     let label = if heatmap.label.is_empty() { 0.0 } else { 1.5 * TEXT };
     WIDTH + 2.0 * GAP + numbers + label
 }
 
-/// Draws the cells with their texts, and the bar.
-pub(crate) fn draw(heatmap: &Heatmap, frame: &Frame, svg: &mut Svg) {
-    let plot = &frame.plot;
+/// Draws the cells with their texts, and the bar, whose label ends at `right`.
+pub(crate) fn draw(heatmap: &Heatmap, axes: &Axes, right: f64, svg: &mut Svg) {
+    let plot = &axes.plot;
     let colors = axis(heatmap, plot.height());
     let edges = |axis: &Axis, index: usize| {
         let edge = |offset: f64| axis.part(index as f64 + offset);
@@ -82,7 +80,7 @@ pub(crate) fn draw(heatmap: &Heatmap, frame: &Frame, svg: &mut Svg) {
     let widest = cells.map(|cell| text::width(&cell.text, 1.0)).fold(1e-9, f64::max);
     for (row, cells) in heatmap.rows.iter().enumerate() {
         for (column, cell) in cells.iter().enumerate() {
-            let Some((x, y)) = edges(&frame.x, column).zip(edges(&frame.y, row)) else { continue };
+            let Some((x, y)) = edges(&axes.x, column).zip(edges(&axes.y, row)) else { continue };
             let part = Some(cell.value).filter(|value| value.is_finite());
             let fill = part.and_then(|value| colors.part(value)).map_or(BLANK, color);
             let (left, right) = (plot.x(x.0) + 1.0, plot.x(x.1) - 1.0);
@@ -97,21 +95,20 @@ pub(crate) fn draw(heatmap: &Heatmap, frame: &Frame, svg: &mut Svg) {
         }
     }
     let left = plot.right + GAP * 1.5;
-    bar(heatmap, Area { left, right: left + WIDTH, ..*plot }, &colors, frame.row.right, svg);
+    bar(heatmap, Area { left, right: left + WIDTH, ..*plot }, &colors, right, svg);
 }
 
 fn bar(heatmap: &Heatmap, area: Area, colors: &Axis, right: f64, svg: &mut Svg) {
     const STEPS: u32 = 64;
     for step in 0..STEPS {
         let part = |step: u32| f64::from(step) / f64::from(STEPS);
-        // Each reaches under the next, or hairs of white would show between them.
+        // Each reaches under the next, or thin white lines would show between them.
         let upper = area.y(part(step + 1)) - if step + 1 < STEPS { 1.0 } else { 0.0 };
         let fill = Style::solid(color(part(step) + 0.5 / f64::from(STEPS)));
         svg.rect((area.left, upper), (area.right, area.y(part(step))), fill);
     }
-    for tick in &colors.ticks {
-        let Some(label) = &tick.label else { continue };
-        let (y, end) = (area.y(tick.part), area.right + 4.0);
+    for (part, label) in colors.labels() {
+        let (y, end) = (area.y(part), area.right + 4.0);
         svg.polyline(&[(area.right, y), (end, y)], 1.0, Style::FRAME);
         svg.text((end + 3.0, y + 0.365 * SMALL), label, SMALL, Style::SOFT, Align::Start);
     }

@@ -1,22 +1,19 @@
-//! Where titles, panels, axes and legends go. All lengths are those of a picture of 1200 × 700, which the
-//! view box scales.
+//! The places of titles, panels, axes and legends.
 
 use crate::axis::Axis;
 use crate::error::ChartError;
 use crate::figure::{Figure, Panel};
-use crate::file::Size;
-use crate::svg::{Align, Style, Svg, Xy};
+use crate::geometry::{Area, Axes, SMALL, Size, TEXT, Xy};
+use crate::svg::{Align, Style, Svg};
 use crate::{heatmap, plot, text};
 
-/// Ems of labels, of numbers and notes, and of titles.
-pub(crate) const TEXT: f64 = 14.0;
-pub(crate) const SMALL: f64 = 12.0;
+/// Ems of titles.
 const PANEL_TITLE: f64 = 16.0;
 const TITLE: f64 = 19.0;
 /// Ems from one baseline to the next.
-pub(crate) const ROW: f64 = 1.5;
+const ROW: f64 = 1.5;
 const BORDER: f64 = 12.0;
-/// A lower plot shows nothing.
+/// The least height of a plot that still shows something.
 const LEAST_PLOT: f64 = 40.0;
 /// The part of a row that names at its left may take.
 const WIDEST_NAME: f64 = 0.4;
@@ -25,41 +22,11 @@ const SAMPLE: f64 = 30.0;
 const GAP: f64 = 7.0;
 const BETWEEN: f64 = 22.0;
 
-/// A rectangle.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub(crate) struct Area {
-    pub(crate) left: f64,
-    pub(crate) top: f64,
-    pub(crate) right: f64,
-    pub(crate) bottom: f64,
-}
-
-impl Area {
-    pub(crate) fn width(&self) -> f64 {
-        self.right - self.left
-    }
-
-    pub(crate) fn height(&self) -> f64 {
-        self.bottom - self.top
-    }
-
-    pub(crate) fn x(&self, part: f64) -> f64 {
-        self.left + part * self.width()
-    }
-
-    pub(crate) fn y(&self, part: f64) -> f64 {
-        self.bottom - part * self.height()
-    }
-}
-
-/// Where the parts of one panel are.
-pub(crate) struct Frame {
-    /// All that the panel has.
-    pub(crate) row: Area,
-    /// The area between the axes.
-    pub(crate) plot: Area,
-    pub(crate) x: Axis,
-    pub(crate) y: Axis,
+/// The places of the parts of one panel.
+struct Frame {
+    /// All of the panel.
+    row: Area,
+    axes: Axes,
     legend: Vec<Entry>,
     note: Vec<String>,
 }
@@ -68,7 +35,7 @@ pub(crate) struct Frame {
 struct Entry {
     /// The left end of its line's sample, and the baseline of its text.
     at: Xy,
-    /// The index of its line; none for the count of lines that have no room.
+    /// The index of its line; none for the count of lines for which there is no room.
     line: Option<usize>,
     text: String,
 }
@@ -89,14 +56,18 @@ pub(crate) fn draw(figure: &Figure, size: Size) -> Result<String, ChartError> {
     let title = text::fit(&figure.title, TITLE, width - 2.0 * BORDER);
     svg.text((width / 2.0, BORDER + TITLE), &title, TITLE, Style::TEXT, Align::Middle);
     for (panel, frame) in figure.panels.iter().zip(&frames) {
-        plot::draw(panel, frame, &mut svg);
+        plot::draw_grid(&frame.axes, &mut svg);
+        if let Some(heatmap) = &panel.heatmap {
+            heatmap::draw(heatmap, &frame.axes, frame.row.right, &mut svg);
+        }
+        plot::draw_lines(panel, &frame.axes, &mut svg);
         frame.draw(panel, &mut svg);
     }
     Ok(svg.finish())
 }
 
-/// Width and height in units. Letters grow with the picture, but not as much as a long and narrow one, and
-/// no smaller than one can read.
+/// Width and height in units. Letters grow with the picture, but less in a long and narrow one, and stay
+/// readable.
 fn units(size: Size) -> (f64, f64) {
     let usual = Size::default();
     let (width, height) = (f64::from(size.width), f64::from(size.height));
@@ -105,11 +76,10 @@ fn units(size: Size) -> (f64, f64) {
     (width / unit, height / unit)
 }
 
-/// Where everything is, whether there is room for it or not.
+/// The places of everything, whether there is room for it or not.
 fn frames(figure: &Figure, size: Size) -> Vec<Frame> {
     let (width, height) = units(size);
-    let titled = !text::clean(&figure.title).is_empty();
-    let top = BORDER + if titled { ROW * TITLE } else { 0.0 };
+    let top = BORDER + room(&figure.title, TITLE);
     let share = (height - top - BORDER) / figure.panels.len() as f64;
     let row = |index: usize| {
         let top = top + share * index as f64;
@@ -124,13 +94,13 @@ fn frames(figure: &Figure, size: Size) -> Vec<Frame> {
     rows.into_iter().map(|(panel, row)| Frame::new(panel, row, left)).collect()
 }
 
-/// By how much the height of the whole picture falls short.
+/// How much higher the picture must be.
 fn missing(frames: &[Frame]) -> f64 {
-    let missing = frames.iter().map(|frame| LEAST_PLOT - frame.plot.height()).fold(0.0, f64::max);
-    missing * frames.len() as f64
+    let missing = frames.iter().map(|frame| LEAST_PLOT - frame.axes.plot.height());
+    missing.fold(0.0, f64::max) * frames.len() as f64
 }
 
-/// A height that has room for everything. Letters grow with the picture, so adding once what is missing is
+/// A height that has room for everything. Letters grow with the picture, so adding what is missing once is
 /// not enough.
 fn needed(figure: &Figure, size: Size) -> Option<u32> {
     let mut higher = size;
@@ -171,9 +141,10 @@ fn y_axis(panel: &Panel, height: f64, width: f64) -> Axis {
         });
     let part = (plot::LOST_ROW * (rows as f64 + 0.5) / height.max(1.0)).min(0.4);
     let part = part / (1.0 - part);
-    let room = match panel.log_y {
-        true => lowest * (lowest / highest).powf(part),
-        false => lowest - (highest - lowest) * part,
+    let room = if panel.log_y {
+        lowest * (lowest / highest).powf(part)
+    } else {
+        lowest - (highest - lowest) * part
     };
     Axis::new(values.chain([room]), panel.log_y, 0.02, labels)
 }
@@ -191,13 +162,11 @@ fn x_axis(panel: &Panel, width: f64) -> Axis {
 
 /// Units at the left of a panel for the numbers and the label of its y axis.
 fn side(panel: &Panel, row: &Area) -> f64 {
-    let ticks = y_axis(panel, row.height() - 60.0, row.width()).ticks;
-    let numbers = ticks.iter().filter_map(|tick| tick.label.as_deref());
-    let numbers = numbers.map(|label| text::width(label, SMALL)).fold(0.0, f64::max);
-    room(&panel.y_label, TEXT) + numbers + 10.0
+    let axis = y_axis(panel, row.height() - 60.0, row.width());
+    room(&panel.y_label, TEXT) + axis.widest_label(SMALL) + 10.0
 }
 
-/// The height of a row for a text, if it is there.
+/// The height of a row for a text, 0 if it is empty.
 fn room(label: &str, em: f64) -> f64 {
     if text::clean(label).is_empty() { 0.0 } else { ROW * em }
 }
@@ -217,27 +186,25 @@ impl Frame {
         let used = legend.last().map_or(0.0, |entry| entry.at.1 + 0.7 * SMALL - top);
         let plot = Area { left, top: top + used, right, bottom };
         let (x, y) = (x_axis(panel, plot.width()), y_axis(panel, plot.height(), row.width()));
-        Frame { row, plot, x, y, legend, note }
+        Frame { row, axes: Axes { plot, x, y }, legend, note }
     }
 
     /// Draws numbers, names and notes around the plot.
     fn draw(&self, panel: &Panel, svg: &mut Svg) {
-        let plot = &self.plot;
+        let Axes { plot, x, y } = &self.axes;
         let middle = plot.x(0.5);
         let title = text::fit(&panel.title, PANEL_TITLE, self.row.width());
         let at = (middle, self.row.top + PANEL_TITLE);
         svg.text(at, &title, PANEL_TITLE, Style::TEXT, Align::Middle);
-        for tick in &self.y.ticks {
-            let Some(label) = &tick.label else { continue };
+        for (part, label) in y.labels() {
             // Digits are 0.73 em high.
-            let at = (plot.left - 7.0, plot.y(tick.part) + 0.365 * SMALL);
+            let at = (plot.left - 7.0, plot.y(part) + 0.365 * SMALL);
             svg.text(at, label, SMALL, Style::SOFT, Align::End);
         }
         let mut baseline = plot.bottom + 5.0 + SMALL;
         let mut end = f64::NEG_INFINITY;
-        for tick in &self.x.ticks {
-            let Some(label) = &tick.label else { continue };
-            let (at, half) = (plot.x(tick.part), text::width(label, SMALL) / 2.0);
+        for (part, label) in x.labels() {
+            let (at, half) = (plot.x(part), text::width(label, SMALL) / 2.0);
             // Long numbers may be wider than their spacing.
             if at - half > end && at + half <= self.row.right + 2.0 {
                 svg.text((at, baseline), label, SMALL, Style::SOFT, Align::Middle);
@@ -258,7 +225,7 @@ impl Frame {
         for entry in &self.legend {
             let (mut x, y) = entry.at;
             if let Some(index) = entry.line {
-                plot::sample(&panel.lines[index], (x, y - 0.36 * SMALL), SAMPLE, svg);
+                plot::draw_sample(&panel.lines[index], (x, y - 0.36 * SMALL), SAMPLE, svg);
                 x += SAMPLE + GAP;
             }
             svg.text((x, y), &entry.text, SMALL, Style::TEXT, Align::Start);
@@ -268,11 +235,8 @@ impl Frame {
 
 /// The legend in rows above the plot, at most `most` high.
 fn legend(panel: &Panel, (left, top): Xy, right: f64, most: f64) -> Vec<Entry> {
-    let names: Vec<(usize, String)> = panel
-        .lines
-        .iter()
-        .enumerate()
-        .filter(|(_, line)| line.in_legend)
+    let names = panel.lines.iter().enumerate().filter(|(_, line)| line.in_legend);
+    let names: Vec<(usize, String)> = names
         .map(|(index, line)| (index, text::fit(&line.name, SMALL, right - left - SAMPLE - GAP)))
         .filter(|(_, name)| !name.is_empty())
         .collect();

@@ -7,8 +7,9 @@
 //! |---|---|
 //! | `figure` | the data of a picture |
 //! | `file`, `error` | formats, sizes, writing a file, and what can go wrong |
-//! | `layout` | where titles, axes, legends and notes go |
-//! | `axis` | ranges, ticks, and how they are written |
+//! | `layout` | the places of titles, axes, legends and notes |
+//! | `geometry` | sizes and places |
+//! | `axis` | ranges, ticks, and their labels |
 //! | `plot`, `heatmap` | what is drawn between the axes |
 //! | `svg`, `text` | SVG elements, and the widths of texts |
 //!
@@ -28,6 +29,7 @@ mod axis;
 mod error;
 mod figure;
 mod file;
+mod geometry;
 mod heatmap;
 mod layout;
 mod plot;
@@ -38,4 +40,5 @@ mod text;
 
 pub use error::ChartError;
 pub use figure::{Cell, Figure, Heatmap, Line, Marker, PALETTE, Panel, Point, Rgb, series};
-pub use file::{Format, Size, render, save};
+pub use file::{Format, render, save};
+pub use geometry::Size;

@@ -1,18 +1,19 @@
 //! What is drawn between the axes.
 
 use crate::figure::{Line, Marker, Panel, Point};
-use crate::heatmap;
-use crate::layout::Frame;
-use crate::svg::{Style, Svg, Xy};
+use crate::geometry::{Axes, Xy};
+use crate::svg::{Style, Svg};
 
 /// The opacity of a band, as a part of its line's.
 const BAND: f64 = 0.2;
 /// The height of a row of ×.
 pub(crate) const LOST_ROW: f64 = 11.0;
+/// The distance of × from the edge of the plot.
+const INSET: f64 = 6.0;
 /// Longest dashed line: a longer one goes up and down so much that the gaps would hide its course.
 const LONGEST_DASHED: f64 = 20_000.0;
 
-/// The values of a point that the y axis must show. A point that breaks the line has none.
+/// The values of a point that the y axis must show; NaN for a point that breaks the line.
 pub(crate) fn extent(point: &Point) -> [f64; 3] {
     if !point.y.is_finite() {
         return [f64::NAN; 3];
@@ -21,13 +22,13 @@ pub(crate) fn extent(point: &Point) -> [f64; 3] {
 }
 
 /// Whether an × at the edge marks a value of the line.
-fn is_lost(line: &Line) -> bool {
+fn has_lost(line: &Line) -> bool {
     line.points.iter().any(|point| point.x.is_finite() && !point.y.is_finite())
 }
 
-/// How many rows of × there are at the bottom edge.
+/// The number of rows of × at the bottom edge.
 pub(crate) fn lost_rows(panel: &Panel) -> usize {
-    panel.lines.iter().filter(|line| panel.lost_below && is_lost(line)).count()
+    panel.lines.iter().filter(|line| panel.lost_below && has_lost(line)).count()
 }
 
 fn style(line: &Line) -> Style {
@@ -35,9 +36,9 @@ fn style(line: &Line) -> Style {
     Style { color: line.color, opacity }
 }
 
-/// Even a line that is hardly visible has marks and a sample that are.
+/// The style of marks and samples, which are visible even if the line hardly is.
 fn strong(line: &Line) -> Style {
-    Style { opacity: style(line).opacity.max(0.6), ..style(line) }
+    style(line).with_opacity(style(line).opacity.max(0.6))
 }
 
 fn width(line: &Line) -> f64 {
@@ -46,40 +47,40 @@ fn width(line: &Line) -> f64 {
 
 /// A line in the coordinates of the picture.
 #[derive(Debug, Default)]
-struct Polyline {
+struct Placed {
     /// Unbroken parts.
     parts: Vec<Vec<Xy>>,
     /// The band of each part: x, upper and lower edge.
     bands: Vec<Vec<(f64, f64, f64)>>,
-    /// Values that have no place, at the edge where they would be.
+    /// Values without a place, at the edge where they would be.
     crosses: Vec<Xy>,
 }
 
-impl Polyline {
+impl Placed {
     /// `row` is the number of rows of × below that of this line.
-    fn of(line: &Line, panel: &Panel, row: usize, frame: &Frame) -> Polyline {
-        const INSET: f64 = 6.0;
-        let plot = &frame.plot;
-        let lost = match panel.lost_below {
-            true => plot.bottom - INSET - row as f64 * LOST_ROW,
-            false => plot.top + INSET,
+    fn new(line: &Line, panel: &Panel, row: usize, axes: &Axes) -> Placed {
+        let plot = &axes.plot;
+        let lost = if panel.lost_below {
+            plot.bottom - INSET - row as f64 * LOST_ROW
+        } else {
+            plot.top + INSET
         };
-        let mut found = Polyline::default();
+        let mut found = Placed::default();
         let (mut part, mut band) = (Vec::new(), Vec::new());
         for point in &line.points {
             let x = Some(point.x).filter(|x| x.is_finite() && (!panel.log_x || *x > 0.0));
-            let x = x.and_then(|x| frame.x.part(x)).map(|x| plot.x(x));
+            let x = x.and_then(|x| axes.x.part(x)).map(|x| plot.x(x));
             let has_place = point.y.is_finite() && (!panel.log_y || point.y > 0.0);
             if point.gap_before || x.is_none() || !has_place {
                 found.parts.push(std::mem::take(&mut part));
                 found.bands.push(std::mem::take(&mut band));
             }
             let Some(x) = x else { continue };
-            let Some(y) = frame.y.part(point.y).filter(|_| has_place) else {
-                // Zero and less are below everything on a logarithmic axis.
+            let Some(y) = axes.y.part(point.y).filter(|_| has_place) else {
+                // On a logarithmic axis zero and less are below everything.
                 let below = panel.log_y && point.y <= 0.0 && point.y.is_finite();
                 let cross = (x, if below { plot.bottom - INSET } else { lost });
-                // Crosses on top of each other can't be told apart.
+                // Crosses on top of each other would be one blot.
                 let close = |last: &Xy| (last.0 - x).abs() < 8.0 && last.1 == cross.1;
                 if !found.crosses.last().is_some_and(close) {
                     found.crosses.push(cross);
@@ -87,9 +88,8 @@ impl Polyline {
                 continue;
             };
             part.push((x, plot.y(y)));
-            let edge = |value: f64| match panel.log_y && value <= 0.0 {
-                true => Some(0.0),
-                false => frame.y.part(value),
+            let edge = |value: f64| {
+                if panel.log_y && value <= 0.0 { Some(0.0) } else { axes.y.part(value) }
             };
             let extent = edge(point.low).zip(edge(point.high));
             let (low, high) = extent.filter(|_| point.low < point.high).unwrap_or((y, y));
@@ -102,14 +102,14 @@ impl Polyline {
         found
     }
 
-    /// The band or the error bars of the line.
+    /// Draws the bands or the error bars.
     fn draw_extent(&self, line: &Line, svg: &mut Svg) {
         if line.bars {
             let all = self.bands.iter().flatten().filter(|(_, upper, lower)| upper < lower);
             all.for_each(|bar| error_bar(*bar, line, svg));
             return;
         }
-        let style = Style { opacity: style(line).opacity * BAND, ..style(line) };
+        let style = style(line).with_opacity(style(line).opacity * BAND);
         for band in &self.bands {
             let upper = band.iter().map(|(x, upper, _)| (*x, *upper));
             let lower = band.iter().rev().map(|(x, _, lower)| (*x, *lower));
@@ -121,7 +121,7 @@ impl Polyline {
         }
     }
 
-    /// The line and its markers. `first` is where the first marker is, as a part of their spacing.
+    /// Draws the line and its markers; `first` is the place of the first marker, as a part of their spacing.
     fn draw(&self, line: &Line, plot_width: f64, first: f64, svg: &mut Svg) {
         for part in self.parts.iter().filter(|_| line.joined) {
             path(line, part, svg);
@@ -132,61 +132,59 @@ impl Polyline {
     }
 }
 
-/// Draws grid, data and the lines of the axes.
-pub(crate) fn draw(panel: &Panel, frame: &Frame, svg: &mut Svg) {
-    let plot = &frame.plot;
-    for tick in &frame.y.ticks {
+/// Draws the lines of the grid.
+pub(crate) fn draw_grid(axes: &Axes, svg: &mut Svg) {
+    let plot = &axes.plot;
+    let grid = |is_labeled: bool| if is_labeled { Style::GRID } else { Style::FAINT };
+    for tick in &axes.y.ticks {
         let (y, style) = (plot.y(tick.part), grid(tick.label.is_some()));
         svg.polyline(&[(plot.left, y), (plot.right, y)], 1.0, style);
     }
-    for tick in &frame.x.ticks {
+    for tick in &axes.x.ticks {
         let (x, style) = (plot.x(tick.part), grid(tick.label.is_some()));
         svg.polyline(&[(x, plot.top), (x, plot.bottom)], 1.0, style);
         if tick.label.is_some() {
             svg.polyline(&[(x, plot.bottom), (x, plot.bottom + 4.0)], 1.0, Style::FRAME);
         }
     }
-    if let Some(heatmap) = &panel.heatmap {
-        heatmap::draw(heatmap, frame, svg);
-    }
-    let mut rows = lost_rows(panel);
-    let of = |line| {
-        // From the top, in the order of the legend.
-        rows -= usize::from(panel.lost_below && is_lost(line));
-        (line, Polyline::of(line, panel, rows, frame))
-    };
-    let lines: Vec<(&Line, Polyline)> = panel.lines.iter().map(of).collect();
-    lines.iter().for_each(|(line, polyline)| polyline.draw_extent(line, svg));
-    for (index, (line, polyline)) in lines.iter().enumerate() {
-        // Markers of several lines would be on top of each other where the lines meet.
-        polyline.draw(line, plot.width(), index as f64 / lines.len() as f64, svg);
-    }
-    let axes = [(plot.left, plot.top), (plot.left, plot.bottom), (plot.right, plot.bottom)];
-    svg.polyline(&axes, 1.2, Style::FRAME);
-    // Last, so that no line covers them.
-    for (line, polyline) in &lines {
-        polyline.crosses.iter().for_each(|at| cross(*at, 3.5, 1.6, strong(line), svg));
-    }
 }
 
-fn grid(labeled: bool) -> Style {
-    if labeled { Style::GRID } else { Style::FAINT }
+/// Draws the data and the lines of the axes.
+pub(crate) fn draw_lines(panel: &Panel, axes: &Axes, svg: &mut Svg) {
+    let plot = &axes.plot;
+    let mut rows = lost_rows(panel);
+    let placed = |line| {
+        // From the top, in the order of the legend.
+        rows -= usize::from(panel.lost_below && has_lost(line));
+        (line, Placed::new(line, panel, rows, axes))
+    };
+    let lines: Vec<(&Line, Placed)> = panel.lines.iter().map(placed).collect();
+    lines.iter().for_each(|(line, placed)| placed.draw_extent(line, svg));
+    for (index, (line, placed)) in lines.iter().enumerate() {
+        // Markers of several lines would be on top of each other where the lines meet.
+        placed.draw(line, plot.width(), index as f64 / lines.len() as f64, svg);
+    }
+    let frame = [(plot.left, plot.top), (plot.left, plot.bottom), (plot.right, plot.bottom)];
+    svg.polyline(&frame, 1.2, Style::FRAME);
+    // Last, so that no line covers them.
+    for (line, placed) in &lines {
+        placed.crosses.iter().for_each(|at| cross(*at, 3.5, 1.6, strong(line), svg));
+    }
 }
 
 fn path(line: &Line, points: &[Xy], svg: &mut Svg) {
-    let length = |pair: &[Xy]| (pair[1].0 - pair[0].0).hypot(pair[1].1 - pair[0].1);
     if let [only] = points {
-        // A dot as wide as the line would be lost.
+        // A dot as wide as the line would hardly be seen.
         return svg.disc(*only, width(line).max(1.5), style(line));
     }
+    let length = |pair: &[Xy]| (pair[1].0 - pair[0].0).hypot(pair[1].1 - pair[0].1);
     let dashed = line.dashed && points.windows(2).map(length).sum::<f64>() <= LONGEST_DASHED;
     // Round ends make a dash longer by the width of the line.
     let dashes = if dashed { format!("7 {}", 4.0 + width(line)) } else { String::new() };
     svg.dashed(points, width(line), style(line), &dashes);
 }
 
-/// Where markers go: on every point if there are few, else about ten times along the line, and in any
-/// case at its end.
+/// The places of markers: every point if there are few, otherwise about ten along the line and its end.
 fn spaced(points: &[Xy], width: f64, first: f64) -> Vec<Xy> {
     let Some(end) = points.last() else { return Vec::new() };
     if points.len() <= 24 && width / points.len() as f64 > 12.0 {
@@ -205,8 +203,8 @@ fn spaced(points: &[Xy], width: f64, first: f64) -> Vec<Xy> {
     kept
 }
 
-/// What a legend draws of a line.
-pub(crate) fn sample(line: &Line, (x, y): Xy, length: f64, svg: &mut Svg) {
+/// Draws the sample of a line in the legend.
+pub(crate) fn draw_sample(line: &Line, (x, y): Xy, length: f64, svg: &mut Svg) {
     let line = Line { opacity: strong(line).opacity, points: Vec::new(), ..line.clone() };
     let middle = x + length / 2.0;
     if line.joined {
@@ -233,10 +231,10 @@ fn cross((x, y): Xy, arm: f64, width: f64, style: Style, svg: &mut Svg) {
 }
 
 fn marker(line: &Line, (x, y): Xy, svg: &mut Svg) {
+    const EDGE: f64 = 1.5;
     let Some(shape) = line.marker else { return };
     let style = style(line);
     let radius = 3.2 + 0.6 * width(line).min(6.0);
-    const EDGE: f64 = 1.5;
     match shape {
         Marker::Disc => svg.disc((x, y), radius, style),
         Marker::Circle => svg.ring((x, y), radius, EDGE, style),
@@ -253,7 +251,7 @@ fn marker(line: &Line, (x, y): Xy, svg: &mut Svg) {
         Marker::Diamond => {
             let half = radius * 1.2;
             let corners = [(x, y - half), (x + half, y), (x, y + half), (x - half, y)];
-            svg.polygon(&corners, Style { opacity: style.opacity, ..Style::WHITE });
+            svg.polygon(&corners, Style::WHITE.with_opacity(style.opacity));
             svg.polyline(&[&corners[..], &corners[..1]].concat(), EDGE, style);
         }
     }

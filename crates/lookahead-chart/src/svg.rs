@@ -3,11 +3,8 @@
 use std::fmt::{Display, Write as _};
 
 use crate::figure::Rgb;
-use crate::file::Size;
+use crate::geometry::{Size, Xy};
 use crate::text::FAMILY;
-
-/// A place in the picture, from the left and from the top.
-pub(crate) type Xy = (f64, f64);
 
 /// A color and how much it covers.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -31,14 +28,25 @@ impl Style {
         Style { color, opacity: 1.0 }
     }
 
-    /// As the attribute `fill` or `stroke`.
+    pub(crate) fn with_opacity(self, opacity: f64) -> Style {
+        Style { opacity, ..self }
+    }
+
+    fn fill(self) -> String {
+        self.attribute("fill")
+    }
+
+    fn stroke(self, width: f64) -> String {
+        format!("{} stroke-width=\"{}\"", self.attribute("stroke"), short(width))
+    }
+
     fn attribute(self, name: &str) -> String {
         let (red, green, blue) = self.color;
-        let opacity = match self.opacity {
-            1.0 => String::new(),
-            opacity => format!(" {name}-opacity=\"{}\"", short(opacity)),
-        };
-        format!("{name}=\"#{red:02x}{green:02x}{blue:02x}\"{opacity}")
+        let color = format!("{name}=\"#{red:02x}{green:02x}{blue:02x}\"");
+        if self.opacity == 1.0 {
+            return color;
+        }
+        format!("{color} {name}-opacity=\"{}\"", short(self.opacity))
     }
 }
 
@@ -50,19 +58,21 @@ pub(crate) enum Align {
     End,
 }
 
-/// A picture that is being written.
-pub(crate) struct Svg(String);
-
 /// Two decimals are a hundredth of a pixel of the usual size.
 fn short(value: f64) -> f64 {
     (value * 100.0).round() / 100.0 + 0.0
 }
 
-fn pairs(points: &[Xy]) -> String {
-    let mut pairs: Vec<(f64, f64)> = points.iter().map(|(x, y)| (short(*x), short(*y))).collect();
+/// The attribute `points`.
+fn points(points: &[Xy]) -> String {
+    let mut pairs: Vec<Xy> = points.iter().map(|(x, y)| (short(*x), short(*y))).collect();
     pairs.dedup();
-    pairs.iter().map(|(x, y)| format!("{x},{y}")).collect::<Vec<_>>().join(" ")
+    let pairs: Vec<String> = pairs.iter().map(|(x, y)| format!("{x},{y}")).collect();
+    format!("points=\"{}\"", pairs.join(" "))
 }
+
+/// A picture that is being written.
+pub(crate) struct Svg(String);
 
 impl Svg {
     /// An empty picture of that size, in which `width` × `height` units are drawn.
@@ -78,14 +88,12 @@ impl Svg {
         ))
     }
 
-    pub(crate) fn finish(mut self) -> String {
-        self.0.push_str("</svg>\n");
-        self.0
+    pub(crate) fn finish(self) -> String {
+        self.0 + "</svg>\n"
     }
 
-    /// Adds elements as they are.
-    pub(crate) fn raw(&mut self, element: impl Display) {
-        let _ = writeln!(self.0, "{element}");
+    fn element(&mut self, name: &str, attributes: impl Display) {
+        let _ = writeln!(self.0, "<{name} {attributes}/>");
     }
 
     pub(crate) fn polyline(&mut self, points: &[Xy], width: f64, style: Style) {
@@ -93,72 +101,56 @@ impl Svg {
     }
 
     /// A polyline with the lengths of dashes and gaps; solid if there are none.
-    pub(crate) fn dashed(&mut self, points: &[Xy], width: f64, style: Style, dashes: &str) {
+    pub(crate) fn dashed(&mut self, at: &[Xy], width: f64, style: Style, dashes: &str) {
         let dashes = match dashes {
             "" => String::new(),
             dashes => format!(" stroke-dasharray=\"{dashes}\""),
         };
-        self.raw(format_args!(
-            "<polyline points=\"{}\" fill=\"none\" {} stroke-width=\"{}\"{dashes}/>",
-            pairs(points),
-            style.attribute("stroke"),
-            short(width)
-        ));
+        let stroke = style.stroke(width);
+        self.element("polyline", format_args!("{} fill=\"none\" {stroke}{dashes}", points(at)));
     }
 
-    pub(crate) fn polygon(&mut self, points: &[Xy], style: Style) {
-        self.raw(format_args!(
-            "<polygon points=\"{}\" {}/>",
-            pairs(points),
-            style.attribute("fill")
-        ));
+    pub(crate) fn polygon(&mut self, at: &[Xy], style: Style) {
+        self.element("polygon", format_args!("{} {}", points(at), style.fill()));
     }
 
     /// A rectangle from its upper left to its lower right corner.
     pub(crate) fn rect(&mut self, (left, top): Xy, (right, bottom): Xy, style: Style) {
-        self.raw(format_args!(
-            "<rect x=\"{}\" y=\"{}\" width=\"{}\" height=\"{}\" {}/>",
-            short(left),
-            short(top),
-            short((right - left).max(0.0)),
-            short((bottom - top).max(0.0)),
-            style.attribute("fill")
-        ));
+        let [x, y] = [left, top].map(short);
+        let [width, height] = [right - left, bottom - top].map(|side| short(side.max(0.0)));
+        let place = format!("x=\"{x}\" y=\"{y}\" width=\"{width}\" height=\"{height}\"");
+        self.element("rect", format_args!("{place} {}", style.fill()));
     }
 
-    pub(crate) fn disc(&mut self, (x, y): Xy, radius: f64, style: Style) {
-        let (x, y, radius) = (short(x), short(y), short(radius));
-        self.raw(format_args!(
-            "<circle cx=\"{x}\" cy=\"{y}\" r=\"{radius}\" {}/>",
-            style.attribute("fill")
-        ));
+    pub(crate) fn disc(&mut self, at: Xy, radius: f64, style: Style) {
+        self.circle(at, radius, style.fill());
     }
 
     /// A white disc with an edge.
-    pub(crate) fn ring(&mut self, (x, y): Xy, radius: f64, width: f64, style: Style) {
-        let (x, y, radius) = (short(x), short(y), short(radius));
-        self.raw(format_args!(
-            "<circle cx=\"{x}\" cy=\"{y}\" r=\"{radius}\" {} {} stroke-width=\"{}\"/>",
-            Style { opacity: style.opacity, ..Style::WHITE }.attribute("fill"),
-            style.attribute("stroke"),
-            short(width)
-        ));
+    pub(crate) fn ring(&mut self, at: Xy, radius: f64, width: f64, style: Style) {
+        let white = Style::WHITE.with_opacity(style.opacity);
+        self.circle(at, radius, format!("{} {}", white.fill(), style.stroke(width)));
+    }
+
+    fn circle(&mut self, at: Xy, radius: f64, style: String) {
+        let [x, y, radius] = [at.0, at.1, radius].map(short);
+        self.element("circle", format_args!("cx=\"{x}\" cy=\"{y}\" r=\"{radius}\" {style}"));
     }
 
     /// A text whose baseline goes through the point.
     pub(crate) fn text(&mut self, at: Xy, text: &str, em: f64, style: Style, align: Align) {
-        let (x, y) = (short(at.0), short(at.1));
-        self.text_with(text, em, style, align, format_args!("x=\"{x}\" y=\"{y}\""));
+        let [x, y] = [at.0, at.1].map(short);
+        self.text_at(format!("x=\"{x}\" y=\"{y}\""), text, em, style, align);
     }
 
     /// A text that runs upwards, its middle at the point.
     pub(crate) fn upward(&mut self, at: Xy, text: &str, em: f64, style: Style) {
-        let (x, y) = (short(at.0), short(at.1));
-        let turn = format_args!("transform=\"translate({x} {y}) rotate(-90)\"");
-        self.text_with(text, em, style, Align::Middle, turn);
+        let [x, y] = [at.0, at.1].map(short);
+        let place = format!("transform=\"translate({x} {y}) rotate(-90)\"");
+        self.text_at(place, text, em, style, Align::Middle);
     }
 
-    fn text_with(&mut self, text: &str, em: f64, style: Style, align: Align, place: impl Display) {
+    fn text_at(&mut self, place: String, text: &str, em: f64, style: Style, align: Align) {
         if text.is_empty() {
             return;
         }
@@ -168,7 +160,7 @@ impl Svg {
             Align::End => " text-anchor=\"end\"",
         };
         let text = text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
-        let (em, fill) = (short(em), style.attribute("fill"));
-        self.raw(format_args!("<text {place} font-size=\"{em}\" {fill}{anchor}>{text}</text>"));
+        let (em, fill) = (short(em), style.fill());
+        let _ = writeln!(self.0, "<text {place} font-size=\"{em}\" {fill}{anchor}>{text}</text>");
     }
 }

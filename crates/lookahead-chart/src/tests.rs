@@ -111,7 +111,7 @@ fn pixels_are_where_the_data_say() {
     ])]);
     let (svg, pixels) = (svg(&figure), Pixels::of(&figure, Size::default()));
     for color in [RED, BLUE] {
-        // The first is that of the data, the last that of the legend.
+        // The first is the data's, the last the legend's.
         let path = &paths(&svg, color)[0];
         for pair in path.windows(2) {
             for part in [0.05, 0.3, 0.5, 0.7, 0.95] {

@@ -1,4 +1,4 @@
-//! The widths of texts in the font that is part of the program: a system may have none.
+//! The widths of texts in the program's own font, since a system may have none.
 
 #[cfg(test)]
 mod tests;
@@ -8,8 +8,8 @@ use std::sync::LazyLock;
 use skrifa::instance::{LocationRef, Size};
 use skrifa::{FontRef, MetadataProvider};
 
-/// What an SVG asks its viewer for. Verdana has the widths of DejaVu Sans, by which everything is laid out;
-/// the rest come close.
+/// The fonts of an SVG. Verdana has the widths of DejaVu Sans, by which everything is laid out; the rest
+/// come close.
 pub(crate) const FAMILY: &str = "DejaVu Sans, Verdana, Helvetica, Arial, sans-serif";
 
 static FONT: LazyLock<FontRef<'static>> =
@@ -29,7 +29,7 @@ pub(crate) fn width(text: &str, em: f64) -> f64 {
     text.chars().map(|c| f64::from(advance(c))).sum::<f64>() / f64::from(units) * em
 }
 
-/// The text without what XML and a line of text can't hold.
+/// The text without characters that XML or a line of text can't hold.
 pub(crate) fn clean(text: &str) -> String {
     let forbidden = |c: char| c.is_control() || matches!(c, '\u{fffe}' | '\u{ffff}');
     text.chars().map(|c| if forbidden(c) { ' ' } else { c }).collect::<String>().trim().to_owned()
