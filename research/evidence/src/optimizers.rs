@@ -9,7 +9,6 @@ use crate::page::Page;
 use crate::study::{
     Around, INNER, Study, accuracy, accuracy_at, inner, loss, number, paired, written,
 };
-use lookahead_study::compare::figures::Curves;
 use lookahead_study::compare::numbers::mean_and_deviation;
 use lookahead_study::compare::statistics::{Better, Spread};
 use lookahead_study::compare::table::{Side, Table};
@@ -100,7 +99,7 @@ pub(super) fn chapter(study: &Study, page: &mut Page, findings: &mut Findings) {
     };
     let both: Vec<usize> =
         [Around::Nothing, Around::Lookahead].into_iter().filter_map(momentum).collect();
-    if let Ok(mut figure) = study.runs.loss_curves(&both, Curves::default()) {
+    if let Ok(mut figure) = study.runs.loss_curves(&both) {
         figure.title = format!("SGD with momentum, alone and inside Lookahead, {data}, {model}");
         // The keys in which they differ are too many for a legend.
         rename(&mut figure, &[Around::Nothing, Around::Lookahead].map(Around::name));

@@ -116,10 +116,10 @@ fn check_data(summaries: &[Summary], options: &Options) -> Result<()> {
         return Err(CompareError::MixedData(data.collect()).into());
     }
     let text = |run: &Summary| run.info.task == Task::Language;
-    match options.metric == Some(Metric::Perplexity) && !summaries.iter().all(text) {
-        true => Err(CompareError::NoText.into()),
-        false => Ok(()),
+    if options.metric == Some(Metric::Perplexity) && !summaries.iter().all(text) {
+        return Err(CompareError::NoText.into());
     }
+    Ok(())
 }
 
 /// The data that a run was trained on: texts differ by their files.

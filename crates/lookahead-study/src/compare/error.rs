@@ -99,10 +99,6 @@ pub enum CompareError {
     /// A figure of something that these runs do not have.
     #[error("There is nothing to draw: {0}")]
     NoFigure(String),
-
-    /// A table that can't be written as CSV.
-    #[error("The table could not be written as CSV: {0}. This is a bug.")]
-    Csv(String),
 }
 
 fn names(paths: &[PathBuf]) -> String {

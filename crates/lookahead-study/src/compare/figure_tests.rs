@@ -4,7 +4,6 @@ use lookahead_chart::{Format, Line, Size, render, save};
 use lookahead_run::event::{Evaluation, LookaheadInfo, Probe, RunEnded, Split, Status, Weights};
 use serde_json::{Value, json};
 
-use super::figures::{Band, Curves};
 use super::testing::summary;
 use super::*;
 use crate::summary::Summary;
@@ -145,7 +144,7 @@ fn all_figures_are_drawn_the_same_twice() {
     }
 }
 
-/// Two seeds of three steps without smoothing: means, and extremes or deviations around them.
+/// Two seeds of three steps, which are not smoothed: means, and extremes around them.
 #[test]
 fn curves_are_means_over_seeds() {
     let with = |seed: u64, losses: [f32; 3]| {
@@ -155,8 +154,7 @@ fn curves_are_means_over_seeds() {
     };
     let runs = vec![with(0, [4.0, 2.0, 1.0]), with(1, [6.0, 4.0, f32::NAN])];
     let comparison = of_summaries(runs, &Options::default(), false).unwrap();
-    let curves = Curves { smoothing: Some(0.0), ..Curves::default() };
-    let figure = comparison.loss_curves(&[0], curves).unwrap();
+    let figure = comparison.loss_curves(&[0]).unwrap();
     let points = &figure.panels[0].lines[0].points;
     let of =
         |index: usize| (points[index].x, points[index].low, points[index].y, points[index].high);
@@ -165,14 +163,6 @@ fn curves_are_means_over_seeds() {
     // Both evaluations have 6 steps, of which the last: losses 1 − (0.87 + 0.01 · noise − 0.1 / 6).
     let last = figure.panels[1].lines[0].points.last().unwrap();
     near(last.y, 1.0 - (0.87 + 0.005 * (noise(0) + noise(1)) - 0.1 / 6.0));
-    let curves = Curves { band: Band::Deviation, ..curves };
-    let figure = comparison.loss_curves(&[0], curves).unwrap();
-    let point = figure.panels[0].lines[0].points[0];
-    near(point.high - point.y, 2.0_f64.sqrt());
-    // A running mean that is free of its beginning: (0.5 · 4 + 2) / (0.5 + 1).
-    let curves = Curves { smoothing: Some(0.5), ..Curves::default() };
-    let figure = comparison.loss_curves(&[0], curves).unwrap();
-    near(figure.panels[0].lines[0].points[1].low, 4.0 / 1.5);
 }
 
 #[test]
@@ -269,7 +259,7 @@ fn what_has_nothing_to_draw_says_so() {
     let comparison = of_summaries(vec![empty], &Options::default(), false).unwrap();
     assert!(comparison.figures().is_empty());
     for points in [vec![], vec![0], vec![99]] {
-        let error = comparison.loss_curves(&points, Curves::default()).unwrap_err();
+        let error = comparison.loss_curves(&points).unwrap_err();
         assert!(error.to_string().contains("There is nothing to draw: no run"), "{error}");
     }
     // One rate for each optimizer: nothing of the rate alone.
@@ -280,6 +270,6 @@ fn what_has_nothing_to_draw_says_so() {
     let figures = of_summaries(pair, &Options::default(), false).unwrap().figures();
     assert_eq!(figures.iter().map(|(name, _)| name).collect::<Vec<_>>(), ["loss", "variance"]);
     let comparison = rates();
-    assert!(comparison.loss_curves(&[0, 99], Curves::default()).is_ok());
+    assert!(comparison.loss_curves(&[0, 99]).is_ok());
     assert!(comparison.cycles(&[99]).is_err());
 }

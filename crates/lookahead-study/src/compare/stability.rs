@@ -13,8 +13,6 @@ pub struct Stability {
     /// Sample variance of the step losses of the last epoch, neither smoothed
     /// nor detrended.
     pub loss_variance: Option<f64>,
-    /// Its square root.
-    pub loss_deviation: Option<f64>,
     /// Mean of the probes' loss at the fast weights less that at the slow ones, over the last third
     /// of the run: above 0 the sync helps.
     pub gain: Option<f64>,
@@ -41,7 +39,6 @@ impl Stability {
         let gain = of(|fast, slow| fast - slow);
         Stability {
             loss_variance,
-            loss_deviation: loss_variance.map(f64::sqrt),
             gain: gain.map(|gain| gain.mean),
             gain_deviation: gain.and_then(|gain| gain.deviation),
             slow_deviation: of(|_, slow| slow).and_then(|slow| slow.deviation),
@@ -51,12 +48,12 @@ impl Stability {
 }
 
 /// The step losses of the last epoch, or all if it has fewer.
-pub fn last_epoch(run: &Summary) -> &[f32] {
+fn last_epoch(run: &Summary) -> &[f32] {
     let count = usize::try_from(run.info.steps_per_epoch).unwrap_or(usize::MAX);
     &run.losses[run.losses.len().saturating_sub(count)..]
 }
 
 /// Whether a step is in the last third of a run of `steps`.
-pub fn is_late(step: u64, steps: u64) -> bool {
+pub(super) fn is_late(step: u64, steps: u64) -> bool {
     u128::from(step) * 3 > u128::from(steps) * 2
 }

@@ -6,8 +6,6 @@ mod tests;
 use comfy_table::presets::NOTHING;
 use comfy_table::{CellAlignment, ColumnConstraint, Width};
 
-use super::error::CompareError;
-
 /// On which side of its column a text is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Side {
@@ -157,19 +155,14 @@ impl Table {
     }
 
     /// As CSV of RFC 4180, with the names of the columns as its first record and line feeds.
-    ///
-    /// # Errors
-    /// [`CompareError::Csv`], if a row does not have a text for each column.
-    pub fn to_csv(&self) -> Result<String, CompareError> {
-        let refused = |cause: &dyn std::fmt::Display| CompareError::Csv(cause.to_string());
-        let mut writer = csv::Writer::from_writer(Vec::new());
-        let names = self.columns.iter().map(|column| column.name.as_str());
-        writer.write_record(names).map_err(|cause| refused(&cause))?;
-        for row in &self.rows {
-            writer.write_record(row).map_err(|cause| refused(&cause))?;
+    pub fn to_csv(&self) -> String {
+        let names = self.columns.iter().map(|column| column.name.clone()).collect();
+        let mut writer = csv::WriterBuilder::new().flexible(true).from_writer(Vec::new());
+        for record in [&names].into_iter().chain(&self.rows) {
+            // Writing to memory does not fail.
+            let _ = writer.write_record(record);
         }
-        let bytes = writer.into_inner().map_err(|cause| refused(&cause))?;
-        String::from_utf8(bytes).map_err(|cause| refused(&cause))
+        String::from_utf8_lossy(&writer.into_inner().unwrap_or_default()).into_owned()
     }
 }
 

@@ -1,7 +1,6 @@
 //! The tables of a comparison.
 
 use super::comparison::{Comparison, Group, Point};
-use super::error::CompareError;
 use super::numbers::{NOTHING, decimals, mean_and_deviation, number, signed, significant};
 use super::options::split_name;
 use super::run::outcomes;
@@ -224,10 +223,7 @@ impl Comparison {
     }
 
     /// The groups with all digits, a column for each statistic.
-    ///
-    /// # Errors
-    /// [`CompareError::Csv`], which would be a bug.
-    pub fn to_csv(&self) -> Result<String, CompareError> {
+    pub fn to_csv(&self) -> String {
         let mut rows = Vec::new();
         for (index, group) in self.groups.iter().enumerate() {
             let point = self.best_of(group);
@@ -275,10 +271,7 @@ impl Comparison {
     }
 
     /// All runs with all digits: the keys in which they differ, their numbers and outcomes.
-    ///
-    /// # Errors
-    /// [`CompareError::Csv`], which would be a bug.
-    pub fn runs_to_csv(&self) -> Result<String, CompareError> {
+    pub fn runs_to_csv(&self) -> String {
         let (metric, split) = (self.metric.name(), split_name(self.split));
         let (validation, reported) =
             (format!("validation_{metric}"), format!("reported_{split}_{metric}"));
@@ -315,7 +308,7 @@ impl Comparison {
 }
 
 /// Rows of the same named columns as CSV.
-fn csv(rows: Vec<Vec<(&str, String)>>) -> Result<String, CompareError> {
+fn csv(rows: Vec<Vec<(&str, String)>>) -> String {
     let mut table = Table::default();
     for (name, _) in rows.first().into_iter().flatten() {
         table.column(*name, Side::Left, 0);

@@ -129,7 +129,7 @@ lookahead=true   optimizer.lr=0.1      4  84.2 ± 1.9     86.5  –             
         assert!(width < 60 || text.lines().all(|line| line.chars().count() <= width), "{text}");
         assert!(width < 60 || text.contains("run-011"), "{text}");
     }
-    let csv = comparison.to_csv().unwrap();
+    let csv = comparison.to_csv();
     let rows: Vec<Vec<&str>> = csv.lines().map(|line| line.split(',').collect()).collect();
     let cell = |row: usize, name: &str| {
         rows[row][rows[0].iter().position(|column| *column == name).unwrap()]
@@ -139,7 +139,7 @@ lookahead=true   optimizer.lr=0.1      4  84.2 ± 1.9     86.5  –             
         ["79.5", "84.25", "4.75"]
     );
     assert_eq!([cell(1, "baseline"), cell(1, "low"), cell(2, "verdict")], ["true", "", "better"]);
-    let runs = comparison.runs_to_csv().unwrap();
+    let runs = comparison.runs_to_csv();
     assert_eq!(runs.lines().count(), 17);
     assert!(runs.contains(",2,diverged,20,"), "{runs}");
 }

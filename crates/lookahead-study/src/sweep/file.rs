@@ -101,9 +101,3 @@ pub struct Variant {
     /// Keys of which it has a grid of its own.
     pub grid: Vec<Axis>,
 }
-
-/// Whether a name can be that of a folder.
-pub(super) fn is_plain(name: &str) -> bool {
-    let odd = |c: char| c.is_control() || c == '/';
-    !name.is_empty() && !name.starts_with('.') && !name.contains(odd)
-}

@@ -6,11 +6,15 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
+use lookahead_run::folder::fault_of_name;
+use lookahead_run::is_unsupported;
+
 use super::error::{At, SweepError};
-use super::file::is_plain;
 
 const COPY: &str = "sweep.toml";
 const RUNS: &str = "runs";
+const OUTPUT: &str = "output";
+const LOCK: &str = "lock";
 
 /// The folder of a sweep:
 ///
@@ -20,7 +24,6 @@ const RUNS: &str = "runs";
 /// results.csv         a line for each run
 /// results.jsonl       the same as JSON
 /// output/NAME.txt     the end of the error output of a run that failed
-/// active/NAME         locked by the process of a run while it is running
 /// lock                held by the process that runs the sweep
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -47,37 +50,22 @@ impl SweepFolder {
     /// If something else has the name.
     pub fn create(out: &Path, name: &str) -> Result<SweepFolder, SweepError> {
         let path = out.join(name);
-        if !is_plain(name) {
+        // A crash before the copy was written leaves only these.
+        let is_ours = |entry: fs::DirEntry| {
+            [RUNS, OUTPUT, LOCK, ".sweep.toml.tmp"].iter().any(|own| entry.file_name() == *own)
+        };
+        let is_free = match fs::read_dir(&path) {
+            Ok(found) => found.flatten().all(is_ours),
+            Err(cause) => cause.kind() == io::ErrorKind::NotFound,
+        };
+        let is_usable = is_free || SweepFolder::open(&path).is_some();
+        if fault_of_name(name).is_some() || !is_usable {
             return Err(SweepError::NotASweep(path));
         }
-        // One of its folders may have been removed.
-        let make = |path: &Path| {
-            for inner in [RUNS, "output", "active"] {
-                let inner = path.join(inner);
-                fs::create_dir_all(&inner).at("make the folder", &inner)?;
-            }
-            Ok::<_, SweepError>(())
-        };
-        if let Some(folder) = SweepFolder::open(&path) {
-            make(&folder.path)?;
-            return Ok(folder);
+        for inner in [RUNS, OUTPUT] {
+            let inner = path.join(inner);
+            fs::create_dir_all(&inner).at("make the folder", &inner)?;
         }
-        // A crash before the copy was written left only our empty folders.
-        let ours = |name: &std::ffi::OsStr| {
-            ["runs", "output", "active", "lock", ".sweep.toml.tmp"].iter().any(|own| name == *own)
-        };
-        match fs::read_dir(&path) {
-            Ok(found) => {
-                let names: Vec<_> =
-                    found.filter_map(|entry| Some(entry.ok()?.file_name())).collect();
-                if !names.iter().all(|name| ours(name)) {
-                    return Err(SweepError::NotASweep(path));
-                }
-            }
-            Err(cause) if cause.kind() == io::ErrorKind::NotFound => {}
-            Err(_) => return Err(SweepError::NotASweep(path)),
-        }
-        make(&path)?;
         Ok(SweepFolder::at(path))
     }
 
@@ -108,11 +96,7 @@ impl SweepFolder {
 
     /// Where the end of a run's error output is, after it failed.
     pub fn output(&self, name: &str) -> PathBuf {
-        self.path.join("output").join(format!("{name}.txt"))
-    }
-
-    fn active(&self, name: &str) -> PathBuf {
-        self.path.join("active").join(name)
+        self.path.join(OUTPUT).join(format!("{name}.txt"))
     }
 
     /// Makes this process the only one that runs the sweep, until what is returned is dropped.
@@ -120,25 +104,27 @@ impl SweepFolder {
     /// # Errors
     /// If another process has it.
     pub fn lock(&self) -> Result<File, SweepError> {
-        let path = self.path.join("lock");
+        let path = self.path.join(LOCK);
         let file = File::options().create(true).truncate(false).write(true).open(&path);
         let file = file.at("open", &path)?;
-        match try_lock(&file) {
-            Ok(()) => {
-                let found = file.metadata().at("look at", &path)?;
-                let _ = self.lock.set((found.dev(), found.ino()));
-                self.check()?;
-                Ok(file)
+        match file.try_lock() {
+            Err(TryLockError::WouldBlock) => return Err(SweepError::InUse(self.path.clone())),
+            // On a disk without locks, of which the runs warn, it counts as locked.
+            Err(TryLockError::Error(cause)) if !is_unsupported(&cause) => {
+                return Err(cause).at("lock", &path);
             }
-            Err(TryLockError::WouldBlock) => Err(SweepError::InUse(self.path.clone())),
-            Err(TryLockError::Error(cause)) => Err(cause).at("lock", &path),
+            _ => {}
         }
+        let found = file.metadata().at("look at", &path)?;
+        let _ = self.lock.set((found.dev(), found.ino()));
+        self.check()?;
+        Ok(file)
     }
 
     /// That the folder at the path is still the one that this process has locked. Checked before
     /// anything in it is written or removed: another sweep may have its name by now.
     pub(super) fn check(&self) -> Result<(), SweepError> {
-        let found = self.path.join("lock").symlink_metadata();
+        let found = self.path.join(LOCK).symlink_metadata();
         let found = found.ok().map(|found| (found.dev(), found.ino()));
         match self.lock.get() {
             Some(own) if found != Some(*own) => Err(SweepError::Gone(self.path.clone())),
@@ -166,50 +152,11 @@ impl SweepFolder {
     /// Writes a file of the sweep, whole or not at all.
     pub(super) fn write(&self, name: &str, bytes: &[u8]) -> Result<(), SweepError> {
         self.check()?;
-        let (path, draft) = (self.path.join(name), self.path.join(format!(".{name}.tmp")));
-        let written = File::create(&draft).and_then(|mut file| {
+        let (path, temporary) = (self.path.join(name), self.path.join(format!(".{name}.tmp")));
+        let written = File::create(&temporary).and_then(|mut file| {
             io::Write::write_all(&mut file, bytes)?;
             file.sync_all()
         });
-        written.and_then(|()| fs::rename(&draft, &path)).at("write", &path)
-    }
-
-    /// A locked file for the process of a run. The lock lasts as long as that process has the file
-    /// open: from its start, before there is a run folder that could be locked, and after this
-    /// process is gone.
-    pub(super) fn activate(&self, name: &str) -> Result<File, SweepError> {
-        self.check()?;
-        let path = self.active(name);
-        let file = File::options().create(true).truncate(false).read(true).write(true).open(&path);
-        let file = file.at("open", &path)?;
-        match try_lock(&file) {
-            Ok(()) => Ok(file),
-            Err(TryLockError::WouldBlock) => {
-                Err(io::Error::other("another process has it")).at("lock", &path)
-            }
-            Err(TryLockError::Error(cause)) => Err(cause).at("lock", &path),
-        }
-    }
-
-    /// Removes the file of [`activate`](Self::activate).
-    pub(super) fn deactivate(&self, name: &str) {
-        if self.check().is_ok() {
-            let _ = fs::remove_file(self.active(name));
-        }
-    }
-
-    /// Whether a process of a run is running that this sweep, or an earlier process of it, started.
-    pub(super) fn is_active(&self, name: &str) -> bool {
-        // Opening for writing and locking shared leaves the file as it is.
-        let Ok(file) = File::open(self.active(name)) else { return false };
-        matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock))
-    }
-}
-
-/// Locks a file; on a disk without locks, of which the runs warn, it counts as locked.
-fn try_lock(file: &File) -> Result<(), TryLockError> {
-    match file.try_lock() {
-        Err(TryLockError::Error(cause)) if lookahead_run::is_unsupported(&cause) => Ok(()),
-        result => result,
+        written.and_then(|()| fs::rename(&temporary, &path)).at("write", &path)
     }
 }

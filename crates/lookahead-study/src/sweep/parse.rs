@@ -3,12 +3,13 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
+use lookahead_run::folder::fault_of_name;
 use toml::Spanned;
 use toml::Value;
 use toml::de::{DeTable, DeValue};
 
 use super::error::SweepError;
-use super::file::{Axis, Distribution, Drawn, MOST, Random, Setting, SweepFile, Variant, is_plain};
+use super::file::{Axis, Distribution, Drawn, MOST, Random, Setting, SweepFile, Variant};
 
 const KEYS: &str =
     "`config`, `name`, `seeds`, `jobs`, `[set]`, `[grid]`, `[random]`, `[[variants]]`";
@@ -141,7 +142,7 @@ fn parse(path: &Path, text: &str) -> Result<SweepFile, Fault> {
                        `config = \"../digits.toml\"`, as a path from this file.";
         return Err((None, message.into()));
     }
-    if !is_plain(&file.name) {
+    if fault_of_name(&file.name).is_some() {
         let message = format!(
             "{:?} can't be the name of a sweep, which is that of a folder. Use one without `/` and \
              control characters that does not start with a dot, for example `digits-lr`.",

@@ -8,8 +8,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use sha2::{Digest, Sha256};
 use toml::Value;
 
+use lookahead_run::folder::fault_of_name;
+
 use super::error::SweepError;
-use super::file::{Axis, Distribution, Drawn, MOST, Random, Setting, SweepFile, Variant, is_plain};
+use super::file::{Axis, Distribution, Drawn, MOST, Random, Setting, SweepFile, Variant};
 
 /// Longest name of a run; a longer one is cut, and gets a hash to stay unique.
 const LONGEST: usize = 100;
@@ -68,7 +70,7 @@ pub fn expand(file: &SweepFile) -> Result<Vec<Point>, SweepError> {
         shape.expand(file, &draws, &labels, &mut points);
     }
     tell_apart(&mut points);
-    if let Some(point) = points.iter().find(|point| !is_plain(&point.name)) {
+    if let Some(point) = points.iter().find(|point| fault_of_name(&point.name).is_some()) {
         return Err(fault(
             None,
             format!(

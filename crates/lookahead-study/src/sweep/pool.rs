@@ -41,7 +41,7 @@ pub struct Options {
     pub retry_failed: bool,
 }
 
-/// What came of a sweep.
+/// The result of a sweep.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Outcome {
     /// Runs that are finished.
@@ -244,9 +244,10 @@ impl Pool<'_> {
                 self.start(index)?;
             }
             let is_running = |state: &State| matches!(state, State::Running(_));
-            let is_done = match self.stopping {
-                true => !self.states.iter().any(is_running),
-                false => self.active() == 0 && self.waiting.is_empty(),
+            let is_done = if self.stopping {
+                !self.states.iter().any(is_running)
+            } else {
+                self.active() == 0 && self.waiting.is_empty()
             };
             if is_due || is_done {
                 let progress = self.progress();
@@ -279,7 +280,6 @@ impl Pool<'_> {
         for index in 0..self.states.len() {
             if let State::Running(active) = &mut self.states[index] {
                 active.process.kill();
-                self.folder.deactivate(self.name(index));
                 self.states[index] = State::Done;
             }
         }
@@ -287,15 +287,18 @@ impl Pool<'_> {
 
     fn start(&mut self, index: usize) -> Result<(), SweepError> {
         let State::Waiting(task) = self.states[index] else { return Ok(()) };
-        let name = self.name(index).to_owned();
-        if task == Task::Train {
-            self.folder.remove_run(&name)?;
-        }
-        let lock = self.folder.activate(&name)?;
         let point = &self.plan.points[index].point;
+        // Another process may have started it since the survey.
+        if matches!(survey::look(self.folder, &point.name)?, Found::InUse) {
+            self.states[index] = State::InUse;
+            return Ok(());
+        }
+        if task == Task::Train {
+            self.folder.remove_run(&point.name)?;
+        }
         let (config, runs) = (self.plan.config(), self.folder.runs());
-        let process = Process::start(&self.options.program, task, point, &config, &runs, lock)?;
-        let log = self.folder.run(&name).join("events.jsonl");
+        let process = Process::start(&self.options.program, task, point, &config, &runs)?;
+        let log = self.folder.run(&point.name).join("events.jsonl");
         let steps = Steps::new(&log, task == Task::Resume);
         self.states[index] = State::Running(Box::new(Active { process, steps, task }));
         Ok(())
@@ -311,7 +314,6 @@ impl Pool<'_> {
         let task = active.task;
         self.states[index] = State::Done;
         let name = self.name(index).to_owned();
-        self.folder.deactivate(&name);
 
         let failures = self.rows[index].as_ref().map_or(0, |row| row.failures);
         let Ended { status: ended, message, numbers } = Ended::read(&self.folder.run(&name));
@@ -364,7 +366,6 @@ impl Pool<'_> {
             }
             let found = survey::look(self.folder, self.name(index))?;
             if !matches!(found, Found::InUse) {
-                self.folder.deactivate(self.name(index));
                 self.settle(index, found);
                 self.write()?;
             }

@@ -4,7 +4,6 @@
 mod tests;
 
 use std::collections::VecDeque;
-use std::fs::File;
 use std::io::Read;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
@@ -36,14 +35,13 @@ pub(super) struct Process {
 }
 
 impl Process {
-    /// Starts it. It holds `active` open, as its standard input, as long as it is running.
+    /// Starts it.
     pub(super) fn start(
         program: &Path,
         task: Task,
         point: &Point,
         config: &Path,
         runs: &Path,
-        active: File,
     ) -> Result<Process, SweepError> {
         let mut command = Command::new(program);
         match task {
@@ -63,7 +61,7 @@ impl Process {
         for name in ["RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT"] {
             command.env_remove(name);
         }
-        command.stdin(active).stdout(Stdio::null()).stderr(Stdio::piped());
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
         // Ctrl-C is meant for the sweep, which asks its runs to stop itself.
         command.process_group(0);
         let mut child = command.spawn().at("start", program)?;

@@ -121,44 +121,30 @@ impl Estimate {
         }
     }
 
-    /// The time left with those that are running, and those that wait with their steps if these are
-    /// known.
+    /// The time left with the running runs, and the waiting ones with their total steps if these are known.
     pub(super) fn left(
         &self,
         running: &[&Steps],
         waiting: &[Option<u64>],
         jobs: usize,
     ) -> Option<Duration> {
-        let seconds: f64 = running.iter().map(|steps| steps.elapsed().as_secs_f64()).sum();
-        let taken: u64 = running.iter().map(|steps| steps.taken()).sum();
-        let totals = self.totals.iter().copied();
-        let totals: Vec<f64> = totals
-            .chain(running.iter().map(|steps| steps.total).filter(|total| *total > 0))
-            .map(|total| total as f64)
-            .collect();
-        left(self.seconds + seconds, self.steps + taken, &totals, running, waiting, jobs)
+        let seconds = running.iter().map(|run| run.elapsed().as_secs_f64()).sum::<f64>();
+        let taken = self.steps + running.iter().map(|run| run.taken()).sum::<u64>();
+        let known = running.iter().map(|run| run.total).filter(|total| *total > 0);
+        let totals: Vec<u64> = self.totals.iter().copied().chain(known).collect();
+        if taken == 0 || totals.is_empty() {
+            return None;
+        }
+        let mean = totals.iter().sum::<u64>() as f64 / totals.len() as f64;
+        let of_running = running.iter().map(|run| match run.total {
+            0 => mean,
+            total => total.saturating_sub(run.step) as f64,
+        });
+        let of_waiting = waiting.iter().map(|steps| steps.map_or(mean, |steps| steps as f64));
+        let to_do: f64 = of_running.chain(of_waiting).sum();
+        // The last ones leave processors idle.
+        let at_once = jobs.min(running.len() + waiting.len()).max(1) as f64;
+        let per_step = (self.seconds + seconds) / taken as f64;
+        Duration::try_from_secs_f64(to_do * per_step / at_once).ok()
     }
-}
-
-fn left(
-    seconds: f64,
-    steps: u64,
-    totals: &[f64],
-    running: &[&Steps],
-    waiting: &[Option<u64>],
-    jobs: usize,
-) -> Option<Duration> {
-    if steps == 0 || totals.is_empty() {
-        return None;
-    }
-    let mean = totals.iter().sum::<f64>() / totals.len() as f64;
-    let of_running = running.iter().map(|steps| match steps.total {
-        0 => mean,
-        total => total.saturating_sub(steps.step) as f64,
-    });
-    let of_waiting = waiting.iter().map(|steps| steps.map_or(mean, |steps| steps as f64));
-    let to_do: f64 = of_running.chain(of_waiting).sum();
-    // The last ones leave processors idle.
-    let at_once = jobs.min(running.len() + waiting.len()).max(1) as f64;
-    Duration::try_from_secs_f64(to_do * seconds / steps as f64 / at_once).ok()
 }

@@ -1,7 +1,7 @@
-//! What is in the place of each run: finished, stopped, failed, in use, or nothing.
+//! The state of each run: finished, stopped, failed, in use, or not there.
 //!
-//! Only a run's folder and log count, whoever left them: a sweep that ended in order, one that was
-//! killed, or a user who trained the run by hand.
+//! Only a run's folder and log count, whoever made them: a sweep that ended in order, one that was
+//! killed, or a user who trained the run.
 
 use std::collections::HashSet;
 use std::fs;
@@ -17,7 +17,7 @@ use super::process::Task;
 use super::results::Numbers;
 use crate::summary::Summary;
 
-/// What is in the place of a run.
+/// The state of a run.
 pub(super) enum Found {
     Nothing,
     /// A process of another sweep, or one that a user started, trains it.
@@ -35,7 +35,7 @@ pub(super) struct Ended {
 }
 
 impl Ended {
-    /// Reads a run's log. One that can't be read is that of a run that has hardly begun.
+    /// Reads a run's log; one that can't be read counts as that of a run that has hardly begun.
     pub(super) fn read(run: &Path) -> Ended {
         let Ok(summary) = Summary::read(run) else { return Ended::default() };
         let numbers = Some(Numbers::of(&summary));
@@ -51,9 +51,6 @@ impl Ended {
 /// If it can't be read.
 pub(super) fn look(folder: &SweepFolder, name: &str) -> Result<Found, SweepError> {
     let path = folder.run(name);
-    if folder.is_active(name) {
-        return Ok(Found::InUse);
-    }
     if path.symlink_metadata().is_err() {
         return Ok(Found::Nothing);
     }
@@ -97,10 +94,8 @@ pub(super) fn check_config(
 /// What to do with a run that has not ended.
 pub(super) fn task(folder: &SweepFolder, name: &str) -> Task {
     let run = RunFolder::open(&folder.run(name));
-    match run.is_ok_and(|run| run.checkpoints().newest_valid().is_ok()) {
-        true => Task::Resume,
-        false => Task::Train,
-    }
+    let can_resume = run.is_ok_and(|run| run.checkpoints().newest_valid().is_ok());
+    if can_resume { Task::Resume } else { Task::Train }
 }
 
 /// How many runs in the folder are not points of the sweep.

@@ -52,8 +52,8 @@ pub fn compare(arguments: &cli::Compare) -> anyhow::Result<()> {
         Ok(())
     };
     write(&arguments.markdown, &|| Ok(comparison.to_markdown()))?;
-    write(&arguments.csv, &|| Ok(comparison.to_csv()?))?;
-    write(&arguments.runs_csv, &|| Ok(comparison.runs_to_csv()?))?;
+    write(&arguments.csv, &|| Ok(comparison.to_csv()))?;
+    write(&arguments.runs_csv, &|| Ok(comparison.runs_to_csv()))?;
     match &arguments.figures {
         Some(folder) => draw(&comparison, folder, arguments),
         None => Ok(()),

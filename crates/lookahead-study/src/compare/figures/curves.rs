@@ -1,5 +1,8 @@
 //! Losses by step.
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::BTreeMap;
 
 use lookahead_chart::{Figure, Line, Panel, Point};
@@ -12,40 +15,14 @@ use crate::compare::statistics::Spread;
 /// Points of a curve of steps: about one for each two pixels.
 const COLUMNS: usize = 500;
 
-/// What a band around a mean covers.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Band {
-    /// From the least to the greatest of the seeds.
-    Extremes,
-    /// One standard deviation over seeds on either side.
-    Deviation,
-}
-
-/// How curves of losses are drawn.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Curves {
-    /// What the bands cover.
-    pub band: Band,
-    /// The decay of the running mean, from 0 (no smoothing) to below 1; by default it averages over
-    /// about a hundredth of the run.
-    pub smoothing: Option<f64>,
-    /// Whether the vertical axes are logarithmic.
-    pub log_y: bool,
-}
-
-impl Default for Curves {
-    fn default() -> Self {
-        Curves { band: Band::Extremes, smoothing: None, log_y: false }
-    }
-}
-
 impl Comparison {
     /// The training loss by step and, below it, the validation loss at evaluations: means over seeds
-    /// with bands, of the points with these indices.
+    /// with bands from the least to the greatest seed, of the points with these indices. Training losses
+    /// are running means over about a hundredth of the run.
     ///
     /// # Errors
     /// [`CompareError::NoFigure`](crate::compare::CompareError::NoFigure) if none of their runs has taken a step.
-    pub fn loss_curves(&self, points: &[usize], curves: Curves) -> Drawn {
+    pub fn loss_curves(&self, points: &[usize]) -> Drawn {
         let (mut training, mut validation) = (Vec::new(), Vec::new());
         let points: Vec<usize> =
             points.iter().copied().filter(|point| *point < self.points.len()).collect();
@@ -54,14 +31,13 @@ impl Comparison {
         if steps == 0 {
             return Err(nothing("no run of these points has taken a step."));
         }
-        let usual = 1.0 - 1.0 / (steps as f64 / 100.0).max(1.0);
-        let beta = curves.smoothing.unwrap_or(usual).clamp(0.0, 0.99999);
+        let beta = (1.0 - 1.0 / (steps as f64 / 100.0).max(1.0)).min(0.99999);
         for (index, point) in points.iter().enumerate() {
             let runs = self.drawn(*point);
             let smoothed: Vec<Vec<(usize, f64)>> =
                 runs.iter().map(|run| sampled(&run.summary.losses, beta, steps)).collect();
             let all = smoothed.into_iter().flatten();
-            let points = means(all.map(|(step, loss)| (step as u64, loss)), curves.band);
+            let points = means(all.map(|(step, loss)| (step as u64, loss)));
             training.push(Line { points, ..look(index, self.name_of(*point)) });
             let evaluations = runs.iter().flat_map(|run| {
                 let weights = run.summary.final_weights();
@@ -70,7 +46,7 @@ impl Comparison {
                     found.split == Split::Validation && Some(found.weights) == weights
                 })
             });
-            let points = means(evaluations.map(|(step, found)| (*step, found.loss)), curves.band);
+            let points = means(evaluations.map(|(step, found)| (*step, found.loss)));
             validation.push(Line { points, ..look(index, self.name_of(*point)) });
         }
         let smoothing = if beta > 0.0 {
@@ -78,16 +54,12 @@ impl Comparison {
         } else {
             String::new()
         };
-        let band = match curves.band {
-            Band::Extremes => "from the least to the greatest seed",
-            Band::Deviation => "one standard deviation over seeds on either side",
-        };
+        let band = "from the least to the greatest seed";
         let note = format!("{smoothing}Lines are means over seeds, bands reach {band}.");
         let has_validation = validation.iter().any(|line| !line.points.is_empty());
         let panel = |title: &str, lines: Vec<Line>, legend: bool| Panel {
             title: title.into(),
             y_label: "loss".into(),
-            log_y: curves.log_y,
             x_ends: Some((0.0, steps as f64)),
             lines,
             legend,
@@ -126,7 +98,7 @@ fn sampled(losses: &[f32], beta: f64, steps: usize) -> Vec<(usize, f64)> {
 
 /// Means of values at equal steps. Steps that not all runs have are left out: the
 /// mean would jump there.
-fn means(values: impl Iterator<Item = (u64, f64)>, band: Band) -> Vec<Point> {
+fn means(values: impl Iterator<Item = (u64, f64)>) -> Vec<Point> {
     let mut at: BTreeMap<u64, Vec<f64>> = BTreeMap::new();
     for (step, value) in values {
         at.entry(step).or_default().push(value);
@@ -135,18 +107,10 @@ fn means(values: impl Iterator<Item = (u64, f64)>, band: Band) -> Vec<Point> {
     at.into_iter()
         .filter(|(_, values)| values.len() == most)
         .map(|(step, values)| match Spread::of(&values) {
-            Some(spread) => spread_point(step as f64, &spread, band),
+            Some(Spread { mean, min, max, .. }) => {
+                Point { low: min, high: max, ..Point::new(step as f64, mean) }
+            }
             None => Point::new(step as f64, f64::NAN),
         })
         .collect()
-}
-
-/// A point for a mean over seeds.
-fn spread_point(x: f64, spread: &Spread, band: Band) -> Point {
-    let (low, high) = match (band, spread.deviation) {
-        (Band::Extremes, _) => (spread.min, spread.max),
-        (Band::Deviation, Some(sd)) => (spread.mean - sd, spread.mean + sd),
-        (Band::Deviation, None) => (spread.mean, spread.mean),
-    };
-    Point { x, low, high, y: spread.mean, gap_before: false }
 }

@@ -122,13 +122,7 @@ impl Comparison {
 /// A point with its standard error.
 fn error_point(x: f64, spread: &Spread) -> Point {
     let error = spread.standard_error().unwrap_or(0.0);
-    Point {
-        x,
-        low: spread.mean - error,
-        high: spread.mean + error,
-        y: spread.mean,
-        gap_before: false,
-    }
+    Point { low: spread.mean - error, high: spread.mean + error, ..Point::new(x, spread.mean) }
 }
 
 /// The losses of whole cycles less their first, by the steps since the sync; the last one is the

@@ -15,10 +15,8 @@ mod cycles;
 mod keys;
 mod style;
 
-pub use curves::{Band, Curves};
-
 use lookahead_chart::Figure;
-use style::{Drawn, nothing};
+use style::Drawn;
 
 use super::comparison::Comparison;
 
@@ -32,7 +30,7 @@ impl Comparison {
             }
         };
         let best = self.best_points();
-        add("loss".into(), self.loss_curves(&best, Curves::default()));
+        add("loss".into(), self.loss_curves(&best));
         let numeric: Vec<&String> =
             self.keys.iter().filter(|key| self.numbers_of(key).len() > 1).collect();
         for key in &numeric {
@@ -41,11 +39,9 @@ impl Comparison {
                 let lines = figure.panels.iter().flat_map(|panel| &panel.lines);
                 lines.into_iter().any(|line| line.points.len() > 1)
             };
-            let figure = self.against_key(key).and_then(|figure| match has_line(&figure) {
-                true => Ok(figure),
-                false => Err(nothing(format!("no two points differ in `{key}` alone."))),
-            });
-            add(format!("by-{}", key.replace('.', "-")), figure);
+            if let Some(figure) = self.against_key(key).ok().filter(has_line) {
+                add(format!("by-{}", key.replace('.', "-")), Ok(figure));
+            }
         }
         if numeric.iter().any(|key| *key == "lookahead.k")
             && numeric.iter().any(|key| *key == "lookahead.alpha")

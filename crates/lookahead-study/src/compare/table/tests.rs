@@ -68,8 +68,5 @@ what,n,accuracy in %
 optimizer.kind=sgd lookahead=false,5,89.60 ± 0.21
 \"a | b, \"\"c\"\"\",10,7 ± 0.20
 ";
-    assert_eq!(table().to_csv().unwrap(), wanted);
-    let mut short = table();
-    short.rows[0].pop();
-    assert!(matches!(short.to_csv(), Err(CompareError::Csv(_))));
+    assert_eq!(table().to_csv(), wanted);
 }
