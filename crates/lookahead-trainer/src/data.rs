@@ -2,22 +2,22 @@
 //!
 //! | module | what is in it |
 //! |---|---|
-//! | [`batches`] | which samples make the next batch, fixed by seed and epoch |
+//! | [`batches`] | which samples are in the next batch, a function of seed and epoch |
 //! | [`registry`] | the kinds of data that are built in, and loading one |
-//! | [`dataset`] | a data set in its three parts, and what is asked of a model |
-//! | [`images`] | images and their classes in memory, and how their bytes become numbers |
-//! | [`random`] | generators fixed by seed, epoch and batch |
-//! | [`augment`] | random shifts and flips, fixed by seed, epoch and place |
-//! | [`digits`] | the optical digits that are built into the program |
-//! | [`fashion_mnist`] | Fashion-MNIST: where it is looked for, how it is checked |
+//! | [`dataset`] | a data set in its three parts, and the problem that a model solves on it |
+//! | [`images`] | images and their classes in memory, and their normalization |
+//! | [`random`] | random numbers that are a function of seed, epoch and batch |
+//! | [`augment`] | random shifts and flips |
+//! | [`digits`] | optical digits that are built into the program |
+//! | [`fashion_mnist`] | Fashion-MNIST: where it is found, and how it is checked |
 //! | [`cifar10`], [`cifar100`], [`cifar`] | CIFAR-10 and CIFAR-100, and the format of their files |
 //! | [`text`] | any text, character by character |
 //! | [`noisy_quadratic`], [`quadratic`] | the problems of Lookahead's theory |
-//! | [`signature`] | what a model takes and gives, for whoever uses its weights elsewhere |
-//! | [`fetch`] | bringing files into the cache |
-//! | [`idx`], [`csv`], [`gzip`], [`archive`] | file formats: of MNIST and its kin, of rows of numbers, compressed ones |
+//! | [`signature`] | a model's inputs and outputs, for programs that use its weights |
+//! | [`fetch`] | fetching files into the cache |
+//! | [`idx`], [`csv`], [`gzip`], [`archive`] | file formats: MNIST's, rows of numbers, compressed files |
 //!
-//! To add a data set: a file beside these with a type for its options and a function that loads a
+//! To add a data set, add a file here with a type for its keys and a function that loads a
 //! [`Dataset`], and a line in [`registry`].
 
 pub mod archive;

@@ -28,7 +28,7 @@ pub fn doctor() -> anyhow::Result<()> {
     )?;
     print_row("CUDA", &cuda())?;
     print_row("digits", "built into this program")?;
-    print_row("Fashion-MNIST", &fashion_mnist_place())?;
+    print_row("Fashion-MNIST", &fashion_mnist::location())?;
     for cifar in [cifar10::CIFAR10, cifar100::CIFAR100] {
         print_row(cifar.title, &cifar.location())?;
     }
@@ -49,16 +49,5 @@ fn cuda() -> String {
         _ => "none: training runs on the CPU. With an NVIDIA GPU and its driver on this machine, \
               run `just setup` and build again: it then takes the libtorch that has CUDA."
             .to_owned(),
-    }
-}
-
-fn fashion_mnist_place() -> String {
-    match (fashion_mnist::find(), fashion_mnist::cache()) {
-        (Some(folder), _) => format!("in {}", folder.display()),
-        (None, Some(cache)) => format!(
-            "not here: `just train` fetches it (31 MB), or put its four files into {}",
-            cache.display()
-        ),
-        (None, None) => "not here, and no place to fetch it to: set HOME".to_owned(),
     }
 }

@@ -85,7 +85,7 @@ pub fn eval(arguments: &cli::Eval) -> anyhow::Result<()> {
             ),
             Task::Language => format!(
                 "{run} at step {step}, {set}: test perplexity {:.4}, loss {loss:.4}, accuracy \
-                 {percent:.2} %, on {samples} symbols of {data}",
+                 {percent:.2} %, on {samples} characters of {data}",
                 loss.exp()
             ),
             Task::Quadratic => {

@@ -21,7 +21,7 @@ pub trait KindOptions: Serialize + DeserializeOwned {
         Ok(())
     }
 
-    /// Why the kind doesn't have a key that other kinds have, as the end of a sentence.
+    /// Why the kind doesn't have a key that other kinds have: a sentence without its subject, the kind.
     fn why_not(_key: &str) -> Option<&'static str> {
         None
     }
@@ -124,7 +124,8 @@ impl Section<'_> {
         if let Some((key, _)) = others.iter().find(|(key, value)| !self.is_neutral(key, value)) {
             let owners = self.kinds.iter().filter(|kind| kind.has(key)).map(|kind| kind.name);
             let owners = listed(&owners.collect::<Vec<_>>());
-            let why = (own.why_not)(key).map(|why| format!(": {why}")).unwrap_or_default();
+            let why =
+                (own.why_not)(key).map(|why| format!(": {} {why}", own.name)).unwrap_or_default();
             let key = format!("{}.{key}", self.name);
             let message = format!(
                 "`{key}` belongs to {owners} only{why}. Remove it, or choose a kind that has it."

@@ -1,19 +1,18 @@
-//! Archives of files, of which only those that are wanted are unpacked.
+//! Compressed archives, of which only some files are unpacked.
 
 use std::collections::BTreeSet;
 use std::io::Read;
 use std::path::{Component, Path};
 
-/// Most entries of an archive: those known here have 8.
+/// The most entries of an archive. The known ones have 8.
 const ENTRIES: usize = 1000;
 
-/// Reads the `names`, each a plain file in `folder` of a compressed archive, and hands them on as they
-/// come. Whatever else is in the archive is passed over, and nothing of it decides where anything is
-/// written. No more than `largest` bytes are decompressed.
+/// Reads the files `names` in `folder` of a compressed archive, and gives each to `take`. Everything else in
+/// the archive is skipped. At most `largest` bytes are decompressed.
 ///
 /// # Errors
-/// A sentence, where the archive is damaged or too large, a file is missing, or a path leads out of it;
-/// what `take` says.
+/// A sentence, if the archive is damaged or too large, a file is missing, or a path leads out of it; the
+/// errors of `take`.
 pub fn unpack(
     bytes: &[u8],
     folder: &str,
@@ -22,7 +21,7 @@ pub fn unpack(
     mut take: impl FnMut(&str, &mut dyn Read) -> Result<(), String>,
 ) -> Result<(), String> {
     let damaged = |cause: std::io::Error| format!("The archive is damaged or cut off ({cause}).");
-    // What would become more ends there, and looks cut off.
+    // A larger archive ends there, and looks cut off.
     let reader = flate2::read::MultiGzDecoder::new(bytes).take(largest);
     let mut archive = tar::Archive::new(reader);
     let mut missing: BTreeSet<&str> = names.iter().copied().collect();
@@ -32,15 +31,14 @@ pub fn unpack(
             return Err(format!("The archive has more than {ENTRIES} entries, so it is not read."));
         }
         let path = entry.path().map_err(damaged)?.into_owned();
-        let inside = |part| matches!(part, Component::Normal(_) | Component::CurDir);
-        if !path.components().all(inside) {
-            let path = path.display();
-            return Err(format!("The archive has an entry `{path}`, which leads out of it."));
+        let is_inside = |part| matches!(part, Component::Normal(_) | Component::CurDir);
+        if !path.components().all(is_inside) {
+            return Err(format!("The entry `{}` leads out of the archive.", path.display()));
         }
         let here = |name: &&str| path.ends_with(Path::new(folder).join(name));
         let Some(name) = missing.iter().copied().find(here) else { continue };
         if !entry.header().entry_type().is_file() {
-            return Err(format!("In the archive, {} is no plain file.", path.display()));
+            return Err(format!("In the archive, {} is not a regular file.", path.display()));
         }
         take(name, &mut entry)?;
         missing.remove(name);

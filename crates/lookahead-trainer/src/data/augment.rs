@@ -9,18 +9,18 @@ use super::random::{SampleKey, below, generator};
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Augment {
-    /// The images as they are.
+    /// No changes.
     #[default]
     None,
-    /// A shift by up to two pixels each way, zeros coming in, and a mirror image half the time.
+    /// Shift by up to two pixels each way, filling with zeros, and mirror half of the images.
     ShiftFlip,
-    /// The same with shifts by up to four pixels: a random crop of the image with four zeros around it,
-    /// as is usual for CIFAR.
+    /// The same with shifts by up to four pixels: a random crop of the image padded with four zeros, as is
+    /// usual for CIFAR.
     CropFlip,
 }
 
 impl Augment {
-    /// Largest shift, in pixels; none where nothing is changed.
+    /// The largest shift in pixels, if images are changed.
     fn reach(self) -> Option<u64> {
         match self {
             Augment::None => None,
@@ -30,7 +30,7 @@ impl Augment {
     }
 }
 
-/// Changes the images of one batch; what it does is fixed by seed, epoch and batch.
+/// Changes the images of one batch. The changes are a function of its key.
 #[derive(Debug)]
 pub struct Augmenter {
     kind: Augment,

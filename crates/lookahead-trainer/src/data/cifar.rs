@@ -1,18 +1,15 @@
-//! The binary format of CIFAR-10 and CIFAR-100, images of 32×32 in colour, and where their files come
-//! from.
+//! The binary format of CIFAR-10 and CIFAR-100, colour images of 32×32, and where their files come from.
 //!
 //! A. Krizhevsky, *Learning Multiple Layers of Features from Tiny Images*, 2009.
 
-use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, anyhow};
+use anyhow::anyhow;
 
 use super::dataset::{Dataset, LoadContext};
-use super::fetch::Archive;
+use super::fetch::{Archive, Remote};
 use super::images::{ImageFileOptions, Images};
 use super::{fetch, gzip};
-use crate::console::eprint_line;
 use crate::usage::UsageError;
 
 /// Channels, height and width.
@@ -23,7 +20,7 @@ const PIXELS: usize = 3 * 32 * 32;
 #[derive(Debug, PartialEq, Eq)]
 pub struct Records<'a> {
     bytes: &'a [u8],
-    /// Bytes before the pixels of an image; the last is its class.
+    /// Bytes before the pixels of an image. The last one is its class.
     labels: usize,
 }
 
@@ -32,28 +29,28 @@ impl Records<'_> {
         self.bytes.chunks_exact(self.labels + PIXELS)
     }
 
-    /// The class of each image; CIFAR-100's fine one.
+    /// The class of each image; for CIFAR-100, the fine one.
     pub fn classes(&self) -> Vec<u8> {
         self.records().map(|record| record[self.labels - 1]).collect()
     }
 
-    /// All pixels, image after image: 1,024 of red, of green and of blue each.
+    /// All pixels, image after image: 1,024 of red, then of green, then of blue.
     pub fn pixels(&self) -> Vec<u8> {
         self.records().flat_map(|record| &record[self.labels..]).copied().collect()
     }
 }
 
-/// Reads records of a class, below `classes`, and 3,072 pixels each; where there is a coarse class
-/// before, as in CIFAR-100, `coarse` is true.
+/// Reads records of a class below `classes` and 3,072 pixels. If `coarse`, a coarse class precedes the class,
+/// as in CIFAR-100.
 ///
 /// # Errors
-/// A sentence that says what of the file is not as it should be, for a reader who knows which file.
+/// A sentence about what is wrong, without the name of the file.
 pub fn parse(bytes: &[u8], classes: u8, coarse: bool) -> Result<Records<'_>, String> {
     let labels = 1 + usize::from(coarse);
     let record = labels + PIXELS;
     if bytes.is_empty() || !bytes.len().is_multiple_of(record) {
         return Err(format!(
-            "It has {} bytes, and images have {record} each: it is empty, cut off, or of another \
+            "It has {} bytes, not a multiple of {record} bytes per image: it is empty, cut off, or of another \
              format.",
             bytes.len()
         ));
@@ -69,14 +66,14 @@ pub fn parse(bytes: &[u8], classes: u8, coarse: bool) -> Result<Records<'_>, Str
     }
 }
 
-/// The lines of a file that names classes; none if it can't be read.
-fn names_in(path: &Path) -> Vec<String> {
+/// The lines of a file; none if it can't be read.
+fn lines_of(path: &Path) -> Vec<String> {
     let text = gzip::read(path).ok().and_then(|bytes| String::from_utf8(bytes).ok());
     let lines = text.iter().flat_map(|text| text.lines());
     lines.map(str::trim).filter(|line| !line.is_empty()).map(str::to_owned).collect()
 }
 
-/// The data sets' own address.
+/// The address of both data sets.
 const ADDRESS: &str = "https://www.cs.toronto.edu/~kriz";
 
 /// One of the two data sets, in its binary version.
@@ -115,7 +112,7 @@ impl Cifar {
         self.train.iter().chain(self.test).copied().collect()
     }
 
-    /// Loads it from `data.dir`, or else from the cache, fetching it where it is not there.
+    /// Loads it from `data.dir`, or else from the cache, fetching it first if necessary.
     pub(super) fn load(
         &self,
         options: &ImageFileOptions,
@@ -123,15 +120,13 @@ impl Cifar {
     ) -> anyhow::Result<Dataset> {
         let (folder, remedy) = match &options.dir {
             Some(dir) => {
-                let remedy = "Put the right file there, or take `data.dir` out to have it fetched.";
                 let folder = self.inside(dir);
-                if let Some(sentence) = self.other_form(&folder) {
-                    return Err(UsageError::new(sentence).into());
-                }
+                self.refuse_other_forms(&folder)?;
+                let remedy = "Put the right file there, or remove `data.dir` to have it fetched.";
                 (folder, remedy.to_owned())
             }
             None => {
-                let folder = self.find_or_fetch(ADDRESS)?;
+                let folder = self.find_or_fetch()?;
                 let remedy = format!("Remove {} to have it fetched again.", folder.display());
                 (folder, remedy)
             }
@@ -141,37 +136,39 @@ impl Cifar {
         let data = Dataset::of_images(context, options.images(), self.classes.into(), train, test)?;
         Ok(match &options.dir {
             // The same format may hold other images, whose classes have other names.
-            Some(_) => data.with_class_names(names_in(&folder.join(self.names_file))),
+            Some(_) => data.with_class_names(lines_of(&folder.join(self.names_file))),
             None => data.with_class_names(self.names.iter().copied()),
         })
     }
 
-    /// The folder of the files: the one that is given, or the archive's own in it.
+    /// The folder of the files: `dir`, or the archive's own folder in it.
     fn inside(&self, dir: &Path) -> PathBuf {
         let unpacked = dir.join(self.archive.folder);
-        match !dir.join(self.train[0]).exists() && unpacked.is_dir() {
-            true => unpacked,
-            false => dir.to_owned(),
+        if !dir.join(self.train[0]).exists() && unpacked.is_dir() {
+            unpacked
+        } else {
+            dir.to_owned()
         }
     }
 
-    /// What there is to say of a folder that has the data set in another form than the binary version.
-    fn other_form(&self, folder: &Path) -> Option<String> {
-        let there = |name: &&str| folder.join(name).exists();
+    /// Refuses a folder that has the data set in another form.
+    fn refuse_other_forms(&self, folder: &Path) -> Result<(), UsageError> {
+        let is_there = |name: &&str| folder.join(name).exists();
         let (title, archive, shown) = (self.title, self.archive.name, folder.display());
-        if there(&self.train[0]) {
-            None
-        } else if there(&archive) {
-            Some(format!(
-                "{shown} has {archive} as it was downloaded: unpack it there, by `tar -xzf {archive}`."
-            ))
-        } else {
-            let found = self.python.iter().copied().find(|name| there(name))?;
-            Some(format!(
-                "{shown} has {title}'s version for Python, {found}, which is pickles, and those aren't \
-                 read: put the binary version there, {archive} from {ADDRESS}, or take `data.dir` out to \
-                 have that fetched."
-            ))
+        if is_there(&self.train[0]) {
+            return Ok(());
+        }
+        if is_there(&archive) {
+            return Err(UsageError::new(format!(
+                "{shown} has the packed {archive}. Unpack it there: `tar -xzf {archive}`."
+            )));
+        }
+        match self.python.iter().find(|name| is_there(name)) {
+            Some(found) => Err(UsageError::new(format!(
+                "{shown} has {title}'s version for Python, {found}, whose pickles are not read. Put the binary \
+                 version there, {archive} from {ADDRESS}, or remove `data.dir` to have it fetched."
+            ))),
+            None => Ok(()),
         }
     }
 
@@ -195,72 +192,47 @@ impl Cifar {
         Ok(images)
     }
 
-    /// Where it is put when it is fetched.
-    pub fn cache(&self) -> Option<PathBuf> {
-        Some(fetch::cache_folder()?.join(self.kind))
-    }
-
-    /// The folder where the whole data set lies on this machine, if it does.
-    pub fn find(&self) -> Option<PathBuf> {
-        let whole = |folder: &PathBuf| self.names().iter().all(|name| folder.join(name).is_file());
-        self.cache().map(|cache| self.inside(&cache)).filter(whole)
-    }
-
-    fn find_or_fetch(&self, address: &str) -> anyhow::Result<PathBuf> {
-        if let Some(folder) = self.find() {
-            return Ok(folder);
-        }
-        let title = self.title;
-        let cache = self.cache().with_context(|| {
-            format!(
-                "{title} is not on this machine, and there is no place to fetch it to: set HOME or \
-                 XDG_CACHE_HOME, or say `--set data.dir=FOLDER` where its files are."
-            )
-        })?;
-        let mirror = std::env::var(self.address_variable).ok();
-        let address = mirror.as_deref().unwrap_or(address);
-        eprint_line(format_args!(
-            "{title} is not on this machine: fetching it once, for all clones."
-        ));
-        self.fetch(address, &cache).map_err(|error| {
-            let mut said = format!("{title} is not on this machine and could not be fetched.\n");
-            let _ = writeln!(said, "  {address}: {error:#}");
-            anyhow!(
-                "{said}Put its files ({}), which {ADDRESS}/{} has, into {}, or say `--set \
-                 data.dir=FOLDER` where they are; a mirror's address can be given in {}. `just train \
-                 digits` needs no download.",
-                self.names().join(", "),
-                self.archive.name,
-                cache.display(),
-                self.address_variable
-            )
-        })?;
-        Ok(cache)
-    }
-
-    /// Brings its files into the cache.
-    fn fetch(&self, address: &str, cache: &Path) -> anyhow::Result<()> {
-        fetch::download_archive(address, &self.archive, &self.names(), cache, |folder| {
-            for names in [self.train, self.test] {
-                self.images(folder, names, "What was fetched is not kept.")?;
-            }
-            Ok(())
+    /// Calls `work` with where it can be fetched.
+    fn with_remote<T>(&self, work: impl FnOnce(Remote<'_>) -> T) -> T {
+        work(Remote {
+            title: self.title,
+            folder: self.kind,
+            names: &self.names(),
+            origin: &format!("{ADDRESS}/{}", self.archive.name),
+            megabytes: self.archive.bytes / 1_000_000,
+            address_variable: self.address_variable,
         })
+    }
+
+    /// The folder that has the whole data set on this machine.
+    pub fn find(&self) -> Option<PathBuf> {
+        let folder = self.inside(&self.with_remote(|remote| remote.cache())?);
+        self.names().iter().all(|name| folder.join(name).is_file()).then_some(folder)
     }
 
     /// Where it is, for `lookahead doctor`.
     pub fn location(&self) -> String {
-        match (self.find(), self.cache()) {
-            (Some(folder), _) => format!("in {}", folder.display()),
-            (None, Some(cache)) => format!(
-                "not here: `just train` fetches it ({} MB) from {ADDRESS}, or put the files of {} \
-                 into {}",
-                self.archive.bytes / 1_000_000,
-                self.archive.name,
-                cache.display()
-            ),
-            (None, None) => "not here, and no place to fetch it to: set HOME".to_owned(),
+        self.with_remote(|remote| remote.location(self.find()))
+    }
+
+    fn find_or_fetch(&self) -> anyhow::Result<PathBuf> {
+        if let Some(folder) = self.find() {
+            return Ok(folder);
         }
+        self.with_remote(|remote| {
+            let address = remote.mirror().unwrap_or_else(|| ADDRESS.to_owned());
+            remote.fetch(&[(address.clone(), &|cache| self.fetch(&address, cache))])
+        })
+    }
+
+    /// Fetches its files into the cache.
+    fn fetch(&self, address: &str, cache: &Path) -> anyhow::Result<()> {
+        fetch::download_archive(address, &self.archive, &self.names(), cache, |folder| {
+            for names in [self.train, self.test] {
+                self.images(folder, names, "The download is discarded.")?;
+            }
+            Ok(())
+        })
     }
 }
 

@@ -1,4 +1,4 @@
-//! CIFAR-100: 50,000 training and 10,000 test images of 32×32 in colour, in a hundred classes.
+//! CIFAR-100: 50,000 training and 10,000 test colour images of 32×32 in a hundred classes.
 
 use super::cifar::Cifar;
 use super::dataset::{Dataset, LoadContext};
@@ -8,7 +8,7 @@ use super::images::ImageFileOptions;
 /// Loads it.
 ///
 /// # Errors
-/// If a file is missing and can't be fetched, or does not hold what it should.
+/// If a file is missing and can't be fetched, or is damaged.
 pub fn load(options: ImageFileOptions, context: &LoadContext) -> anyhow::Result<Dataset> {
     CIFAR100.load(&options, context)
 }

@@ -1,4 +1,4 @@
-//! A data set in memory, and what a model is asked to learn from it.
+//! A data set in memory, and the problem that a model is to solve on it.
 
 use std::fmt;
 use std::ops::Range;
@@ -10,7 +10,7 @@ use super::random::SampleKey;
 use super::signature::Signature;
 use crate::usage::UsageError;
 
-/// What every kind of data is told besides its own options.
+/// What every kind of data gets besides its own options.
 #[derive(Debug, Clone, Copy)]
 pub struct LoadContext {
     /// The kind's name in configurations.
@@ -21,60 +21,58 @@ pub struct LoadContext {
     pub validation: usize,
 }
 
-/// What a model works on, and what it should come to.
+/// Samples and their targets.
 #[derive(Debug)]
 pub struct Batch {
-    /// What goes in: images, symbols or points, of shape (n, …).
+    /// Images, characters or points, of shape (n, …).
     pub inputs: Tensor,
-    /// What should come out, as `i64`: the class of each, of shape (n), or the symbol after each, of
-    /// shape (n, length). Nothing is in it where nothing is classified.
+    /// The targets as `i64`: the class of each image, of shape (n), or the character after each one, of
+    /// shape (n, length). Empty if nothing is classified.
     pub targets: Tensor,
 }
 
-/// A batch's tensor on the device that it is computed on; no GPU makes the program wait for it.
+/// A batch's tensor on the model's device. The program does not wait for the copy to a GPU.
 pub(crate) fn on_device(tensor: Tensor, device: Device) -> Tensor {
     lookahead_core::tch_ext::images::to_device(tensor, device)
         .unwrap_or_else(|error| panic!("{error}"))
 }
 
 /// Samples that batches are made of.
-#[allow(clippy::len_without_is_empty)] // it would be one more method for each data set
+#[allow(clippy::len_without_is_empty)] // it would be one more method per data set
 pub trait Samples: fmt::Debug {
-    /// How many there are.
+    /// The number of samples.
     fn len(&self) -> usize;
 
-    /// Those of a range as they are, on a device.
+    /// The samples of a range, unchanged, on a device.
     fn slice(&self, range: Range<usize>, device: Device) -> Batch;
 
-    /// Chosen ones for a training step, changed at random where that is asked for: always the same way
-    /// at the same place.
+    /// The samples of a training step. If the data is augmented, `key` fixes the random changes.
     fn gather(&self, indices: &[usize], key: SampleKey, device: Device) -> Batch;
 
-    /// A number that tells these samples from others of the same number, where that is known: a run
-    /// goes on only with those that it began with.
+    /// A number that differs for other contents. A run resumes only with the contents it started with.
     fn fingerprint(&self) -> Option<i64> {
         None
     }
 }
 
-/// What is asked of a model.
+/// The problem that a model solves.
 #[derive(Debug, Clone)]
 pub enum Problem {
-    /// The class of an image.
+    /// Classify images.
     Images {
         /// Channels, height and width.
         shape: [usize; 3],
-        /// How many classes.
+        /// The number of classes.
         classes: usize,
     },
-    /// The next symbol at each place of a piece of text.
+    /// Predict the next character at each position of a text.
     Text {
-        /// How many symbols there are.
-        symbols: usize,
-        /// How many a piece has.
+        /// The number of distinct characters.
+        characters: usize,
+        /// Characters in a sequence.
         length: usize,
     },
-    /// The minimum of ½ Σ aᵢ(xᵢ − cᵢ)², where c comes with each sample.
+    /// Find the minimum of ½ Σ aᵢ(xᵢ − cᵢ)², where c comes with each sample.
     Quadratic {
         /// The curvatures aᵢ.
         curvatures: Vec<f32>,
@@ -86,20 +84,20 @@ pub enum Problem {
 pub struct Dataset {
     /// Its name in configurations.
     pub name: &'static str,
-    /// What is asked.
+    /// The problem that a model solves on it.
     pub problem: Problem,
-    /// What goes in and what comes out, for checkpoints.
+    /// The inputs and outputs of a model, for checkpoints.
     pub signature: Signature,
-    /// What is trained on.
+    /// The samples that are trained on.
     pub train: Box<dyn Samples>,
-    /// Held out of the training set; every choice is made on it.
+    /// A part of the training set that is not trained on. Every choice is made on it.
     pub validation: Box<dyn Samples>,
-    /// The data set's own test set; only reported.
+    /// The data set's own test set, which is only reported.
     pub test: Box<dyn Samples>,
 }
 
 impl Dataset {
-    /// The same with a name for each class; without, if there are not as many.
+    /// Names the classes, if there are as many names as classes.
     #[must_use]
     pub fn with_class_names<N: Into<String>>(mut self, names: impl IntoIterator<Item = N>) -> Self {
         let names: Vec<String> = names.into_iter().map(Into::into).collect();
@@ -117,23 +115,23 @@ impl Dataset {
     }
 }
 
-/// How many of the training samples are the validation set.
+/// The size of the validation set, which is taken out of `samples` training samples.
 ///
 /// # Errors
-/// A usage error if none would be left to train on.
+/// A usage error if no sample would be left to train on.
 pub fn validation_samples(context: &LoadContext, samples: usize) -> Result<usize, UsageError> {
     let LoadContext { name, validation, .. } = *context;
     if validation < samples {
         return Ok(validation);
     }
     Err(UsageError::new(format!(
-        "`data.validation` is {validation}, and the training set of {name} has only {samples} samples: \
-         hold out fewer.",
+        "`data.validation` is {validation}, but the training set of {name} has only {samples} samples. Use \
+         fewer.",
     )))
 }
 
 impl Problem {
-    /// What is learnt.
+    /// The task.
     pub fn task(&self) -> Task {
         match self {
             Problem::Images { .. } => Task::Classification,
@@ -142,10 +140,10 @@ impl Problem {
         }
     }
 
-    /// Channels, height and width of the images, and how many classes there are.
+    /// Channels, height and width of the images, and the number of classes.
     ///
     /// # Errors
-    /// A usage error where there are no images.
+    /// A usage error if the data is not images.
     pub fn images(&self) -> Result<([i64; 3], i64), UsageError> {
         match self {
             Problem::Images { shape, classes } => Ok((shape.map(|n| n as i64), *classes as i64)),
@@ -153,27 +151,27 @@ impl Problem {
         }
     }
 
-    /// How many symbols there are, and how long a piece of text is.
+    /// The number of distinct characters, and the length of a sequence.
     ///
     /// # Errors
-    /// A usage error where there is no text.
+    /// A usage error if the data is not text.
     pub fn text(&self) -> Result<(i64, i64), UsageError> {
         match self {
-            Problem::Text { symbols, length } => Ok((*symbols as i64, *length as i64)),
+            Problem::Text { characters, length } => Ok((*characters as i64, *length as i64)),
             _ => Err(UsageError::new("This model reads text, and the data has none.")),
         }
     }
 
-    /// Of a quadratic function.
+    /// The curvatures of a quadratic function.
     ///
     /// # Errors
-    /// A usage error where there is none.
+    /// A usage error if the data is not a quadratic problem.
     pub fn curvatures(&self) -> Result<&[f32], UsageError> {
         match self {
             Problem::Quadratic { curvatures } => Ok(curvatures),
-            _ => {
-                Err(UsageError::new("This model needs a quadratic problem, and the data is none."))
-            }
+            _ => Err(UsageError::new(
+                "This model needs a quadratic problem, and the data is not one.",
+            )),
         }
     }
 }

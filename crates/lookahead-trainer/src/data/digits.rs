@@ -9,20 +9,20 @@ use super::{csv, gzip};
 const FILE: &[u8] = include_bytes!("../../data/digits.csv.gz");
 const PIXELS: usize = 64;
 
-/// Every seventh image is test data: the file goes writer by writer and counts from 0 to 9 over and
-/// over, so all writers and all digits are in both parts.
+/// Every seventh image is test data. The file is sorted by writer, and each counts from 0 to 9 repeatedly, so
+/// all writers and all digits are in both parts.
 const TEST_EVERY: usize = 7;
 
-/// The data set: 1,541 images for training, 256 for the test.
+/// Loads it: 1,541 images for training, 256 for the test.
 ///
 /// # Errors
-/// Where the built-in file is damaged.
+/// If the built-in file is damaged.
 pub fn load(options: ImageOptions, context: &LoadContext) -> anyhow::Result<Dataset> {
     let read = || csv::parse(&gzip::decompress(FILE, 1 << 20)?, PIXELS, 10);
     let rows = read().map_err(|reason| {
-        anyhow!("The digits that are built into this program are damaged: build it again. {reason}")
+        anyhow!("The digits that are built into this program are damaged. {reason} Build it again.")
     })?;
-    // Mean and standard deviation of the training pixels, which run from 0 to 16.
+    // The mean and standard deviation of the training pixels, which range from 0 to 16.
     let mut empty = Images::none([1, 8, 8], &[4.8916], &[6.0189]);
     empty.range = [0, 16];
     let (mut train, mut test) = (empty.clone(), empty.clone());

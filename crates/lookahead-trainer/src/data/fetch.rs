@@ -1,10 +1,11 @@
-//! Bringing files into the cache, which all clones and runs of a user share.
+//! Fetches data sets into a cache that all clones and runs of a user share.
 //!
-//! Files arrive in a folder beside the cache's and are checked there; one rename then makes them
-//! the cache's, so that an interrupted download never looks like a whole one.
+//! Files arrive in a folder beside the cache's and are checked there. One rename then makes them the cache's,
+//! so that an interrupted download never looks complete.
 
+use std::fmt::Write as _;
 use std::fs::File;
-use std::io::{Read, Write};
+use std::io::Read;
 use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -14,31 +15,102 @@ use anyhow::{Context, bail};
 use indicatif::{ProgressBar, ProgressStyle};
 use lookahead_run::checkpoint::sha256_of;
 
-use super::gzip;
+use super::{archive, gzip};
+use crate::console::eprint_line;
 
-/// `$XDG_CACHE_HOME/lookahead/data`, or that in `~/.cache`.
-pub fn cache_folder() -> Option<PathBuf> {
-    let set = |name| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
-    let base = set("XDG_CACHE_HOME").or_else(|| Some(set("HOME")?.join(".cache")))?;
-    Some(base.join("lookahead").join("data"))
+/// A data set that can be fetched.
+#[derive(Debug, Clone, Copy)]
+pub struct Remote<'a> {
+    /// Its usual name.
+    pub title: &'a str,
+    /// Its folder in the cache.
+    pub folder: &'a str,
+    /// Its files.
+    pub names: &'a [&'a str],
+    /// Where its files can be downloaded, for a sentence.
+    pub origin: &'a str,
+    /// The size of the download.
+    pub megabytes: u64,
+    /// The environment variable that names another address, for example a mirror.
+    pub address_variable: &'a str,
+}
+
+/// A way to get the files of a data set into a folder: its name, and the work.
+pub type Source<'a> = (String, &'a dyn Fn(&Path) -> anyhow::Result<()>);
+
+impl Remote<'_> {
+    /// Its folder in the cache, `$XDG_CACHE_HOME/lookahead/data` or that in `~/.cache`.
+    pub fn cache(&self) -> Option<PathBuf> {
+        let set =
+            |name| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+        let base = set("XDG_CACHE_HOME").or_else(|| Some(set("HOME")?.join(".cache")))?;
+        Some(base.join("lookahead").join("data").join(self.folder))
+    }
+
+    /// The address that the user named instead of the data set's own.
+    pub fn mirror(&self) -> Option<String> {
+        std::env::var(self.address_variable).ok()
+    }
+
+    /// Fetches it into the cache from the first of `sources` that works.
+    ///
+    /// # Errors
+    /// If there is no place for a cache, or none of the sources works.
+    pub fn fetch(&self, sources: &[Source<'_>]) -> anyhow::Result<PathBuf> {
+        let Remote { title, names, origin, address_variable, .. } = *self;
+        let cache = self.cache().with_context(|| {
+            format!(
+                "{title} is not on this machine, and there is no cache to fetch it into. Set HOME or \
+                 XDG_CACHE_HOME, or use `--set data.dir=FOLDER` for a folder that has its files."
+            )
+        })?;
+        eprint_line(format_args!(
+            "{title} is not on this machine: fetching it once, for all clones."
+        ));
+        let mut failures = String::new();
+        for (source, fetch) in sources {
+            match fetch(&cache) {
+                Ok(()) => return Ok(cache),
+                Err(error) => writeln!(failures, "  {source}: {error:#}")?,
+            }
+        }
+        bail!(
+            "{title} is not on this machine and could not be fetched.\n{failures}Put its files ({}) from \
+             {origin} into {}, or use `--set data.dir=FOLDER` for a folder that has them. {address_variable} \
+             can name a mirror. `just train digits` needs no download.",
+            names.join(", "),
+            cache.display()
+        )
+    }
+
+    /// Where it is, for `lookahead doctor`.
+    pub fn location(&self, found: Option<PathBuf>) -> String {
+        match (found, self.cache()) {
+            (Some(folder), _) => format!("in {}", folder.display()),
+            (None, Some(cache)) => format!(
+                "not here: `just train` fetches it ({} MB), or put its files from {} into {}",
+                self.megabytes,
+                self.origin,
+                cache.display()
+            ),
+            (None, None) => "not here, and no cache to fetch it into: set HOME".to_owned(),
+        }
+    }
 }
 
 /// Fetches the `names` under `address` into `cache`.
 ///
 /// # Errors
-/// Where the network, the disk or `check` says no; the cache is as before then.
+/// If the download, the disk or `check` fails; the cache is then unchanged.
 pub fn download(
     address: &str,
     names: &[&str],
     cache: &Path,
     check: impl Fn(&Path) -> anyhow::Result<()>,
 ) -> anyhow::Result<()> {
-    let agent = agent();
     into_cache(cache, check, |folder| {
         names.iter().try_for_each(|name| {
-            let url = url(address, name);
-            download_file(&agent, &url, &folder.join(name), gzip::LARGEST)
-                .with_context(|| format!("{url} could not be fetched"))
+            download_file(&url(address, name), &folder.join(name), gzip::LARGEST)
         })
     })
 }
@@ -48,9 +120,9 @@ pub fn download(
 pub struct Archive<'a> {
     /// Its name under the address.
     pub name: &'a str,
-    /// How many bytes it has.
+    /// Its size in bytes.
     pub bytes: u64,
-    /// Their SHA-256.
+    /// The SHA-256 of the bytes.
     pub sha256: &'a str,
     /// The folder in it that has the files.
     pub folder: &'a str,
@@ -59,79 +131,66 @@ pub struct Archive<'a> {
 /// Fetches an archive under `address`, and puts the files `names` of it into `cache`.
 ///
 /// # Errors
-/// Where the network, the disk or `check` says no, or it is not the archive that it should be; the
-/// cache is as before then.
+/// If the download, the disk or `check` fails, or the archive is another one; the cache is then unchanged.
 pub fn download_archive(
     address: &str,
-    archive: &Archive<'_>,
+    wanted: &Archive<'_>,
     names: &[&str],
     cache: &Path,
     check: impl Fn(&Path) -> anyhow::Result<()>,
 ) -> anyhow::Result<()> {
-    let url = url(address, archive.name);
+    let url = url(address, wanted.name);
     into_cache(cache, check, |folder| {
         let arrived = folder.with_extension("archive");
-        download_file(&agent(), &url, &arrived, archive.bytes)
-            .with_context(|| format!("{url} could not be fetched"))?;
+        download_file(&url, &arrived, wanted.bytes)?;
         let bytes = gzip::read(&arrived).map_err(anyhow::Error::msg)?;
         let found = sha256_of(&bytes);
-        if bytes.len() as u64 != archive.bytes || found != archive.sha256 {
+        if bytes.len() as u64 != wanted.bytes || found != wanted.sha256 {
             bail!(
-                "{url} is not what it should be: it has {} bytes with SHA-256 {found}, and {} bytes \
-                 with {} were expected",
+                "{url} is another file: it has {} bytes with SHA-256 {found} instead of {} bytes with {}",
                 bytes.len(),
-                archive.bytes,
-                archive.sha256
+                wanted.bytes,
+                wanted.sha256
             );
         }
-        let inner = archive.folder;
-        let unpacked = super::archive::unpack(&bytes, inner, names, gzip::LARGEST, |name, file| {
+        archive::unpack(&bytes, wanted.folder, names, gzip::LARGEST, |name, file| {
             let to = folder.join(name);
             let written = File::create(&to).and_then(|mut to| std::io::copy(file, &mut to));
             let cause = |cause| format!("{} can't be written ({cause}).", to.display());
             written.map(drop).map_err(cause)
-        });
-        unpacked.map_err(anyhow::Error::msg)
+        })
+        .map_err(anyhow::Error::msg)
     })
-}
-
-fn agent() -> ureq::Agent {
-    ureq::Agent::config_builder()
-        .timeout_connect(Some(Duration::from_secs(15)))
-        .timeout_recv_response(Some(Duration::from_secs(60)))
-        .build()
-        .into()
 }
 
 fn url(address: &str, name: &str) -> String {
     format!("{}/{name}", address.trim_end_matches('/'))
 }
 
-/// Fetches one file, of at most `largest` bytes.
-fn download_file(agent: &ureq::Agent, url: &str, to: &Path, largest: u64) -> anyhow::Result<()> {
-    let response = agent.get(url).call()?;
-    let length = response.body().content_length();
-    let bar = progress_bar(length, to);
-    let mut body = bar.wrap_read(response.into_body().into_reader());
-    let mut file = File::create(to)?;
-    let mut buffer = vec![0; 1 << 16];
-    let mut received = 0;
-    loop {
-        let count = body.read(&mut buffer)?;
-        if count == 0 {
-            break;
-        }
-        file.write_all(&buffer[..count])?;
-        received += count as u64;
+/// Fetches one file of at most `largest` bytes.
+fn download_file(url: &str, to: &Path, largest: u64) -> anyhow::Result<()> {
+    let work = || {
+        let agent: ureq::Agent = ureq::Agent::config_builder()
+            .timeout_connect(Some(Duration::from_secs(15)))
+            .timeout_recv_response(Some(Duration::from_secs(60)))
+            .build()
+            .into();
+        let response = agent.get(url).call()?;
+        let length = response.body().content_length();
+        let bar = progress_bar(length, to);
+        let body = bar.wrap_read(response.into_body().into_reader());
+        // One more byte shows that there are more.
+        let received = std::io::copy(&mut body.take(largest + 1), &mut File::create(to)?)?;
+        bar.finish();
         if received > largest {
-            bail!("more than {largest} bytes came");
+            bail!("it has more than {largest} bytes");
         }
-    }
-    bar.finish();
-    if let Some(length) = length.filter(|&length| length != received) {
-        bail!("{received} of {length} bytes came");
-    }
-    Ok(())
+        if let Some(length) = length.filter(|&length| length != received) {
+            bail!("only {received} of {length} bytes arrived");
+        }
+        Ok(())
+    };
+    work().with_context(|| format!("{url} could not be fetched"))
 }
 
 fn progress_bar(length: Option<u64>, file: &Path) -> ProgressBar {
@@ -146,11 +205,11 @@ fn progress_bar(length: Option<u64>, file: &Path) -> ProgressBar {
     bar
 }
 
-/// Takes the `names`, which a package installs into `installed`, out of the package into `cache`.
-/// Needs no root: the package is unpacked, not installed.
+/// Takes the `names`, which a package installs into `installed`, out of the package into `cache`. This needs
+/// no root, since the package is only unpacked.
 ///
 /// # Errors
-/// Where there is no apt, or it, the disk or `check` says no; the cache is as before then.
+/// If there is no apt, or it, the disk or `check` fails; the cache is then unchanged.
 pub fn debian_package(
     package: &str,
     installed: &Path,
@@ -181,8 +240,8 @@ pub fn debian_package(
 
 fn run(command: &mut Command) -> anyhow::Result<()> {
     let name = command.get_program().to_string_lossy().into_owned();
-    // Progress goes where people read: stdout is for what was asked for. What is said on stderr is
-    // kept for the error; apt talks there even when all is well.
+    // Its progress goes to stderr, since stdout is for answers. Its own stderr is kept for the error, because
+    // apt writes there even on success.
     let output = command
         .stdin(Stdio::null())
         .stdout(Stdio::from(std::io::stderr().as_fd().try_clone_to_owned()?))
@@ -191,14 +250,14 @@ fn run(command: &mut Command) -> anyhow::Result<()> {
         .and_then(std::process::Child::wait_with_output)
         .with_context(|| format!("`{name}` can't be run on this machine"))?;
     if !output.status.success() {
-        let said = String::from_utf8_lossy(&output.stderr);
-        let last = said.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or("nothing");
-        bail!("`{name}` failed ({}), saying: {last}", output.status);
+        let text = String::from_utf8_lossy(&output.stderr);
+        let last = text.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or("no message");
+        bail!("`{name}` failed ({}): {last}", output.status);
     }
     Ok(())
 }
 
-/// Fills a folder beside `cache`, checks it, and puts it in `cache`'s place.
+/// Fills a folder beside `cache`, checks it, and renames it to `cache`.
 fn into_cache(
     cache: &Path,
     check: impl Fn(&Path) -> anyhow::Result<()>,
@@ -206,10 +265,10 @@ fn into_cache(
 ) -> anyhow::Result<()> {
     let parent = cache.parent().context("the cache folder has no parent")?;
     std::fs::create_dir_all(parent)
-        .with_context(|| format!("the cache folder {} can't be made", parent.display()))?;
+        .with_context(|| format!("the cache folder {} can't be created", parent.display()))?;
     remove_abandoned(parent);
     let arriving = tempfile::Builder::new().prefix(ARRIVING).tempdir_in(parent)?;
-    // Held as long as this process is alive: if it is free, nothing is being written there.
+    // Locked as long as this process is alive.
     let held = File::create(arriving.path().join(HELD))?;
     let _ = held.lock();
     let folder = arriving.path().join("files");
@@ -217,43 +276,34 @@ fn into_cache(
     fill(&folder)?;
     check(&folder)?;
     // Another process may have fetched them meanwhile.
-    let theirs = || cache.exists() && check(cache).is_ok();
-    if theirs() {
+    let is_there = || cache.exists() && check(cache).is_ok();
+    if is_there() {
         return Ok(());
     }
-    // Files of an earlier, incomplete one, if there are any.
+    // If there is an incomplete one, it makes way.
     let _ = std::fs::rename(cache, arriving.path().join("replaced"));
     match std::fs::rename(&folder, cache) {
-        Err(_) if theirs() => Ok(()),
+        Err(_) if is_there() => Ok(()),
         result => {
             result.with_context(|| format!("the files can't be moved to {}", cache.display()))
         }
     }
 }
 
-/// How the folders begin in which files arrive, and the file in each that its process holds locked.
+/// The prefix of the folders in which files arrive.
 const ARRIVING: &str = ".arriving-";
+/// The file in such a folder that the process holds locked.
 const HELD: &str = "held";
 
-/// A folder without that file belongs to a process that has just made it, or to an earlier version.
-const ABANDONED: Duration = Duration::from_secs(24 * 60 * 60);
-
-/// Removes what downloads left behind that were killed.
+/// Removes what killed downloads left behind. A folder without the file may belong to a process that has just
+/// created it.
 fn remove_abandoned(parent: &Path) {
-    let entries = std::fs::read_dir(parent).into_iter().flatten().filter_map(Result::ok);
-    for entry in
-        entries.filter(|e| e.file_name().as_encoded_bytes().starts_with(ARRIVING.as_bytes()))
-    {
-        let path = entry.path();
-        let is_abandoned = match File::open(path.join(HELD)) {
-            Ok(held) => held.try_lock().is_ok(),
-            Err(_) => {
-                let age = entry.metadata().and_then(|found| found.modified()).ok();
-                age.and_then(|at| at.elapsed().ok()).is_some_and(|age| age > ABANDONED)
-            }
-        };
+    let entries = std::fs::read_dir(parent).into_iter().flatten().flatten();
+    for entry in entries {
+        let is_abandoned = entry.file_name().as_encoded_bytes().starts_with(ARRIVING.as_bytes())
+            && File::open(entry.path().join(HELD)).is_ok_and(|held| held.try_lock().is_ok());
         if is_abandoned {
-            let _ = std::fs::remove_dir_all(path);
+            let _ = std::fs::remove_dir_all(entry.path());
         }
     }
 }

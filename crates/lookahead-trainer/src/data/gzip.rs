@@ -1,50 +1,49 @@
-//! Compressed files, of which nobody knows how large they become.
+//! Compressed files, read with a bound on their size.
 
 use std::io::Read;
 use std::path::Path;
 
 use crate::file_kind;
 
-/// Most bytes of a data file, compressed and as it becomes: the largest known here is a twentieth of
-/// it. Whatever the file, no more than the two together are in memory.
+/// The most bytes of a data file, compressed and decompressed. The largest file of the built-in data sets has
+/// a twentieth of it.
 pub const LARGEST: u64 = 1 << 30;
 
-/// Decompresses `bytes`, as long as they become no more than `largest` bytes; what comes after those
-/// is not even decompressed. A file of several members, as some programs write them, is all of them.
+/// Decompresses `bytes` of one or several gzip members, up to `largest` bytes.
 ///
 /// # Errors
-/// A sentence, where they become more, are damaged or cut off, or something else follows.
+/// A sentence, if they decompress to more, are damaged or cut off, or something else follows.
 pub fn decompress(bytes: &[u8], largest: u64) -> Result<Vec<u8>, String> {
     let mut out = Vec::new();
-    // One byte more tells that there is more.
+    // One more byte shows that there are more.
     let mut reader = flate2::read::MultiGzDecoder::new(bytes).take(largest.saturating_add(1));
     reader.read_to_end(&mut out).map_err(|cause| format!("It is damaged or cut off ({cause})."))?;
-    match out.len() as u64 > largest {
-        true => Err(format!("It becomes more than {largest} bytes, so it is not read.")),
-        false => Ok(out),
+    if out.len() as u64 > largest {
+        return Err(format!("It decompresses to more than {largest} bytes, so it is not read."));
     }
+    Ok(out)
 }
 
-/// The contents of a plain file of at most [`LARGEST`] bytes.
+/// The contents of a regular file of at most [`LARGEST`] bytes.
 ///
 /// # Errors
-/// A sentence, where it is none, or can't be read.
+/// A sentence, if it can't be read or is larger.
 pub fn read(path: &Path) -> Result<Vec<u8>, String> {
     let cause = |cause: std::io::Error| format!("It can't be read ({cause}).");
     let file = lookahead_run::open_plain(path).map_err(cause)?;
     if file.metadata().map_err(cause)?.len() > LARGEST {
-        return Err(format!("It can't be read: it may have at most {LARGEST} bytes."));
+        return Err(format!("It has more than {LARGEST} bytes, so it is not read."));
     }
     let mut bytes = Vec::new();
     file.take(LARGEST).read_to_end(&mut bytes).map_err(cause)?;
     Ok(bytes)
 }
 
-/// As [`read`], of a data file that may be compressed, whatever its name: `is_plain` knows the beginning of
-/// one that is not.
+/// As [`read`], for a data file that may be compressed, whatever its name. `is_plain` recognizes the beginning
+/// of a file that is not.
 ///
 /// # Errors
-/// As [`read`] and [`decompress`]; if it is a file that only stands in for the right one.
+/// As [`read`] and [`decompress`]; if it is a Git LFS pointer or a web page instead of the file.
 pub fn read_data(path: &Path, is_plain: impl Fn(&[u8]) -> bool) -> Result<Vec<u8>, String> {
     let bytes = read(path)?;
     match file_kind::stand_in(&bytes) {

@@ -1,11 +1,11 @@
-//! The file format of MNIST and its kin: bytes behind a header of big-endian counts.
+//! The file format of MNIST and Fashion-MNIST: bytes after a header of big-endian counts.
 //!
 //! Two zero bytes, a type byte (8 for unsigned bytes), the number of dimensions, then each
 //! dimension as four bytes. (Y. LeCun, C. Cortes, C. Burges, the MNIST database.)
 
 use std::path::{Path, PathBuf};
 
-/// The bytes of an IDX file and the dimensions they have.
+/// The values of an IDX file and their dimensions.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Idx<'a> {
     /// The dimensions, outermost first.
@@ -14,17 +14,17 @@ pub struct Idx<'a> {
     pub values: &'a [u8],
 }
 
-/// Reads an IDX file of unsigned bytes; the values stay where they are.
+/// Reads an IDX file of unsigned bytes, without copying them.
 ///
 /// # Errors
-/// A sentence that says what of the file is not as it should be, for a reader who knows which file.
+/// A sentence about what is wrong, without the name of the file.
 pub fn parse(bytes: &[u8]) -> Result<Idx<'_>, String> {
     let short = || format!("It ends within its header, after {} bytes.", bytes.len());
     let [0, 0, element, rank] = *bytes.first_chunk::<4>().ok_or_else(short)? else {
         return Err("It does not begin with the two zero bytes of an IDX file.".to_owned());
     };
     if element != 8 {
-        return Err(format!("Its values are of IDX type {element}, and 8, bytes, was expected."));
+        return Err(format!("Its values are of IDX type {element} instead of 8, bytes."));
     }
     let header = 4 + 4 * usize::from(rank);
     let dimensions: Vec<usize> = bytes
@@ -44,7 +44,7 @@ pub fn parse(bytes: &[u8]) -> Result<Idx<'_>, String> {
     Ok(Idx { dimensions, values })
 }
 
-/// The folder of the files: the one that is given, or the one in it where torchvision puts them.
+/// The folder of the files: `dir`, or the folder in it that torchvision uses.
 pub fn folder(dir: &Path) -> PathBuf {
     let inner = ["raw", "FashionMNIST/raw", "MNIST/raw"].map(|inner| dir.join(inner));
     let has_files = |folder: &&PathBuf| find(folder, PARTS[0]).is_some();
@@ -54,12 +54,12 @@ pub fn folder(dir: &Path) -> PathBuf {
     }
 }
 
-/// What the four files of a data set are called, before what differs: `-idx3-ubyte.gz` is the original,
-/// `.idx3-ubyte` and others are what programs make of it.
+/// How the names of the four files begin. The original ending is `-idx3-ubyte.gz`; programs write
+/// `.idx3-ubyte` and others.
 pub const PARTS: [&str; 4] = ["train-images", "train-labels", "t10k-images", "t10k-labels"];
 
-/// The file of a part in a folder: under its original name, `PART-idx3-ubyte.gz` or without `.gz`, or else
-/// the only one whose name has the part in it, or `test` for `t10k`.
+/// The file of a part in a folder: under its original name, with or without `.gz`, or else the only file
+/// whose name contains the part, or `test` for `t10k`.
 pub fn find(folder: &Path, part: &str) -> Option<PathBuf> {
     let names = std::fs::read_dir(folder).ok()?.filter_map(Result::ok);
     let names: Vec<String> =
@@ -72,7 +72,7 @@ pub fn find(folder: &Path, part: &str) -> Option<PathBuf> {
         let name = name.to_lowercase().replace('_', "-").replace("t10k", "test");
         !name.starts_with('.') && name.contains(&part.replace("t10k", "test"))
     };
-    // Of one compressed and one not, the compressed one, as always.
+    // The compressed one if there are both, as in earlier versions.
     let original = names.iter().filter(is_original).max();
     let found = original.or_else(|| {
         let mut alike = names.iter().filter(named_alike);

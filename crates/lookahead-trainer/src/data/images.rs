@@ -1,4 +1,4 @@
-//! Images and their classes in memory, and how their bytes become numbers.
+//! Images and their classes in memory, and the normalization of their pixels.
 
 use std::ops::Range;
 use std::path::PathBuf;
@@ -18,7 +18,7 @@ use crate::config::check::{ConfigIssue, format_number, require};
 use crate::config::kinds::KindOptions;
 use crate::usage::UsageError;
 
-/// Images of one size, their classes, and how their bytes become numbers.
+/// Images of one size, their classes, and their normalization.
 #[derive(Debug, Clone)]
 pub struct Images {
     /// Channels, height and width.
@@ -27,9 +27,9 @@ pub struct Images {
     pub pixels: Vec<u8>,
     /// The class of each image.
     pub labels: Vec<u8>,
-    /// What is changed at random where images are gathered.
+    /// The random changes of a training step.
     pub augment: Augment,
-    /// The smallest and the largest value that a pixel of such images can have.
+    /// The smallest and the largest possible value of a pixel.
     pub range: [u8; 2],
     mean: Vec<f64>,
     std: Vec<f64>,
@@ -37,11 +37,11 @@ pub struct Images {
 }
 
 impl Images {
-    /// None of a size, with the mean and standard deviation of those to come, of each channel or of all
-    /// together.
+    /// An empty set of images, with the mean and standard deviation of its future pixels: one for all channels,
+    /// or one per channel.
     ///
     /// # Panics
-    /// Where there are neither one nor as many as channels.
+    /// If the number of means or deviations is neither 1 nor the number of channels.
     pub fn none(shape: [usize; 3], mean: &[f64], std: &[f64]) -> Self {
         let normalization = Normalization::new(shape[0], mean, std);
         let of_channels = |values: &[f64]| match values {
@@ -56,7 +56,7 @@ impl Images {
             range: [0, u8::MAX],
             mean: of_channels(mean),
             std: of_channels(std),
-            normalization: normalization.expect("a mean and deviation for all channels or each"),
+            normalization: normalization.expect("one mean and deviation, or one per channel"),
         }
     }
 
@@ -70,11 +70,11 @@ impl Images {
         &self.pixels[index * size..][..size]
     }
 
-    /// Gives so large a fraction of the images, drawn once for all seeds, another class than their
-    /// own, each of the others as likely.
+    /// Gives a fraction of the images a wrong class, each other class with the same probability. The draw is
+    /// the same for all seeds.
     pub fn add_label_noise(&mut self, fraction: f64, classes: usize) {
         let mut generator = generator(SampleKey { seed: 0, epoch: 0, cursor: 0 }, b"mislabel");
-        // In 2⁻³² steps: as fine as anybody asks, and whole numbers on every machine.
+        // In steps of 2⁻³², since whole numbers are the same on every machine.
         let bound = (fraction * (1u64 << 32) as f64) as u64;
         for label in &mut self.labels {
             if below(&mut generator, 1 << 32) < bound && classes > 1 {
@@ -84,7 +84,7 @@ impl Images {
         }
     }
 
-    /// Those of these numbers, with the bytes of `pixels`.
+    /// The images `indices` of `pixels`, with their labels.
     fn batch(
         &self,
         pixels: &[u8],
@@ -101,19 +101,7 @@ impl Images {
         }
     }
 
-    /// None, and all else alike.
-    fn without_images(&self) -> Images {
-        Images {
-            pixels: Vec::new(),
-            labels: Vec::new(),
-            mean: self.mean.clone(),
-            std: self.std.clone(),
-            normalization: self.normalization.clone(),
-            ..*self
-        }
-    }
-
-    /// What a model of these images takes and gives.
+    /// The inputs and outputs of a model of these images.
     pub(super) fn signature(&self, data: &str, classes: usize) -> Signature {
         let axes = ["channel", "row", "column"];
         Signature {
@@ -131,14 +119,17 @@ impl Images {
         }
     }
 
-    /// Cuts the last `count` images off into a set of their own.
-    pub fn cut(&mut self, count: usize) -> Images {
+    /// Moves the last `count` images into a set of their own, which is not augmented.
+    pub fn split_off(&mut self, count: usize) -> Images {
         let at = self.labels.len() - count;
         Images {
             pixels: self.pixels.split_off(at * self.image_size()),
             labels: self.labels.split_off(at),
             augment: Augment::None,
-            ..self.without_images()
+            mean: self.mean.clone(),
+            std: self.std.clone(),
+            normalization: self.normalization.clone(),
+            ..*self
         }
     }
 }
@@ -169,13 +160,13 @@ impl Samples for Images {
     }
 }
 
-/// Options of images that are not read from files.
+/// The keys of `[data]` for images that are not read from files.
 #[derive(Debug, Clone, Copy, Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct ImageOptions {
     /// Random changes of training images.
     pub augment: Augment,
-    /// Fraction of the training images that have a wrong class, the same ones for every seed.
+    /// The fraction of the training images that have a wrong class, the same ones for every seed.
     pub label_noise: f64,
 }
 
@@ -187,25 +178,25 @@ impl KindOptions for ImageOptions {
     }
 
     fn why_not(key: &str) -> Option<&'static str> {
-        (key == "dir").then_some("the chosen images are built into the program")
+        (key == "dir").then_some("is built into the program")
     }
 }
 
-/// Options of images in files.
+/// The keys of `[data]` for images in files.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct ImageFileOptions {
-    /// The folder that holds the files, instead of the places where they are looked for otherwise.
+    /// The folder that has the files.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub dir: Option<PathBuf>,
     /// Random changes of training images.
     pub augment: Augment,
-    /// Fraction of the training images that have a wrong class, the same ones for every seed.
+    /// The fraction of the training images that have a wrong class, the same ones for every seed.
     pub label_noise: f64,
 }
 
 impl ImageFileOptions {
-    /// Those that do not depend on files.
+    /// The keys that do not depend on files.
     pub fn images(&self) -> ImageOptions {
         ImageOptions { augment: self.augment, label_noise: self.label_noise }
     }
@@ -218,8 +209,8 @@ impl KindOptions for ImageFileOptions {
 }
 
 impl Dataset {
-    /// Of images. The last training images are the validation set, the same for every seed; the others are
-    /// changed as `options` ask for.
+    /// A data set of images. The last training images become the validation set, the same for every seed; the
+    /// others are changed as `options` say.
     ///
     /// # Errors
     /// A usage error if there are not enough images for a validation set.
@@ -230,7 +221,7 @@ impl Dataset {
         mut train: Images,
         test: Images,
     ) -> Result<Dataset, UsageError> {
-        let validation = train.cut(validation_samples(context, train.len())?);
+        let validation = train.split_off(validation_samples(context, train.len())?);
         train.augment = options.augment;
         train.add_label_noise(options.label_noise, classes);
         Ok(Dataset {

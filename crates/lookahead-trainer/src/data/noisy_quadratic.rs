@@ -1,13 +1,13 @@
-//! The noisy quadratic model: ½ Σ aᵢ(xᵢ − cᵢ)² with aᵢ = 1/i, where every sample draws c anew from a
-//! normal distribution with mean 0 and variance s²/aᵢ. So a direction's gradient has the noise s²aᵢ,
-//! and loss has a part that no x can mend.
+//! The noisy quadratic model: ½ Σ aᵢ(xᵢ − cᵢ)² with aᵢ = 1/i. Every sample draws c from a normal distribution
+//! with mean 0 and variance s²/aᵢ, so that the gradient of a direction has a variance of s²aᵢ, and a part of the
+//! loss remains for every x.
 //!
 //! G. Zhang, L. Li, Z. Nado, J. Martens, S. Sachdeva, G. Dahl, C. Shallue, R. Grosse, *Which
-//! Algorithmic Choices Matter at Which Batch Sizes?*, 2019; the model by which Lookahead's paper
-//! explains why φ varies less.
+//! Algorithmic Choices Matter at Which Batch Sizes?*, 2019. Lookahead's paper explains with it why
+//! φ varies less.
 //!
-//! Validation and test are one sample with c = 0: the loss there is the expected risk above the least
-//! one, ½ Σ aᵢxᵢ², exactly.
+//! Validation and test sets are one sample with c = 0, whose loss, ½ Σ aᵢxᵢ², is exactly the expected loss
+//! above the minimum.
 
 use std::f64::consts::TAU;
 use std::ops::Range;
@@ -23,13 +23,13 @@ use super::signature::Signature;
 use crate::config::check::{ConfigIssue, format_number, require};
 use crate::config::kinds::KindOptions;
 
-/// Options of the problem.
+/// The keys of `[data]` for this problem.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct NoisyQuadraticOptions {
-    /// How many directions.
+    /// The number of directions.
     pub dimensions: usize,
-    /// Standard deviation of the gradient's noise in a direction of curvature 1.
+    /// The standard deviation of the gradient in a direction of curvature 1.
     pub noise: f64,
 }
 
@@ -39,24 +39,24 @@ impl Default for NoisyQuadraticOptions {
     }
 }
 
-/// What is called an epoch of samples that never come twice, in batches.
+/// Batches in an epoch. No sample comes twice.
 const EPOCH: usize = 100;
 
-/// Most directions: each sample has so many numbers.
+/// The most directions. Each sample has one number per direction.
 const MOST: usize = 1 << 24;
 
 impl KindOptions for NoisyQuadraticOptions {
     fn check(&self) -> Result<(), ConfigIssue> {
         check_dimensions(self.dimensions)?;
         let noise = self.noise;
-        let allowed = "a number from 0 to 1e6: the standard deviation where the curvature is 1";
+        let allowed = "a number from 0 to 1e6, the standard deviation at curvature 1";
         require((0.0..=1e6).contains(&noise), "data.noise", format_number(noise), allowed)
     }
 }
 
-/// An error if either quadratic problem can't have so many.
+/// Checks the dimensions of either quadratic problem.
 pub(super) fn check_dimensions(dimensions: usize) -> Result<(), ConfigIssue> {
-    let allowed = format!("from 1 to {MOST}");
+    let allowed = format!("1 to {MOST}");
     require((1..=MOST).contains(&dimensions), "data.dimensions", dimensions, &allowed)
 }
 
@@ -78,21 +78,21 @@ pub fn load(options: NoisyQuadraticOptions, context: &LoadContext) -> anyhow::Re
     })
 }
 
-/// Samples c, each drawn where it is wanted.
+/// Samples c, drawn when they are needed.
 #[derive(Debug)]
 pub(super) struct Points {
     count: usize,
-    /// Standard deviation of each component.
+    /// The standard deviation of each component.
     deviations: Vec<f64>,
 }
 
 impl Points {
-    /// As many as make an epoch.
+    /// The samples of an epoch.
     pub(super) fn training(context: &LoadContext, deviations: Vec<f64>) -> Self {
         Points { count: EPOCH.saturating_mul(context.batch_size), deviations }
     }
 
-    /// The mean of all that can be drawn, which is where the least loss is.
+    /// The mean of c, at which the loss is least.
     pub(super) fn optimum(dimensions: usize) -> Self {
         Points { count: 1, deviations: vec![0.0; dimensions] }
     }
@@ -111,12 +111,12 @@ impl Samples for Points {
         self.count
     }
 
-    /// Their mean, each.
+    /// The mean of c for each sample.
     fn slice(&self, range: Range<usize>, device: Device) -> Batch {
         self.to_batch(vec![0.0; range.len() * self.deviations.len()], device)
     }
 
-    /// New ones: `f32` of shape (n, dimensions).
+    /// New samples: `f32` of shape (n, dimensions).
     fn gather(&self, indices: &[usize], key: SampleKey, device: Device) -> Batch {
         let mut values = vec![0.0; indices.len() * self.deviations.len()];
         if self.deviations.iter().any(|&deviation| deviation > 0.0) {
@@ -136,7 +136,7 @@ impl Samples for Points {
 
 /// Two independent standard normal numbers (Box and Muller, 1958).
 fn normals(generator: &mut ChaCha8Rng) -> [f64; 2] {
-    // From (0, 1], of which there is a logarithm, and from [0, 1).
+    // The radius is drawn from (0, 1], since it needs a logarithm, and the angle from [0, 1).
     let unit = |bits: u64| (bits >> 11) as f64 / (1u64 << 53) as f64;
     let (radius, angle) = (1.0 - unit(generator.next_u64()), TAU * unit(generator.next_u64()));
     let radius = (-2.0 * radius.ln()).sqrt();

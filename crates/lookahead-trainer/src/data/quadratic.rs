@@ -1,5 +1,5 @@
-//! A quadratic function without noise, ½ Σ aᵢxᵢ², whose curvatures aᵢ go from 1/κ to 1 in equal
-//! ratios: how fast an optimizer gets along a narrow valley.
+//! A quadratic function without noise, ½ Σ aᵢxᵢ², with curvatures aᵢ from 1 to 1/κ in equal ratios: how fast
+//! an optimizer moves along a narrow valley.
 
 use serde::{Deserialize, Serialize};
 
@@ -9,13 +9,13 @@ use super::signature::Signature;
 use crate::config::check::{ConfigIssue, format_number, require};
 use crate::config::kinds::KindOptions;
 
-/// Options of the problem.
+/// The keys of `[data]` for this problem.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct QuadraticOptions {
-    /// How many directions.
+    /// The number of directions.
     pub dimensions: usize,
-    /// The largest curvature over the smallest.
+    /// The condition number κ: the largest curvature over the smallest.
     pub condition: f64,
 }
 
@@ -29,7 +29,7 @@ impl KindOptions for QuadraticOptions {
     fn check(&self) -> Result<(), ConfigIssue> {
         check_dimensions(self.dimensions)?;
         let condition = self.condition;
-        let allowed = "a number from 1 to 1e12: the largest curvature over the smallest";
+        let allowed = "a number from 1 to 1e12, the largest curvature over the smallest";
         require(
             (1.0..=1e12).contains(&condition),
             "data.condition",

@@ -10,9 +10,9 @@ use crate::config::data::DataConfig;
 use crate::config::kinds::{KindOptions, Schema};
 use crate::usage::UsageError;
 
-/// A kind of data: what a configuration knows of it, and how it is loaded.
+/// A kind of data: its configuration, and how it is loaded.
 pub struct DataKind {
-    /// Its name, its keys and its defaults.
+    /// Its name and its keys.
     pub schema: Schema,
     load: Box<Load>,
 }
@@ -26,8 +26,8 @@ impl fmt::Debug for DataKind {
 }
 
 impl DataKind {
-    /// The kind that `load` loads, from which `task` is learned, with so many samples in the validation set
-    /// by default.
+    /// The kind that `load` loads, from which `task` is learned. `validation` is the default size of the
+    /// validation set.
     pub fn new<O: KindOptions + 'static>(
         name: &'static str,
         task: Task,
@@ -58,12 +58,11 @@ pub fn builtin() -> &'static [DataKind] {
     &KINDS
 }
 
-/// Loads a data set, fetching it first if it is not on this machine, and takes the validation set out of the
-/// training set.
+/// Loads a data set, fetching it first if necessary, and takes the validation set out of the training set.
 ///
 /// # Errors
-/// If files are missing and can't be fetched, or are not what they should be; more validation samples than the
-/// training set has.
+/// If files are missing and can't be fetched, or are damaged; if the validation set is larger than the training
+/// set.
 pub fn load(config: &DataConfig) -> anyhow::Result<Dataset> {
     let name = &config.kind;
     let kind = builtin().iter().find(|kind| kind.schema.name == *name);

@@ -1,5 +1,5 @@
-//! What a model was trained on and what it gives, for whoever uses its weights elsewhere: in each
-//! checkpoint's manifest, and in the metadata of each file of weights.
+//! A model's inputs and outputs, for programs that use its weights. They are in the manifest of each
+//! checkpoint and in the metadata of each file of weights.
 
 use lookahead_run::event::Task;
 use serde::{Deserialize, Serialize};
@@ -9,18 +9,18 @@ use serde::{Deserialize, Serialize};
 pub struct Signature {
     /// The data set's name in configurations.
     pub data: String,
-    /// What was learned.
+    /// The task.
     pub task: Task,
-    /// What goes in.
+    /// One sample.
     pub inputs: Inputs,
-    /// Numbers that come out for each sample, or for each character of a text: one for each class or
-    /// character. Absent of a quadratic problem, whose output is the loss.
+    /// The number of outputs for each sample, or for each character of a text: one per class or distinct
+    /// character. Absent for a quadratic problem, whose output is the loss.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub outputs: Option<usize>,
     /// The name of each class, if they have names.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub classes: Option<Vec<String>>,
-    /// The character of each number, for a text.
+    /// The character of each number, if the data is text.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub alphabet: Option<String>,
 }
@@ -28,25 +28,25 @@ pub struct Signature {
 /// One sample as it goes into a model.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Inputs {
-    /// Its shape; a batch has one dimension more in front.
+    /// Its shape. A batch has one more dimension in front.
     pub shape: Vec<usize>,
-    /// What each dimension of the shape is, outermost first: the last one varies fastest.
+    /// The name of each dimension, outermost first: the last one varies fastest.
     pub axes: Vec<String>,
-    /// The element type, as PyTorch calls it.
+    /// PyTorch's name of the element type.
     pub dtype: String,
     /// The smallest and the largest raw value, before normalization.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub range: Option<[f64; 2]>,
-    /// What is subtracted from the raw values, for each channel.
+    /// The mean that is subtracted from the raw values, per channel.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub mean: Option<Vec<f64>>,
-    /// By what the difference is divided, for each channel.
+    /// The standard deviation by which the difference is divided, per channel.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub std: Option<Vec<f64>>,
 }
 
 impl Inputs {
-    /// Of values that go in as they are.
+    /// Values that are not normalized.
     pub fn raw(shape: &[usize], axes: &[&str], dtype: &str) -> Self {
         Inputs {
             shape: shape.to_vec(),
@@ -60,7 +60,7 @@ impl Inputs {
 }
 
 impl Signature {
-    /// Of a quadratic problem.
+    /// The signature of a quadratic problem.
     pub fn of_points(data: &str, dimensions: usize) -> Self {
         Signature {
             data: data.to_owned(),
@@ -72,7 +72,7 @@ impl Signature {
         }
     }
 
-    /// Lines for people, without the numbers of long lists.
+    /// The signature as lines of text, with long lists shortened.
     pub fn text(&self) -> String {
         let Inputs { shape, axes, dtype, range, mean, std } = &self.inputs;
         let mut text = format!("  inputs: {dtype} of shape {shape:?} ({})", axes.join(", "));

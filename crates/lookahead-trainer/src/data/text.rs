@@ -1,8 +1,8 @@
-//! A text in UTF-8, character by character: which one comes next?
+//! A text in UTF-8, from which a model learns to predict the next character.
 //!
-//! The symbols are the distinct characters of the whole file, in the order of their numbers. The file
-//! is cut into pieces of `data.length`, each with the symbols that come after those of it. The last
-//! twentieth of the pieces is for tests, those just before it are for validation.
+//! The alphabet is the distinct characters of the whole file, in the order of their code points. The file is
+//! cut into sequences of `data.length` characters; the targets are the characters that follow. The last
+//! twentieth of the sequences is the test set, and those just before it are the validation set.
 
 use std::ops::Range;
 use std::path::PathBuf;
@@ -25,7 +25,7 @@ use crate::config::kinds::KindOptions;
 use crate::file_kind::stand_in;
 use crate::usage::UsageError;
 
-/// Options of the data set.
+/// The keys of `[data]` for a text.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct TextOptions {
@@ -42,10 +42,10 @@ impl Default for TextOptions {
     }
 }
 
-/// Most bytes of a text.
+/// The most bytes of a text.
 const LARGEST: usize = 1 << 26;
 
-/// Most symbols of a piece.
+/// The most characters in a sequence.
 const LONGEST: usize = 1 << 16;
 
 impl KindOptions for TextOptions {
@@ -53,12 +53,12 @@ impl KindOptions for TextOptions {
         if self.file.is_none() {
             return Err(ConfigIssue::new(
                 "data.kind",
-                "`data.kind` is text, and `data.file` is missing: name a file of text in UTF-8, such as \
-             by `--set data.file=README.md`.",
+                "`data.kind` is text, but `data.file` is missing. Name a file of text in UTF-8, for example \
+                 `--set data.file=README.md`.",
             ));
         }
         let length = self.length;
-        let allowed = format!("from 1 to {LONGEST}: characters in a piece");
+        let allowed = format!("1 to {LONGEST} characters in a sequence");
         require((1..=LONGEST).contains(&length), "data.length", length, &allowed)
     }
 }
@@ -71,63 +71,62 @@ pub fn load(options: TextOptions, context: &LoadContext) -> anyhow::Result<Datas
     let path = options.file.unwrap_or_default();
     let length = options.length;
     let text = gzip::read(&path).and_then(|bytes| {
-        // A page is a text; a pointer is none that anyone wants to learn from.
+        // A web page is a text to learn from, but a Git LFS pointer is not.
         if let Some(sentence) = stand_in(&bytes).filter(|_| bytes.starts_with(b"version ")) {
             return Err(sentence.to_owned());
         }
         Text::parse(lookahead_run::text::decode(bytes)?.as_bytes(), length)
     });
     let text = text.map_err(|reason| {
-        anyhow!("The text {} can't be used. {reason} `data.file` names it.", path.display())
+        anyhow!("The text {} of `data.file` can't be used. {reason}", path.display())
     })?;
     let text = Arc::new(text);
-    let pieces = (text.symbols.len() - 1) / length;
-    let test = (pieces / 20).max(1);
-    let before = pieces - test;
-    let train =
-        before - validation_samples(context, before).map_err(|usage| too_short(&usage, pieces))?;
-    let part = |range: Range<usize>| Box::new(Pieces { text: Arc::clone(&text), range });
+    let count = (text.codes.len() - 1) / length;
+    let test = (count / 20).max(1);
+    let before = count - test;
+    let validation = validation_samples(context, before).map_err(|usage| {
+        UsageError::new(format!(
+            "{usage} (The text makes {count} sequences of `data.length` {length}, of which {test} are for tests. \
+             A smaller `data.length` makes more.)"
+        ))
+    })?;
+    let train = before - validation;
+    let part = |range: Range<usize>| Box::new(Sequences { text: Arc::clone(&text), range });
+    let characters = text.alphabet.len();
     Ok(Dataset {
         name: context.name,
-        problem: Problem::Text { symbols: text.alphabet.len(), length },
+        problem: Problem::Text { characters, length },
         signature: Signature {
             data: context.name.to_owned(),
             task: Task::Language,
             inputs: Inputs::raw(&[length], &["character"], "int64"),
-            outputs: Some(text.alphabet.len()),
+            outputs: Some(characters),
             classes: None,
             alphabet: Some(text.alphabet.iter().collect()),
         },
         train: part(0..train),
         validation: part(train..before),
-        test: part(before..pieces),
+        test: part(before..count),
     })
 }
 
-fn too_short(usage: &UsageError, pieces: usize) -> UsageError {
-    UsageError::new(format!(
-        "{usage} (The text makes {pieces} pieces of `data.length`, of which the last twentieth, and \
-         at least one, is for tests: shorter pieces are more of them.)"
-    ))
-}
-
-/// A text in symbols.
+/// A text as numbers.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Text {
-    /// The character of each symbol.
+    /// The distinct characters, sorted.
     pub alphabet: Vec<char>,
-    /// The number of each character.
-    pub symbols: Vec<i32>,
-    /// Symbols in a piece.
+    /// The position of each character of the text in the alphabet.
+    pub codes: Vec<i32>,
+    /// Characters in a sequence.
     length: usize,
     fingerprint: i64,
 }
 
 impl Text {
-    /// Reads a text that is to be cut into pieces.
+    /// Reads a text that will be cut into sequences.
     ///
     /// # Errors
-    /// A sentence, where it is no text in UTF-8, or too long or too short to learn from.
+    /// A sentence, if it is not text in UTF-8, or too long or too short to learn from.
     pub fn parse(bytes: &[u8], length: usize) -> Result<Self, String> {
         if bytes.len() > LARGEST {
             let found = bytes.len();
@@ -135,53 +134,53 @@ impl Text {
         }
         let text = std::str::from_utf8(bytes).map_err(|error| {
             let at = error.valid_up_to();
-            format!("It is no text in UTF-8: the byte {at}, counted from 0, begins no character.")
+            format!("It is not text in UTF-8: the byte {at}, counted from 0, begins no character.")
         })?;
         let mut alphabet: Vec<char> = text.chars().collect();
-        // One more than two pieces: the last symbol is only a target.
+        // One more than two sequences: the last character is only a target.
         let (found, least) = (alphabet.len(), 2 * length + 1);
         if found < least {
             return Err(format!(
-                "It has {found} characters, and at least {least} are needed: a piece of \
-                 `data.length`, {length}, to train on, another for tests, and one more."
+                "It has {found} characters, and at least {least} are needed: a sequence of `data.length`, \
+                 {length}, for training, another for tests, and one more."
             ));
         }
         alphabet.sort_unstable();
         alphabet.dedup();
         if let [only] = alphabet[..] {
-            return Err(format!("It has no character but {only:?}: there is nothing to learn."));
+            return Err(format!("It has no character but {only:?}, so there is nothing to learn."));
         }
-        let symbol = |c| alphabet.binary_search(&c).unwrap_or_default() as i32;
-        let symbols = text.chars().map(symbol).collect();
-        Ok(Text { alphabet, symbols, length, fingerprint: fingerprint_of(bytes) })
+        let code = |c| alphabet.binary_search(&c).unwrap_or_default() as i32;
+        let codes = text.chars().map(code).collect();
+        Ok(Text { alphabet, codes, length, fingerprint: fingerprint_of(bytes) })
     }
 }
 
-/// Consecutive pieces of a text.
+/// Consecutive sequences of a text.
 #[derive(Debug)]
-struct Pieces {
+struct Sequences {
     text: Arc<Text>,
     range: Range<usize>,
 }
 
-impl Pieces {
-    /// `i64` of shape (n, length), and the symbol after each.
-    fn batch(&self, pieces: impl Iterator<Item = usize> + Clone, device: Device) -> Batch {
+impl Sequences {
+    /// `i64` of shape (n, length), and the character after each one.
+    fn batch(&self, sequences: impl Iterator<Item = usize> + Clone, device: Device) -> Batch {
         let length = self.text.length;
-        let from = |ahead: usize| {
-            let piece = |piece| {
-                let start = (self.range.start + piece) * length + ahead;
-                &self.text.symbols[start..start + length]
+        let shifted = |shift: usize| {
+            let sequence = |sequence| {
+                let start = (self.range.start + sequence) * length + shift;
+                &self.text.codes[start..start + length]
             };
-            let symbols: Vec<i64> =
-                pieces.clone().flat_map(piece).map(|&symbol| symbol.into()).collect();
-            on_device(Tensor::from_slice(&symbols), device).reshape([-1, length as i64])
+            let codes: Vec<i64> =
+                sequences.clone().flat_map(sequence).map(|&code| code.into()).collect();
+            on_device(Tensor::from_slice(&codes), device).reshape([-1, length as i64])
         };
-        Batch { inputs: from(0), targets: from(1) }
+        Batch { inputs: shifted(0), targets: shifted(1) }
     }
 }
 
-impl Samples for Pieces {
+impl Samples for Sequences {
     fn len(&self) -> usize {
         self.range.len()
     }

@@ -32,7 +32,7 @@ struct Round {
 
 impl KindOptions for Round {
     fn why_not(key: &str) -> Option<&'static str> {
-        (key == "corners").then_some("a circle is round")
+        (key == "corners").then_some("is round")
     }
 }
 
@@ -87,7 +87,7 @@ fn each_fault_names_its_key_and_what_is_allowed() {
             "circle",
             "corners = 4",
             "shape.corners",
-            "`shape.corners` belongs to polygon only: a circle is round. Remove it",
+            "`shape.corners` belongs to polygon only: circle is round. Remove it",
         ),
         ("circle", "tilt = 1.0", "shape.tilt", "`shape.tilt` belongs to polygon only. Remove"),
     ] {

@@ -7,7 +7,7 @@ pub(crate) fn packed(files: &[(&str, &[u8])]) -> Vec<u8> {
     let mut archive = tar::Builder::new(encoder);
     for (path, bytes) in files {
         let mut header = tar::Header::new_gnu();
-        // Past the checks of those who write well.
+        // Without the checks of `set_path`.
         header.as_mut_bytes()[..path.len()].copy_from_slice(path.as_bytes());
         header.set_size(bytes.len() as u64);
         header.set_mode(0o644);
@@ -30,24 +30,24 @@ fn unpacked(bytes: &[u8], largest: u64) -> Result<Vec<(String, Vec<u8>)>, String
 }
 
 #[test]
-fn what_is_wanted_is_found() {
+fn the_requested_files_are_found() {
     let archive = packed(&[("set/readme", b"no"), ("set/two", b"22"), ("./set/one", b"1")]);
     let found = unpacked(&archive, 1 << 20).unwrap();
     assert_eq!(found, [("two".to_owned(), b"22".to_vec()), ("one".to_owned(), b"1".to_vec())]);
 }
 
 #[test]
-fn what_is_missing_or_leads_elsewhere_is_told() {
+fn missing_files_and_paths_that_lead_out_are_refused() {
     let said = unpacked(&packed(&[("set/one", b"1"), ("two", b"2")]), 1 << 20).unwrap_err();
     assert!(said.contains("lacks set/two"), "{said}");
     for path in ["../set/one", "/set/one", "set/../../one"] {
         let said = unpacked(&packed(&[(path, b"1")]), 1 << 20).unwrap_err();
-        assert!(said.contains("leads out of it"), "{path}: {said}");
+        assert!(said.contains("leads out of the archive"), "{path}: {said}");
     }
 }
 
 #[test]
-fn what_is_damaged_or_becomes_too_large_is_told() {
+fn damaged_and_too_large_archives_are_refused() {
     let whole = packed(&[("set/one", &[0; 100_000]), ("set/two", b"2")]);
     let said = unpacked(&whole, 50_000).unwrap_err();
     assert!(said.contains("amaged or cut off") || said.contains("Cut off"), "{said}");

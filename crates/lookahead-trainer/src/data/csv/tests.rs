@@ -19,7 +19,7 @@ fn the_first_bad_line_is_named() {
         (b"1,2,3,10", "Line 1 has the class 10, and classes run from 0 to 9."),
         (b"1,2,256,0", "Line 1 has \"256\""),
         (b"1,-2,3,0", "Line 1 has \"-2\""),
-        (b"1,2,3,0\n1,\xff,3,0", "Line 2 is no text."),
+        (b"1,2,3,0\n1,\xff,3,0", "Line 2 is not text."),
     ] {
         let said = parse(text, 3, 10).unwrap_err();
         assert!(said.starts_with(words), "{said}");
@@ -44,7 +44,7 @@ proptest! {
         prop_assert_eq!(parse(text.as_bytes(), 3, 10), Ok(expected));
     }
 
-    /// Whatever the bytes, rows are whole, classes in their range, and errors say where.
+    /// For any bytes, rows are whole, classes are in range, and errors name the line.
     #[test]
     fn a_file_of_any_bytes(
         bytes in prop::collection::vec(

@@ -30,7 +30,7 @@ fn a_bomb_does_not_go_off() {
 }
 
 #[test]
-fn what_is_damaged_or_cut_off_is_told() {
+fn damaged_and_cut_off_files_are_refused() {
     let whole = compressed(&b"pixels".repeat(100));
     for length in 0..whole.len() {
         assert!(decompress(&whole[..length], 600).is_err(), "{length}");
@@ -58,12 +58,12 @@ fn only_plain_files_are_read() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("pipe");
     assert!(std::process::Command::new("mkfifo").arg(&path).status().unwrap().success());
-    // The folder comes first, since a pipe that is opened is waited for.
+    // The folder comes first, since opening a pipe could block.
     assert!(read(folder.path()).unwrap_err().contains("not a plain file"));
     assert!(read(&path).unwrap_err().contains("not a plain file"));
     let huge = folder.path().join("huge");
     File::create(&huge).unwrap().set_len(LARGEST + 1).unwrap();
-    assert!(read(&huge).unwrap_err().contains("at most 1073741824 bytes"));
+    assert!(read(&huge).unwrap_err().contains("more than 1073741824 bytes"));
     assert!(read(&folder.path().join("missing")).unwrap_err().contains("can't be read"));
 }
 
@@ -82,7 +82,7 @@ proptest! {
         }
     }
 
-    /// Whatever happens to a file, what comes of it keeps within the bound.
+    /// Whatever the bytes, the result keeps within the bound.
     #[test]
     fn a_file_of_any_bytes(
         bytes in prop::collection::vec(any::<u8>(), 0..50),

@@ -11,7 +11,7 @@ fn dimensions_and_values() {
 }
 
 #[test]
-fn whatever_is_cut_off_is_noticed() {
+fn a_file_that_is_cut_off_is_refused() {
     for length in 0..FILE.len() {
         assert!(parse(&FILE[..length]).is_err(), "{length} bytes");
     }
@@ -37,7 +37,7 @@ fn file(dimensions: &[u32], values: &[u8]) -> Vec<u8> {
 }
 
 #[test]
-fn there_may_be_no_dimension_and_as_many_as_the_header_can_say() {
+fn zero_to_255_dimensions_are_read() {
     assert_eq!(parse(&file(&[], &[7])).unwrap(), Idx { dimensions: vec![], values: &[7] });
     let mut dimensions = [1; 255];
     dimensions[9] = 2;
@@ -49,7 +49,7 @@ fn there_may_be_no_dimension_and_as_many_as_the_header_can_say() {
 
 /// 2⁶⁴ values and 2⁶⁴ + 4, whose last 64 bits are 0 and 4.
 #[test]
-fn a_product_that_no_memory_has_is_not_taken_for_its_last_bits() {
+fn dimensions_whose_product_overflows_are_refused() {
     for (dimensions, values) in
         [([1 << 31, 1 << 31, 4], &[][..]), ([3_340_214_413, 2_761_311_370, 2], &[1; 4])]
     {
@@ -74,7 +74,7 @@ proptest! {
         prop_assert!(parse(&whole).is_err());
     }
 
-    /// Whatever the bytes, what is told of them is what there is.
+    /// For any bytes, header and values agree with the file.
     #[test]
     fn a_file_of_any_bytes(
         rank in 0..4u8,

@@ -24,7 +24,7 @@ fn pixels_are_normalized_in_their_places() {
 }
 
 #[test]
-fn each_channel_may_have_a_mean_of_its_own() {
+fn each_channel_can_have_its_own_mean() {
     let images = Images {
         pixels: vec![0, 10, 20, 30],
         labels: vec![0],
@@ -35,7 +35,7 @@ fn each_channel_may_have_a_mean_of_its_own() {
 }
 
 #[test]
-fn so_many_labels_are_wrong_and_the_same_ones_every_time() {
+fn the_fraction_of_wrong_labels_is_right_and_the_same_every_time() {
     let mut clean = Images { labels: vec![4; 10_000], ..images() };
     let mut noisy = clean.clone();
     noisy.add_label_noise(0.2, 10);

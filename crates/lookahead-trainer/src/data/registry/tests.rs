@@ -3,7 +3,7 @@ use crate::data::Samples;
 use tch::Device;
 
 #[test]
-fn validation_is_held_out_of_the_end_of_the_training_set() {
+fn validation_is_the_end_of_the_training_set() {
     let kind = "digits".into();
     let config = DataConfig { kind, validation: Some(100), ..DataConfig::default() };
     let all = DataConfig { validation: Some(0), ..config.clone() };
@@ -27,7 +27,7 @@ fn validation_is_held_out_of_the_end_of_the_training_set() {
 }
 
 #[test]
-fn wrong_labels_are_only_in_what_is_trained_on() {
+fn only_training_labels_are_wrong() {
     let config = DataConfig { kind: "digits".into(), ..DataConfig::default() };
     let options = toml::toml! { label_noise = 0.3 };
     let noisy = DataConfig { options, ..config.clone() };

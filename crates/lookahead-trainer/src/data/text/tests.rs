@@ -7,19 +7,19 @@ fn loaded(file: &Path, length: usize, validation: usize) -> anyhow::Result<Datas
 }
 
 #[test]
-fn characters_become_symbols_and_pieces_follow_each_other() {
+fn characters_become_numbers_and_sequences_follow_each_other() {
     let text = Text::parse("häßlich häß".as_bytes(), 2).unwrap();
     let alphabet: String = text.alphabet.iter().collect();
     assert_eq!(alphabet, " chilßä");
-    assert_eq!(text.symbols, [2, 6, 5, 4, 3, 1, 2, 0, 2, 6, 5]);
+    assert_eq!(text.codes, [2, 6, 5, 4, 3, 1, 2, 0, 2, 6, 5]);
 
     let file = tempfile::NamedTempFile::new().unwrap();
     let written: String = (0..41).map(|i| char::from(b'a' + i % 26)).collect();
     std::fs::write(file.path(), &written).unwrap();
     let data = loaded(file.path(), 4, 3).unwrap();
-    // Ten pieces of 4, and a last symbol that is only a target.
+    // Ten sequences of 4, and a last character that is only a target.
     assert_eq!((data.train.len(), data.validation.len(), data.test.len()), (6, 3, 1));
-    let Problem::Text { symbols: 26, length: 4 } = data.problem else {
+    let Problem::Text { characters: 26, length: 4 } = data.problem else {
         panic!("{:?}", data.problem)
     };
     let read = |batch: Batch| {
@@ -41,13 +41,13 @@ fn characters_become_symbols_and_pieces_follow_each_other() {
     std::fs::write(file.path(), written.replace('b', "c")).unwrap();
     assert_ne!(loaded(file.path(), 4, 3).unwrap().train.fingerprint(), before);
     let said = loaded(file.path(), 4, 9).unwrap_err().to_string();
-    assert!(said.contains("`data.validation` is 9") && said.contains("10 pieces"), "{said}");
+    assert!(said.contains("`data.validation` is 9") && said.contains("10 sequences"), "{said}");
     let said = loaded(Path::new("/none"), 4, 1).unwrap_err().to_string();
     assert!(said.contains("/none") && said.contains("`data.file`"), "{said}");
 }
 
 #[test]
-fn what_is_no_text_to_learn_from() {
+fn texts_that_nothing_can_be_learned_from_are_refused() {
     let said = Text::parse(b"good\xffbad", 1).unwrap_err();
     assert!(said.contains("the byte 4"), "{said}");
     let said = Text::parse(b"abcd", 2).unwrap_err();

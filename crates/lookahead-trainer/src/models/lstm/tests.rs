@@ -5,7 +5,7 @@ fn built(layers: i64, dropout: f64) -> (nn::VarStore, Lstm) {
     let vs = nn::VarStore::new(Device::Cpu);
     let options = LstmOptions { width: 6, embedding: 3, layers, dropout };
     options.check().unwrap();
-    let problem = Problem::Text { symbols: 5, length: 4 };
+    let problem = Problem::Text { characters: 5, length: 4 };
     let network = build(options, &vs.root(), &problem).unwrap();
     (vs, network)
 }

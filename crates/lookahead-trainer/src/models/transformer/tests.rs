@@ -8,7 +8,7 @@ fn options(dropout: f64) -> TransformerOptions {
 fn built(dropout: f64) -> (nn::VarStore, Transformer) {
     let vs = nn::VarStore::new(Device::Cpu);
     options(dropout).check().unwrap();
-    let problem = Problem::Text { symbols: 5, length: 4 };
+    let problem = Problem::Text { characters: 5, length: 4 };
     let network = build(options(dropout), &vs.root(), &problem).unwrap();
     (vs, network)
 }

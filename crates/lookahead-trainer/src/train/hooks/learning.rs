@@ -103,7 +103,7 @@ impl LearningCheck {
     pub(super) fn new(problem: &Problem, data: &DataConfig, steps_per_epoch: u64) -> Self {
         let choices = match problem {
             Problem::Images { classes, .. } => Some(*classes),
-            Problem::Text { symbols, .. } => Some(*symbols),
+            Problem::Text { characters, .. } => Some(*characters),
             Problem::Quadratic { .. } => None,
         };
         LearningCheck {

@@ -96,8 +96,8 @@ pub fn archive_file(bytes: &[u8]) {
 pub fn text_file(bytes: &[u8]) {
     for length in [1, 7] {
         if let Ok(text) = Text::parse(bytes, length) {
-            let symbols = text.symbols.iter().map(|&symbol| text.alphabet[symbol as usize]);
-            assert_eq!(symbols.collect::<String>().as_bytes(), bytes);
+            let characters = text.codes.iter().map(|&code| text.alphabet[code as usize]);
+            assert_eq!(characters.collect::<String>().as_bytes(), bytes);
         }
     }
 }
