@@ -2,18 +2,18 @@
 //!
 //! | module | what is in it |
 //! |---|---|
-//! | [`model`] | a network with its variables, and what its results come to |
+//! | [`model`] | a network with its variables, its loss and its score |
 //! | [`registry`] | the kinds of models that are built in |
-//! | [`network`] | what every model is, and parts that several have |
+//! | [`network`] | the trait of all models, and parts that several share |
 //! | [`mlp`] | fully connected layers |
 //! | [`cnn`] | 3×3 convolutions with pooling, then fully connected layers |
 //! | [`resnet`] | residual networks of basic blocks |
-//! | `pointwise` | convolutions whose kernel is one pixel, with a stride |
-//! | [`lstm`] | long short-term memory on symbols |
-//! | [`transformer`] | a decoder-only transformer on symbols |
-//! | [`quadratic`] | a point that looks for the minimum of a quadratic function |
+//! | `pointwise` | 1×1 convolutions with a stride |
+//! | [`lstm`] | long short-term memory on characters |
+//! | [`transformer`] | a decoder-only transformer on characters |
+//! | [`quadratic`] | a point, for the minimum of a quadratic function |
 //!
-//! To add a model: a file beside these with a type for its options and a function that builds a [`Network`],
+//! To add a model, add a file here with a type for its keys and a function that builds a [`Network`],
 //! and a line in [`registry`].
 
 pub mod cnn;

@@ -9,17 +9,17 @@ use crate::config::kinds::KindOptions;
 use crate::data::dataset::Problem;
 use crate::usage::UsageError;
 
-/// Options of the model.
+/// The keys of `[model]` for this model.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct CnnOptions {
-    /// Output channels of each convolution, which each halve height and width.
+    /// Output channels of each convolution. Each one halves height and width.
     pub channels: Vec<i64>,
     /// Widths of the hidden fully connected layers.
     pub hidden: Vec<i64>,
-    /// Fraction of hidden activations that are dropped in training.
+    /// The fraction of hidden activations that are dropped in training.
     pub dropout: f64,
-    /// Batch normalization after each hidden layer.
+    /// Whether batch normalization follows each hidden layer.
     pub batch_norm: bool,
 }
 
@@ -38,7 +38,7 @@ impl KindOptions for CnnOptions {
     }
 }
 
-/// A convolution's output, before it is pooled.
+/// The size of the largest activation: usually the output of a convolution before pooling.
 fn widest(options: &CnnOptions, [channels, height, width]: [i64; 3]) -> usize {
     let outputs = options.channels.iter().enumerate().map(|(i, next)| {
         let halved = |n: i64| n >> i.min(62);
@@ -64,8 +64,8 @@ pub fn build(
     for (i, &next) in options.channels.iter().enumerate() {
         if height < 2 || width < 2 {
             return Err(UsageError::new(format!(
-                "`model.channels` has {} convolutions, and after {i} the image is only \
-                 {height}×{width}: each halves it, so take fewer.",
+                "`model.channels` has {} convolutions, each of which halves the image, and after {i} it is \
+                 only {height}×{width}. Use fewer.",
                 options.channels.len()
             )));
         }
@@ -81,7 +81,7 @@ pub fn build(
         layers = layers.add_fn(Tensor::relu).add_fn(|x| x.max_pool2d_default(2));
         (channels, height, width) = (next, height / 2, width / 2);
     }
-    // Channels last there is no view of them in this order, and this copies.
+    // Not a view, since channels-last images must be copied for this order.
     let layers = layers.add_fn(|images| images.flatten(1, -1));
     let CnnOptions { hidden, dropout, batch_norm, .. } = &options;
     let head = Head { hidden, dropout: *dropout, batch_norm: *batch_norm };

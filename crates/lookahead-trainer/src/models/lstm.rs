@@ -1,4 +1,4 @@
-//! Long short-term memory on symbols: an embedding, layers of LSTM, and a linear layer to the symbols.
+//! Long short-term memory on characters: an embedding, layers of LSTM, and a linear output layer.
 //!
 //! S. Hochreiter, J. Schmidhuber, *Long Short-Term Memory*, 1997.
 
@@ -13,7 +13,7 @@ use crate::config::kinds::KindOptions;
 use crate::data::dataset::Problem;
 use crate::usage::UsageError;
 
-/// Options of the model.
+/// The keys of `[model]` for this model.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct LstmOptions {
@@ -21,9 +21,9 @@ pub struct LstmOptions {
     pub embedding: i64,
     /// Width of each layer.
     pub width: i64,
-    /// Number of layers.
+    /// The number of layers.
     pub layers: i64,
-    /// Fraction of hidden activations that are dropped in training.
+    /// The fraction of hidden activations that are dropped in training.
     pub dropout: f64,
 }
 
@@ -35,7 +35,7 @@ impl Default for LstmOptions {
 
 impl KindOptions for LstmOptions {
     fn check(&self) -> Result<(), ConfigIssue> {
-        let allowed = format!("from 1 to {WIDEST}");
+        let allowed = format!("1 to {WIDEST}");
         require((1..=WIDEST).contains(&self.width), "model.width", self.width, &allowed)?;
         let embedding = self.embedding;
         require((1..=WIDEST).contains(&embedding), "model.embedding", embedding, &allowed)?;
@@ -55,12 +55,12 @@ pub struct Lstm {
     widest: usize,
 }
 
-/// Weights of the input and of the state, and their biases. These are the variables themselves, so
-/// that they are always what the variables are; nothing is made of them before it is needed.
+/// The weights of the input and of the state, and their biases: the variables themselves, so that they always
+/// have the variables' values.
 #[derive(Debug)]
 struct Layer([Tensor; 4]);
 
-/// Every piece begins with a state of zeros. Variables are named as PyTorch names them.
+/// Builds the model. Every sequence begins with a state of zeros. Variables have PyTorch's names.
 ///
 /// # Errors
 /// A usage error if the data has no text.
@@ -70,11 +70,11 @@ pub fn build(
     problem: &Problem,
 ) -> Result<Lstm, UsageError> {
     let LstmOptions { embedding: embedded, width, layers, dropout } = options;
-    let (symbols, length) = problem.text()?;
-    // The gates of one place, which come one after the other, or the outputs of all.
-    let widest = (length * symbols).max(4 * width) as usize;
-    let embedding = nn::embedding(path / "embedding", symbols, embedded, Default::default());
-    // As PyTorch draws them.
+    let (characters, length) = problem.text()?;
+    // The gates of one position at a time, or the outputs of all positions.
+    let widest = (length * characters).max(4 * width) as usize;
+    let embedding = nn::embedding(path / "embedding", characters, embedded, Default::default());
+    // PyTorch's initialization.
     let bound = 1.0 / (width as f64).sqrt();
     let init = nn::Init::Uniform { lo: -bound, up: bound };
     let lstm = path / "lstm";
@@ -89,7 +89,7 @@ pub fn build(
         ])
     });
     let layers = layers.collect();
-    let out = nn::linear(path / "out", width, symbols, Default::default());
+    let out = nn::linear(path / "out", width, characters, Default::default());
     Ok(Lstm { embedding, layers, out, width, dropout, widest })
 }
 
@@ -97,12 +97,12 @@ impl Network for Lstm {
     fn forward(&self, inputs: &Tensor, train: bool) -> Tensor {
         let mut x = self.embedding.forward(inputs);
         let zeros = Tensor::zeros([1, inputs.size()[0], self.width], (Element::Float, x.device()));
-        // What the processor can't compute in a narrow type is computed in f32.
+        // A processor that can't compute an LSTM in a narrow type computes it in f32.
         let narrow = autocast::current(x.device()).filter(|narrow| !narrow.computes_lstm());
         let suspended = narrow.map(Autocast::suspend);
         for Layer(weights) in &self.layers {
-            // Layer by layer, with the dropout of libtorch between: that of several layers in one
-            // call draws from a generator of cuDNN's on a GPU, which no checkpoint has.
+            // One call per layer, with libtorch's dropout in between: the dropout of a call with several layers
+            // draws from cuDNN's generator on a GPU, which no checkpoint has.
             (x, _, _) =
                 x.lstm(&[&zeros, &zeros], &weights.each_ref(), true, 1, 0.0, train, false, true);
             if self.dropout > 0.0 {
@@ -119,8 +119,8 @@ impl Network for Lstm {
 
     fn note(&self, narrow: Autocast) -> Option<String> {
         (!narrow.computes_lstm()).then(|| {
-            "`train.autocast` is bf16, and this processor has no instructions to compute an LSTM in \
-             bfloat16: its layers compute in f32, and only the output layer in bfloat16."
+            "`train.autocast` is bf16, but this processor can't compute an LSTM in bfloat16. Its layers compute \
+             in f32, and only the output layer in bfloat16."
                 .to_owned()
         })
     }

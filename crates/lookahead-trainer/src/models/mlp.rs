@@ -9,15 +9,15 @@ use crate::config::kinds::KindOptions;
 use crate::data::dataset::Problem;
 use crate::usage::UsageError;
 
-/// Options of the model.
+/// The keys of `[model]` for this model.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct MlpOptions {
     /// Widths of the hidden layers.
     pub hidden: Vec<i64>,
-    /// Fraction of hidden activations that are dropped in training.
+    /// The fraction of hidden activations that are dropped in training.
     pub dropout: f64,
-    /// Batch normalization after each hidden layer.
+    /// Whether batch normalization follows each hidden layer.
     pub batch_norm: bool,
 }
 

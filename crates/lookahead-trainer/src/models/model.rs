@@ -1,4 +1,4 @@
-//! A network and its variables, and what its results come to: losses and right answers.
+//! A network with its variables, its loss and its score.
 
 use std::collections::BTreeMap;
 
@@ -17,71 +17,69 @@ use crate::data::batches::Batches;
 use crate::data::dataset::{Batch, Dataset};
 use crate::usage::UsageError;
 
-/// A model and its variables.
+/// A network and its variables.
 #[derive(Debug)]
 pub struct Model {
     /// The variables: parameters and buffers.
     pub vs: nn::VarStore,
     network: Box<dyn Network>,
     task: Task,
-    /// Whether images and the weights of convolutions lie channels last.
+    /// Whether images and the weights of convolutions are channels-last.
     channels_last: bool,
     autocast: Option<Autocast>,
 }
 
-/// What samples come to. The sums stay on the model's device until [`read`](Score::read), so that a GPU
-/// is not waited for between batches.
+/// The result of an evaluation. The sums stay on the model's device until [`read`](Score::read), so that
+/// nothing waits for a GPU between batches.
 #[derive(Debug)]
 pub struct Score {
-    /// Sum of the losses, in double precision.
+    /// The sum of the losses, in double precision.
     loss: Tensor,
-    /// How many classes or symbols are right; nothing where nothing is classified.
-    right: Option<Tensor>,
-    /// Of how many.
+    /// The number of correct classes or characters, if anything is classified.
+    correct: Option<Tensor>,
+    /// The number of losses.
     count: usize,
 }
 
 impl Score {
-    /// Of these samples and of others.
+    /// The score of these samples and of others.
     ///
     /// # Errors
-    /// What libtorch says.
+    /// The errors of libtorch.
     pub fn and(self, other: &Score) -> anyhow::Result<Score> {
-        let right = match (self.right, &other.right) {
-            (Some(right), Some(others)) => Some(right.f_add(others)?),
+        let correct = match (self.correct, &other.correct) {
+            (Some(correct), Some(others)) => Some(correct.f_add(others)?),
             _ => None,
         };
         let loss = self.loss.f_add(&other.loss)?;
-        Ok(Score { loss, right, count: self.count + other.count })
+        Ok(Score { loss, correct, count: self.count + other.count })
     }
 
-    /// The sum of the losses, how many classes or symbols are right, and of how many.
+    /// The sum of the losses, the number of correct classes or characters, and the number of losses.
     ///
     /// # Errors
-    /// What libtorch says.
+    /// The errors of libtorch.
     pub fn sums(&self) -> anyhow::Result<(f64, Option<f64>, usize)> {
-        let right = self.right.as_ref().map(f64::try_from).transpose()?;
-        Ok((f64::try_from(&self.loss)?, right, self.count))
+        let correct = self.correct.as_ref().map(f64::try_from).transpose()?;
+        Ok((f64::try_from(&self.loss)?, correct, self.count))
     }
 
-    /// Mean loss, accuracy, and over how many classes or symbols the means are taken. The accuracy is NaN
-    /// where nothing is classified.
+    /// The mean loss, the accuracy, and the number of losses. The accuracy is NaN if nothing is classified.
     ///
     /// # Errors
-    /// What libtorch says.
+    /// The errors of libtorch.
     pub fn read(&self) -> anyhow::Result<(f64, f64, usize)> {
-        let (loss, right, count) = self.sums()?;
-        let accuracy = right.map_or(f64::NAN, |right| right / count as f64);
+        let (loss, correct, count) = self.sums()?;
+        let accuracy = correct.map_or(f64::NAN, |correct| correct / count as f64);
         Ok((loss / count as f64, accuracy, count))
     }
 }
 
 impl Model {
-    /// Builds the model for what `data` asks. The weights are drawn from libtorch's generator: seed it
-    /// before.
+    /// Builds the model for a data set. The weights are drawn from libtorch's generator: seed it first.
     ///
     /// # Errors
-    /// Where model and data don't fit each other.
+    /// If model and data don't fit each other.
     pub fn new(config: &ModelConfig, data: &Dataset, device: Device) -> anyhow::Result<Self> {
         let vs = nn::VarStore::new(device);
         let network = registry::build(config, &vs.root(), &data.problem)?;
@@ -89,19 +87,17 @@ impl Model {
         Ok(Model { vs, network, task, channels_last: false, autocast: None })
     }
 
-    /// Samples for one forward pass of an evaluation. On the CPU they are so few that what goes from layer to
-    /// layer stays in the cache, and so many that a pass is no small change: of 1 to 32 MB, convolutions
-    /// were quickest at 8 and attention at 2. On a GPU there is room.
-    pub fn at_once(&self) -> usize {
+    /// The batch size of evaluations. On the CPU, activations should stay in the cache: of 1 to 32 MB,
+    /// convolutions were fastest at 8 and attention at 2.
+    pub fn evaluation_batch_size(&self) -> usize {
         let bytes = if self.vs.device().is_cuda() { 1 << 29 } else { 1 << 22 };
         (bytes / (4 * self.network.widest().max(1))).clamp(1, 4096)
     }
 
-    /// Lets it compute as `train.channels_last` and `train.autocast` ask for. The variables keep their
-    /// values.
+    /// Sets `train.channels_last` and `train.autocast`. The values of the variables don't change.
     ///
     /// # Errors
-    /// A usage error where a model without convolutions is to have them channels last.
+    /// A usage error if `train.channels_last` is set for a model without convolutions.
     pub fn computing_as(mut self, config: &TrainConfig) -> anyhow::Result<Self> {
         self.autocast = match config.autocast {
             AutocastDtype::None => None,
@@ -112,14 +108,13 @@ impl Model {
             let mut weights = weights.peekable();
             if weights.peek().is_none() {
                 return Err(UsageError::new(
-                    "`train.channels_last` is true, and this model has no convolutions, which \
-                     alone compute so: set it to false, or choose a model that has some, such as \
-                     cnn or resnet.",
+                    "`train.channels_last` is true, but this model has no convolutions. Set it to false, or \
+                     choose a model with convolutions: cnn or resnet.",
                 )
                 .into());
             }
             for mut weight in weights {
-                // The network's handles are of the same tensors, and see it.
+                // The network has handles of the same tensors.
                 weight.f_set_data(&channels_last(&weight.f_data()?)?)?;
             }
             self.channels_last = true;
@@ -127,11 +122,11 @@ impl Model {
         Ok(self)
     }
 
-    /// Refuses a batch of one sample if it gives a batch normalization only one value per channel, which
-    /// has no variance: after a convolution that leaves several pixels it does not, elsewhere it does.
+    /// Refuses a last batch of one sample if batch normalization would see only one value per channel, which
+    /// has no variance.
     ///
     /// # Errors
-    /// A usage error, or what libtorch says.
+    /// A usage error, or the errors of libtorch.
     pub(crate) fn check_batches(&self, batches: &Batches, data: &Dataset) -> anyhow::Result<()> {
         if batches.smallest_batch() != 1 {
             return Ok(());
@@ -143,27 +138,26 @@ impl Model {
         }
         let (batch_size, samples) = (batches.batch_size(), batches.samples());
         Err(UsageError::new(format!(
-            "`data.batch_size` is {batch_size}, and with {samples} training samples the last batch \
-             of an epoch has 1 sample, from which batch normalization can take no variance: choose \
-             another `data.batch_size`, hold out 1 sample more or less with `data.validation`, or \
-             set `model.batch_norm` to false if the model has it."
+            "`data.batch_size` is {batch_size}. With {samples} training samples, the last batch of an epoch has \
+             1 sample, which has no variance for batch normalization. Change `data.batch_size`, change \
+             `data.validation` by 1, or set `model.batch_norm` to false if the model has that key."
         ))
         .into())
     }
 
-    /// What of it this machine can't compute as `train.autocast` asks for, as a sentence.
+    /// A sentence about the layers that this machine can't compute in the type of `train.autocast`.
     pub fn note(&self) -> Option<String> {
         self.network.note(self.autocast?)
     }
 
-    /// One of a network without variables.
+    /// The model of a network without variables.
     #[cfg(test)]
     pub(crate) fn around(network: Box<dyn Network>, task: Task) -> Self {
         let vs = nn::VarStore::new(Device::Cpu);
         Model { vs, network, task, channels_last: false, autocast: None }
     }
 
-    /// What the network makes of inputs.
+    /// The network's outputs.
     pub fn forward(&self, inputs: &Tensor, train: bool) -> Tensor {
         let _region = self.autocast.map(Autocast::begin);
         if !self.channels_last {
@@ -171,29 +165,27 @@ impl Model {
         }
         match channels_last(inputs) {
             Ok(images) => self.network.forward(&images, train),
-            // As an operation of the network itself would.
+            // As operations of the network do.
             Err(refused) => panic!("{refused}"),
         }
     }
 
     /// The mean loss of a batch, in `f32`.
     pub fn loss(&self, batch: &Batch, train: bool) -> Tensor {
-        // One region for each forward pass, which ends before the backward pass.
+        // The region ends before the backward pass.
         let _region = self.autocast.map(Autocast::begin);
         let outputs = self.forward(&batch.inputs, train);
-        match self.task {
-            Task::Quadratic => outputs.mean(Element::Float),
-            _ => {
-                let (logits, targets) = places(&outputs, &batch.targets);
-                logits.cross_entropy_for_logits(&targets)
-            }
+        if self.task == Task::Quadratic {
+            return outputs.mean(Element::Float);
         }
+        let (logits, targets) = flattened(&outputs, &batch.targets);
+        logits.cross_entropy_for_logits(&targets)
     }
 
-    /// Loss and right answers of a batch, in evaluation mode.
+    /// The score of a batch, in evaluation mode.
     ///
     /// # Errors
-    /// What libtorch says.
+    /// The errors of libtorch.
     pub fn score(&self, batch: &Batch) -> anyhow::Result<Score> {
         let _region = self.autocast.map(Autocast::begin);
         let outputs = self.forward(&batch.inputs, false);
@@ -202,30 +194,27 @@ impl Model {
         };
         if self.task == Task::Quadratic {
             let count = outputs.numel();
-            return Ok(Score { loss: sum(outputs.f_mean(None)?, count)?, right: None, count });
+            return Ok(Score { loss: sum(outputs.f_mean(None)?, count)?, correct: None, count });
         }
-        let (logits, targets) = places(&outputs, &batch.targets);
+        let (logits, targets) = flattened(&outputs, &batch.targets);
         let count = targets.numel();
-        let right = logits.f_argmax(-1, false)?.f_eq_tensor(&targets)?.f_sum(Element::Int64)?;
+        let correct = logits.f_argmax(-1, false)?.f_eq_tensor(&targets)?.f_sum(Element::Int64)?;
         let loss = sum(logits.cross_entropy_for_logits(&targets), count)?;
-        Ok(Score { loss, right: Some(right), count })
+        Ok(Score { loss, correct: Some(correct), count })
     }
 
-    /// Variables that are not trained, by name: the running statistics of batch normalization.
+    /// The variables that are not trained, by name: the running statistics of batch normalization.
     pub fn buffers(&self) -> BTreeMap<String, Tensor> {
         self.vs.variables().into_iter().filter(|(_, tensor)| !tensor.requires_grad()).collect()
     }
 
-    /// Trainable parameters, counted in elements.
+    /// The number of trainable parameters.
     pub fn parameters(&self) -> u64 {
         self.vs.trainable_variables().iter().map(|tensor| tensor.numel() as u64).sum()
     }
 }
 
-/// Logits of shape (places, classes) and targets of shape (places), where a sample may have many.
-fn places(logits: &Tensor, targets: &Tensor) -> (Tensor, Tensor) {
-    match targets.dim() {
-        1 => (logits.shallow_clone(), targets.shallow_clone()),
-        _ => (logits.flatten(0, -2), targets.flatten(0, -1)),
-    }
+/// Logits of shape (n, classes) and targets of shape (n), with every position of a text in n.
+fn flattened(logits: &Tensor, targets: &Tensor) -> (Tensor, Tensor) {
+    (logits.flatten(0, -2), targets.flatten(0, -1))
 }

@@ -1,4 +1,4 @@
-//! What every model is, and parts that several have.
+//! The trait of all models, and parts that several share.
 
 use std::fmt;
 
@@ -8,25 +8,24 @@ use tch::nn::{self, ModuleT};
 
 use crate::config::check::{ConfigIssue, format_number, require};
 
-/// A model's computation; its variables are in the store that it was built in.
+/// The forward pass of a model, whose variables are in the store in which it was built.
 pub trait Network: fmt::Debug {
-    /// From inputs of shape (n, …): logits of shape (n, classes) for images, (n, length, symbols) for
-    /// sequences of text; the loss of each, of shape (n), for a quadratic problem.
+    /// The outputs for inputs of shape (n, …): logits of shape (n, classes) for images and (n, length,
+    /// characters) for texts; the losses, of shape (n), for a quadratic problem.
     fn forward(&self, inputs: &Tensor, train: bool) -> Tensor;
 
-    /// Numbers in the largest result between two layers for one sample, about: it decides how many samples an
-    /// evaluation takes together.
+    /// The size of the largest activation of one sample. The batch size of evaluations follows from it.
     fn widest(&self) -> usize {
         4096
     }
 
-    /// What of it this machine can't compute in a narrow type, as a sentence.
+    /// A sentence about the layers that this machine can't compute in a narrow type.
     fn note(&self, _narrow: Autocast) -> Option<String> {
         None
     }
 }
 
-/// Layers one after the other.
+/// Layers in a row.
 #[derive(Debug)]
 pub struct Sequential {
     pub(super) layers: nn::SequentialT,
@@ -43,32 +42,32 @@ impl Network for Sequential {
     }
 }
 
-/// A bound far above what is of use, and far below where sizes overflow.
+/// The largest width: far above useful ones, and far below the overflow of sizes.
 pub(super) const WIDEST: i64 = 1 << 20;
 
-/// An error unless so many layers can be meant.
+/// Checks a number of layers.
 pub(super) fn check_layers(layers: i64) -> Result<(), ConfigIssue> {
-    require((1..=1000).contains(&layers), "model.layers", layers, "from 1 to 1000")
+    require((1..=1000).contains(&layers), "model.layers", layers, "1 to 1000")
 }
 
-/// An error unless all of a list are widths.
+/// Checks a list of widths.
 pub(super) fn check_widths(key: &'static str, widths: &[i64]) -> Result<(), ConfigIssue> {
     let fits = widths.iter().all(|width| (1..=WIDEST).contains(width));
     let allowed = format!("a list of widths from 1 to {WIDEST}");
     require(fits, key, format!("{widths:?}"), &allowed)
 }
 
-/// An error unless it is a fraction that leaves something.
+/// Checks a fraction of dropped activations.
 pub(super) fn check_dropout(dropout: f64) -> Result<(), ConfigIssue> {
-    let allowed = "at least 0 and below 1";
-    require((0.0..1.0).contains(&dropout), "model.dropout", format_number(dropout), allowed)
+    let fits = (0.0..1.0).contains(&dropout);
+    require(fits, "model.dropout", format_number(dropout), "0 to below 1")
 }
 
 /// The fully connected layers at the end of a model.
 pub(super) struct Head<'a> {
     /// Widths of the hidden layers.
     pub hidden: &'a [i64],
-    /// Fraction of hidden activations that are dropped in training.
+    /// The fraction of hidden activations that are dropped in training.
     pub dropout: f64,
     /// Whether batch normalization follows each hidden layer.
     pub batch_norm: bool,

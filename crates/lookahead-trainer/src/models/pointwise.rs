@@ -1,15 +1,15 @@
-//! Convolutions whose kernel is one pixel, with a stride.
+//! 1×1 convolutions with a stride.
 
 use lookahead_core::tch_ext::memory_format::computes_channels_last;
 use tch::Tensor;
 use tch::nn::{self, Module};
 
-/// Below this many input channels, channels last, the convolution is computed without its stride. libtorch's
-/// kernel for AVX2 writes outside its memory below 8, the width of its vectors; 16 is that of AVX-512's. All
-/// processors do as that one must, so that results don't depend on it. See docs/processors.md.
+/// With fewer input channels, a channels-last convolution is computed without its stride. libtorch's kernel
+/// writes outside its memory below the width of its vectors, which is 8 for AVX2 and 16 for AVX-512. All
+/// processors use the same limit, so that results don't depend on the processor. See docs/processors.md.
 const LEAST_CHANNELS: i64 = 16;
 
-/// Such a convolution, without a bias.
+/// A 1×1 convolution without a bias.
 #[derive(Debug)]
 pub(super) struct Pointwise {
     convolution: nn::Conv2D,
@@ -28,7 +28,7 @@ impl Pointwise {
         if self.stride == 1 || inputs >= LEAST_CHANNELS || !computes_channels_last(x, weight) {
             return self.convolution.forward(x);
         }
-        // The kernel sees every stride-th pixel and no other.
+        // The kernel only reads every stride-th pixel.
         let every = |dim, x: &Tensor| x.slice(dim, None, None, self.stride);
         every(3, &every(2, x)).conv2d(weight, None::<&Tensor>, 1, 0, 1, 1)
     }

@@ -1,4 +1,4 @@
-//! A point x that looks for the minimum of a quadratic function.
+//! A point x, for the minimum of a quadratic function.
 
 use serde::{Deserialize, Serialize};
 use tch::{Tensor, nn};
@@ -8,12 +8,12 @@ use crate::config::kinds::KindOptions;
 use crate::data::dataset::Problem;
 use crate::usage::UsageError;
 
-/// The model has no options.
+/// `[model]` has no keys for this model.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-pub struct QuadraticOptions {}
+pub struct PointOptions {}
 
-impl KindOptions for QuadraticOptions {}
+impl KindOptions for PointOptions {}
 
 /// The model.
 #[derive(Debug)]
@@ -22,15 +22,11 @@ pub struct Point {
     curvatures: Tensor,
 }
 
-/// x starts with 1 in every direction.
+/// Builds the point x, which starts at 1 in every direction.
 ///
 /// # Errors
 /// A usage error if the data is not a quadratic problem.
-pub fn build(
-    _: QuadraticOptions,
-    path: &nn::Path<'_>,
-    problem: &Problem,
-) -> Result<Point, UsageError> {
+pub fn build(_: PointOptions, path: &nn::Path<'_>, problem: &Problem) -> Result<Point, UsageError> {
     let curvatures = problem.curvatures()?;
     let x = path.ones("x", &[curvatures.len() as i64]);
     let curvatures = Tensor::from_slice(curvatures).to_device(path.device());

@@ -12,7 +12,7 @@ use crate::config::model::ModelConfig;
 use crate::data::dataset::Problem;
 use crate::usage::UsageError;
 
-/// A kind of model: what a configuration knows of it, and how it is built.
+/// A kind of model: its configuration, and how it is built.
 pub struct ModelKind {
     /// Its name and its keys.
     pub schema: Schema,
@@ -29,8 +29,8 @@ impl fmt::Debug for ModelKind {
 }
 
 impl ModelKind {
-    /// The kind that `build` builds under a path, from weights drawn from libtorch's generator, and that
-    /// learns `task`.
+    /// The kind that `build` builds under a path, and that learns `task`. The weights are drawn from libtorch's
+    /// generator.
     pub fn new<O: KindOptions + 'static, N: Network + 'static>(
         name: &'static str,
         task: Task,

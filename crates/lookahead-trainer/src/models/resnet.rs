@@ -1,8 +1,8 @@
 //! Residual networks of basic blocks, in the form for small images.
 //!
 //! K. He, X. Zhang, S. Ren, J. Sun, *Deep Residual Learning for Image Recognition*, 2016. The first
-//! convolution is 3×3 and nothing is pooled before the end, since images of 32×32 have no pixels to
-//! spare. With the defaults it is the ResNet-18 of Lookahead's paper.
+//! convolution is 3×3 and there is no pooling before the end, since the images are small. With the defaults it
+//! is the ResNet-18 of Lookahead's paper.
 
 use serde::{Deserialize, Serialize};
 use tch::nn::{self, ModuleT};
@@ -15,16 +15,16 @@ use crate::config::kinds::KindOptions;
 use crate::data::dataset::Problem;
 use crate::usage::UsageError;
 
-/// Most stages: each doubles the channels.
+/// The most stages. Each one doubles the channels.
 const STAGES: usize = 8;
-/// Most blocks in a stage.
+/// The most blocks in a stage.
 const BLOCKS: i64 = 1000;
 
-/// Options of the model.
+/// The keys of `[model]` for this model.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct ResnetOptions {
-    /// Channels of the first stage, doubled in each further one.
+    /// Channels of the first stage. Each further stage doubles them.
     pub width: i64,
     /// Basic blocks of each stage.
     pub blocks: Vec<i64>,
@@ -39,12 +39,12 @@ impl Default for ResnetOptions {
 impl KindOptions for ResnetOptions {
     fn check(&self) -> Result<(), ConfigIssue> {
         let ResnetOptions { width, blocks } = self;
-        let allowed = format!("from 1 to {WIDEST}: the channels of the first stage");
+        let allowed = format!("1 to {WIDEST} channels of the first stage");
         require((1..=WIDEST).contains(width), "model.width", width, &allowed)?;
         let fits = (1..=STAGES).contains(&blocks.len());
         let fits = fits && blocks.iter().all(|count| (1..=BLOCKS).contains(count));
         let allowed =
-            format!("a list of 1 to {STAGES} numbers from 1 to {BLOCKS}: blocks of each stage");
+            format!("a list of 1 to {STAGES} numbers from 1 to {BLOCKS}, the blocks of each stage");
         require(fits, "model.blocks", format!("{blocks:?}"), &allowed)
     }
 }
@@ -59,19 +59,18 @@ pub struct ResNet {
     widest: usize,
 }
 
-/// Two convolutions and a way around them.
+/// Two convolutions and a shortcut around them.
 #[derive(Debug)]
 struct Block {
     conv1: nn::Conv2D,
     bn1: nn::BatchNorm,
     conv2: nn::Conv2D,
     bn2: nn::BatchNorm,
-    /// Where the shape changes on the way, a convolution of one pixel changes it beside too.
+    /// The 1×1 convolution in the shortcut, if the shape changes.
     downsample: Option<(Pointwise, nn::BatchNorm)>,
 }
 
-/// Stages of blocks on ever fewer pixels and ever more channels. Variables are named as PyTorch's
-/// torchvision names them.
+/// Builds the stages, each with fewer pixels and more channels. Variables have torchvision's names.
 ///
 /// # Errors
 /// A usage error if the data has no images, or they are too small.
@@ -91,11 +90,11 @@ pub fn build(
         let stride = if stage == 0 { 1 } else { 2 };
         let outputs = if stage == 0 { inputs } else { 2 * inputs };
         let halved = [height, width].map(|n: i64| (n + stride - 1) / stride);
-        // Batch normalization of a single pixel would have only the samples of a batch to count.
+        // Batch normalization of a single pixel would count only the samples of a batch.
         if stage > 0 && halved == [1, 1] {
             return Err(UsageError::new(format!(
-                "`model.blocks` has {} stages, and after {stage} the image is only \
-                 {height}×{width}: each after the first halves it, so take fewer.",
+                "`model.blocks` has {} stages, each of which after the first halves the image, and after {stage} \
+                 it is only {height}×{width}. Use fewer.",
                 stages.len()
             )));
         }
@@ -111,30 +110,30 @@ pub fn build(
     Ok(ResNet { conv1, bn1, blocks, fc, widest })
 }
 
-/// Of 3×3 pixels.
+/// A 3×3 convolution.
 fn convolution(path: nn::Path<'_>, inputs: i64, outputs: i64, stride: i64) -> nn::Conv2D {
-    // The normalization after it has a bias already.
+    // The normalization after it has a bias.
     let config = nn::ConvConfig { stride, padding: 1, bias: false, ..Default::default() };
     nn::conv2d(path, inputs, outputs, 3, config)
 }
 
 fn normalization(path: nn::Path<'_>, channels: i64) -> nn::BatchNorm {
-    // tch would draw the scales between 0 and 1, and the signal would be lost over many layers.
+    // tch would draw scales between 0 and 1, which shrink the signal over many layers.
     let config = nn::BatchNormConfig { ws_init: nn::Init::Const(1.0), ..Default::default() };
     nn::batch_norm2d(path, channels, config)
 }
 
 impl Block {
     fn new(path: &nn::Path<'_>, inputs: i64, outputs: i64, stride: i64) -> Self {
-        let around = path / "downsample";
+        let shortcut = path / "downsample";
         Block {
             conv1: convolution(path / "conv1", inputs, outputs, stride),
             bn1: normalization(path / "bn1", outputs),
             conv2: convolution(path / "conv2", outputs, outputs, 1),
             bn2: normalization(path / "bn2", outputs),
             downsample: (stride != 1 || inputs != outputs).then(|| {
-                let convolution = Pointwise::new(&around / 0, inputs, outputs, stride);
-                (convolution, normalization(&around / 1, outputs))
+                let convolution = Pointwise::new(&shortcut / 0, inputs, outputs, stride);
+                (convolution, normalization(&shortcut / 1, outputs))
             }),
         }
     }
@@ -142,13 +141,13 @@ impl Block {
     fn forward(&self, x: &Tensor, train: bool) -> Tensor {
         let inner = x.apply(&self.conv1).apply_t(&self.bn1, train).relu();
         let inner = inner.apply(&self.conv2).apply_t(&self.bn2, train);
-        let around = match &self.downsample {
+        let shortcut = match &self.downsample {
             Some((convolution, normalization)) => {
                 normalization.forward_t(&convolution.forward(x), train)
             }
             None => x.shallow_clone(),
         };
-        (inner + around).relu()
+        (inner + shortcut).relu()
     }
 }
 

@@ -1,5 +1,5 @@
-//! A decoder-only transformer on symbols: learned positions, normalization before each part, causal
-//! attention, and an MLP four times as wide with GELU.
+//! A decoder-only transformer on characters: learned positions, normalization before each part, causal
+//! attention, and an MLP with GELU that is four times as wide.
 //!
 //! A. Vaswani and others, *Attention Is All You Need*, 2017; in the form of A. Radford and others,
 //! *Language Models are Unsupervised Multitask Learners*, 2019.
@@ -14,17 +14,17 @@ use crate::config::kinds::KindOptions;
 use crate::data::dataset::Problem;
 use crate::usage::UsageError;
 
-/// Options of the model.
+/// The keys of `[model]` for this model.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct TransformerOptions {
     /// Width of each layer.
     pub width: i64,
-    /// Number of layers.
+    /// The number of layers.
     pub layers: i64,
-    /// Heads of attention in each layer.
+    /// Attention heads in each layer.
     pub heads: i64,
-    /// Fraction of hidden activations that are dropped in training.
+    /// The fraction of hidden activations that are dropped in training.
     pub dropout: f64,
 }
 
@@ -37,20 +37,17 @@ impl Default for TransformerOptions {
 impl KindOptions for TransformerOptions {
     fn check(&self) -> Result<(), ConfigIssue> {
         let TransformerOptions { width, layers, heads, dropout } = *self;
-        let allowed = format!("from 1 to {WIDEST}");
+        let allowed = format!("1 to {WIDEST}");
         require((1..=WIDEST).contains(&width), "model.width", width, &allowed)?;
         check_layers(layers)?;
-        let allowed = format!(
-            "from 1 to `model.width`, {width}, and divide that without a remainder: each head has an \
-             equal part of it"
-        );
+        let allowed = format!("a divisor of `model.width`, {width}, which the heads share equally");
         let fits = (1..=width).contains(&heads) && width % heads == 0;
         require(fits, "model.heads", heads, &allowed)?;
         check_dropout(dropout)
     }
 }
 
-/// Standard deviation of the first weights, as in GPT-2.
+/// The standard deviation of the initial weights, as in GPT-2.
 const STDEV: f64 = 0.02;
 
 /// The model.
@@ -77,7 +74,7 @@ struct Layer {
     fc2: nn::Linear,
 }
 
-/// The model, whose attention looks only back.
+/// Builds the model.
 ///
 /// # Errors
 /// A usage error if the data has no text.
@@ -87,16 +84,16 @@ pub fn build(
     problem: &Problem,
 ) -> Result<Transformer, UsageError> {
     let TransformerOptions { width, layers: count, heads, dropout } = options;
-    let (symbols, length) = problem.text()?;
-    // Not the four times as much between the two layers of a block, which is for a moment.
-    let widest = (length * symbols.max(width)) as usize;
+    let (characters, length) = problem.text()?;
+    // The wider activation inside the MLP is freed soon.
+    let widest = (length * characters.max(width)) as usize;
     let embedding = |name, count| {
         let init = nn::Init::Randn { mean: 0.0, stdev: STDEV };
         let config = nn::EmbeddingConfig { ws_init: init, ..Default::default() };
         nn::embedding(path / name, count, width, config)
     };
     let norm = |path| nn::layer_norm(path, vec![width], Default::default());
-    // What is added up over the layers has a share in the sum: smaller with more of them.
+    // The layers' outputs are summed, so with more layers each starts smaller.
     let added = STDEV / (2.0 * count as f64).sqrt();
     let layers = (0..count).map(|i| {
         let path = path / "layers" / i;
@@ -111,11 +108,11 @@ pub fn build(
     });
     let layers = layers.collect();
     Ok(Transformer {
-        embedding: embedding("embedding", symbols),
+        embedding: embedding("embedding", characters),
         position: embedding("position", length),
         layers,
         norm: norm(path / "norm"),
-        out: linear(path / "out", width, symbols, STDEV),
+        out: linear(path / "out", width, characters, STDEV),
         heads,
         dropout,
         widest,
@@ -158,16 +155,13 @@ impl Layer {
 impl Network for Transformer {
     fn forward(&self, inputs: &Tensor, train: bool) -> Tensor {
         let length = inputs.size()[1];
-        let drop = |x: Tensor| match self.dropout > 0.0 {
-            true => x.dropout(self.dropout, train),
-            false => x,
-        };
+        let drop = |x: Tensor| if self.dropout > 0.0 { x.dropout(self.dropout, train) } else { x };
         let positions = Tensor::arange(length, (inputs.kind(), inputs.device()));
         let mut x = drop(self.embedding.forward(inputs) + self.position.forward(&positions));
         for layer in &self.layers {
             let dropout = if train { self.dropout } else { 0.0 };
             let attended = layer.attend(&x.apply(&layer.norm1), self.heads, dropout);
-            // A new tensor each time: what is computed of the old one is still to be differentiated.
+            // A new tensor each time, since the backward pass needs the old one.
             x = &x + drop(attended);
             let mlp = x.apply(&layer.norm2).apply(&layer.fc1).gelu("none").apply(&layer.fc2);
             x = &x + drop(mlp);

@@ -109,7 +109,7 @@ fn score(
     stop: &mut dyn FnMut() -> bool,
 ) -> anyhow::Result<Option<Option<Score>>> {
     let _guard = tch::no_grad_guard();
-    let at_once = model.at_once();
+    let at_once = model.evaluation_batch_size();
     let mut total: Option<Score> = None;
     let mut start = range.start;
     while start < range.end {

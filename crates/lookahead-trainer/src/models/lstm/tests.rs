@@ -11,13 +11,13 @@ fn built(layers: i64, dropout: f64) -> (nn::VarStore, Lstm) {
 }
 
 #[test]
-fn a_symbol_is_told_only_from_those_before() {
+fn predictions_depend_only_on_earlier_characters() {
     let (vs, network) = built(2, 0.0);
     let names = vs.variables();
     assert_eq!(names["lstm.weight_ih_l0"].size(), [24, 3]);
     assert_eq!(names["lstm.weight_ih_l1"].size(), [24, 6]);
-    let pieces = Tensor::from_slice(&[1i64, 2, 3, 4, 1, 2, 0, 0]).reshape([2, 4]);
-    let logits = network.forward(&pieces, true);
+    let sequences = Tensor::from_slice(&[1i64, 2, 3, 4, 1, 2, 0, 0]).reshape([2, 4]);
+    let logits = network.forward(&sequences, true);
     assert_eq!(logits.size(), [2, 4, 5]);
     let row = |i: i64, from, count| logits.get(i).narrow(0, from, count);
     assert!(row(0, 0, 2).allclose(&row(1, 0, 2), 1e-5, 1e-6, false));
@@ -25,7 +25,7 @@ fn a_symbol_is_told_only_from_those_before() {
 }
 
 #[test]
-fn dropout_is_of_the_training() {
+fn dropout_acts_only_in_training() {
     let (_vs, network) = built(1, 0.5);
     let piece = Tensor::from_slice(&[1i64, 2, 3, 4]).reshape([1, 4]);
     assert_eq!(network.forward(&piece, false), network.forward(&piece, false));

@@ -5,7 +5,7 @@ use tch::Device;
 fn each_sample_has_its_loss() {
     let vs = nn::VarStore::new(Device::Cpu);
     let problem = Problem::Quadratic { curvatures: vec![1.0, 0.5] };
-    let model = build(QuadraticOptions {}, &vs.root(), &problem).unwrap();
+    let model = build(PointOptions {}, &vs.root(), &problem).unwrap();
     let samples = Tensor::from_slice(&[1.0f32, 1.0, 0.0, 3.0]).reshape([2, 2]);
     let losses = Vec::<f32>::try_from(model.forward(&samples, true)).unwrap();
     // ½(1·0² + ½·0²) and ½(1·1² + ½·2²).

@@ -36,7 +36,7 @@ fn resnet_18_has_its_parameters_under_their_names() {
     assert_eq!(names["fc.weight"].size(), [10, 512]);
 }
 
-/// By hand: conv1 9·3·16, bn 2·16; per block 9·in·out + 9·out·out + 4·out, and around it
+/// Counted by hand: conv1 9·3·16, bn 2·16; per block 9·in·out + 9·out·out + 4·out, and its shortcut
 /// in·out + 2·out.
 #[test]
 fn a_small_one_by_hand() {
@@ -47,14 +47,14 @@ fn a_small_one_by_hand() {
     assert_eq!(parameters(&vs), first + second + third + 64 * 10 + 10);
     let images = Tensor::randn([2, 1, 28, 28], (Element::Float, Device::Cpu));
     assert_eq!(network.forward(&images, true).size(), [2, 10]);
-    // What comes of an image in evaluation does not depend on those beside it.
+    // In evaluation, the result for an image does not depend on the others in the batch.
     let (both, one) =
         (network.forward(&images, false), network.forward(&images.narrow(0, 1, 1), false));
     assert!(both.narrow(0, 1, 1).allclose(&one, 1e-5, 1e-6, false));
 }
 
 #[test]
-fn more_stages_than_an_image_has_pixels_for() {
+fn too_many_stages_for_an_image_are_refused() {
     let said = built([1, 8, 8], 10, 4, &[1, 1, 1, 1]).unwrap_err().to_string();
     assert!(said.contains("`model.blocks` has 4 stages") && said.contains("2×2"), "{said}");
     built([1, 8, 8], 10, 4, &[1, 1, 1]).unwrap();

@@ -51,7 +51,7 @@ fn evaluations_and_probes_are_in_inference_mode_and_their_data_are_not() {
     let count = Rc::new(Cell::new(0));
     // So wide that two samples are enough.
     let model = Model::around(Box::new(Watching(count.clone())), Task::Classification);
-    assert_eq!(model.at_once(), 2);
+    assert_eq!(model.evaluation_batch_size(), 2);
     let found = evaluate(&model, &Three, Split::Test, Weights::Fast, || false);
     let found = found.unwrap().unwrap();
     assert_eq!((count.get(), found.samples), (2, 3));
