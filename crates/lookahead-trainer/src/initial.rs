@@ -239,7 +239,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("given.safetensors");
         let tensors = tensors.iter().map(|(name, t)| ((*name).to_owned(), t.shallow_clone()));
-        write_new(&path, entries(tensors.collect())).unwrap();
+        write_new(&path, None, entries(tensors.collect())).unwrap();
         (folder, InitialWeights { path, partial })
     }
 

@@ -8,7 +8,7 @@ use tch::{Tensor, nn};
 use crate::config::optimizer::{OptimizerConfig, OptimizerKind};
 use crate::distributed::WorkerGroup;
 
-/// So that one type builds all four, fused or not.
+/// One type for the four inner optimizers, fused or not.
 impl nn::OptimizerConfig for &OptimizerConfig {
     fn build_copt(&self, lr: f64) -> Result<tch::COptimizer, tch::TchError> {
         let number = |value: Option<f64>| value.unwrap_or(0.0);
@@ -18,41 +18,26 @@ impl nn::OptimizerConfig for &OptimizerConfig {
         let (beta1, beta2) = (number(self.beta1), number(self.beta2));
         let (eps, amsgrad) = (number(self.eps), self.amsgrad == Some(true));
         let (alpha, centered) = (number(self.smoothing), self.centered == Some(true));
+        use OptimizerKind::{Adam, AdamW, RmsProp, Sgd};
         match (self.kind, self.fused) {
-            (OptimizerKind::Sgd, true) => {
-                fused::sgd(momentum, dampening, wd, nesterov).build_copt(lr)
-            }
-            (OptimizerKind::Sgd, false) => {
-                nn::sgd(momentum, dampening, wd, nesterov).build_copt(lr)
-            }
-            (OptimizerKind::Adam, true) => {
-                fused::Adam { beta1, beta2, wd, eps, amsgrad }.build_copt(lr)
-            }
-            (OptimizerKind::Adam, false) => {
-                nn::Adam { beta1, beta2, wd, eps, amsgrad }.build_copt(lr)
-            }
-            (OptimizerKind::AdamW, true) => {
-                fused::AdamW { beta1, beta2, wd, eps, amsgrad }.build_copt(lr)
-            }
-            (OptimizerKind::AdamW, false) => {
-                nn::AdamW { beta1, beta2, wd, eps, amsgrad }.build_copt(lr)
-            }
-            (OptimizerKind::RmsProp, true) => {
-                fused::RmsProp { alpha, eps, wd, momentum, centered }.build_copt(lr)
-            }
-            (OptimizerKind::RmsProp, false) => {
-                nn::RmsProp { alpha, eps, wd, momentum, centered }.build_copt(lr)
-            }
+            (Sgd, true) => fused::sgd(momentum, dampening, wd, nesterov).build_copt(lr),
+            (Sgd, false) => nn::sgd(momentum, dampening, wd, nesterov).build_copt(lr),
+            (Adam, true) => fused::Adam { beta1, beta2, wd, eps, amsgrad }.build_copt(lr),
+            (Adam, false) => nn::Adam { beta1, beta2, wd, eps, amsgrad }.build_copt(lr),
+            (AdamW, true) => fused::AdamW { beta1, beta2, wd, eps, amsgrad }.build_copt(lr),
+            (AdamW, false) => nn::AdamW { beta1, beta2, wd, eps, amsgrad }.build_copt(lr),
+            (RmsProp, true) => fused::RmsProp { alpha, eps, wd, momentum, centered }.build_copt(lr),
+            (RmsProp, false) => nn::RmsProp { alpha, eps, wd, momentum, centered }.build_copt(lr),
         }
     }
 }
 
-/// What trains: the inner optimizer alone, or Lookahead around it.
+/// The inner optimizer alone, or Lookahead around it.
 #[derive(Debug)]
 pub enum Optimizer {
-    /// No `[lookahead]` section.
+    /// Without a section `[lookahead]`.
     Bare(TchOptimizer),
-    /// With one; boxed, because it is three times as large as the other.
+    /// With one. Boxed, since it is three times as large.
     Lookahead(Box<Lookahead<TchOptimizer>>),
 }
 
@@ -60,7 +45,7 @@ impl Optimizer {
     /// Builds it for the trainable variables of `vs`.
     ///
     /// # Errors
-    /// What the optimizer refuses.
+    /// The errors of the optimizer.
     pub fn new(
         inner: &OptimizerConfig,
         lookahead: Option<&LookaheadConfig>,
@@ -77,15 +62,27 @@ impl Optimizer {
         Ok(Optimizer::Lookahead(Box::new(builder.build(vs, inner.lr)?)))
     }
 
-    /// What is trained, in the order of the inner optimizer.
-    pub fn parameters(&self) -> &[Parameter] {
+    /// Both are inner optimizers.
+    fn inner(&self) -> &dyn InnerOptimizer {
         match self {
-            Optimizer::Bare(inner) => inner.parameters(),
-            Optimizer::Lookahead(lookahead) => lookahead.inner().parameters(),
+            Optimizer::Bare(inner) => inner,
+            Optimizer::Lookahead(lookahead) => &**lookahead,
         }
     }
 
-    /// Name of the inner optimizer, such as `adamw`.
+    fn inner_mut(&mut self) -> &mut dyn InnerOptimizer {
+        match self {
+            Optimizer::Bare(inner) => inner,
+            Optimizer::Lookahead(lookahead) => &mut **lookahead,
+        }
+    }
+
+    /// The trained parameters, in the inner optimizer's order.
+    pub fn parameters(&self) -> &[Parameter] {
+        self.inner().parameters()
+    }
+
+    /// The name of the inner optimizer, for example `adamw`.
     pub fn name(&self) -> &'static str {
         match self {
             Optimizer::Bare(inner) => inner.name(),
@@ -96,20 +93,16 @@ impl Optimizer {
     /// Computes the gradients of `loss`.
     ///
     /// # Errors
-    /// What libtorch says.
+    /// The errors of libtorch.
     pub fn backward(&mut self, loss: &Tensor) -> anyhow::Result<()> {
-        match self {
-            Optimizer::Bare(inner) => inner.zero_grad()?,
-            Optimizer::Lookahead(lookahead) => lookahead.zero_grad()?,
-        }
+        self.inner_mut().zero_grad()?;
         Ok(loss.f_backward()?)
     }
 
-    /// One step of the inner optimizer; tells whether it was taken, or skipped for gradients that
-    /// are no finite numbers.
+    /// One step of the inner optimizer. False if it was skipped because of NaN or infinity in the gradients.
     ///
     /// # Errors
-    /// What the optimizer refuses.
+    /// The errors of the optimizer.
     pub fn inner_step(&mut self) -> lookahead_core::Result<bool> {
         match self {
             Optimizer::Bare(inner) => inner.step().map(|()| true),
@@ -125,11 +118,11 @@ impl Optimizer {
         }
     }
 
-    /// The slow weights move, and the fast ones restart from them, if k inner steps have been taken since
-    /// the last sync. False if not, or if θ went back to φ instead.
+    /// Syncs if k inner steps have been taken since the last sync. False if not, or if θ went back to φ
+    /// instead.
     ///
     /// # Errors
-    /// What the optimizer refuses.
+    /// The errors of the optimizer.
     pub fn sync_if_due(&mut self) -> lookahead_core::Result<bool> {
         match self {
             Optimizer::Bare(_) => Ok(false),
@@ -137,10 +130,10 @@ impl Optimizer {
         }
     }
 
-    /// As [`sync_if_due`](Self::sync_if_due), at the end of a run, inside a cycle too.
+    /// As [`sync_if_due`](Self::sync_if_due), at the end of a run, also inside a cycle.
     ///
     /// # Errors
-    /// What the optimizer refuses.
+    /// The errors of the optimizer.
     pub fn finish(&mut self) -> lookahead_core::Result<bool> {
         match self {
             Optimizer::Bare(_) => Ok(false),
@@ -148,7 +141,7 @@ impl Optimizer {
         }
     }
 
-    /// The Lookahead around the inner optimizer, where there is one.
+    /// The Lookahead around the inner optimizer.
     pub fn lookahead(&mut self) -> Option<&mut Lookahead<TchOptimizer>> {
         match self {
             Optimizer::Bare(_) => None,
@@ -156,8 +149,8 @@ impl Optimizer {
         }
     }
 
-    /// The synchronization period of the present cycle, and the one that was set for the next if it
-    /// differs; none without Lookahead.
+    /// The synchronization period of the current cycle, and that of the next one if it differs. None
+    /// without Lookahead.
     pub fn k(&self) -> (Option<u64>, Option<u64>) {
         match self {
             Optimizer::Bare(_) => (None, None),
@@ -176,18 +169,15 @@ impl Optimizer {
     /// Sets the learning rate.
     ///
     /// # Errors
-    /// What the optimizer refuses.
+    /// The errors of the optimizer.
     pub fn set_learning_rate(&mut self, lr: f64) -> lookahead_core::Result<()> {
-        match self {
-            Optimizer::Bare(inner) => inner.set_learning_rate(lr),
-            Optimizer::Lookahead(lookahead) => lookahead.set_lr(lr),
-        }
+        self.inner_mut().set_learning_rate(lr)
     }
 
     /// Sets the weight decay.
     ///
     /// # Errors
-    /// What the optimizer refuses.
+    /// The errors of the optimizer.
     pub fn set_weight_decay(&mut self, weight_decay: f64) -> lookahead_core::Result<()> {
         match self {
             Optimizer::Bare(inner) => inner.set_weight_decay(weight_decay),
@@ -195,36 +185,27 @@ impl Optimizer {
         }
     }
 
-    /// All that decides the next steps apart from the model's variables.
+    /// Everything that determines the next steps apart from the model's variables.
     ///
     /// # Errors
-    /// What the optimizer refuses.
+    /// The errors of the optimizer.
     pub fn state(&mut self) -> lookahead_core::Result<State> {
-        match self {
-            Optimizer::Bare(inner) => inner.state(),
-            Optimizer::Lookahead(lookahead) => lookahead.state(),
-        }
+        self.inner_mut().state()
     }
 
     /// As [`state`](Self::state), in the memory of an earlier state.
     ///
     /// # Errors
-    /// What the optimizer refuses.
+    /// The errors of the optimizer.
     pub fn state_into(&mut self, state: &mut State) -> lookahead_core::Result<()> {
-        match self {
-            Optimizer::Bare(inner) => inner.state_into(state),
-            Optimizer::Lookahead(lookahead) => lookahead.state_into(state),
-        }
+        self.inner_mut().state_into(state)
     }
 
-    /// Takes on a saved state.
+    /// Loads a saved state.
     ///
     /// # Errors
-    /// Where it does not fit; nothing is changed then.
+    /// If it does not fit; nothing is changed then.
     pub fn load_state(&mut self, state: &State) -> lookahead_core::Result<()> {
-        match self {
-            Optimizer::Bare(inner) => inner.load_state(state),
-            Optimizer::Lookahead(lookahead) => lookahead.load_state(state),
-        }
+        self.inner_mut().load_state(state)
     }
 }

@@ -1,4 +1,4 @@
-//! Named tensors in a safetensors file: written as a stream, read by name.
+//! Named tensors in a safetensors file, written as a stream and read by name.
 
 use std::collections::{BTreeMap, HashMap};
 use std::fs::File;
@@ -8,11 +8,12 @@ use std::path::Path;
 use anyhow::{Context, anyhow, bail};
 use safetensors::Dtype;
 use safetensors::tensor::{Metadata, TensorInfo};
+use serde::Serialize;
 use tch::{Device, Kind, Tensor};
 
 use crate::file_kind;
 
-/// Pairs of libtorch's element types and the file's.
+/// The element types of libtorch and of the format.
 const TYPES: [(Kind, Dtype); 10] = [
     (Kind::Float, Dtype::F32),
     (Kind::Double, Dtype::F64),
@@ -29,17 +30,16 @@ const TYPES: [(Kind, Dtype); 10] = [
 /// The name of the model's signature in a file's metadata.
 pub const SIGNATURE: &str = "signature";
 
-/// The header begins after its length.
+/// The bytes of the header's length, which precedes the header.
 const LENGTH: u64 = 8;
 
-/// Most bytes of a header that are read: 100,000 tensors need about a tenth of it.
+/// The most bytes of a header. 100,000 tensors need about a tenth of it.
 pub const LARGEST_HEADER: u64 = 100 << 20;
 
-/// What goes into a file under a name: a tensor, from whatever device and in whatever layout, and the
-/// element type that it has in the file.
+/// A tensor to write, on any device and in any layout: its name, and its element type in the file.
 pub type Entry = (String, Tensor, Kind);
 
-/// Entries of tensors as they are.
+/// Entries that keep the tensors' element types.
 pub fn entries(tensors: BTreeMap<String, Tensor>) -> Vec<Entry> {
     let entry = |(name, tensor): (String, Tensor)| {
         let kind = tensor.kind();
@@ -48,24 +48,13 @@ pub fn entries(tensors: BTreeMap<String, Tensor>) -> Vec<Entry> {
     tensors.into_iter().map(entry).collect()
 }
 
-/// Writes a file as a stream, with no more in memory than the largest tensor. `look` sees the bytes
-/// of each tensor before they are written, and may refuse them.
+/// Writes a file as a stream, with no more in memory than the largest tensor. `metadata` is one entry of the
+/// file's metadata, its name and its text. `look` sees the bytes of each tensor before they are written, and may
+/// refuse them.
 ///
 /// # Errors
-/// Where `out` or `look` says no, or an element type has no name in the format.
+/// If `out` or `look` fails, or the format has no name for an element type.
 pub fn write_to(
-    out: &mut impl Write,
-    entries: Vec<Entry>,
-    look: impl FnMut(&str, Kind, &[u8]) -> anyhow::Result<()>,
-) -> anyhow::Result<()> {
-    write_with(out, None, entries, look)
-}
-
-/// As [`write_to`], with one entry in the file's metadata: its name, and its text.
-///
-/// # Errors
-/// As [`write_to`].
-pub fn write_with(
     out: &mut impl Write,
     metadata: Option<(&str, &str)>,
     mut entries: Vec<Entry>,
@@ -74,7 +63,7 @@ pub fn write_with(
     let dtype = |kind: Kind| TYPES.iter().find(|(of, _)| *of == kind).map(|(_, dtype)| *dtype);
     for (name, _, kind) in &entries {
         if dtype(*kind).is_none() {
-            bail!("The tensor `{name}` is of type {kind:?}, which safetensors has no name for.");
+            bail!("The tensor `{name}` is of type {kind:?}, which safetensors does not have.");
         }
     }
     // The order of the format's own writer: large element types first, so that all are aligned.
@@ -87,10 +76,10 @@ pub fn write_with(
         let start = end;
         end += tensor.numel() * kind.elt_size_in_bytes();
         let shape = tensor.size().iter().map(|&n| n as usize).collect();
-        let dtype = dtype(*kind).context("It was looked for above.")?;
+        let dtype = dtype(*kind).context("It was found above.")?;
         infos.push((name.clone(), TensorInfo { dtype, shape, data_offsets: (start, end) }));
     }
-    // One entry: the order of several would differ from file to file.
+    // Only one entry, since the order of several would vary.
     let metadata = metadata.map(|(name, text)| HashMap::from([(name.to_owned(), text.to_owned())]));
     let mut header = serde_json::to_vec(&Metadata::new(metadata, infos)?)?;
     header.resize(header.len().next_multiple_of(LENGTH as usize), b' ');
@@ -109,36 +98,24 @@ pub fn write_with(
     Ok(())
 }
 
-/// Writes tensors to a new file, which must not be there yet.
+/// Writes tensors to a new file, with the model's signature, a JSON text, in its metadata.
 ///
 /// # Errors
-/// As [`write_to`]; nothing is left of the file then.
-pub fn write_new(path: &Path, entries: Vec<Entry>) -> anyhow::Result<()> {
-    write_new_signed(path, None, entries)
-}
-
-/// As [`write_new`], with the model's signature, a JSON text, in the file's metadata.
-///
-/// # Errors
-/// As [`write_new`].
-pub fn write_new_signed(
-    path: &Path,
-    signature: Option<&str>,
-    entries: Vec<Entry>,
-) -> anyhow::Result<()> {
+/// If the file exists; as [`write_to`]. No part of a file is left then.
+pub fn write_new(path: &Path, signature: Option<&str>, entries: Vec<Entry>) -> anyhow::Result<()> {
     let written = File::create_new(path).map_err(anyhow::Error::from).and_then(|mut file| {
         let signature = signature.map(|text| (SIGNATURE, text));
-        let written = write_with(&mut file, signature, entries, |_, _, _| Ok(()));
+        let written = write_to(&mut file, signature, entries, |_, _, _| Ok(()));
         let written = written.and_then(|()| Ok(file.sync_all()?));
         written.inspect_err(|_| drop(std::fs::remove_file(path)))
     });
     written.with_context(|| format!("The file {} can't be written.", path.display()))
 }
 
-/// A tensor as the header tells of it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// A tensor by the header.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Description {
-    /// Its element type, as the format calls it.
+    /// The format's name of its element type.
     pub dtype: Dtype,
     /// Its shape.
     pub shape: Vec<i64>,
@@ -149,15 +126,15 @@ pub struct Description {
 pub struct TensorFile<R> {
     source: R,
     metadata: Metadata,
-    /// Where the data begins.
+    /// The offset of the data.
     start: u64,
 }
 
 impl TensorFile<File> {
-    /// Opens the file at `path`. Tensors are read when they are asked for.
+    /// Opens the file at `path` and reads its header.
     ///
     /// # Errors
-    /// Where it can't be read or is not a safetensors file.
+    /// If it can't be read or is not a safetensors file.
     pub fn open(path: &Path) -> anyhow::Result<Self> {
         let shown = path.display();
         let file = lookahead_run::open_plain(path)
@@ -170,27 +147,23 @@ impl TensorFile<File> {
 }
 
 impl<R: Read + Seek> TensorFile<R> {
-    /// Reads and checks the header: what it says of the data must be exactly what there is.
+    /// Reads the header, which must describe exactly the data that follows.
     ///
     /// # Errors
-    /// Where that is not so. No more than [`LARGEST_HEADER`] bytes are read, and no more than there
-    /// are.
+    /// If it doesn't. At most [`LARGEST_HEADER`] bytes are read.
     pub fn new(mut source: R) -> anyhow::Result<Self> {
         let size = source.seek(SeekFrom::End(0))?;
         source.rewind()?;
-        let mut start = [0; LENGTH as usize];
-        if source.read_exact(&mut start).is_err() {
+        let mut length = [0; LENGTH as usize];
+        if source.read_exact(&mut length).is_err() {
             bail!("It has {size} bytes, and no room for a header.");
         }
-        TensorFile::read_header(source, size, u64::from_le_bytes(start))
-    }
-
-    fn read_header(mut source: R, size: u64, length: u64) -> anyhow::Result<Self> {
+        let length = u64::from_le_bytes(length);
         let start = length.saturating_add(LENGTH);
         if length > LARGEST_HEADER || start > size {
             bail!(
-                "Its header should have {length} bytes, and may have {LARGEST_HEADER} and those of \
-                 the file, {size}: it is cut off, or of another format."
+                "Its header should have {length} bytes, more than the file's {size} or the allowed \
+                 {LARGEST_HEADER}: it is cut off, or of another format."
             );
         }
         let mut header = vec![0; length as usize];
@@ -205,7 +178,7 @@ impl<R: Read + Seek> TensorFile<R> {
         Ok(TensorFile { source, metadata, start })
     }
 
-    /// The signature of the model whose weights these are, a JSON text, where the file has one.
+    /// The model's signature, a JSON text.
     pub fn signature(&self) -> Option<&str> {
         self.entry(SIGNATURE)
     }
@@ -215,7 +188,7 @@ impl<R: Read + Seek> TensorFile<R> {
         Some(self.metadata.metadata().as_ref()?.get(name)?)
     }
 
-    /// What is in the file, by name.
+    /// The tensors of the file, by name.
     pub fn descriptions(&self) -> BTreeMap<String, Description> {
         let describe = |info: &TensorInfo| Description {
             dtype: info.dtype,
@@ -227,7 +200,7 @@ impl<R: Read + Seek> TensorFile<R> {
     /// Reads one tensor, on the CPU.
     ///
     /// # Errors
-    /// Where the file has none of that name, or of a type that libtorch lacks.
+    /// If the file has no tensor of that name, or libtorch lacks its type.
     pub fn tensor(&mut self, name: &str) -> anyhow::Result<Tensor> {
         let info = self.metadata.info(name).with_context(|| format!("It has no `{name}`."))?;
         let Some(&(kind, _)) = TYPES.iter().find(|(_, dtype)| *dtype == info.dtype) else {
@@ -255,32 +228,31 @@ impl<R: Read + Seek> TensorFile<R> {
 /// Reads all tensors of the file at `path`, on the CPU.
 ///
 /// # Errors
-/// Where it can't be read or is not a safetensors file.
+/// If it can't be read or is not a safetensors file.
 pub fn read(path: &Path) -> anyhow::Result<BTreeMap<String, Tensor>> {
     let tensors = TensorFile::open(path)?.tensors();
     tensors.with_context(|| format!("The file {} can't be read.", path.display()))
 }
 
-/// Whether a tensor's bytes hold NaN or infinity.
+/// Whether a tensor's bytes contain NaN or infinity.
 pub fn has_non_finite(kind: Kind, bytes: &[u8]) -> bool {
-    // Both have all bits of the exponent set. The folds look at all, so that they can be vectorized.
+    // Both have all bits of the exponent set. The folds look at every value, so that they can be vectorized.
+    let any_16 = |exponent: u16| {
+        let values = bytes.as_chunks::<2>().0.iter().map(|&value| u16::from_le_bytes(value));
+        values.fold(false, |found, value| found | (value & exponent == exponent))
+    };
     match kind {
         Kind::Float => {
-            bytes.as_chunks::<4>().0.iter().fold(false, |found, &b| {
-                found | (u32::from_le_bytes(b) & 0x7f80_0000 == 0x7f80_0000)
-            })
+            let values = bytes.as_chunks::<4>().0.iter().map(|&value| u32::from_le_bytes(value));
+            values.fold(false, |found, value| found | (value & 0x7f80_0000 == 0x7f80_0000))
         }
-        Kind::Double => bytes.as_chunks::<8>().0.iter().fold(false, |found, &b| {
-            found | (u64::from_le_bytes(b) & 0x7ff0_0000_0000_0000 == 0x7ff0_0000_0000_0000)
-        }),
-        Kind::Half | Kind::BFloat16 => {
-            let exponent = if kind == Kind::Half { 0x7c00 } else { 0x7f80 };
-            bytes
-                .as_chunks::<2>()
-                .0
-                .iter()
-                .fold(false, |found, &b| found | (u16::from_le_bytes(b) & exponent == exponent))
+        Kind::Double => {
+            const EXPONENT: u64 = 0x7ff0_0000_0000_0000;
+            let values = bytes.as_chunks::<8>().0.iter().map(|&value| u64::from_le_bytes(value));
+            values.fold(false, |found, value| found | (value & EXPONENT == EXPONENT))
         }
+        Kind::Half => any_16(0x7c00),
+        Kind::BFloat16 => any_16(0x7f80),
         _ => false,
     }
 }

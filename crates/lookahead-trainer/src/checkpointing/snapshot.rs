@@ -137,7 +137,7 @@ impl Snapshot {
         let mut entries = self.training();
         entries.retain(|(name, _, _)| !is_shared(name));
         let mut bytes = Vec::new();
-        tensor_file::write_to(&mut bytes, entries, |_, _, _| Ok(()))?;
+        tensor_file::write_to(&mut bytes, None, entries, |_, _, _| Ok(()))?;
         Ok(bytes)
     }
 

@@ -191,7 +191,7 @@ fn publish(
         ];
         for (file, entry, entries) in files {
             let mut out = BufWriter::with_capacity(CHUNK, writer.create_file(file)?);
-            tensor_file::write_with(&mut out, entry, entries, |name, kind, bytes| {
+            tensor_file::write_to(&mut out, entry, entries, |name, kind, bytes| {
                 let Some(what) = must_be_finite(file, name) else { return Ok(()) };
                 match has_non_finite(kind, bytes) {
                     true => {

@@ -11,7 +11,7 @@ use crate::checkpointing::restore::weights_of;
 use crate::cli;
 use crate::config::Config;
 use crate::console::eprint_line;
-use crate::tensor_file::{entries, write_new_signed};
+use crate::tensor_file::{entries, write_new};
 use crate::usage::UsageError;
 
 /// Writes one set of weights, and the buffers that belong to it, under the model's own names.
@@ -43,7 +43,7 @@ pub fn export(arguments: &cli::Export) -> anyhow::Result<()> {
     let count = tensors.len();
     let signature = manifest.metadata.signature;
     let signature = (!signature.is_null()).then(|| signature.to_string());
-    write_new_signed(output, signature.as_deref(), entries(tensors))?;
+    write_new(output, signature.as_deref(), entries(tensors))?;
     if signature.is_none() {
         eprint_line(format_args!(
             "Note: an earlier version saved {}, without the mean and standard deviation of the inputs, the \

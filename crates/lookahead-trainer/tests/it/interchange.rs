@@ -95,7 +95,7 @@ fn a_part_of_the_weights_may_be_given() {
     let mut model =
         read(&sandbox.run_folder("first").join("step-00000014/model.safetensors")).unwrap();
     model.retain(|name, _| name.starts_with("fc1"));
-    write_new(&sandbox.path().join("part.safetensors"), entries(model)).unwrap();
+    write_new(&sandbox.path().join("part.safetensors"), None, entries(model)).unwrap();
     let more = ["--init-from", "part.safetensors", "--set", "optimizer.lr=0"];
     let fixed = ["train", "test.toml", "--out", "runs", "--name", "second"];
     let refused = sandbox.lookahead(&[&fixed[..], &more].concat());
@@ -115,7 +115,7 @@ fn the_layers_that_fit_are_taken_and_the_others_listed() {
     given.insert("out.bias".to_owned(), first["out.bias"].narrow(0, 0, 5));
     given.insert("old.head".to_owned(), first["out.bias"].shallow_clone());
     given.remove("fc_bn1.bias");
-    write_new(&sandbox.path().join("five.safetensors"), entries(given)).unwrap();
+    write_new(&sandbox.path().join("five.safetensors"), None, entries(given)).unwrap();
     let more = ["--init-from", "five.safetensors", "--init-partial", "--set", "optimizer.lr=0"];
     let said = stderr(&sandbox.train("second", &more));
     let note = first_note(&sandbox, "second");
@@ -133,7 +133,7 @@ fn the_layers_that_fit_are_taken_and_the_others_listed() {
     assert_eq!(model["fc1.weight"], first["fc1.weight"]);
     assert_ne!(model["out.weight"], first["out.weight"]);
 
-    write_new(&sandbox.path().join("none.safetensors"), entries(BTreeMap::new())).unwrap();
+    write_new(&sandbox.path().join("none.safetensors"), None, entries(BTreeMap::new())).unwrap();
     let none = ["train", "test.toml", "--out", "runs", "--init-from", "none.safetensors"];
     let none = sandbox.lookahead(&[&none[..], &["--init-partial"]].concat());
     failed(&none, 2, &["Nothing in none.safetensors fits the model"]);
@@ -379,5 +379,5 @@ fn write_batches(config: &str, step: usize, count: usize, path: &std::path::Path
         data.test.slice(0..data.test.len(), tch::Device::Cpu);
     tensors.insert("images/test".to_owned(), images);
     tensors.insert("labels/test".to_owned(), labels);
-    write_new(path, entries(tensors)).unwrap();
+    write_new(path, None, entries(tensors)).unwrap();
 }

@@ -195,7 +195,7 @@ pub fn publish(
         file.write_all(model)?;
         file.finish()?;
         let mut file = writer.create_file("training.safetensors")?;
-        write_to(&mut file, entries(training), |_, _, _| Ok(()))?;
+        write_to(&mut file, None, entries(training), |_, _, _| Ok(()))?;
         Ok(file.finish()?)
     });
     published.unwrap();
