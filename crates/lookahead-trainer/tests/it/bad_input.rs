@@ -136,7 +136,7 @@ fn texts_that_are_none() {
     let train = || sandbox.lookahead(&["train", "test.toml", "--out", "runs"]);
     failed(&train(), 1, &["book.txt", "can't be read", "`data.file`"]);
     for (contents, words) in [
-        (&b"good \xff bad"[..], "the byte 5"),
+        (&b"good \xff bad"[..], "byte 5"),
         (b"short", "5 characters, and at least 9"),
         (b"aaaaaaaaaaaaaaaaaaaaaaaa", "no character but 'a'"),
     ] {
