@@ -1,7 +1,7 @@
-//! The dashboard on a run that is made up: `cargo run --release --example demo -- 20`.
+//! The dashboard on a simulated run of 20 seconds: `cargo run --release --example demo -- 20`.
 //!
-//! Takes the seconds that it should last, and answers keys as the trainer does. With a second
-//! argument `panic` another thread panics half way, to see that its message can be read.
+//! It answers keys as the trainer does. With a second argument `panic` another thread panics halfway, to
+//! show that its message can be read.
 
 use std::error::Error;
 use std::thread;
@@ -55,8 +55,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         }
         step += 1;
         if panics && step == STEPS / 2 {
-            let _ =
-                thread::spawn(|| panic!("a thread of the demo panics, as it was asked to")).join();
+            let _ = thread::spawn(|| panic!("a deliberate panic of the demo")).join();
         }
         for event in take_step(step, start, &mut noise) {
             send(step, event);
@@ -65,12 +64,12 @@ fn main() -> Result<(), Box<dyn Error>> {
     send(step, Event::RunEnded(RunEnded::new(status)));
     match dashboard.close(Duration::from_secs(1)) {
         Some(last_frame) => println!("{last_frame}"),
-        None => println!("the dashboard had ended before"),
+        None => println!("the dashboard has already ended"),
     }
     Ok(())
 }
 
-/// What one inner step of a decaying, noisy loss has to tell.
+/// The events of one inner step of a decaying, noisy loss.
 fn take_step(step: u64, start: Instant, noise: &mut Noise) -> Vec<Event> {
     let course = 0.25 + 2.0 * (-(step as f64) / 700.0).exp();
     let mut loss = course * (1.0 + 0.22 * noise.next());
@@ -116,7 +115,7 @@ fn take_step(step: u64, start: Instant, noise: &mut Noise) -> Vec<Event> {
         events.push(checkpoint(step));
     }
     if step == 2603 {
-        let message = "The loss was not a number in 3 steps. If it stays so, lower \
+        let message = "The loss was NaN in 3 steps. If it stays NaN, lower \
                        `optimizer.lr` and resume from an earlier checkpoint with --from."
             .into();
         events.push(Event::Warning(Warning { message }));

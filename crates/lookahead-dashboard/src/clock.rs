@@ -5,7 +5,7 @@ use crate::history::History;
 /// Seconds of training over which the step rate is averaged: long enough to hold an evaluation and a
 /// checkpoint, so that the remaining time does not jump at each.
 const RATE_SPAN: f64 = 60.0;
-/// Steps before a rate is shown: the first few hold warm-up costs.
+/// Steps before a rate is known: the first few include warm-up costs.
 const STEPS_BEFORE_RATE: u64 = 10;
 /// Seconds by which events may be out of order.
 const JITTER: f64 = 1.0;

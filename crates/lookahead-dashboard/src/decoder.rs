@@ -1,9 +1,9 @@
-//! What a terminal sends, as events.
+//! Bytes from a terminal as events.
 //!
-//! A terminal sends whatever it likes: reports cut in two by a slow line, replies that nothing asked
-//! for, coordinates of 0, a paste that never ends, noise. The [`Decoder`] takes any bytes, holds a
-//! bounded number of them, and gives up on a sequence whose rest does not come. So the next key
-//! means what it says whatever came before it.
+//! A terminal can send anything: sequences split by a slow line, unrequested replies, coordinates of 0, a
+//! paste that never ends, noise. The [`Decoder`] accepts any bytes, buffers a bounded number of them, and
+//! gives up on a sequence whose rest does not come, so that the next key always works. Crossterm's own
+//! decoder reads no more keys after half a sequence or half a paste.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
@@ -12,31 +12,31 @@ use crossterm::event::{
     Event, KeyCode, KeyEvent, KeyEventKind, KeyModifiers, MouseButton, MouseEvent, MouseEventKind,
 };
 
-/// How long after an escape character the rest of a sequence may come. A longer wait would delay the
-/// Esc key, which sends the same character.
+/// How long after an escape character the rest of a sequence may come. A longer time would delay the Esc
+/// key, which sends the same character.
 const AFTER_ESCAPE: Duration = Duration::from_millis(50);
-/// The same later in a sequence, which no key is mistaken for.
+/// The same within a sequence, which no key starts with.
 const WITHIN_SEQUENCE: Duration = Duration::from_millis(300);
-/// The same in a paste.
+/// The same within a paste.
 const WITHIN_PASTE: Duration = Duration::from_secs(2);
-/// Most bytes of one key. A paste whose end is lost would take keys in for as long as they come; but a
-/// paste comes in larger pieces.
+/// Most bytes of one key. A paste comes in larger pieces, so after a pause these are keys, and the end of
+/// the paste is lost.
 const LONGEST_KEY: usize = 8;
-/// Most bytes of a sequence and of a paste that are kept; the rest is read and dropped.
+/// Most bytes of a sequence and of a paste that are kept; the rest is dropped.
 const LONGEST_SEQUENCE: usize = 64;
 const LONGEST_PASTE: usize = 4096;
 
 const ESCAPE: u8 = 0x1b;
 const PASTE_END: &[u8] = b"\x1b[201~";
 
-/// Turns bytes into events. What it can't use, it ignores.
+/// Turns bytes into events, and ignores unknown ones.
 #[derive(Debug)]
 pub(crate) struct Decoder {
     state: State,
-    /// The bytes of what has begun, without its introducer.
+    /// The bytes of the current sequence, character or paste, without its introducer.
     bytes: Vec<u8>,
     events: VecDeque<Event>,
-    /// When bytes came last.
+    /// When the last bytes came.
     latest: Instant,
 }
 
@@ -45,11 +45,11 @@ pub(crate) struct Decoder {
 enum State {
     Ground,
     Escape,
-    /// After `ESC [`, up to a letter or the like.
+    /// After `ESC [`, up to a letter or `~`.
     Sequence,
-    /// After `ESC [ [`, as the Linux console sends function keys: one more.
+    /// After `ESC [ [`, as the Linux console sends function keys: one more byte.
     Console,
-    /// After `ESC O`: one more.
+    /// After `ESC O`: one more byte.
     Short,
     /// After `ESC [ M`: three bytes of any value.
     Mouse,
@@ -57,8 +57,8 @@ enum State {
     Reply,
     /// A character of several bytes; whether Alt is held.
     Character(bool),
-    /// Up to `ESC [ 2 0 1 ~`; how many bytes of that have come.
-    Paste(usize),
+    /// Up to [`PASTE_END`].
+    Paste,
 }
 
 impl Decoder {
@@ -67,28 +67,29 @@ impl Decoder {
         Decoder { state: State::Ground, bytes, events, latest: Instant::now() }
     }
 
-    /// Takes in bytes that came at `now`.
+    /// Adds bytes that came at `now`.
     pub(crate) fn push(&mut self, bytes: &[u8], now: Instant) {
         self.expire(now);
-        let is_end = |rest: &[u8]| bytes.starts_with(rest) || rest.starts_with(bytes);
-        if let State::Paste(matched) = self.state
+        if self.state == State::Paste
             && now.saturating_duration_since(self.latest) >= WITHIN_SEQUENCE
             && bytes.len() <= LONGEST_KEY
-            && !is_end(&PASTE_END[matched..])
-            && !bytes.windows(PASTE_END.len()).any(|window| window == PASTE_END)
         {
-            self.end_paste();
+            let rest = &PASTE_END[self.begun_end()..];
+            let ends = bytes.windows(PASTE_END.len()).any(|window| window == PASTE_END);
+            if !ends && !bytes.starts_with(rest) && !rest.starts_with(bytes) {
+                self.end_paste();
+            }
         }
         self.latest = now;
         bytes.iter().for_each(|byte| self.take(*byte));
     }
 
-    /// Nothing more has come up to `now`: what has begun may be over.
+    /// Gives up on what is incomplete if nothing more came up to `now`.
     pub(crate) fn expire(&mut self, now: Instant) {
         let patience = match self.state {
             State::Ground => return,
             State::Escape => AFTER_ESCAPE,
-            State::Paste(_) => WITHIN_PASTE,
+            State::Paste => WITHIN_PASTE,
             _ => WITHIN_SEQUENCE,
         };
         if now.saturating_duration_since(self.latest) < patience {
@@ -96,7 +97,7 @@ impl Decoder {
         }
         match self.state {
             State::Escape => self.key(KeyCode::Esc, KeyModifiers::NONE),
-            State::Paste(_) => self.end_paste(),
+            State::Paste => self.end_paste(),
             _ => {}
         }
         self.state = State::Ground;
@@ -124,19 +125,20 @@ impl Decoder {
                 b'O' => self.begin(State::Short),
                 b']' | b'P' | b'X' | b'^' | b'_' => self.begin(State::Reply),
                 ESCAPE => self.key(KeyCode::Esc, KeyModifiers::NONE),
-                // It ends a reply.
+                // The end of a reply.
                 b'\\' => self.state = State::Ground,
                 byte => self.plain(byte, true),
             },
             State::Sequence => match byte {
                 b'M' if self.bytes.is_empty() => self.begin(State::Mouse),
                 b'[' if self.bytes.is_empty() => self.begin(State::Console),
-                0x20..=0x3f => self.keep(byte, LONGEST_SEQUENCE),
+                0x20..=0x3f if self.bytes.len() < LONGEST_SEQUENCE => self.bytes.push(byte),
+                0x20..=0x3f => {}
                 0x40..=0x7e => {
                     self.state = State::Ground;
                     self.sequence(byte);
                 }
-                // It was cut off, and something else begins.
+                // The sequence was cut off, and something else begins.
                 byte => self.plain(byte, false),
             },
             State::Short => {
@@ -152,18 +154,14 @@ impl Decoder {
                 self.bytes.push(byte);
                 if let [button, column, row] = self.bytes[..] {
                     self.state = State::Ground;
-                    let [button, column, row] = [button, column, row].map(|byte| {
-                        // All three are written 32 higher.
-                        u32::from(byte).checked_sub(32)
-                    });
-                    if let (Some(button), Some(column), Some(row)) = (button, column, row) {
-                        self.mouse(button, column, row, false);
-                    }
+                    // Each is sent plus 32.
+                    let number = |byte| u32::from(byte).checked_sub(32);
+                    self.mouse([number(button), number(column), number(row)], false);
                 }
             }
             State::Reply => match byte {
                 0x07 => self.state = State::Ground,
-                // Most likely of `ESC \`; else it begins something else.
+                // Most likely of `ESC \`.
                 ESCAPE => self.begin(State::Escape),
                 _ => {}
             },
@@ -180,13 +178,14 @@ impl Decoder {
                     }
                 }
             }
-            State::Paste(matched) => self.paste(byte, matched),
-        }
-    }
-
-    fn keep(&mut self, byte: u8, most: usize) {
-        if self.bytes.len() < most {
-            self.bytes.push(byte);
+            State::Paste => {
+                self.bytes.push(byte);
+                if self.bytes.ends_with(PASTE_END) {
+                    self.end_paste();
+                } else if self.bytes.len() > LONGEST_PASTE + PASTE_END.len() {
+                    self.bytes.remove(LONGEST_PASTE);
+                }
+            }
         }
     }
 
@@ -218,39 +217,29 @@ impl Decoder {
         self.key(KeyCode::Char(letter), held);
     }
 
-    /// `ESC [`, what is kept of the parameters, and this last byte.
+    /// `ESC [`, the buffered parameters, and this last byte.
     fn sequence(&mut self, last: u8) {
         let bytes = std::mem::take(&mut self.bytes);
         let text = std::str::from_utf8(&bytes).unwrap_or_default();
-        if let Some(report) = text.strip_prefix('<') {
-            let mut numbers = report.split(';').map(|number| number.parse().ok());
-            let mut next = || numbers.next().flatten();
-            if let (b'M' | b'm', Some(button), Some(column), Some(row)) =
-                (last, next(), next(), next())
-            {
-                self.mouse(button, column, row, last == b'm');
-            }
-            return;
-        }
-        let mut fields = text.split(';').map(|field| {
-            let mut parts = field.split(':').map(|part| part.parse::<u32>().ok());
+        let sgr = text.strip_prefix('<');
+        // A parameter may have a second part after a colon.
+        let mut parameters = sgr.unwrap_or(text).split(';').map(|parameter| {
+            let mut parts = parameter.split(':').map(|part| part.parse::<u32>().ok());
             (parts.next().flatten(), parts.next().flatten())
         });
-        let mut next = || fields.next().unwrap_or_default();
-        let (first, (second, kind)) = (next().0, next());
-        let held = modifiers(second);
+        let mut next = || parameters.next().unwrap_or_default();
+        let (first, (second, kind), (third, _)) = (next().0, next(), next());
         let code = match (last, first) {
-            (b'Z', _) => return self.key(KeyCode::BackTab, KeyModifiers::SHIFT),
-            (b'M', Some(button)) => {
-                let (column, row) = (second, next().0);
-                if let (Some(button), Some(column), Some(row)) =
-                    (button.checked_sub(32), column, row)
-                {
-                    self.mouse(button, column, row, false);
-                }
-                return;
+            (b'M' | b'm', _) if sgr.is_some() => {
+                return self.mouse([first, second, third], last == b'm');
             }
-            (b'~', Some(200)) => return self.begin(State::Paste(0)),
+            _ if sgr.is_some() => return,
+            (b'M', _) => {
+                let button = first.and_then(|button| button.checked_sub(32));
+                return self.mouse([button, second, third], false);
+            }
+            (b'Z', _) => return self.key(KeyCode::BackTab, KeyModifiers::SHIFT),
+            (b'~', Some(200)) => return self.begin(State::Paste),
             (b'~', Some(1 | 7)) => KeyCode::Home,
             (b'~', Some(4 | 8)) => KeyCode::End,
             (b'~', Some(3)) => KeyCode::Delete,
@@ -269,32 +258,26 @@ impl Decoder {
                 None => return,
             },
         };
-        // The newer keyboard protocols report the release too.
+        // Terminals with the newer keyboard protocols report the release too.
         let kind = if kind == Some(3) { KeyEventKind::Release } else { KeyEventKind::Press };
-        self.events.push_back(Event::Key(KeyEvent::new_with_kind(code, held, kind)));
+        let key = KeyEvent::new_with_kind(code, modifiers(second), kind);
+        self.events.push_back(Event::Key(key));
     }
 
-    /// A report of the mouse, whose columns and rows begin at 1.
-    fn mouse(&mut self, button: u32, column: u32, row: u32, released: bool) {
-        let place = |number: u32| u16::try_from(number.checked_sub(1)?).ok();
-        let (Some(column), Some(row)) = (place(column), place(row)) else { return };
-        let dragging = button & 32 != 0;
-        let kind = match ((button & 3) | (button & 0xc0) >> 4, dragging) {
-            (number @ 0..=2, dragging) => {
-                let button = [MouseButton::Left, MouseButton::Middle, MouseButton::Right];
-                let button = button[number as usize];
-                match (released, dragging) {
-                    (true, false) => MouseEventKind::Up(button),
-                    (_, true) => MouseEventKind::Drag(button),
-                    (false, false) => MouseEventKind::Down(button),
-                }
-            }
+    /// A mouse report: button, and column and row from 1.
+    fn mouse(&mut self, numbers: [Option<u32>; 3], released: bool) {
+        let [Some(button), Some(column), Some(row)] = numbers else { return };
+        let position = |number: u32| u16::try_from(number.checked_sub(1)?).ok();
+        let (Some(column), Some(row)) = (position(column), position(row)) else { return };
+        let buttons = [MouseButton::Left, MouseButton::Middle, MouseButton::Right];
+        let kind = match ((button & 3) | (button & 0xc0) >> 4, button & 32 != 0) {
+            (number @ 0..=2, true) => MouseEventKind::Drag(buttons[number as usize]),
+            (number @ 0..=2, false) if released => MouseEventKind::Up(buttons[number as usize]),
+            (number @ 0..=2, false) => MouseEventKind::Down(buttons[number as usize]),
             (3, false) => MouseEventKind::Up(MouseButton::Left),
             (3..=5, true) => MouseEventKind::Moved,
             (4, false) => MouseEventKind::ScrollUp,
             (5, false) => MouseEventKind::ScrollDown,
-            (6, false) => MouseEventKind::ScrollLeft,
-            (7, false) => MouseEventKind::ScrollRight,
             _ => return,
         };
         let mut modifiers = KeyModifiers::NONE;
@@ -304,31 +287,21 @@ impl Decoder {
         self.events.push_back(Event::Mouse(MouseEvent { kind, column, row, modifiers }));
     }
 
-    fn paste(&mut self, byte: u8, matched: usize) {
-        if byte == PASTE_END[matched] {
-            match matched + 1 == PASTE_END.len() {
-                true => self.end_paste(),
-                false => self.state = State::Paste(matched + 1),
-            }
-            return;
-        }
-        // It looked like the end. Only its first byte can begin it anew.
-        PASTE_END[..matched].iter().for_each(|byte| self.keep(*byte, LONGEST_PASTE));
-        let begins = byte == PASTE_END[0];
-        if !begins {
-            self.keep(byte, LONGEST_PASTE);
-        }
-        self.state = State::Paste(usize::from(begins));
+    /// Bytes of [`PASTE_END`] at the end of the current paste.
+    fn begun_end(&self) -> usize {
+        let ends_with = |count: &usize| self.bytes.ends_with(&PASTE_END[..*count]);
+        (1..=PASTE_END.len()).rev().find(ends_with).unwrap_or(0)
     }
 
     fn end_paste(&mut self) {
         self.state = State::Ground;
+        self.bytes.truncate((self.bytes.len() - self.begun_end()).min(LONGEST_PASTE));
         let bytes = std::mem::take(&mut self.bytes);
         self.events.push_back(Event::Paste(String::from_utf8_lossy(&bytes).into_owned()));
     }
 }
 
-/// Bytes of a character that begins with this one; 1 where none of several bytes does.
+/// Bytes of a character that begins with this one; 1 if it begins no character of several bytes.
 fn character_length(first: u8) -> usize {
     match first {
         0xc2..=0xdf => 2,
@@ -350,17 +323,22 @@ fn cursor_key(last: u8) -> Option<KeyCode> {
     })
 }
 
-/// Keys held with another, which are written as a sum of bits, and 1.
+/// Modifiers of a key, sent as a sum of bits plus 1.
 fn modifiers(number: Option<u32>) -> KeyModifiers {
     let bits = number.unwrap_or(1).saturating_sub(1);
-    let mut held = KeyModifiers::NONE;
-    held.set(KeyModifiers::SHIFT, bits & 1 != 0);
-    held.set(KeyModifiers::ALT, bits & 2 != 0);
-    held.set(KeyModifiers::CONTROL, bits & 4 != 0);
-    held.set(KeyModifiers::SUPER, bits & 8 != 0);
-    held.set(KeyModifiers::HYPER, bits & 16 != 0);
-    held.set(KeyModifiers::META, bits & 32 != 0);
-    held
+    let all = [
+        KeyModifiers::SHIFT,
+        KeyModifiers::ALT,
+        KeyModifiers::CONTROL,
+        KeyModifiers::SUPER,
+        KeyModifiers::HYPER,
+        KeyModifiers::META,
+    ];
+    all.into_iter()
+        .enumerate()
+        .filter(|(bit, _)| bits >> bit & 1 == 1)
+        .map(|(_, held)| held)
+        .collect()
 }
 
 #[cfg(test)]

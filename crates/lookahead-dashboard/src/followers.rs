@@ -28,7 +28,7 @@ const QUIET_POLL: Duration = Duration::from_millis(900);
 const HEARTBEAT: Duration = Duration::from_millis(300);
 /// Most events that are read from a log at once.
 const AT_ONCE: usize = 4096;
-/// Fewest unread bytes of a log for which the progress is shown.
+/// Unread bytes of a log from which on the progress is reported.
 const MUCH: u64 = 8 << 20;
 
 const GONE: &str = "The event log is gone from the run's folder. If it returns, it is read again.";

@@ -6,7 +6,7 @@ fn events(decoder: &mut Decoder) -> Vec<Event> {
     std::iter::from_fn(|| decoder.next()).collect()
 }
 
-/// What bytes mean that come at once, and after which nothing comes for long.
+/// The events of bytes that come together, with a long pause after them.
 fn decode(bytes: &[u8]) -> Vec<Event> {
     let mut decoder = Decoder::new();
     let now = Instant::now();
@@ -64,7 +64,7 @@ fn keys_mean_what_terminals_send_for_them() {
 }
 
 #[test]
-fn reports_of_the_mouse_in_three_encodings() {
+fn mouse_reports_in_three_encodings() {
     let mouse =
         |kind, column, row, modifiers| Event::Mouse(MouseEvent { kind, column, row, modifiers });
     let left = MouseButton::Left;
@@ -85,7 +85,7 @@ fn reports_of_the_mouse_in_three_encodings() {
 }
 
 #[test]
-fn what_cannot_be_used_is_ignored_and_the_next_key_is_not() {
+fn unknown_sequences_are_ignored_and_the_next_key_works() {
     for bytes in [
         &b"\x1b[<0;0;5M"[..],
         b"\x1b[<0;5;0m",
@@ -120,7 +120,7 @@ fn a_paste_is_one_event_whatever_is_in_it() {
     assert_eq!(decode(whole), [paste("set s=\x1b[A\x1b[20\x1b\x1b\nq"), letter('q')]);
     let long = [b"\x1b[200~", &b"s".repeat(1 << 20)[..], b"\x1b[201~q"].concat();
     assert_eq!(decode(&long), [paste(&"s".repeat(LONGEST_PASTE)), letter('q')]);
-    // Its end is lost: keys follow, and there is never a pause that is long enough.
+    // Its end is lost: keys follow, without a pause that is long enough.
     assert_eq!(decode(b"\x1b[200~stop"), [paste("stop")]);
     let mut decoder = Decoder::new();
     let start = Instant::now();
@@ -135,7 +135,7 @@ fn a_paste_is_one_event_whatever_is_in_it() {
 }
 
 #[test]
-fn a_slow_line_may_cut_a_report_in_two_and_a_lost_rest_is_not_waited_for() {
+fn a_slow_line_may_split_a_report_and_a_lost_rest_is_given_up() {
     let report = b"\x1b[<0;12;5M";
     let start = Instant::now();
     for cut in 1..report.len() {
@@ -194,7 +194,7 @@ proptest! {
         let mut decoder = Decoder::new();
         let start = Instant::now();
         decoder.push(&bytes, start);
-        prop_assert!(decoder.bytes.len() <= LONGEST_PASTE);
+        prop_assert!(decoder.bytes.len() <= LONGEST_PASTE + PASTE_END.len());
         decoder.push(b"?", start + WITHIN_SEQUENCE);
         prop_assert_eq!(events(&mut decoder).pop(), Some(letter('?')));
         decoder.push(b"\x1b", start + WITHIN_SEQUENCE);

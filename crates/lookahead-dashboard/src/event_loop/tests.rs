@@ -10,7 +10,7 @@ use super::*;
 use crate::channels::CommandSink;
 use crate::fixture;
 
-/// Events to give out, and then an error.
+/// A sequence of events, and then an error.
 struct Script(Vec<Event>);
 
 impl EventSource for Script {
@@ -63,7 +63,7 @@ fn two_interrupts_end_the_program_after_asking_for_a_stop() {
     assert_eq!(commands.try_iter().collect::<Vec<_>>(), [Command::Stop]);
 }
 
-/// Presses `p` once, and then hangs up; notes each time how many records wait.
+/// Presses `p` once, and then hangs up; counts each time how many records wait.
 struct Flooded {
     records: Receiver<(usize, RunUpdate)>,
     waiting: Vec<usize>,

@@ -10,8 +10,8 @@ fn of(values: impl IntoIterator<Item = f64>, capacity: usize) -> History {
     history
 }
 
-/// Every slice holds each point between its ends exactly once, with the extremes, the sum and
-/// the ends of the points that it stands for.
+/// Every slice contains each point between its ends exactly once, with the extremes, the mean and the
+/// ends of its points.
 fn check(history: &History, points: &[(u64, f64)], first: u64, last: u64, at_least: usize) {
     let found = history.slice(first, last, at_least);
     let inside = |step: u64| (first..=last).contains(&step);

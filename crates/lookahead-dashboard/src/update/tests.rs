@@ -15,8 +15,8 @@ use crate::smoothing;
 use crate::view::layout::layout;
 use crate::viewport::{Axis, Range, Span};
 
-/// What a message asks of the selected run.
-fn asked(effects: Vec<Effect>) -> Vec<Command> {
+/// The commands that a message sends.
+fn commands(effects: Vec<Effect>) -> Vec<Command> {
     let ask = |effect| match effect {
         Effect::Send(_, command) => command,
         effect => panic!("{effect:?}"),
@@ -26,7 +26,7 @@ fn asked(effects: Vec<Effect>) -> Vec<Command> {
 
 fn press(model: &mut Model, letter: char) -> Vec<Command> {
     let key = KeyEvent::new(KeyCode::Char(letter), KeyModifiers::NONE);
-    asked(update(model, Message::Key(key)))
+    commands(update(model, Message::Key(key)))
 }
 
 fn key(model: &mut Model, code: KeyCode) -> Vec<Effect> {
@@ -41,7 +41,7 @@ fn typed(model: &mut Model, text: &str) {
 
 fn ctrl_c(model: &mut Model) -> Vec<Command> {
     let key = KeyEvent::new(KeyCode::Char('c'), KeyModifiers::CONTROL);
-    asked(update(model, Message::Key(key)))
+    commands(update(model, Message::Key(key)))
 }
 
 /// Seconds of training of the selected run.
@@ -53,9 +53,9 @@ fn one(model: &mut Model, seconds: f64, step: u64, event: Event) {
     feed(model, [record(seconds, step, event)]);
 }
 
-/// Only the number after the last can join: news of a run come after it has.
+/// A run joins with the next number, before its first update.
 #[test]
-fn runs_join_and_the_oldest_that_are_over_make_room() {
+fn runs_join_and_the_oldest_finished_ones_are_hidden() {
     let mut model = fixture::three();
     let join = |model: &mut Model, index: usize| {
         let news = RunUpdate::Joined(format!("run {index}"));
@@ -74,7 +74,7 @@ fn runs_join_and_the_oldest_that_are_over_make_room() {
     }
     let hidden: Vec<usize> = (0..10).filter(|index| model.runs[*index].hidden).collect();
     assert_eq!(model.runs[9].name, "run 9");
-    assert_eq!(hidden, [1, 2], "not the selected one, which is over too");
+    assert_eq!(hidden, [1, 2], "not the selected one, which has finished too");
 }
 
 #[test]
@@ -105,7 +105,7 @@ fn one_key_pauses_and_continues() {
     assert_eq!(
         model.run().pending.transition,
         Some(Transition::Pause),
-        "a step on its way is no answer"
+        "a step does not confirm a pause"
     );
     one(&mut model, 1.0, 4, Event::Paused);
     assert_eq!((model.run().pending.transition, model.run().state()), (None, RunState::Paused));
@@ -120,7 +120,7 @@ fn a_pause_can_be_taken_back_before_it_begins() {
     let mut model = fixture::run(true, 3);
     assert_eq!(press(&mut model, 'p'), [Command::Pause]);
     assert_eq!(press(&mut model, 'p'), [Command::Continue]);
-    // The trainer saw both at once, never paused, and has nothing to tell but steps.
+    // The trainer received both together, never paused, and reports only steps.
     one(&mut model, 1.0, 4, fixture::step(4, 1.0));
     assert_eq!((model.run().pending.transition, model.run().state()), (None, RunState::Training));
     assert_eq!(press(&mut model, 'p'), [Command::Pause]);
@@ -141,17 +141,17 @@ fn the_run_stops_once_and_takes_no_commands_afterwards() {
 }
 
 #[test]
-fn a_watcher_is_asked_before_it_stops_a_run() {
+fn a_watcher_confirms_before_it_stops_a_run() {
     let mut model = fixture::three();
     let ask = |model: &mut Model, seen| {
         assert_eq!(press(model, 's'), []);
         let question = model.dialogs.question.as_mut().unwrap();
         assert!(!std::mem::replace(&mut question.seen, seen));
     };
-    // What comes along with the `s` is no answer: no one could have read the question.
+    // A key that comes with the `s` is not an answer, because the question was not drawn yet.
     ask(&mut model, false);
     assert_eq!(press(&mut model, 'y'), []);
-    // Another key lets it train, and does what it does.
+    // Another key lets it train, and has its own effect.
     ask(&mut model, true);
     assert_eq!(press(&mut model, '?'), []);
     assert!(model.dialogs.question.is_none() && model.dialogs.overlay.is_some());
@@ -164,7 +164,7 @@ fn a_watcher_is_asked_before_it_stops_a_run() {
 }
 
 #[test]
-fn a_paste_is_no_row_of_keys() {
+fn a_paste_never_acts_as_keys() {
     let mut model = fixture::run(true, 3);
     let paste = |model: &mut Model, text: &str| {
         assert_eq!(update(model, Message::Paste(text.into())), []);
@@ -191,7 +191,7 @@ fn a_second_ctrl_c_ends_the_program() {
 }
 
 #[test]
-fn what_was_not_delivered_can_be_asked_again() {
+fn a_refused_command_can_be_sent_again() {
     let mut model = fixture::run(true, 3);
     assert_eq!(press(&mut model, 's'), [Command::Stop]);
     let why = "The training accepts no commands.".to_owned();
@@ -244,14 +244,14 @@ fn losses_that_are_not_finite_are_counted_and_break_the_lines() {
 }
 
 #[test]
-fn the_cost_of_probes_is_their_part_of_the_time() {
+fn the_cost_of_probes_is_their_fraction_of_the_time() {
     let model = fixture::run(true, 100);
     // 20 probes of 0.1 s in 10 s.
     assert!((model.run().probing_cost(model.now).unwrap() - 0.2).abs() < 1e-9);
 }
 
 #[test]
-fn a_checkpoint_confirms_that_it_was_asked_for() {
+fn a_checkpoint_confirms_its_command() {
     let mut model = fixture::run(true, 3);
     press(&mut model, 'c');
     assert!(model.run().pending.checkpoint);
@@ -282,7 +282,7 @@ fn events_in_any_order_do_no_harm() {
 }
 
 #[test]
-fn leaving_asks_the_run_for_nothing() {
+fn leaving_sends_no_command() {
     let mut model = fixture::run(true, 3);
     assert_eq!(press(&mut model, 'q'), []);
     assert!(model.exit.quit && !model.exit.abort());
@@ -292,7 +292,7 @@ fn leaving_asks_the_run_for_nothing() {
 }
 
 #[test]
-fn a_run_without_a_socket_is_asked_for_nothing_and_that_is_told() {
+fn a_run_without_a_socket_gets_no_command_but_a_notice() {
     let mut model = fixture::three();
     let life = RunUpdate::Heartbeat { alive: true, control: Control::ViewOnly };
     update(&mut model, Message::Run(0, life));
@@ -314,19 +314,19 @@ fn a_process_that_is_gone_has_crashed_unless_its_log_has_an_end() {
     }
     assert_eq!(model.runs[0].state(), RunState::Crashed);
     assert_eq!(model.runs[1].state(), RunState::Ended(Status::Finished));
-    let told = model.runs[0].messages.newest_first().filter(|n| n.text.starts_with("crashed"));
-    assert_eq!(told.count(), 1);
-    // Its clock stands since the last event, at 150 s.
+    let crashes = model.runs[0].messages.newest_first().filter(|n| n.text.starts_with("crashed"));
+    assert_eq!(crashes.count(), 1);
+    // Its clock stopped at the last event, at 150 s.
     update(&mut model, Message::Tick(START + 9999.0));
     assert!((elapsed(&model) - 150.0).abs() < 1e-6, "{}", elapsed(&model));
-    // Another process goes on with it.
+    // Another process resumes it.
     one(&mut model, 9999.0, 1000, fixture::resumed(1000));
     update(&mut model, Message::Run(0, life(true)));
     assert_eq!(model.runs[0].state(), RunState::Training);
 }
 
 #[test]
-fn a_run_that_was_thought_to_have_crashed_goes_on_with_its_next_event() {
+fn a_run_that_seemed_to_have_crashed_continues_with_its_next_event() {
     let mut model = fixture::run(true, 100);
     let gone = || RunUpdate::Heartbeat { alive: false, control: Control::ViewOnly };
     update(&mut model, Message::Run(0, gone()));
@@ -335,17 +335,17 @@ fn a_run_that_was_thought_to_have_crashed_goes_on_with_its_next_event() {
         one(&mut model, step as f64 / 10.0, step, fixture::step(step, 1.0));
         assert_eq!(model.run().state(), RunState::Training);
     }
-    // Its clock has gone on: a step each tenth of a second.
+    // Its clock has continued: a step each tenth of a second.
     update(&mut model, Message::Tick(START + 11.0));
     assert!((elapsed(&model) - 11.0).abs() < 0.11, "{}", elapsed(&model));
-    // One that has died before its first event is no run that has not begun.
+    // A run that died before its first event is not one that has not begun.
     let mut model = fixture::model(true);
     update(&mut model, Message::Run(0, gone()));
     assert_eq!(model.run().state(), RunState::Crashed);
 }
 
 #[test]
-fn what_is_so_already_is_not_asked_for() {
+fn a_state_that_holds_already_is_not_requested() {
     let mut model = fixture::run(true, 3);
     let enter = |model: &mut Model, line: &str| {
         typed(model, line);
@@ -362,7 +362,7 @@ fn what_is_so_already_is_not_asked_for() {
 
 /// A log can hold any number.
 #[test]
-fn numbers_beyond_all_counting_do_no_harm() {
+fn the_largest_numbers_do_no_harm() {
     let mut model = fixture::three();
     update(&mut model, Message::Resize(120, 36));
     for (step, phase) in [(u64::MAX - 2, 1), (u64::MAX - 1, u64::MAX - 1), (u64::MAX, u64::MAX)] {
@@ -388,7 +388,7 @@ fn numbers_beyond_all_counting_do_no_harm() {
 }
 
 #[test]
-fn a_time_for_which_the_process_was_suspended_does_not_count() {
+fn a_suspension_does_not_count() {
     let mut model = fixture::run(true, 100);
     one(&mut model, 70.0, 100, Event::Suspended(Suspended { seconds: 60.0 }));
     for step in 101..=110 {
@@ -399,7 +399,7 @@ fn a_time_for_which_the_process_was_suspended_does_not_count() {
 }
 
 #[test]
-fn keys_are_about_the_selected_run() {
+fn keys_apply_to_the_selected_run() {
     let mut model = fixture::three();
     for (code, selected) in [
         (KeyCode::Up, 0),
@@ -423,7 +423,7 @@ fn keys_are_about_the_selected_run() {
 }
 
 #[test]
-fn the_prompt_asks_and_tells_what_is_wrong() {
+fn the_prompt_sends_commands_and_reports_errors() {
     let mut model = fixture::run(true, 3);
     typed(&mut model, ":set lookahead.k=x9");
     key(&mut model, KeyCode::Left);
@@ -431,12 +431,12 @@ fn the_prompt_asks_and_tells_what_is_wrong() {
     let setting = Setting { key: "lookahead.k".into(), value: 9.into() };
     assert_eq!(key(&mut model, KeyCode::Enter), [Effect::Send(0, Command::Set(setting.clone()))]);
     assert_eq!(model.dialogs.prompt, None);
-    // The run has the last word.
-    let why = "`lookahead.k` can't be that.".to_owned();
+    // The run may still refuse it.
+    let why = "`lookahead.k` is 9. Use 8 or less.".to_owned();
     let refused = RunUpdate::Refused { command: Command::Set(setting), why: why.clone() };
     update(&mut model, Message::Run(0, refused));
     assert_eq!(model.dialogs.notice.as_ref().unwrap().0, why);
-    // Earlier lines come back, and one that is no command stays to be mended.
+    // Earlier lines are recalled, and an invalid one remains to be corrected.
     typed(&mut model, ":");
     key(&mut model, KeyCode::Up);
     assert_eq!(model.dialogs.prompt.as_ref().unwrap().text, "set lookahead.k=9");
@@ -446,7 +446,7 @@ fn the_prompt_asks_and_tells_what_is_wrong() {
     assert_eq!(key(&mut model, KeyCode::Enter), []);
     let error = model.dialogs.prompt.as_ref().unwrap().error.clone().unwrap();
     assert!(error.contains("`dance`"), "{error}");
-    // Letters are letters in it, and no keys.
+    // Letters don't act as keys in it.
     typed(&mut model, "qsp");
     assert!(
         !model.exit.quit && model.run().pending.transition.is_none() && !model.run().pending.stop
@@ -454,7 +454,7 @@ fn the_prompt_asks_and_tells_what_is_wrong() {
 }
 
 #[test]
-fn a_change_is_told_and_shown() {
+fn a_changed_setting_is_reported_and_shown() {
     let mut model = fixture::run(true, 3);
     let mut changes = serde_json::Map::new();
     changes.insert("lookahead.k".into(), 10.into());
@@ -466,7 +466,7 @@ fn a_change_is_told_and_shown() {
 }
 
 #[test]
-fn the_cursor_goes_by_dots_and_by_tenths_and_not_beyond_the_ends() {
+fn the_cursor_moves_by_dots_and_tenths_and_not_beyond_the_ends() {
     let mut model = fixture::run(true, 1000);
     update(&mut model, Message::Resize(120, 36));
     key(&mut model, KeyCode::Right);
@@ -507,7 +507,7 @@ fn each_axis_shows_the_same_part() {
 }
 
 #[test]
-fn the_mouse_zooms_points_drags_and_picks() {
+fn the_mouse_zooms_sets_the_cursor_pans_and_selects() {
     let mut model = fixture::run(true, 1000);
     update(&mut model, Message::Resize(120, 36));
     let plot = layout(&model).plot;
@@ -570,7 +570,7 @@ fn messages_scroll_and_are_searched() {
     assert_eq!(bottom(&model), 499 - 307);
     typed(&mut model, "N");
     assert_eq!(bottom(&model), 499 - 407);
-    // In the list Space is no key for runs.
+    // In the list Space does not hide the run.
     typed(&mut model, " ");
     assert!(!model.run().hidden);
     key(&mut model, KeyCode::Esc);
@@ -581,7 +581,7 @@ fn messages_scroll_and_are_searched() {
 }
 
 #[test]
-fn a_log_that_begins_anew_is_another_run() {
+fn a_log_that_restarts_is_another_run() {
     let mut model = fixture::run(true, 600);
     model.view.cursor = Some(500);
     update(&mut model, Message::Run(0, RunUpdate::Restarted));
@@ -591,7 +591,7 @@ fn a_log_that_begins_anew_is_another_run() {
 }
 
 #[test]
-fn a_line_that_is_no_event_is_told() {
+fn a_line_that_is_not_an_event_is_reported() {
     let mut model = fixture::run(true, 3);
     let damaged = RunUpdate::Damaged { line: 7, cause: "expected value".into() };
     update(&mut model, Message::Run(0, damaged));

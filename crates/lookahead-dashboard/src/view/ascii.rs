@@ -2,62 +2,52 @@
 
 use ratatui::buffer::Buffer;
 
+/// The characters of the dashboard, each with one that looks like it.
+const SIGNS: [(&str, char); 21] = [
+    ("─┄−–—▏▎▍▌", '-'),
+    ("│┤├‖", '|'),
+    ("┌┐└┘╭╮╰╯┬┴┼┸", '+'),
+    ("●", '@'),
+    ("○", 'o'),
+    ("▲△↑", '^'),
+    ("▼✓↓", 'v'),
+    ("■█", '#'),
+    ("□▋▊▉", '='),
+    ("◆", '*'),
+    ("▶→", '>'),
+    ("←", '<'),
+    ("×✗", 'x'),
+    ("·…░", '.'),
+    ("≈", '~'),
+    ("θ", 't'),
+    ("φ", 'p'),
+    ("α", 'a'),
+    ("β", 'b'),
+    ("“”", '"'),
+    ("⠀", ' '),
+];
+
 /// Replaces every other character by one of ASCII.
 pub(crate) fn asciify(buffer: &mut Buffer) {
     for cell in &mut buffer.content {
-        let symbol = cell.symbol();
-        if symbol.is_ascii() {
-            continue;
+        if !cell.symbol().is_ascii() {
+            let sign = cell.symbol().chars().next().map_or(' ', ascii);
+            cell.set_char(sign);
         }
-        let letter = symbol.chars().next().unwrap_or(' ');
-        let (mut bytes, sign) = ([0; 4], ascii(letter));
-        cell.set_symbol(sign.encode_utf8(&mut bytes));
     }
 }
 
 fn ascii(letter: char) -> char {
-    match letter {
-        '\u{2800}'..='\u{28ff}' => dots(letter as u32 - 0x2800),
-        '─' | '┄' | '−' | '–' | '—' => '-',
-        '│' | '┤' | '├' | '‖' => '|',
-        '┌' | '┐' | '└' | '┘' | '╭' | '╮' | '╰' | '╯' | '┬' | '┴' | '┼' | '┸' => {
-            '+'
-        }
-        '●' => '@',
-        '○' => 'o',
-        '▲' | '△' => '^',
-        '▼' => 'v',
-        '■' | '█' => '#',
-        '□' => '=',
-        '◆' => '*',
-        '▶' => '>',
-        '×' => 'x',
-        '✓' => 'v',
-        '✗' => 'x',
-        '·' => '.',
-        '…' => '.',
-        '≈' => '~',
-        '→' => '>',
-        '←' => '<',
-        '↑' => '^',
-        '↓' => 'v',
-        '░' => '.',
-        '▏' | '▎' | '▍' | '▌' => '-',
-        '▋' | '▊' | '▉' => '=',
-        'θ' => 't',
-        'φ' => 'p',
-        'α' => 'a',
-        'β' => 'b',
-        '“' | '”' => '"',
-        _ => '?',
+    if let '\u{2801}'..='\u{28ff}' = letter {
+        return dots(letter as u32 - 0x2800);
     }
+    SIGNS.iter().find(|(signs, _)| signs.contains(letter)).map_or('?', |(_, ascii)| *ascii)
 }
 
 /// The character that looks most like the dots of a braille character.
 fn dots(bits: u32) -> char {
     let (top, bottom) = (bits & 0b0001_1011 != 0, bits & 0b1110_0100 != 0);
     match (bits.count_ones(), top, bottom) {
-        (0, ..) => ' ',
         (6.., ..) => '#',
         (1..=2, true, false) => '\'',
         (1..=2, false, true) => '.',

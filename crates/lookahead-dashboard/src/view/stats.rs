@@ -13,6 +13,8 @@ use crate::history::History;
 use crate::model::Model;
 use crate::run::series::Evaluations;
 
+/// Fewest columns for the words fast and slow beside the probe losses.
+const WIDE: u16 = 34;
 /// Ticks of the phase that fit beside their numbers.
 const TICKS: u64 = 10;
 
@@ -41,8 +43,14 @@ pub(crate) fn draw(model: &Model, area: Rect, buffer: &mut Buffer) {
     let frame = block(&model.theme, "progress");
     let inner = frame.inner(area);
     frame.render(area, buffer);
-    let panes = [progress, speed, lookahead, validation, checkpoint, ranks, system, timing];
-    let mut rows: Vec<Ranked> = panes.iter().flat_map(|rows| rows(model)).collect();
+    let mut rows = progress(model);
+    rows.extend(speed(model));
+    rows.extend(lookahead(model, inner.width >= WIDE));
+    rows.extend(validation(model));
+    rows.extend(checkpoint(model));
+    rows.extend(ranks(model));
+    rows.extend(system(model));
+    rows.extend(timing(model));
     while rows.len() > usize::from(inner.height) {
         let highest = rows.iter().map(|(rank, _)| *rank).max();
         let Some(index) = rows.iter().rposition(|(rank, _)| Some(*rank) == highest) else {
@@ -90,7 +98,7 @@ fn speed(model: &Model) -> Vec<Ranked<'_>> {
     ]
 }
 
-fn lookahead(model: &Model) -> Vec<Ranked<'_>> {
+fn lookahead(model: &Model, wide: bool) -> Vec<Ranked<'_>> {
     let (run, theme) = (model.run(), &model.theme);
     let Some(settings) = run.info().and_then(|info| info.lookahead) else {
         return Vec::new();
@@ -106,9 +114,15 @@ fn lookahead(model: &Model) -> Vec<Ranked<'_>> {
     ]);
     let syncs = series.syncs.newest().map_or(0, |count| count as u64);
     let alpha = format::significant(series.alpha.newest().unwrap_or(settings.alpha), 4);
-    let probe = |value: Option<f64>, style| Line::styled(or_none(value, format::loss), style);
-    let fast = probe(latest.probe.map(|probe| probe.fast_loss), theme.fast);
-    let slow = probe(latest.probe.map(|probe| probe.slow_loss), theme.slow);
+    let words = if wide { ["probe", "fast ", " → slow "] } else { ["fast→slow", "", " → "] };
+    let probe = latest.probe.map_or(Line::raw(NONE), |probe| {
+        Line::from(vec![
+            Span::styled(words[1], theme.fast),
+            Span::raw(format::loss(probe.fast_loss)),
+            Span::styled(words[2], theme.slow),
+            Span::raw(format::loss(probe.slow_loss)),
+        ])
+    });
     // Green if the slow weights have the smaller loss.
     let gain = |value: Option<f64>| {
         let good = value.is_some_and(|value| value > 0.0);
@@ -123,8 +137,7 @@ fn lookahead(model: &Model) -> Vec<Ranked<'_>> {
         (9, Row::Title("lookahead".into())),
         (1, Row::Pair("phase", phase)),
         (2, Row::Pair("syncs", format!("{}   α {alpha}", format::count(syncs)).into())),
-        (0, Row::Pair("probe fast", fast)),
-        (0, Row::Pair("probe slow", slow)),
+        (0, Row::Pair(words[0], probe)),
         (2, Row::Pair("gain", last_gain)),
         (3, Row::Pair("mean gain", gain(series.gain.mean()))),
         (4, Row::Pair("distance", or_none(series.distance.newest(), format::loss).into())),

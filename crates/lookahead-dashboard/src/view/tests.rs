@@ -1,6 +1,5 @@
-//! Whole screens: as text against the pictures in `snapshots/`, and by their styles, which these do
-//! not hold. `INSTA_UPDATE=always cargo test` makes the pictures anew; look at them before they are
-//! committed.
+//! Whole screens: as text against `snapshots/`, and their styles, which snapshots don't contain.
+//! `INSTA_UPDATE=always cargo test` regenerates the snapshots; look at them before committing.
 
 use lookahead_run::event::{
     Evaluation, Event, Rank, Ranks, Reason, Resumed, RunEnded, Split, Status, Warning, Weights,
@@ -41,7 +40,7 @@ fn assert_shows(screen: &str, expected: &[&str]) {
     }
 }
 
-/// A run of which one loss was given out for each step.
+/// A run with these losses, one a step.
 fn of_losses(losses: impl IntoIterator<Item = f64>) -> Model {
     let mut model = fixture::model(true);
     feed(&mut model, [record(0.0, 0, Event::RunStarted(fixture::info()))]);
@@ -52,7 +51,7 @@ fn of_losses(losses: impl IntoIterator<Item = f64>) -> Model {
 }
 
 #[test]
-fn several_processes_are_told_apart() {
+fn the_ranks_of_a_distributed_run() {
     let mut model = fixture::run(true, 1000);
     assert!(!shown(&model, 120, 60).contains("processes"));
     let ranks = [(0.5, 0.002, 0.0305), (0.25, 0.03, 0.0025), (0.75, 0.004, 0.0285)];
@@ -79,7 +78,7 @@ fn ended(status: Status, message: Option<&str>) -> Model {
     model
 }
 
-/// Badge, bar and messages tell it from a run of all steps, until it is resumed.
+/// Badge, bar and messages differ from those of a run of all steps, until it is resumed.
 #[test]
 fn a_run_that_stopped_early() {
     let mut model = fixture::run(true, 800);
@@ -156,9 +155,9 @@ fn pictures() {
     let mut messages = fixture::run(true, 1000);
     let search = Some("checkpoint".to_owned());
     messages.dialogs.overlay = Some(Overlay::Messages(MessageList { bottom: 1, search }));
-    let mut told = fixture::run(true, 1000);
-    let why = "`lookahead.k` is 0, and it must be at least 1: inner steps between syncs.";
-    told.dialogs.notice = Some((why.into(), f64::INFINITY));
+    let mut refused = fixture::run(true, 1000);
+    let why = "`lookahead.k` is 0. Use 1 or more inner steps between syncs.";
+    refused.dialogs.notice = Some((why.into(), f64::INFINITY));
     let mut view_only = fixture::three();
     view_only.runs[0].connection.control = Control::ViewOnly;
     view_only.runs[0].connection.reading = Some((400, 1000));
@@ -199,8 +198,8 @@ fn pictures() {
         ("gain", &gain, 80, 24),
         ("ascii", &ascii, 80, 24),
         ("messages", &messages, 80, 24),
-        ("notice", &told, 80, 24),
-        ("notice 40x12", &told, 40, 12),
+        ("notice", &refused, 80, 24),
+        ("notice 40x12", &refused, 40, 12),
         ("view only", &view_only, 80, 24),
     ] {
         insta::assert_snapshot!(name, shown(model, width, height));
@@ -221,7 +220,7 @@ fn no_size_and_no_state_panics() {
     let mut models = vec![fixture::model(true), fixture::run(false, 1), fixture::three()];
     let mut model = fixture::run(true, 40);
     model.dropped = 12_345;
-    let message = "A sentence that goes on and on, with aVeryLongWord: ".repeat(9);
+    let message = "A sentence of some length, with aVeryLongWord: ".repeat(9);
     let end = RunEnded { message: Some("why".into()), ..RunEnded::new(Status::Failed) };
     feed(
         &mut model,
@@ -258,7 +257,7 @@ fn no_size_and_no_state_panics() {
                     _ => None,
                 };
                 model.dialogs.prompt =
-                    (number % 13 == 0).then(|| prompt(&"wörds ".repeat(9), Some("no such word")));
+                    (number % 13 == 0).then(|| prompt(&"wörds ".repeat(9), Some("not a word")));
                 let screen = screen(model, width, height);
                 if model.ascii {
                     assert!(screen.content.iter().all(|cell| cell.symbol().is_ascii()));
@@ -268,10 +267,9 @@ fn no_size_and_no_state_panics() {
     }
 }
 
-/// The cells of the plot itself: not of the legend, whose samples have the same colours.
-/// A folder can be renamed to anything, and a log can hold anything.
+/// A folder can have any name, and a log can contain anything.
 #[test]
-fn names_of_any_letters_leave_the_frames_whole() {
+fn names_of_any_characters_leave_the_frames_whole() {
     let named = |name: &str, asks: bool| {
         let mut model = fixture::three();
         let text = name.to_owned();
@@ -311,7 +309,7 @@ fn names_of_any_letters_leave_the_frames_whole() {
     }
 }
 
-/// The place where one writes stays in sight, whatever the width of the letters before it.
+/// The cursor stays visible, whatever the width of the letters before it.
 #[test]
 fn a_long_line_of_wide_letters_shows_its_end() {
     let mut model = fixture::run(true, 3);
@@ -322,6 +320,7 @@ fn a_long_line_of_wide_letters_shows_its_end() {
     assert_eq!(found[(place.unwrap() as u16 - 2, 23)].symbol(), "な");
 }
 
+/// The cells of the plot, without the legend, which has the same colours.
 fn plot(screen: &Buffer) -> impl Iterator<Item = &Cell> {
     let (width, height) = (screen.area.width, screen.area.height);
     (0..height)
@@ -372,7 +371,7 @@ fn runs_keep_their_colours_and_markers_whichever_are_shown() {
 }
 
 #[test]
-fn slow_wins_a_shared_cell() {
+fn slow_is_drawn_over_fast() {
     let mut model = of_losses([]);
     for number in 1..=1000 {
         let loss = 1.0 / number as f64;
@@ -397,7 +396,7 @@ fn without_colours_the_markers_tell_them_apart() {
         }
     }
     (model.dialogs.overlay, model.view.cursor, model.dialogs.prompt) = (None, None, None);
-    // The sign of a pause stands on a frame that is dim, and must not be so itself.
+    // The sign of a pause is drawn on a dim frame, and must not be dim itself.
     feed(&mut model, [record(101.0, 1000, Event::Paused)]);
     let signs: Vec<Cell> = screen(&model, 120, 36).content;
     let signs = signs.iter().filter(|cell| cell.modifier.contains(Modifier::REVERSED));
@@ -442,7 +441,7 @@ fn a_huge_first_loss_is_cut_off_with_a_marker() {
 }
 
 #[test]
-fn one_outlier_among_a_million_steps_is_seen_at_every_zoom() {
+fn one_outlier_among_a_million_steps_is_visible_at_every_zoom() {
     let outlier = 654_321;
     let mut model = of_losses([]);
     for step in 1..=1_000_000_u64 {
@@ -495,7 +494,7 @@ fn one_point_and_a_flat_loss_are_drawn() {
 }
 
 #[test]
-fn a_pause_is_seen() {
+fn a_pause_is_visible() {
     let mut model = fixture::run(true, 100);
     model.run_mut().pending.transition = Some(Transition::Pause);
     assert_shows(&shown(&model, 120, 36), &["PAUSING…", "pausing…"]);
@@ -508,7 +507,7 @@ fn a_pause_is_seen() {
 }
 
 #[test]
-fn a_message_that_is_cut_says_so() {
+fn a_message_that_is_cut_ends_with_a_mark() {
     let mut model = fixture::run(true, 10);
     let message = "One sentence of a warning that is far too long for its pane. ".repeat(9);
     feed(&mut model, [record(2.0, 10, Event::Warning(Warning { message }))]);
@@ -519,7 +518,7 @@ fn a_message_that_is_cut_says_so() {
 }
 
 #[test]
-fn stopping_is_seen_and_offers_nothing_more() {
+fn stopping_is_visible_and_offers_no_commands() {
     let mut model = fixture::run(true, 100);
     model.run_mut().pending.stop = true;
     let screen = shown(&model, 80, 24);
@@ -529,7 +528,7 @@ fn stopping_is_seen_and_offers_nothing_more() {
 }
 
 #[test]
-fn what_was_not_shown_is_told() {
+fn dropped_events_are_counted_on_the_screen() {
     let mut model = fixture::run(true, 100);
     update(&mut model, Message::Dropped(1234));
     assert_shows(&shown(&model, 100, 24), &["1,234 events not shown"]);
@@ -552,7 +551,7 @@ fn the_help_names_every_key_of_the_table() {
 }
 
 #[test]
-fn the_last_frame_says_how_it_ended_and_names_no_keys() {
+fn the_last_frame_has_the_outcome_and_no_keys() {
     let mut model = ended(Status::Failed, Some("the disk is full"));
     model.dialogs.overlay = Some(Overlay::Help(0));
     update(&mut model, Message::Closing(START + 102.0));
@@ -562,7 +561,7 @@ fn the_last_frame_says_how_it_ended_and_names_no_keys() {
 }
 
 #[test]
-fn without_lookahead_nothing_speaks_of_slow_weights() {
+fn without_lookahead_there_are_no_slow_weights_on_the_screen() {
     let mut model = fixture::model(true);
     let info = lookahead_run::event::RunInfo { lookahead: None, ..fixture::info() };
     feed(&mut model, [record(0.0, 0, Event::RunStarted(info))]);

@@ -142,6 +142,7 @@ impl Shell {
     fn end(&self) {
         std::fs::write(self.folder.join("end"), "").unwrap();
         self.pty.wait_until("the end", || self.folder.join("over").exists());
+        self.pty.wait_until("the exit", || matches!(self.state(), None | Some('Z')));
     }
 
     /// Ends the child, and expects status 0.
