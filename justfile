@@ -98,6 +98,8 @@ test *ARGS: _setup
     set -euo pipefail
     # libtorch has one random generator for the whole process: one process a test, or one thread.
     if cargo nextest --version >/dev/null 2>&1; then
+        # Many tests wait: for other processes, for a timeout.
+        export NEXTEST_TEST_THREADS=${NEXTEST_TEST_THREADS:-$((2 * {{ num_cpus() }}))}
         status=0
         cargo nextest run {{ tests }} "$@" || status=$?
         {{ just }} _slowest
@@ -116,23 +118,21 @@ test-processors: _setup
     #!/usr/bin/env bash
     set -euo pipefail
     # What a kernel can change. The rest of the library's tests are about when something is called.
+    shim='arithmetic autocast fused images norm ops optimizer sync tensor'
     kernels='clipping complex non_finite norms policies properties sparse trajectories trajectory'
     trainer='computing lookahead_section'
-    if cargo nextest --version >/dev/null 2>&1; then
-        tests() { cargo nextest run {{ tests }} -E "$1"; }
-        library="package(lookahead-sys) + package(lookahead-core) & test(/^(${kernels// /|})::/)"
-        ONEDNN_MAX_CPU_ISA=AVX2 ATEN_CPU_CAPABILITY=avx2 \
-            tests "$library + package(lookahead-trainer) & test(/^(${trainer// /|})::/)"
-        ATEN_CPU_CAPABILITY=default tests "$library"
-    else
-        tests() { cargo test {{ tests }} "$@"; } # one thread: .cargo/config.toml says so
-        both() {
-            tests --package lookahead-sys --lib
-            tests --test it -- $(printf '%s:: ' "$@")
-        }
-        ONEDNN_MAX_CPU_ISA=AVX2 ATEN_CPU_CAPABILITY=avx2 both $kernels $trainer
-        ATEN_CPU_CAPABILITY=default both $kernels
-    fi
+    # One process for each binary: loading libtorch takes longer than most of these tests.
+    selected() { cargo test {{ tests }} --lib --test it --no-fail-fast -- --quiet "$@"; }
+    library=($(printf '%s::tests:: ' $shim) $(printf '%s:: ' $kernels))
+    cargo test {{ tests }} --lib --test it --no-run
+    output=$(mktemp)
+    trap 'rm -f "$output"' EXIT
+    ATEN_CPU_CAPABILITY=default selected "${library[@]}" &>"$output" &
+    status=0
+    ONEDNN_MAX_CPU_ISA=AVX2 ATEN_CPU_CAPABILITY=avx2 \
+        selected "${library[@]}" $(printf '%s:: ' $trainer) || status=$?
+    wait $! || { status=$?; cat "$output"; }
+    exit "$status"
 
 # Search libtorch for kernels that write outside their memory or compute wrong results, on this processor or as on a lesser one (ISA: AVX2, SSE41); takes minutes
 scan-kernels ISA="": _setup
@@ -334,7 +334,9 @@ screenshots: _build
 lint: _setup
     cargo fmt --all --check
     cargo clippy --release --locked --workspace --all-targets -- --deny warnings
-    RUSTDOCFLAGS="-D warnings" cargo doc --release --locked --workspace --no-deps
+    # With the examples, as clippy and the tests have them: without, dependencies have other features and are
+    # built once more.
+    RUSTDOCFLAGS="-D warnings" cargo doc --release --locked --workspace --no-deps --lib --examples
     {{ just }} _python3 docs/check.py
 
 # Build the API documentation and open it in a browser

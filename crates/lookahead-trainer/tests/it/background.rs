@@ -1,9 +1,8 @@
 //! A job in the background of a shell trains with plain lines: touching the terminal would stop it.
 
 use std::io::Read;
-use std::time::{Duration, Instant};
 
-use crate::common::{SMALL, Sandbox};
+use crate::common::{SMALL, Sandbox, wait_until};
 use portable_pty::{CommandBuilder, PtySize, native_pty_system};
 
 #[test]
@@ -21,10 +20,6 @@ fn a_background_job_trains_to_its_end() {
         let mut buffer = [0; 4096];
         while output.read(&mut buffer).is_ok_and(|count| count > 0) {}
     });
-    let started = Instant::now();
-    while child.try_wait().unwrap().is_none() {
-        assert!(started.elapsed() < Duration::from_secs(60), "the job was stopped");
-        std::thread::sleep(Duration::from_millis(20));
-    }
+    wait_until("the job ends, and is not stopped", || child.try_wait().unwrap().is_some());
     assert_eq!(sandbox.losses("test").len(), 14);
 }

@@ -129,7 +129,7 @@ fn values_of_other_data_and_models_out_of_range() {
 }
 
 #[test]
-fn texts_that_are_none() {
+fn text_files_that_hold_no_text() {
     let sandbox = Sandbox::new(
         "[data]\nkind = \"text\"\nfile = \"book.txt\"\nlength = 4\n[model]\nkind = \"lstm\"\n",
     );
@@ -177,7 +177,7 @@ fn values_that_do_not_fit_the_data() {
 
 /// The default of a key can depend on the data.
 #[test]
-fn the_digits_hold_out_fewer() {
+fn the_digits_have_fewer_samples_to_validate_on() {
     let sandbox = Sandbox::new("[data]\nkind = \"digits\"\n[model]\nkind = \"mlp\"\n");
     sandbox.train("run", &["--set", "train.max_steps=1"]);
     let config = std::fs::read_to_string(sandbox.run_folder("run").join("config.toml")).unwrap();
@@ -186,7 +186,7 @@ fn the_digits_hold_out_fewer() {
 
 /// libtorch refuses in the middle of tch, which unwraps: a sentence all the same.
 #[test]
-fn memory_that_can_not_be_had() {
+fn a_model_too_large_for_memory() {
     let sandbox = Sandbox::new(SMALL);
     let huge = ["train", "test.toml", "--out", "runs", "--set", "model.hidden=[1048576,1048576]"];
     let output = sandbox.lookahead(&huge);
@@ -197,7 +197,7 @@ fn memory_that_can_not_be_had() {
 
 /// The disk is full from the first byte on.
 #[test]
-fn a_run_that_can_not_begin_leaves_no_folder() {
+fn a_run_that_can_not_start_leaves_no_folder() {
     let sandbox = Sandbox::new(SMALL);
     let output = sandbox.with_file_limit(0, &["train", "test.toml", "--out", "runs"]);
     failed(&output, 1, &["Could not write `runs/test/", "File too large"]);
@@ -235,7 +235,7 @@ fn keys_of_another_kind() {
 }
 
 #[test]
-fn configs_and_runs_that_are_not_there() {
+fn missing_configs_and_runs() {
     let sandbox = Sandbox::new(SMALL);
     failed(
         &sandbox.lookahead(&["train", "no.toml"]),
@@ -323,9 +323,9 @@ fn data_files_missing_cut_off_or_wrong() {
     failed(&train(), 1, &["t10k-images-idx3-ubyte.gz", "0 images of 28×28"]);
 }
 
-/// The walk over the data goes on only in the data that it began in, from wherever it is called.
+/// The data must be what the run began with, wherever the program is called from.
 #[test]
-fn the_data_of_a_run_that_goes_on() {
+fn a_run_resumes_only_with_its_own_data() {
     let sandbox = Sandbox::new(TINY);
     images(&sandbox.path().join("images"), 50);
     images(&sandbox.path().join("fewer"), 20);
@@ -350,7 +350,7 @@ fn the_data_of_a_run_that_goes_on() {
 }
 
 #[test]
-fn data_that_can_not_be_fetched() {
+fn data_that_can_not_be_downloaded() {
     let sandbox = Sandbox::new("[train]\nmax_steps = 1\n");
     let cache = sandbox.path().join("cache");
     if Path::new("/usr/share/datasets/fashion-mnist").exists() {
@@ -358,7 +358,7 @@ fn data_that_can_not_be_fetched() {
         return;
     }
     let mut command = sandbox.command(&["train", "test.toml", "--out", "runs"]);
-    // Port 9 of this machine: nobody listens there.
+    // No one listens on port 9 of this machine.
     command.env("XDG_CACHE_HOME", &cache).env("LOOKAHEAD_FASHION_MNIST_URL", "http://127.0.0.1:9");
     let place = cache.join("lookahead/data/fashion-mnist");
     let words = ["could not be fetched", "train-images-idx3-ubyte.gz", place.to_str().unwrap()];
@@ -370,7 +370,7 @@ fn data_that_can_not_be_fetched() {
 }
 
 #[test]
-fn cifar_that_can_not_be_fetched() {
+fn cifar_that_can_not_be_downloaded() {
     for (kind, title, variable) in [
         ("cifar10", "CIFAR-10", "LOOKAHEAD_CIFAR10_URL"),
         ("cifar100", "CIFAR-100", "LOOKAHEAD_CIFAR100_URL"),
@@ -378,7 +378,7 @@ fn cifar_that_can_not_be_fetched() {
         let sandbox = Sandbox::new(&format!("[data]\nkind = \"{kind}\"\n"));
         let cache = sandbox.path().join("cache");
         let mut command = sandbox.command(&["train", "test.toml", "--out", "runs"]);
-        // Port 9 of this machine: nobody listens there.
+        // No one listens on port 9 of this machine.
         command.env("XDG_CACHE_HOME", &cache).env(variable, "http://127.0.0.1:9");
         let place = cache.join("lookahead/data").join(kind);
         let words = [title, "could not be fetched", ".bin", "`--set data.dir=FOLDER`", variable];
@@ -395,7 +395,7 @@ fn cifar_that_can_not_be_fetched() {
 }
 
 #[test]
-fn a_gpu_that_is_not_there() {
+fn a_missing_gpu() {
     let sandbox = Sandbox::new(SMALL);
     let gpus = tch::Cuda::device_count().max(0);
     let device = format!("train.device=cuda:{gpus}");
@@ -408,7 +408,7 @@ fn a_gpu_that_is_not_there() {
 }
 
 #[test]
-fn a_training_that_diverges() {
+fn divergence() {
     let sandbox = Sandbox::new(SMALL);
     let arguments = ["train", "test.toml", "--out", "runs", "--set", "optimizer.lr=1e30"];
     failed(&sandbox.lookahead(&arguments), 1, &["diverged", "`optimizer.lr`"]);
@@ -419,7 +419,7 @@ fn a_training_that_diverges() {
 
 /// One step of it: no loss has told yet, and the weights have.
 #[test]
-fn weights_that_are_no_numbers_are_never_saved() {
+fn nan_weights_are_never_saved() {
     let sandbox = Sandbox::new(SMALL);
     let last_event = |run: &str| sandbox.records(run).pop().unwrap().event;
     for (run, decay) in [("infinite", "1e30"), ("huge", "0")] {

@@ -44,7 +44,7 @@ fn sweep(sandbox: &Sandbox, name: &str, text: &str) -> PathBuf {
 }
 
 #[test]
-fn runs_stand_side_by_side() {
+fn compare_has_a_table_a_file_and_a_picture_of_the_runs() {
     let sandbox = Sandbox::new(SMALL);
     let folder = sweep(&sandbox, "digits", DIGITS);
     let arguments = ["compare", "sweeps/digits", "--csv", "groups.csv", "--runs-csv", "runs.csv"];
@@ -79,7 +79,7 @@ fn runs_stand_side_by_side() {
 
 /// A grid may reach beyond what an optimizer bears.
 #[test]
-fn divergence_may_be_a_result() {
+fn a_diverged_run_can_be_a_result() {
     let sandbox = Sandbox::new(SMALL);
     let text = "config = \"test.toml\"\n[grid]\n\"optimizer.lr\" = [0.1, 1e30]\n";
     std::fs::write(sandbox.path().join("wild.toml"), text).unwrap();

@@ -1,6 +1,6 @@
 //! What a forward pass computes in: another order of elements in memory, and a narrower type.
 
-use crate::common::{SMALL, Sandbox, copy_folder, failed, sets, stderr, succeeded};
+use crate::common::{SMALL, Sandbox, copy_folder, failed, sets, stderr, succeeded, train};
 use lookahead_run::event::{Evaluation, Event, Split, Weights};
 use lookahead_trainer::tensor_file::read;
 
@@ -46,7 +46,7 @@ fn eval(sandbox: &Sandbox, run: &str) -> f64 {
 }
 
 #[test]
-fn channels_last_is_the_same_up_to_rounding_and_resumes_to_the_bit() {
+fn channels_last_is_the_same_up_to_rounding_and_resumes_bit_for_bit() {
     const LAST: [&str; 1] = ["train.channels_last=true"];
     // Without normalization: the gradient of a bias before one is rounding and nothing else, and Adam
     // takes steps of full length along it.
@@ -104,8 +104,7 @@ fn a_narrow_residual_net_trains_channels_last_without_avx512() {
         let keys = [&RESNET[..1], &RESNET[2..], &[width]].concat();
         for (order, more) in [("usual", &[][..]), ("last", &["train.channels_last=true"])] {
             let name = format!("{}-{order}", &width[12..]);
-            let fixed = ["train", "test.toml", "--out", "runs", "--name", &name];
-            without_avx512(&sandbox, &[&fixed, &sets(&[&keys, more].concat())[..]].concat());
+            without_avx512(&sandbox, &train(&name, &sets(&[&keys, more].concat())));
         }
         let losses = |order: &str| -> Vec<f64> {
             let losses = sandbox.losses(&format!("{}-{order}", &width[12..]));
@@ -117,13 +116,13 @@ fn a_narrow_residual_net_trains_channels_last_without_avx512() {
 
 /// The work is done in a thread with a stack of its own.
 #[test]
-fn a_small_stack_of_the_first_thread_is_enough() {
+fn a_small_stack_of_the_main_thread_is_enough() {
     let sandbox = Sandbox::new(SMALL);
     let script = "ulimit -s 64; exec \"$0\" \"$@\"";
     let mut command = std::process::Command::new("sh");
-    command.args(["-c", script, env!("CARGO_BIN_EXE_lookahead"), "train", "test.toml"]);
-    command.args(["--out", "runs", "--name", "run"]);
-    command.args(sets(&[&RESNET[..], &["train.threads=2", "train.max_steps=3"]].concat()));
+    command.args(["-c", script, env!("CARGO_BIN_EXE_lookahead")]);
+    let more = sets(&[&RESNET[..], &["train.threads=2", "train.max_steps=3"]].concat());
+    command.args(train("run", &more));
     succeeded(command.current_dir(sandbox.path()).output().unwrap());
     assert_eq!(sandbox.losses("run").len(), 3);
 }
@@ -134,9 +133,8 @@ fn an_lstm_trains_in_bf16_without_avx512_and_says_what_is_f32() {
     let sandbox = Sandbox::new(TEXT);
     std::fs::write(sandbox.path().join("book.txt"), book()).unwrap();
     let bf16 = sets(&["train.autocast=bf16"]);
-    let fixed = ["train", "test.toml", "--out", "runs", "--name"];
-    without_avx512(&sandbox, &[&fixed[..], &["wide"]].concat());
-    let trained = without_avx512(&sandbox, &[&fixed[..], &["bf16"], &bf16].concat());
+    without_avx512(&sandbox, &train("wide", &[]));
+    let trained = without_avx512(&sandbox, &train("bf16", &bf16));
     let note = "no instructions to compute an LSTM in bfloat16";
     let run = "runs/bf16";
     let more = sets(&["train.max_steps=31"]);
@@ -161,7 +159,7 @@ fn an_lstm_trains_in_bf16_without_avx512_and_says_what_is_f32() {
 #[test]
 fn a_resume_under_other_variables_says_what_differs() {
     let sandbox = Sandbox::new(SMALL);
-    let mut train = sandbox.command(&["train", "test.toml", "--out", "runs", "--name", "run"]);
+    let mut train = sandbox.command(&train("run", &[]));
     succeeded(train.env("MKL_CBWR", "COMPATIBLE").output().unwrap());
     let resume = |steps: &str, value: Option<&str>| {
         let more = sets(&[steps]);
@@ -177,12 +175,11 @@ fn a_resume_under_other_variables_says_what_differs() {
 }
 
 #[test]
-fn only_convolutions_have_channels() {
+fn channels_last_needs_convolutions() {
     for keys in [&[][..], &["model.kind=cnn", "model.channels=[]"]] {
         let sandbox = Sandbox::new(SMALL);
         let sets = sets(&[keys, &["train.channels_last=true"]].concat());
-        let output =
-            sandbox.lookahead(&[&["train", "test.toml", "--out", "runs"], &sets[..]].concat());
+        let output = sandbox.lookahead(&train("run", &sets));
         failed(&output, 2, &["`train.channels_last` is true", "no convolutions", "cnn or resnet"]);
         assert!(!sandbox.path().join("runs").exists());
     }
@@ -239,7 +236,7 @@ fn evaluations_are_in_bf16_too() {
 
 /// A cast of a weight that an evaluation left behind would let no gradient through.
 #[test]
-fn observing_changes_nothing_in_bf16_and_a_resume_is_the_same_to_the_bit() {
+fn in_bf16_too_observing_changes_nothing_and_a_resume_is_bit_identical() {
     let sandbox = Sandbox::new(SMALL);
     let keys = [&CNN[..], &["train.autocast=bf16", "train.channels_last=true"]].concat();
     sandbox.train("watched", &sets(&[&keys[..], &["data.batch_size=1200"]].concat()));
@@ -285,7 +282,7 @@ fn models_of_text_and_points_train_in_bf16() {
 }
 
 #[test]
-fn a_wrong_type_is_told_with_those_there_are() {
+fn an_unknown_type_is_refused_with_those_there_are() {
     let sandbox = Sandbox::new(SMALL);
     let arguments = ["train", "test.toml", "--out", "runs", "--set", "train.autocast=fp16"];
     let output = sandbox.lookahead(&arguments);

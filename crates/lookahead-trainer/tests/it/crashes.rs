@@ -1,5 +1,4 @@
-//! The program is killed at random moments and after each call that changes the disk, and goes on as
-//! if it had never been.
+//! Killed at random moments and after each call that changes the disk, the program resumes bit for bit.
 
 use std::io::{Read, Write};
 use std::process::{Command, Stdio};
@@ -20,7 +19,7 @@ fn result(sandbox: &Sandbox, run: &str, step: u64) -> (String, Vec<(u64, u64)>) 
     (sha256_of(&std::fs::read(model).unwrap()), sandbox.losses(run))
 }
 
-/// 20 times in the suite, and as often as `LOOKAHEAD_CRASHES` says.
+/// 20 times in the suite, or `LOOKAHEAD_CRASHES` times.
 #[test]
 fn killed_at_random_moments() {
     const LAST: u64 = 300;
@@ -110,7 +109,7 @@ fn in_a_process_of_its_own() {
         match &fault[..] {
             "kill" => end_by(Signal::KILL),
             "term" => end_by(Signal::TERM),
-            "panic" => panic!("a bug of somebody's"),
+            "panic" => panic!("a bug, on purpose"),
             "wait" => {
                 end_by(Signal::TERM);
                 std::thread::sleep(Duration::from_secs(60));
@@ -276,9 +275,9 @@ fn a_signal_while_a_checkpoint_is_written() {
     }
 }
 
-/// A disk that does not come to an end, and a machine that is taken away.
+/// A disk that blocks, on a machine that is about to be preempted.
 #[test]
-fn a_deadline_is_kept() {
+fn the_deadline_holds_while_the_disk_blocks() {
     let sandbox = Sandbox::new(SMALL);
     let more = [
         "--set",
@@ -292,7 +291,7 @@ fn a_deadline_is_kept() {
     // In the second checkpoint.
     let mut process = child(&sandbox, "wait", "checkpoints", 18, &arguments).spawn().unwrap();
     let mut said = String::new();
-    // It ends long before the writer goes on, or else the pipe would stay open.
+    // It ends long before the writer continues; otherwise the pipe would stay open.
     process.stderr.take().unwrap().read_to_string(&mut said).unwrap();
     assert_eq!(process.wait().unwrap().code(), Some(1), "{said}");
     assert!(said.contains("Nothing was saved within 1 s of the signal"), "{said}");
@@ -314,11 +313,11 @@ fn a_panic_fails_the_run_and_harms_nothing() {
     let output = child(&sandbox, "panic", MAIN, 30, &arguments("training")).output().unwrap();
     let said = stderr(&output);
     assert_eq!(output.status.code(), Some(1), "{said}");
-    assert!(said.contains("a bug of somebody's"), "{said}");
+    assert!(said.contains("a bug, on purpose"), "{said}");
     let last = sandbox.records("training").pop().unwrap();
     let Event::RunEnded(ended) = last.event else { panic!("{last:?}") };
     assert_eq!(ended.status, Status::Failed);
-    assert!(ended.message.unwrap().contains("a bug of somebody's"));
+    assert!(ended.message.unwrap().contains("a bug, on purpose"));
     assert!(sandbox.checkpoints("training").iter().all(|(_, found)| found.is_ok()));
     assert!(!sandbox.checkpoints("training").is_empty());
     sandbox.resume("training", &[]);
@@ -333,9 +332,8 @@ fn a_panic_fails_the_run_and_harms_nothing() {
     assert_eq!(steps, [&[1][..], &(3..=14).collect::<Vec<_>>()].concat());
 }
 
-/// In the dashboard, too: the terminal is given back and the reason can be read.
 #[test]
-fn a_panic_in_the_dashboards_time() {
+fn a_panic_while_the_dashboard_is_open_restores_the_terminal() {
     use portable_pty::{CommandBuilder, PtySize, native_pty_system};
 
     let sandbox = Sandbox::new(SMALL);
@@ -365,17 +363,14 @@ fn a_panic_in_the_dashboards_time() {
     assert_eq!(process.wait().unwrap().exit_code(), 1);
     assert!(was_up, "the dashboard was up");
     let shown = screen.screen().contents();
-    assert!(
-        !screen.screen().alternate_screen() && shown.contains("a bug of somebody's"),
-        "{shown}"
-    );
+    assert!(!screen.screen().alternate_screen() && shown.contains("a bug, on purpose"), "{shown}");
     assert_eq!(format!("{:?}", pair.master.get_termios().unwrap()), before);
     assert!(sandbox.checkpoints("run").iter().any(|(_, found)| found.is_ok()));
 }
 
-/// A checkpoint that was asked for and could not be saved is tried again, though none is due.
+/// A requested checkpoint that could not be saved is tried again, though none is due.
 #[test]
-fn what_could_not_be_saved_is_tried_again() {
+fn a_failed_checkpoint_is_tried_again() {
     let sandbox = Sandbox::new(SMALL);
     // Steps that take a while, for a log that does not grow by megabytes.
     let more = ["--set", "train.max_steps=100000000", "--set", "checkpoint.every_steps=0"];
@@ -416,9 +411,8 @@ fn leftovers_are_cleared() {
     assert!(!names().contains(&"control.sock".to_owned()));
 }
 
-/// Two processes that resume one run: one of them does.
 #[test]
-fn a_run_is_resumed_once() {
+fn of_several_processes_that_resume_a_run_one_does() {
     let sandbox = Sandbox::new(SMALL);
     sandbox.train("run", &["--set", "train.max_steps=4"]);
     let resume = || {

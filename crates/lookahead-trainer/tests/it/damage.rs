@@ -61,7 +61,7 @@ fn look(training: &Training) -> (u64, Vec<u8>) {
 
 /// The whole one can be loaded, so that the refusals below mean something.
 #[test]
-fn a_whole_one_is_loaded() {
+fn an_intact_checkpoint_is_loaded() {
     let mut bench = Bench::new();
     let folder = bench.folder();
     bench.training.restore(&folder, &bench.metadata).unwrap();
@@ -70,7 +70,7 @@ fn a_whole_one_is_loaded() {
 }
 
 #[test]
-fn any_changed_byte() {
+fn any_changed_byte_is_noticed() {
     let mut bench = Bench::new();
     for file in FILES {
         let path = bench.folder().join(file);
@@ -152,7 +152,7 @@ fn swapped_with_another_checkpoints() {
 /// A checkpoint that is whole, and of a state that the training can't take: tensors too many, too few,
 /// of other shapes, or that are none.
 #[test]
-fn sealed_and_yet_wrong() {
+fn a_valid_seal_on_wrong_tensors() {
     use lookahead_trainer::tensor_file::read;
     use tch::{Device, Kind, Tensor};
 
@@ -200,7 +200,7 @@ fn sealed_and_yet_wrong() {
 
 /// A manifest that is sealed as it should be, and tells of another moment than the training file does.
 #[test]
-fn a_manifest_of_another_moment_is_refused() {
+fn a_manifest_of_another_step_is_refused() {
     let mut bench = Bench::new();
     let folder = bench.folder();
     let manifest = folder.join("manifest.json");
@@ -214,7 +214,7 @@ fn a_manifest_of_another_moment_is_refused() {
             .keys()
             .map(move |key| format!("/{part}/{}", key.replace('~', "~0").replace('/', "~1")))
     });
-    // The trainer's own ones, such as that of the best evaluation, decide nothing of the weights.
+    // Those of the trainer alone, for example of the best evaluation, decide nothing about the weights.
     let inner = inner.filter(|key| !key.contains("/train~1") && !key.contains("/data~1"));
     let all: Vec<String> = counts.into_iter().chain(inner).collect();
     assert!(all.iter().any(|key| key.contains("momentum")), "{all:?}");

@@ -2,17 +2,17 @@
 
 use std::process::{Command, Stdio};
 
-use crate::common::{SMALL, Sandbox, failed, signal, stderr, succeeded};
+use crate::common::{SMALL, Sandbox, failed, signal, stderr, succeeded, train};
 
 /// A model whose checkpoint takes 200 KB and more.
 fn large() -> String {
     SMALL.replace("hidden = [16]", "hidden = [256]")
 }
 
-/// In the middle of a file no more can be written, as on a full disk: training goes on, the
-/// checkpoints before stay, and when the disk has room again the run goes on from them.
+/// A disk fills up in the middle of a file: training continues, earlier checkpoints stay, and once the disk
+/// has room again the run resumes from them.
 #[test]
-fn no_room_in_the_middle_of_a_checkpoint() {
+fn a_disk_that_fills_up_in_the_middle_of_a_checkpoint() {
     let sandbox = Sandbox::new(&large());
     sandbox.train("whole", &["--set", "train.max_steps=9"]);
     sandbox.train("run", &["--set", "train.max_steps=4"]);
@@ -36,14 +36,14 @@ fn no_room_in_the_middle_of_a_checkpoint() {
 }
 
 /// Runs a script where `$1` is the program, in a namespace of its own in which it can mount file
-/// systems; nothing where the system allows nobody that.
+/// systems; `None` if the system does not allow that.
 fn in_a_namespace(sandbox: &Sandbox, script: &str) -> Option<std::process::Output> {
     let allowed = Command::new("unshare")
         .args(["--user", "--map-root-user", "--mount", "true"])
         .stderr(Stdio::null())
         .status();
     if !allowed.is_ok_and(|status| status.success()) {
-        eprintln!("Passed over: this system lets nobody mount a file system of his own.");
+        eprintln!("Skipped: this system does not allow mounting a file system.");
         return None;
     }
     let mut command = Command::new("unshare");
@@ -61,7 +61,7 @@ fn in_a_namespace(sandbox: &Sandbox, script: &str) -> Option<std::process::Outpu
     Some(command.output().unwrap())
 }
 
-/// A real full disk, that gets room again while the run goes on. Without evaluations, since of lines that
+/// A real full disk that gets room again while the run trains. Without evaluations, since of lines that
 /// come so fast some are left out, and it is the checkpoints' that are waited for.
 #[test]
 fn a_disk_that_is_full_for_a_while() {
@@ -114,7 +114,7 @@ fn a_disk_that_is_full_for_a_while() {
 
 /// A disk that can only be read keeps what it has.
 #[test]
-fn a_folder_that_can_only_be_read() {
+fn a_read_only_disk() {
     let sandbox = Sandbox::new(SMALL);
     let script = r#"
         mkdir runs && mount -t tmpfs tmpfs runs
@@ -138,10 +138,10 @@ fn a_folder_that_can_only_be_read() {
     assert!(file("inspected").contains("step-00000004: valid"), "{}", file("inspected"));
 }
 
-/// Somebody removes the folder of a run that lives: it says so, and goes on as long as it is not asked
-/// to end; what it then has can't be saved.
+/// The folder of a running run is removed: training continues until it is stopped; then its checkpoint
+/// can't be saved.
 #[test]
-fn a_run_folder_that_is_removed() {
+fn a_removed_run_folder() {
     let sandbox = Sandbox::new(SMALL);
     let more = ["--set", "train.max_steps=10000000", "--set", "checkpoint.every_steps=20"];
     let mut child = sandbox.start("run", &more);
@@ -152,7 +152,7 @@ fn a_run_folder_that_is_removed() {
         assert!(started.elapsed() < std::time::Duration::from_secs(20), "{error}");
     }
     std::thread::sleep(std::time::Duration::from_millis(500));
-    assert!(child.try_wait().unwrap().is_none(), "it goes on");
+    assert!(child.try_wait().unwrap().is_none(), "it still trains");
     signal(&child, "TERM");
     let output = child.wait_with_output().unwrap();
     failed(&output, 1, &["NO CHECKPOINT of step", "could not be saved", "runs/run"]);
@@ -179,7 +179,7 @@ int fsync(int file) {
 
 /// It trains there with a warning, and what only reads works as well.
 #[test]
-fn a_disk_without_locks_and_without_sync_of_folders() {
+fn a_disk_without_locks_and_folder_syncs() {
     let sandbox = Sandbox::new(SMALL);
     let (source, library) = (sandbox.path().join("no.c"), sandbox.path().join("no.so"));
     std::fs::write(&source, NO_LOCKS).unwrap();
@@ -194,8 +194,7 @@ fn a_disk_without_locks_and_without_sync_of_folders() {
     let lookahead = |arguments: &[&str]| program(arguments).output().unwrap();
     let warnings = ["has no file locks", "can't sync folders"];
 
-    let train = ["train", "test.toml", "--out", "runs", "--name"];
-    let said = stderr(&succeeded(lookahead(&[&train[..], &["short"]].concat())));
+    let said = stderr(&succeeded(lookahead(&train("short", &[]))));
     assert!(warnings.iter().all(|warning| said.contains(warning)), "{said}");
     let said =
         stderr(&succeeded(lookahead(&["resume", "runs/short", "--set", "train.max_steps=16"])));
@@ -205,9 +204,8 @@ fn a_disk_without_locks_and_without_sync_of_folders() {
     succeeded(lookahead(&["ctl", "runs/short", "status"]));
 
     // A process of the same machine is recognized by its socket.
-    let endless =
-        ["run", "--set", "train.max_steps=10000000", "--set", "checkpoint.every_steps=20"];
-    let mut child = program(&[&train[..], &endless].concat()).spawn().unwrap();
+    let endless = ["--set", "train.max_steps=10000000", "--set", "checkpoint.every_steps=20"];
+    let mut child = program(&train("run", &endless)).spawn().unwrap();
     sandbox.wait_for("run", &mut child, |record| record.step >= 40);
     failed(&lookahead(&["resume", "runs/run"]), 1, &["is in use"]);
     let inspected = lookahead(&["inspect", "runs/run"]);

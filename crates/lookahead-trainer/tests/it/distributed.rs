@@ -5,7 +5,7 @@ use std::net::TcpListener;
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
-use crate::common::{SMALL, Sandbox, failed, random, sets, succeeded};
+use crate::common::{SMALL, Sandbox, failed, random, sets, succeeded, train, wait_until};
 use lookahead_run::checkpoint::sha256_of;
 use lookahead_run::event::{Evaluation, Event, Record, Split, Weights};
 use rustix::process::{Pid, Signal, kill_process};
@@ -27,7 +27,7 @@ fn free_port() -> u16 {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 
-/// The same command in so many processes.
+/// The same command in `size` processes.
 fn start(sandbox: &Sandbox, size: usize, arguments: &[&str]) -> Vec<Child> {
     let port = free_port();
     (0..size).map(|rank| as_rank(&mut sandbox.command(arguments), rank, size, port)).collect()
@@ -45,11 +45,6 @@ fn succeed(ranks: Vec<Child>) -> Vec<Output> {
         assert!(output.status.success(), "rank {rank}: {errors}");
     }
     all
-}
-
-fn train<'a>(run: &'a str, more: &[&'a str]) -> Vec<&'a str> {
-    let fixed = ["train", "test.toml", "--out", "runs", "--name", run];
-    [&fixed, more].concat()
 }
 
 const LOCAL: [&str; 4] =
@@ -79,7 +74,7 @@ fn evaluations(records: &[Record]) -> Vec<Evaluation> {
 /// With dropout, batch normalization and momentum, each of which has a state in each process, stopped in
 /// the middle of a cycle.
 #[test]
-fn a_run_of_two_repeats_and_resumes_to_the_bit() {
+fn two_processes_repeat_and_resume_bit_for_bit() {
     let sandbox = Sandbox::new(SMALL);
     for run in ["whole", "again"] {
         succeed(start(&sandbox, 2, &train(run, &LOCAL)));
@@ -140,7 +135,7 @@ fn a_run_of_two_repeats_and_resumes_to_the_bit() {
 
 /// From φ, with what is there of the inner states; from two processes to one, to three, and back to two.
 #[test]
-fn another_number_of_processes_goes_on_from_phi() {
+fn another_number_of_processes_resumes_from_phi() {
     let sandbox = Sandbox::new(SMALL);
     let epochs = ["--set", "train.max_steps=false", "--set", "train.epochs=4"];
     // Steps 1 to 5 of 8; the fourth and fifth belong to a cycle that does not come to its sync.
@@ -194,7 +189,7 @@ fn another_number_of_processes_goes_on_from_phi() {
 }
 
 #[test]
-fn one_process_of_a_distributed_run_is_the_plain_run_to_the_bit() {
+fn a_distributed_run_of_one_is_the_plain_run_bit_for_bit() {
     let sandbox = Sandbox::new(SMALL);
     sandbox.train("plain", &[]);
     succeed(start(&sandbox, 1, &train("one", &LOCAL)));
@@ -204,7 +199,7 @@ fn one_process_of_a_distributed_run_is_the_plain_run_to_the_bit() {
 
 /// Two with half of the batch each see together what one sees.
 #[test]
-fn averaged_gradients_are_those_of_one_process_with_the_whole_batch() {
+fn averaged_gradients_equal_those_of_the_whole_batch() {
     let sandbox = Sandbox::new(SMALL);
     let plain = ["--set", "model.dropout=0", "--set", "model.batch_norm=false"];
     sandbox.train("one", &plain);
@@ -226,7 +221,7 @@ fn averaged_gradients_are_those_of_one_process_with_the_whole_batch() {
 }
 
 #[test]
-fn processes_with_different_configs_refuse_each_other() {
+fn processes_with_different_configs_are_refused() {
     let sandbox = Sandbox::new(SMALL);
     let port = free_port();
     let more = |k| [&LOCAL[..], &["--set", k]].concat();
@@ -252,7 +247,7 @@ fn processes_with_different_configs_refuse_each_other() {
 }
 
 #[test]
-fn processes_with_different_data_refuse_each_other_and_the_mode_stays() {
+fn processes_with_different_data_or_another_mode_are_refused() {
     let sandbox = Sandbox::new(SMALL);
     succeed(start(
         &sandbox,
@@ -282,7 +277,7 @@ fn processes_with_different_data_refuse_each_other_and_the_mode_stays() {
 }
 
 #[test]
-fn what_is_asked_of_one_process_all_do() {
+fn commands_to_one_process_reach_all() {
     let sandbox = Sandbox::new(SMALL);
     let long = ["--set", "train.max_steps=1000000", "--set", "checkpoint.every_steps=0"];
     let mut ranks = start(&sandbox, 2, &train("run", &[&LOCAL[..], &long].concat()));
@@ -303,7 +298,7 @@ fn what_is_asked_of_one_process_all_do() {
     sandbox.wait_for("run", &mut ranks[0], |record| matches!(record.event, Event::Paused));
     assert!(sandbox.lookahead(&["ctl", "runs/run", "continue"]).status.success());
     sandbox.wait_for("run", &mut ranks[0], |record| matches!(record.event, Event::Continued));
-    // The one that keeps no record is asked to stop.
+    // SIGTERM goes to the rank that has no log.
     kill_process(Pid::from_child(&ranks[1]), Signal::TERM).unwrap();
     succeed(ranks);
     let records = sandbox.records("run");
@@ -317,9 +312,9 @@ fn what_is_asked_of_one_process_all_do() {
 }
 
 /// Either of two processes is killed, twice in the suite and as often as `LOOKAHEAD_CRASHES` says: the
-/// other ends too, and both started again by the same command go on to the model of an undisturbed run.
+/// other ends too, and the same command, run again, reaches the model of an undisturbed run.
 #[test]
-fn killed_at_random_moments_two_processes_go_on_to_the_same_model() {
+fn killed_at_random_moments_two_processes_reach_the_same_model() {
     let times: u64 = std::env::var("LOOKAHEAD_CRASHES").map_or(2, |times| times.parse().unwrap());
     let mut state = std::time::UNIX_EPOCH.elapsed().unwrap().as_nanos() as u64;
     println!("seed {state}");
@@ -364,9 +359,9 @@ fn killed_at_random_moments_two_processes_go_on_to_the_same_model() {
     println!("{kills} kills in {runs} runs; rank 0 was the victim {} times", victims[0]);
 }
 
-/// What one process alone can't do, the other tells as its own end, at once.
+/// One process can't start: the other ends at once, with the same reason.
 #[test]
-fn who_can_not_begin_tells_the_other_why() {
+fn a_process_that_can_not_start_tells_the_other_why() {
     let sandbox = Sandbox::new(SMALL);
     for resumes in [false, true] {
         let run = ["resume", "runs/run"];
@@ -399,9 +394,9 @@ fn who_can_not_begin_tells_the_other_why() {
     }
 }
 
-/// A loss that is no number ends all, with advice that several processes can follow.
+/// NaN ends all, with advice that applies to several processes.
 #[test]
-fn processes_that_diverge_say_so() {
+fn divergence_ends_all_processes() {
     let sandbox = Sandbox::new(SMALL);
     let ranks =
         start(&sandbox, 2, &train("run", &[&LOCAL[..], &["--set", "optimizer.lr=1e30"]].concat()));
@@ -444,9 +439,9 @@ fn another_program_at_the_port_is_named() {
         });
         let started = Instant::now();
         let resume = [&["resume", "runs/run"][..], &sets(&timeout[1..])].concat();
-        for arguments in [train("run", &sets(&timeout)), resume] {
-            let rank = as_rank(&mut sandbox.command(&arguments), 1, 2, port);
-            let output = rank.wait_with_output().unwrap();
+        let both = [train("run", &sets(&timeout)), resume];
+        let both = both.map(|arguments| as_rank(&mut sandbox.command(&arguments), 1, 2, port));
+        for output in ends(both.into()) {
             failed(&output, 1, &[words]);
             let said = String::from_utf8(output.stderr).unwrap();
             assert!(!said.contains("frame #") && !said.contains("c10d"), "one sentence: {said}");
@@ -457,7 +452,7 @@ fn another_program_at_the_port_is_named() {
 
 /// Each names its cause, at once, and nothing else.
 #[test]
-fn processes_that_are_started_wrongly_say_how() {
+fn wrong_variables_of_the_environment_are_named() {
     let sandbox = Sandbox::new(SMALL);
     let arguments = train("run", &LOCAL);
     let started = Instant::now();
@@ -499,7 +494,7 @@ fn processes_that_are_started_wrongly_say_how() {
 
 /// A name that is not there yet, as where machines come up together, is waited for, and said.
 #[test]
-fn a_name_without_an_address_is_said_early() {
+fn a_host_name_that_does_not_resolve_is_reported_early() {
     let sandbox = Sandbox::new(SMALL);
     let timeout = ["distributed.mode=local", "distributed.timeout_seconds=8"];
     let mut command = sandbox.command(&train("run", &sets(&timeout)));
@@ -516,7 +511,7 @@ fn a_name_without_an_address_is_said_early() {
 /// Rank 0 has all files of a run. The others need no place for any, and leave none behind however they
 /// end.
 #[test]
-fn a_process_that_is_not_rank_0_has_no_files() {
+fn only_rank_0_has_files() {
     let sandbox = Sandbox::new(SMALL);
     let with_temporary = |arguments: &[&str], place: &str| -> Vec<Child> {
         let port = free_port();
@@ -546,7 +541,7 @@ fn a_process_that_is_not_rank_0_has_no_files() {
 
 /// libtorch's own messages about a process that is gone find no reader.
 #[test]
-fn a_lost_process_ends_one_whose_stderr_no_one_reads() {
+fn a_lost_process_ends_the_other_even_if_its_stderr_is_full() {
     use std::io::Write;
     let sandbox = Sandbox::new(SMALL);
     let port = free_port();
@@ -568,16 +563,10 @@ fn a_lost_process_ends_one_whose_stderr_no_one_reads() {
     sandbox.wait_for("run", &mut ranks[0], |record| record.step >= 10);
     ranks[1].kill().unwrap();
     ranks[1].wait().unwrap();
-    let began = Instant::now();
-    let status = loop {
-        if let Some(status) = ranks[0].try_wait().unwrap() {
-            break status;
-        }
-        if began.elapsed() > Duration::from_secs(50) {
-            ranks[0].kill().unwrap();
-            panic!("rank 0 waits for a reader");
-        }
-        std::thread::sleep(Duration::from_millis(20));
-    };
-    assert_eq!(status.code(), Some(1));
+    let mut status = None;
+    wait_until("rank 0 ends, without a reader of its stderr", || {
+        status = ranks[0].try_wait().unwrap();
+        status.is_some()
+    });
+    assert_eq!(status.unwrap().code(), Some(1));
 }

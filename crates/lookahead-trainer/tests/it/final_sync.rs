@@ -1,10 +1,10 @@
 //! A run that ends inside a cycle ends with a last sync, and one that is given more steps continues as if
 //! it had not.
 
-use crate::common::{SMALL, Sandbox, stderr};
+use crate::common::{SMALL, Sandbox, stderr, train};
 use lookahead_run::event::{Event, Record, Split, Weights};
 
-/// Cycles of 5, and a checkpoint at the end alone unless more are asked for.
+/// Cycles of 5, and a checkpoint only at the end unless the test sets more.
 fn sandbox() -> Sandbox {
     Sandbox::new(
         &SMALL.replace("k = 3", "k = 5").replace("every_steps = 1\n", "every_steps = 100\n"),
@@ -41,9 +41,9 @@ fn a_longer_run_continues_from_before_the_last_sync() {
     }
 }
 
-/// θ, φ and what is said of both: the model file, the evaluations and `eval` have φ after the sync.
+/// The model file, the last evaluations and `eval` have φ after the sync.
 #[test]
-fn the_result_is_phi_after_it() {
+fn the_result_is_phi_after_the_final_sync() {
     let sandbox = sandbox();
     let nine = ["--set", "train.max_steps=9", "--set", "model.dropout=0"];
     // One has a checkpoint of the same step before: it makes way.
@@ -87,14 +87,13 @@ fn the_result_is_phi_after_it() {
 }
 
 #[test]
-fn a_k_that_never_comes_is_refused_or_told() {
+fn a_k_beyond_the_last_step_is_refused_or_noted() {
     let sandbox = sandbox();
     let long = ["--set", "lookahead.k=1000", "--set", "train.max_steps=9"];
     let said = stderr(&sandbox.train("told", &long));
     assert!(said.contains("`lookahead.k` is 1000") && said.contains("9 steps"), "{said}");
-    let fixed = ["train", "test.toml", "--out", "runs", "--name", "refused"];
     let off = ["--set", "lookahead.final_sync=false"];
-    let refused = sandbox.lookahead(&[&fixed[..], &long, &off].concat());
+    let refused = sandbox.lookahead(&train("refused", &[&long[..], &off].concat()));
     let said = stderr(&refused);
     assert_eq!(refused.status.code(), Some(2), "{said}");
     assert!(said.contains("no sync would ever happen") && said.contains("at most 9"), "{said}");

@@ -6,9 +6,11 @@ use std::io::Write;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use crate::common::{SMALL, Sandbox, copy_folder, failed, signal, stderr, succeeded};
+use crate::common::{
+    SMALL, Sandbox, copy_folder, failed, logged, signal, stderr, succeeded, wait_until,
+};
 use lookahead_run::checkpoint::sha256_of;
 use lookahead_run::event::{Event, Status};
 
@@ -34,15 +36,6 @@ fn hashes(folder: &Path) -> BTreeMap<PathBuf, String> {
     found
 }
 
-#[track_caller]
-fn wait_until(what: &str, condition: impl Fn() -> bool) {
-    let started = Instant::now();
-    while !condition() {
-        assert!(started.elapsed() < Duration::from_secs(120), "never: {what}");
-        std::thread::sleep(Duration::from_millis(5));
-    }
-}
-
 fn begin(sandbox: &Sandbox, run: &str) -> Child {
     let mut child = sandbox.start(run, &ENDLESS);
     sandbox.wait_for(run, &mut child, |record| record.step >= 40);
@@ -60,7 +53,7 @@ fn newest(sandbox: &Sandbox, run: &str) -> u64 {
 
 /// A shorter run takes the name of one that trains on in a folder that was moved away.
 #[test]
-fn a_run_that_is_moved_trains_on_in_its_folder_and_leaves_the_next_of_its_name_alone() {
+fn a_moved_run_stays_in_its_folder_and_leaves_the_next_of_its_name_alone() {
     let sandbox = Sandbox::new(SMALL);
     let child = begin(&sandbox, "run");
     fs::rename(sandbox.run_folder("run"), sandbox.run_folder("old")).unwrap();
@@ -92,13 +85,13 @@ fn a_run_that_is_moved_trains_on_in_its_folder_and_leaves_the_next_of_its_name_a
 }
 
 #[test]
-fn a_run_whose_folder_is_removed_says_so_and_leaves_the_next_of_its_name_alone() {
+fn a_run_whose_folder_is_removed_leaves_the_next_of_its_name_alone() {
     let sandbox = Sandbox::new(SMALL);
     let child = begin(&sandbox, "run");
     remove(&sandbox.run_folder("run"));
     sandbox.train("run", &["--set", "optimizer.lr=0.03", "--set", "checkpoint.keep=2"]);
     let before = hashes(&sandbox.run_folder("run"));
-    // Many a checkpoint would have been saved in that time.
+    // Long enough for many checkpoints.
     std::thread::sleep(Duration::from_secs(2));
     signal(&child, "TERM");
     let output = child.wait_with_output().unwrap();
@@ -109,7 +102,7 @@ fn a_run_whose_folder_is_removed_says_so_and_leaves_the_next_of_its_name_alone()
 
 /// The processes of a sweep that was killed train on.
 #[test]
-fn a_sweep_is_not_harmed_by_the_processes_of_one_that_was_killed_and_removed() {
+fn processes_of_a_removed_sweep_leave_the_next_of_its_name_alone() {
     let text = |lr: &str, steps: u64| {
         format!(
             "config = \"test.toml\"\nseeds = 2\njobs = 2\n[set]\n\"train.max_steps\" = {steps}\n\
@@ -124,10 +117,8 @@ fn a_sweep_is_not_harmed_by_the_processes_of_one_that_was_killed_and_removed() {
     fs::write(&file, text("0.05", 10_000_000)).unwrap();
     let mut killed = sandbox.command(&arguments).stderr(Stdio::null()).spawn().unwrap();
     for index in 0..2 {
-        wait_until("both train", || {
-            lookahead_run::log::read(&run(index).join("events.jsonl"))
-                .is_ok_and(|records| records.last().is_some_and(|record| record.step >= 40))
-        });
+        let log = run(index).join("events.jsonl");
+        wait_until("both train", || logged(&log, |record| record.step >= 40));
     }
     let processes: Vec<u32> = (0..2).map(|index| process(&sandbox, &run(index))).collect();
     signal(&killed, "KILL");
@@ -149,7 +140,7 @@ fn a_sweep_is_not_harmed_by_the_processes_of_one_that_was_killed_and_removed() {
 /// A sweep that trains on in a folder that was moved away must not start, replace or list runs in the
 /// one that has its name now.
 #[test]
-fn a_sweep_whose_folder_is_moved_ends_and_leaves_the_next_of_its_name_alone() {
+fn a_moved_sweep_ends_and_leaves_the_next_of_its_name_alone() {
     let text = |steps: u64| {
         format!(
             "config = \"test.toml\"\nseeds = 2\njobs = 1\n[set]\n\"train.max_steps\" = {steps}\n\
@@ -198,7 +189,7 @@ fn is_running(process: &str) -> bool {
 }
 
 #[test]
-fn a_lock_that_is_removed_under_a_run_lets_no_one_in() {
+fn a_removed_lock_admits_no_second_process() {
     let sandbox = Sandbox::new(SMALL);
     let child = begin(&sandbox, "run");
     let lock = sandbox.run_folder("run").join("lock");
@@ -220,7 +211,7 @@ fn a_lock_that_is_removed_under_a_run_lets_no_one_in() {
 
 /// Another process has the lock that is now at its place: it may be writing.
 #[test]
-fn a_run_that_was_taken_over_writes_nothing_more() {
+fn a_run_taken_over_by_another_process_writes_nothing_more() {
     let sandbox = Sandbox::new(SMALL);
     let child = begin(&sandbox, "run");
     let folder = sandbox.run_folder("run");
@@ -239,7 +230,7 @@ fn a_run_that_was_taken_over_writes_nothing_more() {
 
 /// Only the run itself may hold its lock: a shared lock of another user's would block a resume.
 #[test]
-fn a_lock_is_for_its_owner_only() {
+fn only_its_owner_can_open_a_lock() {
     let sandbox = Sandbox::new(SMALL);
     sandbox.train("run", &["--set", "train.max_steps=4"]);
     let lock = sandbox.run_folder("run").join("lock");
@@ -287,7 +278,7 @@ fn a_checkpoint_of_another_run_is_refused_by_name() {
 
 /// A copy is the same run, and so is one that was trained on.
 #[test]
-fn a_copy_of_a_run_can_be_resumed_and_its_checkpoints_brought_back() {
+fn a_copied_run_can_be_resumed_and_its_checkpoints_copied_back() {
     let sandbox = Sandbox::new(SMALL);
     sandbox.train("run", &["--set", "train.max_steps=4"]);
     copy_folder(&sandbox.run_folder("run"), &sandbox.run_folder("copy"));
@@ -306,7 +297,7 @@ fn a_copy_of_a_run_can_be_resumed_and_its_checkpoints_brought_back() {
 
 /// As by `cp -al`: what one of the two appends is not the other's.
 #[test]
-fn a_copy_made_of_hard_links_shares_nothing_that_changes() {
+fn a_hard_linked_copy_shares_nothing_that_changes() {
     let sandbox = Sandbox::new(SMALL);
     sandbox.train("run", &["--set", "train.max_steps=4"]);
     let link = |from: &str, to: &str| {

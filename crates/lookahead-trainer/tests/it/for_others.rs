@@ -18,7 +18,7 @@ fn every_event_and_field_is_documented() {
     sandbox.train("run", &["--set", "train.max_steps=8"]);
     sandbox.resume("run", &["--set", "train.max_steps=14"]);
     let log = std::fs::read_to_string(sandbox.run_folder("run").join("events.jsonl")).unwrap();
-    // What a short run that nobody asks for anything does not tell.
+    // Events that a short run without commands does not have.
     let gpu = Gpu { utilization: 0.5, memory_used: 1, memory_total: 2 };
     let seldom = [
         Event::Changed(Changed { changes: serde_json::Map::new() }),
@@ -105,7 +105,7 @@ fn eval_uses_the_threads_of_the_run() {
 /// A run of another program in the same format: it can be looked at, and what only that program can do
 /// with it is refused by its name.
 #[test]
-fn a_run_of_another_program_is_told_by_its_name() {
+fn a_run_of_another_program_is_named() {
     use crate::common::{failed, succeeded};
     use lookahead_run::control::ControlServer;
     use lookahead_run::event::{RunInfo, Software, Step};

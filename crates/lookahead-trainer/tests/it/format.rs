@@ -43,9 +43,9 @@ fn agree(before: &[(u64, f64, f64)], after: &[(u64, f64, f64)]) {
     }
 }
 
-/// It goes on as it did on the machine that saved it, but for the last bits, which are a machine's own.
+/// It continues as on the machine that saved it, up to the last bits, which depend on the machine.
 #[test]
-fn it_is_resumed() {
+fn the_first_format_is_resumed() {
     let sandbox = sandbox();
     let before = losses(&sandbox.records("v1"));
     let said = stderr(&sandbox.resume("v1", &["--from", "4"]));
@@ -56,7 +56,7 @@ fn it_is_resumed() {
 }
 
 #[test]
-fn it_is_inspected_and_exported() {
+fn the_first_format_is_inspected_and_exported() {
     let sandbox = sandbox();
     let inspect = ["inspect", "runs/v1/step-00000004", "--json"];
     let output = succeeded(sandbox.lookahead(&inspect));
@@ -85,7 +85,7 @@ fn it_is_inspected_and_exported() {
 
 /// What was in checkpoints before they told of config, measurements, time and git.
 #[test]
-fn fields_that_came_later_may_be_absent() {
+fn newer_fields_may_be_absent() {
     let sandbox = sandbox();
     let path = sandbox.run_folder("v1").join("step-00000004/manifest.json");
     let text = std::fs::read_to_string(&path).unwrap();
@@ -108,9 +108,9 @@ fn fields_that_came_later_may_be_absent() {
     agree(&before, &losses(&sandbox.records("v1")));
 }
 
-/// It says nothing about the inputs, and that is said; what is trained on from there does.
+/// It does not describe the model's inputs, which export reports; a run resumed from it does.
 #[test]
-fn its_export_says_that_the_signature_is_missing() {
+fn export_reports_the_missing_signature() {
     let sandbox = sandbox();
     let export = |file: &str| sandbox.lookahead(&["export", "runs/v1", "-o", file]);
     let said = stderr(&succeeded(export("old.safetensors")));

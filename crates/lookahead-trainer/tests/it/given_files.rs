@@ -77,7 +77,7 @@ fn a_config_may_come_from_a_pipe() {
 }
 
 #[test]
-fn what_looks_like_a_number_may_be_a_name_and_the_other_way_round() {
+fn names_that_look_like_numbers_and_numbers_like_names() {
     let text = "[data]\nkind = \"text\"\nfile = \"none\"\nlength = 4\nvalidation = 2\n[model]\n\
                 kind = \"lstm\"\n[train]\nmax_steps = 1\n";
     let sandbox = Sandbox::new(text);
@@ -180,7 +180,7 @@ fn images_may_be_decompressed_and_have_other_names() {
 }
 
 #[test]
-fn cifar_in_another_form_comes_with_what_helps() {
+fn cifar_in_another_format_is_refused_with_the_remedy() {
     for (kind, python, archive) in [
         ("cifar10", "cifar-10-batches-py/data_batch_1", "cifar-10-binary.tar.gz"),
         ("cifar100", "cifar-100-python/train", "cifar-100-binary.tar.gz"),
@@ -201,7 +201,7 @@ fn cifar_in_another_form_comes_with_what_helps() {
 }
 
 #[test]
-fn a_text_may_be_marked_or_utf_16() {
+fn a_text_may_have_a_byte_order_mark_or_be_utf_16() {
     let config = "[data]\nkind = \"text\"\nfile = \"t\"\nlength = 4\nvalidation = 2\n[model]\n\
                   kind = \"lstm\"\n[train]\nmax_steps = 3\n";
     let sandbox = Sandbox::new(config);

@@ -26,7 +26,7 @@ fn cases(target: &str) -> Vec<(PathBuf, Vec<u8>)> {
 }
 
 #[test]
-fn the_cases_of_the_fuzzers() {
+fn the_seeds_of_the_fuzzers() {
     for (name, target) in TARGETS {
         for (path, bytes) in cases(name) {
             println!("{}", path.display());
@@ -37,7 +37,7 @@ fn the_cases_of_the_fuzzers() {
 
 /// A short look for what a long one would find: no substitute for `just fuzz`.
 #[test]
-fn the_cases_with_changes() {
+fn the_seeds_with_random_changes() {
     let mut state = 0u64;
     let mut random = |below: usize| {
         state =

@@ -45,7 +45,7 @@ fn a_run_and_its_checkpoints() {
 }
 
 #[test]
-fn a_checkpoint_holds_all_that_decides_the_future() {
+fn a_manifest_has_all_that_decides_the_future() {
     let sandbox = Sandbox::new(SMALL);
     sandbox.train("run", &["--set", "train.max_steps=4"]);
     let inspect = |more: &[&str]| sandbox.lookahead(&[&["inspect"], more].concat());
@@ -89,7 +89,7 @@ fn a_checkpoint_holds_all_that_decides_the_future() {
 
 /// The commit of the folder in which a run was trained, and whether it was all there was.
 #[test]
-fn the_git_revision_where_there_is_one() {
+fn the_git_revision_is_recorded() {
     let sandbox = Sandbox::new(SMALL);
     let git = |arguments: &[&str]| {
         let mut git = std::process::Command::new("git");
@@ -138,7 +138,7 @@ fn other_folders_and_states() {
     assert_eq!(state(), "interrupted");
 }
 
-/// The most memory that the program has held, in KiB, as far as a look now and then tells.
+/// The program's peak memory, sampled, in KiB.
 fn peak(sandbox: &Sandbox, arguments: &[&str]) -> (u64, Value) {
     use std::io::Read;
     let mut command = sandbox.command(arguments);

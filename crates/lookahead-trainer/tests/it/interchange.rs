@@ -3,12 +3,12 @@
 use std::collections::BTreeMap;
 use std::process::Command;
 
-use crate::common::{SMALL, Sandbox, failed, root, sets, stderr, succeeded};
+use crate::common::{SMALL, Sandbox, failed, root, sets, stderr, succeeded, train};
 use lookahead_run::Manifest;
 use lookahead_run::event::Event;
 use lookahead_trainer::tensor_file::{TensorFile, entries, read, write_new};
 
-/// φ is the model's file; θ is what the training goes on with.
+/// φ is the model file; θ is what training continues with.
 #[test]
 fn both_sets_of_weights_are_exported() {
     let sandbox = Sandbox::new(SMALL);
@@ -54,7 +54,7 @@ fn without_lookahead_the_fast_weights_are_the_model() {
 
 /// A run that begins with another one's model: both θ and φ.
 #[test]
-fn a_run_begins_with_given_weights() {
+fn init_from_begins_with_given_weights() {
     let sandbox = Sandbox::new(SMALL);
     sandbox.train("first", &[]);
     let model = "runs/first/step-00000014/model.safetensors";
@@ -75,11 +75,7 @@ fn a_run_begins_with_given_weights() {
     assert!(told.contains(model) && told.contains("SHA-256"), "{told}");
 
     let other = ["--init-from", model, "--set", "model.hidden=[8]"];
-    let train = |more: &[&str]| {
-        sandbox.lookahead(
-            &[&["train", "test.toml", "--out", "runs", "--name", "third"], more].concat(),
-        )
-    };
+    let train = |more: &[&str]| sandbox.lookahead(&train("third", more));
     failed(&train(&other), 2, &["does not fit the model", "`fc1.weight` has shape [16, 64]"]);
     assert!(!sandbox.run_folder("third").exists());
     std::fs::write(sandbox.path().join("it.pt"), b"PK\x03\x04 a zip archive").unwrap();
@@ -89,7 +85,7 @@ fn a_run_begins_with_given_weights() {
 }
 
 #[test]
-fn a_part_of_the_weights_may_be_given() {
+fn init_partial_takes_a_part_of_the_weights() {
     let sandbox = Sandbox::new(SMALL);
     sandbox.train("first", &[]);
     let mut model =
@@ -97,15 +93,14 @@ fn a_part_of_the_weights_may_be_given() {
     model.retain(|name, _| name.starts_with("fc1"));
     write_new(&sandbox.path().join("part.safetensors"), None, entries(model)).unwrap();
     let more = ["--init-from", "part.safetensors", "--set", "optimizer.lr=0"];
-    let fixed = ["train", "test.toml", "--out", "runs", "--name", "second"];
-    let refused = sandbox.lookahead(&[&fixed[..], &more].concat());
+    let refused = sandbox.lookahead(&train("second", &more));
     failed(&refused, 2, &["Missing in the file: `fc_bn1.bias`", "--init-partial"]);
     sandbox.train("second", &[&more[..], &["--init-partial"]].concat());
 }
 
 /// Fine-tuning: a model of five classes is where one of ten begins.
 #[test]
-fn the_layers_that_fit_are_taken_and_the_others_listed() {
+fn init_partial_takes_the_layers_that_fit_and_lists_the_others() {
     let sandbox = Sandbox::new(SMALL);
     sandbox.train("first", &[]);
     let first = read(&sandbox.run_folder("first").join("step-00000014/model.safetensors")).unwrap();
@@ -150,7 +145,7 @@ fn first_note(sandbox: &Sandbox, run: &str) -> String {
 
 /// Whoever has only the file knows how to use it.
 #[test]
-fn files_of_weights_say_what_goes_in_and_what_comes_out() {
+fn weight_files_describe_their_inputs_and_outputs() {
     let sandbox = Sandbox::new(SMALL);
     sandbox.train("run", &[]);
     succeeded(sandbox.lookahead(&[
@@ -193,7 +188,7 @@ fn files_of_weights_say_what_goes_in_and_what_comes_out() {
 
 /// A text's characters are numbers in the model.
 #[test]
-fn the_alphabet_of_a_text_is_with_its_weights() {
+fn a_weight_file_has_the_alphabet_of_its_text() {
     let config = "[data]\nkind = \"text\"\nfile = \"t.txt\"\nlength = 4\nvalidation = 2\n[model]\n\
                   kind = \"lstm\"\n[train]\nmax_steps = 2\n";
     let sandbox = Sandbox::new(config);
@@ -258,8 +253,7 @@ fn weights_in_other_formats_are_converted_as_the_error_says() {
     let script = root().join("crates/lookahead-trainer/tests/python/other_formats.py");
     succeeded(Command::new(&python).arg(script).args([&model, sandbox.path()]).output().unwrap());
     let train = |file: &str, run: &str| {
-        let fixed = ["train", "test.toml", "--out", "runs", "--name", run, "--init-from", file];
-        sandbox.lookahead(&[&fixed[..], &["--set", "train.max_steps=1"]].concat())
+        sandbox.lookahead(&train(run, &["--init-from", file, "--set", "train.max_steps=1"]))
     };
     for (file, words) in [
         ("checkpoint.pt", "a PyTorch checkpoint with a pickle in it"),
@@ -305,14 +299,14 @@ fn pointers_and_pages_are_not_weights() {
     }
 }
 
-/// PyTorch gives the same outputs with φ, and goes on with θ and Adam's moments as this program does.
+/// PyTorch gives the same outputs with φ, and continues from θ and Adam's moments as this program does.
 #[test]
-fn pytorch_goes_on_from_a_checkpoint() {
+fn pytorch_continues_from_a_checkpoint() {
     let Some(python) = crate::common::python() else {
         eprintln!("Passed over: no Python with torch and safetensors; `just python` makes one.");
         return;
     };
-    // No dropout, whose random numbers nobody else draws.
+    // No dropout: PyTorch would draw other random numbers.
     let plain = SMALL.replace("dropout = 0.3", "dropout = 0.0");
     let sandbox = Sandbox::new(&plain);
     for (kind, fused, batch_norm) in

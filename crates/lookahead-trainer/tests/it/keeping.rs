@@ -23,7 +23,7 @@ fn accuracies(sandbox: &Sandbox, run: &str) -> Vec<(u64, f64)> {
 }
 
 #[test]
-fn the_newest_and_every_so_manieth() {
+fn the_newest_and_every_nth_are_kept() {
     let sandbox = Sandbox::new(SMALL);
     let more = ["--set", "checkpoint.keep=2", "--set", "checkpoint.keep_every_steps=5"];
     sandbox.train("run", &more);
@@ -36,7 +36,7 @@ fn the_newest_and_every_so_manieth() {
 
 /// The best so far is saved when it is found, though no checkpoint is due, and stays.
 #[test]
-fn the_best_by_validation() {
+fn the_best_by_validation_is_kept() {
     let sandbox = Sandbox::new(SMALL);
     // A large learning rate, so that it does not get better all the time.
     let more = &sets(&[
@@ -70,7 +70,7 @@ fn the_best_by_validation() {
 }
 
 #[test]
-fn a_run_that_gets_no_better_ends() {
+fn patience_ends_a_run() {
     let sandbox = Sandbox::new(SMALL);
     let more = &sets(&[
         "train.patience=3",
@@ -109,7 +109,7 @@ fn a_run_that_gets_no_better_ends() {
 
     let nothing = stderr(&sandbox.resume("run", &[]));
     assert!(nothing.contains("3 evaluations came without a better one"), "{nothing}");
-    // The count goes on where it stood.
+    // The count continues.
     let resumed = sandbox.resume("run", &["--set", "train.patience=4"]);
     assert!(stderr(&resumed).contains("Going on from"), "{}", stderr(&resumed));
     let records = sandbox.records("run");
@@ -177,7 +177,7 @@ fn check_the_result_is_the_best(sandbox: &Sandbox, [best, last]: [u64; 2], said:
 
 /// Its result is the last model then, and the test, `eval` and `export` say so.
 #[test]
-fn a_best_model_that_is_gone() {
+fn a_missing_best_checkpoint_is_reported() {
     let sandbox = Sandbox::new(SMALL);
     let more = ["train.patience=1", "optimizer.lr=0", "train.max_steps=100", "checkpoint.keep=1"];
     sandbox.train("run", &[&sets(&more)[..], &sets(&["checkpoint.every_steps=0"])].concat());
@@ -193,7 +193,7 @@ fn a_best_model_that_is_gone() {
 }
 
 #[test]
-fn the_best_can_be_asked_for() {
+fn eval_can_use_the_best() {
     let sandbox = Sandbox::new(SMALL);
     sandbox.train("run", &sets(&["train.evaluate_every_epochs=0"]));
     let ask = |run: &str| sandbox.lookahead(&["eval", run, "--from", "best", "--json"]);
@@ -221,7 +221,7 @@ fn the_best_can_be_asked_for() {
 
 /// The evaluation at the end of a run that ends inside an epoch is not one that a longer run has.
 #[test]
-fn a_run_given_more_steps_has_the_best_of_the_longer_run() {
+fn a_run_given_more_steps_keeps_the_best_of_the_longer_run() {
     let sandbox = Sandbox::new(SMALL);
     sandbox.train("whole", &sets(&["train.max_steps=14"]));
     sandbox.train("run", &sets(&["train.max_steps=6"]));
@@ -255,7 +255,7 @@ fn without_validation_there_is_no_best() {
 
 /// A loss that stays finite and means nothing is reported once on the way, and at the end.
 #[test]
-fn a_run_that_learns_nothing_says_so() {
+fn a_run_that_learns_nothing_is_reported() {
     let sandbox = Sandbox::new(SMALL);
     let plain = ["model.batch_norm=false", "model.dropout=0.0", "train.max_steps=80"];
     let said = |run: &str, more: &[&str]| {

@@ -1,4 +1,4 @@
-//! Settings that change while a run lives: as if it had been stopped, and resumed with them.
+//! Changing a setting of a running run equals stopping it and resuming with the new value.
 
 use crate::common::{SMALL, Sandbox, failed, sets, signal, stderr, succeeded};
 use lookahead_run::command::Command;
@@ -6,7 +6,7 @@ use lookahead_run::event::{Event, Record};
 use lookahead_run::{RunFolder, control};
 use std::process::Child;
 
-/// Quiet, since nobody takes what it says, and a full pipe would hold it up.
+/// Quiet, since its output is not read, and a full pipe would block it.
 const ENDLESS: [&str; 5] =
     ["--quiet", "--set", "train.max_steps=10000000", "--set", "checkpoint.every_steps=0"];
 
@@ -57,10 +57,10 @@ fn changes(sandbox: &Sandbox, run: &str) -> Vec<(u64, String)> {
     changes.collect()
 }
 
-/// Stopped and resumed with the change at one step, against the change in a run that lives and is
-/// stopped and resumed later: the same to the bit.
+/// A run stopped and resumed with the change at one step equals one that is changed while running and
+/// stopped and resumed later, bit for bit.
 #[test]
-fn a_change_in_a_run_that_lives_is_one_at_a_resume() {
+fn a_change_in_a_running_run_equals_one_at_a_resume() {
     for setting in ["optimizer.lr=0.2", "lookahead.alpha=0.9"] {
         let sandbox = Sandbox::new(SMALL);
         let mut child = sandbox.start("run", &ENDLESS);
@@ -81,10 +81,10 @@ fn a_change_in_a_run_that_lives_is_one_at_a_resume() {
     }
 }
 
-/// A cycle of 3 ends as it began, and the next one has 5 inner steps: whether the run lives on, or is
+/// A cycle of 3 ends as it began, and the next one has 5 inner steps: whether the run continues, or is
 /// stopped or killed before.
 #[test]
-fn another_k_begins_with_a_cycle() {
+fn another_k_holds_from_the_next_cycle() {
     let sandbox = Sandbox::new(SMALL);
     let mut child = sandbox.start("run", &ENDLESS);
     let at = pause(&sandbox, &mut child, |step| step % 3 == 1);
@@ -122,9 +122,9 @@ fn another_k_begins_with_a_cycle() {
     assert!(sandbox.tensors("run", end) == sandbox.tensors("whole", end));
 }
 
-/// Stopped before the cycle is over, the change is not lost.
+/// A stop before the end of the cycle does not lose the change.
 #[test]
-fn another_k_outlives_a_stop() {
+fn another_k_survives_a_stop() {
     let sandbox = Sandbox::new(SMALL);
     let mut child = sandbox.start("run", &ENDLESS);
     let at = pause(&sandbox, &mut child, |step| step % 3 == 1);
@@ -158,7 +158,7 @@ fn another_k_between_two_cycles() {
 
 /// Probes that were off begin, and change nothing.
 #[test]
-fn probes_begin_in_a_run_that_lives() {
+fn probes_can_be_turned_on_in_a_running_run() {
     let sandbox = Sandbox::new(SMALL);
     let off = [&ENDLESS[..], &["--set", "probe.every_syncs=0"]].concat();
     let mut child = sandbox.start("run", &off);
@@ -180,7 +180,7 @@ fn probes_begin_in_a_run_that_lives() {
 }
 
 #[test]
-fn what_can_not_be_set_is_refused_at_once_and_the_run_goes_on() {
+fn invalid_settings_are_refused_at_once_and_the_run_continues() {
     let sandbox = Sandbox::new(SMALL);
     let mut child = sandbox.start("run", &ENDLESS);
     pause(&sandbox, &mut child, |_| true);
@@ -193,9 +193,9 @@ fn what_can_not_be_set_is_refused_at_once_and_the_run_goes_on() {
         failed(&ctl(&sandbox, &["set", setting]), 1, &["did not accept the command", words]);
     }
     failed(&ctl(&sandbox, &["set", "lookahead.k"]), 2, &["is not a KEY=VALUE"]);
-    assert_eq!(sandbox.records("run").pop().unwrap().event, Event::Paused, "nothing came of it");
+    assert_eq!(sandbox.records("run").pop().unwrap().event, Event::Paused, "it had no effect");
 
-    // A folder that takes no config: the change holds all the same, and what is missing is told.
+    // The config can't be written: the change holds anyway, and the run reports it.
     std::fs::create_dir(sandbox.run_folder("run").join(".config.toml.tmp")).unwrap();
     succeeded(ctl(&sandbox, &["set", "optimizer.lr=0.01"]));
     let warned =

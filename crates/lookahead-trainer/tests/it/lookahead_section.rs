@@ -1,6 +1,6 @@
 //! What `[lookahead]` and `optimizer.fused` choose, in the whole program.
 
-use crate::common::{SMALL, Sandbox, copy_folder, failed, sets, stderr, succeeded};
+use crate::common::{SMALL, Sandbox, copy_folder, failed, sets, stderr, succeeded, train};
 use lookahead_run::event::{Event, Split, Weights};
 use lookahead_trainer::tensor_file;
 
@@ -36,7 +36,7 @@ fn fused_or_not_the_training_is_the_same_up_to_rounding() {
     }
 }
 
-/// Each choice makes another training, and each goes on bit for bit from every phase.
+/// Each choice changes the training, and resumes bit for bit from every phase.
 #[test]
 fn every_choice_acts_and_resumes_bit_for_bit() {
     let sandbox = Sandbox::new(SMALL);
@@ -78,7 +78,7 @@ fn every_choice_acts_and_resumes_bit_for_bit() {
 
 /// φ is evaluated, and saved as the model, with statistics of its own; the training does not see it.
 #[test]
-fn recalibrated_statistics_are_phis_and_change_no_training() {
+fn recalibrated_statistics_are_those_of_phi_and_leave_the_training_alone() {
     let sandbox = Sandbox::new(SMALL);
     sandbox.train("theirs", &[]);
     sandbox.train("own", &["--set", "lookahead.recalibrate=3"]);
@@ -109,9 +109,9 @@ fn recalibrated_statistics_are_phis_and_change_no_training() {
 }
 
 /// A learning rate so large that the weights overflow: by default the run ends, with a policy
-/// it goes on from φ, or leaves steps out, and ends where nothing else helps.
+/// it continues from φ, or skips steps, and ends if nothing helps.
 #[test]
-fn values_that_are_no_numbers_follow_the_policy() {
+fn nan_follows_the_policy() {
     let config = SMALL.replace("batch_norm = true", "batch_norm = false");
     let sandbox = Sandbox::new(&config);
     let path = sandbox.config();
@@ -142,24 +142,23 @@ fn values_that_are_no_numbers_follow_the_policy() {
 fn advice_fits_the_run() {
     let config = SMALL.replace("batch_norm = true", "batch_norm = false");
     let sandbox = Sandbox::new(&config);
-    let train = |name: &str, keys: &[&str]| {
-        let fixed = ["train", "test.toml", "--out", "runs", "--name", name];
-        let output = sandbox.lookahead(&[&fixed[..], &sets(keys)].concat());
+    let diverged = |name: &str, keys: &[&str]| {
+        let output = sandbox.lookahead(&train(name, &sets(keys)));
         failed(&output, 1, &["the training diverged"]);
         stderr(&output)
     };
-    let plain = train("plain", &["lookahead=false", "optimizer.lr=1e30"]);
+    let plain = diverged("plain", &["lookahead=false", "optimizer.lr=1e30"]);
     assert!(plain.contains("smaller `optimizer.lr` than 1e30"), "{plain}");
     // A run without Lookahead has no slow weights.
     assert!(!plain.contains("roll_back") && !plain.contains("slow"), "{plain}");
     assert!(plain.contains("resume from an earlier checkpoint"), "{plain}");
-    let none = train("none", &["optimizer.lr=1e30", "checkpoint.every_steps=0"]);
+    let none = diverged("none", &["optimizer.lr=1e30", "checkpoint.every_steps=0"]);
     assert!(none.contains("roll_back") && !none.contains("checkpoint"), "{none}");
 
     // A unit that is 0 for all samples of the first batch gives its weights gradients of 0.
     let wide = ["model.hidden=[64]", "model.dropout=0", "data.batch_size=32"];
     let adam = [&["optimizer.kind=adam", "optimizer.lr=0.001"][..], &wide].concat();
-    let eps = train("eps", &[&adam[..], &["optimizer.eps=0"]].concat());
+    let eps = diverged("eps", &[&adam[..], &["optimizer.eps=0"]].concat());
     assert!(eps.contains("`optimizer.eps` is 0, so the optimizer divides 0 by 0"), "{eps}");
     assert!(!eps.contains("`optimizer.lr`"), "{eps}");
     // What it says helps.
@@ -193,7 +192,7 @@ fn a_bad_stretch_is_survived() {
 }
 
 #[test]
-fn choices_that_make_no_sense_are_refused() {
+fn contradicting_choices_are_refused() {
     let sandbox = Sandbox::new(SMALL);
     let path = sandbox.config();
     for (sets, words) in [

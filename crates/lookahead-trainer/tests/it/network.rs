@@ -1,13 +1,13 @@
 //! Two machines, as two network namespaces on one: what goes over the wire, and a link that fails. Needs
-//! the right to make namespaces (root), `ip` and, for a slow link, `tc`; passed over without.
+//! the right to make namespaces (root), `ip` and, for a slow link, `tc`; skipped without.
 
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
-use crate::common::Sandbox;
+use crate::common::{Sandbox, train};
 use lookahead_run::event::{Event, Record};
 
-/// Two namespaces with a wire between them, which are gone after the test.
+/// Two namespaces with a wire between them, removed after the test.
 struct Wire {
     hosts: [String; 2],
 }
@@ -28,7 +28,7 @@ impl Wire {
             && run("ip", &["netns", "add", b])
             && run("ip", &["-n", a, "link", "add", "w0", "type", "veth", "peer", "w0", "netns", b]);
         if !made {
-            eprintln!("Passed over: no network namespace can be made here.");
+            eprintln!("Skipped: no network namespace can be created here.");
             return None;
         }
         for (host, address) in wire.hosts.iter().zip(ADDRESSES) {
@@ -40,7 +40,7 @@ impl Wire {
         Some(wire)
     }
 
-    /// Both ends let no more through than so much, such as `10mbit`.
+    /// Limits both ends to a rate, for example `10mbit`.
     fn limit(&self, rate: &str) -> bool {
         let bucket = ["tbf", "rate", rate, "burst", "64kb", "latency", "200ms"];
         self.hosts.iter().all(|host| {
@@ -68,11 +68,9 @@ impl Wire {
 
     fn start(&self, sandbox: &Sandbox, run: &str, more: &[&str]) -> [Child; 2] {
         [0, 1].map(|rank| {
-            let fixed = ["train", "test.toml", "--out", "runs", "--name", run];
             Command::new("ip")
                 .args(["netns", "exec", &self.hosts[rank], env!("CARGO_BIN_EXE_lookahead")])
-                .args(fixed)
-                .args(more)
+                .args(train(run, more))
                 .current_dir(sandbox.path())
                 .env("RANK", rank.to_string())
                 .env("WORLD_SIZE", "2")
@@ -153,7 +151,7 @@ fn bytes_per_step(wire: &Wire, sandbox: &Sandbox, name: &str, more: &[&str]) -> 
 
 /// An all-reduce of two sends each one's values to the other, in halves: twice the model's size on the wire.
 #[test]
-fn the_wire_carries_one_kth_of_what_data_parallel_training_sends() {
+fn local_training_sends_one_kth_of_the_bytes() {
     let Some(wire) = Wire::new("bytes") else { return };
     let sandbox = Sandbox::new(NET);
     let mode = ["--set", "distributed.mode=data_parallel"];
@@ -200,7 +198,7 @@ fn cut(
 }
 
 #[test]
-fn a_run_outlives_a_link_that_is_down_for_less_than_the_timeout_and_ends_clearly_past_it() {
+fn a_link_may_fail_for_less_than_the_timeout() {
     let Some(wire) = Wire::new("link") else { return };
     let sandbox = Sandbox::new(NET);
     let (ends, _) = cut(&wire, &sandbox, "short", Duration::from_secs(3), "60");

@@ -44,7 +44,7 @@ fn an_evaluation_inside_a_cycle_leaves_every_loss_as_it_is() {
     assert_eq!(evaluations("evaluated", Split::Validation), all);
     assert_eq!(evaluations("third", Split::Validation), both(&[3, 6, 8]));
     assert!(evaluations("never", Split::Validation).is_empty());
-    assert_eq!(evaluations("never", Split::Test), [8, 8], "the result is told all the same");
+    assert_eq!(evaluations("never", Split::Test), [8, 8], "the result is evaluated anyway");
     for run in ["never", "third"] {
         assert_eq!(sandbox.losses("evaluated"), sandbox.losses(run));
         for step in 1..=8 {
@@ -80,7 +80,7 @@ fn without_the_section_the_inner_optimizer_trains_alone() {
 
 /// The first sync is after the k-th step, and the probe sees θ before and φ after it.
 #[test]
-fn syncs_and_probes_stand_where_they_belong() {
+fn syncs_and_probes_come_at_their_steps() {
     let sandbox = Sandbox::new(SMALL);
     sandbox.train("run", &["--set", "probe.every_syncs=2"]);
     let records = sandbox.records("run");
@@ -105,7 +105,7 @@ fn syncs_and_probes_stand_where_they_belong() {
 
 /// Plain SGD with a cycle of one step: θ goes away from φ by the learning rate times the gradient.
 #[test]
-fn norms_come_with_probes_and_are_right() {
+fn probes_have_the_right_norms() {
     let sandbox = Sandbox::new(SMALL);
     let plain = ["--set", "lookahead.k=1", "--set", "optimizer.momentum=0"];
     sandbox.train("run", &[&plain[..], &["--set", "probe.every_syncs=2"]].concat());
@@ -126,7 +126,7 @@ fn norms_come_with_probes_and_are_right() {
 
 /// The parts are of the steps since the last report, and no more than all of the time.
 #[test]
-fn where_the_time_goes_is_told_now_and_then() {
+fn the_log_says_where_the_time_goes() {
     let sandbox = Sandbox::new(SMALL);
     let mut child = sandbox.start("run", &["--quiet", "--set", "train.max_steps=10000000"]);
     let reported = |record: &Record| matches!(record.event, Event::Timing(_));

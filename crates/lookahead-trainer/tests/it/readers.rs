@@ -4,7 +4,7 @@ use std::io::{BufRead, BufReader, PipeReader, Read, Write};
 use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
-use crate::common::{SMALL, Sandbox, sets, signal};
+use crate::common::{SMALL, Sandbox, sets, signal, train, wait_until};
 use lookahead_run::event::{Event, Record, RunEnded, Status};
 use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
 
@@ -33,22 +33,19 @@ impl Drop for Killed {
 
 /// Starts a training whose stdout and stderr are these.
 fn start(sandbox: &Sandbox, more: &[&str], stdout: Stdio, stderr: Stdio) -> Killed {
-    let arguments = ["train", "test.toml", "--out", "runs", "--name", "run"];
-    let mut command = sandbox.command(&[&arguments[..], more].concat());
+    let mut command = sandbox.command(&train("run", more));
     Killed(command.stdout(stdout).stderr(stderr).spawn().unwrap())
 }
 
 /// Waits for the end of the program.
 #[track_caller]
 fn ended(Killed(child): &mut Killed) -> Option<i32> {
-    let began = Instant::now();
-    loop {
-        if let Some(status) = child.try_wait().unwrap() {
-            return status.code();
-        }
-        assert!(began.elapsed() < Duration::from_secs(30), "it did not end");
-        std::thread::sleep(Duration::from_millis(10));
-    }
+    let mut status = None;
+    wait_until("the program ends", || {
+        status = child.try_wait().unwrap();
+        status.is_some()
+    });
+    status.unwrap().code()
 }
 
 fn warnings(sandbox: &Sandbox) -> Vec<String> {
@@ -61,7 +58,7 @@ fn warnings(sandbox: &Sandbox) -> Vec<String> {
 }
 
 #[test]
-fn pipes_that_no_one_empties_hold_up_neither_training_nor_a_stop() {
+fn full_pipes_block_neither_training_nor_a_stop() {
     for by in ["TERM", "ctl", "INT"] {
         let sandbox = Sandbox::new(SMALL);
         let ((_events, stdout), (_lines, stderr)) = (full_pipe(), full_pipe());
@@ -86,7 +83,7 @@ fn pipes_that_no_one_empties_hold_up_neither_training_nor_a_stop() {
 
 /// A step that takes much longer than the deadline: nothing can be saved in time, and no one reads why.
 #[test]
-fn the_deadline_holds_whatever_the_pipes_do() {
+fn full_pipes_do_not_delay_the_deadline() {
     let sandbox = Sandbox::new(SMALL);
     let ((_events, stdout), (_lines, stderr)) = (full_pipe(), full_pipe());
     let more = sets(&[
@@ -108,7 +105,7 @@ fn the_deadline_holds_whatever_the_pipes_do() {
 
 /// The end of the process waits for a reader who is slow to begin.
 #[test]
-fn a_reader_who_is_slow_gets_every_event_in_order() {
+fn a_slow_reader_gets_every_event_in_order() {
     let sandbox = Sandbox::new(SMALL);
     let more = [&["--json", "--quiet"][..], &sets(&["train.max_steps=800"])].concat();
     let more = [&more[..], &sets(&["checkpoint.keep=1", "checkpoint.every_steps=0"])].concat();
@@ -132,7 +129,7 @@ fn a_reader_who_is_slow_gets_every_event_in_order() {
 
 /// What is dropped is counted, in the stream where it is missing, and in the log.
 #[test]
-fn a_reader_who_comes_back_learns_what_was_missed() {
+fn a_returning_reader_learns_how_many_events_are_missing() {
     let sandbox = Sandbox::new(SMALL);
     // Steps that take no time, so that more than may wait comes soon.
     let fast = sets(&["data.batch_size=10", "model.hidden=[1]", "lookahead.k=1"]);
@@ -141,27 +138,23 @@ fn a_reader_who_comes_back_learns_what_was_missed() {
     let dropping = |record: &Record| matches!(&record.event, Event::Warning(warning) if warning.message.starts_with("Standard output is not being read"));
     let log = sandbox.run_folder("run").join("events.jsonl");
     let mut tail = lookahead_run::LogTail::new(&log);
-    let began = Instant::now();
-    let mut until = |wanted: &dyn Fn(&Record) -> bool| {
-        loop {
+    let mut until = |what: &str, wanted: &dyn Fn(&Record) -> bool| {
+        wait_until(what, || {
             let found = tail.read(10_000).unwrap();
             let mut records = found.iter().filter_map(|item| match item {
                 lookahead_run::LogItem::Record(record) => Some(record),
                 _ => None,
             });
-            if records.any(wanted) {
-                return;
-            }
-            assert!(began.elapsed() < Duration::from_secs(100), "it never came to that");
-            std::thread::sleep(Duration::from_millis(20));
-        }
+            records.any(wanted)
+        });
     };
-    until(&dropping);
+    until("events are dropped", &dropping);
     let reader = BufReader::new(child.0.stdout.take().unwrap());
     let read = std::thread::spawn(move || {
         reader.lines().map(|line| serde_json::from_str(&line.unwrap()).unwrap()).collect()
     });
     until(
+        "the number of dropped events is logged",
         &|record| matches!(&record.event, Event::Warning(w) if w.message.contains("events were dropped")),
     );
     signal(&child.0, "TERM");
@@ -184,7 +177,7 @@ fn a_reader_who_comes_back_learns_what_was_missed() {
 
 /// As `--json > FILE` on a disk without room: what was not written is reported, and the run is saved.
 #[test]
-fn a_file_that_takes_nothing_is_reported() {
+fn a_full_output_file_is_reported() {
     let sandbox = Sandbox::new(SMALL);
     let full = std::fs::File::options().write(true).open("/dev/full").unwrap();
     let mut child = start(&sandbox, &["--json", "--quiet"], full.into(), Stdio::piped());

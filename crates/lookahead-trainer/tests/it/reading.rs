@@ -1,6 +1,6 @@
 //! Losses that are read from the device together.
 
-use crate::common::{SMALL, Sandbox, failed, sets};
+use crate::common::{SMALL, Sandbox, failed, sets, train};
 use lookahead_core::tch_ext::ops;
 use lookahead_run::RunFolder;
 use lookahead_run::event::Event;
@@ -39,7 +39,7 @@ fn reading_losses_together_changes_neither_log_nor_training() {
         sandbox.train(run, &sets(&[&common[..], &[every]].concat()));
     };
     train("each", "train.read_loss_every=1");
-    // A checkpoint is written while training goes on, so that its event may come a step later or sooner.
+    // Checkpoints are written in the background, so their events may come a step later or earlier.
     let told = |run: &str| {
         let mut events = events(&sandbox, run);
         let checkpoints =
@@ -59,7 +59,7 @@ fn reading_losses_together_changes_neither_log_nor_training() {
 }
 
 #[test]
-fn a_loss_that_is_no_number_is_found_where_it_was() {
+fn nan_is_found_in_the_step_where_it_was() {
     let sandbox = Sandbox::new(SMALL);
     for (name, lookahead) in [("with", "lookahead.k=3"), ("without", "lookahead=false")] {
         let mut found = Vec::new();
@@ -67,8 +67,7 @@ fn a_loss_that_is_no_number_is_found_where_it_was() {
             let run = format!("{name}-{every}");
             let every = format!("train.read_loss_every={every}");
             let keys = [lookahead, &every, "optimizer.lr=1e37", "checkpoint.every_steps=0"];
-            let fixed = ["train", "test.toml", "--out", "runs", "--name", &run];
-            let output = sandbox.lookahead(&[&fixed[..], &sets(&keys)].concat());
+            let output = sandbox.lookahead(&train(&run, &sets(&keys)));
             failed(&output, 1, &["the training diverged", "in step"]);
             found.push(events(&sandbox, &run));
         }
@@ -81,20 +80,19 @@ fn a_loss_that_is_no_number_is_found_where_it_was() {
 }
 
 #[test]
-fn what_drops_steps_by_their_loss_must_know_it() {
+fn skip_and_roll_back_need_every_loss() {
     let sandbox = Sandbox::new(SMALL);
     for policy in ["skip_step", "roll_back"] {
         let policy = format!("lookahead.non_finite={policy}");
         let keys = sets(&[&policy, "train.read_loss_every=2"]);
-        let output =
-            sandbox.lookahead(&[&["train", "test.toml", "--out", "runs"], &keys[..]].concat());
+        let output = sandbox.lookahead(&train("run", &keys));
         failed(&output, 2, &["`train.read_loss_every` is 2", "Set `train.read_loss_every` to 1"]);
     }
 }
 
 /// So that a GPU is not waited for in each step.
 #[test]
-fn no_value_is_read_back_between() {
+fn no_value_is_read_back_in_between() {
     let sandbox = Sandbox::new(SMALL);
     let reads = |every: u64| -> (usize, usize) {
         let quiet = "[probe]\nevery_syncs = 0\n[checkpoint]\nevery_steps = 0\n";

@@ -1,8 +1,8 @@
 //! A resumed run is the run that was never interrupted, to the bit.
 
-use std::time::{Duration, Instant};
-
-use crate::common::{SMALL, Sandbox, copy_folder, failed, publish, reseal, stderr, succeeded};
+use crate::common::{
+    SMALL, Sandbox, copy_folder, failed, publish, reseal, sets, stderr, succeeded, train,
+};
 use lookahead_run::TrainingMetadata;
 use lookahead_run::event::{Event, Record, Split, Status, Weights};
 use lookahead_trainer::tensor_file::read;
@@ -105,7 +105,7 @@ fn without_the_inner_state_it_would_differ() {
     assert_ne!(whole[6..], damaged[6..], "the momentum is missed from there on");
 }
 
-/// Given more steps later, a run goes on as the longer run would have: the last checkpoint is
+/// Given more steps later, a run continues as the longer run would have: the last checkpoint is
 /// taken before φ is put into the model.
 #[test]
 fn a_finished_run_given_more_steps() {
@@ -134,14 +134,14 @@ fn a_finished_run_given_more_steps() {
 }
 
 #[test]
-fn lookahead_can_not_come_later() {
+fn lookahead_can_not_be_added_at_a_resume() {
     let sandbox = Sandbox::new(SMALL);
     sandbox.train("bare", &["--set", "lookahead=false"]);
     let more = ["resume", "runs/bare", "--set", "train.max_steps=20", "--set", "lookahead.k=5"];
     failed(&sandbox.lookahead(&more), 2, &["was begun without Lookahead", "added"]);
 }
 
-/// What is said of a run's length names the key that decides it.
+/// Messages about a run's length name the key that decides it.
 #[test]
 fn the_key_that_decides_the_length() {
     let sandbox = Sandbox::new(SMALL);
@@ -210,11 +210,10 @@ fn a_change_is_in_the_log_before_it_is_in_the_config() {
 
 /// A log that can't be written ends no training: all but the log is as it would have been.
 #[test]
-fn a_log_without_room() {
+fn a_full_disk_for_the_log_ends_no_training() {
     let sandbox = Sandbox::new(SMALL);
     let last = ["--set", "train.max_steps=2000", "--set", "checkpoint.every_steps=0"];
-    let arguments = ["train", "test.toml", "--out", "runs", "--name", "run"];
-    let output = sandbox.with_file_limit(100, &[&arguments[..], &last].concat());
+    let output = sandbox.with_file_limit(100, &train("run", &last));
     let words = ["THE EVENT LOG CAN'T BE WRITTEN", "events.jsonl", "Finished at step 2000"];
     failed(&output, 1, &[&words[..], &["could not be logged, and are lost"]].concat());
     let logged = sandbox.losses("run");
@@ -223,7 +222,7 @@ fn a_log_without_room() {
     assert!(sandbox.tensors("run", 2000) == sandbox.tensors("whole", 2000));
     assert_eq!(logged[..], sandbox.losses("whole")[..logged.len()]);
 
-    // With room again, it goes on.
+    // With room again, it resumes.
     sandbox.resume("run", &["--set", "train.max_steps=2010"]);
     sandbox.resume("whole", &["--set", "train.max_steps=2010"]);
     let (run, whole) = (sandbox.losses("run"), sandbox.losses("whole"));
@@ -236,39 +235,17 @@ fn a_log_without_room() {
 fn killed_on_fashion_mnist() {
     let sandbox = Sandbox::new("");
     let config = crate::common::root().join("configs/fashion-mnist.toml");
-    let train = |name: &str| {
-        let arguments = [
-            "train",
-            config.to_str().unwrap(),
-            "--out",
-            "runs",
-            "--name",
-            name,
-            "--set",
-            "train.max_steps=120",
-            "--set",
-            "checkpoint.every_steps=30",
-            "--set",
-            "train.threads=1",
-            "--set",
-            "model.dropout=0.2",
-        ];
-        sandbox.command(&arguments)
-    };
-    succeeded(train("whole").output().unwrap());
+    std::fs::copy(config, sandbox.config()).unwrap();
+    let more = sets(&[
+        "train.max_steps=120",
+        "checkpoint.every_steps=30",
+        "train.threads=1",
+        "model.dropout=0.2",
+    ]);
+    sandbox.train("whole", &more);
 
-    let mut child = train("killed").stderr(std::process::Stdio::null()).spawn().unwrap();
-    let events = sandbox.run_folder("killed").join("events.jsonl");
-    let started = Instant::now();
-    let past = |step: u64| {
-        let text = std::fs::read_to_string(&events).unwrap_or_default();
-        text.contains(&format!("\"step\":{step},"))
-    };
-    while !past(70) {
-        assert!(started.elapsed() < Duration::from_secs(120), "it never came to step 70");
-        assert!(child.try_wait().unwrap().is_none(), "it ended before it was killed");
-        std::thread::sleep(Duration::from_millis(5));
-    }
+    let mut child = sandbox.start("killed", &more);
+    sandbox.wait_for("killed", &mut child, |record| record.step >= 70);
     child.kill().unwrap(); // SIGKILL
     child.wait().unwrap();
     let at_the_kill = sandbox.losses("killed").len();
@@ -280,7 +257,7 @@ fn killed_on_fashion_mnist() {
 }
 
 #[test]
-fn a_damaged_checkpoint_is_told_and_the_one_before_it_used() {
+fn a_damaged_checkpoint_is_reported_and_the_one_before_it_used() {
     let sandbox = Sandbox::new(SMALL);
     sandbox.train("run", &["--set", "train.max_steps=6"]);
     let whole = sandbox.losses("run");
@@ -348,7 +325,7 @@ fn another_k_at_a_resume_holds_from_the_next_cycle() {
 }
 
 #[test]
-fn eval_agrees_with_the_run_and_tells_the_two_sets_apart() {
+fn eval_agrees_with_the_run_for_fast_and_slow_weights() {
     let sandbox = Sandbox::new(SMALL);
     sandbox.train("run", &[]);
     let folder = sandbox.run_folder("run");
@@ -418,7 +395,7 @@ fn a_checkpoint_of_another_config() {
             failed(&output, 2, &words);
             assert!(sandbox.run_folder("run").join("step-00000004").is_dir(), "nothing is moved");
         } else {
-            // A learning rate may change, and that it did is told.
+            // A learning rate may change, and the change is reported.
             succeeded(output);
             let records = sandbox.records("run");
             let resumed = records.iter().find_map(|record| match &record.event {
@@ -439,7 +416,7 @@ fn a_checkpoint_of_another_config() {
 
 /// The config that comes with the program, as it is.
 #[test]
-fn the_digits_go_on() {
+fn the_digits_resume() {
     let sandbox = Sandbox::new("");
     let config = crate::common::root().join("configs/digits.toml");
     let train = |name: &str, steps: &str| {
@@ -458,7 +435,7 @@ fn the_digits_go_on() {
 }
 
 /// The statistics of batch normalization that a roll-back puts back are those before the cycle, also
-/// for a run that goes on in the middle of it.
+/// for a run that resumes in the middle of it.
 #[test]
 fn a_roll_back_after_a_resume_inside_the_cycle() {
     let sandbox = Sandbox::new(SMALL);
@@ -477,8 +454,7 @@ fn a_roll_back_after_a_resume_inside_the_cycle() {
         "train.max_steps=30",
     ];
     // Such a run may end as one that diverged; what it saved is what counts.
-    let fixed = ["train", "test.toml", "--out", "runs", "--name", "whole"];
-    sandbox.lookahead(&[&fixed[..], &more].concat());
+    sandbox.lookahead(&train("whole", &more));
     let all: Vec<u64> = sandbox.checkpoints("whole").iter().map(|(step, _)| *step).collect();
     let last = *all.last().unwrap();
     let mut inside = 0;

@@ -1,32 +1,19 @@
 //! Signals save a checkpoint and end the run in order.
 
 use std::process::{Child, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use crate::common::{SMALL, Sandbox, failed, sets, signal, stderr, succeeded};
+use crate::common::{
+    SMALL, Sandbox, failed, logged, sets, signal, stderr, succeeded, train, wait_until,
+};
 use lookahead_run::Manifest;
 use lookahead_run::event::{Event, Record, Status, Weights};
 
 fn long(sandbox: &Sandbox) -> Child {
-    let arguments = [
-        "train",
-        "test.toml",
-        "--out",
-        "runs",
-        "--name",
-        "run",
-        "--set",
-        "train.max_steps=10000000",
-        "--set",
-        "checkpoint.every_steps=0",
-    ];
-    let child = sandbox.command(&arguments).stderr(Stdio::piped()).spawn().unwrap();
-    let events = sandbox.run_folder("run").join("events.jsonl");
-    let started = Instant::now();
-    while !std::fs::read_to_string(&events).unwrap_or_default().contains("\"step\":20,") {
-        assert!(started.elapsed() < Duration::from_secs(60), "it never took 20 steps");
-        std::thread::sleep(Duration::from_millis(10));
-    }
+    let endless = sets(&["train.max_steps=10000000", "checkpoint.every_steps=0"]);
+    let child = sandbox.command(&train("run", &endless)).stderr(Stdio::piped()).spawn().unwrap();
+    let log = sandbox.run_folder("run").join("events.jsonl");
+    wait_until("20 steps", || logged(&log, |record| record.step >= 20));
     child
 }
 
@@ -51,15 +38,12 @@ fn ctrl_c_sigterm_sighup_and_what_schedulers_send_save_and_end_with_0() {
 
 /// With `checkpoint.keep` 1 the checkpoint that is being read is removed again and again.
 #[test]
-fn a_run_that_lives_can_be_evaluated() {
+fn a_running_run_can_be_evaluated() {
     let sandbox = Sandbox::new(SMALL);
-    let mut arguments = vec!["train", "test.toml", "--out", "runs", "--name", "run"];
-    arguments.extend(["--set", "train.max_steps=10000000", "--set", "checkpoint.keep=1"]);
-    let child = sandbox.command(&arguments).stderr(Stdio::piped()).spawn().unwrap();
-    let events = sandbox.run_folder("run").join("events.jsonl");
-    while !std::fs::read_to_string(&events).unwrap_or_default().contains("\"checkpoint\"") {
-        std::thread::sleep(Duration::from_millis(10));
-    }
+    let endless = sets(&["train.max_steps=10000000", "checkpoint.keep=1"]);
+    let mut child = sandbox.start("run", &[&endless[..], &["--quiet"]].concat());
+    let saved = |record: &Record| matches!(record.event, Event::Checkpoint(_));
+    sandbox.wait_for("run", &mut child, saved);
     for _ in 0..12 {
         succeeded(sandbox.lookahead(&["eval", "runs/run"]));
     }
@@ -78,8 +62,7 @@ fn one_run_is_written_by_one_process() {
     assert!(child.wait_with_output().unwrap().status.success());
 }
 
-/// What a run that was asked to end leaves: a checkpoint of the step at which it ended, from which it
-/// goes on as if nothing had been.
+/// Expects a checkpoint of the step at which a stopped run ended.
 fn expect_stopped(sandbox: &Sandbox, run: &str, child: Child) -> Manifest {
     let output = succeeded(child.wait_with_output().unwrap());
     let last = sandbox.records(run).pop().unwrap();
@@ -111,7 +94,7 @@ fn sigterm_at_any_moment() {
         signal(&child, "TERM");
         longest = longest.max(expect_stopped(&sandbox, &run, child).metadata.step);
     }
-    // Each goes on as the one that was never interrupted.
+    // Each continues like the one that was never interrupted.
     let last = format!("train.max_steps={}", longest + 3);
     sandbox.train("whole", &[busy, &["--set", &last]].concat());
     for i in 0..8 {
@@ -187,7 +170,7 @@ fn a_stop_does_not_wait_for_an_evaluation() {
 
 /// Without a terminal a run is paused through its socket.
 #[test]
-fn a_run_is_asked_through_its_socket() {
+fn ctl_commands_reach_a_run_through_its_socket() {
     let sandbox = Sandbox::new(SMALL);
     let endless = ["--set", "train.max_steps=10000000", "--set", "checkpoint.every_steps=0"];
     let mut child = sandbox.start("run", &endless);
@@ -197,7 +180,7 @@ fn a_run_is_asked_through_its_socket() {
     sandbox.wait_for("run", &mut child, |record| record.event == Event::Paused);
     let paused = sandbox.records("run").pop().unwrap().step;
 
-    // Still there, and what is asked for in a pause is done.
+    // It still runs, and takes commands during a pause.
     succeeded(ctl("checkpoint"));
     sandbox.wait_for("run", &mut child, |record| matches!(record.event, Event::Checkpoint(_)));
     assert_eq!(sandbox.records("run").pop().unwrap().step, paused);
@@ -224,9 +207,9 @@ fn ctl_stop_saves_and_ends() {
     expect_stopped(&sandbox, "run", child);
 }
 
-/// A program that was started with SIGHUP ignored, and one that was told to go on, outlive it.
+/// A program started with SIGHUP ignored survives it, and so does one with `--keep-on-hangup`.
 #[test]
-fn a_hangup_that_is_to_be_outlived() {
+fn nohup_and_keep_on_hangup_survive_sighup() {
     let sandbox = Sandbox::new(SMALL);
     let endless = sets(&["train.max_steps=10000000", "checkpoint.every_steps=0"]);
     for (run, script, more) in [
@@ -236,11 +219,8 @@ fn a_hangup_that_is_to_be_outlived() {
     ] {
         let mut command = std::process::Command::new("sh");
         command.args(["-c", script, env!("CARGO_BIN_EXE_lookahead")]);
-        command.args(["train", "test.toml", "--out", "runs", "--name", run]);
         command
-            .arg("--quiet")
-            .args(&endless)
-            .args(more)
+            .args(train(run, &[&["--quiet"], more, &endless].concat()))
             .current_dir(sandbox.path())
             .stderr(Stdio::piped());
         let mut child = command.spawn().unwrap();
@@ -258,26 +238,21 @@ fn a_hangup_that_is_to_be_outlived() {
     }
 }
 
-/// The time for which a process stood still is told, and is no speed.
 #[test]
-fn a_run_that_is_suspended_and_goes_on() {
+fn a_suspension_is_logged_and_not_counted_as_speed() {
     let sandbox = Sandbox::new(SMALL);
     let child = long(&sandbox);
     signal(&child, "STOP");
     std::thread::sleep(Duration::from_secs(3));
     signal(&child, "CONT");
-    let told = || {
-        let records = sandbox.records("run");
-        records.iter().position(|r| matches!(r.event, Event::Suspended(_))).map(|at| (records, at))
-    };
-    let started = Instant::now();
-    let (records, at) = loop {
-        if let Some(found) = told().filter(|(records, at)| records.len() > at + 20) {
-            break found;
-        }
-        assert!(started.elapsed() < Duration::from_secs(60), "nothing is told of it");
-        std::thread::sleep(Duration::from_millis(20));
-    };
+    let suspended = |record: &Record| matches!(record.event, Event::Suspended(_));
+    let (mut records, mut found) = (Vec::new(), None);
+    wait_until("the suspension is logged, and some steps after it", || {
+        records = sandbox.records("run");
+        found = records.iter().position(suspended);
+        found.is_some_and(|at| records.len() > at + 20)
+    });
+    let at = found.unwrap();
     let Event::Suspended(suspended) = records[at].event else { panic!() };
     assert!(suspended.seconds > 2.5, "{suspended:?}");
     let speed = |record: &Record| match record.event {
@@ -286,7 +261,7 @@ fn a_run_that_is_suspended_and_goes_on() {
     };
     let before = records[..at].iter().rev().find_map(speed).unwrap();
     let after = records[at..].iter().find_map(speed).unwrap();
-    assert_eq!(before, after, "the step in which it stood still counts for nothing");
+    assert_eq!(before, after, "the suspended step is not counted");
     signal(&child, "TERM");
     assert!(child.wait_with_output().unwrap().status.success());
 }

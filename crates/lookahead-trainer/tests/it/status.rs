@@ -1,6 +1,6 @@
-//! How a run is, asked from another process: while it lives, and after its end.
+//! The status of a run, from another process: while it runs, and after its end.
 
-use crate::common::{SMALL, Sandbox, sets, signal, succeeded};
+use crate::common::{SMALL, Sandbox, sets, signal, succeeded, train};
 use lookahead_run::event::Event;
 use serde_json::{Value, json};
 
@@ -15,7 +15,7 @@ fn status(sandbox: &Sandbox) -> (String, Value) {
 }
 
 #[test]
-fn a_run_that_lives_tells_how_it_is() {
+fn a_running_run_reports_its_status() {
     let sandbox = Sandbox::new(SMALL);
     let endless = sets(&["train.max_steps=10000000", "checkpoint.every_steps=0"]);
     let mut child = sandbox.start("run", &[&["--quiet"][..], &endless].concat());
@@ -77,8 +77,7 @@ fn a_run_that_lives_tells_how_it_is() {
 #[test]
 fn a_run_that_failed_says_why() {
     let sandbox = Sandbox::new(SMALL);
-    let arguments = ["train", "test.toml", "--out", "runs", "--name", "run"];
-    let output = sandbox.lookahead(&[&arguments[..], &sets(&["optimizer.lr=1e30"])].concat());
+    let output = sandbox.lookahead(&train("run", &sets(&["optimizer.lr=1e30"])));
     assert!(!output.status.success());
     let (text, json) = status(&sandbox);
     assert_eq!(json["state"], "failed");
@@ -86,9 +85,9 @@ fn a_run_that_failed_says_why() {
     assert!(text.contains("run failed at step") && text.contains("diverged"), "{text}");
 }
 
-/// Its socket is gone, or was never there: the lock tells that it lives.
+/// Its socket is gone, or was never there: the lock shows that it is running.
 #[test]
-fn a_run_that_can_not_be_asked() {
+fn a_run_without_a_socket() {
     let sandbox = Sandbox::new(SMALL);
     let mut child = sandbox.start("run", &["--quiet", "--set", "train.max_steps=10000000"]);
     sandbox.wait_for("run", &mut child, |record| record.step > 5);
@@ -102,7 +101,7 @@ fn a_run_that_can_not_be_asked() {
 
 /// As by rsync, of a run that trains: neither crashed nor here, until its log has been silent for long.
 #[test]
-fn a_copy_of_a_run_that_trains_is_not_said_to_have_crashed() {
+fn a_copy_of_a_running_run_has_not_crashed() {
     let sandbox = Sandbox::new(SMALL);
     let endless = sets(&["train.max_steps=10000000", "checkpoint.every_steps=0"]);
     let mut child = sandbox.start("original", &[&["--quiet"][..], &endless].concat());

@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use crate::common::terminal::{SIZE, Terminal};
-use crate::common::{SMALL, Sandbox, failed, signal, stderr, succeeded};
+use crate::common::{SMALL, Sandbox, failed, logged, signal, stderr, succeeded, wait_until};
 use lookahead_run::event::{Event, Record, Split, Status, Weights};
 
 /// Four runs, of which each takes long enough for a signal to find it training.
@@ -71,27 +71,15 @@ fn column(sandbox: &Sandbox, key: &str) -> Vec<String> {
     rows(sandbox).iter().map(|row| row[key].clone()).collect()
 }
 
-#[track_caller]
-fn wait_until(what: &str, condition: impl Fn() -> bool) {
-    let started = Instant::now();
-    while !condition() {
-        assert!(started.elapsed() < Duration::from_secs(60), "never: {what}");
-        std::thread::sleep(Duration::from_millis(5));
-    }
-}
-
 /// Waits until a run has taken some steps.
 #[track_caller]
 fn wait_for_steps(sandbox: &Sandbox, run: &str) {
     let log = run_folder(sandbox, run).join("events.jsonl");
-    wait_until("some steps", || {
-        lookahead_run::log::read(&log)
-            .is_ok_and(|records| records.last().is_some_and(|record| record.step >= 20))
-    });
+    wait_until("20 steps", || logged(&log, |record| record.step >= 20));
 }
 
 #[test]
-fn a_sweep_runs_every_point_and_its_tables_tell_what_the_logs_tell() {
+fn a_sweep_runs_every_point_and_its_tables_agree_with_the_logs() {
     let text = r#"
 config = "test.toml"
 seeds = 2
@@ -187,7 +175,7 @@ fn a_dry_run_lists_the_points_and_trains_none() {
 }
 
 #[test]
-fn mistakes_are_told_with_their_place_before_anything_is_run() {
+fn mistakes_are_reported_with_their_line_before_anything_runs() {
     for (from, to, words) in [
         ("optimizer.lr", "optimizer.rl", ["sweep.toml, line 12", "`rl`"]),
         ("0.01]", "-0.01]", ["sweep.toml, line 12", "`lr-0.01-s0`"]),
@@ -205,7 +193,7 @@ fn mistakes_are_told_with_their_place_before_anything_is_run() {
 }
 
 #[test]
-fn a_run_that_diverges_is_tried_twice_and_the_others_go_on() {
+fn a_diverging_run_is_tried_twice_and_the_others_continue() {
     let sandbox = sandbox(
         "config = \"test.toml\"\njobs = 1\n[set]\n\"model.batch_norm\" = false\n\
          [grid]\n\"optimizer.lr\" = [1e30, 0.05]\n",
@@ -250,7 +238,7 @@ fn expect_the_same(found: &Sandbox, whole: &Sandbox) {
 }
 
 #[test]
-fn an_interrupted_sweep_goes_on_as_if_nothing_had_been() {
+fn an_interrupted_sweep_resumes_bit_for_bit() {
     let whole = undisturbed();
     let sandbox = sandbox(LONG);
     for (name, run) in [("TERM", LONG_RUNS[0]), ("INT", LONG_RUNS[2])] {
@@ -264,7 +252,7 @@ fn an_interrupted_sweep_goes_on_as_if_nothing_had_been() {
         assert!(matches!(&last.event, Event::RunEnded(e) if e.status == Status::Stopped));
         assert_eq!(column(&sandbox, "status").pop().unwrap(), "stopped");
     }
-    // A process that is killed, and not the sweep: the run goes on from its checkpoint.
+    // A process is killed, but not the sweep: the run resumes from its checkpoint.
     let child = start(&sandbox);
     wait_until("the last run", || {
         run_folder(&sandbox, LONG_RUNS[3]).join("step-00000100").exists()
@@ -282,7 +270,7 @@ fn an_interrupted_sweep_goes_on_as_if_nothing_had_been() {
 
 /// The processes of a sweep that was killed keep running: they are waited for, and none is started twice.
 #[test]
-fn a_sweep_that_was_killed_goes_on_as_if_nothing_had_been() {
+fn a_killed_sweep_resumes_bit_for_bit() {
     let whole = undisturbed();
     let sandbox = sandbox(LONG);
     let mut child = start(&sandbox);
@@ -298,7 +286,7 @@ fn a_sweep_that_was_killed_goes_on_as_if_nothing_had_been() {
 }
 
 #[test]
-fn what_a_killed_sweep_left_running_is_not_the_next_ones_to_stop_and_a_second_ctrl_c_kills() {
+fn runs_of_a_killed_sweep_are_left_alone_and_a_second_ctrl_c_kills_own_ones() {
     let text = LONG.replace("1500", "100000000");
     let sandbox = sandbox(&text);
     let mut child = start(&sandbox);

@@ -38,7 +38,7 @@ const TEXT: [Case; 2] = [("text-lstm", &["model.width=32"]), ("text-transformer"
 const QUADRATIC: [Case; 2] = [("noisy-quadratic", &[]), ("quadratic", &[])];
 
 #[test]
-fn no_config_is_forgotten() {
+fn every_config_has_a_test() {
     let known = [&DIGITS[..], &FASHION, &CIFAR, &TEXT, &QUADRATIC].concat();
     let known: BTreeSet<String> = known.iter().map(|(name, _)| format!("{name}.toml")).collect();
     let entries = std::fs::read_dir(root().join("configs")).unwrap().map(Result::unwrap);
@@ -227,7 +227,7 @@ const TRANSFORMER: [&str; 4] =
     ["model.kind=transformer", "model.width=12", "model.heads=3", "model.layers=2"];
 
 #[test]
-fn text_models_go_on_from_every_phase_to_the_bit() {
+fn text_models_resume_from_every_phase_bit_for_bit() {
     let sandbox = Sandbox::new(SMALL_TEXT);
     book(&sandbox);
     for (run, keys) in [("lstm", &[][..]), ("transformer", &TRANSFORMER)] {
@@ -270,7 +270,7 @@ fn text_models_are_evaluated_at_phi() {
 }
 
 #[test]
-fn a_run_goes_on_only_with_the_text_that_it_began_with() {
+fn a_run_resumes_only_with_its_own_text() {
     let sandbox = Sandbox::new(SMALL_TEXT);
     book(&sandbox);
     sandbox.train("run", &sets(&["train.max_steps=4"]));
@@ -296,7 +296,7 @@ fn theta(sandbox: &Sandbox, run: &str, step: u64) -> BTreeMap<String, Vec<f64>> 
     all.collect()
 }
 
-/// A mean of θ goes on to the bit, is what is saved as the model, and is what is evaluated.
+/// A mean of θ resumes bit for bit, is saved as the model, and is evaluated.
 #[test]
 fn means_of_theta() {
     let sandbox = Sandbox::new(SMALL);
@@ -356,7 +356,7 @@ fn means_of_theta() {
 
 /// Without noise, a few lines of f64 take the same way.
 #[test]
-fn a_quadratic_problem_goes_as_computed_by_hand() {
+fn a_quadratic_problem_follows_its_formula() {
     let sandbox = Sandbox::new(
         "[data]\nkind = \"quadratic\"\ndimensions = 5\ncondition = 100\nbatch_size = 2\n\
          [model]\nkind = \"quadratic\"\n[optimizer]\nlr = 0.4\nmomentum = 0.8\n\
@@ -417,7 +417,7 @@ fn phi_has_the_lower_floor_on_the_noisy_quadratic() {
 }
 
 #[test]
-fn wrong_labels_are_of_the_training_alone() {
+fn label_noise_is_only_in_the_training_set() {
     let sandbox = Sandbox::new(SMALL);
     sandbox.train("clean", &[]);
     sandbox.train("noisy", &sets(&["data.label_noise=0.4"]));

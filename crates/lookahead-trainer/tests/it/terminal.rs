@@ -1,16 +1,16 @@
 //! The real program in a pseudo-terminal, watched as a person would.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use crate::common::terminal::{SIZE, Terminal, curve};
-use crate::common::{SMALL, Sandbox, random};
+use crate::common::{SMALL, Sandbox, logged, random, sets, train, wait_until};
 use lookahead_run::event::{Event, Record, Status};
 use portable_pty::{CommandBuilder, PtySize, native_pty_system};
 
 const LONG: [&str; 4] = ["--set", "train.max_steps=10000000", "--set", "checkpoint.every_steps=0"];
 
 #[test]
-fn curves_appear_pause_pauses_and_stop_ends_in_order() {
+fn curves_show_and_the_keys_pause_save_and_stop() {
     let sandbox = Sandbox::new(SMALL);
     let mut terminal = Terminal::train(&sandbox, "run", &LONG);
     terminal.wait_for("curves", |text| {
@@ -31,12 +31,8 @@ fn curves_appear_pause_pauses_and_stop_ends_in_order() {
     terminal.press("?");
     terminal.wait_for("end of help", |text| !text.contains("Show this help"));
     terminal.press("p");
-    terminal.wait_for("continuation", |text| !text.contains("PAUSED"));
-    let started = Instant::now();
-    while steps() <= paused_at {
-        assert!(started.elapsed() < Duration::from_secs(60), "it never went on");
-        std::thread::sleep(Duration::from_millis(20));
-    }
+    terminal.wait_for("training again", |text| !text.contains("PAUSED"));
+    wait_until("the next step", || steps() > paused_at);
 
     terminal.press("s");
     assert_eq!(terminal.end(), 0);
@@ -59,14 +55,13 @@ fn the_losses_are_the_same_with_and_without_the_dashboard() {
 }
 
 #[test]
-fn ctrl_c_and_sigterm_give_the_terminal_back() {
+fn ctrl_c_and_sigterm_restore_the_terminal() {
     for way in ["\x03", "TERM"] {
         let sandbox = Sandbox::new(SMALL);
         let mut terminal = Terminal::train(&sandbox, "run", &LONG);
         terminal.wait_for("curves", |text| curve(text) > 10);
         if way == "TERM" {
-            let id = terminal.child.process_id().unwrap().to_string();
-            assert!(std::process::Command::new("kill").arg(id).status().unwrap().success());
+            terminal.signal("TERM");
         } else {
             terminal.press(way);
         }
@@ -81,8 +76,7 @@ fn sigterm_in_a_pause() {
     terminal.wait_for("curves", |text| curve(text) > 10);
     terminal.press("p");
     terminal.wait_for("pause", |text| text.contains("PAUSED"));
-    let id = terminal.child.process_id().unwrap().to_string();
-    assert!(std::process::Command::new("kill").arg(id).status().unwrap().success());
+    terminal.signal("TERM");
     assert_eq!(terminal.end(), 0);
     let last = sandbox.records("run").pop().unwrap().step;
     let (step, found) = sandbox.checkpoints("run").pop().unwrap();
@@ -92,16 +86,14 @@ fn sigterm_in_a_pause() {
 
 /// A second SIGINT ends the process in the middle of a step that takes long.
 #[test]
-fn two_sigints_from_outside_give_the_terminal_back() {
+fn two_sigints_from_outside_restore_the_terminal() {
     let sandbox = Sandbox::new(SMALL);
     let slow = ["--set", "model.hidden=[4096,4096]", "--set", "data.batch_size=1200"];
     let slow = [&slow[..], &["--set", "train.device=cpu"]].concat();
     let terminal = Terminal::train(&sandbox, "run", &slow);
     terminal.wait_for("dashboard", |text| text.contains("digits"));
-    let id = terminal.child.process_id().unwrap().to_string();
     for _ in 0..2 {
-        let kill = std::process::Command::new("kill").args(["-INT", &id]).status();
-        assert!(kill.unwrap().success());
+        terminal.signal("INT");
         // Signals that arrive at once count as one.
         std::thread::sleep(Duration::from_millis(100));
     }
@@ -119,26 +111,20 @@ fn a_failure_is_readable_after_the_dashboard() {
     assert!(text.contains("the training diverged"), "{text}");
 }
 
-/// Nobody reads what the terminal is sent: the training goes on all the same.
+/// The terminal's output is not read; the training continues.
 #[test]
-fn a_screen_that_takes_no_output_does_not_hold_the_training_up() {
+fn a_terminal_that_takes_no_output_does_not_block_the_training() {
     let sandbox = Sandbox::new(SMALL);
     let pair = native_pty_system().openpty(SIZE).unwrap();
     let mut command = CommandBuilder::new(env!("CARGO_BIN_EXE_lookahead"));
-    command.args(["train", "test.toml", "--out", "runs", "--name", "run"]);
-    command.args(["--set", "train.max_steps=4000", "--set", "checkpoint.every_steps=0"]);
+    command.args(train("run", &sets(&["train.max_steps=4000", "checkpoint.every_steps=0"])));
     command.cwd(sandbox.path());
     let mut child = pair.slave.spawn_command(command).unwrap();
-    let started = Instant::now();
     // The kernel's buffer is full after a frame or two; from then on every write of a frame waits.
-    let finished = || {
-        let log = sandbox.run_folder("run").join("events.jsonl");
-        std::fs::read_to_string(log).unwrap_or_default().contains("\"run_ended\"")
-    };
-    while !finished() {
-        assert!(started.elapsed() < Duration::from_secs(60), "the screen holds the training up");
-        std::thread::sleep(Duration::from_millis(50));
-    }
+    let log = sandbox.run_folder("run").join("events.jsonl");
+    wait_until("the training ends", || {
+        logged(&log, |record| matches!(record.event, Event::RunEnded(_)))
+    });
     assert_eq!(sandbox.losses("run").len(), 4000);
     child.kill().unwrap();
 }
@@ -169,7 +155,7 @@ fn a_progress_bar_with_lines_above_it() {
 /// The user quits the dashboard and keeps the training: in a pause it stays paused, since others can
 /// end that.
 #[test]
-fn a_dashboard_that_is_left() {
+fn a_pause_outlasts_the_dashboard() {
     let sandbox = Sandbox::new(SMALL);
     let mut terminal = Terminal::train(&sandbox, "run", &LONG);
     terminal.wait_for("curves", |text| curve(text) > 10);
@@ -190,34 +176,26 @@ fn a_dashboard_that_is_left() {
     assert_eq!(terminal.end(), 0);
     let records = sandbox.records("run");
     let notes = records.iter().filter(|record| matches!(record.event, Event::Note(_)));
-    assert_eq!(notes.count(), 1, "said once");
+    assert_eq!(notes.count(), 1, "one note");
 }
 
 /// The window is closed: the dashboard goes with it, and the training stays.
 #[test]
-fn a_terminal_that_is_closed() {
+fn a_closed_terminal_leaves_the_training() {
     let sandbox = Sandbox::new(SMALL);
     let pair = native_pty_system().openpty(SIZE).unwrap();
     let mut command = CommandBuilder::new(env!("CARGO_BIN_EXE_lookahead"));
-    command.args(["train", "test.toml", "--out", "runs", "--name", "run", "--keep-on-hangup"]);
-    command.args(LONG);
+    command.args(train("run", &[&["--keep-on-hangup"], &LONG[..]].concat()));
     command.cwd(sandbox.path());
     let mut child = pair.slave.spawn_command(command).unwrap();
     drop(pair.slave);
     let log = sandbox.run_folder("run").join("events.jsonl");
-    let wait_for = |what: &str, seen: &dyn Fn(&[Record]) -> bool| {
-        let started = Instant::now();
-        while !lookahead_run::log::read(&log).is_ok_and(|records| seen(&records)) {
-            assert!(started.elapsed() < Duration::from_secs(60), "no {what}");
-            std::thread::sleep(Duration::from_millis(20));
-        }
-    };
-    wait_for("step", &|records| records.iter().any(|record| record.step > 20));
+    wait_until("20 steps", || logged(&log, |record| record.step > 20));
     drop(pair.master);
     let hung_up = |record: &Record| matches!(&record.event, Event::Note(note) if note.message.contains("SIGHUP"));
-    wait_for("hangup", &|records| records.iter().any(hung_up));
+    wait_until("the hangup is logged", || logged(&log, hung_up));
     let last = sandbox.records("run").pop().unwrap().step;
-    wait_for("step after it", &|records| records.iter().any(|record| record.step > last + 50));
+    wait_until("50 steps after it", || logged(&log, |record| record.step > last + 50));
     let id = child.process_id().unwrap().to_string();
     assert!(std::process::Command::new("kill").arg(id).status().unwrap().success());
     assert_eq!(child.wait().unwrap().exit_code(), 0);
@@ -254,7 +232,7 @@ fn noise(state: &mut u64) -> Vec<u8> {
 }
 
 #[test]
-fn whatever_bytes_a_terminal_sends_the_dashboard_answers() {
+fn the_dashboard_responds_after_any_bytes() {
     let sandbox = Sandbox::new(SMALL);
     sandbox.train("done", &[]);
     let watcher = Terminal::start(&sandbox, SIZE, &["watch", "runs/done"], &[]);
@@ -307,7 +285,7 @@ fn whatever_bytes_a_terminal_sends_the_dashboard_answers() {
 
 /// A line that is pasted into a watching terminal is not its keys, even while the window is pulled.
 #[test]
-fn a_paste_asks_a_run_for_nothing() {
+fn a_paste_is_no_command() {
     let sandbox = Sandbox::new(SMALL);
     let trainer = Terminal::train(&sandbox, "run", &LONG);
     trainer.wait_for("curves", |text| curve(text) > 10);
@@ -329,11 +307,7 @@ fn a_paste_asks_a_run_for_nothing() {
     watcher.press("ssyou: yes\x1b");
     std::thread::sleep(Duration::from_millis(200));
     let steps = sandbox.losses("run").len();
-    let started = Instant::now();
-    while sandbox.losses("run").len() <= steps {
-        assert!(started.elapsed() < Duration::from_secs(60), "it was stopped");
-        std::thread::sleep(Duration::from_millis(20));
-    }
+    wait_until("a step: it was not stopped", || sandbox.losses("run").len() > steps);
     watcher.stop();
     watcher.wait_for("end", |text| text.contains("STOPPED"));
     assert_eq!(trainer.end(), 0);
@@ -342,7 +316,7 @@ fn a_paste_asks_a_run_for_nothing() {
 }
 
 #[test]
-fn a_screen_of_no_size_or_one_cell() {
+fn a_screen_of_size_zero_or_one_cell() {
     let sandbox = Sandbox::new(SMALL);
     sandbox.train("run", &[]);
     let tiny = PtySize { rows: 1, cols: 1, ..SIZE };
@@ -409,8 +383,7 @@ fn a_dumb_terminal_gets_lines() {
 fn without_the_dashboard_too_a_dumb_terminal_gets_lines_now_and_then() {
     let sandbox = Sandbox::new(SMALL);
     let rare = ["--no-tui", "--set", "train.evaluate_every_epochs=0"];
-    let arguments = ["train", "test.toml", "--out", "runs", "--name", "run"];
-    let arguments = [&arguments[..], &LONG, &rare].concat();
+    let arguments = train("run", &[&LONG[..], &rare].concat());
     let terminal = Terminal::start(&sandbox, SIZE, &arguments, &[("TERM", "dumb")]);
     terminal.wait_for("second line", |text| text.matches("/10000000  epoch").count() > 1);
     terminal.signal("TERM");

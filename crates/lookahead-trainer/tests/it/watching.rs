@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use crate::common::terminal::{SIZE, Terminal, curve};
-use crate::common::{SMALL, Sandbox};
+use crate::common::{SMALL, Sandbox, train as train_arguments, wait_until};
 use lookahead_run::event::{Event, Status};
 use portable_pty::PtySize;
 
@@ -26,15 +26,6 @@ fn watch_in(sandbox: &Sandbox, runs: &[&str], size: PtySize) -> Terminal {
     Terminal::start(sandbox, size, &arguments, &[])
 }
 
-#[track_caller]
-fn wait_until(what: &str, condition: impl Fn() -> bool) {
-    let started = Instant::now();
-    while !condition() {
-        assert!(started.elapsed() < Duration::from_secs(60), "never: {what}");
-        std::thread::sleep(Duration::from_millis(20));
-    }
-}
-
 /// Train with the dashboard at three sizes; watch from a second terminal; pause from the watcher and
 /// see it in both; set the learning rate; stop.
 #[test]
@@ -42,8 +33,7 @@ fn a_watcher_can_do_what_the_trainer_can() {
     for (rows, cols) in [(60, 200), (24, 80), (12, 40)] {
         let sandbox = Sandbox::new(SMALL);
         let size = PtySize { rows, cols, ..SIZE };
-        let arguments = ["train", "test.toml", "--out", "runs", "--name", "run"];
-        let arguments = [&arguments[..], &LONG, &THREADS].concat();
+        let arguments = train_arguments("run", &[&LONG[..], &THREADS].concat());
         let mut trainer = Terminal::start(&sandbox, size, &arguments, &[]);
         trainer.wait_for("curves", |text| curve(text) > 10 && text.contains("TRAINING"));
         let mut watcher = watch_in(&sandbox, &["run"], size);
@@ -71,7 +61,7 @@ fn a_watcher_can_do_what_the_trainer_can() {
                 terminal.wait_for("learning rate", |text| text.contains("0.0123"));
             }
         }
-        // What the run does not take is told in the words of the run.
+        // A refusal shows in the run's own words.
         watcher.press(":set lookahead.k=0\r");
         watcher.wait_for("refusal", |text| text.contains("lookahead.k"));
 
@@ -86,7 +76,7 @@ fn a_watcher_can_do_what_the_trainer_can() {
 }
 
 #[test]
-fn a_watcher_that_is_killed_or_leaves_does_not_touch_the_training() {
+fn a_watcher_that_is_killed_or_quits_does_not_affect_the_training() {
     let sandbox = Sandbox::new(SMALL);
     let trainer = train(&sandbox, "run", &[]);
     trainer.wait_for("curves", |text| curve(text) > 10);
@@ -115,7 +105,7 @@ fn a_watcher_that_is_killed_or_leaves_does_not_touch_the_training() {
     assert_eq!(trainer.end(), 0);
 }
 
-/// Leaving the dashboard leaves the training, which goes on in lines, and `watch` brings it back.
+/// Quitting the dashboard keeps the training, which then prints lines; `watch` shows it again.
 #[test]
 fn quit_and_keep_training() {
     let sandbox = Sandbox::new(SMALL);
@@ -137,11 +127,10 @@ fn quit_and_keep_training() {
 
 /// A bug in the view ends the view.
 #[test]
-fn a_panic_in_the_view_leaves_the_training_and_the_terminal_as_they_should_be() {
+fn a_panic_in_the_view_restores_the_terminal_and_spares_the_training() {
     let sandbox = Sandbox::new(SMALL);
     let panics = [("LOOKAHEAD_TEST_PANIC_AT_FRAME", "5")];
-    let arguments = ["train", "test.toml", "--out", "runs", "--name", "run"];
-    let arguments = [&arguments[..], &LONG, &THREADS].concat();
+    let arguments = train_arguments("run", &[&LONG[..], &THREADS].concat());
     let trainer = Terminal::start(&sandbox, SIZE, &arguments, &panics);
     trainer.wait_for("the panic's message", |text| text.contains("requested to panic"));
     let before = sandbox.losses("run").len();
@@ -149,7 +138,7 @@ fn a_panic_in_the_view_leaves_the_training_and_the_terminal_as_they_should_be() 
 
     let watcher = Terminal::start(&sandbox, SIZE, &["watch", "runs/run"], &panics);
     let screen = watcher.screen.clone();
-    assert_ne!(watcher.end(), 0, "a program that panics has not done what it was asked for");
+    assert_ne!(watcher.end(), 0, "a panic is a failure");
     assert!(screen.lock().unwrap().screen().contents().contains("requested to panic"));
     let before = sandbox.losses("run").len();
     wait_until("steps afterwards", || sandbox.losses("run").len() > before + 3);
@@ -157,7 +146,7 @@ fn a_panic_in_the_view_leaves_the_training_and_the_terminal_as_they_should_be() 
     assert_eq!(trainer.end(), 0);
 }
 
-/// Runs that are over, one that has crashed, and one that begins later.
+/// Finished runs, one that has crashed, and one that begins later.
 #[test]
 fn runs_of_every_kind_are_watched_together() {
     let sandbox = Sandbox::new(SMALL);
@@ -181,7 +170,7 @@ fn runs_of_every_kind_are_watched_together() {
     watcher.wait_for("crash", |text| state(text, "gone", "crashed"));
     let later = train(&sandbox, "later", &[]);
     watcher.wait_for("beginning", |text| state(text, "later", "training"));
-    // Down to the last, which can be asked; the first, which is over, can't.
+    // Down to the last, which takes commands; the first has finished.
     watcher.press("p");
     watcher.press("\x1b[B");
     watcher.press("\x1b[B");
@@ -200,7 +189,7 @@ fn runs_of_every_kind_are_watched_together() {
     assert_eq!(later.end(), 0);
 }
 
-/// Two thousand runs that are over, and one that trains, of which each step is seen at once.
+/// Two thousand finished runs, and one that trains, of which each step shows at once.
 #[test]
 fn very_many_runs_take_few_threads_little_memory_and_few_files() {
     let sandbox = Sandbox::new(SMALL);
@@ -250,7 +239,7 @@ fn very_many_runs_take_few_threads_little_memory_and_few_files() {
 }
 
 #[test]
-fn a_window_is_pulled_while_it_draws() {
+fn a_window_is_resized_while_it_draws() {
     let sandbox = Sandbox::new(SMALL);
     let trainer = train(&sandbox, "run", &[]);
     trainer.wait_for("curves", |text| curve(text) > 10);
@@ -280,7 +269,7 @@ fn without_a_terminal_watch_says_what_to_do_instead() {
 }
 
 #[test]
-fn runs_are_drawn_into_files() {
+fn plot_writes_svg_and_png() {
     let sandbox = Sandbox::new(SMALL);
     sandbox.train("one", &[]);
     sandbox.train("two", &["--set", "lookahead.k=2"]);
@@ -292,7 +281,7 @@ fn runs_are_drawn_into_files() {
     for part in ["probe fast", "probe slow", "gain of a sync", "cycles", "one"] {
         assert!(text.contains(part), "{part} is missing");
     }
-    // Not over what is there, unless asked to.
+    // An existing file is overwritten only with `--force`.
     let out = plot(&["runs/two", "-o", "one.svg"]);
     assert!(!out.status.success());
     assert_eq!(std::fs::read_to_string(&svg).unwrap(), text);

@@ -1,12 +1,8 @@
-//! What is told where there is no dashboard: lines on stderr, JSON on stdout, or nothing.
+//! Output without the dashboard: lines on stderr, JSON on stdout, or nothing.
 
 use std::process::Stdio;
 
-use crate::common::{SMALL, Sandbox, failed, sets, stderr, succeeded};
-
-fn train<'a>(run: &'a str, more: &[&'a str]) -> Vec<&'a str> {
-    [&["train", "test.toml", "--out", "runs", "--name", run][..], more].concat()
-}
+use crate::common::{SMALL, Sandbox, failed, sets, stderr, succeeded, train};
 
 /// The lines on stderr that begin with a word.
 fn lines<'a>(said: &'a str, word: &str) -> Vec<&'a str> {
@@ -66,7 +62,7 @@ fn json_is_what_is_in_the_log() {
 
 /// As `| head` does.
 #[test]
-fn a_reader_that_leaves_ends_no_training() {
+fn a_closed_pipe_ends_no_training() {
     let sandbox = Sandbox::new(SMALL);
     let mut command = sandbox.command(&train("run", &["--json"]));
     let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();

@@ -105,8 +105,7 @@ impl Sandbox {
         self.command(arguments).output().unwrap()
     }
 
-    /// The program where no file can grow beyond so many blocks of 512 bytes: as on a disk that is
-    /// full, writes fail.
+    /// The program, with no file allowed to grow beyond `blocks` of 512 bytes: writes fail as on a full disk.
     pub fn with_file_limit(&self, blocks: u32, arguments: &[&str]) -> Output {
         let script = format!("ulimit -f {blocks}; exec \"$0\" \"$@\"");
         let mut command = Command::new("sh");
@@ -114,10 +113,9 @@ impl Sandbox {
         command.current_dir(self.path()).output().unwrap()
     }
 
-    /// Starts the training of the config as run `run`, and goes on meanwhile.
+    /// Starts training the config as run `run`, in the background.
     pub fn start(&self, run: &str, more: &[&str]) -> Child {
-        let fixed = ["train", "test.toml", "--out", "runs", "--name", run];
-        let mut command = self.command(&[&fixed, more].concat());
+        let mut command = self.command(&train(run, more));
         command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
     }
 
@@ -127,16 +125,16 @@ impl Sandbox {
         let log = self.run_folder(run).join("events.jsonl");
         let started = Instant::now();
         loop {
-            if lookahead_run::log::read(&log).is_ok_and(|records| records.iter().any(&wanted)) {
+            if logged(&log, &wanted) {
                 return;
             }
             if started.elapsed() > Duration::from_secs(60) {
-                let _ = child.kill(); // else it would train for ever
+                let _ = child.kill(); // otherwise it trains forever
                 let records = self.records(run);
                 let last = &records[records.len().saturating_sub(5)..];
-                panic!("it never came to that, but to {last:?}");
+                panic!("the event never came; the last ones are {last:?}");
             }
-            assert!(child.try_wait().unwrap().is_none(), "it ended before it came to that");
+            assert!(child.try_wait().unwrap().is_none(), "it ended before the event");
             std::thread::sleep(Duration::from_millis(5));
         }
     }
@@ -148,7 +146,7 @@ impl Sandbox {
         all.iter().map(|found| (found.step, found.verify())).collect()
     }
 
-    /// Trains the config as run `name`, and expects it to go well.
+    /// Trains the config as run `name`, and expects success.
     pub fn train(&self, name: &str, more: &[&str]) -> Output {
         let config = self.config();
         let fixed = ["train", config.to_str().unwrap(), "--out", "runs", "--name", name];
@@ -164,7 +162,7 @@ impl Sandbox {
         lookahead_run::log::read(&self.run_folder(run).join("events.jsonl")).unwrap()
     }
 
-    /// Step and loss, to the bit, of every step on the run's line of time.
+    /// Step and loss, to the bit, of every step in the log.
     pub fn losses(&self, run: &str) -> Vec<(u64, u64)> {
         let records = self.records(run);
         let losses = records.iter().filter_map(|record| match record.event {
@@ -212,6 +210,26 @@ pub fn reseal(path: &Path, whole: &[u8], change: impl FnOnce(&mut serde_json::Va
     std::fs::write(path, text.replace(&unsealed, &digest)).unwrap();
 }
 
+/// The arguments that train `test.toml` as run `run`.
+pub fn train<'a>(run: &'a str, more: &[&'a str]) -> Vec<&'a str> {
+    [&["train", "test.toml", "--out", "runs", "--name", run], more].concat()
+}
+
+/// Whether a log has an event for which `wanted` holds.
+pub fn logged(log: &Path, wanted: impl Fn(&Record) -> bool) -> bool {
+    lookahead_run::log::read(log).is_ok_and(|records| records.iter().any(wanted))
+}
+
+/// Waits for a condition, at most two minutes.
+#[track_caller]
+pub fn wait_until(what: &str, mut condition: impl FnMut() -> bool) {
+    let started = Instant::now();
+    while !condition() {
+        assert!(started.elapsed() < Duration::from_secs(120), "not after two minutes: {what}");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
+
 /// The arguments that set keys of the config.
 pub fn sets<'a>(keys: &[&'a str]) -> Vec<&'a str> {
     keys.iter().flat_map(|key| ["--set", key]).collect()
@@ -225,7 +243,7 @@ pub fn random(state: &mut u64) -> u64 {
     mixed ^ (mixed >> 31)
 }
 
-/// Sends a signal such as `TERM`.
+/// Sends a signal, for example `TERM`.
 pub fn signal(child: &Child, name: &str) {
     let arguments = [format!("-{name}"), child.id().to_string()];
     assert!(Command::new("kill").args(arguments).status().unwrap().success());
@@ -240,7 +258,7 @@ pub fn succeeded(output: Output) -> Output {
     output
 }
 
-/// Expects the program to end with `status` and say each of `words` on stderr, nothing on stdout.
+/// Expects the program to end with `status` and print each of `words` on stderr, nothing on stdout.
 pub fn failed(output: &Output, status: i32, words: &[&str]) {
     let said = stderr(output);
     assert_eq!(output.status.code(), Some(status), "{said}");
@@ -248,7 +266,7 @@ pub fn failed(output: &Output, status: i32, words: &[&str]) {
         assert!(said.contains(word), "no `{word}` in: {said}");
     }
     assert!(!said.contains("panicked"), "{said}");
-    assert!(output.stdout.is_empty(), "stdout is for what was asked for");
+    assert!(output.stdout.is_empty(), "stdout is for results");
 }
 
 pub fn copy_folder(from: &Path, to: &Path) {

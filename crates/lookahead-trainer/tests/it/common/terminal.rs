@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use portable_pty::{Child, CommandBuilder, MasterPty, PtySize, native_pty_system};
 
-use super::Sandbox;
+use super::{Sandbox, train, wait_until};
 
 /// A usual size.
 pub const SIZE: PtySize = PtySize { rows: 36, cols: 120, pixel_width: 0, pixel_height: 0 };
@@ -23,8 +23,7 @@ pub struct Terminal {
 impl Terminal {
     /// Trains `test.toml` of the sandbox.
     pub fn train(sandbox: &Sandbox, name: &str, more: &[&str]) -> Self {
-        let arguments = ["train", "test.toml", "--out", "runs", "--name", name];
-        Terminal::start(sandbox, SIZE, &[&arguments, more].concat(), &[])
+        Terminal::start(sandbox, SIZE, &train(name, more), &[])
     }
 
     /// Runs the program in the sandbox, with those variables in its environment.
@@ -94,7 +93,7 @@ impl Terminal {
         }
     }
 
-    /// Another size, as when a window is pulled.
+    /// Another size, as when a window is resized.
     pub fn resize(&self, rows: u16, cols: u16) {
         self.master.resize(PtySize { rows, cols, ..SIZE }).unwrap();
         let [rows, cols] = [rows, cols].map(|n| n.try_into().unwrap());
@@ -110,22 +109,19 @@ impl Terminal {
 
     /// Waits for the end, and checks that the terminal is as it was.
     pub fn end(mut self) -> u32 {
-        let started = Instant::now();
-        let status = loop {
-            if let Some(status) = self.child.try_wait().unwrap() {
-                break status;
-            }
-            assert!(started.elapsed() < Duration::from_secs(60), "still runs:\n{}", self.text());
-            std::thread::sleep(Duration::from_millis(20));
-        };
-        // What the program wrote last may still be on its way here.
+        let mut status = None;
+        wait_until("the program ends", || {
+            status = self.child.try_wait().unwrap();
+            status.is_some()
+        });
+        // Its last output may not have arrived yet.
         self.wait_for("return to the main screen", |_| {
             let parser = self.screen.lock().unwrap();
             let screen = parser.screen();
             !screen.alternate_screen() && !screen.hide_cursor() && !screen.bracketed_paste()
         });
         assert_eq!(modes(&*self.master), self.modes_before, "the terminal's modes");
-        status.exit_code()
+        status.unwrap().exit_code()
     }
 }
 
