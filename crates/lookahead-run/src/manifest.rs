@@ -15,6 +15,7 @@ use crate::disk::{self, At, shown};
 use crate::error::{Error, Result};
 use crate::event::{Compute, Software};
 use crate::hash::sha256_of;
+use crate::number;
 
 /// Version of the manifest and of the layout of a checkpoint. Within one version fields may be added; a
 /// reader ignores those that it does not know.
@@ -51,16 +52,19 @@ pub struct TrainingMetadata {
     /// The machine that it was trained on.
     #[serde(flatten)]
     pub machine: MachineInfo,
+    /// The trainer's own state, which only it can read; null if an earlier version wrote it.
+    #[serde(default, skip_serializing_if = "serde_json::Value::is_null")]
+    pub train_state: serde_json::Value,
     /// Other integers that decide the run's future, for example counts of the optimizer.
     #[serde(default)]
     pub integers: BTreeMap<String, i64>,
     /// Other numbers that decide the run's future, for example learning rates. Finite numbers come back to
     /// the bit; NaN and the infinities are allowed.
-    #[serde(default, with = "numbers")]
+    #[serde(default, with = "number::map")]
     pub numbers: BTreeMap<String, f64>,
     /// Measurements of this step's model, for example `validation/accuracy`, by which the
     /// [`Best`](crate::retention::Best) checkpoint is found.
-    #[serde(default, with = "numbers")]
+    #[serde(default, with = "number::map")]
     pub metrics: BTreeMap<String, f64>,
     /// How long the processes of the run have run so far, in seconds.
     #[serde(default)]
@@ -86,6 +90,7 @@ impl TrainingMetadata {
             of.numbers.iter().map(|(name, value)| (name.clone(), value.to_bits())).collect()
         };
         position(self) == position(other)
+            && self.train_state == other.train_state
             && self.integers == other.integers
             && bits(self) == bits(other)
     }
@@ -245,31 +250,6 @@ fn replace_last(text: &str, from: &str, to: &str) -> String {
     match text.rsplit_once(from) {
         Some((before, after)) => format!("{before}{to}{after}"),
         None => text.to_owned(),
-    }
-}
-
-/// A map of numbers, each as [`crate::number`] writes it.
-mod numbers {
-    use std::collections::BTreeMap;
-
-    use serde::{Deserialize, Deserializer, Serialize, Serializer};
-
-    #[derive(Serialize, Deserialize)]
-    #[serde(transparent)]
-    struct Number(#[serde(with = "crate::number")] f64);
-
-    pub(super) fn serialize<S: Serializer>(
-        map: &BTreeMap<String, f64>,
-        serializer: S,
-    ) -> Result<S::Ok, S::Error> {
-        serializer.collect_map(map.iter().map(|(name, value)| (name, Number(*value))))
-    }
-
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
-        deserializer: D,
-    ) -> Result<BTreeMap<String, f64>, D::Error> {
-        let map = BTreeMap::<String, Number>::deserialize(deserializer)?;
-        Ok(map.into_iter().map(|(name, Number(value))| (name, value)).collect())
     }
 }
 

@@ -83,5 +83,38 @@ pub mod option {
     }
 }
 
+/// The same for a map of numbers.
+pub mod map {
+    use std::collections::BTreeMap;
+
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    #[derive(Serialize, Deserialize)]
+    #[serde(transparent)]
+    struct Number(#[serde(with = "super")] f64);
+
+    /// Writes a map of numbers.
+    ///
+    /// # Errors
+    /// Those of the serializer.
+    pub fn serialize<S: Serializer>(
+        map: &BTreeMap<String, f64>,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(map.iter().map(|(name, value)| (name, Number(*value))))
+    }
+
+    /// Reads a map of numbers.
+    ///
+    /// # Errors
+    /// As [`deserialize`](super::deserialize), for each of them.
+    pub fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<BTreeMap<String, f64>, D::Error> {
+        let map = BTreeMap::<String, Number>::deserialize(deserializer)?;
+        Ok(map.into_iter().map(|(name, Number(value))| (name, value)).collect())
+    }
+}
+
 #[cfg(test)]
 mod tests;

@@ -103,6 +103,7 @@ pub(crate) fn metadata(step: u64) -> TrainingMetadata {
             processor: "Some CPU".into(),
             environment: Some(BTreeMap::from([("MKL_CBWR".into(), "AVX2".into())])),
         },
+        train_state: serde_json::json!({"step": step}),
         integers: BTreeMap::from([("sync".into(), i64::MIN), ("most".into(), i64::MAX)]),
         numbers: BTreeMap::from([("lr".into(), 0.1 + 0.2)]),
         metrics: BTreeMap::from([("validation/loss".into(), f64::INFINITY)]),

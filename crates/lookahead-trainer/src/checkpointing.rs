@@ -64,9 +64,6 @@ const SOUND: &str = "sound";
 const AVERAGE: &str = "average";
 const SLOW: &str = "slow";
 
-/// Where a manifest tells how many steps are in the mean of θ.
-pub(crate) const AVERAGED: &str = "train/averaged";
-
 /// How long after a checkpoint or a configuration that could not be saved it is tried again, unless it is due
 /// before.
 pub(crate) const AGAIN: Duration = Duration::from_secs(5);
@@ -76,11 +73,10 @@ pub(crate) const AGAIN: Duration = Duration::from_secs(5);
 pub(crate) const LAST_ATTEMPTS: [Duration; 3] =
     [Duration::from_millis(500), Duration::from_secs(2), Duration::ZERO];
 
-/// The trainer's own entries among a manifest's integers and numbers begin with one of these; the
-/// others are the optimizer's.
+/// In checkpoints of earlier versions the names of the trainer's integers and numbers begin with one of these.
 const OWN: [&str; 2] = ["data/", "train/"];
 
-/// Without the entries that the trainer keeps for itself.
+/// The integers or numbers of the optimizer.
 fn optimizer_entries<T: Copy>(entries: &BTreeMap<String, T>) -> BTreeMap<String, T> {
     let is_own = |key: &str| OWN.iter().any(|own| key.starts_with(own));
     let others = entries.iter().filter(|(key, _)| !is_own(key));

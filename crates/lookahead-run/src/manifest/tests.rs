@@ -131,7 +131,7 @@ fn metadata_is_flat_in_json() {
         r#"{"step":1502,"phase":2,"epoch":1,"cursor":7,"seed":18446744073709551615,"#,
         r#""program":"this one","versions":{"lookahead":"1","tch":"2","libtorch":"3"},"#,
         r#""device":"cpu","threads":2,"cpu_capability":"AVX2","processor":"Some CPU","#,
-        r#""environment":{"MKL_CBWR":"AVX2"},"#,
+        r#""environment":{"MKL_CBWR":"AVX2"},"train_state":{"step":1502},"#,
         r#""integers":{"most":9223372036854775807,"sync":-9223372036854775808},"#,
         r#""numbers":{"lr":0.30000000000000004},"metrics":{"validation/loss":"Infinity"},"#,
         r#""wall_seconds":0.3333333333333333,"git":{"revision":"0123abc","modified":true},"#,

@@ -44,7 +44,7 @@ fn another_moment_of_the_same_step_replaces_it() {
     let (temp, store) = store();
     publish(&store, 1500);
     let mut other = metadata(1500);
-    other.integers.insert("owed".to_owned(), 1);
+    other.train_state["pending"] = "slow".into();
     let write = |writer: &mut CheckpointWriter| Ok(writer.create_file("model")?.finish()?);
     let second = store.publish(other.clone(), write).unwrap();
     assert!(!second.already_there);

@@ -16,7 +16,7 @@ use super::{OPTIMIZER, SLOW, TRAINING, training_of_rank};
 use crate::config::Config;
 use crate::distributed::WorkerGroup;
 use crate::tensor_file::TensorFile;
-use crate::train::state::ranks_of;
+use crate::train::state::TrainState;
 
 /// What all go on with.
 #[derive(Debug, Serialize, Deserialize)]
@@ -45,7 +45,7 @@ pub fn send(workers: &WorkerGroup, path: &Path, plan: &Plan) -> anyhow::Result<(
         return Ok(());
     }
     // There may be fewer than processes, or more.
-    let saved = ranks_of(&plan.metadata);
+    let saved = TrainState::from_metadata(&plan.metadata)?.workers;
     let names: Vec<String> = (1..saved).map(training_of_rank).collect();
     let mut wanted: Vec<&str> = names.iter().map(String::as_str).collect();
     wanted.push(TRAINING);
@@ -66,7 +66,8 @@ pub fn receive(workers: &WorkerGroup) -> anyhow::Result<Received> {
     let plan: Plan = serde_json::from_slice(&workers.broadcast_bytes(&[])?)
         .context("Rank 0 has another version of the program.")?;
     let mut tensors = TensorFile::new(Cursor::new(workers.broadcast_bytes(&[])?))?.tensors()?;
-    for rank in 1..ranks_of(&plan.metadata).min(workers.size()) {
+    let saved = TrainState::from_metadata(&plan.metadata)?.workers;
+    for rank in 1..saved.min(workers.size()) {
         let bytes = workers.broadcast_bytes(&[])?;
         if rank == workers.rank() {
             // Rank 0's own gives way to this process's; φ is the same.

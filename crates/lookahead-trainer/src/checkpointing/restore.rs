@@ -12,12 +12,13 @@ use tch::{Tensor, nn};
 
 use super::moment::{MOMENT, refuse_other_moment};
 use super::{
-    AVERAGE, AVERAGED, FAST, GENERATOR, MODEL, OPTIMIZER, SOUND, TRAINING, generator_states,
+    AVERAGE, FAST, GENERATOR, MODEL, OPTIMIZER, SOUND, TRAINING, generator_states,
     optimizer_entries,
 };
 use crate::optimizer::Optimizer;
 use crate::tensor_file::TensorFile;
 use crate::train::averaging::Average;
+use crate::train::state::TrainState;
 
 /// A training's state as a checkpoint holds it.
 #[derive(Debug)]
@@ -56,6 +57,7 @@ pub fn restore(
     average: Option<&mut Average>,
 ) -> anyhow::Result<(TrainingMetadata, BTreeMap<String, Tensor>)> {
     let Saved { metadata, tensors, place: path } = saved;
+    let averaged_steps = TrainState::from_metadata(&metadata)?.averaged_steps;
     let file = State { tensors, ..State::default() };
     for name in file.tensors.keys() {
         let section = name.split_once('/').map(|(section, _)| section);
@@ -103,8 +105,7 @@ pub fn restore(
     }
     copy_into(vs, &fast)?;
     if let Some(average) = average {
-        let count = metadata.integers.get(AVERAGED).copied().unwrap_or(0);
-        average.load(count.unsigned_abs(), &mean)?;
+        average.load(averaged_steps, &mean)?;
     }
     // A state is taken together with the fast weights that are in the model, and those have just
     // come: what was accepted once is accepted again.

@@ -22,7 +22,7 @@ use crate::panics::caught;
 use crate::train::hooks::Hooks;
 use crate::train::run::{follow, run_to_the_end, warn};
 use crate::train::setup::Training;
-use crate::train::state::{NEXT_K, OUTDATED_CONFIG, ranks_of};
+use crate::train::state::{OutdatedConfig, TrainState};
 use crate::usage::UsageError;
 
 /// Goes on with a run from its newest valid checkpoint, or from the one of `--from`.
@@ -159,16 +159,18 @@ pub(super) fn continue_run(
 
 /// Of several processes each has a θ and moments of its own in one mode, and in the other all have the
 /// same.
-fn refuse_other_mode(metadata: &TrainingMetadata, config: &Config) -> Result<(), UsageError> {
+fn refuse_other_mode(metadata: &TrainingMetadata, config: &Config) -> anyhow::Result<()> {
     let before = value_at(&metadata.config, "distributed.mode").and_then(Value::as_str);
     let now = config.to_json();
     let now = value_at(&now, "distributed.mode").and_then(Value::as_str);
+    let workers = TrainState::from_metadata(metadata)?.workers;
     match (before, now) {
-        (Some(before), Some(now)) if ranks_of(metadata) > 1 && now != "none" && before != now => {
+        (Some(before), Some(now)) if workers > 1 && now != "none" && before != now => {
             Err(UsageError::new(format!(
                 "`distributed.mode` can't become {now} in a run of several processes that was {before}: \
                  leave it, or begin another run from its model with `lookahead train --init-from`."
-            )))
+            ))
+            .into())
         }
         _ => Ok(()),
     }
@@ -267,14 +269,15 @@ fn changed_config(
 /// Settings that were changed in the run that saved the checkpoint, and that the disk did not take into
 /// the `config.toml` that is still there.
 fn unkept_settings(text: &str, metadata: &TrainingMetadata) -> anyhow::Result<Vec<Override>> {
-    if metadata.integers.get(OUTDATED_CONFIG) != Some(&fingerprint_of(text.as_bytes())) {
-        return Ok(Vec::new());
-    }
+    let outdated = TrainState::from_metadata(metadata)?.outdated_config;
+    let is_this =
+        |outdated: &OutdatedConfig| outdated.fingerprint == fingerprint_of(text.as_bytes());
+    let Some(outdated) = outdated.filter(is_this) else { return Ok(Vec::new()) };
     let kept: toml::Table = toml::from_str(text)?;
     let mut unkept = Vec::new();
     for key in LIVE {
         let mut value = value_at(&metadata.config, key).cloned();
-        if let (PERIOD, Some(&k)) = (key, metadata.integers.get(NEXT_K)) {
+        if let (PERIOD, Some(k)) = (key, outdated.next_k) {
             value = Some(k.into());
         }
         let Some(value) = value.filter(|value| !value.is_null()) else { continue };

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use lookahead_run::event::Evaluation;
 use lookahead_run::retention;
+use serde::{Deserialize, Serialize};
 
 use crate::config::train::BestBy;
 
@@ -34,7 +35,8 @@ impl From<BestBy> for retention::Best {
 }
 
 /// The best evaluation so far, and how many came after it.
-#[derive(Debug, Clone, Copy, Default, PartialEq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Best {
     /// Its value by the metric; `None` before the first.
     pub value: Option<f64>,

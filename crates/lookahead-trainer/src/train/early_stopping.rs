@@ -22,7 +22,7 @@ pub fn best_step(metadata: &TrainingMetadata) -> Option<u64> {
         Some(total) => metadata.step >= total,
         None => metadata.epoch >= config("train.epochs")?,
     };
-    let state = TrainState::from_details(metadata);
+    let state = TrainState::from_metadata(metadata).ok()?;
     let stopped = state.is_out_of_patience(patience) && !all_taken;
     state.best.at().filter(|_| stopped)
 }

@@ -27,7 +27,7 @@ pub(super) fn finish(t: &mut Training, hooks: &mut Hooks) -> anyhow::Result<RunE
         return early_stopping::finish(t, hooks);
     }
     for weights in [Weights::Fast, Weights::Average, Weights::Slow] {
-        let loss = match t.state.fast_test_loss {
+        let loss = match hooks.fast_test_loss {
             Some(loss) if weights == Weights::Fast => Some(loss),
             _ => match hooks.evaluate(t, Split::Test, weights)? {
                 Break(()) => return Ok(RunEnded::new(Status::Stopped)),
@@ -49,7 +49,7 @@ fn last_sync(t: &mut Training, hooks: &mut Hooks) -> anyhow::Result<ControlFlow<
         return Ok(Continue(()));
     }
     // θ is φ afterwards.
-    if t.state.fast_test_loss.is_none() && hooks.test_fast(t)?.is_break() {
+    if hooks.fast_test_loss.is_none() && hooks.test_fast(t)?.is_break() {
         return Ok(Break(()));
     }
     hooks.collect_state(t);

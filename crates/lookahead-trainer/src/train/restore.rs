@@ -7,7 +7,7 @@ use lookahead_core::tch_ext::generator;
 use lookahead_run::{TrainingMetadata, shown};
 
 use super::setup::{Training, refuse_other_contents};
-use super::state::{PendingEvaluation, TRAIN_SAMPLES, TrainState, ranks_of};
+use super::state::{PendingEvaluation, TrainState};
 use crate::checkpointing::restore::{Saved, restore};
 use crate::data::batches::Batches;
 use crate::usage::UsageError;
@@ -36,7 +36,8 @@ impl Training {
         metadata: &TrainingMetadata,
         read: impl FnOnce() -> anyhow::Result<Saved>,
     ) -> anyhow::Result<Option<String>> {
-        self.refuse_other_data(metadata)?;
+        let state = TrainState::from_metadata(metadata)?;
+        self.refuse_other_data(metadata, &state)?;
         let average = self.average.as_mut();
         let (metadata, sound) = &restore(read()?, &self.model.vs, &mut self.optimizer, average)?;
         self.guard.restore(sound, self.device)?;
@@ -51,8 +52,9 @@ impl Training {
             }
             lookahead.set_k(config.k)?;
         }
-        self.state = TrainState::from_details(metadata);
-        let saved = ranks_of(metadata);
+        let saved = state.workers;
+        // It is the state before the last sync.
+        self.state = TrainState { final_sync: false, ..state };
         let size = self.workers.size();
         let cursor = match saved == size {
             true => metadata.cursor,
@@ -122,12 +124,16 @@ impl Training {
     }
 
     /// The walk over the data goes on only where there is as much of it as before.
-    fn refuse_other_data(&self, metadata: &TrainingMetadata) -> Result<(), UsageError> {
+    fn refuse_other_data(
+        &self,
+        metadata: &TrainingMetadata,
+        state: &TrainState,
+    ) -> anyhow::Result<()> {
         refuse_other_contents(&self.data, metadata)?;
         let found = self.data.train.len() as u64;
-        let saved = metadata.integers.get(TRAIN_SAMPLES).map_or(found, |&n| n as u64);
+        let saved = state.data.train_samples.unwrap_or(found);
         // Checkpoints of earlier versions don't tell, and a place beyond the end does.
-        let other_workers = ranks_of(metadata) != self.workers.size();
+        let other_workers = state.workers != self.workers.size();
         if saved == found && (other_workers || metadata.cursor < self.batches.per_epoch()) {
             return Ok(());
         }
@@ -137,6 +143,7 @@ impl Training {
              data. Let `data.dir` lead to the data that the run began with, or start a new run \
              with `lookahead train`.",
             metadata.step, metadata.cursor
-        )))
+        ))
+        .into())
     }
 }

@@ -13,7 +13,7 @@ use super::divergence::DivergenceGuard;
 use super::hook::HookContext;
 use super::hooks::events::Events;
 use super::hooks::status::Progress;
-use super::state::{FINGERPRINT, PendingEvaluation, TrainState};
+use super::state::{DataIdentity, PendingEvaluation, TrainState};
 use crate::checkpointing::machine::Machine;
 use crate::config::Config;
 use crate::config::mutable_keys::PERIOD;
@@ -377,16 +377,13 @@ impl Training {
     }
 }
 
-/// Data that can be told from other data must be what a checkpoint was taken with.
+/// Refuses data whose contents are not those that a checkpoint was taken with, if both are known.
 ///
 /// # Errors
-/// A usage error where it is not.
-pub fn refuse_other_contents(
-    data: &Dataset,
-    metadata: &TrainingMetadata,
-) -> Result<(), UsageError> {
-    let now = data.train.fingerprint();
-    let then = metadata.integers.get(FINGERPRINT).copied();
+/// A usage error if they differ; if the checkpoint can't be read.
+pub fn refuse_other_contents(data: &Dataset, metadata: &TrainingMetadata) -> anyhow::Result<()> {
+    let now = DataIdentity::new(data).fingerprint;
+    let then = TrainState::from_metadata(metadata)?.data.fingerprint;
     if then.is_none() || now.is_none() || now == then {
         return Ok(());
     }
@@ -395,7 +392,8 @@ pub fn refuse_other_contents(
          changed. Let `data.file` lead to the data that the run began with, or start a new run with \
          `lookahead train`.",
         metadata.step
-    )))
+    ))
+    .into())
 }
 
 /// The program's name in what it writes.

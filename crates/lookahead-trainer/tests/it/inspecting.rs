@@ -67,13 +67,18 @@ fn a_manifest_has_all_that_decides_the_future() {
     for key in ["lookahead", "tch", "libtorch"] {
         assert!(manifest["versions"][key].is_string(), "{key}");
     }
-    for key in ["phase", "syncs", "steps", "non_finite", "train/diverging", "train/owed"] {
+    for key in ["phase", "syncs", "steps", "non_finite"] {
         assert!(manifest["integers"][key].is_i64(), "{key}");
     }
-    for key in ["train/best_step", "train/since_best", "data/train_samples"] {
-        assert!(manifest["integers"][key].is_i64(), "{key}");
+    let state = &manifest["train_state"];
+    for (key, value) in [("step", 4), ("epoch", 1), ("cursor", 0), ("diverging", 0), ("workers", 1)]
+    {
+        assert_eq!(state[key], value, "{key}");
     }
-    assert!(manifest["numbers"]["train/best"].is_f64());
+    assert_eq!(state["pending"], "none");
+    assert_eq!((&state["best"]["step"], &state["best"]["since"]), (&4.into(), &0.into()));
+    assert!(state["best"]["value"].is_f64());
+    assert!(state["data"]["train_samples"].is_u64());
     let training = &found["tensors"]["training.safetensors"];
     for tensor in [
         "fast/fc1.weight",

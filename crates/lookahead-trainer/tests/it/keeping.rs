@@ -60,7 +60,7 @@ fn the_best_by_validation_is_kept() {
     let (_, manifest) = sandbox.checkpoints("run").swap_remove(0);
     let metadata = manifest.unwrap().metadata;
     assert_eq!(metadata.metrics["validation/accuracy"], best.1);
-    assert_eq!(metadata.integers["train/best_step"], best.0 as i64);
+    assert_eq!(metadata.train_state["best"]["step"], best.0);
 
     // What is the best so far is known after a resume too.
     sandbox.resume("run", &["--set", "train.max_steps=64"]);
@@ -230,8 +230,7 @@ fn a_run_given_more_steps_keeps_the_best_of_the_longer_run() {
         let all = sandbox.checkpoints(run);
         let (_, found) = all.into_iter().find(|(of, _)| *of == step).unwrap();
         let metadata = found.unwrap().metadata;
-        let counts = ["train/best_step", "train/since_best"].map(|key| metadata.integers[key]);
-        (counts, metadata.numbers["train/best"])
+        metadata.train_state["best"].clone()
     };
     for step in 6..=14 {
         assert_eq!(best("run", step), best("whole", step), "step {step}");

@@ -4,6 +4,7 @@ use lookahead_run::event::{Event, Split};
 
 use crate::train::best::metrics;
 use crate::train::hook::{Hook, HookContext};
+use crate::train::state::Metrics;
 
 /// Keeps the metrics of the last evaluation of the final model on validation data, and the best so far.
 #[derive(Debug)]
@@ -25,7 +26,7 @@ impl Hook for BestHook {
         if found.split != Split::Validation || found.weights != config.final_weights() {
             return Ok(());
         }
-        state.metrics = Some((step, metrics(found)));
+        state.metrics = Some(Metrics { step, values: metrics(found) });
         // An evaluation that is there only because the run ends does not count: a longer run would not have
         // it.
         if !state.final_sync && state.is_regular_evaluation(&config.train) {

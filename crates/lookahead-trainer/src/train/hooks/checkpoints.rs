@@ -11,14 +11,14 @@ use super::settings::Settings;
 use super::timing::Phase;
 use crate::checkpointing::snapshot::Snapshot;
 use crate::checkpointing::writer::{SaveRequest, SaveResult, Writer};
-use crate::checkpointing::{AGAIN, AVERAGED, LAST_ATTEMPTS};
+use crate::checkpointing::{AGAIN, LAST_ATTEMPTS};
 use crate::distributed::ControlFlags;
 use crate::train::averaging::Average;
 use crate::train::diverged::Diverged;
 use crate::train::divergence::{ROLLED_BACK, all_finite, check_divergence_limit};
 use crate::train::recalibration::buffers_of_phi;
 use crate::train::setup::{Training, software};
-use crate::train::state::{FINGERPRINT, OUTDATED_CONFIG, TRAIN_SAMPLES};
+use crate::train::state::{DataIdentity, OutdatedConfig, TrainState};
 
 /// Who writes checkpoints, and when.
 #[derive(Debug)]
@@ -161,10 +161,7 @@ impl Checkpoints {
         ranks: Vec<Vec<u8>>,
         stall: Duration,
     ) -> SaveRequest {
-        let mut metadata = metadata(t, &snapshot);
-        if let Some(outdated) = self.settings.outdated_config() {
-            metadata.integers.insert(OUTDATED_CONFIG.to_owned(), outdated);
-        }
+        let metadata = metadata(t, &snapshot, self.settings.outdated_config());
         let best = t.config.keeps_best().then(|| (t.state.best.at(), t.config.train.best_by()));
         SaveRequest {
             metadata,
@@ -260,7 +257,6 @@ impl Checkpoints {
     /// # Errors
     /// If the failure came inside a step, so that the weights belong to no step; if the disk refuses.
     pub fn rescue(&mut self, t: &mut Training, events: &mut Events) -> anyhow::Result<String> {
-        anyhow::ensure!(!t.state.in_step, "Step {} had begun and was not taken.", t.state.step + 1);
         // One on its way is not lost by another that can't be saved.
         self.finish_writing(t, events);
         let mut snapshot = self.writer.spare().unwrap_or_default();
@@ -293,22 +289,12 @@ fn take(t: &mut Training, snapshot: &mut Snapshot) -> anyhow::Result<()> {
     snapshot.take(&t.model.vs, &mut t.optimizer, average, recalibrated, last_good)
 }
 
-/// What the manifest says of a snapshot.
-fn metadata(t: &Training, snapshot: &Snapshot) -> TrainingMetadata {
-    let mut integers = snapshot.integers().clone();
-    integers.insert(TRAIN_SAMPLES.to_owned(), t.data.train.len() as i64);
-    if let Some(fingerprint) = t.data.train.fingerprint() {
-        integers.insert(FINGERPRINT.to_owned(), fingerprint);
-    }
-    if let Some(average) = &t.average {
-        integers.insert(AVERAGED.to_owned(), average.count() as i64);
-    }
+/// The metadata of a snapshot.
+fn metadata(t: &Training, snapshot: &Snapshot, outdated_config: Option<i64>) -> TrainingMetadata {
     let machine = t.machine().clone();
     let mut metadata = TrainingMetadata {
         // The optimizer itself may have made its last sync since.
         phase: snapshot.integers().get("phase").map_or(0, |phase| phase.unsigned_abs()),
-        epoch: t.batches.epoch(),
-        cursor: t.batches.cursor(),
         seed: t.config.train.seed,
         software: software(),
         machine: MachineInfo {
@@ -316,7 +302,7 @@ fn metadata(t: &Training, snapshot: &Snapshot) -> TrainingMetadata {
             processor: machine.processor,
             environment: Some(machine.environment),
         },
-        integers,
+        integers: snapshot.integers().clone(),
         numbers: snapshot.numbers().clone(),
         wall_seconds: t.wall_seconds(),
         git: t.git.clone(),
@@ -324,7 +310,15 @@ fn metadata(t: &Training, snapshot: &Snapshot) -> TrainingMetadata {
         signature: serde_json::to_value(&t.data.signature).unwrap_or_default(),
         ..TrainingMetadata::default()
     };
-    t.state.write_into(&mut metadata, t.workers.size());
+    let state = TrainState {
+        averaged_steps: t.average.as_ref().map_or(0, Average::count),
+        workers: t.workers.size(),
+        data: DataIdentity::new(&t.data),
+        outdated_config: outdated_config
+            .map(|fingerprint| OutdatedConfig { fingerprint, next_k: None }),
+        ..t.state.clone()
+    };
+    state.write_into(&mut metadata);
     metadata
 }
 

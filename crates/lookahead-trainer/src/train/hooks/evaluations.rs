@@ -68,7 +68,7 @@ impl Hooks {
             return Ok(Continue(()));
         }
         Ok(self.evaluate(t, Split::Test, Weights::Fast)?.map_continue(|found| {
-            t.state.fast_test_loss = found.map(|found| found.loss);
+            self.fast_test_loss = found.map(|found| found.loss);
         }))
     }
 

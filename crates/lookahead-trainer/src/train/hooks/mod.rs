@@ -76,6 +76,10 @@ pub struct Hooks {
     settings: Settings,
     /// In the order in which they are called.
     list: Vec<Box<dyn Hook>>,
+    /// Whether a step has begun and not ended, so that the weights belong to no step.
+    in_step: bool,
+    /// The loss of θ on test data after the last step, once it has been evaluated.
+    pub(super) fast_test_loss: Option<f64>,
     /// When the processes last exchanged their requests.
     last_exchange: Instant,
     /// Passes commands of other processes on to the controls.
@@ -133,6 +137,8 @@ impl Hooks {
             checkpoints: Checkpoints::new(writer, settings.clone(), folder.cloned()),
             settings,
             list: builtin(t, folder)?,
+            in_step: false,
+            fast_test_loss: None,
             last_exchange: Instant::now(),
             commands,
             server: None,
@@ -243,7 +249,7 @@ impl Hooks {
     /// Before an inner step.
     pub(super) fn before_step(&mut self, t: &mut Training) -> anyhow::Result<()> {
         self.each(t, |hook, context| hook.before_step(context))?;
-        t.state.in_step = true;
+        self.in_step = true;
         self.events.throughput.step_begins();
         self.events.timer.begin();
         Ok(())
@@ -272,7 +278,7 @@ impl Hooks {
             phase: t.optimizer.phase(),
         };
         t.next_batch();
-        t.state.in_step = false;
+        self.in_step = false;
         self.events.show(&t.progress(), State::Training);
         if taken.value.is_some() {
             self.events.record_step(t.state.step, step);
@@ -389,6 +395,8 @@ impl Hooks {
     /// # Errors
     /// If the failure came inside a step, so that the weights belong to no step; if the disk refuses.
     pub(super) fn rescue(&mut self, t: &mut Training) -> anyhow::Result<String> {
+        let next = t.state.step + 1;
+        anyhow::ensure!(!self.in_step, "Step {next} had begun and was not taken.");
         self.collect_state(t);
         self.checkpoints.rescue(t, &mut self.events)
     }

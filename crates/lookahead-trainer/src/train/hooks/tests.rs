@@ -68,7 +68,8 @@ impl Hook for Recorder {
     }
 
     fn after_sync(&mut self, context: &mut HookContext<'_>, last: bool) -> anyhow::Result<()> {
-        assert!(context.optimizer.lookahead().unwrap().distance()? == 0.0 && !last);
+        assert_eq!(context.optimizer.lookahead().unwrap().distance()?, 0.0);
+        assert_eq!(last, context.state.step == 7);
         self.call("after_sync")
     }
 
@@ -103,16 +104,23 @@ impl Hook for Recorder {
     }
 }
 
+/// A training of `steps` steps, with hooks for its run folder and a recorder among them.
+fn training(run: &RunFolder, steps: u64, calls: &Calls) -> (Training, Hooks) {
+    let text = CONFIG.replace("max_steps = 4", &format!("max_steps = {steps}"));
+    let config = Config::parse("test.toml", &text, &[]).unwrap().config;
+    let show = Show { quiet: true, ..Show::default() };
+    let t = Training::new(config, None).unwrap();
+    let mut hooks = Hooks::new(run, &t, &show, Hangup::Ignore).unwrap();
+    hooks.add(Box::new(Recorder { calls: calls.clone(), steps: 0 })).unwrap();
+    (t, hooks)
+}
+
 #[test]
 fn hooks_are_called_in_the_order_of_the_loop() {
     let folder = tempfile::tempdir().unwrap();
-    let config = Config::parse("test.toml", CONFIG, &[]).unwrap().config;
     let run = RunFolder::create(folder.path(), "run").unwrap();
-    let show = Show { quiet: true, ..Show::default() };
-    let mut t = Training::new(config, None).unwrap();
-    let mut hooks = Hooks::new(&run, &t, &show, Hangup::Ignore).unwrap();
     let calls = Calls::default();
-    hooks.add(Box::new(Recorder { calls: calls.clone(), steps: 0 })).unwrap();
+    let (mut t, mut hooks) = training(&run, 4, &calls);
     let error = hooks.add(Box::new(Recorder::default())).unwrap_err();
     assert!(error.to_string().contains("Two hooks are named `recorder`"), "{error}");
 
@@ -135,5 +143,22 @@ fn hooks_are_called_in_the_order_of_the_loop() {
     expected.extend(end.map(str::to_owned));
     expected.extend(["after_step 4", "Test Slow", "Finished"].map(str::to_owned));
     assert_eq!(*calls.borrow(), expected);
-    assert_eq!(t.state.hooks["recorder"], json!(4));
+}
+
+#[test]
+fn a_hooks_state_survives_a_resume() {
+    let folder = tempfile::tempdir().unwrap();
+    let run = RunFolder::create(folder.path(), "run").unwrap();
+    let calls = Calls::default();
+    let (mut t, mut hooks) = training(&run, 4, &calls);
+    train(&mut t, &mut hooks).unwrap();
+    drop(hooks);
+    let (checkpoint, manifest) = run.checkpoints().at_step(4).unwrap();
+    assert_eq!(manifest.metadata.train_state["hooks"], json!({"recorder": 4}));
+
+    let (mut t, mut hooks) = training(&run, 7, &calls);
+    t.restore(&checkpoint.path, &manifest.metadata).unwrap();
+    train(&mut t, &mut hooks).unwrap();
+    let (_, manifest) = run.checkpoints().at_step(7).unwrap();
+    assert_eq!(manifest.metadata.train_state["hooks"], json!({"recorder": 7}));
 }
