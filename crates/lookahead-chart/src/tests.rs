@@ -399,7 +399,7 @@ fn a_file_is_replaced_only_on_request() {
     let other = folder.path().join("b.png");
     save(&figure, &other, Size::default(), false).unwrap();
     assert!(fs::read(&other).unwrap().starts_with(b"\x89PNG"));
-    // Nothing else is left behind, neither now nor after a failure.
+    // Nothing else is left behind, even after a failure.
     let bad = Size { width: 1, height: 1 };
     save(&figure, &folder.path().join("c.png"), bad, false).unwrap_err();
     fs::create_dir(folder.path().join("d.png")).unwrap();
@@ -450,7 +450,7 @@ fn cells_have_the_colors_of_their_numbers() {
         if last { all.pop() } else { all.drain(..).next() }.unwrap()
     };
     let pixels = Pixels::of(&figure, Size::default());
-    // Beside the text: the least is the first color, the most the last, what is no number grey.
+    // Beside the text: the least has the first color, the most the last, and NaN is grey.
     let beside = |text: &str| {
         let (x, y) = place(text, false);
         pixels.at((x - 40.0, y))

@@ -38,7 +38,7 @@ pub fn verify(path: &Path) -> Result<Manifest> {
 /// happens to the files afterwards.
 ///
 /// # Errors
-/// As [`verify`]; [`Error::FileMissing`] for a wanted file that is not in the manifest.
+/// As [`verify`]; [`Error::FileDamaged`] for a wanted file that is not in the manifest.
 pub fn read(path: &Path, wanted: &[&str]) -> Result<(Manifest, BTreeMap<String, Vec<u8>>)> {
     let manifest = Manifest::read(path)?;
     let step = manifest.metadata.step;
@@ -61,9 +61,13 @@ pub fn read(path: &Path, wanted: &[&str]) -> Result<(Manifest, BTreeMap<String, 
         }
     }
     match wanted.iter().find(|name| !contents.contains_key(**name)) {
-        Some(name) => Err(Error::FileMissing { path: shown(path), file: (*name).to_owned() }),
+        Some(name) => Err(damaged(path, name, "is missing".to_owned())),
         None => Ok((manifest, contents)),
     }
+}
+
+fn damaged(folder: &Path, name: &str, fault: String) -> Error {
+    Error::FileDamaged { path: shown(folder), file: name.to_owned(), fault }
 }
 
 /// Compares one file with its entry, and appends its contents to `keep`.
@@ -74,16 +78,16 @@ pub(crate) fn verify_file(
     keep: Option<&mut Vec<u8>>,
 ) -> Result<()> {
     let path = folder.join(name);
-    let (folder, name) = (shown(folder), name.to_owned());
-    // A link could lead out of the run's folder, and a pipe never ends.
+    let damaged = |fault: String| Err(damaged(folder, name, fault));
     let found = match path.symlink_metadata() {
         Err(cause) if cause.kind() == io::ErrorKind::NotFound => {
-            return Err(Error::FileMissing { path: folder, file: name });
+            return damaged("is missing".to_owned());
         }
         found => found.at("look at", &path)?,
     };
+    // A link could lead out of the run's folder, and a pipe never ends.
     if !found.is_file() {
-        return Err(Error::NotAFile { path: folder, file: name });
+        return damaged("is not a plain file".to_owned());
     }
     let mut file = File::open(&path).at("open", &path)?;
     // The size comes first: it costs nothing, and explains a torn copy better.
@@ -93,12 +97,10 @@ pub(crate) fn verify_file(
         (bytes, sha256) = read_and_hash(&mut file, expected.bytes, keep).at("read", &path)?;
     }
     if bytes != expected.bytes {
-        let expected = expected.bytes;
-        return Err(Error::FileSize { path: folder, file: name, expected, found: bytes });
+        return damaged(format!("should have {} bytes and has {bytes}", expected.bytes));
     }
     if sha256 != expected.sha256 {
-        let expected = expected.sha256.clone();
-        return Err(Error::FileDigest { path: folder, file: name, expected, found: sha256 });
+        return damaged(format!("should have the SHA-256 {} and has {sha256}", expected.sha256));
     }
     Ok(())
 }

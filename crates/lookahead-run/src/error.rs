@@ -103,7 +103,7 @@ pub enum Error {
     /// A checkpoint is in the folder of another run.
     #[error(
         "The checkpoint `{}` is of another run: its id is {found}, and the id of the run in whose \
-         folder it is, {expected}. Move it back, or use another checkpoint of this run.", path.display()
+         folder it is, {expected}. Move it back, or use another checkpoint of the run.", path.display()
     )]
     OtherRun {
         /// The checkpoint's folder.
@@ -282,60 +282,18 @@ pub enum Error {
         manifest: u64,
     },
 
-    /// A file of the manifest is missing.
+    /// A file of a checkpoint is missing, is not a plain file, or differs from its manifest.
     #[error(
-        "The checkpoint `{}` is damaged: its file `{file}` is missing. Use another checkpoint of \
-         the run.", path.display()
+        "The checkpoint `{}` is damaged: its file `{file}` {fault}. Use another checkpoint of the run.",
+        path.display()
     )]
-    FileMissing {
+    FileDamaged {
         /// The checkpoint's folder.
         path: PathBuf,
         /// The file's name in it.
         file: String,
-    },
-
-    /// A link, a folder or a device is in the place of a checkpoint's file.
-    #[error(
-        "The checkpoint `{}` is damaged: its file `{file}` is not a plain file. Use another checkpoint \
-         of the run.", path.display()
-    )]
-    NotAFile {
-        /// The checkpoint's folder.
-        path: PathBuf,
-        /// The file's name in it.
-        file: String,
-    },
-
-    /// A file is shorter or longer than in the manifest.
-    #[error(
-        "The checkpoint `{}` is damaged: its file `{file}` should have {expected} bytes and has \
-         {found}. Use another checkpoint of the run.", path.display()
-    )]
-    FileSize {
-        /// The checkpoint's folder.
-        path: PathBuf,
-        /// The file's name in it.
-        file: String,
-        /// Bytes in the manifest.
-        expected: u64,
-        /// Bytes on disk.
-        found: u64,
-    },
-
-    /// A file has the right length, and other contents than in the manifest.
-    #[error(
-        "The checkpoint `{}` is damaged: its file `{file}` should have the SHA-256 {expected} and \
-         has {found}. Use another checkpoint of the run.", path.display()
-    )]
-    FileDigest {
-        /// The checkpoint's folder.
-        path: PathBuf,
-        /// The file's name in it.
-        file: String,
-        /// SHA-256 in the manifest.
-        expected: String,
-        /// SHA-256 on disk.
-        found: String,
+        /// What is wrong with it, as a verb phrase.
+        fault: String,
     },
 
     /// No checkpoint of the run can be used.

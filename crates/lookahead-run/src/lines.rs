@@ -44,7 +44,7 @@ pub(crate) struct Lines {
 }
 
 /// A line that has an end.
-pub(crate) struct Line<'a> {
+pub(crate) struct LogLine<'a> {
     /// All of it with its line feed; at least [`BEGINNING`] of one that is too long.
     pub(crate) bytes: &'a [u8],
     is_too_long: bool,
@@ -64,7 +64,7 @@ pub(crate) struct Head<'a> {
     pub(crate) event: Cow<'a, str>,
 }
 
-impl Line<'_> {
+impl LogLine<'_> {
     /// The event in it, or why it is not one, as a clause.
     pub(crate) fn parse(&self) -> Result<Record, String> {
         if self.is_too_long {
@@ -103,7 +103,7 @@ impl Lines {
 
     /// The next line that has an end; nothing if there is none yet, or after `most` bytes of a line that
     /// is too long.
-    pub(crate) fn next(&mut self, most: u64) -> io::Result<Option<Line<'_>>> {
+    pub(crate) fn next(&mut self, most: u64) -> io::Result<Option<LogLine<'_>>> {
         let mut skipped = 0;
         loop {
             let unread = &self.buffer[self.first..self.last];
@@ -128,7 +128,7 @@ impl Lines {
     }
 
     /// The next `length` bytes as a line, or as the end of one that was skipped.
-    fn take(&mut self, length: usize) -> Line<'_> {
+    fn take(&mut self, length: usize) -> LogLine<'_> {
         let (at, first) = (self.start, self.first);
         self.number += 1;
         self.first += length;
@@ -139,7 +139,7 @@ impl Lines {
         let bytes =
             if was_skipped { &self.skipped[..] } else { &self.buffer[first..first + length] };
         let is_too_long = was_skipped || length > LARGEST_LINE;
-        Line { bytes, is_too_long, at, end: self.position, number: self.number }
+        LogLine { bytes, is_too_long, at, end: self.position, number: self.number }
     }
 
     /// Reads more into the buffer; whether there was more.

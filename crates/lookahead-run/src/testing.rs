@@ -3,10 +3,11 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::Write;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use tempfile::{TempDir, tempdir};
 
+use crate::error::{Error, Result};
 use crate::event::{
     Compute, Event, Record, Resumed, RunInfo, Samples, Software, Step, Task, Versions,
 };
@@ -84,6 +85,13 @@ pub(crate) fn resumed(step: u64) -> Record {
     Record { time: 0.5, step, event: Event::Resumed(event) }
 }
 
+/// The path of a log in a temporary folder.
+pub(crate) fn log_path() -> (TempDir, PathBuf) {
+    let temp = tempdir().unwrap();
+    let path = temp.path().join("events.jsonl");
+    (temp, path)
+}
+
 pub(crate) fn append_all(path: &Path, records: &[Record]) {
     let mut log = EventLog::open(path).unwrap();
     records.iter().for_each(|record| log.append(record).unwrap());
@@ -147,4 +155,12 @@ pub(crate) fn names_in(folder: &Path) -> Vec<String> {
         entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
     names.sort();
     names
+}
+
+/// Whether a file of the checkpoint is damaged, with these words in the error.
+#[track_caller]
+pub(crate) fn assert_damaged<T>(result: Result<T>, words: &str) {
+    let Err(error) = result else { panic!("it is valid") };
+    assert!(matches!(error, Error::FileDamaged { .. }), "{error}");
+    assert!(error.to_string().contains(words), "{error}");
 }

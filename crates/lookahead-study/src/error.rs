@@ -10,15 +10,15 @@ pub enum Error {
     #[error(transparent)]
     Run(#[from] lookahead_run::Error),
 
-    /// A log that does not start with what the run is.
+    /// A log without its first event, which describes the run.
     #[error(
-        "The event log of the run `{}` does not tell what the run is, so it can't be compared: it \
-         has not begun yet, or its first line was lost. Leave it out.",
+        "The event log of the run `{}` has no `run_started` event, so it can't be compared: the run has \
+         not started yet, or its first line was lost. Leave it out.",
         .0.display()
     )]
     NotBegun(PathBuf),
 
-    /// Runs that can't be compared, or not in the way that was asked for.
+    /// Runs that can't be compared, or not in the requested way.
     #[error(transparent)]
     Compare(#[from] crate::compare::error::CompareError),
 

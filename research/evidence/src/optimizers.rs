@@ -92,7 +92,7 @@ pub(super) fn chapter(study: &Study, page: &mut Page, findings: &mut Findings) {
     }
     page.table(&table);
     let momentum = |around| {
-        let wanted = |point: &lookahead_study::compare::Point| {
+        let wanted = |point: &lookahead_study::compare::ComparedPoint| {
             inner(&point.settings) == INNER[1] && Around::of(&point.settings) == around
         };
         study.runs.best_points().into_iter().find(|&point| wanted(&study.runs.points[point]))

@@ -11,7 +11,7 @@ use crate::steadiness::factor;
 use crate::study::{Study, number, paired, written};
 use crate::theory::{Direction, Momentum, Stepper, geometric, harmonic};
 use lookahead_study::Summary;
-use lookahead_study::compare::Point;
+use lookahead_study::compare::ComparedPoint;
 use lookahead_study::compare::numbers::significant;
 use lookahead_study::compare::settings::Settings;
 use lookahead_study::compare::statistics::{Better, Spread, Verdict};
@@ -218,7 +218,7 @@ fn name_of(alpha: Option<f64>) -> String {
 /// How the expected loss falls at one learning rate.
 fn course(
     study: &Study,
-    courses: &[(String, Stepper, &Point)],
+    courses: &[(String, Stepper, &ComparedPoint)],
     directions: &[Direction],
 ) -> lookahead_chart::Figure {
     const SHOWN: u64 = 2000;

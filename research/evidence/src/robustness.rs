@@ -9,7 +9,7 @@ use crate::findings::{Claim, Findings, difference, verdict};
 use crate::optimizers::shown;
 use crate::page::Page;
 use crate::study::{Around, INNER, Study, accuracy, inner, number, paired, written};
-use lookahead_study::compare::Point;
+use lookahead_study::compare::ComparedPoint;
 use lookahead_study::compare::statistics::{Better, Spread};
 use lookahead_study::compare::table::{Side, Table};
 
@@ -133,7 +133,7 @@ pub(super) fn momenta(study: &Study, page: &mut Page, findings: &mut Findings) {
                     && number(settings, "optimizer.momentum") == Some(momentum)
             }
         };
-        let rate = |point: &Point| number(&point.settings, "optimizer.lr");
+        let rate = |point: &ComparedPoint| number(&point.settings, "optimizer.lr");
         let Some(fixed) = study.best(at(0.9)).and_then(rate) else { return };
         let by_momentum: Vec<AtMomentum> = momenta
             .iter()
@@ -220,7 +220,7 @@ fn columns(names: &[&str]) -> Table {
 }
 
 /// The test accuracy of each seed; if the run diverged, that of guessing.
-fn with_chance(study: &Study, point: &Point) -> BTreeMap<u64, f64> {
+fn with_chance(study: &Study, point: &ComparedPoint) -> BTreeMap<u64, f64> {
     let mut values = study.values(point, accuracy);
     for index in &point.failed {
         values.insert(study.runs.runs[*index].summary.info.seed, CHANCE);
@@ -230,7 +230,7 @@ fn with_chance(study: &Study, point: &Point) -> BTreeMap<u64, f64> {
 
 /// Over how many decades of learning rates each seed is as good as at its best: each rate of the grid
 /// counts for the interval up to the next one.
-fn widths(study: &Study, points: &[&Point]) -> BTreeMap<u64, f64> {
+fn widths(study: &Study, points: &[&ComparedPoint]) -> BTreeMap<u64, f64> {
     let rates: Vec<f64> =
         points.iter().filter_map(|point| number(&point.settings, "optimizer.lr")).collect();
     let (Some(first), Some(last)) = (rates.first(), rates.last()) else { return BTreeMap::new() };
@@ -251,7 +251,7 @@ fn widths(study: &Study, points: &[&Point]) -> BTreeMap<u64, f64> {
 }
 
 /// The mean over the points around the best learning rate, of each seed.
-fn over_window(study: &Study, points: &[&Point], best: f64) -> BTreeMap<u64, f64> {
+fn over_window(study: &Study, points: &[&ComparedPoint], best: f64) -> BTreeMap<u64, f64> {
     let within: Vec<BTreeMap<u64, f64>> = points
         .iter()
         .filter(|point| {
@@ -270,8 +270,8 @@ fn over_window(study: &Study, points: &[&Point], best: f64) -> BTreeMap<u64, f64
     whole.map(|(seed, (sum, count))| (seed, sum / count as f64)).collect()
 }
 
-fn against(study: &Study, points: &[&Point], key: &str) -> Vec<(f64, f64, f64, f64)> {
-    let of = |point: &&Point| {
+fn against(study: &Study, points: &[&ComparedPoint], key: &str) -> Vec<(f64, f64, f64, f64)> {
+    let of = |point: &&ComparedPoint| {
         let (low, mean, high) = deviation(&with_chance(study, point))?;
         Some((number(&point.settings, key)?, low, mean, high))
     };

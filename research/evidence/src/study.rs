@@ -11,7 +11,7 @@ use lookahead_study::Summary;
 use lookahead_study::compare::settings::Settings;
 use lookahead_study::compare::stability::Stability;
 use lookahead_study::compare::statistics::{Better, Paired};
-use lookahead_study::compare::{Comparison, Metric, Options, Outcome, Point, Run, compare};
+use lookahead_study::compare::{ComparedPoint, Comparison, Metric, Options, Outcome, Run, compare};
 
 /// A sweep, compared.
 #[derive(Debug)]
@@ -100,16 +100,16 @@ impl Study {
     }
 
     /// The best points, by validation data, of the groups whose settings are wanted.
-    pub(super) fn best(&self, wanted: impl Fn(&Settings) -> bool) -> Option<&Point> {
+    pub(super) fn best(&self, wanted: impl Fn(&Settings) -> bool) -> Option<&ComparedPoint> {
         let mut all = self.runs.groups.iter().map(|group| self.runs.best_of(group));
         all.find(|point| wanted(&point.settings))
     }
 
     /// All points whose settings are wanted, by their learning rate.
-    pub(super) fn points(&self, wanted: impl Fn(&Settings) -> bool) -> Vec<&Point> {
-        let mut all: Vec<&Point> =
+    pub(super) fn points(&self, wanted: impl Fn(&Settings) -> bool) -> Vec<&ComparedPoint> {
+        let mut all: Vec<&ComparedPoint> =
             self.runs.points.iter().filter(|point| wanted(&point.settings)).collect();
-        let rate = |point: &Point| number(&point.settings, "optimizer.lr").unwrap_or(0.0);
+        let rate = |point: &ComparedPoint| number(&point.settings, "optimizer.lr").unwrap_or(0.0);
         all.sort_by(|a, b| rate(a).total_cmp(&rate(b)));
         all
     }
@@ -117,7 +117,7 @@ impl Study {
     /// A number of each finished run of a point, by seed.
     pub(super) fn values(
         &self,
-        point: &Point,
+        point: &ComparedPoint,
         value: impl Fn(&Summary) -> Option<f64>,
     ) -> BTreeMap<u64, f64> {
         self.by_seed(point, |run| value(&run.summary))
@@ -126,13 +126,17 @@ impl Study {
     /// The same of a run's steadiness.
     pub(super) fn steadiness(
         &self,
-        point: &Point,
+        point: &ComparedPoint,
         value: impl Fn(&Stability) -> Option<f64>,
     ) -> BTreeMap<u64, f64> {
         self.by_seed(point, |run| value(&run.stability))
     }
 
-    fn by_seed(&self, point: &Point, value: impl Fn(&Run) -> Option<f64>) -> BTreeMap<u64, f64> {
+    fn by_seed(
+        &self,
+        point: &ComparedPoint,
+        value: impl Fn(&Run) -> Option<f64>,
+    ) -> BTreeMap<u64, f64> {
         let of = |run: &Run| Some((run.summary.info.seed, value(run)?));
         self.runs.finished(point).filter_map(of).filter(|(_, value)| value.is_finite()).collect()
     }

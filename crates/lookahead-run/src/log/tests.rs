@@ -1,17 +1,11 @@
 use super::*;
 use crate::event::Event;
 use crate::event::{Probe, Warning};
-use crate::testing::{append_all, info, resumed, step};
+use crate::testing::{append_all, info, log_path, resumed, step};
 use std::io::Write;
 
 use proptest::prelude::*;
-use tempfile::{TempDir, tempdir};
-
-fn log_path() -> (TempDir, PathBuf) {
-    let temp = tempdir().unwrap();
-    let path = temp.path().join("events.jsonl");
-    (temp, path)
-}
+use tempfile::tempdir;
 
 fn steps(records: &[Record]) -> Vec<u64> {
     records.iter().map(|record| record.step).collect()

@@ -1,18 +1,10 @@
 use super::*;
 use std::io::Write;
 
-use proptest::prelude::*;
-use tempfile::{TempDir, tempdir};
-
 use crate::lines::BLOCK;
 use crate::log::{self, EventLog, LARGEST_LINE};
-use crate::testing::{append_all, resumed, step};
-
-fn log_path() -> (TempDir, PathBuf) {
-    let temp = tempdir().unwrap();
-    let path = temp.path().join("events.jsonl");
-    (temp, path)
-}
+use crate::testing::{append_all, log_path, resumed, step};
+use proptest::prelude::*;
 
 fn append_bytes(path: &Path, bytes: &[u8]) {
     let mut file = File::options().create(true).append(true).open(path).unwrap();

@@ -50,8 +50,8 @@ pub fn compare(paths: &[PathBuf], options: &Options) -> Result<Comparison> {
     Ok(comparison)
 }
 
-/// Compares runs that were read before, as [`compare`]; `first_is_baseline` says that the group of
-/// the first one is the baseline unless the options name another.
+/// As [`compare`], of runs that were read before; with `first_is_baseline` the group of the first run is the
+/// baseline unless the options name another.
 ///
 /// # Errors
 /// [`CompareError`] for what can't be compared.

@@ -11,7 +11,7 @@ use super::statistics::{Paired, Spread};
 
 /// Runs that differ in nothing but their seeds.
 #[derive(Debug, Clone)]
-pub struct Point {
+pub struct ComparedPoint {
     /// `optimizer.kind=adam lookahead.k=5`: the keys in which the compared points differ; `all runs`
     /// if there is only one point.
     pub label: String,
@@ -27,7 +27,7 @@ pub struct Point {
     pub failed: Vec<usize>,
 }
 
-impl Point {
+impl ComparedPoint {
     /// A summary of the numbers on the reported data; none if no run has one.
     pub fn spread(&self) -> Option<Spread> {
         spread(&self.reported)
@@ -71,23 +71,23 @@ pub struct Comparison {
     /// All runs.
     pub runs: Vec<Run>,
     /// In the order of their settings.
-    pub points: Vec<Point>,
+    pub points: Vec<ComparedPoint>,
     /// In the order of their settings.
     pub groups: Vec<Group>,
     /// The index of the group that the others are compared with.
     pub baseline: usize,
-    /// Sentences that a reader must know.
+    /// What a reader must know, in sentences.
     pub notes: Vec<String>,
 }
 
 impl Comparison {
     /// The best point of a group.
-    pub fn best_of(&self, group: &Group) -> &Point {
+    pub fn best_of(&self, group: &Group) -> &ComparedPoint {
         &self.points[group.best]
     }
 
     /// The runs of a point that finished.
-    pub fn finished(&self, point: &Point) -> impl Iterator<Item = &Run> {
+    pub fn finished(&self, point: &ComparedPoint) -> impl Iterator<Item = &Run> {
         point.runs.iter().map(|index| &self.runs[*index]).filter(|run| run.reported.is_some())
     }
 

@@ -90,7 +90,7 @@ pub enum CompareError {
         metric: Metric,
         /// The data: `validation` or `test`.
         split: &'static str,
-        /// What became of the runs.
+        /// The outcomes of the runs.
         failed: String,
         /// The remedy.
         remedy: &'static str,

@@ -8,7 +8,7 @@ use super::testing::summary;
 use super::*;
 use crate::summary::Summary;
 
-/// A number from 0 to 1 that looks like chance and is not.
+/// A number from 0 to 1 that looks random and is not.
 fn noise(seed: u64) -> f64 {
     let mixed = (seed + 1).wrapping_mul(0x9E37_79B9_7F4A_7C15);
     let mixed = (mixed ^ (mixed >> 29)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
@@ -175,7 +175,7 @@ fn numbers_by_rate_have_bars_and_marks_of_divergence() {
     assert_eq!(names(&panel.lines), [&kinds[..], &["lookahead=true optimizer.kind=sgd"]].concat());
     let places = |line: &Line| -> Vec<f64> { line.points.iter().map(|point| point.x).collect() };
     assert_eq!(places(&panel.lines[0]), [0.001, 0.003, 0.01, 0.03]);
-    // Some seeds of 0.03 came through and some did not: the mean of those, and a mark.
+    // Some seeds of 0.03 finished and some did not: the mean of the former, and a mark.
     assert_eq!(places(&panel.lines[3]), [0.03, 0.1, 0.3]);
     assert_eq!(places(&panel.lines[4]), [0.1, 0.3]);
     assert_eq!(panel.lines.len(), 5);
@@ -220,7 +220,7 @@ fn a_cycle_is_drawn_from_its_first_step() {
     run.losses.extend([3.0]);
     run.phases.push(1);
     run.probes.retain(|(step, _)| *step <= 12);
-    // A cycle of which a step was lost to a crash counts in no mean.
+    // A cycle that lost a step to a crash counts in no mean.
     let mut torn = run.clone();
     torn.info.seed = 1;
     (torn.phases[9], torn.phases[11]) = (0, 0);
@@ -262,7 +262,7 @@ fn what_has_nothing_to_draw_says_so() {
         let error = comparison.loss_curves(&points).unwrap_err();
         assert!(error.to_string().contains("There is nothing to draw: no run"), "{error}");
     }
-    // One rate for each optimizer: nothing of the rate alone.
+    // One rate for each optimizer: no figure by the rate.
     let pair = vec![
         run(config("sgd", 0.1, None), 0, Some(0.1)),
         run(config("adam", 0.001, None), 0, Some(0.1)),

@@ -1,4 +1,4 @@
-//! Runs on disk for tests, of which every number is known. The evidence report's tests use them too.
+//! Runs on disk with known numbers, for tests. The evidence report's tests use them too.
 
 use std::path::{Path, PathBuf};
 
@@ -36,7 +36,7 @@ pub(super) fn info(name: &str, config: Value, seed: u64) -> RunInfo {
     }
 }
 
-/// What is to be known of a run on disk.
+/// The numbers of a run on disk.
 #[derive(Debug, Clone)]
 pub(crate) struct Made {
     pub(crate) config: Value,

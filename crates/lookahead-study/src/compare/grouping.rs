@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use super::comparison::{Group, Point};
+use super::comparison::{ComparedPoint, Group};
 use super::error::CompareError;
 use super::options::{Metric, Options};
 use super::run::Run;
@@ -14,7 +14,7 @@ use super::statistics;
 use crate::error::Result;
 
 /// All runs by their settings.
-pub(super) fn points(runs: &[Run]) -> (Vec<String>, Vec<Point>) {
+pub(super) fn points(runs: &[Run]) -> (Vec<String>, Vec<ComparedPoint>) {
     let mut by_settings: Vec<(String, Vec<usize>)> = Vec::new();
     let mut places: BTreeMap<String, usize> = BTreeMap::new();
     for (index, run) in runs.iter().enumerate() {
@@ -28,7 +28,7 @@ pub(super) fn points(runs: &[Run]) -> (Vec<String>, Vec<Point>) {
     let all: Vec<&Settings> =
         by_settings.iter().map(|(_, members)| &runs[members[0]].settings).collect();
     let keys = settings::differing(&all);
-    let mut points: Vec<Point> = by_settings
+    let mut points: Vec<ComparedPoint> = by_settings
         .into_iter()
         .map(|(_, members)| {
             let settings = runs[members[0]].settings.clone();
@@ -37,7 +37,7 @@ pub(super) fn points(runs: &[Run]) -> (Vec<String>, Vec<Point>) {
                 members.iter().copied().filter(|index| runs[*index].reported.is_none()).collect();
             let validation = by_seed(runs, &members, |run| run.validation);
             let reported = by_seed(runs, &members, |run| run.reported);
-            Point { label, settings, runs: members, validation, reported, failed }
+            ComparedPoint { label, settings, runs: members, validation, reported, failed }
         })
         .collect();
     points.sort_by(|a, b| settings::order(&a.settings, &b.settings, &keys));
@@ -84,8 +84,8 @@ pub(super) fn by(keys: &[String], options: &Options, runs: &[Run]) -> Result<Vec
     Ok(options.by.clone())
 }
 
-pub(super) fn groups(points: &[Point], by: &[String], metric: Metric) -> Vec<Group> {
-    let values = |point: &Point| -> Vec<Option<Value>> {
+pub(super) fn groups(points: &[ComparedPoint], by: &[String], metric: Metric) -> Vec<Group> {
+    let values = |point: &ComparedPoint| -> Vec<Option<Value>> {
         by.iter().map(|key| point.settings.get(key).cloned()).collect()
     };
     let mut sorted: Vec<(Vec<Option<Value>>, Vec<usize>)> = Vec::new();
@@ -110,7 +110,7 @@ pub(super) fn groups(points: &[Point], by: &[String], metric: Metric) -> Vec<Gro
 
 /// The point with the best mean on validation data among those without a failed run; the
 /// one with the smallest part of failures if each has some. Without validation data on the reported ones.
-pub(super) fn best(points: &[Point], members: &[usize], metric: Metric) -> usize {
+pub(super) fn best(points: &[ComparedPoint], members: &[usize], metric: Metric) -> usize {
     let mean = |index: usize| {
         let point = &points[index];
         point.validation_spread().or_else(|| point.spread()).map(|spread| spread.mean)
@@ -132,7 +132,7 @@ pub(super) fn best(points: &[Point], members: &[usize], metric: Metric) -> usize
 
 pub(super) fn baseline(
     groups: &[Group],
-    points: &[Point],
+    points: &[ComparedPoint],
     options: &Options,
     first_is_baseline: bool,
 ) -> Result<usize> {

@@ -47,7 +47,7 @@ pub(crate) mod testing;
 mod tests;
 
 pub use comparing::{compare, of_summaries};
-pub use comparison::{Comparison, Group, Point};
+pub use comparison::{ComparedPoint, Comparison, Group};
 pub use error::CompareError;
 pub use options::{Metric, Options};
 pub use read::planned;

@@ -5,7 +5,7 @@ mod tests;
 
 use super::statistics::Spread;
 
-/// What a table prints if there is no number.
+/// The text of a table if there is no number.
 pub(super) const NOTHING: &str = "–";
 const MINUS: char = '−';
 

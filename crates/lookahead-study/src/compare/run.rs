@@ -9,7 +9,7 @@ use super::settings::Settings;
 use super::stability::Stability;
 use crate::summary::Summary;
 
-/// What became of a run.
+/// The outcome of a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Outcome {
     /// It reached its end and has a result.
@@ -44,7 +44,7 @@ pub struct Run {
     pub summary: Summary,
     /// Its keys that matter, and one for each section that only some runs have.
     pub settings: Settings,
-    /// What became of it.
+    /// Its outcome.
     pub outcome: Outcome,
     /// The last number of its final weights on validation data; only of a finished run.
     pub validation: Option<f64>,

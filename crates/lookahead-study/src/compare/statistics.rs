@@ -1,6 +1,6 @@
 //! Means and their spread over seeds, and differences between two of them.
 //!
-//! Nothing here knows of runs: numbers in, numbers out, the same for the same.
+//! Pure functions of numbers, which know nothing of runs.
 
 #[cfg(test)]
 mod tests;
@@ -93,7 +93,7 @@ impl Better {
     }
 }
 
-/// What an interval of differences says.
+/// The verdict of an interval of differences.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Verdict {
     /// All of the interval is on the good side of 0.
@@ -165,7 +165,7 @@ impl Paired {
         Some(if width(self.bootstrap) > width(student) { self.bootstrap } else { student })
     }
 
-    /// What the interval says about the first.
+    /// The verdict of the interval about the first.
     pub fn verdict(&self) -> Verdict {
         let Some((low, high)) = self.interval().filter(|_| self.n >= FEWEST_SEEDS) else {
             return Verdict::Undecided;

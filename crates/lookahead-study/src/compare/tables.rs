@@ -1,6 +1,6 @@
 //! The tables of a comparison.
 
-use super::comparison::{Comparison, Group, Point};
+use super::comparison::{ComparedPoint, Comparison, Group};
 use super::numbers::{NOTHING, decimals, mean_and_deviation, number, signed, significant};
 use super::options::split_name;
 use super::run::outcomes;
@@ -69,7 +69,7 @@ impl Comparison {
         self.keys.iter().filter(|key| !self.by.contains(key)).cloned().collect()
     }
 
-    fn failures(&self, point: &Point) -> String {
+    fn failures(&self, point: &ComparedPoint) -> String {
         let all = point.failed.iter().map(|index| self.runs[*index].outcome);
         let text = outcomes(all, point.runs.len());
         if text.is_empty() { NOTHING.to_owned() } else { text }

@@ -50,8 +50,8 @@ fn compared(made: &[Made], options: &Options) -> Result<Comparison> {
     compare(&[sweep(made).path().to_owned()], options)
 }
 
-/// SGD alone at two learning rates, of which validation and test prefer different ones; with
-/// Lookahead at two rates, of which the better one diverges once.
+/// SGD alone at two learning rates, one better on validation and one on test data; with Lookahead at two
+/// rates, of which the better one diverges once.
 fn study() -> Vec<Made> {
     let mut made = Vec::new();
     for seed in 0..4 {
@@ -87,8 +87,8 @@ fn the_best_point_is_chosen_on_validation_and_reported_on_test() {
             "lookahead=true optimizer.lr=1",
         ]
     );
-    // Of SGD the one that is worse on test data, since validation prefers it; of Lookahead the one of
-    // which all seeds came through.
+    // Of SGD the one that is better on validation data and worse on test data; of Lookahead the one of
+    // which all seeds finished.
     let best: Vec<_> = comparison.groups.iter().map(|group| group.best).collect();
     assert_eq!(best, [1, 2]);
     let spread = comparison.points[1].spread().unwrap();
@@ -176,7 +176,7 @@ fn the_first_run_that_is_named_is_the_baseline() {
     let comparison = compare(&paths, &Options::default()).unwrap();
     let base = &comparison.groups[comparison.baseline];
     assert_eq!(base.label, "lookahead=true optimizer.kind=sgd");
-    // Twice the same folder is one run, and one seed decides nothing.
+    // The same folder twice is one run, and one seed decides nothing.
     let twice = [&paths[..], &paths[..]].concat();
     assert_eq!(compare(&twice, &Options::default()).unwrap().runs.len(), 3);
     let verdicts: Vec<_> = comparison.groups.iter().map(verdict).collect();
@@ -227,7 +227,7 @@ fn runs_without_numbers_are_counted_and_not_left_out() {
     let error = compared(&made[1..], &Options::default()).unwrap_err().to_string();
     assert!(error.contains("None of the runs (4) has a final accuracy"), "{error}");
     assert!(error.contains("1 of 4 diverged"), "{error}");
-    // A sweep that still runs: a folder that has not begun is told, and no error.
+    // In a running sweep, a run that has not started is reported and not an error.
     let folder = sweep(&made);
     fs::create_dir(folder.path().join("runs/later")).unwrap();
     let comparison = compare(&[folder.path().to_owned()], &Options::default()).unwrap();

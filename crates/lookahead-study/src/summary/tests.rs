@@ -35,7 +35,7 @@ fn read(more: impl Fn(&RunInfo) -> Vec<(u64, Event)>) -> Summary {
     Summary::read(&path).unwrap()
 }
 
-/// The model that is tested is the best one: what is known of it on validation data counts.
+/// The best model is the one that is tested, so its evaluation on validation data counts.
 #[test]
 fn after_early_stopping_the_best_model_counts() {
     let ended =
@@ -102,7 +102,7 @@ fn slow_weights_are_final_if_there_are_any() {
     assert!(run.last_of_final(Split::Validation).is_none());
 }
 
-/// A step far beyond the last is a damaged line, and takes no memory for what lies between.
+/// A step far beyond the last is a damaged line, and takes no memory for the steps between.
 #[test]
 fn a_leap_of_steps_is_left_out() {
     let run = read(|_| vec![(u64::MAX, step(1.0, 1)), (41, step(1.0, 70_000))]);

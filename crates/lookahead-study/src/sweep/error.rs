@@ -67,8 +67,8 @@ pub enum SweepError {
 
     /// The folder of a sweep was replaced.
     #[error(
-        "The folder of the sweep, `{}`, or its file `lock` was moved or removed: the sweep stops, and its runs \
-         save checkpoints. Start it again where its folder is.",
+        "The folder of the sweep, `{}`, or its file `lock` was moved or removed. The sweep stops, and its runs \
+         save checkpoints. Start it again with the folder's new path.",
         .0.display()
     )]
     Gone(PathBuf),

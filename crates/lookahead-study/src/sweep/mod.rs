@@ -4,14 +4,14 @@
 //! | module | what is in it |
 //! |---|---|
 //! | [`mod@file`], `parse` | the file of a sweep, and reading it with the lines of its faults |
-//! | [`points`] | which runs there are, what each sets, how each is called |
+//! | [`points`] | the runs, their settings and their names |
 //! | [`plan`] | every point with its config, checked before anything is run |
 //! | [`folder`] | the folder of a sweep |
-//! | `survey` | what is in the place of each run |
+//! | `survey` | the state of each run |
 //! | [`pool`] | the runs' processes: started, watched, restarted, stopped |
 //! | `process` | one of them |
-//! | [`progress`] | how far it is, and how long it takes |
-//! | [`results`] | what came of it |
+//! | [`progress`] | progress, and the time left |
+//! | [`results`] | the tables of results |
 //! | [`error`] | what can go wrong, in full sentences |
 
 pub mod error;

@@ -178,7 +178,7 @@ fn seeds(entry: &Entry) -> Result<Vec<i64>, Fault> {
     if found.is_empty() || distinct.len() < found.len() { Err(refused()) } else { Ok(found) }
 }
 
-/// The dotted keys of a table, down to what `is_value` says is a value.
+/// The dotted keys of a table, down to the values according to `is_value`.
 fn flat<'a>(
     text: &str,
     entry: &Entry<'a>,

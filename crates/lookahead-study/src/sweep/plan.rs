@@ -8,7 +8,7 @@ use toml::Value;
 
 use super::error::SweepError;
 use super::file::SweepFile;
-use super::points::{Point, expand};
+use super::points::{SweepPoint, expand};
 
 /// Why a config is refused.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -27,12 +27,12 @@ pub type Resolve<'a> = &'a dyn Fn(&Path, &[(String, Value)]) -> Result<Json, Ref
 #[derive(Debug, Clone, PartialEq)]
 pub struct Planned {
     /// The point.
-    pub point: Point,
+    pub point: SweepPoint,
     /// Its config, every default written out.
     pub config: Json,
 }
 
-/// What is to be run.
+/// The runs of a sweep.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Plan {
     /// The sweep's file.
@@ -78,8 +78,7 @@ impl Plan {
         Ok(Plan { file, points })
     }
 
-    /// How many processes to run at once: as many as the file says, or else as many as the processors
-    /// have threads for.
+    /// How many processes to run at once: the file's `jobs`, or as many as the processors have threads for.
     pub fn jobs(&self, processors: usize) -> usize {
         let threads = |planned: &Planned| match planned.config["train"]["threads"].as_u64() {
             // libtorch's own choice, which is all of them.

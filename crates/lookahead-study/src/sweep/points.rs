@@ -1,4 +1,4 @@
-//! The points of a sweep: which runs there are, what each sets, and how each is called.
+//! The points of a sweep: the runs, their settings and their names.
 //!
 //! A resumed sweep finds a run by its name, so names and draws depend on the point alone: neither on
 //! the other points nor on how many there are.
@@ -20,7 +20,7 @@ const REDRAWS: u64 = 1000;
 
 /// One run of a sweep.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Point {
+pub struct SweepPoint {
     /// Name of the run.
     pub name: String,
     /// The variant that it is of.
@@ -38,7 +38,7 @@ pub struct Point {
 ///
 /// # Errors
 /// If there are more than [`MOST`], or fewer different draws than requested.
-pub fn expand(file: &SweepFile) -> Result<Vec<Point>, SweepError> {
+pub fn expand(file: &SweepFile) -> Result<Vec<SweepPoint>, SweepError> {
     let fault = |line, message| SweepError::File { path: file.path.clone(), line, message };
     let shapes: Vec<Shape> = if file.variants.is_empty() {
         vec![Shape::of(file, None)]
@@ -86,7 +86,7 @@ pub fn expand(file: &SweepFile) -> Result<Vec<Point>, SweepError> {
 struct Shape<'a> {
     variant: Option<&'a Variant>,
     axes: Vec<&'a Axis>,
-    /// Which of the drawn keys it takes part in.
+    /// The drawn keys that it uses.
     drawn: Vec<&'a Drawn>,
 }
 
@@ -125,7 +125,13 @@ impl<'a> Shape<'a> {
             .try_fold(start, |product, axis| product.checked_mul(axis.values.len() as u64))
     }
 
-    fn expand(&self, file: &SweepFile, draws: &[Draw], labels: &Labels, points: &mut Vec<Point>) {
+    fn expand(
+        &self,
+        file: &SweepFile,
+        draws: &[Draw],
+        labels: &Labels,
+        points: &mut Vec<SweepPoint>,
+    ) {
         // Of a draw only a part may be left here, and two draws the same.
         let mut seen = BTreeSet::new();
         let own = draws.iter().map(|draw| -> Draw {
@@ -154,7 +160,7 @@ impl<'a> Shape<'a> {
         varied: Vec<(String, Value)>,
         seed: Option<i64>,
         labels: &Labels,
-    ) -> Point {
+    ) -> SweepPoint {
         let mut sets = Sets::default();
         sets.add(&file.set);
         sets.add(self.variant.map_or(&[], |variant| &variant.set));
@@ -174,7 +180,7 @@ impl<'a> Shape<'a> {
         }
         let variant = self.variant.map(|variant| variant.name.clone());
         let name = labels.name(variant.as_deref(), &varied, seed);
-        Point { name, variant, sets: sets.0, varied, seed }
+        SweepPoint { name, variant, sets: sets.0, varied, seed }
     }
 }
 
@@ -335,7 +341,7 @@ fn plain(text: &str) -> String {
 }
 
 /// Cuts names that are too long, and gives those that came out the same a hash of their points.
-fn tell_apart(points: &mut [Point]) {
+fn tell_apart(points: &mut [SweepPoint]) {
     let mut uses: BTreeMap<String, u64> = BTreeMap::new();
     for point in points.iter() {
         *uses.entry(point.name.clone()).or_default() += 1;

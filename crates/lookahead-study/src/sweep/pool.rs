@@ -37,7 +37,7 @@ pub struct Options {
     pub program: PathBuf,
     /// Processes at once.
     pub jobs: usize,
-    /// Whether runs that failed for good in an earlier process get new attempts.
+    /// Whether runs that failed in an earlier process of the sweep get new attempts.
     pub retry_failed: bool,
 }
 
@@ -46,7 +46,7 @@ pub struct Options {
 pub struct Outcome {
     /// Runs that are finished.
     pub finished: usize,
-    /// Runs that failed for good, with why.
+    /// Runs that failed and are not tried again, with the reason.
     pub failed: Vec<(String, String)>,
     /// Runs that are neither: never started, stopped, or trained by another process.
     pub unfinished: usize,
@@ -56,12 +56,12 @@ pub struct Outcome {
     pub killed: bool,
 }
 
-/// Runs a sweep in a folder that is locked: all that is not finished there, until all is, or
-/// `stop` is raised. 1 asks the runs to save and stop, and 2 kills them.
+/// Runs a sweep in a locked folder: everything that is not finished there. If `stop` becomes 1, the runs
+/// save checkpoints and stop; if it becomes 2, they are killed.
 ///
 /// # Errors
-/// If a run has another config than the sweep, or the folder can't be written. Running processes are
-/// then asked to stop.
+/// If a run has another config than the sweep, or the folder can't be written. Running processes then
+/// stop.
 pub fn run(
     plan: &Plan,
     folder: &SweepFolder,
@@ -95,7 +95,7 @@ pub fn run(
 /// The state of a point.
 #[derive(Debug)]
 enum State {
-    /// In the queue; with what is to be done.
+    /// In the queue, with what to do.
     Waiting(Task),
     /// Our process trains it.
     Running(Box<Active>),
@@ -133,7 +133,7 @@ impl Pool<'_> {
         &self.plan.points[index].point.name
     }
 
-    /// Finds out what is there already, before anything is started.
+    /// Finds out which runs exist, before anything is started.
     fn survey(&mut self, resolve: Resolve, reporter: &mut dyn Reporter) -> Result<(), SweepError> {
         for (index, planned) in self.plan.points.iter().enumerate() {
             let found = survey::look(self.folder, &planned.point.name)?;
@@ -166,7 +166,7 @@ impl Pool<'_> {
         self.write()
     }
 
-    /// Decides what to do with a point by what is in its place.
+    /// Decides what to do with a point by the state of its run.
     fn settle(&mut self, index: usize, found: Found) {
         let name = self.name(index);
         let retry = self.options.retry_failed;

@@ -13,7 +13,7 @@ use std::thread::JoinHandle;
 use rustix::process::{Pid, Signal, kill_process};
 
 use super::error::{At, SweepError};
-use super::points::Point;
+use super::points::SweepPoint;
 
 /// Most bytes that are kept of the end of a process's error output.
 const TAIL: usize = 64 << 10;
@@ -39,7 +39,7 @@ impl Process {
     pub(super) fn start(
         program: &Path,
         task: Task,
-        point: &Point,
+        point: &SweepPoint,
         config: &Path,
         runs: &Path,
     ) -> Result<Process, SweepError> {
@@ -62,7 +62,7 @@ impl Process {
             command.env_remove(name);
         }
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
-        // Ctrl-C is meant for the sweep, which asks its runs to stop itself.
+        // Ctrl-C is for the sweep, which stops its runs itself.
         command.process_group(0);
         let mut child = command.spawn().at("start", program)?;
         let output = child.stderr.take().map(|stderr| std::thread::spawn(move || tail(stderr)));
@@ -80,7 +80,7 @@ impl Process {
         String::from_utf8_lossy(&output).into_owned()
     }
 
-    /// Asks it to save a checkpoint and end.
+    /// Lets it save a checkpoint and end.
     pub(super) fn stop(&self) {
         // One that has just ended needs no signal; its number is not given to another before it is
         // waited for.

@@ -1,4 +1,4 @@
-//! How far a sweep is, and how long it takes.
+//! The progress of a sweep, and the time left.
 
 #[cfg(test)]
 mod tests;
@@ -28,7 +28,7 @@ pub struct Progress {
     pub total: usize,
     /// Runs that are finished.
     pub finished: usize,
-    /// Runs that failed for good.
+    /// Runs that failed and are not tried again.
     pub failed: usize,
     /// Runs that this process trains.
     pub running: Vec<Running>,
@@ -107,7 +107,7 @@ impl Steps {
 pub(super) struct Estimate {
     seconds: f64,
     steps: u64,
-    /// Total steps of runs that have begun.
+    /// Total steps of runs that have started.
     totals: Vec<u64>,
 }
 

@@ -34,7 +34,7 @@ pub struct Row {
     pub failures: u32,
     /// Why, if it did not finish.
     pub message: Option<String>,
-    /// Its numbers, if it has begun.
+    /// Its numbers, if it has started.
     pub numbers: Option<Numbers>,
 }
 
@@ -57,7 +57,7 @@ struct Best {
     step: u64,
 }
 
-/// A word as the event log writes it.
+/// An enum as the event log writes it.
 fn word(of: impl Serialize) -> String {
     let value = serde_json::to_value(of).unwrap_or_default();
     value.as_str().unwrap_or_default().to_owned()
@@ -141,9 +141,9 @@ impl Cell {
 }
 
 /// One line of JSON, with the columns in their order.
-struct Line<'a>(&'a Cells);
+struct JsonLine<'a>(&'a Cells);
 
-impl Serialize for Line<'_> {
+impl Serialize for JsonLine<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_map(self.0.iter().map(|(key, cell)| (key, &cell.json)))
     }
@@ -194,7 +194,7 @@ pub(super) fn write(
     let all = points.iter().zip(rows);
     let all: Vec<Cells> =
         all.filter_map(|(planned, row)| Some(cells(planned, row.as_ref()?))).collect();
-    let lines = all.iter().filter_map(|row| serde_json::to_string(&Line(row)).ok());
+    let lines = all.iter().filter_map(|row| serde_json::to_string(&JsonLine(row)).ok());
     let json: String = lines.map(|line| line + "\n").collect();
     folder.write("results.jsonl", json.as_bytes())?;
 
@@ -236,7 +236,7 @@ fn columns(points: &[Planned], rows: &[Cells]) -> Vec<String> {
 }
 
 /// How often each run had failed when the results were last written, and why. What can't be read
-/// does not count: then a run is tried once too often.
+/// does not count: a run is then tried once more than necessary.
 pub(super) fn failures(folder: &SweepFolder) -> BTreeMap<String, (u32, Option<String>)> {
     #[derive(Deserialize)]
     struct Written {

@@ -35,7 +35,7 @@ pub(super) struct Ended {
 }
 
 impl Ended {
-    /// Reads a run's log; one that can't be read counts as that of a run that has hardly begun.
+    /// Reads a run's log; one that can't be read counts as that of a run that has just started.
     pub(super) fn read(run: &Path) -> Ended {
         let Ok(summary) = Summary::read(run) else { return Ended::default() };
         let numbers = Some(Numbers::of(&summary));

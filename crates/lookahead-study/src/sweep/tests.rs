@@ -9,14 +9,14 @@ use toml::Value;
 
 use super::file::{Distribution, MOST};
 use super::plan::difference;
-use super::points::{Point, expand};
+use super::points::{SweepPoint, expand};
 use super::*;
 
 fn parse(text: &str) -> Result<SweepFile, SweepError> {
     SweepFile::parse(Path::new("sweeps/test.toml"), text)
 }
 
-fn points(text: &str) -> Vec<Point> {
+fn points(text: &str) -> Vec<SweepPoint> {
     expand(&parse(text).unwrap()).unwrap()
 }
 
@@ -26,7 +26,7 @@ fn names(text: &str) -> Vec<String> {
 
 /// What the points set, as `KEY=VALUE`, with blanks between.
 fn sets(text: &str) -> Vec<String> {
-    let shown = |point: Point| {
+    let shown = |point: SweepPoint| {
         let sets = point.sets.iter().map(|set| format!("{}={}", set.key, set.value));
         sets.collect::<Vec<_>>().join(" ")
     };
@@ -128,14 +128,14 @@ fn a_grid_is_every_combination_with_every_seed() {
             "lr1e-5-adam-s7"
         ]
     );
-    // The kind comes first: it would take keys away that came before it.
+    // The kind comes first: it would remove keys that came before it.
     assert_eq!(
         sets(text)[0],
         "train.threads=1 optimizer.kind=\"sgd\" optimizer.lr=0.1 train.seed=3"
     );
 }
 
-/// The baseline of a comparison has none of the keys of what it leaves out.
+/// A baseline without a section has none of its keys.
 #[test]
 fn a_variant_replaces_keys_and_leaves_those_of_a_section_that_it_takes_out() {
     let text = r#"config = "c"
@@ -175,7 +175,7 @@ fn draws_stay_the_same_when_there_are_more_and_are_in_their_ranges() {
     let first: Vec<&str> = many[..5].iter().map(|point| point.name.as_str()).collect();
     assert_eq!(first, few);
     assert_ne!(names(&text(5, "seed = 1\n")), few);
-    let value = |point: &Point, key: &str| {
+    let value = |point: &SweepPoint, key: &str| {
         point.varied.iter().find(|(name, _)| name == key).unwrap().1.clone()
     };
     let numbers = |key: &str| -> Vec<f64> {
@@ -196,7 +196,7 @@ fn draws_stay_the_same_when_there_are_more_and_are_in_their_ranges() {
     assert_eq!(ones.len(), 2);
 }
 
-/// A variant that leaves drawn keys out must not run the same again for each draw.
+/// A variant without the drawn keys must not repeat its run for each draw.
 #[test]
 fn draws_that_are_alike_without_the_keys_that_a_variant_leaves_out_are_one() {
     let text = r#"config = "c"
@@ -238,7 +238,7 @@ fn names_that_come_out_alike_or_too_long_get_a_hash() {
     let found = names(&format!("config = \"c\"\n[grid]\na.b = [\"{long}x\", \"{long}y\"]"));
     assert!(found.iter().all(|name| name.len() <= 100), "{found:?}");
     assert_ne!(found[0], found[1]);
-    // Keys of one last part are called by all of it.
+    // Keys with the same last part are named in full.
     assert_eq!(names("config = \"c\"\n[grid]\na.b = [1]\nc.b = [[2, 3]]"), ["a.b1-c.b2x3"]);
     assert_eq!(names("config = \"c\""), ["run"]);
 }
@@ -320,8 +320,8 @@ fn values() -> impl Strategy<Value = Vec<Value>> {
 }
 
 proptest! {
-    /// Whatever the values: as many points as combinations, each with a name of its own that can be
-    /// that of a folder and that does not depend on the other points' order.
+    /// Any values give as many points as combinations, each with a unique name that can be that of a folder
+    /// and does not depend on the order of the other points.
     #[test]
     fn points_are_all_combinations_and_their_names_are_unique(
         axes in prop::collection::btree_map("[a-c]\\.(kind|[d-f]{1,2})", values(), 0..4),
@@ -358,7 +358,7 @@ proptest! {
         }
     }
 
-    /// No text makes the reader panic, and one that it takes expands or is refused.
+    /// No text makes the reader panic, and one that it accepts expands or is refused.
     #[test]
     fn any_text_is_read_or_refused(
         lines in prop::collection::vec(

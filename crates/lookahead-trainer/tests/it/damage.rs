@@ -128,7 +128,7 @@ fn swapped_with_another_checkpoints() {
         if file == "manifest.json" {
             let refused = bench.training.restore(&bench.folder(), &bench.metadata);
             let said = format!("{:#}", refused.unwrap_err());
-            assert!(said.contains("by its manifest that it is of step 6"), "{said}");
+            assert!(said.contains("and of step 6 by its manifest"), "{said}");
         } else {
             bench.refuses(file, "a file of another step");
         }

@@ -95,7 +95,7 @@ fn a_run_whose_folder_is_removed_leaves_the_next_of_its_name_alone() {
     std::thread::sleep(Duration::from_secs(2));
     signal(&child, "TERM");
     let output = child.wait_with_output().unwrap();
-    let gone = "The folder of the run, `runs/run`, was removed while it trains";
+    let gone = "The folder of the run, `runs/run`, was removed during training";
     failed(&output, 1, &[gone, "NO CHECKPOINT of step", "could not be saved"]);
     assert!(hashes(&sandbox.run_folder("run")) == before, "the second run is as it was");
 }

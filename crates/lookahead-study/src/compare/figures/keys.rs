@@ -99,7 +99,7 @@ impl Comparison {
     }
 
     /// The reported number by two keys, for example `lookahead.k` and `lookahead.alpha`. Of several
-    /// points in one cell the best on validation data is shown.
+    /// points in one cell the figure has the best on validation data.
     ///
     /// # Errors
     /// [`CompareError::NoFigure`](crate::compare::CompareError::NoFigure) if no point has both keys.
@@ -136,7 +136,7 @@ impl Comparison {
             rows.iter().map(|y| columns.iter().map(|x| cell(x, y)).collect()).collect();
         let mut note = "Means over seeds.".to_owned();
         if several {
-            note += " Of all else that differs, the best on validation data is shown.";
+            note += " Of several points in one cell, the number is that of the best on validation data.";
         }
         if cells.iter().flatten().any(|cell| cell.text.contains('×')) {
             note += " ×n: n of the runs failed.";

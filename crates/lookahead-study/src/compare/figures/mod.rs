@@ -1,14 +1,14 @@
-//! What the figures of a comparison show: data only, which `lookahead_chart` draws.
+//! The data of a comparison's figures, which `lookahead_chart` draws.
 //!
-//! Each function returns a figure or says why there is nothing to draw; [`Comparison::figures`] returns
-//! all that have something to show. The same comparison gives the same figures.
+//! Each function returns a figure, or an error if there is nothing to draw; [`Comparison::figures`] returns
+//! all figures that have data. The same comparison gives the same figures.
 //!
 //! | module | what is in it |
 //! |---|---|
 //! | `curves` | losses by step |
 //! | `keys` | the reported number by one key or two |
 //! | `cycles` | losses inside the cycle, and their variance towards the end |
-//! | `style` | what they share |
+//! | `style` | shared styles |
 
 mod curves;
 mod cycles;

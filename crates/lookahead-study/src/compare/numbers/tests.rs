@@ -7,7 +7,7 @@ fn numbers_have_the_digits_that_their_spread_leaves() {
     let decimals = |deviations: &[f64]| decimals(deviations.iter().map(|sd| with(90.0, Some(*sd))));
     assert_eq!(decimals(&[0.21, 0.19]), 2);
     assert_eq!([decimals(&[12.0]), decimals(&[0.0034]), decimals(&[1e-6])], [0, 4, 6]);
-    // Of no spread, or one of rounding, the mean decides.
+    // Without a spread, or with one of rounding, the mean decides.
     assert_eq!([decimals(&[]), decimals(&[0.0, f64::NAN]), decimals(&[1e-14])], [2, 2, 2]);
     assert_eq!(super::decimals([with(0.0123, None)].into_iter()), 5);
     let spread = Spread::of(&[89.2, 89.6, 90.3]);

@@ -86,7 +86,7 @@ fn the_bootstrap_draws_as_counting_does() {
     // `numpy.percentile` of the same, 2.5 and 97.5.
     assert_eq!(exact, (0.5, 5.5));
     let (low, high) = bootstrap(&values).unwrap();
-    // The distribution has steps of 0.25, and a percentile may lie beside one.
+    // The distribution has steps of 0.25, and a percentile may be beside one.
     near(low, exact.0, 0.26);
     near(high, exact.1, 0.26);
     assert_eq!(bootstrap(&values), bootstrap(&values));
