@@ -45,47 +45,23 @@ impl Chart {
     ];
 
     /// Name, title, and a sentence for the help.
+    #[rustfmt::skip]
     fn words(self) -> [&'static str; 3] {
         match self {
-            Chart::Loss => {
-                ["loss", "loss", "Training loss, and the loss on the probe batch around syncs."]
-            }
-            Chart::Accuracy => [
-                "accuracy",
-                "validation accuracy",
-                "Accuracy on the validation set, at the slow and the fast weights.",
-            ],
-            Chart::ValidationLoss => [
-                "validation-loss",
-                "validation loss",
-                "Loss on the validation set, at the slow and the fast weights.",
-            ],
-            Chart::Cycle => [
-                "cycles",
-                "cycles",
-                "The last inner cycles, overlaid, and the drop from the fast to the slow weights.",
-            ],
-            Chart::Gain => [
-                "gain",
-                "gain of a sync",
-                "Probe loss at the fast weights minus that at the slow ones: what each sync gains.",
-            ],
-            Chart::Distance => [
-                "distance",
-                "distance at syncs",
-                "‖θ − φ‖: how far the fast weights are from the slow ones just before a sync.",
-            ],
-            Chart::Gradient => {
-                ["gradient", "gradient norm at syncs", "Norm of the last gradient before a sync."]
-            }
-            Chart::LearningRate => {
-                ["learning-rate", "learning rate", "Learning rate of the inner optimizer."]
-            }
-            Chart::Alpha => [
-                "alpha",
-                "α at syncs",
-                "How far the slow weights move towards the fast ones at a sync.",
-            ],
+            Chart::Loss => ["loss", "loss", "Training loss, and the loss on the probe batch around syncs."],
+            Chart::Accuracy => ["accuracy", "validation accuracy",
+                "Accuracy on the validation set, at the slow and the fast weights."],
+            Chart::ValidationLoss => ["validation-loss", "validation loss",
+                "Loss on the validation set, at the slow and the fast weights."],
+            Chart::Cycle => ["cycles", "cycles",
+                "The last inner cycles, overlaid, and the drop from the fast to the slow weights."],
+            Chart::Gain => ["gain", "gain of a sync",
+                "Probe loss at the fast weights minus that at the slow ones: what each sync gains."],
+            Chart::Distance => ["distance", "distance at syncs",
+                "‖θ − φ‖: how far the fast weights are from the slow ones just before a sync."],
+            Chart::Gradient => ["gradient", "gradient norm at syncs", "Norm of the last gradient before a sync."],
+            Chart::LearningRate => ["learning-rate", "learning rate", "Learning rate of the inner optimizer."],
+            Chart::Alpha => ["alpha", "α at syncs", "How far the slow weights move towards the fast ones at a sync."],
             Chart::Speed => ["speed", "samples/s", "Training samples per second."],
         }
     }

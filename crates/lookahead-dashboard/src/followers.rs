@@ -1,16 +1,14 @@
 //! Follows the logs of any number of runs with a few threads.
 //!
-//! The runs wait in a queue, ordered by when they are due. A thread takes the first, reads what is new in
-//! its log, checks whether its process still exists, and puts it back: at once if there is more to read,
-//! soon if it is running, later if it is not. A disk that doesn't answer blocks one thread only.
+//! A thread polls its runs: it reads what is new in a log, and checks whether the process still exists. It
+//! polls again at once if there is more to read, soon if the run is running, later if it is not. A disk
+//! that doesn't answer blocks one thread only.
 
-use std::collections::BTreeMap;
 use std::io;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::{SendError, Sender};
+use crossbeam_channel::{Receiver, RecvTimeoutError, SendError, Sender, unbounded};
 use lookahead_run::event::{Event, Record};
 use lookahead_run::folder::{SILENCE, SILENCE_ELSEWHERE};
 use lookahead_run::{LogItem, LogTail, RunFolder, Writer, control};
@@ -33,46 +31,8 @@ const MUCH: u64 = 8 << 20;
 
 const GONE: &str = "The event log is gone from the run's folder. If it returns, it is read again.";
 
-/// The queue of the runs. Its threads end when the updates have no receiver any more.
-pub(crate) struct Followers(Arc<Queue>);
-
-#[derive(Default)]
-struct Queue {
-    runs: Mutex<BTreeMap<(Instant, usize), Following>>,
-    added: Condvar,
-}
-
-impl Queue {
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<(Instant, usize), Following>> {
-        self.runs.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn put(&self, due: Instant, index: usize, run: Following) {
-        let mut runs = self.lock();
-        runs.insert((due, index), run);
-        if runs.first_key_value().is_some_and(|((first, _), _)| *first == due) {
-            self.added.notify_one();
-        }
-    }
-
-    /// Waits for the next run to be due.
-    fn take(&self) -> (usize, Following) {
-        let mut runs = self.lock();
-        loop {
-            let now = Instant::now();
-            let wait = match runs.first_entry() {
-                Some(first) if first.key().0 <= now => {
-                    let ((_, index), run) = first.remove_entry();
-                    return (index, run);
-                }
-                Some(first) => first.key().0 - now,
-                None => QUIET_POLL,
-            };
-            let waited = self.added.wait_timeout(runs, wait);
-            runs = waited.unwrap_or_else(PoisonError::into_inner).0;
-        }
-    }
-}
+/// The threads, which end with this.
+pub(crate) struct Followers(Sender<(usize, RunFolder)>);
 
 impl Followers {
     /// Starts the threads.
@@ -80,27 +40,36 @@ impl Followers {
     /// # Errors
     /// If a thread can't be started.
     pub(crate) fn start(updates: Sender<(usize, RunUpdate)>) -> io::Result<Followers> {
-        let queue = Arc::new(Queue::default());
+        let (sender, new) = unbounded();
         for number in 0..THREADS {
-            let (queue, updates) = (queue.clone(), updates.clone());
+            let (new, updates) = (new.clone(), updates.clone());
             let thread = thread::Builder::new().name(format!("follower {number}"));
-            thread.spawn(move || work(&queue, &updates))?;
+            thread.spawn(move || follow_all(&new, &updates))?;
         }
-        Ok(Followers(queue))
+        Ok(Followers(sender))
     }
 
     /// Follows a run from now on; its updates carry this number.
     pub(crate) fn follow(&self, index: usize, run: &RunFolder) {
-        self.0.put(Instant::now(), index, Following::new(run.clone()));
+        let _ = self.0.send((index, run.clone()));
     }
 }
 
-fn work(queue: &Queue, updates: &Sender<(usize, RunUpdate)>) {
+/// Polls the runs of a thread when they are due, and takes a new one whenever it is idle.
+fn follow_all(new: &Receiver<(usize, RunFolder)>, updates: &Sender<(usize, RunUpdate)>) {
+    let mut runs: Vec<(Instant, usize, Following)> = Vec::new();
     loop {
-        let (index, mut run) = queue.take();
-        match run.poll(|update| updates.send((index, update))) {
-            Ok(after) => queue.put(Instant::now() + after, index, run),
-            Err(SendError(_)) => return,
+        let due = runs.iter().map(|(due, ..)| *due).min();
+        match new.recv_deadline(due.unwrap_or_else(|| Instant::now() + QUIET_POLL)) {
+            Ok((index, run)) => runs.push((Instant::now(), index, Following::new(run))),
+            Err(RecvTimeoutError::Timeout) => {}
+            Err(RecvTimeoutError::Disconnected) => return,
+        }
+        for (due, index, run) in runs.iter_mut().filter(|(due, ..)| *due <= Instant::now()) {
+            match run.poll(|update| updates.send((*index, update))) {
+                Ok(after) => *due = Instant::now() + after,
+                Err(SendError(_)) => return,
+            }
         }
     }
 }

@@ -1,23 +1,38 @@
-//! The keys: one table drives what they do, the footer, the help and the documentation.
+//! The keys: one table has their actions, the footer, the help and the documentation.
 
 use crossterm::event::{KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
+use lookahead_run::command::Command;
+
+use crate::chart::Chart;
+use crate::message::Effect;
+use crate::model::dialogs::{MessageList, Overlay, Question};
+use crate::model::{Model, Role};
+use crate::prompt::{Prompt, Purpose};
+use crate::smoothing::DECAYS;
+use crate::theme::Theme;
+use crate::update::command::{send, send_to};
+use crate::update::cursor::{far, move_cursor, next_axis, pan, zoom};
+use crate::update::list::{page, scroll, search};
+use crate::update::prompt::on_key_in_prompt;
+use crate::viewport::{PAN, Range, ZOOM};
 
 /// A row of the table.
-#[derive(Debug, PartialEq)]
 pub(crate) struct Binding {
+    place: Place,
     /// The keys; the footer names the first.
     pub(crate) keys: &'static [Key],
-    pub(crate) place: Place,
-    pub(crate) action: Action,
-    /// A word for the footer; empty if the footer leaves the key out.
-    pub(crate) short: &'static str,
+    action: Action,
     /// A sentence for the help.
     pub(crate) help: &'static str,
+    /// A word for the footer; empty if the footer leaves the key out.
+    pub(crate) short: &'static str,
+    /// Whether it needs a run that accepts commands.
+    pub(crate) is_command: bool,
 }
 
 /// Where a key works.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Place {
+enum Place {
     /// Everywhere but in the prompt.
     Anywhere,
     Charts,
@@ -37,62 +52,33 @@ pub(crate) enum Key {
     Shift(KeyCode),
 }
 
-/// What a key does; the [table](KEYS) describes it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Action {
-    TogglePause,
-    Checkpoint,
-    Stop,
-    Quit,
-    Interrupt,
-    Suspend,
-    Prompt,
-    ToggleHelp,
-    Close,
+/// What a key does.
+enum Action {
+    /// Changes the model.
+    Change(fn(&mut Model)),
+    /// Has an effect outside of it.
+    Act(fn(&mut Model) -> Vec<Effect>),
+    /// Shows the chart with the pressed digit.
     PickChart,
-    NextChart,
-    PreviousChart,
-    ZoomIn,
-    ZoomOut,
-    PanLeft,
-    PanRight,
-    CursorLeft,
-    CursorRight,
-    CursorFarLeft,
-    CursorFarRight,
-    Follow,
-    ShowAll,
-    ToggleLog,
-    NextAxis,
-    LessSmoothing,
-    MoreSmoothing,
-    ToggleRaw,
-    PreviousRun,
-    NextRun,
-    ToggleRun,
-    ToggleMessages,
-    Search,
-    NextMatch,
-    PreviousMatch,
-    Up,
-    Down,
-    PageUp,
-    PageDown,
-    NextTheme,
-    Save,
 }
 
-use Action::*;
+use Action::{Act, Change, PickChart};
 use Key::{Char, Code, Ctrl, Shift};
 use Place::{Anywhere, Charts, List};
 
 const fn bind(place: Place, keys: &'static [Key], action: Action, help: &'static str) -> Binding {
-    Binding { keys, place, action, short: "", help }
+    Binding { place, keys, action, help, short: "", is_command: false }
 }
 
 impl Binding {
-    const fn footer(self, short: &'static str) -> Binding {
-        Binding { short, ..self }
+    const fn footer(mut self, short: &'static str) -> Binding {
+        self.short = short;
+        self
+    }
+
+    const fn command(mut self, short: &'static str) -> Binding {
+        self.is_command = true;
+        self.footer(short)
     }
 }
 
@@ -111,55 +97,161 @@ const DIGITS: &[Key] = &[
 
 /// The table of keys.
 #[rustfmt::skip]
-pub(crate) const KEYS: &[Binding] = &[
-    bind(Charts, &[Char('p')], TogglePause, "Pause the run, or continue it.").footer("pause"),
-    bind(Charts, &[Char('c')], Checkpoint, "Save a checkpoint now.").footer("checkpoint"),
-    bind(Charts, &[Char('s')], Stop,
+pub(crate) static KEYS: &[Binding] = &[
+    bind(Charts, &[Char('p')], Act(toggle_pause), "Pause the run, or continue it.").command("pause"),
+    bind(Charts, &[Char('c')], Act(|model| send(model, Command::Checkpoint)), "Save a checkpoint now.")
+        .command("checkpoint"),
+    bind(Charts, &[Char('s')], Act(stop),
         "Save a checkpoint and stop; `lookahead resume` continues from it. `lookahead watch` asks first.")
-        .footer("stop"),
-    bind(Anywhere, &[Char('q')], Quit,
+        .command("stop"),
+    bind(Anywhere, &[Char('q')], Change(|model| model.exit.quit = true),
         "Leave the dashboard; the training continues, and `lookahead watch` shows it again.")
         .footer("quit"),
-    bind(Anywhere, &[Char(':')], Prompt,
+    bind(Anywhere, &[Char(':')], Change(|model| model.dialogs.prompt = Some(Prompt::new(Purpose::Command))),
         "Enter a command, for example set optimizer.lr=0.01. Pasted text is accepted only here.")
-        .footer("command"),
-    bind(Anywhere, &[Char('?'), Char('h')], ToggleHelp, "Show or close this help.").footer("help"),
-    bind(Charts, &[Code(KeyCode::Tab)], NextChart, "Show the next chart."),
-    bind(Charts, &[Code(KeyCode::BackTab)], PreviousChart, "Show the previous chart."),
+        .command("command"),
+    bind(Anywhere, &[Char('?'), Char('h')], Change(toggle_help), "Show or close this help.").footer("help"),
+    bind(Charts, &[Code(KeyCode::Tab)], Change(|model| model.view.chart = model.view.chart.step(1)),
+        "Show the next chart."),
+    bind(Charts, &[Code(KeyCode::BackTab)], Change(|model| model.view.chart = model.view.chart.step(-1)),
+        "Show the previous chart."),
     bind(Charts, DIGITS, PickChart, "Show the chart with this number, as listed at the end of this help."),
-    bind(Charts, &[Char('+'), Char('=')], ZoomIn, "Zoom in around the cursor."),
-    bind(Charts, &[Char('-')], ZoomOut, "Zoom out."),
-    bind(Charts, &[Char('<'), Char(',')], PanLeft, "Pan to earlier steps."),
-    bind(Charts, &[Char('>'), Char('.')], PanRight, "Pan to later steps."),
-    bind(Charts, &[Char('f')], Follow, "Follow the newest step at the current zoom."),
-    bind(Charts, &[Char('r')], ShowAll, "Show the whole run."),
-    bind(Charts, &[Code(KeyCode::Left)], CursorLeft, "Move the cursor, which reads all values at a step, to the left."),
-    bind(Charts, &[Code(KeyCode::Right)], CursorRight, "Move the cursor to the right."),
-    bind(Charts, &[Shift(KeyCode::Left)], CursorFarLeft, "Move the cursor by a tenth of the chart to the left."),
-    bind(Charts, &[Shift(KeyCode::Right)], CursorFarRight, "Move the cursor by a tenth of the chart to the right."),
-    bind(Charts, &[Char('l')], ToggleLog, "Switch the y axis between linear and logarithmic."),
-    bind(Charts, &[Char('x')], NextAxis, "Switch the x axis between steps, epochs and time."),
-    bind(Charts, &[Char('[')], LessSmoothing, "Smooth over fewer points."),
-    bind(Charts, &[Char(']')], MoreSmoothing, "Smooth over more points."),
-    bind(Charts, &[Char('o')], ToggleRaw, "Show or hide the single points behind the smoothed line."),
-    bind(Charts, &[Code(KeyCode::Up)], PreviousRun, "Select the previous run."),
-    bind(Charts, &[Code(KeyCode::Down)], NextRun, "Select the next run."),
-    bind(Charts, &[Char(' ')], ToggleRun, "Show or hide the selected run."),
-    bind(Anywhere, &[Char('m')], ToggleMessages, "Show or close all messages."),
-    bind(Anywhere, &[Char('/')], Search, "Search the messages."),
-    bind(List, &[Char('n')], NextMatch, "Go to the next older match."),
-    bind(List, &[Char('N')], PreviousMatch, "Go to the next newer match."),
-    bind(List, &[Code(KeyCode::Up), Char('k')], Up, "Scroll up."),
-    bind(List, &[Code(KeyCode::Down), Char('j')], Down, "Scroll down."),
-    bind(List, &[Code(KeyCode::PageUp)], PageUp, "Scroll up by a page."),
-    bind(List, &[Code(KeyCode::PageDown), Char(' ')], PageDown, "Scroll down by a page."),
-    bind(Anywhere, &[Char('t')], NextTheme, "Switch the colours: dark, light, color-blind, none."),
-    bind(Charts, &[Char('w')], Save, "Save the chart as a picture in the working directory."),
-    bind(Anywhere, &[Code(KeyCode::Esc)], Close, "Close what covers the charts; then remove the cursor."),
-    bind(Anywhere, &[Ctrl('c')], Interrupt,
+    bind(Charts, &[Char('+'), Char('=')], Change(|model| zoom(model, ZOOM, None)), "Zoom in around the cursor."),
+    bind(Charts, &[Char('-')], Change(|model| zoom(model, 1.0 / ZOOM, None)), "Zoom out."),
+    bind(Charts, &[Char('<'), Char(',')], Change(|model| pan(model, -PAN)), "Pan to earlier steps."),
+    bind(Charts, &[Char('>'), Char('.')], Change(|model| pan(model, PAN)), "Pan to later steps."),
+    bind(Charts, &[Char('f')], Change(follow), "Follow the newest step at the current zoom."),
+    bind(Charts, &[Char('r')], Change(|model| model.view.viewport.range = Range::All), "Show the whole run."),
+    bind(Charts, &[Code(KeyCode::Left)], Change(|model| move_cursor(model, -1.0)),
+        "Move the cursor, which reads all values at a step, to the left."),
+    bind(Charts, &[Code(KeyCode::Right)], Change(|model| move_cursor(model, 1.0)), "Move the cursor to the right."),
+    bind(Charts, &[Shift(KeyCode::Left)], Change(|model| move_cursor(model, -far(model))),
+        "Move the cursor by a tenth of the chart to the left."),
+    bind(Charts, &[Shift(KeyCode::Right)], Change(|model| move_cursor(model, far(model))),
+        "Move the cursor by a tenth of the chart to the right."),
+    bind(Charts, &[Char('l')], Change(|model| model.view.log_y ^= true),
+        "Switch the y axis between linear and logarithmic."),
+    bind(Charts, &[Char('x')], Change(next_axis), "Switch the x axis between steps, epochs and time."),
+    bind(Charts, &[Char('[')], Change(|model| smooth(model, -1)), "Smooth over fewer points."),
+    bind(Charts, &[Char(']')], Change(|model| smooth(model, 1)), "Smooth over more points."),
+    bind(Charts, &[Char('o')], Change(|model| model.view.raw ^= true),
+        "Show or hide the single points behind the smoothed line."),
+    bind(Charts, &[Code(KeyCode::Up)], Change(|model| select(model, -1)), "Select the previous run."),
+    bind(Charts, &[Code(KeyCode::Down)], Change(|model| select(model, 1)), "Select the next run."),
+    bind(Charts, &[Char(' ')], Change(toggle_run), "Show or hide the selected run."),
+    bind(Anywhere, &[Char('m')], Change(toggle_messages), "Show or close all messages."),
+    bind(Anywhere, &[Char('/')], Change(|model| model.dialogs.prompt = Some(Prompt::new(Purpose::Search))),
+        "Search the messages."),
+    bind(List, &[Char('n')], Change(|model| search(model, 1)), "Go to the next older match."),
+    bind(List, &[Char('N')], Change(|model| search(model, -1)), "Go to the next newer match."),
+    bind(List, &[Code(KeyCode::Up), Char('k')], Change(|model| scroll(model, 1)), "Scroll up."),
+    bind(List, &[Code(KeyCode::Down), Char('j')], Change(|model| scroll(model, -1)), "Scroll down."),
+    bind(List, &[Code(KeyCode::PageUp)], Change(|model| scroll(model, page(model))), "Scroll up by a page."),
+    bind(List, &[Code(KeyCode::PageDown), Char(' ')], Change(|model| scroll(model, -page(model))),
+        "Scroll down by a page."),
+    bind(Anywhere, &[Char('t')], Change(|model| model.theme = Theme::new(model.theme.name.next())),
+        "Switch the colours: dark, light, color-blind, none."),
+    bind(Charts, &[Char('w')], Act(|_| vec![Effect::Save(None)]),
+        "Save the chart as a picture in the working directory."),
+    bind(Anywhere, &[Code(KeyCode::Esc)], Change(close), "Close what covers the charts; then remove the cursor."),
+    bind(Anywhere, &[Ctrl('c')], Act(interrupt),
         "As s; twice, exit at once without saving. In `lookahead watch` as q."),
-    bind(Anywhere, &[Ctrl('z')], Suspend, "Suspend the program and return to the shell; `fg` resumes it."),
+    bind(Anywhere, &[Ctrl('z')], Change(|model| model.exit.suspend = true),
+        "Suspend the program and return to the shell; `fg` resumes it."),
 ];
+
+fn toggle_pause(model: &mut Model) -> Vec<Effect> {
+    let would_continue = model.run().would_continue();
+    send(model, if would_continue { Command::Continue } else { Command::Pause })
+}
+
+fn stop(model: &mut Model) -> Vec<Effect> {
+    // The run may be someone else's, and one wrong key would stop it.
+    if model.role == Role::Watcher && model.run().accepts_commands() {
+        model.dialogs.question = Some(Question { run: model.selected, seen: false });
+        return Vec::new();
+    }
+    send(model, Command::Stop)
+}
+
+fn interrupt(model: &mut Model) -> Vec<Effect> {
+    if model.role == Role::Watcher {
+        model.exit.quit = true;
+        return Vec::new();
+    }
+    model.exit.interrupts += 1;
+    send(model, Command::Stop)
+}
+
+fn toggle_help(model: &mut Model) {
+    let open = matches!(model.dialogs.overlay, Some(Overlay::Help(_)));
+    model.dialogs.overlay = (!open).then_some(Overlay::Help(0));
+}
+
+fn toggle_messages(model: &mut Model) {
+    let open = matches!(model.dialogs.overlay, Some(Overlay::Messages(_)));
+    model.dialogs.overlay = (!open).then(|| Overlay::Messages(MessageList::default()));
+}
+
+fn close(model: &mut Model) {
+    if model.dialogs.overlay.take().is_none() {
+        model.view.cursor = None;
+    }
+}
+
+fn follow(model: &mut Model) {
+    let whole = model.whole();
+    model.view.viewport.follow(whole);
+}
+
+fn smooth(model: &mut Model, by: isize) {
+    let smoothing = model.view.smoothing.saturating_add_signed(by);
+    model.view.smoothing = smoothing.min(DECAYS.len() - 1);
+}
+
+fn select(model: &mut Model, by: isize) {
+    model.selected = model.selected.saturating_add_signed(by).min(model.runs.len() - 1);
+}
+
+fn toggle_run(model: &mut Model) {
+    let several = model.runs.len() > 1;
+    model.run_mut().hidden ^= several;
+}
+
+/// Handles a key.
+pub(crate) fn on_key(model: &mut Model, key: KeyEvent) -> Vec<Effect> {
+    // Terminals with the newer keyboard protocols report the release too.
+    if key.kind == KeyEventKind::Release {
+        return Vec::new();
+    }
+    if model.dialogs.prompt.is_some() {
+        return on_key_in_prompt(model, key);
+    }
+    if let Some(question) = model.dialogs.question.take() {
+        let yes = matches!(key.code, KeyCode::Char('y' | 'Y') | KeyCode::Enter);
+        if yes && question.seen && key.modifiers.difference(KeyModifiers::SHIFT).is_empty() {
+            return send_to(model, question.run, Command::Stop);
+        }
+    }
+    let place = if model.dialogs.overlay.is_some() { List } else { Charts };
+    match find(&key, place).map(|binding| &binding.action) {
+        Some(Act(action)) => return action(model),
+        Some(Change(action)) => action(model),
+        Some(PickChart) => {
+            let picked = key.code.as_char().and_then(Chart::of_key);
+            model.view.chart = picked.unwrap_or(model.view.chart);
+        }
+        None => {}
+    }
+    Vec::new()
+}
+
+/// The binding of a key in a place.
+fn find(key: &KeyEvent, place: Place) -> Option<&'static Binding> {
+    KEYS.iter()
+        .filter(|binding| binding.place == Anywhere || binding.place == place)
+        .find(|binding| binding.keys.iter().any(|bound| bound.matches(key)))
+}
 
 impl Key {
     /// The name of the key: `p`, `Ctrl-C`, `Esc`.
@@ -208,18 +300,6 @@ impl Binding {
         }
         self.keys.iter().map(Key::label).collect::<Vec<_>>().join(" ")
     }
-}
-
-/// The action of a key event in a place.
-pub(crate) fn action(event: &KeyEvent, place: Place) -> Option<Action> {
-    // Terminals with the newer keyboard protocols report the release too.
-    if event.kind == KeyEventKind::Release {
-        return None;
-    }
-    KEYS.iter()
-        .filter(|binding| binding.place == Anywhere || binding.place == place)
-        .find(|binding| binding.keys.iter().any(|key| key.matches(event)))
-        .map(|binding| binding.action)
 }
 
 #[cfg(test)]

@@ -2,24 +2,23 @@
 //!
 //! | module | contents |
 //! |---|---|
-//! | `keys` | the actions of the table of keys |
 //! | `mouse` | the mouse |
 //! | `prompt` | editing in the prompt, and what a line does |
 //! | `command` | commands to runs |
 //! | `cursor` | the cursor, and the visible part of the x axis |
 //! | `list` | the list of messages or keys that covers the charts |
 
-mod command;
-mod cursor;
-mod keys;
-mod list;
+pub(crate) mod command;
+pub(crate) mod cursor;
+pub(crate) mod list;
 mod mouse;
-mod prompt;
+pub(crate) mod prompt;
 #[cfg(test)]
 mod tests;
 
 use lookahead_run::command::Command;
 
+use crate::keys;
 use crate::message::{Effect, Message, RunUpdate};
 use crate::messages::Severity;
 use crate::model::Model;

@@ -8,11 +8,11 @@ use crate::run::RunState;
 use crate::run::connection::Control;
 
 /// Sends a command to the selected run, or explains why not.
-pub(super) fn send(model: &mut Model, command: Command) -> Vec<Effect> {
+pub(crate) fn send(model: &mut Model, command: Command) -> Vec<Effect> {
     send_to(model, model.selected, command)
 }
 
-pub(super) fn send_to(model: &mut Model, index: usize, command: Command) -> Vec<Effect> {
+pub(crate) fn send_to(model: &mut Model, index: usize, command: Command) -> Vec<Effect> {
     let run = &mut model.runs[index];
     if !run.accepts_commands() {
         if run.connection.control == Control::ViewOnly && !run.has_ended() {

@@ -4,7 +4,7 @@ use crate::model::Model;
 use crate::view::layout::layout;
 use crate::viewport::{Axis, Range, Span};
 
-pub(super) fn zoom(model: &mut Model, factor: f64, about: Option<f64>) {
+pub(crate) fn zoom(model: &mut Model, factor: f64, about: Option<f64>) {
     let whole = model.whole();
     let run = model.run();
     let axis = model.view.viewport.axis;
@@ -18,13 +18,13 @@ pub(super) fn zoom(model: &mut Model, factor: f64, about: Option<f64>) {
     model.view.viewport.zoom(factor, about, whole, least);
 }
 
-pub(super) fn pan(model: &mut Model, widths: f64) {
+pub(crate) fn pan(model: &mut Model, widths: f64) {
     let whole = model.whole();
     model.view.viewport.pan(widths, whole);
 }
 
 /// Switches to the next unit, and shows the same part of the selected run.
-pub(super) fn next_axis(model: &mut Model) {
+pub(crate) fn next_axis(model: &mut Model) {
     let span = model.span();
     let before = model.view.viewport.axis;
     let axis = before.next();
@@ -40,19 +40,24 @@ pub(super) fn next_axis(model: &mut Model) {
 }
 
 /// Dots across the chart.
-pub(super) fn dots(model: &Model) -> u16 {
-    layout(model).plot.width.saturating_mul(2).max(2)
+fn dots(model: &Model) -> f64 {
+    f64::from(layout(model).plot.width.saturating_mul(2).max(2))
+}
+
+/// A tenth of the chart, in dots.
+pub(crate) fn far(model: &Model) -> f64 {
+    dots(model) / 10.0
 }
 
 /// Moves the cursor by that many dots, and at least by a step.
-pub(super) fn move_cursor(model: &mut Model, dots_right: f64) {
+pub(crate) fn move_cursor(model: &mut Model, dots_right: f64) {
     let axis = model.view.viewport.axis;
     let span = model.span();
     let run = model.run();
     let step = match model.view.cursor {
         None => run.step_at(axis, span.end),
         Some(step) => {
-            let moved = dots_right * span.width() / f64::from(dots(model));
+            let moved = dots_right * span.width() / dots(model);
             let there = run.step_at(axis, run.position(axis, step) + moved);
             if dots_right > 0.0 {
                 there.max(step.saturating_add(1))
@@ -64,7 +69,7 @@ pub(super) fn move_cursor(model: &mut Model, dots_right: f64) {
     put_cursor(model, step);
 }
 
-pub(super) fn put_cursor(model: &mut Model, step: u64) {
+pub(crate) fn put_cursor(model: &mut Model, step: u64) {
     let whole = model.whole();
     let run = model.run();
     let step = step.min(run.step());

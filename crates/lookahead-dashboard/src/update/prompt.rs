@@ -1,6 +1,6 @@
 //! Editing in the prompt, and what a line does.
 
-use crossterm::event::{KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
+use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 
 use super::command::send;
 use super::cursor::put_cursor;
@@ -14,12 +14,9 @@ use crate::prompt::{self, Prompt, PromptCommand, Purpose};
 const RECALLED: usize = 100;
 
 /// Handles a key in the prompt.
-pub(super) fn on_key_in_prompt(model: &mut Model, key: KeyEvent) -> Vec<Effect> {
+pub(crate) fn on_key_in_prompt(model: &mut Model, key: KeyEvent) -> Vec<Effect> {
     let dialogs = &mut model.dialogs;
     let Some(prompt) = &mut dialogs.prompt else { return Vec::new() };
-    if key.kind == KeyEventKind::Release {
-        return Vec::new();
-    }
     prompt.error = None;
     let control = key.modifiers.contains(KeyModifiers::CONTROL);
     match key.code {
@@ -88,7 +85,7 @@ fn handle_command(model: &mut Model, command: PromptCommand) -> Vec<Effect> {
 }
 
 /// Pasted text goes to the prompt, and never acts as keys: it may contain an `s`.
-pub(super) fn on_paste(model: &mut Model, text: &str) {
+pub(crate) fn on_paste(model: &mut Model, text: &str) {
     match &mut model.dialogs.prompt {
         Some(prompt) => {
             prompt.error = None;

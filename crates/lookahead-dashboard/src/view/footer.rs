@@ -5,7 +5,7 @@ use ratatui::layout::Rect;
 
 use super::cells::{put, width};
 use crate::format;
-use crate::keys::{Action, KEYS};
+use crate::keys::KEYS;
 use crate::model::{Model, Role};
 use crate::run::pending::Transition;
 
@@ -19,17 +19,11 @@ pub(crate) fn draw(model: &Model, area: Rect, buffer: &mut Buffer) {
     if !model.closing {
         let keys = Rect { width: right.saturating_sub(area.x + 1), ..area };
         for binding in KEYS.iter().filter(|binding| !binding.short.is_empty()) {
-            let of_run = matches!(
-                binding.action,
-                Action::TogglePause | Action::Checkpoint | Action::Stop | Action::Prompt
-            );
-            if of_run && !model.run().accepts_commands() {
+            if binding.is_command && !model.run().accepts_commands() {
                 continue;
             }
-            let text = match binding.action {
-                Action::TogglePause if model.run().would_continue() => "continue",
-                _ => binding.short,
-            };
+            let continues = binding.short == "pause" && model.run().would_continue();
+            let text = if continues { "continue" } else { binding.short };
             x = put(buffer, keys, x, area.y, &binding.keys[0].label(), theme.strong);
             x = put(buffer, keys, x + 1, area.y, text, theme.plain) + 3;
         }
