@@ -22,7 +22,6 @@ pub(crate) struct Cycle {
     pub(crate) k: u64,
 }
 
-/// The last cycles, oldest first.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Cycles {
     done: VecDeque<Cycle>,
@@ -96,7 +95,6 @@ impl Cycles {
     }
 }
 
-/// The mean of some cycles.
 #[derive(Debug, Default)]
 pub(crate) struct MeanCycle {
     /// Loss by phase.

@@ -103,7 +103,6 @@ impl Decoder {
         self.state = State::Ground;
     }
 
-    /// The next event.
     pub(crate) fn next(&mut self) -> Option<Event> {
         self.events.pop_front()
     }

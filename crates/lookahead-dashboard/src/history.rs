@@ -58,7 +58,6 @@ impl Bucket {
         self.gap_inside |= later.gap_before || later.gap_inside;
     }
 
-    /// The mean of its points.
     pub(crate) fn mean(&self) -> f64 {
         let mean = self.sum / f64::from(self.count);
         // The sum of huge values may have overflowed.
@@ -215,22 +214,18 @@ impl History {
         })
     }
 
-    /// The largest finite value.
     pub(crate) fn max(&self) -> Option<f64> {
         self.whole().map(|whole| whole.max)
     }
 
-    /// The mean of all finite values.
     pub(crate) fn mean(&self) -> Option<f64> {
         self.whole().map(|whole| whole.mean())
     }
 
-    /// The number of values that were not finite.
     pub(crate) fn non_finite(&self) -> u64 {
         self.gaps.iter().map(|gap| gap.count).sum()
     }
 
-    /// Ranges without a finite value.
     pub(crate) fn gaps(&self) -> &[Gap] {
         &self.gaps
     }

@@ -7,7 +7,6 @@ const KEPT: usize = 2000;
 /// Most characters of one message.
 const LENGTH: usize = 1000;
 
-/// How serious a message is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Severity {
     Info,
@@ -16,7 +15,6 @@ pub(crate) enum Severity {
     Error,
 }
 
-/// One message.
 #[derive(Debug)]
 pub(crate) struct Note {
     /// Elapsed seconds of the run.

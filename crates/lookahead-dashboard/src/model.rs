@@ -73,7 +73,6 @@ impl Model {
         self.dialogs.notice = Some((text.into(), self.now + NOTICE));
     }
 
-    /// The selected run.
     pub(crate) fn run(&self) -> &Run {
         &self.runs[self.selected]
     }

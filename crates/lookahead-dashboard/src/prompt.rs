@@ -17,7 +17,6 @@ pub(crate) struct Prompt {
     recalled: Option<usize>,
 }
 
-/// The purpose of a line.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) enum Purpose {
     /// A command.
@@ -68,7 +67,6 @@ impl Prompt {
         }
     }
 
-    /// Moves the cursor.
     pub(crate) fn move_by(&mut self, by: isize) {
         self.at = self.at.saturating_add_signed(by).min(self.text.chars().count());
     }

@@ -117,7 +117,6 @@ impl Run {
         }
     }
 
-    /// Adds a message.
     pub(crate) fn note(&mut self, time: f64, severity: Severity, text: &str) {
         let at = self.clock.elapsed(time);
         self.messages.push(at, self.summary.step, severity, text);

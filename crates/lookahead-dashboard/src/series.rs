@@ -5,7 +5,6 @@ use crate::history::History;
 use crate::model::Model;
 use crate::run::Run;
 
-/// How a line looks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Look {
     /// The single points behind a smoothed line.

@@ -49,7 +49,6 @@ impl FromStr for ThemeName {
     }
 }
 
-/// The style of each thing. Plain text keeps the terminal's own colour.
 #[derive(Debug, Clone)]
 pub(crate) struct Theme {
     pub(crate) name: ThemeName,
@@ -73,87 +72,45 @@ pub(crate) struct Theme {
 /// The markers on the lines of several runs, in their order.
 pub(crate) const MARKERS: [&str; 7] = ["●", "▲", "■", "◆", "○", "△", "□"];
 
-/// The palette of a theme, as indices of the 256 colours of terminals.
-struct Palette {
-    grey: u8,
-    line: u8,
-    fast: u8,
-    slow: u8,
-    good: u8,
-    warning: u8,
-    bad: u8,
-    runs: [u8; 7],
-}
-
-const DARK: Palette = Palette {
-    grey: 245,
-    line: 242,
-    // Colour-blind readers can tell orange from blue, in every theme.
-    fast: 208,
-    slow: 39,
-    good: 71,
-    warning: 178,
-    bad: 160,
-    runs: [39, 208, 71, 170, 220, 80, 203],
-};
-
-const LIGHT: Palette = Palette {
-    grey: 243,
-    line: 248,
-    fast: 166,
-    slow: 25,
-    good: 28,
-    warning: 130,
-    bad: 124,
-    runs: [25, 166, 28, 127, 94, 30, 160],
-};
-
+/// The colours of a theme, as indices of the 256 colours of terminals: grey, frames, fast, slow, good,
+/// warning and bad; then the runs. Colour-blind readers can tell fast from slow in each.
+type Palette = ([u8; 7], [u8; 7]);
+const DARK: Palette = ([245, 242, 208, 39, 71, 178, 160], [39, 208, 71, 170, 220, 80, 203]);
+const LIGHT: Palette = ([243, 248, 166, 25, 28, 130, 124], [25, 166, 28, 127, 94, 30, 160]);
 /// The nearest of the 256 to #56B4E9, #E69F00, #009E73, #CC79A7, #F0E442, #0072B2, #D55E00.
-const COLOR_BLIND: Palette = Palette {
-    grey: 247,
-    line: 243,
-    fast: 214,
-    slow: 74,
-    good: 36,
-    warning: 221,
-    bad: 166,
-    runs: [74, 214, 36, 175, 227, 25, 166],
-};
+const COLOR_BLIND: Palette = ([247, 243, 214, 74, 36, 221, 166], [74, 214, 36, 175, 227, 25, 166]);
 
 impl Theme {
     pub(crate) fn new(name: ThemeName) -> Self {
-        let palette = match name {
+        let (colors, runs) = match name {
             ThemeName::Dark | ThemeName::None => DARK,
             ThemeName::Light => LIGHT,
             ThemeName::ColorBlind => COLOR_BLIND,
         };
+        let plain = Style::new();
         let color = name != ThemeName::None;
-        let style = |index: u8| {
-            if color { Style::new().fg(Color::Indexed(index)) } else { Style::new() }
-        };
-        let (bold, dim) = (Modifier::BOLD, Modifier::DIM);
+        let style = |index| if color { plain.fg(Color::Indexed(index)) } else { plain };
         // A grey if there are colours, because many terminals hardly draw DIM or don't at all.
-        let grey = |index| {
-            if color { style(index) } else { Style::new().add_modifier(dim) }
-        };
+        let grey = |index| if color { style(index) } else { plain.add_modifier(Modifier::DIM) };
+        let [dim, frame, fast, slow, good, warning, bad] = colors;
         // It may be drawn on a dim frame, and must not become dim itself.
-        let over = Style::reset().add_modifier(bold);
+        let over = Style::reset().add_modifier(Modifier::BOLD);
         Theme {
             name,
-            plain: Style::new(),
-            strong: Style::new().add_modifier(bold),
-            dim: grey(palette.grey),
-            frame: grey(palette.line),
+            plain,
+            strong: plain.add_modifier(Modifier::BOLD),
+            dim: grey(dim),
+            frame: grey(frame),
             title: over,
-            gauge: style(palette.good),
-            raw: grey(palette.line),
-            fast: style(palette.fast),
-            slow: style(palette.slow).add_modifier(bold),
-            cursor: style(palette.warning),
-            good: over.patch(style(palette.good)),
-            warning: over.patch(style(palette.warning)),
-            bad: over.patch(style(palette.bad)),
-            runs: palette.runs.map(style),
+            gauge: style(good),
+            raw: grey(frame),
+            fast: style(fast),
+            slow: style(slow).add_modifier(Modifier::BOLD),
+            cursor: style(warning),
+            good: over.patch(style(good)),
+            warning: over.patch(style(warning)),
+            bad: over.patch(style(bad)),
+            runs: runs.map(style),
         }
     }
 

@@ -4,7 +4,6 @@ use crate::chart::Chart;
 use crate::smoothing::{self, DECAYS};
 use crate::viewport::{Axis, Range, Viewport};
 
-/// How the user looks at the charts.
 #[derive(Debug)]
 pub(crate) struct ChartView {
     pub(crate) chart: Chart,

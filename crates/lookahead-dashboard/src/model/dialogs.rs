@@ -28,7 +28,6 @@ pub(crate) struct Question {
     pub(crate) seen: bool,
 }
 
-/// What is drawn over the charts.
 #[derive(Debug, Default)]
 pub(crate) struct Dialogs {
     pub(crate) overlay: Option<Overlay>,

@@ -1,6 +1,5 @@
 //! How the user wants to leave.
 
-/// How the user wants to leave.
 #[derive(Debug, Default)]
 pub(crate) struct Exit {
     /// How often the user pressed Ctrl-C in the training's process.

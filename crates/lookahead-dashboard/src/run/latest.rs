@@ -11,7 +11,6 @@ pub(crate) struct TestResult {
     pub(crate) loss: f64,
 }
 
-/// The last checkpoint.
 #[derive(Debug)]
 pub(crate) struct SavedCheckpoint {
     pub(crate) name: String,

@@ -6,7 +6,6 @@ use super::weights::ByWeights;
 use crate::cycles::Cycles;
 use crate::history::History;
 
-/// Evaluations on the validation set.
 #[derive(Debug, Default)]
 pub(crate) struct Evaluations {
     pub(crate) loss: History,

@@ -13,7 +13,6 @@ use crate::prompt::{self, Prompt, PromptCommand, Purpose};
 /// Most lines that can be recalled.
 const RECALLED: usize = 100;
 
-/// Handles a key in the prompt.
 pub(crate) fn on_key_in_prompt(model: &mut Model, key: KeyEvent) -> Vec<Effect> {
     let dialogs = &mut model.dialogs;
     let Some(prompt) = &mut dialogs.prompt else { return Vec::new() };

@@ -4,15 +4,12 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::style::Style;
 
-/// Dots across one cell.
 pub(crate) const ACROSS: usize = 2;
-/// Dots down one cell.
 pub(crate) const DOWN: usize = 4;
 
 /// Bits of the dots of a braille character, by row and column (Unicode, block 2800).
 const BITS: [[u8; ACROSS]; DOWN] = [[0x01, 0x08], [0x02, 0x10], [0x04, 0x20], [0x40, 0x80]];
 
-/// The dots of one series.
 #[derive(Debug)]
 pub(crate) struct Canvas {
     width: usize,

@@ -2,16 +2,16 @@
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
-use ratatui::style::Style;
 use ratatui::text::Line;
 use ratatui::widgets::Widget;
 
-use super::axes::{self, Scale};
-use super::canvas::{ACROSS, Canvas, DOWN};
+use super::canvas::ACROSS;
 use super::cells::{block, put, put_centered};
 use super::columns::{Columns, columns, gaps};
 use super::layout::inner;
 use super::legend::look;
+use super::plot::{MARKER_EVERY, Plot, area_of_lines};
+use super::scale::scale;
 use super::{cursor, cycle, legend};
 use crate::chart::Chart;
 use crate::format;
@@ -19,9 +19,6 @@ use crate::model::Model;
 use crate::run::RunState;
 use crate::series::{Series, series};
 use crate::viewport::{Range, Span};
-
-/// Cells between two markers on a line, which tell lines apart without colours.
-const MARKER_EVERY: u16 = 14;
 
 /// Draws the chart that the keys refer to, in a frame with a title.
 pub(crate) fn draw_framed(model: &Model, area: Rect, buffer: &mut Buffer) {
@@ -100,10 +97,10 @@ fn draw_lines(
     buffer: &mut Buffer,
 ) -> Rect {
     let theme = &model.theme;
-    let plot = axes::plot(area);
+    let lines_area = area_of_lines(area);
     let (axis, span) = (model.view.viewport.axis, model.span());
     let columns_of = |line: &Series, decay| {
-        let count = usize::from(plot.width) * ACROSS;
+        let count = usize::from(lines_area.width) * ACROSS;
         columns(&model.runs[line.run], line.history, decay, axis, span, count)
     };
     let lines: Vec<(&Series, Columns)> =
@@ -121,37 +118,39 @@ fn draw_lines(
         .map(|(line, columns)| (columns, line.to_extremes))
         .chain(hidden.iter().map(|columns| (columns, false)))
         .collect();
-    let scale = axes::scale(&ranges, model.view.log_y);
-    axes::draw_y(theme, area, plot, buffer, scale, chart == Chart::Accuracy);
-    axes::draw_x(theme, area, plot, buffer, axis, span);
-    sync_marks(model, plot, area, span, buffer);
+    let scale = scale(&ranges, model.view.log_y);
+    let plot = Plot { theme, outside: area, area: lines_area, scale };
+    plot.draw_y(buffer, chart == Chart::Accuracy);
+    plot.draw_x(buffer, axis, span);
+    sync_marks(model, &plot, span, buffer);
+    let area = plot.area;
     if chart == Chart::Gain && !scale.log && scale.bottom < 0.0 && scale.top > 0.0 {
-        let y = plot.y + scale.row(0.0, usize::from(plot.height)) as u16;
-        put(buffer, plot, plot.x, y, &"┄".repeat(usize::from(plot.width)), theme.frame);
+        let y = area.y + scale.row(0.0, usize::from(area.height)) as u16;
+        put(buffer, area, area.x, y, &"┄".repeat(usize::from(area.width)), theme.frame);
     }
     if series.iter().all(|line| line.history.is_empty()) {
-        put_centered(buffer, plot, nothing_yet(model, chart), theme.dim);
+        put_centered(buffer, area, nothing_yet(model, chart), theme.dim);
     }
     for (index, (line, columns)) in lines.iter().enumerate() {
         let (style, _, marker) = look(theme, line.look);
-        trace(columns, scale, plot, buffer, style);
+        plot.trace(columns, style, buffer);
         if let Some(marker) = marker {
             let phase = (index as u16 * MARKER_EVERY / 2 + line.run as u16 * 3) % MARKER_EVERY;
-            mark(columns, scale, plot, buffer, (marker, phase), style);
+            plot.mark(columns, (marker, phase), style, buffer);
         }
     }
     // Last, so that no line hides that values are cut off or not finite.
     for (line, columns) in &lines {
-        mark_outside(columns, scale, plot, buffer, look(theme, line.look).0);
+        plot.mark_outside(columns, look(theme, line.look).0, buffer);
         if line.decay.is_none() {
             let run = &model.runs[line.run];
-            for cell in gaps(run, line.history, axis, span, usize::from(plot.width)) {
-                let y = plot.bottom().saturating_sub(1);
-                put(buffer, plot, plot.x + cell as u16, y, "×", theme.bad);
+            for cell in gaps(run, line.history, axis, span, usize::from(area.width)) {
+                let y = area.bottom().saturating_sub(1);
+                put(buffer, area, area.x + cell as u16, y, "×", theme.bad);
             }
         }
     }
-    plot
+    area
 }
 
 fn nothing_yet(model: &Model, chart: Chart) -> &'static str {
@@ -168,9 +167,9 @@ fn nothing_yet(model: &Model, chart: Chart) -> &'static str {
 }
 
 /// Marks the syncs on the x axis, if they are far enough apart.
-fn sync_marks(model: &Model, plot: Rect, area: Rect, span: Span, buffer: &mut Buffer) {
+fn sync_marks(model: &Model, plot: &Plot, span: Span, buffer: &mut Buffer) {
     let (run, axis) = (model.run(), model.view.viewport.axis);
-    let cells = usize::from(plot.width);
+    let cells = usize::from(plot.area.width);
     let [first, last] = [span.start, span.end].map(|position| run.step_at(axis, position));
     let syncs = run.series.syncs.slice(first, last, cells);
     if syncs.len() * 3 > cells {
@@ -178,60 +177,8 @@ fn sync_marks(model: &Model, plot: Rect, area: Rect, span: Span, buffer: &mut Bu
     }
     for sync in syncs.iter().filter(|sync| sync.count == 1) {
         if let Some(x) = span.column(run.position(axis, sync.first_step), cells) {
-            put(buffer, area, plot.x + x as u16, plot.bottom(), "┸", model.theme.slow);
-        }
-    }
-}
-
-/// Draws each column from its minimum to its maximum, and lines from one to the next.
-fn trace(columns: &Columns, scale: Scale, plot: Rect, buffer: &mut Buffer, style: Style) {
-    let mut canvas = Canvas::new(plot);
-    let height = usize::from(plot.height) * DOWN;
-    let row = |value| scale.row(value, height);
-    let mut previous = None;
-    for (x, column) in columns.iter().enumerate() {
-        let Some(column) = column else { continue };
-        canvas.span(x, row(column.max), row(column.min));
-        if let Some(previous) = previous.filter(|_| !column.gap_before) {
-            canvas.line(previous, (x, row(column.first)));
-        }
-        previous = Some((x, row(column.last)));
-    }
-    canvas.paint(buffer, plot, style);
-}
-
-/// Puts markers on a line at regular distances, and on its newest point.
-fn mark(
-    columns: &Columns,
-    scale: Scale,
-    plot: Rect,
-    buffer: &mut Buffer,
-    (marker, phase): (&str, u16),
-    style: Style,
-) {
-    let newest = columns.iter().rposition(Option::is_some);
-    let mut block = None;
-    for (index, column) in columns.iter().enumerate() {
-        let Some(column) = column else { continue };
-        let x = (index / ACROSS) as u16;
-        let this = (x + MARKER_EVERY - phase) / MARKER_EVERY;
-        if block.replace(this) != Some(this) || Some(index) == newest {
-            let y = scale.row(column.last, usize::from(plot.height) * DOWN) / DOWN;
-            put(buffer, plot, plot.x + x, plot.y + y as u16, marker, style);
-        }
-    }
-}
-
-/// Marks at the edge the columns whose values are outside.
-fn mark_outside(columns: &Columns, scale: Scale, plot: Rect, buffer: &mut Buffer, style: Style) {
-    for (index, column) in columns.iter().enumerate() {
-        let Some(column) = column else { continue };
-        let x = plot.x + (index / ACROSS) as u16;
-        if column.max > scale.top {
-            put(buffer, plot, x, plot.y, "▲", style);
-        }
-        if column.min < scale.bottom {
-            put(buffer, plot, x, plot.bottom().saturating_sub(1), "▼", style);
+            let (x, y) = (plot.area.x + x as u16, plot.area.bottom());
+            put(buffer, plot.outside, x, y, "┸", model.theme.slow);
         }
     }
 }

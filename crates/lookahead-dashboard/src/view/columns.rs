@@ -20,7 +20,6 @@ pub(crate) struct Column {
 pub(crate) type Columns = Vec<Option<Column>>;
 
 impl Column {
-    /// A single value.
     pub(crate) fn of(value: f64) -> Column {
         Column { first: value, last: value, min: value, max: value, gap_before: false }
     }

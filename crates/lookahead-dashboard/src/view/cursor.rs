@@ -15,7 +15,6 @@ use crate::viewport::Axis;
 /// Fewest rows of a plot with the box.
 const ROOM: u16 = 11;
 
-/// A row of the box.
 struct Row {
     name: &'static str,
     value: String,

@@ -8,10 +8,11 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::style::Style;
 
-use super::axes::{self, Scale};
-use super::canvas::{ACROSS, Canvas, DOWN};
+use super::canvas::{ACROSS, Canvas};
 use super::cells::{put, put_centered, width};
 use super::columns::{Column, Columns};
+use super::plot::{Plot, area_of_lines};
+use super::scale::scale;
 use crate::cycles::{Cycle, MeanCycle, mean_cycle};
 use crate::format;
 use crate::model::Model;
@@ -19,27 +20,28 @@ use crate::model::Model;
 /// Most cycles that are drawn.
 const DRAWN: usize = 100;
 
-/// Where phases and losses are on the screen.
-struct Plot {
-    area: Rect,
-    scale: Scale,
+/// A plot against phases.
+struct CyclePlot<'a> {
+    plot: Plot<'a>,
     k: u64,
 }
 
-impl Plot {
+impl CyclePlot<'_> {
     /// The place of a phase among `count`; the last one is that after the sync.
     fn x(&self, phase: u64, count: usize) -> usize {
         (phase as f64 / (self.k + 1) as f64 * (count - 1) as f64).round() as usize
     }
 
+    fn dot_column(&self, phase: u64) -> usize {
+        self.x(phase, usize::from(self.plot.area.width) * ACROSS)
+    }
+
     /// Draws a line through points, broken at values that are not finite.
     fn line(&self, canvas: &mut Canvas, points: impl IntoIterator<Item = (u64, f64)>) {
-        let (across, down) =
-            (usize::from(self.area.width) * ACROSS, usize::from(self.area.height) * DOWN);
         let mut previous = None;
         for (phase, value) in points {
             let here =
-                value.is_finite().then(|| (self.x(phase, across), self.scale.row(value, down)));
+                value.is_finite().then(|| (self.dot_column(phase), self.plot.dot_row(value)));
             if let Some(here) = here {
                 canvas.line(previous.unwrap_or(here), here);
             }
@@ -54,11 +56,11 @@ impl Plot {
         style: Style,
         buffer: &mut Buffer,
     ) {
-        let mut canvas = Canvas::new(self.area);
+        let mut canvas = Canvas::new(self.plot.area);
         for losses in cycles {
             self.line(&mut canvas, losses.iter().map(|(phase, loss)| (phase - 1, *loss)));
         }
-        canvas.paint(buffer, self.area, style);
+        canvas.paint(buffer, self.plot.area, style);
     }
 }
 
@@ -76,7 +78,7 @@ pub(super) fn draw(model: &Model, area: Rect, buffer: &mut Buffer) {
     let mean = mean_cycle(cycles.iter().copied(), k);
     legend(model, &mean, area, buffer);
     let below = Rect { y: area.y + 1, height: area.height.saturating_sub(1), ..area };
-    let area = axes::plot(below);
+    let area = area_of_lines(below);
     if area.is_empty() {
         return;
     }
@@ -88,9 +90,10 @@ pub(super) fn draw(model: &Model, area: Rect, buffer: &mut Buffer) {
     let probes = columns(&mut mean.probe.iter().flat_map(|(fast, slow)| [*fast, *slow]));
     let means = columns(&mut mean.losses.iter().map(|(_, loss)| *loss));
     let ranges = [(&all, false), (&probes, true), (&means, true)];
-    let plot = Plot { area, scale: axes::scale(&ranges, model.view.log_y), k };
-    axes::draw_y(theme, below, area, buffer, plot.scale, false);
-    phases(model, below, &plot, buffer);
+    let scale = scale(&ranges, model.view.log_y);
+    let plot = CyclePlot { plot: Plot { theme, outside: below, area, scale }, k };
+    plot.plot.draw_y(buffer, false);
+    phases(&plot, buffer);
 
     plot.draw(cycles.iter().map(|cycle| &cycle.losses), theme.raw, buffer);
     for (index, other) in model.visible().filter(|(index, _)| *index != model.selected) {
@@ -107,28 +110,25 @@ pub(super) fn draw(model: &Model, area: Rect, buffer: &mut Buffer) {
         canvas.paint(buffer, area, theme.slow);
         let marks = [(k, fast, "○", theme.fast), (k + 1, slow, "●", theme.slow)];
         for (phase, value, marker, style) in marks {
-            let y = plot.scale.row(value, usize::from(area.height) * DOWN) / DOWN;
-            let x = plot.x(phase, usize::from(area.width) * ACROSS) / ACROSS;
-            put(buffer, area, area.x + x as u16, area.y + y as u16, marker, style);
+            plot.plot.put_marker(buffer, (plot.dot_column(phase), value), marker, style);
         }
     }
 }
 
 /// The x axis: phases, and the place after the sync.
-fn phases(model: &Model, area: Rect, plot: &Plot, buffer: &mut Buffer) {
-    let (theme, k) = (&model.theme, plot.k);
-    let Rect { x: left, width: across, .. } = plot.area;
-    let y = plot.area.bottom();
-    put(buffer, area, left - 1, y, "└", theme.frame);
-    put(buffer, area, left, y, &"─".repeat(usize::from(across)), theme.frame);
-    let end = plot.area.right().saturating_sub(6);
-    put(buffer, area, plot.area.right() - 1, y, "┸", theme.slow);
+fn phases(cycles: &CyclePlot, buffer: &mut Buffer) {
+    let (k, Plot { theme, outside: area, .. }) = (cycles.k, cycles.plot);
+    let Rect { x: left, width: across, .. } = cycles.plot.area;
+    let (y, right) = (cycles.plot.area.bottom(), cycles.plot.area.right());
+    cycles.plot.draw_x_line(buffer);
+    let end = right.saturating_sub(6);
+    put(buffer, area, right - 1, y, "┸", theme.slow);
     put(buffer, area, end, y + 1, "→ sync", theme.slow);
     let unit = (k / u64::from((across / 8).max(1)) + 1).max(1);
     let mut free = area.x;
     for phase in (0..=k).step_by(usize::try_from(unit).unwrap_or(usize::MAX)) {
         let label = if phase == 0 { "phase 0".to_owned() } else { format::count(phase) };
-        let x = left + plot.x(phase, usize::from(across)) as u16;
+        let x = left + cycles.x(phase, usize::from(across)) as u16;
         put(buffer, area, x, y, "┬", theme.frame);
         let start = x.saturating_sub(width(&label) / 2).max(area.x);
         if start >= free && start + width(&label) < end {

@@ -4,7 +4,6 @@
 //! draws what fits.
 
 mod ascii;
-mod axes;
 mod canvas;
 mod cells;
 mod chart;
@@ -18,8 +17,10 @@ pub(crate) mod layout;
 mod legend;
 mod messages;
 mod notice;
+mod plot;
 mod prompt;
 mod runs;
+mod scale;
 mod stats;
 mod status_line;
 #[cfg(test)]

@@ -8,7 +8,6 @@ use crate::format;
 use crate::model::Model;
 use crate::model::dialogs::Question;
 
-/// Most rows.
 const ROWS: usize = 6;
 
 /// Draws it over the rows just above the last one.

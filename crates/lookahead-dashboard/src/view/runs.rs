@@ -16,7 +16,6 @@ use crate::smoothing;
 const STATE: u16 = 12;
 const WIDE: u16 = 66;
 
-/// Draws the list.
 pub(crate) fn draw(model: &Model, layout: &Layout, buffer: &mut Buffer) {
     let theme = &model.theme;
     let inside = layout.runs;

@@ -30,8 +30,23 @@ enum Row<'a> {
     Gauge(f64, bool),
 }
 
-/// A row, and its rank: if the pane is too low, rows of the highest rank are left out first.
-type Ranked<'a> = (u8, Row<'a>);
+/// Rows with their ranks: if the pane is too low, rows of the highest rank are left out first.
+#[derive(Default)]
+struct Rows<'a>(Vec<(u8, Row<'a>)>);
+
+impl<'a> Rows<'a> {
+    fn title(&mut self, title: impl Into<String>) {
+        self.0.push((9, Row::Title(title.into())));
+    }
+
+    fn pair(&mut self, rank: u8, name: &'static str, value: impl Into<Line<'a>>) {
+        self.0.push((rank, Row::Pair(name, value.into())));
+    }
+
+    fn two(&mut self, rank: u8, name: &'static str, values: [String; 2], styles: [Style; 2]) {
+        self.0.push((rank, Row::Two(name, values, styles)));
+    }
+}
 
 /// Formats a value that may be unknown.
 fn or_none<T>(value: Option<T>, write: impl FnOnce(T) -> String) -> String {
@@ -43,14 +58,16 @@ pub(crate) fn draw(model: &Model, area: Rect, buffer: &mut Buffer) {
     let frame = block(&model.theme, "progress");
     let inner = frame.inner(area);
     frame.render(area, buffer);
-    let mut rows = progress(model);
-    rows.extend(speed(model));
-    rows.extend(lookahead(model, inner.width >= WIDE));
-    rows.extend(validation(model));
-    rows.extend(checkpoint(model));
-    rows.extend(ranks(model));
-    rows.extend(system(model));
-    rows.extend(timing(model));
+    let mut rows = Rows::default();
+    progress(model, &mut rows);
+    speed(model, &mut rows);
+    lookahead(model, inner.width >= WIDE, &mut rows);
+    validation(model, &mut rows);
+    checkpoint(model, &mut rows);
+    ranks(model, &mut rows);
+    system(model, &mut rows);
+    timing(model, &mut rows);
+    let Rows(mut rows) = rows;
     while rows.len() > usize::from(inner.height) {
         let highest = rows.iter().map(|(rank, _)| *rank).max();
         let Some(index) = rows.iter().rposition(|(rank, _)| Some(*rank) == highest) else {
@@ -63,7 +80,7 @@ pub(crate) fn draw(model: &Model, area: Rect, buffer: &mut Buffer) {
     }
 }
 
-fn progress(model: &Model) -> Vec<Ranked<'_>> {
+fn progress(model: &Model, rows: &mut Rows) {
     let run = model.run();
     let (step, total) = (run.step(), run.total_steps());
     let done = if total > 0 { step as f64 / total as f64 } else { 0.0 };
@@ -78,30 +95,26 @@ fn progress(model: &Model) -> Vec<Ranked<'_>> {
     });
     let left = run.clock.left(total).filter(|_| !run.has_ended());
     let elapsed = format::duration(run.clock.elapsed(model.now));
-    vec![
-        (0, Row::Gauge(done, run.stopped_early())),
-        (0, Row::Pair("step", steps.into())),
-        (1, Row::Pair("epoch", epoch.into())),
-        (0, Row::Pair("time left", or_none(left, format::duration).into())),
-        (1, Row::Pair("elapsed", elapsed.into())),
-    ]
+    rows.0.push((0, Row::Gauge(done, run.stopped_early())));
+    rows.pair(0, "step", steps);
+    rows.pair(1, "epoch", epoch);
+    rows.pair(0, "time left", or_none(left, format::duration));
+    rows.pair(1, "elapsed", elapsed);
 }
 
-fn speed(model: &Model) -> Vec<Ranked<'_>> {
+fn speed(model: &Model, rows: &mut Rows) {
     let last = model.run().latest.step;
     let rate = or_none(last, |step| format::rate(step.samples_per_second));
     let learning_rate = or_none(last, |step| format::significant(step.learning_rate, 4));
-    vec![
-        (9, Row::Title("speed".into())),
-        (1, Row::Pair("samples/s", rate.into())),
-        (1, Row::Pair("learning rate", learning_rate.into())),
-    ]
+    rows.title("speed");
+    rows.pair(1, "samples/s", rate);
+    rows.pair(1, "learning rate", learning_rate);
 }
 
-fn lookahead(model: &Model, wide: bool) -> Vec<Ranked<'_>> {
+fn lookahead(model: &Model, wide: bool, rows: &mut Rows) {
     let (run, theme) = (model.run(), &model.theme);
     let Some(settings) = run.info().and_then(|info| info.lookahead) else {
-        return Vec::new();
+        return;
     };
     let (series, latest) = (&run.series, &run.latest);
     let phase = latest.step.map_or(0, |step| step.phase).min(settings.k);
@@ -133,19 +146,17 @@ fn lookahead(model: &Model, wide: bool) -> Vec<Ranked<'_>> {
     let cost = or_none(run.probing_cost(model.now), |part| {
         format!("{} of the time", format::percent(part, 1))
     });
-    vec![
-        (9, Row::Title("lookahead".into())),
-        (1, Row::Pair("phase", phase)),
-        (2, Row::Pair("syncs", format!("{}   α {alpha}", format::count(syncs)).into())),
-        (0, Row::Pair(words[0], probe)),
-        (2, Row::Pair("gain", last_gain)),
-        (3, Row::Pair("mean gain", gain(series.gain.mean()))),
-        (4, Row::Pair("distance", or_none(series.distance.newest(), format::loss).into())),
-        (2, Row::Pair("probing", cost.into())),
-    ]
+    rows.title("lookahead");
+    rows.pair(1, "phase", phase);
+    rows.pair(2, "syncs", format!("{}   α {alpha}", format::count(syncs)));
+    rows.pair(0, words[0], probe);
+    rows.pair(2, "gain", last_gain);
+    rows.pair(3, "mean gain", gain(series.gain.mean()));
+    rows.pair(4, "distance", or_none(series.distance.newest(), format::loss));
+    rows.pair(2, "probing", cost);
 }
 
-fn validation(model: &Model) -> Vec<Ranked<'_>> {
+fn validation(model: &Model, rows: &mut Rows) {
     let (run, theme) = (model.run(), &model.theme);
     let both = &run.series.validation;
     let newest = |history: fn(&Evaluations) -> &History, write: fn(f64) -> String| {
@@ -160,16 +171,17 @@ fn validation(model: &Model) -> Vec<Ranked<'_>> {
     let plain = [theme.plain; 2];
     let strong = [theme.strong, theme.plain];
     let heads = [if run.averages() { "mean" } else { "slow" }, "fast"].map(str::to_owned);
-    let mut rows = vec![(8, Row::Title(title)), (1, Row::Two("", heads, [theme.slow, theme.fast]))];
+    rows.0.push((8, Row::Title(title)));
+    rows.two(1, "", heads, [theme.slow, theme.fast]);
     if run.task() == Task::Language {
-        rows.push((0, Row::Two("perplexity", newest(|e| &e.loss, format::perplexity), strong)));
+        rows.two(0, "perplexity", newest(|e| &e.loss, format::perplexity), strong);
     }
     if run.task() != Task::Quadratic {
-        rows.push((0, Row::Two("accuracy", newest(|e| &e.accuracy, accuracy), strong)));
+        rows.two(0, "accuracy", newest(|e| &e.accuracy, accuracy), strong);
         let best = both.map(|weights| or_none(weights.accuracy.max(), accuracy));
-        rows.push((2, Row::Two("best", best, plain)));
+        rows.two(2, "best", best, plain);
     }
-    rows.push((1, Row::Two("loss", newest(|e| &e.loss, format::loss), plain)));
+    rows.two(1, "loss", newest(|e| &e.loss, format::loss), plain);
     let test = &run.latest.test;
     if test.slow.is_some() || test.fast.is_some() {
         let values = test.map(|test| {
@@ -180,12 +192,11 @@ fn validation(model: &Model) -> Vec<Ranked<'_>> {
             })
         });
         let name = if run.stopped_early() { "test, best" } else { "test" };
-        rows.push((0, Row::Two(name, values, strong)));
+        rows.two(0, name, values, strong);
     }
-    rows
 }
 
-fn checkpoint(model: &Model) -> Vec<Ranked<'_>> {
+fn checkpoint(model: &Model, rows: &mut Rows) {
     let (run, theme) = (model.run(), &model.theme);
     let last = run.latest.checkpoint.as_ref();
     let name = last.map_or("none yet".into(), |last| last.name.clone());
@@ -193,33 +204,28 @@ fn checkpoint(model: &Model) -> Vec<Ranked<'_>> {
     let cost = or_none(last.and_then(|last| last.cost), |cost| cost.map(format::cost).join(", "));
     let style = if run.summary.warnings > 0 { theme.warning } else { theme.plain };
     let warnings = Line::styled(format::count(run.summary.warnings), style);
-    vec![
-        (9, Row::Title("checkpoint".into())),
-        (1, Row::Pair("last", name.into())),
-        (3, Row::Pair("saved", age.into())),
-        (5, Row::Pair("stall, writing", cost.into())),
-        (1, Row::Pair("warnings", warnings)),
-    ]
+    rows.title("checkpoint");
+    rows.pair(1, "last", name);
+    rows.pair(3, "saved", age);
+    rows.pair(5, "stall, writing", cost);
+    rows.pair(1, "warnings", warnings);
 }
 
-fn system(model: &Model) -> Vec<Ranked<'_>> {
-    let Some(system) = &model.run().latest.system else { return Vec::new() };
-    let mut rows = vec![
-        (9, Row::Title("system".into())),
-        (4, Row::Pair("processor", format!("{:.1} cores", system.cpu).into())),
-        (4, Row::Pair("memory", format::bytes(system.memory).into())),
-    ];
+fn system(model: &Model, rows: &mut Rows) {
+    let Some(system) = &model.run().latest.system else { return };
+    rows.title("system");
+    rows.pair(4, "processor", format!("{:.1} cores", system.cpu));
+    rows.pair(4, "memory", format::bytes(system.memory));
     if let Some(gpu) = &system.gpu {
         let memory =
             format!("{} of {}", format::bytes(gpu.memory_used), format::bytes(gpu.memory_total));
-        rows.push((4, Row::Pair("GPU", format::percent(gpu.utilization, 0).into())));
-        rows.push((5, Row::Pair("GPU memory", memory.into())));
+        rows.pair(4, "GPU", format::percent(gpu.utilization, 0));
+        rows.pair(5, "GPU memory", memory);
     }
-    rows
 }
 
 /// The processes of a distributed run: how far apart they are, and which one is slowest.
-fn ranks(model: &Model) -> Vec<Ranked<'_>> {
+fn ranks(model: &Model, rows: &mut Rows) {
     let ranks = &model.run().latest.ranks;
     let range = |of: fn(&Rank) -> f64, write: &dyn Fn(f64) -> String| {
         let low = ranks.iter().map(of).min_by(f64::total_cmp)?;
@@ -234,27 +240,24 @@ fn ranks(model: &Model) -> Vec<Ranked<'_>> {
         range(|rank| rank.wait_seconds, &milliseconds),
         slowest,
     ) else {
-        return Vec::new();
+        return;
     };
     let slowest = format!("rank {index}, {} a step", milliseconds(slowest.step_seconds));
-    let mut rows = vec![
-        (9, Row::Title(format!("{} processes", ranks.len()))),
-        (3, Row::Pair("losses", losses.into())),
-        (3, Row::Pair("slowest", slowest.into())),
-        (3, Row::Pair("waiting", waits.into())),
-    ];
+    rows.title(format!("{} processes", ranks.len()));
+    rows.pair(3, "losses", losses);
+    rows.pair(3, "slowest", slowest);
+    rows.pair(3, "waiting", waits);
     // The root mean square of the distances.
     let squares: Option<Vec<f64>> = ranks.iter().map(|rank| Some(rank.distance?.powi(2))).collect();
     if let Some(squares) = squares {
         let spread = (squares.iter().sum::<f64>() / squares.len() as f64).sqrt();
-        rows.push((3, Row::Pair("fast to mean", format::significant(spread, 3).into())));
+        rows.pair(3, "fast to mean", format::significant(spread, 3));
     }
-    rows
 }
 
 /// How the time of the last second was spent.
-fn timing(model: &Model) -> Vec<Ranked<'_>> {
-    let Some(timing) = &model.run().latest.timing else { return Vec::new() };
+fn timing(model: &Model, rows: &mut Rows) {
+    let Some(timing) = &model.run().latest.timing else { return };
     let phases = [
         ("wait for data", timing.data),
         ("forward, backward", timing.forward_backward),
@@ -267,17 +270,16 @@ fn timing(model: &Model) -> Vec<Ranked<'_>> {
     let sum: f64 = phases.iter().map(|(_, seconds)| seconds).sum();
     let whole = timing.seconds.max(sum);
     if whole <= 0.0 {
-        return Vec::new();
+        return;
     }
     let step = or_none(Some(timing.steps).filter(|steps| *steps > 0), |steps| {
         format!("{} ms", format::significant(1000.0 * timing.seconds / steps as f64, 3))
     });
-    let mut rows =
-        vec![(9, Row::Title("time of a step".into())), (6, Row::Pair("all", step.into()))];
+    rows.title("time of a step");
+    rows.pair(6, "all", step);
     for (name, seconds) in phases.into_iter().chain([("rest", whole - sum)]) {
-        rows.push((7, Row::Pair(name, format::percent(seconds / whole, 1).into())));
+        rows.pair(7, name, format::percent(seconds / whole, 1));
     }
-    rows
 }
 
 fn draw_row(model: &Model, row: &Row, area: Rect, inner: Rect, y: u16, buffer: &mut Buffer) {

@@ -1,14 +1,7 @@
-//! The axes of a chart.
+//! The values that a chart covers.
 
-use ratatui::buffer::Buffer;
-use ratatui::layout::Rect;
-
-use super::cells::{put, width};
 use super::columns::{Column, Columns};
-use super::layout::{BELOW, MARGIN};
-use crate::format;
-use crate::theme::Theme;
-use crate::viewport::{Axis, Span, round_up};
+use crate::viewport::round_up;
 
 /// The values from the bottom to the top edge.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -31,7 +24,7 @@ impl Scale {
     }
 
     /// Round values for labels, about `count` of them.
-    fn ticks(&self, count: usize) -> Vec<f64> {
+    pub(super) fn ticks(&self, count: usize) -> Vec<f64> {
         let (bottom, top) = (self.position(self.bottom), self.position(self.top));
         let unit = round_up((top - bottom) / count.max(1) as f64);
         let whole_decades = self.log && top - bottom >= 2.0;
@@ -121,118 +114,8 @@ fn rounded_log(bottom: f64, top: f64) -> Scale {
     Scale { log: true, bottom: low, top: high }
 }
 
-/// The area of the lines, inside one that also has the axes.
-pub(crate) fn plot(area: Rect) -> Rect {
-    let margin = MARGIN.min(area.width);
-    Rect {
-        x: area.x + margin,
-        y: area.y,
-        width: area.width - margin,
-        height: area.height.saturating_sub(BELOW),
-    }
-}
-
-/// Approximate rows between two labels of the y axis, and columns between two of the x axis.
-const ROWS_APART: u16 = 3;
-const COLUMNS_APART: u16 = 16;
-
-/// Draws the y axis left of the plot.
-pub(crate) fn draw_y(
-    theme: &Theme,
-    area: Rect,
-    plot: Rect,
-    buffer: &mut Buffer,
-    scale: Scale,
-    percent: bool,
-) {
-    if plot.is_empty() {
-        return;
-    }
-    let line = plot.x.saturating_sub(1);
-    let count = usize::from((plot.height / ROWS_APART).max(2));
-    let ticks = scale.ticks(count);
-    let labels = labels(&ticks, scale.log, percent);
-    for y in plot.top()..plot.bottom() {
-        put(buffer, area, line, y, "│", theme.frame);
-    }
-    let mut taken = None;
-    for (tick, label) in ticks.iter().zip(labels) {
-        let y = plot.y + scale.row(*tick, usize::from(plot.height)) as u16;
-        // Labels of a log axis can fall on neighbouring rows.
-        if taken.is_some_and(|taken: u16| taken.abs_diff(y) < 2) {
-            continue;
-        }
-        taken = Some(y);
-        put(buffer, area, line, y, "┤", theme.frame);
-        put(buffer, area, line.saturating_sub(width(&label)).max(area.x), y, &label, theme.dim);
-    }
-}
-
-fn labels(ticks: &[f64], log: bool, percent: bool) -> Vec<String> {
-    if log {
-        let write = |value: &f64| {
-            if percent {
-                format!("{} %", format::significant(value * 100.0, 2))
-            } else {
-                format::significant(*value, 2)
-            }
-        };
-        return ticks.iter().map(write).collect();
-    }
-    if percent {
-        let values: Vec<f64> = ticks.iter().map(|tick| tick * 100.0).collect();
-        return format::axis(&values).into_iter().map(|label| format!("{label} %")).collect();
-    }
-    format::axis(ticks)
-}
-
-/// Draws the x axis below the plot.
-pub(crate) fn draw_x(
-    theme: &Theme,
-    area: Rect,
-    plot: Rect,
-    buffer: &mut Buffer,
-    axis: Axis,
-    span: Span,
-) {
-    if plot.is_empty() {
-        return;
-    }
-    let y = plot.bottom();
-    put(buffer, area, plot.x - 1, y, "└", theme.frame);
-    put(buffer, area, plot.x, y, &"─".repeat(usize::from(plot.width)), theme.frame);
-    let count = (plot.width / COLUMNS_APART).max(1);
-    let unit = match axis {
-        Axis::Step => round_up(span.width() / f64::from(count)).max(1.0),
-        Axis::Epoch => round_up(span.width() / f64::from(count)),
-        Axis::Time => round_time(span.width() / f64::from(count)),
-    };
-    // Left of the labels, below those of the y axis.
-    put(buffer, area, area.x + 1, y + 1, axis.name(), theme.dim);
-    let end = plot.right();
-    let first = (span.start / unit - 1e-9).ceil();
-    let mut free = plot.x;
-    for index in 0..=count * 2 {
-        let tick = (first + f64::from(index)) * unit;
-        let Some(column) = span.column(tick, usize::from(plot.width)) else { break };
-        let x = plot.x + column as u16;
-        let label = match axis {
-            Axis::Step => format::count(tick.max(0.0) as u64),
-            Axis::Epoch => format::significant(tick, 6),
-            Axis::Time if unit < 1.0 => format!("{} s", format::significant(tick, 6)),
-            Axis::Time => format::clock(tick),
-        };
-        put(buffer, area, x, y, "┬", theme.frame);
-        let wide = width(&label);
-        let start = x.saturating_sub(wide / 2).max(plot.x).min(end.saturating_sub(wide));
-        if start >= free {
-            free = put(buffer, area, start, y + 1, &label, theme.dim) + 1;
-        }
-    }
-}
-
 /// A round number of seconds, minutes, hours or days, not below `value` seconds.
-fn round_time(value: f64) -> f64 {
+pub(super) fn round_time(value: f64) -> f64 {
     const ROUND: [f64; 17] = [
         1.0, 2.0, 5.0, 10.0, 15.0, 30.0, 60.0, 120.0, 300.0, 600.0, 900.0, 1800.0, 3600.0, 7200.0,
         21600.0, 43200.0, 86400.0,
