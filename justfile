@@ -110,6 +110,7 @@ test *ARGS: _setup
     fi
     if [[ $# -eq 0 ]]; then
         {{ just }} test-processors
+        {{ just }} test-optimized
         {{ just }} _python3 -B -m unittest discover --start-directory crates/lookahead-sys/libtorch
     fi
 
@@ -133,6 +134,26 @@ test-processors: _setup
         selected "${library[@]}" $(printf '%s:: ' $trainer) || status=$?
     wait $! || { status=$?; cat "$output"; }
     exit "$status"
+
+# Check that the optimized program, as users build it, has the same losses bit for bit as the tests' build (part of `just test`)
+test-optimized: _setup
+    #!/usr/bin/env bash
+    set -euo pipefail
+    folder=$(mktemp -d)
+    trap 'rm -rf "$folder"' EXIT
+    losses() {
+        {{ lookahead }} train configs/digits.toml --no-tui --quiet --out "$folder" --name "$1" --set train.max_steps=20
+        grep '"event":"step"' "$folder/$1/events.jsonl" | grep -o '"loss":[^,}]*' >"$folder/$1.txt"
+    }
+    # With an example, dependencies have the features that they have for the tests.
+    program=(--bin lookahead --example demo)
+    cargo build {{ tests }} "${program[@]}"
+    losses tests
+    cargo build --release --locked --workspace "${program[@]}"
+    losses users
+    [[ $(wc -l <"$folder/users.txt") -eq 20 ]]
+    diff "$folder/tests.txt" "$folder/users.txt"
+    echo "The optimized program and the tests' build have the same 20 losses."
 
 # Search libtorch for kernels that write outside their memory or compute wrong results, on this processor or as on a lesser one (ISA: AVX2, SSE41); takes minutes
 scan-kernels ISA="": _setup

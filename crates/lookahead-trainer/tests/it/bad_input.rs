@@ -145,12 +145,12 @@ fn text_files_that_hold_no_text() {
     }
 }
 
-/// What only data and model together tell.
+/// Values that are wrong only for this data or model.
 #[test]
 fn values_that_do_not_fit_the_data() {
     let endless = SMALL.replace("max_steps = 14", "epochs = 9223372036854775807");
     refused(&endless, &[], &["`train.epochs` is 9223372036854775807", "at most"]);
-    // Where `max_steps` decides, the epochs don't matter.
+    // `max_steps` decides, so the epochs don't matter.
     let sandbox = Sandbox::new(SMALL);
     sandbox.train("run", &["--set", "train.epochs=9223372036854775807"]);
 
@@ -184,7 +184,7 @@ fn the_digits_have_fewer_samples_to_validate_on() {
     assert!(config.contains("validation = 241") && config.contains("samples = 128"), "{config}");
 }
 
-/// libtorch refuses in the middle of tch, which unwraps: a sentence all the same.
+/// libtorch fails inside tch, which unwraps: the message is a full sentence anyway.
 #[test]
 fn a_model_too_large_for_memory() {
     let sandbox = Sandbox::new(SMALL);
@@ -223,7 +223,7 @@ fn keys_of_another_kind() {
         &["needs a momentum above 0"],
     );
 
-    // Changing the kind on the command line drops the old kind's keys, and says so.
+    // Changing the kind on the command line drops the old kind's keys, with a note.
     let sandbox = Sandbox::new(&SMALL.replace("lr = 0.05", "lr = 0.05\nmomentum = 0.9"));
     let output =
         sandbox.train("run", &["--set", "optimizer.kind=adam", "--set", "train.max_steps=1"]);
@@ -364,7 +364,7 @@ fn data_that_can_not_be_downloaded() {
     let words = ["could not be fetched", "train-images-idx3-ubyte.gz", place.to_str().unwrap()];
     failed(&command.output().unwrap(), 1, &words);
 
-    // Files of the right names with other contents don't pass for the data set.
+    // Files of the right names with other contents are refused.
     images(&place, 50);
     failed(&command.output().unwrap(), 1, &["is not Fashion-MNIST's", "SHA-256", "Remove"]);
 }
@@ -385,7 +385,7 @@ fn cifar_that_can_not_be_downloaded() {
         failed(&command.output().unwrap(), 1, &words);
         failed(&command.output().unwrap(), 1, &[place.to_str().unwrap()]);
         assert!(!place.exists());
-        // `doctor` tells the same.
+        // `doctor` reports the same.
         let mut doctor = sandbox.command(&["doctor"]);
         let said = succeeded(doctor.env("XDG_CACHE_HOME", &cache).output().unwrap()).stdout;
         let said = String::from_utf8(said).unwrap();
@@ -417,7 +417,7 @@ fn divergence() {
     assert!(last.contains("\"run_ended\"") && last.contains("\"failed\""), "{last}");
 }
 
-/// One step of it: no loss has told yet, and the weights have.
+/// After a single step no loss shows it yet, but the weights do.
 #[test]
 fn nan_weights_are_never_saved() {
     let sandbox = Sandbox::new(SMALL);
@@ -432,9 +432,9 @@ fn nan_weights_are_never_saved() {
         assert!(failed, "{run}");
     }
     let saved = sandbox.run_folder("infinite").join("step-00000001").exists();
-    assert!(!saved, "a checkpoint of NaN would push out a good one");
+    assert!(!saved, "a checkpoint of NaN would replace a good one");
 
-    // The other's weights are finite, and what they compute is not.
+    // The other's weights are finite, but their outputs are not.
     let output =
         succeeded(sandbox.lookahead(&["eval", "runs/huge", "--json", "--weights", "fast"]));
     let report: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();

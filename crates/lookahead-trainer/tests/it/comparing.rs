@@ -77,7 +77,7 @@ fn compare_has_a_table_a_file_and_a_picture_of_the_runs() {
     failed(&key, 2, &["optimizer.lrr", "optimizer.lr"]);
 }
 
-/// A grid may reach beyond what an optimizer bears.
+/// A grid may contain learning rates that diverge.
 #[test]
 fn a_diverged_run_can_be_a_result() {
     let sandbox = Sandbox::new(SMALL);

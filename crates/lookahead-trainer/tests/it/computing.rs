@@ -1,4 +1,4 @@
-//! What a forward pass computes in: another order of elements in memory, and a narrower type.
+//! Channels-last memory and autocast.
 
 use crate::common::{SMALL, Sandbox, copy_folder, failed, sets, stderr, succeeded, train};
 use lookahead_run::event::{Evaluation, Event, Split, Weights};
@@ -48,8 +48,8 @@ fn eval(sandbox: &Sandbox, run: &str) -> f64 {
 #[test]
 fn channels_last_is_the_same_up_to_rounding_and_resumes_bit_for_bit() {
     const LAST: [&str; 1] = ["train.channels_last=true"];
-    // Without normalization: the gradient of a bias before one is rounding and nothing else, and Adam
-    // takes steps of full length along it.
+    // Without normalization: the gradient of a bias before one is only rounding, and Adam
+    // takes full steps along it.
     const ADAM: [&str; 3] = ["optimizer.kind=adam", "optimizer.lr=0.003", "model.batch_norm=false"];
     for (net, optimizer) in
         [(&CNN[..], &[][..]), (&RESNET, &["optimizer.momentum=0.9"]), (&CNN, &ADAM)]
@@ -59,7 +59,7 @@ fn channels_last_is_the_same_up_to_rounding_and_resumes_bit_for_bit() {
         let last = losses(&sandbox, "last", &[net, optimizer, &LAST]);
         assert_near(&last, &plain, 1e-3);
 
-        // The files are as ever: by name, in the usual order.
+        // Files have the usual names and memory order.
         let model =
             |run: &str| read(&sandbox.run_folder(run).join("step-00000014/model.safetensors"));
         let (plain, last) = (model("plain").unwrap(), model("last").unwrap());
@@ -78,7 +78,7 @@ fn channels_last_is_the_same_up_to_rounding_and_resumes_bit_for_bit() {
         }
         assert_eq!(eval(&sandbox, "last"), evaluation(&sandbox, "last", Weights::Slow).loss);
 
-        // A run may go on in the other order.
+        // A run may resume in the other order.
         let more = [&["--from", "5"], &sets(&LAST)[..]].concat();
         let before = sandbox.losses("plain");
         sandbox.resume("plain", &more);
@@ -155,7 +155,7 @@ fn an_lstm_trains_in_bf16_without_avx512_and_says_what_is_f32() {
     assert_ne!(losses("bf16"), losses("wide"), "the output layer computes in bfloat16");
 }
 
-/// Variables of the environment change bits as threads do, and a resume says so.
+/// Environment variables change bits as threads do; a resume reports them.
 #[test]
 fn a_resume_under_other_variables_says_what_differs() {
     let sandbox = Sandbox::new(SMALL);
@@ -194,7 +194,7 @@ fn bf16_trains_as_f32_does_up_to_its_precision() {
         let wide = losses(&sandbox, net, &[keys, &["train.max_steps=60", "model.dropout=0"]]);
         let bf16 = losses(&sandbox, &narrow, &[keys, &BF16, &["model.dropout=0"]]);
         assert_ne!(wide, bf16, "{net}");
-        // 8 bits of precision at the start, where all else is equal.
+        // 8 bits of precision in the first step, which starts from equal weights.
         assert_near(&bf16[..1], &wide[..1], 0.02);
         let mean = |losses: &[f64]| losses[50..].iter().sum::<f64>() / 10.0;
         let (start, wide, bf16) = (wide[0], mean(&wide), mean(&bf16));
@@ -218,7 +218,7 @@ fn bf16_trains_as_f32_does_up_to_its_precision() {
     }
 }
 
-/// The same weights come to another loss where they are evaluated in f32.
+/// Evaluated in f32, the same weights have another loss.
 #[test]
 fn evaluations_are_in_bf16_too() {
     let sandbox = Sandbox::new(SMALL);
@@ -234,7 +234,7 @@ fn evaluations_are_in_bf16_too() {
     assert!((wide - recorded).abs() < 0.02 * wide, "{wide} {recorded}");
 }
 
-/// A cast of a weight that an evaluation left behind would let no gradient through.
+/// A cached cast of a weight, left by an evaluation, would block its gradient.
 #[test]
 fn in_bf16_too_observing_changes_nothing_and_a_resume_is_bit_identical() {
     let sandbox = Sandbox::new(SMALL);

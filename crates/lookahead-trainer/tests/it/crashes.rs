@@ -77,7 +77,7 @@ fn killed_at_random_moments() {
 // ---- The program as a process of this test's own, with a hook after each call that changes the disk
 
 const CHILD: &str = "LOOKAHEAD_TEST_CHILD";
-/// The test that is the program in such a process; its thread, of the same name, is the program's main one.
+/// The test that runs the program in such a process; its thread, of the same name, is the main thread.
 const MAIN: &str = "crashes::in_a_process_of_its_own";
 
 /// Runs the program's own code with `arguments`, in a process that does `fault` at the `at`-th call of
@@ -139,8 +139,7 @@ fn end_by(signal: Signal) {
 const TRAIN: [&str; 5] = ["train", "test.toml", "--out", "runs", "--name"];
 const EACH_STEP: [&str; 4] = ["--set", "checkpoint.keep=1", "--set", "train.max_steps=5"];
 
-/// After each call of the writer, in turn: of the first checkpoints, from a first one to one that an
-/// old one gives way to.
+/// After each call of the writer, from the first checkpoint to one that replaces an old one.
 #[test]
 fn killed_after_each_call_of_the_writer() {
     let sandbox = Sandbox::new(SMALL);
@@ -173,7 +172,7 @@ fn killed_after_each_call_of_the_writer() {
     }
 }
 
-/// Every checkpoint under a real name is whole; whether there is one.
+/// Expects every published checkpoint to be valid; returns whether there is one.
 fn expect_valid_or_none(sandbox: &Sandbox, run: &str, at: usize, call: &str) -> bool {
     let found = sandbox.checkpoints(run);
     for (step, found) in &found {
@@ -192,8 +191,8 @@ fn all_lines(sandbox: &Sandbox, run: &str) -> Vec<String> {
     text.lines().map(str::to_owned).collect()
 }
 
-/// Of a resume from an earlier step: the checkpoints after that and their events are in the run or in
-/// `abandoned/` at every moment, and each event is there once in the end.
+/// During a resume from an earlier step, later checkpoints and events are always in the run or in
+/// `abandoned/`, and afterwards each event is there once.
 #[test]
 fn killed_after_each_call_of_a_resume() {
     let sandbox = Sandbox::new(SMALL);
@@ -231,7 +230,7 @@ fn killed_after_each_call_of_a_resume() {
     assert!(calls.iter().filter(|call| *call == "rename").count() >= 5, "{calls:?}");
 }
 
-/// The same with the writing of the log and the folder, before, between and after checkpoints.
+/// After calls of the training thread: writing the log and the folder, before, between and after checkpoints.
 #[test]
 fn killed_after_calls_of_the_training() {
     let sandbox = Sandbox::new(SMALL);
@@ -372,7 +371,7 @@ fn a_panic_while_the_dashboard_is_open_restores_the_terminal() {
 #[test]
 fn a_failed_checkpoint_is_tried_again() {
     let sandbox = Sandbox::new(SMALL);
-    // Steps that take a while, for a log that does not grow by megabytes.
+    // Slow steps, so that the log does not grow by megabytes.
     let more = ["--set", "train.max_steps=100000000", "--set", "checkpoint.every_steps=0"];
     let more = [&more[..], &["--set", "model.hidden=[512,512]"]].concat();
     let arguments = [&TRAIN[..], &["run"], &more].concat();
@@ -405,7 +404,7 @@ fn leftovers_are_cleared() {
     let leftover = |name: &&String| name.starts_with('.');
     assert_eq!(names().iter().filter(leftover).count(), 1, "{:?}", names());
     assert!(names().contains(&"control.sock".to_owned()) && names().contains(&"lock".to_owned()));
-    // With no checkpoint of the same step, which would take the place of what was left of it.
+    // Without a checkpoint of the same step, which would replace the leftover.
     sandbox.resume("run", &["--set", "checkpoint.every_steps=0"]);
     assert_eq!(names().iter().filter(leftover).count(), 0, "{:?}", names());
     assert!(!names().contains(&"control.sock".to_owned()));
@@ -429,7 +428,7 @@ fn of_several_processes_that_resume_a_run_one_does() {
         assert!(started.elapsed() < Duration::from_secs(60));
         std::thread::sleep(Duration::from_millis(10));
     }
-    // The third may only be starting, and would not yet hear a signal.
+    // The third may still be starting, without signal handlers.
     for child in &mut children {
         if child.try_wait().unwrap().is_none() {
             sandbox.wait_for("run", child, |record| record.step > 4);

@@ -1,4 +1,4 @@
-//! A checkpoint that was damaged in any way is never loaded, is named, and changes nothing.
+//! A damaged checkpoint is never loaded; the error names it, and nothing changes.
 
 use std::path::PathBuf;
 
@@ -8,12 +8,12 @@ use lookahead_trainer::config::Config;
 use lookahead_trainer::train::setup::Training;
 use serde_json::Value;
 
-/// A training that checkpoints are loaded into, and one of them that is whole.
+/// A training into which checkpoints are loaded, and a valid one.
 struct Bench {
     sandbox: Sandbox,
     training: Training,
     metadata: TrainingMetadata,
-    /// What the training is like before anything is loaded.
+    /// The state of the training before loading.
     before: (u64, Vec<u8>),
 }
 
@@ -59,7 +59,7 @@ fn look(training: &Training) -> (u64, Vec<u8>) {
     (training.step(), all)
 }
 
-/// The whole one can be loaded, so that the refusals below mean something.
+/// The valid one can be loaded; otherwise the refusals below would mean nothing.
 #[test]
 fn an_intact_checkpoint_is_loaded() {
     let mut bench = Bench::new();
@@ -149,8 +149,7 @@ fn swapped_with_another_checkpoints() {
     assert!(look(&bench.training) == bench.before);
 }
 
-/// A checkpoint that is whole, and of a state that the training can't take: tensors too many, too few,
-/// of other shapes, or that are none.
+/// A valid seal on tensors that don't fit the training: too many, too few, of other shapes or types.
 #[test]
 fn a_valid_seal_on_wrong_tensors() {
     use lookahead_trainer::tensor_file::read;
@@ -190,7 +189,7 @@ fn a_valid_seal_on_wrong_tensors() {
         assert!(said.contains("step-00000005") && said.contains(words), "{name}: {said}");
         assert!(look(&bench.training) == bench.before, "{name}: something has changed");
     }
-    // After all of these the one that was meant is taken as it always would have been.
+    // After all of these the valid one is still loaded.
     std::fs::remove_dir_all(bench.folder()).unwrap();
     copy_folder(&bench.sandbox.path().join("kept"), &bench.folder());
     let folder = bench.folder();
@@ -198,7 +197,7 @@ fn a_valid_seal_on_wrong_tensors() {
     assert_eq!(bench.training.step(), 5);
 }
 
-/// A manifest that is sealed as it should be, and tells of another moment than the training file does.
+/// A sealed manifest of another step than the training file.
 #[test]
 fn a_manifest_of_another_step_is_refused() {
     let mut bench = Bench::new();

@@ -35,7 +35,7 @@ fn a_disk_that_fills_up_in_the_middle_of_a_checkpoint() {
     assert!(sandbox.tensors("run", 9) == sandbox.tensors("whole", 9));
 }
 
-/// Runs a script where `$1` is the program, in a namespace of its own in which it can mount file
+/// Runs a script, with the program as `$1`, in a namespace in which it can mount file
 /// systems; `None` if the system does not allow that.
 fn in_a_namespace(sandbox: &Sandbox, script: &str) -> Option<std::process::Output> {
     let allowed = Command::new("unshare")
@@ -62,7 +62,7 @@ fn in_a_namespace(sandbox: &Sandbox, script: &str) -> Option<std::process::Outpu
 }
 
 /// A real full disk that gets room again while the run trains. Without evaluations, since of lines that
-/// come so fast some are left out, and it is the checkpoints' that are waited for.
+/// come so fast some are left out, and the test waits for those of checkpoints.
 #[test]
 fn a_disk_that_is_full_for_a_while() {
     let sandbox = Sandbox::new(&large());
@@ -95,7 +95,7 @@ fn a_disk_that_is_full_for_a_while() {
     assert!(output.status.success(), "{} {} {said}", output.status, stderr(&output));
     assert!(said.contains("No space left on device") && said.contains("Free some space"), "{said}");
 
-    // The run that comes of it is whole, log and all, and the one that had no trouble.
+    // The run, with its log, equals one without a full disk.
     std::fs::rename(sandbox.path().join("kept"), sandbox.path().join("runs-kept")).unwrap();
     std::fs::remove_dir_all(sandbox.path().join("runs")).unwrap();
     std::fs::rename(sandbox.path().join("runs-kept"), sandbox.path().join("runs")).unwrap();
@@ -103,7 +103,7 @@ fn a_disk_that_is_full_for_a_while() {
     found.unwrap();
     let losses = sandbox.losses("run");
     assert_eq!(losses.len() as u64, step);
-    // Some steps more, since it may have been asked to end between a step and its sync.
+    // Some steps more, since it may have been stopped between a step and its sync.
     let step = step + 3;
     let last = format!("train.max_steps={step}");
     sandbox.resume("run", &["--set", &last]);
@@ -112,7 +112,7 @@ fn a_disk_that_is_full_for_a_while() {
     assert!(sandbox.tensors("run", step) == sandbox.tensors("whole", step));
 }
 
-/// A disk that can only be read keeps what it has.
+/// What only reads works on a read-only disk; what writes fails with a remedy.
 #[test]
 fn a_read_only_disk() {
     let sandbox = Sandbox::new(SMALL);
@@ -146,7 +146,7 @@ fn a_removed_run_folder() {
     let more = ["--set", "train.max_steps=10000000", "--set", "checkpoint.every_steps=20"];
     let mut child = sandbox.start("run", &more);
     sandbox.wait_for("run", &mut child, |record| record.step >= 40);
-    // A checkpoint that comes into being meanwhile is in the way.
+    // A checkpoint written meanwhile makes the removal fail.
     let started = std::time::Instant::now();
     while let Err(error) = std::fs::remove_dir_all(sandbox.run_folder("run")) {
         assert!(started.elapsed() < std::time::Duration::from_secs(20), "{error}");
@@ -161,7 +161,7 @@ fn a_removed_run_folder() {
     succeeded(sandbox.train("run", &[]));
 }
 
-/// A library that makes a disk of the kind of some network disks: it has no locks, and can't sync folders.
+/// A library that makes the disk behave like some network disks: no locks, no syncing of folders.
 const NO_LOCKS: &str = r#"
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -177,7 +177,7 @@ int fsync(int file) {
 }
 "#;
 
-/// It trains there with a warning, and what only reads works as well.
+/// Training works there, with a warning.
 #[test]
 fn a_disk_without_locks_and_folder_syncs() {
     let sandbox = Sandbox::new(SMALL);
@@ -236,7 +236,7 @@ fn a_folder_of_abandoned_checkpoints_on_another_disk() {
     assert_eq!(sandbox.checkpoints("run").len(), 4, "all are in their places");
 }
 
-/// As in a container that is set up by hand: libtorch needs /dev for its random numbers.
+/// libtorch needs /dev for its random numbers, which a hand-made container may lack.
 #[test]
 fn a_system_without_dev_is_named() {
     let sandbox = Sandbox::new(SMALL);

@@ -10,7 +10,7 @@ use lookahead_run::checkpoint::sha256_of;
 use lookahead_run::event::{Evaluation, Event, Record, Split, Weights};
 use rustix::process::{Pid, Signal, kill_process};
 
-/// One process of several; where they meet is the port.
+/// Starts one process of several, which meet at the port.
 fn as_rank(command: &mut Command, rank: usize, size: usize, port: u16) -> Child {
     command
         .env("RANK", rank.to_string())
@@ -71,8 +71,7 @@ fn evaluations(records: &[Record]) -> Vec<Evaluation> {
     records.iter().filter_map(found).collect()
 }
 
-/// With dropout, batch normalization and momentum, each of which has a state in each process, stopped in
-/// the middle of a cycle.
+/// Dropout, batch normalization and momentum have a state in each process; the run is stopped inside a cycle.
 #[test]
 fn two_processes_repeat_and_resume_bit_for_bit() {
     let sandbox = Sandbox::new(SMALL);
@@ -91,18 +90,18 @@ fn two_processes_repeat_and_resume_bit_for_bit() {
     let of = |run| losses(&sandbox.records(run));
     assert_eq!(of("parts").len(), 14);
     assert_eq!(of("parts"), of("whole"));
-    // It is another run than one process alone has.
+    // One process alone trains differently.
     sandbox.train("alone", &[]);
     assert_ne!(model(&sandbox, "alone", 14), model(&sandbox, "whole", 14));
 
-    // Each took half of the samples: 4 batches of 300 in an epoch are 2.
+    // Each took half of the samples: an epoch of 4 batches of 300 becomes 2 steps.
     let Event::RunStarted(info) = &sandbox.records("whole")[0].event else { panic!() };
     assert_eq!(info.steps_per_epoch, 2);
     for found in evaluations(&sandbox.records("whole")) {
         let all = if found.split == Split::Test { info.samples.test } else { 341 };
         assert_eq!(found.samples, all, "{found:?}");
     }
-    // Where they meet each tells how it fares.
+    // Each sync logs the status of each rank.
     let records = sandbox.records("whole");
     let ranks: Vec<_> = records
         .iter()
@@ -119,11 +118,11 @@ fn two_processes_repeat_and_resume_bit_for_bit() {
         let sound =
             |rank: &lookahead_run::event::Rank| rank.step_seconds > 0.0 && rank.wait_seconds > 0.0;
         assert!(ranks.iter().all(sound), "{ranks:?}");
-        // Of two each is as far from the mean as the other.
+        // Two are equally far from their mean.
         let [own, other] = [0, 1].map(|rank| ranks[rank].distance.unwrap());
         assert!(own > 0.0 && (own / other - 1.0).abs() < 1e-3, "{ranks:?}");
     }
-    // What all found together is what one finds alone.
+    // The joint evaluation equals one of a single process.
     let found = sandbox.lookahead(&["eval", "runs/whole", "--json"]);
     let found: serde_json::Value = serde_json::from_slice(&found.stdout).unwrap();
     let last = evaluations(&sandbox.records("whole")).into_iter().rev();
@@ -133,12 +132,12 @@ fn two_processes_repeat_and_resume_bit_for_bit() {
     assert_eq!(found["accuracy"].as_f64().unwrap(), last.accuracy);
 }
 
-/// From φ, with what is there of the inner states; from two processes to one, to three, and back to two.
+/// From φ, with the inner states that exist: from two processes to one, to three, and back to two.
 #[test]
 fn another_number_of_processes_resumes_from_phi() {
     let sandbox = Sandbox::new(SMALL);
     let epochs = ["--set", "train.max_steps=false", "--set", "train.epochs=4"];
-    // Steps 1 to 5 of 8; the fourth and fifth belong to a cycle that does not come to its sync.
+    // Steps 1 to 5 of 8; the cycle of the fourth and fifth does not reach its sync.
     succeed(start(
         &sandbox,
         2,
@@ -197,7 +196,7 @@ fn a_distributed_run_of_one_is_the_plain_run_bit_for_bit() {
     assert_eq!(losses(&sandbox.records("plain")), losses(&sandbox.records("one")));
 }
 
-/// Two with half of the batch each see together what one sees.
+/// Two processes, each with half of the batch, have the gradients of one with all of it.
 #[test]
 fn averaged_gradients_equal_those_of_the_whole_batch() {
     let sandbox = Sandbox::new(SMALL);
@@ -237,7 +236,7 @@ fn processes_with_different_configs_are_refused() {
     }
     assert!(!sandbox.run_folder("run").exists(), "a run that can't begin leaves no folder");
 
-    // And an environment of several, with a config of one.
+    // And the environment of several processes, with a config for one.
     let output = as_rank(&mut sandbox.command(&train("run", &[])), 0, 2, port).wait_with_output();
     let errors = String::from_utf8_lossy(&output.unwrap().stderr).into_owned();
     assert!(
@@ -319,7 +318,7 @@ fn killed_at_random_moments_two_processes_reach_the_same_model() {
     let mut state = std::time::UNIX_EPOCH.elapsed().unwrap().as_nanos() as u64;
     println!("seed {state}");
     let sandbox = Sandbox::new(&SMALL.replace("max_steps = 14", "max_steps = 600"));
-    // Who is alone at the meeting point waits for as long as this.
+    // A process that is alone at the meeting point waits this long.
     let few = sets(&["checkpoint.every_steps=50", "distributed.timeout_seconds=20"]);
     let few = [&LOCAL[..], &few, &["--auto-resume"]].concat();
     let started = Instant::now();
@@ -333,9 +332,9 @@ fn killed_at_random_moments_two_processes_reach_the_same_model() {
         let run = format!("run-{runs}");
         loop {
             let mut ranks = start(&sandbox, 2, &train(&run, &few));
-            // By turns at first, so that it is each of them.
+            // Each of them once, at first.
             let victim = if kills < 2 { kills } else { random(&mut state) % 2 } as usize;
-            // Seldom so early that they have not met.
+            // Rarely so early that they have not met.
             let moment = duration / 5 + random(&mut state) % (duration * 4 / 5);
             std::thread::sleep(Duration::from_millis(moment));
             if kills == times || ranks[victim].try_wait().unwrap().is_some() {
@@ -347,7 +346,7 @@ fn killed_at_random_moments_two_processes_reach_the_same_model() {
             victims[victim] += 1;
             let other = ends(ranks).swap_remove(1 - victim);
             let errors = String::from_utf8_lossy(&other.stderr);
-            // Unless it had just come to its end.
+            // Unless it had just finished.
             if other.status.code() != Some(0) {
                 assert_eq!(other.status.code(), Some(1), "{errors}");
                 let alone = errors.contains("did not join") || errors.contains("could not join");
@@ -368,7 +367,7 @@ fn a_process_that_can_not_start_tells_the_other_why() {
         let arguments = if resumes { run.to_vec() } else { train("run", &LOCAL) };
         let port = free_port();
         let ranks = [0, 1].map(|rank| {
-            // Each has a device of its own.
+            // Each has its own device.
             let device = ["train.device=cpu", "train.device=cuda:99"][rank];
             let arguments = [&arguments[..], &["--set", device]].concat();
             as_rank(&mut sandbox.command(&arguments), rank, 2, port)
@@ -384,7 +383,7 @@ fn a_process_that_can_not_start_tells_the_other_why() {
         assert!(leading.contains(&expected), "{resumes}: {leading}");
         if !resumes {
             assert!(!sandbox.run_folder("run").exists(), "nothing has begun");
-            // For the second there is something to resume.
+            // The second round needs a run to resume.
             succeed(start(
                 &sandbox,
                 2,
@@ -411,7 +410,7 @@ fn divergence_ends_all_processes() {
     assert!(ended.message.as_ref().unwrap().contains("the training diverged"), "{ended:?}");
 }
 
-/// Something other than rank 0 at the place where the processes meet.
+/// Another program than rank 0 listens at the meeting point.
 #[test]
 fn another_program_at_the_port_is_named() {
     let sandbox = Sandbox::new(SMALL);
@@ -450,7 +449,7 @@ fn another_program_at_the_port_is_named() {
     }
 }
 
-/// Each names its cause, at once, and nothing else.
+/// Each mistake is reported at once, in one sentence.
 #[test]
 fn wrong_variables_of_the_environment_are_named() {
     let sandbox = Sandbox::new(SMALL);
@@ -492,7 +491,7 @@ fn wrong_variables_of_the_environment_are_named() {
     assert!(started.elapsed() < Duration::from_secs(50), "not at the timeout");
 }
 
-/// A name that is not there yet, as where machines come up together, is waited for, and said.
+/// A host that does not resolve yet, for example while machines start, is waited for, with a warning.
 #[test]
 fn a_host_name_that_does_not_resolve_is_reported_early() {
     let sandbox = Sandbox::new(SMALL);
@@ -508,8 +507,7 @@ fn a_host_name_that_does_not_resolve_is_reported_early() {
     assert!(!String::from_utf8_lossy(&output.stderr).contains("frame #"));
 }
 
-/// Rank 0 has all files of a run. The others need no place for any, and leave none behind however they
-/// end.
+/// The other ranks need no folder for files, and leave none behind however they end.
 #[test]
 fn only_rank_0_has_files() {
     let sandbox = Sandbox::new(SMALL);
@@ -539,7 +537,7 @@ fn only_rank_0_has_files() {
     assert_eq!(std::fs::read_dir(&place).unwrap().count(), 0);
 }
 
-/// libtorch's own messages about a process that is gone find no reader.
+/// libtorch's messages about the lost process can't be written.
 #[test]
 fn a_lost_process_ends_the_other_even_if_its_stderr_is_full() {
     use std::io::Write;

@@ -24,7 +24,7 @@ fn a_longer_run_continues_from_before_the_last_sync() {
         &["--set", "lookahead.outer_momentum=0.5", "--set", "lookahead.momentum_policy=pullback"],
         &["--set", "optimizer.kind=adam", "--set", "lookahead.non_finite=roll_back"],
         &["--set", "checkpoint.every_steps=3"],
-        // Taken by early stopping, which then has more patience.
+        // Ended by early stopping, which then gets more patience.
         &["--set", "train.patience=1", "--set", "optimizer.lr=0"],
     ] {
         let sandbox = sandbox();
@@ -46,12 +46,12 @@ fn a_longer_run_continues_from_before_the_last_sync() {
 fn the_result_is_phi_after_the_final_sync() {
     let sandbox = sandbox();
     let nine = ["--set", "train.max_steps=9", "--set", "model.dropout=0"];
-    // One has a checkpoint of the same step before: it makes way.
+    // One already has a checkpoint of the same step, which is replaced.
     sandbox.train("with", &[&nine[..], &["--set", "checkpoint.every_steps=9"]].concat());
     sandbox.train("without", &[&nine[..], &["--set", "lookahead.final_sync=false"]].concat());
     let model = |run| bytes(&sandbox, run, 9, "model.safetensors");
     assert!(model("with") != model("without"));
-    // The header names the moment, and with it whether there was a last sync.
+    // The header has the step and phase, and so whether there was a last sync.
     let training = |run| {
         let bytes = bytes(&sandbox, run, 9, "training.safetensors");
         let header = u64::from_le_bytes(bytes[..8].try_into().unwrap()) as usize;

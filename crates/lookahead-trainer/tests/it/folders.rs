@@ -14,7 +14,7 @@ use crate::common::{
 use lookahead_run::checkpoint::sha256_of;
 use lookahead_run::event::{Event, Status};
 
-/// A run that trains on and saves often.
+/// A run that keeps training and saves often.
 const ENDLESS: [&str; 4] =
     ["--set", "train.max_steps=10000000", "--set", "checkpoint.every_steps=20"];
 
@@ -42,7 +42,7 @@ fn begin(sandbox: &Sandbox, run: &str) -> Child {
     child
 }
 
-/// A checkpoint that comes into being meanwhile is in the way.
+/// Tries again if a checkpoint is written meanwhile.
 fn remove(folder: &Path) {
     wait_until("the folder is removed", || fs::remove_dir_all(folder).is_ok());
 }
@@ -51,7 +51,7 @@ fn newest(sandbox: &Sandbox, run: &str) -> u64 {
     sandbox.checkpoints(run).last().map_or(0, |(step, _)| *step)
 }
 
-/// A shorter run takes the name of one that trains on in a folder that was moved away.
+/// A shorter run takes the name of one whose folder was moved away while it trains.
 #[test]
 fn a_moved_run_stays_in_its_folder_and_leaves_the_next_of_its_name_alone() {
     let sandbox = Sandbox::new(SMALL);
@@ -100,7 +100,7 @@ fn a_run_whose_folder_is_removed_leaves_the_next_of_its_name_alone() {
     assert!(hashes(&sandbox.run_folder("run")) == before, "the second run is as it was");
 }
 
-/// The processes of a sweep that was killed train on.
+/// The processes of a killed sweep keep training.
 #[test]
 fn processes_of_a_removed_sweep_leave_the_next_of_its_name_alone() {
     let text = |lr: &str, steps: u64| {
@@ -137,8 +137,7 @@ fn processes_of_a_removed_sweep_leave_the_next_of_its_name_alone() {
     assert!(hashes(&sandbox.path().join("out/sweep")) == before, "the second sweep is as it was");
 }
 
-/// A sweep that trains on in a folder that was moved away must not start, replace or list runs in the
-/// one that has its name now.
+/// A sweep whose folder was moved away must not start, replace or list runs in the one that has its name now.
 #[test]
 fn a_moved_sweep_ends_and_leaves_the_next_of_its_name_alone() {
     let text = |steps: u64| {
@@ -175,14 +174,14 @@ fn a_moved_sweep_ends_and_leaves_the_next_of_its_name_alone() {
     assert!(hashes(&sandbox.path().join("out/sweep")) == before, "the second sweep is as it was");
 }
 
-/// The process of a run, as the run tells.
+/// The process ID of a run, from its status.
 fn process(sandbox: &Sandbox, run: &Path) -> u32 {
     let output = succeeded(sandbox.lookahead(&["ctl", run.to_str().unwrap(), "status", "--json"]));
     let status: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
     status["process"].as_u64().unwrap() as u32
 }
 
-/// One that has ended may not have been waited for by whoever it was left to.
+/// A process that has ended may still be a zombie.
 fn is_running(process: &str) -> bool {
     let status = fs::read_to_string(Path::new("/proc").join(process).join("stat"));
     status.is_ok_and(|status| !status.contains(") Z"))
@@ -209,7 +208,7 @@ fn a_removed_lock_admits_no_second_process() {
     sandbox.resume("run", &["--set", &last]);
 }
 
-/// Another process has the lock that is now at its place: it may be writing.
+/// Another process holds the lock that replaced the run's own: it may be writing.
 #[test]
 fn a_run_taken_over_by_another_process_writes_nothing_more() {
     let sandbox = Sandbox::new(SMALL);
@@ -219,7 +218,7 @@ fn a_run_taken_over_by_another_process_writes_nothing_more() {
     other.write_all(b"another machine\n1:2\n").unwrap();
     other.lock().unwrap();
     fs::rename(folder.join("other"), folder.join("lock")).unwrap();
-    // What was under way comes to its end.
+    // A write in progress finishes.
     std::thread::sleep(Duration::from_millis(200));
     let before = hashes(&folder);
     let output = child.wait_with_output().unwrap();
@@ -267,11 +266,11 @@ fn a_checkpoint_of_another_run_is_refused_by_name() {
     let copied = hashes(&sandbox.run_folder("run").join(name));
     sandbox.resume("run", &["--set", "train.max_steps=5", "--set", "checkpoint.keep=1"]);
     assert_eq!(sandbox.records("run").pop().unwrap().step, 5);
-    // It was later than the checkpoint that was resumed from, as those of an abandoned line of time.
+    // It was later than the checkpoint that was resumed from, like those in `abandoned/`.
     let aside = hashes(&sandbox.run_folder("run").join("abandoned").join(name));
     assert!(aside.values().eq(copied.values()));
 
-    // One that is kept somewhere else is of no run's folder.
+    // A checkpoint elsewhere belongs to no run's folder.
     copy_folder(&sandbox.run_folder("other").join(name), &sandbox.path().join("best"));
     succeeded(sandbox.lookahead(&["inspect", "best"]));
 }
@@ -314,7 +313,7 @@ fn a_hard_linked_copy_shares_nothing_that_changes() {
         assert_ne!(inode("run", file), inode("copy", file), "{file}");
     }
 
-    // Also of a run that trains meanwhile, which neither blocks the copy nor notices it.
+    // A run that trains meanwhile neither blocks the copy nor notices it.
     let child = begin(&sandbox, "live");
     wait_until("there is a checkpoint", || newest(&sandbox, "live") > 0);
     signal(&child, "STOP");

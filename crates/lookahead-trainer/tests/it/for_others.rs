@@ -102,8 +102,7 @@ fn eval_uses_the_threads_of_the_run() {
     assert_eq!(tch::get_num_threads(), 3);
 }
 
-/// A run of another program in the same format: it can be looked at, and what only that program can do
-/// with it is refused by its name.
+/// A run of another program in the same format can be watched; what only that program can do is refused by name.
 #[test]
 fn a_run_of_another_program_is_named() {
     use crate::common::{failed, succeeded};

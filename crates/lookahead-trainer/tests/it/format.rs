@@ -12,7 +12,7 @@ fn sandbox() -> Sandbox {
     sandbox
 }
 
-/// Step, loss and how near the loss is on another machine, of each step and each evaluation. That of θ on
+/// Step, loss and its tolerance on another machine, of each step and each evaluation. That of θ on
 /// test data was taken after the last sync by versions that saved these, where θ is φ, and is taken before
 /// it now.
 ///
@@ -67,7 +67,7 @@ fn the_first_format_is_inspected_and_exported() {
     assert!(found["manifest"]["metrics"]["validation/accuracy"].is_f64());
     succeeded(sandbox.lookahead(&["export", "runs/v1", "-o", "model.safetensors"]));
 
-    // φ as it was evaluated when it was saved.
+    // The loss of φ when it was saved.
     let records = sandbox.records("v1");
     let then = records.iter().find_map(|record| match record.event {
         Event::Evaluation(e)
@@ -83,7 +83,7 @@ fn the_first_format_is_inspected_and_exported() {
     sandbox.train("begun", &[&train[..], &still].concat());
 }
 
-/// What was in checkpoints before they told of config, measurements, time and git.
+/// Checkpoints before they had config, metrics, time and git revision.
 #[test]
 fn newer_fields_may_be_absent() {
     let sandbox = sandbox();

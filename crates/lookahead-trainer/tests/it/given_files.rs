@@ -1,5 +1,4 @@
-//! Files as people have them: from other programs, under other names, out of pipes, and what a server
-//! gives in place of a file.
+//! Files as users have them: from other programs, under other names, from pipes, and a server's error pages.
 
 use std::io::Write;
 use std::path::Path;
@@ -18,7 +17,7 @@ fn train(sandbox: &Sandbox, more: &[&str]) -> Output {
     sandbox.lookahead(&[&["train", "test.toml", "--out", "runs"], more].concat())
 }
 
-/// The first weights of a run, by which two runs on the same data are the same.
+/// The model after three steps, which is equal for equal data.
 fn model(sandbox: &Sandbox, run: &str) -> Vec<u8> {
     std::fs::read(sandbox.run_folder(run).join("step-00000003/model.safetensors")).unwrap()
 }
@@ -69,7 +68,7 @@ fn a_config_may_come_from_a_pipe() {
     for run in ["run", "run-2", "run-3"] {
         assert!(model(&sandbox, run) == model(&sandbox, "named"), "{run}");
     }
-    // All keys have defaults: nothing would be a config.
+    // All keys have defaults, so an empty file would be a config.
     let nothing = shell(&format!("true | \"$0\" train /dev/stdin {more}"));
     failed(&nothing, 2, &["/dev/stdin", "nothing comes out of it"]);
     let endless = shell(&format!("\"$0\" train /dev/zero {more}"));
@@ -167,7 +166,7 @@ fn images_may_be_decompressed_and_have_other_names() {
     images(&folder, original);
     std::fs::write(folder.join(original[1]), bytes_of("labels", 50)).unwrap();
     sandbox.train("misnamed", &[]);
-    // Of two that might be meant, neither is taken.
+    // If two could be meant, neither is used.
     images(&folder, named);
     std::fs::write(folder.join("other-train-images"), "").unwrap();
     failed(&train(&sandbox, &[]), 1, &["images/train-images-idx3-ubyte.gz", "can't be read"]);

@@ -1,5 +1,4 @@
-//! Input of any bytes: what the fuzzers began with and found is replayed, and each of it is changed
-//! in many ways.
+//! Input of arbitrary bytes: the fuzzers' seeds and findings are replayed, as they are and changed at random.
 
 use std::io::Cursor;
 use std::path::{Path, PathBuf};
@@ -35,7 +34,7 @@ fn the_seeds_of_the_fuzzers() {
     }
 }
 
-/// A short look for what a long one would find: no substitute for `just fuzz`.
+/// Short; `just fuzz` searches longer.
 #[test]
 fn the_seeds_with_random_changes() {
     let mut state = 0u64;
@@ -73,7 +72,7 @@ fn the_seeds_with_random_changes() {
     }
 }
 
-/// Without this the targets would hardly see more than refusals.
+/// Otherwise the targets would hardly get beyond refusals.
 #[test]
 fn changed_manifests_and_headers_are_read_to_their_end() {
     let cases = cases("manifest");

@@ -1,4 +1,4 @@
-//! What `lookahead inspect` says of runs and checkpoints, whole and damaged.
+//! `lookahead inspect` on valid and damaged runs and checkpoints.
 
 use crate::common::{SMALL, Sandbox, failed, succeeded};
 use serde_json::Value;
@@ -29,7 +29,7 @@ fn a_run_and_its_checkpoints() {
     assert!(found["checkpoints"][3]["metrics"]["validation/accuracy"].is_f64());
     assert!(found["checkpoints"][2]["metrics"].as_object().unwrap().is_empty());
 
-    // One that is damaged is named, and the status tells.
+    // A damaged one is named, with exit status 1.
     let file = sandbox.run_folder("run").join("step-00000002/model.safetensors");
     std::fs::write(file, "no").unwrap();
     let output = inspect(&["runs/run"]);
@@ -92,7 +92,7 @@ fn a_manifest_has_all_that_decides_the_future() {
     assert_eq!(found["tensors"]["model.safetensors"]["fc1.weight"]["dtype"], "F32");
 }
 
-/// The commit of the folder in which a run was trained, and whether it was all there was.
+/// The commit of the folder in which a run was trained, and whether there were uncommitted changes.
 #[test]
 fn the_git_revision_is_recorded() {
     let sandbox = Sandbox::new(SMALL);
@@ -107,7 +107,7 @@ fn the_git_revision_is_recorded() {
         let (_, manifest) = sandbox.checkpoints(run).pop().unwrap();
         manifest.unwrap().metadata.git
     };
-    // Not that of a folder above, whatever it may be.
+    // Not that of a parent folder.
     sandbox.train("outside", &more);
     assert_eq!(saved("outside"), None);
     git(&["init", "--quiet"]);

@@ -52,13 +52,13 @@ fn without_lookahead_the_fast_weights_are_the_model() {
     failed(&sandbox.lookahead(&slow), 2, &["has no slow weights"]);
 }
 
-/// A run that begins with another one's model: both θ and φ.
+/// Both θ and φ begin with another run's model.
 #[test]
 fn init_from_begins_with_given_weights() {
     let sandbox = Sandbox::new(SMALL);
     sandbox.train("first", &[]);
     let model = "runs/first/step-00000014/model.safetensors";
-    // Nothing moves at a learning rate of 0, but for the statistics of batch normalization.
+    // At a learning rate of 0 only the statistics of batch normalization change.
     let still = ["--init-from", model, "--set", "optimizer.lr=0", "--set", "train.max_steps=4"];
     sandbox.train("second", &still);
     let given = read(&sandbox.path().join(model)).unwrap();
@@ -98,7 +98,7 @@ fn init_partial_takes_a_part_of_the_weights() {
     sandbox.train("second", &[&more[..], &["--init-partial"]].concat());
 }
 
-/// Fine-tuning: a model of five classes is where one of ten begins.
+/// Fine-tuning: a model of ten classes begins with one of five.
 #[test]
 fn init_partial_takes_the_layers_that_fit_and_lists_the_others() {
     let sandbox = Sandbox::new(SMALL);
@@ -143,7 +143,7 @@ fn first_note(sandbox: &Sandbox, run: &str) -> String {
     note.expect("there is a note in the log")
 }
 
-/// Whoever has only the file knows how to use it.
+/// The file alone says how to use it.
 #[test]
 fn weight_files_describe_their_inputs_and_outputs() {
     let sandbox = Sandbox::new(SMALL);
@@ -186,7 +186,7 @@ fn weight_files_describe_their_inputs_and_outputs() {
     }
 }
 
-/// A text's characters are numbers in the model.
+/// The model sees numbers in place of a text's characters.
 #[test]
 fn a_weight_file_has_the_alphabet_of_its_text() {
     let config = "[data]\nkind = \"text\"\nfile = \"t.txt\"\nlength = 4\nvalidation = 2\n[model]\n\
@@ -203,7 +203,7 @@ fn a_weight_file_has_the_alphabet_of_its_text() {
 
 // ---- Python
 
-/// The code in the documentation, to the letter, on images as the data set has them.
+/// The documentation's own code, on the data set's own images.
 #[test]
 fn the_documented_python_gets_the_accuracy_of_eval() {
     let page = std::fs::read_to_string(root().join("checkpoints/README.md")).unwrap();
@@ -239,8 +239,7 @@ fn the_documented_python_gets_the_accuracy_of_eval() {
     assert!((found - expected).abs() < 1e-9 && found > 0.9, "{found}, {expected}");
 }
 
-/// Files of weights in other formats are called what they are, and the Python that the error gives for
-/// each makes a file that the run then begins with.
+/// The error names the format, and its Python converts the file into one that a run can begin with.
 #[test]
 fn weights_in_other_formats_are_converted_as_the_error_says() {
     let Some(python) = crate::common::python() else {
@@ -285,7 +284,7 @@ fn weights_in_other_formats_are_converted_as_the_error_says() {
     }
 }
 
-/// What a repository or a server gives in place of a file.
+/// Git LFS pointers and web pages in place of a file.
 #[test]
 fn pointers_and_pages_are_not_weights() {
     let sandbox = Sandbox::new(SMALL);
@@ -312,8 +311,8 @@ fn pytorch_continues_from_a_checkpoint() {
     for (kind, fused, batch_norm) in
         [("adam", "true", "false"), ("adamw", "false", "false"), ("sgd", "true", "true")]
     {
-        // Before a batch normalization a bias has no gradient but rounding, which differs between two
-        // programs, and which Adam makes as large as any other.
+        // Before a batch normalization the gradient of a bias is only rounding, which differs between
+        // programs, and which Adam scales to full steps.
         let batch_norm = format!("model.batch_norm={batch_norm}");
         let kind_is = format!("optimizer.kind={kind}");
         let fused = format!("optimizer.fused={fused}");

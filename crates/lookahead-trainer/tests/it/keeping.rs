@@ -1,4 +1,4 @@
-//! Which checkpoints are kept, the best among them, and how a run ends that gets no better or learns nothing.
+//! Which checkpoints are kept; patience, and runs that learn nothing.
 
 use std::process::Output;
 
@@ -38,7 +38,7 @@ fn the_newest_and_every_nth_are_kept() {
 #[test]
 fn the_best_by_validation_is_kept() {
     let sandbox = Sandbox::new(SMALL);
-    // A large learning rate, so that it does not get better all the time.
+    // A large learning rate, so that it does not improve at every step.
     let more = &sets(&[
         "checkpoint.keep=1",
         "checkpoint.keep_best=true",
@@ -62,7 +62,7 @@ fn the_best_by_validation_is_kept() {
     assert_eq!(metadata.metrics["validation/accuracy"], best.1);
     assert_eq!(metadata.train_state["best"]["step"], best.0);
 
-    // What is the best so far is known after a resume too.
+    // A resumed run knows the best so far.
     sandbox.resume("run", &["--set", "train.max_steps=64"]);
     let later = accuracies(&sandbox, "run").pop().unwrap();
     let expected = if later.1 > best.1 { vec![64] } else { vec![best.0, 64] };
@@ -92,13 +92,12 @@ fn patience_ends_a_run() {
             _ => None,
         })
         .collect();
-    // The last step has another one after the last sync, which does not count: a longer run would not
-    // have it.
+    // The evaluation after the last sync does not count: a longer run would not have it.
     losses.dedup_by_key(|(step, _)| *step);
     let best = losses.iter().enumerate().min_by(|a, b| a.1.1.total_cmp(&b.1.1)).unwrap().0;
     assert_eq!(losses.len(), best + 1 + 3, "{losses:?}");
     let last = losses.last().unwrap().0;
-    // The best one is kept, though nothing else asks for it.
+    // The best one is kept, though `keep` alone would remove it.
     let best = losses[best].0;
     assert_eq!(steps(&sandbox, "run"), [best, last]);
     let Event::RunEnded(ended) = &records.last().unwrap().event else { panic!("{records:?}") };
@@ -124,7 +123,7 @@ fn json(output: &Output) -> serde_json::Value {
     serde_json::from_slice(&output.stdout).unwrap()
 }
 
-/// Of a run that stopped early, what was tested, what `eval` and `export` take, and what others say of it.
+/// After early stopping, the test, `eval`, `export` and the other commands use the best model.
 fn check_the_result_is_the_best(sandbox: &Sandbox, [best, last]: [u64; 2], said: &str) {
     assert!(said.contains(&format!("Finished at step {last}, stopped early: ")), "{said}");
     assert!(said.contains(&format!("at step {best}, whose model `eval`")), "{said}");
@@ -175,7 +174,7 @@ fn check_the_result_is_the_best(sandbox: &Sandbox, [best, last]: [u64; 2], said:
     assert_eq!(said.matches("(the best)").count(), 1, "{said}");
 }
 
-/// Its result is the last model then, and the test, `eval` and `export` say so.
+/// The result is then the last model; the test, `eval` and `export` report it.
 #[test]
 fn a_missing_best_checkpoint_is_reported() {
     let sandbox = Sandbox::new(SMALL);
@@ -187,7 +186,7 @@ fn a_missing_best_checkpoint_is_reported() {
     assert_eq!(json(&output)["step"], 8);
     let said = stderr(&output);
     assert!(said.contains("stopped early") && said.contains("its last model"), "{said}");
-    // Of what is left it is the best.
+    // It is the best of those left.
     let output = sandbox.lookahead(&["eval", "runs/run", "--from", "best", "--json"]);
     assert_eq!(json(&output)["step"], 8);
 }
@@ -252,7 +251,7 @@ fn without_validation_there_is_no_best() {
     }
 }
 
-/// A loss that stays finite and means nothing is reported once on the way, and at the end.
+/// A finite loss that is no better than chance is reported once during training, and at the end.
 #[test]
 fn a_run_that_learns_nothing_is_reported() {
     let sandbox = Sandbox::new(SMALL);

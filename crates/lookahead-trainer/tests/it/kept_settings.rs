@@ -1,4 +1,4 @@
-//! Settings that were changed in a live run are there after a kill, and after a full disk.
+//! Settings changed in a running run survive a kill, and a full disk.
 
 use std::process::Child;
 
@@ -33,7 +33,7 @@ fn rates(sandbox: &Sandbox, after: u64) -> Vec<f64> {
     records.filter_map(rate).collect()
 }
 
-/// Where a process that was killed has come to.
+/// The step of the newest checkpoint.
 fn newest(sandbox: &Sandbox) -> u64 {
     let folder = RunFolder::open(&sandbox.run_folder("run")).unwrap();
     folder.checkpoints().newest_valid().unwrap().checkpoint.step
@@ -46,7 +46,7 @@ fn a_setting_survives_a_kill_right_after_the_answer() {
         let mut child = begin(&sandbox, "checkpoint.every_steps=5");
         let saved = |record: &Record| matches!(record.event, Event::Checkpoint(_));
         sandbox.wait_for("run", &mut child, saved);
-        // Again and again, so that the last is on its way when the process ends.
+        // Repeatedly, so that one is being written when the process ends.
         let folder = RunFolder::open(&sandbox.run_folder("run")).unwrap();
         let rate = (1..=3 + attempt).map(|i| f64::from(i) / 64.0).fold(0.0, |_, rate| {
             let setting = Setting { key: "optimizer.lr".into(), value: rate.into() };
@@ -62,7 +62,7 @@ fn a_setting_survives_a_kill_right_after_the_answer() {
     }
 }
 
-/// A folder that takes checkpoints and no config, as a disk on which little room comes and goes.
+/// Makes the folder refuse the config but not checkpoints, as a nearly full disk may.
 fn blocked(sandbox: &Sandbox) -> std::path::PathBuf {
     let block = sandbox.run_folder("run").join(".config.toml.tmp");
     std::fs::create_dir(&block).unwrap();
@@ -123,7 +123,7 @@ fn a_setting_is_tried_again_until_the_disk_takes_it() {
     kill(child);
 }
 
-/// A config that was changed by hand, or in the run after the checkpoint that is resumed.
+/// A config edited by the user, or changed in the run after the resumed checkpoint.
 #[test]
 fn a_config_that_is_not_the_checkpoints_is_named() {
     let sandbox = Sandbox::new(SMALL);

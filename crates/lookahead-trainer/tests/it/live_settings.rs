@@ -14,12 +14,12 @@ fn ctl(sandbox: &Sandbox, arguments: &[&str]) -> std::process::Output {
     sandbox.lookahead(&[&["ctl", "runs/run"], arguments].concat())
 }
 
-/// Asks without a process of its own, which takes longer to start than many steps.
+/// Sends a command from this process: a new one takes longer to start than many steps.
 fn ask(sandbox: &Sandbox, command: Command) {
     control::send(&RunFolder::open(&sandbox.run_folder("run")).unwrap(), command).unwrap();
 }
 
-/// Pauses the run at a step that `fits`, and tells which.
+/// Pauses the run at a step that `fits`, and returns it.
 fn pause(sandbox: &Sandbox, child: &mut Child, fits: impl Fn(u64) -> bool) -> u64 {
     let mut last = 0;
     loop {
@@ -36,7 +36,7 @@ fn pause(sandbox: &Sandbox, child: &mut Child, fits: impl Fn(u64) -> bool) -> u6
     }
 }
 
-/// Lets a paused run go on for some steps, and stops it; tells where.
+/// Lets a paused run take some steps, stops it, and returns its last step.
 fn go_on_and_stop(sandbox: &Sandbox, mut child: Child) -> u64 {
     let paused = sandbox.records("run").pop().unwrap().step;
     ask(sandbox, Command::Continue);
@@ -92,7 +92,7 @@ fn another_k_holds_from_the_next_cycle() {
     let told = |record: &Record| matches!(&record.event, Event::Note(note) if note.message.contains("`lookahead.k` becomes 5 after the next sync"));
     sandbox.wait_for("run", &mut child, told);
     assert_eq!(changes(&sandbox, "run"), []);
-    // A checkpoint inside the cycle is of the cycle's k.
+    // A checkpoint inside the cycle has the cycle's k.
     succeeded(ctl(&sandbox, &["checkpoint"]));
     sandbox.wait_for("run", &mut child, |record| matches!(record.event, Event::Checkpoint(_)));
     go_on_and_stop(&sandbox, child);
@@ -156,7 +156,7 @@ fn another_k_between_two_cycles() {
     assert!((at + 1..at + 9).all(synced));
 }
 
-/// Probes that were off begin, and change nothing.
+/// Probes can be turned on later, and change nothing.
 #[test]
 fn probes_can_be_turned_on_in_a_running_run() {
     let sandbox = Sandbox::new(SMALL);
@@ -170,7 +170,7 @@ fn probes_can_be_turned_on_in_a_running_run() {
         .iter()
         .filter_map(|r| if let Event::Probe(probe) = r.event { Some(probe.sync) } else { None })
         .collect();
-    // It may have been asked to end between a step and its sync.
+    // It may have been stopped between a step and its sync.
     let synced = records.iter().rev().find(|r| matches!(r.event, Event::Sync(_))).unwrap().step;
     let due: Vec<u64> = (at / 3 + 1..=synced / 3).filter(|sync| sync % 2 == 0).collect();
     assert_eq!(probed, due);

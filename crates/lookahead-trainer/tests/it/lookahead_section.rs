@@ -76,7 +76,7 @@ fn every_choice_acts_and_resumes_bit_for_bit() {
     assert!(alphas("adaptive").iter().all(|alpha| (0.1..=1.0).contains(alpha)));
 }
 
-/// φ is evaluated, and saved as the model, with statistics of its own; the training does not see it.
+/// φ is evaluated and saved with its own statistics; the training is unaffected.
 #[test]
 fn recalibrated_statistics_are_those_of_phi_and_leave_the_training_alone() {
     let sandbox = Sandbox::new(SMALL);
@@ -137,7 +137,7 @@ fn nan_follows_the_policy() {
     assert!(stderr(&output).contains("diverged"), "{}", stderr(&output));
 }
 
-/// What is advised is what can be done about it.
+/// An error recommends only what can help.
 #[test]
 fn advice_fits_the_run() {
     let config = SMALL.replace("batch_norm = true", "batch_norm = false");
@@ -161,11 +161,11 @@ fn advice_fits_the_run() {
     let eps = diverged("eps", &[&adam[..], &["optimizer.eps=0"]].concat());
     assert!(eps.contains("`optimizer.eps` is 0, so the optimizer divides 0 by 0"), "{eps}");
     assert!(!eps.contains("`optimizer.lr`"), "{eps}");
-    // What it says helps.
+    // The advice helps.
     sandbox.train("default-eps", &sets(&[&adam[..], &["optimizer.eps=1e-8"]].concat()));
 }
 
-/// A few steps at a rate that no weights survive, and then a sound one: the run finishes at φ. The
+/// A few steps at a diverging learning rate, then a good one: the run finishes at φ. The
 /// stretch begins inside a cycle, and between two. (Just before a sync it would not be survived: the
 /// weights are huge then and still finite, and the sync takes them.)
 #[test]

@@ -53,7 +53,7 @@ impl Wire {
         assert!(run("ip", &["-n", &self.hosts[1], "link", "set", "w0", state]));
     }
 
-    /// Bytes that have gone from the first to the second, and back.
+    /// Bytes sent so far, in both directions.
     fn bytes(&self) -> u64 {
         let read = |counter: &str| -> u64 {
             let path = format!("/sys/class/net/w0/statistics/{counter}");
@@ -136,7 +136,7 @@ timeout_seconds = 30
 
 const PARAMETERS: u64 = 64 * 512 + 512 + 512 * 32 + 32 + 32 * 10 + 10;
 
-/// Bytes on the wire for each step, start and end left out.
+/// Bytes on the wire per step, without start and end.
 fn bytes_per_step(wire: &Wire, sandbox: &Sandbox, name: &str, more: &[&str]) -> f64 {
     let steps = [40u64, 240];
     let bytes = steps.map(|steps| {
@@ -149,7 +149,7 @@ fn bytes_per_step(wire: &Wire, sandbox: &Sandbox, name: &str, more: &[&str]) -> 
     (bytes[1] - bytes[0]) as f64 / (steps[1] - steps[0]) as f64
 }
 
-/// An all-reduce of two sends each one's values to the other, in halves: twice the model's size on the wire.
+/// In an all-reduce of two, each sends its values to the other, in halves: twice the model's size on the wire.
 #[test]
 fn local_training_sends_one_kth_of_the_bytes() {
     let Some(wire) = Wire::new("bytes") else { return };
@@ -175,7 +175,7 @@ fn local_training_sends_one_kth_of_the_bytes() {
     assert!((0.47..0.6).contains(&found), "{found}");
 }
 
-/// The ends of a run whose wire was cut for a while, and how long it took them to end.
+/// Cuts the wire of a run for a while; returns its outputs and how long the run took afterwards.
 fn cut(
     wire: &Wire,
     sandbox: &Sandbox,
@@ -219,8 +219,7 @@ fn a_link_may_fail_for_less_than_the_timeout() {
     assert!(took < Duration::from_secs(60), "{took:?}");
 }
 
-/// What a slow link leaves of the speed: printed, and only that it works is asserted, for how long anything
-/// takes is the machine's.
+/// The speed over a slow link is printed; only that training works is asserted.
 #[test]
 #[ignore = "minutes; `cargo test --test it -- --ignored --nocapture network::`"]
 fn speed_over_a_slow_link() {

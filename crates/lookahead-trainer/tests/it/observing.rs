@@ -39,7 +39,7 @@ fn an_evaluation_inside_a_cycle_leaves_every_loss_as_it_is() {
         records.iter().filter(|r| on(&r.event)).map(|r| r.step).collect()
     };
     let both = |steps: &[u64]| steps.iter().flat_map(|&step| [step, step]).collect::<Vec<_>>();
-    // An evaluation of φ after the last sync comes last, beside or in place of that before it.
+    // An evaluation of φ after the last sync comes last.
     let all = [both(&[1, 2, 3, 4, 5, 6, 7, 8]), vec![8]].concat();
     assert_eq!(evaluations("evaluated", Split::Validation), all);
     assert_eq!(evaluations("third", Split::Validation), both(&[3, 6, 8]));
@@ -103,7 +103,7 @@ fn syncs_and_probes_come_at_their_steps() {
     assert_eq!(phases, [1, 2, 3, 1, 2, 3, 1, 2, 3, 1, 2, 3, 1, 2]);
 }
 
-/// Plain SGD with a cycle of one step: θ goes away from φ by the learning rate times the gradient.
+/// Plain SGD with a cycle of one step: θ − φ is the learning rate times the gradient.
 #[test]
 fn probes_have_the_right_norms() {
     let sandbox = Sandbox::new(SMALL);

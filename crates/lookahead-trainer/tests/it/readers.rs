@@ -1,4 +1,4 @@
-//! Readers of stdout and stderr who stop reading: the training never waits for them.
+//! Readers of stdout and stderr that stop reading: training never waits for them.
 
 use std::io::{BufRead, BufReader, PipeReader, Read, Write};
 use std::process::{Child, Stdio};
@@ -10,7 +10,7 @@ use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
 
 const ENDLESS: [&str; 2] = ["train.max_steps=10000000", "checkpoint.every_steps=0"];
 
-/// A pipe that takes nothing more, and its end for whoever reads.
+/// A full pipe, and its reading end.
 fn full_pipe() -> (PipeReader, Stdio) {
     let (reader, mut writer) = std::io::pipe().unwrap();
     let flags = fcntl_getfl(&writer).unwrap();
@@ -22,7 +22,7 @@ fn full_pipe() -> (PipeReader, Stdio) {
     (reader, writer.into())
 }
 
-/// A process that does not outlive its test.
+/// A process that ends with its test.
 struct Killed(Child);
 
 impl Drop for Killed {
@@ -31,7 +31,7 @@ impl Drop for Killed {
     }
 }
 
-/// Starts a training whose stdout and stderr are these.
+/// Starts training with these as stdout and stderr.
 fn start(sandbox: &Sandbox, more: &[&str], stdout: Stdio, stderr: Stdio) -> Killed {
     let mut command = sandbox.command(&train("run", more));
     Killed(command.stdout(stdout).stderr(stderr).spawn().unwrap())
@@ -81,7 +81,7 @@ fn full_pipes_block_neither_training_nor_a_stop() {
     }
 }
 
-/// A step that takes much longer than the deadline: nothing can be saved in time, and no one reads why.
+/// A step takes much longer than the deadline: nothing can be saved in time, and the pipes are full.
 #[test]
 fn full_pipes_do_not_delay_the_deadline() {
     let sandbox = Sandbox::new(SMALL);
@@ -103,7 +103,7 @@ fn full_pipes_do_not_delay_the_deadline() {
     assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
 }
 
-/// The end of the process waits for a reader who is slow to begin.
+/// The process waits at its end for a slow reader.
 #[test]
 fn a_slow_reader_gets_every_event_in_order() {
     let sandbox = Sandbox::new(SMALL);
@@ -127,11 +127,11 @@ fn a_slow_reader_gets_every_event_in_order() {
     assert!(log.len() > 200_000 && text == log, "{} of {}", text.len(), log.len());
 }
 
-/// What is dropped is counted, in the stream where it is missing, and in the log.
+/// Dropped events are counted, in the stream and in the log.
 #[test]
 fn a_returning_reader_learns_how_many_events_are_missing() {
     let sandbox = Sandbox::new(SMALL);
-    // Steps that take no time, so that more than may wait comes soon.
+    // Short steps, so that the buffer is soon full.
     let fast = sets(&["data.batch_size=10", "model.hidden=[1]", "lookahead.k=1"]);
     let more = [&["--json", "--quiet"][..], &fast, &sets(&ENDLESS)].concat();
     let mut child = start(&sandbox, &more, Stdio::piped(), Stdio::inherit());
@@ -175,7 +175,7 @@ fn a_returning_reader_learns_how_many_events_are_missing() {
     assert!(warnings(&sandbox).contains(&counted), "{:?}", warnings(&sandbox));
 }
 
-/// As `--json > FILE` on a disk without room: what was not written is reported, and the run is saved.
+/// Like `--json > FILE` on a full disk: missing output is reported, and the run is saved.
 #[test]
 fn a_full_output_file_is_reported() {
     let sandbox = Sandbox::new(SMALL);

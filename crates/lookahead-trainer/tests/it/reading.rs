@@ -11,7 +11,7 @@ use lookahead_trainer::train::hooks::Hooks;
 use lookahead_trainer::train::r#loop::step;
 use lookahead_trainer::train::setup::Training;
 
-/// A run's events without what differs from run to run: times and speeds.
+/// A run's events without times and speeds, which differ from run to run.
 fn events(sandbox: &Sandbox, run: &str) -> Vec<String> {
     let records = sandbox.records(run).into_iter().filter_map(|record| {
         let told = match record.event {
@@ -90,7 +90,7 @@ fn skip_and_roll_back_need_every_loss() {
     }
 }
 
-/// So that a GPU is not waited for in each step.
+/// Reading a value would wait for the GPU in each step.
 #[test]
 fn no_value_is_read_back_in_between() {
     let sandbox = Sandbox::new(SMALL);

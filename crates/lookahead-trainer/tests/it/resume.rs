@@ -47,7 +47,7 @@ fn from_every_phase_for_every_inner_optimizer() {
     }
 }
 
-/// The other observations too: what is recorded after a resume is what would have been recorded.
+/// Everything logged after a resume is what the uninterrupted run logs.
 #[test]
 fn probes_and_evaluations_repeat_as_well() {
     let sandbox = Sandbox::new(SMALL);
@@ -84,7 +84,7 @@ fn without_the_inner_state_it_would_differ() {
     let before = tensors.len();
     tensors.retain(|name, _| !name.contains("momentum_buffer"));
     assert!(tensors.len() < before);
-    // Rewritten as a valid checkpoint of its own, so that only the missing state tells.
+    // Sealed again as a valid checkpoint, so that only the missing state is wrong.
     let mut metadata = lookahead_run::checkpoint::verify(&checkpoint).unwrap().metadata;
     let model = std::fs::read(checkpoint.join("model.safetensors")).unwrap();
     let replace = |metadata: &TrainingMetadata| {
@@ -118,7 +118,7 @@ fn a_finished_run_given_more_steps() {
     sandbox.resume("short", &more);
     assert_eq!(sandbox.losses("short"), sandbox.losses("long"));
     assert!(sandbox.tensors("short", LAST) == sandbox.tensors("long", LAST));
-    // The time that the run has taken is that of both processes.
+    // The run's time is that of both processes.
     let seconds = |step: u64| {
         let all = sandbox.checkpoints("short");
         let of = |found: &lookahead_run::Manifest| found.metadata.wall_seconds;
@@ -161,7 +161,7 @@ fn the_key_that_decides_the_length() {
     assert!(!config.contains("max_steps"), "{config}");
 }
 
-/// Killed after the last checkpoint: the result is still owed.
+/// Killed after the last checkpoint, before the final evaluation.
 #[test]
 fn a_run_without_its_end_gets_one() {
     let sandbox = Sandbox::new(SMALL);
@@ -189,14 +189,13 @@ fn a_run_without_its_end_gets_one() {
     assert_eq!(ends(sandbox.records("run")).len(), 3);
 }
 
-/// Steps under a changed config are preceded by a line of the log that tells the change: the log
-/// comes first, wherever a crash falls.
+/// The log has a change before any step under it: it is written before the config, whenever a crash happens.
 #[test]
 fn a_change_is_in_the_log_before_it_is_in_the_config() {
     let sandbox = Sandbox::new(SMALL);
     sandbox.train("run", &["--set", "train.max_steps=4"]);
     let folder = sandbox.run_folder("run");
-    // In the way of the new config.
+    // Makes writing the new config fail.
     std::fs::create_dir(folder.join(".config.toml.tmp")).unwrap();
     let resume = ["resume", "runs/run", "--set", "train.max_steps=6"];
     failed(&sandbox.lookahead(&resume), 1, &[".config.toml.tmp"]);
@@ -208,7 +207,7 @@ fn a_change_is_in_the_log_before_it_is_in_the_config() {
     assert_eq!(sandbox.losses("run").len(), 6);
 }
 
-/// A log that can't be written ends no training: all but the log is as it would have been.
+/// Without a writable log, training continues, and all but the log is as usual.
 #[test]
 fn a_full_disk_for_the_log_ends_no_training() {
     let sandbox = Sandbox::new(SMALL);
@@ -348,7 +347,7 @@ fn eval_agrees_with_the_run_for_fast_and_slow_weights() {
     assert!(text.contains("slow weights φ: test accuracy"), "{text}");
 }
 
-/// What may change on resume does change: the state's own settings give way to the config's.
+/// Settings in the config override those in the saved state.
 #[test]
 fn a_changed_setting_has_its_effect() {
     let sandbox = Sandbox::new(SMALL);
@@ -366,7 +365,7 @@ fn a_changed_setting_has_its_effect() {
     }
 }
 
-/// A checkpoint is of the config that it was taken with, wherever it comes from.
+/// A checkpoint keeps the config that it was saved with.
 #[test]
 fn a_checkpoint_of_another_config() {
     let sandbox = Sandbox::new(SMALL);
@@ -380,7 +379,7 @@ fn a_checkpoint_of_another_config() {
         copy_folder(&from, &to);
         let resume = ["resume", "runs/run", "--from", "3"];
         failed(&sandbox.lookahead(&resume), 2, &["step-00000003` is of another run"]);
-        // One of an earlier version does not tell of which run it is.
+        // One of an earlier version does not name its run.
         let manifest = to.join("manifest.json");
         reseal(&manifest, &std::fs::read(&manifest).unwrap(), |manifest| {
             manifest.as_object_mut().unwrap().remove("run_id").unwrap();
@@ -406,7 +405,7 @@ fn a_checkpoint_of_another_config() {
             assert_eq!(resumed.unwrap().len(), 1);
         }
     }
-    // The same of a config that was edited by hand.
+    // The same for an edited config.
     let path = sandbox.run_folder("run").join("config.toml");
     let text = std::fs::read_to_string(&path).unwrap();
     std::fs::write(&path, text.replace("batch_norm = true", "batch_norm = false")).unwrap();
@@ -473,7 +472,7 @@ fn a_roll_back_after_a_resume_inside_the_cycle() {
     assert!(inside > 0, "no checkpoint was inside a cycle: {all:?}");
 }
 
-/// Links in a run's folder lead nothing out of it.
+/// Symbolic links in a run's folder are not followed.
 #[test]
 fn nothing_is_written_through_links() {
     let sandbox = Sandbox::new(SMALL);

@@ -123,7 +123,7 @@ fn seen(sandbox: &Sandbox, run: &str) -> Vec<String> {
     seen.collect()
 }
 
-/// An evaluation that takes much longer than a step is left at once, and made up for after the
+/// An evaluation that takes much longer than a step is interrupted at once, and repeated after the
 /// resume: that of θ before the sync, that of φ after it.
 #[test]
 fn a_stop_does_not_wait_for_an_evaluation() {
@@ -142,8 +142,7 @@ fn a_stop_does_not_wait_for_an_evaluation() {
     for i in 0..20 {
         let run = format!("run-{i}");
         let mut child = sandbox.start(&run, slow);
-        // In the middle of an evaluation, as a rule: what is recorded last is the step before it,
-        // or that of θ.
+        // Usually in the middle of an evaluation: the last event is the step before it, or that of θ.
         sandbox.wait_for(&run, &mut child, |record| match &record.event {
             Event::Step(_) => i % 2 == 0 && record.step == 3,
             Event::Evaluation(e) => record.step == 3 && e.weights == Weights::Fast,

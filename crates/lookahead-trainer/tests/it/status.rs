@@ -49,7 +49,7 @@ fn a_running_run_reports_its_status() {
         assert!(text.contains(words), "{text}");
     }
 
-    // What it leaves behind tells a stop, a crash and an end apart.
+    // Its log tells a stop, a crash and an end apart.
     signal(&child, "TERM");
     succeeded(child.wait_with_output().unwrap());
     let step = sandbox.records("run").pop().unwrap().step;
@@ -99,7 +99,7 @@ fn a_run_without_a_socket() {
     succeeded(child.wait_with_output().unwrap());
 }
 
-/// As by rsync, of a run that trains: neither crashed nor here, until its log has been silent for long.
+/// Like a copy by rsync: it may train elsewhere, until its log has not grown for long.
 #[test]
 fn a_copy_of_a_running_run_has_not_crashed() {
     let sandbox = Sandbox::new(SMALL);

@@ -1,4 +1,4 @@
-//! Sweeps by the real program: whole, interrupted, killed, with runs that fail.
+//! Sweeps by the real program: complete, interrupted, killed, with runs that fail.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -139,7 +139,7 @@ name = "k"
         assert_eq!(row["best_validation"].parse::<f64>().unwrap(), best);
     }
 
-    // Nothing is left to do, and values that come later are.
+    // Nothing is left to do until values are added.
     let logs = |names: &[String]| -> Vec<Vec<u8>> {
         let read = |name: &String| std::fs::read(run_folder(&sandbox, name).join("events.jsonl"));
         names.iter().map(|name| read(name).unwrap()).collect()
@@ -153,7 +153,7 @@ name = "k"
     assert_eq!(rows(&sandbox).len(), 12);
     assert_eq!(logs(&names), before);
 
-    // What all share is another now, so the runs there are none of this sweep's.
+    // A shared setting has changed, so the runs there belong to another sweep.
     let other = more.replace("jobs = 2", "[set]\n\"model.dropout\" = 0.1");
     std::fs::write(sandbox.path().join("sweep.toml"), other).unwrap();
     let words = ["alone-lr0.05-s0", "`model.dropout` was 0.3, and is 0.1", "--name"];
@@ -219,7 +219,7 @@ fn a_diverging_run_is_tried_twice_and_the_others_continue() {
     assert_ne!(std::fs::read(&log).unwrap(), before);
 }
 
-/// A sweep that nothing disturbs, to compare with.
+/// An uninterrupted sweep, to compare with.
 fn undisturbed() -> Sandbox {
     let sandbox = sandbox(LONG);
     succeeded(sweep(&sandbox, &[]));
@@ -314,7 +314,7 @@ fn runs_of_a_killed_sweep_are_left_alone_and_a_second_ctrl_c_kills_own_ones() {
     succeeded(sandbox.lookahead(&["ctl", &run, "stop"]));
     wait_until("the end of the run", ended);
 
-    // One that does not answer is killed on a second Ctrl-C.
+    // A process that does not respond is killed on a second Ctrl-C.
     let child = start(&sandbox);
     let resumed = |record: &Record| matches!(record.event, Event::Resumed(_));
     wait_until("the run again", || records(&sandbox, LONG_RUNS[0]).iter().any(resumed));

@@ -1,4 +1,4 @@
-//! Every config of the project trains, is resumed and evaluated; and what the tasks have of their own.
+//! Every config of the project trains, resumes and evaluates; and what is special to each task.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write;
@@ -9,7 +9,7 @@ use lookahead_run::event::{Evaluation, Event, Split, Task, Weights};
 use lookahead_trainer::tensor_file::read;
 use serde_json::Value;
 
-/// A config by its name, and what makes it small enough for a test.
+/// A config, and settings that make it small enough for a test.
 type Case = (&'static str, &'static [&'static str]);
 
 const DIGITS: [Case; 1] = [("digits", &[])];
@@ -20,7 +20,7 @@ const FASHION: [Case; 3] = [
     ("fashion-mnist-resnet", &[]),
 ];
 
-/// The nets are as large as they are twice; the others share all that is in their size.
+/// Two nets keep their full size; the others differ in settings that do not depend on it.
 const CIFAR: [Case; 9] = [
     ("cifar10-resnet18", &["train.max_steps=2"]),
     ("cifar10-resnet18-sgd", &["model.width=4"]),
@@ -244,8 +244,7 @@ fn text_models_resume_from_every_phase_bit_for_bit() {
     }
 }
 
-/// φ is evaluated by putting it in θ's place: a model that kept anything of θ would be evaluated at
-/// that. A new one that is loaded from the file of φ keeps nothing.
+/// φ is evaluated by putting it in place of θ. A new model, loaded from the file of φ, must have the same loss.
 #[test]
 fn text_models_are_evaluated_at_phi() {
     use lookahead_trainer::{config::Config, data, models::Model, train::evaluation::evaluate};
@@ -354,7 +353,7 @@ fn means_of_theta() {
     }
 }
 
-/// Without noise, a few lines of f64 take the same way.
+/// Without noise, a few lines of f64 arithmetic give the same losses.
 #[test]
 fn a_quadratic_problem_follows_its_formula() {
     let sandbox = Sandbox::new(
@@ -397,7 +396,7 @@ fn a_quadratic_problem_follows_its_formula() {
     }
 }
 
-/// What the paper proves of it: φ varies less, so it comes nearer.
+/// As the paper proves: φ varies less, so its loss is lower.
 #[test]
 fn phi_has_the_lower_floor_on_the_noisy_quadratic() {
     let text = std::fs::read_to_string(root().join("configs/noisy-quadratic.toml")).unwrap();
@@ -423,7 +422,7 @@ fn label_noise_is_only_in_the_training_set() {
     sandbox.train("noisy", &sets(&["data.label_noise=0.4"]));
     assert_ne!(sandbox.losses("noisy"), sandbox.losses("clean"));
     let at_first = |run: &str| {
-        // Before the first step nothing is learnt: the same images with other labels.
+        // Before the first step: the same images with other labels.
         f64::from_bits(sandbox.losses(run)[0].1)
     };
     assert_ne!(at_first("noisy"), at_first("clean"));

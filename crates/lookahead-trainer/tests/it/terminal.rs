@@ -84,7 +84,7 @@ fn sigterm_in_a_pause() {
     found.unwrap();
 }
 
-/// A second SIGINT ends the process in the middle of a step that takes long.
+/// A second SIGINT ends the process in the middle of a long step.
 #[test]
 fn two_sigints_from_outside_restore_the_terminal() {
     let sandbox = Sandbox::new(SMALL);
@@ -100,7 +100,7 @@ fn two_sigints_from_outside_restore_the_terminal() {
     assert_eq!(terminal.end(), 130);
 }
 
-/// A training that fails puts its sentence where it can be read.
+/// The error is printed after the terminal is restored.
 #[test]
 fn a_failure_is_readable_after_the_dashboard() {
     let sandbox = Sandbox::new(SMALL);
@@ -152,8 +152,7 @@ fn a_progress_bar_with_lines_above_it() {
     assert_eq!(sandbox.losses("plain"), sandbox.losses("watched"));
 }
 
-/// The user quits the dashboard and keeps the training: in a pause it stays paused, since others can
-/// end that.
+/// Quitting the dashboard during a pause keeps the run paused, since others can continue it.
 #[test]
 fn a_pause_outlasts_the_dashboard() {
     let sandbox = Sandbox::new(SMALL);
@@ -179,7 +178,7 @@ fn a_pause_outlasts_the_dashboard() {
     assert_eq!(notes.count(), 1, "one note");
 }
 
-/// The window is closed: the dashboard goes with it, and the training stays.
+/// Closing the window ends the dashboard, not the training.
 #[test]
 fn a_closed_terminal_leaves_the_training() {
     let sandbox = Sandbox::new(SMALL);
@@ -201,8 +200,7 @@ fn a_closed_terminal_leaves_the_training() {
     assert_eq!(child.wait().unwrap().exit_code(), 0);
 }
 
-/// Pieces of what terminals send, whole and cut, with no key among them that asks a run for
-/// something, begins a line, or leaves.
+/// Pieces of what terminals send, complete and cut, without keys that command a run, begin a line, or quit.
 fn noise(state: &mut u64) -> Vec<u8> {
     const PIECES: [&[u8]; 12] = [
         b"\x1b[<0;0;5M",
@@ -242,7 +240,7 @@ fn the_dashboard_responds_after_any_bytes() {
         terminal.wait_for("curves", |text| curve(text) > 10);
         let is_open = |text: &str| text.contains("Show this help");
         let answers = |terminal: &mut Terminal| {
-            // The rest of what was cut is no longer waited for.
+            // The rest of a cut sequence is no longer expected.
             std::thread::sleep(Duration::from_millis(400));
             for open in [true, false] {
                 terminal.press("?");
@@ -253,7 +251,7 @@ fn the_dashboard_responds_after_any_bytes() {
             terminal.send(bytes);
             answers(&mut terminal);
         }
-        // A report that comes in two parts is one: no key for the chart of that number.
+        // A report in two parts is one report; its digit is not the key of a chart.
         terminal.send(b"\x1b");
         std::thread::sleep(Duration::from_millis(10));
         terminal.send(b"[<0;3;");
@@ -264,7 +262,7 @@ fn the_dashboard_responds_after_any_bytes() {
                 terminal.send(&noise(&mut state));
             }
             std::thread::sleep(Duration::from_millis(400));
-            // It closes what was opened.
+            // Esc closes what was opened.
             terminal.press("\x1b");
             std::thread::sleep(Duration::from_millis(100));
             terminal.press("\x1b");
@@ -283,7 +281,7 @@ fn the_dashboard_responds_after_any_bytes() {
     }
 }
 
-/// A line that is pasted into a watching terminal is not its keys, even while the window is pulled.
+/// A pasted line is not taken as keys, even while the window is resized.
 #[test]
 fn a_paste_is_no_command() {
     let sandbox = Sandbox::new(SMALL);
@@ -338,7 +336,7 @@ fn a_screen_of_size_zero_or_one_cell() {
     assert_eq!(terminal.end(), 0);
 }
 
-/// What a terminal that can't move its cursor shows: lines, and no sequences.
+/// A terminal that can't move its cursor gets lines, and no escape sequences.
 #[test]
 fn a_dumb_terminal_gets_lines() {
     for term in ["dumb", ""] {
@@ -378,7 +376,7 @@ fn a_dumb_terminal_gets_lines() {
     }
 }
 
-/// A bar would be hidden there: lines now and then are in its place.
+/// A progress bar can't be drawn there; occasional lines replace it.
 #[test]
 fn without_the_dashboard_too_a_dumb_terminal_gets_lines_now_and_then() {
     let sandbox = Sandbox::new(SMALL);

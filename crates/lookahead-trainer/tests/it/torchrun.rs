@@ -7,7 +7,7 @@ use crate::common::{SMALL, Sandbox, logged, python, train, wait_until};
 use lookahead_run::event::{Event, Record};
 use rustix::process::{Pid, Signal, kill_process};
 
-/// torchrun with two processes, which it starts again three times at most.
+/// torchrun with two processes, which it restarts at most three times.
 fn torchrun(sandbox: &Sandbox, python: &std::path::Path, run: &str) -> Child {
     let mut command = Command::new(python);
     command
@@ -46,8 +46,7 @@ fn ranks(sandbox: &Sandbox, run: &str) -> Vec<(usize, i32)> {
     found
 }
 
-/// A process is killed, now this one and now that one; torchrun starts both again, which go on by
-/// themselves to the model of the undisturbed run.
+/// Each process is killed once; torchrun restarts both, and they reach the model of an undisturbed run.
 #[test]
 fn torchrun_restarts_both_and_they_reach_the_same_model() {
     let Some(python) = python() else {

@@ -1,4 +1,4 @@
-//! One terminal trains, others watch: the real programs, by what their screens show.
+//! One terminal trains, others watch: real programs, checked by their screens.
 
 use std::time::{Duration, Instant};
 
@@ -8,7 +8,7 @@ use lookahead_run::event::{Event, Status};
 use portable_pty::PtySize;
 
 const LONG: [&str; 4] = ["--set", "train.max_steps=10000000", "--set", "checkpoint.every_steps=0"];
-/// For several programs on few processors.
+/// Several programs share few processors.
 const THREADS: [&str; 2] = ["--set", "train.threads=1"];
 
 fn train(sandbox: &Sandbox, name: &str, more: &[&str]) -> Terminal {
@@ -125,7 +125,7 @@ fn quit_and_keep_training() {
     assert_eq!(watcher.end(), 0);
 }
 
-/// A bug in the view ends the view.
+/// A panic in the view ends only the view.
 #[test]
 fn a_panic_in_the_view_restores_the_terminal_and_spares_the_training() {
     let sandbox = Sandbox::new(SMALL);

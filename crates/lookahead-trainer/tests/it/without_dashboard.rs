@@ -13,7 +13,7 @@ fn lines<'a>(said: &'a str, word: &str) -> Vec<&'a str> {
 fn the_first_and_the_last_step_and_evaluations_have_lines() {
     let sandbox = Sandbox::new(SMALL);
     let rare = ["--progress-every", "3600"];
-    // With lines of checkpoints beside them there would be too many at once.
+    // With lines for checkpoints as well, some would be dropped.
     let said =
         stderr(&sandbox.train("run", &[&rare[..], &sets(&["checkpoint.every_steps=0"])].concat()));
     let steps: Vec<&str> = lines(&said, "step ").into_iter().filter(|l| l.contains("lr")).collect();
@@ -22,7 +22,7 @@ fn the_first_and_the_last_step_and_evaluations_have_lines() {
     assert!(steps[1].starts_with("step 14/14  epoch 3  loss "), "{said}");
     assert_eq!(said.matches("validation at").count(), 8, "{said}");
     assert_eq!(said.matches("test       at").count(), 2, "{said}");
-    // Stopped by its patience, the last step is an earlier one.
+    // With early stopping the last step is an earlier one.
     let impatient = sets(&["train.patience=1", "optimizer.lr=0", "train.max_steps=100"]);
     let said = stderr(&sandbox.train("impatient", &[&rare[..], &impatient].concat()));
     let steps: Vec<&str> = lines(&said, "step ").into_iter().filter(|l| l.contains("lr")).collect();
@@ -60,7 +60,7 @@ fn json_is_what_is_in_the_log() {
     assert!(stderr(&output).contains("Finished at step 20"));
 }
 
-/// As `| head` does.
+/// Like `| head`.
 #[test]
 fn a_closed_pipe_ends_no_training() {
     let sandbox = Sandbox::new(SMALL);

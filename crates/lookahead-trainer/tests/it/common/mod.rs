@@ -60,7 +60,7 @@ pub fn python() -> Option<PathBuf> {
     let python = set("TORCH_PYTHON")
         .or_else(|| Some(cache()?.join("lookahead/golden-python/bin/python")))?;
     let works = Command::new(&python)
-        // Whether both are there: to import them takes seconds.
+        // Only whether they are installed: importing them takes seconds.
         .args(["-c", "from importlib.util import find_spec as f; exit(not (f('torch') and f('safetensors')))"])
         .output()
         .is_ok_and(|output| output.status.success());
@@ -70,7 +70,7 @@ pub fn python() -> Option<PathBuf> {
     works.then_some(python)
 }
 
-/// A folder that is gone after the test, with a config in it.
+/// A temporary folder with a config.
 pub struct Sandbox {
     folder: TempDir,
 }
@@ -181,7 +181,7 @@ impl Sandbox {
     }
 }
 
-/// Publishes a checkpoint of files and tensors that a test made up, sealed as it should be.
+/// Publishes a checkpoint of given files and tensors, with a valid seal.
 pub fn publish(
     run: &Path,
     metadata: TrainingMetadata,
@@ -199,7 +199,7 @@ pub fn publish(
     published.unwrap();
 }
 
-/// Writes the manifest in `whole`, changed and sealed as it should be.
+/// Writes the manifest in `whole`, changed, with a valid seal.
 pub fn reseal(path: &Path, whole: &[u8], change: impl FnOnce(&mut serde_json::Value)) {
     let mut manifest: serde_json::Value = serde_json::from_slice(whole).unwrap();
     change(&mut manifest);

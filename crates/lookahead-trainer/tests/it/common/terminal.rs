@@ -58,12 +58,12 @@ impl Terminal {
         Terminal { master: pair.master, keyboard, child, screen, modes_before }
     }
 
-    /// The letters that the screen shows.
+    /// The text on the screen.
     pub fn text(&self) -> String {
         self.screen.lock().unwrap().screen().contents()
     }
 
-    /// Types, or sends what another key sends.
+    /// Sends keys.
     pub fn press(&mut self, keys: &str) {
         self.keyboard.write_all(keys.as_bytes()).unwrap();
         self.keyboard.flush().unwrap();
@@ -75,7 +75,7 @@ impl Terminal {
         self.keyboard.flush().unwrap();
     }
 
-    /// Stops the run from a watcher, which asks first.
+    /// Stops the run from a watcher, which asks for confirmation.
     #[track_caller]
     pub fn stop(&mut self) {
         self.press("s");
@@ -83,7 +83,7 @@ impl Terminal {
         self.press("y");
     }
 
-    /// Waits until the screen is as it should be.
+    /// Waits until the screen's text satisfies `seen`.
     #[track_caller]
     pub fn wait_for(&self, what: &str, seen: impl Fn(&str) -> bool) {
         let started = Instant::now();
@@ -107,7 +107,7 @@ impl Terminal {
         assert!(kill.unwrap().success());
     }
 
-    /// Waits for the end, and checks that the terminal is as it was.
+    /// Waits for the end, and checks that the terminal is restored.
     pub fn end(mut self) -> u32 {
         let mut status = None;
         wait_until("the program ends", || {
