@@ -61,7 +61,7 @@ pub struct Compare {
     /// Group by this key; may be given several times [default: all that differ except optimizer.lr]
     #[arg(long, value_name = "KEY")]
     pub by: Vec<String>,
-    /// The group that others are compared with, or words of its label [default: the first]
+    /// The group to compare the others with, or words of its label [default: the first]
     #[arg(long, value_name = "LABEL")]
     pub baseline: Option<String>,
     /// Allow runs on different data in one table
@@ -138,7 +138,7 @@ pub struct Train {
     /// weights as usual
     #[arg(long, requires = "init_from")]
     pub init_partial: bool,
-    /// What to change and how to show it.
+    /// Settings and display.
     #[command(flatten)]
     pub shared: Shared,
 }
@@ -162,7 +162,7 @@ pub struct Sweep {
     /// Check all configs and list the runs, but train none
     #[arg(long)]
     pub dry_run: bool,
-    /// Retry runs that failed for good when the sweep was run before
+    /// Retry runs that failed when the sweep was run before
     #[arg(long)]
     pub retry_failed: bool,
     /// Exit with 0 although runs diverged, for example at the ends of a grid
@@ -182,13 +182,13 @@ pub struct Resume {
     /// Resume from the checkpoint of this step, or from the best one on validation data; later ones move
     /// to abandoned/
     #[arg(long, value_name = "STEP|best")]
-    pub from: Option<From>,
-    /// What to change and how to show it.
+    pub from: Option<CheckpointArgument>,
+    /// Settings and display.
     #[command(flatten)]
     pub shared: Shared,
 }
 
-/// What `train` and `resume` share.
+/// The options of `train` and `resume`.
 #[derive(Debug, Args)]
 pub struct Shared {
     /// Change a key of the config, for example optimizer.lr=0.1; can be repeated
@@ -216,7 +216,7 @@ pub struct Shared {
 }
 
 impl Shared {
-    /// What is shown, and how.
+    /// What to show.
     pub fn show(&self) -> Show {
         let without = self.no_tui || self.quiet || self.json;
         Show {
@@ -230,9 +230,7 @@ impl Shared {
 
 fn seconds(text: &str) -> Result<Duration, String> {
     let found = text.parse().ok().and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
-    found.ok_or_else(|| {
-        format!("`{text}` is no time: it is a number of seconds from 0 on, such as 10 or 0.5.")
-    })
+    found.ok_or_else(|| format!("`{text}` is not a number of seconds. Use for example 10 or 0.5."))
 }
 
 /// `lookahead eval`.
@@ -244,7 +242,7 @@ pub struct Eval {
     /// Evaluate the checkpoint of this step, or the best one on validation data [default: the newest
     /// valid one, or the best one if the run stopped early]
     #[arg(long, value_name = "STEP|best")]
-    pub from: Option<From>,
+    pub from: Option<CheckpointArgument>,
     /// Which weights to use [default: those of the final model]
     #[arg(long)]
     pub weights: Option<WeightsArgument>,
@@ -259,12 +257,12 @@ pub struct Ctl {
     /// The run's folder, for example checkpoints/fashion-mnist
     #[arg(value_name = "RUN_DIR")]
     pub run: PathBuf,
-    /// What it should do, at its next step.
+    /// What it does at its next step.
     #[command(subcommand)]
     pub command: CtlCommand,
 }
 
-/// What can be asked of a run.
+/// The commands to a run.
 #[derive(Debug, Subcommand)]
 pub enum CtlCommand {
     /// Pause until `continue` or `stop`
@@ -283,8 +281,8 @@ pub enum CtlCommand {
     },
     /// Change optimizer.lr, lookahead.k, lookahead.alpha or probe.every_syncs
     ///
-    /// It holds from the next step on, lookahead.k from the next cycle on.
-    /// Later checkpoints and the run's config.toml have it too, so that a resume goes on with it.
+    /// The value takes effect at the next step, that of lookahead.k at the next cycle.
+    /// Later checkpoints and the run's config.toml contain it, so that a resumed run keeps it.
     Set {
         /// The key and its new value, for example lookahead.alpha=0.8
         #[arg(value_name = "KEY=VALUE")]
@@ -367,7 +365,7 @@ fn smoothing(text: &str) -> Result<f64, String> {
 
 fn size(text: &str) -> Result<(u32, u32), String> {
     let sides = text.split_once('x').and_then(|(a, b)| Some((a.parse().ok()?, b.parse().ok()?)));
-    sides.ok_or_else(|| format!("`{text}` is no size: write it in pixels, such as 1200x700."))
+    sides.ok_or_else(|| format!("`{text}` is not a size in pixels. Use for example 1200x700."))
 }
 
 /// `lookahead inspect`.
@@ -392,7 +390,7 @@ pub struct Export {
     /// Export the checkpoint of this step, or the best one on validation data [default: the newest
     /// valid one, or the best one if the run stopped early]
     #[arg(long, value_name = "STEP|best")]
-    pub from: Option<From>,
+    pub from: Option<CheckpointArgument>,
     /// Which weights to use [default: those of the final model]
     #[arg(long)]
     pub weights: Option<WeightsArgument>,
@@ -400,38 +398,38 @@ pub struct Export {
 
 /// A checkpoint, as an argument.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum From {
-    /// That of a step.
+pub enum CheckpointArgument {
+    /// The checkpoint of a step.
     Step(u64),
-    /// The best on validation data.
+    /// The best checkpoint on validation data.
     Best,
 }
 
-impl std::str::FromStr for From {
+impl std::str::FromStr for CheckpointArgument {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        match text {
-            "best" => Ok(From::Best),
-            _ => text.parse().map(From::Step).map_err(|_| {
-                format!("`{text}` is neither the number of a step, such as 1500, nor `best`.")
-            }),
+        if text == "best" {
+            return Ok(CheckpointArgument::Best);
         }
+        text.parse().map(CheckpointArgument::Step).map_err(|_| {
+            format!("`{text}` is neither the number of a step nor `best`. Use for example 1500.")
+        })
     }
 }
 
 /// The sets of weights, as arguments.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum WeightsArgument {
-    /// φ, the final model
+    /// The final model of a run with Lookahead
     Slow,
-    /// θ, what the inner optimizer moves
+    /// The weights that the inner optimizer updates
     Fast,
-    /// The mean of θ, the final model of a run that averages
+    /// The mean of the weights, the final model of a run with `averaging`
     Average,
 }
 
-impl std::convert::From<WeightsArgument> for Weights {
+impl From<WeightsArgument> for Weights {
     fn from(argument: WeightsArgument) -> Self {
         match argument {
             WeightsArgument::Slow => Weights::Slow,

@@ -1,10 +1,10 @@
-//! What a file is that isn't what was expected, recognized by its content, and the one step that helps.
+//! Recognizes files that are not what was expected by their contents, and says what to do.
 
 use std::io::{Read, Seek, SeekFrom};
 use std::path::Path;
 
-/// A sentence about a file that stands in for another one: a Git LFS pointer, or a web page that was saved
-/// in place of the file. A file of data or weights begins with none of these.
+/// A sentence about a Git LFS pointer or a web page that was saved instead of the file. No file of data or weights
+/// begins like these.
 pub fn stand_in(start: &[u8]) -> Option<&'static str> {
     let text = start.strip_prefix(b"\xef\xbb\xbf").unwrap_or(start).trim_ascii_start();
     let begins = |word: &str| {
@@ -12,21 +12,20 @@ pub fn stand_in(start: &[u8]) -> Option<&'static str> {
     };
     if begins("version https://git-lfs.github.com/spec/") {
         return Some(
-            "It is a Git LFS pointer, not the file that it points to: run `git lfs pull` in its \
-             repository.",
+            "It is a Git LFS pointer, not the file itself. Run `git lfs pull` in its repository.",
         );
     }
     if ["<!doctype html", "<html", "<?xml", "<error"].into_iter().any(begins) {
         return Some(
-            "It is a web page or a server's error message, saved in place of the file: download the \
-             file itself, by its \"raw\" or \"download\" link.",
+            "It is a web page or a server's error message, saved instead of the file. Download the file itself, by \
+             its \"raw\" or \"download\" link.",
         );
     }
     None
 }
 
-/// A sentence about a file of weights in another format than safetensors, with what converts it; `None`
-/// if its content is not one that is known here.
+/// A sentence about a file of weights in another format than safetensors, with the command that converts it.
+/// `None` if the format is unknown.
 pub fn of_weights(path: &Path) -> Option<String> {
     let mut file = lookahead_run::open_plain(path).ok()?;
     let mut start = Vec::new();
@@ -37,8 +36,8 @@ pub fn of_weights(path: &Path) -> Option<String> {
     let (from, to) = (python_string(path), python_string(&path.with_extension("safetensors")));
     let state_dict = |what: &str, load: &str| {
         format!(
-            "It is {what}, which can run any program when it is loaded, so it is not read here. Convert it \
-             in Python: `import torch; from safetensors.torch import save_file; w = {load}; save_file({{k: \
+            "It is {what}, which can run any program when it is loaded, so it is not read. Convert it in \
+             Python: `import torch; from safetensors.torch import save_file; w = {load}; save_file({{k: \
              v.clone().contiguous() for k, v in w.items() if torch.is_tensor(v)}}, {to})`."
         )
     };
@@ -52,55 +51,55 @@ pub fn of_weights(path: &Path) -> Option<String> {
         )
     };
     Some(match start[..] {
-        [b'P', b'K', 3, 4, ..] => match zip_kind(&mut file) {
-            Zip::TorchScript => state_dict(
+        [b'P', b'K', 3, 4, ..] => match zip_contents(&mut file) {
+            ZipContents::TorchScript => state_dict(
                 "a TorchScript program",
                 &format!("torch.jit.load({from}, \"cpu\").state_dict()"),
             ),
-            Zip::PyTorch => checkpoint("a PyTorch checkpoint with a pickle in it"),
-            Zip::Arrays => format!(
+            ZipContents::PyTorch => checkpoint("a PyTorch checkpoint with a pickle in it"),
+            ZipContents::Arrays => format!(
                 "It is an archive of NumPy arrays. Convert it in Python: `import numpy; from \
                  safetensors.numpy import save_file; save_file(dict(numpy.load({from})), {to})`."
             ),
-            Zip::Other => "It is a zip archive: unpack it, and use the file of weights in it.".to_owned(),
-            Zip::Cut => checkpoint(
-                "a zip archive that is cut off, so get it again; if it is a PyTorch checkpoint, there is a \
-                 pickle in it",
+            ZipContents::Other => "It is a zip archive. Unpack it, and use the file of weights in it.".to_owned(),
+            ZipContents::Cut => checkpoint(
+                "a zip archive that is cut off, so get it again; if it is a PyTorch checkpoint, it contains a \
+                 pickle",
             ),
         },
         [0x93, b'N', b'U', b'M', b'P', b'Y', ..] => format!(
-            "It is one NumPy array without a name. Convert it in Python, with the variable's name for \
+            "It is one NumPy array without a name. Convert it in Python, with the variable's name instead of \
              NAME: `import numpy; from safetensors.numpy import save_file; save_file({{\"NAME\": \
              numpy.load({from})}}, {to})`."
         ),
-        // The number that PyTorch's format before 1.6 begins with.
+        // The first bytes of PyTorch's format before 1.6.
         [0x80, 2, 0x8a, 0x0a, 0x6c, 0xfc, 0x9c, 0x46, ..] => {
             checkpoint("a PyTorch checkpoint, a pickle,")
         }
-        // A pickle's next byte is an instruction, and none is 0, as it is in a length.
+        // The next byte of a pickle is an instruction, which is never 0. In a header's length it is.
         [0x80, 2..=5, next, ..] if next != 0 && !is_header(&start) => {
-            "It is a pickle, which can run any program when it is loaded, so it is not read here: have the \
-             program that wrote it save its arrays with `safetensors.numpy.save_file`, or tensors with \
+            "It is a pickle, which can run any program when it is loaded, so it is not read. In the program that \
+             wrote it, save its arrays with `safetensors.numpy.save_file`, or tensors with \
              `safetensors.torch.save_file`."
                 .to_owned()
         }
-        [0x1f, 0x8b, ..] => "It is compressed: run `gunzip` on it.".to_owned(),
+        [0x1f, 0x8b, ..] => "It is compressed. Run `gunzip` on it.".to_owned(),
         [0x89, b'H', b'D', b'F', ..] => format!(
-            "It is an HDF5 file, as Keras writes. Convert it in Python, where its arrays have other names \
-             and orders than here: `import h5py; from safetensors.numpy import save_file; w = {{}}; \
+            "It is an HDF5 file, as Keras writes. Convert it in Python; the names and orders of its arrays will \
+             differ from this program's: `import h5py; from safetensors.numpy import save_file; w = {{}}; \
              h5py.File({from}).visititems(lambda k, v: w.update({{k.replace(\"/\", \".\"): v[()]}}) if \
              isinstance(v, h5py.Dataset) else None); save_file(w, {to})`."
         ),
         [b'{', ..] if contains(&start, b"\"weight_map\"") || contains(&start, b"\"metadata\"") => {
-            "It is the index of weights in several files: use one of those, with `--init-partial`, or join \
-             them in one file."
+            "It is the index of weights in several files. Use one of them with `--init-partial`, or join them in one \
+             file."
                 .to_owned()
         }
         _ => return None,
     })
 }
 
-/// Whether a file begins as safetensors files do: with the length of a header, and its first brace.
+/// Whether a file begins like a safetensors file: with the length of the header, and its brace.
 fn is_header(start: &[u8]) -> bool {
     matches!(start, [_, _, _, _, 0, 0, 0, 0, b'{', ..])
 }
@@ -113,7 +112,7 @@ fn python_string(path: &Path) -> String {
     format!("{:?}", path.display().to_string())
 }
 
-enum Zip {
+enum ZipContents {
     TorchScript,
     PyTorch,
     Arrays,
@@ -121,18 +120,18 @@ enum Zip {
     Cut,
 }
 
-/// Most bytes of an archive's end that are looked at for the names in it.
+/// The most bytes at an archive's end that are searched for names.
 const DIRECTORY: u64 = 4 << 20;
 
-/// What is in a zip archive, by the names in the directory at its end.
-fn zip_kind(file: &mut (impl Read + Seek)) -> Zip {
+/// The contents of a zip archive, by the names in the directory at its end.
+fn zip_contents(file: &mut (impl Read + Seek)) -> ZipContents {
     let mut end = Vec::new();
     let read = file.seek(SeekFrom::End(0)).and_then(|size| {
         file.seek(SeekFrom::Start(size.saturating_sub(DIRECTORY)))?;
         file.take(DIRECTORY).read_to_end(&mut end)
     });
     if read.is_err() || !contains(&end, b"PK\x05\x06") {
-        return Zip::Cut;
+        return ZipContents::Cut;
     }
     let mut names = Vec::new();
     for (at, _) in end.windows(4).enumerate().filter(|(_, found)| *found == b"PK\x01\x02") {
@@ -142,13 +141,13 @@ fn zip_kind(file: &mut (impl Read + Seek)) -> Zip {
     }
     let ends = |word: &[u8]| names.iter().any(|name| name.ends_with(word));
     if ends(b"/constants.pkl") {
-        Zip::TorchScript
+        ZipContents::TorchScript
     } else if ends(b"/data.pkl") {
-        Zip::PyTorch
+        ZipContents::PyTorch
     } else if ends(b".npy") {
-        Zip::Arrays
+        ZipContents::Arrays
     } else {
-        Zip::Other
+        ZipContents::Other
     }
 }
 

@@ -2,19 +2,19 @@
 //!
 //! | module | what is in it |
 //! |---|---|
-//! | [`cli`], [`commands`] | the command line, and what each command does |
-//! | [`usage`], [`failure`], [`panics`] | what the user can mend, exit statuses, panics out of tch |
-//! | [`config`] | the TOML file: one file a section, and which keys may change in a run |
-//! | `builtin` | the kinds of data and models that are built in |
-//! | [`data`], [`models`] | data sets and models, one a file |
+//! | [`cli`], [`commands`] | the command line, and the commands |
+//! | [`usage`], [`failure`], [`panics`] | errors that the user can fix, exit statuses, panics of tch |
+//! | [`config`] | the TOML file, one section per file, and which keys may change during a run |
+//! | `builtin` | configs with the kinds of data and models that are built in |
+//! | [`data`], [`models`] | data sets and models, one per file |
 //! | [`optimizer`], [`schedule`] | the inner optimizer, Lookahead around it, the learning rate |
-//! | [`distributed`] | the same run in several processes |
-//! | [`train`] | the loop, from top to bottom as the algorithm goes, and what happens around it |
-//! | [`checkpointing`], [`tensor_file`] | the training in files, and back |
-//! | [`initial`], [`file_kind`] | weights to begin with, from a file; what it is if it isn't one |
-//! | [`git`] | the working tree in which the program runs |
-//! | [`observer`], [`say`], [`controls`] | who is told, and who may ask |
-//! | [`background_writer`] | text for readers who may stop reading |
+//! | [`distributed`] | one run in several processes |
+//! | [`train`] | the training loop and its hooks |
+//! | [`checkpointing`], [`tensor_file`] | saving and restoring a training |
+//! | [`initial`], [`file_kind`] | initial weights from a file, and the recognition of other files |
+//! | [`git`] | the git revision that a run records |
+//! | [`observer`], [`console`], [`controls`] | output to the user, and commands and signals from outside |
+//! | [`background_writer`] | writing to readers that may block |
 
 pub mod background_writer;
 mod builtin;

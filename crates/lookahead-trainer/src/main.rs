@@ -10,29 +10,29 @@ use lookahead_trainer::{commands, failure, panics};
 use rustix::process::{Resource, getrlimit};
 use signal_hook::consts::SIGXFSZ;
 
-/// The stack of a process's first thread, usually.
+/// The usual stack size of a process's first thread.
 const STACK: usize = 8 << 20;
 
-/// Where `ulimit -s` leaves the first thread less, the work is done in a thread with as much.
+/// If `ulimit -s` gives the first thread less, the work is done in a second thread.
 fn main() -> ExitCode {
-    // None is no limit.
+    // `None` is no limit.
     if getrlimit(Resource::Stack).current.is_none_or(|bytes| bytes >= STACK as u64) {
         return run();
     }
     match std::thread::Builder::new().name("main".to_owned()).stack_size(STACK).spawn(run) {
         Ok(worker) => worker.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)),
-        // No room for one more thread.
+        // There is no room for another thread.
         Err(_) => run(),
     }
 }
 
 fn run() -> ExitCode {
-    // No one has to read what this program prints, and no training waits for it.
+    // Training never waits for a reader of this program's output.
     console::redirect_cerr();
     panics::report_in_background();
-    // Else a limit on the size of files would end the program; so it is as on a full disk.
+    // A limit on the size of files then acts like a full disk instead of ending the program.
     let _ = signal_hook::flag::register(SIGXFSZ, Arc::default());
-    // Else each step of a large model would get its memory from the system anew.
+    // Steps of a large model then reuse their memory instead of returning it to the system.
     let _ = lookahead_core::tch_ext::memory::keep_freed();
     let outcome = match Cli::parse().command {
         Command::Train(arguments) => commands::train(&arguments),

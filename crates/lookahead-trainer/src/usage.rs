@@ -1,12 +1,12 @@
-//! A refusal that the user can mend in the command line or the config.
+//! An error that the user can fix in the command line or the config.
 
-/// The command line or the config asks for what can't be: exit status 2.
+/// The command line or the config is wrong: exit status 2.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct UsageError(String);
 
 impl UsageError {
-    /// A refusal, in a full sentence.
+    /// An error with a full sentence.
     pub fn new(message: impl Into<String>) -> Self {
         UsageError(message.into())
     }

@@ -1,4 +1,4 @@
-//! `lookahead ctl`: asks a run that lives.
+//! `lookahead ctl`: controls a running run.
 
 use lookahead_run::command::{Command, Setting};
 use lookahead_run::{RunFolder, control};
@@ -9,10 +9,10 @@ use crate::cli::{self, CtlCommand};
 use crate::config::Override;
 use crate::console::eprint_line;
 
-/// Asks a run for something, and returns once it has accepted it; it does it at its next step.
+/// Sends a command to a run and returns once the run has accepted it. The run executes it at its next step.
 ///
 /// # Errors
-/// Where the run does not live, or does not accept it.
+/// If the run is not running, or refuses the command.
 pub fn ctl(arguments: &cli::Ctl) -> anyhow::Result<()> {
     let folder = RunFolder::open(&arguments.run)?;
     let command = match &arguments.command {
@@ -27,8 +27,7 @@ pub fn ctl(arguments: &cli::Ctl) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// A setting as it goes through the socket. JSON has no `nan` and no `inf`: they go as words, and
-/// whoever checks them says what they should have been.
+/// A setting as JSON. JSON has no `nan` and `inf`, so they are sent as words, which the run refuses.
 fn setting_of(set: &Override) -> anyhow::Result<Setting> {
     let value = match &set.value {
         toml::Value::Float(number) if !number.is_finite() => Value::String(number.to_string()),

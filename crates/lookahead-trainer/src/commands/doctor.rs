@@ -1,4 +1,4 @@
-//! `lookahead doctor`: what is found on this machine.
+//! `lookahead doctor`: checks this machine.
 
 use lookahead_core::distributed;
 use lookahead_core::tch_ext::build;
@@ -8,14 +8,17 @@ use crate::checkpointing::machine::Machine;
 use crate::console::print_line;
 use crate::data::{cifar10, cifar100, fashion_mnist};
 
-/// Prints what is found, what is missing and how to mend it. Nothing that is missing keeps the
-/// built-in digits from training, so this fails only where libtorch itself does not work.
+/// Prints what was found, what is missing and how to fix it. The built-in digits can be trained without any of it,
+/// so this fails only if libtorch does not work.
 ///
 /// # Errors
-/// Where libtorch does not compute.
+/// If libtorch does not compute.
 pub fn doctor() -> anyhow::Result<()> {
     let sum = tch::Tensor::f_from_slice(&[1.0f32, 2.0])?.f_sum(tch::Kind::Float)?;
-    anyhow::ensure!(f64::try_from(sum)? == 3.0, "libtorch computes 1 + 2 wrongly here.");
+    anyhow::ensure!(
+        f64::try_from(sum)? == 3.0,
+        "libtorch computes 1 + 2 incorrectly on this machine."
+    );
     let here = Machine::here();
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     print_row(
@@ -40,14 +43,15 @@ fn print_row(what: &str, found: &str) -> std::io::Result<()> {
 }
 
 fn cuda() -> String {
-    match (Cuda::is_available(), Cuda::device_count()) {
-        (true, count) => format!(
-            "{count} devices, cuDNN {}, several processes meet through {}",
-            Cuda::cudnn_is_available(),
-            if distributed::has_nccl() { "NCCL" } else { "Gloo (built without NCCL's headers)" }
-        ),
-        _ => "none: training runs on the CPU. With an NVIDIA GPU and its driver on this machine, \
-              run `just setup` and build again: it then takes the libtorch that has CUDA."
-            .to_owned(),
+    if Cuda::is_available() {
+        let backend = if distributed::has_nccl() { "NCCL" } else { "Gloo (built without NCCL)" };
+        return format!(
+            "{} devices, cuDNN {}, distributed training through {backend}",
+            Cuda::device_count(),
+            Cuda::cudnn_is_available()
+        );
     }
+    "none: training runs on the CPU. If this machine has an NVIDIA GPU and its driver, run `just setup` and \
+     build again to get libtorch with CUDA."
+        .to_owned()
 }

@@ -1,16 +1,13 @@
-//! `lookahead eval`: a saved model on the test set.
+//! `lookahead eval`: evaluates a saved model on the test set.
 
 use anyhow::Context;
 use lookahead_run::RunFolder;
 use lookahead_run::event::{Split, Task, Weights};
 use serde::Serialize;
 
-use super::{
-    are_final, label, refuse_other_program, retry_while_pruned, select_result, which_weights,
-};
+use super::selection::{are_final, label, open_run, retry_while_pruned, select_result};
 use crate::checkpointing::restore::load_weights;
 use crate::cli;
-use crate::config::Config;
 use crate::console::{eprint_line, print_line};
 use crate::data::{self, Dataset};
 use crate::models::Model;
@@ -20,17 +17,17 @@ use crate::train::setup::refuse_other_contents;
 
 /// What `--json` prints.
 #[derive(Debug, Serialize)]
-struct Report<'a> {
+struct EvalReport<'a> {
     run: &'a str,
     step: u64,
     weights: Weights,
     split: Split,
     #[serde(with = "lookahead_run::number")]
     loss: f64,
-    /// Not of a task without classes.
+    /// Only if something is classified.
     #[serde(skip_serializing_if = "Option::is_none")]
     accuracy: Option<f64>,
-    /// Of text only.
+    /// Only for text.
     #[serde(skip_serializing_if = "Option::is_none")]
     perplexity: Option<f64>,
     samples: u64,
@@ -39,14 +36,10 @@ struct Report<'a> {
 /// Evaluates a run's model on the test set. Writes nothing into the run.
 ///
 /// # Errors
-/// Where the run, a checkpoint or the data can't be read.
+/// If the run, a checkpoint or the data can't be read.
 pub fn eval(arguments: &cli::Eval) -> anyhow::Result<()> {
-    let folder = RunFolder::open(&arguments.run)?;
-    refuse_other_program(&folder)?;
-    let place = folder.config_path().display().to_string();
-    let config = Config::parse(&place, &folder.read_config()?, &[])?.config;
-    let weights = which_weights(arguments.weights, &config, folder.name())?;
-    // The run's own device may not be on this machine, and an evaluation can be had anywhere.
+    let (folder, config, weights) = open_run(&arguments.run, arguments.weights)?;
+    // This machine may lack the run's device.
     let device = config.train.device().unwrap_or(tch::Device::Cpu);
     config.train.use_threads();
     let data = data::load(&config.data)?;
@@ -58,12 +51,12 @@ pub fn eval(arguments: &cli::Eval) -> anyhow::Result<()> {
         let load = || load(&folder, arguments.from, are_final(weights, &config), (&model, &data));
         let step = retry_while_pruned(&folder, load)?;
         let found = evaluate(&model, &*data.test, Split::Test, weights, || false)?;
-        Ok((step, found.context("Nobody stopped it.")?))
+        Ok((step, found.context("An evaluation without a stop ends.")?))
     })?;
 
     let task = data.problem.task();
     if arguments.json {
-        let report = Report {
+        let report = EvalReport {
             run: folder.name(),
             step,
             weights,
@@ -89,24 +82,22 @@ pub fn eval(arguments: &cli::Eval) -> anyhow::Result<()> {
                 loss.exp()
             ),
             Task::Quadratic => {
-                format!(
-                    "{run} at step {step}, {set}: loss {loss:.6e} above the least one of {data}"
-                )
+                format!("{run} at step {step}, {set}: loss {loss:.6e} above the minimum of {data}")
             }
         })?;
     }
     Ok(())
 }
 
-/// Loads the weights of the checkpoint that was asked for, or of the run's result, and returns its step.
+/// Loads the weights of the selected checkpoint and returns its step.
 fn load(
     folder: &RunFolder,
-    from: Option<cli::From>,
+    from: Option<cli::CheckpointArgument>,
     is_final: bool,
     (model, data): (&Model, &Dataset),
 ) -> anyhow::Result<u64> {
     let (checkpoint, manifest, notes) = select_result(folder, from)?;
-    // A model of other symbols would answer, and mean nothing.
+    // With another alphabet, the result would be meaningless.
     refuse_other_contents(data, &manifest.metadata)?;
     load_weights(&checkpoint.path, is_final, &model.vs)?;
     notes.into_iter().for_each(eprint_line);

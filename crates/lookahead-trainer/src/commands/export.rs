@@ -1,42 +1,33 @@
-//! `lookahead export`: weights out of a checkpoint, for other programs.
+//! `lookahead export`: writes the weights of a checkpoint to a file for other programs.
 
 use std::path::Path;
 
-use lookahead_run::RunFolder;
-
-use super::{
-    are_final, label, refuse_other_program, retry_while_pruned, select_result, which_weights,
-};
+use super::selection::{are_final, label, open_run, retry_while_pruned, select_result};
 use crate::checkpointing::restore::weights_of;
 use crate::cli;
-use crate::config::Config;
 use crate::console::eprint_line;
 use crate::tensor_file::{entries, write_new};
 use crate::usage::UsageError;
 
-/// Writes one set of weights, and the buffers that belong to it, under the model's own names.
+/// Writes one set of weights and its buffers under the model's names.
 ///
 /// # Errors
-/// Where the run or a checkpoint can't be read, or the file is there already or can't be written.
+/// If the run or a checkpoint can't be read, or the file exists or can't be written.
 pub fn export(arguments: &cli::Export) -> anyhow::Result<()> {
-    let folder = RunFolder::open(&arguments.run)?;
-    refuse_other_program(&folder)?;
-    let place = folder.config_path().display().to_string();
-    let config = Config::parse(&place, &folder.read_config()?, &[])?.config;
-    let weights = which_weights(arguments.weights, &config, folder.name())?;
+    let (folder, config, weights) = open_run(&arguments.run, arguments.weights)?;
     let output = &arguments.output;
     refuse_other_formats(output)?;
     if output.symlink_metadata().is_ok() {
         return Err(UsageError::new(format!(
-            "{} exists, and an existing file is never overwritten: give another name to `--output`.",
+            "{} exists, and files are never overwritten. Use another name for `--output`.",
             output.display()
         ))
         .into());
     }
-    let slow = are_final(weights, &config);
+    let is_final = are_final(weights, &config);
     let (checkpoint, manifest, notes, tensors) = retry_while_pruned(&folder, || {
         let (checkpoint, manifest, notes) = select_result(&folder, arguments.from)?;
-        let tensors = weights_of(&checkpoint.path, slow)?;
+        let tensors = weights_of(&checkpoint.path, is_final)?;
         Ok((checkpoint, manifest, notes, tensors))
     })?;
     notes.into_iter().for_each(eprint_line);
@@ -46,8 +37,8 @@ pub fn export(arguments: &cli::Export) -> anyhow::Result<()> {
     write_new(output, signature.as_deref(), entries(tensors))?;
     if signature.is_none() {
         eprint_line(format_args!(
-            "Note: an earlier version saved {}, without the mean and standard deviation of the inputs, the \
-             alphabet, and the class names: they aren't in {} either.",
+            "Note: an earlier version saved {}, without the normalization of the inputs, the alphabet and the class \
+             names. {} lacks them too.",
             checkpoint.name(),
             output.display()
         ));
@@ -61,13 +52,13 @@ pub fn export(arguments: &cli::Export) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// A name that promises another format would mislead whoever loads the file.
+/// Refuses a name that looks like another format.
 fn refuse_other_formats(output: &Path) -> Result<(), UsageError> {
     match output.extension() {
         Some(extension) if !extension.eq_ignore_ascii_case("safetensors") => {
             Err(UsageError::new(format!(
-                "`--output` is {}, and only safetensors files are written: use {}, which \
-             `safetensors.torch.load_file` reads in Python.",
+                "`--output` is {}, but only safetensors files are written. Use {}, which \
+                 `safetensors.torch.load_file` reads in Python.",
                 output.display(),
                 output.with_extension("safetensors").display()
             )))

@@ -1,4 +1,4 @@
-//! `lookahead inspect`: what a run or a checkpoint holds, verified.
+//! `lookahead inspect`: verifies a run or a checkpoint and lists its contents.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -13,40 +13,40 @@ use lookahead_run::{
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::best_of;
+use super::selection::best_step;
 use crate::cli;
 use crate::console::print_line;
 use crate::data::signature::Signature;
-use crate::tensor_file::TensorFile;
+use crate::tensor_file::{Description, TensorFile};
 use crate::usage::UsageError;
 
-/// Prints what is found. Writes nothing into the folder.
+/// Verifies a run or a checkpoint and prints what it contains. Writes nothing into the folder.
 ///
 /// # Errors
-/// Where the path leads to neither; at the end, where something in it is damaged.
+/// If the path is neither; after the output, if something is damaged.
 pub fn inspect(arguments: &cli::Inspect) -> anyhow::Result<()> {
     let path = &arguments.path;
-    let found = match (path.join("manifest.json").exists(), path.join("config.toml").exists()) {
-        (true, _) => Found::Checkpoint(CheckpointReport::new(path)),
-        (false, true) => Found::Run(RunReport::new(path)?),
-        (false, false) => {
-            return Err(UsageError::new(format!(
-                "{} is neither the folder of a run, which has a `config.toml`, nor of a checkpoint, \
-                 which has a `manifest.json`. Give such as `checkpoints/mnist` or \
-                 `checkpoints/mnist/step-00001500`.",
-                path.display()
-            ))
-            .into());
-        }
+    let found = if path.join("manifest.json").exists() {
+        Found::Checkpoint(CheckpointReport::new(path))
+    } else if path.join("config.toml").exists() {
+        Found::Run(RunReport::new(path)?)
+    } else {
+        return Err(UsageError::new(format!(
+            "{} is neither the folder of a run, which has a `config.toml`, nor of a checkpoint, which has a \
+             `manifest.json`. Use for example `checkpoints/mnist` or `checkpoints/mnist/step-00001500`.",
+            path.display()
+        ))
+        .into());
     };
-    match arguments.json {
-        true => print_line(serde_json::to_string(&found)?)?,
-        false => print_line(found.text().trim_end())?,
+    if arguments.json {
+        print_line(serde_json::to_string(&found)?)?;
+    } else {
+        print_line(found.text().trim_end())?;
     }
     match found.faults() {
         0 => Ok(()),
-        1 => anyhow::bail!("{} holds something that is damaged: see above.", path.display()),
-        count => anyhow::bail!("{} holds {count} things that are damaged.", path.display()),
+        1 => anyhow::bail!("{} is damaged: see above.", path.display()),
+        count => anyhow::bail!("{} is damaged in {count} places: see above.", path.display()),
     }
 }
 
@@ -76,16 +76,16 @@ impl Found {
     }
 }
 
-/// What a run's folder holds.
+/// The contents of a run's folder.
 #[derive(Serialize)]
 struct RunReport {
     run: String,
-    /// `running`, `finished`, `stopped`, `failed`, or `interrupted` where the log has no end.
+    /// `running`, `finished`, `stopped`, `failed`, or `interrupted` if the log has no end event.
     state: &'static str,
-    /// What ended it, as in the event `run_ended`.
+    /// Why it ended, as in the event `run_ended`.
     #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<Reason>,
-    /// Why it ended.
+    /// The message of that event.
     #[serde(skip_serializing_if = "Option::is_none")]
     message: Option<String>,
     /// The last step in the log.
@@ -98,22 +98,22 @@ struct RunReport {
     warnings: u64,
     log_fault: Option<String>,
     about: Option<RunInfo>,
-    /// What the model takes and gives, by the newest valid checkpoint.
+    /// The model's inputs and outputs, by the newest valid checkpoint.
     #[serde(skip_serializing_if = "Value::is_null")]
     signature: Value,
-    checkpoints: Vec<Summary>,
+    checkpoints: Vec<CheckpointSummary>,
     abandoned: usize,
 }
 
-/// One checkpoint of a run, in short.
+/// One checkpoint of a run.
 #[derive(Serialize)]
-struct Summary {
+struct CheckpointSummary {
     name: String,
     step: u64,
     bytes: Option<u64>,
     created: Option<f64>,
     metrics: BTreeMap<String, Value>,
-    /// Whether it is the best of them on validation data.
+    /// Whether it is the best one on validation data.
     best: bool,
     /// What is wrong with it.
     fault: Option<String>,
@@ -122,7 +122,7 @@ struct Summary {
 impl RunReport {
     fn new(path: &Path) -> anyhow::Result<Self> {
         let folder = RunFolder::open(path)?;
-        let best = best_of(&folder).ok();
+        let best = best_step(&folder).ok();
         let mut signature = Value::Null;
         let mut summary = |found: &Checkpoint| {
             let verified = found.verify();
@@ -130,7 +130,7 @@ impl RunReport {
             if let Some(manifest) = manifest {
                 signature.clone_from(&manifest.metadata.signature);
             }
-            Summary {
+            CheckpointSummary {
                 name: found.name(),
                 step: found.step,
                 bytes: manifest.map(Manifest::bytes),
@@ -166,7 +166,7 @@ impl RunReport {
         Ok(report)
     }
 
-    /// As far as the log can be read.
+    /// Reads the log up to the first damaged line.
     fn read_log(&mut self, folder: &RunFolder) -> lookahead_run::Result<()> {
         let mut found = RunSummary::default();
         let read = log::records(&folder.events_path()).and_then(|mut records| {
@@ -217,22 +217,18 @@ impl RunReport {
             );
         }
         text += &signature_text(&self.signature);
-        let _ = match &self.log_fault {
-            Some(fault) => writeln!(text, "  event log: DAMAGED: {fault}"),
-            None => {
-                writeln!(text, "  event log: {} events, {} warnings", self.events, self.warnings)
-            }
+        text += &match &self.log_fault {
+            Some(fault) => format!("  event log: DAMAGED: {fault}\n"),
+            None => format!("  event log: {} events, {} warnings\n", self.events, self.warnings),
         };
-        for found in &self.checkpoints {
-            let _ = match (&found.fault, found.bytes) {
-                (Some(fault), _) => writeln!(text, "  {}: DAMAGED: {fault}", found.name),
-                (None, bytes) => writeln!(
-                    text,
-                    "  {}: valid, {} bytes{}{}",
-                    found.name,
+        for CheckpointSummary { name, bytes, metrics, best, fault, .. } in &self.checkpoints {
+            text += &match fault {
+                Some(fault) => format!("  {name}: DAMAGED: {fault}\n"),
+                None => format!(
+                    "  {name}: valid, {} bytes{}{}\n",
                     bytes.unwrap_or(0),
-                    listed(&found.metrics),
-                    if found.best { " (the best)" } else { "" }
+                    listed(metrics),
+                    if *best { " (the best)" } else { "" }
                 ),
             };
         }
@@ -240,19 +236,19 @@ impl RunReport {
             text += "  no checkpoint\n";
         }
         if self.abandoned > 0 {
-            let _ = writeln!(text, "  {} in abandoned/", self.abandoned);
+            text += &format!("  {} in abandoned/\n", self.abandoned);
         }
         text
     }
 }
 
-/// How many checkpoints of a run an abandoned timeline left.
+/// The number of checkpoints in `abandoned/`.
 fn abandoned_checkpoints(run: &Path) -> usize {
     let entries = std::fs::read_dir(run.join("abandoned")).into_iter().flatten().flatten();
     entries.filter(|entry| entry.path().is_dir()).count()
 }
 
-/// What a checkpoint holds.
+/// The contents of a checkpoint.
 #[derive(Serialize)]
 struct CheckpointReport {
     path: String,
@@ -260,13 +256,7 @@ struct CheckpointReport {
     fault: Option<String>,
     manifest: Option<Manifest>,
     /// The tensors of each file.
-    tensors: BTreeMap<String, BTreeMap<String, TensorReport>>,
-}
-
-#[derive(Serialize)]
-struct TensorReport {
-    dtype: String,
-    shape: Vec<i64>,
+    tensors: BTreeMap<String, BTreeMap<String, Description>>,
 }
 
 impl CheckpointReport {
@@ -281,13 +271,7 @@ impl CheckpointReport {
             let manifest = report.manifest.insert(manifest);
             for name in manifest.files.keys().filter(|name| name.ends_with(".safetensors")) {
                 let file: TensorFile<File> = TensorFile::open(&path.join(name))?;
-                let tensors = file.descriptions().into_iter().map(|(tensor, found)| {
-                    (
-                        tensor,
-                        TensorReport { dtype: format!("{:?}", found.dtype), shape: found.shape },
-                    )
-                });
-                report.tensors.insert(name.clone(), tensors.collect());
+                report.tensors.insert(name.clone(), file.descriptions());
             }
             Ok(())
         });
@@ -317,27 +301,27 @@ impl CheckpointReport {
         );
         text += &signature_text(&metadata.signature);
         if let Some(git) = &metadata.git {
-            let modified = if git.modified { ", with changes that are not in it" } else { "" };
+            let modified = if git.modified { ", with uncommitted changes" } else { "" };
             let _ = writeln!(text, "  git revision {}{modified}", git.revision);
         }
         for (name, FileEntry { bytes, sha256 }) in files {
             let _ = writeln!(text, "  {name}: {bytes} bytes, SHA-256 {sha256}");
-            for (tensor, TensorReport { dtype, shape }) in
+            for (tensor, Description { dtype, shape }) in
                 self.tensors.get(name).into_iter().flatten()
             {
-                let _ = writeln!(text, "    {tensor}  {dtype} {shape:?}");
+                let _ = writeln!(text, "    {tensor}  {dtype:?} {shape:?}");
             }
         }
         text
     }
 }
 
-/// A model's signature for people, if it is one of this version.
+/// A model's signature as text, if this version can read it.
 fn signature_text(signature: &Value) -> String {
     Signature::deserialize(signature).map(|signature| signature.text()).unwrap_or_default()
 }
 
-/// As the event log writes numbers.
+/// The metrics, in the number format of the event log.
 fn metrics(metadata: &TrainingMetadata) -> BTreeMap<String, Value> {
     let all = metadata.metrics.iter();
     let written =

@@ -8,7 +8,7 @@ use lookahead_run::event::{Event, Resumed, RunEnded, Status};
 use lookahead_run::{Checkpoint, RunFolder, RunLock, TrainingMetadata, log};
 use serde_json::{Map, Value};
 
-use super::{refuse_other_program, select_checkpoint};
+use super::selection::{refuse_other_program, select_checkpoint};
 use crate::checkpointing::ranks::{self, Plan, Received};
 use crate::cli;
 use crate::config::mutable_keys::{
@@ -90,7 +90,7 @@ pub(super) fn resumable(out: &Path, name: &str) -> anyhow::Result<Option<RunLock
 /// Goes on with a run as the process that keeps its record.
 pub(super) fn continue_run(
     lock: &RunLock,
-    from: Option<cli::From>,
+    from: Option<cli::CheckpointArgument>,
     shared: &cli::Shared,
     workers: WorkerGroup,
 ) -> anyhow::Result<()> {

@@ -13,13 +13,13 @@ use serde_json::Value as Json;
 use signal_hook::consts::{SIGHUP, SIGINT};
 use signal_hook::iterator::Signals;
 
-use self::report::Report;
+use self::report::SweepReport;
 use crate::cli;
 use crate::config::{Config, Override};
 use crate::console::{self, eprint_line, print_line};
 use crate::controls::{Hangup, STOPS};
 
-/// Runs a sweep, from where it is to its end.
+/// Runs a sweep, or resumes it.
 ///
 /// # Errors
 /// If the sweep's file or one of its configs is refused, or runs failed.
@@ -35,7 +35,7 @@ pub fn sweep(arguments: &cli::Sweep) -> anyhow::Result<()> {
     let jobs = arguments.jobs.map_or_else(|| plan.jobs(processors), usize::from);
     let folder = SweepFolder::create(&arguments.out, &name)?;
     let _lock = folder.lock()?;
-    let mut report = Report::new(arguments.quiet);
+    let mut report = SweepReport::new(arguments.quiet);
     report.begin(&plan, jobs, processors, &folder);
     let options = Options {
         program: std::env::current_exe().context("This program's own path can't be found.")?,
@@ -98,8 +98,8 @@ fn conclude(
         eprint_line(format_args!("failed: {name}: {why}"));
     }
     anyhow::bail!(
-        "{failed} of {total} runs failed. The rest of their output is in {}. Once the cause is fixed, \
-         `{again} --retry-failed` tries them again.",
+        "{failed} of {total} runs failed. Their output is in {}. Fix the cause, then run `{again} \
+         --retry-failed`.",
         folder.path().join("output").display()
     );
 }
@@ -116,7 +116,7 @@ fn again(arguments: &cli::Sweep) -> String {
     command
 }
 
-/// The points with what they set, on stdout.
+/// Prints the points and their settings.
 fn list(plan: &Plan) -> anyhow::Result<()> {
     for planned in &plan.points {
         print_line(&planned.point.name)?;
@@ -141,25 +141,25 @@ fn resolve(path: &Path, sets: &[(String, toml::Value)]) -> Result<Json, Refused>
     Ok(loaded.config.to_json())
 }
 
-/// How often the sweep was asked to stop: once by any signal, and a second time by a second SIGINT.
+/// Counts requests to stop: the first signal, and then each SIGINT.
 fn listen() -> anyhow::Result<Arc<AtomicU32>> {
-    let mut meant = STOPS.to_vec();
+    let mut handled = STOPS.to_vec();
     if Hangup::of(false) == Hangup::Stop {
-        meant.push(SIGHUP);
+        handled.push(SIGHUP);
     }
-    let mut signals = Signals::new(meant).context("The signal handlers can't be installed.")?;
-    let asked = Arc::<AtomicU32>::default();
-    let theirs = Arc::clone(&asked);
+    let mut signals = Signals::new(handled).context("The signal handlers can't be installed.")?;
+    let requests = Arc::<AtomicU32>::default();
+    let counted = Arc::clone(&requests);
     std::thread::Builder::new()
         .name("signals".into())
         .spawn(move || {
             for signal in signals.forever() {
-                let is_first = theirs.load(Ordering::Relaxed) == 0;
+                let is_first = counted.load(Ordering::Relaxed) == 0;
                 if is_first || signal == SIGINT {
-                    theirs.fetch_add(1, Ordering::Relaxed);
+                    counted.fetch_add(1, Ordering::Relaxed);
                 }
             }
         })
-        .context("The thread that listens to signals can't be started.")?;
-    Ok(asked)
+        .context("The thread that handles signals can't be started.")?;
+    Ok(requests)
 }

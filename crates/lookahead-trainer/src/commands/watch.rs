@@ -1,4 +1,4 @@
-//! `lookahead watch`: the dashboard on runs that live elsewhere.
+//! `lookahead watch`: the dashboard on runs of other processes.
 
 mod lines;
 
@@ -16,15 +16,15 @@ use crate::cli;
 use crate::console::eprint_line;
 use crate::usage::UsageError;
 
-/// Runs of a sweep that are shown from the start: their curves can be told apart.
+/// The number of runs of a sweep that are shown from the start, so that their curves can be distinguished.
 const MOST: usize = 8;
-/// How often it is looked whether runs of a sweep have begun.
+/// The interval in which new runs of a sweep are looked for.
 const LOOK: Duration = Duration::from_secs(1);
 
-/// Shows runs until the user leaves, or, on a terminal that shows lines only, until they are over.
+/// Shows runs until the user quits or, on a terminal that can only show lines, until they end.
 ///
 /// # Errors
-/// Where a folder is no run's and no sweep's, or there is no terminal to draw on.
+/// If a folder is neither a run's nor a sweep's, or there is no terminal to draw on.
 pub fn watch(arguments: &cli::Watch) -> anyhow::Result<()> {
     let (mut runs, mut sweeps) = (Vec::new(), Vec::new());
     for path in &arguments.runs {
@@ -36,18 +36,18 @@ pub fn watch(arguments: &cli::Watch) -> anyhow::Result<()> {
     if !std::io::stdout().is_terminal() {
         let run = arguments.runs[0].display();
         return Err(UsageError::new(format!(
-            "`lookahead watch` draws on a terminal, and standard output is none. How a run fares is \
-             told by `lookahead ctl {run} status`; its events are in {run}/events.jsonl."
+            "`lookahead watch` needs a terminal, but standard output is not one. Use `lookahead ctl {run} status`, \
+             or read {run}/events.jsonl."
         ))
         .into());
     }
     let later = (!sweeps.is_empty()).then(|| newcomers(sweeps)).transpose()?;
     if let (true, Some(later)) = (runs.is_empty(), &later) {
-        eprint_line("No run has begun yet: waiting for the first.");
+        eprint_line("No run has started yet. Waiting for the first one.");
         runs.extend(later.recv());
     }
     if let Some(reason) = lookahead_dashboard::incapable_terminal() {
-        eprint_line(format_args!("Note: {reason}: lines instead of the dashboard."));
+        eprint_line(format_args!("Note: {reason}. Showing lines instead of the dashboard."));
         return lines::watch(&runs, later);
     }
     Ok(lookahead_dashboard::watch(&runs, later, arguments.look.options())?)
@@ -56,13 +56,13 @@ pub fn watch(arguments: &cli::Watch) -> anyhow::Result<()> {
 /// A sweep that is watched.
 struct Sweep {
     runs: PathBuf,
-    /// Names of runs that were there, or are shown.
+    /// The names of the runs that existed at the start.
     known: BTreeSet<String>,
     shown: BTreeSet<String>,
 }
 
 impl Sweep {
-    /// Takes the runs of a sweep that are to be shown first, the latest last, as they will come.
+    /// Adds the latest runs of a sweep to `runs`, the newest last.
     fn new(folder: &SweepFolder, runs: &mut Vec<RunFolder>) -> anyhow::Result<Sweep> {
         let all = latest(&folder.runs(), usize::MAX)?;
         let known = all.iter().map(|run| run.name().to_owned()).collect();
@@ -72,8 +72,7 @@ impl Sweep {
         Ok(Sweep { runs: folder.runs(), known, shown })
     }
 
-    /// Sends the runs that have begun since, old ones that go on among them; `None` where nobody
-    /// listens.
+    /// Sends the runs that have started or resumed since. `None` if no one receives them.
     fn look(&mut self, newcomers: &Sender<RunFolder>) -> Option<()> {
         let entries = std::fs::read_dir(&self.runs).into_iter().flatten().flatten();
         for entry in entries {
@@ -91,7 +90,7 @@ impl Sweep {
     }
 }
 
-/// The runs that begin from now on.
+/// The runs that start from now on.
 fn newcomers(mut sweeps: Vec<Sweep>) -> anyhow::Result<Receiver<RunFolder>> {
     let (sender, receiver) = unbounded();
     thread::Builder::new().name("sweeps".into()).spawn(move || {

@@ -1,7 +1,7 @@
 use super::*;
 
 #[test]
-fn pages_and_pointers_are_told_from_files() {
+fn pages_and_pointers_are_recognized() {
     for (start, word) in [
         ("version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n", "git lfs pull"),
         ("\u{feff}\n<!DOCTYPE html><html>", "web page"),

@@ -1,6 +1,6 @@
 use super::*;
 
-/// Where there is a repository at all: a source archive has none.
+/// A source archive has no repository.
 #[test]
 fn a_revision_is_hexadecimal() {
     if let Some(git) = state() {

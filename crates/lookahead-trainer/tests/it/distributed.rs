@@ -284,9 +284,12 @@ fn commands_to_one_process_reach_all() {
     sandbox.wait_for("run", &mut ranks[0], begun);
     let status = succeeded(sandbox.lookahead(&["ctl", "runs/run", "status"]));
     let status = String::from_utf8(status.stdout).unwrap();
-    for words in
-        ["Rank 0 when they met last: loss", "Rank 1", "from the mean.", "`set` can change nothing"]
-    {
+    for words in [
+        "Rank 0 at the last exchange: loss",
+        "Rank 1",
+        "from the mean",
+        "`set` can't change anything",
+    ] {
         assert!(status.contains(words), "{words}: {status}");
     }
     let asked = sandbox.lookahead(&["ctl", "runs/run", "checkpoint"]);

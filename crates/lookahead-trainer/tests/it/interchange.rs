@@ -17,7 +17,7 @@ fn both_sets_of_weights_are_exported() {
         sandbox.lookahead(&[&["export", "runs/run", "--output", file], more].concat())
     };
     let said = stderr(&succeeded(export("slow.safetensors", &[])));
-    assert!(said.contains("slow weights φ of step-00000014"), "{said}");
+    assert!(said.contains("slow weights of step-00000014"), "{said}");
     succeeded(export("fast.safetensors", &["--weights", "fast", "--from", "13"]));
     let bytes = |name: &str| std::fs::read(sandbox.path().join(name)).unwrap();
     assert!(bytes("slow.safetensors") == sandbox.tensors("run", 14)[0]);
@@ -45,7 +45,7 @@ fn without_lookahead_the_fast_weights_are_the_model() {
     let sandbox = Sandbox::new(SMALL);
     sandbox.train("run", &["--set", "lookahead=false"]);
     let export = ["export", "runs/run", "--output", "model.safetensors"];
-    assert!(stderr(&succeeded(sandbox.lookahead(&export))).contains("fast weights θ"));
+    assert!(stderr(&succeeded(sandbox.lookahead(&export))).contains("fast weights of"));
     let exported = std::fs::read(sandbox.path().join("model.safetensors")).unwrap();
     assert!(exported == sandbox.tensors("run", 14)[0]);
     let slow = ["export", "runs/run", "-o", "other", "--weights", "slow"];
@@ -275,7 +275,7 @@ fn weights_in_other_formats_are_converted_as_the_error_says() {
     for (file, words) in [
         ("pickled.pkl", "It is a pickle"),
         ("one.npy", "one NumPy array without a name"),
-        ("other.zip", "It is a zip archive: unpack it"),
+        ("other.zip", "It is a zip archive. Unpack it"),
         ("cut.pt", "a zip archive that is cut off"),
         ("compressed.gz", "run `gunzip`"),
         ("cut.safetensors", "it is cut off, so get it again"),

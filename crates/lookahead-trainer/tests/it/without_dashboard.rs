@@ -31,7 +31,7 @@ fn the_first_and_the_last_step_and_evaluations_have_lines() {
     let said = stderr(&sandbox.train("every", &["--progress-every", "0"]));
     assert_eq!(said.matches("  lr ").count(), 14, "{said}");
     let output = sandbox.lookahead(&train("other", &["--progress-every=-1"]));
-    failed(&output, 2, &["`-1` is no time", "from 0 on"]);
+    failed(&output, 2, &["`-1` is not a number of seconds", "10 or 0.5"]);
 }
 
 #[test]

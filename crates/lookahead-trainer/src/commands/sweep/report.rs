@@ -12,7 +12,7 @@ use crate::observer::has_a_terminal;
 const LINES: Duration = Duration::from_secs(30);
 
 /// Reports on a sweep.
-pub(super) struct Report {
+pub(super) struct SweepReport {
     quiet: bool,
     bars: Option<Bars>,
     /// When the last line was written.
@@ -27,9 +27,9 @@ struct Bars {
     runs: Vec<ProgressBar>,
 }
 
-impl Report {
-    pub(super) fn new(quiet: bool) -> Report {
-        Report { quiet, bars: None, reported: Instant::now(), stopping: false }
+impl SweepReport {
+    pub(super) fn new(quiet: bool) -> SweepReport {
+        SweepReport { quiet, bars: None, reported: Instant::now(), stopping: false }
     }
 
     /// Prints what the sweep is about to do.
@@ -66,7 +66,7 @@ impl Report {
     }
 }
 
-impl Reporter for Report {
+impl Reporter for SweepReport {
     fn progress(&mut self, progress: &Progress) {
         if progress.stopping && !self.stopping {
             self.stopping = true;

@@ -1,4 +1,4 @@
-//! `lookahead watch` on a terminal that can't draw: what happens in the runs, as lines.
+//! `lookahead watch` on a terminal that can't draw: the events of the runs as lines.
 
 use std::thread;
 use std::time::{Duration, Instant};
@@ -11,20 +11,20 @@ use lookahead_run::{LogItem, LogTail, RunFolder, RunSummary, Writer};
 use crate::console::{eprint_line, print_line};
 use crate::observer::{EVERY, Lines};
 
-/// How often the logs are looked at.
+/// The interval in which the logs are read.
 const POLL: Duration = Duration::from_millis(200);
-/// Events that are taken from a log at once.
+/// The most events that are read from a log at once.
 const AT_ONCE: usize = 4096;
 
-/// Writes what happens in the runs to stdout, until all of them are over.
+/// Writes the events of the runs to stdout until all of them have ended.
 ///
 /// # Errors
-/// If nothing takes the lines.
+/// If stdout can't be written.
 pub(super) fn watch(runs: &[RunFolder], later: Option<Receiver<RunFolder>>) -> anyhow::Result<()> {
     let mut all: Vec<Watched> = runs.iter().map(Watched::new).collect();
-    // A sweep may begin more runs at any time.
+    // A sweep may start more runs at any time.
     let may_grow = later.is_some();
-    while may_grow || all.iter().any(|run| !run.is_over) {
+    while may_grow || all.iter().any(|run| !run.has_finished) {
         all.extend(later.iter().flat_map(|later| later.try_iter()).map(|run| Watched::new(&run)));
         let is_single = all.len() == 1;
         let mut is_new = false;
@@ -44,10 +44,10 @@ struct Watched {
     lines: Lines,
     heard: Instant,
     summary: RunSummary,
-    /// Unix time of the first and of the last event that was written, once the log is read again.
+    /// The times of the first and the last event that were written, once the log is read again.
     written: Option<(f64, f64)>,
-    is_over: bool,
-    complained: Option<String>,
+    has_finished: bool,
+    reported: Option<String>,
 }
 
 impl Watched {
@@ -59,20 +59,20 @@ impl Watched {
             heard: Instant::now(),
             summary: RunSummary::default(),
             written: None,
-            is_over: false,
-            complained: None,
+            has_finished: false,
+            reported: None,
         }
     }
 
-    /// Writes the lines for what is new; whether anything is.
+    /// Writes the lines of new events; whether there are any.
     fn look(&mut self, is_single: bool) -> anyhow::Result<bool> {
         let found = match self.tail.read(AT_ONCE) {
             Ok(found) => found,
             Err(error) => {
                 let why = error.to_string();
-                if self.complained.as_ref() != Some(&why) {
+                if self.reported.as_ref() != Some(&why) {
                     eprint_line(&why);
-                    self.complained = Some(why);
+                    self.reported = Some(why);
                 }
                 return Ok(false);
             }
@@ -87,7 +87,7 @@ impl Watched {
                     Vec::new()
                 }
                 LogItem::Damaged { line, cause } => {
-                    vec![format!("Line {line} of the log is skipped: {cause}.")]
+                    vec![format!("Skipped line {line} of the log: {cause}.")]
                 }
             };
             for line in lines.iter().flat_map(|line| line.lines()) {
@@ -99,13 +99,13 @@ impl Watched {
             return Ok(true);
         }
         self.tail.rest();
-        let was_over = self.is_over;
+        let had_finished = self.has_finished;
         let is_gone = self.run.writer().is_ok_and(|writer| writer == Writer::Gone);
         let has_crashed = is_gone && self.heard.elapsed() >= SILENCE;
-        self.is_over = self.summary.events > 0 && (self.has_ended() || has_crashed);
-        if self.is_over && !was_over && !self.has_ended() {
+        self.has_finished = self.summary.events > 0 && (self.has_ended() || has_crashed);
+        if self.has_finished && !had_finished && !self.has_ended() {
             let line = "Crashed: its process is gone, and its log has no end. `lookahead resume` \
-                        continues from its newest checkpoint.";
+                        resumes it from its newest checkpoint.";
             self.write(line, is_single)?;
         }
         Ok(false)
@@ -115,13 +115,13 @@ impl Watched {
         self.summary.ended().is_some()
     }
 
-    /// The lines for an event, unless they were written before the log was read again.
+    /// The lines of an event, unless they were written before the log was read again.
     fn lines_of(&mut self, record: &Record) -> Vec<String> {
         let mut lines = Vec::new();
         if let Some((first, last)) = self.written {
             let is_first = self.summary.events == 0;
             if is_first && record.time != first {
-                lines.push("The log starts again: it is another run's.".to_owned());
+                lines.push("The log starts again: it belongs to another run.".to_owned());
                 self.written = None;
             } else if record.time > last {
                 self.written = None;
@@ -135,8 +135,8 @@ impl Watched {
         lines
     }
 
-    /// Writes a line, with the run's name before it where there are several. What another program
-    /// wrote into a log must not steer the terminal.
+    /// Writes a line, after the run's name if there are several. Control characters in a log must not reach the
+    /// terminal.
     fn write(&self, line: &str, is_single: bool) -> anyhow::Result<()> {
         let name = if is_single { String::new() } else { format!("{}: ", self.run.name()) };
         let line: String = format!("{name}{line}").chars().filter(|c| !c.is_control()).collect();
