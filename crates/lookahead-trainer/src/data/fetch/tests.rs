@@ -67,17 +67,17 @@ fn what_another_process_fetched_meanwhile_is_kept() {
     let whole = |folder: &Path| Ok(std::fs::metadata(folder.join("one")).map(|_| ())?);
     let fill = |folder: &Path| {
         std::fs::create_dir(&cache)?;
-        std::fs::write(cache.join("one"), "theirs")?;
-        Ok(std::fs::write(folder.join("one"), "ours")?)
+        std::fs::write(cache.join("one"), "other")?;
+        Ok(std::fs::write(folder.join("one"), "own")?)
     };
     into_cache(&cache, whole, fill).unwrap();
-    assert_eq!(std::fs::read(cache.join("one")).unwrap(), b"theirs");
+    assert_eq!(std::fs::read(cache.join("one")).unwrap(), b"other");
 
     // An incomplete one gives way.
     std::fs::rename(cache.join("one"), cache.join("other")).unwrap();
-    let fill = |folder: &Path| Ok(std::fs::write(folder.join("one"), "ours")?);
+    let fill = |folder: &Path| Ok(std::fs::write(folder.join("one"), "own")?);
     into_cache(&cache, whole, fill).unwrap();
-    assert_eq!(std::fs::read(cache.join("one")).unwrap(), b"ours");
+    assert_eq!(std::fs::read(cache.join("one")).unwrap(), b"own");
     assert!(!cache.join("other").exists());
 }
 
@@ -96,7 +96,7 @@ fn what_is_cut_off_or_wrong_never_reaches_the_cache() {
 
     std::fs::create_dir(&cache).unwrap();
     std::fs::write(cache.join("old"), "kept").unwrap();
-    let nobody = "http://127.0.0.1:9";
-    assert!(download(nobody, &["one"], &cache, |_| Ok(())).is_err());
+    let unreachable = "http://127.0.0.1:9";
+    assert!(download(unreachable, &["one"], &cache, |_| Ok(())).is_err());
     assert_eq!(std::fs::read(cache.join("old")).unwrap(), b"kept");
 }

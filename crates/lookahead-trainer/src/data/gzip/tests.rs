@@ -39,7 +39,7 @@ fn damaged_and_cut_off_files_are_refused() {
         let mut changed = whole.clone();
         changed[place] ^= 0x55;
         let found = decompress(&changed, 600);
-        // Some bytes of the header, such as the time, say nothing of the contents.
+        // Some bytes of the header, for example the time, are not part of the contents.
         assert!(found.is_err() || found == Ok(b"pixels".repeat(100)), "byte {place}");
     }
 }
