@@ -33,9 +33,6 @@ impl Config {
     }
 
     /// [`parse_with`](Self::parse_with) the kinds that are built in.
-    ///
-    /// # Errors
-    /// As [`parse_with`](Self::parse_with).
     pub fn parse(origin: &str, text: &str, overrides: &[Override]) -> Result<Loaded, ConfigError> {
         Config::parse_with(&KINDS, origin, text, overrides)
     }

@@ -130,21 +130,16 @@ fn zip_contents(file: &mut (impl Read + Seek)) -> ZipContents {
         file.seek(SeekFrom::Start(size.saturating_sub(DIRECTORY)))?;
         file.take(DIRECTORY).read_to_end(&mut end)
     });
+    let directory = end.windows(4).position(|found| found == b"PK\x01\x02").map(|at| &end[at..]);
     if read.is_err() || !contains(&end, b"PK\x05\x06") {
         return ZipContents::Cut;
     }
-    let mut names = Vec::new();
-    for (at, _) in end.windows(4).enumerate().filter(|(_, found)| *found == b"PK\x01\x02") {
-        let length =
-            end.get(at + 28..at + 30).map(|n| usize::from(u16::from_le_bytes([n[0], n[1]])));
-        names.extend(length.and_then(|length| end.get(at + 46..at + 46 + length)));
-    }
-    let ends = |word: &[u8]| names.iter().any(|name| name.ends_with(word));
-    if ends(b"/constants.pkl") {
+    let has = |name: &[u8]| directory.is_some_and(|directory| contains(directory, name));
+    if has(b"/constants.pkl") {
         ZipContents::TorchScript
-    } else if ends(b"/data.pkl") {
+    } else if has(b"/data.pkl") {
         ZipContents::PyTorch
-    } else if ends(b".npy") {
+    } else if has(b".npy") {
         ZipContents::Arrays
     } else {
         ZipContents::Other

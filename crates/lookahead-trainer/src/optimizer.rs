@@ -43,9 +43,6 @@ pub enum Optimizer {
 
 impl Optimizer {
     /// Builds it for the trainable variables of `vs`.
-    ///
-    /// # Errors
-    /// The errors of the optimizer.
     pub fn new(
         inner: &OptimizerConfig,
         lookahead: Option<&LookaheadConfig>,
@@ -62,14 +59,15 @@ impl Optimizer {
         Ok(Optimizer::Lookahead(Box::new(builder.build(vs, inner.lr)?)))
     }
 
-    /// Both are inner optimizers.
-    fn inner(&self) -> &dyn InnerOptimizer {
+    /// The optimizer of libtorch.
+    fn tch(&self) -> &TchOptimizer {
         match self {
             Optimizer::Bare(inner) => inner,
-            Optimizer::Lookahead(lookahead) => &**lookahead,
+            Optimizer::Lookahead(lookahead) => lookahead.inner(),
         }
     }
 
+    /// What takes the steps: Lookahead is an inner optimizer too.
     fn inner_mut(&mut self) -> &mut dyn InnerOptimizer {
         match self {
             Optimizer::Bare(inner) => inner,
@@ -79,30 +77,21 @@ impl Optimizer {
 
     /// The trained parameters, in the inner optimizer's order.
     pub fn parameters(&self) -> &[Parameter] {
-        self.inner().parameters()
+        self.tch().parameters()
     }
 
     /// The name of the inner optimizer, for example `adamw`.
     pub fn name(&self) -> &'static str {
-        match self {
-            Optimizer::Bare(inner) => inner.name(),
-            Optimizer::Lookahead(lookahead) => lookahead.inner().name(),
-        }
+        self.tch().name()
     }
 
     /// Computes the gradients of `loss`.
-    ///
-    /// # Errors
-    /// The errors of libtorch.
     pub fn backward(&mut self, loss: &Tensor) -> anyhow::Result<()> {
         self.inner_mut().zero_grad()?;
         Ok(loss.f_backward()?)
     }
 
     /// One step of the inner optimizer. False if it was skipped because of NaN or infinity in the gradients.
-    ///
-    /// # Errors
-    /// The errors of the optimizer.
     pub fn inner_step(&mut self) -> lookahead_core::Result<bool> {
         match self {
             Optimizer::Bare(inner) => inner.step().map(|()| true),
@@ -112,32 +101,24 @@ impl Optimizer {
 
     /// Whether the next [`sync_if_due`](Self::sync_if_due) syncs; never without Lookahead.
     pub fn sync_is_due(&self) -> bool {
-        match self {
-            Optimizer::Bare(_) => false,
-            Optimizer::Lookahead(lookahead) => lookahead.sync_is_due(),
-        }
+        self.around().is_some_and(Lookahead::sync_is_due)
     }
 
     /// Syncs if k inner steps have been taken since the last sync. False if not, or if θ went back to φ
     /// instead.
-    ///
-    /// # Errors
-    /// The errors of the optimizer.
     pub fn sync_if_due(&mut self) -> lookahead_core::Result<bool> {
-        match self {
-            Optimizer::Bare(_) => Ok(false),
-            Optimizer::Lookahead(lookahead) => lookahead.sync_if_due(),
-        }
+        self.lookahead().map_or(Ok(false), Lookahead::sync_if_due)
     }
 
     /// As [`sync_if_due`](Self::sync_if_due), at the end of a run, also inside a cycle.
-    ///
-    /// # Errors
-    /// The errors of the optimizer.
     pub fn finish(&mut self) -> lookahead_core::Result<bool> {
+        self.lookahead().map_or(Ok(false), Lookahead::finish)
+    }
+
+    fn around(&self) -> Option<&Lookahead<TchOptimizer>> {
         match self {
-            Optimizer::Bare(_) => Ok(false),
-            Optimizer::Lookahead(lookahead) => Lookahead::finish(lookahead),
+            Optimizer::Bare(_) => None,
+            Optimizer::Lookahead(lookahead) => Some(lookahead),
         }
     }
 
@@ -152,32 +133,20 @@ impl Optimizer {
     /// The synchronization period of the current cycle, and that of the next one if it differs. None
     /// without Lookahead.
     pub fn k(&self) -> (Option<u64>, Option<u64>) {
-        match self {
-            Optimizer::Bare(_) => (None, None),
-            Optimizer::Lookahead(lookahead) => (Some(lookahead.k()), lookahead.pending_k()),
-        }
+        self.around().map_or((None, None), |around| (Some(around.k()), around.pending_k()))
     }
 
     /// Inner steps since the last sync; 0 without Lookahead.
     pub fn phase(&self) -> u64 {
-        match self {
-            Optimizer::Bare(_) => 0,
-            Optimizer::Lookahead(lookahead) => lookahead.phase(),
-        }
+        self.around().map_or(0, Lookahead::phase)
     }
 
     /// Sets the learning rate.
-    ///
-    /// # Errors
-    /// The errors of the optimizer.
     pub fn set_learning_rate(&mut self, lr: f64) -> lookahead_core::Result<()> {
         self.inner_mut().set_learning_rate(lr)
     }
 
     /// Sets the weight decay.
-    ///
-    /// # Errors
-    /// The errors of the optimizer.
     pub fn set_weight_decay(&mut self, weight_decay: f64) -> lookahead_core::Result<()> {
         match self {
             Optimizer::Bare(inner) => inner.set_weight_decay(weight_decay),
@@ -186,17 +155,11 @@ impl Optimizer {
     }
 
     /// Everything that determines the next steps apart from the model's variables.
-    ///
-    /// # Errors
-    /// The errors of the optimizer.
     pub fn state(&mut self) -> lookahead_core::Result<State> {
         self.inner_mut().state()
     }
 
     /// As [`state`](Self::state), in the memory of an earlier state.
-    ///
-    /// # Errors
-    /// The errors of the optimizer.
     pub fn state_into(&mut self, state: &mut State) -> lookahead_core::Result<()> {
         self.inner_mut().state_into(state)
     }

@@ -132,9 +132,6 @@ pub struct TensorFile<R> {
 
 impl TensorFile<File> {
     /// Opens the file at `path` and reads its header.
-    ///
-    /// # Errors
-    /// If it can't be read or is not a safetensors file.
     pub fn open(path: &Path) -> anyhow::Result<Self> {
         let shown = path.display();
         let file = lookahead_run::open_plain(path)
@@ -216,9 +213,6 @@ impl<R: Read + Seek> TensorFile<R> {
     }
 
     /// Reads all tensors, on the CPU.
-    ///
-    /// # Errors
-    /// As [`tensor`](Self::tensor).
     pub fn tensors(&mut self) -> anyhow::Result<BTreeMap<String, Tensor>> {
         let names = self.metadata.offset_keys();
         names.into_iter().map(|name| Ok((name.clone(), self.tensor(&name)?))).collect()
@@ -226,9 +220,6 @@ impl<R: Read + Seek> TensorFile<R> {
 }
 
 /// Reads all tensors of the file at `path`, on the CPU.
-///
-/// # Errors
-/// If it can't be read or is not a safetensors file.
 pub fn read(path: &Path) -> anyhow::Result<BTreeMap<String, Tensor>> {
     let tensors = TensorFile::open(path)?.tensors();
     tensors.with_context(|| format!("The file {} can't be read.", path.display()))

@@ -19,9 +19,6 @@ const WIDTH: u32 = 1200;
 const HEIGHT: u32 = 480;
 
 /// Prints tables, and writes the requested files.
-///
-/// # Errors
-/// If the runs can't be read or compared, or a file can't be written.
 pub fn compare(arguments: &cli::Compare) -> anyhow::Result<()> {
     let options = Options {
         metric: arguments.metric.map(|metric| match metric {

@@ -10,9 +10,6 @@ use crate::data::{cifar10, cifar100, fashion_mnist};
 
 /// Prints what was found, what is missing and how to fix it. The built-in digits can be trained without any of it,
 /// so this fails only if libtorch does not work.
-///
-/// # Errors
-/// If libtorch does not compute.
 pub fn doctor() -> anyhow::Result<()> {
     let sum = tch::Tensor::f_from_slice(&[1.0f32, 2.0])?.f_sum(tch::Kind::Float)?;
     anyhow::ensure!(

@@ -34,9 +34,6 @@ struct EvalReport<'a> {
 }
 
 /// Evaluates a run's model on the test set. Writes nothing into the run.
-///
-/// # Errors
-/// If the run, a checkpoint or the data can't be read.
 pub fn eval(arguments: &cli::Eval) -> anyhow::Result<()> {
     let (folder, config, weights) = open_run(&arguments.run, arguments.weights)?;
     // This machine may lack the run's device.

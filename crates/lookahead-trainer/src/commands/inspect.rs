@@ -6,7 +6,6 @@ use std::fs::File;
 use std::path::Path;
 
 use lookahead_run::event::{Compute, Reason, RunInfo, Status};
-use lookahead_run::summary::State;
 use lookahead_run::{
     Checkpoint, FileEntry, Manifest, RunFolder, RunSummary, TrainingMetadata, checkpoint, log,
 };
@@ -140,55 +139,39 @@ impl RunReport {
                 fault: verified.err().map(|error| error.to_string()),
             }
         };
-        let mut report = RunReport {
+        let checkpoints = folder.checkpoints().list()?.iter().map(&mut summary).collect();
+        // Up to the first damaged line.
+        let mut log = RunSummary::default();
+        let read = log::records(&folder.events_path()).and_then(|mut records| {
+            records.try_for_each(|record| record.map(|record| log.apply(&record)))
+        });
+        let is_running = folder.is_in_use()?;
+        let end = log.ended().filter(|_| !is_running).cloned();
+        let state = match end.as_ref().map(|end| end.status) {
+            Some(Status::Finished) => "finished",
+            Some(Status::Stopped) => "stopped",
+            Some(Status::Failed) => "failed",
+            None if is_running => "running",
+            None => "interrupted",
+        };
+        let (reason, message) = end.map(|end| (end.reason, end.message)).unwrap_or_default();
+        Ok(RunReport {
             run: folder.name().to_owned(),
-            state: "interrupted",
-            reason: None,
-            message: None,
-            step: 0,
-            total_steps: None,
-            events: 0,
-            first_event: None,
-            last_event: None,
-            warnings: 0,
-            log_fault: None,
-            about: None,
-            checkpoints: folder.checkpoints().list()?.iter().map(&mut summary).collect(),
+            state,
+            reason,
+            message,
+            step: log.step,
+            total_steps: log.info.as_ref().map(|info| info.total_steps),
+            events: log.events,
+            first_event: log.first_time,
+            last_event: log.last_time,
+            warnings: log.warnings,
+            log_fault: read.err().map(|error| error.to_string()),
+            about: log.info,
+            checkpoints,
             signature,
             abandoned: abandoned_checkpoints(path),
-        };
-        report.log_fault = report.read_log(&folder).err().map(|error| error.to_string());
-        if folder.is_in_use()? {
-            report.state = "running";
-            report.reason = None;
-            report.message = None;
-        }
-        Ok(report)
-    }
-
-    /// Reads the log up to the first damaged line.
-    fn read_log(&mut self, folder: &RunFolder) -> lookahead_run::Result<()> {
-        let mut found = RunSummary::default();
-        let read = log::records(&folder.events_path()).and_then(|mut records| {
-            records.try_for_each(|record| record.map(|record| found.apply(&record)))
-        });
-        self.events = found.events;
-        self.first_event = found.first_time;
-        self.last_event = found.last_time;
-        self.step = found.step;
-        self.warnings = found.warnings;
-        if let State::Ended(ended) = found.state {
-            self.state = match ended.status {
-                Status::Finished => "finished",
-                Status::Stopped => "stopped",
-                Status::Failed => "failed",
-            };
-            self.reason = ended.reason;
-            self.message = ended.message;
-        }
-        self.total_steps = found.info.as_ref().map(|info| info.total_steps);
-        self.about = found.info;
-        read
+        })
     }
 
     fn text(&self) -> String {

@@ -13,9 +13,6 @@ const HEIGHT: u32 = 500;
 const WIDTH: u32 = 1200;
 
 /// Draws runs as they are now.
-///
-/// # Errors
-/// If a log can't be read, or the file can't be written.
 pub fn plot(arguments: &cli::Plot) -> anyhow::Result<()> {
     // Before the logs, which may be long.
     let usage = |error: ChartError| UsageError::new(error.to_string());

@@ -92,9 +92,6 @@ impl DataConfig {
     }
 
     /// Makes relative paths absolute, so that the run can resume from another working directory.
-    ///
-    /// # Errors
-    /// If there is no working directory.
     pub fn anchor(&mut self) -> anyhow::Result<()> {
         for key in PATHS {
             let Some(path) = self.path(key) else { continue };

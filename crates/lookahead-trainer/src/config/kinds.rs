@@ -14,9 +14,6 @@ use super::check::{ConfigIssue, documented, listed, sentence};
 /// The keys of one kind. The type denies unknown fields, and every key has a default.
 pub trait KindOptions: Serialize + DeserializeOwned {
     /// Refuses values out of range.
-    ///
-    /// # Errors
-    /// The first fault.
     fn check(&self) -> Result<(), ConfigIssue> {
         Ok(())
     }

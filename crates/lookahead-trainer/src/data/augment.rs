@@ -1,6 +1,5 @@
 //! Random changes of training images: `data.augment`.
 
-use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 
 use super::random::{SampleKey, below, generator};
@@ -20,40 +19,25 @@ pub enum Augment {
 }
 
 impl Augment {
-    /// The largest shift in pixels, if images are changed.
-    fn reach(self) -> Option<u64> {
-        match self {
-            Augment::None => None,
-            Augment::ShiftFlip => Some(2),
-            Augment::CropFlip => Some(4),
-        }
-    }
-}
-
-/// Changes the images of one batch. The changes are a function of its key.
-#[derive(Debug)]
-pub struct Augmenter {
-    kind: Augment,
-    generator: ChaCha8Rng,
-}
-
-impl Augmenter {
-    /// For the batch of a key.
-    pub fn new(kind: Augment, key: SampleKey) -> Self {
-        Augmenter { kind, generator: generator(key, b"augment ") }
-    }
-
-    /// Appends the changed image to `out`.
-    pub fn apply(&mut self, image: &[u8], shape: [usize; 3], out: &mut Vec<u8>) {
-        match self.kind.reach() {
-            None => out.extend_from_slice(image),
-            Some(reach) => {
-                let shift = |drawn: u64| drawn as isize - reach as isize;
-                let down = shift(below(&mut self.generator, 2 * reach + 1));
-                let right = shift(below(&mut self.generator, 2 * reach + 1));
-                let mirror = below(&mut self.generator, 2) == 1;
-                shift_flip(image, shape, (down, right), mirror, out);
-            }
+    /// Appends changed copies of images to `out`. The changes are a function of `key`.
+    pub fn apply<'a>(
+        self,
+        key: SampleKey,
+        images: impl Iterator<Item = &'a [u8]>,
+        shape: [usize; 3],
+        out: &mut Vec<u8>,
+    ) {
+        let reach = match self {
+            Augment::None => return images.for_each(|image| out.extend_from_slice(image)),
+            Augment::ShiftFlip => 2,
+            Augment::CropFlip => 4,
+        };
+        let mut generator = generator(key, b"augment ");
+        for image in images {
+            let [down, right] =
+                [(); 2].map(|()| below(&mut generator, 2 * reach + 1) as isize - reach as isize);
+            let mirror = below(&mut generator, 2) == 1;
+            shift_flip(image, shape, (down, right), mirror, out);
         }
     }
 }

@@ -6,9 +6,6 @@ use super::fetch::Archive;
 use super::images::ImageFileOptions;
 
 /// Loads it.
-///
-/// # Errors
-/// If a file is missing and can't be fetched, or is damaged.
 pub fn load(options: ImageFileOptions, context: &LoadContext) -> anyhow::Result<Dataset> {
     CIFAR100.load(&options, context)
 }

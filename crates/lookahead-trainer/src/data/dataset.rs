@@ -116,9 +116,6 @@ impl Dataset {
 }
 
 /// The size of the validation set, which is taken out of `samples` training samples.
-///
-/// # Errors
-/// A usage error if no sample would be left to train on.
 pub fn validation_samples(context: &LoadContext, samples: usize) -> Result<usize, UsageError> {
     let LoadContext { name, validation, .. } = *context;
     if validation < samples {
@@ -141,9 +138,6 @@ impl Problem {
     }
 
     /// Channels, height and width of the images, and the number of classes.
-    ///
-    /// # Errors
-    /// A usage error if the data is not images.
     pub fn images(&self) -> Result<([i64; 3], i64), UsageError> {
         match self {
             Problem::Images { shape, classes } => Ok((shape.map(|n| n as i64), *classes as i64)),
@@ -152,9 +146,6 @@ impl Problem {
     }
 
     /// The number of distinct characters, and the length of a sequence.
-    ///
-    /// # Errors
-    /// A usage error if the data is not text.
     pub fn text(&self) -> Result<(i64, i64), UsageError> {
         match self {
             Problem::Text { characters, length } => Ok((*characters as i64, *length as i64)),
@@ -163,9 +154,6 @@ impl Problem {
     }
 
     /// The curvatures of a quadratic function.
-    ///
-    /// # Errors
-    /// A usage error if the data is not a quadratic problem.
     pub fn curvatures(&self) -> Result<&[f32], UsageError> {
         match self {
             Problem::Quadratic { curvatures } => Ok(curvatures),

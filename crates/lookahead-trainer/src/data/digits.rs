@@ -14,9 +14,6 @@ const PIXELS: usize = 64;
 const TEST_EVERY: usize = 7;
 
 /// Loads it: 1,541 images for training, 256 for the test.
-///
-/// # Errors
-/// If the built-in file is damaged.
 pub fn load(options: ImageOptions, context: &LoadContext) -> anyhow::Result<Dataset> {
     let read = || csv::parse(&gzip::decompress(FILE, 1 << 20)?, PIXELS, 10);
     let rows = read().map_err(|reason| {

@@ -91,9 +91,6 @@ const MEAN: f64 = 0.2860 * 255.0;
 const STD: f64 = 0.3530 * 255.0;
 
 /// Loads it from `data.dir`, or else from where it is found, fetching it first if necessary.
-///
-/// # Errors
-/// If a file is missing and can't be fetched, or is damaged.
 pub fn load(options: ImageFileOptions, context: &LoadContext) -> anyhow::Result<Dataset> {
     let (folder, verify) = match &options.dir {
         // It may hold other images in the same format.

@@ -8,7 +8,7 @@ use lookahead_run::event::Task;
 use serde::{Deserialize, Serialize};
 use tch::{Device, Tensor};
 
-use super::augment::{Augment, Augmenter};
+use super::augment::Augment;
 use super::dataset::{
     Batch, Dataset, LoadContext, Problem, Samples, on_device, validation_samples,
 };
@@ -150,11 +150,9 @@ impl Samples for Images {
         if self.augment == Augment::None {
             return self.batch(&self.pixels, indices, labels, device);
         }
-        let mut augmenter = Augmenter::new(self.augment, key);
         let mut pixels = Vec::with_capacity(indices.len() * self.image_size());
-        for &index in indices {
-            augmenter.apply(self.image(index), self.shape, &mut pixels);
-        }
+        let images = indices.iter().map(|&index| self.image(index));
+        self.augment.apply(key, images, self.shape, &mut pixels);
         let indices: Vec<usize> = (0..indices.len()).collect();
         self.batch(&pixels, &indices, labels, device)
     }
@@ -211,9 +209,6 @@ impl KindOptions for ImageFileOptions {
 impl Dataset {
     /// A data set of images. The last training images become the validation set, the same for every seed; the
     /// others are changed as `options` say.
-    ///
-    /// # Errors
-    /// A usage error if there are not enough images for a validation set.
     pub fn of_images(
         context: &LoadContext,
         options: ImageOptions,

@@ -61,9 +61,6 @@ pub(super) fn check_dimensions(dimensions: usize) -> Result<(), ConfigIssue> {
 }
 
 /// Makes the problem.
-///
-/// # Errors
-/// None.
 pub fn load(options: NoisyQuadraticOptions, context: &LoadContext) -> anyhow::Result<Dataset> {
     let NoisyQuadraticOptions { dimensions, noise } = options;
     let curvatures: Vec<f32> = (1..=dimensions).map(|i| (1.0 / i as f64) as f32).collect();

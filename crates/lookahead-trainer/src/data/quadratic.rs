@@ -40,9 +40,6 @@ impl KindOptions for QuadraticOptions {
 }
 
 /// Makes the problem.
-///
-/// # Errors
-/// None.
 pub fn load(options: QuadraticOptions, context: &LoadContext) -> anyhow::Result<Dataset> {
     let QuadraticOptions { dimensions, condition } = options;
     let curvatures: Vec<f32> = (0..dimensions)

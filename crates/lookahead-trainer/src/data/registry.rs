@@ -1,6 +1,5 @@
 //! The kinds of data that are built in: a line each.
 
-use std::fmt;
 use std::sync::LazyLock;
 
 use lookahead_run::event::Task;
@@ -18,12 +17,6 @@ pub struct DataKind {
 }
 
 type Load = dyn Fn(toml::Table, &LoadContext) -> anyhow::Result<Dataset> + Send + Sync;
-
-impl fmt::Debug for DataKind {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("DataKind").field("schema", &self.schema).finish_non_exhaustive()
-    }
-}
 
 impl DataKind {
     /// The kind that `load` loads, from which `task` is learned. `validation` is the default size of the

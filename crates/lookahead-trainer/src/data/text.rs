@@ -64,9 +64,6 @@ impl KindOptions for TextOptions {
 }
 
 /// Reads the text and cuts it into sequences.
-///
-/// # Errors
-/// If it can't be read, is not text in UTF-8, or is too short.
 pub fn load(options: TextOptions, context: &LoadContext) -> anyhow::Result<Dataset> {
     let path = options.file.unwrap_or_default();
     let length = options.length;

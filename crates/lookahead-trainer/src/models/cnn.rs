@@ -49,9 +49,6 @@ fn widest(options: &CnnOptions, [channels, height, width]: [i64; 3]) -> usize {
 }
 
 /// Convolution, (batch norm,) ReLU and 2×2 max pooling for each of `model.channels`, then the head.
-///
-/// # Errors
-/// A usage error if the data has no images, or they are too small.
 pub fn build(
     options: CnnOptions,
     path: &nn::Path<'_>,

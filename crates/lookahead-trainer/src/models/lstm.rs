@@ -61,9 +61,6 @@ pub struct Lstm {
 struct Layer([Tensor; 4]);
 
 /// Builds the model. Every sequence begins with a state of zeros. Variables have PyTorch's names.
-///
-/// # Errors
-/// A usage error if the data has no text.
 pub fn build(
     options: LstmOptions,
     path: &nn::Path<'_>,

@@ -35,9 +35,6 @@ impl KindOptions for MlpOptions {
 }
 
 /// Linear, (batch norm,) ReLU, (dropout) for each hidden width, then the output layer.
-///
-/// # Errors
-/// A usage error if the data has no images.
 pub fn build(
     options: MlpOptions,
     path: &nn::Path<'_>,

@@ -43,9 +43,6 @@ pub struct Score {
 
 impl Score {
     /// The score of these samples and of others.
-    ///
-    /// # Errors
-    /// The errors of libtorch.
     pub fn and(self, other: &Score) -> anyhow::Result<Score> {
         let correct = match (self.correct, &other.correct) {
             (Some(correct), Some(others)) => Some(correct.f_add(others)?),
@@ -56,18 +53,12 @@ impl Score {
     }
 
     /// The sum of the losses, the number of correct classes or characters, and the number of losses.
-    ///
-    /// # Errors
-    /// The errors of libtorch.
     pub fn sums(&self) -> anyhow::Result<(f64, Option<f64>, usize)> {
         let correct = self.correct.as_ref().map(f64::try_from).transpose()?;
         Ok((f64::try_from(&self.loss)?, correct, self.count))
     }
 
     /// The mean loss, the accuracy, and the number of losses. The accuracy is NaN if nothing is classified.
-    ///
-    /// # Errors
-    /// The errors of libtorch.
     pub fn read(&self) -> anyhow::Result<(f64, f64, usize)> {
         let (loss, correct, count) = self.sums()?;
         let accuracy = correct.map_or(f64::NAN, |correct| correct / count as f64);
@@ -124,9 +115,6 @@ impl Model {
 
     /// Refuses a last batch of one sample if batch normalization would see only one value per channel, which
     /// has no variance.
-    ///
-    /// # Errors
-    /// A usage error, or the errors of libtorch.
     pub(crate) fn check_batches(&self, batches: &Batches, data: &Dataset) -> anyhow::Result<()> {
         if batches.smallest_batch() != 1 {
             return Ok(());
@@ -183,9 +171,6 @@ impl Model {
     }
 
     /// The score of a batch, in evaluation mode.
-    ///
-    /// # Errors
-    /// The errors of libtorch.
     pub fn score(&self, batch: &Batch) -> anyhow::Result<Score> {
         let _region = self.autocast.map(Autocast::begin);
         let outputs = self.forward(&batch.inputs, false);

@@ -23,9 +23,6 @@ pub struct Point {
 }
 
 /// Builds the point x, which starts at 1 in every direction.
-///
-/// # Errors
-/// A usage error if the data is not a quadratic problem.
 pub fn build(_: PointOptions, path: &nn::Path<'_>, problem: &Problem) -> Result<Point, UsageError> {
     let curvatures = problem.curvatures()?;
     let x = path.ones("x", &[curvatures.len() as i64]);

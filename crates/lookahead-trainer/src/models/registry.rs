@@ -1,6 +1,5 @@
 //! The kinds of models that are built in: a line each.
 
-use std::fmt;
 use std::sync::LazyLock;
 
 use lookahead_run::event::Task;
@@ -21,12 +20,6 @@ pub struct ModelKind {
 
 type Build =
     dyn Fn(toml::Table, &nn::Path<'_>, &Problem) -> anyhow::Result<Box<dyn Network>> + Send + Sync;
-
-impl fmt::Debug for ModelKind {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ModelKind").field("schema", &self.schema).finish_non_exhaustive()
-    }
-}
 
 impl ModelKind {
     /// The kind that `build` builds under a path, and that learns `task`. The weights are drawn from libtorch's

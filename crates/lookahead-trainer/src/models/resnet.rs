@@ -71,9 +71,6 @@ struct Block {
 }
 
 /// Builds the stages, each with fewer pixels and more channels. Variables have torchvision's names.
-///
-/// # Errors
-/// A usage error if the data has no images, or they are too small.
 pub fn build(
     options: ResnetOptions,
     path: &nn::Path<'_>,

@@ -75,9 +75,6 @@ struct Layer {
 }
 
 /// Builds the model.
-///
-/// # Errors
-/// A usage error if the data has no text.
 pub fn build(
     options: TransformerOptions,
     path: &nn::Path<'_>,

@@ -1,7 +1,7 @@
 use super::*;
 
 #[test]
-fn every_type_layout_and_shape_comes_back() {
+fn every_type_layout_and_shape_is_restored() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("t.safetensors");
     let base = Tensor::from_slice(&[0.5f32, -0.0, f32::NAN, 3.0, 4.0, 5.0]).reshape([2, 3]);
@@ -32,7 +32,7 @@ fn every_type_layout_and_shape_comes_back() {
     }
 }
 
-/// The format's own writer is the judge, to the byte.
+/// Compares with the format's own writer.
 #[test]
 fn the_bytes_are_those_of_the_formats_own_writer() {
     struct Bytes(Dtype, Vec<usize>, Vec<u8>);
@@ -70,7 +70,7 @@ fn the_bytes_are_those_of_the_formats_own_writer() {
 }
 
 #[test]
-fn a_tensor_can_have_another_type_in_the_file_and_be_refused() {
+fn a_tensor_can_be_converted_or_refused() {
     let tensor = Tensor::from_slice(&[1.0f32, f32::INFINITY]);
     let entry = |kind| vec![("w".to_owned(), tensor.shallow_clone(), kind)];
     let mut bytes = Vec::new();

@@ -145,7 +145,7 @@ fn a_run_of_another_program_is_named() {
     let server = ControlServer::start(run, |_| Ok(None), status).unwrap();
     let told = succeeded(sandbox.lookahead(&["ctl", "runs/run", "status"]));
     let told = String::from_utf8(told.stdout).unwrap();
-    assert!(told.contains("`set` can change nothing in this run"), "{told}");
+    assert!(told.contains("`set` can't change anything in this run"), "{told}");
     assert!(!told.contains("several processes"), "{told}");
     drop(server);
     drop(lock);

@@ -17,9 +17,6 @@ const POLL: Duration = Duration::from_millis(200);
 const AT_ONCE: usize = 4096;
 
 /// Writes the events of the runs to stdout until all of them have ended.
-///
-/// # Errors
-/// If stdout can't be written.
 pub(super) fn watch(runs: &[RunFolder], later: Option<Receiver<RunFolder>>) -> anyhow::Result<()> {
     let mut all: Vec<Watched> = runs.iter().map(Watched::new).collect();
     // A sweep may start more runs at any time.

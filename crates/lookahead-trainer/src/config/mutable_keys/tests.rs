@@ -9,6 +9,6 @@ fn what_may_change() {
     {
         assert!(!may_change(key), "{key}");
     }
-    // Or else a run could not be resumed after it.
+    // Otherwise a run could not be resumed after the change.
     assert!(LIVE.into_iter().all(may_change));
 }

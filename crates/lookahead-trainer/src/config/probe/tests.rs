@@ -8,7 +8,7 @@ fn probes_take_a_small_part_of_the_work_by_default() {
             2.0 * samples as f64 / (3.0 * batch_size as f64 * (k * interval) as f64)
         };
         assert!(share(interval) <= SHARE, "{samples} {batch_size} {k}");
-        assert!(interval == 1 || share(interval - 1) > SHARE, "no fewer than that asks for");
+        assert!(interval == 1 || share(interval - 1) > SHARE, "no rarer than necessary");
     }
     assert_eq!(usual_interval(128, 64, 5), 18);
 }

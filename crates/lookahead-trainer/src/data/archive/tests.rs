@@ -53,7 +53,7 @@ fn damaged_and_too_large_archives_are_refused() {
     assert!(said.contains("amaged or cut off") || said.contains("Cut off"), "{said}");
     let all = unpacked(&whole, 1 << 20);
     for length in 0..whole.len() {
-        // What is missing after the last file that is wanted is not missed.
+        // Nothing after the last requested file is read.
         let found = unpacked(&whole[..length], 1 << 20);
         assert!(found.is_err() || (found == all && length > whole.len() / 2), "{length}");
     }

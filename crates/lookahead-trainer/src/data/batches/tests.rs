@@ -24,7 +24,7 @@ fn every_sample_once_an_epoch_in_a_new_order() {
 }
 
 #[test]
-fn a_walk_goes_on_from_any_place() {
+fn batches_resume_from_any_position() {
     let mut whole = Batches::new(100, 7, 3, 0, 0);
     let all: Vec<Vec<usize>> = (0..40)
         .map(|_| {
@@ -41,7 +41,7 @@ fn a_walk_goes_on_from_any_place() {
 }
 
 #[test]
-fn several_processes_take_every_sample_once_and_none_goes_without() {
+fn several_processes_take_every_sample_once_and_each_gets_some() {
     for (count, batch_size, size) in
         [(100, 7, 3), (101, 10, 2), (9, 4, 2), (25, 4, 3), (24, 4, 3), (3, 8, 3), (50, 1, 4)]
     {
@@ -53,7 +53,7 @@ fn several_processes_take_every_sample_once_and_none_goes_without() {
         assert_eq!(batches().map(Vec::len).min().unwrap(), walk(0).smallest_batch());
         assert!(batches().all(|batch| !batch.is_empty() && batch.len() <= batch_size + 1));
         let mut all: Vec<usize> = batches().flatten().copied().collect();
-        // In each step together what one process alone would have with larger batches.
+        // Each step has the samples of a single process with larger batches.
         let mut alone = Batches::new(count, batch_size * size, 7, 0, 0);
         let mut first: Vec<usize> = ranks.iter().flat_map(|batches| batches[0].clone()).collect();
         first.sort_unstable();
@@ -69,8 +69,8 @@ fn several_processes_take_every_sample_once_and_none_goes_without() {
     }
 }
 
-/// Runs made by other versions resume only while this order stays: these values are part of
-/// the checkpoint format. They come from `tests/golden/order.py`, which writes ChaCha8 out.
+/// Runs of other versions can only resume if this order doesn't change: it is part of the checkpoint format. The
+/// values come from `tests/golden/order.py`, an independent ChaCha8.
 #[test]
 fn the_order_of_seed_0_is_fixed() {
     assert_eq!(Batches::new(10, 10, 0, 0, 0).current(), FIRST);
@@ -81,7 +81,7 @@ const FIRST: [usize; 10] = [8, 7, 1, 9, 0, 6, 4, 3, 2, 5];
 const SECOND: [usize; 10] = [4, 2, 0, 1, 3, 8, 5, 6, 7, 9];
 
 #[test]
-fn shares_are_even_and_together_all() {
+fn shares_are_even_and_complete() {
     for (count, size) in [(10, 1), (10, 3), (2, 4), (0, 2), (12, 4)] {
         let shares: Vec<_> = (0..size).map(|rank| share(5..5 + count, rank, size)).collect();
         let all: Vec<usize> = shares.iter().cloned().flatten().collect();

@@ -33,7 +33,7 @@ fn other_files_are_refused() {
     }
 }
 
-/// Two images a file: of a class of their own, and of the last class.
+/// Two images per file: one of a class that differs by file, and one of the last class.
 fn files(cifar: &Cifar) -> Vec<(String, Vec<u8>)> {
     let file = |(i, name): (usize, &&str)| {
         let labels = |class: u8| if cifar.coarse { vec![7, class] } else { vec![class] };
@@ -112,7 +112,7 @@ fn an_archive_is_fetched_checked_and_unpacked() {
     let longer: &'static [u8] = [archive, b"more"].concat().leak();
     let refused = said(fetched(&cifar, longer));
     assert!(refused.contains("more than"), "{refused}");
-    // Right by its sum, and not what it should hold.
+    // The checksum is right, but the contents are not.
     let finer = Cifar { classes: 3, ..cifar };
     let refused = said(fetched(&finer, archive));
     assert!(refused.contains("has the class 9"), "{refused}");

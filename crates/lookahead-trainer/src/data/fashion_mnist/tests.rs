@@ -1,7 +1,7 @@
 use super::*;
 
 #[test]
-fn the_system_is_looked_at_first_and_without_a_home() {
+fn the_system_folder_is_tried_first_and_without_a_home() {
     let (system, cache) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let found = |cache| first_whole(system.path(), cache);
     let cached = || Some(cache.path().to_owned());

@@ -2,27 +2,27 @@ use super::*;
 use std::io::Write;
 use std::net::TcpListener;
 
-/// Answers `requests` requests on a port of this machine with the given body, or less of it.
+/// Answers `requests` requests on a port of this machine with a body, which may be shorter than promised.
 pub(crate) fn server(body: &'static [u8], promised: usize, requests: usize) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = format!("http://{}", listener.local_addr().unwrap());
     std::thread::spawn(move || {
         for stream in listener.incoming().take(requests) {
             let mut stream = stream.unwrap();
-            // All of the request: who closes a connection with something unread resets it.
+            // The whole request, since closing a connection with unread bytes resets it.
             let mut request = Vec::new();
             while !request.ends_with(b"\r\n\r\n") {
                 let mut byte = [0];
                 stream.read_exact(&mut byte).unwrap();
                 request.extend(byte);
             }
-            // One connection for each request, and who asks should know.
+            // One connection per request.
             let head = format!(
                 "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: {promised}\r\n\r\n"
             );
             stream.write_all(head.as_bytes()).unwrap();
             stream.write_all(body).unwrap();
-            // And until the other side has heard it all.
+            // Wait until the client has read everything.
             stream.shutdown(std::net::Shutdown::Write).unwrap();
             let _ = stream.read(&mut [0]);
         }
@@ -42,7 +42,7 @@ fn files_arrive_in_the_cache() {
 }
 
 #[test]
-fn what_killed_downloads_left_is_removed_and_nothing_else() {
+fn only_what_killed_downloads_left_is_removed() {
     let home = tempfile::tempdir().unwrap();
     let arriving = |name: &str| {
         let folder = home.path().join(format!(".arriving-{name}"));
@@ -61,7 +61,7 @@ fn what_killed_downloads_left_is_removed_and_nothing_else() {
 }
 
 #[test]
-fn what_another_process_fetched_meanwhile_is_kept() {
+fn files_that_another_process_fetched_meanwhile_are_kept() {
     let home = tempfile::tempdir().unwrap();
     let cache = home.path().join("set");
     let whole = |folder: &Path| Ok(std::fs::metadata(folder.join("one")).map(|_| ())?);
@@ -73,7 +73,7 @@ fn what_another_process_fetched_meanwhile_is_kept() {
     into_cache(&cache, whole, fill).unwrap();
     assert_eq!(std::fs::read(cache.join("one")).unwrap(), b"other");
 
-    // An incomplete one gives way.
+    // An incomplete one is replaced.
     std::fs::rename(cache.join("one"), cache.join("other")).unwrap();
     let fill = |folder: &Path| Ok(std::fs::write(folder.join("one"), "own")?);
     into_cache(&cache, whole, fill).unwrap();
@@ -82,7 +82,7 @@ fn what_another_process_fetched_meanwhile_is_kept() {
 }
 
 #[test]
-fn what_is_cut_off_or_wrong_never_reaches_the_cache() {
+fn damaged_downloads_never_reach_the_cache() {
     let home = tempfile::tempdir().unwrap();
     let cache = home.path().join("set");
     let error = download(&server(b"ima", 6, 1), &["one"], &cache, |_| Ok(())).unwrap_err();

@@ -11,18 +11,18 @@ fn compressed(bytes: &[u8]) -> Vec<u8> {
 }
 
 #[test]
-fn what_fits_comes_back() {
+fn bytes_within_the_bound_are_decompressed() {
     let bytes = b"pixels".repeat(100);
     assert_eq!(decompress(&compressed(&bytes), 600).unwrap(), bytes);
 }
 
 #[test]
-fn a_bomb_does_not_go_off() {
+fn a_gzip_bomb_is_refused() {
     let bomb = compressed(&vec![0; 1 << 22]);
     assert!(bomb.len() < 10_000);
     let said = decompress(&bomb, 100_000).unwrap_err();
     assert!(said.contains("more than 100000 bytes"), "{said}");
-    // It stops there: that the rest is missing is not even noticed.
+    // It stops there, without noticing that the rest is missing.
     let said = decompress(&bomb[..bomb.len() / 2], 100_000).unwrap_err();
     assert!(said.contains("more than 100000 bytes"), "{said}");
     assert!(decompress(&bomb, (1 << 22) - 1).is_err());
@@ -45,7 +45,7 @@ fn damaged_and_cut_off_files_are_refused() {
 }
 
 #[test]
-fn all_members_are_read_and_nothing_else_may_follow() {
+fn all_members_are_read_and_anything_else_is_refused() {
     let two = [compressed(b"pixels"), compressed(b" and more")].concat();
     assert_eq!(decompress(&two, 15).unwrap(), b"pixels and more");
     assert!(decompress(&two, 14).unwrap_err().contains("more than 14 bytes"));

@@ -7,7 +7,7 @@ fn data(dimensions: usize, batch_size: usize) -> Dataset {
 }
 
 #[test]
-fn noise_has_the_variance_of_its_direction_and_is_fixed_by_its_place() {
+fn noise_has_the_variance_of_its_direction_and_is_fixed_by_its_key() {
     let data = data(3, 20_000);
     let key = SampleKey { seed: 1, epoch: 2, cursor: 3 };
     let indices: Vec<usize> = (0..20_000).collect();
@@ -26,7 +26,7 @@ fn noise_has_the_variance_of_its_direction_and_is_fixed_by_its_place() {
 }
 
 #[test]
-fn validation_is_the_optimum_and_cannot_be_more() {
+fn validation_is_one_sample_the_optimum() {
     let data = data(2, 4);
     assert_eq!((data.train.len(), data.validation.len(), data.test.len()), (400, 1, 1));
     let point = data.validation.slice(0..1, Device::Cpu).inputs;

@@ -39,7 +39,7 @@ fn resnet_18_has_its_parameters_under_their_names() {
 /// Counted by hand: conv1 9·3·16, bn 2·16; per block 9·in·out + 9·out·out + 4·out, and its shortcut
 /// in·out + 2·out.
 #[test]
-fn a_small_one_by_hand() {
+fn a_small_network_has_the_counted_parameters() {
     let (vs, network) = built([1, 28, 28], 10, 16, &[1, 1, 1]).unwrap();
     let first = 9 * 16 + 2 * 16 + 2 * 9 * 16 * 16 + 4 * 16;
     let second = 9 * 16 * 32 + 9 * 32 * 32 + 4 * 32 + 16 * 32 + 2 * 32;
