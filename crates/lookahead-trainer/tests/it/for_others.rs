@@ -166,7 +166,7 @@ fn a_run_of_another_program_is_named() {
             succeeded(sandbox.lookahead(&["plot", "runs/run", "--output", "run.svg"]));
             let left = succeeded(sandbox.lookahead(&["ctl", "runs/run", "status"]));
             let left = String::from_utf8(left.stdout).unwrap();
-            assert!(left.contains("`sketcher` wrote it, and can resume it"), "{left}");
+            assert!(left.contains("`sketcher` wrote it and can resume it"), "{left}");
             std::fs::remove_file(sandbox.run_folder("run").join("events.jsonl")).unwrap();
         }
     }
