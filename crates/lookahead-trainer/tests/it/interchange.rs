@@ -31,7 +31,7 @@ fn both_sets_of_weights_are_exported() {
     failed(&export("slow.safetensors", &["--weights", "fast"]), 2, &["never overwritten"]);
     assert!(bytes("slow.safetensors") == before);
     for (name, right) in
-        [("phi.pt", "use phi.safetensors"), ("a/b.v2.npz", "use a/b.v2.safetensors")]
+        [("phi.pt", "Use phi.safetensors"), ("a/b.v2.npz", "Use a/b.v2.safetensors")]
     {
         failed(&export(name, &[]), 2, &[name, "only safetensors files are written", right]);
         assert!(!sandbox.path().join(name).exists());
@@ -277,7 +277,7 @@ fn weights_in_other_formats_are_converted_as_the_error_says() {
         ("one.npy", "one NumPy array without a name"),
         ("other.zip", "It is a zip archive. Unpack it"),
         ("cut.pt", "a zip archive that is cut off"),
-        ("compressed.gz", "run `gunzip`"),
+        ("compressed.gz", "Run `gunzip`"),
         ("cut.safetensors", "it is cut off, so get it again"),
     ] {
         failed(&train(file, "second"), 2, &[file, "is not a safetensors file", words]);

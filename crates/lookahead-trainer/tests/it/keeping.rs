@@ -142,7 +142,7 @@ fn check_the_result_is_the_best(sandbox: &Sandbox, [best, last]: [u64; 2], said:
         let output = sandbox.lookahead(&["eval", "runs/run", "--weights", set, "--json"]);
         let (report, said) = (json(&output), stderr(&output));
         assert_eq!((&report["step"], &report["loss"]), (&best.into(), &found.loss.into()));
-        assert!(said.contains(&format!("best model, of step {best}. `--from {last}`")), "{said}");
+        assert!(said.contains(&format!("best model, of step {best}; use `--from {last}`")), "{said}");
     }
     let last_one = sandbox.lookahead(&["eval", "runs/run", "--from", &last.to_string(), "--json"]);
     assert_eq!(json(&last_one)["step"], last);
@@ -196,7 +196,7 @@ fn eval_can_use_the_best() {
     let sandbox = Sandbox::new(SMALL);
     sandbox.train("run", &sets(&["train.evaluate_every_epochs=0"]));
     let ask = |run: &str| sandbox.lookahead(&["eval", run, "--from", "best", "--json"]);
-    failed(&ask("runs/run"), 2, &["no checkpoint that was evaluated", "`--from`"]);
+    failed(&ask("runs/run"), 2, &["no checkpoint that was evaluated", "`--from STEP`"]);
     let more = ["optimizer.lr=1.5", "train.max_steps=60", "checkpoint.keep_best=true"];
     sandbox.train("other", &sets(&more));
     let found = accuracies(&sandbox, "other");

@@ -204,7 +204,7 @@ fn contradicting_choices_are_refused() {
         (&["lookahead.outer_momentum=1"], &["`lookahead.outer_momentum` is 1", "below 1"]),
         (
             &["optimizer.momentum=0", "lookahead.momentum_policy=reset"],
-            &["nothing to act on", "maintain"],
+            &["has no effect", "maintain"],
         ),
         (
             &[
