@@ -142,7 +142,10 @@ fn check_the_result_is_the_best(sandbox: &Sandbox, [best, last]: [u64; 2], said:
         let output = sandbox.lookahead(&["eval", "runs/run", "--weights", set, "--json"]);
         let (report, said) = (json(&output), stderr(&output));
         assert_eq!((&report["step"], &report["loss"]), (&best.into(), &found.loss.into()));
-        assert!(said.contains(&format!("best model, of step {best}; use `--from {last}`")), "{said}");
+        assert!(
+            said.contains(&format!("best model, of step {best}; use `--from {last}`")),
+            "{said}"
+        );
     }
     let last_one = sandbox.lookahead(&["eval", "runs/run", "--from", &last.to_string(), "--json"]);
     assert_eq!(json(&last_one)["step"], last);
