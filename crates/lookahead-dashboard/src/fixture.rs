@@ -1,12 +1,15 @@
-//! Records for the tests.
+//! Records and sessions for the tests.
 
+use std::ops::{Deref, DerefMut};
+
+use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 use lookahead_run::event::{
     Checkpoint, Compute, Evaluation, Event, FORMAT, LookaheadInfo, Probe, Record, Resumed,
     RunEnded, RunInfo, Samples, Software, Split, Status, Step, Sync, System, Task, Timing,
     Versions, Weights,
 };
 
-use crate::message::{Message, RunUpdate};
+use crate::message::{Effect, Message, RunUpdate};
 use crate::model::{Model, Role};
 use crate::options::Options;
 use crate::theme::ThemeName;
@@ -171,4 +174,79 @@ pub(crate) fn three() -> Model {
     model.runs[2].hidden = true;
     update(&mut model, Message::Tick(START + 150.0));
     model
+}
+
+/// A dashboard whose user presses keys, and whose runs report what happens.
+pub(crate) struct Session(pub(crate) Model);
+
+impl Deref for Session {
+    type Target = Model;
+
+    fn deref(&self) -> &Model {
+        &self.0
+    }
+}
+
+impl DerefMut for Session {
+    fn deref_mut(&mut self) -> &mut Model {
+        &mut self.0
+    }
+}
+
+impl Session {
+    /// Of a run after `steps` steps.
+    pub(crate) fn of_run(steps: u64) -> Session {
+        Session(run(true, steps))
+    }
+
+    pub(crate) fn send(&mut self, message: Message) -> Vec<Effect> {
+        update(&mut self.0, message)
+    }
+
+    pub(crate) fn held(&mut self, code: KeyCode, modifiers: KeyModifiers) -> Vec<Effect> {
+        self.send(Message::Key(KeyEvent::new(code, modifiers)))
+    }
+
+    pub(crate) fn key(&mut self, code: KeyCode) -> Vec<Effect> {
+        self.held(code, KeyModifiers::NONE)
+    }
+
+    /// Presses letters, and returns the effects of the last.
+    pub(crate) fn press(&mut self, letters: &str) -> Vec<Effect> {
+        letters.chars().map(|letter| self.key(KeyCode::Char(letter))).last().unwrap_or_default()
+    }
+
+    /// Enters a line that begins with `:` or `/`.
+    pub(crate) fn enter(&mut self, line: &str) -> Vec<Effect> {
+        self.press(line);
+        self.key(KeyCode::Enter)
+    }
+
+    pub(crate) fn tell(&mut self, run: usize, update: RunUpdate) {
+        assert!(self.send(Message::Run(run, update)).is_empty());
+    }
+
+    /// An event of the first run.
+    pub(crate) fn event(&mut self, seconds: f64, step: u64, event: Event) {
+        feed(&mut self.0, [record(seconds, step, event)]);
+    }
+
+    pub(crate) fn tick(&mut self, seconds: f64) {
+        self.send(Message::Tick(START + seconds));
+    }
+
+    /// Takes the notice away.
+    pub(crate) fn notice(&mut self) -> String {
+        self.dialogs.notice.take().map(|(text, _)| text).unwrap_or_default()
+    }
+
+    /// The newest message of the selected run.
+    pub(crate) fn newest(&self) -> &str {
+        &self.run().messages.newest_first().next().unwrap().text
+    }
+
+    /// Seconds of training of the selected run.
+    pub(crate) fn elapsed(&self) -> f64 {
+        self.run().clock.elapsed(self.now)
+    }
 }

@@ -2,7 +2,7 @@
 //! `INSTA_UPDATE=always cargo test` regenerates the snapshots; look at them before committing.
 
 use lookahead_run::event::{
-    Evaluation, Event, Rank, Ranks, Reason, Resumed, RunEnded, Split, Status, Warning, Weights,
+    Evaluation, Event, Rank, Ranks, Reason, RunEnded, Split, Status, Warning, Weights,
 };
 use ratatui::Terminal;
 use ratatui::backend::TestBackend;
@@ -21,7 +21,7 @@ use crate::run::pending::Transition;
 use crate::screen_text::screen_text as text;
 use crate::theme::{Theme, ThemeName};
 use crate::update::update;
-use crate::viewport::{Axis, Range, Span};
+use crate::viewport::{Axis, Range, Span, Viewport};
 
 fn screen(model: &Model, width: u16, height: u16) -> Buffer {
     let mut terminal = Terminal::new(TestBackend::new(width, height)).unwrap();
@@ -69,13 +69,10 @@ fn the_ranks_of_a_distributed_run() {
 }
 
 fn ended(status: Status, message: Option<&str>) -> Model {
-    let mut model = fixture::run(true, 1000);
-    let message = message.map(str::to_owned);
-    feed(
-        &mut model,
-        [record(101.0, 1000, Event::RunEnded(RunEnded { message, ..RunEnded::new(status) }))],
-    );
-    model
+    changed(|model| {
+        let end = RunEnded { message: message.map(str::to_owned), ..RunEnded::new(status) };
+        feed(model, [record(101.0, 1000, Event::RunEnded(end))]);
+    })
 }
 
 /// Badge, bar and messages differ from those of a run of all steps, until it is resumed.
@@ -85,10 +82,9 @@ fn a_run_that_stopped_early() {
     let message = Some("no better validation accuracy in 2 evaluations".to_owned());
     let reason = Some(Reason::EarlyStopping);
     let end = RunEnded { message, reason, best_step: Some(700), ..RunEnded::new(Status::Finished) };
-    let (weights, split) = (Weights::Slow, Split::Test);
     let tested = Evaluation {
-        weights,
-        split,
+        weights: Weights::Slow,
+        split: Split::Test,
         loss: 0.25,
         accuracy: 0.9,
         samples: 10,
@@ -99,16 +95,17 @@ fn a_run_that_stopped_early() {
         &mut model,
         [record(100.0, 800, Event::Evaluation(tested)), record(101.0, 800, Event::RunEnded(end))],
     );
-    let screen = shown(&model, 160, 60);
     assert_shows(
-        &screen,
-        &["STOPPED EARLY", "%, stopped early", "test, best", "no better validation"],
+        &shown(&model, 160, 60),
+        &[
+            "STOPPED EARLY",
+            "%, stopped early",
+            "test, best",
+            "no better validation",
+            "(best model, of step 700)",
+        ],
     );
-    assert_shows(&screen, &["(best model, of step 700)"]);
-    let info = model.run().info().cloned().unwrap();
-    let checkpoint = "step-00000800".to_owned();
-    let resumed = Event::Resumed(Resumed { checkpoint, changes: Default::default(), info });
-    feed(&mut model, [record(102.0, 800, resumed)]);
+    feed(&mut model, [record(102.0, 800, fixture::resumed(800))]);
     assert!(!shown(&model, 160, 60).contains("STOPPED EARLY"));
 }
 
@@ -119,45 +116,54 @@ fn prompt(text: &str, error: Option<&str>) -> Prompt {
     prompt
 }
 
+/// A run after 1000 steps, changed.
+fn changed(change: impl FnOnce(&mut Model)) -> Model {
+    let mut model = fixture::run(true, 1000);
+    change(&mut model);
+    model
+}
+
 #[test]
 fn pictures() {
-    let mut paused = fixture::run(true, 1000);
-    feed(&mut paused, [record(101.0, 1000, Event::Paused)]);
-    let mut crashed = fixture::run(true, 1000);
-    let life = RunUpdate::Heartbeat { alive: false, control: Control::ViewOnly };
-    update(&mut crashed, Message::Run(0, life));
-    let mut log = fixture::run(true, 1000);
-    log.view.log_y = true;
-    let mut zoomed = fixture::run(true, 1000);
-    zoomed.view.viewport.range = Range::Fixed(Span { start: 500.0, end: 540.0 });
-    let mut latest = fixture::run(true, 1000);
-    latest.view.viewport.range = Range::Latest(0.5);
-    latest.view.viewport.axis = Axis::Epoch;
-    let mut time = fixture::run(true, 1000);
-    time.view.viewport.axis = Axis::Time;
-    time.view.raw = false;
-    let mut help = fixture::run(true, 1000);
-    help.dialogs.overlay = Some(Overlay::Help(0));
-    let mut asking = fixture::run(true, 1000);
-    asking.dialogs.prompt = Some(prompt("set lookahead.alpha=0.8", None));
-    let mut mistaken = fixture::run(true, 1000);
-    mistaken.dialogs.prompt = Some(prompt("fly", Some("`fly` is not a command. Use set or stop.")));
-    let mut cursor = fixture::run(true, 1000);
-    cursor.view.cursor = Some(400);
-    let mut cycle = fixture::run(true, 1000);
-    cycle.view.chart = Chart::Cycle;
-    let mut gain = fixture::run(true, 1000);
-    gain.view.chart = Chart::Gain;
-    let mut three_gains = fixture::three();
-    three_gains.view.chart = Chart::Accuracy;
-    let mut ascii = fixture::run(true, 1000);
-    ascii.ascii = true;
-    let mut messages = fixture::run(true, 1000);
-    let search = Some("checkpoint".to_owned());
-    messages.dialogs.overlay = Some(Overlay::Messages(MessageList { bottom: 1, search }));
-    let mut refused = fixture::run(true, 1000);
-    let why = "`lookahead.k` is 0. Use 1 or more inner steps between syncs.";
-    refused.dialogs.notice = Some((why.into(), f64::INFINITY));
+    let training = changed(|_| ());
+    let paused = changed(|model| feed(model, [record(101.0, 1000, Event::Paused)]));
+    let crashed = changed(|model| {
+        let gone = RunUpdate::Heartbeat { alive: false, control: Control::ViewOnly };
+        update(model, Message::Run(0, gone));
+    });
+    let log = changed(|model| model.view.log_y = true);
+    let zoomed = changed(|model| {
+        model.view.viewport.range = Range::Fixed(Span { start: 500.0, end: 540.0 });
+    });
+    let latest = changed(|model| {
+        model.view.viewport = Viewport { axis: Axis::Epoch, range: Range::Latest(0.5) };
+    });
+    let time = changed(|model| {
+        model.view.viewport.axis = Axis::Time;
+        model.view.raw = false;
+    });
+    let help = changed(|model| model.dialogs.overlay = Some(Overlay::Help(0)));
+    let asking =
+        changed(|model| model.dialogs.prompt = Some(prompt("set lookahead.alpha=0.8", None)));
+    let mistaken = changed(|model| {
+        let error = "`fly` is not a command. Use set or stop.";
+        model.dialogs.prompt = Some(prompt("fly", Some(error)));
+    });
+    let cursor = changed(|model| model.view.cursor = Some(400));
+    let cycle = changed(|model| model.view.chart = Chart::Cycle);
+    let gain = changed(|model| model.view.chart = Chart::Gain);
+    let ascii = changed(|model| model.ascii = true);
+    let messages = changed(|model| {
+        let search = Some("checkpoint".to_owned());
+        model.dialogs.overlay = Some(Overlay::Messages(MessageList { bottom: 1, search }));
+    });
+    let refused = changed(|model| {
+        let why = "`lookahead.k` is 0. Use 1 or more inner steps between syncs.";
+        model.dialogs.notice = Some((why.into(), f64::INFINITY));
+    });
+    let three = fixture::three();
+    let mut three_accuracies = fixture::three();
+    three_accuracies.view.chart = Chart::Accuracy;
     let mut view_only = fixture::three();
     view_only.runs[0].connection.control = Control::ViewOnly;
     view_only.runs[0].connection.reading = Some((400, 1000));
@@ -170,19 +176,19 @@ fn pictures() {
         ("empty", &fixture::model(true), 80, 24),
         ("one point", &of_losses([0.7]), 80, 24),
         ("nan", &nan, 80, 24),
-        ("training 40x12", &fixture::run(true, 1000), 40, 12),
-        ("training 80x24", &fixture::run(true, 1000), 80, 24),
-        ("training 120x36", &fixture::run(true, 1000), 120, 36),
-        ("training 200x60", &fixture::run(true, 1000), 200, 60),
-        ("tiny", &fixture::run(true, 1000), 39, 12),
+        ("training 40x12", &training, 40, 12),
+        ("training 80x24", &training, 80, 24),
+        ("training 120x36", &training, 120, 36),
+        ("training 200x60", &training, 200, 60),
+        ("tiny", &training, 39, 12),
         ("paused", &paused, 80, 24),
         ("finished", &ended(Status::Finished, None), 80, 24),
         ("failed", &ended(Status::Failed, Some("the disk is full")), 80, 24),
         ("crashed", &crashed, 80, 24),
-        ("three runs 80x24", &fixture::three(), 80, 24),
-        ("three runs 200x60", &fixture::three(), 200, 60),
-        ("three runs 40x12", &fixture::three(), 40, 12),
-        ("three accuracies", &three_gains, 100, 30),
+        ("three runs 80x24", &three, 80, 24),
+        ("three runs 200x60", &three, 200, 60),
+        ("three runs 40x12", &three, 40, 12),
+        ("three accuracies", &three_accuracies, 100, 30),
         ("log scale", &log, 80, 24),
         ("zoomed", &zoomed, 80, 24),
         ("latest epochs", &latest, 80, 24),
