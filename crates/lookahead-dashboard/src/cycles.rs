@@ -6,6 +6,8 @@ use std::collections::{BTreeMap, VecDeque};
 const CYCLES: usize = 200;
 /// Most values of all cycles: 512 kB. Of longer cycles fewer are kept.
 const VALUES: usize = 1 << 15;
+/// Most cycles that are drawn.
+const DRAWN: usize = 100;
 /// Most values of one cycle; a longer one is thinned out.
 const LONGEST: usize = 512;
 
@@ -92,6 +94,13 @@ impl Cycles {
     /// The k of the newest complete cycle.
     pub(crate) fn k(&self) -> Option<u64> {
         self.complete().last().map(|cycle| cycle.k)
+    }
+
+    /// The newest complete cycles of `k` inner steps, to be drawn.
+    pub(crate) fn newest(&self, k: u64) -> Vec<&Cycle> {
+        let mut cycles: Vec<&Cycle> = self.complete().filter(|cycle| cycle.k == k).collect();
+        cycles.drain(..cycles.len().saturating_sub(DRAWN));
+        cycles
     }
 }
 

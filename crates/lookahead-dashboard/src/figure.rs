@@ -6,10 +6,10 @@ use lookahead_chart::{Figure, Line, Marker, PALETTE, Panel, Point};
 use lookahead_run::{LogItem, LogTail, RunFolder};
 
 use crate::chart::Chart;
-use crate::cycles::{Cycle, mean_cycle};
+use crate::cycles::mean_cycle;
 use crate::format;
 use crate::labels::labels;
-use crate::message::{Message, RunUpdate};
+use crate::message::Message;
 use crate::model::{Model, Role};
 use crate::options::Options;
 use crate::run::Run;
@@ -22,8 +22,6 @@ use crate::viewport::Axis;
 
 /// Columns of a figure: about one per pixel.
 const COLUMNS: usize = 1000;
-/// Most cycles that are overlaid.
-const CYCLES: usize = 100;
 
 const GREY: (u8, u8, u8) = (150, 150, 150);
 const BLACK: (u8, u8, u8) = PALETTE[0];
@@ -49,11 +47,10 @@ pub(crate) fn path(model: &Model, file: Option<String>) -> PathBuf {
         _ => "runs",
     };
     let chart = model.view.chart.name();
-    let numbered = (1..10_000).map(|number| match number {
-        1 => PathBuf::from(format!("{run}-{chart}.svg")),
-        number => PathBuf::from(format!("{run}-{chart}-{number}.svg")),
-    });
-    numbered.into_iter().find(|path| !path.exists()).unwrap_or_else(|| format!("{run}.svg").into())
+    let first = PathBuf::from(format!("{run}-{chart}.svg"));
+    let numbered = (2..10_000).map(|number| format!("{run}-{chart}-{number}.svg").into());
+    let mut free = std::iter::once(first.clone()).chain(numbered).filter(|path| !path.exists());
+    free.next().unwrap_or(first)
 }
 
 fn panel(model: &Model, chart: Chart) -> Panel {
@@ -112,13 +109,12 @@ fn look(line: &Series) -> Line {
         Look::Smoothed => (BLACK, 2, 1.0, None),
         Look::Fast => (FAST, 2, 1.0, Some(Marker::Circle)),
         Look::Slow => (SLOW, 2, 1.0, Some(Marker::Disc)),
-        Look::Run(index) => (color(index), 2, 1.0, Some(lookahead_chart::series(index).1)),
+        Look::Run(index) => {
+            let (color, marker) = lookahead_chart::series(index);
+            (color, 2, 1.0, Some(marker))
+        }
     };
     Line { color, width, opacity, marker, ..Line::default() }
-}
-
-fn color(run: usize) -> (u8, u8, u8) {
-    lookahead_chart::series(run).0
 }
 
 /// The cycles of a run, or the mean cycles of several.
@@ -128,8 +124,7 @@ fn cycles(model: &Model) -> Panel {
     let alone = model.runs.len() == 1;
     for (index, run) in model.visible() {
         let Some(k) = run.series.cycles.k() else { continue };
-        let all: Vec<&Cycle> = run.series.cycles.complete().filter(|cycle| cycle.k == k).collect();
-        let all = &all[all.len().saturating_sub(CYCLES)..];
+        let all = run.series.cycles.newest(k);
         let mean = mean_cycle(all.iter().copied(), k);
         let of = |losses: &[(u64, f64)]| -> Vec<Point> {
             losses.iter().map(|(phase, loss)| Point::new((phase - 1) as f64, *loss)).collect()
@@ -145,18 +140,22 @@ fn cycles(model: &Model) -> Panel {
                 ..Line::default()
             }));
         }
-        let name = if alone { "mean".to_owned() } else { run.name.clone() };
-        let marker = (!alone).then(|| lookahead_chart::series(index).1);
-        let shade = if alone { BLACK } else { color(index) };
+        let (own, marker) = lookahead_chart::series(index);
+        let (name, color, marker) = if alone {
+            ("mean".to_owned(), BLACK, None)
+        } else {
+            (run.name.clone(), own, Some(marker))
+        };
         let points = of(&mean.losses);
-        lines.push(Line { name, color: shade, width: 3, marker, points, ..Line::default() });
+        lines.push(Line { name, color, width: 3, marker, points, ..Line::default() });
         if let Some((fast, slow)) = mean.probe {
             let points = vec![Point::new(k as f64, fast), Point::new((k + 1) as f64, slow)];
             let name = "probe: fast, then slow after the sync".to_owned();
-            let shade = if alone { SLOW } else { color(index) };
+            let color = if alone { SLOW } else { own };
             let marker = Some(Marker::Disc);
-            let line = Line { name, color: shade, width: 3, marker, points, ..Line::default() };
-            lines.push(Line { in_legend: alone, dashed: !alone, ..line });
+            let (in_legend, dashed) = (alone, !alone);
+            let line = Line { name, color, width: 3, marker, points, ..Line::default() };
+            lines.push(Line { in_legend, dashed, ..line });
             note = Some(format!(
                 "Mean of {} cycles of {k} steps; at {k} the probe loss of the fast weights, at {} that \
                  of the slow ones.",
@@ -214,18 +213,13 @@ pub fn plot(
                 break;
             }
             for item in found {
-                let run_update = match item {
-                    LogItem::Record(record) => RunUpdate::Record(Box::new(record)),
-                    LogItem::Restarted => RunUpdate::Restarted,
-                    LogItem::Damaged { line, cause } => {
-                        warnings.push(format!(
-                            "Line {line} of {} is not an event and is skipped: {cause}",
-                            path.display()
-                        ));
-                        continue;
-                    }
-                };
-                update(&mut model, Message::Run(index, run_update));
+                if let LogItem::Damaged { line, cause } = &item {
+                    let log = path.display();
+                    warnings.push(format!(
+                        "Line {line} of {log} is not an event and is skipped: {cause}"
+                    ));
+                }
+                update(&mut model, Message::Run(index, item.into()));
             }
         }
     }

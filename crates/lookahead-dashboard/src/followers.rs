@@ -157,11 +157,7 @@ impl Following {
             if let LogItem::Record(Record { event, .. }) = &item {
                 self.has_ended = matches!(event, Event::RunEnded(_));
             }
-            report(match item {
-                LogItem::Record(record) => RunUpdate::Record(Box::new(record)),
-                LogItem::Restarted => RunUpdate::Restarted,
-                LogItem::Damaged { line, cause } => RunUpdate::Damaged { line, cause },
-            })?;
+            report(item.into())?;
         }
         let (read, all) = self.tail.progress();
         let much = all.saturating_sub(read) > MUCH;

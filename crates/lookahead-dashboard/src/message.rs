@@ -1,6 +1,7 @@
 //! What can happen to a dashboard, and what it does about it outside of the model.
 
 use crossterm::event::{KeyEvent, MouseEvent};
+use lookahead_run::LogItem;
 use lookahead_run::command::Command;
 use lookahead_run::event::Record;
 
@@ -48,6 +49,16 @@ pub(crate) enum RunUpdate {
     Accepted(Command),
     /// It is new: its name.
     Joined(String),
+}
+
+impl From<LogItem> for RunUpdate {
+    fn from(item: LogItem) -> RunUpdate {
+        match item {
+            LogItem::Record(record) => RunUpdate::Record(Box::new(record)),
+            LogItem::Restarted => RunUpdate::Restarted,
+            LogItem::Damaged { line, cause } => RunUpdate::Damaged { line, cause },
+        }
+    }
 }
 
 /// What to do outside of the model.

@@ -13,12 +13,9 @@ use super::cells::{put, put_centered, width};
 use super::columns::{Column, Columns};
 use super::plot::{Plot, area_of_lines};
 use super::scale::scale;
-use crate::cycles::{Cycle, MeanCycle, mean_cycle};
+use crate::cycles::{MeanCycle, mean_cycle};
 use crate::format;
 use crate::model::Model;
-
-/// Most cycles that are drawn.
-const DRAWN: usize = 100;
 
 /// A plot against phases.
 struct CyclePlot<'a> {
@@ -73,8 +70,7 @@ pub(super) fn draw(model: &Model, area: Rect, buffer: &mut Buffer) {
         put_centered(buffer, area, text, theme.dim);
         return;
     };
-    let cycles: Vec<&Cycle> = run.series.cycles.complete().filter(|cycle| cycle.k == k).collect();
-    let cycles = &cycles[cycles.len().saturating_sub(DRAWN)..];
+    let cycles = run.series.cycles.newest(k);
     let mean = mean_cycle(cycles.iter().copied(), k);
     legend(model, &mean, area, buffer);
     let below = Rect { y: area.y + 1, height: area.height.saturating_sub(1), ..area };

@@ -27,9 +27,9 @@ fn curves_show_and_the_keys_pause_save_and_stop() {
     terminal.press("c");
     terminal.wait_for("checkpoint", |text| text.contains(&format!("step-{paused_at:08}")));
     terminal.press("?");
-    terminal.wait_for("help", |text| text.contains("Show this help"));
+    terminal.wait_for("help", |text| text.contains("Show or close this help"));
     terminal.press("?");
-    terminal.wait_for("end of help", |text| !text.contains("Show this help"));
+    terminal.wait_for("end of help", |text| !text.contains("Show or close this help"));
     terminal.press("p");
     terminal.wait_for("training again", |text| !text.contains("PAUSED"));
     wait_until("the next step", || steps() > paused_at);
@@ -238,7 +238,7 @@ fn the_dashboard_responds_after_any_bytes() {
     let mut state = 18;
     for mut terminal in [watcher, trainer] {
         terminal.wait_for("curves", |text| curve(text) > 10);
-        let is_open = |text: &str| text.contains("Show this help");
+        let is_open = |text: &str| text.contains("Show or close this help");
         let answers = |terminal: &mut Terminal| {
             // The rest of a cut sequence is no longer expected.
             std::thread::sleep(Duration::from_millis(400));
