@@ -124,7 +124,7 @@ pub struct Train {
     /// Name of the run [default: the config's name, with -2, -3… if it is taken]
     #[arg(long, value_name = "RUN")]
     pub name: Option<String>,
-    /// Where to create the run's folder
+    /// Folder in which the run's folder is created
     #[arg(long, value_name = "DIR", default_value = "checkpoints")]
     pub out: PathBuf,
     /// Resume the run of this name from its newest valid checkpoint if it exists, for supervisors that

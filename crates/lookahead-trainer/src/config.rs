@@ -95,7 +95,7 @@ impl ConfigError {
         ConfigError { origin: origin.into(), message: message.into() }
     }
 
-    /// Where the fault is: a file, with the line if that is known, or a `--set`.
+    /// The file, with the line if it is known, or the `--set`.
     pub fn origin(&self) -> &str {
         &self.origin
     }
@@ -260,7 +260,7 @@ fn located(origin: &str, text: &str, span: Option<Range<usize>>) -> String {
     }
 }
 
-/// Where the value of a dotted key is in a text.
+/// The position of the value of a dotted key in a text.
 fn span_of(text: &str, key: &str) -> Option<Range<usize>> {
     let root = DeTable::parse(text).ok()?;
     let mut table = root.get_ref();

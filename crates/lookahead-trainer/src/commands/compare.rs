@@ -13,8 +13,9 @@ use crate::cli::{self, MetricArgument, PictureArgument, SplitArgument};
 use crate::console::{eprint_line, print_line};
 use crate::usage::UsageError;
 
-/// Columns of a table if stdout is not a terminal.
+/// The columns of a table if stdout is not a terminal.
 const WIDE: usize = 160;
+/// The size of a figure's panel in pixels.
 const WIDTH: u32 = 1200;
 const HEIGHT: u32 = 480;
 
@@ -35,7 +36,7 @@ pub fn compare(arguments: &cli::Compare) -> anyhow::Result<()> {
         mixed_data: arguments.mixed_data,
     };
     let files = [&arguments.markdown, &arguments.csv, &arguments.runs_csv];
-    // Before minutes of reading.
+    // Checked before the runs are read, which can take minutes.
     for file in files.into_iter().flatten() {
         refuse_existing(file, arguments.force)?;
     }
@@ -63,7 +64,7 @@ fn draw(comparison: &Comparison, folder: &Path, arguments: &cli::Compare) -> any
         PictureArgument::Png => "png",
     };
     std::fs::create_dir_all(folder)
-        .with_context(|| format!("The folder {} can't be made.", folder.display()))?;
+        .with_context(|| format!("The folder {} can't be created.", folder.display()))?;
     for (name, figure) in comparison.figures() {
         let path = folder.join(format!("{name}.{extension}"));
         let size = Size::new(WIDTH, HEIGHT * figure.panels.len() as u32)?;
@@ -74,16 +75,16 @@ fn draw(comparison: &Comparison, folder: &Path, arguments: &cli::Compare) -> any
 }
 
 fn refuse_existing(file: &Path, force: bool) -> Result<(), UsageError> {
-    match !force && file.symlink_metadata().is_ok() {
-        false => Ok(()),
-        true => Err(UsageError::new(format!(
-            "{} exists. Use another name, or `--force` to replace it.",
-            file.display()
-        ))),
+    if force || file.symlink_metadata().is_err() {
+        return Ok(());
     }
+    Err(UsageError::new(format!(
+        "{} exists. Use another name, or `--force` to replace it.",
+        file.display()
+    )))
 }
 
-/// What can't be compared is an error of the command line; what can't be read may be anything.
+/// Runs that can't be compared are an error of the command line.
 fn refusal(error: Error) -> anyhow::Error {
     match error {
         Error::Compare(_) => UsageError::new(error.to_string()).into(),

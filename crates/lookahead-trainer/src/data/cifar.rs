@@ -210,7 +210,7 @@ impl Cifar {
         self.names().iter().all(|name| folder.join(name).is_file()).then_some(folder)
     }
 
-    /// Where it is, for `lookahead doctor`.
+    /// Its location, for `lookahead doctor`.
     pub fn location(&self) -> String {
         self.with_remote(|remote| remote.location(self.find()))
     }

@@ -70,7 +70,7 @@ const CLASSES: [&str; 10] = [
     "Ankle boot",
 ];
 
-/// Where Debian installs it.
+/// The folder in which Debian installs it.
 const SYSTEM: &str = "/usr/share/datasets/fashion-mnist";
 /// The package that installs it there.
 const PACKAGE: &str = "dataset-fashion-mnist";
@@ -130,7 +130,7 @@ pub fn find() -> Option<PathBuf> {
     first_whole(Path::new(SYSTEM), REMOTE.cache())
 }
 
-/// Where it is, for `lookahead doctor`.
+/// Its location, for `lookahead doctor`.
 pub fn location() -> String {
     REMOTE.location(find())
 }

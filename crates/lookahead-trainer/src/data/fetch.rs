@@ -27,7 +27,7 @@ pub struct Remote<'a> {
     pub folder: &'a str,
     /// Its files.
     pub names: &'a [&'a str],
-    /// Where its files can be downloaded, for a sentence.
+    /// The address of its files, for a sentence.
     pub origin: &'a str,
     /// The size of the download.
     pub megabytes: u64,
@@ -83,7 +83,7 @@ impl Remote<'_> {
         )
     }
 
-    /// Where it is, for `lookahead doctor`.
+    /// Its location, for `lookahead doctor`.
     pub fn location(&self, found: Option<PathBuf>) -> String {
         match (found, self.cache()) {
             (Some(folder), _) => format!("in {}", folder.display()),
