@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use lookahead_run::event::{Split, Task};
 use serde_json::Value;
 
-use super::comparison::Comparison;
+use super::comparison::{ComparedPoint, Comparison, Group};
 use super::error::CompareError;
 use super::options::{Metric, Options, split_name};
 use super::run::{Outcome, Run, outcomes};
@@ -172,73 +172,65 @@ fn named(names: &[String]) -> String {
 
 impl Comparison {
     fn add_notes(&mut self) {
-        let mut notes = Vec::new();
-        let of = |wanted: &dyn Fn(&Run) -> bool| -> Vec<String> {
+        let runs = |wanted: &dyn Fn(&Run) -> bool| -> Vec<String> {
             let runs = self.runs.iter().filter(|run| wanted(run));
             runs.map(|run| run.summary.info.run.clone()).collect()
         };
+        let mut notes = Vec::new();
         for outcome in
             [Outcome::Diverged, Outcome::Failed, Outcome::Unfinished, Outcome::Unevaluated]
         {
-            let names = of(&|run| run.outcome == outcome);
-            if !names.is_empty() {
-                let verb = match outcome {
-                    Outcome::Diverged | Outcome::Failed => outcome.name().to_owned(),
-                    _ => format!(
-                        "{} {}",
-                        if names.len() == 1 { "is" } else { "are" },
-                        outcome.name()
-                    ),
-                };
-                notes.push(format!(
-                    "{} of {} runs {verb}: {}.",
-                    names.len(),
-                    self.runs.len(),
-                    named(&names)
-                ));
-            }
+            let names = runs(&|run| run.outcome == outcome);
+            let (count, total) = (names.len(), self.runs.len());
+            let verb = match (outcome, count) {
+                (Outcome::Diverged | Outcome::Failed, _) => "",
+                (_, 1) => "is ",
+                _ => "are ",
+            };
+            let outcome = outcome.name();
+            add(&mut notes, names, |names| {
+                format!("{count} of {total} runs {verb}{outcome}: {names}.")
+            });
         }
-        let changed = of(&|run| run.summary.changed);
-        if !changed.is_empty() {
-            notes.push(format!(
-                "Settings of {} were changed during training: they are sorted by the last ones.",
-                named(&changed)
-            ));
+        add(&mut notes, runs(&|run| run.summary.changed), |names| {
+            format!(
+                "Settings of {names} were changed during training: they are sorted by the last ones."
+            )
+        });
+        let is_repeated =
+            |point: &&ComparedPoint| point.reported.len() + point.failed.len() < point.runs.len();
+        let repeated = self.points.iter().filter(is_repeated).map(|point| point.label.clone());
+        add(&mut notes, repeated.collect(), |names| {
+            format!("Some seeds were run more than once and count once, with their mean: {names}.")
+        });
+        let is_unvalidated = |point: &ComparedPoint| point.validation.len() < point.reported.len();
+        if self.split == Split::Test
+            && self.groups.iter().any(|group| group.points.len() > 1)
+            && self.points.iter().any(is_unvalidated)
+        {
+            notes.push(
+                "Some runs have no number on validation data: for such points the choice within \
+                 the group was made on test data, which flatters it."
+                    .to_owned(),
+            );
         }
-        let again: Vec<String> = self
-            .points
-            .iter()
-            .filter(|point| point.reported.len() + point.failed.len() < point.runs.len())
-            .map(|point| point.label.clone())
-            .collect();
-        if !again.is_empty() {
-            notes.push(format!(
-                "Some seeds were run more than once and count once, with their mean: {}.",
-                named(&again)
-            ));
-        }
-        if self.groups.iter().any(|group| group.points.len() > 1) {
-            let unvalidated =
-                self.points.iter().any(|point| point.validation.len() < point.reported.len());
-            if unvalidated && self.split == Split::Test {
-                notes.push(
-                    "Some runs have no number on validation data: for such points the choice within \
-                     the group was made on test data, which flatters it."
-                        .to_owned(),
-                );
-            }
-        }
-        let lost = self.groups.iter().filter(|group| {
+        let is_partial = |group: &&Group| {
             let point = &self.points[group.best];
             !point.failed.is_empty() && !point.reported.is_empty()
+        };
+        let partial = self.groups.iter().filter(is_partial).map(|group| group.label.clone());
+        add(&mut notes, partial.collect(), |names| {
+            format!(
+                "The numbers of {names} are those of the runs that finished, and so better than a new run's."
+            )
         });
-        let lost: Vec<String> = lost.map(|group| group.label.clone()).collect();
-        if !lost.is_empty() {
-            notes.push(format!(
-                "The numbers of {} are those of the runs that finished, and so better than a new run's.",
-                named(&lost)
-            ));
-        }
         self.notes.append(&mut notes);
+    }
+}
+
+/// Adds a note about these names, if there are any.
+fn add(notes: &mut Vec<String>, names: Vec<String>, note: impl Fn(String) -> String) {
+    if !names.is_empty() {
+        notes.push(note(named(&names)));
     }
 }

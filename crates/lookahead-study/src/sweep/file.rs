@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use toml::Value;
 
 /// Most runs of a sweep: more is a mistake in its file.
-pub const MOST: u64 = 100_000;
+pub(super) const MOST: u64 = 100_000;
 
 /// A sweep, as its file describes it. The config's own keys mean nothing here.
 #[derive(Debug, Clone, PartialEq)]
@@ -32,49 +32,36 @@ pub struct SweepFile {
     pub variants: Vec<Variant>,
 }
 
-/// A key of the config with its value.
+/// A dotted key of the config, like `optimizer.lr`, with its value and its line in the file.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Setting {
-    /// The dotted key, like `optimizer.lr`.
     pub key: String,
-    /// Its value.
     pub value: Value,
-    /// The line of the file that has it.
     pub line: usize,
 }
 
-/// A key of the config with several values.
+/// A key of the config with several values, all different.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Axis {
-    /// The dotted key.
     pub key: String,
-    /// Its values, all different.
     pub values: Vec<Value>,
-    /// The line of the file that has it.
     pub line: usize,
 }
 
-/// Draws of some keys.
+/// Draws of some keys, fixed by a seed.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Random {
-    /// How many draws.
     pub count: u64,
-    /// What fixes them.
     pub seed: i64,
-    /// How each key is drawn.
     pub keys: Vec<Drawn>,
-    /// The line of the file at which it starts.
     pub line: usize,
 }
 
 /// A key that is drawn.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Drawn {
-    /// The dotted key.
     pub key: String,
-    /// Its distribution.
     pub from: Distribution,
-    /// The line of the file that has it.
     pub line: usize,
 }
 
@@ -91,13 +78,10 @@ pub enum Distribution {
     Choice(Vec<Value>),
 }
 
-/// A named alternative: keys of its own.
+/// A named alternative, with keys that it sets and keys of which it has a grid of its own.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Variant {
-    /// Its name.
     pub name: String,
-    /// Keys that it sets.
     pub set: Vec<Setting>,
-    /// Keys of which it has a grid of its own.
     pub grid: Vec<Axis>,
 }

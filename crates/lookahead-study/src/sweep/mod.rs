@@ -3,27 +3,27 @@
 //!
 //! | module | what is in it |
 //! |---|---|
-//! | [`mod@file`], `parse` | the file of a sweep, and reading it with the lines of its faults |
-//! | [`points`] | the runs, their settings and their names |
-//! | [`plan`] | every point with its config, checked before anything is run |
-//! | [`folder`] | the folder of a sweep |
+//! | `file`, `parse` | the file of a sweep, and reading it with the lines of its faults |
+//! | `points` | the runs, their settings and their names |
+//! | `plan` | every point with its config, checked before anything is run |
+//! | `folder` | the folder of a sweep |
 //! | `survey` | the state of each run |
-//! | [`pool`] | the runs' processes: started, watched, restarted, stopped |
+//! | `pool` | the runs' processes: started, watched, restarted, stopped |
 //! | `process` | one of them |
-//! | [`progress`] | progress, and the time left |
-//! | [`results`] | the tables of results |
-//! | [`error`] | what can go wrong, in full sentences |
+//! | `progress` | progress, and the time left |
+//! | `results` | the tables of results |
+//! | `error` | what can go wrong, in full sentences |
 
-pub mod error;
-pub mod file;
-pub mod folder;
+mod error;
+mod file;
+mod folder;
 mod parse;
-pub mod plan;
-pub mod points;
-pub mod pool;
+mod plan;
+pub(crate) mod points;
+mod pool;
 mod process;
-pub mod progress;
-pub mod results;
+mod progress;
+mod results;
 mod survey;
 #[cfg(test)]
 mod tests;
@@ -33,5 +33,5 @@ pub use file::SweepFile;
 pub use folder::SweepFolder;
 pub use plan::{Plan, Planned, Refused, Resolve};
 pub use pool::{Options, Outcome, run};
-pub use progress::{Progress, Reporter};
+pub use progress::{Progress, Reporter, Running};
 pub use survey::latest;

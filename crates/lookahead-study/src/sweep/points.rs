@@ -38,7 +38,7 @@ pub struct SweepPoint {
 ///
 /// # Errors
 /// If there are more than [`MOST`], or fewer different draws than requested.
-pub fn expand(file: &SweepFile) -> Result<Vec<SweepPoint>, SweepError> {
+pub(crate) fn expand(file: &SweepFile) -> Result<Vec<SweepPoint>, SweepError> {
     let fault = |line, message| SweepError::File { path: file.path.clone(), line, message };
     let shapes: Vec<Shape> = if file.variants.is_empty() {
         vec![Shape::of(file, None)]
@@ -142,13 +142,9 @@ impl<'a> Shape<'a> {
             for combination in combinations(&self.axes) {
                 let varied: Vec<(String, Value)> =
                     combination.into_iter().chain(draw.iter().cloned()).collect();
-                match file.seeds.is_empty() {
-                    true => points.push(self.point(file, varied, None, labels)),
-                    false => points.extend(
-                        file.seeds
-                            .iter()
-                            .map(|seed| self.point(file, varied.clone(), Some(*seed), labels)),
-                    ),
+                let own = file.seeds.is_empty().then_some(None);
+                for seed in own.into_iter().chain(file.seeds.iter().copied().map(Some)) {
+                    points.push(self.point(file, varied.clone(), seed, labels));
                 }
             }
         }

@@ -374,43 +374,30 @@ impl Pool<'_> {
     }
 
     fn progress(&mut self) -> Progress {
-        let mut running = Vec::new();
-        for index in 0..self.states.len() {
-            let State::Running(active) = &mut self.states[index] else { continue };
-            active.steps.read();
-            let (step, total) = (active.steps.step, active.steps.total);
-            running.push(Running { name: self.name(index).to_owned(), step, total });
+        let (mut running, mut steps) = (Vec::new(), Vec::new());
+        let (mut finished, mut failed) = (0, 0);
+        let mut waiting: Vec<usize> = self.waiting.iter().copied().collect();
+        for (index, state) in self.states.iter_mut().enumerate() {
+            match (state, &self.rows[index]) {
+                (State::Running(active), _) => {
+                    active.steps.read();
+                    let name = self.plan.points[index].point.name.clone();
+                    let (step, total) = (active.steps.step, active.steps.total);
+                    running.push(Running { name, step, total });
+                    steps.push(&active.steps);
+                }
+                (State::InUse, _) => waiting.push(index),
+                (State::Done, Some(Row { status: RowStatus::Finished, .. })) => finished += 1,
+                (State::Done, Some(Row { status: RowStatus::Failed, .. })) => failed += 1,
+                _ => {}
+            }
         }
-        let count = |status| {
-            let rows = self.rows.iter().zip(&self.states);
-            let done = rows.filter(|(_, state)| matches!(state, State::Done));
-            done.filter(|(row, _)| row.as_ref().is_some_and(|row| row.status == status)).count()
-        };
-        let steps: Vec<&Steps> = self
-            .states
-            .iter()
-            .filter_map(|state| match state {
-                State::Running(active) => Some(&active.steps),
-                _ => None,
-            })
-            .collect();
-        let is_in_use = |index: &usize| matches!(self.states[*index], State::InUse);
-        let in_use = (0..self.states.len()).filter(is_in_use);
-        let waiting: Vec<Option<u64>> = self
-            .waiting
-            .iter()
-            .copied()
-            .chain(in_use)
-            .map(|index| self.plan.points[index].config["train"]["max_steps"].as_u64())
-            .collect();
-        Progress {
-            total: self.rows.len(),
-            finished: count(RowStatus::Finished),
-            failed: count(RowStatus::Failed),
-            left: self.estimate.left(&steps, &waiting, self.options.jobs),
-            running,
-            stopping: self.stopping,
-        }
+        let max_steps =
+            |index: &usize| self.plan.points[*index].config["train"]["max_steps"].as_u64();
+        let waiting: Vec<Option<u64>> = waiting.iter().map(max_steps).collect();
+        let left = self.estimate.left(&steps, &waiting, self.options.jobs);
+        let (total, stopping) = (self.rows.len(), self.stopping);
+        Progress { total, finished, failed, running, left, stopping }
     }
 
     fn outcome(&self) -> Outcome {

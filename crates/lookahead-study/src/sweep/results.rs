@@ -16,7 +16,7 @@ use crate::summary::Summary;
 /// The status of a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum RowStatus {
+pub(super) enum RowStatus {
     /// It took all its steps, or ended by early stopping.
     Finished,
     /// It was stopped on request, and is resumed with the sweep.
@@ -27,20 +27,18 @@ pub enum RowStatus {
 
 /// One run's results.
 #[derive(Debug, Clone)]
-pub struct Row {
-    /// Its status.
-    pub status: RowStatus,
-    /// The number of failures.
-    pub failures: u32,
-    /// Why, if it did not finish.
-    pub message: Option<String>,
-    /// Its numbers, if it has started.
-    pub numbers: Option<Numbers>,
+pub(super) struct Row {
+    pub(super) status: RowStatus,
+    /// The number of failures, and the reason of the last one.
+    pub(super) failures: u32,
+    pub(super) message: Option<String>,
+    /// None if it has not started.
+    pub(super) numbers: Option<Numbers>,
 }
 
 /// A run's numbers.
 #[derive(Debug, Clone)]
-pub struct Numbers {
+pub(super) struct Numbers {
     steps: u64,
     seconds: f64,
     seed: u64,
@@ -65,7 +63,7 @@ fn word(of: impl Serialize) -> String {
 
 impl Numbers {
     /// The numbers of a run.
-    pub fn of(summary: &Summary) -> Numbers {
+    pub(super) fn of(summary: &Summary) -> Numbers {
         let mut evaluations = BTreeMap::new();
         // A later one replaces an earlier one.
         for found in summary.results() {
@@ -96,15 +94,12 @@ fn best(summary: &Summary) -> Option<Best> {
             && found.weights == final_weights
             && value(found).is_finite()
     };
-    let mut best: Option<Best> = None;
-    for (step, found) in summary.evaluations.iter().filter(|(_, found)| is_meant(found)) {
-        let value = value(found);
-        let is_better = |best: &Best| if by_loss { value < best.value } else { value > best.value };
-        if best.as_ref().is_none_or(is_better) {
-            best = Some(Best { metric, value, step: *step });
-        }
-    }
-    best
+    let all = summary.evaluations.iter().filter(|(_, found)| is_meant(found));
+    let all = all.map(|(step, found)| Best { metric, value: value(found), step: *step });
+    all.reduce(|best, next| {
+        let is_better = if by_loss { next.value < best.value } else { next.value > best.value };
+        if is_better { next } else { best }
+    })
 }
 
 /// The value of a column, for JSON and for CSV.
@@ -212,26 +207,23 @@ pub(super) fn write(
 
 /// The columns of all rows: those of every sweep, with the keys and evaluations of this one.
 fn columns(points: &[Planned], rows: &[Cells]) -> Vec<String> {
-    let mut columns: Vec<String> = vec!["name".into()];
-    if points.iter().any(|planned| planned.point.variant.is_some()) {
-        columns.push("variant".into());
-    }
-    columns.extend(["status", "attempts", "seed"].map(String::from));
-    for (key, _) in points.iter().flat_map(|planned| &planned.point.varied) {
-        if !columns.contains(key) {
-            columns.push(key.clone());
+    let mut columns: Vec<String> = Vec::new();
+    let mut add = |key: &str| {
+        if !columns.iter().any(|column| column == key) {
+            columns.push(key.to_owned());
         }
+    };
+    add("name");
+    if points.iter().any(|planned| planned.point.variant.is_some()) {
+        add("variant");
     }
-    columns.extend(["steps", "seconds"].map(String::from));
-    let last = ["best_by", "best_validation", "best_step", "message"].map(String::from);
-    let other: BTreeSet<&String> = rows.iter().flatten().map(|(key, _)| key).collect();
-    let other: Vec<String> = other
-        .into_iter()
-        .filter(|key| !columns.contains(key) && !last.contains(key))
-        .cloned()
-        .collect();
-    columns.extend(other);
-    columns.extend(last);
+    ["status", "attempts", "seed"].into_iter().for_each(&mut add);
+    points.iter().flat_map(|planned| &planned.point.varied).for_each(|(key, _)| add(key));
+    ["steps", "seconds"].into_iter().for_each(&mut add);
+    let last = ["best_by", "best_validation", "best_step", "message"];
+    let other: BTreeSet<&str> = rows.iter().flatten().map(|(key, _)| key.as_str()).collect();
+    other.into_iter().filter(|key| !last.contains(key)).for_each(&mut add);
+    last.into_iter().for_each(&mut add);
     columns
 }
 
