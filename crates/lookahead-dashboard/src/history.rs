@@ -11,7 +11,7 @@ use std::collections::VecDeque;
 /// Most buckets of the lowest level. At least 16,384 remain after a level is dropped, so a run can be
 /// zoomed into thirty times before buckets are wider than the columns of a screen of 250 cells.
 pub(crate) const CAPACITY: usize = 1 << 15;
-/// Most gaps that are told apart.
+/// Most gaps that are kept apart.
 const GAPS: usize = 1024;
 
 /// A summary of some neighbouring points.

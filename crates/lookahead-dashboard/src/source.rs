@@ -14,7 +14,7 @@ pub(crate) enum TerminalState {
     Released,
 }
 
-/// A terminal, or what stands for one in tests.
+/// A terminal, or a substitute in tests.
 pub(crate) trait EventSource {
     /// The next event, if there is one; never waits.
     fn next(&mut self) -> io::Result<Option<Event>>;

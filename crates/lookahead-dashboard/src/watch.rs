@@ -27,8 +27,8 @@ const UPDATES: usize = 1 << 14;
 
 /// Shows runs on the terminal behind standard output, until the user leaves.
 ///
-/// Running runs are followed, and accept commands through their control sockets; finished runs are shown
-/// as they ended. Runs that come through `later` are shown from then on.
+/// Running runs are followed, and accept commands through their control sockets; a finished run appears as
+/// it ended. Runs that come through `later` are added.
 ///
 /// # Errors
 /// If standard output is not a terminal, if it goes away, or if the dashboard itself fails.
