@@ -221,10 +221,7 @@ impl WorkerGroup {
     }
 
     /// All begin with rank 0's weights and buffers.
-    ///
-    /// # Errors
-    /// Where a process does not answer.
-    pub fn broadcast_weights(&mut self, vs: &nn::VarStore) -> anyhow::Result<()> {
+    pub(crate) fn broadcast_weights(&mut self, vs: &nn::VarStore) -> anyhow::Result<()> {
         let mut all: Vec<(String, Tensor)> = vs.variables().into_iter().collect();
         all.sort_by(|(a, _), (b, _)| a.cmp(b));
         let all: Vec<&Tensor> = all.iter().map(|(_, tensor)| tensor).collect();
@@ -237,18 +234,12 @@ impl WorkerGroup {
     }
 
     /// What anybody wants.
-    ///
-    /// # Errors
-    /// Where a process does not answer.
-    pub fn all_reduce_flags(&self, own: ControlFlags) -> anyhow::Result<ControlFlags> {
+    pub(crate) fn all_reduce_flags(&self, own: ControlFlags) -> anyhow::Result<ControlFlags> {
         Ok(self.sync_flags(own, &[])?.0)
     }
 
     /// What anybody wants, and what each has to report.
-    ///
-    /// # Errors
-    /// Where a process does not answer.
-    pub fn sync_flags(
+    pub(crate) fn sync_flags(
         &self,
         own: ControlFlags,
         report: &[f64],
@@ -276,10 +267,7 @@ impl WorkerGroup {
     }
 
     /// Decides, for all processes alike, how tensors on GPUs go from one to the others.
-    ///
-    /// # Errors
-    /// Where a process does not answer.
-    pub fn agree_on_gpus(&self, device: Device) -> anyhow::Result<()> {
+    pub(crate) fn agree_on_gpus(&self, device: Device) -> anyhow::Result<()> {
         Ok(self.group.agree_on_gpus(device)?)
     }
 
@@ -302,26 +290,21 @@ impl WorkerGroup {
     }
 
     /// The bytes of all processes, on rank 0.
-    ///
-    /// # Errors
-    /// Where a process does not answer.
-    pub fn gather_bytes(&self, own: &[u8]) -> anyhow::Result<Option<Vec<Vec<u8>>>> {
+    pub(crate) fn gather_bytes(&self, own: &[u8]) -> anyhow::Result<Option<Vec<Vec<u8>>>> {
         Ok(self.group.gather_bytes(own)?)
     }
 
     /// The bytes of rank 0, on all.
-    ///
-    /// # Errors
-    /// Where a process does not answer.
-    pub fn broadcast_bytes(&self, own: &[u8]) -> anyhow::Result<Vec<u8>> {
+    pub(crate) fn broadcast_bytes(&self, own: &[u8]) -> anyhow::Result<Vec<u8>> {
         Ok(self.group.broadcast_bytes(own)?)
     }
 
     /// Averages the gradients, where that is the mode; `weight` is what this process's count.
-    ///
-    /// # Errors
-    /// Where a process does not answer.
-    pub fn average_gradients(&mut self, parameters: &[&Tensor], weight: f64) -> anyhow::Result<()> {
+    pub(crate) fn average_gradients(
+        &mut self,
+        parameters: &[&Tensor],
+        weight: f64,
+    ) -> anyhow::Result<()> {
         match self.mode {
             DistributedMode::DataParallel => {
                 let started = Instant::now();
@@ -335,10 +318,7 @@ impl WorkerGroup {
 
     /// Averages the model's buffers, such as the statistics of batch normalization: they belong to θ,
     /// and θ has just become the same everywhere.
-    ///
-    /// # Errors
-    /// Where a process does not answer.
-    pub fn average_buffers(&mut self, model: &Model) -> anyhow::Result<()> {
+    pub(crate) fn average_buffers(&mut self, model: &Model) -> anyhow::Result<()> {
         if self.is_single() {
             return Ok(());
         }

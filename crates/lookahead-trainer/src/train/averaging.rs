@@ -40,10 +40,7 @@ impl Average {
     }
 
     /// Takes θ after step `step`, counted from 1, in.
-    ///
-    /// # Errors
-    /// What libtorch says.
-    pub fn update(&mut self, vs: &nn::VarStore, step: u64) -> anyhow::Result<()> {
+    pub(crate) fn update(&mut self, vs: &nn::VarStore, step: u64) -> anyhow::Result<()> {
         let _guard = tch::no_grad_guard();
         self.count += u64::from(step > self.start_step);
         let weight = match (self.kind, self.count) {

@@ -37,10 +37,7 @@ impl TrainConfig {
 
     /// As [`device`](Self::device), for a process that is `local_rank` of those on its machine: each
     /// has a GPU of its own, unless the config names one.
-    ///
-    /// # Errors
-    /// As [`device`](Self::device).
-    pub fn device_of(&self, local_rank: usize) -> anyhow::Result<Device> {
+    pub(crate) fn device_of(&self, local_rank: usize) -> anyhow::Result<Device> {
         let device = self.parse_device(local_rank).context("The config was checked.")?;
         if let Device::Cuda(index) = device {
             let count = Cuda::device_count().max(0) as usize;

@@ -65,10 +65,7 @@ impl DivergenceGuard {
 
     /// Keeps the buffers while all is well: before each step if single steps may be dropped, and at the start
     /// of a cycle if it may be dropped as a whole.
-    ///
-    /// # Errors
-    /// What libtorch says.
-    pub fn before_loss(&mut self, phase: u64, model: &Model) -> anyhow::Result<()> {
+    pub(crate) fn before_loss(&mut self, phase: u64, model: &Model) -> anyhow::Result<()> {
         match self.policy {
             NonFinite::Error => Ok(()),
             // Nothing inside the cycle is kept, unless an earlier version saved the checkpoint inside it:
@@ -92,10 +89,7 @@ impl DivergenceGuard {
     }
 
     /// Puts the last good buffers back into the model.
-    ///
-    /// # Errors
-    /// What libtorch says.
-    pub fn restore_buffers(&self, model: &Model) -> anyhow::Result<()> {
+    pub(crate) fn restore_buffers(&self, model: &Model) -> anyhow::Result<()> {
         let _guard = tch::no_grad_guard();
         for (name, mut buffer) in model.buffers() {
             if let Some(kept) = self.last_good.get(&name) {
@@ -129,10 +123,7 @@ impl DivergenceGuard {
     }
 
     /// Why the optimizer did not take a step: its gradients hold NaN or infinity.
-    ///
-    /// # Errors
-    /// What libtorch says.
-    pub fn after_skipped_step(&self, model: &Model) -> anyhow::Result<String> {
+    pub(crate) fn after_skipped_step(&self, model: &Model) -> anyhow::Result<String> {
         self.restore_buffers(model)?;
         Ok(format!("A gradient holds NaN or infinity: {SKIPPED}"))
     }
@@ -157,10 +148,7 @@ pub fn check_divergence_limit(
 }
 
 /// Whether all values of a tensor are finite.
-///
-/// # Errors
-/// What libtorch says.
-pub fn all_finite(tensor: &Tensor) -> anyhow::Result<bool> {
+pub(crate) fn all_finite(tensor: &Tensor) -> anyhow::Result<bool> {
     let _guard = tch::no_grad_guard();
     Ok(bool::try_from(tensor.f_isfinite()?.f_all()?)?)
 }

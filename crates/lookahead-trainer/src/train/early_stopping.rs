@@ -28,9 +28,6 @@ pub fn best_step(metadata: &TrainingMetadata) -> Option<u64> {
 }
 
 /// Tests the best model of a run that has stopped early, and says how the run ended.
-///
-/// # Errors
-/// Where an evaluation fails.
 pub(super) fn finish(t: &mut Training, hooks: &mut Hooks) -> anyhow::Result<RunEnded> {
     let (patience, by) = (t.config.train.patience, t.config.train.best_by());
     let best = t.state.best.value.zip(t.state.best.at());

@@ -53,10 +53,7 @@ pub fn evaluate(
 
 /// As [`evaluate`], alone or together: several processes evaluate a share each, and do not stop between two
 /// batches.
-///
-/// # Errors
-/// As [`evaluate`], and if a process does not answer.
-pub fn evaluate_with_workers(
+pub(crate) fn evaluate_with_workers(
     workers: &WorkerGroup,
     model: &Model,
     samples: &dyn Samples,
@@ -72,9 +69,6 @@ pub fn evaluate_with_workers(
 
 /// As [`evaluate`], of which each process of a workers does a share, with the weights in its own model; all
 /// get the same outcome.
-///
-/// # Errors
-/// As [`evaluate`], and where a process does not answer.
 fn evaluate_shared(
     workers: &WorkerGroup,
     model: &Model,

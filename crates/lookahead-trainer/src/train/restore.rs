@@ -28,10 +28,7 @@ impl Training {
     }
 
     /// As [`restore`](Self::restore), with a state that is read only where its metadata fit.
-    ///
-    /// # Errors
-    /// As [`restore`](Self::restore), and those of the reading.
-    pub fn restore_from(
+    pub(crate) fn restore_from(
         &mut self,
         metadata: &TrainingMetadata,
         read: impl FnOnce() -> anyhow::Result<Saved>,

@@ -59,10 +59,7 @@ impl Training {
     }
 
     /// As [`new`](Self::new), as one of several processes.
-    ///
-    /// # Errors
-    /// As [`new`](Self::new), and where another process does not answer.
-    pub fn with_workers(
+    pub(crate) fn with_workers(
         config: Config,
         init_from: Option<&InitialWeights>,
         mut workers: WorkerGroup,

@@ -140,9 +140,6 @@ impl Checkpoints {
 
     /// Takes a snapshot for the last checkpoint, before the last sync. It waits in the writer's memory, where
     /// what is saved from now on finds it.
-    ///
-    /// # Errors
-    /// As [`save`](Self::save).
     pub(crate) fn keep_state(
         &mut self,
         t: &mut Training,
@@ -334,9 +331,6 @@ pub(crate) enum Saving {
 /// Whether a checkpoint can be saved now. Fast weights that the next sync will roll back can't: a routine
 /// checkpoint is skipped then, so that checkpoints never change a training, and for a requested one they are
 /// rolled back at once.
-///
-/// # Errors
-/// As [`check_divergence_limit`].
 fn can_be_saved(t: &mut Training, events: &mut Events, saving: Saving) -> anyhow::Result<bool> {
     if t.guard.policy() != NonFinite::RollBack {
         return Ok(true);

@@ -21,9 +21,6 @@ pub(crate) type EvalResult = ControlFlow<(), Option<Evaluation>>;
 
 impl Hooks {
     /// Evaluates θ after a step and before its sync, if that is due. `Break` if the run is requested to stop.
-    ///
-    /// # Errors
-    /// If an evaluation fails.
     pub(crate) fn evaluate_fast(&mut self, t: &mut Training) -> anyhow::Result<ControlFlow<()>> {
         if t.state.pending != PendingEvaluation::Both {
             return Ok(Continue(()));
@@ -39,9 +36,6 @@ impl Hooks {
 
     /// Evaluates the final model, unless that is θ, after a step and its sync, if that is due. `Break` if the
     /// run is requested to stop.
-    ///
-    /// # Errors
-    /// If an evaluation fails.
     pub(crate) fn evaluate_slow(&mut self, t: &mut Training) -> anyhow::Result<ControlFlow<()>> {
         if t.state.pending != PendingEvaluation::Slow {
             return Ok(Continue(()));
@@ -60,9 +54,6 @@ impl Hooks {
     }
 
     /// Evaluates θ on test data after the last step, before its sync makes it φ.
-    ///
-    /// # Errors
-    /// If the evaluation fails.
     pub(crate) fn test_fast(&mut self, t: &mut Training) -> anyhow::Result<ControlFlow<()>> {
         if t.state.step < t.total_steps || t.optimizer.lookahead().is_none() {
             return Ok(Continue(()));
@@ -73,9 +64,6 @@ impl Hooks {
     }
 
     /// Evaluates one set of weights on one split, and records the result.
-    ///
-    /// # Errors
-    /// If the evaluation fails.
     pub(crate) fn evaluate(
         &mut self,
         t: &mut Training,

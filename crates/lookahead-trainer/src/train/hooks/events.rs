@@ -59,9 +59,6 @@ impl Events {
     }
 
     /// The loss of a step, if each loss is read in its own step.
-    ///
-    /// # Errors
-    /// What libtorch says.
     pub(crate) fn read_now(&self, loss: &Tensor) -> anyhow::Result<Option<f64>> {
         Ok(self.losses.none_may_wait().then(|| f64::try_from(loss)).transpose()?)
     }
@@ -74,9 +71,6 @@ impl Events {
 
     /// Records a step whose loss stays on the device until several are read at once. Returns whether it is
     /// time to read them.
-    ///
-    /// # Errors
-    /// What libtorch says.
     pub(super) fn record_step_later(
         &mut self,
         step: u64,

@@ -41,9 +41,6 @@ impl PendingLosses {
     }
 
     /// Keeps the loss of a step.
-    ///
-    /// # Errors
-    /// What libtorch says.
     pub(super) fn push(&mut self, step: u64, loss: &Tensor) -> anyhow::Result<()> {
         if self.losses.is_empty() {
             self.first = step;
@@ -65,9 +62,6 @@ impl PendingLosses {
 }
 
 /// Their values, in one transfer.
-///
-/// # Errors
-/// What libtorch says.
 pub(super) fn to_host(losses: &[Tensor]) -> anyhow::Result<Vec<f64>> {
     let stacked = Tensor::f_stack(losses, 0)?.f_to_device(Device::Cpu)?;
     Ok(Vec::try_from(stacked.f_to_kind(Kind::Double)?)?)

@@ -122,9 +122,6 @@ impl ProbeBatch {
 
     /// The mean loss in evaluation mode, at the weights that are in the model. Draws no random number, so
     /// that probing changes nothing.
-    ///
-    /// # Errors
-    /// What libtorch says.
     pub(crate) fn loss(&self, model: &Model) -> anyhow::Result<f64> {
         let _guard = inference::guard();
         Ok(f64::try_from(model.loss(&self.0, false))?)

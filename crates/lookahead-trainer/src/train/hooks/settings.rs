@@ -106,9 +106,6 @@ impl Settings {
 
     /// Changes a setting, and records that. A change that is refused is recorded as a warning: whoever asked
     /// through the socket has been refused before.
-    ///
-    /// # Errors
-    /// What the optimizer says.
     pub(super) fn set(
         &self,
         setting: &Setting,

@@ -1,0 +1,158 @@
+use super::*;
+use crate::tensor_file::{entries, write_new};
+use tch::Device;
+
+fn store() -> nn::VarStore {
+    let vs = nn::VarStore::new(Device::Cpu);
+    let _ = vs.root().zeros("w", &[2, 2]);
+    let _ = vs.root().zeros("b", &[2]);
+    vs
+}
+
+fn from(tensors: &[(&str, Tensor)], partial: bool) -> (tempfile::TempDir, InitialWeights) {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("given.safetensors");
+    let tensors = tensors.iter().map(|(name, t)| ((*name).to_owned(), t.shallow_clone()));
+    write_new(&path, None, entries(tensors.collect())).unwrap();
+    (folder, InitialWeights { path, partial })
+}
+
+fn ones(shape: &[i64], kind: Kind) -> Tensor {
+    Tensor::ones(shape, (kind, Device::Cpu))
+}
+
+fn sum(vs: &nn::VarStore) -> f64 {
+    vs.variables().into_values().map(|t| t.sum(Kind::Double).double_value(&[])).sum()
+}
+
+#[test]
+fn what_fits_is_taken_whatever_its_precision() {
+    let vs = store();
+    let all = [
+        ("w", ones(&[2, 2], Kind::Double)),
+        ("b", ones(&[2], Kind::BFloat16)),
+        ("bn.num_batches_tracked", ones(&[], Kind::Int64)),
+    ];
+    let (_folder, from) = from(&all, false);
+    let note = from.load(&vs).unwrap();
+    assert!(note.contains("2 tensors") && !note.contains("not loaded"), "{note}");
+    assert_eq!(sum(&vs), 6.0);
+    assert!(vs.variables().values().all(|t| t.kind() == Kind::Float && t.requires_grad()));
+}
+
+#[test]
+fn all_that_does_not_fit_is_told_at_once_and_nothing_is_taken() {
+    let vs = store();
+    let (_folder, mut given) =
+        from(&[("w", ones(&[3], Kind::Float)), ("x", ones(&[1], Kind::Float))], false);
+    let said = given.load(&vs).unwrap_err().to_string();
+    for words in [
+        "given.safetensors does not fit the model",
+        "Missing in the file: `b`.",
+        "Not in the model: `x`.",
+        "Of another shape: `w` has shape [3] and must have [2, 2]",
+    ] {
+        assert!(said.contains(words), "{said}");
+    }
+    assert!(!said.contains("--init-partial"), "{said}");
+    given.partial = true;
+    let said = given.load(&vs).unwrap_err().to_string();
+    assert!(said.contains("Nothing in") && said.contains("fits the model"), "{said}");
+    assert_eq!(sum(&vs), 0.0);
+
+    let (_folder, given) = from(&[("w", ones(&[2, 2], Kind::Int64))], true);
+    let said = given.load(&vs).unwrap_err().to_string();
+    assert!(said.contains("`w` is of type Int64 and must be of Float"), "{said}");
+}
+
+#[test]
+fn a_part_is_taken_only_where_that_is_asked_for() {
+    let vs = store();
+    let tensors = [("w", ones(&[2, 2], Kind::Float)), ("x", ones(&[1], Kind::Float))];
+    let (_folder, mut given) = from(&tensors, false);
+    let said = given.load(&vs).unwrap_err().to_string();
+    assert!(said.contains("--init-partial"), "{said}");
+    given.partial = true;
+    let note = given.load(&vs).unwrap();
+    for words in
+        ["Missing in the file, so not loaded: `b`.", "Not in the model, so not loaded: `x`."]
+    {
+        assert!(note.contains(words), "{note}");
+    }
+    assert_eq!(sum(&vs), 4.0);
+    // Nothing at all that fits is a mistake.
+    let (_folder, given) = from(&[("x", ones(&[1], Kind::Float))], true);
+    given.load(&vs).unwrap_err();
+}
+
+#[test]
+fn a_layer_of_another_shape_is_skipped_where_a_part_is_asked_for() {
+    let vs = store();
+    let tensors = [("w", ones(&[2, 2], Kind::Float)), ("b", ones(&[5], Kind::Float))];
+    let (_folder, given) = from(&tensors, true);
+    let note = given.load(&vs).unwrap();
+    let words = "Of another shape, so not loaded: `b` has shape [5] and must have [2].";
+    assert!(note.contains(words) && note.contains("1 tensors"), "{note}");
+    assert_eq!(sum(&vs), 4.0);
+}
+
+#[test]
+fn a_wrappers_prefix_is_removed_where_all_names_have_it() {
+    let both = |w: &str, b: &str| {
+        let vs = store();
+        let tensors = [(w, ones(&[2, 2], Kind::Float)), (b, ones(&[2], Kind::Float))];
+        let (_folder, from) = from(&tensors, false);
+        let said = from.load(&vs).map_err(|error| error.to_string());
+        (said, sum(&vs))
+    };
+    for prefix in ["module.", "_orig_mod.", "model.", "module._orig_mod.", "model.module."] {
+        let (note, sum) = both(&format!("{prefix}w"), &format!("{prefix}b"));
+        let words = format!("The prefix `{prefix}` of all its names is removed.");
+        assert!(note.as_ref().unwrap().contains(&words), "{note:?}");
+        assert_eq!(sum, 6.0);
+    }
+    let (said, sum) = both("module.w", "b");
+    assert!(said.as_ref().unwrap_err().contains("Not in the model: `module.w`."), "{said:?}");
+    assert_eq!(sum, 0.0);
+    // A model whose own names begin so.
+    let vs = nn::VarStore::new(Device::Cpu);
+    let _ = (vs.root() / "model").zeros("w", &[1]);
+    let (_folder, given) = from(&[("model.w", ones(&[1], Kind::Float))], false);
+    assert!(!given.load(&vs).unwrap().contains("prefix"));
+    let (_folder, given) = from(&[("module.model.w", ones(&[1], Kind::Float))], false);
+    assert!(given.load(&vs).unwrap().contains("The prefix `module.` of"));
+}
+
+/// Finite in the file is not enough: they must be finite in the model.
+#[test]
+fn values_that_a_cast_would_spoil_are_refused() {
+    let one = |value: f64, kind| {
+        let vs = store();
+        let tensor = Tensor::from_slice(&[1.0, value]).to_kind(kind);
+        let tensors = [("w", ones(&[2, 2], Kind::Float)), ("b", tensor)];
+        let (_folder, from) = from(&tensors, true);
+        let said = from.load(&vs).map_err(|error| error.to_string());
+        assert_eq!(sum(&vs) == 0.0, said.is_err());
+        said
+    };
+    one(1e38, Kind::Double).unwrap();
+    let said = one(1e39, Kind::Double).unwrap_err();
+    assert!(said.contains("`b` holds values of Double that are too large"), "{said}");
+    for value in [f64::NAN, f64::NEG_INFINITY] {
+        for kind in [Kind::Double, Kind::Float, Kind::Half] {
+            let said = one(value, kind).unwrap_err();
+            assert!(said.contains("`b` holds NaN or infinity"), "{said}");
+        }
+    }
+    let many = Tensor::from_slice(&[1i64 << 40, 0]);
+    let said = cast(&many, Kind::Int).unwrap().unwrap_err();
+    assert!(said.contains("that the model's Int can't hold"), "{said}");
+    assert_eq!(cast(&Tensor::from_slice(&[7i64]), Kind::Int).unwrap().unwrap().kind(), Kind::Int);
+}
+
+#[test]
+fn thousands_of_names_are_not_all_listed() {
+    let names: Vec<String> = (0..1000).map(|i| format!("`{i}`")).collect();
+    assert!(list(&names).ends_with("`19` and 980 more"));
+    assert_eq!(list(&names[..2]), "`0`, `1`");
+}
