@@ -1,9 +1,8 @@
-//! Text for a file, a pipe or a terminal, written by a thread of its own.
+//! Text for a file, a pipe or a terminal, written by its own thread.
 //!
-//! A reader that stops reading, such as a full pipe or a terminal after Ctrl-S, would hold up whoever
-//! writes to it. Here only the thread waits for it. Text is written in the order in which it came, and
-//! at most [`LARGEST_BACKLOG`] bytes wait: text beyond that is dropped and counted, and once the reader
-//! takes more, a line in its place tells how much is missing.
+//! A reader that stops reading, for example a full pipe or a terminal after Ctrl-S, would block its writer; here only the
+//! thread waits for it. Text is written in order, and at most [`LARGEST_BACKLOG`] bytes wait: text beyond that is dropped
+//! and counted, and once the reader continues, a line in its place has the number.
 
 use std::io::{self, Write};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -15,10 +14,10 @@ pub const LARGEST_BACKLOG: usize = 16 << 20;
 /// A frame of a progress bar is left out while more than this many bytes wait.
 const CROWDED: usize = 8 << 10;
 
-/// How long to wait before another attempt, where the file takes nothing for now.
+/// How long to wait before another attempt, if the file accepts nothing for now.
 const RETRY: Duration = Duration::from_millis(20);
 
-/// Writes text on a thread of its own.
+/// Writes text in its own thread.
 #[derive(Debug)]
 pub struct BackgroundWriter {
     shared: Arc<Shared>,
@@ -33,23 +32,23 @@ struct Shared {
 
 #[derive(Debug, Default)]
 struct State {
-    /// What the thread takes next.
+    /// Text that the thread takes next.
     waiting: Vec<u8>,
     /// Bytes that the thread has taken and not written yet.
     in_hand: usize,
     /// Bytes written in all.
     written: u64,
-    /// Texts dropped since the last that found room.
+    /// Texts dropped since the last that was accepted.
     missing: u64,
     /// Texts dropped in all.
     dropped: u64,
-    /// Why the file takes nothing for now, such as a full disk.
+    /// Why the file accepts nothing for now, for example a full disk.
     trouble: Option<String>,
-    /// Why the file takes nothing any more.
+    /// Why the file accepts nothing any more.
     failed: Option<String>,
     /// No more text comes.
     closed: bool,
-    /// How much was written when someone gave up waiting for more, and after how long.
+    /// How much was written when a flush gave up, and after how long.
     gave_up: Option<(u64, Duration)>,
 }
 
@@ -57,7 +56,7 @@ impl BackgroundWriter {
     /// Starts the thread.
     ///
     /// # Errors
-    /// Where the system gives no thread.
+    /// If the system refuses a thread.
     pub fn new(name: &str, file: impl Write + Send + 'static) -> io::Result<Self> {
         BackgroundWriter::with_backlog(name, file, LARGEST_BACKLOG)
     }
@@ -69,13 +68,13 @@ impl BackgroundWriter {
     ) -> io::Result<Self> {
         let (state, changed) = (Mutex::default(), Condvar::new());
         let shared = Arc::new(Shared { state, changed, largest });
-        let theirs = shared.clone();
-        std::thread::Builder::new().name(name.to_owned()).spawn(move || theirs.write_to(file))?;
+        let threads = shared.clone();
+        std::thread::Builder::new().name(name.to_owned()).spawn(move || threads.write_to(file))?;
         Ok(BackgroundWriter { shared })
     }
 
-    /// Hands over text. Never waits for the reader: without room the text is dropped. The next text
-    /// that finds room comes after `gap`, which says in the reader's format how many are missing.
+    /// Hands over text. Never waits for the reader: without room the text is dropped. The next text that is accepted comes
+    /// after `gap`, a line in the reader's format with the number of missing texts.
     pub fn push(&self, text: &[u8], gap: impl FnOnce(u64) -> String) {
         let mut state = self.shared.lock();
         if state.failed.is_some() {
@@ -95,8 +94,7 @@ impl BackgroundWriter {
         self.shared.changed.notify_all();
     }
 
-    /// Hands over a frame of something that is drawn again and again. It is left out, and not missed,
-    /// where much is waiting.
+    /// Hands over a frame of something that is drawn repeatedly. It is left out if much is waiting.
     pub fn push_frame(&self, frame: &[u8]) {
         let mut state = self.shared.lock();
         if state.failed.is_none() && state.waiting.len() + state.in_hand <= CROWDED {
@@ -111,24 +109,23 @@ impl BackgroundWriter {
         self.shared.lock().dropped
     }
 
-    /// Whether texts were dropped, and none has found room since.
+    /// Whether texts were dropped, and none was accepted since.
     pub fn is_dropping(&self) -> bool {
         self.shared.lock().missing > 0
     }
 
-    /// Why the file takes nothing for now, such as a full disk. It is tried again and again.
+    /// Why the file accepts nothing for now, for example a full disk. Writing is retried.
     pub fn trouble(&self) -> Option<String> {
         self.shared.lock().trouble.clone()
     }
 
-    /// Why the file takes nothing any more, such as a pipe without a reader.
+    /// Why the file accepts nothing any more, for example a pipe without a reader.
     pub fn failure(&self) -> Option<String> {
         self.shared.lock().failed.clone()
     }
 
-    /// Waits until all text is written, for as long as the reader takes some of it every `patience`,
-    /// and for `at_most` in all. A reader who took nothing for that long is not waited for again until
-    /// some more was read. Returns whether all that waited was written.
+    /// Waits until all text is written, as long as the reader reads something every `patience`, and for `at_most` in all.
+    /// If it gave up once, it does not wait again until more was read. Returns whether everything was written.
     pub fn flush(&self, patience: Duration, at_most: Duration) -> bool {
         let began = Instant::now();
         let mut state = self.shared.lock();
@@ -159,7 +156,7 @@ impl BackgroundWriter {
         }
     }
 
-    /// As [`flush`](Self::flush), at the end: the last text is what is missing, if anything is.
+    /// As [`flush`](Self::flush), at the end: the last text is the number of missing ones, if there are any.
     pub fn finish(
         &self,
         patience: Duration,
@@ -176,7 +173,7 @@ impl BackgroundWriter {
 }
 
 impl Drop for BackgroundWriter {
-    /// The thread ends once it has written what was handed over. It is not waited for.
+    /// Lets the thread end once everything is written, and does not wait for it.
     fn drop(&mut self) {
         self.shared.lock().closed = true;
         self.shared.changed.notify_all();
@@ -208,7 +205,7 @@ impl Shared {
                     }
                     Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                     Err(error) if may_pass(&error) => {
-                        // That a pipe is full for now is no news.
+                        // A pipe that is full for now is not a fault.
                         if error.kind() != io::ErrorKind::WouldBlock {
                             state.trouble = Some(error.to_string());
                         }
@@ -251,8 +248,7 @@ impl State {
     }
 }
 
-/// Whether a file that refuses a write may take it later: the disk is full, or a pipe that someone has
-/// made non-blocking.
+/// Whether a file that refuses a write may accept it later: the disk is full, or a pipe is non-blocking.
 fn may_pass(error: &io::Error) -> bool {
     use io::ErrorKind::{FileTooLarge, QuotaExceeded, StorageFull, WouldBlock};
     matches!(error.kind(), FileTooLarge | QuotaExceeded | StorageFull | WouldBlock)

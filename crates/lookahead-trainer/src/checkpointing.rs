@@ -2,19 +2,18 @@
 //!
 //! | module | what is in it |
 //! |---|---|
-//! | [`snapshot`] | all that a checkpoint holds, copied in memory while training waits |
-//! | [`writer`] | a thread that gets a snapshot onto the disk while training goes on |
-//! | [`moment`] | which moment of a run a file is of |
-//! | [`ranks`] | a checkpoint of several processes, handed out by the one that has the files |
-//! | [`machine`] | what of a machine decides the last bits |
-//! | [`restore`] | a checkpoint read, checked, and only then taken on |
+//! | [`snapshot`] | the contents of a checkpoint, copied in memory while training waits |
+//! | [`writer`] | a thread that writes a snapshot to the disk while training continues |
+//! | [`moment`] | the moment of a run that a file belongs to |
+//! | [`ranks`] | a checkpoint of several processes, distributed by the one that has the files |
+//! | [`machine`] | what determines the last bits of results |
+//! | [`restore`] | a checkpoint that is read, checked, and only then loaded |
 //!
-//! A checkpoint holds two files. `model.safetensors` is the final model: φ and the buffers under
-//! the model's own names. `training.safetensors` is all else that decides the future: θ and the
-//! buffers under `fast/`, φ and the inner optimizer's state under `optimizer/`, the random
-//! generators under `generator/`, the buffers that a roll-back would put back under `sound/`, a mean of
-//! θ under `average/`; integers and numbers are in the manifest. Of a run of several processes these are
-//! rank 0's, and each other one has a `training-rank-00001.safetensors` besides, without φ.
+//! A checkpoint holds two files. `model.safetensors` is the final model: φ and the buffers under the model's own names.
+//! `training.safetensors` is all else that decides the future: θ and the buffers under `fast/`, φ and the inner
+//! optimizer's state under `optimizer/`, the random generators under `generator/`, the buffers that a roll-back would
+//! restore under `sound/`, a mean of θ under `average/`. Integers and numbers are in the manifest. In a run of several
+//! processes these are rank 0's, and each other process has a `training-rank-00001.safetensors`, without φ.
 
 pub mod machine;
 pub mod moment;
@@ -35,9 +34,8 @@ use crate::config::checkpoint::CheckpointConfig;
 use crate::config::train::BestBy;
 
 impl CheckpointConfig {
-    /// Which checkpoints stay; `best` is the step of the best so far and what tells it, where that one
-    /// is kept.
-    pub fn retention(&self, best: Option<(Option<u64>, BestBy)>) -> Retention {
+    /// Which checkpoints are kept; `best` is the step of the best so far and its metric, if that one is kept.
+    pub(crate) fn retention(&self, best: Option<(Option<u64>, BestBy)>) -> Retention {
         Retention {
             newest: NonZeroUsize::new(self.keep).unwrap_or(NonZeroUsize::MIN),
             every: NonZeroU64::new(self.keep_every_steps),
@@ -49,11 +47,11 @@ impl CheckpointConfig {
 
 /// File of the final model.
 pub const MODEL: &str = "model.safetensors";
-/// File of all that goes on.
+/// File of the training state.
 pub const TRAINING: &str = "training.safetensors";
 
-/// File of what goes on in another process than rank 0's, less what all have alike.
-pub fn training_of_rank(rank: usize) -> String {
+/// File of the training state of another process than rank 0, without what is the same in all.
+pub(crate) fn training_of_rank(rank: usize) -> String {
     format!("training-rank-{rank:05}.safetensors")
 }
 
@@ -64,12 +62,11 @@ const SOUND: &str = "sound";
 const AVERAGE: &str = "average";
 const SLOW: &str = "slow";
 
-/// How long after a checkpoint or a configuration that could not be saved it is tried again, unless it is due
-/// before.
-pub(crate) const AGAIN: Duration = Duration::from_secs(5);
+/// How soon a checkpoint or a configuration that could not be saved is retried.
+pub(crate) const RETRY: Duration = Duration::from_secs(5);
 
-/// What a process must not lose at its end, the last checkpoint and the last events, is tried with these
-/// pauses between.
+/// Pauses after the attempts to save what a process must not lose at its end: the last checkpoint and the last
+/// events.
 pub(crate) const LAST_ATTEMPTS: [Duration; 3] =
     [Duration::from_millis(500), Duration::from_secs(2), Duration::ZERO];
 
@@ -83,7 +80,7 @@ fn optimizer_entries<T: Copy>(entries: &BTreeMap<String, T>) -> BTreeMap<String,
     others.map(|(key, value)| (key.clone(), *value)).collect()
 }
 
-/// The generators that a training may draw from: name, device and state of each.
+/// The random generators of a training: name, device and state of each.
 fn generator_states() -> anyhow::Result<Vec<(String, Device, Tensor)>> {
     let cuda =
         (0..Cuda::device_count().max(0) as usize).map(|i| (format!("cuda{i}"), Device::Cuda(i)));

@@ -1,7 +1,7 @@
-//! Lines for people on stderr, and answers on stdout.
+//! Lines on stderr for the user, and results on stdout.
 //!
-//! Lines for people go through a [`BackgroundWriter`]: no one has to read them, and a training does not
-//! wait for it. What the program has to say at its end is written within [`finish`].
+//! Lines go through a [`BackgroundWriter`], so that a training does not wait for their reader. The end of the program
+//! waits for it in [`finish`].
 
 use std::fmt::Display;
 use std::fs::File;
@@ -16,40 +16,40 @@ use lookahead_core::tch_ext::cerr;
 
 use crate::background_writer::BackgroundWriter;
 
-/// How long a reader of stderr or stdout may take nothing before the program ends without it: it may be
-/// a program that is still starting.
+/// How long a reader of stderr or stdout may read nothing before the program ends without it: it may still be
+/// starting.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// The same once the program has been asked to stop.
+/// The same after a request to stop.
 const SHORT_PATIENCE: Duration = Duration::from_secs(2);
-/// How long the end of the program waits for a reader that takes some now and then.
+/// How long the end of the program waits for a slow reader.
 const AT_MOST: Duration = Duration::from_secs(30);
-/// How long a process that ends at once waits for whoever reads its last line.
-const LAST_WORDS: Duration = Duration::from_millis(200);
-/// How long a message of libtorch's is waited for: the process may be about to abort.
+/// How long a process that ends at once waits for the reader of its last line.
+const BRIEFLY: Duration = Duration::from_millis(200);
+/// How long to wait until a message of libtorch is written: the process may be about to abort.
 const MOMENT: Duration = Duration::from_millis(20);
 
-static IN_A_HURRY: AtomicBool = AtomicBool::new(false);
+static STOPPING: AtomicBool = AtomicBool::new(false);
 
-/// The program has been asked to stop: its end waits less long for readers.
-pub fn hurry() {
-    IN_A_HURRY.store(true, Ordering::Relaxed);
+/// After a request to stop: the program's end waits less long for readers.
+pub(crate) fn shorten_patience() {
+    STOPPING.store(true, Ordering::Relaxed);
 }
 
-/// How long a reader may take nothing before the program ends without it.
+/// How long a reader may read nothing before the program ends without it.
 pub(crate) fn patience() -> Duration {
-    if IN_A_HURRY.load(Ordering::Relaxed) { SHORT_PATIENCE } else { PATIENCE }
+    if STOPPING.load(Ordering::Relaxed) { SHORT_PATIENCE } else { PATIENCE }
 }
 
-/// Nothing where the system gives no thread: then lines are written at once.
+/// None if the system refuses a thread: then lines are written directly.
 static STDERR: LazyLock<Option<BackgroundWriter>> =
     LazyLock::new(|| BackgroundWriter::new("stderr", unbuffered(io::stderr()).ok()?).ok());
 
-/// A standard stream past Rust's buffer and lock.
+/// A standard stream without Rust's buffer and lock.
 pub(crate) fn unbuffered(stream: impl AsFd) -> io::Result<File> {
     Ok(File::from(stream.as_fd().try_clone_to_owned()?))
 }
 
-/// Writes a line to stderr, if anyone takes it.
+/// Writes a line to stderr.
 pub fn eprint_line(line: impl Display) {
     write(format!("{line}\n").as_bytes());
 }
@@ -70,43 +70,42 @@ pub(crate) fn stderr_writer() -> Option<&'static BackgroundWriter> {
     STDERR.as_ref()
 }
 
-/// Has what libtorch and its libraries print on stderr go the same way.
+/// Sends the same way what libtorch and its libraries print on stderr.
 pub fn redirect_cerr() {
     cerr::redirect(write, || {
         STDERR.as_ref().map(|stderr| stderr.flush(MOMENT, MOMENT));
     });
 }
 
-/// Waits until all lines are written, for as long as they are being read.
+/// Waits until all lines are written, as long as they are being read.
 pub fn finish() {
     if let Some(stderr) = &*STDERR {
         stderr.finish(patience(), AT_MOST, gap);
     }
 }
 
-/// As [`finish`], for a moment: the process ends at once.
+/// As [`finish`], briefly: the process ends at once.
 pub(crate) fn flush_briefly() {
     if let Some(stderr) = &*STDERR {
-        stderr.finish(LAST_WORDS, LAST_WORDS, gap);
+        stderr.finish(BRIEFLY, BRIEFLY, gap);
     }
 }
 
-/// Writes what was asked for to stdout, after what was said before.
+/// Writes a line of the result to stdout, after the lines on stderr.
 ///
 /// # Errors
-/// Where no one takes it: then the command has failed.
+/// If stdout can't be written: then the command has failed.
 pub fn print_line(line: impl Display) -> io::Result<()> {
     finish();
     writeln!(io::stdout(), "{line}")
 }
 
-/// Where progress bars are drawn: the terminal behind stderr, without waiting for it.
+/// The target of progress bars: the terminal behind stderr, without waiting for it.
 pub(crate) fn draw_target() -> ProgressDrawTarget {
     ProgressDrawTarget::term_like_with_hz(Box::new(Terminal::default()), 20)
 }
 
-/// The terminal behind stderr, as a progress bar draws on it: a frame is collected, and handed over
-/// whole.
+/// The terminal behind stderr for a progress bar: a frame is collected, and written as a whole.
 #[derive(Debug, Default)]
 struct Terminal {
     frame: Mutex<String>,
@@ -118,7 +117,7 @@ impl Terminal {
         Ok(())
     }
 
-    /// Moves the cursor: the letter says where.
+    /// Moves the cursor in the direction of an escape sequence's letter.
     fn step(&self, count: usize, to: char) -> io::Result<()> {
         if count > 0 { self.add(&format!("\x1b[{count}{to}")) } else { Ok(()) }
     }

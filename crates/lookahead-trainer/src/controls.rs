@@ -1,5 +1,4 @@
-//! What is asked of the run from outside: by keys in the dashboard, through the control socket, and
-//! by signals.
+//! Requests to the run: by keys in the dashboard, through the control socket, and by signals.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -12,48 +11,49 @@ use lookahead_run::command::Command;
 use signal_hook::consts::{SIGCONT, SIGHUP, SIGINT, SIGTERM, SIGUSR1, SIGUSR2, SIGXCPU};
 use signal_hook::iterator::Signals;
 
-use crate::console::{eprint_line, flush_briefly, hurry};
+use crate::console::{eprint_line, flush_briefly, shorten_patience};
 
-/// Where requests come from. The training loop asks once a step.
+/// The sources of requests, which the training loop polls once a step.
 #[derive(Debug)]
 pub struct Controls {
     /// From the dashboard's keys.
     keys: Receiver<Command>,
     /// From other processes.
     remote: Receiver<Command>,
-    /// Taken out of the channels in a look for a request to stop, and not done yet.
+    /// Received while looking for a request to stop, and not carried out yet.
     pending: VecDeque<Command>,
     signalled: Arc<AtomicBool>,
-    /// Whether the terminal is gone, which nobody has been told of yet.
+    /// Whether the terminal was closed, until that is reported.
     hung_up: Arc<AtomicBool>,
-    /// The process went on after a stop, and nobody has asked yet.
+    /// Whether the process was continued after a stop, until that is reported.
     continued: Arc<AtomicBool>,
-    /// Dropped when the run is saved: then no deadline holds any more.
+    /// Dropped when the run is saved, which ends the deadline.
     unsaved: Option<Sender<()>>,
 }
 
-/// Signals that ask a run to save and stop. By the last three schedulers of clusters give notice of the
-/// end of a job's time.
-pub const STOPS: [i32; 5] = [SIGINT, SIGTERM, SIGUSR1, SIGUSR2, SIGXCPU];
+/// Signals that request a run to save and stop. With the last three, cluster schedulers announce the end of a job.
+pub(crate) const STOPS: [i32; 5] = [SIGINT, SIGTERM, SIGUSR1, SIGUSR2, SIGXCPU];
 
-/// What a closed terminal (SIGHUP) means.
+/// What to do when the terminal is closed (SIGHUP).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Hangup {
-    /// The run is asked to stop.
+    /// Stop the run.
     Stop,
-    /// The training goes on, and that is told.
+    /// Continue, and note it.
     Note,
-    /// Nothing: it was ignored when the program started, as `nohup` has it, and stays so.
+    /// Nothing: the signal was ignored when the program started, for example by `nohup`.
     Ignore,
 }
 
 impl Hangup {
-    /// What it means here, where the training is to be kept on at one or not.
+    /// What to do here; with `keep_on` the training continues.
     pub fn of(keep_on: bool) -> Self {
-        match (is_ignored(SIGHUP), keep_on) {
-            (true, _) => Hangup::Ignore,
-            (false, true) => Hangup::Note,
-            (false, false) => Hangup::Stop,
+        if is_ignored(SIGHUP) {
+            Hangup::Ignore
+        } else if keep_on {
+            Hangup::Note
+        } else {
+            Hangup::Stop
         }
     }
 }
@@ -64,35 +64,33 @@ fn is_ignored(signal: i32) -> bool {
     ignored_in(&status, signal)
 }
 
-/// Whether the kernel's words on a process name a signal as ignored: bit n - 1 of a number in
-/// hexadecimal stands for signal n.
+/// Whether a process's status in `/proc` lists a signal as ignored: signal n is bit n - 1 of a hexadecimal number.
 fn ignored_in(status: &str, signal: i32) -> bool {
     let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
     let mask = mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
     mask.is_some_and(|mask| mask >> (signal - 1) & 1 == 1)
 }
 
-/// Requests that wait for the end of an evaluation, at most.
+/// The most requests that wait for the end of an evaluation.
 const MOST_PENDING: usize = 64;
 
-/// What came of waiting.
+/// The result of waiting for a request.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Request {
-    /// Somebody asks for something.
+    /// A request.
     Command(Command),
-    /// Nobody did, all this time.
+    /// None within the time.
     Timeout,
-    /// The dashboard is gone, and with it the keys.
+    /// The dashboard was closed, so no keys will come.
     DashboardClosed,
 }
 
 impl Controls {
-    /// Listens to both channels and, from now on, to SIGINT, SIGTERM and, as `hangup` has it, SIGHUP
-    /// (a closed terminal), which all ask the run to stop. A second SIGINT ends the process at once,
-    /// and so does `deadline` after the first signal, if there is one.
+    /// Listens to both channels and to signals that stop the run: [`STOPS`], and SIGHUP if `hangup` says so. A second
+    /// SIGINT ends the process at once, and so does the `deadline` after the first signal, if there is one.
     ///
     /// # Errors
-    /// Where the system refuses signal handlers.
+    /// If the system refuses signal handlers.
     pub fn new(
         keys: Receiver<Command>,
         remote: Receiver<Command>,
@@ -129,24 +127,23 @@ impl Controls {
         })
     }
 
-    /// Whether the terminal has gone since the last time that this was asked, and the training is to
-    /// go on.
-    pub fn terminal_is_gone(&self) -> bool {
+    /// Whether the terminal was closed since the last call, and the training continues.
+    pub(crate) fn terminal_was_closed(&self) -> bool {
         self.hung_up.load(Ordering::Relaxed) && self.hung_up.swap(false, Ordering::Relaxed)
     }
 
-    /// Whether the process was stopped, as by Ctrl-Z, and went on since this was last asked.
-    pub fn was_continued(&self) -> bool {
+    /// Whether the process was stopped, for example by Ctrl-Z, and continued since the last call.
+    pub(crate) fn was_continued(&self) -> bool {
         self.continued.load(Ordering::Relaxed) && self.continued.swap(false, Ordering::Relaxed)
     }
 
-    /// The run is saved: the deadline of a signal holds no more.
-    pub fn saved(&mut self) {
+    /// The run is saved: ends the deadline of a signal.
+    pub(crate) fn saved(&mut self) {
         self.unsaved = None;
     }
 
     /// The next request, if there is one.
-    pub fn poll(&mut self) -> Option<Command> {
+    pub(crate) fn poll(&mut self) -> Option<Command> {
         if self.signalled.load(Ordering::Relaxed) {
             return Some(Command::Stop);
         }
@@ -154,38 +151,37 @@ impl Controls {
         pending.or_else(|| self.keys.try_recv().ok()).or_else(|| self.remote.try_recv().ok())
     }
 
-    /// Whether a request to stop waits among the others, which keep their places.
-    pub fn stop_is_requested(&mut self) -> bool {
-        // What finds no room stays in its channel, where its sender notices.
+    /// Whether a request to stop is among those that wait; the others keep their order.
+    pub(crate) fn stop_is_requested(&mut self) -> bool {
+        // The rest stays in the channels, so that their senders notice.
         let room = MOST_PENDING.saturating_sub(self.pending.len());
         self.pending.extend(self.keys.try_iter().chain(self.remote.try_iter()).take(room));
         self.signalled.load(Ordering::Relaxed) || self.pending.contains(&Command::Stop)
     }
 
-    /// The next request, waiting for it for a while. That the dashboard is gone is told once, and
-    /// from then on the others alone are waited for.
-    pub fn wait(&mut self, a_while: Duration) -> Request {
-        let request = self.wait_for_any(a_while);
+    /// Waits for the next request. A closed dashboard is reported once.
+    pub(crate) fn wait(&mut self, timeout: Duration) -> Request {
+        let request = self.wait_for_any(timeout);
         if request == Request::DashboardClosed {
             self.keys = crossbeam_channel::never();
         }
         request
     }
 
-    fn wait_for_any(&mut self, a_while: Duration) -> Request {
+    fn wait_for_any(&mut self, timeout: Duration) -> Request {
         if let Some(command) = self.poll() {
             return Request::Command(command);
         }
-        // Signals raise a flag and wake no channel, so the while should be short.
+        // A signal sets a flag and wakes no channel, so the timeout should be short.
         let received = select! {
             recv(self.keys) -> command => command.map_err(|_| RecvTimeoutError::Disconnected),
             recv(self.remote) -> command => command.map_err(|_| RecvTimeoutError::Timeout),
-            recv(after(a_while)) -> _ => Err(RecvTimeoutError::Timeout),
+            recv(after(timeout)) -> _ => Err(RecvTimeoutError::Timeout),
         };
         match received {
             Ok(command) => Request::Command(command),
             Err(RecvTimeoutError::Disconnected) => Request::DashboardClosed,
-            // Of two channels that are ready either may have been looked at.
+            // If both channels are ready, `select` takes either.
             Err(RecvTimeoutError::Timeout) => match self.keys.try_recv() {
                 Ok(command) => Request::Command(command),
                 Err(TryRecvError::Disconnected) => Request::DashboardClosed,
@@ -195,8 +191,7 @@ impl Controls {
     }
 }
 
-/// On a thread and not in a handler, because the terminal has to be given back before the process
-/// ends, which is more than a handler may do.
+/// Runs in a thread, because a signal handler must not restore the terminal.
 fn listen(
     mut signals: Signals,
     signalled: &AtomicBool,
@@ -205,7 +200,7 @@ fn listen(
 ) {
     for signal in signals.forever() {
         let is_first = !signalled.swap(true, Ordering::Relaxed);
-        hurry();
+        shorten_patience();
         if !is_first && signal == SIGINT {
             leave(130);
         }
@@ -217,20 +212,19 @@ fn listen(
                 }
                 lookahead_dashboard::restore_terminal();
                 eprint_line(format_args!(
-                    "Nothing was saved within {} s of the signal, which is \
-                     `checkpoint.deadline_seconds`: the program ends, and `lookahead resume` goes on \
-                     from the newest checkpoint before, if there is one.",
+                    "Nothing was saved within {} s of the signal (`checkpoint.deadline_seconds`), so the program \
+                     ends. `lookahead resume` continues from the newest earlier checkpoint, if there is one.",
                     deadline.as_secs()
                 ));
                 leave(1);
             };
-            // Without a thread there is no deadline, and the run ends in order all the same.
+            // Without a thread there is no deadline.
             let _ = std::thread::Builder::new().name("deadline".into()).spawn(watch);
         }
     }
 }
 
-/// Ends the process at once: no destructor of libtorch's may run while other threads compute.
+/// Ends the process at once: no destructor of libtorch may run while other threads compute.
 fn leave(status: i32) {
     lookahead_dashboard::restore_terminal();
     flush_briefly();

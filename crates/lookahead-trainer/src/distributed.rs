@@ -1,9 +1,8 @@
 //! The same run in several processes, on one machine or many: `[distributed]`.
 //!
-//! All processes do the same at the same steps, each on samples of its own. They meet in a few
-//! places: at a sync, or in each step where gradients are averaged; at evaluations, of which each does a
-//! share; at checkpoints, which rank 0 writes. What is asked of one of them from outside is done by
-//! all, where a cycle begins.
+//! All processes do the same at the same steps, each on its own samples. They wait for each other at a sync, or
+//! in each step if gradients are averaged; at evaluations, which they share; and at checkpoints, which rank 0
+//! writes. A request to one of them is carried out by all, at the start of a cycle.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -24,28 +23,12 @@ use crate::data::batches::share;
 use crate::models::Model;
 use crate::usage::UsageError;
 
-impl DistributedConfig {
-    fn refuse_none(&self, size: usize) -> Result<(), UsageError> {
-        match self.mode {
-            DistributedMode::None => Err(UsageError::new(format!(
-                "The environment says that this is one of {size} processes (WORLD_SIZE), and \
-                 `distributed.mode` is none: set it to local or data_parallel, or unset WORLD_SIZE, \
-                 RANK, MASTER_ADDR and MASTER_PORT."
-            ))),
-            _ => Ok(()),
-        }
-    }
-}
-
-/// What somebody wants of all processes.
+/// What is requested of all processes.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct ControlFlags {
-    /// The run is to stop.
-    pub stop: bool,
-    /// A checkpoint is to be saved.
-    pub checkpoint: bool,
-    /// The run is to wait.
-    pub pause: bool,
+pub(crate) struct ControlFlags {
+    pub(crate) stop: bool,
+    pub(crate) checkpoint: bool,
+    pub(crate) pause: bool,
 }
 
 /// The processes of a run, and which of them this one is.
@@ -57,79 +40,60 @@ pub struct WorkerGroup {
     gradients: GradientAverage,
     buffers: Buckets,
     local_rank: usize,
-    /// Time spent on averaging since somebody asked.
-    waited: Duration,
+    /// Time spent on averaging since the last report.
+    wait: Duration,
 }
 
-/// Keys in which processes may differ: what is where on their machines.
-const OWN_KEYS: [&str; 4] = ["data.dir", "data.file", "train.device", "train.threads"];
+/// Keys in which processes may differ, since they are about the machine.
+const LOCAL_KEYS: [&str; 4] = ["data.dir", "data.file", "train.device", "train.threads"];
 
 impl WorkerGroup {
     /// One process.
     pub fn single() -> Self {
-        WorkerGroup::of(Arc::new(ProcessGroup::alone()), &DistributedConfig::default(), 0)
+        WorkerGroup::new(Arc::new(ProcessGroup::alone()), &DistributedConfig::default(), 0)
     }
 
-    fn of(group: Arc<ProcessGroup>, config: &DistributedConfig, local_rank: usize) -> Self {
+    fn new(group: Arc<ProcessGroup>, config: &DistributedConfig, local_rank: usize) -> Self {
         let gradients = GradientAverage::new(group.clone());
         let (mode, wire) = (config.mode, config.wire);
-        let (buffers, waited) = (Buckets::default(), Duration::ZERO);
-        WorkerGroup { group, mode, wire, gradients, buffers, local_rank, waited }
+        let (buffers, wait) = (Buckets::default(), Duration::ZERO);
+        WorkerGroup { group, mode, wire, gradients, buffers, local_rank, wait }
     }
 
-    /// Meets the others, where the environment names any, and makes sure that all have the same
-    /// configuration and version.
-    ///
-    /// # Errors
-    /// A usage error where environment and config don't fit each other, or another process has another
-    /// config; where the others can't be reached.
-    pub fn join(config: &Config) -> anyhow::Result<Self> {
-        let place = Rendezvous::from_env().map_err(|error| UsageError::new(error.to_string()))?;
-        let Some(place) = place.filter(|place| place.size > 1) else {
-            return Ok(WorkerGroup::single());
-        };
+    /// Joins the other processes, if the environment names any, and checks that all have the same configuration
+    /// and version: a usage error if not.
+    pub(crate) fn join(config: &Config) -> anyhow::Result<Self> {
         let own = &config.distributed;
-        own.refuse_none(place.size)?;
+        let Some(place) = rendezvous()? else { return Ok(WorkerGroup::single()) };
+        refuse_no_mode(own, place.size)?;
         let group = join_others(&place, Duration::from_secs(own.timeout_seconds))?;
-        let workers = WorkerGroup::of(Arc::new(group), own, place.local_rank);
-        workers.refuse_others(config)?;
+        let workers = WorkerGroup::new(Arc::new(group), own, place.local_rank);
+        workers.refuse_other_config(config)?;
         Ok(workers)
     }
 
-    /// Meets the others before any of them knows the configuration: what they have in common is told by
-    /// [`configured`](Self::configured). Until then each waits for the default time, unless another was
-    /// asked for.
-    ///
-    /// # Errors
-    /// Where the others can't be reached.
-    pub fn join_to_resume(timeout_seconds: Option<u64>) -> anyhow::Result<Self> {
-        let place = Rendezvous::from_env().map_err(|error| UsageError::new(error.to_string()))?;
-        let Some(place) = place.filter(|place| place.size > 1) else {
-            return Ok(WorkerGroup::single());
-        };
+    /// Joins the other processes before any of them knows the configuration, which follows by
+    /// [`configured`](Self::configured).
+    pub(crate) fn join_to_resume(timeout_seconds: Option<u64>) -> anyhow::Result<Self> {
+        let Some(place) = rendezvous()? else { return Ok(WorkerGroup::single()) };
         let defaults = DistributedConfig::default();
         let timeout = Duration::from_secs(timeout_seconds.unwrap_or(defaults.timeout_seconds));
-        Ok(WorkerGroup::of(Arc::new(join_others(&place, timeout)?), &defaults, place.local_rank))
+        let group = Arc::new(join_others(&place, timeout)?);
+        Ok(WorkerGroup::new(group, &defaults, place.local_rank))
     }
 
-    /// The same processes, with what this configuration says of them.
-    ///
-    /// # Errors
-    /// A usage error where it says that there is one process, and there are more.
-    pub fn configured(self, config: &DistributedConfig) -> anyhow::Result<Self> {
+    /// The same processes with a configuration; a usage error if that is for one process, and there are more.
+    pub(crate) fn configured(self, config: &DistributedConfig) -> anyhow::Result<Self> {
         if !self.is_single() {
-            config.refuse_none(self.size())?;
+            refuse_no_mode(config, self.size())?;
         }
         self.group.set_timeout(Duration::from_secs(config.timeout_seconds))?;
-        Ok(WorkerGroup::of(self.group, config, self.local_rank))
+        Ok(WorkerGroup::new(self.group, config, self.local_rank))
     }
 
-    /// Makes sure that all have as much data, and the same where that can be told: where they meet depends
-    /// on it.
-    ///
-    /// # Errors
-    /// A usage error that names the process with other data.
-    pub fn refuse_other_data(&self, data: &Dataset) -> anyhow::Result<()> {
+    /// Checks that all processes have as much data, and the same contents if these are known, since the steps at
+    /// which they wait for each other depend on it.
+    pub(crate) fn refuse_other_data(&self, data: &Dataset) -> anyhow::Result<()> {
         let lengths = [data.train.len(), data.validation.len(), data.test.len()];
         let own = serde_json::to_vec(&(lengths, data.train.fingerprint()))?;
         let all = self.group.exchange("data", &own)?;
@@ -140,20 +104,20 @@ impl WorkerGroup {
                 let [train, validation, test]: [usize; 3] = lengths;
                 format!("{train} training, {validation} validation and {test} test samples")
             }
-            Err(_) => "what this version can't read".to_owned(),
+            Err(_) => "a description that this version can't read".to_owned(),
         };
         Err(UsageError::new(format!(
-            "Rank {rank} has other data than rank 0: {}, and rank 0 {}, or the same numbers of other \
-             contents. Let `data.dir` or `data.file` lead to the same data for all.",
+            "Rank {rank} has other data than rank 0: {}, and rank 0 {}, or the same numbers of samples with \
+             other contents. Point `data.dir` or `data.file` to the same data in all processes.",
             words(&all[rank]),
             words(&all[0])
         ))
         .into())
     }
 
-    /// This configuration with what is where on this process's machine, as `own` has it.
+    /// This configuration with the paths, device and threads of this process's machine, as `own` has them.
     #[must_use]
-    pub fn localized(mut config: Config, own: &Config) -> Config {
+    pub(crate) fn localized(mut config: Config, own: &Config) -> Config {
         config.data.take_paths(&own.data);
         config.train.device.clone_from(&own.train.device);
         config.train.threads = own.train.threads;
@@ -161,11 +125,11 @@ impl WorkerGroup {
     }
 
     /// This process's number among those on its machine.
-    pub fn local_rank(&self) -> usize {
+    pub(crate) fn local_rank(&self) -> usize {
         self.local_rank
     }
 
-    /// Whether there are no others.
+    /// Whether there is only this process.
     pub fn is_single(&self) -> bool {
         self.group.is_alone()
     }
@@ -185,15 +149,15 @@ impl WorkerGroup {
         self.group.size()
     }
 
-    /// The group and the type of what is sent, where θ is averaged at syncs.
+    /// The group and the type in which values are sent, if θ is averaged at syncs.
     pub(crate) fn averages_weights(&self) -> Option<(Arc<ProcessGroup>, TransferDtype)> {
         (self.mode == DistributedMode::Local).then(|| (self.group.clone(), self.wire))
     }
 
-    /// Each process says what it is; all find the same difference.
-    fn refuse_others(&self, config: &Config) -> anyhow::Result<()> {
+    /// Every process finds the same difference.
+    fn refuse_other_config(&self, config: &Config) -> anyhow::Result<()> {
         let mut keys = flattened(&config.to_json());
-        keys.retain(|key, _| !is_own(key));
+        keys.retain(|key, _| !is_local(key));
         keys.insert("the version".to_owned(), env!("CARGO_PKG_VERSION").into());
         let all = self.group.exchange("config", &serde_json::to_vec(&keys)?)?;
         let read = |bytes: &Vec<u8>| serde_json::from_slice::<Map<String, Value>>(bytes);
@@ -206,11 +170,11 @@ impl WorkerGroup {
             };
             let mut names = first.keys().chain(other.keys());
             if let Some(key) = names.find(|key| first.get(*key) != other.get(*key)) {
-                // Nobody leaves, and takes the store along, before all have read.
+                // No process leaves, and takes the store with it, before all have read.
                 self.group.barrier()?;
                 return Err(UsageError::new(format!(
-                    "Rank {rank} was started with `{key}` = {}, and rank 0 with {}: give all the same \
-                     config and the same `--set`.",
+                    "Rank {rank} was started with `{key}` = {}, and rank 0 with {}. Use the same config and \
+                     the same `--set` for all.",
                     value(&other, key),
                     value(&first, key)
                 ))
@@ -220,7 +184,7 @@ impl WorkerGroup {
         Ok(())
     }
 
-    /// All begin with rank 0's weights and buffers.
+    /// Gives all processes rank 0's weights and buffers.
     pub(crate) fn broadcast_weights(&mut self, vs: &nn::VarStore) -> anyhow::Result<()> {
         let mut all: Vec<(String, Tensor)> = vs.variables().into_iter().collect();
         all.sort_by(|(a, _), (b, _)| a.cmp(b));
@@ -228,37 +192,39 @@ impl WorkerGroup {
         Ok(Buckets::default().broadcast(&self.group, &all, 0)?)
     }
 
-    /// Which of so many are this process's share.
-    pub fn share(&self, count: usize) -> Range<usize> {
+    /// This process's share of `count` things.
+    pub(crate) fn share(&self, count: usize) -> Range<usize> {
         share(0..count, self.rank(), self.size())
     }
 
-    /// What anybody wants.
+    /// The flags that any process has set.
     pub(crate) fn all_reduce_flags(&self, own: ControlFlags) -> anyhow::Result<ControlFlags> {
         Ok(self.sync_flags(own, &[])?.0)
     }
 
-    /// What anybody wants, and what each has to report.
+    /// Whether `flag` is set in any process.
+    pub(crate) fn any(&self, flag: bool) -> anyhow::Result<bool> {
+        let flags = ControlFlags { stop: flag, ..ControlFlags::default() };
+        Ok(self.all_reduce_flags(flags)?.stop)
+    }
+
+    /// The flags that any process has set, and the report of each.
     pub(crate) fn sync_flags(
         &self,
         own: ControlFlags,
         report: &[f64],
     ) -> anyhow::Result<(ControlFlags, Vec<Vec<f64>>)> {
-        let number = |wish: bool| f64::from(u8::from(wish));
         let ControlFlags { stop, checkpoint, pause } = own;
-        let wishes = [number(stop), number(checkpoint), number(pause)];
-        let mut all = self.group.all_gather(&[&wishes, report].concat())?;
-        let any = |i: usize| all.iter().any(|wishes| wishes[i] != 0.0);
-        let wishes = ControlFlags { stop: any(0), checkpoint: any(1), pause: any(2) };
+        let flags = [stop, checkpoint, pause].map(|flag| f64::from(u8::from(flag)));
+        let mut all = self.group.all_gather(&[&flags, report].concat())?;
+        let any = |i: usize| all.iter().any(|flags| flags[i] != 0.0);
+        let flags = ControlFlags { stop: any(0), checkpoint: any(1), pause: any(2) };
         all.iter_mut().for_each(|values| drop(values.drain(..3)));
-        Ok((wishes, all))
+        Ok((flags, all))
     }
 
     /// Does this process's work. If it fails, the other processes get the error and end too.
-    ///
-    /// # Errors
-    /// Those of the work.
-    pub fn abort_peers_on_error<T>(
+    pub(crate) fn abort_peers_on_error<T>(
         self,
         work: impl FnOnce(WorkerGroup) -> anyhow::Result<T>,
     ) -> anyhow::Result<T> {
@@ -266,26 +232,23 @@ impl WorkerGroup {
         work(self).inspect_err(|error| group.leave_for(&format!("{error:#}")))
     }
 
-    /// Decides, for all processes alike, how tensors on GPUs go from one to the others.
+    /// Decides, in the same way in all processes, how tensors on GPUs are transferred.
     pub(crate) fn agree_on_gpus(&self, device: Device) -> anyhow::Result<()> {
         Ok(self.group.agree_on_gpus(device)?)
     }
 
     /// Counts time that was spent on averaging.
-    pub fn add_wait(&mut self, time: Duration) {
-        self.waited += time;
+    pub(crate) fn add_wait(&mut self, time: Duration) {
+        self.wait += time;
     }
 
-    /// The time spent on averaging since this was asked last.
-    pub fn take_wait(&mut self) -> Duration {
-        std::mem::take(&mut self.waited)
+    /// The time spent on averaging since the last call.
+    pub(crate) fn take_wait(&mut self) -> Duration {
+        std::mem::take(&mut self.wait)
     }
 
     /// Numbers of each process, in the order of ranks.
-    ///
-    /// # Errors
-    /// Where a process does not answer.
-    pub fn gather(&self, own: &[f64]) -> anyhow::Result<Vec<Vec<f64>>> {
+    pub(crate) fn gather(&self, own: &[f64]) -> anyhow::Result<Vec<Vec<f64>>> {
         Ok(self.group.all_gather(own)?)
     }
 
@@ -299,25 +262,22 @@ impl WorkerGroup {
         Ok(self.group.broadcast_bytes(own)?)
     }
 
-    /// Averages the gradients, where that is the mode; `weight` is what this process's count.
+    /// Averages the gradients in data-parallel mode; `weight` is this process's weight.
     pub(crate) fn average_gradients(
         &mut self,
         parameters: &[&Tensor],
         weight: f64,
     ) -> anyhow::Result<()> {
-        match self.mode {
-            DistributedMode::DataParallel => {
-                let started = Instant::now();
-                self.gradients.average(parameters, weight)?;
-                self.waited += started.elapsed();
-                Ok(())
-            }
-            _ => Ok(()),
+        if self.mode == DistributedMode::DataParallel {
+            let started = Instant::now();
+            self.gradients.average(parameters, weight)?;
+            self.wait += started.elapsed();
         }
+        Ok(())
     }
 
-    /// Averages the model's buffers, such as the statistics of batch normalization: they belong to θ,
-    /// and θ has just become the same everywhere.
+    /// Averages the model's buffers, for example the statistics of batch normalization: they belong to θ, which
+    /// has just become the same in all processes.
     pub(crate) fn average_buffers(&mut self, model: &Model) -> anyhow::Result<()> {
         if self.is_single() {
             return Ok(());
@@ -331,12 +291,9 @@ impl WorkerGroup {
         Ok(())
     }
 
-    /// Does something with rank 0's buffers in the model of each process, and puts its own back: within a
-    /// cycle they differ, and the model that is saved has rank 0's.
-    ///
-    /// # Errors
-    /// Where a process does not answer, or `f` fails.
-    pub fn with_rank_zero_buffers<R>(
+    /// Calls `f` with rank 0's buffers in the model, and restores this process's own: they differ within a cycle,
+    /// and the model that is saved has rank 0's.
+    pub(crate) fn with_rank_zero_buffers<R>(
         &self,
         model: &Model,
         f: impl FnOnce() -> anyhow::Result<R>,
@@ -357,32 +314,45 @@ impl WorkerGroup {
     }
 
     /// Whether gradients are averaged.
-    pub fn is_data_parallel(&self) -> bool {
+    pub(crate) fn is_data_parallel(&self) -> bool {
         self.mode == DistributedMode::DataParallel && !self.is_single()
     }
 
-    /// The seed of this process's random numbers, apart from those that all must draw alike.
-    pub fn seed(&self, seed: u64) -> u64 {
-        match self.is_single() {
-            true => seed,
-            // Far apart also where seeds are 0, 1, 2.
-            false => seed ^ (self.rank() as u64 + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15),
+    /// The seed of this process's own random numbers.
+    pub(crate) fn seed(&self, seed: u64) -> u64 {
+        if self.is_single() {
+            return seed;
         }
+        // Far apart for seeds 0, 1, 2 too.
+        seed ^ (self.rank() as u64 + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15)
     }
 
-    /// Leaves the others in order.
-    ///
-    /// # Errors
-    /// Where they don't come to that.
-    pub fn leave(&self) -> anyhow::Result<()> {
+    /// Leaves the group once all have come to this point.
+    pub(crate) fn leave(&self) -> anyhow::Result<()> {
         Ok(self.group.leave()?)
     }
 }
 
-/// Meets the others, and says what it has to wait for.
+/// Where the processes meet, if the environment names more than one.
+fn rendezvous() -> Result<Option<Rendezvous>, UsageError> {
+    let place = Rendezvous::from_env().map_err(|error| UsageError::new(error.to_string()))?;
+    Ok(place.filter(|place| place.size > 1))
+}
+
+fn refuse_no_mode(config: &DistributedConfig, size: usize) -> Result<(), UsageError> {
+    if config.mode != DistributedMode::None {
+        return Ok(());
+    }
+    Err(UsageError::new(format!(
+        "The environment says that this is one of {size} processes (WORLD_SIZE), and `distributed.mode` is none. \
+         Set it to local or data_parallel, or unset WORLD_SIZE, RANK, MASTER_ADDR and MASTER_PORT."
+    )))
+}
+
+/// Joins the other processes, and warns about those that it has to wait for.
 fn join_others(place: &Rendezvous, timeout: Duration) -> anyhow::Result<ProcessGroup> {
-    let mut tell = |what: &str| eprint_line(format_args!("Warning: {what}"));
-    ProcessGroup::join_with(place, timeout, &mut tell).map_err(|error| match error {
+    let mut warn = |what: &str| eprint_line(format_args!("Warning: {what}"));
+    ProcessGroup::join_with(place, timeout, &mut warn).map_err(|error| match error {
         Error::Interface { .. } | Error::Sizes { .. } | Error::SameRank { .. } => {
             UsageError::new(error.to_string()).into()
         }
@@ -391,6 +361,6 @@ fn join_others(place: &Rendezvous, timeout: Duration) -> anyhow::Result<ProcessG
 }
 
 /// Whether processes may differ in a key.
-pub fn is_own(key: &str) -> bool {
-    OWN_KEYS.contains(&key)
+pub(crate) fn is_local(key: &str) -> bool {
+    LOCAL_KEYS.contains(&key)
 }

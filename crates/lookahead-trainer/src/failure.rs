@@ -1,4 +1,4 @@
-//! What ends the program with which status.
+//! The exit status of an error.
 
 use std::process::ExitCode;
 
@@ -7,7 +7,7 @@ use lookahead_study::sweep::SweepError;
 use crate::config::ConfigError;
 use crate::usage::UsageError;
 
-/// 2 for what the user can mend in the command line or the config, 1 for all else.
+/// 2 for errors in the command line or the config, 1 for all others.
 pub fn exit_code(error: &anyhow::Error) -> ExitCode {
     use lookahead_run::Error::{NoSuchStep, NotARun, OtherRun, RunExists, RunMissing, RunName};
     let usage = error.chain().any(|cause| {

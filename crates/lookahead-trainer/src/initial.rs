@@ -1,4 +1,4 @@
-//! Weights to begin with, from a file: `--init-from`.
+//! First weights from a file: `--init-from`.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -11,28 +11,28 @@ use tch::{Kind, Tensor, nn};
 
 use crate::tensor_file::{Description, TensorFile};
 use crate::usage::UsageError;
+use crate::weights::{all_finite, copy_into};
 
-/// A safetensors file, such as `model.safetensors` of a checkpoint or a PyTorch state dict that was
-/// saved as one.
+/// A safetensors file, for example a checkpoint's `model.safetensors` or a PyTorch state dict saved as one.
 #[derive(Debug, Clone)]
 pub struct InitialWeights {
     /// The file.
     pub path: PathBuf,
-    /// Whether to take only the tensors that fit a variable in name and shape. The other variables keep
-    /// their drawn values, and the file's other tensors are skipped.
+    /// Whether to load only the tensors that fit a variable in name and shape. The other variables keep their drawn
+    /// values, and the file's other tensors are skipped.
     pub partial: bool,
 }
 
-/// How PyTorch calls the count of batches in its batch normalization, which tch's has none of.
+/// PyTorch's name for the count of batches in batch normalization, which tch does not have.
 const COUNT_OF_BATCHES: &str = "num_batches_tracked";
 
-/// What wrappers put before the names in a state dict: `DataParallel`, `torch.compile`, and Lightning.
+/// Prefixes of names in a state dict by wrappers: `DataParallel`, `torch.compile`, and Lightning.
 const PREFIXES: [&str; 3] = ["module.", "_orig_mod.", "model."];
 
-/// What of a file fits a model, and what doesn't.
+/// Which tensors of a file fit a model, and which don't.
 #[derive(Default)]
 struct Fit {
-    /// The variable's name of each tensor that is taken, and the tensor.
+    /// The tensors to be loaded, by variable.
     taken: BTreeMap<String, Tensor>,
     /// Variables that the file lacks.
     missing: Vec<String>,
@@ -40,12 +40,12 @@ struct Fit {
     left_over: Vec<String>,
     /// Tensors of another shape, with both shapes.
     other_shape: Vec<String>,
-    /// Tensors that can't be used whatever is asked for, with the reason.
+    /// Tensors that can't be used even in part, with the reason.
     unusable: Vec<String>,
 }
 
 impl Fit {
-    /// What doesn't fit, by the reason.
+    /// What doesn't fit, by reason.
     fn rest(&self) -> [(&'static str, &[String]); 3] {
         [
             ("Missing in the file", &self.missing),
@@ -60,13 +60,12 @@ impl Fit {
 }
 
 impl InitialWeights {
-    /// Loads the file's tensors into the variables of the same names, and reports it in a sentence with
-    /// the file's SHA-256. Floating-point types are cast. A wrapper's prefix that all names have is
-    /// removed, if more names fit without it.
+    /// Loads the file's tensors into the variables of the same names, and returns a sentence with the file's SHA-256.
+    /// Floating-point types are cast. A wrapper's prefix of all names is removed, if more names fit without it.
     ///
     /// # Errors
-    /// A usage error with all names that are missing, left over or of another shape or type; of a part,
-    /// if nothing fits. The variables are as before then.
+    /// A usage error with all names that are missing, left over or of another shape or type; for a part, if nothing fits.
+    /// The variables are unchanged then.
     pub fn load(&self, vs: &nn::VarStore) -> anyhow::Result<String> {
         let mut file =
             TensorFile::open(&self.path).map_err(|error| UsageError::new(format!("{error:#}")))?;
@@ -78,7 +77,7 @@ impl InitialWeights {
             return Err(self.refusal(&fit).into());
         }
         let mut note = format!(
-            "The run begins with the weights in {}: {} tensors of a file with SHA-256 {}.",
+            "The run starts with the weights in {}: {} tensors of a file with SHA-256 {}.",
             self.path.display(),
             fit.taken.len(),
             sha256_of_file(&self.path)?
@@ -89,10 +88,7 @@ impl InitialWeights {
         for (reason, names) in fit.rest().into_iter().filter(|(_, names)| !names.is_empty()) {
             let _ = write!(note, " {reason}, so not loaded: {}.", list(names));
         }
-        let _guard = tch::no_grad_guard();
-        for (name, tensor) in &fit.taken {
-            variables[name].shallow_clone().f_copy_(tensor)?;
-        }
+        copy_into(vs, &fit.taken)?;
         Ok(note)
     }
 
@@ -110,7 +106,7 @@ impl InitialWeights {
                 fit.missing.push(format!("`{name}`"));
                 continue;
             };
-            // The shape comes first: a tensor of another one is not read, however large it is.
+            // The shape first: a tensor of another one is not read, however large it is.
             if found.shape != variable.size() {
                 let (theirs, ours) = (&found.shape, variable.size());
                 fit.other_shape
@@ -137,9 +133,11 @@ impl InitialWeights {
     }
 
     fn refusal(&self, fit: &Fit) -> UsageError {
-        let mut text = match self.partial && fit.taken.is_empty() {
-            true => format!("Nothing in {} fits the model.", self.path.display()),
-            false => format!("{} does not fit the model.", self.path.display()),
+        let path = self.path.display();
+        let mut text = if self.partial && fit.taken.is_empty() {
+            format!("Nothing in {path} fits the model.")
+        } else {
+            format!("{path} does not fit the model.")
         };
         let unusable = ("Not to be used", &fit.unusable[..]);
         for (reason, names) in fit.rest().into_iter().chain([unusable]) {
@@ -148,16 +146,16 @@ impl InitialWeights {
             }
         }
         text += "\nRename the tensors, or choose the model by `--set model.…`";
-        text += match fit.unusable.is_empty() && !fit.taken.is_empty() && !self.partial {
-            true => "; `--init-partial` takes those that fit and leaves the rest as they are.",
-            false => ".",
+        text += if fit.unusable.is_empty() && !fit.taken.is_empty() && !self.partial {
+            "; `--init-partial` loads those that fit and keeps the rest."
+        } else {
+            "."
         };
         UsageError::new(text)
     }
 }
 
-/// The wrappers' prefixes that all names of a file have, one after the other, if more of them are the
-/// model's names and shapes without.
+/// The wrappers' prefixes of all names of a file, if more names and shapes are the model's without them.
 fn prefix_of(
     there: &BTreeMap<String, Description>,
     variables: &BTreeMap<String, Tensor>,
@@ -182,18 +180,17 @@ fn prefix_of(
     best
 }
 
-/// The tensor in a variable's type, or why it can't be used: values that are not finite there, whatever
-/// they are in the file, and integers for a variable that computes.
+/// The tensor in a variable's type, or why it can't be used: values that are not finite in that type, or integers for a
+/// floating-point variable and the reverse.
 fn cast(tensor: &Tensor, kind: Kind) -> anyhow::Result<Result<Tensor, String>> {
     let from = tensor.kind();
     if is_float(from) != is_float(kind) {
         return Ok(Err(format!("is of type {from:?} and must be of {kind:?}")));
     }
     let cast = tensor.f_to_kind(kind)?;
-    let is_finite = |tensor: &Tensor| anyhow::Ok(bool::try_from(tensor.f_isfinite()?.f_all()?)?);
-    Ok(if !is_finite(tensor)? {
+    Ok(if !all_finite(tensor)? {
         Err("holds NaN or infinity".to_owned())
-    } else if !is_finite(&cast)? {
+    } else if !all_finite(&cast)? {
         Err(format!("holds values of {from:?} that are too large for the model's {kind:?}"))
     } else if !is_float(kind) && cast.f_to_kind(from)? != *tensor {
         Err(format!("holds values of {from:?} that the model's {kind:?} can't hold"))
@@ -211,15 +208,12 @@ fn is_float(kind: Kind) -> bool {
     matches!(kind, Kind::Float | Kind::Double | Kind::Half | Kind::BFloat16)
 }
 
-/// Names for a sentence; not all of thousands.
+/// A list of names; not all of thousands.
 fn list(names: &[String]) -> String {
     const SHOWN: usize = 20;
     let more = names.len().saturating_sub(SHOWN);
     let shown = names[..names.len() - more].join(", ");
-    match more {
-        0 => shown,
-        more => format!("{shown} and {more} more"),
-    }
+    if more == 0 { shown } else { format!("{shown} and {more} more") }
 }
 
 #[cfg(test)]

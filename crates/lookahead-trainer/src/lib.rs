@@ -38,3 +38,4 @@ pub mod schedule;
 pub mod tensor_file;
 pub mod train;
 pub mod usage;
+mod weights;

@@ -1,12 +1,12 @@
-//! Who is told what happens: the event log always, and besides the dashboard, a progress bar or lines
-//! on stderr, and JSON on stdout.
+//! Shows what happens in a run: in the event log always, and in the dashboard, a progress bar or lines on stderr, and as
+//! JSON on stdout.
 //!
 //! | module | what is in it |
 //! |---|---|
-//! | `log` | the event log, and what waits for it |
-//! | `lines` | an event in a line for people |
+//! | `log` | the event log, and events that wait for it |
+//! | `lines` | an event as a line of text |
 //! | `bar` | a progress bar, with lines above it |
-//! | `readers` | whether what is printed is being read |
+//! | `readers` | whether the output is being read |
 
 mod bar;
 pub(crate) mod lines;
@@ -35,35 +35,34 @@ pub(crate) use lines::{Lines, format_loss};
 use log::Log;
 use readers::Reader;
 
-/// Whether stderr is a terminal on which it is this program's turn to draw.
+/// Whether stderr is a terminal on which this program may draw.
 pub(crate) fn has_a_terminal() -> bool {
-    Bar::has_a_place()
+    Bar::can_draw()
 }
 
-/// What is shown of a run, and how.
+/// How a run is shown.
 #[derive(Debug, Clone, Default)]
 pub struct Show {
-    /// The dashboard, where stdout is a terminal.
+    /// The dashboard, if stdout is a terminal.
     pub dashboard: Option<Options>,
-    /// From one line for a step to the next. By default a progress bar is in their place where stderr
-    /// is a terminal, and [`EVERY`] holds elsewhere.
+    /// The time from one line for a step to the next. Default: a progress bar if stderr is a terminal, else [`EVERY`].
     pub every: Option<Duration>,
-    /// Nothing on stderr but warnings.
+    /// Only warnings on stderr.
     pub quiet: bool,
     /// Every event as a line of JSON on stdout.
     pub json: bool,
 }
 
-/// The log and whoever watches.
+/// The log, and the screen.
 #[derive(Debug)]
 pub struct Observer {
-    /// None of a process that keeps no record.
+    /// None in a process that keeps no record.
     log: Option<Log>,
     dashboard: Option<Dashboard>,
     lines: Lines,
     bar: Option<Bar>,
     quiet: bool,
-    /// Where each event goes as a line of JSON.
+    /// Writes each event as a line of JSON.
     json: Option<BackgroundWriter>,
     stdout: Reader,
     stderr: Reader,
@@ -74,7 +73,7 @@ pub struct Observer {
     last: f64,
     /// The longest time between two events since the last step, in seconds.
     silence: f64,
-    /// Steps whose loss is not known yet, and what was recorded after the first of them.
+    /// Steps whose loss is not known yet, and what was recorded since the first of them.
     held: Vec<Record>,
     /// Sum of the losses of steps, and how many, since the last report.
     losses: (f64, u64),
@@ -82,40 +81,39 @@ pub struct Observer {
     recent: Vec<Record>,
 }
 
-/// How long the dashboard may take to give the terminal back.
+/// How long the dashboard may take to restore the terminal.
 const CLOSING: Duration = Duration::from_secs(2);
-/// How long the end of the run waits for a reader of the events who takes some now and then.
+/// How long the end of the run waits for a slow reader of the events.
 const READING: Duration = Duration::from_secs(30);
 
 impl Observer {
-    /// Opens the log of a run for appending, and the dashboard where it is wanted and stdout is a
-    /// terminal.
+    /// Opens the log of a run for appending, and the dashboard if it is wanted and stdout is a terminal.
     ///
     /// # Errors
-    /// Where the log can't be opened.
+    /// If the log can't be opened.
     pub fn new(folder: &RunFolder, show: &Show) -> anyhow::Result<Self> {
         let log = Log::new(folder.open_log()?);
         let mut dashboard = None;
-        // Else they could land on the dashboard's screen, and go with it.
+        // Lines that come later would land on the dashboard's screen.
         console::finish();
         if let (Some(options), true) = (&show.dashboard, std::io::stdout().is_terminal()) {
             match lookahead_dashboard::spawn(options.clone()) {
                 Ok(live) => dashboard = Some(live),
                 Err(error) => eprint_line(format_args!(
-                    "The dashboard can't have the terminal ({error}): lines on stderr instead."
+                    "The dashboard can't use the terminal ({error}). Lines on stderr instead."
                 )),
             }
         }
         let with_bar =
             show.every.is_none() && std::io::stderr().is_terminal() && !show.quiet && !show.json;
-        let bar = (with_bar && Bar::has_a_place()).then(Bar::default);
+        let bar = (with_bar && Bar::can_draw()).then(Bar::default);
         let every = if bar.is_some() { None } else { show.every.or(Some(EVERY)) };
         let json = show.json.then(|| {
             let out = console::unbuffered(std::io::stdout())?;
             BackgroundWriter::new("stdout", out)
         });
         let json = json.transpose().context("The events can't be written to standard output.")?;
-        let mut observer = Observer::of_nothing(show.quiet);
+        let mut observer = Observer::empty(show.quiet);
         observer.log = Some(log);
         observer.dashboard = dashboard;
         observer.lines = Lines::new(every);
@@ -125,12 +123,12 @@ impl Observer {
         Ok(observer)
     }
 
-    /// Of a process that keeps no record: it prints warnings, and nothing else.
+    /// For a process that keeps no record: it prints only warnings.
     pub(crate) fn follower() -> Self {
-        Observer::of_nothing(true)
+        Observer::empty(true)
     }
 
-    fn of_nothing(quiet: bool) -> Self {
+    fn empty(quiet: bool) -> Self {
         Observer {
             log: None,
             dashboard: None,
@@ -150,7 +148,7 @@ impl Observer {
         }
     }
 
-    /// What is asked for by keys.
+    /// Commands by keys.
     pub fn commands(&self) -> Receiver<Command> {
         match &self.dashboard {
             Some(dashboard) => dashboard.commands().clone(),
@@ -158,27 +156,26 @@ impl Observer {
         }
     }
 
-    /// Writes an event to the log and shows it, once the losses of the steps before it are known. What
-    /// comes in every step is written with what comes within the next milliseconds. A log that can't be
-    /// written ends no training: what it does not take waits for it.
+    /// Writes an event to the log and shows it, once the losses of the steps before it are known. Frequent events are
+    /// written with those of the next milliseconds. If the log can't be written, events wait for it, and the training
+    /// continues.
     pub fn record(&mut self, step: u64, event: Event) {
         let record = self.happened(step, event);
-        match self.held.is_empty() {
-            true => self.publish(record),
-            false => self.held.push(record),
+        if self.held.is_empty() {
+            self.publish(record);
+        } else {
+            self.held.push(record);
         }
     }
 
-    /// Holds a step back whose loss is not known yet, and with it whatever is recorded until
-    /// [`release`](Self::release).
+    /// Holds back a step whose loss is not known yet, and all that is recorded until [`release`](Self::release).
     pub fn hold(&mut self, step: u64, event: Event) {
         let record = self.happened(step, event);
         self.held.push(record);
     }
 
-    /// Records what was held back, with these losses for its steps, and returns the last of the steps.
-    /// With fewer losses than steps it ends before the first that has none: that one, and what came after
-    /// it, is forgotten.
+    /// Records what was held back, with these losses for its steps, and returns the last step. With fewer losses than
+    /// steps, the first step without a loss and all that follows is dropped.
     pub fn release(&mut self, losses: &[f64]) -> Option<Step> {
         let mut losses = losses.iter();
         let mut last = None;
@@ -193,7 +190,7 @@ impl Observer {
         last
     }
 
-    /// What has happened just now.
+    /// The record of an event that happens now.
     fn happened(&mut self, step: u64, event: Event) -> Record {
         let record = Record::now(step, event);
         self.silence = match record.event {
@@ -204,7 +201,7 @@ impl Observer {
         record
     }
 
-    /// The mean loss of the steps since this was asked last, and how many they are.
+    /// The mean loss of the steps since the last call, and their number.
     pub fn take_mean_loss(&mut self) -> (f64, u64) {
         let (sum, count) = std::mem::take(&mut self.losses);
         (sum / count as f64, count)
@@ -233,14 +230,14 @@ impl Observer {
         }
     }
 
-    /// Reports readers who stop reading and read again, and before the last event what they missed.
+    /// Reports readers that stop reading and read again, and before the last event what they missed.
     fn watch_readers(&mut self, before: &Record) {
         let streams =
             [(&mut self.stdout, self.json.as_ref()), (&mut self.stderr, console::stderr_writer())];
         let mut messages: Vec<String> = Vec::new();
         for (reader, writer) in streams {
             let Some(writer) = writer else { continue };
-            messages.extend(reader.news(writer));
+            messages.extend(reader.change(writer));
             if let Event::RunEnded(_) = before.event {
                 messages.extend(reader.count(writer));
             }
@@ -250,16 +247,16 @@ impl Observer {
         }
     }
 
-    /// Writes what was recorded, with nothing left to wait: before what takes long, and before a
-    /// checkpoint, which is not to be there without what came before it.
+    /// Writes all that was recorded: before a long operation, and before a checkpoint, which must not be there without
+    /// the events before it.
     pub fn write(&mut self) {
         if let Some(warning) = self.log.as_mut().and_then(Log::write_buffered) {
             self.show(&warning);
         }
     }
 
-    /// The longest time without an event since the last step, in seconds; 0 before the first, and where
-    /// the clock was set back.
+    /// The longest time without an event since the last step, in seconds; 0 before the first, and if the clock was set
+    /// back.
     pub fn longest_silence(&self) -> f64 {
         (Record::now(0, Event::Unknown).time - self.last).max(self.silence)
     }
@@ -270,13 +267,13 @@ impl Observer {
         }
         match &self.dashboard {
             Some(dashboard) => dashboard.send(record),
-            None => self.say_of(record),
+            None => self.print(record),
         }
         self.lines.remember(record);
         self.write_json(record);
     }
 
-    fn say_of(&mut self, record: &Record) {
+    fn print(&mut self, record: &Record) {
         if self.quiet {
             if let Event::Warning(_) = record.event {
                 line(record, Task::default()).into_iter().for_each(eprint_line);
@@ -284,49 +281,46 @@ impl Observer {
             return;
         }
         let lines = self.lines.of(record);
-        match &mut self.bar {
-            Some(bar) => {
-                bar.show(record, self.lines.run());
-                lines.iter().for_each(|line| bar.say(line));
-            }
-            None => lines.iter().for_each(eprint_line),
+        if let Some(bar) = &mut self.bar {
+            bar.show(record, self.lines.run());
+            lines.iter().for_each(|line| bar.print(line));
+        } else {
+            lines.iter().for_each(eprint_line);
         }
     }
 
-    /// The user has left the dashboard, or it has failed: what it alone had told is said, and the rest
-    /// goes on without it.
+    /// After the user has closed the dashboard, or it has failed: prints what only it has shown, and continues with lines.
     pub fn close_dashboard(&mut self) {
         let Some(dashboard) = self.dashboard.take() else { return };
-        // The keys end before the terminal is given back.
+        // The keys end before the terminal is restored.
         let _ = dashboard.close(CLOSING);
-        self.lines.last_words().into_iter().for_each(eprint_line);
+        self.lines.take_important().into_iter().for_each(eprint_line);
         if !self.quiet {
             eprint_line(format_args!(
-                "The dashboard is gone, and the run is not: `lookahead watch {}` shows it again.",
+                "The dashboard was closed, and the run continues: `lookahead watch {}` shows it again.",
                 self.run.display()
             ));
         }
     }
 
-    /// A reader that has enough is no reason to end a training, nor is one that stops reading to hold it
-    /// up.
+    /// A reader that closes the stream or stops reading neither ends nor blocks a training.
     fn write_json(&mut self, record: &Record) {
         let Some(out) = &self.json else { return };
         if let Some(why) = out.failure() {
             self.json = None;
             eprint_line(format_args!(
-                "Warning: No one reads the events on standard output ({why}): training continues, and \
-                 the log has them."
+                "Warning: The events on standard output are not read ({why}). Training continues, and the log has \
+                 them."
             ));
             return;
         }
-        // What can't be encoded is missing in the log too, and reported there.
+        // An event that can't be encoded is missing in the log too, and reported there.
         let Ok(mut line) = serde_json::to_vec(record) else { return };
         line.push(b'\n');
         out.push(&line, |missing| missing_events(missing, record.step));
     }
 
-    /// Waits until the events on standard output are written, for as long as they are being read.
+    /// Waits until the events on standard output are written, as long as they are being read.
     fn finish_json(&mut self) {
         let Some(out) = self.json.take() else { return };
         if !out.finish(patience(), READING, |missing| missing_events(missing, self.step)) {
@@ -350,21 +344,21 @@ impl Observer {
     /// A handle by which another thread makes sure that what was recorded survives a power cut.
     ///
     /// # Errors
-    /// Where the system gives none.
+    /// If this process keeps no log.
     pub fn syncer(&self) -> anyhow::Result<LogSyncer> {
         let log = self.log.as_ref().context("This process keeps no event log.")?;
         Ok(log.syncer())
     }
 
-    /// Writes what the log has not taken, and tries that as often as for the last checkpoint.
+    /// Writes the events that wait for the log, with as many attempts as for the last checkpoint.
     ///
     /// # Errors
-    /// Where it does not take all of it, or there was more than could wait.
+    /// If some are lost.
     pub fn finish(&mut self) -> anyhow::Result<()> {
         self.log.as_mut().map_or(Ok(()), Log::finish)
     }
 
-    /// Gives the terminal back, and leaves the last picture and the outcome in its scrollback.
+    /// Restores the terminal, and leaves the last picture and the outcome in its scrollback.
     pub fn close(&mut self) {
         if let Some(bar) = &mut self.bar {
             bar.end();
@@ -373,13 +367,13 @@ impl Observer {
             if let Some(picture) = dashboard.close(CLOSING) {
                 eprint_line(picture);
             }
-            self.lines.last_words().into_iter().for_each(eprint_line);
+            self.lines.take_important().into_iter().for_each(eprint_line);
         }
         self.finish_json();
         console::finish();
     }
 
-    /// Whether only warnings are to be said.
+    /// Whether only warnings are printed.
     pub fn is_quiet(&self) -> bool {
         self.quiet
     }
@@ -392,7 +386,7 @@ impl Drop for Observer {
     }
 }
 
-/// What takes the place of events that no one read, as a line of JSON.
+/// A line of JSON in place of events that were dropped.
 fn missing_events(count: u64, step: u64) -> String {
     let message = format!(
         "{count} events are missing here: standard output was not being read. The event log has them."

@@ -1,7 +1,7 @@
-//! A panic out of tch as an ordinary error.
+//! Panics of tch as ordinary errors.
 //!
-//! Most of tch's functions unwrap what libtorch says: memory that can't be had, or shapes that
-//! don't fit. A training that meets one should end in order and say so in a sentence.
+//! Most of tch's functions unwrap libtorch's errors, for example of memory or of shapes. A training that meets one should
+//! end in order, with a sentence.
 
 use std::backtrace::{Backtrace, BacktraceStatus};
 use std::cell::Cell;
@@ -15,7 +15,7 @@ thread_local! {
 }
 static HOOK: Once = Once::new();
 
-/// Does the work; a panic in it becomes an error that says what libtorch said.
+/// Does the work; a panic in it becomes an error with libtorch's reason.
 ///
 /// # Errors
 /// Those of the work, and its panics.
@@ -34,8 +34,8 @@ pub fn caught<T>(work: impl FnOnce() -> anyhow::Result<T>) -> anyhow::Result<T> 
     })
 }
 
-/// Has the message of a panic go the way of all lines for people. The standard hook would write it
-/// itself, and wait for whoever reads stderr.
+/// Sends the message of a panic the way of all lines. The standard hook would write it directly, and wait for the reader
+/// of stderr.
 pub fn report_in_background() {
     set_hook(Box::new(|panic| {
         let thread = std::thread::current();
@@ -44,12 +44,12 @@ pub fn report_in_background() {
         if backtrace.status() == BacktraceStatus::Captured {
             eprint_line(backtrace);
         }
-        // It may be the last word of this process.
+        // It may be the last line of this process.
         flush_briefly();
     }));
 }
 
-/// What is caught is told as an error: the standard message would tell it twice, and at length.
+/// Silences the standard message of a panic that is reported as an error.
 fn silence() {
     let previous = take_hook();
     set_hook(Box::new(move |panic| {
@@ -59,8 +59,7 @@ fn silence() {
     }));
 }
 
-/// The message without libtorch's list of its own functions, which stands in it as it is, or
-/// escaped where Rust wrote the error out.
+/// The message without libtorch's stack, which may be escaped.
 fn reason(text: &str) -> &str {
     let stack = ["Exception raised from", "frame #"].iter().filter_map(|words| text.find(words));
     let text = &text[..stack.min().unwrap_or(text.len())];

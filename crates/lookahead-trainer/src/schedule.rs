@@ -2,7 +2,7 @@
 
 use crate::config::schedule::{ScheduleConfig, ScheduleKind};
 
-/// Where in a run a step stands.
+/// The position of a step in a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct At {
     /// Steps taken before it.
@@ -28,10 +28,10 @@ impl ScheduleConfig {
                 lr * self.factor.unwrap_or(1.0).powi(passed.count() as i32)
             }
         };
-        match at.step + 1 < self.warmup_steps {
-            true => curve * (at.step + 1) as f64 / self.warmup_steps as f64,
-            false => curve,
+        if at.step + 1 < self.warmup_steps {
+            return curve * (at.step + 1) as f64 / self.warmup_steps as f64;
         }
+        curve
     }
 }
 

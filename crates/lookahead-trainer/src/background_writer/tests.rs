@@ -30,7 +30,7 @@ fn a_healthy_reader_gets_all_in_order() {
 }
 
 #[test]
-fn a_reader_that_stops_holds_up_no_one_and_learns_what_it_missed() {
+fn a_reader_that_stops_blocks_nothing_and_gets_the_number_it_missed() {
     let (mut reader, writer) = io::pipe().unwrap();
     let out = BackgroundWriter::with_backlog("test", writer, 1 << 20).unwrap();
     let began = Instant::now();
@@ -61,7 +61,7 @@ fn a_reader_that_stops_holds_up_no_one_and_learns_what_it_missed() {
 }
 
 #[test]
-fn a_reader_that_leaves_is_known() {
+fn a_reader_that_leaves_is_a_failure() {
     let (reader, writer) = io::pipe().unwrap();
     let out = BackgroundWriter::new("test", writer).unwrap();
     drop(reader);

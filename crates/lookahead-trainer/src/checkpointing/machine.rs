@@ -1,12 +1,12 @@
-//! What of a machine decides the last bits of what it computes.
+//! What determines the last bits of a machine's results.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use lookahead_core::tch_ext::build;
 use lookahead_run::TrainingMetadata;
 
-/// Environment variables by which libtorch and its libraries choose other kernels, another precision, or
-/// another order of sums. `OMP_NUM_THREADS` is not among them: the number of threads is recorded itself.
+/// Environment variables by which libtorch and its libraries choose other kernels, another precision, or another order
+/// of sums. Instead of `OMP_NUM_THREADS` the number of threads itself is recorded.
 const VARIABLES: [&str; 17] = [
     "ATEN_CPU_CAPABILITY",
     "CUBLAS_WORKSPACE_CONFIG",
@@ -27,14 +27,14 @@ const VARIABLES: [&str; 17] = [
     "TORCH_ALLOW_TF32_CUBLAS_OVERRIDE",
 ];
 
-/// What of this machine decides the last bits.
+/// What determines the last bits of this machine's results.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Machine {
     /// Threads inside one operation of libtorch.
     pub threads: u32,
     /// Vector instructions of ATen's kernels.
     pub cpu_capability: String,
-    /// The processor's model; empty where the system does not tell.
+    /// The processor's model; empty if it is not known.
     pub processor: String,
     /// Those of `VARIABLES` that are set.
     pub environment: BTreeMap<String, String>,
@@ -55,9 +55,9 @@ impl Machine {
         }
     }
 
-    /// What of it may make a resumed run differ in its last bits, as a sentence. Checkpoints of earlier
-    /// versions don't tell all of it, and what they don't tell is not compared.
-    pub fn other_bits(&self, saved: &TrainingMetadata) -> Option<String> {
+    /// A sentence about differences that may change the last bits of a resumed run. What a checkpoint of an earlier
+    /// version did not record is not compared.
+    pub(crate) fn other_bits(&self, saved: &TrainingMetadata) -> Option<String> {
         let mut differences = Vec::new();
         let mut compare = |then: &str, now: &str, what: &str| {
             if then != now {
@@ -81,8 +81,8 @@ impl Machine {
         }
         (!differences.is_empty()).then(|| {
             format!(
-                "The checkpoint was saved with {}: sums are taken in another order, so the run goes \
-                 on correctly but may not be bit-identical to one that was never interrupted.",
+                "The checkpoint was saved with {}. Sums are taken in another order, so the run continues correctly \
+                 but may not be bit-identical to one that was never interrupted.",
                 differences.join(", ")
             )
         })

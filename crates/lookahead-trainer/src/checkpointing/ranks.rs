@@ -1,8 +1,7 @@
-//! A checkpoint of several processes, handed out by the one that has the files.
+//! A checkpoint of several processes, distributed by the one that has the files.
 //!
-//! The folder may be on the disk of rank 0 alone. So rank 0 reads it and sends each of the others what it
-//! goes on from: the configuration, what the manifest says, φ, and the rest of its own state, or of rank 0's
-//! where there is none.
+//! The folder may be on rank 0's disk only. So rank 0 reads it and sends the other processes what they need: the
+//! configuration, the manifest, φ, and their own state, or rank 0's if they have none.
 
 use std::io::Cursor;
 use std::path::{Path, PathBuf};
@@ -18,33 +17,33 @@ use crate::distributed::WorkerGroup;
 use crate::tensor_file::TensorFile;
 use crate::train::state::TrainState;
 
-/// What all go on with.
+/// What all processes continue with.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Plan {
     /// The configuration, with all changes.
     pub config: Config,
-    /// What the manifest says.
+    /// The manifest.
     pub metadata: TrainingMetadata,
 }
 
-/// What a process that has no files was sent.
+/// What a process that has no files received.
 #[derive(Debug)]
 pub struct Received {
-    /// What all go on with.
+    /// What all processes continue with.
     pub plan: Plan,
     /// This process's state.
     pub saved: Saved,
 }
 
-/// Sends all that the others need of a checkpoint.
+/// Sends a checkpoint to the other processes.
 ///
 /// # Errors
-/// Where a file can't be read, or a process does not answer.
+/// If a file can't be read, or a process does not answer.
 pub fn send(workers: &WorkerGroup, path: &Path, plan: &Plan) -> anyhow::Result<()> {
     if workers.is_single() {
         return Ok(());
     }
-    // There may be fewer than processes, or more.
+    // The checkpoint may be of more processes, or of fewer.
     let saved = TrainState::from_metadata(&plan.metadata)?.workers;
     let names: Vec<String> = (1..saved).map(training_of_rank).collect();
     let mut wanted: Vec<&str> = names.iter().map(String::as_str).collect();
@@ -61,7 +60,7 @@ pub fn send(workers: &WorkerGroup, path: &Path, plan: &Plan) -> anyhow::Result<(
 /// Receives what rank 0 sends, in memory: this process has no files.
 ///
 /// # Errors
-/// Where it does not answer.
+/// If it does not answer.
 pub fn receive(workers: &WorkerGroup) -> anyhow::Result<Received> {
     let plan: Plan = serde_json::from_slice(&workers.broadcast_bytes(&[])?)
         .context("Rank 0 has another version of the program.")?;
@@ -70,7 +69,7 @@ pub fn receive(workers: &WorkerGroup) -> anyhow::Result<Received> {
     for rank in 1..saved.min(workers.size()) {
         let bytes = workers.broadcast_bytes(&[])?;
         if rank == workers.rank() {
-            // Rank 0's own gives way to this process's; φ is the same.
+            // This process's own state in place of rank 0's; φ is the same.
             tensors.retain(|name, _| is_shared(name));
             tensors.extend(TensorFile::new(Cursor::new(bytes))?.tensors()?);
         }
@@ -80,7 +79,7 @@ pub fn receive(workers: &WorkerGroup) -> anyhow::Result<Received> {
     Ok(Received { plan, saved })
 }
 
-/// Whether all processes have the same under this name.
+/// Whether the tensor of this name is the same in all processes.
 pub(super) fn is_shared(name: &str) -> bool {
     name.strip_prefix(OPTIMIZER)
         .and_then(|name| name.strip_prefix('/'))

@@ -1,4 +1,4 @@
-//! A checkpoint read, checked, and only then taken on.
+//! A checkpoint that is read, checked, and only then loaded.
 
 use std::collections::BTreeMap;
 use std::io::Cursor;
@@ -19,11 +19,12 @@ use crate::optimizer::Optimizer;
 use crate::tensor_file::TensorFile;
 use crate::train::averaging::Average;
 use crate::train::state::TrainState;
+use crate::weights::copy_into;
 
-/// A training's state as a checkpoint holds it.
+/// A training's state in a checkpoint.
 #[derive(Debug)]
 pub struct Saved {
-    /// What the manifest says.
+    /// The manifest.
     pub metadata: TrainingMetadata,
     /// The tensors of the training file.
     pub tensors: BTreeMap<String, Tensor>,
@@ -35,21 +36,20 @@ impl Saved {
     /// Reads a checkpoint, all of whose files are verified.
     ///
     /// # Errors
-    /// Where a file can't be read or is damaged.
+    /// If a file can't be read or is damaged.
     pub fn read(folder: &Path) -> anyhow::Result<Self> {
         let (metadata, tensors) = tensors_of(folder, TRAINING)?;
         Ok(Saved { metadata, tensors, place: shown(&folder.join(TRAINING)) })
     }
 }
 
-/// Takes a checkpoint's training state on: θ and buffers, φ, the inner optimizer's state, the
-/// generators, the mean of θ where one is taken. Returns what its manifest says, and the buffers that
-/// a roll-back would put back.
+/// Loads a training state: θ and buffers, φ, the inner optimizer's state, the generators, and the mean of θ if the run
+/// averages. Returns its manifest, and the buffers that a roll-back would restore.
 ///
-/// All is checked against the model and the optimizer before the first change.
+/// Everything is checked against the model and the optimizer before the first change.
 ///
 /// # Errors
-/// Where it does not fit the model or the optimizer. Nothing has changed then.
+/// If it does not fit the model or the optimizer. Nothing has changed then.
 pub fn restore(
     saved: Saved,
     vs: &nn::VarStore,
@@ -62,7 +62,7 @@ pub fn restore(
     for name in file.tensors.keys() {
         let section = name.split_once('/').map(|(section, _)| section);
         if !matches!(section, Some(FAST | OPTIMIZER | GENERATOR | SOUND | AVERAGE)) {
-            bail!("{} has a tensor `{name}` that this program can't place.", path.display());
+            bail!("{} has a tensor `{name}`, which this program does not know.", path.display());
         }
     }
     let fast = file.part(FAST).tensors;
@@ -88,16 +88,16 @@ pub fn restore(
     };
 
     let before = generator_states()?;
-    let taken = (|| {
+    let loaded = (|| {
         for (name, device, _) in &before {
             if let Some(state) = random.get(name) {
                 generator::set_state(*device, state)?;
             }
         }
-        // It changes nothing where it refuses.
+        // It changes nothing if it refuses.
         Ok(optimizer.load_state(&state)?)
     })();
-    if let Err(error) = taken {
+    if let Err(error) = loaded {
         for (_, device, state) in &before {
             generator::set_state(*device, state)?;
         }
@@ -107,8 +107,7 @@ pub fn restore(
     if let Some(average) = average {
         average.load(averaged_steps, &mean)?;
     }
-    // A state is taken together with the fast weights that are in the model, and those have just
-    // come: what was accepted once is accepted again.
+    // A state is loaded together with the fast weights in the model, which have just changed.
     optimizer.load_state(&state)?;
     Ok((metadata, sound))
 }
@@ -116,7 +115,7 @@ pub fn restore(
 /// Loads the weights of one set into the model: φ from the model file, θ from the training file.
 ///
 /// # Errors
-/// Where the file can't be read or does not fit the model; the model is as before then.
+/// If the file can't be read or does not fit the model, which is unchanged then.
 pub fn load_weights(folder: &Path, slow: bool, vs: &nn::VarStore) -> anyhow::Result<()> {
     let tensors = weights_of(folder, slow)?;
     fits(vs, &tensors, &folder.join(if slow { MODEL } else { TRAINING }))?;
@@ -126,13 +125,10 @@ pub fn load_weights(folder: &Path, slow: bool, vs: &nn::VarStore) -> anyhow::Res
 /// The weights of one set and their buffers: φ from the model file, θ from the training file.
 ///
 /// # Errors
-/// Where the checkpoint is damaged.
+/// If the checkpoint is damaged.
 pub fn weights_of(folder: &Path, slow: bool) -> anyhow::Result<BTreeMap<String, Tensor>> {
     let (_, tensors) = tensors_of(folder, if slow { MODEL } else { TRAINING })?;
-    Ok(match slow {
-        true => tensors,
-        false => State { tensors, ..State::default() }.part(FAST).tensors,
-    })
+    Ok(if slow { tensors } else { State { tensors, ..State::default() }.part(FAST).tensors })
 }
 
 /// The tensors of one file of a checkpoint, all of whose files are verified.
@@ -155,12 +151,12 @@ fn fits(vs: &nn::VarStore, tensors: &BTreeMap<String, Tensor>, path: &Path) -> a
     let variables = vs.variables();
     for (name, variable) in &variables {
         let Some(found) = tensors.get(name) else {
-            bail!("{} has no tensor `{name}`: it was saved for another model.", path.display());
+            bail!("{} has no tensor `{name}`: it is of another model.", path.display());
         };
         if (found.size(), found.kind()) != (variable.size(), variable.kind()) {
             bail!(
                 "The tensor `{name}` in {} is {:?} of shape {:?}, and the model's is {:?} of shape \
-                 {:?}: it was saved for another model.",
+                 {:?}: it is of another model.",
                 path.display(),
                 found.kind(),
                 found.size(),
@@ -171,14 +167,6 @@ fn fits(vs: &nn::VarStore, tensors: &BTreeMap<String, Tensor>, path: &Path) -> a
     }
     if let Some(name) = tensors.keys().find(|name| !variables.contains_key(*name)) {
         bail!("{} has a tensor `{name}` that the model lacks.", path.display());
-    }
-    Ok(())
-}
-
-fn copy_into(vs: &nn::VarStore, tensors: &BTreeMap<String, Tensor>) -> anyhow::Result<()> {
-    let _guard = tch::no_grad_guard();
-    for (name, mut variable) in vs.variables() {
-        variable.f_copy_(&tensors[&name])?;
     }
     Ok(())
 }

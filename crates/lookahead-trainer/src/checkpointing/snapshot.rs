@@ -1,4 +1,4 @@
-//! All that a checkpoint holds, copied in memory while training waits.
+//! The contents of a checkpoint, copied in memory while training waits.
 
 use std::collections::BTreeMap;
 
@@ -10,9 +10,8 @@ use super::{AVERAGE, FAST, GENERATOR, OPTIMIZER, SLOW, SOUND, generator_states};
 use crate::optimizer::Optimizer;
 use crate::tensor_file::{self, Entry};
 
-/// A training at one moment, on the CPU, sharing no memory with it. Taken again it uses the memory
-/// that it has, so one of them costs the memory of one more training state for as long as a run
-/// lasts, and each but the first takes one copy of it.
+/// A training at one moment, on the CPU, sharing no memory with it. It is reused for the next one: a run needs the
+/// memory of one more training state, and each snapshot but the first costs one copy.
 #[derive(Debug, Default)]
 pub struct Snapshot {
     /// θ and the buffers.
@@ -20,22 +19,22 @@ pub struct Snapshot {
     /// φ and the inner optimizer's state.
     optimizer: State,
     generators: BTreeMap<String, Tensor>,
-    /// A mean of θ, where one is taken.
+    /// The mean of θ, if the run averages.
     average: State,
-    /// The buffers that belong to φ, where it has some of its own.
+    /// The buffers that belong to φ, if they are not θ's.
     recalibrated: BTreeMap<String, Tensor>,
-    /// The buffers that a roll-back to φ would put back, inside a cycle that may be rolled back.
+    /// The buffers that a roll-back to φ would restore.
     sound: BTreeMap<String, Tensor>,
-    /// The final model, where it came of a last sync after all of the above.
+    /// The final model, if a last sync came after all of the above.
     final_model: BTreeMap<String, Tensor>,
 }
 
 impl Snapshot {
-    /// Copies all as it is now. `recalibrated` are the buffers that belong to φ, where it has some
-    /// of its own; `sound` those that a roll-back would put back. Both are copies already.
+    /// Copies everything. `recalibrated` are the buffers that belong to φ, if they are not θ's; `sound` those that a
+    /// roll-back would restore. Both are copies already.
     ///
     /// # Errors
-    /// What the optimizer or libtorch says; the snapshot is of no use then, but can be taken again.
+    /// Those of libtorch and the optimizer; then the snapshot is useless, but can be taken again.
     pub fn take(
         &mut self,
         vs: &nn::VarStore,
@@ -57,7 +56,7 @@ impl Snapshot {
         self.generators = states.map(|(name, _, state)| (name, state)).collect();
         (self.recalibrated, self.sound) = (recalibrated, sound);
         self.final_model.clear();
-        // Of a GPU, only the first time: after that the copies go to where these are.
+        // Only the first time on a GPU: later copies go to these.
         let (fast, optimizer) = (&mut self.fast.tensors, &mut self.optimizer.tensors);
         let average = &mut self.average.tensors;
         let all = [fast, optimizer, average, &mut self.recalibrated, &mut self.sound];
@@ -69,12 +68,9 @@ impl Snapshot {
         Ok(())
     }
 
-    /// Adds the final model, which is the store's weights after the last sync, with `recalibrated` in the
-    /// place of their buffers where there are any. All else stays as it was taken before.
-    ///
-    /// # Errors
-    /// Where nothing was taken before, or what libtorch says.
-    pub fn take_final_model(
+    /// Adds the final model: the weights after the last sync, with the `recalibrated` buffers if there are any. All else
+    /// stays as it is.
+    pub(crate) fn take_final_model(
         &mut self,
         vs: &nn::VarStore,
         recalibrated: BTreeMap<String, Tensor>,
@@ -89,18 +85,17 @@ impl Snapshot {
         Ok(())
     }
 
-    /// Counts of the optimizer.
+    /// Integers of the optimizer.
     pub fn integers(&self) -> &BTreeMap<String, i64> {
         &self.optimizer.integers
     }
 
-    /// Settings of the optimizer.
+    /// Numbers of the optimizer.
     pub fn numbers(&self) -> &BTreeMap<String, f64> {
         &self.optimizer.numbers
     }
 
-    /// The final model: φ where there is one, or a mean of θ, θ else, in the model's element types; a wider φ is in
-    /// the training file.
+    /// The final model: φ, the mean of θ, or θ, in the model's element types. The training file has the wider φ.
     pub(super) fn model(&self) -> Vec<Entry> {
         let entry = |(name, fast): (&String, &Tensor)| {
             let slow = self.optimizer.tensors.get(&format!("{SLOW}/{name}"));
@@ -112,7 +107,7 @@ impl Snapshot {
         self.fast.tensors.iter().map(entry).collect()
     }
 
-    /// All that goes on.
+    /// The training state.
     pub(super) fn training(&self) -> Vec<Entry> {
         let sections = [
             (FAST, &self.fast.tensors),
@@ -129,11 +124,8 @@ impl Snapshot {
         all.collect()
     }
 
-    /// A file of all that goes on in this process and is not the same in all: φ is.
-    ///
-    /// # Errors
-    /// Where an element type has no name in the format.
-    pub fn own_part(&self) -> anyhow::Result<Vec<u8>> {
+    /// A file of this process's training state, without φ, which is the same in all processes.
+    pub(crate) fn own_part(&self) -> anyhow::Result<Vec<u8>> {
         let mut entries = self.training();
         entries.retain(|(name, _, _)| !is_shared(name));
         let mut bytes = Vec::new();

@@ -1,11 +1,9 @@
-//! A thread that gets a snapshot onto the disk while training goes on.
+//! A thread that writes a snapshot to the disk while training continues.
 //!
-//! One checkpoint is written at a time, and there is one snapshot's memory: who wants to save
-//! another one waits for the one on its way. So every checkpoint that is due is saved, however slow
-//! the disk is, and a run never needs more than one state more than it trains with.
+//! One checkpoint is written at a time, and there is memory for one snapshot: the next one waits until it is written. So
+//! every checkpoint that is due is saved, however slow the disk is, and a run needs the memory of at most one more state.
 //!
-//! The thread computes nothing by libtorch but copies of bytes, so that it takes no threads from the
-//! training.
+//! The thread only copies bytes, so that it takes no threads of libtorch from the training.
 
 use std::io::{BufWriter, Write};
 use std::thread::JoinHandle;
@@ -23,24 +21,24 @@ use crate::panics::caught;
 use crate::tensor_file::{self, SIGNATURE, has_non_finite};
 use crate::train::diverged::Diverged;
 
-/// What is to be written.
+/// A checkpoint to be written.
 #[derive(Debug)]
 pub struct SaveRequest {
     /// The training's state.
     pub snapshot: Snapshot,
     /// Training states of the other processes, as files, from rank 1 on.
     pub ranks: Vec<Vec<u8>>,
-    /// What the manifest says of it.
+    /// Its manifest.
     pub metadata: TrainingMetadata,
-    /// Which checkpoints stay afterwards.
+    /// Which checkpoints are kept afterwards.
     pub retention: Retention,
     /// The learning rate, for the advice to a training that diverged.
     pub lr: f64,
-    /// How long training has waited for this.
+    /// How long training has waited for it.
     pub stall: Duration,
 }
 
-/// What came of a job.
+/// The result of a request.
 #[derive(Debug)]
 pub struct SaveResult {
     /// The checkpoint's step.
@@ -49,35 +47,37 @@ pub struct SaveResult {
     pub stall: Duration,
     /// How long the writing took.
     pub writing: Duration,
-    /// The checkpoint, or why there is none: [`Diverged`] where the weights were no finite numbers.
+    /// The checkpoint, or why there is none: [`Diverged`] if the weights hold NaN or infinity.
     pub outcome: anyhow::Result<Published>,
-    /// What went wrong besides, though the checkpoint is there and whole.
+    /// Other faults; the checkpoint is there and whole.
     pub warnings: Vec<String>,
 }
+
+/// Why no checkpoint can be written any more.
+pub(crate) const THREAD_IS_GONE: &str = "The thread that writes checkpoints is gone.";
 
 /// The thread, and the snapshot's memory while nothing is written.
 #[derive(Debug)]
 pub struct Writer {
     jobs: Option<Sender<SaveRequest>>,
     done: Receiver<(SaveResult, Snapshot)>,
-    /// What can be taken the next time; `None` while a checkpoint is being written.
+    /// `None` while a checkpoint is being written.
     spare: Option<Snapshot>,
     thread: Option<JoinHandle<()>>,
 }
 
 impl Writer {
-    /// Starts the thread, which publishes in `store` once what was logged before is on the disk too.
+    /// Starts the thread, which publishes in `store` once all earlier events are on the disk too.
     ///
     /// # Errors
-    /// Where the system gives no thread.
+    /// If the system refuses a thread.
     pub fn new(store: CheckpointStore, log: LogSyncer) -> anyhow::Result<Self> {
         let (jobs, jobs_out) = bounded::<SaveRequest>(0);
         let (done_in, done) = bounded(1);
         let thread = std::thread::Builder::new()
             .name("checkpoints".into())
             .spawn(move || {
-                // Where there are few processors, training comes first. Linux counts niceness by
-                // thread; where it can't be had, the two are equals.
+                // With few processors, training comes first: Linux counts niceness by thread.
                 let _ = rustix::process::nice(10);
                 for job in jobs_out {
                     let finished = work(&store, &log, job);
@@ -91,7 +91,7 @@ impl Writer {
         Ok(Writer { jobs: Some(jobs), done, spare, thread: Some(thread) })
     }
 
-    /// Of a process that writes none: only a snapshot's memory.
+    /// For a process that writes none: only a snapshot's memory.
     pub fn idle() -> Self {
         let spare = Some(Snapshot::default());
         Writer { jobs: None, done: crossbeam_channel::never(), spare, thread: None }
@@ -107,29 +107,29 @@ impl Writer {
         self.spare.take()
     }
 
-    /// Gives back the memory of a snapshot that is not to be written.
+    /// Returns the memory of a snapshot that is not written.
     pub fn give_back(&mut self, snapshot: Snapshot) {
         self.spare = Some(snapshot);
     }
 
-    /// Hands over what is to be written.
+    /// Has a checkpoint written.
     ///
     /// # Errors
-    /// Where the thread is gone.
+    /// If the thread is gone.
     pub fn begin(&mut self, job: SaveRequest) -> anyhow::Result<()> {
         let sent = self.jobs.as_ref().is_some_and(|jobs| jobs.send(job).is_ok());
-        anyhow::ensure!(sent, "The thread that writes checkpoints is gone.");
+        anyhow::ensure!(sent, "{THREAD_IS_GONE}");
         Ok(())
     }
 
-    /// What came of the job, once it is done.
+    /// The result of the request, once it is done.
     pub fn poll(&mut self) -> Option<SaveResult> {
         let (done, snapshot) = self.done.try_recv().ok()?;
         self.spare = Some(snapshot);
         Some(done)
     }
 
-    /// As [`poll`](Self::poll), waiting for it where a checkpoint is being written.
+    /// Waits for the result, if a checkpoint is being written.
     pub fn wait(&mut self) -> Option<SaveResult> {
         if !self.is_busy() {
             return None;
@@ -141,7 +141,7 @@ impl Writer {
 }
 
 impl Drop for Writer {
-    /// A checkpoint on its way gets there.
+    /// Waits for the checkpoint that is being written.
     fn drop(&mut self) {
         self.jobs = None;
         if let Some(thread) = self.thread.take() {
@@ -154,8 +154,7 @@ fn work(store: &CheckpointStore, log: &LogSyncer, job: SaveRequest) -> (SaveResu
     let SaveRequest { snapshot, ranks, metadata, retention, lr, stall } = job;
     let (step, started) = (metadata.step, Instant::now());
     let mut warnings = Vec::new();
-    // The log must not be behind the checkpoint after a power cut. A checkpoint is worth more than
-    // its log, though.
+    // After a power cut the log must not be behind the checkpoint. But a checkpoint is worth more than its log.
     if let Err(error) = log.sync() {
         warnings.push(error.to_string());
     }
@@ -169,7 +168,7 @@ fn work(store: &CheckpointStore, log: &LogSyncer, job: SaveRequest) -> (SaveResu
     (done, snapshot)
 }
 
-/// Bytes that go to the disk at once.
+/// Bytes per write.
 const CHUNK: usize = 1 << 20;
 
 fn publish(
@@ -193,12 +192,13 @@ fn publish(
             let mut out = BufWriter::with_capacity(CHUNK, writer.create_file(file)?);
             tensor_file::write_to(&mut out, entry, entries, |name, kind, bytes| {
                 let Some(what) = must_be_finite(file, name) else { return Ok(()) };
-                match has_non_finite(kind, bytes) {
-                    true => {
-                        Err(diverged.insert(Diverged::of_saved(&what, step, lr)).clone().into())
-                    }
-                    false => Ok(()),
+                if has_non_finite(kind, bytes) {
+                    return Err(diverged
+                        .insert(Diverged::of_saved(&what, step, lr))
+                        .clone()
+                        .into());
                 }
+                Ok(())
             })?;
             out.into_inner().map_err(std::io::IntoInnerError::into_error)?.finish()?;
         }
@@ -217,16 +217,16 @@ fn publish(
     }
 }
 
-/// The name of a tensor for people, if it is of the weights, their buffers or the optimizer's state: those
-/// must be finite, since no resume takes them otherwise, and no such checkpoint may push out a good one.
+/// The name of a tensor in messages, if it must be finite: weights, buffers and the optimizer's state. A resume refuses
+/// them otherwise, and such a checkpoint must not displace a good one.
 fn must_be_finite(file: &str, name: &str) -> Option<String> {
     if file == MODEL {
         return Some(format!("The final model's `{name}`"));
     }
     let (section, name) = name.split_once('/')?;
     match (section, name.split_once('/')) {
-        (FAST, _) => Some(format!("θ's `{name}`")),
-        (OPTIMIZER, Some((SLOW, name))) => Some(format!("φ's `{name}`")),
+        (FAST, _) => Some(format!("The fast weights' `{name}`")),
+        (OPTIMIZER, Some((SLOW, name))) => Some(format!("The slow weights' `{name}`")),
         (OPTIMIZER, _) => Some(format!("The optimizer's `{name}`")),
         _ => None,
     }

@@ -1,5 +1,6 @@
-//! `lookahead resume`: a run goes on.
+//! `lookahead resume`: continues a run.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use anyhow::Context;
@@ -14,10 +15,11 @@ use crate::cli;
 use crate::config::mutable_keys::{
     FINAL_SYNC, LIVE, PERIOD, flattened, may_change, may_change_list, value_at,
 };
+use crate::config::schedule::ScheduleKind;
 use crate::config::{Config, Override};
 use crate::console::eprint_line;
 use crate::controls::Hangup;
-use crate::distributed::{ControlFlags, WorkerGroup, is_own};
+use crate::distributed::{WorkerGroup, is_local};
 use crate::panics::caught;
 use crate::train::hooks::Hooks;
 use crate::train::run::{follow, run_to_the_end, warn};
@@ -25,26 +27,25 @@ use crate::train::setup::Training;
 use crate::train::state::{OutdatedConfig, TrainState};
 use crate::usage::UsageError;
 
-/// Goes on with a run from its newest valid checkpoint, or from the one of `--from`.
+/// Continues a run from its newest valid checkpoint, or from the one of `--from`.
 ///
 /// # Errors
-/// Where there is no valid checkpoint, a change does not fit it, or the training fails.
+/// If there is no valid checkpoint, a change does not fit it, or the training fails.
 pub fn resume(arguments: &cli::Resume) -> anyhow::Result<()> {
-    let asked = arguments.shared.overrides.iter().rev();
-    let timeout = asked
+    let overrides = arguments.shared.overrides.iter().rev();
+    let timeout = overrides
         .filter(|set| set.key == "distributed.timeout_seconds")
         .find_map(|set| u64::try_from(set.value.as_integer()?).ok());
     let workers = WorkerGroup::join_to_resume(timeout)?;
     workers.abort_peers_on_error(|workers| resume_with(arguments, workers))
 }
 
-/// Goes on as one of several processes, which may be the only one.
 fn resume_with(arguments: &cli::Resume, workers: WorkerGroup) -> anyhow::Result<()> {
     if !workers.is_rank_zero() {
         return follow_resume(workers, |config| {
-            // What was asked for of this process's machine; all else is rank 0's.
-            let own = &arguments.shared.overrides;
-            let own: Vec<Override> = own.iter().filter(|set| is_own(&set.key)).cloned().collect();
+            // Only what is about this process's machine: all else comes from rank 0.
+            let own = arguments.shared.overrides.iter().filter(|set| is_local(&set.key));
+            let own: Vec<Override> = own.cloned().collect();
             Ok(Config::parse("the run's config", &config.to_toml(), &own)?.config)
         });
     }
@@ -54,11 +55,8 @@ fn resume_with(arguments: &cli::Resume, workers: WorkerGroup) -> anyhow::Result<
     continue_run(&lock, arguments.from, &arguments.shared, workers)
 }
 
-/// The run of this name, where it has a checkpoint. One that has none yet, since it was killed before its
-/// first, makes way for a new one.
-///
-/// # Errors
-/// Where another process trains it, or the folder is no run's.
+/// The run of this name, if it has a checkpoint. A run that was killed before its first one is moved aside. Fails
+/// if another process trains it, or the folder is not a run's.
 pub(super) fn resumable(out: &Path, name: &str) -> anyhow::Result<Option<RunLock>> {
     let path = out.join(name);
     if path.symlink_metadata().is_err() {
@@ -70,24 +68,19 @@ pub(super) fn resumable(out: &Path, name: &str) -> anyhow::Result<Option<RunLock
     if !lock.folder().checkpoints().list()?.is_empty() {
         return Ok(Some(lock));
     }
-    let mut number = 1;
-    let aside = loop {
-        let aside = out.join(format!("{name}-without-checkpoint-{number}"));
-        if aside.symlink_metadata().is_err() {
-            break aside;
-        }
-        number += 1;
-    };
+    let names = (1..).map(|number| out.join(format!("{name}-without-checkpoint-{number}")));
+    let aside = names.into_iter().find(|aside| aside.symlink_metadata().is_err());
+    let aside = aside.context("There is no free name to move the run to.")?;
     std::fs::rename(&path, &aside)
-        .with_context(|| format!("{} can't make way for a new run.", path.display()))?;
+        .with_context(|| format!("{} can't be moved aside for a new run.", path.display()))?;
     eprint_line(format_args!(
-        "{name} had no checkpoint to go on from, and begins again; what there was is in {}.",
+        "{name} has no checkpoint to resume from, so it starts again. Its old files are in {}.",
         aside.display()
     ));
     Ok(None)
 }
 
-/// Goes on with a run as the process that keeps its record.
+/// Continues a run as the process that keeps its record.
 pub(super) fn continue_run(
     lock: &RunLock,
     from: Option<cli::CheckpointArgument>,
@@ -95,60 +88,57 @@ pub(super) fn continue_run(
     workers: WorkerGroup,
 ) -> anyhow::Result<()> {
     let (folder, overrides) = (lock.folder(), &shared.overrides);
-    let (checkpoint, manifest, passed_over) = select_checkpoint(folder, from)?;
+    let (checkpoint, manifest, skipped) = select_checkpoint(folder, from)?;
+    let metadata = &manifest.metadata;
     let Changed { config, changes, outdated, notes: mut warnings } =
-        changed_config(folder, &checkpoint, &manifest.metadata, overrides)?;
-    warnings.extend(passed_over);
-    warnings.extend(not_as_saved(&checkpoint, &manifest.metadata, &changes, overrides));
+        changed_config(folder, &checkpoint, metadata, overrides)?;
+    warnings.extend(skipped);
+    warnings.extend(changed_file(&checkpoint, metadata, &changes, overrides));
 
-    refuse_other_mode(&manifest.metadata, &config)?;
-    let plan = Plan { config: config.clone(), metadata: manifest.metadata.clone() };
+    refuse_other_mode(metadata, &config)?;
+    let plan = Plan { config: config.clone(), metadata: metadata.clone() };
     ranks::send(&workers, &checkpoint.path, &plan)?;
     let workers = workers.configured(&config.distributed)?;
     let mut training = caught(|| Training::with_workers(config.clone(), None, workers))?;
-    let other_workers = caught(|| training.restore(&checkpoint.path, &manifest.metadata))?;
+    let other_workers = caught(|| training.restore(&checkpoint.path, metadata))?;
     refuse_fewer_steps(&training, &config)?;
-    let over = is_over(folder, &training, &config)?;
-    if training
-        .workers()
-        .all_reduce_flags(ControlFlags { stop: over.is_some(), ..ControlFlags::default() })?
-        .stop
-    {
-        over.into_iter().for_each(eprint_line);
+    let finished = is_finished(folder, &training, &config)?;
+    if training.workers().any(finished.is_some())? {
+        finished.into_iter().for_each(eprint_line);
         return training.workers().leave();
     }
     warnings.extend(other_workers);
-    warnings.extend(training.machine().other_bits(&manifest.metadata));
+    warnings.extend(training.machine().other_bits(metadata));
     warnings.extend(other_curve(&config, &changes));
     if [PERIOD, FINAL_SYNC].iter().any(|key| changes.contains_key(*key)) {
         warnings.extend(training.syncs_to_come());
     }
 
     // What may fail comes before anything in the folder is moved.
-    let mut hooks =
-        Hooks::new(folder, &training, &shared.show(), Hangup::of(shared.keep_on_hangup))?;
-    // From here on the run has one timeline again: the one that continues from this checkpoint. The
-    // checkpoints go first: the log must not lack steps of a checkpoint that is still there.
+    let hangup = Hangup::of(shared.keep_on_hangup);
+    let mut hooks = Hooks::new(folder, &training, &shared.show(), hangup)?;
+    // From here on the run's timeline is the one that continues from this checkpoint. The later checkpoints move
+    // first: the log must have all steps of the checkpoints that are there.
+    let step = training.step();
     let checkpoints = folder.checkpoints();
     checkpoints.clear_leftovers()?;
-    checkpoints.abandon_after(training.step())?;
-    hooks.events.observer.rewind_log(training.step())?;
+    checkpoints.abandon_after(step)?;
+    hooks.events.observer.rewind_log(step)?;
     let info = training.info(folder.name());
-    let changed = !changes.is_empty() || outdated;
+    let has_changed = !changes.is_empty() || outdated;
     let resumed = Resumed { checkpoint: checkpoint.name(), changes, info };
-    hooks.events.record(training.step(), Event::Resumed(resumed));
-    // Before the config changes: a line of time must not begin unseen.
+    hooks.events.record(step, Event::Resumed(resumed));
+    // The log has the changes before the config has: a config must not hold for steps that the log lacks.
     hooks.events.observer.finish()?;
-    // After the log: a config of steps that no line of the log accounts for would mislead.
-    if changed {
+    if has_changed {
         folder.write_config(&training.config().to_toml())?;
     }
     for message in [training.note(), training.pending_k()].into_iter().flatten() {
-        hooks.events.note(training.step(), message);
+        hooks.events.note(step, message);
     }
     warnings.extend_from_slice(lock.warnings());
     warnings.extend(hooks.open_to_others(&training, Some(checkpoint.name())));
-    warn(&mut hooks, training.step(), warnings);
+    warn(&mut hooks, step, warnings);
     run_to_the_end(&mut training, &mut hooks)?;
     training.workers().leave()?;
     if !hooks.events.observer.is_quiet() {
@@ -157,18 +147,15 @@ pub(super) fn continue_run(
     Ok(())
 }
 
-/// Of several processes each has a θ and moments of its own in one mode, and in the other all have the
-/// same.
+/// In one mode each process has its own θ and moments, and in the other all have the same.
 fn refuse_other_mode(metadata: &TrainingMetadata, config: &Config) -> anyhow::Result<()> {
-    let before = value_at(&metadata.config, "distributed.mode").and_then(Value::as_str);
-    let now = config.to_json();
-    let now = value_at(&now, "distributed.mode").and_then(Value::as_str);
+    let mode = |config: &Value| Some(value_at(config, "distributed.mode")?.as_str()?.to_owned());
     let workers = TrainState::from_metadata(metadata)?.workers;
-    match (before, now) {
+    match (mode(&metadata.config), mode(&config.to_json())) {
         (Some(before), Some(now)) if workers > 1 && now != "none" && before != now => {
             Err(UsageError::new(format!(
-                "`distributed.mode` can't become {now} in a run of several processes that was {before}: \
-                 leave it, or begin another run from its model with `lookahead train --init-from`."
+                "`distributed.mode` can't become {now}: this run of several processes is {before}. Leave it, or \
+                 start another run from its model with `lookahead train --init-from`."
             ))
             .into())
         }
@@ -176,7 +163,7 @@ fn refuse_other_mode(metadata: &TrainingMetadata, config: &Config) -> anyhow::Re
     }
 }
 
-/// Goes on as one of several processes, with what rank 0 sends.
+/// Continues as one of several processes, with what rank 0 sends.
 pub(super) fn follow_resume(
     workers: WorkerGroup,
     localize: impl FnOnce(Config) -> anyhow::Result<Config>,
@@ -187,16 +174,16 @@ pub(super) fn follow_resume(
     config.data.anchor()?;
     let mut training = caught(|| Training::with_workers(config.clone(), None, workers))?;
     caught(|| training.restore_from(&plan.metadata, || Ok(saved)))?;
-    if training.workers().all_reduce_flags(ControlFlags::default())?.stop {
+    if training.workers().any(false)? {
         return training.workers().leave();
     }
     follow(training)
 }
 
-/// The run's config with the changes asked for.
+/// The run's config with the requested changes.
 struct Changed {
     config: Config,
-    /// What of it differs from the checkpoint's.
+    /// Its differences from the checkpoint's.
     changes: Map<String, Value>,
     /// Whether the run's `config.toml` lacks settings that the checkpoint was saved with.
     outdated: bool,
@@ -215,13 +202,11 @@ fn changed_config(
     let mut before = Config::parse(&place, &text, &unkept)?.config;
     let mut after = Config::parse(&place, &text, &[&unkept, overrides].concat())?;
     if !unkept.is_empty() {
-        let all: Vec<String> =
-            unkept.iter().map(|set| format!("`{}` = {}", set.key, set.value)).collect();
+        let all = unkept.iter().map(|set| format!("`{}` = {}", set.key, set.value));
         after.notes.push(format!(
-            "`{place}` could not be written when settings changed. The run continues with those of {}: \
-             {}.",
+            "`{place}` could not be written when settings changed. The run continues with those of {}: {}.",
             checkpoint.name(),
-            all.join(", ")
+            all.collect::<Vec<_>>().join(", ")
         ));
     }
     before.data.anchor()?;
@@ -230,34 +215,30 @@ fn changed_config(
         return Err(other_algorithm(before.lookahead.is_some()).into());
     }
     let before = before.to_json();
-    // The state is that of the config in the checkpoint. The run's own may have been edited, or the
-    // checkpoint come from another run. Checkpoints of earlier versions don't tell.
+    // The state belongs to the checkpoint's config. The run's own may have been edited, or the checkpoint may be
+    // another run's. Checkpoints of early versions have none.
     let saved = if metadata.config.is_null() { &before } else { &metadata.config };
     let foreign = differences(saved, &before);
     if let Some((key, now)) =
         foreign.iter().find(|(key, now)| !may_change(key) && !is_new(saved, key, now))
     {
         return Err(UsageError::new(format!(
-            "The checkpoint {} was taken with another config than the run's `{place}` says: `{key}` \
-             was {}, and is {now}. Put that right there, or resume from a checkpoint of this run \
-             with `--from`.",
+            "The checkpoint {} was taken with another config than `{place}`: `{key}` was {}, and is {now}. Correct \
+             it there, or resume from a checkpoint of this run with `--from`.",
             checkpoint.name(),
             value_at(saved, key).unwrap_or(&Value::Null)
         ))
         .into());
     }
-    let changes: Map<String, Value> = differences(saved, &after.config.to_json())
-        .into_iter()
-        .filter(|(key, now)| !is_new(saved, key, now))
-        .collect();
+    let mut changes = differences(saved, &after.config.to_json());
+    changes.retain(|key, now| !is_new(saved, key, now));
     let refused: Vec<&String> = changes.keys().filter(|key| !may_change(key)).collect();
-    // Another kind has other keys: the one that was asked for is the one to name.
-    let asked = refused.iter().find(|key| overrides.iter().any(|set| &set.key == **key));
-    if let Some(key) = asked.or(refused.first()) {
+    // Another kind has other keys: the one to name is the one that was set.
+    let set = refused.iter().find(|key| overrides.iter().any(|set| &set.key == **key));
+    if let Some(key) = set.or(refused.first()) {
         return Err(UsageError::new(format!(
-            "`{key}` can't change on resume: the checkpoint's weights, optimizer state or order of \
-             data would no longer fit. Start a new run for it with `lookahead train`. What may \
-             change: {}.",
+            "`{key}` can't change on resume: the checkpoint's weights, optimizer state or order of data would not \
+             fit. Start a new run for it with `lookahead train`. These may change: {}.",
             may_change_list()
         ))
         .into());
@@ -266,12 +247,12 @@ fn changed_config(
     Ok(Changed { config: after.config, changes, outdated, notes: after.notes })
 }
 
-/// Settings that were changed in the run that saved the checkpoint, and that the disk did not take into
-/// the `config.toml` that is still there.
+/// Settings that were changed in the run that saved the checkpoint, but that the disk did not take into the
+/// `config.toml` that is still there.
 fn unkept_settings(text: &str, metadata: &TrainingMetadata) -> anyhow::Result<Vec<Override>> {
     let outdated = TrainState::from_metadata(metadata)?.outdated_config;
-    let is_this =
-        |outdated: &OutdatedConfig| outdated.fingerprint == fingerprint_of(text.as_bytes());
+    let fingerprint = fingerprint_of(text.as_bytes());
+    let is_this = |outdated: &OutdatedConfig| outdated.fingerprint == fingerprint;
     let Some(outdated) = outdated.filter(is_this) else { return Ok(Vec::new()) };
     let kept: toml::Table = toml::from_str(text)?;
     let mut unkept = Vec::new();
@@ -291,33 +272,31 @@ fn unkept_settings(text: &str, metadata: &TrainingMetadata) -> anyhow::Result<Ve
     Ok(unkept)
 }
 
-/// Settings that are not those of the checkpoint, though no one asked for that here: the run's config
-/// was changed since, in the run or by hand.
-fn not_as_saved(
+/// A sentence about settings that differ from the checkpoint's and were not set on this command line: the run's
+/// config was changed since, during the run or in an editor.
+fn changed_file(
     checkpoint: &Checkpoint,
     metadata: &TrainingMetadata,
     changes: &Map<String, Value>,
     overrides: &[Override],
 ) -> Option<String> {
-    let of_the_file =
-        changes.iter().filter(|(key, _)| overrides.iter().all(|set| set.key != **key));
-    let all: Vec<String> = of_the_file
-        .map(|(key, now)| {
-            let then = value_at(&metadata.config, key).unwrap_or(&Value::Null);
-            format!("`{key}` is {now}, and was {then}")
-        })
-        .collect();
+    let in_file = changes.iter().filter(|(key, _)| overrides.iter().all(|set| set.key != **key));
+    let all = in_file.map(|(key, now)| {
+        let then = value_at(&metadata.config, key).unwrap_or(&Value::Null);
+        format!("`{key}` is {now}, and was {then}")
+    });
+    let all: Vec<String> = all.collect();
     (!all.is_empty()).then(|| {
         format!(
-            "The run's config has changed since {} was saved, and holds from here on: {}.",
+            "The run's config has changed since {} was saved. From here on: {}.",
             checkpoint.name(),
             all.join("; ")
         )
     })
 }
 
-/// Whether a key has come with a later version of the program, which sets its default. A kind's own
-/// keys, which may be absent as well, go with the kind, which can't change.
+/// Whether a later version of the program has added the key, and it has its default. A kind's own keys, which may
+/// be absent too, come with the kind, which can't change.
 fn is_new(saved: &Value, key: &str, now: &Value) -> bool {
     value_at(saved, key).is_none() && value_at(&defaults(), key) == Some(now)
 }
@@ -328,18 +307,15 @@ fn defaults() -> Value {
 }
 
 fn other_algorithm(with: bool) -> UsageError {
-    let (is, change) = match with {
-        true => ("with", "taken out"),
-        false => ("without", "added"),
-    };
+    let (is, change) = if with { ("with", "removed") } else { ("without", "added") };
     UsageError::new(format!(
-        "The run was begun {is} Lookahead, and `[lookahead]` can't be {change} on resume: the \
-         checkpoint holds the state of the other algorithm. Leave out the `--set` that does it, or \
-         start a new run with `lookahead train`."
+        "The run was started {is} Lookahead, and `[lookahead]` can't be {change} on resume: the checkpoint holds \
+         the state of the other algorithm. Leave out the `--set` that does it, or start a new run with \
+         `lookahead train`."
     ))
 }
 
-/// A total below where the run stands is a mistake, and not a run that is done.
+/// A total below the checkpoint's step is a mistake, not a finished run.
 fn refuse_fewer_steps(training: &Training, config: &Config) -> Result<(), UsageError> {
     let (step, total) = (training.step(), training.total_steps());
     if total >= step {
@@ -351,41 +327,41 @@ fn refuse_fewer_steps(training: &Training, config: &Config) -> Result<(), UsageE
         None => format!("`{key}` is {}, which makes {total} steps", config.train.epochs),
     };
     Err(UsageError::new(format!(
-        "{found}, and the checkpoint is of step {step}: give it more with `--set {key}=…`, or go \
-         on from an earlier checkpoint with `--from`."
+        "{found}, and the checkpoint is of step {step}. Raise it with `--set {key}=…`, or resume from an earlier \
+         checkpoint with `--from`."
     )))
 }
 
-/// Why there is nothing to go on with, as a sentence, where that is so.
-fn is_over(
+/// A sentence if the run is finished.
+fn is_finished(
     folder: &RunFolder,
     training: &Training,
     config: &Config,
 ) -> anyhow::Result<Option<String>> {
-    if training.is_out_of_patience() && has_ended(folder, training.step())? {
-        return Ok(Some(format!(
-            "{} stopped early at step {}: {} evaluations came without a better one. To go on, give it \
-             more patience: `--set train.patience=…`, 0 for no end of it.",
-            folder.name(),
-            training.step(),
+    let (step, total) = (training.step(), training.total_steps());
+    let is_out_of_patience = training.is_out_of_patience();
+    // A run that was killed after its last step and before its end was recorded still lacks the evaluations on
+    // test data.
+    if !(is_out_of_patience || step == total) || !was_finished(folder, step)? {
+        return Ok(None);
+    }
+    let name = folder.name();
+    Ok(Some(if is_out_of_patience {
+        format!(
+            "{name} stopped early at step {step}: {} evaluations came without a better one. To continue, set more \
+             patience: `--set train.patience=…`, 0 for no limit.",
             config.train.patience
-        )));
-    }
-    // A run that was killed after its last step and before its end was recorded still owes the
-    // evaluations on test data.
-    if training.step() == training.total_steps() && has_ended(folder, training.step())? {
-        return Ok(Some(format!(
-            "{} has taken all of its {} steps. To go on, give it more: `--set {}=…`.",
-            folder.name(),
-            training.total_steps(),
-            config.train.deciding_key()
-        )));
-    }
-    Ok(None)
+        )
+    } else {
+        let key = config.train.deciding_key();
+        format!(
+            "{name} has taken all of its {total} steps. To continue, set more: `--set {key}=…`."
+        )
+    }))
 }
 
-/// Whether the log tells that the run was finished at this step.
-fn has_ended(folder: &RunFolder, step: u64) -> anyhow::Result<bool> {
+/// Whether the run was finished at this step, by its log.
+fn was_finished(folder: &RunFolder, step: u64) -> anyhow::Result<bool> {
     let mut finished = None;
     for record in log::records(&folder.events_path())? {
         let record = record?;
@@ -393,7 +369,7 @@ fn has_ended(folder: &RunFolder, step: u64) -> anyhow::Result<bool> {
             Event::RunEnded(RunEnded { status: Status::Finished, .. }) => {
                 finished = Some(record.step);
             }
-            // What came later belongs to an abandoned line of time.
+            // What came later is on an abandoned timeline.
             Event::Resumed(_) if finished > Some(record.step) => finished = None,
             _ => {}
         }
@@ -401,22 +377,22 @@ fn has_ended(folder: &RunFolder, step: u64) -> anyhow::Result<bool> {
     Ok(finished == Some(step))
 }
 
-/// The dotted keys whose values differ, with the new values; null where a key is gone.
+/// The dotted keys whose values differ, with the new values; null for a key that is gone.
 fn differences(before: &Value, after: &Value) -> Map<String, Value> {
     let (before, after) = (flattened(before), flattened(after));
-    let keys: std::collections::BTreeSet<&String> = before.keys().chain(after.keys()).collect();
+    let keys: BTreeSet<&String> = before.keys().chain(after.keys()).collect();
     keys.into_iter()
         .filter(|key| before.get(*key) != after.get(*key))
         .map(|key| (key.clone(), after.get(key).cloned().unwrap_or(Value::Null)))
         .collect()
 }
 
-/// A longer cosine is another cosine from its first step on.
+/// A longer cosine is another curve from its first step on.
 fn other_curve(config: &Config, changes: &Map<String, Value>) -> Option<String> {
     let longer = changes.contains_key("train.epochs") || changes.contains_key("train.max_steps");
-    (longer && config.schedule.kind == crate::config::schedule::ScheduleKind::Cosine).then(|| {
-        "The number of steps changed, and the cosine schedule with it: from here on the learning \
-         rate follows the new curve, which the steps so far did not."
+    (longer && config.schedule.kind == ScheduleKind::Cosine).then(|| {
+        "The number of steps changed, and with it the cosine schedule: from here on the learning rate follows the \
+         new curve, which the steps so far did not."
             .to_owned()
     })
 }

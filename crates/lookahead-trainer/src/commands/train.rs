@@ -9,7 +9,7 @@ use crate::config::distributed::DistributedMode;
 use crate::config::{Config, Loaded};
 use crate::console::eprint_line;
 use crate::controls::Hangup;
-use crate::distributed::{ControlFlags, WorkerGroup};
+use crate::distributed::WorkerGroup;
 use crate::initial::InitialWeights;
 use crate::panics::caught;
 use crate::train::hooks::Hooks;
@@ -19,11 +19,11 @@ use crate::train::setup::Training;
 /// Starts a run from a config.
 ///
 /// # Errors
-/// Where the config, the data or the training fails. A run that can't begin leaves no folder.
+/// If the config, the data or the training fails. A run that can't start leaves no folder.
 pub fn train(arguments: &cli::Train) -> anyhow::Result<()> {
     let mut loaded = Config::load(&arguments.config, &arguments.shared.overrides)?;
     loaded.config.data.anchor()?;
-    // A name that can't be had should not cost the time to load the data.
+    // A name that is taken is reported before the data is loaded.
     if let Some(name) = arguments.name.as_ref().filter(|_| !arguments.auto_resume) {
         RunFolder::check_free(&arguments.out, name)?;
     }
@@ -32,19 +32,13 @@ pub fn train(arguments: &cli::Train) -> anyhow::Result<()> {
             eprint_line(format_args!("Note: {note}"));
         }
     }
-    let from = arguments
-        .init_from
-        .as_ref()
-        .map(|path| InitialWeights { path: path.clone(), partial: arguments.init_partial });
     let workers = WorkerGroup::join(&loaded.config)?;
-    workers.abort_peers_on_error(|workers| train_with(arguments, loaded, from.as_ref(), workers))
+    workers.abort_peers_on_error(|workers| train_with(arguments, loaded, workers))
 }
 
-/// Trains as one of several processes, which may be the only one.
 fn train_with(
     arguments: &cli::Train,
     mut loaded: Loaded,
-    from: Option<&InitialWeights>,
     workers: WorkerGroup,
 ) -> anyhow::Result<()> {
     if loaded.config.distributed.mode != DistributedMode::None
@@ -54,27 +48,24 @@ fn train_with(
         loaded.notes.push(note.to_owned());
     }
     if let Some(name) = arguments.name.as_ref().filter(|_| arguments.auto_resume) {
-        let found =
-            if workers.is_rank_zero() { resume::resumable(&arguments.out, name)? } else { None };
-        // The others may not see the folder.
-        let goes_on = workers.all_reduce_flags(ControlFlags {
-            checkpoint: found.is_some(),
-            ..ControlFlags::default()
-        })?;
-        match found {
-            Some(lock) => {
-                return resume::continue_run(&lock, None, &arguments.shared, workers);
-            }
-            None if goes_on.checkpoint => {
-                let own = &loaded.config;
-                return resume::follow_resume(workers, |config| {
-                    Ok(WorkerGroup::localized(config, own))
-                });
-            }
-            None => {}
+        let is_rank_zero = workers.is_rank_zero();
+        let found = if is_rank_zero { resume::resumable(&arguments.out, name)? } else { None };
+        // The other processes may not see the folder.
+        let resumes = workers.any(found.is_some())?;
+        if let Some(lock) = found {
+            return resume::continue_run(&lock, None, &arguments.shared, workers);
+        }
+        if resumes {
+            let own = &loaded.config;
+            return resume::follow_resume(workers, |config| {
+                Ok(WorkerGroup::localized(config, own))
+            });
         }
     }
-    let mut training = caught(|| Training::with_workers(loaded.config.clone(), from, workers))?;
+    let partial = arguments.init_partial;
+    let init_from = arguments.init_from.clone().map(|path| InitialWeights { path, partial });
+    let mut training =
+        caught(|| Training::with_workers(loaded.config.clone(), init_from.as_ref(), workers))?;
     loaded.notes.extend(training.check_syncs()?);
     if !training.workers().is_rank_zero() {
         return follow(training);
@@ -85,7 +76,7 @@ fn train_with(
         None => {
             let config = &arguments.config;
             let stem = config.file_stem().context("A config that was read has a name.")?;
-            // A pipe has a number for a name.
+            // The name of a pipe is a number.
             let is_named = config.is_file() && !config.starts_with("/dev");
             let stem = if is_named { stem.to_string_lossy() } else { "run".into() };
             RunFolder::create_numbered(&arguments.out, &stem)?
@@ -93,13 +84,11 @@ fn train_with(
     };
     let begun = begin(&folder, &loaded.config, &training, &arguments.shared);
     let (lock, mut hooks) = begun.inspect_err(|_| {
-        // This process has just made it, and there is no run in it yet.
+        // This process has just created it, and it holds no run yet.
         let _ = std::fs::remove_dir_all(folder.path());
     })?;
-    for message in training.origin().map(str::to_owned).into_iter().chain(training.note()) {
-        hooks.events.note(0, message);
-    }
-    if let Some(message) = training.oversized_batch() {
+    let notes = [training.origin().map(str::to_owned), training.note(), training.oversized_batch()];
+    for message in notes.into_iter().flatten() {
         hooks.events.note(0, message);
     }
     loaded.notes.extend(hooks.open_to_others(&training, None));
@@ -113,7 +102,7 @@ fn train_with(
     Ok(())
 }
 
-/// Puts into the new folder what makes it a run's.
+/// Writes the config and the first event into the new folder.
 fn begin(
     folder: &RunFolder,
     config: &Config,
@@ -123,8 +112,8 @@ fn begin(
     let lock = folder.lock()?;
     let folder = lock.folder();
     folder.write_config(&config.to_toml())?;
-    let mut hooks =
-        Hooks::new(folder, training, &shared.show(), Hangup::of(shared.keep_on_hangup))?;
+    let hangup = Hangup::of(shared.keep_on_hangup);
+    let mut hooks = Hooks::new(folder, training, &shared.show(), hangup)?;
     hooks.events.record_start(training.info(folder.name()));
     hooks.events.observer.finish()?;
     Ok((lock, hooks))

@@ -1,7 +1,7 @@
 use super::*;
 use crossbeam_channel::{Sender, never, unbounded};
 
-const A_WHILE: Duration = Duration::from_millis(1);
+const SHORT: Duration = Duration::from_millis(1);
 
 fn controls(keys: Receiver<Command>) -> (Sender<Command>, Controls) {
     let (remote_in, remote) = unbounded();
@@ -13,34 +13,34 @@ fn controls(keys: Receiver<Command>) -> (Sender<Command>, Controls) {
 }
 
 #[test]
-fn a_dashboard_that_ended_is_not_waited_for() {
+fn a_closed_dashboard_is_reported_once() {
     let (sender, keys) = unbounded();
     sender.send(Command::Checkpoint).unwrap();
     drop(sender);
     let (remote, mut controls) = controls(keys);
-    assert_eq!(controls.wait(A_WHILE), Request::Command(Command::Checkpoint));
-    assert_eq!(controls.wait(A_WHILE), Request::DashboardClosed);
+    assert_eq!(controls.wait(SHORT), Request::Command(Command::Checkpoint));
+    assert_eq!(controls.wait(SHORT), Request::DashboardClosed);
     assert_eq!(controls.poll(), None);
     // Others can still end a pause.
-    assert_eq!(controls.wait(A_WHILE), Request::Timeout);
+    assert_eq!(controls.wait(SHORT), Request::Timeout);
     remote.send(Command::Continue).unwrap();
-    assert_eq!(controls.wait(A_WHILE), Request::Command(Command::Continue));
+    assert_eq!(controls.wait(SHORT), Request::Command(Command::Continue));
 }
 
 #[test]
 fn other_processes_and_signals_are_listened_to_as_well() {
     let (remote, mut controls) = controls(never());
-    assert_eq!(controls.wait(A_WHILE), Request::Timeout);
+    assert_eq!(controls.wait(SHORT), Request::Timeout);
     remote.send(Command::Continue).unwrap();
-    assert_eq!(controls.wait(A_WHILE), Request::Command(Command::Continue));
+    assert_eq!(controls.wait(SHORT), Request::Command(Command::Continue));
     controls.signalled.store(true, Ordering::Relaxed);
-    assert_eq!(controls.wait(A_WHILE), Request::Command(Command::Stop));
+    assert_eq!(controls.wait(SHORT), Request::Command(Command::Stop));
     assert_eq!(controls.poll(), Some(Command::Stop));
     assert!(controls.stop_is_requested());
 }
 
 #[test]
-fn ignored_signals_are_told_from_others() {
+fn ignored_signals_are_recognized() {
     let status = "Name:\tx\nSigBlk:\t0000000000000001\nSigIgn:\t0000000000001001\nSigCgt:\t0\n";
     assert!(ignored_in(status, SIGHUP) && ignored_in(status, 13));
     assert!(!ignored_in(status, SIGINT) && !ignored_in(status, SIGTERM));

@@ -45,33 +45,33 @@ fn all_that_does_not_fit_is_told_at_once_and_nothing_is_taken() {
     let vs = store();
     let (_folder, mut given) =
         from(&[("w", ones(&[3], Kind::Float)), ("x", ones(&[1], Kind::Float))], false);
-    let said = given.load(&vs).unwrap_err().to_string();
+    let message = given.load(&vs).unwrap_err().to_string();
     for words in [
         "given.safetensors does not fit the model",
         "Missing in the file: `b`.",
         "Not in the model: `x`.",
         "Of another shape: `w` has shape [3] and must have [2, 2]",
     ] {
-        assert!(said.contains(words), "{said}");
+        assert!(message.contains(words), "{message}");
     }
-    assert!(!said.contains("--init-partial"), "{said}");
+    assert!(!message.contains("--init-partial"), "{message}");
     given.partial = true;
-    let said = given.load(&vs).unwrap_err().to_string();
-    assert!(said.contains("Nothing in") && said.contains("fits the model"), "{said}");
+    let message = given.load(&vs).unwrap_err().to_string();
+    assert!(message.contains("Nothing in") && message.contains("fits the model"), "{message}");
     assert_eq!(sum(&vs), 0.0);
 
     let (_folder, given) = from(&[("w", ones(&[2, 2], Kind::Int64))], true);
-    let said = given.load(&vs).unwrap_err().to_string();
-    assert!(said.contains("`w` is of type Int64 and must be of Float"), "{said}");
+    let message = given.load(&vs).unwrap_err().to_string();
+    assert!(message.contains("`w` is of type Int64 and must be of Float"), "{message}");
 }
 
 #[test]
-fn a_part_is_taken_only_where_that_is_asked_for() {
+fn a_part_is_loaded_only_if_requested() {
     let vs = store();
     let tensors = [("w", ones(&[2, 2], Kind::Float)), ("x", ones(&[1], Kind::Float))];
     let (_folder, mut given) = from(&tensors, false);
-    let said = given.load(&vs).unwrap_err().to_string();
-    assert!(said.contains("--init-partial"), "{said}");
+    let message = given.load(&vs).unwrap_err().to_string();
+    assert!(message.contains("--init-partial"), "{message}");
     given.partial = true;
     let note = given.load(&vs).unwrap();
     for words in
@@ -86,7 +86,7 @@ fn a_part_is_taken_only_where_that_is_asked_for() {
 }
 
 #[test]
-fn a_layer_of_another_shape_is_skipped_where_a_part_is_asked_for() {
+fn a_layer_of_another_shape_is_skipped_if_a_part_is_requested() {
     let vs = store();
     let tensors = [("w", ones(&[2, 2], Kind::Float)), ("b", ones(&[5], Kind::Float))];
     let (_folder, given) = from(&tensors, true);
@@ -97,13 +97,13 @@ fn a_layer_of_another_shape_is_skipped_where_a_part_is_asked_for() {
 }
 
 #[test]
-fn a_wrappers_prefix_is_removed_where_all_names_have_it() {
+fn a_wrappers_prefix_is_removed_if_all_names_have_it() {
     let both = |w: &str, b: &str| {
         let vs = store();
         let tensors = [(w, ones(&[2, 2], Kind::Float)), (b, ones(&[2], Kind::Float))];
         let (_folder, from) = from(&tensors, false);
-        let said = from.load(&vs).map_err(|error| error.to_string());
-        (said, sum(&vs))
+        let message = from.load(&vs).map_err(|error| error.to_string());
+        (message, sum(&vs))
     };
     for prefix in ["module.", "_orig_mod.", "model.", "module._orig_mod.", "model.module."] {
         let (note, sum) = both(&format!("{prefix}w"), &format!("{prefix}b"));
@@ -111,8 +111,8 @@ fn a_wrappers_prefix_is_removed_where_all_names_have_it() {
         assert!(note.as_ref().unwrap().contains(&words), "{note:?}");
         assert_eq!(sum, 6.0);
     }
-    let (said, sum) = both("module.w", "b");
-    assert!(said.as_ref().unwrap_err().contains("Not in the model: `module.w`."), "{said:?}");
+    let (message, sum) = both("module.w", "b");
+    assert!(message.as_ref().unwrap_err().contains("Not in the model: `module.w`."), "{message:?}");
     assert_eq!(sum, 0.0);
     // A model whose own names begin so.
     let vs = nn::VarStore::new(Device::Cpu);
@@ -131,22 +131,22 @@ fn values_that_a_cast_would_spoil_are_refused() {
         let tensor = Tensor::from_slice(&[1.0, value]).to_kind(kind);
         let tensors = [("w", ones(&[2, 2], Kind::Float)), ("b", tensor)];
         let (_folder, from) = from(&tensors, true);
-        let said = from.load(&vs).map_err(|error| error.to_string());
-        assert_eq!(sum(&vs) == 0.0, said.is_err());
-        said
+        let message = from.load(&vs).map_err(|error| error.to_string());
+        assert_eq!(sum(&vs) == 0.0, message.is_err());
+        message
     };
     one(1e38, Kind::Double).unwrap();
-    let said = one(1e39, Kind::Double).unwrap_err();
-    assert!(said.contains("`b` holds values of Double that are too large"), "{said}");
+    let message = one(1e39, Kind::Double).unwrap_err();
+    assert!(message.contains("`b` holds values of Double that are too large"), "{message}");
     for value in [f64::NAN, f64::NEG_INFINITY] {
         for kind in [Kind::Double, Kind::Float, Kind::Half] {
-            let said = one(value, kind).unwrap_err();
-            assert!(said.contains("`b` holds NaN or infinity"), "{said}");
+            let message = one(value, kind).unwrap_err();
+            assert!(message.contains("`b` holds NaN or infinity"), "{message}");
         }
     }
     let many = Tensor::from_slice(&[1i64 << 40, 0]);
-    let said = cast(&many, Kind::Int).unwrap().unwrap_err();
-    assert!(said.contains("that the model's Int can't hold"), "{said}");
+    let message = cast(&many, Kind::Int).unwrap().unwrap_err();
+    assert!(message.contains("that the model's Int can't hold"), "{message}");
     assert_eq!(cast(&Tensor::from_slice(&[7i64]), Kind::Int).unwrap().unwrap().kind(), Kind::Int);
 }
 

@@ -9,20 +9,19 @@ use lookahead_run::event::{Event, Record, RunInfo};
 use super::lines::progress;
 use crate::console::{draw_target, eprint_line};
 
-/// The bar, which is there from the first step on.
+/// The bar, which appears with the first step.
 #[derive(Debug, Default)]
 pub(super) struct Bar {
     bar: Option<ProgressBar>,
     drawn: Option<Instant>,
 }
 
-/// From one look at a step to the next.
+/// The shortest time between two frames.
 const FRAME: Duration = Duration::from_millis(100);
 
 impl Bar {
-    /// Whether a bar has a place: stderr is a terminal that can draw, and it is this program's turn to
-    /// draw there, which it is not in the background of a shell, nor after the terminal is gone.
-    pub(super) fn has_a_place() -> bool {
+    /// Whether stderr is a terminal that can draw, and this program is in its foreground.
+    pub(super) fn can_draw() -> bool {
         if lookahead_dashboard::incapable_terminal().is_some() {
             return false;
         }
@@ -30,7 +29,7 @@ impl Bar {
         rustix::termios::tcgetpgrp(stderr()).is_ok_and(|foreground| foreground == own)
     }
 
-    /// Takes a record in.
+    /// Shows a record.
     pub(super) fn show(&mut self, record: &Record, run: Option<&RunInfo>) {
         match &record.event {
             Event::Step(step) => {
@@ -38,12 +37,12 @@ impl Bar {
                     return;
                 }
                 self.drawn = Some(Instant::now());
-                if !Bar::has_a_place() {
+                if !Bar::can_draw() {
                     return;
                 }
                 let total = run.map_or(0, |run| run.total_steps);
                 let bar = self.bar.get_or_insert_with(|| {
-                    // Where the run was resumed the steps before took no time of this process.
+                    // The steps before a resume took no time of this process.
                     let bar = ProgressBar::with_draw_target(Some(total), draw_target());
                     bar.set_style(style());
                     bar.set_position(record.step);
@@ -54,8 +53,8 @@ impl Bar {
                 bar.set_position(record.step);
             }
             Event::Paused => self.message("paused"),
-            Event::Continued => self.message("going on"),
-            // The bar has nothing more to tell, and lines follow that should stand alone.
+            Event::Continued => self.message("continued"),
+            // Only lines follow.
             Event::RunEnded(_) => self.end(),
             _ => {}
         }
@@ -67,18 +66,18 @@ impl Bar {
         }
     }
 
-    /// Says a line above the bar.
-    pub(super) fn say(&self, line: &str) {
+    /// Prints a line above the bar.
+    pub(super) fn print(&self, line: &str) {
         match &self.bar {
-            Some(bar) if Bar::has_a_place() => bar.suspend(|| eprint_line(line)),
+            Some(bar) if Bar::can_draw() => bar.suspend(|| eprint_line(line)),
             _ => eprint_line(line),
         }
     }
 
-    /// Takes the bar away.
+    /// Removes the bar.
     pub(super) fn end(&mut self) {
         if let Some(bar) = self.bar.take()
-            && Bar::has_a_place()
+            && Bar::can_draw()
         {
             bar.finish_and_clear();
         }

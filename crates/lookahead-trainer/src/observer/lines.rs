@@ -1,4 +1,4 @@
-//! What happens in a run, in a line for people.
+//! Events as lines of text.
 
 use std::time::{Duration, Instant};
 
@@ -6,18 +6,17 @@ use lookahead_run::event::{
     self, Changed, Evaluation, Event, Record, RunInfo, Split, Status, Task, Weights,
 };
 
-/// Lines, of which those for steps come now and then. The first and the last step that a process
-/// takes have theirs in any case.
+/// Makes lines; not one for each step, but always for the first and the last step of the process.
 #[derive(Debug)]
 pub(crate) struct Lines {
     run: Option<Box<RunInfo>>,
-    /// From one line for a step to the next; none but the first and the last, where it is none.
+    /// The time from one line for a step to the next; `None` for only the first and the last.
     every: Option<Duration>,
     shown: Option<Instant>,
-    /// The last step, where it has had no line.
+    /// The last step, if it has had no line.
     unshown: Option<(u64, event::Step)>,
-    /// Worth saying again after the dashboard has closed.
-    last: Vec<String>,
+    /// Lines to be printed after the dashboard has closed.
+    important: Vec<String>,
     /// Lines of evaluations and checkpoints that may come at once, and since when.
     credit: (u32, Instant),
 }
@@ -25,12 +24,11 @@ pub(crate) struct Lines {
 /// The default time from one line for a step to the next.
 pub const EVERY: Duration = Duration::from_secs(10);
 
-/// Lines of evaluations and checkpoints that may come at once: of a run whose epochs are over in no time
-/// there is one now and then.
+/// Lines of evaluations and checkpoints that may come at once: a run with very short epochs prints only some.
 const AT_ONCE: u32 = 20;
 
-/// Lines that are said again after the dashboard closed, at most.
-const LAST_WORDS: usize = 100;
+/// The most lines that are printed after the dashboard has closed.
+const MOST_IMPORTANT: usize = 100;
 
 impl Lines {
     pub(crate) fn new(every: Option<Duration>) -> Self {
@@ -39,12 +37,12 @@ impl Lines {
             every,
             shown: None,
             unshown: None,
-            last: Vec::new(),
+            important: Vec::new(),
             credit: (AT_ONCE, Instant::now()),
         }
     }
 
-    /// What the run is, once that is known.
+    /// The run's description, once it is known.
     pub(super) fn run(&self) -> Option<&RunInfo> {
         self.run.as_deref()
     }
@@ -53,7 +51,7 @@ impl Lines {
         self.run().map_or_else(Task::default, |run| run.task)
     }
 
-    /// Takes in what is worth knowing or saying later.
+    /// Keeps the run's description, and lines to be printed later.
     pub(crate) fn remember(&mut self, record: &Record) {
         match &record.event {
             Event::RunStarted(info) => self.run = Some(Box::new(info.clone())),
@@ -61,18 +59,18 @@ impl Lines {
             Event::Evaluation(Evaluation { split: Split::Test, .. })
             | Event::Warning(_)
             | Event::RunEnded(_) => {
-                self.last.extend(line(record, self.task()));
-                // Of very many warnings the latest are enough.
-                let surplus = self.last.len().saturating_sub(LAST_WORDS);
-                self.last.drain(..surplus);
+                self.important.extend(line(record, self.task()));
+                // The latest of very many warnings are enough.
+                let surplus = self.important.len().saturating_sub(MOST_IMPORTANT);
+                self.important.drain(..surplus);
             }
             _ => {}
         }
     }
 
-    /// What is worth saying again; only once.
-    pub(super) fn last_words(&mut self) -> Vec<String> {
-        std::mem::take(&mut self.last)
+    /// The lines to be printed after the dashboard has closed; only once.
+    pub(super) fn take_important(&mut self) -> Vec<String> {
+        std::mem::take(&mut self.important)
     }
 
     /// The lines for a record, if it has any.
@@ -95,7 +93,7 @@ impl Lines {
                 let last = self.unshown.take().map(|(number, step)| self.of_step(number, &step));
                 last.into_iter().chain(line(record, self.task())).collect()
             }
-            // The last word on a run has its line.
+            // Those on test data always have one: they are the result.
             Event::Evaluation(Evaluation { split: Split::Validation, .. })
             | Event::Checkpoint(_)
                 if !self.has_credit() =>
@@ -109,9 +107,8 @@ impl Lines {
     /// Whether a line that is not about a step may come now.
     fn has_credit(&mut self) -> bool {
         let every = self.every.unwrap_or(EVERY).as_secs_f64().max(1e-3);
-        let (left, since) = self.credit;
+        let (mut left, since) = self.credit;
         let earned = (since.elapsed().as_secs_f64() / every) as u32;
-        let mut left = left;
         if earned > 0 {
             left = left.saturating_add(earned).min(AT_ONCE);
             self.credit.1 = Instant::now();
@@ -126,15 +123,12 @@ impl Lines {
     }
 }
 
-/// A loss with four decimals, or with two digits where these would all be zeros.
+/// A loss with four decimals, or with two digits if these would all be zeros.
 pub(crate) fn format_loss(value: f64) -> String {
-    match value.abs() < 1e-3 && value != 0.0 {
-        true => format!("{value:.1e}"),
-        false => format!("{value:.4}"),
-    }
+    if value.abs() < 1e-3 && value != 0.0 { format!("{value:.1e}") } else { format!("{value:.4}") }
 }
 
-/// What a step tells.
+/// The values of a step.
 pub(super) fn progress(step: &event::Step) -> String {
     format!(
         "epoch {}  loss {}  lr {:.3e}  {:.0} samples/s",
@@ -145,19 +139,19 @@ pub(super) fn progress(step: &event::Step) -> String {
     )
 }
 
-/// The line for a record that is no step, if it has one.
+/// The line for a record other than a step, if it has one.
 pub(super) fn line(record: &Record, task: Task) -> Option<String> {
     let step = record.step;
     match &record.event {
         Event::RunStarted(info) => Some(headline(info)),
         Event::Resumed(resumed) => {
-            Some(format!("{}\nGoing on from {}.", headline(&resumed.info), resumed.checkpoint))
+            Some(format!("{}\nResuming from {}.", headline(&resumed.info), resumed.checkpoint))
         }
         Event::Evaluation(found) => {
             let weights = match found.weights {
-                Weights::Slow => "φ (slow)",
-                Weights::Fast => "θ (fast)",
-                Weights::Average => "the mean of θ",
+                Weights::Slow => "slow",
+                Weights::Fast => "fast",
+                Weights::Average => "average",
             };
             let of = match found.model_step {
                 Some(model) => format!(", the best model, of step {model}"),
@@ -167,10 +161,8 @@ pub(super) fn line(record: &Record, task: Task) -> Option<String> {
                 Split::Validation => "validation",
                 Split::Test => "test",
             };
-            let mut line = format!(
-                "step {step}  {split:10} at {weights}{of}: loss {}",
-                format_loss(found.loss)
-            );
+            let mut line =
+                format!("step {step}  {split:10} {weights}{of}: loss {}", format_loss(found.loss));
             if task == Task::Language {
                 line += &format!(", perplexity {:.4}", found.loss.exp());
             }
@@ -181,14 +173,14 @@ pub(super) fn line(record: &Record, task: Task) -> Option<String> {
         }
         Event::Checkpoint(saved) => Some(format!("step {step}  saved {}", saved.name)),
         Event::Paused => Some(format!("step {step}  paused")),
-        Event::Continued => Some(format!("step {step}  going on")),
+        Event::Continued => Some(format!("step {step}  continued")),
         Event::Changed(Changed { changes }) => {
             let all: Vec<String> =
                 changes.iter().map(|(key, value)| format!("{key} = {value}")).collect();
             Some(format!("step {step}  set {}", all.join(", ")))
         }
         Event::Suspended(event::Suspended { seconds }) => {
-            Some(format!("step {step}  goes on after {seconds:.0} s for which it was suspended"))
+            Some(format!("step {step}  continued after {seconds:.0} s of suspension"))
         }
         Event::Note(note) => Some(note.message.clone()),
         Event::Warning(warning) => Some(format!("Warning: {}", warning.message)),

@@ -1,4 +1,4 @@
-//! The event log, and what waits for it: for some milliseconds, or while it can't be written.
+//! The event log, and events that wait for it: for some milliseconds, or while it can't be written.
 
 use std::time::{Duration, Instant};
 
@@ -9,28 +9,28 @@ use lookahead_run::log::LogSyncer;
 
 use crate::checkpointing::LAST_ATTEMPTS;
 
-/// The event log, and what waits for it.
+/// The event log, and events that wait for it.
 #[derive(Debug)]
 pub(super) struct Log {
     log: EventLog,
     /// Of the last record.
     step: u64,
-    /// Records that found no room to wait in.
+    /// Records that were dropped.
     lost: u64,
     /// When it was written last.
     written: Option<Instant>,
-    /// When it was tried last, since it failed.
+    /// When writing failed last.
     failed: Option<Instant>,
 }
 
-/// How long a record that comes often waits for others, so that one write does for all: one for each
-/// step takes about as long as ten records take to encode. Shorter than anybody sees.
-const GATHERING: Duration = Duration::from_millis(20);
-/// Records that wait for a log that can't be written, at most: some megabytes.
+/// How long a frequent record waits for others, so that one write is enough for all: a write takes as long as encoding ten
+/// records. Too short to be seen.
+const BUFFERING: Duration = Duration::from_millis(20);
+/// The most records that wait for a log that can't be written: some megabytes.
 const WAITING: usize = 1 << 15;
-/// Places of these for records that come seldom.
+/// How many of these are for rare records.
 const RESERVED: usize = 1 << 10;
-/// How long after a failed attempt the next one is made.
+/// The time from a failed attempt to the next.
 const PAUSE: Duration = Duration::from_secs(1);
 
 impl Log {
@@ -38,7 +38,7 @@ impl Log {
         Log { log, step: 0, lost: 0, written: None, failed: None }
     }
 
-    /// A handle by which another thread makes sure that what was written survives a power cut.
+    /// A handle by which another thread makes what was written survive a power cut.
     pub(super) fn syncer(&self) -> LogSyncer {
         self.log.syncer()
     }
@@ -48,21 +48,21 @@ impl Log {
         self.log.rewind_to(step).map(drop)
     }
 
-    /// Writes a record, or lets it wait; a warning for the watchers when writing fails for the first time.
+    /// Writes a record, or lets it wait. Returns a warning for the screen when writing fails for the first time.
     pub(super) fn write(&mut self, record: &Record) -> Option<Record> {
-        let often = record.event.is_frequent();
-        let room = if often { WAITING - RESERVED } else { WAITING };
+        let is_frequent = record.event.is_frequent();
+        let room = if is_frequent { WAITING - RESERVED } else { WAITING };
         self.step = record.step;
         // Room on the disk would not help one that is too large.
         let waits = self.log.buffered() < room && self.log.buffer(record).is_ok();
         self.lost += u64::from(!waits);
-        if often && self.written.is_some_and(|at| at.elapsed() < GATHERING) {
+        if is_frequent && self.written.is_some_and(|at| at.elapsed() < BUFFERING) {
             return None;
         }
         self.write_buffered()
     }
 
-    /// Writes what waits; a warning for the watchers when that fails for the first time.
+    /// Writes the records that wait. Returns a warning for the screen when that fails for the first time.
     pub(super) fn write_buffered(&mut self) -> Option<Record> {
         if self.failed.is_some_and(|at| at.elapsed() < PAUSE) {
             return None;
@@ -73,28 +73,28 @@ impl Log {
             return None;
         }
         let message = format!(
-            "THE EVENT LOG CAN'T BE WRITTEN: {error} Training goes on, checkpoints are saved, and \
-             what is to be logged waits until that is mended."
+            "THE EVENT LOG CAN'T BE WRITTEN: {error} Training continues, checkpoints are saved, and events wait for the \
+             log."
         );
         let warning = Record::now(self.step, Event::Warning(Warning { message }));
         self.lost += u64::from(self.log.buffer(&warning).is_err());
         Some(warning)
     }
 
-    /// Writes all that waits, and tells in the log of what could not.
+    /// Writes the records that wait, and how many were dropped.
     fn empty(&mut self) -> lookahead_run::Result<()> {
-        let written = self.log.write().and_then(|()| self.tell_of_lost());
+        let written = self.log.write().and_then(|()| self.write_lost());
         self.written = Some(Instant::now());
         self.failed = written.is_err().then(Instant::now);
         written
     }
 
-    fn tell_of_lost(&mut self) -> lookahead_run::Result<()> {
+    fn write_lost(&mut self) -> lookahead_run::Result<()> {
         if self.lost == 0 {
             return Ok(());
         }
         let message = format!(
-            "{} events are missing here: the log could not be written, and no more could wait for it.",
+            "{} events are missing here: the log could not be written, and too many waited for it.",
             self.lost
         );
         self.log.append(&Record::now(self.step, Event::Warning(Warning { message })))?;
@@ -102,7 +102,7 @@ impl Log {
         Ok(())
     }
 
-    /// Writes what waits, at the end: as often as the last checkpoint is tried.
+    /// Writes the records that wait at the end, with as many attempts as for the last checkpoint.
     pub(super) fn finish(&mut self) -> anyhow::Result<()> {
         let count = self.log.buffered() as u64 + self.lost;
         for pause in LAST_ATTEMPTS {

@@ -1,13 +1,13 @@
-//! Whether what is printed is being read, as far as the log should say.
+//! Whether the output is being read, for the log.
 
 use crate::background_writer::BackgroundWriter;
 
-/// One stream that someone should be reading.
+/// A stream, and whether it is being read.
 #[derive(Debug)]
 pub(super) struct Reader {
-    /// As a sentence begins: "Standard output".
+    /// At the start of a sentence: "Standard output".
     stream: &'static str,
-    /// What is dropped: "events".
+    /// What may be dropped: "events".
     what: &'static str,
     state: State,
     /// Of those dropped, how many have been reported.
@@ -19,8 +19,8 @@ enum State {
     Fine,
     /// Text is being dropped.
     Dropping,
-    /// The file takes nothing for now.
-    InTrouble,
+    /// The file accepts nothing for now.
+    Blocked,
 }
 
 impl Reader {
@@ -28,8 +28,8 @@ impl Reader {
         Reader { stream, what, state: State::Fine, reported: 0 }
     }
 
-    /// What has changed since this was asked last, as a sentence for the log.
-    pub(super) fn news(&mut self, writer: &BackgroundWriter) -> Option<String> {
+    /// A sentence for the log, if something has changed since the last call.
+    pub(super) fn change(&mut self, writer: &BackgroundWriter) -> Option<String> {
         let Reader { stream, what, .. } = *self;
         if writer.is_dropping() {
             if self.state == State::Dropping {
@@ -37,8 +37,8 @@ impl Reader {
             }
             self.state = State::Dropping;
             return Some(format!(
-                "{stream} is not being read: {what} for it are dropped until it is. Training \
-                 continues, and the event log has everything."
+                "{stream} is not being read, so {what} for it are dropped. Training continues, and the event log has \
+                 everything."
             ));
         }
         let dropped = writer.dropped() - self.reported;
@@ -48,10 +48,10 @@ impl Reader {
         }
         match (writer.trouble(), &self.state) {
             (Some(why), State::Fine) => {
-                self.state = State::InTrouble;
+                self.state = State::Blocked;
                 Some(format!(
-                    "{stream} can't be written for now ({why}): {what} for it wait, and it is tried \
-                     again. Training continues, and the event log has everything."
+                    "{stream} can't be written for now ({why}), so {what} for it wait. Training continues, and the event \
+                     log has everything."
                 ))
             }
             (Some(_), _) => None,
@@ -62,13 +62,13 @@ impl Reader {
         }
     }
 
-    /// How many were dropped since this was reported last, as a sentence for the log, if any were.
+    /// A sentence for the log, if some were dropped since the last report.
     pub(super) fn count(&mut self, writer: &BackgroundWriter) -> Option<String> {
         let dropped = writer.dropped() - self.reported;
         self.reported += dropped;
         let Reader { stream, what, .. } = *self;
         (dropped > 0).then(|| {
-            format!("{dropped} {what} were dropped, since {} was not being read.", lower(stream))
+            format!("{dropped} {what} were dropped, because {} was not being read.", lower(stream))
         })
     }
 }

@@ -18,7 +18,7 @@ fn constant_is_constant() {
 }
 
 #[test]
-fn it_is_divided_after_so_many_epochs() {
+fn it_is_divided_at_milestones() {
     let mut schedule = ScheduleConfig {
         kind: ScheduleKind::Steps,
         milestones: Some(vec![60, 120, 160]),
@@ -33,11 +33,11 @@ fn it_is_divided_after_so_many_epochs() {
         assert!((at(epoch) - expected).abs() < 1e-12, "{epoch}: {}", at(epoch));
     }
     schedule.milestones = Some(vec![60, 60]);
-    let said = schedule.resolve(0.1).unwrap_err().message;
-    assert!(said.contains("`schedule.milestones` is [60, 60]"), "{said}");
+    let message = schedule.resolve(0.1).unwrap_err().message;
+    assert!(message.contains("`schedule.milestones` is [60, 60]"), "{message}");
     schedule.milestones = None;
-    let said = schedule.resolve(0.1).unwrap_err().message;
-    assert!(said.contains("has no epoch"), "{said}");
+    let message = schedule.resolve(0.1).unwrap_err().message;
+    assert!(message.contains("has no epoch"), "{message}");
 }
 
 #[test]

@@ -9,6 +9,7 @@ use lookahead_core::tch_ext::arithmetic;
 use tch::{Tensor, nn};
 
 use crate::config::averaging::{AveragingConfig, AveragingKind};
+use crate::weights::copy_into;
 
 /// The mean so far.
 #[derive(Debug)]
@@ -23,7 +24,7 @@ pub struct Average {
 }
 
 impl Average {
-    /// That of no step: θ as it is. `None` where no mean is wanted.
+    /// The mean of no step, which is θ; `None` if the config wants no mean.
     pub fn new(config: &AveragingConfig, vs: &nn::VarStore) -> Option<Self> {
         if config.kind == AveragingKind::None {
             return None;
@@ -39,30 +40,31 @@ impl Average {
         })
     }
 
-    /// Takes θ after step `step`, counted from 1, in.
+    /// Adds θ after step `step`, counted from 1.
     pub(crate) fn update(&mut self, vs: &nn::VarStore, step: u64) -> anyhow::Result<()> {
         let _guard = tch::no_grad_guard();
         self.count += u64::from(step > self.start_step);
         let weight = match (self.kind, self.count) {
-            // The first one is all that there is: θ at the start has no part in it.
+            // The first one is the mean: θ at the start is not in it.
             (_, 0 | 1) => 1.0,
             (AveragingKind::Polyak, count) => 1.0 / count as f64,
             _ => 1.0 - self.decay,
         };
         for (name, variable) in trainable(vs) {
             let Some(mean) = self.mean.get_mut(&name) else { continue };
-            match weight < 1.0 {
-                true => arithmetic::lerp(mean, &variable, weight)?,
-                false => mean.f_copy_(&variable)?,
+            if weight < 1.0 {
+                arithmetic::lerp(mean, &variable, weight)?;
+            } else {
+                mean.f_copy_(&variable)?;
             }
         }
         Ok(())
     }
 
-    /// Puts the mean into the model, does something, and puts θ back, also where that fails.
+    /// Calls `work` with the mean in the model, and restores θ, even if it fails.
     ///
     /// # Errors
-    /// What `work` or libtorch says.
+    /// Those of `work` and libtorch.
     pub fn with<T>(
         &self,
         vs: &nn::VarStore,
@@ -72,9 +74,9 @@ impl Average {
             let _guard = tch::no_grad_guard();
             trainable(vs).map(|(name, variable)| (name, variable.copy())).collect()
         };
-        put(vs, &self.mean)?;
+        copy_into(vs, &self.mean)?;
         let done = work();
-        put(vs, &fast)?;
+        copy_into(vs, &fast)?;
         done
     }
 
@@ -88,24 +90,21 @@ impl Average {
         &self.mean
     }
 
-    /// Whether a saved one fits the model.
-    ///
-    /// # Errors
-    /// Where a tensor is missing or of another shape.
+    /// Refuses a saved mean that does not fit the model.
     pub fn check(&self, saved: &BTreeMap<String, Tensor>) -> anyhow::Result<()> {
         for (name, mean) in &self.mean {
             let fits =
                 saved.get(name).is_some_and(|t| t.size() == mean.size() && t.kind() == mean.kind());
             anyhow::ensure!(
                 fits,
-                "It holds no mean of `{name}` that fits: a run that averages goes on only from a \
-                 checkpoint of one with the same model."
+                "It holds no mean of `{name}` that fits: a run that averages resumes only from a checkpoint of one \
+                 with the same model."
             );
         }
         Ok(())
     }
 
-    /// Takes a saved one on.
+    /// Loads a saved mean; nothing changes if it does not fit.
     ///
     /// # Errors
     /// As [`check`](Self::check); nothing has changed then.
@@ -122,16 +121,6 @@ impl Average {
 
 fn trainable(vs: &nn::VarStore) -> impl Iterator<Item = (String, Tensor)> {
     vs.variables().into_iter().filter(|(_, variable)| variable.requires_grad())
-}
-
-fn put(vs: &nn::VarStore, values: &BTreeMap<String, Tensor>) -> anyhow::Result<()> {
-    let _guard = tch::no_grad_guard();
-    for (name, mut variable) in trainable(vs) {
-        if let Some(value) = values.get(&name) {
-            variable.f_copy_(value)?;
-        }
-    }
-    Ok(())
 }
 
 #[cfg(test)]

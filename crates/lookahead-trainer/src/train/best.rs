@@ -1,5 +1,5 @@
-//! The best so far on validation data: by it a checkpoint is kept, and a training that gets no better
-//! is ended.
+//! The best evaluation so far on validation data: its checkpoint is kept, and a training that no longer improves
+//! ends.
 
 use std::collections::BTreeMap;
 
@@ -9,14 +9,14 @@ use serde::{Deserialize, Serialize};
 
 use crate::config::train::BestBy;
 
-/// Names of what is measured at a checkpoint's step, in its manifest.
+/// The name of a metric in a manifest.
 pub const ACCURACY: &str = "validation/accuracy";
 /// See [`ACCURACY`].
 pub const LOSS: &str = "validation/loss";
 
 impl BestBy {
-    /// A value of it, for people.
-    pub fn shown(self, value: f64) -> String {
+    /// A value of it as text.
+    pub(crate) fn format(self, value: f64) -> String {
         match self {
             BestBy::Accuracy => format!("{:.2} %", 100.0 * value),
             BestBy::Loss => crate::observer::format_loss(value),
@@ -47,27 +47,27 @@ pub struct Best {
 }
 
 impl Best {
-    /// Its step, where there is one.
+    /// Its step, if there is one.
     pub fn at(&self) -> Option<u64> {
         self.value.map(|_| self.step)
     }
 
-    /// Takes an evaluation in; tells whether it is the best so far. What is no finite number is never
-    /// the best.
+    /// Counts an evaluation, and returns whether it is the best so far. NaN and infinity never are.
     pub fn update(&mut self, by: BestBy, step: u64, found: &Evaluation) -> bool {
         let value = match by {
             BestBy::Accuracy => found.accuracy,
             BestBy::Loss => found.loss,
         };
-        // An accuracy of weights that are not finite is a number, and means nothing.
+        // The accuracy of weights that hold NaN is a number without meaning.
         let usable = value.is_finite() && found.loss.is_finite();
         let better = self.value.is_none_or(|best| match by {
             BestBy::Accuracy => value > best,
             BestBy::Loss => value < best,
         });
-        match usable && better {
-            true => *self = Best { value: Some(value), step, since: 0 },
-            false => self.since += 1,
+        if usable && better {
+            *self = Best { value: Some(value), step, since: 0 };
+        } else {
+            self.since += 1;
         }
         usable && better
     }

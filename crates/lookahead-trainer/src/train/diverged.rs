@@ -5,18 +5,18 @@ use lookahead_core::NonFinite;
 use crate::config::Config;
 use crate::config::check::format_number;
 
-const ROLL_BACK: &str = "; `--set lookahead.non_finite=roll_back` continues from the slow weights where this \
-                         happens now and then";
+const ROLL_BACK: &str = "; if this happens only now and then, `--set lookahead.non_finite=roll_back` continues \
+                         from the slow weights";
 
-/// The training diverged. There is nothing in its weights that is worth saving.
+/// The training diverged. Its weights are not worth saving.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{what}: the training diverged. {advice}")]
 pub struct Diverged {
     what: String,
     lr: String,
-    /// Whether no step had been taken: then none can be the cause.
+    /// Whether no step had been taken, so that none can be the cause.
     at_the_start: bool,
-    /// What helps. [`advise`](Diverged::advise) fits it to the run.
+    /// The remedy. [`advise`](Diverged::advise) fits it to the run.
     advice: String,
 }
 
@@ -27,24 +27,23 @@ impl Diverged {
         Diverged { what, lr, at_the_start: false, advice }
     }
 
-    /// The same with advice that fits the run: its config, whether it has a checkpoint to resume from, and
-    /// whether it is the only process, since several know no other policy.
+    /// The same with advice for the run: its config, whether it has a checkpoint to resume from, and whether it is
+    /// the only process, since several have no other policy.
     #[must_use]
     pub fn advise(self, config: &Config, has_checkpoint: bool, is_single: bool) -> Self {
         let optimizer = &config.optimizer;
         let advice = if self.at_the_start {
-            "No step had been taken, so look for the cause in the data and in the weights that it \
-             began with."
+            "No step had been taken, so look for the cause in the data and in the first weights."
                 .to_owned()
         } else if optimizer.eps == Some(0.0) {
             let resume =
                 if has_checkpoint { ", or resume from an earlier checkpoint with it" } else { "" };
             format!(
-                "`optimizer.eps` is 0, so the optimizer divides 0 by 0 where a gradient has always been \
-                 0. Start again with 1e-8, the default{resume}."
+                "`optimizer.eps` is 0, so the optimizer divides 0 by 0 if a gradient has always been 0. Start again \
+                 with 1e-8, the default{resume}."
             )
         } else if optimizer.lr == 0.0 {
-            "`optimizer.lr` is 0, so no step is the cause: look for it in the data.".to_owned()
+            "`optimizer.lr` is 0, so no step is the cause. Check the data.".to_owned()
         } else {
             let policy = config.lookahead.as_ref().map(|lookahead| lookahead.non_finite);
             let may_roll_back =
@@ -59,46 +58,43 @@ impl Diverged {
         Diverged { advice, ..self }
     }
 
-    /// A variable's fast weights did so after a step.
+    /// For fast weights that are NaN or infinity after a step.
     pub fn of_weights(name: &str, step: u64, lr: f64) -> Self {
-        let what =
-            format!("θ's `{name}` holds values that are no finite numbers after step {step}");
+        let what = format!("The fast weights `{name}` hold NaN or infinity after step {step}");
         Diverged::of(what, lr)
     }
 
-    /// Weights that were to be saved did so.
+    /// For values to be saved that are NaN or infinity.
     pub fn of_saved(name: &str, step: u64, lr: f64) -> Self {
-        let what = format!("{name} holds values that are no finite numbers after step {step}");
+        let what = format!("{name} holds NaN or infinity after step {step}");
         Diverged::of(what, lr)
     }
 
-    /// Whatever the policy did, it did not help.
+    /// For a policy that did not help.
     pub fn repeatedly(step: u64, lr: f64) -> Self {
         let what = format!(
-            "Values were no finite numbers {PATIENCE} times without a sync between, up to step {step}"
+            "Values were NaN or infinity {PATIENCE} times without a sync between, up to step {step}"
         );
         Diverged::of(what, lr)
     }
 }
 
-/// How often, without a sync between, a loss or weights may be no finite numbers before a policy
-/// that goes on all the same gives up.
+/// How often, without a sync between, a loss or weights may be NaN or infinity before a policy that continues
+/// gives up.
 pub const PATIENCE: u32 = 100;
 
 /// A batch's loss, before its step.
 pub const BATCH_LOSS: &str = "The loss";
 
-/// An error unless the loss, told as `what` of `step`, is finite.
+/// An error unless the loss is finite; `what` names it.
 ///
 /// # Errors
 /// [`Diverged`].
 pub fn refuse_loss(what: &str, loss: f64, step: u64, lr: f64) -> Result<(), Diverged> {
-    match loss.is_finite() {
-        true => Ok(()),
-        false => {
-            let diverged = Diverged::of(format!("{what} is {loss} in step {step}"), lr);
-            // The first loss is of the weights as they were in the beginning.
-            Err(Diverged { at_the_start: step <= 1 && what == BATCH_LOSS, ..diverged })
-        }
+    if loss.is_finite() {
+        return Ok(());
     }
+    let diverged = Diverged::of(format!("{what} is {loss} in step {step}"), lr);
+    // The first loss is that of the first weights.
+    Err(Diverged { at_the_start: step <= 1 && what == BATCH_LOSS, ..diverged })
 }

@@ -12,6 +12,7 @@ use super::state::TrainState;
 use crate::config::Config;
 use crate::models::Model;
 use crate::optimizer::Optimizer;
+use crate::weights::all_finite;
 
 /// What was done about a step.
 const SKIPPED: &str = "the step was skipped.";
@@ -43,7 +44,7 @@ impl DivergenceGuard {
     /// Takes the buffers of a checkpoint that was taken inside a cycle.
     ///
     /// # Errors
-    /// What libtorch says.
+    /// Those of libtorch.
     pub fn restore(
         &mut self,
         saved: &BTreeMap<String, Tensor>,
@@ -55,7 +56,7 @@ impl DivergenceGuard {
         Ok(())
     }
 
-    /// Copies of the buffers that a roll-back in this phase of a cycle would restore. Where a cycle begins
+    /// Copies of the buffers that a roll-back in this phase of a cycle would restore. At its start
     /// they are those in the model.
     pub fn buffers_to_save(&self, phase: u64) -> BTreeMap<String, Tensor> {
         let is_needed = self.policy == NonFinite::RollBack && phase != 0;
@@ -145,12 +146,6 @@ pub fn check_divergence_limit(
         return Ok(());
     }
     Err(Diverged::repeatedly(state.step, lr).into())
-}
-
-/// Whether all values of a tensor are finite.
-pub(crate) fn all_finite(tensor: &Tensor) -> anyhow::Result<bool> {
-    let _guard = tch::no_grad_guard();
-    Ok(bool::try_from(tensor.f_isfinite()?.f_all()?)?)
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! A run that stops early, since it gets no better: its result is the best model, and not the last.
+//! A run that stops early because it no longer improves: its result is the best model, not the last.
 
 use lookahead_run::event::{Event, Reason, RunEnded, Split, Status, Weights};
 use lookahead_run::{RunFolder, TrainingMetadata};
@@ -11,11 +11,10 @@ use super::setup::Training;
 use super::state::TrainState;
 use crate::checkpointing::restore::load_weights;
 use crate::config::mutable_keys::value_at;
-use crate::distributed::ControlFlags;
 use crate::models::Model;
 
-/// The step of the best model, where a checkpoint is the last one of a run that stopped early.
-pub fn best_step(metadata: &TrainingMetadata) -> Option<u64> {
+/// The step of the best model, if a checkpoint is the last one of a run that stopped early.
+pub(crate) fn best_step(metadata: &TrainingMetadata) -> Option<u64> {
     let config = |key: &str| value_at(&metadata.config, key).and_then(Value::as_u64);
     let patience = config("train.patience").filter(|patience| *patience > 0)?;
     let all_taken = match config("train.max_steps") {
@@ -27,7 +26,7 @@ pub fn best_step(metadata: &TrainingMetadata) -> Option<u64> {
     state.best.at().filter(|_| stopped)
 }
 
-/// Tests the best model of a run that has stopped early, and says how the run ended.
+/// Tests the best model of a run that has stopped early, and returns how the run ended.
 pub(super) fn finish(t: &mut Training, hooks: &mut Hooks) -> anyhow::Result<RunEnded> {
     let (patience, by) = (t.config.train.patience, t.config.train.best_by());
     let best = t.state.best.value.zip(t.state.best.at());
@@ -42,11 +41,11 @@ pub(super) fn finish(t: &mut Training, hooks: &mut Hooks) -> anyhow::Result<RunE
     let mut message =
         format!("no better validation {name} in {patience} evaluation{s} (`train.patience`)");
     if let Some((value, step)) = best {
-        message += &format!("; the best is {} at step {step}", by.shown(value));
+        message += &format!("; the best is {} at step {step}", by.format(value));
     }
     message += match tested {
-        Tested::Done => ", whose model `eval` and `export` take",
-        _ => "; that model can't be read, so `eval` and `export` take the last one",
+        Tested::Done => ", whose model `eval` and `export` use",
+        _ => "; its checkpoint can't be read, so `eval` and `export` use the last model",
     };
     Ok(RunEnded {
         status: Status::Finished,
@@ -56,19 +55,19 @@ pub(super) fn finish(t: &mut Training, hooks: &mut Hooks) -> anyhow::Result<RunE
     })
 }
 
-/// What came of testing the best model.
+/// The outcome of testing the best model.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Tested {
     Done,
     /// Its checkpoint can't be read.
     Lost,
-    /// The run was asked to stop meanwhile.
+    /// The run was requested to stop meanwhile.
     Interrupted,
 }
 
 /// Evaluates the checkpoint of the best model on test data. Warns if it can't be read.
 fn test_best(t: &mut Training, hooks: &mut Hooks, step: u64) -> anyhow::Result<Tested> {
-    // A model of its own: the training stays as it was saved.
+    // Another model: the training stays as it was saved.
     let model = Model::new(&t.config.model, &t.data, t.device)?.computing_as(&t.config.train)?;
     let last = t.config.final_weights();
     let both = [Weights::Fast, last];
@@ -77,10 +76,9 @@ fn test_best(t: &mut Training, hooks: &mut Hooks, step: u64) -> anyhow::Result<T
             let (checkpoint, _) = folder.checkpoints().at_step(step)?;
             load_weights(&checkpoint.path, *weights == last, &model.vs)
         };
-        // Rank 0 has the folder, and the others get the weights from it.
+        // Rank 0 has the folder, and sends the weights to the others.
         let loaded = hooks.checkpoints.folder.as_ref().map_or(Ok(()), load);
-        let failed = ControlFlags { stop: loaded.is_err(), ..ControlFlags::default() };
-        if t.workers.all_reduce_flags(failed)?.stop {
+        if t.workers.any(loaded.is_err())? {
             if let Err(error) = loaded {
                 let message = format!("The best model, of step {step}, can't be tested: {error:#}");
                 hooks.events.warn(t.state.step, message);

@@ -23,12 +23,12 @@ impl Config {
     }
 }
 
-/// Mean loss and accuracy of the weights that are in the model, in evaluation mode. Draws no
-/// random number, so that evaluating changes nothing. `None` where `stop` says so between two
-/// batches: a run that is asked to end does not wait for the rest.
+/// Mean loss and accuracy of the weights in the model, in evaluation mode. Draws no random number, so that
+/// evaluating changes nothing. `None` if `stop` returns true between two batches: a run that is requested to stop
+/// does not wait for the rest.
 ///
 /// # Errors
-/// What libtorch says.
+/// Those of libtorch.
 pub fn evaluate(
     model: &Model,
     samples: &dyn Samples,
@@ -51,8 +51,7 @@ pub fn evaluate(
     }))
 }
 
-/// As [`evaluate`], alone or together: several processes evaluate a share each, and do not stop between two
-/// batches.
+/// As [`evaluate`]; several processes evaluate a share each, and do not stop between two batches.
 pub(crate) fn evaluate_with_workers(
     workers: &WorkerGroup,
     model: &Model,
@@ -67,8 +66,7 @@ pub(crate) fn evaluate_with_workers(
     evaluate_shared(workers, model, samples, split, weights).map(Some)
 }
 
-/// As [`evaluate`], of which each process of a workers does a share, with the weights in its own model; all
-/// get the same outcome.
+/// Each process evaluates its share with the weights in its own model; all get the same result.
 fn evaluate_shared(
     workers: &WorkerGroup,
     model: &Model,
@@ -79,7 +77,7 @@ fn evaluate_shared(
     let started = Instant::now();
     let own = score(model, samples, workers.share(samples.len()), &mut || false)?.flatten();
     let (loss, right, count) = own.map_or(Ok((0.0, None, 0)), |own| own.sums())?;
-    // Who has no sample can't know whether there are classes.
+    // A process without samples can't know whether there are classes.
     let right = [right.unwrap_or(0.0), f64::from(u8::from(right.is_some()))];
     let all = workers.gather(&[loss, right[0], right[1], count as f64])?;
     let sum = |i: usize| all.iter().map(|values| values[i]).sum::<f64>();
@@ -95,7 +93,7 @@ fn evaluate_shared(
     })
 }
 
-/// The score of some samples, `None` within where there are none; `None` where it was stopped.
+/// The score of some samples, which is `None` for no samples; `None` if it was stopped.
 fn score(
     model: &Model,
     samples: &dyn Samples,
@@ -111,7 +109,7 @@ fn score(
             return Ok(None);
         }
         let end = (start + at_once).min(range.end);
-        // Before inference mode: what a data set keeps of it must be of use to training too.
+        // Before inference mode: what a data set caches must be usable in training too.
         let batch = samples.slice(start..end, model.vs.device());
         let _guard = inference::guard();
         let score = model.score(&batch)?;

@@ -13,7 +13,7 @@ use super::early_stopping;
 use super::hooks::Hooks;
 use super::setup::Training;
 
-/// Ends a run whose last step has been taken, or that gets no better, and returns how.
+/// Ends a run that has taken its last step or no longer improves, and returns how it ended.
 ///
 /// # Errors
 /// If the last checkpoint can't be saved, an evaluation fails, or the result is NaN or infinity.
@@ -43,7 +43,7 @@ pub(super) fn finish(t: &mut Training, hooks: &mut Hooks) -> anyhow::Result<RunE
 }
 
 /// Makes the last sync if the run ends inside a cycle, and evaluates φ after it on validation data if the
-/// run evaluates at its end. A request to stop that comes before the sync leaves it for after the resume.
+/// run evaluates at its end. A request to stop before the sync leaves it to the resumed run.
 fn last_sync(t: &mut Training, hooks: &mut Hooks) -> anyhow::Result<ControlFlow<()>> {
     if !t.lacks_final_sync() {
         return Ok(Continue(()));

@@ -24,50 +24,32 @@ pub trait Hook: fmt::Debug {
     fn name(&self) -> &'static str;
 
     /// Before an inner step.
-    ///
-    /// # Errors
-    /// Those of the hook.
     fn before_step(&mut self, _context: &mut HookContext<'_>) -> anyhow::Result<()> {
         Ok(())
     }
 
     /// After an inner step, taken or skipped, and before the sync if one is due.
-    ///
-    /// # Errors
-    /// Those of the hook.
     fn after_inner_step(&mut self, _: &mut HookContext<'_>, _: &InnerStep) -> anyhow::Result<()> {
         Ok(())
     }
 
     /// Just before a sync: θ is in the model.
-    ///
-    /// # Errors
-    /// Those of the hook.
     fn before_sync(&mut self, _context: &mut HookContext<'_>) -> anyhow::Result<()> {
         Ok(())
     }
 
     /// Just after a sync: φ is in the model. `last` if it is the one at the end of the run.
-    ///
-    /// # Errors
-    /// Those of the hook.
     fn after_sync(&mut self, _context: &mut HookContext<'_>, _last: bool) -> anyhow::Result<()> {
         Ok(())
     }
 
     /// After an event of `step` was recorded, in the order of the log. A step's event comes once its loss has
     /// been read from the device, which may be some steps later.
-    ///
-    /// # Errors
-    /// Those of the hook.
     fn on_event(&mut self, _: &mut HookContext<'_>, _step: u64, _: &Event) -> anyhow::Result<()> {
         Ok(())
     }
 
     /// After a step, its sync and its evaluations, and before its checkpoint.
-    ///
-    /// # Errors
-    /// Those of the hook.
     fn after_step(&mut self, _context: &mut HookContext<'_>) -> anyhow::Result<()> {
         Ok(())
     }

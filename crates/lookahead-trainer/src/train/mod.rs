@@ -1,13 +1,14 @@
-//! Training: the loop, what it works on, and what happens around it.
+//! Training: the loop, its data, and what happens around it.
 //!
 //! | module | what is in it |
 //! |---|---|
 //! | [`loop`](mod@loop) | Algorithm 1, from top to bottom |
-//! | [`run`] | a training in this process, with a record of how it ended |
+//! | [`run`] | a training in this process, and the record of its end |
 //! | [`finish`] | the end of a run: the last sync, and the tests of θ and φ |
-//! | [`early_stopping`] | the end of a run that got no better: the test of its best model |
+//! | [`early_stopping`] | the end of a run that stopped improving: the test of its best model |
 //! | [`state`] | what a training carries from step to step besides tensors |
-//! | [`setup`], [`restore`] | a training built from the config, and one taken up from a checkpoint |
+//! | [`setup`], [`restore`] | a training built from its config, and continued from a checkpoint |
+//! | `syncs` | sentences about syncs that a configuration does not reach |
 //! | [`hook`] | code that runs around a step: the trait, and what a hook may use |
 //! | [`hooks`] | what happens around a step: evaluation, probe, checkpoints, log, commands … |
 //! | [`evaluation`] | the model on a whole split |
@@ -33,3 +34,4 @@ pub mod restore;
 pub mod run;
 pub mod setup;
 pub mod state;
+mod syncs;

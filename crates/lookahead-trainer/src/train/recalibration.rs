@@ -1,5 +1,5 @@
-//! Batch normalization's statistics for φ. Those in the model are θ's; φ's are computed from the first
-//! training batches where `lookahead.recalibrate` asks for it, and θ's return.
+//! Batch normalization's statistics for φ. Those in the model are θ's; with `lookahead.recalibrate`, φ's are
+//! computed from the first training batches, and θ's are restored.
 
 use std::collections::BTreeMap;
 
@@ -11,8 +11,8 @@ use crate::config::Config;
 use crate::data::Dataset;
 use crate::models::Model;
 
-/// Computes the statistics of batch normalization for φ, which is in the model, from the first
-/// training batches in the order of the file; does nothing where that is not asked for.
+/// Computes the statistics of batch normalization for φ, which is in the model, from the first training batches in
+/// the order of the file, if the config wants that.
 pub(crate) fn recalibrate(
     at_phi: &mut SlowWeights<'_, TchOptimizer>,
     model: &Model,
@@ -33,11 +33,11 @@ pub(crate) fn recalibrate(
     Ok(())
 }
 
-/// The buffers that belong to φ, where they are not θ's.
+/// The buffers that belong to φ; none if they are θ's.
 pub(crate) fn buffers_of_phi(t: &mut Training) -> anyhow::Result<BTreeMap<String, Tensor>> {
     let Training { optimizer, model, data, config, .. } = t;
-    let asked = config.lookahead.as_ref().is_some_and(|lookahead| lookahead.recalibrate > 0);
-    let Some(lookahead) = optimizer.lookahead().filter(|_| asked) else {
+    let wanted = config.lookahead.as_ref().is_some_and(|lookahead| lookahead.recalibrate > 0);
+    let Some(lookahead) = optimizer.lookahead().filter(|_| wanted) else {
         return Ok(BTreeMap::new());
     };
     let mut at_phi = lookahead.slow_weights()?;

@@ -1,4 +1,4 @@
-//! A training taken up from a checkpoint.
+//! A training continued from a checkpoint.
 
 use std::path::Path;
 
@@ -13,11 +13,11 @@ use crate::data::batches::Batches;
 use crate::usage::UsageError;
 
 impl Training {
-    /// Goes to where a checkpoint was taken.
+    /// Loads a checkpoint. Returns a sentence if another number of processes took it.
     ///
     /// # Errors
-    /// If the checkpoint does not fit; nothing of it is used then. What the user can fix, for example
-    /// data of another size, is a usage error.
+    /// If the checkpoint does not fit; nothing of it is used then. What the user can fix, for example data of
+    /// another size, is a usage error.
     pub fn restore(
         &mut self,
         folder: &Path,
@@ -27,7 +27,7 @@ impl Training {
             .with_context(|| format!("The checkpoint {} can't be used.", shown(folder).display()))
     }
 
-    /// As [`restore`](Self::restore), with a state that is read only where its metadata fit.
+    /// As [`restore`](Self::restore), with a state that is read only if its metadata fits.
     pub(crate) fn restore_from(
         &mut self,
         metadata: &TrainingMetadata,
@@ -38,8 +38,8 @@ impl Training {
         let average = self.average.as_mut();
         let (metadata, sound) = &restore(read()?, &self.model.vs, &mut self.optimizer, average)?;
         self.guard.restore(sound, self.device)?;
-        // The state brings the settings that it was taken with; the config may have others now.
-        // The learning rate is set in every step.
+        // The state has the settings that it was taken with; the config may have others now. The learning rate is
+        // set in every step.
         self.optimizer.set_weight_decay(self.config.optimizer.weight_decay.unwrap_or(0.0))?;
         if let (Some(lookahead), Some(config)) =
             (self.optimizer.lookahead(), &self.config.lookahead)
@@ -53,13 +53,12 @@ impl Training {
         // It is the state before the last sync.
         self.state = TrainState { final_sync: false, ..state };
         let size = self.workers.size();
-        let cursor = match saved == size {
-            true => metadata.cursor,
-            // As many samples as were seen, in whole steps of as many processes as there are now.
-            false => {
-                let cursor = metadata.cursor * saved as u64 / size as u64;
-                cursor.min(self.batches.per_epoch() - 1)
-            }
+        let cursor = if saved == size {
+            metadata.cursor
+        } else {
+            // As many samples as were seen, in whole steps of the present number of processes.
+            let cursor = metadata.cursor * saved as u64 / size as u64;
+            cursor.min(self.batches.per_epoch() - 1)
         };
         let (data, train) = (&self.config.data, &self.config.train);
         let count = self.data.train.len();
@@ -73,8 +72,8 @@ impl Training {
         self.join_other_workers(saved).map(Some)
     }
 
-    /// Goes on with another number of processes than the checkpoint was taken by: from φ, with what is
-    /// there of inner states. Tells what became of them.
+    /// Continues with another number of processes than took the checkpoint: from φ, with the inner states that are
+    /// there. Returns a sentence about them.
     fn join_other_workers(&mut self, saved: usize) -> anyhow::Result<String> {
         let (step, rank, size) = (self.state.step, self.workers.rank(), self.workers.size());
         let count =
@@ -82,10 +81,10 @@ impl Training {
         let mut from = String::new();
         if let Some(lookahead) = self.optimizer.lookahead() {
             from = format!(
-                ", from φ: what was done since the last sync is dropped (inner steps: {})",
+                ", from the slow weights: the inner steps since the last sync are dropped ({})",
                 lookahead.phase()
             );
-            // θ is each one's own within a cycle, and φ is the same for all.
+            // Within a cycle each process has its own θ, and φ is the same for all.
             lookahead.discard_cycle()?;
             if self.state.pending == PendingEvaluation::Both {
                 self.state.pending = PendingEvaluation::Slow;
@@ -95,19 +94,20 @@ impl Training {
             let seed = self.config.train.seed.wrapping_add(step);
             generator::seed(self.workers.seed(seed))?;
         }
-        let states = match size > saved {
-            true => "who is new has rank 0's inner optimizer state and random numbers of its own",
-            false => "the inner optimizer states of the others are dropped",
+        let states = if size > saved {
+            "new processes get rank 0's inner optimizer state and their own random numbers"
+        } else {
+            "the inner optimizer states of the other processes are dropped"
         };
         Ok(format!(
-            "The checkpoint of step {step} was taken by {}, and it goes on with {}{from}; {states}. The place \
-             in the epoch is where a whole batch of all begins, so that some samples may be seen again.",
+            "The checkpoint of step {step} was taken by {}, and the run continues with {}{from}; {states}. It continues \
+             at the start of a global batch, so some samples may be seen again.",
             count(saved),
             count(size),
         ))
     }
 
-    /// Inner steps at the end of the run: those so far, and those of the epochs that are left.
+    /// Inner steps of the whole run: those so far, and those of the remaining epochs.
     fn steps_in_all(&self) -> Result<u64, UsageError> {
         let train = &self.config.train;
         let per_epoch = self.batches.per_epoch();
@@ -115,12 +115,12 @@ impl Training {
         if train.max_steps.is_some() {
             return Ok(all);
         }
-        // With one number of processes from the start it is the product.
+        // The product, unless the number of processes has changed.
         let done = self.batches.epoch() * per_epoch + self.batches.cursor();
         Ok((all + self.state.step).saturating_sub(done))
     }
 
-    /// The walk over the data goes on only where there is as much of it as before.
+    /// The position in the data has a meaning only in as much data as before.
     fn refuse_other_data(
         &self,
         metadata: &TrainingMetadata,
@@ -129,16 +129,15 @@ impl Training {
         refuse_other_contents(&self.data, metadata)?;
         let found = self.data.train.len() as u64;
         let saved = state.data.train_samples.unwrap_or(found);
-        // Checkpoints of earlier versions don't tell, and a place beyond the end does.
+        // Checkpoints of early versions have no number; a position beyond the end shows it.
         let other_workers = state.workers != self.workers.size();
         if saved == found && (other_workers || metadata.cursor < self.batches.per_epoch()) {
             return Ok(());
         }
         Err(UsageError::new(format!(
             "The training set has {found} samples, and the checkpoint of step {} was taken with \
-             {saved}, after {} batches of an epoch: its place in the data has no meaning in other \
-             data. Let `data.dir` lead to the data that the run began with, or start a new run \
-             with `lookahead train`.",
+             {saved}, after {} batches of an epoch: its position has no meaning in other data. Point \
+             `data.dir` to the data that the run started with, or start a new run with `lookahead train`.",
             metadata.step, metadata.cursor
         ))
         .into())

@@ -1,4 +1,4 @@
-//! A training from its first step in this process to its last, with a record of how it ended.
+//! A training from its first step in this process to its last, and the record of its end.
 
 use lookahead_run::event::{Event, RunEnded, Status};
 
@@ -9,15 +9,15 @@ use super::setup::Training;
 use crate::console::{self, eprint_line};
 use crate::panics::caught;
 
-/// Trains to the end, records how it ended, and passes a failure on.
-pub fn run_to_the_end(training: &mut Training, hooks: &mut Hooks) -> anyhow::Result<()> {
+/// Trains to the end, records how it ended, and returns a failure.
+pub(crate) fn run_to_the_end(training: &mut Training, hooks: &mut Hooks) -> anyhow::Result<()> {
     let outcome = caught(|| train(training, hooks));
     hooks.checkpoints.finish_writing(training, &mut hooks.events);
-    let outcome = outcome.map_err(|error| advised(error, training, hooks));
+    let outcome = outcome.map_err(|error| with_advice(error, training, hooks));
     if outcome.as_ref().is_ok_and(|ended| ended.status == Status::Stopped) {
-        console::hurry();
+        console::shorten_patience();
     }
-    let (mut ended, last_words) = match &outcome {
+    let (mut ended, rescue) = match &outcome {
         Ok(ended) => (ended.clone(), None),
         Err(error) => {
             let message = Some(format!("{error:#}"));
@@ -28,54 +28,54 @@ pub fn run_to_the_end(training: &mut Training, hooks: &mut Hooks) -> anyhow::Res
     hooks.finish(training, &mut ended);
     hooks.events.observer.record(training.step(), Event::RunEnded(ended));
     let logged = hooks.events.observer.finish();
-    // What is left is to wait for readers.
+    // From here on the process only waits for readers.
     hooks.controls.saved();
     hooks.events.observer.close();
-    last_words.into_iter().for_each(eprint_line);
+    rescue.into_iter().for_each(eprint_line);
     outcome?;
     logged
 }
 
 /// The error, with advice that fits the run.
-fn advised(error: anyhow::Error, training: &Training, hooks: &Hooks) -> anyhow::Error {
+fn with_advice(error: anyhow::Error, training: &Training, hooks: &Hooks) -> anyhow::Error {
     match error.downcast::<Diverged>() {
         Ok(diverged) => {
-            let alone = training.workers().is_single();
-            diverged.advise(training.config(), hooks.checkpoints.is_any_there(), alone).into()
+            let is_single = training.workers().is_single();
+            diverged.advise(training.config(), hooks.checkpoints.is_any_there(), is_single).into()
         }
         Err(error) => error,
     }
 }
 
-/// Trains as one of several processes that keeps no record and no files: rank 0 does.
-pub fn follow(mut training: Training) -> anyhow::Result<()> {
+/// Trains as a process other than rank 0, which keeps the record and the files.
+pub(crate) fn follow(mut training: Training) -> anyhow::Result<()> {
     let mut hooks = Hooks::follower(&training)?;
     run_to_the_end(&mut training, &mut hooks)?;
     training.workers().leave()
 }
 
-/// Tries to lose nothing of a training that failed, and says what came of it. The log, which may
-/// be what failed, is not touched.
+/// Tries to save a training that failed, and returns the outcome as a sentence. The log is not touched, since it may
+/// be what failed.
 fn save_after(error: &anyhow::Error, training: &mut Training, hooks: &mut Hooks) -> Option<String> {
-    // Without the others there is only a part of it.
+    // One of several processes has only a part of the training.
     if error.is::<Diverged>() || training.step() == 0 || !training.workers().is_single() {
         return None;
     }
     let step = training.step();
     Some(match caught(|| hooks.rescue(training)) {
         Ok(name) => format!(
-            "The training is saved as it stood at step {step}, in {name}: once the cause of the \
-             failure is mended, go on with `lookahead resume`."
+            "The training is saved as it was at step {step}, in {name}. Fix the cause of the failure, and continue \
+             with `lookahead resume`."
         ),
         Err(error) => format!(
-            "The training could not be saved as it stood at step {step}: {error:#} `lookahead \
-             resume` goes on from the newest checkpoint before, if there is one."
+            "The training could not be saved as it was at step {step}: {error:#} `lookahead resume` continues from \
+             the newest earlier checkpoint, if there is one."
         ),
     })
 }
 
-/// Sentences for whoever runs it, as events.
-pub fn warn(hooks: &mut Hooks, step: u64, messages: Vec<String>) {
+/// Records sentences for the user.
+pub(crate) fn warn(hooks: &mut Hooks, step: u64, messages: Vec<String>) {
     for message in messages {
         hooks.events.warn(step, message);
     }

@@ -1,4 +1,4 @@
-//! A training built from the config and the seed, with model, optimizer and data at step 0.
+//! A training built from a config and its seed: data, model and optimizer at step 0.
 
 use std::collections::BTreeMap;
 use std::time::Instant;
@@ -16,7 +16,6 @@ use super::hooks::status::Progress;
 use super::state::{DataIdentity, PendingEvaluation, TrainState};
 use crate::checkpointing::machine::Machine;
 use crate::config::Config;
-use crate::config::mutable_keys::PERIOD;
 use crate::data::batches::Batches;
 use crate::data::{self, Batch, Dataset, SampleKey};
 use crate::distributed::WorkerGroup;
@@ -27,7 +26,7 @@ use crate::optimizer::Optimizer;
 use crate::schedule::At;
 use crate::usage::UsageError;
 
-/// What a step works on: the model, its optimizer, the data, and the state between two steps.
+/// What a step works on: the data, the model, its optimizer, and the state between two steps.
 #[derive(Debug)]
 pub struct Training {
     pub(crate) config: Config,
@@ -49,11 +48,10 @@ pub struct Training {
 }
 
 impl Training {
-    /// Loads the data and builds model and optimizer as the seed has them at step 0, or with the
-    /// weights of a file.
+    /// Loads the data and builds model and optimizer, with weights drawn by the seed or those of a file.
     ///
     /// # Errors
-    /// Where the data, the device or the model can't be had, or the file does not fit it.
+    /// If data, device or model are not available, or the file does not fit the model.
     pub fn new(config: Config, init_from: Option<&InitialWeights>) -> anyhow::Result<Self> {
         Training::with_workers(config, init_from, WorkerGroup::single())
     }
@@ -71,7 +69,7 @@ impl Training {
         workers.refuse_other_data(&data)?;
         if data.train.len() < workers.size() {
             return Err(UsageError::new(format!(
-                "There are {} training samples for {} processes: start fewer.",
+                "There are {} training samples for {} processes. Start fewer processes.",
                 data.train.len(),
                 workers.size()
             ))
@@ -114,8 +112,8 @@ impl Training {
         })
     }
 
-    /// A sentence, if a batch is to have more samples than there are.
-    pub fn oversized_batch(&self) -> Option<String> {
+    /// A sentence if a batch would have more samples than the data.
+    pub(crate) fn oversized_batch(&self) -> Option<String> {
         let (wanted, there) = (self.batches.global_batch_size(), self.batches.samples());
         let of_each = match self.workers.size() {
             1 => String::new(),
@@ -123,30 +121,30 @@ impl Training {
         };
         (wanted > there).then(|| {
             format!(
-                "`data.batch_size` is {}{of_each}, and there are {there} training samples: each step takes \
-                 all of them, so an epoch is one step.",
+                "`data.batch_size` is {}{of_each}, and there are {there} training samples: each step takes all of \
+                 them, so an epoch is one step.",
                 self.batches.batch_size()
             )
         })
     }
 
-    /// What this machine computes in another way than was asked for, as a sentence.
-    pub fn note(&self) -> Option<String> {
+    /// A sentence if this machine computes in another way than the config says.
+    pub(crate) fn note(&self) -> Option<String> {
         self.model.note()
     }
 
-    /// Where the first weights came from, as a sentence, if they were not drawn.
-    pub fn origin(&self) -> Option<&str> {
+    /// Where the first weights come from, as a sentence, if they were not drawn.
+    pub(crate) fn origin(&self) -> Option<&str> {
         self.origin.as_deref()
     }
 
-    /// What it was begun with, and what has been set since.
+    /// The configuration, with what was set during the run.
     pub fn config(&self) -> &Config {
         &self.config
     }
 
-    /// What of this machine decides the last bits.
-    pub fn machine(&self) -> &Machine {
+    /// What determines the last bits on this machine.
+    pub(crate) fn machine(&self) -> &Machine {
         &self.machine
     }
 
@@ -160,7 +158,7 @@ impl Training {
         self.state.step
     }
 
-    /// The bytes of the model's variables as they are now, in the order of their names.
+    /// The bytes of the model's variables, in the order of their names.
     pub fn weights_as_bytes(&self) -> Vec<u8> {
         let variables: BTreeMap<String, Tensor> = self.model.vs.variables().into_iter().collect();
         let bytes = |tensor: Tensor| {
@@ -172,12 +170,12 @@ impl Training {
         variables.into_values().flat_map(bytes).collect()
     }
 
-    /// Inner steps that the run will have taken at its end.
+    /// Inner steps of the whole run.
     pub fn total_steps(&self) -> u64 {
         self.total_steps
     }
 
-    /// What the run is, for its watchers.
+    /// The run's description, for the log.
     pub fn info(&self, run: &str) -> RunInfo {
         let lookahead = self.config.lookahead.as_ref();
         RunInfo {
@@ -212,18 +210,17 @@ impl Training {
         }
     }
 
-    /// How long the run's processes have run, in seconds.
+    /// How long the run's processes have run so far, in seconds.
     pub(super) fn wall_seconds(&self) -> f64 {
         self.state.earlier_seconds + self.started.elapsed().as_secs_f64()
     }
 
-    /// Whether `train.patience` evaluations came without a better one, so that the run is finished.
+    /// Whether `train.patience` evaluations came without a better one: then the run is finished.
     pub fn is_out_of_patience(&self) -> bool {
         self.state.is_out_of_patience(self.config.train.patience)
     }
 
-    /// Whether the last step's sync or evaluations are still to come: after a run that was asked to stop
-    /// before them.
+    /// Whether the last step's sync or evaluations are still to be done, because the run was stopped before them.
     pub(crate) fn has_pending_work(&self) -> bool {
         self.state.pending != PendingEvaluation::None || self.optimizer.sync_is_due()
     }
@@ -235,7 +232,7 @@ impl Training {
         self.config.schedule.learning_rate(self.config.optimizer.lr, at)
     }
 
-    /// Averages gradients and buffers over the workers of a data-parallel run, each by its share of the
+    /// Averages gradients and buffers over the workers of a data-parallel run, weighted by their shares of the
     /// batch.
     pub(crate) fn average_gradients(&mut self) -> anyhow::Result<()> {
         if !self.workers.is_data_parallel() {
@@ -292,85 +289,19 @@ impl Training {
         }
     }
 
-    /// Whether the run, if it ended now, would end with a last sync inside a cycle.
+    /// Whether the run, if it ended now, would need a last sync inside a cycle.
     pub(crate) fn lacks_final_sync(&self) -> bool {
-        let asked = self.config.lookahead.as_ref().is_some_and(|lookahead| lookahead.final_sync);
-        asked && self.optimizer.phase() > 0
+        let wanted = self.config.lookahead.as_ref().is_some_and(|lookahead| lookahead.final_sync);
+        wanted && self.optimizer.phase() > 0
     }
 
-    /// The batch where the walk stands, on the device.
+    /// The current batch, on the device.
     pub(crate) fn current_batch(&self) -> Batch {
         let (epoch, cursor) = (self.batches.epoch(), self.batches.cursor());
-        // What is drawn for it is of this process's own batch.
+        // Random numbers are drawn for this process's own batch.
         let cursor = cursor * self.workers.size() as u64 + self.workers.rank() as u64;
         let key = SampleKey { seed: self.config.train.seed, epoch, cursor };
         self.data.train.gather(self.batches.current(), key, self.device)
-    }
-
-    /// Refuses a new run in which no sync can ever happen; a sentence where only the last one can.
-    ///
-    /// # Errors
-    /// A usage error.
-    pub fn check_syncs(&self) -> Result<Option<String>, UsageError> {
-        let Some(lookahead) = &self.config.lookahead else { return Ok(None) };
-        let (k, steps) = (lookahead.k, self.total_steps);
-        if k <= steps {
-            return Ok(None);
-        }
-        let key = self.config.train.deciding_key();
-        let fact = format!("`lookahead.k` is {k}, and the run takes {steps} steps (`{key}`)");
-        match lookahead.final_sync {
-            true => Ok(Some(format!(
-                "{fact}: the slow weights move only once, in the last sync at its end. Use a k of at most \
-                 {steps}, or more steps, for more than that."
-            ))),
-            false => Err(UsageError::new(format!(
-                "{fact}, and `lookahead.final_sync` is false: no sync would ever happen, and the slow \
-                 weights, the result, would stay where they began. Use a k of at most {steps}, more steps, \
-                 or `lookahead.final_sync=true`."
-            ))),
-        }
-    }
-
-    /// A sentence where no cycle of `k` ends in the steps that are left after the present one.
-    pub fn syncs_to_come(&self) -> Option<String> {
-        let lookahead = self.config.lookahead.as_ref()?;
-        let mut left = self.total_steps.saturating_sub(self.state.step);
-        let phase = self.optimizer.phase();
-        let k = lookahead.k;
-        left += phase;
-        let what = match self.optimizer.k() {
-            (Some(now), Some(_)) => {
-                left = left.checked_sub(now)?;
-                "the next cycle's"
-            }
-            _ => "the",
-        };
-        if left == 0 || k <= left {
-            return None;
-        }
-        let fact = format!(
-            "No cycle of {k} steps (`lookahead.k`) ends in {what} {left} steps that are left"
-        );
-        Some(match lookahead.final_sync {
-            true => format!(
-                "{fact}: they reach the slow weights only in the last sync at the run's end."
-            ),
-            false => format!(
-                "{fact}, and `lookahead.final_sync` is false: they never reach the slow weights, which are \
-                 the result. Use a smaller k, more steps, or `lookahead.final_sync=true`."
-            ),
-        })
-    }
-
-    /// A sentence if a k was set that the present cycle does not have yet.
-    pub fn pending_k(&self) -> Option<String> {
-        let (Some(now), Some(next)) = self.optimizer.k() else { return None };
-        let left = now.saturating_sub(self.optimizer.phase());
-        Some(format!(
-            "`{PERIOD}` becomes {next} after the next sync, in {left} steps, at step {}.",
-            self.state.step + left
-        ))
     }
 }
 
@@ -386,14 +317,14 @@ pub fn refuse_other_contents(data: &Dataset, metadata: &TrainingMetadata) -> any
     }
     Err(UsageError::new(format!(
         "The training data is not what the checkpoint of step {} was taken with: its contents have \
-         changed. Let `data.file` lead to the data that the run began with, or start a new run with \
+         changed. Point `data.file` to the data that the run started with, or start a new run with \
          `lookahead train`.",
         metadata.step
     ))
     .into())
 }
 
-/// The program's name in what it writes.
+/// The program's name in logs and manifests.
 pub const PROGRAM: &str = "lookahead";
 
 /// This program and its libraries, with their versions.

@@ -21,7 +21,7 @@ fn a_disk_that_fills_up_in_the_middle_of_a_checkpoint() {
     let words = [
         "NO CHECKPOINT of step 5",
         "NO CHECKPOINT of step 9",
-        "Training goes on and tries again; the checkpoints before are as they were",
+        "Training continues and retries; the earlier checkpoints are unchanged",
         "The checkpoint of step 9 could not be saved",
     ];
     failed(&output, 1, &words);

@@ -49,7 +49,7 @@ fn the_first_format_is_resumed() {
     let sandbox = sandbox();
     let before = losses(&sandbox.records("v1"));
     let said = stderr(&sandbox.resume("v1", &["--from", "4"]));
-    assert!(said.contains("Going on from step-00000004"), "{said}");
+    assert!(said.contains("Resuming from step-00000004"), "{said}");
     let after = losses(&sandbox.records("v1"));
     assert!(before.iter().filter(|(step, ..)| *step > 4).count() >= 7);
     agree(&before, &after);

@@ -110,7 +110,7 @@ fn patience_ends_a_run() {
     assert!(nothing.contains("3 evaluations came without a better one"), "{nothing}");
     // The count continues.
     let resumed = sandbox.resume("run", &["--set", "train.patience=4"]);
-    assert!(stderr(&resumed).contains("Going on from"), "{}", stderr(&resumed));
+    assert!(stderr(&resumed).contains("Resuming from"), "{}", stderr(&resumed));
     let records = sandbox.records("run");
     let ended = records.last().unwrap().step;
     assert!(ended > last);
@@ -213,7 +213,7 @@ fn eval_can_use_the_best() {
     assert!(stderr(&said).contains(&format!("step-{best:08}")), "{}", stderr(&said));
     let whole = sandbox.losses("other");
     let resumed = sandbox.resume("other", &["--from", "best"]);
-    let from = format!("Going on from step-{best:08}");
+    let from = format!("Resuming from step-{best:08}");
     assert!(stderr(&resumed).contains(&from), "{}", stderr(&resumed));
     let losses = sandbox.losses("other");
     assert_eq!(losses, whole, "it is the same run again");

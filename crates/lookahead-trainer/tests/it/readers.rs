@@ -171,7 +171,7 @@ fn a_returning_reader_learns_how_many_events_are_missing() {
     let end = serde_json::from_value::<RunEnded>(events.last().unwrap().clone()).unwrap();
     assert_eq!(end.status, Status::Stopped);
     let counted =
-        format!("{missing} events were dropped, since standard output was not being read.");
+        format!("{missing} events were dropped, because standard output was not being read.");
     assert!(warnings(&sandbox).contains(&counted), "{:?}", warnings(&sandbox));
 }
 

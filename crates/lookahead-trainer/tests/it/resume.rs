@@ -138,7 +138,7 @@ fn lookahead_can_not_be_added_at_a_resume() {
     let sandbox = Sandbox::new(SMALL);
     sandbox.train("bare", &["--set", "lookahead=false"]);
     let more = ["resume", "runs/bare", "--set", "train.max_steps=20", "--set", "lookahead.k=5"];
-    failed(&sandbox.lookahead(&more), 2, &["was begun without Lookahead", "added"]);
+    failed(&sandbox.lookahead(&more), 2, &["was started without Lookahead", "added"]);
 }
 
 /// Messages about a run's length name the key that decides it.
@@ -269,7 +269,7 @@ fn a_damaged_checkpoint_is_reported_and_the_one_before_it_used() {
     let output = sandbox.resume("run", &[]);
     let said = stderr(&output);
     assert!(said.contains("step-00000006") && said.contains("training.safetensors"), "{said}");
-    assert!(said.contains("Going on from step-00000005"), "{said}");
+    assert!(said.contains("Resuming from step-00000005"), "{said}");
     assert!(said.contains("Skipped; the newest valid one is step-00000005."), "{said}");
     assert_eq!(sandbox.losses("run"), whole);
     let warned = sandbox
@@ -300,7 +300,7 @@ fn changes_that_do_not_fit_are_refused() {
     }
     failed(&resume(&["--from", "99"]), 2, &["99"]);
     let bare = ["--set", "train.max_steps=6", "--set", "lookahead=false"];
-    failed(&resume(&bare), 2, &["was begun with Lookahead", "taken out"]);
+    failed(&resume(&bare), 2, &["was started with Lookahead", "removed"]);
 }
 
 #[test]

@@ -69,6 +69,6 @@ fn a_closed_pipe_ends_no_training() {
     drop(child.stdout.take());
     let output = succeeded(child.wait_with_output().unwrap());
     let said = stderr(&output);
-    assert_eq!(said.matches("No one reads the events on standard output").count(), 1, "{said}");
+    assert_eq!(said.matches("The events on standard output are not read").count(), 1, "{said}");
     assert_eq!(sandbox.losses("run").len(), 14);
 }

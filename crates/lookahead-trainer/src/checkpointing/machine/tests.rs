@@ -27,17 +27,17 @@ fn what_differs_is_named() {
         change(&mut saved);
         here.other_bits(&metadata(&saved)).unwrap()
     };
-    let said = [
+    let message = [
         (other(|m| m.threads = 4), "4 threads then and 2 now"),
         (other(|m| m.cpu_capability = "AVX512".into()), "AVX512 kernels then and AVX2 now"),
         (other(|m| m.processor = "Another".into()), "Another then and Some CPU now"),
         (other(|m| m.environment.clear()), "no MKL_CBWR then and MKL_CBWR=AVX2 now"),
     ];
-    for (said, words) in &said {
-        assert!(said.contains(words), "{said}");
+    for (message, words) in &message {
+        assert!(message.contains(words), "{message}");
     }
-    let said = other(|m| drop(m.environment.insert("MKL_CBWR".into(), "SSE2".into())));
-    assert_eq!(said.matches("MKL_CBWR=SSE2 then and MKL_CBWR=AVX2 now").count(), 1, "{said}");
+    let message = other(|m| drop(m.environment.insert("MKL_CBWR".into(), "SSE2".into())));
+    assert_eq!(message.matches("MKL_CBWR=SSE2 then and MKL_CBWR=AVX2 now").count(), 1, "{message}");
 }
 
 #[test]

@@ -4,7 +4,7 @@ use std::sync::atomic::AtomicBool;
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-/// As on a full disk: no file of this process can grow beyond so many bytes.
+/// As on a full disk: limits the size of all files of this process.
 fn limit(bytes: Option<u64>) {
     let maximum = getrlimit(Resource::Fsize).maximum;
     setrlimit(Resource::Fsize, Rlimit { current: bytes.or(maximum), maximum }).unwrap();
@@ -18,12 +18,12 @@ fn step(step: u64) -> Record {
 }
 
 #[test]
-fn what_comes_often_is_written_together_and_at_once_before_what_comes_seldom() {
+fn frequent_records_are_buffered_and_rare_ones_written_at_once() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("events.jsonl");
     let mut log = Log::new(EventLog::open(&path).unwrap());
     let length = || path.metadata().unwrap().len();
-    // The first does not wait: a step that takes a second is told at once.
+    // The first does not wait: a step that takes a second is logged at once.
     log.write(&step(1));
     let first = length();
     assert!(first > 0 && log.log.buffered() == 0);
@@ -33,7 +33,7 @@ fn what_comes_often_is_written_together_and_at_once_before_what_comes_seldom() {
     assert!(length() > first && log.log.buffered() == 0);
     log.write(&step(4));
     assert_eq!(log.log.buffered(), 1);
-    std::thread::sleep(GATHERING);
+    std::thread::sleep(BUFFERING);
     log.write(&step(5));
     assert_eq!(log.log.buffered(), 0, "it has waited long enough");
     log.write(&step(6));
@@ -45,7 +45,7 @@ fn what_comes_often_is_written_together_and_at_once_before_what_comes_seldom() {
 }
 
 #[test]
-fn what_a_full_disk_does_not_take_is_logged_when_there_is_room() {
+fn records_wait_while_the_disk_is_full() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("events.jsonl");
     // Else the signal ends the process.
@@ -79,12 +79,12 @@ fn what_a_full_disk_does_not_take_is_logged_when_there_is_room() {
         .map(|record| record.step)
         .collect();
     assert_eq!(steps, (1..=100).collect::<Vec<_>>());
-    let told = records.iter().filter(|record| matches!(record.event, Event::Warning(_)));
-    assert_eq!(told.map(|record| record.step).collect::<Vec<_>>(), warnings);
+    let found = records.iter().filter(|record| matches!(record.event, Event::Warning(_)));
+    assert_eq!(found.map(|record| record.step).collect::<Vec<_>>(), warnings);
 }
 
 #[test]
-fn no_more_waits_than_there_is_room_for_and_what_is_lost_is_told() {
+fn dropped_records_are_counted_in_the_log() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("events.jsonl");
     let mut log = Log::new(EventLog::open(&path).unwrap());
@@ -96,7 +96,7 @@ fn no_more_waits_than_there_is_room_for_and_what_is_lost_is_told() {
         assert_eq!(log.lost, (i + 1).saturating_sub((WAITING - RESERVED) as u64));
     }
     assert!(log.write(&Record::now(7, Event::Paused)).is_none());
-    assert_eq!(log.log.buffered(), WAITING - RESERVED + 1, "what comes seldom has places");
+    assert_eq!(log.log.buffered(), WAITING - RESERVED + 1, "there is room for rare records");
     log.finish().unwrap();
     let records = lookahead_run::log::read(&path).unwrap();
     assert_eq!(records[WAITING - RESERVED].event, Event::Paused);

@@ -42,7 +42,7 @@ impl Samples for Three {
     }
 
     fn gather(&self, _: &[usize], _: SampleKey, _: Device) -> Batch {
-        unreachable!("nobody trains")
+        unreachable!("there is no training")
     }
 }
 

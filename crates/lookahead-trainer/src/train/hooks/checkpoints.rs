@@ -1,7 +1,8 @@
-//! Checkpoints of a training that continues meanwhile.
+//! Checkpoints, written while training continues.
 
 use std::time::{Duration, Instant};
 
+use anyhow::Context;
 use lookahead_core::NonFinite;
 use lookahead_run::event::{self, Event};
 use lookahead_run::{MachineInfo, RunFolder, TrainingMetadata};
@@ -10,17 +11,17 @@ use super::events::Events;
 use super::settings::Settings;
 use super::timing::Phase;
 use crate::checkpointing::snapshot::Snapshot;
-use crate::checkpointing::writer::{SaveRequest, SaveResult, Writer};
-use crate::checkpointing::{AGAIN, LAST_ATTEMPTS};
-use crate::distributed::ControlFlags;
+use crate::checkpointing::writer::{SaveRequest, SaveResult, THREAD_IS_GONE, Writer};
+use crate::checkpointing::{LAST_ATTEMPTS, RETRY};
 use crate::train::averaging::Average;
 use crate::train::diverged::Diverged;
-use crate::train::divergence::{ROLLED_BACK, all_finite, check_divergence_limit};
+use crate::train::divergence::{ROLLED_BACK, check_divergence_limit};
 use crate::train::recalibration::buffers_of_phi;
 use crate::train::setup::{Training, software};
 use crate::train::state::{DataIdentity, OutdatedConfig, TrainState};
+use crate::weights::all_finite;
 
-/// Who writes checkpoints, and when.
+/// Decides when checkpoints are saved, and has them written.
 #[derive(Debug)]
 pub struct Checkpoints {
     writer: Writer,
@@ -37,15 +38,12 @@ impl Checkpoints {
     }
 
     /// Whether the run has a checkpoint that this process can see.
-    pub fn is_any_there(&self) -> bool {
+    pub(crate) fn is_any_there(&self) -> bool {
         let found = self.folder.as_ref().map(|folder| folder.checkpoints().list());
         found.is_some_and(|list| list.is_ok_and(|list| !list.is_empty()))
     }
 
-    /// Records a checkpoint that has been written meanwhile, if one has.
-    ///
-    /// # Errors
-    /// [`Diverged`] if its weights are NaN or infinity.
+    /// Records a checkpoint that was written meanwhile. Fails if its weights are NaN or infinity.
     pub(super) fn collect(&mut self, t: &Training, events: &mut Events) -> anyhow::Result<()> {
         self.settings.keep(t.state.step, events, false);
         match self.writer.poll() {
@@ -54,13 +52,13 @@ impl Checkpoints {
         }
     }
 
-    /// Whether a routine checkpoint should be saved now: its step has come, or the step's model is the best
-    /// so far and that one is to be kept, or one could not be saved a while ago.
+    /// Whether a routine checkpoint is due: its step has come, or the step's model is the best so far and that one
+    /// is kept, or it is time to retry one that could not be saved.
     pub(super) fn is_due(&self, t: &Training) -> bool {
         let (every, step) = (t.config.checkpoint.every_steps, t.state.step);
         let regular = every > 0 && step.is_multiple_of(every);
         let best = t.config.keeps_best() && t.state.best.at() == Some(step);
-        // Of several processes only one knows of that one: it is requested where they meet.
+        // Only one of several processes knows of a retry: it requests one from all.
         let again = t.workers.is_single() && self.is_overdue();
         (regular || best || again) && step < t.total_steps
     }
@@ -70,11 +68,8 @@ impl Checkpoints {
         self.retry_at.is_some_and(|at| at <= Instant::now())
     }
 
-    /// Takes a snapshot and has it written while training continues. Waits for the one on its way first.
-    /// A disk that refuses is a warning, here or when that is known, and it is tried again.
-    ///
-    /// # Errors
-    /// If the weights are NaN or infinity; what the optimizer or libtorch says.
+    /// Takes a snapshot and has it written while training continues, after waiting for the one that is being written.
+    /// If the disk refuses it, that is a warning, and it is retried. Fails if the weights are NaN or infinity.
     pub(super) fn save(
         &mut self,
         t: &mut Training,
@@ -96,29 +91,24 @@ impl Checkpoints {
         let started = Instant::now();
         let Some(snapshot) = self.snapshot(t, events, saving)? else { return Ok(()) };
         self.retry_at = None;
-        match states_of_others(t, &snapshot) {
-            Ok(Some(ranks)) => self.writer.begin(self.job(t, snapshot, ranks, started.elapsed())),
-            // Another process writes it.
-            Ok(None) => {
-                self.writer.give_back(snapshot);
-                Ok(())
-            }
-            Err(error) => {
-                self.writer.give_back(snapshot);
-                Err(error)
-            }
+        let ranks = states_of_others(t, &snapshot);
+        if let Ok(Some(ranks)) = ranks {
+            let request = self.request(t, snapshot, ranks, started.elapsed());
+            return self.writer.begin(request);
         }
+        // Another process writes it.
+        self.writer.give_back(snapshot);
+        ranks.map(drop)
     }
 
-    /// A snapshot of the training as it is now, once the one on its way is written; none if a routine
-    /// checkpoint is left out.
+    /// A snapshot of the training, once the previous one is written; none if a routine checkpoint is skipped.
     fn snapshot(
         &mut self,
         t: &mut Training,
         events: &mut Events,
         saving: Saving,
     ) -> anyhow::Result<Option<Snapshot>> {
-        // What is recorded of a step is recorded before its checkpoint.
+        // The log has all events of a step before its checkpoint is there.
         events.read_losses(&mut t.state, t.config.optimizer.lr)?;
         self.settings.keep(t.state.step, events, true);
         events.observer.write();
@@ -128,9 +118,7 @@ impl Checkpoints {
         if !can_be_saved(t, events, saving)? {
             return Ok(None);
         }
-        let Some(mut snapshot) = self.writer.spare() else {
-            anyhow::bail!("The thread that writes checkpoints is gone.");
-        };
+        let mut snapshot = self.writer.spare().context(THREAD_IS_GONE)?;
         if let Err(error) = take(t, &mut snapshot) {
             self.writer.give_back(snapshot);
             return Err(error);
@@ -138,8 +126,8 @@ impl Checkpoints {
         Ok(Some(snapshot))
     }
 
-    /// Takes a snapshot for the last checkpoint, before the last sync. It waits in the writer's memory, where
-    /// what is saved from now on finds it.
+    /// Takes a snapshot for the last checkpoint, before the last sync. It stays in the writer's memory, and what is
+    /// saved from now on continues it.
     pub(crate) fn keep_state(
         &mut self,
         t: &mut Training,
@@ -151,7 +139,7 @@ impl Checkpoints {
         Ok(())
     }
 
-    fn job(
+    fn request(
         &self,
         t: &Training,
         snapshot: Snapshot,
@@ -170,11 +158,8 @@ impl Checkpoints {
         }
     }
 
-    /// Saves, and waits until the checkpoint is on the disk: before this process ends. If the disk refuses,
-    /// it is asked again a few times.
-    ///
-    /// # Errors
-    /// If the weights are NaN or infinity, or the disk keeps refusing.
+    /// Saves, and waits until the checkpoint is on the disk. If the disk refuses, it is retried a few times, and then
+    /// fails.
     pub(crate) fn save_and_wait(
         &mut self,
         t: &mut Training,
@@ -187,25 +172,20 @@ impl Checkpoints {
                 None if t.workers.is_single() => break,
                 None => !t.workers.is_rank_zero(),
             };
-            // The others wait for the one that writes, or they would be gone when it tries again.
-            if !t
-                .workers
-                .all_reduce_flags(ControlFlags { checkpoint: !saved, ..ControlFlags::default() })?
-                .checkpoint
-            {
+            // The others wait for the one that writes: it needs their states when it retries.
+            if !t.workers.any(!saved)? {
                 return Ok(());
             }
             std::thread::sleep(pause);
         }
         anyhow::bail!(
-            "The checkpoint of step {} could not be saved, as the warning says, though it was tried {} \
-             times.",
+            "The checkpoint of step {} could not be saved in {} attempts. The warnings have the cause.",
             t.state.step,
             LAST_ATTEMPTS.len()
         )
     }
 
-    /// Records what came of a checkpoint, and returns whether it is there.
+    /// Records the result of a request, and returns whether the checkpoint is there.
     fn record(&mut self, events: &mut Events, done: SaveResult) -> anyhow::Result<bool> {
         let step = done.step;
         let mut warnings = done.warnings;
@@ -223,10 +203,10 @@ impl Checkpoints {
             }
             Err(error) if error.is::<Diverged>() => return Err(error),
             Err(error) => {
-                self.retry_at = Some(Instant::now() + AGAIN);
+                self.retry_at = Some(Instant::now() + RETRY);
                 warnings.push(format!(
-                    "NO CHECKPOINT of step {step}: {error:#} Training goes on and tries again; the \
-                     checkpoints before are as they were."
+                    "NO CHECKPOINT of step {step}: {error:#} Training continues and retries; the earlier checkpoints \
+                     are unchanged."
                 ));
                 false
             }
@@ -237,36 +217,35 @@ impl Checkpoints {
         Ok(saved)
     }
 
-    /// Waits for a checkpoint on its way, and records it and the steps whose losses wait: before the run's
-    /// end is recorded.
-    pub fn finish_writing(&mut self, t: &mut Training, events: &mut Events) {
-        // That one is NaN or infinity is no news of a training that failed.
+    /// Waits for the checkpoint that is being written, and records it and the steps whose losses are still on the
+    /// device: before the run's end is recorded.
+    pub(crate) fn finish_writing(&mut self, t: &mut Training, events: &mut Events) {
+        // A training that failed has its error: a loss or weights that are NaN are not another one.
         let _ = events.read_losses(&mut t.state, t.config.optimizer.lr);
         if let Some(done) = self.writer.wait() {
-            // That its weights were is no news either.
             let _ = self.record(events, done);
         }
     }
 
-    /// Saves a training that failed as far as it got, and returns the checkpoint's name. The checkpoint is
-    /// not recorded: it follows the run's end.
-    ///
-    /// # Errors
-    /// If the failure came inside a step, so that the weights belong to no step; if the disk refuses.
-    pub fn rescue(&mut self, t: &mut Training, events: &mut Events) -> anyhow::Result<String> {
-        // One on its way is not lost by another that can't be saved.
+    /// Saves a training that failed, and returns the checkpoint's name. The checkpoint is not recorded, since it
+    /// follows the run's end.
+    pub(super) fn rescue(
+        &mut self,
+        t: &mut Training,
+        events: &mut Events,
+    ) -> anyhow::Result<String> {
+        // The one that is being written must not be lost if this one fails.
         self.finish_writing(t, events);
         let mut snapshot = self.writer.spare().unwrap_or_default();
         take(t, &mut snapshot)?;
-        self.writer.begin(self.job(t, snapshot, Vec::new(), Duration::ZERO))?;
-        let done = self.writer.wait();
-        let gone = || anyhow::anyhow!("The thread that writes it is gone.");
-        Ok(done.ok_or_else(gone)?.outcome?.name)
+        let request = self.request(t, snapshot, Vec::new(), Duration::ZERO);
+        self.writer.begin(request)?;
+        Ok(self.writer.wait().context(THREAD_IS_GONE)?.outcome?.name)
     }
 }
 
-/// The training states of the other processes, as files, if this one writes the checkpoint; what all
-/// have alike is left out of them.
+/// The training states of the other processes as files, if this one writes the checkpoint, without what is the same in
+/// all.
 fn states_of_others(t: &Training, snapshot: &Snapshot) -> anyhow::Result<Option<Vec<Vec<u8>>>> {
     if t.workers.is_single() {
         return Ok(Some(Vec::new()));

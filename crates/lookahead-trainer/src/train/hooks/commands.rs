@@ -1,4 +1,4 @@
-//! What is asked of a run: pause, continue, stop, save, set.
+//! Requests to a run: pause, continue, stop, save, set.
 
 use std::ops::ControlFlow::{self, Break, Continue};
 use std::time::{Duration, Instant};
@@ -12,11 +12,11 @@ use super::checkpoints::Saving;
 use crate::controls::Request;
 use crate::train::setup::Training;
 
-/// How often a paused run looks around.
-const MOMENT: Duration = Duration::from_millis(20);
+/// How often a paused run checks for events.
+const POLL: Duration = Duration::from_millis(20);
 
 impl Hooks {
-    /// Does what is asked. A pause lasts until it is ended, by `Continue` or by `Stop`.
+    /// Carries out a request. A pause lasts until `Continue` or `Stop`.
     pub(super) fn handle_command(
         &mut self,
         mut command: Command,
@@ -56,12 +56,12 @@ impl Hooks {
         }
     }
 
-    /// Waits for the next request. A checkpoint on its way is reported in a pause too.
+    /// Waits for the next request, and reports a checkpoint that is written meanwhile.
     fn wait_in_pause(&mut self, t: &Training) -> anyhow::Result<Command> {
         loop {
             self.checkpoints.collect(t, &mut self.events)?;
             self.note_hangup(t);
-            match self.controls.wait(MOMENT) {
+            match self.controls.wait(POLL) {
                 Request::Command(command) => return Ok(command),
                 Request::Timeout => {}
                 Request::DashboardClosed => {
@@ -74,29 +74,29 @@ impl Hooks {
         }
     }
 
-    /// The dashboard closed in a pause. If others can end the pause it lasts; else it ends now.
+    /// The dashboard was closed during a pause, which lasts only if another process can end it.
     fn on_dashboard_closed(&mut self, t: &Training) -> Option<Command> {
         if self.is_open_to_others() {
-            let message = "The dashboard is gone, and the run stays paused: `lookahead ctl RUN_DIR \
-                           continue` lets it go on.";
+            let message = "The dashboard was closed, and the run stays paused. `lookahead ctl RUN_DIR continue` \
+                           continues it.";
             self.events.note(t.state.step, message.to_owned());
             return None;
         }
-        let message = "The dashboard ended in a pause, and nobody is left who could end that: the \
-                       training goes on.";
+        let message = "The dashboard was closed during a pause, and nothing else can end it, so the training \
+                       continues.";
         self.events.warn(t.state.step, message.to_owned());
         Some(Command::Continue)
     }
 
-    /// Whether other processes can ask the run for something.
+    /// Whether other processes can send requests.
     pub(super) fn is_open_to_others(&self) -> bool {
         self.server.is_some()
     }
 
-    /// Notes that the terminal is gone, once, if the training is to continue then.
+    /// Notes once that the terminal was closed, if the training continues without it.
     pub(super) fn note_hangup(&mut self, t: &Training) {
-        if self.controls.terminal_is_gone() {
-            let message = "The terminal is gone (SIGHUP), and the training goes on without it.";
+        if self.controls.terminal_was_closed() {
+            let message = "The terminal was closed (SIGHUP). The training continues without it.";
             self.events.note(t.state.step, message.to_owned());
         }
     }

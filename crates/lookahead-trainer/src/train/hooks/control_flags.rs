@@ -1,5 +1,5 @@
-//! What several processes do about what is asked of one: the same, where a cycle begins, or now and then
-//! within a long one.
+//! Requests to a run of several processes: all exchange them at the start of a cycle, and now and then within a long
+//! one, and do the same.
 
 use std::ops::ControlFlow::{self, Break, Continue};
 use std::time::{Duration, Instant};
@@ -14,15 +14,15 @@ use crate::controls::Request;
 use crate::distributed::ControlFlags;
 use crate::train::setup::Training;
 
-/// Steps from one meeting to the next, if there are no cycles.
+/// Steps from one exchange to the next without Lookahead.
 const EVERY: u64 = 10;
-/// And if cycles are long: whoever asks for a stop does not wait for the end of one.
+/// Within a long cycle, so that a request to stop does not wait for its end.
 const WITHIN_A_CYCLE: u64 = 100;
-/// How often the processes exchange whether a pause continues.
+/// How often the processes exchange requests in a pause.
 const PAUSE: Duration = Duration::from_millis(500);
 
 impl Hooks {
-    /// Where a cycle begins, all do what any of them is asked for.
+    /// All processes do what is requested of any of them. `Break` if that is to stop.
     pub(super) fn exchange_requests(
         &mut self,
         t: &mut Training,
@@ -33,7 +33,7 @@ impl Hooks {
         t.context(&mut self.events).read_losses()?;
         let overdue = self.checkpoints.is_overdue();
         let mut own = ControlFlags { checkpoint: overdue, ..ControlFlags::default() };
-        // After a signal the answer is Stop however often it is asked.
+        // After a signal every poll returns Stop.
         while !own.stop
             && let Some(command) = self.controls.poll()
         {
@@ -66,7 +66,7 @@ impl Hooks {
             match self.controls.wait(PAUSE) {
                 Request::Command(command) => self.update_flags(command, &mut own, t),
                 Request::Timeout => {}
-                // Whoever could end the pause here is gone.
+                // The pause can no longer be ended here.
                 Request::DashboardClosed => {
                     self.events.observer.close_dashboard();
                     own.pause = self.is_open_to_others() && own.pause;
@@ -87,8 +87,8 @@ impl Hooks {
         Ok(if all.stop { Break(()) } else { Continue(()) })
     }
 
-    /// How this process fared since the last meeting: mean loss, seconds a step without waiting, seconds
-    /// of waiting, distance of θ from the mean in the last sync. NaN before the first step or sync.
+    /// This process's report since the last exchange: mean loss, seconds per step without waiting, seconds of
+    /// waiting, distance of θ from the mean in the last sync. NaN before the first step or sync.
     fn own_report(&mut self, t: &mut Training) -> [f64; 4] {
         let (loss, steps) = self.events.observer.take_mean_loss();
         let waited = t.workers.take_wait().as_secs_f64();
@@ -111,7 +111,7 @@ impl Hooks {
     }
 }
 
-/// Whether the processes meet before this step. All of them know.
+/// Whether the processes exchange requests before this step: the same in all.
 fn is_time(t: &mut Training) -> bool {
     !t.has_pending_work()
         && match t.optimizer.lookahead() {

@@ -5,16 +5,16 @@ use std::time::Instant;
 use lookahead_run::RunFolder;
 use lookahead_run::checkpoint::fingerprint_of;
 
-use crate::checkpointing::AGAIN;
+use crate::checkpointing::RETRY;
 
 /// Whether `config.toml` has all settings that were accepted.
 #[derive(Debug)]
 pub(super) struct KeptConfig {
-    /// Nothing is kept of a run without a folder.
+    /// None in a process that has no run folder.
     folder: Option<RunFolder>,
-    /// When to try again, where it lacks some.
+    /// When to retry, if it lacks some.
     again: Option<Instant>,
-    /// What has to be reported: that it is behind, or up to date again.
+    /// To be reported: that it is outdated, or up to date again.
     news: Option<Result<String, String>>,
 }
 
@@ -23,29 +23,26 @@ impl KeptConfig {
         KeptConfig { folder, again: None, news: None }
     }
 
-    /// Writes the configuration.
-    ///
-    /// # Errors
-    /// A sentence, where the disk refuses.
+    /// Writes the configuration. The error is a sentence.
     pub(super) fn write(&mut self, text: &str) -> Result<(), String> {
         let Some(folder) = &self.folder else { return Ok(()) };
-        let was_behind = self.is_behind();
+        let was_outdated = self.is_outdated();
         match folder.write_config(text) {
             Ok(()) => {
                 self.again = None;
-                if was_behind {
+                if was_outdated {
                     let message = "`config.toml` has the changed settings now.".to_owned();
                     self.news = Some(Ok(message));
                 }
                 Ok(())
             }
             Err(error) => {
-                self.again = Some(Instant::now() + AGAIN);
-                if !was_behind {
+                self.again = Some(Instant::now() + RETRY);
+                if !was_outdated {
                     self.news = Some(Err(format!(
-                        "`config.toml` could not be written: {error} The changed settings hold in \
-                         this run, and it is tried again. Checkpoints saved meanwhile have them, and \
-                         a resume takes them from there."
+                        "`config.toml` could not be written: {error} The changed settings hold in this run, and \
+                         writing is retried. Checkpoints saved meanwhile have them, and a resume reads them from \
+                         there."
                     )));
                 }
                 Err(error.to_string())
@@ -54,11 +51,11 @@ impl KeptConfig {
     }
 
     /// Whether accepted settings are missing in it.
-    pub(super) fn is_behind(&self) -> bool {
+    pub(super) fn is_outdated(&self) -> bool {
         self.again.is_some()
     }
 
-    /// Whether it is time to try again.
+    /// Whether it is time to retry.
     pub(super) fn is_due(&self) -> bool {
         self.again.is_some_and(|at| at <= Instant::now())
     }
@@ -68,9 +65,9 @@ impl KeptConfig {
         self.news.take()
     }
 
-    /// What tells the file as it is from others, where settings are missing in it.
+    /// A hash of the file, if settings are missing in it.
     pub(super) fn outdated(&self) -> Option<i64> {
-        let folder = self.folder.as_ref().filter(|_| self.is_behind())?;
+        let folder = self.folder.as_ref().filter(|_| self.is_outdated())?;
         folder.read_config().ok().map(|text| fingerprint_of(text.as_bytes()))
     }
 }

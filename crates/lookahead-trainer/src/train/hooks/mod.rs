@@ -189,9 +189,7 @@ impl Hooks {
                 self.server = Some(server);
                 None
             }
-            Err(error) => {
-                Some(format!("{error} `lookahead ctl` and the dashboard can't control the run."))
-            }
+            Err(error) => Some(format!("{error} Other processes can't control the run.")),
         }
     }
 

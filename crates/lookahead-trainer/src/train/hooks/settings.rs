@@ -1,9 +1,8 @@
-//! Settings that change while the run lives.
+//! Settings that change during the run.
 //!
-//! A change is checked when it is asked for, by the same checks as the file's, and takes effect
-//! before the next step, `lookahead.k` from the next cycle on.
-//! The configuration in the run's folder has it before the request is answered, so that a run that is
-//! killed a moment later is resumed with it.
+//! A change is checked like the config file when it is requested, and takes effect before the next step, or with the
+//! next cycle for `lookahead.k`. The `config.toml` in the run's folder has it before the request is answered, so that a
+//! run that is killed a moment later resumes with it.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -18,8 +17,8 @@ use crate::config::mutable_keys::{LEARNING_RATE, LIVE, PERIOD, SLOW_STEP_SIZE, m
 use crate::config::{Config, Override};
 use crate::train::setup::Training;
 
-/// The configuration as it is once all that was accepted has taken effect: what the next change is
-/// checked against, and what `config.toml` holds. Shared with the threads that are asked.
+/// The configuration with all accepted changes: the next change is checked against it, and `config.toml` holds it.
+/// Shared with the threads that take requests.
 #[derive(Debug, Clone)]
 pub struct Settings(Arc<Mutex<Accepted>>);
 
@@ -28,22 +27,19 @@ struct Accepted {
     config: Config,
     kept: KeptConfig,
     /// Accepted on another thread, and not yet in effect.
-    on_their_way: VecDeque<Setting>,
+    pending: VecDeque<Setting>,
 }
 
 impl Settings {
-    /// Begins with a configuration, which the run's folder has too; a run without a folder keeps none.
-    pub fn new(config: Config, folder: Option<RunFolder>) -> Self {
-        let (kept, on_their_way) = (KeptConfig::new(folder), VecDeque::new());
-        Settings(Arc::new(Mutex::new(Accepted { config, kept, on_their_way })))
+    /// Starts with a configuration, which the run's folder has too.
+    pub(crate) fn new(config: Config, folder: Option<RunFolder>) -> Self {
+        let (kept, pending) = (KeptConfig::new(folder), VecDeque::new());
+        Settings(Arc::new(Mutex::new(Accepted { config, kept, pending })))
     }
 
-    /// Checks a change, counts it as accepted where `pass_on` finds a place for it, and writes it to
-    /// `config.toml`. Returns why that could not be written, if so.
-    ///
-    /// # Errors
-    /// A sentence, where the change can't be; what `pass_on` says.
-    pub fn accept(
+    /// Checks a change, accepts it if `pass_on` does, and writes it to `config.toml`. Returns why that could not be
+    /// written, if so. The error is a sentence.
+    pub(crate) fn accept(
         &self,
         setting: &Setting,
         pass_on: impl FnOnce() -> Result<(), String>,
@@ -51,25 +47,25 @@ impl Settings {
         let mut accepted = self.lock();
         let after = changed(&accepted.config, setting)?;
         pass_on()?;
-        accepted.on_their_way.push_back(setting.clone());
+        accepted.pending.push_back(setting.clone());
         accepted.config = after;
         Ok(accepted.keep().err())
     }
 
-    /// A change has been dealt with, and the configuration is as `now` but for those on their way.
+    /// Removes a change that was carried out or refused; the configuration is `now`, and the pending changes.
     fn done(&self, setting: &Setting, now: Config) {
         let mut accepted = self.lock();
-        if accepted.on_their_way.front() == Some(setting) {
-            accepted.on_their_way.pop_front();
+        if accepted.pending.front() == Some(setting) {
+            accepted.pending.pop_front();
         }
-        // By keys of the dashboard it comes without having been accepted, and it may have been refused.
-        if accepted.on_their_way.is_empty() && accepted.config != now {
+        // A change by the dashboard's keys was not accepted before, and it may have been refused.
+        if accepted.pending.is_empty() && accepted.config != now {
             accepted.config = now;
             let _ = accepted.keep();
         }
     }
 
-    /// What tells the `config.toml` that lacks accepted changes, where they could not be written.
+    /// A hash of the `config.toml`, if it lacks accepted changes.
     pub(super) fn outdated_config(&self) -> Option<i64> {
         self.lock().kept.outdated()
     }
@@ -86,13 +82,12 @@ impl Accepted {
 }
 
 impl Settings {
-    /// Writes changes to `config.toml` that could not be written, if it is time to try again, or `now` in any
-    /// case; and reports what came of the last attempt.
+    /// Retries writing `config.toml`, if it is time for that or `now`, and reports the result of the last attempt.
     pub(super) fn keep(&self, step: u64, events: &mut Events, now: bool) {
         let news = {
-            // A thread that holds it is writing just now.
+            // Another thread is writing it.
             let Ok(mut accepted) = self.0.try_lock() else { return };
-            if accepted.kept.is_behind() && (now || accepted.kept.is_due()) {
+            if accepted.kept.is_outdated() && (now || accepted.kept.is_due()) {
                 let _ = accepted.keep();
             }
             accepted.kept.take_news()
@@ -104,8 +99,8 @@ impl Settings {
         }
     }
 
-    /// Changes a setting, and records that. A change that is refused is recorded as a warning: whoever asked
-    /// through the socket has been refused before.
+    /// Changes a setting, and records that. A change that is refused is recorded as a warning; the sender of a request
+    /// through the socket has got the refusal before.
     pub(super) fn set(
         &self,
         setting: &Setting,
@@ -130,13 +125,12 @@ fn refuse_without_use(config: &Config, key: &str) -> Result<(), String> {
     match (key, least) {
         (LEARNING_RATE, _) => Ok(()),
         (_, None) => Err(format!(
-            "`{key}` means nothing to this run, which trains without Lookahead: that can't change, \
-             so start a new run with `lookahead train`."
+            "`{key}` has no meaning in this run, which trains without Lookahead. That can't change: start a new run with \
+             `lookahead train`."
         )),
         (SLOW_STEP_SIZE, Some(least)) if least > 0.0 => Err(format!(
-            "`{key}` has no effect here, since `lookahead.adaptive_alpha`, which is {least}, has α \
-             chosen at each sync: stop the run, and say `lookahead resume RUN_DIR --set \
-             lookahead.adaptive_alpha=0 --set {key}=…`."
+            "`{key}` has no effect here: `lookahead.adaptive_alpha`, which is {least}, chooses α at each sync. Stop the \
+             run, and use `lookahead resume RUN_DIR --set lookahead.adaptive_alpha=0 --set {key}=…`."
         )),
         _ => Ok(()),
     }
@@ -150,11 +144,11 @@ fn changed(config: &Config, setting: &Setting) -> Result<Config, String> {
     }
     refuse_without_use(config, key)?;
     let value = toml::Value::try_from(value).map_err(|_| {
-        format!("`{key}` can't become {value}: give it a value such as those in `configs/`.")
+        format!("`{key}` can't become {value}: it must be a value that TOML can express.")
     })?;
     let set = Override::of_value(key, value);
     let loaded = Config::parse("config.toml", &config.to_toml(), std::slice::from_ref(&set));
-    // The place of a fault is the command, or a file that nobody looks at now.
+    // The location of a fault is left out: it is the command.
     loaded
         .map(|loaded| loaded.config)
         .map_err(|error| format!("`{key}` can't become {}. {}", set.value, error.message()))
@@ -162,14 +156,12 @@ fn changed(config: &Config, setting: &Setting) -> Result<Config, String> {
 
 fn no_live_setting(key: &str) -> String {
     let settable = LIVE.join(", ");
-    let otherwise = match may_change(key) {
-        true => format!(
-            "stop the run, and say `lookahead resume RUN_DIR --set {key}=…`, or set one that can: \
-             {settable}."
-        ),
-        false => format!("set one of those that can: {settable}."),
+    let resume = if may_change(key) {
+        format!("Stop the run, and use `lookahead resume RUN_DIR --set {key}=…`. ")
+    } else {
+        String::new()
     };
-    format!("`{key}` can't change while the run lives: {otherwise}")
+    format!("`{key}` can't change during the run. {resume}These can: {settable}.")
 }
 
 fn change(setting: &Setting, t: &mut Training, events: &mut Events) -> anyhow::Result<()> {

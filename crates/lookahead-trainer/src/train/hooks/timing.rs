@@ -1,16 +1,14 @@
 //! Where the time of a training goes.
 //!
-//! The clock is looked at where one part ends and another begins, and nothing else is done there. On
-//! a GPU the kernels of an operation run after the call that launches them has returned. Waiting for
-//! them at every border would slow the training down, so there the parts tell how long the calls
-//! took, and the waiting falls to the part that reads a value back: as a rule the loss, within
-//! [`Phase::ForwardBackward`].
+//! The clock is read between two phases. On a GPU the kernels of an operation run after the call that launches them has
+//! returned. Waiting for them between phases would slow the training down, so there a phase has the time of its calls,
+//! and the waiting falls to the phase that reads a value back: usually the loss, within [`Phase::ForwardBackward`].
 
 use std::time::{Duration, Instant};
 
 use lookahead_run::event::Timing;
 
-/// What the training does.
+/// A part of a training step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Phase {
     /// Getting a batch.
@@ -29,38 +27,38 @@ pub enum Phase {
     Checkpoint,
 }
 
-/// Sums of what the parts took since the last report.
+/// Sums of the phases' times since the last report.
 #[derive(Debug)]
 pub struct PhaseTimer {
-    /// When the present report began, pauses left out.
+    /// When the present report began, without pauses.
     began: Instant,
-    /// The last border between two parts.
-    border: Instant,
+    /// When the present phase began.
+    phase_began: Instant,
     sums: Timing,
 }
 
-/// From one report to the next, at least.
+/// The shortest time between two reports.
 pub const INTERVAL: Duration = Duration::from_secs(1);
 
 impl Default for PhaseTimer {
     fn default() -> Self {
         let now = Instant::now();
-        PhaseTimer { began: now, border: now, sums: Timing::default() }
+        PhaseTimer { began: now, phase_began: now, sums: Timing::default() }
     }
 }
 
 impl PhaseTimer {
-    /// Begins from nothing.
+    /// Starts from zero.
     pub fn restart(&mut self) {
         *self = PhaseTimer::default();
     }
 
-    /// A part begins: what came before it is in none.
+    /// A phase begins: the time before it counts for none.
     pub fn begin(&mut self) {
-        self.border = Instant::now();
+        self.phase_began = Instant::now();
     }
 
-    /// What was done since the last border was this part, and the next one begins.
+    /// A phase ends, and the next one begins.
     pub fn end(&mut self, part: Phase) {
         self.end_at(part, Instant::now());
     }
@@ -76,8 +74,8 @@ impl PhaseTimer {
             Phase::Evaluation => &mut sums.evaluation,
             Phase::Checkpoint => &mut sums.checkpoint,
         };
-        *sum += now.saturating_duration_since(self.border).as_secs_f64();
-        self.border = now;
+        *sum += now.saturating_duration_since(self.phase_began).as_secs_f64();
+        self.phase_began = now;
     }
 
     /// A step was taken.
@@ -85,12 +83,12 @@ impl PhaseTimer {
         self.sums.steps += 1;
     }
 
-    /// The training did nothing for so long.
+    /// Leaves out a pause.
     pub fn leave_out(&mut self, pause: Duration) {
         self.began += pause;
     }
 
-    /// A report, if it is time for one and a step was taken since the last; the next begins with it.
+    /// A report, if it is time for one and a step was taken since the last; then the next one begins.
     pub fn report(&mut self) -> Option<Timing> {
         self.report_at(Instant::now())
     }

@@ -28,7 +28,7 @@ fn a_change_is_checked_as_in_the_file() {
         ("probe.every_syncs", json!(-1), "expected u64"),
         ("train.epochs", json!(3), "`lookahead resume RUN_DIR --set train.epochs=…`"),
         ("train.seed", json!(3), "can: optimizer.lr, lookahead.k, lookahead.alpha, probe."),
-        ("lookahead", json!(false), "`lookahead` can't change while the run lives"),
+        ("lookahead", json!(false), "`lookahead` can't change during the run"),
     ] {
         let error = changed(&config, &setting(key, value)).unwrap_err();
         assert!(error.contains(words) && error.ends_with('.'), "{key}: {error}");

@@ -9,7 +9,7 @@ fn each_part_gets_its_own_time_and_the_rest_gets_none() {
     clock.end_at(Phase::ForwardBackward, at(300));
     clock.end_at(Phase::InnerStep, at(350));
     // Writing the log.
-    clock.border = at(450);
+    clock.phase_began = at(450);
     clock.end_at(Phase::Data, at(500));
     clock.end_at(Phase::Sync, at(600));
     clock.end_at(Phase::Probe, at(650));

@@ -1,0 +1,63 @@
+//! Sentences about syncs that a configuration does not reach.
+
+use super::setup::Training;
+use crate::config::mutable_keys::PERIOD;
+use crate::usage::UsageError;
+
+impl Training {
+    /// A warning if the only sync of a new run is the last one, and a usage error if it has none at all.
+    pub(crate) fn check_syncs(&self) -> Result<Option<String>, UsageError> {
+        let Some(lookahead) = &self.config.lookahead else { return Ok(None) };
+        let (k, steps) = (lookahead.k, self.total_steps);
+        if k <= steps {
+            return Ok(None);
+        }
+        let key = self.config.train.deciding_key();
+        let fact = format!("`lookahead.k` is {k}, and the run takes {steps} steps (`{key}`)");
+        if lookahead.final_sync {
+            return Ok(Some(format!(
+                "{fact}: the slow weights move only once, in the last sync at its end. For more syncs, use a k of \
+                 at most {steps}, or more steps."
+            )));
+        }
+        Err(UsageError::new(format!(
+            "{fact}, and `lookahead.final_sync` is false: without a sync the slow weights, the result, would never \
+             move. Use a k of at most {steps}, more steps, or `lookahead.final_sync=true`."
+        )))
+    }
+
+    /// A warning if no cycle of `k` ends in the steps that are left after the current one.
+    pub(crate) fn syncs_to_come(&self) -> Option<String> {
+        let lookahead = self.config.lookahead.as_ref()?;
+        let k = lookahead.k;
+        let mut left = self.total_steps.saturating_sub(self.state.step) + self.optimizer.phase();
+        let mut what = "the";
+        if let (Some(now), Some(_)) = self.optimizer.k() {
+            left = left.checked_sub(now)?;
+            what = "the next cycle's";
+        }
+        if left == 0 || k <= left {
+            return None;
+        }
+        let fact =
+            format!("No cycle of {k} steps (`lookahead.k`) ends in {what} {left} remaining steps");
+        Some(if lookahead.final_sync {
+            format!("{fact}: they reach the slow weights only in the last sync at the run's end.")
+        } else {
+            format!(
+                "{fact}, and `lookahead.final_sync` is false: they never reach the slow weights, the result. Use a \
+                 smaller k, more steps, or `lookahead.final_sync=true`."
+            )
+        })
+    }
+
+    /// A sentence if a k was set that the current cycle does not have yet.
+    pub(crate) fn pending_k(&self) -> Option<String> {
+        let (Some(now), Some(next)) = self.optimizer.k() else { return None };
+        let left = now.saturating_sub(self.optimizer.phase());
+        let step = self.state.step + left;
+        Some(format!(
+            "`{PERIOD}` becomes {next} after the next sync, in {left} steps, at step {step}."
+        ))
+    }
+}
