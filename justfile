@@ -104,7 +104,8 @@ test *ARGS: _setup
         cargo nextest run {{ tests }} "$@" || status=$?
         {{ just }} _slowest
         if [[ $status -ne 0 ]]; then exit "$status"; fi
-        if [[ $# -eq 0 ]]; then cargo test {{ tests }} --doc; fi
+        # Each doctest is a process too.
+        if [[ $# -eq 0 ]]; then RUST_TEST_THREADS={{ num_cpus() }} cargo test {{ tests }} --doc; fi
     else
         cargo test {{ tests }} "$@" -- --test-threads=1
     fi
