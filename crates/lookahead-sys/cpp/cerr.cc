@@ -1,4 +1,4 @@
-// std::cerr, handed to Rust.
+// Hands what is written to std::cerr to Rust.
 
 #include <iostream>
 #include <streambuf>
@@ -10,7 +10,13 @@ namespace lookahead {
 
 namespace {
 
+using Write = rust::Fn<void(rust::Slice<const std::uint8_t>)>;
+using Flush = rust::Fn<void()>;
+
 class ToRust : public std::streambuf {
+ public:
+  ToRust(Write write, Flush flush) : write_(write), flush_(flush) {}
+
  protected:
   int_type overflow(int_type character) override {
     if (!traits_type::eq_int_type(character, traits_type::eof())) {
@@ -21,22 +27,25 @@ class ToRust : public std::streambuf {
   }
 
   std::streamsize xsputn(const char* text, std::streamsize count) override {
-    write_cerr({reinterpret_cast<const std::uint8_t*>(text), static_cast<std::size_t>(count)});
+    write_({reinterpret_cast<const std::uint8_t*>(text), static_cast<std::size_t>(count)});
     return count;
   }
 
   int sync() override {
-    flush_cerr();
+    flush_();
     return 0;
   }
+
+ private:
+  Write write_;
+  Flush flush_;
 };
 
 }  // namespace
 
-void redirect_cerr() {
-  // Never freed: what is destroyed at the end of the program may still have something to print.
-  static ToRust* buffer = new ToRust;
-  std::cerr.rdbuf(buffer);
+void redirect_cerr(Write write, Flush flush) {
+  // Never freed: destructors that run at the end of the program may still print.
+  std::cerr.rdbuf(new ToRust(write, flush));
 }
 
 }  // namespace lookahead

@@ -124,8 +124,8 @@ void end_autocast(AutocastState before);
 // The allocator.
 bool keep_freed_memory();
 
-// Output of the libraries below.
-void redirect_cerr();
+// What libtorch and the libraries below it print.
+void redirect_cerr(rust::Fn<void(rust::Slice<const std::uint8_t>)> write, rust::Fn<void()> flush);
 
 // A copy in page-locked memory.
 Tensor* pin_memory(const Tensor* tensor);

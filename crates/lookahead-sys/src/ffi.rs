@@ -3,8 +3,6 @@
 //! C++ exceptions arrive as [`cxx::Exception`]. Tensors cross as pointers to `at::Tensor`, which
 //! is what tch holds behind every `Tensor`.
 
-use crate::cerr::{flush_cerr, write_cerr};
-
 #[cxx::bridge(namespace = "lookahead")]
 pub(crate) mod bridge {
     /// Which of libtorch's optimizers an object is.
@@ -129,11 +127,6 @@ pub(crate) mod bridge {
         timeout: u64,
     }
 
-    extern "Rust" {
-        fn write_cerr(text: &[u8]);
-        fn flush_cerr();
-    }
-
     unsafe extern "C++" {
         include!("lookahead-sys/cpp/shim.h");
 
@@ -237,7 +230,7 @@ pub(crate) mod bridge {
         fn stop_batch_statistics() -> Result<Vec<BatchStatistic>>;
 
         fn keep_freed_memory() -> bool;
-        fn redirect_cerr();
+        fn redirect_cerr(write: fn(&[u8]), flush: fn());
         unsafe fn pin_memory(tensor: *const Tensor) -> Result<*mut Tensor>;
         fn normalized_images(
             pixels: &[u8],
