@@ -135,7 +135,7 @@ fn an_lstm_trains_in_bf16_without_avx512_and_says_what_is_f32() {
     let bf16 = sets(&["train.autocast=bf16"]);
     without_avx512(&sandbox, &train("wide", &[]));
     let trained = without_avx512(&sandbox, &train("bf16", &bf16));
-    let note = "no instructions to compute an LSTM in bfloat16";
+    let note = "can't compute an LSTM in bfloat16";
     let run = "runs/bf16";
     let more = sets(&["train.max_steps=31"]);
     let resumed = without_avx512(&sandbox, &[&["resume", run], &more[..]].concat());

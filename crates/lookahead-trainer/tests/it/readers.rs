@@ -161,18 +161,21 @@ fn a_returning_reader_learns_how_many_events_are_missing() {
     assert_eq!(ended(&mut child), Some(0));
     let events: Vec<serde_json::Value> = read.join().unwrap();
     let message = |event: &serde_json::Value| event["message"].as_str().unwrap_or("").to_owned();
-    let gaps: Vec<usize> = (0..events.len())
-        .filter(|&at| message(&events[at]).contains("events are missing here"))
-        .collect();
-    assert_eq!(gaps.len(), 1);
-    let missing: usize = message(&events[gaps[0]]).split(' ').next().unwrap().parse().unwrap();
-    let log = sandbox.records("run");
-    assert_eq!(events.len() - 1 + missing, log.len());
+    // A busy machine may make the reader miss events a second time.
+    let counts = |messages: &[String], words: &str| -> Vec<usize> {
+        let counting = messages.iter().filter(|message| message.contains(words));
+        counting.map(|message| message.split(' ').next().unwrap().parse().unwrap()).collect()
+    };
+    let messages: Vec<String> = events.iter().map(message).collect();
+    let gaps = counts(&messages, "events are missing here");
+    let missing: usize = gaps.iter().sum();
+    assert!(missing > 0);
+    assert_eq!(events.len() - gaps.len() + missing, sandbox.records("run").len());
     let end = serde_json::from_value::<RunEnded>(events.last().unwrap().clone()).unwrap();
     assert_eq!(end.status, Status::Stopped);
-    let counted =
-        format!("{missing} events were dropped, because standard output was not being read.");
-    assert!(warnings(&sandbox).contains(&counted), "{:?}", warnings(&sandbox));
+    let words = "events were dropped, because standard output was not being read.";
+    let counted: usize = counts(&warnings(&sandbox), words).iter().sum();
+    assert_eq!(counted, missing, "{:?}", warnings(&sandbox));
 }
 
 /// Like `--json > FILE` on a full disk: missing output is reported, and the run is saved.
