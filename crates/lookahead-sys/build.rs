@@ -1,11 +1,35 @@
-//! Compiles the C++ shim against the libtorch that torch-sys found, and tells dependent crates
-//! how to link programs against it.
+//! Compiles the C++ shim against torch-sys's libtorch, and passes the link arguments for programs to dependent
+//! crates.
 
 use std::env;
 use std::path::{Path, PathBuf};
 
-/// Separates the arguments in the metadata `link_args`; no path contains it.
+/// Separates the arguments in the metadata `link_args`; no path contains this.
 const SEPARATOR: &str = "\u{1f}";
+
+/// The files in `cpp`.
+const FILES: [&str; 20] = [
+    "adaptive",
+    "arithmetic",
+    "autocast",
+    "batch_statistics",
+    "buckets",
+    "cerr",
+    "distributed",
+    "finite",
+    "fused",
+    "generator",
+    "images",
+    "inference",
+    "memory",
+    "memory_format",
+    "nccl_backend",
+    "norm",
+    "ops",
+    "optimizer",
+    "sync",
+    "tensor",
+];
 
 fn main() {
     println!("cargo:rerun-if-changed=cpp");
@@ -15,10 +39,10 @@ fn main() {
     println!("cargo:rerun-if-env-changed=CUDA_HOME");
     println!("cargo:rerun-if-env-changed=CUDA_PATH");
 
-    // torch-sys hands this over to the crates that depend on it directly.
+    // torch-sys passes this to its direct dependents.
     let lib = PathBuf::from(
         env::var_os("DEP_TCH_LIBTORCH_LIB")
-            .expect("torch-sys tells where libtorch's libraries are"),
+            .expect("torch-sys sets the folder of libtorch's libraries"),
     );
     // Clippy, for which cargo runs this file separately, links nothing.
     let wrapper = env::var_os("RUSTC_WORKSPACE_WRAPPER").map(PathBuf::from).unwrap_or_default();
@@ -36,7 +60,7 @@ fn main() {
 }
 
 fn include_root(lib: &Path) -> PathBuf {
-    // With LIBTORCH_USE_PYTORCH torch-sys asks Python instead, and looks at no other variable.
+    // With LIBTORCH_USE_PYTORCH torch-sys asks Python, and ignores the other variables.
     let python = env::var_os("LIBTORCH_USE_PYTORCH").is_some();
     match env::var_os("LIBTORCH_INCLUDE").filter(|_| !python) {
         Some(root) => PathBuf::from(root).join("include"),
@@ -44,13 +68,13 @@ fn include_root(lib: &Path) -> PathBuf {
     }
 }
 
-/// The folders of the headers that c10d's NCCL backend asks for; none where libtorch has no CUDA, or
-/// where one of them is missing: then processes on GPUs meet over Gloo.
+/// The folders of the headers that c10d's NCCL backend includes. None if libtorch has no CUDA or a header is
+/// missing: then processes on GPUs use Gloo.
 fn nccl_headers(lib: &Path) -> Vec<PathBuf> {
     if !lib.join("libtorch_cuda.so").exists() {
         return Vec::new();
     }
-    // As NVIDIA's wheels lie beside torch's: those of the libraries that it is used with come first.
+    // NVIDIA's wheels beside torch's come first, because their versions match.
     let beside = lib.ancestors().nth(2).map(|packages| packages.join("nvidia"));
     let wheels = beside.and_then(|folder| folder.read_dir().ok()).into_iter().flatten().flatten();
     let mut folders: Vec<PathBuf> = wheels.map(|package| package.path().join("include")).collect();
@@ -64,10 +88,9 @@ fn nccl_headers(lib: &Path) -> Vec<PathBuf> {
             Some(folder) => found.push(folder.clone()),
             None => {
                 println!(
-                    "cargo:warning=libtorch has CUDA, and {header} is in none of the folders where it is \
-                     looked for: processes on several GPUs will meet over Gloo, which is slower than \
-                     NCCL. Set CUDA_HOME to a CUDA toolkit with NCCL's headers, and build again after \
-                     `cargo clean --release --package lookahead-sys`."
+                    "cargo:warning=libtorch has CUDA, but {header} was not found: processes on several GPUs \
+                     will use Gloo, which is slower than NCCL. Set CUDA_HOME to a CUDA toolkit with NCCL's \
+                     headers, and build again after `cargo clean --release --package lookahead-sys`."
                 );
                 return Vec::new();
             }
@@ -79,8 +102,8 @@ fn nccl_headers(lib: &Path) -> Vec<PathBuf> {
 fn compile(include: &Path, nccl_headers: &[PathBuf]) {
     let abi = env::var("LIBTORCH_CXX11_ABI").unwrap_or_else(|_| "1".to_owned());
     let mut build = cxx_build::bridge("src/ffi.rs");
-    // ATen's parallel loops are OpenMP's, on the runtime that libtorch itself uses. Another compiler
-    // might bring a runtime of its own beside it: there the loops run on one thread.
+    // ATen's parallel loops use OpenMP, on libtorch's own runtime. Another compiler might add a second runtime:
+    // there the loops run on one thread.
     let openmp = build.get_compiler().is_like_gnu();
     if openmp {
         build.flag("-fopenmp");
@@ -89,32 +112,13 @@ fn compile(include: &Path, nccl_headers: &[PathBuf]) {
         build.define("LOOKAHEAD_NCCL", None);
     }
     build
-        .file("cpp/adaptive.cc")
-        .file("cpp/arithmetic.cc")
-        .file("cpp/autocast.cc")
-        .file("cpp/batch_statistics.cc")
-        .file("cpp/buckets.cc")
-        .file("cpp/cerr.cc")
-        .file("cpp/distributed.cc")
-        .file("cpp/finite.cc")
-        .file("cpp/fused.cc")
-        .file("cpp/generator.cc")
-        .file("cpp/images.cc")
-        .file("cpp/inference.cc")
-        .file("cpp/memory.cc")
-        .file("cpp/memory_format.cc")
-        .file("cpp/nccl_backend.cc")
-        .file("cpp/norm.cc")
-        .file("cpp/ops.cc")
-        .file("cpp/optimizer.cc")
-        .file("cpp/sync.cc")
-        .file("cpp/tensor.cc")
-        // What libtorch's header of its Gloo backend includes, and the wheel does not bring.
+        .files(FILES.iter().map(|name| format!("cpp/{name}.cc")))
+        // For Gloo's headers, which libtorch's wheel lacks.
         .include("cpp")
         .std("c++17")
-        // As torch-sys compiles its half: both pass C++ strings to the same libtorch.
+        // Like torch-sys: both pass C++ strings to the same libtorch.
         .define("_GLIBCXX_USE_CXX11_ABI", abi.as_str())
-        // As libtorch is compiled: some of its classes have members for checks alone.
+        // Like libtorch: some of its classes have members only for checks.
         .define("NDEBUG", None)
         .flag("-isystem")
         .flag(include.display().to_string())
@@ -123,16 +127,16 @@ fn compile(include: &Path, nccl_headers: &[PathBuf]) {
         .flags(
             nccl_headers
                 .iter()
-                // Where the compiler looks by itself, last; earlier, its own headers would not find it.
+                // A system folder, which the compiler's own headers must find in its usual order.
                 .filter(|folder| *folder != Path::new("/usr/include"))
                 .flat_map(|folder| ["-isystem".to_owned(), folder.display().to_string()]),
         )
-        // libtorch's headers warn about themselves even as system headers, through templates.
+        // libtorch's headers cause warnings even as system headers, through templates.
         .flag_if_supported("-Wno-unused-parameter")
-        // Loops over weights are what this is for, in a debug build of the program too.
+        // The loops over weights must be fast in a debug build too.
         .opt_level(3)
         .flag_if_supported("-fno-math-errno")
-        // The same bits on every processor: no multiply-add where one has it and another has not.
+        // Identical to the bit on every processor: no fused multiply-add.
         .flag_if_supported("-ffp-contract=off")
         .compile("lookahead-shim");
     if openmp {
@@ -140,13 +144,13 @@ fn compile(include: &Path, nccl_headers: &[PathBuf]) {
     }
 }
 
-/// What a program that uses libtorch must be linked with, beyond what torch-sys asks for.
+/// The link arguments of a program on libtorch, beyond those of torch-sys.
 fn link_arguments(lib: &Path) -> Vec<String> {
     let mut arguments = vec![format!("-Wl,-rpath,{}", lib.display())];
     if lib.join("libtorch_cuda.so").exists() {
-        // No symbol of libtorch_cuda is named by a Rust program: the library registers its kernels
-        // when it is loaded. The linker would drop it as unneeded, and CUDA with it. Without
-        // libtorch_cuda there the same flags would make the program ask for it and not start.
+        // A Rust program names no symbol of libtorch_cuda, which registers its kernels when it is loaded, so the
+        // linker would drop it, and CUDA with it. If the library is missing, the same flags would keep the
+        // program from starting.
         arguments.extend([
             "-Wl,--no-as-needed".to_owned(),
             format!("-L{}", lib.display()),

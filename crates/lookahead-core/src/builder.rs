@@ -1,4 +1,4 @@
-//! How a Lookahead is put together.
+//! Building a Lookahead.
 
 use std::sync::Arc;
 
@@ -13,8 +13,7 @@ use crate::{
     TransferDtype, WrappedOptimizer,
 };
 
-/// Settings of a [`Lookahead`] that is about to be built: k is 5 and α is 0.5 unless set, the
-/// paper's values.
+/// Builds a [`Lookahead`]. By default k is 5 and α is 0.5, the paper's values.
 ///
 /// ```
 /// use lookahead_core::{Lookahead, MomentumPolicy, NonFinite, Schedule, fused};
@@ -36,11 +35,11 @@ pub struct Builder<Source> {
     settings: Settings,
 }
 
-/// An inner optimizer that is still a configuration.
+/// The configuration of an inner optimizer.
 #[derive(Debug, Clone)]
 pub struct FromConfig<C>(pub(crate) C);
 
-/// An inner optimizer that is built.
+/// An inner optimizer that is already built.
 #[derive(Debug, Clone)]
 pub struct FromOptimizer<O>(pub(crate) O);
 
@@ -49,7 +48,7 @@ impl<Source> Builder<Source> {
         Builder { source, settings: Settings::default() }
     }
 
-    /// Sets all that is plain data at once.
+    /// Sets all fields of the configuration.
     pub fn config(mut self, config: LookaheadConfig) -> Self {
         self.settings.config = config;
         self
@@ -61,29 +60,28 @@ impl<Source> Builder<Source> {
         self
     }
 
-    /// Lets k change over the training; [`k`](Self::k) is where it begins.
+    /// Sets the schedule of k, which begins at [`k`](Self::k).
     pub fn k_schedule(mut self, schedule: Schedule) -> Self {
         self.settings.k_schedule = schedule;
         self
     }
 
-    /// Sets the slow step size, 0 < α ≤ 1: how far the slow weights go towards the fast ones at a
-    /// sync. At 1 Lookahead is its inner optimizer, to the bit, where moments are maintained. With
+    /// Sets the slow step size, 0 < α ≤ 1: the fraction of the way that a sync moves the slow weights towards the
+    /// fast ones. At 1, with moments maintained, Lookahead is its inner optimizer, to the bit. With
     /// [`outer_momentum`](Self::outer_momentum) it is the outer optimizer's learning rate.
     pub fn alpha(mut self, alpha: f64) -> Self {
         self.settings.config.alpha = alpha;
         self
     }
 
-    /// Sets the slow step size of one parameter group, whatever [`alpha`](Self::alpha) says.
+    /// Sets the slow step size of one parameter group, which overrides [`alpha`](Self::alpha).
     pub fn alpha_of_group(mut self, group: usize, alpha: f64) -> Self {
-        self.settings.alpha_of_groups.retain(|(of, _)| *of != group);
-        self.settings.alpha_of_groups.push((group, alpha));
+        self.settings.set_alpha_of_group(group, alpha);
         self
     }
 
-    /// Lets α change over the training; [`alpha`](Self::alpha) and
-    /// [`alpha_of_group`](Self::alpha_of_group) are where it begins.
+    /// Sets the schedule of α, which begins at [`alpha`](Self::alpha) or
+    /// [`alpha_of_group`](Self::alpha_of_group).
     pub fn alpha_schedule(mut self, schedule: Schedule) -> Self {
         self.settings.alpha_schedule = schedule;
         self
@@ -96,22 +94,21 @@ impl<Source> Builder<Source> {
     /// α = 1 + gᵀd / dᵀÂd        d = φ − θ, g the gradient at θ
     /// ```
     ///
-    /// Â, the diagonal that approximates the curvature, is Adam's second moment with its bias taken
-    /// out, or RMSprop's mean squared gradient: the diagonal of the empirical Fisher information,
-    /// which is the Hessian's expectation where the loss is a log-likelihood and the model fits. (Its
-    /// square root, by which Adam divides, is not a curvature: it scales with the gradient.) Refused
-    /// at build for optimizers that keep no second moments.
+    /// The diagonal Â approximates the curvature: Adam's bias-corrected second moment, or RMSprop's mean squared
+    /// gradient. It is the diagonal of the empirical Fisher information, the expected Hessian if the loss is a
+    /// log-likelihood and the model fits. (Its square root, by which Adam divides, is not a curvature: it scales
+    /// with the gradient.) Refused at build for optimizers without second moments.
     ///
-    /// g is the last inner step's gradient, taken one step before θ: an approximation that costs
-    /// nothing. [`sync_with`](Lookahead::sync_with) takes a fresh one. One number is read back from
-    /// the device at each sync, and temporary tensors are made. If α is undefined, for example without
-    /// a gradient or if θ is φ, it is `low`.
+    /// g is the gradient of the last inner step, one step before θ: an approximation that costs nothing.
+    /// [`sync_with`](Lookahead::sync_with) computes a fresh one. Each sync reads one number back from the device,
+    /// and allocates temporary tensors. If α is undefined, for example without a gradient or at θ = φ, it is
+    /// `low`.
     pub fn adaptive_alpha(mut self, low: f64) -> Self {
         self.settings.config.adaptive_alpha = low;
         self
     }
 
-    /// Sets what becomes of the inner optimizer's moments at a sync.
+    /// Sets what a sync does to the inner optimizer's moments.
     pub fn momentum_policy(mut self, policy: MomentumPolicy) -> Self {
         self.settings.config.momentum_policy = policy;
         self
@@ -126,9 +123,9 @@ impl<Source> Builder<Source> {
     /// θ ← φ
     /// ```
     ///
-    /// With μ = 0 that is plain Lookahead. With one worker, DiLoCo (Douillard et al., 2023) is μ = 0.9 in
-    /// Nesterov's form with α = 0.7, and SlowMo (Wang et al., 2020) is this form without Nesterov's at
-    /// a constant learning rate. It costs one more copy of the trainable parameters.
+    /// μ = 0 is plain Lookahead. With one worker, DiLoCo (Douillard et al., 2023) is Nesterov's form with μ = 0.9
+    /// and α = 0.7, and SlowMo (Wang et al., 2020) the other form at a constant learning rate. It costs one more
+    /// copy of the trainable parameters.
     ///
     /// ```
     /// use lookahead_core::{Lookahead, fused};
@@ -137,7 +134,7 @@ impl<Source> Builder<Source> {
     /// let builder = Lookahead::builder(fused::Sgd::default()).k(1).alpha(0.5);
     /// let mut opt = builder.outer_momentum(0.9).outer_nesterov(true).build(&vs, 1.0)?;
     /// opt.backward_step(&w.sum(tch::Kind::Float))?;
-    /// // d = 1 and v = 1, so φ went by 0.5 (1 + 0.9 · 1).
+    /// // d = 1 and v = 1, so φ moved by 0.5 (1 + 0.9 · 1).
     /// assert!((w.double_value(&[0]) - 0.05).abs() < 1e-6);
     /// # Ok::<(), lookahead_core::Error>(())
     /// ```
@@ -146,7 +143,7 @@ impl<Source> Builder<Source> {
         self
     }
 
-    /// Sets whether the outer momentum has Nesterov's form.
+    /// Sets whether the outer momentum uses Nesterov's form.
     pub fn outer_nesterov(mut self, nesterov: bool) -> Self {
         self.settings.config.outer_nesterov = nesterov;
         self
@@ -158,20 +155,20 @@ impl<Source> Builder<Source> {
         self
     }
 
-    /// Lets several processes train together, each on data of its own: at a sync the mean of all their θ
-    /// takes θ's place. This is Local SGD; with [`outer_momentum`](Self::outer_momentum) it is SlowMo
-    /// (Wang et al., 2020), in Nesterov's form DiLoCo (Douillard et al., 2023). Between two syncs the
-    /// processes don't wait for each other. A group of one changes nothing, to the bit.
+    /// Trains in several processes, each on its own data: at a sync the mean of all their θ replaces θ. This is
+    /// Local SGD; with [`outer_momentum`](Self::outer_momentum) it is SlowMo (Wang et al., 2020), in Nesterov's
+    /// form DiLoCo (Douillard et al., 2023). Between syncs the processes don't wait for each other. A group of
+    /// one changes nothing, to the bit.
     ///
-    /// All processes build the same optimizer for the same model, and all start from rank 0's weights.
-    /// Moments stay each process's own. They must take the same steps: at each sync their steps, their k
-    /// and a part of their φ are compared. The policy `NonFinite::SkipStep` makes them agree in each step.
+    /// All processes build the same optimizer for the same model, and start from rank 0's weights. Each keeps its
+    /// own moments. They must take the same steps: each sync compares their steps, k and a part of φ. The policy
+    /// `NonFinite::SkipStep` makes them agree in each step.
     pub fn workers(mut self, group: Arc<ProcessGroup>, dtype: TransferDtype) -> Self {
         self.settings.workers = Some(Workers { group, dtype });
         self
     }
 
-    /// Sets which operations do the sync. Only comparisons and tests have a reason to.
+    /// Sets which operations do the sync. Only comparisons and tests need this.
     pub fn sync_path(mut self, path: Path) -> Self {
         self.settings.path = path;
         self
@@ -179,12 +176,10 @@ impl<Source> Builder<Source> {
 }
 
 impl<C: nn::OptimizerConfig> Builder<FromConfig<C>> {
-    /// Builds the inner optimizer for the trainable variables of `vs`, and the slow weights as a
-    /// copy of them as they are now.
+    /// Builds the inner optimizer for the trainable variables of `vs`, and copies them to the slow weights.
     ///
     /// # Errors
-    /// [`Setting`](crate::Error::Setting) and others for settings out of range, or what libtorch says of
-    /// the configuration.
+    /// For settings that are out of range or that the inner optimizer does not support.
     pub fn build(self, vs: &nn::VarStore, learning_rate: f64) -> Result<Lookahead<TchOptimizer>> {
         self.settings.check()?;
         let inner = TchOptimizer::new(self.source.0, vs, learning_rate)?;
@@ -193,10 +188,10 @@ impl<C: nn::OptimizerConfig> Builder<FromConfig<C>> {
 }
 
 impl<O: InnerOptimizer> Builder<FromOptimizer<O>> {
-    /// Takes the inner optimizer, and the slow weights as a copy of its parameters as they are now.
+    /// Copies the inner optimizer's parameters to the slow weights.
     ///
     /// # Errors
-    /// For settings out of range, and those that the inner optimizer can't follow.
+    /// For settings that are out of range or that the inner optimizer does not support.
     pub fn build(self) -> Result<Lookahead<O>> {
         self.settings.check()?;
         Lookahead::from_parts(self.source.0, self.settings)
@@ -204,20 +199,19 @@ impl<O: InnerOptimizer> Builder<FromOptimizer<O>> {
 }
 
 impl Lookahead<TchOptimizer> {
-    /// Starts from the configuration of any tch optimizer, or one of [`fused`](crate::fused);
-    /// [`build`](Builder::build) then makes the optimizer. An example is in [`Builder`].
+    /// A builder from the configuration of a tch optimizer or of one in [`fused`](crate::fused), which
+    /// [`build`](Builder::build) then builds. [`Builder`] has an example.
     pub fn builder<C: nn::OptimizerConfig>(config: C) -> Builder<FromConfig<C>> {
         Builder::new(FromConfig(config))
     }
 }
 
 impl Lookahead<WrappedOptimizer> {
-    /// Starts from a tch optimizer that is already built, for the same store. It trains like any
-    /// other; [`state`](Lookahead::state) refuses, since tch keeps the state of a finished
-    /// optimizer to itself.
+    /// A builder from a tch optimizer that is already built, for the same store. It trains like any other, but
+    /// [`state`](Lookahead::state) fails, because tch keeps the state of a built optimizer private.
     ///
     /// # Errors
-    /// [`OtherStore`](crate::Error::OtherStore) where the optimizer moves other variables than the store's.
+    /// [`OtherStore`](crate::Error::OtherStore) if the optimizer's variables are not the store's.
     ///
     /// ```
     /// use lookahead_core::Lookahead;
@@ -240,13 +234,13 @@ impl Lookahead<WrappedOptimizer> {
 }
 
 impl<O: InnerOptimizer> Lookahead<O> {
-    /// Starts from any inner optimizer, which may be a Lookahead itself.
+    /// A builder from any inner optimizer, even another Lookahead.
     ///
     /// ```
     /// use lookahead_core::{InnerOptimizer, Lookahead, TchOptimizer, fused};
     /// # let vs = tch::nn::VarStore::new(tch::Device::Cpu);
     /// # let _ = vs.root().ones("w", &[1]);
-    /// // The kind can be chosen while running.
+    /// // Choose the kind at run time.
     /// let inner: Box<dyn InnerOptimizer> = match "adam" {
     ///     "adam" => Box::new(TchOptimizer::new(fused::Adam::default(), &vs, 1e-3)?),
     ///     _ => Box::new(TchOptimizer::new(fused::Sgd::default(), &vs, 0.1)?),

@@ -3,10 +3,9 @@
 use crate::range::{check_decay, check_period, check_slow_step_size, require};
 use crate::{Error, Result};
 
-/// What can be set before a [`Lookahead`](crate::Lookahead) is built, as plain data. With the feature
-/// `serde` it reads and writes as a table of these keys, of which each has a default and unknown ones
-/// are refused. [`Builder::config`](crate::Builder::config) takes it whole; the builder's other methods
-/// set one field each.
+/// The settings of a [`Lookahead`](crate::Lookahead) as plain data. With the feature `serde` it is a table of
+/// these keys in a config file; each has a default, and unknown keys are refused.
+/// [`Builder::config`](crate::Builder::config) sets all of it, the builder's other methods one field each.
 ///
 /// ```
 /// use lookahead_core::{Lookahead, LookaheadConfig, fused};
@@ -25,24 +24,24 @@ pub struct LookaheadConfig {
     pub k: u64,
     /// Slow step size α, 0 < α ≤ 1. Default 0.5.
     pub alpha: f64,
-    /// Least α of the adaptive choice, up to 1; 0, the default, turns it off. See
+    /// Smallest adaptive α, up to 1; 0, the default, turns it off. See
     /// [`Builder::adaptive_alpha`](crate::Builder::adaptive_alpha).
     pub adaptive_alpha: f64,
-    /// What happens to the inner optimizer's moments at a sync.
+    /// What a sync does to the inner optimizer's moments.
     pub momentum_policy: MomentumPolicy,
-    /// Momentum μ of the outer optimizer, 0 ≤ μ < 1, whose learning rate is `alpha`; 0, the default, is
-    /// plain interpolation. See [`Builder::outer_momentum`](crate::Builder::outer_momentum).
+    /// Momentum μ of the outer optimizer, 0 ≤ μ < 1, with `alpha` as its learning rate; 0, the default, is plain
+    /// interpolation. See [`Builder::outer_momentum`](crate::Builder::outer_momentum).
     pub outer_momentum: f64,
     /// Nesterov's form of the outer momentum.
     pub outer_nesterov: bool,
     /// What to do about NaN and infinity.
     pub non_finite: NonFinite,
-    /// Whether [`finish`](crate::Lookahead::finish) makes a last sync if the training ends inside a
-    /// cycle. If not, it drops that cycle's steps. Default true.
+    /// Whether [`finish`](crate::Lookahead::finish) syncs if the training ends inside a cycle. Otherwise it
+    /// discards that cycle's steps. Default true.
     pub final_sync: bool,
-    /// Training batches from which batch normalization's statistics are recalibrated for φ before it is
-    /// evaluated or saved; 0, the default, keeps those of θ. The optimizer has no batches: whoever
-    /// evaluates reads this and calls [`SlowWeights::recalibrate`](crate::SlowWeights::recalibrate).
+    /// The number of training batches with which to recalibrate batch normalization for φ before evaluating or
+    /// saving it; 0, the default, keeps θ's statistics. The optimizer has no batches: the evaluating program
+    /// reads this and calls [`SlowWeights::recalibrate`](crate::SlowWeights::recalibrate).
     pub recalibrate: usize,
 }
 
@@ -63,11 +62,11 @@ impl Default for LookaheadConfig {
 }
 
 impl LookaheadConfig {
-    /// Checks all ranges, and that the settings don't exclude each other.
+    /// Checks all ranges and combinations.
     ///
     /// # Errors
     /// [`Setting`](Error::Setting) for the first value out of range,
-    /// [`AdaptiveWith`](Error::AdaptiveWith) for an adaptive α together with outer momentum.
+    /// [`AdaptiveWith`](Error::AdaptiveWith) for adaptive α together with outer momentum.
     ///
     /// ```
     /// # use lookahead_core::LookaheadConfig;
@@ -78,7 +77,7 @@ impl LookaheadConfig {
         check_period(self.k)?;
         check_slow_step_size(self.alpha)?;
         let low = self.adaptive_alpha;
-        let allowed = "from 0, which is off, to 1: the least α that may be chosen";
+        let allowed = "from 0, which is off, to 1: the smallest α that may be chosen";
         require((0.0..=1.0).contains(&low), "adaptive_alpha", low, allowed)?;
         let allowed =
             "at least 0, which is plain interpolation, and below 1, in single precision too";
@@ -89,24 +88,24 @@ impl LookaheadConfig {
         Ok(())
     }
 
-    /// The least α of the adaptive choice, if it is on.
+    /// The smallest adaptive α, if it is on.
     pub(crate) fn adaptive_low(&self) -> Option<f64> {
         (self.adaptive_alpha > 0.0).then_some(self.adaptive_alpha)
     }
 }
 
-/// What becomes of the inner optimizer's moments at a sync. Moments are all running averages of
-/// gradients that it keeps for a parameter:
+/// What a sync does to the inner optimizer's moments: all running averages of gradients that it keeps per
+/// parameter.
 ///
 /// | inner optimizer | moments |
 /// |---|---|
 /// | SGD with momentum | the momentum buffer |
 /// | Adam, AdamW | the first and the second moment; with amsgrad the second's maximum |
 /// | RMSprop | the mean squared gradient; with momentum its buffer; centered: the mean gradient |
-/// | one of your own | what its [`moments`](crate::InnerOptimizer::moments) gives |
+/// | your own | those of its [`moments`](crate::InnerOptimizer::moments) |
 ///
-/// `Reset` and `Pullback` are refused at build where there is nothing for them to act on: for SGD
-/// without momentum, and for optimizers whose moments can't be reached.
+/// `Reset` and `Pullback` are refused at build for SGD without momentum, and for optimizers that don't give their
+/// moments.
 ///
 /// ```
 /// use lookahead_core::{InnerOptimizer, Lookahead, MomentumPolicy, fused};
@@ -131,15 +130,14 @@ pub enum MomentumPolicy {
     /// They are kept.
     #[default]
     Maintain,
-    /// They are forgotten, step counts included: for a synced parameter the inner optimizer is as
-    /// before its first step. Adam's bias correction then restarts with its moments.
+    /// They are reset, including step counts, to the state before the first step. Adam's bias correction
+    /// restarts with them.
     Reset,
-    /// They are interpolated as the weights are, with the same α: each moment m has a slow copy
-    /// m̄, 0 before the first step as m itself, and at a sync m̄ ← m̄ + α (m − m̄), m ← m̄. Step
-    /// counts are kept, so that Adam's bias correction goes by the steps taken. Of the first
-    /// cycles, while 1 − βᵗ is still far from 1, that makes the moments look smaller than they are.
-    /// Interpolation is convex, so second moments stay at least 0, amsgrad's maximum at least the
-    /// second moment, and a centered RMSprop's variance at least 0.
+    /// They are interpolated like the weights, with the same α: each moment m has a slow copy m̄, 0 before the
+    /// first step like m, and at a sync m̄ ← m̄ + α (m − m̄), m ← m̄. Step counts are kept, so Adam's bias
+    /// correction uses the steps taken, which makes the moments of the first cycles too small while 1 − βᵗ is
+    /// far from 1. Interpolation is convex: second moments and a centered RMSprop's variance stay at least 0,
+    /// and amsgrad's maximum at least the second moment.
     Pullback,
 }
 
@@ -155,13 +153,13 @@ impl MomentumPolicy {
 
 /// What to do about NaN and infinity.
 ///
-/// Every policy but `Unchecked` looks at all of θ before a sync, so that none of them ever reaches
-/// φ. On the CPU that reads θ once more, a quarter of what the sync itself moves; on a GPU one
-/// number is read back at each sync, for which the program waits for the device. (φ and θ that are
-/// finite, and farther apart than the type's largest number, can still overflow in the sync itself.)
+/// Every policy but `Unchecked` checks all of θ before a sync, so that NaN and infinity never reach φ. On the CPU
+/// this reads θ once more, a quarter of what the sync itself moves; on a GPU it reads one number back, and the
+/// program waits. (If finite φ and θ are farther apart than the type's largest number, the sync itself can still
+/// overflow.)
 ///
-/// What [`clip_grad_norm`](crate::Lookahead::clip_grad_norm) could not clip is not stepped by, whatever
-/// the policy: see there.
+/// No policy steps with gradients that [`clip_grad_norm`](crate::Lookahead::clip_grad_norm) could not clip: see
+/// there.
 ///
 /// ```
 /// use lookahead_core::{Lookahead, NonFinite, fused};
@@ -178,28 +176,27 @@ impl MomentumPolicy {
 #[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
 #[non_exhaustive]
 pub enum NonFinite {
-    /// The sync is an error, [`Error::NonFinite`], which changes nothing: θ and φ are as they were,
-    /// and [`roll_back`](crate::Lookahead::roll_back) can be called.
+    /// The sync fails with [`Error::NonFinite`] and changes nothing. Call
+    /// [`roll_back`](crate::Lookahead::roll_back) to continue.
     #[default]
     Error,
-    /// An inner step with a gradient that is not finite is not taken and not counted: θ and the
-    /// inner optimizer stay as they are. This reads all gradients at each step. A θ that is not
-    /// finite all the same is an error as above.
+    /// An inner step with a NaN or infinite gradient is skipped and not counted: θ and the inner optimizer stay
+    /// as they are. This reads all gradients at each step. NaN or infinity in θ is an error as above.
     SkipStep,
-    /// In place of the sync θ goes back to φ, and moments that are not finite are reset.
+    /// Instead of the sync, θ is set back to φ, and moments with NaN or infinity are reset.
     RollBack,
-    /// Nothing is checked. It has no name in a config file.
+    /// Nothing is checked. Not available in config files.
     #[cfg_attr(feature = "serde", serde(skip))]
     Unchecked,
 }
 
-/// The element type in which θ travels between processes.
+/// The element type in which θ is sent between processes.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
 #[non_exhaustive]
 pub enum TransferDtype {
-    /// θ in its own type; half precision as `f32`.
+    /// θ's own type; `f32` for half precision.
     #[default]
     Full,
     /// The difference θ − φ in bfloat16, which has three significant digits: half the bytes.

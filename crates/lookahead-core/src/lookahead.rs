@@ -1,8 +1,17 @@
-//! The algorithm: k steps forward, one step back.
+//! Algorithm 1: *k steps forward, 1 step back*.
 //!
-//! What else the optimizer can do is in the modules of this folder, one idea each.
+//! ```text
+//! for t = 1, 2, …                              outer loop
+//!     θ ← φ                                    the fast weights restart from the slow ones
+//!     for i = 1, 2, …, k                       inner loop: `inner_step`
+//!         θ ← θ + A(L, θ, d)                   a step of the inner optimizer A on the minibatch d
+//!     φ ← φ + α (θ − φ)                        outer update: `sync`
+//! ```
+//!
+//! The modules in this folder add everything else, one idea each.
 
 mod adaptive;
+mod build;
 mod changed_weights;
 mod clipping;
 mod finish;
@@ -22,7 +31,6 @@ use lookahead_sys::sync::{self, Pair, Rule};
 use tch::Tensor;
 
 use crate::averaging::Averaging;
-use crate::config::NonFinite;
 use crate::mutation_detector::MutationDetector;
 use crate::settings::Settings;
 use crate::slow_moments::SlowMoments;
@@ -31,20 +39,20 @@ use crate::{Error, InnerOptimizer, Result, TchOptimizer};
 
 /// The Lookahead optimizer around an inner optimizer `O`.
 ///
-/// The inner optimizer moves the fast weights θ, which are the model's own variables. After every
-/// k of its steps the slow weights φ, a copy that Lookahead keeps, take a part α of the way to
-/// them, and θ restarts from φ:
+/// The inner optimizer moves the fast weights θ, which are the model's own variables. After every k of its
+/// steps the slow weights φ, a copy that Lookahead keeps, move the fraction α of the way to θ, and θ restarts
+/// from φ:
 ///
 /// ```text
 /// φ ← φ + α (θ − φ)
 /// θ ← φ
 /// ```
 ///
-/// The result of a training is φ: [`finish`](Self::finish) makes a last sync where one is missing and
-/// leaves the model at φ. The inner optimizer's own state (momentum, moments) is kept across a sync.
+/// The result of a training is φ: [`finish`](Self::finish) syncs once more if needed and leaves the model at
+/// φ. A sync keeps the inner optimizer's own state (momentum, moments).
 ///
-/// Reference: M. Zhang, J. Lucas, G. Hinton, J. Ba, *Lookahead Optimizer: k steps forward, 1 step
-/// back*, NeurIPS 2019, Algorithm 1.
+/// Reference: M. Zhang, J. Lucas, G. Hinton, J. Ba, *Lookahead Optimizer: k steps forward, 1 step back*,
+/// NeurIPS 2019, Algorithm 1.
 ///
 /// ```
 /// use lookahead_core::Lookahead;
@@ -54,7 +62,7 @@ use crate::{Error, InnerOptimizer, Result, TchOptimizer};
 /// let w = vs.root().ones("w", &[1]);
 /// let mut opt = Lookahead::builder(nn::Sgd::default()).k(5).alpha(0.5).build(&vs, 0.1)?;
 /// for _ in 0..5 {
-///     opt.backward_step(&w.sum(Kind::Float))?; // the gradient is 1: a step takes 0.1 off
+///     opt.backward_step(&w.sum(Kind::Float))?; // the gradient is 1: a step subtracts 0.1
 /// }
 /// // The fifth step reached 0.5, and the sync went half the way back from there to 1.
 /// assert!((w.double_value(&[0]) - 0.75).abs() < 1e-6);
@@ -65,34 +73,34 @@ pub struct Lookahead<O: InnerOptimizer = TchOptimizer> {
     inner: O,
     settings: Settings,
     cycle: Cycle,
-    /// The α of the last sync, in the first parameter group.
-    alpha_used: Option<f64>,
-    /// How often NaN or infinity was acted on.
-    non_finite: u64,
-    /// Whether the gradients could not be clipped by their norm.
-    unclipped: bool,
-    /// φ, one tensor for each of the inner optimizer's parameters, in their order.
+    /// φ: one tensor for each of the inner optimizer's parameters, in their order.
     slow: Vec<Tensor>,
-    /// The outer optimizer's momentum buffers, as φ; empty without outer momentum.
+    /// The outer optimizer's momentum buffers, like φ; empty without outer momentum.
     velocity: Vec<Tensor>,
-    /// The inner optimizer's moments as they were pulled back last; empty unless they are.
+    /// The inner optimizer's moments at the last sync; empty unless they are pulled back.
     slow_moments: SlowMoments,
     /// How often φ has changed.
     slow_version: u32,
+    /// The α of the last sync, in the first parameter group.
+    alpha_used: Option<f64>,
+    /// Skipped steps, and roll-backs instead of a sync.
+    non_finite: u64,
+    /// Whether the gradients could not be clipped by their norm.
+    unclipped: bool,
     detector: MutationDetector,
     averaging: Averaging,
-    /// θ's own values, put aside while φ is in the model.
+    /// θ's own values while φ is in the model.
     swapped: Option<SwappedWeights>,
     /// The variable whose slow weights were written to while they were in the model.
     corrupted: Option<String>,
-    /// Why the sync that is due was refused, where trying again changes nothing.
+    /// Why the sync that is due was refused, if trying again would change nothing.
     refused: Option<Error>,
 }
 
-/// The present cycle, and counts of inner steps and syncs.
+/// Where the training is in its cycle of k inner steps and a sync.
 #[derive(Debug, Clone, Copy, Default)]
 struct Cycle {
-    /// The present cycle's k: the schedule's value where it began.
+    /// The k of this cycle: the schedule's value at its beginning.
     k: u64,
     /// Inner steps since the last sync, 0..=k.
     phase: u64,
@@ -103,37 +111,9 @@ struct Cycle {
     dropped: u64,
 }
 
-/// The algorithm.
+/// Algorithm 1.
 impl<O: InnerOptimizer> Lookahead<O> {
-    pub(crate) fn from_parts(inner: O, settings: Settings) -> Result<Self> {
-        settings.check_inner(&inner)?;
-        let mut built = Lookahead {
-            inner,
-            cycle: Cycle { k: settings.k_at(0), ..Cycle::default() },
-            settings,
-            alpha_used: None,
-            non_finite: 0,
-            unclipped: false,
-            slow: Vec::new(),
-            velocity: Vec::new(),
-            slow_moments: SlowMoments::default(),
-            slow_version: 0,
-            detector: MutationDetector::default(),
-            averaging: Averaging::default(),
-            swapped: None,
-            corrupted: None,
-            refused: None,
-        };
-        built.start_together()?;
-        // φ starts as θ before any step. Made later, at the first sync, it would be θ after k
-        // steps, and the first sync would do nothing.
-        built.record_versions()?;
-        built.restart_slow_moments()?;
-        Ok(built)
-    }
-
-    /// One inner step, then a sync if k inner steps have been taken since the last one. Returns
-    /// whether it synced.
+    /// One inner step, then a sync if it is the k-th since the last one. Returns whether it synced.
     ///
     /// ```
     /// # use lookahead_core::Lookahead;
@@ -157,9 +137,9 @@ impl<O: InnerOptimizer> Lookahead<O> {
         self.sync_if_due()
     }
 
-    /// One step of the inner optimizer on the fast weights. Returns whether it was taken: with the
-    /// policy [`NonFinite::SkipStep`] one with a gradient that is not finite is not, and does not
-    /// count.
+    /// θ ← θ + A(L, θ, d): one step of the inner optimizer on the fast weights. Returns whether it was taken:
+    /// the policy [`NonFinite::SkipStep`](crate::NonFinite::SkipStep) skips, and does not count, a step with a NaN or
+    /// infinite gradient.
     ///
     /// ```
     /// # use lookahead_core::Lookahead;
@@ -176,55 +156,35 @@ impl<O: InnerOptimizer> Lookahead<O> {
     /// ```
     ///
     /// # Errors
-    /// [`SyncIsDue`](Error::SyncIsDue) where a sync was left out, or why it was refused,
-    /// [`FastWeightsChanged`](Error::FastWeightsChanged) if θ was written to from outside,
-    /// [`NonFiniteGradient`](Error::NonFiniteGradient) after gradients that could not be clipped, or
-    /// whatever the inner optimizer says.
+    /// [`SyncIsDue`](Error::SyncIsDue) if a sync was left out, or why it was refused,
+    /// [`FastWeightsChanged`](Error::FastWeightsChanged) if other code wrote to θ,
+    /// [`NonFiniteGradient`](Error::NonFiniteGradient) after gradients that could not be clipped, or the inner
+    /// optimizer's own error.
     pub fn inner_step(&mut self) -> Result<bool> {
         self.check_invariants()?;
         if self.sync_is_due() {
             let refused = self.refused.as_ref().and_then(Error::repeated);
             return Err(refused.unwrap_or(Error::SyncIsDue { k: self.cycle.k }));
         }
-        if self.settings.config.non_finite == NonFinite::SkipStep
-            && !self.all_agree(self.gradients_are_finite()?)?
-        {
-            self.non_finite += 1;
+        if !self.may_step()? || !self.step_inner()? {
             return Ok(false);
-        }
-        if self.unclipped && !self.may_step_unclipped()? {
-            return Ok(false);
-        }
-        let before = self.inner.steps_taken();
-        let stepped = self.inner.step();
-        // libtorch's optimizers step a frozen variable that still has a gradient, and leave no trace.
-        let parameters = self.inner.parameters();
-        let moved = |i: &usize| !self.is_trained(*i) && parameters[*i].tensor.grad().defined();
-        let moved: Vec<usize> = (0..self.detector.len()).filter(moved).collect();
-        self.detector.follow(&moved);
-        // Also after a failure: what the inner optimizer wrote is not from outside.
-        self.record_versions()?;
-        stepped?;
-        if before.is_some() && before == self.inner.steps_taken() {
-            return Ok(false); // a level inside left it out
         }
         self.cycle.phase += 1;
         self.cycle.steps += 1;
         Ok(true)
     }
 
-    /// Whether k inner steps have been taken since the last sync. Between the k-th and the sync
-    /// lies the instant at which θ is at its farthest from φ: see
-    /// [`with_slow_weights`](Self::with_slow_weights) for comparing the two there.
+    /// Whether k inner steps have been taken since the last sync. Between the k-th step and the sync θ is
+    /// farthest from φ: see [`with_slow_weights`](Self::with_slow_weights) to compare the two there.
     pub fn sync_is_due(&self) -> bool {
         self.cycle.phase >= self.cycle.k
     }
 
-    /// Syncs if it is due, and returns whether it did: with the policy [`NonFinite::RollBack`] θ may
-    /// have gone back to φ instead.
+    /// Syncs if it is due, and returns whether it did: the policy
+    /// [`NonFinite::RollBack`](crate::NonFinite::RollBack) may have set θ back to φ instead.
     ///
     /// # Errors
-    /// [`FastWeightsChanged`](Error::FastWeightsChanged) if θ was written to from outside,
+    /// [`FastWeightsChanged`](Error::FastWeightsChanged) if other code wrote to θ,
     /// [`NonFinite`](Error::NonFinite) if θ holds NaN or infinity. Neither changes anything.
     pub fn sync_if_due(&mut self) -> Result<bool> {
         self.restore_fast_weights()?;
@@ -235,88 +195,74 @@ impl<O: InnerOptimizer> Lookahead<O> {
         self.sync_now()
     }
 
-    /// The sync, whether or not it is due, unless θ holds values that must not reach φ. Returns whether
-    /// it was made.
+    /// Syncs, due or not, unless θ holds NaN or infinity. Returns whether it did.
     fn sync_now(&mut self) -> Result<bool> {
-        self.checked_sync().inspect_err(|error| self.refused = error.repeated())
+        let may_sync = self.average().and_then(|()| self.may_sync());
+        let synced =
+            may_sync.and_then(|may| if may { self.sync().map(|()| true) } else { Ok(false) });
+        synced.inspect_err(|error| self.refused = error.repeated())
     }
 
-    fn checked_sync(&mut self) -> Result<bool> {
-        self.average()?;
-        // φ sees none of θ before all of it has been looked at.
-        if let Some(name) = self.find_non_finite()? {
-            if self.settings.config.non_finite != NonFinite::RollBack {
-                return Err(Error::NonFinite { name });
-            }
-            self.non_finite += 1;
-            self.roll_back()?;
-            return Ok(false);
-        }
-        self.sync()?;
-        Ok(true)
-    }
-
-    /// φ ← φ + α (θ − φ), then θ ← φ, whether or not a variable had a gradient in this step.
+    /// The outer update: φ ← φ + α (θ − φ), then θ ← φ. It moves every trainable parameter, even if it had no
+    /// gradient in this step.
     ///
-    /// φ is the same on all workers of a distributed training, so the mean of their differences φ − θ
-    /// is φ less the mean of their θ. Using the mean in θ's place is all that Local SGD, SlowMo and
-    /// DiLoCo need.
+    /// # With several workers
+    /// φ is equal on all workers, so the mean of their differences φ − θ is φ minus the mean of their θ.
+    /// Replacing θ by that mean is all that Local SGD, SlowMo and DiLoCo need.
+    ///
+    /// # At α = 1
+    /// φ becomes a copy of θ, and θ stays: Lookahead is then its inner optimizer, to the bit.
     fn sync(&mut self) -> Result<()> {
         let to_pull = self.moments_to_pull()?;
-        let adaptive = match self.settings.config.adaptive_low() {
-            Some(low) => Some(self.adaptive_alpha(low).and_then(|own| self.common_alpha(own))?),
-            None => None,
-        };
-        let alpha =
-            |group| adaptive.unwrap_or_else(|| self.settings.alpha_at(group, self.cycle.steps));
-        let used = alpha(0);
+        let alphas = self.alphas_of_sync()?;
         let parameters = self.inner.parameters();
-
         let (means, differences) = self.means();
-        let trained = self.trained().enumerate().map(|(place, i)| Pair {
+        let weights = self.trained().enumerate().map(|(nth, i)| Pair {
             slow: &self.slow[i],
             fast: &parameters[i].tensor,
             velocity: self.velocity.get(i),
-            mean: means.get(place),
-            alpha: alpha(parameters[i].group),
+            mean: means.get(nth),
+            alpha: alphas[parameters[i].group],
         });
-        let pulled = to_pull.iter().map(|pulled| Pair {
-            slow: &self.slow_moments[&pulled.key],
-            fast: &pulled.moment,
+        let moments = to_pull.iter().map(|moment| Pair {
+            slow: &self.slow_moments[&moment.key],
+            fast: &moment.tensor,
             velocity: None,
             mean: None,
-            alpha: alpha(parameters[pulled.key.0].group),
+            alpha: alphas[parameters[moment.key.0].group],
         });
-        // Where variables share memory all of φ comes first, then all of θ: each is seen as the
-        // inner optimizer left it.
-        let restart = !self.detector.shares_memory();
-        let momentum = self.settings.config.outer_momentum;
-        let nesterov = self.settings.config.outer_nesterov;
-        let rule = Rule { momentum, nesterov, restart, differences, path: self.settings.path };
-        let apart = sync::sync(trained, rule)?;
-        sync::sync(pulled, Rule { restart: true, ..rule })?;
+        // If variables share memory, all of φ is computed before any of θ is written, so that each θ is read
+        // as the inner optimizer left it.
+        let at_once = !self.detector.shares_memory();
+        let config = &self.settings.config;
+        let (momentum, nesterov) = (config.outer_momentum, config.outer_nesterov);
+        let foreach = self.settings.path.is_foreach();
+        let rule = Rule { momentum, nesterov, restart: at_once, differences, foreach };
+        let squared_distance = sync::sync(weights, rule)?;
+        sync::sync(moments, Rule { restart: true, ..rule })?;
         self.slow_version = self.slow_version.wrapping_add(1);
 
-        // At α = 1 φ is a copy of θ, which stays as it is: then Lookahead is its inner optimizer.
-        let restarts =
-            self.has_others() || momentum > 0.0 || parameters.iter().any(|p| alpha(p.group) < 1.0);
+        let restarts = self.has_others()
+            || momentum > 0.0
+            || parameters.iter().any(|parameter| alphas[parameter.group] < 1.0);
         self.reset_moments_after_sync()?;
-        match (restarts, restart) {
-            (true, true) => self.inner.parameters_replaced()?,
-            (true, false) => self.restart_from_slow_weights(self.trained().collect())?,
-            (false, _) => {}
+        if restarts && at_once {
+            self.inner.parameters_replaced()?;
+        } else if restarts {
+            self.restart_from_slow_weights()?;
         }
-        (self.cycle.syncs, self.cycle.dropped) = (self.cycle.syncs + 1, 0);
-        self.set_distance_from_mean(apart);
-        self.alpha_used = Some(used);
+        self.cycle.syncs += 1;
+        self.cycle.dropped = 0;
+        self.alpha_used = alphas.first().copied();
+        self.set_distance_from_mean(squared_distance);
         self.begin_cycle()
     }
 
-    /// θ ← φ, for the parameters in these places.
-    fn restart_from_slow_weights(&mut self, places: Vec<usize>) -> Result<()> {
-        for i in places {
-            let fast = &self.inner.parameters()[i].tensor;
-            assign(&mut fast.shallow_clone(), &self.slow[i])?;
+    /// θ ← φ.
+    fn restart_from_slow_weights(&mut self) -> Result<()> {
+        for i in self.trained() {
+            let mut fast = self.inner.parameters()[i].tensor.shallow_clone();
+            assign(&mut fast, &self.slow[i])?;
         }
         self.inner.parameters_replaced()
     }

@@ -1,4 +1,4 @@
-//! Noticing that the fast weights were written to from outside, and that variables were frozen or thawed.
+//! Detects that other code wrote to the fast weights, and that variables were frozen or thawed.
 
 use std::collections::HashSet;
 
@@ -7,44 +7,44 @@ use tch::Tensor;
 
 use crate::{Parameter, Result};
 
-/// What the fast weights looked like when Lookahead or the inner optimizer last touched them.
+/// What the fast weights looked like when Lookahead or the inner optimizer last changed them.
 #[derive(Debug, Default)]
 pub(crate) struct MutationDetector {
     prints: Vec<Fingerprint>,
-    /// Which are frozen: they are not watched, and no sync moves them.
+    /// Which are frozen: writes to them are allowed, and no sync moves them.
     frozen: Vec<bool>,
-    /// Aliases of the same storages. They copy nothing, and keep each storage's address from being
-    /// given to its successor: two casts in a row would look like none otherwise.
+    /// Aliases of the same storages. They copy nothing, and keep a storage's address from being reused:
+    /// otherwise two casts in a row could look like none.
     anchors: Vec<Tensor>,
     shares_memory: bool,
 }
 
-/// How the watched parameters differ from how they were left. Places are among the parameters.
+/// How the parameters differ from what was remembered, by index.
 #[derive(Debug)]
 pub(crate) struct Differences {
-    /// The first trained one that was written to from outside.
+    /// The first trained one that other code wrote to.
     pub(crate) written: Option<usize>,
-    /// Those that are or were frozen and were written to, frozen or thawed.
+    /// Those that were frozen, thawed, or written to while frozen.
     pub(crate) frozen: Vec<usize>,
 }
 
 impl MutationDetector {
-    /// How many parameters are watched.
+    /// The number of known parameters.
     pub(crate) fn len(&self) -> usize {
         self.prints.len()
     }
 
-    /// Whether two of the parameters stand on one storage.
+    /// Whether two of the parameters share a storage.
     pub(crate) fn shares_memory(&self) -> bool {
         self.shares_memory
     }
 
-    /// Whether a parameter was frozen when that was last noticed.
-    pub(crate) fn is_frozen(&self, place: usize) -> bool {
-        self.frozen.get(place).copied().unwrap_or(false)
+    /// Whether a parameter was frozen at the last check.
+    pub(crate) fn is_frozen(&self, index: usize) -> bool {
+        self.frozen.get(index).copied().unwrap_or(false)
     }
 
-    /// Takes the parameters as they are now; returns those whose slow weights are to follow them: frozen
+    /// Remembers the parameters as they are now. Returns those whose slow weights must be set to them: frozen
     /// ones that were written to, and those of [`follow`](Self::follow).
     pub(crate) fn remember(&mut self, parameters: &[Parameter]) -> Result<Vec<usize>> {
         let now = fingerprints(parameters.iter().map(|parameter| &parameter.tensor))?;
@@ -55,7 +55,7 @@ impl MutationDetector {
         }
         let mut moved = now.len() != self.prints.len();
         for (i, parameter) in parameters.iter().enumerate() {
-            // Only after a cast, a move or a replacement: a step writes to the same storage.
+            // A step keeps the storage; a cast, a move or a replacement does not.
             match self.anchors.get_mut(i) {
                 Some(anchor) if !now[i].same_place(&self.prints[i]) => {
                     *anchor = parameter.tensor.f_data()?;
@@ -67,31 +67,31 @@ impl MutationDetector {
         }
         if moved {
             let mut storages = HashSet::with_capacity(now.len());
-            self.shares_memory = !now.iter().all(|print| storages.insert(print.storage()));
+            self.shares_memory = !now.iter().all(|print| storages.insert(print.storage));
         }
         let pairs = self.prints.iter().zip(&now).enumerate();
-        let followed = pairs.filter(|(i, (left, now))| {
-            left != now && (self.frozen[*i] || **left == Fingerprint::default())
+        let followed = pairs.filter(|(i, (before, now))| {
+            before != now && (self.frozen[*i] || **before == Fingerprint::default())
         });
         let followed = followed.map(|(i, _)| i).collect();
         self.prints = now;
         Ok(followed)
     }
 
-    /// Takes note of which are frozen now, where the slow weights of all are known to be right for it.
+    /// Remembers which are frozen now, if the slow weights of all are known to fit that.
     pub(crate) fn start_over(&mut self, parameters: &[Parameter]) {
         self.frozen = frozen(parameters);
     }
 
-    /// How the watched parameters differ from how they were left.
+    /// How the known parameters differ from what was remembered.
     pub(crate) fn differences(&self, parameters: &[Parameter]) -> Result<Differences> {
-        let watched = &parameters[..self.len().min(parameters.len())];
-        let now = fingerprints(watched.iter().map(|parameter| &parameter.tensor))?;
-        let frozen = frozen(watched);
+        let known = &parameters[..self.len().min(parameters.len())];
+        let now = fingerprints(known.iter().map(|parameter| &parameter.tensor))?;
+        let frozen = frozen(known);
         let mut found = Differences { written: None, frozen: Vec::new() };
-        for (i, (now, left)) in now.iter().zip(&self.prints).enumerate() {
-            let (before, after, written) = (self.frozen[i], frozen[i], now != left);
-            if before != after || (written && before) {
+        for (i, (now, before)) in now.iter().zip(&self.prints).enumerate() {
+            let (was_frozen, written) = (self.frozen[i], now != before);
+            if was_frozen != frozen[i] || (written && was_frozen) {
                 found.frozen.push(i);
             } else if written && found.written.is_none() {
                 found.written = Some(i);
@@ -100,34 +100,33 @@ impl MutationDetector {
         Ok(found)
     }
 
-    /// Takes note of which are frozen now; `places` are those that [`differences`](Self::differences)
-    /// found.
-    pub(crate) fn notice_frozen(&mut self, parameters: &[Parameter], places: &[usize]) {
-        self.follow(places);
+    /// Remembers which are frozen now; `indices` are those that [`differences`](Self::differences) found.
+    pub(crate) fn notice_frozen(&mut self, parameters: &[Parameter], indices: &[usize]) {
+        self.follow(indices);
         self.start_over(&parameters[..self.frozen.len().min(parameters.len())]);
     }
 
-    /// Lets the next [`remember`](Self::remember) return these, whether or not a write to them shows.
-    pub(crate) fn follow(&mut self, places: &[usize]) {
-        for &place in places {
-            self.prints[place] = Fingerprint::default();
+    /// Makes the next [`remember`](Self::remember) return these, even if no write to them shows.
+    pub(crate) fn follow(&mut self, indices: &[usize]) {
+        for &i in indices {
+            self.prints[i] = Fingerprint::default();
         }
     }
 
-    /// Whether a parameter has the element type, shape and device with which it was left.
-    pub(crate) fn still_fits(&self, place: usize, parameters: &[Parameter]) -> bool {
-        let (left, now) = (&self.anchors[place], &parameters[place].tensor);
-        now.defined()
-            && (left.kind(), left.device(), left.size()) == (now.kind(), now.device(), now.size())
+    /// Whether a parameter still has the remembered element type, shape and device.
+    pub(crate) fn still_fits(&self, index: usize, parameters: &[Parameter]) -> bool {
+        let (before, now) = (&self.anchors[index], &parameters[index].tensor);
+        let layout = |tensor: &Tensor| (tensor.kind(), tensor.device(), tensor.size());
+        now.defined() && layout(before) == layout(now)
     }
 }
 
-/// Which parameters are frozen. While all of several are, as for an evaluation, none counts as frozen:
-/// nothing could be trained then, so it says nothing about the training.
+/// Which parameters are frozen. If all of several are, for example during an evaluation, none counts as
+/// frozen: nothing could be trained, so that says nothing about the training.
 pub(crate) fn frozen(parameters: &[Parameter]) -> Vec<bool> {
     let frozen: Vec<bool> = parameters.iter().map(|p| !p.tensor.requires_grad()).collect();
-    match frozen.len() > 1 && frozen.iter().all(|frozen| *frozen) {
-        true => vec![false; frozen.len()],
-        false => frozen,
+    if frozen.len() > 1 && frozen.iter().all(|frozen| *frozen) {
+        return vec![false; frozen.len()];
     }
+    frozen
 }

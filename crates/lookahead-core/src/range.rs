@@ -1,5 +1,5 @@
-//! The ranges of settings. Each is written so that NaN is refused as well, and holds for the number as the
-//! kernels take it, in the weights' own type: 0.999999999 is below 1, and is 1 in single precision.
+//! The ranges of settings. All refuse NaN, and check the number as the kernels use it, in the weights' own type:
+//! 0.999999999 is below 1, but equals 1 in single precision.
 
 use std::fmt;
 
@@ -15,7 +15,7 @@ pub(crate) fn require(
     if holds { Ok(()) } else { Err(Error::Setting { key, found: short(found), allowed }) }
 }
 
-/// In plain digits, or with an exponent if that is much shorter: 1e30 rather than 31 digits.
+/// In plain digits, or with an exponent if that is much shorter: 1e30 instead of 31 digits.
 fn short(number: impl fmt::LowerExp + fmt::Display) -> String {
     let (plain, exponent) = (number.to_string(), format!("{number:e}"));
     if exponent.len() + 4 < plain.len() { exponent } else { plain }
@@ -31,10 +31,10 @@ pub(crate) fn check_slow_step_size(alpha: f64) -> Result<()> {
     require(single(alpha) > 0.0 && alpha <= 1.0, "alpha", alpha, allowed)
 }
 
-/// Checks a learning rate, for an inner optimizer of your own.
+/// Checks a learning rate, for your own inner optimizer.
 ///
 /// # Errors
-/// [`Setting`](Error::Setting) for one that is negative, NaN, or more than single precision holds.
+/// [`Setting`](Error::Setting) if it is negative, NaN, or overflows single precision.
 ///
 /// ```
 /// use lookahead_core::check_learning_rate;
@@ -58,24 +58,20 @@ pub(crate) fn check_decay(key: &'static str, factor: f64, allowed: &'static str)
 }
 
 pub(crate) fn check_limit(max: f64) -> Result<()> {
-    require(
-        max.is_finite() && max > 0.0,
-        "max",
-        max,
-        "a finite number above 0, to clip gradients to",
-    )
+    let allowed = "a finite number above 0, to clip gradients to";
+    require(max.is_finite() && max > 0.0, "max", max, allowed)
 }
 
 fn check_single(key: &'static str, value: f64) -> Result<()> {
-    let allowed = "at least 0 and no more than single precision holds, 3.4e38";
+    let allowed = "at least 0 and at most 3.4e38, the largest number of single precision";
     require(value >= 0.0 && single(value).is_finite(), key, value, allowed)
 }
 
-/// As kernels on single-precision weights compute with it.
+/// The number as kernels on single-precision weights use it.
 fn single(value: f64) -> f32 {
     value as f32
 }
 
-/// Counts of steps that are believed: beyond, they would not be distinct as floating-point numbers, by
-/// which schedules and processes compare them.
+/// The largest count of steps in a state. Schedules and processes compare counts as floating-point numbers, which
+/// are exact up to here.
 pub(crate) const MOST_STEPS: i64 = 1 << 53;

@@ -5,10 +5,10 @@ use std::f64::consts::PI;
 use crate::range::check_slow_step_size;
 use crate::{Error, Result, State};
 
-/// How k or α goes from its first value, in inner steps taken since the optimizer was built.
+/// How k or α changes from its first value, by inner steps since the optimizer was built.
 ///
-/// α is looked up at each sync. k is looked up when a cycle begins, since it can't change inside
-/// one, and rounded to a whole number of at least 1.
+/// α is read at each sync. k is read when a cycle begins, because it can't change inside one, and rounded to a
+/// whole number of at least 1.
 ///
 /// ```
 /// use lookahead_core::Schedule;
@@ -19,30 +19,18 @@ use crate::{Error, Result, State};
 /// ```
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub enum Schedule {
-    /// Stays.
+    /// Constant.
     #[default]
     Constant,
-    /// In a straight line to `to`, which is reached after `steps` and kept.
-    Linear {
-        /// The last value.
-        to: f64,
-        /// When it is reached.
-        steps: u64,
-    },
-    /// By half a cosine to `to`, which is reached after `steps` and kept.
-    Cosine {
-        /// The last value.
-        to: f64,
-        /// When it is reached.
-        steps: u64,
-    },
-    /// Times `factor` after every `every` steps.
-    Step {
-        /// What it is multiplied by.
-        factor: f64,
-        /// How often.
-        every: u64,
-    },
+    /// Linear to `to` in `steps` steps, then constant.
+    #[allow(missing_docs)]
+    Linear { to: f64, steps: u64 },
+    /// Half a cosine to `to` in `steps` steps, then constant.
+    #[allow(missing_docs)]
+    Cosine { to: f64, steps: u64 },
+    /// Multiplied by `factor` every `every` steps.
+    #[allow(missing_docs)]
+    Step { factor: f64, every: u64 },
 }
 
 impl Schedule {
@@ -88,7 +76,7 @@ impl Schedule {
         }
     }
 
-    /// Writes it into a state under `name`; a constant writes none.
+    /// Writes it into a state under `name`; a constant schedule writes nothing.
     pub(crate) fn save(&self, name: &str, state: &mut State) {
         let (kind, number, steps) = match *self {
             Schedule::Constant => return,
@@ -102,7 +90,7 @@ impl Schedule {
         state.numbers.insert(format!("{name}/value"), number);
     }
 
-    /// Whether [`save`](Self::save) under `name` writes an entry of this key.
+    /// Whether [`save`](Self::save) under `name` writes an entry with this key.
     pub(crate) fn has_entry(&self, name: &str, key: &str) -> bool {
         let entry = key.strip_prefix(name).and_then(|rest| rest.strip_prefix('/'));
         *self != Schedule::Constant && matches!(entry, Some("kind" | "steps" | "value"))
@@ -133,7 +121,7 @@ impl Schedule {
     }
 }
 
-/// Exact at `from`, and never beyond an end by rounding.
+/// Exact at `from`, and never beyond either end by rounding.
 fn between(from: f64, to: f64, part: f64) -> f64 {
     (from + (to - from) * part).max(from.min(to)).min(from.max(to))
 }

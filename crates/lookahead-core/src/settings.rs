@@ -1,4 +1,4 @@
-//! All that a builder collects, and what the inner optimizer must offer for it.
+//! What a builder collects, and what the inner optimizer must support for it.
 
 use std::sync::Arc;
 
@@ -6,11 +6,12 @@ use lookahead_sys::distributed::ProcessGroup;
 use lookahead_sys::sync::Path;
 
 use crate::config::{LookaheadConfig, MomentumPolicy, NonFinite, TransferDtype};
+use crate::inner::group_count;
 use crate::range::check_slow_step_size;
 use crate::schedule::Schedule;
 use crate::{Error, InnerOptimizer, Result};
 
-/// The processes that train together, and how they exchange θ.
+/// The processes that train together, and the type in which they exchange θ.
 #[derive(Debug, Clone)]
 pub(crate) struct Workers {
     pub(crate) group: Arc<ProcessGroup>,
@@ -34,28 +35,31 @@ impl Settings {
         self.alpha_of_groups.iter().try_for_each(|(_, alpha)| check_slow_step_size(*alpha))?;
         self.k_schedule.check_period()?;
         self.alpha_schedule.check_slow_step_size()?;
-        if self.config.adaptive_low().is_none() {
+        let what = if !self.alpha_of_groups.is_empty() {
+            "α per parameter group"
+        } else if self.alpha_schedule != Schedule::Constant {
+            "an α schedule"
+        } else {
             return Ok(());
+        };
+        match self.config.adaptive_low() {
+            Some(_) => Err(Error::AdaptiveWith { what }),
+            None => Ok(()),
         }
-        if !self.alpha_of_groups.is_empty() {
-            return Err(Error::AdaptiveWith { what: "α per parameter group" });
-        }
-        if self.alpha_schedule != Schedule::Constant {
-            return Err(Error::AdaptiveWith { what: "an α schedule" });
-        }
-        Ok(())
     }
 
-    /// An error where the inner optimizer can't do what is asked.
+    /// Checks that the inner optimizer supports the settings.
     pub(crate) fn check_inner(&self, inner: &impl InnerOptimizer) -> Result<()> {
         let moments = inner.moment_names();
-        match (self.config.momentum_policy, &moments) {
-            (MomentumPolicy::Maintain, _) => {}
-            (policy, None) => return Err(Error::NoMoments { policy: policy.name() }),
-            (policy, Some(names)) if names.is_empty() => {
-                return Err(Error::NothingToPull { policy: policy.name() });
+        let policy = self.config.momentum_policy;
+        if policy != MomentumPolicy::Maintain {
+            match &moments {
+                None => return Err(Error::NoMoments { policy: policy.name() }),
+                Some(names) if names.is_empty() => {
+                    return Err(Error::NothingToPull { policy: policy.name() });
+                }
+                Some(_) => {}
             }
-            _ => {}
         }
         if self.config.non_finite == NonFinite::RollBack && moments.is_none() {
             return Err(Error::NoMoments { policy: "roll back" });
@@ -63,11 +67,16 @@ impl Settings {
         if self.config.adaptive_low().is_some() && !inner.has_curvature() {
             return Err(Error::NoCurvature);
         }
-        let count = inner.parameters().iter().map(|p| p.group + 1).max().unwrap_or(1);
+        let count = group_count(inner.parameters());
         match self.alpha_of_groups.iter().find(|(group, _)| *group >= count) {
             Some(&(group, _)) => Err(Error::Group { group, count }),
             None => Ok(()),
         }
+    }
+
+    pub(crate) fn set_alpha_of_group(&mut self, group: usize, alpha: f64) {
+        self.alpha_of_groups.retain(|(of, _)| *of != group);
+        self.alpha_of_groups.push((group, alpha));
     }
 
     /// α of a group before any schedule.
@@ -76,17 +85,17 @@ impl Settings {
         own.map_or(self.config.alpha, |(_, alpha)| *alpha)
     }
 
-    /// α of a group after `steps` inner steps.
-    pub(crate) fn alpha_at(&self, group: usize, steps: u64) -> f64 {
-        // Underflow would end the training without a word.
-        self.alpha_schedule.at(self.base_alpha(group), steps).clamp(f64::MIN_POSITIVE, 1.0)
+    /// The schedule's α after `steps` inner steps, beginning with `base`.
+    pub(crate) fn scheduled_alpha(&self, base: f64, steps: u64) -> f64 {
+        // Underflow to 0 would silently end the training.
+        self.alpha_schedule.at(base, steps).clamp(f64::MIN_POSITIVE, 1.0)
     }
 
     /// k of a cycle that begins after `steps` inner steps.
     pub(crate) fn k_at(&self, steps: u64) -> u64 {
         match self.k_schedule {
             Schedule::Constant => self.config.k,
-            // A float cast to an integer stops at the type's ends.
+            // A cast from float to integer saturates.
             schedule => (schedule.at(self.config.k as f64, steps).round() as u64).max(1),
         }
     }

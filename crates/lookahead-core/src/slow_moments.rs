@@ -6,14 +6,14 @@ use tch::{Kind, Tensor};
 
 use crate::Result;
 
-/// A moment of a parameter: the parameter's place, and the moment's name.
+/// A moment of a parameter: the parameter's index and the moment's name.
 pub(crate) type MomentKey = (usize, &'static str);
 
-/// Slow copies of moments, m̄: own memory, never the optimizer's tensor itself. Were it that, the
-/// inner optimizer's next step would change it, and the pull go by the wrong factor from then on.
+/// Slow copies m̄ of moments, in their own memory. If they shared the optimizer's, its next step would change
+/// them, and every later pull would use the wrong factor.
 pub(crate) type SlowMoments = BTreeMap<MomentKey, Tensor>;
 
-/// Zeros like a moment, in single precision at least, as φ is.
+/// Zeros like a moment; like φ, at least in single precision.
 pub(crate) fn wide_zeros(moment: &Tensor) -> Result<Tensor> {
     let _guard = tch::no_grad_guard();
     let zeros = moment.f_detach()?.f_zeros_like()?;

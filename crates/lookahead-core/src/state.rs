@@ -1,4 +1,4 @@
-//! What an optimizer remembers, as plain named values that any file format can hold.
+//! An optimizer's state, as plain named values for any file format.
 
 use std::collections::BTreeMap;
 
@@ -9,10 +9,9 @@ use crate::{Error, Result, SyncPath};
 
 /// An optimizer's state: named tensors plus a few integers and numbers.
 ///
-/// Names are paths: `slow/conv1.weight`, `inner/sgd/momentum_buffer/conv1.weight`, `phase`. A
-/// state that an optimizer gives is contiguous and shares no memory with it, so it can be written by another thread
-/// while training goes on. Where the state came through a file, tensors may arrive on the CPU:
-/// loading moves them.
+/// Names are paths: `slow/conv1.weight`, `inner/sgd/momentum_buffer/conv1.weight`, `phase`. A state from an
+/// optimizer is contiguous and shares no memory with it, so another thread can write it while the training
+/// continues. Tensors from a file may be on the CPU: loading moves them.
 ///
 /// ```
 /// use lookahead_core::State;
@@ -27,14 +26,14 @@ use crate::{Error, Result, SyncPath};
 pub struct State {
     /// Slow weights, momentum buffers, moments.
     pub tensors: BTreeMap<String, Tensor>,
-    /// Counts: the phase, syncs, steps of each parameter.
+    /// Counts: the phase, syncs, each parameter's steps.
     pub integers: BTreeMap<String, i64>,
-    /// Settings that may change while running: learning rates, momenta, weight decays, α.
+    /// Settings that may change during training: learning rates, momenta, weight decays, α.
     pub numbers: BTreeMap<String, f64>,
 }
 
 impl State {
-    /// Adds all entries of `part`, their names prefixed by `prefix/`.
+    /// Adds all entries of `part` with the prefix `prefix/`.
     pub fn nest(&mut self, prefix: &str, part: State) {
         let name = |key: String| format!("{prefix}/{key}");
         self.tensors.extend(part.tensors.into_iter().map(|(key, value)| (name(key), value)));
@@ -42,8 +41,7 @@ impl State {
         self.numbers.extend(part.numbers.into_iter().map(|(key, value)| (name(key), value)));
     }
 
-    /// The entries whose names start with `prefix/`, without it. Their tensors share memory with
-    /// this state's.
+    /// The entries with the prefix `prefix/`, without it. Their tensors share memory with this state's.
     pub fn part(&self, prefix: &str) -> State {
         fn strip<T>(
             map: &BTreeMap<String, T>,
@@ -63,15 +61,12 @@ impl State {
         }
     }
 
-    /// Copies `values` in as `name`: into the memory of the tensor of that name in `scratch`, which is
-    /// taken out, where that has the same shape and element type, on whatever device; else into
-    /// memory of its own on the device of `values`.
+    /// Inserts a copy of `values` as `name`. It reuses the memory of the tensor of that name in `scratch`, on any
+    /// device, if shape and element type agree, and removes it there; otherwise it allocates on the device of
+    /// `values`.
     ///
-    /// Memory that was used before takes a copy several times as fast as memory that is new, so
-    /// whoever takes one state after the other keeps the last one for it.
-    ///
-    /// # Errors
-    /// What libtorch says.
+    /// A copy into used memory is several times as fast as into fresh memory, so a program that saves repeatedly
+    /// keeps the last state for it.
     ///
     /// ```
     /// # use lookahead_core::State;
@@ -90,12 +85,11 @@ impl State {
         scratch: &mut State,
     ) -> Result<()> {
         let dense;
-        let values = match values.is_sparse() {
-            true => {
-                dense = values.f_to_dense(None, false)?;
-                &dense
-            }
-            false => values,
+        let values = if values.is_sparse() {
+            dense = values.f_to_dense(None, false)?;
+            &dense
+        } else {
+            values
         };
         let fits = |old: &Tensor| {
             old.kind() == values.kind() && old.size() == values.size() && old.is_contiguous()
@@ -112,18 +106,25 @@ impl State {
         Ok(())
     }
 
-    /// The entries whose names start with `prefix/`, without it, taken out of this state.
+    /// Removes and returns the entries with the prefix `prefix/`, without it.
     pub(crate) fn take_part(&mut self, prefix: &str) -> State {
         let part = self.part(prefix);
-        // Else its tensors would still be shared with this state's.
+        // Otherwise this state would share the tensors.
         self.tensors
             .retain(|key, _| key.strip_prefix(prefix).is_none_or(|rest| !rest.starts_with('/')));
         part
     }
 
-    /// The same with `head/other` called `head/own`, for each of `heads` and each pair of names in `names`,
-    /// other and own, where there is nothing of the own name. Shares memory with this one.
-    pub(crate) fn under_own_names(&self, heads: &[String], names: &[(String, String)]) -> State {
+    /// This state with `head/other` renamed to `head/own`, for each of `heads` and each pair (other, own) of
+    /// names, unless that entry exists; `None` without names. Shares memory with this state.
+    pub(crate) fn under_own_names(
+        &self,
+        heads: &[String],
+        names: &[(String, String)],
+    ) -> Option<State> {
+        if names.is_empty() {
+            return None;
+        }
         fn renamed<T>(map: &mut BTreeMap<String, T>, from: &str, to: &str) {
             if !map.contains_key(to)
                 && let Some(value) = map.remove(from)
@@ -144,7 +145,7 @@ impl State {
                 renamed(&mut state.integers, &from, &to);
             }
         }
-        state
+        Some(state)
     }
 
     pub(crate) fn integer(&self, key: &str) -> Result<i64> {
@@ -155,7 +156,7 @@ impl State {
         self.numbers.get(key).copied().ok_or_else(|| Error::StateMissing { key: key.to_owned() })
     }
 
-    /// An error for the first tensor, integer or number that is not a known one.
+    /// An error for the first unknown tensor, integer or number.
     pub(crate) fn refuse_unknown(
         &self,
         tensor: impl Fn(&str) -> bool,
@@ -174,9 +175,11 @@ impl State {
 
 /// An error unless `found` has the shape and element type of `like`.
 pub(crate) fn expect_like(key: &str, found: &Tensor, like: &Tensor) -> Result<()> {
-    let describe = |tensor: &Tensor| match tensor.defined() {
-        true => format!("{:?} of shape {:?}", tensor.kind(), tensor.size()),
-        false => "undefined".to_owned(),
+    let describe = |tensor: &Tensor| {
+        if !tensor.defined() {
+            return "undefined".to_owned();
+        }
+        format!("{:?} of shape {:?}", tensor.kind(), tensor.size())
     };
     if found.defined() && found.kind() == like.kind() && found.size() == like.size() {
         return Ok(());
@@ -188,7 +191,7 @@ pub(crate) fn expect_like(key: &str, found: &Tensor, like: &Tensor) -> Result<()
     })
 }
 
-/// An integer of a state that must be between two ends.
+/// An integer of a state, checked to be from `least` to `most`.
 pub(crate) fn in_range(state: &State, key: &str, least: i64, most: i64) -> Result<u64> {
     let found = state.integer(key)?;
     if !(least..=most).contains(&found) {
@@ -201,7 +204,7 @@ pub(crate) fn in_range(state: &State, key: &str, least: i64, most: i64) -> Resul
     Ok(found.unsigned_abs())
 }
 
-/// An error unless all values of a state's tensor are finite; `squares` are at least 0 too.
+/// An error unless all values of a state's tensor are finite and, if they are `squares`, at least 0.
 pub(crate) fn expect_finite(key: &str, tensor: &Tensor, squares: bool) -> Result<()> {
     let refuse = |found: &str, allowed: &str| {
         let (key, found, allowed) = (key.to_owned(), found.to_owned(), allowed.to_owned());
@@ -218,7 +221,7 @@ pub(crate) fn expect_finite(key: &str, tensor: &Tensor, squares: bool) -> Result
     Ok(())
 }
 
-/// A copy of `values` in the layout and on the device of `like`, which shares memory with neither.
+/// A copy of `values` in the layout and on the device of `like`, in its own memory.
 pub(crate) fn copy_like(like: &Tensor, values: &Tensor) -> Result<Tensor> {
     let _guard = tch::no_grad_guard();
     let mut copy = like.f_detach()?.f_empty_like()?;
@@ -226,7 +229,7 @@ pub(crate) fn copy_like(like: &Tensor, values: &Tensor) -> Result<Tensor> {
     Ok(copy)
 }
 
-/// A contiguous copy, as file formats want it.
+/// A contiguous copy, which file formats need.
 fn dense_copy(values: &Tensor) -> Result<Tensor> {
     let _guard = tch::no_grad_guard();
     let mut copy = Tensor::f_empty(values.size(), (values.kind(), values.device()))?;

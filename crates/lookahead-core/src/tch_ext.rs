@@ -1,17 +1,17 @@
-//! What tch lacks and is not an optimizer, for a program around one.
+//! What tch lacks besides optimizers.
 //!
 //! | module | what is in it |
 //! |---|---|
-//! | [`arithmetic`] | what tch has too, but panics in if libtorch refuses, for an inner optimizer of your own |
+//! | [`arithmetic`] | operations in which tch panics if libtorch refuses, for your own inner optimizer |
 //! | [`autocast`] | matrix products and convolutions in a narrower type |
-//! | [`build`] | which libtorch this is, and what it uses of the processor |
+//! | [`build`] | which libtorch this is, and which vector instructions it uses |
 //! | [`cerr`] | what libtorch prints on stderr |
-//! | [`generator`] | the state of libtorch's random-number generators |
+//! | [`generator`] | the state of libtorch's random generators |
 //! | [`images`] | batches of images from their bytes |
-//! | [`inference`] | evaluations without what autograd costs |
-//! | [`memory`] | what the C library's allocator keeps |
-//! | [`memory_format`] | the order of a tensor's elements in memory |
-//! | [`ops`] | the calls of libtorch's dispatcher, counted |
+//! | [`inference`] | inference mode: evaluation without the cost of autograd |
+//! | [`memory`] | what the C library's allocator does with freed memory |
+//! | [`memory_format`] | the memory order of a tensor's elements |
+//! | [`ops`] | recorded calls of libtorch's dispatcher |
 
 pub use lookahead_sys::{
     arithmetic, autocast, build, cerr, generator, images, inference, memory, memory_format, ops,

@@ -1,19 +1,19 @@
-//! The optimizers that tch can build, as inner optimizers with their state.
+//! The optimizers that tch can build as inner optimizers, with their state.
 
 use std::collections::HashSet;
 
 use lookahead_sys::optimizer::{GroupOptions, Kind, Optimizer, ParameterState};
 use tch::{Tensor, nn};
 
-use crate::inner::{Curvature, Moment, sparse_gradient};
-use crate::range::{MOST_STEPS, check_learning_rate, check_momentum, check_weight_decay};
+use crate::inner::{Curvature, Moment, own_names, sparse_gradient};
+use crate::range::{MOST_STEPS, check_learning_rate, check_momentum, check_weight_decay, require};
 use crate::state::{copy_like, expect_finite, expect_like, in_range};
 use crate::{Error, InnerOptimizer, Parameter, Result, State, Variables};
 
 /// Any optimizer that a [`nn::OptimizerConfig`] describes, on all trainable variables of a store.
 ///
-/// It steps as [`nn::Optimizer`] does, to the bit, returns errors where that panics, and gives its
-/// state. It is useful without Lookahead too.
+/// It steps like [`nn::Optimizer`], to the bit, but returns errors where that panics, and gives its state. Useful
+/// without Lookahead too.
 ///
 /// ```
 /// use lookahead_core::{InnerOptimizer, TchOptimizer};
@@ -32,17 +32,15 @@ pub struct TchOptimizer {
     optimizer: Optimizer,
     variables: Variables,
     parameters: Vec<Parameter>,
-    /// A variable that it can't step.
+    /// A complex variable, which it can't step.
     complex: Option<String>,
 }
 
 impl TchOptimizer {
-    /// Builds the optimizer for the trainable variables of `vs`; those added later join before
-    /// the next step.
+    /// Builds the optimizer for the trainable variables of `vs`. Variables added later join before the next step.
     ///
     /// # Errors
-    /// [`Setting`](Error::Setting), [`ComplexVariable`](Error::ComplexVariable) for any but SGD,
-    /// or what libtorch says of the configuration.
+    /// [`Setting`](Error::Setting), and [`ComplexVariable`](Error::ComplexVariable) unless it is SGD.
     pub fn new<C: nn::OptimizerConfig>(
         config: C,
         vs: &nn::VarStore,
@@ -57,12 +55,12 @@ impl TchOptimizer {
         Ok(built)
     }
 
-    /// The kind's name, such as `adamw`.
+    /// The kind's name, for example `adamw`.
     pub fn name(&self) -> &'static str {
         self.optimizer.kind().name()
     }
 
-    /// Sets the momentum of all groups, and of those made later: β₁ for Adam and AdamW.
+    /// Sets the momentum of all present and later groups; for Adam and AdamW β₁.
     ///
     /// # Errors
     /// [`Setting`](Error::Setting) outside 0 ≤ momentum < 1.
@@ -71,17 +69,17 @@ impl TchOptimizer {
         self.change_all_groups(|options| options.momentum = momentum)
     }
 
-    /// Sets the weight decay of all groups, and of those made later.
+    /// Sets the weight decay of all present and later groups.
     ///
     /// # Errors
-    /// [`Setting`](Error::Setting) for a negative or non-finite one.
+    /// [`Setting`](Error::Setting) if it is negative, NaN or infinite.
     pub fn set_weight_decay(&mut self, weight_decay: f64) -> Result<()> {
         check_weight_decay(weight_decay)?;
         self.change_all_groups(|options| options.weight_decay = weight_decay)
     }
 
     fn change_all_groups(&mut self, change: impl Fn(&mut GroupOptions)) -> Result<()> {
-        // One more than there are: the options of groups made later.
+        // The last holds the options of later groups.
         for group in 0..=self.optimizer.groups() {
             let mut options = self.optimizer.group_options(group)?;
             change(&mut options);
@@ -90,12 +88,11 @@ impl TchOptimizer {
         Ok(())
     }
 
-    /// On complex variables libtorch's C++ optimizers step by the magnitude of the squared gradient or fail,
-    /// unlike PyTorch's, which take them for pairs of real numbers. SGD's step is the same either way.
+    /// For complex variables libtorch's C++ optimizers use the magnitude of the squared gradient or fail, unlike
+    /// PyTorch's, which treat them as pairs of real numbers. SGD's step is the same either way.
     fn refuse_complex(&self) -> Result<()> {
         let Some(name) = self.complex.clone() else { return Ok(()) };
-        let what =
-            format!("{} steps complex variables by other formulas than PyTorch", self.name());
+        let what = format!("{} steps complex variables differently from PyTorch", self.name());
         Err(Error::ComplexVariable { name, what })
     }
 
@@ -106,7 +103,7 @@ impl TchOptimizer {
         self.parameters.iter().find(|p| p.is_complex()).map(|parameter| parameter.name.clone())
     }
 
-    /// Names the variable whose sparse gradient is why a step failed.
+    /// Names the variable if a sparse gradient made a step fail.
     fn explained(&self, refused: lookahead_sys::Error) -> Error {
         let optimizer = match self.optimizer.kind() {
             Kind::Sgd => "sgd with weight decay",
@@ -125,56 +122,48 @@ impl TchOptimizer {
         }
     }
 
-    /// The name of an option of a group, or of the groups made later, in a state.
+    /// The key of an option of a group, or of later groups.
     fn option_key(&self, option: &str, group: usize) -> String {
-        let group = match group == self.optimizer.groups() {
-            true => "later".to_owned(),
-            false => group.to_string(),
-        };
+        let is_later = group == self.optimizer.groups();
+        let group = if is_later { "later".to_owned() } else { group.to_string() };
         format!("{}/{option}/{group}", self.name())
     }
 
     fn read_options(&self, state: &State, group: usize) -> Result<GroupOptions> {
-        let read = |option| state.number(&self.option_key(option, group));
-        let [learning_rate, momentum, weight_decay] = OPTIONS.map(read);
-        let (learning_rate, momentum, weight_decay) = (learning_rate?, momentum?, weight_decay?);
-        let entry = |option| self.option_key(option, group);
-        let [of_rate, of_momentum, of_decay] = OPTIONS.map(entry);
-        check_learning_rate(learning_rate).map_err(|error| error.in_entry(&of_rate))?;
-        check_weight_decay(weight_decay).map_err(|error| error.in_entry(&of_decay))?;
-        match self.optimizer.kind() {
-            Kind::Adam | Kind::AdamW => {
-                check_momentum(momentum).map_err(|error| error.in_entry(&of_momentum))?;
-            }
-            // libtorch builds these with a momentum of 1 or more, and what was built can be saved.
-            _ if momentum.is_finite() && momentum >= 0.0 => {}
+        let read = |option: &str, check: &dyn Fn(f64) -> Result<()>| -> Result<f64> {
+            let key = self.option_key(option, group);
+            let value = state.number(&key)?;
+            check(value).map_err(|error| error.in_entry(&key))?;
+            Ok(value)
+        };
+        let momentum = |momentum: f64| match self.optimizer.kind() {
+            Kind::Adam | Kind::AdamW => check_momentum(momentum),
+            // libtorch builds these even with a momentum of 1 or more, and then saves it.
             _ => {
-                let allowed = "a finite number of at least 0".to_owned();
-                let found = momentum.to_string();
-                return Err(Error::StateRange { key: of_momentum, found, allowed });
+                let holds = momentum.is_finite() && momentum >= 0.0;
+                require(holds, "momentum", momentum, "a finite number of at least 0")
             }
-        }
-        Ok(GroupOptions { learning_rate, momentum, weight_decay })
+        };
+        Ok(GroupOptions {
+            learning_rate: read("learning_rate", &check_learning_rate)?,
+            momentum: read("momentum", &momentum)?,
+            weight_decay: read("weight_decay", &check_weight_decay)?,
+        })
     }
 
-    /// How many tensors a state has; those of earlier versions don't tell.
+    /// The key of the number of tensors, which states of earlier versions lack.
     fn count_key(&self) -> String {
         format!("{}/tensors", self.name())
     }
 
-    /// The state with the entries of tied weights under the names that they have here, where they have
-    /// others.
+    /// The state with entries of tied weights under the names that they have here.
     fn under_own_names(&self, state: &State) -> Option<State> {
-        let others = self.other_names();
-        let own = |(other, i): (String, usize)| (other, self.parameters[i].name.clone());
-        let names: Vec<(String, String)> = others.into_iter().map(own).collect();
         let entries = self.optimizer.kind().slots().iter().chain(&["step"]);
         let heads: Vec<String> = entries.map(|entry| format!("{}/{entry}", self.name())).collect();
-        (!names.is_empty()).then(|| state.under_own_names(&heads, &names))
+        state.under_own_names(&heads, &own_names(self))
     }
 
-    /// An error where a state has fewer tensors than it says, which could pass for parameters that never
-    /// had a gradient.
+    /// An error if a state has lost tensors. Otherwise their parameters would seem to have had no gradient yet.
     fn refuse_lost(&self, state: &State) -> Result<()> {
         let (key, found) = (self.count_key(), state.tensors.len() as i64);
         let Some(&count) = state.integers.get(&key) else { return Ok(()) };
@@ -204,9 +193,8 @@ impl TchOptimizer {
         self.slot_key("step", parameter)
     }
 
-    /// Reads one parameter's state out of `state` and checks it, without changing anything.
-    /// Either all entries that the options ask for are there, or none is: the parameter never had
-    /// a gradient.
+    /// Reads and checks one parameter's state. Either all entries that the options require exist, or none: then
+    /// the parameter has had no gradient yet.
     fn read_parameter(
         &self,
         state: &State,
@@ -226,13 +214,11 @@ impl TchOptimizer {
         {
             return Ok(None);
         }
-        let step = match kind.counts_steps() {
-            true => in_range(state, &step_key, 1, MOST_STEPS)? as i64,
-            false => 0,
-        };
+        let counts = kind.counts_steps();
+        let step = if counts { in_range(state, &step_key, 1, MOST_STEPS)? as i64 } else { 0 };
         let mut slots = Vec::with_capacity(saved.len());
         for (((key, tensor), required), slot) in saved.into_iter().zip(required).zip(kind.slots()) {
-            // The momentum may have been set since the buffer was made, or before one was.
+            // The momentum may have been set after the buffer was made, or before.
             let optional = key.contains("/momentum_buffer/");
             slots.push(match tensor {
                 Some(tensor) if *required || optional => {
@@ -312,7 +298,7 @@ impl InnerOptimizer for TchOptimizer {
         let tensor = &self.parameters[parameter].tensor;
         let Some(mut kept) = self.optimizer.parameter_state(tensor)? else { return Ok(Vec::new()) };
         if kept.slots.iter().flatten().any(Tensor::is_sparse) {
-            // libtorch's own SGD begins so where gradients are sparse, and steps on with a dense buffer.
+            // libtorch's own SGD begins with a sparse buffer for sparse gradients, and continues with a dense one.
             for slot in kept.slots.iter_mut().flatten() {
                 *slot = slot.f_to_dense(None, false)?;
             }
@@ -338,7 +324,7 @@ impl InnerOptimizer for TchOptimizer {
         let Parameter { tensor, group, .. } = &self.parameters[parameter];
         let Some(mut kept) = self.optimizer.parameter_state(tensor)? else { return Ok(None) };
         let decay = self.optimizer.second_moment_decay(*group)?;
-        // The average starts at 0; this takes that out, as Adam's bias correction does.
+        // The average starts at 0; this corrects that, like Adam's bias correction.
         let steps = i32::try_from(kept.step).unwrap_or(i32::MAX);
         let scale = 1.0 / (1.0 - decay.powi(steps));
         let second_moment = kept.slots.swap_remove(slot);
@@ -374,7 +360,7 @@ impl InnerOptimizer for TchOptimizer {
     fn state_into(&mut self, state: &mut State) -> Result<()> {
         self.join_new_parameters()?;
         self.refuse_unknown_kind()?;
-        let mut earlier = std::mem::take(state);
+        let mut scratch = std::mem::take(state);
         let kind = self.optimizer.kind();
         for parameter in &self.parameters {
             let Some(kept) = self.optimizer.parameter_state(&parameter.tensor)? else { continue };
@@ -383,21 +369,17 @@ impl InnerOptimizer for TchOptimizer {
             }
             for (slot, tensor) in kind.slots().iter().zip(kept.slots) {
                 if let Some(tensor) = tensor {
-                    state.copy_into_reused(
-                        self.slot_key(slot, parameter),
-                        &tensor,
-                        &mut earlier,
-                    )?;
+                    let key = self.slot_key(slot, parameter);
+                    state.copy_into_reused(key, &tensor, &mut scratch)?;
                 }
             }
         }
-        // Else a momentum buffer that is lost would pass for one that was never made.
+        // Otherwise a lost momentum buffer would look like one that was never made.
         state.integers.insert(self.count_key(), state.tensors.len() as i64);
         for group in 0..=self.optimizer.groups() {
-            let GroupOptions { learning_rate, momentum, weight_decay } =
-                self.optimizer.group_options(group)?;
-            for (option, value) in OPTIONS.into_iter().zip([learning_rate, momentum, weight_decay])
-            {
+            let options = self.optimizer.group_options(group)?;
+            let values = [options.learning_rate, options.momentum, options.weight_decay];
+            for (option, value) in OPTIONS.into_iter().zip(values) {
                 state.numbers.insert(self.option_key(option, group), value);
             }
         }
@@ -449,5 +431,5 @@ impl InnerOptimizer for TchOptimizer {
 /// Slots that hold means of squares.
 const SQUARES: [&str; 3] = ["exp_avg_sq", "max_exp_avg_sq", "square_avg"];
 
-/// The options of a group that a state holds.
+/// The options of a group in a state.
 const OPTIONS: [&str; 3] = ["learning_rate", "momentum", "weight_decay"];

@@ -1,5 +1,4 @@
-//! The trainable variables of a store, with their names and groups, in the order in which they
-//! were added.
+//! The trainable variables of a store, with names and groups.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -9,9 +8,9 @@ use tch::nn;
 
 use crate::Parameter;
 
-/// The trainable variables of a [`nn::VarStore`], with their names and groups in the order in which
-/// they were added, read again as the store grows: what an inner optimizer of your own begins with.
-/// A variable that is listed twice, as tied weights may be, is one parameter.
+/// The trainable variables of a [`nn::VarStore`] with names and groups, in the order in which they were added, as
+/// the store grows: what your own inner optimizer begins with. A variable that is listed twice, for example tied
+/// weights, is one parameter.
 ///
 /// ```
 /// use lookahead_core::Variables;
@@ -24,27 +23,27 @@ use crate::Parameter;
 #[derive(Debug)]
 pub struct Variables {
     store: Arc<Mutex<nn::Variables>>,
-    /// How many of the store's trainable variables have been looked at.
+    /// How many of the store's trainable variables have been read.
     seen: usize,
-    /// Identities of those returned: a variable that is listed twice is one parameter.
+    /// The identities of those returned.
     known: HashSet<usize>,
 }
 
 impl Variables {
-    /// Those of `vs`; none of them has been taken yet.
+    /// Of `vs`, before any has been taken.
     pub fn new(vs: &nn::VarStore) -> Self {
         Variables { store: vs.variables_.clone(), seen: 0, known: HashSet::new() }
     }
 
-    /// The variables added since the last call. Cheap where there is none.
+    /// The variables added since the last call. Cheap if there are none.
     pub fn take_new(&mut self) -> Vec<Parameter> {
         let store = lock(&self.store);
         let added = &store.trainable_variables[self.seen.min(store.trainable_variables.len())..];
         if added.is_empty() {
             return Vec::new();
         }
-        // tch keeps the order without names and the names without order. Of several names for one
-        // variable (tied weights) the first of the alphabet is the same in every process.
+        // tch keeps the order without names, and the names without order. Of several names (tied weights) take
+        // the alphabetically first, which is the same in every process.
         let mut names: HashMap<usize, &String> = HashMap::new();
         for (name, tensor) in &store.named_variables {
             let least = names.entry(identity(tensor)).or_insert(name);
@@ -65,12 +64,9 @@ impl Variables {
         self.seen = store.trainable_variables.len();
         parameters
     }
-}
 
-impl Variables {
-    /// Other names of these parameters in the store, as tied weights have them, each with the
-    /// parameter's place: what [`InnerOptimizer::other_names`](crate::InnerOptimizer::other_names)
-    /// gives.
+    /// Other names of these parameters in the store, which tied weights have, each with the parameter's index: for
+    /// [`InnerOptimizer::other_names`](crate::InnerOptimizer::other_names).
     ///
     /// ```
     /// use lookahead_core::Variables;
@@ -83,17 +79,17 @@ impl Variables {
     /// # let _ = alias;
     /// ```
     pub fn other_names(&self, parameters: &[Parameter]) -> Vec<(String, usize)> {
-        let places: HashMap<usize, usize> =
+        let indices: HashMap<usize, usize> =
             parameters.iter().enumerate().map(|(i, p)| (identity(&p.tensor), i)).collect();
         let store = lock(&self.store);
         let all = store.named_variables.iter();
-        let named = all.filter_map(|(name, tensor)| Some((name, *places.get(&identity(tensor))?)));
+        let named = all.filter_map(|(name, tensor)| Some((name, *indices.get(&identity(tensor))?)));
         let others = named.filter(|(name, i)| **name != parameters[*i].name);
         others.map(|(name, i)| (name.clone(), i)).collect()
     }
 }
 
-/// A panic elsewhere while the store was locked leaves whole variables behind.
+/// A panic while the store was locked leaves only complete variables behind.
 fn lock(store: &Mutex<nn::Variables>) -> MutexGuard<'_, nn::Variables> {
     store.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -1,4 +1,4 @@
-//! A finished optimizer of tch's, as an inner optimizer without a state.
+//! An already built tch optimizer as an inner optimizer, without its state.
 
 use std::collections::HashSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -6,19 +6,18 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use lookahead_sys::tensor::identity;
 use tch::nn;
 
-use crate::inner::sparse_gradient;
+use crate::inner::{group_count, sparse_gradient};
 use crate::range::check_learning_rate;
 use crate::{Error, InnerOptimizer, Parameter, Result, State, Variables};
 
-/// A [`nn::Optimizer`] that is already built. It trains like any other; its state can't be
-/// reached, since tch keeps the C++ object of a finished optimizer to itself. Where that panics,
-/// this returns an error, and the panic's message has gone to stderr.
+/// A [`nn::Optimizer`] that is already built. It trains like any other, but can't give its state, because tch keeps
+/// the C++ object private. Where tch panics, this returns an error after the panic's message on stderr.
 #[derive(Debug)]
 pub struct WrappedOptimizer {
     optimizer: nn::Optimizer,
     variables: Variables,
     parameters: Vec<Parameter>,
-    /// A variable that it may step wrongly.
+    /// A complex variable, which it may step wrongly.
     complex: Option<String>,
 }
 
@@ -26,7 +25,7 @@ impl WrappedOptimizer {
     /// Wraps an optimizer that was built for `vs`.
     ///
     /// # Errors
-    /// [`OtherStore`](Error::OtherStore) where it was built for other variables,
+    /// [`OtherStore`](Error::OtherStore) if it was built for other variables,
     /// [`ComplexVariable`](Error::ComplexVariable) for complex ones.
     pub fn new(optimizer: nn::Optimizer, vs: &nn::VarStore) -> Result<Self> {
         let ours: HashSet<usize> = vs.trainable_variables().iter().map(identity).collect();
@@ -42,10 +41,10 @@ impl WrappedOptimizer {
         Ok(wrapped)
     }
 
-    /// Only SGD's step is PyTorch's on complex variables, and its kind is unknown.
+    /// For complex variables only SGD agrees with PyTorch, and this optimizer's kind is unknown.
     fn refuse_complex(&self) -> Result<()> {
         let Some(name) = self.complex.clone() else { return Ok(()) };
-        let what = "an optimizer that is already built may step it by other formulas than PyTorch";
+        let what = "an optimizer that is already built may step it differently from PyTorch";
         Err(Error::ComplexVariable { name, what: what.to_owned() })
     }
 
@@ -53,14 +52,14 @@ impl WrappedOptimizer {
         self.parameters.iter().find(|p| p.is_complex()).map(|parameter| parameter.name.clone())
     }
 
-    /// Runs a method of tch's, which panics where libtorch throws.
+    /// Runs one of tch's methods, which panics if libtorch throws.
     fn guarded(&mut self, call: &'static str, run: impl FnOnce(&mut nn::Optimizer)) -> Result<()> {
         catch_unwind(AssertUnwindSafe(|| run(&mut self.optimizer))).map_err(|panic| {
             let text = panic
                 .downcast_ref::<String>()
                 .map(String::as_str)
                 .or_else(|| panic.downcast_ref::<&str>().copied())
-                .unwrap_or("it gave no reason.");
+                .unwrap_or("no reason given.");
             let sentence = text.split("\\nException raised from").next().unwrap_or(text);
             Error::WrappedFailed { call, message: sentence.to_owned() }
         })
@@ -86,7 +85,7 @@ impl InnerOptimizer for WrappedOptimizer {
     }
 
     fn join_new_parameters(&mut self) -> Result<()> {
-        // tch's optimizer finds them by itself in its step.
+        // tch's optimizer finds them itself in its step.
         let new = self.variables.take_new();
         if !new.is_empty() {
             self.parameters.extend(new);
@@ -106,8 +105,7 @@ impl InnerOptimizer for WrappedOptimizer {
 
     fn set_learning_rate_group(&mut self, group: usize, learning_rate: f64) -> Result<()> {
         check_learning_rate(learning_rate)?;
-        let groups = self.parameters.iter().map(|parameter| parameter.group + 1);
-        let count = groups.max().unwrap_or(1);
+        let count = group_count(&self.parameters);
         if group >= count {
             return Err(Error::Group { group, count });
         }

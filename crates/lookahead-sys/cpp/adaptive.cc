@@ -4,16 +4,16 @@
 //
 //   α* = (φ − x*)ᵀA(φ − θ) / (φ − θ)ᵀA(φ − θ)          (Zhang et al., 2019, proposition 1)
 //
-// With x* unknown, one Newton step from θ takes its place, x* ≈ θ − A⁻¹g, where g is the gradient
-// at θ. Put in, A⁻¹ cancels: with d = φ − θ, (d + A⁻¹g)ᵀA d = dᵀA d + gᵀd, so that
+// x* is unknown. One Newton step from θ approximates it: x* ≈ θ − A⁻¹g, where g is the gradient at θ.
+// Substituted, A⁻¹ cancels: with d = φ − θ, (d + A⁻¹g)ᵀA d = dᵀA d + gᵀd, so
 //
 //   α = 1 + gᵀd / dᵀA d.
 //
-// Where several processes train together the mean of their θ takes the place of θ in d. The mean of what
-// each finds with its own g is then the α for the mean of the gradients, as far as A is the same.
+// If several processes train together, d = φ minus the mean of their θ. The mean of the α that each finds
+// with its own g is then the α for the mean of the gradients, if A is the same.
 //
-// Only the diagonal of A is needed, and it is given for each parameter as a second moment with the
-// factor that takes its bias out.
+// Only the diagonal of A is needed. Each parameter gives it as a second moment with the factor that corrects
+// its bias.
 
 #include <ATen/TensorOperators.h>
 #include <ATen/core/grad_mode.h>
@@ -31,7 +31,7 @@ namespace lookahead {
 
 namespace {
 
-// `wide`: whether products are taken in f64 too, in which those of f32 don't overflow.
+// `wide`: take products in f64 too, where those of f32 don't overflow.
 double best_step(rust::Slice<const CurvatureTerm> terms, bool differences, bool wide) {
   const auto as_wide = [&](const Tensor& tensor) { return wide ? tensor.to(at::kDouble) : tensor; };
   std::vector<Tensor> slopes;
@@ -43,7 +43,7 @@ double best_step(rust::Slice<const CurvatureTerm> terms, bool differences, bool 
     const Tensor end = (term.mean == nullptr ? *term.fast : *term.mean).to(slow.scalar_type());
     const bool is_difference = term.mean != nullptr && differences;
     const Tensor difference = is_difference ? -end : slow - end;
-    // In double precision: the sums run over all parameters.
+    // In double precision, because the sums run over all parameters.
     if (gradient.defined()) {
       const Tensor dense = gradient.is_sparse() ? gradient.to_dense() : gradient;
       slopes.push_back((as_wide(dense) * difference).sum(at::kDouble));
@@ -58,7 +58,7 @@ double best_step(rust::Slice<const CurvatureTerm> terms, bool differences, bool 
   };
   const Tensor slope = total(slopes);
   const Tensor curvature = total(curvatures);
-  // The one value that is read back: NaN, and not 0, where the curvature has overflowed.
+  // The only value that is read back. The second term makes it NaN, not 0, if the curvature overflows.
   const Tensor step = slope / curvature + curvature * 0.0;
   return step.item<double>() + 1.0;
 }

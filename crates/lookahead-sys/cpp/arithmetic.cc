@@ -1,5 +1,5 @@
-// Arithmetic on values in place, without autograd. Through tch these calls would panic where
-// libtorch throws: its Scalar unwraps a pending error when it is dropped.
+// Arithmetic in place, without autograd. Through tch these calls panic if libtorch throws: dropping its
+// Scalar unwraps a pending error.
 
 #include <ATen/core/grad_mode.h>
 
@@ -11,7 +11,6 @@
 namespace lookahead {
 namespace {
 
-// The gradients that there are; a parameter without one has an undefined tensor.
 std::vector<Tensor> gradients(rust::Slice<const TensorRef> parameters) {
   std::vector<Tensor> found;
   found.reserve(parameters.size());
@@ -24,9 +23,9 @@ std::vector<Tensor> gradients(rust::Slice<const TensorRef> parameters) {
 
 }  // namespace
 
-void assign(const Tensor* target, const Tensor* source) {
+void assign(const Tensor& target, const Tensor& source) {
   const at::NoGradGuard no_grad;
-  target->copy_(*source);
+  target.copy_(source);
 }
 
 void clip_value(rust::Slice<const TensorRef> parameters, double max) {
@@ -37,19 +36,19 @@ void clip_value(rust::Slice<const TensorRef> parameters, double max) {
   }
 }
 
-void fill(const Tensor* target, double value) {
+void fill(const Tensor& target, double value) {
   const at::NoGradGuard no_grad;
-  target->fill_(value);
+  target.fill_(value);
 }
 
-void scale(const Tensor* target, double factor) {
+void scale(const Tensor& target, double factor) {
   const at::NoGradGuard no_grad;
-  target->mul_(factor);
+  target.mul_(factor);
 }
 
-void lerp(const Tensor* target, const Tensor* end, double weight) {
+void lerp(const Tensor& target, const Tensor& end, double weight) {
   const at::NoGradGuard no_grad;
-  target->lerp_(*end, weight);
+  target.lerp_(end, weight);
 }
 
 }  // namespace lookahead

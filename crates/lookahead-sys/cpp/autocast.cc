@@ -1,4 +1,4 @@
-// Autocast: matrix products and convolutions in a narrower type than their operands have.
+// Autocast: matrix products and convolutions in a narrower type than that of their operands.
 
 #include <c10/core/DeviceType.h>
 #include <c10/core/ScalarType.h>
@@ -7,7 +7,7 @@
 #include "lookahead-sys/src/ffi.rs.h"
 #include "shim.h"
 
-// From ATen/autocast_mode.h, which would bring all of ATen in: most of a minute to compile.
+// From ATen/autocast_mode.h, which includes all of ATen: most of a minute to compile.
 namespace at::autocast {
 TORCH_API bool is_autocast_enabled(at::DeviceType device_type);
 TORCH_API void set_autocast_enabled(at::DeviceType device_type, bool enabled);
@@ -43,13 +43,13 @@ AutocastState begin_autocast(bool cuda, bool half) {
 AutocastState suspend_autocast(bool cuda) {
   const AutocastState before = autocast_state(cuda);
   at::autocast::set_autocast_enabled(device_type(cuda), false);
-  // A region like any other: its end must not clear the casts of the one that it is in.
+  // Counts as a region, so that its end does not clear the casts of the enclosing one.
   at::autocast::increment_nesting();
   return before;
 }
 
 void end_autocast(AutocastState before) {
-  // The casts of weights that were kept are of the weights as they were, and of the grad mode.
+  // Cached casts belong to the weights and the grad mode at the time of the cast.
   if (at::autocast::decrement_nesting() == 0) at::autocast::clear_cache();
   const at::DeviceType type = device_type(before.cuda);
   at::autocast::set_autocast_enabled(type, before.enabled);

@@ -1,5 +1,5 @@
-// What goes between many tensors and the few flat ones that travel: copies in and out, and a number
-// that tells whether two processes have the same bits.
+// Copies between many tensors and the few flat ones that are sent, and a hash that tells whether two
+// processes have the same bits.
 
 #include <ATen/core/grad_mode.h>
 #include <ATen/ops/_foreach_copy.h>
@@ -22,7 +22,7 @@ namespace {
 struct Part {
   void* target;
   const void* source;
-  // What the difference is taken from; null for the values themselves.
+  // What is subtracted; null for the values themselves.
   const void* base;
   std::int64_t end;
   bool (*pass)(const Part& part, double scale, std::int64_t from, std::int64_t to);
@@ -36,7 +36,7 @@ Bits bits_as(Value value) {
   return bits;
 }
 
-// To the nearest, ties to even; without a branch, so that several go at once.
+// To the nearest, ties to even. Without branches, so that the loop vectorizes.
 LOOKAHEAD_INLINE std::uint16_t rounded(float value) {
   const auto bits = bits_as<std::uint32_t>(value);
   const std::uint32_t nearest = (bits + 0x7fffu + ((bits >> 16) & 1u)) >> 16;
@@ -44,7 +44,7 @@ LOOKAHEAD_INLINE std::uint16_t rounded(float value) {
   return static_cast<std::uint16_t>(is_nan ? 0x7fc0u : nearest);
 }
 
-// target ← source · scale; whether all of it is finite numbers. T is the target's type, F the source's.
+// target ← source · scale. Returns whether all results are finite. T is the target's type, F the source's.
 template <typename T, typename F>
 struct Values {
   static LOOKAHEAD_INLINE bool run(const Part& part, double scale, std::int64_t from, std::int64_t to) {
@@ -62,12 +62,12 @@ struct Values {
   }
 };
 
-// target ← (source − base) · scale, computed in the base's type C and rounded to bfloat16; whether all of
-// it is finite numbers. F is the source's type.
+// target ← (source − base) · scale, computed in the base's type C and rounded to bfloat16. Returns whether all
+// results are finite. F is the source's type.
 template <typename C, typename F>
 struct Differences {
   static LOOKAHEAD_INLINE bool run(const Part& part, double scale, std::int64_t from, std::int64_t to) {
-    constexpr std::int64_t block = 512;  // small enough to stay in the nearest cache
+    constexpr std::int64_t block = 512;  // fits the L1 cache
     float values[block];
     const C factor = static_cast<C>(scale);
     std::uint16_t found = 0;
@@ -76,7 +76,7 @@ struct Differences {
       std::uint16_t* __restrict__ out = static_cast<std::uint16_t*>(part.target) + at;
       const F* __restrict__ in = static_cast<const F*>(part.source) + at;
       const C* __restrict__ base = static_cast<const C*>(part.base) + at;
-      // In steps, each of one width: so the compiler does several at once.
+      // Separate loops, each over one width, vectorize.
       for (std::int64_t i = 0; i < count; ++i) {
         values[i] = static_cast<float>((static_cast<C>(in[i]) - base[i]) * factor);
       }
@@ -95,13 +95,13 @@ Pass pass() {
 }
 
 Pass pass_for(const Tensor& target, const Tensor& source, const Tensor* base) {
-  if (!lies_beside(target, target) || !lies_beside(target, source)) return nullptr;
+  if (!matches(target, target) || !matches(target, source)) return nullptr;
   if (base == nullptr) {
     return for_types(target.scalar_type(), source.scalar_type(), [](auto types) {
       return pass<Values<typename decltype(types)::Wide, typename decltype(types)::Narrow>>();
     });
   }
-  if (!lies_beside(target, *base) || target.scalar_type() != at::kBFloat16) return nullptr;
+  if (!matches(target, *base) || target.scalar_type() != at::kBFloat16) return nullptr;
   return for_types(base->scalar_type(), source.scalar_type(), [](auto types) {
     return pass<Differences<typename decltype(types)::Wide, typename decltype(types)::Narrow>>();
   });
@@ -139,7 +139,7 @@ bool copy_all_scaled(rust::Slice<const TensorRef> targets, rust::Slice<const Ten
     }
   }
   std::atomic<bool> finite{true};
-  for_each_stretch(parts, [&](const Part& part, std::int64_t first, std::int64_t last) {
+  for_each_range(parts, [&](const Part& part, std::int64_t first, std::int64_t last) {
     if (!part.pass(part, scale, first, last)) finite.store(false, std::memory_order_relaxed);
   });
   if (onto.empty()) return finite;
@@ -150,7 +150,7 @@ bool copy_all_scaled(rust::Slice<const TensorRef> targets, rust::Slice<const Ten
   return false;
 }
 
-bool fills_its_memory(const Tensor* tensor) { return is_dense(*tensor); }
+bool fills_its_memory(const Tensor& tensor) { return is_dense(tensor); }
 
 bool same_layout(rust::Slice<const TensorRef> some, rust::Slice<const TensorRef> others) {
   if (some.size() != others.size()) return false;
@@ -164,8 +164,8 @@ bool same_layout(rust::Slice<const TensorRef> some, rust::Slice<const TensorRef>
 
 namespace {
 
-// FNV-1a, of 64-bit words; the shift lets high bits reach low ones, or two signs turned would be none.
-void take(std::uint64_t& hash, const void* bytes, std::size_t count) {
+// FNV-1a over 64-bit words. The shift lets high bits reach low ones; otherwise two flipped signs would cancel.
+void add_to(std::uint64_t& hash, const void* bytes, std::size_t count) {
   for (std::size_t i = 0; i < count; i += sizeof(std::uint64_t)) {
     std::uint64_t word = 0;
     std::memcpy(&word, static_cast<const char*>(bytes) + i, std::min(sizeof word, count - i));
@@ -190,14 +190,14 @@ std::uint64_t bits_of(rust::Slice<const TensorRef> tensors, std::uint64_t share,
       const std::int64_t count = std::min(block, tensor.numel() - at);
       if (in_place) {
         const std::size_t width = tensor.element_size();
-        take(hash, static_cast<const char*>(tensor.const_data_ptr()) + at * width, count * width);
+        add_to(hash, static_cast<const char*>(tensor.const_data_ptr()) + at * width, count * width);
       } else {
         elsewhere.push_back(tensor.detach().reshape({-1}).narrow(0, at, count));
       }
     }
     if (!elsewhere.empty()) {
       const Tensor here = at::cat(elsewhere).cpu();
-      take(hash, here.const_data_ptr(), here.nbytes());
+      add_to(hash, here.const_data_ptr(), here.nbytes());
     }
   }
   return hash;

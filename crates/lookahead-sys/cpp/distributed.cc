@@ -1,5 +1,5 @@
-// Process groups: c10d's store and its Gloo backend, which libtorch has inside, and for tensors on GPUs its
-// NCCL backend, where that is there.
+// Process groups: c10d's store and Gloo backend, which libtorch contains, and its NCCL backend for tensors on
+// GPUs if that is compiled in.
 
 #define USE_C10D_GLOO
 
@@ -19,7 +19,7 @@ namespace lookahead {
 struct ProcessGroup::Parts {
   c10::intrusive_ptr<c10d::Store> store;
   c10::intrusive_ptr<c10d::Backend> gloo;
-  // Null where tensors on GPUs go through Gloo too.
+  // Null if tensors on GPUs go through Gloo too.
   c10::intrusive_ptr<c10d::Backend> nccl;
   // Of each operation.
   std::chrono::milliseconds timeout;
@@ -30,9 +30,9 @@ ProcessGroup::~ProcessGroup() = default;
 
 struct Work::Parts {
   c10::intrusive_ptr<c10d::Work> work;
-  // What it works on must live as long.
+  // The tensors must outlive the operation.
   std::vector<Tensor> tensors;
-  // For one that does not keep its own.
+  // For operations without their own timeout.
   std::chrono::milliseconds timeout;
 };
 
@@ -58,16 +58,16 @@ c10d::Backend& backend_for(const ProcessGroup& group, const Tensor& tensor) {
 
 std::unique_ptr<Work> started(const ProcessGroup& group, c10::intrusive_ptr<c10d::Work> work,
                               std::vector<Tensor> tensors) {
-  // Gloo's operations end at their own timeout, with a sentence that says who did not answer; NCCL's
-  // have none but that of who waits.
+  // Gloo's operations have a timeout, and an error that names the rank that did not answer. NCCL's rely on
+  // the timeout of the wait.
   const bool on_gpu = !tensors.empty() && tensors[0].is_cuda() && group.parts->nccl != nullptr;
   const auto timeout = on_gpu ? group.parts->timeout : kNoTimeout;
   return std::make_unique<Work>(
       std::make_unique<Work::Parts>(Work::Parts{std::move(work), std::move(tensors), timeout}));
 }
 
-// Whatever c10d warns of comes as an exception too, of which the user gets one sentence, and not the C++
-// frames that its log adds to each. Who wants that log asks for it as in PyTorch.
+// c10d's warnings also arrive as exceptions, from which the user gets one sentence instead of the C++ frames
+// in the log. PyTorch's environment variable turns the log on.
 void silence_log() {
   if (std::getenv("TORCH_CPP_LOG_LEVEL") == nullptr) FLAGS_caffe2_log_level = c10::GLOG_FATAL;
 }
@@ -87,7 +87,7 @@ std::unique_ptr<ProcessGroup> join_store(const StoreAddress& address) {
   c10d::TCPStoreOptions options;
   options.port = address.port;
   options.isServer = address.listener >= 0;
-  // Who comes is counted by keys, which tell the one who does not by its rank.
+  // Ranks report by key instead, so that an absent one can be named.
   options.waitWorkers = false;
   options.timeout = std::chrono::milliseconds(address.timeout);
   if (options.isServer) options.masterListenFd = address.listener;
@@ -130,10 +130,10 @@ bool uses_nccl(const ProcessGroup& group) { return group.parts->nccl != nullptr;
 void abort_nccl(const ProcessGroup& group) noexcept {
   if (group.parts->nccl == nullptr) return;
   try {
-    // What is under way there would go on for ever.
+    // Operations in flight would otherwise never end.
     group.parts->nccl->abort();
   } catch (...) {
-    // There is an error already, which led here: it is the one to be told.
+    // The error that led here is the one to report.
   }
 }
 
@@ -148,33 +148,33 @@ void leave_group(ProcessGroup& group) {
   group.parts->store.reset();
 }
 
-std::unique_ptr<Work> all_reduce(const ProcessGroup& group, const Tensor* tensor, bool largest) {
-  std::vector<Tensor> tensors{tensor->detach()};
+std::unique_ptr<Work> all_reduce(const ProcessGroup& group, const Tensor& tensor, bool maximum) {
+  std::vector<Tensor> tensors{tensor.detach()};
   c10d::AllreduceOptions options;
   options.timeout = group.parts->timeout;
-  options.reduceOp = largest ? c10d::ReduceOp::MAX : c10d::ReduceOp::SUM;
-  return started(group, backend_for(group, *tensor).allreduce(tensors, options), tensors);
+  options.reduceOp = maximum ? c10d::ReduceOp::MAX : c10d::ReduceOp::SUM;
+  return started(group, backend_for(group, tensor).allreduce(tensors, options), tensors);
 }
 
-std::unique_ptr<Work> broadcast(const ProcessGroup& group, const Tensor* tensor, std::int32_t root) {
-  std::vector<Tensor> tensors{tensor->detach()};
+std::unique_ptr<Work> broadcast(const ProcessGroup& group, const Tensor& tensor, std::int32_t root) {
+  std::vector<Tensor> tensors{tensor.detach()};
   c10d::BroadcastOptions options;
   options.timeout = group.parts->timeout;
   options.rootRank = root;
-  return started(group, backend_for(group, *tensor).broadcast(tensors, options), tensors);
+  return started(group, backend_for(group, tensor).broadcast(tensors, options), tensors);
 }
 
-std::unique_ptr<Work> all_gather(const ProcessGroup& group, const Tensor* all, const Tensor* own) {
-  Tensor output = all->detach(), input = own->detach();
+std::unique_ptr<Work> all_gather(const ProcessGroup& group, const Tensor& all, const Tensor& own) {
+  Tensor output = all.detach(), input = own.detach();
   c10d::AllgatherOptions options;
   options.timeout = group.parts->timeout;
   return started(group, group.parts->gloo->_allgather_base(output, input, options), {output, input});
 }
 
 std::unique_ptr<Work> gather_to_first(const ProcessGroup& group, rust::Slice<const TensorRef> all,
-                                      const Tensor* own) {
+                                      const Tensor& own) {
   std::vector<std::vector<Tensor>> outputs;
-  std::vector<Tensor> input{own->detach()}, kept = input;
+  std::vector<Tensor> input{own.detach()}, kept = input;
   if (!all.empty()) {
     outputs.emplace_back();
     for (const TensorRef& ref : all) outputs[0].push_back(ref.tensor->detach());

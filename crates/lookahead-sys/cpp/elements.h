@@ -1,4 +1,4 @@
-// The element types that loops on the CPU are made for.
+// The element types that the CPU loops support.
 #pragma once
 
 #include <c10/core/ScalarType.h>
@@ -9,7 +9,7 @@
 
 namespace lookahead {
 
-// How a type's numbers are laid out: infinity and NaN are those whose exponent is all ones.
+// A type's bits. Infinity and NaN are the numbers whose exponent bits are all ones.
 template <typename T>
 struct Layout;
 template <>
@@ -33,21 +33,21 @@ struct Layout<at::Half> {
   static constexpr Bits exponent = 0x7c00u;
 };
 
-// All ones for infinity and NaN, as a comparison of several at once gives it; 0 for finite numbers.
+// All ones for infinity and NaN, like a vector comparison; 0 for finite numbers.
 template <typename T, typename Bits = typename Layout<T>::Bits>
 LOOKAHEAD_INLINE Bits beyond(Bits bits) {
   constexpr Bits exponent = Layout<T>::exponent;
   return (bits & exponent) == exponent ? static_cast<Bits>(~Bits(0)) : Bits(0);
 }
 
-// Of values of two types: that computed in, and that of what is read.
+// The type of the computation, and the type that is read.
 template <typename W, typename N>
 struct Types {
   using Wide = W;
   using Narrow = N;
 };
 
-// What `use` returns for the types of these names; its type's zero where there is no loop for them.
+// Calls `use` with these types; a zero of its result type if there is no loop for them.
 template <typename Use>
 auto for_types(at::ScalarType wide, at::ScalarType narrow, const Use& use)
     -> decltype(use(Types<float, float>{})) {

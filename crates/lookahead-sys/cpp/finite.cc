@@ -1,4 +1,4 @@
-// Whether all values are finite numbers.
+// Checks whether all values are finite.
 
 #include <ATen/core/grad_mode.h>
 #include <ATen/ops/_foreach_norm.h>
@@ -27,7 +27,7 @@ struct Part {
 };
 
 template <typename T>
-struct Look {
+struct IsFinite {
   static LOOKAHEAD_INLINE bool run(const void* values, std::int64_t from, std::int64_t to) {
     using Bits = typename Layout<T>::Bits;
     const Bits* bits = static_cast<const Bits*>(values);
@@ -40,22 +40,22 @@ struct Look {
 using Finite = decltype(Part::finite);
 
 template <typename T>
-Finite look() {
-  return fastest<Look<T>, const void*, std::int64_t, std::int64_t>();
+Finite check() {
+  return fastest<IsFinite<T>, const void*, std::int64_t, std::int64_t>();
 }
 
 Finite finite_for(at::ScalarType type) {
   switch (type) {
-    case at::kFloat: return look<float>();
-    case at::kDouble: return look<double>();
-    case at::kBFloat16: return look<at::BFloat16>();
-    case at::kHalf: return look<at::Half>();
+    case at::kFloat: return check<float>();
+    case at::kDouble: return check<double>();
+    case at::kBFloat16: return check<at::BFloat16>();
+    case at::kHalf: return check<at::Half>();
     default: return nullptr;
   }
 }
 
-// In three operations for each device and element type, and one value read back. The largest
-// magnitude is finite only where all are: NaN goes through the maximum.
+// Three operations per device and element type, and one value read back. The largest magnitude is finite only
+// if all values are: the maximum propagates NaN.
 bool batch_is_finite(const std::vector<Tensor>& batch) {
   const auto norms = at::_foreach_norm(batch, std::numeric_limits<double>::infinity());
   return at::isfinite(at::stack(norms)).all().item<bool>();
@@ -84,11 +84,11 @@ bool all_finite(rust::Slice<const TensorRef> tensors, bool foreach) {
       batches[{values.device().type(), values.device().index(), values.scalar_type()}].push_back(values);
     }
   }
-  std::atomic<bool> sound{true};
-  for_each_stretch(parts, [&](const Part& part, std::int64_t from, std::int64_t to) {
-    if (!part.finite(part.values, from, to)) sound.store(false, std::memory_order_relaxed);
+  std::atomic<bool> finite{true};
+  for_each_range(parts, [&](const Part& part, std::int64_t from, std::int64_t to) {
+    if (!part.finite(part.values, from, to)) finite.store(false, std::memory_order_relaxed);
   });
-  if (!sound) return false;
+  if (!finite) return false;
   for (const auto& [key, batch] : batches) {
     if (!batch_is_finite(batch)) return false;
   }

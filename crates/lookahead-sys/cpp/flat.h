@@ -10,14 +10,14 @@
 
 namespace lookahead {
 
-// Elements for which it pays to wake another thread.
+// Elements that are worth waking another thread for.
 constexpr std::int64_t kGrain = 1 << 15;
 
-// Where there are thousands of small tensors the time goes to waiting for their headers, one after the
-// other. While tensor `i` is worked on, this asks the memory for those that come a little later: handles
-// first, then the headers that they point to. `handle(j)` is the j-th of `count` handles.
+// With thousands of small tensors, most of the time is cache misses on their headers. While tensor `i` is
+// processed, this prefetches later ones: handles first, then the headers that they point to. `handle(j)` is
+// the j-th of `count` handles.
 template <typename Handle>
-inline void ask_for(std::size_t i, std::size_t count, const Handle& handle) {
+inline void prefetch(std::size_t i, std::size_t count, const Handle& handle) {
 #if defined(__GNUC__)
   constexpr std::size_t far = 24, near = 12;
   if (i + far < count) __builtin_prefetch(handle(i + far));
@@ -30,25 +30,25 @@ inline void ask_for(std::size_t i, std::size_t count, const Handle& handle) {
 #endif
 }
 
-// Whether the elements fill their memory without gaps or overlaps, in whatever order.
+// Whether the elements fill their memory without gaps or overlaps, in any order.
 inline bool is_dense(const at::Tensor& tensor) {
   return tensor.layout() == at::kStrided && tensor.is_non_overlapping_and_dense();
 }
 
-// Whether element i in memory is the same element of both.
+// Whether element i in memory is the same element in both.
 inline bool same_order(const at::Tensor& a, const at::Tensor& b) {
   return a.sizes() == b.sizes() && (a.strides() == b.strides() || (a.is_contiguous() && b.is_contiguous()));
 }
 
-// Whether one loop on the CPU goes over the other tensor's elements as they lie beside those of the first.
-inline bool lies_beside(const at::Tensor& first, const at::Tensor& other) {
+// Whether one loop on the CPU can walk over both tensors' memory in parallel.
+inline bool matches(const at::Tensor& first, const at::Tensor& other) {
   return other.is_cpu() && is_dense(other) && same_order(first, other);
 }
 
-// Calls `use(part, from, to)` for stretches of each part's elements, in parallel. A part has the
-// field `end`: how many elements there are up to and with it.
+// Calls `use(part, from, to)` in parallel for ranges of each part's elements. The field `end` of a part is the
+// number of elements up to and including it.
 template <typename Part, typename Use>
-void for_each_stretch(const std::vector<Part>& parts, const Use& use) {
+void for_each_range(const std::vector<Part>& parts, const Use& use) {
   if (parts.empty()) return;
   at::parallel_for(0, parts.back().end, kGrain, [&](std::int64_t begin, std::int64_t end) {
     auto part = std::upper_bound(parts.begin(), parts.end(), begin,

@@ -1,9 +1,9 @@
-// libtorch's optimizers with the same options, state and results, stepping by kernels that take all
-// parameters together: ATen's fused Adam and AdamW; ATen's fused SGD on a GPU and a pass of our own on
-// the CPU (step.h); RMSprop by foreach operations on a GPU and by such a pass on the CPU.
+// Subclasses of libtorch's optimizers with the same options, state and results, stepping with kernels that take
+// all parameters together: ATen's fused Adam and AdamW; for SGD ATen's fused kernel on a GPU and our own pass on
+// the CPU (step.h); for RMSprop foreach operations on a GPU and such a pass on the CPU.
 //
-// What a kernel can't take is left to the step of libtorch's own class: sparse gradients without
-// momentum, tensors that are not dense, and reduced precision on the CPU (see `fusable`).
+// libtorch's own step takes what a kernel can't: sparse gradients without momentum, tensors that are not dense,
+// and reduced precision on the CPU (see `fusable`).
 
 #include <ATen/core/grad_mode.h>
 #include <ATen/ops/_foreach_add.h>
@@ -41,7 +41,7 @@ namespace {
 
 using torch::optim::OptimizerParamGroup;
 
-// Tensors that one kernel takes together.
+// Tensors for one kernel call.
 struct Batch {
   std::vector<Tensor> parameters;
   std::vector<Tensor> gradients;
@@ -49,8 +49,8 @@ struct Batch {
   std::vector<Tensor> steps;
 };
 
-// ATen's fused kernels write behind autograd's back; uncounted, a graph recorded before would run on
-// the new values unnoticed.
+// ATen's fused kernels don't move version counters. Without that, autograd would run an older graph on the new
+// values.
 void count_writes(const Batch& batch) {
   for (const Tensor& written : batch.parameters) written.unsafeGetTensorImpl()->bump_version();
   for (const auto& slot : batch.slots) {
@@ -58,7 +58,7 @@ void count_writes(const Batch& batch) {
   }
 }
 
-// Steps all parameters of a batch on the CPU in one pass. `Pass` is for an element type.
+// Steps all parameters of a batch on the CPU in one pass. `Pass` takes the element type.
 template <template <typename> class Pass, typename Rule>
 void step_on_cpu(const Batch& batch, at::ScalarType type, const Rule& rule) {
   std::vector<StepPart> parts(batch.parameters.size());
@@ -74,13 +74,13 @@ void step_on_cpu(const Batch& batch, at::ScalarType type, const Rule& rule) {
     }
   }
   const auto pass = type == at::kDouble ? pass_of<Pass<double>, Rule>() : pass_of<Pass<float>, Rule>();
-  for_each_stretch(parts, [&](const StepPart& part, std::int64_t from, std::int64_t to) {
+  for_each_range(parts, [&](const StepPart& part, std::int64_t from, std::int64_t to) {
     pass(rule, part, from, to);
   });
   count_writes(batch);
 }
 
-// Device, element type, and whether the slots have just been made.
+// Device, element type, and whether the slots are new.
 using BatchKey = std::tuple<c10::DeviceType, c10::DeviceIndex, at::ScalarType, bool>;
 using Batches = std::map<BatchKey, Batch>;
 
@@ -89,9 +89,9 @@ BatchKey key_of(const Tensor& parameter, bool fresh) {
   return {device.type(), device.index(), parameter.scalar_type(), fresh};
 }
 
-// Whether the kernels can take a parameter with this gradient. They walk over memory, so all
-// tensors of a parameter must be dense and lie in one order. In bfloat16 and half precision on the
-// CPU the kernels of some versions of ATen leave parameters alone, so these go the other way.
+// Whether the kernels can take a parameter with this gradient. They walk over memory, so all tensors of a
+// parameter must be dense and have the same order. In bfloat16 and half precision on the CPU, the kernels of some
+// versions of ATen skip parameters, so libtorch's own step takes these.
 bool fusable(const Tensor& parameter, const Tensor& gradient, at::Layout layout = at::kStrided) {
   const bool wide = parameter.scalar_type() == at::kFloat || parameter.scalar_type() == at::kDouble;
   return gradient.layout() == layout && is_dense(parameter) &&
@@ -99,10 +99,9 @@ bool fusable(const Tensor& parameter, const Tensor& gradient, at::Layout layout 
       (wide || !parameter.is_cpu());
 }
 
-// libtorch's own step, which would take a complex variable, is not PyTorch's for other optimizers than SGD.
+// libtorch's own steps accept complex variables, but only SGD's agrees with PyTorch's.
 void refuse_complex(const Tensor& parameter) {
-  TORCH_CHECK(!parameter.is_complex(), "A complex variable of the shape ", parameter.sizes(),
-              " can be stepped by SGD only.");
+  TORCH_CHECK(!parameter.is_complex(), "Only SGD supports complex variables, and this one has the shape ", parameter.sizes(), ".");
 }
 
 bool fits(const Tensor& slot, const Tensor& parameter) {
@@ -110,7 +109,7 @@ bool fits(const Tensor& slot, const Tensor& parameter) {
       is_dense(slot) && same_order(slot, parameter);
 }
 
-// The gradient in the parameter's order; a copy only where autograd gave it in another.
+// The gradient in the parameter's order; a copy if autograd gave it in another.
 Tensor in_order(const Tensor& gradient, const Tensor& parameter) {
   if (is_dense(gradient) && same_order(gradient, parameter)) return gradient;
   Tensor copy = at::empty_like(parameter);
@@ -118,17 +117,17 @@ Tensor in_order(const Tensor& gradient, const Tensor& parameter) {
   return copy;
 }
 
-// The loss, where a closure computes it.
+// The loss, if a closure computes it.
 Tensor evaluate(const torch::optim::Optimizer::LossClosure& closure) {
   if (closure == nullptr) return {};
   const at::AutoGradMode enable(true);
   return closure();
 }
 
-// Steps the parameters that have gradients. Those that the kernels can't have, by `can_take`, step
-// first, by `Base`, from which the gradients of all others are hidden meanwhile; only then does
-// `take` see the others, so that a refusal of libtorch's leaves their state as it was. A parameter
-// that is listed twice steps twice in libtorch, and so goes that way too.
+// Steps the parameters that have gradients. `Base::step` takes those that the kernels can't (see `can_take`)
+// first, while the gradients of all others are hidden. Only then `take` gets the others, so that an error of
+// libtorch leaves their state unchanged. A parameter that is listed twice steps twice in libtorch, so `Base`
+// takes it too.
 template <typename Base, typename CanTake, typename Take>
 void step_all(Base& optimizer, const CanTake& can_take, const Take& take) {
   std::unordered_map<const void*, int> mentions;
@@ -143,7 +142,7 @@ void step_all(Base& optimizer, const CanTake& can_take, const Take& take) {
       const Tensor& gradient = parameter.grad();
       if (!gradient.defined()) continue;
       if (!parameter.requires_grad()) {
-        // A frozen variable can still have the gradient of an earlier pass.
+        // A frozen variable may have a gradient from an earlier pass.
         hidden.emplace_back(parameter, gradient);
       } else if (mentions[parameter.unsafeGetTensorImpl()] == 1 && can_take(group, parameter, gradient)) {
         taken.emplace_back(&group, parameter);
@@ -197,7 +196,7 @@ class FusedSgd : public torch::optim::SGD {
     };
     const auto can_take = [&](const OptimizerParamGroup& group, const Tensor& parameter,
                               const Tensor& gradient) {
-      // A momentum buffer is dense, whatever its gradients: so it can be saved and pulled back.
+      // Momentum buffers are always dense, so that they can be saved and pulled back.
       const bool becomes_dense = gradient.is_sparse() && momentum_of(group) != 0 &&
           static_cast<const torch::optim::SGDOptions&>(group.options()).weight_decay() == 0;
       if (!fusable(parameter, gradient, becomes_dense ? at::kSparse : at::kStrided)) return false;
@@ -239,14 +238,14 @@ class FusedSgd : public torch::optim::SGD {
   }
 };
 
-// Adam and AdamW differ in the kernel alone.
+// Adam and AdamW differ only in the kernel.
 template <typename Base, typename Options, typename State, typename Kernel>
 Tensor adam_step(Base& optimizer, const torch::optim::Optimizer::LossClosure& closure,
                  const Kernel& kernel) {
   const at::NoGradGuard no_grad;
   const Tensor loss = evaluate(closure);
   std::map<const OptimizerParamGroup*, Batches> all;
-  // The kernels read each parameter's step count from a tensor; parameters of one age share it.
+  // The kernels read step counts from tensors; parameters with equal counts share one.
   std::map<std::pair<BatchKey, std::int64_t>, Tensor> ages;
   const auto amsgrad_of = [](const OptimizerParamGroup& group) {
     return static_cast<const Options&>(group.options()).amsgrad();
@@ -406,46 +405,33 @@ class FusedRmsProp : public torch::optim::RMSprop {
   }
 };
 
-// As tch builds its optimizers: one group, still without parameters.
+// tch builds its optimizers with one group and no parameters.
 std::vector<Tensor> none() { return {}; }
 
 }  // namespace
 
-Optimizer* fused_sgd(double lr, double momentum, double dampening, double weight_decay,
-                     bool nesterov) {
-  return new FusedSgd(none(), torch::optim::SGDOptions(lr)
-                                  .momentum(momentum)
-                                  .dampening(dampening)
-                                  .weight_decay(weight_decay)
-                                  .nesterov(nesterov));
+std::unique_ptr<Optimizer> fused_sgd(double lr, double momentum, double dampening, double weight_decay,
+                                     bool nesterov) {
+  auto options = torch::optim::SGDOptions(lr).momentum(momentum).dampening(dampening);
+  return std::make_unique<FusedSgd>(none(), options.weight_decay(weight_decay).nesterov(nesterov));
 }
 
-Optimizer* fused_adam(double lr, double beta1, double beta2, double weight_decay, double eps,
-                      bool amsgrad) {
-  return new FusedAdam(none(), torch::optim::AdamOptions(lr)
-                                   .betas({beta1, beta2})
-                                   .weight_decay(weight_decay)
-                                   .eps(eps)
-                                   .amsgrad(amsgrad));
+std::unique_ptr<Optimizer> fused_adam(double lr, double beta1, double beta2, double weight_decay, double eps,
+                                      bool amsgrad) {
+  auto options = torch::optim::AdamOptions(lr).betas({beta1, beta2}).weight_decay(weight_decay);
+  return std::make_unique<FusedAdam>(none(), options.eps(eps).amsgrad(amsgrad));
 }
 
-Optimizer* fused_adamw(double lr, double beta1, double beta2, double weight_decay, double eps,
-                       bool amsgrad) {
-  return new FusedAdamW(none(), torch::optim::AdamWOptions(lr)
-                                    .betas({beta1, beta2})
-                                    .weight_decay(weight_decay)
-                                    .eps(eps)
-                                    .amsgrad(amsgrad));
+std::unique_ptr<Optimizer> fused_adamw(double lr, double beta1, double beta2, double weight_decay, double eps,
+                                       bool amsgrad) {
+  auto options = torch::optim::AdamWOptions(lr).betas({beta1, beta2}).weight_decay(weight_decay);
+  return std::make_unique<FusedAdamW>(none(), options.eps(eps).amsgrad(amsgrad));
 }
 
-Optimizer* fused_rmsprop(double lr, double alpha, double eps, double weight_decay, double momentum,
-                         bool centered) {
-  return new FusedRmsProp(none(), torch::optim::RMSpropOptions(lr)
-                                      .alpha(alpha)
-                                      .eps(eps)
-                                      .weight_decay(weight_decay)
-                                      .momentum(momentum)
-                                      .centered(centered));
+std::unique_ptr<Optimizer> fused_rmsprop(double lr, double alpha, double eps, double weight_decay, double momentum,
+                                         bool centered) {
+  auto options = torch::optim::RMSpropOptions(lr).alpha(alpha).eps(eps).weight_decay(weight_decay);
+  return std::make_unique<FusedRmsProp>(none(), options.momentum(momentum).centered(centered));
 }
 
 }  // namespace lookahead

@@ -1,4 +1,4 @@
-// The state of libtorch's random-number generators, and what this libtorch is.
+// The state of libtorch's random generators, and which libtorch this is.
 
 #include <ATen/Context.h>
 #include <ATen/Version.h>
@@ -19,16 +19,16 @@ at::Generator generator(bool cuda, std::int8_t index) {
 
 }  // namespace
 
-Tensor* generator_state(bool cuda, std::int8_t index) {
+std::unique_ptr<Tensor> generator_state(bool cuda, std::int8_t index) {
   at::Generator source = generator(cuda, index);
   const std::lock_guard<std::mutex> lock(source.mutex());
-  return new Tensor(source.get_state());
+  return std::make_unique<Tensor>(source.get_state());
 }
 
-void set_generator_state(bool cuda, std::int8_t index, const Tensor* state) {
+void set_generator_state(bool cuda, std::int8_t index, const Tensor& state) {
   at::Generator target = generator(cuda, index);
   const std::lock_guard<std::mutex> lock(target.mutex());
-  target.set_state(*state);
+  target.set_state(state);
 }
 
 void seed_generators(std::uint64_t seed) { at::manual_seed(seed); }

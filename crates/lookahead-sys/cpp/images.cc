@@ -3,6 +3,7 @@
 #include <ATen/Parallel.h>
 
 #include <algorithm>
+#include <memory>
 
 #include "lookahead-sys/src/ffi.rs.h"
 #include "shim.h"
@@ -19,7 +20,7 @@ struct Normalize {
   }
 };
 
-// Floats for which it pays to wake another thread: about ten microseconds of work.
+// Floats that are worth waking another thread for: about ten microseconds of work.
 constexpr std::size_t kGrain = 1 << 15;
 
 }  // namespace
@@ -37,7 +38,7 @@ void normalized_images(rust::Slice<const std::uint8_t> pixels, rust::Slice<const
     for (auto i = static_cast<std::size_t>(begin); i < static_cast<std::size_t>(end); ++i) {
       const std::uint8_t* image = pixels.data() + indices[i] * size;
 #if defined(__GNUC__)
-      // The images of a batch lie anywhere: ask for the next one while this one is computed.
+      // A batch's images are scattered: prefetch the next one while this one is computed.
       if (i + 1 < static_cast<std::size_t>(end)) {
         const auto* next = reinterpret_cast<const char*>(pixels.data() + indices[i + 1] * size);
         for (std::size_t line = 0; line < std::min<std::size_t>(size, 4096); line += 64) {
@@ -53,6 +54,8 @@ void normalized_images(rust::Slice<const std::uint8_t> pixels, rust::Slice<const
   });
 }
 
-Tensor* pin_memory(const Tensor* tensor) { return new Tensor(tensor->pin_memory()); }
+std::unique_ptr<Tensor> pin_memory(const Tensor& tensor) {
+  return std::make_unique<Tensor>(tensor.pin_memory());
+}
 
 }  // namespace lookahead

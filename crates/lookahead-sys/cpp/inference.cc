@@ -11,8 +11,8 @@
 namespace lookahead {
 namespace {
 
-// All guards of a thread share one region, which ends with the last of them: in whatever order they
-// go, none can leave the mode on behind it.
+// All guards of a thread share one region, which ends with the last of them. So guards may be dropped in any
+// order without leaving the mode on.
 thread_local std::uint32_t guards = 0;
 thread_local std::optional<c10::InferenceMode> region;
 
@@ -28,6 +28,6 @@ void end_inference() {
 
 bool inference_is_on() { return c10::InferenceMode::is_enabled(); }
 
-bool is_inference(const Tensor* tensor) { return tensor->is_inference(); }
+bool is_inference(const Tensor& tensor) { return tensor.is_inference(); }
 
 }  // namespace lookahead

@@ -1,4 +1,4 @@
-// The order of a tensor's elements in memory.
+// The memory order of a tensor's elements.
 
 #include <ATen/core/Tensor.h>
 
@@ -7,19 +7,19 @@
 
 namespace lookahead {
 
-Tensor* to_channels_last(const Tensor* tensor) {
-  // `contiguous` would leave strides that mean either order, as with one channel, as they are, and
-  // kernels read those as the usual one.
-  return new Tensor(tensor->to(tensor->options(), /*non_blocking=*/false, /*copy=*/false,
-                               at::MemoryFormat::ChannelsLast));
+std::unique_ptr<Tensor> to_channels_last(const Tensor& tensor) {
+  // With one channel the strides fit both orders. `contiguous` would keep them, and kernels read those as
+  // row-major.
+  return std::make_unique<Tensor>(
+      tensor.to(tensor.options(), /*non_blocking=*/false, /*copy=*/false, at::MemoryFormat::ChannelsLast));
 }
 
-bool is_channels_last(const Tensor* tensor) {
-  return tensor->dim() == 4 && tensor->is_contiguous(at::MemoryFormat::ChannelsLast);
+bool is_channels_last(const Tensor& tensor) {
+  return tensor.dim() == 4 && tensor.is_contiguous(at::MemoryFormat::ChannelsLast);
 }
 
-bool suggests_channels_last(const Tensor* tensor) {
-  return tensor->dim() == 4 && tensor->suggest_memory_format() == at::MemoryFormat::ChannelsLast;
+bool suggests_channels_last(const Tensor& tensor) {
+  return tensor.dim() == 4 && tensor.suggest_memory_format() == at::MemoryFormat::ChannelsLast;
 }
 
 }  // namespace lookahead

@@ -1,5 +1,5 @@
-// c10d's NCCL backend. build.rs defines LOOKAHEAD_NCCL where libtorch has CUDA and the headers of CUDA
-// and NCCL are found.
+// c10d's NCCL backend. build.rs defines LOOKAHEAD_NCCL if libtorch has CUDA and it finds the headers of CUDA and
+// NCCL.
 
 #include "nccl_backend.h"
 #include "shim.h"
@@ -16,7 +16,7 @@
 namespace lookahead {
 
 bool has_nccl() {
-  // The options of a process group hold a structure of NCCL's own, whose size is another with each version.
+  // The options of a process group contain one of NCCL's structs, whose size changes with each version.
   const std::uint64_t version = torch::cuda::nccl::version();
   return version >> 32 == NCCL_MAJOR && ((version >> 16) & 0xffff) == NCCL_MINOR;
 }
@@ -31,9 +31,8 @@ rust::Vec<std::uint8_t> gpu_identity(std::int32_t index) {
 
 c10::intrusive_ptr<c10d::Backend> make_nccl(const c10::intrusive_ptr<c10d::Store>& store, int rank,
                                             int size, std::chrono::milliseconds timeout) {
-  // What it is without this is a thread of c10d's that ends the whole process, in the middle of whatever
-  // it does, when an operation takes too long. With it the one who waits gets an error. It is read from
-  // the environment alone; a value that is there is the user's.
+  // By default a thread of c10d kills the whole process when an operation takes too long. With this variable
+  // the waiting call gets an error instead. There is no other way to set it; a user's value is kept.
   c10::utils::set_env("TORCH_NCCL_BLOCKING_WAIT", "1", /*overwrite=*/false);
   auto options = c10d::ProcessGroupNCCL::Options::create();
   options->timeout = timeout;

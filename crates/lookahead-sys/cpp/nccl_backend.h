@@ -1,4 +1,4 @@
-// c10d's NCCL backend, in a file of its own: its headers need CUDA's.
+// c10d's NCCL backend, in a separate file because its headers need CUDA's.
 #pragma once
 
 #include <torch/csrc/distributed/c10d/Backend.hpp>
@@ -8,7 +8,7 @@
 
 namespace lookahead {
 
-// Null where there is none: see `has_nccl`.
+// Null if there is none: see `has_nccl`.
 c10::intrusive_ptr<c10d::Backend> make_nccl(const c10::intrusive_ptr<c10d::Store>& store, int rank,
                                             int size, std::chrono::milliseconds timeout);
 

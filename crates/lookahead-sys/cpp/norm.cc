@@ -1,8 +1,8 @@
-// L2 norms of many tensors taken together, and clipping by them.
+// L2 norms over many tensors together, and clipping by them.
 //
-// A tensor's norm is taken in its own type, in f32 for narrower ones, as PyTorch does. There the squares of
-// finite numbers overflow from about 1e19 on, and vanish from about 1e-19 down. A norm for which that
-// matters is taken again, in f64 and of the numbers divided by the largest of them.
+// Like PyTorch, a tensor's norm is first computed in its own type, or in f32 for narrower ones. There the squares
+// of finite numbers overflow above about 1e19 and underflow below about 1e-19. A norm near these limits is
+// computed again in f64, with the numbers divided by the largest of them.
 
 #include <ATen/core/grad_mode.h>
 #include <ATen/ops/linalg_vector_norm.h>
@@ -21,7 +21,7 @@
 namespace lookahead {
 namespace {
 
-// What a norm is taken of: numbers, or how far they are from others, if `from` is defined.
+// The numbers of a norm, or their differences from others if `from` is defined.
 struct Part {
   Tensor values;
   Tensor from;
@@ -70,7 +70,7 @@ Norm together(const std::vector<Norm>& norms) {
   return all;
 }
 
-// Far enough from where squares overflow or vanish, in f32 and, of all norms together, in f64.
+// Far enough from where squares overflow or underflow, in f32 and, for all norms together, in f64.
 bool is_trusted(double norm) { return norm >= 1e-12 && norm <= 1e100; }
 
 Norm norm_of(const std::vector<Part>& parts) {
@@ -79,7 +79,7 @@ Norm norm_of(const std::vector<Part>& parts) {
   std::vector<Tensor> found;
   found.reserve(parts.size());
   for (const Part& part : parts) found.push_back(own_norm(part).to(device, at::kDouble));
-  // What is read back from the device; more only where a norm is taken again.
+  // The only read from the device, unless a norm is computed again.
   const Tensor all = at::stack(found).cpu();
   const double* first = all.const_data_ptr<double>();
   bool trusted = true;
@@ -93,7 +93,7 @@ Norm norm_of(const std::vector<Part>& parts) {
   return together(norms);
 }
 
-// In two steps where the factor itself would be too small for f32.
+// In two steps if the factor itself is too small for f32.
 void multiply(const Tensor& tensor, double factor) {
   const double root = std::sqrt(factor);
   if (factor < 1e-30) {

@@ -1,5 +1,4 @@
-// What is asked of ATen's dispatcher, and tensors without memory: what stands for a GPU where there
-// is none.
+// Recorded calls of ATen's dispatcher, and tensors without memory, which stand in for a GPU.
 
 #include <ATen/Context.h>
 #include <ATen/core/grad_mode.h>
@@ -8,7 +7,6 @@
 #include <memory>
 #include <string>
 #include <utility>
-#include <vector>
 
 #include "lookahead-sys/src/ffi.rs.h"
 #include "shim.h"
@@ -17,12 +15,12 @@ namespace lookahead {
 namespace {
 
 struct Recording {
-  std::vector<RecordedOp> ops;
+  rust::Vec<RecordedOp> ops;
   std::uint32_t depth = 0;
   at::CallbackHandle handle = 0;
 };
 
-// The observer is told of one thread's calls, and the kernels' own threads call no operation.
+// The observer sees the calls of one thread; the kernels' own threads call no operations.
 thread_local std::unique_ptr<Recording> recording;
 
 std::unique_ptr<at::ObserverContext> begin(const at::RecordFunction& call) {
@@ -37,27 +35,24 @@ void end(const at::RecordFunction&, at::ObserverContext*) {
 }  // namespace
 
 void start_recording() {
-  TORCH_CHECK(!recording, "Operations are recorded already in this thread.");
+  TORCH_CHECK(!recording, "This thread is already recording operations.");
   recording = std::make_unique<Recording>();
   recording->handle = at::addThreadLocalCallback(
       at::RecordFunctionCallback(begin, end).scopes({at::RecordScope::FUNCTION}));
 }
 
 rust::Vec<RecordedOp> stop_recording() {
-  rust::Vec<RecordedOp> ops;
-  if (recording) {
-    at::removeCallback(recording->handle);
-    for (RecordedOp& op : recording->ops) ops.push_back(std::move(op));
-    recording.reset();
-  }
-  return ops;
+  if (!recording) return {};
+  at::removeCallback(recording->handle);
+  const std::unique_ptr<Recording> done = std::move(recording);
+  return std::move(done->ops);
 }
 
-Tensor* to_meta(const Tensor* tensor) {
+std::unique_ptr<Tensor> to_meta(const Tensor& tensor) {
   const at::NoGradGuard no_grad;
-  Tensor moved = tensor->to(at::kMeta).set_requires_grad(tensor->requires_grad());
-  if (tensor->grad().defined()) moved.mutable_grad() = tensor->grad().to(at::kMeta);
-  return new Tensor(std::move(moved));
+  Tensor moved = tensor.to(at::kMeta).set_requires_grad(tensor.requires_grad());
+  if (tensor.grad().defined()) moved.mutable_grad() = tensor.grad().to(at::kMeta);
+  return std::make_unique<Tensor>(std::move(moved));
 }
 
 }  // namespace lookahead

@@ -1,8 +1,8 @@
 // The state of libtorch's optimizers: momentum buffers, moments and step counts.
 //
-// libtorch keys an optimizer's state by the identity of the parameter (its TensorImpl), and keeps
-// a struct of its own for each kind of optimizer. Here a parameter's state is a step count and a
-// few numbered slots, each a tensor or nothing; src/optimizer.rs gives the slots their names.
+// libtorch keys an optimizer's state by the parameter's identity (its TensorImpl), and has a struct for each kind
+// of optimizer. Here a parameter's state is a step count and a few numbered slots, each a tensor or nothing;
+// src/optimizer.rs names the slots.
 
 #include <torch/optim/adam.h>
 #include <torch/optim/adamw.h>
@@ -27,10 +27,10 @@ using torch::optim::OptimizerParamState;
 using torch::optim::RMSpropParamState;
 using torch::optim::SGDParamState;
 
-void* key(const Tensor* parameter) { return parameter->unsafeGetTensorImpl(); }
+void* key(const Tensor& parameter) { return parameter.unsafeGetTensorImpl(); }
 
-OptimizerParamState* find_state(const Optimizer* optimizer, const Tensor* parameter) {
-  const auto& states = optimizer->state();
+OptimizerParamState* find_state(const Optimizer& optimizer, const Tensor& parameter) {
+  const auto& states = optimizer.state();
   const auto found = states.find(key(parameter));
   return found == states.end() ? nullptr : found->second.get();
 }
@@ -45,7 +45,7 @@ Tensor* adam_slot(AdamLike& state, std::size_t slot) {
   return nullptr;
 }
 
-Tensor* slot_of(OptimizerParamState& state, std::size_t slot) {
+Tensor& slot_of(OptimizerParamState& state, std::size_t slot) {
   Tensor* found = nullptr;
   if (auto* sgd = dynamic_cast<SGDParamState*>(&state)) {
     found = slot == 0 ? &sgd->momentum_buffer() : nullptr;
@@ -63,11 +63,10 @@ Tensor* slot_of(OptimizerParamState& state, std::size_t slot) {
   if (found == nullptr) {
     throw std::invalid_argument("This optimizer has no state slot " + std::to_string(slot) + ".");
   }
-  return found;
+  return *found;
 }
 
-// Calls `use` with the options as the type that they are, if it is a known one. `Options` is const
-// or not.
+// Calls `use` with the options in their own type, if it is a known one. `Options` may be const.
 template <typename Options, typename Use>
 bool with_options(Options& options, Use use) {
   const auto try_as = [&](auto* typed) {
@@ -91,7 +90,7 @@ bool with_options(Options& options, Use use) {
   }
 }
 
-// What tch calls momentum is the first beta of Adam and AdamW.
+// For Adam and AdamW, tch's momentum is the first beta.
 template <typename Options>
 double momentum_of(const Options& options) {
   if constexpr (std::is_same_v<Options, torch::optim::AdamOptions> ||
@@ -121,19 +120,19 @@ std::unique_ptr<OptimizerParamState> counted(std::int64_t step) {
 
 }  // namespace
 
-OptimizerKind optimizer_kind(const Optimizer* optimizer) {
-  if (dynamic_cast<const torch::optim::SGD*>(optimizer)) return OptimizerKind::Sgd;
-  if (dynamic_cast<const torch::optim::Adam*>(optimizer)) return OptimizerKind::Adam;
-  if (dynamic_cast<const torch::optim::AdamW*>(optimizer)) return OptimizerKind::AdamW;
-  if (dynamic_cast<const torch::optim::RMSprop*>(optimizer)) return OptimizerKind::RmsProp;
+OptimizerKind optimizer_kind(const Optimizer& optimizer) {
+  if (dynamic_cast<const torch::optim::SGD*>(&optimizer)) return OptimizerKind::Sgd;
+  if (dynamic_cast<const torch::optim::Adam*>(&optimizer)) return OptimizerKind::Adam;
+  if (dynamic_cast<const torch::optim::AdamW*>(&optimizer)) return OptimizerKind::AdamW;
+  if (dynamic_cast<const torch::optim::RMSprop*>(&optimizer)) return OptimizerKind::RmsProp;
   return OptimizerKind::Unknown;
 }
 
-std::size_t group_count(const Optimizer* optimizer) { return optimizer->param_groups().size(); }
+std::size_t group_count(const Optimizer& optimizer) { return optimizer.param_groups().size(); }
 
-GroupOptions group_options(const Optimizer* optimizer, std::size_t group) {
-  const auto& groups = optimizer->param_groups();
-  const auto& options = group == groups.size() ? optimizer->defaults() : groups.at(group).options();
+GroupOptions group_options(const Optimizer& optimizer, std::size_t group) {
+  const auto& groups = optimizer.param_groups();
+  const auto& options = group == groups.size() ? optimizer.defaults() : groups.at(group).options();
   GroupOptions found{};
   const bool known = with_options(options, [&](const auto& own) {
     found.learning_rate = own.lr();
@@ -144,9 +143,9 @@ GroupOptions group_options(const Optimizer* optimizer, std::size_t group) {
   return found;
 }
 
-void set_group_options(Optimizer* optimizer, std::size_t group, GroupOptions wanted) {
-  auto& groups = optimizer->param_groups();
-  auto& options = group == groups.size() ? optimizer->defaults() : groups.at(group).options();
+void set_group_options(Optimizer& optimizer, std::size_t group, GroupOptions wanted) {
+  auto& groups = optimizer.param_groups();
+  auto& options = group == groups.size() ? optimizer.defaults() : groups.at(group).options();
   const bool known = with_options(options, [&](auto& own) {
     own.lr(wanted.learning_rate);
     set_momentum_of(own, wanted.momentum);
@@ -155,8 +154,8 @@ void set_group_options(Optimizer* optimizer, std::size_t group, GroupOptions wan
   if (!known) options.set_lr(wanted.learning_rate);
 }
 
-double second_moment_decay(const Optimizer* optimizer, std::size_t group) {
-  const torch::optim::OptimizerOptions& options = optimizer->param_groups().at(group).options();
+double second_moment_decay(const Optimizer& optimizer, std::size_t group) {
+  const torch::optim::OptimizerOptions& options = optimizer.param_groups().at(group).options();
   if (auto* adam = dynamic_cast<const torch::optim::AdamOptions*>(&options)) {
     return std::get<1>(adam->betas());
   }
@@ -169,12 +168,12 @@ double second_moment_decay(const Optimizer* optimizer, std::size_t group) {
   throw std::invalid_argument("This kind of optimizer keeps no mean squared gradient.");
 }
 
-void optimizer_zero_grad(Optimizer* optimizer) { optimizer->zero_grad(); }
+void optimizer_zero_grad(Optimizer& optimizer) { optimizer.zero_grad(); }
 
-void optimizer_step(Optimizer* optimizer) { optimizer->step(); }
+void optimizer_step(Optimizer& optimizer) { optimizer.step(); }
 
-std::uint8_t required_slots(const Optimizer* optimizer) {
-  const torch::optim::OptimizerOptions& options = optimizer->defaults();
+std::uint8_t required_slots(const Optimizer& optimizer) {
+  const torch::optim::OptimizerOptions& options = optimizer.defaults();
   if (auto* sgd = dynamic_cast<const torch::optim::SGDOptions*>(&options)) {
     return sgd->momentum() != 0 ? 0b001 : 0;
   }
@@ -190,7 +189,7 @@ std::uint8_t required_slots(const Optimizer* optimizer) {
   throw std::invalid_argument("The state of this kind of optimizer is not known.");
 }
 
-std::int64_t state_step(const Optimizer* optimizer, const Tensor* parameter) {
+std::int64_t state_step(const Optimizer& optimizer, const Tensor& parameter) {
   OptimizerParamState* state = find_state(optimizer, parameter);
   if (state == nullptr) return -1;
   if (auto* adam = dynamic_cast<AdamParamState*>(state)) return adam->step();
@@ -199,18 +198,18 @@ std::int64_t state_step(const Optimizer* optimizer, const Tensor* parameter) {
   return 0;  // SGD counts no steps.
 }
 
-Tensor* state_slot(const Optimizer* optimizer, const Tensor* parameter, std::size_t slot) {
+std::unique_ptr<Tensor> state_slot(const Optimizer& optimizer, const Tensor& parameter, std::size_t slot) {
   OptimizerParamState* state = find_state(optimizer, parameter);
   if (state == nullptr) return nullptr;
-  const Tensor* value = slot_of(*state, slot);
-  return value->defined() ? new Tensor(*value) : nullptr;
+  const Tensor& value = slot_of(*state, slot);
+  return value.defined() ? std::make_unique<Tensor>(value) : nullptr;
 }
 
-void remove_state(Optimizer* optimizer, const Tensor* parameter) {
-  optimizer->state().erase(key(parameter));
+void remove_state(Optimizer& optimizer, const Tensor& parameter) {
+  optimizer.state().erase(key(parameter));
 }
 
-void create_state(Optimizer* optimizer, const Tensor* parameter, std::int64_t step) {
+void create_state(Optimizer& optimizer, const Tensor& parameter, std::int64_t step) {
   std::unique_ptr<OptimizerParamState> state;
   switch (optimizer_kind(optimizer)) {
     case OptimizerKind::Sgd: state = std::make_unique<SGDParamState>(); break;
@@ -219,14 +218,13 @@ void create_state(Optimizer* optimizer, const Tensor* parameter, std::int64_t st
     case OptimizerKind::RmsProp: state = counted<RMSpropParamState>(step); break;
     default: throw std::invalid_argument("The state of this kind of optimizer is not known.");
   }
-  optimizer->state()[key(parameter)] = std::move(state);
+  optimizer.state()[key(parameter)] = std::move(state);
 }
 
-void set_state_slot(Optimizer* optimizer, const Tensor* parameter, std::size_t slot,
-                    const Tensor* value) {
+void set_state_slot(Optimizer& optimizer, const Tensor& parameter, std::size_t slot, const Tensor& value) {
   OptimizerParamState* state = find_state(optimizer, parameter);
   if (state == nullptr) throw std::invalid_argument("The parameter has no state to set a slot of.");
-  *slot_of(*state, slot) = *value;
+  slot_of(*state, slot) = value;
 }
 
 }  // namespace lookahead

@@ -1,5 +1,5 @@
-// What the C++ half offers to Rust. Declarations only: the libtorch headers that are needed here
-// are the narrow ones, since every file that includes this pays for them.
+// What the C++ side offers to Rust. Declarations only, on narrow headers of libtorch, because every file that
+// includes this pays for them.
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -13,8 +13,8 @@
 #include "rust/cxx.h"
 
 namespace rust::behavior {
-// How cxx turns a C++ exception into a Rust error. libtorch's exceptions carry a backtrace of a
-// hundred lines in what(); a user wants the sentence.
+// How cxx turns a C++ exception into a Rust error. The what() of libtorch's exceptions has a backtrace of a hundred
+// lines, of which a user wants the first.
 template <typename Try, typename Fail>
 static void trycatch(Try&& func, Fail&& fail) noexcept try {
   func();
@@ -23,7 +23,7 @@ static void trycatch(Try&& func, Fail&& fail) noexcept try {
 } catch (const std::exception& error) {
   fail(error.what());
 } catch (...) {
-  fail("libtorch threw something that is no exception.");
+  fail("libtorch threw something other than an exception.");
 }
 }  // namespace rust::behavior
 
@@ -46,64 +46,64 @@ struct TensorRef;
 enum class OptimizerKind : std::uint8_t;
 
 // Optimizers.
-OptimizerKind optimizer_kind(const Optimizer* optimizer);
-std::size_t group_count(const Optimizer* optimizer);
-GroupOptions group_options(const Optimizer* optimizer, std::size_t group);
-void set_group_options(Optimizer* optimizer, std::size_t group, GroupOptions options);
-double second_moment_decay(const Optimizer* optimizer, std::size_t group);
-void optimizer_zero_grad(Optimizer* optimizer);
-void optimizer_step(Optimizer* optimizer);
-std::uint8_t required_slots(const Optimizer* optimizer);
-std::int64_t state_step(const Optimizer* optimizer, const Tensor* parameter);
-Tensor* state_slot(const Optimizer* optimizer, const Tensor* parameter, std::size_t slot);
-void remove_state(Optimizer* optimizer, const Tensor* parameter);
-void create_state(Optimizer* optimizer, const Tensor* parameter, std::int64_t step);
-void set_state_slot(Optimizer* optimizer, const Tensor* parameter, std::size_t slot,
-                    const Tensor* value);
+OptimizerKind optimizer_kind(const Optimizer& optimizer);
+std::size_t group_count(const Optimizer& optimizer);
+GroupOptions group_options(const Optimizer& optimizer, std::size_t group);
+void set_group_options(Optimizer& optimizer, std::size_t group, GroupOptions options);
+double second_moment_decay(const Optimizer& optimizer, std::size_t group);
+void optimizer_zero_grad(Optimizer& optimizer);
+void optimizer_step(Optimizer& optimizer);
+std::uint8_t required_slots(const Optimizer& optimizer);
+std::int64_t state_step(const Optimizer& optimizer, const Tensor& parameter);
+std::unique_ptr<Tensor> state_slot(const Optimizer& optimizer, const Tensor& parameter, std::size_t slot);
+void remove_state(Optimizer& optimizer, const Tensor& parameter);
+void create_state(Optimizer& optimizer, const Tensor& parameter, std::int64_t step);
+void set_state_slot(Optimizer& optimizer, const Tensor& parameter, std::size_t slot, const Tensor& value);
 
-// Optimizers that step by fused kernels; the caller owns them.
-Optimizer* fused_sgd(double lr, double momentum, double dampening, double weight_decay, bool nesterov);
-Optimizer* fused_adam(double lr, double beta1, double beta2, double weight_decay, double eps,
-                      bool amsgrad);
-Optimizer* fused_adamw(double lr, double beta1, double beta2, double weight_decay, double eps,
-                       bool amsgrad);
-Optimizer* fused_rmsprop(double lr, double alpha, double eps, double weight_decay, double momentum,
-                         bool centered);
+// Optimizers that step with fused kernels.
+std::unique_ptr<Optimizer> fused_sgd(double lr, double momentum, double dampening, double weight_decay,
+                                     bool nesterov);
+std::unique_ptr<Optimizer> fused_adam(double lr, double beta1, double beta2, double weight_decay, double eps,
+                                      bool amsgrad);
+std::unique_ptr<Optimizer> fused_adamw(double lr, double beta1, double beta2, double weight_decay, double eps,
+                                       bool amsgrad);
+std::unique_ptr<Optimizer> fused_rmsprop(double lr, double alpha, double eps, double weight_decay, double momentum,
+                                         bool centered);
 
-// The sync, and what goes before it.
+// The sync, and the checks before it.
 double sync(rust::Slice<const SyncPair> pairs, SyncRule rule);
 double adaptive_slow_step_size(rust::Slice<const CurvatureTerm> terms, bool differences);
 bool all_finite(rust::Slice<const TensorRef> tensors, bool foreach);
 bool gradients_finite(rust::Slice<const TensorRef> parameters, bool foreach);
 
-// What is asked of ATen's dispatcher.
+// Recorded calls of ATen's dispatcher.
 void start_recording();
 rust::Vec<RecordedOp> stop_recording();
-Tensor* to_meta(const Tensor* tensor);
+std::unique_ptr<Tensor> to_meta(const Tensor& tensor);
 
 // Tensors.
 void fingerprints(rust::Slice<const TensorRef> tensors, rust::Slice<Fingerprint> out);
-void set_version(const Tensor* tensor, std::uint32_t version);
-void set_gradient(const Tensor* tensor, const Tensor* gradient);
-void forget_gradient(const Tensor* tensor);
-std::size_t identity(const Tensor* tensor);
-bool is_inference(const Tensor* tensor);
-Tensor* to_channels_last(const Tensor* tensor);
-bool is_channels_last(const Tensor* tensor);
-bool suggests_channels_last(const Tensor* tensor);
+void set_version(const Tensor& tensor, std::uint32_t version);
+void set_gradient(const Tensor& tensor, const Tensor& gradient);
+void forget_gradient(const Tensor& tensor);
+std::size_t identity(const Tensor& tensor);
+bool is_inference(const Tensor& tensor);
+std::unique_ptr<Tensor> to_channels_last(const Tensor& tensor);
+bool is_channels_last(const Tensor& tensor);
+bool suggests_channels_last(const Tensor& tensor);
 
 // Arithmetic in place, without autograd.
-void assign(const Tensor* target, const Tensor* source);
+void assign(const Tensor& target, const Tensor& source);
 void clip_value(rust::Slice<const TensorRef> parameters, double max);
-void fill(const Tensor* target, double value);
-void scale(const Tensor* target, double factor);
-void lerp(const Tensor* target, const Tensor* end, double weight);
+void fill(const Tensor& target, double value);
+void scale(const Tensor& target, double factor);
+void lerp(const Tensor& target, const Tensor& end, double weight);
 
 // Norms.
 double norm(rust::Slice<const TensorRef> tensors, rust::Slice<const TensorRef> from);
 double clip_norm(rust::Slice<const TensorRef> parameters, double max);
 
-// What batch normalizations draw from their inputs.
+// The statistics that batch normalizations compute.
 void start_batch_statistics();
 rust::Vec<BatchStatistic> stop_batch_statistics();
 
@@ -128,9 +128,9 @@ bool keep_freed_memory();
 void redirect_cerr(rust::Fn<void(rust::Slice<const std::uint8_t>)> write, rust::Fn<void()> flush);
 
 // A copy in page-locked memory.
-Tensor* pin_memory(const Tensor* tensor);
+std::unique_ptr<Tensor> pin_memory(const Tensor& tensor);
 
-// Process groups. c10d's own headers are wide, so that what these are made of is not told here.
+// Process groups. Their members are hidden, because c10d's headers are wide.
 struct ProcessGroup {
   struct Parts;
   explicit ProcessGroup(std::unique_ptr<Parts> made);
@@ -158,24 +158,24 @@ rust::Vec<std::uint8_t> gpu_identity(std::int32_t index);
 void connect_nccl(ProcessGroup& group);
 bool uses_nccl(const ProcessGroup& group);
 void abort_nccl(const ProcessGroup& group) noexcept;
-std::unique_ptr<Work> all_reduce(const ProcessGroup& group, const Tensor* tensor, bool largest);
-std::unique_ptr<Work> broadcast(const ProcessGroup& group, const Tensor* tensor, std::int32_t root);
-std::unique_ptr<Work> all_gather(const ProcessGroup& group, const Tensor* all, const Tensor* own);
+std::unique_ptr<Work> all_reduce(const ProcessGroup& group, const Tensor& tensor, bool maximum);
+std::unique_ptr<Work> broadcast(const ProcessGroup& group, const Tensor& tensor, std::int32_t root);
+std::unique_ptr<Work> all_gather(const ProcessGroup& group, const Tensor& all, const Tensor& own);
 std::unique_ptr<Work> gather_to_first(const ProcessGroup& group, rust::Slice<const TensorRef> all,
-                                      const Tensor* own);
+                                      const Tensor& own);
 std::unique_ptr<Work> barrier(const ProcessGroup& group);
 void wait_for(const Work& work);
 
-// What goes between tensors and the flat ones that travel.
+// Copies between tensors and the flat ones that are sent.
 bool copy_all_scaled(rust::Slice<const TensorRef> targets, rust::Slice<const TensorRef> sources,
                      rust::Slice<const TensorRef> bases, double scale);
-bool fills_its_memory(const Tensor* tensor);
+bool fills_its_memory(const Tensor& tensor);
 bool same_layout(rust::Slice<const TensorRef> some, rust::Slice<const TensorRef> others);
 std::uint64_t bits_of(rust::Slice<const TensorRef> tensors, std::uint64_t share, std::uint64_t shares);
 
 // Generators and the build.
-Tensor* generator_state(bool cuda, std::int8_t index);
-void set_generator_state(bool cuda, std::int8_t index, const Tensor* state);
+std::unique_ptr<Tensor> generator_state(bool cuda, std::int8_t index);
+void set_generator_state(bool cuda, std::int8_t index, const Tensor& state);
 void seed_generators(std::uint64_t seed);
 rust::String libtorch_version();
 rust::String cpu_capability();

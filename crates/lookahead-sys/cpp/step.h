@@ -1,6 +1,6 @@
 // The steps of SGD and RMSprop on the CPU: one parallel loop over the elements of all parameters.
-// ATen's fused SGD wakes and waits for the threads once for each tensor, which costs more than the step
-// of a small one, and its foreach operations, of which RMSprop would be made, make temporaries.
+// ATen's fused SGD wakes and joins the threads once per tensor, which costs more than the step of a small one, and
+// the foreach operations that would make up RMSprop allocate temporaries.
 #pragma once
 
 #include <cmath>
@@ -12,7 +12,7 @@
 
 namespace lookahead {
 
-// One parameter, and what a step reads and writes beside it.
+// One parameter with its gradient and state.
 struct StepPart {
   void* parameter;
   const void* gradient;
@@ -109,7 +109,6 @@ struct RmsPropPass {
   }
 };
 
-// Division and square root are what the time goes to.
 template <typename Pass, typename Rule>
 auto pass_of() {
   return fastest<Pass, const Rule&, const StepPart&, std::int64_t, std::int64_t>();

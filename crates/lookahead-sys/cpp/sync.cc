@@ -4,12 +4,12 @@
 //   with momentum μ    d = φ − θ;  v ← μ v + d;  φ ← φ − α u   where u = v, or d + μ v (Nesterov)
 //   then               θ ← φ
 //
-// Where several processes train together the mean of their θ stands in θ's place, either itself or as
-// the mean of the differences θ − φ.
+// If several processes train together, the mean of their θ replaces θ, given as itself or as the mean of the
+// differences θ − φ.
 //
-// On the CPU one parallel pass reads and writes each element once: 16 bytes for a float parameter,
-// where `lerp_` and then `copy_` move 20. Elsewhere, and for tensors that are not dense, ATen's foreach
-// operations do it: on CUDA their number of kernels does not grow with the number of tensors.
+// On the CPU one parallel pass reads and writes each element once: 16 bytes for a float parameter, while `lerp_`
+// and then `copy_` move 20. On other devices, and for tensors that are not dense, ATen's foreach operations do it:
+// on CUDA their number of kernels does not grow with the number of tensors.
 
 #include <ATen/TensorOperators.h>
 #include <ATen/core/grad_mode.h>
@@ -45,11 +45,11 @@ struct Part {
   const void* mean;
   double alpha;
   std::int64_t end;
-  // The squared distance of θ from the mean, where there is one.
+  // Returns the squared distance of θ from the mean, if there is one.
   double (*pass)(const Part& part, const SyncRule& rule, std::int64_t from, std::int64_t to);
 };
 
-// S is the slow weights' type, and the one computed in; F the fast weights'.
+// S is the type of the slow weights and of the computation, F that of the fast weights.
 template <typename S, typename F>
 struct Sync {
   static LOOKAHEAD_INLINE double run(const Part& part, const SyncRule& rule, std::int64_t from, std::int64_t to) {
@@ -71,7 +71,7 @@ struct Sync {
         for (std::int64_t i = from; i < to; ++i) fast[i] = static_cast<F>(slow[i]);
       }
     } else if (part.alpha == 1.0) {
-      // θ stays as it is, to the bit: Lookahead is then its inner optimizer.
+      // θ is not written: at α = 1 Lookahead is its inner optimizer, to the bit.
       for (std::int64_t i = from; i < to; ++i) slow[i] = static_cast<S>(fast[i]);
     } else if (!restart) {
       if (part.alpha < 0.5) {
@@ -92,7 +92,7 @@ struct Sync {
         fast[i] = static_cast<F>(next);
       }
     } else {
-      // The farther end is the base, as in `lerp`: near α = 1 the result is then near θ.
+      // As in `lerp`, start from the nearer end, so that the result is exact towards α = 1.
       const S rest = S(1) - alpha;
       for (std::int64_t i = from; i < to; ++i) {
         const S end = static_cast<S>(fast[i]);
@@ -105,14 +105,13 @@ struct Sync {
   }
 };
 
-// The same with the mean of several processes in the place of θ. M is the mean's type.
+// The same with the mean of several processes instead of θ. M is the mean's type.
 template <typename S, typename F, typename M>
 struct SyncMean {
   static LOOKAHEAD_INLINE double run(const Part& part, const SyncRule& rule, std::int64_t from, std::int64_t to) {
-    constexpr std::int64_t block = 512;  // small enough to stay in the nearest cache
+    constexpr std::int64_t block = 512;  // fits the L1 cache
     S target[block];
-    // Each place in a block has a sum of its own: unlike one sum, that goes several at once. In f64, in
-    // which the squares of f32 don't overflow.
+    // One sum per position in the block, which vectorizes; in f64, where the squares of f32 don't overflow.
     double squares[block] = {};
     SyncRule towards = rule;
     towards.restart = false;
@@ -154,7 +153,7 @@ Pass pass() {
   return fastest<Loop, const Part&, const SyncRule&, std::int64_t, std::int64_t>();
 }
 
-// The pass for element types that are met; null where there is none.
+// The pass for these element types; null if there is none.
 Pass pass_for(at::ScalarType slow, at::ScalarType fast) {
   return for_types(slow, fast, [](auto types) {
     return pass<Sync<typename decltype(types)::Wide, typename decltype(types)::Narrow>>();
@@ -174,16 +173,16 @@ Pass pass_for(at::ScalarType slow, at::ScalarType fast, at::ScalarType mean) {
 Pass flat_pass(const SyncPair& pair) {
   const Tensor& slow = *pair.slow;
   const Tensor& fast = *pair.fast;
-  const bool flat = lies_beside(slow, slow) && lies_beside(slow, fast) &&
+  const bool flat = matches(slow, slow) && matches(slow, fast) &&
       (pair.velocity == nullptr ||
-       (lies_beside(slow, *pair.velocity) && pair.velocity->scalar_type() == slow.scalar_type())) &&
-      (pair.mean == nullptr || lies_beside(slow, *pair.mean));
+       (matches(slow, *pair.velocity) && pair.velocity->scalar_type() == slow.scalar_type())) &&
+      (pair.mean == nullptr || matches(slow, *pair.mean));
   if (!flat) return nullptr;
   if (pair.mean == nullptr) return pass_for(slow.scalar_type(), fast.scalar_type());
   return pass_for(slow.scalar_type(), fast.scalar_type(), pair.mean->scalar_type());
 }
 
-// Tensors that one foreach call takes together.
+// Tensors for one foreach call.
 struct Batch {
   std::vector<Tensor> slow;
   std::vector<Tensor> fast;
@@ -194,7 +193,7 @@ struct Batch {
 using BatchKey = std::tuple<c10::DeviceType, c10::DeviceIndex, at::ScalarType, at::ScalarType,
                             double /* alpha */, bool /* velocity */, bool /* mean */>;
 
-// Returns the squared distance of θ from the mean, where there is one.
+// Returns the squared distance of θ from the mean, if there is one.
 double sync_batch(const BatchKey& key, const Batch& batch, const SyncRule& rule) {
   const auto& [type, index, slow_type, fast_type, alpha, has_velocity, has_mean] = key;
   if (!has_velocity && !has_mean && alpha == 1.0) {
@@ -214,7 +213,7 @@ double sync_batch(const BatchKey& key, const Batch& batch, const SyncRule& rule)
     const auto norms = at::_foreach_norm(at::_foreach_sub(wide, batch.fast), 2, at::kDouble);
     apart = at::stack(norms).square().sum().item<double>();
     if (!std::isfinite(apart)) {
-      // A difference that single precision can't hold, unless a value is no number itself.
+      // A difference overflowed single precision, or a value is NaN or infinity.
       apart = 0.0;
       for (std::size_t i = 0; i < wide.size(); ++i) {
         const Tensor difference = as_real(wide[i]).to(at::kDouble) - as_real(batch.fast[i]).to(at::kDouble);
@@ -248,22 +247,22 @@ double sync(rust::Slice<const SyncPair> pairs, SyncRule rule) {
   std::map<BatchKey, Batch> batches;
   std::int64_t end = 0;
   for (std::size_t i = 0; i < pairs.size(); ++i) {
-    ask_for(i, pairs.size(), [&](std::size_t at) { return pairs[at].slow; });
-    ask_for(i, pairs.size(), [&](std::size_t at) { return pairs[at].fast; });
+    prefetch(i, pairs.size(), [&](std::size_t at) { return pairs[at].slow; });
+    prefetch(i, pairs.size(), [&](std::size_t at) { return pairs[at].fast; });
     const SyncPair& pair = pairs[i];
     const Tensor& slow = *pair.slow;
     const Tensor& fast = *pair.fast;
     const Pass flat = rule.foreach ? nullptr : flat_pass(pair);
     if (flat != nullptr) {
       if (slow.numel() == 0) continue;
-      // Read afresh at each sync: swaps and loads replace the memory.
+      // Read at each sync, because swaps and loads replace the memory.
       end += slow.numel();
       void* velocity = pair.velocity == nullptr ? nullptr : pair.velocity->mutable_data_ptr();
       const void* mean = pair.mean == nullptr ? nullptr : pair.mean->const_data_ptr();
       parts.push_back(
           {slow.mutable_data_ptr(), fast.mutable_data_ptr(), velocity, mean, pair.alpha, end, flat});
-      // The pass writes behind autograd's back; uncounted, a graph recorded before would run on
-      // the new values unnoticed.
+      // The pass does not move version counters. Without that, autograd would run an older graph on the new
+      // values.
       slow.unsafeGetTensorImpl()->bump_version();
       if (rule.restart && (pair.alpha != 1.0 || velocity != nullptr || mean != nullptr)) {
         fast.unsafeGetTensorImpl()->bump_version();
@@ -279,15 +278,15 @@ double sync(rust::Slice<const SyncPair> pairs, SyncRule rule) {
       if (pair.mean != nullptr) batch.mean.push_back(*pair.mean);
     }
   }
-  // One for each thread, so that they are added in the same order each time.
+  // One sum per thread, so that they are added in the same order each time.
   std::vector<double> apart(at::get_num_threads(), 0.0);
-  for_each_stretch(parts, [&](const Part& part, std::int64_t from, std::int64_t to) {
+  for_each_range(parts, [&](const Part& part, std::int64_t from, std::int64_t to) {
     apart[at::get_thread_num()] += part.pass(part, rule, from, to);
   });
   double sum = std::accumulate(apart.begin(), apart.end(), 0.0);
   for (const auto& [key, batch] : batches) {
     sum += sync_batch(key, batch, rule);
-    // On CUDA some of the foreach operations do not count what they write (seen: `_foreach_lerp_`).
+    // On CUDA some foreach operations don't move version counters (seen with `_foreach_lerp_`).
     for (const Tensor& slow : batch.slow) slow.unsafeGetTensorImpl()->bump_version();
     const bool copied = std::get<4>(key) == 1.0 && batch.velocity.empty() && batch.mean.empty();
     if (!rule.restart || copied) continue;

@@ -1,4 +1,4 @@
-// What tells that a tensor was changed by somebody else.
+// Detecting that other code changed a tensor.
 
 #include "flat.h"
 #include "lookahead-sys/src/ffi.rs.h"
@@ -9,12 +9,12 @@ namespace lookahead {
 void fingerprints(rust::Slice<const TensorRef> tensors, rust::Slice<Fingerprint> out) {
   TORCH_CHECK(tensors.size() == out.size(), "Expected as many fingerprints as tensors.");
   for (std::size_t i = 0; i < tensors.size(); ++i) {
-    ask_for(i, tensors.size(), [&](std::size_t at) { return tensors[at].tensor; });
+    prefetch(i, tensors.size(), [&](std::size_t at) { return tensors[at].tensor; });
     const Tensor& tensor = *tensors[i].tensor;
     const c10::TensorImpl* impl = tensor.unsafeGetTensorImpl();
     Fingerprint& fingerprint = out[i];
     fingerprint.version = impl->version_counter().current_version();
-    // The storage object, not its data: empty tensors share a null data pointer.
+    // The storage object rather than its data, because empty tensors share a null data pointer.
     fingerprint.storage = impl->has_storage()
         ? reinterpret_cast<std::size_t>(impl->unsafe_storage().unsafeGetStorageImpl())
         : 0;
@@ -23,24 +23,24 @@ void fingerprints(rust::Slice<const TensorRef> tensors, rust::Slice<Fingerprint>
   }
 }
 
-void set_version(const Tensor* tensor, std::uint32_t version) {
-  // The copy is a second reference to the same counter; the accessor gives out a const one.
-  c10::VariableVersion counter = tensor->unsafeGetTensorImpl()->version_counter();
+void set_version(const Tensor& tensor, std::uint32_t version) {
+  // The copy refers to the same counter; the accessor returns a const reference.
+  c10::VariableVersion counter = tensor.unsafeGetTensorImpl()->version_counter();
   counter.set_version(version);
 }
 
-void set_gradient(const Tensor* tensor, const Tensor* gradient) {
-  TORCH_CHECK(tensor->sizes() == gradient->sizes() && tensor->options().type_equal(gradient->options()),
-              "A gradient has the shape, type and device of its tensor.");
-  tensor->mutable_grad() = *gradient;
+void set_gradient(const Tensor& tensor, const Tensor& gradient) {
+  TORCH_CHECK(tensor.sizes() == gradient.sizes() && tensor.options().type_equal(gradient.options()),
+              "A gradient must have the shape, type and device of its tensor.");
+  tensor.mutable_grad() = gradient;
 }
 
-void forget_gradient(const Tensor* tensor) {
-  if (tensor->grad().defined()) tensor->mutable_grad().reset();
+void forget_gradient(const Tensor& tensor) {
+  if (tensor.grad().defined()) tensor.mutable_grad().reset();
 }
 
-std::size_t identity(const Tensor* tensor) {
-  return reinterpret_cast<std::size_t>(tensor->unsafeGetTensorImpl());
+std::size_t identity(const Tensor& tensor) {
+  return reinterpret_cast<std::size_t>(tensor.unsafeGetTensorImpl());
 }
 
 }  // namespace lookahead

@@ -1,4 +1,4 @@
-// Loops for processors that take eight floats at once.
+// Loops for processors with vectors of eight floats.
 #pragma once
 
 #define LOOKAHEAD_INLINE inline __attribute__((always_inline))
@@ -11,15 +11,15 @@ auto narrow(Arguments... arguments) {
 }
 
 #if defined(__x86_64__)
-// The same operations on eight numbers at once. No multiply-add, so that the bits are the same on every
-// processor.
+// The same operations on eight numbers at once. Without fused multiply-add, so that results are identical to the
+// bit on every processor.
 template <typename Loop, typename... Arguments>
 __attribute__((target("avx2"))) auto wide(Arguments... arguments) {
   return Loop::run(arguments...);
 }
 #endif
 
-// The form of `Loop::run`, which is to be LOOKAHEAD_INLINE, that is fastest on this processor.
+// The fastest form of `Loop::run` on this processor. `run` must be LOOKAHEAD_INLINE.
 template <typename Loop, typename... Arguments>
 auto fastest() {
 #if defined(__x86_64__)

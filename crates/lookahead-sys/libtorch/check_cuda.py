@@ -1,19 +1,18 @@
 #!/usr/bin/env python3
-"""Checks, on a machine without a GPU too, that programs built against a libtorch with CUDA reach CUDA.
+"""Checks that programs built against a libtorch with CUDA can use CUDA. Needs no GPU.
 
     cargo build --release --workspace --all-targets --message-format=json-render-diagnostics |
         python3 crates/lookahead-sys/libtorch/check_cuda.py LIBTORCH           what `just check-cuda` runs
         python3 crates/lookahead-sys/libtorch/check_cuda.py LIBTORCH --slim    for a libtorch without CUDA
 
-A Rust program names no symbol of libtorch_cuda: the library registers its kernels when it is loaded. The
-linker drops it as unneeded, and CUDA with it, in silence, unless a build script of the program's own crate
-says otherwise (build.rs of lookahead-sys has the arguments). And where libtorch has no CUDA, a program that
-asks for it all the same does not start.
+A Rust program names no symbol of libtorch_cuda, which registers its kernels when it is loaded. So the linker
+silently drops it, and CUDA with it, unless a build script of the program's own crate prevents that (build.rs
+of lookahead-sys has the arguments). If libtorch has no CUDA, a program that names the library does not start.
 
-What is checked of every program, example, test and bench that cargo says it built, and whose crate depends on
-libtorch: by `readelf -d`, that it names libtorch_cuda.so (under --slim: that it does not), and that its run
-path leads to LIBTORCH, the folder which it was built against. Then one test is run, without LD_LIBRARY_PATH,
-which sees whether libtorch knows CUDA's runtime (`has_cudart()`), and whether NCCL is compiled in. Exit status: 0 if all is so, else 1.
+For every program, example, test and bench that cargo built and whose crate depends on libtorch, it checks with
+`readelf -d` that it names libtorch_cuda.so (with --slim: that it does not), and that its run path leads to
+LIBTORCH, the folder that it was built against. Then it runs one test, without LD_LIBRARY_PATH, that checks for
+CUDA's runtime (`has_cudart()`) and for NCCL. Exit status: 0 if all checks pass, otherwise 1.
 
 Python 3.8 or newer, and its standard library only.
 """
@@ -27,23 +26,23 @@ import subprocess
 import sys
 
 CUDA = "libtorch_cuda.so"
-# In every libtorch; what the run path is followed to.
+# In every libtorch; the run path must lead to it.
 ALWAYS = "libtorch_cpu.so"
-# Of these at least one must be there, or the check would have seen nothing.
+# At least one of each must exist, or the check has seen nothing.
 KINDS = ("bin", "example", "test", "bench")
-# The test that is run, and what it says: crates/lookahead-core/tests/it/cuda.rs.
-PACKAGE, TARGET, TEST = "lookahead-core", "it", "cuda::cuda_is_reached_where_libtorch_has_it"
-SAYS = "has_cudart() is %s, has_nccl() is %s"
+# The test that is run, and its output: crates/lookahead-core/tests/it/cuda/mod.rs.
+PACKAGE, TARGET, TEST = "lookahead-core", "it", "cuda::cuda_is_linked_if_libtorch_has_it"
+OUTPUT = "has_cudart() is %s, has_nccl() is %s"
 
 Program = collections.namedtuple("Program", "package kind name path")
 
 
 class CheckError(Exception):
-    """A sentence: why nothing could be checked."""
+    """Why nothing could be checked."""
 
 
 def built_programs(lines, names):
-    """The programs in cargo's messages, one JSON object a line. Build scripts are none, and run before."""
+    """The programs in cargo's messages, one JSON object per line, without build scripts."""
     programs, finished = [], False
     for line in lines:
         try:
@@ -83,7 +82,7 @@ def workspace():
 
 
 def output_of(command):
-    # readelf translates what it says.
+    # readelf translates its output.
     environment = dict(os.environ, LC_ALL="C")
     try:
         return subprocess.run(command, stdout=subprocess.PIPE, check=True, env=environment).stdout.decode()
@@ -94,7 +93,7 @@ def output_of(command):
 
 
 def dynamic_section(path):
-    """The libraries that a program names, and the folders in which the loader looks for them."""
+    """The libraries that a program names, and the folders in which the loader searches for them."""
     text = output_of(["readelf", "--wide", "--dynamic", path])
     needed = re.findall(r"\(NEEDED\).*\[(.*)\]", text)
     run_path = [folder for found in re.findall(r"\((?:RUNPATH|RPATH)\).*\[(.*)\]", text) for folder in found.split(":")]
@@ -103,7 +102,7 @@ def dynamic_section(path):
 
 
 def faults_of(program, libraries, slim):
-    """What is wrong with a program that uses libtorch, one sentence each; and what was found, for the table."""
+    """The faults of a program that uses libtorch, one sentence each, and what the table shows."""
     who = "%s %s of %s" % (program.kind, program.name, program.package)
     needed, run_path = dynamic_section(program.path)
     torch = sorted(name for name in needed if name.startswith(("libtorch", "libc10")))
@@ -125,25 +124,25 @@ def faults_of(program, libraries, slim):
     return faults, (named, found or "nothing")
 
 
-def says(slim):
-    return SAYS % (("false" if slim else "true",) * 2)
+def expected_output(slim):
+    return OUTPUT % (("false" if slim else "true",) * 2)
 
 
 def faults_of_runtime(programs, slim):
-    """Runs the test that sees whether CUDA's runtime is there."""
+    """Runs the test that checks for CUDA's runtime."""
     chosen = [p.path for p in programs if (p.package, p.kind, p.name) == (PACKAGE, "test", TARGET)]
     if not chosen:
-        return ["cargo built no test %s of %s, which was to be run to see CUDA's runtime." % (TARGET, PACKAGE)]
+        return ["cargo built no test %s of %s, which checks for CUDA's runtime." % (TARGET, PACKAGE)]
     command = [chosen[0], "--exact", TEST, "--nocapture"]
     environment = {name: value for name, value in os.environ.items() if name != "LD_LIBRARY_PATH"}
     process = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env=environment)
-    said = process.stdout.decode(errors="replace")
-    wanted = says(slim)
-    if process.returncode == 0 and "1 passed" in said and wanted in said:
+    output = process.stdout.decode(errors="replace")
+    wanted = expected_output(slim)
+    if process.returncode == 0 and "1 passed" in output and wanted in output:
         return []
     return [
-        "`%s` should pass and say `%s`; its status is %d, and it says:\n    %s"
-        % (" ".join(command), wanted, process.returncode, said.strip().replace("\n", "\n    "))
+        "`%s` should pass and print `%s`; its status is %d, and it prints:\n    %s"
+        % (" ".join(command), wanted, process.returncode, output.strip().replace("\n", "\n    "))
     ]
 
 
@@ -154,7 +153,7 @@ def print_table(rows):
 
 
 def check(libtorch, slim, lines):
-    """Prints what was checked, then what is wrong. True if nothing is."""
+    """Prints what was checked, then the faults. True if there are none."""
     libraries = os.path.join(libtorch, "lib")
     has_cuda = os.path.exists(os.path.join(libraries, CUDA))
     if has_cuda == slim or not os.path.exists(os.path.join(libraries, ALWAYS)):
@@ -180,12 +179,12 @@ def check(libtorch, slim, lines):
         print("check_cuda: " + fault, file=sys.stderr)
     if not faults:
         test = "%s, run from %s" % (TEST, TARGET)
-        print("All as it should be; %s (%s)." % (says(slim), test))
+        print("All checks passed; %s (%s)." % (expected_output(slim), test))
     return not faults
 
 
 def main():
-    description = "Checks that the programs which `cargo build` lists on stdin reach CUDA."
+    description = "Checks that the programs which `cargo build` lists on stdin can use CUDA."
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument("libtorch", metavar="LIBTORCH", help="the folder of the libtorch that they were built against")
     parser.add_argument("--slim", action="store_true", help="a build without CUDA: check that no program needs it")

@@ -5,12 +5,11 @@ Run it once for each new version of libtorch (after changing VERSION in setup.py
 
     python3 crates/lookahead-sys/libtorch/pin.py
 
-pip resolves torch's own dependencies (`pip install --dry-run --report`, pip 22.2 or newer), for each
-architecture, whatever the machine that runs this; nothing is downloaded but metadata. One wheel of
-torch stands for every Python, since only its libraries and headers are used: the one for CPython 3.12.
-Of the dependencies only NVIDIA's libraries are kept: the rest (triton, sympy, ...) is Python. To them come
-those headers of CUDA that its libraries' wheels leave out and c10d's NCCL backend includes; after a new version
-of libtorch, of the CUDA that it is built with.
+pip resolves torch's dependencies (`pip install --dry-run --report`, pip 22.2 or newer) for each architecture,
+on any machine, and downloads only metadata. The wheel for CPython 3.12 serves every Python, because only its
+libraries and headers are used. Of the dependencies only NVIDIA's libraries are kept: the rest (triton, sympy,
+...) is Python. HEADERS adds the headers of CUDA that these wheels lack and c10d's NCCL backend includes; for a
+new version of libtorch, change them to the CUDA that it is built with.
 """
 
 import json
@@ -21,7 +20,7 @@ import urllib.request
 
 from setup import ARCHITECTURES, HERE, VERSION, Pin, requirements_file
 
-# The only CUDA libraries that libtorch_cpu.so itself is linked to (`readelf -d`).
+# The only CUDA libraries that libtorch_cpu.so is linked to (`readelf -d`).
 SLIM = {"torch", "nvidia-cuda-runtime", "nvidia-cuda-cupti"}
 
 HEADERS = ["nvidia-cuda-crt==13.0.*", "nvidia-cuda-cccl==13.0.*"]
@@ -30,7 +29,7 @@ HEADERS = ["nvidia-cuda-crt==13.0.*", "nvidia-cuda-cccl==13.0.*"]
 def resolve(arch):
     platforms = ["manylinux_2_%d_%s" % (minor, arch) for minor in range(28, 4, -1)] + ["manylinux2014_" + arch]
     command = [sys.executable, "-m", "pip", "install", "--dry-run", "--ignore-installed", "--quiet"]
-    # pip wants a folder to install to when the platform is not its own, and leaves it alone.
+    # For another platform pip requires a target folder, and does not touch it.
     command += ["--report", "-", "--target", os.path.join(HERE, "nowhere"), "--only-binary=:all:"]
     command += ["--implementation", "cp", "--python-version", "3.12"]
     command += [argument for platform in platforms for argument in ("--platform", platform)]

@@ -1,26 +1,26 @@
 #!/usr/bin/env python3
-"""Gets libtorch, so that a fresh clone builds with nothing else to set up.
+"""Gets libtorch, so that a fresh clone builds without other set-up.
 
     python3 crates/lookahead-sys/libtorch/setup.py            what `just setup` runs
-    python3 crates/lookahead-sys/libtorch/setup.py --quiet    say nothing when there is nothing to do
-    python3 crates/lookahead-sys/libtorch/setup.py --check    say what is there and what is missing; change nothing
+    python3 crates/lookahead-sys/libtorch/setup.py --quiet    print nothing if there is nothing to do
+    python3 crates/lookahead-sys/libtorch/setup.py --check    report what is installed and what is missing
     python3 crates/lookahead-sys/libtorch/setup.py --fetch cuda    get that variant (or cpu) into the cache and
                                                               print its folder; leave the clone's link unchanged
 
-What it does: pip downloads the pinned wheels named in requirements-*.txt (with their SHA-256); the
-libraries and headers in them are unpacked; the rest, which is Python, is left out. On a machine without
-an NVIDIA GPU the CUDA libraries are left out too: that is the variant `cpu`, 0.5 GB instead of `cuda`'s 4.
+pip downloads the pinned wheels in requirements-*.txt, which have their SHA-256. The script unpacks the
+libraries and headers in them, without the Python code. On a machine without an NVIDIA GPU it also omits the
+CUDA libraries: that is the variant `cpu`, 0.5 GB instead of `cuda`'s 4.
 
-What it leaves:
+Result:
 
     ~/.cache/lookahead/libtorch-2.13.0-cpu/     (or -cuda; XDG_CACHE_HOME moves it) shared by all clones
     .libtorch -> ~/.cache/.../torch             in the clone; .cargo/config.toml points LIBTORCH to it
 
-A folder appears there under its final name by one rename, when it is whole, and with a stamp in it that
-says how large each library is. Later runs compare the stamp and the link, and are done.
+A complete folder gets its final name by one rename, and contains a stamp with the size of each library. Later
+runs only compare the stamp and the link.
 
-Environment variables: LIBTORCH or LIBTORCH_USE_PYTORCH for a libtorch of your own, which wins;
-LOOKAHEAD_LIBTORCH=cpu|cuda for another variant than the machine suggests. See README.md beside this file.
+Environment variables: LIBTORCH or LIBTORCH_USE_PYTORCH selects your own libtorch and takes precedence;
+LOOKAHEAD_LIBTORCH=cpu|cuda overrides the variant for this machine. See README.md beside this file.
 
 Python 3.8 or newer, and its standard library only.
 """
@@ -39,13 +39,13 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(HERE)))
 LINK = os.path.join(ROOT, ".libtorch")
 
-# Raised whenever the stamp, or what is unpacked, changes its meaning.
+# Incremented when the stamp or the set of unpacked files changes.
 FORMAT = 2
 STAMP = "lookahead-setup.json"
 
 # The parts of the wheels that C++ needs; the *.dist-info folders have the licences.
 KEPT = ("torch/include/", "torch/lib/", "torch/share/", "torch/version.py", "nvidia/")
-# Left out of the variant `cpu`. libtorch_cuda.so must not lie there: torch-sys would link it. libtorch.so must.
+# Not in the variant `cpu`: torch-sys would link libtorch_cuda.so if it were there. It needs libtorch.so.
 CUDA_LIBRARIES = ("libtorch_cuda", "libc10_cuda", "libtorch_nvshmem", "libcaffe2_nvrtc", "libtorch_python")
 # A folder without one of these is not a libtorch.
 VITAL = ("torch/lib/libtorch.so", "torch/lib/libtorch_cpu.so", "torch/lib/libc10.so", "torch/include/torch/script.h")
@@ -54,19 +54,19 @@ Pin = collections.namedtuple("Pin", "name version wheel size sha256")
 
 
 class SetupError(Exception):
-    """A sentence for the user: what is wrong, and how to fix it."""
+    """What is wrong and how to fix it, in a sentence for the user."""
 
 
-def say(text):
-    # Never to stdout, which is for a recipe's own output.
+def report(text):
+    # Not to stdout, which is for a recipe's own output.
     print("setup: " + text, file=sys.stderr, flush=True)
 
 
-# ---- A libtorch of the user's own -------------------------------------------------------------------------
+# ---- The user's own libtorch ------------------------------------------------------------------------------
 
 
 def users_own():
-    """One sentence about the libtorch that the user chose, or None. The order is the one of torch-sys."""
+    """A sentence about the libtorch that the user chose, or None. In the order of torch-sys."""
     chosen = os.environ.get("LIBTORCH")
     own = chosen is not None and not is_our_link(chosen)
     if "LIBTORCH_USE_PYTORCH" in os.environ:
@@ -95,7 +95,7 @@ def users_own():
 
 
 def is_our_link(path):
-    """Under cargo LIBTORCH is set, from .cargo/config.toml, and is what this script made."""
+    """Under cargo, .cargo/config.toml sets LIBTORCH to the link that this script made."""
     folder, name = os.path.split(path)
     return name == os.path.basename(LINK) and os.path.isdir(folder) and os.path.samefile(folder, ROOT)
 
@@ -104,7 +104,7 @@ LIBRARY_NAMES = ("libtorch.so", "libtorch.a", "libtorch.dylib", "torch.dll", "to
 
 
 def version_of(folder):
-    """The version of a libtorch folder: a file in the zip of libtorch, another one in the wheel."""
+    """The version of a libtorch folder, from different files in the zip and in the wheel."""
     with contextlib.suppress(OSError), open(os.path.join(folder, "build-version")) as file:
         return file.read().strip()
     with contextlib.suppress(OSError), open(os.path.join(folder, "version.py")) as file:
@@ -115,7 +115,7 @@ def version_of(folder):
 
 
 def python_torch():
-    """Version and place of the torch of the Python that torch-sys asks. It is not imported: that takes seconds."""
+    """Version and location of torch in the Python that torch-sys uses. Does not import it, which takes seconds."""
     import subprocess
 
     python = "python" if "VIRTUAL_ENV" in os.environ else "python3"
@@ -174,7 +174,7 @@ def variant():
 def nvidia_gpu():
     if os.path.exists("/dev/nvidia0") or os.path.exists("/proc/driver/nvidia/version"):
         return True
-    # Last, because it is slow where it is needed: under Windows (WSL) there are no such files.
+    # Last, because it is slow; needed under Windows (WSL), which has no such files.
     if not shutil.which("nvidia-smi"):
         return False
     import subprocess
@@ -190,22 +190,22 @@ def compiler():
     chosen = os.environ.get("CXX")
     if chosen:
         if not shutil.which(chosen.split()[0]):
-            raise SetupError("CXX is %r, and there is no such C++ compiler. Set it to one, or unset it." % chosen)
+            raise SetupError("CXX is %r, and there is no such C++ compiler. Set it to a C++ compiler, or unset it." % chosen)
         return chosen
     if shutil.which("c++"):
         return shutil.which("c++")
     for other in ("g++", "clang++"):
         if shutil.which(other):
-            raise SetupError("the C++ compiler is called %s here, not c++. Say so: `export CXX=%s`." % (other, other))
+            raise SetupError("the C++ compiler is called %s here, not c++. Run `export CXX=%s`." % (other, other))
     raise SetupError("there is no C++ compiler. Install one: `sudo apt install g++` (Fedora: `sudo dnf install gcc-c++`).")
 
 
-# ---- What is there ----------------------------------------------------------------------------------------
+# ---- What is installed ------------------------------------------------------------------------------------
 
 
 def cache():
     base = os.environ.get("XDG_CACHE_HOME", "")
-    # The XDG specification has a relative path ignored.
+    # The XDG specification says to ignore a relative path.
     return os.path.join(base if os.path.isabs(base) else os.path.expanduser("~/.cache"), "lookahead")
 
 
@@ -214,7 +214,7 @@ def folder_of(chosen):
 
 
 def fault(folder, chosen):
-    """What is wrong with an unpacked folder, or None. Fast: it only looks at file sizes."""
+    """The fault of an unpacked folder, or None. Fast: it only checks file sizes."""
     import json
 
     try:
@@ -250,7 +250,7 @@ def write_stamp(folder, chosen):
 
 
 def link_target():
-    """Where the link points to; None if there is none."""
+    """The target of the link; None if there is none."""
     if os.path.islink(LINK):
         return os.readlink(LINK)
     if os.path.lexists(LINK):
@@ -267,7 +267,7 @@ def put_link(target):
     os.replace(new, LINK)
     if old and os.path.isdir(os.path.join(ROOT, "target")):
         # cargo watches the name of the link, not what it points to.
-        say(
+        report(
             ".libtorch pointed to %s before. To build against the new one: "
             "`cargo clean --release -p torch-sys -p lookahead-sys`." % old
         )
@@ -295,14 +295,14 @@ def read_pins(chosen, arch):
 
 
 def install(chosen, arch, folder):
-    """Leaves libtorch in `folder`, or raises and leaves nothing there. Two at a time wait for each other."""
+    """Installs libtorch in `folder`, or raises and leaves nothing there. Concurrent runs wait for each other."""
     os.makedirs(cache(), exist_ok=True)
     with lock(folder + ".lock") as held:
         found = fault(folder, chosen)
         if not found:  # by another process, while this one waited for the lock
             return
         if os.path.isdir(folder):
-            say("%s is damaged: %s. Rebuilding it." % (folder, found))
+            report("%s is damaged: %s. Rebuilding it." % (folder, found))
         partial, old, downloads = folder + ".partial", folder + ".old", folder + ".downloads"
         remove(partial, old)  # what an interrupted run left behind
         try:
@@ -311,7 +311,7 @@ def install(chosen, arch, folder):
             wheels = get_wheels(pins, downloads, partial, held)
             tree = os.path.join(partial, "tree")
             os.makedirs(tree)
-            say("unpacking %d wheels into %s" % (len(wheels), folder))
+            report("unpacking %d wheels into %s" % (len(wheels), folder))
             for wheel in wheels:
                 unpack(wheel, tree, chosen)
             for name in VITAL:
@@ -334,7 +334,7 @@ def lock(path):
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            say("another set-up is running; waiting for it")
+            report("another set-up is running; waiting for it")
             fcntl.flock(file, fcntl.LOCK_EX)
         yield file
 
@@ -346,7 +346,7 @@ def remove(*folders):
 
 
 def check_space(pins):
-    # The wheels, what is unpacked from them (up to 1.7 times as much), and pip's copy of one while it downloads.
+    # The wheels, the unpacked files (up to 1.7 times as much), and pip's copy of a wheel while it downloads.
     needed = 3 * sum(pin.size for pin in pins)
     free = shutil.disk_usage(cache()).free
     if free < needed:
@@ -357,13 +357,13 @@ def check_space(pins):
 
 
 def get_wheels(pins, downloads, partial, held):
-    """A path for every pin: of a wheel that the user put into the cache, of one downloaded before, or now."""
+    """A path for every pin: a wheel that the user put into the cache, or one downloaded earlier or now."""
     given = os.path.join(cache(), "wheels")
     wheels = {pin: find_wheel(pin, (given, downloads)) for pin in pins}
     missing = [pin for pin in pins if not wheels[pin]]
     if missing:
         size = sum(pin.size for pin in missing) / 1e9
-        say("downloading %.2f GB, once for all clones: libtorch %s" % (size, VERSION))
+        report("downloading %.2f GB, once for all clones: libtorch %s" % (size, VERSION))
         pip = working_pip(os.path.join(partial, "venv"))
         for pin in missing:
             if not download(pip, pin, downloads, os.path.join(partial, "tmp"), held):
@@ -377,7 +377,7 @@ def find_wheel(pin, folders):
         if os.path.exists(path):
             if os.path.getsize(path) == pin.size and sha256(path) == pin.sha256:
                 return path
-            say("%s is damaged (its size or its SHA-256 is wrong), and is not used" % path)
+            report("%s is damaged (its size or its SHA-256 is wrong), and is not used" % path)
     return None
 
 
@@ -417,14 +417,14 @@ def working_pip(venv):
 
 
 def pip_download(pin):
-    """pip's arguments for one wheel: that of the pin, whatever the Python that runs pip."""
+    """pip's arguments for the wheel of a pin, independent of the Python that runs pip."""
     arguments = ["download", "--no-deps", "--require-hashes", "--only-binary=:all:"]
     arguments += ["--implementation", "cp", "--python-version", "3.12"]
     return arguments + ["--platform", pin.wheel[: -len(".whl")].split("-")[-1].split(".")[0]]
 
 
 def download(pip, pin, downloads, temporary, held):
-    """Whether pip could put the wheel into `downloads`. Its progress and its complaints go to stderr."""
+    """Whether pip downloaded the wheel to `downloads`. Its progress and errors go to stderr."""
     import signal
     import subprocess
 
@@ -434,19 +434,19 @@ def download(pip, pin, downloads, temporary, held):
     requirement = os.path.join(temporary, "requirement.txt")
     with open(requirement, "w") as file:
         file.write("%s==%s --hash=sha256:%s\n" % (pin.name, pin.version, pin.sha256))
-    # On the cache's disk, whose free space was checked: /tmp may be small. Two settings of the user's would be in the way.
+    # On the cache's disk, whose free space was checked: /tmp may be small. Overrides two settings of the user.
     environment = dict(os.environ, TMPDIR=temporary, PIP_REQUIRE_VIRTUALENV="0", PIP_DISABLE_PIP_VERSION_CHECK="1")
     environment.pop("PIP_CONSTRAINT", None)
-    # pip's own cache would only keep the wheel a second time, and older versions load it into memory for that.
+    # pip's own cache would store the wheel again, and older versions load it into memory for that.
     command = pip + pip_download(pin) + ["--no-cache-dir", "--dest", temporary, "--requirement", requirement]
-    # pip holds the lock too: should this process be killed, the next one waits until pip is gone.
+    # pip holds the lock too, so that after a kill of this process the next one waits for pip to end.
     process = subprocess.Popen(
         command, stdin=subprocess.DEVNULL, stdout=sys.stderr, env=environment, pass_fds=(held.fileno(),)
     )
     try:
         status = process.wait()
     except BaseException as reason:
-        if not isinstance(reason, KeyboardInterrupt):  # Ctrl-C has reached pip too
+        if not isinstance(reason, KeyboardInterrupt):  # Ctrl-C reaches pip too
             process.send_signal(signal.SIGINT)
         try:
             process.wait(timeout=10)  # pip shows the cursor again
@@ -489,18 +489,18 @@ def unpack(wheel, folder, chosen):
 def set_up(quiet):
     own = users_own()
     if own:
-        say(own)
+        report(own)
         compiler()
         return
     chosen, arch = variant(), architecture()
     compiler()
     folder = folder_of(chosen)
-    link_target()  # says early if something is in the way
+    link_target()  # fails early if something is in the way
     if fault(folder, chosen):
         install(chosen, arch, folder)
     put_link(os.path.join(folder, "torch"))
     if not quiet:
-        say("libtorch %s (%s) is in %s, and .libtorch points to it" % (VERSION, chosen, folder))
+        report("libtorch %s (%s) is in %s, and .libtorch points to it" % (VERSION, chosen, folder))
 
 
 def fetch(chosen):
@@ -515,7 +515,7 @@ def fetch(chosen):
 
 
 def check():
-    """Prints one line for each thing needed. True if nothing is missing."""
+    """Prints one line per requirement. True if nothing is missing."""
     faults = 0
 
     def line(title, found):
@@ -560,15 +560,15 @@ def main():
 
     parser = argparse.ArgumentParser(description="Gets libtorch %s and leaves a link .libtorch to it." % VERSION)
     mode = parser.add_mutually_exclusive_group()
-    mode.add_argument("--check", action="store_true", help="say what is there and what is missing; change nothing")
-    mode.add_argument("--quiet", action="store_true", help="say nothing when there is nothing to do")
+    mode.add_argument("--check", action="store_true", help="report what is installed and what is missing; change nothing")
+    mode.add_argument("--quiet", action="store_true", help="print nothing if there is nothing to do")
     mode.add_argument(
         "--fetch", choices=("cpu", "cuda"), help="get this variant, print its folder, and leave the link unchanged"
     )
     arguments = parser.parse_args()
     if arguments.check:
         return 0 if check() else 1
-    # A polite end cleans up like Ctrl-C does.
+    # SIGTERM cleans up like Ctrl-C.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     if arguments.fetch:
         fetch(arguments.fetch)
@@ -581,10 +581,10 @@ if __name__ == "__main__":
     try:
         sys.exit(main())
     except SetupError as error:
-        say("error: %s" % error)
+        report("error: %s" % error)
     except OSError as error:
-        say("error: %s. Fix that, or set XDG_CACHE_HOME to a folder where files can be written." % error)
+        report("error: %s. Fix that, or set XDG_CACHE_HOME to a folder where files can be written." % error)
     except KeyboardInterrupt:
-        say("interrupted; run it again to continue")
+        report("interrupted; run it again to continue")
         sys.exit(130)
     sys.exit(1)

@@ -1,7 +1,6 @@
-"""Tests of setup.py: each runs the real script as its own process, on a copy of it in a temporary clone with a
-temporary cache. The wheels are tiny ones made here, pinned like the real ones, so no network is needed.
-At the end those of check_cuda.py, on programs that only `cargo` and `readelf` of a test's own say there are, and
-those of what the justfile's recipes install.
+"""Tests of setup.py: each runs a copy of the script as its own process, in a temporary clone with a temporary
+cache. The tests make tiny wheels, pinned like the real ones, so they need no network. Then tests of
+check_cuda.py, with a fake `cargo` and `readelf`, and of what the justfile's recipes install.
 
     python3 -B -m unittest discover --start-directory crates/lookahead-sys/libtorch      (part of `just test`)
 """
@@ -76,7 +75,7 @@ class SetupTest(unittest.TestCase):
         os.makedirs(self.scripts)
         shutil.copy(os.path.join(HERE, "setup.py"), self.scripts)
         self.make_wheels(os.path.join(self.home, "wheels"))
-        # A PATH with nothing on it but what a test puts there.
+        # A PATH with only the tools of the test.
         self.bin = os.path.join(self.home, "bin")
         self.tool("c++", "exit 0")
         self.tool("python3", 'exec "%s" "$@"' % sys.executable)
@@ -124,9 +123,9 @@ class SetupTest(unittest.TestCase):
         return subprocess.Popen(command, env=settings, cwd=self.home, universal_newlines=True, **pipes)
 
     def run_setup(self, *arguments, status=0, **environment):
-        """Runs the script. Returns what it said: stdout under --check, else stderr (and stdout must be empty).
+        """Runs the script. Returns its output: stdout with --check, otherwise stderr (and stdout must be empty).
 
-        Under --fetch stdout has the folder alone, and only where there is one.
+        With --fetch stdout is the folder, if there is one.
         """
         process = self.start(*arguments, **environment)
         out, err = process.communicate(timeout=120)
@@ -164,9 +163,9 @@ class SetupTest(unittest.TestCase):
 
     def test_pip_downloads_pinned_wheels(self):
         self.need_pip()
-        said = self.run_setup(PIP_FIND_LINKS=pathlib.Path(self.wheels).as_uri())
+        output = self.run_setup(PIP_FIND_LINKS=pathlib.Path(self.wheels).as_uri())
         self.assert_installed()
-        self.assertIn("downloading", said)
+        self.assertIn("downloading", output)
 
     def test_pip3_of_the_path_is_tried_too(self):
         self.without_pip()
@@ -184,8 +183,8 @@ class SetupTest(unittest.TestCase):
         shutil.copytree(self.wheels, other)
         with zipfile.ZipFile(os.path.join(other, TORCH), "a") as archive:
             archive.writestr("torch/lib/libevil.so", "")
-        said = self.run_setup(status=1, PIP_FIND_LINKS=pathlib.Path(other).as_uri())
-        self.assertIn("DO NOT MATCH THE HASHES", said)
+        output = self.run_setup(status=1, PIP_FIND_LINKS=pathlib.Path(other).as_uri())
+        self.assertIn("DO NOT MATCH THE HASHES", output)
         self.assert_nothing_looks_done()
 
     def test_cpu_variant_has_no_cuda_and_no_python(self):
@@ -204,9 +203,9 @@ class SetupTest(unittest.TestCase):
     def test_two_at_a_time(self):
         self.give_wheels()
         both = [self.start(), self.start()]
-        said = [process.communicate(timeout=60)[1] for process in both]
-        self.assertEqual([process.returncode for process in both], [0, 0], said)
-        self.assertEqual(sum("unpacking" in text for text in said), 1, said)
+        output = [process.communicate(timeout=60)[1] for process in both]
+        self.assertEqual([process.returncode for process in both], [0, 0], output)
+        self.assertEqual(sum("unpacking" in text for text in output), 1, output)
         self.assert_installed()
 
     def test_interrupted_and_leftovers(self):
@@ -220,7 +219,7 @@ class SetupTest(unittest.TestCase):
                 time.sleep(0.02)
             os.remove(started)
             if how == signal.SIGKILL:
-                # pip outlives it then, and the lock with it, until it is gone.
+                # pip outlives it, and keeps the lock until it ends.
                 find = "import fcntl,sys; fcntl.flock(open(sys.argv[1]), fcntl.LOCK_EX | fcntl.LOCK_NB)"
                 process.kill()
                 process.wait()
@@ -228,7 +227,7 @@ class SetupTest(unittest.TestCase):
                 self.assertNotEqual(held.returncode, 0)
                 self.stop_sleeping_pip()
             else:
-                # Ctrl-C reaches pip as well, here by hand.
+                # Ctrl-C would reach pip too.
                 process.send_signal(how)
                 if how == signal.SIGINT:
                     self.stop_sleeping_pip()
@@ -245,7 +244,7 @@ class SetupTest(unittest.TestCase):
         self.assertNotIn("libhalf.so", os.listdir(os.path.join(self.link, "lib")))
 
     def stop_sleeping_pip(self):
-        """Ends the `sleep` that stands for pip. It is found by its folder for temporary files, which is ours."""
+        """Ends the `sleep` that replaces pip, found by its folder for temporary files, which is ours."""
         for name in filter(str.isdigit, os.listdir("/proc")):
             try:
                 with open("/proc/%s/environ" % name, "rb") as file:
@@ -255,7 +254,7 @@ class SetupTest(unittest.TestCase):
             except OSError:
                 continue
 
-    # ---- When it is there already
+    # ---- When it is already installed
 
     def test_done_is_instant_and_silent(self):
         self.give_wheels()
@@ -264,7 +263,7 @@ class SetupTest(unittest.TestCase):
         before = self.identity()
         times = []
         for _ in range(5):
-            # Processor time, since the machine may be busy with other tests.
+            # Processor time, because other tests may keep the machine busy.
             started = self.processor_time()
             self.assertEqual(self.run_setup("--quiet"), "")
             times.append(self.processor_time() - started)
@@ -272,7 +271,7 @@ class SetupTest(unittest.TestCase):
         self.assertLess(min(times), 0.3, "0.05 s is usual")
 
     def identity(self):
-        """What a change to the folder or the link would change; reading them moves only the access time."""
+        """Changes with the folder or the link; reading them moves only the access time."""
         found = os.stat(self.cpu), os.lstat(self.link)
         return [(s.st_ino, s.st_mode, s.st_size, s.st_mtime_ns, s.st_ctime_ns) for s in found]
 
@@ -316,7 +315,7 @@ class SetupTest(unittest.TestCase):
             os.symlink(target, self.link)
             self.run_setup()
             self.assert_installed()
-        self.assertTrue(os.path.isdir(self.home), "only the link went")
+        self.assertTrue(os.path.isdir(self.home), "only the link is replaced")
 
     def test_what_is_not_a_link_is_kept(self):
         self.give_wheels()
@@ -332,19 +331,19 @@ class SetupTest(unittest.TestCase):
     def test_variant_by_gpu(self):
         if os.path.exists("/dev/nvidia0") or os.path.exists("/proc/driver/nvidia/version"):
             self.skipTest("this machine has an NVIDIA GPU")
-        said = self.run_setup("--check", status=1, LOOKAHEAD_LIBTORCH=None)
-        self.assertIn("libtorch-2.13.0-cpu", said)
+        output = self.run_setup("--check", status=1, LOOKAHEAD_LIBTORCH=None)
+        self.assertIn("libtorch-2.13.0-cpu", output)
         self.tool("nvidia-smi", "echo GPU 0: a fast one")
-        said = self.run_setup("--check", status=1, LOOKAHEAD_LIBTORCH=None)
-        self.assertIn("libtorch-2.13.0-cuda", said)
+        output = self.run_setup("--check", status=1, LOOKAHEAD_LIBTORCH=None)
+        self.assertIn("libtorch-2.13.0-cuda", output)
         self.tool("nvidia-smi", "exit 9")
-        said = self.run_setup("--check", status=1, LOOKAHEAD_LIBTORCH=None)
-        self.assertIn("libtorch-2.13.0-cpu", said)
+        output = self.run_setup("--check", status=1, LOOKAHEAD_LIBTORCH=None)
+        self.assertIn("libtorch-2.13.0-cpu", output)
 
     def test_unknown_variant(self):
         for value in ("gpu", ""):
-            said = self.run_setup(status=1, LOOKAHEAD_LIBTORCH=value)
-            self.assertIn("LOOKAHEAD_LIBTORCH is %r; it must be cpu or cuda" % value, said)
+            output = self.run_setup(status=1, LOOKAHEAD_LIBTORCH=value)
+            self.assertIn("LOOKAHEAD_LIBTORCH is %r; it must be cpu or cuda" % value, output)
 
     # ---- --fetch
 
@@ -357,7 +356,7 @@ class SetupTest(unittest.TestCase):
         self.assertTrue(os.path.isfile(os.path.join(self.fetched("cuda"), "..", "nvidia", "cu13", "lib", "libcudart.so.13")))
         self.assertEqual(os.readlink(self.link), self.fetched("cpu"))
         self.assertEqual(os.lstat(self.link).st_ino, link.st_ino, "not even recreated")
-        # Done before: instant, and no word but the folder.
+        # Instant the second time, and prints only the folder.
         shutil.rmtree(self.given)
         self.assertEqual(self.run_setup("--fetch", "cuda"), "")
         self.assertEqual(self.run_setup("--fetch", "cpu"), "")
@@ -371,7 +370,7 @@ class SetupTest(unittest.TestCase):
         self.run_setup("--fetch", "cpu")
         self.assertEqual(read(os.path.join(self.link, "mine")), "precious")
 
-    def test_fetch_does_as_told_whatever_the_users_variables_say(self):
+    def test_fetch_ignores_the_users_variables(self):
         self.give_wheels()
         settings = {"LIBTORCH": "/nowhere", "LIBTORCH_USE_PYTORCH": "1", "LOOKAHEAD_LIBTORCH": "gpu"}
         self.run_setup("--fetch", "cuda", **settings)
@@ -392,14 +391,14 @@ class SetupTest(unittest.TestCase):
         self.assert_nothing_looks_done()
         self.assertIn("invalid choice", self.run_setup("--fetch", "gpu", status=2))
 
-    # ---- A libtorch of the user's own
+    # ---- The user's own libtorch
 
     def test_own_libtorch_wins(self):
         own = os.path.join(self.home, "own")
         write(os.path.join(own, "lib", "libtorch.so"), "")
-        said = self.run_setup("--quiet", LIBTORCH=own)
-        self.assertEqual(len(said.splitlines()), 1, said)
-        self.assertIn("LIBTORCH is set: %s is used" % own, said)
+        output = self.run_setup("--quiet", LIBTORCH=own)
+        self.assertEqual(len(output.splitlines()), 1, output)
+        self.assertIn("LIBTORCH is set: %s is used" % own, output)
         self.assertFalse(os.path.lexists(self.link))
         self.assertFalse(os.path.lexists(self.cache))
         self.assertIn("is used", self.run_setup("--check", LIBTORCH=own, PATH=self.bin + ":" + self.rust()))
@@ -409,7 +408,7 @@ class SetupTest(unittest.TestCase):
         self.assertIn("is 2.12.1+cpu; it must be 2.13.0", self.run_setup(status=1, LIBTORCH=own))
         self.run_setup(LIBTORCH=own, LIBTORCH_BYPASS_VERSION_CHECK="1")
 
-    def test_own_libtorch_that_is_none(self):
+    def test_own_libtorch_that_is_missing(self):
         self.assertIn("there is no lib/libtorch.so", self.run_setup(status=1, LIBTORCH="/nowhere"))
         self.assertIn("not an absolute path", self.run_setup(status=1, LIBTORCH="libtorch"))
         self.assertIn("not an absolute path", self.run_setup(status=1, LIBTORCH=""))
@@ -423,14 +422,14 @@ class SetupTest(unittest.TestCase):
         packages = os.path.join(self.home, "packages")
         write(os.path.join(packages, "torch", "__init__.py"), "raise SystemExit('imported: that is slow')")
         write(os.path.join(packages, "torch", "version.py"), "__version__ = '2.13.0+cu130'\n")
-        said = self.run_setup(LIBTORCH_USE_PYTORCH="1", LIBTORCH="/nowhere", PYTHONPATH=packages)
-        self.assertIn("LIBTORCH_USE_PYTORCH is set and wins over LIBTORCH: the torch 2.13.0+cu130", said)
+        output = self.run_setup(LIBTORCH_USE_PYTORCH="1", LIBTORCH="/nowhere", PYTHONPATH=packages)
+        self.assertIn("LIBTORCH_USE_PYTORCH is set and wins over LIBTORCH: the torch 2.13.0+cu130", output)
         self.assertFalse(os.path.lexists(self.link))
         write(os.path.join(packages, "torch", "version.py"), "__version__ = '2.12.0'\n")
-        said = self.run_setup(status=1, LIBTORCH_USE_PYTORCH="1", PYTHONPATH=packages)
-        self.assertIn("is 2.12.0; it must be 2.13.0", said)
+        output = self.run_setup(status=1, LIBTORCH_USE_PYTORCH="1", PYTHONPATH=packages)
+        self.assertIn("is 2.12.0; it must be 2.13.0", output)
 
-    def test_own_pytorch_that_is_none(self):
+    def test_own_pytorch_that_is_missing(self):
         self.tool("python3", "echo")
         self.assertIn("has no torch", self.run_setup(status=1, LIBTORCH_USE_PYTORCH="1"))
         self.tool("python3", "exit 1")
@@ -440,14 +439,14 @@ class SetupTest(unittest.TestCase):
 
     def test_no_network(self):
         self.need_pip()
-        said = self.run_setup(status=1)
-        self.assertIn("pip could not download torch 2.13.0", said)
-        self.assertIn("put it into %s, " % self.given, said)
+        output = self.run_setup(status=1)
+        self.assertIn("pip could not download torch 2.13.0", output)
+        self.assertIn("put it into %s, " % self.given, output)
         for wheel in WHEELS:
             path = os.path.join(self.wheels, wheel)
             with open(path, "rb") as file:
                 digest = hashlib.sha256(file.read()).hexdigest()
-            self.assertIn("%s  %d bytes  sha256:%s" % (wheel, os.path.getsize(path), digest), said)
+            self.assertIn("%s  %d bytes  sha256:%s" % (wheel, os.path.getsize(path), digest), output)
         self.assert_nothing_looks_done()
         # Following the advice helps.
         self.give_wheels()
@@ -459,14 +458,14 @@ class SetupTest(unittest.TestCase):
         self.give_wheels()
         with open(os.path.join(self.given, TORCH), "r+b") as file:
             file.write(b"not a zip")
-        said = self.run_setup(status=1)
-        self.assertIn("%s is damaged" % os.path.join(self.given, TORCH), said)
-        self.assertIn(TORCH + "  ", said)
-        self.assertNotIn(RUNTIME + "  ", said, "that one is there")
+        output = self.run_setup(status=1)
+        self.assertIn("%s is damaged" % os.path.join(self.given, TORCH), output)
+        self.assertIn(TORCH + "  ", output)
+        self.assertNotIn(RUNTIME + "  ", output, "that one is not missing")
         self.assert_nothing_looks_done()
 
     def without_pip(self):
-        """As Debian's bare Python is: neither pip nor ensurepip, and no pip3."""
+        """Like Debian's bare Python: neither pip nor ensurepip, and no pip3."""
         broken = os.path.join(self.home, "broken")
         for module in ("pip", "venv", "ensurepip"):
             write(os.path.join(broken, module, "__init__.py"), "raise ImportError('not installed')")
@@ -484,9 +483,9 @@ class SetupTest(unittest.TestCase):
 
     def test_no_pip(self):
         self.without_pip()
-        said = self.run_setup(status=1)
-        self.assertIn("there is no pip", said)
-        self.assertIn("sudo apt install python3-pip", said)
+        output = self.run_setup(status=1)
+        self.assertIn("there is no pip", output)
+        self.assertIn("sudo apt install python3-pip", output)
         self.assert_nothing_looks_done()
 
     def test_pip_in_a_new_venv(self):
@@ -515,17 +514,17 @@ class SetupTest(unittest.TestCase):
         lines = read(path).splitlines()
         lines[0] = "# wheel: %s %d" % (TORCH, 10**18)
         write(path, "\n".join(lines) + "\n")
-        said = self.run_setup(status=1)
-        self.assertIn("libtorch needs 3000000000.0 GB while it is set up", said)
+        output = self.run_setup(status=1)
+        self.assertIn("libtorch needs 3000000000.0 GB while it is set up", output)
         self.assert_nothing_looks_done()
 
     def test_no_place_to_write(self):
         write(os.path.join(self.home, "file"), "")
-        said = self.run_setup(status=1, XDG_CACHE_HOME=os.path.join(self.home, "file"))
-        self.assertIn("set XDG_CACHE_HOME to a folder where files can be written", said)
+        output = self.run_setup(status=1, XDG_CACHE_HOME=os.path.join(self.home, "file"))
+        self.assertIn("set XDG_CACHE_HOME to a folder where files can be written", output)
 
     def test_unsupported_platform(self):
-        # The system's answers, replaced before the script runs.
+        # Replaces the system's answers before the script runs.
         site = os.path.join(self.home, "site")
         for uname, libc, expected in (
             ("'Darwin', '', '', '', 'arm64'", "", "for Darwin: only for Linux on x86_64 and aarch64"),
@@ -536,24 +535,24 @@ class SetupTest(unittest.TestCase):
             code = "import os\nanswer = os.uname_result((%s))\nos.uname = lambda: answer\n" % uname
             code += "def confstr(name):\n    if %r is None: raise ValueError('musl')\n    return %r\n" % (libc, libc)
             write(os.path.join(site, "sitecustomize.py"), code + ("os.confstr = confstr\n" if libc != "" else ""))
-            said = self.run_setup(status=1, PYTHONPATH=site)
-            self.assertIn(expected, said)
-            self.assertIn("Set LIBTORCH to the folder of a libtorch 2.13.0 of your own", said)
+            output = self.run_setup(status=1, PYTHONPATH=site)
+            self.assertIn(expected, output)
+            self.assertIn("Set LIBTORCH to the folder of a libtorch 2.13.0 of your own", output)
 
     # ---- --check
 
     def test_check_changes_nothing(self):
         path = self.bin + ":" + self.rust()
-        said = self.run_setup("--check", status=1)
-        self.assertEqual([line.split()[0] for line in said.splitlines()], ["missing", "ok", "missing"], said)
-        self.assertIn("rustup", said)
-        self.assertIn("Run `just setup`", said)
+        output = self.run_setup("--check", status=1)
+        self.assertEqual([line.split()[0] for line in output.splitlines()], ["missing", "ok", "missing"], output)
+        self.assertIn("rustup", output)
+        self.assertIn("Run `just setup`", output)
         self.assertFalse(os.path.lexists(self.cache))
         self.assertFalse(os.path.lexists(self.link))
         self.give_wheels()
         self.run_setup()
-        said = self.run_setup("--check", PATH=path)
-        self.assertEqual([line.split()[0] for line in said.splitlines()], ["ok", "ok", "ok"], said)
+        output = self.run_setup("--check", PATH=path)
+        self.assertEqual([line.split()[0] for line in output.splitlines()], ["ok", "ok", "ok"], output)
         os.remove(self.link)
         self.assertIn("the link .libtorch does not point", self.run_setup("--check", status=1, PATH=path))
         self.assertFalse(os.path.lexists(self.link))
@@ -603,7 +602,7 @@ class CheckCudaTest(unittest.TestCase):
         self.program("lookahead-core", "lib", "lookahead_core", test=True)
         self.cuda = self.program("lookahead-core", "test", "it", test=True)
         self.runs(self.cuda, "true")
-        # None of these three counts.
+        # These three don't count.
         self.program("screen", "example", "demo", needed=["libc.so.6"])
         self.program("lookahead-core", "custom-build", "build-script-build", needed=["libc.so.6"])
         self.messages.insert(0, {"reason": "compiler-artifact", "executable": None})
@@ -612,10 +611,10 @@ class CheckCudaTest(unittest.TestCase):
         write(os.path.join(self.bin, name), "#!/bin/sh\n%s\n" % script, 0o755)
 
     def runs(self, path, answer, count=1, status=0):
-        """What the test says that is run, which must not be helped by LD_LIBRARY_PATH."""
-        said = 'echo "has_cudart() is %s, has_nccl() is %s"; ' % (answer, answer)
-        said += 'echo "test result: ok. %d passed; 0 failed"' % count
-        write(path, '#!/bin/sh\n[ -z "$LD_LIBRARY_PATH" ] || exit 3\n%s\nexit %d\n' % (said, status), 0o755)
+        """The output of the test that is run, without the help of LD_LIBRARY_PATH."""
+        output = 'echo "has_cudart() is %s, has_nccl() is %s"; ' % (answer, answer)
+        output += 'echo "test result: ok. %d passed; 0 failed"' % count
+        write(path, '#!/bin/sh\n[ -z "$LD_LIBRARY_PATH" ] || exit 3\n%s\nexit %d\n' % (output, status), 0o755)
 
     def program(self, package, kind, name, test=False, needed=None, run_path=None):
         path = os.path.join(self.home, "target", name)
@@ -628,7 +627,7 @@ class CheckCudaTest(unittest.TestCase):
         return path
 
     def check(self, *arguments, status=0):
-        """Runs the script on the messages. Returns what it said."""
+        """Runs the script on the messages. Returns what it output."""
         command = [sys.executable, os.path.join(HERE, "check_cuda.py"), self.libtorch] + list(arguments)
         lines = "".join(json.dumps(message) + "\n" for message in self.messages)
         environment = {"PATH": self.bin, "LD_LIBRARY_PATH": "/elsewhere"}
@@ -640,20 +639,20 @@ class CheckCudaTest(unittest.TestCase):
         return answer.stdout + answer.stderr
 
     def test_all_is_well(self):
-        said = self.check()
-        self.assertIn("5 programs checked; 1 more belong to crates without libtorch", said)
-        self.assertIn("All as it should be; has_cudart() is true", said)
-        self.assertNotIn("WRONG", said)
-        self.assertNotIn("build-script-build", said)
-        self.assertRegex(said, "unit tests lookahead_core +lookahead-core +ok")
+        output = self.check()
+        self.assertIn("5 programs checked; 1 more belong to crates without libtorch", output)
+        self.assertIn("All checks passed; has_cudart() is true", output)
+        self.assertNotIn("WRONG", output)
+        self.assertNotIn("build-script-build", output)
+        self.assertRegex(output, "unit tests lookahead_core +lookahead-core +ok")
 
     def test_cuda_was_dropped_by_the_linker(self):
         path = self.program("trainer", "test", "resume", test=True, needed=self.SLIM)
-        said = self.check(status=1)
-        self.assertIn("test resume of trainer does not name libtorch_cuda.so", said)
-        self.assertIn("it names libc10.so, libtorch_cpu.so", said)
-        self.assertIn(path, said)
-        self.assertEqual(said.count("WRONG"), 1, said)
+        output = self.check(status=1)
+        self.assertIn("test resume of trainer does not name libtorch_cuda.so", output)
+        self.assertIn("it names libc10.so, libtorch_cpu.so", output)
+        self.assertIn(path, output)
+        self.assertEqual(output.count("WRONG"), 1, output)
 
     def test_a_run_path_that_leads_elsewhere(self):
         other = os.path.join(self.home, "other")
@@ -668,9 +667,9 @@ class CheckCudaTest(unittest.TestCase):
     def test_the_runtime_is_not_reached(self):
         for answer, count, code in (("false", 1, 0), ("true", 0, 0), ("true", 1, 101)):
             self.runs(self.cuda, answer, count, code)
-            said = self.check(status=1)
-            self.assertIn("should pass and say `has_cudart() is true, has_nccl() is true`", said)
-            self.assertIn("has_cudart() is %s" % answer, said)
+            output = self.check(status=1)
+            self.assertIn("should pass and print `has_cudart() is true, has_nccl() is true`", output)
+            self.assertIn("has_cudart() is %s" % answer, output)
 
     def test_slim(self):
         self.assertIn("it must be one without libtorch_cuda.so", self.check("--slim", status=1))

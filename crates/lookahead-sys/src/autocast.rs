@@ -1,4 +1,4 @@
-//! Autocast: matrix products and convolutions in a narrower type than their operands have.
+//! Autocast: matrix products and convolutions in a narrower type than that of their operands.
 
 use std::marker::PhantomData;
 use std::sync::OnceLock;
@@ -8,7 +8,7 @@ use tch::{Device, Kind, Tensor};
 use crate::ffi::bridge;
 use crate::{Error, Result};
 
-/// What is to be cast where. [`begin`](Self::begin) opens a region of it.
+/// Casting on one type of device. [`begin`](Self::begin) opens a region of it.
 ///
 /// ```
 /// use lookahead_sys::autocast::Autocast;
@@ -29,71 +29,64 @@ pub struct Autocast {
     kind: Kind,
 }
 
-/// The region of an [`Autocast`], while this lives.
+/// An open region of an [`Autocast`].
 #[derive(Debug)]
 #[must_use = "the region ends when this is dropped"]
 pub struct Region {
     before: bridge::AutocastState,
-    /// The mode is one thread's: the region must end where it began.
+    /// The mode belongs to one thread, so the region must end where it began.
     thread: PhantomData<*const ()>,
 }
 
 impl Autocast {
-    /// Operations on `device`, and all other devices of its type, in `kind`.
-    ///
-    /// # Errors
-    /// Where the device is neither a CPU nor a CUDA device, or the kind neither `BFloat16` nor `Half`.
+    /// Computes on devices of this type in `kind`. Refuses devices other than CPU and CUDA, and kinds other
+    /// than `BFloat16` and `Half`.
     pub fn new(device: Device, kind: Kind) -> Result<Self> {
         let cuda = match device {
             Device::Cpu => false,
             Device::Cuda(_) => true,
             other => {
                 return Err(Error(format!(
-                    "Autocast is not to be had on {other:?}: choose a CPU or a CUDA device."
+                    "Autocast does not support {other:?}. Use a CPU or a CUDA device."
                 )));
             }
         };
-        match kind {
-            Kind::BFloat16 | Kind::Half => Ok(Autocast { cuda, kind }),
-            other => {
-                Err(Error(format!("Autocast can't be to {other:?}: choose BFloat16 or Half.")))
-            }
+        if !matches!(kind, Kind::BFloat16 | Kind::Half) {
+            return Err(Error(format!("Autocast can't use {kind:?}. Use BFloat16 or Half.")));
         }
+        Ok(Autocast { cuda, kind })
     }
 
-    /// Opens a region in this thread, which lasts until the guard is dropped, also by a panic; then
-    /// all is as before. Inside, operations that gain by it, such as matrix products and convolutions,
-    /// cast their operands and give results of the narrow type; those that would lose too much, such
-    /// as losses, compute in `f32`. Variables stay as they are.
+    /// Opens a region in this thread, which lasts until the guard is dropped, also by a panic; then the mode
+    /// is as before. Inside, operations that gain from it (matrix products, convolutions) cast their operands
+    /// and return the narrow type, and those that would lose too much (losses) compute in `f32`. Variables
+    /// keep their type. Not every CPU supports all operations: see [`computes_lstm`](Self::computes_lstm).
     ///
-    /// Not every CPU can compute all of them: see [`computes_lstm`](Self::computes_lstm).
-    ///
-    /// Open one for each forward pass with its loss, and close it before the backward pass. A weight's
-    /// cast is kept until the outermost region ends, so that inside one region weights must not change,
-    /// and a pass without gradients must not come before one with them: that would use casts through
-    /// which no gradient flows. Regions end in the opposite order to that in which they began.
+    /// Open one for each forward pass with its loss, and close it before the backward pass. A weight's cast
+    /// is cached until the outermost region ends. So inside one region weights must not change, and a pass
+    /// without gradients must not precede one with them, which would use casts without gradients. Regions
+    /// end in the opposite order to that in which they began.
     pub fn begin(self) -> Region {
         let before = bridge::begin_autocast(self.cuda, self.kind == Kind::Half);
         Region { before, thread: PhantomData }
     }
 
-    /// Opens a region in which devices of this type compute as they do without autocast, inside one
-    /// where they don't.
+    /// Opens a region without autocast for this type of device, inside one with it.
     pub fn suspend(self) -> Region {
         Region { before: bridge::suspend_autocast(self.cuda), thread: PhantomData }
     }
 
-    /// Whether an LSTM can be trained inside such a region on this machine. libtorch's LSTM for CPUs is
-    /// oneDNN's, which has narrow types only where the processor has instructions for them: elsewhere,
-    /// as with AVX2 only, its first forward pass fails with "could not create a primitive
-    /// descriptor". [`suspend`](Self::suspend) autocast around it there. Linear layers, convolutions and attention
-    /// are computed on every processor.
+    /// Whether an LSTM can be trained in such a region on this machine. On the CPU libtorch uses oneDNN's
+    /// LSTM, which has narrow types only on processors with instructions for them. On others, for example
+    /// with AVX2 only, its first forward pass fails with "could not create a primitive descriptor":
+    /// [`suspend`](Self::suspend) autocast around it. Linear layers, convolutions and attention work on
+    /// every processor.
     ///
     /// The first call tries it, on one number.
     pub fn computes_lstm(self) -> bool {
         static FOUND: [OnceLock<bool>; 2] = [const { OnceLock::new() }; 2];
         let found = &FOUND[usize::from(self.kind == Kind::Half)];
-        // In a thread of its own, none of the caller's modes are on, such as that without gradients.
+        // A new thread has none of the caller's modes, for example no-grad.
         let try_it = || std::thread::spawn(move || self.trains_an_lstm().is_ok()).join();
         self.cuda || *found.get_or_init(|| try_it().unwrap_or(false))
     }
@@ -117,12 +110,12 @@ impl Drop for Region {
     }
 }
 
-/// Whether this thread is in a region for devices of this type.
+/// Whether this thread is in a region for this type of device.
 pub fn is_enabled(device: Device) -> bool {
     current(device).is_some()
 }
 
-/// What is cast to what for devices of this type, where this thread is.
+/// The autocast that is on in this thread for this type of device.
 pub fn current(device: Device) -> Option<Autocast> {
     let cuda = match device {
         Device::Cpu => false,
@@ -130,7 +123,7 @@ pub fn current(device: Device) -> Option<Autocast> {
         _ => return None,
     };
     let state = bridge::autocast_state(cuda);
-    // libtorch's numbers of them.
+    // libtorch's numbers of these types.
     let kind = match state.dtype {
         5 => Kind::Half,
         15 => Kind::BFloat16,

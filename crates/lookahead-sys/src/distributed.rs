@@ -1,22 +1,20 @@
-//! Process groups: the same program in several processes, on one machine or many, that add up and pass
-//! on tensors.
+//! Process groups: the same program in several processes, on one machine or many, that combine tensors.
 //!
 //! | module | what is in it |
 //! |---|---|
 //! | `rendezvous` | where the processes meet, from the environment |
-//! | `store` | where they find each other |
-//! | `group` | a process's place among them, and what they do together |
-//! | `operations` | collective operations under way |
-//! | `bucket` | many tensors together, averaged as few flat ones |
-//! | `error` | what can go wrong, in full sentences |
+//! | `store` | the key-value store in which they find each other |
+//! | `group` | a process's rank, and the collective operations |
+//! | `operations` | collective operations in flight |
+//! | `bucket` | many tensors averaged as a few flat ones |
+//! | `error` | what can go wrong |
 //!
-//! This is PyTorch's c10d without Python: its store, over TCP, and its Gloo backend; for tensors on GPUs
-//! its NCCL backend, where that is compiled in (see [`has_nccl`]). Whatever starts
-//! PyTorch's programs starts these: torchrun, or anything that sets four environment variables (see
-//! [`Rendezvous::from_env`]).
+//! This is PyTorch's c10d without Python: its TCP store, its Gloo backend and, for tensors on GPUs, its NCCL
+//! backend if that is compiled in (see [`has_nccl`]). Whatever starts PyTorch's programs starts these:
+//! torchrun, or anything that sets four environment variables (see [`Rendezvous::from_env`]).
 //!
-//! All processes must ask for the same operations in the same order: each waits for the others in
-//! each, and the longest for the group's timeout.
+//! All processes must call the same operations in the same order. Each operation waits for the other
+//! processes, at most for the group's timeout.
 
 mod bucket;
 mod error;

@@ -1,11 +1,10 @@
 //! The border between Rust and C++, in cxx's terms.
 //!
-//! C++ exceptions arrive as [`cxx::Exception`]. Tensors cross as pointers to `at::Tensor`, which
-//! is what tch holds behind every `Tensor`.
+//! C++ exceptions arrive as [`cxx::Exception`]. A tensor crosses as `&Tensor`, the `at::Tensor` that tch
+//! holds behind each of its own; inside structs as a pointer that is valid for one call.
 
 #[cxx::bridge(namespace = "lookahead")]
 pub(crate) mod bridge {
-    /// Which of libtorch's optimizers an object is.
     #[derive(Debug, Clone, Copy, PartialEq, Eq)]
     enum OptimizerKind {
         Unknown,
@@ -15,101 +14,108 @@ pub(crate) mod bridge {
         RmsProp,
     }
 
-    /// What changes when a tensor's values or its storage are changed.
+    /// What changes when a tensor's values or storage change. In-place operations move the version;
+    /// `set_data`, a cast and a move to another device replace storage, offset or type.
+    ///
+    /// A write through a second tensor on the same storage, made by `Tensor::data`, has its own version
+    /// counter and goes unseen.
     #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
     struct Fingerprint {
+        /// The version counter.
         version: u32,
+        /// The address of the storage.
         storage: usize,
+        /// Where the tensor begins in it.
         offset: i64,
+        /// libtorch's number of the element type.
         dtype: i8,
     }
 
-    /// What a parameter group's steps depend on and what may change while training.
+    /// The options of a parameter group that may change during training.
     #[derive(Debug, Clone, Copy, PartialEq)]
     struct GroupOptions {
+        /// The learning rate.
         learning_rate: f64,
+        /// The momentum: β₁ for Adam and AdamW.
         momentum: f64,
+        /// The weight decay.
         weight_decay: f64,
     }
 
-    /// A tensor that lives for the length of one call.
     struct TensorRef {
         tensor: *const Tensor,
     }
 
-    /// A parameter's two sets of weights, for the length of one call.
     struct SyncPair {
         slow: *const Tensor,
         fast: *const Tensor,
-        /// The outer optimizer's momentum buffer; null without momentum.
+        /// The outer optimizer's momentum buffer, or null.
         velocity: *const Tensor,
         /// The mean over several processes; null for θ itself.
         mean: *const Tensor,
         alpha: f64,
     }
 
-    /// How a sync goes, for all pairs alike.
+    /// What holds for all pairs of a sync.
     #[derive(Debug, Clone, Copy, PartialEq)]
     struct SyncRule {
+        /// The outer optimizer's momentum μ, for pairs with a velocity.
         momentum: f64,
+        /// Nesterov's form of the momentum.
         nesterov: bool,
-        /// Whether θ ← φ follows at once.
+        /// Whether θ ← φ follows at once. It must not if tensors of one call share memory: the first
+        /// would change what the second has yet to read.
         restart: bool,
-        /// Whether a mean is one of differences θ − φ.
+        /// Whether the means are those of differences θ − φ.
         differences: bool,
-        /// ATen's foreach operations also where the one-pass kernel could do it.
+        /// Use ATen's foreach operations even where the one-pass kernel applies.
         foreach: bool,
     }
 
-    /// What a parameter contributes to the adaptive slow step size.
     struct CurvatureTerm {
         slow: *const Tensor,
         fast: *const Tensor,
-        /// The mean over several processes; null for the fast weights themselves.
+        /// The mean over several processes; null for θ itself.
         mean: *const Tensor,
         second_moment: *const Tensor,
         scale: f64,
     }
 
-    /// What autocast does to one type of device in a thread.
+    /// The autocast mode of this thread for one type of device.
     #[derive(Debug, Clone, Copy, PartialEq, Eq)]
     struct AutocastState {
         cuda: bool,
         enabled: bool,
-        /// libtorch's number of the type that is cast to.
+        /// libtorch's number of the type that it casts to.
         dtype: i8,
     }
 
-    /// One call of an operation of ATen's.
+    /// A call of one of ATen's operations.
     #[derive(Debug, Clone, PartialEq, Eq)]
     struct RecordedOp {
+        /// Its name, for example `aten::_foreach_lerp_`.
         name: String,
-        /// 0 where it was called from outside ATen.
+        /// 0 for calls from outside ATen, more inside other operations.
         depth: u32,
     }
 
-    /// One call of a batch normalization.
     struct BatchStatistic {
-        /// Identities of the buffers that were handed over; 0 for none.
         running_mean: usize,
         running_var: usize,
-        /// Whether it normalized by its input's own statistics.
         training: bool,
-        /// Numbers in each channel.
         values: i64,
-        /// The caller's own; null unless it was training, on 2 values or more.
-        mean: *mut Tensor,
-        variance: *mut Tensor,
+        /// Null outside training and below 2 values.
+        mean: UniquePtr<Tensor>,
+        variance: UniquePtr<Tensor>,
     }
 
-    /// Where the store of a process group is.
     #[derive(Debug, Clone)]
     struct StoreAddress {
         host: String,
         port: u16,
-        /// The socket that listens for the others, where this process hosts the store; else -1.
+        /// The listening socket if this process hosts the store, otherwise -1.
         listener: i32,
-        /// What its keys begin with.
+        /// The prefix of its keys.
         prefix: String,
         /// In milliseconds.
         timeout: u64,
@@ -119,7 +125,7 @@ pub(crate) mod bridge {
     #[derive(Debug, Clone)]
     struct GlooAddress {
         name: String,
-        /// Whether the name is that of a network interface, not an address.
+        /// Whether `name` is a network interface rather than an address.
         is_interface: bool,
         rank: i32,
         size: i32,
@@ -135,35 +141,35 @@ pub(crate) mod bridge {
         type ProcessGroup;
         type Work;
 
-        unsafe fn optimizer_kind(optimizer: *const Optimizer) -> Result<OptimizerKind>;
-        unsafe fn group_count(optimizer: *const Optimizer) -> usize;
-        unsafe fn group_options(optimizer: *const Optimizer, group: usize) -> Result<GroupOptions>;
-        unsafe fn set_group_options(
-            optimizer: *mut Optimizer,
+        fn optimizer_kind(optimizer: &Optimizer) -> OptimizerKind;
+        fn group_count(optimizer: &Optimizer) -> usize;
+        fn group_options(optimizer: &Optimizer, group: usize) -> Result<GroupOptions>;
+        fn set_group_options(
+            optimizer: Pin<&mut Optimizer>,
             group: usize,
             options: GroupOptions,
         ) -> Result<()>;
-        unsafe fn second_moment_decay(optimizer: *const Optimizer, group: usize) -> Result<f64>;
-        unsafe fn optimizer_zero_grad(optimizer: *mut Optimizer) -> Result<()>;
-        unsafe fn optimizer_step(optimizer: *mut Optimizer) -> Result<()>;
-        unsafe fn required_slots(optimizer: *const Optimizer) -> Result<u8>;
-        unsafe fn state_step(optimizer: *const Optimizer, parameter: *const Tensor) -> Result<i64>;
-        unsafe fn state_slot(
-            optimizer: *const Optimizer,
-            parameter: *const Tensor,
+        fn second_moment_decay(optimizer: &Optimizer, group: usize) -> Result<f64>;
+        fn optimizer_zero_grad(optimizer: Pin<&mut Optimizer>) -> Result<()>;
+        fn optimizer_step(optimizer: Pin<&mut Optimizer>) -> Result<()>;
+        fn required_slots(optimizer: &Optimizer) -> Result<u8>;
+        fn state_step(optimizer: &Optimizer, parameter: &Tensor) -> i64;
+        fn state_slot(
+            optimizer: &Optimizer,
+            parameter: &Tensor,
             slot: usize,
-        ) -> Result<*mut Tensor>;
-        unsafe fn remove_state(optimizer: *mut Optimizer, parameter: *const Tensor) -> Result<()>;
-        unsafe fn create_state(
-            optimizer: *mut Optimizer,
-            parameter: *const Tensor,
+        ) -> Result<UniquePtr<Tensor>>;
+        fn remove_state(optimizer: Pin<&mut Optimizer>, parameter: &Tensor);
+        fn create_state(
+            optimizer: Pin<&mut Optimizer>,
+            parameter: &Tensor,
             step: i64,
         ) -> Result<()>;
-        unsafe fn set_state_slot(
-            optimizer: *mut Optimizer,
-            parameter: *const Tensor,
+        fn set_state_slot(
+            optimizer: Pin<&mut Optimizer>,
+            parameter: &Tensor,
             slot: usize,
-            value: *const Tensor,
+            value: &Tensor,
         ) -> Result<()>;
 
         fn fused_sgd(
@@ -172,7 +178,7 @@ pub(crate) mod bridge {
             dampening: f64,
             weight_decay: f64,
             nesterov: bool,
-        ) -> Result<*mut Optimizer>;
+        ) -> Result<UniquePtr<Optimizer>>;
         fn fused_adam(
             lr: f64,
             beta1: f64,
@@ -180,7 +186,7 @@ pub(crate) mod bridge {
             weight_decay: f64,
             eps: f64,
             amsgrad: bool,
-        ) -> Result<*mut Optimizer>;
+        ) -> Result<UniquePtr<Optimizer>>;
         fn fused_adamw(
             lr: f64,
             beta1: f64,
@@ -188,7 +194,7 @@ pub(crate) mod bridge {
             weight_decay: f64,
             eps: f64,
             amsgrad: bool,
-        ) -> Result<*mut Optimizer>;
+        ) -> Result<UniquePtr<Optimizer>>;
         fn fused_rmsprop(
             lr: f64,
             alpha: f64,
@@ -196,7 +202,7 @@ pub(crate) mod bridge {
             weight_decay: f64,
             momentum: f64,
             centered: bool,
-        ) -> Result<*mut Optimizer>;
+        ) -> Result<UniquePtr<Optimizer>>;
 
         fn sync(pairs: &[SyncPair], rule: SyncRule) -> Result<f64>;
         fn adaptive_slow_step_size(terms: &[CurvatureTerm], differences: bool) -> Result<f64>;
@@ -205,23 +211,23 @@ pub(crate) mod bridge {
 
         fn start_recording() -> Result<()>;
         fn stop_recording() -> Vec<RecordedOp>;
-        unsafe fn to_meta(tensor: *const Tensor) -> Result<*mut Tensor>;
+        fn to_meta(tensor: &Tensor) -> Result<UniquePtr<Tensor>>;
 
         fn fingerprints(tensors: &[TensorRef], out: &mut [Fingerprint]) -> Result<()>;
-        unsafe fn set_version(tensor: *const Tensor, version: u32) -> Result<()>;
-        unsafe fn set_gradient(tensor: *const Tensor, gradient: *const Tensor) -> Result<()>;
-        unsafe fn forget_gradient(tensor: *const Tensor) -> Result<()>;
-        unsafe fn identity(tensor: *const Tensor) -> usize;
-        unsafe fn is_inference(tensor: *const Tensor) -> bool;
-        unsafe fn to_channels_last(tensor: *const Tensor) -> Result<*mut Tensor>;
-        unsafe fn is_channels_last(tensor: *const Tensor) -> bool;
-        unsafe fn suggests_channels_last(tensor: *const Tensor) -> bool;
+        fn set_version(tensor: &Tensor, version: u32) -> Result<()>;
+        fn set_gradient(tensor: &Tensor, gradient: &Tensor) -> Result<()>;
+        fn forget_gradient(tensor: &Tensor) -> Result<()>;
+        fn identity(tensor: &Tensor) -> usize;
+        fn is_inference(tensor: &Tensor) -> bool;
+        fn to_channels_last(tensor: &Tensor) -> Result<UniquePtr<Tensor>>;
+        fn is_channels_last(tensor: &Tensor) -> bool;
+        fn suggests_channels_last(tensor: &Tensor) -> bool;
 
-        unsafe fn assign(target: *const Tensor, source: *const Tensor) -> Result<()>;
+        fn assign(target: &Tensor, source: &Tensor) -> Result<()>;
         fn clip_value(parameters: &[TensorRef], max: f64) -> Result<()>;
-        unsafe fn fill(target: *const Tensor, value: f64) -> Result<()>;
-        unsafe fn scale(target: *const Tensor, factor: f64) -> Result<()>;
-        unsafe fn lerp(target: *const Tensor, end: *const Tensor, weight: f64) -> Result<()>;
+        fn fill(target: &Tensor, value: f64) -> Result<()>;
+        fn scale(target: &Tensor, factor: f64) -> Result<()>;
+        fn lerp(target: &Tensor, end: &Tensor, weight: f64) -> Result<()>;
 
         fn norm(tensors: &[TensorRef], from: &[TensorRef]) -> Result<f64>;
         fn clip_norm(parameters: &[TensorRef], max: f64) -> Result<f64>;
@@ -231,7 +237,7 @@ pub(crate) mod bridge {
 
         fn keep_freed_memory() -> bool;
         fn redirect_cerr(write: fn(&[u8]), flush: fn());
-        unsafe fn pin_memory(tensor: *const Tensor) -> Result<*mut Tensor>;
+        fn pin_memory(tensor: &Tensor) -> Result<UniquePtr<Tensor>>;
         fn normalized_images(
             pixels: &[u8],
             indices: &[usize],
@@ -263,25 +269,17 @@ pub(crate) mod bridge {
         fn connect_nccl(group: Pin<&mut ProcessGroup>) -> Result<()>;
         fn uses_nccl(group: &ProcessGroup) -> bool;
         fn abort_nccl(group: &ProcessGroup);
-        unsafe fn all_reduce(
+        fn all_reduce(
             group: &ProcessGroup,
-            tensor: *const Tensor,
-            largest: bool,
+            tensor: &Tensor,
+            maximum: bool,
         ) -> Result<UniquePtr<Work>>;
-        unsafe fn broadcast(
-            group: &ProcessGroup,
-            tensor: *const Tensor,
-            root: i32,
-        ) -> Result<UniquePtr<Work>>;
-        unsafe fn all_gather(
-            group: &ProcessGroup,
-            all: *const Tensor,
-            own: *const Tensor,
-        ) -> Result<UniquePtr<Work>>;
-        unsafe fn gather_to_first(
+        fn broadcast(group: &ProcessGroup, tensor: &Tensor, root: i32) -> Result<UniquePtr<Work>>;
+        fn all_gather(group: &ProcessGroup, all: &Tensor, own: &Tensor) -> Result<UniquePtr<Work>>;
+        fn gather_to_first(
             group: &ProcessGroup,
             all: &[TensorRef],
-            own: *const Tensor,
+            own: &Tensor,
         ) -> Result<UniquePtr<Work>>;
         fn barrier(group: &ProcessGroup) -> Result<UniquePtr<Work>>;
         fn wait_for(work: &Work) -> Result<()>;
@@ -291,12 +289,12 @@ pub(crate) mod bridge {
             bases: &[TensorRef],
             scale: f64,
         ) -> Result<bool>;
-        unsafe fn fills_its_memory(tensor: *const Tensor) -> bool;
+        fn fills_its_memory(tensor: &Tensor) -> bool;
         fn same_layout(some: &[TensorRef], others: &[TensorRef]) -> bool;
         fn bits_of(tensors: &[TensorRef], share: u64, shares: u64) -> Result<u64>;
 
-        fn generator_state(cuda: bool, index: i8) -> Result<*mut Tensor>;
-        unsafe fn set_generator_state(cuda: bool, index: i8, state: *const Tensor) -> Result<()>;
+        fn generator_state(cuda: bool, index: i8) -> Result<UniquePtr<Tensor>>;
+        fn set_generator_state(cuda: bool, index: i8, state: &Tensor) -> Result<()>;
         fn seed_generators(seed: u64) -> Result<()>;
         fn libtorch_version() -> String;
         fn cpu_capability() -> String;

@@ -1,13 +1,14 @@
-//! libtorch's optimizers, stepping by kernels that take all parameters together.
+//! libtorch's optimizers, stepping with kernels that take all parameters together.
 //!
-//! Each is a configuration in the place of tch's of the same name, with the same fields and
-//! defaults: `fused::Sgd` for [`nn::Sgd`]. The optimizers they build are libtorch's own classes with
-//! another `step`, so that they have the same options, the same state, and, up to rounding, the
-//! same results; tch's `set_lr` and the rest work on them. Adam and AdamW step by ATen's fused
-//! kernels, SGD too on a GPU, and RMSprop by foreach operations there; on the CPU these two take one
-//! parallel pass over all parameters. Sparse gradients, tensors that are not dense, and bfloat16
-//! and half precision on the CPU go through libtorch's own step, and so does a parameter that is listed
-//! twice; SGD's momentum of a sparse gradient is dense. Complex parameters are for SGD only. Unlike libtorch's own they leave a frozen parameter alone that still has a gradient.
+//! Each configuration replaces tch's of the same name, with the same fields and defaults: `fused::Sgd` for
+//! [`nn::Sgd`]. They build subclasses of libtorch's own optimizers with another `step`, so options, state
+//! and, up to rounding, results are the same, and tch's `set_lr` and the rest work on them.
+//!
+//! Adam and AdamW step with ATen's fused kernels. On a GPU, SGD does too, and RMSprop uses foreach
+//! operations; on the CPU these two take one parallel pass over all parameters. libtorch's own step takes
+//! over for sparse gradients, tensors that are not dense, bfloat16 and half precision on the CPU, and
+//! parameters that are listed twice. SGD's momentum of a sparse gradient is dense. Complex parameters are
+//! for SGD only. Unlike libtorch's own, these leave a frozen parameter alone even if it has a gradient.
 //!
 //! ```
 //! use lookahead_sys::fused;
@@ -21,17 +22,18 @@
 //! # Ok::<(), tch::TchError>(())
 //! ```
 
+use cxx::UniquePtr;
 use tch::{COptimizer, TchError, nn};
 
 use crate::ffi::bridge;
 use crate::optimizer::owner_of;
 
-/// Stochastic gradient descent, in the place of [`nn::Sgd`].
+/// Stochastic gradient descent; replaces [`nn::Sgd`].
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct Sgd {
     /// Momentum.
     pub momentum: f64,
-    /// Damping of the momentum.
+    /// Dampening of the momentum.
     pub dampening: f64,
     /// Weight decay.
     pub wd: f64,
@@ -39,9 +41,19 @@ pub struct Sgd {
     pub nesterov: bool,
 }
 
-/// [`Sgd`] with all settings, in the place of [`nn::sgd`].
+/// [`Sgd`] with all settings; replaces [`nn::sgd`].
 pub fn sgd(momentum: f64, dampening: f64, wd: f64, nesterov: bool) -> Sgd {
     Sgd { momentum, dampening, wd, nesterov }
+}
+
+macro_rules! setter {
+    ($field:ident: $type:ty, $what:literal) => {
+        #[doc = $what]
+        #[must_use]
+        pub fn $field(self, $field: $type) -> Self {
+            Self { $field, ..self }
+        }
+    };
 }
 
 /// Settings of [`Adam`] and [`AdamW`], whose builder methods are [`nn::Adam`]'s.
@@ -56,9 +68,9 @@ macro_rules! adam_like {
             pub beta2: f64,
             /// Weight decay.
             pub wd: f64,
-            /// What is added to the denominator.
+            /// The term added to the denominator.
             pub eps: f64,
-            /// Whether the maximum of the second moment is kept and used.
+            /// Whether to keep and use the maximum of the second moment.
             pub amsgrad: bool,
         }
 
@@ -68,41 +80,17 @@ macro_rules! adam_like {
             }
         }
 
-        #[doc = concat!("[`", stringify!($name), "`] with these decays, in the place of [`nn::", stringify!($function), "`].")]
+        #[doc = concat!("[`", stringify!($name), "`] with these decays; replaces [`nn::", stringify!($function), "`].")]
         pub fn $function(beta1: f64, beta2: f64, wd: f64) -> $name {
             $name { beta1, beta2, wd, eps: 1e-8, amsgrad: false }
         }
 
         impl $name {
-            /// Sets the decay of the first moment.
-            #[must_use]
-            pub fn beta1(self, beta1: f64) -> Self {
-                Self { beta1, ..self }
-            }
-
-            /// Sets the decay of the second moment.
-            #[must_use]
-            pub fn beta2(self, beta2: f64) -> Self {
-                Self { beta2, ..self }
-            }
-
-            /// Sets the weight decay.
-            #[must_use]
-            pub fn wd(self, wd: f64) -> Self {
-                Self { wd, ..self }
-            }
-
-            /// Sets what is added to the denominator.
-            #[must_use]
-            pub fn eps(self, eps: f64) -> Self {
-                Self { eps, ..self }
-            }
-
-            /// Sets whether the maximum of the second moment is kept and used.
-            #[must_use]
-            pub fn amsgrad(self, amsgrad: bool) -> Self {
-                Self { amsgrad, ..self }
-            }
+            setter!(beta1: f64, "Sets the decay of the first moment.");
+            setter!(beta2: f64, "Sets the decay of the second moment.");
+            setter!(wd: f64, "Sets the weight decay.");
+            setter!(eps: f64, "Sets the term added to the denominator.");
+            setter!(amsgrad: bool, "Sets whether to keep and use the maximum of the second moment.");
         }
 
         impl nn::OptimizerConfig for $name {
@@ -114,21 +102,21 @@ macro_rules! adam_like {
     };
 }
 
-adam_like!(Adam, adam, 0.0, bridge::fused_adam, "Adam, in the place of [`nn::Adam`].");
+adam_like!(Adam, adam, 0.0, bridge::fused_adam, "Adam; replaces [`nn::Adam`].");
 adam_like!(
     AdamW,
     adamw,
     0.01,
     bridge::fused_adamw,
-    "Adam with decoupled weight decay, in the place of [`nn::AdamW`]."
+    "Adam with decoupled weight decay; replaces [`nn::AdamW`]."
 );
 
-/// RMSprop, in the place of [`nn::RmsProp`].
+/// RMSprop; replaces [`nn::RmsProp`].
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct RmsProp {
     /// Decay of the mean squared gradient.
     pub alpha: f64,
-    /// What is added to the denominator.
+    /// The term added to the denominator.
     pub eps: f64,
     /// Weight decay.
     pub wd: f64,
@@ -144,7 +132,7 @@ impl Default for RmsProp {
     }
 }
 
-/// [`RmsProp`] with all settings, in the place of [`nn::rms_prop`].
+/// [`RmsProp`] with all settings; replaces [`nn::rms_prop`].
 pub fn rms_prop(alpha: f64, eps: f64, wd: f64, momentum: f64, centered: bool) -> RmsProp {
     RmsProp { alpha, eps, wd, momentum, centered }
 }
@@ -164,13 +152,9 @@ impl nn::OptimizerConfig for RmsProp {
 }
 
 fn built(
-    optimizer: Result<*mut bridge::Optimizer, cxx::Exception>,
+    optimizer: Result<UniquePtr<bridge::Optimizer>, cxx::Exception>,
 ) -> Result<COptimizer, TchError> {
-    match optimizer {
-        // SAFETY: the shim made the object with `new` for us alone.
-        Ok(pointer) => Ok(unsafe { owner_of(pointer) }),
-        Err(refused) => Err(TchError::Torch(refused.what().to_owned())),
-    }
+    optimizer.map(owner_of).map_err(|refused| TchError::Torch(refused.what().to_owned()))
 }
 
 #[cfg(test)]

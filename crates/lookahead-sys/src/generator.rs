@@ -1,17 +1,15 @@
-//! The state of libtorch's random-number generators, out and in.
+//! The state of libtorch's random generators.
 //!
-//! Dropout and initialization draw from one generator a device, which is global to the process.
+//! Each device has one generator, global to the process. Dropout and initialization draw from it.
 
 use tch::{Device, Tensor};
 
 use crate::ffi::bridge;
+use crate::handle::{cpp, owned};
 use crate::{Error, Result};
 
-/// The state of the default generator of `device`, as bytes in a one-dimensional `u8` tensor on
-/// the CPU. Drawing continues as after [`set_state`] with it.
-///
-/// # Errors
-/// Where libtorch has no generator for the device.
+/// The state of the default generator of `device`, as bytes in a one-dimensional `u8` tensor on the CPU.
+/// Refused for devices without a generator.
 ///
 /// ```
 /// use tch::{Device, Kind, Tensor};
@@ -22,31 +20,21 @@ use crate::{Error, Result};
 /// ```
 pub fn state(device: Device) -> Result<Tensor> {
     let (cuda, index) = address(device)?;
-    let state = bridge::generator_state(cuda, index)?;
-    // SAFETY: the shim allocated this at::Tensor with `new` for us alone; tch's Tensor frees it.
-    Ok(unsafe { Tensor::from_ptr(state.cast()) })
+    Ok(owned(bridge::generator_state(cuda, index)?))
 }
 
-/// Sets the default generator of `device` to a state that [`state`] gave for the same kind of
-/// device.
-///
-/// # Errors
-/// Where libtorch has no generator for the device, or the bytes are not a state of it.
+/// Restores a [`state`] of the same kind of device.
 pub fn set_state(device: Device, state: &Tensor) -> Result<()> {
     let (cuda, index) = address(device)?;
-    // SAFETY: the pointer is a live at::Tensor for the length of the call.
-    Ok(unsafe { bridge::set_generator_state(cuda, index, state.as_ptr().cast()) }?)
+    Ok(bridge::set_generator_state(cuda, index, cpp(state))?)
 }
 
-/// Seeds the default generators of all devices, as `tch::manual_seed` does. That one can't report an
-/// error of libtorch's, such as a missing `/dev/urandom`: the C++ exception would end the process.
-///
-/// # Errors
-/// Where libtorch can't set a generator up.
+/// Seeds the default generators of all devices. `tch::manual_seed` does the same, but a C++ exception in
+/// it (a missing `/dev/urandom`) ends the process.
 pub fn seed(seed: u64) -> Result<()> {
     bridge::seed_generators(seed).map_err(|cause| {
         Error(format!(
-            "libtorch's random generators can't be set up: {}. It needs the system's /dev.",
+            "libtorch's random generators can't be set up: {}. Make the system's /dev available.",
             cause.what().trim_end_matches('.')
         ))
     })
@@ -56,7 +44,7 @@ fn address(device: Device) -> Result<(bool, i8)> {
     match device {
         Device::Cpu => Ok((false, -1)),
         Device::Cuda(index) => Ok((true, i8::try_from(index).unwrap_or(i8::MAX))),
-        other => Err(Error(format!("The random generator of {other:?} can't be reached."))),
+        other => Err(Error(format!("The random generator of {other:?} can't be accessed."))),
     }
 }
 

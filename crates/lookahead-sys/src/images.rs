@@ -1,11 +1,11 @@
 //! Images from bytes to normalized floats, gathered and computed in one pass.
 //!
-//! As operations of libtorch's it would be a copy of the bytes, a cast, a subtraction and a division, each
-//! with a tensor of its own.
+//! libtorch's operations would copy the bytes, cast, subtract and divide, each into a new tensor.
 
 use tch::{Device, Kind, Tensor};
 
 use crate::ffi::bridge;
+use crate::handle::{cpp, owned};
 use crate::{Error, Result};
 
 /// How the bytes of each channel become numbers: (x − mean) / std, in single precision.
@@ -16,36 +16,30 @@ pub struct Normalization {
 }
 
 impl Normalization {
-    /// With the mean and the standard deviation of each channel, in bytes' units; one value is used for all
-    /// `channels`.
-    ///
-    /// # Errors
-    /// Where there are neither one nor as many means and deviations as channels, or no channel.
+    /// Takes the mean and standard deviation of each channel, in units of the bytes, or one of each for all
+    /// `channels`. Refuses other numbers of them, and images without channels.
     pub fn new(channels: usize, mean: &[f64], std: &[f64]) -> Result<Self> {
         let spread = |values: &[f64], what: &str| match values {
             &[one] => Ok(vec![one as f32; channels]),
             each if each.len() == channels => Ok(each.iter().map(|&value| value as f32).collect()),
             each => Err(Error(format!(
-                "There are {} {what} for {channels} channels: give one for all, or one for each.",
+                "There are {} {what} for {channels} channels. Give one for all, or one for each.",
                 each.len()
             ))),
         };
         if channels == 0 {
-            return Err(Error("Images have at least one channel, and these have none.".to_owned()));
+            return Err(Error("These images have no channels. Use 1 or more.".to_owned()));
         }
         let (mean, std) = (spread(mean, "means")?, spread(std, "standard deviations")?);
         Ok(Normalization { mean, std })
     }
 
-    /// The images of these numbers out of `pixels`, which holds image after image, each in the order
-    /// channels, height, width; as `f32` of shape (n, channels, height, width).
+    /// The images with these indices in `pixels`, which holds image after image, each in the order
+    /// channels, height, width; as `f32` of shape (n, channels, height, width). Refuses an index without an
+    /// image.
     ///
-    /// On the CPU their bytes are read once and the floats written once. For a GPU the bytes are put
-    /// together in page-locked memory, cross as they are, a quarter of the floats, without the program
-    /// waiting for it, and become floats there.
-    ///
-    /// # Errors
-    /// Where there is no image of such a number; what libtorch says.
+    /// On the CPU it reads each byte and writes each float once. For a GPU it gathers the bytes in
+    /// page-locked memory and converts them there: a quarter of the transfer, and the program does not wait.
     pub fn gather(
         &self,
         pixels: &[u8],
@@ -56,10 +50,10 @@ impl Normalization {
         let channels = self.mean.len();
         let plane = height * width;
         let size = channels * plane;
-        let there = pixels.len().checked_div(size).unwrap_or(0);
-        if let Some(index) = indices.iter().find(|&&index| index >= there) {
+        let count = pixels.len().checked_div(size).unwrap_or(0);
+        if let Some(index) = indices.iter().find(|&&index| index >= count) {
             return Err(Error(format!(
-                "There is no image {index}: {} bytes are {there} images of {size} bytes, counted from 0.",
+                "There is no image {index}: {} bytes are {count} images of {size} bytes, counted from 0.",
                 pixels.len()
             )));
         }
@@ -72,8 +66,8 @@ impl Normalization {
         let out: &mut [f32] = if count == 0 {
             &mut []
         } else {
-            // SAFETY: libtorch has just allocated `count` floats there, contiguous and aligned for them;
-            // no other code has the tensor yet.
+            // SAFETY: libtorch has just allocated `count` contiguous floats there, and no other code has the
+            // tensor yet.
             unsafe { std::slice::from_raw_parts_mut(batch.data_ptr().cast(), count) }
         };
         bridge::normalized_images(pixels, indices, &self.mean, &self.std, plane, out);
@@ -102,20 +96,15 @@ impl Normalization {
     }
 }
 
-/// The tensor on a device. To a GPU it goes through page-locked memory, so that the program does not
-/// wait for the copy; on the CPU it is the tensor itself.
-///
-/// # Errors
-/// What libtorch says.
+/// The tensor on a device. It reaches a GPU through page-locked memory, so that the program does not wait
+/// for the copy; for the CPU it is returned as it is.
 pub fn to_device(tensor: Tensor, device: Device) -> Result<Tensor> {
     if !device.is_cuda() {
         return Ok(tensor);
     }
     let kind = tensor.f_kind()?;
-    // tch's own would name the device, for which libtorch warns.
-    // SAFETY: the pointer is a live at::Tensor for the length of the call. The shim allocates the result
-    // with `new` for us alone; tch's Tensor frees it.
-    let pinned = unsafe { Tensor::from_ptr(bridge::pin_memory(tensor.as_ptr().cast())?.cast()) };
+    // tch's own method names the device, and libtorch warns about that.
+    let pinned = owned(bridge::pin_memory(cpp(&tensor))?);
     Ok(pinned.f_to_device_(device, kind, true, false)?)
 }
 

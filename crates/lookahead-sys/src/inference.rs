@@ -1,28 +1,28 @@
-//! Inference mode: computing what no gradient will ever be asked of.
+//! Inference mode: computation that never needs a gradient.
 
 use std::marker::PhantomData;
 
 use tch::Tensor;
 
 use crate::ffi::bridge;
+use crate::handle::cpp;
 
-/// While this lives, its thread is in inference mode.
+/// Keeps its thread in inference mode.
 #[derive(Debug)]
 #[must_use = "inference mode ends when this is dropped"]
 pub struct Guard {
-    /// The mode is one thread's: the guard must end where it began.
+    /// The mode belongs to one thread, so the guard must end where it began.
     thread: PhantomData<*const ()>,
 }
 
-/// Puts this thread into libtorch's inference mode until the guard is dropped, also by a panic. It is
-/// `tch::no_grad_guard()` and more: what is computed keeps no version counter and is not prepared for
-/// views, so that each operation costs less. Values are the same, to the bit.
+/// Puts this thread into libtorch's inference mode until the guard is dropped, also by a panic. Results
+/// have no version counter and can't become views for autograd, so each operation is cheaper than under
+/// `tch::no_grad_guard()`. Values are identical to the bit.
 ///
-/// A tensor made inside is for use inside: outside, autograd refuses to save it and libtorch to write
-/// to it. Tensors made before may be read and written as ever, and their version counters move.
+/// Use a tensor made inside only inside: outside, autograd refuses to save it and libtorch to write to it.
+/// Older tensors can be read and written as usual, and their version counters move.
 ///
-/// Guards may be nested. Guards of other kinds that are made inside, such as `tch::no_grad_guard()`,
-/// must end inside.
+/// Guards may be nested. Other guards made inside, for example `tch::no_grad_guard()`, must end inside.
 ///
 /// ```
 /// use lookahead_sys::inference;
@@ -37,7 +37,7 @@ pub struct Guard {
 /// assert_eq!(sum.double_value(&[]), 4.0);
 /// ```
 ///
-/// It can't go to another thread:
+/// It can't move to another thread:
 ///
 /// ```compile_fail
 /// let guard = lookahead_sys::inference::guard();
@@ -61,8 +61,7 @@ pub fn is_enabled() -> bool {
 
 /// Whether a tensor was made in inference mode.
 pub fn is_inference(tensor: &Tensor) -> bool {
-    // SAFETY: the pointer is a live at::Tensor for the length of the call.
-    unsafe { bridge::is_inference(tensor.as_ptr().cast()) }
+    bridge::is_inference(cpp(tensor))
 }
 
 #[cfg(test)]

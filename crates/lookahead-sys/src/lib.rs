@@ -1,34 +1,35 @@
-//! The C++ half of Lookahead: what libtorch can do and tch does not reach.
+//! The C++ half of Lookahead: what libtorch can do and tch does not offer.
 //!
 //! | module | what is in it |
 //! |---|---|
-//! | [`optimizer`] | tch's optimizers with their state: buffers, moments and step counts, out and in |
-//! | [`fused`] | libtorch's optimizers, stepping by kernels that take all parameters together |
+//! | [`optimizer`] | tch's optimizers with their state: buffers, moments and step counts |
+//! | [`fused`] | libtorch's optimizers, stepping with kernels that take all parameters together |
 //! | [`sync`] | the sync of slow and fast weights, over all tensors at once |
-//! | [`arithmetic`] | copying, clipping by value and looking for NaN and infinity |
-//! | [`norm`] | norms of many tensors together, and clipping by them |
-//! | [`batch_statistics`] | what batch normalizations draw from their inputs |
+//! | [`arithmetic`] | copying, clipping by value, and checks for NaN and infinity |
+//! | [`norm`] | norms over many tensors together, and clipping by them |
+//! | [`batch_statistics`] | the statistics that batch normalizations compute |
 //! | [`images`] | images from bytes to normalized floats, in one pass |
-//! | [`ops`] | the calls of ATen's dispatcher, counted: what a GPU would be asked |
-//! | [`tensor`] | how to notice that other code changed a tensor |
+//! | [`ops`] | recorded calls of ATen's dispatcher: what a GPU would have to do |
+//! | [`tensor`] | detecting that other code changed a tensor |
 //! | [`autocast`] | matrix products and convolutions in a narrower type |
-//! | [`distributed`] | the same program in several processes, that add up and pass on tensors |
+//! | [`distributed`] | process groups |
 //! | [`cerr`] | what libtorch prints on stderr |
-//! | [`memory`] | how the C library's allocator deals with what is freed |
-//! | [`memory_format`] | the order of a tensor's elements in memory |
-//! | [`inference`] | computing what no gradient will ever be asked of |
-//! | [`generator`] | the state of libtorch's random-number generators, out and in |
-//! | [`build`] | which libtorch this is, and what it uses of the processor |
+//! | [`memory`] | what the C library's allocator does with freed memory |
+//! | [`memory_format`] | the memory order of a tensor's elements |
+//! | [`inference`] | inference mode |
+//! | [`generator`] | the state of libtorch's random generators |
+//! | [`build`] | which libtorch this is, and which vector instructions it uses |
 //!
-//! All `unsafe` code and all C++ of the project live here, behind functions that are safe to call;
-//! the other crates forbid it. C++ exceptions become [`Error`]s, without libtorch's backtrace.
+//! All `unsafe` code and all C++ of the project is in this crate, behind functions that are safe to call;
+//! the other crates forbid it. A [`Result`] is an error if libtorch refuses the call: the [`Error`] is its
+//! sentence, without the backtrace. The documentation of a function names only further reasons.
 //!
 //! # Linking
 //!
-//! A program on libtorch needs link arguments that tch cannot give it: a run path, and, where
-//! libtorch is built for CUDA, flags that keep the linker from dropping `libtorch_cuda`. The build
-//! script hands them to dependent crates as `DEP_LOOKAHEAD_SYS_LINK_ARGS`, separated by the
-//! character U+001F; a dependent's build script prints each as `cargo:rustc-link-arg=…`.
+//! A program on libtorch needs link arguments that tch cannot give it: a run path and, if libtorch is built
+//! for CUDA, flags that keep the linker from dropping `libtorch_cuda`. The build script hands them to
+//! dependent crates as `DEP_LOOKAHEAD_SYS_LINK_ARGS`, separated by the character U+001F; a dependent's build
+//! script prints each as `cargo:rustc-link-arg=…`.
 
 pub mod arithmetic;
 pub mod autocast;
@@ -51,8 +52,9 @@ pub mod tensor;
 // cxx makes the bridge's functions `pub`; only this crate can name them.
 #[allow(unreachable_pub)]
 mod ffi;
+mod handle;
 
-/// What libtorch refused, in its own words.
+/// Why libtorch refused, in its own words.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct Error(String);
@@ -65,7 +67,7 @@ impl From<cxx::Exception> for Error {
 
 impl From<tch::TchError> for Error {
     fn from(error: tch::TchError) -> Self {
-        // tch passes libtorch's text on with its backtrace; the first line is the sentence.
+        // tch keeps libtorch's backtrace in the text.
         let text = error.to_string();
         Error(text.split("\nException raised from").next().unwrap_or(&text).to_owned())
     }

@@ -1,28 +1,28 @@
-//! The order of a tensor's elements in memory.
+//! The memory order of a tensor's elements.
 //!
-//! A tensor of images has the shape (n, channels, height, width) whatever that order is: it is in the
-//! strides alone. Saving one in another order than the usual takes a `contiguous()` before.
+//! A tensor of images has the shape (n, channels, height, width) in any order: only the strides differ.
+//! To save one in another order than row-major, call `contiguous()` first.
 
 use tch::Tensor;
 
 use crate::Result;
 use crate::ffi::bridge;
+use crate::handle::{cpp, owned};
 
-/// The same tensor, of four dimensions, with all channels of a pixel side by side in memory: PyTorch's
-/// `channels_last`. Convolutions whose weights and inputs lie so compute so, and their outputs do too;
-/// on many processors and GPUs that is faster, and the same up to rounding.
+/// The same four-dimensional tensor with all channels of a pixel adjacent in memory, PyTorch's
+/// `channels_last`. Convolutions whose weights or inputs have this order compute in it, and so do their
+/// outputs. On many processors and GPUs that is faster, and equal up to rounding.
 ///
-/// # A fault of libtorch 2.13
+/// A tensor that already has this order is returned as it is, on the same memory. Otherwise it is a copy
+/// through which gradients flow.
 ///
-/// On processors with AVX2 and without AVX-512, the gradient of the weight of a convolution that computes so,
-/// with a kernel of one pixel, a stride, no padding, and at most 7 input channels, is written outside its
-/// memory: the program crashes, or continues with wrong numbers elsewhere. Don't let a
-/// convolution with a kernel of one pixel and a stride compute channels last below 16 input channels: take every
-/// second pixel by `slice`, and convolve those with stride 1, which gives the same. `just scan-kernels` looks
-/// for such faults, and `docs/processors.md` has what it found.
+/// # A bug in libtorch 2.13
 ///
-/// A tensor that lies so already is returned as it is, on the same memory; else it is a copy, through
-/// which gradients flow.
+/// On processors with AVX2 but not AVX-512, a channels-last convolution with a 1×1 kernel, a stride, no
+/// padding and at most 7 input channels writes its weight's gradient outside its memory: the program
+/// crashes, or continues with wrong numbers elsewhere. Below 16 input channels, don't compute a strided
+/// 1×1 convolution channels last: `slice` every second pixel and convolve with stride 1, which gives the
+/// same. `just scan-kernels` searches for such bugs; `docs/processors.md` has the results.
 ///
 /// ```
 /// use lookahead_sys::memory_format::{channels_last, is_channels_last};
@@ -34,32 +34,23 @@ use crate::ffi::bridge;
 /// assert_eq!(other.stride(), [48, 1, 12, 3]);
 /// assert!(is_channels_last(&other) && !is_channels_last(&images));
 /// ```
-///
-/// # Errors
-/// Where the tensor has not four dimensions.
 pub fn channels_last(tensor: &Tensor) -> Result<Tensor> {
-    // SAFETY: the pointer is a live at::Tensor for the length of the call. The shim allocates the
-    // result with `new` for us alone; tch's Tensor frees it.
-    unsafe { Ok(Tensor::from_ptr(bridge::to_channels_last(tensor.as_ptr().cast())?.cast())) }
+    Ok(owned(bridge::to_channels_last(cpp(tensor))?))
 }
 
-/// Whether a tensor has four dimensions and lies as [`channels_last`] makes it. One with a single
-/// channel, or with a single pixel, does so in the usual order too.
+/// Whether a tensor has four dimensions and the order of [`channels_last`]. With one channel or one pixel
+/// the row-major order qualifies too.
 pub fn is_channels_last(tensor: &Tensor) -> bool {
-    // SAFETY: the pointer is a live at::Tensor for the length of the call.
-    unsafe { bridge::is_channels_last(tensor.as_ptr().cast()) }
+    bridge::is_channels_last(cpp(tensor))
 }
 
 /// Whether a convolution of this input with this weight computes channels last, as libtorch reads their
-/// strides. It does if one of them lies so; strides that mean either order are the usual one.
+/// strides: if either of them has that order. Strides that fit both orders count as row-major.
 ///
-/// A weight with a kernel of one pixel is contiguous and [`is_channels_last`] at once, and after
-/// [`channels_last`] it has strides by which the convolution computes channels last, whatever the input's are.
+/// A 1×1 weight is contiguous and [`is_channels_last`] at once. After [`channels_last`] its strides make
+/// the convolution compute channels last, whatever the input's are.
 pub fn computes_channels_last(input: &Tensor, weight: &Tensor) -> bool {
-    // SAFETY: the pointers are live at::Tensors for the length of the calls.
-    [input, weight]
-        .iter()
-        .any(|tensor| unsafe { bridge::suggests_channels_last(tensor.as_ptr().cast()) })
+    [input, weight].iter().any(|tensor| bridge::suggests_channels_last(cpp(tensor)))
 }
 
 #[cfg(test)]

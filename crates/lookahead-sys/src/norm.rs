@@ -1,20 +1,17 @@
-//! L2 norms of many tensors taken together, and clipping by them.
+//! L2 norms over many tensors together, and clipping by them.
 //!
-//! Norms of finite values are finite wherever f64 can hold them, whatever the tensors' own type: squares that
-//! overflow or vanish in that type are taken in f64. Complex numbers count by their magnitude, and an element
-//! that a sparse tensor lists several times by the sum of its entries.
+//! The norm of finite values is finite if f64 can hold it, whatever the tensors' type: squares that
+//! overflow or underflow in that type are taken in f64. Complex numbers count by their magnitude, and an
+//! element that a sparse tensor lists several times by the sum of its entries.
 
 use tch::Tensor;
 
 use crate::Result;
-use crate::arithmetic::refs;
 use crate::ffi::bridge;
+use crate::handle::refs;
 
-/// The L2 norm of all tensors together; 0 of none, NaN or infinity if a value is. One number per tensor is
-/// read back from the device.
-///
-/// # Errors
-/// What libtorch says, such as of an undefined tensor.
+/// The L2 norm of all tensors together: 0 for none, NaN or infinity if a value is. Reads one number per
+/// tensor back from the device. Refuses undefined tensors.
 ///
 /// ```
 /// use lookahead_sys::norm::norm;
@@ -28,21 +25,15 @@ pub fn norm<'a>(tensors: impl IntoIterator<Item = &'a Tensor>) -> Result<f64> {
     Ok(bridge::norm(&refs(tensors), &[])?)
 }
 
-/// The L2 norm of the differences of all pairs together; 0 of none.
-///
-/// # Errors
-/// As [`norm`], and for shapes that differ.
+/// The L2 norm of the differences of all pairs together; 0 for none. Refuses different shapes.
 pub fn distance<'a>(pairs: impl IntoIterator<Item = (&'a Tensor, &'a Tensor)>) -> Result<f64> {
     let (tensors, from): (Vec<_>, Vec<_>) = pairs.into_iter().unzip();
     Ok(bridge::norm(&refs(tensors), &refs(from))?)
 }
 
-/// Scales all gradients by one factor so that their L2 norm together is at most `max`, and returns the
-/// norm before: 0 if there is no gradient. If a gradient holds NaN or infinity, so is the norm, and the
-/// gradients are left as they are.
-///
-/// # Errors
-/// What libtorch says.
+/// Scales all gradients by one factor so that their joint L2 norm is at most `max`, and returns the norm
+/// before: 0 without gradients. If it is NaN or infinite because a gradient is, the gradients stay as
+/// they are.
 pub fn clip_norm<'a>(parameters: impl IntoIterator<Item = &'a Tensor>, max: f64) -> Result<f64> {
     Ok(bridge::clip_norm(&refs(parameters), max)?)
 }

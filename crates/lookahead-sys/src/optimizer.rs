@@ -1,14 +1,19 @@
-//! tch's optimizers with their state: buffers, moments and step counts, out and in.
+//! tch's optimizers with their state: momentum buffers, moments and step counts.
 //!
-//! tch keeps the pointer of its C++ optimizer private and has no way to read or write the
-//! optimizer's state. What it does have is a public trait, [`nn::OptimizerConfig`], by which any
-//! configuration builds a [`COptimizer`]. [`Optimizer::build`] takes the pointer out of that
-//! object, keeps both together, and so reaches the state behind every optimizer that tch can build.
+//! tch keeps the pointer of its C++ optimizer private and can neither read nor write the optimizer's
+//! state. But any [`nn::OptimizerConfig`] builds a [`COptimizer`]. [`Optimizer::build`] reads the pointer
+//! out of that object, and so reaches the state of every optimizer that tch can build.
 
+use std::pin::Pin;
+
+use cxx::UniquePtr;
 use tch::{COptimizer, Tensor, nn};
 
 use crate::ffi::bridge;
+use crate::handle::{cpp, owned};
 use crate::{Error, Result};
+
+pub use crate::ffi::bridge::GroupOptions;
 
 /// Which of libtorch's optimizers this is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -21,13 +26,13 @@ pub enum Kind {
     AdamW,
     /// RMSprop, centered or not, with or without momentum.
     RmsProp,
-    /// A kind whose state is not known here: it trains, and cannot give its state.
+    /// Any other kind: it trains, and can't give its state.
     Unknown,
 }
 
 impl Kind {
-    /// Names of the tensors that the optimizer may keep for each parameter, in libtorch's words.
-    /// Which of them exist depends on its options and on the steps taken.
+    /// Names of the tensors that the optimizer may keep per parameter, as libtorch calls them. Which of
+    /// them exist depends on its options and on the steps taken.
     pub fn slots(self) -> &'static [&'static str] {
         match self {
             Kind::Sgd => &["momentum_buffer"],
@@ -37,12 +42,12 @@ impl Kind {
         }
     }
 
-    /// Whether the optimizer counts the steps that it took on each parameter.
+    /// Whether the optimizer counts its steps per parameter.
     pub fn counts_steps(self) -> bool {
         matches!(self, Kind::Adam | Kind::AdamW | Kind::RmsProp)
     }
 
-    /// Which of [`slots`](Self::slots) is the mean squared gradient, where there is one.
+    /// Which of [`slots`](Self::slots) is the mean squared gradient.
     pub fn second_moment(self) -> Option<usize> {
         match self {
             Kind::Adam | Kind::AdamW => Some(1),
@@ -51,7 +56,7 @@ impl Kind {
         }
     }
 
-    /// The kind's name in configurations, such as `adamw`.
+    /// The kind's name in configurations, for example `adamw`.
     pub fn name(self) -> &'static str {
         match self {
             Kind::Sgd => "sgd",
@@ -66,33 +71,17 @@ impl Kind {
 /// What an optimizer keeps for one parameter.
 #[derive(Debug)]
 pub struct ParameterState {
-    /// Steps taken on this parameter; 0 where the kind counts none.
+    /// Steps taken on this parameter; 0 if the kind counts none.
     pub step: i64,
     /// One entry for each of [`Kind::slots`].
     pub slots: Vec<Option<Tensor>>,
 }
 
-/// What a parameter group's steps depend on and what may change while training.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct GroupOptions {
-    /// The learning rate.
-    pub learning_rate: f64,
-    /// The momentum: β₁ for Adam and AdamW.
-    pub momentum: f64,
-    /// The weight decay.
-    pub weight_decay: f64,
-}
-
-/// An optimizer of libtorch, with a way to its state.
+/// One of libtorch's optimizers, with access to its state.
 pub struct Optimizer {
-    // Owns the C++ object; `pointer` is valid for as long as this lives, and it is never replaced.
     owner: COptimizer,
-    pointer: *mut bridge::Optimizer,
     kind: Kind,
 }
-
-// SAFETY: `COptimizer` is Send, and `pointer` only repeats the address that it holds.
-unsafe impl Send for Optimizer {}
 
 impl std::fmt::Debug for Optimizer {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -100,8 +89,8 @@ impl std::fmt::Debug for Optimizer {
     }
 }
 
-// A COptimizer that grew a field would make the two functions below read or write something else:
-// refuse to compile. tch is pinned to one version for the same reason.
+// If COptimizer grew a field, the two functions below would read or write something else: refuse to
+// compile. tch is pinned to one version for the same reason.
 const _: () = {
     assert!(size_of::<COptimizer>() == size_of::<*mut u8>());
     assert!(align_of::<COptimizer>() == align_of::<*mut u8>());
@@ -109,40 +98,43 @@ const _: () = {
 
 /// The address of the C++ optimizer, which is all that a [`COptimizer`] is.
 fn pointer_of(optimizer: &COptimizer) -> *mut bridge::Optimizer {
-    // SAFETY: a COptimizer is a struct of one field, the pointer that tch's C functions return and
-    // take, typed `torch::optim::Optimizer *` in torch-sys's torch_api.h. Its size and alignment
-    // are checked above, so these bytes are that pointer. It is only copied: the COptimizer still
-    // owns the object.
+    // SAFETY: a COptimizer is a struct of one field, the pointer that tch's C functions return and take,
+    // typed `torch::optim::Optimizer *` in torch-sys's torch_api.h. Its size and alignment are checked
+    // above, so these bytes are that pointer. It is only copied: the COptimizer still owns the object.
     unsafe { std::mem::transmute_copy(optimizer) }
 }
 
-/// tch's owner of a C++ optimizer that the shim made.
-///
-/// # Safety
-/// `pointer` is a live object made with `new`, and nothing else deletes it.
-pub(crate) unsafe fn owner_of(pointer: *mut bridge::Optimizer) -> COptimizer {
-    // SAFETY: the other way round than in `pointer_of`. tch deletes the object, through its virtual
-    // destructor, when the COptimizer is dropped.
-    unsafe { std::mem::transmute(pointer) }
+/// Hands an optimizer that C++ made to tch.
+pub(crate) fn owner_of(optimizer: UniquePtr<bridge::Optimizer>) -> COptimizer {
+    assert!(!optimizer.is_null(), "C++ returned no optimizer");
+    // SAFETY: the inverse of `pointer_of`. tch deletes the object through its virtual destructor when the
+    // COptimizer is dropped, and nothing else does.
+    unsafe { std::mem::transmute(optimizer.into_raw()) }
 }
 
 impl Optimizer {
-    /// Builds the optimizer that `config` describes, without any parameter yet.
-    ///
-    /// # Errors
-    /// What libtorch says of the configuration, such as a negative learning rate.
+    /// Builds the optimizer that `config` describes, without parameters.
     pub fn build<C: nn::OptimizerConfig>(config: &C, learning_rate: f64) -> Result<Self> {
         let owner = config.build_copt(learning_rate)?;
-        let pointer = pointer_of(&owner);
-        // SAFETY: `pointer` is the live object that `owner` holds.
-        let kind = match unsafe { bridge::optimizer_kind(pointer) }? {
+        let mut built = Optimizer { owner, kind: Kind::Unknown };
+        built.kind = match bridge::optimizer_kind(built.get()) {
             bridge::OptimizerKind::Sgd => Kind::Sgd,
             bridge::OptimizerKind::Adam => Kind::Adam,
             bridge::OptimizerKind::AdamW => Kind::AdamW,
             bridge::OptimizerKind::RmsProp => Kind::RmsProp,
             _ => Kind::Unknown,
         };
-        Ok(Optimizer { owner, pointer, kind })
+        Ok(built)
+    }
+
+    fn get(&self) -> &bridge::Optimizer {
+        // SAFETY: `owner` holds the live object and never replaces it.
+        unsafe { &*pointer_of(&self.owner) }
+    }
+
+    fn get_mut(&mut self) -> Pin<&mut bridge::Optimizer> {
+        // SAFETY: as in `get`; `&mut self` makes this the only reference, and C++ does not move it.
+        unsafe { Pin::new_unchecked(&mut *pointer_of(&self.owner)) }
     }
 
     /// Which of libtorch's optimizers this is.
@@ -150,123 +142,77 @@ impl Optimizer {
         self.kind
     }
 
-    /// Adds a parameter to a group; groups up to that one are made with the configured options.
-    ///
-    /// # Errors
-    /// What libtorch says of it.
+    /// Adds a parameter to a group. Groups up to that one are made with the configured options.
     pub fn add_parameter(&mut self, parameter: &Tensor, group: usize) -> Result<()> {
         Ok(self.owner.add_parameters(parameter, group)?)
     }
 
     /// Takes one step on every parameter that has a gradient.
-    ///
-    /// # Errors
-    /// What libtorch says, such as of a sparse gradient.
     pub fn step(&mut self) -> Result<()> {
-        // SAFETY: `pointer` is the live object that `owner` holds, and `&mut self` makes the call
-        // the only one on it.
-        Ok(unsafe { bridge::optimizer_step(self.pointer) }?)
+        Ok(bridge::optimizer_step(self.get_mut())?)
     }
 
     /// Makes the gradient of every parameter undefined.
-    ///
-    /// # Errors
-    /// What libtorch says of it.
     pub fn zero_grad(&mut self) -> Result<()> {
-        // SAFETY: as in `step`.
-        Ok(unsafe { bridge::optimizer_zero_grad(self.pointer) }?)
+        Ok(bridge::optimizer_zero_grad(self.get_mut())?)
     }
 
-    /// How many parameter groups there are.
+    /// The number of parameter groups.
     pub fn groups(&self) -> usize {
-        // SAFETY: `pointer` is the live object that `owner` holds, and the call only reads.
-        unsafe { bridge::group_count(self.pointer) }
+        bridge::group_count(self.get())
     }
 
-    /// The options of a parameter group; those of [`groups`](Self::groups) itself are what a group
-    /// made later begins with.
-    ///
-    /// # Errors
-    /// Where there is no such group.
+    /// The options of a parameter group. Group [`groups`](Self::groups), one past the last, holds those
+    /// that later groups begin with.
     pub fn group_options(&self, group: usize) -> Result<GroupOptions> {
-        // SAFETY: as in `groups`.
-        let found = unsafe { bridge::group_options(self.pointer, group) }?;
-        let bridge::GroupOptions { learning_rate, momentum, weight_decay } = found;
-        Ok(GroupOptions { learning_rate, momentum, weight_decay })
+        Ok(bridge::group_options(self.get(), group)?)
     }
 
-    /// Sets the options of a parameter group, counted as in [`group_options`](Self::group_options).
-    /// The values are not checked. Of an optimizer of unknown kind only the learning rate is set.
-    ///
-    /// # Errors
-    /// Where there is no such group.
+    /// Sets the options of a parameter group, numbered as in [`group_options`](Self::group_options),
+    /// without checking the values. On an optimizer of unknown kind it sets only the learning rate.
     pub fn set_group_options(&mut self, group: usize, options: GroupOptions) -> Result<()> {
-        let GroupOptions { learning_rate, momentum, weight_decay } = options;
-        let options = bridge::GroupOptions { learning_rate, momentum, weight_decay };
-        // SAFETY: as in `step`.
-        Ok(unsafe { bridge::set_group_options(self.pointer, group, options) }?)
+        Ok(bridge::set_group_options(self.get_mut(), group, options)?)
     }
 
     /// The decay of a group's mean squared gradient: β₂ of Adam and AdamW, libtorch's α of RMSprop.
-    ///
-    /// # Errors
-    /// Where there is no such group, or the kind keeps no mean squared gradient.
+    /// Refused for kinds without one.
     pub fn second_moment_decay(&self, group: usize) -> Result<f64> {
-        // SAFETY: as in `groups`.
-        Ok(unsafe { bridge::second_moment_decay(self.pointer, group) }?)
+        Ok(bridge::second_moment_decay(self.get(), group)?)
     }
 
-    /// Which of [`Kind::slots`] the optimizer keeps for a parameter that it has stepped, by its
-    /// options: Adam keeps `max_exp_avg_sq` only with amsgrad, say.
-    ///
-    /// # Errors
-    /// Where the kind's state is not known.
+    /// Which of [`Kind::slots`] the optimizer keeps for a parameter that it has stepped, by its options:
+    /// Adam keeps `max_exp_avg_sq` only with amsgrad. Refused for unknown kinds.
     pub fn required_slots(&self) -> Result<Vec<bool>> {
-        // SAFETY: `pointer` is the live object that `owner` holds, and the call only reads.
-        let mask = unsafe { bridge::required_slots(self.pointer) }?;
+        let mask = bridge::required_slots(self.get())?;
         Ok((0..self.kind.slots().len()).map(|slot| mask >> slot & 1 == 1).collect())
     }
 
-    /// What the optimizer keeps for `parameter`; `None` before its first step with a gradient.
-    /// The tensors are the optimizer's own, not copies.
-    ///
-    /// # Errors
-    /// Where the kind's state is not known.
+    /// What the optimizer keeps for `parameter`: its own tensors, not copies. `None` before its first step
+    /// with a gradient.
     pub fn parameter_state(&self, parameter: &Tensor) -> Result<Option<ParameterState>> {
-        let parameter = parameter.as_ptr().cast();
-        // SAFETY: `pointer` is the live object that `owner` holds, `parameter` a live tensor, and
-        // the call only reads.
-        let step = unsafe { bridge::state_step(self.pointer, parameter) }?;
+        let step = bridge::state_step(self.get(), cpp(parameter));
         if step < 0 {
             return Ok(None);
         }
-        let slots = (0..self.kind.slots().len())
-            .map(|slot| {
-                // SAFETY: as above.
-                let value = unsafe { bridge::state_slot(self.pointer, parameter, slot) }?;
-                // SAFETY: where it is not null, the shim allocated this at::Tensor with `new` for
-                // us alone; tch's Tensor frees it.
-                Ok((!value.is_null()).then(|| unsafe { Tensor::from_ptr(value.cast()) }))
-            })
-            .collect::<Result<_>>()?;
+        let slot = |slot| {
+            let value = bridge::state_slot(self.get(), cpp(parameter), slot)?;
+            Ok((!value.is_null()).then(|| owned(value)))
+        };
+        let slots = (0..self.kind.slots().len()).map(slot).collect::<Result<_>>()?;
         Ok(Some(ParameterState { step, slots }))
     }
 
-    /// Replaces what the optimizer keeps for `parameter`; `None` is the state before the first
-    /// step. The optimizer keeps the given tensors themselves and will change them in place.
-    ///
-    /// # Errors
-    /// Where the kind's state is not known, or the number of slots is not the kind's.
+    /// Replaces what the optimizer keeps for `parameter`; `None` is the state before the first step. The
+    /// optimizer keeps the given tensors and changes them in place. Refused for unknown kinds and for a
+    /// wrong number of slots.
     pub fn set_parameter_state(
         &mut self,
         parameter: &Tensor,
         state: Option<ParameterState>,
     ) -> Result<()> {
-        let parameter = parameter.as_ptr().cast();
         let Some(state) = state else {
-            // SAFETY: `pointer` is the live object that `owner` holds, `parameter` a live tensor,
-            // and `&mut self` makes the call the only one on it.
-            return Ok(unsafe { bridge::remove_state(self.pointer, parameter) }?);
+            bridge::remove_state(self.get_mut(), cpp(parameter));
+            return Ok(());
         };
         let expected = self.kind.slots().len();
         if state.slots.len() != expected {
@@ -276,13 +222,10 @@ impl Optimizer {
                 state.slots.len()
             )));
         }
-        // SAFETY: as above.
-        unsafe { bridge::create_state(self.pointer, parameter, state.step) }?;
+        bridge::create_state(self.get_mut(), cpp(parameter), state.step)?;
         for (slot, value) in state.slots.iter().enumerate() {
             if let Some(value) = value {
-                let value = value.as_ptr().cast();
-                // SAFETY: as above; `value` is a live tensor, and C++ takes a counted reference.
-                unsafe { bridge::set_state_slot(self.pointer, parameter, slot, value) }?;
+                bridge::set_state_slot(self.get_mut(), cpp(parameter), slot, cpp(value))?;
             }
         }
         Ok(())

@@ -50,7 +50,7 @@ const LOCAL_KEYS: [&str; 4] = ["data.dir", "data.file", "train.device", "train.t
 impl WorkerGroup {
     /// One process.
     pub fn single() -> Self {
-        WorkerGroup::new(Arc::new(ProcessGroup::alone()), &DistributedConfig::default(), 0)
+        WorkerGroup::new(Arc::new(ProcessGroup::single()), &DistributedConfig::default(), 0)
     }
 
     fn new(group: Arc<ProcessGroup>, config: &DistributedConfig, local_rank: usize) -> Self {
@@ -131,7 +131,7 @@ impl WorkerGroup {
 
     /// Whether there is only this process.
     pub fn is_single(&self) -> bool {
-        self.group.is_alone()
+        self.group.is_single()
     }
 
     /// Whether this is the process that keeps the run's record.
@@ -229,7 +229,7 @@ impl WorkerGroup {
         work: impl FnOnce(WorkerGroup) -> anyhow::Result<T>,
     ) -> anyhow::Result<T> {
         let group = self.group.clone();
-        work(self).inspect_err(|error| group.leave_for(&format!("{error:#}")))
+        work(self).inspect_err(|error| group.abort(&format!("{error:#}")))
     }
 
     /// Decides, in the same way in all processes, how tensors on GPUs are transferred.
@@ -286,7 +286,7 @@ impl WorkerGroup {
         let floats: Vec<&Tensor> = buffers.values().filter(|b| b.is_floating_point()).collect();
         if !floats.is_empty() {
             self.buffers.mean(&self.group, &floats, 1.0)?;
-            self.buffers.put_into(&floats)?;
+            self.buffers.copy_to(&floats)?;
         }
         Ok(())
     }
@@ -352,7 +352,7 @@ fn refuse_no_mode(config: &DistributedConfig, size: usize) -> Result<(), UsageEr
 /// Joins the other processes, and warns about those that it has to wait for.
 fn join_others(place: &Rendezvous, timeout: Duration) -> anyhow::Result<ProcessGroup> {
     let mut warn = |what: &str| eprint_line(format_args!("Warning: {what}"));
-    ProcessGroup::join_with(place, timeout, &mut warn).map_err(|error| match error {
+    ProcessGroup::join(place, timeout, &mut warn).map_err(|error| match error {
         Error::Interface { .. } | Error::Sizes { .. } | Error::SameRank { .. } => {
             UsageError::new(error.to_string()).into()
         }

@@ -1,8 +1,8 @@
-//! Ranger: Lookahead around RAdam, an inner optimizer of the user's own.
+//! Ranger: Lookahead around RAdam, your own inner optimizer.
 //!
 //!     cargo run --release -p lookahead-core --example ranger
 //!
-//! Fits a small net to a sine, saves the state in the middle, and resumes from it in fresh objects.
+//! Fits a small net to a sine, saves the state halfway, and resumes from it in fresh objects.
 
 pub(crate) mod radam;
 
@@ -52,7 +52,7 @@ pub(crate) fn main() -> Result<()> {
     println!("loss at the start    {:.6}", fit.loss().double_value(&[]));
     fit.train(200)?;
 
-    // Both go into files in a real program; see `State`.
+    // A real program writes both to files: see `State`.
     let state = fit.ranger.state()?;
     let mut resumed = Fit::new()?;
     resumed.vs.copy(&fit.vs)?;
@@ -64,6 +64,6 @@ pub(crate) fn main() -> Result<()> {
     resumed.ranger.finish()?;
     println!("loss at φ            {:.6}", fit.loss().double_value(&[]));
     println!("and of the resumed   {:.6}", resumed.loss().double_value(&[]));
-    assert_eq!(fit.loss(), resumed.loss(), "it goes on bit for bit");
+    assert_eq!(fit.loss(), resumed.loss(), "it continues bit for bit");
     Ok(())
 }

@@ -1,5 +1,4 @@
-//! RAdam, an inner optimizer written on tensors: what a user of the library writes for an optimizer
-//! that tch does not have.
+//! RAdam on tensors: how to write an inner optimizer that tch does not have.
 //!
 //! Reference: L. Liu, H. Jiang, P. He, W. Chen, X. Liu, J. Gao, J. Han, *On the Variance of the
 //! Adaptive Learning Rate and Beyond*, ICLR 2020, Algorithm 2.
@@ -16,9 +15,9 @@ use tch::{Tensor, nn};
 pub(crate) struct RAdam {
     variables: Variables,
     parameters: Vec<Parameter>,
-    /// What is kept for each parameter, in their order; `None` before its first gradient.
+    /// Of each parameter; `None` before its first gradient.
     moments: Vec<Option<Moments>>,
-    /// One for each parameter group.
+    /// Of each parameter group.
     learning_rates: Vec<f64>,
     beta1: f64,
     beta2: f64,
@@ -33,7 +32,7 @@ struct Moments {
 }
 
 impl RAdam {
-    /// With the paper's decays, 0.9 and 0.999.
+    /// Uses the paper's decays, 0.9 and 0.999.
     pub(crate) fn new(vs: &nn::VarStore, learning_rate: f64) -> Result<Self> {
         let mut radam = RAdam {
             variables: Variables::new(vs),
@@ -75,8 +74,8 @@ impl RAdam {
 
         let (t, decayed) = (*step as f64, beta2.powf(*step as f64));
         let first_moment = exp_avg.f_div(&Tensor::from(1.0 - beta1.powf(t)))?;
-        // ρ is the length of the average that the second moment is so far, ρ∞ what it tends to. Up
-        // to 5 its variance is undefined, and the step does without it.
+        // ρ is the present length of the second moment's average, ρ∞ its limit. Up to ρ = 5 its variance is
+        // undefined, and the step does not use it.
         let rho_inf = 2.0 / (1.0 - beta2) - 1.0;
         let rho = rho_inf - 2.0 * t * decayed / (1.0 - decayed);
         let mut update = if rho > 5.0 {
@@ -187,7 +186,7 @@ impl InnerOptimizer for RAdam {
     }
 
     fn load_state(&mut self, state: &State) -> Result<()> {
-        // First read all, then take it: an error changes nothing.
+        // Read everything before changing anything, so that an error changes nothing.
         let mut loaded = Vec::with_capacity(self.parameters.len());
         for Parameter { name, tensor, .. } in &self.parameters {
             let Some(&step) = state.integers.get(&format!("radam/step/{name}")) else {

@@ -1,5 +1,5 @@
-//! α chosen at each sync: the best one on a quadratic model of the loss between φ and θ. The model
-//! and its derivation are in lookahead-sys, `cpp/adaptive.cc`.
+//! α chosen at each sync: the best one on a quadratic model of the loss between φ and θ. lookahead-sys,
+//! `cpp/adaptive.cc`, derives it.
 
 use lookahead_sys::sync::{Term, adaptive_slow_step_size};
 use tch::Tensor;
@@ -8,9 +8,9 @@ use super::Lookahead;
 use crate::{Curvature, Error, InnerOptimizer, NonFinite, Result};
 
 impl<O: InnerOptimizer> Lookahead<O> {
-    /// As [`sync_if_due`](Self::sync_if_due), with a fresh gradient for the adaptive α: where a sync
-    /// is due, `loss` is called with θ in the model, and its gradient taken. It is forgotten after.
-    /// Where α is not chosen adaptively, `loss` is not called.
+    /// [`sync_if_due`](Self::sync_if_due) with a fresh gradient for the adaptive α: if a sync is due, it calls
+    /// `loss` with θ in the model, computes the gradient, and clears it after the sync. Without adaptive α it
+    /// does not call `loss`.
     ///
     /// ```
     /// use lookahead_core::{Lookahead, fused};
@@ -22,15 +22,14 @@ impl<O: InnerOptimizer> Lookahead<O> {
     ///     opt.zero_grad()?;
     ///     loss().backward();
     ///     opt.inner_step()?;
-    ///     opt.sync_with(&loss)?; // does nothing but in every k-th step
+    ///     opt.sync_with(&loss)?; // calls `loss` at every k-th step only
     /// }
     /// assert!(opt.alpha_used().unwrap() >= 0.2);
     /// # Ok::<(), lookahead_core::Error>(())
     /// ```
     ///
     /// # Errors
-    /// As [`sync_if_due`](Self::sync_if_due), [`NonFiniteGradient`](Error::NonFiniteGradient), and what
-    /// libtorch says of the loss.
+    /// As [`sync_if_due`](Self::sync_if_due), and [`NonFiniteGradient`](Error::NonFiniteGradient).
     pub fn sync_with(&mut self, loss: impl FnOnce() -> Tensor) -> Result<bool> {
         self.restore_fast_weights()?;
         if !self.sync_is_due() {
@@ -46,28 +45,40 @@ impl<O: InnerOptimizer> Lookahead<O> {
         synced
     }
 
-    /// The best α on the quadratic model, at least `low` and at most 1.
-    pub(super) fn adaptive_alpha(&mut self, low: f64) -> Result<f64> {
+    /// The α of each parameter group for the sync that is due.
+    pub(super) fn alphas_of_sync(&mut self) -> Result<Vec<f64>> {
+        let groups = self.group_count();
+        Ok(match self.settings.config.adaptive_low() {
+            Some(low) => {
+                let own = self.adaptive_alpha(low)?;
+                vec![self.common_alpha(own)?; groups]
+            }
+            None => (0..groups).map(|group| self.alpha_of_group(group)).collect(),
+        })
+    }
+
+    /// The best α on the quadratic model, clipped to `low..=1`.
+    fn adaptive_alpha(&mut self, low: f64) -> Result<f64> {
         let mut curvatures = Vec::with_capacity(self.slow.len());
         for i in 0..self.slow.len() {
             curvatures.push(self.inner.curvature(i)?);
         }
         let (means, differences) = self.means();
         let parameters = self.inner.parameters();
-        let terms = self.trained().enumerate().filter_map(|(place, i)| {
+        let terms = self.trained().enumerate().filter_map(|(nth, i)| {
             let Curvature { second_moment, scale } = curvatures[i].as_ref()?;
-            let (slow, fast, mean) = (&self.slow[i], &parameters[i].tensor, means.get(place));
+            let (slow, fast, mean) = (&self.slow[i], &parameters[i].tensor, means.get(nth));
             Some(Term { slow, fast, mean, second_moment, scale: *scale })
         });
         let best = adaptive_slow_step_size(terms, differences)?;
         if !best.is_finite() && self.settings.config.non_finite != NonFinite::Unchecked {
-            // Not to be taken for a gradient that is missing.
+            // Otherwise it would look like a missing gradient.
             if let Some(name) = self.find_non_finite_gradient()? {
                 let what = "the adaptive alpha can't be chosen by it, and the sync was not made";
                 return Err(Error::NonFiniteGradient { name, what });
             }
         }
-        // If it is undefined the smallest step is the safe one; the clip leaves NaN as it is.
+        // If it is undefined, the smallest step is safe. `clamp` would keep NaN.
         Ok(if best.is_nan() { low } else { best.clamp(low, 1.0) })
     }
 }

@@ -1,4 +1,4 @@
-//! θ changed by others than the optimizer: taken as it is, or φ started again from it.
+//! θ changed by other code: accept it and keep φ, or restart φ from it.
 
 use lookahead_sys::arithmetic::assign;
 
@@ -6,10 +6,10 @@ use super::Lookahead;
 use crate::{Error, InnerOptimizer, Parameter, Result};
 
 impl<O: InnerOptimizer> Lookahead<O> {
-    /// Makes the slow weights a fresh copy of the fast ones and starts a new cycle: for weights that
-    /// were loaded, copied, moved or cast. Outer momentum starts again from 0, and moments that are
-    /// pulled back from where they are. After writing to θ on purpose as a part of each step, such as
-    /// clipping the weights, call [`accept_fast_weights`](Self::accept_fast_weights) instead.
+    /// Copies the fast weights to the slow ones and begins a new cycle. Call it after loading, copying, moving
+    /// or casting weights. Outer momentum restarts from 0, and pulled-back moments from their present values.
+    /// If each step of the training changes θ, for example by weight clipping, call
+    /// [`accept_fast_weights`](Self::accept_fast_weights) instead.
     ///
     /// ```
     /// # use lookahead_core::{Error, Lookahead};
@@ -24,13 +24,13 @@ impl<O: InnerOptimizer> Lookahead<O> {
     /// ```
     ///
     /// # Errors
-    /// [`NeverSynced`](Error::NeverSynced) where calls inside cycles keep any sync from happening: more
-    /// than 2k inner steps have been dropped since the last one. What libtorch says.
+    /// [`NeverSynced`](Error::NeverSynced) if calls inside cycles have dropped more than 2k inner steps since
+    /// the last sync, so that none would ever happen.
     pub fn reset_slow_weights(&mut self) -> Result<()> {
         self.restore_fast_weights()?;
         let dropped = self.cycle.dropped + self.cycle.phase;
         let too_many = self.cycle.phase > 0 && dropped > self.cycle.k.saturating_mul(2);
-        // Where φ can't be kept, there is no other way.
+        // If φ can't be kept, there is no alternative.
         if too_many && self.corrupted.is_none() && self.first_replaced().is_none() {
             return Err(Error::NeverSynced { steps: dropped, k: self.cycle.k });
         }
@@ -44,9 +44,9 @@ impl<O: InnerOptimizer> Lookahead<O> {
         Ok(())
     }
 
-    /// Takes the fast weights as they are, and keeps φ and the phase: the cycle continues, and its sync
-    /// moves φ towards them. What to call after changing θ on purpose as a part of the training, such
-    /// as after each step: WGAN's weight clipping, a max-norm constraint, spectral normalization.
+    /// Accepts the fast weights as they are now, and keeps φ and the phase: the cycle continues, and its sync
+    /// moves φ towards them. Call it after each deliberate change of θ that is part of the training: WGAN's
+    /// weight clipping, a max-norm constraint, spectral normalization.
     ///
     /// ```
     /// # use lookahead_core::Lookahead;
@@ -67,8 +67,8 @@ impl<O: InnerOptimizer> Lookahead<O> {
     /// ```
     ///
     /// # Errors
-    /// [`FastWeightsReplaced`](Error::FastWeightsReplaced) where a variable was cast, moved or
-    /// reshaped, so that φ no longer fits it.
+    /// [`FastWeightsReplaced`](Error::FastWeightsReplaced) if a variable was cast, moved or reshaped, so that
+    /// φ no longer fits it.
     pub fn accept_fast_weights(&mut self) -> Result<()> {
         self.restore_fast_weights()?;
         self.refuse_corrupted()?;
@@ -85,14 +85,14 @@ impl<O: InnerOptimizer> Lookahead<O> {
         InnerOptimizer::join_new_parameters(self)
     }
 
-    /// The first parameter that φ no longer fits, since it was cast, moved or reshaped.
+    /// The first parameter that was cast, moved or reshaped, so that φ no longer fits it.
     fn first_replaced(&self) -> Option<usize> {
         let parameters = self.inner.parameters();
         let known = 0..self.slow.len().min(parameters.len());
         known.into_iter().find(|&i| !self.detector.still_fits(i, parameters))
     }
 
-    /// φ ← θ after a sync around this level has set θ.
+    /// φ ← θ, after the sync of an outer level has set θ.
     pub(super) fn restart_from_fast_weights(&mut self) -> Result<()> {
         self.restore_fast_weights()?;
         InnerOptimizer::join_new_parameters(self)?;

@@ -1,18 +1,19 @@
-//! Gradients clipped before a step, and what happens when they can't be.
+//! Clipping gradients, and the policy for gradients that can't be clipped.
 
 use lookahead_sys::arithmetic::{self, gradients_finite};
 use lookahead_sys::norm;
+use tch::Tensor;
 
 use super::Lookahead;
 use crate::range::check_limit;
 use crate::{Error, InnerOptimizer, NonFinite, Result};
 
 impl<O: InnerOptimizer> Lookahead<O> {
-    /// Clips the elements of every gradient to `-max..=max`. Variables without one are left out.
+    /// Clips the elements of every gradient to `-max..=max`. Skips variables without one; refuses sparse
+    /// gradients.
     ///
     /// # Errors
-    /// [`Setting`](Error::Setting) unless `max` is a positive number, or what libtorch says,
-    /// such as of a sparse gradient.
+    /// [`Setting`](Error::Setting) unless `max` is a positive number.
     pub fn clip_grad_value(&mut self, max: f64) -> Result<()> {
         check_limit(max)?;
         self.restore_fast_weights()?;
@@ -21,15 +22,14 @@ impl<O: InnerOptimizer> Lookahead<O> {
         Ok(arithmetic::clip_value(parameters, max)?)
     }
 
-    /// Scales the gradients of all trainable variables by one factor so that their L2 norm, taken over all
-    /// of them together, is at most `max`, and returns the norm before: 0 if no variable has a gradient. A
-    /// frozen variable that still has one is left out.
+    /// Scales the gradients of all trained variables by one factor so that their joint L2 norm is at most
+    /// `max`, and returns the norm before: 0 if no variable has a gradient. Skips frozen variables.
     ///
-    /// Gradients that hold NaN or infinity have no norm to scale by. The norm is then returned as it is, and
-    /// the gradients are left alone. The next step does not take them: with [`NonFinite::SkipStep`] it is
-    /// skipped, with [`NonFinite::RollBack`] θ goes back to φ at once, otherwise, and among several
-    /// processes, it is the error [`NonFiniteGradient`](Error::NonFiniteGradient). [`zero_grad`](Self::zero_grad),
-    /// or whatever else makes them finite, ends that.
+    /// If a gradient holds NaN or infinity, the norm is returned as it is and the gradients stay unchanged.
+    /// The next step does not use them: [`NonFinite::SkipStep`] skips it, [`NonFinite::RollBack`] sets θ back
+    /// to φ at once, and otherwise, or with several processes, it is the error
+    /// [`NonFiniteGradient`](Error::NonFiniteGradient), until [`zero_grad`](Self::zero_grad) or other code
+    /// makes the gradients finite.
     ///
     /// ```
     /// # use lookahead_core::Lookahead;
@@ -46,25 +46,24 @@ impl<O: InnerOptimizer> Lookahead<O> {
     /// ```
     ///
     /// # Errors
-    /// [`Setting`](Error::Setting) unless `max` is a positive number, or what libtorch says.
+    /// [`Setting`](Error::Setting) unless `max` is a positive number.
     pub fn clip_grad_norm(&mut self, max: f64) -> Result<f64> {
         check_limit(max)?;
         self.restore_fast_weights()?;
         self.inner.join_new_parameters()?;
-        let trained = self.inner.parameters().iter().filter(|parameter| parameter.is_trained());
-        let norm = norm::clip_norm(trained.map(|parameter| &parameter.tensor), max)?;
+        let norm = norm::clip_norm(self.trained_tensors(), max)?;
         self.unclipped = !norm.is_finite();
         Ok(norm)
     }
 
-    /// Whether a step may be taken after gradients could not be clipped: only if they have become finite
-    /// since. Otherwise the policy acts.
+    /// Whether a step may be taken although the gradients could not be clipped: only if they are finite by now.
+    /// Otherwise applies the policy.
     pub(super) fn may_step_unclipped(&mut self) -> Result<bool> {
         let Some(name) = self.find_non_finite_gradient()? else {
             self.unclipped = false;
             return Ok(true);
         };
-        // One of several processes that goes back alone would no longer be in step with the others.
+        // A process that rolled back alone would no longer be in step with the others.
         if self.settings.config.non_finite != NonFinite::RollBack || self.has_others() {
             let what = "it could not be clipped by its norm, and the step was not taken";
             return Err(Error::NonFiniteGradient { name, what });
@@ -72,6 +71,12 @@ impl<O: InnerOptimizer> Lookahead<O> {
         self.non_finite += 1;
         self.roll_back()?;
         Ok(false)
+    }
+
+    /// The variables that take gradients.
+    pub(super) fn trained_tensors(&self) -> impl Iterator<Item = &Tensor> {
+        let trained = self.inner.parameters().iter().filter(|parameter| parameter.is_trained());
+        trained.map(|parameter| &parameter.tensor)
     }
 
     pub(super) fn find_non_finite_gradient(&self) -> Result<Option<String>> {

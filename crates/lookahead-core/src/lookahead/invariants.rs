@@ -1,5 +1,5 @@
-//! What must hold between two calls: θ in its place and not written to from outside, a slow copy for
-//! every parameter, and φ equal to θ where a variable is frozen.
+//! What must hold between two calls: θ is in the model and unchanged by other code, every parameter has a slow
+//! copy, and φ equals θ for frozen variables.
 
 use lookahead_sys::arithmetic::{all_finite, assign};
 
@@ -8,7 +8,7 @@ use crate::mutation_detector::Differences;
 use crate::{Error, InnerOptimizer, NonFinite, Parameter, Result};
 
 impl<O: InnerOptimizer> Lookahead<O> {
-    /// What must hold before θ or φ is used.
+    /// Checks what must hold before θ or φ is used.
     pub(super) fn check_invariants(&mut self) -> Result<()> {
         self.restore_fast_weights()?;
         self.refuse_corrupted()?;
@@ -16,8 +16,24 @@ impl<O: InnerOptimizer> Lookahead<O> {
         self.refuse_outside_writes()?;
         let known = self.slow.len();
         InnerOptimizer::join_new_parameters(self)?;
-        // With one that is trained, those that are frozen are frozen for the training.
+        // A new trained parameter means that frozen ones are frozen for training, not for an evaluation.
         if self.slow.len() > known { self.refuse_outside_writes() } else { Ok(()) }
+    }
+
+    /// A step of the inner optimizer, after which θ is known again. Returns whether it was taken.
+    pub(super) fn step_inner(&mut self) -> Result<bool> {
+        let before = self.inner.steps_taken();
+        let stepped = self.inner.step();
+        // libtorch's optimizers step a frozen variable that still has a gradient, and leave no trace.
+        let parameters = self.inner.parameters();
+        let moved = |i: &usize| !self.is_trained(*i) && parameters[*i].tensor.grad().defined();
+        let moved: Vec<usize> = (0..self.detector.len()).filter(moved).collect();
+        self.detector.follow(&moved);
+        // Even after a failure, the inner optimizer's writes are not from outside.
+        self.record_versions()?;
+        stepped?;
+        // A nested level may have skipped it.
+        Ok(before.is_none() || before != self.inner.steps_taken())
     }
 
     fn refuse_outside_writes(&mut self) -> Result<()> {
@@ -29,19 +45,19 @@ impl<O: InnerOptimizer> Lookahead<O> {
         self.follow_frozen(&frozen)
     }
 
-    /// Lets φ be θ where a variable was frozen or thawed, or written to while it was frozen. `places` are
-    /// those that the watch found.
-    pub(super) fn follow_frozen(&mut self, places: &[usize]) -> Result<()> {
-        if places.is_empty() {
+    /// Sets φ to θ for variables that were frozen, thawed, or written to while frozen. `indices` are those
+    /// that the detector found.
+    pub(super) fn follow_frozen(&mut self, indices: &[usize]) -> Result<()> {
+        if indices.is_empty() {
             return Ok(());
         }
         let parameters = self.inner.parameters();
-        for &i in places {
+        for &i in indices {
             let Parameter { name, tensor, .. } = &parameters[i];
             if !self.detector.still_fits(i, parameters) {
                 return Err(Error::FastWeightsChanged { name: name.clone() });
             }
-            // Frozen inside a cycle: θ is each process's own there, and of this cycle's steps.
+            // Frozen inside a cycle: θ differs between processes there, and includes this cycle's steps.
             if self.is_trained(i) && self.cycle.phase > 0 {
                 if self.has_others() {
                     return Err(Error::FrozenInsideCycle { name: name.clone() });
@@ -52,7 +68,7 @@ impl<O: InnerOptimizer> Lookahead<O> {
                 }
             }
         }
-        self.detector.notice_frozen(parameters, places);
+        self.detector.notice_frozen(parameters, indices);
         self.record_versions()
     }
 
@@ -68,18 +84,16 @@ impl<O: InnerOptimizer> Lookahead<O> {
         if now < known { Err(Error::ParametersGone { known, now }) } else { Ok(()) }
     }
 
-    /// The places of the parameters that a sync moves: frozen ones are left alone.
+    /// The indices of the parameters that a sync moves: all but the frozen ones.
     pub(super) fn trained(&self) -> impl Iterator<Item = usize> + Clone + '_ {
         (0..self.inner.parameters().len()).filter(|&i| self.is_trained(i))
     }
 
-    /// Whether a sync moves the parameter in this place.
-    pub(super) fn is_trained(&self, place: usize) -> bool {
-        !self.detector.is_frozen(place)
+    pub(super) fn is_trained(&self, index: usize) -> bool {
+        !self.detector.is_frozen(index)
     }
 
-    /// Takes θ as it is now for what Lookahead left, after giving parameters that have joined
-    /// their slow copies.
+    /// Accepts θ as it is now, after adding the slow copies of new parameters.
     pub(super) fn record_versions(&mut self) -> Result<()> {
         for parameter in &self.inner.parameters()[self.slow.len()..] {
             self.slow.push(parameter.slow_copy()?);

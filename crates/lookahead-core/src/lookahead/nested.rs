@@ -1,10 +1,10 @@
-//! Lookahead as an inner optimizer, and so as a level of a nested one.
+//! Lookahead as an inner optimizer: a level of a nested one.
 
 use super::Lookahead;
 use crate::{Curvature, InnerOptimizer, Moment, Parameter, Result, State};
 
-/// Lookahead is an inner optimizer like any other: one around another is a nested Lookahead, whose
-/// outer level counts the steps of the inner one.
+/// Lookahead is an inner optimizer like any other. One around another is a nested Lookahead, whose outer level
+/// counts the steps of the inner one.
 impl<O: InnerOptimizer> InnerOptimizer for Lookahead<O> {
     fn step(&mut self) -> Result<()> {
         Lookahead::step(self).map(drop)

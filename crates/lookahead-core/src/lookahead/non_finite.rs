@@ -1,17 +1,16 @@
-//! NaN and infinity: found before they reach φ, and undone.
+//! NaN and infinity: detected before they reach φ, and rolled back.
 
 use lookahead_sys::arithmetic::{all_finite, gradients_finite};
 use lookahead_sys::sync::Path;
 use tch::Tensor;
 
 use super::Lookahead;
-use crate::{InnerOptimizer, MomentumPolicy, NonFinite, Result};
+use crate::{Error, InnerOptimizer, NonFinite, Result};
 
 impl<O: InnerOptimizer> Lookahead<O> {
-    /// Takes the fast weights back to the slow ones and starts a new cycle: what they did since the
-    /// last sync is dropped. Moments that hold NaN or infinity are reset, as far
-    /// as the inner optimizer gives its moments; the others are kept. What other code wrote to θ
-    /// meanwhile is dropped with it.
+    /// Sets the fast weights back to the slow ones and begins a new cycle. This discards the inner steps since
+    /// the last sync, and what other code wrote to θ meanwhile. Moments that hold NaN or infinity are reset, if
+    /// the inner optimizer gives its moments; the others are kept.
     ///
     /// ```
     /// use lookahead_core::Lookahead;
@@ -28,9 +27,6 @@ impl<O: InnerOptimizer> Lookahead<O> {
     /// assert!((w.double_value(&[0]) - 0.95).abs() < 1e-6);
     /// # Ok::<(), lookahead_core::Error>(())
     /// ```
-    ///
-    /// # Errors
-    /// What libtorch says.
     pub fn roll_back(&mut self) -> Result<()> {
         self.restore_fast_weights()?;
         self.refuse_corrupted()?;
@@ -44,20 +40,37 @@ impl<O: InnerOptimizer> Lookahead<O> {
                 }
             }
         }
-        // Also of one that was frozen since: what it did in this cycle is dropped with the rest.
-        self.restart_from_slow_weights(self.trained().collect())?;
+        // Includes variables frozen in this cycle, whose steps are discarded too.
+        self.restart_from_slow_weights()?;
         self.begin_cycle()
     }
 
-    pub(super) fn gradients_are_finite(&self) -> Result<bool> {
-        let trained = self.inner.parameters().iter().filter(|parameter| parameter.is_trained());
-        let parameters = trained.map(|parameter| &parameter.tensor);
-        Ok(gradients_finite(parameters, self.settings.path)?)
+    /// Whether the gradients allow an inner step. If not, applies the policy.
+    pub(super) fn may_step(&mut self) -> Result<bool> {
+        if self.settings.config.non_finite == NonFinite::SkipStep {
+            let finite = gradients_finite(self.trained_tensors(), self.settings.path)?;
+            if !self.all_agree(finite)? {
+                self.non_finite += 1;
+                return Ok(false);
+            }
+        }
+        Ok(!self.unclipped || self.may_step_unclipped()?)
     }
 
-    /// The first variable whose θ, or whose moments where they are pulled back, hold NaN or
-    /// infinity that would reach φ.
-    pub(super) fn find_non_finite(&mut self) -> Result<Option<String>> {
+    /// Whether θ and the moments to pull back are finite, all of them, before φ sees any. If not, applies the
+    /// policy.
+    pub(super) fn may_sync(&mut self) -> Result<bool> {
+        let Some(name) = self.find_non_finite()? else { return Ok(true) };
+        if self.settings.config.non_finite != NonFinite::RollBack {
+            return Err(Error::NonFinite { name });
+        }
+        self.non_finite += 1;
+        self.roll_back()?;
+        Ok(false)
+    }
+
+    /// The first variable whose θ, or a moment of which that is pulled back, holds NaN or infinity.
+    fn find_non_finite(&mut self) -> Result<Option<String>> {
         if self.settings.config.non_finite == NonFinite::Unchecked {
             return Ok(None);
         }
@@ -67,27 +80,27 @@ impl<O: InnerOptimizer> Lookahead<O> {
         }
         let trained: Vec<usize> = self.trained().collect();
         let mut moments: Vec<(usize, Tensor)> = Vec::new();
-        if self.settings.config.momentum_policy == MomentumPolicy::Pullback {
+        if self.pulls_back() {
             for &i in &trained {
                 moments.extend(self.inner.moments(i)?.into_iter().map(|moment| (i, moment.tensor)));
             }
         }
         let parameters = self.inner.parameters();
-        // What is averaged has been looked at.
+        // Averaged weights have been checked.
         let own = if others { &[] } else { &trained[..] };
         let fast = own.iter().map(|&i| (i, &parameters[i].tensor));
         let all = fast.chain(moments.iter().map(|(i, moment)| (*i, moment)));
         let mut first = first_non_finite(all, self.settings.path)?;
-        // Moments are each process's own, and what is done about them is the same for all.
-        if self.settings.config.momentum_policy == MomentumPolicy::Pullback {
+        // Moments differ between processes, which must all react alike.
+        if self.pulls_back() {
             first = self.first_of_all(first)?;
         }
         Ok(first.map(|i| parameters[i].name.clone()))
     }
 }
 
-/// What belongs to the first tensor that holds NaN or infinity. Usually there is none, which one pass
-/// over all of them finds.
+/// The key of the first tensor that holds NaN or infinity. Usually there is none, and one pass over all of them
+/// tells.
 pub(super) fn first_non_finite<'a, T>(
     tensors: impl Iterator<Item = (T, &'a Tensor)> + Clone,
     path: Path,
@@ -95,9 +108,9 @@ pub(super) fn first_non_finite<'a, T>(
     if all_finite(tensors.clone().map(|(_, tensor)| tensor), path)? {
         return Ok(None);
     }
-    for (of, tensor) in tensors {
+    for (key, tensor) in tensors {
         if !all_finite([tensor], path)? {
-            return Ok(Some(of));
+            return Ok(Some(key));
         }
     }
     Ok(None)

@@ -1,4 +1,4 @@
-//! Norms that tell how a training goes: of θ − φ, and of the gradient.
+//! Norms to monitor a training: of θ − φ, and of the gradient.
 
 use lookahead_sys::norm;
 use tch::Tensor;
@@ -7,9 +7,8 @@ use super::Lookahead;
 use crate::{InnerOptimizer, Result};
 
 impl<O: InnerOptimizer> Lookahead<O> {
-    /// ‖θ − φ‖₂, how far the fast weights are from the slow ones, over all trainable variables
-    /// together; 0 just after a sync. Frozen variables, which a sync leaves alone, don't count. One
-    /// value is read back, so on a GPU the program waits for the device.
+    /// ‖θ − φ‖₂, the distance of the fast weights from the slow ones, over all trained variables together; 0
+    /// just after a sync. Skips frozen variables. Reads a value back, so on a GPU the program waits.
     ///
     /// ```
     /// # use lookahead_core::Lookahead;
@@ -24,8 +23,7 @@ impl<O: InnerOptimizer> Lookahead<O> {
     /// ```
     ///
     /// # Errors
-    /// [`FastWeightsChanged`](crate::Error::FastWeightsChanged) if other code wrote to θ, or
-    /// what libtorch says.
+    /// [`FastWeightsChanged`](crate::Error::FastWeightsChanged) if other code wrote to θ.
     pub fn distance(&mut self) -> Result<f64> {
         self.check_invariants()?;
         let trained = self.inner.parameters().iter().zip(&self.slow);
@@ -33,16 +31,12 @@ impl<O: InnerOptimizer> Lookahead<O> {
         Ok(norm::distance(trained.map(|(parameter, slow)| (&parameter.tensor, slow)))?)
     }
 
-    /// The norm of the gradient that the variables hold, over all trainable ones together; `None`
-    /// where none of them has one. After a step it is the step's, until it is zeroed.
-    ///
-    /// # Errors
-    /// What libtorch says.
+    /// The norm of the current gradient, over all trained variables together; `None` if none of them has one.
+    /// After a step it is that step's gradient, until it is zeroed.
     pub fn gradient_norm(&mut self) -> Result<Option<f64>> {
         self.restore_fast_weights()?;
-        let trained = self.inner.parameters().iter().filter(|parameter| parameter.is_trained());
         let mut gradients: Vec<Tensor> =
-            trained.map(|parameter| parameter.tensor.f_grad()).collect::<Result<_, _>>()?;
+            self.trained_tensors().map(Tensor::f_grad).collect::<Result<_, _>>()?;
         gradients.retain(Tensor::defined);
         Ok(if gradients.is_empty() { None } else { Some(norm::norm(&gradients)?) })
     }

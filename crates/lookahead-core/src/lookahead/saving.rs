@@ -1,15 +1,16 @@
-//! The state, out and in.
+//! Saving and loading the optimizer's state.
 
 use std::collections::{BTreeMap, HashSet};
 
 use tch::Tensor;
 
-use super::Lookahead;
+use super::{Cycle, Lookahead};
+use crate::inner::own_names;
 use crate::mutation_detector::frozen;
 use crate::range::{MOST_STEPS, check_slow_step_size};
-use crate::slow_moments::{SlowMoments, wide_zeros};
+use crate::slow_moments::{MomentKey, SlowMoments, wide_zeros};
 use crate::state::{copy_like, expect_finite, expect_like, in_range};
-use crate::{Error, InnerOptimizer, MomentumPolicy, Parameter, Result, Schedule, State};
+use crate::{Error, InnerOptimizer, Parameter, Result, Schedule, State};
 
 const PHASE: &str = "phase";
 const STEPS: &str = "steps";
@@ -27,67 +28,48 @@ const SLOW_MOMENT: &str = "slow_moment";
 const INNER: &str = "inner";
 
 impl<O: InnerOptimizer> Lookahead<O> {
-    /// All that decides the next steps apart from the fast weights, which are the model's own:
+    /// Everything that the next steps depend on, except the fast weights, which belong to the model. Shares no
+    /// memory with the optimizer.
     ///
     /// | entry | what it is |
     /// |---|---|
     /// | `slow/<variable>` | φ |
-    /// | `velocity/<variable>` | the outer optimizer's momentum buffer, where it has momentum |
-    /// | `slow_moment/<moment>/<variable>` | the slow copy of a moment, where they are pulled back |
+    /// | `velocity/<variable>` | the outer optimizer's momentum buffer, if it has momentum |
+    /// | `slow_moment/<moment>/<variable>` | the slow copy of a moment, if they are pulled back |
     /// | `phase`, `steps`, `syncs`, `non_finite` | inner steps since the last sync, and counts since the start |
     /// | `k`, `k_schedule/from`, `alpha`, `alpha/<group>`, `alpha_used` | the present cycle's k, and the one that was set; α |
-    /// | `k_schedule/…`, `alpha_schedule/…` | their schedules, where they have any |
+    /// | `k_schedule/…`, `alpha_schedule/…` | their schedules, if any |
     /// | `inner/…` | the inner optimizer's state |
     ///
-    /// Shares no memory with the optimizer.
-    ///
     /// # Errors
-    /// [`Unreachable`](Error::Unreachable) or [`UnknownKind`](Error::UnknownKind) where the inner
-    /// optimizer can't give its own.
+    /// [`Unreachable`](Error::Unreachable) or [`UnknownKind`](Error::UnknownKind) if the inner optimizer can't
+    /// give its state.
     pub fn state(&mut self) -> Result<State> {
         let mut state = State::default();
         self.state_into(&mut state)?;
         Ok(state)
     }
 
-    /// As [`state`](Self::state), over an earlier state, in whose memory the new tensors go where
-    /// shapes and types are the same. From the second time on this costs one copy, at the speed of
-    /// memory: what a checkpoint needs that is taken while training waits. Tensors of the earlier
-    /// state that were moved to the CPU stay there, so that a state on a GPU comes over in one step.
+    /// [`state`](Self::state) into an earlier state, whose memory the new tensors reuse if shapes and types
+    /// agree. From the second time on it costs one copy, at the speed of memory: for checkpoints that the
+    /// training waits for. Tensors that were moved to the CPU stay there, so that a state on a GPU is
+    /// transferred in one step.
     ///
     /// # Errors
-    /// As [`state`](Self::state); what `state` holds is of no use then.
-    ///
-    /// ```
-    /// # use lookahead_core::{Lookahead, State, fused};
-    /// # use tch::{Device, nn};
-    /// # let vs = nn::VarStore::new(Device::Cpu);
-    /// # let _ = vs.root().zeros("w", &[3]);
-    /// # let mut opt = Lookahead::builder(fused::sgd(0.9, 0., 0., false)).build(&vs, 0.1).unwrap();
-    /// let mut state = State::default();
-    /// opt.state_into(&mut state).unwrap();
-    /// let memory = state.tensors["slow/w"].data_ptr();
-    /// opt.state_into(&mut state).unwrap();
-    /// assert_eq!(state.tensors["slow/w"].data_ptr(), memory);
-    /// ```
+    /// As [`state`](Self::state); `state` is incomplete then.
     pub fn state_into(&mut self, state: &mut State) -> Result<()> {
         self.check_invariants()?;
         self.complete_slow_moments()?;
         let mut scratch = std::mem::take(state);
         let parameters = self.inner.parameters();
-        for (parameter, slow) in parameters.iter().zip(&self.slow) {
-            state.copy_into_reused(format!("{SLOW}/{}", parameter.name), slow, &mut scratch)?;
+        for (part, tensors) in [(SLOW, &self.slow), (VELOCITY, &self.velocity)] {
+            for (parameter, tensor) in parameters.iter().zip(tensors) {
+                let key = format!("{part}/{}", parameter.name);
+                state.copy_into_reused(key, tensor, &mut scratch)?;
+            }
         }
-        for (parameter, velocity) in parameters.iter().zip(&self.velocity) {
-            state.copy_into_reused(
-                format!("{VELOCITY}/{}", parameter.name),
-                velocity,
-                &mut scratch,
-            )?;
-        }
-        for ((parameter, moment), slow) in &self.slow_moments {
-            let name = &parameters[*parameter].name;
-            state.copy_into_reused(format!("{SLOW_MOMENT}/{moment}/{name}"), slow, &mut scratch)?;
+        for (key, slow) in &self.slow_moments {
+            state.copy_into_reused(slow_moment_key(parameters, *key), slow, &mut scratch)?;
         }
         for (key, count) in [
             (PHASE, self.cycle.phase),
@@ -95,7 +77,7 @@ impl<O: InnerOptimizer> Lookahead<O> {
             (SYNCS, self.cycle.syncs),
             (NON_FINITE, self.non_finite),
             (PERIOD, self.cycle.k),
-            // Differs from the present cycle's under a schedule, and if k was set inside the cycle.
+            // Differs from the present cycle's k under a schedule, or if k was set inside the cycle.
             (FIRST_PERIOD, self.settings.config.k),
         ] {
             state.integers.insert(key.to_owned(), to_i64(count));
@@ -115,96 +97,66 @@ impl<O: InnerOptimizer> Lookahead<O> {
         Ok(())
     }
 
-    /// Takes on a state that [`state`](Self::state) gave for the same model and the same kind of
-    /// inner optimizer, k, α, their schedules and learning rates included. Load the model's fast
-    /// weights first: the weights that are in the model now are taken as those that belong to the
-    /// state. The policies and the outer momentum are those that this optimizer was built with.
+    /// Restores a [`state`](Self::state) of the same model and kind of inner optimizer, including k, α, their
+    /// schedules and learning rates. Load the model's fast weights first: the weights in the model now are
+    /// taken as those of the state. The policies and the outer momentum are those of this optimizer.
     ///
     /// # Errors
-    /// Where an entry is missing, unexpected, out of range, of the wrong shape, or holds NaN or infinity:
-    /// it is named, and nothing was changed.
+    /// If an entry is missing, unexpected, out of range, of the wrong shape, or holds NaN or infinity. The
+    /// error names it, and nothing was changed.
     pub fn load_state(&mut self, state: &State) -> Result<()> {
         self.restore_fast_weights()?;
         self.inner.join_new_parameters()?;
         let renamed = self.under_own_names(state);
         let state = renamed.as_ref().unwrap_or(state);
-        let k = in_range(state, PERIOD, 1, i64::MAX)?;
-        // A state taken between the k-th step and its sync has phase k.
-        let phase = in_range(state, PHASE, 0, to_i64(k))?;
-        let syncs = in_range(state, SYNCS, 0, MOST_STEPS)?;
-        let mut settings = self.settings.clone();
-        // States of earlier versions lack these, and had a constant k.
-        let newer = [STEPS, NON_FINITE, FIRST_PERIOD];
-        let (steps, non_finite) = match newer.iter().any(|key| state.integers.contains_key(*key)) {
-            true => {
-                settings.config.k = in_range(state, FIRST_PERIOD, 1, i64::MAX)?;
-                // Each sync came after a step of its own.
-                let least = to_i64(syncs).saturating_add(to_i64(phase));
-                let steps = in_range(state, STEPS, least, MOST_STEPS)?;
-                (steps, in_range(state, NON_FINITE, 0, MOST_STEPS)?)
-            }
-            false => {
-                settings.config.k = k;
-                (syncs.saturating_mul(k).saturating_add(phase), 0)
-            }
-        };
 
-        settings.config.alpha = state.number(ALPHA)?;
-        settings.alpha_of_groups = alpha_of_groups(state, self.inner.parameters())?;
-        let lost =
-            self.settings.alpha_of_groups.iter().find(|(group, _)| {
-                settings.alpha_of_groups.iter().all(|(saved, _)| saved != group)
-            });
-        if let Some((group, _)) = lost {
-            return Err(Error::StateMissing { key: format!("{ALPHA}/{group}") });
+        let mut settings = self.settings.clone();
+        let (cycle, non_finite);
+        (cycle, non_finite, settings.config.k) = read_counts(state)?;
+        settings.config.alpha = read_alpha(state, ALPHA)?;
+        settings.alpha_of_groups = alphas_of_groups(state, self.inner.parameters())?;
+        for (group, _) in &self.settings.alpha_of_groups {
+            if settings.alpha_of_groups.iter().all(|(saved, _)| saved != group) {
+                return Err(Error::StateMissing { key: format!("{ALPHA}/{group}") });
+            }
         }
         settings.alpha_schedule = Schedule::load(ALPHA_SCHEDULE, state)?;
         settings.k_schedule = Schedule::load(PERIOD_SCHEDULE, state)?;
-        check_slow_step_size(settings.config.alpha).map_err(|error| error.in_entry(ALPHA))?;
-        for (group, alpha) in &settings.alpha_of_groups {
-            let key = format!("{ALPHA}/{group}");
-            check_slow_step_size(*alpha).map_err(|error| error.in_entry(&key))?;
-        }
         let of_alpha = settings.alpha_schedule.check_slow_step_size();
         of_alpha.map_err(|error| error.in_schedule(ALPHA_SCHEDULE))?;
         let of_k = settings.k_schedule.check_period();
         of_k.map_err(|error| error.in_schedule(PERIOD_SCHEDULE))?;
         settings.check()?;
-        let alpha_used = state.numbers.get(ALPHA_USED).copied();
-        let used = alpha_used.map_or(Ok(()), check_slow_step_size);
-        used.map_err(|error| error.in_entry(ALPHA_USED))?;
+        let used = state.numbers.contains_key(ALPHA_USED);
+        let alpha_used = used.then(|| read_alpha(state, ALPHA_USED)).transpose()?;
 
         let parameters = self.inner.parameters();
         let all = |part: &str| -> Result<Vec<Tensor>> {
             parameters.iter().map(|parameter| read_slow(state, part, parameter)).collect()
         };
         let mut slow = all(SLOW)?;
-        // φ of a frozen variable is θ, also where an earlier version had them apart.
+        // φ of a frozen variable is θ, even if an earlier version saved another.
         for (i, frozen) in frozen(parameters).into_iter().enumerate() {
             if frozen {
                 slow[i] = parameters[i].slow_copy()?;
             }
         }
-        let velocity = match settings.config.outer_momentum > 0.0 {
-            true => all(VELOCITY)?,
-            false => Vec::new(),
-        };
+        let has_velocity = settings.config.outer_momentum > 0.0;
+        let velocity = if has_velocity { all(VELOCITY)? } else { Vec::new() };
         let slow_moments = self.read_slow_moments(state)?;
 
-        let names: HashSet<&str> =
-            parameters.iter().map(|parameter| parameter.name.as_str()).collect();
+        let names: HashSet<&str> = parameters.iter().map(|p| p.name.as_str()).collect();
         let pulled = self.slow_moment_keys();
-        let of_a_schedule = |key: &str| {
-            let schedules =
-                [(PERIOD_SCHEDULE, settings.k_schedule), (ALPHA_SCHEDULE, settings.alpha_schedule)];
-            schedules.iter().any(|(name, schedule)| schedule.has_entry(name, key))
-        };
+        let schedules =
+            [(PERIOD_SCHEDULE, settings.k_schedule), (ALPHA_SCHEDULE, settings.alpha_schedule)];
+        let of_a_schedule =
+            |key: &str| schedules.iter().any(|(name, schedule)| schedule.has_entry(name, key));
         state.refuse_unknown(
             |tensor| match tensor.split_once('/') {
                 Some((SLOW, name)) => names.contains(name),
-                Some((VELOCITY, name)) => !velocity.is_empty() && names.contains(name),
+                Some((VELOCITY, name)) => has_velocity && names.contains(name),
                 Some((SLOW_MOMENT, _)) => pulled.contains_key(tensor),
-                Some((INNER, _)) => true, // the inner optimizer judges its own
+                Some((INNER, _)) => true, // the inner optimizer checks its own
                 _ => false,
             },
             |integer| {
@@ -218,98 +170,116 @@ impl<O: InnerOptimizer> Lookahead<O> {
                     || of_a_schedule(number)
             },
         )?;
-        // The last that can fail, and it changes nothing when it does.
+        // The last call that can fail; it changes nothing if it does.
         self.inner.load_state(&state.part(INNER)).map_err(|error| error.in_part(INNER))?;
 
-        (self.cycle.k, self.cycle.phase, self.cycle.steps, self.cycle.syncs) =
-            (k, phase, steps, syncs);
-        (self.settings, self.alpha_used, self.non_finite) = (settings, alpha_used, non_finite);
+        (self.cycle, self.settings) = (cycle, settings);
+        (self.alpha_used, self.non_finite) = (alpha_used, non_finite);
         (self.slow, self.velocity, self.slow_moments) = (slow, velocity, slow_moments);
         self.slow_version = self.slow_version.wrapping_add(1);
-        (self.corrupted, self.refused, self.cycle.dropped) = (None, None, 0);
+        (self.corrupted, self.refused) = (None, None);
         self.detector.start_over(self.inner.parameters());
         self.record_versions()
     }
 
-    /// The state with the entries of tied weights under the names that they have here, where they have
-    /// others. The inner optimizer's part is for itself to read.
+    /// The state with entries of tied weights under the names that they have here. The inner optimizer renames
+    /// its own part.
     fn under_own_names(&self, state: &State) -> Option<State> {
-        let parameters = self.inner.parameters();
-        let own = |(other, i): (String, usize)| (other, parameters[i].name.clone());
-        let names: Vec<(String, String)> = self.inner.other_names().into_iter().map(own).collect();
         let moments = self.inner.moment_names().unwrap_or_default();
         let mut heads = vec![SLOW.to_owned(), VELOCITY.to_owned()];
         heads.extend(moments.iter().map(|moment| format!("{SLOW_MOMENT}/{moment}")));
-        (!names.is_empty()).then(|| state.under_own_names(&heads, &names))
+        state.under_own_names(&heads, &own_names(&self.inner))
     }
 
-    /// The names under which a state may have slow moments, and what each is.
-    fn slow_moment_keys(&self) -> BTreeMap<String, (usize, &'static str)> {
-        if self.settings.config.momentum_policy != MomentumPolicy::Pullback {
-            return BTreeMap::new();
-        }
-        let moments = self.inner.moment_names().unwrap_or_default();
-        let parameters = self.inner.parameters().iter().enumerate();
-        let all = parameters.flat_map(|(i, parameter)| {
-            moments.iter().map(move |moment| {
-                (format!("{SLOW_MOMENT}/{moment}/{}", parameter.name), (i, *moment))
-            })
-        });
-        all.collect()
+    /// The keys of all slow moments that a state may have.
+    fn slow_moment_keys(&self) -> BTreeMap<String, MomentKey> {
+        let moments = self.inner.moment_names().filter(|_| self.pulls_back()).unwrap_or_default();
+        let parameters = self.inner.parameters();
+        let keys = (0..parameters.len()).flat_map(|i| moments.iter().map(move |name| (i, *name)));
+        keys.map(|key| (slow_moment_key(parameters, key), key)).collect()
     }
 
-    /// The slow moments in a state: one for each moment that the inner optimizer's part has.
+    /// The slow moments in a state: one for each moment in the inner optimizer's part.
     fn read_slow_moments(&self, state: &State) -> Result<SlowMoments> {
         let mut found = SlowMoments::new();
         for (key, at) in self.slow_moment_keys() {
+            let parameter = &self.inner.parameters()[at.0];
             let Some(saved) = state.tensors.get(&key) else {
-                // Taken for 0, it would pull a moment of another policy's state towards that.
-                let moment = format!("/{}/{}", at.1, self.inner.parameters()[at.0].name);
+                // Using 0 instead would pull the moment of a state with another policy towards 0.
+                let moment = format!("/{}/{}", at.1, parameter.name);
                 let of_inner = |key: &String| is_in(key, &[INNER]) && key.ends_with(&moment);
-                match state.tensors.keys().any(of_inner) {
-                    true => return Err(Error::StateMissing { key }),
-                    false => continue,
+                if state.tensors.keys().any(of_inner) {
+                    return Err(Error::StateMissing { key });
                 }
+                continue;
             };
-            let like = wide_zeros(&self.inner.parameters()[at.0].tensor)?;
-            expect_like(&key, saved, &like)?;
-            let copy = copy_like(&like, saved)?;
-            expect_finite(&key, &copy, false)?;
-            found.insert(at, copy);
+            found.insert(at, read_like(&key, saved, &wide_zeros(&parameter.tensor)?)?);
         }
         Ok(found)
     }
 }
 
-/// α of the groups that have one of their own, in a state.
-fn alpha_of_groups(state: &State, parameters: &[Parameter]) -> Result<Vec<(usize, f64)>> {
+/// The cycle, the count of NaN and infinity, and the k at the beginning of its schedule.
+fn read_counts(state: &State) -> Result<(Cycle, u64, u64)> {
+    let k = in_range(state, PERIOD, 1, i64::MAX)?;
+    // A state taken between the k-th step and its sync has phase k.
+    let phase = in_range(state, PHASE, 0, to_i64(k))?;
+    let syncs = in_range(state, SYNCS, 0, MOST_STEPS)?;
+    let cycle = |steps| Cycle { k, phase, steps, syncs, dropped: 0 };
+    // States of earlier versions have none of these, and had a constant k.
+    if [STEPS, NON_FINITE, FIRST_PERIOD].iter().all(|key| !state.integers.contains_key(*key)) {
+        return Ok((cycle(syncs.saturating_mul(k).saturating_add(phase)), 0, k));
+    }
+    let first_k = in_range(state, FIRST_PERIOD, 1, i64::MAX)?;
+    // Each sync has at least one step.
+    let least = to_i64(syncs).saturating_add(to_i64(phase));
+    let steps = in_range(state, STEPS, least, MOST_STEPS)?;
+    Ok((cycle(steps), in_range(state, NON_FINITE, 0, MOST_STEPS)?, first_k))
+}
+
+fn read_alpha(state: &State, key: &str) -> Result<f64> {
+    let alpha = state.number(key)?;
+    check_slow_step_size(alpha).map_err(|error| error.in_entry(key))?;
+    Ok(alpha)
+}
+
+/// α of the groups with their own.
+fn alphas_of_groups(state: &State, parameters: &[Parameter]) -> Result<Vec<(usize, f64)>> {
     let mut found = Vec::new();
-    for (key, alpha) in &state.numbers {
+    for key in state.numbers.keys() {
         let Some((ALPHA, group)) = key.split_once('/') else { continue };
         let exists = |group: &usize| parameters.iter().any(|p| p.group >= *group);
         let group = group.parse().ok().filter(exists);
         let group = group.ok_or_else(|| Error::StateUnexpected { key: key.clone() })?;
-        found.push((group, *alpha));
+        found.push((group, read_alpha(state, key)?));
     }
     Ok(found)
 }
 
-/// A parameter's slow weights or velocity out of a state, in its layout and on its device.
+/// A parameter's slow weights or velocity.
 fn read_slow(state: &State, part: &str, parameter: &Parameter) -> Result<Tensor> {
     let key = format!("{part}/{}", parameter.name);
     let Some(saved) = state.tensors.get(&key) else { return Err(Error::StateMissing { key }) };
-    let slow = parameter.slow_copy()?;
-    expect_like(&key, saved, &slow)?;
-    let copy = copy_like(&slow, saved)?;
-    expect_finite(&key, &copy, false)?;
+    read_like(&key, saved, &parameter.slow_copy()?)
+}
+
+/// A copy in the layout and on the device of `like`, checked.
+fn read_like(key: &str, saved: &Tensor, like: &Tensor) -> Result<Tensor> {
+    expect_like(key, saved, like)?;
+    let copy = copy_like(like, saved)?;
+    expect_finite(key, &copy, false)?;
     Ok(copy)
+}
+
+fn slow_moment_key(parameters: &[Parameter], (parameter, moment): MomentKey) -> String {
+    format!("{SLOW_MOMENT}/{moment}/{}", parameters[parameter].name)
 }
 
 fn is_in(key: &str, parts: &[&str]) -> bool {
     key.split_once('/').is_some_and(|(part, _)| parts.contains(&part))
 }
 
-/// Counts of steps; more than `i64` holds can't be taken.
+/// Saturates: no count reaches `i64::MAX`.
 fn to_i64(count: u64) -> i64 {
     i64::try_from(count).unwrap_or(i64::MAX)
 }

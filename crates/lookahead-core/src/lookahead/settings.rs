@@ -1,4 +1,4 @@
-//! k, α and the rest, read and set while running.
+//! k, α and the counts: reading them, and setting them during training.
 
 use lookahead_sys::sync::Path;
 
@@ -6,15 +6,15 @@ use super::Lookahead;
 use crate::range::{check_period, check_slow_step_size};
 use crate::{Error, InnerOptimizer, LookaheadConfig, Result, Schedule};
 
-/// The present values, and what may change while training.
+/// The present values, and what may change during training.
 impl<O: InnerOptimizer> Lookahead<O> {
     /// The synchronization period of the present cycle: inner steps between syncs.
     pub fn k(&self) -> u64 {
         self.cycle.k
     }
 
-    /// Sets the synchronization period, and ends its schedule. Inside a cycle it holds from the next one
-    /// on: see [`pending_k`](Self::pending_k).
+    /// Sets the synchronization period, and ends its schedule. Inside a cycle it takes effect with the next
+    /// cycle: see [`pending_k`](Self::pending_k).
     ///
     /// ```
     /// # use lookahead_core::Lookahead;
@@ -37,16 +37,16 @@ impl<O: InnerOptimizer> Lookahead<O> {
         self.set_k_schedule(Schedule::Constant)
     }
 
-    /// The synchronization period that was set inside the present cycle and holds from the next one on.
+    /// The synchronization period that was set inside the present cycle and takes effect with the next.
     pub fn pending_k(&self) -> Option<u64> {
         let set = self.settings.config.k;
         (self.settings.k_schedule == Schedule::Constant && set != self.cycle.k).then_some(set)
     }
 
-    /// Lets k change from its first value, counted from the first step; from the next cycle on.
+    /// Sets the schedule of k, counted from the first step; it takes effect with the next cycle.
     ///
     /// # Errors
-    /// [`Schedule`](Error::Schedule) where it would lead below 1.
+    /// [`Schedule`](Error::Schedule) if it leads below 1.
     pub fn set_k_schedule(&mut self, schedule: Schedule) -> Result<()> {
         schedule.check_period()?;
         self.settings.k_schedule = schedule;
@@ -56,25 +56,24 @@ impl<O: InnerOptimizer> Lookahead<O> {
         Ok(())
     }
 
-    /// The slow step size that a sync would take now, of groups without one of their own. With the
-    /// adaptive choice, what it would be without it: see [`alpha_used`](Self::alpha_used).
+    /// The slow step size that a sync would take now, for groups without their own. With adaptive α, the value
+    /// without it: see [`alpha_used`](Self::alpha_used).
     pub fn alpha(&self) -> f64 {
-        let schedule = self.settings.alpha_schedule;
-        schedule.at(self.settings.config.alpha, self.cycle.steps).clamp(f64::MIN_POSITIVE, 1.0)
+        self.settings.scheduled_alpha(self.settings.config.alpha, self.cycle.steps)
     }
 
-    /// The slow step size that a sync would take now, of one parameter group.
+    /// The slow step size that a sync would take now for one parameter group.
     pub fn alpha_of_group(&self, group: usize) -> f64 {
-        self.settings.alpha_at(group, self.cycle.steps)
+        self.settings.scheduled_alpha(self.settings.base_alpha(group), self.cycle.steps)
     }
 
-    /// The slow step size that the last sync took, of the first parameter group; `None` before it.
-    /// The adaptive choice is one for all groups.
+    /// The slow step size of the last sync, in the first parameter group; `None` before it. Adaptive α is the
+    /// same for all groups.
     pub fn alpha_used(&self) -> Option<f64> {
         self.alpha_used
     }
 
-    /// Sets the slow step size of the syncs to come, of all groups, and ends its schedule.
+    /// Sets the slow step size of all groups for later syncs, and ends its schedule.
     ///
     /// ```
     /// # use lookahead_core::{Lookahead, Schedule};
@@ -94,15 +93,12 @@ impl<O: InnerOptimizer> Lookahead<O> {
     /// ```
     ///
     /// # Errors
-    /// [`Setting`](Error::Setting) outside 0 < α ≤ 1,
-    /// [`AdaptiveWith`](Error::AdaptiveWith) where α is chosen adaptively.
+    /// [`Setting`](Error::Setting) outside 0 < α ≤ 1, [`AdaptiveWith`](Error::AdaptiveWith) with adaptive α.
     pub fn set_alpha(&mut self, alpha: f64) -> Result<()> {
         check_slow_step_size(alpha)?;
-        if self.settings.config.adaptive_low().is_some() {
-            return Err(Error::AdaptiveWith { what: "an α set by hand" });
-        }
+        self.refuse_adaptive("an α that is set during training")?;
         self.settings.config.alpha = alpha;
-        // They stay named, so that a state which lost one is noticed.
+        // Groups keep their entries, so that a state that lost one is detected.
         for (_, own) in &mut self.settings.alpha_of_groups {
             *own = alpha;
         }
@@ -110,46 +106,53 @@ impl<O: InnerOptimizer> Lookahead<O> {
         Ok(())
     }
 
-    /// Sets the slow step size of the syncs to come, of one parameter group. A schedule continues
-    /// from it as if it had begun there.
+    /// Sets the slow step size of one parameter group for later syncs. A schedule continues as if it had begun
+    /// with this value.
     ///
     /// # Errors
-    /// [`Setting`](Error::Setting) outside 0 < α ≤ 1, [`Group`](Error::Group) where there
-    /// is no such group, [`AdaptiveWith`](Error::AdaptiveWith) where α is chosen adaptively.
+    /// As [`set_alpha`](Self::set_alpha), and [`Group`](Error::Group) if there is no such group.
     pub fn set_alpha_of_group(&mut self, group: usize, alpha: f64) -> Result<()> {
         check_slow_step_size(alpha)?;
-        let count = self.inner.parameters().iter().map(|p| p.group + 1).max().unwrap_or(1);
+        let count = self.group_count();
         if group >= count {
             return Err(Error::Group { group, count });
         }
-        if self.settings.config.adaptive_low().is_some() {
-            return Err(Error::AdaptiveWith { what: "α per parameter group" });
-        }
-        self.settings.alpha_of_groups.retain(|(of, _)| *of != group);
-        self.settings.alpha_of_groups.push((group, alpha));
+        self.refuse_adaptive("α per parameter group")?;
+        self.settings.set_alpha_of_group(group, alpha);
         Ok(())
     }
 
-    /// Lets α change from its first value, counted from the first step; from the next sync on.
+    /// Sets the schedule of α, counted from the first step.
     ///
     /// # Errors
-    /// [`Schedule`](Error::Schedule) or [`Setting`](Error::Setting) where it would lead
-    /// outside 0 < α ≤ 1, [`AdaptiveWith`](Error::AdaptiveWith) where α is chosen adaptively.
+    /// [`Schedule`](Error::Schedule) or [`Setting`](Error::Setting) if it leads outside 0 < α ≤ 1,
+    /// [`AdaptiveWith`](Error::AdaptiveWith) with adaptive α.
     pub fn set_alpha_schedule(&mut self, schedule: Schedule) -> Result<()> {
         schedule.check_slow_step_size()?;
-        if self.settings.config.adaptive_low().is_some() && schedule != Schedule::Constant {
-            return Err(Error::AdaptiveWith { what: "an α schedule" });
+        if schedule != Schedule::Constant {
+            self.refuse_adaptive("an α schedule")?;
         }
         self.settings.alpha_schedule = schedule;
         Ok(())
     }
 
-    /// The settings as they are now, k and α as they are set for the first step of their schedules.
+    fn refuse_adaptive(&self, what: &'static str) -> Result<()> {
+        match self.settings.config.adaptive_low() {
+            Some(_) => Err(Error::AdaptiveWith { what }),
+            None => Ok(()),
+        }
+    }
+
+    pub(super) fn group_count(&self) -> usize {
+        crate::inner::group_count(self.inner.parameters())
+    }
+
+    /// The settings as they are now; k and α are those at the beginning of their schedules.
     pub fn config(&self) -> &LookaheadConfig {
         &self.settings.config
     }
 
-    /// Sets which operations do the sync. Only comparisons and tests have a reason to.
+    /// Sets which operations do the sync. Only comparisons and tests need this.
     pub fn set_sync_path(&mut self, path: Path) {
         self.settings.path = path;
     }
@@ -159,19 +162,7 @@ impl<O: InnerOptimizer> Lookahead<O> {
         self.cycle.phase
     }
 
-    /// Inner steps taken since the optimizer was built, which schedules go by.
-    ///
-    /// ```
-    /// # use lookahead_core::Lookahead;
-    /// # let vs = tch::nn::VarStore::new(tch::Device::Cpu);
-    /// # let _ = vs.root().ones("a", &[1]);
-    /// let mut opt = Lookahead::builder(tch::nn::Sgd::default()).k(3).build(&vs, 0.1)?;
-    /// for _ in 0..7 {
-    ///     opt.step()?;
-    /// }
-    /// assert_eq!((opt.steps(), opt.syncs(), opt.phase(), opt.k()), (7, 2, 1, 3));
-    /// # Ok::<(), lookahead_core::Error>(())
-    /// ```
+    /// Inner steps since the optimizer was built, by which schedules count.
     pub fn steps(&self) -> u64 {
         self.cycle.steps
     }
@@ -181,8 +172,7 @@ impl<O: InnerOptimizer> Lookahead<O> {
         self.cycle.syncs
     }
 
-    /// How often NaN or infinity was acted on: steps skipped, and roll-backs in
-    /// the place of a sync.
+    /// How often the policy for NaN and infinity has skipped a step or rolled back.
     pub fn non_finite(&self) -> u64 {
         self.non_finite
     }
@@ -192,8 +182,8 @@ impl<O: InnerOptimizer> Lookahead<O> {
         &self.inner
     }
 
-    /// The inner optimizer, to change its settings. Steps that it takes by itself are not counted,
-    /// and the next step through Lookahead refuses what they did.
+    /// The inner optimizer, to change its settings. Its own steps are not counted, and the next step through
+    /// Lookahead refuses their changes.
     pub fn inner_mut(&mut self) -> &mut O {
         &mut self.inner
     }

@@ -1,4 +1,4 @@
-//! Looking at the model at φ: the slow weights stand in for the fast ones for a while.
+//! Using the model at φ: the slow weights temporarily in the model instead of the fast ones.
 
 use tch::nn;
 
@@ -8,15 +8,13 @@ use crate::swapped_weights::SwappedWeights;
 use crate::{Error, InnerOptimizer, Result};
 
 impl<O: InnerOptimizer> Lookahead<O> {
-    /// Runs `f` with the slow weights in the model, and puts the fast ones back, also if `f`
-    /// panics. Nothing is copied where φ has the model's element type: the model's variables stand
-    /// on φ's memory meanwhile. Otherwise φ is cast once.
+    /// Runs `f` with the slow weights in the model, then restores the fast ones, even if `f` panics. If φ has the
+    /// model's element type, nothing is copied: the variables use φ's memory meanwhile. Otherwise φ is cast once.
     ///
-    /// Frozen variables stay as they are: their φ is θ. The borrow checker keeps `f` from stepping the
-    /// optimizer. Views of variables that were made
-    /// before, such as a `narrow` of a weight, still show θ. A view made inside shows φ's own
-    /// memory, and still does afterwards: take a `copy()` of what leaves `f`. Within one region of CUDA's
-    /// autocast the cast weights are cached, and those of θ would be used: let `f` open its own.
+    /// Frozen variables stay as they are: their φ is θ. The borrow checker keeps `f` from stepping the optimizer.
+    /// Views made before, for example a `narrow` of a weight, still show θ. A view made inside shows φ's memory,
+    /// even afterwards: `copy()` what leaves `f`. A region of CUDA's autocast caches cast weights, and would use
+    /// those of θ: let `f` open its own.
     ///
     /// ```
     /// use lookahead_core::Lookahead;
@@ -32,10 +30,10 @@ impl<O: InnerOptimizer> Lookahead<O> {
     /// ```
     ///
     /// # Errors
-    /// [`FastWeightsChanged`](crate::Error::FastWeightsChanged) if other code wrote to θ
-    /// before, [`SlowWeightsChanged`](crate::Error::SlowWeightsChanged) where `f` wrote to the
-    /// model's trainable variables, which are φ's own memory then,
-    /// [`ReplacedInEvaluation`](crate::Error::ReplacedInEvaluation) where it cast or replaced them.
+    /// [`FastWeightsChanged`](crate::Error::FastWeightsChanged) if other code wrote to θ before,
+    /// [`SlowWeightsChanged`](crate::Error::SlowWeightsChanged) if `f` wrote to the model's trainable variables,
+    /// which are φ's memory then, [`ReplacedInEvaluation`](crate::Error::ReplacedInEvaluation) if it cast or
+    /// replaced them.
     pub fn with_slow_weights<T>(&mut self, f: impl FnOnce() -> T) -> Result<T> {
         let guard = self.slow_weights()?;
         let value = f();
@@ -43,40 +41,35 @@ impl<O: InnerOptimizer> Lookahead<O> {
         Ok(value)
     }
 
-    /// As [`with_slow_weights`](Self::with_slow_weights), for as long as the guard lives.
+    /// [`with_slow_weights`](Self::with_slow_weights) as a guard.
     ///
     /// ```compile_fail
     /// # use lookahead_core::Lookahead;
     /// # let vs = tch::nn::VarStore::new(tch::Device::Cpu);
     /// # let mut opt = Lookahead::builder(tch::nn::Sgd::default()).build(&vs, 0.1).unwrap();
     /// let guard = opt.slow_weights().unwrap();
-    /// opt.step().unwrap(); // refused: the guard borrows the optimizer
+    /// opt.step().unwrap(); // does not compile: the guard borrows the optimizer
     /// drop(guard);
     /// ```
     ///
     /// # Errors
-    /// As [`with_slow_weights`](Self::with_slow_weights); what was written to φ meanwhile is
-    /// reported by the optimizer's next call.
+    /// As [`with_slow_weights`](Self::with_slow_weights). The optimizer's next call reports writes to φ.
     pub fn slow_weights(&mut self) -> Result<SlowWeights<'_, O>> {
         self.swap_in_slow_weights()?;
         Ok(SlowWeights { optimizer: self })
     }
-}
 
-impl<O: InnerOptimizer> Lookahead<O> {
-    /// Puts φ in θ's place, until [`restore_fast_weights`](Self::restore_fast_weights).
+    /// Puts φ into the model, until [`restore_fast_weights`](Self::restore_fast_weights).
     pub(super) fn swap_in_slow_weights(&mut self) -> Result<()> {
         self.check_invariants()?;
-        let places: Vec<usize> = self.trained().collect();
+        let indices: Vec<usize> = self.trained().collect();
         let parameters = self.inner.parameters();
-        let swapped = SwappedWeights::begin(parameters, places, &self.slow, self.slow_version)?;
+        let swapped = SwappedWeights::begin(parameters, indices, &self.slow, self.slow_version)?;
         self.swapped = Some(swapped);
         Ok(())
     }
 
-    /// Puts θ back if φ is in the model.
-    ///
-    /// Fails if a variable was written to or replaced meanwhile. θ is back then too.
+    /// Puts θ back if φ is in the model. Fails, after that, if a variable was written to or replaced meanwhile.
     pub(super) fn restore_fast_weights(&mut self) -> Result<()> {
         let Some(swapped) = self.swapped.take() else { return Ok(()) };
         let outcome = swapped.end(self.inner.parameters());
@@ -87,8 +80,7 @@ impl<O: InnerOptimizer> Lookahead<O> {
     }
 }
 
-/// While this lives, the model's variables hold the slow weights. Leaking it is harmless: the
-/// optimizer's next call puts the fast weights back.
+/// Keeps the slow weights in the model. Leaking it is harmless: the optimizer's next call restores the fast ones.
 #[derive(Debug)]
 #[must_use = "the fast weights return when this is dropped"]
 pub struct SlowWeights<'a, O: InnerOptimizer> {
@@ -96,8 +88,8 @@ pub struct SlowWeights<'a, O: InnerOptimizer> {
 }
 
 impl<O: InnerOptimizer> SlowWeights<'_, O> {
-    /// Computes the running mean and variance of every batch normalization of `vs` for φ, as
-    /// [`recalibrate`](crate::recalibrate) does. θ's own return with θ, when the guard ends.
+    /// Recomputes the running statistics of every batch normalization in `vs` for φ: see
+    /// [`recalibrate`](crate::recalibrate). θ's own return with θ, when the guard ends.
     ///
     /// ```
     /// # use lookahead_core::Lookahead;
@@ -130,10 +122,10 @@ impl<O: InnerOptimizer> SlowWeights<'_, O> {
         Ok(count)
     }
 
-    /// Puts the fast weights back, and fails if the slow ones were written to.
+    /// Restores the fast weights.
     ///
     /// # Errors
-    /// [`SlowWeightsChanged`](crate::Error::SlowWeightsChanged).
+    /// As [`with_slow_weights`](Lookahead::with_slow_weights).
     pub fn end(self) -> Result<()> {
         self.optimizer.restore_fast_weights()
     }
@@ -141,8 +133,7 @@ impl<O: InnerOptimizer> SlowWeights<'_, O> {
 
 impl<O: InnerOptimizer> Drop for SlowWeights<'_, O> {
     fn drop(&mut self) {
-        // After `end` there is nothing left to put back. Slow weights that were written to are
-        // reported by the next call.
+        // Does nothing after `end`. The optimizer's next call reports writes to φ.
         let _ = self.optimizer.restore_fast_weights();
     }
 }

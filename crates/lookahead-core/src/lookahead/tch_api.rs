@@ -9,44 +9,38 @@ use super::Lookahead;
 use crate::Error;
 use crate::{InnerOptimizer, Result, TchOptimizer};
 
-/// The verbs of [`nn::Optimizer`].
+/// The methods of [`nn::Optimizer`].
 impl<O: InnerOptimizer> Lookahead<O> {
-    /// Forgets the gradients of the fast weights.
-    ///
-    /// # Errors
-    /// What libtorch says.
+    /// Makes the gradients of the fast weights undefined.
     pub fn zero_grad(&mut self) -> Result<()> {
         self.restore_fast_weights()?;
         self.unclipped = false;
         self.inner.zero_grad()
     }
 
-    /// Computes the gradients of `loss` and takes a [`step`](Self::step) with them; returns whether
-    /// it synced. An example is in [`Lookahead`].
+    /// Computes the gradients of `loss` and takes a [`step`](Self::step); returns whether it synced.
     ///
     /// # Errors
-    /// As [`step`](Self::step), and what libtorch says of a loss that is not a scalar or has no graph.
+    /// As [`step`](Self::step), and libtorch's for a loss that is not a scalar or has no graph.
     pub fn backward_step(&mut self, loss: &Tensor) -> Result<bool> {
         self.backward(loss)?;
         self.step()
     }
 
-    /// As [`backward_step`](Self::backward_step), with each gradient's elements clipped to
-    /// `-max..=max` first.
+    /// [`backward_step`](Self::backward_step) with [`clip_grad_value`](Self::clip_grad_value).
     ///
     /// # Errors
-    /// As [`backward_step`](Self::backward_step).
+    /// As these two.
     pub fn backward_step_clip(&mut self, loss: &Tensor, max: f64) -> Result<bool> {
         self.backward(loss)?;
         self.clip_grad_value(max)?;
         self.step()
     }
 
-    /// As [`backward_step`](Self::backward_step), with the gradients' norm clipped to `max` first, as by
-    /// [`clip_grad_norm`](Self::clip_grad_norm).
+    /// [`backward_step`](Self::backward_step) with [`clip_grad_norm`](Self::clip_grad_norm).
     ///
     /// # Errors
-    /// As [`backward_step`](Self::backward_step).
+    /// As these two.
     pub fn backward_step_clip_norm(&mut self, loss: &Tensor, max: f64) -> Result<bool> {
         self.backward(loss)?;
         self.clip_grad_norm(max)?;
@@ -73,7 +67,7 @@ impl<O: InnerOptimizer> Lookahead<O> {
     /// ```
     ///
     /// # Errors
-    /// [`Setting`](Error::Setting) for a negative or non-finite one.
+    /// [`Setting`](Error::Setting) if it is negative, NaN or infinite.
     pub fn set_lr(&mut self, learning_rate: f64) -> Result<()> {
         self.inner.set_learning_rate(learning_rate)
     }
@@ -93,7 +87,7 @@ impl<O: InnerOptimizer> Lookahead<O> {
 }
 
 impl Lookahead<TchOptimizer> {
-    /// Sets the momentum of all parameter groups: β₁ for Adam and AdamW.
+    /// Sets the momentum of all parameter groups; for Adam and AdamW β₁.
     ///
     /// # Errors
     /// [`Setting`](Error::Setting) outside 0 ≤ momentum < 1.
@@ -104,7 +98,7 @@ impl Lookahead<TchOptimizer> {
     /// Sets the weight decay of all parameter groups.
     ///
     /// # Errors
-    /// [`Setting`](Error::Setting) for a negative or non-finite one.
+    /// [`Setting`](Error::Setting) if it is negative, NaN or infinite.
     pub fn set_weight_decay(&mut self, weight_decay: f64) -> Result<()> {
         self.inner.set_weight_decay(weight_decay)
     }

@@ -1,7 +1,6 @@
-//! The same training in several processes, each on data of its own: their θ are averaged before a
-//! sync, and nowhere else.
+//! Training in several processes, each on its own data: their θ are averaged before each sync.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use lookahead_sys::distributed::{self, Buckets, Differences, Reduce, bits};
 use tch::{Device, Kind, Tensor};
@@ -11,68 +10,18 @@ use super::non_finite::first_non_finite;
 use crate::settings::Workers;
 use crate::{Error, InnerOptimizer, NonFinite, Result, TransferDtype};
 
-/// Shares of φ, of which one is compared at a sync: a sixteenth of the bytes, and all of φ in as many
-/// syncs.
+/// One of these shares of φ is compared at each sync: a sixteenth of the bytes, and all of φ in sixteen syncs.
 const SHARES: u64 = 16;
 
 impl<O: InnerOptimizer> Lookahead<O> {
-    /// How long the last sync's averaging over the workers took, the wait for the slowest of them
-    /// counted in; zero for one alone.
-    pub fn averaging_took(&self) -> Duration {
-        self.averaging.took
+    /// Seconds that the last sync spent averaging over the workers, including the wait for the slowest; 0 for
+    /// a single process.
+    pub fn last_all_reduce_seconds(&self) -> f64 {
+        self.averaging.seconds
     }
 
-    /// The processes that train together, where there are others.
-    fn others(&self) -> Option<&Workers> {
-        self.settings.workers.as_ref().filter(|workers| !workers.group.is_alone())
-    }
-
-    /// Whether θ is averaged over several processes.
-    pub(super) fn has_others(&self) -> bool {
-        self.others().is_some()
-    }
-
-    /// All processes start from rank 0's θ.
-    pub(super) fn start_together(&mut self) -> Result<()> {
-        let Some(Workers { group, .. }) = self.others().cloned() else { return Ok(()) };
-        let tensors: Vec<&Tensor> = self.inner.parameters().iter().map(|p| &p.tensor).collect();
-        if let Some(parameter) = self.inner.parameters().iter().find(|p| !p.tensor.defined()) {
-            return Err(Error::Undefined { name: parameter.name.clone() });
-        }
-        if let Some(parameter) = self.inner.parameters().iter().find(|p| p.is_complex()) {
-            let what = "several processes can average only real ones".to_owned();
-            return Err(Error::ComplexVariable { name: parameter.name.clone(), what });
-        }
-        group.agree_on_gpus(tensors.first().map_or(Device::Cpu, |tensor| tensor.device()))?;
-        Buckets::default().broadcast(&group, &tensors, 0)?;
-        Ok(())
-    }
-
-    /// Whether all processes say so: they all get the same answer.
-    pub(super) fn all_agree(&self, so: bool) -> Result<bool> {
-        let Some(Workers { group, .. }) = self.others() else { return Ok(so) };
-        let against = Tensor::from_slice(&[f32::from(u8::from(!so))]);
-        group.all_reduce(&against, Reduce::Largest)?;
-        Ok(f32::try_from(against).map_err(Error::from)? == 0.0)
-    }
-
-    /// The smallest of all processes' numbers, as far as they have any: they all get the same answer.
-    pub(super) fn first_of_all(&self, own: Option<usize>) -> Result<Option<usize>> {
-        let Some(Workers { group, .. }) = self.others() else { return Ok(own) };
-        let all = group.all_gather(&[own.map_or(f64::INFINITY, |number| number as f64)])?;
-        let first = all.iter().map(|values| values[0]).fold(f64::INFINITY, f64::min);
-        Ok(first.is_finite().then_some(first as usize))
-    }
-
-    /// The mean of all processes' α, chosen by each from gradients of its own.
-    pub(super) fn common_alpha(&self, own: f64) -> Result<f64> {
-        let Some(Workers { group, .. }) = self.others() else { return Ok(own) };
-        let all = group.all_gather(&[own])?;
-        Ok(all.iter().map(|values| values[0]).sum::<f64>() / group.size() as f64)
-    }
-
-    /// How far this process's θ was from the mean over the workers in the last sync, ‖θ − mean‖₂ over
-    /// all trainable variables together; `None` before the first, and for one alone.
+    /// How far this process's θ was from the mean over the workers at the last sync: ‖θ − mean‖₂ over all
+    /// trained variables together. `None` before the first sync and for a single process.
     pub fn distance_from_mean(&self) -> Option<f64> {
         self.averaging.distance
     }
@@ -83,8 +32,60 @@ impl<O: InnerOptimizer> Lookahead<O> {
         }
     }
 
-    /// Makes sure that all processes stand at the same sync with the same φ, and averages their θ.
-    /// Nothing is changed yet.
+    /// The workers, if there are several.
+    fn others(&self) -> Option<&Workers> {
+        self.settings.workers.as_ref().filter(|workers| !workers.group.is_single())
+    }
+
+    /// Whether θ is averaged over several processes.
+    pub(super) fn has_others(&self) -> bool {
+        self.others().is_some()
+    }
+
+    /// θ ← θ of rank 0.
+    pub(super) fn broadcast_fast_weights(&mut self) -> Result<()> {
+        let Some(Workers { group, .. }) = self.others().cloned() else { return Ok(()) };
+        for parameter in self.inner.parameters() {
+            let name = || parameter.name.clone();
+            if !parameter.tensor.defined() {
+                return Err(Error::Undefined { name: name() });
+            }
+            if parameter.is_complex() {
+                let what = "several processes can only average real ones".to_owned();
+                return Err(Error::ComplexVariable { name: name(), what });
+            }
+        }
+        let tensors: Vec<&Tensor> = self.inner.parameters().iter().map(|p| &p.tensor).collect();
+        group.agree_on_gpus(tensors.first().map_or(Device::Cpu, |tensor| tensor.device()))?;
+        Buckets::default().broadcast(&group, &tensors, 0)?;
+        Ok(())
+    }
+
+    /// Whether `condition` holds on all processes.
+    pub(super) fn all_agree(&self, condition: bool) -> Result<bool> {
+        let Some(Workers { group, .. }) = self.others() else { return Ok(condition) };
+        let against = Tensor::from_slice(&[f32::from(u8::from(!condition))]);
+        group.all_reduce(&against, Reduce::Max)?;
+        Ok(f32::try_from(against)? == 0.0)
+    }
+
+    /// The smallest of all processes' numbers, if any has one.
+    pub(super) fn first_of_all(&self, own: Option<usize>) -> Result<Option<usize>> {
+        let Some(Workers { group, .. }) = self.others() else { return Ok(own) };
+        let all = group.all_gather(&[own.map_or(f64::INFINITY, |number| number as f64)])?;
+        let first = all.iter().map(|values| values[0]).fold(f64::INFINITY, f64::min);
+        Ok(first.is_finite().then_some(first as usize))
+    }
+
+    /// The mean of the α that all processes chose, each from its own gradients.
+    pub(super) fn common_alpha(&self, own: f64) -> Result<f64> {
+        let Some(Workers { group, .. }) = self.others() else { return Ok(own) };
+        let all = group.all_gather(&[own])?;
+        Ok(all.iter().map(|values| values[0]).sum::<f64>() / group.size() as f64)
+    }
+
+    /// Averages θ over the processes, after checking that they are at the same sync with the same φ. Changes
+    /// neither θ nor φ.
     pub(super) fn average(&mut self) -> Result<()> {
         let Some(Workers { group, dtype }) = self.others().cloned() else { return Ok(()) };
         let started = Instant::now();
@@ -92,29 +93,25 @@ impl<O: InnerOptimizer> Lookahead<O> {
         let fast: Vec<&Tensor> = self.trained().map(|i| &parameters[i].tensor).collect();
         let slow: Vec<&Tensor> = self.trained().map(|i| &self.slow[i]).collect();
         let differences = (dtype == TransferDtype::BFloat16)
-            .then_some(Differences { from: &slow, wire: Kind::BFloat16 });
-        // Frozen variables may be each process's own, as a teacher that follows its θ is.
+            .then_some(Differences { from: &slow, kind: Kind::BFloat16 });
+        // Frozen variables may differ between processes, for example a teacher that follows θ.
         let velocity: Vec<&Tensor> = self.trained().filter_map(|i| self.velocity.get(i)).collect();
         let own = || -> Result<Vec<f64>, distributed::Error> {
             let all = slow.iter().chain(&velocity).copied();
-            let print = bits(all, self.cycle.syncs % SHARES, SHARES)?;
+            let hash = bits(all, self.cycle.syncs % SHARES, SHARES)?;
             // In halves, which are exact as floating-point numbers.
-            let halves = [print >> 32, print & u64::from(u32::MAX)].map(|half| half as f64);
-            Ok(vec![
-                self.cycle.steps as f64,
-                self.cycle.syncs as f64,
-                self.cycle.k as f64,
-                halves[0],
-                halves[1],
-            ])
+            let [high, low] = [hash >> 32, hash & u64::from(u32::MAX)].map(|half| half as f64);
+            let [steps, syncs, k] =
+                [self.cycle.steps, self.cycle.syncs, self.cycle.k].map(|count| count as f64);
+            Ok(vec![steps, syncs, k, high, low])
         };
         let all = self.averaging.buckets.mean_and_gather(&group, &fast, differences, own)?;
-        self.averaging.took = started.elapsed();
+        self.averaging.seconds = started.elapsed().as_secs_f64();
         self.refuse_divergence(&all)
     }
 
-    /// What a sync goes by in the place of each trained variable's θ, in their order; nothing for one
-    /// process alone. Whether it is the mean of θ itself or of θ − φ is the other value.
+    /// The means that replace θ in a sync, of all trained variables in order, empty for a single process; and
+    /// whether they are means of θ − φ instead of θ.
     pub(super) fn means(&self) -> (&[Tensor], bool) {
         match self.others() {
             Some(workers) => {
@@ -124,8 +121,8 @@ impl<O: InnerOptimizer> Lookahead<O> {
         }
     }
 
-    /// The first variable whose mean over the processes holds NaN or infinity. All of them
-    /// find the same, since they have the same means.
+    /// The first variable whose mean holds NaN or infinity. All processes find the same one, because they have
+    /// the same means.
     pub(super) fn find_non_finite_mean(&self) -> Result<Option<String>> {
         if self.settings.config.non_finite == NonFinite::Unchecked
             || self.averaging.buckets.known_finite()
@@ -137,8 +134,7 @@ impl<O: InnerOptimizer> Lookahead<O> {
         Ok(found.map(|i| self.inner.parameters()[i].name.clone()))
     }
 
-    /// An error if another process is at another step, or has another φ: a sixteenth of it is compared,
-    /// another one each time.
+    /// An error if another process is at another step or has another φ.
     fn refuse_divergence(&self, all: &[Vec<f64>]) -> Result<()> {
         let names = ["inner steps taken", "syncs made", "period k"];
         let Some(rank) = all.iter().position(|values| *values != all[0]) else { return Ok(()) };

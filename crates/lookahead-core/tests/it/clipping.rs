@@ -1,4 +1,4 @@
-//! Clipping by the norm of all gradients: of every magnitude, and when there is no norm to clip by.
+//! Clipping by the norm of all gradients: at every magnitude, and without a norm to clip by.
 
 use lookahead_core::{Error, Lookahead, NonFinite, fused};
 use tch::{Device, Kind, Tensor, nn};
@@ -11,13 +11,13 @@ fn built(size: i64, policy: NonFinite) -> (nn::VarStore, Tensor, Lookahead) {
     (vs, w, opt)
 }
 
-/// Every gradient is finite, and the sum of their squares is not, in single precision.
+/// Every gradient is finite, but the sum of their squares overflows single precision.
 #[test]
-fn a_norm_beyond_single_precision_is_clipped_to() {
+fn a_norm_that_overflows_single_precision_is_clipped() {
     for (size, slope) in [(100, 1e19), (1_000_000, 1e18), (3, 3e38)] {
         let (_vs, w, mut opt) = built(size, NonFinite::Error);
         opt.backward_step_clip_norm(&(&w * slope).sum(Kind::Float), 1.0).unwrap();
-        // The step goes 0.1 along the gradient, which all elements share.
+        // The step has length 0.1 along the gradient, which is equal in all elements.
         let moved = 0.1 / (size as f64).sqrt();
         let found = -w.double_value(&[size - 1]);
         assert!((found / moved - 1.0).abs() < 1e-5, "{size} of {slope}: {found}, not {moved}");
@@ -31,9 +31,9 @@ fn a_norm_beyond_single_precision_is_clipped_to() {
     }
 }
 
-/// θ far from φ, at both ends of single precision.
+/// At both ends of single precision.
 #[test]
-fn a_distance_beyond_single_precision_is_measured() {
+fn a_distance_that_overflows_single_precision_is_measured() {
     let vs = nn::VarStore::new(Device::Cpu);
     let w = vs.root().var("w", &[1_000_000], nn::Init::Const(-2e38));
     let mut opt = Lookahead::builder(fused::Sgd::default()).build(&vs, 1.0).unwrap();
@@ -41,52 +41,53 @@ fn a_distance_beyond_single_precision_is_measured() {
         opt.backward_step(&(&w * -2e38).sum(Kind::Float)).unwrap();
     }
     // Each element has gone from -2e38 to 2e38.
-    assert!((opt.distance().unwrap() / 4e41 - 1.0).abs() < 1e-6, "more than f32 can hold");
-    // As far as nothing at all, in squares.
+    assert!((opt.distance().unwrap() / 4e41 - 1.0).abs() < 1e-6, "more than f32 holds");
+    // The squares underflow.
     let (_vs, w, mut opt) = built(4, NonFinite::Error);
     opt.backward_step(&(&w * 1e-24).sum(Kind::Float)).unwrap();
     assert!((opt.distance().unwrap() / 2e-25 - 1.0).abs() < 1e-6);
     assert!((opt.gradient_norm().unwrap().unwrap() / 2e-24 - 1.0).abs() < 1e-6);
 }
 
-fn spoilt(w: &Tensor, value: f32) -> Tensor {
+fn with_bad_gradient(w: &Tensor, value: f32) -> Tensor {
     (w * Tensor::from_slice(&[value, 1e30])).sum(Kind::Float)
 }
 
-/// Neither NaN nor infinity lets a step through unclipped, and what happens is the policy's.
+/// After NaN or infinity the policy applies.
 #[test]
-fn gradients_without_a_norm_are_not_stepped_by() {
+fn no_step_uses_gradients_without_a_norm() {
     for value in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
         for policy in [NonFinite::Error, NonFinite::Unchecked] {
             let (_vs, w, mut opt) = built(2, policy);
             opt.backward_step_clip_norm(&w.sum(Kind::Float), 1.0).unwrap();
             let before = w.detach().copy();
-            let refused = opt.backward_step_clip_norm(&spoilt(&w, value), 1.0).unwrap_err();
+            let refused =
+                opt.backward_step_clip_norm(&with_bad_gradient(&w, value), 1.0).unwrap_err();
             assert!(matches!(&refused, Error::NonFiniteGradient { name, .. } if name == "w"));
-            assert!(opt.step().is_err(), "and it stays an error");
+            assert!(opt.step().is_err(), "still an error");
             assert_eq!((w.detach(), opt.phase(), opt.steps()), (before, 1, 1), "{policy:?}");
             opt.backward_step_clip_norm(&w.sum(Kind::Float), 1.0).unwrap();
             assert_eq!(opt.phase(), 2, "another batch");
         }
 
         let (_vs, w, mut opt) = built(2, NonFinite::SkipStep);
-        opt.backward_step_clip_norm(&spoilt(&w, value), 1.0).unwrap();
+        opt.backward_step_clip_norm(&with_bad_gradient(&w, value), 1.0).unwrap();
         assert_eq!((w.double_value(&[1]), opt.steps(), opt.non_finite()), (0.0, 0, 1));
 
         let (_vs, w, mut opt) = built(2, NonFinite::RollBack);
         opt.backward_step_clip_norm(&w.sum(Kind::Float), 1.0).unwrap();
-        assert!(!opt.backward_step_clip_norm(&spoilt(&w, value), 1.0).unwrap());
+        assert!(!opt.backward_step_clip_norm(&with_bad_gradient(&w, value), 1.0).unwrap());
         assert_eq!((w.double_value(&[0]), opt.phase(), opt.non_finite()), (0.0, 0, 1), "θ is φ");
         opt.backward_step_clip_norm(&w.sum(Kind::Float), 1.0).unwrap();
         assert_eq!(opt.phase(), 1);
     }
 }
 
-/// What makes them finite again, by whatever way, ends the refusal.
+/// In whatever way they became finite.
 #[test]
-fn gradients_that_were_made_finite_are_stepped_by() {
+fn a_step_uses_gradients_that_became_finite() {
     let (_vs, w, mut opt) = built(2, NonFinite::Error);
-    spoilt(&w, f32::INFINITY).backward();
+    with_bad_gradient(&w, f32::INFINITY).backward();
     assert_eq!(opt.clip_grad_norm(1.0).unwrap(), f64::INFINITY);
     opt.clip_grad_value(2.0).unwrap();
     opt.step().unwrap();
@@ -94,7 +95,7 @@ fn gradients_that_were_made_finite_are_stepped_by() {
 }
 
 #[test]
-fn the_gradient_of_a_frozen_variable_is_no_part_of_the_norm() {
+fn a_frozen_variables_gradient_does_not_count_in_the_norm() {
     let vs = nn::VarStore::new(Device::Cpu);
     let (a, b) = (vs.root().zeros("a", &[1]), vs.root().zeros("b", &[1]));
     let mut opt = Lookahead::builder(fused::Sgd::default()).build(&vs, 0.1).unwrap();
@@ -105,7 +106,6 @@ fn the_gradient_of_a_frozen_variable_is_no_part_of_the_norm() {
     assert!((a.double_value(&[0]) + 0.1).abs() < 1e-6);
 }
 
-/// A level of a nested Lookahead is clipped through the outer one.
 #[test]
 fn the_norm_is_clipped_through_a_nested_lookahead() {
     let vs = nn::VarStore::new(Device::Cpu);

@@ -1,4 +1,4 @@
-//! Complex variables: stepped as PyTorch does, or refused by name when the optimizer is built.
+//! Complex variables: stepped as in PyTorch, or refused by name when the optimizer is built.
 
 use lookahead_core::{Error, InnerOptimizer, Lookahead, TchOptimizer, fused};
 use tch::nn::{self, OptimizerConfig};
@@ -16,7 +16,7 @@ fn store() -> (nn::VarStore, Tensor) {
     (vs, w)
 }
 
-/// What PyTorch 2.13 computes with k 2 and α 0.5:
+/// PyTorch 2.13 computes, with k 2 and α 0.5:
 ///
 /// ```python
 /// w = torch.tensor([1+2j, -0.5+0.25j], dtype=torch.complex64, requires_grad=True)
@@ -56,7 +56,7 @@ fn sgd_steps_as_pytorch_does() {
         }
         let apart = (w.detach() - complex(expected)).abs().max().double_value(&[]);
         assert!(apart < 2e-6, "{config:?}: {apart}");
-        // The rest of the library, by both parts.
+        // The rest of the library uses both parts.
         let norm = opt.gradient_norm().unwrap().unwrap();
         let parts = w.grad().view_as_real().norm().double_value(&[]);
         assert!((norm / parts - 1.0).abs() < 1e-6, "{norm}, not {parts}");
@@ -94,7 +94,7 @@ fn other_optimizers_refuse_by_name_when_they_are_built() {
     assert!(message.contains("`w` is complex"), "{message}");
 }
 
-/// Also later on, and then for good.
+/// At every later step too.
 #[test]
 fn a_variable_that_joins_or_becomes_complex_is_refused() {
     let vs = nn::VarStore::new(Device::Cpu);

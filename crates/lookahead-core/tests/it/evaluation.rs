@@ -1,18 +1,17 @@
-//! Evaluating at φ changes nothing and can't go wrong unnoticed.
+//! Evaluating at φ changes nothing, and misuse is detected.
 
-use crate::common::{Inner, Net, assert_same_bits, bits, devices};
+use crate::common::{Inner, Net, assert_same_bits, bits, devices, ones, write};
 use lookahead_core::{Error, Lookahead};
 use tch::{Device, Kind, nn};
 
 fn one_weight() -> (nn::VarStore, tch::Tensor, Lookahead) {
-    let vs = nn::VarStore::new(Device::Cpu);
-    let w = vs.root().ones("w", &[1]);
+    let (vs, w) = ones(1);
     let opt = Lookahead::builder(nn::Sgd::default()).k(5).alpha(0.5).build(&vs, 0.25).unwrap();
     (vs, w, opt)
 }
 
 #[test]
-fn phi_stands_in_and_theta_returns() {
+fn phi_is_in_the_model_and_theta_returns() {
     for device in devices() {
         let net = Net::new(2, device);
         let mut opt = net.lookahead(Inner::Adam, 5, 0.5);
@@ -23,13 +22,13 @@ fn phi_stands_in_and_theta_returns() {
         let fast = net.weights();
         assert!(bits(&fast[0].1) != bits(&start[0].1));
         let seen = opt.with_slow_weights(|| net.weights()).unwrap();
-        assert_same_bits(&seen, &start, "φ is still the start before the first sync");
+        assert_same_bits(&seen, &start, "φ is the start before the first sync");
         assert_same_bits(&net.weights(), &fast, "θ is back");
     }
 }
 
 #[test]
-fn looking_changes_no_bit_of_the_training() {
+fn evaluating_changes_no_bit_of_the_training() {
     let run = |look: bool| {
         let net = Net::new(2, Device::Cpu);
         let mut opt = net.lookahead(Inner::Adam, 3, 0.5);
@@ -66,7 +65,7 @@ fn gradients_stay_with_the_variable() {
 }
 
 #[test]
-fn a_panic_puts_theta_back() {
+fn a_panic_restores_theta() {
     let (_vs, w, mut opt) = one_weight();
     opt.backward_step(&w.sum(Kind::Float)).unwrap();
     let panicked = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
@@ -83,19 +82,18 @@ fn a_leaked_guard_is_undone_at_the_next_call() {
     let (_vs, w, mut opt) = one_weight();
     opt.backward_step(&w.sum(Kind::Float)).unwrap();
     std::mem::forget(opt.slow_weights().unwrap());
-    assert_eq!(w.double_value(&[0]), 1.0, "leaked: φ still stands in");
+    assert_eq!(w.double_value(&[0]), 1.0, "leaked: φ is still in the model");
     opt.zero_grad().unwrap();
     opt.step().unwrap();
-    assert_eq!(w.double_value(&[0]), 0.75, "back, and no gradient moved it");
+    assert_eq!(w.double_value(&[0]), 0.75, "θ again, without a gradient");
 }
 
 #[test]
-fn a_write_to_phi_is_told() {
+fn a_write_to_phi_is_reported() {
     let (_vs, w, mut opt) = one_weight();
-    let write = || tch::no_grad(|| w.shallow_clone().fill_(9.0));
-    let told = opt.with_slow_weights(|| drop(write())).unwrap_err();
-    assert!(matches!(&told, Error::SlowWeightsChanged { name } if name == "w"), "{told}");
-    assert!(opt.step().is_err(), "and stays told");
+    let error = opt.with_slow_weights(|| write(&w, 9.0)).unwrap_err();
+    assert!(matches!(&error, Error::SlowWeightsChanged { name } if name == "w"), "{error}");
+    assert!(opt.step().is_err(), "still");
     opt.reset_slow_weights().unwrap();
     opt.step().unwrap();
     assert_eq!(w.double_value(&[0]), 1.0, "θ was never touched");
@@ -116,8 +114,7 @@ fn a_graph_of_one_set_of_weights_is_refused_on_the_other() {
 
 #[test]
 fn half_precision_is_cast_for_the_evaluation() {
-    let vs = nn::VarStore::new(Device::Cpu);
-    let w = vs.root().ones("w", &[1]);
+    let (vs, w) = ones(1);
     w.shallow_clone().set_data(&w.to_kind(Kind::BFloat16));
     let mut opt = Lookahead::builder(nn::Sgd::default()).build(&vs, 0.25).unwrap();
     opt.backward_step(&w.sum(Kind::BFloat16)).unwrap();
@@ -137,7 +134,7 @@ fn a_graph_of_an_earlier_phi_is_refused_at_a_later_one() {
 }
 
 #[test]
-fn a_leaked_guard_can_not_bring_a_gradient_of_phi_to_theta() {
+fn a_leaked_guard_cannot_apply_a_gradient_of_phi_to_theta() {
     let (_vs, w, mut opt) = one_weight();
     opt.backward_step(&w.sum(Kind::Float)).unwrap();
     std::mem::forget(opt.slow_weights().unwrap());
@@ -147,11 +144,11 @@ fn a_leaked_guard_can_not_bring_a_gradient_of_phi_to_theta() {
 }
 
 #[test]
-fn replacing_a_variable_inside_is_told_and_leaves_phi_whole() {
+fn replacing_a_variable_inside_is_reported_and_leaves_phi_intact() {
     let (mut vs, w, mut opt) = one_weight();
     opt.backward_step(&w.sum(Kind::Float)).unwrap();
-    let told = opt.with_slow_weights(|| vs.double()).unwrap_err();
-    assert!(matches!(&told, Error::ReplacedInEvaluation { name } if name == "w"), "{told}");
+    let error = opt.with_slow_weights(|| vs.double()).unwrap_err();
+    assert!(matches!(&error, Error::ReplacedInEvaluation { name } if name == "w"), "{error}");
     assert_eq!((w.kind(), w.double_value(&[0])), (Kind::Float, 0.75));
     assert_eq!(opt.with_slow_weights(|| w.double_value(&[0])).unwrap(), 1.0);
 }

@@ -1,4 +1,4 @@
-//! The `build.rs` on the library's front page, built and run as cargo would.
+//! The `build.rs` in the library's documentation, built and run as by cargo.
 
 use std::process::Command;
 
@@ -25,12 +25,12 @@ fn the_documented_build_script_passes_arguments_on_or_says_what_to_add() {
         assert!(output.status.success(), "cargo::error fails the build, with its sentence");
         String::from_utf8(output.stdout).unwrap()
     };
-    let said = run(Some("-Wl,-rpath,/some where\u{1f}-ltorch"));
+    let output = run(Some("-Wl,-rpath,/some where\u{1f}-ltorch"));
     let passed: Vec<&str> =
-        said.lines().filter_map(|line| line.strip_prefix("cargo:rustc-link-arg=")).collect();
+        output.lines().filter_map(|line| line.strip_prefix("cargo:rustc-link-arg=")).collect();
     assert_eq!(passed, ["-Wl,-rpath,/some where", "-ltorch"]);
-    let said = run(None);
-    let error = said.lines().find_map(|line| line.strip_prefix("cargo::error=")).unwrap();
+    let output = run(None);
+    let error = output.lines().find_map(|line| line.strip_prefix("cargo::error=")).unwrap();
     assert!(error.ends_with("add lookahead-core to its [dependencies]."), "{error}");
-    assert!(!said.contains("link-arg="));
+    assert!(!output.contains("link-arg="));
 }

@@ -1,7 +1,8 @@
 //! The library's tests, in one program, so that libtorch is linked once.
 //!
-//! nextest runs each test in a process of its own; plain `cargo test` runs them one after another.
+//! nextest runs each test in its own process; plain `cargo test` runs them one after another.
 
+#[macro_use]
 mod common;
 #[path = "../../examples/ranger/main.rs"]
 #[allow(dead_code, unused_imports)]

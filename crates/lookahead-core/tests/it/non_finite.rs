@@ -1,21 +1,22 @@
 //! NaN and infinity in θ never reach φ.
 
-use crate::common::{INNERS, Inner, Net, assert_same_bits};
+use crate::common::{
+    AnyConfig, INNERS, Inner, LEARNING_RATE, Net, assert_same_bits, descend, ones, train,
+};
 use lookahead_core::{
     Error, InnerOptimizer, Lookahead, MomentumPolicy, NonFinite, SyncPath, fused,
 };
 use tch::{Device, Kind, Tensor, nn};
 
 fn built(policy: NonFinite) -> (nn::VarStore, Tensor, Lookahead) {
-    let vs = nn::VarStore::new(Device::Cpu);
-    let w = vs.root().ones("w", &[2]);
+    let (vs, w) = ones(2);
     let _ = vs.root().ones("other", &[3]);
     let sgd = fused::sgd(0.9, 0.0, 0.0, false);
     let opt = Lookahead::builder(sgd).k(2).alpha(0.5).non_finite(policy).build(&vs, 0.1).unwrap();
     (vs, w, opt)
 }
 
-fn spoilt(w: &Tensor) -> Tensor {
+fn with_nan(w: &Tensor) -> Tensor {
     (w * Tensor::from_slice(&[f32::NAN, 1.0])).sum(Kind::Float)
 }
 
@@ -25,13 +26,13 @@ fn by_default_the_sync_is_an_error_that_changes_nothing() {
         let (_vs, w, mut opt) = built(NonFinite::Error);
         opt.set_sync_path(path);
         opt.backward_step(&w.sum(Kind::Float)).unwrap();
-        let refused = opt.backward_step(&spoilt(&w)).unwrap_err();
+        let refused = opt.backward_step(&with_nan(&w)).unwrap_err();
         assert!(matches!(&refused, Error::NonFinite { name } if name == "w"), "{refused}");
         assert!(refused.to_string().contains("roll_back()"), "{refused}");
         assert!(opt.sync_is_due(), "still");
-        assert!(opt.sync_if_due().is_err(), "and it stays an error");
+        assert!(opt.sync_if_due().is_err(), "still an error");
         let phi = opt.with_slow_weights(|| w.copy()).unwrap();
-        assert_eq!(phi, Tensor::ones([2], (Kind::Float, Device::Cpu)), "φ is whole");
+        assert_eq!(phi, Tensor::ones([2], (Kind::Float, Device::Cpu)), "φ is intact");
 
         opt.roll_back().unwrap();
         assert_eq!((opt.phase(), w.double_value(&[0])), (0, 1.0));
@@ -40,7 +41,7 @@ fn by_default_the_sync_is_an_error_that_changes_nothing() {
     }
 }
 
-/// NaN somewhere else in φ's reach: every dtype, every place, infinity too.
+/// In every element type, infinity too.
 #[test]
 fn one_bad_value_among_many_is_found() {
     for kind in [Kind::Float, Kind::Double, Kind::BFloat16, Kind::Half] {
@@ -61,9 +62,9 @@ fn one_bad_value_among_many_is_found() {
 fn skip_step_leaves_theta_and_the_moments_and_does_not_count() {
     for inner in INNERS {
         let net = Net::new(2, Device::Cpu);
-        let config = crate::common::AnyConfig(inner);
+        let config = AnyConfig(inner);
         let builder = Lookahead::builder(config).k(3).non_finite(NonFinite::SkipStep);
-        let mut opt = builder.build(&net.vs, crate::common::LEARNING_RATE).unwrap();
+        let mut opt = builder.build(&net.vs, LEARNING_RATE).unwrap();
         opt.backward_step(&net.loss(0, false)).unwrap();
         let (weights, state) = (net.weights(), format!("{:?}", opt.state().unwrap().integers));
         assert!(!opt.backward_step(&(net.loss(1, false) * f64::INFINITY)).unwrap());
@@ -78,9 +79,9 @@ fn skip_step_leaves_theta_and_the_moments_and_does_not_count() {
     }
 }
 
-/// A skipped step leaves no trace: the training is the one without that batch.
+/// The training equals one without that batch.
 #[test]
-fn a_skipped_batch_might_not_have_been() {
+fn a_skipped_batch_leaves_no_trace() {
     let run = |bad: bool| {
         let net = Net::new(2, Device::Cpu);
         let builder = Lookahead::builder(fused::Adam::default()).k(2);
@@ -97,29 +98,25 @@ fn a_skipped_batch_might_not_have_been() {
 }
 
 #[test]
-fn roll_back_takes_the_place_of_the_sync_and_is_counted() {
+fn roll_back_replaces_the_sync_and_is_counted() {
     let (_vs, w, mut opt) = built(NonFinite::RollBack);
-    for _ in 0..2 {
-        opt.backward_step(&w.sum(Kind::Float)).unwrap();
-    }
+    descend(&mut opt, &w, 2);
     let phi = w.detach().copy();
-    opt.backward_step(&spoilt(&w)).unwrap();
+    opt.backward_step(&with_nan(&w)).unwrap();
     assert!(w.double_value(&[0]).is_nan());
     assert!(!opt.backward_step(&w.sum(Kind::Float)).unwrap(), "no sync");
     assert_eq!(w, phi, "θ is back at φ");
     assert_eq!((opt.phase(), opt.syncs(), opt.non_finite()), (0, 1, 1));
     assert!(opt.inner_mut().moments(0).unwrap().is_empty(), "NaN, so it was reset");
     assert_eq!(opt.state().unwrap().integers["non_finite"], 1);
-    for _ in 0..2 {
-        opt.backward_step(&w.sum(Kind::Float)).unwrap();
-    }
+    descend(&mut opt, &w, 2);
     assert!(bool::try_from(w.isfinite().all()).unwrap());
     assert_eq!(opt.syncs(), 2);
 }
 
-/// Sound moments are kept: only those of the variable that went wrong are reset.
+/// Only the moments of the variable with NaN are reset.
 #[test]
-fn roll_back_keeps_what_is_sound() {
+fn roll_back_keeps_finite_moments() {
     let vs = nn::VarStore::new(Device::Cpu);
     let (a, b) = (vs.root().ones("a", &[1]), vs.root().ones("b", &[1]));
     let mut opt = Lookahead::builder(fused::Adam::default()).k(3).build(&vs, 0.1).unwrap();
@@ -130,32 +127,31 @@ fn roll_back_keeps_what_is_sound() {
     assert_eq!((a.double_value(&[0]), b.double_value(&[0])), (1.0, 1.0));
 }
 
-/// A moment can overflow while θ stays finite; pulled back it would poison its slow copy.
+/// A moment can overflow while θ stays finite; pulled back, it would ruin its slow copy.
 #[test]
 fn moments_that_overflow_do_not_reach_their_slow_copies() {
-    let vs = nn::VarStore::new(Device::Cpu);
-    let w = vs.root().ones("w", &[1]);
+    let (vs, w) = ones(1);
     let mut opt = Lookahead::builder(fused::Adam::default())
         .k(1)
         .momentum_policy(MomentumPolicy::Pullback)
         .build(&vs, 0.1)
         .unwrap();
-    // The gradient's square is beyond single precision; the quotient is 0.
+    // The gradient's square overflows single precision; the quotient is 0.
     let outcome = opt.backward_step(&(&w * 1e30).sum(Kind::Float));
     assert!(w.double_value(&[0]).is_finite());
     assert!(matches!(outcome, Err(Error::NonFinite { .. })));
 }
 
 #[test]
-fn unchecked_is_what_it_says() {
+fn unchecked_lets_nan_reach_phi() {
     let (_vs, w, mut opt) = built(NonFinite::Unchecked);
     opt.backward_step(&w.sum(Kind::Float)).unwrap();
-    opt.backward_step(&spoilt(&w)).unwrap();
+    opt.backward_step(&with_nan(&w)).unwrap();
     assert!(opt.with_slow_weights(|| w.double_value(&[0])).unwrap().is_nan());
 }
 
 #[test]
-fn a_frozen_variable_may_hold_what_it_likes() {
+fn a_frozen_variable_may_hold_infinity() {
     let vs = nn::VarStore::new(Device::Cpu);
     let a = vs.root().ones("a", &[1]);
     let mask = vs.root().var_copy("mask", &Tensor::from_slice(&[f32::NEG_INFINITY]));
@@ -164,11 +160,11 @@ fn a_frozen_variable_may_hold_what_it_likes() {
     assert!(opt.backward_step(&a.sum(Kind::Float)).unwrap());
 }
 
-/// A step that an inner level leaves out does not count around it either.
+/// A step that an inner level skips does not count on the outer level either.
 #[test]
 fn a_skipped_step_counts_on_no_level() {
     let net = Net::new(2, Device::Cpu);
-    let inner = Lookahead::builder(crate::common::AnyConfig(Inner::Sgd)).k(2);
+    let inner = Lookahead::builder(AnyConfig(Inner::Sgd)).k(2);
     let inner = inner.non_finite(NonFinite::SkipStep).build(&net.vs, 0.01).unwrap();
     let mut outer = Lookahead::around(inner).k(4).build().unwrap();
     outer.backward_step(&(net.loss(1, false) * f64::NAN)).unwrap();
@@ -179,7 +175,7 @@ fn a_skipped_step_counts_on_no_level() {
 }
 
 #[test]
-fn the_gradient_of_a_frozen_variable_skips_nothing() {
+fn a_frozen_variables_gradient_skips_no_step() {
     let vs = nn::VarStore::new(Device::Cpu);
     let (a, b) = (vs.root().ones("a", &[1]), vs.root().ones("b", &[1]));
     let builder = Lookahead::builder(fused::Sgd::default()).non_finite(NonFinite::SkipStep);
@@ -190,17 +186,15 @@ fn the_gradient_of_a_frozen_variable_skips_nothing() {
 }
 
 #[test]
-fn in_a_nested_lookahead_the_level_that_meets_it_acts() {
+fn in_a_nested_lookahead_the_level_that_finds_nan_acts() {
     let net = Net::new(2, Device::Cpu);
-    let inner = Lookahead::builder(crate::common::AnyConfig(Inner::Sgd)).k(2);
+    let inner = Lookahead::builder(AnyConfig(Inner::Sgd)).k(2);
     let inner = inner.non_finite(NonFinite::RollBack).build(&net.vs, 0.01).unwrap();
     let mut outer = Lookahead::around(inner).k(4).build().unwrap();
     outer.backward_step(&net.loss(0, false)).unwrap();
     outer.backward_step(&(net.loss(1, false) * f64::NAN)).unwrap();
     assert_eq!((outer.inner().non_finite(), outer.non_finite()), (1, 0));
-    for i in 2..4 {
-        outer.backward_step(&net.loss(i, false)).unwrap();
-    }
+    train(&net, &mut outer, 2..4);
     assert_eq!(outer.syncs(), 1);
     assert!(net.weights().iter().all(|(_, w)| bool::try_from(w.isfinite().all()).unwrap()));
 }

@@ -3,7 +3,7 @@
 use lookahead_core::{Error, Lookahead};
 use tch::{Device, Kind, Tensor, nn};
 
-/// 3 and 4 in two variables, and as much in one that is frozen and does not count.
+/// 3 and 4 in two variables; a frozen one does not count.
 #[test]
 fn all_trainable_variables_together() {
     let vs = nn::VarStore::new(Device::Cpu);
@@ -25,17 +25,17 @@ fn all_trainable_variables_together() {
     opt.zero_grad().unwrap();
     loss().sum(Kind::Float).backward();
     opt.inner_step().unwrap();
-    assert_eq!(opt.distance().unwrap(), 10.0, "from where the cycle began");
+    assert_eq!(opt.distance().unwrap(), 10.0, "from the start of the cycle");
     assert!(opt.sync_if_due().unwrap());
     assert_eq!(opt.distance().unwrap(), 0.0);
-    assert_eq!(opt.gradient_norm().unwrap(), Some(10.0), "a sync leaves it alone");
+    assert_eq!(opt.gradient_norm().unwrap(), Some(10.0), "a sync keeps it");
 
     let _guard = tch::no_grad_guard();
     let _ = a.shallow_clone().fill_(1.0);
     assert!(matches!(opt.distance(), Err(Error::FastWeightsChanged { name }) if name == "a"));
 }
 
-/// Half precision ends at 65,504, and φ is of single precision.
+/// It ends at 65,504, and φ is in single precision.
 #[test]
 fn half_precision() {
     let mut vs = nn::VarStore::new(Device::Cpu);

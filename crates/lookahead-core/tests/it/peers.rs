@@ -1,32 +1,24 @@
-//! What other implementations of Lookahead get wrong, or got wrong at some time: one test each, named
-//! for the mistake. Found by reading them: the authors' code, timm, pytorch_optimizer, optax,
-//! TensorFlow Addons, Paddle, LAGAN, jettify, nested_lookahead, yscv, optirs.
+//! Bugs that other implementations of Lookahead have or had, one test each, named for the bug. Found by reading the
+//! authors' code, timm, pytorch_optimizer, optax, TensorFlow Addons, Paddle, LAGAN, jettify, nested_lookahead,
+//! yscv and optirs.
 
-use crate::common::{INNERS, Inner, Net, assert_same_bits, bits};
+use crate::common::{
+    INNERS, Inner, Net, POLICIES, assert_same_bits, bits, descend, one_weight, ones, sgd, train,
+};
 use lookahead_core::{Error, InnerOptimizer, Lookahead, MomentumPolicy, State, fused};
 use tch::nn::{self, ModuleT};
 use tch::{Device, Kind, Tensor};
-
-fn one_weight(k: u64, alpha: f64) -> (nn::VarStore, Tensor, Lookahead) {
-    let vs = nn::VarStore::new(Device::Cpu);
-    let w = vs.root().ones("w", &[1]);
-    let opt = Lookahead::builder(fused::Sgd::default()).k(k).alpha(alpha).build(&vs, 0.1).unwrap();
-    (vs, w, opt)
-}
 
 fn value(w: &Tensor) -> f64 {
     (w.double_value(&[0]) * 1e6).round() / 1e6
 }
 
-/// φ made lazily, at the first sync, is θ then, and the sync does nothing; made at the first step
-/// it is θ₁.
+/// If φ is copied at the first sync, it is θ, and the sync does nothing; at the first step it is θ₁.
 #[test]
 fn slow_weights_made_too_late() {
     let (_vs, w, mut opt) = one_weight(2, 0.5);
-    for _ in 0..2 {
-        opt.backward_step(&w.sum(Kind::Float)).unwrap();
-    }
-    assert_eq!(value(&w), 0.9, "half the way back to where it began; 0.8 or 0.85 would be wrong");
+    descend(&mut opt, &w, 2);
+    assert_eq!(value(&w), 0.9, "half the way back to the start; 0.8 or 0.85 would be wrong");
 }
 
 /// `if t % k == 0` with t from 0 syncs after the first step.
@@ -38,7 +30,7 @@ fn a_sync_after_the_first_step() {
     assert_eq!(synced, [false, false, true, false, false, true]);
 }
 
-/// Steps without gradients, with slow weights that were zeros, halved the weights.
+/// Slow weights of zeros halved the weights in steps without gradients.
 #[test]
 fn steps_without_gradients_that_change_the_weights() {
     let (_vs, w, mut opt) = one_weight(2, 0.5);
@@ -48,12 +40,10 @@ fn steps_without_gradients_that_change_the_weights() {
     assert_eq!(value(&w), 1.0);
 }
 
-/// The cache of the pulled-back momentum was the momentum itself: from the second sync on the
-/// factor is wrong.
+/// The copy of the pulled-back momentum was the momentum itself, so the factor is wrong from the second sync on.
 #[test]
 fn a_pulled_back_momentum_that_shares_memory_with_its_cache() {
-    let vs = nn::VarStore::new(Device::Cpu);
-    let w = vs.root().ones("w", &[1]);
+    let (vs, w) = ones(1);
     let sgd = fused::sgd(0.5, 0.0, 0.0, false);
     let pull = MomentumPolicy::Pullback;
     let mut opt =
@@ -79,13 +69,10 @@ fn reset_and_pullback_that_do_nothing_for_adam() {
             .momentum_policy(policy)
             .build(&net.vs, 0.01)
             .unwrap();
-        for i in 0..6 {
-            opt.backward_step(&net.loss(i, false)).unwrap();
-        }
+        train(&net, &mut opt, 0..6);
         bits(&net.weights()[0].1)
     };
-    let all = [MomentumPolicy::Maintain, MomentumPolicy::Reset, MomentumPolicy::Pullback];
-    let [maintained, reset, pulled] = all.map(weights);
+    let [maintained, reset, pulled] = POLICIES.map(weights);
     assert!(maintained != reset && maintained != pulled && reset != pulled);
 }
 
@@ -99,22 +86,20 @@ fn slow_weights_or_phase_missing_from_the_saved_state() {
         assert_eq!(state.integers["phase"], 1);
         for (name, fast) in net.weights() {
             let slow = &state.tensors[&format!("slow/{name}")];
-            assert!(bits(slow) != bits(&fast), "{name}: φ, which is not θ");
+            assert!(bits(slow) != bits(&fast), "{name}: φ, not θ");
         }
     }
 }
 
-/// A state keyed by the tensor is lost in a new process; a round trip through the same object
-/// does not show it. So: through files, into fresh objects, at every phase of two cycles.
+/// A state keyed by the tensor is lost in a new process, which a round trip through the same object does not show.
+/// So: through files, into fresh objects, at every phase of two cycles.
 #[test]
 fn a_state_that_only_its_own_object_can_load() {
     const K: u64 = 3;
     let build = |net: &Net| net.lookahead(Inner::Adam, K, 0.5);
     let whole = Net::new(1, Device::Cpu);
     let mut opt = build(&whole);
-    for i in 0..10 {
-        opt.backward_step(&whole.loss(i, false)).unwrap();
-    }
+    train(&whole, &mut opt, 0..10);
     for stop in 1..=2 * K as i64 {
         let folder = tempfile::tempdir().unwrap();
         let (theta, state) =
@@ -122,9 +107,7 @@ fn a_state_that_only_its_own_object_can_load() {
         let counts = {
             let net = Net::new(1, Device::Cpu);
             let mut opt = build(&net);
-            for i in 0..stop {
-                opt.backward_step(&net.loss(i, false)).unwrap();
-            }
+            train(&net, &mut opt, 0..stop);
             net.vs.save(&theta).unwrap();
             let saved = opt.state().unwrap();
             let tensors: Vec<(&String, &Tensor)> = saved.tensors.iter().collect();
@@ -137,14 +120,12 @@ fn a_state_that_only_its_own_object_can_load() {
         let tensors = Tensor::read_safetensors(&state).unwrap().into_iter().collect();
         let (integers, numbers) = counts;
         opt.load_state(&State { tensors, integers, numbers }).unwrap();
-        for i in stop..10 {
-            opt.backward_step(&net.loss(i, false)).unwrap();
-        }
+        train(&net, &mut opt, stop..10);
         assert_same_bits(&net.weights(), &whole.weights(), &format!("from step {stop}"));
     }
 }
 
-/// A mask that is multiplied with: φ + 0 · (NaN − φ) is NaN, also between syncs.
+/// Multiplied by a mask, φ + 0 · (NaN − φ) is NaN, even between syncs.
 #[test]
 fn nan_that_reaches_the_slow_weights_between_syncs() {
     let (_vs, w, mut opt) = one_weight(3, 0.5);
@@ -154,7 +135,7 @@ fn nan_that_reaches_the_slow_weights_between_syncs() {
     }
 }
 
-/// Backing θ up twice, the second time with φ in its place, loses it.
+/// Backing up θ twice, the second time with φ in the model, loses θ.
 #[test]
 fn two_evaluations_in_a_row_that_lose_theta() {
     let (_vs, w, mut opt) = one_weight(5, 0.5);
@@ -165,8 +146,8 @@ fn two_evaluations_in_a_row_that_lose_theta() {
     assert_eq!(value(&w), 0.9);
 }
 
-/// The borrow checker refuses a step under the guard (a test of the documentation that must not
-/// compile); a leaked guard is undone by the step.
+/// The borrow checker refuses a step under the guard (a doc test that must not compile); a step undoes a leaked
+/// guard.
 #[test]
 fn a_step_at_the_slow_weights() {
     let (_vs, w, mut opt) = one_weight(5, 0.5);
@@ -182,8 +163,7 @@ fn a_step_at_the_slow_weights() {
 fn a_parameter_without_gradient_at_the_sync_that_is_left_out() {
     let vs = nn::VarStore::new(Device::Cpu);
     let (a, b) = (vs.root().ones("a", &[1]), vs.root().ones("b", &[1]));
-    let sgd = fused::Sgd::default();
-    let mut opt = Lookahead::builder(sgd).k(2).alpha(0.5).build(&vs, 0.1).unwrap();
+    let mut opt = sgd(&vs, 2, 0.5);
     opt.backward_step(&(&a + &b).sum(Kind::Float)).unwrap();
     opt.backward_step(&a.sum(Kind::Float)).unwrap();
     assert_eq!((value(&a), value(&b)), (0.9, 0.95));
@@ -212,7 +192,7 @@ fn nested_periods_that_are_off_by_one() {
     assert_eq!(outer_syncs, [7, 14, 21]);
 }
 
-/// In bfloat16 a slow step is often below the resolution, and φ stands still at 1.
+/// In bfloat16 a slow step is often below the resolution, and φ stays at 1.
 #[test]
 fn slow_weights_in_half_precision_that_stall() {
     for kind in [Kind::BFloat16, Kind::Half] {
@@ -246,21 +226,20 @@ fn an_interpolation_that_is_not_exact_at_its_ends() {
     }
     let vs = nn::VarStore::new(Device::Cpu);
     let w = vs.root().var_copy("w", &Tensor::from_slice(&values));
-    let sgd = fused::Sgd::default();
-    let mut opt = Lookahead::builder(sgd).k(1).alpha(1.0).build(&vs, 0.1).unwrap();
+    let mut opt = sgd(&vs, 1, 1.0);
     let alone = nn::VarStore::new(Device::Cpu);
     let v = alone.root().var_copy("w", &Tensor::from_slice(&values));
-    let mut sgd = lookahead_core::TchOptimizer::new(fused::Sgd::default(), &alone, 0.1).unwrap();
+    let mut bare = lookahead_core::TchOptimizer::new(fused::Sgd::default(), &alone, 0.1).unwrap();
     for w in [&w, &v] {
         w.square().sum(Kind::Float).backward();
     }
     opt.step().unwrap();
-    sgd.step().unwrap();
+    bare.step().unwrap();
     assert!(bits(&w) == bits(&v), "α = 1 is the inner optimizer");
     assert!(bits(&opt.state().unwrap().tensors["slow/w"]) == bits(&v), "and φ is θ");
 }
 
-/// One counter that every parameter moves makes k smaller by the number of parameters.
+/// A counter that every parameter increments divides k by the number of parameters.
 #[test]
 fn a_step_counter_that_counts_parameters() {
     let net = Net::new(1, Device::Cpu);
@@ -278,7 +257,7 @@ fn a_period_of_zero() {
     assert!(matches!(refused, Err(Error::Setting { key: "k", .. })));
 }
 
-/// The running statistics in the model belong to θ; nobody computes those of φ.
+/// The running statistics in the model belong to θ, and no other implementation computes those of φ.
 #[test]
 fn batch_norm_statistics_of_the_wrong_weights() {
     tch::manual_seed(2);
@@ -305,7 +284,7 @@ fn batch_norm_statistics_of_the_wrong_weights() {
     let expected_var = mean(&|h| h.var_dim(0, true, false));
     assert!(norm.running_mean.allclose(&expected_mean, 1e-4, 1e-5, false));
     assert!(norm.running_var.allclose(&expected_var, 1e-4, 1e-5, false));
-    assert!(!norm.running_mean.allclose(&of_theta.0, 1e-2, 1e-2, false), "another thing than θ's");
+    assert!(!norm.running_mean.allclose(&of_theta.0, 1e-2, 1e-2, false), "not θ's");
     at_phi.end().unwrap();
     assert_eq!((norm.running_mean, norm.running_var), of_theta, "θ's are back");
 }

@@ -1,7 +1,9 @@
-//! What becomes of the inner optimizer's moments at a sync. The values themselves are compared with
-//! an independent reference in `trajectories.rs`.
+//! What a sync does to the inner optimizer's moments. `trajectories.rs` compares their values with an independent
+//! reference.
 
-use crate::common::{INNERS, Inner, Net};
+use crate::common::{
+    AnyConfig, INNERS, Inner, LEARNING_RATE, Net, POLICIES, assert_resumes, descend, ones, train,
+};
 use crate::ranger_example::radam::RAdam;
 use lookahead_core::{
     Error, InnerOptimizer, Lookahead, MomentumPolicy, NonFinite, State, TchOptimizer, fused,
@@ -9,15 +11,9 @@ use lookahead_core::{
 use tch::nn::{self, OptimizerConfig};
 use tch::{Device, Kind, Tensor};
 
-fn one_weight() -> (nn::VarStore, Tensor) {
-    let vs = nn::VarStore::new(Device::Cpu);
-    let w = vs.root().zeros("w", &[1]);
-    (vs, w)
-}
-
 /// SGD with momentum ½ at a constant gradient of 1: m is 1, 1½, 1¾, … toward 2.
 fn momentum_after(policy: MomentumPolicy, steps: usize) -> Vec<f64> {
-    let (vs, w) = one_weight();
+    let (vs, w) = ones(1);
     let mut opt = Lookahead::builder(fused::sgd(0.5, 0.0, 0.0, false))
         .k(2)
         .alpha(0.5)
@@ -40,16 +36,16 @@ fn maintain_keeps_the_momentum() {
 }
 
 #[test]
-fn reset_forgets_it_at_each_sync() {
+fn reset_clears_it_at_each_sync() {
     let seen = momentum_after(MomentumPolicy::Reset, 5);
     assert_eq!(seen[0], 1.0);
     assert!(seen[1].is_nan() && seen[3].is_nan(), "no buffer after a sync: {seen:?}");
     assert_eq!((seen[2], seen[4]), (1.0, 1.0), "the first gradient again");
 }
 
-/// By hand, over four syncs: m̄ is 0; m is 1½ before the first sync, m̄ and m ¾ after it. Then
-/// m goes 1⅜, 1 11/16, and m̄ = ¾ + ½ (1 11/16 − ¾) = 1 7/32, and so on. With the cache aliased
-/// the factor is wrong from the second sync on.
+/// By hand, over four syncs: m̄ is 0; m is 1½ before the first sync, m̄ and m ¾ after it. Then m is 1⅜, 1 11/16,
+/// and m̄ = ¾ + ½ (1 11/16 − ¾) = 1 7/32, and so on. If the copy shared memory with m, the factor would be wrong
+/// from the second sync on.
 #[test]
 fn pullback_keeps_a_copy_and_interpolates_with_alpha_over_every_sync() {
     let seen = momentum_after(MomentumPolicy::Pullback, 8);
@@ -67,18 +63,18 @@ fn pullback_keeps_a_copy_and_interpolates_with_alpha_over_every_sync() {
     assert_eq!(seen, expected);
 }
 
-/// With Adam both act, on both moments; reset on the step count too.
+/// On both moments; reset also on the step count.
 #[test]
-fn with_adam_they_are_no_silent_no_ops() {
+fn reset_and_pullback_act_on_adam() {
     let run = |policy| {
-        let (vs, w) = one_weight();
+        let (vs, w) = ones(1);
         let mut opt = Lookahead::builder(fused::Adam::default())
             .k(2)
             .momentum_policy(policy)
             .build(&vs, 0.1)
             .unwrap();
         for _ in 0..4 {
-            opt.backward_step(&(&w - 1.0).square().sum(Kind::Float)).unwrap();
+            opt.backward_step(&(&w - 2.0).square().sum(Kind::Float)).unwrap();
         }
         opt.state().unwrap().part("inner")
     };
@@ -95,7 +91,7 @@ fn with_adam_they_are_no_silent_no_ops() {
     assert!(!reset.integers.contains_key("adam/step/w"));
 }
 
-/// amsgrad's maximum stays above the second moment, and a centered RMSprop's variance positive.
+/// amsgrad's maximum stays above the second moment, and a centered RMSprop's variance stays positive.
 #[test]
 fn pulled_back_moments_stay_in_order() {
     type Build = (&'static str, fn(&nn::VarStore) -> TchOptimizer);
@@ -106,8 +102,7 @@ fn pulled_back_moments_stay_in_order() {
         }),
     ];
     for (name, build) in builds {
-        let vs = nn::VarStore::new(Device::Cpu);
-        let w = vs.root().ones("w", &[64]);
+        let (vs, w) = ones(64);
         let pull = MomentumPolicy::Pullback;
         let mut opt =
             Lookahead::around(build(&vs)).k(3).alpha(0.3).momentum_policy(pull).build().unwrap();
@@ -127,8 +122,8 @@ fn pulled_back_moments_stay_in_order() {
 }
 
 #[test]
-fn what_has_nothing_to_act_on_is_refused_at_build() {
-    let (vs, _w) = one_weight();
+fn policies_without_moments_are_refused_at_build() {
+    let (vs, _w) = ones(1);
     for policy in [MomentumPolicy::Reset, MomentumPolicy::Pullback] {
         let plain = Lookahead::builder(nn::Sgd::default()).momentum_policy(policy);
         let message = plain.build(&vs, 0.1).unwrap_err().to_string();
@@ -142,7 +137,7 @@ fn what_has_nothing_to_act_on_is_refused_at_build() {
     let adam = nn::Adam::default().build(&vs, 0.1).unwrap();
     let wrapped = Lookahead::wrap(adam, &vs).unwrap().non_finite(NonFinite::RollBack);
     assert!(matches!(wrapped.build(), Err(Error::NoMoments { .. })));
-    // The others can: each inner optimizer, one of the user's own, and a Lookahead of theirs.
+    // All others are accepted: each of tch's, a user's own, and a nested Lookahead.
     let net = Net::new(1, Device::Cpu);
     for policy in [MomentumPolicy::Reset, MomentumPolicy::Pullback] {
         for inner in INNERS {
@@ -156,7 +151,7 @@ fn what_has_nothing_to_act_on_is_refused_at_build() {
     }
 }
 
-/// A frozen variable's moments are left alone, as its weights are.
+/// Like its weights.
 #[test]
 fn frozen_variables_keep_their_moments() {
     for policy in [MomentumPolicy::Reset, MomentumPolicy::Pullback] {
@@ -172,20 +167,17 @@ fn frozen_variables_keep_their_moments() {
     }
 }
 
-/// An outer level's pull reaches the innermost moments, and the inner level's own slow moments
-/// start again from there.
+/// The outer level pulls back the innermost moments, and the inner level's slow moments restart from them.
 #[test]
 fn around_a_lookahead_the_policies_reach_the_innermost_moments() {
-    let (vs, w) = one_weight();
+    let (vs, w) = ones(1);
     let sgd = fused::sgd(0.5, 0.0, 0.0, false);
     let pull = MomentumPolicy::Pullback;
     let inner =
         Lookahead::builder(sgd).k(2).alpha(0.5).momentum_policy(pull).build(&vs, 0.1).unwrap();
     let mut outer = Lookahead::around(inner).k(4).alpha(0.5).momentum_policy(pull).build().unwrap();
-    for _ in 0..4 {
-        outer.backward_step(&w.sum(Kind::Float)).unwrap();
-    }
-    // As by hand above, the inner level comes to 39/32; the outer goes half the way from 0.
+    descend(&mut outer, &w, 4);
+    // As by hand above, the inner level reaches 39/32; the outer one goes half the way from 0.
     let moment = outer.inner_mut().moments(0).unwrap().remove(0).tensor;
     assert_eq!(moment.double_value(&[0]), 39.0 / 64.0);
     let state = outer.state().unwrap();
@@ -195,80 +187,50 @@ fn around_a_lookahead_the_policies_reach_the_innermost_moments() {
     }
 }
 
-/// Saved and loaded into fresh objects at every phase, with everything that a state can hold.
+/// At every phase, with everything that a state can hold.
 #[test]
-fn every_policy_goes_on_bit_for_bit_from_a_state() {
+fn every_policy_resumes_bit_for_bit() {
     for inner in INNERS {
-        for policy in [MomentumPolicy::Maintain, MomentumPolicy::Reset, MomentumPolicy::Pullback] {
+        for policy in POLICIES {
             for outer in [0.0, 0.9] {
                 let build = |net: &Net| {
-                    Lookahead::builder(crate::common::AnyConfig(inner))
+                    Lookahead::builder(AnyConfig(inner))
                         .k(3)
                         .alpha(0.5)
                         .momentum_policy(policy)
                         .outer_momentum(outer)
                         .outer_nesterov(true)
-                        .build(&net.vs, crate::common::LEARNING_RATE)
+                        .build(&net.vs, LEARNING_RATE)
                         .unwrap()
                 };
-                let whole = Net::new(3, Device::Cpu);
-                let mut opt = build(&whole);
-                for i in 0..14 {
-                    opt.backward_step(&whole.loss(i, false)).unwrap();
-                }
-                for stop in 1..=7 {
-                    let what = format!("{inner:?}, {policy:?}, {outer:?}, from step {stop}");
-                    let first = Net::new(3, Device::Cpu);
-                    let mut opt = build(&first);
-                    for i in 0..stop {
-                        opt.backward_step(&first.loss(i, false)).unwrap();
-                    }
-                    let state = opt.state().unwrap();
-                    let mut second = Net::new(8, Device::Cpu);
-                    second.vs.copy(&first.vs).unwrap();
-                    let mut opt = build(&second);
-                    opt.load_state(&state).unwrap();
-                    for i in stop..14 {
-                        opt.backward_step(&second.loss(i, false)).unwrap();
-                    }
-                    crate::common::assert_same_bits(&whole.weights(), &second.weights(), &what);
-                }
+                assert_resumes(build, 1..8, &format!("{inner:?}, {policy:?}, {outer:?}"));
             }
         }
     }
 }
 
-/// The controls: without the slow moments, or the velocity, the state is refused or goes on
-/// differently.
+/// Without the slow moments or the velocity.
 #[test]
-fn nothing_of_it_can_be_left_out() {
-    let build = |net: &Net| {
-        Lookahead::builder(crate::common::AnyConfig(Inner::Adam))
-            .k(2)
-            .momentum_policy(MomentumPolicy::Pullback)
-            .outer_momentum(0.5)
-            .build(&net.vs, crate::common::LEARNING_RATE)
-            .unwrap()
-    };
+fn a_state_without_velocity_or_slow_moments_is_refused() {
     let net = Net::new(3, Device::Cpu);
-    let mut opt = build(&net);
-    for i in 0..3 {
-        opt.backward_step(&net.loss(i, false)).unwrap();
+    let mut opt = Lookahead::builder(AnyConfig(Inner::Adam))
+        .k(2)
+        .momentum_policy(MomentumPolicy::Pullback)
+        .outer_momentum(0.5)
+        .build(&net.vs, LEARNING_RATE)
+        .unwrap();
+    train(&net, &mut opt, 0..3);
+    // Missing slow moments would count as 0.
+    for (part, words) in
+        [("velocity/", "no entry `velocity/"), ("slow_moment/", "no entry `slow_moment/exp_avg")]
+    {
+        let mut without = opt.state().unwrap();
+        without.tensors.retain(|key, _| !key.starts_with(part));
+        let message = opt.load_state(&without).unwrap_err().to_string();
+        assert!(message.contains(words), "{message}");
     }
-    let mut without = opt.state().unwrap();
-    without.tensors.retain(|key, _| !key.starts_with("velocity/"));
-    let message = opt.load_state(&without).unwrap_err().to_string();
-    assert!(message.contains("no entry `velocity/"), "{message}");
-
     let state = opt.state().unwrap();
-    let mut plain = net.lookahead(Inner::Adam, 2, 0.5);
-    let message = plain.load_state(&state).unwrap_err().to_string();
-    assert!(message.contains("no place for"), "{message}");
-
-    // Slow moments that were left out would be taken for 0.
-    let mut without = opt.state().unwrap();
-    without.tensors.retain(|key, _| !key.starts_with("slow_moment/"));
-    let message = opt.load_state(&without).unwrap_err().to_string();
-    assert!(message.contains("no entry `slow_moment/exp_avg"), "{message}");
+    let message = net.lookahead(Inner::Adam, 2, 0.5).load_state(&state).unwrap_err().to_string();
+    assert!(message.contains("does not know"), "{message}");
     opt.load_state(&state).unwrap();
 }

@@ -1,7 +1,7 @@
-//! An inner optimizer of the user's own: RAdam, and Lookahead around it. Its steps are compared with
-//! PyTorch's RAdam in `trajectories.rs`.
+//! A user's own inner optimizer: RAdam, with Lookahead around it. `trajectories.rs` compares its steps with
+//! PyTorch's RAdam.
 
-use crate::common::{Net, assert_same_bits, bits};
+use crate::common::{Net, POLICIES, assert_resumes, bits, train};
 use crate::ranger_example::radam::RAdam;
 use lookahead_core::{Error, InnerOptimizer, Lookahead, MomentumPolicy, NonFinite};
 use tch::Device;
@@ -16,36 +16,15 @@ fn build(net: &Net, policy: MomentumPolicy) -> Lookahead<RAdam> {
     Lookahead::around(radam).k(3).momentum_policy(policy).build().unwrap()
 }
 
-/// Saved and loaded like the others, at every phase, with every policy.
+/// At every phase, with every policy.
 #[test]
-fn its_state_goes_on_bit_for_bit() {
-    for policy in [MomentumPolicy::Maintain, MomentumPolicy::Reset, MomentumPolicy::Pullback] {
-        let whole = Net::new(3, Device::Cpu);
-        let mut opt = build(&whole, policy);
-        for i in 0..14 {
-            opt.backward_step(&whole.loss(i, false)).unwrap();
-        }
-        for stop in 1..=6 {
-            let first = Net::new(3, Device::Cpu);
-            let mut opt = build(&first, policy);
-            for i in 0..stop {
-                opt.backward_step(&first.loss(i, false)).unwrap();
-            }
-            let state = opt.state().unwrap();
-            let mut second = Net::new(8, Device::Cpu);
-            second.vs.copy(&first.vs).unwrap();
-            let mut opt = build(&second, policy);
-            opt.load_state(&state).unwrap();
-            for i in stop..14 {
-                opt.backward_step(&second.loss(i, false)).unwrap();
-            }
-            let what = format!("{policy:?} from step {stop}");
-            assert_same_bits(&second.weights(), &whole.weights(), &what);
-        }
+fn it_resumes_bit_for_bit() {
+    for policy in POLICIES {
+        assert_resumes(|net| build(net, policy), 1..7, &format!("{policy:?}"));
     }
 }
 
-/// It can do what tch's optimizers can: groups, late variables, roll-back, the adaptive α.
+/// It supports what tch's optimizers do: groups, late variables, roll-back, adaptive α.
 #[test]
 fn it_is_an_inner_optimizer_like_any_other() {
     let net = Net::new(3, Device::Cpu);
@@ -55,9 +34,7 @@ fn it_is_an_inner_optimizer_like_any_other() {
     opt.set_lr_group(0, 0.02).unwrap();
     assert!(matches!(opt.set_lr_group(1, 0.02), Err(Error::Group { group: 1, count: 1 })));
     assert!(matches!(opt.set_lr(f64::NAN), Err(Error::Setting { key: "learning_rate", .. })));
-    for i in 0..4 {
-        opt.backward_step(&net.loss(i, false)).unwrap();
-    }
+    train(&net, &mut opt, 0..4);
     assert!(opt.alpha_used().unwrap() >= 0.1);
     let phi = bits(&net.weights()[0].1);
     for i in 4..6 {

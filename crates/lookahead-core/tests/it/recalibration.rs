@@ -1,4 +1,4 @@
-//! Batch normalization's statistics for φ: computed on request, and gone with φ.
+//! Batch normalization's statistics for φ: computed on request, and removed with φ.
 
 use crate::common::bits;
 use lookahead_core::tch_ext::generator;
@@ -44,7 +44,7 @@ fn batches(device: Device) -> Vec<Tensor> {
 }
 
 #[test]
-fn theta_s_statistics_and_the_generator_are_as_before() {
+fn theta_s_statistics_and_the_generator_are_restored() {
     for device in crate::common::devices() {
         let net = Net::new(device);
         let batches = batches(device);
@@ -58,13 +58,13 @@ fn theta_s_statistics_and_the_generator_are_as_before() {
         assert_eq!(at_phi.recalibrate(&net.vs, &batches, forward).unwrap(), 4);
         assert!(net.buffers() != before);
         let once = net.buffers();
-        // Twice is as once: θ's are kept from the first time.
+        // A second time changes nothing.
         at_phi.recalibrate(&net.vs, &batches, forward).unwrap();
         assert!(net.buffers() == once);
         drop(at_phi);
         assert!(net.buffers() == before);
         assert!(bits(&generator::state(device).unwrap()) == bits(&random));
-        // A leaked guard's are put back by the next call.
+        // The next call restores a leaked guard's too.
         let mut leaked = opt.slow_weights().unwrap();
         leaked.recalibrate(&net.vs, &batches, forward).unwrap();
         std::mem::forget(leaked);
@@ -73,8 +73,7 @@ fn theta_s_statistics_and_the_generator_are_as_before() {
     }
 }
 
-/// Whatever a layer's momentum, the result is the plain mean over the batches, as by a layer
-/// without momentum in PyTorch.
+/// The result is the plain mean over the batches, like a PyTorch layer without momentum.
 #[test]
 fn the_layers_momentum_does_not_matter() {
     let vs = nn::VarStore::new(Device::Cpu);
@@ -83,7 +82,7 @@ fn the_layers_momentum_does_not_matter() {
         let config = nn::BatchNormConfig { momentum, ..Default::default() };
         norms.push(nn::batch_norm1d(&root / i, 2, config));
     }
-    // Large values, beside which the momentum would drown if it were measured at 0 and 1.
+    // Large values, which would hide the momentum.
     let options = (Kind::Float, Device::Cpu);
     let batches: Vec<Tensor> =
         (0..3).map(|i| Tensor::randn([500, 2], options) * (1.0 + f64::from(i)) * 300.0).collect();
@@ -97,7 +96,7 @@ fn the_layers_momentum_does_not_matter() {
 }
 
 #[test]
-fn without_batches_or_when_the_model_fails_nothing_has_changed() {
+fn without_batches_or_after_a_panic_nothing_has_changed() {
     let net = Net::new(Device::Cpu);
     let before = net.buffers();
     let none: [Tensor; 0] = [];
@@ -111,7 +110,7 @@ fn without_batches_or_when_the_model_fails_nothing_has_changed() {
     at_phi.end().unwrap();
     assert!(net.buffers() == before);
 
-    // A panic in the middle of it, too.
+    // A panic in the middle.
     let batches = batches(Device::Cpu);
     let panicked = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
         let mut at_phi = opt.slow_weights().unwrap();
@@ -127,7 +126,7 @@ fn without_batches_or_when_the_model_fails_nothing_has_changed() {
     assert!(net.buffers() == before, "θ's statistics return on a panic");
 }
 
-/// Statistics of two stores return each to its own.
+/// Each store gets its own statistics back.
 #[test]
 fn two_stores_in_one_evaluation() {
     let (one, two) = (Net::new(Device::Cpu), Net::new(Device::Cpu));
@@ -142,7 +141,6 @@ fn two_stores_in_one_evaluation() {
     assert!((one.buffers(), two.buffers()) == before);
 }
 
-/// In half precision a layer's momentum can't be told.
 #[test]
 fn statistics_that_are_too_coarse_are_refused() {
     let mut net = Net::new(Device::Cpu);
@@ -151,9 +149,8 @@ fn statistics_that_are_too_coarse_are_refused() {
     assert!(refused.contains("running_") && refused.contains("BFloat16"), "{refused}");
 }
 
-/// A buffer that the layers do not move keeps its value: one that was not run, or of another kind.
 #[test]
-fn what_did_not_run_keeps_its_value() {
+fn a_layer_that_did_not_run_keeps_its_statistics() {
     let vs = nn::VarStore::new(Device::Cpu);
     let root = vs.root();
     let used = nn::batch_norm1d(&root / "used", 1, Default::default());
@@ -170,7 +167,7 @@ fn close(found: &Tensor, expected: &Tensor, tolerance: f64) {
     assert!(found.allclose(&expected, tolerance, 0.0, false), "{found:?}, not {expected:?}");
 }
 
-/// The last batch of an epoch may be smaller: each row counts as much as any other.
+/// The last batch of an epoch may be smaller: all rows count equally.
 #[test]
 fn batches_count_by_their_rows() {
     tch::manual_seed(6);
@@ -194,25 +191,25 @@ fn batches_count_by_their_rows() {
     close(&norm.running_var, &variance, 1e-6);
 }
 
-/// A batch of one row has no variance, and would make it NaN.
+/// It has no variance, and would make the statistics NaN.
 #[test]
-fn a_batch_of_one_row_is_left_out() {
+fn a_batch_of_one_row_is_skipped() {
     let net = Net::new(Device::Cpu);
     let batches = batches(Device::Cpu);
     let forward = |x: &Tensor| drop(net.layers.forward_t(x, true));
     recalibrate(&net.vs, batches.iter().map(Tensor::shallow_clone), forward).unwrap();
     let without = net.buffers();
-    // The first layer still has its pixels there; what comes behind the last one has nothing.
+    // The first layer still has its pixels; the last one has only one value.
     let one = || batches[1].narrow(0, 3, 1);
     for at in [0, 2, 4] {
         let mut all: Vec<Tensor> = batches.iter().map(Tensor::shallow_clone).collect();
         all.insert(at, one());
         recalibrate(&net.vs, all, forward).unwrap();
-        let sound =
+        let finite =
             net.vs.variables().into_values().all(|t| bool::try_from(t.isfinite().all()).unwrap());
-        assert!(sound, "at {at}");
+        assert!(finite, "at {at}");
         if at == 4 {
-            // Dropout draws other numbers after an earlier one.
+            // Before the others it would change dropout's numbers.
             assert!(net.buffers() == without);
         }
     }
@@ -222,9 +219,9 @@ fn a_batch_of_one_row_is_left_out() {
     assert!(net.buffers() == before);
 }
 
-/// Inputs far from unit scale, also beside a mean that is larger still.
+/// Even with a mean that is larger still.
 #[test]
-fn wide_inputs_have_their_variance() {
+fn inputs_far_from_unit_scale_have_the_right_variance() {
     tch::manual_seed(7);
     for momentum in [0.01, 0.1] {
         for (deviation, centre) in [(1.0, 0.0), (1e6, 0.0), (1e7, 3e7), (1e12, 0.0), (1e-6, 0.0)] {
@@ -248,9 +245,9 @@ fn wide_inputs_have_their_variance() {
     }
 }
 
-/// NaN, and a variance that single precision can't hold, are told and not written.
+/// They are reported and not written.
 #[test]
-fn statistics_that_are_no_numbers_are_refused() {
+fn nan_and_overflowing_statistics_are_refused() {
     let vs = nn::VarStore::new(Device::Cpu);
     let norm = nn::batch_norm1d(&vs.root() / "norm", 1, Default::default());
     for value in [f32::NAN, f32::INFINITY, 1e25] {
@@ -265,9 +262,9 @@ fn statistics_that_are_no_numbers_are_refused() {
     }
 }
 
-/// A normalization written by hand is none of libtorch's, and can't be watched.
+/// A handwritten normalization can't be observed.
 #[test]
-fn a_layer_that_is_not_libtorch_s_is_refused_by_name() {
+fn a_layer_other_than_libtorch_s_is_refused_by_name() {
     let vs = nn::VarStore::new(Device::Cpu);
     let mine = (&vs.root() / "mine").zeros_no_train("running_mean", &[1]);
     let forward = |x: &Tensor| {
@@ -278,5 +275,5 @@ fn a_layer_that_is_not_libtorch_s_is_refused_by_name() {
     assert!(
         matches!(&refused, Err(Error::UnseenStatistics { name }) if name == "mine.running_mean")
     );
-    assert_eq!(mine.double_value(&[0]), 0.0, "as it was");
+    assert_eq!(mine.double_value(&[0]), 0.0, "unchanged");
 }

@@ -1,13 +1,11 @@
-//! What is refused, and in which words.
+//! What is refused, and the messages.
 
-use crate::common::{Inner, Net};
-use lookahead_core::{Error, InnerOptimizer, Lookahead, TchOptimizer};
-use tch::{Device, Kind, nn};
+use crate::common::{Inner, Net, assert_same_bits, ones, write};
+use lookahead_core::{Error, InnerOptimizer, Lookahead, State, TchOptimizer};
+use tch::{Device, Kind, Tensor, nn};
 
 fn store() -> nn::VarStore {
-    let vs = nn::VarStore::new(Device::Cpu);
-    let _ = vs.root().ones("w", &[4]);
-    vs
+    ones(4).0
 }
 
 fn built(k: u64, alpha: f64, learning_rate: f64) -> Result<Lookahead, Error> {
@@ -47,14 +45,14 @@ fn the_inner_optimizers_own_refusals_come_through() {
 }
 
 #[test]
-fn a_k_set_inside_a_cycle_holds_from_the_next() {
+fn a_k_set_inside_a_cycle_takes_effect_with_the_next() {
     let mut opt = built(2, 0.5, 0.1).unwrap();
     opt.set_k(3).unwrap();
     assert_eq!((opt.k(), opt.pending_k()), (3, None));
     opt.step().unwrap();
     opt.set_k(2).unwrap();
     assert_eq!((opt.k(), opt.pending_k()), (3, Some(2)));
-    // A state holds both, and so does the optimizer that takes it.
+    // A state holds both, and so does the optimizer that loads it.
     let mut resumed = built(5, 0.5, 0.1).unwrap();
     resumed.load_state(&opt.state().unwrap()).unwrap();
     for mut opt in [opt, resumed] {
@@ -75,7 +73,7 @@ fn an_inner_step_past_a_due_sync() {
     opt.inner_step().unwrap();
 }
 
-/// Every way of changing θ behind Lookahead's back.
+/// In every way.
 #[test]
 fn theta_changed_from_outside() {
     type Change = (&'static str, fn(&mut nn::VarStore));
@@ -96,20 +94,20 @@ fn theta_changed_from_outside() {
         }),
         ("copy", |vs| vs.copy(&store()).unwrap()),
         ("cast", |vs| vs.bfloat16()),
-        // The second replacement may get the address of what the first one freed.
+        // The second replacement may get the address that the first one freed.
         ("cast there and back", |vs| {
             vs.bfloat16();
             vs.float();
         }),
         ("set_data twice", |vs| {
             for value in [5.0, 7.0] {
-                let data = tch::Tensor::full([4], value, (Kind::Float, Device::Cpu));
+                let data = Tensor::full([4], value, (Kind::Float, Device::Cpu));
                 vs.variables()["w"].shallow_clone().set_data(&data);
             }
         }),
-        ("write", |vs| drop(tch::no_grad(|| vs.variables()["w"].shallow_clone().fill_(3.0)))),
+        ("write", |vs| write(&vs.variables()["w"], 3.0)),
         ("set_data", |vs| {
-            let zeros = tch::Tensor::zeros([4], (Kind::Float, Device::Cpu));
+            let zeros = Tensor::zeros([4], (Kind::Float, Device::Cpu));
             vs.variables()["w"].shallow_clone().set_data(&zeros)
         }),
     ];
@@ -139,8 +137,8 @@ fn theta_changed_from_outside() {
         let changed = w.detach().copy();
         opt.step().unwrap();
         opt.step().unwrap();
-        assert_eq!(w, changed, "{what}: φ is the new θ, so the sync pulls nowhere");
-        // The momentum went along with a cast: it trains on, and its state still fits.
+        assert_eq!(w, changed, "{what}: φ is the new θ, so the sync changes nothing");
+        // A cast converts the momentum too: the training continues, and the state still fits.
         opt.backward_step(&w.sum(w.kind())).unwrap();
         let state = opt.state().unwrap();
         opt.load_state(&state).unwrap();
@@ -169,79 +167,39 @@ fn states_that_do_not_fit() {
         opt.backward_step(&net.loss(i, true)).unwrap();
     }
     let weights = net.weights();
-    let refused =
-        |opt: &mut Lookahead, mutate: &dyn Fn(&mut lookahead_core::State), words: &str| {
-            let mut state = opt.state().unwrap();
-            mutate(&mut state);
-            let message = opt.load_state(&state).unwrap_err().to_string();
-            assert!(message.contains(words), "{message}");
-        };
-    let key = "inner/adam/exp_avg/first.weight";
-    refused(
-        &mut opt,
-        &|s| {
-            s.tensors.remove("slow/first.weight");
-        },
-        "no entry `slow/first.weight`",
-    );
-    refused(
-        &mut opt,
-        &|s| {
-            s.tensors.remove(key);
-        },
-        "no entry `inner/adam/exp_avg/first.weight`",
-    );
-    refused(
-        &mut opt,
-        &|s| {
-            s.integers.remove("phase");
-        },
-        "no entry `phase`",
-    );
-    refused(
-        &mut opt,
-        &|s| {
-            s.integers.insert("phase".into(), 9);
-        },
-        "`phase` is 9, and it must be from 0 to 3",
-    );
-    refused(
-        &mut opt,
-        &|s| {
-            s.integers.insert("k".into(), 0);
-        },
-        "`k` is 0, and it must be at least 1",
-    );
-    refused(
-        &mut opt,
-        &|s| {
-            s.numbers.insert("alpha".into(), 2.0);
-        },
-        "`alpha` is 2, and it must be more than 0 and at most 1",
-    );
-    refused(
-        &mut opt,
-        &|s| {
-            s.integers.insert("what".into(), 0);
-        },
-        "`what` that this optimizer has no place for",
-    );
-    let wrong = || tch::Tensor::zeros([2, 2], (Kind::Double, Device::Cpu));
-    refused(
-        &mut opt,
-        &|s| {
-            let _ = s.tensors.insert(key.into(), wrong());
-        },
-        "Double of shape [2, 2]",
-    );
-    refused(
-        &mut opt,
-        &|s| {
-            s.tensors.insert("slow/first.bias".into(), wrong());
-        },
-        "needs Float of shape [16]",
-    );
-    crate::common::assert_same_bits(&net.weights(), &weights, "refused states change nothing");
+    let wrong = || Tensor::zeros([2, 2], (Kind::Double, Device::Cpu));
+    let moment = "inner/adam/exp_avg/first.weight";
+    type Case<'a> = (&'a dyn Fn(&mut State) -> bool, &'a str);
+    let cases: [Case<'_>; 9] = [
+        (&|s| s.tensors.remove("slow/first.weight").is_some(), "no entry `slow/first.weight`"),
+        (&|s| s.tensors.remove(moment).is_some(), "no entry `inner/adam/exp_avg/first.weight`"),
+        (&|s| s.integers.remove("phase").is_some(), "no entry `phase`"),
+        (
+            &|s| s.integers.insert("phase".into(), 9).is_some(),
+            "`phase` is 9, and it must be from 0 to 3",
+        ),
+        (&|s| s.integers.insert("k".into(), 0).is_some(), "`k` is 0, and it must be at least 1"),
+        (
+            &|s| s.numbers.insert("alpha".into(), 2.0).is_some(),
+            "`alpha` is 2, and it must be more than 0 and at most 1",
+        ),
+        (
+            &|s| s.integers.insert("what".into(), 0).is_some(),
+            "`what` that this optimizer does not know",
+        ),
+        (&|s| s.tensors.insert(moment.into(), wrong()).is_some(), "Double of shape [2, 2]"),
+        (
+            &|s| s.tensors.insert("slow/first.bias".into(), wrong()).is_some(),
+            "needs Float of shape [16]",
+        ),
+    ];
+    for (damage, words) in cases {
+        let mut state = opt.state().unwrap();
+        damage(&mut state);
+        let message = opt.load_state(&state).unwrap_err().to_string();
+        assert!(message.contains(words), "{message}");
+    }
+    assert_same_bits(&net.weights(), &weights, "refused states change nothing");
     assert_eq!((opt.phase(), opt.k()), (1, 3));
 
     let mut adamw = net.lookahead(Inner::AdamW, 3, 0.5);
@@ -249,13 +207,12 @@ fn states_that_do_not_fit() {
     assert!(message.contains("`inner/adamw/learning_rate/0`"), "{message}");
     let mut plain = Lookahead::builder(nn::Adam::default()).build(&net.vs, 0.1).unwrap();
     let message = plain.load_state(&opt.state().unwrap()).unwrap_err().to_string();
-    assert!(message.contains("max_exp_avg_sq"), "amsgrad's maximum has no place: {message}");
+    assert!(message.contains("max_exp_avg_sq"), "amsgrad's maximum: {message}");
 }
 
 #[test]
-fn a_loss_that_is_no_scalar() {
-    let vs = nn::VarStore::new(Device::Cpu);
-    let w = vs.root().ones("w", &[4]);
+fn a_loss_that_is_not_a_scalar() {
+    let (vs, w) = ones(4);
     let mut opt = Lookahead::builder(nn::Sgd::default()).build(&vs, 0.1).unwrap();
     let message = opt.backward_step(&(&w * 2.0)).unwrap_err().to_string();
     assert!(
@@ -281,7 +238,7 @@ fn an_optimizer_of_another_store() {
 }
 
 #[test]
-fn limits_that_would_turn_gradients_round() {
+fn limits_out_of_range() {
     let mut opt = built(5, 0.5, 0.1).unwrap();
     for max in [0.0, -1.0, f64::NAN, f64::INFINITY] {
         assert!(matches!(opt.clip_grad_norm(max), Err(Error::Setting { key: "max", .. })), "{max}");
@@ -299,14 +256,14 @@ fn limits_that_would_turn_gradients_round() {
     ));
 }
 
-/// What libtorch can't do is an error, where tch panics.
+/// It is an error; tch panics.
 #[test]
 fn sparse_gradients_are_not_clipped_by_value() {
     let vs = nn::VarStore::new(Device::Cpu);
     let config = nn::EmbeddingConfig { sparse: true, ..Default::default() };
     let embedding = nn::embedding(vs.root(), 4, 2, config);
     let mut opt = Lookahead::builder(nn::Sgd::default()).build(&vs, 0.1).unwrap();
-    let loss = nn::Module::forward(&embedding, &tch::Tensor::from_slice(&[1i64, 2]));
+    let loss = nn::Module::forward(&embedding, &Tensor::from_slice(&[1i64, 2]));
     loss.sum(Kind::Float).backward();
     assert!(matches!(opt.clip_grad_value(1.0), Err(Error::Libtorch(_))));
 }
@@ -322,7 +279,7 @@ fn parameters_that_are_gone() {
     assert!(message.contains("had 2 parameters and now has 1"), "{message}");
 }
 
-/// In range as the numbers that they are, and not as the weights' own type has them.
+/// In range in f64, but not in the weights' own type.
 #[test]
 fn settings_that_single_precision_rounds_out_of_range() {
     let nearly_one = 1.0 - 1e-12;

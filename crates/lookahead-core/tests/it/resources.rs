@@ -1,4 +1,4 @@
-//! What Lookahead costs in operations and memory, and what a GPU would be asked.
+//! What Lookahead costs in operations, as a GPU would run them, and in memory.
 
 use crate::common::Inner;
 use lookahead_core::{
@@ -7,8 +7,7 @@ use lookahead_core::{
 use lookahead_sys::ops;
 use tch::{Device, Kind, Tensor, nn};
 
-/// An inner optimizer that adds a half to each parameter by one operation of ATen's, and so works
-/// on tensors of any device.
+/// An inner optimizer that adds a half to each parameter with one ATen operation, so it works on every device.
 #[derive(Debug)]
 struct Adds(Vec<Parameter>);
 
@@ -27,9 +26,6 @@ impl InnerOptimizer for Adds {
         }
         Ok(())
     }
-    fn zero_grad(&mut self) -> Result<()> {
-        self.0.iter().try_for_each(Parameter::zero_grad)
-    }
     fn parameters(&self) -> &[Parameter] {
         &self.0
     }
@@ -39,21 +35,7 @@ impl InnerOptimizer for Adds {
     fn moments(&mut self, _: usize) -> Result<Vec<Moment>> {
         Ok(Vec::new())
     }
-    fn learning_rates(&self) -> Result<Vec<f64>> {
-        Ok(Vec::new())
-    }
-    fn set_learning_rate(&mut self, _: f64) -> Result<()> {
-        Ok(())
-    }
-    fn set_learning_rate_group(&mut self, _: usize, _: f64) -> Result<()> {
-        Ok(())
-    }
-    fn state(&mut self) -> Result<State> {
-        Ok(State::default())
-    }
-    fn load_state(&mut self, _: &State) -> Result<()> {
-        Ok(())
-    }
+    stateless!();
 }
 
 fn leaves(count: usize, kind: Kind) -> Vec<Tensor> {
@@ -61,7 +43,7 @@ fn leaves(count: usize, kind: Kind) -> Vec<Tensor> {
     (0..count).map(|_| leaf()).collect()
 }
 
-/// Operations that a sync asks of ATen from outside.
+/// The outermost ATen operations of a sync.
 fn ops_of_a_sync(count: usize, path: SyncPath, policy: NonFinite) -> Vec<String> {
     let adds = Adds::new(leaves(count, Kind::Float));
     let builder = Lookahead::around(adds).k(1).sync_path(path).non_finite(policy);
@@ -73,13 +55,13 @@ fn ops_of_a_sync(count: usize, path: SyncPath, policy: NonFinite) -> Vec<String>
 }
 
 #[test]
-fn on_the_cpu_a_sync_asks_nothing_of_aten_and_allocates_no_tensor() {
+fn on_the_cpu_a_sync_calls_no_aten_operation() {
     for policy in [NonFinite::Unchecked, NonFinite::Error, NonFinite::RollBack] {
         assert_eq!(ops_of_a_sync(100, SyncPath::Auto, policy), [""; 0], "{policy:?}");
     }
 }
 
-/// As on a GPU: two operations for the sync of the whole model, and a few for the look at θ.
+/// As on a GPU: two operations for the sync of the whole model, and a few to check θ.
 #[test]
 fn by_foreach_the_operations_do_not_grow_with_the_number_of_tensors() {
     let sync = ["aten::_foreach_lerp_", "aten::_foreach_copy_"];
@@ -94,10 +76,10 @@ fn by_foreach_the_operations_do_not_grow_with_the_number_of_tensors() {
     assert_eq!(read_back, 1, "one value: {few:?}");
 }
 
-/// Around the fused optimizers a whole step is a few operations, whatever the number of tensors.
+/// A whole step is a few operations, whatever the number of tensors.
 #[test]
 fn a_step_around_a_fused_optimizer_is_the_optimizers_own_operations() {
-    let ops_of = |count: usize, look: bool| {
+    let ops_of = |count: usize, lookahead: bool| {
         let vs = nn::VarStore::new(Device::Cpu);
         for i in 0..count {
             let _ = vs.root().zeros(&format!("w{i}"), &[3]);
@@ -106,7 +88,7 @@ fn a_step_around_a_fused_optimizer_is_the_optimizers_own_operations() {
         let sgd = fused::sgd(0.9, 0.0, 0.0, false);
         let mut bare = lookahead_core::TchOptimizer::new(sgd, &vs, 0.1).unwrap();
         let mut opt = Lookahead::builder(sgd).k(2).build(&vs, 0.1).unwrap();
-        let mut step = || if look { opt.step().map(drop) } else { bare.step() };
+        let mut step = || if lookahead { opt.step().map(drop) } else { bare.step() };
         for w in &all {
             w.sum(Kind::Float).backward();
         }
@@ -119,9 +101,9 @@ fn a_step_around_a_fused_optimizer_is_the_optimizers_own_operations() {
     assert_eq!(ops_of(10, true), ops_of(1000, true));
 }
 
-/// Tensors without memory: whatever reads a value back to the host, or mixes devices, raises there.
+/// On tensors without memory, reading a value back to the host or mixing devices fails.
 #[test]
-fn nothing_is_read_back_where_nobody_looks_for_nan() {
+fn unchecked_syncs_read_nothing_back() {
     for kind in [Kind::Float, Kind::BFloat16] {
         let meta = leaves(20, kind).iter().map(|leaf| ops::to_meta(leaf).unwrap()).collect();
         let builder = Lookahead::around(Adds::new(meta)).k(2).non_finite(NonFinite::Unchecked);
@@ -132,14 +114,14 @@ fn nothing_is_read_back_where_nobody_looks_for_nan() {
         opt.roll_back().unwrap();
         opt.finish().unwrap();
     }
-    // The look itself does, and is told so.
+    // The check for NaN does read back.
     let meta = leaves(2, Kind::Float).iter().map(|leaf| ops::to_meta(leaf).unwrap()).collect();
     let mut opt = Lookahead::around(Adds::new(meta)).k(1).build().unwrap();
     opt.inner_step().unwrap();
     assert!(opt.sync_if_due().is_err());
 }
 
-/// Nested, too: an outer sync sets the inner level's φ in place.
+/// An outer sync sets the inner level's φ in place.
 #[test]
 fn a_nested_sync_allocates_no_tensor() {
     let inner = Lookahead::around(Adds::new(leaves(10, Kind::Float))).k(2).build().unwrap();
@@ -152,7 +134,7 @@ fn a_nested_sync_allocates_no_tensor() {
     assert!(made.is_empty(), "{made:?}");
 }
 
-/// Evaluating at φ exchanges storages: nothing is copied, nothing allocated.
+/// It swaps storages, without copying or allocating.
 #[test]
 fn an_evaluation_at_phi_copies_nothing() {
     let net = crate::common::Net::new(1, Device::Cpu);
@@ -168,7 +150,7 @@ fn an_evaluation_at_phi_copies_nothing() {
     assert!(found.is_empty(), "{found:?}");
 }
 
-/// Memory that this process holds apart from the pages of files, such as its code, in bytes.
+/// This process's memory without pages of files (its code), in bytes.
 fn resident() -> i64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap();
     let line = status.lines().find_map(|line| line.strip_prefix("RssAnon:")).unwrap();
@@ -176,7 +158,7 @@ fn resident() -> i64 {
     kilobytes * 1024
 }
 
-/// φ costs one copy of the trainable parameters, and a training nothing else.
+/// A training costs nothing else.
 #[test]
 fn phi_costs_one_copy_of_the_parameters() {
     const COUNT: i64 = 50_000_000;
@@ -194,7 +176,7 @@ fn phi_costs_one_copy_of_the_parameters() {
         opt.with_slow_weights(|| ()).unwrap();
     }
     let used = resident() - before;
-    // Pages of the allocator come on top.
+    // For pages of the allocator.
     let slack = copy / 50;
     assert!((copy - slack..copy + slack).contains(&built), "{built} bytes for a copy of {copy}");
     assert!(used < copy + slack, "{used} bytes for a copy of {copy}");

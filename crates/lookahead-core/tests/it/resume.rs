@@ -1,4 +1,4 @@
-//! A training saved to disk and loaded into fresh objects goes on as if it had never stopped.
+//! A training saved to disk and loaded into fresh objects continues as if it had not stopped.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -28,7 +28,7 @@ fn train(net: &Net, opt: &mut Lookahead, steps: std::ops::Range<i64>) {
     }
 }
 
-/// Writes what a fresh process needs: θ, the state and the generator's state.
+/// Saves θ, the state and the generator's state.
 fn save(folder: &Path, net: &Net, opt: &mut Lookahead) -> State {
     net.vs.save(folder.join("theta.safetensors")).unwrap();
     let mut state = opt.state().unwrap();
@@ -37,7 +37,7 @@ fn save(folder: &Path, net: &Net, opt: &mut Lookahead) -> State {
     let random = generator::state(net.vs.device()).unwrap();
     tensors.push(("generator", &random));
     Tensor::write_safetensors(&tensors, folder.join("state.safetensors")).unwrap();
-    // The integers and numbers would go into a manifest; only the tensors matter for the disk.
+    // A program would write the integers and numbers to a manifest.
     state.tensors.clear();
     state
 }
@@ -96,8 +96,7 @@ fn at_every_phase(device: Device, inner: Inner) {
     }
 }
 
-/// The control: a resume that forgets the inner optimizer's state must differ, or the test above
-/// would show nothing.
+/// A resume without the inner optimizer's state must differ, or the test above would show nothing.
 #[test]
 fn without_the_inner_state_it_differs() {
     for inner in INNERS {
@@ -119,7 +118,7 @@ fn without_the_inner_state_it_differs() {
     }
 }
 
-/// Between the k-th inner step and its sync, too.
+/// Between the k-th inner step and its sync.
 #[test]
 fn with_a_sync_pending() {
     let net = Net::new(4, Device::Cpu);
@@ -152,12 +151,12 @@ fn a_state_shares_no_memory_with_the_optimizer() {
         state.tensors.iter().map(|(name, tensor)| (name.clone(), tensor.copy())).collect();
     train(&net, &mut opt, 2..4);
     let after: Bits = state.tensors.into_iter().collect();
-    assert_same_bits(&before, &after, "training went on");
+    assert_same_bits(&before, &after, "after more training");
 }
 
-/// A state that is taken over an earlier one is the same as a new one, in the earlier one's memory.
+/// And equals a new one.
 #[test]
-fn a_state_over_an_earlier_one() {
+fn a_state_reuses_an_earlier_ones_memory() {
     for device in devices() {
         for inner in INNERS {
             let net = Net::new(4, device);
@@ -165,7 +164,7 @@ fn a_state_over_an_earlier_one() {
             let mut opt = Lookahead::around(inner_level).k(2).alpha(0.5).build().unwrap();
             let mut kept = State::default();
             opt.state_into(&mut kept).unwrap();
-            // On the CPU, as those who save it have it.
+            // On the CPU, as when it is saved.
             for tensor in kept.tensors.values_mut() {
                 *tensor = tensor.to_device(Device::Cpu);
             }
@@ -186,16 +185,15 @@ fn a_state_over_an_earlier_one() {
                 assert_eq!(same, before.len(), "{inner:?} after step {step}");
                 let copies = kept.tensors.iter().map(|(n, t)| (n.clone(), t.shallow_clone()));
                 let copies = State { tensors: copies.collect(), ..State::default() };
-                assert_same_bits(&all(copies), &all(new), "over an earlier one");
+                assert_same_bits(&all(copies), &all(new), "in an earlier one's memory");
                 assert!(kept.tensors.keys().any(|name| name.starts_with("inner/inner/")));
             }
         }
     }
 }
 
-/// What an earlier state had and this one has not is gone.
 #[test]
-fn nothing_of_another_state_stays() {
+fn entries_of_an_earlier_state_are_removed() {
     let net = Net::new(4, Device::Cpu);
     let mut opt = net.lookahead(Inner::Sgd, 1, 0.5);
     let mut kept = State::default();
@@ -211,10 +209,9 @@ fn nothing_of_another_state_stays() {
     assert_eq!((kept.integers, kept.numbers), (new.integers, new.numbers));
 }
 
-/// Settings that were changed while training are in the state: those of all groups, and of groups
-/// that are made later.
+/// Those of all groups, and of later groups.
 #[test]
-fn settings_changed_on_the_way() {
+fn settings_changed_during_training_are_saved() {
     let store = || {
         let vs = tch::nn::VarStore::new(Device::Cpu);
         let w = vs.root().ones("w", &[2]);
@@ -229,7 +226,7 @@ fn settings_changed_on_the_way() {
     opt.backward_step(&w.square().sum(tch::Kind::Float)).unwrap();
     opt.set_lr(0.01).unwrap();
     opt.set_lr_group(1, 0.02).unwrap();
-    opt.set_momentum(0.0).unwrap(); // the buffer stays, and is not asked for
+    opt.set_momentum(0.0).unwrap(); // the buffer stays, but is no longer required
     opt.set_weight_decay(0.5).unwrap();
     let state = opt.state().unwrap();
 
@@ -255,7 +252,7 @@ fn settings_changed_on_the_way() {
     }
 }
 
-/// Two layers that share a variable: it has two names, and its state goes by the same one always.
+/// If two layers share a variable, its state always uses the same one of its names.
 #[test]
 fn tied_weights_have_one_name() {
     for _ in 0..20 {

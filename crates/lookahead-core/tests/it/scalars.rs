@@ -7,9 +7,9 @@ use std::process::Command;
 
 use tch::{Device, Kind, Tensor};
 
-/// The folder of the tch that this workspace is built with.
+/// The sources of the workspace's tch.
 fn tch_sources() -> PathBuf {
-    // Of this platform's packages: those of others have not been downloaded.
+    // Only this platform's packages have been downloaded.
     let version = output(Command::new("rustc").arg("-vV"));
     let host = version.lines().find_map(|line| line.strip_prefix("host: ")).unwrap();
     let mut cargo = Command::new(env!("CARGO"));
@@ -56,7 +56,7 @@ fn rust_files(folder: &Path) -> Vec<PathBuf> {
     files
 }
 
-/// The calls by these names in a source, each with its line.
+/// The calls of these functions in a source, each with its line.
 fn calls(text: &str, names: &BTreeSet<String>) -> Vec<String> {
     let is_part = |c: char| c.is_alphanumeric() || c == '_';
     let mut found = Vec::new();
@@ -69,17 +69,17 @@ fn calls(text: &str, names: &BTreeSet<String>) -> Vec<String> {
     found
 }
 
-/// Why: the number's own destructor unwraps the error that libtorch has just reported.
+/// The number's destructor unwraps the error that libtorch has just reported.
 #[test]
-fn a_fallible_call_with_a_number_panics_when_libtorch_refuses() {
+fn a_fallible_call_with_a_number_panics_if_libtorch_refuses() {
     let whole = Tensor::from_slice(&[1i64, 2]);
     let panicked = std::panic::catch_unwind(|| whole.shallow_clone().f_mul_scalar_(0.5).is_err());
-    assert!(panicked.is_err(), "tch has fixed it: this test and what it guards can go");
-    // The ways around it: the shim, and a tensor of one number.
+    assert!(panicked.is_err(), "tch has fixed it: remove this test and the workarounds");
+    // Workarounds: the shim, and a tensor of one number.
     assert!(lookahead_core::tch_ext::arithmetic::scale(&mut whole.shallow_clone(), 0.5).is_err());
     assert!(whole.shallow_clone().f_mul_(&Tensor::from(0.5)).is_err());
     let empty = Tensor::zeros([0], (Kind::Float, Device::Cpu));
-    assert!(empty.f_max().is_err(), "one without a number is an error");
+    assert!(empty.f_max().is_err(), "without a number it is an error");
 }
 
 #[test]

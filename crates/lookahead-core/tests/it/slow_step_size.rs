@@ -1,6 +1,6 @@
-//! k and α: per parameter group, over a training, chosen adaptively, set while running.
+//! k and α: per parameter group, with schedules, chosen adaptively, set during training.
 
-use crate::common::Net;
+use crate::common::{Net, close, descend, ones};
 use lookahead_core::{
     Builder, Curvature, Error, FromConfig, InnerOptimizer, Lookahead, Schedule, fused,
 };
@@ -12,10 +12,6 @@ fn two_groups() -> (nn::VarStore, Tensor, Tensor) {
     let a = vs.root().ones("a", &[1]);
     let b = vs.root().set_group(1).ones("b", &[1]);
     (vs, a, b)
-}
-
-fn close(a: f64, b: f64) -> bool {
-    (a - b).abs() < 1e-6
 }
 
 #[test]
@@ -38,7 +34,7 @@ fn groups_have_their_own_alpha() {
     assert!(close(at_a, 0.7) && close(at_b, 0.9), "{at_a} {at_b}");
     assert_eq!(opt.alpha_used(), Some(1.0));
 
-    // Both are in the state; setting one for all takes the others out.
+    // The state has both; setting α for all groups overrides them.
     let state = opt.state().unwrap();
     assert_eq!((state.numbers["alpha/0"], state.numbers["alpha/1"]), (1.0, 0.25));
     opt.set_alpha(0.5).unwrap();
@@ -65,7 +61,7 @@ fn alpha_follows_its_schedule_at_each_sync() {
         }
     }
     assert_eq!(used, [0.625, 0.75, 0.875, 1.0, 1.0]);
-    // Each group goes from its own α. By hand: a cycle takes 0.2 off θ, and α of it off φ.
+    // Each group starts from its own α. By hand: a cycle subtracts 0.2 from θ, and α of that from φ.
     let expected_a = 1.0 - 0.2 * (0.625 + 0.75 + 0.875 + 1.0 + 1.0);
     let expected_b = 1.0 - 0.2 * (0.7 + 0.8 + 0.9 + 1.0 + 1.0);
     assert!(close(a.double_value(&[0]), expected_a), "{}", a.double_value(&[0]));
@@ -73,7 +69,7 @@ fn alpha_follows_its_schedule_at_each_sync() {
 }
 
 #[test]
-fn k_changes_only_where_a_cycle_begins() {
+fn k_changes_only_when_a_cycle_begins() {
     let (vs, a, _b) = two_groups();
     let mut opt = Lookahead::builder(fused::Sgd::default())
         .k(2)
@@ -86,7 +82,7 @@ fn k_changes_only_where_a_cycle_begins() {
     assert_eq!(syncs, [2, 5, 9, 15]);
     assert_eq!((opt.k(), opt.phase()), (6, 5));
 
-    // The schedule goes on from a state.
+    // The schedule continues from a state.
     let state = opt.state().unwrap();
     let (other_vs, other, _) = two_groups();
     tch::no_grad(|| other.shallow_clone().copy_(&a));
@@ -95,27 +91,25 @@ fn k_changes_only_where_a_cycle_begins() {
     assert_eq!((resumed.k(), resumed.phase(), resumed.steps()), (6, 5, 20));
     assert!(resumed.backward_step(&other.sum(Kind::Float)).unwrap());
     resumed.set_k(1).unwrap();
-    assert!(resumed.backward_step(&other.sum(Kind::Float)).unwrap(), "set by hand it stays");
+    assert!(resumed.backward_step(&other.sum(Kind::Float)).unwrap(), "a k that was set stays");
     assert!(resumed.backward_step(&other.sum(Kind::Float)).unwrap());
 }
 
 #[test]
-fn schedules_can_begin_while_running() {
+fn schedules_can_begin_during_training() {
     let (vs, a, _b) = two_groups();
     let mut opt = Lookahead::builder(fused::Sgd::default()).k(1).build(&vs, 0.1).unwrap();
-    for _ in 0..4 {
-        opt.backward_step(&a.sum(Kind::Float)).unwrap();
-    }
+    descend(&mut opt, &a, 4);
     opt.set_alpha_schedule(Schedule::Step { factor: 0.5, every: 2 }).unwrap();
     assert_eq!(opt.alpha(), 0.125, "counted from the first step");
     opt.set_k_schedule(Schedule::Step { factor: 2.0, every: 2 }).unwrap();
     assert_eq!(opt.k(), 4);
     opt.set_alpha(0.3).unwrap();
-    assert_eq!(opt.alpha(), 0.3, "what is set by hand ends the schedule");
+    assert_eq!(opt.alpha(), 0.3, "setting α ends the schedule");
 }
 
 #[test]
-fn settings_that_make_no_sense() {
+fn settings_out_of_range_or_in_conflict() {
     let (vs, ..) = two_groups();
     let build = || Lookahead::builder(fused::Adam::default());
     let refused = |builder: Builder<FromConfig<fused::Adam>>, words: &str| {
@@ -149,8 +143,8 @@ fn settings_that_make_no_sense() {
     assert!(adaptive.set_alpha_schedule(schedule).is_err());
 }
 
-/// A quadratic ½ Σ aᵢ (xᵢ − cᵢ)² whose gradient has noise of variance aᵢ, as that of a
-/// log-likelihood has at its maximum: there the second moment is the curvature.
+/// A quadratic ½ Σ aᵢ (xᵢ − cᵢ)² whose gradient has noise of variance aᵢ, like that of a log-likelihood at its
+/// maximum, where the second moment is the curvature.
 struct LogLikelihood {
     curvature: Tensor,
     centre: Tensor,
@@ -172,9 +166,10 @@ impl LogLikelihood {
     }
 
     fn loss(&self, noisy: bool) -> Tensor {
-        let noise = match noisy {
-            true => Tensor::randn([SIZE], (Kind::Float, Device::Cpu)) / self.curvature.sqrt(),
-            false => self.centre.zeros_like(),
+        let noise = if noisy {
+            Tensor::randn([SIZE], (Kind::Float, Device::Cpu)) / self.curvature.sqrt()
+        } else {
+            self.centre.zeros_like()
         };
         (&self.curvature * (&self.w - &self.centre - noise).square()).sum(Kind::Float) * 0.5
     }
@@ -190,16 +185,16 @@ impl LogLikelihood {
     }
 }
 
-/// The choice of Â: with the second moment itself the adaptive α is the best one, and with its
-/// square root, by which Adam divides, it is not.
+/// With the second moment as Â the adaptive α is the best one; with its square root, by which Adam divides, it is
+/// not.
 #[test]
-fn the_second_moment_stands_for_the_curvature_where_the_loss_is_a_log_likelihood() {
+fn the_second_moment_estimates_the_curvature_of_a_log_likelihood() {
     tch::manual_seed(4);
     let problem = LogLikelihood::new();
     let config = fused::adam(0.0, 0.999, 0.0);
     let mut opt =
         Lookahead::builder(config).k(5).adaptive_alpha(1e-3).build(&problem.vs, 1e-4).unwrap();
-    // Until the second moments are averages of many gradients near the centre.
+    // Until the second moments average many gradients near the centre.
     for _ in 0..5000 {
         opt.backward_step(&problem.loss(true)).unwrap();
     }
@@ -208,7 +203,7 @@ fn the_second_moment_stands_for_the_curvature_where_the_loss_is_a_log_likelihood
         problem.loss(false).backward();
         opt.inner_step().unwrap();
     };
-    // Cycles from a little away, in which the steepest coordinates overshoot more and more.
+    // Cycles from nearby starts, in which the steepest coordinates overshoot more and more.
     for (lr, inside) in [(0.2, false), (0.64, true), (0.68, true), (0.8, true)] {
         let signs = Tensor::randn([SIZE], (Kind::Float, Device::Cpu)).sign();
         let start = &problem.centre + signs * 0.02;
@@ -253,18 +248,18 @@ fn the_adaptive_alpha_is_clipped_reported_and_interpolated_with() {
         }
         let fast = w.detach().copy();
         assert_eq!(opt.alpha_used(), None);
-        // Downhill all the way: farther than θ would be best. Uphill: less than α_low.
+        // Downhill all the way the best α is above 1; uphill it is below `low`.
         opt.sync_with(|| (&w * gradient_sign * 100.0).sum(Kind::Float)).unwrap();
         assert_eq!(opt.alpha_used(), Some(expected));
         let wanted = (&fast - 1.0) * expected + 1.0;
         assert!(w.allclose(&wanted, 1e-6, 1e-6, false));
-        assert!(!w.grad().defined(), "the fresh gradient is forgotten");
+        assert!(!w.grad().defined(), "the fresh gradient is cleared");
         let kept = opt.state().unwrap().numbers["alpha_used"];
         assert_eq!(kept, expected);
     }
 }
 
-/// Without a closure the last step's gradient is taken.
+/// Without a closure it uses the last step's gradient.
 #[test]
 fn the_last_gradient_is_the_documented_approximation() {
     let vs = nn::VarStore::new(Device::Cpu);
@@ -286,8 +281,8 @@ fn the_last_gradient_is_the_documented_approximation() {
     opt.sync_if_due().unwrap();
     let expected = (1.0 + slope / curved).clamp(1e-6, 1.0);
     assert!((opt.alpha_used().unwrap() - expected).abs() < 1e-9);
-    // Where there is nothing to choose by, the smallest step is the safe one.
-    assert!(opt.set_alpha(0.5).is_err(), "chosen, so not set by hand");
+    // Without information the smallest step is safe.
+    assert!(opt.set_alpha(0.5).is_err(), "adaptive, so it can't be set");
     for _ in 0..3 {
         opt.zero_grad().unwrap();
         w.square().sum(Kind::Double).backward();
@@ -296,19 +291,18 @@ fn the_last_gradient_is_the_documented_approximation() {
     opt.zero_grad().unwrap();
     opt.sync_if_due().unwrap();
     assert_eq!(opt.alpha_used(), Some(1e-6), "no gradient");
-    // Where θ did not move, no α is better than another.
+    // If θ did not move, every α is equally good.
     let net = Net::new(1, Device::Cpu);
     let still = Lookahead::builder(fused::Adam::default()).k(1).adaptive_alpha(0.5);
     let mut still = still.build(&net.vs, 0.1).unwrap();
     assert!(still.step().unwrap());
 }
 
-/// A gradient that is NaN is none that is missing, for which α would be the least.
+/// It is not the same as a missing gradient, for which α is `low`.
 #[test]
-fn no_alpha_is_chosen_by_a_gradient_that_is_not_finite() {
+fn a_nan_or_infinite_gradient_chooses_no_alpha() {
     for value in [f64::NAN, f64::INFINITY] {
-        let vs = nn::VarStore::new(Device::Cpu);
-        let w = vs.root().ones("w", &[2]);
+        let (vs, w) = ones(2);
         let builder = Lookahead::builder(fused::Adam::default()).k(1).adaptive_alpha(0.2);
         let mut opt = builder.build(&vs, 0.1).unwrap();
         w.square().sum(Kind::Float).backward();
@@ -316,7 +310,7 @@ fn no_alpha_is_chosen_by_a_gradient_that_is_not_finite() {
         let refused = opt.sync_with(|| (&w * value).sum(Kind::Float));
         assert!(matches!(&refused, Err(Error::NonFiniteGradient { name, .. }) if name == "w"));
         assert!(opt.sync_is_due(), "still");
-        assert!(opt.sync_if_due().unwrap(), "without a gradient, by the least");
+        assert!(opt.sync_if_due().unwrap(), "without a gradient, with `low`");
         assert_eq!(opt.alpha_used(), Some(0.2));
     }
 }

@@ -1,10 +1,10 @@
-//! Sparse gradients, as an embedding can have them: right with SGD, refused by name elsewhere.
+//! Sparse gradients of an embedding: right with SGD, refused by name otherwise.
 
 use lookahead_core::{Error, InnerOptimizer, Lookahead, MomentumPolicy, TchOptimizer, fused};
 use tch::nn::{self, Module, OptimizerConfig};
 use tch::{Device, Kind, Tensor};
 
-/// A table of five rows and a layer behind it, the same for sparse and dense gradients.
+/// A table of five rows and a layer, the same for sparse and dense gradients.
 struct Net {
     vs: nn::VarStore,
     table: nn::Embedding,
@@ -36,14 +36,14 @@ fn weights_after(build: Built, sparse: bool) -> Tensor {
     for step in 0..7 {
         opt.backward_step_clip_norm(&net.loss(step), 0.5).unwrap();
         let is_sparse = net.table.ws.grad().is_sparse();
-        assert_eq!(is_sparse, sparse, "the gradient is left as it is");
+        assert_eq!(is_sparse, sparse, "the gradient keeps its layout");
     }
     net.table.ws.detach().copy()
 }
 
-/// As with dense gradients, clipped by a norm in which a row that is listed twice counts once.
+/// Clipped by a norm in which a row that is listed twice counts once.
 #[test]
-fn sgd_steps_as_by_dense_gradients() {
+fn sgd_steps_as_with_dense_gradients() {
     let plain =
         |vs: &nn::VarStore| Lookahead::builder(fused::Sgd::default()).k(3).build(vs, 0.1).unwrap();
     let momentum = |vs: &nn::VarStore| {
@@ -74,7 +74,7 @@ fn sgd_steps_as_by_dense_gradients() {
     }
 }
 
-/// Of rows 1, twice, and 3.
+/// Of rows 1 (twice) and 3.
 #[test]
 fn the_norm_and_the_clip_are_those_of_the_dense_gradient() {
     let gradient = |sparse| {
@@ -92,16 +92,15 @@ fn the_norm_and_the_clip_are_those_of_the_dense_gradient() {
     assert!(clipped.allclose(&expected, 1e-5, 1e-7, false));
 }
 
-/// Its momentum buffers are saved, and a training continues from them.
+/// From its saved momentum buffers.
 #[test]
-fn a_training_by_sparse_gradients_resumes() {
+fn a_training_with_sparse_gradients_resumes() {
     for theirs in [false, true] {
         let build = |vs: &nn::VarStore| -> Lookahead {
-            match theirs {
-                true => Lookahead::builder(nn::sgd(0.9, 0.0, 0.0, false)).build(vs, 0.1).unwrap(),
-                false => {
-                    Lookahead::builder(fused::sgd(0.9, 0.0, 0.0, false)).build(vs, 0.1).unwrap()
-                }
+            if theirs {
+                Lookahead::builder(nn::sgd(0.9, 0.0, 0.0, false)).build(vs, 0.1).unwrap()
+            } else {
+                Lookahead::builder(fused::sgd(0.9, 0.0, 0.0, false)).build(vs, 0.1).unwrap()
             }
         };
         let net = Net::new(true);
@@ -148,7 +147,7 @@ fn other_optimizers_name_the_variable() {
     refused(wrapped.backward_step(&net.loss(0)), "the wrapped optimizer does not");
 }
 
-/// The variables of an optimizer are stepped in any order: nothing else may have moved.
+/// Not even variables that come before it.
 #[test]
 fn a_refused_step_has_moved_nothing() {
     let net = Net::new(true);

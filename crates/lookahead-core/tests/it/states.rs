@@ -1,13 +1,12 @@
-//! States that are damaged in any one entry: refused by its name, with nothing changed, or the same
-//! training follows.
+//! States with one damaged entry are refused by its name and change nothing, or do no harm.
 
 use std::collections::BTreeMap;
 
-use crate::common::{AnyConfig, INNERS, Inner, LEARNING_RATE, Net, bits};
+use crate::common::{AnyConfig, INNERS, Inner, LEARNING_RATE, Net, bits, train};
 use lookahead_core::{Lookahead, MomentumPolicy, State};
 use tch::{Device, Kind, Tensor};
 
-/// With everything in its state that there can be: α of a group, pulled moments, outer momentum.
+/// With everything that a state can hold: α of a group, pulled-back moments, outer momentum.
 fn built(net: &Net, inner: Inner) -> Lookahead {
     Lookahead::builder(AnyConfig(inner))
         .k(3)
@@ -16,12 +15,6 @@ fn built(net: &Net, inner: Inner) -> Lookahead {
         .outer_momentum(0.5)
         .build(&net.vs, LEARNING_RATE)
         .unwrap()
-}
-
-fn train(net: &Net, opt: &mut Lookahead, steps: std::ops::Range<i64>) {
-    for i in steps {
-        opt.backward_step(&net.loss(i, false)).unwrap();
-    }
 }
 
 fn copy(state: &State) -> State {
@@ -52,7 +45,7 @@ fn damaged(state: &State) -> BTreeMap<String, State> {
         for value in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY] {
             with(&format!("{value:e}"), Some(first(value)));
         }
-        // Means of squares; their slow copies are only added to them.
+        // Means of squares.
         if key.starts_with("inner/") && (key.contains("_avg_sq") || key.contains("square_avg")) {
             with("negative", Some(first(-1.0)));
         }
@@ -96,25 +89,24 @@ fn damaged(state: &State) -> BTreeMap<String, State> {
     all
 }
 
-/// What is taken, and why no harm comes of it: the builder takes the same value, or nothing that decides
-/// a step goes by it.
-fn may_be_taken(what: &str, inner: Inner) -> bool {
+/// Damage that is accepted because the builder accepts the same value, or because no step depends on it.
+fn may_be_loaded(what: &str, inner: Inner) -> bool {
     let adam = matches!(inner, Inner::Adam | Inner::AdamW);
     let options = ["learning_rate", "weight_decay", "momentum"];
     let option = options.iter().find(|option| what.contains(&format!("/{option}/")));
     // libtorch builds SGD and RMSprop with any momentum of at least 0.
     let large = what.ends_with(" 1e300") && option == Some(&"momentum");
     (large && !adam)
-        // A k that is never reached, as one that was built with it.
+        // A k that is never reached, which can be built too.
         || what == "k_schedule/from 9223372036854775807"
         || what == format!("k {}", i64::MAX)
-        // Told, and used for nothing; states of earlier versions don't have the count.
+        // Only reported; and states of earlier versions lack the count.
         || what == "alpha_used missing"
         || what.ends_with("/tensors missing")
 }
 
 #[test]
-fn each_is_refused_by_name_or_harmless() {
+fn damage_is_refused_by_name_or_harmless() {
     for inner in INNERS {
         let net = Net::new(7, Device::Cpu);
         let mut opt = built(&net, inner);
@@ -131,13 +123,13 @@ fn each_is_refused_by_name_or_harmless() {
         let damaged = damaged(&state);
         assert!(damaged.len() > 200);
         for (what, state) in damaged {
-            let taken = opt.load_state(&state);
-            if may_be_taken(&what, inner) {
-                taken.unwrap();
+            let loaded = opt.load_state(&state);
+            if may_be_loaded(&what, inner) {
+                loaded.unwrap();
                 opt.load_state(&state_before).unwrap();
                 continue;
             }
-            let refused = taken.expect_err(&format!("{inner:?}: {what} was taken")).to_string();
+            let refused = loaded.expect_err(&format!("{inner:?}: {what} was loaded")).to_string();
             assert!(refused.contains('`'), "{inner:?}, {what}: {refused}");
             let key = what.split(' ').next().unwrap();
             let named =
@@ -148,12 +140,12 @@ fn each_is_refused_by_name_or_harmless() {
     }
 }
 
-/// Entries that are judged together with another one, which may be the one named.
+/// Entries that are checked together with another one, which may be the one named.
 const KNOWN_BY_OTHERS: [&str; 4] = ["syncs", "phase", "steps", "k"];
 
-/// α of a group that the builder has set and a state lacks; set for all groups, it is in the state.
+/// If the builder has set it. Set for all groups, it is in the state.
 #[test]
-fn a_groups_alpha_is_missed_and_kept() {
+fn a_missing_group_alpha_is_refused() {
     let net = Net::new(7, Device::Cpu);
     let mut opt = built(&net, Inner::Sgd);
     let mut state = opt.state().unwrap();

@@ -1,21 +1,14 @@
-//! Every kind of tensor and gradient that a model may have.
+//! All kinds of tensors and gradients that a model may have.
 
-use crate::common::{Inner, Net, bits};
+use crate::common::{Inner, Net, bits, close, one_weight, ones, sgd, train, write};
 use lookahead_core::{Lookahead, SyncPath, fused};
-use tch::nn::{self, Module};
+use tch::nn;
 use tch::{Device, Kind, Tensor};
 
-fn close(a: f64, b: f64) -> bool {
-    (a - b).abs() < 1e-6
-}
-
-/// Gradient accumulation: k counts the optimizer's steps, not backward passes.
+/// With gradient accumulation.
 #[test]
 fn k_counts_steps_and_not_backward_passes() {
-    let vs = nn::VarStore::new(Device::Cpu);
-    let w = vs.root().ones("w", &[1]);
-    let sgd = fused::Sgd::default();
-    let mut opt = Lookahead::builder(sgd).k(2).alpha(0.5).build(&vs, 0.1).unwrap();
+    let (_vs, w, mut opt) = one_weight(2, 0.5);
     let mut syncs = Vec::new();
     for step in 1..=4 {
         opt.zero_grad().unwrap();
@@ -30,18 +23,17 @@ fn k_counts_steps_and_not_backward_passes() {
     assert!(close(w.double_value(&[0]), 0.8), "{}", w.double_value(&[0]));
 }
 
-/// A variable may be frozen for a while: syncs leave it, φ is where it was frozen, and it continues from there.
+/// Syncs skip a frozen variable, φ is its frozen value, and it continues from there.
 #[test]
 fn frozen_and_thawed() {
     let vs = nn::VarStore::new(Device::Cpu);
     let (a, b) = (vs.root().ones("a", &[1]), vs.root().ones("b", &[1]));
-    let sgd = fused::Sgd::default();
-    let mut opt = Lookahead::builder(sgd).k(2).alpha(0.5).build(&vs, 0.1).unwrap();
+    let mut opt = sgd(&vs, 2, 0.5);
     opt.backward_step(&(&a + &b).sum(Kind::Float)).unwrap();
     let _ = b.set_requires_grad(false);
-    // Its gradient of the last pass is still there, and moves nothing.
+    // It still has the gradient of the last pass, which moves nothing.
     opt.step().unwrap();
-    assert!(close(b.double_value(&[0]), 0.9), "left where it was: {}", b.double_value(&[0]));
+    assert!(close(b.double_value(&[0]), 0.9), "it moved: {}", b.double_value(&[0]));
     for _ in 0..2 {
         opt.backward_step(&(&a + &b).sum(Kind::Float)).unwrap();
     }
@@ -54,12 +46,11 @@ fn frozen_and_thawed() {
     assert!(close(b.double_value(&[0]), 0.8), "{}", b.double_value(&[0]));
 }
 
-/// Weights that two layers share are one parameter, stepped and synced once.
+/// Weights that two layers share are one parameter.
 #[test]
 fn tied_weights_are_synced_once() {
     for path in [SyncPath::Auto, SyncPath::Foreach] {
-        let vs = nn::VarStore::new(Device::Cpu);
-        let w = vs.root().ones("w", &[1]);
+        let (vs, w) = ones(1);
         let _ = vs.root().add("tied", w.shallow_clone(), true);
         let sgd = fused::Sgd::default();
         let builder = Lookahead::builder(sgd).k(1).alpha(0.5).sync_path(path);
@@ -75,8 +66,7 @@ fn tied_weights_are_synced_once() {
 fn variables_that_overlap_in_memory() {
     for path in [SyncPath::Auto, SyncPath::Foreach] {
         for outer in [0.0, 0.5] {
-            let vs = nn::VarStore::new(Device::Cpu);
-            let w = vs.root().ones("w", &[4]);
+            let (vs, w) = ones(4);
             let _ = vs.root().add("part", w.detach().narrow(0, 1, 2), true);
             let mut opt = Lookahead::builder(fused::Sgd::default())
                 .k(1)
@@ -115,59 +105,13 @@ fn empty_scalar_and_strided_variables() {
             let expected = w.ones_like() * 0.9;
             assert!(w.allclose(&expected, 1e-6, 1e-6, false), "{name}, {path:?}");
         }
-        assert_eq!(base.double_value(&[0, 1]), 1.0, "what lies between is not written to");
+        assert_eq!(base.double_value(&[0, 1]), 1.0, "gaps are not written to");
         opt.with_slow_weights(|| assert!(close(strided.double_value(&[0, 0]), 0.9))).unwrap();
         opt.finish().unwrap();
     }
 }
 
-/// Sparse gradients of an embedding: right where libtorch can step with them, else its refusal.
-#[test]
-fn sparse_gradients_are_right_or_refused() {
-    let run = |sparse| {
-        let vs = nn::VarStore::new(Device::Cpu);
-        let config = nn::EmbeddingConfig { sparse, ..Default::default() };
-        let table = nn::embedding(vs.root(), 4, 2, config);
-        let _ = tch::no_grad(|| vs.variables()["weight"].shallow_clone().fill_(1.0));
-        let sgd = fused::Sgd::default();
-        let mut opt = Lookahead::builder(sgd).k(2).alpha(0.5).build(&vs, 0.1).unwrap();
-        for rows in [[1i64, 2], [2, 2]] {
-            let loss = table.forward(&Tensor::from_slice(&rows)).sum(Kind::Float);
-            opt.backward_step(&loss).unwrap();
-        }
-        vs.variables()["weight"].detach().copy()
-    };
-    let (sparse, dense) = (run(true), run(false));
-    // A row that is listed twice gets two steps, which round twice.
-    assert!(sparse.allclose(&dense, 1e-6, 1e-6, false));
-    assert!(close(sparse.double_value(&[2, 0]), 0.85) && sparse.double_value(&[3, 0]) == 1.0);
-
-    let vs = nn::VarStore::new(Device::Cpu);
-    let table =
-        nn::embedding(vs.root(), 4, 2, nn::EmbeddingConfig { sparse: true, ..Default::default() });
-    let mut opt = Lookahead::builder(fused::Adam::default()).build(&vs, 0.1).unwrap();
-    let loss = table.forward(&Tensor::from_slice(&[1i64])).sum(Kind::Float);
-    let message = opt.backward_step(&loss).unwrap_err().to_string();
-    assert!(message.contains("does not support sparse gradients"), "{message}");
-}
-
-/// Norms are taken over what is there; a gradient that is not finite is told and left.
-#[test]
-fn clipping_survives_missing_and_non_finite_gradients() {
-    let vs = nn::VarStore::new(Device::Cpu);
-    let a = vs.root().zeros("a", &[2]);
-    let _without = vs.root().zeros("b", &[2]);
-    let mut opt = Lookahead::builder(fused::Sgd::default()).build(&vs, 1.0).unwrap();
-    assert_eq!(opt.clip_grad_norm(1.0).unwrap(), 0.0);
-    opt.clip_grad_value(1.0).unwrap();
-    (&a * Tensor::from_slice(&[3.0f32, f32::INFINITY])).sum(Kind::Float).backward();
-    assert_eq!(opt.clip_grad_norm(1.0).unwrap(), f64::INFINITY);
-    assert_eq!(a.grad().double_value(&[0]), 3.0, "not scaled by 0");
-    opt.clip_grad_value(2.0).unwrap();
-    assert_eq!(a.grad(), Tensor::from_slice(&[2.0f32, 2.0]));
-}
-
-/// Half precision: φ is f32, θ is φ rounded, and a checkpoint keeps all of φ.
+/// φ is f32, θ is φ rounded, and a checkpoint keeps all of φ.
 #[test]
 fn half_precision_rounds_theta_and_not_phi() {
     for kind in [Kind::BFloat16, Kind::Half] {
@@ -216,16 +160,14 @@ fn outer_momentum_of_zero_is_plain_lookahead() {
             builder = builder.outer_momentum(momentum).outer_nesterov(nesterov);
         }
         let mut opt = builder.build(&net.vs, 0.01).unwrap();
-        for i in 0..10 {
-            opt.backward_step(&net.loss(i, false)).unwrap();
-        }
+        train(&net, &mut opt, 0..10);
         net.weights()
     };
     let plain = run(None);
     for nesterov in [false, true] {
         let outer = run(Some((0.0, nesterov)));
         crate::common::assert_same_bits(&outer, &plain, "momentum 0");
-        // In the limit, too: the rule with a velocity meets the one without it.
+        // In the limit, the rule with a velocity agrees with the one without.
         let nearly = run(Some((1e-12, nesterov)));
         for ((name, a), (_, b)) in nearly.iter().zip(&plain) {
             assert!(a.allclose(b, 1e-5, 1e-6, false), "{name}");
@@ -233,27 +175,25 @@ fn outer_momentum_of_zero_is_plain_lookahead() {
     }
 }
 
-/// Other weights have other directions: the velocity of the old ones would push the new ones.
+/// The velocity of the old weights would push the new ones in the wrong direction.
 #[test]
-fn reset_slow_weights_forgets_the_outer_momentum() {
-    let vs = nn::VarStore::new(Device::Cpu);
-    let w = vs.root().ones("w", &[1]);
+fn reset_slow_weights_clears_the_outer_momentum() {
+    let (vs, w) = ones(1);
     let builder = Lookahead::builder(fused::Sgd::default()).k(1).alpha(0.5).outer_momentum(0.5);
     let mut opt = builder.build(&vs, 0.1).unwrap();
     opt.backward_step(&w.sum(Kind::Float)).unwrap();
     assert!(close(opt.state().unwrap().tensors["velocity/w"].double_value(&[0]), 0.1));
-    let _ = tch::no_grad(|| w.shallow_clone().fill_(3.0));
+    write(&w, 3.0);
     opt.reset_slow_weights().unwrap();
     assert_eq!(opt.state().unwrap().tensors["velocity/w"].double_value(&[0]), 0.0);
-    opt.step().unwrap(); // its old gradient: 0.1 off θ, and half of that off φ
+    opt.step().unwrap(); // with the old gradient θ moves by 0.1, and φ by half of that
     assert!(close(w.double_value(&[0]), 2.95), "{}", w.double_value(&[0]));
 }
 
-/// An outer sync begins the cycles inside anew, on every level, and leaves their momentum.
+/// An outer sync restarts the inner cycles on every level, and keeps their momentum.
 #[test]
 fn three_levels_keep_their_outer_momentum() {
-    let vs = nn::VarStore::new(Device::Cpu);
-    let w = vs.root().ones("w", &[1]);
+    let (vs, w) = ones(1);
     let build = Lookahead::builder(fused::Sgd::default()).k(1).alpha(0.5).outer_momentum(0.5);
     let middle = Lookahead::around(build.build(&vs, 0.1).unwrap()).k(1).alpha(0.5);
     let mut opt = Lookahead::around(middle.build().unwrap()).k(1).alpha(0.5).build().unwrap();

@@ -1,14 +1,13 @@
-//! What can be computed about Lookahead on quadratics, held against the real optimizer.
+//! Theory of Lookahead on quadratics, compared with the real optimizer.
 //!
-//! On a quadratic every step is linear, so what noise does, the best α and the speed of convergence
-//! can all be computed: Zhang, Lucas, Hinton, Ba, *Lookahead Optimizer: k steps forward, 1 step
-//! back*, NeurIPS 2019.
+//! On a quadratic every step is linear, so the effect of noise, the best α and the speed of convergence can be
+//! computed: Zhang, Lucas, Hinton, Ba, *Lookahead Optimizer: k steps forward, 1 step back*, NeurIPS 2019.
 
 use lookahead_core::Lookahead;
 use tch::nn::{self, OptimizerConfig};
 use tch::{Device, Kind, Tensor};
 
-/// A store that holds one variable with the given values in their own precision, and the variable.
+/// A store with one variable of these values, in their own precision, and the variable.
 fn variable(values: &Tensor) -> (nn::VarStore, Tensor) {
     let vs = nn::VarStore::new(Device::Cpu);
     let x = vs.root().add("x", values.copy(), true);
@@ -20,8 +19,8 @@ fn variable(values: &Tensor) -> (nn::VarStore, Tensor) {
 /// The standard deviation of the noise.
 const SIGMA: f64 = 0.7;
 
-/// A quadratic whose minimum c ~ N(0, σ²) is drawn anew for each step, so that the gradient is
-/// a (x − c), and Lookahead around SGD on it.
+/// A quadratic whose minimum c ~ N(0, σ²) is drawn at each step, so that the gradient is a (x − c), and Lookahead
+/// around SGD on it.
 #[derive(Debug, Clone, Copy)]
 struct NoisyQuadratic {
     a: f64,
@@ -30,7 +29,7 @@ struct NoisyQuadratic {
     alpha: f64,
 }
 
-/// Each with V_LA / V_SGD, as `variance` makes it.
+/// Each with V_LA / V_SGD.
 const NOISY_QUADRATICS: [(NoisyQuadratic, f64); 6] = [
     (NoisyQuadratic { a: 1.0, learning_rate: 0.5, k: 5, alpha: 0.5 }, 0.34020619),
     (NoisyQuadratic { a: 1.0, learning_rate: 1.5, k: 5, alpha: 0.5 }, 0.32631579),
@@ -74,8 +73,7 @@ impl NoisyQuadratic {
         sgd * noise / (noise + 2.0 * alpha * (1.0 - alpha) * (1.0 - r_k))
     }
 
-    /// The variance of φ after so many cycles from a fixed start, step by step: no closed form, no
-    /// steady state.
+    /// The variance of φ after this number of cycles from a fixed start, computed step by step.
     fn variance_after(&self, cycles: u64) -> f64 {
         let (alpha, r) = (self.alpha, self.r());
         let mut slow = 0.0;
@@ -92,16 +90,16 @@ impl NoisyQuadratic {
         slow
     }
 
-    /// Cycles after which the variance lacks no more than a part 10⁻⁶ of the steady state's: from
-    /// a fixed start it is (1 − m²ⁿ) of it after n cycles.
+    /// The cycles after which the variance is within 10⁻⁶ of the steady state's: from a fixed start it is
+    /// (1 − m²ⁿ) of it after n cycles.
     fn cycles(&self) -> u64 {
         (1e-6f64.ln() / self.m().powi(2).ln()).ceil().max(1.0) as u64
     }
 
-    /// The sample variance of φ over independent chains, in the steady state. A sync acts on each
-    /// element alone, so one tensor holds all chains.
+    /// The sample variance of φ over independent chains, in the steady state. A sync acts on each element
+    /// separately, so one tensor holds all chains.
     fn simulate(&self, chains: i64) -> f64 {
-        // More threads gain little here, and lose much where tests share the cores.
+        // More threads gain little here, and lose much if tests share the cores.
         tch::set_num_threads(1);
         let (vs, x) = variable(&Tensor::full([chains], 5.0, (Kind::Float, Device::Cpu)));
         let mut opt = Lookahead::builder(nn::Sgd::default())
@@ -139,7 +137,7 @@ fn the_formula_of_the_steady_state_variance_gives_the_golden_ratios() {
 }
 
 #[test]
-fn the_formula_of_the_steady_state_variance_is_where_the_exact_recursion_ends() {
+fn the_exact_recursion_converges_to_the_steady_state_formula() {
     for (case, _) in NOISY_QUADRATICS {
         for case in [case, case.sgd()] {
             let (end, formula) = (case.variance_after(10_000), case.variance());
@@ -212,7 +210,7 @@ impl Quadratic {
         f64::try_from(loss).unwrap()
     }
 
-    /// Where the loss is least on the line from θ₀ to θ_k:
+    /// The minimum of the loss on the line from θ₀ to θ_k:
     /// α* = (θ₀ − θ*)ᵀ A (θ₀ − θ_k) / (θ₀ − θ_k)ᵀ A (θ₀ − θ_k).
     fn best_alpha(&self, k: u64, learning_rate: f64) -> f64 {
         let way = &self.start - self.fast_weights_after(k, learning_rate);
@@ -239,7 +237,7 @@ fn measured_and_best_alpha(k: u64, learning_rate: f64) -> (f64, f64) {
 }
 
 #[test]
-fn where_the_inner_steps_overshoot_the_best_alpha_is_alpha_star() {
+fn if_the_inner_steps_overshoot_the_best_alpha_is_alpha_star() {
     // Along the steepest direction an inner step multiplies by 1 − 0.72 λ, below −0.8.
     for (k, learning_rate) in [(1, 0.72), (3, 0.72), (5, 0.72)] {
         let (measured, best) = measured_and_best_alpha(k, learning_rate);
@@ -249,7 +247,7 @@ fn where_the_inner_steps_overshoot_the_best_alpha_is_alpha_star() {
 }
 
 #[test]
-fn where_the_inner_steps_fall_short_alpha_star_is_above_one_and_the_best_alpha_is_one() {
+fn if_the_inner_steps_fall_short_alpha_star_is_above_one_and_the_best_alpha_is_one() {
     for (k, learning_rate) in [(1, 0.02), (5, 0.02), (5, 0.1)] {
         let (measured, best) = measured_and_best_alpha(k, learning_rate);
         assert!(best > 1.0, "α* {best} shows nothing");
@@ -271,10 +269,10 @@ fn product(a: Matrix, b: Matrix) -> Matrix {
 }
 
 /// What one cycle does to (θ, u) along an eigenvector, where the step s = γa is the learning rate
-/// times the eigenvalue, and u = −γv is the momentum buffer v in the units of θ.
+/// times the eigenvalue, and u = −γv is the momentum buffer v in units of θ.
 ///
 /// SGD does v ← βv + aθ, then θ ← θ − γv. So u ← βu − sθ and θ ← θ + u, which is
-/// H = [[1 − s, β], [−s, β]]. The sync mixes θ with the θ of the cycle's start and leaves u alone:
+/// H = [[1 − s, β], [−s, β]]. The sync mixes θ with the θ of the cycle's start and keeps u:
 /// M = diag(1 − α, 0) + diag(α, 1) Hᵏ.
 fn cycle(s: f64, alpha: f64) -> Matrix {
     let h = [[1.0 - s, MOMENTUM], [-s, MOMENTUM]];
@@ -359,12 +357,12 @@ fn assert_to_four_digits(speed: f64, golden: f64, what: &str) {
     assert!((speed - golden).abs() <= 5e-5, "{what}: {speed:.6}, not {golden}");
 }
 
-/// 1 − ρ(M)^(1/k) where the learning rate is the best for each: Lookahead goes twice as fast as
-/// momentum alone where the problem is well conditioned, and much slower where it is not.
+/// 1 − ρ(M)^(1/k) at the best learning rate of each: Lookahead is twice as fast as momentum alone on
+/// well-conditioned problems, and much slower on ill-conditioned ones.
 ///
-/// Lookahead's numbers at a large condition number κ depend on which eigenvalues there are between
-/// 1/κ and 1: where they are few, there is a learning rate at which every γa misses the values
-/// that converge slowly. These numbers are for 19 evenly spaced ones.
+/// At a large condition number κ Lookahead's numbers depend on the eigenvalues between 1/κ and 1: if they are few,
+/// there is a learning rate at which every γa misses the values that converge slowly. These numbers are for 19
+/// evenly spaced ones.
 #[test]
 fn momentum_and_lookahead_converge_at_the_golden_rates() {
     for (condition, momentum, lookahead) in
@@ -379,12 +377,12 @@ fn momentum_and_lookahead_converge_at_the_golden_rates() {
     }
 }
 
-/// The same where every eigenvalue between 1/κ and 1 occurs. The values are those that a grid of
-/// four million points gives: Lookahead .010297, .004984 and .000723, momentum 1 − √β.
+/// The same if every eigenvalue between 1/κ and 1 occurs. A grid of four million points gives Lookahead .010297,
+/// .004984 and .000723, momentum 1 − √β.
 #[test]
 fn with_all_eigenvalues_lookahead_is_faster_than_momentum_only_at_a_small_condition_number() {
-    // On a logarithmic scale the steps s = γa of a spectrum are a window of the width ln κ, and
-    // the learning rate slides it.
+    // On a logarithmic scale the steps s = γa of a spectrum are a window of width ln κ, which the learning rate
+    // moves.
     let (least, points) = (1e-6f64, 40_000);
     let step = (4.0 / least).ln() / points as f64;
     for alpha in [1.0, ALPHA] {

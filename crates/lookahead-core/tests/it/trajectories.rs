@@ -1,8 +1,9 @@
-//! Golden trajectories: Lookahead around every inner optimizer, with every policy, against values
-//! from an independent reference in Python on torch's own optimizers (`golden/reference.py`).
+//! Golden trajectories: Lookahead around every inner optimizer, with every policy, compared with an independent
+//! reference in Python on torch's own optimizers (`golden/reference.py`).
 
 use std::collections::BTreeMap;
 
+use crate::common::devices;
 use crate::ranger_example::radam::RAdam;
 use lookahead_core::{
     InnerOptimizer, Lookahead, MomentumPolicy, State, SyncPath, TchOptimizer, fused,
@@ -16,7 +17,7 @@ struct Golden {
     cases: Vec<Case>,
 }
 
-/// One case, as `golden/README.md` describes it.
+/// A case: see `golden/README.md`.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Case {
@@ -55,7 +56,7 @@ fn cases() -> Vec<Case> {
     golden.cases
 }
 
-/// Which code steps: tch's own optimizers, or the fused ones.
+/// tch's own optimizers, or the fused ones.
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum Code {
     Tch,
@@ -172,7 +173,7 @@ fn part(state: &State, part: &str) -> Vec<f64> {
     PARAMETERS.iter().flat_map(of).collect()
 }
 
-/// Both sides compute in double precision, in another order of operations here and there.
+/// Both sides compute in double precision, sometimes in another order of operations.
 fn assert_close(found: &[f64], expected: &[f64], what: &str) {
     assert_eq!(found.len(), expected.len(), "{what}");
     for (i, (a, b)) in found.iter().zip(expected).enumerate() {
@@ -189,7 +190,7 @@ fn policy(name: &str) -> MomentumPolicy {
     }
 }
 
-/// Steps, and afterwards gives the inner level's state.
+/// Takes the steps of a case and compares θ after each, and the state at the end.
 fn follow(case: &Case, code: Code, path: SyncPath, device: Device) {
     let what = format!("{}, {code:?}, {path:?}, {device:?}", case.name);
     let problem = Problem::new(device);
@@ -230,12 +231,11 @@ fn follow(case: &Case, code: Code, path: SyncPath, device: Device) {
     }
 
     let inner = state.part("inner");
-    let (_, kept) =
-        inner.tensors.iter().fold(((), BTreeMap::new()), |((), mut all), (key, tensor)| {
-            let (_, moment) = key.split_once('/').unwrap(); // after the optimizer's name
-            all.insert(moment.to_owned(), values(tensor));
-            ((), all)
-        });
+    // Without the optimizer's name.
+    let moment = |key: &String| key.split_once('/').unwrap().1.to_owned();
+    let tensors = inner.tensors.iter();
+    let kept: BTreeMap<String, Vec<f64>> =
+        tensors.map(|(key, tensor)| (moment(key), values(tensor))).collect();
     assert_eq!(kept.keys().collect::<Vec<_>>(), case.moments.keys().collect::<Vec<_>>(), "{what}");
     for (moment, expected) in &case.moments {
         assert_close(&kept[moment], expected, &format!("{what}: {moment}"));
@@ -246,14 +246,6 @@ fn follow(case: &Case, code: Code, path: SyncPath, device: Device) {
         .filter_map(|(key, count)| Some((key.split_once("/step/")?.1.to_owned(), *count)))
         .collect();
     assert_eq!(counts, case.step_counts, "{what}");
-}
-
-fn devices() -> Vec<Device> {
-    let mut devices = vec![Device::Cpu];
-    if tch::Cuda::is_available() {
-        devices.push(Device::Cuda(0));
-    }
-    devices
 }
 
 #[test]
@@ -281,7 +273,7 @@ fn synced_by_foreach_they_follow_the_reference() {
     }
 }
 
-/// What the reference covers, so that a shrunken file is noticed.
+/// So that a truncated file is detected.
 #[test]
 fn the_reference_covers_every_optimizer_and_policy() {
     let cases = cases();

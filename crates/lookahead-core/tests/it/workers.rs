@@ -1,5 +1,4 @@
-//! Several processes that train together, on loopback, against the algorithm written out plainly for all
-//! of them in one.
+//! Several processes that train together on loopback, compared with plain arithmetic for all of them in one.
 
 use std::env;
 use std::io::Read;
@@ -16,7 +15,7 @@ use lookahead_core::{
 use rustix::process::{Pid, Signal, kill_process};
 use tch::{Device, Kind, Tensor, nn};
 
-/// The processes of a group, each a run of `rank` below.
+/// The processes of a group, each running `rank` below.
 struct Ranks(Vec<Child>);
 
 impl Ranks {
@@ -54,21 +53,21 @@ impl Ranks {
         kill_process(Pid::from_child(&self.0[which]), signal).unwrap();
     }
 
-    /// What each said, in the order in which they were started.
-    fn said(&mut self) -> Vec<Vec<String>> {
-        self.0.iter_mut().map(said).collect()
+    /// What each reported, in the order of their start.
+    fn reports(&mut self) -> Vec<Vec<String>> {
+        self.0.iter_mut().map(reports_of).collect()
     }
 }
 
-fn said(child: &mut Child) -> Vec<String> {
+fn reports_of(child: &mut Child) -> Vec<String> {
     let (mut text, mut errors) = (String::new(), String::new());
     child.stdout.take().unwrap().read_to_string(&mut text).unwrap();
     child.stderr.take().unwrap().read_to_string(&mut errors).unwrap();
     let status = child.wait().unwrap();
-    let said: Vec<String> =
+    let reports: Vec<String> =
         text.lines().filter_map(|line| Some(line.split_once("> ")?.1.to_owned())).collect();
     assert!(status.success() || !errors.contains("panicked"), "{text}\n{errors}");
-    said
+    reports
 }
 
 impl Drop for Ranks {
@@ -80,7 +79,7 @@ impl Drop for Ranks {
     }
 }
 
-/// Waits until somebody has said so.
+/// Waits for a line of a process.
 fn wait_for(child: &mut Child, line: &str) {
     let out = child.stdout.as_mut().unwrap();
     let (mut text, mut byte) = (Vec::new(), [0]);
@@ -90,7 +89,7 @@ fn wait_for(child: &mut Child, line: &str) {
     }
 }
 
-fn say(what: impl std::fmt::Display) {
+fn report(what: impl std::fmt::Display) {
     println!("> {what}");
 }
 
@@ -99,10 +98,10 @@ const ALPHA: f64 = 0.6;
 const LR: f64 = 0.05;
 const MOMENTUM: f64 = 0.9;
 const OUTER: f64 = 0.5;
-/// Of the two parameters; the second has an order of its own in memory.
+/// Of the two parameters; the second is channels last.
 const SHAPES: [&[i64]; 2] = [&[7], &[2, 3, 2, 2]];
 
-/// Where the minimum of a rank's loss is in a step; not the same anywhere.
+/// The minimum of a rank's loss in a step: different for every element.
 fn target(rank: usize, step: u64, element: usize) -> f64 {
     let x = rank as f64 * 0.7 + step as f64 * 0.31 + element as f64 * 0.13;
     x.sin() * 2.0
@@ -119,7 +118,7 @@ struct Model {
 }
 
 impl Model {
-    /// Of values that differ between ranks, as they might where each draws its own.
+    /// With values that differ between ranks, as if each drew its own.
     fn new(rank: usize, kind: Kind) -> Model {
         Model::on(Device::Cpu, rank, kind)
     }
@@ -143,7 +142,7 @@ impl Model {
         self.loss_of(rank, step, SHAPES.len())
     }
 
-    /// The loss in the first so many parameters alone.
+    /// The loss in the first `parts` parameters.
     fn loss_of(&self, rank: usize, step: u64, parts: usize) -> Tensor {
         let mut loss = Tensor::zeros([], (Kind::Double, self.vs.device()));
         let mut element = 0;
@@ -171,6 +170,15 @@ fn hex(values: &[f64]) -> String {
 fn unhex(line: &str) -> Vec<f64> {
     let bits = |word| f64::from_bits(u64::from_str_radix(word, 16).unwrap());
     line.split(' ').map(bits).collect()
+}
+
+fn assert_follows(lines: &[String], expected: &[Vec<f64>], tolerance: f64) {
+    assert_eq!(lines.len(), expected.len(), "{lines:?}");
+    for (line, expected) in lines.iter().zip(expected) {
+        for (found, expected) in unhex(line).iter().zip(expected) {
+            assert!((found - expected).abs() < tolerance, "{found}, not {expected}");
+        }
+    }
 }
 
 /// φ after each sync, of all ranks, in plain arithmetic.
@@ -208,40 +216,30 @@ fn simulated(size: usize, syncs: u64, outer: f64) -> Vec<Vec<f64>> {
 fn any_number_of_ranks_follows_the_algorithm_and_repeats_to_the_bit() {
     for (scenario, outer) in [("local", 0.0), ("diloco", OUTER)] {
         for size in [1, 2, 4] {
-            let said = Ranks::start(scenario, size).said();
+            let reports = Ranks::start(scenario, size).reports();
             let expected = simulated(size, 5, outer);
-            assert_eq!(said[0].len(), expected.len(), "{said:?}");
-            assert!(said.iter().all(|lines| *lines == said[0]), "to the bit on all ranks");
-            for (line, expected) in said[0].iter().zip(&expected) {
-                for (found, expected) in unhex(line).iter().zip(expected) {
-                    assert!((found - expected).abs() < 1e-12, "{scenario}, {size}: {found}");
-                }
-            }
-            assert_eq!(Ranks::start(scenario, size).said(), said, "and again");
+            assert!(reports.iter().all(|lines| *lines == reports[0]), "to the bit on all ranks");
+            assert_follows(&reports[0], &expected, 1e-12);
+            assert_eq!(Ranks::start(scenario, size).reports(), reports, "and again");
         }
     }
 }
 
-/// Through NCCL, which takes one rank for each GPU.
+/// Through NCCL, which needs one GPU per rank.
 #[test]
 fn on_gpus_ranks_follow_the_algorithm_too() {
     let gpus = tch::Cuda::device_count();
     if gpus < 2 {
-        eprintln!("skipped, for it needs 2 GPUs, and there are {gpus}.");
+        eprintln!("skipped: this needs 2 GPUs, and there are {gpus}.");
         return;
     }
-    let said = Ranks::start("gpus", 2).said();
+    let reports = Ranks::start("gpus", 2).reports();
     let expected = simulated(2, 5, 0.0);
-    assert_eq!(said[0].len(), expected.len(), "{said:?}");
-    assert_eq!(said[0], said[1], "to the bit on all ranks");
-    for (line, expected) in said[0].iter().zip(&expected) {
-        for (found, expected) in unhex(line).iter().zip(expected) {
-            assert!((found - expected).abs() < 1e-12, "{found} {expected}");
-        }
-    }
+    assert_eq!(reports[0], reports[1], "to the bit on all ranks");
+    assert_follows(&reports[0], &expected, 1e-12);
 }
 
-/// With one rank a group changes nothing, to the bit, whatever is averaged.
+/// Whatever is averaged.
 #[test]
 fn one_rank_is_plain_lookahead_to_the_bit() {
     let mut found = Vec::new();
@@ -249,13 +247,13 @@ fn one_rank_is_plain_lookahead_to_the_bit() {
         let model = Model::new(0, Kind::Float);
         let mut builder = Lookahead::builder(fused::sgd(MOMENTUM, 0., 0., false)).k(K).alpha(ALPHA);
         if workers {
-            builder = builder.workers(Arc::new(ProcessGroup::alone()), TransferDtype::BFloat16);
+            builder = builder.workers(Arc::new(ProcessGroup::single()), TransferDtype::BFloat16);
         }
         let mut opt = builder.build(&model.vs, LR).unwrap();
         for step in 0..10 {
             opt.backward_step(&model.loss(0, step)).unwrap();
         }
-        assert_eq!(opt.averaging_took(), Duration::ZERO);
+        assert_eq!(opt.last_all_reduce_seconds(), 0.0);
         found.push(hex(&model.values()));
     }
     assert_eq!(found[0], found[1]);
@@ -263,20 +261,16 @@ fn one_rank_is_plain_lookahead_to_the_bit() {
 
 #[test]
 fn differences_in_bfloat16_are_the_same_on_all_ranks_and_near_the_mean() {
-    let said = Ranks::start("bf16", 3).said();
-    assert!(said.iter().all(|lines| *lines == said[0] && lines.len() == 5), "{said:?}");
-    for (line, expected) in said[0].iter().zip(&simulated(3, 5, 0.0)) {
-        for (found, expected) in unhex(line).iter().zip(expected) {
-            assert!((found - expected).abs() < 0.02, "{found} {expected}");
-        }
-    }
-    // And they are rounded: it is not what is sent in full.
-    assert_ne!(said[0], Ranks::start("local", 3).said()[0]);
+    let reports = Ranks::start("bf16", 3).reports();
+    assert!(reports.iter().all(|lines| *lines == reports[0] && lines.len() == 5), "{reports:?}");
+    assert_follows(&reports[0], &simulated(3, 5, 0.0), 0.02);
+    // They are rounded: not equal to the full type.
+    assert_ne!(reports[0], Ranks::start("local", 3).reports()[0]);
 }
 
 #[test]
 fn averaged_gradients_are_those_of_all_samples_together() {
-    let said = Ranks::start("gradients", 3).said();
+    let reports = Ranks::start("gradients", 3).reports();
     // The mean of the ranks' losses, weighted 1, 2, 3, by one process.
     let model = Model::new(0, Kind::Double);
     let mut opt = TchOptimizer::new(fused::sgd(MOMENTUM, 0., 0., false), &model.vs, LR).unwrap();
@@ -287,7 +281,7 @@ fn averaged_gradients_are_those_of_all_samples_together() {
             .collect();
         Tensor::stack(&all, 0).sum(Kind::Double).backward();
         opt.step().unwrap();
-        for lines in &said {
+        for lines in &reports {
             for (found, expected) in unhex(&lines[step as usize]).iter().zip(model.values()) {
                 assert!((found - expected).abs() < 1e-12, "{found} {expected}");
             }
@@ -296,18 +290,18 @@ fn averaged_gradients_are_those_of_all_samples_together() {
 }
 
 #[test]
-fn all_ranks_do_the_same_about_what_one_finds() {
+fn all_ranks_react_alike_to_nan_on_one() {
     for (scenario, expected) in [
-        // Of φ, which nothing of the cycle has reached.
-        ("nan-error", "The weights `w0`, or moments"),
+        // φ is unchanged.
+        ("nan-error", "The weights `w0`, or their moments"),
         ("nan-roll-back", "rolled back true, phase 0, syncs 1"),
         ("nan-pullback", "rolled back true, phase 0, syncs 0"),
         ("nan-skip", "taken [true, false, true], phase 2"),
     ] {
-        let said = Ranks::start(scenario, 3).said();
-        for lines in &said {
-            assert!(lines[0].contains(expected), "{scenario}: {said:?}");
-            assert_eq!(lines[1], said[0][1], "{scenario}: the same φ");
+        let reports = Ranks::start(scenario, 3).reports();
+        for lines in &reports {
+            assert!(lines[0].contains(expected), "{scenario}: {reports:?}");
+            assert_eq!(lines[1], reports[0][1], "{scenario}: the same φ");
             assert!(unhex(&lines[1]).iter().all(|value| value.is_finite()), "{scenario}");
         }
     }
@@ -315,9 +309,9 @@ fn all_ranks_do_the_same_about_what_one_finds() {
 
 #[test]
 fn the_adaptive_step_size_is_common_to_all() {
-    let said = Ranks::start("adaptive", 2).said();
-    assert_eq!(said[0].len(), 4);
-    assert_eq!(said[0], said[1]);
+    let reports = Ranks::start("adaptive", 2).reports();
+    assert_eq!(reports[0].len(), 4);
+    assert_eq!(reports[0], reports[1]);
 }
 
 #[test]
@@ -326,17 +320,17 @@ fn a_rank_with_other_slow_weights_or_steps_is_named() {
         ("diverged-phi", "Rank 2 has other slow weights of rank 0 before sync"),
         ("diverged-steps", "Rank 1 has 4 inner steps taken and not 5 of rank 0 before sync 2"),
     ] {
-        let said = Ranks::start(scenario, 3).said();
-        for lines in &said {
-            assert!(lines[0].contains(what), "{scenario}: {said:?}");
+        let reports = Ranks::start(scenario, 3).reports();
+        for lines in &reports {
+            assert!(lines[0].contains(what), "{scenario}: {reports:?}");
         }
     }
 }
 
 #[test]
-fn small_values_and_words_go_around() {
-    let said = Ranks::start("exchange", 3).said();
-    for lines in &said {
+fn small_values_and_bytes_are_exchanged() {
+    let reports = Ranks::start("exchange", 3).reports();
+    for lines in &reports {
         assert_eq!(lines[0], "[[0.5, 0.0], [1.5, 1.0], [2.5, 2.0]]");
         assert_eq!(lines[1], r#"["rank 0", "rank 1", "rank 2"]"#);
         assert_eq!(lines[2], "3 2 and 7");
@@ -344,16 +338,19 @@ fn small_values_and_words_go_around() {
 }
 
 #[test]
-fn who_does_not_come_is_named() {
+fn absent_ranks_are_named() {
     let started = Instant::now();
-    let said = Ranks::start_some("short", 4, [0, 2]).said();
-    for (lines, rank) in said.iter().zip([0, 2]) {
-        assert!(lines[0].starts_with("Ranks 1 and 3 did not join at 127.0.0.1:"), "{said:?}");
-        assert!(lines[0].contains(&format!("which rank {rank} of 4 waited for")), "{said:?}");
+    let reports = Ranks::start_some("short", 4, [0, 2]).reports();
+    for (lines, rank) in reports.iter().zip([0, 2]) {
+        assert!(lines[0].starts_with("Ranks 1 and 3 did not join at 127.0.0.1:"), "{reports:?}");
+        assert!(lines[0].contains(&format!("which rank {rank} of 4 waited for")), "{reports:?}");
     }
-    let said = Ranks::start_some("short", 2, [1]).said();
-    assert!(said[0][0].starts_with("Rank 1 of 2 could not join the others at 127"), "{said:?}");
-    assert!(started.elapsed() < Duration::from_secs(60), "no longer than it was told to");
+    let reports = Ranks::start_some("short", 2, [1]).reports();
+    assert!(
+        reports[0][0].starts_with("Rank 1 of 2 could not join the others at 127"),
+        "{reports:?}"
+    );
+    assert!(started.elapsed() < Duration::from_secs(60), "not beyond the timeout");
 }
 
 #[test]
@@ -365,17 +362,17 @@ fn a_rank_that_is_killed_or_frozen_ends_the_others_with_its_name() {
         }
         ranks.signal(1, signal);
         for rank in [0, 2] {
-            let said = said(&mut ranks.0[rank]);
-            let error = &said[said.len() - 2];
+            let reports = reports_of(&mut ranks.0[rank]);
+            let error = &reports[reports.len() - 2];
             assert!(error.contains(&format!("of rank {rank} of 3 failed after")), "{error}");
             assert!(error.contains("Rank 1 does not answer."), "{operation}: {error}");
-            let after = said.last().unwrap();
+            let after = reports.last().unwrap();
             assert!(after.starts_with(&format!("Rank {rank} of 3 has lost the others")), "{after}");
         }
     }
 }
 
-/// Not even the store answers then, which is in its process.
+/// Then not even the store answers, which is in its process.
 #[test]
 fn a_frozen_rank_0_ends_the_others_too() {
     let mut ranks = Ranks::start("lost", 2);
@@ -384,8 +381,8 @@ fn a_frozen_rank_0_ends_the_others_too() {
     }
     ranks.signal(0, Signal::STOP);
     let started = Instant::now();
-    let said = said(&mut ranks.0[1]);
-    let error = &said[said.len() - 2];
+    let reports = reports_of(&mut ranks.0[1]);
+    let error = &reports[reports.len() - 2];
     assert!(
         error.contains("The store at 127.0.0.1") && error.contains("does not answer."),
         "{error}"
@@ -394,25 +391,25 @@ fn a_frozen_rank_0_ends_the_others_too() {
 }
 
 #[test]
-fn who_ends_by_an_error_of_its_own_tells_the_others_which() {
-    for scenario in ["last-words 0", "last-words 2"] {
+fn a_rank_that_ends_with_an_error_reports_it_to_the_others() {
+    for scenario in ["abort 0", "abort 2"] {
         let started = Instant::now();
-        let said = Ranks::start(scenario, 3).said();
+        let reports = Ranks::start(scenario, 3).reports();
         let who = if scenario.ends_with('0') { 0 } else { 2 };
-        for (rank, lines) in said.iter().enumerate() {
+        for (rank, lines) in reports.iter().enumerate() {
             if rank == who {
-                assert!(lines[0].contains("has lost the others before"), "{said:?}");
+                assert!(lines[0].contains("has lost the others"), "{reports:?}");
                 continue;
             }
             let expected =
                 format!("Rank {who} of 3 ended, and with it rank {rank}: No more paper.");
-            assert_eq!(lines[0], expected, "{said:?}");
+            assert_eq!(lines[0], expected, "{reports:?}");
         }
-        assert!(started.elapsed() < Duration::from_secs(50), "at once, and not at the timeout");
+        assert!(started.elapsed() < Duration::from_secs(50), "at once, not at the timeout");
     }
 }
 
-/// One of them.
+/// One process of a group.
 #[test]
 #[ignore = "the other tests start it, several times at once"]
 fn rank() {
@@ -423,24 +420,24 @@ fn rank() {
         "lost" => Duration::from_secs(4),
         _ => Duration::from_secs(60),
     };
-    let group = match ProcessGroup::join(&place, timeout) {
+    let group = match ProcessGroup::join(&place, timeout, &mut |_| {}) {
         Ok(group) => Arc::new(group),
-        Err(error) => return say(error),
+        Err(error) => return report(error),
     };
     if let Err(error) = play(&scenario, &group) {
-        say(error);
+        report(error);
     }
     if scenario == "lost" {
-        say(group.barrier().unwrap_err());
+        report(group.barrier().unwrap_err());
     }
     group.leave().unwrap();
 }
 
 fn play(scenario: &str, group: &Arc<ProcessGroup>) -> Result<(), Error> {
     let rank = group.rank();
-    let wire = if scenario == "bf16" { TransferDtype::BFloat16 } else { TransferDtype::Full };
+    let dtype = if scenario == "bf16" { TransferDtype::BFloat16 } else { TransferDtype::Full };
     let sgd = fused::sgd(MOMENTUM, 0., 0., false);
-    let builder = || Lookahead::builder(sgd).k(K).alpha(ALPHA).workers(group.clone(), wire);
+    let builder = || Lookahead::builder(sgd).k(K).alpha(ALPHA).workers(group.clone(), dtype);
     let nan = |model: &Model| (model.parameters[0].sum(Kind::Double) * f64::NAN).sum(Kind::Double);
     match scenario {
         "local" | "diloco" | "bf16" | "gpus" => {
@@ -455,20 +452,20 @@ fn play(scenario: &str, group: &Arc<ProcessGroup>) -> Result<(), Error> {
                 opt.zero_grad()?;
                 model.loss(rank, step).backward();
                 if opt.step()? {
-                    say(hex(&model.values()));
-                    assert_eq!(opt.averaging_took() > Duration::ZERO, !group.is_alone());
+                    report(hex(&model.values()));
+                    assert_eq!(opt.last_all_reduce_seconds() > 0.0, !group.is_single());
                     // Targets differ between ranks, and so does θ before each sync.
                     assert_eq!(
                         opt.distance_from_mean().is_some_and(|d| d > 0.0),
-                        !group.is_alone()
+                        !group.is_single()
                     );
                 }
             }
         }
-        "last-words 0" | "last-words 2" => {
+        "abort 0" | "abort 2" => {
             group.barrier()?;
             if scenario.ends_with(&rank.to_string()) {
-                group.leave_for("No more paper.");
+                group.abort("No more paper.");
             }
             group.barrier()?;
         }
@@ -482,7 +479,7 @@ fn play(scenario: &str, group: &Arc<ProcessGroup>) -> Result<(), Error> {
                 let weight = 3.0 * (rank + 1) as f64 / 6.0;
                 average.average(&model.parameters.iter().collect::<Vec<_>>(), weight)?;
                 opt.step()?;
-                say(hex(&model.values()));
+                report(hex(&model.values()));
             }
         }
         "nan-error" | "nan-roll-back" => {
@@ -501,18 +498,18 @@ fn play(scenario: &str, group: &Arc<ProcessGroup>) -> Result<(), Error> {
                 opt.inner_step()?;
                 match opt.sync_if_due() {
                     Ok(_) => {}
-                    Err(error) => say(error),
+                    Err(error) => report(error),
                 }
             }
             let rolled_back = opt.non_finite() == 1;
             if policy == NonFinite::RollBack {
-                say(format!(
+                report(format!(
                     "rolled back {rolled_back}, phase {}, syncs {}",
                     opt.phase(),
                     opt.syncs()
                 ));
             }
-            opt.with_slow_weights(|| say(hex(&model.values())))?;
+            opt.with_slow_weights(|| report(hex(&model.values())))?;
         }
         "nan-pullback" => {
             let model = Model::new(rank, Kind::Double);
@@ -530,8 +527,13 @@ fn play(scenario: &str, group: &Arc<ProcessGroup>) -> Result<(), Error> {
                 let _ = moments[0].tensor.shallow_clone().fill_(f64::INFINITY);
             }
             let synced = opt.sync_if_due()?;
-            say(format!("rolled back {}, phase {}, syncs {}", !synced, opt.phase(), opt.syncs()));
-            say(hex(&model.values()));
+            report(format!(
+                "rolled back {}, phase {}, syncs {}",
+                !synced,
+                opt.phase(),
+                opt.syncs()
+            ));
+            report(hex(&model.values()));
         }
         "nan-skip" => {
             let model = Model::new(rank, Kind::Double);
@@ -545,22 +547,22 @@ fn play(scenario: &str, group: &Arc<ProcessGroup>) -> Result<(), Error> {
                 }
                 taken.push(opt.inner_step()?);
             }
-            say(format!("taken {taken:?}, phase {}", opt.phase()));
-            opt.with_slow_weights(|| say(hex(&model.values())))?;
+            report(format!("taken {taken:?}, phase {}", opt.phase()));
+            opt.with_slow_weights(|| report(hex(&model.values())))?;
         }
         "adaptive" => {
             let model = Model::new(rank, Kind::Double);
             let mut opt = Lookahead::builder(fused::Adam::default())
                 .k(K)
                 .adaptive_alpha(0.1)
-                .workers(group.clone(), wire)
+                .workers(group.clone(), dtype)
                 .build(&model.vs, LR)?;
             for step in 0..2 * K {
                 opt.zero_grad()?;
                 model.loss(rank, step).backward();
                 if opt.step()? {
-                    say(hex(&[opt.alpha_used().unwrap()]));
-                    say(hex(&model.values()));
+                    report(hex(&[opt.alpha_used().unwrap()]));
+                    report(hex(&model.values()));
                 }
             }
         }
@@ -573,7 +575,7 @@ fn play(scenario: &str, group: &Arc<ProcessGroup>) -> Result<(), Error> {
                 });
                 opt.reset_slow_weights()?;
             }
-            // All of φ is compared in sixteen syncs.
+            // Sixteen syncs compare all of φ.
             for step in 0..17 * K {
                 opt.backward_step(&model.loss(rank, step))?;
             }
@@ -585,23 +587,23 @@ fn play(scenario: &str, group: &Arc<ProcessGroup>) -> Result<(), Error> {
                 opt.backward_step(&model.loss(rank, step))?;
             }
             opt.set_k(if rank == 1 { 1 } else { 2 })?;
-            // The others meet here after step 5, and rank 1 after step 4.
+            // The others sync here after step 5, and rank 1 after step 4.
             for step in K..K + 2 {
                 opt.backward_step(&model.loss(rank, step))?;
             }
         }
         "exchange" => {
-            say(format!("{:?}", group.all_gather(&[rank as f64 + 0.5, rank as f64])?));
+            report(format!("{:?}", group.all_gather(&[rank as f64 + 0.5, rank as f64])?));
             let words = group.exchange("greeting", format!("rank {rank}").as_bytes())?;
             let words: Vec<_> = words.into_iter().map(|w| String::from_utf8(w).unwrap()).collect();
-            say(format!("{words:?}"));
+            report(format!("{words:?}"));
             let (sum, most) = (Tensor::from_slice(&[1i64]), Tensor::from_slice(&[rank as f64]));
             group.all_reduce(&sum, Reduce::Sum)?;
-            group.all_reduce(&most, Reduce::Largest)?;
+            group.all_reduce(&most, Reduce::Max)?;
             let from = Tensor::from_slice(&[if rank == 1 { 7i64 } else { 0 }]);
             group.broadcast(&from, 1)?;
             group.barrier()?;
-            say(format!(
+            report(format!(
                 "{} {} and {}",
                 sum.int64_value(&[0]),
                 most.double_value(&[0]),
@@ -611,7 +613,7 @@ fn play(scenario: &str, group: &Arc<ProcessGroup>) -> Result<(), Error> {
         "lost" => {
             let values = Tensor::zeros([1 << 16], (Kind::Float, Device::Cpu));
             group.barrier()?;
-            say("begun");
+            report("begun");
             loop {
                 group.all_reduce(&values, Reduce::Sum)?;
             }

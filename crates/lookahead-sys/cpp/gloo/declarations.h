@@ -1,7 +1,7 @@
-// What libtorch's header of its Gloo backend names of Gloo, whose own headers the wheel does not bring.
-// libtorch has the library inside. Only pointers to these pass through here: no object is made, none is
-// looked into, and the classes that derive from them are made by libtorch alone, so that their layout
-// does not matter. The files beside this one have the names that libtorch's header asks for.
+// The parts of Gloo that libtorch's header of its Gloo backend names. libtorch contains the library, but its wheel
+// lacks Gloo's headers. Only pointers to these classes pass through here: no object is made or accessed, and only
+// libtorch derives from them, so their layout does not matter. The files beside this one have the names that
+// libtorch's header includes.
 #pragma once
 
 #include <chrono>

@@ -1,9 +1,8 @@
-// An allocator that notices each write outside a block: `just scan-kernels` preloads it.
+// An allocator that detects writes outside a block. `just scan-kernels` preloads it.
 //
-// libtorch and oneDNN ask for the memory of tensors and scratchpads by posix_memalign. Here each such block
-// ends where a page ends, and the page behind it may only be read. A write there is reported on stdout, and
-// then let through: the page belongs to no one. What is written close to the block, before it or in the
-// rest of its last 64 bytes, is found when it is freed.
+// libtorch and oneDNN allocate tensors and scratchpads with posix_memalign. Here each such block ends at the end of
+// a page, and the next page is read-only. A write there is reported on stdout and then allowed, since the page is
+// unused. Writes close to the block, before it or in the rest of its last 64 bytes, are found when it is freed.
 
 #define _GNU_SOURCE
 #include <errno.h>
@@ -18,7 +17,7 @@
 
 extern void __libc_free(void *);
 
-// Addresses are never used again, so that a write to freed memory is noticed as well.
+// Addresses are never reused, so that writes to freed memory are detected too.
 #define ROOM ((size_t)1 << 44)
 #define PAGE ((size_t)4096)
 #define CANARY 0xa5
@@ -26,9 +25,9 @@ extern void __libc_free(void *);
 static char *room;
 static _Atomic size_t used;
 
-// Where the first page of a block begins.
+// At the beginning of a block's first page.
 struct header {
-  size_t bytes;  // of the block, as asked for
+  size_t bytes;  // of the block, as requested
   size_t pages;
   uint64_t magic;
 };
@@ -54,9 +53,9 @@ static void on_fault(int signal_number, siginfo_t *info, void *context) {
   report();
 }
 
-// At the first block, which may be asked for before any constructor runs; there is one thread yet.
+// At the first block, which may come before any constructor runs; there is only one thread then.
 static void start(void) {
-  // Reading is allowed: kernels load whole vectors, and use what is theirs.
+  // Reading is allowed, because kernels load whole vectors and use only their part.
   char *found = mmap(NULL, ROOM, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
   if (found == MAP_FAILED) abort();
   struct sigaction action = {.sa_sigaction = on_fault, .sa_flags = SA_SIGINFO | SA_NODEFER};
@@ -69,7 +68,7 @@ int posix_memalign(void **out, size_t alignment, size_t bytes) {
   size_t unit = alignment > 64 ? alignment : 64;
   size_t rounded = (bytes + unit - 1) / unit * unit;
   size_t pages = (sizeof(struct header) + rounded + PAGE - 1) / PAGE;
-  // One page more, behind the block, stays as it is.
+  // One more page behind the block stays read-only.
   size_t at = atomic_fetch_add(&used, (pages + 1) * PAGE);
   if (alignment > PAGE || at + (pages + 1) * PAGE > ROOM) return ENOMEM;
   char *first = room + at;
@@ -94,7 +93,7 @@ void free(void *p) {
     return;
   }
   int before = errno;
-  // Its first page is the one that holds its header, unless that took a page of its own.
+  // The header is in the block's page, or in the one before.
   char *first = (char *)((uintptr_t)p & ~(PAGE - 1));
   if ((char *)p - first < (ptrdiff_t)sizeof(struct header)) first -= PAGE;
   struct header block = *(struct header *)first;

@@ -1,9 +1,9 @@
-//! Looks for kernels of libtorch's that write outside their memory or compute something else than what
-//! was asked for: `just scan-kernels`, which says on which kind of processor.
+//! Searches for libtorch kernels that write outside their memory or compute wrong results. `just scan-kernels` runs
+//! it for several kinds of processors.
 //!
-//! Each case is one layer's forward and backward pass in a small shape. Cases run in a process of their own, under
-//! `guard.c`, so that a write outside a block is noticed where it happens; the process before this one
-//! collects what it finds, and starts another one behind a case that ended it.
+//! Each case is one layer's forward and backward pass in a small shape. Cases run in a child process under `guard.c`,
+//! which detects a write outside a block where it happens. The parent collects the results, and starts another child
+//! after a case that ended one.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -14,21 +14,21 @@ use lookahead_sys::autocast::Autocast;
 use lookahead_sys::memory_format::channels_last;
 use tch::{Device, Kind, Tensor};
 
-/// What is tried of a layer: channels of its input and of its output, and batches of images.
+/// The shapes to try: channels of the input and the output, and batches of images.
 struct Shapes {
     inputs: &'static [i64],
     outputs: &'static [i64],
     images: &'static [[i64; 3]],
 }
 
-/// For kernels of one pixel, where faults were found.
+/// For 1×1 kernels, where bugs were found.
 const MANY: Shapes = Shapes {
     inputs: &[1, 2, 3, 4, 5, 6, 7, 8, 9, 12, 15, 16, 17, 24, 32, 64],
     outputs: &[1, 4, 8, 16, 17],
     images: &[[1, 8, 8], [16, 2, 2], [4, 1, 1], [3, 7, 7], [8, 16, 16], [32, 28, 28], [2, 64, 64]],
 };
 
-/// For all else.
+/// For all other layers.
 const FEW: Shapes = Shapes {
     inputs: &[1, 2, 3, 4, 8, 16, 17],
     outputs: &[1, 2, 3, 4, 8, 16, 17],
@@ -37,7 +37,7 @@ const FEW: Shapes = Shapes {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Layer {
-    /// By kernel, stride, padding and groups; 0 groups are one for each channel of the input.
+    /// 0 groups are one per input channel.
     Convolution { kernel: i64, stride: i64, padding: i64, groups: i64 },
     /// In training.
     BatchNorm,
@@ -59,7 +59,7 @@ struct Case {
 
 impl fmt::Display for Case {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let order = if self.channels_last { "channels last" } else { "the usual order" };
+        let order = if self.channels_last { "channels last" } else { "row-major" };
         let kind = if self.bf16 { "bf16" } else { "f32" };
         write!(f, "{:?}, {order}, {kind}", self.layer)
     }
@@ -106,20 +106,20 @@ impl Case {
             Layer::Convolution { kernel, padding, groups, .. } => {
                 height + 2 * padding >= kernel && (groups == 1 || self.outputs % self.inputs == 0)
             }
-            // They keep the number of channels.
+            // These keep the number of channels.
             Layer::MaxPool => self.inputs == self.outputs && height > 1,
             Layer::BatchNorm | Layer::MeanPool => self.inputs == self.outputs,
         }
     }
 
-    /// What the layer makes of random numbers: its output and its gradients. In double precision, in the
-    /// usual order, that is what they should be.
-    fn results(&self, as_it_should_be: bool) -> Vec<Tensor> {
+    /// The layer's output and gradients for random numbers. `reference` computes them in double precision, in
+    /// row-major order.
+    fn results(&self, reference: bool) -> Vec<Tensor> {
         tch::manual_seed(1);
-        let kind = if as_it_should_be { Kind::Double } else { Kind::Float };
+        let kind = if reference { Kind::Double } else { Kind::Float };
         let ordered = |shape: &[i64]| {
             let mut tensor = Tensor::randn(shape, (Kind::Float, Device::Cpu)).to_kind(kind);
-            if self.channels_last && !as_it_should_be && shape.len() == 4 {
+            if self.channels_last && !reference && shape.len() == 4 {
                 tensor = channels_last(&tensor).expect("it has four dimensions");
             }
             tensor.set_requires_grad(true)
@@ -134,7 +134,7 @@ impl Case {
             _ => (ordered(&[self.inputs]), ordered(&[self.inputs])),
         };
         let autocast = Autocast::new(Device::Cpu, Kind::BFloat16).expect("the CPU has it");
-        let region = (self.bf16 && !as_it_should_be).then(|| autocast.begin());
+        let region = (self.bf16 && !reference).then(|| autocast.begin());
         let output = match self.layer {
             Layer::Convolution { stride, padding, groups, .. } => {
                 let groups = if groups == 1 { 1 } else { self.inputs };
@@ -149,7 +149,7 @@ impl Case {
             Layer::MeanPool => input.mean_dim(&[2i64, 3][..], false, input.kind()),
         };
         drop(region);
-        // All of one sign: sums that cancel have no precision to compare.
+        // All of one sign, because sums that cancel have no precision to compare.
         let upstream = Tensor::rand(output.size(), (Kind::Float, Device::Cpu));
         (&output * upstream.to_kind(output.kind())).sum(kind).backward();
         let mut results = vec![output.detach(), input.grad()];
@@ -159,13 +159,13 @@ impl Case {
         results
     }
 
-    /// The largest difference to what it should be, relative to the largest number.
+    /// The largest difference from the reference, relative to the largest number.
     fn error(&self) -> f64 {
         let pairs = self.results(false).into_iter().zip(self.results(true));
         let errors = pairs.map(|(found, expected)| {
             let largest = |tensor: Tensor| f64::try_from(tensor.abs().max()).unwrap_or(f64::NAN);
             let apart = largest(found.to_kind(Kind::Double) - &expected);
-            // A sum of bfloat16s that cancels has the rounding of all that was added.
+            // A sum of bfloat16 values that cancels has the rounding errors of all its terms.
             let added =
                 if self.bf16 { (self.images.iter().product::<i64>() as f64).sqrt() } else { 1.0 };
             if apart == 0.0 { 0.0 } else { apart / largest(expected).max(added) }
@@ -176,31 +176,31 @@ impl Case {
     fn tolerance(&self) -> f64 {
         match (self.bf16, self.layer) {
             (true, _) => 0.05,
-            // Two samples that are nearly alike are far apart once they are normalized.
+            // Normalization magnifies the difference of two similar samples.
             (false, Layer::BatchNorm) => 1e-3,
             (false, _) => 1e-4,
         }
     }
 }
 
-/// Runs the cases from one on, each printed before it runs.
+/// Runs the cases from `first` on, and prints each before it runs.
 fn work(first: usize) {
     let mut out = std::io::stdout();
     for (i, case) in cases().iter().enumerate().skip(first) {
-        writeln!(out, "case {i}").expect("stdout is a pipe to the process before");
+        writeln!(out, "case {i}").expect("stdout is a pipe to the parent");
         let error = case.error();
         if error.is_nan() || error > case.tolerance() {
-            writeln!(out, "wrong by {error:e}").expect("stdout is a pipe to the process before");
+            writeln!(out, "wrong by {error:e}").expect("stdout is a pipe to the parent");
         }
     }
-    writeln!(out, "done").expect("stdout is a pipe to the process before");
+    writeln!(out, "done").expect("stdout is a pipe to the parent");
 }
 
-/// What was found of one kind of layer: faults, and the shapes in which they were.
+/// The faults of each kind of layer, with their cases.
 type Found = BTreeMap<(String, String), Vec<(usize, Case)>>;
 
-/// Has another process run the cases from `first` on, and collects its faults. Returns where the next
-/// one should begin.
+/// Runs the cases from `first` on in a child process, and collects the faults. Returns where the next child should
+/// begin.
 fn watch(first: usize, cases: &[Case], found: &mut Found) -> std::io::Result<Option<usize>> {
     let mut command = Command::new(std::env::current_exe()?);
     command.arg(first.to_string()).stdout(Stdio::piped());

@@ -5,7 +5,7 @@ const PATHS: [Path; 2] = [Path::Auto, Path::Foreach];
 const KINDS: [Kind; 4] = [Kind::Float, Kind::Double, Kind::BFloat16, Kind::Half];
 
 #[test]
-fn one_value_that_is_no_number_is_found_wherever_it_lies() {
+fn one_bad_value_is_found_anywhere() {
     let size = 100_003;
     for path in PATHS {
         for kind in KINDS {
@@ -23,14 +23,14 @@ fn one_value_that_is_no_number_is_found_wherever_it_lies() {
             }
             let strided = large.slice(0, 0, size, 2);
             let _ = large.get(1).fill_(f64::NAN);
-            assert!(all_finite([&strided], path).unwrap(), "what lies between is not looked at");
+            assert!(all_finite([&strided], path).unwrap(), "gaps are not checked");
         }
     }
     assert!(all_finite([&Tensor::new()], Path::Auto).unwrap(), "undefined");
 }
 
 #[test]
-fn gradients_are_looked_at_where_there_are_any() {
+fn gradients_are_checked_if_there_are_any() {
     for path in PATHS {
         let a = Tensor::ones([2], (Kind::Float, Device::Cpu)).set_requires_grad(true);
         let b = Tensor::ones([2], (Kind::Float, Device::Cpu)).set_requires_grad(true);

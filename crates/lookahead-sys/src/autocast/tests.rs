@@ -30,7 +30,7 @@ fn it_lasts_as_long_as_the_region() {
             let _inner = Autocast::new(Device::Cpu, Kind::Half).unwrap().begin();
             assert_eq!(product_kind(), Kind::Half);
         }
-        assert_eq!(product_kind(), Kind::BFloat16, "the outer region is as it was");
+        assert_eq!(product_kind(), Kind::BFloat16, "the outer region continues");
     }
     assert_eq!(product_kind(), Kind::Float);
     assert_eq!(state(), before);
@@ -58,10 +58,9 @@ fn it_can_be_suspended() {
     assert_eq!(state(), before);
 }
 
-/// What it says is what happens, on whatever processor this runs; nothing of the caller's
-/// modes matters, and none is changed.
+/// On any processor, whatever the caller's modes are, and without changing them.
 #[test]
-fn it_knows_whether_an_lstm_can_be_trained() {
+fn it_detects_whether_an_lstm_can_be_trained() {
     let (autocast, before) = (bf16(), state());
     let can = {
         let _inference = crate::inference::guard();
@@ -105,8 +104,7 @@ fn other_threads_are_not_in_it() {
     assert_eq!(std::thread::spawn(product_kind).join().unwrap(), Kind::Float);
 }
 
-/// Inside one region the weight's cast of the first pass would be used in the second, and no
-/// gradient flow.
+/// Inside one region the second pass would use the weight's cast from the first, without a gradient.
 #[test]
 fn gradients_after_a_pass_without() {
     let weight = variable();
@@ -127,7 +125,7 @@ fn gradients_after_a_pass_without() {
     assert_eq!((gradient.kind(), gradient.double_value(&[0, 0])), (Kind::Float, 4.0));
 }
 
-/// The casts of a region are of the weights as they are in it.
+/// Each region casts the present weights.
 #[test]
 fn weights_that_change_between_two_regions_are_seen() {
     let mut weight = variable();

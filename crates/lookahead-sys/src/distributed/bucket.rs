@@ -1,4 +1,4 @@
-//! Many tensors together, averaged as few flat ones.
+//! Many tensors averaged as a few flat ones.
 
 use std::ops::Range;
 
@@ -7,24 +7,24 @@ use tch::{Device, Kind, Tensor};
 use super::error::Result;
 use super::group::ProcessGroup;
 use super::operations::{Gathering, Reduce};
-use crate::arithmetic::refs;
 use crate::ffi::bridge;
+use crate::handle::{cpp, refs};
 
-/// Bytes after which the first flat tensor is full: what fills it is time in which nothing travels.
+/// Bytes in the first flat tensor. Small, because nothing is sent while it is filled.
 const FIRST: usize = 1 << 20;
-/// Each is twice as large as the one before, for one is on its way while the next is filled, up to this:
-/// so large that the time goes to the bytes and not to the operations.
+/// Each flat tensor is twice as large as the one before, since one is sent while the next is filled, up to
+/// this size, where the cost per operation no longer matters.
 const LARGEST: usize = 25 << 20;
 
-/// Flat tensors through which many others are averaged over the ranks of a group. They are made once
-/// and used again, as long as the tensors have the same shapes.
+/// Flat tensors through which many others are averaged over the ranks of a group. They are reused while the
+/// tensors keep their shapes.
 ///
-/// Each tensor has its mean in a view of a flat one, in the layout of its own; half-precision ones
-/// have it in `f32`.
+/// The mean of each tensor is a view of a flat one, in the tensor's own layout; in `f32` for half-precision
+/// tensors.
 #[derive(Debug, Default)]
 pub struct Buckets {
     flats: Vec<Flat>,
-    /// Where each tensor's values are in them, by its place.
+    /// Each tensor's part of them, by its index.
     views: Vec<Tensor>,
     finite: bool,
 }
@@ -32,24 +32,23 @@ pub struct Buckets {
 #[derive(Debug)]
 struct Flat {
     values: Tensor,
-    /// Its last element belongs to no tensor: 0, or NaN where it is not known that all its values are finite
-    /// numbers.
+    /// Its last element, which belongs to no tensor: 0 if all values are known to be finite, otherwise NaN.
     flag: Tensor,
-    /// The places of the tensors in it.
-    places: Range<usize>,
+    /// The indices of the tensors in it.
+    indices: Range<usize>,
 }
 
-/// The differences of tensors from others, which are the same on all ranks.
+/// The differences of tensors from others that are equal on all ranks.
 #[derive(Debug, Clone, Copy)]
 pub struct Differences<'a> {
-    /// What the tensors differ from, by their places.
+    /// The tensors to subtract, by index.
     pub from: &'a [&'a Tensor],
-    /// In which type the differences are sent and averaged: bfloat16 halves the bytes of `f32`. They
-    /// are small, so that a type of few digits loses little.
-    pub wire: Kind,
+    /// The type in which differences are sent and averaged: bfloat16 halves the bytes of `f32`. Differences
+    /// are small, so a type of few digits loses little.
+    pub kind: Kind,
 }
 
-/// The type that a mean of values of this one is computed in.
+/// The type in which means of this type are computed.
 fn mean_kind(kind: Kind) -> Kind {
     match kind {
         Kind::Half | Kind::BFloat16 => Kind::Float,
@@ -58,21 +57,20 @@ fn mean_kind(kind: Kind) -> Kind {
 }
 
 impl Buckets {
-    /// The means of the last call, by the tensors' places.
+    /// The means of the last call, by the tensors' indices.
     pub fn means(&self) -> &[Tensor] {
         &self.views
     }
 
-    /// Whether it is known that all values of all ranks were finite numbers in the last call; where it
-    /// is not known, for example on a GPU, the means show it.
+    /// Whether all values of all ranks are known to have been finite in the last call. If not, for example
+    /// on a GPU, check the means.
     pub fn known_finite(&self) -> bool {
         self.finite
     }
 
-    /// Averages the tensors over all ranks; they stay as they are, and [`means`](Self::means) has the
-    /// outcome, to the bit the same on all ranks. Of a type of floating-point numbers, and on all ranks
-    /// of the same shapes in the same order. `weight` is what this rank's values count, 1 where all
-    /// count the same.
+    /// Averages the tensors over all ranks into [`means`](Self::means), which are identical to the bit on all
+    /// ranks; the tensors stay as they are. They are of floating-point type, with the same shapes in the same
+    /// order on all ranks. `weight` is this rank's weight in the mean; 1 if all count the same.
     ///
     /// # Errors
     /// As [`ProcessGroup::all_reduce`].
@@ -80,9 +78,9 @@ impl Buckets {
         self.average(group, tensors, None, weight, || Ok(Vec::new())).map(drop)
     }
 
-    /// As [`mean`](Self::mean), of the tensors or of their differences from others, and gathers few
-    /// values of all ranks as [`ProcessGroup::all_gather`] does. They are computed and travel while the
-    /// tensors are on their way.
+    /// [`mean`](Self::mean) of the tensors or of their differences from others, which also gathers a few
+    /// values of all ranks, as [`ProcessGroup::all_gather`] does. They are computed and sent while the
+    /// tensors are in flight.
     ///
     /// # Errors
     /// As [`mean`](Self::mean).
@@ -104,36 +102,36 @@ impl Buckets {
         weight: f64,
         values: impl FnOnce() -> Result<Vec<f64>>,
     ) -> Result<Vec<Vec<f64>>> {
-        self.fit(tensors, differences.map(|differences| differences.wire))?;
-        // Scaled before they are added, so that no sum of finite numbers is beyond the largest.
+        self.fit(tensors, differences.map(|differences| differences.kind))?;
+        // Scaled before they are added, so that no sum of finite numbers overflows.
         let scale = weight / group.size() as f64;
         let mut finite = true;
         let mut fill = |flat: &Flat| -> Result<()> {
-            let places = flat.places.clone();
-            let from = differences.map_or(&[][..], |d| &d.from[places.clone()]);
-            let known = copy(&self.views[places.clone()], &tensors[places], from, scale)?;
+            let indices = flat.indices.clone();
+            let from = differences.map_or(&[][..], |d| &d.from[indices.clone()]);
+            let known = copy(&self.views[indices.clone()], &tensors[indices], from, scale)?;
             finite &= known;
             set(&flat.flag, if known { 0.0 } else { f64::NAN })
         };
-        if group.is_alone() {
+        if group.is_single() {
             self.flats.iter().try_for_each(&mut fill)?;
             self.finite = finite && self.flags_are_clear();
             return Ok(vec![values()?]);
         }
         let mut gathering = None;
-        group.together("averaging", |asked| {
+        group.run_all("averaging", |pending| {
             let mut outcome = Ok(());
             for flat in &self.flats {
                 outcome = outcome.and_then(|()| fill(flat));
                 if outcome.is_err() {
-                    // The others wait for this rank's part, and must not take it for one.
+                    // The other ranks wait for these values, and must not use them.
                     set(&flat.values, f64::NAN)?;
                 }
-                asked.all_reduce(&flat.values, Reduce::Sum);
+                pending.all_reduce(&flat.values, Reduce::Sum);
             }
             let values = outcome.and_then(|()| values())?;
             if !values.is_empty() {
-                asked.all_gather(gathering.insert(Gathering::of(&values, group.size())?));
+                pending.all_gather(gathering.insert(Gathering::of(&values, group.size())?));
             }
             Ok(())
         })?;
@@ -145,7 +143,7 @@ impl Buckets {
         self.flats.iter().all(|flat| flat.flag.double_value(&[0]) == 0.0)
     }
 
-    /// Puts the rank `root`'s values of all tensors in their place.
+    /// Replaces all tensors with the values of rank `root`.
     ///
     /// # Errors
     /// As [`mean`](Self::mean).
@@ -155,38 +153,34 @@ impl Buckets {
         tensors: &[&Tensor],
         root: usize,
     ) -> Result<()> {
-        if group.is_alone() {
+        if group.is_single() {
             return Ok(());
         }
         self.fit(tensors, None)?;
         for flat in &self.flats {
-            let places = flat.places.clone();
-            copy(&self.views[places.clone()], &tensors[places], &[], 1.0)?;
+            let indices = flat.indices.clone();
+            copy(&self.views[indices.clone()], &tensors[indices], &[], 1.0)?;
             group.broadcast(&flat.values, root)?;
         }
-        self.put_into(tensors)
+        self.copy_to(tensors)
     }
 
-    /// Puts the means, or what was broadcast, in the place of the tensors' own values.
-    ///
-    /// # Errors
-    /// What libtorch says.
-    pub fn put_into(&self, tensors: &[&Tensor]) -> Result<()> {
+    /// Copies the means, or the values of the broadcast, into the tensors.
+    pub fn copy_to(&self, tensors: &[&Tensor]) -> Result<()> {
         let (targets, sources) = (refs(tensors.iter().copied()), refs(&self.views));
-        bridge::copy_all_scaled(&targets, &sources, &[], 1.0).map_err(crate::Error::from)?;
+        bridge::copy_all_scaled(&targets, &sources, &[], 1.0)?;
         Ok(())
     }
 
-    /// Makes room for tensors of these shapes, where it is not there already, in the type `wire` or
-    /// that of their mean.
-    fn fit(&mut self, tensors: &[&Tensor], wire: Option<Kind>) -> Result<()> {
-        let kind_of = |tensor: &Tensor| wire.unwrap_or_else(|| mean_kind(tensor.kind()));
+    /// Allocates the flat tensors, unless they fit already. `kind` is their type, by default that of the
+    /// means.
+    fn fit(&mut self, tensors: &[&Tensor], kind: Option<Kind>) -> Result<()> {
+        let kind_of = |tensor: &Tensor| kind.unwrap_or_else(|| mean_kind(tensor.kind()));
         let of_kind = |(tensor, view): (&&Tensor, &Tensor)| kind_of(tensor) == view.kind();
         let (now, before) = (refs(tensors.iter().copied()), refs(&self.views));
         if bridge::same_layout(&now, &before) && tensors.iter().zip(&self.views).all(of_kind) {
             return Ok(());
         }
-        let torch = crate::Error::from;
         self.flats.clear();
         self.views.clear();
         let key = |i: usize| -> (Kind, Device) { (kind_of(tensors[i]), tensors[i].device()) };
@@ -204,22 +198,19 @@ impl Buckets {
                 end += 1;
             }
             let count = count as i64;
-            let values = Tensor::f_zeros([count + 1], (kind, device)).map_err(torch)?;
-            let flag = values.f_narrow(0, count, 1).map_err(torch)?;
+            let values = Tensor::f_zeros([count + 1], (kind, device))?;
+            let flag = values.f_narrow(0, count, 1)?;
             let mut offset = 0;
             for tensor in &tensors[start..end] {
                 let size = tensor.size();
-                // SAFETY: the pointer is a live at::Tensor for the length of the call.
-                let view = match unsafe { bridge::fills_its_memory(tensor.as_ptr().cast()) } {
-                    true => values.f_as_strided(&size, tensor.stride(), offset),
-                    false => values
-                        .f_narrow(0, offset, tensor.numel() as i64)
-                        .and_then(|part| part.f_view(&size[..])),
-                };
-                self.views.push(view.map_err(torch)?);
+                self.views.push(if bridge::fills_its_memory(cpp(tensor)) {
+                    values.f_as_strided(&size, tensor.stride(), offset)?
+                } else {
+                    values.f_narrow(0, offset, tensor.numel() as i64)?.f_view(&size[..])?
+                });
                 offset += tensor.numel() as i64;
             }
-            self.flats.push(Flat { values, flag, places: start..end });
+            self.flats.push(Flat { values, flag, indices: start..end });
             start = end;
         }
         Ok(())
@@ -230,21 +221,16 @@ fn set(tensor: &Tensor, value: f64) -> Result<()> {
     Ok(crate::arithmetic::fill(&mut tensor.shallow_clone(), value)?)
 }
 
-/// target ← (source − from) · scale. Returns whether all of it is known to be finite: on a
-/// GPU, and in tensors with gaps, nothing is looked at in passing.
+/// target ← (source − from) · scale. Returns whether all results are known to be finite: on a GPU and in
+/// tensors with gaps they are not checked.
 fn copy(targets: &[Tensor], sources: &[&Tensor], from: &[&Tensor], scale: f64) -> Result<bool> {
     let (targets, sources) = (refs(targets), refs(sources.iter().copied()));
     let from = refs(from.iter().copied());
-    let copied = bridge::copy_all_scaled(&targets, &sources, &from, scale);
-    Ok(copied.map_err(crate::Error::from)?)
+    Ok(bridge::copy_all_scaled(&targets, &sources, &from, scale)?)
 }
 
-/// A number that the bits of all tensors decide, or one of `shares` shares of them: a share is a part
-/// of the blocks of 16,384 elements, and `share`, below `shares`, is which. Equal tensors have equal
-/// numbers; different ones have different numbers, but for a chance of one in 2⁶⁴.
-///
-/// # Errors
-/// What libtorch says.
+/// A hash of the bits of all tensors, or of one of `shares` shares of their blocks of 16,384 elements;
+/// `share`, below `shares`, is which. Different tensors have equal hashes with a probability of 2⁻⁶⁴.
 pub fn bits<'a>(
     tensors: impl IntoIterator<Item = &'a Tensor>,
     share: u64,

@@ -1,4 +1,4 @@
-//! A process's place among others, and what they do together.
+//! A process's rank in a group, and the collective operations.
 
 mod presence;
 
@@ -11,25 +11,26 @@ use cxx::UniquePtr;
 use tch::{Device, Kind, Tensor};
 
 use super::error::{Error, Result, sentence};
-use super::operations::{Asked, Gathering, Reduce, bytes_of, refuse_other_orders};
+use super::operations::{Gathering, Pending, Reduce, bytes_of, check_row_major};
 use super::rendezvous::Rendezvous;
 use super::store::{
     ACK_TIMEOUT, ERROR_KEY, PRESENCE_TIMEOUT, RETRY_INTERVAL, SLOW_AFTER, Shared, in_milliseconds,
     interfaces, limit_answers, peer_error, reach_store,
 };
 use crate::ffi::bridge;
+use crate::handle::{cpp, refs};
 
-/// A process's place among others. Alone it needs no network, and each operation is free.
+/// A process group, seen from one of its processes. A single process needs no network, and its operations
+/// cost nothing.
 ///
-/// Operations are collective: all ranks ask for the same ones in the same order, and each returns
-/// when its outcome is there. After one has failed the others are lost, and every later one fails
-/// at once.
+/// Operations are collective: all ranks call the same ones in the same order, and each returns when its result
+/// is available. After one has failed, all later ones fail at once.
 ///
 /// ```
 /// use lookahead_sys::distributed::{ProcessGroup, Reduce};
 /// # use tch::Tensor;
 ///
-/// let group = ProcessGroup::alone();
+/// let group = ProcessGroup::single();
 /// let values = Tensor::from_slice(&[1.0, 2.0]);
 /// group.all_reduce(&values, Reduce::Sum)?;
 /// assert_eq!(values, Tensor::from_slice(&[1.0, 2.0]));
@@ -39,25 +40,25 @@ use crate::ffi::bridge;
 pub struct ProcessGroup {
     rank: usize,
     size: usize,
-    place: String,
-    /// Of the store.
+    /// MASTER_ADDR and MASTER_PORT, for messages.
+    address: String,
     port: u16,
-    /// Whether the store ends with this process.
+    /// Whether this process hosts the store.
     hosts: bool,
-    /// How often they have agreed about GPUs.
+    /// How often the ranks have agreed on GPUs.
     agreed: AtomicU64,
     lost: AtomicBool,
-    /// None where this process is alone.
+    /// `None` for a single process.
     shared: Option<Mutex<Shared>>,
 }
 
 impl ProcessGroup {
-    /// One process by itself.
-    pub fn alone() -> ProcessGroup {
+    /// A group of one process.
+    pub fn single() -> ProcessGroup {
         ProcessGroup {
             rank: 0,
             size: 1,
-            place: String::new(),
+            address: String::new(),
             port: 0,
             hosts: false,
             agreed: AtomicU64::new(0),
@@ -66,35 +67,23 @@ impl ProcessGroup {
         }
     }
 
-    /// Meets the others, all of them, and waits for each no longer than the timeout, whatever answers at
-    /// the address; so does every operation later on.
+    /// Joins all other processes. This, and every later operation, waits for each of them at most for the
+    /// timeout. If it takes more than a few seconds, `report` is called with a sentence on what it waits for.
     ///
     /// # Errors
-    /// [`Error::Join`] where the store can't be reached, [`Error::Foreign`] where another program has its
-    /// port, [`Error::Absent`] where others don't come; [`Error::Address`], [`Error::Interface`],
-    /// [`Error::Sizes`] and [`Error::SameRank`] where the processes were started wrongly.
-    pub fn join(place: &Rendezvous, timeout: Duration) -> Result<ProcessGroup> {
-        if place.size == 1 {
-            return Ok(ProcessGroup::alone());
-        }
-        ProcessGroup::join_with(place, timeout, &mut |_| {})
-    }
-
-    /// As [`join`](Self::join); what it has to wait for is said to `tell`, if it takes more than some
-    /// seconds, in a sentence.
-    ///
-    /// # Errors
-    /// As [`join`](Self::join).
-    pub fn join_with(
+    /// [`Error::Join`] if the store can't be reached, [`Error::Foreign`] if another program has its port,
+    /// [`Error::Absent`] if other processes don't come; [`Error::Address`], [`Error::Interface`],
+    /// [`Error::Sizes`] and [`Error::SameRank`] if the processes were started wrongly.
+    pub fn join(
         place: &Rendezvous,
         timeout: Duration,
-        tell: &mut dyn FnMut(&str),
+        report: &mut dyn FnMut(&str),
     ) -> Result<ProcessGroup> {
         if place.size == 1 {
-            return Ok(ProcessGroup::alone());
+            return Ok(ProcessGroup::single());
         }
         let (rank, size) = (place.rank, place.size);
-        // Where machines come up together a name may have its address only later.
+        // While machines boot together, a name may not resolve yet.
         let (started, mut reported) = (Instant::now(), false);
         let own = loop {
             match place.own_address() {
@@ -110,7 +99,7 @@ impl ProcessGroup {
                     }
                     if started.elapsed() > SLOW_AFTER && !reported {
                         reported = true;
-                        tell(&format!("{refused} It is tried for {} s.", timeout.as_secs()));
+                        report(&format!("{refused} Retrying for {} s.", timeout.as_secs()));
                     }
                     sleep(RETRY_INTERVAL);
                 }
@@ -126,17 +115,17 @@ impl ProcessGroup {
         if let Some(interface) = &place.interface
             && bridge::check_device(&address).is_err()
         {
-            return Err(Error::Interface { found: interface.clone(), there: interfaces() });
+            return Err(Error::Interface { found: interface.clone(), existing: interfaces() });
         }
         let group = ProcessGroup {
             rank,
             size,
-            place: place.place(),
+            address: place.host_and_port(),
             port: place.port,
             hosts: rank == 0 && !place.hosted,
             agreed: AtomicU64::new(0),
             lost: AtomicBool::new(false),
-            shared: Some(Mutex::new(reach_store(place, timeout, tell)?)),
+            shared: Some(Mutex::new(reach_store(place, timeout, report)?)),
         };
         group.meet(&address, timeout)?;
         Ok(group)
@@ -147,40 +136,35 @@ impl ProcessGroup {
         self.rank
     }
 
-    /// How many processes there are.
+    /// The number of processes.
     pub fn size(&self) -> usize {
         self.size
     }
 
     /// Whether this process is the only one.
-    pub fn is_alone(&self) -> bool {
+    pub fn is_single(&self) -> bool {
         self.shared.is_none()
     }
 
-    /// Sets how long every later operation waits for the others.
-    ///
-    /// # Errors
-    /// What libtorch says.
+    /// Sets how long every later operation waits for the other ranks.
     pub fn set_timeout(&self, timeout: Duration) -> Result<()> {
         let Some(shared) = self.shared() else { return Ok(()) };
         limit_answers(self.port, timeout);
-        Ok(bridge::set_timeout(&shared.0, in_milliseconds(timeout)).map_err(crate::Error::from)?)
+        Ok(bridge::set_timeout(&shared.0, in_milliseconds(timeout))?)
     }
 
-    /// Decides how tensors on GPUs go from now on, for all ranks alike: through NCCL where each of them
-    /// has it ([`has_nccl`](super::has_nccl)) and a GPU of its own, and through Gloo, by way of the CPU, where not.
-    /// `device` is where this rank's tensors are.
+    /// Decides for all ranks how tensors on GPUs are sent from now on: through NCCL if each rank has it
+    /// ([`has_nccl`](super::has_nccl)) and its own GPU, otherwise through Gloo and the CPU. `device` is where
+    /// this rank's tensors are.
     ///
     /// # Errors
     /// As [`all_reduce`](Self::all_reduce).
     pub fn agree_on_gpus(&self, device: Device) -> Result<()> {
-        if self.is_alone() {
+        if self.is_single() {
             return Ok(());
         }
         let own = match device {
-            Device::Cuda(index) => {
-                bridge::gpu_identity(index as i32).map_err(crate::Error::from)?
-            }
+            Device::Cuda(index) => bridge::gpu_identity(index as i32)?,
             _ => Vec::new(),
         };
         let time = self.agreed.fetch_add(1, Ordering::Relaxed);
@@ -191,83 +175,75 @@ impl ProcessGroup {
             && distinct
             && all.iter().all(|gpu| !gpu.is_empty())
         {
-            bridge::connect_nccl(shared.0.pin_mut()).map_err(crate::Error::from)?;
+            bridge::connect_nccl(shared.0.pin_mut())?;
         }
         Ok(())
     }
 
-    /// Whether tensors on GPUs go through NCCL.
+    /// Whether tensors on GPUs are sent through NCCL.
     pub fn uses_nccl(&self) -> bool {
         self.shared().is_some_and(|shared| bridge::uses_nccl(&shared.0))
     }
 
-    /// Puts the sum, or the largest, of all ranks' values in the place of this rank's. To the bit the
-    /// same on all ranks; on the CPU also from one time to the next with the same ranks.
+    /// Replaces the values with the sum or maximum over all ranks: identical to the bit on all ranks and, on
+    /// the CPU, reproducible with the same ranks.
     ///
     /// The tensor is dense in row-major order, and has the same shape and type on all ranks.
     ///
     /// # Errors
-    /// [`Error::Operation`] where a rank does not answer; what libtorch says.
+    /// [`Error::Operation`] if a rank does not answer, [`Error::Ended`] if one ended with its own error.
     pub fn all_reduce(&self, tensor: &Tensor, reduce: Reduce) -> Result<()> {
-        refuse_other_orders(tensor)?;
-        self.together("all-reduce", |asked| {
-            asked.all_reduce(tensor, reduce);
+        check_row_major(tensor)?;
+        self.run_all("all-reduce", |pending| {
+            pending.all_reduce(tensor, reduce);
             Ok(())
         })
     }
 
-    /// Puts the values of the rank `root` in the place of this rank's. The tensor is dense in
-    /// row-major order, and has the same shape and type on all ranks.
+    /// Replaces the values with those of rank `root`. The tensor is dense in row-major order, and has the same
+    /// shape and type on all ranks.
     ///
     /// # Errors
     /// As [`all_reduce`](Self::all_reduce).
     pub fn broadcast(&self, tensor: &Tensor, root: usize) -> Result<()> {
-        refuse_other_orders(tensor)?;
-        self.run("broadcast", |shared| {
-            // SAFETY: as in `Asked::all_reduce`.
-            unsafe { bridge::broadcast(shared, tensor.as_ptr().cast(), root as i32) }
-        })
+        check_row_major(tensor)?;
+        self.run("broadcast", |shared| bridge::broadcast(shared, cpp(tensor), root as i32))
     }
 
-    /// The values of all ranks, in the order of ranks; all have as many.
+    /// The values of all ranks, in rank order. Each rank gives the same number of values.
     ///
     /// # Errors
     /// As [`all_reduce`](Self::all_reduce).
     pub fn all_gather(&self, values: &[f64]) -> Result<Vec<Vec<f64>>> {
-        if self.is_alone() || values.is_empty() {
+        if self.is_single() || values.is_empty() {
             return Ok(vec![values.to_vec(); self.size]);
         }
         let gathering = Gathering::of(values, self.size)?;
-        self.together("gathering of values", |asked| {
-            asked.all_gather(&gathering);
+        self.run_all("gathering of values", |pending| {
+            pending.all_gather(&gathering);
             Ok(())
         })?;
         gathering.values()
     }
 
-    /// The bytes of all ranks, in the order of ranks, on rank 0; `None` on the others. They may be of
-    /// different lengths.
+    /// The bytes of all ranks, in rank order, on rank 0; `None` on the others. Lengths may differ.
     ///
     /// # Errors
     /// As [`all_reduce`](Self::all_reduce).
     pub fn gather_bytes(&self, bytes: &[u8]) -> Result<Option<Vec<Vec<u8>>>> {
-        if self.is_alone() {
+        if self.is_single() {
             return Ok(Some(vec![bytes.to_vec()]));
         }
         let lengths = self.lengths(bytes.len())?;
         let longest = lengths.iter().copied().max().unwrap_or(0);
-        let torch = crate::Error::from;
-        let room = || Tensor::f_zeros([longest as i64], (Kind::Uint8, Device::Cpu)).map_err(torch);
+        let room = || Tensor::f_zeros([longest as i64], (Kind::Uint8, Device::Cpu));
         let own = room()?;
-        let begin = own.f_narrow(0, 0, bytes.len() as i64).map_err(torch)?;
-        crate::arithmetic::assign(&mut begin.shallow_clone(), &Tensor::from_slice(bytes))?;
+        let mut begin = own.f_narrow(0, 0, bytes.len() as i64)?;
+        crate::arithmetic::assign(&mut begin, &Tensor::from_slice(bytes))?;
         let count = if self.rank == 0 { self.size } else { 0 };
         let all = (0..count).map(|_| room()).collect::<Result<Vec<_>, _>>()?;
         self.run("gathering of bytes", |shared| {
-            // SAFETY: as in `Asked::all_reduce`.
-            unsafe {
-                bridge::gather_to_first(shared, &crate::arithmetic::refs(&all), own.as_ptr().cast())
-            }
+            bridge::gather_to_first(shared, &refs(&all), cpp(&own))
         })?;
         let of = |(tensor, length): (&Tensor, &usize)| bytes_of(tensor, *length);
         Ok((self.rank == 0).then(|| all.iter().zip(&lengths).map(of).collect()))
@@ -278,27 +254,25 @@ impl ProcessGroup {
     /// # Errors
     /// As [`all_reduce`](Self::all_reduce).
     pub fn broadcast_bytes(&self, bytes: &[u8]) -> Result<Vec<u8>> {
-        if self.is_alone() {
+        if self.is_single() {
             return Ok(bytes.to_vec());
         }
         let length = self.lengths(bytes.len())?[0];
         let tensor = match self.rank {
             0 => Tensor::from_slice(bytes),
-            _ => Tensor::f_zeros([length as i64], (Kind::Uint8, Device::Cpu))
-                .map_err(crate::Error::from)?,
+            _ => Tensor::f_zeros([length as i64], (Kind::Uint8, Device::Cpu))?,
         };
         self.broadcast(&tensor, 0)?;
         Ok(bytes_of(&tensor, length))
     }
 
-    /// How many bytes each rank has.
     fn lengths(&self, own: usize) -> Result<Vec<usize>> {
         // Exact below 2⁵³.
         let all = self.all_gather(&[own as f64])?;
         Ok(all.iter().map(|values| values[0] as usize).collect())
     }
 
-    /// Waits until all ranks are here.
+    /// Waits until all ranks have called it.
     ///
     /// # Errors
     /// As [`all_reduce`](Self::all_reduce).
@@ -306,8 +280,8 @@ impl ProcessGroup {
         self.run("barrier", bridge::barrier)
     }
 
-    /// What each rank says under a name that is used once, in the order of ranks: for what is not
-    /// numbers, and seldom. It goes through the store.
+    /// The bytes that each rank gives under `name`, in rank order, through the store: for rare exchanges. Use
+    /// each name once.
     ///
     /// # Errors
     /// As [`all_reduce`](Self::all_reduce).
@@ -315,73 +289,74 @@ impl ProcessGroup {
         let Some(shared) = self.shared() else { return Ok(vec![value.to_vec()]) };
         self.refuse_lost()?;
         let started = Instant::now();
-        let key = |rank: usize| format!("said/{name}/{rank}");
+        let key = |rank: usize| format!("exchange/{name}/{rank}");
         let keys: Vec<String> = (0..self.size).map(key).collect();
         let all: Vec<&str> = keys.iter().map(String::as_str).collect();
         let exchanged = bridge::store_set(&shared.0, all[self.rank], value).and_then(|()| {
             let timeout = Duration::from_millis(bridge::timeout_of(&shared.0));
-            // Who ends meanwhile says so; the store's own wait would not hear it.
-            match shared.wait_for(&all, timeout, || peer_error(&shared).is_some())? {
-                true => all.iter().map(|key| bridge::store_get(&shared.0, key)).collect(),
-                false => Ok(Vec::new()),
+            // The store's own wait would not notice a rank that ends meanwhile.
+            if shared.wait_for(&all, timeout, || peer_error(&shared).is_some())? {
+                all.iter().map(|key| bridge::store_get(&shared.0, key)).collect()
+            } else {
+                Ok(Vec::new())
             }
         });
         let cause = match &exchanged {
-            Ok(said) if said.len() == self.size => return Ok(said.clone()),
-            Ok(_) => "Not all have come to it.",
+            Ok(values) if values.len() == self.size => return Ok(values.clone()),
+            Ok(_) => "Not all ranks reached it.",
             Err(cause) => cause.what(),
         };
         Err(self.failed(&shared, "exchange", started, cause))
     }
 
-    /// Leaves the others because of an error of this process's own, and reports it to them: their error then has it.
-    /// Every operation after that fails.
-    pub fn leave_for(&self, why: &str) {
+    /// Leaves the group because of this process's own error, and reports the error to the other ranks, whose
+    /// own errors then contain it. Every later operation fails.
+    pub fn abort(&self, error: &str) {
         if let Some(shared) = self.shared() {
-            self.leave_with(&shared, why);
+            self.abort_with(&shared, error);
         }
     }
 
-    fn leave_with(&self, shared: &Shared, why: &str) {
+    fn abort_with(&self, shared: &Shared, error: &str) {
         if !self.lost.swap(true, Ordering::Relaxed) {
-            // What came first is the cause.
+            // The first error is the cause of the others.
             if peer_error(shared).is_none() {
-                let words = format!("{} {why}", self.rank);
+                let words = format!("{} {error}", self.rank);
                 let _ = bridge::store_set(&shared.0, ERROR_KEY, words.as_bytes());
             }
             bridge::disconnect(&shared.0);
-            self.wait_for_peers(shared, "heard", &[], ACK_TIMEOUT);
+            self.wait_for_peers(shared, "ended", &[], ACK_TIMEOUT);
         }
     }
 
-    /// Leaves the others in order: rank 0, which may host the store, goes last. Every operation after
-    /// that fails. Dropping the group leaves as well, without waiting for anybody.
+    /// Leaves the group in order: rank 0, which may host the store, goes last. Every later operation fails.
+    /// Dropping the group leaves too, without waiting.
     ///
     /// # Errors
-    /// Where the others don't come to that within the timeout.
+    /// If the other ranks don't call it within the timeout.
     pub fn leave(&self) -> Result<()> {
-        if self.is_alone() || self.lost.load(Ordering::Relaxed) {
+        if self.is_single() || self.lost.load(Ordering::Relaxed) {
             return Ok(());
         }
         self.barrier()?;
         self.lost.store(true, Ordering::Relaxed);
-        // With nothing more to ask of the store, it may go.
+        // The store may go once no rank needs it.
         if let Some(shared) = self.shared() {
-            self.wait_for_peers(&shared, "gone", &[], PRESENCE_TIMEOUT);
+            self.wait_for_peers(&shared, "left", &[], PRESENCE_TIMEOUT);
         }
         Ok(())
     }
 
     fn shared(&self) -> Option<MutexGuard<'_, Shared>> {
-        // A panic in between leaves it as sound as an error does.
+        // A panic leaves it in the same state as an error.
         self.shared.as_ref().map(|shared| shared.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     fn refuse_lost(&self) -> Result<()> {
-        match self.lost.load(Ordering::Relaxed) {
-            true => Err(Error::Lost { rank: self.rank, size: self.size }),
-            false => Ok(()),
+        if self.lost.load(Ordering::Relaxed) {
+            return Err(Error::Lost { rank: self.rank, size: self.size });
         }
+        Ok(())
     }
 
     fn run(
@@ -391,29 +366,28 @@ impl ProcessGroup {
             &bridge::ProcessGroup,
         ) -> std::result::Result<UniquePtr<bridge::Work>, cxx::Exception>,
     ) -> Result<()> {
-        self.together(operation, |asked| {
-            let work = start(asked.group);
-            asked.works.push(work);
+        self.run_all(operation, |pending| {
+            pending.works.push(start(pending.group));
             Ok(())
         })
     }
 
-    /// Operations that are under way at the same time: all that `ask` asks for are awaited, also where
-    /// it fails or one of them does. Nothing where this process is alone.
-    pub(super) fn together(
+    /// Runs operations at the same time: awaits all that `start` started, even if it or one of them fails.
+    /// Does nothing for a single process.
+    pub(super) fn run_all(
         &self,
         operation: &'static str,
-        ask: impl FnOnce(&mut Asked<'_>) -> Result<()>,
+        start: impl FnOnce(&mut Pending<'_>) -> Result<()>,
     ) -> Result<()> {
         let Some(shared) = self.shared() else { return Ok(()) };
         self.refuse_lost()?;
         let started = Instant::now();
-        let mut asked = Asked { group: &shared.0, works: Vec::new() };
-        let outcome = ask(&mut asked);
-        // Until its end others' threads write to an operation's tensors. The last first: a gathering, on
-        // the CPU, reports at once that a rank is gone, which NCCL's operations may take long to see.
+        let mut pending = Pending { group: &shared.0, works: Vec::new() };
+        let outcome = start(&mut pending);
+        // Other threads write to an operation's tensors until it ends. The last is first, because a gathering
+        // on the CPU reports a lost rank at once, which NCCL's operations may take long to notice.
         let mut failed = None;
-        for work in asked.works.into_iter().rev() {
+        for work in pending.works.into_iter().rev() {
             let waited = work.and_then(|work| bridge::wait_for(&work));
             if let Err(cause) = waited
                 && failed.is_none()
@@ -425,9 +399,9 @@ impl ProcessGroup {
         match (failed, &outcome) {
             (Some(cause), _) => Err(self.failed(&shared, operation, started, cause.what())),
             (None, Ok(())) => outcome,
-            // What the others have asked for beyond that, this rank has not.
+            // The other ranks may have started operations that this one has not.
             (None, Err(error)) => {
-                self.leave_with(&shared, &error.to_string());
+                self.abort_with(&shared, &error.to_string());
                 outcome
             }
         }

@@ -6,28 +6,28 @@ use std::time::Duration;
 
 use super::error::{Error, Result};
 
-/// How long a process waits for the others, unless set otherwise: as long as PyTorch's does.
+/// How long a process waits for the others by default, as in PyTorch.
 pub const TIMEOUT: Duration = Duration::from_secs(1800);
 
-/// Where the processes of a group meet, and which of them this one is.
+/// Where the processes of a group meet, and this process's rank.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Rendezvous {
     /// This process's number, below `size`.
     pub rank: usize,
-    /// How many processes there are.
+    /// The number of processes.
     pub size: usize,
-    /// Name or address of the machine on which rank 0 runs, or torchrun's store.
+    /// Name or address of rank 0's machine, or of that of torchrun's store.
     pub address: String,
     /// The store's port there.
     pub port: u16,
-    /// Whether the store is there already, as torchrun's agent has one; else rank 0 hosts it, at
-    /// `address` alone and at no other of the machine's.
+    /// Whether the store already exists, as with torchrun's agent. Otherwise rank 0 hosts it, listening only at
+    /// `address`.
     pub hosted: bool,
-    /// How often the group was started again. What one start left in the store is not seen by the next.
+    /// How often the group was restarted. Each start has its own keys in the store.
     pub restart: u64,
-    /// This process's number among those on its machine, which decides its GPU.
+    /// This process's number on its machine, which selects its GPU.
     pub local_rank: usize,
-    /// The network interface that Gloo uses; by default that which leads to `address`.
+    /// The network interface for Gloo; by default the one that leads to `address`.
     pub interface: Option<String>,
 }
 
@@ -37,22 +37,22 @@ const MASTER_ADDR: &str = "MASTER_ADDR";
 const MASTER_PORT: &str = "MASTER_PORT";
 
 impl Rendezvous {
-    /// From the environment variables that torchrun sets, and that anything else can:
+    /// Reads the environment variables that torchrun sets:
     ///
     /// | variable | what it is |
     /// |---|---|
     /// | `RANK` | this process's number, from 0 |
-    /// | `WORLD_SIZE` | how many processes there are |
+    /// | `WORLD_SIZE` | the number of processes |
     /// | `MASTER_ADDR`, `MASTER_PORT` | where the store is |
-    /// | `LOCAL_RANK` | this process's number among those on its machine, from 0; without it 0 |
-    /// | `TORCHELASTIC_USE_AGENT_STORE` | `True` where torchrun hosts the store; else rank 0 does |
-    /// | `TORCHELASTIC_RESTART_COUNT` | how often torchrun started the processes again |
+    /// | `LOCAL_RANK` | this process's number on its machine, from 0; default 0 |
+    /// | `TORCHELASTIC_USE_AGENT_STORE` | `True` if torchrun hosts the store; otherwise rank 0 does |
+    /// | `TORCHELASTIC_RESTART_COUNT` | how often torchrun restarted the processes |
     /// | `GLOO_SOCKET_IFNAME` | the network interface to use |
     ///
-    /// `None` where none of the first four is set: then there is one process.
+    /// Returns `None` for a single process, if none of the first four is set.
     ///
     /// # Errors
-    /// Where only some of the first four are set, or one has no meaning.
+    /// If only some of the first four are set, or a value is invalid.
     pub fn from_env() -> Result<Option<Rendezvous>> {
         Rendezvous::from_variables(|name| env::var(name).ok().filter(|value| !value.is_empty()))
     }
@@ -100,35 +100,34 @@ impl Rendezvous {
         }))
     }
 
-    /// `host:port`, for people.
-    pub(super) fn place(&self) -> String {
-        match self.address.contains(':') {
-            true => format!("[{}]:{}", self.address, self.port),
-            false => format!("{}:{}", self.address, self.port),
+    /// `host:port`, for messages.
+    pub(super) fn host_and_port(&self) -> String {
+        if self.address.contains(':') {
+            format!("[{}]:{}", self.address, self.port)
+        } else {
+            format!("{}:{}", self.address, self.port)
         }
     }
 
-    /// What the store's keys begin with: those of another start, or of another program that uses the
-    /// same store, have another beginning.
+    /// The prefix of the store's keys, which keeps restarts and other users of the same store apart.
     pub(super) fn prefix(&self) -> String {
         format!("lookahead/{}", self.restart)
     }
 
-    /// The addresses of the name.
     fn addresses(&self) -> std::io::Result<Vec<SocketAddr>> {
         Ok((self.address.as_str(), self.port).to_socket_addrs()?.collect())
     }
 
-    /// The socket of the store that this process is to host; none if another program does.
+    /// The socket of the store, if this process hosts it.
     pub(super) fn listen(&self) -> std::io::Result<Option<TcpListener>> {
         if self.hosted || self.rank != 0 {
             return Ok(None);
         }
-        // At this address alone: c10d's own would listen at all that the machine has.
+        // c10d's own socket would listen at all addresses of the machine.
         TcpListener::bind(&self.addresses()?[..]).map(Some)
     }
 
-    /// This machine's own address on the way to the store.
+    /// This machine's own address on the route to the store.
     pub(super) fn own_address(&self) -> std::io::Result<IpAddr> {
         let mut last = std::io::Error::other("the name has no address.");
         for address in self.addresses()? {
@@ -136,12 +135,12 @@ impl Rendezvous {
                 SocketAddr::V4(_) => [0, 0, 0, 0].into(),
                 SocketAddr::V6(_) => [0u16; 8].into(),
             };
-            // Connecting a datagram socket sends nothing: it asks the routing table.
-            let asked = UdpSocket::bind((any, 0)).and_then(|socket| {
+            // Connecting a datagram socket sends nothing; it consults the routing table.
+            let own = UdpSocket::bind((any, 0)).and_then(|socket| {
                 socket.connect(address)?;
                 socket.local_addr()
             });
-            match asked {
+            match own {
                 Ok(own) => return Ok(own.ip()),
                 Err(error) => last = error,
             }
@@ -150,12 +149,12 @@ impl Rendezvous {
     }
 }
 
-/// The host in a text, which may be an IPv6 address in brackets as in URLs; none where it can't be one.
+/// The host in a text; an IPv6 address may be in brackets, as in URLs.
 fn host(text: &str) -> Option<String> {
     let text = text.trim();
     let inner = text.strip_prefix('[').and_then(|text| text.strip_suffix(']'));
     let host = inner.unwrap_or(text);
-    // Of an address of one link, `fe80::1%eth0`.
+    // Link-local addresses name an interface: `fe80::1%eth0`.
     let address = host.split('%').next().unwrap_or(host);
     let is_address =
         address.parse::<IpAddr>().is_ok() && (inner.is_none() || address.contains(':'));

@@ -1,4 +1,4 @@
-//! The store in which processes that train together find each other: hosted by rank 0, asked by all.
+//! The key-value store in which the processes find each other, hosted by rank 0.
 
 use std::mem::ManuallyDrop;
 use std::net::{TcpListener, TcpStream};
@@ -13,29 +13,29 @@ use super::error::{Error, Result, sentence};
 use super::rendezvous::Rendezvous;
 use crate::ffi::bridge;
 
-/// How long who has lost the others waits for these to say that they are there: then it can tell who
-/// is not.
+/// How long a rank whose operation failed waits for the others to report that they are alive, so that its
+/// error can name those that are not.
 pub(super) const PRESENCE_TIMEOUT: Duration = Duration::from_secs(5);
-/// How long the store stays for others to hear why a rank ended: they do where they meet next.
+/// How long the store stays up for the other ranks to read why one ended, which they do at their next
+/// collective operation.
 pub(super) const ACK_TIMEOUT: Duration = Duration::from_secs(30);
-/// The key of the rank that ended by an error of its own, and of its words.
+/// The key under which a rank that ends with an error reports its number and the error.
 pub(super) const ERROR_KEY: &str = "why";
-/// From one question for a machine's address to the next.
+/// Between two attempts to resolve an address or to reach the store.
 pub(super) const RETRY_INTERVAL: Duration = Duration::from_millis(200);
-/// How long a process waits for MASTER_ADDR and the store before it says so.
+/// How long a process waits for MASTER_ADDR and the store before it reports that it waits.
 pub(super) const SLOW_AFTER: Duration = Duration::from_secs(5);
-/// How long one attempt to reach the store takes. Between two, a look at the port says whether another
-/// program is there, or no store yet.
+/// The longest attempt to reach the store.
 pub(super) const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(5);
-/// The key of the number of ranks that rank 0 was started with.
+/// The key of rank 0's number of ranks.
 pub(super) const SIZE_KEY: &str = "size";
-/// From one look into the store to the next.
+/// Between two looks into the store.
 pub(super) const POLL_INTERVAL: Duration = Duration::from_millis(5);
 
 pub(super) struct Shared(pub(super) UniquePtr<bridge::ProcessGroup>);
 
-// SAFETY: neither c10d's store nor its backends are bound to the thread that made it; Gloo's own
-// threads take what is queued there. That one thread at a time asks is the mutex's part.
+// SAFETY: neither c10d's store nor its backends are bound to the thread that made them. A mutex lets one
+// thread use them at a time.
 unsafe impl Send for Shared {}
 
 impl std::fmt::Debug for Shared {
@@ -45,11 +45,12 @@ impl std::fmt::Debug for Shared {
 }
 
 impl Shared {
-    /// Whether all the keys come into the store within that time, and before there is reason to give up.
+    /// Waits until all keys are in the store, and returns whether they came before the timeout or a reason to
+    /// give up.
     pub(super) fn wait_for(
         &self,
         keys: &[&str],
-        most: Duration,
+        timeout: Duration,
         give_up: impl Fn() -> bool,
     ) -> Result<bool, cxx::Exception> {
         let started = Instant::now();
@@ -57,7 +58,7 @@ impl Shared {
             if bridge::store_has(&self.0, keys)? {
                 return Ok(true);
             }
-            if started.elapsed() > most || give_up() {
+            if started.elapsed() > timeout || give_up() {
                 return Ok(false);
             }
             sleep(POLL_INTERVAL);
@@ -65,39 +66,39 @@ impl Shared {
     }
 }
 
-/// Does something that may wait for ever on a thread of its own, and gives up after that time.
+/// Runs `f`, which may block for ever, on a new thread, and gives up after the timeout.
 pub(super) fn within<T: Send + 'static>(
-    most: Duration,
+    timeout: Duration,
     f: impl FnOnce() -> T + Send + 'static,
 ) -> Option<T> {
     let (done, outcome) = mpsc::channel();
     std::thread::spawn(move || done.send(f()));
-    outcome.recv_timeout(most).ok()
+    outcome.recv_timeout(timeout).ok()
 }
 
-/// Lets a question to the store end after that time: c10d itself would wait for ever where the process
-/// that hosts it is frozen, and keeps its socket to itself.
-pub(super) fn limit_answers(port: u16, most: Duration) {
+/// Sets a timeout for answers of the store. c10d itself waits for ever if the process that hosts the store is
+/// frozen, and keeps its socket private, so this searches the process's sockets for it.
+pub(super) fn limit_answers(port: u16, timeout: Duration) {
     let open = std::fs::read_dir("/proc/self/fd").into_iter().flatten().flatten();
     let numbers: Vec<i32> =
         open.filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect();
     for number in numbers {
-        // SAFETY: it is only looked at, and not closed; for any other descriptor the system returns an error.
+        // SAFETY: `ManuallyDrop` keeps it open; for anything but a socket the calls return an error.
         let socket = ManuallyDrop::new(unsafe { TcpStream::from_raw_fd(number) });
         if socket.peer_addr().is_ok_and(|peer| peer.port() == port) {
-            let _ = socket.set_read_timeout(Some(most));
+            let _ = socket.set_read_timeout(Some(timeout));
         }
     }
 }
 
-/// Hosts the store, or connects to it once it is there.
+/// Hosts the store, or connects to it once it exists.
 pub(super) fn reach_store(
     place: &Rendezvous,
     timeout: Duration,
-    tell: &mut dyn FnMut(&str),
+    report: &mut dyn FnMut(&str),
 ) -> Result<Shared> {
     let listener = place.listen().map_err(|error| Error::Listen {
-        address: place.place(),
+        address: place.host_and_port(),
         cause: sentence(&error.to_string()),
     })?;
     let hosts = listener.is_some();
@@ -108,18 +109,22 @@ pub(super) fn reach_store(
         prefix: place.prefix(),
         timeout: in_milliseconds(timeout),
     };
-    let foreign =
-        |what| Error::Foreign { rank: place.rank, size: place.size, address: place.place(), what };
+    let foreign = |what| Error::Foreign {
+        rank: place.rank,
+        size: place.size,
+        address: place.host_and_port(),
+        what,
+    };
     let (started, mut reported) = (Instant::now(), false);
     let mut last: Option<String> = None;
     loop {
         let left = timeout.saturating_sub(started.elapsed());
         if !hosts {
-            // c10d may take twice as long.
+            // c10d may take twice its timeout.
             address.timeout = in_milliseconds((left / 3).clamp(RETRY_INTERVAL, ATTEMPT_TIMEOUT));
         }
-        let asked = address.clone();
-        let joined = within(left + SLOW_AFTER, move || bridge::join_store(&asked).map(Shared));
+        let target = address.clone();
+        let joined = within(left + SLOW_AFTER, move || bridge::join_store(&target).map(Shared));
         let cause = match joined {
             Some(Ok(shared)) => {
                 let set = bridge::set_timeout(&shared.0, in_milliseconds(timeout));
@@ -141,12 +146,12 @@ pub(super) fn reach_store(
         }
         if started.elapsed() > SLOW_AFTER && !reported {
             reported = true;
-            tell(&format!(
-                "Rank {} of {} waits for rank 0 at {}, for {} s: {}",
+            report(&format!(
+                "Rank {} of {} waits up to {} s for rank 0 at {}: {}",
                 place.rank,
                 place.size,
-                place.place(),
                 timeout.as_secs(),
+                place.host_and_port(),
                 sentence(&cause)
             ));
         }
@@ -159,13 +164,13 @@ pub(super) fn not_joined(place: &Rendezvous, timeout: Duration, cause: &str) -> 
     Error::Join {
         rank: place.rank,
         size: place.size,
-        address: place.place(),
+        address: place.host_and_port(),
         seconds: timeout.as_secs(),
         cause: sentence(cause),
     }
 }
 
-/// The names of this machine's network interfaces, for people.
+/// The names of this machine's network interfaces.
 pub(super) fn interfaces() -> String {
     let all = std::fs::read_dir("/sys/class/net").into_iter().flatten().flatten();
     let mut names: Vec<String> =
@@ -174,17 +179,17 @@ pub(super) fn interfaces() -> String {
     names.join(", ")
 }
 
-/// The rank that ended by an error of its own, the first one, and its words.
+/// The first rank that ended with its own error, and the error.
 pub(super) fn peer_error(shared: &Shared) -> Option<(usize, String)> {
     if !bridge::store_has(&shared.0, &[ERROR_KEY]).ok()? {
         return None;
     }
-    let said = String::from_utf8(bridge::store_get(&shared.0, ERROR_KEY).ok()?).ok()?;
-    let (rank, words) = said.split_once(' ')?;
+    let text = String::from_utf8(bridge::store_get(&shared.0, ERROR_KEY).ok()?).ok()?;
+    let (rank, words) = text.split_once(' ')?;
     Some((rank.parse().ok()?, words.to_owned()))
 }
 
-/// For c10d, which counts in milliseconds: at most some decades.
+/// For c10d, which overflows beyond some decades.
 pub(super) fn in_milliseconds(time: Duration) -> u64 {
     u64::try_from(time.as_millis()).unwrap_or(u64::MAX).min(1 << 40)
 }

@@ -4,7 +4,7 @@ use crate::optimizer::{Kind as Inner, Optimizer};
 use crate::tensor::fingerprints;
 use tch::{Device, Kind, Tensor};
 
-/// The two builders of one configuration: tch's own and the one in its place.
+/// The two builders of one configuration: tch's own and its replacement.
 type Pair = (Box<dyn Fn() -> Optimizer>, Box<dyn Fn() -> Optimizer>);
 
 fn pair<A, B>(theirs: A, ours: B) -> Pair
@@ -40,7 +40,7 @@ fn pairs() -> Vec<(&'static str, Pair)> {
     ]
 }
 
-/// Shapes of parameters; in some steps the last has no gradient, and its first one comes late.
+/// Shapes of parameters. The last has no gradient in some steps, including the first.
 const SHAPES: [&[i64]; 5] = [&[3, 4, 5], &[40_000], &[], &[0], &[7]];
 
 fn parameters(kind: Kind) -> Vec<Tensor> {
@@ -58,7 +58,7 @@ fn take_steps(optimizer: &mut Optimizer, parameters: &[Tensor], steps: std::ops:
                 continue;
             }
             let scale = 1.0 + 0.5 * (step as f64 + i as f64).cos();
-            // Its gradient is nowhere near 0, where Adam's quotient would magnify rounding.
+            // The gradient is far from 0, where Adam's quotient would magnify rounding.
             ((parameter + 6.0).square().sum(Kind::Float) * scale * 0.1).backward();
         }
         optimizer.step().unwrap();
@@ -73,7 +73,7 @@ fn built(build: &dyn Fn() -> Optimizer, parameters: &[Tensor]) -> Optimizer {
     optimizer
 }
 
-/// Everything that the two hold, within a tolerance that their element type can have.
+/// All state of the two, within the tolerance of their element type.
 fn assert_equal(name: &str, theirs: (&Optimizer, &[Tensor]), ours: (&Optimizer, &[Tensor])) {
     for (i, (a, b)) in theirs.1.iter().zip(ours.1).enumerate() {
         let tolerance = match a.kind() {
@@ -113,9 +113,8 @@ fn steps_and_state_are_those_of_libtorchs_own() {
     }
 }
 
-/// The state of one goes on in the other: both keep the same.
 #[test]
-fn a_state_goes_on_in_the_other() {
+fn a_state_continues_in_the_other() {
     use crate::optimizer::ParameterState;
     for (name, (theirs, ours)) in pairs() {
         let (p, q) = (parameters(Kind::Double), parameters(Kind::Double));
@@ -169,7 +168,7 @@ fn layouts_that_the_kernels_would_misread() {
     }
 }
 
-/// To the bit, by the same kernels, and the state lies as the parameter does.
+/// To the bit, with the same kernels, and the state has the parameter's layout.
 #[test]
 fn channels_last_steps_as_the_usual_order_does() {
     use crate::memory_format::channels_last;
@@ -185,7 +184,7 @@ fn channels_last_steps_as_the_usual_order_does() {
         for _ in 0..4 {
             optimizer.zero_grad().unwrap();
             for (parameter, slopes) in parameters.iter().zip(&base()) {
-                // Of either sign: Adam's first steps show little more of a gradient.
+                // Of both signs: Adam's first steps depend on little else.
                 ((parameter + 6.0).square() * slopes).sum(Kind::Float).backward();
             }
             optimizer.step().unwrap();
@@ -208,7 +207,7 @@ fn channels_last_steps_as_the_usual_order_does() {
 }
 
 #[test]
-fn sparse_gradients_go_as_in_libtorch() {
+fn sparse_gradients_step_as_in_libtorch() {
     let run = |optimizer: &mut Optimizer| {
         let table = Tensor::ones([4, 2], (Kind::Float, Device::Cpu)).set_requires_grad(true);
         let dense = Tensor::ones([2], (Kind::Float, Device::Cpu)).set_requires_grad(true);
@@ -229,7 +228,7 @@ fn sparse_gradients_go_as_in_libtorch() {
     }
 }
 
-/// libtorch's own step of the others is not PyTorch's.
+/// libtorch's own steps of the others differ from PyTorch's.
 #[test]
 fn only_sgd_steps_complex_parameters() {
     for (name, (_, ours)) in pairs() {
@@ -244,7 +243,7 @@ fn only_sgd_steps_complex_parameters() {
     }
 }
 
-/// tch's own optimizer steps a variable once for each time that it is listed.
+/// tch's own optimizer steps a variable as often as it is listed.
 #[test]
 fn a_parameter_that_is_listed_twice_steps_as_in_libtorch() {
     for (name, (theirs, ours)) in pairs() {
@@ -253,7 +252,7 @@ fn a_parameter_that_is_listed_twice_steps_as_in_libtorch() {
             let mut optimizer = built(build, &p);
             optimizer.add_parameter(&p[0], 0).unwrap();
             take_steps(&mut optimizer, &p, 0..4);
-            assert!(p[0].grad().defined(), "{name}: its gradient is still there");
+            assert!(p[0].grad().defined(), "{name}: it keeps its gradient");
             p
         };
         for (i, (a, b)) in run(&theirs).iter().zip(&run(&ours)).enumerate() {
@@ -262,7 +261,7 @@ fn a_parameter_that_is_listed_twice_steps_as_in_libtorch() {
     }
 }
 
-/// What libtorch refuses of one parameter leaves the others and their state as they were.
+/// Not even the other parameters and their state.
 #[test]
 fn a_step_that_is_refused_changes_nothing() {
     let decayed = pair(nn::sgd(0.9, 0.0, 0.1, false), sgd(0.9, 0.0, 0.1, false));
@@ -294,7 +293,7 @@ fn a_frozen_parameter_with_a_gradient_stays() {
         let before = p[0].copy();
         optimizer.step().unwrap();
         assert_eq!(p[0], before, "{name}");
-        assert!(p[0].grad().defined(), "{name}: its gradient is not touched");
+        assert!(p[0].grad().defined(), "{name}: it keeps its gradient");
     }
 }
 
@@ -311,7 +310,7 @@ fn a_graph_of_the_values_before_a_step_is_refused_after_it() {
     }
 }
 
-/// What a GPU would be asked does not grow with the number of parameters.
+/// The number of operations does not grow with the number of parameters.
 #[test]
 fn a_step_is_a_few_operations_for_the_whole_model() {
     for (name, (_, ours)) in pairs() {

@@ -2,7 +2,7 @@ use super::*;
 use tch::Kind;
 
 #[test]
-fn a_seed_is_that_of_tch() {
+fn seeding_equals_tchs() {
     let draw = || Tensor::rand([4], (Kind::Float, Device::Cpu));
     tch::manual_seed(-7);
     let expected = draw();

@@ -1,6 +1,6 @@
 use super::*;
 
-/// By libtorch's operations: a cast, a subtraction, a division.
+/// With libtorch's operations: a cast, a subtraction, a division.
 fn by_operations(bytes: &[u8], shape: &[i64], mean: &[f64], std: &[f64]) -> Tensor {
     let of = |values: &[f64]| Tensor::from_slice(values).to_kind(Kind::Float).reshape([-1, 1, 1]);
     let floats = Tensor::from_slice(bytes).reshape(shape).to_kind(Kind::Float);
@@ -13,8 +13,8 @@ fn bits(tensor: &Tensor) -> Vec<u32> {
 }
 
 #[test]
-fn every_byte_becomes_what_libtorch_makes_of_it_to_the_bit() {
-    // Images of 3 × 17 × 16: an odd number of pixels, and batches that take one thread and several.
+fn bytes_convert_as_in_libtorch_to_the_bit() {
+    // Images of 3 × 17 × 16: an odd number of pixels, and batches for one thread and for several.
     let size = 3 * 17 * 16;
     let pixels: Vec<u8> = (0..200 * size).map(|i| (i * 31 + i / 256) as u8).collect();
     let means: [&[f64]; 2] = [&[125.307, 0.0, 113.865], &[72.9]];
@@ -34,7 +34,7 @@ fn every_byte_becomes_what_libtorch_makes_of_it_to_the_bit() {
 }
 
 #[test]
-fn no_operation_but_the_allocation_is_asked_of_libtorch() {
+fn only_the_allocation_calls_libtorch() {
     let normalization = Normalization::new(1, &[10.0], &[5.0]).unwrap();
     let bytes = [0, 10, 20, 30];
     let gather = || normalization.gather(&bytes, &[1, 0], [1, 2], Device::Cpu).unwrap();
@@ -44,27 +44,24 @@ fn no_operation_but_the_allocation_is_asked_of_libtorch() {
 }
 
 #[test]
-fn what_does_not_fit_is_said() {
-    let said = Normalization::new(3, &[1.0, 2.0], &[1.0]).unwrap_err().to_string();
-    assert!(said.contains("2 means for 3 channels"), "{said}");
-    let said = Normalization::new(0, &[1.0], &[1.0]).unwrap_err().to_string();
-    assert!(said.contains("these have none"), "{said}");
+fn bad_counts_and_indices_are_refused() {
+    let error = Normalization::new(3, &[1.0, 2.0], &[1.0]).unwrap_err().to_string();
+    assert!(error.contains("2 means for 3 channels"), "{error}");
+    let error = Normalization::new(0, &[1.0], &[1.0]).unwrap_err().to_string();
+    assert!(error.contains("no channels"), "{error}");
     let one = Normalization::new(1, &[1.0], &[1.0]).unwrap();
-    let said = one.gather(&[1; 9], &[1, 2], [2, 2], Device::Cpu).unwrap_err().to_string();
-    assert!(said.contains("no image 2") && said.contains("9 bytes are 2 images of 4"), "{said}");
-    assert!(
-        one.gather(&[1; 9], &[0], [0, 2], Device::Cpu).is_err(),
-        "there is none without pixels"
-    );
+    let error = one.gather(&[1; 9], &[1, 2], [2, 2], Device::Cpu).unwrap_err().to_string();
+    assert!(error.contains("no image 2") && error.contains("9 bytes are 2 images of 4"), "{error}");
+    assert!(one.gather(&[1; 9], &[0], [0, 2], Device::Cpu).is_err(), "an image without pixels");
     let none = one.gather(&[], &[], [2, 2], Device::Cpu).unwrap();
     assert_eq!(none.size(), [0, 1, 2, 2]);
 }
 
 #[test]
-fn a_gpu_makes_the_same_of_it() {
+fn a_gpu_gives_the_same() {
     if !tch::Cuda::is_available() {
         let required = std::env::var_os("LOOKAHEAD_REQUIRE_CUDA").is_some_and(|value| value == "1");
-        assert!(!required, "LOOKAHEAD_REQUIRE_CUDA is 1, and libtorch reaches no GPU.");
+        assert!(!required, "LOOKAHEAD_REQUIRE_CUDA is 1, but libtorch finds no GPU.");
         eprintln!("Skipped: there is no GPU.");
         return;
     }

@@ -17,14 +17,14 @@ fn it_lasts_as_long_as_the_guard() {
         let _guard = guard();
         assert!(is_enabled() && !gradient_flows());
         assert!(is_inference(&(variable() * 2.0)));
-        // What needs its own guard inside leaves the mode as it is.
+        // Another guard inside does not end it.
         drop(tch::no_grad_guard());
         assert!(is_enabled() && !gradient_flows());
     }
     assert!(!is_enabled() && gradient_flows());
     let _none = tch::no_grad_guard();
     drop(guard());
-    assert!(!is_enabled() && !gradient_flows(), "what was on before is on again");
+    assert!(!is_enabled() && !gradient_flows(), "the earlier mode is restored");
 }
 
 #[test]
@@ -54,7 +54,7 @@ fn other_threads_are_not_in_it() {
     assert!(elsewhere.join().unwrap());
 }
 
-/// Why a result must not stay behind for training, and why weights may be written to.
+/// So a result must not be kept for training, but weights may be written to.
 #[test]
 fn what_is_made_inside_is_for_use_inside() {
     let weight = variable();

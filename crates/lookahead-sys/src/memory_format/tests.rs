@@ -28,7 +28,7 @@ fn other_numbers_of_dimensions_are_refused() {
     assert!(channels_last(&Tensor::new()).is_err());
 }
 
-/// Both in the order of their weights, though the image has one channel only.
+/// In the order of the weights, although the image has only one channel.
 #[test]
 fn a_convolution_keeps_the_order_and_its_gradient_has_it() {
     tch::manual_seed(1);
@@ -42,7 +42,7 @@ fn a_convolution_keeps_the_order_and_its_gradient_has_it() {
     assert_eq!(second.grad().stride(), second.stride());
 }
 
-/// Strides that mean either order are the usual one, unless they were made so.
+/// Strides that fit both orders count as row-major, unless they were converted.
 #[test]
 fn a_convolution_computes_channels_last_if_input_or_weight_does() {
     for (inputs, kernel) in [(3, 1), (3, 3), (1, 3), (1, 1)] {

@@ -22,7 +22,7 @@ fn norms_are_taken_in_single_precision_at_least() {
     assert!(a.grad().double_value(&[0]) < 0.71);
 }
 
-/// Every power of ten that the type can hold, with the sum of the squares beyond it or not.
+/// For every power of ten of the type, whether the sum of squares overflows or not.
 #[test]
 fn norms_of_finite_values_are_right_at_every_magnitude() {
     for (kind, range) in [(Kind::Float, -37..=38), (Kind::Double, -307..=305)] {
@@ -34,7 +34,7 @@ fn norms_of_finite_values_are_right_at_every_magnitude() {
             let zeros = values.zeros_like();
             let apart = distance([(&zeros, &values)]).unwrap();
             assert!(close(apart, expected), "{kind:?}, 1e{exponent}: {apart}");
-            // Beside a tensor of another magnitude, which does not count or is all that counts.
+            // With a tensor of another magnitude, which is negligible or dominates.
             let one = Tensor::from_slice(&[1.0f32]);
             let both = norm([&one, &values]).unwrap();
             let expected = if exponent > 100 { expected } else { expected.hypot(1.0) };
@@ -43,7 +43,6 @@ fn norms_of_finite_values_are_right_at_every_magnitude() {
     }
 }
 
-/// Weights at the two ends of a type: their difference is beyond it.
 #[test]
 fn a_difference_that_overflows_is_taken_in_double_precision() {
     let ends = [Tensor::from_slice(&[f32::MAX]), Tensor::from_slice(&[f32::MIN])];
@@ -66,7 +65,7 @@ fn nan_and_infinity_are_the_norm() {
     assert_eq!(norm([]).unwrap(), 0.0);
 }
 
-/// Also where the factor is too small for the gradients' type, and where f64 can't hold the norm.
+/// Even if the factor underflows the gradients' type, or the norm overflows f64.
 #[test]
 fn gradients_of_every_magnitude_are_clipped() {
     let float =
@@ -75,22 +74,22 @@ fn gradients_of_every_magnitude_are_clipped() {
     {
         let parameter = with_gradient(&gradient);
         clip_norm([&parameter], 1.0).unwrap();
-        // In f64: torch's own sum of a million squares in f32 is off in the fourth digit.
+        // In f64, because torch's sum of a million squares in f32 is off in the fourth digit.
         let after = norm([&parameter.grad().to_kind(Kind::Double)]).unwrap();
         assert!((after - 1.0).abs() < 1e-5, "{after}");
         let expected = gradient.double_value(&[0]).signum() / (gradient.numel() as f64).sqrt();
         assert!(close(parameter.grad().double_value(&[3]), expected));
     }
     let parameter = with_gradient(&Tensor::from_slice(&[1e308; 10_000]));
-    assert_eq!(clip_norm([&parameter], 2.0).unwrap(), f64::INFINITY, "more than f64 can hold");
+    assert_eq!(clip_norm([&parameter], 2.0).unwrap(), f64::INFINITY, "overflows f64");
     assert!(close(parameter.grad().double_value(&[0]), 0.02));
 
     let parameter = with_gradient(&Tensor::from_slice(&[f32::INFINITY, 3.0]));
     assert_eq!(clip_norm([&parameter], 1.0).unwrap(), f64::INFINITY);
-    assert_eq!(parameter.grad().double_value(&[1]), 3.0, "left as it was");
+    assert_eq!(parameter.grad().double_value(&[1]), 3.0, "unchanged");
 }
 
-/// As it was before: torch's own norm, to the bit, unless squares overflow or vanish.
+/// Unless squares overflow or underflow.
 #[test]
 fn an_ordinary_norm_is_torch_s_to_the_bit() {
     tch::manual_seed(3);
@@ -127,7 +126,7 @@ fn sparse_and_complex_values_count_as_what_they_are() {
     let complex =
         Tensor::complex(&Tensor::from_slice(&[3.0f32, 0.0]), &Tensor::from_slice(&[0.0f32, 4.0]));
     assert_eq!(norm([&complex]).unwrap(), 5.0);
-    // Finite, though the magnitude is beyond the type.
+    // Finite, although the magnitude overflows.
     let large = Tensor::from_slice(&[3e38f32]);
     let corner = Tensor::complex(&large, &large);
     assert!(close(norm([&corner]).unwrap(), 3e38 * 2f64.sqrt()));

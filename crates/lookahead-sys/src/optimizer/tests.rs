@@ -66,7 +66,7 @@ fn each_kind_keeps_the_slots_that_its_options_ask_for() {
 }
 
 #[test]
-fn a_state_moved_into_a_fresh_optimizer_goes_on_the_same() {
+fn a_state_moved_into_a_fresh_optimizer_continues_identically() {
     let (mut original, w) = built(nn::adam(0.9, 0.999, 0.0).amsgrad(true));
     step(&mut original, &w);
     let state = original.parameter_state(&w).unwrap().unwrap();
@@ -86,7 +86,7 @@ fn a_state_moved_into_a_fresh_optimizer_goes_on_the_same() {
 }
 
 #[test]
-fn libtorchs_refusals_arrive_as_sentences() {
+fn libtorchs_errors_arrive_as_sentences() {
     let error = Optimizer::build(&nn::Sgd::default(), -1.0).unwrap_err().to_string();
     assert!(error.contains("Invalid learning rate: -1"), "{error}");
     assert!(!error.contains("Exception raised from"), "{error}");

@@ -4,7 +4,11 @@ use crate::tensor::fingerprints;
 use tch::{Device, Kind};
 
 const PLAIN: Rule =
-    Rule { momentum: 0.0, nesterov: false, restart: true, differences: false, path: Path::Auto };
+    Rule { momentum: 0.0, nesterov: false, restart: true, differences: false, foreach: false };
+
+fn pair<'a>(slow: &'a Tensor, fast: &'a Tensor, alpha: f64) -> Pair<'a> {
+    Pair { slow, fast, velocity: None, mean: None, alpha }
+}
 
 fn random(shape: &[i64], kind: Kind) -> Tensor {
     Tensor::randn(shape, (Kind::Double, Device::Cpu)).to_kind(kind)
@@ -32,7 +36,7 @@ fn every_type_layout_and_size_follows_the_definition() {
         (Kind::Float, Kind::BFloat16, 1e-6),
         (Kind::Float, Kind::Half, 1e-6),
     ];
-    for path in [Path::Auto, Path::Foreach] {
+    for foreach in [false, true] {
         for (layout, arrange) in layouts {
             for (slow_kind, fast_kind, tolerance) in kinds {
                 for alpha in [0.1, 0.5, 0.8, 1.0] {
@@ -40,9 +44,8 @@ fn every_type_layout_and_size_follows_the_definition() {
                         let slow = arrange(random(&[8, width], slow_kind));
                         let fast = arrange(random(&[8, width], fast_kind));
                         let wanted = expected(&slow, &fast, alpha);
-                        let pair =
-                            Pair { slow: &slow, fast: &fast, velocity: None, mean: None, alpha };
-                        sync([pair], Rule { path, ..PLAIN }).unwrap();
+                        let pair = pair(&slow, &fast, alpha);
+                        sync([pair], Rule { foreach, ..PLAIN }).unwrap();
                         let what = format!("{layout}, {slow_kind:?}/{fast_kind:?}, α {alpha}");
                         let got = slow.to_kind(Kind::Double);
                         assert!(got.allclose(&wanted, tolerance, tolerance, false), "{what}");
@@ -59,13 +62,13 @@ trait ChannelsLast {
 }
 
 impl ChannelsLast for Tensor {
-    /// Channels last, as a convolution may have its weights: dense, in another order.
+    /// Channels last: dense, in another order.
     fn contiguous_memory_format(&self) -> Tensor {
         self.permute([0, 2, 3, 1]).contiguous().permute([0, 3, 1, 2])
     }
 }
 
-/// To the bit, and in one pass, whatever the order of the elements.
+/// To the bit, and in one pass.
 #[test]
 fn channels_last_is_synced_as_the_usual_order_is() {
     use crate::memory_format::channels_last;
@@ -87,7 +90,7 @@ fn channels_last_is_synced_as_the_usual_order_is() {
             result.unwrap();
             assert!(ops.is_empty(), "{shape:?}: {ops:?}");
             assert_eq!([&slow, &fast, &momentum], [&slow2, &fast2, &momentum2], "{shape:?}");
-            // In two orders it is the same as well, in more than one pass.
+            // With different orders too, in several passes.
             let other = fast.contiguous().copy();
             run(&slow, &other, &momentum).unwrap();
             run(&slow2, &fast.copy(), &momentum2).unwrap();
@@ -105,13 +108,7 @@ fn many_small_tensors_and_empty_ones_are_each_synced_once() {
             (Tensor::zeros(shape, options), Tensor::full(shape, f64::from(i), options))
         })
         .collect();
-    let pairs = tensors.iter().map(|(slow, fast)| Pair {
-        slow,
-        fast,
-        velocity: None,
-        mean: None,
-        alpha: 0.5,
-    });
+    let pairs = tensors.iter().map(|(slow, fast)| pair(slow, fast, 0.5));
     sync(pairs, PLAIN).unwrap();
     for (i, (slow, fast)) in tensors.iter().enumerate() {
         let half = Tensor::full(slow.size(), i as f64 / 2.0, (Kind::Float, Device::Cpu));
@@ -124,30 +121,24 @@ fn many_small_tensors_and_empty_ones_are_each_synced_once() {
 /// u = ¼ + ⅜, φ = ¼ − 5⁄16.
 #[test]
 fn momentum_on_the_difference_follows_its_formula() {
-    for path in [Path::Auto, Path::Foreach] {
+    for foreach in [false, true] {
         for (nesterov, expected) in [(false, [0.5, 0.0]), (true, [0.25, -0.0625])] {
             let slow = Tensor::from_slice(&[1.0f64]);
             let velocity = Tensor::from_slice(&[0.0f64]);
             for wanted in expected {
                 let fast = Tensor::from_slice(&[0.0f64]);
-                let pair = Pair {
-                    slow: &slow,
-                    fast: &fast,
-                    velocity: Some(&velocity),
-                    mean: None,
-                    alpha: 0.5,
-                };
-                sync([pair], Rule { momentum: 0.5, nesterov, path, ..PLAIN }).unwrap();
-                assert_eq!(slow.double_value(&[0]), wanted, "{nesterov}, {path:?}");
+                let pair = Pair { velocity: Some(&velocity), ..pair(&slow, &fast, 0.5) };
+                sync([pair], Rule { momentum: 0.5, nesterov, foreach, ..PLAIN }).unwrap();
+                assert_eq!(slow.double_value(&[0]), wanted, "{nesterov}, foreach {foreach}");
                 assert_eq!(fast.double_value(&[0]), wanted);
             }
         }
     }
 }
 
-/// What a sync does with the mean it does with a θ that has the mean's values, in φ's type.
+/// A sync with a mean equals one with a θ that has the mean's values, in φ's type.
 #[test]
-fn a_mean_takes_the_place_of_the_fast_weights() {
+fn a_mean_replaces_the_fast_weights() {
     tch::manual_seed(3);
     let kinds = [
         (Kind::Float, Kind::Float),
@@ -155,9 +146,9 @@ fn a_mean_takes_the_place_of_the_fast_weights() {
         (Kind::Float, Kind::BFloat16),
         (Kind::Float, Kind::Half),
     ];
-    // A block and a bit; many stretches; one element.
+    // More than a block; several threads; one element.
     let sizes = [515, 70_001, 1];
-    for path in [Path::Auto, Path::Foreach] {
+    for foreach in [false, true] {
         for (slow_kind, fast_kind) in kinds {
             for (momentum, alpha) in [(0.0, 0.3), (0.0, 0.8), (0.0, 1.0), (0.5, 0.7)] {
                 for (differences, restart) in
@@ -165,17 +156,17 @@ fn a_mean_takes_the_place_of_the_fast_weights() {
                 {
                     let start = sizes.map(|n| random(&[n], slow_kind));
                     let fast = sizes.map(|n| random(&[n], fast_kind));
-                    let mean = sizes.map(|n| match differences {
-                        true => (random(&[n], slow_kind) * 0.1).to_kind(Kind::BFloat16),
-                        false => random(&[n], slow_kind),
+                    let mean = sizes.map(|n| {
+                        let mean = random(&[n], slow_kind);
+                        if differences { (mean * 0.1).to_kind(Kind::BFloat16) } else { mean }
                     });
                     let target: Vec<Tensor> = (0..sizes.len())
-                        .map(|i| match differences {
-                            true => &start[i] + mean[i].to_kind(slow_kind),
-                            false => mean[i].copy(),
+                        .map(|i| {
+                            let mean = mean[i].to_kind(slow_kind);
+                            if differences { &start[i] + mean } else { mean }
                         })
                         .collect();
-                    let rule = Rule { momentum, restart, differences, path, ..PLAIN };
+                    let rule = Rule { momentum, restart, differences, foreach, ..PLAIN };
                     let run = |fast: &[Tensor], means: &[Tensor]| {
                         let slow = start.each_ref().map(Tensor::copy);
                         let velocity = start.each_ref().map(Tensor::ones_like);
@@ -192,8 +183,8 @@ fn a_mean_takes_the_place_of_the_fast_weights() {
                     let what = format!("{slow_kind:?}/{fast_kind:?}, α {alpha}, {rule:?}");
                     let before = fast.each_ref().map(Tensor::copy);
                     let (slow, velocity, apart) = run(&fast, &mean);
-                    let plainly: Vec<Tensor> = target.iter().map(Tensor::copy).collect();
-                    let (slow2, velocity2, none) = run(&plainly, &[]);
+                    let copies: Vec<Tensor> = target.iter().map(Tensor::copy).collect();
+                    let (slow2, velocity2, none) = run(&copies, &[]);
                     assert_eq!(none, 0.0);
                     assert_eq!((&slow, &velocity), (&slow2, &velocity2), "{what}");
                     let after = if restart { &slow } else { &before };
@@ -214,39 +205,34 @@ fn a_mean_takes_the_place_of_the_fast_weights() {
 
 #[test]
 fn a_graph_of_the_values_before_is_refused_after() {
-    for path in [Path::Auto, Path::Foreach] {
+    for foreach in [false, true] {
         let slow = Tensor::from_slice(&[1.0f32]);
         let fast = Tensor::from_slice(&[2.0f32]).set_requires_grad(true);
         let before = fingerprints([&slow, &fast]).unwrap();
         let loss = (&fast * &fast).sum(Kind::Float);
-        sync(
-            [Pair { slow: &slow, fast: &fast, velocity: None, mean: None, alpha: 0.5 }],
-            Rule { path, ..PLAIN },
-        )
-        .unwrap();
-        assert_ne!(before, fingerprints([&slow, &fast]).unwrap(), "{path:?}");
+        sync([pair(&slow, &fast, 0.5)], Rule { foreach, ..PLAIN }).unwrap();
+        assert_ne!(before, fingerprints([&slow, &fast]).unwrap(), "foreach {foreach}");
         let error = loss.f_backward().unwrap_err().to_string();
         assert!(error.contains("modified by an inplace operation"), "{error}");
     }
 }
 
-/// The pass writes through pointers of φ's type: whatever else the velocity is goes the other way.
+/// The one pass writes through pointers of φ's type, so other velocities take the other path.
 #[test]
-fn a_velocity_of_another_type_or_layout_is_not_written_beyond() {
+fn a_velocity_of_another_type_or_layout_is_not_overrun() {
     let options = (Kind::Float, Device::Cpu);
     let block = Tensor::zeros([4000], (Kind::Half, Device::Cpu));
     let half = block.narrow(0, 0, 2000);
     let strided = Tensor::zeros([4000], options).slice(0, 0, 4000, 2);
     for velocity in [&half, &strided] {
         let (slow, fast) = (Tensor::ones([2000], options), Tensor::zeros([2000], options));
-        let pair =
-            Pair { slow: &slow, fast: &fast, velocity: Some(velocity), mean: None, alpha: 0.5 };
+        let pair = Pair { velocity: Some(velocity), ..pair(&slow, &fast, 0.5) };
         let _ = sync([pair], Rule { momentum: 0.5, ..PLAIN });
     }
     assert_eq!(block.narrow(0, 2000, 2000).abs().sum(Kind::Double).double_value(&[]), 0.0);
 }
 
-/// The two rules meet at momentum 0, within one unit in the last place.
+/// At momentum 0, within one unit in the last place.
 #[test]
 fn with_a_velocity_and_no_momentum_it_is_plain_interpolation() {
     tch::manual_seed(2);
@@ -255,13 +241,13 @@ fn with_a_velocity_and_no_momentum_it_is_plain_interpolation() {
             let (start, theta) = (random(&[500], Kind::Float), random(&[500], Kind::Float));
             let after = |velocity: Option<&Tensor>| {
                 let (slow, fast) = (start.copy(), theta.copy());
-                let pair = Pair { slow: &slow, fast: &fast, velocity, mean: None, alpha };
+                let pair = Pair { velocity, ..pair(&slow, &fast, alpha) };
                 sync([pair], Rule { nesterov, ..PLAIN }).unwrap();
                 slow
             };
             let zeros = start.zeros_like();
             let (plain, outer) = (after(None), after(Some(&zeros)));
-            // Of the largest number that takes part.
+            // Of the largest number involved.
             let largest = start.abs().maximum(&theta.abs());
             let beyond = (&plain - &outer).abs() - largest * f64::from(f32::EPSILON) * 2.0;
             assert!(f64::try_from(beyond.max()).unwrap() <= 0.0, "α {alpha}, {nesterov}");
@@ -269,29 +255,31 @@ fn with_a_velocity_and_no_momentum_it_is_plain_interpolation() {
     }
 }
 
-/// The squares, and even the difference, are beyond single precision.
+/// The squares, and even the difference, overflow single precision.
 #[test]
-fn a_mean_that_is_very_far_is_as_far_as_it_is() {
+fn the_distance_from_a_far_mean_does_not_overflow() {
     let full = |value: f64| Tensor::full([1000], value, (Kind::Float, Device::Cpu));
-    for path in [Path::Auto, Path::Foreach] {
+    for foreach in [false, true] {
         for (theta, mean) in [(1e20, -1e20), (3e38, -3e38), (3e-25, 1e-25)] {
             let (slow, fast, mean) = (full(0.0), full(theta), full(mean));
-            let pair =
-                Pair { slow: &slow, fast: &fast, velocity: None, mean: Some(&mean), alpha: 0.5 };
+            let pair = Pair { mean: Some(&mean), ..pair(&slow, &fast, 0.5) };
             let expected = (theta - mean.double_value(&[0])).abs() * 1000f64.sqrt();
-            let apart = sync([pair], Rule { path, ..PLAIN }).unwrap().sqrt();
-            assert!((apart / expected - 1.0).abs() < 1e-5, "{apart}, not {expected}: {path:?}");
+            let apart = sync([pair], Rule { foreach, ..PLAIN }).unwrap().sqrt();
+            assert!(
+                (apart / expected - 1.0).abs() < 1e-5,
+                "{apart}, not {expected}: foreach {foreach}"
+            );
         }
     }
 }
 
 #[test]
 fn shapes_that_differ_are_refused() {
-    for path in [Path::Auto, Path::Foreach] {
+    for foreach in [false, true] {
         let slow = Tensor::zeros([2, 3], (Kind::Float, Device::Cpu));
         let fast = Tensor::zeros([4], (Kind::Float, Device::Cpu));
-        let pair = Pair { slow: &slow, fast: &fast, velocity: None, mean: None, alpha: 0.5 };
-        assert!(sync([pair], Rule { path, ..PLAIN }).is_err(), "{path:?}");
+        let pair = pair(&slow, &fast, 0.5);
+        assert!(sync([pair], Rule { foreach, ..PLAIN }).is_err(), "foreach {foreach}");
     }
 }
 
@@ -312,15 +300,15 @@ fn ops_of(count: i64, mixed: bool, rule: Rule, velocity: bool) -> Vec<String> {
     };
     let (result, ops) = ops::record(|| sync(pairs(), rule));
     result.unwrap();
-    // Memory that is taken is no kernel.
+    // Allocations don't count.
     let counted = ops.into_iter().filter(|op| op.depth == 0 && op.name != "aten::empty_like");
     counted.map(|op| op.name).collect()
 }
 
-/// What a GPU would be asked: two operations for the whole model.
+/// As on a GPU: two operations for the whole model.
 #[test]
 fn by_foreach_the_number_of_operations_is_that_of_one_tensor() {
-    let foreach = Rule { path: Path::Foreach, ..PLAIN };
+    let foreach = Rule { foreach: true, ..PLAIN };
     let momentum = Rule { momentum: 0.9, nesterov: true, ..foreach };
     for (mixed, rule, velocity, expected) in [
         (false, foreach, false, vec!["aten::_foreach_lerp_", "aten::_foreach_copy_"]),
@@ -351,7 +339,7 @@ fn by_foreach_the_number_of_operations_is_that_of_one_tensor() {
 }
 
 #[test]
-fn in_one_pass_nothing_is_asked_of_aten_and_nothing_allocated() {
+fn the_one_pass_sync_calls_no_aten_operation() {
     for velocity in [false, true] {
         for mixed in [false, true] {
             assert_eq!(ops_of(100, mixed, PLAIN, velocity), [""; 0]);
@@ -359,7 +347,7 @@ fn in_one_pass_nothing_is_asked_of_aten_and_nothing_allocated() {
     }
 }
 
-/// Tensors without memory: whatever reads a value back, or mixes devices, raises there.
+/// On tensors without memory, reading a value back or mixing devices fails.
 #[test]
 fn by_foreach_no_value_is_read_back() {
     let zeros = |kind| Tensor::zeros([3], (kind, Device::Cpu));
@@ -369,15 +357,15 @@ fn by_foreach_no_value_is_read_back() {
             let (slow, velocity) = (meta(Kind::Float), meta(Kind::Float));
             let fast = ops::to_meta(&zeros(kind).set_requires_grad(true)).unwrap();
             let velocity = momentum.map(|_| &velocity);
-            let pair = Pair { slow: &slow, fast: &fast, velocity, mean: None, alpha: 0.5 };
+            let pair = Pair { velocity, ..pair(&slow, &fast, 0.5) };
             sync([pair], Rule { momentum: momentum.unwrap_or(0.0), ..PLAIN }).unwrap();
         }
     }
     let nowhere = meta(Kind::Float);
     let error = crate::arithmetic::all_finite([&nowhere], Path::Auto).unwrap_err().to_string();
-    assert!(error.to_lowercase().contains("meta"), "the look for NaN does read one back: {error}");
+    assert!(error.to_lowercase().contains("meta"), "the check for NaN does: {error}");
     let here = zeros(Kind::Float);
-    let mixed = Pair { slow: &here, fast: &nowhere, velocity: None, mean: None, alpha: 0.5 };
+    let mixed = pair(&here, &nowhere, 0.5);
     assert!(sync([mixed], PLAIN).is_err(), "a mix of devices");
 }
 

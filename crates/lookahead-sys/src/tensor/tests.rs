@@ -11,7 +11,7 @@ fn every_way_of_changing_a_tensor_shows() {
     let before = print(&t);
     assert_eq!(before, print(&t.shallow_clone()));
     let _ = &t + 1.0;
-    assert_eq!(before, print(&t), "reading is no change");
+    assert_eq!(before, print(&t), "reading changes nothing");
 
     let _ = t.g_add_scalar_(1.0);
     let written = print(&t);

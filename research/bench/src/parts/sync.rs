@@ -9,7 +9,7 @@
 //! alone the sync takes 1.33 times as long. The check for NaN and infinity reads θ once more: 20 bytes, 1.67 times.
 
 use lookahead_core::{InnerOptimizer, Lookahead, NonFinite, Parameter, Result, State};
-use lookahead_sys::sync::{Pair, Path, Rule};
+use lookahead_sys::sync::{Pair, Rule};
 use tch::{Device, Kind, Tensor};
 
 use super::models::{evenly, resnet18, variables};
@@ -173,7 +173,7 @@ impl Weights {
             nesterov: true,
             restart: true,
             differences: false,
-            path: Path::Auto,
+            foreach: false,
         };
         Box::new(move || {
             let pairs = self.slow.iter().zip(&self.fast).enumerate();

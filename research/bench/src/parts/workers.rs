@@ -44,7 +44,7 @@ pub(super) fn compare(comparisons: &mut Comparisons) -> anyhow::Result<()> {
     // Both share the processors.
     let threads = tch::get_num_threads();
     tch::set_num_threads(1);
-    let group = Arc::new(ProcessGroup::join(&place, Duration::from_secs(60))?);
+    let group = Arc::new(ProcessGroup::join(&place, Duration::from_secs(60), &mut |_| {})?);
     for (parameters, tensors) in SIZES {
         for wire in [TransferDtype::Full, TransferDtype::BFloat16] {
             let rounds = rounds(&group, parameters, tensors, wire)?;

@@ -1,4 +1,4 @@
-//! What the other properties need: everything that decides the next steps, and states that are broken.
+//! Everything that decides the next steps, and broken states.
 
 use std::collections::BTreeMap;
 
@@ -40,12 +40,11 @@ pub(super) enum Break {
     AddTensor(&'static str),
     AddInteger(&'static str),
     AddNumber(&'static str),
-    /// A dimension more or less, one element more, or all but one less: some of it broadcasting would
-    /// let pass.
+    /// A dimension more or less, one element more, or only one element: broadcasting would accept some.
     Reshape(Index, u8),
     Recast(Index),
     Negate(Index),
-    NotANumber(Index),
+    Nan(Index),
 }
 
 pub(super) const NAMES: [&str; 16] = [
@@ -78,22 +77,22 @@ pub(super) fn break_of_a_state() -> impl Strategy<Value = Break> {
         2 => (which(), any::<u8>()).prop_map(|(which, how)| Break::Reshape(which, how)),
         1 => which().prop_map(Break::Recast),
         1 => which().prop_map(Break::Negate),
-        1 => which().prop_map(Break::NotANumber),
+        1 => which().prop_map(Break::Nan),
     ]
 }
 
-/// Entries that a state may lack: those of earlier versions did, or there was nothing to keep yet.
+/// Entries that a state may lack, because earlier versions had none or there was nothing to keep yet.
 pub(super) fn may_be_missing(key: &str) -> bool {
     let key = key.trim_start_matches("inner/");
     ["steps", "non_finite", "alpha_used"].contains(&key)
         || key.starts_with("alpha/")
-        // States of earlier versions don't have the count.
+        // Earlier versions had no count.
         || key.ends_with("/tensors")
         || (key.contains("/momentum_buffer/") && !key.starts_with("slow_moment/"))
 }
 
 impl Break {
-    /// Breaks it; `None` where it has no such entry.
+    /// Breaks it; `None` if it has no such entry.
     pub(super) fn apply(&self, state: &mut State) -> Option<()> {
         fn key<T>(of: &BTreeMap<String, T>, which: &Index) -> Option<String> {
             (!of.is_empty()).then(|| of.keys().nth(which.index(of.len())).unwrap().clone())
@@ -132,7 +131,7 @@ impl Break {
             Break::Negate(which) => {
                 state.integers.insert(key(&state.integers, which)?, -1);
             }
-            Break::NotANumber(which) => {
+            Break::Nan(which) => {
                 state.numbers.insert(key(&state.numbers, which)?, f64::NAN);
             }
         }
@@ -153,7 +152,7 @@ pub(super) fn any_mover() -> impl Strategy<Value = Mover> {
     prop_oneof![1 => Just(Mover::Own), 5 => any_but_own()]
 }
 
-/// An optimizer of tch with nothing around it.
+/// A tch optimizer without Lookahead.
 pub(super) struct Bare {
     pub(super) vs: nn::VarStore,
     pub(super) variables: Vec<Variable>,
@@ -168,12 +167,12 @@ impl Bare {
         let optimizer = match config.mover {
             Mover::Tch(inner) => AnyConfig(inner).build(&vs, LEARNING_RATE),
             Mover::Fused(inner) => FusedConfig(inner).build(&vs, LEARNING_RATE),
-            other => panic!("{other:?} is none of tch's"),
+            other => panic!("{other:?} is not one of tch's"),
         };
         Bare { vs, variables, optimizer: optimizer.unwrap() }
     }
 
-    /// What `run` has just done, as far as an optimizer without slow weights can.
+    /// Does what `run` has just done, except for slow weights.
     pub(super) fn take(&mut self, op: &Op, run: &Run) {
         match op {
             Op::Step(gradients) if gradients.forget == Forget::Stale => self.optimizer.step(),

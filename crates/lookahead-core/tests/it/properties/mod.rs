@@ -1,8 +1,7 @@
-//! Programs that nobody thought of: whatever a user does with the optimizer, in whatever order, φ is
-//! what the definition says.
+//! Random programs: whatever a user does with the optimizer, in whatever order, φ follows the definition.
 //!
-//! A program is a configuration and a list of operations, drawn by proptest. It runs on the optimizer
-//! and on a reference, which replays the definition in f64:
+//! A program is a configuration and a list of operations, drawn by proptest. It runs on the optimizer and on a
+//! reference, which replays the definition in f64:
 //!
 //! ```text
 //! φ ← φ + α (θ − φ)                     or, with outer momentum μ:
@@ -10,17 +9,18 @@
 //! θ ← φ
 //! ```
 //!
-//! The reference knows by itself when a sync is due, which k and α hold, which variables take part and
-//! where θ, φ, v and the moments stand. θ comes from an inner optimizer whose steps the test repeats
-//! to the bit, or, for those of tch, is read just before each sync: their own arithmetic is compared
-//! elsewhere. After each sync that was found right the reference takes over the φ found, so that each
-//! is judged by itself, by a bound that one rounding after another gives, and errors do not add up.
+//! The reference itself tracks when a sync is due, k and α, which variables take part, and θ, φ, v and the moments.
+//! θ comes from an inner optimizer whose steps the test repeats to the bit, or, for tch's, is read just before each
+//! sync: other tests compare their arithmetic. After a correct sync the reference adopts the optimizer's φ, so that
+//! each sync is checked separately, with a bound from its roundings, and errors don't accumulate.
 //!
-//! `PROPTEST_CASES=2000` looks longer.
+//! `PROPTEST_CASES=2000` runs more cases.
 
 use std::collections::BTreeMap;
 
+mod actions;
 mod breaking;
+mod check;
 mod movers;
 mod program;
 mod reference;
@@ -39,17 +39,17 @@ proptest! {
 
     /// With an inner optimizer whose steps the test repeats to the bit.
     #[test]
-    fn phi_is_what_the_definition_says((config, program) in program(Just(Mover::Own))) {
+    fn phi_follows_the_definition((config, program) in program(Just(Mover::Own))) {
         Run::new(&config)?.follow(&program)?;
     }
 
-    /// With each that tch has, with the fused ones, and nested.
+    /// With each of tch's, the fused ones, and nested.
     #[test]
     fn phi_follows_from_the_theta_of_any_optimizer((config, program) in program(any_but_own())) {
         Run::new(&config)?.follow(&program)?;
     }
 
-    /// Whatever k: after each step the model is what tch's optimizer alone makes of it.
+    /// Whatever k, after each step the model equals that of tch's optimizer alone.
     #[test]
     fn at_alpha_one_it_is_the_inner_optimizer((config, program) in program(of_tch())) {
         let config = Config {
@@ -72,7 +72,7 @@ proptest! {
                 Op::ResetSlowWeights { .. } => Op::ResetSlowWeights { write: None },
                 Op::Step(_) | Op::Freeze(_) | Op::Thaw(_) => op,
                 Op::SyncIfDue | Op::Evaluate { .. } | Op::SetK(_) | Op::SetKSchedule(_) => op,
-                _ => continue, // it would change θ, or α
+                _ => continue, // changes θ or α
             };
             run.take(&op)?;
             run.check()?;
@@ -84,13 +84,13 @@ proptest! {
         }
     }
 
-    /// At whatever moments: not a bit of what comes after is another.
+    /// At any moment, to the bit.
     #[test]
     fn saving_and_loading_changes_nothing(
         (config, program) in program(any_mover()),
         saves in proptest::collection::vec((any::<Index>(), any::<bool>()), 1..4),
     ) {
-        // A fresh process has no gradients of the last step, and no guard that was leaked in another.
+        // A fresh process has neither the last step's gradients nor a leaked guard.
         let mut program: Vec<Op> = program
             .into_iter()
             .filter(|op| !matches!(op, Op::LeakGuard | Op::SaveAndLoad { .. }))
@@ -115,8 +115,7 @@ proptest! {
         prop_assert_eq!(Everything::of(&mut straight)?, Everything::of(&mut saved)?);
     }
 
-    /// A state that lacks an entry, has one too many, or one of another shape, type or range is
-    /// refused; the training goes on as if nothing had been asked.
+    /// A state that lacks an entry, has one too many, or one of another shape, type or range.
     #[test]
     fn a_broken_state_is_refused_and_changes_nothing(
         (config, mut program) in program(any_but_own()),
@@ -129,9 +128,9 @@ proptest! {
         let mut state = ok(run.opt.state())?;
         run.leaked = false;
         if broken.apply(&mut state).is_none() {
-            return Ok(()); // nothing to break in that way
+            return Ok(()); // nothing to break like this
         }
-        // From here on it differs from the state in all that changes.
+        // Now it differs from the state.
         let same_variables = |op: &&Op| !matches!(op, Op::AddVariable { .. });
         let later: Vec<Op> = later.iter().filter(same_variables).cloned().collect();
         run.take_all(&later)?;
@@ -142,7 +141,7 @@ proptest! {
         run.follow(&later)?;
     }
 
-    /// From its first value to its last, never beyond, and never back.
+    /// And never go back.
     #[test]
     fn schedules_stay_between_their_ends(
         (from, to) in (1e-6..1e6, 1e-6..1e6),
@@ -158,14 +157,14 @@ proptest! {
         for schedule in [Schedule::Linear { to, steps }, Schedule::Cosine { to, steps }] {
             let values: Vec<f64> = at.iter().map(|at| schedule.at(from, *at)).collect();
             if steps > 0 {
-                prop_assert_eq!(values[0], from, "{:?} begins with another", schedule);
+                prop_assert_eq!(values[0], from, "{:?} does not begin with it", schedule);
             }
             prop_assert_eq!(schedule.at(from, steps), to);
             for value in &values {
                 let between = (from.min(to)..=from.max(to)).contains(value);
                 prop_assert!(between, "{:?} from {} is {}", schedule, from, value);
             }
-            // The cosine is rounded, and so may be back by a last bit where it is flat.
+            // Rounding may move the cosine back by a last bit where it is flat.
             let slack = 4.0 * f64::EPSILON * from.max(to);
             for pair in values.windows(2) {
                 let onward = (pair[1] - pair[0]) * (to - from).signum();

@@ -24,7 +24,7 @@ pub(super) fn own_step(
     (fast - &momentum * LEARNING_RATE, momentum)
 }
 
-/// An inner optimizer of the test's own.
+/// The tests' own inner optimizer.
 pub(super) struct Own {
     pub(super) variables: Variables,
     pub(super) parameters: Vec<Parameter>,
@@ -59,10 +59,6 @@ impl InnerOptimizer for Own {
         Ok(())
     }
 
-    fn zero_grad(&mut self) -> Result<()> {
-        self.parameters.iter().try_for_each(Parameter::zero_grad)
-    }
-
     fn parameters(&self) -> &[Parameter] {
         &self.parameters
     }
@@ -91,10 +87,6 @@ impl InnerOptimizer for Own {
         Ok(vec![LEARNING_RATE])
     }
 
-    fn set_learning_rate(&mut self, _learning_rate: f64) -> Result<()> {
-        Err(Error::Unreachable { what: "learning rate" })
-    }
-
     fn set_learning_rate_group(&mut self, _group: usize, _learning_rate: f64) -> Result<()> {
         Err(Error::Unreachable { what: "learning rate" })
     }
@@ -110,8 +102,7 @@ impl InnerOptimizer for Own {
     }
 
     fn load_state(&mut self, state: &State) -> Result<()> {
-        // In θ's layout, as it was: by another one the sync would go by another path, which rounds
-        // in other places.
+        // In θ's layout, as before: with another one the sync takes another path, which rounds differently.
         let read = |parameter: &Parameter| {
             let saved = state.tensors.get(&Own::key(parameter))?;
             let mut momentum = no_grad(|| parameter.tensor.zeros_like());
@@ -143,7 +134,7 @@ impl Mover {
         }
     }
 
-    /// Adam's and RMSprop's ε of 1e-8 is 0 in half precision, so that a gradient of 0 gives NaN.
+    /// Adam's and RMSprop's ε of 1e-8 is 0 in half precision, so a gradient of 0 gives NaN.
     pub(super) fn takes_half_precision(self) -> bool {
         match self {
             Mover::Own | Mover::Nested => true,
@@ -152,7 +143,7 @@ impl Mover {
     }
 }
 
-/// [`AnyConfig`] in the fused optimizers' place.
+/// [`AnyConfig`] for the fused optimizers.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct FusedConfig(pub(super) Inner);
 

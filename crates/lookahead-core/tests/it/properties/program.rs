@@ -1,4 +1,4 @@
-//! What a program is made of: a configuration and a list of operations, drawn by proptest.
+//! A program: a configuration and a list of operations, drawn by proptest.
 
 use std::collections::BTreeMap;
 
@@ -8,7 +8,7 @@ use proptest::prelude::*;
 use proptest::sample::Index;
 use tch::{Kind, Tensor};
 
-/// How a variable lies in memory.
+/// A variable's memory layout.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) enum Layout {
     Dense,
@@ -17,7 +17,7 @@ pub(super) enum Layout {
     Strided,
 }
 
-/// A variable to be.
+/// The specification of a variable.
 #[derive(Debug, Clone)]
 pub(super) struct Spec {
     pub(super) shape: Vec<i64>,
@@ -44,7 +44,7 @@ impl Spec {
         }
     }
 
-    /// Numbers from −2 to 2 that `seed` decides, zeros of both signs among them.
+    /// Numbers from −2 to 2 determined by `seed`, including zeros of both signs.
     pub(super) fn values(&self, seed: u64) -> Tensor {
         let count: i64 = self.shape.iter().product();
         let numbers: Vec<f64> = (0..count as u64)
@@ -58,7 +58,7 @@ impl Spec {
     }
 }
 
-/// A number that has nothing to do with its neighbours' (Steele, Lea, Flood 2014: SplitMix64).
+/// A hash (Steele, Lea, Flood 2014: SplitMix64).
 pub(super) fn mixed(seed: u64) -> u64 {
     let z = seed.wrapping_add(0x9e37_79b9_7f4a_7c15);
     let z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -69,7 +69,7 @@ pub(super) fn mixed(seed: u64) -> u64 {
 /// What moves θ.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) enum Mover {
-    /// The test's own, whose steps it repeats.
+    /// The tests' own, whose steps they repeat.
     Own,
     Tch(Inner),
     Fused(Inner),
@@ -77,13 +77,13 @@ pub(super) enum Mover {
     Nested,
 }
 
-/// k and α: first as they are built, then as the program has set them last.
+/// k and α: as built, then as the program set them last.
 #[derive(Debug, Clone)]
 pub(super) struct Settings {
     pub(super) first_k: u64,
     pub(super) k_schedule: Schedule,
     pub(super) alpha: f64,
-    /// Of the groups that have their own.
+    /// Of the groups with their own.
     pub(super) alphas: BTreeMap<usize, f64>,
     pub(super) alpha_schedule: Schedule,
 }
@@ -98,26 +98,26 @@ pub(super) struct Config {
     pub(super) variables: Vec<Spec>,
 }
 
-/// Which gradients there were before a step's own.
+/// What happens to old gradients before a step.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) enum Forget {
     /// `zero_grad` of the optimizer.
     Optimizer,
-    /// Behind the optimizer's back.
+    /// Cleared without the optimizer.
     Each,
-    /// None: the step's are those of the last one.
+    /// Kept: the step uses those of the last one.
     Stale,
 }
 
 #[derive(Debug, Clone)]
 pub(super) struct Gradients {
-    /// Bit i says whether variable i has one.
+    /// Bit i: whether variable i has one.
     pub(super) of: u16,
     pub(super) seed: u64,
     pub(super) forget: Forget,
 }
 
-/// A choice among the variables that there are by then.
+/// A choice among the variables that exist at the time.
 pub(super) type Which = Index;
 
 #[derive(Debug, Clone)]
@@ -155,7 +155,7 @@ pub(super) enum Op {
         seed: u64,
         verb: u8,
     },
-    /// On purpose: φ and the phase stay.
+    /// φ and the phase stay.
     WriteAndAccept {
         which: Which,
         seed: u64,
@@ -166,7 +166,7 @@ pub(super) enum Op {
     Discard,
 }
 
-/// More would say nothing new.
+/// More would show nothing new.
 pub(super) const MOST_VARIABLES: usize = 10;
 
 pub(super) fn shape() -> impl Strategy<Value = Vec<i64>> {

@@ -6,10 +6,10 @@ use super::program::{Settings, Spec};
 use lookahead_core::Schedule;
 use tch::{Kind, Tensor};
 
-/// A value and how far from it rounding may lead.
+/// A value and a bound on its rounding error.
 pub(super) type Bounded = (f64, f64);
 
-/// Half the distance from 1 to the next number of an element type, u, and its least positive number.
+/// u, half the distance from 1 to the next number of an element type, and its smallest positive number.
 pub(super) fn precision(kind: Kind) -> (f64, f64) {
     match kind {
         Kind::Double => (f64::EPSILON / 2.0, f64::from_bits(1)),
@@ -18,9 +18,8 @@ pub(super) fn precision(kind: Kind) -> (f64, f64) {
     }
 }
 
-/// φ + α (θ − φ). Each operation and α itself are rounded once, by a part of u at most. In either
-/// form of `lerp` that is, next to the last rounding, of φ itself, at most four times u |θ − φ|; twice
-/// that, since the reference rounds too where φ is f64.
+/// φ + α (θ − φ). α and each operation are rounded once, by at most u. In both forms of `lerp` that is at most four
+/// times u |θ − φ| besides the last rounding of φ itself; twice that, because the reference rounds too if φ is f64.
 pub(super) fn interpolated(slow: f64, fast: f64, alpha: f64, kind: Kind) -> Bounded {
     let (u, least) = precision(kind);
     let next = slow + alpha * (fast - slow);
@@ -77,9 +76,9 @@ pub(super) struct Variable {
     pub(super) name: String,
     /// The model's own.
     pub(super) weights: Tensor,
-    /// As the model has it.
+    /// In the model.
     pub(super) frozen: bool,
-    /// As the optimizer takes it: no sync moves it, and it is not watched.
+    /// Frozen for the optimizer: no sync moves it, and other code may write to it.
     pub(super) left_alone: bool,
     /// θ.
     pub(super) fast: Tensor,
@@ -96,7 +95,7 @@ impl Variable {
         if self.spec.kind == Kind::Double { Kind::Double } else { Kind::Float }
     }
 
-    /// φ as θ would hold it.
+    /// φ in θ's type.
     pub(super) fn slow_as_fast(&self) -> Tensor {
         as_tensor(&self.slow, self.slow_kind(), &self.fast)
     }
@@ -106,7 +105,7 @@ impl Variable {
         self.slow = numbers(&self.fast);
     }
 
-    /// θ and φ where both are what `weights` is.
+    /// θ ← `weights`, φ ← `weights`.
     pub(super) fn start_from(&mut self, weights: &Tensor) {
         self.fast = weights.detach().contiguous().copy();
         self.slow = numbers(weights);
@@ -118,7 +117,7 @@ pub(super) fn numbers(tensor: &Tensor) -> Vec<f64> {
     Vec::try_from(tensor.detach().to_kind(Kind::Double).contiguous().view([-1])).unwrap()
 }
 
-/// Numbers of the type `kind`, as `like` would hold them.
+/// Numbers of type `kind` in the type and shape of `like`.
 pub(super) fn as_tensor(numbers: &[f64], kind: Kind, like: &Tensor) -> Tensor {
     Tensor::from_slice(numbers).to_kind(kind).to_kind(like.kind()).reshape(like.size())
 }

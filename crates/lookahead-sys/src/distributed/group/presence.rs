@@ -1,4 +1,4 @@
-//! Which ranks are there, and what became of those that are not.
+//! Which ranks are alive, and why others are not.
 
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
@@ -9,27 +9,27 @@ use crate::distributed::store::{ACK_TIMEOUT, PRESENCE_TIMEOUT, SIZE_KEY, Shared,
 use crate::ffi::bridge;
 
 impl ProcessGroup {
-    /// Waits for the others at the store, and connects to them.
+    /// Waits for the other ranks at the store, then connects to them.
     pub(super) fn meet(&self, address: &bridge::GlooAddress, timeout: Duration) -> Result<()> {
         let Some(mut shared) = self.shared() else { return Ok(()) };
         let (rank, size) = (self.rank, self.size);
         let refused = |cause: &str| Error::Join {
             rank,
             size,
-            address: self.place.clone(),
+            address: self.address.clone(),
             seconds: timeout.as_secs(),
             cause: sentence(cause),
         };
         let store = |error: cxx::Exception| refused(error.what());
-        self.agree_on_the_size(&shared, timeout, &refused)?;
+        self.check_size(&shared, timeout, &refused)?;
         if bridge::store_has(&shared.0, &[&format!("joined/{rank}")]).map_err(store)? {
-            return Err(Error::SameRank { rank, address: self.place.clone() });
+            return Err(Error::SameRank { rank, address: self.address.clone() });
         }
         let absent = |missing| match missing {
             Missing::Ranks(missing) => Error::Absent {
                 rank,
                 size,
-                address: self.place.clone(),
+                address: self.address.clone(),
                 seconds: timeout.as_secs(),
                 pronoun: if missing.len() == 1 { "it" } else { "them" },
                 missing: ranks(&missing),
@@ -41,8 +41,8 @@ impl ProcessGroup {
         bridge::connect_gloo(shared.0.pin_mut(), address).map_err(store)
     }
 
-    /// All must have been started with rank 0's WORLD_SIZE.
-    pub(super) fn agree_on_the_size(
+    /// Checks that this rank was started with rank 0's WORLD_SIZE.
+    pub(super) fn check_size(
         &self,
         shared: &Shared,
         timeout: Duration,
@@ -57,40 +57,41 @@ impl ProcessGroup {
         if !shared.wait_for(&[SIZE_KEY], timeout, || false).map_err(store)? {
             return Err(refused("Rank 0 did not come."));
         }
-        let said = bridge::store_get(&shared.0, SIZE_KEY).map_err(store)?;
-        let of_rank_0 = String::from_utf8_lossy(&said).into_owned();
+        let found = bridge::store_get(&shared.0, SIZE_KEY).map_err(store)?;
+        let of_rank_0 = String::from_utf8_lossy(&found).into_owned();
         if of_rank_0 == size.to_string() {
             return Ok(());
         }
+        // Rank 0 waits only for the ranks that it expects.
+        let expected = of_rank_0.parse().is_ok_and(|size: usize| rank < size);
         let error = Error::Sizes { rank, size, of_rank_0 };
-        // Of those that rank 0 does not expect it need not hear.
-        if said.len() < 20 && rank < String::from_utf8_lossy(&said).parse().unwrap_or(0) {
-            self.leave_with(shared, &error.to_string());
+        if expected {
+            self.abort_with(shared, &error.to_string());
         }
         Err(error)
     }
 
-    /// Others may still be about to look what there is in the store: who hosts it waits for their word
-    /// that they have, of all ranks but these, and at most so long. The others give it.
+    /// Keeps the store up until the other ranks have read it. Its host waits for their acknowledgement, except
+    /// from the ranks in `without`, at most for the timeout; the other ranks give theirs.
     pub(super) fn wait_for_peers(
         &self,
         shared: &Shared,
         what: &str,
-        but: &[usize],
-        most: Duration,
+        without: &[usize],
+        timeout: Duration,
     ) {
-        let key = |rank: usize| format!("{what}/{rank}/told");
+        let key = |rank: usize| format!("{what}/{rank}/read");
         if !self.hosts {
             let _ = bridge::store_set(&shared.0, &key(self.rank), &[1]);
             return;
         }
-        let reported: Vec<String> =
-            (1..self.size).filter(|rank| !but.contains(rank)).map(key).collect();
-        let reported: Vec<&str> = reported.iter().map(String::as_str).collect();
-        let _ = shared.wait_for(&reported, most, || false);
+        let keys: Vec<String> =
+            (1..self.size).filter(|rank| !without.contains(rank)).map(key).collect();
+        let keys: Vec<&str> = keys.iter().map(String::as_str).collect();
+        let _ = shared.wait_for(&keys, timeout, || false);
     }
 
-    /// The error of an operation that failed, with who does not answer any more.
+    /// The error of an operation that failed, which names the ranks that no longer answer.
     pub(super) fn failed(
         &self,
         shared: &Shared,
@@ -99,16 +100,16 @@ impl ProcessGroup {
         cause: &str,
     ) -> Error {
         self.lost.store(true, Ordering::Relaxed);
-        // Who waits for this rank, and not for the one that is gone, need not do so until its timeout.
+        // Ranks that wait for this one need not wait until their timeout.
         bridge::disconnect(&shared.0);
-        let seconds = started.elapsed().into();
+        let seconds = format!("{:.1}", started.elapsed().as_secs_f64());
         let (rank, size) = (self.rank, self.size);
         if let Some((who, words)) = peer_error(shared) {
-            self.wait_for_peers(shared, "heard", &[], ACK_TIMEOUT);
+            self.wait_for_peers(shared, "ended", &[], ACK_TIMEOUT);
             return Error::Ended { rank, size, who, words };
         }
         let who = match self.await_all(shared, "lost", PRESENCE_TIMEOUT) {
-            Ok(()) => "All ranks still answer, and so it is the network, or not all came to the \
+            Ok(()) => "All ranks still answer, so the network failed or not all ranks reached the \
                        operation in time."
                 .to_owned(),
             Err(Missing::Ranks(missing)) => {
@@ -116,14 +117,12 @@ impl ProcessGroup {
                 format!("{} {s} not answer.", ranks(&missing))
             }
             Err(Missing::Ended(who, words)) => format!("Rank {who} ended: {words}"),
-            Err(Missing::Store(_)) => {
-                format!("The store at {} does not answer.", self.place)
-            }
+            Err(Missing::Store(_)) => format!("The store at {} does not answer.", self.address),
         };
         Error::Operation { operation, rank, size, seconds, who, cause: sentence(cause) }
     }
 
-    /// Says that this rank has come to something, and waits until all have.
+    /// Reports that this rank has reached `what`, and waits until all ranks have.
     pub(super) fn await_all(
         &self,
         shared: &Shared,
@@ -134,12 +133,11 @@ impl ProcessGroup {
         let keys: Vec<String> = (0..self.size).map(|rank| format!("{what}/{rank}")).collect();
         let all: Vec<&str> = keys.iter().map(String::as_str).collect();
         bridge::store_set(&shared.0, all[self.rank], &[1]).map_err(store)?;
-        // Who ended before says why.
         if shared.wait_for(&all, timeout, || peer_error(shared).is_some()).map_err(store)? {
             return Ok(());
         }
         if let Some((who, words)) = peer_error(shared) {
-            self.wait_for_peers(shared, "heard", &[], PRESENCE_TIMEOUT);
+            self.wait_for_peers(shared, "ended", &[], PRESENCE_TIMEOUT);
             return Err(Missing::Ended(who, words));
         }
         let mut missing = Vec::new();
@@ -153,12 +151,12 @@ impl ProcessGroup {
     }
 }
 
-/// Why not all ranks have come to something.
+/// Why not all ranks came.
 pub(super) enum Missing {
-    /// These have not.
+    /// These ranks did not report.
     Ranks(Vec<usize>),
-    /// This one ended by an error of its own, and its words.
+    /// This rank ended with this error.
     Ended(usize, String),
-    /// The store can't be asked, and what it said.
+    /// The store failed with this message.
     Store(String),
 }

@@ -12,7 +12,7 @@ fn with(changes: &[(&str, &str)]) -> Result<Option<Rendezvous>> {
 }
 
 #[test]
-fn the_environment_tells_the_place_and_nothing_means_one_process() {
+fn reads_the_environment_and_an_empty_one_means_one_process() {
     let found = with(&[]).unwrap().unwrap();
     let expected = Rendezvous {
         rank: 1,
@@ -38,7 +38,7 @@ fn the_environment_tells_the_place_and_nothing_means_one_process() {
 }
 
 #[test]
-fn half_an_environment_and_values_without_a_meaning_are_told() {
+fn a_partial_environment_and_invalid_values_are_refused() {
     let error = with(&[(RANK, ""), (MASTER_PORT, "")]).unwrap_err().to_string();
     assert!(error.contains("sets WORLD_SIZE, MASTER_ADDR and not RANK, MASTER_PORT"), "{error}");
     for (name, value, allowed) in [
@@ -57,7 +57,7 @@ fn half_an_environment_and_values_without_a_meaning_are_told() {
 }
 
 #[test]
-fn an_address_is_a_host_alone() {
+fn an_address_is_only_a_host() {
     for (given, host) in [
         ("node-1.cluster_2", "node-1.cluster_2"),
         (" 10.0.0.1 ", "10.0.0.1"),
@@ -67,7 +67,7 @@ fn an_address_is_a_host_alone() {
         let found = with(&[(MASTER_ADDR, given)]).unwrap().unwrap();
         assert_eq!(found.address, host);
     }
-    assert_eq!(with(&[(MASTER_ADDR, "::1")]).unwrap().unwrap().place(), "[::1]:29500");
+    assert_eq!(with(&[(MASTER_ADDR, "::1")]).unwrap().unwrap().host_and_port(), "[::1]:29500");
     for given in ["tcp://h", "h:29500", "[h]", "[::1", "a b", " ", "10.0.0.1/24"] {
         let error = with(&[(MASTER_ADDR, given)]).unwrap_err().to_string();
         assert!(error.contains(&format!("MASTER_ADDR is `{given}`")), "{error}");
@@ -76,7 +76,7 @@ fn an_address_is_a_host_alone() {
 }
 
 #[test]
-fn only_rank_0_listens_and_at_the_address_alone() {
+fn only_rank_0_listens_and_only_at_the_address() {
     let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     let here = |rank, hosted| Rendezvous {
         rank,

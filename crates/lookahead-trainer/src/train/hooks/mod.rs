@@ -334,7 +334,7 @@ impl Hooks {
             return check_divergence_limit(&mut t.state, &mut self.events, lr, what);
         }
         if let Some(lookahead) = t.optimizer.lookahead() {
-            t.workers.add_wait(lookahead.averaging_took());
+            t.workers.add_wait(Duration::from_secs_f64(lookahead.last_all_reduce_seconds()));
         }
         t.workers.average_buffers(&t.model)?;
         self.each(t, |hook, context| hook.after_sync(context, last))?;

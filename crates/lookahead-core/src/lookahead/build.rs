@@ -1,0 +1,37 @@
+//! A new Lookahead: φ starts as a copy of θ.
+
+use super::{Cycle, Lookahead};
+use crate::averaging::Averaging;
+use crate::mutation_detector::MutationDetector;
+use crate::settings::Settings;
+use crate::slow_moments::SlowMoments;
+use crate::{InnerOptimizer, Result};
+
+impl<O: InnerOptimizer> Lookahead<O> {
+    pub(crate) fn from_parts(inner: O, settings: Settings) -> Result<Self> {
+        settings.check_inner(&inner)?;
+        let mut built = Lookahead {
+            inner,
+            cycle: Cycle { k: settings.k_at(0), ..Cycle::default() },
+            settings,
+            slow: Vec::new(),
+            velocity: Vec::new(),
+            slow_moments: SlowMoments::default(),
+            slow_version: 0,
+            alpha_used: None,
+            non_finite: 0,
+            unclipped: false,
+            detector: MutationDetector::default(),
+            averaging: Averaging::default(),
+            swapped: None,
+            corrupted: None,
+            refused: None,
+        };
+        built.broadcast_fast_weights()?;
+        // φ is copied before any step. Copied at the first sync, it would be θ after k steps, and that sync
+        // would do nothing.
+        built.record_versions()?;
+        built.restart_slow_moments()?;
+        Ok(built)
+    }
+}
