@@ -1,4 +1,4 @@
-//! Algorithm 1 (Zhang, Lucas, Hinton and Ba, 2019), from top to bottom.
+//! Algorithm 1 (Zhang, Lucas, Hinton and Ba, 2019), as the training loop.
 //!
 //! ```text
 //! for t = 1, 2, …
@@ -8,7 +8,8 @@
 //!     φ ← φ + α(θ − φ)
 //! ```
 //!
-//! θ is in the model, φ in the optimizer. Whatever else happens is in [`Hooks`].
+//! Both loops are one here: [`step`] takes an inner step, and syncs if it was the k-th of its cycle. The model
+//! holds θ and the optimizer holds φ. Everything around a step is in [`Hooks`].
 
 use std::ops::ControlFlow::{self, Break, Continue};
 
@@ -24,64 +25,66 @@ use super::setup::Training;
 ///
 /// # Errors
 /// If a step fails, or the last checkpoint can't be saved.
-pub fn train(t: &mut Training, hooks: &mut Hooks) -> anyhow::Result<RunEnded> {
-    hooks.begin(t)?;
-    while t.has_pending_work() || (t.state.step < t.total_steps && !t.is_out_of_patience()) {
-        if step(t, hooks)?.is_break() {
-            hooks.stop(t)?;
+pub fn train(training: &mut Training, hooks: &mut Hooks) -> anyhow::Result<RunEnded> {
+    hooks.begin(training)?;
+    while training.has_pending_work()
+        || (training.state.step < training.total_steps && !training.is_out_of_patience())
+    {
+        if step(training, hooks)?.is_break() {
+            hooks.stop(training)?;
             return Ok(RunEnded::new(Status::Stopped));
         }
     }
-    finish(t, hooks)
+    finish(training, hooks)
 }
 
-/// Takes one inner step, and syncs if that ends a cycle. `Break` on a request to stop. That may leave the step's
-/// sync and evaluations pending: the next call, or a resumed run, does only those.
+/// Takes one inner step, and syncs if that ends a cycle. Returns `Break` on a request to stop. That may leave the
+/// step's sync and evaluations pending: the next call, or a resumed run, does only those.
 ///
 /// # Errors
 /// If the step fails.
-pub fn step(t: &mut Training, hooks: &mut Hooks) -> anyhow::Result<ControlFlow<()>> {
-    if hooks.handle_commands(t)?.is_break() {
+pub fn step(training: &mut Training, hooks: &mut Hooks) -> anyhow::Result<ControlFlow<()>> {
+    if hooks.handle_commands(training)?.is_break() {
         return Ok(Break(()));
     }
-    if !t.has_pending_work() {
-        hooks.before_step(t)?;
-        let learning_rate = t.learning_rate();
-        t.optimizer.set_learning_rate(learning_rate)?;
-        let batch = t.current_batch();
+    if !training.has_pending_work() {
+        hooks.before_step(training)?;
+        let learning_rate = training.learning_rate();
+        training.optimizer.set_learning_rate(learning_rate)?;
+        let batch = training.current_batch(); // d
         hooks.events.timer.end(Phase::Data);
-        t.guard.before_loss(t.optimizer.phase(), &t.model)?;
-        let loss = t.model.loss(&batch, true);
+        training.guard.before_loss(training.optimizer.phase(), &training.model)?;
+        let loss = training.model.loss(&batch, true);
         let value = hooks.events.read_now(&loss)?;
 
-        // A loss that is NaN or infinity ends the run, unless `lookahead.non_finite` skips the step.
-        let mut skipped = t.skip_reason(value)?;
+        // A loss of NaN or infinity ends the run, unless `lookahead.non_finite` says to skip the step.
+        let mut skipped = training.skip_reason(value)?;
         if skipped.is_none() {
-            t.optimizer.backward(&loss)?;
+            training.optimizer.backward(&loss)?; // clears the gradients first
             hooks.events.timer.end(Phase::ForwardBackward);
-            t.average_gradients()?; // over data-parallel workers
-            let taken = t.optimizer.inner_step()?; // θ ← θ + A(L, θ, d)
+            training.average_gradients()?; // over data-parallel workers
+            let taken = training.optimizer.inner_step()?; // θ ← θ + A(L, θ, d)
             hooks.events.timer.end(Phase::InnerStep);
             if !taken {
-                skipped = Some(t.guard.after_skipped_step(&t.model)?);
+                skipped = Some(training.guard.after_skipped_step(&training.model)?);
             }
         }
-        t.state.step += 1;
-        hooks.after_inner_step(t, InnerStep { loss, value, learning_rate, skipped })?;
+        training.state.step += 1; // skipped steps count too
+        hooks.after_inner_step(training, InnerStep { loss, value, learning_rate, skipped })?;
     }
 
-    // θ is evaluated before the sync and φ after it: a sync makes them equal.
-    if hooks.evaluate_fast(t)?.is_break() {
+    // Evaluate θ now: the sync overwrites it with φ.
+    if hooks.evaluate_fast(training)?.is_break() {
         return Ok(Break(()));
     }
-    if t.optimizer.sync_is_due() {
-        hooks.before_sync(t)?;
-        let synced = t.optimizer.sync_if_due(); // after k inner steps: φ ← φ + α(θ − φ); θ ← φ
-        hooks.after_sync(t, synced, false)?;
+    if training.optimizer.sync_is_due() {
+        hooks.before_sync(training)?;
+        let synced = training.optimizer.sync_if_due(); // after k inner steps: φ ← φ + α(θ − φ); θ ← φ
+        hooks.after_sync(training, synced, false)?;
     }
-    if hooks.evaluate_slow(t)?.is_break() {
+    if hooks.evaluate_slow(training)?.is_break() {
         return Ok(Break(()));
     }
-    hooks.after_step(t)?;
+    hooks.after_step(training)?;
     Ok(Continue(()))
 }
