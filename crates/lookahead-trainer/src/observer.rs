@@ -40,7 +40,7 @@ pub(crate) fn has_a_terminal() -> bool {
     Bar::can_draw()
 }
 
-/// How a run is shown.
+/// How to show a run.
 #[derive(Debug, Clone, Default)]
 pub struct Show {
     /// The dashboard, if stdout is a terminal.

@@ -55,7 +55,7 @@ pub(super) fn whole(findings: &Findings, machines: &[Machine], page: &Page) -> S
          explains (binomial distribution, at the 5 % level) and not more came out worse; it was \
          *not held* in the opposite case; *mixed* is both, *not decided* neither. Comparisons \
          that share runs are not independent of each other, so this is a summary rule, not a \
-         proof. Intervals are over seeds alone: all runs share one test set (256 images of \
+         proof. Intervals cover the seeds alone: all runs share one test set (256 images of \
          digits, so that one is 0.39 points; 10,000 of Fashion-MNIST), and they include neither \
          the sampling error of that set nor the choice of the learning rate. Unless noted \
          otherwise, k is 5 and α 0.5. These are small problems: what holds here need not hold on \

@@ -16,7 +16,7 @@ use crate::cli;
 use crate::console::eprint_line;
 use crate::usage::UsageError;
 
-/// The number of runs of a sweep that are shown from the start, so that their curves can be distinguished.
+/// The number of runs of a sweep shown from the start, so that their curves can be distinguished.
 const MOST: usize = 8;
 /// The interval in which new runs of a sweep are looked for.
 const LOOK: Duration = Duration::from_secs(1);

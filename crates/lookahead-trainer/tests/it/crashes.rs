@@ -50,7 +50,7 @@ fn killed_at_random_moments() {
             kills += 1;
             let begun = sandbox.run_folder(&run).join("config.toml").is_file();
             if !begun || sandbox.checkpoints(&run).is_empty() {
-                break; // nothing to go on from, and nothing lost but the beginning
+                break; // no checkpoint yet: only the beginning is lost
             }
             after_steps += 1;
             for (step, found) in sandbox.checkpoints(&run) {
