@@ -20,8 +20,8 @@ fn the_first_and_the_last_step_and_evaluations_have_lines() {
     assert_eq!(steps.len(), 2, "{said}");
     assert!(steps[0].starts_with("step 1/14  epoch 0  loss "), "{said}");
     assert!(steps[1].starts_with("step 14/14  epoch 3  loss "), "{said}");
-    assert_eq!(said.matches("validation at").count(), 8, "{said}");
-    assert_eq!(said.matches("test       at").count(), 2, "{said}");
+    assert_eq!(said.matches("  validation ").count(), 8, "{said}");
+    assert_eq!(said.matches("  test       ").count(), 2, "{said}");
     // With early stopping the last step is an earlier one.
     let impatient = sets(&["train.patience=1", "optimizer.lr=0", "train.max_steps=100"]);
     let said = stderr(&sandbox.train("impatient", &[&rare[..], &impatient].concat()));
