@@ -210,12 +210,11 @@ pub fn ready(
         let losses = worker.losses(steps)?;
         let mut agree = || -> anyhow::Result<Agreement> {
             let greatest = compare::compare(&reference[..steps as usize], &losses, allowed)?;
-            let at_slow = match peers.contains(&worker.name()) {
-                true => {
-                    let (theirs, _) = worker.evaluate(true)?;
-                    Some(compare::compare_at_slow(at_slow, theirs, allowed)?)
-                }
-                false => None,
+            let at_slow = if peers.contains(&worker.name()) {
+                let (theirs, _) = worker.evaluate(true)?;
+                Some(compare::compare_at_slow(at_slow, theirs, allowed)?)
+            } else {
+                None
             };
             let contender = worker.name().to_owned();
             let steps = steps as usize;

@@ -62,12 +62,10 @@ impl Plan {
 
     /// Whether a workload is selected.
     pub(crate) fn takes(&self, name: &str, usual: bool, quick: bool) -> bool {
-        match self.only.is_empty() {
-            true => usual && (quick || !self.quick),
-            false => {
-                self.only.iter().any(|part| name == part || (usual && name.contains(part.as_str())))
-            }
+        if self.only.is_empty() {
+            return usual && (quick || !self.quick);
         }
+        self.only.iter().any(|part| name == part || (usual && name.contains(part.as_str())))
     }
 
     /// Rounds of what takes longer than a slice: evaluations and whole processes.

@@ -93,9 +93,10 @@ impl Stepper {
         let of = |direction: &Direction| {
             let square = self.contraction(direction).powi(2);
             let shrunk = square.powi(periods as i32);
-            let grown = match (1.0 - square).abs() < 1e-12 {
-                true => f64::from(periods),
-                false => (1.0 - shrunk) / (1.0 - square),
+            let grown = if (1.0 - square).abs() < 1e-12 {
+                f64::from(periods)
+            } else {
+                (1.0 - shrunk) / (1.0 - square)
             };
             0.5 * direction.curvature * (shrunk + self.added(direction) * grown)
         };
@@ -209,10 +210,11 @@ fn product(a: Matrix, b: Matrix) -> Matrix {
 fn spectral_radius([[a, b], [c, d]]: Matrix) -> f64 {
     let (half, determinant) = ((a + d) / 2.0, a * d - b * c);
     let discriminant = half * half - determinant;
-    match discriminant < 0.0 {
+    if discriminant < 0.0 {
         // Two conjugate eigenvalues: the determinant is the square of their size.
-        true => determinant.sqrt(),
-        false => half.abs() + discriminant.sqrt(),
+        determinant.sqrt()
+    } else {
+        half.abs() + discriminant.sqrt()
     }
 }
 
