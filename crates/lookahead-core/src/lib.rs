@@ -199,7 +199,7 @@ pub use config::{LookaheadConfig, MomentumPolicy, NonFinite, TransferDtype};
 pub use error::{Error, Result};
 pub use inner::{Curvature, InnerOptimizer, Moment, Parameter};
 pub use lookahead::Lookahead;
-pub use lookahead::slow_weights::SlowWeights;
+pub use lookahead::swap::SlowWeights;
 pub use lookahead_sys::sync::Path as SyncPath;
 pub use lookahead_sys::{distributed, fused};
 pub use range::check_learning_rate;

@@ -22,7 +22,7 @@ mod non_finite;
 mod norms;
 mod saving;
 mod settings;
-pub(crate) mod slow_weights;
+pub(crate) mod swap;
 mod tch_api;
 mod workers;
 
@@ -40,7 +40,7 @@ use crate::{Error, InnerOptimizer, Result, TchOptimizer};
 /// The Lookahead optimizer around an inner optimizer `O`.
 ///
 /// The inner optimizer moves the fast weights θ, which are the model's own variables. After every k of its
-/// steps the slow weights φ, a copy that Lookahead keeps, move the fraction α of the way to θ, and θ restarts
+/// steps the slow weights φ, a copy that Lookahead keeps, move a fraction α of the way to θ, and θ restarts
 /// from φ:
 ///
 /// ```text
@@ -48,7 +48,7 @@ use crate::{Error, InnerOptimizer, Result, TchOptimizer};
 /// θ ← φ
 /// ```
 ///
-/// The result of a training is φ: [`finish`](Self::finish) syncs once more if needed and leaves the model at
+/// The result of training is φ: [`finish`](Self::finish) syncs once more if needed and leaves the model at
 /// φ. A sync keeps the inner optimizer's own state (momentum, moments).
 ///
 /// Reference: M. Zhang, J. Lucas, G. Hinton, J. Ba, *Lookahead Optimizer: k steps forward, 1 step back*,
@@ -64,7 +64,7 @@ use crate::{Error, InnerOptimizer, Result, TchOptimizer};
 /// for _ in 0..5 {
 ///     opt.backward_step(&w.sum(Kind::Float))?; // the gradient is 1: a step subtracts 0.1
 /// }
-/// // The fifth step reached 0.5, and the sync went half the way back from there to 1.
+/// // The fifth step reached 0.5, and the sync went halfway back to 1.
 /// assert!((w.double_value(&[0]) - 0.75).abs() < 1e-6);
 /// # Ok::<(), lookahead_core::Error>(())
 /// ```
@@ -83,8 +83,8 @@ pub struct Lookahead<O: InnerOptimizer = TchOptimizer> {
     slow_version: u32,
     /// The α of the last sync, in the first parameter group.
     alpha_used: Option<f64>,
-    /// Skipped steps, and roll-backs instead of a sync.
-    non_finite: u64,
+    /// Steps skipped and cycles rolled back because of NaN or infinity.
+    non_finite_count: u64,
     /// Whether the gradients could not be clipped by their norm.
     unclipped: bool,
     detector: MutationDetector,
@@ -139,7 +139,8 @@ impl<O: InnerOptimizer> Lookahead<O> {
 
     /// θ ← θ + A(L, θ, d): one step of the inner optimizer on the fast weights. Returns whether it was taken:
     /// the policy [`NonFinite::SkipStep`](crate::NonFinite::SkipStep) skips, and does not count, a step with a NaN or
-    /// infinite gradient.
+    /// infinite gradient; [`NonFinite::RollBack`](crate::NonFinite::RollBack) sets θ back to φ if such gradients
+    /// could not be clipped.
     ///
     /// ```
     /// # use lookahead_core::Lookahead;
@@ -156,7 +157,7 @@ impl<O: InnerOptimizer> Lookahead<O> {
     /// ```
     ///
     /// # Errors
-    /// [`SyncIsDue`](Error::SyncIsDue) if a sync was left out, or why it was refused,
+    /// [`SyncIsDue`](Error::SyncIsDue) if a sync is due, or the error of that sync if it was refused,
     /// [`FastWeightsChanged`](Error::FastWeightsChanged) if other code wrote to θ,
     /// [`NonFiniteGradient`](Error::NonFiniteGradient) after gradients that could not be clipped, or the inner
     /// optimizer's own error.
@@ -185,7 +186,9 @@ impl<O: InnerOptimizer> Lookahead<O> {
     ///
     /// # Errors
     /// [`FastWeightsChanged`](Error::FastWeightsChanged) if other code wrote to θ,
-    /// [`NonFinite`](Error::NonFinite) if θ holds NaN or infinity. Neither changes anything.
+    /// [`NonFinite`](Error::NonFinite) or [`NonFiniteGradient`](Error::NonFiniteGradient) if θ, or a gradient that
+    /// chooses α, holds NaN or infinity, [`Diverged`](Error::Diverged) if the workers differ. None of these
+    /// changes θ or φ.
     pub fn sync_if_due(&mut self) -> Result<bool> {
         self.restore_fast_weights()?;
         if !self.sync_is_due() {
@@ -207,11 +210,12 @@ impl<O: InnerOptimizer> Lookahead<O> {
     /// gradient in this step.
     ///
     /// # With several workers
-    /// φ is equal on all workers, so the mean of their differences φ − θ is φ minus the mean of their θ.
-    /// Replacing θ by that mean is all that Local SGD, SlowMo and DiLoCo need.
+    /// φ is equal on all workers, so the mean of their differences θ − φ is the mean of their θ minus φ.
+    /// Replacing θ by its mean is all that Local SGD, SlowMo and DiLoCo need besides the outer momentum.
     ///
     /// # At α = 1
-    /// φ becomes a copy of θ, and θ stays: Lookahead is then its inner optimizer, to the bit.
+    /// φ becomes a copy of θ, and θ stays: Lookahead is then its inner optimizer, to the bit. Outer momentum,
+    /// several workers and a reset of the moments each make a difference all the same.
     fn sync(&mut self) -> Result<()> {
         let to_pull = self.moments_to_pull()?;
         let alphas = self.alphas_of_sync()?;
@@ -231,24 +235,24 @@ impl<O: InnerOptimizer> Lookahead<O> {
             mean: None,
             alpha: alphas[parameters[moment.key.0].group],
         });
-        // If variables share memory, all of φ is computed before any of θ is written, so that each θ is read
-        // as the inner optimizer left it.
-        let at_once = !self.detector.shares_memory();
+        // θ ← φ in the same pass, unless variables share memory: then all of φ is computed before any of θ is
+        // written, so that each θ is read as the inner optimizer left it.
+        let restart = !self.detector.shares_memory();
         let config = &self.settings.config;
         let (momentum, nesterov) = (config.outer_momentum, config.outer_nesterov);
         let foreach = self.settings.path.is_foreach();
-        let rule = Rule { momentum, nesterov, restart: at_once, differences, foreach };
-        let squared_distance = sync::sync(weights, rule)?;
+        let rule = Rule { momentum, nesterov, restart, differences, foreach };
+        let squared_distance = sync::sync(weights, rule)?; // φ ← φ + α (θ − φ); θ ← φ
         sync::sync(moments, Rule { restart: true, ..rule })?;
         self.slow_version = self.slow_version.wrapping_add(1);
 
-        let restarts = self.has_others()
+        let theta_changed = self.has_others()
             || momentum > 0.0
             || parameters.iter().any(|parameter| alphas[parameter.group] < 1.0);
         self.reset_moments_after_sync()?;
-        if restarts && at_once {
+        if theta_changed && restart {
             self.inner.parameters_replaced()?;
-        } else if restarts {
+        } else if theta_changed {
             self.restart_from_slow_weights()?;
         }
         self.cycle.syncs += 1;

@@ -11,13 +11,13 @@
 //! | [`averaging`], [`probe`], [`checkpoint`], [`distributed`] | what happens during the training |
 //! | [`overrides`] | `--set KEY=VALUE` |
 //! | [`mutable_keys`] | which keys may change during a run |
-//! | [`check`] | the error of a value, and checks that sections share |
+//! | [`issue`] | the error of a value, and checks that sections share |
 
 pub mod averaging;
-pub mod check;
 pub mod checkpoint;
 pub mod data;
 pub mod distributed;
+pub mod issue;
 pub mod kinds;
 mod lookahead;
 pub mod model;
@@ -36,10 +36,10 @@ use serde::{Deserialize, Serialize};
 use toml::de::DeTable;
 
 use averaging::AveragingConfig;
-use check::sentence;
 use checkpoint::CheckpointConfig;
 use data::DataConfig;
 use distributed::DistributedConfig;
+use issue::sentence;
 use kinds::Kinds;
 use model::ModelConfig;
 use optimizer::OptimizerConfig;
@@ -47,7 +47,7 @@ use probe::ProbeConfig;
 use schedule::ScheduleConfig;
 use train::TrainConfig;
 
-pub use check::ConfigIssue;
+pub use issue::ConfigIssue;
 pub use overrides::Override;
 
 /// A whole configuration. Every key has a default; `configs/` documents them.

@@ -86,7 +86,7 @@ pub enum Request {
 }
 
 impl Controls {
-    /// Listens to both channels and to signals that stop the run: [`STOPS`], and SIGHUP if `hangup` says so. A second
+    /// Listens to both channels and to signals that stop the run: SIGINT, SIGTERM, SIGUSR1, SIGUSR2, SIGXCPU, and SIGHUP if `hangup` says so. A second
     /// SIGINT ends the process at once, and so does the `deadline` after the first signal, if there is one.
     ///
     /// # Errors

@@ -19,7 +19,7 @@ impl<O: InnerOptimizer> Lookahead<O> {
             slow_moments: SlowMoments::default(),
             slow_version: 0,
             alpha_used: None,
-            non_finite: 0,
+            non_finite_count: 0,
             unclipped: false,
             detector: MutationDetector::default(),
             averaging: Averaging::default(),

@@ -68,7 +68,7 @@ impl<O: InnerOptimizer> Lookahead<O> {
             let what = "it could not be clipped by its norm, and the step was not taken";
             return Err(Error::NonFiniteGradient { name, what });
         }
-        self.non_finite += 1;
+        self.non_finite_count += 1;
         self.roll_back()?;
         Ok(false)
     }

@@ -50,7 +50,7 @@ impl<O: InnerOptimizer> Lookahead<O> {
         if self.settings.config.non_finite == NonFinite::SkipStep {
             let finite = gradients_finite(self.trained_tensors(), self.settings.path)?;
             if !self.all_agree(finite)? {
-                self.non_finite += 1;
+                self.non_finite_count += 1;
                 return Ok(false);
             }
         }
@@ -64,7 +64,7 @@ impl<O: InnerOptimizer> Lookahead<O> {
         if self.settings.config.non_finite != NonFinite::RollBack {
             return Err(Error::NonFinite { name });
         }
-        self.non_finite += 1;
+        self.non_finite_count += 1;
         self.roll_back()?;
         Ok(false)
     }

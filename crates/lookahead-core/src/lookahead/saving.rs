@@ -75,7 +75,7 @@ impl<O: InnerOptimizer> Lookahead<O> {
             (PHASE, self.cycle.phase),
             (STEPS, self.cycle.steps),
             (SYNCS, self.cycle.syncs),
-            (NON_FINITE, self.non_finite),
+            (NON_FINITE, self.non_finite_count),
             (PERIOD, self.cycle.k),
             // Differs from the present cycle's k under a schedule, or if k was set inside the cycle.
             (FIRST_PERIOD, self.settings.config.k),
@@ -174,7 +174,7 @@ impl<O: InnerOptimizer> Lookahead<O> {
         self.inner.load_state(&state.part(INNER)).map_err(|error| error.in_part(INNER))?;
 
         (self.cycle, self.settings) = (cycle, settings);
-        (self.alpha_used, self.non_finite) = (alpha_used, non_finite);
+        (self.alpha_used, self.non_finite_count) = (alpha_used, non_finite);
         (self.slow, self.velocity, self.slow_moments) = (slow, velocity, slow_moments);
         self.slow_version = self.slow_version.wrapping_add(1);
         (self.corrupted, self.refused) = (None, None);

@@ -174,7 +174,7 @@ impl<O: InnerOptimizer> Lookahead<O> {
 
     /// How often the policy for NaN and infinity has skipped a step or rolled back.
     pub fn non_finite(&self) -> u64 {
-        self.non_finite
+        self.non_finite_count
     }
 
     /// The inner optimizer.

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::check::{ConfigIssue, format_number, require, resolve_kind_key};
+use super::issue::{ConfigIssue, format_number, require, resolve_kind_key};
 
 /// `[averaging]`.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]

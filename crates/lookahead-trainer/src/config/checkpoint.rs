@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::check::{ConfigIssue, require};
+use super::issue::{ConfigIssue, require};
 
 /// `[checkpoint]`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

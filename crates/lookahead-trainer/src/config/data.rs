@@ -7,7 +7,7 @@ use lookahead_run::event::Task;
 use serde::{Deserialize, Serialize};
 use toml::{Table, Value};
 
-use super::check::{ConfigIssue, require};
+use super::issue::{ConfigIssue, require};
 use super::kinds::{Kinds, Section};
 
 /// `[data]`.

@@ -3,7 +3,7 @@
 use lookahead_core::{LookaheadConfig, NonFinite, TransferDtype};
 use serde::{Deserialize, Serialize};
 
-use super::check::{ConfigIssue, require};
+use super::issue::{ConfigIssue, require};
 
 /// `[distributed]`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

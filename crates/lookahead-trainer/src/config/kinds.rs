@@ -9,7 +9,7 @@ use serde::de::value::Error as FieldsError;
 use serde::de::{DeserializeOwned, Deserializer, Error as _, Visitor};
 use toml::{Table, Value};
 
-use super::check::{ConfigIssue, documented, listed, sentence};
+use super::issue::{ConfigIssue, documented, listed, sentence};
 
 /// The keys of one kind. The type denies unknown fields, and every key has a default.
 pub trait KindOptions: Serialize + DeserializeOwned {

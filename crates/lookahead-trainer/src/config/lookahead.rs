@@ -2,7 +2,7 @@
 
 use lookahead_core::{Error, LookaheadConfig, MomentumPolicy};
 
-use super::check::ConfigIssue;
+use super::issue::ConfigIssue;
 use super::optimizer::{OptimizerConfig, OptimizerKind};
 
 /// Checks ranges, and that the inner optimizer has what the settings act on.

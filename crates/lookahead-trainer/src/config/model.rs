@@ -4,7 +4,7 @@ use lookahead_run::event::Task;
 use serde::{Deserialize, Serialize};
 use toml::Table;
 
-use super::check::{ConfigIssue, listed};
+use super::issue::{ConfigIssue, listed};
 use super::kinds::{Kinds, Section};
 
 /// `[model]`.

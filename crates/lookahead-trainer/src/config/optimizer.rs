@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::check::{ConfigIssue, format_number, require, resolve_kind_key};
+use super::issue::{ConfigIssue, format_number, require, resolve_kind_key};
 
 /// `[optimizer]`. The meaning of each key is libtorch's.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

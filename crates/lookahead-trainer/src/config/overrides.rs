@@ -5,7 +5,7 @@ use std::fmt;
 use toml::{Table, Value};
 
 use super::kinds::Kinds;
-use super::{averaging, check, data, model, optimizer, schedule};
+use super::{averaging, data, issue, model, optimizer, schedule};
 
 /// One `--set KEY=VALUE`.
 #[derive(Debug, Clone, PartialEq)]
@@ -80,9 +80,9 @@ fn drop_foreign_keys(
     let is_foreign = |key: &str| match section {
         "data" => data::section(kinds).is_foreign(kind, key),
         "model" => model::section(kinds).is_foreign(kind, key),
-        "optimizer" => check::is_foreign(&optimizer::KIND_KEYS, kind, key),
-        "averaging" => check::is_foreign(&averaging::KIND_KEYS, kind, key),
-        "schedule" => check::is_foreign(&schedule::KIND_KEYS, kind, key),
+        "optimizer" => issue::is_foreign(&optimizer::KIND_KEYS, kind, key),
+        "averaging" => issue::is_foreign(&averaging::KIND_KEYS, kind, key),
+        "schedule" => issue::is_foreign(&schedule::KIND_KEYS, kind, key),
         _ => false,
     };
     let foreign: Vec<String> = entry.keys().filter(|key| is_foreign(key)).cloned().collect();

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::check::{ConfigIssue, require};
+use super::issue::{ConfigIssue, require};
 
 /// `[probe]`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]

@@ -3,7 +3,7 @@
 use lookahead_run::event::Task;
 use serde::{Deserialize, Serialize};
 
-use super::check::{ConfigIssue, require};
+use super::issue::{ConfigIssue, require};
 
 /// `[train]`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

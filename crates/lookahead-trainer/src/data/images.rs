@@ -14,7 +14,7 @@ use super::dataset::{
 };
 use super::random::{SampleKey, below, generator};
 use super::signature::{Inputs, Signature};
-use crate::config::check::{ConfigIssue, format_number, require};
+use crate::config::issue::{ConfigIssue, format_number, require};
 use crate::config::kinds::KindOptions;
 use crate::usage::UsageError;
 

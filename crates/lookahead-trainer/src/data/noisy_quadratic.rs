@@ -20,7 +20,7 @@ use tch::{Device, Kind as Element, Tensor};
 use super::dataset::{Batch, Dataset, LoadContext, Problem, Samples, on_device};
 use super::random::{SampleKey, generator};
 use super::signature::Signature;
-use crate::config::check::{ConfigIssue, format_number, require};
+use crate::config::issue::{ConfigIssue, format_number, require};
 use crate::config::kinds::KindOptions;
 
 /// The keys of `[data]` for this problem.

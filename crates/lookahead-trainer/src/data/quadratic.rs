@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::dataset::{Dataset, LoadContext, Problem};
 use super::noisy_quadratic::{Points, check_dimensions};
 use super::signature::Signature;
-use crate::config::check::{ConfigIssue, format_number, require};
+use crate::config::issue::{ConfigIssue, format_number, require};
 use crate::config::kinds::KindOptions;
 
 /// The keys of `[data]` for this problem.

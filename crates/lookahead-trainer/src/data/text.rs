@@ -20,7 +20,7 @@ use super::dataset::{
 use super::gzip;
 use super::random::SampleKey;
 use super::signature::{Inputs, Signature};
-use crate::config::check::{ConfigIssue, require};
+use crate::config::issue::{ConfigIssue, require};
 use crate::config::kinds::KindOptions;
 use crate::file_kind::stand_in;
 use crate::usage::UsageError;

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use tch::{Tensor, nn};
 
 use super::network::{Head, Sequential, add_head, check_dropout, check_widths};
-use crate::config::check::ConfigIssue;
+use crate::config::issue::ConfigIssue;
 use crate::config::kinds::KindOptions;
 use crate::data::dataset::Problem;
 use crate::usage::UsageError;

@@ -8,7 +8,7 @@ use tch::nn::{self, Module};
 use tch::{Kind as Element, Tensor};
 
 use super::network::{Network, WIDEST, check_dropout, check_layers};
-use crate::config::check::{ConfigIssue, require};
+use crate::config::issue::{ConfigIssue, require};
 use crate::config::kinds::KindOptions;
 use crate::data::dataset::Problem;
 use crate::usage::UsageError;

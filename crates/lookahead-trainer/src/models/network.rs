@@ -6,7 +6,7 @@ use lookahead_core::tch_ext::autocast::Autocast;
 use tch::Tensor;
 use tch::nn::{self, ModuleT};
 
-use crate::config::check::{ConfigIssue, format_number, require};
+use crate::config::issue::{ConfigIssue, format_number, require};
 
 /// The forward pass of a model, whose variables are in the store in which it was built.
 pub trait Network: fmt::Debug {

@@ -10,7 +10,7 @@ use tch::{Tensor, nn::Module};
 
 use super::network::{Network, WIDEST};
 use super::pointwise::Pointwise;
-use crate::config::check::{ConfigIssue, require};
+use crate::config::issue::{ConfigIssue, require};
 use crate::config::kinds::KindOptions;
 use crate::data::dataset::Problem;
 use crate::usage::UsageError;

@@ -9,7 +9,7 @@ use tch::Tensor;
 use tch::nn::{self, Module};
 
 use super::network::{Network, WIDEST, check_dropout, check_layers};
-use crate::config::check::{ConfigIssue, require};
+use crate::config::issue::{ConfigIssue, require};
 use crate::config::kinds::KindOptions;
 use crate::data::dataset::Problem;
 use crate::usage::UsageError;

@@ -3,7 +3,7 @@
 use lookahead_core::NonFinite;
 
 use crate::config::Config;
-use crate::config::check::format_number;
+use crate::config::issue::format_number;
 
 const ROLL_BACK: &str = "; if this happens only now and then, `--set lookahead.non_finite=roll_back` continues \
                          from the slow weights";

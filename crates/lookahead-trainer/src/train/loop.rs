@@ -4,7 +4,7 @@
 //! for t = 1, 2, …
 //!     θ ← φ
 //!     for i = 1, …, k
-//!         θ ← θ + A(L, θ, d)          the inner optimizer A on a batch d
+//!         θ ← θ + A(L, θ, d)          the inner optimizer A on the loss L of a batch d
 //!     φ ← φ + α(θ − φ)
 //! ```
 //!
@@ -24,7 +24,7 @@ use super::setup::Training;
 /// Trains until the last step, a request to stop, or early stopping, and returns how the run ended.
 ///
 /// # Errors
-/// If a step fails, or the last checkpoint can't be saved.
+/// If a step fails, or what follows the last one: the final sync, its evaluations, the last checkpoint.
 pub fn train(training: &mut Training, hooks: &mut Hooks) -> anyhow::Result<RunEnded> {
     hooks.begin(training)?;
     while training.has_pending_work()
@@ -42,7 +42,7 @@ pub fn train(training: &mut Training, hooks: &mut Hooks) -> anyhow::Result<RunEn
 /// step's sync and evaluations pending: the next call, or a resumed run, does only those.
 ///
 /// # Errors
-/// If the step fails.
+/// If the step, the sync, an evaluation, a hook or the checkpoint fails.
 pub fn step(training: &mut Training, hooks: &mut Hooks) -> anyhow::Result<ControlFlow<()>> {
     if hooks.handle_commands(training)?.is_break() {
         return Ok(Break(()));
@@ -57,7 +57,8 @@ pub fn step(training: &mut Training, hooks: &mut Hooks) -> anyhow::Result<Contro
         let loss = training.model.loss(&batch, true);
         let value = hooks.events.read_now(&loss)?;
 
-        // A loss of NaN or infinity ends the run, unless `lookahead.non_finite` says to skip the step.
+        // A loss of NaN or infinity ends the run, unless the policy `lookahead.non_finite` skips the step or rolls
+        // the cycle back. A loss that is still on the device is checked once it is read.
         let mut skipped = training.skip_reason(value)?;
         if skipped.is_none() {
             training.optimizer.backward(&loss)?; // clears the gradients first
@@ -69,18 +70,18 @@ pub fn step(training: &mut Training, hooks: &mut Hooks) -> anyhow::Result<Contro
                 skipped = Some(training.guard.after_skipped_step(&training.model)?);
             }
         }
-        training.state.step += 1; // skipped steps count too
+        training.state.step += 1; // counts skipped steps too, unlike the optimizer
         hooks.after_inner_step(training, InnerStep { loss, value, learning_rate, skipped })?;
     }
 
-    // Evaluate θ now: the sync overwrites it with φ.
+    // If evaluations are due, that of θ comes first: the sync overwrites θ with φ.
     if hooks.evaluate_fast(training)?.is_break() {
         return Ok(Break(()));
     }
     if training.optimizer.sync_is_due() {
         hooks.before_sync(training)?;
-        let synced = training.optimizer.sync_if_due(); // after k inner steps: φ ← φ + α(θ − φ); θ ← φ
-        hooks.after_sync(training, synced, false)?;
+        let outcome = training.optimizer.sync_if_due(); // φ ← φ + α(θ − φ); θ ← φ
+        hooks.after_sync(training, outcome, false)?;
     }
     if hooks.evaluate_slow(training)?.is_break() {
         return Ok(Break(()));

@@ -20,7 +20,7 @@ impl Default for Corners {
 impl KindOptions for Corners {
     fn check(&self) -> Result<(), ConfigIssue> {
         let corners = self.corners;
-        super::super::check::require(corners >= 3, "shape.corners", corners, "3 or more")
+        super::super::issue::require(corners >= 3, "shape.corners", corners, "3 or more")
     }
 }
 

@@ -13,8 +13,8 @@ use std::collections::VecDeque;
 use lookahead_run::event::{Event, RunEnded, Status};
 
 use crate::config::Config;
-use crate::config::check::format_number;
 use crate::config::data::DataConfig;
+use crate::config::issue::format_number;
 use crate::data::Problem;
 use crate::observer::format_loss;
 use crate::train::hook::{Hook, HookContext, InnerStep};
