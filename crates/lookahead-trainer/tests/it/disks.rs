@@ -251,6 +251,9 @@ fn a_system_without_dev_is_named() {
     let file = |name: &str| std::fs::read_to_string(sandbox.path().join(name)).unwrap();
     let said = file("said");
     assert_eq!(file("trained"), "1\n", "{said}");
-    assert!(said.contains("/dev/urandom") && said.contains("needs the system's /dev"), "{said}");
+    assert!(
+        said.contains("/dev/urandom") && said.contains("Make the system's /dev available"),
+        "{said}"
+    );
     assert!(!said.contains("foreign") && said.lines().count() <= 2, "{said}");
 }

@@ -247,7 +247,7 @@ fn a_checkpoint_of_another_run_is_refused_by_name() {
     sandbox.train("other", &["--set", "optimizer.lr=0.03", "--set", "train.max_steps=6"]);
     let name = "step-00000006";
     copy_folder(&sandbox.run_folder("other").join(name), &sandbox.run_folder("run").join(name));
-    let words = &["step-00000006` is of another run", "use another checkpoint of this run"][..];
+    let words = &["step-00000006` is of another run", "use another checkpoint of the run"][..];
     for command in [
         &["resume", "runs/run", "--from", "6", "--set", "train.max_steps=8"][..],
         &["eval", "runs/run", "--from", "6"],

@@ -1,6 +1,6 @@
 //! Readers of stdout and stderr that stop reading: training never waits for them.
 
-use std::io::{BufRead, BufReader, PipeReader, Read, Write};
+use std::io::{PipeReader, Read, Write};
 use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
@@ -149,9 +149,12 @@ fn a_returning_reader_learns_how_many_events_are_missing() {
         });
     };
     until("events are dropped", &dropping);
-    let reader = BufReader::new(child.0.stdout.take().unwrap());
+    // Parsed afterwards: a slow reader would miss events again.
+    let mut stdout = child.0.stdout.take().unwrap();
     let read = std::thread::spawn(move || {
-        reader.lines().map(|line| serde_json::from_str(&line.unwrap()).unwrap()).collect()
+        let mut text = String::new();
+        stdout.read_to_string(&mut text).unwrap();
+        text
     });
     until(
         "the number of dropped events is logged",
@@ -159,7 +162,9 @@ fn a_returning_reader_learns_how_many_events_are_missing() {
     );
     signal(&child.0, "TERM");
     assert_eq!(ended(&mut child), Some(0));
-    let events: Vec<serde_json::Value> = read.join().unwrap();
+    let text = read.join().unwrap();
+    let events: Vec<serde_json::Value> =
+        text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     let message = |event: &serde_json::Value| event["message"].as_str().unwrap_or("").to_owned();
     // A busy machine may make the reader miss events a second time.
     let counts = |messages: &[String], words: &str| -> Vec<usize> {
