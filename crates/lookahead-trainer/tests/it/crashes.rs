@@ -22,14 +22,14 @@ fn result(sandbox: &Sandbox, run: &str, step: u64) -> (String, Vec<(u64, u64)>) 
 /// 20 times in the suite, or `LOOKAHEAD_CRASHES` times.
 #[test]
 fn killed_at_random_moments() {
-    const LAST: u64 = 300;
+    const LAST: u64 = 150;
     let times = std::env::var("LOOKAHEAD_CRASHES").map_or(20, |times| times.parse().unwrap());
     let seed = std::time::UNIX_EPOCH.elapsed().unwrap().as_nanos() as u64;
     println!("seed {seed}");
     let mut state = seed;
     let sandbox = Sandbox::new(SMALL);
     let frequent =
-        &sets(&["train.max_steps=300", "checkpoint.every_steps=3", "checkpoint.keep=2"])[..];
+        &sets(&["train.max_steps=150", "checkpoint.every_steps=3", "checkpoint.keep=2"])[..];
     let started = Instant::now();
     sandbox.train("whole", frequent);
     let duration = started.elapsed().as_millis() as u64;
