@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use lookahead_run::event::{Event, Note, RunEnded, Warning};
+use lookahead_run::event::{Event, RunEnded};
 use tch::Tensor;
 
 use super::averaging::Average;
@@ -100,12 +100,12 @@ impl HookContext<'_> {
 
     /// Records a sentence for the user.
     pub fn note(&mut self, message: String) {
-        self.record(Event::Note(Note { message }));
+        self.events.note(self.state.step, message);
     }
 
     /// Records a sentence about what may be wrong.
     pub fn warn(&mut self, message: String) {
-        self.record(Event::Warning(Warning { message }));
+        self.events.warn(self.state.step, message);
     }
 
     /// Reads the losses that are still on the device.
