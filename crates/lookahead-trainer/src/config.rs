@@ -30,8 +30,10 @@ pub mod train;
 
 use std::fmt;
 use std::ops::Range;
+use std::path::Path;
 
 use lookahead_core::{LookaheadConfig, NonFinite};
+use lookahead_run::folder::read_given_config;
 use serde::{Deserialize, Serialize};
 use toml::de::DeTable;
 
@@ -46,6 +48,9 @@ use optimizer::OptimizerConfig;
 use probe::ProbeConfig;
 use schedule::ScheduleConfig;
 use train::TrainConfig;
+
+use crate::file_kind;
+use crate::usage::UsageError;
 
 pub use issue::ConfigIssue;
 pub use overrides::Override;
@@ -116,12 +121,29 @@ pub struct Loaded {
 }
 
 impl Config {
+    /// As [`parse`](Self::parse), with the text of the file at `path`.
+    ///
+    /// # Errors
+    /// As [`parse`](Self::parse); if the file can't be read.
+    pub fn load(kinds: &Kinds, path: &Path, overrides: &[Override]) -> Result<Loaded, ConfigError> {
+        let origin = path.display().to_string();
+        let text = read_given_config(path).map_err(|error| {
+            format!("The config can't be read. {error} The project's are in `configs/`.")
+        });
+        let text = text.and_then(|text| match file_kind::stand_in(text.as_bytes()) {
+            Some(sentence) => Err(sentence.to_owned()),
+            None => Ok(text),
+        });
+        let text = text.map_err(|message| ConfigError::new(&origin, message))?;
+        Config::parse(kinds, &origin, &text, overrides)
+    }
+
     /// Reads a text from `origin`, applies the overrides in their order, fills in all defaults and checks all
     /// values.
     ///
     /// # Errors
     /// A [`ConfigError`] for the first fault.
-    pub fn parse_with(
+    pub fn parse(
         kinds: &Kinds,
         origin: &str,
         text: &str,
@@ -188,12 +210,29 @@ impl Config {
         self.averaging.resolve(self.lookahead.is_some())?;
         self.schedule.resolve(self.optimizer.lr)?;
         self.train.resolve(task)?;
-        let k = self.lookahead.as_ref().map_or(LookaheadConfig::default().k, |own| own.k);
-        self.probe.resolve(self.data.validation(), self.data.batch_size, k)?;
         self.checkpoint.check()?;
         self.distributed.check(self.lookahead.as_ref())?;
         self.check_loss_reading()?;
-        self.check_best()
+        self.resolve_validation()
+    }
+
+    /// Fills in the defaults that depend on the size of the validation set, and checks what needs one, if it is
+    /// known.
+    fn resolve_validation(&mut self) -> Result<(), ConfigIssue> {
+        let Some(validation) = self.data.validation else { return Ok(()) };
+        let k = self.lookahead.as_ref().map_or(LookaheadConfig::default().k, |own| own.k);
+        self.probe.resolve(validation, self.data.batch_size, k)?;
+        self.check_best(validation)
+    }
+
+    /// Fills in the defaults that are known once the data is loaded, with `validation` samples in the validation
+    /// set.
+    ///
+    /// # Errors
+    /// If the data lacks what the configuration needs.
+    pub(crate) fn settle(&mut self, validation: usize) -> Result<(), UsageError> {
+        self.data.validation.get_or_insert(validation);
+        self.resolve_validation().map_err(|issue| UsageError::new(issue.message))
     }
 
     /// Whether a step can be taken before the loss of the previous one is known.
@@ -216,8 +255,8 @@ impl Config {
         ))
     }
 
-    fn check_best(&self) -> Result<(), ConfigIssue> {
-        if self.data.validation() > 0 && self.train.evaluate_every_epochs > 0 {
+    fn check_best(&self, validation: usize) -> Result<(), ConfigIssue> {
+        if validation > 0 && self.train.evaluate_every_epochs > 0 {
             return Ok(());
         }
         let key = if self.train.patience > 0 {

@@ -3,8 +3,8 @@
 //! | module | what is in it |
 //! |---|---|
 //! | [`batches`] | which samples are in the next batch, a function of seed and epoch |
-//! | [`registry`] | the kinds of data that are built in, and loading one |
-//! | [`dataset`] | a data set in its three parts, and the problem that a model solves on it |
+//! | `kind` | a kind of data, as `data.kind` selects it |
+//! | [`dataset`] | a data set in its three parts |
 //! | [`images`] | images and their classes in memory, and their normalization |
 //! | [`random`] | random numbers that are a function of seed, epoch and batch |
 //! | [`augment`] | random shifts and flips |
@@ -13,12 +13,12 @@
 //! | [`cifar10`], [`cifar100`], [`cifar`] | CIFAR-10 and CIFAR-100, and the format of their files |
 //! | [`text`] | any text, character by character |
 //! | [`noisy_quadratic`], [`quadratic`] | the problems of Lookahead's theory |
-//! | [`signature`] | a model's inputs and outputs, for programs that use its weights |
+//! | [`spec`] | what a model needs to know of its data: its inputs and outputs |
 //! | [`fetch`] | fetching files into the cache |
 //! | [`idx`], [`csv`], [`gzip`], [`archive`] | file formats: MNIST's, rows of numbers, compressed files |
 //!
 //! To add a data set, add a file here with a type for its keys and a function that loads a
-//! [`Dataset`], and a line in [`registry`].
+//! [`Dataset`], and a line in [`Registry::builtin`](crate::registry::Registry::builtin).
 
 pub mod archive;
 pub mod augment;
@@ -34,13 +34,13 @@ pub mod fetch;
 pub mod gzip;
 pub mod idx;
 pub mod images;
+pub(crate) mod kind;
 pub mod noisy_quadratic;
 pub mod quadratic;
 pub mod random;
-pub mod registry;
-pub mod signature;
+pub mod spec;
 pub mod text;
 
-pub use dataset::{Batch, Dataset, LoadContext, Problem, Samples};
+pub use dataset::{Batch, Dataset, LoadContext, Samples};
 pub use random::SampleKey;
-pub use registry::{builtin, load};
+pub use spec::{DataSpec, Inputs};

@@ -2,10 +2,11 @@
 //!
 //! | module | what is in it |
 //! |---|---|
+//! | [`App`] | the program, to which others can add kinds of data and models |
 //! | [`cli`], [`commands`] | the command line, and the commands |
 //! | [`usage`], [`failure`], [`panics`] | errors that the user can fix, exit statuses, panics of tch |
 //! | [`config`] | the TOML file, one section per file, and which keys may change during a run |
-//! | `builtin` | configs with the kinds of data and models that are built in |
+//! | [`registry`] | the kinds of data and models that can be selected |
 //! | [`data`], [`models`] | data sets and models, one per file |
 //! | [`optimizer`], [`schedule`] | the inner optimizer, Lookahead around it, the learning rate |
 //! | [`distributed`] | one run in several processes |
@@ -16,8 +17,8 @@
 //! | [`observer`], [`console`], [`controls`] | output to the user, and commands and signals from outside |
 //! | [`background_writer`] | writing to readers that may block |
 
+mod app;
 pub mod background_writer;
-mod builtin;
 pub mod checkpointing;
 pub mod cli;
 pub mod commands;
@@ -34,8 +35,11 @@ pub mod models;
 pub mod observer;
 pub mod optimizer;
 pub mod panics;
+pub mod registry;
 pub mod schedule;
 pub mod tensor_file;
 pub mod train;
 pub mod usage;
 mod weights;
+
+pub use app::App;

@@ -3,7 +3,7 @@
 //! | module | what is in it |
 //! |---|---|
 //! | [`model`] | a network with its variables, its loss and its score |
-//! | [`registry`] | the kinds of models that are built in |
+//! | `kind` | a kind of model, as `model.kind` selects it |
 //! | [`network`] | the trait of all models, and parts that several share |
 //! | [`mlp`] | fully connected layers |
 //! | [`cnn`] | 3×3 convolutions with pooling, then fully connected layers |
@@ -14,19 +14,18 @@
 //! | [`quadratic`] | a point, for the minimum of a quadratic function |
 //!
 //! To add a model, add a file here with a type for its keys and a function that builds a [`Network`],
-//! and a line in [`registry`].
+//! and a line in [`Registry::builtin`](crate::registry::Registry::builtin).
 
 pub mod cnn;
+pub(crate) mod kind;
 pub mod lstm;
 pub mod mlp;
 pub mod model;
 pub mod network;
 mod pointwise;
 pub mod quadratic;
-pub mod registry;
 pub mod resnet;
 pub mod transformer;
 
 pub use model::{Model, Score};
 pub use network::Network;
-pub use registry::builtin;

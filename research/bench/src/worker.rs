@@ -23,9 +23,10 @@ use lookahead_run::{RunFolder, RunLock, log};
 use lookahead_trainer::config::Config;
 use lookahead_trainer::controls::Hangup;
 use lookahead_trainer::data::batches::Batches;
-use lookahead_trainer::data::{self, Dataset, SampleKey};
+use lookahead_trainer::data::{Dataset, SampleKey};
 use lookahead_trainer::models::Model;
 use lookahead_trainer::observer::Show;
+use lookahead_trainer::registry::Registry;
 use lookahead_trainer::train::evaluation::evaluate;
 use lookahead_trainer::train::hooks::Hooks;
 use lookahead_trainer::train::r#loop::step;
@@ -168,7 +169,7 @@ struct Trainer {
 impl Trainer {
     /// As `lookahead train` begins.
     fn new(config: Config) -> anyhow::Result<Self> {
-        let mut training = Training::new(config.clone(), None)?;
+        let mut training = Training::new(&Registry::builtin(), config.clone(), None)?;
         let folder = tempfile::tempdir()?;
         let run = RunFolder::create(folder.path(), "run")?;
         let lock = run.lock()?;
@@ -236,10 +237,12 @@ enum Optimizer {
 
 impl Plain {
     fn new(config: Config, lookahead: bool) -> anyhow::Result<Self> {
-        let data = data::load(&config.data)?;
+        let data = Registry::builtin().load_data(&config.data)?;
         let seed = config.train.seed;
         tch::manual_seed(seed as i64);
-        let model = Model::new(&config.model, &data, Device::Cpu)?.computing_as(&config.train)?;
+        let model = Registry::builtin()
+            .build_model(&config.model, &data.spec, Device::Cpu)?
+            .computing_as(&config.train)?;
         let (inner, vs) = (&config.optimizer, &model.vs);
         let optimizer = match &config.lookahead {
             Some(section) if lookahead => {

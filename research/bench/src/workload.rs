@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Context;
 use lookahead_trainer::config::{Config, Override};
 use lookahead_trainer::data::{self, fashion_mnist};
+use lookahead_trainer::registry::Registry;
 use serde::{Deserialize, Serialize};
 
 /// What a contender works on.
@@ -208,10 +209,11 @@ impl Training {
             LSTM | TRANSFORMER => add("data.file", &text(folder)?),
             _ => fashion = true,
         }
-        let config = Config::parse(self.name, self.config, &sets)?.config;
+        let config =
+            Config::parse(Registry::builtin().kinds(), self.name, self.config, &sets)?.config;
         if fashion && fashion_mnist::find().is_none() {
             // This fetches it.
-            data::load(&config.data)?;
+            Registry::builtin().load_data(&config.data)?;
         }
         // Of all of Fashion-MNIST's pixels, and of each colour of CIFAR's.
         let (data, mean, std) = match (config.data.path("dir"), config.data.path("file")) {
@@ -328,7 +330,7 @@ mod tests {
             assert!(data.exists());
             assert_eq!(config.train.threads, 2);
             assert_eq!(config.model.options["dropout"].as_float(), Some(0.0));
-            let data = data::load(&config.data).unwrap();
+            let data = Registry::builtin().load_data(&config.data).unwrap();
             assert!(data.train.len() > 1000 && data.test.len() > 100, "{}", training.name);
         }
     }

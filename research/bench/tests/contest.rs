@@ -10,6 +10,7 @@ use lookahead_bench::plan::{OURS, PEERS, Programs};
 use lookahead_bench::protocol::{Command as Ask, Job};
 use lookahead_bench::workload::Work;
 use lookahead_trainer::config::Config;
+use lookahead_trainer::registry::Registry;
 
 /// What is built into the trainer needs no file: only this project's contenders know the data.
 const DIGITS: &str = "
@@ -55,7 +56,7 @@ fn work(text: &str, file: Option<&Path>, more: &str) -> Work {
     let file = file.map(|file| format!("data.file={}", file.display()));
     let sets = file.as_deref().into_iter().chain((!more.is_empty()).then_some(more));
     let sets: Vec<_> = sets.map(|set| set.parse().unwrap()).collect();
-    let config = Config::parse("test", text, &sets).unwrap().config;
+    let config = Config::parse(Registry::builtin().kinds(), "test", text, &sets).unwrap().config;
     let data = config.data.path("file").map(Path::to_owned).unwrap_or_default();
     Work::Training { config: Box::new(config), data, mean: Vec::new(), std: Vec::new() }
 }

@@ -8,10 +8,12 @@ use serde::Serialize;
 use super::selection::{are_final, label, open_run, retry_while_pruned, select_result};
 use crate::checkpointing::restore::load_weights;
 use crate::cli;
+use crate::config::kinds::Kinds;
 use crate::console::{eprint_line, print_line};
-use crate::data::{self, Dataset};
+use crate::data::Dataset;
 use crate::models::Model;
 use crate::panics::caught;
+use crate::registry::Registry;
 use crate::train::evaluation::evaluate;
 use crate::train::setup::refuse_other_contents;
 
@@ -34,24 +36,33 @@ struct EvalReport<'a> {
 }
 
 /// Evaluates a run's model on the test set. Writes nothing into the run.
-pub fn eval(arguments: &cli::Eval) -> anyhow::Result<()> {
-    let (folder, config, weights) = open_run(&arguments.run, arguments.weights)?;
+pub fn eval(registry: &Registry, arguments: &cli::Eval) -> anyhow::Result<()> {
+    let (folder, config, weights) = open_run(registry.kinds(), &arguments.run, arguments.weights)?;
     // This machine may lack the run's device.
     let device = config.train.device().unwrap_or(tch::Device::Cpu);
     config.train.use_threads();
-    let data = data::load(&config.data)?;
+    let data = registry.load_data(&config.data)?;
     let (step, found) = caught(|| {
-        let model = Model::new(&config.model, &data, device)?.computing_as(&config.train)?;
+        let model = registry.build_model(&config.model, &data.spec, device)?;
+        let model = model.computing_as(&config.train)?;
         if let Some(note) = model.note() {
             eprint_line(format_args!("Note: {note}"));
         }
-        let load = || load(&folder, arguments.from, are_final(weights, &config), (&model, &data));
+        let load = || {
+            load(
+                registry.kinds(),
+                &folder,
+                arguments.from,
+                are_final(weights, &config),
+                (&model, &data),
+            )
+        };
         let step = retry_while_pruned(&folder, load)?;
         let found = evaluate(&model, &*data.test, Split::Test, weights, || false)?;
         Ok((step, found.context("An evaluation without a stop ends.")?))
     })?;
 
-    let task = data.problem.task();
+    let task = data.spec.task;
     if arguments.json {
         let report = EvalReport {
             run: folder.name(),
@@ -88,12 +99,13 @@ pub fn eval(arguments: &cli::Eval) -> anyhow::Result<()> {
 
 /// Loads the weights of the selected checkpoint and returns its step.
 fn load(
+    kinds: &Kinds,
     folder: &RunFolder,
     from: Option<cli::CheckpointArgument>,
     is_final: bool,
     (model, data): (&Model, &Dataset),
 ) -> anyhow::Result<u64> {
-    let (checkpoint, manifest, notes) = select_result(folder, from)?;
+    let (checkpoint, manifest, notes) = select_result(kinds, folder, from)?;
     // With another alphabet, the result would be meaningless.
     refuse_other_contents(data, &manifest.metadata)?;
     load_weights(&checkpoint.path, is_final, &model.vs)?;

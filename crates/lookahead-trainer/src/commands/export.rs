@@ -5,6 +5,7 @@ use std::path::Path;
 use super::selection::{are_final, label, open_run, retry_while_pruned, select_result};
 use crate::checkpointing::restore::weights_of;
 use crate::cli;
+use crate::config::kinds::Kinds;
 use crate::console::eprint_line;
 use crate::tensor_file::{entries, write_new};
 use crate::usage::UsageError;
@@ -13,8 +14,8 @@ use crate::usage::UsageError;
 ///
 /// # Errors
 /// If the run or a checkpoint can't be read, or the file exists or can't be written.
-pub fn export(arguments: &cli::Export) -> anyhow::Result<()> {
-    let (folder, config, weights) = open_run(&arguments.run, arguments.weights)?;
+pub fn export(kinds: &Kinds, arguments: &cli::Export) -> anyhow::Result<()> {
+    let (folder, config, weights) = open_run(kinds, &arguments.run, arguments.weights)?;
     let output = &arguments.output;
     refuse_other_formats(output)?;
     if output.symlink_metadata().is_ok() {
@@ -26,7 +27,7 @@ pub fn export(arguments: &cli::Export) -> anyhow::Result<()> {
     }
     let is_final = are_final(weights, &config);
     let (checkpoint, manifest, notes, tensors) = retry_while_pruned(&folder, || {
-        let (checkpoint, manifest, notes) = select_result(&folder, arguments.from)?;
+        let (checkpoint, manifest, notes) = select_result(kinds, &folder, arguments.from)?;
         let tensors = weights_of(&checkpoint.path, is_final)?;
         Ok((checkpoint, manifest, notes, tensors))
     })?;

@@ -14,8 +14,9 @@ use serde_json::Value;
 
 use super::selection::best_step;
 use crate::cli;
+use crate::config::kinds::Kinds;
 use crate::console::print_line;
-use crate::data::signature::Signature;
+use crate::data::spec::DataSpec;
 use crate::tensor_file::{Description, TensorFile};
 use crate::usage::UsageError;
 
@@ -23,12 +24,12 @@ use crate::usage::UsageError;
 ///
 /// # Errors
 /// If the path is neither; after the output, if something is damaged.
-pub fn inspect(arguments: &cli::Inspect) -> anyhow::Result<()> {
+pub fn inspect(kinds: &Kinds, arguments: &cli::Inspect) -> anyhow::Result<()> {
     let path = &arguments.path;
     let found = if path.join("manifest.json").exists() {
         Found::Checkpoint(CheckpointReport::new(path))
     } else if path.join("config.toml").exists() {
-        Found::Run(RunReport::new(path)?)
+        Found::Run(RunReport::new(kinds, path)?)
     } else {
         return Err(UsageError::new(format!(
             "{} is neither the folder of a run, which has a `config.toml`, nor of a checkpoint, which has a \
@@ -119,9 +120,9 @@ struct CheckpointSummary {
 }
 
 impl RunReport {
-    fn new(path: &Path) -> anyhow::Result<Self> {
+    fn new(kinds: &Kinds, path: &Path) -> anyhow::Result<Self> {
         let folder = RunFolder::open(path)?;
-        let best = best_step(&folder).ok();
+        let best = best_step(kinds, &folder).ok();
         let mut signature = Value::Null;
         let mut summary = |found: &Checkpoint| {
             let verified = found.verify();
@@ -301,7 +302,7 @@ impl CheckpointReport {
 
 /// A model's signature as text, if this version can read it.
 fn signature_text(signature: &Value) -> String {
-    Signature::deserialize(signature).map(|signature| signature.text()).unwrap_or_default()
+    DataSpec::deserialize(signature).map(|spec| spec.describe()).unwrap_or_default()
 }
 
 /// The metrics, in the number format of the event log.

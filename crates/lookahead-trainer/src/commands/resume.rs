@@ -12,6 +12,7 @@ use serde_json::{Map, Value};
 use super::selection::{refuse_other_program, select_checkpoint};
 use crate::checkpointing::ranks::{self, Plan, Received};
 use crate::cli;
+use crate::config::kinds::Kinds;
 use crate::config::mutable_keys::{
     FINAL_SYNC, LIVE, PERIOD, flattened, may_change, may_change_list, value_at,
 };
@@ -21,6 +22,7 @@ use crate::console::eprint_line;
 use crate::controls::Hangup;
 use crate::distributed::{WorkerGroup, is_local};
 use crate::panics::caught;
+use crate::registry::Registry;
 use crate::train::hooks::Hooks;
 use crate::train::run::{follow, run_to_the_end, warn};
 use crate::train::setup::Training;
@@ -31,28 +33,32 @@ use crate::usage::UsageError;
 ///
 /// # Errors
 /// If there is no valid checkpoint, a change does not fit it, or the training fails.
-pub fn resume(arguments: &cli::Resume) -> anyhow::Result<()> {
+pub fn resume(registry: &Registry, arguments: &cli::Resume) -> anyhow::Result<()> {
     let overrides = arguments.shared.overrides.iter().rev();
     let timeout = overrides
         .filter(|set| set.key == "distributed.timeout_seconds")
         .find_map(|set| u64::try_from(set.value.as_integer()?).ok());
     let workers = WorkerGroup::join_to_resume(timeout)?;
-    workers.abort_peers_on_error(|workers| resume_with(arguments, workers))
+    workers.abort_peers_on_error(|workers| resume_with(registry, arguments, workers))
 }
 
-fn resume_with(arguments: &cli::Resume, workers: WorkerGroup) -> anyhow::Result<()> {
+fn resume_with(
+    registry: &Registry,
+    arguments: &cli::Resume,
+    workers: WorkerGroup,
+) -> anyhow::Result<()> {
     if !workers.is_rank_zero() {
-        return follow_resume(workers, |config| {
+        return follow_resume(registry, workers, |config| {
             // Only what is about this process's machine: all else comes from rank 0.
             let own = arguments.shared.overrides.iter().filter(|set| is_local(&set.key));
             let own: Vec<Override> = own.cloned().collect();
-            Ok(Config::parse("the run's config", &config.to_toml(), &own)?.config)
+            Ok(Config::parse(registry.kinds(), "the run's config", &config.to_toml(), &own)?.config)
         });
     }
     let folder = RunFolder::open(&arguments.run)?;
     refuse_other_program(&folder)?;
     let lock = folder.lock()?;
-    continue_run(&lock, arguments.from, &arguments.shared, workers)
+    continue_run(registry, &lock, arguments.from, &arguments.shared, workers)
 }
 
 /// The run of this name, if it has a checkpoint. A run that was killed before its first one is moved aside. Fails
@@ -82,16 +88,17 @@ pub(super) fn resumable(out: &Path, name: &str) -> anyhow::Result<Option<RunLock
 
 /// Continues a run as the process that keeps its record.
 pub(super) fn continue_run(
+    registry: &Registry,
     lock: &RunLock,
     from: Option<cli::CheckpointArgument>,
     shared: &cli::Shared,
     workers: WorkerGroup,
 ) -> anyhow::Result<()> {
     let (folder, overrides) = (lock.folder(), &shared.overrides);
-    let (checkpoint, manifest, skipped) = select_checkpoint(folder, from)?;
+    let (checkpoint, manifest, skipped) = select_checkpoint(registry.kinds(), folder, from)?;
     let metadata = &manifest.metadata;
     let Changed { config, changes, outdated, notes: mut warnings } =
-        changed_config(folder, &checkpoint, metadata, overrides)?;
+        changed_config(registry.kinds(), folder, &checkpoint, metadata, overrides)?;
     warnings.extend(skipped);
     warnings.extend(changed_file(&checkpoint, metadata, &changes, overrides));
 
@@ -99,7 +106,7 @@ pub(super) fn continue_run(
     let plan = Plan { config: config.clone(), metadata: metadata.clone() };
     ranks::send(&workers, &checkpoint.path, &plan)?;
     let workers = workers.configured(&config.distributed)?;
-    let mut training = caught(|| Training::with_workers(config.clone(), None, workers))?;
+    let mut training = caught(|| Training::with_workers(registry, config.clone(), None, workers))?;
     let other_workers = caught(|| training.restore(&checkpoint.path, metadata))?;
     refuse_fewer_steps(&training, &config)?;
     let finished = is_finished(folder, &training, &config)?;
@@ -165,6 +172,7 @@ fn refuse_other_mode(metadata: &TrainingMetadata, config: &Config) -> anyhow::Re
 
 /// Continues as one of several processes, with what rank 0 sends.
 pub(super) fn follow_resume(
+    registry: &Registry,
     workers: WorkerGroup,
     localize: impl FnOnce(Config) -> anyhow::Result<Config>,
 ) -> anyhow::Result<()> {
@@ -172,7 +180,7 @@ pub(super) fn follow_resume(
     let workers = workers.configured(&plan.config.distributed)?;
     let mut config = localize(plan.config)?;
     config.data.anchor()?;
-    let mut training = caught(|| Training::with_workers(config.clone(), None, workers))?;
+    let mut training = caught(|| Training::with_workers(registry, config.clone(), None, workers))?;
     caught(|| training.restore_from(&plan.metadata, || Ok(saved)))?;
     if training.workers().any(false)? {
         return training.workers().leave();
@@ -191,6 +199,7 @@ struct Changed {
 }
 
 fn changed_config(
+    kinds: &Kinds,
     folder: &RunFolder,
     checkpoint: &Checkpoint,
     metadata: &TrainingMetadata,
@@ -199,8 +208,8 @@ fn changed_config(
     let place = folder.config_path().display().to_string();
     let text = folder.read_config()?;
     let unkept = unkept_settings(&text, metadata)?;
-    let mut before = Config::parse(&place, &text, &unkept)?.config;
-    let mut after = Config::parse(&place, &text, &[&unkept, overrides].concat())?;
+    let mut before = Config::parse(kinds, &place, &text, &unkept)?.config;
+    let mut after = Config::parse(kinds, &place, &text, &[&unkept, overrides].concat())?;
     if !unkept.is_empty() {
         let all = unkept.iter().map(|set| format!("`{}` = {}", set.key, set.value));
         after.notes.push(format!(

@@ -8,25 +8,27 @@ use lookahead_run::{Checkpoint, Manifest, RunFolder, log, retention};
 use crate::cli::{CheckpointArgument, WeightsArgument};
 use crate::config::Config;
 use crate::config::averaging::AveragingKind;
+use crate::config::kinds::Kinds;
 use crate::train::early_stopping;
 use crate::train::setup::PROGRAM;
 use crate::usage::UsageError;
 
 /// A run of this program, its config, and the weights to use: by default those of its final model.
 pub(super) fn open_run(
+    kinds: &Kinds,
     path: &Path,
     weights: Option<WeightsArgument>,
 ) -> anyhow::Result<(RunFolder, Config, Weights)> {
     let folder = RunFolder::open(path)?;
     refuse_other_program(&folder)?;
-    let config = read_config(&folder)?;
+    let config = read_config(kinds, &folder)?;
     let weights = select_weights(weights, &config, folder.name())?;
     Ok((folder, config, weights))
 }
 
-fn read_config(folder: &RunFolder) -> anyhow::Result<Config> {
+fn read_config(kinds: &Kinds, folder: &RunFolder) -> anyhow::Result<Config> {
     let origin = folder.config_path().display().to_string();
-    Ok(Config::parse(&origin, &folder.read_config()?, &[])?.config)
+    Ok(Config::parse(kinds, &origin, &folder.read_config()?, &[])?.config)
 }
 
 /// Refuses a run that another program wrote in this format.
@@ -111,13 +113,14 @@ pub(super) fn retry_while_pruned<T>(
 
 /// The requested checkpoint, or the newest valid one, and sentences about those that were skipped.
 pub(super) fn select_checkpoint(
+    kinds: &Kinds,
     folder: &RunFolder,
     from: Option<CheckpointArgument>,
 ) -> anyhow::Result<(Checkpoint, Manifest, Vec<String>)> {
     let checkpoints = folder.checkpoints();
     let step = match from {
         Some(CheckpointArgument::Step(step)) => Some(step),
-        Some(CheckpointArgument::Best) => Some(best_step(folder)?),
+        Some(CheckpointArgument::Best) => Some(best_step(kinds, folder)?),
         None => None,
     };
     if let Some(step) = step {
@@ -133,10 +136,11 @@ pub(super) fn select_checkpoint(
 
 /// As [`select_checkpoint`], but the best model by default if the run stopped early.
 pub(super) fn select_result(
+    kinds: &Kinds,
     folder: &RunFolder,
     from: Option<CheckpointArgument>,
 ) -> anyhow::Result<(Checkpoint, Manifest, Vec<String>)> {
-    let (checkpoint, manifest, skipped) = select_checkpoint(folder, from)?;
+    let (checkpoint, manifest, skipped) = select_checkpoint(kinds, folder, from)?;
     let mut notes: Vec<String> = skipped.iter().map(|why| format!("Warning: {why}")).collect();
     let best = early_stopping::best_step(&manifest.metadata).filter(|_| from.is_none());
     let Some(best) = best else { return Ok((checkpoint, manifest, notes)) };
@@ -160,8 +164,8 @@ pub(super) fn select_result(
 }
 
 /// The step of the best checkpoint on validation data.
-pub(super) fn best_step(folder: &RunFolder) -> anyhow::Result<u64> {
-    let best = retention::Best::from(read_config(folder)?.train.best_by());
+pub(super) fn best_step(kinds: &Kinds, folder: &RunFolder) -> anyhow::Result<u64> {
+    let best = retention::Best::from(read_config(kinds, folder)?.train.best_by());
     best.among(&folder.checkpoints().list()?).ok_or_else(|| {
         UsageError::new(format!(
             "{} has no checkpoint that was evaluated on validation data, so there is no best one. Use \

@@ -15,6 +15,7 @@ use signal_hook::iterator::Signals;
 
 use self::report::SweepReport;
 use crate::cli;
+use crate::config::kinds::Kinds;
 use crate::config::{Config, Override};
 use crate::console::{self, eprint_line, print_line};
 use crate::controls::{Hangup, STOPS};
@@ -23,7 +24,8 @@ use crate::controls::{Hangup, STOPS};
 ///
 /// # Errors
 /// If the sweep's file or one of its configs is refused, or runs failed.
-pub fn sweep(arguments: &cli::Sweep) -> anyhow::Result<()> {
+pub fn sweep(kinds: &Kinds, arguments: &cli::Sweep) -> anyhow::Result<()> {
+    let resolve = |path: &Path, sets: &[(String, toml::Value)]| resolve(kinds, path, sets);
     let file = SweepFile::read(&arguments.file)?;
     let name = arguments.name.clone().unwrap_or_else(|| file.name.clone());
     let plan = Plan::new(file, &resolve)?;
@@ -129,10 +131,10 @@ fn list(plan: &Plan) -> anyhow::Result<()> {
 }
 
 /// The config of a run.
-fn resolve(path: &Path, sets: &[(String, toml::Value)]) -> Result<Json, Refused> {
+fn resolve(kinds: &Kinds, path: &Path, sets: &[(String, toml::Value)]) -> Result<Json, Refused> {
     let set = |(key, value): &(String, toml::Value)| Override::of_value(key, value.clone());
     let overrides: Vec<Override> = sets.iter().map(set).collect();
-    let mut loaded = Config::load(path, &overrides).map_err(|error| {
+    let mut loaded = Config::load(kinds, path, &overrides).map_err(|error| {
         let blamed = overrides.iter().find(|set| set.to_string() == error.origin());
         Refused { key: blamed.map(|set| set.key.clone()), message: error.to_string() }
     })?;

@@ -12,6 +12,7 @@ use crate::controls::Hangup;
 use crate::distributed::WorkerGroup;
 use crate::initial::InitialWeights;
 use crate::panics::caught;
+use crate::registry::Registry;
 use crate::train::hooks::Hooks;
 use crate::train::run::{follow, run_to_the_end, warn};
 use crate::train::setup::Training;
@@ -20,8 +21,9 @@ use crate::train::setup::Training;
 ///
 /// # Errors
 /// If the config, the data or the training fails. A run that can't start leaves no folder.
-pub fn train(arguments: &cli::Train) -> anyhow::Result<()> {
-    let mut loaded = Config::load(&arguments.config, &arguments.shared.overrides)?;
+pub fn train(registry: &Registry, arguments: &cli::Train) -> anyhow::Result<()> {
+    let mut loaded =
+        Config::load(registry.kinds(), &arguments.config, &arguments.shared.overrides)?;
     loaded.config.data.anchor()?;
     // A name that is taken is reported before the data is loaded.
     if let Some(name) = arguments.name.as_ref().filter(|_| !arguments.auto_resume) {
@@ -33,10 +35,11 @@ pub fn train(arguments: &cli::Train) -> anyhow::Result<()> {
         }
     }
     let workers = WorkerGroup::join(&loaded.config)?;
-    workers.abort_peers_on_error(|workers| train_with(arguments, loaded, workers))
+    workers.abort_peers_on_error(|workers| train_with(registry, arguments, loaded, workers))
 }
 
 fn train_with(
+    registry: &Registry,
     arguments: &cli::Train,
     mut loaded: Loaded,
     workers: WorkerGroup,
@@ -53,19 +56,20 @@ fn train_with(
         // The other processes may not see the folder.
         let resumes = workers.any(found.is_some())?;
         if let Some(lock) = found {
-            return resume::continue_run(&lock, None, &arguments.shared, workers);
+            return resume::continue_run(registry, &lock, None, &arguments.shared, workers);
         }
         if resumes {
             let own = &loaded.config;
-            return resume::follow_resume(workers, |config| {
+            return resume::follow_resume(registry, workers, |config| {
                 Ok(WorkerGroup::localized(config, own))
             });
         }
     }
     let partial = arguments.init_partial;
     let init_from = arguments.init_from.clone().map(|path| InitialWeights { path, partial });
-    let mut training =
-        caught(|| Training::with_workers(loaded.config.clone(), init_from.as_ref(), workers))?;
+    let mut training = caught(|| {
+        Training::with_workers(registry, loaded.config.clone(), init_from.as_ref(), workers)
+    })?;
     loaded.notes.extend(training.check_syncs()?);
     if !training.workers().is_rank_zero() {
         return follow(training);
@@ -82,7 +86,7 @@ fn train_with(
             RunFolder::create_numbered(&arguments.out, &stem)?
         }
     };
-    let begun = begin(&folder, &loaded.config, &training, &arguments.shared);
+    let begun = begin(&folder, &training, &arguments.shared);
     let (lock, mut hooks) = begun.inspect_err(|_| {
         // This process has just created it, and it holds no run yet.
         let _ = std::fs::remove_dir_all(folder.path());
@@ -105,13 +109,12 @@ fn train_with(
 /// Writes the config and the first event into the new folder.
 fn begin(
     folder: &RunFolder,
-    config: &Config,
     training: &Training,
     shared: &cli::Shared,
 ) -> anyhow::Result<(RunLock, Hooks)> {
     let lock = folder.lock()?;
     let folder = lock.folder();
-    folder.write_config(&config.to_toml())?;
+    folder.write_config(&training.config().to_toml())?;
     let hangup = Hangup::of(shared.keep_on_hangup);
     let mut hooks = Hooks::new(folder, training, &shared.show(), hangup)?;
     hooks.events.record_start(training.info(folder.name()));

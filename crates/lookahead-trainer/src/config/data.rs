@@ -18,8 +18,8 @@ pub struct DataConfig {
     pub kind: String,
     /// Samples in a batch.
     pub batch_size: usize,
-    /// Samples in the validation set, on which every choice is made. Default 241 for digits, 5000 for other
-    /// images, 100 for sequences of text.
+    /// Samples in the validation set, on which every choice is made. The default is the kind's, or a tenth of the
+    /// training samples.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub validation: Option<usize>,
     /// The keys of the kind's own type.
@@ -48,14 +48,14 @@ pub(super) fn section(kinds: &Kinds) -> Section<'_> {
 }
 
 impl DataConfig {
-    /// Fills in defaults, checks ranges, and returns what is learned.
-    pub(super) fn resolve(&mut self, kinds: &Kinds) -> Result<Task, ConfigIssue> {
+    /// Fills in defaults, checks ranges, and returns what is learned, if that is known before the data is loaded.
+    pub(super) fn resolve(&mut self, kinds: &Kinds) -> Result<Option<Task>, ConfigIssue> {
         require(self.batch_size >= 1, "data.batch_size", self.batch_size, "1 or more")?;
         let section = section(kinds);
         let kind = section.find(&self.kind)?;
         self.options = section.resolve(kind, std::mem::take(&mut self.options))?;
-        let validation = *self.validation.get_or_insert(kind.validation);
-        if kind.task == Task::Quadratic {
+        self.validation = self.validation.or(kind.validation);
+        if let (&[Task::Quadratic], Some(validation)) = (kind.tasks, self.validation) {
             // The optimum is known: one sample gives the exact loss.
             let allowed = format!(
                 "1, or remove it: the one sample of {} gives the loss above the minimum exactly",
@@ -63,12 +63,7 @@ impl DataConfig {
             );
             require(validation == 1, "data.validation", validation, &allowed)?;
         }
-        Ok(kind.task)
-    }
-
-    /// Samples in the validation set.
-    pub fn validation(&self) -> usize {
-        self.validation.unwrap_or_default()
+        Ok(kind.tasks.first().copied())
     }
 
     /// The fraction of the training images that have a wrong class.

@@ -12,7 +12,14 @@ use toml::{Table, Value};
 use super::issue::{ConfigIssue, documented, listed, sentence};
 
 /// The keys of one kind. The type denies unknown fields, and every key has a default.
-pub trait KindOptions: Serialize + DeserializeOwned {
+pub trait KindOptions: Serialize + DeserializeOwned + 'static {
+    /// What can be learned: from a kind of data its one task, by a model all of its tasks. Empty if that is known
+    /// only once the data is loaded, and for a model that can learn everything.
+    const TASKS: &'static [Task] = &[];
+
+    /// The default of `data.validation`. Without one it is a tenth of the training samples.
+    const VALIDATION: Option<usize> = None;
+
     /// Refuses values out of range.
     fn check(&self) -> Result<(), ConfigIssue> {
         Ok(())
@@ -29,10 +36,10 @@ pub trait KindOptions: Serialize + DeserializeOwned {
 pub struct Schema {
     /// Its name in configurations.
     pub name: &'static str,
-    /// What is learned from the data, or by the model.
-    pub task: Task,
-    /// The default of `data.validation`; 0 for models.
-    pub validation: usize,
+    /// [`KindOptions::TASKS`].
+    pub tasks: &'static [Task],
+    /// [`KindOptions::VALIDATION`].
+    pub validation: Option<usize>,
     keys: &'static [&'static str],
     parse: fn(Table) -> Result<(), toml::de::Error>,
     resolve: fn(Table) -> Result<Table, ConfigIssue>,
@@ -41,11 +48,11 @@ pub struct Schema {
 
 impl Schema {
     /// The kind whose keys are the fields of `O`.
-    pub fn of<O: KindOptions>(name: &'static str, task: Task, validation: usize) -> Self {
+    pub fn of<O: KindOptions>(name: &'static str) -> Self {
         Schema {
             name,
-            task,
-            validation,
+            tasks: O::TASKS,
+            validation: O::VALIDATION,
             keys: field_names::<O>(),
             parse: |given| given.try_into::<O>().map(drop),
             resolve: |given| {

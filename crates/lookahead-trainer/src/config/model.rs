@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use toml::Table;
 
 use super::issue::{ConfigIssue, listed};
-use super::kinds::{Kinds, Section};
+use super::kinds::{Kinds, Schema, Section};
 
 /// `[model]`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -41,13 +41,14 @@ impl ModelConfig {
     pub(super) fn resolve(
         &mut self,
         kinds: &Kinds,
-        task: Task,
+        task: Option<Task>,
         data: &str,
     ) -> Result<(), ConfigIssue> {
         let section = section(kinds);
         let kind = section.find(&self.kind)?;
-        if kind.task != task {
-            let fitting = kinds.models.iter().filter(|kind| kind.task == task);
+        let learns = |kind: &Schema, task| kind.tasks.is_empty() || kind.tasks.contains(&task);
+        if let Some(task) = task.filter(|task| !learns(kind, *task)) {
+            let fitting = kinds.models.iter().filter(|kind| learns(kind, task));
             let fitting: Vec<&str> = fitting.map(|kind| kind.name).collect();
             return Err(ConfigIssue::new(
                 "model.kind",

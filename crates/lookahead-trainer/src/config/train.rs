@@ -92,8 +92,8 @@ impl Default for TrainConfig {
 
 impl TrainConfig {
     /// Fills in defaults and checks ranges.
-    pub(crate) fn resolve(&mut self, task: Task) -> Result<(), ConfigIssue> {
-        let classifies = task != Task::Quadratic;
+    pub(crate) fn resolve(&mut self, task: Option<Task>) -> Result<(), ConfigIssue> {
+        let classifies = task != Some(Task::Quadratic);
         let usual = if classifies { BestBy::Accuracy } else { BestBy::Loss };
         if *self.best_by.get_or_insert(usual) == BestBy::Accuracy && !classifies {
             return Err(ConfigIssue::new(

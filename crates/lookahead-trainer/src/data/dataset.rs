@@ -1,13 +1,13 @@
-//! A data set in memory, and the problem that a model is to solve on it.
+//! A data set in its three parts, and what its samples are.
 
 use std::fmt;
 use std::ops::Range;
 
-use lookahead_run::event::{Split, Task};
+use lookahead_run::event::Split;
 use tch::{Device, Tensor};
 
 use super::random::SampleKey;
-use super::signature::Signature;
+use super::spec::DataSpec;
 use crate::usage::UsageError;
 
 /// What every kind of data gets besides its own options.
@@ -17,8 +17,30 @@ pub struct LoadContext {
     pub name: &'static str,
     /// Samples in a batch.
     pub batch_size: usize,
-    /// Samples in the validation set.
-    pub validation: usize,
+    /// Samples in the validation set, if the configuration or the kind says how many.
+    pub validation: Option<usize>,
+}
+
+/// Without a number, the validation set is this part of the training samples: one in so many.
+const VALIDATION_PART: usize = 10;
+
+impl LoadContext {
+    /// The size of the validation set, which is taken out of `samples` training samples: `data.validation`, or
+    /// a tenth.
+    ///
+    /// # Errors
+    /// If no training sample would be left.
+    pub fn validation_samples(&self, samples: usize) -> Result<usize, UsageError> {
+        let validation = self.validation.unwrap_or(samples / VALIDATION_PART);
+        if validation < samples {
+            return Ok(validation);
+        }
+        let name = self.name;
+        Err(UsageError::new(format!(
+            "`data.validation` is {validation}, but the training set of {name} has only {samples} samples. Use \
+             fewer.",
+        )))
+    }
 }
 
 /// Samples and their targets.
@@ -55,39 +77,13 @@ pub trait Samples: fmt::Debug {
     }
 }
 
-/// The problem that a model solves.
-#[derive(Debug, Clone)]
-pub enum Problem {
-    /// Classify images.
-    Images {
-        /// Channels, height and width.
-        shape: [usize; 3],
-        /// The number of classes.
-        classes: usize,
-    },
-    /// Predict the next character at each position of a text.
-    Text {
-        /// The number of distinct characters.
-        characters: usize,
-        /// Characters in a sequence.
-        length: usize,
-    },
-    /// Find the minimum of ½ Σ aᵢ(xᵢ − cᵢ)², where c comes with each sample.
-    Quadratic {
-        /// The curvatures aᵢ.
-        curvatures: Vec<f32>,
-    },
-}
-
 /// A data set in its three parts.
 #[derive(Debug)]
 pub struct Dataset {
     /// Its name in configurations.
     pub name: &'static str,
-    /// The problem that a model solves on it.
-    pub problem: Problem,
-    /// The inputs and outputs of a model, for checkpoints.
-    pub signature: Signature,
+    /// What a model needs to know of it.
+    pub spec: DataSpec,
     /// The samples that are trained on.
     pub train: Box<dyn Samples>,
     /// A part of the training set that is not trained on. Every choice is made on it.
@@ -97,11 +93,10 @@ pub struct Dataset {
 }
 
 impl Dataset {
-    /// Names the classes, if there are as many names as classes.
+    /// Names the classes, if there are as many names as outputs.
     #[must_use]
     pub fn with_class_names<N: Into<String>>(mut self, names: impl IntoIterator<Item = N>) -> Self {
-        let names: Vec<String> = names.into_iter().map(Into::into).collect();
-        self.signature.classes = (self.signature.outputs == Some(names.len())).then_some(names);
+        self.spec = self.spec.with_class_names(names);
         self
     }
 
@@ -112,54 +107,5 @@ impl Dataset {
             Split::Test => &*self.test,
         };
         (samples.len() > 0).then_some(samples)
-    }
-}
-
-/// The size of the validation set, which is taken out of `samples` training samples.
-pub fn validation_samples(context: &LoadContext, samples: usize) -> Result<usize, UsageError> {
-    let LoadContext { name, validation, .. } = *context;
-    if validation < samples {
-        return Ok(validation);
-    }
-    Err(UsageError::new(format!(
-        "`data.validation` is {validation}, but the training set of {name} has only {samples} samples. Use \
-         fewer.",
-    )))
-}
-
-impl Problem {
-    /// The task.
-    pub fn task(&self) -> Task {
-        match self {
-            Problem::Images { .. } => Task::Classification,
-            Problem::Text { .. } => Task::Language,
-            Problem::Quadratic { .. } => Task::Quadratic,
-        }
-    }
-
-    /// Channels, height and width of the images, and the number of classes.
-    pub fn images(&self) -> Result<([i64; 3], i64), UsageError> {
-        match self {
-            Problem::Images { shape, classes } => Ok((shape.map(|n| n as i64), *classes as i64)),
-            _ => Err(UsageError::new("This model reads images, and the data has none.")),
-        }
-    }
-
-    /// The number of distinct characters, and the length of a sequence.
-    pub fn text(&self) -> Result<(i64, i64), UsageError> {
-        match self {
-            Problem::Text { characters, length } => Ok((*characters as i64, *length as i64)),
-            _ => Err(UsageError::new("This model reads text, and the data has none.")),
-        }
-    }
-
-    /// The curvatures of a quadratic function.
-    pub fn curvatures(&self) -> Result<&[f32], UsageError> {
-        match self {
-            Problem::Quadratic { curvatures } => Ok(curvatures),
-            _ => Err(UsageError::new(
-                "This model needs a quadratic problem, and the data is not one.",
-            )),
-        }
     }
 }

@@ -9,11 +9,9 @@ use serde::{Deserialize, Serialize};
 use tch::{Device, Tensor};
 
 use super::augment::Augment;
-use super::dataset::{
-    Batch, Dataset, LoadContext, Problem, Samples, on_device, validation_samples,
-};
+use super::dataset::{Batch, Dataset, LoadContext, Samples, on_device};
 use super::random::{SampleKey, below, generator};
-use super::signature::{Inputs, Signature};
+use super::spec::{DataSpec, Inputs};
 use crate::config::issue::{ConfigIssue, format_number, require};
 use crate::config::kinds::KindOptions;
 use crate::usage::UsageError;
@@ -102,21 +100,15 @@ impl Images {
     }
 
     /// The inputs and outputs of a model of these images.
-    pub(super) fn signature(&self, data: &str, classes: usize) -> Signature {
+    pub(super) fn spec(&self, data: &str, classes: usize) -> DataSpec {
         let axes = ["channel", "row", "column"];
-        Signature {
-            data: data.to_owned(),
-            task: Task::Classification,
-            inputs: Inputs {
-                range: Some(self.range.map(f64::from)),
-                mean: Some(self.mean.clone()),
-                std: Some(self.std.clone()),
-                ..Inputs::raw(&self.shape, &axes, "float32")
-            },
-            outputs: Some(classes),
-            classes: None,
-            alphabet: None,
-        }
+        let inputs = Inputs {
+            range: Some(self.range.map(f64::from)),
+            mean: Some(self.mean.clone()),
+            std: Some(self.std.clone()),
+            ..Inputs::raw(&self.shape, &axes, "float32")
+        };
+        DataSpec::new(data, Task::Classification, inputs, classes)
     }
 
     /// Moves the last `count` images into a set of their own, which is not augmented.
@@ -169,6 +161,9 @@ pub struct ImageOptions {
 }
 
 impl KindOptions for ImageOptions {
+    const TASKS: &'static [Task] = &[Task::Classification];
+    const VALIDATION: Option<usize> = Some(241);
+
     fn check(&self) -> Result<(), ConfigIssue> {
         let noise = self.label_noise;
         let allowed = "0 to 1, the fraction of the training images with a wrong class";
@@ -201,6 +196,9 @@ impl ImageFileOptions {
 }
 
 impl KindOptions for ImageFileOptions {
+    const TASKS: &'static [Task] = &[Task::Classification];
+    const VALIDATION: Option<usize> = Some(5000);
+
     fn check(&self) -> Result<(), ConfigIssue> {
         self.images().check()
     }
@@ -216,13 +214,12 @@ impl Dataset {
         mut train: Images,
         test: Images,
     ) -> Result<Dataset, UsageError> {
-        let validation = train.split_off(validation_samples(context, train.len())?);
+        let validation = train.split_off(context.validation_samples(train.len())?);
         train.augment = options.augment;
         train.add_label_noise(options.label_noise, classes);
         Ok(Dataset {
             name: context.name,
-            problem: Problem::Images { shape: train.shape, classes },
-            signature: train.signature(context.name, classes),
+            spec: train.spec(context.name, classes),
             train: Box::new(train),
             validation: Box::new(validation),
             test: Box::new(test),

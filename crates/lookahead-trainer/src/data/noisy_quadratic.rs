@@ -12,14 +12,15 @@
 use std::f64::consts::TAU;
 use std::ops::Range;
 
+use lookahead_run::event::Task;
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::Rng;
 use serde::{Deserialize, Serialize};
 use tch::{Device, Kind as Element, Tensor};
 
-use super::dataset::{Batch, Dataset, LoadContext, Problem, Samples, on_device};
+use super::dataset::{Batch, Dataset, LoadContext, Samples, on_device};
 use super::random::{SampleKey, generator};
-use super::signature::Signature;
+use super::spec::DataSpec;
 use crate::config::issue::{ConfigIssue, format_number, require};
 use crate::config::kinds::KindOptions;
 
@@ -46,6 +47,9 @@ const EPOCH: usize = 100;
 const MOST: usize = 1 << 24;
 
 impl KindOptions for NoisyQuadraticOptions {
+    const TASKS: &'static [Task] = &[Task::Quadratic];
+    const VALIDATION: Option<usize> = Some(1);
+
     fn check(&self) -> Result<(), ConfigIssue> {
         check_dimensions(self.dimensions)?;
         let noise = self.noise;
@@ -67,8 +71,7 @@ pub fn load(options: NoisyQuadraticOptions, context: &LoadContext) -> anyhow::Re
     let deviations = (1..=dimensions).map(|i| noise * (i as f64).sqrt()).collect();
     Ok(Dataset {
         name: context.name,
-        problem: Problem::Quadratic { curvatures },
-        signature: Signature::of_points(context.name, dimensions),
+        spec: DataSpec::of_points(context.name, curvatures),
         train: Box::new(Points::training(context, deviations)),
         validation: Box::new(Points::optimum(dimensions)),
         test: Box::new(Points::optimum(dimensions)),

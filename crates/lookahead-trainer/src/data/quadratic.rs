@@ -1,11 +1,12 @@
 //! A quadratic function without noise, ½ Σ aᵢxᵢ², with curvatures aᵢ from 1 to 1/κ in equal ratios: how fast
 //! an optimizer moves along a narrow valley.
 
+use lookahead_run::event::Task;
 use serde::{Deserialize, Serialize};
 
-use super::dataset::{Dataset, LoadContext, Problem};
+use super::dataset::{Dataset, LoadContext};
 use super::noisy_quadratic::{Points, check_dimensions};
-use super::signature::Signature;
+use super::spec::DataSpec;
 use crate::config::issue::{ConfigIssue, format_number, require};
 use crate::config::kinds::KindOptions;
 
@@ -26,6 +27,9 @@ impl Default for QuadraticOptions {
 }
 
 impl KindOptions for QuadraticOptions {
+    const TASKS: &'static [Task] = &[Task::Quadratic];
+    const VALIDATION: Option<usize> = Some(1);
+
     fn check(&self) -> Result<(), ConfigIssue> {
         check_dimensions(self.dimensions)?;
         let condition = self.condition;
@@ -50,8 +54,7 @@ pub fn load(options: QuadraticOptions, context: &LoadContext) -> anyhow::Result<
         .collect();
     Ok(Dataset {
         name: context.name,
-        problem: Problem::Quadratic { curvatures },
-        signature: Signature::of_points(context.name, dimensions),
+        spec: DataSpec::of_points(context.name, curvatures),
         train: Box::new(Points::training(context, vec![0.0; dimensions])),
         validation: Box::new(Points::optimum(dimensions)),
         test: Box::new(Points::optimum(dimensions)),

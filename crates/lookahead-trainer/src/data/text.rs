@@ -14,12 +14,10 @@ use lookahead_run::event::Task;
 use serde::{Deserialize, Serialize};
 use tch::{Device, Tensor};
 
-use super::dataset::{
-    Batch, Dataset, LoadContext, Problem, Samples, on_device, validation_samples,
-};
+use super::dataset::{Batch, Dataset, LoadContext, Samples, on_device};
 use super::gzip;
 use super::random::SampleKey;
-use super::signature::{Inputs, Signature};
+use super::spec::{DataSpec, Inputs};
 use crate::config::issue::{ConfigIssue, require};
 use crate::config::kinds::KindOptions;
 use crate::file_kind::stand_in;
@@ -49,6 +47,9 @@ const LARGEST: usize = 1 << 26;
 const LONGEST: usize = 1 << 16;
 
 impl KindOptions for TextOptions {
+    const TASKS: &'static [Task] = &[Task::Language];
+    const VALIDATION: Option<usize> = Some(100);
+
     fn check(&self) -> Result<(), ConfigIssue> {
         if self.file.is_none() {
             return Err(ConfigIssue::new(
@@ -81,7 +82,7 @@ pub fn load(options: TextOptions, context: &LoadContext) -> anyhow::Result<Datas
     let count = (text.codes.len() - 1) / length;
     let test = (count / 20).max(1);
     let before = count - test;
-    let validation = validation_samples(context, before).map_err(|usage| {
+    let validation = context.validation_samples(before).map_err(|usage| {
         UsageError::new(format!(
             "{usage} (The text makes {count} sequences of `data.length` {length}, of which {test} are for tests. \
              A smaller `data.length` makes more.)"
@@ -89,17 +90,12 @@ pub fn load(options: TextOptions, context: &LoadContext) -> anyhow::Result<Datas
     })?;
     let train = before - validation;
     let part = |range: Range<usize>| Box::new(Sequences { text: Arc::clone(&text), range });
-    let characters = text.alphabet.len();
+    let inputs = Inputs::raw(&[length], &["character"], "int64");
     Ok(Dataset {
         name: context.name,
-        problem: Problem::Text { characters, length },
-        signature: Signature {
-            data: context.name.to_owned(),
-            task: Task::Language,
-            inputs: Inputs::raw(&[length], &["character"], "int64"),
-            outputs: Some(characters),
-            classes: None,
+        spec: DataSpec {
             alphabet: Some(text.alphabet.iter().collect()),
+            ..DataSpec::new(context.name, Task::Language, inputs, text.alphabet.len())
         },
         train: part(0..train),
         validation: part(train..before),

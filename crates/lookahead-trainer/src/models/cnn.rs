@@ -1,12 +1,13 @@
 //! 3×3 convolutions with pooling, then fully connected layers.
 
+use lookahead_run::event::Task;
 use serde::{Deserialize, Serialize};
 use tch::{Tensor, nn};
 
 use super::network::{Head, Sequential, add_head, check_dropout, check_widths};
 use crate::config::issue::ConfigIssue;
 use crate::config::kinds::KindOptions;
-use crate::data::dataset::Problem;
+use crate::data::spec::DataSpec;
 use crate::usage::UsageError;
 
 /// The keys of `[model]` for this model.
@@ -31,6 +32,8 @@ impl Default for CnnOptions {
 }
 
 impl KindOptions for CnnOptions {
+    const TASKS: &'static [Task] = &[Task::Classification];
+
     fn check(&self) -> Result<(), ConfigIssue> {
         check_widths("model.channels", &self.channels)?;
         check_widths("model.hidden", &self.hidden)?;
@@ -52,9 +55,9 @@ fn widest(options: &CnnOptions, [channels, height, width]: [i64; 3]) -> usize {
 pub fn build(
     options: CnnOptions,
     path: &nn::Path<'_>,
-    problem: &Problem,
+    spec: &DataSpec,
 ) -> Result<Sequential, UsageError> {
-    let (shape, classes) = problem.images()?;
+    let (shape, classes) = spec.images()?;
     let widest = widest(&options, shape);
     let [mut channels, mut height, mut width] = shape;
     let mut layers = nn::seq_t();

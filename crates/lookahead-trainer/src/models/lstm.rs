@@ -3,6 +3,7 @@
 //! S. Hochreiter, J. Schmidhuber, *Long Short-Term Memory*, 1997.
 
 use lookahead_core::tch_ext::autocast::{self, Autocast};
+use lookahead_run::event::Task;
 use serde::{Deserialize, Serialize};
 use tch::nn::{self, Module};
 use tch::{Kind as Element, Tensor};
@@ -10,7 +11,7 @@ use tch::{Kind as Element, Tensor};
 use super::network::{Network, WIDEST, check_dropout, check_layers};
 use crate::config::issue::{ConfigIssue, require};
 use crate::config::kinds::KindOptions;
-use crate::data::dataset::Problem;
+use crate::data::spec::DataSpec;
 use crate::usage::UsageError;
 
 /// The keys of `[model]` for this model.
@@ -34,6 +35,8 @@ impl Default for LstmOptions {
 }
 
 impl KindOptions for LstmOptions {
+    const TASKS: &'static [Task] = &[Task::Language];
+
     fn check(&self) -> Result<(), ConfigIssue> {
         let allowed = format!("1 to {WIDEST}");
         require((1..=WIDEST).contains(&self.width), "model.width", self.width, &allowed)?;
@@ -64,10 +67,10 @@ struct Layer([Tensor; 4]);
 pub fn build(
     options: LstmOptions,
     path: &nn::Path<'_>,
-    problem: &Problem,
+    spec: &DataSpec,
 ) -> Result<Lstm, UsageError> {
     let LstmOptions { embedding: embedded, width, layers, dropout } = options;
-    let (characters, length) = problem.text()?;
+    let (characters, length) = spec.text()?;
     // The gates of one position at a time, or the outputs of all positions.
     let widest = (length * characters).max(4 * width) as usize;
     let embedding = nn::embedding(path / "embedding", characters, embedded, Default::default());
@@ -91,7 +94,7 @@ pub fn build(
 }
 
 impl Network for Lstm {
-    fn forward(&self, inputs: &Tensor, train: bool) -> Tensor {
+    fn outputs(&self, inputs: &Tensor, train: bool) -> Tensor {
         let mut x = self.embedding.forward(inputs);
         let zeros = Tensor::zeros([1, inputs.size()[0], self.width], (Element::Float, x.device()));
         // A processor that can't compute an LSTM in a narrow type computes it in f32.

@@ -1,12 +1,13 @@
 //! Fully connected layers on the flattened image.
 
+use lookahead_run::event::Task;
 use serde::{Deserialize, Serialize};
 use tch::nn;
 
 use super::network::{Head, Sequential, add_head, check_dropout, check_widths};
 use crate::config::issue::ConfigIssue;
 use crate::config::kinds::KindOptions;
-use crate::data::dataset::Problem;
+use crate::data::spec::DataSpec;
 use crate::usage::UsageError;
 
 /// The keys of `[model]` for this model.
@@ -28,6 +29,8 @@ impl Default for MlpOptions {
 }
 
 impl KindOptions for MlpOptions {
+    const TASKS: &'static [Task] = &[Task::Classification];
+
     fn check(&self) -> Result<(), ConfigIssue> {
         check_widths("model.hidden", &self.hidden)?;
         check_dropout(self.dropout)
@@ -38,10 +41,10 @@ impl KindOptions for MlpOptions {
 pub fn build(
     options: MlpOptions,
     path: &nn::Path<'_>,
-    problem: &Problem,
+    spec: &DataSpec,
 ) -> Result<Sequential, UsageError> {
     let MlpOptions { hidden, dropout, batch_norm } = &options;
-    let (shape, classes) = problem.images()?;
+    let (shape, classes) = spec.images()?;
     let inputs: i64 = shape.iter().product();
     let widest = hidden.iter().copied().chain([inputs]).max().unwrap_or(1) as usize;
     let head = Head { hidden, dropout: *dropout, batch_norm: *batch_norm };

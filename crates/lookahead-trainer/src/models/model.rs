@@ -7,11 +7,9 @@ use lookahead_core::tch_ext::autocast::Autocast;
 use lookahead_core::tch_ext::memory_format::channels_last;
 use lookahead_run::event::Task;
 use tch::nn;
-use tch::{Device, Kind as Element, Tensor};
+use tch::{Kind as Element, Tensor};
 
 use super::network::Network;
-use super::registry;
-use crate::config::model::ModelConfig;
 use crate::config::train::{AutocastDtype, TrainConfig};
 use crate::data::batches::Batches;
 use crate::data::dataset::{Batch, Dataset};
@@ -67,15 +65,9 @@ impl Score {
 }
 
 impl Model {
-    /// Builds the model for a data set. The weights are drawn from libtorch's generator: seed it first.
-    ///
-    /// # Errors
-    /// If model and data don't fit each other.
-    pub fn new(config: &ModelConfig, data: &Dataset, device: Device) -> anyhow::Result<Self> {
-        let vs = nn::VarStore::new(device);
-        let network = registry::build(config, &vs.root(), &data.problem)?;
-        let task = data.problem.task();
-        Ok(Model { vs, network, task, channels_last: false, autocast: None })
+    /// The model of a network that has its variables in `vs`.
+    pub fn new(vs: nn::VarStore, network: Box<dyn Network>, task: Task) -> Self {
+        Model { vs, network, task, channels_last: false, autocast: None }
     }
 
     /// The batch size of evaluations. On the CPU, activations should stay in the cache: of 1 to 32 MB,
@@ -138,21 +130,14 @@ impl Model {
         self.network.note(self.autocast?)
     }
 
-    /// The model of a network without variables.
-    #[cfg(test)]
-    pub(crate) fn around(network: Box<dyn Network>, task: Task) -> Self {
-        let vs = nn::VarStore::new(Device::Cpu);
-        Model { vs, network, task, channels_last: false, autocast: None }
-    }
-
     /// The network's outputs.
     pub fn forward(&self, inputs: &Tensor, train: bool) -> Tensor {
         let _region = self.autocast.map(Autocast::begin);
         if !self.channels_last {
-            return self.network.forward(inputs, train);
+            return self.network.outputs(inputs, train);
         }
         match channels_last(inputs) {
-            Ok(images) => self.network.forward(&images, train),
+            Ok(images) => self.network.outputs(&images, train),
             // As operations of the network do.
             Err(refused) => panic!("{refused}"),
         }

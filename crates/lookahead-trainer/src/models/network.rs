@@ -12,7 +12,7 @@ use crate::config::issue::{ConfigIssue, format_number, require};
 pub trait Network: fmt::Debug {
     /// The outputs for inputs of shape (n, …): logits of shape (n, classes) for images and (n, length,
     /// characters) for texts; the losses, of shape (n), for a quadratic problem.
-    fn forward(&self, inputs: &Tensor, train: bool) -> Tensor;
+    fn outputs(&self, inputs: &Tensor, train: bool) -> Tensor;
 
     /// The size of the largest activation of one sample. The batch size of evaluations follows from it.
     fn widest(&self) -> usize {
@@ -25,6 +25,13 @@ pub trait Network: fmt::Debug {
     }
 }
 
+/// Every module of tch is a network.
+impl<M: ModuleT> Network for M {
+    fn outputs(&self, inputs: &Tensor, train: bool) -> Tensor {
+        self.forward_t(inputs, train)
+    }
+}
+
 /// Layers in a row.
 #[derive(Debug)]
 pub struct Sequential {
@@ -33,7 +40,7 @@ pub struct Sequential {
 }
 
 impl Network for Sequential {
-    fn forward(&self, inputs: &Tensor, train: bool) -> Tensor {
+    fn outputs(&self, inputs: &Tensor, train: bool) -> Tensor {
         self.layers.forward_t(inputs, train)
     }
 

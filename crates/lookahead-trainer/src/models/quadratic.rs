@@ -1,11 +1,12 @@
 //! A point x, for the minimum of a quadratic function.
 
+use lookahead_run::event::Task;
 use serde::{Deserialize, Serialize};
 use tch::{Tensor, nn};
 
 use super::network::Network;
 use crate::config::kinds::KindOptions;
-use crate::data::dataset::Problem;
+use crate::data::spec::DataSpec;
 use crate::usage::UsageError;
 
 /// `[model]` has no keys for this model.
@@ -13,7 +14,9 @@ use crate::usage::UsageError;
 #[serde(default, deny_unknown_fields)]
 pub struct PointOptions {}
 
-impl KindOptions for PointOptions {}
+impl KindOptions for PointOptions {
+    const TASKS: &'static [Task] = &[Task::Quadratic];
+}
 
 /// The model.
 #[derive(Debug)]
@@ -23,8 +26,8 @@ pub struct Point {
 }
 
 /// Builds the point x, which starts at 1 in every direction.
-pub fn build(_: PointOptions, path: &nn::Path<'_>, problem: &Problem) -> Result<Point, UsageError> {
-    let curvatures = problem.curvatures()?;
+pub fn build(_: PointOptions, path: &nn::Path<'_>, spec: &DataSpec) -> Result<Point, UsageError> {
+    let curvatures = spec.curvatures()?;
     let x = path.ones("x", &[curvatures.len() as i64]);
     let curvatures = Tensor::from_slice(curvatures).to_device(path.device());
     Ok(Point { x, curvatures })
@@ -32,7 +35,7 @@ pub fn build(_: PointOptions, path: &nn::Path<'_>, problem: &Problem) -> Result<
 
 impl Network for Point {
     /// ½ Σ aᵢ(xᵢ − cᵢ)² for each c.
-    fn forward(&self, inputs: &Tensor, _: bool) -> Tensor {
+    fn outputs(&self, inputs: &Tensor, _: bool) -> Tensor {
         let squares = (&self.x - inputs).square();
         (squares * &self.curvatures).sum_dim_intlist(-1, false, None) * 0.5
     }

@@ -4,6 +4,7 @@
 //! convolution is 3×3 and there is no pooling before the end, since the images are small. With the defaults it
 //! is the ResNet-18 of Lookahead's paper.
 
+use lookahead_run::event::Task;
 use serde::{Deserialize, Serialize};
 use tch::nn::{self, ModuleT};
 use tch::{Tensor, nn::Module};
@@ -12,7 +13,7 @@ use super::network::{Network, WIDEST};
 use super::pointwise::Pointwise;
 use crate::config::issue::{ConfigIssue, require};
 use crate::config::kinds::KindOptions;
-use crate::data::dataset::Problem;
+use crate::data::spec::DataSpec;
 use crate::usage::UsageError;
 
 /// The most stages. Each one doubles the channels.
@@ -37,6 +38,8 @@ impl Default for ResnetOptions {
 }
 
 impl KindOptions for ResnetOptions {
+    const TASKS: &'static [Task] = &[Task::Classification];
+
     fn check(&self) -> Result<(), ConfigIssue> {
         let ResnetOptions { width, blocks } = self;
         let allowed = format!("1 to {WIDEST} channels of the first stage");
@@ -74,9 +77,9 @@ struct Block {
 pub fn build(
     options: ResnetOptions,
     path: &nn::Path<'_>,
-    problem: &Problem,
+    spec: &DataSpec,
 ) -> Result<ResNet, UsageError> {
-    let ([channels, mut height, mut width], classes) = problem.images()?;
+    let ([channels, mut height, mut width], classes) = spec.images()?;
     let mut inputs = options.width;
     let widest = (inputs * height * width) as usize;
     let conv1 = convolution(path / "conv1", channels, inputs, 1);
@@ -149,7 +152,7 @@ impl Block {
 }
 
 impl Network for ResNet {
-    fn forward(&self, inputs: &Tensor, train: bool) -> Tensor {
+    fn outputs(&self, inputs: &Tensor, train: bool) -> Tensor {
         let stem = inputs.apply(&self.conv1).apply_t(&self.bn1, train).relu();
         let features = self.blocks.iter().fold(stem, |x, block| block.forward(&x, train));
         let pooled = features.mean_dim(&[2i64, 3][..], false, features.kind());

@@ -4,6 +4,7 @@
 //! A. Vaswani and others, *Attention Is All You Need*, 2017; in the form of A. Radford and others,
 //! *Language Models are Unsupervised Multitask Learners*, 2019.
 
+use lookahead_run::event::Task;
 use serde::{Deserialize, Serialize};
 use tch::Tensor;
 use tch::nn::{self, Module};
@@ -11,7 +12,7 @@ use tch::nn::{self, Module};
 use super::network::{Network, WIDEST, check_dropout, check_layers};
 use crate::config::issue::{ConfigIssue, require};
 use crate::config::kinds::KindOptions;
-use crate::data::dataset::Problem;
+use crate::data::spec::DataSpec;
 use crate::usage::UsageError;
 
 /// The keys of `[model]` for this model.
@@ -35,6 +36,8 @@ impl Default for TransformerOptions {
 }
 
 impl KindOptions for TransformerOptions {
+    const TASKS: &'static [Task] = &[Task::Language];
+
     fn check(&self) -> Result<(), ConfigIssue> {
         let TransformerOptions { width, layers, heads, dropout } = *self;
         let allowed = format!("1 to {WIDEST}");
@@ -78,10 +81,10 @@ struct Layer {
 pub fn build(
     options: TransformerOptions,
     path: &nn::Path<'_>,
-    problem: &Problem,
+    spec: &DataSpec,
 ) -> Result<Transformer, UsageError> {
     let TransformerOptions { width, layers: count, heads, dropout } = options;
-    let (characters, length) = problem.text()?;
+    let (characters, length) = spec.text()?;
     // The wider activation inside the MLP is freed soon.
     let widest = (length * characters.max(width)) as usize;
     let embedding = |name, count| {
@@ -150,7 +153,7 @@ impl Layer {
 }
 
 impl Network for Transformer {
-    fn forward(&self, inputs: &Tensor, train: bool) -> Tensor {
+    fn outputs(&self, inputs: &Tensor, train: bool) -> Tensor {
         let length = inputs.size()[1];
         let drop = |x: Tensor| if self.dropout > 0.0 { x.dropout(self.dropout, train) } else { x };
         let positions = Tensor::arange(length, (inputs.kind(), inputs.device()));

@@ -11,7 +11,6 @@ use super::setup::Training;
 use super::state::TrainState;
 use crate::checkpointing::restore::load_weights;
 use crate::config::mutable_keys::value_at;
-use crate::models::Model;
 
 /// The step of the best model, if a checkpoint is the last one of a run that stopped early.
 pub(crate) fn best_step(metadata: &TrainingMetadata) -> Option<u64> {
@@ -68,7 +67,8 @@ enum Tested {
 /// Evaluates the checkpoint of the best model on test data. Warns if it can't be read.
 fn test_best(t: &mut Training, hooks: &mut Hooks, step: u64) -> anyhow::Result<Tested> {
     // Another model: the training stays as it was saved.
-    let model = Model::new(&t.config.model, &t.data, t.device)?.computing_as(&t.config.train)?;
+    let model = t.registry.build_model(&t.config.model, &t.data.spec, t.device())?;
+    let model = model.computing_as(&t.config.train)?;
     let last = t.config.final_weights();
     let both = [Weights::Fast, last];
     for weights in if last == Weights::Fast { &both[..1] } else { &both[..] } {

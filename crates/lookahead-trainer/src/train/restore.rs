@@ -37,7 +37,7 @@ impl Training {
         self.refuse_other_data(metadata, &state)?;
         let average = self.average.as_mut();
         let (metadata, sound) = &restore(read()?, &self.model.vs, &mut self.optimizer, average)?;
-        self.guard.restore(sound, self.device)?;
+        self.guard.restore(sound, self.device())?;
         // The state has the settings that it was taken with; the config may have others now. The learning rate is
         // set in every step.
         self.optimizer.set_weight_decay(self.config.optimizer.weight_decay.unwrap_or(0.0))?;

@@ -17,18 +17,20 @@ use super::state::{DataIdentity, PendingEvaluation, TrainState};
 use crate::checkpointing::machine::Machine;
 use crate::config::Config;
 use crate::data::batches::Batches;
-use crate::data::{self, Batch, Dataset, SampleKey};
+use crate::data::{Batch, Dataset, SampleKey};
 use crate::distributed::WorkerGroup;
 use crate::git;
 use crate::initial::InitialWeights;
 use crate::models::Model;
 use crate::optimizer::Optimizer;
+use crate::registry::Registry;
 use crate::schedule::At;
 use crate::usage::UsageError;
 
 /// What a step works on: the data, the model, its optimizer, and the state between two steps.
 #[derive(Debug)]
 pub struct Training {
+    pub(crate) registry: Registry,
     pub(crate) config: Config,
     pub(crate) workers: WorkerGroup,
     pub(crate) data: Dataset,
@@ -38,7 +40,6 @@ pub struct Training {
     pub(crate) batches: Batches,
     pub(crate) state: TrainState,
     pub(crate) total_steps: u64,
-    pub(crate) device: Device,
     pub(crate) guard: DivergenceGuard,
     pub(super) git: Option<Git>,
     machine: Machine,
@@ -52,20 +53,26 @@ impl Training {
     ///
     /// # Errors
     /// If data, device or model are not available, or the file does not fit the model.
-    pub fn new(config: Config, init_from: Option<&InitialWeights>) -> anyhow::Result<Self> {
-        Training::with_workers(config, init_from, WorkerGroup::single())
+    pub fn new(
+        registry: &Registry,
+        config: Config,
+        init_from: Option<&InitialWeights>,
+    ) -> anyhow::Result<Self> {
+        Training::with_workers(registry, config, init_from, WorkerGroup::single())
     }
 
     /// As [`new`](Self::new), as one of several processes.
     pub(crate) fn with_workers(
-        config: Config,
+        registry: &Registry,
+        mut config: Config,
         init_from: Option<&InitialWeights>,
         mut workers: WorkerGroup,
     ) -> anyhow::Result<Self> {
         let device = config.train.device_of(workers.local_rank())?;
         workers.agree_on_gpus(device)?;
         config.train.use_threads();
-        let data = data::load(&config.data)?;
+        let data = registry.load_data(&config.data)?;
+        config.settle(data.validation.len())?;
         workers.refuse_other_data(&data)?;
         if data.train.len() < workers.size() {
             return Err(UsageError::new(format!(
@@ -79,7 +86,8 @@ impl Training {
             Batches::new(data.train.len(), config.data.batch_size, config.train.seed, 0, 0)
                 .for_rank(workers.rank(), workers.size());
         generator::seed(config.train.seed)?;
-        let model = Model::new(&config.model, &data, device)?.computing_as(&config.train)?;
+        let model = registry.build_model(&config.model, &data.spec, device)?;
+        let model = model.computing_as(&config.train)?;
         model.check_batches(&batches, &data)?;
         // Before the optimizer is built, so that φ begins there too.
         let init_from = init_from.filter(|_| workers.is_rank_zero());
@@ -94,6 +102,7 @@ impl Training {
         let total_steps = config.train.total_steps(batches.per_epoch()).map_err(UsageError::new)?;
         let guard = DivergenceGuard::new(&config);
         Ok(Training {
+            registry: registry.clone(),
             config,
             workers,
             data,
@@ -103,7 +112,6 @@ impl Training {
             batches,
             state: TrainState::default(),
             total_steps,
-            device,
             guard,
             git: git::state(),
             machine: Machine::here(),
@@ -153,6 +161,11 @@ impl Training {
         &self.workers
     }
 
+    /// Where the model is.
+    pub fn device(&self) -> Device {
+        self.model.vs.device()
+    }
+
     /// Inner steps taken.
     pub fn step(&self) -> u64 {
         self.state.step
@@ -182,7 +195,7 @@ impl Training {
             format: event::FORMAT,
             run: run.to_owned(),
             data: self.data.name.to_owned(),
-            task: self.data.problem.task(),
+            task: self.data.spec.task,
             model: self.config.model.kind.clone(),
             optimizer: self.optimizer.name().to_owned(),
             lookahead: lookahead.map(|l| LookaheadInfo { k: l.k, alpha: l.alpha }),
@@ -204,7 +217,7 @@ impl Training {
     /// The device, and how its CPU kernels compute.
     pub(super) fn compute(&self) -> Compute {
         Compute {
-            device: device_name(self.device),
+            device: device_name(self.device()),
             threads: self.machine.threads,
             cpu_capability: self.machine.cpu_capability.clone(),
         }
@@ -301,7 +314,7 @@ impl Training {
         // Random numbers are drawn for this process's own batch.
         let cursor = cursor * self.workers.size() as u64 + self.workers.rank() as u64;
         let key = SampleKey { seed: self.config.train.seed, epoch, cursor };
-        self.data.train.gather(self.batches.current(), key, self.device)
+        self.data.train.gather(self.batches.current(), key, self.device())
     }
 }
 

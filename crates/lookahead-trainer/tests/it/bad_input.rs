@@ -10,6 +10,7 @@ use lookahead_run::event::{Event, Status};
 use lookahead_trainer::cli::{Cli, Command};
 use lookahead_trainer::commands;
 use lookahead_trainer::failure::exit_code;
+use lookahead_trainer::registry::Registry;
 
 /// Trains with some `--set`s and expects exit status 2 with these words, and no run folder.
 fn refused(config: &str, sets: &[&str], words: &[&str]) {
@@ -19,7 +20,7 @@ fn refused(config: &str, sets: &[&str], words: &[&str]) {
     // In this process: the program takes longer to start than to refuse.
     let cli = Cli::parse_from([&fixed[..], &common::sets(sets)].concat());
     let Command::Train(arguments) = cli.command else { unreachable!() };
-    let error = commands::train(&arguments).unwrap_err();
+    let error = commands::train(&Registry::builtin(), &arguments).unwrap_err();
     assert_eq!(exit_code(&error), ExitCode::from(2), "{error:#}");
     for word in words {
         assert!(format!("{error:#}").contains(word), "no `{word}` in: {error:#}");
@@ -480,7 +481,7 @@ fn every_key_is_documented_and_the_configs_are_valid() {
         all.map(|entry| entry.unwrap().path()).filter(|path| path.is_file()).collect()
     };
     for config in files("configs") {
-        lookahead_trainer::config::Config::load(&config, &[]).unwrap();
+        lookahead_trainer::config::Config::load(Registry::builtin().kinds(), &config, &[]).unwrap();
     }
     // The configs of all their points.
     let sandbox = Sandbox::new("");

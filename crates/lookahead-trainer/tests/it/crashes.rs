@@ -11,6 +11,7 @@ use lookahead_run::checkpoint::sha256_of;
 use lookahead_run::event::{Event, Status};
 use lookahead_trainer::cli::{self, Cli};
 use lookahead_trainer::commands;
+use lookahead_trainer::registry::Registry;
 use rustix::process::{Signal, getpid, kill_process};
 
 /// The SHA-256 of a run's last model, and its losses.
@@ -121,9 +122,10 @@ fn in_a_process_of_its_own() {
     assert!(set.is_ok());
     let arguments = std::env::var("LOOKAHEAD_TEST_ARGUMENTS").unwrap();
     let cli = Cli::parse_from(std::iter::once("lookahead").chain(arguments.lines()));
+    let registry = Registry::builtin();
     let outcome = match cli.command {
-        cli::Command::Train(arguments) => commands::train(&arguments),
-        cli::Command::Resume(arguments) => commands::resume(&arguments),
+        cli::Command::Train(arguments) => commands::train(&registry, &arguments),
+        cli::Command::Resume(arguments) => commands::resume(&registry, &arguments),
         other => unreachable!("{other:?}"),
     };
     if let Err(error) = outcome {

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use crate::common::{SMALL, Sandbox, copy_folder, publish, reseal};
 use lookahead_run::{TrainingMetadata, checkpoint};
 use lookahead_trainer::config::Config;
+use lookahead_trainer::registry::Registry;
 use lookahead_trainer::train::setup::Training;
 use serde_json::Value;
 
@@ -24,8 +25,9 @@ impl Bench {
         let wide = SMALL.replace("hidden = [16]", "hidden = [128]");
         let sandbox = Sandbox::new(&wide);
         sandbox.train("run", &["--set", "train.max_steps=6"]);
-        let config = Config::parse("test.toml", &wide, &[]).unwrap().config;
-        let training = Training::new(config, None).unwrap();
+        let config =
+            Config::parse(Registry::builtin().kinds(), "test.toml", &wide, &[]).unwrap().config;
+        let training = Training::new(&Registry::builtin(), config, None).unwrap();
         let folder = sandbox.run_folder("run").join("step-00000005");
         let metadata = checkpoint::verify(&folder).unwrap().metadata;
         let before = look(&training);

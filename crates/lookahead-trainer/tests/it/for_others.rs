@@ -2,6 +2,7 @@
 
 use crate::common::{SMALL, Sandbox, root};
 use lookahead_run::event::{Changed, Event, Gpu, Ranks, Record, System, Timing};
+use lookahead_trainer::registry::Registry;
 use serde_json::Value;
 
 /// The table in `checkpoints/README.md` names the events and every field that a run writes.
@@ -65,14 +66,15 @@ fn every_event_and_field_is_documented() {
 #[test]
 fn the_model_file_loads_in_tch_and_is_phi() {
     use lookahead_run::event::{Split, Weights};
-    use lookahead_trainer::{config::Config, data, models::Model, train::evaluation::evaluate};
+    use lookahead_trainer::{config::Config, train::evaluation::evaluate};
 
     let sandbox = Sandbox::new(SMALL);
     sandbox.train("run", &[]);
-    let config = Config::load(&sandbox.config(), &[]).unwrap().config;
-    let data = data::load(&config.data).unwrap();
+    let config = Config::load(Registry::builtin().kinds(), &sandbox.config(), &[]).unwrap().config;
+    let data = Registry::builtin().load_data(&config.data).unwrap();
     tch::manual_seed(99);
-    let mut model = Model::new(&config.model, &data, tch::Device::Cpu).unwrap();
+    let mut model =
+        Registry::builtin().build_model(&config.model, &data.spec, tch::Device::Cpu).unwrap();
     let file = sandbox.run_folder("run").join("step-00000014/model.safetensors");
     model.vs.load(&file).unwrap();
     let loaded =
@@ -98,7 +100,7 @@ fn eval_uses_the_threads_of_the_run() {
     sandbox.train("run", &["--set", "train.threads=3", "--set", "train.max_steps=2"]);
     let run = sandbox.run_folder("run");
     let arguments = lookahead_trainer::cli::Eval { run, from: None, weights: None, json: false };
-    lookahead_trainer::commands::eval(&arguments).unwrap();
+    lookahead_trainer::commands::eval(&Registry::builtin(), &arguments).unwrap();
     assert_eq!(tch::get_num_threads(), 3);
 }
 

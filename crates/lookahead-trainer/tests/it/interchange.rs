@@ -6,6 +6,7 @@ use std::process::Command;
 use crate::common::{SMALL, Sandbox, failed, root, sets, stderr, succeeded, train};
 use lookahead_run::Manifest;
 use lookahead_run::event::Event;
+use lookahead_trainer::registry::Registry;
 use lookahead_trainer::tensor_file::{TensorFile, entries, read, write_new};
 
 /// φ is the model file; θ is what training continues with.
@@ -351,10 +352,11 @@ fn pytorch_continues_from_a_checkpoint() {
 /// The batches of the steps after `step`, and the test set, as this program sees them.
 fn write_batches(config: &str, step: usize, count: usize, path: &std::path::Path) {
     use lookahead_trainer::config::Config;
-    use lookahead_trainer::data::{self, Batch, SampleKey, batches::Batches};
+    use lookahead_trainer::data::{Batch, SampleKey, batches::Batches};
 
-    let config = Config::parse("test.toml", config, &[]).unwrap().config;
-    let data = data::load(&config.data).unwrap();
+    let config =
+        Config::parse(Registry::builtin().kinds(), "test.toml", config, &[]).unwrap().config;
+    let data = Registry::builtin().load_data(&config.data).unwrap();
     let size = config.data.batch_size;
     let mut walk = Batches::new(data.train.len(), size, config.train.seed, 0, 0);
     let mut tensors = BTreeMap::new();

@@ -7,6 +7,7 @@ use lookahead_run::event::Event;
 use lookahead_trainer::config::Config;
 use lookahead_trainer::controls::Hangup;
 use lookahead_trainer::observer::Show;
+use lookahead_trainer::registry::Registry;
 use lookahead_trainer::train::hooks::Hooks;
 use lookahead_trainer::train::r#loop::step;
 use lookahead_trainer::train::setup::Training;
@@ -99,8 +100,9 @@ fn no_value_is_read_back_in_between() {
         let text =
             SMALL.split("[probe]").next().unwrap().replace("max_steps = 14", "max_steps = 99");
         let text = format!("{text}read_loss_every = {every}\nevaluate_every_epochs = 0\n{quiet}");
-        let config = Config::parse("test.toml", &text, &[]).unwrap().config;
-        let mut training = Training::new(config.clone(), None).unwrap();
+        let config =
+            Config::parse(Registry::builtin().kinds(), "test.toml", &text, &[]).unwrap().config;
+        let mut training = Training::new(&Registry::builtin(), config.clone(), None).unwrap();
         let name = format!("run-{every}");
         let folder = RunFolder::create(sandbox.path(), &name).unwrap();
         let show = Show { quiet: true, ..Show::default() };

@@ -6,6 +6,7 @@ use std::path::Path;
 
 use crate::common::{SMALL, Sandbox, copy_folder, failed, root, sets, succeeded};
 use lookahead_run::event::{Evaluation, Event, Split, Task, Weights};
+use lookahead_trainer::registry::Registry;
 use lookahead_trainer::tensor_file::read;
 use serde_json::Value;
 
@@ -247,17 +248,20 @@ fn text_models_resume_from_every_phase_bit_for_bit() {
 /// φ is evaluated by putting it in place of θ. A new model, loaded from the file of φ, must have the same loss.
 #[test]
 fn text_models_are_evaluated_at_phi() {
-    use lookahead_trainer::{config::Config, data, models::Model, train::evaluation::evaluate};
+    use lookahead_trainer::{config::Config, train::evaluation::evaluate};
 
     let sandbox = Sandbox::new(SMALL_TEXT);
     book(&sandbox);
     for (run, keys) in [("lstm", &[][..]), ("transformer", &TRANSFORMER)] {
         sandbox.train(run, &sets(keys));
         let folder = sandbox.run_folder(run);
-        let config = Config::load(&folder.join("config.toml"), &[]).unwrap().config;
-        let data = data::load(&config.data).unwrap();
+        let config = Config::load(Registry::builtin().kinds(), &folder.join("config.toml"), &[])
+            .unwrap()
+            .config;
+        let data = Registry::builtin().load_data(&config.data).unwrap();
         tch::manual_seed(99);
-        let mut model = Model::new(&config.model, &data, tch::Device::Cpu).unwrap();
+        let mut model =
+            Registry::builtin().build_model(&config.model, &data.spec, tch::Device::Cpu).unwrap();
         model.vs.load(folder.join("step-00000014/model.safetensors")).unwrap();
         let test = &*data.test;
         let loaded = evaluate(&model, test, Split::Test, Weights::Slow, || false).unwrap().unwrap();

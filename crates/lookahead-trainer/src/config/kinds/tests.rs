@@ -37,10 +37,7 @@ impl KindOptions for Round {
 }
 
 fn with_section<T>(work: impl FnOnce(Section<'_>) -> T) -> T {
-    let kinds = [
-        Schema::of::<Corners>("polygon", Task::Classification, 0),
-        Schema::of::<Round>("circle", Task::Classification, 0),
-    ];
+    let kinds = [Schema::of::<Corners>("polygon"), Schema::of::<Round>("circle")];
     let neutral = table("tilt = 0.0");
     work(Section { name: "shape", common: &["kind", "color"], neutral, kinds: &kinds })
 }
@@ -64,7 +61,7 @@ fn defaults_are_filled_in_and_every_kind_has_the_neutral_keys() {
     for tilt in ["", "tilt = 0.0", "tilt = 0"] {
         let circle = resolved("circle", tilt).unwrap();
         assert_eq!(circle, table("radius = 0.0\ntilt = 0.0"));
-        let schema = Schema::of::<Round>("circle", Task::Classification, 0);
+        let schema = Schema::of::<Round>("circle");
         assert_eq!(schema.own(&circle), table("radius = 0.0"));
     }
 }

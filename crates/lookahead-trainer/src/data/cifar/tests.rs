@@ -48,7 +48,8 @@ fn a_folder_of_files_becomes_a_data_set() {
     for cifar in [cifar10::CIFAR10, cifar100::CIFAR100] {
         let loaded = |dir: &Path, validation| {
             let dir = Some(dir.to_owned());
-            let context = LoadContext { name: cifar.kind, batch_size: 1, validation };
+            let context =
+                LoadContext { name: cifar.kind, batch_size: 1, validation: Some(validation) };
             cifar.load(&ImageFileOptions { dir, ..Default::default() }, &context)
         };
         let outer = tempfile::tempdir().unwrap();
@@ -61,8 +62,8 @@ fn a_folder_of_files_becomes_a_data_set() {
         for dir in [outer.path(), &inner] {
             let data = loaded(dir, 0).unwrap();
             assert_eq!((data.train.len(), data.test.len()), (count, 2));
-            assert_eq!(data.signature.classes, None);
-            assert_eq!(data.signature.outputs, Some(usize::from(cifar.classes)));
+            assert_eq!(data.spec.classes, None);
+            assert_eq!(data.spec.outputs, Some(usize::from(cifar.classes)));
             let train = data.train.slice(0..count, tch::Device::Cpu);
             assert_eq!(train.inputs.size(), [count as i64, 3, 32, 32]);
             let labels = Vec::<i64>::try_from(train.targets).unwrap();
@@ -76,7 +77,7 @@ fn a_folder_of_files_becomes_a_data_set() {
         }
         let names = cifar.names.join("\n") + "\n\n";
         std::fs::write(inner.join(cifar.names_file), names).unwrap();
-        let named = loaded(&inner, 0).unwrap().signature.classes.unwrap();
+        let named = loaded(&inner, 0).unwrap().spec.classes.unwrap();
         assert_eq!(named, cifar.names);
 
         let name = cifar.test[0];

@@ -2,7 +2,7 @@ use super::*;
 
 #[test]
 fn all_images_are_there_and_normalized() {
-    let context = LoadContext { name: "digits", batch_size: 1, validation: 0 };
+    let context = LoadContext { name: "digits", batch_size: 1, validation: Some(0) };
     let data = load(ImageOptions::default(), &context).unwrap();
     assert_eq!((data.train.len(), data.test.len()), (1541, 256));
     let test = data.test.slice(0..256, tch::Device::Cpu);

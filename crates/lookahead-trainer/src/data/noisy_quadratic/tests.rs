@@ -1,8 +1,9 @@
 use super::*;
 use crate::config::Config;
+use crate::registry::Registry;
 
 fn data(dimensions: usize, batch_size: usize) -> Dataset {
-    let context = LoadContext { name: "noisy-quadratic", batch_size, validation: 1 };
+    let context = LoadContext { name: "noisy-quadratic", batch_size, validation: Some(1) };
     load(NoisyQuadraticOptions { dimensions, noise: 0.5 }, &context).unwrap()
 }
 
@@ -32,6 +33,8 @@ fn validation_is_one_sample_the_optimum() {
     let point = data.validation.slice(0..1, Device::Cpu).inputs;
     assert_eq!(Vec::<f32>::try_from(point.reshape([-1])).unwrap(), [0.0; 2]);
     let config = "[data]\nkind = \"noisy-quadratic\"\nvalidation = 2\n";
-    let said = Config::parse("test.toml", config, &[]).unwrap_err().to_string();
+    let said = Config::parse(Registry::builtin().kinds(), "test.toml", config, &[])
+        .unwrap_err()
+        .to_string();
     assert!(said.contains("`data.validation` is 2. Use 1"), "{said}");
 }

@@ -2,7 +2,7 @@ use super::*;
 use std::path::Path;
 
 fn loaded(file: &Path, length: usize, validation: usize) -> anyhow::Result<Dataset> {
-    let context = LoadContext { name: "text", batch_size: 1, validation };
+    let context = LoadContext { name: "text", batch_size: 1, validation: Some(validation) };
     load(TextOptions { file: Some(file.to_owned()), length }, &context)
 }
 
@@ -19,9 +19,7 @@ fn characters_become_numbers_and_sequences_follow_each_other() {
     let data = loaded(file.path(), 4, 3).unwrap();
     // Ten sequences of 4, and a last character that is only a target.
     assert_eq!((data.train.len(), data.validation.len(), data.test.len()), (6, 3, 1));
-    let Problem::Text { characters: 26, length: 4 } = data.problem else {
-        panic!("{:?}", data.problem)
-    };
+    assert_eq!(data.spec.text().unwrap(), (26, 4));
     let read = |batch: Batch| {
         let of = |t: Tensor| Vec::<i64>::try_from(t.reshape([-1])).unwrap();
         (of(batch.inputs), of(batch.targets))

@@ -1,9 +1,10 @@
 use super::*;
 use crate::config::model::ModelConfig;
+use crate::data::Inputs;
 use crate::data::batches::Batches;
 use crate::data::dataset::{Dataset, LoadContext};
 use crate::data::images::{ImageOptions, Images};
-use crate::models::Model;
+use crate::registry::Registry;
 use tch::{Device, Kind as Element};
 
 fn built(
@@ -15,7 +16,9 @@ fn built(
     let vs = nn::VarStore::new(Device::Cpu);
     let options = ResnetOptions { width, blocks: blocks.to_vec() };
     options.check().unwrap();
-    let network = build(options, &vs.root(), &Problem::Images { shape, classes })?;
+    let inputs = Inputs::raw(&shape, &["channel", "row", "column"], "float32");
+    let spec = DataSpec::new("images", Task::Classification, inputs, classes);
+    let network = build(options, &vs.root(), &spec)?;
     Ok((vs, network))
 }
 
@@ -46,10 +49,10 @@ fn a_small_network_has_the_counted_parameters() {
     let third = 9 * 32 * 64 + 9 * 64 * 64 + 4 * 64 + 32 * 64 + 2 * 64;
     assert_eq!(parameters(&vs), first + second + third + 64 * 10 + 10);
     let images = Tensor::randn([2, 1, 28, 28], (Element::Float, Device::Cpu));
-    assert_eq!(network.forward(&images, true).size(), [2, 10]);
+    assert_eq!(network.outputs(&images, true).size(), [2, 10]);
     // In evaluation, the result for an image does not depend on the others in the batch.
     let (both, one) =
-        (network.forward(&images, false), network.forward(&images.narrow(0, 1, 1), false));
+        (network.outputs(&images, false), network.outputs(&images.narrow(0, 1, 1), false));
     assert!(both.narrow(0, 1, 1).allclose(&one, 1e-5, 1e-6, false));
 }
 
@@ -73,10 +76,10 @@ fn a_batch_of_one_pixel_is_refused() {
         images.pixels = vec![0; samples * shape.iter().product::<usize>()];
         images.labels = vec![0; samples];
         let none = Images::none(shape, &[0.5], &[0.5]);
-        let context = LoadContext { name: "images", batch_size: 4, validation: 0 };
+        let context = LoadContext { name: "images", batch_size: 4, validation: Some(0) };
         let options = ImageOptions::default();
         let data = Dataset::of_images(&context, options, 10, images, none).unwrap();
-        let model = Model::new(&config, &data, Device::Cpu).unwrap();
+        let model = Registry::builtin().build_model(&config, &data.spec, Device::Cpu).unwrap();
         model.check_batches(&Batches::new(samples, 4, 0, 0, 0), &data)
     };
     let refused = check([3, 1, 1], 9).unwrap_err().to_string();

@@ -1,4 +1,5 @@
 use super::*;
+use crate::data::Inputs;
 use tch::Device;
 
 fn options(dropout: f64) -> TransformerOptions {
@@ -8,8 +9,8 @@ fn options(dropout: f64) -> TransformerOptions {
 fn built(dropout: f64) -> (nn::VarStore, Transformer) {
     let vs = nn::VarStore::new(Device::Cpu);
     options(dropout).check().unwrap();
-    let problem = Problem::Text { characters: 5, length: 4 };
-    let network = build(options(dropout), &vs.root(), &problem).unwrap();
+    let spec = DataSpec::new("text", Task::Language, Inputs::raw(&[4], &["character"], "int64"), 5);
+    let network = build(options(dropout), &vs.root(), &spec).unwrap();
     (vs, network)
 }
 
@@ -21,7 +22,7 @@ fn predictions_depend_only_on_earlier_characters() {
     let layer = 12 * 12 * 12 + 13 * 12;
     assert_eq!(count, (5 + 4) * 12 + 2 * layer + 2 * 12 + 12 * 5 + 5);
     let sequences = Tensor::from_slice(&[1i64, 2, 3, 4, 1, 2, 0, 0]).reshape([2, 4]);
-    let logits = network.forward(&sequences, true);
+    let logits = network.outputs(&sequences, true);
     assert_eq!(logits.size(), [2, 4, 5]);
     let row = |i: i64, from, count| logits.get(i).narrow(0, from, count);
     assert!(row(0, 0, 2).allclose(&row(1, 0, 2), 1e-5, 1e-7, false));
@@ -32,7 +33,7 @@ fn predictions_depend_only_on_earlier_characters() {
 fn the_order_of_characters_matters() {
     let (_vs, network) = built(0.0);
     let sequences = Tensor::from_slice(&[1i64, 2, 3, 2, 1, 3]).reshape([2, 3]);
-    let last = network.forward(&sequences, false).narrow(1, 2, 1);
+    let last = network.outputs(&sequences, false).narrow(1, 2, 1);
     assert!(!last.get(0).allclose(&last.get(1), 1e-5, 1e-7, false));
 }
 
@@ -40,8 +41,8 @@ fn the_order_of_characters_matters() {
 fn dropout_acts_only_in_training() {
     let (_vs, network) = built(0.5);
     let piece = Tensor::from_slice(&[1i64, 2, 3, 4]).reshape([1, 4]);
-    assert_eq!(network.forward(&piece, false), network.forward(&piece, false));
-    assert_ne!(network.forward(&piece, true), network.forward(&piece, true));
+    assert_eq!(network.outputs(&piece, false), network.outputs(&piece, false));
+    assert_ne!(network.outputs(&piece, true), network.outputs(&piece, true));
 }
 
 #[test]

@@ -1,6 +1,7 @@
 use super::*;
 use crate::config::data::DataConfig;
 use crate::config::model::ModelConfig;
+use crate::registry::Registry;
 
 /// The statistics of batch normalization after a batch of NaN, and restored.
 #[test]
@@ -11,8 +12,8 @@ fn good_buffers_return() {
     };
     let config = ModelConfig { kind: "mlp".into(), options };
     let digits = DataConfig { kind: "digits".into(), ..DataConfig::default() };
-    let data = crate::data::load(&digits).unwrap();
-    let model = Model::new(&config, &data, tch::Device::Cpu).unwrap();
+    let data = Registry::builtin().load_data(&digits).unwrap();
+    let model = Registry::builtin().build_model(&config, &data.spec, tch::Device::Cpu).unwrap();
     let images = data.train.slice(0..8, tch::Device::Cpu).inputs;
     let mut guard = DivergenceGuard { policy: NonFinite::SkipStep, last_good: BTreeMap::new() };
     guard.before_loss(0, &model).unwrap();

@@ -1,7 +1,6 @@
 use super::*;
 use crate::config::probe::ProbeConfig;
-use crate::data::signature::Signature;
-use crate::data::{Batch, Dataset, Problem, SampleKey};
+use crate::data::{Batch, DataSpec, Dataset, SampleKey};
 use crate::models::Network;
 use crate::train::hooks::probe::ProbeBatch;
 use lookahead_run::event::Task;
@@ -14,7 +13,7 @@ use tch::{Device, Kind, Tensor};
 struct Watching(Rc<Cell<usize>>);
 
 impl Network for Watching {
-    fn forward(&self, inputs: &Tensor, train: bool) -> Tensor {
+    fn outputs(&self, inputs: &Tensor, train: bool) -> Tensor {
         assert!(!train);
         self.0.set(self.0.get() + usize::from(inference::is_enabled()));
         let logits = Tensor::from_slice(&[0f32, 1.0]).expand([inputs.size()[0], 2], false);
@@ -50,7 +49,11 @@ impl Samples for Three {
 fn evaluations_and_probes_are_in_inference_mode_and_their_data_are_not() {
     let count = Rc::new(Cell::new(0));
     // So wide that two samples are enough.
-    let model = Model::around(Box::new(Watching(count.clone())), Task::Classification);
+    let model = Model::new(
+        tch::nn::VarStore::new(Device::Cpu),
+        Box::new(Watching(count.clone())),
+        Task::Classification,
+    );
     assert_eq!(model.evaluation_batch_size(), 2);
     let found = evaluate(&model, &Three, Split::Test, Weights::Fast, || false);
     let found = found.unwrap().unwrap();
@@ -59,8 +62,7 @@ fn evaluations_and_probes_are_in_inference_mode_and_their_data_are_not() {
 
     let data = Dataset {
         name: "three",
-        problem: Problem::Images { shape: [1, 1, 1], classes: 2 },
-        signature: Signature::of_points("three", 1),
+        spec: DataSpec::of_points("three", vec![1.0]),
         train: Box::new(Three),
         validation: Box::new(Three),
         test: Box::new(Three),

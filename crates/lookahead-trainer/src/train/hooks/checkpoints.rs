@@ -283,7 +283,7 @@ fn metadata(t: &Training, snapshot: &Snapshot, outdated_config: Option<i64>) -> 
         wall_seconds: t.wall_seconds(),
         git: t.git.clone(),
         config: t.config.to_json(),
-        signature: serde_json::to_value(&t.data.signature).unwrap_or_default(),
+        signature: serde_json::to_value(&t.data.spec).unwrap_or_default(),
         ..TrainingMetadata::default()
     };
     let state = TrainState {

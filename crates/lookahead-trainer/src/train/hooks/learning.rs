@@ -10,12 +10,12 @@
 
 use std::collections::VecDeque;
 
-use lookahead_run::event::{Event, RunEnded, Status};
+use lookahead_run::event::{Event, RunEnded, Status, Task};
 
 use crate::config::Config;
 use crate::config::data::DataConfig;
 use crate::config::issue::format_number;
-use crate::data::Problem;
+use crate::data::DataSpec;
 use crate::observer::format_loss;
 use crate::train::hook::{Hook, HookContext, InnerStep};
 
@@ -100,12 +100,9 @@ impl Hook for LearningCheck {
 }
 
 impl LearningCheck {
-    pub(super) fn new(problem: &Problem, data: &DataConfig, steps_per_epoch: u64) -> Self {
-        let choices = match problem {
-            Problem::Images { classes, .. } => Some(*classes),
-            Problem::Text { characters, .. } => Some(*characters),
-            Problem::Quadratic { .. } => None,
-        };
+    pub(super) fn new(spec: &DataSpec, data: &DataConfig, steps_per_epoch: u64) -> Self {
+        let chooses = matches!(spec.task, Task::Classification | Task::Language);
+        let choices = spec.outputs.filter(|_| chooses);
         LearningCheck {
             chance: choices.filter(|count| *count > 1).map(|count| (count as f64).ln()),
             is_noisy: data.label_noise() > MOST_NOISE,

@@ -130,9 +130,9 @@ impl Hooks {
         let deadline = t.config.checkpoint.deadline_seconds;
         let deadline = (deadline > 0).then(|| Duration::from_secs(deadline));
         let controls = Controls::new(observer.commands(), remote, deadline, hangup)?;
-        let settings = Settings::new(t.config.clone(), folder.cloned());
+        let settings = Settings::new(t.registry.kinds().clone(), t.config.clone(), folder.cloned());
         Ok(Hooks {
-            events: Events::new(observer, &t.config, t.device),
+            events: Events::new(observer, &t.config, t.device()),
             controls,
             checkpoints: Checkpoints::new(writer, settings.clone(), folder.cloned()),
             settings,
@@ -409,7 +409,7 @@ impl Hooks {
 /// The hooks of every run.
 fn builtin(t: &Training, folder: Option<&RunFolder>) -> anyhow::Result<Vec<Box<dyn Hook>>> {
     let learning =
-        learning::LearningCheck::new(&t.data.problem, &t.config.data, t.batches.per_epoch());
+        learning::LearningCheck::new(&t.data.spec, &t.config.data, t.batches.per_epoch());
     let mut list: Vec<Box<dyn Hook>> = vec![
         Box::new(averaging::AveragingHook),
         Box::new(learning),
@@ -421,6 +421,7 @@ fn builtin(t: &Training, folder: Option<&RunFolder>) -> anyhow::Result<Vec<Box<d
         list.push(Box::new(folder::FolderHook::new(folder)));
     }
     list.push(Box::new(resources::ResourceHook::default()));
+    list.extend(t.registry.make_hooks(&t.config)?);
     Ok(list)
 }
 

@@ -13,6 +13,7 @@ use lookahead_run::command::Setting;
 use super::events::Events;
 use super::kept_config::KeptConfig;
 use super::period::record_change;
+use crate::config::kinds::Kinds;
 use crate::config::mutable_keys::{LEARNING_RATE, LIVE, PERIOD, SLOW_STEP_SIZE, may_change};
 use crate::config::{Config, Override};
 use crate::train::setup::Training;
@@ -24,6 +25,7 @@ pub struct Settings(Arc<Mutex<Accepted>>);
 
 #[derive(Debug)]
 struct Accepted {
+    kinds: Kinds,
     config: Config,
     kept: KeptConfig,
     /// Accepted on another thread, and not yet in effect.
@@ -32,9 +34,9 @@ struct Accepted {
 
 impl Settings {
     /// Starts with a configuration, which the run's folder has too.
-    pub(crate) fn new(config: Config, folder: Option<RunFolder>) -> Self {
+    pub(crate) fn new(kinds: Kinds, config: Config, folder: Option<RunFolder>) -> Self {
         let (kept, pending) = (KeptConfig::new(folder), VecDeque::new());
-        Settings(Arc::new(Mutex::new(Accepted { config, kept, pending })))
+        Settings(Arc::new(Mutex::new(Accepted { kinds, config, kept, pending })))
     }
 
     /// Checks a change, accepts it if `pass_on` does, and writes it to `config.toml`. Returns why that could not be
@@ -45,7 +47,7 @@ impl Settings {
         pass_on: impl FnOnce() -> Result<(), String>,
     ) -> Result<Option<String>, String> {
         let mut accepted = self.lock();
-        let after = changed(&accepted.config, setting)?;
+        let after = changed(&accepted.kinds, &accepted.config, setting)?;
         pass_on()?;
         accepted.pending.push_back(setting.clone());
         accepted.config = after;
@@ -137,7 +139,7 @@ fn refuse_without_use(config: &Config, key: &str) -> Result<(), String> {
 }
 
 /// The configuration with one setting changed, checked as a whole.
-fn changed(config: &Config, setting: &Setting) -> Result<Config, String> {
+fn changed(kinds: &Kinds, config: &Config, setting: &Setting) -> Result<Config, String> {
     let Setting { key, value } = setting;
     if !LIVE.contains(&key.as_str()) {
         return Err(no_live_setting(key));
@@ -147,7 +149,7 @@ fn changed(config: &Config, setting: &Setting) -> Result<Config, String> {
         format!("`{key}` can't become {value}: it must be a value that TOML can express.")
     })?;
     let set = Override::of_value(key, value);
-    let loaded = Config::parse("config.toml", &config.to_toml(), std::slice::from_ref(&set));
+    let loaded = Config::parse(kinds, "config.toml", &config.to_toml(), std::slice::from_ref(&set));
     // The location of a fault is left out: it is the command.
     loaded
         .map(|loaded| loaded.config)
@@ -165,7 +167,7 @@ fn no_live_setting(key: &str) -> String {
 }
 
 fn change(setting: &Setting, t: &mut Training, events: &mut Events) -> anyhow::Result<()> {
-    let wanted = match changed(&t.config, setting) {
+    let wanted = match changed(t.registry.kinds(), &t.config, setting) {
         Ok(wanted) => wanted,
         Err(message) => {
             events.warn(t.state.step, message);

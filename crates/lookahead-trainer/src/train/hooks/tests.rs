@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::config::Config;
+use crate::registry::Registry;
 use crate::train::r#loop::train;
 
 /// Two cycles of two steps, with an evaluation at the end.
@@ -107,9 +108,10 @@ impl Hook for Recorder {
 /// A training of `steps` steps, with hooks for its run folder and a recorder among them.
 fn training(run: &RunFolder, steps: u64, calls: &Calls) -> (Training, Hooks) {
     let text = CONFIG.replace("max_steps = 4", &format!("max_steps = {steps}"));
-    let config = Config::parse("test.toml", &text, &[]).unwrap().config;
+    let config =
+        Config::parse(Registry::builtin().kinds(), "test.toml", &text, &[]).unwrap().config;
     let show = Show { quiet: true, ..Show::default() };
-    let t = Training::new(config, None).unwrap();
+    let t = Training::new(&Registry::builtin(), config, None).unwrap();
     let mut hooks = Hooks::new(run, &t, &show, Hangup::Ignore).unwrap();
     hooks.add(Box::new(Recorder { calls: calls.clone(), steps: 0 })).unwrap();
     (t, hooks)

@@ -10,6 +10,7 @@ use lookahead_run::{EventLog, Manifest, control, log};
 use lookahead_trainer::config::{Config, Override};
 use lookahead_trainer::data::text::Text;
 use lookahead_trainer::data::{archive, cifar, csv, gzip, idx};
+use lookahead_trainer::registry::Registry;
 use lookahead_trainer::tensor_file::TensorFile;
 use serde_json::Value;
 
@@ -36,10 +37,10 @@ pub fn config(bytes: &[u8]) {
     let Ok(text) = std::str::from_utf8(bytes) else { return };
     let (text, sets) = text.split_once("%%\n").unwrap_or((text, ""));
     let sets: Vec<Override> = sets.lines().filter_map(|line| line.parse().ok()).collect();
-    if let Ok(loaded) = Config::parse("fuzzed.toml", text, &sets) {
+    if let Ok(loaded) = Config::parse(Registry::builtin().kinds(), "fuzzed.toml", text, &sets) {
         // What is accepted can be written, and is the same when it is read again.
         let written = loaded.config.to_toml();
-        let again = Config::parse("written.toml", &written, &[]);
+        let again = Config::parse(Registry::builtin().kinds(), "written.toml", &written, &[]);
         assert_eq!(again.map(|loaded| loaded.config), Ok(loaded.config), "{written}");
     }
 }

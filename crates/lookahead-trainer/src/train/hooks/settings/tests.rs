@@ -1,8 +1,9 @@
 use super::*;
+use crate::registry::Registry;
 use serde_json::{Value, json};
 
 fn config(text: &str) -> Config {
-    Config::parse("test.toml", text, &[]).unwrap().config
+    Config::parse(Registry::builtin().kinds(), "test.toml", text, &[]).unwrap().config
 }
 
 fn setting(key: &str, value: Value) -> Setting {
@@ -30,11 +31,14 @@ fn a_change_is_checked_as_in_the_file() {
         ("train.seed", json!(3), "can: optimizer.lr, lookahead.k, lookahead.alpha, probe."),
         ("lookahead", json!(false), "`lookahead` can't change during the run"),
     ] {
-        let error = changed(&config, &setting(key, value)).unwrap_err();
+        let error =
+            changed(Registry::builtin().kinds(), &config, &setting(key, value)).unwrap_err();
         assert!(error.contains(words) && error.ends_with('.'), "{key}: {error}");
     }
-    let after = changed(&config, &setting("lookahead.k", json!(7))).unwrap();
-    let after = changed(&after, &setting("optimizer.lr", json!(1))).unwrap();
+    let after =
+        changed(Registry::builtin().kinds(), &config, &setting("lookahead.k", json!(7))).unwrap();
+    let after =
+        changed(Registry::builtin().kinds(), &after, &setting("optimizer.lr", json!(1))).unwrap();
     let k = after.lookahead.as_ref().map(|lookahead| lookahead.k);
     assert_eq!((k, after.optimizer.lr), (Some(7), 1.0));
     assert_eq!(after.schedule, config.schedule);
@@ -50,22 +54,27 @@ fn what_the_run_has_no_use_for_is_refused() {
         ("lookahead.alpha", json!(0.5)),
         ("probe.every_syncs", json!(1)),
     ] {
-        let error = changed(&bare, &setting(key, value)).unwrap_err();
+        let error = changed(Registry::builtin().kinds(), &bare, &setting(key, value)).unwrap_err();
         assert!(error.contains("trains without Lookahead"), "{error}");
     }
-    changed(&bare, &setting("optimizer.lr", json!(0.5))).unwrap();
+    changed(Registry::builtin().kinds(), &bare, &setting("optimizer.lr", json!(0.5))).unwrap();
     let adaptive = config("[optimizer]\nkind = \"adam\"\n[lookahead]\nadaptive_alpha = 0.2\n");
-    let error = changed(&adaptive, &setting("lookahead.alpha", json!(0.5))).unwrap_err();
+    let error =
+        changed(Registry::builtin().kinds(), &adaptive, &setting("lookahead.alpha", json!(0.5)))
+            .unwrap_err();
     assert!(error.contains("`lookahead.adaptive_alpha`, which is 0.2"), "{error}");
     assert_eq!(settable(&adaptive), ["optimizer.lr", "lookahead.k", "probe.every_syncs"]);
     let blind = config("[data]\nvalidation = 0\n[lookahead]\n[probe]\nevery_syncs = 0\n");
-    let error = changed(&blind, &setting("probe.every_syncs", json!(1))).unwrap_err();
+    let error =
+        changed(Registry::builtin().kinds(), &blind, &setting("probe.every_syncs", json!(1)))
+            .unwrap_err();
     assert!(error.contains("`data.validation` is 0"), "{error}");
 }
 
 #[test]
 fn one_that_finds_no_place_is_not_counted() {
-    let settings = Settings::new(config("[lookahead]\n"), None);
+    let settings =
+        Settings::new(Registry::builtin().kinds().clone(), config("[lookahead]\n"), None);
     let k = |settings: &Settings| settings.lock().config.lookahead.as_ref().unwrap().k;
     let set = |value: u64| setting("lookahead.k", json!(value));
     let error = settings.accept(&set(7), || Err("Full.".to_owned())).unwrap_err();

@@ -1,20 +1,24 @@
-//! A model's inputs and outputs, for programs that use its weights. They are in the manifest of each
-//! checkpoint and in the metadata of each file of weights.
+//! What a model needs to know of its data: its inputs and outputs.
+//!
+//! A checkpoint's manifest and each file of weights hold it as `signature`, so that programs can use the weights,
+//! and this one can build the model and prepare its inputs without the training data.
 
 use lookahead_run::event::Task;
 use serde::{Deserialize, Serialize};
 
+use crate::usage::UsageError;
+
 /// A model's inputs and outputs. Its JSON is documented in `checkpoints/README.md`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Signature {
+pub struct DataSpec {
     /// The data set's name in configurations.
     pub data: String,
     /// The task.
     pub task: Task,
     /// One sample.
     pub inputs: Inputs,
-    /// The number of outputs for each sample, or for each character of a text: one per class or distinct
-    /// character. Absent for a quadratic problem, whose output is the loss.
+    /// The number of outputs for each sample, or for each character of a text: one per class, distinct
+    /// character or value. Absent for a quadratic problem, whose output is the loss.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub outputs: Option<usize>,
     /// The name of each class, if they have names.
@@ -23,6 +27,10 @@ pub struct Signature {
     /// The character of each number, if the data is text.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub alphabet: Option<String>,
+    /// The curvatures aᵢ of a quadratic problem: find the minimum of ½ Σ aᵢ(xᵢ − cᵢ)², where c comes with each
+    /// sample. They follow from the configuration, so no file holds them.
+    #[serde(skip)]
+    pub curvatures: Vec<f32>,
 }
 
 /// One sample as it goes into a model.
@@ -59,21 +67,73 @@ impl Inputs {
     }
 }
 
-impl Signature {
-    /// The signature of a quadratic problem.
-    pub fn of_points(data: &str, dimensions: usize) -> Self {
-        Signature {
+impl DataSpec {
+    /// The spec of samples whose values are not normalized.
+    pub fn new(data: &str, task: Task, inputs: Inputs, outputs: usize) -> Self {
+        DataSpec {
             data: data.to_owned(),
-            task: Task::Quadratic,
-            inputs: Inputs::raw(&[dimensions], &["direction"], "float32"),
-            outputs: None,
+            task,
+            inputs,
+            outputs: Some(outputs),
             classes: None,
             alphabet: None,
+            curvatures: Vec::new(),
         }
     }
 
-    /// The signature as lines of text, with long lists shortened.
-    pub fn text(&self) -> String {
+    /// The spec of a quadratic problem.
+    pub fn of_points(data: &str, curvatures: Vec<f32>) -> Self {
+        let inputs = Inputs::raw(&[curvatures.len()], &["direction"], "float32");
+        DataSpec { outputs: None, curvatures, ..DataSpec::new(data, Task::Quadratic, inputs, 0) }
+    }
+
+    /// Names the classes, if there are as many names as outputs.
+    #[must_use]
+    pub fn with_class_names<N: Into<String>>(mut self, names: impl IntoIterator<Item = N>) -> Self {
+        let names: Vec<String> = names.into_iter().map(Into::into).collect();
+        self.classes = (self.outputs == Some(names.len())).then_some(names);
+        self
+    }
+
+    /// Channels, height and width of the images, and the number of outputs.
+    ///
+    /// # Errors
+    /// If a sample isn't an image.
+    pub fn images(&self) -> Result<([i64; 3], i64), UsageError> {
+        match (self.inputs.shape[..].try_into(), self.outputs) {
+            (Ok(shape), Some(outputs)) => {
+                Ok((<[usize; 3]>::map(shape, |n| n as i64), outputs as i64))
+            }
+            _ => Err(UsageError::new("This model reads images, and the data has none.")),
+        }
+    }
+
+    /// The number of distinct characters, and the length of a sequence.
+    ///
+    /// # Errors
+    /// If the data isn't text.
+    pub fn text(&self) -> Result<(i64, i64), UsageError> {
+        match (self.task, &self.inputs.shape[..], self.outputs) {
+            (Task::Language, &[length], Some(characters)) => Ok((characters as i64, length as i64)),
+            _ => Err(UsageError::new("This model reads text, and the data has none.")),
+        }
+    }
+
+    /// The curvatures of a quadratic problem.
+    ///
+    /// # Errors
+    /// If the data isn't one.
+    pub fn curvatures(&self) -> Result<&[f32], UsageError> {
+        match self.task {
+            Task::Quadratic => Ok(&self.curvatures),
+            _ => Err(UsageError::new(
+                "This model needs a quadratic problem, and the data is not one.",
+            )),
+        }
+    }
+
+    /// The spec as lines of text, with long lists shortened.
+    pub fn describe(&self) -> String {
         let Inputs { shape, axes, dtype, range, mean, std } = &self.inputs;
         let mut text = format!("  inputs: {dtype} of shape {shape:?} ({})", axes.join(", "));
         if let Some([low, high]) = range {

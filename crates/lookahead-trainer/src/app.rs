@@ -1,0 +1,142 @@
+//! The whole program: a command line for the kinds of data and models that are registered.
+
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use clap::Parser;
+use rustix::process::{Resource, getrlimit};
+use signal_hook::consts::SIGXFSZ;
+use tch::nn;
+
+use crate::cli::{Cli, Command};
+use crate::config::Config;
+use crate::config::kinds::KindOptions;
+use crate::console::{self, eprint_line};
+use crate::data::{DataSpec, Dataset, LoadContext};
+use crate::models::Network;
+use crate::registry::Registry;
+use crate::train::hook::Hook;
+use crate::{commands, failure, panics};
+
+/// The usual stack size of a process's first thread.
+const STACK: usize = 8 << 20;
+
+/// A program like `lookahead`, with data, models and hooks of its own: it trains, resumes, watches, evaluates,
+/// sweeps and compares.
+///
+/// ```no_run
+/// # use lookahead_trainer::{App, config::kinds::KindOptions, data::{DataSpec, Dataset, LoadContext}};
+/// # #[derive(Default, serde::Serialize, serde::Deserialize)]
+/// # #[serde(default, deny_unknown_fields)]
+/// # struct Options {}
+/// # impl KindOptions for Options {}
+/// # fn load(_: Options, _: &LoadContext) -> anyhow::Result<Dataset> { todo!() }
+/// fn build(_: Options, path: &tch::nn::Path, spec: &DataSpec) -> anyhow::Result<tch::nn::Linear> {
+///     let (inputs, outputs) = (spec.inputs.shape[0] as i64, spec.outputs.unwrap_or(1) as i64);
+///     Ok(tch::nn::linear(path / "out", inputs, outputs, Default::default()))
+/// }
+///
+/// fn main() -> std::process::ExitCode {
+///     App::builtin().data("spirals", load).model("linear", build).run()
+/// }
+/// ```
+#[derive(Debug, Default)]
+pub struct App {
+    registry: Registry,
+}
+
+impl App {
+    /// A program without any kinds.
+    pub fn new() -> Self {
+        App::default()
+    }
+
+    /// A program with the kinds of `lookahead`.
+    pub fn builtin() -> Self {
+        App { registry: Registry::builtin() }
+    }
+
+    /// Adds a kind of data. See [`Registry::data`].
+    #[must_use]
+    pub fn data<O: KindOptions>(
+        self,
+        name: &'static str,
+        load: impl Fn(O, &LoadContext) -> anyhow::Result<Dataset> + Send + Sync + 'static,
+    ) -> Self {
+        App { registry: self.registry.data(name, load) }
+    }
+
+    /// Adds a kind of model. See [`Registry::model`].
+    #[must_use]
+    pub fn model<O, N, E>(
+        self,
+        name: &'static str,
+        build: impl Fn(O, &nn::Path<'_>, &DataSpec) -> Result<N, E> + Send + Sync + 'static,
+    ) -> Self
+    where
+        O: KindOptions,
+        N: Network + 'static,
+        E: Into<anyhow::Error>,
+    {
+        App { registry: self.registry.model(name, build) }
+    }
+
+    /// Adds a hook to every training. See [`Registry::hook`].
+    #[must_use]
+    pub fn hook<H: Hook + 'static>(
+        self,
+        make: impl Fn(&Config) -> anyhow::Result<H> + Send + Sync + 'static,
+    ) -> Self {
+        App { registry: self.registry.hook(make) }
+    }
+
+    /// Does what the command line says, and returns the exit status: 0 if that is done, 1 if it failed, 2 for an
+    /// error of usage or in a config.
+    pub fn run(self) -> ExitCode {
+        // If `ulimit -s` gives the first thread less, the work is done in a second thread. `None` is no limit.
+        if getrlimit(Resource::Stack).current.is_none_or(|bytes| bytes >= STACK as u64) {
+            return run(&self.registry);
+        }
+        let registry = Arc::new(self.registry);
+        let shared = Arc::clone(&registry);
+        let work = move || run(&shared);
+        match std::thread::Builder::new().name("main".to_owned()).stack_size(STACK).spawn(work) {
+            Ok(worker) => worker.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)),
+            // There is no room for another thread.
+            Err(_) => run(&registry),
+        }
+    }
+}
+
+fn run(registry: &Registry) -> ExitCode {
+    // Training never waits for a reader of this program's output.
+    console::redirect_cerr();
+    panics::report_in_background();
+    // A limit on the size of files then acts like a full disk instead of ending the program.
+    let _ = signal_hook::flag::register(SIGXFSZ, Arc::default());
+    // Steps of a large model then reuse their memory instead of returning it to the system.
+    let _ = lookahead_core::tch_ext::memory::keep_freed();
+    let kinds = registry.kinds();
+    let outcome = match Cli::parse().command {
+        Command::Train(arguments) => commands::train(registry, &arguments),
+        Command::Sweep(arguments) => commands::sweep(kinds, &arguments),
+        Command::Compare(arguments) => commands::compare(&arguments),
+        Command::Resume(arguments) => commands::resume(registry, &arguments),
+        Command::Eval(arguments) => commands::eval(registry, &arguments),
+        Command::Ctl(arguments) => commands::ctl(&arguments),
+        Command::Watch(arguments) => commands::watch(&arguments),
+        Command::Plot(arguments) => commands::plot(&arguments),
+        Command::Inspect(arguments) => commands::inspect(kinds, &arguments),
+        Command::Export(arguments) => commands::export(kinds, &arguments),
+        Command::Doctor => commands::doctor(),
+    };
+    let status = match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprint_line(format_args!("error: {error:#}"));
+            failure::exit_code(&error)
+        }
+    };
+    console::finish();
+    status
+}

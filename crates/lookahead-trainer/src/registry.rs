@@ -1,0 +1,150 @@
+//! The kinds of data and models that a configuration can select, and what else a program adds to the training.
+//!
+//! The kinds that are built in are registered here, with the calls that any program can use.
+
+use std::fmt;
+use std::sync::Arc;
+
+use tch::{Device, nn};
+
+use crate::config::Config;
+use crate::config::data::DataConfig;
+use crate::config::kinds::{KindOptions, Kinds};
+use crate::config::model::ModelConfig;
+use crate::data::kind::DataKind;
+use crate::data::{self, DataSpec, Dataset, LoadContext};
+use crate::models::kind::ModelKind;
+use crate::models::{self, Model, Network};
+use crate::train::hook::Hook;
+use crate::usage::UsageError;
+
+/// The kinds of data and models, and the hooks of every training.
+#[derive(Clone, Default)]
+pub struct Registry {
+    kinds: Kinds,
+    data: Vec<DataKind>,
+    models: Vec<ModelKind>,
+    hooks: Vec<Arc<MakeHook>>,
+}
+
+type MakeHook = dyn Fn(&Config) -> anyhow::Result<Box<dyn Hook>> + Send + Sync;
+
+impl fmt::Debug for Registry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Registry").field("kinds", &self.kinds).finish_non_exhaustive()
+    }
+}
+
+impl Registry {
+    /// No kinds at all.
+    pub fn new() -> Self {
+        Registry::default()
+    }
+
+    /// The kinds of this crate.
+    pub fn builtin() -> Self {
+        Registry::new()
+            .data("fashion-mnist", data::fashion_mnist::load)
+            .data("digits", data::digits::load)
+            .data("cifar10", data::cifar10::load)
+            .data("cifar100", data::cifar100::load)
+            .data("text", data::text::load)
+            .data("noisy-quadratic", data::noisy_quadratic::load)
+            .data("quadratic", data::quadratic::load)
+            .model("cnn", models::cnn::build)
+            .model("mlp", models::mlp::build)
+            .model("resnet", models::resnet::build)
+            .model("lstm", models::lstm::build)
+            .model("transformer", models::transformer::build)
+            .model("quadratic", models::quadratic::build)
+    }
+
+    /// Adds the kind of data that `load` loads. `O` is the type of the keys of `[data]` besides `kind`,
+    /// `batch_size` and `validation`. A kind with the same name is replaced.
+    #[must_use]
+    pub fn data<O: KindOptions>(
+        mut self,
+        name: &'static str,
+        load: impl Fn(O, &LoadContext) -> anyhow::Result<Dataset> + Send + Sync + 'static,
+    ) -> Self {
+        self.data.retain(|kind| kind.schema.name != name);
+        self.data.push(DataKind::new(name, load));
+        self.kinds.data = self.data.iter().map(|kind| kind.schema).collect();
+        self
+    }
+
+    /// Adds the kind of model that `build` builds. `O` is the type of the keys of `[model]` besides `kind`. The
+    /// model's variables are those that `build` makes under the path, in the names of their tensors; their first
+    /// values must come from libtorch's generator, which is seeded. A kind with the same name is replaced.
+    #[must_use]
+    pub fn model<O, N, E>(
+        mut self,
+        name: &'static str,
+        build: impl Fn(O, &nn::Path<'_>, &DataSpec) -> Result<N, E> + Send + Sync + 'static,
+    ) -> Self
+    where
+        O: KindOptions,
+        N: Network + 'static,
+        E: Into<anyhow::Error>,
+    {
+        self.models.retain(|kind| kind.schema.name != name);
+        self.models.push(ModelKind::new(name, build));
+        self.kinds.models = self.models.iter().map(|kind| kind.schema).collect();
+        self
+    }
+
+    /// Adds a hook to every training, in every process of it. `make` gets the configuration.
+    #[must_use]
+    pub fn hook<H: Hook + 'static>(
+        mut self,
+        make: impl Fn(&Config) -> anyhow::Result<H> + Send + Sync + 'static,
+    ) -> Self {
+        self.hooks.push(Arc::new(move |config| Ok(Box::new(make(config)?))));
+        self
+    }
+
+    /// The kinds, as a configuration knows them.
+    pub fn kinds(&self) -> &Kinds {
+        &self.kinds
+    }
+
+    /// Loads a data set, fetching it first if necessary, and takes the validation set out of the training set.
+    ///
+    /// # Errors
+    /// If files are missing and can't be fetched, or are damaged; if the validation set is larger than the
+    /// training set.
+    pub fn load_data(&self, config: &DataConfig) -> anyhow::Result<Dataset> {
+        let kind = self.data.iter().find(|kind| kind.schema.name == config.kind);
+        kind.ok_or_else(|| unknown("data", &config.kind))?.load(config)
+    }
+
+    /// Builds the model of a configuration for data of this spec. The weights are drawn from libtorch's generator:
+    /// seed it first.
+    ///
+    /// # Errors
+    /// If model and data don't fit each other.
+    pub fn build_model(
+        &self,
+        config: &ModelConfig,
+        spec: &DataSpec,
+        device: Device,
+    ) -> anyhow::Result<Model> {
+        let kind = self.models.iter().find(|kind| kind.schema.name == config.kind);
+        let kind = kind.ok_or_else(|| unknown("model", &config.kind))?;
+        let vs = nn::VarStore::new(device);
+        let network = kind.build(config, &vs.root(), spec)?;
+        Ok(Model::new(vs, network, spec.task))
+    }
+
+    /// The registered hooks for a training.
+    pub(crate) fn make_hooks(&self, config: &Config) -> anyhow::Result<Vec<Box<dyn Hook>>> {
+        self.hooks.iter().map(|make| make(config)).collect()
+    }
+}
+
+fn unknown(section: &str, kind: &str) -> UsageError {
+    UsageError::new(format!("`{section}.kind` {kind} is unknown."))
+}
+
+#[cfg(test)]
+mod tests;
