@@ -28,6 +28,12 @@ pub trait Hook: fmt::Debug {
         Ok(())
     }
 
+    /// Once the gradients of a step are there, averaged over the processes, and before the inner optimizer uses
+    /// them. Not called for a step that is skipped because of its loss.
+    fn after_backward(&mut self, _context: &mut HookContext<'_>) -> anyhow::Result<()> {
+        Ok(())
+    }
+
     /// After an inner step, taken or skipped, and before the sync if one is due.
     fn after_inner_step(&mut self, _: &mut HookContext<'_>, _: &InnerStep) -> anyhow::Result<()> {
         Ok(())

@@ -64,6 +64,7 @@ pub fn step(training: &mut Training, hooks: &mut Hooks) -> anyhow::Result<Contro
             training.optimizer.backward(&loss)?; // clears the gradients first
             hooks.events.timer.end(Phase::ForwardBackward);
             training.average_gradients()?; // over data-parallel workers
+            hooks.after_backward(training)?;
             let taken = training.optimizer.inner_step()?; // θ ← θ + A(L, θ, d)
             hooks.events.timer.end(Phase::InnerStep);
             if !taken {

@@ -253,6 +253,11 @@ impl Hooks {
         Ok(())
     }
 
+    /// Between a backward pass and the inner optimizer's step.
+    pub(super) fn after_backward(&mut self, t: &mut Training) -> anyhow::Result<()> {
+        self.each(t, |hook, context| hook.after_backward(context))
+    }
+
     /// After an inner step: moves to the next batch, records the step, and notes whether evaluations are due.
     pub(super) fn after_inner_step(
         &mut self,

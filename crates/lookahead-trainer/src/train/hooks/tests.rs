@@ -53,6 +53,12 @@ impl Hook for Recorder {
         self.call("before_step")
     }
 
+    fn after_backward(&mut self, context: &mut HookContext<'_>) -> anyhow::Result<()> {
+        let gradient = context.optimizer.parameters()[0].tensor.grad();
+        assert!(gradient.defined() && f64::try_from(gradient.norm())? > 0.0);
+        self.call("after_backward")
+    }
+
     fn after_inner_step(
         &mut self,
         context: &mut HookContext<'_>,
@@ -130,7 +136,7 @@ fn hooks_are_called_in_the_order_of_the_loop() {
     hooks.finish(&mut t, &mut ended);
     let cycle = |first: u64| {
         let step = |step: u64| {
-            let names = ["before_step", "step N", "after_inner_step N"];
+            let names = ["before_step", "after_backward", "step N", "after_inner_step N"];
             names.map(|name| name.replace('N', &step.to_string()))
         };
         let mut all = step(first).to_vec();

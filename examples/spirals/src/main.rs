@@ -1,0 +1,3 @@
+fn main() -> std::process::ExitCode {
+    lookahead_trainer::App::builtin().run()
+}
