@@ -5,6 +5,7 @@
 //! | [`batches`] | which samples are in the next batch, a function of seed and epoch |
 //! | `kind` | a kind of data, as `data.kind` selects it |
 //! | [`dataset`] | a data set in its three parts |
+//! | [`in_memory`], [`array`] | samples in memory, a row each |
 //! | [`images`] | images and their classes in memory, and their normalization |
 //! | [`random`] | random numbers that are a function of seed, epoch and batch |
 //! | [`augment`] | random shifts and flips |
@@ -21,6 +22,7 @@
 //! [`Dataset`], and a line in [`Registry::builtin`](crate::registry::Registry::builtin).
 
 pub mod archive;
+pub mod array;
 pub mod augment;
 pub mod batches;
 pub mod cifar;
@@ -34,6 +36,7 @@ pub mod fetch;
 pub mod gzip;
 pub mod idx;
 pub mod images;
+pub mod in_memory;
 pub(crate) mod kind;
 pub mod noisy_quadratic;
 pub mod quadratic;
@@ -41,6 +44,8 @@ pub mod random;
 pub mod spec;
 pub mod text;
 
+pub use array::Array;
 pub use dataset::{Batch, Dataset, LoadContext, Samples};
+pub use in_memory::InMemory;
 pub use random::SampleKey;
 pub use spec::{DataSpec, Inputs};
