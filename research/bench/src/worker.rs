@@ -259,7 +259,7 @@ impl Plain {
     fn take_step(&mut self) -> anyhow::Result<f64> {
         let (epoch, cursor) = (self.batches.epoch(), self.batches.cursor());
         let key = SampleKey { seed: self.config.train.seed, epoch, cursor };
-        let batch = self.data.train.gather(self.batches.current(), key, Device::Cpu);
+        let batch = self.data.train.gather(self.batches.current(), key, Device::Cpu)?;
         let loss = self.model.loss(&batch, true);
         let value = f64::try_from(&loss)?;
         match &mut self.optimizer {

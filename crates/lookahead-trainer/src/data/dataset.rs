@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::ops::Range;
+use std::sync::Arc;
 
 use lookahead_run::event::Split;
 use tch::{Device, Tensor};
@@ -61,15 +62,27 @@ pub(crate) fn on_device(tensor: Tensor, device: Device) -> Tensor {
 
 /// Samples that batches are made of.
 #[allow(clippy::len_without_is_empty)] // it would be one more method per data set
-pub trait Samples: fmt::Debug {
+pub trait Samples: fmt::Debug + Send + Sync {
     /// The number of samples.
     fn len(&self) -> usize;
 
     /// The samples of a range, unchanged, on a device.
-    fn slice(&self, range: Range<usize>, device: Device) -> Batch;
+    ///
+    /// # Errors
+    /// If a sample can't be read.
+    fn slice(&self, range: Range<usize>, device: Device) -> anyhow::Result<Batch>;
 
     /// The samples of a training step. If the data is augmented, `key` fixes the random changes.
-    fn gather(&self, indices: &[usize], key: SampleKey, device: Device) -> Batch;
+    ///
+    /// # Errors
+    /// If a sample can't be read.
+    fn gather(&self, indices: &[usize], key: SampleKey, device: Device) -> anyhow::Result<Batch>;
+
+    /// Whether samples are read or computed when they are needed. Then the next training batch is prepared in
+    /// a thread during each step.
+    fn is_on_demand(&self) -> bool {
+        false
+    }
 
     /// A number that differs for other contents. A run resumes only with the contents it started with.
     fn fingerprint(&self) -> Option<i64> {
@@ -85,11 +98,11 @@ pub struct Dataset {
     /// What a model needs to know of it.
     pub spec: DataSpec,
     /// The samples that are trained on.
-    pub train: Box<dyn Samples>,
+    pub train: Arc<dyn Samples>,
     /// A part of the training set that is not trained on. Every choice is made on it.
-    pub validation: Box<dyn Samples>,
+    pub validation: Arc<dyn Samples>,
     /// The data set's own test set, which is only reported.
-    pub test: Box<dyn Samples>,
+    pub test: Arc<dyn Samples>,
 }
 
 impl Dataset {

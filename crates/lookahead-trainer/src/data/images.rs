@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use lookahead_core::tch_ext::images::Normalization;
 use lookahead_run::event::Task;
@@ -89,14 +90,11 @@ impl Images {
         indices: &[usize],
         labels: impl Iterator<Item = u8>,
         device: Device,
-    ) -> Batch {
+    ) -> anyhow::Result<Batch> {
         let [_, height, width] = self.shape;
         let inputs = self.normalization.gather(pixels, indices, [height, width], device);
         let labels: Vec<i64> = labels.map(i64::from).collect();
-        Batch {
-            inputs: inputs.unwrap_or_else(|error| panic!("{error}")),
-            targets: on_device(Tensor::from_slice(&labels), device),
-        }
+        Ok(Batch { inputs: inputs?, targets: on_device(Tensor::from_slice(&labels), device) })
     }
 
     /// The inputs and outputs of a model of these images.
@@ -132,12 +130,12 @@ impl Samples for Images {
     }
 
     /// Normalized `f32` of shape (n, channels, height, width), and classes as `i64` of shape (n).
-    fn slice(&self, range: Range<usize>, device: Device) -> Batch {
+    fn slice(&self, range: Range<usize>, device: Device) -> anyhow::Result<Batch> {
         let indices: Vec<usize> = range.clone().collect();
         self.batch(&self.pixels, &indices, self.labels[range].iter().copied(), device)
     }
 
-    fn gather(&self, indices: &[usize], key: SampleKey, device: Device) -> Batch {
+    fn gather(&self, indices: &[usize], key: SampleKey, device: Device) -> anyhow::Result<Batch> {
         let labels = indices.iter().map(|&index| self.labels[index]);
         if self.augment == Augment::None {
             return self.batch(&self.pixels, indices, labels, device);
@@ -220,9 +218,9 @@ impl Dataset {
         Ok(Dataset {
             name: context.name,
             spec: train.spec(context.name, classes),
-            train: Box::new(train),
-            validation: Box::new(validation),
-            test: Box::new(test),
+            train: Arc::new(train),
+            validation: Arc::new(validation),
+            test: Arc::new(test),
         })
     }
 }

@@ -1,6 +1,7 @@
 //! Samples in memory: an array of inputs and an array of targets.
 
 use std::ops::Range;
+use std::sync::Arc;
 
 use lookahead_run::checkpoint::fingerprint_of;
 use tch::Device;
@@ -63,14 +64,14 @@ impl Samples for InMemory {
         self.inputs.rows()
     }
 
-    fn slice(&self, range: Range<usize>, device: Device) -> Batch {
+    fn slice(&self, range: Range<usize>, device: Device) -> anyhow::Result<Batch> {
         let inputs = self.inputs.slice(range.clone(), device);
-        Batch { inputs, targets: self.targets.slice(range, device) }
+        Ok(Batch { inputs, targets: self.targets.slice(range, device) })
     }
 
-    fn gather(&self, indices: &[usize], _: SampleKey, device: Device) -> Batch {
+    fn gather(&self, indices: &[usize], _: SampleKey, device: Device) -> anyhow::Result<Batch> {
         let inputs = self.inputs.gather(indices, device);
-        Batch { inputs, targets: self.targets.gather(indices, device) }
+        Ok(Batch { inputs, targets: self.targets.gather(indices, device) })
     }
 
     fn fingerprint(&self) -> Option<i64> {
@@ -105,9 +106,9 @@ impl Dataset {
         Ok(Dataset {
             name: context.name,
             spec,
-            train: Box::new(train),
-            validation: Box::new(validation),
-            test: Box::new(test),
+            train: Arc::new(train),
+            validation: Arc::new(validation),
+            test: Arc::new(test),
         })
     }
 }

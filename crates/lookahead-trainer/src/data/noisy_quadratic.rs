@@ -11,6 +11,7 @@
 
 use std::f64::consts::TAU;
 use std::ops::Range;
+use std::sync::Arc;
 
 use lookahead_run::event::Task;
 use rand_chacha::ChaCha8Rng;
@@ -72,9 +73,9 @@ pub fn load(options: NoisyQuadraticOptions, context: &LoadContext) -> anyhow::Re
     Ok(Dataset {
         name: context.name,
         spec: DataSpec::of_points(context.name, curvatures),
-        train: Box::new(Points::training(context, deviations)),
-        validation: Box::new(Points::optimum(dimensions)),
-        test: Box::new(Points::optimum(dimensions)),
+        train: Arc::new(Points::training(context, deviations)),
+        validation: Arc::new(Points::optimum(dimensions)),
+        test: Arc::new(Points::optimum(dimensions)),
     })
 }
 
@@ -112,12 +113,12 @@ impl Samples for Points {
     }
 
     /// The mean of c for each sample.
-    fn slice(&self, range: Range<usize>, device: Device) -> Batch {
-        self.to_batch(vec![0.0; range.len() * self.deviations.len()], device)
+    fn slice(&self, range: Range<usize>, device: Device) -> anyhow::Result<Batch> {
+        Ok(self.to_batch(vec![0.0; range.len() * self.deviations.len()], device))
     }
 
     /// New samples: `f32` of shape (n, dimensions).
-    fn gather(&self, indices: &[usize], key: SampleKey, device: Device) -> Batch {
+    fn gather(&self, indices: &[usize], key: SampleKey, device: Device) -> anyhow::Result<Batch> {
         let mut values = vec![0.0; indices.len() * self.deviations.len()];
         if self.deviations.iter().any(|&deviation| deviation > 0.0) {
             let mut generator = generator(key, b"quadrat.");
@@ -130,7 +131,7 @@ impl Samples for Points {
                 }
             }
         }
-        self.to_batch(values, device)
+        Ok(self.to_batch(values, device))
     }
 }
 

@@ -1,6 +1,8 @@
 //! A quadratic function without noise, ½ Σ aᵢxᵢ², with curvatures aᵢ from 1 to 1/κ in equal ratios: how fast
 //! an optimizer moves along a narrow valley.
 
+use std::sync::Arc;
+
 use lookahead_run::event::Task;
 use serde::{Deserialize, Serialize};
 
@@ -55,9 +57,9 @@ pub fn load(options: QuadraticOptions, context: &LoadContext) -> anyhow::Result<
     Ok(Dataset {
         name: context.name,
         spec: DataSpec::of_points(context.name, curvatures),
-        train: Box::new(Points::training(context, vec![0.0; dimensions])),
-        validation: Box::new(Points::optimum(dimensions)),
-        test: Box::new(Points::optimum(dimensions)),
+        train: Arc::new(Points::training(context, vec![0.0; dimensions])),
+        validation: Arc::new(Points::optimum(dimensions)),
+        test: Arc::new(Points::optimum(dimensions)),
     })
 }
 

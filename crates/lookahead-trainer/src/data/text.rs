@@ -89,7 +89,7 @@ pub fn load(options: TextOptions, context: &LoadContext) -> anyhow::Result<Datas
         ))
     })?;
     let train = before - validation;
-    let part = |range: Range<usize>| Box::new(Sequences { text: Arc::clone(&text), range });
+    let part = |range: Range<usize>| Arc::new(Sequences { text: Arc::clone(&text), range });
     let inputs = Inputs::raw(&[length], &["character"], "int64");
     Ok(Dataset {
         name: context.name,
@@ -178,12 +178,12 @@ impl Samples for Sequences {
         self.range.len()
     }
 
-    fn slice(&self, range: Range<usize>, device: Device) -> Batch {
-        self.batch(range, device)
+    fn slice(&self, range: Range<usize>, device: Device) -> anyhow::Result<Batch> {
+        Ok(self.batch(range, device))
     }
 
-    fn gather(&self, indices: &[usize], _: SampleKey, device: Device) -> Batch {
-        self.batch(indices.iter().copied(), device)
+    fn gather(&self, indices: &[usize], _: SampleKey, device: Device) -> anyhow::Result<Batch> {
+        Ok(self.batch(indices.iter().copied(), device))
     }
 
     fn fingerprint(&self) -> Option<i64> {

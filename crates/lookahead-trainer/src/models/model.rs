@@ -111,7 +111,7 @@ impl Model {
         if batches.smallest_batch() != 1 {
             return Ok(());
         }
-        let one = data.train.slice(0..1, self.vs.device()).inputs;
+        let one = data.train.slice(0..1, self.vs.device())?.inputs;
         let _guard = tch::no_grad_guard();
         if fewest_values_per_channel(|| drop(self.forward(&one, false)))? != Some(1) {
             return Ok(());

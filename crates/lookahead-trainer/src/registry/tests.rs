@@ -14,7 +14,7 @@ fn validation_is_the_end_of_the_training_set() {
     assert_eq!(split.validation.len(), 100);
     assert_eq!(split.train.len() + 100, whole.train.len());
     let of = |samples: &dyn Samples, range| {
-        let batch = samples.slice(range, Device::Cpu);
+        let batch = samples.slice(range, Device::Cpu).unwrap();
         let pixels = Vec::<f32>::try_from(batch.inputs.reshape([-1])).unwrap();
         (pixels, Vec::<i64>::try_from(batch.targets).unwrap())
     };
@@ -42,7 +42,8 @@ fn only_training_labels_are_wrong() {
         Registry::builtin().load_data(&noisy).unwrap(),
     );
     let labels = |samples: &dyn Samples| {
-        Vec::<i64>::try_from(samples.slice(0..samples.len(), Device::Cpu).targets).unwrap()
+        let batch = samples.slice(0..samples.len(), Device::Cpu).unwrap();
+        Vec::<i64>::try_from(batch.targets).unwrap()
     };
     assert_ne!(labels(&*clean.train), labels(&*noisy.train));
     assert_eq!(labels(&*clean.validation), labels(&*noisy.validation));

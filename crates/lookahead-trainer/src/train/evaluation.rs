@@ -110,7 +110,7 @@ fn score(
         }
         let end = (start + at_once).min(range.end);
         // Before inference mode: what a data set caches must be usable in training too.
-        let batch = samples.slice(start..end, model.vs.device());
+        let batch = samples.slice(start..end, model.vs.device())?;
         let _guard = inference::guard();
         let score = model.score(&batch)?;
         total = Some(match total {

@@ -51,7 +51,7 @@ pub fn step(training: &mut Training, hooks: &mut Hooks) -> anyhow::Result<Contro
         hooks.before_step(training)?;
         let learning_rate = training.learning_rate();
         training.optimizer.set_learning_rate(learning_rate)?;
-        let batch = training.current_batch(); // d
+        let batch = training.current_batch()?; // d
         hooks.events.timer.end(Phase::Data);
         training.guard.before_loss(training.optimizer.phase(), &training.model)?;
         let loss = training.model.loss(&batch, true);

@@ -8,7 +8,7 @@ use tch::Tensor;
 
 use super::setup::Training;
 use crate::config::Config;
-use crate::data::Dataset;
+use crate::data::{Batch, Dataset};
 use crate::models::Model;
 
 /// Computes the statistics of batch normalization for φ, which is in the model, from the first training batches in
@@ -25,11 +25,16 @@ pub(crate) fn recalibrate(
     }
     let size = config.data.batch_size;
     let whole = (data.train.len() / size).max(1);
-    let batches = (0..count.min(whole)).map(|i| {
+    let mut unread = Ok(());
+    let batches = (0..count.min(whole)).map_while(|i| {
         let end = data.train.len().min((i + 1) * size);
-        data.train.slice(i * size..end, model.vs.device()).inputs
+        let batch = data.train.slice(i * size..end, model.vs.device());
+        batch.map_err(|error| unread = Err(error)).ok()
     });
-    at_phi.recalibrate(&model.vs, batches, |images| drop(model.forward(images, true)))?;
+    let forward = |batch: &Batch| drop(model.forward(&batch.inputs, true));
+    let outcome = at_phi.recalibrate(&model.vs, batches, forward);
+    unread?;
+    outcome?;
     Ok(())
 }
 

@@ -309,7 +309,10 @@ impl Training {
     }
 
     /// The current batch, on the device.
-    pub(crate) fn current_batch(&self) -> Batch {
+    ///
+    /// # Errors
+    /// If a sample can't be read.
+    pub(crate) fn current_batch(&self) -> anyhow::Result<Batch> {
         let (epoch, cursor) = (self.batches.epoch(), self.batches.cursor());
         // Random numbers are drawn for this process's own batch.
         let cursor = cursor * self.workers.size() as u64 + self.workers.rank() as u64;

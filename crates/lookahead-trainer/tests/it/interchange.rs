@@ -364,14 +364,14 @@ fn write_batches(config: &str, step: usize, count: usize, path: &std::path::Path
     for i in 0..step + count {
         if i >= step {
             let Batch { inputs: images, targets: labels } =
-                data.train.gather(walk.current(), key, tch::Device::Cpu);
+                data.train.gather(walk.current(), key, tch::Device::Cpu).unwrap();
             tensors.insert(format!("images/{}", i - step), images);
             tensors.insert(format!("labels/{}", i - step), labels);
         }
         walk.advance();
     }
     let Batch { inputs: images, targets: labels } =
-        data.test.slice(0..data.test.len(), tch::Device::Cpu);
+        data.test.slice(0..data.test.len(), tch::Device::Cpu).unwrap();
     tensors.insert("images/test".to_owned(), images);
     tensors.insert("labels/test".to_owned(), labels);
     write_new(path, None, entries(tensors)).unwrap();

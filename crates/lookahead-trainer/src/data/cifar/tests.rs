@@ -64,7 +64,7 @@ fn a_folder_of_files_becomes_a_data_set() {
             assert_eq!((data.train.len(), data.test.len()), (count, 2));
             assert_eq!(data.spec.classes, None);
             assert_eq!(data.spec.outputs, Some(usize::from(cifar.classes)));
-            let train = data.train.slice(0..count, tch::Device::Cpu);
+            let train = data.train.slice(0..count, tch::Device::Cpu).unwrap();
             assert_eq!(train.inputs.size(), [count as i64, 3, 32, 32]);
             let labels = Vec::<i64>::try_from(train.targets).unwrap();
             assert_eq!(labels[..2], [0, i64::from(cifar.classes) - 1]);

@@ -22,7 +22,7 @@ fn the_end_of_the_training_set_is_the_validation_set() {
         let data = loaded(validation, 20, 2).unwrap();
         assert_eq!((data.train.len(), data.validation.len()), (20 - expected, expected));
         if expected > 0 {
-            let last = data.validation.slice(expected - 1..expected, Device::Cpu);
+            let last = data.validation.slice(expected - 1..expected, Device::Cpu).unwrap();
             assert_eq!(Vec::<f32>::try_from(last.inputs.reshape([-1])).unwrap(), [38.0, 39.0]);
             assert_eq!(i64::try_from(last.targets).unwrap(), 19 % 3);
         }

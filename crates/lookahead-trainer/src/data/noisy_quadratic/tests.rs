@@ -12,7 +12,7 @@ fn noise_has_the_variance_of_its_direction_and_is_fixed_by_its_key() {
     let data = data(3, 20_000);
     let key = SampleKey { seed: 1, epoch: 2, cursor: 3 };
     let indices: Vec<usize> = (0..20_000).collect();
-    let drawn = |key| data.train.gather(&indices, key, Device::Cpu).inputs;
+    let drawn = |key| data.train.gather(&indices, key, Device::Cpu).unwrap().inputs;
     let values = drawn(key);
     let mean = Vec::<f32>::try_from(values.mean_dim(0, false, Element::Float)).unwrap();
     let variance = Vec::<f32>::try_from(values.var_dim(0, true, false)).unwrap();
@@ -30,7 +30,7 @@ fn noise_has_the_variance_of_its_direction_and_is_fixed_by_its_key() {
 fn validation_is_one_sample_the_optimum() {
     let data = data(2, 4);
     assert_eq!((data.train.len(), data.validation.len(), data.test.len()), (400, 1, 1));
-    let point = data.validation.slice(0..1, Device::Cpu).inputs;
+    let point = data.validation.slice(0..1, Device::Cpu).unwrap().inputs;
     assert_eq!(Vec::<f32>::try_from(point.reshape([-1])).unwrap(), [0.0; 2]);
     let config = "[data]\nkind = \"noisy-quadratic\"\nvalidation = 2\n";
     let said = Config::parse(Registry::builtin().kinds(), "test.toml", config, &[])

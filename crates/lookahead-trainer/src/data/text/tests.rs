@@ -20,14 +20,15 @@ fn characters_become_numbers_and_sequences_follow_each_other() {
     // Ten sequences of 4, and a last character that is only a target.
     assert_eq!((data.train.len(), data.validation.len(), data.test.len()), (6, 3, 1));
     assert_eq!(data.spec.text().unwrap(), (26, 4));
-    let read = |batch: Batch| {
+    let read = |batch: anyhow::Result<Batch>| {
+        let batch = batch.unwrap();
         let of = |t: Tensor| Vec::<i64>::try_from(t.reshape([-1])).unwrap();
         (of(batch.inputs), of(batch.targets))
     };
     let key = SampleKey { seed: 0, epoch: 0, cursor: 0 };
-    let gathered = data.train.gather(&[5, 0], key, Device::Cpu);
+    let gathered = data.train.gather(&[5, 0], key, Device::Cpu).unwrap();
     assert_eq!(gathered.inputs.size(), [2, 4]);
-    let (inputs, targets) = read(gathered);
+    let (inputs, targets) = read(Ok(gathered));
     assert_eq!(inputs, [20, 21, 22, 23, 0, 1, 2, 3]);
     assert_eq!(targets, [21, 22, 23, 24, 1, 2, 3, 4]);
     let (inputs, targets) = read(data.validation.slice(0..1, Device::Cpu));

@@ -14,7 +14,7 @@ fn good_buffers_return() {
     let digits = DataConfig { kind: "digits".into(), ..DataConfig::default() };
     let data = Registry::builtin().load_data(&digits).unwrap();
     let model = Registry::builtin().build_model(&config, &data.spec, tch::Device::Cpu).unwrap();
-    let images = data.train.slice(0..8, tch::Device::Cpu).inputs;
+    let images = data.train.slice(0..8, tch::Device::Cpu).unwrap().inputs;
     let mut guard = DivergenceGuard { policy: NonFinite::SkipStep, last_good: BTreeMap::new() };
     guard.before_loss(0, &model).unwrap();
     let _ = model.forward(&images, true);

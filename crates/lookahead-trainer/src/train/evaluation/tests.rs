@@ -6,6 +6,7 @@ use crate::train::hooks::probe::ProbeBatch;
 use lookahead_run::event::Task;
 use std::cell::Cell;
 use std::rc::Rc;
+use std::sync::Arc;
 use tch::{Device, Kind, Tensor};
 
 /// Answers that all is of class 1, and counts how often it did so in inference mode.
@@ -33,14 +34,14 @@ impl Samples for Three {
         3
     }
 
-    fn slice(&self, range: Range<usize>, device: Device) -> Batch {
+    fn slice(&self, range: Range<usize>, device: Device) -> anyhow::Result<Batch> {
         assert!(!inference::is_enabled(), "what it kept would be of no use to training");
         let targets = Tensor::from_slice(&[1i64, 1, 0]).to_device(device);
         let targets = targets.narrow(0, range.start as i64, range.len() as i64);
-        Batch { inputs: targets.to_kind(Kind::Float), targets }
+        Ok(Batch { inputs: targets.to_kind(Kind::Float), targets })
     }
 
-    fn gather(&self, _: &[usize], _: SampleKey, _: Device) -> Batch {
+    fn gather(&self, _: &[usize], _: SampleKey, _: Device) -> anyhow::Result<Batch> {
         unreachable!("there is no training")
     }
 }
@@ -63,12 +64,12 @@ fn evaluations_and_probes_are_in_inference_mode_and_their_data_are_not() {
     let data = Dataset {
         name: "three",
         spec: DataSpec::of_points("three", vec![1.0]),
-        train: Box::new(Three),
-        validation: Box::new(Three),
-        test: Box::new(Three),
+        train: Arc::new(Three),
+        validation: Arc::new(Three),
+        test: Arc::new(Three),
     };
-    let probe =
-        ProbeBatch::new(&ProbeConfig { every_syncs: Some(1), samples: None }, &data, Device::Cpu);
+    let config = ProbeConfig { every_syncs: Some(1), samples: None };
+    let probe = ProbeBatch::new(&config, &data, Device::Cpu).unwrap();
     let loss = probe.loss(&model).unwrap();
     assert_eq!(count.get(), 3);
     assert!((loss - found.loss).abs() < 1e-6, "{loss}");

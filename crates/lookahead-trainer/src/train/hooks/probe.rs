@@ -39,10 +39,10 @@ impl ProbeHook {
     /// Loads the probe batch if the run probes from the start.
     ///
     /// # Errors
-    /// If there is no memory for it.
+    /// If it can't be read, or there is no memory for it.
     pub(super) fn new(config: &ProbeConfig, data: &Dataset, model: &Model) -> anyhow::Result<Self> {
         let batch = (config.every_syncs() > 0)
-            .then(|| caught(|| Ok(ProbeBatch::new(config, data, model.vs.device()))))
+            .then(|| caught(|| ProbeBatch::new(config, data, model.vs.device())))
             .transpose()?;
         Ok(ProbeHook { batch, before: BeforeSync::default() })
     }
@@ -53,7 +53,7 @@ impl ProbeHook {
         if self.batch.is_none() {
             let (config, data) = (&context.config.probe, context.data);
             let device = context.model.vs.device();
-            match caught(|| Ok(ProbeBatch::new(config, data, device))) {
+            match caught(|| ProbeBatch::new(config, data, device)) {
                 Ok(batch) => self.batch = Some(batch),
                 Err(error) => context.warn(format!("This probe is left out. {error:#}")),
             }
@@ -115,9 +115,16 @@ pub(crate) struct ProbeBatch(Batch);
 
 impl ProbeBatch {
     /// The first `probe.samples` validation samples, on the model's device.
-    pub(crate) fn new(config: &ProbeConfig, data: &Dataset, device: Device) -> Self {
+    ///
+    /// # Errors
+    /// If they can't be read.
+    pub(crate) fn new(
+        config: &ProbeConfig,
+        data: &Dataset,
+        device: Device,
+    ) -> anyhow::Result<Self> {
         let samples = config.samples.unwrap_or(128).min(data.validation.len());
-        ProbeBatch(data.validation.slice(0..samples, device))
+        Ok(ProbeBatch(data.validation.slice(0..samples, device)?))
     }
 
     /// The mean loss in evaluation mode, at the weights that are in the model. Draws no random number, so
