@@ -110,9 +110,14 @@ test *ARGS: _setup
         cargo test {{ tests }} "$@" -- --test-threads=1
     fi
     if [[ $# -eq 0 ]]; then
+        {{ just }} test-examples
         {{ just }} test-processors
         {{ just }} _python3 -B -m unittest discover --start-directory crates/lookahead-sys/libtorch
     fi
+
+# Build the programs in examples/, each of which is outside this workspace, and run their tests (part of `just test`)
+test-examples: _setup
+    cargo test --release --locked --config .cargo/tests.toml --manifest-path examples/Cargo.toml --target-dir {{ env("CARGO_TARGET_DIR", "target") }}
 
 # Run the numerical tests as on a processor with AVX2 only, and the library's without vector instructions (part of `just test`)
 test-processors: _setup
@@ -354,7 +359,9 @@ screenshots: _build
 # Check formatting, clippy and the documentation, with warnings as errors
 lint: _setup
     cargo fmt --all --check
+    cargo fmt --manifest-path examples/Cargo.toml --all --check
     cargo clippy --release --locked --workspace --all-targets -- --deny warnings
+    cargo clippy --release --locked --manifest-path examples/Cargo.toml --target-dir {{ env("CARGO_TARGET_DIR", "target") }} --all-targets -- --deny warnings
     # With the examples, as clippy and the tests have them: without, dependencies have other features and are
     # built once more.
     RUSTDOCFLAGS="-D warnings" cargo doc --release --locked --workspace --no-deps --lib --examples

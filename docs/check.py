@@ -1,4 +1,5 @@
-"""Checks the documentation: links and anchors resolve, and configuration.md has every key. Run by `just lint`."""
+"""Checks the documentation: links and anchors resolve, configuration.md has every key, and your-own-task.md has the
+example's code. Run by `just lint`."""
 
 import pathlib
 import re
@@ -49,12 +50,21 @@ def missing_keys():
                 yield f"`{section}.{key[1]}` is not in the table of its section"
 
 
+def other_code():
+    """The blocks of the walkthrough that differ from the example's files, each of which comes after its name."""
+    text = (ROOT / "docs/your-own-task.md").read_text()
+    for name, block in re.findall(r"^`([\w/]+\.\w+)`.*?^```\w+\n(.*?)^```", text, flags=re.MULTILINE | re.DOTALL):
+        if block != (ROOT / "examples/spirals" / name).read_text():
+            yield f"the code of {name} differs from examples/spirals/{name}"
+
+
 def main():
     listed = ["git", "ls-files", "--cached", "--others", "--exclude-standard", "*.md"]
     names = subprocess.run(listed, cwd=ROOT, check=True, capture_output=True, text=True).stdout
     pages = [ROOT / name for name in names.splitlines()]
     faults = [f"{page.relative_to(ROOT)}: {fault}" for page in pages for fault in broken_links(page)]
     faults += [f"docs/configuration.md: {fault}" for fault in missing_keys()]
+    faults += [f"docs/your-own-task.md: {fault}" for fault in other_code()]
     sys.exit("\n".join(faults) or None)
 
 

@@ -25,7 +25,7 @@ const STACK: usize = 8 << 20;
 /// sweeps and compares.
 ///
 /// ```no_run
-/// # use lookahead_trainer::{App, config::kinds::KindOptions, data::{DataSpec, Dataset, LoadContext}};
+/// # use lookahead_trainer::{App, DataSpec, Dataset, KindOptions, LoadContext};
 /// # #[derive(Default, serde::Serialize, serde::Deserialize)]
 /// # #[serde(default, deny_unknown_fields)]
 /// # struct Options {}

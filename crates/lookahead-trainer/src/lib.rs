@@ -42,4 +42,16 @@ pub mod train;
 pub mod usage;
 mod weights;
 
+// What a program with data, models and hooks of its own needs.
 pub use app::App;
+pub use config::Config;
+pub use config::issue::{ConfigIssue, require};
+pub use config::kinds::KindOptions;
+pub use data::{
+    Array, Batch, DataSpec, Dataset, InMemory, Inputs, LoadContext, SampleKey, Samples,
+};
+pub use lookahead_run::event::{self, Task};
+pub use models::Network;
+pub use registry::Registry;
+pub use train::hook::{Hook, HookContext, InnerStep};
+pub use usage::UsageError;

@@ -92,7 +92,7 @@ pub(crate) fn format_number(value: f64) -> String {
 }
 
 /// An error unless `holds`: the value `found` is not what `allowed` describes, which follows "Use".
-pub(crate) fn require(
+pub fn require(
     holds: bool,
     key: &'static str,
     found: impl fmt::Display,
