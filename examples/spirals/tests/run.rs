@@ -110,3 +110,17 @@ fn a_key_that_the_kinds_lack_is_refused_with_its_line() {
         assert!(errors.contains(words), "{errors}");
     }
 }
+
+#[test]
+fn built_in_models_learn_from_it_too() {
+    let folder = TempDir::new().unwrap();
+    let config = config();
+    let sets = ["--set", "model.kind=mlp", "--set", "train.max_steps=20", "--quiet", "--no-tui"];
+    output(folder.path(), &[&["train", config.to_str().unwrap()][..], &sets].concat());
+    let sets = ["--set", "model.kind=cnn", "--no-tui"];
+    let arguments = [&["train", config.to_str().unwrap()][..], &sets].concat();
+    let refused = program(folder.path(), &arguments).output().unwrap();
+    let errors = String::from_utf8_lossy(&refused.stderr);
+    assert_eq!(refused.status.code(), Some(2), "{errors}");
+    assert!(errors.contains("and the samples of spirals have shape [2]"), "{errors}");
+}

@@ -95,6 +95,22 @@ impl DataSpec {
         self
     }
 
+    /// The number of values in a sample, and the number of outputs.
+    ///
+    /// # Errors
+    /// If samples aren't numbers, or the model's output is the loss.
+    pub fn values(&self) -> Result<(i64, i64), UsageError> {
+        match self.outputs {
+            Some(outputs) if self.inputs.dtype == "float32" => {
+                Ok((self.inputs.shape.iter().product::<usize>() as i64, outputs as i64))
+            }
+            _ => Err(UsageError::new(format!(
+                "This model reads samples of float32 numbers, and those of {} are {} of shape {:?}.",
+                self.data, self.inputs.dtype, self.inputs.shape
+            ))),
+        }
+    }
+
     /// Channels, height and width of the images, and the number of outputs.
     ///
     /// # Errors
@@ -104,7 +120,11 @@ impl DataSpec {
             (Ok(shape), Some(outputs)) => {
                 Ok((<[usize; 3]>::map(shape, |n| n as i64), outputs as i64))
             }
-            _ => Err(UsageError::new("This model reads images, and the data has none.")),
+            _ => Err(UsageError::new(format!(
+                "This model reads images, of shape [channels, height, width], and the samples of {} have shape \
+                 {:?}. Choose another model, for example `model.kind = \"mlp\"`.",
+                self.data, self.inputs.shape
+            ))),
         }
     }
 

@@ -1,4 +1,4 @@
-//! Fully connected layers on the flattened image.
+//! Fully connected layers on samples of any shape.
 
 use lookahead_run::event::Task;
 use serde::{Deserialize, Serialize};
@@ -44,10 +44,9 @@ pub fn build(
     spec: &DataSpec,
 ) -> Result<Sequential, UsageError> {
     let MlpOptions { hidden, dropout, batch_norm } = &options;
-    let (shape, classes) = spec.images()?;
-    let inputs: i64 = shape.iter().product();
+    let (inputs, outputs) = spec.values()?;
     let widest = hidden.iter().copied().chain([inputs]).max().unwrap_or(1) as usize;
     let head = Head { hidden, dropout: *dropout, batch_norm: *batch_norm };
-    let flat = nn::seq_t().add_fn(|images| images.flat_view());
-    Ok(Sequential { layers: add_head(flat, path, &head, inputs, classes), widest })
+    let flat = nn::seq_t().add_fn(|samples| samples.flat_view());
+    Ok(Sequential { layers: add_head(flat, path, &head, inputs, outputs), widest })
 }
