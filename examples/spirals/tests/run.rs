@@ -73,6 +73,40 @@ fn a_run_is_killed_resumed_to_the_bit_evaluated_and_exported() {
 }
 
 #[test]
+fn two_processes_train_together() {
+    let folder = TempDir::new().unwrap();
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let config = config();
+    let config = config.to_str().unwrap();
+    let sets = ["--set", "distributed.mode=local", "--set", "train.max_steps=20"];
+    let start = |rank: usize| {
+        let mut command = program(folder.path(), &["train", config, "--no-tui", "--name", "two"]);
+        command.args(sets).env("RANK", rank.to_string()).env("WORLD_SIZE", "2");
+        command.env("MASTER_ADDR", "127.0.0.1").env("MASTER_PORT", port.to_string());
+        command.stderr(Stdio::piped()).spawn().unwrap()
+    };
+    for rank in [start(0), start(1)] {
+        let output = rank.wait_with_output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    }
+    assert_eq!(losses(&folder.path().join("checkpoints/two")).len(), 20);
+}
+
+#[test]
+fn a_sweep_starts_this_program_and_compare_reads_its_runs() {
+    let folder = TempDir::new().unwrap();
+    let sweep = format!(
+        "config = {:?}\nseeds = 1\n[set]\n\"train.max_steps\" = 40\n\"train.threads\" = 1\n[grid]\n\"lookahead.k\" = [2, 5]\n",
+        config()
+    );
+    std::fs::write(folder.path().join("k.toml"), sweep).unwrap();
+    output(folder.path(), &["sweep", "k.toml", "--quiet"]);
+    let compared = output(folder.path(), &["compare", "checkpoints/k", "--by", "lookahead.k"]);
+    let table = String::from_utf8(compared.stdout).unwrap();
+    assert!(table.contains("lookahead.k=5") && table.contains("accuracy in %"), "{table}");
+}
+
+#[test]
 fn it_learns_to_tell_the_spirals_apart() {
     let folder = TempDir::new().unwrap();
     let config = config();
