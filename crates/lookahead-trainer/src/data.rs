@@ -3,6 +3,7 @@
 //! | module | what is in it |
 //! |---|---|
 //! | [`batches`] | which samples are in the next batch, a function of seed and epoch |
+//! | [`loader`] | the training batches one after the other, prepared in a thread if they are read on demand |
 //! | `kind` | a kind of data, as `data.kind` selects it |
 //! | [`dataset`] | a data set in its three parts |
 //! | [`in_memory`], [`array`] | samples in memory, a row each |
@@ -38,6 +39,7 @@ pub mod idx;
 pub mod images;
 pub mod in_memory;
 pub(crate) mod kind;
+pub mod loader;
 pub mod noisy_quadratic;
 pub mod quadratic;
 pub mod random;

@@ -24,7 +24,7 @@ fn shuffled(count: usize, seed: u64, epoch: u64) -> Vec<usize> {
 /// With several processes, a global batch has one batch for each of them, and each takes its share. What is
 /// left at the end of an epoch is shared out too. If that is less than one sample each, it is spread over the
 /// batches before, some of which then have one more.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Batches {
     count: usize,
     batch_size: usize,
@@ -86,6 +86,12 @@ impl Batches {
     /// Batches taken in this epoch.
     pub fn cursor(&self) -> u64 {
         self.cursor
+    }
+
+    /// What fixes the random changes of this process's next batch. No two batches of a run have the same one.
+    pub fn key(&self) -> SampleKey {
+        let cursor = self.cursor * self.size as u64 + self.rank as u64;
+        SampleKey { seed: self.seed, epoch: self.epoch, cursor }
     }
 
     /// The indices of this process's next batch.

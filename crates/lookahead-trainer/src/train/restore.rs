@@ -58,12 +58,13 @@ impl Training {
         } else {
             // As many samples as were seen, in whole steps of the present number of processes.
             let cursor = metadata.cursor * saved as u64 / size as u64;
-            cursor.min(self.batches.per_epoch() - 1)
+            cursor.min(self.batches().per_epoch() - 1)
         };
         let (data, train) = (&self.config.data, &self.config.train);
         let count = self.data.train.len();
-        self.batches = Batches::new(count, data.batch_size, train.seed, metadata.epoch, cursor)
+        let batches = Batches::new(count, data.batch_size, train.seed, metadata.epoch, cursor)
             .for_rank(self.workers.rank(), size);
+        self.set_batches(batches);
         (self.state.epoch, self.state.cursor) = (metadata.epoch, cursor);
         self.total_steps = self.steps_in_all()?;
         if saved == size {
@@ -110,13 +111,13 @@ impl Training {
     /// Inner steps of the whole run: those so far, and those of the remaining epochs.
     fn steps_in_all(&self) -> Result<u64, UsageError> {
         let train = &self.config.train;
-        let per_epoch = self.batches.per_epoch();
+        let per_epoch = self.batches().per_epoch();
         let all = train.total_steps(per_epoch).map_err(UsageError::new)?;
         if train.max_steps.is_some() {
             return Ok(all);
         }
         // The product, unless the number of processes has changed.
-        let done = self.batches.epoch() * per_epoch + self.batches.cursor();
+        let done = self.batches().epoch() * per_epoch + self.batches().cursor();
         Ok((all + self.state.step).saturating_sub(done))
     }
 
@@ -131,7 +132,7 @@ impl Training {
         let saved = state.data.train_samples.unwrap_or(found);
         // Checkpoints of early versions have no number; a position beyond the end shows it.
         let other_workers = state.workers != self.workers.size();
-        if saved == found && (other_workers || metadata.cursor < self.batches.per_epoch()) {
+        if saved == found && (other_workers || metadata.cursor < self.batches().per_epoch()) {
             return Ok(());
         }
         Err(UsageError::new(format!(

@@ -1,6 +1,7 @@
 //! A training built from a config and its seed: data, model and optimizer at step 0.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Instant;
 
 use lookahead_core::tch_ext::{build, generator};
@@ -17,7 +18,8 @@ use super::state::{DataIdentity, PendingEvaluation, TrainState};
 use crate::checkpointing::machine::Machine;
 use crate::config::Config;
 use crate::data::batches::Batches;
-use crate::data::{Batch, Dataset, SampleKey};
+use crate::data::loader::Loader;
+use crate::data::{Batch, Dataset};
 use crate::distributed::WorkerGroup;
 use crate::git;
 use crate::initial::InitialWeights;
@@ -37,7 +39,7 @@ pub struct Training {
     pub(crate) model: Model,
     pub(crate) optimizer: Optimizer,
     pub(crate) average: Option<Average>,
-    pub(crate) batches: Batches,
+    loader: Loader,
     pub(crate) state: TrainState,
     pub(crate) total_steps: u64,
     pub(crate) guard: DivergenceGuard,
@@ -101,6 +103,7 @@ impl Training {
         let average = Average::new(&config.averaging, &model.vs);
         let total_steps = config.train.total_steps(batches.per_epoch()).map_err(UsageError::new)?;
         let guard = DivergenceGuard::new(&config);
+        let samples = Arc::clone(&data.train);
         Ok(Training {
             registry: registry.clone(),
             config,
@@ -109,7 +112,7 @@ impl Training {
             model,
             optimizer,
             average,
-            batches,
+            loader: Loader::new(samples, batches),
             state: TrainState::default(),
             total_steps,
             guard,
@@ -122,7 +125,7 @@ impl Training {
 
     /// A sentence if a batch would have more samples than the data.
     pub(crate) fn oversized_batch(&self) -> Option<String> {
-        let (wanted, there) = (self.batches.global_batch_size(), self.batches.samples());
+        let (wanted, there) = (self.batches().global_batch_size(), self.batches().samples());
         let of_each = match self.workers.size() {
             1 => String::new(),
             size => format!(" for each of {size} processes"),
@@ -131,7 +134,7 @@ impl Training {
             format!(
                 "`data.batch_size` is {}{of_each}, and there are {there} training samples: each step takes all of \
                  them, so an epoch is one step.",
-                self.batches.batch_size()
+                self.batches().batch_size()
             )
         })
     }
@@ -164,6 +167,16 @@ impl Training {
     /// Where the model is.
     pub fn device(&self) -> Device {
         self.model.vs.device()
+    }
+
+    /// The position in the training data.
+    pub(crate) fn batches(&self) -> &Batches {
+        self.loader.batches()
+    }
+
+    /// Moves to another position in the training data.
+    pub(super) fn set_batches(&mut self, batches: Batches) {
+        self.loader.set_position(batches);
     }
 
     /// Inner steps taken.
@@ -202,7 +215,7 @@ impl Training {
             compute: self.compute(),
             parameters: self.model.parameters(),
             total_steps: self.total_steps,
-            steps_per_epoch: self.batches.per_epoch(),
+            steps_per_epoch: self.batches().per_epoch(),
             samples: Samples {
                 train: self.data.train.len() as u64,
                 validation: self.data.validation.len() as u64,
@@ -240,7 +253,7 @@ impl Training {
 
     /// The learning rate of the next step.
     pub(crate) fn learning_rate(&self) -> f64 {
-        let epoch = self.batches.epoch();
+        let epoch = self.batches().epoch();
         let at = At { step: self.state.step, total: self.total_steps, epoch };
         self.config.schedule.learning_rate(self.config.optimizer.lr, at)
     }
@@ -251,8 +264,8 @@ impl Training {
         if !self.workers.is_data_parallel() {
             return Ok(());
         }
-        let weight = self.batches.current().len() * self.workers.size();
-        let weight = weight as f64 / self.batches.global_batch_len() as f64;
+        let weight = self.batches().current().len() * self.workers.size();
+        let weight = weight as f64 / self.batches().global_batch_len() as f64;
         let parameters: Vec<&Tensor> =
             self.optimizer.parameters().iter().map(|p| &p.tensor).collect();
         self.workers.average_gradients(&parameters, weight)?;
@@ -267,8 +280,8 @@ impl Training {
 
     /// Moves to the next batch, and notes whether evaluations are due after this step.
     pub(crate) fn next_batch(&mut self) {
-        let epoch_completed = self.batches.advance();
-        (self.state.epoch, self.state.cursor) = (self.batches.epoch(), self.batches.cursor());
+        let epoch_completed = self.loader.advance();
+        (self.state.epoch, self.state.cursor) = (self.batches().epoch(), self.batches().cursor());
         let train = &self.config.train;
         let is_last = self.state.step == self.total_steps && train.evaluate_every_epochs > 0;
         let is_due = epoch_completed && train.evaluates_after(self.state.epoch);
@@ -312,12 +325,9 @@ impl Training {
     ///
     /// # Errors
     /// If a sample can't be read.
-    pub(crate) fn current_batch(&self) -> anyhow::Result<Batch> {
-        let (epoch, cursor) = (self.batches.epoch(), self.batches.cursor());
-        // Random numbers are drawn for this process's own batch.
-        let cursor = cursor * self.workers.size() as u64 + self.workers.rank() as u64;
-        let key = SampleKey { seed: self.config.train.seed, epoch, cursor };
-        self.data.train.gather(self.batches.current(), key, self.device())
+    pub(crate) fn current_batch(&mut self) -> anyhow::Result<Batch> {
+        let device = self.device();
+        self.loader.load(device)
     }
 }
 

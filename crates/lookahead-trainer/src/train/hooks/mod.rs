@@ -271,7 +271,7 @@ impl Hooks {
             let suspended = Event::Suspended(event::Suspended { seconds });
             self.events.record(t.state.step - 1, suspended);
         } else {
-            self.events.throughput.step_done(t.batches.global_batch_len());
+            self.events.throughput.step_done(t.batches().global_batch_len());
         }
         let step = event::Step {
             epoch: t.state.epoch,
@@ -414,7 +414,7 @@ impl Hooks {
 /// The hooks of every run.
 fn builtin(t: &Training, folder: Option<&RunFolder>) -> anyhow::Result<Vec<Box<dyn Hook>>> {
     let learning =
-        learning::LearningCheck::new(&t.data.spec, &t.config.data, t.batches.per_epoch());
+        learning::LearningCheck::new(&t.data.spec, &t.config.data, t.batches().per_epoch());
     let mut list: Vec<Box<dyn Hook>> = vec![
         Box::new(averaging::AveragingHook),
         Box::new(learning),

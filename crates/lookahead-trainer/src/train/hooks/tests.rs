@@ -1,10 +1,15 @@
 use std::cell::RefCell;
+use std::ops::Range;
 use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
 
 use serde_json::{Value, json};
+use tch::Device;
 
 use super::*;
 use crate::config::Config;
+use crate::data::{self, Batch, Dataset, SampleKey, Samples};
 use crate::registry::Registry;
 use crate::train::r#loop::train;
 
@@ -169,4 +174,60 @@ fn a_hooks_state_survives_a_resume() {
     train(&mut t, &mut hooks).unwrap();
     let (_, manifest) = run.checkpoints().at_step(7).unwrap();
     assert_eq!(manifest.metadata.train_state["hooks"], json!({"recorder": 7}));
+}
+
+/// The digits, from a source that needs a quarter of a second for each batch.
+#[derive(Debug)]
+struct Slow(Arc<dyn Samples>);
+
+impl Samples for Slow {
+    fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    fn slice(&self, range: Range<usize>, device: Device) -> anyhow::Result<Batch> {
+        self.0.slice(range, device)
+    }
+
+    fn gather(&self, indices: &[usize], key: SampleKey, device: Device) -> anyhow::Result<Batch> {
+        std::thread::sleep(Duration::from_millis(250));
+        self.0.gather(indices, key, device)
+    }
+
+    fn is_on_demand(&self) -> bool {
+        true
+    }
+}
+
+#[test]
+fn waiting_for_a_slow_source_is_the_time_of_the_data() {
+    let slow = Registry::builtin().data("slow", |options, context| {
+        let digits = data::digits::load(options, context)?;
+        Ok(Dataset { train: Arc::new(Slow(digits.train)), ..digits })
+    });
+    let folder = tempfile::tempdir().unwrap();
+    let (mut losses, mut timing) = (Vec::new(), None);
+    for kind in ["digits", "slow"] {
+        let run = RunFolder::create(folder.path(), kind).unwrap();
+        let text = CONFIG.replace("digits", kind).replace("max_steps = 4", "max_steps = 6");
+        let config = Config::parse(slow.kinds(), "test.toml", &text, &[]).unwrap().config;
+        let mut t = Training::new(&slow, config, None).unwrap();
+        let show = Show { quiet: true, ..Show::default() };
+        let mut hooks = Hooks::new(&run, &t, &show, Hangup::Ignore).unwrap();
+        train(&mut t, &mut hooks).unwrap();
+        hooks.events.observer.finish().unwrap();
+        let records = lookahead_run::log::read(&run.path().join("events.jsonl")).unwrap();
+        let of_steps = records.iter().filter_map(|record| match &record.event {
+            Event::Step(step) => Some(step.loss.to_bits()),
+            _ => None,
+        });
+        losses.push(of_steps.collect::<Vec<_>>());
+        timing = records.into_iter().find_map(|record| match record.event {
+            Event::Timing(timing) => Some(timing),
+            _ => None,
+        });
+    }
+    assert_eq!(losses[0], losses[1]);
+    let timing = timing.unwrap();
+    assert!(timing.data > 0.7 * timing.seconds, "{timing:?}");
 }
