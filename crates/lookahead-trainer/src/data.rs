@@ -6,7 +6,7 @@
 //! | [`loader`] | the training batches one after the other, prepared in a thread if they are read on demand |
 //! | `kind` | a kind of data, as `data.kind` selects it |
 //! | [`dataset`] | a data set in its three parts |
-//! | [`in_memory`], [`array`] | samples in memory, a row each |
+//! | [`in_memory`], [`mod@array`] | samples in memory, a row each |
 //! | [`images`] | images and their classes in memory, and their normalization |
 //! | [`random`] | random numbers that are a function of seed, epoch and batch |
 //! | [`augment`] | random shifts and flips |
