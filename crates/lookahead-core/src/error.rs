@@ -53,6 +53,13 @@ pub enum Error {
     )]
     NoCurvature,
 
+    /// The inner optimizer can't change its weight decay.
+    #[error(
+        "The weight decay of this inner optimizer can't change. Build it with the other value, or implement \
+         `set_weight_decay`."
+    )]
+    FixedWeightDecay,
+
     /// θ holds NaN or infinity, which the next sync would bring to φ.
     #[error(
         "The weights `{name}`, or their moments to pull back, hold NaN or infinity, so the sync was not made: \

@@ -1,5 +1,7 @@
 //! What Lookahead asks of an inner optimizer.
 
+use std::fmt;
+
 use tch::{Kind, Tensor};
 
 use crate::state::copy_like;
@@ -194,6 +196,13 @@ pub trait InnerOptimizer {
     /// Sets the learning rate of one group. Refuses a group that does not exist.
     fn set_learning_rate_group(&mut self, group: usize, learning_rate: f64) -> Result<()>;
 
+    /// Sets the weight decay of all present and later groups. Refuses negative, NaN and infinite ones. By default
+    /// [`FixedWeightDecay`](crate::Error::FixedWeightDecay).
+    fn set_weight_decay(&mut self, weight_decay: f64) -> Result<()> {
+        let _ = weight_decay;
+        Err(Error::FixedWeightDecay)
+    }
+
     /// Everything that its next steps depend on, except the parameters' values, in separate memory.
     fn state(&mut self) -> Result<State>;
 
@@ -207,6 +216,12 @@ pub trait InnerOptimizer {
     /// Restores a [`state`](Self::state) of the same model and options. Refuses a missing or unexpected entry and
     /// one of the wrong shape.
     fn load_state(&mut self, state: &State) -> Result<()>;
+}
+
+impl fmt::Debug for dyn InnerOptimizer + '_ {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("InnerOptimizer").field("parameters", &self.parameters()).finish()
+    }
 }
 
 /// Methods that call those of the boxed optimizer.
@@ -246,6 +261,7 @@ impl<O: InnerOptimizer + ?Sized> InnerOptimizer for Box<O> {
         fn curvature(&mut self, parameter: usize) -> Result<Option<Curvature>>;
         fn set_learning_rate(&mut self, learning_rate: f64) -> Result<()>;
         fn set_learning_rate_group(&mut self, group: usize, learning_rate: f64) -> Result<()>;
+        fn set_weight_decay(&mut self, weight_decay: f64) -> Result<()>;
         fn state(&mut self) -> Result<State>;
         fn state_into(&mut self, state: &mut State) -> Result<()>;
         fn load_state(&mut self, state: &State) -> Result<()>;

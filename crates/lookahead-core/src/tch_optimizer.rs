@@ -351,6 +351,10 @@ impl InnerOptimizer for TchOptimizer {
         Ok(self.optimizer.set_group_options(group, GroupOptions { learning_rate, ..options })?)
     }
 
+    fn set_weight_decay(&mut self, weight_decay: f64) -> Result<()> {
+        TchOptimizer::set_weight_decay(self, weight_decay)
+    }
+
     fn state(&mut self) -> Result<State> {
         let mut state = State::default();
         self.state_into(&mut state)?;

@@ -1,9 +1,10 @@
-//! The whole program: a command line for the kinds of data and models that are registered.
+//! The whole program: a command line for the kinds of data, models and optimizers that are registered.
 
 use std::process::ExitCode;
 use std::sync::Arc;
 
 use clap::Parser;
+use lookahead_core::InnerOptimizer;
 use rustix::process::{Resource, getrlimit};
 use signal_hook::consts::SIGXFSZ;
 use tch::nn;
@@ -14,6 +15,7 @@ use crate::config::kinds::KindOptions;
 use crate::console::{self, eprint_line};
 use crate::data::{DataSpec, Dataset, LoadContext};
 use crate::models::Network;
+use crate::optimizers::OptimizerContext;
 use crate::registry::Registry;
 use crate::train::hook::Hook;
 use crate::{commands, failure, panics};
@@ -21,8 +23,8 @@ use crate::{commands, failure, panics};
 /// The usual stack size of a process's first thread.
 const STACK: usize = 8 << 20;
 
-/// A program like `lookahead`, with data, models and hooks of its own: it trains, resumes, watches, evaluates,
-/// sweeps and compares.
+/// A program like `lookahead`, with data, models, optimizers and hooks of its own: it trains, resumes, watches,
+/// evaluates, sweeps and compares.
 ///
 /// ```no_run
 /// # use lookahead_trainer::{App, DataSpec, Dataset, KindOptions, LoadContext};
@@ -79,6 +81,21 @@ impl App {
         E: Into<anyhow::Error>,
     {
         App { registry: self.registry.model(name, build) }
+    }
+
+    /// Adds a kind of inner optimizer. See [`Registry::optimizer`].
+    #[must_use]
+    pub fn optimizer<O, I, E>(
+        self,
+        name: &'static str,
+        build: impl Fn(O, &OptimizerContext, &nn::VarStore) -> Result<I, E> + Send + Sync + 'static,
+    ) -> Self
+    where
+        O: KindOptions,
+        I: InnerOptimizer + 'static,
+        E: Into<anyhow::Error>,
+    {
+        App { registry: self.registry.optimizer(name, build) }
     }
 
     /// Adds a hook to every training. See [`Registry::hook`].

@@ -6,8 +6,9 @@
 //!
 //! | module | what is in it |
 //! |---|---|
-//! | [`data`], [`model`], [`kinds`] | the task; each kind of data and model has a type for its keys |
+//! | [`data`], [`model`] | the task |
 //! | [`train`], [`optimizer`], `lookahead`, [`schedule`] | how long, from which seed, on which device; with which optimizer |
+//! | [`kinds`] | each kind of data, model and optimizer has a type for its keys |
 //! | [`averaging`], [`probe`], [`checkpoint`], [`distributed`] | what happens during the training |
 //! | [`overrides`] | `--set KEY=VALUE` |
 //! | [`mutable_keys`] | which keys may change during a run |
@@ -196,16 +197,17 @@ impl Config {
     /// Refuses keys that no kind has, and values of the wrong type.
     fn check_types(&self, kinds: &Kinds) -> Result<(), ConfigIssue> {
         data::section(kinds).check_types(&self.data.kind, &self.data.options)?;
-        model::section(kinds).check_types(&self.model.kind, &self.model.options)
+        model::section(kinds).check_types(&self.model.kind, &self.model.options)?;
+        optimizer::section(kinds).check_types(&self.optimizer.kind, &self.optimizer.options)
     }
 
     /// Fills in the defaults that depend on other keys, and checks every value.
     fn resolve(&mut self, kinds: &Kinds) -> Result<(), ConfigIssue> {
         let task = self.data.resolve(kinds)?;
         self.model.resolve(kinds, task, &self.data.kind)?;
-        self.optimizer.resolve()?;
+        self.optimizer.resolve(kinds)?;
         if let Some(config) = &self.lookahead {
-            lookahead::check(config, &self.optimizer)?;
+            lookahead::check(config, &self.optimizer, kinds)?;
         }
         self.averaging.resolve(self.lookahead.is_some())?;
         self.schedule.resolve(self.optimizer.lr)?;

@@ -2,13 +2,13 @@
 //!
 //! | module | what is in it |
 //! |---|---|
-//! | [`App`] | the program, to which others can add kinds of data and models |
+//! | [`App`] | the program, to which others can add kinds of data, models and optimizers |
 //! | [`cli`], [`commands`] | the command line, and the commands |
 //! | [`usage`], [`failure`], [`panics`] | errors that the user can fix, exit statuses, panics of tch |
 //! | [`config`] | the TOML file, one section per file, and which keys may change during a run |
-//! | [`registry`] | the kinds of data and models that can be selected |
-//! | [`data`], [`models`] | data sets and models, one per file |
-//! | [`optimizer`], [`schedule`] | the inner optimizer, Lookahead around it, the learning rate |
+//! | [`registry`] | the kinds of data, models and optimizers that can be selected |
+//! | [`data`], [`models`], [`optimizers`] | data sets, models and inner optimizers, one per file |
+//! | [`schedule`] | the learning rate |
 //! | [`distributed`] | one run in several processes |
 //! | [`train`] | the training loop and its hooks |
 //! | [`checkpointing`], [`tensor_file`] | saving and restoring a training |
@@ -33,7 +33,7 @@ pub mod git;
 pub mod initial;
 pub mod models;
 pub mod observer;
-pub mod optimizer;
+pub mod optimizers;
 pub mod panics;
 pub mod registry;
 pub mod schedule;

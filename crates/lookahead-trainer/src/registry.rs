@@ -1,29 +1,34 @@
-//! The kinds of data and models that a configuration can select, and what else a program adds to the training.
+//! The kinds of data, models and optimizers that a configuration can select, and what else a program adds to the training.
 //!
 //! The kinds that are built in are registered here, with the calls that any program can use.
 
 use std::fmt;
 use std::sync::Arc;
 
+use lookahead_core::InnerOptimizer;
 use tch::{Device, nn};
 
 use crate::config::Config;
 use crate::config::data::DataConfig;
 use crate::config::kinds::{KindOptions, Kinds};
 use crate::config::model::ModelConfig;
+use crate::config::optimizer::OptimizerConfig;
 use crate::data::kind::DataKind;
 use crate::data::{self, DataSpec, Dataset, LoadContext};
 use crate::models::kind::ModelKind;
 use crate::models::{self, Model, Network};
+use crate::optimizers;
+use crate::optimizers::kind::{OptimizerContext, OptimizerKind};
 use crate::train::hook::Hook;
 use crate::usage::UsageError;
 
-/// The kinds of data and models, and the hooks of every training.
+/// The kinds of data, models and optimizers, and the hooks of every training.
 #[derive(Clone, Default)]
 pub struct Registry {
     kinds: Kinds,
     data: Vec<DataKind>,
     models: Vec<ModelKind>,
+    optimizers: Vec<OptimizerKind>,
     hooks: Vec<Arc<MakeHook>>,
 }
 
@@ -57,6 +62,10 @@ impl Registry {
             .model("lstm", models::lstm::build)
             .model("transformer", models::transformer::build)
             .model("quadratic", models::quadratic::build)
+            .optimizer("sgd", optimizers::sgd::build)
+            .optimizer("adam", optimizers::adam::build_adam)
+            .optimizer("adamw", optimizers::adam::build_adamw)
+            .optimizer("rmsprop", optimizers::rmsprop::build)
     }
 
     /// Adds the kind of data that `load` loads. `O` is the type of the keys of `[data]` besides `kind`,
@@ -90,6 +99,29 @@ impl Registry {
         self.models.retain(|kind| kind.schema.name != name);
         self.models.push(ModelKind::new(name, build));
         self.kinds.models = self.models.iter().map(|kind| kind.schema).collect();
+        self
+    }
+
+    /// Adds the kind of inner optimizer that `build` builds for the trainable variables of a store. `O` is the type
+    /// of the keys of `[optimizer]` besides `kind`, `lr` and `weight_decay`. A checkpoint holds the optimizer's
+    /// [state](InnerOptimizer::state). A kind with the same name is replaced.
+    ///
+    /// `optimizer.weight_decay` may change on resume: [`set_weight_decay`](InnerOptimizer::set_weight_decay) is
+    /// called then, unless [`KindOptions::WEIGHT_DECAY`] is `None`.
+    #[must_use]
+    pub fn optimizer<O, I, E>(
+        mut self,
+        name: &'static str,
+        build: impl Fn(O, &OptimizerContext, &nn::VarStore) -> Result<I, E> + Send + Sync + 'static,
+    ) -> Self
+    where
+        O: KindOptions,
+        I: InnerOptimizer + 'static,
+        E: Into<anyhow::Error>,
+    {
+        self.optimizers.retain(|kind| kind.schema.name != name);
+        self.optimizers.push(OptimizerKind::new(name, build));
+        self.kinds.optimizers = self.optimizers.iter().map(|kind| kind.schema).collect();
         self
     }
 
@@ -134,6 +166,19 @@ impl Registry {
         let vs = nn::VarStore::new(device);
         let network = kind.build(config, &vs.root(), spec)?;
         Ok(Model::new(vs, network, spec.task))
+    }
+
+    /// Builds the inner optimizer of a configuration for the trainable variables of `vs`.
+    ///
+    /// # Errors
+    /// Those of the kind's build function.
+    pub fn build_optimizer(
+        &self,
+        config: &OptimizerConfig,
+        vs: &nn::VarStore,
+    ) -> anyhow::Result<Box<dyn InnerOptimizer>> {
+        let kind = self.optimizers.iter().find(|kind| kind.schema.name == config.kind);
+        kind.ok_or_else(|| unknown("optimizer", &config.kind))?.build(config, vs)
     }
 
     /// The registered hooks for a training.

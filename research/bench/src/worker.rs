@@ -231,8 +231,8 @@ struct Plain {
 }
 
 enum Optimizer {
-    Lookahead(Box<Lookahead<TchOptimizer>>),
-    Bare(TchOptimizer),
+    Lookahead(Box<Lookahead<Box<dyn InnerOptimizer>>>),
+    Bare(Box<dyn InnerOptimizer>),
 }
 
 impl Plain {
@@ -243,13 +243,13 @@ impl Plain {
         let model = Registry::builtin()
             .build_model(&config.model, &data.spec, Device::Cpu)?
             .computing_as(&config.train)?;
-        let (inner, vs) = (&config.optimizer, &model.vs);
+        let inner = Registry::builtin().build_optimizer(&config.optimizer, &model.vs)?;
         let optimizer = match &config.lookahead {
             Some(section) if lookahead => {
-                let builder = Lookahead::builder(inner).k(section.k).alpha(section.alpha);
-                Optimizer::Lookahead(Box::new(builder.build(vs, inner.lr)?))
+                let builder = Lookahead::around(inner).k(section.k).alpha(section.alpha);
+                Optimizer::Lookahead(Box::new(builder.build()?))
             }
-            _ => Optimizer::Bare(TchOptimizer::new(inner, vs, inner.lr)?),
+            _ => Optimizer::Bare(inner),
         };
         let batches = Batches::new(data.train.len(), config.data.batch_size, seed, 0, 0);
         Ok(Plain { config, data, model, optimizer, batches })

@@ -83,6 +83,10 @@ impl<O: InnerOptimizer> InnerOptimizer for Lookahead<O> {
         self.set_lr_group(group, learning_rate)
     }
 
+    fn set_weight_decay(&mut self, weight_decay: f64) -> Result<()> {
+        Lookahead::set_weight_decay(self, weight_decay)
+    }
+
     fn state(&mut self) -> Result<State> {
         Lookahead::state(self)
     }

@@ -80,6 +80,15 @@ impl<O: InnerOptimizer> Lookahead<O> {
         self.inner.set_learning_rate_group(group, learning_rate)
     }
 
+    /// Sets the weight decay of all parameter groups.
+    ///
+    /// # Errors
+    /// [`Setting`](Error::Setting) if it is negative, NaN or infinite,
+    /// [`FixedWeightDecay`](Error::FixedWeightDecay) if the inner optimizer can't change it.
+    pub fn set_weight_decay(&mut self, weight_decay: f64) -> Result<()> {
+        self.inner.set_weight_decay(weight_decay)
+    }
+
     /// The fast weights, in the inner optimizer's order.
     pub fn trainable_variables(&self) -> Vec<Tensor> {
         self.inner.parameters().iter().map(|parameter| parameter.tensor.shallow_clone()).collect()
@@ -93,13 +102,5 @@ impl Lookahead<TchOptimizer> {
     /// [`Setting`](Error::Setting) outside 0 ≤ momentum < 1.
     pub fn set_momentum(&mut self, momentum: f64) -> Result<()> {
         self.inner.set_momentum(momentum)
-    }
-
-    /// Sets the weight decay of all parameter groups.
-    ///
-    /// # Errors
-    /// [`Setting`](Error::Setting) if it is negative, NaN or infinite.
-    pub fn set_weight_decay(&mut self, weight_decay: f64) -> Result<()> {
-        self.inner.set_weight_decay(weight_decay)
     }
 }

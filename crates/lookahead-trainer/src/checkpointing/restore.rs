@@ -15,7 +15,7 @@ use super::{
     AVERAGE, FAST, GENERATOR, MODEL, OPTIMIZER, SOUND, TRAINING, generator_states,
     optimizer_entries,
 };
-use crate::optimizer::Optimizer;
+use crate::optimizers::Optimizer;
 use crate::tensor_file::TensorFile;
 use crate::train::averaging::Average;
 use crate::train::state::TrainState;

@@ -7,7 +7,7 @@ use tch::{Device, Tensor, nn};
 
 use super::ranks::is_shared;
 use super::{AVERAGE, FAST, GENERATOR, OPTIMIZER, SLOW, SOUND, generator_states};
-use crate::optimizer::Optimizer;
+use crate::optimizers::Optimizer;
 use crate::tensor_file::{self, Entry};
 
 /// A training at one moment, on the CPU, sharing no memory with it. It is reused for the next one: a run needs the

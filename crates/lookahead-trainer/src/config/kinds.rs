@@ -1,5 +1,5 @@
-//! What a configuration knows of the kinds of data and models: their names, their keys, and how values are
-//! checked.
+//! What a configuration knows of the kinds of data, models and optimizers: their names, their keys, and how values
+//! are checked.
 //!
 //! `kind` selects a kind. The section's other keys are the fields of the kind's own serde type.
 
@@ -19,6 +19,19 @@ pub trait KindOptions: Serialize + DeserializeOwned + 'static {
 
     /// The default of `data.validation`. Without one it is a tenth of the training samples.
     const VALIDATION: Option<usize> = None;
+
+    /// Of an optimizer: the default of `optimizer.weight_decay`. `None` if it has no weight decay: the key is then
+    /// refused.
+    const WEIGHT_DECAY: Option<f64> = Some(0.0);
+
+    /// Of an optimizer: whether it gives a [curvature](lookahead_core::InnerOptimizer::curvature), which
+    /// `lookahead.adaptive_alpha` needs.
+    const SECOND_MOMENTS: bool = false;
+
+    /// Of an optimizer: whether it keeps moments with these options, on which `lookahead.momentum_policy` acts.
+    fn keeps_moments(&self) -> bool {
+        true
+    }
 
     /// Refuses values out of range.
     fn check(&self) -> Result<(), ConfigIssue> {
@@ -40,6 +53,11 @@ pub struct Schema {
     pub tasks: &'static [Task],
     /// [`KindOptions::VALIDATION`].
     pub validation: Option<usize>,
+    /// [`KindOptions::WEIGHT_DECAY`].
+    pub weight_decay: Option<f64>,
+    /// [`KindOptions::SECOND_MOMENTS`].
+    pub second_moments: bool,
+    keeps_moments: fn(Table) -> bool,
     keys: &'static [&'static str],
     parse: fn(Table) -> Result<(), toml::de::Error>,
     resolve: fn(Table) -> Result<Table, ConfigIssue>,
@@ -53,6 +71,9 @@ impl Schema {
             name,
             tasks: O::TASKS,
             validation: O::VALIDATION,
+            weight_decay: O::WEIGHT_DECAY,
+            second_moments: O::SECOND_MOMENTS,
+            keeps_moments: |given| given.try_into::<O>().is_ok_and(|own| own.keeps_moments()),
             keys: field_names::<O>(),
             parse: |given| given.try_into::<O>().map(drop),
             resolve: |given| {
@@ -71,7 +92,13 @@ impl Schema {
         own.map(|(key, value)| (key.clone(), value.clone())).collect()
     }
 
-    fn has(&self, key: &str) -> bool {
+    /// [`KindOptions::keeps_moments`] with a section's resolved options.
+    pub fn keeps_moments(&self, options: &Table) -> bool {
+        (self.keeps_moments)(self.own(options))
+    }
+
+    /// Whether a key is the kind's own.
+    pub fn has(&self, key: &str) -> bool {
         self.keys.contains(&key)
     }
 }
@@ -83,6 +110,8 @@ pub struct Kinds {
     pub data: Vec<Schema>,
     /// The kinds of models.
     pub models: Vec<Schema>,
+    /// The kinds of inner optimizers.
+    pub optimizers: Vec<Schema>,
 }
 
 /// A section with kinds.
@@ -96,9 +125,9 @@ pub(super) struct Section<'a> {
     pub(super) kinds: &'a [Schema],
 }
 
-impl Section<'_> {
+impl<'a> Section<'a> {
     /// The kind of a name.
-    pub(super) fn find(&self, name: &str) -> Result<&Schema, ConfigIssue> {
+    pub(super) fn find(&self, name: &str) -> Result<&'a Schema, ConfigIssue> {
         self.kinds.iter().find(|kind| kind.name == name).ok_or_else(|| {
             let known = quoted(self.kinds.iter().map(|kind| kind.name));
             self.issue("kind", &format!("unknown variant `{name}`, expected one of {known}"))

@@ -2,27 +2,39 @@
 
 use lookahead_core::{Error, LookaheadConfig, MomentumPolicy};
 
-use super::issue::ConfigIssue;
-use super::optimizer::{OptimizerConfig, OptimizerKind};
+use super::issue::{ConfigIssue, listed};
+use super::kinds::Kinds;
+use super::optimizer::{self, OptimizerConfig};
 
 /// Checks ranges, and that the inner optimizer has what the settings act on.
-pub(crate) fn check(config: &LookaheadConfig, inner: &OptimizerConfig) -> Result<(), ConfigIssue> {
+pub(super) fn check(
+    config: &LookaheadConfig,
+    inner: &OptimizerConfig,
+    kinds: &Kinds,
+) -> Result<(), ConfigIssue> {
     config.check().map_err(in_section)?;
-    if config.adaptive_alpha > 0.0 && inner.kind == OptimizerKind::Sgd {
+    let kind = optimizer::section(kinds).find(&inner.kind)?;
+    if config.adaptive_alpha > 0.0 && !kind.second_moments {
+        let fitting = kinds.optimizers.iter().filter(|kind| kind.second_moments);
+        let fitting: Vec<&str> = fitting.map(|kind| kind.name).collect();
         return Err(ConfigIssue::new(
             "lookahead.adaptive_alpha",
-            "`lookahead.adaptive_alpha` needs the second moments of adam, adamw or rmsprop, which \
-             estimate the curvature. Set `optimizer.kind` to one of these, or \
-             `lookahead.adaptive_alpha` to 0.",
+            format!(
+                "`lookahead.adaptive_alpha` needs second moments, which estimate the curvature, and {} keeps none. \
+                 Set `lookahead.adaptive_alpha` to 0, or choose an `optimizer.kind` that keeps them: {}.",
+                kind.name,
+                listed(&fitting)
+            ),
         ));
     }
-    let bare_sgd = inner.kind == OptimizerKind::Sgd && inner.momentum == Some(0.0);
-    if config.momentum_policy != MomentumPolicy::Maintain && bare_sgd {
-        return Err(ConfigIssue::new(
-            "lookahead.momentum_policy",
-            "`lookahead.momentum_policy` has no effect, since `optimizer.momentum` is 0. Set a momentum, or \
-             use `maintain`.",
-        ));
+    if config.momentum_policy != MomentumPolicy::Maintain && !kind.keeps_moments(&inner.options) {
+        let has_no_effect = "`lookahead.momentum_policy` has no effect, since";
+        let message = if kind.has("momentum") {
+            format!("{has_no_effect} `optimizer.momentum` is 0. Set a momentum, or use `maintain`.")
+        } else {
+            format!("{has_no_effect} {} keeps no moments. Use `maintain`.", kind.name)
+        };
+        return Err(ConfigIssue::new("lookahead.momentum_policy", message));
     }
     Ok(())
 }

@@ -6,6 +6,8 @@ use serde_json::{Map, Value};
 pub const LIVE: [&str; 4] = [LEARNING_RATE, PERIOD, SLOW_STEP_SIZE, PROBE_INTERVAL];
 /// The learning rate before the schedule.
 pub const LEARNING_RATE: &str = "optimizer.lr";
+/// The weight decay.
+pub const WEIGHT_DECAY: &str = "optimizer.weight_decay";
 /// The synchronization period.
 pub const PERIOD: &str = "lookahead.k";
 /// Whether a run ends with a final sync.
@@ -32,7 +34,7 @@ const MAY_CHANGE: [&str; 25] = [
     "data.dir",
     "data.file",
     "optimizer.lr",
-    "optimizer.weight_decay",
+    WEIGHT_DECAY,
     "optimizer.eps",
     "optimizer.fused",
     "lookahead.alpha",

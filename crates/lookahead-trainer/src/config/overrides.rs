@@ -80,7 +80,7 @@ fn drop_foreign_keys(
     let is_foreign = |key: &str| match section {
         "data" => data::section(kinds).is_foreign(kind, key),
         "model" => model::section(kinds).is_foreign(kind, key),
-        "optimizer" => issue::is_foreign(&optimizer::KIND_KEYS, kind, key),
+        "optimizer" => optimizer::section(kinds).is_foreign(kind, key),
         "averaging" => issue::is_foreign(&averaging::KIND_KEYS, kind, key),
         "schedule" => issue::is_foreign(&schedule::KIND_KEYS, kind, key),
         _ => false,

@@ -35,7 +35,7 @@ impl Diverged {
         let advice = if self.at_the_start {
             "No step had been taken, so look for the cause in the data and in the first weights."
                 .to_owned()
-        } else if optimizer.eps == Some(0.0) {
+        } else if optimizer.number("eps") == Some(0.0) {
             let resume =
                 if has_checkpoint { ", or resume from an earlier checkpoint with it" } else { "" };
             format!(

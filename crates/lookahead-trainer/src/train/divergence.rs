@@ -11,7 +11,7 @@ use super::hooks::events::Events;
 use super::state::TrainState;
 use crate::config::Config;
 use crate::models::Model;
-use crate::optimizer::Optimizer;
+use crate::optimizers::Optimizer;
 use crate::weights::all_finite;
 
 /// What was done about a step.

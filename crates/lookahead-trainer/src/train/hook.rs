@@ -12,7 +12,7 @@ use crate::config::Config;
 use crate::data::Dataset;
 use crate::distributed::WorkerGroup;
 use crate::models::Model;
-use crate::optimizer::Optimizer;
+use crate::optimizers::Optimizer;
 
 /// Code that runs at fixed points of the [training loop](super::loop). Every method does nothing by default.
 /// An error ends the run.

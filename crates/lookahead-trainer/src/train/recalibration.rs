@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use lookahead_core::{SlowWeights, TchOptimizer};
+use lookahead_core::{InnerOptimizer, SlowWeights};
 use tch::Tensor;
 
 use super::setup::Training;
@@ -14,7 +14,7 @@ use crate::models::Model;
 /// Computes the statistics of batch normalization for φ, which is in the model, from the first training batches in
 /// the order of the file, if the config wants that.
 pub(crate) fn recalibrate(
-    at_phi: &mut SlowWeights<'_, TchOptimizer>,
+    at_phi: &mut SlowWeights<'_, impl InnerOptimizer>,
     model: &Model,
     data: &Dataset,
     config: &Config,

@@ -5,10 +5,12 @@ use std::path::Path;
 use anyhow::Context;
 use lookahead_core::tch_ext::generator;
 use lookahead_run::{TrainingMetadata, shown};
+use serde_json::Value;
 
 use super::setup::{Training, refuse_other_contents};
 use super::state::{PendingEvaluation, TrainState};
 use crate::checkpointing::restore::{Saved, restore};
+use crate::config::mutable_keys::{WEIGHT_DECAY, value_at};
 use crate::data::batches::Batches;
 use crate::usage::UsageError;
 
@@ -40,7 +42,11 @@ impl Training {
         self.guard.restore(sound, self.device())?;
         // The state has the settings that it was taken with; the config may have others now. The learning rate is
         // set in every step.
-        self.optimizer.set_weight_decay(self.config.optimizer.weight_decay.unwrap_or(0.0))?;
+        let saved = value_at(&metadata.config, WEIGHT_DECAY).and_then(Value::as_f64);
+        let weight_decay = self.config.optimizer.weight_decay;
+        if let Some(weight_decay) = weight_decay.filter(|now| saved != Some(*now)) {
+            self.optimizer.set_weight_decay(weight_decay)?;
+        }
         if let (Some(lookahead), Some(config)) =
             (self.optimizer.lookahead(), &self.config.lookahead)
         {

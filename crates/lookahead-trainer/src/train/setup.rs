@@ -24,7 +24,7 @@ use crate::distributed::WorkerGroup;
 use crate::git;
 use crate::initial::InitialWeights;
 use crate::models::Model;
-use crate::optimizer::Optimizer;
+use crate::optimizers::Optimizer;
 use crate::registry::Registry;
 use crate::schedule::At;
 use crate::usage::UsageError;
@@ -96,7 +96,8 @@ impl Training {
         let origin = init_from.map(|from| from.load(&model.vs)).transpose()?;
         workers.broadcast_weights(&model.vs)?;
         let lookahead = config.lookahead.as_ref();
-        let optimizer = Optimizer::new(&config.optimizer, lookahead, &workers, &model.vs)?;
+        let inner = registry.build_optimizer(&config.optimizer, &model.vs)?;
+        let optimizer = Optimizer::new(inner, lookahead, &workers)?;
         if !workers.is_single() {
             generator::seed(workers.seed(config.train.seed))?;
         }
@@ -210,7 +211,7 @@ impl Training {
             data: self.data.name.to_owned(),
             task: self.data.spec.task,
             model: self.config.model.kind.clone(),
-            optimizer: self.optimizer.name().to_owned(),
+            optimizer: self.config.optimizer.kind.clone(),
             lookahead: lookahead.map(|l| LookaheadInfo { k: l.k, alpha: l.alpha }),
             compute: self.compute(),
             parameters: self.model.parameters(),

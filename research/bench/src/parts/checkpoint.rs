@@ -10,9 +10,10 @@ use lookahead_core::LookaheadConfig;
 use lookahead_run::{CheckpointStore, EventLog, Retention, TrainingMetadata};
 use lookahead_trainer::checkpointing::snapshot::Snapshot;
 use lookahead_trainer::checkpointing::writer::{SaveRequest, Writer};
-use lookahead_trainer::config::optimizer::{OptimizerConfig, OptimizerKind};
+use lookahead_trainer::config::optimizer::OptimizerConfig;
 use lookahead_trainer::distributed::WorkerGroup;
-use lookahead_trainer::optimizer::Optimizer;
+use lookahead_trainer::optimizers::Optimizer;
+use lookahead_trainer::registry::Registry;
 use tch::{Device, Tensor, nn};
 
 use super::models::{resnet18, variables};
@@ -20,7 +21,7 @@ use super::{Comparisons, Target};
 
 pub(super) fn compare(comparisons: &mut Comparisons) -> anyhow::Result<()> {
     let folder = comparisons.folder().to_owned();
-    for kind in [OptimizerKind::Sgd, OptimizerKind::AdamW] {
+    for kind in ["sgd", "adamw"] {
         stall(comparisons, kind);
     }
     writing(comparisons, &folder);
@@ -29,28 +30,20 @@ pub(super) fn compare(comparisons: &mut Comparisons) -> anyhow::Result<()> {
 }
 
 /// A model of 11.2 M parameters whose optimizer has taken a step, so that its state is there.
-fn training(kind: OptimizerKind) -> (nn::VarStore, Optimizer) {
+fn training(kind: &str) -> (nn::VarStore, Optimizer) {
     let vs = variables(&resnet18());
-    let config = config(kind);
+    let config = OptimizerConfig { kind: kind.to_owned(), ..Default::default() };
+    let inner = Registry::builtin().build_optimizer(&config, &vs).expect("a config");
     let lookahead = LookaheadConfig::default();
     let mut optimizer =
-        Optimizer::new(&config, Some(&lookahead), &WorkerGroup::single(), &vs).expect("a config");
+        Optimizer::new(inner, Some(&lookahead), &WorkerGroup::single()).expect("a config");
     optimizer.inner_step().expect("a step");
     (vs, optimizer)
 }
 
-fn config(kind: OptimizerKind) -> OptimizerConfig {
-    let (sgd, adam) = match kind {
-        OptimizerKind::Sgd => (Some(0.9), None),
-        _ => (None, Some(0.9)),
-    };
-    let eps = adam.map(|_| 1e-8);
-    OptimizerConfig { kind, momentum: sgd, beta1: adam, beta2: adam, eps, ..Default::default() }
-}
-
 /// What training waits for, against a copy of as many bytes in as many tensors.
-fn stall(comparisons: &mut Comparisons, kind: OptimizerKind) {
-    let what = format!("stall, {kind:?}");
+fn stall(comparisons: &mut Comparisons, kind: &str) {
+    let what = format!("stall, {kind}");
     let names = ("snapshot", "copy_ of the state into warm memory");
     comparisons.compare(&what, names, Target::TakesAtMost(1.5), || {
         let (vs, mut optimizer) = training(kind);
@@ -104,7 +97,7 @@ fn job(
 fn writing(comparisons: &mut Comparisons, folder: &Path) {
     let names = ("checkpoint", "one file, written and flushed");
     comparisons.compare("writing, Sgd", names, Target::Takes, || {
-        let (vs, mut optimizer) = training(OptimizerKind::Sgd);
+        let (vs, mut optimizer) = training("sgd");
         let mut writer = writer(folder);
         let mut step = 0;
         let first = job(&mut writer, 0, &vs, &mut optimizer);
@@ -142,7 +135,7 @@ fn in_flight(comparisons: &mut Comparisons, folder: &Path) {
     if !comparisons.takes(WHAT) {
         return;
     }
-    let (vs, mut optimizer) = training(OptimizerKind::Sgd);
+    let (vs, mut optimizer) = training("sgd");
     let mut writer = writer(folder);
     let images = Tensor::randn([64, 1024], (tch::Kind::Float, Device::Cpu));
     let weights = Tensor::randn([1024, 1024], (tch::Kind::Float, Device::Cpu));

@@ -1,66 +1,45 @@
 //! The inner optimizer, `[optimizer]`, and Lookahead around it, `[lookahead]`.
 
-use lookahead_core::{
-    InnerOptimizer, Lookahead, LookaheadConfig, Parameter, State, TchOptimizer, fused,
-};
-use tch::{Tensor, nn};
+use lookahead_core::{Error, InnerOptimizer, Lookahead, LookaheadConfig, Parameter, State};
+use tch::Tensor;
 
-use crate::config::optimizer::{OptimizerConfig, OptimizerKind};
 use crate::distributed::WorkerGroup;
-
-/// One type for the four inner optimizers, fused or not.
-impl nn::OptimizerConfig for &OptimizerConfig {
-    fn build_copt(&self, lr: f64) -> Result<tch::COptimizer, tch::TchError> {
-        let number = |value: Option<f64>| value.unwrap_or(0.0);
-        let wd = number(self.weight_decay);
-        let (momentum, dampening) = (number(self.momentum), number(self.dampening));
-        let nesterov = self.nesterov == Some(true);
-        let (beta1, beta2) = (number(self.beta1), number(self.beta2));
-        let (eps, amsgrad) = (number(self.eps), self.amsgrad == Some(true));
-        let (alpha, centered) = (number(self.smoothing), self.centered == Some(true));
-        use OptimizerKind::{Adam, AdamW, RmsProp, Sgd};
-        match (self.kind, self.fused) {
-            (Sgd, true) => fused::sgd(momentum, dampening, wd, nesterov).build_copt(lr),
-            (Sgd, false) => nn::sgd(momentum, dampening, wd, nesterov).build_copt(lr),
-            (Adam, true) => fused::Adam { beta1, beta2, wd, eps, amsgrad }.build_copt(lr),
-            (Adam, false) => nn::Adam { beta1, beta2, wd, eps, amsgrad }.build_copt(lr),
-            (AdamW, true) => fused::AdamW { beta1, beta2, wd, eps, amsgrad }.build_copt(lr),
-            (AdamW, false) => nn::AdamW { beta1, beta2, wd, eps, amsgrad }.build_copt(lr),
-            (RmsProp, true) => fused::RmsProp { alpha, eps, wd, momentum, centered }.build_copt(lr),
-            (RmsProp, false) => nn::RmsProp { alpha, eps, wd, momentum, centered }.build_copt(lr),
-        }
-    }
-}
+use crate::usage::UsageError;
 
 /// The inner optimizer alone, or Lookahead around it.
 #[derive(Debug)]
 pub enum Optimizer {
     /// Without a section `[lookahead]`.
-    Bare(TchOptimizer),
-    /// With one. Boxed, since it is three times as large.
-    Lookahead(Box<Lookahead<TchOptimizer>>),
+    Bare(Box<dyn InnerOptimizer>),
+    /// With one. Boxed, since it is larger by far.
+    Lookahead(Box<Lookahead<Box<dyn InnerOptimizer>>>),
 }
 
 impl Optimizer {
-    /// Builds it for the trainable variables of `vs`.
+    /// Lookahead around an inner optimizer, or that alone.
+    ///
+    /// # Errors
+    /// A usage error if the inner optimizer lacks what the settings act on.
     pub fn new(
-        inner: &OptimizerConfig,
+        inner: Box<dyn InnerOptimizer>,
         lookahead: Option<&LookaheadConfig>,
         workers: &WorkerGroup,
-        vs: &nn::VarStore,
-    ) -> lookahead_core::Result<Self> {
-        let Some(config) = lookahead else {
-            return Ok(Optimizer::Bare(TchOptimizer::new(inner, vs, inner.lr)?));
-        };
-        let mut builder = Lookahead::builder(inner).config(config.clone());
+    ) -> anyhow::Result<Self> {
+        let Some(config) = lookahead else { return Ok(Optimizer::Bare(inner)) };
+        let mut builder = Lookahead::around(inner).config(config.clone());
         if let Some((group, dtype)) = workers.averages_weights() {
             builder = builder.workers(group, dtype);
         }
-        Ok(Optimizer::Lookahead(Box::new(builder.build(vs, inner.lr)?)))
+        let built = builder.build().map_err(|error| match error {
+            Error::NoMoments { .. } | Error::NothingToPull { .. } | Error::NoCurvature => {
+                anyhow::Error::new(UsageError::new(error.to_string()))
+            }
+            error => error.into(),
+        });
+        Ok(Optimizer::Lookahead(Box::new(built?)))
     }
 
-    /// The optimizer of libtorch.
-    fn tch(&self) -> &TchOptimizer {
+    fn inner(&self) -> &dyn InnerOptimizer {
         match self {
             Optimizer::Bare(inner) => inner,
             Optimizer::Lookahead(lookahead) => lookahead.inner(),
@@ -77,12 +56,7 @@ impl Optimizer {
 
     /// The trained parameters, in the inner optimizer's order.
     pub fn parameters(&self) -> &[Parameter] {
-        self.tch().parameters()
-    }
-
-    /// The name of the inner optimizer, for example `adamw`.
-    pub fn name(&self) -> &'static str {
-        self.tch().name()
+        self.inner().parameters()
     }
 
     /// Computes the gradients of `loss`.
@@ -115,7 +89,7 @@ impl Optimizer {
         self.lookahead().map_or(Ok(false), Lookahead::finish)
     }
 
-    fn around(&self) -> Option<&Lookahead<TchOptimizer>> {
+    fn around(&self) -> Option<&Lookahead<Box<dyn InnerOptimizer>>> {
         match self {
             Optimizer::Bare(_) => None,
             Optimizer::Lookahead(lookahead) => Some(lookahead),
@@ -123,7 +97,7 @@ impl Optimizer {
     }
 
     /// The Lookahead around the inner optimizer.
-    pub fn lookahead(&mut self) -> Option<&mut Lookahead<TchOptimizer>> {
+    pub fn lookahead(&mut self) -> Option<&mut Lookahead<Box<dyn InnerOptimizer>>> {
         match self {
             Optimizer::Bare(_) => None,
             Optimizer::Lookahead(lookahead) => Some(lookahead),
@@ -148,10 +122,7 @@ impl Optimizer {
 
     /// Sets the weight decay.
     pub fn set_weight_decay(&mut self, weight_decay: f64) -> lookahead_core::Result<()> {
-        match self {
-            Optimizer::Bare(inner) => inner.set_weight_decay(weight_decay),
-            Optimizer::Lookahead(lookahead) => lookahead.set_weight_decay(weight_decay),
-        }
+        self.inner_mut().set_weight_decay(weight_decay)
     }
 
     /// Everything that determines the next steps apart from the model's variables.

@@ -1,0 +1,25 @@
+//! Inner optimizers: `[optimizer]`.
+//!
+//! | module | what is in it |
+//! |---|---|
+//! | [`optimizer`] | an inner optimizer alone, or Lookahead around it |
+//! | [`kind`] | a kind of inner optimizer, as `optimizer.kind` selects it |
+//! | [`sgd`] | stochastic gradient descent |
+//! | [`adam`] | Adam and AdamW |
+//! | [`rmsprop`] | RMSprop |
+//!
+//! To add an optimizer, add a file here with a type for its keys and a function that builds an
+//! [`InnerOptimizer`](lookahead_core::InnerOptimizer), and a line in
+//! [`Registry::builtin`](crate::registry::Registry::builtin).
+
+pub mod adam;
+pub mod kind;
+pub mod optimizer;
+pub mod rmsprop;
+pub mod sgd;
+
+pub use kind::OptimizerContext;
+pub use optimizer::Optimizer;
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,92 @@
+//! Adam (Kingma and Ba, 2015), and AdamW: Adam with decoupled weight decay (Loshchilov and Hutter, 2019).
+
+use lookahead_core::{Result, TchOptimizer, fused};
+use serde::{Deserialize, Serialize};
+use tch::nn;
+
+use super::kind::OptimizerContext;
+use crate::config::issue::ConfigIssue;
+use crate::config::kinds::KindOptions;
+use crate::config::optimizer::{require_decay, require_single};
+
+/// The keys of `[optimizer]` for Adam. Each means what it means in libtorch.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct AdamOptions {
+    /// Whether one kernel updates all parameters together, instead of libtorch's own loop.
+    pub fused: bool,
+    /// Decay of the first moment.
+    pub beta1: f64,
+    /// Decay of the second moment.
+    pub beta2: f64,
+    /// Added to the denominator.
+    pub eps: f64,
+    /// Use the maximum of the second moment.
+    pub amsgrad: bool,
+}
+
+impl Default for AdamOptions {
+    fn default() -> Self {
+        AdamOptions { fused: true, beta1: 0.9, beta2: 0.999, eps: 1e-8, amsgrad: false }
+    }
+}
+
+impl KindOptions for AdamOptions {
+    const SECOND_MOMENTS: bool = true;
+
+    fn check(&self) -> std::result::Result<(), ConfigIssue> {
+        require_single("optimizer.eps", self.eps)?;
+        require_decay("optimizer.beta1", self.beta1)?;
+        require_decay("optimizer.beta2", self.beta2)
+    }
+}
+
+/// The keys of `[optimizer]` for AdamW: those of Adam.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct AdamWOptions(AdamOptions);
+
+impl KindOptions for AdamWOptions {
+    const SECOND_MOMENTS: bool = true;
+    const WEIGHT_DECAY: Option<f64> = Some(0.01);
+
+    fn check(&self) -> std::result::Result<(), ConfigIssue> {
+        self.0.check()
+    }
+}
+
+/// Builds Adam for the trainable variables of `vs`.
+///
+/// # Errors
+/// Those of [`TchOptimizer::new`].
+pub fn build_adam(
+    options: AdamOptions,
+    context: &OptimizerContext,
+    vs: &nn::VarStore,
+) -> Result<TchOptimizer> {
+    let AdamOptions { fused, beta1, beta2, eps, amsgrad } = options;
+    let (lr, wd) = (context.learning_rate, context.weight_decay);
+    if fused {
+        TchOptimizer::new(fused::Adam { beta1, beta2, wd, eps, amsgrad }, vs, lr)
+    } else {
+        TchOptimizer::new(nn::Adam { beta1, beta2, wd, eps, amsgrad }, vs, lr)
+    }
+}
+
+/// Builds AdamW for the trainable variables of `vs`.
+///
+/// # Errors
+/// Those of [`TchOptimizer::new`].
+pub fn build_adamw(
+    AdamWOptions(options): AdamWOptions,
+    context: &OptimizerContext,
+    vs: &nn::VarStore,
+) -> Result<TchOptimizer> {
+    let AdamOptions { fused, beta1, beta2, eps, amsgrad } = options;
+    let (lr, wd) = (context.learning_rate, context.weight_decay);
+    if fused {
+        TchOptimizer::new(fused::AdamW { beta1, beta2, wd, eps, amsgrad }, vs, lr)
+    } else {
+        TchOptimizer::new(nn::AdamW { beta1, beta2, wd, eps, amsgrad }, vs, lr)
+    }
+}

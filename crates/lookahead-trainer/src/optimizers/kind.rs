@@ -1,0 +1,61 @@
+//! A kind of inner optimizer, as `optimizer.kind` selects it.
+
+use std::sync::Arc;
+
+use lookahead_core::InnerOptimizer;
+use tch::nn;
+
+use crate::config::kinds::{KindOptions, Schema};
+use crate::config::optimizer::OptimizerConfig;
+
+/// What an inner optimizer is built with besides its own keys.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct OptimizerContext {
+    /// `optimizer.lr`. The training loop sets the schedule's learning rate before each step.
+    pub learning_rate: f64,
+    /// `optimizer.weight_decay`; 0 if the kind has none.
+    pub weight_decay: f64,
+}
+
+/// A kind of inner optimizer: its configuration, and how it is built.
+#[derive(Clone)]
+pub(crate) struct OptimizerKind {
+    /// Its name and its keys.
+    pub(crate) schema: Schema,
+    build: Arc<Build>,
+}
+
+type Build = dyn Fn(toml::Table, &OptimizerContext, &nn::VarStore) -> anyhow::Result<Box<dyn InnerOptimizer>>
+    + Send
+    + Sync;
+
+impl OptimizerKind {
+    /// The kind that `build` builds for the trainable variables of a store.
+    pub(crate) fn new<O, I, E>(
+        name: &'static str,
+        build: impl Fn(O, &OptimizerContext, &nn::VarStore) -> Result<I, E> + Send + Sync + 'static,
+    ) -> Self
+    where
+        O: KindOptions,
+        I: InnerOptimizer + 'static,
+        E: Into<anyhow::Error>,
+    {
+        OptimizerKind {
+            schema: Schema::of::<O>(name),
+            build: Arc::new(move |options, context, vs| {
+                Ok(Box::new(build(options.try_into()?, context, vs).map_err(Into::into)?))
+            }),
+        }
+    }
+
+    /// Builds the optimizer of a configuration of this kind.
+    pub(crate) fn build(
+        &self,
+        config: &OptimizerConfig,
+        vs: &nn::VarStore,
+    ) -> anyhow::Result<Box<dyn InnerOptimizer>> {
+        let weight_decay = config.weight_decay.or(self.schema.weight_decay).unwrap_or(0.0);
+        let context = OptimizerContext { learning_rate: config.lr, weight_decay };
+        (self.build)(self.schema.own(&config.options), &context, vs)
+    }
+}

@@ -1,0 +1,60 @@
+//! RMSprop (Hinton, 2012).
+
+use lookahead_core::{Result, TchOptimizer, fused};
+use serde::{Deserialize, Serialize};
+use tch::nn;
+
+use super::kind::OptimizerContext;
+use crate::config::issue::ConfigIssue;
+use crate::config::kinds::KindOptions;
+use crate::config::optimizer::{require_decay, require_single};
+
+/// The keys of `[optimizer]` for this optimizer. Each but `smoothing` means what it means in libtorch.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct RmsPropOptions {
+    /// Whether one kernel updates all parameters together, instead of libtorch's own loop.
+    pub fused: bool,
+    /// Decay of the squared gradient's average, which libtorch calls alpha.
+    pub smoothing: f64,
+    /// Added to the denominator.
+    pub eps: f64,
+    /// Momentum.
+    pub momentum: f64,
+    /// Subtract the mean gradient.
+    pub centered: bool,
+}
+
+impl Default for RmsPropOptions {
+    fn default() -> Self {
+        RmsPropOptions { fused: true, smoothing: 0.99, eps: 1e-8, momentum: 0.0, centered: false }
+    }
+}
+
+impl KindOptions for RmsPropOptions {
+    const SECOND_MOMENTS: bool = true;
+
+    fn check(&self) -> std::result::Result<(), ConfigIssue> {
+        require_single("optimizer.eps", self.eps)?;
+        require_decay("optimizer.momentum", self.momentum)?;
+        require_decay("optimizer.smoothing", self.smoothing)
+    }
+}
+
+/// Builds it for the trainable variables of `vs`.
+///
+/// # Errors
+/// Those of [`TchOptimizer::new`].
+pub fn build(
+    options: RmsPropOptions,
+    context: &OptimizerContext,
+    vs: &nn::VarStore,
+) -> Result<TchOptimizer> {
+    let RmsPropOptions { fused, smoothing: alpha, eps, momentum, centered } = options;
+    let (lr, wd) = (context.learning_rate, context.weight_decay);
+    if fused {
+        TchOptimizer::new(fused::RmsProp { alpha, eps, wd, momentum, centered }, vs, lr)
+    } else {
+        TchOptimizer::new(nn::RmsProp { alpha, eps, wd, momentum, centered }, vs, lr)
+    }
+}
