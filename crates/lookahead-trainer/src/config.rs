@@ -34,6 +34,7 @@ use std::ops::Range;
 use std::path::Path;
 
 use lookahead_core::{LookaheadConfig, NonFinite};
+use lookahead_run::event::Task;
 use lookahead_run::folder::read_given_config;
 use serde::{Deserialize, Serialize};
 use toml::de::DeTable;
@@ -225,6 +226,16 @@ impl Config {
         let k = self.lookahead.as_ref().map_or(LookaheadConfig::default().k, |own| own.k);
         self.probe.resolve(validation, self.data.batch_size, k)?;
         self.check_best(validation)
+    }
+
+    /// Fills in the defaults of what a training without a config file uses, and checks the ranges.
+    pub(crate) fn resolve_loop(&mut self, task: Task) -> Result<(), UsageError> {
+        let mut resolve = || {
+            self.data.check()?;
+            self.schedule.resolve(self.optimizer.lr)?;
+            self.train.resolve(Some(task))
+        };
+        resolve().map_err(|issue: ConfigIssue| UsageError::new(issue.message))
     }
 
     /// Fills in the defaults that are known once the data is loaded, with `validation` samples in the validation

@@ -127,6 +127,19 @@ impl Controls {
         })
     }
 
+    /// Listens to both channels only.
+    pub(crate) fn without_signals(keys: Receiver<Command>, remote: Receiver<Command>) -> Self {
+        Controls {
+            keys,
+            remote,
+            pending: VecDeque::new(),
+            signalled: Arc::default(),
+            hung_up: Arc::default(),
+            continued: Arc::default(),
+            unsaved: None,
+        }
+    }
+
     /// Whether the terminal was closed since the last call, and the training continues.
     pub(crate) fn terminal_was_closed(&self) -> bool {
         self.hung_up.load(Ordering::Relaxed) && self.hung_up.swap(false, Ordering::Relaxed)

@@ -3,6 +3,7 @@
 //! | module | what is in it |
 //! |---|---|
 //! | [`App`] | the program, to which others can add kinds of data, models and optimizers |
+//! | [`Trainer`] | the training loop alone, without files and command line |
 //! | [`cli`], [`commands`] | the command line, and the commands |
 //! | [`usage`], [`failure`], [`panics`] | errors that the user can fix, exit statuses, panics of tch |
 //! | [`config`] | the TOML file, one section per file, and which keys may change during a run |
@@ -39,6 +40,7 @@ pub mod registry;
 pub mod schedule;
 pub mod tensor_file;
 pub mod train;
+mod trainer;
 pub mod usage;
 mod weights;
 
@@ -51,7 +53,8 @@ pub use data::{
     Array, Batch, DataSpec, Dataset, InMemory, Inputs, LoadContext, SampleKey, Samples,
 };
 pub use lookahead_run::event::{self, Task};
-pub use models::Network;
+pub use models::{Model, Network};
 pub use registry::Registry;
 pub use train::hook::{Hook, HookContext, InnerStep};
+pub use trainer::{Report, Trainer};
 pub use usage::UsageError;

@@ -48,9 +48,14 @@ pub(super) fn section(kinds: &Kinds) -> Section<'_> {
 }
 
 impl DataConfig {
+    /// Checks the keys that every kind has.
+    pub(super) fn check(&self) -> Result<(), ConfigIssue> {
+        require(self.batch_size >= 1, "data.batch_size", self.batch_size, "1 or more")
+    }
+
     /// Fills in defaults, checks ranges, and returns what is learned, if that is known before the data is loaded.
     pub(super) fn resolve(&mut self, kinds: &Kinds) -> Result<Option<Task>, ConfigIssue> {
-        require(self.batch_size >= 1, "data.batch_size", self.batch_size, "1 or more")?;
+        self.check()?;
         let section = section(kinds);
         let kind = section.find(&self.kind)?;
         self.options = section.resolve(kind, std::mem::take(&mut self.options))?;

@@ -7,7 +7,7 @@ use lookahead_core::tch_ext::autocast::Autocast;
 use lookahead_core::tch_ext::memory_format::channels_last;
 use lookahead_run::event::Task;
 use tch::nn;
-use tch::{Kind as Element, Tensor};
+use tch::{Device, Kind as Element, Tensor};
 
 use super::network::Network;
 use crate::config::train::{AutocastDtype, TrainConfig};
@@ -176,6 +176,18 @@ impl Model {
     /// The variables that are not trained, by name: the running statistics of batch normalization.
     pub fn buffers(&self) -> BTreeMap<String, Tensor> {
         self.vs.variables().into_iter().filter(|(_, tensor)| !tensor.requires_grad()).collect()
+    }
+
+    /// The bytes of the variables, in the order of their names.
+    pub fn weights_as_bytes(&self) -> Vec<u8> {
+        let variables: BTreeMap<String, Tensor> = self.vs.variables().into_iter().collect();
+        let bytes = |tensor: Tensor| {
+            let tensor = tensor.detach().to_device(Device::Cpu).contiguous();
+            let mut bytes = vec![0; tensor.numel() * tensor.kind().elt_size_in_bytes()];
+            tensor.copy_data_u8(&mut bytes, tensor.numel());
+            bytes
+        };
+        variables.into_values().flat_map(bytes).collect()
     }
 
     /// The number of trainable parameters.

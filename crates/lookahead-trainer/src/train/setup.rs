@@ -1,6 +1,5 @@
 //! A training built from a config and its seed: data, model and optimizer at step 0.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -50,6 +49,24 @@ pub struct Training {
     started: Instant,
 }
 
+/// What a training is made of.
+pub(crate) struct Parts {
+    pub(crate) registry: Registry,
+    pub(crate) config: Config,
+    pub(crate) workers: WorkerGroup,
+    pub(crate) data: Dataset,
+    pub(crate) model: Model,
+    pub(crate) optimizer: Optimizer,
+    /// The position before the first batch.
+    pub(crate) batches: Batches,
+}
+
+/// The position before the first batch of a process.
+pub(crate) fn batches(config: &Config, data: &Dataset, workers: &WorkerGroup) -> Batches {
+    Batches::new(data.train.len(), config.data.batch_size, config.train.seed, 0, 0)
+        .for_rank(workers.rank(), workers.size())
+}
+
 impl Training {
     /// Loads the data and builds model and optimizer, with weights drawn by the seed or those of a file.
     ///
@@ -84,9 +101,7 @@ impl Training {
             ))
             .into());
         }
-        let batches =
-            Batches::new(data.train.len(), config.data.batch_size, config.train.seed, 0, 0)
-                .for_rank(workers.rank(), workers.size());
+        let batches = batches(&config, &data, &workers);
         generator::seed(config.train.seed)?;
         let model = registry.build_model(&config.model, &data.spec, device)?;
         let model = model.computing_as(&config.train)?;
@@ -101,26 +116,33 @@ impl Training {
         if !workers.is_single() {
             generator::seed(workers.seed(config.train.seed))?;
         }
-        let average = Average::new(&config.averaging, &model.vs);
-        let total_steps = config.train.total_steps(batches.per_epoch()).map_err(UsageError::new)?;
-        let guard = DivergenceGuard::new(&config);
-        let samples = Arc::clone(&data.train);
+        let parts =
+            Parts { registry: registry.clone(), config, workers, data, model, optimizer, batches };
+        Ok(Training { origin, ..Training::of(parts)? })
+    }
+
+    /// The training of these parts, before its first step.
+    ///
+    /// # Errors
+    /// A usage error if the steps can't be counted.
+    pub(crate) fn of(parts: Parts) -> Result<Self, UsageError> {
+        let Parts { registry, config, workers, data, model, optimizer, batches } = parts;
         Ok(Training {
-            registry: registry.clone(),
+            average: Average::new(&config.averaging, &model.vs),
+            loader: Loader::new(Arc::clone(&data.train), batches.clone()),
+            state: TrainState::default(),
+            total_steps: config.train.total_steps(batches.per_epoch()).map_err(UsageError::new)?,
+            guard: DivergenceGuard::new(&config),
+            git: git::state(),
+            machine: Machine::here(),
+            origin: None,
+            started: Instant::now(),
+            registry,
             config,
             workers,
             data,
             model,
             optimizer,
-            average,
-            loader: Loader::new(samples, batches),
-            state: TrainState::default(),
-            total_steps,
-            guard,
-            git: git::state(),
-            machine: Machine::here(),
-            origin,
-            started: Instant::now(),
         })
     }
 
@@ -187,14 +209,7 @@ impl Training {
 
     /// The bytes of the model's variables, in the order of their names.
     pub fn weights_as_bytes(&self) -> Vec<u8> {
-        let variables: BTreeMap<String, Tensor> = self.model.vs.variables().into_iter().collect();
-        let bytes = |tensor: Tensor| {
-            let tensor = tensor.detach().to_device(Device::Cpu).contiguous();
-            let mut bytes = vec![0; tensor.numel() * tensor.kind().elt_size_in_bytes()];
-            tensor.copy_data_u8(&mut bytes, tensor.numel());
-            bytes
-        };
-        variables.into_values().flat_map(bytes).collect()
+        self.model.weights_as_bytes()
     }
 
     /// Inner steps of the whole run.

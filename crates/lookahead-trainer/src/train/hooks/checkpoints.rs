@@ -26,7 +26,7 @@ use crate::weights::all_finite;
 pub struct Checkpoints {
     writer: Writer,
     settings: Settings,
-    /// None if another process keeps the run's record.
+    /// None if another process keeps the run's record, or none does.
     pub(crate) folder: Option<RunFolder>,
     /// When to try again a checkpoint that could not be saved.
     retry_at: Option<Instant>,
@@ -158,13 +158,16 @@ impl Checkpoints {
         }
     }
 
-    /// Saves, and waits until the checkpoint is on the disk. If the disk refuses, it is retried a few times, and then
+    /// Saves, and waits until the checkpoint is on the disk; a training in memory saves none. If the disk refuses, it is retried a few times, and then
     /// fails.
     pub(crate) fn save_and_wait(
         &mut self,
         t: &mut Training,
         events: &mut Events,
     ) -> anyhow::Result<()> {
+        if self.folder.is_none() && t.workers.is_single() {
+            return Ok(());
+        }
         for pause in LAST_ATTEMPTS {
             self.save(t, events, Saving::Requested)?;
             let saved = match self.writer.wait() {

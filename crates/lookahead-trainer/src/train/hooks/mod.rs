@@ -108,7 +108,7 @@ impl Hooks {
     ) -> anyhow::Result<Self> {
         let observer = Observer::new(folder, show)?;
         let writer = Writer::new(folder.checkpoints(), observer.syncer()?)?;
-        Hooks::with(observer, writer, Some(folder), t, hangup)
+        Hooks::with(observer, writer, Some(folder), t, Some(hangup))
     }
 
     /// Hooks for a process other than rank 0, which keeps no record and writes no files.
@@ -116,7 +116,15 @@ impl Hooks {
     /// # Errors
     /// If the system refuses a thread or a signal handler.
     pub fn follower(t: &Training) -> anyhow::Result<Self> {
-        Hooks::with(Observer::follower(), Writer::idle(), None, t, Hangup::of(true))
+        Hooks::with(Observer::follower(), Writer::idle(), None, t, Some(Hangup::of(true)))
+    }
+
+    /// Hooks for a training in memory, which keeps no record, writes no files, and leaves signals to the program.
+    ///
+    /// # Errors
+    /// If a hook can't be made.
+    pub(crate) fn in_memory(t: &Training) -> anyhow::Result<Self> {
+        Hooks::with(Observer::follower(), Writer::idle(), None, t, None)
     }
 
     fn with(
@@ -124,12 +132,15 @@ impl Hooks {
         writer: Writer,
         folder: Option<&RunFolder>,
         t: &Training,
-        hangup: Hangup,
+        hangup: Option<Hangup>,
     ) -> anyhow::Result<Self> {
         let (commands, remote) = crossbeam_channel::bounded(WAITING);
         let deadline = t.config.checkpoint.deadline_seconds;
         let deadline = (deadline > 0).then(|| Duration::from_secs(deadline));
-        let controls = Controls::new(observer.commands(), remote, deadline, hangup)?;
+        let controls = match hangup {
+            Some(hangup) => Controls::new(observer.commands(), remote, deadline, hangup)?,
+            None => Controls::without_signals(observer.commands(), remote),
+        };
         let settings = Settings::new(t.registry.kinds().clone(), t.config.clone(), folder.cloned());
         Ok(Hooks {
             events: Events::new(observer, &t.config, t.device()),
@@ -366,7 +377,7 @@ impl Hooks {
     }
 
     /// At the end of the run, before it is recorded.
-    pub(super) fn finish(&mut self, t: &mut Training, ended: &mut RunEnded) {
+    pub(crate) fn finish(&mut self, t: &mut Training, ended: &mut RunEnded) {
         // The end is what the user gets to know, even if a hook fails now.
         if let Err(error) = self.deliver_events(t) {
             self.events.warn(t.state.step, format!("{error:#}"));
