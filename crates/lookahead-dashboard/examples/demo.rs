@@ -103,13 +103,11 @@ fn take_step(step: u64, start: Instant, noise: &mut Noise) -> Vec<Event> {
     if step.is_multiple_of(500) {
         for (weights, worse) in [(Weights::Slow, 1.0), (Weights::Fast, 1.1)] {
             events.push(Event::Evaluation(Evaluation {
-                weights,
-                split: Split::Validation,
                 loss: course * worse,
                 accuracy: 1.0 - 0.3 * course * worse,
                 samples: 5000,
                 seconds: 0.3,
-                model_step: None,
+                ..Evaluation::new(weights, Split::Validation)
             }));
         }
         events.push(checkpoint(step));
@@ -137,7 +135,7 @@ fn info() -> RunInfo {
         format: FORMAT,
         run: "fashion-cnn-2".into(),
         data: "fashion-mnist".into(),
-        task: Task::Classification,
+        task: Task::Classification.into(),
         model: "cnn".into(),
         optimizer: "adam".into(),
         lookahead: Some(LookaheadInfo { k: K, alpha: 0.5 }),

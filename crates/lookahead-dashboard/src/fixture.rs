@@ -26,7 +26,7 @@ pub(crate) fn info() -> RunInfo {
         format: FORMAT,
         run: "digits-mlp".into(),
         data: "digits".into(),
-        task: Task::Classification,
+        task: Task::Classification.into(),
         model: "mlp".into(),
         optimizer: "adam".into(),
         lookahead: Some(LookaheadInfo { k: 5, alpha: 0.5 }),
@@ -64,13 +64,11 @@ pub(crate) fn probe(fast_loss: f64, slow_loss: f64) -> Event {
 
 pub(crate) fn evaluation(weights: Weights, accuracy: f64) -> Event {
     Event::Evaluation(Evaluation {
-        weights,
-        split: Split::Validation,
         loss: 0.5,
         accuracy,
         samples: 200,
         seconds: 0.1,
-        model_step: None,
+        ..Evaluation::new(weights, Split::Validation)
     })
 }
 

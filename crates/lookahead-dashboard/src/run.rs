@@ -134,7 +134,7 @@ impl Run {
     }
 
     pub(crate) fn task(&self) -> Task {
-        self.info().map_or_else(Task::default, |info| info.task)
+        self.info().map_or_else(Task::default, |info| info.task.kind)
     }
 
     fn steps_per_epoch(&self) -> f64 {
@@ -278,7 +278,7 @@ impl Run {
             Task::Language => {
                 format!("{weights} perplexity {} loss {written}", format::perplexity(loss))
             }
-            Task::Quadratic => format!("{weights} loss {written}{of}"),
+            _ => format!("{weights} loss {written}{of}"),
         };
         let at = self.clock.elapsed(time);
         self.messages.push_topic(at, step, split, &text);

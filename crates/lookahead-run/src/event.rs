@@ -5,8 +5,8 @@
 //! know.
 //!
 //! Every line has `event` (its kind), `step` (inner steps taken since the start of the run) and `time` (Unix
-//! seconds). Losses are means over samples, in nats for cross-entropy; accuracies are fractions from 0 to 1;
-//! durations are in seconds.
+//! seconds). Losses are means over samples, in nats for cross-entropy; accuracies, F1 scores and other shares are
+//! fractions from 0 to 1; durations are in seconds.
 //!
 //! ```
 //! use lookahead_run::event::{Event, Record, Step};
@@ -22,9 +22,13 @@ mod info;
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
-pub use info::{Compute, LookaheadInfo, RunInfo, Samples, Software, Task, Versions};
+pub use info::{
+    Compute, LookaheadInfo, MetricInfo, RunInfo, Samples, Software, Task, TaskInfo, Versions,
+};
 
 /// Version of the event format, written in `run_started` and `resumed`.
 pub const FORMAT: u32 = 1;
@@ -257,7 +261,7 @@ pub enum Split {
 }
 
 /// An evaluation on a whole split.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Evaluation {
     /// At which weights.
     pub weights: Weights,
@@ -278,6 +282,40 @@ pub struct Evaluation {
     /// is tested.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub model_step: Option<u64>,
+    /// The values of the task's metrics by their names, the accuracy among them; [`RunInfo::task`] says which
+    /// there are and how to read them. Empty in logs of earlier versions: use [`value`](Self::value).
+    #[serde(default, with = "crate::number::map", skip_serializing_if = "BTreeMap::is_empty")]
+    pub metrics: BTreeMap<String, f64>,
+    /// On test data, if there are at most 100 classes: for each class in a row, how many of its samples were
+    /// taken for each class in a column.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub confusion_matrix: Option<Vec<Vec<u64>>>,
+}
+
+impl Evaluation {
+    /// An evaluation of no samples: NaN for loss and accuracy.
+    pub fn new(weights: Weights, split: Split) -> Self {
+        Evaluation {
+            weights,
+            split,
+            loss: f64::NAN,
+            accuracy: f64::NAN,
+            samples: 0,
+            seconds: 0.0,
+            model_step: None,
+            metrics: BTreeMap::new(),
+            confusion_matrix: None,
+        }
+    }
+
+    /// The value of a metric, or of `loss`. `None` if it was not measured.
+    pub fn value(&self, metric: &str) -> Option<f64> {
+        match metric {
+            "loss" => Some(self.loss),
+            "accuracy" => Some(self.accuracy).filter(|accuracy| !accuracy.is_nan()),
+            _ => self.metrics.get(metric).copied(),
+        }
+    }
 }
 
 /// A checkpoint was published, or a valid one of the same step existed. The record's step is the

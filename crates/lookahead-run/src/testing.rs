@@ -61,7 +61,7 @@ pub(crate) fn info() -> RunInfo {
         format: crate::event::FORMAT,
         run: "mnist".into(),
         data: "mnist".into(),
-        task: Task::Classification,
+        task: Task::Classification.into(),
         model: "mlp".into(),
         optimizer: "sgd".into(),
         lookahead: None,

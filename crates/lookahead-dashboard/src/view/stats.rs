@@ -188,7 +188,7 @@ fn validation(model: &Model, rows: &mut Rows) {
             or_none(*test, |test| match run.task() {
                 Task::Classification => accuracy(test.accuracy),
                 Task::Language => format::perplexity(test.loss),
-                Task::Quadratic => format::loss(test.loss),
+                _ => format::loss(test.loss),
             })
         });
         let name = if run.stopped_early() { "test, best" } else { "test" };

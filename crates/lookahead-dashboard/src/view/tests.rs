@@ -85,13 +85,11 @@ fn a_run_that_stopped_early() {
     let reason = Some(Reason::EarlyStopping);
     let end = RunEnded { message, reason, best_step: Some(700), ..RunEnded::new(Status::Finished) };
     let tested = Evaluation {
-        weights: Weights::Slow,
-        split: Split::Test,
         loss: 0.25,
         accuracy: 0.9,
         samples: 10,
-        seconds: 0.1,
         model_step: Some(700),
+        ..Evaluation::new(Weights::Slow, Split::Test)
     };
     feed(
         &mut model,

@@ -11,9 +11,9 @@ pub struct RunInfo {
     pub run: String,
     /// Name of the data set.
     pub data: String,
-    /// What is learnt from it.
-    #[serde(default)]
-    pub task: Task,
+    /// What is learned from it, and how an evaluation measures that.
+    #[serde(flatten)]
+    pub task: TaskInfo,
     /// Name of the model.
     pub model: String,
     /// Name of the inner optimizer.
@@ -42,18 +42,95 @@ pub struct RunInfo {
     pub config: serde_json::Value,
 }
 
-/// What is learnt, which decides what an evaluation reports.
+/// What is learned, and the metrics of an evaluation.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TaskInfo {
+    /// What is learned.
+    #[serde(rename = "task", default)]
+    pub kind: Task,
+    /// The metrics of every evaluation besides the loss, the most important one first; empty in logs of
+    /// earlier versions. Use [`metrics`](Self::metrics) to read logs of all versions.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub metrics: Vec<MetricInfo>,
+}
+
+impl TaskInfo {
+    /// A task whose evaluations have these metrics.
+    pub fn new(kind: Task, metrics: Vec<MetricInfo>) -> Self {
+        TaskInfo { kind, metrics }
+    }
+
+    /// The metrics of every evaluation besides the loss, the most important one first. Earlier versions
+    /// measured the accuracy wherever something is classified, and no log named it.
+    pub fn metrics(&self) -> Vec<MetricInfo> {
+        match self.kind {
+            Task::Classification | Task::Language if self.metrics.is_empty() => {
+                vec![MetricInfo::accuracy()]
+            }
+            _ => self.metrics.clone(),
+        }
+    }
+
+    /// The metric of a name: one of [`metrics`](Self::metrics), or the loss.
+    pub fn metric(&self, name: &str) -> Option<MetricInfo> {
+        self.metrics().into_iter().chain([MetricInfo::loss()]).find(|metric| metric.name == name)
+    }
+}
+
+impl From<Task> for TaskInfo {
+    fn from(kind: Task) -> Self {
+        TaskInfo::new(kind, Vec::new())
+    }
+}
+
+/// A metric of evaluations.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MetricInfo {
+    /// Its name in [`Evaluation::metrics`](super::Evaluation::metrics).
+    pub name: String,
+    /// Whether more is better.
+    #[serde(default)]
+    pub higher_is_better: bool,
+    /// Whether its values are fractions, which people read in percent.
+    #[serde(default)]
+    pub percent: bool,
+}
+
+impl MetricInfo {
+    /// The fraction of samples that are classified correctly.
+    pub fn accuracy() -> Self {
+        MetricInfo { name: "accuracy".to_owned(), higher_is_better: true, percent: true }
+    }
+
+    /// The mean loss, which every evaluation has.
+    pub fn loss() -> Self {
+        MetricInfo { name: "loss".to_owned(), higher_is_better: false, percent: false }
+    }
+
+    /// Whether `value` is better than `than`; never if one of them is NaN.
+    pub fn is_better(&self, value: f64, than: f64) -> bool {
+        if self.higher_is_better { value > than } else { value < than }
+    }
+}
+
+/// What is learned.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Task {
-    /// The class of each sample: losses are cross-entropies, and there are accuracies.
+    /// The class of each sample.
     #[default]
     Classification,
-    /// The next token at each place of a text: losses are cross-entropies per token, whose exponential is
-    /// the perplexity; accuracies are fractions of tokens.
+    /// The next token at each place of a text. Losses and accuracies are means over tokens.
     Language,
-    /// The minimum of a quadratic function: losses are distances above it, and accuracies are NaN.
+    /// The minimum of a quadratic function: losses are distances above it.
     Quadratic,
+    /// One or more numbers for each sample.
+    Regression,
+    /// Which of several labels each sample has: none, some or all of them.
+    Multilabel,
+    /// A task of a later version.
+    #[serde(other)]
+    Unknown,
 }
 
 /// Lookahead's settings.

@@ -115,6 +115,53 @@ fn a_machine_may_have_no_gpu() {
     assert_eq!(read(written(&with)), with);
 }
 
+#[test]
+fn an_evaluation_may_have_metrics_and_a_confusion_matrix() {
+    let earlier = json!({"time": 0.5, "step": 7, "event": "evaluation", "weights": "slow", "split": "test",
+        "loss": 0.5, "accuracy": 0.75, "samples": 4, "seconds": 1.0});
+    let Event::Evaluation(mut found) = read(earlier.clone()) else { panic!() };
+    assert_eq!(written(&Event::Evaluation(found.clone())), earlier);
+    let values =
+        |found: &Evaluation| ["loss", "accuracy", "macro_f1"].map(|name| found.value(name));
+    assert_eq!(values(&found), [Some(0.5), Some(0.75), None]);
+    // A model that diverged has metrics that are not finite.
+    found.metrics = [("macro_f1".to_owned(), 0.7), ("r2".to_owned(), f64::NEG_INFINITY)].into();
+    found.confusion_matrix = Some(vec![vec![2, 0], vec![1, 1]]);
+    let line = written(&Event::Evaluation(found.clone()));
+    assert_eq!(line["metrics"], json!({"macro_f1": 0.7, "r2": "-Infinity"}));
+    assert_eq!(line["confusion_matrix"], json!([[2, 0], [1, 1]]));
+    assert_eq!(read(line), Event::Evaluation(found.clone()));
+    assert_eq!(values(&found), [Some(0.5), Some(0.75), Some(0.7)]);
+    found.accuracy = f64::NAN;
+    assert_eq!(values(&found), [Some(0.5), None, Some(0.7)]);
+}
+
+#[test]
+fn a_log_names_its_metrics_and_those_of_earlier_versions_are_known() {
+    let names = |task: &TaskInfo| -> Vec<String> {
+        task.metrics().into_iter().map(|metric| metric.name).collect()
+    };
+    let read = |json: serde_json::Value| serde_json::from_value::<TaskInfo>(json).unwrap();
+    for (earlier, expected) in [
+        (json!({}), &["accuracy"][..]),
+        (json!({"task": "language"}), &["accuracy"]),
+        (json!({"task": "quadratic"}), &[]),
+        (json!({"task": "of a later version"}), &[]),
+    ] {
+        assert_eq!(names(&read(earlier)), expected);
+    }
+    let r2 = json!({"name": "r2", "higher_is_better": true, "percent": false});
+    let written = json!({"task": "regression", "metrics": [{"name": "mae"}, r2]});
+    let task = read(written.clone());
+    assert_eq!((task.kind, names(&task)), (Task::Regression, vec!["mae".into(), "r2".into()]));
+    assert_eq!(serde_json::to_value(&task).unwrap()["metrics"][1], r2);
+    assert!(!task.metric("mae").unwrap().is_better(2.0, 1.0));
+    assert!(task.metric("r2").unwrap().is_better(0.9, 0.8));
+    assert!(!task.metric("r2").unwrap().is_better(f64::NAN, 0.8));
+    assert_eq!(task.metric("loss"), Some(MetricInfo::loss()));
+    assert_eq!(task.metric("accuracy"), None);
+}
+
 /// As in earlier versions, where all of it was one struct.
 #[test]
 fn run_info_is_flat_in_json() {

@@ -115,7 +115,7 @@ fn check_data(summaries: &[Summary], options: &Options) -> Result<()> {
         let data = data.into_iter().map(|(data, count)| format!("{data} ({})", counted(count)));
         return Err(CompareError::MixedData(data.collect()).into());
     }
-    let text = |run: &Summary| run.info.task == Task::Language;
+    let text = |run: &Summary| run.info.task.kind == Task::Language;
     if options.metric == Some(Metric::Perplexity) && !summaries.iter().all(text) {
         return Err(CompareError::NoText.into());
     }
@@ -135,7 +135,7 @@ fn counted(runs: usize) -> String {
 }
 
 fn default_metric(summaries: &[Summary]) -> Metric {
-    if summaries.iter().all(|run| run.info.task == Task::Language) {
+    if summaries.iter().all(|run| run.info.task.kind == Task::Language) {
         return Metric::Perplexity;
     }
     let all = summaries.iter().flat_map(|run| &run.evaluations);

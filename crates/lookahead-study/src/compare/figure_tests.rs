@@ -45,13 +45,10 @@ fn run(config: Value, seed: u64, floor: Option<f64>) -> Summary {
             let accuracy = 0.97 - level + 0.01 * noise(seed) - 0.1 / (step as f64 / 100.0);
             let weights = if k.is_some() { Weights::Slow } else { Weights::Fast };
             let found = |split, accuracy: f64| Evaluation {
-                weights,
-                split,
                 loss: 1.0 - accuracy,
                 accuracy,
                 samples: 10,
-                seconds: 0.0,
-                model_step: None,
+                ..Evaluation::new(weights, split)
             };
             run.evaluations.push((step, found(Split::Validation, accuracy)));
             run.evaluations.push((step, found(Split::Test, accuracy - 0.01)));

@@ -19,8 +19,8 @@ pub(super) fn info(name: &str, config: Value, seed: u64) -> RunInfo {
         run: name.to_owned(),
         data: config["data"]["kind"].as_str().unwrap_or("digits").to_owned(),
         task: match config["data"]["kind"].as_str() {
-            Some("text") => Task::Language,
-            _ => Task::Classification,
+            Some("text") => Task::Language.into(),
+            _ => Task::Classification.into(),
         },
         model: "mlp".into(),
         optimizer: config["optimizer"]["kind"].as_str().unwrap_or("sgd").to_owned(),
@@ -92,15 +92,8 @@ impl Made {
             let weights = if k.is_some() { Weights::Slow } else { Weights::Fast };
             let mut evaluate = |split, accuracy: f64| {
                 let loss = 1.0 - if accuracy.is_nan() { 0.5 } else { accuracy };
-                let found = Evaluation {
-                    weights,
-                    split,
-                    loss,
-                    accuracy,
-                    samples: 10,
-                    seconds: 0.0,
-                    model_step: None,
-                };
+                let found =
+                    Evaluation { loss, accuracy, samples: 10, ..Evaluation::new(weights, split) };
                 append(step, Event::Evaluation(found));
             };
             if step % 10 == 0 {

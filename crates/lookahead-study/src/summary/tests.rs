@@ -11,15 +11,8 @@ fn step(loss: f64, phase: u64) -> Event {
 
 fn evaluation(weights: Weights, accuracy: f64) -> Event {
     let (split, loss) = (Split::Validation, 1.0 - accuracy);
-    Event::Evaluation(Evaluation {
-        weights,
-        split,
-        loss,
-        accuracy,
-        samples: 1,
-        seconds: 0.0,
-        model_step: None,
-    })
+    let new = Evaluation::new(weights, split);
+    Event::Evaluation(Evaluation { loss, accuracy, samples: 1, ..new })
 }
 
 /// A run of 40 steps in cycles of 5, then what is appended.

@@ -92,6 +92,9 @@ pub fn eval(registry: &Registry, arguments: &cli::Eval) -> anyhow::Result<()> {
             Task::Quadratic => {
                 format!("{run} at step {step}, {set}: loss {loss:.6e} above the minimum of {data}")
             }
+            _ => format!(
+                "{run} at step {step}, {set}: test loss {loss:.4}, on {samples} samples of {data}"
+            ),
         })?;
     }
     Ok(())

@@ -48,7 +48,7 @@ impl Lines {
     }
 
     fn task(&self) -> Task {
-        self.run().map_or_else(Task::default, |run| run.task)
+        self.run().map_or_else(Task::default, |run| run.task.kind)
     }
 
     /// Keeps the run's description, and lines to be printed later.

@@ -92,8 +92,9 @@ fn test_best(t: &mut Training, hooks: &mut Hooks, step: u64) -> anyhow::Result<T
             evaluate_with_workers(&t.workers, &model, samples, Split::Test, *weights, stop)?;
         let Some(mut found) = found else { return Ok(Tested::Interrupted) };
         found.model_step = Some(step);
+        let loss = found.loss;
         hooks.events.record(t.state.step, Event::Evaluation(found));
-        refuse_loss("The loss on the test set", found.loss, step, t.config.optimizer.lr)?;
+        refuse_loss("The loss on the test set", loss, step, t.config.optimizer.lr)?;
     }
     Ok(Tested::Done)
 }

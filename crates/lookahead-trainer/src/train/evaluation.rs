@@ -41,13 +41,11 @@ pub fn evaluate(
     let none = (f64::NAN, f64::NAN, 0);
     let (loss, accuracy, count) = total.map_or(Ok(none), |total| total.read())?;
     Ok(Some(Evaluation {
-        weights,
-        split,
         loss,
         accuracy,
         samples: count as u64,
         seconds: started.elapsed().as_secs_f64(),
-        model_step: None,
+        ..Evaluation::new(weights, split)
     }))
 }
 
@@ -83,13 +81,11 @@ fn evaluate_shared(
     let sum = |i: usize| all.iter().map(|values| values[i]).sum::<f64>();
     let accuracy = if sum(2) > 0.0 { sum(1) / sum(3) } else { f64::NAN };
     Ok(Evaluation {
-        weights,
-        split,
         loss: sum(0) / sum(3),
         accuracy,
         samples: sum(3) as u64,
         seconds: started.elapsed().as_secs_f64(),
-        model_step: None,
+        ..Evaluation::new(weights, split)
     })
 }
 

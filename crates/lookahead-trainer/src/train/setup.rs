@@ -224,7 +224,7 @@ impl Training {
             format: event::FORMAT,
             run: run.to_owned(),
             data: self.data.name.to_owned(),
-            task: self.data.spec.task,
+            task: self.data.spec.task.into(),
             model: self.config.model.kind.clone(),
             optimizer: self.config.optimizer.kind.clone(),
             lookahead: lookahead.map(|l| LookaheadInfo { k: l.k, alpha: l.alpha }),

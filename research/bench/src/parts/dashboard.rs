@@ -68,7 +68,7 @@ fn info(total_steps: u64) -> RunInfo {
         format: lookahead_run::event::FORMAT,
         run: "run".into(),
         data: "digits".into(),
-        task: Task::Classification,
+        task: Task::Classification.into(),
         model: "mlp".into(),
         optimizer: "sgd".into(),
         lookahead: Some(LookaheadInfo { k: 5, alpha: 0.5 }),

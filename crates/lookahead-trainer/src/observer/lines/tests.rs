@@ -12,7 +12,7 @@ fn not_every_evaluation_of_very_short_epochs_has_a_line() {
     let evaluation = |split| {
         let (weights, loss, accuracy, samples, seconds) = (Weights::Slow, 6e-5, 0.5, 9, 0.1);
         let found =
-            Evaluation { weights, split, loss, accuracy, samples, seconds, model_step: None };
+            Evaluation { loss, accuracy, samples, seconds, ..Evaluation::new(weights, split) };
         Record::now(7, Event::Evaluation(found))
     };
     let mut lines = Lines::new(Some(Duration::from_secs(3600)));

@@ -3,7 +3,7 @@ use lookahead_run::event::{Split, Weights};
 
 fn found(loss: f64, accuracy: f64) -> Evaluation {
     let (weights, split) = (Weights::Slow, Split::Validation);
-    Evaluation { weights, split, loss, accuracy, samples: 10, seconds: 0.0, model_step: None }
+    Evaluation { loss, accuracy, samples: 10, ..Evaluation::new(weights, split) }
 }
 
 #[test]

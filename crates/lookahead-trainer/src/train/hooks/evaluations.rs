@@ -114,6 +114,6 @@ fn measure(
     };
     events.timer.end(Phase::Evaluation);
     let Some(found) = found else { return Ok(Break(())) };
-    context.record(Event::Evaluation(found));
+    context.record(Event::Evaluation(found.clone()));
     Ok(Continue(Some(found)))
 }
