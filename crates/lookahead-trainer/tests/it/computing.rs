@@ -31,8 +31,8 @@ fn assert_near(a: &[f64], b: &[f64], tolerance: f64) {
 
 fn evaluation(sandbox: &Sandbox, run: &str, weights: Weights) -> Evaluation {
     let records = sandbox.records(run);
-    let found = records.iter().rev().find_map(|record| match record.event {
-        Event::Evaluation(e) if e.weights == weights && e.split == Split::Test => Some(e),
+    let found = records.iter().rev().find_map(|record| match &record.event {
+        Event::Evaluation(e) if e.weights == weights && e.split == Split::Test => Some(e.clone()),
         _ => None,
     });
     found.unwrap()

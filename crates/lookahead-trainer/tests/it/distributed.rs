@@ -64,8 +64,8 @@ fn losses(records: &[Record]) -> Vec<f64> {
 }
 
 fn evaluations(records: &[Record]) -> Vec<Evaluation> {
-    let found = |record: &Record| match record.event {
-        Event::Evaluation(found) => Some(found),
+    let found = |record: &Record| match &record.event {
+        Event::Evaluation(found) => Some(found.clone()),
         _ => None,
     };
     records.iter().filter_map(found).collect()

@@ -80,7 +80,7 @@ fn the_model_file_loads_in_tch_and_is_phi() {
     let loaded =
         evaluate(&model, &*data.test, Split::Test, Weights::Slow, || false).unwrap().unwrap();
     let records = sandbox.records("run");
-    let recorded = records.iter().find_map(|record| match record.event {
+    let recorded = records.iter().find_map(|record| match &record.event {
         Event::Evaluation(e) if e.weights == Weights::Slow && e.split == Split::Test => Some(e),
         _ => None,
     });

@@ -69,7 +69,7 @@ fn the_first_format_is_inspected_and_exported() {
 
     // The loss of φ when it was saved.
     let records = sandbox.records("v1");
-    let then = records.iter().find_map(|record| match record.event {
+    let then = records.iter().find_map(|record| match &record.event {
         Event::Evaluation(e)
             if record.step == 4 && e.split == Split::Validation && e.weights == Weights::Slow =>
         {

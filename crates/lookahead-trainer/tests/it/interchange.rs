@@ -341,7 +341,7 @@ fn pytorch_continues_from_a_checkpoint() {
         // The accuracy that PyTorch finds for φ is the one in the log.
         let records = sandbox.records(kind);
         let last = records.iter().rev().find_map(|record| match &record.event {
-            Event::Evaluation(found) => Some(*found),
+            Event::Evaluation(found) => Some(found),
             _ => None,
         });
         let accuracy = format!("accuracy {:.6}", last.unwrap().accuracy);

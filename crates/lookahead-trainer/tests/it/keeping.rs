@@ -131,7 +131,7 @@ fn check_the_result_is_the_best(sandbox: &Sandbox, [best, last]: [u64; 2], said:
     let tested: Vec<_> = records
         .iter()
         .filter_map(|record| match &record.event {
-            Event::Evaluation(e) if e.split == Split::Test => Some(*e),
+            Event::Evaluation(e) if e.split == Split::Test => Some(e),
             _ => None,
         })
         .collect();

@@ -335,7 +335,7 @@ fn eval_agrees_with_the_run_for_fast_and_slow_weights() {
         assert_eq!(report["step"], LAST);
         assert_eq!(report["weights"], name);
         let records = sandbox.records("run");
-        let recorded = records.iter().find_map(|record| match record.event {
+        let recorded = records.iter().find_map(|record| match &record.event {
             Event::Evaluation(e) if e.weights == weights && e.samples == 256 => Some(e),
             _ => None,
         });

@@ -118,8 +118,8 @@ fn run_all(cases: &[Case], task: Task, small: &[&str], prepare: impl Fn(&Path)) 
 
 fn evaluation(sandbox: &Sandbox, run: &str, weights: Weights, split: Split) -> Evaluation {
     let records = sandbox.records(run);
-    let found = records.iter().rev().find_map(|record| match record.event {
-        Event::Evaluation(e) if e.weights == weights && e.split == split => Some(e),
+    let found = records.iter().rev().find_map(|record| match &record.event {
+        Event::Evaluation(e) if e.weights == weights && e.split == split => Some(e.clone()),
         _ => None,
     });
     found.unwrap_or_else(|| panic!("{run} has no evaluation of {weights:?} on {split:?}"))
