@@ -193,7 +193,8 @@ impl Trainer {
         let Recorded { losses, evaluations } = recorded.take();
         let is_final =
             |found: &Evaluation| (found.split, found.weights) == (Split::Test, final_weights);
-        let test = evaluations.iter().map(|(_, found)| *found).rfind(is_final);
+        let test =
+            evaluations.iter().map(|(_, found)| found).rfind(|found| is_final(found)).cloned();
         Ok(Report { steps: training.step(), model: training.model, losses, evaluations, test })
     }
 }
@@ -222,7 +223,7 @@ impl Hook for Recorder {
         let mut recorded = self.0.borrow_mut();
         match event {
             Event::Step(taken) => recorded.losses.push(taken.loss),
-            Event::Evaluation(found) => recorded.evaluations.push((step, *found)),
+            Event::Evaluation(found) => recorded.evaluations.push((step, found.clone())),
             _ => {}
         }
         Ok(())
