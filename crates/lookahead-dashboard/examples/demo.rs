@@ -10,8 +10,9 @@ use std::time::{Duration, Instant};
 use lookahead_dashboard::{Options, spawn};
 use lookahead_run::command::Command;
 use lookahead_run::event::{
-    Checkpoint, Compute, Evaluation, Event, FORMAT, LookaheadInfo, Probe, Record, RunEnded,
-    RunInfo, Samples, Software, Split, Status, Step, Sync, Task, Versions, Warning, Weights,
+    Checkpoint, Compute, Evaluation, Event, FORMAT, LookaheadInfo, Parameters, Probe, Record,
+    RunEnded, RunInfo, Samples, Software, Split, Status, Step, Sync, Task, Versions, Warning,
+    Weights,
 };
 
 const STEPS: u64 = 4000;
@@ -140,7 +141,7 @@ fn info() -> RunInfo {
         optimizer: "adam".into(),
         lookahead: Some(LookaheadInfo { k: K, alpha: 0.5 }),
         compute: Compute { device: "cpu".into(), threads: 2, cpu_capability: "AVX2".into() },
-        parameters: 421_642,
+        parameters: Parameters { trainable: 421_642, frozen: 0 },
         total_steps: STEPS,
         steps_per_epoch: 500,
         samples: Samples { train: 55_000, validation: 5_000, test: 10_000 },

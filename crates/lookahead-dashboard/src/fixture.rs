@@ -4,8 +4,8 @@ use std::ops::{Deref, DerefMut};
 
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 use lookahead_run::event::{
-    Checkpoint, Compute, Evaluation, Event, FORMAT, LookaheadInfo, Probe, Record, Resumed,
-    RunEnded, RunInfo, Samples, Software, Split, Status, Step, Sync, System, Task, Timing,
+    Checkpoint, Compute, Evaluation, Event, FORMAT, LookaheadInfo, Parameters, Probe, Record,
+    Resumed, RunEnded, RunInfo, Samples, Software, Split, Status, Step, Sync, System, Task, Timing,
     Versions, Weights,
 };
 
@@ -31,7 +31,7 @@ pub(crate) fn info() -> RunInfo {
         optimizer: "adam".into(),
         lookahead: Some(LookaheadInfo { k: 5, alpha: 0.5 }),
         compute: Compute { device: "cpu".into(), threads: 2, cpu_capability: "AVX2".into() },
-        parameters: 421_642,
+        parameters: Parameters { trainable: 421_642, frozen: 0 },
         total_steps: 2000,
         steps_per_epoch: 250,
         samples: Samples { train: 1200, validation: 200, test: 397 },

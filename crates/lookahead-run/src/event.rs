@@ -27,7 +27,8 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 pub use info::{
-    Compute, LookaheadInfo, MetricInfo, RunInfo, Samples, Software, Task, TaskInfo, Versions,
+    Compute, LookaheadInfo, MetricInfo, Parameters, RunInfo, Samples, Software, Task, TaskInfo,
+    Versions,
 };
 
 /// Version of the event format, written in `run_started` and `resumed`.

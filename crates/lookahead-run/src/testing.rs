@@ -9,7 +9,7 @@ use tempfile::{TempDir, tempdir};
 
 use crate::error::{Error, Result};
 use crate::event::{
-    Compute, Event, Record, Resumed, RunInfo, Samples, Software, Step, Task, Versions,
+    Compute, Event, Parameters, Record, Resumed, RunInfo, Samples, Software, Step, Task, Versions,
 };
 use crate::log::EventLog;
 use crate::manifest::{Git, MachineInfo, TrainingMetadata};
@@ -66,7 +66,7 @@ pub(crate) fn info() -> RunInfo {
         optimizer: "sgd".into(),
         lookahead: None,
         compute: compute(),
-        parameters: 10,
+        parameters: Parameters { trainable: 10, frozen: 0 },
         total_steps: 100,
         steps_per_epoch: 10,
         samples: Samples { train: 1000, validation: 0, test: 0 },

@@ -33,6 +33,7 @@ pub mod file_kind;
 pub mod git;
 pub mod initial;
 pub mod models;
+mod nearest;
 pub mod observer;
 pub mod optimizers;
 pub mod panics;

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | [`model`] | a network with its variables, its loss and its score |
 //! | `kind` | a kind of model, as `model.kind` selects it |
+//! | `freeze` | parameters that keep their first values |
 //! | [`network`] | the trait of all models, and parts that several share |
 //! | [`mlp`] | fully connected layers |
 //! | [`cnn`] | 3×3 convolutions with pooling, then fully connected layers |
@@ -17,6 +18,7 @@
 //! and a line in [`Registry::builtin`](crate::registry::Registry::builtin).
 
 pub mod cnn;
+mod freeze;
 pub(crate) mod kind;
 pub mod lstm;
 pub mod mlp;

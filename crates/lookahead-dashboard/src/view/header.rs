@@ -38,7 +38,7 @@ pub(crate) fn draw(model: &Model, area: Rect, buffer: &mut Buffer) {
     let rest = format!(
         " · {} · {} parameters · seed {}",
         info.compute.device,
-        format::count(info.parameters),
+        format::count(info.parameters.trainable),
         info.seed
     );
     put(buffer, area, x, area.y + 1, &rest, theme.dim);

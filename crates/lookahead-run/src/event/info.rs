@@ -1,5 +1,7 @@
 //! What a run is: the first event of a log.
 
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 
 /// What a run is: enough to draw its dashboard without reading anything else.
@@ -24,8 +26,9 @@ pub struct RunInfo {
     /// What computes.
     #[serde(flatten)]
     pub compute: Compute,
-    /// Trainable parameters, counted in elements.
-    pub parameters: u64,
+    /// The size of the model.
+    #[serde(flatten)]
+    pub parameters: Parameters,
     /// Inner steps that the run will have taken at its end.
     pub total_steps: u64,
     /// Inner steps in one pass over the training set.
@@ -111,6 +114,31 @@ impl MetricInfo {
     pub fn is_better(&self, value: f64, than: f64) -> bool {
         if self.higher_is_better { value > than } else { value < than }
     }
+}
+
+/// The parameters of a model, counted in elements.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Parameters {
+    /// Those that are trained.
+    #[serde(rename = "parameters")]
+    pub trainable: u64,
+    /// Those that keep their first values.
+    #[serde(rename = "frozen_parameters", default, skip_serializing_if = "is_zero")]
+    pub frozen: u64,
+}
+
+impl fmt::Display for Parameters {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} parameters", self.trainable)?;
+        match self.frozen {
+            0 => Ok(()),
+            frozen => write!(f, " and {frozen} frozen ones"),
+        }
+    }
+}
+
+fn is_zero(count: &u64) -> bool {
+    *count == 0
 }
 
 /// What is learned.

@@ -3,8 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use lookahead_run::event::{
-    Compute, Evaluation, Event, LookaheadInfo, Probe, Record, RunEnded, RunInfo, Samples, Software,
-    Split, Status, Step, Task, Versions, Weights,
+    Compute, Evaluation, Event, LookaheadInfo, Parameters, Probe, Record, RunEnded, RunInfo,
+    Samples, Software, Split, Status, Step, Task, Versions, Weights,
 };
 use lookahead_run::{EventLog, RunFolder};
 use serde_json::{Value, json};
@@ -26,7 +26,7 @@ pub(super) fn info(name: &str, config: Value, seed: u64) -> RunInfo {
         optimizer: config["optimizer"]["kind"].as_str().unwrap_or("sgd").to_owned(),
         lookahead,
         compute: Compute { device: "cpu".into(), threads: 1, cpu_capability: "AVX2".into() },
-        parameters: 10,
+        parameters: Parameters { trainable: 10, frozen: 0 },
         total_steps: 40,
         steps_per_epoch: 20,
         samples: Samples { train: 100, validation: 10, test: 10 },

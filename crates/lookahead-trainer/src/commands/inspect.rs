@@ -190,7 +190,7 @@ impl RunReport {
                 .map(|l| format!("Lookahead(k {}, α {}) around ", l.k, l.alpha));
             let _ = writeln!(
                 text,
-                "  {} on {}, {}{}, {} parameters, seed {}, on {}",
+                "  {} on {}, {}{}, {}, seed {}, on {}",
                 about.model,
                 about.data,
                 around.unwrap_or_default(),

@@ -24,6 +24,9 @@ pub struct TrainConfig {
     pub patience: u64,
     /// Fixes the initial weights, dropout, augmentation and the order of data.
     pub seed: u64,
+    /// Patterns for the names of parameters that keep their first values; `*` is any characters.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub freeze: Vec<String>,
     /// `auto`, `cpu`, `cuda` or `cuda:N`.
     pub device: String,
     /// Threads of libtorch; 0 is libtorch's own choice.
@@ -81,6 +84,7 @@ impl Default for TrainConfig {
             best_by: None,
             patience: 0,
             seed: 0,
+            freeze: Vec::new(),
             device,
             threads: 0,
             read_loss_every: 0,

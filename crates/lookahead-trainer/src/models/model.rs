@@ -1,11 +1,11 @@
 //! A network with its variables, its loss and its score.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use lookahead_core::fewest_values_per_channel;
 use lookahead_core::tch_ext::autocast::Autocast;
 use lookahead_core::tch_ext::memory_format::channels_last;
-use lookahead_run::event::Task;
+use lookahead_run::event::{Parameters, Task};
 use tch::nn;
 use tch::{Device, Kind as Element, Tensor};
 
@@ -25,6 +25,10 @@ pub struct Model {
     /// Whether images and the weights of convolutions are channels-last.
     channels_last: bool,
     autocast: Option<Autocast>,
+    /// The names of frozen parameters.
+    pub(super) frozen: BTreeSet<String>,
+    /// Their elements.
+    pub(super) frozen_elements: u64,
 }
 
 /// The result of an evaluation. The sums stay on the model's device until [`read`](Score::read), so that
@@ -67,7 +71,15 @@ impl Score {
 impl Model {
     /// The model of a network that has its variables in `vs`.
     pub fn new(vs: nn::VarStore, network: Box<dyn Network>, task: Task) -> Self {
-        Model { vs, network, task, channels_last: false, autocast: None }
+        Model {
+            vs,
+            network,
+            task,
+            channels_last: false,
+            autocast: None,
+            frozen: BTreeSet::new(),
+            frozen_elements: 0,
+        }
     }
 
     /// The batch size of evaluations. On the CPU, activations should stay in the cache: of 1 to 32 MB,
@@ -173,9 +185,11 @@ impl Model {
         Ok(Score { loss, correct: Some(correct), count })
     }
 
-    /// The variables that are not trained, by name: the running statistics of batch normalization.
+    /// The variables that are not parameters, by name: the running statistics of batch normalization.
     pub fn buffers(&self) -> BTreeMap<String, Tensor> {
-        self.vs.variables().into_iter().filter(|(_, tensor)| !tensor.requires_grad()).collect()
+        let all = self.vs.variables().into_iter();
+        all.filter(|(name, tensor)| !tensor.requires_grad() && !self.frozen.contains(name))
+            .collect()
     }
 
     /// The bytes of the variables, in the order of their names.
@@ -190,9 +204,11 @@ impl Model {
         variables.into_values().flat_map(bytes).collect()
     }
 
-    /// The number of trainable parameters.
-    pub fn parameters(&self) -> u64 {
-        self.vs.trainable_variables().iter().map(|tensor| tensor.numel() as u64).sum()
+    /// The number of parameters.
+    pub fn parameters(&self) -> Parameters {
+        let trainable = self.vs.trainable_variables();
+        let trainable = trainable.iter().map(|tensor| tensor.numel() as u64).sum();
+        Parameters { trainable, frozen: self.frozen_elements }
     }
 }
 

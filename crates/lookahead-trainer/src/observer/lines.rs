@@ -205,7 +205,7 @@ fn headline(info: &RunInfo) -> String {
         None => String::new(),
     };
     format!(
-        "{}: {} on {}, {around}{}, {} parameters, {} steps on {} with {} thread{}",
+        "{}: {} on {}, {around}{}, {}, {} steps on {} with {} thread{}",
         info.run,
         info.model,
         info.data,

@@ -104,12 +104,13 @@ impl Training {
         let batches = batches(&config, &data, &workers);
         generator::seed(config.train.seed)?;
         let model = registry.build_model(&config.model, &data.spec, device)?;
-        let model = model.computing_as(&config.train)?;
+        let mut model = model.computing_as(&config.train)?;
         model.check_batches(&batches, &data)?;
         // Before the optimizer is built, so that φ begins there too.
         let init_from = init_from.filter(|_| workers.is_rank_zero());
         let origin = init_from.map(|from| from.load(&model.vs)).transpose()?;
         workers.broadcast_weights(&model.vs)?;
+        model.freeze(&config.train.freeze)?;
         let lookahead = config.lookahead.as_ref();
         let inner = registry.build_optimizer(&config.optimizer, &model.vs)?;
         let optimizer = Optimizer::new(inner, lookahead, &workers)?;

@@ -28,7 +28,7 @@ fn free_port() -> u16 {
 }
 
 /// The same command in `size` processes.
-fn start(sandbox: &Sandbox, size: usize, arguments: &[&str]) -> Vec<Child> {
+pub(crate) fn start(sandbox: &Sandbox, size: usize, arguments: &[&str]) -> Vec<Child> {
     let port = free_port();
     (0..size).map(|rank| as_rank(&mut sandbox.command(arguments), rank, size, port)).collect()
 }
@@ -38,7 +38,7 @@ fn ends(ranks: Vec<Child>) -> Vec<Output> {
 }
 
 #[track_caller]
-fn succeed(ranks: Vec<Child>) -> Vec<Output> {
+pub(crate) fn succeed(ranks: Vec<Child>) -> Vec<Output> {
     let all = ends(ranks);
     for (rank, output) in all.iter().enumerate() {
         let errors = String::from_utf8_lossy(&output.stderr);

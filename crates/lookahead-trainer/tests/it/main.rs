@@ -14,6 +14,7 @@ mod final_sync;
 mod folders;
 mod for_others;
 mod format;
+mod freezing;
 mod given_files;
 mod hostile;
 mod hostile_input;

@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use lookahead_dashboard::{Offscreen, Options};
 use lookahead_run::event::{
-    Compute, Event, LookaheadInfo, Probe, Record, RunInfo, Samples, Software, Step, Sync, Task,
-    Versions,
+    Compute, Event, LookaheadInfo, Parameters, Probe, Record, RunInfo, Samples, Software, Step,
+    Sync, Task, Versions,
 };
 use lookahead_run::log;
 use portable_pty::{CommandBuilder, PtySize, native_pty_system};
@@ -73,7 +73,7 @@ fn info(total_steps: u64) -> RunInfo {
         optimizer: "sgd".into(),
         lookahead: Some(LookaheadInfo { k: 5, alpha: 0.5 }),
         compute: Compute { device: "cpu".into(), threads: 1, cpu_capability: String::new() },
-        parameters: 1000,
+        parameters: Parameters { trainable: 1000, frozen: 0 },
         total_steps,
         steps_per_epoch: 1000,
         samples: Samples { train: 32_000, validation: 0, test: 0 },
