@@ -13,6 +13,8 @@
 //! | [`digits`] | optical digits that are built into the program |
 //! | [`fashion_mnist`] | Fashion-MNIST: where it is found, and how it is checked |
 //! | [`cifar10`], [`cifar100`], [`cifar`] | CIFAR-10 and CIFAR-100, and the format of their files |
+//! | [`table`] | a table in a CSV file: its columns as numbers and categories |
+//! | `split` | which samples of a file are its test set |
 //! | [`text`] | any text, character by character |
 //! | [`noisy_quadratic`], [`quadratic`] | the problems of Lookahead's theory |
 //! | [`spec`] | what a model needs to know of its data: its inputs and outputs |
@@ -44,6 +46,8 @@ pub mod noisy_quadratic;
 pub mod quadratic;
 pub mod random;
 pub mod spec;
+mod split;
+pub mod table;
 pub mod text;
 
 pub use array::Array;

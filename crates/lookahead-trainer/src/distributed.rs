@@ -15,6 +15,7 @@ use serde_json::{Map, Value};
 use tch::{Device, Tensor, nn};
 
 use crate::config::Config;
+use crate::config::data::is_path;
 use crate::config::distributed::{DistributedConfig, DistributedMode};
 use crate::config::mutable_keys::flattened;
 use crate::console::eprint_line;
@@ -44,8 +45,8 @@ pub struct WorkerGroup {
     wait: Duration,
 }
 
-/// Keys in which processes may differ, since they are about the machine.
-const LOCAL_KEYS: [&str; 4] = ["data.dir", "data.file", "train.device", "train.threads"];
+/// Keys in which processes may differ besides paths, since they are about the machine.
+const LOCAL_KEYS: [&str; 2] = ["train.device", "train.threads"];
 
 impl WorkerGroup {
     /// One process.
@@ -362,5 +363,5 @@ fn join_others(place: &Rendezvous, timeout: Duration) -> anyhow::Result<ProcessG
 
 /// Whether processes may differ in a key.
 pub(crate) fn is_local(key: &str) -> bool {
-    LOCAL_KEYS.contains(&key)
+    LOCAL_KEYS.contains(&key) || is_path(key)
 }

@@ -54,6 +54,7 @@ impl Registry {
             .data("cifar10", data::cifar10::load)
             .data("cifar100", data::cifar100::load)
             .data("text", data::text::load)
+            .data("csv", data::table::load)
             .data("noisy-quadratic", data::noisy_quadratic::load)
             .data("quadratic", data::quadratic::load)
             .model("cnn", models::cnn::build)

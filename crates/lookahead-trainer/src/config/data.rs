@@ -105,5 +105,11 @@ impl DataConfig {
     }
 }
 
-/// Options that are paths.
-const PATHS: [&str; 2] = ["dir", "file"];
+/// Options that are paths: they may differ from machine to machine.
+pub(super) const PATHS: [&str; 5] =
+    ["dir", "file", "test_file", "targets_file", "test_targets_file"];
+
+/// Whether a dotted key is a path of the data.
+pub fn is_path(key: &str) -> bool {
+    key.strip_prefix("data.").is_some_and(|key| PATHS.contains(&key))
+}

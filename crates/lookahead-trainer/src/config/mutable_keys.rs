@@ -2,6 +2,8 @@
 
 use serde_json::{Map, Value};
 
+use super::data;
+
 /// The keys that can be set while a run is running.
 pub const LIVE: [&str; 4] = [LEARNING_RATE, PERIOD, SLOW_STEP_SIZE, PROBE_INTERVAL];
 /// The learning rate before the schedule.
@@ -18,7 +20,7 @@ pub const SLOW_STEP_SIZE: &str = "lookahead.alpha";
 pub const PROBE_INTERVAL: &str = "probe.every_syncs";
 
 /// Keys, or sections with a dot, that may change without invalidating a checkpoint.
-const MAY_CHANGE: [&str; 25] = [
+const MAY_CHANGE: [&str; 23] = [
     "train.evaluate_every_epochs",
     "train.patience",
     "train.epochs",
@@ -31,8 +33,6 @@ const MAY_CHANGE: [&str; 25] = [
     "probe.",
     "checkpoint.",
     "schedule.",
-    "data.dir",
-    "data.file",
     "optimizer.lr",
     WEIGHT_DECAY,
     "optimizer.eps",
@@ -48,16 +48,18 @@ const MAY_CHANGE: [&str; 25] = [
 
 /// All keys that may change on resume, for a sentence.
 pub fn may_change_list() -> String {
-    MAY_CHANGE
-        .map(|key| if key.ends_with('.') { format!("{key}*") } else { key.to_owned() })
-        .join(", ")
+    let named =
+        MAY_CHANGE.map(|key| if key.ends_with('.') { format!("{key}*") } else { key.to_owned() });
+    let paths = data::PATHS.map(|key| format!("data.{key}"));
+    [&named[..], &paths].concat().join(", ")
 }
 
 /// Whether a key may change when a run is resumed.
 pub fn may_change(key: &str) -> bool {
-    MAY_CHANGE
-        .iter()
-        .any(|&allowed| key == allowed || (allowed.ends_with('.') && key.starts_with(allowed)))
+    data::is_path(key)
+        || MAY_CHANGE
+            .iter()
+            .any(|&allowed| key == allowed || (allowed.ends_with('.') && key.starts_with(allowed)))
 }
 
 /// The value of a dotted key in a configuration.

@@ -99,6 +99,22 @@ impl Array {
         Array { shape, values }
     }
 
+    /// The rows with these indices, in their order.
+    ///
+    /// # Panics
+    /// If there is no such row.
+    #[must_use]
+    pub fn select(&self, indices: &[usize]) -> Array {
+        let width = self.width();
+        let values = match &self.values {
+            Values::Floats(values) => Values::Floats(rows(values, width, indices)),
+            Values::Integers(values) => Values::Integers(rows(values, width, indices)),
+        };
+        let mut shape = self.shape.clone();
+        shape[0] = indices.len();
+        Array { shape, values }
+    }
+
     /// The rows of a range, as a tensor of shape (n, …).
     pub fn slice(&self, range: Range<usize>, device: Device) -> Tensor {
         let width = self.width();
@@ -112,9 +128,6 @@ impl Array {
 
     /// The rows with these indices, as a tensor of shape (n, …).
     pub fn gather(&self, indices: &[usize], device: Device) -> Tensor {
-        fn rows<T: Copy>(values: &[T], width: usize, indices: &[usize]) -> Vec<T> {
-            indices.iter().flat_map(|&index| &values[index * width..][..width]).copied().collect()
-        }
         let tensor = match &self.values {
             Values::Floats(values) => Tensor::from_slice(&rows(values, self.width(), indices)),
             Values::Integers(values) => Tensor::from_slice(&rows(values, self.width(), indices)),
@@ -153,6 +166,11 @@ impl Array {
         let shape = format!("{:?}", self.shape);
         fingerprint_of(&[shape.as_bytes(), &pieces.concat()].concat())
     }
+}
+
+/// The elements of the rows with these indices, of `width` elements each.
+fn rows<T: Copy>(values: &[T], width: usize, indices: &[usize]) -> Vec<T> {
+    indices.iter().flat_map(|&index| &values[index * width..][..width]).copied().collect()
 }
 
 #[cfg(test)]

@@ -1,21 +1,15 @@
 //! Which samples make the next batch.
 //!
 //! The order of an epoch is a function of seed and epoch alone, so a resumed run needs no saved generator,
-//! and other versions of a library don't change it: ChaCha8 is specified, and the shuffle is written out here.
+//! and other versions of a library don't change it: ChaCha8 is specified, and the shuffle is written out in `random`.
 
 use std::ops::Range;
 
-use super::random::{SampleKey, below, generator};
+use super::random::{self, SampleKey};
 
-/// 0..count in the order of Fisher and Yates's shuffle.
+/// The order of an epoch.
 fn shuffled(count: usize, seed: u64, epoch: u64) -> Vec<usize> {
-    let key = SampleKey { seed, epoch, cursor: 0 };
-    let mut generator = generator(key, b"shuffle ");
-    let mut order: Vec<usize> = (0..count).collect();
-    for i in (1..count).rev() {
-        order.swap(i, below(&mut generator, i as u64 + 1) as usize);
-    }
-    order
+    random::shuffled(count, SampleKey { seed, epoch, cursor: 0 }, b"shuffle ")
 }
 
 /// The position in the training set: every sample once an epoch, in a new order each time. The last batch

@@ -48,6 +48,16 @@ impl InMemory {
         InMemory { inputs, targets: self.targets.split_off(count), fingerprint: None }
     }
 
+    /// The samples with these indices, in their order.
+    ///
+    /// # Panics
+    /// If there is no such sample.
+    #[must_use]
+    pub fn select(&self, indices: &[usize]) -> Self {
+        let targets = self.targets.select(indices);
+        InMemory { inputs: self.inputs.select(indices), targets, fingerprint: None }
+    }
+
     /// The inputs.
     pub fn inputs(&self) -> &Array {
         &self.inputs

@@ -35,5 +35,15 @@ pub(crate) fn below(generator: &mut ChaCha8Rng, bound: u64) -> u64 {
     }
 }
 
+/// 0..count in the order of Fisher and Yates's shuffle.
+pub(crate) fn shuffled(count: usize, key: SampleKey, purpose: &[u8; 8]) -> Vec<usize> {
+    let mut generator = generator(key, purpose);
+    let mut order: Vec<usize> = (0..count).collect();
+    for i in (1..count).rev() {
+        order.swap(i, below(&mut generator, i as u64 + 1) as usize);
+    }
+    order
+}
+
 #[cfg(test)]
 mod tests;

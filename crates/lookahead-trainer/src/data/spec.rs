@@ -6,6 +6,7 @@
 use lookahead_run::event::Task;
 use serde::{Deserialize, Serialize};
 
+use super::table::encoding::Encoding;
 use crate::usage::UsageError;
 
 /// A model's inputs and outputs. Its JSON is documented in `checkpoints/README.md`.
@@ -31,6 +32,22 @@ pub struct DataSpec {
     /// sample. They follow from the configuration, so no file holds them.
     #[serde(skip)]
     pub curvatures: Vec<f32>,
+    /// The scale of the values to predict, if they are standardized.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub target: Option<Scale>,
+    /// How the rows of a table become inputs, if the data is a table.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub table: Option<Encoding>,
+}
+
+/// The scale of standardized values, one mean and one standard deviation for each output: a model predicts
+/// (value − mean) / std.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Scale {
+    /// The mean over the training samples.
+    pub mean: Vec<f64>,
+    /// The standard deviation over the training samples.
+    pub std: Vec<f64>,
 }
 
 /// One sample as it goes into a model.
@@ -78,6 +95,8 @@ impl DataSpec {
             classes: None,
             alphabet: None,
             curvatures: Vec::new(),
+            target: None,
+            table: None,
         }
     }
 
@@ -163,6 +182,16 @@ impl DataSpec {
             text += &format!(", then (value − mean) / std with mean {mean:?} and std {std:?}");
         }
         text += "\n";
+        if let Some(table) = &self.table {
+            let names: Vec<String> =
+                table.inputs.iter().map(|column| column.name.clone()).collect();
+            text += &format!("  columns: {}\n", shortened(&names));
+            text += &format!("  target: the column {}\n", table.target);
+        }
+        if let Some(Scale { mean, std }) = &self.target {
+            text +=
+                &format!("  outputs: (value − mean) / std with mean {mean:?} and std {std:?}\n");
+        }
         if let Some(classes) = &self.classes {
             text += &format!("  classes: {}\n", shortened(classes));
         }

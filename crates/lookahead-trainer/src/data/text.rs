@@ -2,7 +2,7 @@
 //!
 //! The alphabet is the distinct characters of the whole file, in the order of their code points. The file is
 //! cut into sequences of `data.length` characters; the targets are the characters that follow. The last
-//! twentieth of the sequences is the test set, and those just before it are the validation set.
+//! sequences, by default a twentieth, are the test set, and those just before it are the validation set.
 
 use std::ops::Range;
 use std::path::PathBuf;
@@ -18,6 +18,7 @@ use super::dataset::{Batch, Dataset, LoadContext, Samples, on_device};
 use super::gzip;
 use super::random::SampleKey;
 use super::spec::{DataSpec, Inputs};
+use super::split::{check_test_part, test_samples};
 use crate::config::issue::{ConfigIssue, require};
 use crate::config::kinds::KindOptions;
 use crate::file_kind::stand_in;
@@ -30,13 +31,16 @@ pub struct TextOptions {
     /// The file.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub file: Option<PathBuf>,
+    /// The part of the sequences that is the test set. Without it, a twentieth, rounded down.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub test_fraction: Option<f64>,
     /// Characters in a sequence.
     pub length: usize,
 }
 
 impl Default for TextOptions {
     fn default() -> Self {
-        TextOptions { file: None, length: 64 }
+        TextOptions { file: None, test_fraction: None, length: 64 }
     }
 }
 
@@ -58,6 +62,7 @@ impl KindOptions for TextOptions {
                  `--set data.file=README.md`.",
             ));
         }
+        check_test_part(self.test_fraction, None)?;
         let length = self.length;
         let allowed = format!("1 to {LONGEST} characters in a sequence");
         require((1..=LONGEST).contains(&length), "data.length", length, &allowed)
@@ -80,7 +85,10 @@ pub fn load(options: TextOptions, context: &LoadContext) -> anyhow::Result<Datas
     })?;
     let text = Arc::new(text);
     let count = (text.codes.len() - 1) / length;
-    let test = (count / 20).max(1);
+    let test = match options.test_fraction {
+        Some(fraction) => test_samples(count, fraction),
+        None => (count / 20).max(1),
+    };
     let before = count - test;
     let validation = context.validation_samples(before).map_err(|usage| {
         UsageError::new(format!(

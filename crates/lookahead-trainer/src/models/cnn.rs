@@ -32,7 +32,7 @@ impl Default for CnnOptions {
 }
 
 impl KindOptions for CnnOptions {
-    const TASKS: &'static [Task] = &[Task::Classification];
+    const TASKS: &'static [Task] = &[Task::Classification, Task::Regression, Task::Multilabel];
 
     fn check(&self) -> Result<(), ConfigIssue> {
         check_widths("model.channels", &self.channels)?;

@@ -29,7 +29,7 @@ impl Default for MlpOptions {
 }
 
 impl KindOptions for MlpOptions {
-    const TASKS: &'static [Task] = &[Task::Classification];
+    const TASKS: &'static [Task] = &[Task::Classification, Task::Regression, Task::Multilabel];
 
     fn check(&self) -> Result<(), ConfigIssue> {
         check_widths("model.hidden", &self.hidden)?;

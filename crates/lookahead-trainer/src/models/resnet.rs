@@ -38,7 +38,7 @@ impl Default for ResnetOptions {
 }
 
 impl KindOptions for ResnetOptions {
-    const TASKS: &'static [Task] = &[Task::Classification];
+    const TASKS: &'static [Task] = &[Task::Classification, Task::Regression, Task::Multilabel];
 
     fn check(&self) -> Result<(), ConfigIssue> {
         let ResnetOptions { width, blocks } = self;

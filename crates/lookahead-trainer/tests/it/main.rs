@@ -32,6 +32,7 @@ mod resume;
 mod signals;
 mod status;
 mod sweeping;
+mod tables;
 mod tasks;
 mod terminal;
 mod torchrun;

@@ -36,11 +36,13 @@ const CIFAR: [Case; 9] = [
 
 const TEXT: [Case; 2] = [("text-lstm", &["model.width=32"]), ("text-transformer", &[])];
 
+const TABLES: [Case; 1] = [("wine", &[])];
+
 const QUADRATIC: [Case; 2] = [("noisy-quadratic", &[]), ("quadratic", &[])];
 
 #[test]
 fn every_config_has_a_test() {
-    let known = [&DIGITS[..], &FASHION, &CIFAR, &TEXT, &QUADRATIC].concat();
+    let known = [&DIGITS[..], &FASHION, &CIFAR, &TEXT, &TABLES, &QUADRATIC].concat();
     let known: BTreeSet<String> = known.iter().map(|(name, _)| format!("{name}.toml")).collect();
     let entries = std::fs::read_dir(root().join("configs")).unwrap().map(Result::unwrap);
     let files = entries.filter(|entry| entry.file_type().unwrap().is_file());
@@ -69,6 +71,12 @@ fn the_configs_of_cifar() {
 fn the_configs_of_text() {
     let file = format!("data.file={}", root().join("README.md").display());
     run_all(&TEXT, Task::Language, &["data.batch_size=4", &file], |_| {});
+}
+
+#[test]
+fn the_config_of_a_table() {
+    let file = format!("data.file={}", root().join("configs/data/wine.csv").display());
+    run_all(&TABLES, Task::Classification, &[&file], |_| {});
 }
 
 #[test]

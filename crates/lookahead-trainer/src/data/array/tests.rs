@@ -9,6 +9,9 @@ fn rows_are_taken_by_range_and_by_index() {
     assert_eq!(read(array.gather(&[3, 0, 3], Device::Cpu)).1, [6.0, 7.0, 0.0, 1.0, 6.0, 7.0]);
     assert_eq!(read(array.gather(&[], Device::Cpu)).0, [0, 1, 2]);
 
+    let selected = array.select(&[2, 0]);
+    assert_eq!(selected, Array::new(&[2, 1, 2], vec![4.0f32, 5.0, 0.0, 1.0]).unwrap());
+
     let end = array.split_off(1);
     assert_eq!((array.shape(), end.shape()), (&[3, 1, 2][..], &[1, 1, 2][..]));
     assert_eq!(read(end.slice(0..1, Device::Cpu)).1, [6.0, 7.0]);

@@ -3,7 +3,7 @@ use std::path::Path;
 
 fn loaded(file: &Path, length: usize, validation: usize) -> anyhow::Result<Dataset> {
     let context = LoadContext { name: "text", batch_size: 1, validation: Some(validation) };
-    load(TextOptions { file: Some(file.to_owned()), length }, &context)
+    load(TextOptions { file: Some(file.to_owned()), length, ..Default::default() }, &context)
 }
 
 #[test]
@@ -36,6 +36,15 @@ fn characters_become_numbers_and_sequences_follow_each_other() {
     let (inputs, targets) = read(data.test.slice(0..1, Device::Cpu));
     assert_eq!((inputs, targets), (vec![10, 11, 12, 13], vec![11, 12, 13, 14]));
 
+    let split = |test_fraction| {
+        let context = LoadContext { name: "text", batch_size: 1, validation: Some(3) };
+        let file = Some(file.path().to_owned());
+        let data = load(TextOptions { file, length: 4, test_fraction }, &context).unwrap();
+        (data.train.len(), data.validation.len(), data.test.len())
+    };
+    assert_eq!(split(Some(0.3)), (4, 3, 3));
+    assert_eq!(split(Some(0.0)), (7, 3, 0));
+
     let before = data.train.fingerprint();
     std::fs::write(file.path(), written.replace('b', "c")).unwrap();
     assert_ne!(loaded(file.path(), 4, 3).unwrap().train.fingerprint(), before);
@@ -62,7 +71,7 @@ fn texts_that_nothing_can_be_learned_from_are_refused() {
 fn a_file_must_be_named() {
     let said = TextOptions::default().check().unwrap_err().message;
     assert!(said.contains("`data.file` is missing"), "{said}");
-    let none = TextOptions { file: Some("a".into()), length: 0 };
+    let none = TextOptions { file: Some("a".into()), length: 0, ..Default::default() };
     let said = none.check().unwrap_err().message;
     assert!(said.contains("`data.length` is 0"), "{said}");
 }

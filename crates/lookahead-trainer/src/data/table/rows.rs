@@ -1,0 +1,231 @@
+//! The rows of a CSV file: a header that names the columns, and cells of text.
+
+use std::collections::BTreeSet;
+use std::io::{BufRead, BufReader, Chain, Read};
+use std::path::Path;
+
+use flate2::bufread::MultiGzDecoder;
+
+use crate::file_kind;
+
+/// Cells that count as missing.
+pub const MISSING: [&str; 9] = ["", "NA", "N/A", "#N/A", "NaN", "nan", "NULL", "null", "?"];
+
+/// Opens a table, compressed with gzip or not.
+///
+/// # Errors
+/// A sentence, if the file can't be read, or isn't text in UTF-8 by its first bytes.
+pub fn open(path: &Path) -> Result<Box<dyn Read + Send>, String> {
+    let cause = |cause: std::io::Error| format!("It can't be read ({cause}).");
+    let file = lookahead_run::open_plain(path).map_err(cause)?;
+    let mut reader = BufReader::new(file);
+    let start = reader.fill_buf().map_err(cause)?;
+    if let Some(sentence) = file_kind::stand_in(start) {
+        return Err(sentence.to_owned());
+    }
+    match *start {
+        [0xff, 0xfe, ..] | [0xfe, 0xff, ..] => {
+            Err("It is UTF-16. Convert it with `iconv -f UTF-16 -t UTF-8`.".to_owned())
+        }
+        [b'P', b'K', 3, 4, ..] => Err(
+            "It is a zip archive or a spreadsheet. Unpack it, or save the sheet as CSV in UTF-8."
+                .to_owned(),
+        ),
+        [0x1f, 0x8b, ..] => Ok(Box::new(MultiGzDecoder::new(reader))),
+        _ => Ok(Box::new(reader)),
+    }
+}
+
+/// The rows of a file, one after the other.
+#[derive(Debug)]
+pub struct Rows<R> {
+    reader: csv::Reader<Chain<R, &'static [u8]>>,
+    header: Vec<String>,
+    bytes: csv::ByteRecord,
+    row: csv::StringRecord,
+}
+
+/// A row, with its line in the file.
+#[derive(Debug, Clone, Copy)]
+pub struct Row<'a> {
+    /// The line on which it starts, counted from 1.
+    pub line: u64,
+    cells: &'a csv::StringRecord,
+}
+
+impl<'a> Row<'a> {
+    /// A cell without the spaces around it.
+    pub fn cell(&self, column: usize) -> &'a str {
+        self.cells.get(column).unwrap_or_default().trim()
+    }
+}
+
+/// Whether a cell counts as missing.
+pub fn is_missing(cell: &str) -> bool {
+    MISSING.contains(&cell)
+}
+
+impl<R: Read> Rows<R> {
+    /// Reads the header.
+    ///
+    /// # Errors
+    /// A sentence, if the first line doesn't name the columns.
+    pub fn open(source: R, delimiter: u8) -> Result<Self, String> {
+        // Carriage returns are trimmed from the cells: with them as a terminator, lines would be counted wrongly.
+        let reader = csv::ReaderBuilder::new()
+            .delimiter(delimiter)
+            .terminator(csv::Terminator::Any(b'\n'))
+            .has_headers(false)
+            .flexible(true)
+            // A last line without a line feed gets one, so that each row ends a line.
+            .from_reader(source.chain(&b"\n"[..]));
+        let (bytes, row) = (csv::ByteRecord::new(), csv::StringRecord::new());
+        let mut rows = Rows { reader, header: Vec::new(), bytes, row };
+        let header: Vec<String> = match rows.read()? {
+            Some(row) => row.cells.iter().map(|name| name.trim().to_owned()).collect(),
+            None => return Err("It is empty. The first line must name the columns.".to_owned()),
+        };
+        check_header(&header, delimiter)?;
+        rows.header = header;
+        Ok(rows)
+    }
+
+    /// The names of the columns.
+    pub fn header(&self) -> &[String] {
+        &self.header
+    }
+
+    /// The next row.
+    ///
+    /// # Errors
+    /// A sentence with the line, if the row has more or fewer cells than there are columns, or can't be read.
+    #[allow(clippy::should_implement_trait)] // a row borrows from this
+    pub fn next(&mut self) -> Result<Option<Row<'_>>, String> {
+        let columns = self.header.len();
+        match self.read()? {
+            Some(row) if row.cells.len() != columns => Err(format!(
+                "Line {} has {} cells, and the first line names {columns} columns.",
+                row.line,
+                row.cells.len()
+            )),
+            row => Ok(row),
+        }
+    }
+
+    fn read(&mut self) -> Result<Option<Row<'_>>, String> {
+        loop {
+            let unreadable = |error: csv::Error| match error.into_kind() {
+                csv::ErrorKind::Io(error) => format!("It can't be read ({error})."),
+                _ => "It can't be read.".to_owned(),
+            };
+            if !self.reader.read_byte_record(&mut self.bytes).map_err(unreadable)? {
+                return Ok(None);
+            }
+            if self.bytes.len() > 1 || !self.bytes[0].trim_ascii().is_empty() {
+                break;
+            }
+        }
+        let line_feeds = self.bytes.as_slice().iter().filter(|&&byte| byte == b'\n').count();
+        // The position is on the line after the row.
+        let line = self.reader.position().line().saturating_sub(1 + line_feeds as u64);
+        let bytes = std::mem::take(&mut self.bytes);
+        self.row = csv::StringRecord::from_byte_record(bytes).map_err(|error| {
+            let column = error.utf8_error().field() + 1;
+            format!(
+                "Line {line}, column {column}: the text isn't UTF-8. Convert the file, for example with `iconv -f \
+                 WINDOWS-1252 -t UTF-8`."
+            )
+        })?;
+        Ok(Some(Row { line, cells: &self.row }))
+    }
+}
+
+fn check_header(header: &[String], delimiter: u8) -> Result<(), String> {
+    let mut seen = BTreeSet::new();
+    for (name, number) in header.iter().zip(1..) {
+        if name.is_empty() {
+            return Err(format!(
+                "Column {number} has no name in the first line, which must name the columns."
+            ));
+        }
+        if name.contains('\r') {
+            return Err(
+                "Its lines end in a carriage return alone. Convert it with `tr '\\r' '\\n'`."
+                    .to_owned(),
+            );
+        }
+        if !seen.insert(name) {
+            return Err(format!(
+                "Two columns are named `{name}` in the first line. Rename one of them."
+            ));
+        }
+    }
+    if let [only] = header
+        && let Some(other) = [b',', b';', b'\t', b'|']
+            .into_iter()
+            .find(|&other| other != delimiter && only.contains(char::from(other)))
+    {
+        return Err(format!(
+            "Its first line has no {:?} between columns, but {:?}. Use `data.delimiter = {:?}`.",
+            char::from(delimiter),
+            char::from(other),
+            char::from(other)
+        ));
+    }
+    Ok(())
+}
+
+/// A cell in a sentence, shortened.
+pub fn shown(cell: &str) -> String {
+    const LONGEST: usize = 40;
+    match cell.char_indices().nth(LONGEST) {
+        Some((end, _)) => format!("{:?}…", &cell[..end]),
+        None => format!("{cell:?}"),
+    }
+}
+
+/// Names in a sentence.
+pub fn listed<S: AsRef<str>>(names: &[S]) -> String {
+    const MOST: usize = 20;
+    let quoted = names.iter().take(MOST).map(|name| format!("`{}`", name.as_ref()));
+    let quoted = quoted.collect::<Vec<_>>().join(", ");
+    match names.len().saturating_sub(MOST) {
+        0 => quoted,
+        more => format!("{quoted} and {more} more"),
+    }
+}
+
+/// A sentence about a column that a table lacks, with the nearest name that it has.
+pub fn no_column(header: &[String], name: &str, needed: &str) -> String {
+    let nearest = nearest(header, name).map(|name| format!(" Did you mean `{name}`?"));
+    format!(
+        "It has no column `{name}`, which {needed}.{} Its columns are {}.",
+        nearest.unwrap_or_default(),
+        listed(header)
+    )
+}
+
+/// The name that differs least, if it is by no more than a third of its letters.
+pub fn nearest<'a>(names: &'a [String], wanted: &str) -> Option<&'a str> {
+    let distance = |name: &String| edits(&name.to_lowercase(), &wanted.to_lowercase());
+    let found = names.iter().min_by_key(|name| distance(name))?;
+    (3 * distance(found) <= wanted.chars().count()).then_some(found)
+}
+
+/// Letters to insert, remove or replace to make one text of the other (Levenshtein, 1966).
+fn edits(from: &str, to: &str) -> usize {
+    let to: Vec<char> = to.chars().collect();
+    let mut row: Vec<usize> = (0..=to.len()).collect();
+    for (i, letter) in from.chars().enumerate() {
+        let mut diagonal = std::mem::replace(&mut row[0], i + 1);
+        for (j, other) in to.iter().enumerate() {
+            let replaced = diagonal + usize::from(letter != *other);
+            diagonal = row[j + 1];
+            row[j + 1] = replaced.min(row[j] + 1).min(diagonal + 1);
+        }
+    }
+    row[to.len()]
+}
+
+#[cfg(test)]
+mod tests;
