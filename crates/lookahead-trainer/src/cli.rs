@@ -8,6 +8,7 @@ use lookahead_dashboard::{Axis, Chart, Options, ThemeName};
 use lookahead_run::event::Weights;
 
 use crate::config::Override;
+use crate::initial::Rename;
 use crate::observer::Show;
 
 /// Train models with the Lookahead optimizer (k steps forward, 1 step back) and watch them live.
@@ -138,6 +139,10 @@ pub struct Train {
     /// weights as usual
     #[arg(long, requires = "init_from")]
     pub init_partial: bool,
+    /// Names in the file that begin with OLD begin with NEW instead, which may be empty; may be given several times,
+    /// and each applies to the result of those before it
+    #[arg(long, requires = "init_from", value_name = "OLD=NEW")]
+    pub init_rename: Vec<Rename>,
     /// Settings and display.
     #[command(flatten)]
     pub shared: Shared,

@@ -1,5 +1,7 @@
 //! First weights from a file: `--init-from`.
 
+mod rename;
+
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::fs::File;
@@ -9,9 +11,14 @@ use anyhow::Context;
 use lookahead_run::checkpoint;
 use tch::{Kind, Tensor, nn};
 
-use crate::tensor_file::{Description, TensorFile};
+use rename::{Named, renamed, suggested};
+
+use crate::nearest::nearest;
+use crate::tensor_file::TensorFile;
 use crate::usage::UsageError;
 use crate::weights::{all_finite, copy_into};
+
+pub use rename::Rename;
 
 /// A safetensors file, for example a checkpoint's `model.safetensors` or a PyTorch state dict saved as one.
 #[derive(Debug, Clone)]
@@ -21,6 +28,8 @@ pub struct InitialWeights {
     /// Whether to load only the tensors that fit a variable in name and shape. The other variables keep their drawn
     /// values, and the file's other tensors are skipped.
     pub partial: bool,
+    /// Applied to the file's names, in this order, before they are compared with the model's.
+    pub renames: Vec<Rename>,
 }
 
 /// PyTorch's name for the count of batches in batch normalization, which tch does not have.
@@ -28,6 +37,12 @@ const COUNT_OF_BATCHES: &str = "num_batches_tracked";
 
 /// Prefixes of names in a state dict by wrappers: `DataParallel`, `torch.compile`, and Lightning.
 const PREFIXES: [&str; 3] = ["module.", "_orig_mod.", "model."];
+
+/// A tensor of the file.
+struct Found {
+    in_file: String,
+    shape: Vec<i64>,
+}
 
 /// Which tensors of a file fit a model, and which don't.
 #[derive(Default)]
@@ -42,6 +57,8 @@ struct Fit {
     other_shape: Vec<String>,
     /// Tensors that can't be used even in part, with the reason.
     unusable: Vec<String>,
+    /// Sentences about names of the file that may be meant by those missing.
+    hints: Vec<String>,
 }
 
 impl Fit {
@@ -60,18 +77,25 @@ impl Fit {
 }
 
 impl InitialWeights {
-    /// Loads the file's tensors into the variables of the same names, and returns a sentence with the file's SHA-256.
-    /// Floating-point types are cast. A wrapper's prefix of all names is removed, if more names fit without it.
+    /// Loads the file's tensors into the variables of the same names, and returns a report: the file's SHA-256, and the
+    /// names that were loaded and those that were not, unless all fit. Floating-point types are cast. After the
+    /// renames, a wrapper's prefix of all names is removed if more names fit without it.
     ///
     /// # Errors
-    /// A usage error with all names that are missing, left over or of another shape or type; for a part, if nothing fits.
-    /// The variables are unchanged then.
+    /// A usage error with all names that are missing, left over or of another shape or type; for a part, if nothing fits;
+    /// for a rename that fits no name. The variables are unchanged then.
     pub fn load(&self, vs: &nn::VarStore) -> anyhow::Result<String> {
         let mut file =
             TensorFile::open(&self.path).map_err(|error| UsageError::new(format!("{error:#}")))?;
         let variables: BTreeMap<String, Tensor> = vs.variables().into_iter().collect();
-        let prefix = prefix_of(&file.descriptions(), &variables);
-        let fit = self.fit(&mut file, &variables, &prefix)?;
+        let mut there = file.descriptions();
+        let mut named: BTreeMap<String, Found> = BTreeMap::new();
+        for (name, in_file) in renamed(there.keys(), &self.renames, &self.path)? {
+            let shape = there.get_mut(&in_file).map(|found| std::mem::take(&mut found.shape));
+            named.insert(name, Found { in_file, shape: shape.unwrap_or_default() });
+        }
+        let prefix = prefix_of(&named, &variables);
+        let fit = self.fit(&mut file, &named, &variables, &prefix)?;
         let is_taken = fit.is_whole() || (self.partial && !fit.taken.is_empty());
         if !is_taken || !fit.unusable.is_empty() {
             return Err(self.refusal(&fit).into());
@@ -82,11 +106,22 @@ impl InitialWeights {
             fit.taken.len(),
             sha256_of_file(&self.path)?
         );
+        if !self.renames.is_empty() {
+            let renames: Vec<String> = self.renames.iter().map(Rename::to_string).collect();
+            let _ = write!(note, " Its names are changed by `{}`.", renames.join(" "));
+        }
         if !prefix.is_empty() {
             let _ = write!(note, " The prefix `{prefix}` of all its names is removed.");
         }
+        if !fit.is_whole() {
+            let taken: Vec<String> = fit.taken.keys().map(|name| format!("`{name}`")).collect();
+            let _ = write!(note, " Loaded: {}.", list(&taken));
+        }
         for (reason, names) in fit.rest().into_iter().filter(|(_, names)| !names.is_empty()) {
             let _ = write!(note, " {reason}, so not loaded: {}.", list(names));
+        }
+        for hint in &fit.hints {
+            let _ = write!(note, " {hint}");
         }
         copy_into(vs, &fit.taken)?;
         Ok(note)
@@ -95,15 +130,15 @@ impl InitialWeights {
     fn fit(
         &self,
         file: &mut TensorFile<File>,
+        named: &BTreeMap<String, Found>,
         variables: &BTreeMap<String, Tensor>,
         prefix: &str,
     ) -> anyhow::Result<Fit> {
-        let there = file.descriptions();
         let mut fit = Fit::default();
+        let mut missing = Vec::new();
         for (name, variable) in variables {
-            let in_file = format!("{prefix}{name}");
-            let Some(found) = there.get(&in_file) else {
-                fit.missing.push(format!("`{name}`"));
+            let Some(found) = named.get(&format!("{prefix}{name}")) else {
+                missing.push((name.as_str(), variable.size()));
                 continue;
             };
             // The shape first: a tensor of another one is not read, however large it is.
@@ -113,7 +148,7 @@ impl InitialWeights {
                     .push(format!("`{name}` has shape {theirs:?} and must have {ours:?}"));
                 continue;
             }
-            let tensor = file.tensor(&in_file).map_err(|error| {
+            let tensor = file.tensor(&found.in_file).map_err(|error| {
                 UsageError::new(format!(
                     "The file {} can't be used. {error:#}",
                     self.path.display()
@@ -124,11 +159,19 @@ impl InitialWeights {
                 Err(reason) => fit.unusable.push(format!("`{name}` {reason}")),
             }
         }
-        let is_left_over = |name: &&String| {
-            let known = name.strip_prefix(prefix).is_some_and(|name| variables.contains_key(name));
-            !known && !name.ends_with(COUNT_OF_BATCHES)
+        let is_known = |name: &str| {
+            let own = name.strip_prefix(prefix);
+            own.is_some_and(|name| variables.contains_key(name)) || name.ends_with(COUNT_OF_BATCHES)
         };
-        fit.left_over = there.keys().filter(is_left_over).map(|name| format!("`{name}`")).collect();
+        let left_over = named.iter().filter(|(name, _)| !is_known(name));
+        fit.left_over = left_over.clone().map(|(name, found)| found.described(name)).collect();
+        fit.missing = missing.iter().map(|(name, _)| format!("`{name}`")).collect();
+        let missing: Vec<Named<'_>> =
+            missing.iter().map(|(name, shape)| (format!("{prefix}{name}"), &shape[..])).collect();
+        let left_over: Vec<Named<'_>> =
+            left_over.map(|(name, found)| (name.clone(), &found.shape[..])).collect();
+        let fitting: Vec<String> = fit.taken.keys().map(|name| format!("{prefix}{name}")).collect();
+        fit.hints = hints(&missing, &left_over, &fitting);
         Ok(fit)
     }
 
@@ -145,7 +188,10 @@ impl InitialWeights {
                 let _ = write!(text, "\n  {reason}: {}.", list(names));
             }
         }
-        text += "\nRename the tensors, or choose the model by `--set model.…`";
+        for hint in &fit.hints {
+            let _ = write!(text, "\n{hint}");
+        }
+        text += "\nRename the tensors with `--init-rename OLD=NEW`, or choose the model by `--set model.…`";
         text += if fit.unusable.is_empty() && !fit.taken.is_empty() && !self.partial {
             "; `--init-partial` loads those that fit and keeps the rest."
         } else {
@@ -155,22 +201,50 @@ impl InitialWeights {
     }
 }
 
+impl Found {
+    /// Its name in the file, and the one that it was given.
+    fn described(&self, name: &str) -> String {
+        if self.in_file == name {
+            format!("`{name}`")
+        } else {
+            format!("`{}`, renamed `{name}`", self.in_file)
+        }
+    }
+}
+
+/// Sentences about names that may mean the same: a rename with which more names fit, or else pairs of similar names.
+fn hints(missing: &[Named<'_>], left_over: &[Named<'_>], fitting: &[String]) -> Vec<String> {
+    const SHOWN: usize = 5;
+    if let Some((rename, count)) = suggested(missing, left_over, fitting) {
+        let names =
+            if count == 1 { "1 more name fits" } else { &format!("{count} more names fit") };
+        return vec![format!("With `{rename}`, {names}.")];
+    }
+    let all = || left_over.iter().take(1000).map(|(name, _)| name.as_str());
+    let pairs = missing.iter().take(SHOWN).filter_map(|(name, _)| {
+        let other = *nearest(name, all(), 1).first()?;
+        Some(format!("`{other}` for `{name}`"))
+    });
+    let pairs: Vec<String> = pairs.collect();
+    if pairs.is_empty() {
+        return Vec::new();
+    }
+    vec![format!("The nearest names in the file: {}.", pairs.join(", "))]
+}
+
 /// The wrappers' prefixes of all names of a file, if more names and shapes are the model's without them.
-fn prefix_of(
-    there: &BTreeMap<String, Description>,
-    variables: &BTreeMap<String, Tensor>,
-) -> String {
+fn prefix_of(named: &BTreeMap<String, Found>, variables: &BTreeMap<String, Tensor>) -> String {
     let fitting = |prefix: &str| {
-        let fits = |(name, found): &(&String, &Description)| {
+        let fits = |(name, found): &(&String, &Found)| {
             let variable = name.strip_prefix(prefix).and_then(|name| variables.get(name));
             variable.is_some_and(|variable| variable.size() == found.shape)
         };
-        there.iter().filter(fits).count()
+        named.iter().filter(fits).count()
     };
     let (mut prefix, mut best) = (String::new(), String::new());
     while let Some(next) = PREFIXES.iter().find_map(|next| {
         let longer = format!("{prefix}{next}");
-        (!there.is_empty() && there.keys().all(|name| name.starts_with(&longer))).then_some(longer)
+        (!named.is_empty() && named.keys().all(|name| name.starts_with(&longer))).then_some(longer)
     }) {
         prefix = next;
         if fitting(&prefix) > fitting(&best) {

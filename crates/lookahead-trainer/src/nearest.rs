@@ -13,6 +13,22 @@ pub(crate) fn nearest<'a>(
     rated.into_iter().take(most).map(|(_, name)| name).collect()
 }
 
+/// A sentence with the names that are most similar to `name`, or with the first ones if none is.
+pub(crate) fn suggestion<'a>(name: &str, names: impl IntoIterator<Item = &'a str>) -> String {
+    const SHOWN: usize = 5;
+    let mut names: Vec<&str> = names.into_iter().collect();
+    names.sort_unstable();
+    let similar = nearest(name, names.iter().copied(), SHOWN);
+    let (which, shown) = if similar.is_empty() {
+        names.truncate(SHOWN);
+        ("The first names", names)
+    } else {
+        ("The nearest names", similar)
+    };
+    let shown: Vec<String> = shown.iter().map(|name| format!("`{name}`")).collect();
+    format!("{which}: {}.", shown.join(", "))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -22,5 +38,8 @@ mod tests {
         let names = ["fc1.weight", "conv1.weight", "conv2.bias", "x"];
         assert_eq!(nearest("conv2.b", names, 2), ["conv2.bias", "conv1.weight"]);
         assert!(nearest("q", names, 9).is_empty());
+        let all = "The first names: `conv1.weight`, `conv2.bias`, `fc1.weight`, `x`.";
+        assert_eq!(suggestion("q", names), all);
+        assert!(suggestion("fc1", names).starts_with("The nearest names: `fc1.weight`"));
     }
 }

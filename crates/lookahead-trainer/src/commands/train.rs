@@ -65,8 +65,12 @@ fn train_with(
             });
         }
     }
-    let partial = arguments.init_partial;
-    let init_from = arguments.init_from.clone().map(|path| InitialWeights { path, partial });
+    let (partial, renames) = (arguments.init_partial, &arguments.init_rename);
+    let init_from = arguments.init_from.clone().map(|path| InitialWeights {
+        path,
+        partial,
+        renames: renames.clone(),
+    });
     let mut training = caught(|| {
         Training::with_workers(registry, loaded.config.clone(), init_from.as_ref(), workers)
     })?;

@@ -14,7 +14,7 @@ fn from(tensors: &[(&str, Tensor)], partial: bool) -> (tempfile::TempDir, Initia
     let path = folder.path().join("given.safetensors");
     let tensors = tensors.iter().map(|(name, t)| ((*name).to_owned(), t.shallow_clone()));
     write_new(&path, None, entries(tensors.collect())).unwrap();
-    (folder, InitialWeights { path, partial })
+    (folder, InitialWeights { path, partial, renames: Vec::new() })
 }
 
 fn ones(shape: &[i64], kind: Kind) -> Tensor {

@@ -6,7 +6,7 @@ use std::sync::PoisonError;
 use lookahead_core::Variables;
 
 use super::Model;
-use crate::nearest::nearest;
+use crate::nearest::suggestion;
 use crate::usage::UsageError;
 
 impl Model {
@@ -28,7 +28,12 @@ impl Model {
             let matching = names.iter().filter(|(name, _)| matches(pattern, name));
             let matching: Vec<usize> = matching.map(|(_, i)| *i).collect();
             if matching.is_empty() {
-                return Err(unmatched(pattern, names.iter().map(|(name, _)| name.as_str())));
+                let names = names.iter().map(|(name, _)| name.as_str());
+                return Err(UsageError::new(format!(
+                    "`train.freeze` has the pattern `{pattern}`, which matches no parameter of the model. {} `*` is \
+                     any characters, and all other characters are themselves.",
+                    suggestion(pattern, names)
+                )));
             }
             frozen.extend(matching);
         }
@@ -50,23 +55,6 @@ impl Model {
             frozen.iter().map(|&i| parameters[i].tensor.numel() as u64).sum::<u64>();
         Ok(())
     }
-}
-
-fn unmatched<'a>(pattern: &str, names: impl Iterator<Item = &'a str>) -> UsageError {
-    let mut names: Vec<&str> = names.collect();
-    let similar = nearest(pattern, names.iter().copied(), 5);
-    let (which, shown) = if similar.is_empty() {
-        names.sort_unstable();
-        names.truncate(5);
-        ("The first names", names)
-    } else {
-        ("The nearest names", similar)
-    };
-    UsageError::new(format!(
-        "`train.freeze` has the pattern `{pattern}`, which matches no parameter of the model. {which}: {}. `*` is any \
-         characters, and all other characters are themselves.",
-        shown.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")
-    ))
 }
 
 /// Whether the whole name matches a pattern in which `*` is any characters.

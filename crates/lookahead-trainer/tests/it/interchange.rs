@@ -8,6 +8,7 @@ use lookahead_run::Manifest;
 use lookahead_run::event::Event;
 use lookahead_trainer::registry::Registry;
 use lookahead_trainer::tensor_file::{TensorFile, entries, read, write_new};
+use tch::Tensor;
 
 /// φ is the model file; θ is what training continues with.
 #[test]
@@ -97,6 +98,74 @@ fn init_partial_takes_a_part_of_the_weights() {
     let refused = sandbox.lookahead(&train("second", &more));
     failed(&refused, 2, &["Missing in the file: `fc_bn1.bias`", "--init-partial"]);
     sandbox.train("second", &[&more[..], &["--init-partial"]].concat());
+}
+
+/// A network of another program: `module.backbone.…` and `module.classifier.…`.
+#[test]
+fn init_rename_maps_the_names_of_a_file_to_the_models() {
+    let sandbox = Sandbox::new(SMALL);
+    sandbox.train("first", &[]);
+    let first = read(&sandbox.run_folder("first").join("step-00000014/model.safetensors")).unwrap();
+    let renamed = |(name, tensor): (&String, &Tensor)| {
+        let name = match name.strip_prefix("out.") {
+            Some(rest) => format!("module.classifier.{rest}"),
+            None => format!("module.backbone.{name}"),
+        };
+        (name, tensor.shallow_clone())
+    };
+    let mut given: BTreeMap<String, Tensor> = first.iter().map(renamed).collect();
+    let write = |name: &str, tensors: &BTreeMap<String, Tensor>| {
+        let tensors = tensors.iter().map(|(name, tensor)| (name.clone(), tensor.shallow_clone()));
+        write_new(&sandbox.path().join(name), None, entries(tensors.collect())).unwrap();
+    };
+    write("other.safetensors", &given);
+    let from = ["--init-from", "other.safetensors", "--set", "optimizer.lr=0"];
+    let renames = ["--init-rename", "module.=", "--init-rename", "backbone.="];
+    let out = ["--init-rename", "classifier.=out."];
+
+    // Without the renames, and with a part of them, the error has the next one.
+    let attempt = |more: &[&str]| sandbox.lookahead(&train("refused", &[&from[..], more].concat()));
+    let words = ["does not fit", "With `--init-rename 'module.backbone.='`, 6 more names fit."];
+    failed(&attempt(&[]), 2, &words);
+    let words = [
+        "Missing in the file: `out.bias`, `out.weight`.",
+        "`module.classifier.bias`, renamed `classifier.bias`",
+        "With `--init-rename 'classifier.=out.'`, 2 more names fit.",
+    ];
+    failed(&attempt(&renames), 2, &words);
+    let words = ["fits no name in other.safetensors", "none begins with `backbon.`"];
+    failed(&attempt(&["--init-rename", "backbon.="]), 2, &words);
+    failed(&attempt(&["--init-rename", "backbone."]), 2, &["is not OLD=NEW"]);
+    let alone = sandbox.lookahead(&train("refused", &renames));
+    failed(&alone, 2, &["--init-from"]);
+    assert!(!sandbox.run_folder("refused").exists());
+
+    sandbox.train("second", &[&from[..], &renames, &out].concat());
+    let note = first_note(&sandbox, "second");
+    let words = "Its names are changed by `--init-rename 'module.=' --init-rename 'backbone.=' \
+                 --init-rename 'classifier.=out.'`.";
+    assert!(note.contains("8 tensors") && note.contains(words), "{note}");
+    assert!(!note.contains("Loaded:"), "{note}");
+    let second =
+        |run: &str| read(&sandbox.run_folder(run).join("step-00000014/model.safetensors")).unwrap();
+    let is_weight = |name: &&String| !name.contains("running");
+    assert!(first.keys().filter(is_weight).all(|name| second("second")[name] == first[name]));
+
+    // Of a part, the report names what was loaded and what was not.
+    given.remove("module.backbone.fc1.bias");
+    write("part.safetensors", &given);
+    let from = ["--init-from", "part.safetensors", "--init-partial", "--set", "optimizer.lr=0"];
+    sandbox.train("third", &[&from[..], &renames].concat());
+    let note = first_note(&sandbox, "third");
+    for words in [
+        "Loaded: `fc1.weight`, `fc_bn1.bias`, `fc_bn1.running_mean`",
+        "Missing in the file, so not loaded: `fc1.bias`, `out.bias`, `out.weight`.",
+        "Not in the model, so not loaded: `module.classifier.bias`, renamed `classifier.bias`",
+    ] {
+        assert!(note.contains(words), "{note}");
+    }
+    assert_eq!(second("third")["fc1.weight"], first["fc1.weight"]);
+    assert_ne!(second("third")["out.weight"], first["out.weight"]);
 }
 
 /// Fine-tuning: a model of ten classes begins with one of five.
