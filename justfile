@@ -82,6 +82,30 @@ eval RUN="" *ARGS:
     {{ just }} _build
     exec {{ lookahead }} eval "$run" "$@"
 
+# Predict for samples in files: a CSV (`-` is stdin), images or arrays; RUN is a folder, or a name in checkpoints/
+[no-exit-message]
+predict RUN +ARGS:
+    #!/usr/bin/env bash
+    set -euo pipefail
+    run=$({{ just }} _run_folder "$1" {{ quote(invocation_directory()) }})
+    shift
+    {{ just }} _build
+    # Inputs and outputs are in the folder where `just` was called.
+    program=$(realpath {{ lookahead }}) run=$(realpath "$run")
+    cd {{ quote(invocation_directory()) }}
+    exec "$program" predict "$run" "$@"
+
+# Continue a text with a text model (RUN is a folder, or a name in checkpoints/; default: the latest)
+[no-exit-message]
+generate RUN="" *ARGS:
+    #!/usr/bin/env bash
+    set -euo pipefail
+    run=$1; shift
+    if [[ $run == -* ]]; then set -- "$run" "$@"; run=; fi
+    run=$({{ just }} _run_folder "$run" {{ quote(invocation_directory()) }})
+    {{ just }} _build
+    exec {{ lookahead }} generate "$run" "$@"
+
 # Check this machine: libtorch, CUDA, threads and data; what is missing, and how to fix it
 [no-exit-message]
 doctor *ARGS:

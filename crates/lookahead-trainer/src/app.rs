@@ -24,7 +24,7 @@ use crate::{commands, failure, panics};
 const STACK: usize = 8 << 20;
 
 /// A program like `lookahead`, with data, models, optimizers and hooks of its own: it trains, resumes, watches,
-/// evaluates, sweeps and compares.
+/// evaluates, predicts, sweeps and compares.
 ///
 /// ```no_run
 /// # use lookahead_trainer::{App, DataSpec, Dataset, KindOptions, LoadContext};
@@ -140,6 +140,8 @@ fn run(registry: &Registry) -> ExitCode {
         Command::Compare(arguments) => commands::compare(&arguments),
         Command::Resume(arguments) => commands::resume(registry, &arguments),
         Command::Eval(arguments) => commands::eval(registry, &arguments),
+        Command::Predict(arguments) => commands::predict(registry, &arguments),
+        Command::Generate(arguments) => commands::generate(registry, &arguments),
         Command::Ctl(arguments) => commands::ctl(&arguments),
         Command::Watch(arguments) => commands::watch(&arguments),
         Command::Plot(arguments) => commands::plot(&arguments),
@@ -150,7 +152,9 @@ fn run(registry: &Registry) -> ExitCode {
     let status = match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprint_line(format_args!("error: {error:#}"));
+            if !console::is_closed_stdout(&error) {
+                eprint_line(format_args!("error: {error:#}"));
+            }
             failure::exit_code(&error)
         }
     };

@@ -11,6 +11,10 @@ use crate::config::Override;
 use crate::initial::Rename;
 use crate::observer::Show;
 
+mod prediction;
+
+pub use prediction::{Generate, Predict, RowFormat};
+
 /// Train models with the Lookahead optimizer (k steps forward, 1 step back) and watch them live.
 #[derive(Debug, Parser)]
 #[command(name = "lookahead", version, arg_required_else_help = true)]
@@ -33,6 +37,10 @@ pub enum Command {
     Resume(Resume),
     /// Evaluate a run's model on the test set
     Eval(Eval),
+    /// Predict for samples of your own: tables, images or arrays
+    Predict(Predict),
+    /// Continue a text with a text model
+    Generate(Generate),
     /// Control a run in progress: pause, stop, change settings
     Ctl(Ctl),
     /// Open the dashboard on running or finished runs, several overlaid

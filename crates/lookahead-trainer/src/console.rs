@@ -5,7 +5,7 @@
 
 use std::fmt::Display;
 use std::fs::File;
-use std::io::{self, Write};
+use std::io::{self, BufWriter, ErrorKind, Write};
 use std::os::fd::AsFd;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{LazyLock, Mutex, PoisonError};
@@ -98,6 +98,48 @@ pub(crate) fn flush_briefly() {
 pub fn print_line(line: impl Display) -> io::Result<()> {
     finish();
     writeln!(io::stdout(), "{line}")
+}
+
+/// Standard output for results of any length, buffered.
+#[derive(Debug)]
+pub(crate) struct Stdout(BufWriter<File>);
+
+/// The reader of stdout has closed it, for example `head`: nothing more is wanted, and there is no one to tell.
+#[derive(Debug, thiserror::Error)]
+#[error("The reader of standard output has closed it.")]
+pub(crate) struct ClosedStdout;
+
+impl Stdout {
+    /// Standard output, after the lines on stderr.
+    pub(crate) fn new() -> io::Result<Self> {
+        finish();
+        Ok(Stdout(BufWriter::with_capacity(1 << 16, unbuffered(io::stdout())?)))
+    }
+}
+
+fn or_closed<T>(result: io::Result<T>) -> io::Result<T> {
+    result.map_err(|error| match error.kind() {
+        ErrorKind::BrokenPipe => io::Error::new(ErrorKind::BrokenPipe, ClosedStdout),
+        _ => error,
+    })
+}
+
+impl Write for Stdout {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        or_closed(self.0.write(bytes))
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        or_closed(self.0.flush())
+    }
+}
+
+/// Whether an error means only that the reader of stdout has closed it.
+pub(crate) fn is_closed_stdout(error: &anyhow::Error) -> bool {
+    error.chain().any(|cause| {
+        let cause = cause.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
+        cause.is_some_and(|cause| cause.is::<ClosedStdout>())
+    })
 }
 
 /// The target of progress bars: the terminal behind stderr, without waiting for it.

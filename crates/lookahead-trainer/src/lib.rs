@@ -14,6 +14,7 @@
 //! | [`train`] | the training loop and its hooks |
 //! | [`checkpointing`], [`tensor_file`] | saving and restoring a training |
 //! | [`initial`], [`file_kind`] | initial weights from a file, and the recognition of other files |
+//! | `predict` | samples from files, and predictions as rows |
 //! | [`git`] | the git revision that a run records |
 //! | [`observer`], [`console`], [`controls`] | output to the user, and commands and signals from outside |
 //! | [`background_writer`] | writing to readers that may block |
@@ -37,6 +38,7 @@ mod nearest;
 pub mod observer;
 pub mod optimizers;
 pub mod panics;
+mod predict;
 pub mod registry;
 pub mod schedule;
 pub mod tensor_file;

@@ -45,5 +45,10 @@ pub(crate) fn shuffled(count: usize, key: SampleKey, purpose: &[u8; 8]) -> Vec<u
     order
 }
 
+/// A uniform number from 0 to below 1, with 53 random bits.
+pub(crate) fn fraction(generator: &mut ChaCha8Rng) -> f64 {
+    (generator.next_u64() >> 11) as f64 / (1u64 << 53) as f64
+}
+
 #[cfg(test)]
 mod tests;

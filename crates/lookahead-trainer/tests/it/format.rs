@@ -1,6 +1,6 @@
 //! Checkpoints of the first version of the format, which every later version must read.
 
-use crate::common::{SMALL, Sandbox, copy_folder, root, stderr, succeeded};
+use crate::common::{SMALL, Sandbox, copy_folder, failed, root, stderr, succeeded};
 use lookahead_run::event::{Event, Record, Split, Weights};
 
 const GOLDEN: &str = "crates/lookahead-trainer/tests/golden/format-1";
@@ -108,14 +108,18 @@ fn newer_fields_may_be_absent() {
     agree(&before, &losses(&sandbox.records("v1")));
 }
 
-/// It does not describe the model's inputs, which export reports; a run resumed from it does.
+/// It does not describe the model's inputs, which export and predict report; a run resumed from it does.
 #[test]
-fn export_reports_the_missing_signature() {
+fn the_missing_signature_is_reported() {
     let sandbox = sandbox();
     let export = |file: &str| sandbox.lookahead(&["export", "runs/v1", "-o", file]);
     let said = stderr(&succeeded(export("old.safetensors")));
     assert!(said.contains("Note: an earlier version saved step-"), "{said}");
+    std::fs::write(sandbox.path().join("a.csv"), ["3"; 64].join(",")).unwrap();
+    let predict = || sandbox.lookahead(&["predict", "runs/v1", "a.csv"]);
+    failed(&predict(), 2, &["An earlier version saved step-00000004", "Resume the run"]);
     sandbox.resume("v1", &["--from", "4"]);
+    succeeded(predict());
     let said = stderr(&succeeded(export("new.safetensors")));
     assert!(!said.contains("Note:"), "{said}");
 }
