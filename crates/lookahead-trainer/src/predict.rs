@@ -3,7 +3,7 @@
 //! | module | what is in it |
 //! |---|---|
 //! | [`source`] | which reader reads an input |
-//! | `numbers`, `arrays`, `pictures` | the readers |
+//! | `table`, `numbers`, `arrays`, `pictures` | the readers |
 //! | [`chunks`] | what readers return: samples in chunks |
 //! | [`preparation`] | the normalization of raw values |
 //! | [`outputs`] | outputs of a model as classes, probabilities and values |
@@ -19,3 +19,4 @@ mod pictures;
 pub(crate) mod preparation;
 pub(crate) mod rows;
 pub(crate) mod source;
+mod table;

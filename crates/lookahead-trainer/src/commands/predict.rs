@@ -26,7 +26,7 @@ pub fn predict(registry: &Registry, arguments: &cli::Predict) -> anyhow::Result<
         let saved = SavedModel::load(registry, &arguments.run, arguments.weights, arguments.from)?;
         let SavedModel { model, spec, config, run, step, weights } = &saved;
         let outputs = Outputs::new(spec, run)?;
-        let preparation = Preparation::new(&spec.inputs, model.vs.device())?;
+        let preparation = Preparation::new(spec, model.vs.device())?;
         let has_files = sources.iter().any(Source::has_files);
         let mut rows = RowWriter::new(target, arguments.format, &outputs, has_files)?;
         let array = config.data.options.get("inputs").and_then(toml::Value::as_str);

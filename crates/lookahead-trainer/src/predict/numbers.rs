@@ -51,7 +51,7 @@ pub(super) fn read<'a>(
         let line = reader.position().line().saturating_sub(1 + inside);
         if row.len() != needed {
             return Err(UsageError::new(format!(
-                "{name}, line {line} has {} values, and a sample of this model has {needed}, of shape {}. Remove \
+                "{name} can't be used. Line {line} has {} values, and a sample of this model has {needed}, of shape {}. Remove \
                  other columns, for example the target.",
                 row.len(),
                 preparation.describe()
@@ -63,7 +63,7 @@ pub(super) fn read<'a>(
                 values.push(parsed(cell).ok_or_else(|| {
                     let shown: String = String::from_utf8_lossy(cell).chars().take(40).collect();
                     UsageError::new(format!(
-                        "{name}, line {line}, column {column}: {shown:?} is not a finite number. Every value must \
+                        "{name} can't be used. Line {line}, column {column}: {shown:?} is not a finite number. Every value must \
                          be one."
                     ))
                 })?);

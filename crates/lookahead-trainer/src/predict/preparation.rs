@@ -3,7 +3,8 @@
 use anyhow::bail;
 use tch::{Device, Kind, Tensor};
 
-use crate::data::Inputs;
+use crate::data::table::encoding::Encoding;
+use crate::data::{DataSpec, Inputs};
 use crate::usage::UsageError;
 
 /// How raw values become a model's inputs.
@@ -11,6 +12,8 @@ use crate::usage::UsageError;
 pub(crate) struct Preparation {
     /// The inputs of the model.
     pub(super) inputs: Inputs,
+    /// How the rows of a table become inputs, if the model was trained on one.
+    pub(super) table: Option<Encoding>,
     kind: Kind,
     /// Mean and standard deviation, in a shape that fits samples.
     normalization: Option<[Tensor; 2]>,
@@ -18,11 +21,12 @@ pub(crate) struct Preparation {
 }
 
 impl Preparation {
-    /// The preparation for the inputs of a model on a device.
+    /// The preparation for a model on a device.
     ///
     /// # Errors
     /// If the inputs are of an unknown type, or have other numbers of means or deviations than channels.
-    pub(crate) fn new(inputs: &Inputs, device: Device) -> anyhow::Result<Self> {
+    pub(crate) fn new(spec: &DataSpec, device: Device) -> anyhow::Result<Self> {
+        let inputs = &spec.inputs;
         let kind = match inputs.dtype.as_str() {
             "float32" => Kind::Float,
             "int64" => Kind::Int64,
@@ -51,7 +55,8 @@ impl Preparation {
             }
             _ => None,
         };
-        Ok(Preparation { inputs: inputs.clone(), kind, normalization, device })
+        let (inputs, table) = (inputs.clone(), spec.table.clone());
+        Ok(Preparation { inputs, table, kind, normalization, device })
     }
 
     /// Values in a sample.

@@ -67,12 +67,16 @@ pub(crate) struct RowWriter {
     rows: u64,
 }
 
-/// The columns of a row: the file, the class, and a probability for each class.
+/// The columns of a row: the file and the class of a sample that has them, then probabilities or values.
 #[derive(Debug)]
 struct Layout {
     format: RowFormat,
     has_files: bool,
+    /// The names of the classes.
     classes: Vec<String>,
+    /// The names of the probabilities or values.
+    columns: Vec<String>,
+    is_double: bool,
 }
 
 impl RowWriter {
@@ -84,7 +88,13 @@ impl RowWriter {
         has_files: bool,
     ) -> anyhow::Result<Self> {
         let stdout = matches!(target, Target::Stdout).then(Stdout::new).transpose()?;
-        let layout = Layout { format, has_files, classes: outputs.classes().to_vec() };
+        let layout = Layout {
+            format,
+            has_files,
+            classes: outputs.classes().unwrap_or_default().to_vec(),
+            columns: outputs.columns(),
+            is_double: outputs.is_double(),
+        };
         Ok(RowWriter { target, stdout, layout, rows: 0 })
     }
 
@@ -106,7 +116,7 @@ impl RowWriter {
             RowFormat::Csv => self.layout.csv(self.rows == 0, origin, predictions)?,
             RowFormat::Jsonl => self.layout.json_lines(origin, predictions)?,
         };
-        self.rows += predictions.classes.len() as u64;
+        self.rows += predictions.samples as u64;
         match (&mut self.target, &mut self.stdout) {
             (Target::File { path, part, .. }, _) => part
                 .write_all(&bytes)
@@ -148,18 +158,21 @@ impl Layout {
         let mut rows = csv::Writer::from_writer(Vec::new());
         if with_names {
             let file = self.has_files.then_some("file");
-            let names = file.into_iter().chain(["class"]).map(str::to_owned);
-            rows.write_record(names.chain(self.classes.iter().map(|class| format!("p_{class}"))))?;
+            let class = (!self.classes.is_empty()).then_some("class");
+            let columns = self.columns.iter().map(String::as_str);
+            rows.write_record(file.into_iter().chain(class).chain(columns))?;
         }
         let mut number = Vec::new();
         for (i, (class, values)) in self.samples(predictions).enumerate() {
             if let Some(file) = file_of(origin, i) {
                 rows.write_field(file)?;
             }
-            rows.write_field(&self.classes[class])?;
+            if let Some(class) = class {
+                rows.write_field(class)?;
+            }
             for &value in values {
                 number.clear();
-                serde_json::to_writer(&mut number, &(value as f32))?;
+                self.write_number(value, &mut number)?;
                 rows.write_field(&number)?;
             }
             rows.write_record(None::<&[u8]>)?;
@@ -168,39 +181,47 @@ impl Layout {
     }
 
     fn json_lines(&self, origin: Origin<'_>, predictions: &Predictions) -> anyhow::Result<Vec<u8>> {
-        let names: Vec<String> = self
-            .classes
-            .iter()
-            .map(|class| serde_json::to_string(&format!("p_{class}")))
-            .collect::<Result<_, _>>()?;
+        let columns: Vec<String> =
+            self.columns.iter().map(serde_json::to_string).collect::<Result<_, _>>()?;
         let mut lines = Vec::new();
         for (i, (class, values)) in self.samples(predictions).enumerate() {
-            lines.push(b'{');
-            if let Some(file) = file_of(origin, i) {
-                lines.extend(b"\"file\":");
-                serde_json::to_writer(&mut lines, &file)?;
-                lines.push(b',');
+            let start = lines.len();
+            let file = file_of(origin, i);
+            for (name, text) in [("file", file.as_deref()), ("class", class)] {
+                if let Some(text) = text {
+                    write!(lines, ",\"{name}\":{}", serde_json::to_string(text)?)?;
+                }
             }
-            lines.extend(b"\"class\":");
-            serde_json::to_writer(&mut lines, &self.classes[class])?;
-            for (name, &value) in names.iter().zip(values) {
-                lines.push(b',');
-                lines.extend(name.as_bytes());
-                lines.push(b':');
-                serde_json::to_writer(&mut lines, &(value as f32))?;
+            for (name, &value) in columns.iter().zip(values) {
+                write!(lines, ",{name}:")?;
+                self.write_number(value, &mut lines)?;
             }
             lines.extend(b"}\n");
+            lines[start] = b'{';
         }
         Ok(lines)
     }
 
-    /// The class and the probabilities of each sample.
+    /// Writes the shortest number that is read back as the same one.
+    fn write_number(&self, value: f64, out: &mut Vec<u8>) -> serde_json::Result<()> {
+        if self.is_double {
+            serde_json::to_writer(out, &value)
+        } else {
+            serde_json::to_writer(out, &(value as f32))
+        }
+    }
+
+    /// The class and the values of each sample.
     fn samples<'a>(
-        &self,
+        &'a self,
         predictions: &'a Predictions,
-    ) -> impl Iterator<Item = (usize, &'a [f64])> {
-        let values = predictions.values.chunks(self.classes.len());
-        predictions.classes.iter().copied().zip(values)
+    ) -> impl Iterator<Item = (Option<&'a str>, &'a [f64])> {
+        let class = |i: usize| Some(self.classes[predictions.classes.as_ref()?[i]].as_str());
+        predictions
+            .values
+            .chunks(self.columns.len())
+            .enumerate()
+            .map(move |(i, values)| (class(i), values))
     }
 }
 

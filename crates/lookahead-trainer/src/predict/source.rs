@@ -1,11 +1,12 @@
 //! Which reader reads an input.
 
-use std::ffi::OsStr;
+use std::io::Read;
 use std::path::{Path, PathBuf};
 
-use super::chunks::{Take, open};
+use super::chunks::Take;
 use super::preparation::Preparation;
-use super::{arrays, numbers, pictures};
+use super::{arrays, numbers, pictures, table};
+use crate::data::table::rows;
 use crate::usage::UsageError;
 
 /// Samples in one format.
@@ -25,8 +26,8 @@ const PICTURES: [&str; 13] =
 
 /// Whether a name ends in one of these extensions.
 fn is_one_of(path: &Path, extensions: &[&str]) -> bool {
-    let extension = path.extension().and_then(OsStr::to_str);
-    extension.is_some_and(|found| extensions.iter().any(|known| found.eq_ignore_ascii_case(known)))
+    let name = path.to_string_lossy().to_ascii_lowercase();
+    extensions.iter().any(|known| name.ends_with(&format!(".{known}")))
 }
 
 impl Source {
@@ -51,9 +52,9 @@ impl Source {
                 }
             } else if is_one_of(path, &PICTURES) {
                 images.push(path.clone());
-            } else if is_one_of(path, &["csv"]) {
+            } else if is_one_of(path, &["csv", "csv.gz"]) {
                 sources.push(Source::Rows(Some(path.clone()), b','));
-            } else if is_one_of(path, &["tsv"]) {
+            } else if is_one_of(path, &["tsv", "tsv.gz"]) {
                 sources.push(Source::Rows(Some(path.clone()), b'\t'));
             } else if is_one_of(path, &["npy", "npz", "safetensors"]) {
                 sources.push(Source::Arrays(path.clone()));
@@ -102,12 +103,17 @@ impl Source {
     ) -> anyhow::Result<()> {
         let name = self.name();
         match self {
-            Source::Rows(None, delimiter) => {
-                numbers::read(std::io::stdin().lock(), &name, *delimiter, preparation, most, take)
-            }
-            Source::Rows(Some(path), delimiter) => {
-                let file = open(path)?;
-                numbers::read(file, &name, *delimiter, preparation, most, take)
+            Source::Rows(path, delimiter) => {
+                let source: Box<dyn Read> = match path {
+                    Some(path) => rows::open(path).map_err(|reason| {
+                        UsageError::new(format!("{name} can't be used. {reason}"))
+                    })?,
+                    None => Box::new(std::io::stdin().lock()),
+                };
+                match &preparation.table {
+                    Some(table) => table::read(source, &name, table, preparation, most, take),
+                    None => numbers::read(source, &name, *delimiter, preparation, most, take),
+                }
             }
             Source::Pictures(files) => pictures::read(files, preparation, most, take),
             Source::Arrays(path) => arrays::read(path, array, preparation, most, take),

@@ -146,8 +146,14 @@ fn inputs_that_do_not_fit_are_named() {
     picture.save(sandbox.path().join("wide.png")).unwrap();
     std::fs::create_dir(sandbox.path().join("nothing")).unwrap();
     for (inputs, words) in [
-        (&["more.csv"][..], &["more.csv, line 1 has 65 values", "has 64, of shape [1, 8, 8]"][..]),
-        (&["word.csv"], &["word.csv, line 2, column 2: \"x\" is not a finite number"]),
+        (
+            &["more.csv"][..],
+            &["more.csv can't be used. Line 1 has 65 values", "has 64, of shape [1, 8, 8]"][..],
+        ),
+        (
+            &["word.csv"],
+            &["word.csv can't be used. Line 2, column 2: \"x\" is not a finite number"],
+        ),
         (&["empty.csv"], &["empty.csv has no samples"]),
         (&["header.csv"], &["header.csv has no samples"]),
         (&["none.csv"], &["none.csv does not exist"]),
@@ -211,4 +217,83 @@ fn a_model_of_something_else_is_refused() {
     sandbox.train("run", &sets(&["train.max_steps=2"]));
     std::fs::write(sandbox.path().join("a.csv"), "1\n").unwrap();
     failed(&predict(&sandbox, &["a.csv"]), 2, &["has no inputs", "`lookahead eval`"]);
+}
+
+const TABLE: &str = r#"
+[data]
+kind = "csv"
+file = "table.csv"
+test_file = "test.csv"
+target = "sold"
+ignore = ["id"]
+missing = "mean"
+delimiter = ";"
+batch_size = 8
+
+[model]
+kind = "mlp"
+hidden = [8]
+
+[train]
+max_steps = 30
+threads = 1
+"#;
+
+/// Rows with a number that may be missing, a text, and the class.
+fn table(rows: std::ops::Range<usize>) -> Vec<[String; 4]> {
+    let row = |i: usize| {
+        let number = if i % 7 == 3 { "NA".to_owned() } else { format!("{}.5", i * 37 % 50) };
+        let city = ["Bonn", "Rome", "\"Frankfurt; Main\""][i % 3];
+        [i.to_string(), number, city.to_owned(), ["yes", "no"][i * 37 % 50 / 25].to_owned()]
+    };
+    rows.map(row).collect()
+}
+
+/// A file with these columns of a table.
+fn columns(rows: &[[String; 4]], columns: &[usize]) -> String {
+    let names = ["id", "price", "city", "sold"].map(str::to_owned);
+    let line = |row: &[String; 4]| {
+        let cells: Vec<&str> = columns.iter().map(|&column| row[column].as_str()).collect();
+        cells.join(";") + "\n"
+    };
+    line(&names) + &rows.iter().map(line).collect::<String>()
+}
+
+#[test]
+fn a_table_has_the_accuracy_of_eval_without_its_training_data() {
+    let sandbox = Sandbox::new(TABLE);
+    let write = |name: &str, text: &str| std::fs::write(sandbox.path().join(name), text).unwrap();
+    let (train, test) = (table(0..90), table(200..240));
+    write("table.csv", &columns(&train, &[0, 1, 2, 3]));
+    write("test.csv", &columns(&test, &[0, 1, 2, 3]));
+    sandbox.train("run", &[]);
+    let eval = succeeded(sandbox.lookahead(&["eval", "runs/run", "--json"])).stdout;
+    let eval: Value = serde_json::from_slice(&eval).unwrap();
+    for name in ["table.csv", "test.csv"] {
+        std::fs::remove_file(sandbox.path().join(name)).unwrap();
+    }
+
+    write("with.csv", &columns(&test, &[3, 1, 0, 2]));
+    let found = rows(predict(&sandbox, &["with.csv"]));
+    assert_eq!(found[0], "class,p_no,p_yes");
+    let correct = found[1..].iter().zip(&test).filter(|(row, [.., class])| row.starts_with(class));
+    assert_eq!(correct.count() as f64 / 40.0, eval["accuracy"].as_f64().unwrap());
+    // The columns of the model in another order.
+    write("without.csv", &columns(&test, &[2, 1]));
+    assert_eq!(rows(predict(&sandbox, &["without.csv"])), found);
+
+    write("lacks.csv", &columns(&test, &[0, 2, 3]));
+    write("word.csv", "price;city\n1;Rome\nmuch;Rome\n");
+    write("comma.csv", "price,city\n1,Rome\n");
+    write("header.csv", "price;city\n");
+    write("ragged.csv", "price;city\n1;Rome;2\n");
+    for (file, words) in [
+        ("lacks.csv", &["no column `price`", "columns are `id`, `city`, `sold`"][..]),
+        ("word.csv", &["word.csv can't be used. Line 3, column `price`: \"much\""]),
+        ("comma.csv", &["comma.csv can't be used"]),
+        ("header.csv", &["header.csv has no samples"]),
+        ("ragged.csv", &["Line 2 has 3 cells"]),
+    ] {
+        failed(&predict(&sandbox, &[file, "--output", "out.csv"]), 2, words);
+    }
 }

@@ -2,8 +2,9 @@ use std::collections::BTreeMap;
 use std::io::Write;
 
 use super::*;
-use crate::data::Inputs;
+use crate::data::{DataSpec, Inputs};
 use crate::tensor_file::{entries, write_new};
+use lookahead_run::event::Task;
 use tch::Device;
 
 /// A .npy file: its header, then these bytes.
@@ -20,7 +21,8 @@ fn npy(descr: &str, fortran: bool, shape: &str, data: &[u8]) -> Vec<u8> {
 /// The values of each chunk of a file, for samples of shape (1, 2).
 fn chunks(path: &Path, array: Option<&str>) -> Result<Vec<Vec<f32>>, String> {
     let inputs = Inputs::raw(&[1, 2], &["row", "column"], "float32");
-    let preparation = Preparation::new(&inputs, Device::Cpu).unwrap();
+    let spec = DataSpec::new("mine", Task::Classification, inputs, 3);
+    let preparation = Preparation::new(&spec, Device::Cpu).unwrap();
     let mut chunks = Vec::new();
     let mut take = |chunk: Chunk<'_>| {
         assert_eq!(chunk.inputs.size()[1..], [1, 2]);
