@@ -47,7 +47,7 @@ mod trainer;
 pub mod usage;
 mod weights;
 
-// What a program with data, models and hooks of its own needs.
+// What a program with data, models, optimizers and hooks of its own needs.
 pub use app::App;
 pub use config::Config;
 pub use config::issue::{ConfigIssue, require};
@@ -57,6 +57,7 @@ pub use data::{
 };
 pub use lookahead_run::event::{self, Task};
 pub use models::{Model, Network};
+pub use optimizers::OptimizerContext;
 pub use registry::Registry;
 pub use train::hook::{Hook, HookContext, InnerStep};
 pub use trainer::{Report, Trainer};

@@ -109,6 +109,41 @@ impl Registry {
     ///
     /// `optimizer.weight_decay` may change on resume: [`set_weight_decay`](InnerOptimizer::set_weight_decay) is
     /// called then, unless [`KindOptions::WEIGHT_DECAY`] is `None`.
+    ///
+    /// ```
+    /// use lookahead_core::{InnerOptimizer, Result, TchOptimizer};
+    /// use lookahead_trainer::config::optimizer::OptimizerConfig;
+    /// use lookahead_trainer::{KindOptions, OptimizerContext, Registry};
+    /// use tch::nn;
+    ///
+    /// /// The keys of `[optimizer]` for the heavy ball.
+    /// #[derive(serde::Serialize, serde::Deserialize)]
+    /// #[serde(default, deny_unknown_fields)]
+    /// struct HeavyBall {
+    ///     mass: f64,
+    /// }
+    ///
+    /// impl Default for HeavyBall {
+    ///     fn default() -> Self {
+    ///         HeavyBall { mass: 0.99 }
+    ///     }
+    /// }
+    ///
+    /// impl KindOptions for HeavyBall {}
+    ///
+    /// // An optimizer of your own implements InnerOptimizer instead.
+    /// fn build(own: HeavyBall, given: &OptimizerContext, vs: &nn::VarStore) -> Result<TchOptimizer> {
+    ///     let sgd = nn::sgd(own.mass, 0., given.weight_decay, false);
+    ///     TchOptimizer::new(sgd, vs, given.learning_rate)
+    /// }
+    ///
+    /// let registry = Registry::builtin().optimizer("heavy-ball", build);
+    /// # let vs = nn::VarStore::new(tch::Device::Cpu);
+    /// # let _ = vs.root().ones("w", &[1]);
+    /// let config = OptimizerConfig { kind: "heavy-ball".into(), lr: 0.01, ..Default::default() };
+    /// assert_eq!(registry.build_optimizer(&config, &vs)?.learning_rates()?, [0.01]);
+    /// # Ok::<(), anyhow::Error>(())
+    /// ```
     #[must_use]
     pub fn optimizer<O, I, E>(
         mut self,

@@ -293,3 +293,25 @@ fn settings_that_single_precision_rounds_out_of_range() {
     assert!(matches!(built(5, 1e-50, 0.1), Err(Error::Setting { key: "alpha", .. })));
     assert!(matches!(built(5, 0.5, 1e39), Err(Error::Setting { key: "learning_rate", .. })));
 }
+
+#[test]
+fn a_weight_decay_that_an_optimizer_can_not_change() {
+    let vs = nn::VarStore::new(Device::Cpu);
+    let _ = vs.root().ones("w", &[1]);
+    let inner: Box<dyn InnerOptimizer> =
+        Box::new(TchOptimizer::new(nn::Sgd::default(), &vs, 0.1).unwrap());
+    let mut nested = Lookahead::around(Lookahead::around(inner).build().unwrap()).build().unwrap();
+    nested.set_weight_decay(0.5).unwrap();
+    let numbers = nested.state().unwrap().numbers;
+    let set: Vec<&f64> = numbers
+        .iter()
+        .filter(|(key, _)| key.contains("/weight_decay/"))
+        .map(|(_, value)| value)
+        .collect();
+    assert_eq!(set, [&0.5, &0.5], "of the group, and of later ones");
+
+    let sgd = nn::OptimizerConfig::build(nn::Sgd::default(), &vs, 0.1).unwrap();
+    let mut wrapped = Lookahead::wrap(sgd, &vs).unwrap().build().unwrap();
+    let refused = wrapped.set_weight_decay(0.5).unwrap_err();
+    assert!(matches!(refused, Error::FixedWeightDecay), "{refused}");
+}

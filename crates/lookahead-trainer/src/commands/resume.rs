@@ -229,7 +229,7 @@ fn changed_config(
     let saved = if metadata.config.is_null() { &before } else { &metadata.config };
     let foreign = differences(saved, &before);
     if let Some((key, now)) =
-        foreign.iter().find(|(key, now)| !may_change(key) && !is_new(saved, key, now))
+        foreign.iter().find(|(key, now)| !may_change(key) && !is_new(kinds, saved, key, now))
     {
         return Err(UsageError::new(format!(
             "The checkpoint {} was taken with another config than `{place}`: `{key}` was {}, and is {now}. Correct \
@@ -240,7 +240,7 @@ fn changed_config(
         .into());
     }
     let mut changes = differences(saved, &after.config.to_json());
-    changes.retain(|key, now| !is_new(saved, key, now));
+    changes.retain(|key, now| !is_new(kinds, saved, key, now));
     let refused: Vec<&String> = changes.keys().filter(|key| !may_change(key)).collect();
     // Another kind has other keys: the one to name is the one that was set.
     let set = refused.iter().find(|key| overrides.iter().any(|set| &set.key == **key));
@@ -304,10 +304,18 @@ fn changed_file(
     })
 }
 
-/// Whether a later version of the program has added the key, and it has its default. A kind's own keys, which may
-/// be absent too, come with the kind, which can't change.
-fn is_new(saved: &Value, key: &str, now: &Value) -> bool {
-    value_at(saved, key).is_none() && value_at(&defaults(), key) == Some(now)
+/// Whether a later version of the program has added the key, and it has its default: that of the section, or that of
+/// the saved kind.
+fn is_new(kinds: &Kinds, saved: &Value, key: &str, now: &Value) -> bool {
+    if value_at(saved, key).is_some() {
+        return false;
+    }
+    let of_kind = || {
+        let (section, own) = key.split_once('.')?;
+        let kind = value_at(saved, &format!("{section}.kind"))?.as_str()?;
+        serde_json::to_value(kinds.default_of(section, kind, own)?).ok()
+    };
+    value_at(&defaults(), key) == Some(now) || of_kind().as_ref() == Some(now)
 }
 
 fn defaults() -> Value {

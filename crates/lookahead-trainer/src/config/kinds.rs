@@ -58,6 +58,7 @@ pub struct Schema {
     /// [`KindOptions::SECOND_MOMENTS`].
     pub second_moments: bool,
     keeps_moments: fn(Table) -> bool,
+    defaults: fn() -> Option<Table>,
     keys: &'static [&'static str],
     parse: fn(Table) -> Result<(), toml::de::Error>,
     resolve: fn(Table) -> Result<Table, ConfigIssue>,
@@ -73,6 +74,7 @@ impl Schema {
             validation: O::VALIDATION,
             weight_decay: O::WEIGHT_DECAY,
             second_moments: O::SECOND_MOMENTS,
+            defaults: || Table::try_from(Table::new().try_into::<O>().ok()?).ok(),
             keeps_moments: |given| given.try_into::<O>().is_ok_and(|own| own.keeps_moments()),
             keys: field_names::<O>(),
             parse: |given| given.try_into::<O>().map(drop),
@@ -112,6 +114,20 @@ pub struct Kinds {
     pub models: Vec<Schema>,
     /// The kinds of inner optimizers.
     pub optimizers: Vec<Schema>,
+}
+
+impl Kinds {
+    /// The default of a kind's own key in a section.
+    pub fn default_of(&self, section: &str, kind: &str, key: &str) -> Option<Value> {
+        let kinds = match section {
+            "data" => &self.data,
+            "model" => &self.models,
+            "optimizer" => &self.optimizers,
+            _ => return None,
+        };
+        let kind = kinds.iter().find(|known| known.name == kind)?;
+        (kind.defaults)()?.remove(key)
+    }
 }
 
 /// A section with kinds.
