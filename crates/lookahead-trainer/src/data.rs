@@ -14,6 +14,7 @@
 //! | [`fashion_mnist`] | Fashion-MNIST: where it is found, and how it is checked |
 //! | [`cifar10`], [`cifar100`], [`cifar`] | CIFAR-10 and CIFAR-100, and the format of their files |
 //! | [`table`] | a table in a CSV file: its columns as numbers and categories |
+//! | [`arrays`] | inputs and targets in files of NumPy or safetensors |
 //! | `split` | which samples of a file are its test set |
 //! | [`text`] | any text, character by character |
 //! | [`noisy_quadratic`], [`quadratic`] | the problems of Lookahead's theory |
@@ -26,6 +27,7 @@
 
 pub mod archive;
 pub mod array;
+pub mod arrays;
 pub mod augment;
 pub mod batches;
 pub mod cifar;

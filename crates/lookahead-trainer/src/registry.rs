@@ -55,6 +55,7 @@ impl Registry {
             .data("cifar100", data::cifar100::load)
             .data("text", data::text::load)
             .data("csv", data::table::load)
+            .data("arrays", data::arrays::load)
             .data("noisy-quadratic", data::noisy_quadratic::load)
             .data("quadratic", data::quadratic::load)
             .model("cnn", models::cnn::build)

@@ -222,6 +222,17 @@ impl<R: Read + Seek> TensorFile<R> {
         Ok((kind, shape, data))
     }
 
+    /// The bytes of one tensor, to be read in pieces.
+    ///
+    /// # Errors
+    /// If the file has no tensor of that name, or can't be read.
+    pub fn into_bytes(mut self, name: &str) -> anyhow::Result<Take<R>> {
+        let info = self.metadata.info(name).with_context(|| format!("It has no `{name}`."))?;
+        let (start, end) = info.data_offsets;
+        self.source.seek(SeekFrom::Start(self.start + start as u64))?;
+        Ok(self.source.take((end - start) as u64))
+    }
+
     /// Reads all tensors, on the CPU.
     pub fn tensors(&mut self) -> anyhow::Result<BTreeMap<String, Tensor>> {
         let names = self.metadata.offset_keys();

@@ -30,6 +30,14 @@ impl Values {
             Values::Integers(values) => values.len(),
         }
     }
+
+    /// The elements as floats: integers become the nearest ones.
+    pub fn into_floats(self) -> Vec<f32> {
+        match self {
+            Values::Floats(values) => values,
+            Values::Integers(values) => values.into_iter().map(|value| value as f32).collect(),
+        }
+    }
 }
 
 impl From<Vec<f32>> for Values {
@@ -70,6 +78,19 @@ impl Array {
     /// The elements.
     pub fn values(&self) -> &Values {
         &self.values
+    }
+
+    /// The dimensions and the elements.
+    pub fn into_parts(self) -> (Vec<usize>, Values) {
+        (self.shape, self.values)
+    }
+
+    /// The elements, if they are floats.
+    pub fn floats_mut(&mut self) -> Option<&mut [f32]> {
+        match &mut self.values {
+            Values::Floats(values) => Some(values),
+            Values::Integers(_) => None,
+        }
     }
 
     /// The number of rows.

@@ -8,6 +8,10 @@ use std::path::Path;
 use lookahead_run::checkpoint::sha256_of;
 use lookahead_run::{EventLog, Manifest, control, log};
 use lookahead_trainer::config::{Config, Override};
+use lookahead_trainer::data::arrays::file::ArrayReader;
+use lookahead_trainer::data::table::encoding::{Encoding, Missing};
+use lookahead_trainer::data::table::fit::{Layout, Table};
+use lookahead_trainer::data::table::reader::TableReader;
 use lookahead_trainer::data::text::Text;
 use lookahead_trainer::data::{archive, cifar, csv, gzip, idx};
 use lookahead_trainer::registry::Registry;
@@ -18,11 +22,13 @@ use serde_json::Value;
 pub type Target = (&'static str, fn(&[u8]));
 
 /// All of them.
-pub const TARGETS: [Target; 11] = [
+pub const TARGETS: [Target; 13] = [
     ("config", config),
     ("idx", idx_file),
     ("cifar", cifar_file),
     ("csv", csv_file),
+    ("table", table),
+    ("npy", npy_file),
     ("gzip", gzip_file),
     ("archive", archive_file),
     ("text", text_file),
@@ -65,6 +71,47 @@ pub fn csv_file(bytes: &[u8]) {
     if let Ok(rows) = csv::parse(bytes, 3, 10) {
         assert_eq!(rows.pixels.len(), 3 * rows.labels.len());
         assert!(rows.labels.iter().all(|class| *class < 10));
+    }
+}
+
+/// A table, and after a line of `%%` another one, to be read as the first one is encoded.
+pub fn table(bytes: &[u8]) {
+    let cut = bytes.windows(3).position(|found| found == b"%%\n");
+    let (training, other) = cut.map_or((bytes, bytes), |at| (&bytes[..at], &bytes[at + 3..]));
+    for missing in [Missing::Error, Missing::Zero] {
+        let layout = Layout {
+            delimiter: b',',
+            target: "y".to_owned(),
+            ignore: Vec::new(),
+            categorical: Vec::new(),
+            missing,
+            task: None,
+        };
+        let Ok(table) = Table::scan(training, layout) else { continue };
+        let Ok((encoding, _)) = table.fit(training, |row| row % 3 != 2) else { continue };
+        // What a checkpoint keeps is the same when it is read again.
+        let written = serde_json::to_string(&encoding).unwrap();
+        let encoding: Encoding = serde_json::from_str(&written).unwrap();
+        for file in [training, other] {
+            let Ok(mut reader) = TableReader::new(file, &encoding) else { continue };
+            while let Ok(Some(chunk)) = reader.next_chunk(2) {
+                assert!((1..=2).contains(&chunk.rows()));
+                assert_eq!(chunk.row_shape(), [encoding.width()]);
+            }
+        }
+    }
+}
+
+/// A NumPy array, or what follows its first six bytes.
+pub fn npy_file(bytes: &[u8]) {
+    for file in [bytes.to_vec(), [b"\x93NUMPY", bytes].concat()] {
+        let length = file.len();
+        let Ok(reader) = ArrayReader::of_npy(Cursor::new(file)) else { continue };
+        if let Ok(array) = reader.read_all() {
+            // An empty dimension makes any other possible.
+            let count: usize = array.shape().iter().product();
+            assert!(count <= length, "{:?}", array.shape());
+        }
     }
 }
 

@@ -1,0 +1,113 @@
+//! The keys of `[data]` for arrays.
+
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use super::targets::ArrayTask;
+use crate::config::issue::ConfigIssue;
+use crate::config::kinds::KindOptions;
+use crate::data::split::check_test_part;
+
+/// The keys of `[data]` for arrays.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ArrayOptions {
+    /// The file with the inputs.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub file: Option<PathBuf>,
+    /// The file with the targets, if it is another one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub targets_file: Option<PathBuf>,
+    /// The file with the inputs of the test set, if it is another one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub test_file: Option<PathBuf>,
+    /// The file with the targets of the test set, if it is another one than `test_file`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub test_targets_file: Option<PathBuf>,
+    /// The name of the inputs in their file. A `.npy` file has no names.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub inputs: Option<String>,
+    /// The name of the targets.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub targets: Option<String>,
+    /// The name of the inputs of the test set.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub test_inputs: Option<String>,
+    /// The name of the targets of the test set.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub test_targets: Option<String>,
+    /// The part of the samples that becomes the test set, if there is none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub test_fraction: Option<f64>,
+    /// What is predicted. By default classes if the targets are integers, and values if they are floats.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub task: Option<ArrayTask>,
+    /// Whether inputs, and values to predict, are standardized.
+    pub standardize: bool,
+}
+
+impl ArrayOptions {
+    /// A key that names a test set, if one is set.
+    pub(super) fn test_key(&self) -> Option<&'static str> {
+        [
+            ("data.test_file", self.test_file.is_some()),
+            ("data.test_targets_file", self.test_targets_file.is_some()),
+            ("data.test_inputs", self.test_inputs.is_some()),
+            ("data.test_targets", self.test_targets.is_some()),
+        ]
+        .into_iter()
+        .find_map(|(key, is_set)| is_set.then_some(key))
+    }
+}
+
+impl KindOptions for ArrayOptions {
+    fn check(&self) -> Result<(), ConfigIssue> {
+        if self.file.is_none() {
+            return Err(ConfigIssue::new(
+                "data.kind",
+                "`data.kind` is arrays, but `data.file` is missing. Name a .safetensors, .npz or .npy file, for \
+                 example `--set data.file=train.npz`.",
+            ));
+        }
+        check_test_part(self.test_fraction, self.test_key())?;
+        let (test_inputs, test_targets) = (self.test_inputs.is_some(), self.test_targets.is_some());
+        let incomplete =
+            test_inputs != test_targets || (self.test_targets_file.is_some() && !test_inputs);
+        if let (Some(key), None, true) = (self.test_key(), &self.test_file, incomplete) {
+            return Err(ConfigIssue::new(
+                key,
+                format!(
+                    "`{key}` is set, and a test set needs inputs and targets. Set `data.test_inputs` and \
+                     `data.test_targets` to names in `data.file`, or `data.test_file` to another file."
+                ),
+            ));
+        }
+        for (key, file, other, targets) in [
+            ("data.file", &self.file, "data.targets_file", &self.targets_file),
+            ("data.test_file", &self.test_file, "data.test_targets_file", &self.test_targets_file),
+        ] {
+            if let (Some(file), None) = (file, targets)
+                && is_npy(file)
+            {
+                return Err(ConfigIssue::new(
+                    key,
+                    format!(
+                        "`{key}` is {}, which has one array: the inputs. Name the file of the targets with \
+                         `{other}`.",
+                        file.display()
+                    ),
+                ));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Whether a file has one array without a name.
+pub(super) fn is_npy(path: &Path) -> bool {
+    path.extension().is_some_and(|ending| ending == "npy")
+}
+
+#[cfg(test)]
+mod tests;
