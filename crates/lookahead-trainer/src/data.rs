@@ -8,6 +8,8 @@
 //! | [`dataset`] | a data set in its three parts |
 //! | [`in_memory`], [`mod@array`] | samples in memory, a row each |
 //! | [`images`] | images and their classes in memory, and their normalization |
+//! | [`image_folder`] | folders of image files, in memory or read on demand |
+//! | [`image_file`], [`image_inputs`] | an image file as pixels, and as the input of a trained model |
 //! | [`random`] | random numbers that are a function of seed, epoch and batch |
 //! | [`augment`] | random shifts and flips |
 //! | [`digits`] | optical digits that are built into the program |
@@ -40,6 +42,9 @@ pub mod fashion_mnist;
 pub mod fetch;
 pub mod gzip;
 pub mod idx;
+pub mod image_file;
+pub mod image_folder;
+pub mod image_inputs;
 pub mod images;
 pub mod in_memory;
 pub(crate) mod kind;

@@ -53,6 +53,7 @@ impl Registry {
             .data("digits", data::digits::load)
             .data("cifar10", data::cifar10::load)
             .data("cifar100", data::cifar100::load)
+            .data("images", data::image_folder::load)
             .data("text", data::text::load)
             .data("csv", data::table::load)
             .data("arrays", data::arrays::load)

@@ -181,7 +181,7 @@ impl Cifar {
                 let bytes = gzip::read_data(&path, |bytes| !bytes.starts_with(&[0x1f, 0x8b]))?;
                 let records = parse(&bytes, self.classes, self.coarse)?;
                 images.pixels.extend(records.pixels());
-                images.labels.extend(records.classes());
+                images.labels.extend(records.classes().into_iter().map(u32::from));
                 Ok(())
             };
             add(&mut images).map_err(|reason: String| {

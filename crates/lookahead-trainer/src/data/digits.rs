@@ -26,7 +26,7 @@ pub fn load(options: ImageOptions, context: &LoadContext) -> anyhow::Result<Data
     for (i, (pixels, label)) in rows.pixels.chunks_exact(PIXELS).zip(rows.labels).enumerate() {
         let part = if i % TEST_EVERY == TEST_EVERY - 1 { &mut test } else { &mut train };
         part.pixels.extend_from_slice(pixels);
-        part.labels.push(label);
+        part.labels.push(label.into());
     }
     let names = (0..10).map(|digit| digit.to_string());
     Ok(Dataset::of_images(context, options, 10, train, test)?.with_class_names(names))

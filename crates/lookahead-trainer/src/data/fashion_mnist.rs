@@ -233,7 +233,7 @@ fn images(
         );
     }
     let mut images = Images::none([1, height, width], &[MEAN], &[STD]);
-    images.labels = labels.values.to_vec();
+    images.labels = labels.values.iter().map(|&label| label.into()).collect();
     let header = image_bytes.len() - pixels.values.len();
     image_bytes.drain(..header);
     images.pixels = image_bytes;

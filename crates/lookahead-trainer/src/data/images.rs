@@ -25,11 +25,13 @@ pub struct Images {
     /// All pixels, image after image, each in the order of `shape`.
     pub pixels: Vec<u8>,
     /// The class of each image.
-    pub labels: Vec<u8>,
+    pub labels: Vec<u32>,
     /// The random changes of a training step.
     pub augment: Augment,
     /// The smallest and the largest possible value of a pixel.
     pub range: [u8; 2],
+    /// [`Samples::fingerprint`].
+    pub fingerprint: Option<i64>,
     mean: Vec<f64>,
     std: Vec<f64>,
     normalization: Normalization,
@@ -53,6 +55,7 @@ impl Images {
             labels: Vec::new(),
             augment: Augment::None,
             range: [0, u8::MAX],
+            fingerprint: None,
             mean: of_channels(mean),
             std: of_channels(std),
             normalization: normalization.expect("one mean and deviation, or one per channel"),
@@ -78,8 +81,20 @@ impl Images {
         for label in &mut self.labels {
             if below(&mut generator, 1 << 32) < bound && classes > 1 {
                 let others = below(&mut generator, classes as u64 - 1) + 1;
-                *label = ((u64::from(*label) + others) % classes as u64) as u8;
+                *label = ((u64::from(*label) + others) % classes as u64) as u32;
             }
+        }
+    }
+
+    /// Other images with the same normalization and the same random changes.
+    pub(super) fn with(&self, pixels: Vec<u8>, labels: Vec<u32>) -> Images {
+        Images {
+            pixels,
+            labels,
+            mean: self.mean.clone(),
+            std: self.std.clone(),
+            normalization: self.normalization.clone(),
+            ..*self
         }
     }
 
@@ -88,7 +103,7 @@ impl Images {
         &self,
         pixels: &[u8],
         indices: &[usize],
-        labels: impl Iterator<Item = u8>,
+        labels: impl Iterator<Item = u32>,
         device: Device,
     ) -> anyhow::Result<Batch> {
         let [_, height, width] = self.shape;
@@ -112,15 +127,9 @@ impl Images {
     /// Moves the last `count` images into a set of their own, which is not augmented.
     pub fn split_off(&mut self, count: usize) -> Images {
         let at = self.labels.len() - count;
-        Images {
-            pixels: self.pixels.split_off(at * self.image_size()),
-            labels: self.labels.split_off(at),
-            augment: Augment::None,
-            mean: self.mean.clone(),
-            std: self.std.clone(),
-            normalization: self.normalization.clone(),
-            ..*self
-        }
+        let pixels = self.pixels.split_off(at * self.image_size());
+        let labels = self.labels.split_off(at);
+        Images { augment: Augment::None, ..self.with(pixels, labels) }
     }
 }
 
@@ -145,6 +154,10 @@ impl Samples for Images {
         self.augment.apply(key, images, self.shape, &mut pixels);
         let indices: Vec<usize> = (0..indices.len()).collect();
         self.batch(&pixels, &indices, labels, device)
+    }
+
+    fn fingerprint(&self) -> Option<i64> {
+        self.fingerprint
     }
 }
 
