@@ -360,7 +360,7 @@ pub fn refuse_other_contents(data: &Dataset, metadata: &TrainingMetadata) -> any
     }
     Err(UsageError::new(format!(
         "The training data is not what the checkpoint of step {} was taken with: its contents have \
-         changed. Point `data.file` to the data that the run started with, or start a new run with \
+         changed. Point `data.dir` or `data.file` to the data that the run started with, or start a new run with \
          `lookahead train`.",
         metadata.step
     ))
