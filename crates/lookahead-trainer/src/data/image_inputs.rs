@@ -31,7 +31,7 @@ pub struct ImageChunk<'a> {
 }
 
 impl ImageInputs {
-    /// The images in `paths`, for the model of a spec. Files keep their order; a folder stands for all images in it
+    /// The images in `paths`, for the model of a spec. Files keep their order; a folder gives all images in it
     /// and in its folders, in the order of their paths; links to folders are not followed. With `resize`, images of another size are resized; without,
     /// they count as broken.
     ///
@@ -65,7 +65,7 @@ impl ImageInputs {
         &self.files
     }
 
-    /// The inputs of `at_once` files after the other, which are read when they are asked for.
+    /// The inputs of the files, `at_once` at a time. Each chunk is read when the iterator reaches it.
     pub fn chunks(
         &self,
         at_once: usize,
