@@ -2,6 +2,8 @@
 
 use std::str::FromStr;
 
+use lookahead_run::event::MetricInfo;
+
 use crate::format;
 
 /// The charts, in the order of their numbers.
@@ -9,7 +11,7 @@ use crate::format;
 pub enum Chart {
     /// Training loss, and the loss on the probe batch at the fast and the slow weights.
     Loss,
-    /// Accuracy on the validation set.
+    /// Accuracy on the validation set, or the task's own metric if nothing is classified.
     Accuracy,
     /// Loss on the validation set.
     ValidationLoss,
@@ -50,7 +52,7 @@ impl Chart {
         match self {
             Chart::Loss => ["loss", "loss", "Training loss, and the loss on the probe batch around syncs."],
             Chart::Accuracy => ["accuracy", "validation accuracy",
-                "Accuracy on the validation set, at the slow and the fast weights."],
+                "Accuracy, or the task's own metric, on the validation set, at the slow and the fast weights."],
             Chart::ValidationLoss => ["validation-loss", "validation loss",
                 "Loss on the validation set, at the slow and the fast weights."],
             Chart::Cycle => ["cycles", "cycles",
@@ -71,8 +73,12 @@ impl Chart {
         self.words()[0]
     }
 
-    pub(crate) fn title(self) -> &'static str {
-        self.words()[1]
+    /// The title in a run whose evaluations have this metric.
+    pub(crate) fn title(self, metric: &MetricInfo) -> String {
+        match self {
+            Chart::Accuracy => format!("validation {}", metric.label()),
+            _ => self.words()[1].to_owned(),
+        }
     }
 
     /// A sentence for the help.
@@ -99,10 +105,15 @@ impl Chart {
         Chart::keys().find(|(_, chart)| *chart == self).map_or(' ', |(digit, _)| digit)
     }
 
+    /// Whether its values are fractions, shown in percent.
+    pub(crate) fn is_in_percent(self, metric: &MetricInfo) -> bool {
+        self == Chart::Accuracy && metric.percent
+    }
+
     /// Formats one of its values.
-    pub(crate) fn format(self, value: f64) -> String {
+    pub(crate) fn format(self, metric: &MetricInfo, value: f64) -> String {
         match self {
-            Chart::Accuracy => format::percent(value, 2),
+            Chart::Accuracy => format::metric(metric, value),
             Chart::LearningRate | Chart::Alpha => format::significant(value, 4),
             Chart::Speed => format::rate(value),
             Chart::Gain => format::difference(value),

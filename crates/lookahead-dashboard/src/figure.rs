@@ -58,7 +58,8 @@ fn panel(model: &Model, chart: Chart) -> Panel {
         return cycles(model);
     }
     let (axis, span) = (model.view.viewport.axis, model.span());
-    let percent = if chart == Chart::Accuracy { 100.0 } else { 1.0 };
+    let metric = model.run().chart_metric();
+    let percent = if chart.is_in_percent(&metric) { 100.0 } else { 1.0 };
     let several = model.runs.len() > 1;
     let lines = series(model, chart)
         .iter()
@@ -92,9 +93,9 @@ fn panel(model: &Model, chart: Chart) -> Panel {
         _ => None,
     };
     Panel {
-        title: chart.title().into(),
+        title: chart.title(&metric),
         x_label: x_label.into(),
-        y_label: if chart == Chart::Accuracy { "%".into() } else { String::new() },
+        y_label: if chart.is_in_percent(&metric) { "%".into() } else { String::new() },
         log_y: model.view.log_y,
         lines,
         legend: true,
@@ -165,7 +166,7 @@ fn cycles(model: &Model) -> Panel {
         }
     }
     Panel {
-        title: Chart::Cycle.title().into(),
+        title: Chart::Cycle.title(&model.run().chart_metric()),
         x_label: "phase: inner steps since the sync".into(),
         log_y: model.view.log_y,
         lines,

@@ -1,5 +1,7 @@
 //! How numbers are written.
 
+use lookahead_run::event::MetricInfo;
+
 /// A value that is unknown.
 pub(crate) const NONE: &str = "–";
 
@@ -36,9 +38,14 @@ pub(crate) fn loss(value: f64) -> String {
     }
 }
 
-/// The perplexity of a mean cross-entropy in nats.
-pub(crate) fn perplexity(cross_entropy: f64) -> String {
-    loss(cross_entropy.exp())
+/// A metric's value: a fraction in percent, anything else as a loss.
+pub(crate) fn metric(metric: &MetricInfo, value: f64) -> String {
+    if metric.percent { percent(value, 2) } else { loss(value) }
+}
+
+/// A metric's name where there is little room.
+pub(crate) fn short(metric: &MetricInfo) -> String {
+    if metric.name == "accuracy" { "acc.".into() } else { metric.label() }
 }
 
 /// A difference of losses, always with its sign.

@@ -218,6 +218,10 @@ impl History {
         self.whole().map(|whole| whole.max)
     }
 
+    pub(crate) fn min(&self) -> Option<f64> {
+        self.whole().map(|whole| whole.min)
+    }
+
     pub(crate) fn mean(&self) -> Option<f64> {
         self.whole().map(|whole| whole.mean())
     }

@@ -15,8 +15,8 @@ pub(crate) mod series;
 mod weights;
 
 use lookahead_run::event::{
-    Changed, Checkpoint, Evaluation, Event, Record, Resumed, RunEnded, RunInfo, Split, Status,
-    Task, Weights,
+    Changed, Checkpoint, Evaluation, Event, MetricInfo, Record, Resumed, RunEnded, RunInfo, Split,
+    Status, TaskInfo, Weights,
 };
 use lookahead_run::{RunSummary, summary};
 
@@ -25,7 +25,7 @@ use crate::format;
 use crate::messages::{Messages, Severity};
 use crate::viewport::Axis;
 use connection::{Connection, Control};
-use latest::{LatestReports, SavedCheckpoint, TestResult};
+use latest::{LatestReports, SavedCheckpoint};
 use pending::{PendingCommands, Transition};
 use series::RunSeries;
 
@@ -133,8 +133,22 @@ impl Run {
         kind.is_some_and(|kind| kind != "none")
     }
 
-    pub(crate) fn task(&self) -> Task {
-        self.info().map_or_else(Task::default, |info| info.task.kind)
+    /// The metrics of its evaluations, the most important one first.
+    pub(crate) fn metrics(&self) -> Vec<MetricInfo> {
+        self.info().map_or_else(|| TaskInfo::default().metrics(), |info| info.task.metrics())
+    }
+
+    /// The metric that stands for an evaluation: the first one, or the loss.
+    pub(crate) fn headline(&self) -> MetricInfo {
+        self.metrics().into_iter().next().unwrap_or_else(MetricInfo::loss)
+    }
+
+    /// The metric of the chart beside that of the loss: a fraction if there is one, since a perplexity looks like
+    /// the loss.
+    pub(crate) fn chart_metric(&self) -> MetricInfo {
+        let mut all = self.metrics();
+        let best = all.iter().position(|metric| metric.percent).unwrap_or(0);
+        if all.is_empty() { MetricInfo::accuracy() } else { all.swap_remove(best) }
     }
 
     fn steps_per_epoch(&self) -> f64 {
@@ -250,14 +264,17 @@ impl Run {
     }
 
     fn apply_evaluation(&mut self, step: u64, time: f64, evaluation: &Evaluation) {
-        let Evaluation { weights, accuracy, loss, .. } = *evaluation;
+        let Evaluation { weights, loss, .. } = *evaluation;
+        let headline = self.headline();
+        let value = evaluation.value(&headline.name).unwrap_or(f64::NAN);
         let split = match evaluation.split {
             Split::Validation => {
-                self.series.add_validation(step, evaluation);
+                let metrics = self.metrics();
+                self.series.add_validation(step, evaluation, &metrics);
                 "validation"
             }
             Split::Test => {
-                *self.latest.test.of_mut(weights) = Some(TestResult { accuracy, loss });
+                *self.latest.test.of_mut(weights) = Some(value);
                 "test"
             }
         };
@@ -271,14 +288,11 @@ impl Run {
             None => String::new(),
         };
         let written = format::loss(loss);
-        let text = match self.task() {
-            Task::Classification => {
-                format!("{weights} {} loss {written}{of}", format::percent(accuracy, 2))
-            }
-            Task::Language => {
-                format!("{weights} perplexity {} loss {written}", format::perplexity(loss))
-            }
-            _ => format!("{weights} loss {written}{of}"),
+        let value = format::metric(&headline, value);
+        let text = match &*headline.name {
+            "loss" => format!("{weights} loss {written}{of}"),
+            "accuracy" => format!("{weights} {value} loss {written}{of}"),
+            _ => format!("{weights} {} {value} loss {written}{of}", headline.label()),
         };
         let at = self.clock.elapsed(time);
         self.messages.push_topic(at, step, split, &text);

@@ -60,10 +60,10 @@ fn curve(run: &Run, chart: Chart) -> Option<(&History, &'static str, bool)> {
 }
 
 /// Evaluations on the validation set: slow, then fast.
-fn evaluations(run: &Run, chart: Chart) -> Option<[&History; 2]> {
+fn evaluations<'a>(run: &'a Run, chart: Chart, metric: &str) -> Option<[&'a History; 2]> {
     let validation = &run.series.validation;
     match chart {
-        Chart::Accuracy => Some([&validation.slow.accuracy, &validation.fast.accuracy]),
+        Chart::Accuracy => Some([validation.slow.metric(metric), validation.fast.metric(metric)]),
         Chart::ValidationLoss => Some([&validation.slow.loss, &validation.fast.loss]),
         _ => None,
     }
@@ -83,7 +83,7 @@ fn of_one(run: &Run, chart: Chart, decay: Option<f64>) -> Vec<Series<'_>> {
             lines.push(line(history, name, Look::Smoothed));
         }
     }
-    if let Some([slow, fast]) = evaluations(run, chart) {
+    if let Some([slow, fast]) = evaluations(run, chart, &run.chart_metric().name) {
         lines.push(line(fast, "fast", Look::Fast));
         lines.push(line(slow, "slow", Look::Slow));
     } else if chart == Chart::Loss {
@@ -100,8 +100,10 @@ fn of_one(run: &Run, chart: Chart, decay: Option<f64>) -> Vec<Series<'_>> {
 /// One line for each visible run: of its final model if it has two sets of weights.
 fn of_several(model: &Model, chart: Chart, decay: Option<f64>) -> Vec<Series<'_>> {
     let mut lines = Vec::new();
+    // One scale is for one metric.
+    let metric = model.run().chart_metric().name;
     for (index, run) in model.visible() {
-        let (history, decay) = match (curve(run, chart), evaluations(run, chart)) {
+        let (history, decay) = match (curve(run, chart), evaluations(run, chart, &metric)) {
             (Some((history, _, smoothed)), _) => (history, decay.filter(|_| smoothed)),
             (None, Some([slow, fast])) => (if run.has_lookahead() { slow } else { fast }, None),
             (None, None) => continue,

@@ -309,12 +309,15 @@ impl Evaluation {
         }
     }
 
-    /// The value of a metric, or of `loss`. `None` if it was not measured.
+    /// The value of a metric, or of `loss`. `None` if it was not measured. In logs of earlier versions the
+    /// perplexity follows from the loss.
     pub fn value(&self, metric: &str) -> Option<f64> {
-        match metric {
-            "loss" => Some(self.loss),
-            "accuracy" => Some(self.accuracy).filter(|accuracy| !accuracy.is_nan()),
-            _ => self.metrics.get(metric).copied(),
+        match (metric, self.metrics.get(metric)) {
+            (_, Some(value)) => Some(*value),
+            ("loss", _) => Some(self.loss),
+            ("accuracy", _) => Some(self.accuracy).filter(|accuracy| !accuracy.is_nan()),
+            ("perplexity", _) if self.metrics.is_empty() => Some(self.loss.exp()),
+            _ => None,
         }
     }
 }

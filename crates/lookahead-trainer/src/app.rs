@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use clap::Parser;
 use lookahead_core::InnerOptimizer;
+use lookahead_run::event::Task;
 use rustix::process::{Resource, getrlimit};
 use signal_hook::consts::SIGXFSZ;
 use tch::nn;
@@ -15,6 +16,7 @@ use crate::config::kinds::KindOptions;
 use crate::console::{self, eprint_line};
 use crate::data::{DataSpec, Dataset, LoadContext};
 use crate::models::Network;
+use crate::objective::{Loss, Metric, ObjectiveContext};
 use crate::optimizers::OptimizerContext;
 use crate::registry::Registry;
 use crate::train::hook::Hook;
@@ -96,6 +98,28 @@ impl App {
         E: Into<anyhow::Error>,
     {
         App { registry: self.registry.optimizer(name, build) }
+    }
+
+    /// Adds a loss. See [`Registry::loss`].
+    #[must_use]
+    pub fn loss<L: Loss + 'static>(
+        self,
+        name: &'static str,
+        tasks: &'static [Task],
+        build: impl Fn(&ObjectiveContext<'_>) -> anyhow::Result<L> + Send + Sync + 'static,
+    ) -> Self {
+        App { registry: self.registry.loss(name, tasks, build) }
+    }
+
+    /// Adds a metric. See [`Registry::metric`].
+    #[must_use]
+    pub fn metric<M: Metric + 'static>(
+        self,
+        name: &'static str,
+        tasks: &'static [Task],
+        build: impl Fn(&ObjectiveContext<'_>) -> anyhow::Result<M> + Send + Sync + 'static,
+    ) -> Self {
+        App { registry: self.registry.metric(name, tasks, build) }
     }
 
     /// Adds a hook to every training. See [`Registry::hook`].

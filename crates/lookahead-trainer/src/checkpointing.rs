@@ -27,20 +27,20 @@ use std::num::{NonZeroU64, NonZeroUsize};
 use std::time::Duration;
 
 use lookahead_core::tch_ext::generator;
-use lookahead_run::Retention;
+use lookahead_run::{Retention, retention};
 use tch::{Cuda, Device, Tensor};
 
 use crate::config::checkpoint::CheckpointConfig;
-use crate::config::train::BestBy;
 
 impl CheckpointConfig {
-    /// Which checkpoints are kept; `best` is the step of the best so far and its metric, if that one is kept.
-    pub(crate) fn retention(&self, best: Option<(Option<u64>, BestBy)>) -> Retention {
+    /// Which checkpoints are kept: with `best`, the best one by a metric, and the one of the step that is the best so
+    /// far.
+    pub(crate) fn retention(&self, best: Option<(retention::Best, Option<u64>)>) -> Retention {
         Retention {
             newest: NonZeroUsize::new(self.keep).unwrap_or(NonZeroUsize::MIN),
             every: NonZeroU64::new(self.keep_every_steps),
-            best: best.map(|(_, by)| by.into()),
-            step: best.and_then(|(step, _)| step),
+            step: best.as_ref().and_then(|(_, step)| *step),
+            best: best.map(|(by, _)| by),
         }
     }
 }

@@ -61,9 +61,10 @@ pub struct Compare {
     /// Folders of runs and of sweeps
     #[arg(required = true, value_name = "RUN_OR_SWEEP")]
     pub paths: Vec<PathBuf>,
-    /// The metric [default: accuracy, perplexity of text, or loss if there is no accuracy]
-    #[arg(long)]
-    pub metric: Option<MetricArgument>,
+    /// The metric: loss, or one that the runs measured, for example accuracy, perplexity, macro_f1 or r2 [default: the
+    /// first that all have]
+    #[arg(long, value_name = "NAME")]
+    pub metric: Option<String>,
     /// The data on which it is reported; the best point of a group is always chosen on validation data
     #[arg(long, default_value = "test")]
     pub split: SplitArgument,
@@ -94,17 +95,6 @@ pub struct Compare {
     /// Replace existing files
     #[arg(long)]
     pub force: bool,
-}
-
-/// Metrics, as arguments.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum MetricArgument {
-    /// The fraction classified correctly
-    Accuracy,
-    /// The mean loss
-    Loss,
-    /// Of text: e to the power of the mean loss
-    Perplexity,
 }
 
 /// Parts of the data, as arguments.

@@ -6,7 +6,7 @@
 //!
 //! | module | what is in it |
 //! |---|---|
-//! | [`data`], [`model`] | the task |
+//! | [`data`], [`model`], [`task`] | the task |
 //! | [`train`], [`optimizer`], `lookahead`, [`schedule`] | how long, from which seed, on which device; with which optimizer |
 //! | [`kinds`] | each kind of data, model and optimizer has a type for its keys |
 //! | [`averaging`], [`probe`], [`checkpoint`], [`distributed`] | what happens during the training |
@@ -27,6 +27,7 @@ pub mod optimizer;
 pub mod overrides;
 pub mod probe;
 pub mod schedule;
+pub mod task;
 pub mod train;
 
 use std::fmt;
@@ -49,6 +50,7 @@ use model::ModelConfig;
 use optimizer::OptimizerConfig;
 use probe::ProbeConfig;
 use schedule::ScheduleConfig;
+use task::TaskConfig;
 use train::TrainConfig;
 
 use crate::file_kind;
@@ -65,6 +67,9 @@ pub struct Config {
     pub data: DataConfig,
     /// Which model.
     pub model: ModelConfig,
+    /// The loss and the metrics.
+    #[serde(skip_serializing_if = "TaskConfig::is_default")]
+    pub task: TaskConfig,
     /// The inner optimizer.
     pub optimizer: OptimizerConfig,
     /// Lookahead around it. Without this section, the inner optimizer trains alone.
@@ -212,7 +217,8 @@ impl Config {
         }
         self.averaging.resolve(self.lookahead.is_some())?;
         self.schedule.resolve(self.optimizer.lr)?;
-        self.train.resolve(task)?;
+        self.task.check(kinds, task)?;
+        self.train.resolve(kinds, &self.task, task)?;
         self.checkpoint.check()?;
         self.distributed.check(self.lookahead.as_ref())?;
         self.check_loss_reading()?;
@@ -229,23 +235,33 @@ impl Config {
     }
 
     /// Fills in the defaults of what a training without a config file uses, and checks the ranges.
-    pub(crate) fn resolve_loop(&mut self, task: Task) -> Result<(), UsageError> {
+    pub(crate) fn resolve_loop(&mut self, kinds: &Kinds, task: Task) -> Result<(), UsageError> {
         let mut resolve = || {
             self.data.check()?;
             self.schedule.resolve(self.optimizer.lr)?;
-            self.train.resolve(Some(task))
+            self.train.resolve(kinds, &self.task, Some(task))
         };
         resolve().map_err(|issue: ConfigIssue| UsageError::new(issue.message))
     }
 
-    /// Fills in the defaults that are known once the data is loaded, with `validation` samples in the validation
-    /// set.
+    /// Fills in the defaults that are known once the data is loaded: what is learned from it, and the number of
+    /// samples in the validation set.
     ///
     /// # Errors
     /// If the data lacks what the configuration needs.
-    pub(crate) fn settle(&mut self, validation: usize) -> Result<(), UsageError> {
+    pub(crate) fn settle(
+        &mut self,
+        kinds: &Kinds,
+        task: Task,
+        validation: usize,
+    ) -> Result<(), UsageError> {
         self.data.validation.get_or_insert(validation);
-        self.resolve_validation().map_err(|issue| UsageError::new(issue.message))
+        let mut resolve = || {
+            self.task.check(kinds, Some(task))?;
+            self.train.resolve_best_by(kinds, &self.task, Some(task))?;
+            self.resolve_validation()
+        };
+        resolve().map_err(|issue: ConfigIssue| UsageError::new(issue.message))
     }
 
     /// Whether a step can be taken before the loss of the previous one is known.

@@ -61,4 +61,4 @@ pub use array::Array;
 pub use dataset::{Batch, Dataset, LoadContext, Samples};
 pub use in_memory::InMemory;
 pub use random::SampleKey;
-pub use spec::{DataSpec, Inputs};
+pub use spec::{DataSpec, Inputs, Scale};

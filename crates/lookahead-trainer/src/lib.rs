@@ -9,6 +9,7 @@
 //! | [`config`] | the TOML file, one section per file, and which keys may change during a run |
 //! | [`registry`] | the kinds of data, models and optimizers that can be selected |
 //! | [`data`], [`models`], [`optimizers`] | data sets, models and inner optimizers, one per file |
+//! | [`objective`] | the loss, and the metrics of evaluations |
 //! | [`schedule`] | the learning rate |
 //! | [`distributed`] | one run in several processes |
 //! | [`train`] | the training loop and its hooks |
@@ -35,6 +36,7 @@ pub mod git;
 pub mod initial;
 pub mod models;
 mod nearest;
+pub mod objective;
 pub mod observer;
 pub mod optimizers;
 pub mod panics;
@@ -57,6 +59,7 @@ pub use data::{
 };
 pub use lookahead_run::event::{self, Task};
 pub use models::{Model, Network};
+pub use objective::{Loss, Metric, Objective, ObjectiveContext};
 pub use optimizers::OptimizerContext;
 pub use registry::Registry;
 pub use train::hook::{Hook, HookContext, InnerStep};

@@ -2,7 +2,7 @@
 //!
 //! | module | what is in it |
 //! |---|---|
-//! | [`model`] | a network with its variables, its loss and its score |
+//! | [`model`] | a network with its variables |
 //! | `kind` | a kind of model, as `model.kind` selects it |
 //! | `freeze` | parameters that keep their first values |
 //! | [`network`] | the trait of all models, and parts that several share |
@@ -29,5 +29,5 @@ pub mod quadratic;
 pub mod resnet;
 pub mod transformer;
 
-pub use model::{Model, Score};
+pub use model::Model;
 pub use network::Network;

@@ -22,7 +22,7 @@ use crossbeam_channel::Receiver;
 use lookahead_dashboard::{Dashboard, Options};
 use lookahead_run::RunFolder;
 use lookahead_run::command::Command;
-use lookahead_run::event::{Event, Record, Step, Task, Warning};
+use lookahead_run::event::{Event, Record, Step, TaskInfo, Warning};
 use lookahead_run::log::LogSyncer;
 
 use crate::background_writer::BackgroundWriter;
@@ -31,7 +31,7 @@ use crate::console::{self, eprint_line, patience};
 use bar::Bar;
 pub use lines::EVERY;
 use lines::line;
-pub(crate) use lines::{Lines, format_loss};
+pub(crate) use lines::{Lines, format_loss, format_metric};
 use log::Log;
 use readers::Reader;
 
@@ -276,7 +276,7 @@ impl Observer {
     fn print(&mut self, record: &Record) {
         if self.quiet {
             if let Event::Warning(_) = record.event {
-                line(record, Task::default()).into_iter().for_each(eprint_line);
+                line(record, &TaskInfo::default()).into_iter().for_each(eprint_line);
             }
             return;
         }

@@ -6,29 +6,37 @@ use std::fmt;
 use std::sync::Arc;
 
 use lookahead_core::InnerOptimizer;
+use lookahead_run::event::Task;
 use tch::{Device, nn};
 
 use crate::config::Config;
 use crate::config::data::DataConfig;
-use crate::config::kinds::{KindOptions, Kinds};
+use crate::config::kinds::{KindOptions, Kinds, TaskPart};
 use crate::config::model::ModelConfig;
 use crate::config::optimizer::OptimizerConfig;
+use crate::config::task::TaskConfig;
 use crate::data::kind::DataKind;
 use crate::data::{self, DataSpec, Dataset, LoadContext};
 use crate::models::kind::ModelKind;
 use crate::models::{self, Model, Network};
+use crate::objective::kind::{LossKind, MetricKind};
+use crate::objective::{
+    Loss, Metric, Objective, ObjectiveContext, classes, labels, losses, values,
+};
 use crate::optimizers;
 use crate::optimizers::kind::{OptimizerContext, OptimizerKind};
 use crate::train::hook::Hook;
 use crate::usage::UsageError;
 
 /// The kinds of data, models and optimizers, and the hooks of every training.
-#[derive(Clone, Default)]
+#[derive(Clone)]
 pub struct Registry {
     kinds: Kinds,
     data: Vec<DataKind>,
     models: Vec<ModelKind>,
     optimizers: Vec<OptimizerKind>,
+    losses: Vec<LossKind>,
+    metrics: Vec<MetricKind>,
     hooks: Vec<Arc<MakeHook>>,
 }
 
@@ -41,9 +49,36 @@ impl fmt::Debug for Registry {
 }
 
 impl Registry {
-    /// No kinds at all.
+    /// No kinds at all; with the losses and metrics of this crate.
     pub fn new() -> Self {
-        Registry::default()
+        use Task::{Classification, Language, Multilabel, Quadratic, Regression};
+        let empty = Registry {
+            kinds: Kinds::default(),
+            data: Vec::new(),
+            models: Vec::new(),
+            optimizers: Vec::new(),
+            losses: Vec::new(),
+            metrics: Vec::new(),
+            hooks: Vec::new(),
+        };
+        empty
+            .loss("cross_entropy", &[Classification, Language], losses::CrossEntropy::new)
+            .loss("mse", &[Regression], losses::mse)
+            .loss("mae", &[Regression], losses::mae)
+            .loss("huber", &[Regression], losses::huber)
+            .loss("binary_cross_entropy", &[Multilabel], losses::BinaryCrossEntropy::new)
+            .loss("outputs", &[Quadratic], losses::Outputs::new)
+            .metric("accuracy", &[Classification, Language], classes::Accuracy::new)
+            .metric("top5", &[Classification, Language], classes::TopFive::new)
+            .metric("macro_f1", &[Classification, Language], classes::MacroF1::new)
+            .metric("perplexity", &[Language], classes::Perplexity::new)
+            .metric("accuracy", &[Multilabel], labels::accuracy)
+            .metric("micro_f1", &[Multilabel], labels::micro_f1)
+            .metric("macro_f1", &[Multilabel], labels::macro_f1)
+            .metric("mse", &[Regression], values::mse)
+            .metric("rmse", &[Regression], values::rmse)
+            .metric("mae", &[Regression], values::mae)
+            .metric("r2", &[Regression], values::R2::new)
     }
 
     /// The kinds of this crate.
@@ -163,6 +198,38 @@ impl Registry {
         self
     }
 
+    /// Adds the loss that `build` builds, for these tasks. `task.loss` selects it. A loss with the same name for one of
+    /// these tasks is replaced.
+    #[must_use]
+    pub fn loss<L: Loss + 'static>(
+        mut self,
+        name: &'static str,
+        tasks: &'static [Task],
+        build: impl Fn(&ObjectiveContext<'_>) -> anyhow::Result<L> + Send + Sync + 'static,
+    ) -> Self {
+        let part = TaskPart { name, tasks };
+        self.losses.retain(|kind| !kind.part.overlaps(&part));
+        self.losses.push(LossKind::new(part, move |context| Ok(Box::new(build(context)?))));
+        self.kinds.losses = self.losses.iter().map(|kind| kind.part).collect();
+        self
+    }
+
+    /// Adds the metric that `build` builds, for these tasks. `task.metrics` and `train.best_by` select it. A metric with
+    /// the same name for one of these tasks is replaced.
+    #[must_use]
+    pub fn metric<M: Metric + 'static>(
+        mut self,
+        name: &'static str,
+        tasks: &'static [Task],
+        build: impl Fn(&ObjectiveContext<'_>) -> anyhow::Result<M> + Send + Sync + 'static,
+    ) -> Self {
+        let part = TaskPart { name, tasks };
+        self.metrics.retain(|kind| !kind.part.overlaps(&part));
+        self.metrics.push(MetricKind::new(part, move |context| Ok(Box::new(build(context)?))));
+        self.kinds.metrics = self.metrics.iter().map(|kind| kind.part).collect();
+        self
+    }
+
     /// Adds a hook to every training, in every process of it. `make` gets the configuration.
     #[must_use]
     pub fn hook<H: Hook + 'static>(
@@ -203,7 +270,7 @@ impl Registry {
         let kind = kind.ok_or_else(|| unknown("model", &config.kind))?;
         let vs = nn::VarStore::new(device);
         let network = kind.build(config, &vs.root(), spec)?;
-        Ok(Model::new(vs, network, spec.task))
+        Ok(Model::new(vs, network))
     }
 
     /// Builds the inner optimizer of a configuration for the trainable variables of `vs`.
@@ -219,10 +286,74 @@ impl Registry {
         kind.ok_or_else(|| unknown("optimizer", &config.kind))?.build(config, vs)
     }
 
+    /// Builds the loss and the metrics of a configuration for data of this spec.
+    ///
+    /// # Errors
+    /// A usage error if the configuration selects one that doesn't fit the data.
+    pub fn build_objective(
+        &self,
+        config: &Config,
+        spec: &DataSpec,
+        device: Device,
+    ) -> anyhow::Result<Objective> {
+        let names = config.task.metrics(spec.task, config.train.best_by.as_deref());
+        self.objective_of(&config.task, &names, spec, device)
+    }
+
+    /// As [`build_objective`](Self::build_objective), with all metrics that fit the data.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn build_full_objective(
+        &self,
+        config: &Config,
+        spec: &DataSpec,
+        device: Device,
+    ) -> anyhow::Result<Objective> {
+        let mut names = config.task.metrics(spec.task, config.train.best_by.as_deref());
+        let context = ObjectiveContext { config: &config.task, spec, device };
+        for kind in self.metrics.iter().filter(|kind| kind.part.tasks.contains(&spec.task)) {
+            let name = kind.part.name;
+            if !names.iter().any(|own| own == name) && kind.build(&context).is_ok() {
+                names.push(name.to_owned());
+            }
+        }
+        self.objective_of(&config.task, &names, spec, device)
+    }
+
+    fn objective_of(
+        &self,
+        config: &TaskConfig,
+        metrics: &[String],
+        spec: &DataSpec,
+        device: Device,
+    ) -> anyhow::Result<Objective> {
+        let context = ObjectiveContext { config, spec, device };
+        let name = config.loss(spec.task);
+        let kind = self.losses.iter().find(|kind| kind.is(name, &context));
+        let loss = kind.ok_or_else(|| unfit("task.loss", name))?.build(&context)?;
+        let mut objective = Objective::new(spec, loss);
+        for name in metrics {
+            let kind = self.metrics.iter().find(|kind| kind.is(name, &context));
+            objective.add(name, kind.ok_or_else(|| unfit("task.metrics", name))?.build(&context)?);
+        }
+        Ok(objective)
+    }
+
     /// The registered hooks for a training.
     pub(crate) fn make_hooks(&self, config: &Config) -> anyhow::Result<Vec<Box<dyn Hook>>> {
         self.hooks.iter().map(|make| make(config)).collect()
     }
+}
+
+impl Default for Registry {
+    fn default() -> Self {
+        Registry::new()
+    }
+}
+
+fn unfit(key: &str, name: &str) -> UsageError {
+    UsageError::new(format!("`{key}` names {name}, which doesn't fit the data."))
 }
 
 fn unknown(section: &str, kind: &str) -> UsageError {

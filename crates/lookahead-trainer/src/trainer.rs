@@ -12,6 +12,7 @@ use crate::config::schedule::ScheduleConfig;
 use crate::data::Dataset;
 use crate::distributed::WorkerGroup;
 use crate::models::Model;
+use crate::objective::{Loss, Metric};
 use crate::optimizers::Optimizer;
 use crate::panics::caught;
 use crate::registry::Registry;
@@ -49,7 +50,7 @@ use crate::train::setup::{Parts, Training, batches};
 /// let vs = nn::VarStore::new(Device::Cpu);
 /// let net = nn::linear(vs.root() / "out", 2, 2, Default::default());
 /// let sgd = TchOptimizer::new(nn::Sgd::default(), &vs, 0.5)?;
-/// let model = Model::new(vs, Box::new(net), Task::Classification);
+/// let model = Model::new(vs, Box::new(net));
 ///
 /// let report = Trainer::new(model, data, sgd)
 ///     .lookahead(LookaheadConfig { k: 5, alpha: 0.5, ..Default::default() })
@@ -68,6 +69,8 @@ pub struct Trainer {
     model: Model,
     data: Dataset,
     inner: Box<dyn InnerOptimizer>,
+    loss: Option<Box<dyn Loss>>,
+    metrics: Vec<(&'static str, Box<dyn Metric>)>,
     hooks: Vec<Box<dyn Hook>>,
 }
 
@@ -99,7 +102,15 @@ impl Trainer {
         config.probe.every_syncs = Some(0);
         config.probe.samples = Some(1);
         config.checkpoint.every_steps = 0;
-        Trainer { config, model, data, inner: Box::new(inner), hooks: Vec::new() }
+        Trainer {
+            config,
+            model,
+            data,
+            inner: Box::new(inner),
+            loss: None,
+            metrics: Vec::new(),
+            hooks: Vec::new(),
+        }
     }
 
     /// Puts Lookahead around the inner optimizer.
@@ -145,6 +156,18 @@ impl Trainer {
         self
     }
 
+    /// Minimizes this loss instead of the task's.
+    pub fn loss(mut self, loss: impl Loss + 'static) -> Self {
+        self.loss = Some(Box::new(loss));
+        self
+    }
+
+    /// Measures this metric in evaluations, besides those of the task.
+    pub fn metric(mut self, name: &'static str, metric: impl Metric + 'static) -> Self {
+        self.metrics.push((name, Box::new(metric)));
+        self
+    }
+
     /// Adds a hook.
     pub fn hook(mut self, hook: impl Hook + 'static) -> Self {
         self.hooks.push(Box::new(hook));
@@ -168,18 +191,23 @@ impl Trainer {
              same for each."
         );
         self.config.optimizer.lr = rates[0];
-        self.config.resolve_loop(self.data.spec.task)?;
-        self.config.settle(self.data.validation.len())?;
+        let (registry, task) = (Registry::new(), self.data.spec.task);
+        self.config.resolve_loop(registry.kinds(), task)?;
+        self.config.settle(registry.kinds(), task, self.data.validation.len())?;
+        let device = self.model.vs.device();
+        let mut objective = registry.build_objective(&self.config, &self.data.spec, device)?;
+        objective.replace(self.loss, self.metrics);
         let workers = WorkerGroup::single();
         let optimizer = Optimizer::new(self.inner, self.config.lookahead.as_ref(), &workers)?;
         let batches = batches(&self.config, &self.data, &workers);
         self.model.check_batches(&batches, &self.data)?;
         let mut training = Training::of(Parts {
-            registry: Registry::new(),
+            registry,
             config: self.config,
             workers,
             data: self.data,
             model: self.model,
+            objective,
             optimizer,
             batches,
         })?;

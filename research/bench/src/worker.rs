@@ -25,6 +25,7 @@ use lookahead_trainer::controls::Hangup;
 use lookahead_trainer::data::batches::Batches;
 use lookahead_trainer::data::{Dataset, SampleKey};
 use lookahead_trainer::models::Model;
+use lookahead_trainer::objective::Objective;
 use lookahead_trainer::observer::Show;
 use lookahead_trainer::registry::Registry;
 use lookahead_trainer::train::evaluation::evaluate;
@@ -226,6 +227,7 @@ struct Plain {
     config: Config,
     data: Dataset,
     model: Model,
+    objective: Objective,
     optimizer: Optimizer,
     batches: Batches,
 }
@@ -243,6 +245,7 @@ impl Plain {
         let model = Registry::builtin()
             .build_model(&config.model, &data.spec, Device::Cpu)?
             .computing_as(&config.train)?;
+        let objective = Registry::builtin().build_objective(&config, &data.spec, Device::Cpu)?;
         let inner = Registry::builtin().build_optimizer(&config.optimizer, &model.vs)?;
         let optimizer = match &config.lookahead {
             Some(section) if lookahead => {
@@ -252,7 +255,7 @@ impl Plain {
             _ => Optimizer::Bare(inner),
         };
         let batches = Batches::new(data.train.len(), config.data.batch_size, seed, 0, 0);
-        Ok(Plain { config, data, model, optimizer, batches })
+        Ok(Plain { config, data, model, objective, optimizer, batches })
     }
 
     /// Its loss is read in every step, as those of all other contenders are.
@@ -260,7 +263,7 @@ impl Plain {
         let (epoch, cursor) = (self.batches.epoch(), self.batches.cursor());
         let key = SampleKey { seed: self.config.train.seed, epoch, cursor };
         let batch = self.data.train.gather(self.batches.current(), key, Device::Cpu)?;
-        let loss = self.model.loss(&batch, true);
+        let loss = self.objective.loss(&self.model, &batch, true)?;
         let value = f64::try_from(&loss)?;
         match &mut self.optimizer {
             Optimizer::Lookahead(lookahead) => {
@@ -288,8 +291,8 @@ impl Contender for Plain {
 
     /// As the trainer evaluates.
     fn evaluate(&mut self) -> anyhow::Result<f64> {
-        let Plain { model, data, optimizer, .. } = self;
-        let test = || evaluate(model, &*data.test, Split::Test, Weights::Slow, || false);
+        let Plain { model, objective, data, optimizer, .. } = self;
+        let test = || evaluate(objective, model, &*data.test, Split::Test, Weights::Slow, || false);
         let found = match optimizer {
             Optimizer::Lookahead(lookahead) => lookahead.with_slow_weights(test)??,
             Optimizer::Bare(_) => test()?,

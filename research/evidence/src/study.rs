@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use lookahead_run::event::{Evaluation, Split, Weights};
+use lookahead_run::event::{Evaluation, MetricInfo, Split, Weights};
 use serde_json::Value;
 
 use crate::error::Result;
@@ -172,7 +172,7 @@ pub(super) fn accuracy(run: &Summary) -> Option<f64> {
 
 /// The test accuracy of some weights, or of the final ones, in per cent.
 pub(super) fn accuracy_at(weights: Option<Weights>) -> impl Fn(&Summary) -> Option<f64> {
-    move |run| test(run, weights).map(|found| Metric::Accuracy.of(found))
+    move |run| test(run, weights).map(|found| Metric::from(MetricInfo::accuracy()).of(found))
 }
 
 pub(super) fn loss(run: &Summary) -> Option<f64> {

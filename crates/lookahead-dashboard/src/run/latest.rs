@@ -4,13 +4,6 @@ use lookahead_run::event::{Probe, Rank, Step, System, Timing};
 
 use super::weights::ByWeights;
 
-/// An evaluation on the test set.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct TestResult {
-    pub(crate) accuracy: f64,
-    pub(crate) loss: f64,
-}
-
 #[derive(Debug)]
 pub(crate) struct SavedCheckpoint {
     pub(crate) name: String,
@@ -26,7 +19,8 @@ pub(crate) struct SavedCheckpoint {
 pub(crate) struct LatestReports {
     pub(crate) step: Option<Step>,
     pub(crate) probe: Option<Probe>,
-    pub(crate) test: ByWeights<Option<TestResult>>,
+    /// The run's [headline](super::Run::headline) on the test set.
+    pub(crate) test: ByWeights<Option<f64>>,
     pub(crate) checkpoint: Option<SavedCheckpoint>,
     pub(crate) timing: Option<Timing>,
     pub(crate) system: Option<System>,

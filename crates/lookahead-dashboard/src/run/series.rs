@@ -1,6 +1,8 @@
 //! The curves of a run.
 
-use lookahead_run::event::{Evaluation, Probe, Step, Sync};
+use std::collections::BTreeMap;
+
+use lookahead_run::event::{Evaluation, MetricInfo, Probe, Step, Sync};
 
 use super::weights::ByWeights;
 use crate::cycles::Cycles;
@@ -9,7 +11,16 @@ use crate::history::History;
 #[derive(Debug, Default)]
 pub(crate) struct Evaluations {
     pub(crate) loss: History,
-    pub(crate) accuracy: History,
+    metrics: BTreeMap<String, History>,
+    /// The curve of a metric that was never measured.
+    empty: History,
+}
+
+impl Evaluations {
+    /// The curve of a metric.
+    pub(crate) fn metric(&self, name: &str) -> &History {
+        self.metrics.get(name).unwrap_or(&self.empty)
+    }
 }
 
 /// The curves of a run, by step.
@@ -65,9 +76,17 @@ impl RunSeries {
         self.probe_seconds.push(step, before + probe.seconds);
     }
 
-    pub(super) fn add_validation(&mut self, step: u64, evaluation: &Evaluation) {
+    pub(super) fn add_validation(
+        &mut self,
+        step: u64,
+        evaluation: &Evaluation,
+        metrics: &[MetricInfo],
+    ) {
         let evaluations = self.validation.of_mut(evaluation.weights);
         evaluations.loss.push(step, evaluation.loss);
-        evaluations.accuracy.push(step, evaluation.accuracy);
+        for MetricInfo { name, .. } in metrics {
+            let value = evaluation.value(name).unwrap_or(f64::NAN);
+            evaluations.metrics.entry(name.clone()).or_default().push(step, value);
+        }
     }
 }

@@ -30,7 +30,7 @@ pub(crate) fn draw_framed(model: &Model, area: Rect, buffer: &mut Buffer) {
     } else {
         Line::styled(settings(model, chart), theme.dim)
     };
-    block(theme, &format!("{} {}", chart.key(), chart.title()))
+    block(theme, &format!("{} {}", chart.key(), chart.title(&model.run().chart_metric())))
         .title_top(right.right_aligned())
         .render(area, buffer);
     draw(model, inner(area), buffer);
@@ -42,7 +42,7 @@ pub(crate) fn draw_framed(model: &Model, area: Rect, buffer: &mut Buffer) {
 
 /// Draws another chart in a frame, without a legend.
 pub(crate) fn draw_small(model: &Model, chart: Chart, area: Rect, buffer: &mut Buffer) {
-    block(&model.theme, chart.title()).render(area, buffer);
+    block(&model.theme, &chart.title(&model.run().chart_metric())).render(area, buffer);
     if chart == Chart::Cycle {
         cycle::draw(model, inner(area), buffer);
     } else {
@@ -120,7 +120,7 @@ fn draw_lines(
         .collect();
     let scale = scale(&ranges, model.view.log_y);
     let plot = Plot { theme, outside: area, area: lines_area, scale };
-    plot.draw_y(buffer, chart == Chart::Accuracy);
+    plot.draw_y(buffer, chart.is_in_percent(&model.run().chart_metric()));
     plot.draw_x(buffer, axis, span);
     sync_marks(model, &plot, span, buffer);
     let area = plot.area;

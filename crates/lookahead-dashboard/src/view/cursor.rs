@@ -16,7 +16,7 @@ use crate::viewport::Axis;
 const ROOM: u16 = 11;
 
 struct Row {
-    name: &'static str,
+    name: String,
     value: String,
     style: Style,
 }
@@ -41,7 +41,7 @@ pub(crate) fn draw(model: &Model, step: u64, plot: Rect, buffer: &mut Buffer) {
         return;
     }
     let rows = rows(model, step);
-    let widest = rows.iter().map(|row| width(row.name) + width(&row.value) + 3).max();
+    let widest = rows.iter().map(|row| width(&row.name) + width(&row.value) + 3).max();
     let across = (widest.unwrap_or(0) + 2).min(plot.width);
     let down = (rows.len() as u16 + 2).min(plot.height);
     if across < 12 || down < 3 {
@@ -54,7 +54,7 @@ pub(crate) fn draw(model: &Model, step: u64, plot: Rect, buffer: &mut Buffer) {
     block(theme, &format!("step {}", format::count(step))).render(area, buffer);
     let inside = inner(area);
     for (row, y) in rows.iter().zip(inside.top()..inside.bottom()) {
-        put(buffer, inside, inside.x, y, row.name, theme.dim);
+        put(buffer, inside, inside.x, y, &row.name, theme.dim);
         let x = inside.right().saturating_sub(width(&row.value)).max(inside.x);
         put(buffer, inside, x, y, &row.value, row.style);
     }
@@ -66,16 +66,18 @@ fn rows(model: &Model, step: u64) -> Vec<Row> {
     let mut rows = Vec::new();
     let time = format::clock(run.position(Axis::Time, step));
     let epoch = format!("{:.3}", run.position(Axis::Epoch, step));
-    rows.push(Row { name: "epoch", value: epoch, style: theme.plain });
-    rows.push(Row { name: "time", value: time, style: theme.plain });
-    let mut row = |name, history: &History, write: &dyn Fn(f64) -> String, style| {
+    rows.push(Row { name: "epoch".into(), value: epoch, style: theme.plain });
+    rows.push(Row { name: "time".into(), value: time, style: theme.plain });
+    let mut row = |name: &str, history: &History, write: &dyn Fn(f64) -> String, style| {
         let Some(bucket) = history.at(step) else { return };
         // In a long run one value covers several steps.
         let about = if bucket.count > 1 && bucket.last_step != step { "≈ " } else { "" };
-        rows.push(Row { name, value: format!("{about}{}", write(bucket.last)), style });
+        let value = format!("{about}{}", write(bucket.last));
+        rows.push(Row { name: name.to_owned(), value, style });
     };
     let number = |value: f64| format::significant(value, 5);
-    let percent = |value| format::percent(value, 2);
+    let metric = run.chart_metric();
+    let of_metric = |value| format::metric(&metric, value);
     let loss = &format::exact_loss;
     row("training loss", &series.loss, loss, theme.plain);
     row("learning rate", &series.learning_rate, &number, theme.plain);
@@ -86,17 +88,13 @@ fn rows(model: &Model, step: u64) -> Vec<Row> {
     row("α", &series.alpha, &number, theme.plain);
     row("distance", &series.distance, &number, theme.plain);
     row("gradient norm", &series.gradient_norm, &number, theme.plain);
-    let slow = if run.averages() {
-        ["acc. mean", "val. loss mean"]
-    } else {
-        ["acc. slow", "val. loss slow"]
-    };
-    for (evaluations, [accuracy, validation], style) in [
-        (&series.validation.slow, slow, theme.slow),
-        (&series.validation.fast, ["acc. fast", "val. loss fast"], theme.fast),
-    ] {
-        row(accuracy, &evaluations.accuracy, &percent, style);
-        row(validation, &evaluations.loss, loss, style);
+    let short = format::short(&metric);
+    let slow = if run.averages() { "mean" } else { "slow" };
+    for (evaluations, weights, style) in
+        [(&series.validation.slow, slow, theme.slow), (&series.validation.fast, "fast", theme.fast)]
+    {
+        row(&format!("{short} {weights}"), evaluations.metric(&metric.name), &of_metric, style);
+        row(&format!("val. loss {weights}"), &evaluations.loss, loss, style);
     }
     rows
 }

@@ -65,7 +65,7 @@ fn value(model: &Model, chart: Chart, line: &Series) -> String {
         (Some(decay), Some(step)) => smoothing::mean_at(line.history, step, decay),
         (None, Some(step)) => line.history.at(step).map(|bucket| bucket.last),
     };
-    value.map_or(format::NONE.into(), |value| chart.format(value))
+    value.map_or(format::NONE.into(), |value| chart.format(&model.run().chart_metric(), value))
 }
 
 /// Draws names and values in as few rows as fit; returns how many.

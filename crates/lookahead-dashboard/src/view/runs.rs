@@ -49,9 +49,11 @@ pub(crate) fn draw(model: &Model, layout: &Layout, buffer: &mut Buffer) {
             let validation = &run.series.validation;
             let slow = run.has_lookahead() || run.averages();
             let weights = if slow { &validation.slow } else { &validation.fast };
-            let accuracy = weights.accuracy.newest();
-            let accuracy = accuracy.map_or(format::NONE.into(), |value| format::percent(value, 2));
-            numbers = format!("{steps:>6}   loss {loss:>7}   acc. {accuracy:>7}");
+            let metric = run.chart_metric();
+            let newest = weights.metric(&metric.name).newest();
+            let value = newest.map_or(format::NONE.into(), |value| format::metric(&metric, value));
+            let name = format::short(&metric);
+            numbers = format!("{steps:>6}   loss {loss:>7}   {name} {value:>7}");
         }
         let right = inside.right().saturating_sub(width(&numbers) + 1);
         let state_at = right.saturating_sub(STATE);

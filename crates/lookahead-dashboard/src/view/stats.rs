@@ -1,6 +1,6 @@
 //! The numbers of the run.
 
-use lookahead_run::event::{Rank, Task};
+use lookahead_run::event::Rank;
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::style::Style;
@@ -11,7 +11,6 @@ use super::cells::{block, put, width};
 use crate::format::{self, NONE};
 use crate::history::History;
 use crate::model::Model;
-use crate::run::series::Evaluations;
 
 /// Fewest columns for the words fast and slow beside the probe losses.
 const WIDE: u16 = 34;
@@ -25,7 +24,7 @@ enum Row<'a> {
     /// A name at the left, a value at the right.
     Pair(&'static str, Line<'a>),
     /// A name and the values at the slow and the fast weights.
-    Two(&'static str, [String; 2], [Style; 2]),
+    Two(String, [String; 2], [Style; 2]),
     /// The fraction of steps taken, and whether the run stopped early.
     Gauge(f64, bool),
 }
@@ -43,8 +42,8 @@ impl<'a> Rows<'a> {
         self.0.push((rank, Row::Pair(name, value.into())));
     }
 
-    fn two(&mut self, rank: u8, name: &'static str, values: [String; 2], styles: [Style; 2]) {
-        self.0.push((rank, Row::Two(name, values, styles)));
+    fn two(&mut self, rank: u8, name: &str, values: [String; 2], styles: [Style; 2]) {
+        self.0.push((rank, Row::Two(name.to_owned(), values, styles)));
     }
 }
 
@@ -159,10 +158,6 @@ fn lookahead(model: &Model, wide: bool, rows: &mut Rows) {
 fn validation(model: &Model, rows: &mut Rows) {
     let (run, theme) = (model.run(), &model.theme);
     let both = &run.series.validation;
-    let newest = |history: fn(&Evaluations) -> &History, write: fn(f64) -> String| {
-        both.map(|weights| or_none(history(weights).newest(), write))
-    };
-    let accuracy = |value| format::percent(value, 2);
     let step = both.map(|weights| weights.loss.last_step()).into_iter().flatten().max();
     let title = match step {
         Some(step) => format!("validation at step {}", format::count(step)),
@@ -173,24 +168,25 @@ fn validation(model: &Model, rows: &mut Rows) {
     let heads = [if run.averages() { "mean" } else { "slow" }, "fast"].map(str::to_owned);
     rows.0.push((8, Row::Title(title)));
     rows.two(1, "", heads, [theme.slow, theme.fast]);
-    if run.task() == Task::Language {
-        rows.two(0, "perplexity", newest(|e| &e.loss, format::perplexity), strong);
+    let charted = run.chart_metric().name;
+    for (metric, index) in run.metrics().iter().zip(0..) {
+        let name = &metric.name;
+        let write = |value| format::metric(metric, value);
+        let newest = both.map(|weights| or_none(weights.metric(name).newest(), write));
+        rows.two(if index < 2 { 0 } else { 2 }, &metric.label(), newest, strong);
+        if *name == charted {
+            let best = |history: &History| {
+                if metric.higher_is_better { history.max() } else { history.min() }
+            };
+            let best = both.map(|weights| or_none(best(weights.metric(name)), write));
+            rows.two(2, "best", best, plain);
+        }
     }
-    if run.task() != Task::Quadratic {
-        rows.two(0, "accuracy", newest(|e| &e.accuracy, accuracy), strong);
-        let best = both.map(|weights| or_none(weights.accuracy.max(), accuracy));
-        rows.two(2, "best", best, plain);
-    }
-    rows.two(1, "loss", newest(|e| &e.loss, format::loss), plain);
+    rows.two(1, "loss", both.map(|e| or_none(e.loss.newest(), format::loss)), plain);
     let test = &run.latest.test;
     if test.slow.is_some() || test.fast.is_some() {
-        let values = test.map(|test| {
-            or_none(*test, |test| match run.task() {
-                Task::Classification => accuracy(test.accuracy),
-                Task::Language => format::perplexity(test.loss),
-                _ => format::loss(test.loss),
-            })
-        });
+        let values =
+            test.map(|test| or_none(*test, |value| format::metric(&run.headline(), value)));
         let name = if run.stopped_early() { "test, best" } else { "test" };
         rows.two(0, name, values, strong);
     }

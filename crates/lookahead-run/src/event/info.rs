@@ -63,12 +63,13 @@ impl TaskInfo {
         TaskInfo { kind, metrics }
     }
 
-    /// The metrics of every evaluation besides the loss, the most important one first. Earlier versions
-    /// measured the accuracy wherever something is classified, and no log named it.
+    /// The metrics of every evaluation besides the loss, the most important one first. Logs of earlier versions
+    /// name none, and have the accuracy wherever something is classified.
     pub fn metrics(&self) -> Vec<MetricInfo> {
         match self.kind {
-            Task::Classification | Task::Language if self.metrics.is_empty() => {
-                vec![MetricInfo::accuracy()]
+            Task::Classification if self.metrics.is_empty() => vec![MetricInfo::accuracy()],
+            Task::Language if self.metrics.is_empty() => {
+                vec![MetricInfo::perplexity(), MetricInfo::accuracy()]
             }
             _ => self.metrics.clone(),
         }
@@ -105,9 +106,19 @@ impl MetricInfo {
         MetricInfo { name: "accuracy".to_owned(), higher_is_better: true, percent: true }
     }
 
+    /// e to the power of the mean cross-entropy of tokens.
+    pub fn perplexity() -> Self {
+        MetricInfo { name: "perplexity".to_owned(), ..MetricInfo::loss() }
+    }
+
     /// The mean loss, which every evaluation has.
     pub fn loss() -> Self {
         MetricInfo { name: "loss".to_owned(), higher_is_better: false, percent: false }
+    }
+
+    /// The name in a sentence: `macro F1`.
+    pub fn label(&self) -> String {
+        self.name.replace('_', " ").replace("f1", "F1")
     }
 
     /// Whether `value` is better than `than`; never if one of them is NaN.

@@ -144,7 +144,7 @@ fn a_log_names_its_metrics_and_those_of_earlier_versions_are_known() {
     let read = |json: serde_json::Value| serde_json::from_value::<TaskInfo>(json).unwrap();
     for (earlier, expected) in [
         (json!({}), &["accuracy"][..]),
-        (json!({"task": "language"}), &["accuracy"]),
+        (json!({"task": "language"}), &["perplexity", "accuracy"]),
         (json!({"task": "quadratic"}), &[]),
         (json!({"task": "of a later version"}), &[]),
     ] {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use lookahead_run::event::{Split, Task};
+use lookahead_run::event::{Evaluation, MetricInfo, Split};
 use serde_json::Value;
 
 use super::comparison::{ComparedPoint, Comparison, Group};
@@ -65,7 +65,7 @@ pub fn of_summaries(
     }
     check_data(&summaries, options)?;
     let mut notes = Vec::new();
-    let metric = options.metric.unwrap_or_else(|| default_metric(&summaries));
+    let metric = metric(&summaries, options)?;
     let has = |split| summaries.iter().any(|run| run.last_of_final(split).is_some());
     let mut split = options.split;
     if split == Split::Test && !has(Split::Test) && has(Split::Validation) {
@@ -82,14 +82,14 @@ pub fn of_summaries(
     let runs: Vec<Run> = summaries
         .into_iter()
         .zip(settings)
-        .map(|(summary, settings)| Run::new(summary, settings, metric, split))
+        .map(|(summary, settings)| Run::new(summary, settings, &metric, split))
         .collect();
     if runs.iter().all(|run| run.reported.is_none()) {
-        return Err(no_values(&runs, metric, split).into());
+        return Err(no_values(&runs, &metric, split).into());
     }
     let (keys, points) = grouping::points(&runs);
     let by = grouping::by(&keys, options, &runs)?;
-    let mut groups = grouping::groups(&points, &by, metric);
+    let mut groups = grouping::groups(&points, &by, &metric);
     let baseline = grouping::baseline(&groups, &points, options, first_is_baseline)?;
     let base = points[groups[baseline].best].reported.clone();
     for (index, group) in groups.iter_mut().enumerate() {
@@ -115,10 +115,6 @@ fn check_data(summaries: &[Summary], options: &Options) -> Result<()> {
         let data = data.into_iter().map(|(data, count)| format!("{data} ({})", counted(count)));
         return Err(CompareError::MixedData(data.collect()).into());
     }
-    let text = |run: &Summary| run.info.task.kind == Task::Language;
-    if options.metric == Some(Metric::Perplexity) && !summaries.iter().all(text) {
-        return Err(CompareError::NoText.into());
-    }
     Ok(())
 }
 
@@ -134,28 +130,41 @@ fn counted(runs: usize) -> String {
     if runs == 1 { "1 run".to_owned() } else { format!("{runs} runs") }
 }
 
-fn default_metric(summaries: &[Summary]) -> Metric {
-    if summaries.iter().all(|run| run.info.task.kind == Task::Language) {
-        return Metric::Perplexity;
-    }
-    let all = summaries.iter().flat_map(|run| &run.evaluations);
-    let mut accuracies = all.map(|(_, found)| found.accuracy).peekable();
-    let lacking = accuracies.peek().is_some() && accuracies.all(f64::is_nan);
-    if lacking { Metric::Loss } else { Metric::Accuracy }
+/// The requested metric, or the default.
+fn metric(summaries: &[Summary], options: &Options) -> Result<Metric> {
+    let mut common = summaries[0].info.task.metrics();
+    common.retain(|metric| {
+        summaries.iter().all(|run| run.info.task.metric(&metric.name).as_ref() == Some(metric))
+    });
+    let Some(name) = &options.metric else {
+        let first = common.into_iter().next().unwrap_or_else(MetricInfo::loss);
+        let mut all = summaries.iter().flat_map(|run| &run.evaluations).peekable();
+        let was_measured = |found: &Evaluation| found.value(&first.name).is_some();
+        // Earlier versions named the accuracy of classes for every task.
+        let lacking = all.peek().is_some() && !all.any(|(_, found)| was_measured(found));
+        return Ok(if lacking { MetricInfo::loss() } else { first }.into());
+    };
+    common.push(MetricInfo::loss());
+    let found = common.iter().find(|metric| &metric.name == name).cloned();
+    found.map(Metric::from).ok_or_else(|| {
+        let known = common.into_iter().map(|metric| metric.name).collect();
+        CompareError::Metric { metric: name.clone(), known }.into()
+    })
 }
 
-fn no_values(runs: &[Run], metric: Metric, split: Split) -> CompareError {
+fn no_values(runs: &[Run], metric: &Metric, split: Split) -> CompareError {
     let unevaluated = runs.iter().any(|run| run.outcome == Outcome::Unevaluated);
-    let remedy = match (unevaluated, metric) {
-        (true, Metric::Accuracy) => {
-            "A task without classes has no accuracy: compare losses. Otherwise train with evaluations: \
+    let remedy = match (unevaluated, metric.name()) {
+        (true, "loss") => "Train with evaluations: `train.evaluate_every_epochs=1`.",
+        (true, _) => {
+            "If they did not measure it, use `--metric loss`. Otherwise train with evaluations: \
              `train.evaluate_every_epochs=1`."
         }
-        (true, _) => "Train with evaluations: `train.evaluate_every_epochs=1`.",
         (false, _) => "Wait until they have finished, or resume them.",
     };
     let failed = outcomes(runs.iter().map(|run| run.outcome), runs.len());
-    CompareError::NoValues { runs: runs.len(), metric, split: split_name(split), failed, remedy }
+    let (metric, split) = (metric.name().to_owned(), split_name(split));
+    CompareError::NoValues { runs: runs.len(), metric, split, failed, remedy }
 }
 
 fn name_of(path: &Path) -> String {

@@ -2,8 +2,6 @@
 
 use std::path::PathBuf;
 
-use super::options::Metric;
-
 /// Runs that can't be compared, or not in the requested way.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -44,12 +42,17 @@ pub enum CompareError {
     )]
     MixedData(Vec<String>),
 
-    /// The perplexity of runs that do not all learn text.
+    /// A metric that not all runs have.
     #[error(
-        "Perplexity is a metric of text, and some of these runs learn something else. Compare accuracies \
-         or losses."
+        "Not all of these runs have the metric `{metric}`. Compare by one of: {}.",
+        list(known)
     )]
-    NoText,
+    Metric {
+        /// The requested metric.
+        metric: String,
+        /// The metrics that all have.
+        known: Vec<String>,
+    },
 
     /// A key that no run has.
     #[error(
@@ -80,14 +83,14 @@ pub enum CompareError {
     /// No run has the requested number.
     #[error(
         "None of the runs ({runs}) has a final {} on the {split} data{}. {remedy}",
-        metric.name(),
+        metric,
         if failed.is_empty() { String::new() } else { format!(" ({failed})") }
     )]
     NoValues {
         /// How many runs there are.
         runs: usize,
         /// The metric.
-        metric: Metric,
+        metric: String,
         /// The data: `validation` or `test`.
         split: &'static str,
         /// The outcomes of the runs.

@@ -84,7 +84,7 @@ pub(super) fn by(keys: &[String], options: &Options, runs: &[Run]) -> Result<Vec
     Ok(options.by.clone())
 }
 
-pub(super) fn groups(points: &[ComparedPoint], by: &[String], metric: Metric) -> Vec<Group> {
+pub(super) fn groups(points: &[ComparedPoint], by: &[String], metric: &Metric) -> Vec<Group> {
     let values = |point: &ComparedPoint| -> Vec<Option<Value>> {
         by.iter().map(|key| point.settings.get(key).cloned()).collect()
     };
@@ -110,7 +110,7 @@ pub(super) fn groups(points: &[ComparedPoint], by: &[String], metric: Metric) ->
 
 /// The point with the best mean on validation data among those without a failed run; the
 /// one with the smallest part of failures if each has some. Without validation data on the reported ones.
-pub(super) fn best(points: &[ComparedPoint], members: &[usize], metric: Metric) -> usize {
+pub(super) fn best(points: &[ComparedPoint], members: &[usize], metric: &Metric) -> usize {
     let mean = |index: usize| {
         let point = &points[index];
         point.validation_spread().or_else(|| point.spread()).map(|spread| spread.mean)

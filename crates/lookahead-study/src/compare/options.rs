@@ -1,61 +1,49 @@
 //! What is compared.
 
-use lookahead_run::event::{Evaluation, Split};
+use lookahead_run::event::{Evaluation, MetricInfo, Split};
 
 use super::statistics::Better;
 
-/// The number by which runs are compared.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Metric {
-    /// The fraction of samples classified correctly, in per cent.
-    Accuracy,
-    /// The mean loss.
-    Loss,
-    /// e to the power of the mean loss, for language models.
-    Perplexity,
+/// The number by which runs are compared: one of their metrics, or the loss.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Metric(MetricInfo);
+
+impl From<MetricInfo> for Metric {
+    fn from(info: MetricInfo) -> Self {
+        Metric(info)
+    }
 }
 
 impl Metric {
-    /// As a sentence prints it.
-    pub fn name(self) -> &'static str {
-        match self {
-            Metric::Accuracy => "accuracy",
-            Metric::Loss => "loss",
-            Metric::Perplexity => "perplexity",
-        }
+    /// As commands and files name it.
+    pub fn name(&self) -> &str {
+        &self.0.name
     }
 
     /// As a column or an axis prints it.
-    pub fn title(self) -> &'static str {
-        match self {
-            Metric::Accuracy => "accuracy in %",
-            _ => self.name(),
-        }
+    pub fn title(&self) -> String {
+        let label = self.0.label();
+        if self.0.percent { format!("{label} in %") } else { label }
     }
 
     /// Which direction is better.
-    pub fn better(self) -> Better {
-        match self {
-            Metric::Accuracy => Better::Higher,
-            _ => Better::Lower,
-        }
+    pub fn better(&self) -> Better {
+        if self.0.higher_is_better { Better::Higher } else { Better::Lower }
     }
 
-    /// Its value at an evaluation, in the unit of [`Metric::title`].
-    pub fn of(self, found: &Evaluation) -> f64 {
-        match self {
-            Metric::Accuracy => found.accuracy * 100.0,
-            Metric::Loss => found.loss,
-            Metric::Perplexity => found.loss.exp(),
-        }
+    /// Its value at an evaluation, in the unit of [`Metric::title`]; NaN if it was not measured.
+    pub fn of(&self, found: &Evaluation) -> f64 {
+        let value = found.value(&self.0.name).unwrap_or(f64::NAN);
+        if self.0.percent { value * 100.0 } else { value }
     }
 }
 
 /// What is compared.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Options {
-    /// The metric; by default the accuracy, the perplexity of texts, or the loss if no run has either.
-    pub metric: Option<Metric>,
+    /// The name of the metric; by default the first one that all runs have, for example the accuracy, or the
+    /// perplexity of texts; the loss if there is none.
+    pub metric: Option<String>,
     /// The data on which the reported numbers are; the choice within a group is always made on
     /// validation data. If no run was evaluated on them, validation data are used instead.
     pub split: Split,

@@ -56,7 +56,7 @@ pub struct Run {
 
 impl Run {
     /// A run with its settings and its numbers.
-    pub(super) fn new(summary: Summary, settings: Settings, metric: Metric, split: Split) -> Run {
+    pub(super) fn new(summary: Summary, settings: Settings, metric: &Metric, split: Split) -> Run {
         let value =
             |split| summary.last_of_final(split).map(|found| (metric.of(found), found.loss));
         let reported = value(split);

@@ -21,6 +21,7 @@ pub fn matters(key: &str) -> bool {
         "train.read_loss_every",
         "train.channels_last",
         "data.dir",
+        "task.metrics",
     ];
     !(exactly.contains(&key) || key.starts_with("checkpoint.") || key.starts_with("probe."))
 }

@@ -72,7 +72,7 @@ fn study() -> Vec<Made> {
 #[test]
 fn the_best_point_is_chosen_on_validation_and_reported_on_test() {
     let comparison = compared(&study(), &Options::default()).unwrap();
-    assert_eq!(comparison.metric, Metric::Accuracy);
+    assert_eq!(comparison.metric.title(), "accuracy in %");
     assert_eq!(comparison.keys, ["lookahead", "optimizer.lr"]);
     assert_eq!(comparison.by, ["lookahead"]);
     let labels: Vec<_> = comparison.groups.iter().map(|group| group.label.as_str()).collect();
@@ -240,14 +240,14 @@ fn a_task_without_classes_is_compared_by_loss() {
     let made: Vec<Made> =
         (0..3).map(|seed| Made::new(sgd(0.1), seed, f64::NAN, f64::NAN)).collect();
     let comparison = compared(&made, &Options::default()).unwrap();
-    assert_eq!(comparison.metric, Metric::Loss);
+    assert_eq!(comparison.metric.title(), "loss");
     assert_eq!(comparison.points[0].spread().unwrap().mean, 0.5);
-    let options = Options { metric: Some(Metric::Perplexity), ..Options::default() };
+    let options = Options { metric: Some("perplexity".into()), ..Options::default() };
     let error = compared(&made, &options).unwrap_err().to_string();
-    assert!(error.contains("Perplexity is a metric of text"), "{error}");
-    let options = Options { metric: Some(Metric::Accuracy), ..Options::default() };
+    assert!(error.contains("Compare by one of: `accuracy`, `loss`"), "{error}");
+    let options = Options { metric: Some("accuracy".into()), ..Options::default() };
     let error = compared(&made, &options).unwrap_err().to_string();
-    assert!(error.contains("has no accuracy: compare losses"), "{error}");
+    assert!(error.contains("use `--metric loss`"), "{error}");
 }
 
 #[test]
@@ -259,7 +259,7 @@ fn texts_are_compared_by_perplexity_and_distinguished_by_their_files() {
     };
     let made: Vec<Made> = (0..3).map(|seed| Made::new(text("a.txt"), seed, 0.5, 0.5)).collect();
     let comparison = compared(&made, &Options::default()).unwrap();
-    assert_eq!(comparison.metric, Metric::Perplexity);
+    assert_eq!(comparison.metric.title(), "perplexity");
     // e^0.5
     assert!((comparison.points[0].spread().unwrap().mean - 1.648_721_270_7).abs() < 1e-9);
     let other = [made, vec![Made::new(text("b.txt"), 0, 0.5, 0.5)]].concat();

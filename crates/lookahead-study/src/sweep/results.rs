@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use lookahead_run::event::{Evaluation, Split, Weights};
+use lookahead_run::event::{Evaluation, MetricInfo, Split, Weights};
 use lookahead_run::open_plain;
 use serde::{Deserialize, Serialize, Serializer};
 use serde_json::Value as Json;
@@ -50,7 +50,7 @@ pub(super) struct Numbers {
 /// The best evaluation on validation data.
 #[derive(Debug, Clone)]
 struct Best {
-    metric: &'static str,
+    metric: String,
     value: f64,
     step: u64,
 }
@@ -70,6 +70,9 @@ impl Numbers {
             let (split, weights) = (word(found.split), word(found.weights));
             evaluations.insert(format!("{split}_loss_{weights}"), found.loss);
             evaluations.insert(format!("{split}_accuracy_{weights}"), found.accuracy);
+            for (metric, value) in &found.metrics {
+                evaluations.insert(format!("{split}_{metric}_{weights}"), *value);
+            }
         }
         Numbers {
             steps: summary.steps,
@@ -86,20 +89,17 @@ impl Numbers {
 fn best(summary: &Summary) -> Option<Best> {
     let final_weights =
         if summary.info.lookahead.is_some() { Weights::Slow } else { Weights::Fast };
-    let by_loss = summary.info.config["train"]["best_by"] == "loss";
-    let metric = if by_loss { "loss" } else { "accuracy" };
-    let value = |found: &Evaluation| if by_loss { found.loss } else { found.accuracy };
-    let is_meant = |found: &Evaluation| {
-        found.split == Split::Validation
-            && found.weights == final_weights
-            && value(found).is_finite()
-    };
+    let info = &summary.info;
+    let by = info.config["train"]["best_by"].as_str().and_then(|name| info.task.metric(name));
+    let by = by.unwrap_or_else(MetricInfo::accuracy);
+    let is_meant =
+        |found: &Evaluation| found.split == Split::Validation && found.weights == final_weights;
     let all = summary.evaluations.iter().filter(|(_, found)| is_meant(found));
-    let all = all.map(|(step, found)| Best { metric, value: value(found), step: *step });
-    all.reduce(|best, next| {
-        let is_better = if by_loss { next.value < best.value } else { next.value > best.value };
-        if is_better { next } else { best }
-    })
+    let all = all.filter_map(|(step, found)| {
+        let value = found.value(&by.name).filter(|value| value.is_finite())?;
+        Some(Best { metric: by.name.clone(), value, step: *step })
+    });
+    all.reduce(|best, next| if by.is_better(next.value, best.value) { next } else { best })
 }
 
 /// The value of a column, for JSON and for CSV.
@@ -169,7 +169,7 @@ fn cells(planned: &Planned, row: &Row) -> Cells {
             add(name, Cell::number(*value));
         }
         if let Some(best) = &numbers.best {
-            add("best_by", Cell::text(best.metric));
+            add("best_by", Cell::text(&best.metric));
             add("best_validation", Cell::number(best.value));
             add("best_step", Cell::whole(best.step));
         }

@@ -6,10 +6,10 @@ use std::path::Path;
 use anyhow::Context;
 use lookahead_chart::{Size, save};
 use lookahead_run::event::Split;
-use lookahead_study::compare::{Comparison, Metric, Options, compare as compared};
+use lookahead_study::compare::{Comparison, Options, compare as compared};
 use lookahead_study::error::Error;
 
-use crate::cli::{self, MetricArgument, PictureArgument, SplitArgument};
+use crate::cli::{self, PictureArgument, SplitArgument};
 use crate::console::{eprint_line, print_line};
 use crate::usage::UsageError;
 
@@ -22,11 +22,7 @@ const HEIGHT: u32 = 480;
 /// Prints tables, and writes the requested files.
 pub fn compare(arguments: &cli::Compare) -> anyhow::Result<()> {
     let options = Options {
-        metric: arguments.metric.map(|metric| match metric {
-            MetricArgument::Accuracy => Metric::Accuracy,
-            MetricArgument::Loss => Metric::Loss,
-            MetricArgument::Perplexity => Metric::Perplexity,
-        }),
+        metric: arguments.metric.clone(),
         split: match arguments.split {
             SplitArgument::Test => Split::Test,
             SplitArgument::Validation => Split::Validation,

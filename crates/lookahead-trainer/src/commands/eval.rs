@@ -1,8 +1,10 @@
 //! `lookahead eval`: evaluates a saved model on the test set.
 
+use std::collections::BTreeMap;
+
 use anyhow::Context;
 use lookahead_run::RunFolder;
-use lookahead_run::event::{Split, Task, Weights};
+use lookahead_run::event::{MetricInfo, Split, Task, Weights};
 use serde::Serialize;
 
 use super::selection::{are_final, label, open_run, retry_while_pruned, select_result};
@@ -12,6 +14,7 @@ use crate::config::kinds::Kinds;
 use crate::console::{eprint_line, print_line};
 use crate::data::Dataset;
 use crate::models::Model;
+use crate::observer::format_metric;
 use crate::panics::caught;
 use crate::registry::Registry;
 use crate::train::evaluation::evaluate;
@@ -32,6 +35,11 @@ struct EvalReport<'a> {
     /// Only for text.
     #[serde(skip_serializing_if = "Option::is_none")]
     perplexity: Option<f64>,
+    /// All that fit the task, not only those of the config.
+    #[serde(with = "lookahead_run::number::map", skip_serializing_if = "BTreeMap::is_empty")]
+    metrics: BTreeMap<String, f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    confusion_matrix: Option<Vec<Vec<u64>>>,
     samples: u64,
 }
 
@@ -42,6 +50,12 @@ pub fn eval(registry: &Registry, arguments: &cli::Eval) -> anyhow::Result<()> {
     let device = config.train.device().unwrap_or(tch::Device::Cpu);
     config.train.use_threads();
     let data = registry.load_data(&config.data)?;
+    let task = registry.build_objective(&config, &data.spec, device)?.info();
+    let things = match (task.kind, data.spec.inputs.shape.len()) {
+        (Task::Language, _) => "characters",
+        (_, 3) => "images",
+        _ => "samples",
+    };
     let (step, found) = caught(|| {
         let model = registry.build_model(&config.model, &data.spec, device)?;
         let model = model.computing_as(&config.train)?;
@@ -58,11 +72,11 @@ pub fn eval(registry: &Registry, arguments: &cli::Eval) -> anyhow::Result<()> {
             )
         };
         let step = retry_while_pruned(&folder, load)?;
-        let found = evaluate(&model, &*data.test, Split::Test, weights, || false)?;
+        let objective = registry.build_full_objective(&config, &data.spec, device)?;
+        let found = evaluate(&objective, &model, &*data.test, Split::Test, weights, || false)?;
         Ok((step, found.context("An evaluation without a stop ends.")?))
     })?;
 
-    let task = data.spec.task;
     if arguments.json {
         let report = EvalReport {
             run: folder.name(),
@@ -71,33 +85,30 @@ pub fn eval(registry: &Registry, arguments: &cli::Eval) -> anyhow::Result<()> {
             split: Split::Test,
             loss: found.loss,
             accuracy: Some(found.accuracy).filter(|accuracy| !accuracy.is_nan()),
-            perplexity: (task == Task::Language).then(|| found.loss.exp()),
+            perplexity: found.metrics.get("perplexity").copied(),
+            metrics: found.metrics,
+            confusion_matrix: found.confusion_matrix,
             samples: found.samples,
         };
-        print_line(serde_json::to_string(&report)?)?;
-    } else {
-        let (run, set, percent, loss) =
-            (folder.name(), label(weights), 100.0 * found.accuracy, found.loss);
-        let (samples, data) = (found.samples, data.name);
-        print_line(match task {
-            Task::Classification => format!(
-                "{run} at step {step}, {set}: test accuracy {percent:.2} %, loss {loss:.4}, on \
-                 {samples} images of {data}"
-            ),
-            Task::Language => format!(
-                "{run} at step {step}, {set}: test perplexity {:.4}, loss {loss:.4}, accuracy \
-                 {percent:.2} %, on {samples} characters of {data}",
-                loss.exp()
-            ),
-            Task::Quadratic => {
-                format!("{run} at step {step}, {set}: loss {loss:.6e} above the minimum of {data}")
-            }
-            _ => format!(
-                "{run} at step {step}, {set}: test loss {loss:.4}, on {samples} samples of {data}"
-            ),
-        })?;
+        return Ok(print_line(serde_json::to_string(&report)?)?);
     }
-    Ok(())
+    let (run, set, data, loss) = (folder.name(), label(weights), data.name, found.loss);
+    if task.kind == Task::Quadratic {
+        let text =
+            format!("{run} at step {step}, {set}: loss {loss:.6e} above the minimum of {data}");
+        return Ok(print_line(text)?);
+    }
+    let values = task.metrics.iter().filter_map(|metric| {
+        Some(format!("{} {}", metric.label(), format_metric(metric, found.value(&metric.name)?)))
+    });
+    let mut values: Vec<String> = values.collect();
+    // The most important number comes first.
+    values
+        .insert(values.len().min(1), format!("loss {}", format_metric(&MetricInfo::loss(), loss)));
+    let (values, samples) = (values.join(", "), found.samples);
+    let text =
+        format!("{run} at step {step}, {set}: test {values}, on {samples} {things} of {data}");
+    Ok(print_line(text)?)
 }
 
 /// Loads the weights of the selected checkpoint and returns its step.

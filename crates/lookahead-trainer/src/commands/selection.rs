@@ -2,13 +2,14 @@
 
 use std::path::Path;
 
-use lookahead_run::event::{Event, Weights};
-use lookahead_run::{Checkpoint, Manifest, RunFolder, log, retention};
+use lookahead_run::event::{Event, MetricInfo, TaskInfo, Weights};
+use lookahead_run::{Checkpoint, Manifest, RunFolder, log};
 
 use crate::cli::{CheckpointArgument, WeightsArgument};
 use crate::config::Config;
 use crate::config::averaging::AveragingKind;
 use crate::config::kinds::Kinds;
+use crate::train::best::retention_by;
 use crate::train::early_stopping;
 use crate::train::setup::PROGRAM;
 use crate::usage::UsageError;
@@ -165,7 +166,15 @@ pub(super) fn select_result(
 
 /// The step of the best checkpoint on validation data.
 pub(super) fn best_step(kinds: &Kinds, folder: &RunFolder) -> anyhow::Result<u64> {
-    let best = retention::Best::from(read_config(kinds, folder)?.train.best_by());
+    let config = read_config(kinds, folder)?;
+    let by = config.train.best_by();
+    // The log names the run's metrics.
+    let task = match log::first(&folder.events_path()).ok().flatten().map(|first| first.event) {
+        Some(Event::RunStarted(info)) => info.task,
+        _ => TaskInfo::default(),
+    };
+    let unknown = || MetricInfo { name: by.to_owned(), ..MetricInfo::loss() };
+    let best = retention_by(&task.metric(by).unwrap_or_else(unknown));
     best.among(&folder.checkpoints().list()?).ok_or_else(|| {
         UsageError::new(format!(
             "{} has no checkpoint that was evaluated on validation data, so there is no best one. Use \

@@ -114,6 +114,26 @@ pub struct Kinds {
     pub models: Vec<Schema>,
     /// The kinds of inner optimizers.
     pub optimizers: Vec<Schema>,
+    /// The losses.
+    pub losses: Vec<TaskPart>,
+    /// The metrics.
+    pub metrics: Vec<TaskPart>,
+}
+
+/// A loss or a metric.
+#[derive(Debug, Clone, Copy)]
+pub struct TaskPart {
+    /// Its name in configurations.
+    pub name: &'static str,
+    /// The tasks that it fits.
+    pub tasks: &'static [Task],
+}
+
+impl TaskPart {
+    /// Whether both have one name for one task.
+    pub fn overlaps(&self, other: &TaskPart) -> bool {
+        self.name == other.name && self.tasks.iter().any(|task| other.tasks.contains(task))
+    }
 }
 
 impl Kinds {

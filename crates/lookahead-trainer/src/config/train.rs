@@ -4,6 +4,8 @@ use lookahead_run::event::Task;
 use serde::{Deserialize, Serialize};
 
 use super::issue::{ConfigIssue, require};
+use super::kinds::Kinds;
+use super::task::{LOSS, TaskConfig};
 
 /// `[train]`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -16,10 +18,10 @@ pub struct TrainConfig {
     pub max_steps: Option<u64>,
     /// Epochs from one evaluation on validation data to the next, besides the one at the end; 0 is never.
     pub evaluate_every_epochs: u64,
-    /// The metric by which an evaluation on validation data is better than another. Default accuracy, or
-    /// loss if nothing is classified.
+    /// The metric by which an evaluation on validation data is better than another, or `loss`. Default accuracy, or
+    /// loss if nothing is classified. `None` until it is known what is learned.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub best_by: Option<BestBy>,
+    pub best_by: Option<String>,
     /// The run stops early after this many evaluations on validation data without improvement; 0 is never.
     pub patience: u64,
     /// Fixes the initial weights, dropout, augmentation and the order of data.
@@ -50,27 +52,6 @@ pub enum AutocastDtype {
     Bf16,
 }
 
-/// The metric by which an evaluation on validation data is better than another.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum BestBy {
-    /// The fraction of samples that are classified correctly; more is better.
-    #[default]
-    Accuracy,
-    /// The mean loss; less is better.
-    Loss,
-}
-
-impl BestBy {
-    /// The metric's name.
-    pub fn name(self) -> &'static str {
-        match self {
-            BestBy::Accuracy => "accuracy",
-            BestBy::Loss => "loss",
-        }
-    }
-}
-
 /// The largest `train.read_loss_every`: NaN in a loss is noticed that many steps late.
 const MOST_UNREAD: u64 = 1000;
 
@@ -96,15 +77,13 @@ impl Default for TrainConfig {
 
 impl TrainConfig {
     /// Fills in defaults and checks ranges.
-    pub(crate) fn resolve(&mut self, task: Option<Task>) -> Result<(), ConfigIssue> {
-        let classifies = task != Some(Task::Quadratic);
-        let usual = if classifies { BestBy::Accuracy } else { BestBy::Loss };
-        if *self.best_by.get_or_insert(usual) == BestBy::Accuracy && !classifies {
-            return Err(ConfigIssue::new(
-                "train.best_by",
-                "`train.best_by` is accuracy, but nothing is classified in this task. Set it to loss.",
-            ));
-        }
+    pub(crate) fn resolve(
+        &mut self,
+        kinds: &Kinds,
+        measured: &TaskConfig,
+        task: Option<Task>,
+    ) -> Result<(), ConfigIssue> {
+        self.resolve_best_by(kinds, measured, task)?;
         require(self.epochs >= 1, "train.epochs", self.epochs, "1 or more")?;
         if let Some(max_steps) = self.max_steps {
             require(max_steps >= 1, "train.max_steps", max_steps, "1 or more")?;
@@ -121,9 +100,20 @@ impl TrainConfig {
         require(is_device(&self.device), "train.device", &self.device, allowed)
     }
 
-    /// The metric by which an evaluation is better than another.
-    pub fn best_by(&self) -> BestBy {
-        self.best_by.unwrap_or_default()
+    /// Fills in the default of `best_by` once it is known what is learned, and checks it.
+    pub(super) fn resolve_best_by(
+        &mut self,
+        kinds: &Kinds,
+        measured: &TaskConfig,
+        task: Option<Task>,
+    ) -> Result<(), ConfigIssue> {
+        self.best_by = measured.best_by(self.best_by.as_deref(), kinds, task)?;
+        Ok(())
+    }
+
+    /// The metric by which an evaluation is better than another, or `loss`.
+    pub fn best_by(&self) -> &str {
+        self.best_by.as_deref().unwrap_or(LOSS)
     }
 
     /// The key that sets the length of the training.

@@ -1,18 +1,18 @@
-//! A network with its variables, its loss and its score.
+//! A network with its variables.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use lookahead_core::fewest_values_per_channel;
 use lookahead_core::tch_ext::autocast::Autocast;
 use lookahead_core::tch_ext::memory_format::channels_last;
-use lookahead_run::event::{Parameters, Task};
+use lookahead_run::event::Parameters;
 use tch::nn;
 use tch::{Device, Kind as Element, Tensor};
 
 use super::network::Network;
 use crate::config::train::{AutocastDtype, TrainConfig};
 use crate::data::batches::Batches;
-use crate::data::dataset::{Batch, Dataset};
+use crate::data::dataset::Dataset;
 use crate::usage::UsageError;
 
 /// A network and its variables.
@@ -21,7 +21,6 @@ pub struct Model {
     /// The variables: parameters and buffers.
     pub vs: nn::VarStore,
     network: Box<dyn Network>,
-    task: Task,
     /// Whether images and the weights of convolutions are channels-last.
     channels_last: bool,
     autocast: Option<Autocast>,
@@ -31,50 +30,12 @@ pub struct Model {
     pub(super) frozen_elements: u64,
 }
 
-/// The result of an evaluation. The sums stay on the model's device until [`read`](Score::read), so that
-/// nothing waits for a GPU between batches.
-#[derive(Debug)]
-pub struct Score {
-    /// The sum of the losses, in double precision.
-    loss: Tensor,
-    /// The number of correct classes or characters, if anything is classified.
-    correct: Option<Tensor>,
-    /// The number of losses.
-    count: usize,
-}
-
-impl Score {
-    /// The score of these samples and of others.
-    pub fn and(self, other: &Score) -> anyhow::Result<Score> {
-        let correct = match (self.correct, &other.correct) {
-            (Some(correct), Some(others)) => Some(correct.f_add(others)?),
-            _ => None,
-        };
-        let loss = self.loss.f_add(&other.loss)?;
-        Ok(Score { loss, correct, count: self.count + other.count })
-    }
-
-    /// The sum of the losses, the number of correct classes or characters, and the number of losses.
-    pub fn sums(&self) -> anyhow::Result<(f64, Option<f64>, usize)> {
-        let correct = self.correct.as_ref().map(f64::try_from).transpose()?;
-        Ok((f64::try_from(&self.loss)?, correct, self.count))
-    }
-
-    /// The mean loss, the accuracy, and the number of losses. The accuracy is NaN if nothing is classified.
-    pub fn read(&self) -> anyhow::Result<(f64, f64, usize)> {
-        let (loss, correct, count) = self.sums()?;
-        let accuracy = correct.map_or(f64::NAN, |correct| correct / count as f64);
-        Ok((loss / count as f64, accuracy, count))
-    }
-}
-
 impl Model {
     /// The model of a network that has its variables in `vs`.
-    pub fn new(vs: nn::VarStore, network: Box<dyn Network>, task: Task) -> Self {
+    pub fn new(vs: nn::VarStore, network: Box<dyn Network>) -> Self {
         Model {
             vs,
             network,
-            task,
             channels_last: false,
             autocast: None,
             frozen: BTreeSet::new(),
@@ -155,34 +116,10 @@ impl Model {
         }
     }
 
-    /// The mean loss of a batch, in `f32`.
-    pub fn loss(&self, batch: &Batch, train: bool) -> Tensor {
-        // The region ends before the backward pass.
+    /// Runs `compute` with the autocast of the forward pass, if there is one: a loss is computed in it too.
+    pub fn in_autocast<T>(&self, compute: impl FnOnce() -> T) -> T {
         let _region = self.autocast.map(Autocast::begin);
-        let outputs = self.forward(&batch.inputs, train);
-        if self.task == Task::Quadratic {
-            return outputs.mean(Element::Float);
-        }
-        let (logits, targets) = flattened(&outputs, &batch.targets);
-        logits.cross_entropy_for_logits(&targets)
-    }
-
-    /// The score of a batch, in evaluation mode.
-    pub fn score(&self, batch: &Batch) -> anyhow::Result<Score> {
-        let _region = self.autocast.map(Autocast::begin);
-        let outputs = self.forward(&batch.inputs, false);
-        let sum = |mean: Tensor, count: usize| {
-            mean.f_to_kind(Element::Double)?.f_mul(&Tensor::from(count as f64))
-        };
-        if self.task == Task::Quadratic {
-            let count = outputs.numel();
-            return Ok(Score { loss: sum(outputs.f_mean(None)?, count)?, correct: None, count });
-        }
-        let (logits, targets) = flattened(&outputs, &batch.targets);
-        let count = targets.numel();
-        let correct = logits.f_argmax(-1, false)?.f_eq_tensor(&targets)?.f_sum(Element::Int64)?;
-        let loss = sum(logits.cross_entropy_for_logits(&targets), count)?;
-        Ok(Score { loss, correct: Some(correct), count })
+        compute()
     }
 
     /// The variables that are not parameters, by name: the running statistics of batch normalization.
@@ -210,9 +147,4 @@ impl Model {
         let trainable = trainable.iter().map(|tensor| tensor.numel() as u64).sum();
         Parameters { trainable, frozen: self.frozen_elements }
     }
-}
-
-/// Logits of shape (n, classes) and targets of shape (n), with every position of a text in n.
-fn flattened(logits: &Tensor, targets: &Tensor) -> (Tensor, Tensor) {
-    (logits.flatten(0, -2), targets.flatten(0, -1))
 }

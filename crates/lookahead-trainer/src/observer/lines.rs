@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use lookahead_run::event::{
-    self, Changed, Evaluation, Event, Record, RunInfo, Split, Status, Task, Weights,
+    self, Changed, Evaluation, Event, MetricInfo, Record, RunInfo, Split, Status, TaskInfo, Weights,
 };
 
 /// Makes lines; not one for each step, but always for the first and the last step of the process.
@@ -47,8 +47,8 @@ impl Lines {
         self.run.as_deref()
     }
 
-    fn task(&self) -> Task {
-        self.run().map_or_else(Task::default, |run| run.task.kind)
+    fn task(&self) -> TaskInfo {
+        self.run().map(|run| run.task.clone()).unwrap_or_default()
     }
 
     /// Keeps the run's description, and lines to be printed later.
@@ -59,7 +59,7 @@ impl Lines {
             Event::Evaluation(Evaluation { split: Split::Test, .. })
             | Event::Warning(_)
             | Event::RunEnded(_) => {
-                self.important.extend(line(record, self.task()));
+                self.important.extend(line(record, &self.task()));
                 // The latest of very many warnings are enough.
                 let surplus = self.important.len().saturating_sub(MOST_IMPORTANT);
                 self.important.drain(..surplus);
@@ -91,7 +91,7 @@ impl Lines {
             }
             Event::RunEnded(_) => {
                 let last = self.unshown.take().map(|(number, step)| self.of_step(number, &step));
-                last.into_iter().chain(line(record, self.task())).collect()
+                last.into_iter().chain(line(record, &self.task())).collect()
             }
             // Those on test data always have one: they are the result.
             Event::Evaluation(Evaluation { split: Split::Validation, .. })
@@ -100,7 +100,7 @@ impl Lines {
             {
                 Vec::new()
             }
-            _ => line(record, self.task()).into_iter().collect(),
+            _ => line(record, &self.task()).into_iter().collect(),
         }
     }
 
@@ -128,6 +128,11 @@ pub(crate) fn format_loss(value: f64) -> String {
     if value.abs() < 1e-3 && value != 0.0 { format!("{value:.1e}") } else { format!("{value:.4}") }
 }
 
+/// A metric's value: a fraction in percent, anything else as a loss.
+pub(crate) fn format_metric(metric: &MetricInfo, value: f64) -> String {
+    if metric.percent { format!("{:.2} %", 100.0 * value) } else { format_loss(value) }
+}
+
 /// The values of a step.
 pub(super) fn progress(step: &event::Step) -> String {
     format!(
@@ -140,7 +145,7 @@ pub(super) fn progress(step: &event::Step) -> String {
 }
 
 /// The line for a record other than a step, if it has one.
-pub(super) fn line(record: &Record, task: Task) -> Option<String> {
+pub(super) fn line(record: &Record, task: &TaskInfo) -> Option<String> {
     let step = record.step;
     match &record.event {
         Event::RunStarted(info) => Some(headline(info)),
@@ -163,11 +168,10 @@ pub(super) fn line(record: &Record, task: Task) -> Option<String> {
             };
             let mut line =
                 format!("step {step}  {split:10} {weights}{of}: loss {}", format_loss(found.loss));
-            if task == Task::Language {
-                line += &format!(", perplexity {:.4}", found.loss.exp());
-            }
-            if task != Task::Quadratic {
-                line += &format!(", accuracy {:.2} %", 100.0 * found.accuracy);
+            for metric in task.metrics() {
+                if let Some(value) = found.value(&metric.name) {
+                    line += &format!(", {} {}", metric.label(), format_metric(&metric, value));
+                }
             }
             Some(line)
         }

@@ -3,35 +3,20 @@
 
 use std::collections::BTreeMap;
 
-use lookahead_run::event::Evaluation;
+use lookahead_run::event::{Evaluation, MetricInfo};
 use lookahead_run::retention;
 use serde::{Deserialize, Serialize};
 
-use crate::config::train::BestBy;
+use crate::config::task::LOSS;
 
-/// The name of a metric in a manifest.
-pub const ACCURACY: &str = "validation/accuracy";
-/// See [`ACCURACY`].
-pub const LOSS: &str = "validation/loss";
-
-impl BestBy {
-    /// A value of it as text.
-    pub(crate) fn format(self, value: f64) -> String {
-        match self {
-            BestBy::Accuracy => format!("{:.2} %", 100.0 * value),
-            BestBy::Loss => crate::observer::format_loss(value),
-        }
-    }
+/// The name in a manifest of a metric on validation data.
+pub(crate) fn manifest_name(metric: &str) -> String {
+    format!("validation/{metric}")
 }
 
-impl From<BestBy> for retention::Best {
-    fn from(by: BestBy) -> Self {
-        let (name, highest) = match by {
-            BestBy::Accuracy => (ACCURACY, true),
-            BestBy::Loss => (LOSS, false),
-        };
-        retention::Best { metric: name.to_owned(), highest }
-    }
+/// How the best checkpoint is found by a metric.
+pub(crate) fn retention_by(metric: &MetricInfo) -> retention::Best {
+    retention::Best { metric: manifest_name(&metric.name), highest: metric.higher_is_better }
 }
 
 /// The best evaluation so far, and how many came after it.
@@ -53,32 +38,25 @@ impl Best {
     }
 
     /// Counts an evaluation, and returns whether it is the best so far. NaN and infinity never are.
-    pub fn update(&mut self, by: BestBy, step: u64, found: &Evaluation) -> bool {
-        let value = match by {
-            BestBy::Accuracy => found.accuracy,
-            BestBy::Loss => found.loss,
-        };
+    pub fn update(&mut self, by: &MetricInfo, step: u64, found: &Evaluation) -> bool {
+        let value = found.value(&by.name).unwrap_or(f64::NAN);
         // The accuracy of weights that hold NaN is a number without meaning.
         let usable = value.is_finite() && found.loss.is_finite();
-        let better = self.value.is_none_or(|best| match by {
-            BestBy::Accuracy => value > best,
-            BestBy::Loss => value < best,
-        });
-        if usable && better {
+        let better = usable && self.value.is_none_or(|best| by.is_better(value, best));
+        if better {
             *self = Best { value: Some(value), step, since: 0 };
         } else {
             self.since += 1;
         }
-        usable && better
+        better
     }
 }
 
-/// The values of an evaluation by their names in a manifest.
+/// The values of an evaluation by their names in a manifest. One that is NaN is not known.
 pub fn metrics(found: &Evaluation) -> BTreeMap<String, f64> {
-    // A task without classes has no accuracy.
-    let accuracy = Some((ACCURACY, found.accuracy)).filter(|(_, value)| !value.is_nan());
-    let all = accuracy.into_iter().chain([(LOSS, found.loss)]);
-    all.map(|(name, value)| (name.to_owned(), value)).collect()
+    let all = found.metrics.iter().map(|(name, value)| (name.as_str(), *value));
+    let known = all.filter(|(_, value)| !value.is_nan()).chain([(LOSS, found.loss)]);
+    known.map(|(name, value)| (manifest_name(name), value)).collect()
 }
 
 #[cfg(test)]

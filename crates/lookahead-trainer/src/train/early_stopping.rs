@@ -5,12 +5,13 @@ use lookahead_run::{RunFolder, TrainingMetadata};
 use serde_json::Value;
 
 use super::diverged::refuse_loss;
-use super::evaluation::evaluate_with_workers;
+use super::evaluation::{Evaluating, evaluate_with_workers};
 use super::hooks::Hooks;
 use super::setup::Training;
 use super::state::TrainState;
 use crate::checkpointing::restore::load_weights;
 use crate::config::mutable_keys::value_at;
+use crate::observer::format_metric;
 
 /// The step of the best model, if a checkpoint is the last one of a run that stopped early.
 pub(crate) fn best_step(metadata: &TrainingMetadata) -> Option<u64> {
@@ -27,7 +28,7 @@ pub(crate) fn best_step(metadata: &TrainingMetadata) -> Option<u64> {
 
 /// Tests the best model of a run that has stopped early, and returns how the run ended.
 pub(super) fn finish(t: &mut Training, hooks: &mut Hooks) -> anyhow::Result<RunEnded> {
-    let (patience, by) = (t.config.train.patience, t.config.train.best_by());
+    let (patience, by) = (t.config.train.patience, t.objective.metric(t.config.train.best_by()));
     let best = t.state.best.value.zip(t.state.best.at());
     let tested = match best {
         Some((_, step)) => test_best(t, hooks, step)?,
@@ -36,11 +37,11 @@ pub(super) fn finish(t: &mut Training, hooks: &mut Hooks) -> anyhow::Result<RunE
     if tested == Tested::Interrupted {
         return Ok(RunEnded::new(Status::Stopped));
     }
-    let (name, s) = (by.name(), if patience == 1 { "" } else { "s" });
+    let (name, s) = (&by.name, if patience == 1 { "" } else { "s" });
     let mut message =
         format!("no better validation {name} in {patience} evaluation{s} (`train.patience`)");
     if let Some((value, step)) = best {
-        message += &format!("; the best is {} at step {step}", by.format(value));
+        message += &format!("; the best is {} at step {step}", format_metric(&by, value));
     }
     message += match tested {
         Tested::Done => ", whose model `eval` and `export` use",
@@ -88,8 +89,9 @@ fn test_best(t: &mut Training, hooks: &mut Hooks, step: u64) -> anyhow::Result<T
         t.workers.broadcast_weights(&model.vs)?;
         let (samples, controls) = (&*t.data.test, &mut hooks.controls);
         let stop = || controls.stop_is_requested();
-        let found =
-            evaluate_with_workers(&t.workers, &model, samples, Split::Test, *weights, stop)?;
+        let (objective, split) = (&t.objective, Split::Test);
+        let evaluating = Evaluating { objective, model: &model, samples, split };
+        let found = evaluate_with_workers(&t.workers, evaluating, *weights, stop)?;
         let Some(mut found) = found else { return Ok(Tested::Interrupted) };
         found.model_step = Some(step);
         let loss = found.loss;

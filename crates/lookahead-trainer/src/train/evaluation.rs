@@ -10,7 +10,8 @@ use crate::config::Config;
 use crate::config::averaging::AveragingKind;
 use crate::data::Samples;
 use crate::distributed::WorkerGroup;
-use crate::models::{Model, Score};
+use crate::models::Model;
+use crate::objective::{Objective, Sums};
 
 impl Config {
     /// Which weights are the final model.
@@ -23,13 +24,14 @@ impl Config {
     }
 }
 
-/// Mean loss and accuracy of the weights in the model, in evaluation mode. Draws no random number, so that
+/// The loss and the metrics of the weights in the model, in evaluation mode. Draws no random number, so that
 /// evaluating changes nothing. `None` if `stop` returns true between two batches: a run that is requested to stop
 /// does not wait for the rest.
 ///
 /// # Errors
-/// Those of libtorch.
+/// Those of libtorch, of samples that can't be read, and of outputs that don't fit their targets.
 pub fn evaluate(
+    objective: &Objective,
     model: &Model,
     samples: &dyn Samples,
     split: Split,
@@ -37,85 +39,86 @@ pub fn evaluate(
     mut stop: impl FnMut() -> bool,
 ) -> anyhow::Result<Option<Evaluation>> {
     let started = Instant::now();
-    let Some(total) = score(model, samples, 0..samples.len(), &mut stop)? else { return Ok(None) };
-    let none = (f64::NAN, f64::NAN, 0);
-    let (loss, accuracy, count) = total.map_or(Ok(none), |total| total.read())?;
-    Ok(Some(Evaluation {
-        loss,
-        accuracy,
-        samples: count as u64,
-        seconds: started.elapsed().as_secs_f64(),
-        ..Evaluation::new(weights, split)
-    }))
+    let evaluating = Evaluating { objective, model, samples, split };
+    let Some(own) = evaluating.sums(0..samples.len(), &mut stop)? else { return Ok(None) };
+    let mut found = objective.evaluation(&own.sums, own.samples, split, weights);
+    found.seconds = started.elapsed().as_secs_f64();
+    Ok(Some(found))
 }
 
-/// As [`evaluate`]; several processes evaluate a share each, and do not stop between two batches.
+/// As [`evaluate`]; several processes evaluate a share each, and do not stop between two batches. All get the same
+/// result.
 pub(crate) fn evaluate_with_workers(
     workers: &WorkerGroup,
-    model: &Model,
-    samples: &dyn Samples,
-    split: Split,
+    evaluating: Evaluating<'_>,
     weights: Weights,
     stop: impl FnMut() -> bool,
 ) -> anyhow::Result<Option<Evaluation>> {
+    let Evaluating { objective, model, samples, split } = evaluating;
     if workers.is_single() {
-        return evaluate(model, samples, split, weights, stop);
+        return evaluate(objective, model, samples, split, weights, stop);
     }
-    evaluate_shared(workers, model, samples, split, weights).map(Some)
-}
-
-/// Each process evaluates its share with the weights in its own model; all get the same result.
-fn evaluate_shared(
-    workers: &WorkerGroup,
-    model: &Model,
-    samples: &dyn Samples,
-    split: Split,
-    weights: Weights,
-) -> anyhow::Result<Evaluation> {
     let started = Instant::now();
-    let own = score(model, samples, workers.share(samples.len()), &mut || false)?.flatten();
-    let (loss, right, count) = own.map_or(Ok((0.0, None, 0)), |own| own.sums())?;
-    // A process without samples can't know whether there are classes.
-    let right = [right.unwrap_or(0.0), f64::from(u8::from(right.is_some()))];
-    let all = workers.gather(&[loss, right[0], right[1], count as f64])?;
-    let sum = |i: usize| all.iter().map(|values| values[i]).sum::<f64>();
-    let accuracy = if sum(2) > 0.0 { sum(1) / sum(3) } else { f64::NAN };
-    Ok(Evaluation {
-        loss: sum(0) / sum(3),
-        accuracy,
-        samples: sum(3) as u64,
-        seconds: started.elapsed().as_secs_f64(),
-        ..Evaluation::new(weights, split)
-    })
+    let own = evaluating.sums(workers.share(samples.len()), &mut || false)?;
+    let Some(OwnSums { mut sums, samples }) = own else { return Ok(None) };
+    sums.push(samples as f64);
+    let all = workers.gather(&sums)?;
+    let mut total: Vec<f64> =
+        (0..sums.len()).map(|i| all.iter().map(|values| values[i]).sum()).collect();
+    let samples = total.pop().unwrap_or(0.0) as usize;
+    let mut found = objective.evaluation(&total, samples, split, weights);
+    found.seconds = started.elapsed().as_secs_f64();
+    Ok(Some(found))
 }
 
-/// The score of some samples, which is `None` for no samples; `None` if it was stopped.
-fn score(
-    model: &Model,
-    samples: &dyn Samples,
-    range: Range<usize>,
-    stop: &mut dyn FnMut() -> bool,
-) -> anyhow::Result<Option<Option<Score>>> {
-    let _guard = tch::no_grad_guard();
-    let at_once = model.evaluation_batch_size();
-    let mut total: Option<Score> = None;
-    let mut start = range.start;
-    while start < range.end {
-        if stop() {
-            return Ok(None);
+/// What is evaluated, by what.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Evaluating<'a> {
+    pub(crate) objective: &'a Objective,
+    pub(crate) model: &'a Model,
+    pub(crate) samples: &'a dyn Samples,
+    pub(crate) split: Split,
+}
+
+/// The sums over one process's share of the samples.
+struct OwnSums {
+    sums: Vec<f64>,
+    samples: usize,
+}
+
+impl Evaluating<'_> {
+    /// The sums over a range of the samples; `None` if it was stopped.
+    fn sums(
+        &self,
+        range: Range<usize>,
+        stop: &mut dyn FnMut() -> bool,
+    ) -> anyhow::Result<Option<OwnSums>> {
+        let Evaluating { objective, model, samples, split } = *self;
+        let _guard = tch::no_grad_guard();
+        let at_once = model.evaluation_batch_size();
+        let mut total: Option<Sums> = None;
+        let mut start = range.start;
+        while start < range.end {
+            if stop() {
+                return Ok(None);
+            }
+            let end = (start + at_once).min(range.end);
+            // Before inference mode: what a data set caches must be usable in training too.
+            let batch = samples.slice(start..end, model.vs.device())?;
+            let _guard = inference::guard();
+            let sums = objective.sums(model, &batch, split)?;
+            total = Some(match total {
+                Some(before) => before.and(&sums)?,
+                None => sums,
+            });
+            start = end;
         }
-        let end = (start + at_once).min(range.end);
-        // Before inference mode: what a data set caches must be usable in training too.
-        let batch = samples.slice(start..end, model.vs.device())?;
-        let _guard = inference::guard();
-        let score = model.score(&batch)?;
-        total = Some(match total {
-            Some(before) => before.and(&score)?,
-            None => score,
-        });
-        start = end;
+        let (sums, samples) = match total {
+            Some(total) => total.read()?,
+            None => (vec![0.0; objective.number_of_sums(split)], 0),
+        };
+        Ok(Some(OwnSums { sums, samples }))
     }
-    Ok(Some(total))
 }
 
 #[cfg(test)]

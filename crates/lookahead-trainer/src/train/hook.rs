@@ -12,6 +12,7 @@ use crate::config::Config;
 use crate::data::Dataset;
 use crate::distributed::WorkerGroup;
 use crate::models::Model;
+use crate::objective::Objective;
 use crate::optimizers::Optimizer;
 
 /// Code that runs at fixed points of the [training loop](super::loop). Every method does nothing by default.
@@ -88,6 +89,8 @@ pub struct HookContext<'a> {
     pub workers: &'a WorkerGroup,
     /// The model; θ is in it, except just after a sync.
     pub model: &'a Model,
+    /// The loss and the metrics.
+    pub objective: &'a Objective,
     /// The optimizer, with φ.
     pub optimizer: &'a mut Optimizer,
     /// The mean of θ, if the run averages.

@@ -54,7 +54,7 @@ pub fn step(training: &mut Training, hooks: &mut Hooks) -> anyhow::Result<Contro
         let batch = training.current_batch()?; // d
         hooks.events.timer.end(Phase::Data);
         training.guard.before_loss(training.optimizer.phase(), &training.model)?;
-        let loss = training.model.loss(&batch, true);
+        let loss = training.objective.loss(&training.model, &batch, true)?;
         let value = hooks.events.read_now(&loss)?;
 
         // A loss of NaN or infinity ends the run, unless the policy `lookahead.non_finite` skips the step or rolls

@@ -23,6 +23,7 @@ use crate::distributed::WorkerGroup;
 use crate::git;
 use crate::initial::InitialWeights;
 use crate::models::Model;
+use crate::objective::Objective;
 use crate::optimizers::Optimizer;
 use crate::registry::Registry;
 use crate::schedule::At;
@@ -36,17 +37,24 @@ pub struct Training {
     pub(crate) workers: WorkerGroup,
     pub(crate) data: Dataset,
     pub(crate) model: Model,
+    pub(crate) objective: Objective,
     pub(crate) optimizer: Optimizer,
     pub(crate) average: Option<Average>,
     loader: Loader,
     pub(crate) state: TrainState,
     pub(crate) total_steps: u64,
     pub(crate) guard: DivergenceGuard,
-    pub(super) git: Option<Git>,
+    provenance: Provenance,
+    started: Instant,
+}
+
+/// What a run records of where it runs and what it begins with.
+#[derive(Debug)]
+struct Provenance {
+    git: Option<Git>,
     machine: Machine,
     /// Where the first weights came from, if they were not drawn.
     origin: Option<String>,
-    started: Instant,
 }
 
 /// What a training is made of.
@@ -56,6 +64,7 @@ pub(crate) struct Parts {
     pub(crate) workers: WorkerGroup,
     pub(crate) data: Dataset,
     pub(crate) model: Model,
+    pub(crate) objective: Objective,
     pub(crate) optimizer: Optimizer,
     /// The position before the first batch.
     pub(crate) batches: Batches,
@@ -91,7 +100,7 @@ impl Training {
         workers.agree_on_gpus(device)?;
         config.train.use_threads();
         let data = registry.load_data(&config.data)?;
-        config.settle(data.validation.len())?;
+        config.settle(registry.kinds(), data.spec.task, data.validation.len())?;
         workers.refuse_other_data(&data)?;
         if data.train.len() < workers.size() {
             return Err(UsageError::new(format!(
@@ -106,6 +115,7 @@ impl Training {
         let model = registry.build_model(&config.model, &data.spec, device)?;
         let mut model = model.computing_as(&config.train)?;
         model.check_batches(&batches, &data)?;
+        let objective = registry.build_objective(&config, &data.spec, device)?;
         // Before the optimizer is built, so that φ begins there too.
         let init_from = init_from.filter(|_| workers.is_rank_zero());
         let origin = init_from.map(|from| from.load(&model.vs)).transpose()?;
@@ -117,9 +127,11 @@ impl Training {
         if !workers.is_single() {
             generator::seed(workers.seed(config.train.seed))?;
         }
-        let parts =
-            Parts { registry: registry.clone(), config, workers, data, model, optimizer, batches };
-        Ok(Training { origin, ..Training::of(parts)? })
+        let registry = registry.clone();
+        let parts = Parts { registry, config, workers, data, model, objective, optimizer, batches };
+        let mut training = Training::of(parts)?;
+        training.provenance.origin = origin;
+        Ok(training)
     }
 
     /// The training of these parts, before its first step.
@@ -127,22 +139,21 @@ impl Training {
     /// # Errors
     /// A usage error if the steps can't be counted.
     pub(crate) fn of(parts: Parts) -> Result<Self, UsageError> {
-        let Parts { registry, config, workers, data, model, optimizer, batches } = parts;
+        let Parts { registry, config, workers, data, model, objective, optimizer, batches } = parts;
         Ok(Training {
             average: Average::new(&config.averaging, &model.vs),
             loader: Loader::new(Arc::clone(&data.train), batches.clone()),
             state: TrainState::default(),
             total_steps: config.train.total_steps(batches.per_epoch()).map_err(UsageError::new)?,
             guard: DivergenceGuard::new(&config),
-            git: git::state(),
-            machine: Machine::here(),
-            origin: None,
+            provenance: Provenance { git: git::state(), machine: Machine::here(), origin: None },
             started: Instant::now(),
             registry,
             config,
             workers,
             data,
             model,
+            objective,
             optimizer,
         })
     }
@@ -170,7 +181,7 @@ impl Training {
 
     /// Where the first weights come from, as a sentence, if they were not drawn.
     pub(crate) fn origin(&self) -> Option<&str> {
-        self.origin.as_deref()
+        self.provenance.origin.as_deref()
     }
 
     /// The configuration, with what was set during the run.
@@ -180,7 +191,12 @@ impl Training {
 
     /// What determines the last bits on this machine.
     pub(crate) fn machine(&self) -> &Machine {
-        &self.machine
+        &self.provenance.machine
+    }
+
+    /// The git working tree in which the program runs, if there is one.
+    pub(super) fn git(&self) -> Option<&Git> {
+        self.provenance.git.as_ref()
     }
 
     /// The processes of the run.
@@ -225,7 +241,7 @@ impl Training {
             format: event::FORMAT,
             run: run.to_owned(),
             data: self.data.name.to_owned(),
-            task: self.data.spec.task.into(),
+            task: self.objective.info(),
             model: self.config.model.kind.clone(),
             optimizer: self.config.optimizer.kind.clone(),
             lookahead: lookahead.map(|l| LookaheadInfo { k: l.k, alpha: l.alpha }),
@@ -248,8 +264,8 @@ impl Training {
     pub(super) fn compute(&self) -> Compute {
         Compute {
             device: device_name(self.device()),
-            threads: self.machine.threads,
-            cpu_capability: self.machine.cpu_capability.clone(),
+            threads: self.machine().threads,
+            cpu_capability: self.machine().cpu_capability.clone(),
         }
     }
 
@@ -313,6 +329,7 @@ impl Training {
             data: &self.data,
             workers: &self.workers,
             model: &self.model,
+            objective: &self.objective,
             optimizer: &mut self.optimizer,
             average: self.average.as_mut(),
             state: &mut self.state,

@@ -77,8 +77,11 @@ fn the_model_file_loads_in_tch_and_is_phi() {
         Registry::builtin().build_model(&config.model, &data.spec, tch::Device::Cpu).unwrap();
     let file = sandbox.run_folder("run").join("step-00000014/model.safetensors");
     model.vs.load(&file).unwrap();
-    let loaded =
-        evaluate(&model, &*data.test, Split::Test, Weights::Slow, || false).unwrap().unwrap();
+    let objective =
+        Registry::builtin().build_objective(&config, &data.spec, tch::Device::Cpu).unwrap();
+    let loaded = evaluate(&objective, &model, &*data.test, Split::Test, Weights::Slow, || false)
+        .unwrap()
+        .unwrap();
     let records = sandbox.records("run");
     let recorded = records.iter().find_map(|record| match &record.event {
         Event::Evaluation(e) if e.weights == Weights::Slow && e.split == Split::Test => Some(e),

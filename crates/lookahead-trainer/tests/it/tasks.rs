@@ -272,7 +272,10 @@ fn text_models_are_evaluated_at_phi() {
             Registry::builtin().build_model(&config.model, &data.spec, tch::Device::Cpu).unwrap();
         model.vs.load(folder.join("step-00000014/model.safetensors")).unwrap();
         let test = &*data.test;
-        let loaded = evaluate(&model, test, Split::Test, Weights::Slow, || false).unwrap().unwrap();
+        let objective =
+            Registry::builtin().build_objective(&config, &data.spec, tch::Device::Cpu).unwrap();
+        let loaded = evaluate(&objective, &model, test, Split::Test, Weights::Slow, || false);
+        let loaded = loaded.unwrap().unwrap();
         let slow = evaluation(&sandbox, run, Weights::Slow, Split::Test);
         let fast = evaluation(&sandbox, run, Weights::Fast, Split::Test);
         assert!((loaded.loss - slow.loss).abs() < 1e-6, "{run}: {} {}", loaded.loss, slow.loss);

@@ -122,7 +122,7 @@ impl Comparison {
             if members.is_empty() {
                 return Cell { value: f64::NAN, text: String::new() };
             }
-            let point = &self.points[best(&self.points, &members, self.metric)];
+            let point = &self.points[best(&self.points, &members, &self.metric)];
             let mean = point.spread().map(|spread| spread.mean);
             let lost = point.failed.len();
             let text = match (mean, lost) {

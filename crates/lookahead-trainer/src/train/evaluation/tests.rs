@@ -1,7 +1,8 @@
 use super::*;
 use crate::config::probe::ProbeConfig;
-use crate::data::{Batch, DataSpec, Dataset, SampleKey};
+use crate::data::{Batch, DataSpec, Dataset, Inputs, SampleKey};
 use crate::models::Network;
+use crate::registry::Registry;
 use crate::train::hooks::probe::ProbeBatch;
 use lookahead_run::event::Task;
 use std::cell::Cell;
@@ -50,27 +51,27 @@ impl Samples for Three {
 fn evaluations_and_probes_are_in_inference_mode_and_their_data_are_not() {
     let count = Rc::new(Cell::new(0));
     // So wide that two samples are enough.
-    let model = Model::new(
-        tch::nn::VarStore::new(Device::Cpu),
-        Box::new(Watching(count.clone())),
-        Task::Classification,
-    );
+    let model = Model::new(tch::nn::VarStore::new(Device::Cpu), Box::new(Watching(count.clone())));
+    let inputs = Inputs::raw(&[1], &["value"], "float32");
+    let spec = DataSpec::new("three", Task::Classification, inputs, 2);
+    let objective =
+        Registry::new().build_objective(&Config::default(), &spec, Device::Cpu).unwrap();
     assert_eq!(model.evaluation_batch_size(), 2);
-    let found = evaluate(&model, &Three, Split::Test, Weights::Fast, || false);
+    let found = evaluate(&objective, &model, &Three, Split::Test, Weights::Fast, || false);
     let found = found.unwrap().unwrap();
     assert_eq!((count.get(), found.samples), (2, 3));
     assert!((found.accuracy - 2.0 / 3.0).abs() < 1e-12, "{}", found.accuracy);
 
     let data = Dataset {
         name: "three",
-        spec: DataSpec::of_points("three", vec![1.0]),
+        spec,
         train: Arc::new(Three),
         validation: Arc::new(Three),
         test: Arc::new(Three),
     };
     let config = ProbeConfig { every_syncs: Some(1), samples: None };
     let probe = ProbeBatch::new(&config, &data, Device::Cpu).unwrap();
-    let loss = probe.loss(&model).unwrap();
+    let loss = probe.loss(&objective, &model).unwrap();
     assert_eq!(count.get(), 3);
     assert!((loss - found.loss).abs() < 1e-6, "{loss}");
     assert!(!inference::is_enabled());

@@ -30,7 +30,8 @@ impl Hook for BestHook {
         // An evaluation that is there only because the run ends does not count: a longer run would not have
         // it.
         if !state.final_sync && state.is_regular_evaluation(&config.train) {
-            state.best.update(config.train.best_by(), step, found);
+            let by = context.objective.metric(config.train.best_by());
+            state.best.update(&by, step, found);
         }
         Ok(())
     }

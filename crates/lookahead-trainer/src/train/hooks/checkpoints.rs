@@ -14,6 +14,7 @@ use crate::checkpointing::snapshot::Snapshot;
 use crate::checkpointing::writer::{SaveRequest, SaveResult, THREAD_IS_GONE, Writer};
 use crate::checkpointing::{LAST_ATTEMPTS, RETRY};
 use crate::train::averaging::Average;
+use crate::train::best::retention_by;
 use crate::train::diverged::Diverged;
 use crate::train::divergence::{ROLLED_BACK, check_divergence_limit};
 use crate::train::recalibration::buffers_of_phi;
@@ -147,7 +148,10 @@ impl Checkpoints {
         stall: Duration,
     ) -> SaveRequest {
         let metadata = metadata(t, &snapshot, self.settings.outdated_config());
-        let best = t.config.keeps_best().then(|| (t.state.best.at(), t.config.train.best_by()));
+        let best = t.config.keeps_best().then(|| {
+            let by = t.objective.metric(t.config.train.best_by());
+            (retention_by(&by), t.state.best.at())
+        });
         SaveRequest {
             metadata,
             retention: t.config.checkpoint.retention(best),
@@ -284,7 +288,7 @@ fn metadata(t: &Training, snapshot: &Snapshot, outdated_config: Option<i64>) -> 
         integers: snapshot.integers().clone(),
         numbers: snapshot.numbers().clone(),
         wall_seconds: t.wall_seconds(),
-        git: t.git.clone(),
+        git: t.git().cloned(),
         config: t.config.to_json(),
         signature: serde_json::to_value(&t.data.spec).unwrap_or_default(),
         ..TrainingMetadata::default()

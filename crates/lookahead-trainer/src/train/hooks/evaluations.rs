@@ -9,7 +9,7 @@ use super::Hooks;
 use super::timing::Phase;
 use crate::controls::Controls;
 use crate::models::Model;
-use crate::train::evaluation::evaluate_with_workers;
+use crate::train::evaluation::{Evaluating, evaluate_with_workers};
 use crate::train::hook::HookContext;
 use crate::train::recalibration::recalibrate;
 use crate::train::setup::Training;
@@ -85,12 +85,14 @@ fn measure(
 ) -> anyhow::Result<EvalResult> {
     context.read_losses()?;
     context.events.observer.write();
-    let HookContext { config, data, workers, model, optimizer, average, events, .. } = context;
+    let HookContext { config, data, workers, model, objective, optimizer, average, events, .. } =
+        context;
     let Some(samples) = data.split(split) else { return Ok(Continue(None)) };
     events.timer.begin();
     let mut evaluate = |model: &Model| {
         let stop = || controls.stop_is_requested();
-        let found = || evaluate_with_workers(workers, model, samples, split, weights, stop);
+        let evaluating = Evaluating { objective, model, samples, split };
+        let found = || evaluate_with_workers(workers, evaluating, weights, stop);
         if workers.is_single() || weights == Weights::Fast {
             found()
         } else {

@@ -1,8 +1,8 @@
 //! Whether a training learns anything: its finite losses against the loss of guessing.
 //!
-//! The loss at the end of an epoch is the mean over its last quarter. It is compared with the loss of guessing
-//! among all classes or tokens with equal probability, which is the logarithm of their number, and with the
-//! first step's. Two cases are reported, once in a process and at the end:
+//! The loss at the end of an epoch is the mean over its last quarter. It is compared with the loss of a model that
+//! guesses without looking at the inputs, and with the first step's. For classes and tokens such a model gives all the
+//! same probability, and its loss is the logarithm of their number; for numbers it predicts their mean. Two cases are reported, once in a process and at the end:
 //!
 //! - It is far above both: the training diverged.
 //! - It is no better than guessing, at the end of the second epoch or later, or of the run. Before that, and
@@ -10,12 +10,11 @@
 
 use std::collections::VecDeque;
 
-use lookahead_run::event::{Event, RunEnded, Status, Task};
+use lookahead_run::event::{Event, RunEnded, Status};
 
 use crate::config::Config;
 use crate::config::data::DataConfig;
 use crate::config::issue::format_number;
-use crate::data::DataSpec;
 use crate::observer::format_loss;
 use crate::train::hook::{Hook, HookContext, InnerStep};
 
@@ -31,7 +30,7 @@ const MOST_NOISE: f64 = 0.5;
 /// The losses of a training in this process, as far as they show whether it learns.
 #[derive(Debug)]
 pub(super) struct LearningCheck {
-    /// The loss of guessing; none for a task without classes.
+    /// The loss of guessing, if the loss has one.
     chance: Option<f64>,
     /// Whether a loss near that of guessing means nothing.
     is_noisy: bool,
@@ -100,11 +99,9 @@ impl Hook for LearningCheck {
 }
 
 impl LearningCheck {
-    pub(super) fn new(spec: &DataSpec, data: &DataConfig, steps_per_epoch: u64) -> Self {
-        let chooses = matches!(spec.task, Task::Classification | Task::Language);
-        let choices = spec.outputs.filter(|_| chooses);
+    pub(super) fn new(chance: Option<f64>, data: &DataConfig, steps_per_epoch: u64) -> Self {
         LearningCheck {
-            chance: choices.filter(|count| *count > 1).map(|count| (count as f64).ln()),
+            chance,
             is_noisy: data.label_noise() > MOST_NOISE,
             first: f64::NAN,
             highest: f64::NEG_INFINITY,

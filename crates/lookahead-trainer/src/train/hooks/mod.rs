@@ -424,8 +424,8 @@ impl Hooks {
 
 /// The hooks of every run.
 fn builtin(t: &Training, folder: Option<&RunFolder>) -> anyhow::Result<Vec<Box<dyn Hook>>> {
-    let learning =
-        learning::LearningCheck::new(&t.data.spec, &t.config.data, t.batches().per_epoch());
+    let chance = t.objective.loss_of_guessing();
+    let learning = learning::LearningCheck::new(chance, &t.config.data, t.batches().per_epoch());
     let mut list: Vec<Box<dyn Hook>> = vec![
         Box::new(averaging::AveragingHook),
         Box::new(learning),

@@ -10,6 +10,7 @@ use super::timing::Phase;
 use crate::config::probe::ProbeConfig;
 use crate::data::{Batch, Dataset};
 use crate::models::Model;
+use crate::objective::Objective;
 use crate::panics::caught;
 use crate::train::hook::{Hook, HookContext};
 
@@ -81,7 +82,7 @@ impl Hook for ProbeHook {
         let Some(batch) = &self.batch else { return Ok(()) };
         context.events.timer.begin();
         let started = Instant::now();
-        self.before.fast_loss = Some(batch.loss(context.model)?);
+        self.before.fast_loss = Some(batch.loss(context.objective, context.model)?);
         self.before.seconds = started.elapsed().as_secs_f64();
         if let Some(lookahead) = context.optimizer.lookahead() {
             self.before.distance = Some(lookahead.distance()?);
@@ -101,7 +102,7 @@ impl Hook for ProbeHook {
         let (Some(batch), Some(fast_loss)) = (&self.batch, fast_loss) else { return Ok(()) };
         context.events.timer.begin();
         let started = Instant::now();
-        let slow_loss = batch.loss(context.model)?;
+        let slow_loss = batch.loss(context.objective, context.model)?;
         let seconds = seconds + started.elapsed().as_secs_f64();
         context.events.timer.end(Phase::Probe);
         context.record(Event::Probe(event::Probe { sync, fast_loss, slow_loss, seconds }));
@@ -129,8 +130,8 @@ impl ProbeBatch {
 
     /// The mean loss in evaluation mode, at the weights that are in the model. Draws no random number, so
     /// that probing changes nothing.
-    pub(crate) fn loss(&self, model: &Model) -> anyhow::Result<f64> {
+    pub(crate) fn loss(&self, objective: &Objective, model: &Model) -> anyhow::Result<f64> {
         let _guard = inference::guard();
-        Ok(f64::try_from(model.loss(&self.0, false))?)
+        Ok(f64::try_from(objective.loss(model, &self.0, false)?)?)
     }
 }
