@@ -26,7 +26,14 @@ lr = 0.02
 
 [train]
 max_steps = 100
+evaluate_every_epochs = 0
 threads = 1
+
+[probe]
+every_syncs = 0
+
+[checkpoint]
+every_steps = 0
 "#;
 
 #[test]

@@ -139,12 +139,9 @@ fn inputs_that_do_not_fit_are_named() {
     write("more.csv", &format!("{row},5\n"));
     write("word.csv", &format!("{row}\n{}\n", row.replacen("3,3", "3,x", 1)));
     write("empty.csv", "");
-    write("header.csv", &"a,".repeat(63));
-    write("notes.md", "3");
     write("cut.png", "\u{89}PNG");
     let picture = image::GrayImage::new(9, 8);
     picture.save(sandbox.path().join("wide.png")).unwrap();
-    std::fs::create_dir(sandbox.path().join("nothing")).unwrap();
     for (inputs, words) in [
         (
             &["more.csv"][..],
@@ -155,10 +152,7 @@ fn inputs_that_do_not_fit_are_named() {
             &["word.csv can't be used. Line 2, column 2: \"x\" is not a finite number"],
         ),
         (&["empty.csv"], &["empty.csv has no samples"]),
-        (&["header.csv"], &["header.csv has no samples"]),
         (&["none.csv"], &["none.csv does not exist"]),
-        (&["notes.md"], &["notes.md is not a known kind of file", ".npz"]),
-        (&["nothing"], &["nothing has no images", ".png"]),
         (&["wide.png"], &["wide.png", "8 pixels high and 9 wide", "takes 8 by 8"]),
         (&["cut.png"], &["cut.png can't be used"]),
         (&["wide.png", "word.csv"], &["Images can't be predicted together with other files"]),
