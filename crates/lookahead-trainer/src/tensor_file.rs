@@ -199,17 +199,6 @@ impl<R: Read + Seek> TensorFile<R> {
     /// # Errors
     /// If the file has no tensor of that name, or libtorch lacks its type.
     pub fn tensor(&mut self, name: &str) -> anyhow::Result<Tensor> {
-        let (kind, shape, mut data) = self.stream(name)?;
-        let mut bytes = vec![0; data.limit() as usize];
-        data.read_exact(&mut bytes)?;
-        Ok(Tensor::f_from_data_size(&bytes, &shape, kind)?)
-    }
-
-    /// The element type and shape of one tensor, and its bytes as a stream.
-    ///
-    /// # Errors
-    /// If the file has no tensor of that name, or libtorch lacks its type.
-    pub fn stream(&mut self, name: &str) -> anyhow::Result<(Kind, Vec<i64>, Take<&mut R>)> {
         let info = self.metadata.info(name).with_context(|| format!("It has no `{name}`."))?;
         let Some(&(kind, _)) = TYPES.iter().find(|(_, dtype)| *dtype == info.dtype) else {
             bail!("Its tensor `{name}` is of type {:?}, which libtorch lacks.", info.dtype);
@@ -218,8 +207,9 @@ impl<R: Read + Seek> TensorFile<R> {
             info.shape.iter().map(|&n| i64::try_from(n)).collect::<Result<_, _>>()?;
         let (start, end) = info.data_offsets;
         self.source.seek(SeekFrom::Start(self.start + start as u64))?;
-        let data = Read::by_ref(&mut self.source).take((end - start) as u64);
-        Ok((kind, shape, data))
+        let mut bytes = vec![0; end - start];
+        self.source.read_exact(&mut bytes)?;
+        Ok(Tensor::f_from_data_size(&bytes, &shape, kind)?)
     }
 
     /// The bytes of one tensor, to be read in pieces.

@@ -16,6 +16,10 @@ pub struct Predict {
     /// (.npy, .npz, .safetensors); several of one sort are predicted one after the other
     #[arg(value_name = "INPUT", required = true)]
     pub inputs: Vec<PathBuf>,
+    /// The array of samples in a .npz or .safetensors file [default: `data.inputs` of the run's config,
+    /// otherwise inputs]
+    #[arg(long, value_name = "NAME")]
+    pub array: Option<String>,
     /// Predict with the checkpoint of this step, or the best one on validation data [default: the newest
     /// valid one, or the best one if the run stopped early]
     #[arg(long, value_name = "STEP|best")]

@@ -26,10 +26,10 @@ pub fn predict(registry: &Registry, arguments: &cli::Predict) -> anyhow::Result<
         let saved = SavedModel::load(registry, &arguments.run, arguments.weights, arguments.from)?;
         let SavedModel { model, spec, config, run, step, weights } = &saved;
         let outputs = Outputs::new(spec, run)?;
-        let preparation = Preparation::new(spec, model.vs.device())?;
+        let preparation =
+            Preparation::new(spec, &config.data, arguments.array.as_deref(), model.vs.device())?;
         let has_files = sources.iter().any(Source::has_files);
         let mut rows = RowWriter::new(target, arguments.format, &outputs, has_files)?;
-        let array = config.data.options.get("inputs").and_then(toml::Value::as_str);
         let at_once = model.evaluation_batch_size();
         for source in &sources {
             let before = rows.rows();
@@ -39,7 +39,7 @@ pub fn predict(registry: &Registry, arguments: &cli::Predict) -> anyhow::Result<
                 let found = model.forward(&inputs, false);
                 rows.write(origin, &outputs.predictions(&found, origin)?)
             };
-            source.read(&preparation, array, at_once, &mut take)?;
+            source.read(&preparation, at_once, &mut take)?;
             if rows.rows() == before {
                 let name = source.name();
                 return Err(UsageError::new(format!(

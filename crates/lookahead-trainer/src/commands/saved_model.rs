@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use lookahead_run::event::{Task, Weights};
-use lookahead_run::{Checkpoint, Manifest};
+use serde_json::Value;
 
 use super::selection::{are_final, open_run, retry_while_pruned, select_result};
 use crate::checkpointing::restore::load_weights;
@@ -50,7 +50,7 @@ impl SavedModel {
         config.train.use_threads();
         let load = || {
             let (checkpoint, manifest, notes) = select_result(registry.kinds(), &folder, from)?;
-            let spec = spec_of(&checkpoint, &manifest)?;
+            let spec = parse(&manifest.metadata.signature, &checkpoint.name())?;
             let model = registry.build_model(&config.model, &spec, device)?;
             let model = model.computing_as(&config.train)?;
             load_weights(&checkpoint.path, are_final(weights, &config), &model.vs)?;
@@ -66,9 +66,8 @@ impl SavedModel {
     }
 }
 
-/// The signature in a manifest.
-fn spec_of(checkpoint: &Checkpoint, manifest: &Manifest) -> anyhow::Result<DataSpec> {
-    let (name, signature) = (checkpoint.name(), &manifest.metadata.signature);
+/// The spec by the signature in a checkpoint's manifest.
+fn parse(signature: &Value, name: &str) -> anyhow::Result<DataSpec> {
     if signature.is_null() {
         return Err(UsageError::new(format!(
             "An earlier version saved {name}, without the description of the model's inputs (`signature`). Resume \
@@ -91,3 +90,6 @@ fn spec_of(checkpoint: &Checkpoint, manifest: &Manifest) -> anyhow::Result<DataS
     }
     Ok(spec)
 }
+
+#[cfg(test)]
+mod tests;

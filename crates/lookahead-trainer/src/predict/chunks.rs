@@ -1,12 +1,10 @@
 //! What readers return: samples in chunks.
 
-use std::fs::File;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use tch::Tensor;
 
 use super::preparation::Preparation;
-use crate::usage::UsageError;
 
 /// Samples for a model, and where they come from.
 #[derive(Debug)]
@@ -28,7 +26,7 @@ pub(crate) enum Origin<'a> {
         first: usize,
     },
     /// A file each.
-    Files(&'a [PathBuf]),
+    Files(&'a [&'a Path]),
 }
 
 impl Origin<'_> {
@@ -43,13 +41,6 @@ impl Origin<'_> {
 
 /// Where chunks go.
 pub(crate) type Take<'a> = dyn FnMut(Chunk<'_>) -> anyhow::Result<()> + 'a;
-
-/// Opens an input.
-pub(super) fn open(path: &Path) -> anyhow::Result<File> {
-    lookahead_run::open_plain(path).map_err(|cause| {
-        UsageError::new(format!("{} can't be read: {cause}.", path.display())).into()
-    })
-}
 
 /// Collects the values of one sample after the other, and hands them on in chunks.
 pub(super) struct Chunks<'a> {

@@ -2,30 +2,39 @@
 
 use anyhow::bail;
 use tch::{Device, Kind, Tensor};
+use toml::Value;
 
-use crate::data::table::encoding::Encoding;
-use crate::data::{DataSpec, Inputs};
+use crate::config::data::DataConfig;
+use crate::data::DataSpec;
 use crate::usage::UsageError;
 
 /// How raw values become a model's inputs.
 #[derive(Debug)]
 pub(crate) struct Preparation {
     /// The inputs of the model.
-    pub(super) inputs: Inputs,
-    /// How the rows of a table become inputs, if the model was trained on one.
-    pub(super) table: Option<Encoding>,
+    pub(super) spec: DataSpec,
+    /// Whether images of another size are resized, as in training.
+    pub(super) resize: bool,
+    /// The name of the array of samples in a file whose arrays have names.
+    pub(super) array: String,
     kind: Kind,
     /// Mean and standard deviation, in a shape that fits samples.
     normalization: Option<[Tensor; 2]>,
-    device: Device,
+    pub(super) device: Device,
 }
 
 impl Preparation {
-    /// The preparation for a model on a device.
+    /// The preparation for a model on a device. `data` is the run's `[data]`, and `array` is the name of the array to
+    /// use instead of its `data.inputs`.
     ///
     /// # Errors
     /// If the inputs are of an unknown type, or have other numbers of means or deviations than channels.
-    pub(crate) fn new(spec: &DataSpec, device: Device) -> anyhow::Result<Self> {
+    pub(crate) fn new(
+        spec: &DataSpec,
+        data: &DataConfig,
+        array: Option<&str>,
+        device: Device,
+    ) -> anyhow::Result<Self> {
         let inputs = &spec.inputs;
         let kind = match inputs.dtype.as_str() {
             "float32" => Kind::Float,
@@ -39,6 +48,8 @@ impl Preparation {
             *first = -1;
         }
         let channels = inputs.shape.first().copied().unwrap_or(1);
+        // As in training: bytes of images become floats in single precision, arrays in double precision.
+        let precision = if inputs.range.is_some() { Kind::Float } else { Kind::Double };
         let of_channels = |values: &Vec<f64>| {
             if values.len() != 1 && values.len() != channels {
                 bail!(
@@ -46,8 +57,7 @@ impl Preparation {
                     values.len()
                 );
             }
-            let values: Vec<f32> = values.iter().map(|&value| value as f32).collect();
-            Ok(Tensor::from_slice(&values).f_reshape(&dimensions)?)
+            Ok(Tensor::from_slice(values).f_to_kind(precision)?.f_reshape(&dimensions)?)
         };
         let normalization = match (&inputs.mean, &inputs.std) {
             (Some(mean), Some(std)) if kind == Kind::Float => {
@@ -55,13 +65,16 @@ impl Preparation {
             }
             _ => None,
         };
-        let (inputs, table) = (inputs.clone(), spec.table.clone());
-        Ok(Preparation { inputs, table, kind, normalization, device })
+        let option = |key| data.options.get(key);
+        let resize = option("resize").and_then(Value::as_bool).unwrap_or_default();
+        let array = array.or_else(|| option("inputs").and_then(Value::as_str));
+        let array = array.unwrap_or("inputs").to_owned();
+        Ok(Preparation { spec: spec.clone(), resize, array, kind, normalization, device })
     }
 
     /// Values in a sample.
     pub(super) fn values(&self) -> usize {
-        self.inputs.shape.iter().product()
+        self.spec.inputs.shape.iter().product()
     }
 
     /// A batch for the model: raw values of any shape whose elements are `samples` samples.
@@ -77,17 +90,17 @@ impl Preparation {
             .into());
         }
         let shape: Vec<i64> =
-            [samples].iter().chain(&self.inputs.shape).map(|&n| n as i64).collect();
+            [samples].iter().chain(&self.spec.inputs.shape).map(|&n| n as i64).collect();
         let mut batch = raw.f_to_kind(self.kind)?.f_reshape(&shape)?;
         if let Some([mean, std]) = &self.normalization {
-            batch = batch.f_sub(mean)?.f_div(std)?;
+            batch = batch.f_to_kind(mean.kind())?.f_sub(mean)?.f_div(std)?.f_to_kind(self.kind)?;
         }
         Ok(batch.f_to_device(self.device)?)
     }
 
     /// The shape of a sample, for messages.
     pub(super) fn describe(&self) -> String {
-        format!("{:?} ({})", self.inputs.shape, self.inputs.axes.join(", "))
+        format!("{:?} ({})", self.spec.inputs.shape, self.spec.inputs.axes.join(", "))
     }
 }
 

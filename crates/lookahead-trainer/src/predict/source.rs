@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use super::chunks::Take;
 use super::preparation::Preparation;
 use super::{arrays, numbers, pictures, table};
+use crate::data::image_file::{FORMATS, has_image_name};
 use crate::data::table::rows;
 use crate::usage::UsageError;
 
@@ -14,15 +15,11 @@ use crate::usage::UsageError;
 pub(crate) enum Source {
     /// A file of rows, with the character between values; no path is stdin.
     Rows(Option<PathBuf>, u8),
-    /// An image each.
+    /// Image files, and folders of them.
     Pictures(Vec<PathBuf>),
     /// A file with an array of samples.
     Arrays(PathBuf),
 }
-
-/// The formats of images that are read, by extension.
-const PICTURES: [&str; 13] =
-    ["png", "jpg", "jpeg", "bmp", "gif", "webp", "tif", "tiff", "pbm", "pgm", "ppm", "pnm", "pam"];
 
 /// Whether a name ends in one of these extensions.
 fn is_one_of(path: &Path, extensions: &[&str]) -> bool {
@@ -34,8 +31,7 @@ impl Source {
     /// The sources of the given files and folders, in their order. Consecutive images are one source.
     ///
     /// # Errors
-    /// If a file is missing or its extension is unknown, a folder has no images, or images and other files are
-    /// mixed.
+    /// If a file is missing or its extension is unknown, or images and other files are mixed.
     pub(crate) fn all(inputs: &[PathBuf]) -> anyhow::Result<Vec<Source>> {
         let mut sources = Vec::new();
         let mut images = Vec::new();
@@ -44,13 +40,7 @@ impl Source {
                 sources.push(Source::Rows(None, b','));
             } else if !path.exists() {
                 return Err(missing(path));
-            } else if path.is_dir() {
-                let before = images.len();
-                pictures_in(path, &mut images)?;
-                if images.len() == before {
-                    return Err(no_pictures(path));
-                }
-            } else if is_one_of(path, &PICTURES) {
+            } else if path.is_dir() || has_image_name(path) {
                 images.push(path.clone());
             } else if is_one_of(path, &["csv", "csv.gz"]) {
                 sources.push(Source::Rows(Some(path.clone()), b','));
@@ -85,19 +75,17 @@ impl Source {
         match self {
             Source::Rows(None, _) => "standard input".to_owned(),
             Source::Rows(Some(path), _) | Source::Arrays(path) => path.display().to_string(),
-            Source::Pictures(files) => format!("{} images", files.len()),
+            Source::Pictures(_) => "the images".to_owned(),
         }
     }
 
-    /// Reads all samples and hands them to `take`, in chunks of at most `most`. `array` is the name of the array
-    /// in a file with several.
+    /// Reads all samples and hands them to `take`, in chunks of at most `most`.
     ///
     /// # Errors
     /// If the source can't be read or doesn't fit the model; those of `take`.
     pub(crate) fn read(
         &self,
         preparation: &Preparation,
-        array: Option<&str>,
         most: usize,
         take: &mut Take<'_>,
     ) -> anyhow::Result<()> {
@@ -110,32 +98,15 @@ impl Source {
                     })?,
                     None => Box::new(std::io::stdin().lock()),
                 };
-                match &preparation.table {
+                match &preparation.spec.table {
                     Some(table) => table::read(source, &name, table, preparation, most, take),
                     None => numbers::read(source, &name, *delimiter, preparation, most, take),
                 }
             }
             Source::Pictures(files) => pictures::read(files, preparation, most, take),
-            Source::Arrays(path) => arrays::read(path, array, preparation, most, take),
+            Source::Arrays(path) => arrays::read(path, preparation, most, take),
         }
     }
-}
-
-/// Adds the images in a folder and in its folders, in the order of their names.
-fn pictures_in(folder: &Path, images: &mut Vec<PathBuf>) -> anyhow::Result<()> {
-    let failed = |cause| UsageError::new(format!("{} can't be read: {cause}.", folder.display()));
-    let entries = std::fs::read_dir(folder).map_err(failed)?;
-    let mut paths: Vec<PathBuf> =
-        entries.map(|entry| Ok(entry.map_err(failed)?.path())).collect::<anyhow::Result<_>>()?;
-    paths.sort();
-    for path in paths {
-        if path.is_dir() {
-            pictures_in(&path, images)?;
-        } else if is_one_of(&path, &PICTURES) {
-            images.push(path);
-        }
-    }
-    Ok(())
 }
 
 fn missing(path: &Path) -> anyhow::Error {
@@ -146,21 +117,11 @@ fn missing(path: &Path) -> anyhow::Error {
     .into()
 }
 
-fn no_pictures(folder: &Path) -> anyhow::Error {
-    UsageError::new(format!(
-        "{} has no images. Their files end in .{}.",
-        folder.display(),
-        PICTURES.join(", .")
-    ))
-    .into()
-}
-
 fn unknown(path: &Path) -> anyhow::Error {
     UsageError::new(format!(
         "{} is not a known kind of file by its name. Use .csv or .tsv for rows; .npy, .npz or .safetensors for \
-         arrays; or an image that ends in .{}.",
-        path.display(),
-        PICTURES.join(", .")
+         arrays; or an image: {FORMATS}.",
+        path.display()
     ))
     .into()
 }

@@ -105,7 +105,7 @@ impl KindOptions for ArrayOptions {
 }
 
 /// Whether a file has one array without a name.
-pub(super) fn is_npy(path: &Path) -> bool {
+pub fn is_npy(path: &Path) -> bool {
     path.extension().is_some_and(|ending| ending == "npy")
 }
 

@@ -1,113 +1,81 @@
-use std::collections::BTreeMap;
 use std::io::Write;
 
 use super::*;
+use crate::config::data::DataConfig;
 use crate::data::{DataSpec, Inputs};
-use crate::tensor_file::{entries, write_new};
 use lookahead_run::event::Task;
-use tch::Device;
 
-/// A .npy file: its header, then these bytes.
-fn npy(descr: &str, fortran: bool, shape: &str, data: &[u8]) -> Vec<u8> {
-    let order = if fortran { "True" } else { "False" };
-    let mut header =
-        format!("{{'descr': '{descr}', 'fortran_order': {order}, 'shape': {shape}, }}");
-    header += &" ".repeat((64 - (header.len() + 11) % 64) % 64);
-    header.push('\n');
-    let length = (header.len() as u16).to_le_bytes();
-    [b"\x93NUMPY\x01\x00", &length[..], header.as_bytes(), data].concat()
+/// A .npy file of `f32`: its header, then these values.
+fn npy(shape: &str, values: &[f32]) -> Vec<u8> {
+    let mut header = format!("{{'descr': '<f4', 'fortran_order': False, 'shape': {shape}, }}");
+    header += &" ".repeat(117 - header.len());
+    let data: Vec<u8> = values.iter().flat_map(|value| value.to_le_bytes()).collect();
+    [&b"\x93NUMPY\x01\x00\x76\x00"[..], header.as_bytes(), b"\n", &data].concat()
 }
 
-/// The values of each chunk of a file, for samples of shape (1, 2).
-fn chunks(path: &Path, array: Option<&str>) -> Result<Vec<Vec<f32>>, String> {
-    let inputs = Inputs::raw(&[1, 2], &["row", "column"], "float32");
+/// Where each chunk of a file begins, and its values.
+fn chunks(
+    path: &Path,
+    sample: &[usize],
+    array: Option<&str>,
+) -> Result<Vec<(String, Vec<f32>)>, String> {
+    let inputs = Inputs::raw(sample, &["axis"; 2][..sample.len()], "float32");
     let spec = DataSpec::new("mine", Task::Classification, inputs, 3);
-    let preparation = Preparation::new(&spec, Device::Cpu).unwrap();
+    let data = DataConfig::default();
+    let preparation = Preparation::new(&spec, &data, array, Device::Cpu).unwrap();
     let mut chunks = Vec::new();
     let mut take = |chunk: Chunk<'_>| {
-        assert_eq!(chunk.inputs.size()[1..], [1, 2]);
-        chunks.push(Vec::try_from(chunk.inputs.reshape([-1]))?);
+        let values = Vec::try_from(chunk.inputs.reshape([-1]))?;
+        chunks.push((chunk.origin.describe(0), values));
         Ok(())
     };
-    read(path, array, &preparation, 2, &mut take).map_err(|error| format!("{error:#}"))?;
+    read(path, &preparation, 2, &mut take).map_err(|error| error.to_string())?;
     Ok(chunks)
 }
 
-const EXPECTED: [&[f32]; 2] = [&[1.0, 0.0, 0.0, 1.0], &[1.0, 1.0]];
-
 #[test]
-fn every_element_type_is_read_in_chunks() {
+fn samples_come_in_chunks_from_the_array_of_the_name() {
     let folder = tempfile::tempdir().unwrap();
+    let values = [1.0, 2.0, 3.0, 4.0, 5.0, 6.0];
+    let whole = npy("(3, 1, 2)", &values);
     let path = folder.path().join("a.npy");
-    let ones = [1, 0, 0, 1, 1, 1];
-    let bytes: [(&str, fn(u8) -> Vec<u8>); 9] = [
-        ("<f2", |x| half::f16::from_f32(x.into()).to_le_bytes().to_vec()),
-        ("<f4", |x| f32::from(x).to_le_bytes().to_vec()),
-        ("<f8", |x| f64::from(x).to_le_bytes().to_vec()),
-        ("|i1", |x| vec![x]),
-        ("<i2", |x| u16::from(x).to_le_bytes().to_vec()),
-        ("<i4", |x| u32::from(x).to_le_bytes().to_vec()),
-        ("<i8", |x| u64::from(x).to_le_bytes().to_vec()),
-        ("|u1", |x| vec![x]),
-        ("|b1", |x| vec![x]),
+    std::fs::write(&path, &whole).unwrap();
+    let found = chunks(&path, &[1, 2], None).unwrap();
+    let name = path.display();
+    let expected = [
+        (format!("sample 1 of {name}"), values[..4].to_vec()),
+        (format!("sample 3 of {name}"), values[4..].to_vec()),
     ];
-    for (descr, bytes) in bytes {
-        let data: Vec<u8> = ones.into_iter().flat_map(bytes).collect();
-        std::fs::write(&path, npy(descr, false, "(3, 1, 2)", &data)).unwrap();
-        assert_eq!(chunks(&path, None).unwrap(), EXPECTED, "{descr}");
+    assert_eq!(found, expected);
+
+    let path = folder.path().join("a.npz");
+    let mut zip = zip::ZipWriter::new(std::fs::File::create(&path).unwrap());
+    for member in ["x.npy", "inputs.npy"] {
+        zip.start_file(member, zip::write::FileOptions::default()).unwrap();
+        zip.write_all(&whole).unwrap();
     }
+    zip.finish().unwrap();
+    for array in [None, Some("x")] {
+        assert_eq!(chunks(&path, &[1, 2], array).unwrap()[1].1, values[4..]);
+    }
+    let error = chunks(&path, &[1, 2], Some("y")).unwrap_err();
+    assert!(error.contains("no array `y`. Its arrays are `inputs`, `x`. `--array`"), "{error}");
 }
 
 #[test]
-fn an_array_is_found_by_its_name() {
-    let folder = tempfile::tempdir().unwrap();
-    let data: Vec<u8> =
-        [1f32, 0.0, 0.0, 1.0, 1.0, 1.0].iter().flat_map(|x| x.to_le_bytes()).collect();
-    let whole = npy("<f4", false, "(3, 1, 2)", &data);
-    let npz = |name: &str, members: &[&str]| {
-        let path = folder.path().join(name);
-        let mut zip = zip::ZipWriter::new(std::fs::File::create(&path).unwrap());
-        for member in members {
-            zip.start_file(format!("{member}.npy"), zip::write::FileOptions::default()).unwrap();
-            zip.write_all(&whole).unwrap();
-        }
-        zip.finish().unwrap();
-        path
-    };
-    assert_eq!(chunks(&npz("one.npz", &["arr_0"]), None).unwrap(), EXPECTED);
-    let two = npz("two.npz", &["y", "x"]);
-    assert_eq!(chunks(&two, Some("x")).unwrap(), EXPECTED);
-    let error = chunks(&two, None).unwrap_err();
-    assert!(error.contains("the arrays x, y, and none is named `inputs`"), "{error}");
-    assert!(chunks(&npz("none.npz", &[]), None).unwrap_err().contains("no arrays"));
-
-    let path = folder.path().join("a.safetensors");
-    let tensor = Tensor::from_slice(&[1i64, 0, 0, 1, 1, 1]).reshape([3, 1, 2]);
-    let other = Tensor::from_slice(&[1i64]);
-    let tensors = BTreeMap::from([("inputs".to_owned(), tensor), ("targets".to_owned(), other)]);
-    write_new(&path, None, entries(tensors)).unwrap();
-    assert_eq!(chunks(&path, None).unwrap(), EXPECTED);
-}
-
-#[test]
-fn an_array_that_does_not_fit_is_refused() {
+fn an_array_of_another_shape_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("a.npy");
-    let data = [0; 24];
-    for (file, words) in [
-        (npy("<f4", false, "(3, 2)", &data), "has the shape [3, 2], and the model takes (n, 1, 2)"),
-        (npy("<f4", false, "()", &data[..4]), "has the shape []"),
-        (npy("<f4", true, "(3, 1, 2)", &data), "numpy.ascontiguousarray"),
-        (npy(">f4", false, "(3, 1, 2)", &data), "NumPy's type >f4"),
-        (npy("<c8", false, "(3, 1, 2)", &data), "NumPy's type <c8"),
-        (npy("|O", false, "(3, 1, 2)", &data), "NumPy's type |O"),
-        (npy("<f4", false, "(3, 1, 2)", &data[..20]), "can't be read beyond sample 2"),
-        (b"\x93NUMPY\x01\x00".to_vec(), "damaged"),
-        (b"1,2\n".to_vec(), "not a NumPy array"),
-        (Vec::new(), "not a NumPy array"),
+    std::fs::write(&path, npy("(3,)", &[1.0, 2.0, 3.0])).unwrap();
+    assert_eq!(chunks(&path, &[1], None).unwrap()[0].1, [1.0, 2.0]);
+    for (shape, words) in [
+        ("(3, 2)", "a.npy can't be used. It has the shape [3, 2], and the model takes (n, 1, 2)"),
+        ("(2,)", "It has the shape [2]"),
+        ("(3, 2, 1)", "It has the shape [3, 2, 1]"),
+        ("(9, 1, 2)", "It is cut off"),
     ] {
-        std::fs::write(&path, file).unwrap();
-        let error = chunks(&path, None).unwrap_err();
-        assert!(error.contains(words) && error.contains("a.npy"), "{error}");
+        std::fs::write(&path, npy(shape, &[0.0; 6])).unwrap();
+        let error = chunks(&path, &[1, 2], None).unwrap_err();
+        assert!(error.contains(words), "{error}");
     }
 }

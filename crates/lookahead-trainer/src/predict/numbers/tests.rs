@@ -1,4 +1,5 @@
 use super::*;
+use crate::config::data::DataConfig;
 use crate::data::{DataSpec, Inputs};
 use crate::predict::chunks::Chunk;
 use lookahead_run::event::Task;
@@ -8,7 +9,7 @@ use tch::Device;
 fn chunks(text: &str, most: usize) -> Result<Vec<(String, Vec<f32>)>, String> {
     let inputs = Inputs::raw(&[3], &["feature"], "float32");
     let spec = DataSpec::new("mine", Task::Classification, inputs, 3);
-    let preparation = Preparation::new(&spec, Device::Cpu).unwrap();
+    let preparation = Preparation::new(&spec, &DataConfig::default(), None, Device::Cpu).unwrap();
     let mut chunks = Vec::new();
     let mut take = |chunk: Chunk<'_>| {
         let values = Vec::try_from(chunk.inputs.reshape([-1]))?;

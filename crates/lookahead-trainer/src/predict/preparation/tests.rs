@@ -1,11 +1,11 @@
 use super::*;
 use crate::data::images::ImageOptions;
-use crate::data::{LoadContext, digits};
+use crate::data::{Inputs, LoadContext, digits};
 use lookahead_run::event::Task;
 
 fn of(inputs: &Inputs) -> anyhow::Result<Preparation> {
     let spec = DataSpec::new("mine", Task::Classification, inputs.clone(), 3);
-    Preparation::new(&spec, Device::Cpu)
+    Preparation::new(&spec, &DataConfig::default(), None, Device::Cpu)
 }
 
 #[test]
@@ -31,6 +31,14 @@ fn each_channel_has_its_own_mean() {
     let preparation = of(&inputs).unwrap();
     let found = preparation.batch(&Tensor::from_slice(&[1i64, 3, 10, 0]), 1).unwrap();
     assert_eq!(Vec::<f32>::try_from(found.reshape([-1])).unwrap(), [0.0, 1.0, 0.0, -2.0]);
+    // As an array is standardized.
+    inputs.mean = Some(vec![0.1, 10.0]);
+    let preparation = of(&inputs).unwrap();
+    let found = preparation.batch(&Tensor::from_slice(&[0.7f32, 3.0, 10.0, 0.0]), 1).unwrap();
+    assert_eq!(
+        f32::try_from(found.flatten(0, -1).get(0)).unwrap(),
+        ((f64::from(0.7f32) - 0.1) / 2.0) as f32
+    );
     inputs.mean = Some(vec![1.0; 3]);
     let error = of(&inputs).unwrap_err().to_string();
     assert!(error.contains("3 means or deviations for 2 channels"), "{error}");
