@@ -55,7 +55,7 @@ pub use config::Config;
 pub use config::issue::{ConfigIssue, require};
 pub use config::kinds::KindOptions;
 pub use data::{
-    Array, Batch, DataSpec, Dataset, InMemory, Inputs, LoadContext, SampleKey, Samples,
+    Array, Batch, DataSpec, Dataset, InMemory, Inputs, LoadContext, SampleKey, Samples, Scale,
 };
 pub use lookahead_run::event::{self, Task};
 pub use models::{Model, Network};
