@@ -24,7 +24,7 @@ use super::split::{TEST_FRACTION, shuffled_parts};
 use crate::usage::UsageError;
 use options::ArrayOptions;
 use places::Places;
-use scaling::{finite_floats, scale_of};
+use scaling::{check_finite, scale_of};
 use targets::{ArrayTask, Classes, prepared};
 
 /// Samples that were read from two places.
@@ -40,7 +40,7 @@ struct Part<'a> {
 
 impl<'a> Part<'a> {
     fn read(places: Places<'a>, task: Option<ArrayTask>) -> Result<Self, UsageError> {
-        let (inputs, targets) = (places.inputs.read()?, places.targets.read()?);
+        let (inputs, targets) = (places.inputs.read_floats()?, places.targets.read()?);
         if inputs.rows() != targets.rows() {
             return Err(places.targets.refused(&format!(
                 "It has {} targets, of shape {:?}, for {} inputs, of shape {:?}. Each sample needs one of both.",
@@ -50,7 +50,7 @@ impl<'a> Part<'a> {
                 inputs.shape()
             )));
         }
-        let inputs = finite_floats(inputs).map_err(|reason| places.inputs.refused(&reason))?;
+        check_finite(&inputs).map_err(|reason| places.inputs.refused(&reason))?;
         // A single number for each sample is one feature.
         let inputs = match inputs.into_parts() {
             (shape, values) if shape.len() == 1 => Array::new(&[shape[0], 1], values),
@@ -58,10 +58,7 @@ impl<'a> Part<'a> {
         };
         let inputs = inputs.map_err(|reason| places.inputs.refused(&reason))?;
         let in_targets = |reason: String| places.targets.refused(&reason);
-        let targets = match targets.values() {
-            Values::Integers(_) => targets,
-            Values::Floats(_) => finite_floats(targets).map_err(in_targets)?,
-        };
+        check_finite(&targets).map_err(in_targets)?;
         let (targets, task) = prepared(targets, task).map_err(in_targets)?;
         Ok(Part { inputs, targets, task, places })
     }

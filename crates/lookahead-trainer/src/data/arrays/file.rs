@@ -17,6 +17,9 @@ use crate::tensor_file::TensorFile;
 /// The most bytes of a `.npy` header: an array of numbers has some hundred.
 const LARGEST_HEADER: usize = 1 << 16;
 
+/// Elements that are converted at once.
+const ELEMENTS_AT_ONCE: usize = 1 << 20;
+
 /// An array in a file, read in chunks of rows. The first dimension counts the rows.
 pub struct ArrayReader {
     shape: Vec<usize>,
@@ -185,6 +188,20 @@ impl ArrayReader {
     pub fn read_all(mut self) -> Result<Array, String> {
         let all = if self.read == 0 { self.next_chunk(usize::MAX)? } else { None };
         all.ok_or_else(|| "A part of it was read before.".to_owned())
+    }
+
+    /// All rows as floats, without all of them in the file's type at once.
+    ///
+    /// # Errors
+    /// As [`next_chunk`](Self::next_chunk).
+    pub fn read_floats(mut self) -> Result<Array, String> {
+        let width: usize = self.shape[1..].iter().product();
+        let most = (ELEMENTS_AT_ONCE / width).max(1);
+        let mut values = Vec::new();
+        while let Some(chunk) = self.next_chunk(most)? {
+            values.extend(chunk.into_parts().1.into_floats());
+        }
+        Array::new(&self.shape, values)
     }
 
     /// The same array with the last dimension varying fastest, all of it in memory.

@@ -26,9 +26,21 @@ impl Place<'_> {
         ))
     }
 
+    /// The array as floats.
+    pub(super) fn read_floats(&self) -> Result<Array, UsageError> {
+        self.read_by(ArrayReader::read_floats)
+    }
+
     /// The array as it is.
     pub(super) fn read(&self) -> Result<Array, UsageError> {
-        let array = ArrayReader::open(self.path, self.name).and_then(ArrayReader::read_all);
+        self.read_by(ArrayReader::read_all)
+    }
+
+    fn read_by(
+        &self,
+        read: impl FnOnce(ArrayReader) -> Result<Array, String>,
+    ) -> Result<Array, UsageError> {
+        let array = ArrayReader::open(self.path, self.name).and_then(read);
         array.map_err(|reason| self.refused(&reason))
     }
 }

@@ -3,18 +3,11 @@
 use crate::data::array::{Array, Values};
 use crate::data::spec::Scale;
 
-/// An array as floats, all of them finite.
+/// Refuses NaN and infinity.
 ///
 /// # Errors
-/// A sentence with the position of the first one that isn't.
-pub(super) fn finite_floats(array: Array) -> Result<Array, String> {
-    let (shape, values) = array.into_parts();
-    let array = Array::new(&shape, values.into_floats())?;
-    check_finite(&array)?;
-    Ok(array)
-}
-
-fn check_finite(array: &Array) -> Result<(), String> {
+/// A sentence with the position of the first one.
+pub(super) fn check_finite(array: &Array) -> Result<(), String> {
     let Values::Floats(values) = array.values() else { return Ok(()) };
     let Some(at) = values.iter().position(|value| !value.is_finite()) else { return Ok(()) };
     let mut rest = at;

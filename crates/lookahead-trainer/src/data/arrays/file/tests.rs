@@ -57,6 +57,13 @@ fn rows_come_in_chunks() {
     assert_eq!(next(), Some(vec![3.0f32, 4.0].into()));
     assert_eq!(next(), Some(vec![5.0f32].into()));
     assert_eq!((next(), next()), (None, None));
+
+    // More elements than are converted at once.
+    let many: Vec<u8> = (0..ELEMENTS_AT_ONCE + 10).map(|i| (i % 251) as u8).collect();
+    let bytes = npy("|u1", false, &format!("({}, 2)", many.len() / 2), &many);
+    let floats = ArrayReader::of_npy(Cursor::new(bytes)).unwrap().read_floats().unwrap();
+    let expected: Vec<f32> = many.iter().map(|&byte| byte.into()).collect();
+    assert!(floats.shape() == [many.len() / 2, 2] && *floats.values() == expected.into());
 }
 
 #[test]
