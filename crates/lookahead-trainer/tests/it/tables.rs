@@ -106,3 +106,25 @@ fn a_bad_table_is_named_with_line_and_column() {
     std::fs::write(sandbox.path().join("test.csv"), "price;city;sold\n1;Bonn;maybe\n").unwrap();
     refused(&[], &["test.csv of `data.test_file`", "Line 2, column `sold`", "\"maybe\""]);
 }
+
+#[test]
+fn a_number_is_predicted_in_its_own_units() {
+    let config = CONFIG
+        .replace("test_file = \"test.csv\"\n", "")
+        .replace("target = \"sold\"", "target = \"price\"")
+        .replace("missing = \"mean\"\ndelimiter = \";\"\n", "")
+        .replace("ignore = [\"id\"]\n", "")
+        .replace("max_steps = 6", "max_steps = 200");
+    let sandbox = Sandbox::new(&config);
+    let rows: String =
+        (0..80).map(|i| format!("{i},{}\n", 5000.25 + 100.0 * f64::from(i))).collect();
+    std::fs::write(sandbox.path().join("table.csv"), format!("size,price\n{rows}")).unwrap();
+    sandbox.train("run", &["--set", "train.evaluate_every_epochs=0"]);
+    let report = succeeded(sandbox.lookahead(&["eval", "runs/run", "--json"])).stdout;
+    let report: serde_json::Value = serde_json::from_slice(&report).unwrap();
+    let metrics = &report["metrics"];
+    assert!(metrics["r2"].as_f64().unwrap() > 0.9, "{report}");
+    // The deviation of the prices is 2,309, and that of standardized ones 1.
+    let error = metrics["mae"].as_f64().unwrap();
+    assert!((1.0..600.0).contains(&error), "{report}");
+}
