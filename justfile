@@ -42,6 +42,11 @@ train CONFIG="fashion-mnist" *ARGS:
     {{ just }} _build
     exec {{ lookahead }} train "$config" "$@"
 
+# Write the optical digits as PNG files into target/digits-png, for `just train digits-png`
+[no-exit-message]
+digits-png:
+    @{{ just }} _python3 crates/lookahead-trainer/data/digits_png.py target/digits-png
+
 # Resume a run (a folder, or a name in checkpoints/; default: the latest)
 [no-exit-message]
 resume RUN="" *ARGS:

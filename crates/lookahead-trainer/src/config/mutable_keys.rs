@@ -20,7 +20,8 @@ pub const SLOW_STEP_SIZE: &str = "lookahead.alpha";
 pub const PROBE_INTERVAL: &str = "probe.every_syncs";
 
 /// Keys, or sections with a dot, that may change without invalidating a checkpoint.
-const MAY_CHANGE: [&str; 24] = [
+const MAY_CHANGE: [&str; 25] = [
+    "data.in_memory",
     "task.metrics",
     "train.evaluate_every_epochs",
     "train.patience",

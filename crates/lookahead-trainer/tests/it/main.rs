@@ -20,6 +20,7 @@ mod generating;
 mod given_files;
 mod hostile;
 mod hostile_input;
+mod images;
 mod inspecting;
 mod interchange;
 mod keeping;

@@ -5,6 +5,7 @@ use std::io::Write;
 use std::path::Path;
 
 use crate::common::{SMALL, Sandbox, copy_folder, failed, root, sets, succeeded};
+use crate::images::write_digits;
 use lookahead_run::event::{Evaluation, Event, Split, Task, Weights};
 use lookahead_trainer::registry::Registry;
 use lookahead_trainer::tensor_file::read;
@@ -14,6 +15,8 @@ use serde_json::Value;
 type Case = (&'static str, &'static [&'static str]);
 
 const DIGITS: [Case; 1] = [("digits", &[])];
+
+const IMAGES: [Case; 1] = [("digits-png", &[])];
 
 const FASHION: [Case; 3] = [
     ("fashion-mnist", &["probe.samples=8"]),
@@ -42,7 +45,7 @@ const QUADRATIC: [Case; 2] = [("noisy-quadratic", &[]), ("quadratic", &[])];
 
 #[test]
 fn every_config_has_a_test() {
-    let known = [&DIGITS[..], &FASHION, &CIFAR, &TEXT, &TABLES, &QUADRATIC].concat();
+    let known = [&DIGITS[..], &IMAGES, &FASHION, &CIFAR, &TEXT, &TABLES, &QUADRATIC].concat();
     let known: BTreeSet<String> = known.iter().map(|(name, _)| format!("{name}.toml")).collect();
     let entries = std::fs::read_dir(root().join("configs")).unwrap().map(Result::unwrap);
     let files = entries.filter(|entry| entry.file_type().unwrap().is_file());
@@ -53,6 +56,12 @@ fn every_config_has_a_test() {
 #[test]
 fn the_digits_config() {
     run_all(&DIGITS, Task::Classification, &["data.batch_size=20"], |_| {});
+}
+
+#[test]
+fn the_config_of_images() {
+    let small = ["data.batch_size=20", "data.dir=data"];
+    run_all(&IMAGES, Task::Classification, &small, write_digits);
 }
 
 #[test]
