@@ -138,7 +138,7 @@ impl Run {
         self.info().map_or_else(|| TaskInfo::default().metrics(), |info| info.task.metrics())
     }
 
-    /// The metric that stands for an evaluation: the first one, or the loss.
+    /// The metric to show if there is room for one: the first, or the loss.
     pub(crate) fn headline(&self) -> MetricInfo {
         self.metrics().into_iter().next().unwrap_or_else(MetricInfo::loss)
     }

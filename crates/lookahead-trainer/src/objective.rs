@@ -8,7 +8,56 @@
 //! | `kind` | what `task.loss` and `task.metrics` select |
 //!
 //! A network returns outputs, and knows neither loss nor metrics. To add one of your own, implement [`Loss`] or
-//! [`Metric`], and register it with [`App::loss`](crate::App::loss) or [`App::metric`](crate::App::metric).
+//! [`Metric`], and register it. Configurations then select it by its name, as they do those that are built in:
+//!
+//! ```no_run
+//! use lookahead_trainer::{App, Loss, Metric, Task};
+//! use tch::{Kind, Tensor};
+//!
+//! /// The mean fourth power of the errors.
+//! #[derive(Debug)]
+//! struct Quartic;
+//!
+//! impl Loss for Quartic {
+//!     fn mean(&self, outputs: &Tensor, targets: &Tensor) -> anyhow::Result<Tensor> {
+//!         Ok((outputs - targets).f_pow_tensor_scalar(4)?.f_mean(Kind::Float)?)
+//!     }
+//! }
+//!
+//! /// The fraction of predictions that are at most 0.1 off.
+//! #[derive(Debug)]
+//! struct Close;
+//!
+//! impl Metric for Close {
+//!     fn higher_is_better(&self) -> bool {
+//!         true
+//!     }
+//!
+//!     fn is_fraction(&self) -> bool {
+//!         true
+//!     }
+//!
+//!     fn number_of_sums(&self) -> usize {
+//!         2
+//!     }
+//!
+//!     fn sums(&self, outputs: &Tensor, targets: &Tensor) -> anyhow::Result<Tensor> {
+//!         let close = (outputs - targets).f_abs()?.f_le(0.1)?.f_to_kind(Kind::Double)?;
+//!         Ok(Tensor::f_stack(&[close.f_sum(Kind::Double)?, close.f_ones_like()?.f_sum(Kind::Double)?], 0)?)
+//!     }
+//!
+//!     fn value(&self, sums: &[f64]) -> f64 {
+//!         sums[0] / sums[1]
+//!     }
+//! }
+//!
+//! fn main() -> std::process::ExitCode {
+//!     App::builtin() // task.loss = "quartic", task.metrics = ["close", "r2"]
+//!         .loss("quartic", &[Task::Regression], |_| Ok(Quartic))
+//!         .metric("close", &[Task::Regression], |_| Ok(Close))
+//!         .run()
+//! }
+//! ```
 
 pub mod classes;
 pub(crate) mod kind;

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use lookahead_run::event::{Split, Status};
+use lookahead_run::event::{MetricInfo, Split, Status, Task, TaskInfo};
 use serde_json::{Value, json};
 use tempfile::{TempDir, tempdir};
 
@@ -248,6 +248,44 @@ fn a_task_without_classes_is_compared_by_loss() {
     let options = Options { metric: Some("accuracy".into()), ..Options::default() };
     let error = compared(&made, &options).unwrap_err().to_string();
     assert!(error.contains("use `--metric loss`"), "{error}");
+}
+
+/// By the first one, or by any other, in its direction; not by one that only some runs have.
+#[test]
+fn runs_are_compared_by_their_own_metrics() {
+    let named = |name: &str, higher_is_better, percent| MetricInfo {
+        name: name.to_owned(),
+        higher_is_better,
+        percent,
+    };
+    let all = [named("mae", false, false), named("macro_f1", true, true)];
+    let comparison = compared(&study(), &Options::default()).unwrap();
+    let mut summaries: Vec<Summary> = comparison.runs.into_iter().map(|run| run.summary).collect();
+    for run in &mut summaries {
+        run.info.task = TaskInfo::new(Task::Regression, all.to_vec());
+        for (_, found) in &mut run.evaluations {
+            let values =
+                [("mae".to_owned(), 10.0 * found.loss), ("macro_f1".to_owned(), found.accuracy)];
+            found.metrics = values.into();
+            found.accuracy = f64::NAN;
+        }
+    }
+    let of = |summaries: &[Summary], metric: Option<&str>| {
+        let options = Options { metric: metric.map(str::to_owned), ..Options::default() };
+        of_summaries(summaries.to_vec(), &options, false)
+    };
+    let by_default = of(&summaries, None).unwrap();
+    assert_eq!(by_default.metric.title(), "mae");
+    let by_f1 = of(&summaries, Some("macro_f1")).unwrap();
+    assert_eq!(by_f1.metric.title(), "macro F1 in %");
+    let mean =
+        |comparison: &Comparison| comparison.best_of(&comparison.groups[0]).spread().unwrap().mean;
+    // Both find the point whose validation accuracy is best.
+    assert!((mean(&by_f1) - 79.5).abs() < 1e-9 && (mean(&by_default) - 2.05).abs() < 1e-9);
+    assert!(by_f1.runs_to_csv().contains("reported_test_macro_f1"));
+    summaries[0].info.task.metrics.pop();
+    let error = of(&summaries, Some("macro_f1")).unwrap_err().to_string();
+    assert!(error.contains("`macro_f1`") && error.contains("`mae`, `loss`"), "{error}");
 }
 
 #[test]

@@ -251,3 +251,6 @@ pub(super) fn failures(folder: &SweepFolder) -> BTreeMap<String, (u32, Option<St
     })
     .collect()
 }
+
+#[cfg(test)]
+mod tests;

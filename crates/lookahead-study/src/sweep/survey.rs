@@ -9,6 +9,7 @@ use std::path::Path;
 
 use lookahead_run::RunFolder;
 use lookahead_run::event::Status;
+use serde_json::Value as Json;
 
 use super::error::{At, SweepError};
 use super::folder::SweepFolder;
@@ -85,9 +86,24 @@ pub(super) fn check_config(
         line: None,
         message: format!("{} Remove the run, or fix its config.", refused.message),
     })?;
-    match difference(&found, &planned.config) {
+    let mut wanted = planned.config.clone();
+    OF_THE_DATA.iter().for_each(|key| take_default(&mut wanted, &found, key));
+    match difference(&found, &wanted) {
         Some((key, found, wanted)) => Err(SweepError::Changed { run, key, found, wanted }),
         None => Ok(()),
+    }
+}
+
+/// Keys whose defaults may depend on the data: then a run has them, and a plan does not.
+const OF_THE_DATA: [&str; 4] =
+    ["/data/validation", "/probe/every_syncs", "/probe/samples", "/train/best_by"];
+
+/// Takes the value of a key over from a run's config if the plan has none.
+fn take_default(wanted: &mut Json, found: &Json, key: &str) {
+    let (section, name) = key.rsplit_once('/').unwrap_or_default();
+    let Some(value) = found.pointer(key) else { return };
+    if let Some(Json::Object(section)) = wanted.pointer_mut(section) {
+        section.entry(name).or_insert_with(|| value.clone());
     }
 }
 
@@ -125,3 +141,6 @@ pub fn latest(folder: &Path, most: usize) -> Result<Vec<RunFolder>, SweepError> 
     runs.sort_by(|a, b| (b.0, b.1).cmp(&(a.0, a.1)).then_with(|| a.2.name().cmp(b.2.name())));
     Ok(runs.into_iter().take(most).map(|(_, _, run)| run).collect())
 }
+
+#[cfg(test)]
+mod tests;

@@ -11,9 +11,6 @@ pub struct Accuracy;
 
 impl Accuracy {
     /// The metric.
-    ///
-    /// # Errors
-    /// None.
     pub fn new(_: &ObjectiveContext<'_>) -> anyhow::Result<Self> {
         Ok(Accuracy)
     }
@@ -177,9 +174,6 @@ pub struct Perplexity;
 
 impl Perplexity {
     /// The metric.
-    ///
-    /// # Errors
-    /// None.
     pub fn new(_: &ObjectiveContext<'_>) -> anyhow::Result<Self> {
         Ok(Perplexity)
     }

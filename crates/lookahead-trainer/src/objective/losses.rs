@@ -87,25 +87,16 @@ enum ErrorKind {
 }
 
 /// The mean squared error: `mse`.
-///
-/// # Errors
-/// None.
 pub fn mse(context: &ObjectiveContext<'_>) -> anyhow::Result<ErrorLoss> {
     Ok(ErrorLoss { kind: ErrorKind::Squared, standardized: context.spec.target.is_some() })
 }
 
 /// The mean absolute error: `mae`.
-///
-/// # Errors
-/// None.
 pub fn mae(context: &ObjectiveContext<'_>) -> anyhow::Result<ErrorLoss> {
     Ok(ErrorLoss { kind: ErrorKind::Absolute, standardized: context.spec.target.is_some() })
 }
 
 /// Half the squared error up to `task.huber_delta`, by default 1, and linear beyond it: `huber`.
-///
-/// # Errors
-/// None.
 pub fn huber(context: &ObjectiveContext<'_>) -> anyhow::Result<ErrorLoss> {
     let delta = context.config.huber_delta.unwrap_or(1.0);
     Ok(ErrorLoss { kind: ErrorKind::Huber { delta }, standardized: context.spec.target.is_some() })
@@ -132,9 +123,6 @@ pub struct BinaryCrossEntropy;
 
 impl BinaryCrossEntropy {
     /// The loss.
-    ///
-    /// # Errors
-    /// None.
     pub fn new(_: &ObjectiveContext<'_>) -> anyhow::Result<Self> {
         Ok(BinaryCrossEntropy)
     }
@@ -158,9 +146,6 @@ pub struct Outputs;
 
 impl Outputs {
     /// The loss.
-    ///
-    /// # Errors
-    /// None.
     pub fn new(_: &ObjectiveContext<'_>) -> anyhow::Result<Self> {
         Ok(Outputs)
     }

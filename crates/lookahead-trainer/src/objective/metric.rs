@@ -12,7 +12,7 @@ pub trait Metric: fmt::Debug {
     /// Whether more is better.
     fn higher_is_better(&self) -> bool;
 
-    /// Whether values are fractions from 0 to 1, which are shown in percent.
+    /// Whether values are fractions from 0 to 1, to be printed in percent.
     fn is_fraction(&self) -> bool {
         false
     }

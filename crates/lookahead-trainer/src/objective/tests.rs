@@ -112,7 +112,7 @@ fn classes_are_measured_as_in_scikit_learn() {
     assert_eq!(found.confusion_matrix, None);
 }
 
-/// The mean is over the weights, in an evaluation of several batches too.
+/// The mean is over the weights, also in an evaluation of several batches.
 #[test]
 fn label_smoothing_and_class_weights_are_those_of_pytorch() {
     let weights = "class_weights = [1.0, 2.0, 0.5, 0.0, 3.0, 1.0, 1.0]";
@@ -243,4 +243,96 @@ fn a_loss_knows_that_of_guessing() {
     let standardized = DataSpec { target: scale, ..raw };
     assert_eq!(of(&standardized, ""), Some(1.0));
     assert_eq!(of(&standardized, "loss = 'mae'"), None);
+}
+
+/// Half of the mean squared error, and a mean absolute error in other units.
+#[derive(Debug)]
+struct Own;
+
+impl Loss for Own {
+    fn mean(&self, outputs: &Tensor, targets: &Tensor) -> anyhow::Result<Tensor> {
+        Ok(0.5 * (outputs - targets).square().mean(Element::Float))
+    }
+}
+
+impl Metric for Own {
+    fn higher_is_better(&self) -> bool {
+        true
+    }
+
+    fn number_of_sums(&self) -> usize {
+        1
+    }
+
+    fn sums(&self, outputs: &Tensor, _: &Tensor) -> anyhow::Result<Tensor> {
+        Ok(Tensor::f_ones([1], (Element::Double, outputs.device()))? * outputs.size()[0])
+    }
+
+    fn value(&self, sums: &[f64]) -> f64 {
+        sums[0]
+    }
+}
+
+#[test]
+fn a_program_adds_losses_and_metrics_and_replaces_those_that_are_there() {
+    const NUMBERS: &[Task] = &[Task::Regression];
+    let registry = Registry::new()
+        .loss("half", NUMBERS, |_| Ok(Own))
+        .metric("count", NUMBERS, |_| Ok(Own))
+        .metric("r2", NUMBERS, |_| Ok(Own));
+    let named = registry.kinds().metrics.iter().filter(|part| part.name == "r2").count();
+    assert_eq!(named, 1);
+    let text = "[data]\nkind = 'digits'\n[task]\nloss = 'half'\n";
+    let digits = Registry::builtin().loss("half", NUMBERS, |_| Ok(Own));
+    let refused = Config::parse(digits.kinds(), "test.toml", text, &[]).unwrap_err().to_string();
+    assert!(
+        refused.contains("test.toml, line 4") && refused.contains("half, which doesn't fit"),
+        "{refused}"
+    );
+    let task: TaskConfig = toml::from_str("loss = 'half'\nmetrics = ['count', 'r2']").unwrap();
+    let config = Config { task, ..Config::default() };
+    let objective =
+        registry.build_objective(&config, &spec(Task::Regression, 1), Device::Cpu).unwrap();
+    let batch = Batch { inputs: wave(1, 1), targets: wave(1, 2) };
+    let found = evaluated(&objective, &batch);
+    near_all(&found, &[("count", 40.0), ("r2", 40.0)]);
+    assert!(objective.metric("r2").higher_is_better && !objective.metric("loss").higher_is_better);
+    let mse = (&batch.inputs - &batch.targets).square().mean(Element::Double);
+    near(found.loss, 0.5 * f64::try_from(mse).unwrap());
+}
+
+/// Sums of another shape would be added to those of other metrics.
+#[test]
+fn sums_of_another_number_or_type_are_refused() {
+    #[derive(Debug)]
+    struct Wrong(Tensor);
+
+    impl Metric for Wrong {
+        fn higher_is_better(&self) -> bool {
+            true
+        }
+
+        fn number_of_sums(&self) -> usize {
+            2
+        }
+
+        fn sums(&self, _: &Tensor, _: &Tensor) -> anyhow::Result<Tensor> {
+            Ok(self.0.shallow_clone())
+        }
+
+        fn value(&self, sums: &[f64]) -> f64 {
+            sums[0]
+        }
+    }
+
+    for sums in [Tensor::from_slice(&[1.0f64]), Tensor::from_slice(&[1.0f32, 2.0])] {
+        let mut objective = objective(&spec(Task::Regression, 1), "").unwrap();
+        objective.replace(None, vec![("wrong", Box::new(Wrong(sums)))]);
+        let batch = Batch { inputs: wave(1, 1), targets: wave(1, 2) };
+        let error = objective.sums(&model(), &batch, Split::Test).unwrap_err().to_string();
+        assert!(
+            error.contains("The metric wrong returned sums") && error.contains("2 numbers"),
+            "{error}"
+        );
+    }
 }

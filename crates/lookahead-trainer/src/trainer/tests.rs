@@ -5,6 +5,7 @@ use lookahead_run::event::{RunEnded, Weights};
 use super::*;
 use crate::controls::Hangup;
 use crate::observer::Show;
+use tch::{Kind, Tensor};
 
 /// A net with dropout and batch normalization, in cycles of 3, with an unfinished one at the end.
 const CONFIG: &str = r#"
@@ -105,4 +106,54 @@ fn settings_out_of_range_are_refused() {
         let error = trainer.run().unwrap_err().to_string();
         assert!(error.contains(words), "{error}");
     }
+}
+
+/// Twice the cross-entropy, and its value as a metric.
+#[derive(Debug)]
+struct Own;
+
+impl Loss for Own {
+    fn mean(&self, outputs: &Tensor, targets: &Tensor) -> anyhow::Result<Tensor> {
+        Ok(2.0 * outputs.cross_entropy_for_logits(targets))
+    }
+}
+
+impl Metric for Own {
+    fn higher_is_better(&self) -> bool {
+        false
+    }
+
+    fn number_of_sums(&self) -> usize {
+        2
+    }
+
+    fn sums(&self, outputs: &Tensor, targets: &Tensor) -> anyhow::Result<Tensor> {
+        let count = targets.numel() as f64;
+        let sum = outputs.cross_entropy_for_logits(targets).to_kind(Kind::Double) * count;
+        Ok(Tensor::f_stack(&[sum.shallow_clone(), sum.full_like(count)], 0)?)
+    }
+
+    fn value(&self, sums: &[f64]) -> f64 {
+        sums[0] / sums[1]
+    }
+}
+
+#[test]
+fn a_loss_and_a_metric_of_ones_own() {
+    let registry = Registry::builtin();
+    let config = Config::parse(registry.kinds(), "test.toml", CONFIG, &[]).unwrap().config;
+    let trainer = || {
+        let data = registry.load_data(&config.data).unwrap();
+        generator::seed(4).unwrap();
+        let model = registry.build_model(&config.model, &data.spec, tch::Device::Cpu).unwrap();
+        let inner = registry.build_optimizer(&config.optimizer, &model.vs).unwrap();
+        Trainer::new(model, data, inner).steps(1)
+    };
+    let plain = trainer().run().unwrap();
+    let own = trainer().loss(Own).metric("nats", Own).run().unwrap();
+    assert_eq!(own.losses[0], 2.0 * plain.losses[0]);
+    let (test, plain) = (own.test.unwrap(), plain.test.unwrap());
+    assert_eq!(2.0 * test.metrics["nats"], test.loss);
+    assert_eq!(plain.metrics.into_keys().collect::<Vec<_>>(), ["accuracy"]);
+    assert!(test.accuracy > 0.0 && test.loss != plain.loss);
 }

@@ -27,6 +27,7 @@ mod keeping;
 mod kept_settings;
 mod live_settings;
 mod lookahead_section;
+mod metrics;
 mod network;
 mod observing;
 mod predicting;

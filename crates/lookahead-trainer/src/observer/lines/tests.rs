@@ -45,3 +45,29 @@ fn the_first_and_the_last_step_have_a_line() {
     assert_eq!((7..20).flat_map(|number| lines.of(&step(number))).count(), 13);
     assert_eq!(lines.of(&end(19)), ["Stopped at step 19"], "the last has had its line");
 }
+
+/// The line of an evaluation has the metrics that the log names.
+#[test]
+fn an_evaluation_has_the_metrics_of_its_task() {
+    let found = Evaluation {
+        loss: 0.5,
+        accuracy: 0.25,
+        metrics: [("r2".to_owned(), 0.125), ("macro_f1".to_owned(), 0.5)].into(),
+        ..Evaluation::new(Weights::Slow, Split::Test)
+    };
+    let of = |task: TaskInfo, found: &Evaluation| {
+        let record = Record::now(7, Event::Evaluation(found.clone()));
+        line(&record, &task).unwrap().split_once(": ").unwrap().1.to_owned()
+    };
+    let named =
+        |name: &str, percent| MetricInfo { name: name.into(), percent, ..MetricInfo::loss() };
+    let own =
+        TaskInfo::new(event::Task::Regression, vec![named("r2", false), named("macro_f1", true)]);
+    assert_eq!(of(own, &found), "loss 0.5000, r2 0.1250, macro F1 50.00 %");
+    // Logs of earlier versions name no metrics.
+    let earlier = Evaluation { metrics: Default::default(), ..found };
+    assert_eq!(of(TaskInfo::default(), &earlier), "loss 0.5000, accuracy 25.00 %");
+    let text = of(event::Task::Language.into(), &earlier);
+    assert_eq!(text, "loss 0.5000, perplexity 1.6487, accuracy 25.00 %");
+    assert_eq!(of(event::Task::Quadratic.into(), &earlier), "loss 0.5000");
+}

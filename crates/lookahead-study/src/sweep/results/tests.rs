@@ -1,0 +1,38 @@
+use lookahead_run::event::{Task, TaskInfo};
+use serde_json::json;
+
+use super::*;
+use crate::compare::testing::Made;
+
+/// A regression whose error falls and rises again.
+fn regression(best_by: &str) -> Numbers {
+    let folder = tempfile::tempdir().unwrap();
+    let config = json!({"lookahead": {"k": 5, "alpha": 0.5}, "train": {"best_by": best_by}});
+    let path = Made::new(config, 0, f64::NAN, f64::NAN).write(folder.path(), "run");
+    let mut summary = Summary::read(&path).unwrap();
+    let r2 = MetricInfo { name: "r2".into(), higher_is_better: true, percent: false };
+    let mae = MetricInfo { name: "mae".into(), ..MetricInfo::loss() };
+    summary.info.task = TaskInfo::new(Task::Regression, vec![mae, r2]);
+    let values = [(0.5, 0.1), (0.25, 0.6), (0.75, 0.7), (f64::NAN, f64::INFINITY)];
+    for ((_, found), (mae, r2)) in summary.evaluations.iter_mut().zip(values) {
+        found.metrics = [("mae".to_owned(), mae), ("r2".to_owned(), r2)].into();
+    }
+    Numbers::of(&summary)
+}
+
+#[test]
+fn the_best_is_by_the_metric_of_the_config_in_its_direction() {
+    for (metric, value, step) in [("mae", 0.25, 20), ("r2", 0.7, 30)] {
+        let best = regression(metric).best.unwrap();
+        assert_eq!((best.metric.as_str(), best.value, best.step), (metric, value, step));
+    }
+}
+
+#[test]
+fn every_metric_has_a_column() {
+    let numbers = regression("loss");
+    assert!(numbers.evaluations["validation_mae_slow"].is_nan());
+    assert_eq!(numbers.evaluations["validation_r2_slow"], f64::INFINITY);
+    assert!(numbers.evaluations["validation_accuracy_slow"].is_nan());
+    assert_eq!(numbers.best.unwrap().metric, "loss");
+}
