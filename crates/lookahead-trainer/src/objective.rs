@@ -269,7 +269,7 @@ impl Objective {
         let targets = &batch.targets;
         let fits = match self.task {
             Task::Classification | Task::Language => {
-                outputs.dim() >= 2 && outputs.numel() % targets.numel().max(1) == 0
+                outputs.dim() >= 2 && outputs.numel().is_multiple_of(targets.numel().max(1))
             }
             Task::Regression | Task::Multilabel => outputs.numel() == targets.numel(),
             Task::Quadratic | Task::Unknown => true,

@@ -77,7 +77,7 @@ fn floats_are_values_and_other_tasks_are_set() {
         (counted(&[10, 2]), multilabel, "sample 1 has 2 as its label 0"),
         (classes(10), multilabel, "have shape [10]. They must have two dimensions"),
         (classes(10) - 1, None, "has the class -1. Classes run from 0"),
-        (classes(10) * 0, None, "All training samples have the class 0"),
+        (classes(10).zeros_like(), None, "All training samples have the class 0"),
     ] {
         let error = of(targets, task).unwrap_err().to_string();
         assert!(
