@@ -275,7 +275,7 @@ fn a_weight_file_has_the_alphabet_of_its_text() {
 
 /// The documentation's own code, on the data set's own images.
 #[test]
-fn the_documented_python_gets_the_accuracy_of_eval() {
+fn the_documented_python_gets_the_accuracy_of_eval_and_the_probabilities_of_predict() {
     let page = std::fs::read_to_string(root().join("checkpoints/README.md")).unwrap();
     let (_, documented) = page.split_once("```python\n").expect("there is Python in it");
     let (documented, _) = documented.split_once("```").unwrap();
@@ -289,6 +289,11 @@ fn the_documented_python_gets_the_accuracy_of_eval() {
     succeeded(sandbox.lookahead(&["export", "runs/digits", "-o", "phi.safetensors"]));
     let eval = succeeded(sandbox.lookahead(&["eval", "runs/digits", "--json"])).stdout;
     let eval: serde_json::Value = serde_json::from_slice(&eval).unwrap();
+    let numbers = |image: &Vec<u8>| format!("{image:?}").replace(['[', ']', ' '], "") + "\n";
+    let rows: String = crate::predicting::digits().0.iter().map(numbers).collect();
+    std::fs::write(sandbox.path().join("raw.csv"), rows).unwrap();
+    let predict = ["predict", "runs/digits", "raw.csv", "--output", "predicted.csv"];
+    succeeded(sandbox.lookahead(&predict));
     let images = root().join("crates/lookahead-trainer/data/digits.csv.gz");
     // Every seventh image is test data.
     let measure = format!(
@@ -299,7 +304,12 @@ fn the_documented_python_gets_the_accuracy_of_eval() {
          assert raw.max() <= inputs['range'][1]\n\
          found = predict(raw)\n\
          print((found == rows[:, -1]).double().mean().item())\n\
-         assert [int(signature['classes'][i]) for i in found] == found.tolist()\n"
+         assert [int(signature['classes'][i]) for i in found] == found.tolist()\n\
+         ours = open('predicted.csv').read().split()[1:]\n\
+         ours = torch.tensor([[float(p) for p in row.split(',')[1:]] for row in ours])\n\
+         with torch.inference_mode():\n    \
+             theirs = model((raw.float() - mean) / std).softmax(1)\n\
+         assert (ours - theirs).abs().max() < 1e-6, (ours, theirs)\n"
     );
     let mut command = Command::new(python);
     command.args(["-c", &format!("{documented}\n{measure}")]).current_dir(sandbox.path());

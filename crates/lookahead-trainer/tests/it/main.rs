@@ -31,6 +31,7 @@ mod metrics;
 mod network;
 mod observing;
 mod predicting;
+mod predicting_kinds;
 mod readers;
 mod reading;
 mod resume;
