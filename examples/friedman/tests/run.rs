@@ -25,18 +25,27 @@ fn number(json: &str, key: &str) -> f64 {
 }
 
 #[test]
-fn the_function_is_learned_with_a_metric_and_a_hook_of_the_programs_own() {
+fn the_function_is_learned_with_an_optimizer_a_metric_and_a_hook_of_the_programs_own() {
     let folder = TempDir::new().unwrap();
     let (path, config) = (folder.path(), config());
     let mut arguments = vec!["train", config.to_str().unwrap(), "--no-tui", "--quiet"];
     // With a cosine, a run of fewer steps would take others.
-    arguments.extend(["--set", "train.threads=1", "--set", "schedule.kind=constant"]);
-    // The run stops in its middle, and is resumed: the hook counts on.
-    output(path, &[&arguments[..], &["--name", "run", "--set", "train.max_steps=400"]].concat());
+    for set in
+        ["train.threads=1", "schedule.kind=constant", "optimizer.kind=sign", "optimizer.lr=0.001"]
+    {
+        arguments.extend(["--set", set]);
+    }
+    // The run stops inside a cycle, and is resumed: optimizer and hook continue.
+    output(path, &[&arguments[..], &["--name", "run", "--set", "train.max_steps=402"]].concat());
     let more =
         ["resume", "checkpoints/run", "--no-tui", "--quiet", "--set", "train.max_steps=1800"];
     output(path, &more);
     output(path, &[&arguments[..], &["--name", "whole", "--set", "train.max_steps=1800"]].concat());
+    let weights = |run: &str| {
+        let file = format!("checkpoints/{run}/step-00001800/model.safetensors");
+        std::fs::read(path.join(file)).unwrap()
+    };
+    assert!(weights("run") == weights("whole"), "the resumed run has other weights");
 
     let log = |run: &str| {
         std::fs::read_to_string(path.join("checkpoints").join(run).join("events.jsonl"))
