@@ -223,7 +223,7 @@ fn probabilities_of_labels() {
     let sandbox = Sandbox::new(&config);
     let (images, labels) = digits();
     // Whether a digit is even, and whether it is above 4.
-    let of = |digit: u8| [f32::from(digit % 2 == 0), f32::from(digit > 4)];
+    let of = |digit: u8| [f32::from(digit.is_multiple_of(2)), f32::from(digit > 4)];
     for (name, part) in [("all.safetensors", 0..200), ("test.safetensors", 200..256)] {
         let pixels = Tensor::from_slice(&images[part.clone()].concat()).reshape([-1, 8, 8]);
         let targets: Vec<f32> = labels[part].iter().flat_map(|&digit| of(digit)).collect();
