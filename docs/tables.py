@@ -87,7 +87,7 @@ def train_there(train, test, kind, seed):
         "batch_size": BATCH_SIZE,
         "max_iter": EPOCHS,
         "random_state": seed,
-        # Exactly so many epochs.
+        # Exactly EPOCHS epochs.
         "n_iter_no_change": EPOCHS,
         # The program has no weight decay by default.
         "alpha": 0.0,

@@ -11,7 +11,9 @@ use toml::{Table, Value};
 
 use super::issue::{ConfigIssue, documented, listed, sentence};
 
-/// The keys of one kind. The type denies unknown fields, and every key has a default.
+/// The keys of one kind. The type denies unknown fields, and every key has a default. Of a kind of data, the keys
+/// `dir`, `file`, `test_file`, `targets_file` and `test_targets_file` are paths: they are made absolute, and may change
+/// on resume.
 pub trait KindOptions: Serialize + DeserializeOwned + 'static {
     /// What can be learned: from a kind of data its one task, by a model all of its tasks. Empty if that is known
     /// only once the data is loaded, and for a model that can learn everything.
