@@ -184,6 +184,7 @@ fn a_broken_file_ends_the_program_or_is_left_out() {
     let error = data.train.slice(0..20, Device::Cpu).unwrap_err().to_string();
     assert!(words.iter().all(|word| error.contains(word)), "{error}");
 
+    let mut deviations = Vec::new();
     for in_memory in ["always", "never"] {
         let more = toml::toml! {
             in_memory = in_memory
@@ -200,7 +201,9 @@ fn a_broken_file_ends_the_program_or_is_left_out() {
         let near = |(a, b): (&f32, &f32)| (f64::from(*a) * std - f64::from(*b)).abs() < 1e-4;
         assert!(numbers.iter().zip(&expected).all(near), "{numbers:?}");
         assert_eq!(read(&*data.test).1, [0, 0, 1]);
+        deviations.push(std);
     }
+    assert_eq!(deviations[0], deviations[1]);
 
     fs::write(&broken, whole).unwrap();
     let words = ["021.png has 5 × 5 pixels", "2 × 3", "`data.resize`", "`data.on_error`"];
