@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 const SEPARATOR: &str = "\u{1f}";
 
 /// The files in `cpp`.
-const FILES: [&str; 20] = [
+const FILES: [&str; 21] = [
     "adaptive",
     "arithmetic",
     "autocast",
@@ -29,6 +29,7 @@ const FILES: [&str; 20] = [
     "optimizer",
     "sync",
     "tensor",
+    "torchscript",
 ];
 
 fn main() {

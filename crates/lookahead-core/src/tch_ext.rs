@@ -12,7 +12,9 @@
 //! | [`memory`] | what the C library's allocator does with freed memory |
 //! | [`memory_format`] | the memory order of a tensor's elements |
 //! | [`ops`] | recorded calls of libtorch's dispatcher |
+//! | [`torchscript`] | TorchScript modules: loaded, trained, traced and saved |
 
 pub use lookahead_sys::{
     arithmetic, autocast, build, cerr, generator, images, inference, memory, memory_format, ops,
+    torchscript,
 };

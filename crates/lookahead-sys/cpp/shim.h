@@ -38,6 +38,8 @@ struct Fingerprint;
 struct CurvatureTerm;
 struct GlooAddress;
 struct GroupOptions;
+struct ModuleTensor;
+struct NamedTensor;
 struct RecordedOp;
 struct StoreAddress;
 struct SyncPair;
@@ -172,6 +174,22 @@ bool copy_all_scaled(rust::Slice<const TensorRef> targets, rust::Slice<const Ten
 bool fills_its_memory(const Tensor& tensor);
 bool same_layout(rust::Slice<const TensorRef> some, rust::Slice<const TensorRef> others);
 std::uint64_t bits_of(rust::Slice<const TensorRef> tensors, std::uint64_t share, std::uint64_t shares);
+
+// TorchScript modules. Their members are hidden, because the headers are wide.
+struct ScriptModule {
+  struct Parts;
+  explicit ScriptModule(std::unique_ptr<Parts> made);
+  ~ScriptModule();
+  std::unique_ptr<Parts> parts;
+};
+std::unique_ptr<ScriptModule> load_module(rust::Str path, bool cuda, std::int8_t index);
+rust::Vec<ModuleTensor> module_tensors(const ScriptModule& module);
+void set_module_training(const ScriptModule& module, bool training);
+std::unique_ptr<Tensor> module_forward(const ScriptModule& module, const Tensor& input);
+void save_module(const ScriptModule& module, rust::Str path, rust::Str extra_name, rust::Str extra_text);
+std::unique_ptr<ScriptModule> begin_trace(rust::Slice<const NamedTensor> tensors, const Tensor& input);
+void end_trace(const ScriptModule& traced, const Tensor& output);
+void abandon_trace();
 
 // Generators and the build.
 std::unique_ptr<Tensor> generator_state(bool cuda, std::int8_t index);

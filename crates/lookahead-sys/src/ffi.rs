@@ -109,6 +109,21 @@ pub(crate) mod bridge {
         variance: UniquePtr<Tensor>,
     }
 
+    /// A tensor of a module, under its name in it.
+    struct ModuleTensor {
+        name: String,
+        /// Otherwise it is a buffer.
+        is_parameter: bool,
+        tensor: UniquePtr<Tensor>,
+    }
+
+    /// A tensor that a traced module will have.
+    struct NamedTensor {
+        name: String,
+        is_parameter: bool,
+        tensor: *const Tensor,
+    }
+
     #[derive(Debug, Clone)]
     struct StoreAddress {
         host: String,
@@ -139,6 +154,7 @@ pub(crate) mod bridge {
         type Tensor;
         type Optimizer;
         type ProcessGroup;
+        type ScriptModule;
         type Work;
 
         fn optimizer_kind(optimizer: &Optimizer) -> OptimizerKind;
@@ -292,6 +308,20 @@ pub(crate) mod bridge {
         fn fills_its_memory(tensor: &Tensor) -> bool;
         fn same_layout(some: &[TensorRef], others: &[TensorRef]) -> bool;
         fn bits_of(tensors: &[TensorRef], share: u64, shares: u64) -> Result<u64>;
+
+        fn load_module(path: &str, cuda: bool, index: i8) -> Result<UniquePtr<ScriptModule>>;
+        fn module_tensors(module: &ScriptModule) -> Result<Vec<ModuleTensor>>;
+        fn set_module_training(module: &ScriptModule, training: bool) -> Result<()>;
+        fn module_forward(module: &ScriptModule, input: &Tensor) -> Result<UniquePtr<Tensor>>;
+        fn save_module(
+            module: &ScriptModule,
+            path: &str,
+            extra_name: &str,
+            extra_text: &str,
+        ) -> Result<()>;
+        fn begin_trace(tensors: &[NamedTensor], input: &Tensor) -> Result<UniquePtr<ScriptModule>>;
+        fn end_trace(traced: &ScriptModule, output: &Tensor) -> Result<()>;
+        fn abandon_trace();
 
         fn generator_state(cuda: bool, index: i8) -> Result<UniquePtr<Tensor>>;
         fn set_generator_state(cuda: bool, index: i8, state: &Tensor) -> Result<()>;

@@ -18,6 +18,7 @@
 //! | [`memory_format`] | the memory order of a tensor's elements |
 //! | [`inference`] | inference mode |
 //! | [`generator`] | the state of libtorch's random generators |
+//! | [`torchscript`] | TorchScript modules: loaded, run, traced and saved |
 //! | [`build`] | which libtorch this is, and which vector instructions it uses |
 //!
 //! All `unsafe` code and all C++ of the project is in this crate, behind functions that are safe to call;
@@ -48,6 +49,7 @@ pub mod ops;
 pub mod optimizer;
 pub mod sync;
 pub mod tensor;
+pub mod torchscript;
 
 // cxx makes the bridge's functions `pub`; only this crate can name them.
 #[allow(unreachable_pub)]
