@@ -26,8 +26,8 @@ use crate::{Error, Result};
 /// Call it after [`finish`](crate::Lookahead::finish). For an evaluation during training use
 /// [`SlowWeights::recalibrate`](crate::SlowWeights::recalibrate).
 ///
-/// Buffers are recognized by tch's names for them, `running_mean` and `running_var`. The state of the random
-/// generator is restored.
+/// Buffers are recognized by tch's names for them, `running_mean` and `running_var`. All other variables that are not
+/// trained, for example counts of batches, and the state of the random generator are restored.
 ///
 /// ```
 /// use lookahead_core::{Lookahead, recalibrate};
@@ -72,7 +72,7 @@ pub fn fewest_values_per_channel(forward: impl FnOnce()) -> Result<Option<i64>> 
     Ok(calls.iter().map(|call| call.values).min())
 }
 
-/// A buffer of running statistics and its original values.
+/// A buffer and its original values.
 #[derive(Debug)]
 struct Buffer {
     name: String,
@@ -80,40 +80,47 @@ struct Buffer {
     before: Tensor,
 }
 
-/// A store's buffers of running statistics.
+impl Buffer {
+    fn restore(&self) -> Result<()> {
+        Ok(assign(&mut self.tensor.shallow_clone(), &self.before)?)
+    }
+}
+
+/// A store's buffers.
 #[derive(Debug)]
-pub(crate) struct Buffers(Vec<Buffer>);
+pub(crate) struct Buffers {
+    /// Those of running statistics.
+    statistics: Vec<Buffer>,
+    /// All others, which a forward pass in training mode may change too.
+    others: Vec<Buffer>,
+}
 
 impl Buffers {
     pub(crate) fn of(vs: &nn::VarStore) -> Result<Self> {
         let named: BTreeMap<String, Tensor> = vs.variables().into_iter().collect();
-        let statistics = named.into_iter().filter(|(name, tensor)| {
-            let last = name.rsplit('.').next().unwrap_or(name);
-            !tensor.requires_grad() && is_statistic(last)
-        });
-        let with_values = statistics.map(|(name, tensor)| {
-            if !matches!(tensor.kind(), Kind::Float | Kind::Double) {
+        let _guard = tch::no_grad_guard();
+        let (mut statistics, mut others) = (Vec::new(), Vec::new());
+        for (name, tensor) in named.into_iter().filter(|(_, tensor)| !tensor.requires_grad()) {
+            let is_statistic = is_statistic(name.rsplit('.').next().unwrap_or(&name));
+            if is_statistic && !matches!(tensor.kind(), Kind::Float | Kind::Double) {
                 let kind = format!("{:?}", tensor.kind());
                 return Err(Error::CoarseStatistics { name, kind });
             }
-            let _guard = tch::no_grad_guard();
             let mut before = tensor.f_empty_like()?;
             assign(&mut before, &tensor)?;
-            Ok(Buffer { name, tensor, before })
-        });
-        Ok(Buffers(with_values.collect::<Result<_>>()?))
+            let of_its_kind = if is_statistic { &mut statistics } else { &mut others };
+            of_its_kind.push(Buffer { name, tensor, before });
+        }
+        Ok(Buffers { statistics, others })
     }
 
     /// Restores the original values.
     pub(crate) fn restore(&self) -> Result<()> {
-        for Buffer { tensor, before, .. } in &self.0 {
-            assign(&mut tensor.shallow_clone(), before)?;
-        }
-        Ok(())
+        self.statistics.iter().chain(&self.others).try_for_each(Buffer::restore)
     }
 
     fn versions(&self) -> Result<Vec<u32>> {
-        let prints = fingerprints(self.0.iter().map(|buffer| &buffer.tensor))?;
+        let prints = fingerprints(self.statistics.iter().map(|buffer| &buffer.tensor))?;
         Ok(prints.iter().map(|print| print.version).collect())
     }
 
@@ -155,8 +162,10 @@ impl Buffers {
             (0, batches) => return Err(Error::OneValuePerChannel { batches }),
             _ => {}
         }
-        let mut chosen = Vec::with_capacity(self.0.len());
-        for (buffer, (before, now)) in self.0.iter().zip(versions.iter().zip(self.versions()?)) {
+        let mut chosen = Vec::with_capacity(self.statistics.len());
+        for (buffer, (before, now)) in
+            self.statistics.iter().zip(versions.iter().zip(self.versions()?))
+        {
             let name = || buffer.name.clone();
             chosen.push(match means.remove(&identity(&buffer.tensor)) {
                 Some((mean, _)) => {
@@ -172,11 +181,12 @@ impl Buffers {
                 None => buffer.before.shallow_clone(),
             });
         }
-        for (buffer, value) in self.0.iter().zip(&chosen) {
+        for (buffer, value) in self.statistics.iter().zip(&chosen) {
             assign(&mut buffer.tensor.shallow_clone(), value)?;
         }
+        self.others.iter().try_for_each(Buffer::restore)?;
         undo.done = true;
-        Ok(self.0.len())
+        Ok(self.statistics.len())
     }
 }
 
