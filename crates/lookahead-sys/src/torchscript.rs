@@ -85,7 +85,7 @@ impl Module {
             let last = parts.pop().unwrap_or(&name);
             let folder = parts.into_iter().fold(path.clone(), |path, part| path / part);
             let trainable = is_parameter && tensor.requires_grad();
-            folder.add(last, tensor, trainable);
+            let _ = folder.add(last, tensor, trainable);
         }
         Ok(())
     }

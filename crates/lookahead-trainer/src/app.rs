@@ -170,7 +170,7 @@ fn run(registry: &Registry) -> ExitCode {
         Command::Watch(arguments) => commands::watch(&arguments),
         Command::Plot(arguments) => commands::plot(&arguments),
         Command::Inspect(arguments) => commands::inspect(kinds, &arguments),
-        Command::Export(arguments) => commands::export(kinds, &arguments),
+        Command::Export(arguments) => commands::export(registry, &arguments),
         Command::Doctor => commands::doctor(),
     };
     let status = match outcome {

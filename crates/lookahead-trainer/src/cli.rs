@@ -387,7 +387,8 @@ pub struct Export {
     /// The run's folder, for example checkpoints/fashion-mnist
     #[arg(value_name = "RUN_DIR")]
     pub run: PathBuf,
-    /// The file to write, which must not exist yet
+    /// The file to write, which must not exist yet: .safetensors for the weights alone, .pt for a TorchScript module that
+    /// Python runs without the model's code
     #[arg(long, short, value_name = "FILE")]
     pub output: PathBuf,
     /// Export the checkpoint of this step, or the best one on validation data [default: the newest

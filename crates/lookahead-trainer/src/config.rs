@@ -25,6 +25,7 @@ pub mod model;
 pub mod mutable_keys;
 pub mod optimizer;
 pub mod overrides;
+pub(crate) mod paths;
 pub mod probe;
 pub mod schedule;
 pub mod task;
@@ -308,6 +309,21 @@ impl Config {
     /// too, since its result is then the best model.
     pub fn keeps_best(&self) -> bool {
         self.checkpoint.keep_best || self.train.patience > 0
+    }
+
+    /// Makes relative paths absolute, so that the run can resume from another working directory.
+    ///
+    /// # Errors
+    /// If a path is empty, or the working directory has no name in UTF-8.
+    pub fn anchor(&mut self) -> anyhow::Result<()> {
+        paths::anchor("data", &mut self.data.options)?;
+        paths::anchor("model", &mut self.model.options)
+    }
+
+    /// Takes the paths of another configuration, which are those of this machine.
+    pub(crate) fn take_paths(&mut self, other: &Config) {
+        paths::take(&mut self.data.options, &other.data.options);
+        paths::take(&mut self.model.options, &other.model.options);
     }
 
     /// The configuration as TOML, every default written out.

@@ -15,9 +15,9 @@ use serde_json::{Map, Value};
 use tch::{Device, Tensor, nn};
 
 use crate::config::Config;
-use crate::config::data::is_path;
 use crate::config::distributed::{DistributedConfig, DistributedMode};
 use crate::config::mutable_keys::flattened;
+use crate::config::paths::is_path;
 use crate::console::eprint_line;
 use crate::data::Dataset;
 use crate::data::batches::share;
@@ -119,7 +119,7 @@ impl WorkerGroup {
     /// This configuration with the paths, device and threads of this process's machine, as `own` has them.
     #[must_use]
     pub(crate) fn localized(mut config: Config, own: &Config) -> Config {
-        config.data.take_paths(&own.data);
+        config.take_paths(own);
         config.train.device.clone_from(&own.train.device);
         config.train.threads = own.train.threads;
         config

@@ -99,6 +99,34 @@ pub fn of_weights(path: &Path) -> Option<String> {
     })
 }
 
+/// Why a file is not a TorchScript module, and how to make one of it. `None` if it looks like one.
+pub fn of_module(path: &Path) -> Option<String> {
+    const SCRIPT: &str = "`torch.jit.script(net).save(\"net.pt\")`";
+    let mut file = lookahead_run::open_plain(path).ok()?;
+    let mut start = Vec::new();
+    Read::by_ref(&mut file).take(512).read_to_end(&mut start).ok()?;
+    if let Some(sentence) = stand_in(&start) {
+        return Some(sentence.to_owned());
+    }
+    let contents = start.starts_with(b"PK\x03\x04").then(|| zip_contents(&mut file));
+    Some(match contents {
+        Some(ZipContents::TorchScript) => return None,
+        Some(ZipContents::Cut) => "It is a zip archive that is cut off. Get it again.".to_owned(),
+        None if !matches!(start[..], [0x80, 2..=5, ..]) => {
+            format!("It is not a TorchScript file. Make one in Python: {SCRIPT}.")
+        }
+        Some(ZipContents::PyTorch) | None => format!(
+            "It is a PyTorch checkpoint, which has weights but no code. Make a TorchScript file in Python, with the \
+             network's class: `net.load_state_dict(torch.load({}, \"cpu\")); torch.jit.script(net).save(\"net.pt\")`.",
+            python_string(path)
+        ),
+        Some(_) => format!(
+            "It is a zip archive without TorchScript in it, for example a program of `torch.export`, which can't be \
+             trained. Make a TorchScript file in Python: {SCRIPT}."
+        ),
+    })
+}
+
 /// Whether a file begins like a safetensors file: with the length of the header, and its brace.
 fn is_header(start: &[u8]) -> bool {
     matches!(start, [_, _, _, _, 0, 0, 0, 0, b'{', ..])

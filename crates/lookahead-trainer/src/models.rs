@@ -10,6 +10,8 @@
 //! | [`cnn`] | 3×3 convolutions with pooling, then fully connected layers |
 //! | [`resnet`] | residual networks of basic blocks |
 //! | `pointwise` | 1×1 convolutions with a stride |
+//! | [`torchscript`] | a network that PyTorch scripted or traced |
+//! | `trace` | a model as a TorchScript module |
 //! | [`lstm`] | long short-term memory on characters |
 //! | [`transformer`] | a decoder-only transformer on characters |
 //! | [`quadratic`] | a point, for the minimum of a quadratic function |
@@ -27,6 +29,8 @@ pub mod network;
 mod pointwise;
 pub mod quadratic;
 pub mod resnet;
+pub mod torchscript;
+pub(crate) mod trace;
 pub mod transformer;
 
 pub use model::Model;

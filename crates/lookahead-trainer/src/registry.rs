@@ -99,6 +99,7 @@ impl Registry {
             .model("resnet", models::resnet::build)
             .model("lstm", models::lstm::build)
             .model("transformer", models::transformer::build)
+            .model("torchscript", models::torchscript::build)
             .model("quadratic", models::quadratic::build)
             .optimizer("sgd", optimizers::sgd::build)
             .optimizer("adam", optimizers::adam::build_adam)

@@ -1,23 +1,43 @@
-//! `lookahead export`: writes the weights of a checkpoint to a file for other programs.
+//! `lookahead export`: writes the model of a checkpoint to a file for other programs.
 
+use std::fs::File;
 use std::path::Path;
 
+use anyhow::Context;
+use lookahead_run::event::Task;
+use lookahead_run::{Checkpoint, Manifest, RunFolder};
+use tch::Device;
+
 use super::selection::{are_final, label, open_run, retry_while_pruned, select_result};
-use crate::checkpointing::restore::weights_of;
+use crate::checkpointing::restore::{load_weights, weights_of};
 use crate::cli;
-use crate::config::kinds::Kinds;
+use crate::config::Config;
 use crate::console::eprint_line;
-use crate::tensor_file::{entries, write_new};
+use crate::data::DataSpec;
+use crate::panics::caught;
+use crate::registry::Registry;
+use crate::tensor_file::{SIGNATURE, entries, write_new};
 use crate::usage::UsageError;
 
-/// Writes one set of weights and its buffers under the model's names.
+/// What is written, by the extension of the file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Format {
+    /// `.safetensors`, or none: tensors under the model's names.
+    Weights,
+    /// `.pt`: TorchScript, the tensors with the code.
+    Module,
+}
+
+/// Writes one set of weights and its buffers under the model's names, as a file of weights or as a TorchScript module.
 ///
 /// # Errors
-/// If the run or a checkpoint can't be read, or the file exists or can't be written.
-pub fn export(kinds: &Kinds, arguments: &cli::Export) -> anyhow::Result<()> {
+/// If the run or a checkpoint can't be read, or the file exists or can't be written; for a module, if the model
+/// can't be built or traced.
+pub fn export(registry: &Registry, arguments: &cli::Export) -> anyhow::Result<()> {
+    let kinds = registry.kinds();
     let (folder, config, weights) = open_run(kinds, &arguments.run, arguments.weights)?;
     let output = &arguments.output;
-    refuse_other_formats(output)?;
+    let format = format_of(output)?;
     if output.symlink_metadata().is_ok() {
         return Err(UsageError::new(format!(
             "{} exists, and files are never overwritten. Use another name for `--output`.",
@@ -26,17 +46,19 @@ pub fn export(kinds: &Kinds, arguments: &cli::Export) -> anyhow::Result<()> {
         .into());
     }
     let is_final = are_final(weights, &config);
-    let (checkpoint, manifest, notes, tensors) = retry_while_pruned(&folder, || {
+    let (checkpoint, manifest, notes, count) = retry_while_pruned(&folder, || {
         let (checkpoint, manifest, notes) = select_result(kinds, &folder, arguments.from)?;
-        let tensors = weights_of(&checkpoint.path, is_final)?;
-        Ok((checkpoint, manifest, notes, tensors))
+        let count = match format {
+            Format::Weights => write_weights(&checkpoint, &manifest, is_final, output)?,
+            Format::Module => {
+                let selected = (&folder, &checkpoint, &manifest);
+                caught(|| write_module(registry, &config, selected, is_final, output))?
+            }
+        };
+        Ok((checkpoint, manifest, notes, count))
     })?;
     notes.into_iter().for_each(eprint_line);
-    let count = tensors.len();
-    let signature = manifest.metadata.signature;
-    let signature = (!signature.is_null()).then(|| signature.to_string());
-    write_new(output, signature.as_deref(), entries(tensors))?;
-    if signature.is_none() {
+    if manifest.metadata.signature.is_null() {
         eprint_line(format_args!(
             "Note: an earlier version saved {}, without the normalization of the inputs, the alphabet and the class \
              names. {} lacks them too.",
@@ -45,25 +67,85 @@ pub fn export(kinds: &Kinds, arguments: &cli::Export) -> anyhow::Result<()> {
         ));
     }
     let set = label(weights);
+    let form = if format == Format::Module { ", as a TorchScript module," } else { "," };
     eprint_line(format_args!(
-        "{count} tensors, {set} of {}, in {}",
+        "{count} tensors, {set} of {}{form} in {}",
         checkpoint.name(),
         output.display()
     ));
     Ok(())
 }
 
-/// Refuses a name that looks like another format.
-fn refuse_other_formats(output: &Path) -> Result<(), UsageError> {
-    match output.extension() {
-        Some(extension) if !extension.eq_ignore_ascii_case("safetensors") => {
-            Err(UsageError::new(format!(
-                "`--output` is {}, but only safetensors files are written. Use {}, which \
-                 `safetensors.torch.load_file` reads in Python.",
-                output.display(),
-                output.with_extension("safetensors").display()
-            )))
-        }
-        _ => Ok(()),
+/// The signature as JSON. Early versions saved none.
+fn signature(manifest: &Manifest) -> Option<String> {
+    let signature = &manifest.metadata.signature;
+    (!signature.is_null()).then(|| signature.to_string())
+}
+
+/// Writes the tensors, and returns how many there are.
+fn write_weights(
+    checkpoint: &Checkpoint,
+    manifest: &Manifest,
+    is_final: bool,
+    output: &Path,
+) -> anyhow::Result<usize> {
+    let tensors = weights_of(&checkpoint.path, is_final)?;
+    let count = tensors.len();
+    write_new(output, signature(manifest).as_deref(), entries(tensors))?;
+    Ok(count)
+}
+
+/// Builds the model on the CPU, writes it as a TorchScript module with the signature as its extra file, and returns how
+/// many tensors it has.
+fn write_module(
+    registry: &Registry,
+    config: &Config,
+    (folder, checkpoint, manifest): (&RunFolder, &Checkpoint, &Manifest),
+    is_final: bool,
+    output: &Path,
+) -> anyhow::Result<usize> {
+    let signature = signature(manifest);
+    let spec: DataSpec = match &signature {
+        Some(text) => serde_json::from_str(text).context("The signature can't be read.")?,
+        None => registry.load_data(&config.data)?.spec,
+    };
+    if spec.task == Task::Quadratic {
+        return Err(UsageError::new(format!(
+            "{} has found a minimum, and its model computes nothing for other programs. Use {}, which has the point.",
+            folder.name(),
+            output.with_extension("safetensors").display()
+        ))
+        .into());
     }
+    // Other programs choose their device, and without autocast.
+    let model = registry.build_model(&config.model, &spec, Device::Cpu)?;
+    load_weights(&checkpoint.path, is_final, &model.vs)?;
+    model.with_module(&spec, |module| {
+        let written = File::create_new(output).map_err(anyhow::Error::from).and_then(|_| {
+            let extra = signature.as_deref().map(|text| (SIGNATURE, text));
+            let saved = module.save(output, extra).map_err(anyhow::Error::from);
+            let saved = saved.and_then(|()| Ok(File::open(output)?.sync_all()?));
+            saved.inspect_err(|_| drop(std::fs::remove_file(output)))
+        });
+        written.with_context(|| format!("The file {} can't be written.", output.display()))
+    })?;
+    Ok(model.vs.len())
+}
+
+/// The format that a name asks for.
+fn format_of(output: &Path) -> Result<Format, UsageError> {
+    let Some(extension) = output.extension() else { return Ok(Format::Weights) };
+    if extension.eq_ignore_ascii_case("safetensors") {
+        return Ok(Format::Weights);
+    }
+    if extension.eq_ignore_ascii_case("pt") {
+        return Ok(Format::Module);
+    }
+    Err(UsageError::new(format!(
+        "`--output` is {}. Use {} for the weights alone, which `safetensors.torch.load_file` reads in Python, or {} \
+         for a TorchScript module, which `torch.jit.load` runs.",
+        output.display(),
+        output.with_extension("safetensors").display(),
+        output.with_extension("pt").display()
+    )))
 }

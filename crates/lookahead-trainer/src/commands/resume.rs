@@ -179,7 +179,7 @@ pub(super) fn follow_resume(
     let Received { plan, saved } = ranks::receive(&workers)?;
     let workers = workers.configured(&plan.config.distributed)?;
     let mut config = localize(plan.config)?;
-    config.data.anchor()?;
+    config.anchor()?;
     let mut training = caught(|| Training::with_workers(registry, config.clone(), None, workers))?;
     caught(|| training.restore_from(&plan.metadata, || Ok(saved)))?;
     if training.workers().any(false)? {
@@ -218,8 +218,8 @@ fn changed_config(
             all.collect::<Vec<_>>().join(", ")
         ));
     }
-    before.data.anchor()?;
-    after.config.data.anchor()?;
+    before.anchor()?;
+    after.config.anchor()?;
     if before.lookahead.is_some() != after.config.lookahead.is_some() {
         return Err(other_algorithm(before.lookahead.is_some()).into());
     }

@@ -138,7 +138,7 @@ fn resolve(kinds: &Kinds, path: &Path, sets: &[(String, toml::Value)]) -> Result
         let blamed = overrides.iter().find(|set| set.to_string() == error.origin());
         Refused { key: blamed.map(|set| set.key.clone()), message: error.to_string() }
     })?;
-    let anchored = loaded.config.data.anchor();
+    let anchored = loaded.config.anchor();
     anchored.map_err(|error| Refused { key: None, message: format!("{error:#}") })?;
     Ok(loaded.config.to_json())
 }

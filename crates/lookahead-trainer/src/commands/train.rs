@@ -24,7 +24,7 @@ use crate::train::setup::Training;
 pub fn train(registry: &Registry, arguments: &cli::Train) -> anyhow::Result<()> {
     let mut loaded =
         Config::load(registry.kinds(), &arguments.config, &arguments.shared.overrides)?;
-    loaded.config.data.anchor()?;
+    loaded.config.anchor()?;
     // A name that is taken is reported before the data is loaded.
     if let Some(name) = arguments.name.as_ref().filter(|_| !arguments.auto_resume) {
         RunFolder::check_free(&arguments.out, name)?;
@@ -95,7 +95,7 @@ fn train_with(
         // This process has just created it, and it holds no run yet.
         let _ = std::fs::remove_dir_all(folder.path());
     })?;
-    let notes = [training.origin().map(str::to_owned), training.note(), training.oversized_batch()];
+    let notes = [training.origin(), training.note(), training.oversized_batch()];
     for message in notes.into_iter().flatten() {
         hooks.events.note(0, message);
     }

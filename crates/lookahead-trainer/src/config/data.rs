@@ -2,7 +2,6 @@
 
 use std::path::Path;
 
-use anyhow::Context;
 use lookahead_run::event::Task;
 use serde::{Deserialize, Serialize};
 use toml::{Table, Value};
@@ -80,36 +79,4 @@ impl DataConfig {
     pub fn path(&self, key: &str) -> Option<&Path> {
         self.options.get(key)?.as_str().map(Path::new)
     }
-
-    /// Takes the paths of another configuration, which are those of this machine.
-    pub fn take_paths(&mut self, other: &DataConfig) {
-        for key in PATHS {
-            self.options.remove(key);
-            if let Some(path) = other.options.get(key) {
-                self.options.insert(key.to_owned(), path.clone());
-            }
-        }
-    }
-
-    /// Makes relative paths absolute, so that the run can resume from another working directory.
-    pub fn anchor(&mut self) -> anyhow::Result<()> {
-        for key in PATHS {
-            let Some(path) = self.path(key) else { continue };
-            let absolute = std::path::absolute(path)
-                .with_context(|| format!("`data.{key}` is {}, not a path.", path.display()))?;
-            let absolute =
-                absolute.to_str().context("The working directory's name is not UTF-8.")?;
-            self.options.insert(key.to_owned(), absolute.into());
-        }
-        Ok(())
-    }
-}
-
-/// Options that are paths: they may differ from machine to machine.
-pub(super) const PATHS: [&str; 5] =
-    ["dir", "file", "test_file", "targets_file", "test_targets_file"];
-
-/// Whether a dotted key is a path of the data.
-pub fn is_path(key: &str) -> bool {
-    key.strip_prefix("data.").is_some_and(|key| PATHS.contains(&key))
 }

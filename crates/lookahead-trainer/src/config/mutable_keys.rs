@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value};
 
-use super::data;
+use super::paths;
 
 /// The keys that can be set while a run is running.
 pub const LIVE: [&str; 4] = [LEARNING_RATE, PERIOD, SLOW_STEP_SIZE, PROBE_INTERVAL];
@@ -52,13 +52,13 @@ const MAY_CHANGE: [&str; 25] = [
 pub fn may_change_list() -> String {
     let named =
         MAY_CHANGE.map(|key| if key.ends_with('.') { format!("{key}*") } else { key.to_owned() });
-    let paths = data::PATHS.map(|key| format!("data.{key}"));
+    let paths = paths::keys();
     [&named[..], &paths].concat().join(", ")
 }
 
 /// Whether a key may change when a run is resumed.
 pub fn may_change(key: &str) -> bool {
-    data::is_path(key)
+    paths::is_path(key)
         || MAY_CHANGE
             .iter()
             .any(|&allowed| key == allowed || (allowed.ends_with('.') && key.starts_with(allowed)))

@@ -5,8 +5,8 @@
 use lookahead_core::tch_ext::autocast::{self, Autocast};
 use lookahead_run::event::Task;
 use serde::{Deserialize, Serialize};
+use tch::Tensor;
 use tch::nn::{self, Module};
-use tch::{Kind as Element, Tensor};
 
 use super::network::{Network, WIDEST, check_dropout, check_layers};
 use crate::config::issue::{ConfigIssue, require};
@@ -96,7 +96,9 @@ pub fn build(
 impl Network for Lstm {
     fn outputs(&self, inputs: &Tensor, train: bool) -> Tensor {
         let mut x = self.embedding.forward(inputs);
-        let zeros = Tensor::zeros([1, inputs.size()[0], self.width], (Element::Float, x.device()));
+        // A state of zeros for each sequence. An export would keep the batch size as a constant.
+        let zeros = x.narrow(1, 0, 1).narrow(2, 0, 1).transpose(0, 1).zeros_like();
+        let zeros = zeros.expand([1, -1, self.width], false).contiguous();
         // A processor that can't compute an LSTM in a narrow type computes it in f32.
         let narrow = autocast::current(x.device()).filter(|narrow| !narrow.computes_lstm());
         let suspended = narrow.map(Autocast::suspend);

@@ -47,6 +47,7 @@ pub fn build(
     let (inputs, outputs) = spec.values()?;
     let widest = hidden.iter().copied().chain([inputs]).max().unwrap_or(1) as usize;
     let head = Head { hidden, dropout: *dropout, batch_norm: *batch_norm };
-    let flat = nn::seq_t().add_fn(|samples| samples.flat_view());
+    // Without the batch size, which an export would keep as a constant.
+    let flat = nn::seq_t().add_fn(move |samples| samples.reshape([-1, inputs]));
     Ok(Sequential { layers: add_head(flat, path, &head, inputs, outputs), widest })
 }

@@ -20,7 +20,7 @@ use crate::usage::UsageError;
 pub struct Model {
     /// The variables: parameters and buffers.
     pub vs: nn::VarStore,
-    network: Box<dyn Network>,
+    pub(super) network: Box<dyn Network>,
     /// Whether images and the weights of convolutions are channels-last.
     channels_last: bool,
     autocast: Option<Autocast>,
@@ -33,14 +33,11 @@ pub struct Model {
 impl Model {
     /// The model of a network that has its variables in `vs`.
     pub fn new(vs: nn::VarStore, network: Box<dyn Network>) -> Self {
-        Model {
-            vs,
-            network,
-            channels_last: false,
-            autocast: None,
-            frozen: BTreeSet::new(),
-            frozen_elements: 0,
-        }
+        let frozen: BTreeSet<String> = network.frozen().into_iter().collect();
+        let variables = vs.variables();
+        let elements = frozen.iter().filter_map(|name| Some(variables.get(name)?.numel() as u64));
+        let frozen_elements = elements.sum();
+        Model { vs, network, channels_last: false, autocast: None, frozen, frozen_elements }
     }
 
     /// The batch size of evaluations. On the CPU, activations should stay in the cache: of 1 to 32 MB,
@@ -96,6 +93,11 @@ impl Model {
              `data.validation` by 1, or set `model.batch_norm` to false if the model has that key."
         ))
         .into())
+    }
+
+    /// Where the first weights come from, as a sentence, if they were not drawn.
+    pub(crate) fn origin(&self) -> Option<String> {
+        self.network.origin()
     }
 
     /// A sentence about the layers that this machine can't compute in the type of `train.autocast`.

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use lookahead_core::tch_ext::autocast::Autocast;
+use lookahead_core::tch_ext::torchscript::Module;
 use tch::Tensor;
 use tch::nn::{self, ModuleT};
 
@@ -17,6 +18,21 @@ pub trait Network: fmt::Debug {
     /// The size of the largest activation of one sample. The batch size of evaluations follows from it.
     fn widest(&self) -> usize {
         4096
+    }
+
+    /// The TorchScript module that computes the outputs, if one does.
+    fn module(&self) -> Option<&Module> {
+        None
+    }
+
+    /// The names of parameters that are not to be trained.
+    fn frozen(&self) -> Vec<String> {
+        Vec::new()
+    }
+
+    /// Where the first weights come from, as a sentence, if they are not drawn from libtorch's generator.
+    fn origin(&self) -> Option<String> {
+        None
     }
 
     /// A sentence about the layers that this machine can't compute in a narrow type.

@@ -130,12 +130,10 @@ fn linear(path: nn::Path<'_>, inputs: i64, outputs: i64, stdev: f64) -> nn::Line
 
 impl Layer {
     fn attend(&self, x: &Tensor, heads: i64, dropout: f64) -> Tensor {
-        let (samples, length, width) = x.size3().expect("of shape (n, length, width)");
+        // No sizes of the batch, which an export would keep as constants.
         let parts = x.apply(&self.qkv).chunk(3, -1);
-        let by_heads: Vec<Tensor> = parts
-            .iter()
-            .map(|part| part.view([samples, length, heads, width / heads]).transpose(1, 2))
-            .collect();
+        let by_heads: Vec<Tensor> =
+            parts.iter().map(|part| part.unflatten(-1, [heads, -1]).transpose(1, 2)).collect();
         let [queries, keys, values] = [0, 1, 2].map(|i| &by_heads[i]);
         let causal = true;
         let mixed = Tensor::scaled_dot_product_attention(
@@ -148,7 +146,7 @@ impl Layer {
             None,
             false,
         );
-        mixed.transpose(1, 2).reshape([samples, length, width]).apply(&self.projection)
+        mixed.transpose(1, 2).flatten(2, 3).apply(&self.projection)
     }
 }
 
@@ -156,8 +154,8 @@ impl Network for Transformer {
     fn outputs(&self, inputs: &Tensor, train: bool) -> Tensor {
         let length = inputs.size()[1];
         let drop = |x: Tensor| if self.dropout > 0.0 { x.dropout(self.dropout, train) } else { x };
-        let positions = Tensor::arange(length, (inputs.kind(), inputs.device()));
-        let mut x = drop(self.embedding.forward(inputs) + self.position.forward(&positions));
+        let positions = self.position.ws.narrow(0, 0, length);
+        let mut x = drop(self.embedding.forward(inputs) + positions);
         for layer in &self.layers {
             let dropout = if train { self.dropout } else { 0.0 };
             let attended = layer.attend(&x.apply(&layer.norm1), self.heads, dropout);

@@ -180,8 +180,8 @@ impl Training {
     }
 
     /// Where the first weights come from, as a sentence, if they were not drawn.
-    pub(crate) fn origin(&self) -> Option<&str> {
-        self.provenance.origin.as_deref()
+    pub(crate) fn origin(&self) -> Option<String> {
+        self.provenance.origin.clone().or_else(|| self.model.origin())
     }
 
     /// The configuration, with what was set during the run.

@@ -117,7 +117,7 @@ fn values_of_other_data_and_models_out_of_range() {
         ("model.embedding=4", "`model.embedding` belongs to lstm only"),
         ("data.length=0", "`data.length` is 0"),
         ("data.dir=.", "`data.dir` belongs to"),
-        ("model.kind=cnn", "Models that can: lstm and transformer"),
+        ("model.kind=cnn", "Models that can: lstm, transformer and torchscript"),
         ("data.length=4", "The text makes"),
     ] {
         refused_by_the_program(text, &[set], &[words]);

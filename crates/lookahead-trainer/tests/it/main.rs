@@ -42,5 +42,6 @@ mod tables;
 mod tasks;
 mod terminal;
 mod torchrun;
+mod torchscript;
 mod watching;
 mod without_dashboard;
