@@ -22,7 +22,7 @@ pub struct LoadContext {
     pub validation: Option<usize>,
 }
 
-/// Without a number, the validation set is this part of the training samples: one in so many.
+/// Without a number, the validation set is 1 / `VALIDATION_PART` of the training samples.
 const VALIDATION_PART: usize = 10;
 
 impl LoadContext {
