@@ -92,8 +92,8 @@ void set_module_training(const ScriptModule& module, bool training) {
 }
 
 std::unique_ptr<Tensor> module_forward(const ScriptModule& module, const Tensor& input) {
-  // An optimized graph is made once the first calls have been profiled. It rounds differently, so that results would
-  // depend on the number of calls before.
+  // An optimized graph is made once the first calls have been profiled. Where it fuses kernels it may round differently,
+  // and results would depend on the number of calls before.
   const jit::GraphOptimizerEnabledGuard unoptimized(false);
   const c10::IValue output = jit::Module(module.parts->module).forward({input});
   TORCH_CHECK(output.isTensor(), "Its `forward` returns ", output.type()->annotation_str(), ", not a tensor.");

@@ -277,3 +277,23 @@ fn a_layer_other_than_libtorch_s_is_refused_by_name() {
     );
     assert_eq!(mine.double_value(&[0]), 0.0, "unchanged");
 }
+
+/// As PyTorch's `num_batches_tracked`: a buffer that each forward pass in training mode changes.
+#[test]
+fn other_buffers_are_restored() {
+    let net = Net::new(Device::Cpu);
+    let count = net.vs.root().add("count", Tensor::from(0i64), false);
+    let forward = |x: &&Tensor| {
+        let _ = count.shallow_clone().f_add_scalar_(1).unwrap();
+        drop(net.layers.forward_t(x, true));
+    };
+    let batches = batches(Device::Cpu);
+    assert_eq!(recalibrate(&net.vs, &batches, forward).unwrap(), 4);
+    assert_eq!(count.int64_value(&[]), 0);
+    let mut opt = Lookahead::builder(fused::Sgd::default()).build(&net.vs, 0.1).unwrap();
+    let mut at_phi = opt.slow_weights().unwrap();
+    at_phi.recalibrate(&net.vs, &batches, forward).unwrap();
+    assert_eq!(count.int64_value(&[]), 0);
+    at_phi.end().unwrap();
+    assert_eq!(count.int64_value(&[]), 0);
+}
