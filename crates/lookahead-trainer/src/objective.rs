@@ -77,6 +77,8 @@ use crate::data::{Batch, DataSpec};
 use crate::models::Model;
 
 pub use loss::Loss;
+use metric::filled;
+
 pub use metric::Metric;
 
 /// What a loss or a metric is built from.
@@ -202,10 +204,9 @@ impl Objective {
     pub(crate) fn sums(&self, model: &Model, batch: &Batch, split: Split) -> anyhow::Result<Sums> {
         model.in_autocast(|| {
             let Shaped { outputs, targets, samples } = self.shaped(model, batch, false)?;
-            let options = (Element::Double, outputs.device());
             let weight = match self.loss.weight(&targets)? {
                 Some(weight) => weight.f_to_kind(Element::Double)?.f_reshape([1])?,
-                None => Tensor::f_full([1], samples as f64, options)?,
+                None => filled(&[1], samples, outputs.device())?,
             };
             let mean = self.loss.mean(&outputs, &targets)?.f_to_kind(Element::Double)?;
             let mut all = vec![mean.f_reshape([1])?.f_mul(&weight)?, weight];

@@ -33,7 +33,7 @@ impl Hook for ClipGradients {
         if norm > self.limit {
             self.clipped += 1;
             for mut gradient in gradients {
-                let _ = gradient.f_mul_scalar_(self.limit / norm)?;
+                let _ = gradient.f_mul_(&Tensor::from(self.limit / norm))?;
             }
         }
         Ok(())

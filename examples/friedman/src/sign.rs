@@ -59,8 +59,9 @@ impl InnerOptimizer for Sign {
         for (parameter, momentum) in self.parameters.iter().zip(&mut self.momenta) {
             let gradient = parameter.tensor.grad();
             if gradient.defined() {
-                let _ = momentum.f_lerp_(&gradient, 1.0 - self.beta)?;
-                let update = momentum.f_sign()?.f_mul_scalar(self.learning_rate)?;
+                let new = gradient.f_mul(&Tensor::from(1.0 - self.beta))?;
+                *momentum = momentum.f_mul(&Tensor::from(self.beta))?.f_add(&new)?;
+                let update = momentum.f_sign()?.f_mul(&Tensor::from(self.learning_rate))?;
                 let _ = parameter.tensor.shallow_clone().f_sub_(&update)?;
             }
         }

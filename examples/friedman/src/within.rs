@@ -32,8 +32,8 @@ impl Metric for Within1 {
     /// How many are within, and how many samples there are.
     fn sums(&self, outputs: &Tensor, targets: &Tensor) -> anyhow::Result<Tensor> {
         let errors = outputs.f_sub(targets)?.f_abs()?;
-        let within = errors.f_le(self.tolerance)?.f_sum(Kind::Double)?;
-        Ok(Tensor::f_stack(&[&within, &within.f_full_like(targets.size()[0] as f64)?], 0)?)
+        let within = errors.f_le_tensor(&Tensor::from(self.tolerance))?.f_to_kind(Kind::Double)?;
+        Ok(Tensor::f_stack(&[within.f_sum(None)?, within.f_ones_like()?.f_sum(None)?], 0)?)
     }
 
     fn value(&self, sums: &[f64]) -> f64 {

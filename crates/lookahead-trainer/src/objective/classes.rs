@@ -2,6 +2,7 @@
 
 use tch::{Kind as Element, Tensor};
 
+use super::metric::filled;
 use super::{Metric, ObjectiveContext};
 use crate::usage::UsageError;
 
@@ -41,7 +42,7 @@ impl Metric for Accuracy {
 
 /// The number of samples for which something holds, and how many there are.
 fn counted(holds: &Tensor, samples: usize) -> anyhow::Result<Tensor> {
-    let there = Tensor::f_full([1], samples as f64, (Element::Double, holds.device()))?;
+    let there = filled(&[1], samples, holds.device())?;
     Ok(Tensor::f_cat(&[holds.f_sum(Element::Double)?.f_reshape([1])?, there], 0)?)
 }
 
@@ -163,7 +164,7 @@ pub(super) fn confusion(
     targets: &Tensor,
     classes: i64,
 ) -> anyhow::Result<Tensor> {
-    let places = targets.f_mul_scalar(classes)?.f_add(&outputs.f_argmax(-1, false)?)?;
+    let places = targets.f_mul(&Tensor::from(classes))?.f_add(&outputs.f_argmax(-1, false)?)?;
     let one = Tensor::f_ones(places.size(), (Element::Double, places.device()))?;
     histogram(&places, &one, classes * classes)
 }
@@ -189,8 +190,7 @@ impl Metric for Perplexity {
     }
 
     fn sums(&self, outputs: &Tensor, targets: &Tensor) -> anyhow::Result<Tensor> {
-        let count =
-            Tensor::f_full([1], targets.numel() as f64, (Element::Double, outputs.device()))?;
+        let count = filled(&[1], targets.numel(), outputs.device())?;
         let mean = super::losses::cross_entropy(outputs, targets)?;
         let sum = mean.f_to_kind(Element::Double)?.f_reshape([1])?.f_mul(&count)?;
         Ok(Tensor::f_cat(&[sum, count], 0)?)

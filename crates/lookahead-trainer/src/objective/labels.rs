@@ -4,6 +4,7 @@
 use tch::{Kind as Element, Tensor};
 
 use super::classes::mean_f1;
+use super::metric::filled;
 use super::{Metric, ObjectiveContext};
 
 /// A metric of labels.
@@ -69,12 +70,11 @@ impl Metric for LabelMetric {
     /// Of each label: how often it is predicted and there, how often it is predicted plus how often it is there, and
     /// the number of samples.
     fn sums(&self, outputs: &Tensor, targets: &Tensor) -> anyhow::Result<Tensor> {
-        let predicted = outputs.f_gt(0.0)?.f_to_kind(Element::Double)?;
+        let predicted = outputs.f_gt_tensor(&Tensor::from(0.0f32))?.f_to_kind(Element::Double)?;
         let targets = targets.f_to_kind(Element::Double)?;
         let over_samples = |each: &Tensor| each.f_sum_dim_intlist(0, false, Element::Double);
         let both = over_samples(&predicted.f_mul(&targets)?)?;
-        let samples = outputs.size()[0] as f64;
-        let count = both.f_full_like(samples)?;
+        let count = filled(&both.size(), outputs.size()[0] as usize, both.device())?;
         let either = over_samples(&predicted.f_add(&targets)?)?;
         Ok(Tensor::f_cat(&[both, either, count], 0)?)
     }

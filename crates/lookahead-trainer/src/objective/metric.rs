@@ -2,7 +2,8 @@
 
 use std::fmt;
 
-use tch::Tensor;
+use lookahead_core::tch_ext::arithmetic::fill;
+use tch::{Device, Kind as Element, Tensor};
 
 /// What an evaluation measures besides the loss.
 ///
@@ -29,4 +30,11 @@ pub trait Metric: fmt::Debug {
 
     /// The value, from the sums over all batches. NaN without samples.
     fn value(&self, sums: &[f64]) -> f64;
+}
+
+/// A tensor of this shape with the same number everywhere, on a device. The program doesn't wait for a GPU.
+pub(super) fn filled(shape: &[i64], number: usize, device: Device) -> anyhow::Result<Tensor> {
+    let mut tensor = Tensor::f_zeros(shape, (Element::Double, device))?;
+    fill(&mut tensor, number as f64)?;
+    Ok(tensor)
 }

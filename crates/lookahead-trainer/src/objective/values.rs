@@ -3,6 +3,7 @@
 use anyhow::Context;
 use tch::{Kind as Element, Tensor};
 
+use super::metric::filled;
 use super::{Metric, ObjectiveContext};
 use crate::data::DataSpec;
 
@@ -101,8 +102,7 @@ fn over_samples(each: &Tensor) -> anyhow::Result<Tensor> {
 
 /// The number of samples, as a sum.
 fn count(outputs: &Tensor) -> anyhow::Result<Tensor> {
-    let options = (Element::Double, outputs.device());
-    Ok(Tensor::f_full([1], outputs.size()[0] as f64, options)?)
+    filled(&[1], outputs.size()[0] as usize, outputs.device())
 }
 
 /// The fraction of the targets' variance that the model explains, on average over the outputs: `r2`. It is 0 for the

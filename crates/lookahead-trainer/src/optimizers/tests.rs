@@ -71,9 +71,10 @@ impl InnerOptimizer for SignSgd {
                 continue;
             }
             scale(momentum, self.beta)?;
-            *momentum = momentum.f_add(&gradient.f_mul_scalar(1.0 - self.beta)?)?;
-            let decay = parameter.tensor.f_mul_scalar(self.weight_decay)?;
-            let update = momentum.f_sign()?.f_add(&decay)?.f_mul_scalar(self.learning_rate)?;
+            *momentum = momentum.f_add(&gradient.f_mul(&Tensor::from(1.0 - self.beta))?)?;
+            let decay = parameter.tensor.f_mul(&Tensor::from(self.weight_decay))?;
+            let update =
+                momentum.f_sign()?.f_add(&decay)?.f_mul(&Tensor::from(self.learning_rate))?;
             let _ = parameter.tensor.shallow_clone().f_sub_(&update)?;
         }
         Ok(())
