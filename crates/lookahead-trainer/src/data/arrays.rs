@@ -2,7 +2,7 @@
 //!
 //! | module | what is in it |
 //! |---|---|
-//! | [`file`] | arrays in `.safetensors`, `.npz` and `.npy` files, read whole or in chunks |
+//! | [`mod@file`] | arrays in `.safetensors`, `.npz` and `.npy` files, read whole or in chunks |
 //! | [`elements`] | their element types |
 //! | [`options`] | the keys |
 //! | `places` | which arrays of which files the keys name |
