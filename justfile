@@ -47,6 +47,12 @@ train CONFIG="fashion-mnist" *ARGS:
 digits-png:
     @{{ just }} _python3 crates/lookahead-trainer/data/digits_png.py target/digits-png
 
+# Write the optical digits as arrays of NumPy into target/digits.npz, for `just train digits-npz`
+[no-exit-message]
+digits-npz:
+    @mkdir -p target
+    @{{ just }} _python3 crates/lookahead-trainer/data/digits_npz.py target/digits.npz
+
 # Resume a run (a folder, or a name in checkpoints/; default: the latest)
 [no-exit-message]
 resume RUN="" *ARGS:

@@ -29,19 +29,24 @@ def png(pixels):
     return b"\x89PNG\r\n\x1a\n" + b"".join(data)
 
 
-def main():
-    if len(sys.argv) != 2:
-        sys.exit(__doc__)
-    folder = pathlib.Path(sys.argv[1])
+def digits():
+    """The part, the pixels and the digit of each image."""
     lines = gzip.open(pathlib.Path(__file__).with_name("digits.csv.gz"), "rt").read().split()
     images = [[int(float(number)) for number in line.split(",")] for line in lines]
     parts = ["test" if i % TEST_EVERY == TEST_EVERY - 1 else "train" for i in range(len(images))]
     for i in [i for i, part in enumerate(parts) if part == "train"][-VALIDATION:]:
         parts[i] = "validation"
-    for i, (part, image) in enumerate(zip(parts, images)):
-        path = folder / part / str(image[-1]) / f"{i:04}.png"
+    return [(part, image[:-1], image[-1]) for part, image in zip(parts, images)]
+
+
+def main():
+    if len(sys.argv) != 2:
+        sys.exit(__doc__)
+    folder = pathlib.Path(sys.argv[1])
+    for i, (part, pixels, digit) in enumerate(digits()):
+        path = folder / part / str(digit) / f"{i:04}.png"
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(png(bytes(8 * pixel for pixel in image[:-1])))
+        path.write_bytes(png(bytes(8 * pixel for pixel in pixels)))
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write;
 use std::path::Path;
+use std::process::Command;
 
 use crate::common::{SMALL, Sandbox, copy_folder, failed, root, sets, succeeded};
 use crate::images::write_digits;
@@ -17,6 +18,8 @@ type Case = (&'static str, &'static [&'static str]);
 const DIGITS: [Case; 1] = [("digits", &[])];
 
 const IMAGES: [Case; 1] = [("digits-png", &[])];
+
+const ARRAYS: [Case; 1] = [("digits-npz", &[])];
 
 const FASHION: [Case; 3] = [
     ("fashion-mnist", &["probe.samples=8"]),
@@ -45,7 +48,8 @@ const QUADRATIC: [Case; 2] = [("noisy-quadratic", &[]), ("quadratic", &[])];
 
 #[test]
 fn every_config_has_a_test() {
-    let known = [&DIGITS[..], &IMAGES, &FASHION, &CIFAR, &TEXT, &TABLES, &QUADRATIC].concat();
+    let known =
+        [&DIGITS[..], &IMAGES, &ARRAYS, &FASHION, &CIFAR, &TEXT, &TABLES, &QUADRATIC].concat();
     let known: BTreeSet<String> = known.iter().map(|(name, _)| format!("{name}.toml")).collect();
     let entries = std::fs::read_dir(root().join("configs")).unwrap().map(Result::unwrap);
     let files = entries.filter(|entry| entry.file_type().unwrap().is_file());
@@ -62,6 +66,18 @@ fn the_digits_config() {
 fn the_config_of_images() {
     let small = ["data.batch_size=20", "data.dir=data"];
     run_all(&IMAGES, Task::Classification, &small, write_digits);
+}
+
+#[test]
+fn the_config_of_arrays() {
+    let write = |folder: &Path| {
+        std::fs::create_dir(folder).unwrap();
+        let script = root().join("crates/lookahead-trainer/data/digits_npz.py");
+        let status = Command::new("python3").arg(script).arg(folder.join("digits.npz")).status();
+        assert!(status.expect("python3 writes the arrays").success());
+    };
+    let small = ["data.batch_size=20", "data.file=data/digits.npz"];
+    run_all(&ARRAYS, Task::Classification, &small, write);
 }
 
 #[test]
