@@ -112,7 +112,7 @@ fn classes_are_measured_as_in_scikit_learn() {
     assert_eq!(found.confusion_matrix, None);
 }
 
-/// The mean is over the weights, also in an evaluation of several batches.
+/// The mean is weighted, also in an evaluation of several batches.
 #[test]
 fn label_smoothing_and_class_weights_are_those_of_pytorch() {
     let weights = "class_weights = [1.0, 2.0, 0.5, 0.0, 3.0, 1.0, 1.0]";
