@@ -134,7 +134,11 @@ fn a_key_that_the_kinds_lack_is_refused_with_its_line() {
             "line 5: `data.points` is 1. Use 2 to",
         ),
         ("kind = \"sines\"", "kind = \"sines\"\nhidden = [0]", "line 9: `model.hidden` is [0]."),
-        ("kind = \"sines\"", "kind = \"lstm\"", "Models that can: cnn, mlp, resnet, torchscript and sines."),
+        (
+            "kind = \"sines\"",
+            "kind = \"lstm\"",
+            "Models that can: cnn, mlp, resnet, torchscript and sines.",
+        ),
     ] {
         std::fs::write(folder.path().join("wrong.toml"), text.replace(there, wrong)).unwrap();
         let refused =
