@@ -20,7 +20,7 @@
 //!
 //! impl Loss for Quartic {
 //!     fn mean(&self, outputs: &Tensor, targets: &Tensor) -> anyhow::Result<Tensor> {
-//!         Ok((outputs - targets).f_pow_tensor_scalar(4)?.f_mean(Kind::Float)?)
+//!         Ok((outputs - targets).f_square()?.f_square()?.f_mean(Kind::Float)?)
 //!     }
 //! }
 //!
@@ -42,7 +42,8 @@
 //!     }
 //!
 //!     fn sums(&self, outputs: &Tensor, targets: &Tensor) -> anyhow::Result<Tensor> {
-//!         let close = (outputs - targets).f_abs()?.f_le(0.1)?.f_to_kind(Kind::Double)?;
+//!         let close = (outputs - targets).f_abs()?.f_le_tensor(&Tensor::from(0.1))?;
+//!         let close = close.f_to_kind(Kind::Double)?;
 //!         Ok(Tensor::f_stack(&[close.f_sum(Kind::Double)?, close.f_ones_like()?.f_sum(Kind::Double)?], 0)?)
 //!     }
 //!
@@ -72,13 +73,12 @@ pub mod values;
 use lookahead_run::event::{Evaluation, MetricInfo, Split, Task, TaskInfo, Weights};
 use tch::{Device, Kind as Element, Tensor};
 
+use self::metric::filled;
 use crate::config::task::{ACCURACY, TaskConfig};
 use crate::data::{Batch, DataSpec};
 use crate::models::Model;
 
 pub use loss::Loss;
-use metric::filled;
-
 pub use metric::Metric;
 
 /// What a loss or a metric is built from.

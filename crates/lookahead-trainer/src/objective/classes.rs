@@ -6,84 +6,62 @@ use super::metric::filled;
 use super::{Metric, ObjectiveContext};
 use crate::usage::UsageError;
 
+/// The fraction of samples or tokens for which something holds.
+#[derive(Debug)]
+pub struct Fraction {
+    /// Whether it holds, from outputs and targets: true once for each sample or token for which it does.
+    holds: fn(&Tensor, &Tensor) -> anyhow::Result<Tensor>,
+}
+
 /// The fraction of samples or tokens whose class is predicted: `accuracy`.
-#[derive(Debug)]
-pub struct Accuracy;
-
-impl Accuracy {
-    /// The metric.
-    pub fn new(_: &ObjectiveContext<'_>) -> anyhow::Result<Self> {
-        Ok(Accuracy)
-    }
+///
+/// # Errors
+/// Never.
+pub fn accuracy(_: &ObjectiveContext<'_>) -> anyhow::Result<Fraction> {
+    let holds = |outputs: &Tensor, targets: &Tensor| {
+        Ok(outputs.f_argmax(-1, false)?.f_eq_tensor(targets)?)
+    };
+    Ok(Fraction { holds })
 }
 
-impl Metric for Accuracy {
-    fn higher_is_better(&self) -> bool {
-        true
+/// The fraction of samples or tokens whose class has one of the five largest outputs: `top5`.
+///
+/// # Errors
+/// If it would always be 1.
+pub fn top5(context: &ObjectiveContext<'_>) -> anyhow::Result<Fraction> {
+    let classes = context.spec.outputs.unwrap_or(0);
+    if classes <= 5 {
+        return Err(UsageError::new(format!(
+            "The metric top5 is 100 % with {classes} classes. Use it with 6 or more, or remove it from `task.metrics` \
+             and `train.best_by`."
+        ))
+        .into());
     }
-
-    fn is_fraction(&self) -> bool {
-        true
-    }
-
-    fn number_of_sums(&self) -> usize {
-        2
-    }
-
-    fn sums(&self, outputs: &Tensor, targets: &Tensor) -> anyhow::Result<Tensor> {
-        let correct = outputs.f_argmax(-1, false)?.f_eq_tensor(targets)?;
-        counted(&correct, targets.numel())
-    }
-
-    fn value(&self, sums: &[f64]) -> f64 {
-        sums[0] / sums[1]
-    }
-}
-
-/// The number of samples for which something holds, and how many there are.
-fn counted(holds: &Tensor, samples: usize) -> anyhow::Result<Tensor> {
-    let there = filled(&[1], samples, holds.device())?;
-    Ok(Tensor::f_cat(&[holds.f_sum(Element::Double)?.f_reshape([1])?, there], 0)?)
-}
-
-/// The fraction of samples whose class has one of the five largest outputs: `top5`.
-#[derive(Debug)]
-pub struct TopFive;
-
-impl TopFive {
-    /// The metric.
-    ///
-    /// # Errors
-    /// If it would always be 1.
-    pub fn new(context: &ObjectiveContext<'_>) -> anyhow::Result<Self> {
-        match context.spec.outputs {
-            Some(classes) if classes > 5 => Ok(TopFive),
-            classes => Err(UsageError::new(format!(
-                "The metric top5 is 100 % with {} classes. Use it with 6 or more, or remove it from `task.metrics` \
-                 and `train.best_by`.",
-                classes.unwrap_or(0)
-            ))
-            .into()),
-        }
-    }
-}
-
-impl Metric for TopFive {
-    fn higher_is_better(&self) -> bool {
-        true
-    }
-
-    fn is_fraction(&self) -> bool {
-        true
-    }
-
-    fn number_of_sums(&self) -> usize {
-        2
-    }
-
-    fn sums(&self, outputs: &Tensor, targets: &Tensor) -> anyhow::Result<Tensor> {
+    let holds = |outputs: &Tensor, targets: &Tensor| {
         let (_, best) = outputs.f_topk(5, -1, true, true)?;
-        counted(&best.f_eq_tensor(&targets.f_unsqueeze(-1)?)?, targets.numel())
+        Ok(best.f_eq_tensor(&targets.f_unsqueeze(-1)?)?)
+    };
+    Ok(Fraction { holds })
+}
+
+impl Metric for Fraction {
+    fn higher_is_better(&self) -> bool {
+        true
+    }
+
+    fn is_fraction(&self) -> bool {
+        true
+    }
+
+    fn number_of_sums(&self) -> usize {
+        2
+    }
+
+    /// For how many it holds, and how many there are.
+    fn sums(&self, outputs: &Tensor, targets: &Tensor) -> anyhow::Result<Tensor> {
+        let holds = (self.holds)(outputs, targets)?.f_sum(Element::Double)?.f_reshape([1])?;
+        let all = filled(&[1], targets.numel(), holds.device())?;
+        Ok(Tensor::f_cat(&[holds, all], 0)?)
     }
 
     fn value(&self, sums: &[f64]) -> f64 {

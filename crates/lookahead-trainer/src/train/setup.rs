@@ -51,6 +51,7 @@ pub struct Training {
 /// What a run records of where it runs and what it begins with.
 #[derive(Debug)]
 struct Provenance {
+    /// Of the working directory. A training in memory records none.
     git: Option<Git>,
     machine: Machine,
     /// Where the first weights came from, if they were not drawn.
@@ -130,6 +131,7 @@ impl Training {
         let registry = registry.clone();
         let parts = Parts { registry, config, workers, data, model, objective, optimizer, batches };
         let mut training = Training::of(parts)?;
+        training.provenance.git = git::state();
         training.provenance.origin = origin;
         Ok(training)
     }
@@ -142,11 +144,11 @@ impl Training {
         let Parts { registry, config, workers, data, model, objective, optimizer, batches } = parts;
         Ok(Training {
             average: Average::new(&config.averaging, &model.vs),
-            loader: Loader::new(Arc::clone(&data.train), batches.clone()),
-            state: TrainState::default(),
             total_steps: config.train.total_steps(batches.per_epoch()).map_err(UsageError::new)?,
+            loader: Loader::new(Arc::clone(&data.train), batches),
+            state: TrainState::default(),
             guard: DivergenceGuard::new(&config),
-            provenance: Provenance { git: git::state(), machine: Machine::here(), origin: None },
+            provenance: Provenance { git: None, machine: Machine::here(), origin: None },
             started: Instant::now(),
             registry,
             config,
