@@ -13,6 +13,15 @@ pub(crate) fn nearest<'a>(
     rated.into_iter().take(most).map(|(_, name)| name).collect()
 }
 
+/// The name of which `wanted` is a misspelling: the one that differs least, if it is by no more than a third of the
+/// letters. Upper and lower case are equal.
+pub(crate) fn meant<'a>(names: &'a [String], wanted: &str) -> Option<&'a str> {
+    let distance =
+        |name: &String| strsim::levenshtein(&name.to_lowercase(), &wanted.to_lowercase());
+    let found = names.iter().min_by_key(|name| distance(name))?;
+    (3 * distance(found) <= wanted.chars().count()).then_some(found)
+}
+
 /// A sentence with the names that are most similar to `name`, or with the first ones if none is.
 pub(crate) fn suggestion<'a>(name: &str, names: impl IntoIterator<Item = &'a str>) -> String {
     const SHOWN: usize = 5;

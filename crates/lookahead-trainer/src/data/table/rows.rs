@@ -7,6 +7,7 @@ use std::path::Path;
 use flate2::bufread::MultiGzDecoder;
 
 use crate::file_kind;
+use crate::nearest::meant;
 
 /// Cells that count as missing.
 pub const MISSING: [&str; 9] = ["", "NA", "N/A", "#N/A", "NaN", "nan", "NULL", "null", "?"];
@@ -197,34 +198,12 @@ pub fn listed<S: AsRef<str>>(names: &[S]) -> String {
 
 /// A sentence about a column that a table lacks, with the nearest name that it has.
 pub fn no_column(header: &[String], name: &str, needed: &str) -> String {
-    let nearest = nearest(header, name).map(|name| format!(" Did you mean `{name}`?"));
+    let meant = meant(header, name).map(|name| format!(" Did you mean `{name}`?"));
     format!(
         "It has no column `{name}`, which {needed}.{} Its columns are {}.",
-        nearest.unwrap_or_default(),
+        meant.unwrap_or_default(),
         listed(header)
     )
-}
-
-/// The name that differs least, if it is by no more than a third of its letters.
-pub fn nearest<'a>(names: &'a [String], wanted: &str) -> Option<&'a str> {
-    let distance = |name: &String| edits(&name.to_lowercase(), &wanted.to_lowercase());
-    let found = names.iter().min_by_key(|name| distance(name))?;
-    (3 * distance(found) <= wanted.chars().count()).then_some(found)
-}
-
-/// Letters to insert, remove or replace to make one text of the other (Levenshtein, 1966).
-fn edits(from: &str, to: &str) -> usize {
-    let to: Vec<char> = to.chars().collect();
-    let mut row: Vec<usize> = (0..=to.len()).collect();
-    for (i, letter) in from.chars().enumerate() {
-        let mut diagonal = std::mem::replace(&mut row[0], i + 1);
-        for (j, other) in to.iter().enumerate() {
-            let replaced = diagonal + usize::from(letter != *other);
-            diagonal = row[j + 1];
-            row[j + 1] = replaced.min(row[j] + 1).min(diagonal + 1);
-        }
-    }
-    row[to.len()]
 }
 
 #[cfg(test)]
