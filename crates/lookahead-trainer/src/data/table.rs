@@ -2,6 +2,7 @@
 //!
 //! | module | what is in it |
 //! |---|---|
+//! | `records` | the records of a file, with their lines |
 //! | [`rows`] | the rows of a file, as cells of text |
 //! | [`fit`] | what the columns hold, and the encoding that follows from the training rows |
 //! | [`encoding`] | how a row becomes numbers |
@@ -10,6 +11,7 @@
 pub mod encoding;
 pub mod fit;
 pub mod reader;
+pub(crate) mod records;
 pub mod rows;
 
 use std::io::Read;

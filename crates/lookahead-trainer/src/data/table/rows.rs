@@ -1,11 +1,12 @@
 //! The rows of a CSV file: a header that names the columns, and cells of text.
 
 use std::collections::BTreeSet;
-use std::io::{BufRead, BufReader, Chain, Read};
+use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
 
 use flate2::bufread::MultiGzDecoder;
 
+use super::records::Records;
 use crate::file_kind;
 use crate::nearest::meant;
 
@@ -40,9 +41,8 @@ pub fn open(path: &Path) -> Result<Box<dyn Read + Send>, String> {
 /// The rows of a file, one after the other.
 #[derive(Debug)]
 pub struct Rows<R> {
-    reader: csv::Reader<Chain<R, &'static [u8]>>,
+    records: Records<R>,
     header: Vec<String>,
-    bytes: csv::ByteRecord,
     row: csv::StringRecord,
 }
 
@@ -72,16 +72,8 @@ impl<R: Read> Rows<R> {
     /// # Errors
     /// A sentence, if the first line doesn't name the columns.
     pub fn open(source: R, delimiter: u8) -> Result<Self, String> {
-        // Carriage returns are trimmed from the cells: with them as a terminator, lines would be counted wrongly.
-        let reader = csv::ReaderBuilder::new()
-            .delimiter(delimiter)
-            .terminator(csv::Terminator::Any(b'\n'))
-            .has_headers(false)
-            .flexible(true)
-            // A last line without a line feed gets one, so that each row ends a line.
-            .from_reader(source.chain(&b"\n"[..]));
-        let (bytes, row) = (csv::ByteRecord::new(), csv::StringRecord::new());
-        let mut rows = Rows { reader, header: Vec::new(), bytes, row };
+        let (records, row) = (Records::new(source, delimiter), csv::StringRecord::new());
+        let mut rows = Rows { records, header: Vec::new(), row };
         let header: Vec<String> = match rows.read()? {
             Some(row) => row.cells.iter().map(|name| name.trim().to_owned()).collect(),
             None => return Err("It is empty. The first line must name the columns.".to_owned()),
@@ -114,22 +106,14 @@ impl<R: Read> Rows<R> {
     }
 
     fn read(&mut self) -> Result<Option<Row<'_>>, String> {
-        loop {
-            let unreadable = |error: csv::Error| match error.into_kind() {
-                csv::ErrorKind::Io(error) => format!("It can't be read ({error})."),
-                _ => "It can't be read.".to_owned(),
-            };
-            if !self.reader.read_byte_record(&mut self.bytes).map_err(unreadable)? {
-                return Ok(None);
-            }
-            if self.bytes.len() > 1 || !self.bytes[0].trim_ascii().is_empty() {
-                break;
-            }
-        }
-        let line_feeds = self.bytes.as_slice().iter().filter(|&&byte| byte == b'\n').count();
-        // The position is on the line after the row.
-        let line = self.reader.position().line().saturating_sub(1 + line_feeds as u64);
-        let bytes = std::mem::take(&mut self.bytes);
+        let unreadable = |error: csv::Error| match error.into_kind() {
+            csv::ErrorKind::Io(error) => format!("It can't be read ({error})."),
+            _ => "It can't be read.".to_owned(),
+        };
+        let Some((line, record)) = self.records.next().map_err(unreadable)? else {
+            return Ok(None);
+        };
+        let bytes = std::mem::take(record);
         self.row = csv::StringRecord::from_byte_record(bytes).map_err(|error| {
             let column = error.utf8_error().field() + 1;
             format!(
