@@ -35,6 +35,7 @@ mod predicting_kinds;
 mod readers;
 mod reading;
 mod resume;
+mod sessions;
 mod signals;
 mod status;
 mod sweeping;

@@ -1,6 +1,7 @@
 //! Running the real program in a folder of its own, and reading what it left there.
 #![allow(unreachable_pub)]
 
+pub mod session;
 pub mod terminal;
 
 use std::collections::BTreeMap;
