@@ -46,25 +46,28 @@ impl Chart {
         Chart::Speed,
     ];
 
-    /// Name, title, and a sentence for the help.
+    /// Name, title, a title that says more, and a sentence for the help.
     #[rustfmt::skip]
-    fn words(self) -> [&'static str; 3] {
+    fn words(self) -> [&'static str; 4] {
         match self {
-            Chart::Loss => ["loss", "loss", "Training loss, and the loss on the probe batch around syncs."],
-            Chart::Accuracy => ["accuracy", "validation accuracy",
-                "Accuracy, or the task's own metric, on the validation set, at the slow and the fast weights."],
-            Chart::ValidationLoss => ["validation-loss", "validation loss",
-                "Loss on the validation set, at the slow and the fast weights."],
-            Chart::Cycle => ["cycles", "cycles",
-                "The last inner cycles, overlaid, and the drop from the fast to the slow weights."],
-            Chart::Gain => ["gain", "gain of a sync",
-                "Probe loss at the fast weights minus that at the slow ones: what each sync gains."],
-            Chart::Distance => ["distance", "distance at syncs",
+            Chart::Loss => ["loss", "loss", "loss: training batches, and one validation batch",
+                "Loss of the training batches, and of the fast and slow weights on one validation batch."],
+            Chart::Accuracy => ["accuracy", "validation accuracy", "",
+                "Accuracy, or the task's own metric, of the slow and the fast weights on the validation set."],
+            Chart::ValidationLoss => ["validation-loss", "validation loss", "",
+                "Loss of the slow and the fast weights on the validation set."],
+            Chart::Cycle => ["cycles", "cycles", "cycles: the loss between two syncs",
+                "The last cycles from sync to sync, overlaid: training loss, and the drop from fast to slow."],
+            Chart::Gain => ["gain", "gain of a sync", "gain of a sync: how far it lowers the loss on one validation batch",
+                "Loss of the fast weights before a sync minus that of the slow weights after it. Above 0 the sync helps."],
+            Chart::Distance => ["distance", "distance at syncs", "distance from the fast to the slow weights at syncs",
                 "‖θ − φ‖: how far the fast weights are from the slow ones just before a sync."],
-            Chart::Gradient => ["gradient", "gradient norm at syncs", "Norm of the last gradient before a sync."],
-            Chart::LearningRate => ["learning-rate", "learning rate", "Learning rate of the inner optimizer."],
-            Chart::Alpha => ["alpha", "α at syncs", "How far the slow weights move towards the fast ones at a sync."],
-            Chart::Speed => ["speed", "samples/s", "Training samples per second."],
+            Chart::Gradient => ["gradient", "gradient norm at syncs", "", "Norm of the last gradient before a sync."],
+            Chart::LearningRate => ["learning-rate", "learning rate", "learning rate of the fast weights",
+                "Learning rate of the inner optimizer, which trains the fast weights."],
+            Chart::Alpha => ["alpha", "α at syncs", "slow step size α at syncs",
+                "Slow step size: the part of the way to the fast weights that the slow weights move at a sync."],
+            Chart::Speed => ["speed", "samples/s", "training samples per second", "Training samples per second."],
         }
     }
 
@@ -81,9 +84,17 @@ impl Chart {
         }
     }
 
+    /// The title where there is much room.
+    pub(crate) fn full_title(self, metric: &MetricInfo) -> String {
+        match self.words()[2] {
+            "" => self.title(metric),
+            title => title.to_owned(),
+        }
+    }
+
     /// A sentence for the help.
     pub(crate) fn help(self) -> &'static str {
-        self.words()[2]
+        self.words()[3]
     }
 
     /// The chart `by` places further on.

@@ -76,7 +76,7 @@ fn panel(model: &Model, chart: Chart) -> Panel {
             });
             // Values of zero or below have no place on a logarithmic axis, and are not gaps.
             let points = points.filter(|point| !model.view.log_y || point.high > 0.0).collect();
-            Line { name: line.name.clone(), points, ..look(line) }
+            Line { name: line.name.full(), points, ..look(line) }
         })
         .collect();
     let x_label = match axis {

@@ -1,5 +1,7 @@
 //! The lines of each chart.
 
+use std::borrow::Cow;
+
 use crate::chart::Chart;
 use crate::history::History;
 use crate::model::Model;
@@ -16,12 +18,44 @@ pub(crate) enum Look {
     Run(usize),
 }
 
+/// One text for much room, one for less and one for little.
+type Texts = [&'static str; 3];
+
+/// What a legend calls a line.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Name {
+    /// What was measured, or the run; lines of the same group are together.
+    pub(crate) group: [Cow<'static, str>; 3],
+    /// Which line of its group; empty if it is the only one.
+    pub(crate) line: Texts,
+}
+
+impl Name {
+    fn new(group: Texts, line: Texts) -> Self {
+        Name { group: group.map(Cow::Borrowed), line }
+    }
+
+    /// The name of a run.
+    fn of_run(name: &str) -> Self {
+        Name { group: [(); 3].map(|()| Cow::Owned(name.to_owned())), line: [""; 3] }
+    }
+
+    /// Group and line together.
+    pub(crate) fn full(&self) -> String {
+        let [group, ..] = &self.group;
+        match self.line[0] {
+            "" => group.to_string(),
+            line => format!("{group}, {line}"),
+        }
+    }
+}
+
 /// One line of a chart.
 #[derive(Debug, Clone)]
 pub(crate) struct Series<'a> {
     pub(crate) run: usize,
     pub(crate) history: &'a History,
-    pub(crate) name: String,
+    pub(crate) name: Name,
     pub(crate) look: Look,
     /// The β of its running mean, if it is one.
     pub(crate) decay: Option<f64>,
@@ -43,20 +77,39 @@ pub(crate) fn series(model: &Model, chart: Chart) -> Vec<Series<'_>> {
     lines
 }
 
-/// The curve behind a chart, its name, and whether it is smoothed; none for a chart of evaluations or
-/// of cycles.
-fn curve(run: &Run, chart: Chart) -> Option<(&History, &'static str, bool)> {
+const MEAN: Texts = ["running mean", "mean", "mean"];
+const FAST: Texts = ["fast weights", "fast", "fast"];
+const SLOW: Texts = ["slow weights", "slow", "slow"];
+const AVERAGE: Texts = ["averaged weights", "average", "average"];
+const PROBE: Texts = ["loss on one validation batch", "validation batch", "validation"];
+
+/// The curve behind a chart.
+struct Curve<'a> {
+    history: &'a History,
+    /// What it is, as the group of a [`Name`].
+    group: Texts,
+    /// What one of its points is of, if a running mean is drawn over them.
+    point: Option<Texts>,
+}
+
+/// The curve behind a chart; none for a chart of evaluations or of cycles.
+fn curve(run: &Run, chart: Chart) -> Option<Curve<'_>> {
+    const BATCH: Option<Texts> = Some(["each batch", "each", "each"]);
+    const SYNC: Option<Texts> = Some(["each sync", "each", "each"]);
+    const STEP: Option<Texts> = Some(["each step", "each", "each"]);
     let series = &run.series;
-    Some(match chart {
-        Chart::Loss => (&series.loss, "training loss", true),
-        Chart::Gain => (&series.gain, "probe, fast − slow", true),
-        Chart::Distance => (&series.distance, "distance", true),
-        Chart::Gradient => (&series.gradient_norm, "gradient norm", true),
-        Chart::LearningRate => (&series.learning_rate, "learning rate", false),
-        Chart::Alpha => (&series.alpha, "α", false),
-        Chart::Speed => (&series.throughput, "samples/s", true),
+    #[rustfmt::skip]
+    let (history, group, point) = match chart {
+        Chart::Loss => (&series.loss, ["training loss", "training batches", "training"], BATCH),
+        Chart::Gain => (&series.gain, ["gain, fast loss − slow loss", "fast − slow", "gain"], SYNC),
+        Chart::Distance => (&series.distance, ["distance, fast to slow weights", "distance", "distance"], SYNC),
+        Chart::Gradient => (&series.gradient_norm, ["gradient norm"; 3], SYNC),
+        Chart::LearningRate => (&series.learning_rate, ["learning rate"; 3], None),
+        Chart::Alpha => (&series.alpha, ["slow step size α", "slow step size α", "α"], None),
+        Chart::Speed => (&series.throughput, ["training samples per second", "samples per second", "samples/s"], STEP),
         Chart::Accuracy | Chart::ValidationLoss | Chart::Cycle => return None,
-    })
+    };
+    Some(Curve { history, group, point })
 }
 
 /// Evaluations on the validation set: slow, then fast.
@@ -70,29 +123,35 @@ fn evaluations<'a>(run: &'a Run, chart: Chart, metric: &str) -> Option<[&'a Hist
 }
 
 fn of_one(run: &Run, chart: Chart, decay: Option<f64>) -> Vec<Series<'_>> {
-    let line = |history, name: &str, look| {
+    let line = |history, name: Name, look| {
         let to_extremes = matches!(look, Look::Fast | Look::Slow);
-        Series { run: 0, history, name: name.to_owned(), look, decay: None, to_extremes }
+        Series { run: 0, history, name, look, decay: None, to_extremes }
     };
     let mut lines = Vec::new();
-    if let Some((history, name, smoothed)) = curve(run, chart) {
-        if smoothed && decay.is_some() {
-            lines.push(line(history, name, Look::Raw));
-            lines.push(Series { decay, ..line(history, "smoothed", Look::Smoothed) });
+    if let Some(Curve { history, group, point }) = curve(run, chart) {
+        if let Some(point) = point.filter(|_| decay.is_some()) {
+            lines.push(line(history, Name::new(group, point), Look::Raw));
+            let mean = line(history, Name::new(group, MEAN), Look::Smoothed);
+            lines.push(Series { decay, ..mean });
         } else {
-            lines.push(line(history, name, Look::Smoothed));
+            lines.push(line(history, Name::new(group, point.unwrap_or_default()), Look::Smoothed));
         }
     }
-    if let Some([slow, fast]) = evaluations(run, chart, &run.chart_metric().name) {
-        lines.push(line(fast, "fast", Look::Fast));
-        lines.push(line(slow, "slow", Look::Slow));
-    } else if chart == Chart::Loss {
-        lines.push(line(&run.series.probe.fast, "probe fast", Look::Fast));
-        lines.push(line(&run.series.probe.slow, "probe slow", Look::Slow));
-    }
-    if !run.has_lookahead() {
-        let probe = chart == Chart::Loss;
-        lines.retain(|line| line.look != Look::Slow && !(probe && line.look == Look::Fast));
+    let metric = run.chart_metric();
+    if let Some([slow, fast]) = evaluations(run, chart, &metric.name) {
+        let full = chart.title(&metric);
+        let group = [full.clone(), full, "validation".to_owned()].map(Cow::Owned);
+        let name = |line| Name { group: group.clone(), line };
+        lines.push(line(fast, name(FAST), Look::Fast));
+        if run.averages() {
+            lines.push(line(slow, name(AVERAGE), Look::Slow));
+        } else if run.has_lookahead() {
+            lines.push(line(slow, name(SLOW), Look::Slow));
+        }
+    } else if chart == Chart::Loss && run.has_lookahead() {
+        let probe = &run.series.probe;
+        lines.push(line(&probe.fast, Name::new(PROBE, FAST), Look::Fast));
+        lines.push(line(&probe.slow, Name::new(PROBE, SLOW), Look::Slow));
     }
     lines
 }
@@ -104,11 +163,11 @@ fn of_several(model: &Model, chart: Chart, decay: Option<f64>) -> Vec<Series<'_>
     let metric = model.run().chart_metric().name;
     for (index, run) in model.visible() {
         let (history, decay) = match (curve(run, chart), evaluations(run, chart, &metric)) {
-            (Some((history, _, smoothed)), _) => (history, decay.filter(|_| smoothed)),
+            (Some(curve), _) => (curve.history, decay.filter(|_| curve.point.is_some())),
             (None, Some([slow, fast])) => (if run.has_lookahead() { slow } else { fast }, None),
             (None, None) => continue,
         };
-        let name = run.name.clone();
+        let name = Name::of_run(&run.name);
         let (look, to_extremes) = (Look::Run(index), decay.is_none());
         let line = Series { run: index, history, name, look, decay, to_extremes };
         if decay.is_some() && index == model.selected {

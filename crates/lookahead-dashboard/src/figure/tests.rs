@@ -12,7 +12,15 @@ fn a_figure_has_the_lines_that_the_dashboard_shows() {
     let figure = of(&model);
     assert_eq!((figure.title.as_str(), figure.panels.len()), ("digits-mlp", 1));
     let panel = &figure.panels[0];
-    assert_eq!(names(panel), ["training loss", "smoothed", "probe fast", "probe slow"]);
+    assert_eq!(
+        names(panel),
+        [
+            "training loss, each batch",
+            "training loss, running mean",
+            "loss on one validation batch, fast weights",
+            "loss on one validation batch, slow weights",
+        ]
+    );
     let last = panel.lines[3].points.last().unwrap();
     assert_eq!((last.x, last.y), (1000.0, model.run().series.probe.slow.newest().unwrap()));
     model.view.chart = Chart::Accuracy;

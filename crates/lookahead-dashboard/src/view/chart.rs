@@ -6,7 +6,7 @@ use ratatui::text::Line;
 use ratatui::widgets::Widget;
 
 use super::canvas::ACROSS;
-use super::cells::{block, put, put_centered};
+use super::cells::{block, put, put_centered, width};
 use super::columns::{Columns, columns, gaps};
 use super::layout::inner;
 use super::legend::look;
@@ -30,9 +30,13 @@ pub(crate) fn draw_framed(model: &Model, area: Rect, buffer: &mut Buffer) {
     } else {
         Line::styled(settings(model, chart), theme.dim)
     };
-    block(theme, &format!("{} {}", chart.key(), chart.title(&model.run().chart_metric())))
-        .title_top(right.right_aligned())
-        .render(area, buffer);
+    let metric = model.run().chart_metric();
+    let titles = [chart.full_title(&metric), chart.title(&metric)]
+        .map(|title| format!("{} {title}", chart.key()));
+    // With its corners, and a blank at each side.
+    let room = area.width.saturating_sub(right.width() as u16 + 6);
+    let title = titles.iter().find(|title| width(title) <= room).unwrap_or(&titles[1]);
+    block(theme, title).title_top(right.right_aligned()).render(area, buffer);
     draw(model, inner(area), buffer);
     if model.run().state() == RunState::Paused {
         let last = Rect { y: area.bottom().saturating_sub(1), height: 1, ..area };
@@ -56,11 +60,11 @@ fn settings(model: &Model, chart: Chart) -> String {
     let mut words = Vec::new();
     if chart != Chart::Cycle {
         if series(model, chart).iter().any(|line| line.decay.is_some()) {
-            words.push(format!("β {}", view.decay()));
+            words.push(format!("smoothing β {}", view.decay()));
         }
         if view.viewport.range != Range::All {
             let times = model.whole().width() / model.span().width();
-            words.push(format!("×{}", format::significant(times, 2)));
+            words.push(format!("zoom ×{}", format::significant(times, 2)));
         }
         if matches!(view.viewport.range, Range::Fixed(_)) {
             words.push("not following".into());

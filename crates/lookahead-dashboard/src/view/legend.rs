@@ -1,4 +1,9 @@
 //! The legend of a chart: names and values of its lines.
+//!
+//! Lines of one group, for example the fast and the slow weights on a validation batch, are together behind
+//! what they have in common.
+
+use std::borrow::Cow;
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
@@ -12,36 +17,11 @@ use crate::series::{Look, Series};
 use crate::smoothing;
 use crate::theme::Theme;
 
-/// The names in a legend.
-#[derive(Debug, Clone, Copy, PartialEq)]
-enum Names {
-    All,
-    /// Only fast and slow.
-    Weights,
-    None,
-}
-
-impl Names {
-    fn of<'a>(self, line: &'a Series) -> &'a str {
-        match (self, line.look) {
-            (Names::All, _) => &line.name,
-            (Names::Weights, Look::Fast) => "fast",
-            (Names::Weights, Look::Slow) => "slow",
-            _ => "",
-        }
-    }
-
-    /// Columns of an entry.
-    fn width(self, line: &Series) -> u16 {
-        // Sign and value, with blanks between if all names are drawn.
-        width(self.of(line)) + if self == Names::All { 4 + 7 } else { 1 + 6 + 1 }
-    }
-
-    /// Columns between two entries.
-    fn gap(self) -> u16 {
-        if self == Names::All { 3 } else { 1 }
-    }
-}
+/// Rows of a chart for each row of its legend, and the most rows of a legend.
+const CHART_ROWS: u16 = 4;
+const MOST_ROWS: u16 = 3;
+/// Columns that a value has at least, so that the legend stays where it is when the value changes.
+const VALUE: u16 = 6;
 
 /// The style of a line, its sign in the legend, and the marker drawn on it.
 pub(super) fn look(theme: &Theme, look: Look) -> (Style, &'static str, Option<&'static str>) {
@@ -68,7 +48,118 @@ fn value(model: &Model, chart: Chart, line: &Series) -> String {
     value.map_or(format::NONE.into(), |value| chart.format(&model.run().chart_metric(), value))
 }
 
-/// Draws names and values in as few rows as fit; returns how many.
+/// One line: its sign, its name within the group, and its value.
+struct Entry {
+    sign: &'static str,
+    style: Style,
+    name: &'static str,
+    value: String,
+}
+
+impl Entry {
+    fn width(&self) -> u16 {
+        let name = width(self.name);
+        2 + name + u16::from(name > 0) + width(&self.value).max(VALUE)
+    }
+}
+
+/// Lines with what they have in common.
+struct Group<'a> {
+    key: (usize, &'a [Cow<'static, str>; 3]),
+    label: &'a str,
+    entries: Vec<Entry>,
+}
+
+impl Group<'_> {
+    /// Whether the label is the name of its only line.
+    fn is_line(&self) -> bool {
+        matches!(&self.entries[..], [entry] if entry.name.is_empty())
+    }
+}
+
+/// Groups in columns, all with the same amount of words.
+struct Legend<'a> {
+    columns: Vec<Vec<Group<'a>>>,
+    /// Columns between two entries; one more is between two groups.
+    gap: u16,
+}
+
+impl<'a> Legend<'a> {
+    /// A legend with the names at index `words`, in this number of rows.
+    fn new(model: &Model, chart: Chart, lines: &[&'a Series], (words, rows): (usize, u16)) -> Self {
+        let mut groups: Vec<Group> = Vec::new();
+        for line in lines {
+            let (style, sign, _) = look(&model.theme, line.look);
+            let (key, name) = ((line.run, &line.name.group), line.name.line[words]);
+            let entry = Entry { sign, style, name, value: value(model, chart, line) };
+            match groups.iter_mut().find(|group| group.key == key) {
+                Some(group) => group.entries.push(entry),
+                None => {
+                    let label = &*line.name.group[words];
+                    groups.push(Group { key, label, entries: vec![entry] });
+                }
+            }
+        }
+        let mut columns = Vec::new();
+        while !groups.is_empty() {
+            let rest = groups.split_off(groups.len().min(usize::from(rows)));
+            columns.push(std::mem::replace(&mut groups, rest));
+        }
+        Legend { columns, gap: [3, 2, 1][words] }
+    }
+
+    /// The columns of a column's labels and of its entries, with the gaps after them.
+    fn widths(&self, column: &[Group]) -> (u16, Vec<u16>) {
+        let labels = column.iter().filter(|group| !group.is_line());
+        let label = labels.map(|group| width(group.label) + self.gap.min(2)).max().unwrap_or(0);
+        let count = column.iter().map(|group| group.entries.len()).max().unwrap_or(0);
+        let entries = (0..count).map(|index| {
+            let widths = column.iter().filter_map(|group| {
+                let own = if group.is_line() { width(group.label) + 1 } else { 0 };
+                Some(group.entries.get(index)?.width() + own)
+            });
+            widths.max().unwrap_or(0) + self.gap
+        });
+        (label, entries.collect())
+    }
+
+    fn width(&self) -> u16 {
+        let columns = self.columns.iter().map(|column| {
+            let (label, entries) = self.widths(column);
+            entries.into_iter().fold(label, u16::saturating_add)
+        });
+        let all = columns.fold(0, |sum: u16, width| sum.saturating_add(width + 1));
+        all.saturating_sub(self.gap + 1)
+    }
+
+    fn draw(&self, theme: &Theme, area: Rect, buffer: &mut Buffer) {
+        let mut left = area.x + u16::from(self.width() < area.width);
+        for column in &self.columns {
+            let (label, entries) = self.widths(column);
+            for (group, y) in column.iter().zip(area.top()..area.bottom()) {
+                let mut x = left + label;
+                if !group.is_line() {
+                    put(buffer, area, left, y, group.label, theme.dim);
+                }
+                for (entry, across) in group.entries.iter().zip(&entries) {
+                    let right = x + across - self.gap;
+                    // Part of a number would mislead.
+                    if right <= area.right() {
+                        let name = if group.is_line() { group.label } else { entry.name };
+                        let start = put(buffer, area, x, y, entry.sign, entry.style) + 1;
+                        put(buffer, area, start, y, name, theme.plain);
+                        let start = right.saturating_sub(width(&entry.value));
+                        put(buffer, area, start, y, &entry.value, theme.plain);
+                    }
+                    x += across;
+                }
+            }
+            left += entries.iter().fold(label, |sum, width| sum + width) + 1;
+        }
+    }
+}
+
+/// Draws names and values, in full words if they fit; returns the rows that they take.
 pub(super) fn draw(
     model: &Model,
     chart: Chart,
@@ -78,44 +169,17 @@ pub(super) fn draw(
 ) -> u16 {
     // With several runs, the values of single points are of no interest.
     let several = model.runs.len() > 1;
-    let series: Vec<&Series> =
+    let lines: Vec<&Series> =
         series.iter().filter(|line| !several || line.look != Look::Raw).collect();
-    if series.is_empty() {
+    if lines.is_empty() {
         return 0;
     }
-    // One row, or two rows, or one row with the weights only, or without names.
-    let half = series.len().div_ceil(2);
-    let layouts = [
-        (series.len(), Names::All),
-        (half, Names::All),
-        (series.len(), Names::Weights),
-        (series.len(), Names::None),
-    ];
-    let widths = |(across, names): (usize, Names)| -> Vec<u16> {
-        let columns = series.chunks(series.len().div_ceil(across));
-        columns.map(|lines| lines.iter().map(|line| names.width(line)).max().unwrap_or(0)).collect()
-    };
-    let fits = |layout: &(usize, Names)| {
-        let widths = widths(*layout);
-        let gaps = layout.1.gap() * (widths.len() as u16 - 1);
-        widths.iter().fold(gaps, |sum, width| sum.saturating_add(*width)) < area.width
-    };
-    let fitting = layouts.into_iter().find(fits);
-    let (across, names) = fitting.unwrap_or(layouts[3]);
-    let spacious = names == Names::All;
-    let mut x = area.x + u16::from(spacious);
-    let rows = series.len().div_ceil(across);
-    // Column by column, so that both training losses are together, and both probes.
-    for (lines, column) in series.chunks(rows).zip(widths((across, names))) {
-        for (line, y) in lines.iter().zip(area.top()..area.bottom()) {
-            let (style, sign, _) = look(&model.theme, line.look);
-            let start = put(buffer, area, x, y, sign, style) + u16::from(spacious);
-            let end = put(buffer, area, start, y, names.of(line), model.theme.plain);
-            let text = value(model, chart, line);
-            let right = (x + column).saturating_sub(width(&text)).max(end);
-            put(buffer, area, right, y, &text, model.theme.plain);
-        }
-        x += column + names.gap();
-    }
-    rows as u16
+    let most = (area.height / CHART_ROWS).clamp(1, MOST_ROWS);
+    let layouts = (0..3).flat_map(|words| (1..=most).map(move |rows| (words, rows)));
+    let mut legends = layouts.map(|layout| Legend::new(model, chart, &lines, layout));
+    let legend = legends
+        .find(|legend| legend.width() <= area.width)
+        .unwrap_or_else(|| Legend::new(model, chart, &lines, (2, most)));
+    legend.draw(&model.theme, area, buffer);
+    legend.columns.iter().map(|column| column.len() as u16).max().unwrap_or(0)
 }
