@@ -12,6 +12,7 @@
 //! | [`averaging`], [`probe`], [`checkpoint`], [`distributed`] | what happens during the training |
 //! | [`overrides`] | `--set KEY=VALUE` |
 //! | [`mutable_keys`] | which keys may change during a run |
+//! | [`key`], [`keys`] | what each key does, and what is allowed: the texts of help, messages and documentation |
 //! | [`issue`] | the error of a value, and checks that sections share |
 
 pub mod averaging;
@@ -19,6 +20,8 @@ pub mod checkpoint;
 pub mod data;
 pub mod distributed;
 pub mod issue;
+pub mod key;
+pub mod keys;
 pub mod kinds;
 mod lookahead;
 pub mod model;

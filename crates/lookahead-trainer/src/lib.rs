@@ -53,6 +53,7 @@ mod weights;
 pub use app::App;
 pub use config::Config;
 pub use config::issue::{ConfigIssue, require};
+pub use config::key::Key;
 pub use config::kinds::KindOptions;
 pub use data::{
     Array, Batch, DataSpec, Dataset, InMemory, Inputs, LoadContext, SampleKey, Samples, Scale,

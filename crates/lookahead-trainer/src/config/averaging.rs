@@ -1,8 +1,10 @@
 //! A mean of the weights as the final model: `[averaging]`.
 
 use serde::{Deserialize, Serialize};
+use toml::Table;
 
 use super::issue::{ConfigIssue, format_number, require, resolve_kind_key};
+use super::key::Key;
 
 /// `[averaging]`.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -31,11 +33,33 @@ pub enum AveragingKind {
     Ema,
 }
 
-/// The keys that only some kinds have.
-pub(super) const KIND_KEYS: [(&str, &[&str]); 2] =
-    [("decay", &["ema"]), ("start_step", &["polyak", "ema"])];
+/// The keys of the section.
+pub(super) const KEYS: &[Key] = &[
+    Key::choice(
+        "kind",
+        &["none", "polyak", "ema"],
+        "`polyak` is the mean of θ after each step, `ema` an exponential moving average",
+    )
+    .example("\"ema\""),
+    Key::number("decay", "the fraction of the mean that remains after a step")
+        .allowed("0 to below 1")
+        .only(&["ema"]),
+    Key::whole("start_step", "steps left out at the start, during which the mean is θ")
+        .allowed("0 or more")
+        .only(&["polyak", "ema"])
+        .example("1000"),
+];
 
 impl AveragingConfig {
+    /// The defaults of a kind; of an unknown one, those of the section.
+    pub(super) fn of_kind(kind: &str) -> Self {
+        let table = Table::from_iter([("kind".to_owned(), kind.into())]);
+        let mut own: Self = table.try_into().unwrap_or_default();
+        // Defaults are in range.
+        let _ = own.resolve(false);
+        own
+    }
+
     /// Fills in defaults and checks ranges.
     pub(crate) fn resolve(&mut self, lookahead: bool) -> Result<(), ConfigIssue> {
         let kind = match self.kind {
@@ -53,8 +77,8 @@ impl AveragingConfig {
                 ),
             ));
         }
-        resolve_kind_key(&mut self.decay, 0.999, ("averaging", "decay"), &KIND_KEYS, kind)?;
-        resolve_kind_key(&mut self.start_step, 0, ("averaging", "start_step"), &KIND_KEYS, kind)?;
+        resolve_kind_key(&mut self.decay, 0.999, ("averaging", "decay"), KEYS, kind)?;
+        resolve_kind_key(&mut self.start_step, 0, ("averaging", "start_step"), KEYS, kind)?;
         let decay = self.decay.unwrap_or(0.0);
         let fits = (0.0..1.0).contains(&decay);
         require(fits, "averaging.decay", format_number(decay), "0 to below 1")

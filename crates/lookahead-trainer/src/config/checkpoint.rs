@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::issue::{ConfigIssue, require};
+use super::key::Key;
 
 /// `[checkpoint]`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -20,6 +21,32 @@ pub struct CheckpointConfig {
     /// Seconds in which the program must save and end after a signal to stop; 0 is no limit.
     pub deadline_seconds: u64,
 }
+
+/// The keys of the section.
+pub(super) const KEYS: &[Key] = &[
+
+    Key::whole(
+        "every_steps",
+        "save a checkpoint every N steps; 0 is only at the end and on request. It is written while training \
+         continues; the next one waits for it",
+    )
+    .allowed("0 or more"),
+    Key::whole("keep", "how many of the newest checkpoints to keep").allowed("1 or more"),
+    Key::whole("keep_every_steps", "also keep the checkpoints of every Nth step; 0 is off")
+        .allowed("0 or more")
+        .example("10000"),
+    Key::switch(
+        "keep_best",
+        "save a checkpoint after the best evaluation so far, and keep it. Always on with `train.patience`",
+    )
+    .example("true"),
+    Key::whole(
+        "deadline_seconds",
+        "the longest time from a stop signal to the end of the program, for preemptible machines; 0 is no limit",
+    )
+    .allowed("0 to 86400, a day")
+    .example("60"),
+];
 
 impl Default for CheckpointConfig {
     fn default() -> Self {

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use toml::{Table, Value};
 
 use super::issue::{ConfigIssue, require};
+use super::key::Key;
 use super::kinds::{Kinds, Section};
 
 /// `[data]`.
@@ -25,6 +26,29 @@ pub struct DataConfig {
     #[serde(flatten)]
     pub options: Table,
 }
+
+/// The keys that the section has for every kind.
+pub(super) const KEYS: &[Key] = &[
+
+    Key::choice(
+        "kind",
+        &[],
+        "the data set. Data of your own: [images](guide.md#images), [tables](guide.md#tables) as csv, \
+         [arrays](guide.md#arrays), and text",
+    ),
+    Key::whole(
+        "batch_size",
+        "samples in a batch (per process in a distributed run). If it exceeds the training set, an epoch is one step",
+    )
+    .allowed("1 or more"),
+    Key::whole(
+        "validation",
+        "samples taken from the training set as the validation set, on which every choice is made. Of a text, \
+         sequences; of images with a folder `validation`, all its images",
+    )
+    .allowed("0 or more; exactly 1 for the quadratic problems")
+    .example("500"),
+];
 
 impl Default for DataConfig {
     fn default() -> Self {

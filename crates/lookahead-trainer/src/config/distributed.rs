@@ -4,6 +4,7 @@ use lookahead_core::{LookaheadConfig, NonFinite, TransferDtype};
 use serde::{Deserialize, Serialize};
 
 use super::issue::{ConfigIssue, require};
+use super::key::Key;
 
 /// `[distributed]`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -16,6 +17,26 @@ pub struct DistributedConfig {
     /// Seconds that a process waits for the others.
     pub timeout_seconds: u64,
 }
+
+/// The keys of the section.
+pub(super) const KEYS: &[Key] = &[
+
+    Key::choice(
+        "mode",
+        &["none", "local", "data_parallel"],
+        "`local` averages θ over the processes at each sync and nowhere else; `data_parallel` averages gradients \
+         in each step",
+    )
+    .example("\"local\""),
+    Key::choice(
+        "wire",
+        &["full", "bf16"],
+        "of the mode `local`: send θ in its own type, or its difference from φ in bfloat16 (half the bytes)",
+    )
+    .example("\"bf16\""),
+    Key::whole("timeout_seconds", "how long a process waits for the others")
+        .allowed("1 to 86400, a day"),
+];
 
 /// What processes average.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]

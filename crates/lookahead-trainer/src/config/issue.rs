@@ -3,6 +3,8 @@
 use std::borrow::Cow;
 use std::fmt;
 
+use super::key::Key;
+
 /// A value that can't be used: its key, and why.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ConfigIssue {
@@ -40,33 +42,35 @@ pub(super) fn documented(text: &str) -> String {
     )
 }
 
-/// The keys of a section that only some of its kinds have, and which.
-pub(super) type KindKeys = [(&'static str, &'static [&'static str])];
-
-/// Whether a key belongs to kinds other than `kind`.
-pub(super) fn is_foreign(keys: &KindKeys, kind: &str, key: &str) -> bool {
-    keys.iter().any(|(name, kinds)| *name == key && !kinds.contains(&kind))
+/// The kinds that have a key. Empty: all.
+fn owners(keys: &[Key], name: &str) -> &'static [&'static str] {
+    keys.iter().find(|key| key.name == name).map_or(&[], |key| key.kinds)
 }
 
-/// Sets a key of [`KindKeys`] to its default if the kind has it.
+/// Whether a key belongs to kinds other than `kind`.
+pub(super) fn is_foreign(keys: &[Key], kind: &str, key: &str) -> bool {
+    let owners = owners(keys, key);
+    !owners.is_empty() && !owners.contains(&kind)
+}
+
+/// Sets a key of some [kinds](Key::kinds) to its default if the kind has it.
 ///
 /// # Errors
 /// If the key is set and the kind doesn't have it.
 pub(super) fn resolve_kind_key<T>(
     value: &mut Option<T>,
     default: T,
-    (section, key): (&str, &str),
-    keys: &KindKeys,
+    (section, name): (&str, &str),
+    keys: &[Key],
     kind: &str,
 ) -> Result<(), ConfigIssue> {
-    if !is_foreign(keys, kind, key) {
+    if !is_foreign(keys, kind, name) {
         value.get_or_insert(default);
     } else if value.is_some() {
-        let kinds = keys.iter().find(|(name, _)| *name == key).map_or(&[][..], |(_, kinds)| kinds);
-        let key = format!("{section}.{key}");
+        let key = format!("{section}.{name}");
         let message = format!(
             "`{key}` belongs to {} only. Remove it, or choose a kind that has it.",
-            listed(kinds)
+            listed(owners(keys, name))
         );
         return Err(ConfigIssue::new(key, message));
     }

@@ -10,6 +10,7 @@ use serde::de::{DeserializeOwned, Deserializer, Error as _, Visitor};
 use toml::{Table, Value};
 
 use super::issue::{ConfigIssue, documented, listed, sentence};
+use super::key::{Key, ValueType};
 
 /// The keys of one kind. The type denies unknown fields, and every key has a default. Of a kind of data, the keys
 /// `dir`, `file`, `test_file`, `targets_file` and `test_targets_file` are paths: they are made absolute, and may change
@@ -29,6 +30,14 @@ pub trait KindOptions: Serialize + DeserializeOwned + 'static {
     /// Of an optimizer: whether it gives a [curvature](lookahead_core::InnerOptimizer::curvature), which
     /// `lookahead.adaptive_alpha` needs.
     const SECOND_MOMENTS: bool = false;
+
+    /// The documentation of the keys. A key that is left out has its name, type and default only.
+    const KEYS: &'static [Key] = &[];
+
+    /// What the kind of this name is, in a phrase: several kinds may share a type.
+    fn about(_kind: &str) -> &'static str {
+        ""
+    }
 
     /// Of an optimizer: whether it keeps moments with these options, on which `lookahead.momentum_policy` acts.
     fn keeps_moments(&self) -> bool {
@@ -62,6 +71,8 @@ pub struct Schema {
     keeps_moments: fn(Table) -> bool,
     defaults: fn() -> Option<Table>,
     keys: &'static [&'static str],
+    documented: &'static [Key],
+    about: fn(&str) -> &'static str,
     parse: fn(Table) -> Result<(), toml::de::Error>,
     resolve: fn(Table) -> Result<Table, ConfigIssue>,
     why_not: fn(&str) -> Option<&'static str>,
@@ -79,6 +90,8 @@ impl Schema {
             defaults: || Table::try_from(Table::new().try_into::<O>().ok()?).ok(),
             keeps_moments: |given| given.try_into::<O>().is_ok_and(|own| own.keeps_moments()),
             keys: field_names::<O>(),
+            documented: O::KEYS,
+            about: O::about,
             parse: |given| given.try_into::<O>().map(drop),
             resolve: |given| {
                 let in_kind = |text: String| ConfigIssue::new("kind", text);
@@ -99,6 +112,23 @@ impl Schema {
     /// [`KindOptions::keeps_moments`] with a section's resolved options.
     pub fn keeps_moments(&self, options: &Table) -> bool {
         (self.keeps_moments)(self.own(options))
+    }
+
+    /// What it is, in a phrase.
+    pub fn about(&self) -> &'static str {
+        (self.about)(self.name)
+    }
+
+    /// Its own keys with their documentation and their defaults.
+    pub fn documented_keys(&self) -> Vec<(Key, Option<Value>)> {
+        let mut defaults = (self.defaults)().unwrap_or_default();
+        let documented = |name: &'static str| {
+            let default = defaults.remove(name);
+            let known = self.documented.iter().find(|key| key.name == name).copied();
+            let of_default = || default.as_ref().map_or(ValueType::Any, ValueType::of);
+            (known.unwrap_or_else(|| Key::new(name, of_default(), "")), default)
+        };
+        self.keys.iter().copied().map(documented).collect()
     }
 
     /// Whether a key is the kind's own.
@@ -234,7 +264,7 @@ fn quoted(names: impl Iterator<Item = &'static str>) -> String {
 }
 
 /// The names of a type's fields, as serde knows them.
-fn field_names<T: DeserializeOwned>() -> &'static [&'static str] {
+pub(super) fn field_names<T: DeserializeOwned>() -> &'static [&'static str] {
     let mut names: &'static [&'static str] = &[];
     let _ = T::deserialize(FieldNames(&mut names));
     names

@@ -3,8 +3,66 @@
 use lookahead_core::{Error, LookaheadConfig, MomentumPolicy};
 
 use super::issue::{ConfigIssue, listed};
+use super::key::Key;
 use super::kinds::Kinds;
 use super::optimizer::{self, OptimizerConfig};
+
+/// The keys of the section.
+pub(super) const KEYS: &[Key] = &[
+
+    Key::whole(
+        "k",
+        "synchronization period: inner steps between syncs. A new k holds from the next cycle",
+    )
+    .allowed("1 or more"),
+    Key::number("alpha", "slow step size α; 1 is exactly the inner optimizer")
+        .allowed("above 0, up to 1"),
+    Key::number(
+        "adaptive_alpha",
+        "the smallest α that may be chosen at each sync from the curvature; replaces `alpha`. 0 is off. Needs \
+         second moments: adam, adamw or rmsprop",
+    )
+    .allowed("0 to 1")
+    .example("0.5"),
+    Key::choice(
+        "momentum_policy",
+        &["maintain", "reset", "pullback"],
+        "what happens to the inner optimizer's moments at a sync: they are kept, set to 0, or averaged as the \
+         weights are",
+    )
+    .example("\"pullback\""),
+    Key::number(
+        "outer_momentum",
+        "momentum of an outer SGD whose learning rate is `alpha`; 0 is plain interpolation",
+    )
+    .allowed("0 to below 1")
+    .example("0.9"),
+    Key::switch(
+        "outer_nesterov",
+        "Nesterov momentum in the outer step. DiLoCo uses `alpha` 0.7, `outer_momentum` 0.9, `outer_nesterov` true",
+    )
+    .example("true"),
+    Key::choice(
+        "non_finite",
+        &["error", "skip_step", "roll_back"],
+        "on NaN or infinity: end the run, skip the step, or return θ to φ. The run ends after 100 of them without \
+         a sync in between",
+    )
+    .example("\"roll_back\""),
+    Key::switch(
+        "final_sync",
+        "a run that ends inside a cycle ends with a sync; false drops its last steps. The last checkpoint is taken \
+         before that sync, so a run that is given more steps continues as a longer one would have",
+    )
+    .example("false"),
+    Key::whole(
+        "recalibrate",
+        "training batches used to compute batch normalization's statistics at φ before φ is evaluated or saved. 0 \
+         is off: they are θ's",
+    )
+    .allowed("0 or more")
+    .example("50"),
+];
 
 /// Checks ranges, and that the inner optimizer has what the settings act on.
 pub(super) fn check(

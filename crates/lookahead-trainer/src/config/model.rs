@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use toml::Table;
 
 use super::issue::{ConfigIssue, listed};
+use super::key::Key;
 use super::kinds::{Kinds, Schema, Section};
 
 /// `[model]`.
@@ -17,6 +18,14 @@ pub struct ModelConfig {
     #[serde(flatten)]
     pub options: Table,
 }
+
+/// The keys that the section has for every kind.
+pub(super) const KEYS: &[Key] = &[Key::choice(
+    "kind",
+    &[],
+    "the model. Of images: cnn, mlp or resnet; of tables and flat arrays: mlp; of texts: lstm or transformer; \
+         of the quadratic problems: quadratic; of all others: torchscript",
+)];
 
 impl Default for ModelConfig {
     fn default() -> Self {

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 use toml::{Table, Value};
 
 use super::issue::{ConfigIssue, format_number, require};
+use super::key::Key;
 use super::kinds::{Kinds, Section};
 
 /// `[optimizer]`.
@@ -21,6 +22,15 @@ pub struct OptimizerConfig {
     #[serde(flatten)]
     pub options: Table,
 }
+
+/// The keys that the section has for every kind.
+pub(super) const KEYS: &[Key] = &[
+    Key::choice("kind", &[], "the inner optimizer"),
+    Key::number("lr", "learning rate before the schedule").allowed("0 to 3.4e38"),
+    Key::number("weight_decay", "weight decay; of adamw, decoupled")
+        .allowed("0 to 3.4e38")
+        .example("0.0005"),
+];
 
 impl Default for OptimizerConfig {
     fn default() -> Self {

@@ -81,8 +81,8 @@ fn drop_foreign_keys(
         "data" => data::section(kinds).is_foreign(kind, key),
         "model" => model::section(kinds).is_foreign(kind, key),
         "optimizer" => optimizer::section(kinds).is_foreign(kind, key),
-        "averaging" => issue::is_foreign(&averaging::KIND_KEYS, kind, key),
-        "schedule" => issue::is_foreign(&schedule::KIND_KEYS, kind, key),
+        "averaging" => issue::is_foreign(averaging::KEYS, kind, key),
+        "schedule" => issue::is_foreign(schedule::KEYS, kind, key),
         _ => false,
     };
     let foreign: Vec<String> = entry.keys().filter(|key| is_foreign(key)).cloned().collect();

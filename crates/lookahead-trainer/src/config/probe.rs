@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::issue::{ConfigIssue, require};
+use super::key::Key;
 
 /// `[probe]`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -15,6 +16,23 @@ pub struct ProbeConfig {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub samples: Option<usize>,
 }
+
+/// The keys of the section.
+pub(super) const KEYS: &[Key] = &[
+
+    Key::whole(
+        "every_syncs",
+        "probe every N syncs; 0 is off. With k 5 and 128 samples the default is 18 for batches of 64 and 36 for \
+         batches of 32",
+    )
+    .allowed("0 or more")
+    .default("so that probes take 1.5 % of the arithmetic")
+    .example("1"),
+    Key::whole("samples", "validation samples in the probe batch")
+        .allowed("1 to `data.validation`")
+        .default("128, or all if fewer")
+        .example("128"),
+];
 
 /// The part of a training's arithmetic that probes take by default.
 const SHARE: f64 = 0.015;

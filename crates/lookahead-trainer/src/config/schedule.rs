@@ -1,8 +1,10 @@
 //! The learning rate over time: `[schedule]`.
 
 use serde::{Deserialize, Serialize};
+use toml::Table;
 
 use super::issue::{ConfigIssue, format_number, require, resolve_kind_key};
+use super::key::Key;
 
 /// `[schedule]`.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -37,11 +39,46 @@ pub enum ScheduleKind {
     Steps,
 }
 
-/// The keys that only some kinds have.
-pub(super) const KIND_KEYS: [(&str, &[&str]); 3] =
-    [("min_lr", &["cosine"]), ("milestones", &["steps"]), ("factor", &["steps"])];
+/// The keys of the section.
+pub(super) const KEYS: &[Key] = &[
+
+    Key::choice(
+        "kind",
+        &["constant", "cosine", "steps"],
+        "how the learning rate changes: `cosine` goes from `optimizer.lr` to `min_lr` over the whole run; `steps` \
+         multiplies by `factor` after each milestone",
+    )
+    .example("\"cosine\""),
+    Key::number("min_lr", "the learning rate at the end")
+        .allowed("0 to `optimizer.lr`")
+        .only(&["cosine"])
+        .example("0.001"),
+    Key::wholes("milestones", "the epochs after which the learning rate changes")
+        .allowed("epochs from 1, each later than the one before")
+        .only(&["steps"])
+        .required("[60, 120]"),
+    Key::number("factor", "what the learning rate is multiplied by at a milestone")
+        .allowed("above 0, up to 1")
+        .only(&["steps"]),
+    Key::whole(
+        "warmup_steps",
+        "steps over which the learning rate grows linearly to its full value",
+    )
+    .allowed("0 or more")
+    .example("500"),
+];
 
 impl ScheduleConfig {
+    /// The defaults of a kind; of an unknown one, those of the section.
+    pub(super) fn of_kind(kind: &str) -> Self {
+        let table = Table::from_iter([("kind".to_owned(), kind.into())]);
+        let mut own: Self = table.try_into().unwrap_or_default();
+        // Milestones have no default, and are needed.
+        own.milestones = (own.kind == ScheduleKind::Steps).then(|| vec![1]);
+        let _ = own.resolve(f64::MAX);
+        own
+    }
+
     /// Fills in defaults and checks ranges.
     pub(crate) fn resolve(&mut self, lr: f64) -> Result<(), ConfigIssue> {
         let kind = match self.kind {
@@ -56,15 +93,9 @@ impl ScheduleConfig {
                  rate changes. Give some, for example [60, 120, 160], or choose another kind.",
             ));
         }
-        resolve_kind_key(&mut self.min_lr, 0.0, ("schedule", "min_lr"), &KIND_KEYS, kind)?;
-        resolve_kind_key(
-            &mut self.milestones,
-            vec![],
-            ("schedule", "milestones"),
-            &KIND_KEYS,
-            kind,
-        )?;
-        resolve_kind_key(&mut self.factor, 0.1, ("schedule", "factor"), &KIND_KEYS, kind)?;
+        resolve_kind_key(&mut self.min_lr, 0.0, ("schedule", "min_lr"), KEYS, kind)?;
+        resolve_kind_key(&mut self.milestones, vec![], ("schedule", "milestones"), KEYS, kind)?;
+        resolve_kind_key(&mut self.factor, 0.1, ("schedule", "factor"), KEYS, kind)?;
         if let Some(min_lr) = self.min_lr {
             let allowed = format!("0 to `optimizer.lr`, which is {}", format_number(lr));
             let fits = (0.0..=lr).contains(&min_lr);

@@ -4,6 +4,7 @@ use lookahead_run::event::Task;
 use serde::{Deserialize, Serialize};
 
 use super::issue::{ConfigIssue, listed, require};
+use super::key::Key;
 use super::kinds::{Kinds, TaskPart};
 
 /// `[task]`. A key that is not set has the task's default.
@@ -26,6 +27,47 @@ pub struct TaskConfig {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub metrics: Option<Vec<String>>,
 }
+
+/// The keys of the section.
+pub(super) const KEYS: &[Key] = &[
+
+    Key::choice(
+        "loss",
+        &[],
+        "what is minimized. A loss that doesn't fit what is learned is refused",
+    )
+    .default("that of what is learned: of classes and text `cross_entropy`, of numbers `mse`")
+    .example("\"huber\""),
+    Key::number(
+        "label_smoothing",
+        "of the loss cross_entropy: the part of each target that is spread over all classes, in evaluations too",
+    )
+    .allowed("0 to below 1")
+    .default("0")
+    .example("0.1"),
+    Key::numbers(
+        "class_weights",
+        "of the loss cross_entropy: how much the samples of each class count. The mean is weighted, as in PyTorch",
+    )
+    .allowed("a number of 0 or more for each class")
+    .default("all classes count the same")
+    .example("[1.0, 2.5]"),
+    Key::number(
+        "huber_delta",
+        "of the loss huber: the error, in standard deviations of a standardized target, up to which the loss is \
+         half its square",
+    )
+    .allowed("above 0")
+    .default("1")
+    .example("1.0"),
+    Key::texts(
+        "metrics",
+        "what evaluations measure besides the loss, the most important one first. The accuracy of classes and \
+         `train.best_by` are always measured",
+    )
+    .default("those of what is learned")
+    .example("[\"macro_f1\", \"accuracy\"]"),
+];
 
 /// The name of the loss where a metric can be named, which every evaluation has.
 pub const LOSS: &str = "loss";

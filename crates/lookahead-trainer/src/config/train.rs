@@ -4,6 +4,7 @@ use lookahead_run::event::Task;
 use serde::{Deserialize, Serialize};
 
 use super::issue::{ConfigIssue, require};
+use super::key::Key;
 use super::kinds::Kinds;
 use super::task::{LOSS, TaskConfig};
 
@@ -40,6 +41,74 @@ pub struct TrainConfig {
     /// The type in which matrix products and convolutions compute; variables stay `f32`.
     pub autocast: AutocastDtype,
 }
+
+/// The keys of the section.
+pub(super) const KEYS: &[Key] = &[
+
+    Key::whole("epochs", "how often each training sample is used").allowed("1 or more"),
+    Key::whole("max_steps", "inner steps; overrides `epochs`")
+        .allowed("1 or more")
+        .default("none")
+        .example("1000"),
+    Key::whole(
+        "evaluate_every_epochs",
+        "evaluate θ and φ on the validation set every N epochs and at the end; 0 is never",
+    )
+    .allowed("0 or more"),
+    Key::choice("best_by", &[], "which validation metric selects the best model")
+        .allowed("`loss`, or a metric of the [task](#task)")
+        .default("`accuracy` of classes and text, otherwise `loss`")
+        .example("\"loss\""),
+    Key::whole(
+        "patience",
+        "stop after N evaluations without an improvement; the result is then the best model ([early \
+         stopping](guide.md#early-stopping)). 0 is never",
+    )
+    .allowed("0 or more")
+    .example("5"),
+    Key::whole("seed", "fixes weights, dropout, augmentation and the order of the data")
+        .allowed("0 or more")
+        .example("1"),
+    Key::texts(
+        "freeze",
+        "parameters that keep their first values exactly; `*` is any characters, dots too, and all others are \
+         themselves. Each pattern must match a parameter, and at least one parameter must be left. Frozen \
+         parameters have no gradient, no slow weights and no optimizer state. The running statistics of batch \
+         normalization are buffers, not parameters: they still follow the data",
+    )
+    .allowed("patterns for the names of parameters")
+    .default("none")
+    .example("[\"conv1.*\", \"out.bias\"]"),
+    Key::text("device", "where the training runs; `auto` is CUDA if available, else the CPU")
+        .allowed("`auto`, `cpu`, `cuda` or `cuda:N` with the number of a GPU")
+        .example("\"cuda:1\""),
+    Key::whole(
+        "threads",
+        "threads within one operation; 0 is libtorch's choice. Losses repeat bit for bit only with an equal number",
+    )
+    .allowed("0 to 1024")
+    .example("4"),
+    Key::whole(
+        "read_loss_every",
+        "read the losses of N steps from the device together, so that a GPU is not waited for in each step; the log \
+         is the same. 0 is 1 on the CPU and 10 on a GPU, or 1 if `lookahead.non_finite` is not `error`",
+    )
+    .allowed("0 to 1000")
+    .example("10"),
+    Key::switch(
+        "channels_last",
+        "cnn, resnet: store images and convolution weights with the channels of a pixel next to each other. Faster \
+         on many machines, equal up to rounding",
+    )
+    .example("true"),
+    Key::choice(
+        "autocast",
+        &["none", "bf16"],
+        "`bf16` computes matrix products and convolutions in bfloat16. Weights and losses stay f32. On a processor \
+         without AVX-512, an LSTM computes in f32",
+    )
+    .example("\"bf16\""),
+];
 
 /// The type to which a forward pass and its loss are cast.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]

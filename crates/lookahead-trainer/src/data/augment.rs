@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::random::{SampleKey, below, generator};
+use crate::config::key::Key;
 
 /// The changes.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -17,6 +18,15 @@ pub enum Augment {
     /// usual for CIFAR.
     CropFlip,
 }
+
+/// The key that selects them.
+pub(super) const AUGMENT: Key = Key::choice(
+    "augment",
+    &["none", "shift-flip", "crop-flip"],
+    "random changes of the training images: `shift-flip` shifts by up to 2 pixels in each direction and mirrors half \
+     the images; `crop-flip` shifts by up to 4 pixels, as usual for CIFAR",
+)
+.example("\"shift-flip\"");
 
 impl Augment {
     /// Appends changed copies of images to `out`. The changes are a function of `key`.

@@ -16,13 +16,14 @@ use serde::{Deserialize, Serialize};
 use self::on_error::{OnError, with_remedy};
 use self::part::{Part, Reader};
 use self::scan::{ImageFile, ImageFolder};
-use super::augment::Augment;
+use super::augment::{AUGMENT, Augment};
 use super::dataset::{Dataset, LoadContext};
 use super::image_file::{LARGEST_SIDE, PixelLayout, probe};
-use super::images::{ImageOptions, Images};
+use super::images::{ImageOptions, Images, LABEL_NOISE};
 use super::random::{SampleKey, shuffled};
-use super::split::{TEST_FRACTION, check_test_part, test_samples};
+use super::split::{TEST_FRACTION, TEST_PART, check_test_part, test_samples};
 use crate::config::issue::{ConfigIssue, format_number, require};
+use crate::config::key::Key;
 use crate::config::kinds::KindOptions;
 use crate::console::eprint_line;
 use crate::usage::UsageError;
@@ -78,6 +79,59 @@ pub struct ImageFolderOptions {
 }
 
 impl KindOptions for ImageFolderOptions {
+    const KEYS: &'static [Key] = &[
+        Key::path(
+            "dir",
+            "the [folder of the images](guide.md#images): train/CLASS/*, with or without validation/CLASS/* and \
+             test/CLASS/*, or CLASS/*; stored as an absolute path",
+        )
+        .allowed("a folder")
+        .required("\"photos\""),
+        Key::wholes("size", "`[height, width]` of the images")
+            .allowed("two numbers from 1 to 32768")
+            .default("that of the first image")
+            .example("[64, 64]"),
+        Key::whole(
+            "channels",
+            "grayscale, which is 1, or red, green, blue, which is 3; images are converted",
+        )
+        .allowed("1 or 3")
+        .default("those of the first image")
+        .example("3"),
+        Key::switch(
+            "resize",
+            "resize images of another size to `size`; otherwise they are an error",
+        )
+        .example("true"),
+        Key::numbers(
+            "mean",
+            "subtracted from the pixels. Multiply fractions, for example those of ImageNet, by 255",
+        )
+        .allowed("one number from 0 to 255, or one per channel")
+        .default("that of the training pixels")
+        .example("[118.0]"),
+        Key::numbers("std", "what the difference is divided by")
+            .allowed("one number from 1 to 255, or one per channel")
+            .default("that of the training pixels")
+            .example("[65.0]"),
+        TEST_PART,
+        Key::choice(
+            "on_error",
+            &["error", "skip"],
+            "what a file that can't be read or has another size does: it ends the program, or is left out with a \
+             warning",
+        )
+        .example("\"skip\""),
+        Key::choice(
+            "in_memory",
+            &["auto", "always", "never"],
+            "decode all files once into memory; `auto` does so if the pixels take at most 1 GiB. Otherwise a thread \
+             decodes the next batches during each step, and the losses are the same",
+        )
+        .example("\"always\""),
+        AUGMENT,
+        LABEL_NOISE,
+    ];
     const TASKS: &'static [Task] = &[Task::Classification];
 
     fn check(&self) -> Result<(), ConfigIssue> {

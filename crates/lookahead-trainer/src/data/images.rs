@@ -9,11 +9,12 @@ use lookahead_run::event::Task;
 use serde::{Deserialize, Serialize};
 use tch::{Device, Tensor};
 
-use super::augment::Augment;
+use super::augment::{AUGMENT, Augment};
 use super::dataset::{Batch, Dataset, LoadContext, Samples, on_device};
 use super::random::{SampleKey, below, generator};
 use super::spec::{DataSpec, Inputs};
 use crate::config::issue::{ConfigIssue, format_number, require};
+use crate::config::key::Key;
 use crate::config::kinds::KindOptions;
 use crate::usage::UsageError;
 
@@ -161,6 +162,14 @@ impl Samples for Images {
     }
 }
 
+/// The key of wrong classes.
+pub(super) const LABEL_NOISE: Key = Key::number(
+    "label_noise",
+    "fraction of the training images that get a wrong class, the same ones for every seed",
+)
+.allowed("0 to 1")
+.example("0.2");
+
 /// The keys of `[data]` for images that are not read from files.
 #[derive(Debug, Clone, Copy, Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -172,6 +181,7 @@ pub struct ImageOptions {
 }
 
 impl KindOptions for ImageOptions {
+    const KEYS: &'static [Key] = &[AUGMENT, LABEL_NOISE];
     const TASKS: &'static [Task] = &[Task::Classification];
     const VALIDATION: Option<usize> = Some(241);
 
@@ -207,6 +217,18 @@ impl ImageFileOptions {
 }
 
 impl KindOptions for ImageFileOptions {
+    const KEYS: &'static [Key] = &[
+        Key::path(
+            "dir",
+            "the folder of the files, in one of the [accepted formats](guide.md#your-own-data); stored as an absolute \
+             path. Files that are missing are downloaded into the cache",
+        )
+        .allowed("a folder")
+        .default("the system's folder or the cache")
+        .example("\"/data/fashion\""),
+        AUGMENT,
+        LABEL_NOISE,
+    ];
     const TASKS: &'static [Task] = &[Task::Classification];
     const VALIDATION: Option<usize> = Some(5000);
 

@@ -23,6 +23,7 @@ use super::dataset::{Batch, Dataset, LoadContext, Samples, on_device};
 use super::random::{SampleKey, generator};
 use super::spec::DataSpec;
 use crate::config::issue::{ConfigIssue, format_number, require};
+use crate::config::key::Key;
 use crate::config::kinds::KindOptions;
 
 /// The keys of `[data]` for this problem.
@@ -41,6 +42,10 @@ impl Default for NoisyQuadraticOptions {
     }
 }
 
+/// The key of the number of directions.
+pub(super) const DIMENSIONS: Key =
+    Key::whole("dimensions", "number of directions").allowed("1 to 16777216");
+
 /// Batches in an epoch. No sample comes twice.
 const EPOCH: usize = 100;
 
@@ -48,6 +53,11 @@ const EPOCH: usize = 100;
 const MOST: usize = 1 << 24;
 
 impl KindOptions for NoisyQuadraticOptions {
+    const KEYS: &'static [Key] = &[
+        DIMENSIONS,
+        Key::number("noise", "standard deviation of the gradient noise at curvature 1")
+            .allowed("0 to 1e6"),
+    ];
     const TASKS: &'static [Task] = &[Task::Quadratic];
     const VALIDATION: Option<usize> = Some(1);
 

@@ -7,9 +7,10 @@ use lookahead_run::event::Task;
 use serde::{Deserialize, Serialize};
 
 use super::dataset::{Dataset, LoadContext};
-use super::noisy_quadratic::{Points, check_dimensions};
+use super::noisy_quadratic::{DIMENSIONS, Points, check_dimensions};
 use super::spec::DataSpec;
 use crate::config::issue::{ConfigIssue, format_number, require};
+use crate::config::key::Key;
 use crate::config::kinds::KindOptions;
 
 /// The keys of `[data]` for this problem.
@@ -29,6 +30,10 @@ impl Default for QuadraticOptions {
 }
 
 impl KindOptions for QuadraticOptions {
+    const KEYS: &'static [Key] = &[
+        DIMENSIONS,
+        Key::number("condition", "largest curvature divided by the smallest").allowed("1 to 1e12"),
+    ];
     const TASKS: &'static [Task] = &[Task::Quadratic];
     const VALIDATION: Option<usize> = Some(1);
 

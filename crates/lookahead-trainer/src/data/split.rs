@@ -2,9 +2,26 @@
 
 use super::random::{SampleKey, shuffled};
 use crate::config::issue::{ConfigIssue, format_number, require};
+use crate::config::key::Key;
 
 /// The default of `data.test_fraction` for shuffled samples.
 pub(crate) const TEST_FRACTION: f64 = 0.2;
+
+/// The key of a file with the test set.
+pub(crate) const TEST_FILE: Key =
+    Key::path("test_file", "a file with the test set; stored as an absolute path")
+        .default("none")
+        .example("\"test.csv\"");
+
+/// The key of the part of shuffled samples that becomes the test set.
+pub(crate) const TEST_PART: Key = Key::number(
+    "test_fraction",
+    "the part that becomes the test set: random samples, the same ones for every seed. Not together with a key that \
+     names a test set, or a folder `test` of images",
+)
+.allowed("0 to below 1")
+.default("0.2, or none if a test set is named")
+.example("0.1");
 
 /// Checks `data.test_fraction`, and that it is not set together with `other`, a key that names a test set.
 pub(crate) fn check_test_part(

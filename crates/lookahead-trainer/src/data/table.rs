@@ -25,8 +25,9 @@ use super::dataset::{Dataset, LoadContext};
 use super::gzip;
 use super::in_memory::InMemory;
 use super::spec::{DataSpec, Inputs, Scale};
-use super::split::{TEST_FRACTION, check_test_part, shuffled_parts};
+use super::split::{TEST_FILE, TEST_FRACTION, TEST_PART, check_test_part, shuffled_parts};
 use crate::config::issue::{ConfigIssue, require};
+use crate::config::key::Key;
 use crate::config::kinds::KindOptions;
 use crate::usage::UsageError;
 use encoding::{Encoding, Missing};
@@ -79,6 +80,37 @@ impl Default for TableOptions {
 }
 
 impl KindOptions for TableOptions {
+    const KEYS: &'static [Key] = &[
+        Key::path(
+            "file",
+            "a table in UTF-8 whose first line names the columns, compressed with gzip or not; stored as an absolute \
+             path",
+        )
+        .required("\"table.csv\""),
+        TEST_FILE,
+        TEST_PART,
+        Key::text("target", "the column to predict")
+            .allowed("a column's name")
+            .required("\"price\""),
+        Key::choice("task", &["classification", "regression"], "what is predicted")
+            .default(
+                "classification if the target holds texts or at most 20 different whole numbers, otherwise regression",
+            )
+            .example("\"regression\""),
+        Key::texts("ignore", "columns to leave out").allowed("columns' names").example("[\"id\"]"),
+        Key::texts("categorical", "columns whose numbers are the names of categories")
+            .allowed("columns' names")
+            .example("[\"zone\"]"),
+        Key::text("delimiter", "the character between cells")
+            .allowed("one ASCII character, for example `\",\"`, `\";\"` or `\"\\t\"`"),
+        Key::choice(
+            "missing",
+            &["error", "mean", "zero"],
+            "what a missing cell of an input becomes. `mean` is the column's mean over the training rows, `zero` is 0 \
+             before standardization; with both, a missing text is no category",
+        )
+        .example("\"mean\""),
+    ];
     fn check(&self) -> Result<(), ConfigIssue> {
         for (key, given, example) in [
             (

@@ -20,6 +20,7 @@ use super::random::SampleKey;
 use super::spec::{DataSpec, Inputs};
 use super::split::{check_test_part, test_samples};
 use crate::config::issue::{ConfigIssue, require};
+use crate::config::key::Key;
 use crate::config::kinds::KindOptions;
 use crate::file_kind::stand_in;
 use crate::usage::UsageError;
@@ -51,6 +52,19 @@ const LARGEST: usize = 1 << 26;
 const LONGEST: usize = 1 << 16;
 
 impl KindOptions for TextOptions {
+    const KEYS: &'static [Key] = &[
+        Key::path(
+            "file",
+            "any text in UTF-8, or in UTF-16 with a byte order mark; stored as an absolute path. Its characters are \
+             the tokens. The test set is the end of it, and the validation set comes just before",
+        )
+        .required("\"book.txt\""),
+        Key::number("test_fraction", "the part that becomes the test set: the last sequences")
+            .allowed("0 to below 1")
+            .default("0.05, rounded down")
+            .example("0.1"),
+        Key::whole("length", "characters per sequence").allowed("1 to 65536"),
+    ];
     const TASKS: &'static [Task] = &[Task::Language];
     const VALIDATION: Option<usize> = Some(100);
 

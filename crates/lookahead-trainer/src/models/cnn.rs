@@ -4,8 +4,11 @@ use lookahead_run::event::Task;
 use serde::{Deserialize, Serialize};
 use tch::{Tensor, nn};
 
-use super::network::{Head, Sequential, add_head, check_dropout, check_widths};
+use super::network::{
+    BATCH_NORM, DROPOUT, HIDDEN, Head, Sequential, add_head, check_dropout, check_widths,
+};
 use crate::config::issue::ConfigIssue;
+use crate::config::key::Key;
 use crate::config::kinds::KindOptions;
 use crate::data::spec::DataSpec;
 use crate::usage::UsageError;
@@ -32,6 +35,16 @@ impl Default for CnnOptions {
 }
 
 impl KindOptions for CnnOptions {
+    const KEYS: &'static [Key] = &[
+        Key::wholes(
+            "channels",
+            "output channels of each 3×3 convolution; each is followed by 2×2 pooling",
+        )
+        .allowed("numbers from 1 to 1048576"),
+        HIDDEN,
+        DROPOUT,
+        BATCH_NORM,
+    ];
     const TASKS: &'static [Task] = &[Task::Classification, Task::Regression, Task::Multilabel];
 
     fn check(&self) -> Result<(), ConfigIssue> {

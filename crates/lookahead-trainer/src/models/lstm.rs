@@ -8,8 +8,9 @@ use serde::{Deserialize, Serialize};
 use tch::Tensor;
 use tch::nn::{self, Module};
 
-use super::network::{Network, WIDEST, check_dropout, check_layers};
+use super::network::{DROPOUT, LAYERS, Network, WIDEST, WIDTH, check_dropout, check_layers};
 use crate::config::issue::{ConfigIssue, require};
+use crate::config::key::Key;
 use crate::config::kinds::KindOptions;
 use crate::data::spec::DataSpec;
 use crate::usage::UsageError;
@@ -35,6 +36,12 @@ impl Default for LstmOptions {
 }
 
 impl KindOptions for LstmOptions {
+    const KEYS: &'static [Key] = &[
+        Key::whole("embedding", "embedding size").allowed("1 to 1048576"),
+        WIDTH,
+        LAYERS,
+        DROPOUT,
+    ];
     const TASKS: &'static [Task] = &[Task::Language];
 
     fn check(&self) -> Result<(), ConfigIssue> {

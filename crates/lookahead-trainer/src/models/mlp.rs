@@ -4,8 +4,11 @@ use lookahead_run::event::Task;
 use serde::{Deserialize, Serialize};
 use tch::nn;
 
-use super::network::{Head, Sequential, add_head, check_dropout, check_widths};
+use super::network::{
+    BATCH_NORM, DROPOUT, HIDDEN, Head, Sequential, add_head, check_dropout, check_widths,
+};
 use crate::config::issue::ConfigIssue;
+use crate::config::key::Key;
 use crate::config::kinds::KindOptions;
 use crate::data::spec::DataSpec;
 use crate::usage::UsageError;
@@ -29,6 +32,7 @@ impl Default for MlpOptions {
 }
 
 impl KindOptions for MlpOptions {
+    const KEYS: &'static [Key] = &[HIDDEN, DROPOUT, BATCH_NORM];
     const TASKS: &'static [Task] = &[Task::Classification, Task::Regression, Task::Multilabel];
 
     fn check(&self) -> Result<(), ConfigIssue> {

@@ -8,6 +8,7 @@ use tch::Tensor;
 use tch::nn::{self, ModuleT};
 
 use crate::config::issue::{ConfigIssue, format_number, require};
+use crate::config::key::Key;
 
 /// The forward pass of a model, whose variables are in the store in which it was built.
 pub trait Network: fmt::Debug {
@@ -67,6 +68,30 @@ impl Network for Sequential {
 
 /// The largest width: far above useful ones, and far below the overflow of sizes.
 pub(super) const WIDEST: i64 = 1 << 20;
+
+/// The key of the hidden layers of a fully connected head.
+pub(super) const HIDDEN: Key = Key::wholes("hidden", "widths of the hidden fully connected layers")
+    .allowed("numbers from 1 to 1048576");
+
+/// The key of the width of a model for texts.
+pub(super) const WIDTH: Key = Key::whole("width", "width of each layer").allowed("1 to 1048576");
+
+/// The key of the number of layers of a model for texts.
+pub(super) const LAYERS: Key = Key::whole("layers", "number of layers").allowed("1 to 1000");
+
+/// The key of the fraction of dropped activations.
+pub(super) const DROPOUT: Key =
+    Key::number("dropout", "fraction of hidden activations dropped in training")
+        .allowed("0 to below 1")
+        .example("0.1");
+
+/// The key of batch normalization in a model that can do without.
+pub(super) const BATCH_NORM: Key = Key::switch(
+    "batch_norm",
+    "batch normalization after each hidden layer. A resnet always has it. Its running statistics follow the fast \
+     weights, see `lookahead.recalibrate`. A final batch of one sample is refused if it has no variance",
+)
+.example("true");
 
 /// Checks a number of layers.
 pub(super) fn check_layers(layers: i64) -> Result<(), ConfigIssue> {

@@ -12,6 +12,7 @@ use tch::{Tensor, nn::Module};
 use super::network::{Network, WIDEST};
 use super::pointwise::Pointwise;
 use crate::config::issue::{ConfigIssue, require};
+use crate::config::key::Key;
 use crate::config::kinds::KindOptions;
 use crate::data::spec::DataSpec;
 use crate::usage::UsageError;
@@ -38,6 +39,12 @@ impl Default for ResnetOptions {
 }
 
 impl KindOptions for ResnetOptions {
+    const KEYS: &'static [Key] = &[
+        Key::whole("width", "channels of the first stage, doubled in each further stage")
+            .allowed("1 to 1048576"),
+        Key::wholes("blocks", "basic blocks of each stage; the default is ResNet-18")
+            .allowed("1 to 8 numbers from 1 to 1000"),
+    ];
     const TASKS: &'static [Task] = &[Task::Classification, Task::Regression, Task::Multilabel];
 
     fn check(&self) -> Result<(), ConfigIssue> {

@@ -13,6 +13,7 @@ use tch::{Device, Kind, Tensor, nn};
 
 use super::network::Network;
 use crate::config::issue::ConfigIssue;
+use crate::config::key::Key;
 use crate::config::kinds::KindOptions;
 use crate::data::spec::{DataSpec, Inputs};
 use crate::file_kind;
@@ -28,6 +29,13 @@ pub struct TorchScriptOptions {
 }
 
 impl KindOptions for TorchScriptOptions {
+    const KEYS: &'static [Key] = &[Key::path(
+        "file",
+        "the module that PyTorch scripted or traced: see [networks from PyTorch](guide.md#networks-from-pytorch). Its \
+         weights are the first ones of the run, and are not drawn from `train.seed`",
+    )
+    .allowed("a file that `torch.jit.save` wrote")
+    .required("\"net.pt\"")];
     const TASKS: &'static [Task] =
         &[Task::Classification, Task::Regression, Task::Multilabel, Task::Language];
 

@@ -9,8 +9,9 @@ use serde::{Deserialize, Serialize};
 use tch::Tensor;
 use tch::nn::{self, Module};
 
-use super::network::{Network, WIDEST, check_dropout, check_layers};
+use super::network::{DROPOUT, LAYERS, Network, WIDEST, WIDTH, check_dropout, check_layers};
 use crate::config::issue::{ConfigIssue, require};
+use crate::config::key::Key;
 use crate::config::kinds::KindOptions;
 use crate::data::spec::DataSpec;
 use crate::usage::UsageError;
@@ -36,6 +37,12 @@ impl Default for TransformerOptions {
 }
 
 impl KindOptions for TransformerOptions {
+    const KEYS: &'static [Key] = &[
+        WIDTH,
+        LAYERS,
+        Key::whole("heads", "attention heads in each layer").allowed("a divisor of `width`"),
+        DROPOUT,
+    ];
     const TASKS: &'static [Task] = &[Task::Language];
 
     fn check(&self) -> Result<(), ConfigIssue> {

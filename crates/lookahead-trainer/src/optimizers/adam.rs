@@ -4,8 +4,9 @@ use lookahead_core::{Result, TchOptimizer, fused};
 use serde::{Deserialize, Serialize};
 use tch::nn;
 
-use super::kind::OptimizerContext;
+use super::kind::{EPS, FUSED, OptimizerContext};
 use crate::config::issue::ConfigIssue;
+use crate::config::key::Key;
 use crate::config::kinds::KindOptions;
 use crate::config::optimizer::{require_decay, require_single};
 
@@ -32,6 +33,13 @@ impl Default for AdamOptions {
 }
 
 impl KindOptions for AdamOptions {
+    const KEYS: &'static [Key] = &[
+        FUSED,
+        Key::number("beta1", "decay of the first moment").allowed("0 to below 1"),
+        Key::number("beta2", "decay of the second moment").allowed("0 to below 1"),
+        EPS,
+        Key::switch("amsgrad", "keep the maximum of the second moment").example("true"),
+    ];
     const SECOND_MOMENTS: bool = true;
 
     fn check(&self) -> std::result::Result<(), ConfigIssue> {
@@ -47,6 +55,7 @@ impl KindOptions for AdamOptions {
 pub struct AdamWOptions(AdamOptions);
 
 impl KindOptions for AdamWOptions {
+    const KEYS: &'static [Key] = AdamOptions::KEYS;
     const SECOND_MOMENTS: bool = true;
     const WEIGHT_DECAY: Option<f64> = Some(0.01);
 

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use lookahead_core::InnerOptimizer;
 use tch::nn;
 
+use crate::config::key::Key;
 use crate::config::kinds::{KindOptions, Schema};
 use crate::config::optimizer::OptimizerConfig;
 
@@ -16,6 +17,19 @@ pub struct OptimizerContext {
     /// `optimizer.weight_decay`; 0 if the kind has none.
     pub weight_decay: f64,
 }
+
+/// The key that selects this crate's kernels.
+pub(super) const FUSED: Key = Key::switch(
+    "fused",
+    "kernels that take all parameters together; false is libtorch's own step, which is slower and equal up to rounding",
+)
+.example("false");
+
+/// The key of the momentum.
+pub(super) const MOMENTUM: Key = Key::number("momentum", "momentum").allowed("0 to below 1");
+
+/// The key of what is added to the denominator.
+pub(super) const EPS: Key = Key::number("eps", "added to the denominator").allowed("0 to 3.4e38");
 
 /// A kind of inner optimizer: its configuration, and how it is built.
 #[derive(Clone)]

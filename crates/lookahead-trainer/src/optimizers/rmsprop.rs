@@ -4,8 +4,9 @@ use lookahead_core::{Result, TchOptimizer, fused};
 use serde::{Deserialize, Serialize};
 use tch::nn;
 
-use super::kind::OptimizerContext;
+use super::kind::{EPS, FUSED, MOMENTUM, OptimizerContext};
 use crate::config::issue::ConfigIssue;
+use crate::config::key::Key;
 use crate::config::kinds::KindOptions;
 use crate::config::optimizer::{require_decay, require_single};
 
@@ -32,6 +33,14 @@ impl Default for RmsPropOptions {
 }
 
 impl KindOptions for RmsPropOptions {
+    const KEYS: &'static [Key] = &[
+        FUSED,
+        Key::number("smoothing", "decay of the mean squared gradient, which libtorch calls alpha")
+            .allowed("0 to below 1"),
+        EPS,
+        MOMENTUM,
+        Key::switch("centered", "subtract the mean gradient").example("true"),
+    ];
     const SECOND_MOMENTS: bool = true;
 
     fn check(&self) -> std::result::Result<(), ConfigIssue> {

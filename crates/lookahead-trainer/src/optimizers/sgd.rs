@@ -4,8 +4,9 @@ use lookahead_core::{Result, TchOptimizer, fused};
 use serde::{Deserialize, Serialize};
 use tch::nn;
 
-use super::kind::OptimizerContext;
+use super::kind::{FUSED, MOMENTUM, OptimizerContext};
 use crate::config::issue::ConfigIssue;
+use crate::config::key::Key;
 use crate::config::kinds::KindOptions;
 use crate::config::optimizer::require_decay;
 
@@ -30,6 +31,15 @@ impl Default for SgdOptions {
 }
 
 impl KindOptions for SgdOptions {
+    const KEYS: &'static [Key] = &[
+        FUSED,
+        MOMENTUM,
+        Key::number("dampening", "the part of the gradient that the momentum leaves out")
+            .allowed("0 to below 1")
+            .example("0.1"),
+        Key::switch("nesterov", "Nesterov momentum, with a momentum above 0 and no dampening")
+            .example("true"),
+    ];
     fn check(&self) -> std::result::Result<(), ConfigIssue> {
         require_decay("optimizer.momentum", self.momentum)?;
         require_decay("optimizer.dampening", self.dampening)?;

@@ -103,3 +103,17 @@ fn a_key_is_foreign_if_only_other_kinds_have_it() {
         assert!(!section.is_foreign("line", "corners"), "an unknown kind is an error of its own");
     });
 }
+
+#[test]
+fn the_documentation_has_the_keys_of_each_kind() {
+    let kinds = crate::registry::Registry::builtin().kinds().clone();
+    for schema in kinds.data.iter().chain(&kinds.models).chain(&kinds.optimizers) {
+        let documented: Vec<&str> = schema.documented.iter().map(|key| key.name).collect();
+        let sorted = |names: &[&'static str]| {
+            let mut names = names.to_vec();
+            names.sort_unstable();
+            names
+        };
+        assert_eq!(sorted(&documented), sorted(schema.keys), "{}", schema.name);
+    }
+}

@@ -6,8 +6,9 @@ use serde::{Deserialize, Serialize};
 
 use super::targets::ArrayTask;
 use crate::config::issue::ConfigIssue;
+use crate::config::key::Key;
 use crate::config::kinds::KindOptions;
-use crate::data::split::check_test_part;
+use crate::data::split::{TEST_FILE, TEST_PART, check_test_part};
 
 /// The keys of `[data]` for arrays.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
@@ -62,6 +63,51 @@ impl ArrayOptions {
 }
 
 impl KindOptions for ArrayOptions {
+    const KEYS: &'static [Key] = &[
+        Key::path(
+            "file",
+            "a `.safetensors` or `.npz` file, or the inputs as `.npy`; stored as an absolute path",
+        )
+        .required("\"train.npz\""),
+        Key::path("targets_file", "the file with the targets; required if `file` is `.npy`")
+            .default("that of `file`")
+            .example("\"targets.npy\""),
+        TEST_FILE,
+        Key::path(
+            "test_targets_file",
+            "the file with the targets of the test set; required if `test_file` is `.npy`",
+        )
+        .default("that of `test_file`")
+        .example("\"test-targets.npy\""),
+        Key::text("inputs", "the name of the inputs in their file; a `.npy` file has no names")
+            .default("inputs")
+            .example("\"x_train\""),
+        Key::text("targets", "the name of the targets in their file; a `.npy` file has no names")
+            .default("targets")
+            .example("\"y_train\""),
+        Key::text(
+            "test_inputs",
+            "the name of the test set's inputs, in `test_file` if there is one, else in `file`",
+        )
+        .default("none; with `test_file` that of `inputs`")
+        .example("\"x_test\""),
+        Key::text(
+            "test_targets",
+            "the name of the test set's targets, in `test_file` if there is one, else in `file`",
+        )
+        .default("none; with `test_file` that of `targets`")
+        .example("\"y_test\""),
+        TEST_PART,
+        Key::choice("task", &["classification", "regression", "multilabel"], "what is predicted")
+            .default("classification for integer targets, regression for floating ones")
+            .example("\"multilabel\""),
+        Key::switch(
+            "standardize",
+            "subtract the mean of the training samples and divide by their standard deviation, for each index of a \
+             sample's first dimension (channel or feature); the same for values to predict",
+        )
+        .example("true"),
+    ];
     fn check(&self) -> Result<(), ConfigIssue> {
         if self.file.is_none() {
             return Err(ConfigIssue::new(

@@ -1,0 +1,352 @@
+//! All keys of a configuration, each with what is known of it.
+
+use serde::Serialize;
+use toml::{Table, Value};
+
+use super::averaging::{self, AveragingConfig};
+use super::checkpoint::{self, CheckpointConfig};
+use super::data::{self, DataConfig};
+use super::distributed::{self, DistributedConfig};
+use super::issue::format_number;
+use super::key::Key;
+use super::kinds::{Kinds, Schema, TaskPart};
+use super::model::{self, ModelConfig};
+use super::optimizer::{self, OptimizerConfig};
+use super::probe::{self, ProbeConfig};
+use super::schedule::{self, ScheduleConfig};
+use super::task::{self, LOSS, TaskConfig};
+use super::train::{self, TrainConfig};
+use super::{lookahead, mutable_keys};
+
+/// A section and its keys.
+#[derive(Debug, Clone)]
+pub struct SectionKeys {
+    /// Its name.
+    pub name: &'static str,
+    /// What it is about, in a phrase.
+    pub about: &'static str,
+    /// Its keys. If kinds differ in what a key means, it is here once for each meaning.
+    pub keys: Vec<KeyEntry>,
+}
+
+/// A key of a section.
+#[derive(Debug, Clone)]
+pub struct KeyEntry {
+    /// The section's name.
+    pub section: &'static str,
+    /// Its documentation.
+    pub key: Key,
+    /// The names that can be chosen, with those that are registered.
+    pub choices: Vec<&'static str>,
+    /// The kinds of its section that have it. Empty: all.
+    pub kinds: Vec<&'static str>,
+    /// Its defaults.
+    pub defaults: Vec<KindDefault>,
+}
+
+/// A default, and the kinds that have it.
+#[derive(Debug, Clone)]
+pub struct KindDefault {
+    /// The kinds. Empty: all that have the key.
+    pub kinds: Vec<&'static str>,
+    /// The value, or `None` if there is not one: then the documentation has it in words.
+    pub value: Option<Value>,
+}
+
+/// When a key may change.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Changes {
+    /// While the run is in progress, and when it is resumed.
+    Live,
+    /// When the run is resumed.
+    OnResume,
+    /// Only in a new run.
+    Never,
+}
+
+impl KeyEntry {
+    /// The dotted key, for example `lookahead.k`.
+    pub fn dotted(&self) -> String {
+        format!("{}.{}", self.section, self.key.name)
+    }
+
+    /// When it may change.
+    pub fn changes(&self) -> Changes {
+        let dotted = self.dotted();
+        if mutable_keys::LIVE.contains(&dotted.as_str()) {
+            Changes::Live
+        } else if mutable_keys::may_change(&dotted) {
+            Changes::OnResume
+        } else {
+            Changes::Never
+        }
+    }
+
+    /// The values that are allowed, in words. Empty if all values of the type are.
+    pub fn allowed(&self) -> String {
+        if self.key.allowed.is_empty() { self.choices.join(", ") } else { self.key.allowed.into() }
+    }
+
+    /// The default if it is one value, the same for all kinds.
+    pub fn only_default(&self) -> Option<&Value> {
+        match &self.defaults[..] {
+            [one] if self.key.default.is_empty() => one.value.as_ref(),
+            _ => None,
+        }
+    }
+
+    /// The default of a kind, if it is one value.
+    pub fn default_of(&self, kind: &str) -> Option<&Value> {
+        let fits = |own: &&KindDefault| own.kinds.is_empty() || own.kinds.contains(&kind);
+        let own = self.defaults.iter().find(fits).filter(|_| self.key.default.is_empty())?;
+        own.value.as_ref()
+    }
+
+    /// The default, or those of the kinds, in words.
+    pub fn default_words(&self) -> String {
+        if !self.key.default.is_empty() {
+            return self.key.default.to_owned();
+        }
+        let words = |own: &KindDefault| {
+            let value = own.value.as_ref().map_or_else(|| "none".to_owned(), shown);
+            if self.defaults.len() == 1 {
+                return value;
+            }
+            format!("{} for {}", value, own.kinds.join(", "))
+        };
+        self.defaults.iter().map(words).collect::<Vec<_>>().join("; ")
+    }
+
+    /// A value that can be set, as TOML.
+    pub fn example(&self) -> String {
+        if !self.key.example.is_empty() {
+            return self.key.example.to_owned();
+        }
+        let value = self.defaults.iter().find_map(|own| own.value.as_ref());
+        value.map_or_else(|| "…".to_owned(), Value::to_string)
+    }
+}
+
+/// A value as it is in a text: a number without needless digits, a string without quotes if it is a name.
+pub fn shown(value: &Value) -> String {
+    let is_name = |text: &str| {
+        !text.is_empty() && text.chars().all(|c| c.is_alphanumeric() || "-_".contains(c))
+    };
+    match value {
+        Value::Float(number) => format_number(*number),
+        Value::String(text) if is_name(text) => text.clone(),
+        other => other.to_string(),
+    }
+}
+
+/// What is known of a section before the kinds are.
+struct Known {
+    name: &'static str,
+    about: &'static str,
+    keys: &'static [Key],
+    /// The defaults, or those with a kind that has keys of its own.
+    defaults: fn(&str) -> Table,
+}
+
+const SECTIONS: [Known; 11] = [
+    Known {
+        name: "data",
+        about: "the data set, its batches and its validation set",
+        keys: data::KEYS,
+        defaults: |_| defaults::<DataConfig>(),
+    },
+    Known {
+        name: "model",
+        about: "the model",
+        keys: model::KEYS,
+        defaults: |_| defaults::<ModelConfig>(),
+    },
+    Known {
+        name: "task",
+        about: "the loss, and the metrics of evaluations; the defaults depend on what is learned",
+        keys: task::KEYS,
+        defaults: |_| defaults::<TaskConfig>(),
+    },
+    Known {
+        name: "optimizer",
+        about: "the inner optimizer; each key means what it means in libtorch",
+        keys: optimizer::KEYS,
+        defaults: |_| defaults::<OptimizerConfig>(),
+    },
+    Known {
+        name: "lookahead",
+        about: "slow weights around the inner optimizer; without this section it trains alone",
+        keys: lookahead::KEYS,
+        defaults: |_| defaults::<lookahead_core::LookaheadConfig>(),
+    },
+    Known {
+        name: "averaging",
+        about: "a mean of θ as the final model of a run without Lookahead",
+        keys: averaging::KEYS,
+        defaults: |kind| written(AveragingConfig::of_kind(kind)),
+    },
+    Known {
+        name: "schedule",
+        about: "the learning rate over time",
+        keys: schedule::KEYS,
+        defaults: |kind| written(ScheduleConfig::of_kind(kind)),
+    },
+    Known {
+        name: "train",
+        about: "how long, from which seed, on which device",
+        keys: train::KEYS,
+        defaults: |_| defaults::<TrainConfig>(),
+    },
+    Known {
+        name: "probe",
+        about: "the loss on one fixed validation batch, at θ just before a sync and at φ just after it",
+        keys: probe::KEYS,
+        defaults: |_| defaults::<ProbeConfig>(),
+    },
+    Known {
+        name: "checkpoint",
+        about: "when to save, and which checkpoints to keep",
+        keys: checkpoint::KEYS,
+        defaults: |_| defaults::<CheckpointConfig>(),
+    },
+    Known {
+        name: "distributed",
+        about: "one run in several processes",
+        keys: distributed::KEYS,
+        defaults: |_| defaults::<DistributedConfig>(),
+    },
+];
+
+fn defaults<T: Default + Serialize>() -> Table {
+    written(T::default())
+}
+
+fn written(section: impl Serialize) -> Table {
+    Table::try_from(section).unwrap_or_default()
+}
+
+/// All sections with their keys.
+pub fn sections(kinds: &Kinds) -> Vec<SectionKeys> {
+    SECTIONS.iter().map(|known| section(kinds, known)).collect()
+}
+
+/// A key, as the kind of its section has it. Without a kind, or if that kind doesn't have it, as the first kind that
+/// does.
+pub fn find(kinds: &Kinds, dotted: &str, kind: Option<&str>) -> Option<KeyEntry> {
+    let (section_name, key) = dotted.split_once('.')?;
+    let known = SECTIONS.iter().find(|known| known.name == section_name)?;
+    let named = section(kinds, known).keys.into_iter().filter(|entry| entry.key.name == key);
+    let of_kind = |entry: &KeyEntry| kind.is_some_and(|kind| entry.kinds.contains(&kind));
+    named.min_by_key(|entry| !of_kind(entry))
+}
+
+/// The kinds of a section, if they have types of their own.
+pub fn kinds_of<'a>(kinds: &'a Kinds, section: &str) -> &'a [Schema] {
+    match section {
+        "data" => &kinds.data,
+        "model" => &kinds.models,
+        "optimizer" => &kinds.optimizers,
+        _ => &[],
+    }
+}
+
+fn section(kinds: &Kinds, known: &Known) -> SectionKeys {
+    let schemas = kinds_of(kinds, known.name);
+    let mut keys: Vec<KeyEntry> = known.keys.iter().map(|&key| common(kinds, known, key)).collect();
+    for schema in schemas {
+        for (key, value) in schema.documented_keys() {
+            add(&mut keys, known.name, key, schema.name, value);
+        }
+    }
+    for entry in &mut keys {
+        // What all kinds have is not that of some.
+        if entry.kinds.len() == schemas.len() {
+            entry.kinds.clear();
+        }
+    }
+    SectionKeys { name: known.name, about: known.about, keys }
+}
+
+/// A key that is not of a kind's own type.
+fn common(kinds: &Kinds, known: &Known, key: Key) -> KeyEntry {
+    let names = |schemas: &[Schema]| schemas.iter().map(|schema| schema.name).collect();
+    let parts = |first: &[&'static str], parts: &[TaskPart]| {
+        let mut names = first.to_vec();
+        // Several tasks have an accuracy.
+        names.extend(parts.iter().map(|part| part.name));
+        let mut seen = std::collections::HashSet::new();
+        names.retain(|name| seen.insert(*name));
+        names
+    };
+    let choices = match (known.name, key.name) {
+        (section, "kind") if key.choices.is_empty() => names(kinds_of(kinds, section)),
+        ("task", "loss") => parts(&[], &kinds.losses),
+        ("task", "metrics") => parts(&[], &kinds.metrics),
+        ("train", "best_by") => parts(&[LOSS], &kinds.metrics),
+        _ => key.choices.to_vec(),
+    };
+    let mut entry = KeyEntry {
+        section: known.name,
+        key,
+        choices,
+        kinds: key.kinds.to_vec(),
+        defaults: Vec::new(),
+    };
+    match (known.name, key.name) {
+        ("data", "validation") => {
+            for schema in &kinds.data {
+                let value = schema.validation.and_then(|count| Value::try_from(count).ok());
+                entry.add_default(schema.name, value);
+            }
+        }
+        ("optimizer", "weight_decay") => {
+            for schema in kinds.optimizers.iter().filter(|schema| schema.weight_decay.is_some()) {
+                entry.add_default(schema.name, schema.weight_decay.map(Value::Float));
+            }
+        }
+        (_, name) => {
+            let kind = key.kinds.first().copied().unwrap_or_default();
+            let value = (known.defaults)(kind).remove(name);
+            entry.defaults.push(KindDefault { kinds: Vec::new(), value });
+        }
+    }
+    entry
+}
+
+impl KeyEntry {
+    fn add_default(&mut self, kind: &'static str, value: Option<Value>) {
+        match self.defaults.iter_mut().find(|own| own.value == value) {
+            Some(own) => own.kinds.push(kind),
+            None => self.defaults.push(KindDefault { kinds: vec![kind], value }),
+        }
+    }
+}
+
+/// Adds a key of a kind's own, beside those of other kinds with its name.
+fn add(
+    keys: &mut Vec<KeyEntry>,
+    section: &'static str,
+    key: Key,
+    kind: &'static str,
+    value: Option<Value>,
+) {
+    if let Some(entry) = keys.iter_mut().find(|entry| entry.key == key) {
+        entry.kinds.push(kind);
+        entry.add_default(kind, value);
+        return;
+    }
+    let mut entry = KeyEntry {
+        section,
+        key,
+        choices: key.choices.to_vec(),
+        kinds: vec![kind],
+        defaults: Vec::new(),
+    };
+    entry.add_default(kind, value);
+    let namesake = keys.iter().rposition(|other| other.key.name == key.name);
+    keys.insert(namesake.map_or(keys.len(), |at| at + 1), entry);
+}
+
+#[cfg(test)]
+mod tests;
