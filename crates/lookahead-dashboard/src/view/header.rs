@@ -34,24 +34,30 @@ pub(crate) fn draw(model: &Model, area: Rect, buffer: &mut Buffer) {
     let x = put(buffer, left, area.x + 1, area.y, &run.name, theme.strong);
     let work = format!("   {} · {} · {}", info.data, info.model, info.optimizer);
     put(buffer, left, x, area.y, &work, theme.plain);
-    let x = put(buffer, area, area.x + 1, area.y + 1, &lookahead(info), theme.plain);
     let rest = format!(
         " · {} · {} parameters · seed {}",
         info.compute.device,
         format::count(info.parameters.trainable),
         info.seed
     );
+    let all = lookahead(info);
+    let room = area.width.saturating_sub(width(&rest) + 1);
+    let settings = all.iter().find(|text| width(text) <= room).unwrap_or(&all[1]);
+    let x = put(buffer, area, area.x + 1, area.y + 1, settings, theme.plain);
     put(buffer, area, x, area.y + 1, &rest, theme.dim);
 }
 
-fn lookahead(info: &RunInfo) -> String {
-    match info.lookahead {
-        Some(settings) => {
-            let alpha = format::significant(settings.alpha, 4);
-            format!("Lookahead k {} α {alpha}", settings.k)
-        }
-        None => "without Lookahead".into(),
-    }
+/// The settings of Lookahead, in words and in short.
+fn lookahead(info: &RunInfo) -> [String; 2] {
+    let Some(settings) = info.lookahead else {
+        return ["without Lookahead"; 2].map(str::to_owned);
+    };
+    let (k, alpha) = (settings.k, format::significant(settings.alpha, 4));
+    let steps = if k == 1 { "after each step".into() } else { format!("every k = {k} steps") };
+    [
+        format!("Lookahead: a sync {steps}, slow step size α = {alpha}"),
+        format!("Lookahead k {k} α {alpha}"),
+    ]
 }
 
 /// What limits the picture of a run, or the commands to it.

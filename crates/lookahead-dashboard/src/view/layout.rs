@@ -29,7 +29,7 @@ pub(crate) struct Layout {
     pub(crate) numbers: Rect,
     pub(crate) messages: Rect,
     pub(crate) footer: Rect,
-    /// One line instead of header, numbers and footer.
+    /// A line, or a few without a chart, instead of header, numbers and footer.
     pub(crate) line: Rect,
 }
 

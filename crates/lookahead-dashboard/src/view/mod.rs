@@ -47,7 +47,7 @@ pub(crate) fn view(model: &Model, frame: &mut Frame) {
 fn draw(model: &Model, area: Rect, buffer: &mut Buffer) {
     let panes = layout_in(model, area);
     if !panes.line.is_empty() {
-        status_line::draw(model, panes.line, buffer);
+        status_line::draw(model, panes.line, !panes.chart.is_empty(), buffer);
     }
     if panes.framed {
         header::draw(model, panes.header, buffer);

@@ -12,9 +12,10 @@ use crate::format;
 use crate::model::Model;
 use crate::smoothing;
 
-/// Columns of a state, and of a list that has room for more numbers.
+/// Columns of a state, of a list that has room for more numbers, and of one for their names in full.
 const STATE: u16 = 12;
 const WIDE: u16 = 66;
+const WIDEST: u16 = 110;
 
 pub(crate) fn draw(model: &Model, layout: &Layout, buffer: &mut Buffer) {
     let theme = &model.theme;
@@ -44,7 +45,7 @@ pub(crate) fn draw(model: &Model, layout: &Layout, buffer: &mut Buffer) {
         };
         let loss = smoothing::newest_mean(&run.series.loss, model.view.decay());
         let loss = loss.map_or(format::NONE.into(), format::loss);
-        let mut numbers = format!("{steps:>6}  {loss:>7}");
+        let mut numbers = format!("{steps:>6}  loss {loss:>7}");
         if inside.width >= WIDE {
             let validation = &run.series.validation;
             let slow = run.has_lookahead() || run.averages();
@@ -52,8 +53,13 @@ pub(crate) fn draw(model: &Model, layout: &Layout, buffer: &mut Buffer) {
             let metric = run.chart_metric();
             let newest = weights.metric(&metric.name).newest();
             let value = newest.map_or(format::NONE.into(), |value| format::metric(&metric, value));
-            let name = format::short(&metric);
-            numbers = format!("{steps:>6}   loss {loss:>7}   {name} {value:>7}");
+            numbers = if inside.width >= WIDEST {
+                let name = metric.label();
+                format!("{steps:>6}   training loss {loss:>7}   validation {name} {value:>7}")
+            } else {
+                let name = format::short(&metric);
+                format!("{steps:>6}   loss {loss:>7}   {name} {value:>7}")
+            };
         }
         let right = inside.right().saturating_sub(width(&numbers) + 1);
         let state_at = right.saturating_sub(STATE);

@@ -1,7 +1,8 @@
-//! The run in one line, for small screens.
+//! The run in a few lines, for small screens.
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
+use ratatui::style::Style;
 
 use super::cells::{put, width};
 use super::{footer, header};
@@ -9,8 +10,38 @@ use crate::format;
 use crate::model::Model;
 use crate::smoothing;
 
-/// Draws progress, remaining time and loss, as far as they fit.
-pub(crate) fn draw(model: &Model, area: Rect, buffer: &mut Buffer) {
+/// Most columns of a table, so that its values stay near their names.
+const WIDEST: u16 = 34;
+
+/// Draws state and progress in one line below a chart, or a table of what matters most.
+pub(crate) fn draw(model: &Model, area: Rect, with_chart: bool, buffer: &mut Buffer) {
+    let first = Rect { height: 1.min(area.height), ..area };
+    if with_chart || area.height == 1 {
+        draw_line(model, first, with_chart, buffer);
+    } else {
+        draw_table(model, area, buffer);
+    }
+}
+
+/// The fraction of steps taken.
+fn done(model: &Model) -> Option<String> {
+    let (step, total) = (model.run().step(), model.run().total_steps());
+    (total > 0).then(|| format::percent(step as f64 / total as f64, 0))
+}
+
+fn left(model: &Model) -> Option<String> {
+    let run = model.run();
+    let left = run.clock.left(run.total_steps()).filter(|_| !run.has_ended());
+    left.map(format::duration)
+}
+
+fn training_loss(model: &Model) -> Option<String> {
+    let loss = smoothing::newest_mean(&model.run().series.loss, model.view.decay());
+    loss.map(format::loss)
+}
+
+/// Draws what fits into one line; the chart above it has the losses.
+fn draw_line(model: &Model, area: Rect, with_chart: bool, buffer: &mut Buffer) {
     let (run, theme) = (model.run(), &model.theme);
     let (state, style) = header::state_label(theme, run);
     let mut x = put(buffer, area, area.x, area.y, state, style) + 1;
@@ -20,20 +51,17 @@ pub(crate) fn draw(model: &Model, area: Rect, buffer: &mut Buffer) {
         return;
     }
     let total = run.total_steps();
+    let steps =
+        (total > 0).then(|| format!("{}/{}", format::count(run.step()), format::count(total)));
+    let loss = training_loss(model).map(|loss| format!("loss {loss}"));
     let mut parts = Vec::new();
     if model.runs.len() > 1 {
         parts.push(run.name.clone());
     }
-    if total > 0 {
-        parts.push(format!("{}/{}", format::count(run.step()), format::count(total)));
-        parts.push(format::percent(run.step() as f64 / total as f64, 0));
-    }
-    if let Some(left) = run.clock.left(total).filter(|_| !run.has_ended()) {
-        parts.push(format!("{} left", format::duration(left)));
-    }
-    if let Some(loss) = smoothing::newest_mean(&run.series.loss, model.view.decay()) {
-        parts.push(format!("loss {}", format::loss(loss)));
-    }
+    parts.extend(done(model));
+    parts.extend(loss.filter(|_| !with_chart));
+    parts.extend(steps);
+    parts.extend(left(model).map(|left| format!("{left} left")));
     for part in parts {
         // Part of a number would mislead.
         if x + width(&part) > area.right() {
@@ -41,4 +69,81 @@ pub(crate) fn draw(model: &Model, area: Rect, buffer: &mut Buffer) {
         }
         x = put(buffer, area, x, area.y, &part, theme.plain) + 1;
     }
+}
+
+/// A row of the table.
+struct Row {
+    /// If the screen is too low, rows of higher ranks are left out first.
+    rank: u8,
+    /// The longest first; the first that fits beside the value is drawn.
+    names: Vec<String>,
+    value: String,
+    style: Style,
+}
+
+fn rows(model: &Model) -> Vec<Row> {
+    let (run, theme) = (model.run(), &model.theme);
+    let mut rows = Vec::new();
+    let mut add = |rank, names: &[&str], value: Option<String>, style| {
+        let names = names.iter().map(|name| (*name).to_owned()).collect();
+        rows.extend(value.map(|value| Row { rank, names, value, style }));
+    };
+    let (state, style) = header::state_label(theme, run);
+    add(0, &[state], Some(done(model).unwrap_or_default()), style);
+    if model.runs.len() > 1 {
+        add(4, &["run"], Some(run.name.clone()), theme.plain);
+    }
+    let total = run.total_steps();
+    let steps = if total > 0 {
+        format!("{}/{}", format::count(run.step()), format::count(total))
+    } else {
+        format::count(run.step())
+    };
+    add(4, &["step"], Some(steps), theme.plain);
+    add(1, &["training loss", "loss"], training_loss(model), theme.plain);
+    if let Some(probe) = run.latest.probe {
+        let [fast, slow] = [probe.fast_loss, probe.slow_loss].map(format::loss).map(Some);
+        let fast_names =
+            ["○ fast, on a validation batch", "○ fast, validation", "○ fast, val.", "○ fast"];
+        let slow_names =
+            ["● slow, on a validation batch", "● slow, validation", "● slow, val.", "● slow"];
+        add(2, &fast_names, fast, theme.fast);
+        add(3, &slow_names, slow, theme.slow);
+    }
+    add(5, &["time left", "left"], left(model), theme.plain);
+    let metric = run.chart_metric();
+    let weights = run.series.validation.map(|weights| weights.metric(&metric.name).newest());
+    let [slow, fast] = weights.map(|value| value.map(|value| format::metric(&metric, value)));
+    let label = metric.label();
+    let names = |sign, weights| [format!("{sign} {weights}, {label}"), format!("{sign} {label}")];
+    let [full, short] = names("○", "fast");
+    add(7, &[&full, &short], fast, theme.fast);
+    let [full, short] = names("●", if run.averages() { "average" } else { "slow" });
+    add(6, &[&full, &short], slow, theme.slow);
+    rows
+}
+
+/// Draws names at the left and values at the right; in the last row what is being waited for.
+fn draw_table(model: &Model, area: Rect, buffer: &mut Buffer) {
+    let notice = footer::notice(model);
+    let across = Rect { width: area.width.min(WIDEST), ..area };
+    let height = usize::from(area.height) - usize::from(!notice.is_empty()).min(1);
+    let mut rows = rows(model);
+    while rows.len() > height {
+        let highest = rows.iter().map(|row| row.rank).max();
+        rows.retain(|row| Some(row.rank) != highest);
+    }
+    for (row, y) in rows.iter().zip(area.top()..) {
+        let room = across.width.saturating_sub(width(&row.value) + 1);
+        let name = row.names.iter().find(|name| width(name) <= room).or(row.names.last());
+        let name = name.map_or("", |name| name.as_str());
+        let start = put(buffer, across, across.x, y, name, row.style) + 1;
+        let x = across.right().saturating_sub(width(&row.value));
+        // Part of a number would mislead.
+        if x >= start {
+            put(buffer, across, x, y, &row.value, model.theme.plain);
+        }
+    }
+    let y = area.y + rows.len() as u16;
+    put(buffer, area, area.x, y, &notice, model.theme.warning);
 }

@@ -3,6 +3,7 @@
 
 mod metrics;
 mod plots;
+mod sizes;
 
 use lookahead_run::event::{
     Evaluation, Event, Rank, Ranks, Reason, RunEnded, Split, Status, Warning, Weights,
@@ -68,7 +69,7 @@ fn the_ranks_of_a_distributed_run() {
     let screen = shown(&model, 120, 60);
     assert_shows(&screen, &["3 processes", "0.2500 to 0.7500", "rank 1, 30 ms a step"]);
     // The root of (0.25 + 0.0625 + 0.5625) / 3.
-    assert_shows(&screen, &["2.5 ms to 30.5 ms", "fast to mean", "0.54"]);
+    assert_shows(&screen, &["2.5 ms to 30.5 ms", "distance, fast to their mean", "0.54"]);
 }
 
 fn ended(status: Status, message: Option<&str>) -> Model {
@@ -101,7 +102,7 @@ fn a_run_that_stopped_early() {
         &[
             "STOPPED EARLY",
             "%, stopped early",
-            "test, best",
+            "test, best model",
             "no better validation",
             "(best model, of step 700)",
         ],
@@ -126,8 +127,6 @@ fn changed(change: impl FnOnce(&mut Model)) -> Model {
 
 #[test]
 fn pictures() {
-    let training = changed(|_| ());
-    let paused = changed(|model| feed(model, [record(101.0, 1000, Event::Paused)]));
     let crashed = changed(|model| {
         let gone = RunUpdate::Heartbeat { alive: false, control: Control::ViewOnly };
         update(model, Message::Run(0, gone));
@@ -162,7 +161,6 @@ fn pictures() {
         let why = "`lookahead.k` is 0. Use 1 or more inner steps between syncs.";
         model.dialogs.notice = Some((why.into(), f64::INFINITY));
     });
-    let three = fixture::three();
     let mut three_accuracies = fixture::three();
     three_accuracies.view.chart = Chart::Accuracy;
     let mut view_only = fixture::three();
@@ -177,18 +175,8 @@ fn pictures() {
         ("empty", &fixture::model(true), 80, 24),
         ("one point", &of_losses([0.7]), 80, 24),
         ("nan", &nan, 80, 24),
-        ("training 40x12", &training, 40, 12),
-        ("training 80x24", &training, 80, 24),
-        ("training 120x36", &training, 120, 36),
-        ("training 200x60", &training, 200, 60),
-        ("tiny", &training, 39, 12),
-        ("paused", &paused, 80, 24),
-        ("finished", &ended(Status::Finished, None), 80, 24),
         ("failed", &ended(Status::Failed, Some("the disk is full")), 80, 24),
         ("crashed", &crashed, 80, 24),
-        ("three runs 80x24", &three, 80, 24),
-        ("three runs 200x60", &three, 200, 60),
-        ("three runs 40x12", &three, 40, 12),
         ("three accuracies", &three_accuracies, 100, 30),
         ("log scale", &log, 80, 24),
         ("zoomed", &zoomed, 80, 24),
@@ -211,15 +199,6 @@ fn pictures() {
     ] {
         insta::assert_snapshot!(name, shown(model, width, height));
     }
-}
-
-#[test]
-fn a_tiny_screen_shows_one_line() {
-    let model = fixture::run(true, 1000);
-    assert_eq!(shown(&model, 39, 12), "TRAINING 1,000/2,000 50 % 1m 40s left");
-    assert_eq!(shown(&model, 20, 3), "TRAINING 1,000/2,000");
-    assert_eq!(shown(&model, 10, 1), "TRAINING");
-    assert_eq!(shown(&model, 3, 1), "TRA");
 }
 
 #[test]

@@ -1,0 +1,78 @@
+//! Each state of a run on screens of five sizes, and every small size.
+
+use super::*;
+
+/// Columns and rows.
+const SIZES: [(u16, u16); 5] = [(200, 60), (120, 36), (80, 24), (40, 12), (20, 6)];
+
+#[test]
+fn each_state_at_each_size() {
+    let mut before = fixture::model(true);
+    feed(&mut before, [record(0.0, 0, Event::RunStarted(fixture::info()))]);
+    let states = [
+        ("before the first step", before),
+        ("training", changed(|_| ())),
+        ("paused", changed(|model| feed(model, [record(101.0, 1000, Event::Paused)]))),
+        ("finished", finished()),
+        ("three runs", fixture::three()),
+    ];
+    for (name, model) in &states {
+        for (width, height) in SIZES {
+            let name = format!("{name} {width}x{height}");
+            insta::assert_snapshot!(name, shown(model, width, height));
+        }
+    }
+}
+
+/// A run of all steps, with its test.
+fn finished() -> Model {
+    let mut model = fixture::run(true, 2000);
+    let tested = |weights, accuracy| {
+        let new = Evaluation::new(weights, Split::Test);
+        Event::Evaluation(Evaluation { loss: 0.4, accuracy, ..new })
+    };
+    feed(
+        &mut model,
+        [
+            record(200.5, 2000, tested(Weights::Slow, 0.91)),
+            record(200.6, 2000, tested(Weights::Fast, 0.9)),
+            record(201.0, 2000, Event::RunEnded(RunEnded::new(Status::Finished))),
+        ],
+    );
+    model
+}
+
+#[test]
+fn a_tiny_screen_shows_percent_and_losses() {
+    let model = fixture::run(true, 1000);
+    assert_eq!(shown(&model, 39, 1), "TRAINING 50 % loss 0.3174 1,000/2,000");
+    assert_eq!(shown(&model, 20, 1), "TRAINING 50 %");
+    assert_eq!(shown(&model, 10, 1), "TRAINING");
+    assert_eq!(shown(&model, 3, 1), "TRA");
+    assert_eq!(shown(&model, 20, 2), "TRAINING        50 %\ntraining loss 0.3174");
+    let four = shown(&model, 20, 4);
+    assert_shows(&four, &["TRAINING        50 %", "training loss 0.3174"]);
+    assert_shows(&four, &["○ fast, val.  0.3605", "● slow, val.  0.2821"]);
+    // A value without its name says nothing, and part of a number would mislead.
+    assert_eq!(shown(&model, 9, 4), "TRAINING\nloss\n○ fast\n● slow");
+    let mut model = fixture::run(true, 1000);
+    model.run_mut().pending.stop = true;
+    assert_shows(&shown(&model, 40, 6), &["STOPPING", "0.3174", "stopping: saving a checkpoint…"]);
+}
+
+#[test]
+fn no_small_size_panics() {
+    let long = changed(|model| model.run_mut().name = "a-name-of-some-length".into());
+    let mut asking = fixture::three();
+    asking.dialogs.question = Some(Question { run: 1, seen: true });
+    asking.run_mut().pending.stop = true;
+    let mut help = finished();
+    help.dialogs.overlay = Some(Overlay::Help(7));
+    for model in [fixture::model(true), fixture::run(true, 3), long, asking, help] {
+        for width in 1..=60 {
+            for height in 1..=20 {
+                screen(&model, width, height);
+            }
+        }
+    }
+}
