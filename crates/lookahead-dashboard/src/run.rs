@@ -18,7 +18,7 @@ use lookahead_run::event::{
     Changed, Checkpoint, Evaluation, Event, MetricInfo, Record, Resumed, RunEnded, RunInfo, Split,
     Status, TaskInfo, Weights,
 };
-use lookahead_run::{RunSummary, summary};
+use lookahead_run::{RunSummary, program_name, summary};
 
 use crate::clock::Clock;
 use crate::format;
@@ -358,9 +358,12 @@ impl Run {
         if self.state() == RunState::Crashed && before != RunState::Crashed {
             // Its clock stops at its last event, whenever the crash is noticed.
             self.clock.stop(self.summary.last_time.unwrap_or(0.0));
-            let text = "crashed: its process is gone, and its log has no end; `lookahead resume` \
-                        continues from its newest checkpoint";
-            self.note(now, Severity::Error, text);
+            let text = format!(
+                "crashed: its process is gone, and its log has no end; `{} resume` continues from \
+                 its newest checkpoint",
+                program_name()
+            );
+            self.note(now, Severity::Error, &text);
         }
     }
 }

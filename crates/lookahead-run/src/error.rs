@@ -4,6 +4,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::checkpoint_name::{Checkpoint, folder_name};
+use crate::program::program_name;
 
 /// The result of the functions of this crate.
 pub type Result<T> = std::result::Result<T, Error>;
@@ -56,7 +57,7 @@ pub enum Error {
     /// The new run's folder exists already.
     #[error(
         "`{run}` already exists, and an existing run is never overwritten. Choose another name with \
-         `--name`, or continue that run with `lookahead resume {run}`.", run = .0.display()
+         `--name`, or continue that run with `{} resume {run}`.", program_name(), run = .0.display()
     )]
     RunExists(PathBuf),
 
@@ -130,8 +131,8 @@ pub enum Error {
 
     /// No process listens at a run's control socket.
     #[error(
-        "The run `{run}` is not running, or not on this machine. See `lookahead inspect {run}`, and \
-         continue it with `lookahead resume {run}`.", run = .0.display()
+        "The run `{run}` is not running, or not on this machine. See `{program} inspect {run}`, and \
+         continue it with `{program} resume {run}`.", program = program_name(), run = .0.display()
     )]
     NotRunning(PathBuf),
 
@@ -159,7 +160,7 @@ pub enum Error {
     /// There is no event log.
     #[error(
         "There is no event log at `{}`: this is not the folder of a run, or the run never started \
-         training. Start one with `lookahead train`.", .0.display()
+         training. Start one with `{} train`.", .0.display(), program_name()
     )]
     LogMissing(PathBuf),
 
@@ -256,7 +257,7 @@ pub enum Error {
     /// A manifest was written by a later version of this program.
     #[error(
         "The checkpoint `{}` has format {found}, and this program reads formats up to {known}. Use a \
-         newer `lookahead`, or another checkpoint of the run.", path.display()
+         newer `{}`, or another checkpoint of the run.", path.display(), program_name()
     )]
     ManifestTooNew {
         /// The checkpoint's folder.
@@ -346,7 +347,7 @@ fn remedy(kind: io::ErrorKind) -> &'static str {
 
 fn no_valid_checkpoint(run: &Path, rejected: &[(Checkpoint, Error)]) -> String {
     let run = run.display();
-    let train = format!("start a new run with `lookahead train {run}/config.toml`");
+    let train = format!("start a new run with `{} train {run}/config.toml`", program_name());
     if rejected.is_empty() {
         return format!("The run `{run}` has no checkpoint yet, so it can't be resumed: {train}.");
     }

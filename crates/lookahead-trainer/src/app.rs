@@ -1,5 +1,7 @@
 //! The whole program: a command line for the kinds of data, models and optimizers that are registered.
 
+use std::ffi::OsStr;
+use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -149,10 +151,19 @@ impl App {
     }
 }
 
+/// Messages suggest commands of the program under the name by which it was called.
+fn set_program_name() {
+    let called = std::env::args_os().next().unwrap_or_default();
+    if let Some(name) = Path::new(&called).file_name().and_then(OsStr::to_str) {
+        lookahead_run::set_program_name(name);
+    }
+}
+
 fn run(registry: &Registry) -> ExitCode {
     // Training never waits for a reader of this program's output.
     console::redirect_cerr();
     panics::report_in_background();
+    set_program_name();
     // A limit on the size of files then acts like a full disk instead of ending the program.
     let _ = signal_hook::flag::register(SIGXFSZ, Arc::default());
     // Steps of a large model then reuse their memory instead of returning it to the system.

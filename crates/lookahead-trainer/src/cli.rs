@@ -6,6 +6,7 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use lookahead_dashboard::{Axis, Chart, Options, ThemeName};
 use lookahead_run::event::Weights;
+use lookahead_run::program_name;
 
 use crate::config::Override;
 use crate::initial::Rename;
@@ -17,11 +18,19 @@ pub use prediction::{Generate, Predict, RowFormat};
 
 /// Train models with the Lookahead optimizer (k steps forward, 1 step back) and watch them live.
 #[derive(Debug, Parser)]
-#[command(name = "lookahead", version, arg_required_else_help = true)]
+#[command(name = program_name(), version = version(), arg_required_else_help = true)]
 pub struct Cli {
     /// What to do.
     #[command(subcommand)]
     pub command: Command,
+}
+
+/// The version of this crate, behind the name of the program.
+fn version() -> &'static str {
+    match program_name() {
+        "lookahead" => env!("CARGO_PKG_VERSION"),
+        _ => concat!("(lookahead ", env!("CARGO_PKG_VERSION"), ")"),
+    }
 }
 
 /// The commands.
@@ -58,7 +67,7 @@ pub enum Command {
 /// `lookahead compare`.
 #[derive(Debug, Args)]
 pub struct Compare {
-    /// Folders of runs and of sweeps
+    /// Runs and sweeps: their names in checkpoints/, or their folders
     #[arg(required = true, value_name = "RUN_OR_SWEEP")]
     pub paths: Vec<PathBuf>,
     /// The metric: loss, or one that the runs measured, for example accuracy, perplexity, macro_f1 or r2 [default: the
@@ -118,7 +127,7 @@ pub enum PictureArgument {
 /// `lookahead train`.
 #[derive(Debug, Args)]
 pub struct Train {
-    /// The config, a TOML file, for example configs/digits.toml
+    /// The config: a TOML file, or its name in configs/
     pub config: PathBuf,
     /// Name of the run [default: the config's name, with -2, -3… if it is taken]
     #[arg(long, value_name = "RUN")]
@@ -149,7 +158,7 @@ pub struct Train {
 /// `lookahead sweep`.
 #[derive(Debug, Args)]
 pub struct Sweep {
-    /// The sweep, a TOML file like configs/sweeps/digits-lr.toml
+    /// The sweep: a TOML file, or its name in configs/sweeps/
     #[arg(value_name = "SWEEP")]
     pub file: PathBuf,
     /// Name of the sweep [default: `name` in its file, otherwise the file's name]
@@ -179,9 +188,9 @@ pub struct Sweep {
 /// `lookahead resume`.
 #[derive(Debug, Args)]
 pub struct Resume {
-    /// The run's folder, for example checkpoints/fashion-mnist
-    #[arg(value_name = "RUN_DIR")]
-    pub run: PathBuf,
+    /// The run: its name in checkpoints/, its folder, or the folder of one of its checkpoints [default: the
+    /// latest in checkpoints/]
+    pub run: Option<PathBuf>,
     /// Resume from the checkpoint of this step, or from the best one on validation data; later ones move
     /// to abandoned/
     #[arg(long, value_name = "STEP|best")]
@@ -239,9 +248,9 @@ fn seconds(text: &str) -> Result<Duration, String> {
 /// `lookahead eval`.
 #[derive(Debug, Args)]
 pub struct Eval {
-    /// The run's folder, for example checkpoints/fashion-mnist
-    #[arg(value_name = "RUN_DIR")]
-    pub run: PathBuf,
+    /// The run: its name in checkpoints/, its folder, or the folder of one of its checkpoints [default: the
+    /// latest in checkpoints/]
+    pub run: Option<PathBuf>,
     /// Evaluate the checkpoint of this step, or the best one on validation data [default: the newest
     /// valid one, or the best one if the run stopped early]
     #[arg(long, value_name = "STEP|best")]
@@ -256,10 +265,11 @@ pub struct Eval {
 
 /// `lookahead ctl`.
 #[derive(Debug, Args)]
+#[command(subcommand_precedence_over_arg = true)]
 pub struct Ctl {
-    /// The run's folder, for example checkpoints/fashion-mnist
-    #[arg(value_name = "RUN_DIR")]
-    pub run: PathBuf,
+    /// The run: its name in checkpoints/, or its folder [default: the latest running one in checkpoints/, otherwise
+    /// the latest]
+    pub run: Option<PathBuf>,
     /// What it does at its next step.
     #[command(subcommand)]
     pub command: CtlCommand,
@@ -322,10 +332,11 @@ impl Look {
 /// `lookahead watch`.
 #[derive(Debug, Args)]
 pub struct Watch {
-    /// Folders of runs or sweeps, for example checkpoints/fashion-mnist; they need not exist yet
+    /// Runs and sweeps, which need not exist yet: their names in checkpoints/, or their folders [default: the latest
+    /// in checkpoints/]
     ///
     /// For a sweep, shows the running runs and the latest finished ones, and new ones as they start.
-    #[arg(value_name = "RUN_DIR", required = true)]
+    #[arg(value_name = "RUN")]
     pub runs: Vec<PathBuf>,
     /// How it looks.
     #[command(flatten)]
@@ -335,8 +346,8 @@ pub struct Watch {
 /// `lookahead plot`.
 #[derive(Debug, Args)]
 pub struct Plot {
-    /// The runs' folders, like checkpoints/fashion-mnist
-    #[arg(value_name = "RUN_DIR", required = true)]
+    /// The runs: their names in checkpoints/, or their folders [default: the latest in checkpoints/]
+    #[arg(value_name = "RUN")]
     pub runs: Vec<PathBuf>,
     /// The file to write: FILE.svg or FILE.png
     #[arg(long, short, value_name = "FILE")]
@@ -374,8 +385,10 @@ fn size(text: &str) -> Result<(u32, u32), String> {
 /// `lookahead inspect`.
 #[derive(Debug, Args)]
 pub struct Inspect {
-    /// The folder of a run or a checkpoint, for example checkpoints/fashion-mnist
-    pub path: PathBuf,
+    /// The run or the checkpoint: its folder, or its name in checkpoints/, for example digits/step-00001500 [default:
+    /// the latest run in checkpoints/]
+    #[arg(value_name = "RUN")]
+    pub path: Option<PathBuf>,
     /// Print one JSON object to stdout
     #[arg(long)]
     pub json: bool,
@@ -384,9 +397,9 @@ pub struct Inspect {
 /// `lookahead export`.
 #[derive(Debug, Args)]
 pub struct Export {
-    /// The run's folder, for example checkpoints/fashion-mnist
-    #[arg(value_name = "RUN_DIR")]
-    pub run: PathBuf,
+    /// The run: its name in checkpoints/, its folder, or the folder of one of its checkpoints [default: the
+    /// latest in checkpoints/]
+    pub run: Option<PathBuf>,
     /// The file to write, which must not exist yet: .safetensors for the weights alone, .pt for a TorchScript module that
     /// Python runs without the model's code
     #[arg(long, short, value_name = "FILE")]

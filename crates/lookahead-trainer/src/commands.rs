@@ -5,6 +5,7 @@ mod ctl;
 mod doctor;
 mod eval;
 mod export;
+mod find;
 mod generate;
 mod inspect;
 mod plot;

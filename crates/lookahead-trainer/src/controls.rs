@@ -8,6 +8,7 @@ use std::time::Duration;
 use anyhow::Context;
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TryRecvError, after, bounded, select};
 use lookahead_run::command::Command;
+use lookahead_run::program_name;
 use signal_hook::consts::{SIGCONT, SIGHUP, SIGINT, SIGTERM, SIGUSR1, SIGUSR2, SIGXCPU};
 use signal_hook::iterator::Signals;
 
@@ -226,8 +227,9 @@ fn listen(
                 lookahead_dashboard::restore_terminal();
                 eprint_line(format_args!(
                     "Nothing was saved within {} s of the signal (`checkpoint.deadline_seconds`), so the program \
-                     ends. `lookahead resume` continues from the newest earlier checkpoint, if there is one.",
-                    deadline.as_secs()
+                     ends. `{} resume` continues from the newest earlier checkpoint, if there is one.",
+                    deadline.as_secs(),
+                    program_name()
                 ));
                 leave(1);
             };

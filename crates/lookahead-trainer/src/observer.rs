@@ -20,10 +20,10 @@ use std::time::Duration;
 use anyhow::Context;
 use crossbeam_channel::Receiver;
 use lookahead_dashboard::{Dashboard, Options};
-use lookahead_run::RunFolder;
 use lookahead_run::command::Command;
 use lookahead_run::event::{Event, Record, Step, TaskInfo, Warning};
 use lookahead_run::log::LogSyncer;
+use lookahead_run::{RunFolder, program_name};
 
 use crate::background_writer::BackgroundWriter;
 use crate::console::{self, eprint_line, patience};
@@ -297,7 +297,8 @@ impl Observer {
         self.lines.take_important().into_iter().for_each(eprint_line);
         if !self.quiet {
             eprint_line(format_args!(
-                "The dashboard was closed, and the run continues: `lookahead watch {}` shows it again.",
+                "The dashboard was closed, and the run continues: `{} watch {}` shows it again.",
+                program_name(),
                 self.run.display()
             ));
         }

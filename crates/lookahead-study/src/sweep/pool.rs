@@ -12,6 +12,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use lookahead_run::event::Status;
+use lookahead_run::program_name;
 
 use super::error::{At, SweepError};
 use super::folder::SweepFolder;
@@ -152,7 +153,8 @@ impl Pool<'_> {
         if in_use > 0 {
             reporter.note(&format!(
                 "{in_use} of the runs are trained by other processes, which are waited for. \
-                 `lookahead ctl RUN stop` stops one."
+                 `{} ctl RUN stop` stops one.",
+                program_name()
             ));
         }
         let strangers = survey::strangers(self.folder, &self.plan.points);

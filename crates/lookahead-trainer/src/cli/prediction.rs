@@ -9,8 +9,7 @@ use super::{CheckpointArgument, WeightsArgument};
 /// `lookahead predict`.
 #[derive(Debug, Args)]
 pub struct Predict {
-    /// The run's folder, for example checkpoints/digits
-    #[arg(value_name = "RUN_DIR")]
+    /// The run: its name in checkpoints/, its folder, or the folder of one of its checkpoints
     pub run: PathBuf,
     /// The samples: CSV files (`-` reads CSV from stdin), images or folders of images, or arrays
     /// (.npy, .npz, .safetensors); several of one sort are predicted one after the other
@@ -50,9 +49,9 @@ pub enum RowFormat {
 /// `lookahead generate`.
 #[derive(Debug, Args)]
 pub struct Generate {
-    /// The run's folder, for example checkpoints/text-lstm
-    #[arg(value_name = "RUN_DIR")]
-    pub run: PathBuf,
+    /// The run: its name in checkpoints/, its folder, or the folder of one of its checkpoints [default: the
+    /// latest in checkpoints/]
+    pub run: Option<PathBuf>,
     /// The beginning of the text, in characters of the training text
     #[arg(long, value_name = "TEXT")]
     pub prompt: String,

@@ -1,7 +1,7 @@
 //! `lookahead compare`: runs and sweeps side by side.
 
 use std::io::IsTerminal;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use lookahead_chart::{Size, save};
@@ -9,6 +9,7 @@ use lookahead_run::event::Split;
 use lookahead_study::compare::{Comparison, Options, compare as compared};
 use lookahead_study::error::Error;
 
+use super::find;
 use crate::cli::{self, PictureArgument, SplitArgument};
 use crate::console::{eprint_line, print_line};
 use crate::usage::UsageError;
@@ -36,9 +37,11 @@ pub fn compare(arguments: &cli::Compare) -> anyhow::Result<()> {
     for file in files.into_iter().flatten() {
         refuse_existing(file, arguments.force)?;
     }
-    let comparison = compared(&arguments.paths, &options).map_err(refusal)?;
+    let paths: Vec<PathBuf> =
+        arguments.paths.iter().map(|path| find::run_or_sweep(path)).collect::<Result<_, _>>()?;
+    let comparison = compared(&paths, &options).map_err(refusal)?;
     print_line(comparison.to_terminal(width()).trim_end())?;
-    let write = |file: &Option<std::path::PathBuf>, text: &dyn Fn() -> anyhow::Result<String>| {
+    let write = |file: &Option<PathBuf>, text: &dyn Fn() -> anyhow::Result<String>| {
         let Some(file) = file else { return anyhow::Ok(()) };
         std::fs::write(file, text()?)
             .with_context(|| format!("The file {} can't be written.", file.display()))?;

@@ -4,6 +4,7 @@ use lookahead_run::command::{Command, Setting};
 use lookahead_run::{RunFolder, control};
 use serde_json::Value;
 
+use super::find;
 use super::status::status;
 use crate::cli::{self, CtlCommand};
 use crate::config::Override;
@@ -14,7 +15,7 @@ use crate::console::eprint_line;
 /// # Errors
 /// If the run is not running, or refuses the command.
 pub fn ctl(arguments: &cli::Ctl) -> anyhow::Result<()> {
-    let folder = RunFolder::open(&arguments.run)?;
+    let folder = RunFolder::open(&find::running(arguments.run.as_deref())?)?;
     let command = match &arguments.command {
         CtlCommand::Pause => Command::Pause,
         CtlCommand::Continue => Command::Continue,

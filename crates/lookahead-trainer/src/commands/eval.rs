@@ -7,6 +7,7 @@ use lookahead_run::RunFolder;
 use lookahead_run::event::{MetricInfo, Split, Task, Weights};
 use serde::Serialize;
 
+use super::find;
 use super::selection::{are_final, label, open_run, retry_while_pruned, select_result};
 use crate::checkpointing::restore::load_weights;
 use crate::cli;
@@ -45,7 +46,8 @@ struct EvalReport<'a> {
 
 /// Evaluates a run's model on the test set. Writes nothing into the run.
 pub fn eval(registry: &Registry, arguments: &cli::Eval) -> anyhow::Result<()> {
-    let (folder, config, weights) = open_run(registry.kinds(), &arguments.run, arguments.weights)?;
+    let (run, from) = find::checkpoint(arguments.run.as_deref(), arguments.from)?;
+    let (folder, config, weights) = open_run(registry.kinds(), &run, arguments.weights)?;
     // This machine may lack the run's device.
     let device = config.train.device().unwrap_or(tch::Device::Cpu);
     config.train.use_threads();
@@ -62,15 +64,8 @@ pub fn eval(registry: &Registry, arguments: &cli::Eval) -> anyhow::Result<()> {
         if let Some(note) = model.note() {
             eprint_line(format_args!("Note: {note}"));
         }
-        let load = || {
-            load(
-                registry.kinds(),
-                &folder,
-                arguments.from,
-                are_final(weights, &config),
-                (&model, &data),
-            )
-        };
+        let load =
+            || load(registry.kinds(), &folder, from, are_final(weights, &config), (&model, &data));
         let step = retry_while_pruned(&folder, load)?;
         let objective = registry.build_full_objective(&config, &data.spec, device)?;
         let found = evaluate(&objective, &model, &*data.test, Split::Test, weights, || false)?;

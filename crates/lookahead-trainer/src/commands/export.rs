@@ -8,6 +8,7 @@ use lookahead_run::event::Task;
 use lookahead_run::{Checkpoint, Manifest, RunFolder};
 use tch::Device;
 
+use super::find;
 use super::selection::{are_final, label, open_run, retry_while_pruned, select_result};
 use crate::checkpointing::restore::{load_weights, weights_of};
 use crate::cli;
@@ -35,7 +36,8 @@ enum Format {
 /// can't be built or traced.
 pub fn export(registry: &Registry, arguments: &cli::Export) -> anyhow::Result<()> {
     let kinds = registry.kinds();
-    let (folder, config, weights) = open_run(kinds, &arguments.run, arguments.weights)?;
+    let (run, from) = find::checkpoint(arguments.run.as_deref(), arguments.from)?;
+    let (folder, config, weights) = open_run(kinds, &run, arguments.weights)?;
     let output = &arguments.output;
     let format = format_of(output)?;
     if output.symlink_metadata().is_ok() {
@@ -47,7 +49,7 @@ pub fn export(registry: &Registry, arguments: &cli::Export) -> anyhow::Result<()
     }
     let is_final = are_final(weights, &config);
     let (checkpoint, manifest, notes, count) = retry_while_pruned(&folder, || {
-        let (checkpoint, manifest, notes) = select_result(kinds, &folder, arguments.from)?;
+        let (checkpoint, manifest, notes) = select_result(kinds, &folder, from)?;
         let count = match format {
             Format::Weights => write_weights(&checkpoint, &manifest, is_final, output)?,
             Format::Module => {

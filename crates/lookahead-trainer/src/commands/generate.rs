@@ -4,6 +4,7 @@ use std::io::Write;
 
 use lookahead_core::tch_ext::inference;
 use lookahead_run::event::Task;
+use lookahead_run::program_name;
 use rand_chacha::ChaCha8Rng;
 use tch::{Kind, Tensor};
 
@@ -24,7 +25,12 @@ use crate::usage::UsageError;
 /// training text lacks.
 pub fn generate(registry: &Registry, arguments: &cli::Generate) -> anyhow::Result<()> {
     caught(|| {
-        let saved = SavedModel::load(registry, &arguments.run, arguments.weights, arguments.from)?;
+        let saved = SavedModel::load(
+            registry,
+            arguments.run.as_deref(),
+            arguments.weights,
+            arguments.from,
+        )?;
         let alphabet = alphabet_of(&saved)?;
         let mut codes = encoded(&arguments.prompt, &alphabet)?;
         let context = saved.spec.inputs.shape.first().copied().unwrap_or(1);
@@ -50,7 +56,8 @@ fn alphabet_of(saved: &SavedModel) -> anyhow::Result<Vec<char>> {
     let run = &saved.run;
     if saved.spec.task != Task::Language {
         return Err(UsageError::new(format!(
-            "The model of {run} doesn't read text, so it can't continue one. Use `lookahead predict`."
+            "The model of {run} doesn't read text, so it can't continue one. Use `{} predict`.",
+            program_name()
         ))
         .into());
     }

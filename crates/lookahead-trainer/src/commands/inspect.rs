@@ -12,6 +12,7 @@ use lookahead_run::{
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::find;
 use super::selection::best_step;
 use crate::cli;
 use crate::config::kinds::Kinds;
@@ -25,7 +26,7 @@ use crate::usage::UsageError;
 /// # Errors
 /// If the path is neither; after the output, if something is damaged.
 pub fn inspect(kinds: &Kinds, arguments: &cli::Inspect) -> anyhow::Result<()> {
-    let path = &arguments.path;
+    let path = &find::run_or_checkpoint(arguments.path.as_deref())?;
     let found = if path.join("manifest.json").exists() {
         Found::Checkpoint(CheckpointReport::new(path))
     } else if path.join("config.toml").exists() {

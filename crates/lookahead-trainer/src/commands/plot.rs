@@ -4,6 +4,7 @@ use lookahead_chart::{ChartError, Format, Size, save};
 use lookahead_dashboard::Plot;
 use lookahead_run::RunFolder;
 
+use super::find;
 use crate::cli;
 use crate::console::eprint_line;
 use crate::usage::UsageError;
@@ -17,8 +18,12 @@ pub fn plot(arguments: &cli::Plot) -> anyhow::Result<()> {
     // Before the logs, which may be long.
     let usage = |error: ChartError| UsageError::new(error.to_string());
     Format::of(&arguments.output).map_err(usage)?;
+    let paths = match &arguments.runs[..] {
+        [] => vec![find::run(None)?],
+        named => named.iter().map(|path| find::run(Some(path))).collect::<Result<_, _>>()?,
+    };
     let runs: Vec<RunFolder> =
-        arguments.runs.iter().map(|path| RunFolder::open(path)).collect::<Result<_, _>>()?;
+        paths.iter().map(|path| RunFolder::open(path)).collect::<Result<_, _>>()?;
     let size = |(width, height)| Size::new(width, height).map_err(usage);
     let requested = arguments.size.map(size).transpose()?;
     let wanted = Plot {

@@ -23,7 +23,8 @@ pub fn predict(registry: &Registry, arguments: &cli::Predict) -> anyhow::Result<
     let sources = Source::all(&arguments.inputs)?;
     let target = Target::new(arguments.output.as_deref(), arguments.force)?;
     caught(|| {
-        let saved = SavedModel::load(registry, &arguments.run, arguments.weights, arguments.from)?;
+        let saved =
+            SavedModel::load(registry, Some(&arguments.run), arguments.weights, arguments.from)?;
         let SavedModel { model, spec, config, run, step, weights } = &saved;
         let outputs = Outputs::new(spec, run)?;
         let preparation =

@@ -6,9 +6,10 @@ use std::path::Path;
 use anyhow::Context;
 use lookahead_run::checkpoint::fingerprint_of;
 use lookahead_run::event::{Event, Resumed, RunEnded, Status};
-use lookahead_run::{Checkpoint, RunFolder, RunLock, TrainingMetadata, log};
+use lookahead_run::{Checkpoint, RunFolder, RunLock, TrainingMetadata, log, program_name};
 use serde_json::{Map, Value};
 
+use super::find;
 use super::selection::{refuse_other_program, select_checkpoint};
 use crate::checkpointing::ranks::{self, Plan, Received};
 use crate::cli;
@@ -55,10 +56,11 @@ fn resume_with(
             Ok(Config::parse(registry.kinds(), "the run's config", &config.to_toml(), &own)?.config)
         });
     }
-    let folder = RunFolder::open(&arguments.run)?;
+    let (run, from) = find::checkpoint(arguments.run.as_deref(), arguments.from)?;
+    let folder = RunFolder::open(&run)?;
     refuse_other_program(&folder)?;
     let lock = folder.lock()?;
-    continue_run(registry, &lock, arguments.from, &arguments.shared, workers)
+    continue_run(registry, &lock, from, &arguments.shared, workers)
 }
 
 /// The run of this name, if it has a checkpoint. A run that was killed before its first one is moved aside. Fails
@@ -162,7 +164,8 @@ fn refuse_other_mode(metadata: &TrainingMetadata, config: &Config) -> anyhow::Re
         (Some(before), Some(now)) if workers > 1 && now != "none" && before != now => {
             Err(UsageError::new(format!(
                 "`distributed.mode` can't become {now}: this run of several processes is {before}. Leave it, or \
-                 start another run from its model with `lookahead train --init-from`."
+                 start another run from its model with `{} train --init-from`.",
+                program_name()
             ))
             .into())
         }
@@ -247,7 +250,8 @@ fn changed_config(
     if let Some(key) = set.or(refused.first()) {
         return Err(UsageError::new(format!(
             "`{key}` can't change on resume: the checkpoint's weights, optimizer state or order of data would not \
-             fit. Start a new run for it with `lookahead train`. These may change: {}.",
+             fit. Start a new run for it with `{} train`. These may change: {}.",
+            program_name(),
             may_change_list()
         ))
         .into());
@@ -328,7 +332,8 @@ fn other_algorithm(with: bool) -> UsageError {
     UsageError::new(format!(
         "The run was started {is} Lookahead, and `[lookahead]` can't be {change} on resume: the checkpoint holds \
          the state of the other algorithm. Leave out the `--set` that does it, or start a new run with \
-         `lookahead train`."
+         `{} train`.",
+        program_name()
     ))
 }
 

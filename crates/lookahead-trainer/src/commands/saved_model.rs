@@ -3,8 +3,10 @@
 use std::path::Path;
 
 use lookahead_run::event::{Task, Weights};
+use lookahead_run::program_name;
 use serde_json::Value;
 
+use super::find;
 use super::selection::{are_final, open_run, retry_while_pruned, select_result};
 use crate::checkpointing::restore::load_weights;
 use crate::cli::{CheckpointArgument, WeightsArgument};
@@ -33,18 +35,20 @@ pub(super) struct SavedModel {
 }
 
 impl SavedModel {
-    /// Builds the model that the signature in a checkpoint's manifest describes, and loads the weights.
+    /// Builds the model that the signature in a checkpoint's manifest describes, and loads the weights. The run is what
+    /// was typed; by default the latest.
     ///
     /// # Errors
     /// If the run or the checkpoint can't be read, or its manifest has no signature; for a quadratic problem, whose
     /// model has no inputs.
     pub(super) fn load(
         registry: &Registry,
-        run: &Path,
+        run: Option<&Path>,
         weights: Option<WeightsArgument>,
         from: Option<CheckpointArgument>,
     ) -> anyhow::Result<SavedModel> {
-        let (folder, config, weights) = open_run(registry.kinds(), run, weights)?;
+        let (run, from) = find::checkpoint(run, from)?;
+        let (folder, config, weights) = open_run(registry.kinds(), &run, weights)?;
         // This machine may lack the run's device.
         let device = config.train.device().unwrap_or(tch::Device::Cpu);
         config.train.use_threads();
@@ -83,8 +87,9 @@ fn parse(signature: &Value, name: &str) -> anyhow::Result<DataSpec> {
     })?;
     if spec.task == Task::Quadratic {
         return Err(UsageError::new(format!(
-            "The model of {} is a point, so it has no inputs and nothing to predict. `lookahead eval` prints its loss.",
-            spec.data
+            "The model of {} is a point, so it has no inputs and nothing to predict. `{} eval` prints its loss.",
+            spec.data,
+            program_name()
         ))
         .into());
     }

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use lookahead_run::event::{Event, MetricInfo, TaskInfo, Weights};
-use lookahead_run::{Checkpoint, Manifest, RunFolder, log};
+use lookahead_run::{Checkpoint, Manifest, RunFolder, log, program_name};
 
 use crate::cli::{CheckpointArgument, WeightsArgument};
 use crate::config::Config;
@@ -41,8 +41,9 @@ pub(super) fn refuse_other_program(folder: &RunFolder) -> anyhow::Result<()> {
     let Some(program) = found else { return Ok(()) };
     Err(UsageError::new(format!(
         "`{program}` wrote the run {}, and only that program can interpret its config and tensors. Use it \
-         instead; `lookahead watch`, `plot` and `inspect` work on the run.",
-        folder.path().display()
+         instead; `{} watch`, `plot` and `inspect` work on the run.",
+        folder.path().display(),
+        program_name()
     ))
     .into())
 }

@@ -1,9 +1,9 @@
-//! `lookahead ctl RUN_DIR status`: the state of a run, or how it ended.
+//! `lookahead ctl RUN status`: the state of a run, or how it ended.
 
 use lookahead_run::event::{self, Event, Reason, Record};
 use lookahead_run::folder::SILENCE_ELSEWHERE;
 use lookahead_run::status::{State, Status};
-use lookahead_run::{Error, RunFolder, RunSummary, Writer, control};
+use lookahead_run::{Error, RunFolder, RunSummary, Writer, control, program_name};
 use serde::Serialize;
 
 use super::selection::other_program;
@@ -170,7 +170,8 @@ impl LastState {
             (Some(program), _) => format!("`{program}` wrote it and can resume it."),
             (None, Some(newest)) => {
                 format!(
-                    "`lookahead resume {folder}` resumes it; the newest checkpoint is {newest}."
+                    "`{} resume {folder}` resumes it; the newest checkpoint is {newest}.",
+                    program_name()
                 )
             }
             (None, None) => "It has no checkpoint to resume from.".to_owned(),

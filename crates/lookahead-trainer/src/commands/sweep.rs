@@ -8,12 +8,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use anyhow::Context;
+use lookahead_run::program_name;
 use lookahead_study::sweep::{self, Options, Outcome, Plan, Refused, SweepFile, SweepFolder};
 use serde_json::Value as Json;
 use signal_hook::consts::{SIGHUP, SIGINT};
 use signal_hook::iterator::Signals;
 
 use self::report::SweepReport;
+use super::find;
 use crate::cli;
 use crate::config::kinds::Kinds;
 use crate::config::{Config, Override};
@@ -26,7 +28,7 @@ use crate::controls::{Hangup, STOPS};
 /// If the sweep's file or one of its configs is refused, or runs failed.
 pub fn sweep(kinds: &Kinds, arguments: &cli::Sweep) -> anyhow::Result<()> {
     let resolve = |path: &Path, sets: &[(String, toml::Value)]| resolve(kinds, path, sets);
-    let file = SweepFile::read(&arguments.file)?;
+    let file = SweepFile::read(&find::sweep_file(&arguments.file)?)?;
     let name = arguments.name.clone().unwrap_or_else(|| file.name.clone());
     let plan = Plan::new(file, &resolve)?;
     if arguments.dry_run {
@@ -108,7 +110,7 @@ fn conclude(
 
 /// The command that resumes the sweep.
 fn again(arguments: &cli::Sweep) -> String {
-    let mut command = format!("lookahead sweep {}", arguments.file.display());
+    let mut command = format!("{} sweep {}", program_name(), arguments.file.display());
     if arguments.out != Path::new("checkpoints") {
         command += &format!(" --out {}", arguments.out.display());
     }

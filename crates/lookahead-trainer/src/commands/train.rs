@@ -1,9 +1,11 @@
 //! `lookahead train`: a new run.
 
+use std::path::Path;
+
 use anyhow::Context;
 use lookahead_run::{RunFolder, RunLock};
 
-use super::resume;
+use super::{find, resume};
 use crate::cli;
 use crate::config::distributed::DistributedMode;
 use crate::config::{Config, Loaded};
@@ -22,8 +24,8 @@ use crate::train::setup::Training;
 /// # Errors
 /// If the config, the data or the training fails. A run that can't start leaves no folder.
 pub fn train(registry: &Registry, arguments: &cli::Train) -> anyhow::Result<()> {
-    let mut loaded =
-        Config::load(registry.kinds(), &arguments.config, &arguments.shared.overrides)?;
+    let config = find::config(&arguments.config)?;
+    let mut loaded = Config::load(registry.kinds(), &config, &arguments.shared.overrides)?;
     loaded.config.anchor()?;
     // A name that is taken is reported before the data is loaded.
     if let Some(name) = arguments.name.as_ref().filter(|_| !arguments.auto_resume) {
@@ -35,12 +37,14 @@ pub fn train(registry: &Registry, arguments: &cli::Train) -> anyhow::Result<()> 
         }
     }
     let workers = WorkerGroup::join(&loaded.config)?;
-    workers.abort_peers_on_error(|workers| train_with(registry, arguments, loaded, workers))
+    workers
+        .abort_peers_on_error(|workers| train_with(registry, arguments, &config, loaded, workers))
 }
 
 fn train_with(
     registry: &Registry,
     arguments: &cli::Train,
+    config: &Path,
     mut loaded: Loaded,
     workers: WorkerGroup,
 ) -> anyhow::Result<()> {
@@ -82,7 +86,6 @@ fn train_with(
     let folder = match &arguments.name {
         Some(name) => RunFolder::create(&arguments.out, name)?,
         None => {
-            let config = &arguments.config;
             let stem = config.file_stem().context("A config that was read has a name.")?;
             // The name of a pipe is a number.
             let is_named = config.is_file() && !config.starts_with("/dev");

@@ -12,6 +12,7 @@ use crossbeam_channel::{Receiver, Sender, unbounded};
 use lookahead_run::RunFolder;
 use lookahead_study::sweep::{SweepFolder, latest};
 
+use super::find;
 use crate::cli;
 use crate::console::eprint_line;
 use crate::usage::UsageError;
@@ -27,14 +28,15 @@ const LOOK: Duration = Duration::from_secs(1);
 /// If a folder is neither a run's nor a sweep's, or there is no terminal to draw on.
 pub fn watch(arguments: &cli::Watch) -> anyhow::Result<()> {
     let (mut runs, mut sweeps) = (Vec::new(), Vec::new());
-    for path in &arguments.runs {
+    let paths = find::present_or_future(&arguments.runs)?;
+    for path in &paths {
         match SweepFolder::open(path) {
             Some(sweep) => sweeps.push(Sweep::new(&sweep, &mut runs)?),
             None => runs.push(RunFolder::open_or_await(path)?),
         }
     }
     if !std::io::stdout().is_terminal() {
-        let run = arguments.runs[0].display();
+        let run = paths[0].display();
         return Err(UsageError::new(format!(
             "`lookahead watch` needs a terminal, but standard output is not one. Use `lookahead ctl {run} status`, \
              or read {run}/events.jsonl."

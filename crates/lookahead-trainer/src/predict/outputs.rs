@@ -2,6 +2,7 @@
 
 use anyhow::{Context, bail};
 use lookahead_run::event::Task;
+use lookahead_run::program_name;
 use tch::{Device, Kind, Tensor};
 
 use super::chunks::Origin;
@@ -72,7 +73,8 @@ impl Outputs {
             }
             (Task::Language, _) => {
                 return Err(UsageError::new(format!(
-                    "The model of {run} reads text. Use `lookahead generate`, which continues a text."
+                    "The model of {run} reads text. Use `{} generate`, which continues a text.",
+                    program_name()
                 ))
                 .into());
             }

@@ -1,6 +1,7 @@
 //! The device to train on, `train.device`, and the number of threads, `train.threads`.
 
 use anyhow::Context;
+use lookahead_run::program_name;
 use tch::{Cuda, Device};
 
 use crate::config::train::TrainConfig;
@@ -53,8 +54,9 @@ impl TrainConfig {
                     .into());
                 }
                 return Err(UsageError::new(format!(
-                    "`train.device` is {}, and {why}. Use `--set train.device=cpu`, or see `lookahead doctor`.",
-                    self.device
+                    "`train.device` is {}, and {why}. Use `--set train.device=cpu`, or see `{} doctor`.",
+                    self.device,
+                    program_name()
                 ))
                 .into());
             }

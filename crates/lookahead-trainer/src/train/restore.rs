@@ -4,7 +4,7 @@ use std::path::Path;
 
 use anyhow::Context;
 use lookahead_core::tch_ext::generator;
-use lookahead_run::{TrainingMetadata, shown};
+use lookahead_run::{TrainingMetadata, program_name, shown};
 use serde_json::Value;
 
 use super::setup::{Training, refuse_other_contents};
@@ -144,8 +144,10 @@ impl Training {
         Err(UsageError::new(format!(
             "The training set has {found} samples, and the checkpoint of step {} was taken with \
              {saved}, after {} batches of an epoch: its position has no meaning in other data. Point \
-             `data.dir` to the data that the run started with, or start a new run with `lookahead train`.",
-            metadata.step, metadata.cursor
+             `data.dir` to the data that the run started with, or start a new run with `{} train`.",
+            metadata.step,
+            metadata.cursor,
+            program_name()
         ))
         .into())
     }

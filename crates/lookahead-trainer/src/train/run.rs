@@ -1,6 +1,7 @@
 //! A training from its first step in this process to its last, and the record of its end.
 
 use lookahead_run::event::{Event, RunEnded, Status};
+use lookahead_run::program_name;
 
 use super::diverged::Diverged;
 use super::hooks::Hooks;
@@ -65,11 +66,13 @@ fn save_after(error: &anyhow::Error, training: &mut Training, hooks: &mut Hooks)
     Some(match caught(|| hooks.rescue(training)) {
         Ok(name) => format!(
             "The training is saved as it was at step {step}, in {name}. Fix the cause of the failure, and continue \
-             with `lookahead resume`."
+             with `{} resume`.",
+            program_name()
         ),
         Err(error) => format!(
-            "The training could not be saved as it was at step {step}: {error:#} `lookahead resume` continues from \
-             the newest earlier checkpoint, if there is one."
+            "The training could not be saved as it was at step {step}: {error:#} `{} resume` continues from the \
+             newest earlier checkpoint, if there is one.",
+            program_name()
         ),
     })
 }

@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use lookahead_core::tch_ext::{build, generator};
 use lookahead_run::event::{self, Compute, LookaheadInfo, RunInfo, Samples, Software, Versions};
-use lookahead_run::{Git, TrainingMetadata};
+use lookahead_run::{Git, TrainingMetadata, program_name};
 use tch::{Device, Tensor};
 
 use super::averaging::Average;
@@ -380,8 +380,9 @@ pub fn refuse_other_contents(data: &Dataset, metadata: &TrainingMetadata) -> any
     Err(UsageError::new(format!(
         "The training data is not what the checkpoint of step {} was taken with: its contents have \
          changed. Point `data.dir` or `data.file` to the data that the run started with, or start a new run with \
-         `lookahead train`.",
-        metadata.step
+         `{} train`.",
+        metadata.step,
+        program_name()
     ))
     .into())
 }

@@ -102,7 +102,8 @@ fn eval_uses_the_threads_of_the_run() {
     let sandbox = Sandbox::new(SMALL);
     sandbox.train("run", &["--set", "train.threads=3", "--set", "train.max_steps=2"]);
     let run = sandbox.run_folder("run");
-    let arguments = lookahead_trainer::cli::Eval { run, from: None, weights: None, json: false };
+    let arguments =
+        lookahead_trainer::cli::Eval { run: Some(run), from: None, weights: None, json: false };
     lookahead_trainer::commands::eval(&Registry::builtin(), &arguments).unwrap();
     assert_eq!(tch::get_num_threads(), 3);
 }

@@ -187,7 +187,7 @@ fn invalid_settings_are_refused_at_once_and_the_run_continues() {
     for (setting, words) in [
         ("lookahead.k=0", "`lookahead.k` is 0. Use at least 1"),
         ("optimizer.lr=nan", "`optimizer.lr` can't become \"NaN\""),
-        ("train.max_steps=9", "`lookahead resume RUN_DIR --set train.max_steps=…`"),
+        ("train.max_steps=9", "`lookahead resume RUN --set train.max_steps=…`"),
         ("model.kind=cnn", "`model.kind` can't change during the run"),
     ] {
         failed(&ctl(&sandbox, &["set", setting]), 1, &["did not accept the command", words]);

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::Receiver;
 use lookahead_run::event::Record;
 use lookahead_run::folder::SILENCE;
-use lookahead_run::{LogItem, LogTail, RunFolder, RunSummary, Writer};
+use lookahead_run::{LogItem, LogTail, RunFolder, RunSummary, Writer, program_name};
 
 use crate::console::{eprint_line, print_line};
 use crate::observer::{EVERY, Lines};
@@ -101,9 +101,12 @@ impl Watched {
         let has_crashed = is_gone && self.heard.elapsed() >= SILENCE;
         self.has_finished = self.summary.events > 0 && (self.has_ended() || has_crashed);
         if self.has_finished && !had_finished && !self.has_ended() {
-            let line = "Crashed: its process is gone, and its log has no end. `lookahead resume` \
-                        resumes it from its newest checkpoint.";
-            self.write(line, is_single)?;
+            let line = format!(
+                "Crashed: its process is gone, and its log has no end. `{} resume` resumes it from its newest \
+                 checkpoint.",
+                program_name()
+            );
+            self.write(&line, is_single)?;
         }
         Ok(false)
     }

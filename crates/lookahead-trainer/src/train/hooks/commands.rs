@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use lookahead_run::command::Command;
 use lookahead_run::event::Event;
+use lookahead_run::program_name;
 use lookahead_run::status::State;
 
 use super::Hooks;
@@ -77,9 +78,11 @@ impl Hooks {
     /// The dashboard was closed during a pause, which lasts only if another process can end it.
     fn on_dashboard_closed(&mut self, t: &Training) -> Option<Command> {
         if self.is_open_to_others() {
-            let message = "The dashboard was closed, and the run stays paused. `lookahead ctl RUN_DIR continue` \
-                           continues it.";
-            self.events.note(t.state.step, message.to_owned());
+            let message = format!(
+                "The dashboard was closed, and the run stays paused. `{} ctl RUN continue` continues it.",
+                program_name()
+            );
+            self.events.note(t.state.step, message);
             return None;
         }
         let message = "The dashboard was closed during a pause, and nothing else can end it, so the training \

@@ -7,8 +7,8 @@
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use lookahead_run::RunFolder;
 use lookahead_run::command::Setting;
+use lookahead_run::{RunFolder, program_name};
 
 use super::events::Events;
 use super::kept_config::KeptConfig;
@@ -128,11 +128,13 @@ fn refuse_without_use(config: &Config, key: &str) -> Result<(), String> {
         (LEARNING_RATE, _) => Ok(()),
         (_, None) => Err(format!(
             "`{key}` has no meaning in this run, which trains without Lookahead. That can't change: start a new run with \
-             `lookahead train`."
+             `{} train`.",
+            program_name()
         )),
         (SLOW_STEP_SIZE, Some(least)) if least > 0.0 => Err(format!(
             "`{key}` has no effect here: `lookahead.adaptive_alpha`, which is {least}, chooses α at each sync. Stop the \
-             run, and use `lookahead resume RUN_DIR --set lookahead.adaptive_alpha=0 --set {key}=…`."
+             run, and use `{} resume RUN --set lookahead.adaptive_alpha=0 --set {key}=…`.",
+            program_name()
         )),
         _ => Ok(()),
     }
@@ -159,7 +161,7 @@ fn changed(kinds: &Kinds, config: &Config, setting: &Setting) -> Result<Config, 
 fn no_live_setting(key: &str) -> String {
     let settable = LIVE.join(", ");
     let resume = if may_change(key) {
-        format!("Stop the run, and use `lookahead resume RUN_DIR --set {key}=…`. ")
+        format!("Stop the run, and use `{} resume RUN --set {key}=…`. ", program_name())
     } else {
         String::new()
     };

@@ -27,7 +27,7 @@ fn a_change_is_checked_as_in_the_file() {
         ("lookahead.alpha", json!(0), "`lookahead.alpha` is 0. Use more than 0"),
         ("lookahead.alpha", json!(1.5), "`lookahead.alpha` is 1.5"),
         ("probe.every_syncs", json!(-1), "expected u64"),
-        ("train.epochs", json!(3), "`lookahead resume RUN_DIR --set train.epochs=…`"),
+        ("train.epochs", json!(3), "`lookahead resume RUN --set train.epochs=…`"),
         ("train.seed", json!(3), "can: optimizer.lr, lookahead.k, lookahead.alpha, probe."),
         ("lookahead", json!(false), "`lookahead` can't change during the run"),
     ] {
