@@ -12,7 +12,7 @@
 //! | `message`, `update` | what can happen, and how it changes the model |
 //! | `model`, `run` | how the user looks at the runs, and what is known of each |
 //! | `view` | how the model looks, one pane a file |
-//! | `keys`, `prompt` | the table of keys with their actions, and the line for commands |
+//! | `keys`, `words`, `prompt` | the table of keys with their actions, that of words with their meanings, and the line for commands |
 //! | `chart`, `series`, `viewport` | the charts, their lines, and the visible part of the x axis |
 //! | `history`, `smoothing`, `cycles`, `clock` | series in bounded memory, running means, inner cycles, training time and rate |
 //! | `messages`, `labels`, `format`, `theme`, `options` | messages and names of runs, numbers, colours |
@@ -84,6 +84,7 @@ mod update;
 mod view;
 mod viewport;
 mod watch;
+mod words;
 
 pub use chart::Chart;
 pub use figure::{Plot, plot};

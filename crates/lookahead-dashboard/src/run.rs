@@ -29,6 +29,9 @@ use latest::{LatestReports, SavedCheckpoint};
 use pending::{PendingCommands, Transition};
 use series::RunSeries;
 
+/// Seconds from which on a message says how long training waited for a checkpoint.
+const NOTABLE: f64 = 0.5;
+
 /// What a run is doing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum RunState {
@@ -281,7 +284,7 @@ impl Run {
         let weights = match weights {
             Weights::Slow => "slow",
             Weights::Fast => "fast",
-            Weights::Average => "mean",
+            Weights::Average => "average",
         };
         let of = match evaluation.model_step {
             Some(step) => format!(" (best model, of step {})", format::count(step)),
@@ -301,8 +304,13 @@ impl Run {
     fn apply_checkpoint(&mut self, time: f64, checkpoint: Checkpoint) {
         self.pending.checkpoint = false;
         let size = format::bytes(checkpoint.bytes);
-        let stall = format::cost(checkpoint.seconds);
-        self.note(time, Severity::Info, &format!("saved {} ({size}, {stall})", checkpoint.name));
+        // Shorter times don't matter, and the numbers have them.
+        let waited = if checkpoint.seconds < NOTABLE {
+            String::new()
+        } else {
+            format!(", training waited {}", format::cost(checkpoint.seconds))
+        };
+        self.note(time, Severity::Info, &format!("saved {} ({size}{waited})", checkpoint.name));
         let cost = Some([checkpoint.seconds, checkpoint.write_seconds]);
         self.latest.checkpoint = Some(SavedCheckpoint { name: checkpoint.name, time, cost });
     }

@@ -82,14 +82,14 @@ fn rows(model: &Model, step: u64) -> Vec<Row> {
     row("training loss", &series.loss, loss, theme.plain);
     row("learning rate", &series.learning_rate, &number, theme.plain);
     row("samples/s", &series.throughput, &format::rate, theme.plain);
-    row("probe fast", &series.probe.fast, loss, theme.fast);
-    row("probe slow", &series.probe.slow, loss, theme.slow);
+    row("probe loss fast", &series.probe.fast, loss, theme.fast);
+    row("probe loss slow", &series.probe.slow, loss, theme.slow);
     row("gain", &series.gain, &format::difference, theme.plain);
     row("α", &series.alpha, &number, theme.plain);
     row("distance", &series.distance, &number, theme.plain);
     row("gradient norm", &series.gradient_norm, &number, theme.plain);
     let short = format::short(&metric);
-    let slow = if run.averages() { "mean" } else { "slow" };
+    let slow = if run.averages() { "average" } else { "slow" };
     for (evaluations, weights, style) in
         [(&series.validation.slow, slow, theme.slow), (&series.validation.fast, "fast", theme.fast)]
     {

@@ -1,7 +1,8 @@
-//! What the keys do and what the lines mean, over everything else.
+//! What the keys do, and what signs and words mean, over everything else.
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
+use ratatui::style::Style;
 use ratatui::text::Line;
 use ratatui::widgets::{Clear, Widget};
 
@@ -10,43 +11,87 @@ use crate::chart::Chart;
 use crate::format;
 use crate::keys::KEYS;
 use crate::model::Model;
+use crate::theme::Theme;
+use crate::words::WORDS;
+
+/// Most columns of the help, so that its lines are easy to read.
+const WIDEST: u16 = 120;
+
+/// A key, a sign or a word, and what it does or means.
+struct Row {
+    key: String,
+    text: &'static str,
+    style: Style,
+}
+
+/// A line of the help.
+struct Entry {
+    key: String,
+    style: Style,
+    /// The column of the text.
+    at: u16,
+    text: String,
+}
+
+/// The parts of the help with their titles.
+fn parts(theme: &Theme) -> [(&'static str, Vec<Row>); 4] {
+    let strong = |key, text| Row { key, text, style: theme.strong };
+    let signs = [
+        ("⣿", "Single values, for example the training loss of each batch.", theme.raw),
+        ("⠒", "Their running mean.", theme.plain),
+        ("○", "The fast weights θ.", theme.fast),
+        ("●", "The slow weights φ.", theme.slow),
+        ("▲ ▼", "Values beyond the edge of the chart.", theme.raw),
+        ("×", "A value is NaN or infinite.", theme.bad),
+        ("┸", "A sync, if there is room to tell syncs apart.", theme.slow),
+    ];
+    [
+        ("Keys", KEYS.iter().map(|binding| strong(binding.label(), binding.help)).collect()),
+        ("Signs", signs.map(|(key, text, style)| Row { key: key.to_owned(), text, style }).into()),
+        ("Words", WORDS.iter().map(|word| strong(word.word.to_owned(), word.meaning)).collect()),
+        (
+            "Charts",
+            Chart::keys().map(|(key, chart)| strong(key.to_string(), chart.help())).collect(),
+        ),
+    ]
+}
+
+/// The lines of the help, wrapped for a screen of this many columns.
+fn entries(theme: &Theme, columns: u16) -> Vec<Entry> {
+    let mut entries = Vec::new();
+    for (title, rows) in parts(theme) {
+        if !entries.is_empty() {
+            entries.push(Entry {
+                key: String::new(),
+                style: theme.plain,
+                at: 0,
+                text: String::new(),
+            });
+        }
+        entries.push(Entry {
+            key: title.to_owned(),
+            style: theme.title,
+            at: 0,
+            text: String::new(),
+        });
+        let at = rows.iter().map(|row| width(&row.key)).max().unwrap_or(0) + 3;
+        // Beside the frame and a blank at each side.
+        let room = usize::from(columns.saturating_sub(at + 4));
+        for Row { mut key, text, style } in rows {
+            for text in format::wrap(text, room) {
+                entries.push(Entry { key: std::mem::take(&mut key), style, at, text });
+            }
+        }
+    }
+    entries
+}
 
 /// Draws the help over the area, from line `from` on.
 pub(crate) fn draw(model: &Model, from: usize, area: Rect, buffer: &mut Buffer) {
     let theme = &model.theme;
-    let mut rows = Vec::new();
-    rows.extend(KEYS.iter().map(|binding| (binding.label(), binding.help, theme.strong)));
-    let blank = (String::new(), "", theme.plain);
-    rows.push(blank.clone());
-    // The signs in the charts.
-    rows.extend(
-        [
-            ("⣿", "Training loss of each step, at the fast weights θ.", theme.raw),
-            (
-                "⠒",
-                "Its running mean; β is the fraction kept from one step to the next.",
-                theme.plain,
-            ),
-            ("○", "Probe loss of the fast weights θ, just before a sync.", theme.fast),
-            ("●", "Probe loss of the slow weights φ, just after the sync.", theme.slow),
-            ("▲ ▼", "Values beyond the edge of the chart.", theme.raw),
-            ("×", "A value is NaN or infinite.", theme.bad),
-            ("┸", "A sync, if there is room to tell syncs apart.", theme.slow),
-        ]
-        .map(|(sign, text, style)| (sign.to_owned(), text, style)),
-    );
-    rows.push(blank);
-    rows.extend(Chart::keys().map(|(key, chart)| (key.to_string(), chart.help(), theme.strong)));
-    let first = rows.iter().map(|(key, ..)| width(key)).max().unwrap_or(0);
-    let second = rows.iter().map(|(_, text, _)| width(text)).max().unwrap_or(0);
-    let room = area.width.saturating_sub(first + 7);
-    let mut lines = Vec::new();
-    for (mut key, text, style) in rows {
-        for piece in format::wrap(text, usize::from(room.min(second))) {
-            lines.push((std::mem::take(&mut key), piece, style));
-        }
-    }
-    let across = (first + second.min(room) + 3 + 4).min(area.width);
+    let lines = entries(theme, area.width.min(WIDEST));
+    let widest = lines.iter().map(|line| (line.at + width(&line.text)).max(width(&line.key))).max();
+    let across = (widest.unwrap_or(0) + 4).min(area.width);
     let down = u16::try_from(lines.len() + 2).unwrap_or(u16::MAX).min(area.height);
     let area = Rect {
         x: area.x + (area.width - across) / 2,
@@ -59,13 +104,15 @@ pub(crate) fn draw(model: &Model, from: usize, area: Rect, buffer: &mut Buffer) 
     let from = from.min(last);
     let mut frame = block(theme, "help");
     if last > 0 {
-        let more = if from < last { " ↓ more, Esc closes " } else { " ↑ back, Esc closes " };
+        let more = [" ↓ signs, words, charts; Esc closes ", " ↓ more, Esc closes "];
+        let more = if from == 0 && width(more[0]) + 2 < across { more[0] } else { more[1] };
+        let more = if from < last { more } else { " ↑ back, Esc closes " };
         frame = frame.title_bottom(Line::styled(more, theme.title).right_aligned());
     }
     let inner = frame.inner(area);
     frame.render(area, buffer);
-    for ((key, text, style), y) in lines.iter().skip(from).zip(inner.top()..inner.bottom()) {
-        put(buffer, inner, inner.x + 1, y, key, *style);
-        put(buffer, inner, inner.x + first + 4, y, text, theme.plain);
+    for (line, y) in lines.iter().skip(from).zip(inner.top()..inner.bottom()) {
+        put(buffer, inner, inner.x + 1, y, &line.key, line.style);
+        put(buffer, inner, inner.x + 1 + line.at, y, &line.text, theme.plain);
     }
 }

@@ -348,7 +348,7 @@ fn dropped_events_are_counted_on_the_screen() {
 }
 
 #[test]
-fn the_help_names_every_key_of_the_table() {
+fn the_help_has_every_key_chart_and_word() {
     let mut model = fixture::run(true, 100);
     let mut seen = String::new();
     for from in 0..100 {
@@ -360,6 +360,11 @@ fn the_help_names_every_key_of_the_table() {
     }
     for chart in Chart::ALL {
         assert_shows(&seen, &[chart.help()]);
+    }
+    // Their meanings are wrapped.
+    for word in crate::words::WORDS {
+        let start: Vec<&str> = word.meaning.split(' ').take(4).collect();
+        assert_shows(&seen, &[word.word, &start.join(" ")]);
     }
 }
 
