@@ -36,9 +36,12 @@ const TRAINING: Picture = Picture {
     part: 0.6,
 };
 
-const PICTURES: [Picture; 5] = [
+const PICTURES: [Picture; 8] = [
     TRAINING,
-    Picture { name: "wide", size: (200, 60), part: 1.0, ..TRAINING },
+    Picture { name: "training-200x60", size: (200, 60), ..TRAINING },
+    Picture { name: "training-80x24", size: (80, 24), ..TRAINING },
+    Picture { name: "training-40x12", size: (40, 12), ..TRAINING },
+    Picture { name: "training-20x6", size: (20, 6), ..TRAINING },
     Picture { name: "cycles", keys: &[KeyCode::Char('4')], ..TRAINING },
     Picture {
         name: "compared",
