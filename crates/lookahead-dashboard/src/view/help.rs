@@ -16,6 +16,9 @@ use crate::words::WORDS;
 
 /// Most columns of the help, so that its lines are easy to read.
 const WIDEST: u16 = 120;
+/// Columns of a text from which on it is beside its word; a narrower one is below it, indented.
+const NARROW: u16 = 20;
+const INDENT: u16 = 2;
 
 /// A key, a sign or a word, and what it does or means.
 struct Row {
@@ -74,10 +77,18 @@ fn entries(theme: &Theme, columns: u16) -> Vec<Entry> {
             at: 0,
             text: String::new(),
         });
-        let at = rows.iter().map(|row| width(&row.key)).max().unwrap_or(0) + 3;
-        // Beside the frame and a blank at each side.
+        let mut at = rows.iter().map(|row| width(&row.key)).max().unwrap_or(0) + 3;
+        // Within the frame and a blank at each side.
+        let below = columns.saturating_sub(at + 4) < NARROW;
+        if below {
+            at = INDENT;
+        }
         let room = usize::from(columns.saturating_sub(at + 4));
         for Row { mut key, text, style } in rows {
+            if below {
+                let key = std::mem::take(&mut key);
+                entries.push(Entry { key, style, at, text: String::new() });
+            }
             for text in format::wrap(text, room) {
                 entries.push(Entry { key: std::mem::take(&mut key), style, at, text });
             }
