@@ -183,6 +183,7 @@ fn run(registry: &Registry) -> ExitCode {
         Command::Inspect(arguments) => commands::inspect(kinds, &arguments),
         Command::Export(arguments) => commands::export(registry, &arguments),
         Command::Doctor => commands::doctor(),
+        Command::Completions(arguments) => commands::completions(&arguments),
     };
     let status = match outcome {
         Ok(()) => ExitCode::SUCCESS,

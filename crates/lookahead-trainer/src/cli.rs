@@ -12,9 +12,18 @@ use crate::config::Override;
 use crate::initial::Rename;
 use crate::observer::Show;
 
+mod examples;
+mod listing;
 mod prediction;
+mod study;
+#[cfg(test)]
+mod tests;
 
+pub use listing::Completions;
 pub use prediction::{Generate, Predict, RowFormat};
+pub use study::{Compare, PictureArgument, SplitArgument, Sweep};
+
+use examples::examples;
 
 /// Train models with the Lookahead optimizer (k steps forward, 1 step back) and watch them live.
 #[derive(Debug, Parser)]
@@ -37,91 +46,68 @@ fn version() -> &'static str {
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Start a run from a config
+    #[command(after_help = examples(&[
+        "train digits",
+        "train digits --set optimizer.lr=0.1 --name larger-lr --no-tui",
+    ]))]
     Train(Train),
     /// Run one config in many variations, several at once; resumes if started again
+    #[command(after_help = examples(&["sweep digits-lr --dry-run", "sweep digits-lr --jobs 2"]))]
     Sweep(Sweep),
     /// Compare runs and sweeps: tables with the spread over seeds, and figures
+    #[command(after_help = examples(&[
+        "compare digits larger-lr",
+        "compare digits-lr --figures figures",
+    ]))]
     Compare(Compare),
     /// Resume a run from its newest valid checkpoint
+    #[command(after_help = examples(&[
+        "resume",
+        "resume digits --from 1500 --set train.epochs=20",
+    ]))]
     Resume(Resume),
     /// Evaluate a run's model on the test set
+    #[command(after_help = examples(&["eval", "eval digits --from best --json"]))]
     Eval(Eval),
     /// Predict for samples of your own: tables, images or arrays
+    #[command(after_help = examples(&[
+        "predict digits samples.csv",
+        "predict digits scans/ --output predictions.csv",
+    ]))]
     Predict(Predict),
     /// Continue a text with a text model
+    #[command(after_help = examples(&[
+        "generate --prompt \"Once upon\"",
+        "generate text-lstm --prompt \"## \" --length 500 --temperature 0.8",
+    ]))]
     Generate(Generate),
     /// Control a run in progress: pause, stop, change settings
+    #[command(after_help = examples(&["ctl pause", "ctl digits set optimizer.lr=0.01"]))]
     Ctl(Ctl),
     /// Open the dashboard on running or finished runs, several overlaid
+    #[command(after_help = examples(&["watch", "watch digits larger-lr"]))]
     Watch(Watch),
     /// Plot runs to an SVG or PNG file
+    #[command(after_help = examples(&[
+        "plot --output curves.svg",
+        "plot digits larger-lr --output curves.png --charts loss,gain",
+    ]))]
     Plot(Plot),
     /// Verify a run or a checkpoint and list its contents
+    #[command(after_help = examples(&["inspect", "inspect digits/step-00001500 --json"]))]
     Inspect(Inspect),
     /// Export the weights of a checkpoint to a safetensors file
+    #[command(after_help = examples(&[
+        "export digits --output phi.safetensors",
+        "export digits --from best --output net.pt",
+    ]))]
     Export(Export),
     /// Check this machine: what was found, what is missing, and how to fix it
+    #[command(after_help = examples(&["doctor"]))]
     Doctor,
-}
-
-/// `lookahead compare`.
-#[derive(Debug, Args)]
-pub struct Compare {
-    /// Runs and sweeps: their names in checkpoints/, or their folders
-    #[arg(required = true, value_name = "RUN_OR_SWEEP")]
-    pub paths: Vec<PathBuf>,
-    /// The metric: loss, or one that the runs measured, for example accuracy, perplexity, macro_f1 or r2 [default: the
-    /// first that all have]
-    #[arg(long, value_name = "NAME")]
-    pub metric: Option<String>,
-    /// The data on which it is reported; the best point of a group is always chosen on validation data
-    #[arg(long, default_value = "test")]
-    pub split: SplitArgument,
-    /// Group by this key; may be given several times [default: all that differ except optimizer.lr]
-    #[arg(long, value_name = "KEY")]
-    pub by: Vec<String>,
-    /// The group to compare the others with, or words of its label [default: the first]
-    #[arg(long, value_name = "LABEL")]
-    pub baseline: Option<String>,
-    /// Allow runs on different data in one table
-    #[arg(long)]
-    pub mixed_data: bool,
-    /// Write the tables as Markdown
-    #[arg(long, value_name = "FILE")]
-    pub markdown: Option<PathBuf>,
-    /// Write the groups as CSV, with all digits
-    #[arg(long, value_name = "FILE")]
-    pub csv: Option<PathBuf>,
-    /// Write the runs as CSV, one per row
-    #[arg(long, value_name = "FILE")]
-    pub runs_csv: Option<PathBuf>,
-    /// Draw all figures that have data into this folder
-    #[arg(long, value_name = "DIR")]
-    pub figures: Option<PathBuf>,
-    /// The format of figures: svg or png
-    #[arg(long, default_value = "svg", value_name = "FORMAT")]
-    pub format: PictureArgument,
-    /// Replace existing files
-    #[arg(long)]
-    pub force: bool,
-}
-
-/// Parts of the data, as arguments.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum SplitArgument {
-    /// The test set
-    Test,
-    /// The validation set
-    Validation,
-}
-
-/// Formats of pictures, as arguments.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum PictureArgument {
-    /// Vector graphics
-    Svg,
-    /// Bitmap
-    Png,
+    /// Print a script that completes commands and options in a shell
+    #[command(after_help = examples(&["completions bash", "completions fish > completions.fish"]))]
+    Completions(Completions),
 }
 
 /// `lookahead train`.
@@ -153,36 +139,6 @@ pub struct Train {
     /// Settings and display.
     #[command(flatten)]
     pub shared: Shared,
-}
-
-/// `lookahead sweep`.
-#[derive(Debug, Args)]
-pub struct Sweep {
-    /// The sweep: a TOML file, or its name in configs/sweeps/
-    #[arg(value_name = "SWEEP")]
-    pub file: PathBuf,
-    /// Name of the sweep [default: `name` in its file, otherwise the file's name]
-    #[arg(long)]
-    pub name: Option<String>,
-    /// Folder in which the sweep's folder is created
-    #[arg(long, value_name = "DIR", default_value = "checkpoints")]
-    pub out: PathBuf,
-    /// Processes at once [default: `jobs` in the file, otherwise as many as there are processors for
-    /// their train.threads]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
-    pub jobs: Option<u16>,
-    /// Check all configs and list the runs, but train none
-    #[arg(long)]
-    pub dry_run: bool,
-    /// Retry runs that failed when the sweep was run before
-    #[arg(long)]
-    pub retry_failed: bool,
-    /// Exit with 0 although runs diverged, for example at the ends of a grid
-    #[arg(long)]
-    pub allow_divergence: bool,
-    /// Print only warnings and errors
-    #[arg(long)]
-    pub quiet: bool,
 }
 
 /// `lookahead resume`.
@@ -279,14 +235,19 @@ pub struct Ctl {
 #[derive(Debug, Subcommand)]
 pub enum CtlCommand {
     /// Pause until `continue` or `stop`
+    #[command(after_help = examples(&["ctl pause", "ctl digits pause"]))]
     Pause,
     /// Continue after a pause
+    #[command(after_help = examples(&["ctl continue", "ctl digits continue"]))]
     Continue,
     /// Save a checkpoint and continue
+    #[command(after_help = examples(&["ctl checkpoint", "ctl digits checkpoint"]))]
     Checkpoint,
     /// Save a checkpoint and end the run
+    #[command(after_help = examples(&["ctl stop", "ctl digits stop"]))]
     Stop,
     /// Show the run's state, or how it ended
+    #[command(after_help = examples(&["ctl status", "ctl digits status --json"]))]
     Status {
         /// Print one JSON object to stdout
         #[arg(long)]
@@ -296,6 +257,10 @@ pub enum CtlCommand {
     ///
     /// The value takes effect at the next step, that of lookahead.k at the next cycle.
     /// Later checkpoints and the run's config.toml contain it, so that a resumed run keeps it.
+    #[command(after_help = examples(&[
+        "ctl set lookahead.alpha=0.8",
+        "ctl digits set optimizer.lr=0.01",
+    ]))]
     Set {
         /// The key and its new value, for example lookahead.alpha=0.8
         #[arg(value_name = "KEY=VALUE")]

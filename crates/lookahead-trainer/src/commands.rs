@@ -1,6 +1,7 @@
 //! The commands, one a file.
 
 mod compare;
+mod completions;
 mod ctl;
 mod doctor;
 mod eval;
@@ -19,6 +20,7 @@ mod train;
 mod watch;
 
 pub use compare::compare;
+pub use completions::completions;
 pub use ctl::ctl;
 pub use doctor::doctor;
 pub use eval::eval;

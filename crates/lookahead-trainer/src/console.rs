@@ -91,13 +91,17 @@ pub(crate) fn flush_briefly() {
     }
 }
 
-/// Writes a line of the result to stdout, after the lines on stderr.
+/// Writes a line of the result to stdout, after the lines on stderr. A reader that has closed stdout, for example
+/// `head`, has what it wanted: the line is dropped.
 ///
 /// # Errors
 /// If stdout can't be written: then the command has failed.
 pub fn print_line(line: impl Display) -> io::Result<()> {
     finish();
-    writeln!(io::stdout(), "{line}")
+    match writeln!(io::stdout(), "{line}") {
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
+        result => result,
+    }
 }
 
 /// Standard output for results of any length, buffered.
