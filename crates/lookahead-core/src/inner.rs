@@ -91,9 +91,9 @@ pub struct Curvature {
 
 /// What moves the fast weights: a tch optimizer, Lookahead itself, or your own optimizer.
 ///
-/// Your own must implement the six methods without a body; with those for moments it supports every
-/// [`MomentumPolicy`](crate::MomentumPolicy) too. `examples/ranger` in this crate's folder is a complete one:
-/// RAdam in plain Rust on tensors, with Lookahead around it.
+/// For your own a [`StepRule`](crate::StepRule) is enough if it moves one parameter at a time. Otherwise implement the
+/// six methods without a body; with those for moments it supports every
+/// [`MomentumPolicy`](crate::MomentumPolicy) too.
 ///
 /// A method that fails leaves everything unchanged unless its documentation says otherwise.
 pub trait InnerOptimizer {

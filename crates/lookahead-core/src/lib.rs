@@ -65,8 +65,8 @@
 //!
 //! [`Lookahead::builder`] takes the configuration of a tch optimizer ([`tch::nn::Sgd`]) or of one in [`fused`]: the
 //! same optimizers on faster kernels, useful without Lookahead too. [`Lookahead::around`] takes any
-//! [`InnerOptimizer`]: a Lookahead, to nest them, or your own optimizer. `examples/ranger` in this crate's folder
-//! is RAdam on tensors with Lookahead around it. [`Lookahead::wrap`] takes a [`tch::nn::Optimizer`] that is already
+//! [`InnerOptimizer`]: a Lookahead, to nest them, or your own optimizer, for which a [`StepRule`] of some 20 lines is
+//! enough. `examples/ranger` in this crate's folder is RAdam with Lookahead around it. [`Lookahead::wrap`] takes a [`tch::nn::Optimizer`] that is already
 //! built; it can't give its state.
 //!
 //! ```
@@ -137,7 +137,9 @@
 //! | [`fused`] | tch's optimizers on faster kernels |
 //! | [`TchOptimizer`] | any optimizer that tch can build, with its state |
 //! | [`WrappedOptimizer`] | a [`tch::nn::Optimizer`] that is already built, without its state |
-//! | [`InnerOptimizer`], [`Parameter`], [`Moment`], [`Curvature`], [`Variables`] | the parts of your own inner optimizer |
+//! | [`StepRule`], [`RuleOptimizer`] | an inner optimizer of your own from the rule of its step |
+//! | [`laws`] | a test for one |
+//! | [`InnerOptimizer`], [`Parameter`], [`Moment`], [`Curvature`], [`Variables`] | what an inner optimizer is, if a rule for one parameter at a time is not enough |
 //! | [`State`] | an optimizer's state, as named tensors and numbers |
 //! | [`Error`] | what can go wrong |
 //! | [`distributed`], [`TransferDtype`], [`GradientAverage`] | training in several processes |
@@ -179,6 +181,7 @@ mod builder;
 mod config;
 mod error;
 mod inner;
+pub mod laws;
 mod lookahead;
 mod mutation_detector;
 mod range;
@@ -187,6 +190,7 @@ mod schedule;
 mod settings;
 mod slow_moments;
 mod state;
+mod step_rule;
 mod swapped_weights;
 pub mod tch_ext;
 mod tch_optimizer;
@@ -206,6 +210,7 @@ pub use range::check_learning_rate;
 pub use running_statistics::{fewest_values_per_channel, recalibrate};
 pub use schedule::Schedule;
 pub use state::State;
+pub use step_rule::{RuleOptimizer, Step, StepRule};
 pub use tch_optimizer::TchOptimizer;
 pub use variables::Variables;
 pub use wrapped::WrappedOptimizer;

@@ -3,9 +3,8 @@
 //! J. Bernstein, Y.-X. Wang, K. Azizzadenesheli, A. Anandkumar, *signSGD: Compressed Optimisation for Non-Convex
 //! Problems*, 2018.
 
-use lookahead_core::{
-    Error, InnerOptimizer, Parameter, Result, State, Variables, check_learning_rate,
-};
+use lookahead_core::tch_ext::arithmetic::{lerp, scale};
+use lookahead_core::{Result, RuleOptimizer, Step, StepRule};
 use lookahead_trainer::{ConfigIssue, KindOptions, OptimizerContext, require};
 use serde::{Deserialize, Serialize};
 use tch::{Tensor, nn};
@@ -34,68 +33,50 @@ impl KindOptions for SignOptions {
 /// m ← β m + (1 − β) g; θ ← θ − lr · sign(m).
 #[derive(Debug)]
 pub struct Sign {
-    parameters: Vec<Parameter>,
-    /// One for each parameter.
-    momenta: Vec<Tensor>,
-    learning_rate: f64,
     beta: f64,
 }
 
 /// Builds it for the trainable variables of `vs`.
-pub fn build(options: SignOptions, context: &OptimizerContext, vs: &nn::VarStore) -> Result<Sign> {
-    let parameters = Variables::new(vs).take_new();
-    let zeros = |parameter: &Parameter| Ok(parameter.tensor.f_detach()?.f_zeros_like()?);
-    Ok(Sign {
-        momenta: parameters.iter().map(zeros).collect::<Result<_>>()?,
-        parameters,
-        learning_rate: context.learning_rate,
-        beta: options.momentum,
-    })
+pub fn build(
+    options: SignOptions,
+    context: &OptimizerContext,
+    vs: &nn::VarStore,
+) -> Result<RuleOptimizer<Sign>> {
+    RuleOptimizer::new(Sign { beta: options.momentum }, vs, context.learning_rate)
 }
 
-impl InnerOptimizer for Sign {
-    fn step(&mut self) -> Result<()> {
-        let _guard = tch::no_grad_guard();
-        for (parameter, momentum) in self.parameters.iter().zip(&mut self.momenta) {
-            let gradient = parameter.tensor.grad();
-            if gradient.defined() {
-                let new = gradient.f_mul(&Tensor::from(1.0 - self.beta))?;
-                *momentum = momentum.f_mul(&Tensor::from(self.beta))?.f_add(&new)?;
-                let update = momentum.f_sign()?.f_mul(&Tensor::from(self.learning_rate))?;
-                let _ = parameter.tensor.shallow_clone().f_sub_(&update)?;
-            }
-        }
+impl StepRule for Sign {
+    fn name(&self) -> &'static str {
+        "sign"
+    }
+
+    fn slots(&self) -> Vec<&'static str> {
+        vec!["momentum"]
+    }
+
+    fn step(
+        &self,
+        weights: &mut Tensor,
+        gradient: &Tensor,
+        slots: &mut [Tensor],
+        step: Step,
+    ) -> Result<()> {
+        let [momentum] = slots else { unreachable!("one slot") };
+        lerp(momentum, gradient, 1.0 - self.beta)?;
+        let mut update = momentum.f_sign()?;
+        scale(&mut update, step.learning_rate)?;
+        let _ = weights.f_sub_(&update)?;
         Ok(())
     }
+}
 
-    fn parameters(&self) -> &[Parameter] {
-        &self.parameters
-    }
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-    fn learning_rates(&self) -> Result<Vec<f64>> {
-        Ok(vec![self.learning_rate])
-    }
-
-    fn set_learning_rate_group(&mut self, _: usize, learning_rate: f64) -> Result<()> {
-        check_learning_rate(learning_rate)?;
-        self.learning_rate = learning_rate;
-        Ok(())
-    }
-
-    fn state(&mut self) -> Result<State> {
-        let mut state = State::default();
-        for (parameter, momentum) in self.parameters.iter().zip(&self.momenta) {
-            state.tensors.insert(format!("sign/{}", parameter.name), momentum.copy());
-        }
-        Ok(state)
-    }
-
-    fn load_state(&mut self, state: &State) -> Result<()> {
-        let saved = self.parameters.iter().map(|parameter| {
-            let key = format!("sign/{}", parameter.name);
-            state.tensors.get(&key).map(Tensor::copy).ok_or(Error::StateMissing { key })
-        });
-        self.momenta = saved.collect::<Result<_>>()?;
-        Ok(())
+    #[test]
+    fn it_keeps_the_laws_of_inner_optimizers() {
+        let build = |vs: &nn::VarStore| RuleOptimizer::new(Sign { beta: 0.9 }, vs, 0.1);
+        lookahead_core::laws::check(build).unwrap();
     }
 }

@@ -6,7 +6,7 @@
 
 pub(crate) mod radam;
 
-use lookahead_core::{Lookahead, MomentumPolicy, Result};
+use lookahead_core::{Lookahead, MomentumPolicy, Result, RuleOptimizer};
 use radam::RAdam;
 use tch::nn::{self, Module};
 use tch::{Device, Kind, Tensor};
@@ -14,7 +14,7 @@ use tch::{Device, Kind, Tensor};
 struct Fit {
     vs: nn::VarStore,
     net: nn::Sequential,
-    ranger: Lookahead<RAdam>,
+    ranger: Lookahead<RuleOptimizer<RAdam>>,
 }
 
 impl Fit {
@@ -24,7 +24,7 @@ impl Fit {
             .add(nn::linear(vs.root() / "hidden", 1, 32, Default::default()))
             .add_fn(|x| x.tanh())
             .add(nn::linear(vs.root() / "out", 32, 1, Default::default()));
-        let ranger = Lookahead::around(RAdam::new(&vs, 0.02)?.betas(0.95, 0.999))
+        let ranger = Lookahead::around(RuleOptimizer::new(RAdam::new(0.95, 0.999), &vs, 0.02)?)
             .k(6)
             .alpha(0.5)
             .momentum_policy(MomentumPolicy::Pullback)

@@ -13,6 +13,7 @@ mod complex;
 mod cuda;
 mod ending;
 mod evaluation;
+mod laws;
 mod linking;
 mod non_finite;
 mod norms;

@@ -6,7 +6,8 @@ use crate::common::{
 };
 use crate::ranger_example::radam::RAdam;
 use lookahead_core::{
-    Error, InnerOptimizer, Lookahead, MomentumPolicy, NonFinite, State, TchOptimizer, fused,
+    Error, InnerOptimizer, Lookahead, MomentumPolicy, NonFinite, RuleOptimizer, State,
+    TchOptimizer, fused,
 };
 use tch::nn::{self, OptimizerConfig};
 use tch::{Device, Kind, Tensor};
@@ -146,7 +147,7 @@ fn policies_without_moments_are_refused_at_build() {
                 .build()
                 .unwrap();
         }
-        let radam = RAdam::new(&net.vs, 0.1).unwrap().betas(0.9, 0.99);
+        let radam = RuleOptimizer::new(RAdam::new(0.9, 0.99), &net.vs, 0.1).unwrap();
         Lookahead::around(radam).momentum_policy(policy).build().unwrap();
     }
 }

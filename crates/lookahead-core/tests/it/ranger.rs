@@ -3,7 +3,7 @@
 
 use crate::common::{Net, POLICIES, assert_resumes, bits, train};
 use crate::ranger_example::radam::RAdam;
-use lookahead_core::{Error, InnerOptimizer, Lookahead, MomentumPolicy, NonFinite};
+use lookahead_core::{Error, InnerOptimizer, Lookahead, MomentumPolicy, NonFinite, RuleOptimizer};
 use tch::Device;
 
 #[test]
@@ -11,8 +11,8 @@ fn the_example_runs() {
     crate::ranger_example::main().unwrap();
 }
 
-fn build(net: &Net, policy: MomentumPolicy) -> Lookahead<RAdam> {
-    let radam = RAdam::new(&net.vs, 0.01).unwrap().betas(0.9, 0.99);
+fn build(net: &Net, policy: MomentumPolicy) -> Lookahead<RuleOptimizer<RAdam>> {
+    let radam = RuleOptimizer::new(RAdam::new(0.9, 0.99), &net.vs, 0.01).unwrap();
     Lookahead::around(radam).k(3).momentum_policy(policy).build().unwrap()
 }
 
@@ -28,7 +28,7 @@ fn it_resumes_bit_for_bit() {
 #[test]
 fn it_is_an_inner_optimizer_like_any_other() {
     let net = Net::new(3, Device::Cpu);
-    let radam = RAdam::new(&net.vs, 0.01).unwrap();
+    let radam = RuleOptimizer::new(RAdam::new(0.9, 0.999), &net.vs, 0.01).unwrap();
     let builder = Lookahead::around(radam).k(2).adaptive_alpha(0.1);
     let mut opt = builder.non_finite(NonFinite::RollBack).build().unwrap();
     opt.set_lr_group(0, 0.02).unwrap();
@@ -45,7 +45,7 @@ fn it_is_an_inner_optimizer_like_any_other() {
 
     let late = net.vs.root().set_group(1).ones("late", &[2]);
     opt.backward_step(&late.sum(tch::Kind::Float)).unwrap();
-    assert_eq!(opt.inner().learning_rates().unwrap(), [0.02, 0.02]);
+    assert_eq!(opt.inner().learning_rates().unwrap(), [0.02, 0.01]);
     assert!(late.double_value(&[0]) < 1.0);
 
     let mut state = opt.state().unwrap();

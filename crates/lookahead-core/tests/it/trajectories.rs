@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use crate::common::devices;
 use crate::ranger_example::radam::RAdam;
 use lookahead_core::{
-    InnerOptimizer, Lookahead, MomentumPolicy, State, SyncPath, TchOptimizer, fused,
+    InnerOptimizer, Lookahead, MomentumPolicy, RuleOptimizer, State, SyncPath, TchOptimizer, fused,
 };
 use serde::Deserialize;
 use tch::nn::{self, OptimizerConfig};
@@ -103,7 +103,7 @@ fn inner_optimizer(name: &str, code: Code, vs: &nn::VarStore) -> Box<dyn InnerOp
         "rmsprop_momentum" => (boxed(code, vs, rms_prop(1e-3, 0.8, false), 0.02), 0.02),
         "centered" => (boxed(code, vs, rms_prop(0.0, 0.8, true), 0.02), 0.02),
         "radam" => {
-            let radam = RAdam::new(vs, 0.05).unwrap().betas(0.9, 0.99);
+            let radam = RuleOptimizer::new(RAdam::new(0.9, 0.99), vs, 0.05).unwrap();
             (Box::new(radam) as Box<dyn InnerOptimizer>, 0.05)
         }
         other => panic!("no optimizer {other}"),

@@ -1,0 +1,411 @@
+//! An inner optimizer from the rule of its step.
+
+use std::collections::HashSet;
+
+use tch::{Tensor, nn};
+
+use crate::inner::{Curvature, Moment, own_names};
+use crate::range::{MOST_STEPS, check_learning_rate, check_weight_decay};
+use crate::state::{copy_like, expect_finite, expect_like, in_range};
+use crate::{Error, InnerOptimizer, Parameter, Result, State, Variables};
+
+/// How an optimizer moves one parameter: all that an optimizer of your own must say. [`RuleOptimizer`] does the rest.
+///
+/// Lion (Chen et al., 2023, Algorithm 2):
+///
+/// ```
+/// use lookahead_core::tch_ext::arithmetic::{lerp, scale};
+/// use lookahead_core::{Lookahead, Result, RuleOptimizer, Step, StepRule};
+/// use tch::{Tensor, nn};
+///
+/// struct Lion {
+///     beta1: f64,
+///     beta2: f64,
+/// }
+///
+/// impl StepRule for Lion {
+///     fn name(&self) -> &'static str {
+///         "lion"
+///     }
+///
+///     fn slots(&self) -> Vec<&'static str> {
+///         vec!["exp_avg"]
+///     }
+///
+///     fn step(&self, weights: &mut Tensor, gradient: &Tensor, slots: &mut [Tensor], step: Step) -> Result<()> {
+///         let [exp_avg] = slots else { unreachable!("one slot") };
+///         let mut update = exp_avg.copy();
+///         lerp(&mut update, gradient, 1.0 - self.beta1)?;
+///         let mut update = update.f_sign()?;
+///         scale(&mut update, step.learning_rate)?;
+///         scale(weights, 1.0 - step.learning_rate * step.weight_decay)?;
+///         let _ = weights.f_sub_(&update)?;
+///         lerp(exp_avg, gradient, 1.0 - self.beta2)
+///     }
+/// }
+///
+/// let vs = nn::VarStore::new(tch::Device::Cpu);
+/// let w = vs.root().ones("w", &[2]);
+/// let lion = RuleOptimizer::new(Lion { beta1: 0.9, beta2: 0.99 }, &vs, 0.1)?;
+/// let mut opt = Lookahead::around(lion).k(5).build()?;
+/// opt.backward_step(&w.square().sum(tch::Kind::Float))?;
+/// assert!((w.double_value(&[0]) - 0.9).abs() < 1e-6);
+/// # Ok::<(), lookahead_core::Error>(())
+/// ```
+pub trait StepRule {
+    /// The optimizer's name, for example `lion`, with which its state's keys begin.
+    fn name(&self) -> &'static str;
+
+    /// The names of the tensors that it keeps for each parameter, for example `exp_avg`. Each has the parameter's shape,
+    /// element type and device, and is 0 before the parameter's first step. They are moments to Lookahead: a
+    /// [`MomentumPolicy`](crate::MomentumPolicy) may reset or interpolate them.
+    fn slots(&self) -> Vec<&'static str>;
+
+    /// The slot that holds a mean of squared gradients, and the decay of that mean: the curvature for
+    /// [`adaptive_alpha`](crate::Builder::adaptive_alpha). By default there is none.
+    fn second_moment(&self) -> Option<(&'static str, f64)> {
+        None
+    }
+
+    /// Moves `weights` and `slots`, which are in the order of [`slots`](Self::slots), by one step along `gradient`. All
+    /// have the same shape, and autograd is off.
+    ///
+    /// # Errors
+    /// If libtorch refuses. Some values may have changed then.
+    fn step(
+        &self,
+        weights: &mut Tensor,
+        gradient: &Tensor,
+        slots: &mut [Tensor],
+        step: Step,
+    ) -> Result<()>;
+}
+
+/// What a step depends on besides the tensors.
+#[derive(Debug, Clone, Copy, PartialEq)]
+#[non_exhaustive]
+pub struct Step {
+    /// The number of this step of the parameter, from 1.
+    pub number: u64,
+    /// The learning rate of the parameter's group.
+    pub learning_rate: f64,
+    /// The weight decay of the parameter's group.
+    pub weight_decay: f64,
+}
+
+/// The inner optimizer that a [`StepRule`] describes, on all trainable variables of a store: with groups, late and
+/// frozen variables, a state, and all that Lookahead needs of moments.
+///
+/// A parameter without a gradient is skipped. Sparse gradients and complex variables are refused.
+#[derive(Debug)]
+pub struct RuleOptimizer<R> {
+    rule: R,
+    slots: Vec<&'static str>,
+    variables: Variables,
+    parameters: Vec<Parameter>,
+    /// Of each parameter; `None` before its first step.
+    kept: Vec<Option<Kept>>,
+    /// Of each group; the last is that of later groups.
+    options: Vec<Options>,
+}
+
+/// What is kept for a parameter.
+#[derive(Debug)]
+struct Kept {
+    steps: u64,
+    slots: Vec<Tensor>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Options {
+    learning_rate: f64,
+    weight_decay: f64,
+}
+
+impl<R: StepRule> RuleOptimizer<R> {
+    /// For the trainable variables of `vs`, without weight decay. Variables added later join before the next step.
+    ///
+    /// # Errors
+    /// [`Setting`](Error::Setting) for a bad learning rate, [`ComplexVariable`](Error::ComplexVariable).
+    pub fn new(rule: R, vs: &nn::VarStore, learning_rate: f64) -> Result<Self> {
+        check_learning_rate(learning_rate)?;
+        let slots = rule.slots();
+        let mut built = RuleOptimizer {
+            rule,
+            slots,
+            variables: Variables::new(vs),
+            parameters: Vec::new(),
+            kept: Vec::new(),
+            options: vec![Options { learning_rate, weight_decay: 0.0 }],
+        };
+        built.join_new_parameters()?;
+        Ok(built)
+    }
+
+    /// The rule.
+    pub fn rule(&self) -> &R {
+        &self.rule
+    }
+
+    fn groups(&self) -> usize {
+        self.options.len() - 1
+    }
+
+    fn refuse_complex(&self) -> Result<()> {
+        let Some(complex) = self.parameters.iter().find(|parameter| parameter.is_complex()) else {
+            return Ok(());
+        };
+        let what = format!("{} is defined for real variables", self.rule.name());
+        Err(Error::ComplexVariable { name: complex.name.clone(), what })
+    }
+
+    fn step_parameter(&mut self, i: usize) -> Result<()> {
+        let Parameter { name, tensor, group } = &self.parameters[i];
+        let gradient = tensor.f_grad()?;
+        if !gradient.defined() || !tensor.requires_grad() {
+            return Ok(());
+        }
+        if gradient.is_sparse() {
+            let (name, optimizer) = (name.clone(), self.rule.name());
+            return Err(Error::SparseGradient { name, optimizer });
+        }
+        let kept = match &mut self.kept[i] {
+            Some(kept) => kept,
+            none => {
+                let zeros = self.slots.iter().map(|_| Ok(tensor.f_zeros_like()?));
+                none.insert(Kept { steps: 0, slots: zeros.collect::<Result<_>>()? })
+            }
+        };
+        kept.steps += 1;
+        let Options { learning_rate, weight_decay } = self.options[*group];
+        let step = Step { number: kept.steps, learning_rate, weight_decay };
+        self.rule.step(&mut tensor.shallow_clone(), &gradient, &mut kept.slots, step)
+    }
+
+    fn key(&self, entry: &str, parameter: &Parameter) -> String {
+        format!("{}/{entry}/{}", self.rule.name(), parameter.name)
+    }
+
+    /// The key of an option of a group, or of later groups.
+    fn option_key(&self, option: &str, group: usize) -> String {
+        let group = if group == self.groups() { "later".to_owned() } else { group.to_string() };
+        format!("{}/{option}/{group}", self.rule.name())
+    }
+
+    /// The key of the number of tensors, without which a lost parameter would seem to have had no step yet.
+    fn count_key(&self) -> String {
+        format!("{}/tensors", self.rule.name())
+    }
+
+    /// The keys of an entry of all parameters.
+    fn keys(&self, entries: &[&str]) -> HashSet<String> {
+        let of = |parameter| entries.iter().map(move |entry| self.key(entry, parameter));
+        self.parameters.iter().flat_map(of).collect()
+    }
+
+    /// The state with entries of tied weights under the names that they have here.
+    fn under_own_names(&self, state: &State) -> Option<State> {
+        let entries = self.slots.iter().chain(&["step"]);
+        let heads: Vec<String> =
+            entries.map(|entry| format!("{}/{entry}", self.rule.name())).collect();
+        state.under_own_names(&heads, &own_names(self))
+    }
+
+    fn read_kept(&self, state: &State, parameter: &Parameter) -> Result<Option<Kept>> {
+        let step_key = self.key("step", parameter);
+        let slots: Vec<_> =
+            self.slots.iter().map(|slot| (slot, self.key(slot, parameter))).collect();
+        let is_empty = slots.iter().all(|(_, key)| !state.tensors.contains_key(key));
+        if is_empty && !state.integers.contains_key(&step_key) {
+            return Ok(None);
+        }
+        let steps = in_range(state, &step_key, 1, MOST_STEPS)?;
+        let squares = self.rule.second_moment().map(|(slot, _)| slot);
+        let read = |(slot, key): (&&'static str, String)| -> Result<Tensor> {
+            let Some(saved) = state.tensors.get(&key) else {
+                return Err(Error::StateMissing { key });
+            };
+            expect_like(&key, saved, &parameter.tensor)?;
+            let copy = copy_like(&parameter.tensor, saved)?;
+            expect_finite(&key, &copy, squares == Some(*slot))?;
+            Ok(copy)
+        };
+        let slots = slots.into_iter().map(read).collect::<Result<_>>()?;
+        Ok(Some(Kept { steps, slots }))
+    }
+
+    fn read_options(&self, state: &State, group: usize) -> Result<Options> {
+        let read = |option: &str, check: fn(f64) -> Result<()>| -> Result<f64> {
+            let key = self.option_key(option, group);
+            let value = state.number(&key)?;
+            check(value).map_err(|error| error.in_entry(&key))?;
+            Ok(value)
+        };
+        Ok(Options {
+            learning_rate: read("learning_rate", check_learning_rate)?,
+            weight_decay: read("weight_decay", check_weight_decay)?,
+        })
+    }
+
+    /// An error unless the state has as many tensors as were saved.
+    fn refuse_lost(&self, state: &State) -> Result<()> {
+        let (key, found) = (self.count_key(), state.tensors.len() as i64);
+        let count = state.integer(&key)?;
+        if count == found {
+            return Ok(());
+        }
+        let mut lost = self.keys(&self.slots).into_iter();
+        Err(match lost.find(|key| !state.tensors.contains_key(key)) {
+            Some(key) if found < count => Error::StateMissing { key },
+            _ => {
+                let allowed = format!("{found}, the number of tensors that the state has");
+                Error::StateRange { key, found: count.to_string(), allowed }
+            }
+        })
+    }
+}
+
+impl<R: StepRule> InnerOptimizer for RuleOptimizer<R> {
+    fn step(&mut self) -> Result<()> {
+        self.join_new_parameters()?;
+        let _guard = tch::no_grad_guard();
+        (0..self.parameters.len()).try_for_each(|i| self.step_parameter(i))
+    }
+
+    fn parameters(&self) -> &[Parameter] {
+        &self.parameters
+    }
+
+    fn join_new_parameters(&mut self) -> Result<()> {
+        for parameter in self.variables.take_new() {
+            let later = self.options[self.groups()];
+            let count = self.options.len().max(parameter.group + 2);
+            self.options.resize(count, later);
+            self.parameters.push(parameter);
+            self.kept.push(None);
+        }
+        self.refuse_complex()
+    }
+
+    fn parameters_recast(&mut self) -> Result<()> {
+        self.refuse_complex()?;
+        for (parameter, kept) in self.parameters.iter().zip(&mut self.kept) {
+            let (kind, device) = (parameter.tensor.kind(), parameter.tensor.device());
+            for slot in kept.iter_mut().flat_map(|kept| &mut kept.slots) {
+                if (slot.kind(), slot.device()) != (kind, device) {
+                    *slot = copy_like(&parameter.tensor, slot)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn other_names(&self) -> Vec<(String, usize)> {
+        self.variables.other_names(&self.parameters)
+    }
+
+    fn moment_names(&self) -> Option<Vec<&'static str>> {
+        Some(self.slots.clone())
+    }
+
+    fn moments(&mut self, parameter: usize) -> Result<Vec<Moment>> {
+        let slots = self.kept[parameter].iter().flat_map(|kept| &kept.slots);
+        let all = self.slots.iter().zip(slots);
+        Ok(all.map(|(name, slot)| Moment { name, tensor: slot.shallow_clone() }).collect())
+    }
+
+    fn reset_moments(&mut self, parameter: usize) -> Result<()> {
+        self.kept[parameter] = None;
+        Ok(())
+    }
+
+    fn has_curvature(&self) -> bool {
+        self.rule.second_moment().is_some()
+    }
+
+    fn curvature(&mut self, parameter: usize) -> Result<Option<Curvature>> {
+        let (slot, decay) = self.rule.second_moment().ok_or(Error::NoCurvature)?;
+        let Some(kept) = &self.kept[parameter] else { return Ok(None) };
+        let found = self.slots.iter().position(|name| *name == slot).ok_or(Error::NoCurvature)?;
+        // The mean starts at 0; this corrects that, like Adam's bias correction.
+        let scale = 1.0 / (1.0 - decay.powf(kept.steps as f64));
+        Ok(Some(Curvature { second_moment: kept.slots[found].shallow_clone(), scale }))
+    }
+
+    fn learning_rates(&self) -> Result<Vec<f64>> {
+        let groups = &self.options[..self.groups()];
+        Ok(groups.iter().map(|options| options.learning_rate).collect())
+    }
+
+    fn set_learning_rate(&mut self, learning_rate: f64) -> Result<()> {
+        check_learning_rate(learning_rate)?;
+        self.options.iter_mut().for_each(|options| options.learning_rate = learning_rate);
+        Ok(())
+    }
+
+    fn set_learning_rate_group(&mut self, group: usize, learning_rate: f64) -> Result<()> {
+        check_learning_rate(learning_rate)?;
+        let count = self.groups();
+        if group >= count {
+            return Err(Error::Group { group, count });
+        }
+        self.options[group].learning_rate = learning_rate;
+        Ok(())
+    }
+
+    fn set_weight_decay(&mut self, weight_decay: f64) -> Result<()> {
+        check_weight_decay(weight_decay)?;
+        self.options.iter_mut().for_each(|options| options.weight_decay = weight_decay);
+        Ok(())
+    }
+
+    fn state(&mut self) -> Result<State> {
+        let mut state = State::default();
+        self.state_into(&mut state)?;
+        Ok(state)
+    }
+
+    fn state_into(&mut self, state: &mut State) -> Result<()> {
+        self.join_new_parameters()?;
+        let mut scratch = std::mem::take(state);
+        for (parameter, kept) in self.parameters.iter().zip(&self.kept) {
+            let Some(kept) = kept else { continue };
+            state.integers.insert(self.key("step", parameter), kept.steps as i64);
+            for (slot, tensor) in self.slots.iter().zip(&kept.slots) {
+                state.copy_into_reused(self.key(slot, parameter), tensor, &mut scratch)?;
+            }
+        }
+        state.integers.insert(self.count_key(), state.tensors.len() as i64);
+        for (group, options) in self.options.iter().enumerate() {
+            let Options { learning_rate, weight_decay } = *options;
+            state.numbers.insert(self.option_key("learning_rate", group), learning_rate);
+            state.numbers.insert(self.option_key("weight_decay", group), weight_decay);
+        }
+        Ok(())
+    }
+
+    fn load_state(&mut self, state: &State) -> Result<()> {
+        self.join_new_parameters()?;
+        let renamed = self.under_own_names(state);
+        let state = renamed.as_ref().unwrap_or(state);
+        let kept = self.parameters.iter().map(|parameter| self.read_kept(state, parameter));
+        let kept = kept.collect::<Result<_>>()?;
+        let groups = 0..self.options.len();
+        let options = groups.clone().map(|group| self.read_options(state, group));
+        let options = options.collect::<Result<_>>()?;
+        let (tensors, integers) = (self.keys(&self.slots), self.keys(&["step"]));
+        let of_group = |group| OPTIONS.map(|option| self.option_key(option, group));
+        let numbers: HashSet<String> = groups.flat_map(of_group).collect();
+        state.refuse_unknown(
+            |key| tensors.contains(key),
+            |key| integers.contains(key) || key == self.count_key(),
+            |key| numbers.contains(key),
+        )?;
+        self.refuse_lost(state)?;
+        (self.kept, self.options) = (kept, options);
+        Ok(())
+    }
+}
+
+/// The options of a group in a state.
+const OPTIONS: [&str; 2] = ["learning_rate", "weight_decay"];

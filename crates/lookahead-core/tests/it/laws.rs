@@ -1,0 +1,72 @@
+//! The laws of inner optimizers, for each that the library has, and for rules that break one.
+
+use crate::common::{AnyConfig, INNERS};
+use crate::ranger_example::radam::RAdam;
+use lookahead_core::tch_ext::arithmetic::scale;
+use lookahead_core::{Result, RuleOptimizer, Step, StepRule, TchOptimizer, fused, laws};
+use tch::Tensor;
+
+/// One test for each optimizer.
+macro_rules! keeps_the_laws {
+    ($($name:ident: $build:expr,)*) => {
+        $(#[test]
+        fn $name() {
+            laws::check($build).unwrap();
+        })*
+    };
+}
+
+keeps_the_laws! {
+    plain_sgd: |vs| TchOptimizer::new(fused::Sgd::default(), vs, 0.1),
+    fused_sgd: |vs| TchOptimizer::new(fused::sgd(0.9, 0.1, 1e-3, false), vs, 0.1),
+    fused_nesterov: |vs| TchOptimizer::new(fused::sgd(0.9, 0.0, 1e-3, true), vs, 0.1),
+    fused_adam: |vs| TchOptimizer::new(fused::Adam::default().amsgrad(true).wd(0.01), vs, 0.1),
+    fused_adamw: |vs| TchOptimizer::new(fused::AdamW::default().amsgrad(true), vs, 0.1),
+    fused_rms_prop: |vs| TchOptimizer::new(fused::rms_prop(0.95, 1e-8, 1e-3, 0.8, true), vs, 0.1),
+    radam: |vs| RuleOptimizer::new(RAdam::new(0.9, 0.99), vs, 0.1),
+}
+
+#[test]
+fn those_of_tch() {
+    for inner in INNERS {
+        laws::check(|vs| TchOptimizer::new(AnyConfig(inner), vs, 0.1))
+            .unwrap_or_else(|broken| panic!("{inner:?}: {broken}"));
+    }
+}
+
+/// SGD, whose learning rate falls with the number of steps of the whole optimizer, which it forgets to save.
+#[derive(Debug, Default)]
+struct Forgetful {
+    steps: std::cell::Cell<f64>,
+}
+
+impl StepRule for Forgetful {
+    fn name(&self) -> &'static str {
+        "forgetful"
+    }
+
+    fn slots(&self) -> Vec<&'static str> {
+        Vec::new()
+    }
+
+    fn step(
+        &self,
+        weights: &mut Tensor,
+        gradient: &Tensor,
+        _: &mut [Tensor],
+        step: Step,
+    ) -> Result<()> {
+        self.steps.set(self.steps.get() + 1.0);
+        let mut update = gradient.copy();
+        scale(&mut update, step.learning_rate / self.steps.get())?;
+        let _ = weights.f_sub_(&update)?;
+        Ok(())
+    }
+}
+
+#[test]
+fn a_rule_with_a_state_of_its_own_is_found() {
+    let broken = laws::check(|vs| RuleOptimizer::new(Forgetful::default(), vs, 0.1)).unwrap_err();
+    let broken = broken.to_string();
+    assert!(broken.contains("A saved state continues to the bit. But `matrix`"), "{broken}");
+}
