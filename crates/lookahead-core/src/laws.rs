@@ -7,14 +7,21 @@ use tch::{Device, Kind, Tensor, nn};
 
 use crate::{InnerOptimizer, Lookahead, MomentumPolicy, Result, State};
 
-/// A law that an optimizer breaks.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("The optimizer breaks a law. {law} But {found}.")]
-pub struct Broken {
-    /// The law, in a sentence.
-    pub law: &'static str,
-    /// What happened instead.
-    pub found: String,
+/// What [`check`] found.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The optimizer breaks a law.
+    #[error("The optimizer breaks a law. {law} But {found}.")]
+    Broken {
+        /// The law, in a sentence.
+        law: &'static str,
+        /// What happened instead.
+        found: String,
+    },
+    /// The optimizer failed where it must not.
+    #[error(transparent)]
+    Failed(#[from] crate::Error),
 }
 
 /// Checks that an inner optimizer keeps the laws on which Lookahead, checkpoints and the trainer rely. `build` builds it
@@ -35,14 +42,12 @@ pub struct Broken {
 /// ```
 /// use lookahead_core::{TchOptimizer, laws};
 /// laws::check(|vs| TchOptimizer::new(tch::nn::Adam::default(), vs, 0.01))?;
-/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// # Ok::<(), laws::Error>(())
 /// ```
 ///
 /// # Errors
 /// The first broken law, or the optimizer's own error where it must not fail.
-pub fn check<O: InnerOptimizer>(
-    build: impl Fn(&nn::VarStore) -> Result<O>,
-) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+pub fn check<O: InnerOptimizer>(build: impl Fn(&nn::VarStore) -> Result<O>) -> Result<(), Error> {
     for kind in [Kind::Float, Kind::Double] {
         resumes(kind, "A saved state continues to the bit.", &build)?;
         let lookahead = |vs: &nn::VarStore| Lookahead::around(build(vs)?).k(3).build();
@@ -72,10 +77,10 @@ pub fn check<O: InnerOptimizer>(
     Ok(())
 }
 
-type Checked = Result<(), Box<dyn std::error::Error + Send + Sync>>;
+type Checked = Result<(), Error>;
 
 fn require(holds: bool, law: &'static str, found: impl fmt::Display) -> Checked {
-    if holds { Ok(()) } else { Err(Broken { law, found: found.to_string() }.into()) }
+    if holds { Ok(()) } else { Err(Error::Broken { law, found: found.to_string() }) }
 }
 
 /// Variables of several shapes in two groups, and a loss for each step.
@@ -158,7 +163,7 @@ fn resumes<O: InnerOptimizer>(
         first.train(&mut opt, 0..stop)?;
         let state = opt.state()?;
         let mut second = Task::new(kind, 7);
-        second.vs.copy(&first.vs)?;
+        second.vs.copy(&first.vs).map_err(crate::Error::from)?;
         let mut opt = build(&second.vs)?;
         opt.load_state(&state)?;
         second.train(&mut opt, stop..STEPS)?;
@@ -206,7 +211,7 @@ fn gives_moments<O: InnerOptimizer>(
             law,
             format!("`{name}` has the shape {shape:?}, not {expected:?}"),
         )?;
-        tch::no_grad(|| fill(&mut moment.tensor, 0.25))?;
+        tch::no_grad(|| fill(&mut moment.tensor, 0.25)).map_err(crate::Error::from)?;
         let again = opt.moments(0)?.into_iter().find(|again| again.name == name);
         let kept = again.map(|again| again.tensor.double_value(&[0, 0]));
         require(kept == Some(0.25), law, format!("`{name}` is a copy"))?;
@@ -224,7 +229,7 @@ fn steps_as_new_after_a_reset<O: InnerOptimizer>(
         opt.reset_moments(parameter)?;
     }
     let mut other = Task::new(Kind::Float, 7);
-    other.vs.copy(&task.vs)?;
+    other.vs.copy(&task.vs).map_err(crate::Error::from)?;
     task.train(&mut opt, 4..6)?;
     other.train(&mut build(&other.vs)?, 4..6)?;
     let differs = task.differs_from(&other);

@@ -40,7 +40,8 @@ use crate::{Error, InnerOptimizer, Parameter, Result, State, Variables};
 ///         scale(&mut update, step.learning_rate)?;
 ///         scale(weights, 1.0 - step.learning_rate * step.weight_decay)?;
 ///         let _ = weights.f_sub_(&update)?;
-///         lerp(exp_avg, gradient, 1.0 - self.beta2)
+///         lerp(exp_avg, gradient, 1.0 - self.beta2)?;
+///         Ok(())
 ///     }
 /// }
 ///
