@@ -35,6 +35,7 @@ mod predicting_kinds;
 mod readers;
 mod reading;
 mod resume;
+mod screens;
 mod sessions;
 mod signals;
 mod status;

@@ -14,7 +14,7 @@ fn curves_show_and_the_keys_pause_save_and_stop() {
     let sandbox = Sandbox::new(SMALL);
     let mut terminal = Terminal::train(&sandbox, "run", &LONG);
     terminal.wait_for("curves", |text| {
-        text.contains("probe fast") && text.contains("probe slow") && curve(text) > 40
+        text.contains("fast weights") && text.contains("slow weights") && curve(text) > 40
     });
 
     terminal.press("p");
