@@ -3,6 +3,7 @@
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::style::Style;
+use ratatui::widgets::{Clear, Widget};
 
 use super::canvas::{ACROSS, Canvas, DOWN};
 use super::cells::{put, width};
@@ -56,7 +57,10 @@ impl Plot<'_> {
         style: Style,
     ) {
         let (x, y) = ((x / ACROSS) as u16, (self.dot_row(value) / DOWN) as u16);
-        put(buffer, self.area, self.area.x + x, self.area.y + y, marker, style);
+        let at = Rect { x: self.area.x + x, y: self.area.y + y, width: 1, height: 1 };
+        // Nothing remains of the style of a line below it.
+        Clear.render(at.intersection(self.area), buffer);
+        put(buffer, self.area, at.x, at.y, marker, style);
     }
 
     /// Draws the y axis.

@@ -4,6 +4,7 @@
 mod metrics;
 mod plots;
 mod sizes;
+mod weights;
 
 use lookahead_run::event::{
     Evaluation, Event, Rank, Ranks, Reason, RunEnded, Split, Status, Warning, Weights,
