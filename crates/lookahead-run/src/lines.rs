@@ -91,6 +91,20 @@ impl Lines {
         Lines { file: Some(file), limit, ..Lines::default() }
     }
 
+    /// The whole lines in the last `most` of the first `length` bytes; a line of which only the end is there is left
+    /// out.
+    ///
+    /// # Errors
+    /// If the system refuses to read.
+    pub(crate) fn last(file: File, length: u64, most: u64) -> io::Result<Lines> {
+        let start = length.saturating_sub(most);
+        let mut lines = Lines { start, position: start, ..Lines::up_to(file, length) };
+        if start > 0 {
+            lines.next(u64::MAX)?;
+        }
+        Ok(lines)
+    }
+
     /// The byte at which the next line begins.
     pub(crate) fn start(&self) -> u64 {
         self.start

@@ -20,7 +20,7 @@ use crate::locked_folder::LockedFolder;
 use crate::rewind;
 
 pub use crate::lines::LARGEST_LINE;
-pub use crate::timeline::{Records, first, read, records};
+pub use crate::timeline::{Records, first, last, read, records};
 
 const CUT_OFF: &str = "cut off the torn last line of";
 

@@ -35,8 +35,12 @@ struct Rewind {
 impl Rewinds {
     /// Those in the first `length` bytes of a log.
     pub(crate) fn find(file: File, length: u64) -> io::Result<Rewinds> {
+        Rewinds::of(Lines::up_to(file, length))
+    }
+
+    /// Those in some lines of a log.
+    fn of(mut lines: Lines) -> io::Result<Rewinds> {
         let mut rewinds = Rewinds::default();
-        let mut lines = Lines::up_to(file, length);
         while let Some(line) = lines.next(u64::MAX)? {
             // Cheaper than parsing each line twice.
             let may_resume = line.bytes.windows(RESUMED.len()).any(|bytes| bytes == RESUMED);
@@ -78,7 +82,20 @@ pub fn read(path: &Path) -> Result<Vec<Record>> {
 /// # Errors
 /// As [`records`].
 pub fn first(path: &Path) -> Result<Option<Record>> {
-    Records::new(path, |_, _| Ok(Rewinds::default()))?.next().transpose()
+    let whole = |file, length| Ok((Lines::up_to(file, length), Rewinds::default()));
+    Records::new(path, whole)?.next().transpose()
+}
+
+/// As [`records`], only those in the last `most` bytes of the log, in a time that does not depend on its length. A
+/// damaged line's number counts from the first that is read.
+///
+/// # Errors
+/// As [`records`].
+pub fn last(path: &Path, most: u64) -> Result<Records> {
+    Records::new(path, |file, length| {
+        let rewinds = Rewinds::of(Lines::last(file.try_clone()?, length, most)?)?;
+        Ok((Lines::last(file, length, most)?, rewinds))
+    })
 }
 
 /// The events of a log in order, read one by one: at most two lines, each of at most
@@ -93,7 +110,10 @@ pub fn first(path: &Path) -> Result<Option<Record>> {
 /// [`Error::LogMissing`] if there is no such file; in place of a record, and as the last,
 /// [`Error::LogLine`] for a line that is not an event and not the torn end.
 pub fn records(path: &Path) -> Result<Records> {
-    Records::new(path, Rewinds::find)
+    Records::new(path, |file, length| {
+        let rewinds = Rewinds::find(file.try_clone()?, length)?;
+        Ok((Lines::up_to(file, length), rewinds))
+    })
 }
 
 /// The iterator of [`records`].
@@ -106,7 +126,10 @@ pub struct Records {
 }
 
 impl Records {
-    fn new(path: &Path, rewinds: impl FnOnce(File, u64) -> io::Result<Rewinds>) -> Result<Records> {
+    fn new(
+        path: &Path,
+        find: impl FnOnce(File, u64) -> io::Result<(Lines, Rewinds)>,
+    ) -> Result<Records> {
         let file = match disk::open_plain(path) {
             Err(cause) if cause.kind() == io::ErrorKind::NotFound => {
                 return Err(Error::LogMissing(shown(path)));
@@ -114,8 +137,7 @@ impl Records {
             result => result.at("read", path)?,
         };
         let length = file.metadata().at("look at", path)?.len();
-        let rewinds = file.try_clone().and_then(|file| rewinds(file, length)).at("read", path)?;
-        let lines = Lines::up_to(file, length);
+        let (lines, rewinds) = find(file, length).at("read", path)?;
         Ok(Records { lines, rewinds, path: path.to_owned(), is_done: false })
     }
 

@@ -173,6 +173,7 @@ fn run(registry: &Registry) -> ExitCode {
         Command::Train(arguments) => commands::train(registry, &arguments),
         Command::Sweep(arguments) => commands::sweep(kinds, &arguments),
         Command::Compare(arguments) => commands::compare(&arguments),
+        Command::List(arguments) => commands::list(&arguments),
         Command::Resume(arguments) => commands::resume(registry, &arguments),
         Command::Eval(arguments) => commands::eval(registry, &arguments),
         Command::Predict(arguments) => commands::predict(registry, &arguments),

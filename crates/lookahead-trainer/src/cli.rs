@@ -19,7 +19,7 @@ mod study;
 #[cfg(test)]
 mod tests;
 
-pub use listing::Completions;
+pub use listing::{Completions, List};
 pub use prediction::{Generate, Predict, RowFormat};
 pub use study::{Compare, PictureArgument, SplitArgument, Sweep};
 
@@ -60,6 +60,9 @@ pub enum Command {
         "compare digits-lr --figures figures",
     ]))]
     Compare(Compare),
+    /// List runs and sweeps with their state and last evaluation, the latest first
+    #[command(after_help = examples(&["list", "list digits-lr --json"]))]
+    List(List),
     /// Resume a run from its newest valid checkpoint
     #[command(after_help = examples(&[
         "resume",

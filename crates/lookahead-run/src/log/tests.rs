@@ -396,3 +396,21 @@ fn unknown_events_and_fields_are_ignored() {
     });
     assert_eq!(events, [Event::Unknown, sync, Event::Paused]);
 }
+
+#[test]
+fn the_last_bytes_hold_the_last_events_on_their_timeline() {
+    let (_temp, path) = log_path();
+    append_all(&path, &(1..=100).map(|number| step(number, 0.5)).collect::<Vec<_>>());
+    let length = fs::metadata(&path).unwrap().len();
+    let found = |most| steps(&last(&path, most).unwrap().collect::<Result<Vec<_>>>().unwrap());
+    assert_eq!(found(u64::MAX), (1..=100).collect::<Vec<_>>());
+    assert_eq!(found(length), found(u64::MAX));
+    let some = found(length / 2);
+    assert!((40..=50).contains(&some.len()) && some.last() == Some(&100), "{some:?}");
+    // Less than a line.
+    assert!(found(10).is_empty());
+    // As earlier versions went back.
+    append_all(&path, &[resumed(98), step(99, 0.25)]);
+    let most = fs::metadata(&path).unwrap().len() - length / 2;
+    assert_eq!(found(most)[found(most).len() - 3..], [98, 98, 99]);
+}

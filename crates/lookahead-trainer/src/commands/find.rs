@@ -197,17 +197,16 @@ fn or_missing(typed: &Path, is_wanted: impl Fn(&Path) -> bool) -> Result<PathBuf
         let names = suggestion(&name, all.iter().map(String::as_str));
         format!("{names} `{} list` shows all.", program_name())
     };
-    Err(missing("run", typed, &Path::new(RUNS).join(typed), &hint))
+    let named = (!typed.starts_with(RUNS)).then(|| Path::new(RUNS).join(typed));
+    Err(missing("run", typed, named, &hint))
 }
 
-fn missing(what: &str, typed: &Path, named: &Path, hint: &str) -> UsageError {
-    let (typed, named) = (typed.display(), named.display());
-    let places = if named.to_string() == typed.to_string() {
-        "the path does not exist".to_owned()
-    } else {
-        format!("neither `{typed}` nor `{named}` exists")
-    };
-    UsageError::new(format!("There is no {what} `{typed}`: {places}. {hint}"))
+/// Nothing is at the path, nor at the one that it names, if it can be a name.
+fn missing(what: &str, typed: &Path, named: Option<PathBuf>, hint: &str) -> UsageError {
+    let named = named.filter(|named| named != typed);
+    let also = named.map(|named| format!(", nor is there `{}`", named.display()));
+    let typed = typed.display();
+    UsageError::new(format!("There is no {what} `{typed}`{}. {hint}", also.unwrap_or_default()))
 }
 
 /// The path in `checkpoints/` for which `time` is the latest.
@@ -254,5 +253,6 @@ fn file(typed: &Path, folder: &str, what: &str) -> Result<PathBuf, UsageError> {
     if folder == CONFIGS {
         hints.push(format!("`{} init` writes one.", program_name()));
     }
-    Err(missing(what, typed, &named, &hints.join(" ")))
+    let named = (!typed.starts_with(folder)).then_some(named);
+    Err(missing(what, typed, named, &hints.join(" ")))
 }

@@ -1,11 +1,11 @@
 //! `lookahead ctl RUN status`: the state of a run, or how it ended.
 
-use lookahead_run::event::{self, Event, Reason, Record};
-use lookahead_run::folder::SILENCE_ELSEWHERE;
+use lookahead_run::event::Reason;
 use lookahead_run::status::{State, Status};
 use lookahead_run::{Error, RunFolder, RunSummary, Writer, control, program_name};
 use serde::Serialize;
 
+use super::end::End;
 use super::selection::other_program;
 use crate::console::print_line;
 use crate::observer::format_loss;
@@ -115,40 +115,12 @@ struct LastState {
     program: Option<String>,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-enum End {
-    /// It reached its last step.
-    Finished,
-    /// It was stopped on request.
-    Stopped,
-    /// An error ended it.
-    Failed,
-    /// Its process is gone, and its log has no end event.
-    Crashed,
-    /// A process trains it, but does not listen on a control socket.
-    Deaf,
-    /// Its log grew recently, but no process of this machine writes it in this folder. It may be training on
-    /// another machine, or in the folder that this one is a copy of.
-    Elsewhere,
-}
-
 impl LastState {
     fn find(folder: &RunFolder) -> anyhow::Result<Self> {
         let writer = folder.writer()?;
         let found = RunSummary::read(&folder.events_path())?;
-        let silence = Record::now(0, Event::Unknown).time - found.last_time.unwrap_or(0.0);
         let end = found.ended().filter(|_| writer != Writer::Alive);
-        let state = match end.map(|end| end.status) {
-            Some(event::Status::Finished) => End::Finished,
-            Some(event::Status::Stopped) => End::Stopped,
-            Some(event::Status::Failed) => End::Failed,
-            None if writer == Writer::Alive => End::Deaf,
-            None if writer == Writer::Unknown && silence < SILENCE_ELSEWHERE.as_secs_f64() => {
-                End::Elsewhere
-            }
-            None => End::Crashed,
-        };
+        let state = End::of(writer, &found);
         Ok(LastState {
             run: folder.name().to_owned(),
             state,

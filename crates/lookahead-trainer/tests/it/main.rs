@@ -28,6 +28,7 @@ mod kept_settings;
 mod live_settings;
 mod lookahead_section;
 mod metrics;
+mod names;
 mod network;
 mod observing;
 mod predicting;

@@ -1,0 +1,137 @@
+//! `lookahead list`: runs and sweeps with their state.
+
+mod glance;
+mod table;
+
+use std::path::{Path, PathBuf};
+
+use lookahead_run::{RunFolder, program_name};
+use lookahead_study::sweep::SweepFolder;
+use serde::Serialize;
+
+use self::glance::RunRow;
+use super::find;
+use crate::cli;
+use crate::console::{eprint_line, print_line};
+use crate::usage::UsageError;
+
+/// Prints a row for each run and sweep in some folders, the latest first.
+///
+/// # Errors
+/// If one of the folders is not there.
+pub fn list(arguments: &cli::List) -> anyhow::Result<()> {
+    let mut rows = Vec::new();
+    if arguments.folders.is_empty() {
+        rows.extend(rows_of(Path::new(find::RUNS)));
+    }
+    for typed in &arguments.folders {
+        rows.extend(rows_of(&folder(typed)?));
+    }
+    rows.sort_by(|a, b| {
+        let time = |row: &Row| row.last_event().unwrap_or(f64::NEG_INFINITY);
+        time(b).total_cmp(&time(a)).then_with(|| a.name().cmp(b.name()))
+    });
+    if rows.is_empty() {
+        let folders: Vec<String> =
+            arguments.folders.iter().map(|folder| folder.display().to_string()).collect();
+        let place = if folders.is_empty() { find::RUNS.to_owned() } else { folders.join(", ") };
+        eprint_line(format_args!(
+            "There is no run in {place} yet. Start one with `{} train CONFIG`.",
+            program_name()
+        ));
+    }
+    if arguments.json {
+        for row in &rows {
+            print_line(serde_json::to_string(row)?)?;
+        }
+    } else if !rows.is_empty() {
+        print_line(table::text(&rows).trim_end())?;
+    }
+    Ok(())
+}
+
+/// A line of the list.
+#[derive(Debug, Serialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+enum Row {
+    Run(RunRow),
+    Sweep(SweepRow),
+}
+
+#[derive(Debug, Serialize)]
+struct SweepRow {
+    /// As it can be typed for a command.
+    name: String,
+    /// The number of its runs that have begun.
+    runs: usize,
+    /// The number of those that are running.
+    running: usize,
+    /// Unix time at which a run's log was last written.
+    last_event: Option<f64>,
+}
+
+impl Row {
+    fn name(&self) -> &str {
+        match self {
+            Row::Run(run) => &run.name,
+            Row::Sweep(sweep) => &sweep.name,
+        }
+    }
+
+    fn last_event(&self) -> Option<f64> {
+        match self {
+            Row::Run(run) => run.last_event,
+            Row::Sweep(sweep) => sweep.last_event,
+        }
+    }
+}
+
+impl SweepRow {
+    fn new(name: String, sweep: &SweepFolder) -> SweepRow {
+        let runs = find::runs_and_sweeps(&sweep.runs());
+        let is_running =
+            |run: &&PathBuf| RunFolder::open(run).is_ok_and(|run| run.is_in_use().unwrap_or(false));
+        let last = runs.iter().filter_map(|run| find::written(run)).max();
+        let last = last.and_then(|time| time.duration_since(std::time::UNIX_EPOCH).ok());
+        SweepRow {
+            name,
+            running: runs.iter().filter(is_running).count(),
+            runs: runs.len(),
+            last_event: last.map(|time| time.as_secs_f64()),
+        }
+    }
+}
+
+/// What was typed: a folder, or the name of one in `checkpoints/`.
+fn folder(typed: &Path) -> Result<PathBuf, UsageError> {
+    let named = Path::new(find::RUNS).join(typed);
+    let found = [typed.to_owned(), named.clone()].into_iter().find(|path| path.is_dir());
+    found.ok_or_else(|| {
+        UsageError::new(format!(
+            "There is no folder `{}`, nor `{}`. `{} list` lists all of `{}/`.",
+            typed.display(),
+            named.display(),
+            program_name(),
+            find::RUNS
+        ))
+    })
+}
+
+/// The rows of a folder: of the run that it is, the runs of the sweep that it is, or the runs and sweeps in it.
+fn rows_of(folder: &Path) -> Vec<Row> {
+    let paths = match SweepFolder::open(folder) {
+        Some(sweep) => find::runs_and_sweeps(&sweep.runs()),
+        None if RunFolder::open(folder).is_ok() => vec![folder.to_owned()],
+        None => find::runs_and_sweeps(folder),
+    };
+    let row = |path: &PathBuf| {
+        let name = path.strip_prefix(find::RUNS).unwrap_or(path).display().to_string();
+        match (RunFolder::open(path), SweepFolder::open(path)) {
+            (Ok(run), _) => Some(Row::Run(RunRow::read(name, &run))),
+            (_, Some(sweep)) => Some(Row::Sweep(SweepRow::new(name, &sweep))),
+            // It was removed meanwhile.
+            _ => None,
+        }
+    };
+    paths.iter().filter_map(row).collect()
+}
