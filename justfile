@@ -8,6 +8,11 @@ just := quote(just_executable()) + " --justfile " + quote(justfile())
 # Recipes end by `exec`ing the program, so that it receives Ctrl-C and `kill`, and its exit status is theirs.
 lookahead := quote(env("CARGO_TARGET_DIR", "target") / "release/lookahead")
 
+here := quote(invocation_directory())
+# The program finds names in configs/ and checkpoints/ of this folder. A path may also be in the folder where `just` was
+# called. Without a first argument the program chooses.
+first_from_here := 'if [[ -z $1 ]]; then shift; elif [[ ' + here + ' != "$PWD" && $1 != -* && -e ' + here + '/$1 ]]; then set -- ' + here + '/"$1" "${@:2}"; fi'
+
 # Every recipe that tests builds the same things: .cargo/tests.toml says how.
 tests := "--release --locked --workspace --config .cargo/tests.toml"
 
@@ -22,25 +27,13 @@ setup:
 
 # Train configs/CONFIG.toml, or any .toml file
 [no-exit-message]
-train CONFIG="fashion-mnist" *ARGS:
+train CONFIG="fashion-mnist" *ARGS: _build
     #!/usr/bin/env bash
     set -euo pipefail
-    config=$1; shift
     # `just train --no-tui`: no config given.
-    if [[ $config == -* ]]; then set -- "$config" "$@"; config=fashion-mnist; fi
-    here={{ quote(invocation_directory()) }}
-    if [[ $config == *.toml ]]; then
-        if [[ $config != /* && -e $here/$config ]]; then config=$here/$config; fi
-    else
-        if [[ ! -e configs/$config.toml ]]; then
-            echo "There is no configs/$config.toml. CONFIG is the path of a .toml file, or one of:" >&2
-            for file in configs/*.toml; do basename "$file" .toml; done | sed 's/^/    /' >&2
-            exit 2
-        fi
-        config=configs/$config.toml
-    fi
-    {{ just }} _build
-    exec {{ lookahead }} train "$config" "$@"
+    if [[ $1 == -* ]]; then set -- fashion-mnist "$@"; fi
+    {{ first_from_here }}
+    exec {{ lookahead }} train "$@"
 
 # Write the optical digits as PNG files into target/digits-png, for `just train digits-png`
 [no-exit-message]
@@ -55,67 +48,56 @@ digits-npz:
 
 # Resume a run (a folder, or a name in checkpoints/; default: the latest)
 [no-exit-message]
-resume RUN="" *ARGS:
+resume RUN="" *ARGS: _build
     #!/usr/bin/env bash
     set -euo pipefail
-    run=$1; shift
-    # `just resume --no-tui`: no run given.
-    if [[ $run == -* ]]; then set -- "$run" "$@"; run=; fi
-    run=$({{ just }} _run_folder "$run" {{ quote(invocation_directory()) }})
-    {{ just }} _build
-    exec {{ lookahead }} resume "$run" "$@"
+    {{ first_from_here }}
+    exec {{ lookahead }} resume "$@"
 
 # Open the dashboard on running or finished runs (folders, or names in checkpoints/; default: the latest)
 [no-exit-message]
-watch *RUNS:
+watch *RUNS: _build
     #!/usr/bin/env bash
     set -euo pipefail
-    {{ just }} _build
-    folders=()
-    options=()
-    for run in "$@"; do
-        if [[ $run == -* ]]; then options+=("$run"); continue; fi
-        folders+=("$({{ just }} _run_folder "$run" {{ quote(invocation_directory()) }})")
+    arguments=()
+    for argument in "$@"; do
+        if [[ {{ here }} != "$PWD" && $argument != -* && -e {{ here }}/$argument ]]; then
+            argument={{ here }}/$argument
+        fi
+        arguments+=("$argument")
     done
-    if [[ ${#folders[@]} -eq 0 ]]; then
-        folders=("$({{ just }} _run_folder "" {{ quote(invocation_directory()) }})")
-    fi
-    exec {{ lookahead }} watch "${options[@]}" "${folders[@]}"
+    exec {{ lookahead }} watch "${arguments[@]}"
 
 # Evaluate a run on the test set (a folder, or a name in checkpoints/; default: the latest)
 [no-exit-message]
-eval RUN="" *ARGS:
+eval RUN="" *ARGS: _build
     #!/usr/bin/env bash
     set -euo pipefail
-    run=$1; shift
-    if [[ $run == -* ]]; then set -- "$run" "$@"; run=; fi
-    run=$({{ just }} _run_folder "$run" {{ quote(invocation_directory()) }})
-    {{ just }} _build
-    exec {{ lookahead }} eval "$run" "$@"
+    {{ first_from_here }}
+    exec {{ lookahead }} eval "$@"
 
 # Predict for samples in files: a CSV (`-` is stdin), images or arrays; RUN is a folder, or a name in checkpoints/
 [no-exit-message]
-predict RUN +ARGS:
+predict RUN +ARGS: _build
     #!/usr/bin/env bash
     set -euo pipefail
-    run=$({{ just }} _run_folder "$1" {{ quote(invocation_directory()) }})
-    shift
-    {{ just }} _build
-    # Inputs and outputs are in the folder where `just` was called.
-    program=$(realpath {{ lookahead }}) run=$(realpath "$run")
-    cd {{ quote(invocation_directory()) }}
+    run=$1; shift
+    # Runs are here, inputs and outputs in the folder where `just` was called.
+    for folder in "$run" "checkpoints/$run"; do
+        if [[ {{ here }} == "$PWD" || -e {{ here }}/$run ]]; then break; fi
+        if [[ -e $folder ]]; then run=$(realpath "$folder"); break; fi
+    done
+    program=$(realpath {{ lookahead }})
+    cd {{ here }}
     exec "$program" predict "$run" "$@"
 
 # Continue a text with a text model (RUN is a folder, or a name in checkpoints/; default: the latest)
 [no-exit-message]
-generate RUN="" *ARGS:
+generate RUN="" *ARGS: _build
     #!/usr/bin/env bash
     set -euo pipefail
-    run=$1; shift
-    if [[ $run == -* ]]; then set -- "$run" "$@"; run=; fi
-    run=$({{ just }} _run_folder "$run" {{ quote(invocation_directory()) }})
-    {{ just }} _build
-    exec {{ lookahead }} generate "$run" "$@"
+    {{ first_from_here }}
+    exec {{ lookahead }} generate "$@"
 
 # Check this machine: libtorch, CUDA, threads and data; what is missing, and how to fix it
 [no-exit-message]
@@ -286,17 +268,17 @@ reproduce HOW="all": _setup
 
 # Compare runs and sweeps (folders, or names in checkpoints/)
 [no-exit-message]
-compare *RUNS:
+compare *RUNS: _build
     #!/usr/bin/env bash
     set -euo pipefail
-    {{ just }} _build
-    folders=()
-    options=()
-    for run in "$@"; do
-        if [[ $run == -* ]]; then options+=("$run"); continue; fi
-        folders+=("$({{ just }} _run_folder "$run" {{ quote(invocation_directory()) }})")
+    arguments=()
+    for argument in "$@"; do
+        if [[ {{ here }} != "$PWD" && $argument != -* && -e {{ here }}/$argument ]]; then
+            argument={{ here }}/$argument
+        fi
+        arguments+=("$argument")
     done
-    exec {{ lookahead }} compare "${folders[@]}" "${options[@]}"
+    exec {{ lookahead }} compare "${arguments[@]}"
 
 # Kill the trainer, and either of two that train together, TIMES times at random moments and after each call that changes the disk; takes minutes
 crash-test TIMES="200": _setup
@@ -431,27 +413,3 @@ _build: _setup
 _python3 *ARGS:
     @command -v python3 >/dev/null || { echo "python3 is missing: sudo apt install python3" >&2; exit 1; }
     @exec python3 "$@"
-
-# The folder of a run: a path relative to HERE, a path relative to this folder, or a name.
-[no-exit-message]
-[private]
-_run_folder RUN HERE:
-    #!/usr/bin/env bash
-    set -euo pipefail
-    if [[ -n $1 ]]; then
-        for folder in "$2/$1" "$1" "checkpoints/$1"; do
-            if [[ -d $folder ]]; then echo "$folder"; exit; fi
-        done
-        echo "There is no run $1: it is neither a folder nor a name in checkpoints/." >&2
-        exit 2
-    fi
-    newest=
-    for log in checkpoints/*/events.jsonl; do
-        if [[ -e $log && ( -z $newest || $log -nt $newest ) ]]; then newest=$log; fi
-    done
-    if [[ -z $newest ]]; then
-        echo "There is no run in checkpoints/ yet. Start one: just train" >&2
-        exit 2
-    fi
-    echo "The latest run is ${newest%/events.jsonl}" >&2
-    echo "${newest%/events.jsonl}"

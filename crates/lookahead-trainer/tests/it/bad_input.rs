@@ -241,7 +241,7 @@ fn missing_configs_and_runs() {
     failed(
         &sandbox.lookahead(&["train", "no.toml"]),
         2,
-        &["no.toml", "can't be read", "`configs/`"],
+        &["There is no config `no.toml`", "`configs/no.toml`", "`lookahead init`"],
     );
     failed(&sandbox.lookahead(&["resume", "runs/none"]), 2, &["runs/none"]);
     std::fs::create_dir_all(sandbox.path().join("empty")).unwrap();

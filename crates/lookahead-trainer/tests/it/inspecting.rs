@@ -129,7 +129,7 @@ fn other_folders_and_states() {
     let sandbox = Sandbox::new(SMALL);
     let inspect = |path: &str| sandbox.lookahead(&["inspect", path]);
     failed(&inspect("."), 2, &["is neither the folder of a run", "`manifest.json`"]);
-    failed(&inspect("nowhere"), 2, &["is neither the folder of a run"]);
+    failed(&inspect("nowhere"), 2, &["There is no run `nowhere`"]);
 
     let mut child = sandbox.start("run", &["--set", "train.max_steps=10000000"]);
     sandbox.wait_for("run", &mut child, |record| record.step >= 3);
