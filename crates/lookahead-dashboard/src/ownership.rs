@@ -19,6 +19,7 @@ use crossterm::event::{
 };
 use crossterm::terminal::{self, Clear, ClearType, EnterAlternateScreen, LeaveAlternateScreen};
 use crossterm::{cursor, queue, style};
+use rustix::termios::QueueSelector;
 
 use crate::source::TerminalState;
 
@@ -126,7 +127,8 @@ pub(crate) fn in_foreground() -> bool {
         .map_or(true, |foreground| foreground == rustix::process::getpgrp())
 }
 
-/// Gives the terminal back: cooked mode, the normal screen, a visible cursor.
+/// Gives the terminal back: cooked mode, the normal screen, a visible cursor. Keys that were typed for the
+/// dashboard, and that it has not read, are discarded: the shell must not take them for a command.
 ///
 /// Does nothing if there is no dashboard, so it may be called any number of times, from any thread. It
 /// is for the ways out that don't pass through [`crate::Dashboard::close`], for example a handler of
@@ -135,6 +137,7 @@ pub(crate) fn in_foreground() -> bool {
 pub fn restore_terminal() {
     if OWNER.swap(NONE, Ordering::SeqCst) != NONE {
         give_back();
+        discard_keys();
     }
 }
 
@@ -180,6 +183,14 @@ fn give_back() {
     });
     if leaving.is_ok() {
         let _ = wait.recv_timeout(PATIENCE);
+    }
+}
+
+/// Discards what was typed and not read, in the foreground: in the background it is not for this program.
+fn discard_keys() {
+    if in_foreground() {
+        // Fails only if the terminal is gone.
+        let _ = rustix::termios::tcflush(io::stdout(), QueueSelector::IFlush);
     }
 }
 

@@ -54,7 +54,9 @@ fn child() {
             "stuck" if start.elapsed() > Duration::from_secs(4) => {
                 let closing = Instant::now();
                 let last_frame = dashboard.close(Duration::from_millis(300));
-                report(format!("{} {}", closing.elapsed().as_millis(), last_frame.is_some()));
+                let typed = rustix::io::ioctl_fionread(std::io::stdin()).unwrap();
+                let elapsed = closing.elapsed().as_millis();
+                report(format!("{elapsed} {typed} {}", last_frame.is_some()));
                 std::process::exit(0);
             }
             "hang up" if !dashboard.is_alive() => {
@@ -166,10 +168,20 @@ fn a_resize_is_followed() {
 fn a_terminal_that_accepts_no_output_does_not_delay_the_training() {
     // The other end is not read, so the dashboard's thread blocks in a write.
     let mut terminal = Terminal::start("stuck", false);
+    terminal.pty.wait_until("raw mode", || !terminal.pty.has_first_settings());
+    // It reads no keys either; the child closes it 4 s later.
+    let start = Instant::now();
+    while start.elapsed() < Duration::from_millis(3700) {
+        terminal.pty.press("z\r");
+        thread::sleep(Duration::from_millis(100));
+    }
     terminal.pty.wait_until("close() returns", || terminal.report.exists());
     thread::sleep(Duration::from_millis(100));
     let report = std::fs::read_to_string(&terminal.report).unwrap();
-    let (milliseconds, last_frame) = report.split_once(' ').unwrap();
+    let [milliseconds, typed, last_frame] = report.split(' ').collect::<Vec<_>>()[..] else {
+        panic!("{report}")
+    };
+    assert_eq!(typed, "0", "keys typed for the dashboard would land in the shell");
     assert_eq!(last_frame, "false", "the terminal accepted all output, so nothing was tested");
     assert!(milliseconds.parse::<u64>().unwrap() < 1000, "{report}");
     assert!(terminal.pty.has_first_settings());
