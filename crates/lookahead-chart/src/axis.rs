@@ -87,7 +87,13 @@ impl Axis {
         Some(self.place(if self.log { value.log10() } else { value }))
     }
 
-    /// The same of a value, or of the power of ten on a logarithmic axis.
+    /// As [`part`](Self::part), but below 0 or above 1 for a value beyond an end.
+    pub(crate) fn unbounded_part(&self, value: f64) -> Option<f64> {
+        let place = if self.log { value.log10() } else { value.clamp(-HUGE, HUGE) };
+        Some((place - self.low) / (self.high - self.low)).filter(|part| part.is_finite())
+    }
+
+    /// The part of a value, or of the power of ten on a logarithmic axis.
     fn place(&self, value: f64) -> f64 {
         let value = value.clamp(self.low, self.high);
         ((value - self.low) / (self.high - self.low)).clamp(0.0, 1.0)

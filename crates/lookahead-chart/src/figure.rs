@@ -55,6 +55,9 @@ pub struct Panel {
     pub log_x: bool,
     /// A range that the horizontal axis covers at least, so that several panels show the same steps.
     pub x_ends: Option<(f64, f64)>,
+    /// The range of the vertical axis, for example [`usual_range`](crate::usual_range), or all values if
+    /// none. Lines are cut off at its ends, and a small triangle at the edge marks what lies beyond.
+    pub y_ends: Option<(f64, f64)>,
     /// Names at 0, 1, 2 … of the horizontal axis instead of numbers; numbers if empty.
     pub x_names: Vec<String>,
     /// The same for the vertical axis, from the bottom to the top.
@@ -88,6 +91,8 @@ pub struct Line {
     /// Drawn at intervals along the line and at its end, so that lines differ without colors; at every
     /// point of a line that is not joined.
     pub marker: Option<Marker>,
+    /// Whether the marker is an outline, to tell two lines of one color and one marker apart.
+    pub open: bool,
     /// Whether its points are joined.
     pub joined: bool,
     /// Whether the extent of its points is drawn as error bars rather than as a band.
@@ -107,6 +112,7 @@ impl Default for Line {
             dashed: false,
             opacity: 1.0,
             marker: None,
+            open: false,
             joined: true,
             bars: false,
             points: Vec::new(),
@@ -169,6 +175,6 @@ pub enum Marker {
     Triangle,
     /// Two crossing strokes.
     Cross,
-    /// The outline of a square on its corner.
+    /// A filled square on its corner.
     Diamond,
 }

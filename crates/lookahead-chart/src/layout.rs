@@ -128,6 +128,9 @@ fn y_axis(panel: &Panel, height: f64, width: f64) -> Axis {
         .flat_map(plot::extent)
         .filter(|value| value.is_finite());
     let labels = (height / 48.0) as usize;
+    if let Some((low, high)) = panel.y_ends {
+        return Axis::new([low, high].into_iter(), panel.log_y, 0.05, labels);
+    }
     let rows = plot::lost_rows(panel);
     if rows == 0 {
         return Axis::new(values, panel.log_y, 0.05, labels);

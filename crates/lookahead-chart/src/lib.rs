@@ -9,8 +9,9 @@
 //! | `file`, `error` | formats, sizes, writing a file, and what can go wrong |
 //! | `layout` | the places of titles, axes, legends and notes |
 //! | `geometry` | sizes and places |
+//! | `range` | what a vertical axis should cover |
 //! | `axis` | ranges, ticks, and their labels |
-//! | `plot`, `heatmap` | what is drawn between the axes |
+//! | `plot`, `heatmap`, `clip` | what is drawn between the axes |
 //! | `svg`, `text` | SVG elements, and the widths of texts |
 //!
 //! ```
@@ -26,6 +27,7 @@
 //! ```
 
 mod axis;
+mod clip;
 mod error;
 mod figure;
 mod file;
@@ -33,6 +35,7 @@ mod geometry;
 mod heatmap;
 mod layout;
 mod plot;
+mod range;
 mod svg;
 #[cfg(test)]
 mod tests;
@@ -42,3 +45,4 @@ pub use error::ChartError;
 pub use figure::{Cell, Figure, Heatmap, Line, Marker, PALETTE, Panel, Point, Rgb, series};
 pub use file::{Format, render, save};
 pub use geometry::Size;
+pub use range::{UsualRange, usual_range};

@@ -1,7 +1,8 @@
 //! What is drawn between the axes.
 
+use crate::clip::clip;
 use crate::figure::{Line, Marker, Panel, Point};
-use crate::geometry::{Axes, Xy};
+use crate::geometry::{Area, Axes, Xy};
 use crate::svg::{Style, Svg};
 
 /// The opacity of a band, as a part of its line's.
@@ -10,6 +11,8 @@ const BAND: f64 = 0.2;
 pub(crate) const LOST_ROW: f64 = 11.0;
 /// The distance of × from the edge of the plot.
 const INSET: f64 = 6.0;
+/// Half the width of a triangle at the edge of the plot.
+const BEYOND: f64 = 3.5;
 /// Longest dashed line: a longer one goes up and down so much that the gaps would hide its course.
 const LONGEST_DASHED: f64 = 20_000.0;
 
@@ -54,6 +57,8 @@ struct Placed {
     bands: Vec<Vec<(f64, f64, f64)>>,
     /// Values without a place, at the edge where they would be.
     crosses: Vec<Xy>,
+    /// Places at the edges beyond which there are values.
+    beyond: Vec<Xy>,
 }
 
 impl Placed {
@@ -87,7 +92,13 @@ impl Placed {
                 }
                 continue;
             };
-            part.push((x, plot.y(y)));
+            match axes.y.unbounded_part(point.y).filter(|_| panel.y_ends.is_some()) {
+                Some(unbounded) => {
+                    part.push((x, plot.y(unbounded)));
+                    found.mark_beyond(point, x, axes);
+                }
+                None => part.push((x, plot.y(y))),
+            }
             let edge = |value: f64| {
                 if panel.log_y && value <= 0.0 { Some(0.0) } else { axes.y.part(value) }
             };
@@ -97,9 +108,40 @@ impl Placed {
         }
         found.parts.push(part);
         found.bands.push(band);
+        if panel.y_ends.is_some() {
+            found.parts = found.parts.iter().flat_map(|part| clip(part, plot)).collect();
+        }
         found.parts.retain(|part| !part.is_empty());
         found.bands.retain(|band| band.iter().any(|(_, upper, lower)| upper < lower));
         found
+    }
+
+    /// Adds marks for the extent of a point that lies beyond the plot.
+    fn mark_beyond(&mut self, point: &Point, x: f64, axes: &Axes) {
+        const ROUNDING: f64 = 1e-9;
+        let Axes { plot, y, .. } = axes;
+        let parts = extent(point).map(|value| y.unbounded_part(value));
+        let edges = parts.into_iter().flatten().filter_map(|part| match part {
+            part if part > 1.0 + ROUNDING => Some(plot.top),
+            part if part < -ROUNDING => Some(plot.bottom),
+            _ => None,
+        });
+        for edge in edges {
+            let last = self.beyond.iter().rev().find(|last| last.1 == edge);
+            // Marks on top of each other would be one bar.
+            if last.is_none_or(|last| (last.0 - x).abs() >= 3.0 * BEYOND) {
+                self.beyond.push((x, edge));
+            }
+        }
+    }
+
+    /// Draws triangles that point out of the plot.
+    fn draw_beyond(&self, line: &Line, plot: &Area, svg: &mut Svg) {
+        for (x, edge) in &self.beyond {
+            let tip = if *edge == plot.top { plot.top + 1.0 } else { plot.bottom - 1.0 };
+            let base = if *edge == plot.top { tip + 1.6 * BEYOND } else { tip - 1.6 * BEYOND };
+            svg.polygon(&[(*x, tip), (x + BEYOND, base), (x - BEYOND, base)], strong(line));
+        }
     }
 
     /// Draws the bands or the error bars.
@@ -169,6 +211,7 @@ pub(crate) fn draw_lines(panel: &Panel, axes: &Axes, svg: &mut Svg) {
     // Last, so that no line covers them.
     for (line, placed) in &lines {
         placed.crosses.iter().for_each(|at| cross(*at, 3.5, 1.6, strong(line), svg));
+        placed.draw_beyond(line, plot, svg);
     }
 }
 
@@ -235,24 +278,31 @@ fn marker(line: &Line, (x, y): Xy, svg: &mut Svg) {
     let Some(shape) = line.marker else { return };
     let style = style(line);
     let radius = 3.2 + 0.6 * width(line).min(6.0);
+    let mut polygon = |corners: &[Xy]| {
+        if line.open {
+            svg.polygon(corners, Style::WHITE.with_opacity(style.opacity));
+            svg.polyline(&[corners, &corners[..1]].concat(), EDGE, style);
+        } else {
+            svg.polygon(corners, style);
+        }
+    };
     match shape {
-        Marker::Disc => svg.disc((x, y), radius, style),
-        Marker::Circle => svg.ring((x, y), radius, EDGE, style),
+        Marker::Disc if !line.open => svg.disc((x, y), radius, style),
+        Marker::Disc | Marker::Circle => svg.ring((x, y), radius, EDGE, style),
         Marker::Square => {
             // About the area of the disc.
             let half = radius * 0.88;
-            svg.rect((x - half, y - half), (x + half, y + half), style);
+            let (left, right, top, bottom) = (x - half, x + half, y - half, y + half);
+            polygon(&[(left, top), (right, top), (right, bottom), (left, bottom)]);
         }
         Marker::Triangle => {
             let (half, up, down) = (radius * 1.15, radius * 1.25, radius * 0.75);
-            svg.polygon(&[(x, y - up), (x + half, y + down), (x - half, y + down)], style);
+            polygon(&[(x, y - up), (x + half, y + down), (x - half, y + down)]);
         }
-        Marker::Cross => cross((x, y), radius * 0.9, EDGE * 1.2, style, svg),
         Marker::Diamond => {
             let half = radius * 1.2;
-            let corners = [(x, y - half), (x + half, y), (x, y + half), (x - half, y)];
-            svg.polygon(&corners, Style::WHITE.with_opacity(style.opacity));
-            svg.polyline(&[&corners[..], &corners[..1]].concat(), EDGE, style);
+            polygon(&[(x, y - half), (x + half, y), (x, y + half), (x - half, y)]);
         }
+        Marker::Cross => cross((x, y), radius * 0.9, EDGE * 1.2, style, svg),
     }
 }

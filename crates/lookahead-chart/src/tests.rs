@@ -179,6 +179,22 @@ fn a_gap_breaks_the_line_without_a_mark() {
 }
 
 #[test]
+fn a_line_is_cut_off_at_the_ends_of_the_axis_and_marked() {
+    let points = [(0.0, 1e4), (1.0, 100.0), (2.0, 0.5), (3.0, 0.2), (4.0, 0.3), (5.0, -90.0)];
+    let mut panel = panel(vec![line("", RED, &points)]);
+    panel.y_ends = Some((0.2, 0.5));
+    let svg = svg(&figure(vec![panel]));
+    let paths = paths(&svg, RED);
+    // One part, from the upper edge to the lower.
+    let [part] = &paths[..] else { panic!("{paths:?}") };
+    let heights: Vec<f64> = part.iter().map(|spot| spot.1).collect();
+    assert!(part.len() == 5 && heights[0] < heights[1] && heights[4] > heights[2], "{part:?}");
+    let document = Document::parse(&svg).unwrap();
+    let marks = document.descendants().filter(|node| node.has_tag_name("polygon"));
+    assert_eq!(marks.count(), 3, "two above, one below");
+}
+
+#[test]
 fn a_band_covers_the_extremes_in_a_pale_color() {
     let mut band = line("", BLUE, &[(0.0, 1.0), (1.0, 1.0), (2.0, 1.0)]);
     for point in &mut band.points {

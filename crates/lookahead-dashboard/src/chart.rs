@@ -116,6 +116,11 @@ impl Chart {
         Chart::keys().find(|(_, chart)| *chart == self).map_or(' ', |(digit, _)| digit)
     }
 
+    /// Whether its values are settings, which change in steps and on purpose.
+    pub(crate) fn is_of_settings(self) -> bool {
+        matches!(self, Chart::LearningRate | Chart::Alpha)
+    }
+
     /// Whether its values are fractions, shown in percent.
     pub(crate) fn is_in_percent(self, metric: &MetricInfo) -> bool {
         self == Chart::Accuracy && metric.percent

@@ -6,8 +6,8 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use crossbeam_channel::{RecvTimeoutError, Sender, unbounded};
 use crossterm::event::Event;
-use ratatui::Terminal;
 use ratatui::backend::Backend;
+use ratatui::{Frame, Terminal};
 
 use crate::channels::Channels;
 use crate::message::{Effect, Message, RunUpdate};
@@ -118,7 +118,10 @@ where
         if state != TerminalState::Released && changed && (urgent || due) {
             let started = Instant::now();
             faults::frame();
-            terminal.draw(|frame| view(&model, frame)).map_err(io::Error::other)?;
+            let mut scales = Vec::new();
+            let draw = |frame: &mut Frame| scales = view(&model, frame);
+            terminal.draw(draw).map_err(io::Error::other)?;
+            model.view.scales = scales;
             model.dialogs.question.iter_mut().for_each(|question| question.seen = true);
             let rest = (started.elapsed() * RESTS).clamp(FRAME, SLOWEST);
             (changed, next_frame) = (false, Some(started + rest));
@@ -158,7 +161,8 @@ where
         update(&mut model, Message::Run(run, run_update));
     }
     update(&mut model, Message::Closing(unix_time()));
-    let frame = terminal.draw(|frame| view(&model, frame)).map_err(io::Error::other)?;
+    let draw = |frame: &mut Frame| drop(view(&model, frame));
+    let frame = terminal.draw(draw).map_err(io::Error::other)?;
     Ok(screen_text(frame.buffer))
 }
 

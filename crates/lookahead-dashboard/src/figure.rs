@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use lookahead_chart::{Figure, Line, Marker, PALETTE, Panel, Point};
+use lookahead_chart::{Figure, Line, Marker, PALETTE, Panel, Point, UsualRange};
 use lookahead_run::{LogItem, LogTail, RunFolder};
 
 use crate::chart::Chart;
@@ -17,7 +17,8 @@ use crate::series::{Look, Series, series};
 use crate::smoothing;
 use crate::theme::ThemeName;
 use crate::update::update;
-use crate::view::columns::columns;
+use crate::view::chart::titles;
+use crate::view::lines::Lines;
 use crate::viewport::Axis;
 
 /// Columns of a figure: about one per pixel.
@@ -34,7 +35,7 @@ pub(crate) fn of(model: &Model) -> Figure {
         [run] => run.name.clone(),
         _ => String::new(),
     };
-    Figure { title, panels: vec![panel(model, model.view.chart)] }
+    Figure { title, panels: panels(model, model.view.chart) }
 }
 
 /// The path of a picture: `file`, or a free name in the working directory.
@@ -53,55 +54,82 @@ pub(crate) fn path(model: &Model, file: Option<String>) -> PathBuf {
     free.next().unwrap_or(first)
 }
 
+fn panels(model: &Model, chart: Chart) -> Vec<Panel> {
+    if chart == Chart::Cycle { cycles(model) } else { vec![panel(model, chart)] }
+}
+
 fn panel(model: &Model, chart: Chart) -> Panel {
-    if chart == Chart::Cycle {
-        return cycles(model);
-    }
-    let (axis, span) = (model.view.viewport.axis, model.span());
+    let (span, log_y) = (model.span(), model.view.log_y);
     let metric = model.run().chart_metric();
     let percent = if chart.is_in_percent(&metric) { 100.0 } else { 1.0 };
     let several = model.runs.len() > 1;
-    let lines = series(model, chart)
+    let mut series = series(model, chart);
+    // The points of one run would cover the lines of the others.
+    series.retain(|line| !(several && line.look == Look::Raw));
+    // Every legend of a picture has the same order, that of the runs.
+    series.sort_by_key(|line| line.run);
+    if series.iter().any(|line| !line.history.is_empty()) {
+        series.retain(|line| !line.history.is_empty());
+    }
+    let smoothed = series.iter().any(|line| line.decay.is_some());
+    let shown = Lines::new(model, series, COLUMNS);
+    let range = shown
+        .usual_range(log_y, None)
+        .filter(|range| range.is_cut() && !model.view.all_values && !chart.is_of_settings());
+    let lines: Vec<Line> = shown
+        .all
         .iter()
-        // The points of one run would cover the lines of the others.
-        .filter(|line| !(several && line.look == Look::Raw))
-        .map(|line| {
-            let run = &model.runs[line.run];
-            let columns = columns(run, line.history, line.decay, axis, span, COLUMNS);
+        .map(|(line, columns)| {
             let points = columns.iter().enumerate().filter_map(|(index, column)| {
                 let column = column.as_ref()?;
                 let (x, y) = (span.position(index, COLUMNS), column.last * percent);
                 let (low, high) = (column.min * percent, column.max * percent);
                 Some(Point { x, low, high, y, gap_before: column.gap_before })
             });
-            // Values of zero or below have no place on a logarithmic axis, and are not gaps.
-            let points = points.filter(|point| !model.view.log_y || point.high > 0.0).collect();
-            Line { name: line.name.full(), points, ..look(line) }
+            Line { name: line.name.full(), points: points.collect(), ..look(line) }
         })
         .collect();
-    let x_label = match axis {
+    let x_label = match model.view.viewport.axis {
         Axis::Step => "step",
         Axis::Epoch => "epoch",
         Axis::Time => "training time in seconds",
     };
-    let smoothed = series(model, chart).iter().any(|line| line.decay.is_some());
-    let note = match (chart, model.runs.len()) {
-        (Chart::Gain, 1) => model.runs[0].series.gain.mean().map(|mean| {
+    let mut notes = Vec::new();
+    match &model.runs[..] {
+        [run] if chart == Chart::Gain => notes.extend(run.series.gain.mean().map(|mean| {
             format!("Mean over all probes: {}. Above 0 the sync helps.", format::difference(mean))
-        }),
-        _ if smoothed => Some(format!("Running mean with β = {}.", model.view.decay())),
-        _ => None,
-    };
+        })),
+        _ if chart == Chart::Gain => notes.push("Above 0 the sync helps.".to_owned()),
+        _ => {}
+    }
+    if smoothed {
+        notes.push(format!("Running mean with β = {}.", model.view.decay()));
+    }
+    notes.extend(range.map(|range| beyond(model, chart, range)));
+    let is_lost = |point: &Point| log_y && point.y <= 0.0;
+    if lines.iter().flat_map(|line| &line.points).any(is_lost) {
+        notes.push("× at the bottom: 0 or less, which a logarithmic axis can't show.".to_owned());
+    }
     Panel {
-        title: chart.title(&metric),
+        title: if several { titles(model, chart)[0].clone() } else { chart.title(&metric) },
         x_label: x_label.into(),
         y_label: if chart.is_in_percent(&metric) { "%".into() } else { String::new() },
-        log_y: model.view.log_y,
+        y_ends: range.map(|range| (range.ends.0 * percent, range.ends.1 * percent)),
+        log_y,
         lines,
         legend: true,
-        note,
+        note: Some(notes.join(" ")).filter(|note| !note.is_empty()),
         ..Panel::default()
     }
+}
+
+/// A sentence about values beyond the ends of the y axis.
+fn beyond(model: &Model, chart: Chart, range: UsualRange) -> String {
+    let shown = |value| chart.format(&model.run().chart_metric(), value);
+    let above = (range.all.1 > range.ends.1).then(|| format!("up to {} (▲)", shown(range.all.1)));
+    let below = (range.all.0 < range.ends.0).then(|| format!("down to {} (▼)", shown(range.all.0)));
+    let reach: Vec<String> = above.into_iter().chain(below).collect();
+    format!("Values beyond the axis: {}.", reach.join(" and "))
 }
 
 fn look(line: &Series) -> Line {
@@ -110,18 +138,20 @@ fn look(line: &Series) -> Line {
         Look::Smoothed => (BLACK, 2, 1.0, None),
         Look::Fast => (FAST, 2, 1.0, Some(Marker::Circle)),
         Look::Slow => (SLOW, 2, 1.0, Some(Marker::Disc)),
-        Look::Run(index) => {
+        Look::Run(index) | Look::RunFast(index) | Look::RunSlow(index) => {
             let (color, marker) = lookahead_chart::series(index);
             (color, 2, 1.0, Some(marker))
         }
     };
-    Line { color, width, opacity, marker, ..Line::default() }
+    let is_fast = matches!(line.look, Look::RunFast(_));
+    let (dashed, open) = (is_fast, is_fast);
+    Line { color, width, opacity, marker, dashed, open, ..Line::default() }
 }
 
-/// The cycles of a run, or the mean cycles of several.
-fn cycles(model: &Model) -> Panel {
-    let mut lines = Vec::new();
-    let mut note = None;
+/// The training loss in the cycles of a run, or in the mean cycles of several, and the loss on the validation
+/// batch around their syncs, on an axis of its own.
+fn cycles(model: &Model) -> Vec<Panel> {
+    let (mut training, mut probes, mut notes) = (Vec::new(), Vec::new(), Vec::new());
     let alone = model.runs.len() == 1;
     for (index, run) in model.visible() {
         let Some(k) = run.series.cycles.k() else { continue };
@@ -131,7 +161,7 @@ fn cycles(model: &Model) -> Panel {
             losses.iter().map(|(phase, loss)| Point::new((phase - 1) as f64, *loss)).collect()
         };
         if alone {
-            lines.extend(all.iter().enumerate().map(|(number, cycle)| Line {
+            training.extend(all.iter().enumerate().map(|(number, cycle)| Line {
                 name: format!("last {} cycles", all.len()),
                 color: GREY,
                 width: 1,
@@ -147,33 +177,61 @@ fn cycles(model: &Model) -> Panel {
         } else {
             (run.name.clone(), own, Some(marker))
         };
-        let points = of(&mean.losses);
-        lines.push(Line { name, color, width: 3, marker, points, ..Line::default() });
-        if let Some((fast, slow)) = mean.probe {
-            let points = vec![Point::new(k as f64, fast), Point::new((k + 1) as f64, slow)];
-            let name = "probe: fast, then slow after the sync".to_owned();
-            let color = if alone { SLOW } else { own };
-            let marker = Some(Marker::Disc);
-            let (in_legend, dashed) = (alone, !alone);
-            let line = Line { name, color, width: 3, marker, points, ..Line::default() };
-            lines.push(Line { in_legend, dashed, ..line });
-            note = Some(format!(
-                "Mean of {} cycles of {k} steps; at {k} the probe loss of the fast weights, at {} that \
-                 of the slow ones.",
-                mean.count,
-                k + 1
-            ));
+        let line = Line { name, color, width: 3, marker, ..Line::default() };
+        training.push(Line { points: of(&mean.losses), ..line.clone() });
+        notes.push((k, mean.count));
+        let Some((fast, slow)) = mean.probe else { continue };
+        let points = vec![Point::new(0.0, fast), Point::new(1.0, slow)];
+        if alone {
+            let ends =
+                [("fast weights", FAST, Marker::Circle), ("slow weights", SLOW, Marker::Disc)];
+            let line = Line { points: points.clone(), color: GREY, width: 2, ..line };
+            probes.push(Line { in_legend: false, ..line.clone() });
+            probes.extend(ends.into_iter().zip(points).map(|((name, color, marker), point)| {
+                Line {
+                    name: name.to_owned(),
+                    color,
+                    marker: Some(marker),
+                    points: vec![point],
+                    joined: false,
+                    ..line.clone()
+                }
+            }));
+        } else {
+            probes.push(Line { points, ..line });
         }
     }
-    Panel {
-        title: Chart::Cycle.title(&model.run().chart_metric()),
-        x_label: "phase: inner steps since the sync".into(),
-        log_y: model.view.log_y,
-        lines,
+    let note = match &notes[..] {
+        [] => None,
+        [(k, count), rest @ ..] if rest.iter().all(|(other, _)| other == k) => {
+            let most = rest.iter().map(|(_, count)| *count).max().unwrap_or(0).max(*count);
+            let plural = if most == 1 { "cycle" } else { "cycles" };
+            Some(format!("Means over the last {most} {plural} of {k} inner steps."))
+        }
+        _ => Some("Means over the last cycles.".to_owned()),
+    };
+    let log_y = model.view.log_y;
+    let mut panels = vec![Panel {
+        title: "cycles: training loss between two syncs".into(),
+        x_label: "inner steps since the sync".into(),
+        log_y,
+        lines: training,
         legend: true,
-        note,
+        note: note.clone(),
         ..Panel::default()
+    }];
+    if !probes.is_empty() {
+        panels.push(Panel {
+            title: "cycles: loss on one validation batch around the sync".into(),
+            x_names: vec!["fast weights, before the sync".into(), "slow weights, after it".into()],
+            log_y,
+            lines: probes,
+            legend: true,
+            note,
+            ..Panel::default()
+        });
     }
+    panels
 }
 
 /// What to draw of runs.
@@ -186,6 +244,11 @@ pub struct Plot {
     pub axis: Axis,
     /// Whether the y axis is logarithmic.
     pub log: bool,
+    /// Whether the y axis covers all values. Otherwise a few that would flatten the rest are beyond its ends, and
+    /// marked there.
+    pub all_values: bool,
+    /// Whether several runs have a line for their fast and one for their slow weights, not just one line.
+    pub both_weights: bool,
     /// The fraction of the running mean kept from one point to the next, from 0 (no smoothing) to below
     /// 1; the nearest of the dashboard's choices is taken.
     pub smoothing: f64,
@@ -230,6 +293,8 @@ pub fn plot(
     }
     model.view.viewport.axis = plot.axis;
     model.view.log_y = plot.log;
+    model.view.all_values = plot.all_values;
+    model.view.both_weights = plot.both_weights;
     model.view.smoothing = smoothing::nearest(plot.smoothing);
     let title = if runs.len() == 1 { model.runs[0].name.clone() } else { String::new() };
     let charts = match &plot.charts[..] {
@@ -239,7 +304,7 @@ pub fn plot(
         [] => &[Chart::Loss][..],
         charts => charts,
     };
-    let panels = charts.iter().map(|chart| panel(&model, *chart)).collect();
+    let panels = charts.iter().flat_map(|chart| panels(&model, *chart)).collect();
     Ok((Figure { title, panels }, warnings))
 }
 

@@ -96,8 +96,10 @@ impl Offscreen {
     /// Ratatui's, of which none is known to occur.
     pub fn draw(&mut self) -> io::Result<(Buffer, usize)> {
         let before = self.written.get();
-        let model = &self.model;
-        let frame = self.terminal.draw(|frame| view(model, frame))?;
+        let model = &mut self.model;
+        let mut scales = Vec::new();
+        let frame = self.terminal.draw(|frame| scales = view(model, frame))?;
+        model.view.scales = scales;
         let buffer = frame.buffer.clone();
         debug_assert_eq!(buffer.area, self.size);
         Ok((buffer, self.written.get() - before))

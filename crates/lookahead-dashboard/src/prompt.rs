@@ -11,8 +11,6 @@ pub(crate) struct Prompt {
     pub(crate) text: String,
     /// Characters before the cursor.
     pub(crate) at: usize,
-    /// What was wrong with it when it was last entered.
-    pub(crate) error: Option<String>,
     /// The recalled line, counted from the newest.
     recalled: Option<usize>,
 }

@@ -16,6 +16,10 @@ pub(crate) enum Look {
     Slow,
     /// A run among several, by its number.
     Run(usize),
+    /// The fast weights of such a run.
+    RunFast(usize),
+    /// The slow weights of such a run.
+    RunSlow(usize),
 }
 
 /// One text for much room, one for less and one for little.
@@ -35,9 +39,9 @@ impl Name {
         Name { group: group.map(Cow::Borrowed), line }
     }
 
-    /// The name of a run.
-    fn of_run(name: &str) -> Self {
-        Name { group: [(); 3].map(|()| Cow::Owned(name.to_owned())), line: [""; 3] }
+    /// A line of a run among several.
+    fn of_run(name: &str, line: Texts) -> Self {
+        Name { group: [(); 3].map(|()| Cow::Owned(name.to_owned())), line }
     }
 
     /// Group and line together.
@@ -59,8 +63,6 @@ pub(crate) struct Series<'a> {
     pub(crate) look: Look,
     /// The β of its running mean, if it is one.
     pub(crate) decay: Option<f64>,
-    /// Whether the chart includes its extremes, not just its usual range.
-    pub(crate) to_extremes: bool,
 }
 
 /// The lines of a chart, in the order in which they are drawn. The later one wins a shared cell, so
@@ -123,10 +125,7 @@ fn evaluations<'a>(run: &'a Run, chart: Chart, metric: &str) -> Option<[&'a Hist
 }
 
 fn of_one(run: &Run, chart: Chart, decay: Option<f64>) -> Vec<Series<'_>> {
-    let line = |history, name: Name, look| {
-        let to_extremes = matches!(look, Look::Fast | Look::Slow);
-        Series { run: 0, history, name, look, decay: None, to_extremes }
-    };
+    let line = |history, name: Name, look| Series { run: 0, history, name, look, decay: None };
     let mut lines = Vec::new();
     if let Some(Curve { history, group, point }) = curve(run, chart) {
         if let Some(point) = point.filter(|_| decay.is_some()) {
@@ -156,25 +155,50 @@ fn of_one(run: &Run, chart: Chart, decay: Option<f64>) -> Vec<Series<'_>> {
     lines
 }
 
-/// One line for each visible run: of its final model if it has two sets of weights.
+/// Whether a chart has values of the fast and the slow weights.
+pub(crate) fn has_both(chart: Chart) -> bool {
+    matches!(chart, Chart::Loss | Chart::Accuracy | Chart::ValidationLoss)
+}
+
+/// The series of the slow and the fast weights in a chart; none if a run has only one set of weights.
+fn of_weights<'a>(run: &'a Run, chart: Chart, metric: &str) -> Option<[&'a History; 2]> {
+    let probe = &run.series.probe;
+    match chart {
+        Chart::Loss => Some([&probe.slow, &probe.fast]).filter(|_| run.has_lookahead()),
+        _ => evaluations(run, chart, metric).filter(|_| run.has_lookahead() || run.averages()),
+    }
+}
+
+/// The lines of each visible run: one, of its final model if it has two sets of weights, or one for each set.
 fn of_several(model: &Model, chart: Chart, decay: Option<f64>) -> Vec<Series<'_>> {
     let mut lines = Vec::new();
     // One scale is for one metric.
     let metric = model.run().chart_metric().name;
+    let both = model.view.both_weights && has_both(chart);
     for (index, run) in model.visible() {
-        let (history, decay) = match (curve(run, chart), evaluations(run, chart, &metric)) {
-            (Some(curve), _) => (curve.history, decay.filter(|_| curve.point.is_some())),
-            (None, Some([slow, fast])) => (if run.has_lookahead() { slow } else { fast }, None),
-            (None, None) => continue,
+        let line = |history, line, look| {
+            let name = Name::of_run(&run.name, line);
+            Series { run: index, history, name, look, decay: None }
         };
-        let name = Name::of_run(&run.name);
-        let (look, to_extremes) = (Look::Run(index), decay.is_none());
-        let line = Series { run: index, history, name, look, decay, to_extremes };
-        if decay.is_some() && index == model.selected {
-            // Below all lines, and without a place in the legend.
-            lines.insert(0, Series { look: Look::Raw, decay: None, ..line.clone() });
+        let weights = of_weights(run, chart, &metric);
+        if let Some([slow, fast]) = weights.filter(|_| both) {
+            let name = if run.averages() { AVERAGE } else { SLOW };
+            lines.push(line(fast, FAST, Look::RunFast(index)));
+            lines.push(line(slow, name, Look::RunSlow(index)));
+        } else if let Some(curve) = curve(run, chart) {
+            let decay = decay.filter(|_| curve.point.is_some());
+            // Beside losses on the validation batch it says what it is.
+            let name = if both { curve.group } else { [""; 3] };
+            let line = Series { decay, ..line(curve.history, name, Look::Run(index)) };
+            if decay.is_some() && index == model.selected && !both {
+                // Below all lines, and without a place in the legend.
+                lines.insert(0, Series { look: Look::Raw, decay: None, ..line.clone() });
+            }
+            lines.push(line);
+        } else if let Some([slow, fast]) = evaluations(run, chart, &metric) {
+            let history = if weights.is_some() { slow } else { fast };
+            lines.push(line(history, [""; 3], Look::Run(index)));
         }
-        lines.push(line);
     }
     lines.sort_by_key(|line| (line.look != Look::Raw, line.run == model.selected));
     lines

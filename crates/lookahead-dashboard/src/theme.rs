@@ -66,19 +66,32 @@ pub(crate) struct Theme {
     pub(crate) good: Style,
     pub(crate) warning: Style,
     pub(crate) bad: Style,
-    runs: [Style; 7],
+    runs: [Style; RUNS],
 }
 
-/// The markers on the lines of several runs, in their order.
-pub(crate) const MARKERS: [&str; 7] = ["●", "▲", "■", "◆", "○", "△", "□"];
+/// The markers on the lines of several runs, in their order: on a run's one line or its slow weights, and on
+/// its fast weights.
+pub(crate) const MARKERS: [[&str; 2]; RUNS] = [
+    ["●", "○"],
+    ["▲", "△"],
+    ["■", "□"],
+    ["◆", "◇"],
+    ["▼", "▽"],
+    ["★", "☆"],
+    ["▸", "▹"],
+    ["◂", "◃"],
+];
+/// Runs that look different.
+const RUNS: usize = 8;
 
 /// The colours of a theme, as indices of the 256 colours of terminals: grey, frames, fast, slow, good,
 /// warning and bad; then the runs. Colour-blind readers can tell fast from slow in each.
-type Palette = ([u8; 7], [u8; 7]);
-const DARK: Palette = ([245, 242, 208, 39, 71, 178, 160], [39, 208, 71, 170, 220, 80, 203]);
-const LIGHT: Palette = ([243, 248, 166, 25, 28, 130, 124], [25, 166, 28, 127, 94, 30, 160]);
-/// The nearest of the 256 to #56B4E9, #E69F00, #009E73, #CC79A7, #F0E442, #0072B2, #D55E00.
-const COLOR_BLIND: Palette = ([247, 243, 214, 74, 36, 221, 166], [74, 214, 36, 175, 227, 25, 166]);
+type Palette = ([u8; 7], [u8; RUNS]);
+const DARK: Palette = ([245, 242, 208, 39, 71, 178, 160], [39, 208, 71, 170, 220, 80, 203, 250]);
+const LIGHT: Palette = ([243, 248, 166, 25, 28, 130, 124], [25, 166, 28, 127, 94, 30, 160, 239]);
+/// The nearest of the 256 to #56B4E9, #E69F00, #009E73, #CC79A7, #F0E442, #0072B2, #D55E00, and a light grey.
+const COLOR_BLIND: Palette =
+    ([247, 243, 214, 74, 36, 221, 166], [74, 214, 36, 175, 227, 25, 166, 252]);
 
 impl Theme {
     pub(crate) fn new(name: ThemeName) -> Self {
@@ -116,7 +129,12 @@ impl Theme {
 
     /// The style and the marker of the run with this number.
     pub(crate) fn run(&self, index: usize) -> (Style, &'static str) {
-        (self.runs[index % self.runs.len()], MARKERS[index % MARKERS.len()])
+        (self.runs[index % RUNS], MARKERS[index % RUNS][0])
+    }
+
+    /// The marker of the fast weights of the run with this number.
+    pub(crate) fn open_marker(index: usize) -> &'static str {
+        MARKERS[index % RUNS][1]
     }
 }
 

@@ -329,6 +329,12 @@ pub struct Plot {
     /// Use a logarithmic y axis
     #[arg(long)]
     pub log: bool,
+    /// Let the y axis cover all values; by default a few that would flatten the rest are cut off and marked
+    #[arg(long)]
+    pub all_values: bool,
+    /// With several runs, draw the fast and the slow weights of each instead of one line for each
+    #[arg(long)]
+    pub both_weights: bool,
     /// The decay of the running mean, from 0 (no smoothing) to below 1
     #[arg(long, value_name = "BETA", default_value_t = 0.98, value_parser = smoothing)]
     pub smoothing: f64,

@@ -30,30 +30,77 @@ fn a_figure_has_the_lines_that_the_dashboard_shows() {
 }
 
 #[test]
-fn of_several_runs_those_that_are_shown_have_one_line_each() {
+fn runs_are_in_one_order_in_every_panel() {
     let mut model = fixture::three();
-    let panel = &of(&model).panels[0];
-    assert_eq!(names(panel), ["adam-alone", "lookahead"]);
-    assert_ne!(panel.lines[0].color, panel.lines[1].color);
-    assert_ne!(panel.lines[0].marker, panel.lines[1].marker);
-    model.view.chart = Chart::Cycle;
-    let panel = &of(&model).panels[0];
-    assert_eq!(names(panel), ["lookahead", "adam-alone"]);
+    for (selected, chart) in [(0, Chart::Loss), (1, Chart::Loss), (0, Chart::Gain), (0, Chart::Cycle)] {
+        (model.selected, model.view.chart) = (selected, chart);
+        for panel in of(&model).panels {
+            assert_eq!(names(&panel), ["lookahead", "adam-alone"], "{}", panel.title);
+            assert_ne!(panel.lines[0].color, panel.lines[1].color);
+            assert_ne!(panel.lines[0].marker, panel.lines[1].marker);
+        }
+    }
 }
 
-/// Phase p has the loss of the step that is taken from there, and the probes come after the last.
 #[test]
-fn the_cycles_end_with_the_drop_from_fast_to_slow() {
+fn fast_and_slow_of_a_run_differ_by_mark_and_dashes() {
+    let mut model = fixture::three();
+    model.view.both_weights = true;
+    for (chart, fast, slow) in [(Chart::Loss, 0, 1), (Chart::Accuracy, 2, 3)] {
+        model.view.chart = chart;
+        let panel = &of(&model).panels[0];
+        let lines = ["lookahead", "adam-alone"]
+            .map(|run| [format!("{run}, fast weights"), format!("{run}, slow weights")]);
+        assert_eq!(names(panel), lines.concat());
+        let (fast, slow) = (&panel.lines[fast], &panel.lines[slow]);
+        assert!(fast.dashed && fast.open && !slow.dashed && !slow.open);
+        assert_eq!((fast.color, fast.marker), (slow.color, slow.marker));
+    }
+}
+
+/// Phase p has the loss of the step that is taken from there. The loss on the validation batch has an axis of
+/// its own.
+#[test]
+fn the_cycles_and_the_drop_from_fast_to_slow_are_apart() {
     let mut model = fixture::run(true, 1000);
     model.view.chart = Chart::Cycle;
-    let panel = &of(&model).panels[0];
-    assert_eq!(names(panel), ["last 100 cycles", "mean", "probe: fast, then slow after the sync"]);
-    assert_eq!(panel.lines.len(), 102);
-    let [.., mean, probe] = &panel.lines[..] else { panic!() };
+    let [training, probe] = &of(&model).panels[..] else { panic!() };
+    assert_eq!(names(training), ["last 100 cycles", "mean"]);
+    assert_eq!(training.lines.len(), 101);
     let places = |line: &Line| line.points.iter().map(|point| point.x).collect::<Vec<_>>();
-    assert_eq!(places(mean), [0.0, 1.0, 2.0, 3.0, 4.0]);
-    assert_eq!(places(probe), [5.0, 6.0]);
-    assert!(probe.points[0].y > probe.points[1].y);
+    assert_eq!(places(&training.lines[100]), [0.0, 1.0, 2.0, 3.0, 4.0]);
+    assert!(training.title.contains("training loss") && probe.title.contains("validation batch"));
+    assert_eq!(names(probe), ["fast weights", "slow weights"]);
+    let [joined, fast, slow] = &probe.lines[..] else { panic!() };
+    assert_eq!((joined.points[0], joined.points[1]), (fast.points[0], slow.points[0]));
+    assert!(fast.points[0].y > slow.points[0].y);
+}
+
+#[test]
+fn the_first_steps_do_not_flatten_a_figure() {
+    let mut model = fixture::model(true);
+    let loss = |step: i32| if step < 20 { 1e4 * 0.6_f64.powi(step) } else { 0.25 + 0.05 * f64::from(step).sin() };
+    let steps = (1..=2000).map(|step| {
+        fixture::record(0.0, step, fixture::step(step, loss(step as i32)))
+    });
+    fixture::feed(&mut model, steps);
+    let panel = &of(&model).panels[0];
+    let (low, high) = panel.y_ends.unwrap();
+    assert!(0.1 < low && high < 0.4, "{low} {high}");
+    assert!(panel.note.as_ref().unwrap().contains("up to 6000 (▲)"), "{:?}", panel.note);
+    model.view.all_values = true;
+    assert_eq!(of(&model).panels[0].y_ends, None);
+}
+
+#[test]
+fn what_a_logarithmic_axis_cannot_show_is_explained() {
+    let mut model = fixture::run(true, 1000);
+    model.view.chart = Chart::Gain;
+    let note = |model: &Model| of(model).panels[0].note.clone().unwrap_or_default();
+    fixture::feed(&mut model, [fixture::record(101.0, 1000, fixture::probe(0.1, 0.2))]);
+    assert!(!note(&model).contains('×'));
+    model.view.log_y = true;
+    assert!(note(&model).contains("× at the bottom: 0 or less"), "{}", note(&model));
 }
 
 #[test]

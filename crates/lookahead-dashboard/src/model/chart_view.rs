@@ -2,6 +2,7 @@
 
 use crate::chart::Chart;
 use crate::smoothing::{self, DECAYS};
+use crate::view::scale::Scales;
 use crate::viewport::{Axis, Range, Viewport};
 
 #[derive(Debug)]
@@ -9,8 +10,14 @@ pub(crate) struct ChartView {
     pub(crate) chart: Chart,
     pub(crate) viewport: Viewport,
     pub(crate) log_y: bool,
+    /// Whether the y axis covers all values, not just the usual ones.
+    pub(crate) all_values: bool,
+    /// The scales of the last frame.
+    pub(crate) scales: Scales,
     /// Index of [`DECAYS`].
     pub(crate) smoothing: usize,
+    /// Whether several runs have a line for their fast and one for their slow weights, not just one line.
+    pub(crate) both_weights: bool,
     /// Whether the points behind smoothed lines are drawn.
     pub(crate) raw: bool,
     /// The step of the selected run at which all series are read.
@@ -25,7 +32,10 @@ impl Default for ChartView {
             chart: Chart::Loss,
             viewport: Viewport { axis: Axis::Step, range: Range::All },
             log_y: false,
+            all_values: false,
+            scales: Vec::new(),
             smoothing: smoothing::DEFAULT,
+            both_weights: false,
             raw: true,
             cursor: None,
             dragged: None,

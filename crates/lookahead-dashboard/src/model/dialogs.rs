@@ -35,6 +35,6 @@ pub(crate) struct Dialogs {
     pub(crate) question: Option<Question>,
     /// A notice, and the Unix time until which it is drawn.
     pub(crate) notice: Option<(String, f64)>,
-    /// Commands that were entered in the prompt, oldest first.
+    /// Lines that were entered in the prompt as commands, oldest first.
     pub(crate) entered: Vec<String>,
 }

@@ -18,9 +18,12 @@ fn themes_are_found_by_their_names() {
 fn no_two_runs_look_alike() {
     for name in ThemeName::ALL {
         let theme = Theme::new(name);
-        let looks: Vec<_> = (0..7).map(|index| theme.run(index)).collect();
+        let looks: Vec<_> = (0..8).map(|index| theme.run(index)).collect();
         for (index, look) in looks.iter().enumerate() {
             assert!(looks[..index].iter().all(|other| other.1 != look.1));
+            let open = Theme::open_marker(index);
+            assert!(looks.iter().all(|other| other.1 != open));
+            assert!((0..index).all(|other| Theme::open_marker(other) != open));
             let same = looks[..index].iter().any(|other| other.0 == look.0);
             assert_eq!(same, name == ThemeName::None && index > 0);
         }

@@ -16,7 +16,6 @@ const RECALLED: usize = 100;
 pub(crate) fn on_key_in_prompt(model: &mut Model, key: KeyEvent) -> Vec<Effect> {
     let dialogs = &mut model.dialogs;
     let Some(prompt) = &mut dialogs.prompt else { return Vec::new() };
-    prompt.error = None;
     let control = key.modifiers.contains(KeyModifiers::CONTROL);
     match key.code {
         KeyCode::Esc => dialogs.prompt = None,
@@ -43,7 +42,7 @@ pub(crate) fn on_key_in_prompt(model: &mut Model, key: KeyEvent) -> Vec<Effect> 
 }
 
 fn enter(model: &mut Model) -> Vec<Effect> {
-    let Some(mut prompt) = model.dialogs.prompt.take() else { return Vec::new() };
+    let Some(prompt) = model.dialogs.prompt.take() else { return Vec::new() };
     let text = prompt.text.trim().to_owned();
     if text.is_empty() {
         return Vec::new();
@@ -54,21 +53,20 @@ fn enter(model: &mut Model) -> Vec<Effect> {
         search(model, 0);
         return Vec::new();
     }
+    // A mistaken one as well, so that it can be corrected.
+    let entered = &mut model.dialogs.entered;
+    if entered.last() != Some(&text) {
+        entered.push(text.clone());
+    }
+    let surplus = entered.len().saturating_sub(RECALLED);
+    entered.drain(..surplus);
     match prompt::parse(&text) {
+        // The prompt closes, as otherwise the next key, meant for the charts, would go into the line.
         Err(error) => {
-            prompt.error = Some(error);
-            model.dialogs.prompt = Some(prompt);
+            model.notify(format!("{error} Press : and ↑ to correct the line."));
             Vec::new()
         }
-        Ok(command) => {
-            let entered = &mut model.dialogs.entered;
-            if entered.last() != Some(&text) {
-                entered.push(text);
-            }
-            let surplus = entered.len().saturating_sub(RECALLED);
-            entered.drain(..surplus);
-            handle_command(model, command)
-        }
+        Ok(command) => handle_command(model, command),
     }
 }
 
@@ -87,7 +85,6 @@ fn handle_command(model: &mut Model, command: PromptCommand) -> Vec<Effect> {
 pub(crate) fn on_paste(model: &mut Model, text: &str) {
     match &mut model.dialogs.prompt {
         Some(prompt) => {
-            prompt.error = None;
             if prompt.paste(text) {
                 model.notify("Only the first line of the pasted text is used.");
             }

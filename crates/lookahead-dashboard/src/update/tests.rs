@@ -341,7 +341,7 @@ fn the_largest_numbers_do_no_harm() {
         session.view.chart = chart;
         let mut terminal =
             ratatui::Terminal::new(ratatui::backend::TestBackend::new(120, 36)).unwrap();
-        terminal.draw(|frame| crate::view::view(&session, frame)).unwrap();
+        terminal.draw(|frame| drop(crate::view::view(&session, frame))).unwrap();
         crate::figure::of(&session);
     }
 }
@@ -385,19 +385,33 @@ fn the_prompt_sends_commands_and_reports_errors() {
     let why = "`lookahead.k` is 9. Use 8 or less.".to_owned();
     session.tell(0, RunUpdate::Refused { command: set_k(9), why: why.clone() });
     assert_eq!(session.notice(), why);
-    // Earlier lines are recalled, and an invalid one remains to be corrected.
+    // Earlier lines are recalled.
     session.press(":");
     session.key(KeyCode::Up);
     assert_eq!(session.dialogs.prompt.as_ref().unwrap().text, "set lookahead.k=9");
     session.press(" and more");
-    session.key(KeyCode::Esc);
-    assert_eq!(session.enter(":dance"), []);
-    let error = session.dialogs.prompt.as_ref().unwrap().error.clone().unwrap();
-    assert!(error.contains("`dance`"), "{error}");
     // Letters don't act as keys in it.
     session.press("qsp");
     assert!(!session.exit.quit && !session.run().pending.stop);
     assert_state(&session, None, RunState::Training);
+    session.key(KeyCode::Esc);
+}
+
+/// As in vim: the line closes, so that the next key acts, and can be recalled.
+#[test]
+fn a_mistaken_line_is_reported_and_closes() {
+    let mut session = Session::of_run(3);
+    assert_eq!(session.enter(":dance"), []);
+    assert_eq!(session.dialogs.prompt, None);
+    assert_eq!(session.press("p"), [Effect::Send(0, Command::Pause)]);
+    let notice = session.notice();
+    assert!(notice.contains("`dance`") && notice.contains("Press : and ↑"), "{notice}");
+    session.press(":");
+    session.key(KeyCode::Up);
+    assert_eq!(session.dialogs.prompt.as_ref().unwrap().text, "dance");
+    // It is not kept twice.
+    session.key(KeyCode::Enter);
+    assert_eq!(session.dialogs.entered, ["dance"]);
 }
 
 #[test]

@@ -15,18 +15,27 @@ pub(crate) struct Canvas {
     width: usize,
     height: usize,
     cells: Vec<u8>,
+    dashed: bool,
 }
 
 impl Canvas {
     /// An empty grid for the cells of an area.
     pub(crate) fn new(area: Rect) -> Self {
         let (width, height) = (usize::from(area.width), usize::from(area.height));
-        Canvas { width, height, cells: vec![0; width * height] }
+        Canvas { width, height, cells: vec![0; width * height], dashed: false }
+    }
+
+    /// The same, but every other column of cells stays empty.
+    pub(crate) fn dashed(area: Rect) -> Self {
+        Canvas { dashed: true, ..Canvas::new(area) }
     }
 
     /// Sets one dot, counted from the top left; a dot outside the grid is ignored.
     pub(crate) fn dot(&mut self, x: usize, y: usize) {
         let (column, row) = (x / ACROSS, y / DOWN);
+        if self.dashed && column % 2 == 1 {
+            return;
+        }
         if column < self.width && row < self.height {
             self.cells[row * self.width + column] |= BITS[y % DOWN][x % ACROSS];
         }

@@ -7,57 +7,107 @@ use ratatui::widgets::Widget;
 
 use super::canvas::ACROSS;
 use super::cells::{block, put, put_centered, width};
-use super::columns::{Columns, columns, gaps};
+use super::columns::gaps;
 use super::layout::inner;
-use super::legend::look;
-use super::plot::{MARKER_EVERY, Plot, area_of_lines};
-use super::scale::scale;
+use super::legend::{is_dashed, look};
+use super::lines::Lines;
+use super::plot::{ABOVE, BENEATH, MARKER_EVERY, Plot, area_of_lines};
+use super::scale::{Scale, ScaleOptions};
 use super::{cursor, cycle, legend};
 use crate::chart::Chart;
 use crate::format;
 use crate::model::Model;
-use crate::run::RunState;
-use crate::series::{Series, series};
+use crate::run::{Run, RunState};
+use crate::series::{Series, has_both, series};
 use crate::viewport::{Range, Span};
 
-/// Draws the chart that the keys refer to, in a frame with a title.
-pub(crate) fn draw_framed(model: &Model, area: Rect, buffer: &mut Buffer) {
+/// The narrowest chart that has room for a hint beside its title.
+const HINT: u16 = 60;
+
+/// Draws the chart that the keys refer to, in a frame with a title; returns its scale.
+pub(crate) fn draw_framed(model: &Model, area: Rect, buffer: &mut Buffer) -> Option<Scale> {
     let (theme, chart) = (&model.theme, model.view.chart);
+    let scale = draw(model, inner(area), buffer);
     let lost = model.run().series.loss.non_finite();
     let right = if lost > 0 && chart == Chart::Loss && model.runs.len() == 1 {
         let plural = if lost == 1 { "loss" } else { "losses" };
         Line::styled(format!(" {} non-finite {plural} ", format::count(lost)), theme.bad)
     } else {
-        Line::styled(settings(model, chart), theme.dim)
+        Line::styled(settings(model, chart, scale.as_ref(), area.width), theme.dim)
     };
-    let metric = model.run().chart_metric();
-    let titles = [chart.full_title(&metric), chart.title(&metric)]
-        .map(|title| format!("{} {title}", chart.key()));
+    let titles = titles(model, chart).map(|title| format!("{} {title}", chart.key()));
     // With its corners, and a blank at each side.
     let room = area.width.saturating_sub(right.width() as u16 + 6);
     let title = titles.iter().find(|title| width(title) <= room).unwrap_or(&titles[1]);
     block(theme, title).title_top(right.right_aligned()).render(area, buffer);
-    draw(model, inner(area), buffer);
     if model.run().state() == RunState::Paused {
         let last = Rect { y: area.bottom().saturating_sub(1), height: 1, ..area };
         put_centered(buffer, last, " PAUSED ", theme.warning.reversed());
     }
+    scale
 }
 
-/// Draws another chart in a frame, without a legend.
-pub(crate) fn draw_small(model: &Model, chart: Chart, area: Rect, buffer: &mut Buffer) {
+/// Draws another chart in a frame, without a legend; returns its scale.
+pub(crate) fn draw_small(
+    model: &Model,
+    chart: Chart,
+    area: Rect,
+    buffer: &mut Buffer,
+) -> Option<Scale> {
     block(&model.theme, &chart.title(&model.run().chart_metric())).render(area, buffer);
     if chart == Chart::Cycle {
-        cycle::draw(model, inner(area), buffer);
-    } else {
-        draw_lines(model, chart, &series(model, chart), inner(area), buffer);
+        return cycle::draw(model, inner(area), buffer);
+    }
+    Some(draw_lines(model, chart, series(model, chart), inner(area), buffer).1)
+}
+
+/// The title where there is much room, and the usual one.
+pub(crate) fn titles(model: &Model, chart: Chart) -> [String; 2] {
+    let metric = model.run().chart_metric();
+    let title = chart.title(&metric);
+    if model.runs.len() == 1 {
+        return [chart.full_title(&metric), title];
+    }
+    match (chart, model.view.both_weights) {
+        (Chart::Loss, true) => {
+            let title = "loss on one validation batch";
+            [format!("{title}: fast and slow weights"), title.into()]
+        }
+        (Chart::Loss, false) => ["training loss of each run", "training loss"].map(String::from),
+        (Chart::Accuracy | Chart::ValidationLoss, true) => {
+            [format!("{title}: fast and slow weights"), title]
+        }
+        (Chart::Accuracy | Chart::ValidationLoss, false) => {
+            [format!("{title} of the final weights"), title]
+        }
+        _ => [chart.full_title(&metric), title],
     }
 }
 
-/// Settings that are not the default ones.
-fn settings(model: &Model, chart: Chart) -> String {
+/// Settings that are not the default ones, and how far values go beyond the edges.
+fn settings(model: &Model, chart: Chart, scale: Option<&Scale>, width: u16) -> String {
     let view = &model.view;
     let mut words = Vec::new();
+    if let Some(scale) = scale {
+        let shown = |value| chart.format(&model.run().chart_metric(), value);
+        let reach = [
+            (scale.all.1 > scale.top).then(|| format!("{ABOVE} to {}", shown(scale.all.1))),
+            (scale.all.0 < scale.bottom).then(|| format!("{BENEATH} to {}", shown(scale.all.0))),
+        ];
+        let cut = reach.iter().any(Option::is_some);
+        words.extend(reach.into_iter().flatten());
+        if cut && width >= HINT {
+            words.push("y shows all".into());
+        }
+    }
+    if view.all_values {
+        words.push("all values".into());
+    }
+    let has_slow = |(_, run): (usize, &Run)| run.has_lookahead();
+    if model.runs.len() > 1 && has_both(chart) && model.visible().any(has_slow) && width >= HINT {
+        let other = if view.both_weights { "one line a run" } else { "fast and slow" };
+        words.push(format!("b shows {other}"));
+    }
     if chart != Chart::Cycle {
         if series(model, chart).iter().any(|line| line.decay.is_some()) {
             words.push(format!("smoothing β {}", view.decay()));
@@ -76,53 +126,36 @@ fn settings(model: &Model, chart: Chart) -> String {
     if words.is_empty() { String::new() } else { format!(" {} ", words.join(" · ")) }
 }
 
-/// Draws legend, axes and lines of the chart that the keys refer to.
-pub(crate) fn draw(model: &Model, area: Rect, buffer: &mut Buffer) {
+/// Draws legend, axes and lines of the chart that the keys refer to; returns the scale.
+pub(crate) fn draw(model: &Model, area: Rect, buffer: &mut Buffer) -> Option<Scale> {
     let chart = model.view.chart;
     if chart == Chart::Cycle {
-        cycle::draw(model, area, buffer);
-        return;
+        return cycle::draw(model, area, buffer);
     }
     let series = series(model, chart);
     let rows = legend::draw(model, chart, &series, area, buffer).min(area.height);
     let below = Rect { y: area.y + rows, height: area.height - rows, ..area };
-    let plot = draw_lines(model, chart, &series, below, buffer);
+    let (plot, scale) = draw_lines(model, chart, series, below, buffer);
     if let Some(step) = model.view.cursor {
         cursor::draw(model, step, plot, buffer);
     }
+    Some(scale)
 }
 
-/// Draws axes and lines; returns the area of the lines.
+/// Draws axes and lines; returns the area of the lines, and the scale.
 fn draw_lines(
     model: &Model,
     chart: Chart,
-    series: &[Series],
+    series: Vec<Series>,
     area: Rect,
     buffer: &mut Buffer,
-) -> Rect {
+) -> (Rect, Scale) {
     let theme = &model.theme;
     let lines_area = area_of_lines(area);
     let (axis, span) = (model.view.viewport.axis, model.span());
-    let columns_of = |line: &Series, decay| {
-        let count = usize::from(lines_area.width) * ACROSS;
-        columns(&model.runs[line.run], line.history, decay, axis, span, count)
-    };
-    let lines: Vec<(&Series, Columns)> =
-        series.iter().map(|line| (line, columns_of(line, line.decay))).collect();
-    // A running mean stays near a wild value for long, so its points decide about the scale even if
-    // they are not drawn.
-    let has_points = |mean: &Series| {
-        let mut same = series.iter().filter(|line| std::ptr::eq(line.history, mean.history));
-        same.any(|line| line.decay.is_none())
-    };
-    let means = series.iter().filter(|line| line.decay.is_some() && !has_points(line));
-    let hidden: Vec<Columns> = means.map(|mean| columns_of(mean, None)).collect();
-    let points = lines.iter().filter(|(line, _)| line.decay.is_none());
-    let ranges: Vec<(&Columns, bool)> = points
-        .map(|(line, columns)| (columns, line.to_extremes))
-        .chain(hidden.iter().map(|columns| (columns, false)))
-        .collect();
-    let scale = scale(&ranges, model.view.log_y);
+    let lines = Lines::new(model, series, usize::from(lines_area.width) * ACROSS);
+    let options = scale_options(model, chart);
+    let scale = options.scale(lines.usual_range(options.log, options.was_cut()));
     let plot = Plot { theme, outside: area, area: lines_area, scale };
     plot.draw_y(buffer, chart.is_in_percent(&model.run().chart_metric()));
     plot.draw_x(buffer, axis, span);
@@ -132,19 +165,19 @@ fn draw_lines(
         let y = area.y + scale.row(0.0, usize::from(area.height)) as u16;
         put(buffer, area, area.x, y, &"┄".repeat(usize::from(area.width)), theme.frame);
     }
-    if series.iter().all(|line| line.history.is_empty()) {
+    if lines.all.iter().all(|(line, _)| line.history.is_empty()) {
         put_centered(buffer, area, nothing_yet(model, chart), theme.dim);
     }
-    for (index, (line, columns)) in lines.iter().enumerate() {
+    for (index, (line, columns)) in lines.all.iter().enumerate() {
         let (style, _, marker) = look(theme, line.look);
-        plot.trace(columns, style, buffer);
+        plot.trace(columns, is_dashed(line.look), style, buffer);
         if let Some(marker) = marker {
             let phase = (index as u16 * MARKER_EVERY / 2 + line.run as u16 * 3) % MARKER_EVERY;
             plot.mark(columns, (marker, phase), style, buffer);
         }
     }
     // Last, so that no line hides that values are cut off or not finite.
-    for (line, columns) in &lines {
+    for (line, columns) in &lines.all {
         plot.mark_outside(columns, look(theme, line.look).0, buffer);
         if line.decay.is_none() {
             let run = &model.runs[line.run];
@@ -154,7 +187,14 @@ fn draw_lines(
             }
         }
     }
-    area
+    (area, scale)
+}
+
+/// The scale that the user wants for a chart, and that of the frame before.
+pub(super) fn scale_options(model: &Model, chart: Chart) -> ScaleOptions {
+    let view = &model.view;
+    let before = view.scales.iter().find(|(of, _)| *of == chart).map(|(_, scale)| *scale);
+    ScaleOptions { log: view.log_y, all: view.all_values || chart.is_of_settings(), before }
 }
 
 fn nothing_yet(model: &Model, chart: Chart) -> &'static str {

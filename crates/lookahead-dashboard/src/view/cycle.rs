@@ -10,12 +10,15 @@ use ratatui::style::Style;
 
 use super::canvas::{ACROSS, Canvas};
 use super::cells::{put, put_centered, width};
+use super::chart::scale_options;
 use super::columns::{Column, Columns};
 use super::plot::{Plot, area_of_lines};
-use super::scale::scale;
+use super::scale::{Scale, usual};
+use crate::chart::Chart;
 use crate::cycles::{MeanCycle, mean_cycle};
 use crate::format;
 use crate::model::Model;
+use crate::theme::Theme;
 
 /// A plot against phases.
 struct CyclePlot<'a> {
@@ -62,13 +65,13 @@ impl CyclePlot<'_> {
 }
 
 /// Draws the cycles of the selected run, and the means of the others.
-pub(super) fn draw(model: &Model, area: Rect, buffer: &mut Buffer) {
+pub(super) fn draw(model: &Model, area: Rect, buffer: &mut Buffer) -> Option<Scale> {
     let (theme, run) = (&model.theme, model.run());
     let Some(k) = run.series.cycles.k() else {
         let plain = run.info().is_some_and(|info| info.lookahead.is_none());
         let text = if plain { "without Lookahead" } else { "no complete cycle yet" };
         put_centered(buffer, area, text, theme.dim);
-        return;
+        return None;
     };
     let cycles = run.series.cycles.newest(k);
     let mean = mean_cycle(cycles.iter().copied(), k);
@@ -76,38 +79,64 @@ pub(super) fn draw(model: &Model, area: Rect, buffer: &mut Buffer) {
     let below = Rect { y: area.y + 1, height: area.height.saturating_sub(1), ..area };
     let area = area_of_lines(below);
     if area.is_empty() {
-        return;
+        return None;
     }
     let columns = |values: &mut dyn Iterator<Item = f64>| -> Columns {
         values.filter(|value| value.is_finite()).map(|value| Some(Column::of(value))).collect()
     };
     let all =
         columns(&mut cycles.iter().flat_map(|cycle| cycle.losses.iter().map(|(_, loss)| *loss)));
-    let probes = columns(&mut mean.probe.iter().flat_map(|(fast, slow)| [*fast, *slow]));
-    let means = columns(&mut mean.losses.iter().map(|(_, loss)| *loss));
-    let ranges = [(&all, false), (&probes, true), (&means, true)];
-    let scale = scale(&ranges, model.view.log_y);
+    let mut shown: Vec<(MeanCycle, Look)> = Vec::new();
+    for (index, other) in model.visible().filter(|(index, _)| *index != model.selected) {
+        if other.series.cycles.k() == Some(k) {
+            shown.push((mean_cycle(other.series.cycles.complete(), k), Look::of(theme, index)));
+        }
+    }
+    // Last, over the others.
+    let several = model.runs.len() > 1;
+    let look = if several { Look::of(theme, model.selected) } else { Look::of_one(theme) };
+    shown.push((mean, look));
+    let means = columns(&mut shown.iter().flat_map(|(mean, _)| {
+        let probe = mean.probe.iter().flat_map(|(fast, slow)| [*fast, *slow]);
+        mean.losses.iter().map(|(_, loss)| *loss).chain(probe).collect::<Vec<_>>()
+    }));
+    let options = scale_options(model, Chart::Cycle);
+    let lines = [&all, &means];
+    let scale = options.scale(usual(&lines, &lines, options.log, options.was_cut()));
     let plot = CyclePlot { plot: Plot { theme, outside: below, area, scale }, k };
     plot.plot.draw_y(buffer, false);
     phases(&plot, buffer);
 
     plot.draw(cycles.iter().map(|cycle| &cycle.losses), theme.raw, buffer);
-    for (index, other) in model.visible().filter(|(index, _)| *index != model.selected) {
-        if other.series.cycles.k() == Some(k) {
-            let mean = mean_cycle(other.series.cycles.complete(), k);
-            plot.draw([&mean.losses].into_iter(), theme.run(index).0, buffer);
-        }
-    }
-    let style = if model.runs.len() > 1 { theme.run(model.selected).0 } else { theme.strong };
-    plot.draw([&mean.losses].into_iter(), style, buffer);
-    if let Some((fast, slow)) = mean.probe {
+    for (mean, look) in &shown {
+        plot.draw([&mean.losses].into_iter(), look.mean, buffer);
+        let Some((fast, slow)) = mean.probe else { continue };
         let mut canvas = Canvas::new(area);
         plot.line(&mut canvas, [(k, fast), (k + 1, slow)]);
-        canvas.paint(buffer, area, theme.slow);
-        let marks = [(k, fast, "○", theme.fast), (k + 1, slow, "●", theme.slow)];
-        for (phase, value, marker, style) in marks {
+        canvas.paint(buffer, area, look.slow.0);
+        for (phase, value, (style, marker)) in [(k, fast, look.fast), (k + 1, slow, look.slow)] {
             plot.plot.put_marker(buffer, (plot.dot_column(phase), value), marker, style);
         }
+    }
+    Some(scale)
+}
+
+/// The styles of a run's mean, and style and marker of its fast and its slow weights.
+struct Look {
+    mean: Style,
+    fast: (Style, &'static str),
+    slow: (Style, &'static str),
+}
+
+impl Look {
+    /// Of a run among several.
+    fn of(theme: &Theme, index: usize) -> Look {
+        let slow = theme.run(index);
+        Look { mean: slow.0, fast: (slow.0, Theme::open_marker(index)), slow }
+    }
+
+    fn of_one(theme: &Theme) -> Look {
+        Look { mean: theme.strong, fast: (theme.fast, "○"), slow: (theme.slow, "●") }
     }
 }
 
@@ -117,6 +146,11 @@ fn phases(cycles: &CyclePlot, buffer: &mut Buffer) {
     let Rect { x: left, width: across, .. } = cycles.plot.area;
     let (y, right) = (cycles.plot.area.bottom(), cycles.plot.area.right());
     cycles.plot.draw_x_line(buffer);
+    // Between the training loss, up to phase k − 1, and the loss on the validation batch.
+    let middle = (cycles.x(k - 1, usize::from(across)) + cycles.x(k, usize::from(across))) / 2;
+    for y in cycles.plot.area.top()..y {
+        put(buffer, area, left + middle as u16, y, "┊", theme.frame);
+    }
     let end = right.saturating_sub(6);
     put(buffer, area, right - 1, y, "┸", theme.slow);
     put(buffer, area, end, y + 1, "→ sync", theme.slow);
@@ -133,28 +167,46 @@ fn phases(cycles: &CyclePlot, buffer: &mut Buffer) {
     }
 }
 
+/// Draws what the lines are, and the mean losses of the selected run, in full words if they fit.
 fn legend(model: &Model, mean: &MeanCycle, area: Rect, buffer: &mut Buffer) {
     let theme = &model.theme;
     let plural = if mean.count == 1 { "cycle" } else { "cycles" };
-    let mut words = vec![
-        ("⣿".to_owned(), theme.raw),
-        (format!(" {} {plural}  ", mean.count), theme.plain),
-        ("⠒".to_owned(), theme.strong),
-        (" mean  ".to_owned(), theme.plain),
+    let words = |training: &str, validation: &str| {
+        let mut words = vec![
+            ("⣿".to_owned(), theme.raw),
+            (format!(" {training}{} {plural}  ", mean.count), theme.plain),
+            ("⠒".to_owned(), theme.strong),
+            (" mean   ".to_owned(), theme.plain),
+        ];
+        if let Some((fast, slow)) = mean.probe {
+            words.push((validation.to_owned(), theme.dim));
+            words.push(("○ fast ".to_owned(), theme.fast));
+            words.push((format::loss(fast), theme.plain));
+            words.push((" → ● slow ".to_owned(), theme.slow));
+            words.push((format::loss(slow), theme.plain));
+            words.push((format!("   gain {}", format::difference(fast - slow)), theme.plain));
+        }
+        words
+    };
+    let choices = [
+        words("training loss, ", "loss on one validation batch  "),
+        words("training loss, ", "validation batch  "),
+        words("training, ", "validation "),
+        words("", ""),
     ];
-    if let Some((fast, slow)) = mean.probe {
-        words.push(("fast ".to_owned(), theme.fast));
-        words.push((format::loss(fast), theme.plain));
-        words.push((" → slow ".to_owned(), theme.slow));
-        words.push((format::loss(slow), theme.plain));
-        words.push((format!("   gain {}", format::difference(fast - slow)), theme.plain));
-    }
+    // The gain is the first to go.
+    let room = usize::from(area.width.saturating_sub(1));
+    let fits = |words: &&Vec<(String, Style)>| {
+        let named = words.iter().take(9).map(|(word, _)| usize::from(width(word)));
+        named.sum::<usize>() <= room
+    };
+    let words = choices.iter().find(fits).unwrap_or(&choices[3]);
     let mut x = area.x + 1;
     for (word, style) in words {
         // Part of a number would mislead.
-        if x + width(&word) > area.right() {
+        if x + width(word) > area.right() {
             return;
         }
-        x = put(buffer, area, x, area.y, &word, style);
+        x = put(buffer, area, x, area.y, word, *style);
     }
 }

@@ -30,11 +30,20 @@ pub(super) fn look(theme: &Theme, look: Look) -> (Style, &'static str, Option<&'
         Look::Smoothed => (theme.plain, "⠒", None),
         Look::Fast => (theme.fast, "○", Some("○")),
         Look::Slow => (theme.slow, "●", Some("●")),
-        Look::Run(index) => {
+        Look::Run(index) | Look::RunSlow(index) => {
             let (style, marker) = theme.run(index);
             (style, marker, Some(marker))
         }
+        Look::RunFast(index) => {
+            let (style, marker) = (theme.run(index).0, Theme::open_marker(index));
+            (style, marker, Some(marker))
+        }
     }
+}
+
+/// Whether a line is dashed.
+pub(super) fn is_dashed(look: Look) -> bool {
+    matches!(look, Look::RunFast(_))
 }
 
 /// The value of a line: at the cursor, or the newest.
@@ -169,8 +178,10 @@ pub(super) fn draw(
 ) -> u16 {
     // With several runs, the values of single points are of no interest.
     let several = model.runs.len() > 1;
-    let lines: Vec<&Series> =
+    let mut lines: Vec<&Series> =
         series.iter().filter(|line| !several || line.look != Look::Raw).collect();
+    // As in the list of runs, whichever is selected.
+    lines.sort_by_key(|line| line.run);
     if lines.is_empty() {
         return 0;
     }

@@ -6,8 +6,8 @@
 mod ascii;
 mod canvas;
 mod cells;
-mod chart;
-pub(crate) mod columns;
+pub(crate) mod chart;
+mod columns;
 mod cursor;
 mod cycle;
 mod footer;
@@ -15,12 +15,13 @@ mod header;
 mod help;
 pub(crate) mod layout;
 mod legend;
+pub(crate) mod lines;
 mod messages;
 mod notice;
 mod plot;
 mod prompt;
 mod runs;
-mod scale;
+pub(crate) mod scale;
 mod stats;
 mod status_line;
 #[cfg(test)]
@@ -33,34 +34,37 @@ use ratatui::layout::Rect;
 use crate::model::Model;
 use crate::model::dialogs::Overlay;
 use layout::layout_in;
+use scale::Scales;
 
-/// Draws the whole screen.
-pub(crate) fn view(model: &Model, frame: &mut Frame) {
+/// Draws the whole screen; returns the scales of the charts, for the next frame.
+pub(crate) fn view(model: &Model, frame: &mut Frame) -> Scales {
     let area = frame.area();
     let buffer = frame.buffer_mut();
-    draw(model, area, buffer);
+    let scales = draw(model, area, buffer);
     if model.ascii {
         ascii::asciify(buffer);
     }
+    scales
 }
 
-fn draw(model: &Model, area: Rect, buffer: &mut Buffer) {
+fn draw(model: &Model, area: Rect, buffer: &mut Buffer) -> Scales {
     let panes = layout_in(model, area);
+    let mut scales = Vec::new();
     if !panes.line.is_empty() {
         status_line::draw(model, panes.line, !panes.chart.is_empty(), buffer);
     }
     if panes.framed {
         header::draw(model, panes.header, buffer);
         runs::draw(model, &panes, buffer);
-        chart::draw_framed(model, panes.chart, buffer);
+        scales.push((model.view.chart, chart::draw_framed(model, panes.chart, buffer)));
         for (chart, area) in &panes.small {
-            chart::draw_small(model, *chart, *area, buffer);
+            scales.push((*chart, chart::draw_small(model, *chart, *area, buffer)));
         }
         messages::draw(model, panes.messages, buffer);
         stats::draw(model, panes.numbers, buffer);
         footer::draw(model, panes.footer, buffer);
     } else {
-        chart::draw(model, panes.chart, buffer);
+        scales.push((model.view.chart, chart::draw(model, panes.chart, buffer)));
     }
     match &model.dialogs.overlay {
         Some(Overlay::Help(from)) => help::draw(model, *from, area, buffer),
@@ -69,4 +73,5 @@ fn draw(model: &Model, area: Rect, buffer: &mut Buffer) {
     }
     notice::draw(model, area, buffer);
     prompt::draw(model, area, buffer);
+    scales.into_iter().filter_map(|(chart, scale)| Some((chart, scale?))).collect()
 }

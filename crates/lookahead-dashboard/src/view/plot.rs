@@ -17,6 +17,9 @@ use crate::viewport::{Axis, Span, round_up};
 /// Approximate rows between two labels of the y axis, and columns between two of the x axis.
 const ROWS_APART: u16 = 3;
 const COLUMNS_APART: u16 = 16;
+/// The marks of values beyond the upper and the lower edge. No run has one of them as its marker.
+pub(super) const ABOVE: &str = "↑";
+pub(super) const BENEATH: &str = "↓";
 /// Cells between two markers on a line, which tell lines apart without colours.
 pub(super) const MARKER_EVERY: u16 = 14;
 
@@ -143,9 +146,10 @@ impl Plot<'_> {
         }
     }
 
-    /// Draws each column from its minimum to its maximum, and lines from one to the next.
-    pub(super) fn trace(&self, columns: &Columns, style: Style, buffer: &mut Buffer) {
-        let mut canvas = Canvas::new(self.area);
+    /// Draws each column from its minimum to its maximum, and lines from one to the next; dashed, every other
+    /// cell is left out.
+    pub(super) fn trace(&self, columns: &Columns, dashed: bool, style: Style, buffer: &mut Buffer) {
+        let mut canvas = if dashed { Canvas::dashed(self.area) } else { Canvas::new(self.area) };
         let mut previous = None;
         for (x, column) in columns.iter().enumerate() {
             let Some(column) = column else { continue };
@@ -184,10 +188,10 @@ impl Plot<'_> {
             let Some(column) = column else { continue };
             let x = area.x + (index / ACROSS) as u16;
             if column.max > scale.top {
-                put(buffer, area, x, area.y, "▲", style);
+                put(buffer, area, x, area.y, ABOVE, style);
             }
             if column.min < scale.bottom {
-                put(buffer, area, x, area.bottom().saturating_sub(1), "▼", style);
+                put(buffer, area, x, area.bottom().saturating_sub(1), BENEATH, style);
             }
         }
     }

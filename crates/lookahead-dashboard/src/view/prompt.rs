@@ -3,12 +3,11 @@
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
-use super::cells::{put, put_lines_up, width};
-use crate::format;
+use super::cells::{put, width};
 use crate::model::Model;
 use crate::prompt::Purpose;
 
-/// Draws the prompt over the last row of the area, and its error above.
+/// Draws the prompt over the last row of the area.
 pub(crate) fn draw(model: &Model, area: Rect, buffer: &mut Buffer) {
     let theme = &model.theme;
     let Some(prompt) = model.dialogs.prompt.as_ref().filter(|_| !area.is_empty()) else { return };
@@ -35,10 +34,7 @@ pub(crate) fn draw(model: &Model, area: Rect, buffer: &mut Buffer) {
     if let Some(cell) = buffer.cell_mut((at.min(area.right() - 1), y)) {
         cell.set_style(theme.plain.reversed());
     }
-    if let Some(error) = prompt.error.as_ref().filter(|_| y > area.y) {
-        let lines = format::wrap(error, usize::from(area.width.saturating_sub(1)));
-        put_lines_up(buffer, area, y - 1, &lines, theme.warning);
-    } else if prompt.text.is_empty() {
+    if prompt.text.is_empty() {
         put(buffer, area, x + 1, y, hint, theme.dim);
     }
 }

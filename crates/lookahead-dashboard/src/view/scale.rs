@@ -1,7 +1,13 @@
 //! The values that a chart covers.
 
-use super::columns::{Column, Columns};
+use lookahead_chart::{UsualRange, usual_range};
+
+use super::columns::Columns;
+use crate::chart::Chart;
 use crate::viewport::round_up;
+
+/// The part of the height that the values must fill for an axis to stay as it is.
+const FILLED: f64 = 0.7;
 
 /// The values from the bottom to the top edge.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -9,9 +15,28 @@ pub(crate) struct Scale {
     pub(crate) log: bool,
     pub(crate) bottom: f64,
     pub(crate) top: f64,
+    /// The least and the greatest value in view, which may be beyond the edges.
+    pub(crate) all: (f64, f64),
+}
+
+/// The scales of a frame.
+pub(crate) type Scales = Vec<(Chart, Scale)>;
+
+/// What the scale of a chart depends on, besides its values.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct ScaleOptions {
+    pub(super) log: bool,
+    /// Whether it covers all values, not just the usual ones.
+    pub(super) all: bool,
+    /// The scale of the frame before, which is kept if it still fits: an axis must not move with each value.
+    pub(super) before: Option<Scale>,
 }
 
 impl Scale {
+    fn of(log: bool, bottom: f64, top: f64) -> Scale {
+        Scale { log, bottom, top, all: (bottom, top) }
+    }
+
     fn position(&self, value: f64) -> f64 {
         if self.log { value.max(f64::MIN_POSITIVE).log10() } else { value }
     }
@@ -21,6 +46,18 @@ impl Scale {
         let (bottom, top) = (self.position(self.bottom), self.position(self.top));
         let part = (top - self.position(value)) / (top - bottom);
         (part.clamp(0.0, 1.0) * count.saturating_sub(1) as f64).round() as usize
+    }
+
+    /// Whether values are beyond an edge.
+    fn is_cut(&self) -> bool {
+        self.all.0 < self.bottom || self.all.1 > self.top
+    }
+
+    /// Whether a range is inside and fills most of the height.
+    fn fits(&self, (low, high): (f64, f64)) -> bool {
+        let height = self.position(self.top) - self.position(self.bottom);
+        let filled = self.position(high) - self.position(low);
+        self.bottom <= low && high <= self.top && filled >= FILLED * height
     }
 
     /// Round values for labels, about `count` of them.
@@ -45,45 +82,48 @@ impl Scale {
     }
 }
 
-/// A scale for series: it covers all columns of each but the highest and the lowest hundredth, so that a
-/// few wild batches, or a first loss twenty times the second, don't flatten the curve; values outside
-/// are drawn at the edge with a marker. It also covers the extremes of the series marked so, unless they
-/// are further out than three times that range.
-pub(crate) fn scale(series: &[(&Columns, bool)], log: bool) -> Scale {
-    let seen = |column: &&Column| !log || column.max > 0.0;
-    let low = |column: &Column| if log && column.min <= 0.0 { column.max } else { column.min };
-    let ranges = series.iter().filter_map(|(columns, _)| {
-        usual_range(columns.iter().flatten().filter(seen).map(|column| (low(column), column.max)))
-    });
-    let Some((bottom, top)) = ranges.reduce(|a, b| (a.0.min(b.0), a.1.max(b.1))) else {
-        return if log { rounded_log(0.1, 1.0) } else { Scale { log, bottom: 0.0, top: 1.0 } };
+/// The range for the lines `drawn`, of which `measured` decide what is usual.
+pub(crate) fn usual(
+    measured: &[&Columns],
+    drawn: &[&Columns],
+    log: bool,
+    was_cut: Option<bool>,
+) -> Option<UsualRange> {
+    let extents = |columns: &&Columns| -> Vec<(f64, f64)> {
+        columns.iter().flatten().map(|column| (column.min, column.max)).collect()
     };
-    let extremes = series.iter().filter(|(_, to_extremes)| *to_extremes);
-    let values = extremes
-        .flat_map(|(columns, _)| columns.iter().flatten().filter(seen))
-        .flat_map(|column| [low(column), column.max]);
-    let (from, to) = if log {
-        let fence = (top / bottom).max(10.0).powi(3);
-        (bottom / fence, top * fence)
-    } else {
-        let fence = 3.0 * (top - bottom);
-        (bottom - fence, top + fence)
-    };
-    let (bottom, top) = values
-        .filter(|value| (from..=to).contains(value))
-        .fold((bottom, top), |(bottom, top), value| (bottom.min(value), top.max(value)));
-    if log { rounded_log(bottom, top) } else { rounded(bottom, top) }
+    let measured: Vec<Vec<(f64, f64)>> = measured.iter().map(extents).collect();
+    let drawn: Vec<(f64, f64)> = drawn.iter().flat_map(extents).collect();
+    usual_range(&measured, &drawn, log, was_cut)
 }
 
-/// The range of the columns without the hundredth of them at either end.
-fn usual_range(columns: impl Iterator<Item = (f64, f64)>) -> Option<(f64, f64)> {
-    let (mut low, mut high): (Vec<f64>, Vec<f64>) = columns.unzip();
-    low.sort_unstable_by(f64::total_cmp);
-    high.sort_unstable_by(f64::total_cmp);
-    // Among few columns a wild value can't be told from the usual ones.
-    let tail = if low.len() < 10 { 0 } else { low.len().div_ceil(100) };
-    let (bottom, top) = (*low.get(tail)?, *high.get(high.len().checked_sub(1 + tail)?)?);
-    Some((bottom.min(top), top.max(bottom)))
+impl ScaleOptions {
+    /// The scale of the frame before, if it is of the same kind.
+    fn before(&self) -> Option<Scale> {
+        self.before.filter(|before| before.log == self.log)
+    }
+
+    /// Whether values were beyond its edges.
+    pub(super) fn was_cut(&self) -> Option<bool> {
+        self.before().map(|before| before.is_cut())
+    }
+
+    /// The scale for a range. Values outside are drawn at the edge with a marker.
+    pub(super) fn scale(&self, range: Option<UsualRange>) -> Scale {
+        let Some(range) = range else { return rounded_of(0.0, 1.0, self.log) };
+        let ends = if self.all { range.all } else { range.ends };
+        let kept = self.before().filter(|before| before.fits(ends));
+        let scale = kept.unwrap_or_else(|| rounded_of(ends.0, ends.1, self.log));
+        Scale { all: range.all, ..scale }
+    }
+}
+
+fn rounded_of(bottom: f64, top: f64, log: bool) -> Scale {
+    if log {
+        rounded_log(if bottom > 0.0 { bottom } else { 0.1 }, top)
+    } else {
+        rounded(bottom, top)
+    }
 }
 
 /// Round bounds around a range; a flat one gets some height.
@@ -94,13 +134,13 @@ fn rounded(bottom: f64, top: f64) -> Scale {
     let height = top - bottom;
     if height <= size * 1e-9 {
         let margin = if size > 0.0 { size * 0.1 } else { 1.0 };
-        return Scale { log: false, bottom: bottom - margin, top: top + margin };
+        return Scale::of(false, bottom - margin, top + margin);
     }
     let unit = round_up(height / 20.0);
     let (low, high) = ((bottom / unit).floor() * unit, (top / unit).ceil() * unit);
     // A curve that ends near zero is easiest to read from zero.
     let low = if bottom >= 0.0 && low < height / 10.0 { 0.0 } else { low };
-    Scale { log: false, bottom: low, top: high }
+    Scale::of(false, low, high)
 }
 
 /// The same on a logarithmic scale: the bounds are 1, 2 or 5 times a power of ten.
@@ -111,7 +151,7 @@ fn rounded_log(bottom: f64, top: f64) -> Scale {
     if high <= low * 1.01 {
         (low, high) = (down(bottom / 2.0), round_up(top * 2.0));
     }
-    Scale { log: true, bottom: low, top: high }
+    Scale::of(true, low, high)
 }
 
 /// A round number of seconds, minutes, hours or days, not below `value` seconds.

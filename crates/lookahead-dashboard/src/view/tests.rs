@@ -30,7 +30,7 @@ use crate::viewport::{Axis, Range, Span, Viewport};
 
 fn screen(model: &Model, width: u16, height: u16) -> Buffer {
     let mut terminal = Terminal::new(TestBackend::new(width, height)).unwrap();
-    terminal.draw(|frame| view(model, frame)).unwrap();
+    terminal.draw(|frame| drop(view(model, frame))).unwrap();
     terminal.backend().buffer().clone()
 }
 
@@ -112,10 +112,9 @@ fn a_run_that_stopped_early() {
     assert!(!shown(&model, 160, 60).contains("STOPPED EARLY"));
 }
 
-fn prompt(text: &str, error: Option<&str>) -> Prompt {
+fn prompt(text: &str) -> Prompt {
     let mut prompt = Prompt::new(Purpose::Command);
     text.chars().for_each(|letter| prompt.insert(letter));
-    prompt.error = error.map(str::to_owned);
     prompt
 }
 
@@ -144,12 +143,7 @@ fn pictures() {
         model.view.raw = false;
     });
     let help = changed(|model| model.dialogs.overlay = Some(Overlay::Help(0)));
-    let asking =
-        changed(|model| model.dialogs.prompt = Some(prompt("set lookahead.alpha=0.8", None)));
-    let mistaken = changed(|model| {
-        let error = "`fly` is not a command. Use set or stop.";
-        model.dialogs.prompt = Some(prompt("fly", Some(error)));
-    });
+    let asking = changed(|model| model.dialogs.prompt = Some(prompt("set lookahead.alpha=0.8")));
     let cursor = changed(|model| model.view.cursor = Some(400));
     let cycle = changed(|model| model.view.chart = Chart::Cycle);
     let gain = changed(|model| model.view.chart = Chart::Gain);
@@ -164,6 +158,11 @@ fn pictures() {
     });
     let mut three_accuracies = fixture::three();
     three_accuracies.view.chart = Chart::Accuracy;
+    let mut three_both = fixture::three();
+    three_both.view.both_weights = true;
+    let mut three_accuracies_both = fixture::three();
+    three_accuracies_both.view.chart = Chart::Accuracy;
+    three_accuracies_both.view.both_weights = true;
     let mut view_only = fixture::three();
     view_only.runs[0].connection.control = Control::ViewOnly;
     view_only.runs[0].connection.reading = Some((400, 1000));
@@ -179,6 +178,8 @@ fn pictures() {
         ("failed", &ended(Status::Failed, Some("the disk is full")), 80, 24),
         ("crashed", &crashed, 80, 24),
         ("three accuracies", &three_accuracies, 100, 30),
+        ("three runs fast and slow", &three_both, 100, 30),
+        ("three accuracies fast and slow", &three_accuracies_both, 100, 30),
         ("log scale", &log, 80, 24),
         ("zoomed", &zoomed, 80, 24),
         ("latest epochs", &latest, 80, 24),
@@ -187,7 +188,6 @@ fn pictures() {
         ("help 40x12", &help, 40, 12),
         ("prompt", &asking, 80, 24),
         ("prompt 40x12", &asking, 40, 12),
-        ("prompt error", &mistaken, 80, 24),
         ("cursor", &cursor, 120, 36),
         ("cursor 40x12", &cursor, 40, 12),
         ("cycle", &cycle, 80, 24),
@@ -243,8 +243,7 @@ fn no_size_and_no_state_panics() {
                     1 => Some(Overlay::Messages(MessageList { bottom: number % 3, search: None })),
                     _ => None,
                 };
-                model.dialogs.prompt =
-                    (number % 13 == 0).then(|| prompt(&"wörds ".repeat(9), Some("not a word")));
+                model.dialogs.prompt = (number % 13 == 0).then(|| prompt(&"wörds ".repeat(9)));
                 let screen = screen(model, width, height);
                 if model.ascii {
                     assert!(screen.content.iter().all(|cell| cell.symbol().is_ascii()));
@@ -300,7 +299,7 @@ fn names_of_any_characters_leave_the_frames_whole() {
 #[test]
 fn a_long_line_of_wide_letters_shows_its_end() {
     let mut model = fixture::run(true, 3);
-    model.dialogs.prompt = Some(prompt(&"漢字かな".repeat(40), None));
+    model.dialogs.prompt = Some(prompt(&"漢字かな".repeat(40)));
     let found = screen(&model, 80, 24);
     let place = (0..80).position(|x| found[(x, 23)].modifier.contains(Modifier::REVERSED));
     assert!(matches!(place, Some(77..80)), "{place:?}");

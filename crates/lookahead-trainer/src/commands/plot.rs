@@ -30,6 +30,8 @@ pub fn plot(arguments: &cli::Plot) -> anyhow::Result<()> {
         charts: arguments.charts.clone(),
         axis: arguments.x,
         log: arguments.log,
+        all_values: arguments.all_values,
+        both_weights: arguments.both_weights,
         smoothing: arguments.smoothing,
     };
     let (figure, warnings) = lookahead_dashboard::plot(&runs, &wanted)?;

@@ -68,7 +68,7 @@ fn slow_is_drawn_over_fast() {
 fn without_colours_the_markers_tell_them_apart() {
     let mut model = fixture::run(false, 1000);
     model.view.cursor = Some(300);
-    model.dialogs.prompt = Some(prompt("set", None));
+    model.dialogs.prompt = Some(prompt("set"));
     for overlay in [None, Some(Overlay::Help(0)), Some(Overlay::Messages(MessageList::default()))] {
         model.dialogs.overlay = overlay;
         for cell in &screen(&model, 120, 36).content {
@@ -113,7 +113,9 @@ fn a_huge_first_loss_is_cut_off_with_a_marker() {
     let model = of_losses((1..=500).map(|n| if n == 1 { 5000.0 } else { 1.0 + 1.0 / n as f64 }));
     for (width, height) in [(120, 36), (80, 24), (40, 12)] {
         let screen = shown(&model, width, height);
-        let top = screen.lines().position(|line| line.contains('▲')).expect("a marker");
+        // Not the one in the title.
+        let is_mark = |line: &str| line.contains('↑') && !line.contains('╭');
+        let top = screen.lines().position(is_mark).expect("a marker");
         let label = screen.lines().skip(top).find_map(|line| line.split_once('┤')).unwrap().0;
         let label: f64 = label.trim_matches(['│', ' ']).parse().unwrap();
         assert!(label < 2.5, "{screen}");
@@ -137,7 +139,7 @@ fn one_outlier_among_a_million_steps_is_visible_at_every_zoom() {
         // In the plot it is either at the edge, with a marker, or the highest there is.
         let signs: Vec<u16> = (9..81)
             .filter(|x| {
-                (1..30).any(|y| screen[(*x, y)].symbol() == "▲")
+                (1..30).any(|y| screen[(*x, y)].symbol() == "↑")
                     || (3..8).any(|y| is_dots(&screen[(*x, y)]))
             })
             .collect();
@@ -171,4 +173,89 @@ fn one_point_and_a_flat_loss_are_drawn() {
         let screen = screen(&of_losses(vec![0.7; steps]), 120, 36);
         assert!(plot(&screen).any(is_dots), "{}", text(&screen));
     }
+}
+
+/// Both have the run's colour; the marker and the dashes tell them apart.
+#[test]
+fn fast_and_slow_of_several_runs_are_told_apart() {
+    let mut model = fixture::three();
+    model.runs[2].hidden = false;
+    for chart in [Chart::Loss, Chart::Accuracy, Chart::ValidationLoss] {
+        model.view.chart = chart;
+        model.view.both_weights = false;
+        let usual = screen(&model, 140, 40);
+        assert!(!text(&usual).contains(['○', '△', '□']), "{}", text(&usual));
+        model.view.both_weights = true;
+        let both = screen(&model, 140, 40);
+        for (index, name) in ["lookahead", "adam-alone", "sgd"].into_iter().enumerate() {
+            let (style, filled) = model.theme.run(index);
+            let open = Theme::open_marker(index);
+            // In the legend, the filled one also in the list of runs, and on the lines.
+            let marks = |marker: &str| {
+                let cells = both.content.iter().filter(|cell| cell.symbol() == marker);
+                cells.filter(|cell| Some(cell.fg) == style.fg).count()
+            };
+            assert!(marks(filled) >= 4 && marks(open) >= 2, "{name}:\n{}", text(&both));
+            assert_shows(&text(&both), &[name, &format!("{open} fast"), &format!("{filled} slow")]);
+        }
+    }
+}
+
+/// Legends list runs as the list of runs does, whichever is selected.
+#[test]
+fn runs_are_in_one_order() {
+    let mut model = fixture::three();
+    for selected in 0..2 {
+        model.selected = selected;
+        let screen = shown(&model, 120, 36);
+        let legend = screen.lines().find(|line| line.contains("● lookahead") && line.contains("▲"));
+        assert!(legend.is_some_and(|line| line.find("● lookahead") < line.find("▲ adam-alone")));
+    }
+}
+
+/// The usual values fill the chart, whatever came before, until `y` shows all.
+#[test]
+fn the_first_steps_do_not_flatten_the_rest() {
+    let loss = |step: i32| match step {
+        1..=20 => 1e4 * 0.6_f64.powi(step),
+        _ => 0.25 + 0.05 * (f64::from(step) * 0.3).sin() * (1.0 - f64::from(step) / 4000.0),
+    };
+    let mut model = of_losses((1..=2000).map(loss));
+    for (width, height) in [(120, 36), (80, 24), (40, 12)] {
+        model.view.all_values = false;
+        let usual = screen(&model, width, height);
+        assert_shows(&text(&usual), &["↑"]);
+        // Rows in which the last half of the curve has dots.
+        let rows = |screen: &Buffer| {
+            let right = if width < 70 { width } else { width - 40 };
+            let is_drawn = |y: &u16| (right / 2..right).any(|x| is_dots(&screen[(x, *y)]));
+            (0..height).filter(is_drawn).count()
+        };
+        let whole = usize::from(height) - if width < 70 { 5 } else { 15 };
+        assert!(rows(&usual) * 2 > whole, "{}", text(&usual));
+        model.view.all_values = true;
+        let all = screen(&model, width, height);
+        assert!(rows(&all) <= 2, "{}", text(&all));
+    }
+    model.view.all_values = false;
+    assert_shows(&shown(&model, 120, 36), &["↑ to 6000 · y shows all"]);
+}
+
+/// Each frame knows the scales of the one before.
+#[test]
+fn the_y_axis_does_not_move_with_each_value() {
+    let mut model = fixture::run(true, 1000);
+    model.view.viewport.range = Range::Latest(100.0);
+    let mut changes = 0;
+    for number in 1001..=1200 {
+        let wave = (number as f64 * 0.7).sin() + (number as f64 * 0.13).sin();
+        feed(&mut model, [record(0.0, number, fixture::step(number, 0.5 + 0.02 * wave))]);
+        let mut terminal = Terminal::new(TestBackend::new(120, 36)).unwrap();
+        let mut scales = Vec::new();
+        terminal.draw(|frame| scales = view(&model, frame)).unwrap();
+        let ends = |scales: &crate::view::scale::Scales| (scales[0].1.bottom, scales[0].1.top);
+        changes += usize::from(number > 1110 && ends(&scales) != ends(&model.view.scales));
+        model.view.scales = scales;
+    }
+    assert!(changes <= 2, "{changes} changes in 90 frames");
 }

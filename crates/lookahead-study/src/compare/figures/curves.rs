@@ -5,7 +5,7 @@ mod tests;
 
 use std::collections::BTreeMap;
 
-use lookahead_chart::{Figure, Line, Panel, Point};
+use lookahead_chart::{Figure, Line, Panel, Point, UsualRange, usual_range};
 use lookahead_run::event::Split;
 
 use super::style::{Drawn, look, nothing};
@@ -56,6 +56,12 @@ impl Comparison {
         };
         let band = "from the least to the greatest seed";
         let note = format!("{smoothing}Lines are means over seeds, bands reach {band}.");
+        // A run's first steps must not flatten the rest.
+        let range = usual(&training);
+        let note = match &range {
+            Some(range) => format!("{note} Values beyond the axis (▲) reach {:.4}.", range.all.1),
+            None => note,
+        };
         let has_validation = validation.iter().any(|line| !line.points.is_empty());
         let panel = |title: &str, lines: Vec<Line>, legend: bool| Panel {
             title: title.into(),
@@ -65,7 +71,8 @@ impl Comparison {
             legend,
             ..Panel::default()
         };
-        let mut panels = vec![panel("Training loss", training, true)];
+        let y_ends = range.map(|range| range.ends);
+        let mut panels = vec![Panel { y_ends, ..panel("Training loss", training, true) }];
         if has_validation {
             panels.push(panel("Validation loss of the final weights", validation, false));
         }
@@ -74,6 +81,15 @@ impl Comparison {
         }
         Ok(Figure { title: String::new(), panels })
     }
+}
+
+/// The usual range of the lines, if some values are beyond it.
+fn usual(lines: &[Line]) -> Option<UsualRange> {
+    let extents = |line: &Line| -> Vec<(f64, f64)> {
+        line.points.iter().map(|point| (point.low, point.high)).collect()
+    };
+    let measured: Vec<Vec<(f64, f64)>> = lines.iter().map(extents).collect();
+    usual_range(&measured, &measured.concat(), false, None).filter(UsualRange::is_cut)
 }
 
 /// Running means of a run's losses at about [`COLUMNS`] steps, of which all runs have the same.
