@@ -32,7 +32,9 @@ fn a_figure_has_the_lines_that_the_dashboard_shows() {
 #[test]
 fn runs_are_in_one_order_in_every_panel() {
     let mut model = fixture::three();
-    for (selected, chart) in [(0, Chart::Loss), (1, Chart::Loss), (0, Chart::Gain), (0, Chart::Cycle)] {
+    for (selected, chart) in
+        [(0, Chart::Loss), (1, Chart::Loss), (0, Chart::Gain), (0, Chart::Cycle)]
+    {
         (model.selected, model.view.chart) = (selected, chart);
         for panel in of(&model).panels {
             assert_eq!(names(&panel), ["lookahead", "adam-alone"], "{}", panel.title);
@@ -79,10 +81,11 @@ fn the_cycles_and_the_drop_from_fast_to_slow_are_apart() {
 #[test]
 fn the_first_steps_do_not_flatten_a_figure() {
     let mut model = fixture::model(true);
-    let loss = |step: i32| if step < 20 { 1e4 * 0.6_f64.powi(step) } else { 0.25 + 0.05 * f64::from(step).sin() };
-    let steps = (1..=2000).map(|step| {
-        fixture::record(0.0, step, fixture::step(step, loss(step as i32)))
-    });
+    let loss = |step: i32| {
+        if step < 20 { 1e4 * 0.6_f64.powi(step) } else { 0.25 + 0.05 * f64::from(step).sin() }
+    };
+    let steps =
+        (1..=2000).map(|step| fixture::record(0.0, step, fixture::step(step, loss(step as i32))));
     fixture::feed(&mut model, steps);
     let panel = &of(&model).panels[0];
     let (low, high) = panel.y_ends.unwrap();

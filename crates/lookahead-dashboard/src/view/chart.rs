@@ -10,9 +10,9 @@ use super::cells::{block, put, put_centered, width};
 use super::columns::gaps;
 use super::layout::inner;
 use super::legend::{is_dashed, look};
-use super::lines::Lines;
+use super::lines::{Lines, scale_options};
 use super::plot::{ABOVE, BENEATH, MARKER_EVERY, Plot, area_of_lines};
-use super::scale::{Scale, ScaleOptions};
+use super::scale::Scale;
 use super::{cursor, cycle, legend};
 use crate::chart::Chart;
 use crate::format;
@@ -188,13 +188,6 @@ fn draw_lines(
         }
     }
     (area, scale)
-}
-
-/// The scale that the user wants for a chart, and that of the frame before.
-pub(super) fn scale_options(model: &Model, chart: Chart) -> ScaleOptions {
-    let view = &model.view;
-    let before = view.scales.iter().find(|(of, _)| *of == chart).map(|(_, scale)| *scale);
-    ScaleOptions { log: view.log_y, all: view.all_values || chart.is_of_settings(), before }
 }
 
 fn nothing_yet(model: &Model, chart: Chart) -> &'static str {

@@ -10,8 +10,8 @@ use ratatui::style::Style;
 
 use super::canvas::{ACROSS, Canvas};
 use super::cells::{put, put_centered, width};
-use super::chart::scale_options;
 use super::columns::{Column, Columns};
+use super::lines::scale_options;
 use super::plot::{Plot, area_of_lines};
 use super::scale::{Scale, usual};
 use crate::chart::Chart;
@@ -167,46 +167,49 @@ fn phases(cycles: &CyclePlot, buffer: &mut Buffer) {
     }
 }
 
-/// Draws what the lines are, and the mean losses of the selected run, in full words if they fit.
+/// Draws what the lines are, and the mean losses of the selected run, in words as full as fit.
 fn legend(model: &Model, mean: &MeanCycle, area: Rect, buffer: &mut Buffer) {
     let theme = &model.theme;
     let plural = if mean.count == 1 { "cycle" } else { "cycles" };
-    let words = |training: &str, validation: &str| {
-        let mut words = vec![
+    let cycles = |what: &str| {
+        vec![
             ("⣿".to_owned(), theme.raw),
-            (format!(" {training}{} {plural}  ", mean.count), theme.plain),
-            ("⠒".to_owned(), theme.strong),
-            (" mean   ".to_owned(), theme.plain),
-        ];
-        if let Some((fast, slow)) = mean.probe {
-            words.push((validation.to_owned(), theme.dim));
-            words.push(("○ fast ".to_owned(), theme.fast));
-            words.push((format::loss(fast), theme.plain));
-            words.push((" → ● slow ".to_owned(), theme.slow));
-            words.push((format::loss(slow), theme.plain));
-            words.push((format!("   gain {}", format::difference(fast - slow)), theme.plain));
-        }
-        words
+            (format!(" {what}{} {plural}  ", mean.count), theme.plain),
+        ]
     };
-    let choices = [
-        words("training loss, ", "loss on one validation batch  "),
-        words("training loss, ", "validation batch  "),
-        words("training, ", "validation "),
-        words("", ""),
+    let of_mean = vec![("⠒".to_owned(), theme.strong), (" mean   ".to_owned(), theme.plain)];
+    let probe = |what: &str| {
+        let Some((fast, slow)) = mean.probe else { return Vec::new() };
+        vec![
+            (what.to_owned(), theme.dim),
+            ("○ fast ".to_owned(), theme.fast),
+            (format::loss(fast), theme.plain),
+            (" → ● slow ".to_owned(), theme.slow),
+            (format::loss(slow), theme.plain),
+        ]
+    };
+    let choices: [Vec<(String, Style)>; 6] = [
+        [cycles("training loss, "), of_mean.clone(), probe("loss on one validation batch  ")]
+            .concat(),
+        [cycles("training loss, "), of_mean.clone(), probe("validation batch  ")].concat(),
+        [cycles("training, "), of_mean.clone(), probe("validation  ")].concat(),
+        [cycles(""), of_mean, probe("")].concat(),
+        [cycles(""), probe("")].concat(),
+        probe(""),
     ];
-    // The gain is the first to go.
-    let room = usize::from(area.width.saturating_sub(1));
-    let fits = |words: &&Vec<(String, Style)>| {
-        let named = words.iter().take(9).map(|(word, _)| usize::from(width(word)));
-        named.sum::<usize>() <= room
+    let across = |words: &[(String, Style)]| {
+        words.iter().fold(1, |sum: u16, (word, _)| sum.saturating_add(width(word)))
     };
-    let words = choices.iter().find(fits).unwrap_or(&choices[3]);
+    let Some(words) = choices.iter().find(|words| across(words) <= area.width) else { return };
     let mut x = area.x + 1;
     for (word, style) in words {
-        // Part of a number would mislead.
-        if x + width(word) > area.right() {
-            return;
-        }
         x = put(buffer, area, x, area.y, word, *style);
+    }
+    if let Some((fast, slow)) = mean.probe {
+        let gain = format!("   gain {}", format::difference(fast - slow));
+        // Part of a number would mislead.
+        if x + width(&gain) <= area.right() {
+            put(buffer, area, x, area.y, &gain, theme.plain);
+        }
     }
 }

@@ -44,7 +44,11 @@ fn parts(theme: &Theme) -> [(&'static str, Vec<Row>); 4] {
         ("⠒", "Their running mean.", theme.plain),
         ("○", "The fast weights θ.", theme.fast),
         ("●", "The slow weights φ.", theme.slow),
-        ("△ ▲", "With several runs, after b: a run's fast weights, dashed, and its slow weights.", theme.plain),
+        (
+            "△ ▲",
+            "With several runs, after b: a run's fast weights, dashed, and its slow weights.",
+            theme.plain,
+        ),
         ("↑ ↓", "Values beyond the edge of the chart; y shows all.", theme.raw),
         ("×", "A value is NaN or infinite.", theme.bad),
         ("┸", "A sync, if there is room to tell syncs apart.", theme.slow),

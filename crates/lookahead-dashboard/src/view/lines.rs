@@ -3,7 +3,8 @@
 use lookahead_chart::UsualRange;
 
 use super::columns::{Column, Columns, columns};
-use super::scale::usual;
+use super::scale::{ScaleOptions, usual};
+use crate::chart::Chart;
 use crate::model::Model;
 use crate::series::Series;
 
@@ -47,4 +48,11 @@ impl<'a> Lines<'a> {
         let drawn: Vec<&Columns> = self.all.iter().map(|(_, columns)| columns).collect();
         usual(&measured, &drawn, log, was_cut)
     }
+}
+
+/// The scale that the user wants for a chart, and that of the frame before.
+pub(super) fn scale_options(model: &Model, chart: Chart) -> ScaleOptions {
+    let view = &model.view;
+    let before = view.scales.iter().find(|(of, _)| *of == chart).map(|(_, scale)| *scale);
+    ScaleOptions { log: view.log_y, all: view.all_values || chart.is_of_settings(), before }
 }
