@@ -46,7 +46,7 @@ pub(super) fn running(typed: Option<&Path>) -> Result<PathBuf, UsageError> {
     }
 }
 
-/// The folder of a run, and the checkpoint to use. The folder of a checkpoint stands for its run and its step.
+/// The folder of a run, and the checkpoint to use. For the folder of a checkpoint, those are its run and its step.
 ///
 /// # Errors
 /// As [`run`]; if a checkpoint was named twice.

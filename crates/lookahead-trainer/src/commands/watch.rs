@@ -9,7 +9,7 @@ use std::thread;
 use std::time::Duration;
 
 use crossbeam_channel::{Receiver, Sender, unbounded};
-use lookahead_run::RunFolder;
+use lookahead_run::{RunFolder, program_name};
 use lookahead_study::sweep::{SweepFolder, latest};
 
 use super::find;
@@ -36,10 +36,14 @@ pub fn watch(arguments: &cli::Watch) -> anyhow::Result<()> {
         }
     }
     if !std::io::stdout().is_terminal() {
-        let run = paths[0].display();
+        let (program, path) = (program_name(), paths[0].display());
+        let instead = if sweeps.is_empty() {
+            format!("Use `{program} ctl {path} status`, or read {path}/events.jsonl.")
+        } else {
+            format!("Use `{program} list {path}`.")
+        };
         return Err(UsageError::new(format!(
-            "`lookahead watch` needs a terminal, but standard output is not one. Use `lookahead ctl {run} status`, \
-             or read {run}/events.jsonl."
+            "`{program} watch` needs a terminal, but standard output is not one. {instead}"
         ))
         .into());
     }

@@ -74,6 +74,8 @@ fn a_list_of_runs() {
     session.run("lookahead list digits-lr");
     session.run("lookahead list --json | sed 's/,\"last_event\".*//; s/\"loss\":[0-9.]*/\"loss\":0/; s/\"value\":[0-9.]*/\"value\":0/'");
     session.run("lookahead list nowhere");
+    session.run("lookahead watch");
+    session.run("lookahead watch digits");
     session.assert_snapshot("a list of runs");
 }
 

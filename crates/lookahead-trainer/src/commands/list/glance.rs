@@ -11,7 +11,7 @@ use serde::Serialize;
 use super::super::end::End;
 
 /// How many bytes at the end of a log are read: first, and at most if they have no evaluation.
-const FIRST: u64 = 256 << 10;
+const FIRST: u64 = 64 << 10;
 const MOST: u64 = 16 << 20;
 
 /// The row of a run.
