@@ -42,7 +42,7 @@ fn parts(theme: &Theme) -> [(&'static str, Vec<Row>); 4] {
     let signs = [
         ("⣿", "Single values, for example the training loss of each batch.", theme.raw),
         ("⠒", "Their running mean.", theme.plain),
-        ("○", "The fast weights θ.", theme.fast),
+        ("○", "The fast weights θ; their line is dashed.", theme.fast),
         ("●", "The slow weights φ.", theme.slow),
         (
             "△ ▲",

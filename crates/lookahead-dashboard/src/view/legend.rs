@@ -43,7 +43,19 @@ pub(super) fn look(theme: &Theme, look: Look) -> (Style, &'static str, Option<&'
 
 /// Whether a line is dashed.
 pub(super) fn is_dashed(look: Look) -> bool {
-    matches!(look, Look::RunFast(_))
+    matches!(look, Look::Fast | Look::RunFast(_))
+}
+
+/// Style and sign of the slow and of the fast weights of the selected run, as its lines have them.
+pub(super) fn looks_of_weights(model: &Model) -> [(Style, &'static str); 2] {
+    let looks = match model.runs.len() {
+        1 => [Look::Slow, Look::Fast],
+        _ => [Look::RunSlow(model.selected), Look::RunFast(model.selected)],
+    };
+    looks.map(|of| {
+        let (style, sign, _) = look(&model.theme, of);
+        (style, sign)
+    })
 }
 
 /// The value of a line: at the cursor, or the newest.

@@ -10,11 +10,11 @@ use ratatui::text::{Line, Span};
 use ratatui::widgets::Widget;
 
 use super::cells::block;
+use super::legend::looks_of_weights;
 use crate::format::{self, NONE};
 use crate::history::History;
 use crate::model::Model;
 use crate::run::Run;
-use crate::theme::Theme;
 use table::{Group, Place, fitting};
 
 /// Formats a value that may be unknown.
@@ -31,8 +31,8 @@ pub(crate) fn draw(model: &Model, area: Rect, buffer: &mut Buffer) {
     let groups = [
         Some(progress(model)),
         lookahead(model),
-        Some(validation(run, theme)),
-        test(run, theme),
+        Some(validation(model)),
+        test(model),
         Some(checkpoint(model)),
         ranks(run),
         system(run),
@@ -102,17 +102,21 @@ fn lookahead(model: &Model) -> Option<Group<'_>> {
 }
 
 /// The two columns of weights, or only one if the run has no others than the fast ones.
-fn by_weights(run: &Run, theme: &Theme, texts: &[&str]) -> (Group<'static>, bool) {
+fn by_weights(model: &Model, texts: &[&str]) -> (Group<'static>, bool) {
+    let run = model.run();
     if !run.has_lookahead() && !run.averages() {
         return (Group::headed(texts), false);
     }
-    let slow = if run.averages() { "● average" } else { "● slow" };
-    let columns = [Span::styled(slow, theme.slow), Span::styled("○ fast", theme.fast)];
+    let names = [if run.averages() { "average" } else { "slow" }, "fast"];
+    let [slow, fast] = looks_of_weights(model);
+    let column = |(style, sign), name| Span::styled(format!("{sign} {name}"), style);
+    let columns = [column(slow, names[0]), column(fast, names[1])];
     (Group::of_two(texts, columns), true)
 }
 
-fn validation(run: &Run, theme: &Theme) -> Group<'static> {
-    let (mut group, both) = by_weights(run, theme, &["validation"]);
+fn validation(model: &Model) -> Group<'static> {
+    let (run, theme) = (model.run(), &model.theme);
+    let (mut group, both) = by_weights(model, &["validation"]);
     let mut add = |rank: u8, names: &[&str], values: [String; 2], style: Style| {
         let [slow, fast] = values;
         if both {
@@ -149,7 +153,8 @@ fn validation(run: &Run, theme: &Theme) -> Group<'static> {
 }
 
 /// The evaluation on the test set, once it is done.
-fn test(run: &Run, theme: &Theme) -> Option<Group<'static>> {
+fn test(model: &Model) -> Option<Group<'static>> {
+    let (run, theme) = (model.run(), &model.theme);
     let test = &run.latest.test;
     if test.slow.is_none() && test.fast.is_none() {
         return None;
@@ -161,7 +166,7 @@ fn test(run: &Run, theme: &Theme) -> Option<Group<'static>> {
     } else {
         ["test"; 3]
     };
-    let (mut group, both) = by_weights(run, theme, &texts);
+    let (mut group, both) = by_weights(model, &texts);
     if both {
         group.two(0, &[&headline.label()], [slow, fast], [theme.strong, theme.plain]);
     } else {

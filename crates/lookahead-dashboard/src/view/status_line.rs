@@ -5,6 +5,7 @@ use ratatui::layout::Rect;
 use ratatui::style::Style;
 
 use super::cells::{put, width};
+use super::legend::looks_of_weights;
 use super::{footer, header};
 use crate::format;
 use crate::model::Model;
@@ -83,6 +84,7 @@ struct Row {
 
 fn rows(model: &Model) -> Vec<Row> {
     let (run, theme) = (model.run(), &model.theme);
+    let [slow_look, fast_look] = looks_of_weights(model);
     let mut rows = Vec::new();
     let mut add = |rank, names: &[&str], value: Option<String>, style| {
         let names = names.iter().map(|name| (*name).to_owned()).collect();
@@ -103,23 +105,31 @@ fn rows(model: &Model) -> Vec<Row> {
     add(1, &["training loss", "loss"], training_loss(model), theme.plain);
     if let Some(probe) = run.latest.probe {
         let [fast, slow] = [probe.fast_loss, probe.slow_loss].map(format::loss).map(Some);
-        let fast_names =
-            ["○ fast, on a validation batch", "○ fast, validation", "○ fast, val.", "○ fast"];
-        let slow_names =
-            ["● slow, on a validation batch", "● slow, validation", "● slow, val.", "● slow"];
-        add(2, &fast_names, fast, theme.fast);
-        add(3, &slow_names, slow, theme.slow);
+        for (value, rank, weights, (style, sign)) in
+            [(fast, 2, "fast", fast_look), (slow, 3, "slow", slow_look)]
+        {
+            let names = ["on a validation batch", "validation", "val."]
+                .map(|data| format!("{sign} {weights}, {data}"));
+            let [full, short, shorter] = &names;
+            add(rank, &[full, short, shorter, &format!("{sign} {weights}")], value, style);
+        }
     }
     add(5, &["time left", "left"], left(model), theme.plain);
     let metric = run.chart_metric();
     let weights = run.series.validation.map(|weights| weights.metric(&metric.name).newest());
     let [slow, fast] = weights.map(|value| value.map(|value| format::metric(&metric, value)));
     let label = metric.label();
-    let names = |sign, weights| [format!("{sign} {weights}, {label}"), format!("{sign} {label}")];
-    let [full, short] = names("○", "fast");
-    add(7, &[&full, &short], fast, theme.fast);
-    let [full, short] = names("●", if run.averages() { "average" } else { "slow" });
-    add(6, &[&full, &short], slow, theme.slow);
+    let slow_name = if run.averages() { "average" } else { "slow" };
+    for (value, rank, weights, (style, sign)) in
+        [(fast, 7, "fast", fast_look), (slow, 6, slow_name, slow_look)]
+    {
+        add(
+            rank,
+            &[&format!("{sign} {weights}, {label}"), &format!("{sign} {label}")],
+            value,
+            style,
+        );
+    }
     rows
 }
 

@@ -80,25 +80,71 @@ fn marked(screen: &Buffer, symbol: &str) -> Vec<Style> {
     plot.map(|at| &screen[at]).filter(|c| c.symbol() == symbol).map(|cell| cell.style()).collect()
 }
 
+/// Checks the markers of fast and slow weights in a chart.
+#[track_caller]
+fn assert_different(model: &Model, [open, filled]: [&str; 2], has_color: bool) {
+    let screen = screen(model, 120, 36);
+    let [fast, slow] = [open, filled].map(|marker| marked(&screen, marker));
+    let place = format!("{:?}, {:?}\n{}", model.theme.name, model.view.chart, text(&screen));
+    assert!(!slow.is_empty(), "{place}");
+    // Where both are the same, the slow weights are on top.
+    assert!(model.view.chart == Chart::ValidationLoss || !fast.is_empty(), "{place}");
+    if has_color {
+        assert!(fast.iter().all(|style| slow.iter().all(|other| other.fg != style.fg)), "{place}");
+    }
+}
+
 #[test]
-fn in_every_chart_and_theme_their_markers_and_styles_differ() {
+fn in_every_chart_and_theme_their_markers_and_colours_differ() {
     for name in ThemeName::ALL {
         for chart in [Chart::Loss, Chart::Accuracy, Chart::ValidationLoss, Chart::Cycle] {
-            for (ascii, [open, filled]) in [(false, ["○", "●"]), (true, ["o", "@"])] {
+            for (ascii, markers) in [(false, ["○", "●"]), (true, ["o", "@"])] {
                 let mut model = fixture::run(true, 1000);
                 model.theme = Theme::new(name);
                 (model.view.chart, model.ascii) = (chart, ascii);
-                let screen = screen(&model, 120, 36);
-                let [fast, slow] = [open, filled].map(|marker| marked(&screen, marker));
-                let place = format!("{name:?}, {chart:?}\n{}", text(&screen));
-                assert!(!slow.is_empty(), "{place}");
-                // Where both are the same, the slow weights are on top.
-                assert!(chart == Chart::ValidationLoss || !fast.is_empty(), "{place}");
-                for style in &fast {
-                    assert!(!slow.contains(style), "{place}");
-                    assert!(name == ThemeName::None || slow.iter().all(|s| s.fg != style.fg));
-                }
+                assert_different(&model, markers, name != ThemeName::None);
             }
         }
     }
+}
+
+/// Each run has its colour, so the markers differ, and the fast weights' line is dashed.
+#[test]
+fn with_several_runs_their_markers_differ_in_every_chart_and_theme() {
+    for name in ThemeName::ALL {
+        for chart in [Chart::Loss, Chart::Accuracy] {
+            let mut model = fixture::three();
+            model.theme = Theme::new(name);
+            (model.view.chart, model.view.both_weights) = (chart, true);
+            assert_different(&model, ["○", "●"], false);
+            assert_different(&model, ["△", "▲"], false);
+            // The side panel has the signs of the selected run.
+            assert_shows(&shown(&model, 120, 36), &["● slow", "○ fast"]);
+            model.selected = 1;
+            assert_shows(&shown(&model, 120, 36), &["▲ slow", "△ fast"]);
+            assert_shows(&shown(&model, 20, 6), &["▲ slow, val.", "△ fast, val."]);
+        }
+    }
+}
+
+/// Without colours too, a line of the fast weights is dashed.
+#[test]
+fn the_line_of_the_fast_weights_is_dashed() {
+    let mut model = fixture::run(false, 1000);
+    (model.view.chart, model.view.raw) = (Chart::Accuracy, false);
+    let screen = screen(&model, 120, 36);
+    let is_dots = |style: Modifier| {
+        let dots = |cell: &&Cell| {
+            ('\u{2801}'..='\u{28ff}').contains(&cell.symbol().chars().next().unwrap())
+        };
+        let cells = screen.content.iter().filter(dots);
+        cells
+            .filter(|cell| cell.modifier.contains(Modifier::BOLD) == style.contains(Modifier::BOLD))
+            .count()
+    };
+    let [fast, slow] = [is_dots(Modifier::empty()), is_dots(Modifier::BOLD)];
+    assert!(
+        fast > 10 && fast * 3 < slow * 2,
+        "{fast} cells of the fast weights, {slow} of the slow ones"
+    );
 }
