@@ -168,9 +168,12 @@ fn draw_lines(
     if lines.all.iter().all(|(line, _)| line.history.is_empty()) {
         put_centered(buffer, area, nothing_yet(model, chart), theme.dim);
     }
+    for (line, columns) in &lines.all {
+        plot.trace(columns, is_dashed(line.look), look(theme, line.look).0, buffer);
+    }
+    // Over all lines, so that a line which others cover is still found.
     for (index, (line, columns)) in lines.all.iter().enumerate() {
         let (style, _, marker) = look(theme, line.look);
-        plot.trace(columns, is_dashed(line.look), style, buffer);
         if let Some(marker) = marker {
             let phase = (index as u16 * MARKER_EVERY / 2 + line.run as u16 * 3) % MARKER_EVERY;
             plot.mark(columns, (marker, phase), style, buffer);

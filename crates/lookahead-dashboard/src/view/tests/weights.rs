@@ -148,3 +148,15 @@ fn the_line_of_the_fast_weights_is_dashed() {
         "{fast} cells of the fast weights, {slow} of the slow ones"
     );
 }
+
+#[test]
+fn a_line_that_another_one_covers_has_its_markers() {
+    let mut model = fixture::three();
+    for run in 0..2 {
+        fixture::feed_run(&mut model, run, fixture::events("same", 1500, 200.0, 0.25));
+    }
+    let screen = screen(&model, 120, 36);
+    for marker in ["●", "▲"] {
+        assert!(marked(&screen, marker).len() > 3, "{marker}:\n{}", text(&screen));
+    }
+}
