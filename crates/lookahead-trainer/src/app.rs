@@ -183,6 +183,8 @@ fn run(registry: &Registry) -> ExitCode {
         Command::Plot(arguments) => commands::plot(&arguments),
         Command::Inspect(arguments) => commands::inspect(kinds, &arguments),
         Command::Export(arguments) => commands::export(registry, &arguments),
+        Command::Init(arguments) => commands::init(kinds, &arguments),
+        Command::Config(arguments) => commands::config(kinds, &arguments),
         Command::Doctor => commands::doctor(),
         Command::Completions(arguments) => commands::completions(&arguments),
     };

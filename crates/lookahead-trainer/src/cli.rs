@@ -12,6 +12,7 @@ use crate::config::Override;
 use crate::initial::Rename;
 use crate::observer::Show;
 
+mod configuring;
 mod examples;
 mod listing;
 mod prediction;
@@ -19,6 +20,7 @@ mod study;
 #[cfg(test)]
 mod tests;
 
+pub use configuring::{ConfigKeys, Init};
 pub use listing::{Completions, List};
 pub use prediction::{Generate, Predict, RowFormat};
 pub use study::{Compare, PictureArgument, SplitArgument, Sweep};
@@ -105,6 +107,17 @@ pub enum Command {
         "export digits --from best --output net.pt",
     ]))]
     Export(Export),
+    /// Write a commented config for a kind of data
+    #[command(after_help = examples(&[
+        "init",
+        "init digits",
+        "init csv --data houses.csv --target price",
+        "init images --data photos --set model.kind=resnet --output photos.toml",
+    ]))]
+    Init(Init),
+    /// Explain the keys of a config
+    #[command(after_help = examples(&["config", "config lookahead", "config optimizer.lr", "config csv"]))]
+    Config(ConfigKeys),
     /// Check this machine: what was found, what is missing, and how to fix it
     #[command(after_help = examples(&["doctor"]))]
     Doctor,

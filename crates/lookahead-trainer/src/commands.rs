@@ -2,6 +2,7 @@
 
 mod compare;
 mod completions;
+mod config;
 mod ctl;
 mod doctor;
 mod end;
@@ -9,10 +10,12 @@ mod eval;
 mod export;
 mod find;
 mod generate;
+mod init;
 mod inspect;
 mod list;
 mod plot;
 mod predict;
+mod prose;
 mod resume;
 mod saved_model;
 mod selection;
@@ -23,11 +26,13 @@ mod watch;
 
 pub use compare::compare;
 pub use completions::completions;
+pub use config::config;
 pub use ctl::ctl;
 pub use doctor::doctor;
 pub use eval::eval;
 pub use export::export;
 pub use generate::generate;
+pub use init::init;
 pub use inspect::inspect;
 pub use list::list;
 pub use plot::plot;

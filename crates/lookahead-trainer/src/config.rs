@@ -171,12 +171,33 @@ impl Config {
         let read: Config = toml::from_str(text).map_err(in_file)?;
         read.check_types(kinds).map_err(in_text)?;
 
+        let notes = Config::apply(kinds, &mut table, overrides)?;
+        let mut config = Config::read_table(kinds, &table)
+            .map_err(|message| ConfigError::new(origin, message))?;
+        config.resolve(kinds).map_err(|issue| {
+            match overrides.iter().rev().find(|set| set.key == issue.key) {
+                Some(set) => ConfigError::new(set.to_string(), issue.message),
+                None => in_text(issue),
+            }
+        })?;
+        Ok(Loaded { config, notes })
+    }
+
+    /// Applies the overrides in their order to a configuration that is still a table, and returns notes for the user.
+    ///
+    /// # Errors
+    /// If a key is unknown, or a value isn't of its type.
+    pub(crate) fn apply(
+        kinds: &Kinds,
+        table: &mut toml::Table,
+        overrides: &[Override],
+    ) -> Result<Vec<String>, ConfigError> {
         let in_set = |set: &Override, message: String| ConfigError::new(set.to_string(), message);
         let mut notes = Vec::new();
         for set in overrides {
             let before = table.clone();
-            set.apply(kinds, &mut table, &mut notes).map_err(|message| in_set(set, message))?;
-            let Err(message) = Config::read_table(kinds, &table) else { continue };
+            set.apply(kinds, table, &mut notes).map_err(|message| in_set(set, message))?;
+            let Err(message) = Config::read_table(kinds, table) else { continue };
             // What looks like a number may be the name that the key wants.
             let as_name = || {
                 let set = set.as_string()?;
@@ -184,17 +205,9 @@ impl Config {
                 set.apply(kinds, &mut table, &mut notes).ok()?;
                 Config::read_table(kinds, &table).is_ok().then_some(table)
             };
-            table = as_name().ok_or_else(|| in_set(set, message))?;
+            *table = as_name().ok_or_else(|| in_set(set, message))?;
         }
-        let mut config = Config::read_table(kinds, &table)
-            .map_err(|message| ConfigError::new(origin, message))?;
-        config.resolve(kinds).map_err(|issue| {
-            match overrides.iter().rev().find(|set| set.key == issue.key) {
-                Some(set) => in_set(set, issue.message),
-                None => in_text(issue),
-            }
-        })?;
-        Ok(Loaded { config, notes })
+        Ok(notes)
     }
 
     /// Reads a table, in which all values must be of the types of their keys.

@@ -104,6 +104,13 @@ pub fn print_line(line: impl Display) -> io::Result<()> {
     }
 }
 
+/// The width of stdout in characters: that of its terminal, else that of `COLUMNS`.
+pub(crate) fn stdout_width() -> Option<usize> {
+    let terminal = rustix::termios::tcgetwinsize(io::stdout()).ok().map(|size| size.ws_col.into());
+    let variable = || std::env::var("COLUMNS").ok()?.parse().ok();
+    terminal.filter(|width| *width > 0).or_else(variable)
+}
+
 /// Standard output for results of any length, buffered.
 #[derive(Debug)]
 pub(crate) struct Stdout(BufWriter<File>);

@@ -47,6 +47,7 @@ pub(super) const KEYS: &[Key] = &[
          sequences; of images with a folder `validation`, all its images",
     )
     .allowed("0 or more; exactly 1 for the quadratic problems")
+    .default("a tenth of the training samples")
     .example("500"),
 ];
 

@@ -56,11 +56,11 @@ impl fmt::Display for ValueType {
             ValueType::Whole => "a whole number",
             ValueType::Number => "a number",
             ValueType::Switch => "true or false",
-            ValueType::Text => "a text",
+            ValueType::Text => "a string",
             ValueType::Path => "a path",
             ValueType::Wholes => "a list of whole numbers",
             ValueType::Numbers => "a list of numbers",
-            ValueType::Texts => "a list of texts",
+            ValueType::Texts => "a list of strings",
             ValueType::Any => "a value",
         })
     }
@@ -90,7 +90,7 @@ pub struct Key {
     pub choices: &'static [&'static str],
     /// The kinds of `[averaging]` or `[schedule]` that have it. Empty: all.
     pub kinds: &'static [&'static str],
-    /// The default in words, where it is not one value. Empty: that of the serde type.
+    /// The default in words, where the serde type has no value.
     pub default: &'static str,
     /// An example of a value, as TOML. Empty: the default is a good one.
     pub example: &'static str,

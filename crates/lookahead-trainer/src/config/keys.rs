@@ -8,7 +8,7 @@ use super::checkpoint::{self, CheckpointConfig};
 use super::data::{self, DataConfig};
 use super::distributed::{self, DistributedConfig};
 use super::issue::format_number;
-use super::key::Key;
+use super::key::{Key, REQUIRED};
 use super::kinds::{Kinds, Schema, TaskPart};
 use super::model::{self, ModelConfig};
 use super::optimizer::{self, OptimizerConfig};
@@ -83,6 +83,11 @@ impl KeyEntry {
         }
     }
 
+    /// Whether a kind of its section has it.
+    pub fn is_of(&self, kind: &str) -> bool {
+        self.kinds.is_empty() || self.kinds.contains(&kind)
+    }
+
     /// The values that are allowed, in words. Empty if all values of the type are.
     pub fn allowed(&self) -> String {
         if self.key.allowed.is_empty() { self.choices.join(", ") } else { self.key.allowed.into() }
@@ -91,31 +96,40 @@ impl KeyEntry {
     /// The default if it is one value, the same for all kinds.
     pub fn only_default(&self) -> Option<&Value> {
         match &self.defaults[..] {
-            [one] if self.key.default.is_empty() => one.value.as_ref(),
+            [one] => one.value.as_ref(),
             _ => None,
         }
     }
 
     /// The default of a kind, if it is one value.
     pub fn default_of(&self, kind: &str) -> Option<&Value> {
-        let fits = |own: &&KindDefault| own.kinds.is_empty() || own.kinds.contains(&kind);
-        let own = self.defaults.iter().find(fits).filter(|_| self.key.default.is_empty())?;
-        own.value.as_ref()
+        self.own_default(kind)?.value.as_ref()
+    }
+
+    /// The default of a kind, in words.
+    pub fn default_words_of(&self, kind: &str) -> String {
+        self.own_default(kind).map_or_else(|| self.default_words(), |own| self.words(own))
     }
 
     /// The default, or those of the kinds, in words.
     pub fn default_words(&self) -> String {
-        if !self.key.default.is_empty() {
-            return self.key.default.to_owned();
-        }
-        let words = |own: &KindDefault| {
-            let value = own.value.as_ref().map_or_else(|| "none".to_owned(), shown);
-            if self.defaults.len() == 1 {
-                return value;
-            }
-            format!("{} for {}", value, own.kinds.join(", "))
+        let words = |own: &KindDefault| match self.defaults.len() {
+            1 => self.words(own),
+            _ => format!("{} for {}", self.words(own), own.kinds.join(", ")),
         };
         self.defaults.iter().map(words).collect::<Vec<_>>().join("; ")
+    }
+
+    fn own_default(&self, kind: &str) -> Option<&KindDefault> {
+        self.defaults.iter().find(|own| own.kinds.is_empty() || own.kinds.contains(&kind))
+    }
+
+    fn words(&self, own: &KindDefault) -> String {
+        match (&own.value, self.key.default) {
+            (Some(value), _) => shown(value),
+            (None, "") => "none".to_owned(),
+            (None, words) => words.to_owned(),
+        }
     }
 
     /// A value that can be set, as TOML.
@@ -124,7 +138,18 @@ impl KeyEntry {
             return self.key.example.to_owned();
         }
         let value = self.defaults.iter().find_map(|own| own.value.as_ref());
-        value.map_or_else(|| "…".to_owned(), Value::to_string)
+        value.map_or_else(|| "…".to_owned(), as_toml)
+    }
+}
+
+/// A value as TOML, a small number with an exponent.
+pub fn as_toml(value: &Value) -> String {
+    match value {
+        Value::Float(number) => {
+            let short = format_number(*number);
+            if short.contains('e') { short } else { value.to_string() }
+        }
+        other => other.to_string(),
     }
 }
 
@@ -307,7 +332,8 @@ fn common(kinds: &Kinds, known: &Known, key: Key) -> KeyEntry {
         }
         (_, name) => {
             let kind = key.kinds.first().copied().unwrap_or_default();
-            let value = (known.defaults)(kind).remove(name);
+            let given = (known.defaults)(kind).remove(name);
+            let value = given.filter(|_| key.default != REQUIRED);
             entry.defaults.push(KindDefault { kinds: Vec::new(), value });
         }
     }

@@ -39,6 +39,12 @@ pub trait KindOptions: Serialize + DeserializeOwned + 'static {
         ""
     }
 
+    /// Of a kind of data: a config that suits it, as TOML without `data.kind` and the keys that must be set.
+    /// `lookahead init` begins with it.
+    fn starter(_kind: &str) -> &'static str {
+        ""
+    }
+
     /// Of an optimizer: whether it keeps moments with these options, on which `lookahead.momentum_policy` acts.
     fn keeps_moments(&self) -> bool {
         true
@@ -73,6 +79,7 @@ pub struct Schema {
     keys: &'static [&'static str],
     documented: &'static [Key],
     about: fn(&str) -> &'static str,
+    starter: fn(&str) -> &'static str,
     parse: fn(Table) -> Result<(), toml::de::Error>,
     resolve: fn(Table) -> Result<Table, ConfigIssue>,
     why_not: fn(&str) -> Option<&'static str>,
@@ -92,6 +99,7 @@ impl Schema {
             keys: field_names::<O>(),
             documented: O::KEYS,
             about: O::about,
+            starter: O::starter,
             parse: |given| given.try_into::<O>().map(drop),
             resolve: |given| {
                 let in_kind = |text: String| ConfigIssue::new("kind", text);
@@ -117,6 +125,11 @@ impl Schema {
     /// What it is, in a phrase.
     pub fn about(&self) -> &'static str {
         (self.about)(self.name)
+    }
+
+    /// A config that suits it, as TOML.
+    pub fn starter(&self) -> &'static str {
+        (self.starter)(self.name)
     }
 
     /// Its own keys with their documentation and their defaults.

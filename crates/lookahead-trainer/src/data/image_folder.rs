@@ -134,6 +134,27 @@ impl KindOptions for ImageFolderOptions {
     ];
     const TASKS: &'static [Task] = &[Task::Classification];
 
+    fn about(_kind: &str) -> &'static str {
+        "images of your own, in a folder for each class"
+    }
+
+    fn starter(_kind: &str) -> &'static str {
+        r#"
+[data]
+batch_size = 32
+
+[model]
+kind = "cnn"
+
+[optimizer]
+kind = "adamw"
+lr = 0.001
+
+[train]
+epochs = 20
+"#
+    }
+
     fn check(&self) -> Result<(), ConfigIssue> {
         if self.dir.is_none() {
             return Err(ConfigIssue::new(

@@ -185,6 +185,28 @@ impl KindOptions for ImageOptions {
     const TASKS: &'static [Task] = &[Task::Classification];
     const VALIDATION: Option<usize> = Some(241);
 
+    fn about(_kind: &str) -> &'static str {
+        "1,797 grayscale images of digits, 8×8, in 10 classes; built in"
+    }
+
+    fn starter(_kind: &str) -> &'static str {
+        r#"
+[data]
+batch_size = 32
+
+[model]
+kind = "mlp"
+hidden = [64]
+
+[optimizer]
+lr = 0.1
+momentum = 0.9
+
+[train]
+epochs = 20
+"#
+    }
+
     fn check(&self) -> Result<(), ConfigIssue> {
         let noise = self.label_noise;
         let allowed = "0 to 1, the fraction of the training images with a wrong class";
@@ -231,6 +253,69 @@ impl KindOptions for ImageFileOptions {
     ];
     const TASKS: &'static [Task] = &[Task::Classification];
     const VALIDATION: Option<usize> = Some(5000);
+
+    fn about(kind: &str) -> &'static str {
+        match kind {
+            "fashion-mnist" => {
+                "70,000 grayscale images of clothing, 28×28, in 10 classes; downloaded if missing (31 MB)"
+            }
+            "cifar10" => {
+                "60,000 colour images, 32×32, in 10 classes; downloaded if missing (170 MB)"
+            }
+            "cifar100" => {
+                "60,000 colour images, 32×32, in 100 classes; downloaded if missing (169 MB)"
+            }
+            _ => "images in files",
+        }
+    }
+
+    fn starter(kind: &str) -> &'static str {
+        match kind {
+            "cifar10" | "cifar100" => {
+                r#"
+[data]
+batch_size = 128
+augment = "crop-flip"
+
+[model]
+kind = "resnet"
+width = 16
+blocks = [1, 1, 1]
+
+[optimizer]
+lr = 0.1
+momentum = 0.9
+weight_decay = 5e-4
+
+[lookahead]
+alpha = 0.8
+recalibrate = 50
+
+[schedule]
+kind = "cosine"
+
+[train]
+epochs = 30
+"#
+            }
+            _ => {
+                r#"
+[model]
+kind = "cnn"
+
+[optimizer]
+lr = 0.02
+momentum = 0.9
+
+[schedule]
+kind = "cosine"
+
+[train]
+epochs = 8
+"#
+            }
+        }
+    }
 
     fn check(&self) -> Result<(), ConfigIssue> {
         self.images().check()

@@ -61,6 +61,30 @@ impl KindOptions for NoisyQuadraticOptions {
     const TASKS: &'static [Task] = &[Task::Quadratic];
     const VALIDATION: Option<usize> = Some(1);
 
+    fn about(_kind: &str) -> &'static str {
+        "a quadratic function with noisy gradients, to study optimizers"
+    }
+
+    fn starter(_kind: &str) -> &'static str {
+        r#"
+[data]
+batch_size = 1
+
+[model]
+kind = "quadratic"
+
+[optimizer]
+lr = 0.5
+momentum = 0.0
+
+[train]
+epochs = 50
+
+[probe]
+every_syncs = 1
+"#
+    }
+
     fn check(&self) -> Result<(), ConfigIssue> {
         check_dimensions(self.dimensions)?;
         let noise = self.noise;

@@ -37,6 +37,33 @@ impl KindOptions for QuadraticOptions {
     const TASKS: &'static [Task] = &[Task::Quadratic];
     const VALIDATION: Option<usize> = Some(1);
 
+    fn about(_kind: &str) -> &'static str {
+        "a quadratic function, a narrow valley, to study optimizers"
+    }
+
+    fn starter(_kind: &str) -> &'static str {
+        r#"
+[data]
+batch_size = 1
+
+[model]
+kind = "quadratic"
+
+[optimizer]
+lr = 1.0
+momentum = 0.99
+
+[lookahead]
+k = 20
+
+[train]
+epochs = 20
+
+[probe]
+every_syncs = 1
+"#
+    }
+
     fn check(&self) -> Result<(), ConfigIssue> {
         check_dimensions(self.dimensions)?;
         let condition = self.condition;

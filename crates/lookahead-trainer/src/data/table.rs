@@ -111,6 +111,29 @@ impl KindOptions for TableOptions {
         )
         .example("\"mean\""),
     ];
+
+    fn about(_kind: &str) -> &'static str {
+        "a table of your own, in a CSV file"
+    }
+
+    fn starter(_kind: &str) -> &'static str {
+        r#"
+[data]
+batch_size = 32
+
+[model]
+kind = "mlp"
+hidden = [32]
+
+[optimizer]
+kind = "adam"
+lr = 0.003
+
+[train]
+epochs = 40
+"#
+    }
+
     fn check(&self) -> Result<(), ConfigIssue> {
         for (key, given, example) in [
             (
@@ -178,6 +201,34 @@ pub fn load(options: TableOptions, context: &LoadContext) -> anyhow::Result<Data
     };
     let spec = spec(context.name, encoding, target);
     Ok(Dataset::in_memory(context, spec, samples.select(&train), test)?)
+}
+
+/// The character between the cells of a table, and the names of its columns.
+///
+/// # Errors
+/// If the file can't be read, or has no column `needed`.
+pub(crate) fn columns(
+    path: &Path,
+    needed: Option<&str>,
+) -> Result<(char, Vec<String>), UsageError> {
+    let header = |delimiter: u8| {
+        rows::open(path).and_then(|file| Ok(Rows::open(file, delimiter)?.header().to_vec()))
+    };
+    let found = [b';', b'\t', b'|'].into_iter().find_map(|delimiter| {
+        let columns = header(delimiter).ok()?;
+        // A name may hold one of these, a comma too.
+        let of_commas = header(b',').map_or(0, |columns| columns.len());
+        (columns.len() > of_commas.max(1)).then_some((delimiter.into(), columns))
+    });
+    let in_file = |reason| refused("file", path, reason);
+    let (delimiter, columns) = match found {
+        Some(found) => found,
+        None => (',', header(b',').map_err(in_file)?),
+    };
+    match needed.filter(|name| !columns.iter().any(|column| column == name)) {
+        Some(name) => Err(in_file(rows::no_column(&columns, name, "`--target` names"))),
+        None => Ok((delimiter, columns)),
+    }
 }
 
 fn refused(key: &str, path: &Path, reason: String) -> UsageError {

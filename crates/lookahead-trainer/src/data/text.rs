@@ -68,6 +68,28 @@ impl KindOptions for TextOptions {
     const TASKS: &'static [Task] = &[Task::Language];
     const VALIDATION: Option<usize> = Some(100);
 
+    fn about(_kind: &str) -> &'static str {
+        "a text of your own, learned character by character"
+    }
+
+    fn starter(_kind: &str) -> &'static str {
+        r#"
+[data]
+batch_size = 16
+
+[model]
+kind = "lstm"
+dropout = 0.2
+
+[optimizer]
+kind = "adam"
+lr = 0.002
+
+[train]
+epochs = 30
+"#
+    }
+
     fn check(&self) -> Result<(), ConfigIssue> {
         if self.file.is_none() {
             return Err(ConfigIssue::new(

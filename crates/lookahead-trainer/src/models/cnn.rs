@@ -47,6 +47,10 @@ impl KindOptions for CnnOptions {
     ];
     const TASKS: &'static [Task] = &[Task::Classification, Task::Regression, Task::Multilabel];
 
+    fn about(_kind: &str) -> &'static str {
+        "convolutions, then fully connected layers: for images"
+    }
+
     fn check(&self) -> Result<(), ConfigIssue> {
         check_widths("model.channels", &self.channels)?;
         check_widths("model.hidden", &self.hidden)?;

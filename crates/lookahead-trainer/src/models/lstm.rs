@@ -44,6 +44,10 @@ impl KindOptions for LstmOptions {
     ];
     const TASKS: &'static [Task] = &[Task::Language];
 
+    fn about(_kind: &str) -> &'static str {
+        "a recurrent network: for texts"
+    }
+
     fn check(&self) -> Result<(), ConfigIssue> {
         let allowed = format!("1 to {WIDEST}");
         require((1..=WIDEST).contains(&self.width), "model.width", self.width, &allowed)?;

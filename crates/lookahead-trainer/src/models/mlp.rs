@@ -35,6 +35,10 @@ impl KindOptions for MlpOptions {
     const KEYS: &'static [Key] = &[HIDDEN, DROPOUT, BATCH_NORM];
     const TASKS: &'static [Task] = &[Task::Classification, Task::Regression, Task::Multilabel];
 
+    fn about(_kind: &str) -> &'static str {
+        "fully connected layers: for images, tables and arrays"
+    }
+
     fn check(&self) -> Result<(), ConfigIssue> {
         check_widths("model.hidden", &self.hidden)?;
         check_dropout(self.dropout)

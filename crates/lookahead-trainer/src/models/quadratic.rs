@@ -16,6 +16,10 @@ pub struct PointOptions {}
 
 impl KindOptions for PointOptions {
     const TASKS: &'static [Task] = &[Task::Quadratic];
+
+    fn about(_kind: &str) -> &'static str {
+        "the point that moves to the minimum of a quadratic problem"
+    }
 }
 
 /// The model.

@@ -47,6 +47,10 @@ impl KindOptions for ResnetOptions {
     ];
     const TASKS: &'static [Task] = &[Task::Classification, Task::Regression, Task::Multilabel];
 
+    fn about(_kind: &str) -> &'static str {
+        "a residual network: for images"
+    }
+
     fn check(&self) -> Result<(), ConfigIssue> {
         let ResnetOptions { width, blocks } = self;
         let allowed = format!("1 to {WIDEST} channels of the first stage");

@@ -39,6 +39,10 @@ impl KindOptions for TorchScriptOptions {
     const TASKS: &'static [Task] =
         &[Task::Classification, Task::Regression, Task::Multilabel, Task::Language];
 
+    fn about(_kind: &str) -> &'static str {
+        "a network that PyTorch scripted or traced"
+    }
+
     fn check(&self) -> Result<(), ConfigIssue> {
         if self.file.is_some() {
             return Ok(());

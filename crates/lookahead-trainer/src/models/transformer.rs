@@ -45,6 +45,10 @@ impl KindOptions for TransformerOptions {
     ];
     const TASKS: &'static [Task] = &[Task::Language];
 
+    fn about(_kind: &str) -> &'static str {
+        "a decoder-only transformer: for texts"
+    }
+
     fn check(&self) -> Result<(), ConfigIssue> {
         let TransformerOptions { width, layers, heads, dropout } = *self;
         let allowed = format!("1 to {WIDEST}");

@@ -42,6 +42,10 @@ impl KindOptions for AdamOptions {
     ];
     const SECOND_MOMENTS: bool = true;
 
+    fn about(_kind: &str) -> &'static str {
+        "Adam"
+    }
+
     fn check(&self) -> std::result::Result<(), ConfigIssue> {
         require_single("optimizer.eps", self.eps)?;
         require_decay("optimizer.beta1", self.beta1)?;
@@ -58,6 +62,10 @@ impl KindOptions for AdamWOptions {
     const KEYS: &'static [Key] = AdamOptions::KEYS;
     const SECOND_MOMENTS: bool = true;
     const WEIGHT_DECAY: Option<f64> = Some(0.01);
+
+    fn about(_kind: &str) -> &'static str {
+        "Adam with decoupled weight decay"
+    }
 
     fn check(&self) -> std::result::Result<(), ConfigIssue> {
         self.0.check()

@@ -43,6 +43,10 @@ impl KindOptions for RmsPropOptions {
     ];
     const SECOND_MOMENTS: bool = true;
 
+    fn about(_kind: &str) -> &'static str {
+        "RMSprop"
+    }
+
     fn check(&self) -> std::result::Result<(), ConfigIssue> {
         require_single("optimizer.eps", self.eps)?;
         require_decay("optimizer.momentum", self.momentum)?;

@@ -40,6 +40,11 @@ impl KindOptions for SgdOptions {
         Key::switch("nesterov", "Nesterov momentum, with a momentum above 0 and no dampening")
             .example("true"),
     ];
+
+    fn about(_kind: &str) -> &'static str {
+        "stochastic gradient descent, with momentum"
+    }
+
     fn check(&self) -> std::result::Result<(), ConfigIssue> {
         require_decay("optimizer.momentum", self.momentum)?;
         require_decay("optimizer.dampening", self.dampening)?;

@@ -25,6 +25,7 @@ mod inspecting;
 mod interchange;
 mod keeping;
 mod kept_settings;
+mod keys;
 mod live_settings;
 mod lookahead_section;
 mod metrics;

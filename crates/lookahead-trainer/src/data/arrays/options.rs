@@ -80,10 +80,10 @@ impl KindOptions for ArrayOptions {
         .default("that of `test_file`")
         .example("\"test-targets.npy\""),
         Key::text("inputs", "the name of the inputs in their file; a `.npy` file has no names")
-            .default("inputs")
+            .default("`inputs`")
             .example("\"x_train\""),
         Key::text("targets", "the name of the targets in their file; a `.npy` file has no names")
-            .default("targets")
+            .default("`targets`")
             .example("\"y_train\""),
         Key::text(
             "test_inputs",
@@ -108,6 +108,29 @@ impl KindOptions for ArrayOptions {
         )
         .example("true"),
     ];
+
+    fn about(_kind: &str) -> &'static str {
+        "arrays of your own, in .safetensors, .npz or .npy files"
+    }
+
+    fn starter(_kind: &str) -> &'static str {
+        r#"
+[data]
+batch_size = 32
+
+[model]
+kind = "mlp"
+hidden = [64]
+
+[optimizer]
+kind = "adamw"
+lr = 0.003
+
+[train]
+epochs = 20
+"#
+    }
+
     fn check(&self) -> Result<(), ConfigIssue> {
         if self.file.is_none() {
             return Err(ConfigIssue::new(

@@ -1,0 +1,227 @@
+//! `lookahead init`: a commented config for a kind of data.
+
+mod template;
+
+use std::fs::OpenOptions;
+use std::io::{ErrorKind, Write};
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+use lookahead_run::event::Task;
+use lookahead_run::program_name;
+use toml::{Table, Value};
+
+use super::prose::{indented, shell_word};
+use crate::cli;
+use crate::config::key::REQUIRED;
+use crate::config::keys;
+use crate::config::kinds::{Kinds, Schema};
+use crate::config::{Config, Override};
+use crate::console::{Stdout, eprint_line, stdout_width};
+use crate::data::table;
+use crate::usage::UsageError;
+
+/// Writes the config, and prints what to do next. Without a kind, lists the kinds.
+pub fn init(kinds: &Kinds, arguments: &cli::Init) -> anyhow::Result<()> {
+    let Some(name) = &arguments.kind else { return list(kinds) };
+    let Some(schema) = kinds.data.iter().find(|schema| schema.name == name) else {
+        let names: Vec<&str> = kinds.data.iter().map(|schema| schema.name).collect();
+        let message =
+            format!("`{name}` is not a kind of data. Use one of these: {}.", names.join(", "));
+        return Err(UsageError::new(message).into());
+    };
+    let path = match &arguments.output {
+        Some(path) => path.clone(),
+        None => PathBuf::from(format!("{name}.toml")),
+    };
+    let to_stdout = path.as_os_str() == "-";
+    if !to_stdout && !arguments.force && path.symlink_metadata().is_ok() {
+        return Err(exists(&path).into());
+    }
+    let mut values = starter(kinds, schema)?;
+    let mut notes = Vec::new();
+    let mut sets = of_your_own(schema, arguments, &mut notes)?;
+    sets.extend(arguments.overrides.iter().cloned());
+    apply(kinds, &mut values, &sets)?;
+    let placeholders = add_required(kinds, &mut values);
+    let train = format!("{} train {}", program_name(), shell_word(&path.to_string_lossy()));
+    let text = template::write(kinds, schema, &values, &train);
+    if to_stdout {
+        let mut stdout = Stdout::new()?;
+        stdout.write_all(text.as_bytes())?;
+        stdout.flush()?;
+        return Ok(());
+    }
+    write(&path, &text, arguments.force)?;
+    for note in notes {
+        eprint_line(note);
+    }
+    let edit = match &placeholders[..] {
+        [] => "Next".to_owned(),
+        keys => format!("Edit {} there, then", keys.join(" and ")),
+    };
+    eprint_line(format_args!("Wrote {}. {edit}: {train}", path.display()));
+    Ok(())
+}
+
+fn list(kinds: &Kinds) -> anyhow::Result<()> {
+    let width = stdout_width().unwrap_or(100);
+    let longest = kinds.data.iter().map(|schema| schema.name.len()).max().unwrap_or_default() + 2;
+    let mut text = String::new();
+    for schema in &kinds.data {
+        let about = indented(schema.about(), longest, width);
+        let rest = about.get(longest..).unwrap_or("\n");
+        text += &format!("{:<longest$}{rest}", schema.name);
+    }
+    text += &format!(
+        "\n`{} init KIND` writes a config for one of them to KIND.toml.\n",
+        program_name()
+    );
+    let mut stdout = Stdout::new()?;
+    stdout.write_all(text.as_bytes())?;
+    stdout.flush()?;
+    Ok(())
+}
+
+/// The kind's own starter, with Lookahead and a model.
+fn starter(kinds: &Kinds, schema: &Schema) -> anyhow::Result<Table> {
+    let values = schema.starter().parse();
+    let mut values: Table =
+        values.with_context(|| format!("The starter of the kind {} is not TOML.", schema.name))?;
+    let section = |values: &mut Table, name: &str| {
+        values.entry(name).or_insert_with(|| Value::Table(Table::new()));
+    };
+    section(&mut values, "data");
+    section(&mut values, "model");
+    section(&mut values, "lookahead");
+    if let Some(data) = values["data"].as_table_mut() {
+        data.insert("kind".to_owned(), schema.name.into());
+    }
+    if let Some(model) = values["model"].as_table_mut() {
+        let learns =
+            |task: &Task, model: &Schema| model.tasks.is_empty() || model.tasks.contains(task);
+        let fits = |model: &&Schema| schema.tasks.iter().all(|task| learns(task, model));
+        // Fully connected layers take inputs of any shape.
+        let general = kinds.models.iter().find(|model| model.name == "mlp").filter(fits);
+        if let Some(model_kind) = general.or_else(|| kinds.models.iter().find(fits)) {
+            model.entry("kind").or_insert_with(|| model_kind.name.into());
+        }
+    }
+    Ok(values)
+}
+
+/// What `--data` and `--target` set.
+fn of_your_own(
+    schema: &Schema,
+    arguments: &cli::Init,
+    notes: &mut Vec<String>,
+) -> Result<Vec<Override>, UsageError> {
+    let set = |key: &str, value: &str| Override::of_value(format!("data.{key}"), value.into());
+    let name = schema.name;
+    let mut sets = Vec::new();
+    let mut target = arguments.target.clone();
+    if target.is_some() && !schema.has("target") {
+        return Err(UsageError::new(format!(
+            "`--target` names a column, and {name} has no columns. Remove it, or choose the kind csv."
+        )));
+    }
+    if let Some(path) = &arguments.data {
+        let key = ["file", "dir"].into_iter().find(|key| schema.has(key)).ok_or_else(|| {
+            UsageError::new(format!(
+                "`--data` names files of your own, and {name} has none. Remove it."
+            ))
+        })?;
+        if !path.exists() {
+            return Err(UsageError::new(format!(
+                "`--data` is {}, which does not exist. Check the path.",
+                path.display()
+            )));
+        }
+        let text = path.to_str().ok_or_else(|| {
+            UsageError::new(format!("`--data` is {}, which is not UTF-8.", path.display()))
+        })?;
+        sets.push(set(key, text));
+        if schema.has("target") && schema.has("delimiter") {
+            let (delimiter, columns) = table::columns(path, target.as_deref())?;
+            if delimiter != ',' {
+                sets.push(set("delimiter", &delimiter.to_string()));
+            }
+            if target.is_none() {
+                let found = likely_target(&columns);
+                notes.push(format!(
+                    "`data.target`, the column to predict, is set to {found:?}, one of {} columns. Choose another \
+                     with `--target`.",
+                    columns.len()
+                ));
+                target = Some(found.to_owned());
+            }
+        }
+    }
+    sets.extend(target.map(|target| set("target", &target)));
+    Ok(sets)
+}
+
+/// The column that is most likely the one to predict.
+fn likely_target(columns: &[String]) -> &str {
+    let usual = ["target", "label", "class", "y"];
+    let named = columns.iter().find(|column| usual.contains(&column.to_lowercase().as_str()));
+    named.or(columns.last()).map_or("", String::as_str)
+}
+
+/// Sets the keys that the user gave, checked as `train --set` does.
+fn apply(kinds: &Kinds, values: &mut Table, sets: &[Override]) -> anyhow::Result<()> {
+    let mut complete = values.clone();
+    add_required(kinds, &mut complete);
+    let text = toml::to_string(&complete)?;
+    Config::parse(kinds, "The starter of this kind", &text, sets)?;
+    // Keys that are dropped were the starter's.
+    Config::apply(kinds, values, sets)?;
+    Ok(())
+}
+
+/// Sets the keys that must be set to their examples, and returns those that were missing.
+fn add_required(kinds: &Kinds, values: &mut Table) -> Vec<String> {
+    let mut added = Vec::new();
+    for section in keys::sections(kinds) {
+        let Some(own) = values.get_mut(section.name).and_then(Value::as_table_mut) else {
+            continue;
+        };
+        let kind = own.get("kind").and_then(Value::as_str).unwrap_or_default().to_owned();
+        let is_missing =
+            |entry: &&keys::KeyEntry| entry.key.default == REQUIRED && entry.is_of(&kind);
+        for entry in section.keys.iter().filter(is_missing) {
+            let example = format!("value = {}", entry.example()).parse::<Table>();
+            let value = example.ok().and_then(|mut table| table.remove("value"));
+            if let (false, Some(value)) = (own.contains_key(entry.key.name), value) {
+                own.insert(entry.key.name.to_owned(), value);
+                added.push(entry.dotted());
+            }
+        }
+    }
+    added
+}
+
+fn write(path: &Path, text: &str, force: bool) -> anyhow::Result<()> {
+    let mut options = OpenOptions::new();
+    options.write(true);
+    if force {
+        options.create(true).truncate(true);
+    } else {
+        options.create_new(true);
+    }
+    let written = options.open(path).and_then(|mut file| file.write_all(text.as_bytes()));
+    match written {
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => Err(exists(path).into()),
+        other => other.with_context(|| format!("{} can't be written.", path.display())),
+    }
+}
+
+fn exists(path: &Path) -> UsageError {
+    UsageError::new(format!(
+        "{} exists. Use another name with `--output`, or `--force` to replace it.",
+        path.display()
+    ))
+}
+
+#[cfg(test)]
+mod tests;

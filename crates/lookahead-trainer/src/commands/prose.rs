@@ -1,0 +1,103 @@
+//! Texts of the documentation of keys, for a terminal and for comments.
+
+/// Markdown without its links.
+pub(super) fn plain(markdown: &str) -> String {
+    let mut text = String::new();
+    let mut rest = markdown;
+    while let Some(start) = rest.find('[') {
+        let link = rest[start..].split_once("](").and_then(|(name, after)| {
+            let (_, after) = after.split_once(')')?;
+            // Brackets of a list in code are not a link's.
+            name[1..].find([']', '`']).is_none().then_some((&name[1..], after))
+        });
+        match link {
+            Some((name, after)) => {
+                text += &rest[..start];
+                text += name;
+                rest = after;
+            }
+            None => {
+                text += &rest[..=start];
+                rest = &rest[start + 1..];
+            }
+        }
+    }
+    text + rest
+}
+
+/// A phrase as a sentence.
+pub(super) fn sentence(phrase: &str) -> String {
+    let mut letters = phrase.chars();
+    let first: String = letters.next().map(|c| c.to_uppercase().collect()).unwrap_or_default();
+    let stop = if phrase.is_empty() || phrase.ends_with('.') { "" } else { "." };
+    format!("{first}{}{stop}", letters.as_str())
+}
+
+/// The first part of a phrase.
+pub(super) fn first_part(phrase: &str) -> &str {
+    phrase.split(". ").next().and_then(|first| first.split("; ").next()).unwrap_or_default()
+}
+
+/// Lines of at most `width` characters, broken between words. A longer word has its own line.
+pub(super) fn wrap(text: &str, width: usize) -> Vec<String> {
+    wrap_after(text, 0, width)
+}
+
+/// As [`wrap`], with a first line that is shorter by `used` characters.
+pub(super) fn wrap_after(text: &str, used: usize, width: usize) -> Vec<String> {
+    let mut lines: Vec<String> = Vec::new();
+    let mut room = width.saturating_sub(used);
+    for word in text.split_whitespace() {
+        match lines.last_mut() {
+            Some(line) if line.chars().count() + 1 + word.chars().count() <= room => {
+                line.push(' ');
+                line.push_str(word);
+            }
+            last => {
+                if last.is_some() {
+                    room = width;
+                }
+                lines.push(word.to_owned());
+            }
+        }
+    }
+    lines
+}
+
+/// Text wrapped to `width`, each line after `indent` spaces.
+pub(super) fn indented(text: &str, indent: usize, width: usize) -> String {
+    let lines = wrap(text, width.saturating_sub(indent).max(20));
+    lines.iter().map(|line| format!("{:indent$}{line}\n", "")).collect()
+}
+
+/// A word as a shell reads it.
+pub(super) fn shell_word(word: &str) -> String {
+    let is_plain = |c: char| c.is_alphanumeric() || "-_./:,=+@%".contains(c);
+    if !word.is_empty() && word.chars().all(is_plain) {
+        return word.to_owned();
+    }
+    format!("'{}'", word.replace('\'', r"'\''"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn links_become_their_names() {
+        let linked =
+            "see [networks from PyTorch](guide.md#networks), as `[height, width]` or [1, 2]";
+        assert_eq!(plain(linked), "see networks from PyTorch, as `[height, width]` or [1, 2]");
+        assert_eq!(plain("`[a]` and [b](c)"), "`[a]` and b");
+    }
+
+    #[test]
+    fn phrases_become_sentences() {
+        assert_eq!(sentence("inner steps. More"), "Inner steps. More.");
+        assert_eq!(first_part("every N; 0 is off. More"), "every N");
+        assert_eq!(wrap("one two  three", 7), ["one two", "three"]);
+        assert_eq!(wrap_after("one two three", 4, 7), ["one", "two", "three"]);
+        assert_eq!(indented("θθ φφ", 2, 4), "  θθ φφ\n");
+        assert_eq!([shell_word("a.toml"), shell_word("it's")], ["a.toml", r"'it'\''s'"]);
+    }
+}
