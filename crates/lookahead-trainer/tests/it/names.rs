@@ -3,7 +3,7 @@
 use std::time::{Duration, SystemTime};
 
 use crate::common::session::{DIGITS, Session};
-use crate::common::{Sandbox, signal, stderr, succeeded, wait_until};
+use crate::common::{Killed, Sandbox, signal, stderr, succeeded, wait_until};
 
 const SWEEP: &str = "config = \"../digits.toml\"\njobs = 1\n[grid]\n\"optimizer.lr\" = [0.1]\n";
 
@@ -86,7 +86,7 @@ fn commands_go_to_the_running_run() {
     let train = ["train", "test.toml", "--quiet", "--name"];
     succeeded(sandbox.lookahead(&[&train[..], &["ended"]].concat()));
     let endless = ["running", "--set", "train.max_steps=100000000"];
-    let mut child = sandbox.command(&[&train[..], &endless].concat()).spawn().unwrap();
+    let mut child = Killed(sandbox.command(&[&train[..], &endless].concat()).spawn().unwrap());
     let runs = sandbox.path().join("checkpoints");
     wait_until("it listens", || runs.join("running/control.sock").exists());
     let log = std::fs::File::options().append(true).open(runs.join("ended/events.jsonl")).unwrap();
@@ -99,8 +99,8 @@ fn commands_go_to_the_running_run() {
     });
     let evaluated = succeeded(sandbox.lookahead(&["eval"]));
     assert_eq!(stderr(&evaluated), "Latest run: checkpoints/ended\n");
-    signal(&child, "TERM");
-    assert!(child.wait().unwrap().success());
+    signal(&child.0, "TERM");
+    assert!(child.0.wait().unwrap().success());
 }
 
 /// A user's own program has the name by which it is called.

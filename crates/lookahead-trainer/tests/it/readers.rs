@@ -1,10 +1,10 @@
 //! Readers of stdout and stderr that stop reading: training never waits for them.
 
 use std::io::{PipeReader, Read, Write};
-use std::process::{Child, Stdio};
+use std::process::Stdio;
 use std::time::{Duration, Instant};
 
-use crate::common::{SMALL, Sandbox, sets, signal, train, wait_until};
+use crate::common::{Killed, SMALL, Sandbox, sets, signal, train, wait_until};
 use lookahead_run::event::{Event, Record, RunEnded, Status};
 use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
 
@@ -20,15 +20,6 @@ fn full_pipe() -> (PipeReader, Stdio) {
     }
     fcntl_setfl(&writer, flags).unwrap();
     (reader, writer.into())
-}
-
-/// A process that ends with its test.
-struct Killed(Child);
-
-impl Drop for Killed {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-    }
 }
 
 /// Starts training with these as stdout and stderr.

@@ -253,6 +253,15 @@ pub fn signal(child: &Child, name: &str) {
     assert!(Command::new("kill").args(arguments).status().unwrap().success());
 }
 
+/// A process that ends with its test.
+pub struct Killed(pub Child);
+
+impl Drop for Killed {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+    }
+}
+
 pub fn stderr(output: &Output) -> String {
     String::from_utf8(output.stderr.clone()).unwrap()
 }
