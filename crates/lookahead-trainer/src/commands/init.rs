@@ -24,12 +24,8 @@ use crate::usage::UsageError;
 /// Writes the config, and prints what to do next. Without a kind, lists the kinds.
 pub fn init(kinds: &Kinds, arguments: &cli::Init) -> anyhow::Result<()> {
     let Some(name) = &arguments.kind else { return list(kinds) };
-    let Some(schema) = kinds.data.iter().find(|schema| schema.name == name) else {
-        let names: Vec<&str> = kinds.data.iter().map(|schema| schema.name).collect();
-        let message =
-            format!("`{name}` is not a kind of data. Use one of these: {}.", names.join(", "));
-        return Err(UsageError::new(message).into());
-    };
+    let schema = kinds.data.iter().find(|schema| schema.name == name);
+    let schema = schema.ok_or_else(|| not_data(kinds, name))?;
     let path = match &arguments.output {
         Some(path) => path.clone(),
         None => PathBuf::from(format!("{name}.toml")),
@@ -62,6 +58,20 @@ pub fn init(kinds: &Kinds, arguments: &cli::Init) -> anyhow::Result<()> {
     };
     eprint_line(format_args!("Wrote {}. {edit}: {train}", path.display()));
     Ok(())
+}
+
+fn not_data(kinds: &Kinds, name: &str) -> UsageError {
+    let names: Vec<&str> = kinds.data.iter().map(|schema| schema.name).collect();
+    let names = names.join(", ");
+    let program = program_name();
+    UsageError::new(if kinds.models.iter().any(|schema| schema.name == name) {
+        format!(
+            "`{name}` is a kind of model, and a config begins with its data. Choose it with \
+             `{program} init KIND --set model.kind={name}`, where KIND is one of these: {names}."
+        )
+    } else {
+        format!("`{name}` is not a kind of data. Use one of these: {names}.")
+    })
 }
 
 fn list(kinds: &Kinds) -> anyhow::Result<()> {
@@ -170,12 +180,12 @@ fn likely_target(columns: &[String]) -> &str {
 
 /// Sets the keys that the user gave, checked as `train --set` does.
 fn apply(kinds: &Kinds, values: &mut Table, sets: &[Override]) -> anyhow::Result<()> {
-    let mut complete = values.clone();
-    add_required(kinds, &mut complete);
-    let text = toml::to_string(&complete)?;
-    Config::parse(kinds, "The starter of this kind", &text, sets)?;
     // Keys that are dropped were the starter's.
     Config::apply(kinds, values, sets)?;
+    // The ranges are checked with all that must be set.
+    let mut complete = values.clone();
+    add_required(kinds, &mut complete);
+    Config::parse(kinds, "The starter of this kind", &toml::to_string(&complete)?, sets)?;
     Ok(())
 }
 

@@ -41,6 +41,9 @@ fn a_config_is_written_for_a_table() {
     );
     session.run("lookahead init csv --data wine.csv --target cultivr -o wine.toml");
     session.run("lookahead init cvs");
+    session.run("lookahead init torchscript");
+    session.run("lookahead init csv --data wine.csv --set model.kind=torchscript -o net.toml");
+    session.run("grep 'net.pt' net.toml");
     session.run("lookahead init digits --data wine.csv");
     session.run("lookahead init text --data missing.txt");
     session.run("lookahead init quadratic -o - | grep -c =");

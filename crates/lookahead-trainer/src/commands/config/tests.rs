@@ -1,4 +1,7 @@
+use serde::{Deserialize, Serialize};
+
 use super::*;
+use crate::config::kinds::KindOptions;
 use crate::registry::Registry;
 
 fn named(name: &str) -> Result<String, String> {
@@ -42,4 +45,34 @@ fn other_names_have_the_nearest_ones() {
         let error = named(name).unwrap_err();
         assert!(error.contains(part), "{error}");
     }
+}
+
+/// The keys of a kind of a program's own, without documentation.
+#[derive(Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct Rings {
+    count: u64,
+    radius: Option<f64>,
+}
+
+impl Default for Rings {
+    fn default() -> Self {
+        Rings { count: 3, radius: None }
+    }
+}
+
+impl KindOptions for Rings {}
+
+#[test]
+fn a_kind_without_documentation_has_its_keys_types_and_defaults() {
+    let mut kinds = Registry::builtin().kinds().clone();
+    kinds.data.push(Schema::of::<Rings>("rings"));
+    let sections = keys::sections(&kinds);
+    let Ok(Named::Kind(section, schema)) = find(&kinds, &sections, "rings") else { panic!() };
+    let text = page::kind(section, schema, 80);
+    assert!(text.starts_with("data.kind = \"rings\".\n\n  count = 3\n  radius\n"), "{text}");
+    let Ok(Named::Key(entries)) = find(&kinds, &sections, "data.count") else { panic!() };
+    let text = page::key(&kinds, &entries, 80);
+    assert!(text.contains("Type              a whole number\n"), "{text}");
+    assert!(text.contains("--set data.count=3"), "{text}");
 }
