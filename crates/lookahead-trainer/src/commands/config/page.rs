@@ -120,7 +120,7 @@ pub(super) fn key(kinds: &Kinds, entries: &[&KeyEntry], width: usize) -> String 
             if default == REQUIRED { "none: it must be set" } else { &default },
             width,
         );
-        text += &row("Changes", changes(entry), width);
+        text += &row("May change", changes(entry), width);
     }
     if let Some(entry) = entries.first() {
         text += &examples(entry);
