@@ -181,10 +181,13 @@ fn existing(typed: &Path, is_wanted: impl Fn(&Path) -> bool) -> Option<PathBuf> 
     [typed.to_owned(), Path::new(RUNS).join(typed)].into_iter().find(|path| is_wanted(path))
 }
 
-/// What is at the path: whoever opens it says what it lacks. An error if there is nothing.
+/// What else has the path or the name: whoever opens it says what it lacks.
+///
+/// # Errors
+/// If there is nothing, or a sweep.
 fn or_missing(typed: &Path, is_wanted: impl Fn(&Path) -> bool) -> Result<PathBuf, UsageError> {
-    if typed.exists() {
-        return Ok(typed.to_owned());
+    if let Some(found) = existing(typed, Path::exists) {
+        return if SweepFolder::open(&found).is_some() { Err(a_sweep(&found)) } else { Ok(found) };
     }
     let all = fs::read_dir(RUNS).into_iter().flatten().flatten();
     let all = all.filter(|entry| is_wanted(&entry.path()));
@@ -199,6 +202,15 @@ fn or_missing(typed: &Path, is_wanted: impl Fn(&Path) -> bool) -> Result<PathBuf
     };
     let named = (!typed.starts_with(RUNS)).then(|| Path::new(RUNS).join(typed));
     Err(missing("run", typed, named, &hint))
+}
+
+fn a_sweep(folder: &Path) -> UsageError {
+    let name = folder.strip_prefix(RUNS).unwrap_or(folder).display();
+    UsageError::new(format!(
+        "`{}` is a sweep, and this command takes one run. `{} list {name}` lists its runs.",
+        folder.display(),
+        program_name()
+    ))
 }
 
 /// Nothing is at the path, nor at the one that it names, if it can be a name.
@@ -229,30 +241,48 @@ fn file(typed: &Path, folder: &str, what: &str) -> Result<PathBuf, UsageError> {
     if is_there && !typed.is_dir() {
         return Ok(typed.to_owned());
     }
-    let mut named = Path::new(folder).join(typed).into_os_string();
-    if typed.extension().is_none_or(|extension| extension != "toml") {
-        named.push(".toml");
+    let named = with_extension(&Path::new(folder).join(typed));
+    if let Some(found) = [&named, &with_extension(typed)].into_iter().find(|path| path.is_file()) {
+        return Ok(found.clone());
     }
-    let named = PathBuf::from(named);
-    if named.is_file() {
-        return Ok(named);
-    }
-    if is_there {
+    let (other, command) =
+        if folder == CONFIGS { (SWEEP_FILES, "sweep") } else { (CONFIGS, "train") };
+    let mut hints = Vec::new();
+    if with_extension(&Path::new(other).join(typed)).is_file() {
+        hints.push(format!(
+            "`{} {command} {}` takes the file of that name in {other}/.",
+            program_name(),
+            typed.display()
+        ));
+    } else if is_there {
         return Ok(typed.to_owned());
+    } else {
+        hints.extend(nearest_files(typed, folder));
+        if folder == CONFIGS {
+            hints.push(format!("`{} init` writes one.", program_name()));
+        }
     }
+    let named = (!typed.starts_with(folder)).then_some(named);
+    Err(missing(what, typed, named, &hints.join(" ")))
+}
+
+/// A sentence with the names of files in a folder that resemble the typed one; none if there are no files.
+fn nearest_files(typed: &Path, folder: &str) -> Option<String> {
     let all = fs::read_dir(folder).into_iter().flatten().flatten();
     let all: Vec<String> = all
         .filter(|entry| entry.path().extension().is_some_and(|extension| extension == "toml"))
         .filter_map(|entry| Some(entry.path().file_stem()?.to_str()?.to_owned()))
         .collect();
-    let stem = typed.file_stem().unwrap_or_default().to_string_lossy();
-    let mut hints = Vec::new();
-    if !all.is_empty() {
-        hints.push(suggestion(&stem, all.iter().map(String::as_str)));
+    let name = typed.file_stem().unwrap_or_default().to_string_lossy();
+    (!all.is_empty()).then(|| suggestion(&name, all.iter().map(String::as_str)))
+}
+
+/// The path with `.toml` at its end.
+fn with_extension(path: &Path) -> PathBuf {
+    if path.extension().is_some_and(|extension| extension == "toml") {
+        return path.to_owned();
     }
-    if folder == CONFIGS {
-        hints.push(format!("`{} init` writes one.", program_name()));
-    }
-    let named = (!typed.starts_with(folder)).then_some(named);
-    Err(missing(what, typed, named, &hints.join(" ")))
+    let mut name = path.as_os_str().to_owned();
+    name.push(".toml");
+    name.into()
 }

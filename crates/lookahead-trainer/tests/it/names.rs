@@ -40,7 +40,10 @@ fn names_instead_of_paths() {
     session.run("lookahead train digts");
     session.run("lookahead train configs/mnist.toml");
     session.run("lookahead resume checkpoints/digts");
+    session.run("lookahead train digits-lr");
+    session.run("lookahead train configs/digits --name digits");
     session.run("lookahead sweep digits-rate");
+    session.run("lookahead sweep digits");
     session.run("lookahead sweep digits-lr --dry-run");
     session.run("lookahead compare digits digts");
     session.assert_snapshot("names instead of paths");
@@ -73,6 +76,7 @@ fn a_list_of_runs() {
     session.run("lookahead list");
     session.run("lookahead list digits-lr");
     session.run("lookahead list --json | sed 's/,\"last_event\".*//; s/\"loss\":[0-9.]*/\"loss\":0/; s/\"value\":[0-9.]*/\"value\":0/'");
+    session.run("lookahead eval digits-lr");
     session.run("lookahead list nowhere");
     session.run("lookahead watch");
     session.run("lookahead watch digits");
