@@ -26,11 +26,11 @@ pub fn init(kinds: &Kinds, arguments: &cli::Init) -> anyhow::Result<()> {
     let Some(name) = &arguments.kind else { return list(kinds) };
     let schema = kinds.data.iter().find(|schema| schema.name == name);
     let schema = schema.ok_or_else(|| not_data(kinds, name))?;
+    let to_stdout = arguments.output.as_deref() == Some(Path::new("-"));
     let path = match &arguments.output {
-        Some(path) => path.clone(),
-        None => PathBuf::from(format!("{name}.toml")),
+        Some(path) if !to_stdout => path.clone(),
+        _ => PathBuf::from(format!("{name}.toml")),
     };
-    let to_stdout = path.as_os_str() == "-";
     if !to_stdout && !arguments.force && path.symlink_metadata().is_ok() {
         return Err(exists(&path).into());
     }
@@ -42,6 +42,9 @@ pub fn init(kinds: &Kinds, arguments: &cli::Init) -> anyhow::Result<()> {
     let placeholders = add_required(kinds, &mut values);
     let train = format!("{} train {}", program_name(), shell_word(&path.to_string_lossy()));
     let text = template::write(kinds, schema, &values, &train);
+    for note in notes {
+        eprint_line(note);
+    }
     if to_stdout {
         let mut stdout = Stdout::new()?;
         stdout.write_all(text.as_bytes())?;
@@ -49,9 +52,6 @@ pub fn init(kinds: &Kinds, arguments: &cli::Init) -> anyhow::Result<()> {
         return Ok(());
     }
     write(&path, &text, arguments.force)?;
-    for note in notes {
-        eprint_line(note);
-    }
     let edit = match &placeholders[..] {
         [] => "Next".to_owned(),
         keys => format!("Edit {} there, then", keys.join(" and ")),
