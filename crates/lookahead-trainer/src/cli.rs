@@ -129,7 +129,7 @@ pub enum Command {
 /// `lookahead train`.
 #[derive(Debug, Args)]
 pub struct Train {
-    /// The config: a TOML file, or its name in configs/
+    /// The config: a TOML file, or the name of one here or in configs/
     pub config: PathBuf,
     /// Name of the run [default: the config's name, with -2, -3… if it is taken]
     #[arg(long, value_name = "RUN")]

@@ -7,7 +7,7 @@ use clap::{Args, ValueEnum};
 /// `lookahead sweep`.
 #[derive(Debug, Args)]
 pub struct Sweep {
-    /// The sweep: a TOML file, or its name in configs/sweeps/
+    /// The sweep: a TOML file, or the name of one here or in configs/sweeps/
     #[arg(value_name = "SWEEP")]
     pub file: PathBuf,
     /// Name of the sweep [default: `name` in its file, otherwise the file's name]

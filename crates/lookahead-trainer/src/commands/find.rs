@@ -3,7 +3,9 @@
 //! | typed | what it names |
 //! |---|---|
 //! | a path | what is there |
-//! | a name | `checkpoints/NAME`, for a config `configs/NAME.toml`, for a sweep's file `configs/sweeps/NAME.toml` |
+//! | the name of a run or sweep | `checkpoints/NAME` |
+//! | the name of a config | `NAME.toml`, otherwise `configs/NAME.toml` |
+//! | the name of a sweep's file | `NAME.toml`, otherwise `configs/sweeps/NAME.toml` |
 //! | nothing | the latest run in `checkpoints/`, which a line on stderr names |
 //!
 //! A path comes before a name.
@@ -242,7 +244,7 @@ fn file(typed: &Path, folder: &str, what: &str) -> Result<PathBuf, UsageError> {
         return Ok(typed.to_owned());
     }
     let named = with_extension(&Path::new(folder).join(typed));
-    if let Some(found) = [&named, &with_extension(typed)].into_iter().find(|path| path.is_file()) {
+    if let Some(found) = [&with_extension(typed), &named].into_iter().find(|path| path.is_file()) {
         return Ok(found.clone());
     }
     let (other, command) =

@@ -41,6 +41,8 @@ fn names_instead_of_paths() {
     session.run("lookahead train configs/mnist.toml");
     session.run("lookahead resume checkpoints/digts");
     session.run("lookahead train digits-lr");
+    session.write("mine.toml", &DIGITS.replace("[16]", "[8]"));
+    session.run("lookahead train mine --no-tui 2>&1 | head -n 1");
     session.run("lookahead train configs/digits --name digits");
     session.run("lookahead sweep digits-rate");
     session.run("lookahead sweep digits");
