@@ -15,7 +15,7 @@ pub(super) fn overview(sections: &[SectionKeys], width: usize) -> String {
     const NAME: usize = 36;
     let mut text = String::new();
     for section in sections {
-        text += &format!("[{}]  {}\n", section.name, section.about);
+        text += &indented(&format!("[{}]: {}.", section.name, section.about), 0, width);
         for entry in &section.keys {
             let value = entry.only_default().map(|value| format!(" = {}", shown(value)));
             let name = format!("{}{}", entry.dotted(), value.unwrap_or_default());
@@ -27,9 +27,10 @@ pub(super) fn overview(sections: &[SectionKeys], width: usize) -> String {
         text.push('\n');
     }
     let program = program_name();
-    text + &format!(
-        "`{program} config KEY` explains a key, `{program} config SECTION` all keys of a section.\n"
-    )
+    let more = format!(
+        "`{program} config KEY` explains a key, `{program} config SECTION` all keys of a section."
+    );
+    text + &indented(&more, 0, width)
 }
 
 /// A section with all its keys.
