@@ -217,7 +217,7 @@ fn cycles(model: &Model) -> Vec<Panel> {
         log_y,
         lines: training,
         legend: true,
-        note: note.clone(),
+        note,
         ..Panel::default()
     }];
     if !probes.is_empty() {
@@ -227,7 +227,7 @@ fn cycles(model: &Model) -> Vec<Panel> {
             log_y,
             lines: probes,
             legend: true,
-            note,
+            note: Some("Means over the probes among these cycles.".into()),
             ..Panel::default()
         });
     }

@@ -21,23 +21,22 @@ use crate::run::{Run, RunState};
 use crate::series::{Series, has_both, series};
 use crate::viewport::{Range, Span};
 
-/// The narrowest chart that has room for a hint beside its title.
-const HINT: u16 = 60;
-
 /// Draws the chart that the keys refer to, in a frame with a title; returns its scale.
 pub(crate) fn draw_framed(model: &Model, area: Rect, buffer: &mut Buffer) -> Option<Scale> {
     let (theme, chart) = (&model.theme, model.view.chart);
     let scale = draw(model, inner(area), buffer);
+    let titles = titles(model, chart).map(|title| format!("{} {title}", chart.key()));
+    // Without the corners, and a blank at each side of the title.
+    let room = area.width.saturating_sub(6);
     let lost = model.run().series.loss.non_finite();
     let right = if lost > 0 && chart == Chart::Loss && model.runs.len() == 1 {
         let plural = if lost == 1 { "loss" } else { "losses" };
         Line::styled(format!(" {} non-finite {plural} ", format::count(lost)), theme.bad)
     } else {
-        Line::styled(settings(model, chart, scale.as_ref(), area.width), theme.dim)
+        let room = room.saturating_sub(width(&titles[1]));
+        Line::styled(settings(model, chart, scale.as_ref(), room), theme.dim)
     };
-    let titles = titles(model, chart).map(|title| format!("{} {title}", chart.key()));
-    // With its corners, and a blank at each side.
-    let room = area.width.saturating_sub(right.width() as u16 + 6);
+    let room = room.saturating_sub(right.width() as u16);
     let title = titles.iter().find(|title| width(title) <= room).unwrap_or(&titles[1]);
     block(theme, title).title_top(right.right_aligned()).render(area, buffer);
     if model.run().state() == RunState::Paused {
@@ -84,29 +83,30 @@ pub(crate) fn titles(model: &Model, chart: Chart) -> [String; 2] {
     }
 }
 
-/// Settings that are not the default ones, and how far values go beyond the edges.
-fn settings(model: &Model, chart: Chart, scale: Option<&Scale>, width: u16) -> String {
+/// How far values go beyond the edges, and settings that are not the default ones; hints to keys only as far as
+/// they fit in `room` columns.
+fn settings(model: &Model, chart: Chart, scale: Option<&Scale>, room: u16) -> String {
     let view = &model.view;
     let mut words = Vec::new();
+    let mut hints = Vec::new();
     if let Some(scale) = scale {
         let shown = |value| chart.format(&model.run().chart_metric(), value);
         let reach = [
             (scale.all.1 > scale.top).then(|| format!("{ABOVE} to {}", shown(scale.all.1))),
             (scale.all.0 < scale.bottom).then(|| format!("{BENEATH} to {}", shown(scale.all.0))),
         ];
-        let cut = reach.iter().any(Option::is_some);
         words.extend(reach.into_iter().flatten());
-        if cut && width >= HINT {
-            words.push("y shows all".into());
+        if !words.is_empty() {
+            hints.push((words.len(), "y shows all"));
         }
     }
     if view.all_values {
         words.push("all values".into());
     }
     let has_slow = |(_, run): (usize, &Run)| run.has_lookahead();
-    if model.runs.len() > 1 && has_both(chart) && model.visible().any(has_slow) && width >= HINT {
-        let other = if view.both_weights { "one line a run" } else { "fast and slow" };
-        words.push(format!("b shows {other}"));
+    let several = model.runs.len() > 1;
+    if several && !view.both_weights && has_both(chart) && model.visible().any(has_slow) {
+        hints.push((words.len(), "b shows fast and slow"));
     }
     if chart != Chart::Cycle {
         if series(model, chart).iter().any(|line| line.decay.is_some()) {
@@ -123,7 +123,16 @@ fn settings(model: &Model, chart: Chart, scale: Option<&Scale>, width: u16) -> S
     if view.log_y {
         words.push("log".into());
     }
-    if words.is_empty() { String::new() } else { format!(" {} ", words.join(" · ")) }
+    let join = |words: &[String]| format!(" {} ", words.join(" · "));
+    // The later ones are about what is less visible.
+    for (at, hint) in hints.into_iter().rev() {
+        let mut more = words.clone();
+        more.insert(at, hint.to_owned());
+        if width(&join(&more)) <= room {
+            words = more;
+        }
+    }
+    if words.is_empty() { String::new() } else { join(&words) }
 }
 
 /// Draws legend, axes and lines of the chart that the keys refer to; returns the scale.

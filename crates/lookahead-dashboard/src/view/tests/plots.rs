@@ -203,6 +203,32 @@ fn fast_and_slow_of_several_runs_are_told_apart() {
     }
 }
 
+/// Title and settings are whole, and don't run into each other.
+#[test]
+fn hints_are_left_out_where_they_have_no_room() {
+    let mut model = fixture::three();
+    feed(&mut model, (1501..=1503).map(|number| record(151.0, number, fixture::step(number, 1e4))));
+    let top = |model: &Model, width| {
+        let screen = shown(model, width, 36);
+        screen.lines().find(|line| line.contains("╭ 1 ")).unwrap().to_owned()
+    };
+    let found = top(&model, 160);
+    assert_shows(
+        &found,
+        &["╭ 1 training loss of each run ─", "─ ↑ to ", " · y shows all · b shows fast"],
+    );
+    let found = top(&model, 120);
+    assert_shows(
+        &found,
+        &["╭ 1 training loss ─", "─ ↑ to ", " · b shows fast and slow · smoothing β 0.98 ╮"],
+    );
+    let found = top(&model, 80);
+    assert_shows(&found, &["╭ 1 training loss ─", "─ ↑ to "]);
+    assert!(!found.contains("shows"), "{found}");
+    model.view.both_weights = true;
+    assert!(!top(&model, 160).contains("b shows"));
+}
+
 /// Legends list runs as the list of runs does, whichever is selected.
 #[test]
 fn runs_are_in_one_order() {
