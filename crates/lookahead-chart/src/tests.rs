@@ -9,6 +9,9 @@ use tempfile::tempdir;
 
 use super::*;
 
+mod heatmaps;
+mod marks;
+
 const RED: Rgb = (213, 94, 0);
 const BLUE: Rgb = (0, 114, 178);
 
@@ -148,50 +151,11 @@ fn equal_ratios_are_equal_heights_on_a_log_axis() {
 }
 
 #[test]
-fn what_is_not_finite_breaks_the_line_and_is_marked_at_the_top() {
-    let points = [(0.0, 1.0), (1.0, 2.0), (2.0, f64::NAN), (3.0, 2.0), (4.0, 1.0)];
-    let svg = svg(&figure(vec![panel(vec![line("", RED, &points)])]));
-    let paths = paths(&svg, RED);
-    // Two parts of the line and the two strokes of the cross.
-    assert_eq!(paths.iter().map(Vec::len).collect::<Vec<_>>(), [2, 2, 2, 2]);
-    let highest = paths[..2].iter().flatten().map(|spot| spot.1).fold(f64::INFINITY, f64::min);
-    assert!(paths[2..].iter().flatten().all(|spot| spot.1 < highest), "{paths:?}");
-    let middle = (paths[2][0].0 + paths[2][1].0) / 2.0;
-    assert!((middle - (paths[0][0].0 + paths[1][1].0) / 2.0).abs() < 0.2);
-}
-
-#[test]
-fn zero_on_a_log_axis_is_marked_at_the_bottom() {
-    let mut panel = panel(vec![line("", RED, &[(0.0, 1.0), (1.0, 2.0), (2.0, 0.0), (3.0, -1.0)])]);
-    panel.log_y = true;
-    let paths = paths(&svg(&figure(vec![panel])), RED);
-    assert_eq!(paths.len(), 5);
-    let lowest = paths[0].iter().map(|spot| spot.1).fold(0.0, f64::max);
-    assert!(paths[1..].iter().flatten().all(|spot| spot.1 > lowest), "{paths:?}");
-}
-
-#[test]
 fn a_gap_breaks_the_line_without_a_mark() {
     let mut broken = line("", RED, &[(0.0, 1.0), (1.0, 2.0), (2.0, 3.0), (3.0, 4.0)]);
     broken.points[2].gap_before = true;
     let paths = paths(&svg(&figure(vec![panel(vec![broken])])), RED);
     assert_eq!(paths.iter().map(Vec::len).collect::<Vec<_>>(), [2, 2]);
-}
-
-#[test]
-fn a_line_is_cut_off_at_the_ends_of_the_axis_and_marked() {
-    let points = [(0.0, 1e4), (1.0, 100.0), (2.0, 0.5), (3.0, 0.2), (4.0, 0.3), (5.0, -90.0)];
-    let mut panel = panel(vec![line("", RED, &points)]);
-    panel.y_ends = Some((0.2, 0.5));
-    let svg = svg(&figure(vec![panel]));
-    let paths = paths(&svg, RED);
-    // One part, from the upper edge to the lower.
-    let [part] = &paths[..] else { panic!("{paths:?}") };
-    let heights: Vec<f64> = part.iter().map(|spot| spot.1).collect();
-    assert!(part.len() == 5 && heights[0] < heights[1] && heights[4] > heights[2], "{part:?}");
-    let document = Document::parse(&svg).unwrap();
-    let marks = document.descendants().filter(|node| node.has_tag_name("polygon"));
-    assert_eq!(marks.count(), 3, "two above, one below");
 }
 
 #[test]
@@ -438,50 +402,6 @@ fn a_picture_is_as_readable_as_other_files() {
     assert_eq!(mode(&path), mode(&usual));
 }
 
-fn heatmap() -> Panel {
-    let cell = |value: f64| Cell { value, text: format!("{value}") };
-    let rows = [[1.0, 2.0, 3.0], [4.0, 5.0, f64::NAN]].map(|row| row.map(cell).to_vec());
-    Panel {
-        x_names: ["5", "10", "20"].map(str::to_owned).to_vec(),
-        y_names: ["0.5", "0.8"].map(str::to_owned).to_vec(),
-        heatmap: Some(Heatmap { rows: rows.to_vec(), label: "accuracy in %".into() }),
-        ..panel(vec![])
-    }
-}
-
-#[test]
-fn cells_have_the_colors_of_their_numbers() {
-    let figure = figure(vec![heatmap()]);
-    let svg = svg(&figure);
-    let document = Document::parse(&svg).unwrap();
-    let place = |wanted: &str, last: bool| {
-        let mut all: Vec<(f64, f64)> = document
-            .descendants()
-            .filter(|node| node.has_tag_name("text") && node.text().unwrap_or("").trim() == wanted)
-            .map(|node| {
-                let of = |name| node.attribute(name).unwrap().parse::<f64>().unwrap();
-                (of("x"), of("y"))
-            })
-            .collect();
-        if last { all.pop() } else { all.drain(..).next() }.unwrap()
-    };
-    let pixels = Pixels::of(&figure, Size::default());
-    // Beside the text: the least has the first color, the most the last, and NaN is grey.
-    let beside = |text: &str| {
-        let (x, y) = place(text, false);
-        pixels.at((x - 40.0, y))
-    };
-    assert_eq!(
-        [beside("1"), beside("5"), beside("NaN")],
-        [(68, 1, 84), (253, 231, 37), (214, 214, 214)]
-    );
-    let (low, high) = (place("1", false), place("4", false));
-    assert!(low.1 > high.1 && (low.0 - high.0).abs() < 0.2, "the first row is at the bottom");
-    // The bar's numbers are to the right of all cells.
-    assert!(place("1.0", true).0 > place("3", false).0 + 100.0);
-    assert!(texts(&svg).contains(&"accuracy in %".to_owned()));
-}
-
 #[test]
 fn equal_ratios_are_equal_widths_on_a_log_axis() {
     let mut panel =
@@ -509,27 +429,6 @@ fn panels_may_share_their_ends() {
 }
 
 #[test]
-fn lost_values_may_be_marked_in_rows_at_the_bottom() {
-    let points = [(0.0, 1.0), (1.0, f64::NAN), (2.0, 2.0)];
-    let mut panel = panel(vec![line("a", RED, &points), line("b", BLUE, &points)]);
-    (panel.lost_below, panel.legend) = (true, false);
-    let svg = svg(&figure(vec![panel]));
-    let crosses = |color| {
-        let strokes = paths(&svg, color).split_off(0);
-        strokes.into_iter().filter(|path| path.len() == 2).flatten().map(|spot| spot.1).collect()
-    };
-    let (red, blue): (Vec<f64>, Vec<f64>) = (crosses(RED), crosses(BLUE));
-    assert!(!red.is_empty() && !blue.is_empty());
-    let most = |all: &[f64]| all.iter().copied().fold(0.0, f64::max);
-    let least = |all: &[f64]| all.iter().copied().fold(f64::INFINITY, f64::min);
-    assert!(most(&red) < least(&blue), "{red:?} {blue:?}");
-    let document = Document::parse(&svg).unwrap();
-    let data = document.descendants().filter(|node| node.has_tag_name("circle"));
-    let lowest = data.map(|node| node.attribute("cy").unwrap().parse::<f64>().unwrap());
-    assert!(lowest.fold(0.0, f64::max) < least(&red));
-}
-
-#[test]
 fn bars_and_points_that_are_not_joined() {
     let mut measured = line("", RED, &[(0.0, 1.0), (1.0, 2.0), (2.0, 3.0)]);
     for point in &mut measured.points {
@@ -546,25 +445,4 @@ fn bars_and_points_that_are_not_joined() {
     let document = Document::parse(&svg).unwrap();
     assert_eq!(document.descendants().filter(|node| node.has_tag_name("circle")).count(), 3);
     assert!(!svg.contains("polygon"), "no band");
-}
-
-#[test]
-fn odd_cells_and_names_give_pictures_too() {
-    let size = Size { width: 240, height: 200 };
-    let cell = |value: f64| Cell { value, text: "a text that is far too long for its cell".into() };
-    let wild = [f64::NAN, f64::INFINITY, f64::MIN, f64::MAX, 0.0, 5e-324];
-    let many: Vec<String> = (0..200).map(|index| format!("{index} ").repeat(30)).collect();
-    for (rows, names) in [
-        (vec![], vec![]),
-        (vec![vec![]], vec!["a".to_owned()]),
-        (vec![wild.map(cell).to_vec(), vec![cell(1.0)]], many.clone()),
-        (vec![wild.map(cell).to_vec()], vec![]),
-    ] {
-        let heatmap = Some(Heatmap { rows, label: "long ".repeat(100) });
-        let panel = Panel { x_names: names.clone(), y_names: names, heatmap, ..panel(vec![]) };
-        let figure = figure(vec![panel]);
-        let svg = String::from_utf8(render(&figure, Format::Svg, size).unwrap()).unwrap();
-        assert!(Document::parse(&svg).is_ok() && !svg.contains("NaN") && !svg.contains("inf"));
-        Pixels::of(&figure, size);
-    }
 }

@@ -143,8 +143,8 @@ fn look(line: &Series) -> Line {
             (color, 2, 1.0, Some(marker))
         }
     };
-    let is_fast = matches!(line.look, Look::RunFast(_));
-    let (dashed, open) = (is_fast, is_fast);
+    let dashed = matches!(line.look, Look::Fast | Look::RunFast(_));
+    let open = matches!(line.look, Look::RunFast(_));
     Line { color, width, opacity, marker, dashed, open, ..Line::default() }
 }
 
@@ -157,12 +157,13 @@ fn cycles(model: &Model) -> Vec<Panel> {
         let Some(k) = run.series.cycles.k() else { continue };
         let all = run.series.cycles.newest(k);
         let mean = mean_cycle(all.iter().copied(), k);
+        let plural = if all.len() == 1 { "cycle" } else { "cycles" };
         let of = |losses: &[(u64, f64)]| -> Vec<Point> {
             losses.iter().map(|(phase, loss)| Point::new((phase - 1) as f64, *loss)).collect()
         };
         if alone {
             training.extend(all.iter().enumerate().map(|(number, cycle)| Line {
-                name: format!("last {} cycles", all.len()),
+                name: format!("last {} {plural}", all.len()),
                 color: GREY,
                 width: 1,
                 opacity: 0.35,
@@ -206,7 +207,7 @@ fn cycles(model: &Model) -> Vec<Panel> {
         [(k, count), rest @ ..] if rest.iter().all(|(other, _)| other == k) => {
             let most = rest.iter().map(|(_, count)| *count).max().unwrap_or(0).max(*count);
             let plural = if most == 1 { "cycle" } else { "cycles" };
-            Some(format!("Means over the last {most} {plural} of {k} inner steps."))
+            Some(format!("Means over the last {most} {plural} of k = {k} inner steps."))
         }
         _ => Some("Means over the last cycles.".to_owned()),
     };

@@ -1,3 +1,5 @@
+use lookahead_run::event::{Event, Sync};
+
 use super::*;
 use crate::fixture;
 
@@ -76,6 +78,18 @@ fn the_cycles_and_the_drop_from_fast_to_slow_are_apart() {
     let [joined, fast, slow] = &probe.lines[..] else { panic!() };
     assert_eq!((joined.points[0], joined.points[1]), (fast.points[0], slow.points[0]));
     assert!(fast.points[0].y > slow.points[0].y);
+}
+
+/// A run that ended inside a cycle ends with a sync, and its whole cycles are still shown.
+#[test]
+fn the_last_sync_makes_no_cycle_whole() {
+    let mut model = fixture::run(true, 1000);
+    model.view.chart = Chart::Cycle;
+    let sync = Sync { sync: 201, alpha: 0.5, distance: None, gradient_norm: None, last: true };
+    let events = [fixture::step(1001, 0.5), Event::Sync(sync), fixture::probe(0.4, 0.3)];
+    fixture::feed(&mut model, events.map(|event| fixture::record(100.1, 1001, event)));
+    let note = of(&model).panels[0].note.clone().unwrap();
+    assert_eq!(note, "Means over the last 100 cycles of k = 5 inner steps.");
 }
 
 #[test]

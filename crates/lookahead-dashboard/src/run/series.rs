@@ -64,7 +64,10 @@ impl RunSeries {
         if let Some(norm) = sync.gradient_norm {
             self.gradient_norm.push(step, norm);
         }
-        self.cycles.sync(step);
+        // The last sync of a run that ended inside a cycle doesn't make that cycle whole.
+        if !sync.last {
+            self.cycles.sync(step);
+        }
     }
 
     pub(super) fn add_probe(&mut self, step: u64, probe: &Probe) {

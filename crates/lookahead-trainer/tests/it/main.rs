@@ -32,6 +32,7 @@ mod metrics;
 mod names;
 mod network;
 mod observing;
+mod plotting;
 mod predicting;
 mod predicting_kinds;
 mod readers;

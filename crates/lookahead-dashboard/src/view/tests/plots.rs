@@ -223,7 +223,7 @@ fn hints_are_left_out_where_they_have_no_room() {
         &["╭ 1 training loss ─", "─ ↑ to ", " · b shows fast and slow · smoothing β 0.98 ╮"],
     );
     let found = top(&model, 80);
-    assert_shows(&found, &["╭ 1 training loss ─", "─ ↑ to "]);
+    assert_shows(&found, &["╭ 1 training loss ", " ↑ to "]);
     assert!(!found.contains("shows"), "{found}");
     model.view.both_weights = true;
     assert!(!top(&model, 160).contains("b shows"));
