@@ -85,8 +85,9 @@
 //! # Saving and resuming
 //!
 //! Save the model's variables *and* [`state`](Lookahead::state): named tensors and numbers for any file format. To
-//! resume, load the variables, build the optimizer, then call [`load_state`](Lookahead::load_state). The training
-//! continues bit for bit; with dropout also save the generator's state ([`tch_ext::generator`]).
+//! resume, load the variables, build the optimizer, then call [`load_state`](Lookahead::load_state), which returns the
+//! settings of the builder that it [replaced](Replaced) by those of the state. The training continues bit for bit; with
+//! dropout also save the generator's state ([`tch_ext::generator`]).
 //!
 //! ```
 //! use lookahead_core::{Lookahead, State, fused};
@@ -140,7 +141,7 @@
 //! | [`StepRule`], [`RuleOptimizer`] | an inner optimizer of your own from the rule of its step |
 //! | [`laws`] | a test for one |
 //! | [`InnerOptimizer`], [`Parameter`], [`Moment`], [`Curvature`], [`Variables`] | what an inner optimizer is, if a rule for one parameter at a time is not enough |
-//! | [`State`] | an optimizer's state, as named tensors and numbers |
+//! | [`State`], [`Replaced`] | an optimizer's state, as named tensors and numbers; what loading one has replaced |
 //! | [`Error`] | what can go wrong |
 //! | [`distributed`], [`TransferDtype`], [`GradientAverage`] | training in several processes |
 //! | [`tch_ext`] | what tch lacks besides optimizers: autocast, inference mode, generator state, memory format, … |
@@ -185,6 +186,7 @@ pub mod laws;
 mod lookahead;
 mod mutation_detector;
 mod range;
+mod replaced;
 mod running_statistics;
 mod schedule;
 mod settings;
@@ -207,6 +209,7 @@ pub use lookahead::swap::SlowWeights;
 pub use lookahead_sys::sync::Path as SyncPath;
 pub use lookahead_sys::{distributed, fused};
 pub use range::check_learning_rate;
+pub use replaced::Replaced;
 pub use running_statistics::{fewest_values_per_channel, recalibrate};
 pub use schedule::Schedule;
 pub use state::State;

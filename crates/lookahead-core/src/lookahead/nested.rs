@@ -96,6 +96,6 @@ impl<O: InnerOptimizer> InnerOptimizer for Lookahead<O> {
     }
 
     fn load_state(&mut self, state: &State) -> Result<()> {
-        Lookahead::load_state(self, state)
+        Lookahead::load_state(self, state).map(drop)
     }
 }

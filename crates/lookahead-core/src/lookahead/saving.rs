@@ -8,6 +8,7 @@ use super::{Cycle, Lookahead};
 use crate::inner::own_names;
 use crate::mutation_detector::frozen;
 use crate::range::{MOST_STEPS, check_slow_step_size};
+use crate::replaced::{Replaced, replaced};
 use crate::slow_moments::{MomentKey, SlowMoments, wide_zeros};
 use crate::state::{copy_like, expect_finite, expect_like, in_range};
 use crate::{Error, InnerOptimizer, Parameter, Result, Schedule, State};
@@ -98,13 +99,15 @@ impl<O: InnerOptimizer> Lookahead<O> {
     }
 
     /// Restores a [`state`](Self::state) of the same model and kind of inner optimizer, including k, α, their
-    /// schedules and learning rates. Load the model's fast weights first: the weights in the model now are
-    /// taken as those of the state. The policies and the outer momentum are those of this optimizer.
+    /// schedules and learning rates, and returns which of these it replaced: those of the builder, if they differ.
+    /// To keep the builder's, set them again, for example with [`set_k`](Self::set_k). The policies and the outer
+    /// momentum are those of this optimizer. Load the model's fast weights first: the weights in the model now are
+    /// taken as those of the state.
     ///
     /// # Errors
     /// If an entry is missing, unexpected, out of range, of the wrong shape, or holds NaN or infinity. The
     /// error names it, and nothing was changed.
-    pub fn load_state(&mut self, state: &State) -> Result<()> {
+    pub fn load_state(&mut self, state: &State) -> Result<Vec<Replaced>> {
         self.restore_fast_weights()?;
         self.inner.join_new_parameters()?;
         let renamed = self.under_own_names(state);
@@ -170,16 +173,21 @@ impl<O: InnerOptimizer> Lookahead<O> {
                     || of_a_schedule(number)
             },
         )?;
+        // An optimizer without readable learning rates has none to compare.
+        let rates_before = self.inner.learning_rates().unwrap_or_default();
         // The last call that can fail; it changes nothing if it does.
         self.inner.load_state(&state.part(INNER)).map_err(|error| error.in_part(INNER))?;
 
+        let rates = self.inner.learning_rates().unwrap_or_default();
+        let replaced = replaced((&self.settings, &rates_before), (&settings, &rates));
         (self.cycle, self.settings) = (cycle, settings);
         (self.alpha_used, self.non_finite_count) = (alpha_used, non_finite);
         (self.slow, self.velocity, self.slow_moments) = (slow, velocity, slow_moments);
         self.slow_version = self.slow_version.wrapping_add(1);
         (self.corrupted, self.refused) = (None, None);
         self.detector.start_over(self.inner.parameters());
-        self.record_versions()
+        self.record_versions()?;
+        Ok(replaced)
     }
 
     /// The state with entries of tied weights under the names that they have here. The inner optimizer renames

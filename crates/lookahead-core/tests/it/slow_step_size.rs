@@ -39,7 +39,15 @@ fn groups_have_their_own_alpha() {
     assert_eq!((state.numbers["alpha/0"], state.numbers["alpha/1"]), (1.0, 0.25));
     opt.set_alpha(0.5).unwrap();
     assert_eq!(opt.alpha_of_group(1), 0.5);
-    opt.load_state(&state).unwrap();
+    let replaced = opt.load_state(&state).unwrap();
+    let replaced: Vec<String> = replaced.iter().map(ToString::to_string).collect();
+    assert_eq!(
+        replaced,
+        [
+            "The state's alpha of group 0 1 replaces 0.5.",
+            "The state's alpha of group 1 0.25 replaces 0.5."
+        ]
+    );
     assert_eq!((opt.alpha(), opt.alpha_of_group(0), opt.alpha_of_group(1)), (0.5, 1.0, 0.25));
 }
 
