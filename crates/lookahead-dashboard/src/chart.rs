@@ -129,7 +129,7 @@ impl Chart {
     /// Formats one of its values.
     pub(crate) fn format(self, metric: &MetricInfo, value: f64) -> String {
         match self {
-            Chart::Accuracy => format::metric(metric, value),
+            Chart::Accuracy => metric.format(value),
             Chart::LearningRate | Chart::Alpha => format::significant(value, 4),
             Chart::Speed => format::rate(value),
             Chart::Gain => format::difference(value),

@@ -291,7 +291,7 @@ impl Run {
             None => String::new(),
         };
         let written = format::loss(loss);
-        let value = format::metric(&headline, value);
+        let value = headline.format(value);
         let text = match &*headline.name {
             "loss" => format!("{weights} loss {written}{of}"),
             "accuracy" => format!("{weights} {value} loss {written}{of}"),

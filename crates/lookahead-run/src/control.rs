@@ -29,7 +29,7 @@ mod server;
 #[cfg(test)]
 mod tests;
 
-pub use client::{send, status};
+pub use client::{send, status, status_within};
 pub use protocol::{
     ANSWER_TIMEOUT, Accepted, CONNECTIONS, FILE_NAME, LARGEST_ANSWER, LARGEST_MESSAGE,
     MESSAGE_TIMEOUT, Request, parse,

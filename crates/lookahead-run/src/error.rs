@@ -202,12 +202,12 @@ pub enum Error {
     /// The function that the caller passed to `publish` failed.
     #[error(
         "The checkpoint of step {step} could not be written: {cause}. Nothing of it is left behind, \
-         and the earlier checkpoints are unchanged. Fix the cause, and save again."
+         and the earlier checkpoints are unchanged."
     )]
     WriterFailed {
         /// The step of the checkpoint.
         step: u64,
-        /// The error with its causes, joined by colons.
+        /// The error with its causes, joined by colons, and with the remedy for a full disk and the like.
         cause: String,
     },
 
@@ -330,10 +330,25 @@ pub(crate) fn chain(error: &dyn std::error::Error) -> String {
     text
 }
 
+/// As [`chain`], followed by the remedy if the operating system refused something. An [`Error::Io`] has it already.
+pub(crate) fn chain_with_remedy(error: &(dyn std::error::Error + 'static)) -> String {
+    let causes = std::iter::successors(Some(error), |error| error.source());
+    let mut kinds = causes.filter_map(|cause| Some(cause.downcast_ref::<io::Error>()?.kind()));
+    let remedy = kinds.next().map_or("", remedy);
+    let mut text = chain(error);
+    if !remedy.is_empty() {
+        text = format!("{text}.{}", remedy.trim_end_matches('.'));
+    }
+    text
+}
+
 fn remedy(kind: io::ErrorKind) -> &'static str {
     match kind {
+        io::ErrorKind::FileTooLarge => {
+            " Raise the limit on the size of files, for example by `ulimit -f`."
+        }
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
-            " Free some space there and try again."
+            " Free some space on that disk."
         }
         io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
             " Get access to it, or choose another folder."

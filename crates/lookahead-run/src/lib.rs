@@ -110,6 +110,7 @@ pub mod error;
 pub mod event;
 pub mod faults;
 pub mod folder;
+pub mod format;
 mod hash;
 mod identity;
 mod lines;

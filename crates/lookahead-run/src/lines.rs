@@ -105,6 +105,11 @@ impl Lines {
         Ok(lines)
     }
 
+    /// The lines from the byte `start` on.
+    pub(crate) fn from(file: File, start: u64) -> Lines {
+        Lines { start, position: start, ..Lines::new(file) }
+    }
+
     /// The byte at which the next line begins.
     pub(crate) fn start(&self) -> u64 {
         self.start

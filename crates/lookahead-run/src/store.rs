@@ -107,8 +107,10 @@ impl CheckpointStore {
         self.check_lock()?;
         let hidden = self.run.join(format!(".{name}.tmp"));
         let mut writer = CheckpointWriter::create(hidden, self.locked.clone())?;
-        let writer_failed =
-            |cause: BoxError| Error::WriterFailed { step, cause: error::chain(&*cause) };
+        let writer_failed = |cause: BoxError| Error::WriterFailed {
+            step,
+            cause: error::chain_with_remedy(&*cause),
+        };
         write(&mut writer).map_err(writer_failed)?;
         let manifest = writer.seal(metadata, identity::read(&self.run))?;
 

@@ -31,7 +31,7 @@
 
 use std::fs::{self, File, Metadata};
 use std::io;
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
 use crate::disk::{self, At};
@@ -88,6 +88,25 @@ impl LogTail {
     /// Follows the log at `path` from its first line. The file need not exist yet.
     pub fn new(path: &Path) -> LogTail {
         LogTail { path: path.to_owned(), source: None }
+    }
+
+    /// Follows the log at `path` from its present end: it returns what is appended from now on. If a line is being
+    /// appended at this moment, its rest may come as [`LogItem::Damaged`]. Lines are counted from here.
+    ///
+    /// # Errors
+    /// As [`read`](Self::read).
+    pub fn from_end(path: &Path) -> Result<LogTail> {
+        let mut tail = LogTail::new(path);
+        tail.check_file()?;
+        if let Some(source) = &mut tail.source
+            && let Some(file) = source.lines.file().at("read", path)?
+        {
+            let end = source.seen.0;
+            source.beginning = vec![0; BEGINNING.min(end as usize)];
+            file.read_exact_at(&mut source.beginning, 0).at("read", path)?;
+            source.lines = Lines::from(file, end);
+        }
+        Ok(tail)
     }
 
     /// What was appended since the last call, at most `limit` items. Fewer than `limit` mean that there is

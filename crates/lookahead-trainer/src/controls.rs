@@ -3,12 +3,11 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TryRecvError, after, bounded, select};
 use lookahead_run::command::Command;
-use lookahead_run::program_name;
 use signal_hook::consts::{SIGCONT, SIGHUP, SIGINT, SIGTERM, SIGUSR1, SIGUSR2, SIGXCPU};
 use signal_hook::iterator::Signals;
 
@@ -72,6 +71,9 @@ fn ignored_in(status: &str, signal: i32) -> bool {
     mask.is_some_and(|mask| mask >> (signal - 1) & 1 == 1)
 }
 
+/// How much later than the training's own thread another one may handle a signal, on a busy machine.
+const LATE_SIGNAL: Duration = Duration::from_millis(200);
+
 /// The most requests that wait for the end of an evaluation.
 const MOST_PENDING: usize = 64;
 
@@ -88,7 +90,8 @@ pub enum Request {
 
 impl Controls {
     /// Listens to both channels and to signals that stop the run: SIGINT, SIGTERM, SIGUSR1, SIGUSR2, SIGXCPU, and SIGHUP if `hangup` says so. A second
-    /// SIGINT ends the process at once, and so does the `deadline` after the first signal, if there is one.
+    /// SIGINT ends the process at once, and so does the `deadline` after the first signal, if there is one. Then the
+    /// command `resume` is printed.
     ///
     /// # Errors
     /// If the system refuses signal handlers.
@@ -97,6 +100,7 @@ impl Controls {
         remote: Receiver<Command>,
         deadline: Option<Duration>,
         hangup: Hangup,
+        resume: String,
     ) -> anyhow::Result<Self> {
         let (signalled, hung_up) = (Arc::<AtomicBool>::default(), Arc::default());
         let refused = "The signal handlers can't be installed.";
@@ -114,7 +118,7 @@ impl Controls {
         let (unsaved, saved) = bounded(0);
         std::thread::Builder::new()
             .name("signals".into())
-            .spawn(move || listen(signals, &flag, deadline, &saved))
+            .spawn(move || listen(signals, &flag, deadline, &saved, &resume))
             .context("The thread that listens to signals can't be started.")?;
         let pending = VecDeque::new();
         Ok(Controls {
@@ -149,6 +153,20 @@ impl Controls {
     /// Whether the process was stopped, for example by Ctrl-Z, and continued since the last call.
     pub(crate) fn was_continued(&self) -> bool {
         self.continued.load(Ordering::Relaxed) && self.continued.swap(false, Ordering::Relaxed)
+    }
+
+    /// As [`was_continued`](Self::was_continued), after a step so long that the process may have been stopped in it. The
+    /// threads of a stopped process continue in any order, and any of them may get SIGCONT, so the flag may come a moment
+    /// after the step's end.
+    pub(crate) fn will_be_continued(&self) -> bool {
+        let began = Instant::now();
+        while began.elapsed() < LATE_SIGNAL {
+            if self.was_continued() {
+                return true;
+            }
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        false
     }
 
     /// The run is saved: ends the deadline of a signal.
@@ -211,15 +229,23 @@ fn listen(
     signalled: &AtomicBool,
     deadline: Option<Duration>,
     saved: &Receiver<()>,
+    resume: &str,
 ) {
     for signal in signals.forever() {
         let is_first = !signalled.swap(true, Ordering::Relaxed);
         shorten_patience();
         if !is_first && signal == SIGINT {
+            lookahead_dashboard::restore_terminal();
+            if saved.try_recv() != Err(TryRecvError::Disconnected) {
+                eprint_line(format_args!(
+                    "Ended at once, before a checkpoint was saved. The run continues from its newest earlier one, if \
+                     there is one.\nResume with: {resume}"
+                ));
+            }
             leave(130);
         }
         if let (true, Some(deadline)) = (is_first, deadline) {
-            let saved = saved.clone();
+            let (saved, resume) = (saved.clone(), resume.to_owned());
             let watch = move || {
                 if saved.recv_timeout(deadline) == Err(RecvTimeoutError::Disconnected) {
                     return;
@@ -227,9 +253,9 @@ fn listen(
                 lookahead_dashboard::restore_terminal();
                 eprint_line(format_args!(
                     "Nothing was saved within {} s of the signal (`checkpoint.deadline_seconds`), so the program \
-                     ends. `{} resume` continues from the newest earlier checkpoint, if there is one.",
-                    deadline.as_secs(),
-                    program_name()
+                     ends. The run continues from its newest earlier checkpoint, if there is one.\nResume with: \
+                     {resume}",
+                    deadline.as_secs()
                 ));
                 leave(1);
             };

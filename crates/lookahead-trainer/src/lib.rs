@@ -33,6 +33,7 @@ pub mod distributed;
 pub mod failure;
 pub mod file_kind;
 pub mod git;
+mod hints;
 pub mod initial;
 pub mod models;
 mod nearest;

@@ -30,8 +30,8 @@ use crate::console::{self, eprint_line, patience};
 
 use bar::Bar;
 pub use lines::EVERY;
+pub(crate) use lines::Lines;
 use lines::line;
-pub(crate) use lines::{Lines, format_loss, format_metric};
 use log::Log;
 use readers::Reader;
 
@@ -71,8 +71,8 @@ pub struct Observer {
     step: u64,
     /// Unix time of the last event.
     last: f64,
-    /// The longest time between two events since the last step, in seconds.
-    silence: f64,
+    /// The longest time between two events in seconds: since the last step, and between the two steps before.
+    silence: (f64, f64),
     /// Steps whose loss is not known yet, and what was recorded since the first of them.
     held: Vec<Record>,
     /// Sum of the losses of steps, and how many, since the last report.
@@ -141,7 +141,7 @@ impl Observer {
             run: PathBuf::new(),
             step: 0,
             last: f64::NAN,
-            silence: 0.0,
+            silence: (0.0, 0.0),
             held: Vec::new(),
             losses: (0.0, 0),
             recent: Vec::new(),
@@ -193,9 +193,10 @@ impl Observer {
     /// The record of an event that happens now.
     fn happened(&mut self, step: u64, event: Event) -> Record {
         let record = Record::now(step, event);
+        let silence = self.silence.0.max(self.since_the_last(record.time));
         self.silence = match record.event {
-            Event::Step(_) => 0.0,
-            _ => self.longest_silence(),
+            Event::Step(_) => (0.0, silence),
+            _ => (silence, self.silence.1),
         };
         (self.step, self.last) = (record.step, record.time);
         record
@@ -255,10 +256,16 @@ impl Observer {
         }
     }
 
-    /// The longest time without an event since the last step, in seconds; 0 before the first, and if the clock was set
-    /// back.
+    /// The longest time without an event since the step before the last, in seconds; 0 before the first, and if the
+    /// clock was set back. A step may have ended before the signal by which the process continues was handled.
     pub fn longest_silence(&self) -> f64 {
-        (Record::now(0, Event::Unknown).time - self.last).max(self.silence)
+        let now = self.since_the_last(Record::now(0, Event::Unknown).time);
+        now.max(self.silence.0).max(self.silence.1)
+    }
+
+    /// Seconds from the last event to a Unix time; 0 before the first event.
+    fn since_the_last(&self, time: f64) -> f64 {
+        (time - self.last).max(0.0)
     }
 
     fn show(&mut self, record: &Record) {

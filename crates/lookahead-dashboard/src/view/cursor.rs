@@ -77,7 +77,7 @@ fn rows(model: &Model, step: u64) -> Vec<Row> {
     };
     let number = |value: f64| format::significant(value, 5);
     let metric = run.chart_metric();
-    let of_metric = |value| format::metric(&metric, value);
+    let of_metric = |value| metric.format(value);
     let loss = &format::exact_loss;
     row("training loss", &series.loss, loss, theme.plain);
     row("learning rate", &series.learning_rate, &number, theme.plain);

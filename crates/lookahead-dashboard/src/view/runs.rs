@@ -52,7 +52,7 @@ pub(crate) fn draw(model: &Model, layout: &Layout, buffer: &mut Buffer) {
             let weights = if slow { &validation.slow } else { &validation.fast };
             let metric = run.chart_metric();
             let newest = weights.metric(&metric.name).newest();
-            let value = newest.map_or(format::NONE.into(), |value| format::metric(&metric, value));
+            let value = newest.map_or(format::NONE.into(), |value| metric.format(value));
             numbers = if inside.width >= WIDEST {
                 let name = metric.label();
                 format!("{steps:>6}   training loss {loss:>7}   validation {name} {value:>7}")

@@ -129,7 +129,7 @@ fn validation(model: &Model) -> Group<'static> {
     let charted = run.chart_metric().name;
     for (metric, index) in run.metrics().iter().zip(0..) {
         let (name, label) = (&metric.name, metric.label());
-        let write = |value| format::metric(metric, value);
+        let write = |value| metric.format(value);
         let newest = of.map(|weights| or_none(weights.metric(name).newest(), write));
         add(if index < 2 { 0 } else { 2 }, &[&label], newest, theme.strong);
         if *name == charted {
@@ -160,7 +160,7 @@ fn test(model: &Model) -> Option<Group<'static>> {
         return None;
     }
     let headline = run.headline();
-    let [slow, fast] = test.map(|test| or_none(*test, |value| format::metric(&headline, value)));
+    let [slow, fast] = test.map(|test| or_none(*test, |value| headline.format(value)));
     let texts = if run.stopped_early() {
         ["test of the best model", "test, best model", "best"]
     } else {

@@ -117,7 +117,7 @@ fn rows(model: &Model) -> Vec<Row> {
     add(5, &["time left", "left"], left(model), theme.plain);
     let metric = run.chart_metric();
     let weights = run.series.validation.map(|weights| weights.metric(&metric.name).newest());
-    let [slow, fast] = weights.map(|value| value.map(|value| format::metric(&metric, value)));
+    let [slow, fast] = weights.map(|value| value.map(|value| metric.format(value)));
     let label = metric.label();
     let slow_name = if run.averages() { "average" } else { "slow" };
     for (value, rank, weights, (style, sign)) in

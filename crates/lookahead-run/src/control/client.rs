@@ -37,13 +37,21 @@ pub(super) fn send_within(
 /// # Errors
 /// As [`send`]; a run of a version without this request refuses it.
 pub fn status(run: &RunFolder) -> Result<Status> {
+    status_within(run, ANSWER_TIMEOUT)
+}
+
+/// As [`status`], with another timeout than [`ANSWER_TIMEOUT`].
+///
+/// # Errors
+/// As [`status`].
+pub fn status_within(run: &RunFolder, timeout: Duration) -> Result<Status> {
     #[derive(Serialize)]
     #[serde(tag = "command", rename_all = "snake_case")]
     enum Question {
         Status,
     }
 
-    let answer = request(run, &Question::Status, ANSWER_TIMEOUT)?;
+    let answer = request(run, &Question::Status, timeout)?;
     answer.status.ok_or_else(|| refused(run, "It sent no status.".into()))
 }
 

@@ -4,6 +4,8 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use crate::format::{count, loss, percent};
+
 /// What a run is: enough to draw its dashboard without reading anything else.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct RunInfo {
@@ -121,6 +123,11 @@ impl MetricInfo {
         self.name.replace('_', " ").replace("f1", "F1")
     }
 
+    /// A value as text: a fraction in percent, anything else as a loss.
+    pub fn format(&self, value: f64) -> String {
+        if self.percent { percent(value, 2) } else { loss(value) }
+    }
+
     /// Whether `value` is better than `than`; never if one of them is NaN.
     pub fn is_better(&self, value: f64, than: f64) -> bool {
         if self.higher_is_better { value > than } else { value < than }
@@ -140,10 +147,10 @@ pub struct Parameters {
 
 impl fmt::Display for Parameters {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} parameters", self.trainable)?;
+        write!(f, "{} parameters", count(self.trainable))?;
         match self.frozen {
             0 => Ok(()),
-            frozen => write!(f, " and {frozen} frozen ones"),
+            frozen => write!(f, " and {} frozen ones", count(frozen)),
         }
     }
 }

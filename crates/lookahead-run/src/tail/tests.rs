@@ -23,6 +23,31 @@ fn all(tail: &mut LogTail, limit: usize) -> Vec<LogItem> {
 }
 
 #[test]
+fn a_tail_from_the_end_has_only_what_is_new() {
+    let (_temp, path) = log_path();
+    // A log that does not exist yet is all new.
+    let mut early = LogTail::from_end(&path).unwrap();
+    append_all(&path, &[step(1, 0.5)]);
+    assert_eq!(words(&mut early), "1");
+    let mut tail = LogTail::from_end(&path).unwrap();
+    assert_eq!(words(&mut tail), "");
+    append_all(&path, &[step(2, 0.5)]);
+    assert_eq!(words(&mut tail), "2");
+    // In a log with more than the bytes by which it is recognized, and within a line.
+    append_all(&path, &(3..200).map(|i| step(i, 0.5)).collect::<Vec<_>>());
+    let whole = line(&step(200, 0.5));
+    append_bytes(&path, &whole[..9]);
+    let mut tail = LogTail::from_end(&path).unwrap();
+    append_bytes(&path, &whole[9..]);
+    append_all(&path, &[step(201, 0.5)]);
+    let found = all(&mut tail, 1);
+    assert!(matches!(found[0], LogItem::Damaged { line: 1, .. }), "{found:?}");
+    assert!(matches!(&found[1..], [LogItem::Record(record)] if record.step == 201));
+    append_all(&path, &[step(202, 0.5)]);
+    assert_eq!(words(&mut tail), "202");
+}
+
+#[test]
 fn a_resting_tail_holds_no_file_and_misses_nothing() {
     let (_temp, path) = log_path();
     let mut tail = LogTail::new(&path);

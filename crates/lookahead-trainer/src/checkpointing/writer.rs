@@ -209,7 +209,10 @@ fn publish(
         }
         Ok(())
     };
-    let published = store.publish(metadata, |writer| write(writer).map_err(Into::into));
+    let published = store.publish(metadata, |writer| {
+        // The store looks into it for the operating system's error.
+        write(writer).map_err(anyhow::Error::reallocate_into_boxed_dyn_error_without_backtrace)
+    });
     match diverged {
         // The store's error has only its words.
         Some(diverged) => Err(diverged.into()),

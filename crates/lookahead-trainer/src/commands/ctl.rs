@@ -1,19 +1,22 @@
 //! `lookahead ctl`: controls a running run.
 
+mod outcome;
+
 use lookahead_run::command::{Command, Setting};
-use lookahead_run::{RunFolder, control};
+use lookahead_run::{Error, RunFolder, control};
 use serde_json::Value;
 
 use super::find;
-use super::status::status;
+use super::status::{not_running, status};
 use crate::cli::{self, CtlCommand};
 use crate::config::Override;
 use crate::console::eprint_line;
+use outcome::Follower;
 
-/// Sends a command to a run and returns once the run has accepted it. The run executes it at its next step.
+/// Sends a command to a run, waits some seconds until the run has carried it out, and prints what came of it.
 ///
 /// # Errors
-/// If the run is not running, or refuses the command.
+/// If the run is not running, refuses the command, or can't carry it out.
 pub fn ctl(arguments: &cli::Ctl) -> anyhow::Result<()> {
     let folder = RunFolder::open(&find::running(arguments.run.as_deref())?)?;
     let command = match &arguments.command {
@@ -24,7 +27,13 @@ pub fn ctl(arguments: &cli::Ctl) -> anyhow::Result<()> {
         CtlCommand::Set { setting } => Command::Set(setting_of(setting)?),
         CtlCommand::Status { json } => return status(&folder, *json),
     };
-    control::send(&folder, command)?.into_iter().for_each(eprint_line);
+    let follower = Follower::new(&folder)?;
+    let note = match control::send(&folder, command.clone()) {
+        Err(error @ Error::NotRunning { .. }) => return Err(not_running(&folder, error)),
+        sent => sent?,
+    };
+    note.into_iter().for_each(eprint_line);
+    eprint_line(follower.outcome(&folder, &command)?);
     Ok(())
 }
 

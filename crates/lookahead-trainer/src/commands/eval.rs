@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use anyhow::Context;
 use lookahead_run::RunFolder;
 use lookahead_run::event::{MetricInfo, Split, Task, Weights};
+use lookahead_run::format::count;
 use serde::Serialize;
 
 use super::find;
@@ -15,7 +16,6 @@ use crate::config::kinds::Kinds;
 use crate::console::{eprint_line, print_line};
 use crate::data::Dataset;
 use crate::models::Model;
-use crate::observer::format_metric;
 use crate::panics::caught;
 use crate::registry::Registry;
 use crate::train::evaluation::evaluate;
@@ -88,19 +88,19 @@ pub fn eval(registry: &Registry, arguments: &cli::Eval) -> anyhow::Result<()> {
         return Ok(print_line(serde_json::to_string(&report)?)?);
     }
     let (run, set, data, loss) = (folder.name(), label(weights), data.name, found.loss);
+    let step = count(step);
     if task.kind == Task::Quadratic {
         let text =
             format!("{run} at step {step}, {set}: loss {loss:.6e} above the minimum of {data}");
         return Ok(print_line(text)?);
     }
     let values = task.metrics.iter().filter_map(|metric| {
-        Some(format!("{} {}", metric.label(), format_metric(metric, found.value(&metric.name)?)))
+        Some(format!("{} {}", metric.label(), metric.format(found.value(&metric.name)?)))
     });
     let mut values: Vec<String> = values.collect();
     // The most important number comes first.
-    values
-        .insert(values.len().min(1), format!("loss {}", format_metric(&MetricInfo::loss(), loss)));
-    let (values, samples) = (values.join(", "), found.samples);
+    values.insert(values.len().min(1), format!("loss {}", MetricInfo::loss().format(loss)));
+    let (values, samples) = (values.join(", "), count(found.samples));
     let text =
         format!("{run} at step {step}, {set}: test {values}, on {samples} {things} of {data}");
     Ok(print_line(text)?)

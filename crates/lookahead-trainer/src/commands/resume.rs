@@ -6,6 +6,7 @@ use std::path::Path;
 use anyhow::Context;
 use lookahead_run::checkpoint::fingerprint_of;
 use lookahead_run::event::{Event, Resumed, RunEnded, Status};
+use lookahead_run::folder::read_config;
 use lookahead_run::{Checkpoint, RunFolder, RunLock, TrainingMetadata, log, program_name};
 use serde_json::{Map, Value};
 
@@ -25,7 +26,7 @@ use crate::distributed::{WorkerGroup, is_local};
 use crate::panics::caught;
 use crate::registry::Registry;
 use crate::train::hooks::Hooks;
-use crate::train::run::{follow, run_to_the_end, warn};
+use crate::train::run::{follow, print_place, run_to_the_end, warn};
 use crate::train::setup::Training;
 use crate::train::state::{OutdatedConfig, TrainState};
 use crate::usage::UsageError;
@@ -60,7 +61,7 @@ fn resume_with(
     let folder = RunFolder::open(&run)?;
     refuse_other_program(&folder)?;
     let lock = folder.lock()?;
-    continue_run(registry, &lock, from, &arguments.shared, workers)
+    continue_run(registry, &lock, from, &arguments.shared, workers, None)
 }
 
 /// The run of this name, if it has a checkpoint. A run that was killed before its first one is moved aside. Fails
@@ -88,13 +89,15 @@ pub(super) fn resumable(out: &Path, name: &str) -> anyhow::Result<Option<RunLock
     Ok(None)
 }
 
-/// Continues a run as the process that keeps its record.
+/// Continues a run as the process that keeps its record. `other_file` is a sentence about the config on the command
+/// line, if there is one and it differs from the run's.
 pub(super) fn continue_run(
     registry: &Registry,
     lock: &RunLock,
     from: Option<cli::CheckpointArgument>,
     shared: &cli::Shared,
     workers: WorkerGroup,
+    other_file: Option<String>,
 ) -> anyhow::Result<()> {
     let (folder, overrides) = (lock.folder(), &shared.overrides);
     let (checkpoint, manifest, skipped) = select_checkpoint(registry.kinds(), folder, from)?;
@@ -102,6 +105,7 @@ pub(super) fn continue_run(
     let Changed { config, changes, outdated, notes: mut warnings } =
         changed_config(registry.kinds(), folder, &checkpoint, metadata, overrides)?;
     warnings.extend(skipped);
+    warnings.extend(other_file);
     warnings.extend(changed_file(&checkpoint, metadata, &changes, overrides));
 
     refuse_other_mode(metadata, &config)?;
@@ -148,10 +152,10 @@ pub(super) fn continue_run(
     warnings.extend_from_slice(lock.warnings());
     warnings.extend(hooks.open_to_others(&training, Some(checkpoint.name())));
     warn(&mut hooks, step, warnings);
-    run_to_the_end(&mut training, &mut hooks)?;
+    let ended = run_to_the_end(&mut training, &mut hooks)?;
     training.workers().leave()?;
     if !hooks.events.observer.is_quiet() {
-        eprint_line(format_args!("Run folder: {}", folder.present_path().display()));
+        print_place(folder, &ended);
     }
     Ok(())
 }
@@ -306,6 +310,43 @@ fn changed_file(
             all.join("; ")
         )
     })
+}
+
+/// A sentence if the run's own config, which a resume takes, differs from what `file` says; `config` is what was read
+/// from it.
+pub(super) fn other_file(
+    kinds: &Kinds,
+    folder: &RunFolder,
+    (file, config): (&Path, &Config),
+    overrides: &[Override],
+) -> anyhow::Result<Option<String>> {
+    let place = folder.config_path().display().to_string();
+    let mut own = Config::parse(kinds, &place, &folder.read_config()?, overrides)?.config;
+    own.anchor()?;
+    // A pipe can't be read twice. Only the keys in a file count: defaults depend on other keys.
+    if !file.is_file() {
+        return Ok(None);
+    }
+    let written: Value = toml::from_str(&read_config(file)?)?;
+    let (own, given) = (own.to_json(), config.to_json());
+    let keys = flattened(&written).into_iter().map(|(key, _)| key);
+    let differing = keys.filter_map(|key| {
+        let value = value_at(&given, &key)?.clone();
+        (value_at(&own, &key) != Some(&value)).then_some((key, value))
+    });
+    let all: Vec<String> = differing
+        .map(|(key, value)| {
+            let own = value_at(&own, &key).unwrap_or(&Value::Null);
+            format!("`{key}` is {own}, not {value}")
+        })
+        .collect();
+    Ok((!all.is_empty()).then(|| {
+        format!(
+            "The run resumes with its own config, and {} differs from it: {}. Use `--set` to change the run's.",
+            file.display(),
+            all.join("; ")
+        )
+    }))
 }
 
 /// Whether a later version of the program has added the key, and it has its default: that of the section, or that of

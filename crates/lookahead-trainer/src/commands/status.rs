@@ -1,14 +1,15 @@
 //! `lookahead ctl RUN status`: the state of a run, or how it ended.
 
-use lookahead_run::event::Reason;
+use lookahead_run::event::{Event, Reason, Record};
+use lookahead_run::format::{self, ago, count};
 use lookahead_run::status::{State, Status};
-use lookahead_run::{Error, RunFolder, RunSummary, Writer, control, program_name};
+use lookahead_run::{Error, RunFolder, RunSummary, Writer, control};
 use serde::Serialize;
 
 use super::end::End;
 use super::selection::other_program;
 use crate::console::print_line;
-use crate::observer::format_loss;
+use crate::hints;
 
 /// Prints the state of a run: its own answer, or else what its folder shows.
 ///
@@ -22,6 +23,14 @@ pub(super) fn status(folder: &RunFolder, json: bool) -> anyhow::Result<()> {
             report(&last, json, || last.describe(folder))
         }
         Err(error) => Err(error.into()),
+    }
+}
+
+/// The error of a command for a run that is not running: how it ended.
+pub(super) fn not_running(folder: &RunFolder, error: Error) -> anyhow::Error {
+    match LastState::find(folder) {
+        Ok(last) => anyhow::anyhow!(last.why_not_running(folder)),
+        Err(_) => error.into(),
     }
 }
 
@@ -41,39 +50,51 @@ fn describe(status: &Status) -> String {
     };
     let mut lines = vec![format!(
         "{} is {state}: step {} of {}, epoch {}, process {}.",
-        status.run, status.step, status.total_steps, status.epoch, status.process
+        status.run,
+        count(status.step),
+        count(status.total_steps),
+        count(status.epoch),
+        status.process
     )];
     if let (Some(loss), Some(rate), Some(speed)) =
         (status.last_step.loss, status.last_step.learning_rate, status.last_step.samples_per_second)
     {
         lines.push(format!(
-            "Loss {}, learning rate {rate:.3e}, {speed:.0} samples per second.",
-            format_loss(loss)
+            "Loss {}, learning rate {}, {} samples per second.",
+            format::loss(loss),
+            format::significant(rate, 4),
+            format::rate(speed)
         ));
     }
     if let (Some(k), Some(alpha)) = (status.lookahead.k, status.lookahead.alpha) {
         let probes = match status.probe_every_syncs {
             0 => "no probes".to_owned(),
             1 => "a probe at every sync".to_owned(),
-            every => format!("a probe every {every} syncs"),
+            every => format!("a probe every {} syncs", count(every)),
         };
         lines.push(format!(
-            "Lookahead: k {k}, {} inner steps since the last sync, α {alpha}, {probes}.",
-            status.phase
+            "Lookahead: k {}, {} inner steps since the last sync, α {alpha}, {probes}.",
+            count(k),
+            count(status.phase)
         ));
         if let Some(next) = status.lookahead.next_k {
             let left = k.saturating_sub(status.phase);
-            lines.push(format!("k becomes {next} after the next sync, in {left} steps."));
+            lines.push(format!(
+                "k becomes {} after the next sync, in {} steps.",
+                count(next),
+                count(left)
+            ));
         }
     }
     for (number, rank) in status.ranks.iter().enumerate() {
         let milliseconds = |seconds: f64| format!("{:.3} ms", seconds * 1e3);
-        let distance = rank
-            .distance
-            .map(|distance| format!(", distance of its fast weights from the mean {distance:.3e}"));
+        let distance = rank.distance.map(|distance| {
+            let distance = format::significant(distance, 4);
+            format!(", distance of its fast weights from the mean {distance}")
+        });
         lines.push(format!(
             "Rank {number} at the last exchange: loss {}, {} per step, waited {}{}.",
-            format_loss(rank.loss),
+            format::loss(rank.loss),
             milliseconds(rank.step_seconds),
             milliseconds(rank.wait_seconds),
             distance.unwrap_or_default()
@@ -99,6 +120,9 @@ struct LastState {
     /// Inner steps in its log.
     step: u64,
     total_steps: u64,
+    /// Unix time of the last event.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    time: Option<f64>,
     /// The message of the event `run_ended`.
     #[serde(skip_serializing_if = "Option::is_none")]
     message: Option<String>,
@@ -126,6 +150,7 @@ impl LastState {
             state,
             step: found.step,
             total_steps: found.total_steps(),
+            time: found.last_time,
             message: end.and_then(|end| end.message.clone()),
             reason: end.and_then(|end| end.reason),
             best_step: end.and_then(|end| end.best_step),
@@ -134,38 +159,50 @@ impl LastState {
         })
     }
 
+    /// Why the run takes no commands, and what to do.
+    fn why_not_running(&self, folder: &RunFolder) -> String {
+        let state = self.describe(folder);
+        match self.state {
+            End::Elsewhere | End::Deaf => state,
+            End::Finished | End::Stopped | End::Failed | End::Crashed => {
+                format!("The run is not running. {state}")
+            }
+        }
+    }
+
     fn describe(&self, folder: &RunFolder) -> String {
         let LastState { run, step, total_steps, .. } = self;
+        let (step, total_steps) = (count(*step), count(*total_steps));
+        let resume = hints::resume(folder.path());
         let folder = folder.path().display();
+        let now = Record::now(0, Event::Unknown).time;
+        let ago = self.time.map(|time| format!(", {}", ago(now - time))).unwrap_or_default();
         let why = self.message.as_ref().map(|why| format!(": {why}")).unwrap_or_default();
         let resume = match (&self.program, &self.checkpoint) {
             (Some(program), _) => format!("`{program}` wrote it and can resume it."),
             (None, Some(newest)) => {
-                format!(
-                    "`{} resume {folder}` resumes it; the newest checkpoint is {newest}.",
-                    program_name()
-                )
+                format!("`{resume}` resumes it; the newest checkpoint is {newest}.")
             }
             (None, None) => "It has no checkpoint to resume from.".to_owned(),
         };
         match self.state {
             End::Finished if self.reason == Some(Reason::EarlyStopping) => {
-                format!("{run} stopped early, at step {step} of {total_steps}{why}.")
+                format!("{run} stopped early, at step {step} of {total_steps}{ago}{why}.")
             }
             End::Finished => {
                 let why = why.trim_end_matches('.');
-                format!("{run} finished at step {step} of {total_steps}{why}.")
+                format!("{run} finished at step {step} of {total_steps}{ago}{why}.")
             }
             End::Stopped => {
-                format!("{run} was stopped at step {step} of {total_steps}. {resume}")
+                format!("{run} was stopped at step {step} of {total_steps}{ago}. {resume}")
             }
             End::Failed => format!(
-                "{run} failed at step {step} of {total_steps}{}{resume}",
+                "{run} failed at step {step} of {total_steps}{ago}{}{resume}",
                 if why.is_empty() { ". ".to_owned() } else { why + " " }
             ),
             End::Crashed => format!(
-                "{run} crashed: its process is gone, and its log stops at step {step} of {total_steps} without \
-                 an end. {resume}"
+                "{run} crashed: its process is gone, and its log stops at step {step} of {total_steps}{ago}, \
+                 without an end. {resume}"
             ),
             End::Elsewhere => format!(
                 "{run} may be training on another machine, or in the folder that {folder} is a copy of: its log \

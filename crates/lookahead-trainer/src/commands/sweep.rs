@@ -21,6 +21,7 @@ use crate::config::kinds::Kinds;
 use crate::config::{Config, Override};
 use crate::console::{self, eprint_line, print_line};
 use crate::controls::{Hangup, STOPS};
+use crate::hints::quoted;
 
 /// Runs a sweep, or resumes it.
 ///
@@ -62,12 +63,15 @@ fn conclude(
     outcome: &Outcome,
     total: usize,
 ) -> anyhow::Result<()> {
-    let finished = outcome.finished;
-    let again = again(arguments);
+    let (finished, failed) = (outcome.finished, outcome.failed.len());
+    let mut again = again(arguments);
+    if failed > 0 {
+        again += " --retry-failed";
+    }
     if outcome.killed {
         eprint_line(format_args!(
-            "Killed with {finished} of {total} runs finished. `{again}` resumes them from their newest \
-             checkpoints."
+            "Killed with {finished} of {total} runs finished. The others continue from their newest \
+             checkpoints.\nResume with: {again}"
         ));
         console::finish();
         exit(130);
@@ -75,7 +79,7 @@ fn conclude(
     if outcome.stopped {
         eprint_line(format_args!(
             "Stopped with {finished} of {total} runs finished; those that trained have saved \
-             checkpoints. Resume: `{again}`."
+             checkpoints.\nResume with: {again}"
         ));
         return Ok(());
     }
@@ -86,36 +90,46 @@ fn conclude(
             results.display()
         ));
         if outcome.unfinished > 0 {
-            let unfinished = outcome.unfinished;
-            eprint_line(format_args!("{unfinished} were stopped; `{again}` resumes them."));
+            eprint_line(format_args!("{} were stopped.", outcome.unfinished));
         }
     }
-    if outcome.failed.is_empty() {
-        return Ok(());
-    }
-    let failed = outcome.failed.len();
-    if arguments.allow_divergence && outcome.failed.iter().all(|(_, why)| why.contains(DIVERGED)) {
-        eprint_line(format_args!("{failed} of {total} runs diverged."));
+    let all_diverged = outcome.failed.iter().all(|(_, why)| why.contains(DIVERGED));
+    if failed == 0 || (arguments.allow_divergence && all_diverged) {
+        if failed > 0 {
+            eprint_line(format_args!("{failed} of {total} runs diverged."));
+        }
+        if !arguments.quiet {
+            let compare = format!("{} compare {}", program_name(), quoted(folder.path()));
+            eprint_line(match outcome.unfinished {
+                0 => format!("Compare with: {compare}"),
+                _ => format!("Resume with: {again}"),
+            });
+        }
         return Ok(());
     }
     for (name, why) in &outcome.failed {
         eprint_line(format_args!("failed: {name}: {why}"));
     }
     anyhow::bail!(
-        "{failed} of {total} runs failed. Their output is in {}. Fix the cause, then run `{again} \
-         --retry-failed`.",
+        "{failed} of {total} runs failed. Their output is in {}. Fix the cause, and run them again.\nRetry with: {again}",
         folder.path().join("output").display()
     );
 }
 
 /// The command that resumes the sweep.
 fn again(arguments: &cli::Sweep) -> String {
-    let mut command = format!("{} sweep {}", program_name(), arguments.file.display());
+    let mut command = format!("{} sweep {}", program_name(), quoted(&arguments.file));
     if arguments.out != Path::new("checkpoints") {
-        command += &format!(" --out {}", arguments.out.display());
+        command += &format!(" --out {}", quoted(&arguments.out));
     }
     if let Some(name) = &arguments.name {
-        command += &format!(" --name {name}");
+        command += &format!(" --name {}", quoted(Path::new(name)));
+    }
+    if let Some(jobs) = arguments.jobs {
+        command += &format!(" --jobs {jobs}");
+    }
+    if arguments.allow_divergence {
+        command += " --allow-divergence";
     }
     command
 }

@@ -16,7 +16,7 @@ use crate::initial::InitialWeights;
 use crate::panics::caught;
 use crate::registry::Registry;
 use crate::train::hooks::Hooks;
-use crate::train::run::{follow, run_to_the_end, warn};
+use crate::train::run::{follow, print_place, run_to_the_end, warn};
 use crate::train::setup::Training;
 
 /// Starts a run from a config.
@@ -60,7 +60,10 @@ fn train_with(
         // The other processes may not see the folder.
         let resumes = workers.any(found.is_some())?;
         if let Some(lock) = found {
-            return resume::continue_run(registry, &lock, None, &arguments.shared, workers);
+            let (given, shared) = ((&*arguments.config, &loaded.config), &arguments.shared);
+            let kinds = registry.kinds();
+            let other = resume::other_file(kinds, lock.folder(), given, &shared.overrides)?;
+            return resume::continue_run(registry, &lock, None, shared, workers, other);
         }
         if resumes {
             let own = &loaded.config;
@@ -105,10 +108,10 @@ fn train_with(
     loaded.notes.extend(hooks.open_to_others(&training, None));
     loaded.notes.extend_from_slice(lock.warnings());
     warn(&mut hooks, 0, loaded.notes);
-    run_to_the_end(&mut training, &mut hooks)?;
+    let ended = run_to_the_end(&mut training, &mut hooks)?;
     training.workers().leave()?;
     if !hooks.events.observer.is_quiet() {
-        eprint_line(format_args!("Run folder: {}", lock.folder().present_path().display()));
+        print_place(lock.folder(), &ended);
     }
     Ok(())
 }

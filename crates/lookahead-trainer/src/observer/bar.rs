@@ -44,7 +44,7 @@ impl Bar {
                 let bar = self.bar.get_or_insert_with(|| {
                     // The steps before a resume took no time of this process.
                     let bar = ProgressBar::with_draw_target(Some(total), draw_target());
-                    bar.set_style(style());
+                    bar.set_style(style(TRAINING));
                     bar.set_position(record.step);
                     bar.reset_eta();
                     bar
@@ -52,17 +52,31 @@ impl Bar {
                 bar.set_message(progress(step));
                 bar.set_position(record.step);
             }
-            Event::Paused => self.message("paused"),
-            Event::Continued => self.message("continued"),
+            Event::Paused => self.pause(record.step),
+            Event::Continued => self.resume(),
             // Only lines follow.
             Event::RunEnded(_) => self.end(),
             _ => {}
         }
     }
 
-    fn message(&self, text: &'static str) {
+    /// The last frame may be of an earlier step, and no other follows until the run continues.
+    fn pause(&self, step: u64) {
         if let Some(bar) = &self.bar {
-            bar.set_message(text);
+            bar.set_style(style(PAUSED));
+            if Bar::can_draw() {
+                bar.set_position(step);
+                bar.force_draw();
+            }
+        }
+    }
+
+    fn resume(&mut self) {
+        if let Some(bar) = &self.bar {
+            bar.set_style(style(TRAINING));
+            // The time of the pause says nothing about the steps to come.
+            bar.reset_eta();
+            self.drawn = None;
         }
     }
 
@@ -84,7 +98,9 @@ impl Bar {
     }
 }
 
-fn style() -> ProgressStyle {
-    let template = "{wide_bar} {pos}/{len}  {msg}  eta {eta}";
+const TRAINING: &str = "{wide_bar} {human_pos}/{human_len}  {msg}  eta {eta}";
+const PAUSED: &str = "{wide_bar} {human_pos}/{human_len}  paused";
+
+fn style(template: &str) -> ProgressStyle {
     ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar())
 }

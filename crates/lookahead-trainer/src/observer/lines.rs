@@ -3,8 +3,9 @@
 use std::time::{Duration, Instant};
 
 use lookahead_run::event::{
-    self, Changed, Evaluation, Event, MetricInfo, Record, RunInfo, Split, Status, TaskInfo, Weights,
+    self, Changed, Evaluation, Event, Record, RunInfo, Split, Status, TaskInfo, Weights,
 };
+use lookahead_run::format::{self, count};
 
 /// Makes lines; not one for each step, but always for the first and the last step of the process.
 #[derive(Debug)]
@@ -119,34 +120,24 @@ impl Lines {
 
     fn of_step(&self, step: u64, taken: &event::Step) -> String {
         let total = self.run.as_ref().map_or(0, |run| run.total_steps);
-        format!("step {step}/{total}  {}", progress(taken))
+        format!("step {}/{}  {}", count(step), count(total), progress(taken))
     }
-}
-
-/// A loss with four decimals, or with two digits if these would all be zeros.
-pub(crate) fn format_loss(value: f64) -> String {
-    if value.abs() < 1e-3 && value != 0.0 { format!("{value:.1e}") } else { format!("{value:.4}") }
-}
-
-/// A metric's value: a fraction in percent, anything else as a loss.
-pub(crate) fn format_metric(metric: &MetricInfo, value: f64) -> String {
-    if metric.percent { format!("{:.2} %", 100.0 * value) } else { format_loss(value) }
 }
 
 /// The values of a step.
 pub(super) fn progress(step: &event::Step) -> String {
     format!(
-        "epoch {}  loss {}  lr {:.3e}  {:.0} samples/s",
-        step.epoch,
-        format_loss(step.loss),
-        step.learning_rate,
-        step.samples_per_second
+        "epoch {}  loss {}  lr {}  {} samples/s",
+        count(step.epoch),
+        format::loss(step.loss),
+        format::significant(step.learning_rate, 4),
+        format::rate(step.samples_per_second)
     )
 }
 
 /// The line for a record other than a step, if it has one.
 pub(super) fn line(record: &Record, task: &TaskInfo) -> Option<String> {
-    let step = record.step;
+    let step = count(record.step);
     match &record.event {
         Event::RunStarted(info) => Some(headline(info)),
         Event::Resumed(resumed) => {
@@ -159,7 +150,7 @@ pub(super) fn line(record: &Record, task: &TaskInfo) -> Option<String> {
                 Weights::Average => "average",
             };
             let of = match found.model_step {
-                Some(model) => format!(", the best model, of step {model}"),
+                Some(model) => format!(", the best model, of step {}", count(model)),
                 None => String::new(),
             };
             let split = match found.split {
@@ -167,10 +158,10 @@ pub(super) fn line(record: &Record, task: &TaskInfo) -> Option<String> {
                 Split::Test => "test",
             };
             let mut line =
-                format!("step {step}  {split:10} {weights}{of}: loss {}", format_loss(found.loss));
+                format!("step {step}  {split:10} {weights}{of}: loss {}", format::loss(found.loss));
             for metric in task.metrics() {
                 if let Some(value) = found.value(&metric.name) {
-                    line += &format!(", {} {}", metric.label(), format_metric(&metric, value));
+                    line += &format!(", {} {}", metric.label(), metric.format(value));
                 }
             }
             Some(line)
@@ -215,7 +206,7 @@ fn headline(info: &RunInfo) -> String {
         info.data,
         info.optimizer,
         info.parameters,
-        info.total_steps,
+        count(info.total_steps),
         info.compute.device,
         info.compute.threads,
         if info.compute.threads == 1 { "" } else { "s" }

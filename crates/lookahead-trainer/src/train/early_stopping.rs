@@ -1,6 +1,7 @@
 //! A run that stops early because it no longer improves: its result is the best model, not the last.
 
 use lookahead_run::event::{Event, Reason, RunEnded, Split, Status, Weights};
+use lookahead_run::format::count;
 use lookahead_run::{RunFolder, TrainingMetadata};
 use serde_json::Value;
 
@@ -11,7 +12,6 @@ use super::setup::Training;
 use super::state::TrainState;
 use crate::checkpointing::restore::load_weights;
 use crate::config::mutable_keys::value_at;
-use crate::observer::format_metric;
 
 /// The step of the best model, if a checkpoint is the last one of a run that stopped early.
 pub(crate) fn best_step(metadata: &TrainingMetadata) -> Option<u64> {
@@ -41,7 +41,7 @@ pub(super) fn finish(t: &mut Training, hooks: &mut Hooks) -> anyhow::Result<RunE
     let mut message =
         format!("no better validation {name} in {patience} evaluation{s} (`train.patience`)");
     if let Some((value, step)) = best {
-        message += &format!("; the best is {} at step {step}", format_metric(&by, value));
+        message += &format!("; the best is {} at step {}", by.format(value), count(step));
     }
     message += match tested {
         Tested::Done => ", whose model `eval` and `export` use",

@@ -1,17 +1,24 @@
 //! A training from its first step in this process to its last, and the record of its end.
 
+use lookahead_run::RunFolder;
 use lookahead_run::event::{Event, RunEnded, Status};
-use lookahead_run::program_name;
 
 use super::diverged::Diverged;
 use super::hooks::Hooks;
 use super::r#loop::train;
 use super::setup::Training;
 use crate::console::{self, eprint_line};
+use crate::hints;
 use crate::panics::caught;
 
-/// Trains to the end, records how it ended, and returns a failure.
-pub(crate) fn run_to_the_end(training: &mut Training, hooks: &mut Hooks) -> anyhow::Result<()> {
+/// Trains to the end, and records how it ended.
+///
+/// # Errors
+/// If the training fails.
+pub(crate) fn run_to_the_end(
+    training: &mut Training,
+    hooks: &mut Hooks,
+) -> anyhow::Result<RunEnded> {
     let outcome = caught(|| train(training, hooks));
     hooks.checkpoints.finish_writing(training, &mut hooks.events);
     let outcome = outcome.map_err(|error| with_advice(error, training, hooks));
@@ -33,8 +40,17 @@ pub(crate) fn run_to_the_end(training: &mut Training, hooks: &mut Hooks) -> anyh
     hooks.controls.saved();
     hooks.events.observer.close();
     rescue.into_iter().for_each(eprint_line);
-    outcome?;
-    logged
+    let ended = outcome?;
+    logged.map(|()| ended)
+}
+
+/// Prints where the run is, and the command that resumes it if it was stopped.
+pub(crate) fn print_place(folder: &RunFolder, ended: &RunEnded) {
+    let path = folder.present_path();
+    eprint_line(format_args!("Run folder: {}", path.display()));
+    if ended.status == Status::Stopped {
+        eprint_line(format_args!("Resume with: {}", hints::resume(&path)));
+    }
 }
 
 /// The error, with advice that fits the run.
@@ -63,16 +79,16 @@ fn save_after(error: &anyhow::Error, training: &mut Training, hooks: &mut Hooks)
         return None;
     }
     let step = training.step();
+    let folder = hooks.checkpoints.folder.as_ref()?;
+    let resume = hints::resume(&folder.present_path());
     Some(match caught(|| hooks.rescue(training)) {
         Ok(name) => format!(
             "The training is saved as it was at step {step}, in {name}. Fix the cause of the failure, and continue \
-             with `{} resume`.",
-            program_name()
+             with `{resume}`."
         ),
         Err(error) => format!(
-            "The training could not be saved as it was at step {step}: {error:#} `{} resume` continues from the \
-             newest earlier checkpoint, if there is one.",
-            program_name()
+            "The training could not be saved as it was at step {step}: {error:#} `{resume}` continues from the \
+             newest earlier checkpoint, if there is one."
         ),
     })
 }

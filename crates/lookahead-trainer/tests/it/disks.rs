@@ -25,6 +25,12 @@ fn a_disk_that_fills_up_in_the_middle_of_a_checkpoint() {
         "The checkpoint of step 9 could not be saved",
     ];
     failed(&output, 1, &words);
+    // Once, and then what the run does about it.
+    let said = stderr(&output);
+    let warning = said.lines().find(|line| line.contains("NO CHECKPOINT of step 5")).unwrap();
+    for once in ["ulimit -f", "retries", "unchanged"] {
+        assert_eq!(warning.matches(once).count(), 1, "{warning}");
+    }
     let found = sandbox.checkpoints("run");
     assert_eq!(found.iter().map(|(step, _)| *step).collect::<Vec<_>>(), [1, 2, 3, 4]);
     assert!(found.into_iter().all(|(_, found)| found.is_ok()));
@@ -93,7 +99,16 @@ fn a_disk_that_is_full_for_a_while() {
     let Some(output) = in_a_namespace(&sandbox, script) else { return };
     let said = std::fs::read_to_string(sandbox.path().join("said")).unwrap();
     assert!(output.status.success(), "{} {} {said}", output.status, stderr(&output));
-    assert!(said.contains("No space left on device") && said.contains("Free some space"), "{said}");
+    assert!(said.contains("No space left on device"), "{said}");
+    for begins in ["Warning: NO CHECKPOINT", "Warning: THE EVENT LOG"] {
+        let warning = said.lines().find(|line| line.starts_with(begins)).unwrap();
+        let times = |what| warning.matches(what).count();
+        assert_eq!(
+            (times("Free some space"), times("again"), times("unchanged") < 2),
+            (1, 0, true),
+            "{warning}"
+        );
+    }
 
     // The run, with its log, equals one without a full disk.
     std::fs::rename(sandbox.path().join("kept"), sandbox.path().join("runs-kept")).unwrap();

@@ -213,7 +213,7 @@ fn a_full_disk_for_the_log_ends_no_training() {
     let sandbox = Sandbox::new(SMALL);
     let last = ["--set", "train.max_steps=2000", "--set", "checkpoint.every_steps=0"];
     let output = sandbox.with_file_limit(100, &train("run", &last));
-    let words = ["THE EVENT LOG CAN'T BE WRITTEN", "events.jsonl", "Finished at step 2000"];
+    let words = ["THE EVENT LOG CAN'T BE WRITTEN", "events.jsonl", "Finished at step 2,000"];
     failed(&output, 1, &[&words[..], &["could not be logged, and are lost"]].concat());
     let logged = sandbox.losses("run");
     assert!((100..1000).contains(&logged.len()), "{} steps in the log", logged.len());

@@ -8,6 +8,7 @@ use crate::common::{
 };
 use lookahead_run::Manifest;
 use lookahead_run::event::{Event, Record, Status, Weights};
+use lookahead_run::format::count;
 
 fn long(sandbox: &Sandbox) -> Child {
     let endless = sets(&["train.max_steps=10000000", "checkpoint.every_steps=0"]);
@@ -176,16 +177,19 @@ fn ctl_commands_reach_a_run_through_its_socket() {
     let mut child = sandbox.start("run", &endless);
     sandbox.wait_for("run", &mut child, |record| record.step >= 5);
     let ctl = |command: &str| sandbox.lookahead(&["ctl", "runs/run", command]);
-    succeeded(ctl("pause"));
-    sandbox.wait_for("run", &mut child, |record| record.event == Event::Paused);
-    let paused = sandbox.records("run").pop().unwrap().step;
+    let answer = stderr(&succeeded(ctl("pause")));
+    let paused = sandbox.records("run").pop().unwrap();
+    assert_eq!(paused.event, Event::Paused, "it waits for the outcome");
+    let paused = paused.step;
+    assert_eq!(answer, format!("Paused at step {}.\n", count(paused)));
 
     // It still runs, and takes commands during a pause.
-    succeeded(ctl("checkpoint"));
-    sandbox.wait_for("run", &mut child, |record| matches!(record.event, Event::Checkpoint(_)));
+    let answer = stderr(&succeeded(ctl("checkpoint")));
+    assert_eq!(answer, format!("Saved step-{paused:08}.\n"));
     assert_eq!(sandbox.records("run").pop().unwrap().step, paused);
     assert!(sandbox.checkpoints("run").pop().unwrap().1.is_ok());
-    succeeded(ctl("continue"));
+    let answer = stderr(&succeeded(ctl("continue")));
+    assert_eq!(answer, format!("Training continues from step {}.\n", count(paused)));
     sandbox.wait_for("run", &mut child, |record| record.step > paused + 5);
     succeeded(ctl("pause"));
     let paused_again = |record: &Record| record.event == Event::Paused && record.step > paused;
@@ -203,8 +207,13 @@ fn ctl_commands_reach_a_run_through_its_socket() {
 fn ctl_stop_saves_and_ends() {
     let sandbox = Sandbox::new(SMALL);
     let child = long(&sandbox);
-    succeeded(sandbox.lookahead(&["ctl", "runs/run", "stop"]));
-    expect_stopped(&sandbox, "run", child);
+    let answer = stderr(&succeeded(sandbox.lookahead(&["ctl", "runs/run", "stop"])));
+    let step = expect_stopped(&sandbox, "run", child).metadata.step;
+    let expected = format!(
+        "Stopped at step {}; the checkpoint is step-{step:08}.\nResume with: lookahead resume runs/run\n",
+        count(step)
+    );
+    assert_eq!(answer, expected);
 }
 
 /// A program started with SIGHUP ignored survives it, and so does one with `--keep-on-hangup`.

@@ -247,7 +247,7 @@ fn an_interrupted_sweep_resumes_bit_for_bit() {
         signal(&child, name);
         let output = succeeded(child.wait_with_output().unwrap());
         let said = stderr(&output);
-        assert!(said.contains("Resume: `lookahead sweep sweep.toml --out out`"), "{said}");
+        assert!(said.contains("Resume with: lookahead sweep sweep.toml --out out"), "{said}");
         let last = records(&sandbox, run).pop().unwrap();
         assert!(matches!(&last.event, Event::RunEnded(e) if e.status == Status::Stopped));
         assert_eq!(column(&sandbox, "status").pop().unwrap(), "stopped");

@@ -5,6 +5,7 @@ use std::time::Duration;
 use crate::common::terminal::{SIZE, Terminal, curve};
 use crate::common::{SMALL, Sandbox, logged, random, sets, train, wait_until};
 use lookahead_run::event::{Event, Record, Status};
+use lookahead_run::format::count;
 use portable_pty::{CommandBuilder, PtySize, native_pty_system};
 
 const LONG: [&str; 4] = ["--set", "train.max_steps=10000000", "--set", "checkpoint.every_steps=0"];
@@ -97,7 +98,10 @@ fn two_sigints_from_outside_restore_the_terminal() {
         // Signals that arrive at once count as one.
         std::thread::sleep(Duration::from_millis(100));
     }
+    let screen = terminal.screen.clone();
     assert_eq!(terminal.end(), 130);
+    let text = screen.lock().unwrap().screen().contents();
+    assert!(text.trim_end().ends_with("Resume with: lookahead resume runs/run"), "{text}");
 }
 
 /// The error is printed after the terminal is restored.
@@ -134,17 +138,23 @@ fn a_progress_bar_with_lines_above_it() {
     let sandbox = Sandbox::new(SMALL);
     let rare = ["--no-tui", "--set", "train.evaluate_every_epochs=0"];
     let terminal = Terminal::train(&sandbox, "run", &[&LONG[..], &rare].concat());
-    terminal.wait_for("bar", |text| text.contains("/10000000  epoch") && text.contains("eta"));
+    terminal.wait_for("bar", |text| text.contains("/10,000,000  epoch") && text.contains("eta"));
     let ctl = |command| sandbox.lookahead(&["ctl", "runs/run", command]);
     assert!(ctl("checkpoint").status.success());
     terminal.wait_for("line", |text| text.contains("saved step-"));
     assert!(ctl("pause").status.success());
-    terminal.wait_for("pause", |text| text.contains("paused  eta"));
+    // The last frame of the steps was of an earlier one.
+    let step = sandbox.records("run").pop().unwrap().step;
+    let paused = format!(" {}/10,000,000  paused", count(step));
+    terminal.wait_for("pause", |text| text.contains(&paused) && !text.contains("eta"));
+    assert!(ctl("continue").status.success());
+    terminal.wait_for("bar", |text| text.contains("/10,000,000  epoch") && text.contains("eta"));
     assert!(ctl("stop").status.success());
     let screen = terminal.screen.clone();
     assert_eq!(terminal.end(), 0);
     let text = screen.lock().unwrap().screen().contents();
     assert!(text.contains("Stopped at step") && !text.contains("eta"), "{text}");
+    assert!(text.trim_end().ends_with("Resume with: lookahead resume runs/run"), "{text}");
 
     // It is one more observer that changes nothing.
     sandbox.train("plain", &[]);
@@ -168,9 +178,9 @@ fn a_pause_outlasts_the_dashboard() {
     let state = || String::from_utf8(ctl(&["status"]).stdout).unwrap();
     assert!(state().contains("run is paused"), "{}", state());
     assert!(ctl(&["continue"]).status.success());
-    terminal.wait_for("bar", |text| text.contains("/10000000  epoch") && text.contains("eta"));
+    terminal.wait_for("bar", |text| text.contains("/10,000,000  epoch") && text.contains("eta"));
     assert!(ctl(&["pause"]).status.success());
-    terminal.wait_for("another pause", |text| text.contains("paused  eta"));
+    terminal.wait_for("another pause", |text| text.contains("  paused") && !text.contains("eta"));
     assert!(ctl(&["stop"]).status.success());
     assert_eq!(terminal.end(), 0);
     let records = sandbox.records("run");
@@ -366,7 +376,7 @@ fn a_dumb_terminal_gets_lines() {
         let trainer = Terminal::train(&sandbox, "live", &LONG);
         trainer.wait_for("curves", |text| curve(text) > 10);
         let watcher = Terminal::start(&sandbox, SIZE, &["watch", "runs/live"], &[("TERM", term)]);
-        watcher.wait_for("line", |text| text.contains("step 1/10000000"));
+        watcher.wait_for("line", |text| text.contains("step 1/10,000,000"));
         trainer.signal("TERM");
         assert_eq!(trainer.end(), 0);
         let screen = watcher.screen.clone();
@@ -383,7 +393,7 @@ fn without_the_dashboard_too_a_dumb_terminal_gets_lines_now_and_then() {
     let rare = ["--no-tui", "--set", "train.evaluate_every_epochs=0"];
     let arguments = train("run", &[&LONG[..], &rare].concat());
     let terminal = Terminal::start(&sandbox, SIZE, &arguments, &[("TERM", "dumb")]);
-    terminal.wait_for("second line", |text| text.matches("/10000000  epoch").count() > 1);
+    terminal.wait_for("second line", |text| text.matches("/10,000,000  epoch").count() > 1);
     terminal.signal("TERM");
     assert_eq!(terminal.end(), 0);
 }

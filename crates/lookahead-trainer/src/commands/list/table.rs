@@ -1,11 +1,11 @@
 //! The list as a table.
 
 use lookahead_run::event::{Event, Reason, Record, Split};
+use lookahead_run::format::{self, ago, count};
 
 use super::super::end::End;
 use super::glance::{Evaluated, RunRow, RunState};
 use super::{Row, SweepRow};
-use crate::observer::{format_loss, format_metric};
 
 /// A row below the heads for each.
 pub(super) fn text(rows: &[Row]) -> String {
@@ -37,11 +37,11 @@ fn cells(row: &Row, now: f64) -> [String; 5] {
             ago,
         ],
         Row::Sweep(SweepRow { name, runs, running, .. }) => {
-            let mut count = grouped(*runs as u64) + if *runs == 1 { " run" } else { " runs" };
+            let mut runs = count(*runs as u64) + if *runs == 1 { " run" } else { " runs" };
             if *running > 0 {
-                count += &format!(", {} running", grouped(*running as u64));
+                runs += &format!(", {} running", count(*running as u64));
             }
-            [name.clone(), "sweep".to_owned(), count, String::new(), ago]
+            [name.clone(), "sweep".to_owned(), runs, String::new(), ago]
         }
     }
 }
@@ -62,8 +62,8 @@ fn state(run: &RunRow) -> &'static str {
 }
 
 fn step(run: &RunRow) -> String {
-    let of = run.total_steps.map(|total| format!(" of {}", grouped(total)));
-    grouped(run.step) + &of.unwrap_or_default()
+    let of = run.total_steps.map(|total| format!(" of {}", count(total)));
+    count(run.step) + &of.unwrap_or_default()
 }
 
 fn evaluation(found: &Evaluated) -> String {
@@ -71,36 +71,9 @@ fn evaluation(found: &Evaluated) -> String {
         Split::Test => "test",
         Split::Validation => "validation",
     };
-    let mut text = format!("{split} loss {}", format_loss(found.loss));
+    let mut text = format!("{split} loss {}", format::loss(found.loss));
     if let Some(metric) = &found.metric {
-        text += &format!(", {} {}", metric.info.label(), format_metric(&metric.info, metric.value));
+        text += &format!(", {} {}", metric.info.label(), metric.info.format(metric.value));
     }
     text
 }
-
-fn grouped(value: u64) -> String {
-    let digits = value.to_string();
-    let mut text = String::new();
-    for (index, digit) in digits.chars().enumerate() {
-        if index > 0 && (digits.len() - index).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
-}
-
-/// A time span in its largest unit.
-fn ago(seconds: f64) -> String {
-    let seconds = seconds.max(0.0) as u64;
-    let (count, unit) = match seconds {
-        0..60 => (seconds, "second"),
-        60..3600 => (seconds / 60, "minute"),
-        3600..86_400 => (seconds / 3600, "hour"),
-        _ => (seconds / 86_400, "day"),
-    };
-    format!("{} {unit}{} ago", grouped(count), if count == 1 { "" } else { "s" })
-}
-
-#[cfg(test)]
-mod tests;

@@ -22,6 +22,9 @@ use crate::train::setup::{Training, software};
 use crate::train::state::{DataIdentity, OutdatedConfig, TrainState};
 use crate::weights::all_finite;
 
+/// How the warning of a checkpoint that could not be saved begins.
+pub(crate) const NO_CHECKPOINT: &str = "NO CHECKPOINT";
+
 /// Decides when checkpoints are saved, and has them written.
 #[derive(Debug)]
 pub struct Checkpoints {
@@ -211,9 +214,13 @@ impl Checkpoints {
             Err(error) if error.is::<Diverged>() => return Err(error),
             Err(error) => {
                 self.retry_at = Some(Instant::now() + RETRY);
+                let cause = match error.downcast_ref() {
+                    Some(lookahead_run::Error::WriterFailed { cause, .. }) => format!("{cause}."),
+                    _ => format!("{error:#}"),
+                };
                 warnings.push(format!(
-                    "NO CHECKPOINT of step {step}: {error:#} Training continues and retries; the earlier checkpoints \
-                     are unchanged."
+                    "{NO_CHECKPOINT} of step {step}: {cause} Training continues and retries; the earlier \
+                     checkpoints are unchanged."
                 ));
                 false
             }

@@ -11,11 +11,11 @@
 use std::collections::VecDeque;
 
 use lookahead_run::event::{Event, RunEnded, Status};
+use lookahead_run::format;
 
 use crate::config::Config;
 use crate::config::data::DataConfig;
 use crate::config::issue::format_number;
-use crate::observer::format_loss;
 use crate::train::hook::{Hook, HookContext, InnerStep};
 
 /// Steps before which a run is too short to judge whether it diverged, and whether it learns.
@@ -146,13 +146,13 @@ impl LearningCheck {
             Fault::Diverged { loss, chance } => format!(
                 "the loss is {}, above that of guessing ({}) and the first step's ({}): the training diverged. \
                  Start again with a smaller `optimizer.lr` than {lr}.",
-                format_loss(loss),
-                format_loss(chance),
-                format_loss(first)
+                format::loss(loss),
+                format::loss(chance),
+                format::loss(first)
             ),
             Fault::LearnsNothing { loss, chance } => {
                 let remedy = if highest > FAR * first.max(chance) {
-                    format!("It rose to {} on the way: use a smaller", format_loss(highest))
+                    format!("It rose to {} on the way: use a smaller", format::loss(highest))
                 } else {
                     "It has hardly moved: check that the labels belong to the inputs, and use a larger"
                         .to_owned()
@@ -160,8 +160,8 @@ impl LearningCheck {
                 format!(
                     "the loss is {}, no better than that of guessing ({}): the model has learned nothing. \
                      {remedy} `optimizer.lr` than {lr}.",
-                    format_loss(loss),
-                    format_loss(chance)
+                    format::loss(loss),
+                    format::loss(chance)
                 )
             }
         }

@@ -49,7 +49,7 @@ use crossbeam_channel::Sender;
 use lookahead_run::command::{Command, Setting};
 use lookahead_run::event::{self, Event, RunEnded};
 use lookahead_run::status::State;
-use lookahead_run::{ControlServer, RunFolder};
+use lookahead_run::{ControlServer, RunFolder, program_name};
 
 use super::diverged::Diverged;
 use super::divergence::{ROLLED_BACK, check_divergence_limit};
@@ -58,6 +58,7 @@ use super::setup::Training;
 use crate::checkpointing::writer::Writer;
 use crate::config::mutable_keys::PERIOD;
 use crate::controls::{Controls, Hangup};
+use crate::hints;
 use crate::observer::{Observer, Show};
 use checkpoints::{Checkpoints, Saving};
 use events::Events;
@@ -138,7 +139,12 @@ impl Hooks {
         let deadline = t.config.checkpoint.deadline_seconds;
         let deadline = (deadline > 0).then(|| Duration::from_secs(deadline));
         let controls = match hangup {
-            Some(hangup) => Controls::new(observer.commands(), remote, deadline, hangup)?,
+            Some(hangup) => {
+                // Of a process without a folder, another one knows where the run is.
+                let resume = folder.map(|folder| hints::resume(&folder.present_path()));
+                let resume = resume.unwrap_or_else(|| format!("{} resume RUN", program_name()));
+                Controls::new(observer.commands(), remote, deadline, hangup, resume)?
+            }
             None => Controls::without_signals(observer.commands(), remote),
         };
         let settings = Settings::new(t.registry.kinds().clone(), t.config.clone(), folder.cloned());
@@ -276,13 +282,17 @@ impl Hooks {
         taken: InnerStep,
     ) -> anyhow::Result<()> {
         self.events.timer.step_taken();
-        if self.controls.was_continued() {
+        let samples = t.batches().global_batch_len();
+        // Measured before the signal is looked for, so that a stop in between is not counted.
+        let elapsed = self.events.throughput.elapsed();
+        let is_unusual = || self.events.throughput.is_unusual(samples, elapsed);
+        if self.controls.was_continued() || is_unusual() && self.controls.will_be_continued() {
             self.events.timer.restart();
             let seconds = self.events.observer.longest_silence();
             let suspended = Event::Suspended(event::Suspended { seconds });
             self.events.record(t.state.step - 1, suspended);
         } else {
-            self.events.throughput.step_done(t.batches().global_batch_len());
+            self.events.throughput.step_done(samples, elapsed);
         }
         let step = event::Step {
             epoch: t.state.epoch,

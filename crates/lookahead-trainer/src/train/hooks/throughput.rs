@@ -15,6 +15,10 @@ pub struct Throughput {
 /// Time constant of the mean.
 const MEMORY: Duration = Duration::from_secs(5);
 
+/// A step that may have been interrupted takes at least this long, and as many times as long as a usual one.
+const LONG: Duration = Duration::from_secs(1);
+const MANY: f64 = 10.0;
+
 impl Default for Throughput {
     fn default() -> Self {
         Throughput { started: Instant::now(), samples: 0.0, seconds: 0.0 }
@@ -27,9 +31,21 @@ impl Throughput {
         self.started = Instant::now();
     }
 
-    /// Counts a step on `samples` samples.
-    pub fn step_done(&mut self, samples: usize) {
-        let elapsed = self.started.elapsed().as_secs_f64();
+    /// The time since the step began.
+    pub fn elapsed(&self) -> Duration {
+        self.started.elapsed()
+    }
+
+    /// Whether a step on `samples` samples takes far longer than usual.
+    pub fn is_unusual(&self, samples: usize, elapsed: Duration) -> bool {
+        let usual = samples as f64 / self.samples_per_second();
+        // NaN before the first step, which is slow for other reasons.
+        elapsed > LONG && elapsed.as_secs_f64() > MANY * usual
+    }
+
+    /// Counts a step on `samples` samples that took `elapsed`.
+    pub fn step_done(&mut self, samples: usize, elapsed: Duration) {
+        let elapsed = elapsed.as_secs_f64();
         // Both sums decay alike, so their ratio is a mean from the first step on.
         let keep = (-elapsed / MEMORY.as_secs_f64()).exp();
         self.samples = self.samples * keep + samples as f64;

@@ -1,0 +1,7 @@
+use super::*;
+
+#[test]
+fn a_path_with_a_space_is_quoted() {
+    assert_eq!(resume(Path::new("checkpoints/digits")), "lookahead resume checkpoints/digits");
+    assert_eq!(resume(Path::new("my runs/digits")), "lookahead resume 'my runs/digits'");
+}
