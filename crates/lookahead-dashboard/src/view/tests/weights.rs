@@ -1,4 +1,4 @@
-//! The fast and the slow weights are told apart at a glance: by colour, by marker, and without colours too.
+//! Fast and slow weights differ at a glance: by colour, by marker, and without colours too.
 
 use ratatui::style::Style;
 
