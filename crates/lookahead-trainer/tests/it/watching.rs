@@ -278,7 +278,13 @@ fn plot_writes_svg_and_png() {
     let out = plot(&["runs/one", "-o", "one.svg"]);
     assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
     let text = std::fs::read_to_string(&svg).unwrap();
-    for part in ["probe fast", "probe slow", "gain of a sync", "cycles", "one"] {
+    for part in [
+        "loss on one validation batch, fast weights",
+        "slow weights",
+        "gain of a sync",
+        "cycles",
+        "one",
+    ] {
         assert!(text.contains(part), "{part} is missing");
     }
     // An existing file is overwritten only with `--force`.
