@@ -43,7 +43,7 @@ impl Comparison {
         }
         let longest = steps.iter().map(|line| line.points.len()).max().unwrap_or(0);
         let mut panels = vec![Panel {
-            title: "Step loss less that of the cycle's first step".into(),
+            title: "Training loss of each step, less that of the cycle's first step".into(),
             x_label:
                 "inner steps since the sync; the last point is the first step after the next sync"
                     .into(),
@@ -56,8 +56,11 @@ impl Comparison {
         }];
         if !probes.is_empty() {
             panels.push(Panel {
-                title: "Loss on the probe batch around the sync".into(),
-                x_names: vec!["θ before the sync".into(), "φ after it".into()],
+                title: "Loss on one validation batch around the sync".into(),
+                x_names: vec![
+                    "fast weights, before the sync".into(),
+                    "slow weights, after it".into(),
+                ],
                 y_label: "loss".into(),
                 lines: probes,
                 ..Panel::default()
