@@ -349,7 +349,7 @@ pub struct Changed {
 /// The process was stopped by a signal, and has continued.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Suspended {
-    /// For how long at most: the longest time without an event since the step before the last.
+    /// For how long at most: the longest time without an event in the last step or just before.
     #[serde(with = "crate::number")]
     pub seconds: f64,
 }

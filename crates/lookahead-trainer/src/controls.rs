@@ -72,7 +72,7 @@ fn ignored_in(status: &str, signal: i32) -> bool {
 }
 
 /// How much later than the training's own thread another one may handle a signal, on a busy machine.
-const LATE_SIGNAL: Duration = Duration::from_millis(200);
+pub(crate) const LATE_SIGNAL: Duration = Duration::from_millis(200);
 
 /// The most requests that wait for the end of an evaluation.
 const MOST_PENDING: usize = 64;

@@ -27,6 +27,7 @@ use lookahead_run::{RunFolder, program_name};
 
 use crate::background_writer::BackgroundWriter;
 use crate::console::{self, eprint_line, patience};
+use crate::controls::LATE_SIGNAL;
 
 use bar::Bar;
 pub use lines::EVERY;
@@ -71,8 +72,7 @@ pub struct Observer {
     step: u64,
     /// Unix time of the last event.
     last: f64,
-    /// The longest time between two events in seconds: since the last step, and between the two steps before.
-    silence: (f64, f64),
+    silence: Silence,
     /// Steps whose loss is not known yet, and what was recorded since the first of them.
     held: Vec<Record>,
     /// Sum of the losses of steps, and how many, since the last report.
@@ -85,6 +85,29 @@ pub struct Observer {
 const CLOSING: Duration = Duration::from_secs(2);
 /// How long the end of the run waits for a slow reader of the events.
 const READING: Duration = Duration::from_secs(30);
+
+/// Times between two events, in seconds.
+#[derive(Debug, Default)]
+struct Silence {
+    /// The longest since the last step.
+    longest: f64,
+    /// The longest of the steps of the last moments, and the Unix time at the end of its step.
+    recent: (f64, f64),
+}
+
+impl Silence {
+    fn step_ends(&mut self, time: f64) {
+        let longest = std::mem::take(&mut self.longest);
+        if longest >= self.recent_at(time) {
+            self.recent = (longest, time);
+        }
+    }
+
+    fn recent_at(&self, time: f64) -> f64 {
+        let (silence, ended) = self.recent;
+        if time - ended < LATE_SIGNAL.as_secs_f64() { silence } else { 0.0 }
+    }
+}
 
 impl Observer {
     /// Opens the log of a run for appending, and the dashboard if it is wanted and stdout is a terminal.
@@ -141,7 +164,7 @@ impl Observer {
             run: PathBuf::new(),
             step: 0,
             last: f64::NAN,
-            silence: (0.0, 0.0),
+            silence: Silence::default(),
             held: Vec::new(),
             losses: (0.0, 0),
             recent: Vec::new(),
@@ -193,11 +216,10 @@ impl Observer {
     /// The record of an event that happens now.
     fn happened(&mut self, step: u64, event: Event) -> Record {
         let record = Record::now(step, event);
-        let silence = self.silence.0.max(self.since_the_last(record.time));
-        self.silence = match record.event {
-            Event::Step(_) => (0.0, silence),
-            _ => (silence, self.silence.1),
-        };
+        self.silence.longest = self.silence.longest.max(self.since_the_last(record.time));
+        if let Event::Step(_) = record.event {
+            self.silence.step_ends(record.time);
+        }
         (self.step, self.last) = (record.step, record.time);
         record
     }
@@ -256,11 +278,12 @@ impl Observer {
         }
     }
 
-    /// The longest time without an event since the step before the last, in seconds; 0 before the first, and if the
-    /// clock was set back. A step may have ended before the signal by which the process continues was handled.
+    /// The longest time without an event since the last step, or in the steps of the last moments, in seconds; 0 before
+    /// the first, and if the clock was set back. Steps may have ended before the signal by which the process continues
+    /// was handled.
     pub fn longest_silence(&self) -> f64 {
-        let now = self.since_the_last(Record::now(0, Event::Unknown).time);
-        now.max(self.silence.0).max(self.silence.1)
+        let now = Record::now(0, Event::Unknown).time;
+        self.since_the_last(now).max(self.silence.longest).max(self.silence.recent_at(now))
     }
 
     /// Seconds from the last event to a Unix time; 0 before the first event.
