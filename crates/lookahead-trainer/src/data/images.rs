@@ -247,7 +247,7 @@ impl KindOptions for ImageFileOptions {
         )
         .allowed("a folder")
         .default("the system's folder or the cache")
-        .example("\"/data/fashion\""),
+        .example("\"datasets\""),
         AUGMENT,
         LABEL_NOISE,
     ];
