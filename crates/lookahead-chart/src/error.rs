@@ -46,21 +46,29 @@ pub enum ChartError {
 
     /// The file exists.
     #[error(
-        "`{}` already exists and was left as it is. Choose another name, or allow it to be \
-         overwritten.", .0.display()
+        "{} exists. Use another name for the picture.", .0.display()
     )]
     Exists(PathBuf),
 
+    /// The folder of the file doesn't exist.
+    #[error("There is no folder {} for the picture. Create it, or use another name.", .0.display())]
+    NoFolder(PathBuf),
+
     /// The operating system refused to write the file.
     #[error(
-        "The picture could not be written to `{path}`: {1}. Check that the folder exists, can be \
-         written to, and has some space left.", path = .0.display()
+        "The picture could not be written to `{}`: {}. Check that the folder can be written to, and has some space \
+         left.", .0.display(), system_words(.1)
     )]
     Write(PathBuf, io::Error),
 
     /// The pixels can't be drawn or encoded.
     #[error("The picture could not be drawn: {0}. Try SVG instead of PNG.")]
     Draw(String),
+}
+
+/// The system's own words, without its number for the error and the temporary file's name.
+fn system_words(cause: &io::Error) -> String {
+    cause.to_string().split(" (os error ").next().unwrap_or_default().to_owned()
 }
 
 fn ending(path: &Path) -> String {

@@ -91,9 +91,13 @@ pub fn save(figure: &Figure, path: &Path, size: Size, overwrite: bool) -> Result
     if !overwrite && path.symlink_metadata().is_ok() {
         return Err(ChartError::Exists(path.to_owned()));
     }
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+    let folder = folder.unwrap_or(Path::new("."));
+    if !folder.is_dir() {
+        return Err(ChartError::NoFolder(folder.to_owned()));
+    }
     let bytes = render(figure, format, size)?;
     let failed = |cause| ChartError::Write(path.to_owned(), cause);
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
     let mut options = tempfile::Builder::new();
     options.prefix(".picture-");
     #[cfg(unix)]
@@ -102,7 +106,7 @@ pub fn save(figure: &Figure, path: &Path, size: Size, overwrite: bool) -> Result
         // A temporary file is private, but a picture is a file like any other.
         options.permissions(std::fs::Permissions::from_mode(0o666));
     }
-    let mut file = options.tempfile_in(folder.unwrap_or(Path::new("."))).map_err(failed)?;
+    let mut file = options.tempfile_in(folder).map_err(failed)?;
     file.write_all(&bytes).and_then(|()| file.as_file().sync_all()).map_err(failed)?;
     let saved = if overwrite { file.persist(path) } else { file.persist_noclobber(path) };
     saved.map(drop).map_err(|error| match error.error.kind() {

@@ -387,7 +387,7 @@ fn a_file_is_replaced_only_on_request() {
     assert!(matches!(error, ChartError::Write { .. }), "{error}");
     assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 3);
     let error = save(&figure, &folder.path().join("no/e.svg"), Size::default(), true);
-    assert!(matches!(error, Err(ChartError::Write { .. })));
+    assert!(matches!(error, Err(ChartError::NoFolder(_))));
 }
 
 #[cfg(unix)]

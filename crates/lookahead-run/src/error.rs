@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use crate::checkpoint_name::{Checkpoint, folder_name};
 use crate::program::program_name;
+use crate::words::{clause, reason, sentences};
 
 /// The result of the functions of this crate.
 pub type Result<T> = std::result::Result<T, Error>;
@@ -20,7 +21,7 @@ pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
 #[non_exhaustive]
 pub enum Error {
     /// The operating system refused an operation.
-    #[error("Could not {operation} `{}`: {cause}.{}", path.display(), remedy(cause.kind()))]
+    #[error("Could not {operation} `{}`: {}.{}", path.display(), reason(cause), remedy(cause.kind()))]
     Io {
         /// The operation, as a verb.
         operation: &'static str,
@@ -318,24 +319,13 @@ pub enum Error {
     },
 }
 
-/// An error with its causes, as part of a sentence.
-pub(crate) fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text = format!("{}: {error}", text.trim_end_matches('.'));
-        cause = error.source();
-    }
-    text.truncate(text.trim_end_matches('.').len());
-    text
-}
-
-/// As [`chain`], followed by the remedy if the operating system refused something. An [`Error::Io`] has it already.
+/// An error with its causes, as part of a sentence, followed by the remedy if the operating system refused something. An
+/// [`Error::Io`] has it already.
 pub(crate) fn chain_with_remedy(error: &(dyn std::error::Error + 'static)) -> String {
     let causes = std::iter::successors(Some(error), |error| error.source());
     let mut kinds = causes.filter_map(|cause| Some(cause.downcast_ref::<io::Error>()?.kind()));
     let remedy = kinds.next().map_or("", remedy);
-    let mut text = chain(error);
+    let mut text = clause(&sentences(error)).to_owned();
     if !remedy.is_empty() {
         text = format!("{text}.{}", remedy.trim_end_matches('.'));
     }

@@ -130,6 +130,8 @@ pub mod tail;
 mod testing;
 pub mod text;
 mod timeline;
+pub mod toml_fault;
+pub mod words;
 
 pub use checkpoint::Checkpoint;
 pub use checkpoint_writer::CheckpointWriter;

@@ -73,9 +73,10 @@ impl LockedFolder {
             && disk::is_unsupported(&cause)
         {
             warnings.push(format!(
-                "The disk of `{}` can't sync folders ({cause}): a power cut may take the newest \
+                "The disk of `{}` can't sync folders ({}): a power cut may take the newest \
                  checkpoints.",
-                path.display()
+                path.display(),
+                crate::words::reason(&cause)
             ));
         }
         Ok(LockedFolder { folder, base, lock: Mutex::new(lock), warnings })

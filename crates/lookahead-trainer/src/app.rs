@@ -5,14 +5,14 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use clap::Parser;
 use lookahead_core::InnerOptimizer;
 use lookahead_run::event::Task;
+use lookahead_run::words::sentences;
 use rustix::process::{Resource, getrlimit};
 use signal_hook::consts::SIGXFSZ;
 use tch::nn;
 
-use crate::cli::{Cli, Command};
+use crate::cli::{Command, mistakes};
 use crate::config::Config;
 use crate::config::kinds::KindOptions;
 use crate::console::{self, eprint_line};
@@ -169,7 +169,14 @@ fn run(registry: &Registry) -> ExitCode {
     // Steps of a large model then reuse their memory instead of returning it to the system.
     let _ = lookahead_core::tch_ext::memory::keep_freed();
     let kinds = registry.kinds();
-    let outcome = match Cli::parse().command {
+    let cli = match mistakes::parse(kinds) {
+        Ok(cli) => cli,
+        Err(status) => {
+            console::finish();
+            return status;
+        }
+    };
+    let outcome = match cli.command {
         Command::Train(arguments) => commands::train(registry, &arguments),
         Command::Sweep(arguments) => commands::sweep(kinds, &arguments),
         Command::Compare(arguments) => commands::compare(&arguments),
@@ -192,7 +199,7 @@ fn run(registry: &Registry) -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             if !console::is_closed_stdout(&error) {
-                eprint_line(format_args!("error: {error:#}"));
+                eprint_line(format_args!("error: {}", sentences(error.as_ref())));
             }
             failure::exit_code(&error)
         }

@@ -15,6 +15,7 @@ use crate::observer::Show;
 mod configuring;
 mod examples;
 mod listing;
+pub(crate) mod mistakes;
 mod prediction;
 mod study;
 #[cfg(test)]
@@ -387,7 +388,7 @@ pub struct Export {
     /// The run: its name in checkpoints/, its folder, or the folder of one of its checkpoints [default: the
     /// latest in checkpoints/]
     pub run: Option<PathBuf>,
-    /// The file to write, which must not exist yet: .safetensors for the weights alone, .pt for a TorchScript module that
+    /// The file to write: .safetensors for the weights alone, .pt for a TorchScript module that
     /// Python runs without the model's code
     #[arg(long, short, value_name = "FILE")]
     pub output: PathBuf,
@@ -398,6 +399,9 @@ pub struct Export {
     /// Which weights to use [default: those of the final model]
     #[arg(long)]
     pub weights: Option<WeightsArgument>,
+    /// Replace an existing file
+    #[arg(long)]
+    pub force: bool,
 }
 
 /// A checkpoint, as an argument.

@@ -19,6 +19,8 @@ pub mod averaging;
 pub mod checkpoint;
 pub mod data;
 pub mod distributed;
+mod faults;
+pub(crate) mod guess;
 pub mod issue;
 pub mod key;
 pub mod keys;
@@ -41,6 +43,7 @@ use std::path::Path;
 use lookahead_core::{LookaheadConfig, NonFinite};
 use lookahead_run::event::Task;
 use lookahead_run::folder::read_given_config;
+use lookahead_run::toml_fault;
 use serde::{Deserialize, Serialize};
 use toml::de::DeTable;
 
@@ -138,6 +141,10 @@ impl Config {
     /// As [`parse`](Self::parse); if the file can't be read.
     pub fn load(kinds: &Kinds, path: &Path, overrides: &[Override]) -> Result<Loaded, ConfigError> {
         let origin = path.display().to_string();
+        if path.is_dir() {
+            let message = "It is a folder, and a config is a TOML file in one.";
+            return Err(ConfigError::new(&origin, message));
+        }
         let text = read_given_config(path).map_err(|error| {
             format!("The config can't be read. {error} The project's are in `configs/`.")
         });
@@ -160,16 +167,26 @@ impl Config {
         text: &str,
         overrides: &[Override],
     ) -> Result<Loaded, ConfigError> {
-        let in_file = |error: toml::de::Error| {
-            ConfigError::new(located(origin, text, error.span()), sentence(&error))
-        };
-        let mut table: toml::Table = toml::from_str(text).map_err(in_file)?;
+        let mut table: toml::Table = toml::from_str(text).map_err(|error: toml::de::Error| {
+            let at = error.span().map_or(text.len(), |span| span.start);
+            let message = toml_fault::describe(text, at, error.message());
+            ConfigError::new(located(origin, text, Some(at..at)), message)
+        })?;
         // Reading the text itself, not the table, gives errors their lines.
         let in_text = |issue: ConfigIssue| {
             ConfigError::new(located(origin, text, span_of(text, &issue.key)), issue.message)
         };
-        let read: Config = toml::from_str(text).map_err(in_file)?;
-        read.check_types(kinds).map_err(in_text)?;
+        // The fault that comes first in the text.
+        let first = || {
+            let place = |issue: &ConfigIssue| span_of(text, &issue.key).map(|span| span.start);
+            faults::find(kinds, &table).into_iter().min_by_key(place).map(in_text)
+        };
+        let read: Config = toml::from_str(text).map_err(|error: toml::de::Error| {
+            let unknown =
+                || ConfigError::new(located(origin, text, error.span()), sentence(&error));
+            first().unwrap_or_else(unknown)
+        })?;
+        read.check_types(kinds).map_err(|issue| first().unwrap_or_else(|| in_text(issue)))?;
 
         let notes = Config::apply(kinds, &mut table, overrides)?;
         let mut config = Config::read_table(kinds, &table)
@@ -192,7 +209,10 @@ impl Config {
         table: &mut toml::Table,
         overrides: &[Override],
     ) -> Result<Vec<String>, ConfigError> {
-        let in_set = |set: &Override, message: String| ConfigError::new(set.to_string(), message);
+        let in_set = |set: &Override, message: String| {
+            let note = if set.is_broken_list() { " Quote the setting for the shell." } else { "" };
+            ConfigError::new(set.to_string(), message + note)
+        };
         let mut notes = Vec::new();
         for set in overrides {
             let before = table.clone();
@@ -212,8 +232,12 @@ impl Config {
 
     /// Reads a table, in which all values must be of the types of their keys.
     fn read_table(kinds: &Kinds, table: &toml::Table) -> Result<Config, String> {
-        let config: Config = table.clone().try_into().map_err(|error| sentence(&error))?;
-        config.check_types(kinds).map_err(|issue| issue.message)?;
+        let first = || faults::find(kinds, table).into_iter().next().map(|issue| issue.message);
+        let config: Config = table
+            .clone()
+            .try_into()
+            .map_err(|error| first().unwrap_or_else(|| sentence(&error)))?;
+        config.check_types(kinds).map_err(|issue| first().unwrap_or(issue.message))?;
         Ok(config)
     }
 
@@ -360,15 +384,15 @@ fn located(origin: &str, text: &str, span: Option<Range<usize>>) -> String {
     }
 }
 
-/// The position of the value of a dotted key in a text.
+/// The position of a section or of a dotted key in a text.
 fn span_of(text: &str, key: &str) -> Option<Range<usize>> {
     let root = DeTable::parse(text).ok()?;
     let mut table = root.get_ref();
     let mut parts = key.split('.').peekable();
     while let Some(part) = parts.next() {
-        let (_, value) = table.iter().find(|(name, _)| name.get_ref() == part)?;
+        let (name, value) = table.iter().find(|(name, _)| name.get_ref() == part)?;
         if parts.peek().is_none() {
-            return Some(value.span());
+            return Some(name.span());
         }
         table = value.get_ref().as_table()?;
     }

@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use anyhow::Context;
 use lookahead_core::distributed::{Buckets, Error, ProcessGroup, Rendezvous};
 use lookahead_core::{GradientAverage, TransferDtype};
+use lookahead_run::words::sentences;
 use serde_json::{Map, Value};
 use tch::{Device, Tensor, nn};
 
@@ -230,7 +231,7 @@ impl WorkerGroup {
         work: impl FnOnce(WorkerGroup) -> anyhow::Result<T>,
     ) -> anyhow::Result<T> {
         let group = self.group.clone();
-        work(self).inspect_err(|error| group.abort(&format!("{error:#}")))
+        work(self).inspect_err(|error| group.abort(&sentences(error.as_ref())))
     }
 
     /// Decides, in the same way in all processes, how tensors on GPUs are transferred.

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use lookahead_run::checkpoint;
+use lookahead_run::words::sentences;
 use tch::{Kind, Tensor, nn};
 
 use rename::{Named, renamed, suggested};
@@ -85,8 +86,8 @@ impl InitialWeights {
     /// A usage error with all names that are missing, left over or of another shape or type; for a part, if nothing fits;
     /// for a rename that fits no name. The variables are unchanged then.
     pub fn load(&self, vs: &nn::VarStore) -> anyhow::Result<String> {
-        let mut file =
-            TensorFile::open(&self.path).map_err(|error| UsageError::new(format!("{error:#}")))?;
+        let mut file = TensorFile::open(&self.path)
+            .map_err(|error| UsageError::new(sentences(error.as_ref())))?;
         let variables: BTreeMap<String, Tensor> = vs.variables().into_iter().collect();
         let mut there = file.descriptions();
         let mut named: BTreeMap<String, Found> = BTreeMap::new();
@@ -150,8 +151,9 @@ impl InitialWeights {
             }
             let tensor = file.tensor(&found.in_file).map_err(|error| {
                 UsageError::new(format!(
-                    "The file {} can't be used. {error:#}",
-                    self.path.display()
+                    "The file {} can't be used. {}",
+                    self.path.display(),
+                    sentences(error.as_ref())
                 ))
             })?;
             match cast(&tensor, variable.kind())? {

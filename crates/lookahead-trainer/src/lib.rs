@@ -40,6 +40,7 @@ mod nearest;
 pub mod objective;
 pub mod observer;
 pub mod optimizers;
+mod output_file;
 pub mod panics;
 mod predict;
 pub mod registry;

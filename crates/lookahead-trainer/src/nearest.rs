@@ -14,12 +14,36 @@ pub(crate) fn nearest<'a>(
 }
 
 /// The name of which `wanted` is a misspelling: the one that differs least, if it is by no more than a third of the
-/// letters. Upper and lower case are equal.
-pub(crate) fn meant<'a>(names: &'a [String], wanted: &str) -> Option<&'a str> {
-    let distance =
-        |name: &String| strsim::levenshtein(&name.to_lowercase(), &wanted.to_lowercase());
-    let found = names.iter().min_by_key(|name| distance(name))?;
-    (3 * distance(found) <= wanted.chars().count()).then_some(found)
+/// letters. Upper and lower case are equal, and so are the marks between words.
+pub(crate) fn meant<'a>(names: impl IntoIterator<Item = &'a str>, wanted: &str) -> Option<&'a str> {
+    let wanted = letters(wanted);
+    let distance = |name: &str| strsim::damerau_levenshtein(&letters(name), &wanted);
+    let (distance, found) = names
+        .into_iter()
+        .map(|name| (distance(name), name))
+        .min_by_key(|(distance, _)| *distance)?;
+    (3 * distance <= wanted.chars().count()).then_some(found)
+}
+
+/// As [`meant`], or else the shortest name that contains `wanted` or is contained in it: `mnist` and `fashion-mnist`.
+pub(crate) fn similar<'a>(
+    names: impl IntoIterator<Item = &'a str> + Clone,
+    wanted: &str,
+) -> Option<&'a str> {
+    meant(names.clone(), wanted).or_else(|| {
+        let wanted = letters(wanted);
+        let contains = |name: &&str| {
+            let name = letters(name);
+            let shorter = name.len().min(wanted.len());
+            shorter >= 3 && (name.contains(&wanted) || wanted.contains(&name))
+        };
+        names.into_iter().filter(contains).min_by_key(|name| name.len())
+    })
+}
+
+/// A name without what people vary in it.
+pub(crate) fn letters(name: &str) -> String {
+    name.to_lowercase().chars().filter(|letter| !"-_. ".contains(*letter)).collect()
 }
 
 /// A sentence with the names that are most similar to `name`, or with the first ones if none is.
@@ -50,5 +74,24 @@ mod tests {
         let all = "The first names: `conv1.weight`, `conv2.bias`, `fc1.weight`, `x`.";
         assert_eq!(suggestion("q", names), all);
         assert!(suggestion("fc1", names).starts_with("The nearest names: `fc1.weight`"));
+    }
+
+    #[test]
+    fn a_misspelt_name_is_found() {
+        let names = ["sgd", "adam", "adamw", "rmsprop"];
+        for (wanted, found) in [
+            ("Adam", Some("adam")),
+            ("AdamW", Some("adamw")),
+            ("adma", Some("adam")),
+            ("rms-prop", Some("rmsprop")),
+            ("lion", None),
+        ] {
+            assert_eq!(meant(names, wanted), found, "{wanted}");
+        }
+        assert_eq!(similar(["fashion-mnist", "digits"], "mnist"), Some("fashion-mnist"));
+        assert_eq!(similar(["cifar100", "cifar10"], "CIFAR"), Some("cifar10"));
+        assert_eq!(similar(["cifar10", "cifar100"], "CIFAR-100"), Some("cifar100"));
+        assert_eq!(similar(["resnet", "cnn"], "resnet18"), Some("resnet"));
+        assert_eq!(similar(["k", "alpha"], "kind"), None);
     }
 }

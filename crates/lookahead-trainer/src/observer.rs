@@ -25,6 +25,8 @@ use lookahead_run::event::{Event, Record, Step, TaskInfo, Warning};
 use lookahead_run::log::LogSyncer;
 use lookahead_run::{RunFolder, program_name};
 
+use lookahead_run::words::reason;
+
 use crate::background_writer::BackgroundWriter;
 use crate::console::{self, eprint_line, patience};
 use crate::controls::LATE_SIGNAL;
@@ -123,7 +125,8 @@ impl Observer {
             match lookahead_dashboard::spawn(options.clone()) {
                 Ok(live) => dashboard = Some(live),
                 Err(error) => eprint_line(format_args!(
-                    "The dashboard can't use the terminal ({error}). Lines on stderr instead."
+                    "The dashboard can't use the terminal ({}). Lines on stderr instead.",
+                    reason(&error)
                 )),
             }
         }

@@ -6,6 +6,7 @@ use std::io::{Read, Seek, SeekFrom, Take, Write};
 use std::path::Path;
 
 use anyhow::{Context, anyhow, bail};
+use lookahead_run::words::{reason, sentences};
 use safetensors::Dtype;
 use safetensors::tensor::{Metadata, TensorInfo};
 use serde::Serialize;
@@ -135,9 +136,9 @@ impl TensorFile<File> {
     pub fn open(path: &Path) -> anyhow::Result<Self> {
         let shown = path.display();
         let file = lookahead_run::open_plain(path)
-            .map_err(|cause| anyhow!("The file {shown} can't be read ({cause})."))?;
+            .map_err(|cause| anyhow!("The file {shown} can't be read: {}.", reason(&cause)))?;
         TensorFile::new(file).map_err(|error| {
-            let reason = file_kind::of_weights(path).unwrap_or_else(|| format!("{error:#}"));
+            let reason = file_kind::of_weights(path).unwrap_or_else(|| sentences(error.as_ref()));
             anyhow!("The file {shown} is not a safetensors file. {reason}")
         })
     }

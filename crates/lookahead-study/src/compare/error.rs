@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use lookahead_run::words::reason;
+
 /// Runs that can't be compared, or not in the requested way.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -26,7 +28,11 @@ pub enum CompareError {
     Neither(PathBuf),
 
     /// A folder whose entries can't be listed.
-    #[error("The runs in `{}` can't be listed: {cause}. Check that the folder may be read.", folder.display())]
+    #[error(
+        "The runs in `{}` can't be listed: {}. Check that the folder may be read.",
+        folder.display(),
+        reason(cause)
+    )]
     List {
         /// The folder.
         folder: PathBuf,

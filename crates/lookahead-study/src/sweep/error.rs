@@ -3,6 +3,8 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+use lookahead_run::words::reason;
+
 /// An error of a sweep, with a complete message.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -75,8 +77,9 @@ pub enum SweepError {
 
     /// The system refused something.
     #[error(
-        "Could not {operation} `{}`: {cause}. Fix that, and start the sweep again: it resumes.",
-        path.display()
+        "Could not {operation} `{}`: {}. Fix that, and start the sweep again: it resumes.",
+        path.display(),
+        reason(cause)
     )]
     Io {
         /// The operation, as a verb.

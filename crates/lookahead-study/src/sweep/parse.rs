@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use lookahead_run::folder::fault_of_name;
+use lookahead_run::toml_fault;
 use toml::Spanned;
 use toml::Value;
 use toml::de::{DeTable, DeValue};
@@ -87,9 +88,8 @@ fn line_of(text: &str, at: usize) -> usize {
 
 fn parse(path: &Path, text: &str) -> Result<SweepFile, Fault> {
     let syntax = |error: toml::de::Error| {
-        let line = error.span().map(|span| line_of(text, span.start));
-        let message = error.message().trim().replace('\n', ", ");
-        (line, format!("This is not TOML: {message}."))
+        let at = error.span().map_or(text.len(), |span| span.start);
+        (Some(line_of(text, at)), toml_fault::describe(text, at, error.message()))
     };
     let table: toml::Table = toml::from_str(text).map_err(syntax)?;
     let spanned = DeTable::parse(text).map_err(syntax)?;

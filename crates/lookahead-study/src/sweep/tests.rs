@@ -95,7 +95,7 @@ fn faults_have_their_lines_and_what_is_allowed() {
         ("config = \"c\"\n[[variants]]\na.b = 1", Some(2), "no `name`"),
         ("config = \"c\"\nvariants = [1]", Some(2), "`[[variants]]`, each with a `name`"),
         ("config = \"c\"\n[set]\na = false\n[grid]\na.b = [1]", Some(5), "Write `[[variants]]`"),
-        ("\nconfig = [\n", Some(2), "not TOML"),
+        ("\nconfig = [\n", Some(2), "Close the list"),
     ] {
         let error = parse(text).and_then(|file| expand(&file)).unwrap_err();
         let said = error.to_string();

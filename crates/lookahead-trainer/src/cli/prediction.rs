@@ -56,14 +56,14 @@ pub struct Generate {
     #[arg(long, value_name = "TEXT")]
     pub prompt: String,
     /// Characters to append
-    #[arg(long, value_name = "N", default_value_t = 200)]
+    #[arg(long, value_name = "N", default_value_t = 200, value_parser = whole)]
     pub length: u64,
     /// 0 always takes the most likely character, 1 draws from the model's probabilities, more is more
     /// random
     #[arg(long, value_name = "T", default_value_t = 1.0, value_parser = temperature)]
     pub temperature: f64,
     /// The seed of the random numbers; the same one repeats a text
-    #[arg(long, value_name = "N", default_value_t = 0)]
+    #[arg(long, value_name = "N", default_value_t = 0, value_parser = whole)]
     pub seed: u64,
     /// Use the checkpoint of this step, or the best one on validation data [default: the newest
     /// valid one, or the best one if the run stopped early]
@@ -72,6 +72,11 @@ pub struct Generate {
     /// Which weights to use [default: those of the final model]
     #[arg(long)]
     pub weights: Option<WeightsArgument>,
+}
+
+fn whole(text: &str) -> Result<u64, String> {
+    text.parse()
+        .map_err(|_| format!("`{text}` is not a whole number. Use 0 or more, for example 200."))
 }
 
 fn temperature(text: &str) -> Result<f64, String> {

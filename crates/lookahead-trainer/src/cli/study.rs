@@ -18,7 +18,7 @@ pub struct Sweep {
     pub out: PathBuf,
     /// Processes at once [default: `jobs` in the file, otherwise as many as there are processors for
     /// their train.threads]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    #[arg(long, value_name = "N", value_parser = jobs)]
     pub jobs: Option<u16>,
     /// Check all configs and list the runs, but train none
     #[arg(long)]
@@ -92,4 +92,9 @@ pub enum PictureArgument {
     Svg,
     /// Bitmap
     Png,
+}
+
+fn jobs(text: &str) -> Result<u16, String> {
+    let found = text.parse().ok().filter(|jobs| (1..=1024).contains(jobs));
+    found.ok_or_else(|| format!("`{text}` is not a number of processes. Use 1 to 1024."))
 }

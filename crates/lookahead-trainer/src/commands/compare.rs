@@ -12,6 +12,7 @@ use lookahead_study::error::Error;
 use super::find;
 use crate::cli::{self, PictureArgument, SplitArgument};
 use crate::console::{eprint_line, print_line};
+use crate::output_file::{self, picture_error};
 use crate::usage::UsageError;
 
 /// The columns of a table if stdout is not a terminal.
@@ -35,7 +36,14 @@ pub fn compare(arguments: &cli::Compare) -> anyhow::Result<()> {
     let files = [&arguments.markdown, &arguments.csv, &arguments.runs_csv];
     // Checked before the runs are read, which can take minutes.
     for file in files.into_iter().flatten() {
-        refuse_existing(file, arguments.force)?;
+        output_file::check(file, arguments.force)?;
+    }
+    if let Some(folder) = arguments.figures.as_deref().filter(|folder| folder.is_file()) {
+        return Err(UsageError::new(format!(
+            "`--figures` is {}, a file. Use the name of a folder.",
+            folder.display()
+        ))
+        .into());
     }
     let paths: Vec<PathBuf> =
         arguments.paths.iter().map(|path| find::run_or_sweep(path)).collect::<Result<_, _>>()?;
@@ -67,20 +75,10 @@ fn draw(comparison: &Comparison, folder: &Path, arguments: &cli::Compare) -> any
     for (name, figure) in comparison.figures() {
         let path = folder.join(format!("{name}.{extension}"));
         let size = Size::new(WIDTH, HEIGHT * figure.panels.len() as u32)?;
-        save(&figure, &path, size, arguments.force)?;
+        save(&figure, &path, size, arguments.force).map_err(picture_error)?;
         eprint_line(format_args!("Saved {}", path.display()));
     }
     Ok(())
-}
-
-fn refuse_existing(file: &Path, force: bool) -> Result<(), UsageError> {
-    if force || file.symlink_metadata().is_err() {
-        return Ok(());
-    }
-    Err(UsageError::new(format!(
-        "{} exists. Use another name, or `--force` to replace it.",
-        file.display()
-    )))
 }
 
 /// Runs that can't be compared are an error of the command line.

@@ -15,6 +15,7 @@ use crate::cli;
 use crate::config::Config;
 use crate::console::eprint_line;
 use crate::data::DataSpec;
+use crate::output_file;
 use crate::panics::caught;
 use crate::registry::Registry;
 use crate::tensor_file::{SIGNATURE, entries, write_new};
@@ -32,7 +33,7 @@ enum Format {
 /// Writes one set of weights and its buffers under the model's names, as a file of weights or as a TorchScript module.
 ///
 /// # Errors
-/// If the run or a checkpoint can't be read, or the file exists or can't be written; for a module, if the model
+/// If the run or a checkpoint can't be read, or the file exists without `--force` or can't be written; for a module, if the model
 /// can't be built or traced.
 pub fn export(registry: &Registry, arguments: &cli::Export) -> anyhow::Result<()> {
     let kinds = registry.kinds();
@@ -40,23 +41,17 @@ pub fn export(registry: &Registry, arguments: &cli::Export) -> anyhow::Result<()
     let (folder, config, weights) = open_run(kinds, &run, arguments.weights)?;
     let output = &arguments.output;
     let format = format_of(output)?;
-    if output.symlink_metadata().is_ok() {
-        return Err(UsageError::new(format!(
-            "{} exists, and files are never overwritten. Use another name for `--output`.",
-            output.display()
-        ))
-        .into());
-    }
+    output_file::check(output, arguments.force)?;
     let is_final = are_final(weights, &config);
     let (checkpoint, manifest, notes, count) = retry_while_pruned(&folder, || {
         let (checkpoint, manifest, notes) = select_result(kinds, &folder, from)?;
-        let count = match format {
-            Format::Weights => write_weights(&checkpoint, &manifest, is_final, output)?,
+        let count = write_to(output, arguments.force, |file| match format {
+            Format::Weights => write_weights(&checkpoint, &manifest, is_final, file),
             Format::Module => {
                 let selected = (&folder, &checkpoint, &manifest);
-                caught(|| write_module(registry, &config, selected, is_final, output))?
+                caught(|| write_module(registry, &config, selected, is_final, file))
             }
-        };
+        })?;
         Ok((checkpoint, manifest, notes, count))
     })?;
     notes.into_iter().for_each(eprint_line);
@@ -76,6 +71,25 @@ pub fn export(registry: &Registry, arguments: &cli::Export) -> anyhow::Result<()
         output.display()
     ));
     Ok(())
+}
+
+/// Calls `write` with the name of a file that it creates. With `force` it is not `output` but a file that replaces it
+/// once it is complete.
+fn write_to(
+    output: &Path,
+    force: bool,
+    write: impl FnOnce(&Path) -> anyhow::Result<usize>,
+) -> anyhow::Result<usize> {
+    let Some(name) = output.file_name().filter(|_| force) else { return write(output) };
+    let failed = || format!("The file {} can't be written.", output.display());
+    let folder = output.parent().filter(|folder| !folder.as_os_str().is_empty());
+    let folder = folder.unwrap_or(Path::new("."));
+    let aside = tempfile::Builder::new().prefix(".export-").tempdir_in(folder);
+    let aside = aside.with_context(failed)?;
+    let file = aside.path().join(name);
+    let count = write(&file)?;
+    std::fs::rename(file, output).with_context(failed)?;
+    Ok(count)
 }
 
 /// The signature as JSON. Early versions saved none.

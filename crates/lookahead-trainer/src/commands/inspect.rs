@@ -6,6 +6,7 @@ use std::fs::File;
 use std::path::Path;
 
 use lookahead_run::event::{Compute, Reason, RunInfo, Status};
+use lookahead_run::words::sentences;
 use lookahead_run::{
     Checkpoint, FileEntry, Manifest, RunFolder, RunSummary, TrainingMetadata, checkpoint, log,
 };
@@ -260,7 +261,7 @@ impl CheckpointReport {
             }
             Ok(())
         });
-        report.fault = found.err().map(|error| format!("{error:#}"));
+        report.fault = found.err().map(|error| sentences(error.as_ref()));
         report
     }
 

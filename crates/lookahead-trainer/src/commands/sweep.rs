@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use anyhow::Context;
 use lookahead_run::program_name;
+use lookahead_run::words::sentences;
 use lookahead_study::sweep::{self, Options, Outcome, Plan, Refused, SweepFile, SweepFolder};
 use serde_json::Value as Json;
 use signal_hook::consts::{SIGHUP, SIGINT};
@@ -155,7 +156,7 @@ fn resolve(kinds: &Kinds, path: &Path, sets: &[(String, toml::Value)]) -> Result
         Refused { key: blamed.map(|set| set.key.clone()), message: error.to_string() }
     })?;
     let anchored = loaded.config.anchor();
-    anchored.map_err(|error| Refused { key: None, message: format!("{error:#}") })?;
+    anchored.map_err(|error| Refused { key: None, message: sentences(error.as_ref()) })?;
     Ok(loaded.config.to_json())
 }
 

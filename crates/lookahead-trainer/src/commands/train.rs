@@ -18,6 +18,7 @@ use crate::registry::Registry;
 use crate::train::hooks::Hooks;
 use crate::train::run::{follow, print_place, run_to_the_end, warn};
 use crate::train::setup::Training;
+use crate::usage::UsageError;
 
 /// Starts a run from a config.
 ///
@@ -86,6 +87,13 @@ fn train_with(
         return follow(training);
     }
 
+    if arguments.out.is_file() {
+        let out = arguments.out.display();
+        return Err(UsageError::new(format!(
+            "`--out` is {out}, a file. Use the name of a folder."
+        ))
+        .into());
+    }
     let folder = match &arguments.name {
         Some(name) => RunFolder::create(&arguments.out, name)?,
         None => {

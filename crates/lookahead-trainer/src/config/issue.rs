@@ -3,7 +3,10 @@
 use std::borrow::Cow;
 use std::fmt;
 
+use lookahead_run::program_name;
+
 use super::key::Key;
+use crate::nearest::{letters, similar};
 
 /// A value that can't be used: its key, and why.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -21,25 +24,40 @@ impl ConfigIssue {
     }
 }
 
-/// The TOML reader's error as a sentence.
+/// The TOML reader's error as a sentence, for faults that nothing else describes.
 pub(super) fn sentence(error: &toml::de::Error) -> String {
-    documented(error.message())
-}
-
-/// An error as a sentence that leads to the documentation.
-pub(super) fn documented(text: &str) -> String {
-    let text = text.trim().replace('\n', ", ");
-    // Rust's names of types say nothing about the range to those who don't write Rust.
-    let text = text.replace("expected u64", "expected u64, a whole number of at least 0");
-    let text = text.replace("expected usize", "expected usize, a whole number of at least 0");
-    let text = text.replace("expected u32", "expected u32, a whole number from 0 to 4294967295");
+    let text = error.message().trim().replace('\n', ", ");
     let mut letters = text.chars();
     let capital: String = letters.next().map(|c| c.to_uppercase().collect()).unwrap_or_default();
     let stop = if text.ends_with('.') { "" } else { "." };
-    format!(
-        "{capital}{}{stop} Every key is documented in `configs/fashion-mnist.toml`.",
-        letters.as_str()
+    format!("{capital}{}{stop} {}", letters.as_str(), documentation())
+}
+
+/// A sentence that leads to the documentation.
+pub(super) fn documentation() -> String {
+    format!("`{} config` explains every key.", program_name())
+}
+
+/// Refuses a name that can't be chosen, with the one that was probably meant.
+pub(super) fn unknown_choice(key: &str, found: &str, choices: &[&'static str]) -> ConfigIssue {
+    let remedy = if key == "optimizer.kind" && letters(found) == "lookahead" {
+        "Lookahead is a section around the optimizer: write `[lookahead]`.".to_owned()
+    } else {
+        similar(choices.iter().copied(), found)
+            .map(|name| format!("Did you mean `{name}`?"))
+            .unwrap_or_default()
+    };
+    let space = if remedy.is_empty() { "" } else { " " };
+    let all = quoted(choices.iter().copied());
+    ConfigIssue::new(
+        key.to_owned(),
+        format!("`{key}` is {found}. {remedy}{space}Use one of {all}."),
     )
+}
+
+/// Names with commas, each as code.
+pub(super) fn quoted(names: impl Iterator<Item = &'static str>) -> String {
+    names.map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")
 }
 
 /// The kinds that have a key. Empty: all.

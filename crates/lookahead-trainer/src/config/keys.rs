@@ -256,6 +256,15 @@ pub fn sections(kinds: &Kinds) -> Vec<SectionKeys> {
     SECTIONS.iter().map(|known| section(kinds, known)).collect()
 }
 
+/// All dotted keys, each once.
+pub(crate) fn names(sections: &[SectionKeys]) -> Vec<String> {
+    let mut names: Vec<String> =
+        sections.iter().flat_map(|section| &section.keys).map(KeyEntry::dotted).collect();
+    let mut seen = std::collections::HashSet::new();
+    names.retain(|name| seen.insert(name.clone()));
+    names
+}
+
 /// A key, as the kind of its section has it. Without a kind, or if that kind doesn't have it, as the first kind that
 /// does.
 pub fn find(kinds: &Kinds, dotted: &str, kind: Option<&str>) -> Option<KeyEntry> {

@@ -9,7 +9,7 @@ use serde::de::value::Error as FieldsError;
 use serde::de::{DeserializeOwned, Deserializer, Error as _, Visitor};
 use toml::{Table, Value};
 
-use super::issue::{ConfigIssue, documented, listed, sentence};
+use super::issue::{ConfigIssue, listed, quoted, sentence, unknown_choice};
 use super::key::{Key, ValueType};
 
 /// The keys of one kind. The type denies unknown fields, and every key has a default. Of a kind of data, the keys
@@ -210,8 +210,8 @@ impl<'a> Section<'a> {
     /// The kind of a name.
     pub(super) fn find(&self, name: &str) -> Result<&'a Schema, ConfigIssue> {
         self.kinds.iter().find(|kind| kind.name == name).ok_or_else(|| {
-            let known = quoted(self.kinds.iter().map(|kind| kind.name));
-            self.issue("kind", &format!("unknown variant `{name}`, expected one of {known}"))
+            let known: Vec<&str> = self.kinds.iter().map(|kind| kind.name).collect();
+            unknown_choice(&format!("{}.kind", self.name), name, &known)
         })
     }
 
@@ -223,10 +223,14 @@ impl<'a> Section<'a> {
             let owner = std::iter::once(own).chain(self.kinds).find(|kind| kind.has(key));
             let owner = owner.ok_or_else(|| {
                 let known = quoted(self.common.iter().chain(own.keys).copied());
-                self.issue(key, &format!("unknown field `{key}`, expected one of {known}"))
+                let dotted = format!("{}.{key}", self.name);
+                let message = format!("There is no key `{dotted}`. The keys here are {known}.");
+                ConfigIssue::new(dotted, message)
             })?;
             let alone = Table::from_iter([(key.clone(), value.clone())]);
-            (owner.parse)(alone).map_err(|error| self.issue(key, error.message()))?;
+            (owner.parse)(alone).map_err(|error| {
+                ConfigIssue::new(format!("{}.{key}", self.name), sentence(&error))
+            })?;
         }
         Ok(())
     }
@@ -266,14 +270,6 @@ impl<'a> Section<'a> {
             neutral == value || (number(value).is_some() && number(value) == number(neutral))
         })
     }
-
-    fn issue(&self, key: &str, text: &str) -> ConfigIssue {
-        ConfigIssue::new(format!("{}.{key}", self.name), documented(text))
-    }
-}
-
-fn quoted(names: impl Iterator<Item = &'static str>) -> String {
-    names.map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")
 }
 
 /// The names of a type's fields, as serde knows them.

@@ -4,8 +4,9 @@ use std::fmt;
 
 use toml::{Table, Value};
 
+use super::keys;
 use super::kinds::Kinds;
-use super::{averaging, data, issue, model, optimizer, schedule};
+use super::{averaging, data, guess, issue, model, optimizer, schedule};
 
 /// One `--set KEY=VALUE`.
 #[derive(Debug, Clone, PartialEq)]
@@ -24,10 +25,35 @@ impl Override {
         Override { key: key.into(), value, typed: None }
     }
 
+    /// Whether a list was typed of which the shell has taken the quotes or a part.
+    pub(super) fn is_broken_list(&self) -> bool {
+        self.value.as_str().is_some_and(|text| text.starts_with('['))
+    }
+
     /// The same with what was typed as a string.
     pub(super) fn as_string(&self) -> Option<Override> {
         let value = Value::String(self.typed.clone()?);
         Some(Override { value, ..self.clone() })
+    }
+
+    /// A key that is a section, or whose section is missing.
+    fn without_section(&self, kinds: &Kinds) -> String {
+        let key = &self.key;
+        let sections = keys::sections(kinds);
+        let names: Vec<&str> = sections.iter().map(|section| section.name).collect();
+        if names.contains(&key.as_str()) {
+            return match key.as_str() {
+                "lookahead" => "`lookahead` is a section, not a key. Use `lookahead=false` to remove it, so that the \
+                                inner optimizer trains alone, or set one of its keys, for example `lookahead.k=5`."
+                    .to_owned(),
+                _ => format!("`{key}` is a section, not a key. Set one of its keys: `{key}.KEY=VALUE`."),
+            };
+        }
+        let remedy = match guess::key(&keys::names(&sections), None, key) {
+            Some(meant) => format!("Did you mean `{meant}`?"),
+            None => format!("Use SECTION.KEY; the sections are {}.", issue::listed(&names)),
+        };
+        format!("`{key}` has no section. {remedy}")
     }
 
     /// Sets the key in a configuration that is still a table.
@@ -43,11 +69,7 @@ impl Override {
             return Ok(());
         }
         let Some((section, key)) = self.key.split_once('.') else {
-            return Err(format!(
-                "`{}` is a section, not a key. Set one of its keys: `{}.KEY=VALUE`. \
-                 (`lookahead=false` removes that section, so that the inner optimizer trains alone.)",
-                self.key, self.key
-            ));
+            return Err(self.without_section(kinds));
         };
         let entry = table
             .entry(section)
@@ -97,11 +119,13 @@ impl std::str::FromStr for Override {
 
     fn from_str(text: &str) -> Result<Self, String> {
         let (key, value) = text.split_once('=').ok_or_else(|| {
-            format!("`{text}` is not a KEY=VALUE. Write for example `--set lookahead.k=10`.")
+            format!("`{text}` has no `=` and value. Write both as one word: `{text}=VALUE`.")
         })?;
         let key = key.trim();
         if key.is_empty() || key.split('.').any(str::is_empty) {
-            return Err(format!("`{key}` is not a dotted key like `optimizer.lr`."));
+            return Err(format!(
+                "`{text}` names no key. Write SECTION.KEY=VALUE, for example `optimizer.lr=0.1`."
+            ));
         }
         // A bare word like `adam` or `cuda:0` is a string without quotes.
         let typed = value.trim();
@@ -123,6 +147,9 @@ fn number(text: &str) -> Option<f64> {
 
 impl fmt::Display for Override {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "--set {}={}", self.key, self.value)
+        match &self.typed {
+            Some(typed) => write!(f, "--set {}={typed}", self.key),
+            None => write!(f, "--set {}={}", self.key, self.value),
+        }
     }
 }

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::issue::{ConfigIssue, listed, require};
 use super::key::Key;
 use super::kinds::{Kinds, TaskPart};
+use crate::nearest::similar;
 
 /// `[task]`. A key that is not set has the task's default.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -217,7 +218,9 @@ fn check_name(
         [] => "Remove it.".to_owned(),
         names => format!("Use one of these: {}.", listed(names)),
     };
-    Err(ConfigIssue::new(key, format!("`{key}` names {name}, which {of}. {remedy}")))
+    let meant = similar(fitting.iter().copied(), name);
+    let meant = meant.map(|meant| format!("Did you mean `{meant}`? ")).unwrap_or_default();
+    Err(ConfigIssue::new(key, format!("`{key}` names {name}, which {of}. {meant}{remedy}")))
 }
 
 /// A task in a sentence.

@@ -166,7 +166,11 @@ impl TrainConfig {
         let allowed = format!("0, which is 1 on the CPU and 10 on a GPU, to {MOST_UNREAD}");
         require(every <= MOST_UNREAD, "train.read_loss_every", every, &allowed)?;
         let allowed = "`auto`, `cpu`, `cuda` or `cuda:N` with the number of a GPU";
-        require(is_device(&self.device), "train.device", &self.device, allowed)
+        let allowed = match device_meant(&self.device) {
+            Some(meant) => format!("`{meant}`; all devices are {allowed}"),
+            None => allowed.to_owned(),
+        };
+        require(is_device(&self.device), "train.device", &self.device, &allowed)
     }
 
     /// Fills in the default of `best_by` once it is known what is learned, and checks it.
@@ -211,6 +215,19 @@ impl TrainConfig {
     /// Whether the model is evaluated on validation data after `epochs` epochs.
     pub fn evaluates_after(&self, epochs: u64) -> bool {
         self.evaluate_every_epochs > 0 && epochs.is_multiple_of(self.evaluate_every_epochs)
+    }
+}
+
+/// The device that other programs call by this name.
+pub(super) fn device_meant(name: &str) -> Option<String> {
+    let name = name.to_lowercase();
+    let (kind, number) = name.split_once(':').unwrap_or((&name, ""));
+    let numbered = |number: &str| number.parse::<usize>().is_ok().then(|| format!("cuda:{number}"));
+    match kind {
+        "cpu" => Some("cpu".to_owned()),
+        "gpu" | "cuda" | "nvidia" if number.is_empty() => Some("cuda".to_owned()),
+        "gpu" | "cuda" => numbered(number),
+        _ => numbered(kind.trim_start_matches("cuda").trim_start_matches("gpu")),
     }
 }
 

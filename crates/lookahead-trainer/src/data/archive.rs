@@ -4,6 +4,8 @@ use std::collections::BTreeSet;
 use std::io::Read;
 use std::path::{Component, Path};
 
+use lookahead_run::words::reason;
+
 /// The most entries of an archive. The known ones have 8.
 const ENTRIES: usize = 1000;
 
@@ -20,7 +22,8 @@ pub fn unpack(
     largest: u64,
     mut take: impl FnMut(&str, &mut dyn Read) -> Result<(), String>,
 ) -> Result<(), String> {
-    let damaged = |cause: std::io::Error| format!("The archive is damaged or cut off ({cause}).");
+    let damaged =
+        |cause: std::io::Error| format!("The archive is damaged or cut off ({}).", reason(&cause));
     // A larger archive ends there, and looks cut off.
     let reader = flate2::read::MultiGzDecoder::new(bytes).take(largest);
     let mut archive = tar::Archive::new(reader);

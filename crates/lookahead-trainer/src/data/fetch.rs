@@ -15,6 +15,8 @@ use anyhow::{Context, bail};
 use indicatif::{ProgressBar, ProgressStyle};
 use lookahead_run::checkpoint::sha256_of;
 
+use lookahead_run::words::{reason, sentences};
+
 use super::{archive, gzip};
 use crate::console::eprint_line;
 
@@ -71,7 +73,7 @@ impl Remote<'_> {
         for (source, fetch) in sources {
             match fetch(&cache) {
                 Ok(()) => return Ok(cache),
-                Err(error) => writeln!(failures, "  {source}: {error:#}")?,
+                Err(error) => writeln!(failures, "  {source}: {}", sentences(error.as_ref()))?,
             }
         }
         bail!(
@@ -156,7 +158,7 @@ pub fn download_archive(
         archive::unpack(&bytes, wanted.folder, names, gzip::LARGEST, |name, file| {
             let to = folder.join(name);
             let written = File::create(&to).and_then(|mut to| std::io::copy(file, &mut to));
-            let cause = |cause| format!("{} can't be written ({cause}).", to.display());
+            let cause = |cause| format!("{} can't be written: {}.", to.display(), reason(&cause));
             written.map(drop).map_err(cause)
         })
         .map_err(anyhow::Error::msg)

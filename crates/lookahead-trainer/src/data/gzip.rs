@@ -3,6 +3,8 @@
 use std::io::Read;
 use std::path::Path;
 
+use lookahead_run::words::reason;
+
 use crate::file_kind;
 
 /// The most bytes of a data file, compressed and decompressed. The largest file of the built-in data sets has
@@ -17,7 +19,9 @@ pub fn decompress(bytes: &[u8], largest: u64) -> Result<Vec<u8>, String> {
     let mut out = Vec::new();
     // One more byte shows that there are more.
     let mut reader = flate2::read::MultiGzDecoder::new(bytes).take(largest.saturating_add(1));
-    reader.read_to_end(&mut out).map_err(|cause| format!("It is damaged or cut off ({cause})."))?;
+    reader
+        .read_to_end(&mut out)
+        .map_err(|cause| format!("It is damaged or cut off ({}).", reason(&cause)))?;
     if out.len() as u64 > largest {
         return Err(format!("It decompresses to more than {largest} bytes, so it is not read."));
     }
@@ -29,7 +33,7 @@ pub fn decompress(bytes: &[u8], largest: u64) -> Result<Vec<u8>, String> {
 /// # Errors
 /// A sentence, if it can't be read or is larger.
 pub fn read(path: &Path) -> Result<Vec<u8>, String> {
-    let cause = |cause: std::io::Error| format!("It can't be read ({cause}).");
+    let cause = |cause: std::io::Error| format!("It can't be read: {}.", reason(&cause));
     let file = lookahead_run::open_plain(path).map_err(cause)?;
     if file.metadata().map_err(cause)?.len() > LARGEST {
         return Err(format!("It has more than {LARGEST} bytes, so it is not read."));

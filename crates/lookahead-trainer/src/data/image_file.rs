@@ -5,6 +5,8 @@ use std::path::{Path, PathBuf};
 
 use image::{DynamicImage, ImageFormat, ImageReader, Limits};
 
+use lookahead_run::words::reason;
+
 use crate::file_kind::stand_in;
 
 /// The largest width or height of an image.
@@ -107,7 +109,7 @@ fn read(path: &Path) -> Result<DynamicImage, ImageError> {
     let mut bytes = Vec::new();
     let file = lookahead_run::open_plain(path).map(|file| file.take(MOST_BYTES));
     let read = file.and_then(|mut file| file.read_to_end(&mut bytes));
-    read.map_err(|error| refuse(error.to_string()))?;
+    read.map_err(|error| refuse(reason(&error)))?;
     if let Some(sentence) = stand_in(&bytes) {
         return Err(ImageError::Unreadable(format!("The image {shown} can't be read. {sentence}")));
     }

@@ -18,6 +18,7 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use lookahead_run::event::Task;
+use lookahead_run::words::reason;
 use serde::{Deserialize, Serialize};
 
 use super::array::{Array, Values};
@@ -238,7 +239,7 @@ fn refused(key: &str, path: &Path, reason: String) -> UsageError {
 fn read(path: &Path) -> Result<Vec<u8>, String> {
     let mut file = Vec::new();
     let limited = rows::open(path)?.take(gzip::LARGEST + 1).read_to_end(&mut file);
-    limited.map_err(|cause| format!("It can't be read ({cause})."))?;
+    limited.map_err(|cause| format!("It can't be read: {}.", reason(&cause)))?;
     if file.len() as u64 > gzip::LARGEST {
         return Err(format!("It has more than {} bytes, so it is not read.", gzip::LARGEST));
     }

@@ -8,6 +8,7 @@ use lookahead_core::tch_ext::generator;
 use lookahead_core::tch_ext::torchscript::Module;
 use lookahead_run::checkpoint::sha256_of_file;
 use lookahead_run::event::Task;
+use lookahead_run::words::reason;
 use serde::{Deserialize, Serialize};
 use tch::{Device, Kind, Tensor, nn};
 
@@ -100,9 +101,10 @@ pub fn build(
 fn load(file: &Path, device: Device) -> Result<Module, UsageError> {
     if let Err(cause) = lookahead_run::open_plain(file) {
         return Err(UsageError::new(format!(
-            "The file {} of `model.file` can't be read ({cause}). It has the network's code, which no checkpoint has: \
+            "The file {} of `model.file` can't be read: {}. It has the network's code, which no checkpoint has: \
              put it back, or give its present place with `--set model.file=FILE` to `train` or `resume`.",
-            file.display()
+            file.display(),
+            reason(&cause)
         )));
     }
     if let Some(sentence) = file_kind::of_module(file) {

@@ -4,12 +4,14 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
+use lookahead_run::words::reason;
 use tempfile::NamedTempFile;
 
 use super::chunks::Origin;
 use super::outputs::{Outputs, Predictions};
 use crate::cli::RowFormat;
 use crate::console::Stdout;
+use crate::output_file;
 use crate::usage::UsageError;
 
 /// Where rows go.
@@ -35,27 +37,17 @@ impl Target {
     /// If the file exists and may not be replaced, or can't be created.
     pub(crate) fn new(path: Option<&Path>, force: bool) -> anyhow::Result<Self> {
         let Some(path) = path else { return Ok(Target::Stdout) };
-        if !force && path.symlink_metadata().is_ok() {
-            return Err(exists(path));
-        }
+        output_file::check(path, force)?;
         let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
         let mut options = tempfile::Builder::new();
         // A temporary file is private, but this one is a file like any other.
         let permissions = std::os::unix::fs::PermissionsExt::from_mode(0o666);
         options.prefix(".predictions-").permissions(permissions);
         let part = options.tempfile_in(folder.unwrap_or(Path::new("."))).map_err(|cause| {
-            UsageError::new(format!("{} can't be written: {cause}.", path.display()))
+            UsageError::new(format!("{} can't be written: {}.", path.display(), reason(&cause)))
         })?;
         Ok(Target::File { path: path.to_owned(), part, force })
     }
-}
-
-fn exists(path: &Path) -> anyhow::Error {
-    UsageError::new(format!(
-        "{} exists. Use another name for `--output`, or `--force` to replace it.",
-        path.display()
-    ))
-    .into()
 }
 
 /// Writes predictions as rows.
@@ -141,7 +133,7 @@ impl RowWriter {
             Ok(_) => Ok(Some(path)),
             Err(error) if !force && path.symlink_metadata().is_ok() => {
                 drop(error);
-                Err(exists(&path))
+                Err(output_file::exists(&path).into())
             }
             Err(error) => Err(error.error).with_context(failed),
         }

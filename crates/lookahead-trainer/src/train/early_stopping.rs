@@ -2,6 +2,7 @@
 
 use lookahead_run::event::{Event, Reason, RunEnded, Split, Status, Weights};
 use lookahead_run::format::count;
+use lookahead_run::words::sentences;
 use lookahead_run::{RunFolder, TrainingMetadata};
 use serde_json::Value;
 
@@ -81,7 +82,10 @@ fn test_best(t: &mut Training, hooks: &mut Hooks, step: u64) -> anyhow::Result<T
         let loaded = hooks.checkpoints.folder.as_ref().map_or(Ok(()), load);
         if t.workers.any(loaded.is_err())? {
             if let Err(error) = loaded {
-                let message = format!("The best model, of step {step}, can't be tested: {error:#}");
+                let message = format!(
+                    "The best model, of step {step}, can't be tested. {}",
+                    sentences(error.as_ref())
+                );
                 hooks.events.warn(t.state.step, message);
             }
             return Ok(Tested::Lost);

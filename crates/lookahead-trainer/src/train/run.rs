@@ -3,6 +3,8 @@
 use lookahead_run::RunFolder;
 use lookahead_run::event::{Event, RunEnded, Status};
 
+use lookahead_run::words::sentences;
+
 use super::diverged::Diverged;
 use super::hooks::Hooks;
 use super::r#loop::train;
@@ -28,7 +30,7 @@ pub(crate) fn run_to_the_end(
     let (mut ended, rescue) = match &outcome {
         Ok(ended) => (ended.clone(), None),
         Err(error) => {
-            let message = Some(format!("{error:#}"));
+            let message = Some(sentences(error.as_ref()));
             let ended = RunEnded { message, ..RunEnded::new(Status::Failed) };
             (ended, save_after(error, training, hooks))
         }
@@ -87,8 +89,9 @@ fn save_after(error: &anyhow::Error, training: &mut Training, hooks: &mut Hooks)
              with `{resume}`."
         ),
         Err(error) => format!(
-            "The training could not be saved as it was at step {step}: {error:#} `{resume}` continues from the \
-             newest earlier checkpoint, if there is one."
+            "The training could not be saved as it was at step {step}: {} `{resume}` continues from the \
+             newest earlier checkpoint, if there is one.",
+            sentences(error.as_ref())
         ),
     })
 }

@@ -12,13 +12,13 @@ fn assert_snapshot(session: &Session, name: &str) {
     settings.bind(|| session.assert_snapshot(name));
 }
 
-/// Trains in the background until it is stopped.
+/// Trains in the background until it is stopped. Waits have an end, so that a failure is one.
 fn train_in_the_background(session: &mut Session) {
     session.run(
         "lookahead train digits.toml --set train.max_steps=10000000 --set train.evaluate_every_epochs=0 --no-tui \
          > log 2>&1 &",
     );
-    session.quietly("until grep -q 'step 1/' log; do sleep 0.02; done");
+    session.quietly("for i in $(seq 1500); do grep -q 'step 1/' log && break; sleep 0.02; done");
 }
 
 #[test]
@@ -50,14 +50,14 @@ fn after_ctrl_c_the_last_line_resumes_the_run() {
     session.write("digits.toml", DIGITS);
     session.run(
         "lookahead train digits.toml --out 'my runs' --set train.max_steps=10000000 --no-tui > log 2>&1 & \
-         until grep -q 'step 1/' log; do sleep 0.02; done; kill -INT $!; wait $!",
+         for i in $(seq 1500); do grep -q 'step 1/' log && break; sleep 0.02; done; kill -INT $!; wait $!",
     );
     session.run("tail -n 3 log");
     session.run("lookahead ctl 'my runs/digits' status");
     // As it says.
     session.run(
         "eval \"exec $(sed -n 's/^Resume with: //p' log) --no-tui\" > log2 2>&1 & \
-         until grep -s '^Resuming' log2; do sleep 0.02; done; kill -INT $!; wait $!",
+         for i in $(seq 1500); do grep -s '^Resuming' log2 && break; sleep 0.02; done; kill -INT $!; wait $!",
     );
     assert_snapshot(&session, "after Ctrl-C");
 }
@@ -82,7 +82,7 @@ fn after_a_sweep_the_last_line_continues_from_there() {
     session.run("lookahead sweep divergence.toml --jobs 1 2>&1 | tail -n 2");
     session.run(
         "lookahead sweep long.toml > log 2>&1 & \
-         until ls checkpoints/long/runs/*/control.sock > live 2>&1; do sleep 0.02; done; sleep 0.5; \
+         for i in $(seq 1500); do ls checkpoints/long/runs/*/control.sock > live 2>&1 && break; sleep 0.02; done; sleep 0.5; \
          kill -INT $!; wait $!",
     );
     session.run("tail -n 2 log");

@@ -38,19 +38,27 @@ fn refused_by_the_program(config: &str, sets: &[&str], words: &[&str]) {
 
 #[test]
 fn unknown_keys_and_sections() {
-    let words = ["test.toml, line 2", "nonsense", "`k`", "`alpha`", "fashion-mnist.toml"];
+    let words = ["test.toml, line 2", "nonsense", "`k`", "`alpha`", "`lookahead config`"];
     refused_by_the_program("[lookahead]\nnonsense = 1\n", &[], &words);
-    refused("\n\n[lookahed]\nk = 5\n", &[], &["test.toml, line 3", "lookahed", "`lookahead`"]);
-    refused(SMALL, &["lookahead.kk=5"], &["--set lookahead.kk=5", "`kk`", "`alpha`"]);
+    refused("\n\n[lookahed]\nk = 5\n", &[], &["test.toml, line 3", "lookahed", "`[lookahead]`"]);
+    refused(
+        SMALL,
+        &["lookahead.kk=5"],
+        &["--set lookahead.kk=5", "`lookahead.kk`", "`k`", "`alpha`"],
+    );
     refused(SMALL, &["lookahead=true"], &["is a section, not a key"]);
     refused("[data\n", &[], &["test.toml, line 1"]);
 }
 
 #[test]
 fn wrong_types() {
-    refused("[lookahead]\n\nk = \"five\"\n", &[], &["test.toml, line 3", "\"five\"", "u64"]);
-    refused(SMALL, &["lookahead.k=2.5"], &["--set lookahead.k=2.5", "2.5", "u64"]);
-    refused("[lookahead]\nk = -1\n", &[], &["test.toml, line 2", "-1", "at least 0"]);
+    refused(
+        "[lookahead]\n\nk = \"five\"\n",
+        &[],
+        &["test.toml, line 3", "\"five\"", "a whole number"],
+    );
+    refused(SMALL, &["lookahead.k=2.5"], &["--set lookahead.k=2.5", "2.5", "a whole number"]);
+    refused("[lookahead]\nk = -1\n", &[], &["test.toml, line 2", "-1", "1 or more"]);
     refused("[optimizer]\nkind = \"sdg\"\n", &[], &["line 2", "sdg", "`sgd`", "`adamw`"]);
     refused(SMALL, &["train.device=gpu"], &["`train.device` is gpu", "`cuda`"]);
 }
@@ -246,7 +254,7 @@ fn missing_configs_and_runs() {
     failed(&sandbox.lookahead(&["resume", "runs/none"]), 2, &["runs/none"]);
     std::fs::create_dir_all(sandbox.path().join("empty")).unwrap();
     failed(&sandbox.lookahead(&["eval", "empty"]), 2, &["empty", "config.toml"]);
-    failed(&sandbox.lookahead(&["train", "test.toml", "--set", "novalue"]), 2, &["KEY=VALUE"]);
+    failed(&sandbox.lookahead(&["train", "test.toml", "--set", "novalue"]), 2, &["novalue=VALUE"]);
     failed(&sandbox.lookahead(&["train", "test.toml", "--name", "a/b"]), 2, &["a/b"]);
     failed(&sandbox.lookahead(&["tarin"]), 2, &["tarin"]);
 }
@@ -469,7 +477,7 @@ fn every_key_is_documented_and_the_configs_are_valid() {
         let sandbox = Sandbox::new(&format!("[{section}]\nwhat = 1\n"));
         let said = stderr(&sandbox.lookahead(&["train", "test.toml"]));
         let known: Vec<&str> =
-            said.split('`').skip(3).step_by(2).filter(|w| !w.contains('/')).collect();
+            said.split('`').skip(5).step_by(2).filter(|w| !w.contains(' ')).collect();
         assert!(known.len() >= 2, "{said}");
         let documented = keys(section, &text);
         for key in known {

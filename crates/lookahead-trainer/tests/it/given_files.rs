@@ -90,9 +90,9 @@ fn names_that_look_like_numbers_and_numbers_like_names() {
         assert!(config.contains(&format!("/{name}\"")) && config.contains("lr = 0.5"), "{config}");
     }
     for (set, words) in [
-        ("optimizer.lr=true", "--set optimizer.lr=true: Invalid type: boolean `true`"),
-        ("optimizer.lr=a.5", "Invalid type: string \"a.5\""),
-        ("train.max_steps=.5", "Invalid type: floating point `0.5`"),
+        ("optimizer.lr=true", "--set optimizer.lr=true: `optimizer.lr` is true. Use a number"),
+        ("optimizer.lr=a.5", "`optimizer.lr` is \"a.5\". Use a number"),
+        ("train.max_steps=.5", "`train.max_steps` is 0.5. Use a whole number"),
         ("data.kind=2024", "--set data.kind=2024: "),
     ] {
         failed(&train(&sandbox, &["--set", set]), 2, &[words]);

@@ -29,7 +29,7 @@ fn both_sets_of_weights_are_exported() {
     assert_eq!(fast.len(), training.keys().filter(|name| name.starts_with("fast/")).count());
 
     let before = bytes("slow.safetensors");
-    failed(&export("slow.safetensors", &["--weights", "fast"]), 2, &["never overwritten"]);
+    failed(&export("slow.safetensors", &["--weights", "fast"]), 2, &["exists", "`--force`"]);
     assert!(bytes("slow.safetensors") == before);
     for (name, right) in
         [("phi.pth", "phi.safetensors for"), ("a/b.v2.npz", "or a/b.v2.pt for a TorchScript")]
@@ -37,7 +37,7 @@ fn both_sets_of_weights_are_exported() {
         failed(&export(name, &[]), 2, &[name, right]);
         assert!(!sandbox.path().join(name).exists());
     }
-    failed(&export("no/such/folder", &[]), 1, &["no/such/folder", "can't be written"]);
+    failed(&export("no/such/folder", &[]), 2, &["There is no folder no/such", "Create it"]);
     failed(&export("other", &["--from", "99"]), 2, &["no checkpoint of step 99"]);
 }
 

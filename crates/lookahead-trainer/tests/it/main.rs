@@ -30,6 +30,7 @@ mod keys;
 mod live_settings;
 mod lookahead_section;
 mod metrics;
+mod mistakes;
 mod names;
 mod network;
 mod observing;

@@ -6,6 +6,7 @@ use std::io::{BufReader, Read, Seek, SeekFrom};
 use std::path::Path;
 
 use flate2::read::DeflateDecoder;
+use lookahead_run::words::{reason, sentences};
 use zip::{CompressionMethod, ZipArchive};
 
 use super::elements::Element;
@@ -110,7 +111,10 @@ impl ArrayReader {
 
     fn of_safetensors(file: File, name: &str) -> Result<Self, String> {
         let tensors = TensorFile::new(file).map_err(|error| {
-            format!("It is none of .safetensors, .npz and .npy. As a safetensors file: {error:#}")
+            format!(
+                "It is none of .safetensors, .npz and .npy. As a safetensors file: {}",
+                sentences(error.as_ref())
+            )
         })?;
         let descriptions = tensors.descriptions();
         let Some(description) = descriptions.get(name) else {
@@ -121,7 +125,7 @@ impl ArrayReader {
             format!("Its array `{name}`: {}", wrong_type(&format!("{:?}", description.dtype)))
         })?;
         let shape: Vec<usize> = description.shape.iter().map(|&n| n as usize).collect();
-        let source = tensors.into_bytes(name).map_err(|error| format!("{error:#}"))?;
+        let source = tensors.into_bytes(name).map_err(|error| sentences(error.as_ref()))?;
         ArrayReader::new(shape, element, Box::new(BufReader::new(source)))
             .map_err(|reason| format!("Its array `{name}` can't be used. {reason}"))
     }
@@ -291,7 +295,7 @@ impl NpyHeader {
 }
 
 fn unreadable(cause: std::io::Error) -> String {
-    format!("It can't be read ({cause}).")
+    format!("It can't be read: {}.", reason(&cause))
 }
 
 fn no_array(name: &str, names: &[&str]) -> String {

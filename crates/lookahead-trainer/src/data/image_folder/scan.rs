@@ -4,6 +4,8 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use lookahead_run::words::reason;
+
 use crate::data::image_file::{FORMATS, has_image_name};
 
 /// An image file and its class.
@@ -154,8 +156,9 @@ fn folders(root: &Path) -> Result<BTreeSet<String>, String> {
 
 /// What is in a folder, without hidden files.
 pub fn entries(folder: &Path) -> Result<Vec<PathBuf>, String> {
-    let refuse =
-        |error: std::io::Error| format!("The folder {} can't be read: {error}.", folder.display());
+    let refuse = |error: std::io::Error| {
+        format!("The folder {} can't be read: {}.", folder.display(), reason(&error))
+    };
     let mut paths = Vec::new();
     for entry in fs::read_dir(folder).map_err(refuse)? {
         let path = entry.map_err(refuse)?.path();

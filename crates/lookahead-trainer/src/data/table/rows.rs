@@ -6,6 +6,8 @@ use std::path::Path;
 
 use flate2::bufread::MultiGzDecoder;
 
+use lookahead_run::words::reason;
+
 use super::records::Records;
 use crate::file_kind;
 use crate::nearest::meant;
@@ -18,7 +20,7 @@ pub const MISSING: [&str; 9] = ["", "NA", "N/A", "#N/A", "NaN", "nan", "NULL", "
 /// # Errors
 /// A sentence, if the file can't be read, or isn't text in UTF-8 by its first bytes.
 pub fn open(path: &Path) -> Result<Box<dyn Read + Send>, String> {
-    let cause = |cause: std::io::Error| format!("It can't be read ({cause}).");
+    let cause = |cause: std::io::Error| format!("It can't be read: {}.", reason(&cause));
     let file = lookahead_run::open_plain(path).map_err(cause)?;
     let mut reader = BufReader::new(file);
     let start = reader.fill_buf().map_err(cause)?;
@@ -107,7 +109,7 @@ impl<R: Read> Rows<R> {
 
     fn read(&mut self) -> Result<Option<Row<'_>>, String> {
         let unreadable = |error: csv::Error| match error.into_kind() {
-            csv::ErrorKind::Io(error) => format!("It can't be read ({error})."),
+            csv::ErrorKind::Io(error) => format!("It can't be read: {}.", reason(&error)),
             _ => "It can't be read.".to_owned(),
         };
         let Some((line, record)) = self.records.next().map_err(unreadable)? else {
@@ -182,7 +184,8 @@ pub fn listed<S: AsRef<str>>(names: &[S]) -> String {
 
 /// A sentence about a column that a table lacks, with the nearest name that it has.
 pub fn no_column(header: &[String], name: &str, needed: &str) -> String {
-    let meant = meant(header, name).map(|name| format!(" Did you mean `{name}`?"));
+    let meant = meant(header.iter().map(String::as_str), name)
+        .map(|name| format!(" Did you mean `{name}`?"));
     format!(
         "It has no column `{name}`, which {needed}.{} Its columns are {}.",
         meant.unwrap_or_default(),

@@ -49,6 +49,7 @@ use crossbeam_channel::Sender;
 use lookahead_run::command::{Command, Setting};
 use lookahead_run::event::{self, Event, RunEnded};
 use lookahead_run::status::State;
+use lookahead_run::words::sentences;
 use lookahead_run::{ControlServer, RunFolder, program_name};
 
 use super::diverged::Diverged;
@@ -390,7 +391,7 @@ impl Hooks {
     pub(crate) fn finish(&mut self, t: &mut Training, ended: &mut RunEnded) {
         // The end is what the user gets to know, even if a hook fails now.
         if let Err(error) = self.deliver_events(t) {
-            self.events.warn(t.state.step, format!("{error:#}"));
+            self.events.warn(t.state.step, sentences(error.as_ref()));
         }
         let mut context = t.context(&mut self.events);
         self.list.iter_mut().for_each(|hook| hook.finish(&mut context, ended));

@@ -4,6 +4,7 @@ use std::time::Instant;
 
 use lookahead_core::tch_ext::inference;
 use lookahead_run::event::{self, Event};
+use lookahead_run::words::sentences;
 use tch::Device;
 
 use super::timing::Phase;
@@ -56,7 +57,9 @@ impl ProbeHook {
             let device = context.model.vs.device();
             match caught(|| ProbeBatch::new(config, data, device)) {
                 Ok(batch) => self.batch = Some(batch),
-                Err(error) => context.warn(format!("This probe is left out. {error:#}")),
+                Err(error) => {
+                    context.warn(format!("This probe is left out. {}", sentences(error.as_ref())))
+                }
             }
         }
     }

@@ -103,6 +103,11 @@ impl Session {
         (shown, output.status.code().expect("no signal ended the shell"))
     }
 
+    /// What was typed, and what came.
+    pub fn transcript(&self) -> &str {
+        &self.transcript
+    }
+
     /// Compares the transcript with the snapshot of that name.
     #[track_caller]
     pub fn assert_snapshot(&self, name: &str) {

@@ -49,7 +49,7 @@ fn rows_that_do_not_fit_the_header_are_refused() {
 #[test]
 fn the_nearest_name_is_suggested() {
     let header = ["sepal_length", "species", "x"].map(str::to_owned);
-    let suggested = |name| meant(&header, name);
+    let suggested = |name| meant(header.iter().map(String::as_str), name);
     assert_eq!(suggested("Species"), Some("species"));
     assert_eq!(suggested("specis"), Some("species"));
     assert_eq!(suggested("sepal-length"), Some("sepal_length"));
