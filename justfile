@@ -142,7 +142,7 @@ test-processors: _setup
     set -euo pipefail
     # What a kernel can change. The rest of the library's tests are about when something is called.
     shim='arithmetic autocast fused images norm ops optimizer sync tensor'
-    kernels='clipping complex non_finite norms policies properties sparse trajectories trajectory'
+    kernels='clipping complex laws non_finite norms policies properties sparse trajectories trajectory'
     trainer='computing lookahead_section'
     # One process for each binary: loading libtorch takes longer than most of these tests.
     selected() { cargo test {{ tests }} --lib --test it --no-fail-fast -- --quiet "$@"; }

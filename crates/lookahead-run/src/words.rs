@@ -31,6 +31,7 @@ pub fn reason(error: &io::Error) -> String {
 }
 
 /// An error with its causes as sentences: a cause that is a sentence follows as one, and any other after a colon.
+/// Ends with a full stop unless it has several lines.
 pub fn sentences(error: &(dyn Error + 'static)) -> String {
     let mut text = own_words(error);
     let mut next = error.source();
@@ -40,7 +41,10 @@ pub fn sentences(error: &(dyn Error + 'static)) -> String {
         text = format!("{}{stop} {words}", clause(&text));
         next = cause.source();
     }
-    if text.ends_with(|last: char| last.is_alphanumeric() || "`)]\"'%".contains(last)) {
+    // A text of several lines may end with a command to copy.
+    if !text.contains('\n')
+        && text.ends_with(|last: char| last.is_alphanumeric() || "`)]\"'%".contains(last))
+    {
         text.push('.');
     }
     text

@@ -259,9 +259,13 @@ fn file(typed: &Path, folder: &str, what: &str) -> Result<PathBuf, UsageError> {
     } else if is_there {
         return Ok(typed.to_owned());
     } else {
-        hints.extend(nearest_files(typed, folder));
+        let nearest = nearest_files(typed, folder);
         if folder == CONFIGS {
+            hints.extend(nearest);
             hints.push(format!("`{} init` writes one.", program_name()));
+        } else {
+            let form = "A sweep is a TOML file with a line `config = \"digits.toml\"` and a section `[grid]`.";
+            hints.push(nearest.unwrap_or_else(|| form.to_owned()));
         }
     }
     let named = (!typed.starts_with(folder)).then_some(named);

@@ -72,7 +72,7 @@ fn compare_has_a_table_a_file_and_a_picture_of_the_runs() {
     failed(&again, 2, &["groups.csv exists", "--force"]);
     succeeded(sandbox.lookahead(&[&arguments[..], &["--force"]].concat()));
     let missing = sandbox.lookahead(&["compare", "sweeps/none"]);
-    failed(&missing, 2, &["sweeps/none", "neither the folder of a run"]);
+    failed(&missing, 2, &["sweeps/none", "There is no run"]);
     let key = sandbox.lookahead(&["compare", "sweeps/digits", "--by", "optimizer.lrr"]);
     failed(&key, 2, &["optimizer.lrr", "optimizer.lr"]);
 }

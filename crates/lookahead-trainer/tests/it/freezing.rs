@@ -58,7 +58,7 @@ fn frozen_parameters_keep_their_first_values() {
     assert_eq!(info.parameters, Parameters { trainable: 16 + 170, frozen: 1056 });
     let inspected = succeeded(sandbox.lookahead(&["inspect", "runs/sgd"]));
     let inspected = String::from_utf8(inspected.stdout).unwrap();
-    assert!(inspected.contains("186 parameters and 1056 frozen ones"), "{inspected}");
+    assert!(inspected.contains("186 parameters and 1,056 frozen ones"), "{inspected}");
 
     // The values of a file.
     let model = "runs/sgd/step-00000014/model.safetensors";
@@ -101,7 +101,7 @@ fn patterns_that_can_not_be_meant_are_refused_before_the_run_begins() {
         ("[\"fc1.wieght\"]", "pattern `fc1.wieght`, which matches no parameter"),
         ("[\"fc1.wieght\"]", "The nearest names: `fc1.weight`"),
         ("[\"fc*\", \"out.*\"]", "matches all 6 parameters"),
-        ("fc1", "expected a sequence"),
+        ("fc1", "Use a list of strings: [\"fc1\"]"),
     ] {
         let set = format!("train.freeze={patterns}");
         failed(&sandbox.lookahead(&train("run", &["--set", &set])), 2, &[words]);

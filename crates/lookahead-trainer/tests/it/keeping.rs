@@ -163,7 +163,8 @@ fn check_the_result_is_the_best(sandbox: &Sandbox, [best, last]: [u64; 2], said:
     );
     let status = sandbox.lookahead(&["ctl", "runs/run", "status"]);
     let said = String::from_utf8(status.stdout).unwrap();
-    assert!(said.contains(&format!("stopped early, at step {last} of 4000: no better")), "{said}");
+    let ending = format!("stopped early, at step {last} of 4,000, ");
+    assert!(said.contains(&ending) && said.contains(": no better validation loss"), "{said}");
 
     let found = json(&sandbox.lookahead(&["inspect", "runs/run", "--json"]));
     assert_eq!(found["reason"], "early_stopping");

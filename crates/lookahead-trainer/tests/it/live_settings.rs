@@ -186,13 +186,17 @@ fn invalid_settings_are_refused_at_once_and_the_run_continues() {
     pause(&sandbox, &mut child, |_| true);
     for (setting, words) in [
         ("lookahead.k=0", "`lookahead.k` is 0. Use at least 1"),
-        ("optimizer.lr=nan", "`optimizer.lr` can't become \"NaN\""),
+        ("optimizer.lr=nan", "`optimizer.lr` is \"NaN\". Use a number"),
         ("train.max_steps=9", "`lookahead resume RUN --set train.max_steps=…`"),
         ("model.kind=cnn", "`model.kind` can't change during the run"),
     ] {
         failed(&ctl(&sandbox, &["set", setting]), 1, &["did not accept the command", words]);
     }
-    failed(&ctl(&sandbox, &["set", "lookahead.k"]), 2, &["is not a KEY=VALUE"]);
+    failed(
+        &ctl(&sandbox, &["set", "lookahead.k"]),
+        2,
+        &["Write both as one word: `lookahead.k=VALUE`"],
+    );
     assert_eq!(sandbox.records("run").pop().unwrap().event, Event::Paused, "it had no effect");
 
     // The config can't be written: the change holds anyway, and the run reports it.

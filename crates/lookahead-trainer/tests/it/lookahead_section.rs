@@ -214,7 +214,7 @@ fn contradicting_choices_are_refused() {
             ],
             &["Set one of them to 0"],
         ),
-        (&["optimizer.fused=1"], &["fused", "boolean"]),
+        (&["optimizer.fused=1"], &["`optimizer.fused` is 1. Use true or false"]),
     ] {
         let mut arguments = vec!["train", path.to_str().unwrap(), "--out", "runs"];
         arguments.extend(sets.iter().flat_map(|set| ["--set", set]));

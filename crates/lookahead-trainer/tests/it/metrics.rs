@@ -140,7 +140,7 @@ fn a_loss_that_does_not_fit_is_refused_before_the_first_step() {
         assert!(!sandbox.run_folder("run").exists(), "{set}");
     };
     refuses("task.loss=cross_entropy", &["regression", "mse, mae and huber"]);
-    refuses("task.loss=hinge", &["--set task.loss=\"hinge\": ", "is not a loss"]);
+    refuses("task.loss=hinge", &["--set task.loss=hinge: ", "is not a loss"]);
     refuses("train.best_by=accuracy", &["accuracy", "loss, mse, rmse, mae and r2"]);
     refuses("task.huber_delta=2", &["belongs to the loss huber only, and the loss is mse"]);
     // By the default, which is known once the data is.

@@ -199,7 +199,11 @@ fn ctl_commands_reach_a_run_through_its_socket() {
     expect_stopped(&sandbox, "run", child);
     assert!(!sandbox.run_folder("run").join("control.sock").exists());
     failed(&ctl("pause"), 1, &["is not running", "lookahead resume"]);
-    failed(&sandbox.lookahead(&["ctl", "runs/run", "fly"]), 2, &["'fly'", "Usage: lookahead ctl"]);
+    failed(
+        &sandbox.lookahead(&["ctl", "runs/run", "fly"]),
+        2,
+        &["`fly` is not a command", "The commands are pause, "],
+    );
     failed(&sandbox.lookahead(&["ctl", "runs/other", "stop"]), 2, &["There is no run"]);
 }
 

@@ -177,7 +177,7 @@ fn a_dry_run_lists_the_points_and_trains_none() {
 #[test]
 fn mistakes_are_reported_with_their_line_before_anything_runs() {
     for (from, to, words) in [
-        ("optimizer.lr", "optimizer.rl", ["sweep.toml, line 12", "`rl`"]),
+        ("optimizer.lr", "optimizer.rl", ["sweep.toml, line 12", "`optimizer.rl`"]),
         ("0.01]", "-0.01]", ["sweep.toml, line 12", "`lr-0.01-s0`"]),
         ("train.max_steps", "train.max_stepz", ["sweep.toml, line 7", "max_stepz"]),
         ("[grid]", "[gird]", ["sweep.toml, line 11", "`gird` is not a key of a sweep"]),
@@ -189,7 +189,11 @@ fn mistakes_are_reported_with_their_line_before_anything_runs() {
         assert!(!sandbox.path().join("out").exists());
     }
     let sandbox = Sandbox::new(SMALL);
-    failed(&sweep(&sandbox, &[]), 2, &["sweep.toml", "can't be read"]);
+    failed(
+        &sweep(&sandbox, &[]),
+        2,
+        &["There is no sweep `sweep.toml`", "A sweep is a TOML file with"],
+    );
 }
 
 #[test]

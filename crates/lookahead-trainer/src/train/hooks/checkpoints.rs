@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use anyhow::Context;
 use lookahead_core::NonFinite;
 use lookahead_run::event::{self, Event};
+use lookahead_run::words::sentences;
 use lookahead_run::{MachineInfo, RunFolder, TrainingMetadata};
 
 use super::events::Events;
@@ -216,7 +217,7 @@ impl Checkpoints {
                 self.retry_at = Some(Instant::now() + RETRY);
                 let cause = match error.downcast_ref() {
                     Some(lookahead_run::Error::WriterFailed { cause, .. }) => format!("{cause}."),
-                    _ => format!("{error:#}"),
+                    _ => sentences(error.as_ref()),
                 };
                 warnings.push(format!(
                     "{NO_CHECKPOINT} of step {step}: {cause} Training continues and retries; the earlier \

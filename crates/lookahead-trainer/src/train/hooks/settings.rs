@@ -153,9 +153,13 @@ fn changed(kinds: &Kinds, config: &Config, setting: &Setting) -> Result<Config, 
     let set = Override::of_value(key, value);
     let loaded = Config::parse(kinds, "config.toml", &config.to_toml(), std::slice::from_ref(&set));
     // The location of a fault is left out: it is the command.
-    loaded
-        .map(|loaded| loaded.config)
-        .map_err(|error| format!("`{key}` can't become {}. {}", set.value, error.message()))
+    loaded.map(|loaded| loaded.config).map_err(|error| {
+        let message = error.message();
+        if message.starts_with(&format!("`{key}` is ")) {
+            return message.to_owned();
+        }
+        format!("`{key}` can't become {}. {message}", set.value)
+    })
 }
 
 fn no_live_setting(key: &str) -> String {

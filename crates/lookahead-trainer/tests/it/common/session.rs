@@ -41,7 +41,7 @@ pub struct Session {
     transcript: String,
 }
 
-/// What differs from run to run or between processors, and what stands for it in a transcript.
+/// What differs from run to run or between processors, and what replaces it in a transcript.
 const FILTERS: [(&str, &str); 7] = [
     (r"\d[\d,]* samples/s", "[rate] samples/s"),
     (r"\d[\d,]* samples per second", "[rate] samples per second"),
@@ -112,8 +112,8 @@ impl Session {
     #[track_caller]
     pub fn assert_snapshot(&self, name: &str) {
         let mut settings = insta::Settings::clone_current();
-        for (what, stands) in FILTERS {
-            settings.add_filter(what, stands);
+        for (pattern, replacement) in FILTERS {
+            settings.add_filter(pattern, replacement);
         }
         settings.set_snapshot_path("../../sessions");
         settings.set_prepend_module_to_snapshot(false);
