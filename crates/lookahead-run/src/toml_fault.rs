@@ -27,7 +27,8 @@ pub fn describe(text: &str, position: usize, message: &str) -> String {
 
 /// The line of a position, or the last one with something in it before that.
 fn line_at(text: &str, position: usize) -> &str {
-    let position = text.floor_char_boundary(position.min(text.len()));
+    let position =
+        (0..=position.min(text.len())).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0);
     let before = &text[..position];
     let start = before.rfind('\n').map_or(0, |newline| newline + 1);
     let rest = &text[start..];

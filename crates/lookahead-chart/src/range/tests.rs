@@ -5,7 +5,7 @@ fn points(values: impl IntoIterator<Item = f64>) -> Vec<(f64, f64)> {
 }
 
 fn of(values: Vec<(f64, f64)>, log: bool) -> UsualRange {
-    usual_range(&[values.clone()], &values, log, None).unwrap()
+    usual_range(std::slice::from_ref(&values), &values, log, None).unwrap()
 }
 
 /// A loss that starts at 1e4 and falls to a few tenths within a twentieth of the run.
