@@ -17,6 +17,7 @@ pub(crate) mod prompt;
 mod tests;
 
 use lookahead_run::command::Command;
+use lookahead_run::event::Event;
 
 use crate::keys;
 use crate::message::{Effect, Message, RunUpdate};
@@ -67,12 +68,30 @@ fn join(model: &mut Model, index: usize, name: &str) {
     finished.take(surplus).for_each(|(_, run)| run.hidden = true);
 }
 
+/// What a run answers to the last `set`, for the line above the keys.
+fn answer_to_set(run: &mut Run, event: &Event) -> Option<String> {
+    let key = run.pending.setting.as_ref()?;
+    let answer = match event {
+        Event::Changed(changed) => format!("{key} is {} from here on", changed.changes.get(key)?),
+        Event::Warning(warning) if warning.message.contains(key) => warning.message.clone(),
+        _ => return None,
+    };
+    run.pending.setting = None;
+    Some(answer)
+}
+
 fn on_update(model: &mut Model, index: usize, update: RunUpdate) {
     let now = model.now;
     let Some(run) = model.runs.get_mut(index) else { return };
     match update {
         RunUpdate::Joined(_) => {}
-        RunUpdate::Record(record) => run.apply(*record),
+        RunUpdate::Record(record) => {
+            let answer = answer_to_set(run, &record.event);
+            run.apply(*record);
+            if let Some(answer) = answer {
+                model.notify(answer);
+            }
+        }
         RunUpdate::Restarted => run.restart(),
         RunUpdate::Damaged { line, cause } => {
             run.summary.warnings += 1;

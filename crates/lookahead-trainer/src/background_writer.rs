@@ -8,6 +8,8 @@ use std::io::{self, Write};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use lookahead_run::words::reason;
+
 /// Most bytes that wait for a reader.
 pub const LARGEST_BACKLOG: usize = 16 << 20;
 
@@ -207,7 +209,7 @@ impl Shared {
                     Err(error) if may_pass(&error) => {
                         // A pipe that is full for now is not a fault.
                         if error.kind() != io::ErrorKind::WouldBlock {
-                            state.trouble = Some(error.to_string());
+                            state.trouble = Some(reason(&error));
                         }
                         drop(state);
                         std::thread::sleep(RETRY);
@@ -242,7 +244,7 @@ impl Shared {
 
 impl State {
     fn fail(&mut self, error: &io::Error) {
-        self.failed = Some(error.to_string());
+        self.failed = Some(reason(error));
         self.waiting = Vec::new();
         self.in_hand = 0;
     }

@@ -15,6 +15,8 @@ pub(crate) struct PendingCommands {
     pub(crate) transition: Option<Transition>,
     pub(crate) checkpoint: bool,
     pub(crate) stop: bool,
+    /// The key of the last `set`.
+    pub(crate) setting: Option<String>,
 }
 
 impl PendingCommands {
@@ -24,7 +26,7 @@ impl PendingCommands {
             Command::Continue => self.transition = Some(Transition::Continue),
             Command::Checkpoint => self.checkpoint = true,
             Command::Stop => (self.stop, self.transition) = (true, None),
-            Command::Set(_) => {}
+            Command::Set(setting) => self.setting = Some(setting.key.clone()),
         }
     }
 
@@ -34,7 +36,7 @@ impl PendingCommands {
             Command::Pause | Command::Continue => self.transition = None,
             Command::Checkpoint => self.checkpoint = false,
             Command::Stop => self.stop = false,
-            Command::Set(_) => {}
+            Command::Set(_) => self.setting = None,
         }
     }
 

@@ -58,6 +58,9 @@ fn enter(model: &mut Model) -> Vec<Effect> {
     if entered.last() != Some(&text) {
         entered.push(text.clone());
     }
+    // What the line before had as an answer.
+    model.dialogs.notice = None;
+    let entered = &mut model.dialogs.entered;
     let surplus = entered.len().saturating_sub(RECALLED);
     entered.drain(..surplus);
     match prompt::parse(&text) {

@@ -397,6 +397,27 @@ fn the_prompt_sends_commands_and_reports_errors() {
     session.key(KeyCode::Esc);
 }
 
+/// It replaces what an earlier line got.
+#[test]
+fn the_answer_to_a_set_is_above_the_keys() {
+    let mut session = Session::of_run(3);
+    session.enter(":dance");
+    session.enter(":set lookahead.k=7");
+    assert_eq!(session.notice(), "");
+    let warning = |message: &str| Event::Warning(Warning { message: message.to_owned() });
+    session.event(1.0, 3, warning("The disk is slow."));
+    assert_eq!(session.notice(), "", "that is not the answer");
+    let changes = [("lookahead.k".to_owned(), 7.into())].into_iter().collect();
+    session.event(1.0, 3, Event::Changed(Changed { changes }));
+    assert_eq!(session.notice(), "lookahead.k is 7 from here on");
+
+    session.enter(":set lookahead.k=0");
+    session.event(1.0, 3, warning("`lookahead.k` is 0. Use at least 1."));
+    assert_eq!(session.notice(), "`lookahead.k` is 0. Use at least 1.");
+    session.event(1.0, 3, warning("`lookahead.k` again."));
+    assert_eq!(session.notice(), "", "one answer for each");
+}
+
 /// As in vim: the line closes, so that the next key acts, and can be recalled.
 #[test]
 fn a_mistaken_line_is_reported_and_closes() {

@@ -1,6 +1,7 @@
 //! What is wrong with a command line, in the program's own words, and what was probably meant.
 
 use std::ffi::OsString;
+use std::path::Path;
 use std::process::ExitCode;
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
@@ -249,6 +250,9 @@ impl Line {
                 _ => self.unknown_control(found),
             };
         }
+        if found.contains('=') && (self.is("train") || self.is("resume")) {
+            return format!("`{found}` is a setting. Use `--set {found}`.");
+        }
         let most = match self.path.first().map(String::as_str) {
             Some("train") => ", which takes one config",
             Some("resume" | "eval" | "export" | "generate" | "inspect") => ", which takes one run",
@@ -288,7 +292,8 @@ impl Line {
         let is_control = |name: &str| ctl.is_some_and(|ctl| ctl.find_subcommand(name).is_some());
         let control = Some(found).filter(|name| is_control(name)).or(alias(CONTROLS, found));
         let rest = self.words.get(1).map_or("RUN", String::as_str);
-        let remedy = if found.ends_with(".toml") {
+        let is_config = || Path::new("configs").join(format!("{found}.toml")).is_file();
+        let remedy = if found.ends_with(".toml") || is_config() {
             format!("Use `{program} train {found}`.")
         } else if let Some(command) = alias(COMMANDS, found).filter(has) {
             format!("Use `{program} {command}`.")

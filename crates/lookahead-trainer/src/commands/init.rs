@@ -19,6 +19,7 @@ use crate::config::kinds::{Kinds, Schema};
 use crate::config::{Config, Override};
 use crate::console::{Stdout, eprint_line, stdout_width};
 use crate::data::table;
+use crate::nearest::similar;
 use crate::usage::UsageError;
 
 /// Writes the config, and prints what to do next. Without a kind, lists the kinds.
@@ -70,7 +71,10 @@ fn not_data(kinds: &Kinds, name: &str) -> UsageError {
              `{program} init KIND --set model.kind={name}`, where KIND is one of these: {names}."
         )
     } else {
-        format!("`{name}` is not a kind of data. Use one of these: {names}.")
+        let all = kinds.data.iter().map(|schema| schema.name);
+        let meant = similar(all, name).map(|kind| format!(" Did you mean `{kind}`?"));
+        let meant = meant.unwrap_or_default();
+        format!("`{name}` is not a kind of data.{meant} Use one of these: {names}.")
     })
 }
 

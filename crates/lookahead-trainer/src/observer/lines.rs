@@ -20,6 +20,54 @@ pub(crate) struct Lines {
     important: Vec<String>,
     /// Lines of evaluations and checkpoints that may come at once, and since when.
     credit: (u32, Instant),
+    left_out: LeftOut,
+}
+
+/// Lines of evaluations and checkpoints that were left out.
+#[derive(Debug, Default)]
+struct LeftOut {
+    count: u64,
+    /// Those of the last step that was evaluated, unless later ones were printed.
+    evaluations: Vec<(u64, String)>,
+    /// That of the last checkpoint, unless a later one was printed.
+    checkpoint: Option<String>,
+}
+
+impl LeftOut {
+    /// Adds a line that is left out.
+    fn add(&mut self, record: &Record, line: String) {
+        self.count += 1;
+        match record.event {
+            Event::Checkpoint(_) => self.checkpoint = Some(line),
+            _ => {
+                self.evaluations.retain(|(step, _)| *step == record.step);
+                self.evaluations.push((record.step, line));
+            }
+        }
+    }
+
+    /// Forgets what a printed line replaces.
+    fn replaced_by(&mut self, record: &Record) {
+        match record.event {
+            Event::Checkpoint(_) => self.checkpoint = None,
+            Event::Evaluation(_) => self.evaluations.retain(|(step, _)| *step == record.step),
+            _ => {}
+        }
+    }
+
+    /// The last ones, after a line with the number of all others.
+    fn take(&mut self) -> Vec<String> {
+        let LeftOut { count: all, evaluations, checkpoint } = std::mem::take(self);
+        let last: Vec<String> =
+            evaluations.into_iter().map(|(_, line)| line).chain(checkpoint).collect();
+        let others = all - last.len() as u64;
+        let plural = if others == 1 { "line" } else { "lines" };
+        let note = format!(
+            "({} {plural} about evaluations and checkpoints left out; events.jsonl has them.)",
+            count(others)
+        );
+        (others > 0).then_some(note).into_iter().chain(last).collect()
+    }
 }
 
 /// The default time from one line for a step to the next.
@@ -40,6 +88,7 @@ impl Lines {
             unshown: None,
             important: Vec::new(),
             credit: (AT_ONCE, Instant::now()),
+            left_out: LeftOut::default(),
         }
     }
 
@@ -92,16 +141,23 @@ impl Lines {
             }
             Event::RunEnded(_) => {
                 let last = self.unshown.take().map(|(number, step)| self.of_step(number, &step));
-                last.into_iter().chain(line(record, &self.task())).collect()
+                let left_out = self.left_out.take().into_iter();
+                left_out.chain(last).chain(line(record, &self.task())).collect()
             }
             // Those on test data always have one: they are the result.
             Event::Evaluation(Evaluation { split: Split::Validation, .. })
             | Event::Checkpoint(_)
                 if !self.has_credit() =>
             {
+                if let Some(line) = line(record, &self.task()) {
+                    self.left_out.add(record, line);
+                }
                 Vec::new()
             }
-            _ => line(record, &self.task()).into_iter().collect(),
+            _ => {
+                self.left_out.replaced_by(record);
+                line(record, &self.task()).into_iter().collect()
+            }
         }
     }
 

@@ -71,9 +71,12 @@ impl Reporter for SweepReport {
         if progress.stopping && !self.stopping {
             self.stopping = true;
             let running = progress.running.len();
-            self.line(&format!(
-                "Stopping: the {running} running runs save checkpoints. Another Ctrl-C kills them."
-            ));
+            self.line(&match running {
+                1 => "Stopping: the run in progress saves a checkpoint. Another Ctrl-C kills it.".to_owned(),
+                _ => format!(
+                    "Stopping: the {running} runs in progress save checkpoints. Another Ctrl-C kills them."
+                ),
+            });
         }
         if self.quiet {
             return;

@@ -48,6 +48,34 @@ fn the_first_and_the_last_step_have_a_line() {
     assert_eq!(lines.of(&end(1_234_567)), ["Stopped at step 1,234,567"]);
 }
 
+/// Of lines that were left out, the end has those of the last evaluation and of the last checkpoint, and the number of
+/// the others.
+#[test]
+fn the_last_lines_that_were_left_out_come_at_the_end() {
+    let mut lines = Lines::new(Some(Duration::from_secs(3600)));
+    lines.credit.0 = 1;
+    let mut printed = Vec::new();
+    for number in 1..=5 {
+        for weights in [Weights::Fast, Weights::Slow] {
+            let found = Evaluation::new(weights, Split::Validation);
+            printed.extend(lines.of(&Record::now(number, Event::Evaluation(found))));
+        }
+        let (name, bytes) = (format!("step-{number:08}"), 9);
+        let saved = event::Checkpoint { name, bytes, seconds: 0.0, write_seconds: 0.0 };
+        printed.extend(lines.of(&Record::now(number, Event::Checkpoint(saved))));
+    }
+    assert_eq!(printed.len(), 1);
+    let found = lines.of(&end(5));
+    assert_eq!(
+        found[0],
+        "(11 lines about evaluations and checkpoints left out; events.jsonl has them.)"
+    );
+    let [fast, slow, saved, stopped] = &found[1..] else { panic!("{found:?}") };
+    assert!(fast.starts_with("step 5  validation fast"), "{fast}");
+    assert!(slow.starts_with("step 5  validation slow"), "{slow}");
+    assert_eq!([saved, stopped], ["step 5  saved step-00000005", "Stopped at step 5"]);
+}
+
 /// The line of an evaluation has the metrics that the log names.
 #[test]
 fn an_evaluation_has_the_metrics_of_its_task() {
