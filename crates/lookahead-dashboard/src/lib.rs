@@ -91,7 +91,7 @@ pub use figure::{Plot, plot};
 pub use handle::{Dashboard, spawn};
 pub use offscreen::Offscreen;
 pub use options::Options;
-pub use ownership::restore_terminal;
+pub use ownership::{discard_late_keys, restore_terminal};
 pub use terminal::incapable_terminal;
 pub use theme::ThemeName;
 pub use viewport::Axis;

@@ -10,7 +10,7 @@
 use std::fs::File;
 use std::io::{self, Write};
 use std::os::fd::AsFd;
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError, mpsc};
 use std::time::Duration;
 
@@ -33,6 +33,9 @@ const DASHBOARD: u8 = 1;
 const SHELL: u8 = 2;
 /// The shell, and the dashboard shall reacquire it.
 const WANTED: u8 = 3;
+
+/// Whether a dashboard has had the terminal.
+static HAD_TERMINAL: AtomicBool = AtomicBool::new(false);
 
 /// Held while bytes are written to the terminal.
 static GATE: Mutex<AlternateScreen> =
@@ -67,7 +70,9 @@ pub(crate) fn output() -> io::Result<File> {
 
 /// Takes the terminal for a dashboard. Returns false if another dashboard has it.
 pub(crate) fn take() -> bool {
-    pass(NONE, DASHBOARD)
+    let taken = pass(NONE, DASHBOARD);
+    HAD_TERMINAL.fetch_or(taken, Ordering::SeqCst);
+    taken
 }
 
 /// Whether the dashboard has the terminal and may touch it.
@@ -137,6 +142,14 @@ pub(crate) fn in_foreground() -> bool {
 pub fn restore_terminal() {
     if OWNER.swap(NONE, Ordering::SeqCst) != NONE {
         give_back();
+        discard_keys();
+    }
+}
+
+/// Discards keys that were typed since the last dashboard of this process gave the terminal back: for the end of the
+/// program, which a user may not have noticed yet. Does nothing without such a dashboard, or in the background.
+pub fn discard_late_keys() {
+    if HAD_TERMINAL.load(Ordering::SeqCst) && OWNER.load(Ordering::SeqCst) == NONE {
         discard_keys();
     }
 }

@@ -205,5 +205,6 @@ fn run(registry: &Registry) -> ExitCode {
         }
     };
     console::finish();
+    lookahead_dashboard::discard_late_keys();
     status
 }
