@@ -126,7 +126,7 @@ fn a_key_that_the_kinds_lack_is_refused_with_its_line() {
         (
             "kind = \"spirals\"",
             "kind = \"spirals\"\npionts = 100",
-            "line 5: Unknown field `pionts`",
+            "line 5: There is no key `data.pionts`. Did you mean `data.points`?",
         ),
         (
             "kind = \"spirals\"",
