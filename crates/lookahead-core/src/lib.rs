@@ -66,8 +66,8 @@
 //! [`Lookahead::builder`] takes the configuration of a tch optimizer ([`tch::nn::Sgd`]) or of one in [`fused`]: the
 //! same optimizers on faster kernels, useful without Lookahead too. [`Lookahead::around`] takes any
 //! [`InnerOptimizer`]: a Lookahead, to nest them, or your own optimizer, for which a [`StepRule`] of some 20 lines is
-//! enough. `examples/ranger` in this crate's folder is RAdam with Lookahead around it. [`Lookahead::wrap`] takes a [`tch::nn::Optimizer`] that is already
-//! built; it can't give its state.
+//! enough. `examples/ranger` in this crate's folder is RAdam with Lookahead around it. [`Lookahead::wrap`] takes a
+//! [`tch::nn::Optimizer`] that is already built; it can't give its state.
 //!
 //! ```
 //! use lookahead_core::{InnerOptimizer, Lookahead, fused};
@@ -190,6 +190,7 @@ mod replaced;
 mod running_statistics;
 mod schedule;
 mod settings;
+mod slot_keys;
 mod slow_moments;
 mod state;
 mod step_rule;

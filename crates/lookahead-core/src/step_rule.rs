@@ -1,11 +1,10 @@
 //! An inner optimizer from the rule of its step.
 
-use std::collections::HashSet;
-
 use tch::{Tensor, nn};
 
 use crate::inner::{Curvature, Moment, own_names};
 use crate::range::{MOST_STEPS, check_learning_rate, check_weight_decay};
+use crate::slot_keys::SlotKeys;
 use crate::state::{copy_like, expect_finite, expect_like, in_range};
 use crate::{Error, InnerOptimizer, Parameter, Result, State, Variables};
 
@@ -108,6 +107,8 @@ pub struct RuleOptimizer<R> {
     kept: Vec<Option<Kept>>,
     /// Of each group; the last is that of later groups.
     options: Vec<Options>,
+    /// A complex variable, which it can't step.
+    complex: Option<String>,
 }
 
 /// What is kept for a parameter.
@@ -138,6 +139,7 @@ impl<R: StepRule> RuleOptimizer<R> {
             parameters: Vec::new(),
             kept: Vec::new(),
             options: vec![Options { learning_rate, weight_decay: 0.0 }],
+            complex: None,
         };
         built.join_new_parameters()?;
         Ok(built)
@@ -152,12 +154,15 @@ impl<R: StepRule> RuleOptimizer<R> {
         self.options.len() - 1
     }
 
+    fn find_complex(&self) -> Option<String> {
+        let found = self.parameters.iter().find(|parameter| parameter.is_complex());
+        found.map(|parameter| parameter.name.clone())
+    }
+
     fn refuse_complex(&self) -> Result<()> {
-        let Some(complex) = self.parameters.iter().find(|parameter| parameter.is_complex()) else {
-            return Ok(());
-        };
+        let Some(name) = self.complex.clone() else { return Ok(()) };
         let what = format!("{} is defined for real variables", self.rule.name());
-        Err(Error::ComplexVariable { name: complex.name.clone(), what })
+        Err(Error::ComplexVariable { name, what })
     }
 
     fn step_parameter(&mut self, i: usize) -> Result<()> {
@@ -183,39 +188,20 @@ impl<R: StepRule> RuleOptimizer<R> {
         self.rule.step(&mut tensor.shallow_clone(), &gradient, &mut kept.slots, step)
     }
 
-    fn key(&self, entry: &str, parameter: &Parameter) -> String {
-        format!("{}/{entry}/{}", self.rule.name(), parameter.name)
-    }
-
-    /// The key of an option of a group, or of later groups.
-    fn option_key(&self, option: &str, group: usize) -> String {
-        let group = if group == self.groups() { "later".to_owned() } else { group.to_string() };
-        format!("{}/{option}/{group}", self.rule.name())
-    }
-
-    /// The key of the number of tensors, without which a lost parameter would seem to have had no step yet.
-    fn count_key(&self) -> String {
-        format!("{}/tensors", self.rule.name())
-    }
-
-    /// The keys of an entry of all parameters.
-    fn keys(&self, entries: &[&str]) -> HashSet<String> {
-        let of = |parameter| entries.iter().map(move |entry| self.key(entry, parameter));
-        self.parameters.iter().flat_map(of).collect()
-    }
-
-    /// The state with entries of tied weights under the names that they have here.
-    fn under_own_names(&self, state: &State) -> Option<State> {
-        let entries = self.slots.iter().chain(&["step"]);
-        let heads: Vec<String> =
-            entries.map(|entry| format!("{}/{entry}", self.rule.name())).collect();
-        state.under_own_names(&heads, &own_names(self))
+    fn keys(&self) -> SlotKeys<'_> {
+        SlotKeys {
+            optimizer: self.rule.name(),
+            slots: &self.slots,
+            options: &OPTIONS,
+            parameters: &self.parameters,
+            groups: self.groups(),
+        }
     }
 
     fn read_kept(&self, state: &State, parameter: &Parameter) -> Result<Option<Kept>> {
-        let step_key = self.key("step", parameter);
+        let step_key = self.keys().step(parameter);
         let slots: Vec<_> =
-            self.slots.iter().map(|slot| (slot, self.key(slot, parameter))).collect();
+            self.slots.iter().map(|slot| (slot, self.keys().slot(slot, parameter))).collect();
         let is_empty = slots.iter().all(|(_, key)| !state.tensors.contains_key(key));
         if is_empty && !state.integers.contains_key(&step_key) {
             return Ok(None);
@@ -237,7 +223,7 @@ impl<R: StepRule> RuleOptimizer<R> {
 
     fn read_options(&self, state: &State, group: usize) -> Result<Options> {
         let read = |option: &str, check: fn(f64) -> Result<()>| -> Result<f64> {
-            let key = self.option_key(option, group);
+            let key = self.keys().option(option, group);
             let value = state.number(&key)?;
             check(value).map_err(|error| error.in_entry(&key))?;
             Ok(value)
@@ -245,23 +231,6 @@ impl<R: StepRule> RuleOptimizer<R> {
         Ok(Options {
             learning_rate: read("learning_rate", check_learning_rate)?,
             weight_decay: read("weight_decay", check_weight_decay)?,
-        })
-    }
-
-    /// An error unless the state has as many tensors as were saved.
-    fn refuse_lost(&self, state: &State) -> Result<()> {
-        let (key, found) = (self.count_key(), state.tensors.len() as i64);
-        let count = state.integer(&key)?;
-        if count == found {
-            return Ok(());
-        }
-        let mut lost = self.keys(&self.slots).into_iter();
-        Err(match lost.find(|key| !state.tensors.contains_key(key)) {
-            Some(key) if found < count => Error::StateMissing { key },
-            _ => {
-                let allowed = format!("{found}, the number of tensors that the state has");
-                Error::StateRange { key, found: count.to_string(), allowed }
-            }
         })
     }
 }
@@ -278,17 +247,22 @@ impl<R: StepRule> InnerOptimizer for RuleOptimizer<R> {
     }
 
     fn join_new_parameters(&mut self) -> Result<()> {
-        for parameter in self.variables.take_new() {
-            let later = self.options[self.groups()];
-            let count = self.options.len().max(parameter.group + 2);
-            self.options.resize(count, later);
-            self.parameters.push(parameter);
-            self.kept.push(None);
+        let new = self.variables.take_new();
+        if !new.is_empty() {
+            for parameter in new {
+                let later = self.options[self.groups()];
+                let count = self.options.len().max(parameter.group + 2);
+                self.options.resize(count, later);
+                self.parameters.push(parameter);
+                self.kept.push(None);
+            }
+            self.complex = self.find_complex();
         }
         self.refuse_complex()
     }
 
     fn parameters_recast(&mut self) -> Result<()> {
+        self.complex = self.find_complex();
         self.refuse_complex()?;
         for (parameter, kept) in self.parameters.iter().zip(&mut self.kept) {
             let (kind, device) = (parameter.tensor.kind(), parameter.tensor.device());
@@ -371,38 +345,31 @@ impl<R: StepRule> InnerOptimizer for RuleOptimizer<R> {
         let mut scratch = std::mem::take(state);
         for (parameter, kept) in self.parameters.iter().zip(&self.kept) {
             let Some(kept) = kept else { continue };
-            state.integers.insert(self.key("step", parameter), kept.steps as i64);
+            state.integers.insert(self.keys().step(parameter), kept.steps as i64);
             for (slot, tensor) in self.slots.iter().zip(&kept.slots) {
-                state.copy_into_reused(self.key(slot, parameter), tensor, &mut scratch)?;
+                state.copy_into_reused(self.keys().slot(slot, parameter), tensor, &mut scratch)?;
             }
         }
-        state.integers.insert(self.count_key(), state.tensors.len() as i64);
+        state.integers.insert(self.keys().count(), state.tensors.len() as i64);
         for (group, options) in self.options.iter().enumerate() {
             let Options { learning_rate, weight_decay } = *options;
-            state.numbers.insert(self.option_key("learning_rate", group), learning_rate);
-            state.numbers.insert(self.option_key("weight_decay", group), weight_decay);
+            state.numbers.insert(self.keys().option("learning_rate", group), learning_rate);
+            state.numbers.insert(self.keys().option("weight_decay", group), weight_decay);
         }
         Ok(())
     }
 
     fn load_state(&mut self, state: &State) -> Result<()> {
         self.join_new_parameters()?;
-        let renamed = self.under_own_names(state);
+        let renamed = self.keys().under_own_names(state, &own_names(self));
         let state = renamed.as_ref().unwrap_or(state);
         let kept = self.parameters.iter().map(|parameter| self.read_kept(state, parameter));
         let kept = kept.collect::<Result<_>>()?;
-        let groups = 0..self.options.len();
-        let options = groups.clone().map(|group| self.read_options(state, group));
+        let options = (0..self.options.len()).map(|group| self.read_options(state, group));
         let options = options.collect::<Result<_>>()?;
-        let (tensors, integers) = (self.keys(&self.slots), self.keys(&["step"]));
-        let of_group = |group| OPTIONS.map(|option| self.option_key(option, group));
-        let numbers: HashSet<String> = groups.flat_map(of_group).collect();
-        state.refuse_unknown(
-            |key| tensors.contains(key),
-            |key| integers.contains(key) || key == self.count_key(),
-            |key| numbers.contains(key),
-        )?;
-        self.refuse_lost(state)?;
+        self.keys().refuse_unknown(state)?;
+        state.integer(&self.keys().count())?;
+        self.keys().refuse_lost(state)?;
         (self.kept, self.options) = (kept, options);
         Ok(())
     }

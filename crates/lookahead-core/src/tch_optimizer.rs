@@ -1,12 +1,11 @@
 //! The optimizers that tch can build as inner optimizers, with their state.
 
-use std::collections::HashSet;
-
 use lookahead_sys::optimizer::{GroupOptions, Kind, Optimizer, ParameterState};
 use tch::{Tensor, nn};
 
 use crate::inner::{Curvature, Moment, own_names, sparse_gradient};
 use crate::range::{MOST_STEPS, check_learning_rate, check_momentum, check_weight_decay, require};
+use crate::slot_keys::SlotKeys;
 use crate::state::{copy_like, expect_finite, expect_like, in_range};
 use crate::{Error, InnerOptimizer, Parameter, Result, State, Variables};
 
@@ -122,16 +121,19 @@ impl TchOptimizer {
         }
     }
 
-    /// The key of an option of a group, or of later groups.
-    fn option_key(&self, option: &str, group: usize) -> String {
-        let is_later = group == self.optimizer.groups();
-        let group = if is_later { "later".to_owned() } else { group.to_string() };
-        format!("{}/{option}/{group}", self.name())
+    fn keys(&self) -> SlotKeys<'_> {
+        SlotKeys {
+            optimizer: self.name(),
+            slots: self.optimizer.kind().slots(),
+            options: &OPTIONS,
+            parameters: &self.parameters,
+            groups: self.optimizer.groups(),
+        }
     }
 
     fn read_options(&self, state: &State, group: usize) -> Result<GroupOptions> {
         let read = |option: &str, check: &dyn Fn(f64) -> Result<()>| -> Result<f64> {
-            let key = self.option_key(option, group);
+            let key = self.keys().option(option, group);
             let value = state.number(&key)?;
             check(value).map_err(|error| error.in_entry(&key))?;
             Ok(value)
@@ -151,48 +153,6 @@ impl TchOptimizer {
         })
     }
 
-    /// The key of the number of tensors, which states of earlier versions lack.
-    fn count_key(&self) -> String {
-        format!("{}/tensors", self.name())
-    }
-
-    /// The state with entries of tied weights under the names that they have here.
-    fn under_own_names(&self, state: &State) -> Option<State> {
-        let entries = self.optimizer.kind().slots().iter().chain(&["step"]);
-        let heads: Vec<String> = entries.map(|entry| format!("{}/{entry}", self.name())).collect();
-        state.under_own_names(&heads, &own_names(self))
-    }
-
-    /// An error if a state has lost tensors. Otherwise their parameters would seem to have had no gradient yet.
-    fn refuse_lost(&self, state: &State) -> Result<()> {
-        let (key, found) = (self.count_key(), state.tensors.len() as i64);
-        let Some(&count) = state.integers.get(&key) else { return Ok(()) };
-        if count == found {
-            return Ok(());
-        }
-        let slots = self.optimizer.kind().slots();
-        let keys = self
-            .parameters
-            .iter()
-            .flat_map(|parameter| slots.iter().map(move |slot| self.slot_key(slot, parameter)));
-        let mut lost = keys.filter(|key| !state.tensors.contains_key(key));
-        Err(match lost.next() {
-            Some(key) if found < count => Error::StateMissing { key },
-            _ => {
-                let allowed = format!("{found}, the number of tensors that the state has");
-                Error::StateRange { key, found: count.to_string(), allowed }
-            }
-        })
-    }
-
-    fn slot_key(&self, slot: &str, parameter: &Parameter) -> String {
-        format!("{}/{slot}/{}", self.name(), parameter.name)
-    }
-
-    fn step_key(&self, parameter: &Parameter) -> String {
-        self.slot_key("step", parameter)
-    }
-
     /// Reads and checks one parameter's state. Either all entries that the options require exist, or none: then
     /// the parameter has had no gradient yet.
     fn read_parameter(
@@ -202,11 +162,11 @@ impl TchOptimizer {
         required: &[bool],
     ) -> Result<Option<ParameterState>> {
         let kind = self.optimizer.kind();
-        let step_key = self.step_key(parameter);
+        let step_key = self.keys().step(parameter);
         let saved: Vec<(String, Option<&Tensor>)> = kind
             .slots()
             .iter()
-            .map(|slot| self.slot_key(slot, parameter))
+            .map(|slot| self.keys().slot(slot, parameter))
             .map(|key| (key.clone(), state.tensors.get(&key)))
             .collect();
         if saved.iter().all(|(_, tensor)| tensor.is_none())
@@ -369,22 +329,21 @@ impl InnerOptimizer for TchOptimizer {
         for parameter in &self.parameters {
             let Some(kept) = self.optimizer.parameter_state(&parameter.tensor)? else { continue };
             if kind.counts_steps() {
-                state.integers.insert(self.step_key(parameter), kept.step);
+                state.integers.insert(self.keys().step(parameter), kept.step);
             }
             for (slot, tensor) in kind.slots().iter().zip(kept.slots) {
                 if let Some(tensor) = tensor {
-                    let key = self.slot_key(slot, parameter);
+                    let key = self.keys().slot(slot, parameter);
                     state.copy_into_reused(key, &tensor, &mut scratch)?;
                 }
             }
         }
-        // Otherwise a lost momentum buffer would look like one that was never made.
-        state.integers.insert(self.count_key(), state.tensors.len() as i64);
+        state.integers.insert(self.keys().count(), state.tensors.len() as i64);
         for group in 0..=self.optimizer.groups() {
             let options = self.optimizer.group_options(group)?;
             let values = [options.learning_rate, options.momentum, options.weight_decay];
             for (option, value) in OPTIONS.into_iter().zip(values) {
-                state.numbers.insert(self.option_key(option, group), value);
+                state.numbers.insert(self.keys().option(option, group), value);
             }
         }
         Ok(())
@@ -393,8 +352,7 @@ impl InnerOptimizer for TchOptimizer {
     fn load_state(&mut self, state: &State) -> Result<()> {
         self.join_new_parameters()?;
         self.refuse_unknown_kind()?;
-        let slots = self.optimizer.kind().slots();
-        let renamed = self.under_own_names(state);
+        let renamed = self.keys().under_own_names(state, &own_names(self));
         let state = renamed.as_ref().unwrap_or(state);
         let required = self.optimizer.required_slots()?;
         let states = self
@@ -403,24 +361,11 @@ impl InnerOptimizer for TchOptimizer {
             .map(|parameter| self.read_parameter(state, parameter, &required))
             .collect::<Result<Vec<_>>>()?;
         let groups = 0..=self.optimizer.groups();
-        let options = groups
-            .clone()
-            .map(|group| self.read_options(state, group))
-            .collect::<Result<Vec<_>>>()?;
+        let options =
+            groups.map(|group| self.read_options(state, group)).collect::<Result<Vec<_>>>()?;
 
-        let names = |of: &[&str]| -> HashSet<String> {
-            let all = self.parameters.iter();
-            all.flat_map(|parameter| of.iter().map(|slot| self.slot_key(slot, parameter))).collect()
-        };
-        let (tensors, integers) = (names(slots), names(&["step"]));
-        let numbers: HashSet<String> =
-            groups.flat_map(|group| OPTIONS.map(|option| self.option_key(option, group))).collect();
-        state.refuse_unknown(
-            |tensor| tensors.contains(tensor),
-            |integer| integers.contains(integer) || integer == self.count_key(),
-            |number| numbers.contains(number),
-        )?;
-        self.refuse_lost(state)?;
+        self.keys().refuse_unknown(state)?;
+        self.keys().refuse_lost(state)?;
 
         for (parameter, state) in self.parameters.iter().zip(states) {
             self.optimizer.set_parameter_state(&parameter.tensor, state)?;
