@@ -53,14 +53,13 @@ fn enter(model: &mut Model) -> Vec<Effect> {
         search(model, 0);
         return Vec::new();
     }
+    // What the line before had as an answer.
+    model.dialogs.notice = None;
     // A mistaken one as well, so that it can be corrected.
     let entered = &mut model.dialogs.entered;
     if entered.last() != Some(&text) {
         entered.push(text.clone());
     }
-    // What the line before had as an answer.
-    model.dialogs.notice = None;
-    let entered = &mut model.dialogs.entered;
     let surplus = entered.len().saturating_sub(RECALLED);
     entered.drain(..surplus);
     match prompt::parse(&text) {

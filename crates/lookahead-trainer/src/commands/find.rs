@@ -40,11 +40,9 @@ pub(super) fn run(typed: Option<&Path>) -> Result<PathBuf, UsageError> {
 
 /// As [`run`], but by default the latest of those that are running, if any is.
 pub(super) fn running(typed: Option<&Path>) -> Result<PathBuf, UsageError> {
-    let is_in_use =
-        |folder: &Path| RunFolder::open(folder).is_ok_and(|run| run.is_in_use().unwrap_or(false));
     match typed {
         Some(typed) => run(Some(typed)),
-        None => latest(|folder| Some((is_in_use(folder), written(folder)?))),
+        None => latest(|folder| Some((is_running(folder), written(folder)?))),
     }
 }
 
@@ -130,6 +128,11 @@ pub(super) fn sweep_file(typed: &Path) -> Result<PathBuf, UsageError> {
 pub(super) fn runs_and_sweeps(folder: &Path) -> Vec<PathBuf> {
     let entries = fs::read_dir(folder).into_iter().flatten().flatten();
     entries.map(|entry| entry.path()).filter(|path| is_run_or_sweep(path)).collect()
+}
+
+/// Whether a process trains the run.
+pub(super) fn is_running(run: &Path) -> bool {
+    RunFolder::open(run).is_ok_and(|run| run.is_in_use().unwrap_or(false))
 }
 
 /// When a run's log was last written; none without a log.

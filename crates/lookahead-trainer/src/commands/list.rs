@@ -89,13 +89,11 @@ impl Row {
 impl SweepRow {
     fn new(name: String, sweep: &SweepFolder) -> SweepRow {
         let runs = find::runs_and_sweeps(&sweep.runs());
-        let is_running =
-            |run: &&PathBuf| RunFolder::open(run).is_ok_and(|run| run.is_in_use().unwrap_or(false));
         let last = runs.iter().filter_map(|run| find::written(run)).max();
         let last = last.and_then(|time| time.duration_since(std::time::UNIX_EPOCH).ok());
         SweepRow {
             name,
-            running: runs.iter().filter(is_running).count(),
+            running: runs.iter().filter(|run| find::is_running(run)).count(),
             runs: runs.len(),
             last_event: last.map(|time| time.as_secs_f64()),
         }

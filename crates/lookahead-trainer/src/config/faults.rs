@@ -76,8 +76,7 @@ impl Names {
     fn unknown_key(&self, section: &SectionKeys, kind: &str, name: &str) -> ConfigIssue {
         let dotted = format!("{}.{name}", section.name);
         let has_types = section.keys.iter().any(|entry| entry.kinds.contains(&kind));
-        let of_kind =
-            |entry: &&KeyEntry| entry.kinds.is_empty() || entry.kinds.contains(&kind) || !has_types;
+        let of_kind = |entry: &&KeyEntry| entry.is_of(kind) || !has_types;
         // Not a key of another kind, which would be refused too.
         let own: Vec<String> = section.keys.iter().filter(of_kind).map(KeyEntry::dotted).collect();
         let elsewhere = |key: &&String| key.split('.').next() != Some(section.name);
@@ -176,7 +175,7 @@ fn fits(wanted: ValueType, value: &Value) -> bool {
         ValueType::Switch => value.is_bool(),
         ValueType::Text | ValueType::Path => value.is_str(),
         ValueType::Wholes => all(Value::is_integer),
-        ValueType::Numbers => all(|value| value.is_integer() || value.is_float()),
+        ValueType::Numbers => all(is_number),
         ValueType::Texts => all(Value::is_str),
         ValueType::Any => true,
     }
