@@ -9,11 +9,18 @@ pub(crate) fn resume(run: &Path) -> String {
     format!("{} resume {}", program_name(), quoted(run))
 }
 
-/// A path as a shell takes it.
+/// A path as a shell reads it.
 pub(crate) fn quoted(path: &Path) -> String {
-    let path = path.display().to_string();
-    // Only a NUL byte can't be quoted, and no path has one.
-    shlex::try_quote(&path).map_or_else(|_| path.clone(), |quoted| quoted.into_owned())
+    shell_word(&path.to_string_lossy())
+}
+
+/// A word as a shell reads it.
+pub(crate) fn shell_word(word: &str) -> String {
+    let is_plain = |c: char| c.is_alphanumeric() || "-_./:,=+@%".contains(c);
+    if !word.is_empty() && word.chars().all(is_plain) {
+        return word.to_owned();
+    }
+    format!("'{}'", word.replace('\'', r"'\''"))
 }
 
 #[cfg(test)]

@@ -11,7 +11,7 @@ use lookahead_run::event::Task;
 use lookahead_run::program_name;
 use toml::{Table, Value};
 
-use super::prose::{indented, shell_word};
+use super::prose::indented;
 use crate::cli;
 use crate::config::key::REQUIRED;
 use crate::config::keys;
@@ -19,6 +19,7 @@ use crate::config::kinds::{Kinds, Schema};
 use crate::config::{Config, Override};
 use crate::console::{Stdout, eprint_line, stdout_width};
 use crate::data::table;
+use crate::hints::quoted;
 use crate::nearest::similar;
 use crate::usage::UsageError;
 
@@ -41,7 +42,7 @@ pub fn init(kinds: &Kinds, arguments: &cli::Init) -> anyhow::Result<()> {
     sets.extend(arguments.overrides.iter().cloned());
     apply(kinds, &mut values, &sets)?;
     let placeholders = add_required(kinds, &mut values);
-    let train = format!("{} train {}", program_name(), shell_word(&path.to_string_lossy()));
+    let train = format!("{} train {}", program_name(), quoted(&path));
     let text = template::write(kinds, schema, &values, &train);
     for note in notes {
         eprint_line(note);

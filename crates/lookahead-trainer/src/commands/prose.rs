@@ -70,15 +70,6 @@ pub(super) fn indented(text: &str, indent: usize, width: usize) -> String {
     lines.iter().map(|line| format!("{:indent$}{line}\n", "")).collect()
 }
 
-/// A word as a shell reads it.
-pub(super) fn shell_word(word: &str) -> String {
-    let is_plain = |c: char| c.is_alphanumeric() || "-_./:,=+@%".contains(c);
-    if !word.is_empty() && word.chars().all(is_plain) {
-        return word.to_owned();
-    }
-    format!("'{}'", word.replace('\'', r"'\''"))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -98,6 +89,5 @@ mod tests {
         assert_eq!(wrap("one two  three", 7), ["one two", "three"]);
         assert_eq!(wrap_after("one two three", 4, 7), ["one", "two", "three"]);
         assert_eq!(indented("θθ φφ", 2, 4), "  θθ φφ\n");
-        assert_eq!([shell_word("a.toml"), shell_word("it's")], ["a.toml", r"'it'\''s'"]);
     }
 }

@@ -2,10 +2,11 @@
 
 use lookahead_run::program_name;
 
-use crate::commands::prose::{first_part, indented, plain, sentence, shell_word, wrap};
+use crate::commands::prose::{first_part, indented, plain, sentence, wrap};
 use crate::config::key::REQUIRED;
 use crate::config::keys::{self, Changes, KeyEntry, SectionKeys, as_toml, shown};
 use crate::config::kinds::{Kinds, Schema};
+use crate::hints::shell_word;
 
 /// The widest text that is easy to read.
 const WIDEST: usize = 100;
