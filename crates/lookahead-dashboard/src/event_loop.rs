@@ -2,10 +2,11 @@
 
 use std::io;
 use std::sync::atomic::Ordering;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use crossbeam_channel::{RecvTimeoutError, Sender, unbounded};
 use crossterm::event::Event;
+use lookahead_run::event::unix_time;
 use ratatui::backend::Backend;
 use ratatui::{Frame, Terminal};
 
@@ -164,10 +165,6 @@ where
     let draw = |frame: &mut Frame| drop(view(&model, frame));
     let frame = terminal.draw(draw).map_err(io::Error::other)?;
     Ok(screen_text(frame.buffer))
-}
-
-fn unix_time() -> f64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0.0, |since| since.as_secs_f64())
 }
 
 /// A deliberate fault, so that a test can see what a bug in the view does to the training: with

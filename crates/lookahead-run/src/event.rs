@@ -49,11 +49,14 @@ pub struct Record {
 impl Record {
     /// A record of `event` at `step`, at the current time.
     pub fn now(step: u64, event: Event) -> Self {
-        let since_epoch = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
-        // A clock set before 1970 must not end a training.
-        let time = since_epoch.map_or(0.0, |duration| duration.as_secs_f64());
-        Record { time, step, event }
+        Record { time: unix_time(), step, event }
     }
+}
+
+/// The current time, in Unix seconds; 0 if the clock is set before 1970, which must not end a training.
+pub fn unix_time() -> f64 {
+    let since_epoch = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    since_epoch.map_or(0.0, |duration| duration.as_secs_f64())
 }
 
 /// The record in a line of a log, as by `serde_json::from_slice`, and in about half the time if it is a

@@ -21,7 +21,7 @@ use anyhow::Context;
 use crossbeam_channel::Receiver;
 use lookahead_dashboard::{Dashboard, Options};
 use lookahead_run::command::Command;
-use lookahead_run::event::{Event, Record, Step, TaskInfo, Warning};
+use lookahead_run::event::{Event, Record, Step, TaskInfo, Warning, unix_time};
 use lookahead_run::log::LogSyncer;
 use lookahead_run::{RunFolder, program_name};
 
@@ -285,7 +285,7 @@ impl Observer {
     /// the first, and if the clock was set back. Steps may have ended before the signal by which the process continues
     /// was handled.
     pub fn longest_silence(&self) -> f64 {
-        let now = Record::now(0, Event::Unknown).time;
+        let now = unix_time();
         self.since_the_last(now).max(self.silence.longest).max(self.silence.recent_at(now))
     }
 

@@ -1,6 +1,6 @@
 //! How a run ended, by its folder alone.
 
-use lookahead_run::event::{Event, Record, Status};
+use lookahead_run::event::{Status, unix_time};
 use lookahead_run::folder::SILENCE_ELSEWHERE;
 use lookahead_run::{RunSummary, Writer};
 use serde::Serialize;
@@ -27,7 +27,7 @@ pub(super) enum End {
 impl End {
     /// That of a run with this writer and this log.
     pub(super) fn of(writer: Writer, log: &RunSummary) -> End {
-        let silence = Record::now(0, Event::Unknown).time - log.last_time.unwrap_or(0.0);
+        let silence = unix_time() - log.last_time.unwrap_or(0.0);
         let end = log.ended().filter(|_| writer != Writer::Alive);
         match end.map(|end| end.status) {
             Some(Status::Finished) => End::Finished,

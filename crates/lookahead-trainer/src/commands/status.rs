@@ -1,6 +1,6 @@
 //! `lookahead ctl RUN status`: the state of a run, or how it ended.
 
-use lookahead_run::event::{Event, Reason, Record};
+use lookahead_run::event::{Reason, unix_time};
 use lookahead_run::format::{self, ago, count};
 use lookahead_run::status::{State, Status};
 use lookahead_run::{Error, RunFolder, RunSummary, Writer, control};
@@ -175,7 +175,7 @@ impl LastState {
         let (step, total_steps) = (count(*step), count(*total_steps));
         let resume = hints::resume(folder.path());
         let folder = folder.path().display();
-        let now = Record::now(0, Event::Unknown).time;
+        let now = unix_time();
         let ago = self.time.map(|time| format!(", {}", ago(now - time))).unwrap_or_default();
         let why = self.message.as_ref().map(|why| format!(": {why}")).unwrap_or_default();
         let resume = match (&self.program, &self.checkpoint) {

@@ -1,6 +1,6 @@
 //! The list as a table.
 
-use lookahead_run::event::{Event, Reason, Record, Split};
+use lookahead_run::event::{Reason, Split, unix_time};
 use lookahead_run::format::{self, ago, count};
 
 use super::super::end::End;
@@ -9,7 +9,7 @@ use super::{Row, SweepRow};
 
 /// A row below the heads for each.
 pub(super) fn text(rows: &[Row]) -> String {
-    let now = Record::now(0, Event::Unknown).time;
+    let now = unix_time();
     let mut lines =
         vec![["run", "state", "step", "last evaluation", "last event"].map(str::to_owned)];
     lines.extend(rows.iter().map(|row| cells(row, now)));
