@@ -67,7 +67,8 @@
 //! same optimizers on faster kernels, useful without Lookahead too. [`Lookahead::around`] takes any
 //! [`InnerOptimizer`]: a Lookahead, to nest them, or your own optimizer, for which a [`StepRule`] of some 20 lines is
 //! enough. `examples/ranger` in this crate's folder is RAdam with Lookahead around it. [`Lookahead::wrap`] takes a
-//! [`tch::nn::Optimizer`] that is already built; it can't give its state.
+//! [`tch::nn::Optimizer`] that is already built; it can't give its state. The repository's `docs/optimizers.md` has
+//! the formula, state, defaults and source of each, and when to take it.
 //!
 //! ```
 //! use lookahead_core::{InnerOptimizer, Lookahead, fused};
