@@ -139,7 +139,7 @@
 //! | [`fused`] | tch's optimizers on faster kernels |
 //! | [`TchOptimizer`] | any optimizer that tch can build, with its state |
 //! | [`WrappedOptimizer`] | a [`tch::nn::Optimizer`] that is already built, without its state |
-//! | [`StepRule`], [`RuleOptimizer`] | an inner optimizer of your own from the rule of its step |
+//! | [`StepRule`], [`ParameterStep`], [`RuleOptimizer`] | an inner optimizer of your own from the rule of its step |
 //! | [`laws`] | a test for one |
 //! | [`InnerOptimizer`], [`Parameter`], [`Moment`], [`Curvature`], [`Variables`] | what an inner optimizer is, if a rule for one parameter at a time is not enough |
 //! | [`State`], [`Replaced`] | an optimizer's state, as named tensors and numbers; what loading one has replaced |
@@ -215,7 +215,7 @@ pub use replaced::Replaced;
 pub use running_statistics::{fewest_values_per_channel, recalibrate};
 pub use schedule::Schedule;
 pub use state::State;
-pub use step_rule::{RuleOptimizer, Step, StepRule};
+pub use step_rule::{ParameterStep, RuleOptimizer, Step, StepRule};
 pub use tch_optimizer::TchOptimizer;
 pub use variables::Variables;
 pub use wrapped::WrappedOptimizer;

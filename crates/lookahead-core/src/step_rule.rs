@@ -57,9 +57,14 @@ pub trait StepRule {
     fn name(&self) -> &'static str;
 
     /// The names of the tensors that it keeps for each parameter, for example `exp_avg`. Each has the parameter's shape,
-    /// element type and device, and is 0 before the parameter's first step. They are moments to Lookahead: a
-    /// [`MomentumPolicy`](crate::MomentumPolicy) may reset or interpolate them.
+    /// element type and device, and is 0 before the parameter's first step.
     fn slots(&self) -> Vec<&'static str>;
+
+    /// The slots that a [`MomentumPolicy`](crate::MomentumPolicy) resets or interpolates; by default all. Leave out one
+    /// that is no average of gradients, for example a copy of the last gradient.
+    fn moments(&self) -> Vec<&'static str> {
+        self.slots()
+    }
 
     /// The slot that holds a mean of squared gradients, and the decay of that mean: the curvature for
     /// [`adaptive_alpha`](crate::Builder::adaptive_alpha). By default there is none.
@@ -79,6 +84,32 @@ pub trait StepRule {
         slots: &mut [Tensor],
         step: Step,
     ) -> Result<()>;
+
+    /// Moves all parameters that have a gradient by one step each; no two share memory. By default it calls
+    /// [`step`](Self::step) for each. Override it if one call of a kernel can move many.
+    ///
+    /// # Errors
+    /// If libtorch refuses. Some values may have changed then.
+    fn step_all(&self, parameters: &mut [ParameterStep<'_>]) -> Result<()> {
+        parameters.iter_mut().try_for_each(|parameter| {
+            let ParameterStep { weights, gradient, slots, step } = parameter;
+            self.step(weights, gradient, slots, *step)
+        })
+    }
+}
+
+/// The step of one parameter: the arguments of [`StepRule::step`].
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct ParameterStep<'a> {
+    /// The parameter.
+    pub weights: &'a mut Tensor,
+    /// Its gradient: of the same shape, and not sparse.
+    pub gradient: Tensor,
+    /// What the rule keeps for it, in the order of [`StepRule::slots`].
+    pub slots: &'a mut [Tensor],
+    /// Its own number, learning rate and weight decay, in which parameters may differ.
+    pub step: Step,
 }
 
 /// What a step depends on besides the tensors.
@@ -165,27 +196,20 @@ impl<R: StepRule> RuleOptimizer<R> {
         Err(Error::ComplexVariable { name, what })
     }
 
-    fn step_parameter(&mut self, i: usize) -> Result<()> {
-        let Parameter { name, tensor, group } = &self.parameters[i];
-        let gradient = tensor.f_grad()?;
-        if !gradient.defined() || !tensor.requires_grad() {
-            return Ok(());
-        }
-        if gradient.is_sparse() {
-            let (name, optimizer) = (name.clone(), self.rule.name());
-            return Err(Error::SparseGradient { name, optimizer });
-        }
-        let kept = match &mut self.kept[i] {
-            Some(kept) => kept,
-            none => {
-                let zeros = self.slots.iter().map(|_| Ok(tensor.f_zeros_like()?));
-                none.insert(Kept { steps: 0, slots: zeros.collect::<Result<_>>()? })
+    /// The gradients of the parameters that take a step; `None` for those without one and for frozen ones.
+    fn gradients(&self) -> Result<Vec<Option<Tensor>>> {
+        let gradient = |Parameter { name, tensor, .. }: &Parameter| -> Result<Option<Tensor>> {
+            let gradient = tensor.f_grad()?;
+            if !gradient.defined() || !tensor.requires_grad() {
+                return Ok(None);
             }
+            if gradient.is_sparse() {
+                let (name, optimizer) = (name.clone(), self.rule.name());
+                return Err(Error::SparseGradient { name, optimizer });
+            }
+            Ok(Some(gradient))
         };
-        kept.steps += 1;
-        let Options { learning_rate, weight_decay } = self.options[*group];
-        let step = Step { number: kept.steps, learning_rate, weight_decay };
-        self.rule.step(&mut tensor.shallow_clone(), &gradient, &mut kept.slots, step)
+        self.parameters.iter().map(gradient).collect()
     }
 
     fn keys(&self) -> SlotKeys<'_> {
@@ -239,7 +263,25 @@ impl<R: StepRule> InnerOptimizer for RuleOptimizer<R> {
     fn step(&mut self) -> Result<()> {
         self.join_new_parameters()?;
         let _guard = tch::no_grad_guard();
-        (0..self.parameters.len()).try_for_each(|i| self.step_parameter(i))
+        let mut steps = Vec::with_capacity(self.parameters.len());
+        let gradients = self.gradients()?;
+        let kept = self.parameters.iter_mut().zip(&mut self.kept);
+        for ((parameter, kept), gradient) in kept.zip(gradients) {
+            let Some(gradient) = gradient else { continue };
+            let weights = &mut parameter.tensor;
+            let kept = match kept {
+                Some(kept) => kept,
+                none => {
+                    let zeros = self.slots.iter().map(|_| Ok(weights.f_zeros_like()?));
+                    none.insert(Kept { steps: 0, slots: zeros.collect::<Result<_>>()? })
+                }
+            };
+            kept.steps += 1;
+            let Options { learning_rate, weight_decay } = self.options[parameter.group];
+            let step = Step { number: kept.steps, learning_rate, weight_decay };
+            steps.push(ParameterStep { weights, gradient, slots: &mut kept.slots, step });
+        }
+        self.rule.step_all(&mut steps)
     }
 
     fn parameters(&self) -> &[Parameter] {
@@ -280,13 +322,15 @@ impl<R: StepRule> InnerOptimizer for RuleOptimizer<R> {
     }
 
     fn moment_names(&self) -> Option<Vec<&'static str>> {
-        Some(self.slots.clone())
+        Some(self.rule.moments())
     }
 
     fn moments(&mut self, parameter: usize) -> Result<Vec<Moment>> {
+        let moments = self.rule.moments();
         let slots = self.kept[parameter].iter().flat_map(|kept| &kept.slots);
         let all = self.slots.iter().zip(slots);
-        Ok(all.map(|(name, slot)| Moment { name, tensor: slot.shallow_clone() }).collect())
+        let named = all.filter(|(name, _)| moments.contains(name));
+        Ok(named.map(|(name, slot)| Moment { name, tensor: slot.shallow_clone() }).collect())
     }
 
     fn reset_moments(&mut self, parameter: usize) -> Result<()> {
