@@ -10,7 +10,7 @@ use crate::lookahead::Lookahead;
 use crate::settings::{Settings, Workers};
 use crate::{
     InnerOptimizer, LookaheadConfig, MomentumPolicy, NonFinite, Result, Schedule, TchOptimizer,
-    TransferDtype, WrappedOptimizer,
+    TransferDtype, Variables, WrappedOptimizer,
 };
 
 /// Builds a [`Lookahead`]. By default k is 5 and α is 0.5, the paper's values.
@@ -176,13 +176,18 @@ impl<Source> Builder<Source> {
 }
 
 impl<C: nn::OptimizerConfig> Builder<FromConfig<C>> {
-    /// Builds the inner optimizer for the trainable variables of `vs`, and copies them to the slow weights.
+    /// Builds the inner optimizer for `variables`, a `&VarStore` or a selection of its [`Variables`], and copies them
+    /// to the slow weights.
     ///
     /// # Errors
     /// For settings that are out of range or that the inner optimizer does not support.
-    pub fn build(self, vs: &nn::VarStore, learning_rate: f64) -> Result<Lookahead<TchOptimizer>> {
+    pub fn build(
+        self,
+        variables: impl Into<Variables>,
+        learning_rate: f64,
+    ) -> Result<Lookahead<TchOptimizer>> {
         self.settings.check()?;
-        let inner = TchOptimizer::new(self.source.0, vs, learning_rate)?;
+        let inner = TchOptimizer::new(self.source.0, variables, learning_rate)?;
         Lookahead::from_parts(inner, self.settings)
     }
 }

@@ -141,7 +141,8 @@
 //! | [`WrappedOptimizer`] | a [`tch::nn::Optimizer`] that is already built, without its state |
 //! | [`StepRule`], [`ParameterStep`], [`RuleOptimizer`] | an inner optimizer of your own from the rule of its step |
 //! | [`laws`] | a test for one |
-//! | [`InnerOptimizer`], [`Parameter`], [`Moment`], [`Curvature`], [`Variables`] | what an inner optimizer is, if a rule for one parameter at a time is not enough |
+//! | [`Variables`] | an optimizer's variables: all of a store or some of them, and their groups |
+//! | [`InnerOptimizer`], [`Parameter`], [`Moment`], [`Curvature`] | what an inner optimizer is, if a rule for one parameter at a time is not enough |
 //! | [`State`], [`Replaced`] | an optimizer's state, as named tensors and numbers; what loading one has replaced |
 //! | [`Error`] | what can go wrong |
 //! | [`distributed`], [`TransferDtype`], [`GradientAverage`] | training in several processes |

@@ -1,6 +1,6 @@
 //! An inner optimizer from the rule of its step.
 
-use tch::{Tensor, nn};
+use tch::Tensor;
 
 use crate::inner::{Curvature, Moment, own_names};
 use crate::range::{MOST_STEPS, check_learning_rate, check_weight_decay};
@@ -124,7 +124,8 @@ pub struct Step {
     pub weight_decay: f64,
 }
 
-/// The inner optimizer that a [`StepRule`] describes, on all trainable variables of a store: with groups, late and
+/// The inner optimizer that a [`StepRule`] describes, on the trainable variables of a store, or
+/// [some of them](Variables): with groups, late and
 /// frozen variables, a state, and all that Lookahead needs of moments.
 ///
 /// A parameter without a gradient is skipped. Sparse gradients and complex variables are refused.
@@ -156,17 +157,18 @@ struct Options {
 }
 
 impl<R: StepRule> RuleOptimizer<R> {
-    /// For the trainable variables of `vs`, without weight decay. Variables added later join before the next step.
+    /// For `variables`, a `&VarStore` or a selection of its [`Variables`], without weight decay. Variables added later
+    /// join before the next step.
     ///
     /// # Errors
     /// [`Setting`](Error::Setting) for a bad learning rate, [`ComplexVariable`](Error::ComplexVariable).
-    pub fn new(rule: R, vs: &nn::VarStore, learning_rate: f64) -> Result<Self> {
+    pub fn new(rule: R, variables: impl Into<Variables>, learning_rate: f64) -> Result<Self> {
         check_learning_rate(learning_rate)?;
         let slots = rule.slots();
         let mut built = RuleOptimizer {
             rule,
             slots,
-            variables: Variables::new(vs),
+            variables: variables.into(),
             parameters: Vec::new(),
             kept: Vec::new(),
             options: vec![Options { learning_rate, weight_decay: 0.0 }],

@@ -9,7 +9,8 @@ use crate::slot_keys::SlotKeys;
 use crate::state::{copy_like, expect_finite, expect_like, in_range};
 use crate::{Error, InnerOptimizer, Parameter, Result, State, Variables};
 
-/// Any optimizer that a [`nn::OptimizerConfig`] describes, on all trainable variables of a store.
+/// Any optimizer that a [`nn::OptimizerConfig`] describes, on the trainable variables of a store, or
+/// [some of them](Variables).
 ///
 /// It steps like [`nn::Optimizer`], to the bit, but returns errors where that panics, and gives its state. Useful
 /// without Lookahead too.
@@ -36,18 +37,19 @@ pub struct TchOptimizer {
 }
 
 impl TchOptimizer {
-    /// Builds the optimizer for the trainable variables of `vs`. Variables added later join before the next step.
+    /// Builds the optimizer for `variables`: a `&VarStore`, or a selection of its [`Variables`]. Variables added later
+    /// join before the next step.
     ///
     /// # Errors
     /// [`Setting`](Error::Setting), and [`ComplexVariable`](Error::ComplexVariable) unless it is SGD.
     pub fn new<C: nn::OptimizerConfig>(
         config: C,
-        vs: &nn::VarStore,
+        variables: impl Into<Variables>,
         learning_rate: f64,
     ) -> Result<Self> {
         check_learning_rate(learning_rate)?;
         let optimizer = Optimizer::build(&config, learning_rate)?;
-        let variables = Variables::new(vs);
+        let variables = variables.into();
         let mut built =
             TchOptimizer { optimizer, variables, parameters: Vec::new(), complex: None };
         built.join_new_parameters()?;

@@ -33,4 +33,5 @@ mod tensors;
 mod theory;
 mod trajectories;
 mod trajectory;
+mod variables;
 mod workers;
