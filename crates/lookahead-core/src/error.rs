@@ -242,6 +242,10 @@ pub enum Error {
     #[error("The state's entry `{key}` is {found}, and it must be {allowed}.")]
     StateRange { key: String, found: String, allowed: String },
 
+    /// A state's file can't be written or read; `action` is `saved to` or `loaded from`.
+    #[error("The state can't be {action} {}: {reason}.", path.display())]
+    StateFile { action: &'static str, path: std::path::PathBuf, reason: String },
+
     /// A wrapped tch optimizer panicked in the method `call`, which is how it reports errors.
     #[error("The wrapped optimizer failed in `{call}`: {message}")]
     WrappedFailed { call: &'static str, message: String },

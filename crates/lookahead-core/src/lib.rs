@@ -85,14 +85,15 @@
 //!
 //! # Saving and resuming
 //!
-//! Save the model's variables *and* [`state`](Lookahead::state): named tensors and numbers for any file format. To
-//! resume, load the variables, build the optimizer, then call [`load_state`](Lookahead::load_state), which returns the
-//! settings of the builder that it [replaced](Replaced) by those of the state. The training continues bit for bit; with
-//! dropout also save the generator's state ([`tch_ext::generator`]).
+//! Save the model's variables *and* the optimizer's [`state`](Lookahead::state), each in one call. To resume, load the
+//! variables, build the optimizer, then call [`load_state`](Lookahead::load_state), which returns the settings of the
+//! builder that it [replaced](Replaced) by those of the state. The training continues bit for bit; with dropout also save
+//! the generator's state ([`tch_ext::generator`]). The two files belong together: write them to a new folder, and rename
+//! that, if a crash between them would matter.
 //!
 //! ```
 //! use lookahead_core::{Lookahead, State, fused};
-//! # use tch::{Device, Kind, Tensor, nn};
+//! # use tch::{Device, Kind, nn};
 //! # let folder = std::env::temp_dir().join(format!("lookahead-doc-{}", std::process::id()));
 //! # std::fs::create_dir_all(&folder)?;
 //! let build = |vs: &nn::VarStore| Lookahead::builder(fused::sgd(0.9, 0., 0., false)).build(vs, 0.1);
@@ -102,17 +103,13 @@
 //! opt.backward_step(&w.square().sum(Kind::Float))?;
 //!
 //! vs.save(folder.join("theta.safetensors"))?;
-//! let State { tensors, integers, numbers } = opt.state()?;
-//! let tensors: Vec<(&String, &Tensor)> = tensors.iter().collect();
-//! Tensor::write_safetensors(&tensors, folder.join("state.safetensors"))?;
-//! // … `integers` and `numbers` into your own manifest …
+//! opt.state()?.save(folder.join("state.safetensors"))?;
 //!
 //! let mut vs = nn::VarStore::new(Device::Cpu);
 //! let v = vs.root().zeros("w", &[2]);
 //! vs.load(folder.join("theta.safetensors"))?;
 //! let mut resumed = build(&vs)?;
-//! let tensors = Tensor::read_safetensors(folder.join("state.safetensors"))?.into_iter().collect();
-//! resumed.load_state(&State { tensors, integers, numbers })?;
+//! resumed.load_state(&State::load(folder.join("state.safetensors"))?)?;
 //! # std::fs::remove_dir_all(&folder)?;
 //!
 //! opt.backward_step(&w.square().sum(Kind::Float))?;

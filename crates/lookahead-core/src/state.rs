@@ -1,5 +1,7 @@
 //! An optimizer's state, as plain named values for any file format.
 
+mod file;
+
 use std::collections::BTreeMap;
 
 use lookahead_sys::arithmetic::{all_finite, assign};
@@ -11,7 +13,8 @@ use crate::{Error, Result, SyncPath};
 ///
 /// Names are paths: `slow/conv1.weight`, `inner/sgd/momentum_buffer/conv1.weight`, `phase`. A state from an
 /// optimizer is contiguous and shares no memory with it, so another thread can write it while the training
-/// continues. Tensors from a file may be on the CPU: loading moves them.
+/// continues. [`save`](Self::save) and [`load`](Self::load) keep it in a file. Tensors from a file may be on the
+/// CPU: loading moves them.
 ///
 /// ```
 /// use lookahead_core::State;

@@ -29,32 +29,19 @@ fn train(net: &Net, opt: &mut Lookahead, steps: std::ops::Range<i64>) {
 }
 
 /// Saves θ, the state and the generator's state.
-fn save(folder: &Path, net: &Net, opt: &mut Lookahead) -> State {
+fn save(folder: &Path, net: &Net, opt: &mut Lookahead) {
     net.vs.save(folder.join("theta.safetensors")).unwrap();
     let mut state = opt.state().unwrap();
-    let mut tensors: Vec<(&str, &Tensor)> =
-        state.tensors.iter().map(|(name, tensor)| (name.as_str(), tensor)).collect();
     let random = generator::state(net.vs.device()).unwrap();
-    tensors.push(("generator", &random));
-    Tensor::write_safetensors(&tensors, folder.join("state.safetensors")).unwrap();
-    // A program would write the integers and numbers to a manifest.
-    state.tensors.clear();
-    state
+    state.tensors.insert("generator".to_owned(), random);
+    state.save(folder.join("state.safetensors")).unwrap();
 }
 
-fn load(
-    folder: &Path,
-    device: Device,
-    counts: State,
-    inner: Inner,
-    with_inner_state: bool,
-) -> (Net, Lookahead) {
+fn load(folder: &Path, device: Device, inner: Inner, with_inner_state: bool) -> (Net, Lookahead) {
     let mut net = Net::new(999, device); // other weights: all must come from the disk
     net.vs.load(folder.join("theta.safetensors")).unwrap();
     let mut opt = net.lookahead(inner, 7, 0.9); // other settings, likewise
-    let mut state = counts;
-    state.tensors =
-        Tensor::read_safetensors(folder.join("state.safetensors")).unwrap().into_iter().collect();
+    let mut state = State::load(folder.join("state.safetensors")).unwrap();
     let random = state.tensors.remove("generator").unwrap();
     if !with_inner_state {
         state.tensors.retain(|key, _| !key.starts_with("inner/"));
@@ -85,10 +72,10 @@ fn at_every_phase(device: Device, inner: Inner) {
         let net = Net::new(4, device);
         let mut opt = net.lookahead(inner, K, 0.5);
         train(&net, &mut opt, 0..stop);
-        let counts = save(folder.path(), &net, &mut opt);
+        save(folder.path(), &net, &mut opt);
         drop((net, opt));
 
-        let (net, mut opt) = load(folder.path(), device, counts, inner, true);
+        let (net, mut opt) = load(folder.path(), device, inner, true);
         train(&net, &mut opt, stop..STEPS);
         let (resumed, resumed_numbers) = everything(&net, &mut opt);
         assert_same_bits(&resumed, &whole, &format!("{inner:?} on {device:?} from step {stop}"));
@@ -109,9 +96,8 @@ fn without_the_inner_state_it_differs() {
         let net = Net::new(4, Device::Cpu);
         let mut opt = net.lookahead(inner, K, 0.5);
         train(&net, &mut opt, 0..4);
-        let mut counts = save(folder.path(), &net, &mut opt);
-        counts.integers.retain(|key, _| !key.starts_with("inner/"));
-        let (net, mut opt) = load(folder.path(), Device::Cpu, counts, inner, false);
+        save(folder.path(), &net, &mut opt);
+        let (net, mut opt) = load(folder.path(), Device::Cpu, inner, false);
         train(&net, &mut opt, 4..STEPS);
         let differs = net.weights().iter().zip(&whole).any(|(a, b)| a.1 != b.1);
         assert!(differs, "{inner:?}");
