@@ -242,6 +242,13 @@ pub enum Error {
     #[error("The state's entry `{key}` is {found}, and it must be {allowed}.")]
     StateRange { key: String, found: String, allowed: String },
 
+    /// The inner optimizer loads whole states only.
+    #[error(
+        "This inner optimizer can't load a part of a state. Load a whole one with `load_state`, or implement \
+         `partial_state` for it."
+    )]
+    NoPartialState,
+
     /// A state's file can't be written or read; `action` is `saved to` or `loaded from`.
     #[error("The state can't be {action} {}: {reason}.", path.display())]
     StateFile { action: &'static str, path: std::path::PathBuf, reason: String },

@@ -5,7 +5,7 @@ use std::fmt;
 use tch::{Kind, Tensor};
 
 use crate::state::copy_like;
-use crate::{Error, Result, State};
+use crate::{Error, Result, State, Taken};
 
 /// A trainable variable, as an optimizer sees it.
 #[derive(Debug)]
@@ -68,6 +68,13 @@ pub(crate) fn sparse_gradient(parameters: &[Parameter], refused: &str) -> Option
 pub(crate) fn own_names(inner: &(impl InnerOptimizer + ?Sized)) -> Vec<(String, String)> {
     let own = |(other, i): (String, usize)| (other, inner.parameters()[i].name.clone());
     inner.other_names().into_iter().map(own).collect()
+}
+
+/// The names and shapes of the parameters.
+pub(crate) fn shapes(
+    inner: &(impl InnerOptimizer + ?Sized),
+) -> impl Iterator<Item = (String, Vec<i64>)> {
+    inner.parameters().iter().map(|p| (p.name.clone(), p.tensor.size()))
 }
 
 /// A running average of gradients that an optimizer keeps for a parameter: a momentum buffer, a first or a second
@@ -216,6 +223,24 @@ pub trait InnerOptimizer {
     /// Restores a [`state`](Self::state) of the same model and options. Refuses a missing or unexpected entry and
     /// one of the wrong shape.
     fn load_state(&mut self, state: &State) -> Result<()>;
+
+    /// What [`load_partial`](Self::load_partial) loads of a state of another model: a state that
+    /// [`load_state`](Self::load_state) accepts, with all that fits and what the present model needs besides. By default
+    /// [`NoPartialState`](crate::Error::NoPartialState).
+    fn partial_state(&mut self, state: &State) -> Result<(State, Taken)> {
+        let _ = state;
+        Err(Error::NoPartialState)
+    }
+
+    /// Restores what fits of a [`state`](Self::state) of another model, for example of one with a layer less or more, and
+    /// returns what was taken. A variable that the state lacks, or has in another shape, begins as a new one. Load the
+    /// model's weights first. Refuses what [`load_state`](Self::load_state) refuses in the entries that fit.
+    fn load_partial(&mut self, state: &State) -> Result<Taken> {
+        let (fits, mut taken) = self.partial_state(state)?;
+        self.load_state(&fits)?;
+        taken.complete(shapes(self));
+        Ok(taken)
+    }
 }
 
 impl fmt::Debug for dyn InnerOptimizer + '_ {
@@ -265,5 +290,7 @@ impl<O: InnerOptimizer + ?Sized> InnerOptimizer for Box<O> {
         fn state(&mut self) -> Result<State>;
         fn state_into(&mut self, state: &mut State) -> Result<()>;
         fn load_state(&mut self, state: &State) -> Result<()>;
+        fn partial_state(&mut self, state: &State) -> Result<(State, Taken)>;
+        fn load_partial(&mut self, state: &State) -> Result<Taken>;
     }
 }

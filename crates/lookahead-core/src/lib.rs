@@ -118,6 +118,9 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
+//! A state of another model, for example of one that has gained or lost a layer, is loaded by
+//! [`load_partial`](Lookahead::load_partial), which returns what it has [taken](Taken).
+//!
 //! # What it costs
 //!
 //! φ is one copy of the trainable parameters, outer momentum another, pulling moments back one of each moment. On
@@ -140,7 +143,7 @@
 //! | [`laws`] | a test for one |
 //! | [`Variables`] | an optimizer's variables: all of a store or some of them, and their groups |
 //! | [`InnerOptimizer`], [`Parameter`], [`Moment`], [`Curvature`] | what an inner optimizer is, if a rule for one parameter at a time is not enough |
-//! | [`State`], [`Replaced`] | an optimizer's state, as named tensors and numbers; what loading one has replaced |
+//! | [`State`], [`Replaced`], [`Taken`] | an optimizer's state, as named tensors and numbers; what loading one, or a part of one, has replaced and taken |
 //! | [`Error`] | what can go wrong |
 //! | [`distributed`], [`TransferDtype`], [`GradientAverage`] | training in several processes |
 //! | [`tch_ext`] | what tch lacks besides optimizers: autocast, inference mode, generator state, memory format, … |
@@ -194,6 +197,7 @@ mod slow_moments;
 mod state;
 mod step_rule;
 mod swapped_weights;
+mod taken;
 pub mod tch_ext;
 mod tch_optimizer;
 mod variables;
@@ -214,6 +218,7 @@ pub use running_statistics::{fewest_values_per_channel, recalibrate};
 pub use schedule::Schedule;
 pub use state::State;
 pub use step_rule::{ParameterStep, RuleOptimizer, Step, StepRule};
+pub use taken::Taken;
 pub use tch_optimizer::TchOptimizer;
 pub use variables::Variables;
 pub use wrapped::WrappedOptimizer;

@@ -20,6 +20,7 @@ mod moments;
 mod nested;
 mod non_finite;
 mod norms;
+mod partial;
 mod saving;
 mod settings;
 pub(crate) mod swap;

@@ -2,7 +2,9 @@
 
 use std::collections::HashSet;
 
-use crate::{Error, Parameter, Result, State};
+use tch::Tensor;
+
+use crate::{Error, Parameter, Result, State, Taken};
 
 /// The keys of one optimizer's state: `sgd/momentum_buffer/conv1.weight`, `sgd/learning_rate/0`.
 #[derive(Debug, Clone, Copy)]
@@ -67,6 +69,66 @@ impl SlotKeys<'_> {
             |key| integers.contains(key) || key == self.count(),
             |key| numbers.contains(key),
         )
+    }
+
+    /// What fits of a state of another model, with the options that it lacks from `own`, this optimizer's state. Of a
+    /// variable all entries are taken, or none.
+    pub(crate) fn partial(&self, state: &State, own: &State) -> (State, Taken) {
+        let (mut fits, mut taken) = (State::default(), Taken::default());
+        for group in 0..=self.groups {
+            for key in self.options.iter().map(|option| self.option(option, group)) {
+                if let Some(value) = state.numbers.get(&key).or_else(|| own.numbers.get(&key)) {
+                    fits.numbers.insert(key, *value);
+                }
+            }
+        }
+        for parameter in self.parameters {
+            let (name, shape) = (&parameter.name, parameter.tensor.size());
+            let keys = self.slots.iter().map(|slot| self.slot(slot, parameter));
+            let saved = keys.filter_map(|key| Some((state.tensors.get(&key)?, key)));
+            let saved: Vec<(&Tensor, String)> = saved.collect();
+            if !saved.iter().all(|(tensor, _)| taken.fits(name, tensor, &shape)) {
+                continue;
+            }
+            let step = self.step(parameter);
+            if let Some(count) = state.integers.get(&step) {
+                fits.integers.insert(step, *count);
+                taken.variables.insert(name.clone());
+            }
+            for (tensor, key) in saved {
+                fits.tensors.insert(key, tensor.shallow_clone());
+                taken.variables.insert(name.clone());
+            }
+        }
+        fits.integers.insert(self.count(), fits.tensors.len() as i64);
+        self.note_rest(state, &fits, &mut taken);
+        (fits, taken)
+    }
+
+    /// Notes the variables that the model lacks, and other entries.
+    fn note_rest(&self, state: &State, fits: &State, taken: &mut Taken) {
+        let own: HashSet<&str> = self.parameters.iter().map(|p| p.name.as_str()).collect();
+        let variable = |key: &str, entries: &[&str]| -> Option<String> {
+            let rest = key.strip_prefix(self.optimizer)?.strip_prefix('/')?;
+            let name = |entry: &&str| rest.strip_prefix(*entry)?.strip_prefix('/');
+            entries.iter().find_map(name).map(str::to_owned)
+        };
+        for (key, tensor) in &state.tensors {
+            match variable(key, self.slots) {
+                Some(name) if own.contains(name.as_str()) => {}
+                Some(name) => taken.lacks(&name, tensor.defined().then(|| tensor.size())),
+                None => drop(taken.ignored.insert(key.clone())),
+            }
+        }
+        for key in state.integers.keys().filter(|key| **key != self.count()) {
+            match variable(key, &["step"]) {
+                Some(name) if own.contains(name.as_str()) => {}
+                Some(name) => taken.lacks(&name, None),
+                None => drop(taken.ignored.insert(key.clone())),
+            }
+        }
+        let numbers = state.numbers.keys().filter(|key| !fits.numbers.contains_key(*key));
+        taken.ignored.extend(numbers.cloned());
     }
 
     /// An error if a state has lost tensors. One of an earlier version has no number of them.

@@ -6,7 +6,7 @@ use crate::inner::{Curvature, Moment, own_names};
 use crate::range::{MOST_STEPS, check_learning_rate, check_weight_decay};
 use crate::slot_keys::SlotKeys;
 use crate::state::{copy_like, expect_finite, expect_like, in_range};
-use crate::{Error, InnerOptimizer, Parameter, Result, State, Variables};
+use crate::{Error, InnerOptimizer, Parameter, Result, State, Taken, Variables};
 
 /// How an optimizer moves one parameter: all that an optimizer of your own must say. [`RuleOptimizer`] does the rest.
 ///
@@ -247,6 +247,14 @@ impl<R: StepRule> RuleOptimizer<R> {
         Ok(Some(Kept { steps, slots }))
     }
 
+    fn options_into(&self, state: &mut State) {
+        for (group, options) in self.options.iter().enumerate() {
+            let Options { learning_rate, weight_decay } = *options;
+            state.numbers.insert(self.keys().option("learning_rate", group), learning_rate);
+            state.numbers.insert(self.keys().option("weight_decay", group), weight_decay);
+        }
+    }
+
     fn read_options(&self, state: &State, group: usize) -> Result<Options> {
         let read = |option: &str, check: fn(f64) -> Result<()>| -> Result<f64> {
             let key = self.keys().option(option, group);
@@ -397,11 +405,7 @@ impl<R: StepRule> InnerOptimizer for RuleOptimizer<R> {
             }
         }
         state.integers.insert(self.keys().count(), state.tensors.len() as i64);
-        for (group, options) in self.options.iter().enumerate() {
-            let Options { learning_rate, weight_decay } = *options;
-            state.numbers.insert(self.keys().option("learning_rate", group), learning_rate);
-            state.numbers.insert(self.keys().option("weight_decay", group), weight_decay);
-        }
+        self.options_into(state);
         Ok(())
     }
 
@@ -418,6 +422,14 @@ impl<R: StepRule> InnerOptimizer for RuleOptimizer<R> {
         self.keys().refuse_lost(state)?;
         (self.kept, self.options) = (kept, options);
         Ok(())
+    }
+
+    fn partial_state(&mut self, state: &State) -> Result<(State, Taken)> {
+        self.join_new_parameters()?;
+        let mut own = State::default();
+        self.options_into(&mut own);
+        let renamed = self.keys().under_own_names(state, &own_names(self));
+        Ok(self.keys().partial(renamed.as_ref().unwrap_or(state), &own))
     }
 }
 

@@ -7,7 +7,7 @@ use crate::inner::{Curvature, Moment, own_names, sparse_gradient};
 use crate::range::{MOST_STEPS, check_learning_rate, check_momentum, check_weight_decay, require};
 use crate::slot_keys::SlotKeys;
 use crate::state::{copy_like, expect_finite, expect_like, in_range};
-use crate::{Error, InnerOptimizer, Parameter, Result, State, Variables};
+use crate::{Error, InnerOptimizer, Parameter, Result, State, Taken, Variables};
 
 /// Any optimizer that a [`nn::OptimizerConfig`] describes, on the trainable variables of a store, or
 /// [some of them](Variables).
@@ -131,6 +131,17 @@ impl TchOptimizer {
             parameters: &self.parameters,
             groups: self.optimizer.groups(),
         }
+    }
+
+    fn options_into(&self, state: &mut State) -> Result<()> {
+        for group in 0..=self.optimizer.groups() {
+            let options = self.optimizer.group_options(group)?;
+            let values = [options.learning_rate, options.momentum, options.weight_decay];
+            for (option, value) in OPTIONS.into_iter().zip(values) {
+                state.numbers.insert(self.keys().option(option, group), value);
+            }
+        }
+        Ok(())
     }
 
     fn read_options(&self, state: &State, group: usize) -> Result<GroupOptions> {
@@ -341,14 +352,7 @@ impl InnerOptimizer for TchOptimizer {
             }
         }
         state.integers.insert(self.keys().count(), state.tensors.len() as i64);
-        for group in 0..=self.optimizer.groups() {
-            let options = self.optimizer.group_options(group)?;
-            let values = [options.learning_rate, options.momentum, options.weight_decay];
-            for (option, value) in OPTIONS.into_iter().zip(values) {
-                state.numbers.insert(self.keys().option(option, group), value);
-            }
-        }
-        Ok(())
+        self.options_into(state)
     }
 
     fn load_state(&mut self, state: &State) -> Result<()> {
@@ -376,6 +380,15 @@ impl InnerOptimizer for TchOptimizer {
             self.optimizer.set_group_options(group, options)?;
         }
         Ok(())
+    }
+
+    fn partial_state(&mut self, state: &State) -> Result<(State, Taken)> {
+        self.join_new_parameters()?;
+        self.refuse_unknown_kind()?;
+        let mut own = State::default();
+        self.options_into(&mut own)?;
+        let renamed = self.keys().under_own_names(state, &own_names(self));
+        Ok(self.keys().partial(renamed.as_ref().unwrap_or(state), &own))
     }
 }
 

@@ -1,7 +1,7 @@
 //! Lookahead as an inner optimizer: a level of a nested one.
 
 use super::Lookahead;
-use crate::{Curvature, InnerOptimizer, Moment, Parameter, Result, State};
+use crate::{Curvature, InnerOptimizer, Moment, Parameter, Result, State, Taken};
 
 /// Lookahead is an inner optimizer like any other. One around another is a nested Lookahead, whose outer level
 /// counts the steps of the inner one.
@@ -97,5 +97,13 @@ impl<O: InnerOptimizer> InnerOptimizer for Lookahead<O> {
 
     fn load_state(&mut self, state: &State) -> Result<()> {
         Lookahead::load_state(self, state).map(drop)
+    }
+
+    fn partial_state(&mut self, state: &State) -> Result<(State, Taken)> {
+        self.what_fits(state)
+    }
+
+    fn load_partial(&mut self, state: &State) -> Result<Taken> {
+        Lookahead::load_partial(self, state)
     }
 }

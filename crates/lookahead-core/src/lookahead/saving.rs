@@ -8,25 +8,25 @@ use super::{Cycle, Lookahead};
 use crate::inner::own_names;
 use crate::mutation_detector::frozen;
 use crate::range::{MOST_STEPS, check_slow_step_size};
-use crate::replaced::{Replaced, replaced};
+use crate::settings::replaced;
 use crate::slow_moments::{MomentKey, SlowMoments, wide_zeros};
 use crate::state::{copy_like, expect_finite, expect_like, in_range};
-use crate::{Error, InnerOptimizer, Parameter, Result, Schedule, State};
+use crate::{Error, InnerOptimizer, Parameter, Replaced, Result, Schedule, State};
 
-const PHASE: &str = "phase";
+pub(super) const PHASE: &str = "phase";
 const STEPS: &str = "steps";
 const SYNCS: &str = "syncs";
 const NON_FINITE: &str = "non_finite";
 const PERIOD: &str = "k";
 const PERIOD_SCHEDULE: &str = "k_schedule";
 const FIRST_PERIOD: &str = "k_schedule/from";
-const ALPHA: &str = "alpha";
+pub(super) const ALPHA: &str = "alpha";
 const ALPHA_SCHEDULE: &str = "alpha_schedule";
 const ALPHA_USED: &str = "alpha_used";
-const SLOW: &str = "slow";
-const VELOCITY: &str = "velocity";
-const SLOW_MOMENT: &str = "slow_moment";
-const INNER: &str = "inner";
+pub(super) const SLOW: &str = "slow";
+pub(super) const VELOCITY: &str = "velocity";
+pub(super) const SLOW_MOMENT: &str = "slow_moment";
+pub(super) const INNER: &str = "inner";
 
 impl<O: InnerOptimizer> Lookahead<O> {
     /// Everything that the next steps depend on, except the fast weights, which belong to the model. Shares no
@@ -72,6 +72,15 @@ impl<O: InnerOptimizer> Lookahead<O> {
         for (key, slow) in &self.slow_moments {
             state.copy_into_reused(slow_moment_key(parameters, *key), slow, &mut scratch)?;
         }
+        self.settings_into(state);
+        let mut inner = scratch.take_part(INNER);
+        self.inner.state_into(&mut inner)?;
+        state.nest(INNER, inner);
+        Ok(())
+    }
+
+    /// Adds all integers and numbers but those of the inner optimizer.
+    pub(super) fn settings_into(&self, state: &mut State) {
         for (key, count) in [
             (PHASE, self.cycle.phase),
             (STEPS, self.cycle.steps),
@@ -92,10 +101,6 @@ impl<O: InnerOptimizer> Lookahead<O> {
         }
         self.settings.alpha_schedule.save(ALPHA_SCHEDULE, state);
         self.settings.k_schedule.save(PERIOD_SCHEDULE, state);
-        let mut inner = scratch.take_part(INNER);
-        self.inner.state_into(&mut inner)?;
-        state.nest(INNER, inner);
-        Ok(())
     }
 
     /// Restores a [`state`](Self::state) of the same model and kind of inner optimizer, including k, α, their
@@ -192,7 +197,7 @@ impl<O: InnerOptimizer> Lookahead<O> {
 
     /// The state with entries of tied weights under the names that they have here. The inner optimizer renames
     /// its own part.
-    fn under_own_names(&self, state: &State) -> Option<State> {
+    pub(super) fn under_own_names(&self, state: &State) -> Option<State> {
         let moments = self.inner.moment_names().unwrap_or_default();
         let mut heads = vec![SLOW.to_owned(), VELOCITY.to_owned()];
         heads.extend(moments.iter().map(|moment| format!("{SLOW_MOMENT}/{moment}")));
@@ -200,7 +205,7 @@ impl<O: InnerOptimizer> Lookahead<O> {
     }
 
     /// The keys of all slow moments that a state may have.
-    fn slow_moment_keys(&self) -> BTreeMap<String, MomentKey> {
+    pub(super) fn slow_moment_keys(&self) -> BTreeMap<String, MomentKey> {
         let moments = self.inner.moment_names().filter(|_| self.pulls_back()).unwrap_or_default();
         let parameters = self.inner.parameters();
         let keys = (0..parameters.len()).flat_map(|i| moments.iter().map(move |name| (i, *name)));

@@ -17,6 +17,7 @@ mod laws;
 mod linking;
 mod non_finite;
 mod norms;
+mod partial;
 mod peers;
 mod policies;
 mod properties;
