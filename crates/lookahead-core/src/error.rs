@@ -31,6 +31,16 @@ pub enum Error {
     #[error("The schedule's `{key}` is {found}, and it must be {allowed}.")]
     Schedule { key: &'static str, found: String, allowed: &'static str },
 
+    /// A key of a learning-rate schedule is out of range.
+    #[error("The learning-rate schedule's `{key}` is {found}. Use {allowed}.")]
+    LearningRateSchedule { key: &'static str, found: String, allowed: String },
+
+    /// The kind of a learning-rate schedule doesn't have a key that is set.
+    #[error(
+        "The learning-rate schedule is {kind}, which has no `{key}`. Remove it, or choose a kind that has it."
+    )]
+    LearningRateKey { key: &'static str, kind: &'static str },
+
     /// The inner optimizer can't give its moments.
     #[error(
         "The inner optimizer does not give its moments (momentum buffers and second moments), which the \

@@ -134,6 +134,7 @@
 //! |---|---|
 //! | [`Lookahead`], [`Builder`] | the optimizer and its builder |
 //! | [`LookaheadConfig`], [`MomentumPolicy`], [`NonFinite`], [`Schedule`] | its options |
+//! | [`LearningRateSchedule`], [`LearningRate`] | the learning rate over time: cosine, linear, one-cycle, … |
 //! | [`SlowWeights`], [`recalibrate`] | the model at φ, for evaluation |
 //! | [`fewest_values_per_channel`] | whether a batch is too small for batch normalization |
 //! | [`fused`] | tch's optimizers on faster kernels |
@@ -185,6 +186,7 @@ mod config;
 mod error;
 mod inner;
 pub mod laws;
+mod learning_rate;
 mod lookahead;
 mod mutation_detector;
 mod range;
@@ -208,6 +210,9 @@ pub use builder::{Builder, FromConfig, FromOptimizer};
 pub use config::{LookaheadConfig, MomentumPolicy, NonFinite, TransferDtype};
 pub use error::{Error, Result};
 pub use inner::{Curvature, InnerOptimizer, Moment, Parameter};
+pub use learning_rate::{
+    Anneal, DecayShape, LearningRate, LearningRateKind, LearningRateSchedule, SchedulePosition,
+};
 pub use lookahead::Lookahead;
 pub use lookahead::swap::SlowWeights;
 pub use lookahead_sys::sync::Path as SyncPath;

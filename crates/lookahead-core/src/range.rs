@@ -16,7 +16,7 @@ pub(crate) fn require(
 }
 
 /// In plain digits, or with an exponent if that is much shorter: 1e30 instead of 31 digits.
-fn short(number: impl fmt::LowerExp + fmt::Display) -> String {
+pub(crate) fn short(number: impl fmt::LowerExp + fmt::Display) -> String {
     let (plain, exponent) = (number.to_string(), format!("{number:e}"));
     if exponent.len() + 4 < plain.len() { exponent } else { plain }
 }

@@ -257,7 +257,7 @@ impl Config {
             lookahead::check(config, &self.optimizer, kinds)?;
         }
         self.averaging.resolve(self.lookahead.is_some())?;
-        self.schedule.resolve(self.optimizer.lr)?;
+        schedule::resolve(&mut self.schedule, self.optimizer.lr)?;
         self.task.check(kinds, task)?;
         self.train.resolve(kinds, &self.task, task)?;
         self.checkpoint.check()?;
@@ -279,7 +279,7 @@ impl Config {
     pub(crate) fn resolve_loop(&mut self, kinds: &Kinds, task: Task) -> Result<(), UsageError> {
         let mut resolve = || {
             self.data.check()?;
-            self.schedule.resolve(self.optimizer.lr)?;
+            schedule::resolve(&mut self.schedule, self.optimizer.lr)?;
             self.train.resolve(kinds, &self.task, Some(task))
         };
         resolve().map_err(|issue: ConfigIssue| UsageError::new(issue.message))

@@ -10,7 +10,6 @@
 //! | [`registry`] | the kinds of data, models and optimizers that can be selected |
 //! | [`data`], [`models`], [`optimizers`] | data sets, models and inner optimizers, one per file |
 //! | [`objective`] | the loss, and the metrics of evaluations |
-//! | [`schedule`] | the learning rate |
 //! | [`distributed`] | one run in several processes |
 //! | [`train`] | the training loop and its hooks |
 //! | [`checkpointing`], [`tensor_file`] | saving and restoring a training |
@@ -44,7 +43,6 @@ mod output_file;
 pub mod panics;
 mod predict;
 pub mod registry;
-pub mod schedule;
 pub mod tensor_file;
 pub mod train;
 mod trainer;

@@ -122,7 +122,7 @@ pub(super) fn continue_run(
     }
     warnings.extend(other_workers);
     warnings.extend(training.machine().other_bits(metadata));
-    warnings.extend(other_curve(&config, &changes));
+    warnings.extend(other_curve(&config, &changes, training.total_steps()));
     if [PERIOD, FINAL_SYNC].iter().any(|key| changes.contains_key(*key)) {
         warnings.extend(training.syncs_to_come());
     }
@@ -450,13 +450,22 @@ fn differences(before: &Value, after: &Value) -> Map<String, Value> {
         .collect()
 }
 
-/// A longer cosine is another curve from its first step on.
-fn other_curve(config: &Config, changes: &Map<String, Value>) -> Option<String> {
+/// Most curves follow the length of the run, so a longer run has another one from its first step on.
+fn other_curve(config: &Config, changes: &Map<String, Value>, total: u64) -> Option<String> {
     let longer = changes.contains_key("train.epochs") || changes.contains_key("train.max_steps");
-    (longer && config.schedule.kind == ScheduleKind::Cosine).then(|| {
-        "The number of steps changed, and with it the cosine schedule: from here on the learning rate follows the \
-         new curve, which the steps so far did not."
-            .to_owned()
+    let kind = config.schedule.kind;
+    let begins = config.schedule.steps_before_decay(total);
+    if !longer || begins >= total {
+        return None;
+    }
+    let schedule =
+        format!("The number of steps changed, and with it the {} schedule:", kind.name());
+    Some(if kind == ScheduleKind::Wsd {
+        format!("{schedule} its decay begins after step {begins}.")
+    } else {
+        format!(
+            "{schedule} from here on the learning rate follows the new curve, which the steps so far did not."
+        )
     })
 }
 

@@ -85,14 +85,19 @@ pub(super) fn resolve_kind_key<T>(
     if !is_foreign(keys, kind, name) {
         value.get_or_insert(default);
     } else if value.is_some() {
-        let key = format!("{section}.{name}");
-        let message = format!(
-            "`{key}` belongs to {} only. Remove it, or choose a kind that has it.",
-            listed(owners(keys, name))
-        );
-        return Err(ConfigIssue::new(key, message));
+        return Err(foreign_key(section, name, keys));
     }
     Ok(())
+}
+
+/// Refuses a key that the section's kind doesn't have.
+pub(super) fn foreign_key(section: &str, name: &str, keys: &[Key]) -> ConfigIssue {
+    let key = format!("{section}.{name}");
+    let message = format!(
+        "`{key}` belongs to {} only. Remove it, or choose a kind that has it.",
+        listed(owners(keys, name))
+    );
+    ConfigIssue::new(key, message)
 }
 
 /// Words with commas and an "and".

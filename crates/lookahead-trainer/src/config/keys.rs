@@ -13,7 +13,7 @@ use super::kinds::{Kinds, Schema, TaskPart};
 use super::model::{self, ModelConfig};
 use super::optimizer::{self, OptimizerConfig};
 use super::probe::{self, ProbeConfig};
-use super::schedule::{self, ScheduleConfig};
+use super::schedule;
 use super::task::{self, LOSS, TaskConfig};
 use super::train::{self, TrainConfig};
 use super::{lookahead, mutable_keys};
@@ -215,7 +215,7 @@ const SECTIONS: [Known; 11] = [
         name: "schedule",
         about: "the learning rate over time",
         keys: schedule::KEYS,
-        defaults: |kind| written(ScheduleConfig::of_kind(kind)),
+        defaults: |kind| written(schedule::of_kind(kind)),
     },
     Known {
         name: "train",

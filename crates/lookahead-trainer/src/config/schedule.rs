@@ -1,57 +1,28 @@
-//! The learning rate over time: `[schedule]`.
+//! `[schedule]` is the library's own [`LearningRateSchedule`](lookahead_core::LearningRateSchedule).
 
-use serde::{Deserialize, Serialize};
+use lookahead_core::Error;
+pub use lookahead_core::{
+    LearningRateKind as ScheduleKind, LearningRateSchedule as ScheduleConfig,
+};
 use toml::Table;
 
-use super::issue::{ConfigIssue, format_number, require, resolve_kind_key};
+use super::issue::{ConfigIssue, foreign_key, format_number};
 use super::key::Key;
-
-/// `[schedule]`.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct ScheduleConfig {
-    /// The curve that the learning rate follows.
-    pub kind: ScheduleKind,
-    /// cosine: the learning rate at the end.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub min_lr: Option<f64>,
-    /// steps: epochs after which the learning rate is multiplied by `factor`.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub milestones: Option<Vec<u64>>,
-    /// steps: the factor at each milestone.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub factor: Option<f64>,
-    /// Steps over which the learning rate grows linearly to its full value, multiplied with the curve.
-    pub warmup_steps: u64,
-}
-
-/// The curves.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum ScheduleKind {
-    /// The same in every step.
-    #[default]
-    Constant,
-    /// Half a cosine wave from `optimizer.lr` at the first step to `min_lr` after the last
-    /// (Loshchilov and Hutter, 2017, without restarts).
-    Cosine,
-    /// Multiplied by a factor at given epochs.
-    Steps,
-}
 
 /// The keys of the section.
 pub(super) const KEYS: &[Key] = &[
 
     Key::choice(
         "kind",
-        &["constant", "cosine", "steps"],
-        "how the learning rate changes: `cosine` goes from `optimizer.lr` to `min_lr` over the whole run; `steps` \
-         multiplies by `factor` after each milestone",
+        &["constant", "cosine", "steps", "linear", "polynomial", "wsd", "one_cycle"],
+        "how the learning rate changes: `cosine`, `linear` and `polynomial` go from `optimizer.lr` to `min_lr` over \
+         the whole run; `wsd` does so over its last part only; `one_cycle` rises to `optimizer.lr` and falls to \
+         almost 0; `steps` multiplies by `factor` after each milestone",
     )
     .example("\"cosine\""),
     Key::number("min_lr", "the learning rate at the end")
         .allowed("0 to `optimizer.lr`")
-        .only(&["cosine"])
+        .only(&["cosine", "linear", "polynomial", "wsd"])
         .example("0.001"),
     Key::wholes("milestones", "the epochs after which the learning rate changes")
         .allowed("epochs from 1, each later than the one before")
@@ -60,54 +31,78 @@ pub(super) const KEYS: &[Key] = &[
     Key::number("factor", "what the learning rate is multiplied by at a milestone")
         .allowed("above 0, up to 1")
         .only(&["steps"]),
+    Key::number("power", "the exponent of the remaining part of the run")
+        .allowed("above 0")
+        .only(&["polynomial"])
+        .example("2.0"),
+    Key::number("decay_fraction", "the part of the run over which the learning rate decays, at its end")
+        .allowed("above 0, up to 1")
+        .only(&["wsd"]),
+    Key::choice(
+        "decay_shape",
+        &["linear", "sqrt", "cosine"],
+        "the shape of the decay; `sqrt` is 1 − √q after the part q of it",
+    )
+    .only(&["wsd"])
+    .example("\"sqrt\""),
+    Key::number("pct_start", "the part of the run over which the learning rate rises")
+        .allowed("0 to 1")
+        .only(&["one_cycle"]),
+    Key::number("div_factor", "`optimizer.lr` divided by the learning rate of the first step")
+        .allowed("1 or more")
+        .only(&["one_cycle"]),
+    Key::number(
+        "final_div_factor",
+        "the learning rate of the first step divided by that of the last",
+    )
+    .allowed("1 or more")
+    .only(&["one_cycle"]),
+    Key::choice("anneal", &["cosine", "linear"], "the shape of the rise and of the fall")
+        .only(&["one_cycle"])
+        .example("\"linear\""),
     Key::whole(
         "warmup_steps",
-        "steps over which the learning rate grows linearly to its full value",
+        "steps over which the learning rate grows linearly to its full value, multiplied with the curve",
     )
     .allowed("0 or more")
     .example("500"),
 ];
 
-impl ScheduleConfig {
-    /// The defaults of a kind; of an unknown one, those of the section.
-    pub(super) fn of_kind(kind: &str) -> Self {
-        let table = Table::from_iter([("kind".to_owned(), kind.into())]);
-        let mut own: Self = table.try_into().unwrap_or_default();
-        // Milestones have no default, and are needed.
-        own.milestones = (own.kind == ScheduleKind::Steps).then(|| vec![1]);
-        let _ = own.resolve(f64::MAX);
-        own
-    }
-
-    /// Fills in defaults and checks ranges.
-    pub(crate) fn resolve(&mut self, lr: f64) -> Result<(), ConfigIssue> {
-        let kind = match self.kind {
-            ScheduleKind::Constant => "constant",
-            ScheduleKind::Cosine => "cosine",
-            ScheduleKind::Steps => "steps",
-        };
-        if self.kind == ScheduleKind::Steps && self.milestones.as_ref().is_none_or(Vec::is_empty) {
-            return Err(ConfigIssue::new(
-                "schedule.kind",
-                "`schedule.kind` is steps, but `schedule.milestones` has no epoch after which the learning \
-                 rate changes. Give some, for example [60, 120, 160], or choose another kind.",
-            ));
-        }
-        resolve_kind_key(&mut self.min_lr, 0.0, ("schedule", "min_lr"), KEYS, kind)?;
-        resolve_kind_key(&mut self.milestones, vec![], ("schedule", "milestones"), KEYS, kind)?;
-        resolve_kind_key(&mut self.factor, 0.1, ("schedule", "factor"), KEYS, kind)?;
-        if let Some(min_lr) = self.min_lr {
-            let allowed = format!("0 to `optimizer.lr`, which is {}", format_number(lr));
-            let fits = (0.0..=lr).contains(&min_lr);
-            require(fits, "schedule.min_lr", format_number(min_lr), &allowed)?;
-        }
-        if let Some(milestones) = &self.milestones {
-            let fits = milestones.is_sorted_by(|a, b| a < b) && milestones[0] > 0;
-            let allowed = "epochs from 1, each later than the one before";
-            require(fits, "schedule.milestones", format!("{milestones:?}"), allowed)?;
-        }
-        let factor = self.factor.unwrap_or(1.0);
-        let allowed = "a number above 0, up to 1";
-        require(factor > 0.0 && factor <= 1.0, "schedule.factor", format_number(factor), allowed)
-    }
+/// The defaults of a kind; of an unknown one, those of the section.
+pub(super) fn of_kind(kind: &str) -> ScheduleConfig {
+    let table = Table::from_iter([("kind".to_owned(), kind.into())]);
+    let mut own: ScheduleConfig = table.try_into().unwrap_or_default();
+    // Milestones have no default, and are needed.
+    own.milestones = (own.kind == ScheduleKind::Steps).then(|| vec![1]);
+    let _ = own.resolve(f64::MAX);
+    own
 }
+
+/// Fills in defaults and checks ranges.
+pub(super) fn resolve(schedule: &mut ScheduleConfig, lr: f64) -> Result<(), ConfigIssue> {
+    if schedule.kind == ScheduleKind::Steps
+        && schedule.milestones.as_ref().is_none_or(Vec::is_empty)
+    {
+        return Err(ConfigIssue::new(
+            "schedule.kind",
+            "`schedule.kind` is steps, but `schedule.milestones` has no epoch after which the learning \
+             rate changes. Give some, for example [60, 120, 160], or choose another kind.",
+        ));
+    }
+    schedule.resolve(lr).map_err(|refused| match refused {
+        Error::LearningRateSchedule { key, found, allowed } => {
+            let allowed = match key {
+                "min_lr" => format!("0 to `optimizer.lr`, which is {}", format_number(lr)),
+                _ => allowed,
+            };
+            let key = format!("schedule.{key}");
+            let message = format!("`{key}` is {found}. Use {allowed}.");
+            ConfigIssue::new(key, message)
+        }
+        Error::LearningRateKey { key, .. } => foreign_key("schedule", key, KEYS),
+        other => ConfigIssue::new("schedule.kind", other.to_string()),
+    })
+}
+
+#[cfg(test)]
+mod tests;

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use lookahead_core::SchedulePosition;
 use lookahead_core::tch_ext::{build, generator};
 use lookahead_run::event::{self, Compute, LookaheadInfo, RunInfo, Samples, Software, Versions};
 use lookahead_run::{Git, TrainingMetadata, program_name};
@@ -26,7 +27,6 @@ use crate::models::Model;
 use crate::objective::Objective;
 use crate::optimizers::Optimizer;
 use crate::registry::Registry;
-use crate::schedule::At;
 use crate::usage::UsageError;
 
 /// What a step works on: the data, the model, its optimizer, and the state between two steps.
@@ -289,7 +289,7 @@ impl Training {
     /// The learning rate of the next step.
     pub(crate) fn learning_rate(&self) -> f64 {
         let epoch = self.batches().epoch();
-        let at = At { step: self.state.step, total: self.total_steps, epoch };
+        let at = SchedulePosition { step: self.state.step, total: self.total_steps, epoch };
         self.config.schedule.learning_rate(self.config.optimizer.lr, at)
     }
 

@@ -44,7 +44,7 @@ fn configs() {
         "[model]; kind = 'MLP'",
         "[model]; kind = 'resnet18'",
         "[schedule]; kind = 'cos'",
-        "[schedule]; kind = 'linear'",
+        "[schedule]; kind = 'exponential'",
         "[lookahead]; momentum_policy = 'Reset'",
         "[averaging]; kind = 'swa'",
         "[train]; autocast = 'fp16'",

@@ -2,6 +2,7 @@ use super::super::key::ValueType;
 use super::super::kinds::field_names;
 use super::*;
 use crate::config::Config;
+use crate::config::schedule::ScheduleConfig;
 use crate::registry::Registry;
 
 fn names(keys: &[Key]) -> Vec<&str> {

@@ -34,6 +34,7 @@ pub(super) struct LearningCheck {
     chance: Option<f64>,
     /// Whether a loss near that of guessing means nothing.
     is_noisy: bool,
+    steps_per_epoch: u64,
     first: f64,
     highest: f64,
     /// The last ones, a quarter of an epoch.
@@ -77,7 +78,7 @@ impl Hook for LearningCheck {
             return Ok(());
         }
         let (epoch, step) = (context.state.epoch, context.state.step);
-        if let Some(fault) = self.fault(epoch >= 2 && is_warm(context.config, step)) {
+        if let Some(fault) = self.fault(epoch >= 2 && self.is_warm(context.config, step)) {
             self.warned = true;
             let clause = self.describe(fault, context.config.optimizer.lr);
             context.warn(format!("At the end of epoch {epoch} {clause}"));
@@ -87,7 +88,7 @@ impl Hook for LearningCheck {
 
     /// Reports it again at the end of a run that took all its steps.
     fn finish(&mut self, context: &mut HookContext<'_>, ended: &mut RunEnded) {
-        let fault = self.fault(is_warm(context.config, context.state.step));
+        let fault = self.fault(self.is_warm(context.config, context.state.step));
         if let (Some(fault), Status::Finished) = (fault, ended.status) {
             let clause = self.describe(fault, context.config.optimizer.lr);
             ended.message = Some(match ended.message.take() {
@@ -103,6 +104,7 @@ impl LearningCheck {
         LearningCheck {
             chance,
             is_noisy: data.label_noise() > MOST_NOISE,
+            steps_per_epoch,
             first: f64::NAN,
             highest: f64::NEG_INFINITY,
             recent: VecDeque::new(),
@@ -139,6 +141,12 @@ impl LearningCheck {
         (to_learn && may_judge && learns_nothing).then_some(Fault::LearnsNothing { loss, chance })
     }
 
+    /// Whether the learning rate reached its largest value long enough ago.
+    fn is_warm(&self, config: &Config, step: u64) -> bool {
+        let total = config.train.total_steps(self.steps_per_epoch).unwrap_or(u64::MAX);
+        step > config.schedule.rising_steps(total).saturating_mul(2)
+    }
+
     /// The fault as a clause, with a remedy.
     fn describe(&self, fault: Fault, lr: f64) -> String {
         let (first, highest, lr) = (self.first, self.highest, format_number(lr));
@@ -166,10 +174,6 @@ impl LearningCheck {
             }
         }
     }
-}
-
-fn is_warm(config: &Config, step: u64) -> bool {
-    step > 2 * config.schedule.warmup_steps
 }
 
 #[cfg(test)]
