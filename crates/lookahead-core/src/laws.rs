@@ -104,7 +104,8 @@ impl Task {
         let variables = SHAPES.iter().map(|(name, shape, group)| {
             let count: i64 = shape.iter().product();
             let values = Tensor::arange(count, (kind, Device::Cpu)) + seed;
-            vs.root().set_group(*group).var_copy(name, &values.sin().reshape(*shape))
+            // `var_copy` would make it of the store's type.
+            vs.root().set_group(*group).add(name, values.sin().reshape(*shape), true)
         });
         let variables = variables.collect();
         Task { vs, variables }
