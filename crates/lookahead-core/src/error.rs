@@ -171,6 +171,29 @@ pub enum Error {
     )]
     NeverSynced { steps: u64, k: u64 },
 
+    /// Code other than the optimizer wrote to weights that have master weights.
+    #[error(
+        "The weights `{name}` were changed from outside since the last step, and the next one would overwrite them \
+         with their master weights. Call `accept_weights()` after each deliberate change, or \
+         `reset_master_weights()` after loading other weights."
+    )]
+    MasterWeightsOutdated { name: String },
+
+    /// Weights became half precision after `MasterWeights` was built.
+    #[error(
+        "The weights `{name}` were cast to half precision after `MasterWeights` was built, so they have no master \
+         weights. Cast the model first, then build it."
+    )]
+    NoMasterWeights { name: String },
+
+    /// An optimizer around `MasterWeights` has set the weights.
+    #[error(
+        "The optimizer around `MasterWeights` has set the weights `{name}`, which are rounded, so their master \
+         weights would lose precision. Build it inside: \
+         `MasterWeights::new(&vs, |masters| Lookahead::builder(…).build(masters, learning_rate))`."
+    )]
+    MasterWeightsInside { name: String },
+
     /// A variable was frozen inside a cycle, where θ differs between processes.
     #[error(
         "The weights `{name}` were frozen inside a cycle, where each process has its own values for them. \

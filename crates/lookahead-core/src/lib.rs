@@ -41,7 +41,8 @@
 //!   with slow weights equal to their first values. Frozen ones (`requires_grad` false) are left alone: φ is θ,
 //!   and other code may write to them. If all of several are frozen, for example during an evaluation, none counts
 //!   as frozen. Tied weights are one parameter.
-//! * bfloat16 and half-precision weights have slow weights in single precision.
+//! * bfloat16 and half-precision weights have slow weights in single precision. Their own steps and moments are as
+//!   coarse as they are, unless they have [`MasterWeights`].
 //! * NaN and infinity never reach φ: a sync that would bring them there fails, unless another [`NonFinite`] policy
 //!   is chosen.
 //! * Buffers, for example batch normalization's running statistics, belong to θ. [`recalibrate`] and
@@ -140,6 +141,7 @@
 //! | [`fused`] | tch's optimizers on faster kernels |
 //! | [`TchOptimizer`] | any optimizer that tch can build, with its state |
 //! | [`WrappedOptimizer`] | a [`tch::nn::Optimizer`] that is already built, without its state |
+//! | [`MasterWeights`] | bfloat16 and half-precision weights, trained in single precision |
 //! | [`StepRule`], [`ParameterStep`], [`RuleOptimizer`] | an inner optimizer of your own from the rule of its step |
 //! | [`laws`] | a test for one |
 //! | [`Variables`] | an optimizer's variables: all of a store or some of them, and their groups |
@@ -188,6 +190,7 @@ mod inner;
 pub mod laws;
 mod learning_rate;
 mod lookahead;
+mod master_weights;
 mod mutation_detector;
 mod range;
 mod replaced;
@@ -217,6 +220,7 @@ pub use lookahead::Lookahead;
 pub use lookahead::swap::SlowWeights;
 pub use lookahead_sys::sync::Path as SyncPath;
 pub use lookahead_sys::{distributed, fused};
+pub use master_weights::MasterWeights;
 pub use range::check_learning_rate;
 pub use replaced::Replaced;
 pub use running_statistics::{fewest_values_per_channel, recalibrate};

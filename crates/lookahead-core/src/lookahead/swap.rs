@@ -1,6 +1,6 @@
 //! Using the model at φ: the slow weights temporarily in the model instead of the fast ones.
 
-use tch::nn;
+use tch::{Tensor, nn};
 
 use super::Lookahead;
 use crate::running_statistics::Buffers;
@@ -67,6 +67,18 @@ impl<O: InnerOptimizer> Lookahead<O> {
         let swapped = SwappedWeights::begin(parameters, indices, &self.slow, self.slow_version)?;
         self.swapped = Some(swapped);
         Ok(())
+    }
+
+    /// The indices of the parameters that a sync moves, φ, and how often it has changed: for a model whose weights are
+    /// not the parameters themselves.
+    pub(crate) fn slow_for_model(&mut self) -> Result<(Vec<usize>, &[Tensor], u32)> {
+        self.check_invariants()?;
+        Ok((self.trained().collect(), &self.slow, self.slow_version))
+    }
+
+    /// Notes that φ was written to while it was in the model.
+    pub(crate) fn note_corrupted(&mut self, name: &str) {
+        self.corrupted = Some(name.to_owned());
     }
 
     /// Puts θ back if φ is in the model. Fails, after that, if a variable was written to or replaced meanwhile.

@@ -3,7 +3,9 @@
 use crate::common::{AnyConfig, INNERS};
 use crate::ranger_example::radam::RAdam;
 use lookahead_core::tch_ext::arithmetic::scale;
-use lookahead_core::{Result, RuleOptimizer, Step, StepRule, TchOptimizer, fused, laws};
+use lookahead_core::{
+    MasterWeights, Result, RuleOptimizer, Step, StepRule, TchOptimizer, fused, laws,
+};
 use tch::Tensor;
 
 /// One test for each optimizer.
@@ -17,6 +19,7 @@ macro_rules! keeps_the_laws {
 }
 
 keeps_the_laws! {
+    master_weights: |vs| MasterWeights::new(vs, |masters| TchOptimizer::new(fused::Adam::default(), masters, 0.1)),
     plain_sgd: |vs| TchOptimizer::new(fused::Sgd::default(), vs, 0.1),
     fused_sgd: |vs| TchOptimizer::new(fused::sgd(0.9, 0.1, 1e-3, false), vs, 0.1),
     fused_nesterov: |vs| TchOptimizer::new(fused::sgd(0.9, 0.0, 1e-3, true), vs, 0.1),

@@ -15,6 +15,7 @@ mod ending;
 mod evaluation;
 mod laws;
 mod linking;
+mod master_weights;
 mod non_finite;
 mod norms;
 mod partial;

@@ -1,0 +1,52 @@
+//! The model at the φ of a Lookahead inside.
+
+use super::MasterWeights;
+use crate::swapped_weights::SwappedWeights;
+use crate::{Error, InnerOptimizer, Lookahead, Parameter, Result};
+
+impl<O: InnerOptimizer> MasterWeights<Lookahead<O>> {
+    /// Runs `f` with the slow weights, rounded, in the model, then restores the fast ones, even if `f` panics.
+    ///
+    /// # Errors
+    /// As [`Lookahead::with_slow_weights`].
+    pub fn with_slow_weights<T>(&mut self, f: impl FnOnce() -> T) -> Result<T> {
+        self.check()?;
+        let (trained, slow, version) = self.inner.slow_for_model()?;
+        let swapped = SwappedWeights::begin(&self.parameters, trained, slow, version)?;
+        let mut restore = Restore { swapped: Some(swapped), parameters: &self.parameters };
+        let value = f();
+        let outcome = restore.end();
+        drop(restore);
+        if let Err(Error::SlowWeightsChanged { name }) = &outcome {
+            self.inner.note_corrupted(name);
+        }
+        outcome.map(|()| value)
+    }
+
+    /// Ends the training: a last sync if one is due or inner steps were taken since the last, and the model at φ. Returns
+    /// whether it synced: see [`Lookahead::finish`].
+    ///
+    /// # Errors
+    /// As [`Lookahead::finish`].
+    pub fn finish(&mut self) -> Result<bool> {
+        self.with_inner(Lookahead::finish)
+    }
+}
+
+struct Restore<'a> {
+    swapped: Option<SwappedWeights>,
+    parameters: &'a [Parameter],
+}
+
+impl Restore<'_> {
+    fn end(&mut self) -> Result<()> {
+        self.swapped.take().map_or(Ok(()), |swapped| swapped.end(self.parameters))
+    }
+}
+
+impl Drop for Restore<'_> {
+    fn drop(&mut self) {
+        // Does nothing after `end`.
+        let _ = self.end();
+    }
+}
