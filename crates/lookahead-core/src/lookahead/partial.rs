@@ -15,7 +15,7 @@ impl<O: InnerOptimizer> Lookahead<O> {
     /// its moments begin as those of a new variable. Load the model's weights first.
     ///
     /// The cycle's phase, all counts, k, α, schedules and learning rates are the state's. Of a state with another kind
-    /// of inner optimizer, φ and the cycle are taken, and the inner optimizer begins anew.
+    /// of inner optimizer, φ and the cycle are taken, and the inner optimizer starts fresh.
     ///
     /// ```
     /// use lookahead_core::{Lookahead, fused};
