@@ -1,4 +1,4 @@
-"""Checks the documentation: links and anchors resolve, and your-own-task.md has the example's code. Run by `just lint`.
+"""Checks the documentation: links and anchors resolve, and the walkthroughs have their examples' code. Run by `just lint`.
 A test of the trainer, tests/it/keys.rs, checks the tables of configuration.md."""
 
 import pathlib
@@ -38,12 +38,16 @@ def broken_links(page):
             yield f"{link} has no such heading"
 
 
-def other_code():
-    """The blocks of the walkthrough that differ from the example's files, each of which comes after its name."""
-    text = (ROOT / "docs/your-own-task.md").read_text()
+# The walkthroughs, each with the folder of its example.
+WALKTHROUGHS = {"docs/your-own-task.md": "examples/spirals", "docs/your-own-optimizer.md": "examples/friedman"}
+
+
+def other_code(page, folder):
+    """The blocks of a walkthrough that differ from the example's files, each of which comes after its name."""
+    text = (ROOT / page).read_text()
     for name, block in re.findall(r"^`([\w/]+\.\w+)`.*?^```\w+\n(.*?)^```", text, flags=re.MULTILINE | re.DOTALL):
-        if block != (ROOT / "examples/spirals" / name).read_text():
-            yield f"the code of {name} differs from examples/spirals/{name}"
+        if block != (ROOT / folder / name).read_text():
+            yield f"{page}: the code of {name} differs from {folder}/{name}"
 
 
 def main():
@@ -51,7 +55,7 @@ def main():
     names = subprocess.run(listed, cwd=ROOT, check=True, capture_output=True, text=True).stdout
     pages = [ROOT / name for name in names.splitlines()]
     faults = [f"{page.relative_to(ROOT)}: {fault}" for page in pages for fault in broken_links(page)]
-    faults += [f"docs/your-own-task.md: {fault}" for fault in other_code()]
+    faults += [fault for page, folder in WALKTHROUGHS.items() for fault in other_code(page, folder)]
     sys.exit("\n".join(faults) or None)
 
 
