@@ -5,7 +5,7 @@ use std::fmt;
 use tch::{Kind, Tensor};
 
 use crate::state::copy_like;
-use crate::{Error, Result, State, Taken};
+use crate::{Error, Result, State, Taken, clipping};
 
 /// A trainable variable, as an optimizer sees it.
 #[derive(Debug)]
@@ -118,6 +118,55 @@ pub trait InnerOptimizer {
     fn zero_grad(&mut self) -> Result<()> {
         self.join_new_parameters()?;
         self.parameters().iter().try_for_each(Parameter::zero_grad)
+    }
+
+    /// Scales the gradients of all trained parameters by one factor so that their joint L2 norm is at most `max`,
+    /// and returns the norm before: 0 without gradients. Skips frozen parameters.
+    ///
+    /// If a gradient holds NaN or infinity, the norm is returned as it is, and the gradients stay unchanged: don't
+    /// step. (A [`Lookahead`](crate::Lookahead::clip_grad_norm) applies its policy then.)
+    ///
+    /// On the CPU it is one pass over the gradients, and one more if they are scaled. Squares are summed in f64, so
+    /// the norm of finite gradients is finite.
+    ///
+    /// ```
+    /// use lookahead_core::{InnerOptimizer, TchOptimizer, fused};
+    /// # use tch::{Kind, Tensor};
+    /// # let vs = tch::nn::VarStore::new(tch::Device::Cpu);
+    /// # let w = vs.root().zeros("w", &[2]);
+    /// let mut opt = TchOptimizer::new(fused::Sgd::default(), &vs, 0.1)?;
+    /// (&w * Tensor::from_slice(&[30f32, 40.])).sum(Kind::Float).backward();
+    /// assert_eq!(opt.clip_grad_norm(5.0)?, 50.0);
+    /// assert!((w.grad().double_value(&[0]) - 3.0).abs() < 1e-5);
+    /// opt.step()?;
+    /// # Ok::<(), lookahead_core::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`Setting`](Error::Setting) unless `max` is a positive number.
+    fn clip_grad_norm(&mut self, max: f64) -> Result<f64> {
+        self.join_new_parameters()?;
+        clipping::clip_norm(self.parameters(), None, max)
+    }
+
+    /// As [`clip_grad_norm`](Self::clip_grad_norm), for the gradients of one parameter group.
+    ///
+    /// # Errors
+    /// [`Setting`](Error::Setting) unless `max` is a positive number, [`Group`](Error::Group) if there is no such
+    /// group.
+    fn clip_grad_norm_of_group(&mut self, group: usize, max: f64) -> Result<f64> {
+        self.join_new_parameters()?;
+        clipping::clip_norm(self.parameters(), Some(group), max)
+    }
+
+    /// Clips the elements of every gradient to `-max..=max`; NaN stays NaN. Skips parameters without one; refuses
+    /// sparse gradients.
+    ///
+    /// # Errors
+    /// [`Setting`](Error::Setting) unless `max` is a positive number.
+    fn clip_grad_value(&mut self, max: f64) -> Result<()> {
+        self.join_new_parameters()?;
+        clipping::clip_value(self.parameters(), max)
     }
 
     /// The parameters that it moves. They keep their order; new ones come last.
@@ -276,6 +325,9 @@ impl<O: InnerOptimizer + ?Sized> InnerOptimizer for Box<O> {
     forward! {
         fn step(&mut self) -> Result<()>;
         fn zero_grad(&mut self) -> Result<()>;
+        fn clip_grad_norm(&mut self, max: f64) -> Result<f64>;
+        fn clip_grad_norm_of_group(&mut self, group: usize, max: f64) -> Result<f64>;
+        fn clip_grad_value(&mut self, max: f64) -> Result<()>;
         fn join_new_parameters(&mut self) -> Result<()>;
         fn parameters_replaced(&mut self) -> Result<()>;
         fn parameters_recast(&mut self) -> Result<()>;

@@ -36,7 +36,7 @@
 //!   at φ. [`discard_cycle`](Lookahead::discard_cycle) discards the cycle instead.
 //! * At an equal learning rate Lookahead makes smaller net steps than its inner optimizer; it usually needs a
 //!   larger one.
-//! * k counts optimizer steps: with gradient accumulation, not backward passes.
+//! * k counts optimizer steps: with gradient accumulation ([`Accumulation`]), not backward passes.
 //! * Every trainable variable is synced, even without a gradient. Variables added later join at the next step,
 //!   with slow weights equal to their first values. Frozen ones (`requires_grad` false) are left alone: φ is θ,
 //!   and other code may write to them. If all of several are frozen, for example during an evaluation, none counts
@@ -136,6 +136,7 @@
 //! | [`Lookahead`], [`Builder`] | the optimizer and its builder |
 //! | [`LookaheadConfig`], [`MomentumPolicy`], [`NonFinite`], [`Schedule`] | its options |
 //! | [`LearningRateSchedule`], [`LearningRate`] | the learning rate over time: cosine, linear, one-cycle, … |
+//! | [`Accumulation`] | one step from the gradients of several batches |
 //! | [`SlowWeights`], [`recalibrate`] | the model at φ, for evaluation |
 //! | [`fewest_values_per_channel`] | whether a batch is too small for batch normalization |
 //! | [`fused`] | tch's optimizers on faster kernels |
@@ -182,8 +183,10 @@
 // The example build.rs has a `main`.
 #![allow(clippy::needless_doctest_main)]
 
+mod accumulation;
 mod averaging;
 mod builder;
+mod clipping;
 mod config;
 mod error;
 mod inner;
@@ -208,6 +211,7 @@ mod tch_optimizer;
 mod variables;
 mod wrapped;
 
+pub use accumulation::Accumulation;
 pub use averaging::GradientAverage;
 pub use builder::{Builder, FromConfig, FromOptimizer};
 pub use config::{LookaheadConfig, MomentumPolicy, NonFinite, TransferDtype};

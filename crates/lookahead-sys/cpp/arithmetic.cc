@@ -3,37 +3,13 @@
 
 #include <ATen/core/grad_mode.h>
 
-#include <vector>
-
 #include "lookahead-sys/src/ffi.rs.h"
 #include "shim.h"
 
 namespace lookahead {
-namespace {
-
-std::vector<Tensor> gradients(rust::Slice<const TensorRef> parameters) {
-  std::vector<Tensor> found;
-  found.reserve(parameters.size());
-  for (const TensorRef& parameter : parameters) {
-    const Tensor& gradient = parameter.tensor->grad();
-    if (gradient.defined()) found.push_back(gradient);
-  }
-  return found;
-}
-
-}  // namespace
-
 void assign(const Tensor& target, const Tensor& source) {
   const at::NoGradGuard no_grad;
   target.copy_(source);
-}
-
-void clip_value(rust::Slice<const TensorRef> parameters, double max) {
-  const at::NoGradGuard no_grad;
-  for (const Tensor& gradient : gradients(parameters)) {
-    TORCH_CHECK(!gradient.is_sparse(), "A sparse gradient can't be clipped by value. Clip it by its norm.");
-    gradient.clamp_(-max, max);
-  }
 }
 
 void fill(const Tensor& target, double value) {

@@ -3,6 +3,9 @@
 // Like PyTorch, a tensor's norm is first computed in its own type, or in f32 for narrower ones. There the squares
 // of finite numbers overflow above about 1e19 and underflow below about 1e-19. A norm near these limits is
 // computed again in f64, with the numbers divided by the largest of them.
+//
+// Clipping on the CPU takes one parallel pass over all gradients to sum their squares in f64, where those of f32
+// neither overflow nor underflow, and one to scale them.
 
 #include <ATen/core/grad_mode.h>
 #include <ATen/ops/linalg_vector_norm.h>
@@ -14,6 +17,7 @@
 #include <limits>
 #include <vector>
 
+#include "flat_gradients.h"
 #include "lookahead-sys/src/ffi.rs.h"
 #include "shim.h"
 #include "values.h"
@@ -120,24 +124,49 @@ double norm(rust::Slice<const TensorRef> tensors, rust::Slice<const TensorRef> f
 
 double clip_norm(rust::Slice<const TensorRef> parameters, double max) {
   const at::NoGradGuard no_grad;
-  std::vector<Tensor> gradients;
-  std::vector<Part> parts;
+  FlatGradients flat;
+  std::vector<Tensor> others;
   for (const TensorRef& parameter : parameters) {
     const Tensor& gradient = parameter.tensor->grad();
-    if (!gradient.defined()) continue;
-    parts.push_back({values_of(gradient), Tensor()});
-    gradients.push_back(gradient.is_sparse() ? gradient._values() : gradient);
+    if (gradient.defined() && !flat.add(gradient)) others.push_back(gradient);
   }
-  const Norm norm = norm_of(parts);
+  double flat_norm = std::sqrt(flat.squares());
+  // Only the squares of f64 can have overflowed or underflowed.
+  if (flat.has_doubles() && !is_trusted(flat_norm)) {
+    others.insert(others.end(), flat.tensors().begin(), flat.tensors().end());
+    flat = FlatGradients();
+    flat_norm = 0.0;
+  }
+  std::vector<Part> parts;
+  parts.reserve(others.size());
+  for (const Tensor& gradient : others) parts.push_back({values_of(gradient), Tensor()});
+  const Norm norm = together({Norm{flat_norm, 1.0}, norm_of(parts)});
   if (!std::isfinite(norm.largest)) return norm.largest;
   const double value = norm.value();
   // PyTorch's clip_grad_norm_ keeps the quotient finite by the same small number.
   const double scale =
       std::isfinite(value) ? max / (value + 1e-6) : max / norm.largest / norm.ratio;
   if (scale < 1.0) {
-    for (const Tensor& gradient : gradients) multiply(gradient, scale);
+    flat.multiply(scale);
+    for (const Tensor& gradient : others) {
+      multiply(gradient.is_sparse() ? gradient._values() : gradient, scale);
+    }
   }
   return value;
+}
+
+void clip_value(rust::Slice<const TensorRef> parameters, double max) {
+  const at::NoGradGuard no_grad;
+  FlatGradients flat;
+  std::vector<Tensor> others;
+  for (const TensorRef& parameter : parameters) {
+    const Tensor& gradient = parameter.tensor->grad();
+    if (!gradient.defined()) continue;
+    TORCH_CHECK(!gradient.is_sparse(), "A sparse gradient can't be clipped by value. Clip it by its norm.");
+    if (!flat.add(gradient)) others.push_back(gradient);
+  }
+  flat.clamp(max);
+  for (const Tensor& gradient : others) gradient.clamp_(-max, max);
 }
 
 }  // namespace lookahead

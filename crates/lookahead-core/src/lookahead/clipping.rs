@@ -1,12 +1,10 @@
 //! Clipping gradients, and the policy for gradients that can't be clipped.
 
-use lookahead_sys::arithmetic::{self, gradients_finite};
-use lookahead_sys::norm;
+use lookahead_sys::arithmetic::gradients_finite;
 use tch::Tensor;
 
 use super::Lookahead;
-use crate::range::check_limit;
-use crate::{Error, InnerOptimizer, NonFinite, Result};
+use crate::{Error, InnerOptimizer, NonFinite, Result, clipping};
 
 impl<O: InnerOptimizer> Lookahead<O> {
     /// Clips the elements of every gradient to `-max..=max`. Skips variables without one; refuses sparse
@@ -15,11 +13,9 @@ impl<O: InnerOptimizer> Lookahead<O> {
     /// # Errors
     /// [`Setting`](Error::Setting) unless `max` is a positive number.
     pub fn clip_grad_value(&mut self, max: f64) -> Result<()> {
-        check_limit(max)?;
         self.restore_fast_weights()?;
         self.inner.join_new_parameters()?;
-        let parameters = self.inner.parameters().iter().map(|parameter| &parameter.tensor);
-        Ok(arithmetic::clip_value(parameters, max)?)
+        clipping::clip_value(self.inner.parameters(), max)
     }
 
     /// Scales the gradients of all trained variables by one factor so that their joint L2 norm is at most
@@ -48,11 +44,24 @@ impl<O: InnerOptimizer> Lookahead<O> {
     /// # Errors
     /// [`Setting`](Error::Setting) unless `max` is a positive number.
     pub fn clip_grad_norm(&mut self, max: f64) -> Result<f64> {
-        check_limit(max)?;
+        self.clip_norm(None, max)
+    }
+
+    /// As [`clip_grad_norm`](Self::clip_grad_norm), for the gradients of one parameter group.
+    ///
+    /// # Errors
+    /// [`Setting`](Error::Setting) unless `max` is a positive number, [`Group`](Error::Group) if there is no such
+    /// group.
+    pub fn clip_grad_norm_of_group(&mut self, group: usize, max: f64) -> Result<f64> {
+        self.clip_norm(Some(group), max)
+    }
+
+    fn clip_norm(&mut self, group: Option<usize>, max: f64) -> Result<f64> {
         self.restore_fast_weights()?;
         self.inner.join_new_parameters()?;
-        let norm = norm::clip_norm(self.trained_tensors(), max)?;
-        self.unclipped = !norm.is_finite();
+        let norm = clipping::clip_norm(self.inner.parameters(), group, max)?;
+        // Another group may be finite; a step looks at all gradients then.
+        self.unclipped = !norm.is_finite() || self.unclipped && group.is_some();
         Ok(norm)
     }
 

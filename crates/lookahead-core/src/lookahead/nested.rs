@@ -18,6 +18,18 @@ impl<O: InnerOptimizer> InnerOptimizer for Lookahead<O> {
         Lookahead::zero_grad(self)
     }
 
+    fn clip_grad_norm(&mut self, max: f64) -> Result<f64> {
+        Lookahead::clip_grad_norm(self, max)
+    }
+
+    fn clip_grad_norm_of_group(&mut self, group: usize, max: f64) -> Result<f64> {
+        Lookahead::clip_grad_norm_of_group(self, group, max)
+    }
+
+    fn clip_grad_value(&mut self, max: f64) -> Result<()> {
+        Lookahead::clip_grad_value(self, max)
+    }
+
     fn parameters(&self) -> &[Parameter] {
         self.inner.parameters()
     }
