@@ -9,8 +9,8 @@ use tch::nn;
 use crate::lookahead::Lookahead;
 use crate::settings::{Settings, Workers};
 use crate::{
-    InnerOptimizer, LookaheadConfig, MomentumPolicy, NonFinite, Result, Schedule, TchOptimizer,
-    TransferDtype, Variables, WrappedOptimizer,
+    AlphaPlacement, InnerOptimizer, LookaheadConfig, MomentumPolicy, NonFinite, Result, Schedule,
+    TchOptimizer, TransferDtype, Variables, WrappedOptimizer,
 };
 
 /// Builds a [`Lookahead`]. By default k is 5 and α is 0.5, the paper's values.
@@ -68,9 +68,28 @@ impl<Source> Builder<Source> {
 
     /// Sets the slow step size, 0 < α ≤ 1: the fraction of the way that a sync moves the slow weights towards the
     /// fast ones. At 1, with moments maintained, Lookahead is its inner optimizer, to the bit. With
-    /// [`outer_momentum`](Self::outer_momentum) it is the outer optimizer's learning rate.
+    /// [`outer_momentum`](Self::outer_momentum) it is the outer optimizer's learning rate, up to 100.
     pub fn alpha(mut self, alpha: f64) -> Self {
         self.settings.config.alpha = alpha;
+        self
+    }
+
+    /// Sets whether α may exceed 1, up to 100, without outer momentum too: φ ← φ + α (θ − φ) then moves φ beyond θ. That
+    /// can make up for a learning rate that is too small (Khaled et al., 2025), and makes noise larger. Moments that are
+    /// pulled back are interpolated with at most 1, so that second moments stay positive.
+    ///
+    /// ```
+    /// use lookahead_core::{Lookahead, fused};
+    /// # let vs = tch::nn::VarStore::new(tch::Device::Cpu);
+    /// # let w = vs.root().ones("w", &[1]);
+    /// let builder = Lookahead::builder(fused::Sgd::default()).k(1).alpha(1.5);
+    /// let mut opt = builder.extrapolate(true).build(&vs, 0.5)?;
+    /// opt.backward_step(&w.sum(tch::Kind::Float))?;
+    /// assert_eq!(w.double_value(&[0]), 0.25); // θ reached 0.5, and φ went 1.5 times as far
+    /// # Ok::<(), lookahead_core::Error>(())
+    /// ```
+    pub fn extrapolate(mut self, extrapolate: bool) -> Self {
+        self.settings.config.extrapolate = extrapolate;
         self
     }
 
@@ -123,9 +142,9 @@ impl<Source> Builder<Source> {
     /// θ ← φ
     /// ```
     ///
-    /// μ = 0 is plain Lookahead. With one worker, DiLoCo (Douillard et al., 2023) is Nesterov's form with μ = 0.9
-    /// and α = 0.7, and SlowMo (Wang et al., 2020) the other form at a constant learning rate. It costs one more
-    /// copy of the trainable parameters.
+    /// μ = 0 is plain Lookahead. With one worker, Nesterov's form is SNOO (Kallusky et al., 2025) and DiLoCo (Douillard
+    /// et al., 2023), and with α [inside](AlphaPlacement::Inside) the velocity MuLoCo; the other form is SlowMo (Wang et
+    /// al., 2020) at a constant learning rate. It costs one more copy of the trainable parameters.
     ///
     /// ```
     /// use lookahead_core::{Lookahead, fused};
@@ -146,6 +165,35 @@ impl<Source> Builder<Source> {
     /// Sets whether the outer momentum uses Nesterov's form.
     pub fn outer_nesterov(mut self, nesterov: bool) -> Self {
         self.settings.config.outer_nesterov = nesterov;
+        self
+    }
+
+    /// Sets where the outer momentum has α: outside or inside the velocity.
+    pub fn alpha_placement(mut self, placement: AlphaPlacement) -> Self {
+        self.settings.config.alpha_placement = placement;
+        self
+    }
+
+    /// Sets the velocity v of the outer momentum back to 0 after every `syncs` syncs, counted from the start; 0 never
+    /// does. Restarts allow larger outer learning rates and momenta. With 1 there is no memory: a sync moves φ by
+    /// α (1 + μ) d in Nesterov's form, and by α d in the other.
+    ///
+    /// ```
+    /// use lookahead_core::{Lookahead, fused};
+    /// # let vs = tch::nn::VarStore::new(tch::Device::Cpu);
+    /// # let w = vs.root().ones("w", &[1]);
+    /// let builder = Lookahead::builder(fused::Sgd::default()).k(1).alpha(0.5);
+    /// let mut opt = builder.outer_momentum(0.5).restart_every(2).build(&vs, 1.0)?;
+    /// let mut sync = || -> lookahead_core::Result<f64> {
+    ///     opt.backward_step(&w.sum(tch::Kind::Float))?; // d = 1
+    ///     Ok(w.double_value(&[0]))
+    /// };
+    /// // v is 1, then 1½, then 1 again.
+    /// assert_eq!([sync()?, sync()?, sync()?], [0.5, -0.25, -0.75]);
+    /// # Ok::<(), lookahead_core::Error>(())
+    /// ```
+    pub fn restart_every(mut self, syncs: u64) -> Self {
+        self.settings.config.restart_every = syncs;
         self
     }
 

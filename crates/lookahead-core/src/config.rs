@@ -1,6 +1,6 @@
 //! The settings of a Lookahead as plain data.
 
-use crate::range::{check_decay, check_period, check_slow_step_size, require};
+use crate::range::{MOST_ALPHA, check_decay, check_period, check_slow_step_size, require};
 use crate::{Error, Result};
 
 /// The settings of a [`Lookahead`](crate::Lookahead) as plain data. With the feature `serde` it is a table of
@@ -22,8 +22,12 @@ use crate::{Error, Result};
 pub struct LookaheadConfig {
     /// Synchronization period k: inner steps between syncs, at least 1. Default 5.
     pub k: u64,
-    /// Slow step size α, 0 < α ≤ 1. Default 0.5.
+    /// Slow step size α, 0 < α ≤ 1, or up to 100 with outer momentum or [`extrapolate`](Self::extrapolate).
+    /// Default 0.5.
     pub alpha: f64,
+    /// Whether α may exceed 1 in plain interpolation, which then extrapolates: φ moves beyond θ. See
+    /// [`Builder::extrapolate`](crate::Builder::extrapolate).
+    pub extrapolate: bool,
     /// Smallest adaptive α, up to 1; 0, the default, turns it off. See
     /// [`Builder::adaptive_alpha`](crate::Builder::adaptive_alpha).
     pub adaptive_alpha: f64,
@@ -34,6 +38,11 @@ pub struct LookaheadConfig {
     pub outer_momentum: f64,
     /// Nesterov's form of the outer momentum.
     pub outer_nesterov: bool,
+    /// Where α is in the outer momentum. It matters where α changes.
+    pub alpha_placement: AlphaPlacement,
+    /// Syncs after which the outer momentum restarts from 0; 0, the default, never restarts it. See
+    /// [`Builder::restart_every`](crate::Builder::restart_every).
+    pub restart_every: u64,
     /// What to do about NaN and infinity.
     pub non_finite: NonFinite,
     /// Whether [`finish`](crate::Lookahead::finish) syncs if the training ends inside a cycle. Otherwise it
@@ -50,10 +59,13 @@ impl Default for LookaheadConfig {
         LookaheadConfig {
             k: 5,
             alpha: 0.5,
+            extrapolate: false,
             adaptive_alpha: 0.0,
             momentum_policy: MomentumPolicy::Maintain,
             outer_momentum: 0.0,
             outer_nesterov: false,
+            alpha_placement: AlphaPlacement::Outside,
+            restart_every: 0,
             non_finite: NonFinite::Error,
             final_sync: true,
             recalibrate: 0,
@@ -75,7 +87,7 @@ impl LookaheadConfig {
     /// ```
     pub fn check(&self) -> Result<()> {
         check_period(self.k)?;
-        check_slow_step_size(self.alpha)?;
+        check_slow_step_size(self.alpha, self.largest_alpha())?;
         let low = self.adaptive_alpha;
         let allowed = "from 0, which is off, to 1: the smallest α that may be chosen";
         require((0.0..=1.0).contains(&low), "adaptive_alpha", low, allowed)?;
@@ -88,10 +100,57 @@ impl LookaheadConfig {
         Ok(())
     }
 
+    /// The largest α of the outer step. Interpolation ends at θ.
+    pub(crate) fn largest_alpha(&self) -> f64 {
+        if self.extrapolate || self.outer_momentum > 0.0 { MOST_ALPHA } else { 1.0 }
+    }
+
     /// The smallest adaptive α, if it is on.
     pub(crate) fn adaptive_low(&self) -> Option<f64> {
         (self.adaptive_alpha > 0.0).then_some(self.adaptive_alpha)
     }
+}
+
+/// Where the outer momentum has the slow step size α, its learning rate. With d = φ − θ:
+///
+/// | | `Outside` the velocity | `Inside` |
+/// |---|---|---|
+/// | velocity | v ← μ v + d | v ← μ v + α d |
+/// | heavy ball | φ ← φ − α v | φ ← φ − v |
+/// | Nesterov | φ ← φ − α (d + μ v) | φ ← φ − (α d + μ v) |
+///
+/// At a constant α both are the same up to rounding. Where α changes, `Inside` keeps the size of the steps that the
+/// velocity has collected, and `Outside` scales them with the new α.
+///
+/// ```
+/// use lookahead_core::{AlphaPlacement, Lookahead, fused};
+/// # use tch::Kind;
+/// let run = |placement| -> lookahead_core::Result<f64> {
+///     let vs = tch::nn::VarStore::new(tch::Device::Cpu);
+///     let w = vs.root().ones("w", &[1]);
+///     let builder = Lookahead::builder(fused::Sgd::default()).k(1).alpha(0.8);
+///     let builder = builder.outer_momentum(0.75).outer_nesterov(true).alpha_placement(placement);
+///     let mut opt = builder.build(&vs, 0.2)?;
+///     for alpha in [0.8, 0.4, 0.2] {
+///         opt.set_alpha(alpha)?;
+///         opt.backward_step(&w.sum(Kind::Float))?; // d = 0.2
+///     }
+///     Ok((w.double_value(&[0]) * 1e6).round() / 1e6)
+/// };
+/// assert_eq!(run(AlphaPlacement::Outside)?, 0.425625);
+/// assert_eq!(run(AlphaPlacement::Inside)?, 0.3075);
+/// # Ok::<(), lookahead_core::Error>(())
+/// ```
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
+#[non_exhaustive]
+pub enum AlphaPlacement {
+    /// A factor of the step, as in torch's SGD, SNOO and DiLoCo.
+    #[default]
+    Outside,
+    /// A factor of what enters the velocity, as in MuLoCo.
+    Inside,
 }
 
 /// What a sync does to the inner optimizer's moments: all running averages of gradients that it keeps per
@@ -133,7 +192,7 @@ pub enum MomentumPolicy {
     /// They are reset, including step counts, to the state before the first step. Adam's bias correction
     /// restarts with them.
     Reset,
-    /// They are interpolated like the weights, with the same α: each moment m has a slow copy m̄, 0 before the
+    /// They are interpolated like the weights, with the same α, or with 1 if α is larger: each moment m has a slow copy m̄, 0 before the
     /// first step like m, and at a sync m̄ ← m̄ + α (m − m̄), m ← m̄. Step counts are kept, so Adam's bias
     /// correction uses the steps taken, which makes the moments of the first cycles too small while 1 − βᵗ is
     /// far from 1. Interpolation is convex: second moments and a centered RMSprop's variance stay at least 0,

@@ -59,7 +59,8 @@
 //! | slow step size α | [`alpha`](Builder::alpha), [`alpha_of_group`](Builder::alpha_of_group), [`alpha_schedule`](Builder::alpha_schedule) | [`set_alpha`](Lookahead::set_alpha), [`set_alpha_of_group`](Lookahead::set_alpha_of_group), [`set_alpha_schedule`](Lookahead::set_alpha_schedule) |
 //! | α chosen at each sync | [`adaptive_alpha`](Builder::adaptive_alpha) | [`sync_with`](Lookahead::sync_with), [`alpha_used`](Lookahead::alpha_used) |
 //! | the inner optimizer's moments at a sync: kept, reset or pulled back | [`momentum_policy`](Builder::momentum_policy) | |
-//! | momentum in the outer step (DiLoCo, SlowMo) | [`outer_momentum`](Builder::outer_momentum) | |
+//! | momentum in the outer step (SNOO, DiLoCo, MuLoCo, SlowMo) | [`outer_momentum`](Builder::outer_momentum), [`outer_nesterov`](Builder::outer_nesterov), [`alpha_placement`](Builder::alpha_placement), [`restart_every`](Builder::restart_every) | |
+//! | α above 1 without momentum | [`extrapolate`](Builder::extrapolate) | |
 //! | NaN and infinity: fail, skip the step, or roll back to φ | [`non_finite`](Builder::non_finite) | [`roll_back`](Lookahead::roll_back) |
 //!
 //! # Inner optimizers
@@ -134,7 +135,7 @@
 //! | item | what it is |
 //! |---|---|
 //! | [`Lookahead`], [`Builder`] | the optimizer and its builder |
-//! | [`LookaheadConfig`], [`MomentumPolicy`], [`NonFinite`], [`Schedule`] | its options |
+//! | [`LookaheadConfig`], [`AlphaPlacement`], [`MomentumPolicy`], [`NonFinite`], [`Schedule`] | its options |
 //! | [`LearningRateSchedule`], [`LearningRate`] | the learning rate over time: cosine, linear, one-cycle, … |
 //! | [`Accumulation`] | one step from the gradients of several batches |
 //! | [`SlowWeights`], [`recalibrate`] | the model at φ, for evaluation |
@@ -214,7 +215,7 @@ mod wrapped;
 pub use accumulation::Accumulation;
 pub use averaging::GradientAverage;
 pub use builder::{Builder, FromConfig, FromOptimizer};
-pub use config::{LookaheadConfig, MomentumPolicy, NonFinite, TransferDtype};
+pub use config::{AlphaPlacement, LookaheadConfig, MomentumPolicy, NonFinite, TransferDtype};
 pub use error::{Error, Result};
 pub use inner::{Curvature, InnerOptimizer, Moment, Parameter};
 pub use learning_rate::{

@@ -25,6 +25,7 @@ mod saving;
 mod settings;
 pub(crate) mod swap;
 mod tch_api;
+mod velocity;
 mod workers;
 
 use lookahead_sys::arithmetic::assign;
@@ -36,7 +37,7 @@ use crate::mutation_detector::MutationDetector;
 use crate::settings::Settings;
 use crate::slow_moments::SlowMoments;
 use crate::swapped_weights::SwappedWeights;
-use crate::{Error, InnerOptimizer, Result, TchOptimizer};
+use crate::{AlphaPlacement, Error, InnerOptimizer, Result, TchOptimizer};
 
 /// The Lookahead optimizer around an inner optimizer `O`.
 ///
@@ -234,22 +235,23 @@ impl<O: InnerOptimizer> Lookahead<O> {
             fast: &moment.tensor,
             velocity: None,
             mean: None,
-            alpha: alphas[parameters[moment.key.0].group],
+            alpha: alphas[parameters[moment.key.0].group].min(1.0), // second moments stay positive
         });
         // θ ← φ in the same pass, unless variables share memory: then all of φ is computed before any of θ is
         // written, so that each θ is read as the inner optimizer left it.
         let restart = !self.detector.shares_memory();
         let config = &self.settings.config;
         let (momentum, nesterov) = (config.outer_momentum, config.outer_nesterov);
+        let alpha_inside = config.alpha_placement == AlphaPlacement::Inside;
         let foreach = self.settings.path.is_foreach();
-        let rule = Rule { momentum, nesterov, restart, differences, foreach };
+        let rule = Rule { momentum, nesterov, alpha_inside, restart, differences, foreach };
         let squared_distance = sync::sync(weights, rule)?; // φ ← φ + α (θ − φ); θ ← φ
         sync::sync(moments, Rule { restart: true, ..rule })?;
         self.slow_version = self.slow_version.wrapping_add(1);
 
         let theta_changed = self.has_others()
             || momentum > 0.0
-            || parameters.iter().any(|parameter| alphas[parameter.group] < 1.0);
+            || parameters.iter().any(|parameter| alphas[parameter.group] != 1.0);
         self.reset_moments_after_sync()?;
         if theta_changed && restart {
             self.inner.parameters_replaced()?;
@@ -258,6 +260,7 @@ impl<O: InnerOptimizer> Lookahead<O> {
         }
         self.cycle.syncs += 1;
         self.cycle.dropped = 0;
+        self.restart_velocity_if_due()?;
         self.alpha_used = alphas.first().copied();
         self.set_distance_from_mean(squared_distance);
         self.begin_cycle()

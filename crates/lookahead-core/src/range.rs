@@ -25,10 +25,18 @@ pub(crate) fn check_period(k: u64) -> Result<()> {
     require(k >= 1, "k", k, "at least 1: inner steps between syncs")
 }
 
-pub(crate) fn check_slow_step_size(alpha: f64) -> Result<()> {
-    let allowed = "more than 0 and at most 1: at 0 the slow weights never move, and at 1 Lookahead is \
-                   exactly its inner optimizer";
-    require(single(alpha) > 0.0 && alpha <= 1.0, "alpha", alpha, allowed)
+/// The largest α of an outer step that may exceed 1. Values that are used stay below 2.
+pub(crate) const MOST_ALPHA: f64 = 100.0;
+
+/// Checks an α that may be at most `most`: 1 or [`MOST_ALPHA`].
+pub(crate) fn check_slow_step_size(alpha: f64, most: f64) -> Result<()> {
+    let allowed = if most > 1.0 {
+        "more than 0 and at most 100: it is the learning rate of the outer step"
+    } else {
+        "more than 0 and at most 1: at 0 the slow weights never move, at 1 Lookahead is exactly its inner optimizer, \
+         and above 1 it extrapolates, which needs `extrapolate` or outer momentum"
+    };
+    require(single(alpha) > 0.0 && alpha <= most, "alpha", alpha, allowed)
 }
 
 /// Checks a learning rate, for your own inner optimizer.

@@ -48,10 +48,13 @@ impl Schedule {
         }
     }
 
-    pub(crate) fn check_slow_step_size(&self) -> Result<()> {
+    /// Checks that α stays above 0 and at most `most`.
+    pub(crate) fn check_slow_step_size(&self, most: f64) -> Result<()> {
         match *self {
             Schedule::Constant => Ok(()),
-            Schedule::Linear { to, .. } | Schedule::Cosine { to, .. } => check_slow_step_size(to),
+            Schedule::Linear { to, .. } | Schedule::Cosine { to, .. } => {
+                check_slow_step_size(to, most)
+            }
             Schedule::Step { factor, every } => {
                 let allowed = "more than 0 and at most 1, since α must stay so";
                 check_factor(factor, every, factor > 0.0 && factor <= 1.0, allowed)

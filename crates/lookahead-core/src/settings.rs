@@ -33,9 +33,12 @@ pub(crate) struct Settings {
 impl Settings {
     pub(crate) fn check(&self) -> Result<()> {
         self.config.check()?;
-        self.alpha_of_groups.iter().try_for_each(|(_, alpha)| check_slow_step_size(*alpha))?;
+        let most = self.config.largest_alpha();
+        self.alpha_of_groups
+            .iter()
+            .try_for_each(|(_, alpha)| check_slow_step_size(*alpha, most))?;
         self.k_schedule.check_period()?;
-        self.alpha_schedule.check_slow_step_size()?;
+        self.alpha_schedule.check_slow_step_size(most)?;
         let what = if !self.alpha_of_groups.is_empty() {
             "α per parameter group"
         } else if self.alpha_schedule != Schedule::Constant {
@@ -89,7 +92,7 @@ impl Settings {
     /// The schedule's α after `steps` inner steps, beginning with `base`.
     pub(crate) fn scheduled_alpha(&self, base: f64, steps: u64) -> f64 {
         // Underflow to 0 would silently end the training.
-        self.alpha_schedule.at(base, steps).clamp(f64::MIN_POSITIVE, 1.0)
+        self.alpha_schedule.at(base, steps).clamp(f64::MIN_POSITIVE, self.config.largest_alpha())
     }
 
     /// k of a cycle that begins after `steps` inner steps.

@@ -2,6 +2,7 @@
 //
 //   without momentum   φ ← φ + α (θ − φ)                      in the form of `lerp`, exact at θ = φ
 //   with momentum μ    d = φ − θ;  v ← μ v + d;  φ ← φ − α u   where u = v, or d + μ v (Nesterov)
+//   with α inside      d = α (φ − θ);  v ← μ v + d;  φ ← φ − u   where u = v, or d + μ v
 //   then               θ ← φ
 //
 // If several processes train together, the mean of their θ replaces θ, given as itself or as the mean of the
@@ -62,10 +63,18 @@ struct Sync {
       const S momentum = static_cast<S>(rule.momentum);
       const S along = rule.nesterov ? momentum : S(1);
       const S ahead = rule.nesterov ? S(1) : S(0);
-      for (std::int64_t i = from; i < to; ++i) {
-        const S difference = slow[i] - static_cast<S>(fast[i]);
-        velocity[i] = momentum * velocity[i] + difference;
-        slow[i] -= alpha * (along * velocity[i] + ahead * difference);
+      if (rule.alpha_inside) {
+        for (std::int64_t i = from; i < to; ++i) {
+          const S scaled = alpha * (slow[i] - static_cast<S>(fast[i]));
+          velocity[i] = momentum * velocity[i] + scaled;
+          slow[i] -= along * velocity[i] + ahead * scaled;
+        }
+      } else {
+        for (std::int64_t i = from; i < to; ++i) {
+          const S difference = slow[i] - static_cast<S>(fast[i]);
+          velocity[i] = momentum * velocity[i] + difference;
+          slow[i] -= alpha * (along * velocity[i] + ahead * difference);
+        }
       }
       if (restart) {
         for (std::int64_t i = from; i < to; ++i) fast[i] = static_cast<F>(slow[i]);
@@ -92,7 +101,8 @@ struct Sync {
         fast[i] = static_cast<F>(next);
       }
     } else {
-      // As in `lerp`, start from the nearer end, so that the result is exact towards α = 1.
+      // As in `lerp`, start from the nearer end, so that the result is exact towards α = 1. Beyond 1 it
+      // extrapolates.
       const S rest = S(1) - alpha;
       for (std::int64_t i = from; i < to; ++i) {
         const S end = static_cast<S>(fast[i]);
@@ -223,13 +233,15 @@ double sync_batch(const BatchKey& key, const Batch& batch, const SyncRule& rule)
   }
   if (has_velocity) {
     std::vector<Tensor> difference = at::_foreach_sub(batch.slow, wide);
+    if (rule.alpha_inside) at::_foreach_mul_(difference, alpha);
+    const double step = rule.alpha_inside ? -1.0 : -alpha;
     at::_foreach_mul_(batch.velocity, rule.momentum);
     at::_foreach_add_(batch.velocity, difference);
     if (rule.nesterov) {
       at::_foreach_add_(difference, batch.velocity, rule.momentum);
-      at::_foreach_add_(batch.slow, difference, -alpha);
+      at::_foreach_add_(batch.slow, difference, step);
     } else {
-      at::_foreach_add_(batch.slow, batch.velocity, -alpha);
+      at::_foreach_add_(batch.slow, batch.velocity, step);
     }
   } else {
     at::_foreach_lerp_(batch.slow, wide, alpha);

@@ -63,6 +63,8 @@ pub(crate) mod bridge {
         momentum: f64,
         /// Nesterov's form of the momentum.
         nesterov: bool,
+        /// Whether α multiplies the difference before it enters the velocity, and not the step.
+        alpha_inside: bool,
         /// Whether θ ← φ follows at once. It must not if tensors of one call share memory: the first
         /// would change what the second has yet to read.
         restart: bool,

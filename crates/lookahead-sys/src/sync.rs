@@ -46,7 +46,8 @@ pub struct Pair<'a> {
 /// flips the sign of −0 and turns infinity into NaN, φ becomes a copy of θ, and θ is not written.
 ///
 /// With a velocity it is a step of SGD with momentum on the difference d = φ − θ:
-/// v ← μ v + d, then φ ← φ − α v, or φ − α (d + μ v) in Nesterov's form.
+/// v ← μ v + d, then φ ← φ − α v, or φ − α (d + μ v) in Nesterov's form. With `alpha_inside`, α is a factor of d
+/// instead of the step.
 ///
 /// A pair's mean replaces θ in all of this, and θ ← φ follows even at α = 1. Returns the squared distance
 /// of the θ from their means before the sync; 0 without means.

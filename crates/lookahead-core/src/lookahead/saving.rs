@@ -7,7 +7,7 @@ use tch::Tensor;
 use super::{Cycle, Lookahead};
 use crate::inner::own_names;
 use crate::mutation_detector::frozen;
-use crate::range::{MOST_STEPS, check_slow_step_size};
+use crate::range::{MOST_ALPHA, MOST_STEPS, check_slow_step_size};
 use crate::settings::replaced;
 use crate::slow_moments::{MomentKey, SlowMoments, wide_zeros};
 use crate::state::{copy_like, expect_finite, expect_like, in_range};
@@ -121,8 +121,9 @@ impl<O: InnerOptimizer> Lookahead<O> {
         let mut settings = self.settings.clone();
         let (cycle, non_finite);
         (cycle, non_finite, settings.config.k) = read_counts(state)?;
-        settings.config.alpha = read_alpha(state, ALPHA)?;
-        settings.alpha_of_groups = alphas_of_groups(state, self.inner.parameters())?;
+        let most = settings.config.largest_alpha();
+        settings.config.alpha = read_alpha(state, ALPHA, most)?;
+        settings.alpha_of_groups = alphas_of_groups(state, self.inner.parameters(), most)?;
         for (group, _) in &self.settings.alpha_of_groups {
             if settings.alpha_of_groups.iter().all(|(saved, _)| saved != group) {
                 return Err(Error::StateMissing { key: format!("{ALPHA}/{group}") });
@@ -130,13 +131,13 @@ impl<O: InnerOptimizer> Lookahead<O> {
         }
         settings.alpha_schedule = Schedule::load(ALPHA_SCHEDULE, state)?;
         settings.k_schedule = Schedule::load(PERIOD_SCHEDULE, state)?;
-        let of_alpha = settings.alpha_schedule.check_slow_step_size();
+        let of_alpha = settings.alpha_schedule.check_slow_step_size(most);
         of_alpha.map_err(|error| error.in_schedule(ALPHA_SCHEDULE))?;
         let of_k = settings.k_schedule.check_period();
         of_k.map_err(|error| error.in_schedule(PERIOD_SCHEDULE))?;
         settings.check()?;
         let used = state.numbers.contains_key(ALPHA_USED);
-        let alpha_used = used.then(|| read_alpha(state, ALPHA_USED)).transpose()?;
+        let alpha_used = used.then(|| read_alpha(state, ALPHA_USED, MOST_ALPHA)).transpose()?;
 
         let parameters = self.inner.parameters();
         let all = |part: &str| -> Result<Vec<Tensor>> {
@@ -250,21 +251,26 @@ fn read_counts(state: &State) -> Result<(Cycle, u64, u64)> {
     Ok((cycle(steps), in_range(state, NON_FINITE, 0, MOST_STEPS)?, first_k))
 }
 
-fn read_alpha(state: &State, key: &str) -> Result<f64> {
+/// An α of at most `most`.
+fn read_alpha(state: &State, key: &str, most: f64) -> Result<f64> {
     let alpha = state.number(key)?;
-    check_slow_step_size(alpha).map_err(|error| error.in_entry(key))?;
+    check_slow_step_size(alpha, most).map_err(|error| error.in_entry(key))?;
     Ok(alpha)
 }
 
 /// α of the groups with their own.
-fn alphas_of_groups(state: &State, parameters: &[Parameter]) -> Result<Vec<(usize, f64)>> {
+fn alphas_of_groups(
+    state: &State,
+    parameters: &[Parameter],
+    most: f64,
+) -> Result<Vec<(usize, f64)>> {
     let mut found = Vec::new();
     for key in state.numbers.keys() {
         let Some((ALPHA, group)) = key.split_once('/') else { continue };
         let exists = |group: &usize| parameters.iter().any(|p| p.group >= *group);
         let group = group.parse().ok().filter(exists);
         let group = group.ok_or_else(|| Error::StateUnexpected { key: key.clone() })?;
-        found.push((group, read_alpha(state, key)?));
+        found.push((group, read_alpha(state, key, most)?));
     }
     Ok(found)
 }

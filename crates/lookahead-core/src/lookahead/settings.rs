@@ -93,9 +93,10 @@ impl<O: InnerOptimizer> Lookahead<O> {
     /// ```
     ///
     /// # Errors
-    /// [`Setting`](Error::Setting) outside 0 < α ≤ 1, [`AdaptiveWith`](Error::AdaptiveWith) with adaptive α.
+    /// [`Setting`](Error::Setting) outside 0 < α ≤ 1, or 0 < α ≤ 100 with outer momentum or
+    /// [`extrapolate`](crate::Builder::extrapolate), [`AdaptiveWith`](Error::AdaptiveWith) with adaptive α.
     pub fn set_alpha(&mut self, alpha: f64) -> Result<()> {
-        check_slow_step_size(alpha)?;
+        check_slow_step_size(alpha, self.settings.config.largest_alpha())?;
         self.refuse_adaptive("an α that is set during training")?;
         self.settings.config.alpha = alpha;
         // Groups keep their entries, so that a state that lost one is detected.
@@ -112,7 +113,7 @@ impl<O: InnerOptimizer> Lookahead<O> {
     /// # Errors
     /// As [`set_alpha`](Self::set_alpha), and [`Group`](Error::Group) if there is no such group.
     pub fn set_alpha_of_group(&mut self, group: usize, alpha: f64) -> Result<()> {
-        check_slow_step_size(alpha)?;
+        check_slow_step_size(alpha, self.settings.config.largest_alpha())?;
         let count = self.group_count();
         if group >= count {
             return Err(Error::Group { group, count });
@@ -125,10 +126,10 @@ impl<O: InnerOptimizer> Lookahead<O> {
     /// Sets the schedule of α, counted from the first step.
     ///
     /// # Errors
-    /// [`Schedule`](Error::Schedule) or [`Setting`](Error::Setting) if it leads outside 0 < α ≤ 1,
-    /// [`AdaptiveWith`](Error::AdaptiveWith) with adaptive α.
+    /// [`Schedule`](Error::Schedule) or [`Setting`](Error::Setting) if it leads outside the range of
+    /// [`set_alpha`](Self::set_alpha), [`AdaptiveWith`](Error::AdaptiveWith) with adaptive α.
     pub fn set_alpha_schedule(&mut self, schedule: Schedule) -> Result<()> {
-        schedule.check_slow_step_size()?;
+        schedule.check_slow_step_size(self.settings.config.largest_alpha())?;
         if schedule != Schedule::Constant {
             self.refuse_adaptive("an α schedule")?;
         }

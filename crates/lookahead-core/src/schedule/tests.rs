@@ -16,14 +16,15 @@ fn each_curve_at_its_ends_and_between() {
 #[test]
 fn what_makes_no_sense_is_refused() {
     for to in [0.0, -1.0, 1.1, f64::NAN] {
-        assert!(Schedule::Linear { to, steps: 1 }.check_slow_step_size().is_err(), "{to}");
+        assert!(Schedule::Linear { to, steps: 1 }.check_slow_step_size(1.0).is_err(), "{to}");
     }
     for to in [0.5, 0.0, f64::INFINITY, f64::NAN] {
         assert!(Schedule::Cosine { to, steps: 1 }.check_period().is_err(), "{to}");
     }
     Schedule::Cosine { to: 50.0, steps: 1 }.check_period().unwrap();
+    Schedule::Linear { to: 1.1, steps: 1 }.check_slow_step_size(100.0).unwrap();
     let growing = Schedule::Step { factor: 2.0, every: 1 };
-    assert!(growing.check_slow_step_size().is_err());
+    assert!(growing.check_slow_step_size(100.0).is_err());
     growing.check_period().unwrap();
     let message = Schedule::Step { factor: 0.5, every: 0 }.check_period().unwrap_err();
     assert!(message.to_string().contains("`every` is 0"), "{message}");

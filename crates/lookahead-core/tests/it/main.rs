@@ -18,6 +18,7 @@ mod linking;
 mod master_weights;
 mod non_finite;
 mod norms;
+mod outer_step;
 mod partial;
 mod peers;
 mod policies;

@@ -3,8 +3,14 @@ use crate::ops;
 use crate::tensor::fingerprints;
 use tch::{Device, Kind};
 
-const PLAIN: Rule =
-    Rule { momentum: 0.0, nesterov: false, restart: true, differences: false, foreach: false };
+const PLAIN: Rule = Rule {
+    momentum: 0.0,
+    nesterov: false,
+    alpha_inside: false,
+    restart: true,
+    differences: false,
+    foreach: false,
+};
 
 fn pair<'a>(slow: &'a Tensor, fast: &'a Tensor, alpha: f64) -> Pair<'a> {
     Pair { slow, fast, velocity: None, mean: None, alpha }
@@ -39,7 +45,7 @@ fn every_type_layout_and_size_follows_the_definition() {
     for foreach in [false, true] {
         for (layout, arrange) in layouts {
             for (slow_kind, fast_kind, tolerance) in kinds {
-                for alpha in [0.1, 0.5, 0.8, 1.0] {
+                for alpha in [0.1, 0.5, 0.8, 1.0, 1.5, 3.0] {
                     for width in [1, 17, 4200] {
                         let slow = arrange(random(&[8, width], slow_kind));
                         let fast = arrange(random(&[8, width], fast_kind));
@@ -129,6 +135,26 @@ fn momentum_on_the_difference_follows_its_formula() {
                 let fast = Tensor::from_slice(&[0.0f64]);
                 let pair = Pair { velocity: Some(&velocity), ..pair(&slow, &fast, 0.5) };
                 sync([pair], Rule { momentum: 0.5, nesterov, foreach, ..PLAIN }).unwrap();
+                assert_eq!(slow.double_value(&[0]), wanted, "{nesterov}, foreach {foreach}");
+                assert_eq!(fast.double_value(&[0]), wanted);
+            }
+        }
+    }
+}
+
+/// By hand, with α inside the velocity, and 1, ½ and ¼ in turn: φ 1, and θ always φ − 1, so that d = α. Heavy ball:
+/// v 1, then ½ + ½, then ½ + ¼, which φ loses. Nesterov's form: u = d + v/2 is 3⁄2, then ½ + ½, then ¼ + ⅜.
+#[test]
+fn alpha_inside_the_velocity_follows_its_formula() {
+    for foreach in [false, true] {
+        for (nesterov, expected) in [(false, [0.0, -1.0, -1.75]), (true, [-0.5, -1.5, -2.125])] {
+            let slow = Tensor::from_slice(&[1.0f64]);
+            let velocity = Tensor::from_slice(&[0.0f64]);
+            for (wanted, alpha) in expected.into_iter().zip([1.0, 0.5, 0.25]) {
+                let fast = &slow - 1.0;
+                let pair = Pair { velocity: Some(&velocity), ..pair(&slow, &fast, alpha) };
+                let rule = Rule { momentum: 0.5, nesterov, alpha_inside: true, foreach, ..PLAIN };
+                sync([pair], rule).unwrap();
                 assert_eq!(slow.double_value(&[0]), wanted, "{nesterov}, foreach {foreach}");
                 assert_eq!(fast.double_value(&[0]), wanted);
             }

@@ -146,7 +146,8 @@ pub(super) fn continue_run(
     if has_changed {
         folder.write_config(&training.config().to_toml())?;
     }
-    for message in [training.note(), training.pending_k()].into_iter().flatten() {
+    let notes = [training.note(), training.pending_k(), training.extrapolation()];
+    for message in notes.into_iter().flatten() {
         hooks.events.note(step, message);
     }
     warnings.extend_from_slice(lock.warnings());

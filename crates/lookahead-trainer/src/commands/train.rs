@@ -109,7 +109,8 @@ fn train_with(
         // This process has just created it, and it holds no run yet.
         let _ = std::fs::remove_dir_all(folder.path());
     })?;
-    let notes = [training.origin(), training.note(), training.oversized_batch()];
+    let notes =
+        [training.origin(), training.note(), training.oversized_batch(), training.extrapolation()];
     for message in notes.into_iter().flatten() {
         hooks.events.note(0, message);
     }

@@ -15,8 +15,17 @@ pub(super) const KEYS: &[Key] = &[
         "synchronization period: inner steps between syncs. A new k holds from the next cycle",
     )
     .allowed("1 or more"),
-    Key::number("alpha", "slow step size α; 1 is exactly the inner optimizer")
-        .allowed("above 0, up to 1"),
+    Key::number(
+        "alpha",
+        "slow step size α; 1 is exactly the inner optimizer. With `outer_momentum` it is the outer learning rate and, \
+         as with `extrapolate`, may be up to 100",
+    )
+    .allowed("above 0, up to 1"),
+    Key::switch(
+        "extrapolate",
+        "`alpha` may exceed 1 without `outer_momentum` too: a sync moves φ beyond θ",
+    )
+    .example("true"),
     Key::number(
         "adaptive_alpha",
         "the smallest α that may be chosen at each sync from the curvature; replaces `alpha`. 0 is off. Needs \
@@ -42,6 +51,19 @@ pub(super) const KEYS: &[Key] = &[
         "Nesterov momentum in the outer step. DiLoCo uses `alpha` 0.7, `outer_momentum` 0.9, `outer_nesterov` true",
     )
     .example("true"),
+    Key::choice(
+        "alpha_placement",
+        &["outside", "inside"],
+        "where `alpha` is in the outer momentum: a factor of the step, as in SNOO and DiLoCo, or of what enters the \
+         velocity, as in MuLoCo. The same unless `alpha` changes",
+    )
+    .example("\"inside\""),
+    Key::whole(
+        "restart_every",
+        "syncs after which the outer momentum restarts from 0. 0 never restarts it",
+    )
+    .allowed("0 or more")
+    .example("10"),
     Key::choice(
         "non_finite",
         &["error", "skip_step", "roll_back"],

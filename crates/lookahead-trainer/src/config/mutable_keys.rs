@@ -20,7 +20,7 @@ pub const SLOW_STEP_SIZE: &str = "lookahead.alpha";
 pub const PROBE_INTERVAL: &str = "probe.every_syncs";
 
 /// Keys, or sections with a dot, that may change without invalidating a checkpoint.
-const MAY_CHANGE: [&str; 25] = [
+const MAY_CHANGE: [&str; 27] = [
     "data.in_memory",
     "task.metrics",
     "train.evaluate_every_epochs",
@@ -40,6 +40,8 @@ const MAY_CHANGE: [&str; 25] = [
     "optimizer.eps",
     "optimizer.fused",
     "lookahead.alpha",
+    "lookahead.extrapolate",
+    "lookahead.restart_every",
     "lookahead.k",
     "lookahead.adaptive_alpha",
     FINAL_SYNC,

@@ -1,7 +1,7 @@
 //! Sentences about syncs that a configuration does not reach.
 
 use super::setup::Training;
-use crate::config::mutable_keys::PERIOD;
+use crate::config::mutable_keys::{PERIOD, SLOW_STEP_SIZE};
 use crate::usage::UsageError;
 
 impl Training {
@@ -47,6 +47,18 @@ impl Training {
             format!(
                 "{fact}, and `lookahead.final_sync` is false: they never reach the slow weights, the result. Use a \
                  smaller k, more steps, or `lookahead.final_sync=true`."
+            )
+        })
+    }
+
+    /// A sentence if the syncs extrapolate.
+    pub(crate) fn extrapolation(&self) -> Option<String> {
+        let lookahead = self.config.lookahead.as_ref()?;
+        let plain = lookahead.outer_momentum == 0.0 && lookahead.adaptive_alpha == 0.0;
+        (plain && lookahead.alpha > 1.0).then(|| {
+            format!(
+                "`{SLOW_STEP_SIZE}` is {}: a sync extrapolates, which moves the slow weights beyond the fast ones.",
+                lookahead.alpha
             )
         })
     }

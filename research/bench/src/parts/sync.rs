@@ -171,6 +171,7 @@ impl Weights {
         let rule = Rule {
             momentum: 0.9999,
             nesterov: true,
+            alpha_inside: false,
             restart: true,
             differences: false,
             foreach: false,

@@ -9,8 +9,14 @@ use lookahead_sys::sync::{Pair, Rule, Term, adaptive_slow_step_size, sync};
 use lookahead_sys::tensor::fingerprints;
 use tch::{Device, Kind, Tensor};
 
-const PLAIN: Rule =
-    Rule { momentum: 0.0, nesterov: false, restart: true, differences: false, foreach: false };
+const PLAIN: Rule = Rule {
+    momentum: 0.0,
+    nesterov: false,
+    alpha_inside: false,
+    restart: true,
+    differences: false,
+    foreach: false,
+};
 
 #[test]
 fn a_sync_is_the_cpus() {
@@ -23,6 +29,7 @@ fn a_sync_is_the_cpus() {
         momentum,
         Rule { restart: false, ..momentum },
         Rule { nesterov: true, ..momentum },
+        Rule { nesterov: true, alpha_inside: true, ..momentum },
     ];
     let rules = rules
         .into_iter()

@@ -185,7 +185,11 @@ fn change(setting: &Setting, t: &mut Training, events: &mut Events) -> anyhow::R
         SLOW_STEP_SIZE => {
             if let (Some(lookahead), Some(after)) = (t.optimizer.lookahead(), wanted.lookahead) {
                 lookahead.set_alpha(after.alpha)?;
+                let before = t.extrapolation();
                 t.config.lookahead = Some(after);
+                if let (None, Some(message)) = (before, t.extrapolation()) {
+                    events.note(t.state.step, message);
+                }
             }
         }
         PERIOD => {
