@@ -62,7 +62,7 @@ impl<Source> Builder<Source> {
 
     /// Sets the schedule of k, which begins at [`k`](Self::k).
     pub fn k_schedule(mut self, schedule: Schedule) -> Self {
-        self.settings.k_schedule = schedule;
+        self.settings.config.k_schedule = schedule;
         self
     }
 
@@ -102,7 +102,7 @@ impl<Source> Builder<Source> {
     /// Sets the schedule of α, which begins at [`alpha`](Self::alpha) or
     /// [`alpha_of_group`](Self::alpha_of_group).
     pub fn alpha_schedule(mut self, schedule: Schedule) -> Self {
-        self.settings.alpha_schedule = schedule;
+        self.settings.config.alpha_schedule = schedule;
         self
     }
 

@@ -1,6 +1,7 @@
 //! The settings of a Lookahead as plain data.
 
 use crate::range::{MOST_ALPHA, check_decay, check_period, check_slow_step_size, require};
+use crate::schedule::Schedule;
 use crate::{Error, Result};
 
 /// The settings of a [`Lookahead`](crate::Lookahead) as plain data. With the feature `serde` it is a table of
@@ -52,6 +53,12 @@ pub struct LookaheadConfig {
     /// saving it; 0, the default, keeps θ's statistics. The optimizer has no batches: the evaluating program
     /// reads this and calls [`SlowWeights::recalibrate`](crate::SlowWeights::recalibrate).
     pub recalibrate: usize,
+    /// How α changes over the training, from [`alpha`](Self::alpha) on. Default constant.
+    #[cfg_attr(feature = "serde", serde(skip_serializing_if = "Schedule::is_constant"))]
+    pub alpha_schedule: Schedule,
+    /// How k changes over the training, from [`k`](Self::k) on. Default constant.
+    #[cfg_attr(feature = "serde", serde(skip_serializing_if = "Schedule::is_constant"))]
+    pub k_schedule: Schedule,
 }
 
 impl Default for LookaheadConfig {
@@ -69,6 +76,8 @@ impl Default for LookaheadConfig {
             non_finite: NonFinite::Error,
             final_sync: true,
             recalibrate: 0,
+            alpha_schedule: Schedule::Constant,
+            k_schedule: Schedule::Constant,
         }
     }
 }
@@ -77,8 +86,8 @@ impl LookaheadConfig {
     /// Checks all ranges and combinations.
     ///
     /// # Errors
-    /// [`Setting`](Error::Setting) for the first value out of range,
-    /// [`AdaptiveWith`](Error::AdaptiveWith) for adaptive α together with outer momentum.
+    /// [`Setting`](Error::Setting) or [`Schedule`](Error::Schedule) for the first value out of range,
+    /// [`AdaptiveWith`](Error::AdaptiveWith) for adaptive α together with outer momentum or a schedule of α.
     ///
     /// ```
     /// # use lookahead_core::LookaheadConfig;
@@ -96,6 +105,11 @@ impl LookaheadConfig {
         check_decay("outer_momentum", self.outer_momentum, allowed)?;
         if low > 0.0 && self.outer_momentum > 0.0 {
             return Err(Error::AdaptiveWith { what: "outer momentum" });
+        }
+        self.k_schedule.check_period()?;
+        self.alpha_schedule.check_slow_step_size(self.largest_alpha())?;
+        if low > 0.0 && !self.alpha_schedule.is_constant() {
+            return Err(Error::AdaptiveWith { what: "an α schedule" });
         }
         Ok(())
     }

@@ -322,7 +322,11 @@ impl Error {
     pub(crate) fn in_schedule(self, name: &str) -> Error {
         match self {
             Error::Schedule { key, found, allowed } => {
-                let entry = if key == "every" { "steps" } else { "value" };
+                let entry = match key {
+                    "every" => "steps",
+                    "power" => "power",
+                    _ => "value",
+                };
                 let (key, allowed) = (format!("{name}/{entry}"), allowed.to_owned());
                 Error::StateRange { key, found, allowed }
             }

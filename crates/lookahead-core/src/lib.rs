@@ -135,7 +135,7 @@
 //! | item | what it is |
 //! |---|---|
 //! | [`Lookahead`], [`Builder`] | the optimizer and its builder |
-//! | [`LookaheadConfig`], [`AlphaPlacement`], [`MomentumPolicy`], [`NonFinite`], [`Schedule`] | its options |
+//! | [`LookaheadConfig`], [`AlphaPlacement`], [`MomentumPolicy`], [`NonFinite`], [`Preset`], [`Schedule`] | its options |
 //! | [`LearningRateSchedule`], [`LearningRate`] | the learning rate over time: cosine, linear, one-cycle, … |
 //! | [`Accumulation`] | one step from the gradients of several batches |
 //! | [`SlowWeights`], [`recalibrate`] | the model at φ, for evaluation |
@@ -196,6 +196,7 @@ mod learning_rate;
 mod lookahead;
 mod master_weights;
 mod mutation_detector;
+mod preset;
 mod range;
 mod replaced;
 mod running_statistics;
@@ -226,6 +227,7 @@ pub use lookahead::swap::SlowWeights;
 pub use lookahead_sys::sync::Path as SyncPath;
 pub use lookahead_sys::{distributed, fused};
 pub use master_weights::MasterWeights;
+pub use preset::Preset;
 pub use range::check_learning_rate;
 pub use replaced::Replaced;
 pub use running_statistics::{fewest_values_per_channel, recalibrate};

@@ -23,9 +23,7 @@ pub(crate) struct Workers {
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Settings {
     pub(crate) config: LookaheadConfig,
-    pub(crate) k_schedule: Schedule,
     pub(crate) alpha_of_groups: Vec<(usize, f64)>,
-    pub(crate) alpha_schedule: Schedule,
     pub(crate) path: Path,
     pub(crate) workers: Option<Workers>,
 }
@@ -37,18 +35,11 @@ impl Settings {
         self.alpha_of_groups
             .iter()
             .try_for_each(|(_, alpha)| check_slow_step_size(*alpha, most))?;
-        self.k_schedule.check_period()?;
-        self.alpha_schedule.check_slow_step_size(most)?;
-        let what = if !self.alpha_of_groups.is_empty() {
-            "α per parameter group"
-        } else if self.alpha_schedule != Schedule::Constant {
-            "an α schedule"
-        } else {
-            return Ok(());
-        };
         match self.config.adaptive_low() {
-            Some(_) => Err(Error::AdaptiveWith { what }),
-            None => Ok(()),
+            Some(_) if !self.alpha_of_groups.is_empty() => {
+                Err(Error::AdaptiveWith { what: "α per parameter group" })
+            }
+            _ => Ok(()),
         }
     }
 
@@ -92,12 +83,15 @@ impl Settings {
     /// The schedule's α after `steps` inner steps, beginning with `base`.
     pub(crate) fn scheduled_alpha(&self, base: f64, steps: u64) -> f64 {
         // Underflow to 0 would silently end the training.
-        self.alpha_schedule.at(base, steps).clamp(f64::MIN_POSITIVE, self.config.largest_alpha())
+        self.config
+            .alpha_schedule
+            .at(base, steps)
+            .clamp(f64::MIN_POSITIVE, self.config.largest_alpha())
     }
 
     /// k of a cycle that begins after `steps` inner steps.
     pub(crate) fn k_at(&self, steps: u64) -> u64 {
-        match self.k_schedule {
+        match self.config.k_schedule {
             Schedule::Constant => self.config.k,
             // A cast from float to integer saturates.
             schedule => (schedule.at(self.config.k as f64, steps).round() as u64).max(1),
@@ -122,9 +116,9 @@ pub(crate) fn replaced(
 fn values(settings: &Settings, rates: &[f64], groups: &BTreeSet<usize>) -> Vec<(String, String)> {
     let mut values = vec![
         ("k".to_owned(), settings.config.k.to_string()),
-        ("k schedule".to_owned(), format!("{:?}", settings.k_schedule)),
+        ("k schedule".to_owned(), format!("{:?}", settings.config.k_schedule)),
         ("alpha".to_owned(), settings.config.alpha.to_string()),
-        ("alpha schedule".to_owned(), format!("{:?}", settings.alpha_schedule)),
+        ("alpha schedule".to_owned(), format!("{:?}", settings.config.alpha_schedule)),
     ];
     let first = rates.first().copied().unwrap_or(f64::NAN);
     let rates = if rates.iter().all(|rate| *rate == first) {

@@ -80,7 +80,7 @@ pub struct Config {
     /// The inner optimizer.
     pub optimizer: OptimizerConfig,
     /// Lookahead around it. Without this section, the inner optimizer trains alone.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "lookahead::read")]
     pub lookahead: Option<LookaheadConfig>,
     /// A mean of the weights as the final model, without Lookahead.
     pub averaging: AveragingConfig,

@@ -99,8 +99,8 @@ impl<O: InnerOptimizer> Lookahead<O> {
         if let Some(used) = self.alpha_used {
             state.numbers.insert(ALPHA_USED.to_owned(), used);
         }
-        self.settings.alpha_schedule.save(ALPHA_SCHEDULE, state);
-        self.settings.k_schedule.save(PERIOD_SCHEDULE, state);
+        self.settings.config.alpha_schedule.save(ALPHA_SCHEDULE, state);
+        self.settings.config.k_schedule.save(PERIOD_SCHEDULE, state);
     }
 
     /// Restores a [`state`](Self::state) of the same model and kind of inner optimizer, including k, α, their
@@ -129,11 +129,11 @@ impl<O: InnerOptimizer> Lookahead<O> {
                 return Err(Error::StateMissing { key: format!("{ALPHA}/{group}") });
             }
         }
-        settings.alpha_schedule = Schedule::load(ALPHA_SCHEDULE, state)?;
-        settings.k_schedule = Schedule::load(PERIOD_SCHEDULE, state)?;
-        let of_alpha = settings.alpha_schedule.check_slow_step_size(most);
+        settings.config.alpha_schedule = Schedule::load(ALPHA_SCHEDULE, state)?;
+        settings.config.k_schedule = Schedule::load(PERIOD_SCHEDULE, state)?;
+        let of_alpha = settings.config.alpha_schedule.check_slow_step_size(most);
         of_alpha.map_err(|error| error.in_schedule(ALPHA_SCHEDULE))?;
-        let of_k = settings.k_schedule.check_period();
+        let of_k = settings.config.k_schedule.check_period();
         of_k.map_err(|error| error.in_schedule(PERIOD_SCHEDULE))?;
         settings.check()?;
         let used = state.numbers.contains_key(ALPHA_USED);
@@ -156,8 +156,10 @@ impl<O: InnerOptimizer> Lookahead<O> {
 
         let names: HashSet<&str> = parameters.iter().map(|p| p.name.as_str()).collect();
         let pulled = self.slow_moment_keys();
-        let schedules =
-            [(PERIOD_SCHEDULE, settings.k_schedule), (ALPHA_SCHEDULE, settings.alpha_schedule)];
+        let schedules = [
+            (PERIOD_SCHEDULE, settings.config.k_schedule),
+            (ALPHA_SCHEDULE, settings.config.alpha_schedule),
+        ];
         let of_a_schedule =
             |key: &str| schedules.iter().any(|(name, schedule)| schedule.has_entry(name, key));
         state.refuse_unknown(

@@ -40,7 +40,8 @@ impl<O: InnerOptimizer> Lookahead<O> {
     /// The synchronization period that was set inside the present cycle and takes effect with the next.
     pub fn pending_k(&self) -> Option<u64> {
         let set = self.settings.config.k;
-        (self.settings.k_schedule == Schedule::Constant && set != self.cycle.k).then_some(set)
+        (self.settings.config.k_schedule == Schedule::Constant && set != self.cycle.k)
+            .then_some(set)
     }
 
     /// Sets the schedule of k, counted from the first step; it takes effect with the next cycle.
@@ -49,7 +50,7 @@ impl<O: InnerOptimizer> Lookahead<O> {
     /// [`Schedule`](Error::Schedule) if it leads below 1.
     pub fn set_k_schedule(&mut self, schedule: Schedule) -> Result<()> {
         schedule.check_period()?;
-        self.settings.k_schedule = schedule;
+        self.settings.config.k_schedule = schedule;
         if self.cycle.phase == 0 {
             self.cycle.k = self.settings.k_at(self.cycle.steps);
         }
@@ -103,7 +104,7 @@ impl<O: InnerOptimizer> Lookahead<O> {
         for (_, own) in &mut self.settings.alpha_of_groups {
             *own = alpha;
         }
-        self.settings.alpha_schedule = Schedule::Constant;
+        self.settings.config.alpha_schedule = Schedule::Constant;
         Ok(())
     }
 
@@ -133,7 +134,7 @@ impl<O: InnerOptimizer> Lookahead<O> {
         if schedule != Schedule::Constant {
             self.refuse_adaptive("an α schedule")?;
         }
-        self.settings.alpha_schedule = schedule;
+        self.settings.config.alpha_schedule = schedule;
         Ok(())
     }
 

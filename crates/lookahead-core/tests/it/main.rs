@@ -19,6 +19,7 @@ mod master_weights;
 mod non_finite;
 mod norms;
 mod outer_step;
+mod outer_theory;
 mod partial;
 mod peers;
 mod policies;

@@ -166,11 +166,11 @@ fn the_velocity_restarts_on_time_and_a_resumed_one_too() {
 #[test]
 fn every_outer_step_resumes_to_the_bit() {
     let adam = || Lookahead::builder(fused::AdamW::default()).k(3);
-    let build = |net: &Net, builder: Builder<_>| builder.build(&net.vs, 0.05).unwrap();
+    let pull = MomentumPolicy::Pullback;
     assert_resumes(
         |net| {
-            let builder = adam().alpha(1.5).extrapolate(true);
-            build(net, builder.momentum_policy(MomentumPolicy::Pullback))
+            let builder = adam().alpha(1.5).extrapolate(true).momentum_policy(pull);
+            builder.build(&net.vs, 0.05).unwrap()
         },
         1..7,
         "extrapolating",
@@ -179,7 +179,9 @@ fn every_outer_step_resumes_to_the_bit() {
         assert_resumes(
             |net| {
                 let builder = adam().alpha(1.1).outer_momentum(0.6).outer_nesterov(true);
-                build(net, builder.alpha_placement(placement).restart_every(2))
+                let builder = builder.alpha_placement(placement).restart_every(2);
+                let to = Schedule::Power { to: 0.5, power: 3.0, steps: 14 };
+                builder.alpha_schedule(to).build(&net.vs, 0.05).unwrap()
             },
             1..14,
             "outer momentum",

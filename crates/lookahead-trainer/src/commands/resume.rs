@@ -16,7 +16,8 @@ use crate::checkpointing::ranks::{self, Plan, Received};
 use crate::cli;
 use crate::config::kinds::Kinds;
 use crate::config::mutable_keys::{
-    FINAL_SYNC, LIVE, PERIOD, flattened, may_change, may_change_list, value_at,
+    ALPHA_SCHEDULE, FINAL_SYNC, LIVE, PERIOD, PERIOD_SCHEDULE, PRESET, flattened, may_change,
+    may_change_list, value_at,
 };
 use crate::config::schedule::ScheduleKind;
 use crate::config::{Config, Override};
@@ -123,6 +124,9 @@ pub(super) fn continue_run(
     warnings.extend(other_workers);
     warnings.extend(training.machine().other_bits(metadata));
     warnings.extend(other_curve(&config, &changes, training.total_steps()));
+    if ["train.epochs", "train.max_steps"].iter().any(|key| changes.contains_key(*key)) {
+        warnings.extend(training.other_outer_curve());
+    }
     if [PERIOD, FINAL_SYNC].iter().any(|key| changes.contains_key(*key)) {
         warnings.extend(training.syncs_to_come());
     }
@@ -213,6 +217,13 @@ fn changed_config(
     metadata: &TrainingMetadata,
     overrides: &[Override],
 ) -> anyhow::Result<Changed> {
+    if overrides.iter().any(|set| set.key == PRESET) {
+        return Err(UsageError::new(format!(
+            "`{PRESET}` can't change on resume: the run's config has its settings as keys of their own. Set those, for \
+             example `--set lookahead.alpha=0.8`."
+        ))
+        .into());
+    }
     let place = folder.config_path().display().to_string();
     let text = folder.read_config()?;
     let unkept = unkept_settings(&text, metadata)?;
@@ -285,6 +296,14 @@ fn unkept_settings(text: &str, metadata: &TrainingMetadata) -> anyhow::Result<Ve
         let section = kept.get(section).and_then(toml::Value::as_table);
         if section.is_some_and(|section| section.get(name) != Some(&value)) {
             unkept.push(Override::of_value(key, value));
+        }
+    }
+    // A value that was set in the run has ended its schedule.
+    for key in [ALPHA_SCHEDULE, PERIOD_SCHEDULE] {
+        let (section, name) = key.split_once('.').unwrap_or_default();
+        let is_kept = kept.get(section).and_then(|section| section.get(name)).is_some();
+        if is_kept && value_at(&metadata.config, key).is_none() {
+            unkept.push(Override::of_value(key, toml::Value::Boolean(false)));
         }
     }
     Ok(unkept)

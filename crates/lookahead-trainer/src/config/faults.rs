@@ -1,10 +1,11 @@
 //! What is wrong with a table that is not a configuration, in the words of the table of [keys](super::keys): serde,
 //! which refuses it, knows only Rust's names of types.
 
+use lookahead_core::Schedule;
 use toml::{Table, Value};
 
 use super::guess;
-use super::issue::{ConfigIssue, listed, quoted, unknown_choice};
+use super::issue::{ConfigIssue, listed, quoted, sentence, unknown_choice};
 use super::key::ValueType;
 use super::keys::{self, KeyEntry, SectionKeys, shown};
 use super::kinds::Kinds;
@@ -116,6 +117,9 @@ fn not_a_section(name: &str, value: &Value) -> ConfigIssue {
 fn wrong_value(entry: &KeyEntry, value: &Value) -> Option<ConfigIssue> {
     let wanted = entry.key.value;
     if fits(wanted, value) {
+        if wanted == ValueType::Schedule {
+            return wrong_schedule(entry, value);
+        }
         let name = value.as_str().filter(|_| !entry.choices.is_empty())?;
         let known = entry.choices.contains(&name);
         return (!known).then(|| unknown_choice(&entry.dotted(), name, &entry.choices));
@@ -140,6 +144,15 @@ fn wrong_value(entry: &KeyEntry, value: &Value) -> Option<ConfigIssue> {
         (None, example) => format!(", for example {example}"),
     };
     let message = format!("`{dotted}` is {}. Use {wanted}{remedy}.", in_words(value));
+    Some(ConfigIssue::new(dotted, message))
+}
+
+/// The fault of a table that is not a schedule.
+fn wrong_schedule(entry: &KeyEntry, value: &Value) -> Option<ConfigIssue> {
+    let fault = value.clone().try_into::<Schedule>().err()?;
+    let (dotted, example) = (entry.dotted(), entry.example());
+    let message =
+        format!("`{dotted}` is not a schedule. {} An example: {example}.", sentence(&fault));
     Some(ConfigIssue::new(dotted, message))
 }
 
@@ -177,6 +190,7 @@ fn fits(wanted: ValueType, value: &Value) -> bool {
         ValueType::Wholes => all(Value::is_integer),
         ValueType::Numbers => all(is_number),
         ValueType::Texts => all(Value::is_str),
+        ValueType::Schedule => value.is_table(),
         ValueType::Any => true,
     }
 }

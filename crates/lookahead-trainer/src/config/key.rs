@@ -25,6 +25,8 @@ pub enum ValueType {
     Numbers,
     /// A list of strings.
     Texts,
+    /// A table with a `kind`: how a value changes over the run.
+    Schedule,
     /// Unknown: a key without documentation and default.
     Any,
 }
@@ -61,6 +63,7 @@ impl fmt::Display for ValueType {
             ValueType::Wholes => "a list of whole numbers",
             ValueType::Numbers => "a list of numbers",
             ValueType::Texts => "a list of strings",
+            ValueType::Schedule => "a schedule",
             ValueType::Any => "a value",
         })
     }

@@ -1,15 +1,28 @@
-//! `[lookahead]` is the library's own [`LookaheadConfig`]. Here it is checked against the inner optimizer.
+//! `[lookahead]` is the library's own [`LookaheadConfig`]. Here a preset is filled in, and the section checked against
+//! the inner optimizer.
 
-use lookahead_core::{Error, LookaheadConfig, MomentumPolicy};
+use lookahead_core::{Error, LookaheadConfig, MomentumPolicy, Preset, Schedule};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer};
+use toml::Table;
 
 use super::issue::{ConfigIssue, listed};
-use super::key::Key;
+use super::key::{Key, ValueType};
 use super::kinds::Kinds;
 use super::optimizer::{self, OptimizerConfig};
 
 /// The keys of the section.
 pub(super) const KEYS: &[Key] = &[
 
+    Key::choice(
+        "preset",
+        &["lookahead", "snoo", "diloco", "muloco"],
+        "the settings of a member of the family, which the section's other keys override: lookahead has the defaults; \
+         snoo k 100, `alpha` 0.8, Nesterov momentum 0.75; diloco 500, 0.7, 0.9; muloco 30, 0.7, 0.6 with `alpha` inside. \
+         The run's own config has these keys in its place",
+    )
+    .default("none")
+    .example("\"snoo\""),
     Key::whole(
         "k",
         "synchronization period: inner steps between syncs. A new k holds from the next cycle",
@@ -84,7 +97,63 @@ pub(super) const KEYS: &[Key] = &[
     )
     .allowed("0 or more")
     .example("50"),
+    Key::new(
+        "alpha_schedule",
+        ValueType::Schedule,
+        "how `alpha` changes from its value. To another value `to` in `steps` steps, by default the whole run: \
+         `{ kind = \"linear\", to = 1.0 }`, `{ kind = \"cosine\", to = 0.2, steps = 5000 }` or \
+         `{ kind = \"power\", to = 0.226, power = 3 }`, by the power of the part done. Or multiplied every N steps: \
+         `{ kind = \"steps\", factor = 0.5, every = 1000 }`. `ctl set lookahead.alpha` ends it",
+    )
+    .allowed("linear, cosine, power or steps")
+    .default("constant")
+    .example("{ kind = \"power\", to = 0.226, power = 3 }"),
+    Key::new(
+        "k_schedule",
+        ValueType::Schedule,
+        "how `k` changes from its value, as `alpha_schedule` says it. A cycle has the k of its first step, rounded",
+    )
+    .allowed("linear, cosine, power or steps")
+    .default("constant")
+    .example("{ kind = \"linear\", to = 20 }"),
 ];
+
+/// Reads the section: the settings of its preset, if it has one, and the keys that override them.
+pub(super) fn read<'de, D: Deserializer<'de>>(
+    section: D,
+) -> Result<Option<LookaheadConfig>, D::Error> {
+    let mut table = Table::deserialize(section)?;
+    if let Some(preset) = settings_of_preset(&table).map_err(D::Error::custom)? {
+        table.remove("preset");
+        for (key, value) in preset {
+            table.entry(key).or_insert(value);
+        }
+    }
+    table.try_into().map(Some).map_err(D::Error::custom)
+}
+
+/// All settings of a section's preset, if it has one.
+fn settings_of_preset(section: &Table) -> Result<Option<Table>, String> {
+    let Some(preset) = section.get("preset") else { return Ok(None) };
+    let preset: Preset = preset.clone().try_into().map_err(|error| format!("{error}"))?;
+    Table::try_from(preset.config()).map(Some).map_err(|error| error.to_string())
+}
+
+/// A sentence if the section has keys that override its preset.
+pub(super) fn overriding(section: &Table) -> Option<String> {
+    let preset = settings_of_preset(section).ok()??;
+    let differing = preset.iter().filter_map(|(key, value)| {
+        let own = section.get(key).filter(|own| *own != value)?;
+        Some(format!("`lookahead.{key}` is {own}, not {value}"))
+    });
+    let all: Vec<String> = differing.collect();
+    (!all.is_empty()).then(|| {
+        format!(
+            "The config's own keys override the preset: {}. Remove them from the config to use the preset's.",
+            all.join("; ")
+        )
+    })
+}
 
 /// Checks ranges, and that the inner optimizer has what the settings act on.
 pub(super) fn check(
@@ -92,7 +161,7 @@ pub(super) fn check(
     inner: &OptimizerConfig,
     kinds: &Kinds,
 ) -> Result<(), ConfigIssue> {
-    config.check().map_err(in_section)?;
+    check_ranges(config)?;
     let kind = optimizer::section(kinds).find(&inner.kind)?;
     if config.adaptive_alpha > 0.0 && !kind.second_moments {
         let fitting = kinds.optimizers.iter().filter(|kind| kind.second_moments);
@@ -117,6 +186,42 @@ pub(super) fn check(
         return Err(ConfigIssue::new("lookahead.momentum_policy", message));
     }
     Ok(())
+}
+
+/// Checks what the library does, so that an error names the key.
+fn check_ranges(config: &LookaheadConfig) -> Result<(), ConfigIssue> {
+    let constant = LookaheadConfig {
+        alpha_schedule: Schedule::Constant,
+        k_schedule: Schedule::Constant,
+        ..config.clone()
+    };
+    constant.check().map_err(in_section)?;
+    let (alpha_schedule, k_schedule) = (config.alpha_schedule, config.k_schedule);
+    LookaheadConfig { alpha_schedule, ..constant.clone() }
+        .check()
+        .map_err(|refused| in_schedule("lookahead.alpha_schedule", refused))?;
+    LookaheadConfig { k_schedule, ..constant }
+        .check()
+        .map_err(|refused| in_schedule("lookahead.k_schedule", refused))
+}
+
+/// The library's error as that of a schedule.
+fn in_schedule(name: &'static str, refused: Error) -> ConfigIssue {
+    let message = match refused {
+        // The value that it leads to.
+        Error::Setting { found, allowed, .. } => {
+            format!("`to` of `{name}` is {found}. Use {allowed}.")
+        }
+        Error::Schedule { key, found, allowed } => {
+            format!("`{key}` of `{name}` is {found}. Use {allowed}.")
+        }
+        Error::AdaptiveWith { .. } => format!(
+            "`lookahead.adaptive_alpha` chooses α at each sync, and so does `{name}`. Set the one to 0, or remove the \
+             other."
+        ),
+        other => other.to_string(),
+    };
+    ConfigIssue::new(name, message)
 }
 
 /// The library's error as that of the section's key.

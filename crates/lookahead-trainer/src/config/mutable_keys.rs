@@ -16,11 +16,17 @@ pub const PERIOD: &str = "lookahead.k";
 pub const FINAL_SYNC: &str = "lookahead.final_sync";
 /// The slow step size.
 pub const SLOW_STEP_SIZE: &str = "lookahead.alpha";
+/// How the slow step size changes.
+pub const ALPHA_SCHEDULE: &str = "lookahead.alpha_schedule";
+/// How the synchronization period changes.
+pub const PERIOD_SCHEDULE: &str = "lookahead.k_schedule";
+/// Settings by name, which a run's config has as keys of their own.
+pub const PRESET: &str = "lookahead.preset";
 /// Syncs from one probe to the next.
 pub const PROBE_INTERVAL: &str = "probe.every_syncs";
 
 /// Keys, or sections with a dot, that may change without invalidating a checkpoint.
-const MAY_CHANGE: [&str; 27] = [
+const MAY_CHANGE: [&str; 29] = [
     "data.in_memory",
     "task.metrics",
     "train.evaluate_every_epochs",
@@ -43,6 +49,8 @@ const MAY_CHANGE: [&str; 27] = [
     "lookahead.extrapolate",
     "lookahead.restart_every",
     "lookahead.k",
+    ALPHA_SCHEDULE,
+    PERIOD_SCHEDULE,
     "lookahead.adaptive_alpha",
     FINAL_SYNC,
     "lookahead.non_finite",

@@ -6,7 +6,8 @@ use toml::{Table, Value};
 
 use super::keys;
 use super::kinds::Kinds;
-use super::{averaging, data, guess, issue, model, optimizer, schedule};
+use super::mutable_keys::{ALPHA_SCHEDULE, PERIOD_SCHEDULE, PRESET};
+use super::{averaging, data, guess, issue, lookahead, model, optimizer, schedule};
 
 /// One `--set KEY=VALUE`.
 #[derive(Debug, Clone, PartialEq)]
@@ -76,7 +77,8 @@ impl Override {
             .or_insert_with(|| Value::Table(Table::new()))
             .as_table_mut()
             .ok_or_else(|| format!("`{section}` is not a section of the config."))?;
-        if removes && self.key == "train.max_steps" {
+        let may_be_removed = ["train.max_steps", ALPHA_SCHEDULE, PERIOD_SCHEDULE];
+        if removes && may_be_removed.contains(&self.key.as_str()) {
             entry.remove(key);
             return Ok(());
         }
@@ -85,6 +87,9 @@ impl Override {
             && before.as_ref() != Some(&self.value)
         {
             drop_foreign_keys(kinds, section, kind, entry, notes);
+        }
+        if self.key == PRESET {
+            notes.extend(lookahead::overriding(entry));
         }
         Ok(())
     }

@@ -110,6 +110,11 @@ impl Optimizer {
         self.around().map_or((None, None), |around| (Some(around.k()), around.pending_k()))
     }
 
+    /// The slow step size that a sync would take now, by its schedule. None without Lookahead.
+    pub fn alpha(&self) -> Option<f64> {
+        self.around().map(Lookahead::alpha)
+    }
+
     /// Inner steps since the last sync; 0 without Lookahead.
     pub fn phase(&self) -> u64 {
         self.around().map_or(0, Lookahead::phase)

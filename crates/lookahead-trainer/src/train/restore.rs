@@ -73,6 +73,8 @@ impl Training {
         self.set_batches(batches);
         (self.state.epoch, self.state.cursor) = (metadata.epoch, cursor);
         self.total_steps = self.steps_in_all()?;
+        // Setting k and α has ended them.
+        self.set_schedules()?;
         if saved == size {
             return Ok(None);
         }

@@ -142,7 +142,7 @@ impl Training {
     /// A usage error if the steps can't be counted.
     pub(crate) fn of(parts: Parts) -> Result<Self, UsageError> {
         let Parts { registry, config, workers, data, model, objective, optimizer, batches } = parts;
-        Ok(Training {
+        let mut training = Training {
             average: Average::new(&config.averaging, &model.vs),
             total_steps: config.train.total_steps(batches.per_epoch()).map_err(UsageError::new)?,
             loader: Loader::new(Arc::clone(&data.train), batches),
@@ -157,7 +157,20 @@ impl Training {
             model,
             objective,
             optimizer,
-        })
+        };
+        training.set_schedules().map_err(|error| UsageError::new(error.to_string()))?;
+        Ok(training)
+    }
+
+    /// Sets the schedules of k and α. Those without steps of their own take the whole run.
+    pub(super) fn set_schedules(&mut self) -> lookahead_core::Result<()> {
+        if let (Some(lookahead), Some(config)) =
+            (self.optimizer.lookahead(), &self.config.lookahead)
+        {
+            lookahead.set_alpha_schedule(config.alpha_schedule.over(self.total_steps))?;
+            lookahead.set_k_schedule(config.k_schedule.over(self.total_steps))?;
+        }
+        Ok(())
     }
 
     /// A sentence if a batch would have more samples than the data.
@@ -346,7 +359,7 @@ impl Training {
             epoch: self.state.epoch,
             phase: self.optimizer.phase(),
             k: self.optimizer.k(),
-            alpha: self.config.lookahead.as_ref().map(|lookahead| lookahead.alpha),
+            alpha: self.optimizer.alpha(),
             probe_every_syncs: self.config.probe.every_syncs(),
         }
     }

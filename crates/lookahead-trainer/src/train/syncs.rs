@@ -1,7 +1,7 @@
 //! Sentences about syncs that a configuration does not reach.
 
 use super::setup::Training;
-use crate::config::mutable_keys::{PERIOD, SLOW_STEP_SIZE};
+use crate::config::mutable_keys::{ALPHA_SCHEDULE, PERIOD, PERIOD_SCHEDULE, SLOW_STEP_SIZE};
 use crate::usage::UsageError;
 
 impl Training {
@@ -51,14 +51,30 @@ impl Training {
         })
     }
 
+    /// A sentence if a schedule of α or k follows the length of the run, which has changed.
+    pub(crate) fn other_outer_curve(&self) -> Option<String> {
+        let lookahead = self.config.lookahead.as_ref()?;
+        let (alpha, k) = (lookahead.alpha_schedule, lookahead.k_schedule);
+        let key = [(ALPHA_SCHEDULE, alpha), (PERIOD_SCHEDULE, k)]
+            .into_iter()
+            .find_map(|(key, curve)| (curve.over(1) != curve).then_some(key))?;
+        Some(format!(
+            "The number of steps changed, and with it `{key}`: from here on it follows the new curve, which the steps \
+             so far did not. Give it `steps` to keep its curve."
+        ))
+    }
+
     /// A sentence if the syncs extrapolate.
     pub(crate) fn extrapolation(&self) -> Option<String> {
         let lookahead = self.config.lookahead.as_ref()?;
         let plain = lookahead.outer_momentum == 0.0 && lookahead.adaptive_alpha == 0.0;
-        (plain && lookahead.alpha > 1.0).then(|| {
+        let last = lookahead.alpha_schedule.at(lookahead.alpha, u64::MAX);
+        let largest = lookahead.alpha.max(last);
+        (plain && largest > 1.0).then(|| {
+            let is = if last > lookahead.alpha { "grows to" } else { "is" };
             format!(
-                "`{SLOW_STEP_SIZE}` is {}: a sync extrapolates, which moves the slow weights beyond the fast ones.",
-                lookahead.alpha
+                "`{SLOW_STEP_SIZE}` {is} {largest}: above 1 a sync extrapolates, which moves the slow weights beyond the \
+                 fast ones."
             )
         })
     }

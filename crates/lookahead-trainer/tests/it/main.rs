@@ -34,6 +34,7 @@ mod mistakes;
 mod names;
 mod network;
 mod observing;
+mod outer_step;
 mod plotting;
 mod predicting;
 mod predicting_kinds;

@@ -205,6 +205,7 @@ pub(super) fn alpha_schedule() -> impl Strategy<Value = Schedule> {
         2 => Just(Schedule::Constant),
         1 => (alpha(), 0u64..40).prop_map(|(to, steps)| Schedule::Linear { to, steps }),
         1 => (alpha(), 0u64..40).prop_map(|(to, steps)| Schedule::Cosine { to, steps }),
+        1 => (alpha(), 0.5..4.0, 0u64..40).prop_map(|(to, power, steps)| Schedule::Power { to, power, steps }),
         1 => (0.3..=1.0, 1u64..10).prop_map(|(factor, every)| Schedule::Step { factor, every }),
     ]
 }

@@ -49,13 +49,23 @@ pub(super) fn with_momentum(
 pub(super) fn scheduled(schedule: Schedule, from: f64, step: u64) -> f64 {
     match schedule {
         Schedule::Constant => from,
-        Schedule::Linear { to, steps } | Schedule::Cosine { to, steps } if step >= steps => to,
+        Schedule::Linear { to, steps }
+        | Schedule::Cosine { to, steps }
+        | Schedule::Power { to, steps, .. }
+            if step >= steps =>
+        {
+            to
+        }
         Schedule::Linear { to, steps } => from + (to - from) * step as f64 / steps as f64,
         Schedule::Cosine { to, steps } => {
             let angle = std::f64::consts::PI * step as f64 / steps as f64;
             (from + to) / 2.0 + (from - to) / 2.0 * angle.cos()
         }
         Schedule::Step { factor, every } => from * factor.powi((step / every) as i32),
+        Schedule::Power { to, power, steps } => {
+            from + (to - from) * (step as f64 / steps as f64).powf(power)
+        }
+        other => panic!("a new schedule: {other:?}"),
     }
 }
 

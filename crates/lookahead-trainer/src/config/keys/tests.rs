@@ -15,7 +15,6 @@ fn the_tables_have_the_fields_of_the_sections() {
     assert_eq!(sections, field_names::<Config>());
     let fields = [
         ("task", field_names::<TaskConfig>()),
-        ("lookahead", field_names::<lookahead_core::LookaheadConfig>()),
         ("averaging", field_names::<AveragingConfig>()),
         ("schedule", field_names::<ScheduleConfig>()),
         ("train", field_names::<TrainConfig>()),
@@ -27,6 +26,9 @@ fn the_tables_have_the_fields_of_the_sections() {
         let known = SECTIONS.iter().find(|known| known.name == section).unwrap();
         assert_eq!(names(known.keys), fields, "[{section}]");
     }
+    // A preset is not a setting of its own.
+    let fields = [&["preset"], field_names::<lookahead_core::LookaheadConfig>()].concat();
+    assert_eq!(names(lookahead::KEYS), fields, "[lookahead]");
     // The other sections have keys of their kinds too.
     let kinds = Registry::builtin().kinds().clone();
     assert_eq!(names(data::KEYS), data::section(&kinds).common);

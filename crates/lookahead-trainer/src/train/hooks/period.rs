@@ -1,5 +1,6 @@
 //! A new `lookahead.k` that takes effect.
 
+use lookahead_core::LookaheadConfig;
 use lookahead_run::event::{Changed, Event};
 use serde_json::Value;
 
@@ -16,7 +17,9 @@ pub(super) struct PeriodHook {
 impl PeriodHook {
     fn check(&mut self, context: &mut HookContext<'_>) {
         let (now, _) = context.optimizer.k();
-        if self.k.is_some() && self.k != now {
+        let is_set = |config: &LookaheadConfig| config.k_schedule.is_constant();
+        let is_set = context.config.lookahead.as_ref().is_none_or(is_set);
+        if is_set && self.k.is_some() && self.k != now {
             record_change(context, PERIOD);
         }
         self.k = now;

@@ -7,6 +7,7 @@
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use lookahead_core::Schedule;
 use lookahead_run::command::Setting;
 use lookahead_run::{RunFolder, program_name};
 
@@ -14,7 +15,10 @@ use super::events::Events;
 use super::kept_config::KeptConfig;
 use super::period::record_change;
 use crate::config::kinds::Kinds;
-use crate::config::mutable_keys::{LEARNING_RATE, LIVE, PERIOD, SLOW_STEP_SIZE, may_change};
+use crate::config::mutable_keys::{
+    ALPHA_SCHEDULE, LEARNING_RATE, LIVE, PERIOD, PERIOD_SCHEDULE, SLOW_STEP_SIZE, may_change,
+    value_at,
+};
 use crate::config::{Config, Override};
 use crate::train::setup::Training;
 
@@ -153,13 +157,33 @@ fn changed(kinds: &Kinds, config: &Config, setting: &Setting) -> Result<Config, 
     let set = Override::of_value(key, value);
     let loaded = Config::parse(kinds, "config.toml", &config.to_toml(), std::slice::from_ref(&set));
     // The location of a fault is left out: it is the command.
-    loaded.map(|loaded| loaded.config).map_err(|error| {
+    loaded.map(|loaded| without_schedule(loaded.config, key)).map_err(|error| {
         let message = error.message();
         if message.starts_with(&format!("`{key}` is ")) {
             return message.to_owned();
         }
         format!("`{key}` can't become {}. {message}", set.value)
     })
+}
+
+/// The configuration without the schedule of a key: a value that is set stays.
+fn without_schedule(mut config: Config, key: &str) -> Config {
+    if let Some(lookahead) = &mut config.lookahead {
+        match key {
+            SLOW_STEP_SIZE => lookahead.alpha_schedule = Schedule::Constant,
+            PERIOD => lookahead.k_schedule = Schedule::Constant,
+            _ => {}
+        }
+    }
+    config
+}
+
+/// Records that a schedule ended, if `key` of the configuration before the change says that there was one.
+fn note_end_of_schedule(key: &str, before: &Config, t: &mut Training, events: &mut Events) {
+    if value_at(&before.to_json(), key).is_some() {
+        events.note(t.state.step, format!("`{key}` has ended: the value that was set stays."));
+        record_change(&mut t.context(events), key);
+    }
 }
 
 fn no_live_setting(key: &str) -> String {
@@ -180,23 +204,26 @@ fn change(setting: &Setting, t: &mut Training, events: &mut Events) -> anyhow::R
             return Ok(());
         }
     };
+    let before = t.config.clone();
     match setting.key.as_str() {
         LEARNING_RATE => t.config.optimizer.lr = wanted.optimizer.lr,
         SLOW_STEP_SIZE => {
             if let (Some(lookahead), Some(after)) = (t.optimizer.lookahead(), wanted.lookahead) {
                 lookahead.set_alpha(after.alpha)?;
-                let before = t.extrapolation();
+                let said = t.extrapolation().is_some();
                 t.config.lookahead = Some(after);
-                if let (None, Some(message)) = (before, t.extrapolation()) {
+                if let Some(message) = t.extrapolation().filter(|_| !said) {
                     events.note(t.state.step, message);
                 }
             }
+            note_end_of_schedule(ALPHA_SCHEDULE, &before, t, events);
         }
         PERIOD => {
             if let (Some(lookahead), Some(after)) = (t.optimizer.lookahead(), wanted.lookahead) {
                 lookahead.set_k(after.k)?;
                 t.config.lookahead = Some(after);
             }
+            note_end_of_schedule(PERIOD_SCHEDULE, &before, t, events);
             if let Some(message) = t.syncs_to_come() {
                 events.note(t.state.step, message);
             }
