@@ -96,7 +96,7 @@ fn alpha_and_k_follow_their_schedules_and_resume_to_the_bit() {
     assert!(!sandbox.records("k").iter().any(changed), "nothing was set");
 
     for run in ["alpha", "k"] {
-        for step in 1..14u64 {
+        for step in [1u64, 4, 6, 11] {
             let resumed = format!("{run}-from-{step}");
             copy_folder(&sandbox.run_folder(run), &sandbox.run_folder(&resumed));
             sandbox.resume(&resumed, &["--from", &step.to_string()]);
