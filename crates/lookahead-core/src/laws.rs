@@ -29,6 +29,8 @@ pub enum Error {
 ///
 /// * A state that is saved after any step and loaded into a new optimizer continues to the bit: alone, inside a
 ///   Lookahead with each [`MomentumPolicy`], and inside two.
+/// * What [`load_partial`](InnerOptimizer::load_partial) takes of a state of the same model is all of it; of another
+///   model's, a variable that the state lacks begins as a new one.
 /// * With α = 1, Lookahead is the optimizer, to the bit.
 /// * A variable that is frozen, or that has no gradient, keeps its values. One that is added later joins.
 /// * A state that lacks a tensor, or has an unknown one or one of another shape, is refused and changes nothing.
@@ -37,7 +39,8 @@ pub enum Error {
 /// * Learning rates that are set are those that it has; negative, NaN and infinite ones are refused.
 ///
 /// The laws about moments are left out for an optimizer that does not give them
-/// ([`moment_names`](InnerOptimizer::moment_names) is `None`), and a momentum policy for one that keeps none.
+/// ([`moment_names`](InnerOptimizer::moment_names) is `None`), a momentum policy for one that keeps none, and the law about
+/// parts of states for one that loads whole ones only.
 ///
 /// ```
 /// use lookahead_core::{TchOptimizer, laws};
@@ -73,6 +76,7 @@ pub fn check<O: InnerOptimizer>(build: impl Fn(&nn::VarStore) -> Result<O>) -> R
     moves_only_what_has_a_gradient(&build)?;
     takes_late_variables(&build)?;
     refuses_other_states(&build)?;
+    takes_parts_of_states(&build)?;
     keeps_learning_rates(&build)?;
     Ok(())
 }
@@ -307,6 +311,29 @@ fn refuses_other_states<O: InnerOptimizer>(build: impl Fn(&nn::VarStore) -> Resu
         require(changed.is_none(), law, format!("one {what} has changed `{name}`"))?;
     }
     Ok(())
+}
+
+fn takes_parts_of_states<O: InnerOptimizer>(build: impl Fn(&nn::VarStore) -> Result<O>) -> Checked {
+    let law = "Of a state of the same model `load_partial` takes all; a variable that the state lacks begins as a new one.";
+    let (whole, mut part) = (Task::new(Kind::Float, 0), Task::new(Kind::Float, 7));
+    let mut opt = build(&whole.vs)?;
+    whole.train(&mut opt, 0..4)?;
+    let state = opt.state()?;
+    part.vs.copy(&whole.vs).map_err(crate::Error::from)?;
+    let new = part.vs.root().ones("new", &[2]);
+    let mut other = build(&part.vs)?;
+    let taken = match other.load_partial(&state) {
+        Err(crate::Error::NoPartialState) => return Ok(()),
+        taken => taken?,
+    };
+    let is_new = taken.new.contains_key("new") && taken.unknown.is_empty();
+    require(is_new && taken.ignored.is_empty(), law, format!("it reports: {taken}"))?;
+    whole.train(&mut opt, 4..STEPS)?;
+    part.train(&mut other, 4..STEPS)?;
+    let differs = part.differs_from(&whole);
+    let found = format!("`{}` differs", differs.unwrap_or_default());
+    require(differs.is_none(), law, found)?;
+    require(new.double_value(&[0]) == 1.0, law, "the new variable has moved without a gradient")
 }
 
 fn keeps_learning_rates<O: InnerOptimizer>(build: impl Fn(&nn::VarStore) -> Result<O>) -> Checked {
