@@ -271,7 +271,8 @@ impl Config {
     fn resolve_validation(&mut self) -> Result<(), ConfigIssue> {
         let Some(validation) = self.data.validation else { return Ok(()) };
         let k = self.lookahead.as_ref().map_or(LookaheadConfig::default().k, |own| own.k);
-        self.probe.resolve(validation, self.data.batch_size, k)?;
+        let samples = self.data.batch_size.saturating_mul(self.train.accumulate);
+        self.probe.resolve(validation, samples, k)?;
         self.check_best(validation)
     }
 

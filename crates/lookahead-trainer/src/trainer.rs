@@ -137,6 +137,24 @@ impl Trainer {
         self
     }
 
+    /// Averages the gradients of this number of batches for one inner step. The default is 1.
+    pub fn accumulate(mut self, batches: usize) -> Self {
+        self.config.train.accumulate = batches;
+        self
+    }
+
+    /// Scales the gradients before each inner step so that their joint L2 norm is at most `max`.
+    pub fn clip_grad_norm(mut self, max: f64) -> Self {
+        self.config.train.clip_grad_norm = max;
+        self
+    }
+
+    /// Clips each element of the gradients to `-max..=max` before each inner step.
+    pub fn clip_grad_value(mut self, max: f64) -> Self {
+        self.config.train.clip_grad_value = max;
+        self
+    }
+
     /// Fixes the order of the data and its augmentation. The first weights and dropout come from libtorch's generator,
     /// which the caller seeds before building the model.
     pub fn seed(mut self, seed: u64) -> Self {

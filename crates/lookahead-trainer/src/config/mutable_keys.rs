@@ -22,17 +22,23 @@ pub const ALPHA_SCHEDULE: &str = "lookahead.alpha_schedule";
 pub const PERIOD_SCHEDULE: &str = "lookahead.k_schedule";
 /// Settings by name, which a run's config has as keys of their own.
 pub const PRESET: &str = "lookahead.preset";
+/// The largest norm of the gradients.
+const CLIP_NORM: &str = "train.clip_grad_norm";
+/// The largest element of a gradient.
+const CLIP_VALUE: &str = "train.clip_grad_value";
 /// Syncs from one probe to the next.
 pub const PROBE_INTERVAL: &str = "probe.every_syncs";
 
 /// Keys, or sections with a dot, that may change without invalidating a checkpoint.
-const MAY_CHANGE: [&str; 29] = [
+const MAY_CHANGE: [&str; 31] = [
     "data.in_memory",
     "task.metrics",
     "train.evaluate_every_epochs",
     "train.patience",
     "train.epochs",
     "train.max_steps",
+    CLIP_NORM,
+    CLIP_VALUE,
     "train.device",
     "train.threads",
     "train.read_loss_every",

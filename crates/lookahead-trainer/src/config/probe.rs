@@ -42,23 +42,23 @@ const FORWARD_PASSES_OF_A_STEP: f64 = 3.0;
 
 /// Syncs from one probe, of two forward passes, to the next, so that probes take at most [`SHARE`] of the
 /// arithmetic of the steps between.
-fn usual_interval(samples: usize, batch_size: usize, k: u64) -> u64 {
+fn usual_interval(samples: usize, in_a_step: usize, k: u64) -> u64 {
     let probe = 2.0 * samples as f64;
-    let cycle = FORWARD_PASSES_OF_A_STEP * batch_size as f64 * k as f64;
+    let cycle = FORWARD_PASSES_OF_A_STEP * in_a_step as f64 * k as f64;
     (probe / (SHARE * cycle)).ceil().max(1.0) as u64
 }
 
 impl ProbeConfig {
-    /// Fills in defaults and checks ranges.
+    /// Fills in defaults and checks ranges, for this number of training samples in a step.
     pub(crate) fn resolve(
         &mut self,
         validation: usize,
-        batch_size: usize,
+        in_a_step: usize,
         k: u64,
     ) -> Result<(), ConfigIssue> {
         let samples = *self.samples.get_or_insert(validation.clamp(1, 128));
         require(samples >= 1, "probe.samples", samples, "1 or more")?;
-        let usual = usual_interval(samples, batch_size, k);
+        let usual = usual_interval(samples, in_a_step, k);
         if *self.every_syncs.get_or_insert(usual) > 0 && validation == 0 {
             return Err(ConfigIssue::new(
                 "data.validation",

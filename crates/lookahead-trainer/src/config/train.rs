@@ -3,13 +3,13 @@
 use lookahead_run::event::Task;
 use serde::{Deserialize, Serialize};
 
-use super::issue::{ConfigIssue, require};
+use super::issue::{ConfigIssue, format_number, require};
 use super::key::Key;
 use super::kinds::Kinds;
 use super::task::{LOSS, TaskConfig};
 
 /// `[train]`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct TrainConfig {
     /// Passes over the training set.
@@ -17,6 +17,12 @@ pub struct TrainConfig {
     /// Inner steps. If set, it decides instead of `epochs`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_steps: Option<u64>,
+    /// Batches whose gradients are averaged for one inner step.
+    pub accumulate: usize,
+    /// The largest L2 norm of all gradients together; 0 is no limit.
+    pub clip_grad_norm: f64,
+    /// The largest magnitude of an element of a gradient; 0 is no limit.
+    pub clip_grad_value: f64,
     /// Epochs from one evaluation on validation data to the next, besides the one at the end; 0 is never.
     pub evaluate_every_epochs: u64,
     /// The metric by which an evaluation on validation data is better than another, or `loss`. Default accuracy, or
@@ -50,6 +56,26 @@ pub(super) const KEYS: &[Key] = &[
         .allowed("1 or more")
         .default("none")
         .example("1000"),
+    Key::whole(
+        "accumulate",
+        "average the gradients of N batches of `data.batch_size` samples for one inner step. Steps, also in the log \
+         and of k, are inner steps; batch normalization sees single batches",
+    )
+    .allowed("1 or more")
+    .example("4"),
+    Key::number(
+        "clip_grad_norm",
+        "scale the gradients before each inner step so that their joint L2 norm is at most this, after averaging \
+         them over accumulated batches and data-parallel processes; 0 is off",
+    )
+    .allowed("0 or more")
+    .example("1.0"),
+    Key::number(
+        "clip_grad_value",
+        "clip each element of the gradients to ± this, before `clip_grad_norm`; 0 is off",
+    )
+    .allowed("0 or more")
+    .example("0.5"),
     Key::whole(
         "evaluate_every_epochs",
         "evaluate θ and φ on the validation set every N epochs and at the end; 0 is never",
@@ -130,6 +156,9 @@ impl Default for TrainConfig {
         TrainConfig {
             epochs: 10,
             max_steps: None,
+            accumulate: 1,
+            clip_grad_norm: 0.0,
+            clip_grad_value: 0.0,
             evaluate_every_epochs: 1,
             best_by: None,
             patience: 0,
@@ -156,6 +185,19 @@ impl TrainConfig {
         require(self.epochs >= 1, "train.epochs", self.epochs, "1 or more")?;
         if let Some(max_steps) = self.max_steps {
             require(max_steps >= 1, "train.max_steps", max_steps, "1 or more")?;
+        }
+        require(self.accumulate >= 1, "train.accumulate", self.accumulate, "1 or more")?;
+        for (key, limit) in [
+            ("train.clip_grad_norm", self.clip_grad_norm),
+            ("train.clip_grad_value", self.clip_grad_value),
+        ] {
+            let fits = limit >= 0.0 && limit.is_finite();
+            require(
+                fits,
+                key,
+                format_number(limit),
+                "0, which is off, or a finite number above it",
+            )?;
         }
         // The generator of libtorch takes 64 bits, TOML's integers have 63 without the sign.
         let seed = self.seed;

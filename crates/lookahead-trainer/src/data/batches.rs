@@ -18,6 +18,10 @@ fn shuffled(count: usize, seed: u64, epoch: u64) -> Vec<usize> {
 /// With several processes, a global batch has one batch for each of them, and each takes its share. What is
 /// left at the end of an epoch is shared out too. If that is less than one sample each, it is spread over the
 /// batches before, some of which then have one more.
+///
+/// With gradient accumulation a step has several batches of each process. The position counts steps; within one,
+/// the present batch is a part of the process's share. If a share is smaller, at the end of an epoch, it has fewer
+/// parts. Their sizes differ by at most one.
 #[derive(Debug, Clone)]
 pub struct Batches {
     count: usize,
@@ -25,6 +29,9 @@ pub struct Batches {
     /// This process's number, and how many there are.
     rank: usize,
     size: usize,
+    /// Batches of a process in a step, and the number of the present one.
+    accumulate: usize,
+    part: usize,
     seed: u64,
     epoch: u64,
     cursor: u64,
@@ -32,10 +39,11 @@ pub struct Batches {
 }
 
 impl Batches {
-    /// The position before batch `cursor` of `epoch`, both from 0, in `count` samples.
+    /// The position before step `cursor` of `epoch`, both from 0, in `count` samples.
     pub fn new(count: usize, batch_size: usize, seed: u64, epoch: u64, cursor: u64) -> Self {
         let order = shuffled(count, seed, epoch);
-        Batches { count, batch_size, rank: 0, size: 1, seed, epoch, cursor, order }
+        let (rank, size, accumulate, part) = (0, 1, 1, 0);
+        Batches { count, batch_size, rank, size, accumulate, part, seed, epoch, cursor, order }
     }
 
     /// The same for the process `rank` of `size`. There must be at least as many samples as processes.
@@ -44,7 +52,13 @@ impl Batches {
         Batches { rank, size, ..self }
     }
 
-    /// Batches in an epoch.
+    /// The same with this number of batches in a step of each process, at least 1.
+    #[must_use]
+    pub fn accumulating(self, batches: usize) -> Self {
+        Batches { accumulate: batches, ..self }
+    }
+
+    /// Steps in an epoch.
     pub fn per_epoch(&self) -> u64 {
         let global = self.global_batch_size();
         let (full, left) = (self.count / global, self.count % global);
@@ -61,15 +75,25 @@ impl Batches {
         self.batch_size
     }
 
-    /// Samples of a full batch of all processes together.
-    pub fn global_batch_size(&self) -> usize {
-        self.batch_size.saturating_mul(self.size)
+    /// Batches of a process in a full step.
+    pub fn accumulate(&self) -> usize {
+        self.accumulate
     }
 
-    /// Samples of the smallest batch that a process takes in an epoch, which is the last one.
+    /// Samples of a full step of all processes together.
+    pub fn global_batch_size(&self) -> usize {
+        self.batch_size.saturating_mul(self.accumulate).saturating_mul(self.size)
+    }
+
+    /// Samples of the smallest batch that a process takes in an epoch, which is in its last step.
     pub fn smallest_batch(&self) -> usize {
         let before = (self.per_epoch() as usize - 1) * self.global_batch_size();
-        self.batch_size.min((self.count - before) / self.size)
+        let last = self.count - before;
+        let (least, most) = (last / self.size, last.div_ceil(self.size));
+        [least, most]
+            .map(|share| share / self.parts_of(share))
+            .into_iter()
+            .fold(self.batch_size, usize::min)
     }
 
     /// Epochs completed.
@@ -77,20 +101,37 @@ impl Batches {
         self.epoch
     }
 
-    /// Batches taken in this epoch.
+    /// Steps taken in this epoch.
     pub fn cursor(&self) -> u64 {
         self.cursor
     }
 
     /// What fixes the random changes of this process's next batch. No two batches of a run have the same one.
     pub fn key(&self) -> SampleKey {
-        let cursor = self.cursor * self.size as u64 + self.rank as u64;
+        let step = self.cursor * self.size as u64 + self.rank as u64;
+        let cursor = step * self.accumulate as u64 + self.part as u64;
         SampleKey { seed: self.seed, epoch: self.epoch, cursor }
     }
 
     /// The indices of this process's next batch.
     pub fn current(&self) -> &[usize] {
-        &self.order[share(self.global_batch(), self.rank, self.size)]
+        let all = self.step_range();
+        let parts = self.parts_of(all.len());
+        &self.order[share(all, self.part, parts)]
+    }
+
+    /// Samples that this process takes in this step.
+    pub fn step_len(&self) -> usize {
+        self.step_range().len()
+    }
+
+    fn step_range(&self) -> Range<usize> {
+        share(self.global_batch(), self.rank, self.size)
+    }
+
+    /// How many batches a share of this many samples is.
+    fn parts_of(&self, samples: usize) -> usize {
+        samples.div_ceil(self.batch_size).clamp(1, self.accumulate)
     }
 
     /// Samples that all processes together take in this step.
@@ -105,8 +146,16 @@ impl Batches {
         start..if last { self.count } else { start + global }
     }
 
-    /// Moves to the next batch; whether that completed an epoch.
+    /// Moves to the next batch of this step; false if there is none.
+    pub fn next_part(&mut self) -> bool {
+        let more = self.part + 1 < self.parts_of(self.step_len());
+        self.part += usize::from(more);
+        more
+    }
+
+    /// Moves to the next step; whether that completed an epoch.
     pub fn advance(&mut self) -> bool {
+        self.part = 0;
         self.cursor += 1;
         if self.cursor < self.per_epoch() {
             return false;

@@ -83,7 +83,12 @@ impl Loader {
         })
     }
 
-    /// Moves to the next batch; whether that completed an epoch.
+    /// Moves to the next batch of this step; false if there is none.
+    pub fn next_part(&mut self) -> bool {
+        self.batches.next_part()
+    }
+
+    /// Moves to the next step; whether that completed an epoch.
     pub fn advance(&mut self) -> bool {
         self.batches.advance()
     }
@@ -106,7 +111,9 @@ impl Ahead {
             if sender.send(Prepared { key, batch }).is_err() || failed {
                 return;
             }
-            batches.advance();
+            if !batches.next_part() {
+                batches.advance();
+            }
         };
         let thread = std::thread::Builder::new().name("loader".to_owned()).spawn(work);
         let thread = thread.context("The system refuses a thread that reads the data.")?;

@@ -87,8 +87,12 @@ impl Model {
             return Ok(());
         }
         let (batch_size, samples) = (batches.batch_size(), batches.samples());
+        let often = match batches.accumulate() {
+            1 => String::new(),
+            often => format!(" and `train.accumulate` {often}"),
+        };
         Err(UsageError::new(format!(
-            "`data.batch_size` is {batch_size}. With {samples} training samples, the last batch of an epoch has \
+            "`data.batch_size` is {batch_size}{often}. With {samples} training samples, the last batch of an epoch has \
              1 sample, which has no variance for batch normalization. Change `data.batch_size`, change \
              `data.validation` by 1, or set `model.batch_norm` to false if the model has that key."
         ))

@@ -1,6 +1,8 @@
 //! The inner optimizer, `[optimizer]`, and Lookahead around it, `[lookahead]`.
 
-use lookahead_core::{Error, InnerOptimizer, Lookahead, LookaheadConfig, Parameter, State};
+use lookahead_core::{
+    Accumulation, Error, InnerOptimizer, Lookahead, LookaheadConfig, Parameter, State,
+};
 use tch::Tensor;
 
 use crate::distributed::WorkerGroup;
@@ -59,10 +61,26 @@ impl Optimizer {
         self.inner().parameters()
     }
 
-    /// Computes the gradients of `loss`.
-    pub fn backward(&mut self, loss: &Tensor) -> anyhow::Result<()> {
-        self.inner_mut().zero_grad()?;
-        Ok(loss.f_backward()?)
+    /// Adds the gradients of the mean loss of a batch of `samples` samples to those of the step. The first clears
+    /// them.
+    pub fn backward(
+        &mut self,
+        step: &mut Accumulation,
+        loss: &Tensor,
+        samples: usize,
+    ) -> lookahead_core::Result<()> {
+        step.backward(self.inner_mut(), loss, samples as u64).map(drop)
+    }
+
+    /// Clips the elements of the gradients.
+    pub fn clip_grad_value(&mut self, max: f64) -> lookahead_core::Result<()> {
+        self.inner_mut().clip_grad_value(max)
+    }
+
+    /// Clips the gradients by their joint norm, and returns the norm before. If it is NaN or infinite, Lookahead
+    /// applies its policy in the next step; an inner optimizer alone must not take it.
+    pub fn clip_grad_norm(&mut self, max: f64) -> lookahead_core::Result<f64> {
+        self.inner_mut().clip_grad_norm(max)
     }
 
     /// One step of the inner optimizer. False if it was skipped because of NaN or infinity in the gradients.

@@ -86,7 +86,10 @@ pub const PATIENCE: u32 = 100;
 /// A batch's loss, before its step.
 pub const BATCH_LOSS: &str = "The loss";
 
-/// An error unless the loss is finite; `what` names it.
+/// The norm of a step's gradients, before they are clipped by it.
+pub const GRADIENT_NORM: &str = "The norm of the gradients";
+
+/// An error unless the loss, or the norm, is finite; `what` names it.
 ///
 /// # Errors
 /// [`Diverged`].

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use lookahead_core::NonFinite;
 use tch::Tensor;
 
-use super::diverged::{BATCH_LOSS, Diverged, PATIENCE, refuse_loss};
+use super::diverged::{BATCH_LOSS, Diverged, GRADIENT_NORM, PATIENCE, refuse_loss};
 use super::hooks::events::Events;
 use super::state::TrainState;
 use crate::config::Config;
@@ -123,10 +123,20 @@ impl DivergenceGuard {
         Ok(Some(format!("The loss is {loss}: {done}")))
     }
 
+    /// An error if gradients can't be clipped by their norm and the policy is not to continue.
+    pub(crate) fn check_norm(&self, norm: f64, step: u64, lr: f64) -> Result<(), Diverged> {
+        match self.policy {
+            NonFinite::SkipStep | NonFinite::RollBack => Ok(()),
+            _ => refuse_loss(GRADIENT_NORM, norm, step, lr),
+        }
+    }
+
     /// Why the optimizer did not take a step: its gradients hold NaN or infinity.
     pub(crate) fn after_skipped_step(&self, model: &Model) -> anyhow::Result<String> {
         self.restore_buffers(model)?;
-        Ok(format!("A gradient holds NaN or infinity: {SKIPPED}"))
+        // It rolls back only if it could not clip them.
+        let done = if self.policy == NonFinite::RollBack { ROLLED_BACK } else { SKIPPED };
+        Ok(format!("A gradient holds NaN or infinity: {done}"))
     }
 }
 

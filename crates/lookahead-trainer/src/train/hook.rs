@@ -29,8 +29,8 @@ pub trait Hook: fmt::Debug {
         Ok(())
     }
 
-    /// Once the gradients of a step are there, averaged over the processes, and before the inner optimizer uses
-    /// them. Not called for a step that is skipped because of its loss.
+    /// Once the gradients of a step are there, averaged over its batches and the processes, and before they are
+    /// clipped and the inner optimizer uses them. Not called for a step that is skipped because of its loss.
     fn after_backward(&mut self, _context: &mut HookContext<'_>) -> anyhow::Result<()> {
         Ok(())
     }

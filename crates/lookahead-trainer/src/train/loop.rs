@@ -16,6 +16,7 @@ use std::ops::ControlFlow::{self, Break, Continue};
 use lookahead_run::event::{RunEnded, Status};
 
 use super::finish::finish;
+use super::gradients::{self, StepLoss};
 use super::hook::InnerStep;
 use super::hooks::Hooks;
 use super::hooks::timing::Phase;
@@ -51,20 +52,11 @@ pub fn step(training: &mut Training, hooks: &mut Hooks) -> anyhow::Result<Contro
         hooks.before_step(training)?;
         let learning_rate = training.learning_rate();
         training.optimizer.set_learning_rate(learning_rate)?;
-        let batch = training.current_batch()?; // d
-        hooks.events.timer.end(Phase::Data);
-        training.guard.before_loss(training.optimizer.phase(), &training.model)?;
-        let loss = training.objective.loss(&training.model, &batch, true)?;
-        let value = hooks.events.read_now(&loss)?;
-
-        // A loss of NaN or infinity ends the run, unless the policy `lookahead.non_finite` skips the step or rolls
-        // the cycle back. A loss that is still on the device is checked once it is read.
-        let mut skipped = training.skip_reason(value)?;
+        let StepLoss { loss, value, mut skipped } = gradients::compute(training, hooks)?; // of L on d
         if skipped.is_none() {
-            training.optimizer.backward(&loss)?; // clears the gradients first
-            hooks.events.timer.end(Phase::ForwardBackward);
             training.average_gradients()?; // over data-parallel workers
             hooks.after_backward(training)?;
+            gradients::clip(training, hooks)?;
             let taken = training.optimizer.inner_step()?; // θ ← θ + A(L, θ, d)
             hooks.events.timer.end(Phase::InnerStep);
             if !taken {

@@ -3,6 +3,7 @@
 //! | module | what is in it |
 //! |---|---|
 //! | [`loop`](mod@loop) | Algorithm 1, from top to bottom |
+//! | `gradients` | the gradients of a step, over accumulated batches, and clipped |
 //! | [`run`] | a training in this process, and the record of its end |
 //! | [`finish`] | the end of a run: the last sync, and the tests of θ and φ |
 //! | [`early_stopping`] | the end of a run that stopped improving: the test of its best model |
@@ -26,6 +27,7 @@ pub mod divergence;
 pub mod early_stopping;
 pub mod evaluation;
 pub mod finish;
+mod gradients;
 pub mod hook;
 pub mod hooks;
 pub mod r#loop;

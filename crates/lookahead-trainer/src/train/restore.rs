@@ -69,7 +69,8 @@ impl Training {
         let (data, train) = (&self.config.data, &self.config.train);
         let count = self.data.train.len();
         let batches = Batches::new(count, data.batch_size, train.seed, metadata.epoch, cursor)
-            .for_rank(self.workers.rank(), size);
+            .for_rank(self.workers.rank(), size)
+            .accumulating(train.accumulate);
         self.set_batches(batches);
         (self.state.epoch, self.state.cursor) = (metadata.epoch, cursor);
         self.total_steps = self.steps_in_all()?;

@@ -75,6 +75,7 @@ pub(crate) struct Parts {
 pub(crate) fn batches(config: &Config, data: &Dataset, workers: &WorkerGroup) -> Batches {
     Batches::new(data.train.len(), config.data.batch_size, config.train.seed, 0, 0)
         .for_rank(workers.rank(), workers.size())
+        .accumulating(config.train.accumulate)
 }
 
 impl Training {
@@ -180,10 +181,14 @@ impl Training {
             1 => String::new(),
             size => format!(" for each of {size} processes"),
         };
+        let often = match self.batches().accumulate() {
+            1 => String::new(),
+            often => format!(", `train.accumulate` {often}"),
+        };
         (wanted > there).then(|| {
             format!(
-                "`data.batch_size` is {}{of_each}, and there are {there} training samples: each step takes all of \
-                 them, so an epoch is one step.",
+                "`data.batch_size` is {}{often}{of_each}, and there are {there} training samples: each step takes all \
+                 of them, so an epoch is one step.",
                 self.batches().batch_size()
             )
         })
@@ -312,7 +317,7 @@ impl Training {
         if !self.workers.is_data_parallel() {
             return Ok(());
         }
-        let weight = self.batches().current().len() * self.workers.size();
+        let weight = self.batches().step_len() * self.workers.size();
         let weight = weight as f64 / self.batches().global_batch_len() as f64;
         let parameters: Vec<&Tensor> =
             self.optimizer.parameters().iter().map(|p| &p.tensor).collect();
@@ -326,7 +331,12 @@ impl Training {
         self.guard.skip_reason(loss, &self.model, &mut self.optimizer, step, lr)
     }
 
-    /// Moves to the next batch, and notes whether evaluations are due after this step.
+    /// Moves to the next batch of this step; false if there is none.
+    pub(super) fn next_part(&mut self) -> bool {
+        self.loader.next_part()
+    }
+
+    /// Moves to the next step's batch, and notes whether evaluations are due after this step.
     pub(crate) fn next_batch(&mut self) {
         let epoch_completed = self.loader.advance();
         (self.state.epoch, self.state.cursor) = (self.batches().epoch(), self.batches().cursor());

@@ -1,6 +1,7 @@
 //! The whole program, run as a user runs it, and what it leaves on disk. One binary, because each one links
 //! libtorch; nextest runs every test in a process of its own, plain `cargo test` one after the other.
 
+mod accumulating;
 mod around_a_run;
 mod arrays;
 mod background;

@@ -90,3 +90,47 @@ fn shares_are_even_and_complete() {
         assert!(lengths.iter().max().unwrap() - lengths.iter().min().unwrap() <= 1);
     }
 }
+
+#[test]
+fn a_step_has_the_samples_of_a_larger_batch_in_parts_of_almost_equal_size() {
+    for (count, batch_size, accumulate, size) in [
+        (100, 7, 3, 1),
+        (101, 5, 4, 2),
+        (9, 4, 2, 2),
+        (25, 2, 3, 3),
+        (3, 8, 5, 3),
+        (50, 1, 4, 4),
+        (12, 5, 4, 1),
+    ] {
+        let mut keys = std::collections::HashSet::new();
+        let mut smallest = usize::MAX;
+        for rank in 0..size {
+            let walk = || Batches::new(count, batch_size, 7, 0, 0).for_rank(rank, size);
+            let mut walk = walk().accumulating(accumulate);
+            let mut large =
+                Batches::new(count, batch_size * accumulate, 7, 0, 0).for_rank(rank, size);
+            for _ in 0..2 * walk.per_epoch() {
+                assert_eq!(walk.step_len(), large.current().len());
+                let mut parts = Vec::new();
+                loop {
+                    assert!(keys.insert((walk.key().epoch, walk.key().cursor)), "drawn twice");
+                    parts.push(walk.current().to_vec());
+                    if !walk.next_part() {
+                        break;
+                    }
+                }
+                assert_eq!(parts.concat(), large.current());
+                let sizes: Vec<usize> = parts.iter().map(Vec::len).collect();
+                let (least, most) = (sizes.iter().min().unwrap(), sizes.iter().max().unwrap());
+                assert!(parts.len() <= accumulate && most - least <= 1, "{sizes:?}");
+                assert!(*most <= batch_size + 1, "{sizes:?}");
+                smallest = smallest.min(*least);
+                assert_eq!(walk.advance(), large.advance());
+                assert_eq!((walk.epoch(), walk.cursor()), (large.epoch(), large.cursor()));
+            }
+        }
+        let walk =
+            Batches::new(count, batch_size, 7, 0, 0).for_rank(0, size).accumulating(accumulate);
+        assert_eq!(smallest, walk.smallest_batch(), "{count} {batch_size} {accumulate} {size}");
+    }
+}

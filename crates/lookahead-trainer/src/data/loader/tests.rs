@@ -49,18 +49,25 @@ fn numbers(batch: Batch) -> (Vec<i64>, Vec<i64>) {
     (Vec::try_from(batch.inputs).unwrap(), Vec::try_from(batch.targets).unwrap())
 }
 
-/// Batches of 3 from the middle of an epoch on, over three ends of epochs.
+/// Steps of 3 samples, or of two times 2, from the middle of an epoch on, over three ends of epochs.
 fn taken(samples: &Arc<OnDemand>, rank: usize, size: usize) -> Vec<(Vec<i64>, Vec<i64>)> {
-    let batches = Batches::new(10, 3, 7, 1, 1).for_rank(rank, size);
-    let mut loader = Loader::new(samples.clone(), batches);
-    let take = |_| {
-        let batch = loader.load(Device::Cpu).unwrap();
-        // A step that takes a while, or none.
-        std::thread::sleep(Duration::from_millis(loader.batches().cursor()));
-        loader.advance();
-        numbers(batch)
-    };
-    (0..3 * Batches::new(10, 3, 7, 1, 1).for_rank(rank, size).per_epoch()).map(take).collect()
+    let mut all = Vec::new();
+    for batches in [Batches::new(10, 3, 7, 1, 1), Batches::new(10, 2, 7, 1, 1).accumulating(2)] {
+        let mut loader = Loader::new(samples.clone(), batches.for_rank(rank, size));
+        for _ in 0..3 * loader.batches().per_epoch() {
+            loop {
+                let batch = loader.load(Device::Cpu).unwrap();
+                // A batch that takes a while, or none.
+                std::thread::sleep(Duration::from_millis(loader.batches().cursor()));
+                all.push(numbers(batch));
+                if !loader.next_part() {
+                    break;
+                }
+            }
+            loader.advance();
+        }
+    }
+    all
 }
 
 #[test]

@@ -29,3 +29,16 @@ fn good_buffers_return() {
     guard.restore_buffers(&model).unwrap();
     assert_eq!(copy(model.buffers()), good);
 }
+
+#[test]
+fn gradients_without_a_norm_end_a_run_without_a_policy() {
+    let guard = |policy| DivergenceGuard { policy, last_good: BTreeMap::new() };
+    let refused = guard(NonFinite::Error).check_norm(f64::NAN, 3, 0.1).unwrap_err().to_string();
+    assert!(
+        refused.starts_with("The norm of the gradients is NaN in step 3: the training diverged")
+    );
+    guard(NonFinite::Error).check_norm(2.0, 3, 0.1).unwrap();
+    for policy in [NonFinite::SkipStep, NonFinite::RollBack] {
+        guard(policy).check_norm(f64::INFINITY, 3, 0.1).unwrap();
+    }
+}

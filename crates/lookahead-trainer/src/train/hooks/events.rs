@@ -23,6 +23,8 @@ pub struct Events {
     pub(super) throughput: Throughput,
     pub(crate) status: SharedStatus,
     losses: PendingLosses,
+    /// The norm of the last step's gradient before it was clipped by it, if that was in this process.
+    pub(crate) gradient_norm: Option<f64>,
 }
 
 impl Events {
@@ -35,6 +37,7 @@ impl Events {
             throughput: Throughput::default(),
             status: SharedStatus::default(),
             losses,
+            gradient_norm: None,
         }
     }
 

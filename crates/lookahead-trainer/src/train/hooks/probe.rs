@@ -32,7 +32,7 @@ struct BeforeSync {
     fast_loss: Option<f64>,
     /// ‖θ − φ‖.
     distance: Option<f64>,
-    /// The norm of the last inner step's gradient, if this process took that step.
+    /// The norm of the last inner step's gradient before it was clipped, if this process took that step.
     gradient: Option<f64>,
     seconds: f64,
 }
@@ -75,6 +75,8 @@ impl Hook for ProbeHook {
         let Some(lookahead) = context.optimizer.lookahead() else { return Ok(()) };
         let (sync, every) = (lookahead.syncs() + 1, context.config.probe.every_syncs());
         self.before.sync = sync;
+        // Clipping has measured it.
+        self.before.gradient = context.events.gradient_norm;
         // In one process: the others would only repeat it.
         if every == 0 || !sync.is_multiple_of(every) || !context.workers.is_rank_zero() {
             return Ok(());
@@ -89,7 +91,9 @@ impl Hook for ProbeHook {
         self.before.seconds = started.elapsed().as_secs_f64();
         if let Some(lookahead) = context.optimizer.lookahead() {
             self.before.distance = Some(lookahead.distance()?);
-            self.before.gradient = lookahead.gradient_norm()?;
+            if self.before.gradient.is_none() {
+                self.before.gradient = lookahead.gradient_norm()?;
+            }
         }
         context.events.timer.end(Phase::Probe);
         Ok(())
