@@ -216,6 +216,34 @@ impl<Source> Builder<Source> {
         self
     }
 
+    /// Interpolates batch normalization's running means and variances in `vs` with the weights, as K. Jordan's airbench
+    /// does: each statistic s has a slow copy s̄, and a sync does s̄ ← s̄ + α (s − s̄), s ← s̄, with the α of the first
+    /// group, or 1 if that is larger. In an evaluation at φ the model has s̄. It costs no forward pass, while
+    /// [`SlowWeights::recalibrate`](crate::SlowWeights::recalibrate) computes the statistics that φ would see.
+    ///
+    /// Several processes interpolate their own. Buffers are recognized by tch's names for them, `running_mean` and
+    /// `running_var`.
+    ///
+    /// ```
+    /// use lookahead_core::{Lookahead, fused};
+    /// use tch::{Device, Kind, Tensor, nn, nn::ModuleT};
+    ///
+    /// let vs = nn::VarStore::new(Device::Cpu);
+    /// let config = nn::BatchNormConfig { momentum: 1.0, ..Default::default() };
+    /// let norm = nn::batch_norm1d(vs.root(), 1, config);
+    /// let builder = Lookahead::builder(fused::Sgd::default()).k(1).alpha(0.5);
+    /// let mut opt = builder.interpolate_statistics(&vs).build(&vs, 0.1)?;
+    /// let batch = Tensor::full([4, 1], 8.0, (Kind::Float, Device::Cpu));
+    /// opt.backward_step(&norm.forward_t(&batch, true).sum(Kind::Float))?;
+    /// assert_eq!(norm.running_mean.double_value(&[0]), 4.0); // half the way from 0 to 8
+    /// # Ok::<(), lookahead_core::Error>(())
+    /// ```
+    pub fn interpolate_statistics(mut self, vs: &nn::VarStore) -> Self {
+        self.settings.config.interpolate_statistics = true;
+        self.settings.statistics = Some(vs.variables_.clone());
+        self
+    }
+
     /// Sets which operations do the sync. Only comparisons and tests need this.
     pub fn sync_path(mut self, path: Path) -> Self {
         self.settings.path = path;

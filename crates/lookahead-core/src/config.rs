@@ -53,6 +53,9 @@ pub struct LookaheadConfig {
     /// saving it; 0, the default, keeps θ's statistics. The optimizer has no batches: the evaluating program
     /// reads this and calls [`SlowWeights::recalibrate`](crate::SlowWeights::recalibrate).
     pub recalibrate: usize,
+    /// Whether a sync interpolates batch normalization's running statistics with the weights. See
+    /// [`Builder::interpolate_statistics`](crate::Builder::interpolate_statistics).
+    pub interpolate_statistics: bool,
     /// How α changes over the training, from [`alpha`](Self::alpha) on. Default constant.
     #[cfg_attr(feature = "serde", serde(skip_serializing_if = "Schedule::is_constant"))]
     pub alpha_schedule: Schedule,
@@ -76,6 +79,7 @@ impl Default for LookaheadConfig {
             non_finite: NonFinite::Error,
             final_sync: true,
             recalibrate: 0,
+            interpolate_statistics: false,
             alpha_schedule: Schedule::Constant,
             k_schedule: Schedule::Constant,
         }

@@ -108,6 +108,13 @@ pub enum Error {
     )]
     CoarseStatistics { name: String, kind: String },
 
+    /// The running statistics to interpolate are unknown.
+    #[error(
+        "`interpolate_statistics` is true, and the optimizer does not know the model's buffers. Call \
+         `Builder::interpolate_statistics(&vs)` with their store."
+    )]
+    NoStatistics,
+
     /// There is nothing to compute the statistics from.
     #[error("No batch was given to recalibrate with. Give at least one.")]
     NoBatches,

@@ -46,7 +46,8 @@
 //! * NaN and infinity never reach φ: a sync that would bring them there fails, unless another [`NonFinite`] policy
 //!   is chosen.
 //! * Buffers, for example batch normalization's running statistics, belong to θ. [`recalibrate`] and
-//!   [`SlowWeights::recalibrate`] compute those of φ. Training on a batch with one value per channel, for example a
+//!   [`SlowWeights::recalibrate`] compute those of φ, and
+//!   [`interpolate_statistics`](Builder::interpolate_statistics) interpolates them with the weights. Training on a batch with one value per channel, for example a
 //!   leftover batch of one row, silently makes them NaN: see [`fewest_values_per_channel`].
 //! * Sparse gradients work with SGD without weight decay, and complex variables with SGD in one process. Everything
 //!   else is refused with the variable's name.
@@ -204,6 +205,7 @@ mod schedule;
 mod settings;
 mod slot_keys;
 mod slow_moments;
+mod slow_statistics;
 mod state;
 mod step_rule;
 mod swapped_weights;

@@ -23,6 +23,7 @@ mod norms;
 mod partial;
 mod saving;
 mod settings;
+mod statistics;
 pub(crate) mod swap;
 mod tch_api;
 mod velocity;
@@ -36,6 +37,7 @@ use crate::averaging::Averaging;
 use crate::mutation_detector::MutationDetector;
 use crate::settings::Settings;
 use crate::slow_moments::SlowMoments;
+use crate::slow_statistics::SlowStatistics;
 use crate::swapped_weights::SwappedWeights;
 use crate::{AlphaPlacement, Error, InnerOptimizer, Result, TchOptimizer};
 
@@ -81,10 +83,10 @@ pub struct Lookahead<O: InnerOptimizer = TchOptimizer> {
     velocity: Vec<Tensor>,
     /// The inner optimizer's moments at the last sync; empty unless they are pulled back.
     slow_moments: SlowMoments,
+    /// Those of batch normalization; none unless they are interpolated.
+    slow_statistics: SlowStatistics,
     /// How often φ has changed.
     slow_version: u32,
-    /// The α of the last sync, in the first parameter group.
-    alpha_used: Option<f64>,
     /// Steps skipped and cycles rolled back because of NaN or infinity.
     non_finite_count: u64,
     /// Whether the gradients could not be clipped by their norm.
@@ -111,6 +113,8 @@ struct Cycle {
     syncs: u64,
     /// Inner steps that `reset_slow_weights` has dropped since the last sync.
     dropped: u64,
+    /// The α of the last sync, in the first parameter group.
+    alpha_used: Option<f64>,
 }
 
 /// Algorithm 1.
@@ -253,6 +257,7 @@ impl<O: InnerOptimizer> Lookahead<O> {
             || momentum > 0.0
             || parameters.iter().any(|parameter| alphas[parameter.group] != 1.0);
         self.reset_moments_after_sync()?;
+        self.sync_statistics(&alphas)?;
         if theta_changed && restart {
             self.inner.parameters_replaced()?;
         } else if theta_changed {
@@ -261,7 +266,7 @@ impl<O: InnerOptimizer> Lookahead<O> {
         self.cycle.syncs += 1;
         self.cycle.dropped = 0;
         self.restart_velocity_if_due()?;
-        self.alpha_used = alphas.first().copied();
+        self.cycle.alpha_used = alphas.first().copied();
         self.set_distance_from_mean(squared_distance);
         self.begin_cycle()
     }
@@ -272,6 +277,7 @@ impl<O: InnerOptimizer> Lookahead<O> {
             let mut fast = self.inner.parameters()[i].tensor.shallow_clone();
             assign(&mut fast, &self.slow[i])?;
         }
+        self.slow_statistics.restart_from_slow()?;
         self.inner.parameters_replaced()
     }
 

@@ -101,10 +101,9 @@ impl Buffers {
         let _guard = tch::no_grad_guard();
         let (mut statistics, mut others) = (Vec::new(), Vec::new());
         for (name, tensor) in named.into_iter().filter(|(_, tensor)| !tensor.requires_grad()) {
-            let is_statistic = is_statistic(name.rsplit('.').next().unwrap_or(&name));
-            if is_statistic && !matches!(tensor.kind(), Kind::Float | Kind::Double) {
-                let kind = format!("{:?}", tensor.kind());
-                return Err(Error::CoarseStatistics { name, kind });
+            let is_statistic = is_statistic(&name);
+            if is_statistic {
+                refuse_coarse(&name, &tensor)?;
             }
             let mut before = tensor.f_empty_like()?;
             assign(&mut before, &tensor)?;
@@ -112,6 +111,20 @@ impl Buffers {
             of_its_kind.push(Buffer { name, tensor, before });
         }
         Ok(Buffers { statistics, others })
+    }
+
+    /// These running statistics only.
+    pub(crate) fn statistics<'a>(
+        named: impl Iterator<Item = (String, &'a Tensor)>,
+    ) -> Result<Self> {
+        let _guard = tch::no_grad_guard();
+        let mut statistics = Vec::new();
+        for (name, tensor) in named {
+            let mut before = tensor.f_empty_like()?;
+            assign(&mut before, tensor)?;
+            statistics.push(Buffer { name, tensor: tensor.shallow_clone(), before });
+        }
+        Ok(Buffers { statistics, others: Vec::new() })
     }
 
     /// Restores the original values.
@@ -210,7 +223,17 @@ impl Drop for Undo<'_> {
     }
 }
 
-fn is_statistic(name: &str) -> bool {
+/// Refuses to compute with statistics in half precision.
+pub(crate) fn refuse_coarse(name: &str, tensor: &Tensor) -> Result<()> {
+    match tensor.kind() {
+        Kind::Float | Kind::Double => Ok(()),
+        kind => Err(Error::CoarseStatistics { name: name.to_owned(), kind: format!("{kind:?}") }),
+    }
+}
+
+/// Whether a buffer of this name is a running mean or variance.
+pub(crate) fn is_statistic(name: &str) -> bool {
+    let name = name.rsplit('.').next().unwrap_or(name);
     // tch gives a second variable of the same name a suffix: `running_mean__3`.
     let stem = name.split("__").next().unwrap_or(name);
     matches!(stem, "running_mean" | "running_var")

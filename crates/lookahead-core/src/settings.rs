@@ -1,10 +1,11 @@
 //! What a builder collects, and what the inner optimizer must support for it.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use lookahead_sys::distributed::ProcessGroup;
 use lookahead_sys::sync::Path;
+use tch::nn;
 
 use crate::config::{LookaheadConfig, MomentumPolicy, NonFinite, TransferDtype};
 use crate::inner::group_count;
@@ -25,6 +26,8 @@ pub(crate) struct Settings {
     pub(crate) config: LookaheadConfig,
     pub(crate) alpha_of_groups: Vec<(usize, f64)>,
     pub(crate) path: Path,
+    /// The store with the statistics to interpolate.
+    pub(crate) statistics: Option<Arc<Mutex<nn::Variables>>>,
     pub(crate) workers: Option<Workers>,
 }
 
@@ -35,6 +38,9 @@ impl Settings {
         self.alpha_of_groups
             .iter()
             .try_for_each(|(_, alpha)| check_slow_step_size(*alpha, most))?;
+        if self.config.interpolate_statistics && self.statistics.is_none() {
+            return Err(Error::NoStatistics);
+        }
         match self.config.adaptive_low() {
             Some(_) if !self.alpha_of_groups.is_empty() => {
                 Err(Error::AdaptiveWith { what: "α per parameter group" })

@@ -21,7 +21,7 @@ pub(crate) struct SwappedWeights {
     at_slow: Vec<Fingerprint>,
     /// Whether each uses φ's own memory rather than a cast copy.
     shared: Vec<bool>,
-    /// Buffers that were recalibrated for φ, the latest last.
+    /// Buffers with φ's statistics, the latest last.
     pub(crate) buffers: Vec<Buffers>,
 }
 

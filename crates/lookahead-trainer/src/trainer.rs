@@ -216,7 +216,10 @@ impl Trainer {
         let mut objective = registry.build_objective(&self.config, &self.data.spec, device)?;
         objective.replace(self.loss, self.metrics);
         let workers = WorkerGroup::single();
-        let optimizer = Optimizer::new(self.inner, self.config.lookahead.as_ref(), &workers)?;
+        let optimizer = {
+            let lookahead = self.config.lookahead.as_ref();
+            Optimizer::new(self.inner, lookahead, &self.model.vs, &workers)?
+        };
         let batches = batches(&self.config, &self.data, &workers);
         self.model.check_batches(&batches, &self.data)?;
         let mut training = Training::of(Parts {

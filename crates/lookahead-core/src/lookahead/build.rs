@@ -5,11 +5,14 @@ use crate::averaging::Averaging;
 use crate::mutation_detector::MutationDetector;
 use crate::settings::Settings;
 use crate::slow_moments::SlowMoments;
+use crate::slow_statistics::SlowStatistics;
 use crate::{InnerOptimizer, Result};
 
 impl<O: InnerOptimizer> Lookahead<O> {
     pub(crate) fn from_parts(inner: O, settings: Settings) -> Result<Self> {
         settings.check_inner(&inner)?;
+        let wanted = settings.config.interpolate_statistics;
+        let statistics = settings.statistics.clone().filter(|_| wanted);
         let mut built = Lookahead {
             inner,
             cycle: Cycle { k: settings.k_at(0), ..Cycle::default() },
@@ -17,8 +20,8 @@ impl<O: InnerOptimizer> Lookahead<O> {
             slow: Vec::new(),
             velocity: Vec::new(),
             slow_moments: SlowMoments::default(),
+            slow_statistics: SlowStatistics::of(statistics)?,
             slow_version: 0,
-            alpha_used: None,
             non_finite_count: 0,
             unclipped: false,
             detector: MutationDetector::default(),

@@ -107,6 +107,7 @@ impl<O: InnerOptimizer> Lookahead<O> {
         self.detector.start_over(self.inner.parameters());
         self.slow_version = self.slow_version.wrapping_add(1);
         self.corrupted = None;
+        self.slow_statistics.restart_from_fast()?;
         self.begin_cycle()?;
         self.restart_slow_moments()
     }

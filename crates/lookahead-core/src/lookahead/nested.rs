@@ -36,6 +36,7 @@ impl<O: InnerOptimizer> InnerOptimizer for Lookahead<O> {
 
     fn join_new_parameters(&mut self) -> Result<()> {
         self.inner.join_new_parameters()?;
+        self.slow_statistics.join_new()?;
         if self.inner.parameters().len() > self.slow.len() {
             self.record_versions()?;
         }

@@ -74,6 +74,9 @@ impl<O: InnerOptimizer> Lookahead<O> {
         if self.settings.config.non_finite == NonFinite::Unchecked {
             return Ok(None);
         }
+        if let Some(name) = self.find_non_finite_statistic()? {
+            return Ok(Some(name));
+        }
         let others = self.has_others();
         if let Some(name) = others.then(|| self.find_non_finite_mean()).transpose()?.flatten() {
             return Ok(Some(name));

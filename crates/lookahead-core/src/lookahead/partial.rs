@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use super::Lookahead;
-use super::saving::{ALPHA, INNER, PHASE, SLOW, SLOW_MOMENT, VELOCITY};
+use super::saving::{ALPHA, INNER, PHASE, SLOW, SLOW_MOMENT, SLOW_STATISTIC, VELOCITY};
 use crate::inner::shapes;
 use crate::slow_moments::wide_zeros;
 use crate::state::copy_like;
@@ -58,6 +58,7 @@ impl<O: InnerOptimizer> Lookahead<O> {
         self.fit_settings(state, &mut fits);
         self.fit_slow(state, &mut fits, &mut taken)?;
         self.fit_slow_moments(state, &inner, &mut fits)?;
+        self.fit_slow_statistics(state, &mut fits);
         self.note_rest(state, &mut taken);
         taken.nest(INNER, of_inner);
         fits.nest(INNER, inner);
@@ -127,6 +128,18 @@ impl<O: InnerOptimizer> Lookahead<O> {
         Ok(())
     }
 
+    /// The slow running statistics; one that the state lacks begins at its present value.
+    fn fit_slow_statistics(&self, state: &State, fits: &mut State) {
+        for (name, own) in self.slow_statistics.slow() {
+            let key = format!("{SLOW_STATISTIC}/{name}");
+            let saved = state
+                .tensors
+                .get(&key)
+                .filter(|saved| saved.defined() && saved.size() == own.size());
+            fits.tensors.insert(key, saved.unwrap_or(own).shallow_clone());
+        }
+    }
+
     /// Notes the variables that the model lacks, and other entries.
     fn note_rest(&self, state: &State, taken: &mut Taken) {
         let parameters = self.inner.parameters();
@@ -135,6 +148,7 @@ impl<O: InnerOptimizer> Lookahead<O> {
         for (key, tensor) in &state.tensors {
             let name = match key.split_once('/') {
                 Some((INNER, _)) => continue,
+                Some((SLOW_STATISTIC, name)) if self.slow_statistics.contains(name) => continue,
                 Some((SLOW | VELOCITY, name)) => Some(name),
                 Some((SLOW_MOMENT, rest)) => {
                     moments.iter().find_map(|moment| rest.strip_prefix(moment)?.strip_prefix('/'))

@@ -26,6 +26,7 @@ const ALPHA_USED: &str = "alpha_used";
 pub(super) const SLOW: &str = "slow";
 pub(super) const VELOCITY: &str = "velocity";
 pub(super) const SLOW_MOMENT: &str = "slow_moment";
+pub(super) const SLOW_STATISTIC: &str = "slow_statistic";
 pub(super) const INNER: &str = "inner";
 
 impl<O: InnerOptimizer> Lookahead<O> {
@@ -37,6 +38,7 @@ impl<O: InnerOptimizer> Lookahead<O> {
     /// | `slow/<variable>` | φ |
     /// | `velocity/<variable>` | the outer optimizer's momentum buffer, if it has momentum |
     /// | `slow_moment/<moment>/<variable>` | the slow copy of a moment, if they are pulled back |
+    /// | `slow_statistic/<buffer>` | the slow copy of a running statistic, if they are interpolated |
     /// | `phase`, `steps`, `syncs`, `non_finite` | inner steps since the last sync, and counts since the start |
     /// | `k`, `k_schedule/from`, `alpha`, `alpha/<group>`, `alpha_used` | the present cycle's k, and the one that was set; α |
     /// | `k_schedule/…`, `alpha_schedule/…` | their schedules, if any |
@@ -72,6 +74,9 @@ impl<O: InnerOptimizer> Lookahead<O> {
         for (key, slow) in &self.slow_moments {
             state.copy_into_reused(slow_moment_key(parameters, *key), slow, &mut scratch)?;
         }
+        for (name, slow) in self.slow_statistics.slow() {
+            state.copy_into_reused(format!("{SLOW_STATISTIC}/{name}"), slow, &mut scratch)?;
+        }
         self.settings_into(state);
         let mut inner = scratch.take_part(INNER);
         self.inner.state_into(&mut inner)?;
@@ -96,7 +101,7 @@ impl<O: InnerOptimizer> Lookahead<O> {
         for (group, alpha) in &self.settings.alpha_of_groups {
             state.numbers.insert(format!("{ALPHA}/{group}"), *alpha);
         }
-        if let Some(used) = self.alpha_used {
+        if let Some(used) = self.cycle.alpha_used {
             state.numbers.insert(ALPHA_USED.to_owned(), used);
         }
         self.settings.config.alpha_schedule.save(ALPHA_SCHEDULE, state);
@@ -119,7 +124,8 @@ impl<O: InnerOptimizer> Lookahead<O> {
         let state = renamed.as_ref().unwrap_or(state);
 
         let mut settings = self.settings.clone();
-        let (cycle, non_finite);
+        self.slow_statistics.join_new()?;
+        let (mut cycle, non_finite);
         (cycle, non_finite, settings.config.k) = read_counts(state)?;
         let most = settings.config.largest_alpha();
         settings.config.alpha = read_alpha(state, ALPHA, most)?;
@@ -137,7 +143,7 @@ impl<O: InnerOptimizer> Lookahead<O> {
         of_k.map_err(|error| error.in_schedule(PERIOD_SCHEDULE))?;
         settings.check()?;
         let used = state.numbers.contains_key(ALPHA_USED);
-        let alpha_used = used.then(|| read_alpha(state, ALPHA_USED, MOST_ALPHA)).transpose()?;
+        cycle.alpha_used = used.then(|| read_alpha(state, ALPHA_USED, MOST_ALPHA)).transpose()?;
 
         let parameters = self.inner.parameters();
         let all = |part: &str| -> Result<Vec<Tensor>> {
@@ -153,6 +159,14 @@ impl<O: InnerOptimizer> Lookahead<O> {
         let has_velocity = settings.config.outer_momentum > 0.0;
         let velocity = if has_velocity { all(VELOCITY)? } else { Vec::new() };
         let slow_moments = self.read_slow_moments(state)?;
+        let statistics = self.slow_statistics.slow().map(|(name, like)| {
+            let key = format!("{SLOW_STATISTIC}/{name}");
+            let Some(saved) = state.tensors.get(&key) else {
+                return Err(Error::StateMissing { key });
+            };
+            read_like(&key, saved, like)
+        });
+        let statistics = statistics.collect::<Result<Vec<_>>>()?;
 
         let names: HashSet<&str> = parameters.iter().map(|p| p.name.as_str()).collect();
         let pulled = self.slow_moment_keys();
@@ -167,6 +181,7 @@ impl<O: InnerOptimizer> Lookahead<O> {
                 Some((SLOW, name)) => names.contains(name),
                 Some((VELOCITY, name)) => has_velocity && names.contains(name),
                 Some((SLOW_MOMENT, _)) => pulled.contains_key(tensor),
+                Some((SLOW_STATISTIC, name)) => self.slow_statistics.contains(name),
                 Some((INNER, _)) => true, // the inner optimizer checks its own
                 _ => false,
             },
@@ -189,8 +204,9 @@ impl<O: InnerOptimizer> Lookahead<O> {
         let rates = self.inner.learning_rates().unwrap_or_default();
         let replaced = replaced((&self.settings, &rates_before), (&settings, &rates));
         (self.cycle, self.settings) = (cycle, settings);
-        (self.alpha_used, self.non_finite_count) = (alpha_used, non_finite);
+        self.non_finite_count = non_finite;
         (self.slow, self.velocity, self.slow_moments) = (slow, velocity, slow_moments);
+        self.slow_statistics.set_slow(statistics);
         self.slow_version = self.slow_version.wrapping_add(1);
         (self.corrupted, self.refused) = (None, None);
         self.detector.start_over(self.inner.parameters());
@@ -241,7 +257,7 @@ fn read_counts(state: &State) -> Result<(Cycle, u64, u64)> {
     // A state taken between the k-th step and its sync has phase k.
     let phase = in_range(state, PHASE, 0, to_i64(k))?;
     let syncs = in_range(state, SYNCS, 0, MOST_STEPS)?;
-    let cycle = |steps| Cycle { k, phase, steps, syncs, dropped: 0 };
+    let cycle = |steps| Cycle { k, phase, steps, syncs, ..Cycle::default() };
     // States of earlier versions have none of these, and had a constant k.
     if [STEPS, NON_FINITE, FIRST_PERIOD].iter().all(|key| !state.integers.contains_key(*key)) {
         return Ok((cycle(syncs.saturating_mul(k).saturating_add(phase)), 0, k));

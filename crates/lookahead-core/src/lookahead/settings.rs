@@ -71,7 +71,7 @@ impl<O: InnerOptimizer> Lookahead<O> {
     /// The slow step size of the last sync, in the first parameter group; `None` before it. Adaptive α is the
     /// same for all groups.
     pub fn alpha_used(&self) -> Option<f64> {
-        self.alpha_used
+        self.cycle.alpha_used
     }
 
     /// Sets the slow step size of all groups for later syncs, and ends its schedule.

@@ -64,9 +64,16 @@ impl<O: InnerOptimizer> Lookahead<O> {
         self.check_invariants()?;
         let indices: Vec<usize> = self.trained().collect();
         let parameters = self.inner.parameters();
-        let swapped = SwappedWeights::begin(parameters, indices, &self.slow, self.slow_version)?;
+        let statistics = self.slow_statistics.buffers()?;
+        let mut swapped =
+            SwappedWeights::begin(parameters, indices, &self.slow, self.slow_version)?;
+        swapped.buffers.extend(statistics);
         self.swapped = Some(swapped);
-        Ok(())
+        let outcome = self.slow_statistics.restart_from_slow();
+        if outcome.is_err() {
+            self.restore_fast_weights()?;
+        }
+        outcome
     }
 
     /// The indices of the parameters that a sync moves, φ, and how often it has changed: for a model whose weights are

@@ -33,6 +33,7 @@ mod scalars;
 mod slow_step_size;
 mod sparse;
 mod states;
+mod statistics;
 mod tensors;
 mod theory;
 mod trajectories;

@@ -97,6 +97,12 @@ pub(super) const KEYS: &[Key] = &[
     )
     .allowed("0 or more")
     .example("50"),
+    Key::switch(
+        "interpolate_statistics",
+        "a sync interpolates batch normalization's running statistics with the weights, as K. Jordan's airbench does; \
+         φ is then evaluated and saved with theirs, unless `recalibrate` computes them",
+    )
+    .example("true"),
     Key::new(
         "alpha_schedule",
         ValueType::Schedule,

@@ -3,7 +3,7 @@
 use lookahead_core::{
     Accumulation, Error, InnerOptimizer, Lookahead, LookaheadConfig, Parameter, State,
 };
-use tch::Tensor;
+use tch::{Tensor, nn};
 
 use crate::distributed::WorkerGroup;
 use crate::usage::UsageError;
@@ -18,17 +18,21 @@ pub enum Optimizer {
 }
 
 impl Optimizer {
-    /// Lookahead around an inner optimizer, or that alone.
+    /// Lookahead around an inner optimizer for the model in `vs`, or that alone.
     ///
     /// # Errors
     /// A usage error if the inner optimizer lacks what the settings act on.
     pub fn new(
         inner: Box<dyn InnerOptimizer>,
         lookahead: Option<&LookaheadConfig>,
+        vs: &nn::VarStore,
         workers: &WorkerGroup,
     ) -> anyhow::Result<Self> {
         let Some(config) = lookahead else { return Ok(Optimizer::Bare(inner)) };
         let mut builder = Lookahead::around(inner).config(config.clone());
+        if config.interpolate_statistics {
+            builder = builder.interpolate_statistics(vs);
+        }
         if let Some((group, dtype)) = workers.averages_weights() {
             builder = builder.workers(group, dtype);
         }

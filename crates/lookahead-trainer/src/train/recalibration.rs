@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use lookahead_core::{InnerOptimizer, SlowWeights};
+use lookahead_core::{InnerOptimizer, LookaheadConfig, SlowWeights};
 use tch::Tensor;
 
 use super::setup::Training;
@@ -38,10 +38,15 @@ pub(crate) fn recalibrate(
     Ok(())
 }
 
+/// Whether φ has statistics of its own.
+fn has_own_buffers(config: &LookaheadConfig) -> bool {
+    config.recalibrate > 0 || config.interpolate_statistics
+}
+
 /// The buffers that belong to φ; none if they are θ's.
 pub(crate) fn buffers_of_phi(t: &mut Training) -> anyhow::Result<BTreeMap<String, Tensor>> {
     let Training { optimizer, model, data, config, .. } = t;
-    let wanted = config.lookahead.as_ref().is_some_and(|lookahead| lookahead.recalibrate > 0);
+    let wanted = config.lookahead.as_ref().is_some_and(has_own_buffers);
     let Some(lookahead) = optimizer.lookahead().filter(|_| wanted) else {
         return Ok(BTreeMap::new());
     };

@@ -125,7 +125,7 @@ impl Training {
         model.freeze(&config.train.freeze)?;
         let lookahead = config.lookahead.as_ref();
         let inner = registry.build_optimizer(&config.optimizer, &model.vs)?;
-        let optimizer = Optimizer::new(inner, lookahead, &workers)?;
+        let optimizer = Optimizer::new(inner, lookahead, &model.vs, &workers)?;
         if !workers.is_single() {
             generator::seed(workers.seed(config.train.seed))?;
         }

@@ -48,13 +48,16 @@ fn every_choice_acts_and_resumes_bit_for_bit() {
         ("outer", &["lookahead.outer_momentum=0.9", "lookahead.outer_nesterov=true"]),
         ("adaptive", &["lookahead.adaptive_alpha=0.1"]),
         ("recalibrated", &["lookahead.recalibrate=2"]),
+        ("interpolated", &["lookahead.interpolate_statistics=true"]),
     ] {
         let mut options = adam.to_vec();
         options.extend(sets.iter().flat_map(|set| ["--set", set]));
         sandbox.train(name, &options);
         let whole = sandbox.losses(name);
         let other = whole != sandbox.losses("plain");
-        assert_eq!(other, name != "recalibrated", "{name}: another training, or only looked at");
+        // Running statistics have no part in the training's losses.
+        let moves = !["recalibrated", "interpolated"].contains(&name);
+        assert_eq!(other, moves, "{name}: another training, or only looked at");
         for step in [2, 3, 4] {
             let resumed = format!("{name}-from-{step}");
             copy_folder(&sandbox.run_folder(name), &sandbox.run_folder(&resumed));
@@ -106,6 +109,35 @@ fn recalibrated_statistics_are_those_of_phi_and_leave_the_training_alone() {
         _ => None,
     });
     assert!((found["loss"].as_f64().unwrap() - recorded.unwrap()).abs() < 1e-6);
+}
+
+/// The model at φ has the interpolated ones: in evaluations and in the file.
+#[test]
+fn interpolated_statistics_are_saved_with_phi() {
+    let sandbox = Sandbox::new(SMALL);
+    sandbox.train("theirs", &[]);
+    sandbox.train("own", &["--set", "lookahead.interpolate_statistics=true"]);
+    let read = |run: &str, step: u64, file: &str| {
+        let folder = sandbox.run_folder(run).join(format!("step-{step:08}"));
+        tensor_file::read(&folder.join(file)).unwrap()
+    };
+    // Step 7 is inside a cycle, whose sync was in step 6.
+    let (own, theirs) =
+        (read("own", 7, "model.safetensors"), read("theirs", 7, "model.safetensors"));
+    for (name, tensor) in &own {
+        assert_eq!(*tensor != theirs[name], name.contains("running_"), "{name}");
+    }
+    let at_sync = read("own", 6, "model.safetensors");
+    assert!(own.iter().all(|(name, tensor)| *tensor == at_sync[name]));
+    let evaluated = |run: &str| -> Vec<f64> {
+        let records = sandbox.records(run);
+        let slow = records.iter().filter_map(|record| match &record.event {
+            Event::Evaluation(found) if found.weights == Weights::Slow => Some(found.loss),
+            _ => None,
+        });
+        slow.collect()
+    };
+    assert!(evaluated("own") != evaluated("theirs"));
 }
 
 /// A learning rate so large that the weights overflow: by default the run ends, with a policy

@@ -36,7 +36,7 @@ fn training(kind: &str) -> (nn::VarStore, Optimizer) {
     let inner = Registry::builtin().build_optimizer(&config, &vs).expect("a config");
     let lookahead = LookaheadConfig::default();
     let mut optimizer =
-        Optimizer::new(inner, Some(&lookahead), &WorkerGroup::single()).expect("a config");
+        Optimizer::new(inner, Some(&lookahead), &vs, &WorkerGroup::single()).expect("a config");
     optimizer.inner_step().expect("a step");
     (vs, optimizer)
 }
