@@ -172,7 +172,8 @@ fn a_bad_state_is_refused_and_changes_nothing() {
     let mut opt = with_masters(&model, Inner::Adam);
     train(&model, &mut opt, 0..4);
     let before = model.weights();
-    let damage: [(&str, fn(&mut State)); 5] = [
+    type Damage = fn(&mut State);
+    let damage: [(&str, Damage); 5] = [
         ("`master/layer.matrix`", |state| drop(state.tensors.remove("master/layer.matrix"))),
         ("`master/layer.vector`", |state| {
             let nan = Tensor::full([3], f64::NAN, (Kind::Float, Device::Cpu));
