@@ -8,7 +8,9 @@ use std::path::{Path, PathBuf};
 const SEPARATOR: &str = "\u{1f}";
 
 /// The files in `cpp`.
-const FILES: [&str; 21] = [
+const FILES: [&str; 26] = [
+    "adagrad",
+    "adan",
     "adaptive",
     "arithmetic",
     "autocast",
@@ -21,12 +23,15 @@ const FILES: [&str; 21] = [
     "generator",
     "images",
     "inference",
+    "lion",
     "memory",
     "memory_format",
+    "nadam",
     "nccl_backend",
     "norm",
     "ops",
     "optimizer",
+    "radam",
     "sync",
     "tensor",
     "torchscript",

@@ -69,7 +69,7 @@
 //! [`Lookahead::builder`] takes the configuration of a tch optimizer ([`tch::nn::Sgd`]) or of one in [`fused`]: the
 //! same optimizers on faster kernels, useful without Lookahead too. [`Lookahead::around`] takes any
 //! [`InnerOptimizer`]: a Lookahead, to nest them, or your own optimizer, for which a [`StepRule`] of some 20 lines is
-//! enough. `examples/ranger` in this crate's folder is RAdam with Lookahead around it. [`Lookahead::wrap`] takes a
+//! enough; those in [`optimizers`] are such rules, with kernels of their own. [`Lookahead::wrap`] takes a
 //! [`tch::nn::Optimizer`] that is already built; it can't give its state. The repository's `docs/optimizers.md` has
 //! the formula, state, defaults and source of each, and when to take it.
 //!
@@ -142,6 +142,7 @@
 //! | [`SlowWeights`], [`recalibrate`] | the model at φ, for evaluation |
 //! | [`fewest_values_per_channel`] | whether a batch is too small for batch normalization |
 //! | [`fused`] | tch's optimizers on faster kernels |
+//! | [`optimizers`] | Adagrad, Adan, Lion, NAdam, RAdam, Ranger |
 //! | [`TchOptimizer`] | any optimizer that tch can build, with its state |
 //! | [`WrappedOptimizer`] | a [`tch::nn::Optimizer`] that is already built, without its state |
 //! | [`MasterWeights`] | bfloat16 and half-precision weights, trained in single precision |
@@ -197,6 +198,7 @@ mod learning_rate;
 mod lookahead;
 mod master_weights;
 mod mutation_detector;
+pub mod optimizers;
 mod preset;
 mod range;
 mod replaced;

@@ -70,7 +70,7 @@ pub(crate) fn check_limit(max: f64) -> Result<()> {
     require(max.is_finite() && max > 0.0, "max", max, allowed)
 }
 
-fn check_single(key: &'static str, value: f64) -> Result<()> {
+pub(crate) fn check_single(key: &'static str, value: f64) -> Result<()> {
     let allowed = "at least 0 and at most 3.4e38, the largest number of single precision";
     require(value >= 0.0 && single(value).is_finite(), key, value, allowed)
 }

@@ -72,6 +72,14 @@ pub trait StepRule {
         None
     }
 
+    /// Checks the rule's own options when an optimizer is built from it. By default all are allowed.
+    ///
+    /// # Errors
+    /// [`Setting`](Error::Setting) for one that is out of range.
+    fn check(&self) -> Result<()> {
+        Ok(())
+    }
+
     /// Moves `weights` and `slots`, which are in the order of [`slots`](Self::slots), by one step along `gradient`. All
     /// have the same shape, and autograd is off.
     ///
@@ -164,6 +172,7 @@ impl<R: StepRule> RuleOptimizer<R> {
     /// [`Setting`](Error::Setting) for a bad learning rate, [`ComplexVariable`](Error::ComplexVariable).
     pub fn new(rule: R, variables: impl Into<Variables>, learning_rate: f64) -> Result<Self> {
         check_learning_rate(learning_rate)?;
+        rule.check()?;
         let slots = rule.slots();
         let mut built = RuleOptimizer {
             rule,

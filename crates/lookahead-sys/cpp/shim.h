@@ -32,14 +32,19 @@ namespace lookahead {
 using Tensor = at::Tensor;
 using Optimizer = torch::optim::Optimizer;
 
+struct AdagradNumbers;
+struct AdanNumbers;
 struct AutocastState;
 struct BatchStatistic;
 struct Fingerprint;
 struct CurvatureTerm;
 struct GlooAddress;
 struct GroupOptions;
+struct LionNumbers;
 struct ModuleTensor;
+struct NAdamNumbers;
 struct NamedTensor;
+struct RAdamNumbers;
 struct RecordedOp;
 struct StoreAddress;
 struct SyncPair;
@@ -71,6 +76,13 @@ std::unique_ptr<Optimizer> fused_adamw(double lr, double beta1, double beta2, do
                                        bool amsgrad);
 std::unique_ptr<Optimizer> fused_rmsprop(double lr, double alpha, double eps, double weight_decay, double momentum,
                                          bool centered);
+
+// One step of many parameters; their tensors are weights, gradient and slots of the first, then of the second, …
+void step_adagrad(rust::Slice<const TensorRef> tensors, rust::Slice<const AdagradNumbers> numbers, bool foreach);
+void step_adan(rust::Slice<const TensorRef> tensors, rust::Slice<const AdanNumbers> numbers, bool foreach);
+void step_lion(rust::Slice<const TensorRef> tensors, rust::Slice<const LionNumbers> numbers, bool foreach);
+void step_nadam(rust::Slice<const TensorRef> tensors, rust::Slice<const NAdamNumbers> numbers, bool foreach);
+void step_radam(rust::Slice<const TensorRef> tensors, rust::Slice<const RAdamNumbers> numbers, bool foreach);
 
 // The sync, and the checks before it.
 double sync(rust::Slice<const SyncPair> pairs, SyncRule rule);

@@ -83,6 +83,97 @@ pub(crate) mod bridge {
         scale: f64,
     }
 
+    /// What the step of a parameter by Adagrad depends on besides its tensors.
+    #[derive(Debug, Clone, Copy, PartialEq)]
+    struct AdagradNumbers {
+        /// The learning rate of this step.
+        rate: f64,
+        /// λ, added to the gradient as λθ.
+        l2: f64,
+        /// What is added to the sum of squares in this step.
+        initial: f64,
+        /// What is added to the denominator.
+        eps: f64,
+    }
+
+    /// What the step of a parameter by Adan depends on besides its tensors.
+    #[derive(Debug, Clone, Copy, PartialEq)]
+    struct AdanNumbers {
+        /// The decay of the mean gradient.
+        beta1: f64,
+        /// The decay of the mean difference of gradients, and that difference's share.
+        beta2: f64,
+        /// The decay of the mean square.
+        beta3: f64,
+        /// The step size along the mean gradient.
+        along_mean: f64,
+        /// The step size along the mean difference.
+        along_diff: f64,
+        /// The divisor of the root of the mean square.
+        root3: f64,
+        /// What is added to the denominator.
+        eps: f64,
+        /// The factor of the weights before the step.
+        before: f64,
+        /// Their divisor after it.
+        after: f64,
+        /// Whether there is no previous gradient.
+        fresh: bool,
+    }
+
+    /// What the step of a parameter by Lion depends on besides its tensors.
+    #[derive(Debug, Clone, Copy, PartialEq)]
+    struct LionNumbers {
+        /// The decay of the mean in the step's direction.
+        beta1: f64,
+        /// The decay of the mean that is kept.
+        beta2: f64,
+        /// The size of the step.
+        learning_rate: f64,
+        /// The factor of the weights before the step.
+        keep: f64,
+    }
+
+    /// What the step of a parameter by NAdam depends on besides its tensors.
+    #[derive(Debug, Clone, Copy, PartialEq)]
+    struct NAdamNumbers {
+        /// The decay of the mean gradient.
+        beta1: f64,
+        /// The decay of the mean square.
+        beta2: f64,
+        /// The step size along the gradient.
+        along_gradient: f64,
+        /// The step size along the mean gradient.
+        along_mean: f64,
+        /// The divisor of the mean square.
+        correction2: f64,
+        /// What is added to the denominator.
+        eps: f64,
+        /// λ, added to the gradient as λθ.
+        l2: f64,
+        /// The factor of the weights before the step.
+        keep: f64,
+    }
+
+    /// What the step of a parameter by RAdam depends on besides its tensors.
+    #[derive(Debug, Clone, Copy, PartialEq)]
+    struct RAdamNumbers {
+        /// The decay of the mean gradient.
+        beta1: f64,
+        /// The decay of the mean square.
+        beta2: f64,
+        /// The step size along the mean gradient.
+        rate: f64,
+        /// Whether the root of the mean square divides the step.
+        rectified: bool,
+        /// What is added to that denominator.
+        eps: f64,
+        /// λ, added to the gradient as λθ.
+        l2: f64,
+        /// The factor of the weights before the step.
+        keep: f64,
+    }
+
     /// The autocast mode of this thread for one type of device.
     #[derive(Debug, Clone, Copy, PartialEq, Eq)]
     struct AutocastState {
@@ -221,6 +312,18 @@ pub(crate) mod bridge {
             momentum: f64,
             centered: bool,
         ) -> Result<UniquePtr<Optimizer>>;
+
+        fn step_adagrad(
+            tensors: &[TensorRef],
+            numbers: &[AdagradNumbers],
+            foreach: bool,
+        ) -> Result<()>;
+        fn step_adan(tensors: &[TensorRef], numbers: &[AdanNumbers], foreach: bool) -> Result<()>;
+        fn step_lion(tensors: &[TensorRef], numbers: &[LionNumbers], foreach: bool) -> Result<()>;
+        fn step_nadam(tensors: &[TensorRef], numbers: &[NAdamNumbers], foreach: bool)
+        -> Result<()>;
+        fn step_radam(tensors: &[TensorRef], numbers: &[RAdamNumbers], foreach: bool)
+        -> Result<()>;
 
         fn sync(pairs: &[SyncPair], rule: SyncRule) -> Result<f64>;
         fn adaptive_slow_step_size(terms: &[CurvatureTerm], differences: bool) -> Result<f64>;

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | [`optimizer`] | tch's optimizers with their state: buffers, moments and step counts |
 //! | [`fused`] | libtorch's optimizers, stepping with kernels that take all parameters together |
+//! | [`rules`] | one step of many parameters by a rule that libtorch lacks |
 //! | [`sync`] | the sync of slow and fast weights, over all tensors at once |
 //! | [`arithmetic`] | copying, clipping by value, and checks for NaN and infinity |
 //! | [`norm`] | norms over many tensors together, and clipping by them |
@@ -47,6 +48,7 @@ pub mod memory_format;
 pub mod norm;
 pub mod ops;
 pub mod optimizer;
+pub mod rules;
 pub mod sync;
 pub mod tensor;
 pub mod torchscript;

@@ -1,13 +1,11 @@
-//! Ranger: Lookahead around RAdam, your own inner optimizer.
+//! Ranger: Lookahead around RAdam.
 //!
 //!     cargo run --release -p lookahead-core --example ranger
 //!
 //! Fits a small net to a sine, saves the state halfway, and resumes from it in fresh objects.
 
-pub(crate) mod radam;
-
+use lookahead_core::optimizers::{RAdam, ranger};
 use lookahead_core::{Lookahead, MomentumPolicy, Result, RuleOptimizer};
-use radam::RAdam;
 use tch::nn::{self, Module};
 use tch::{Device, Kind, Tensor};
 
@@ -24,11 +22,7 @@ impl Fit {
             .add(nn::linear(vs.root() / "hidden", 1, 32, Default::default()))
             .add_fn(|x| x.tanh())
             .add(nn::linear(vs.root() / "out", 32, 1, Default::default()));
-        let ranger = Lookahead::around(RuleOptimizer::new(RAdam::new(0.95, 0.999), &vs, 0.02)?)
-            .k(6)
-            .alpha(0.5)
-            .momentum_policy(MomentumPolicy::Pullback)
-            .build()?;
+        let ranger = ranger(&vs, 0.02)?.momentum_policy(MomentumPolicy::Pullback).build()?;
         Ok(Fit { vs, net, ranger })
     }
 

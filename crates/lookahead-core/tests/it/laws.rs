@@ -1,12 +1,12 @@
 //! The laws of inner optimizers, for each that the library has, and for rules that break one.
 
 use crate::common::{AnyConfig, INNERS};
-use crate::ranger_example::radam::RAdam;
+use lookahead_core::optimizers::{Adagrad, Adan, Lion, NAdam, RAdam};
 use lookahead_core::tch_ext::arithmetic::scale;
 use lookahead_core::{
-    MasterWeights, Result, RuleOptimizer, Step, StepRule, TchOptimizer, fused, laws,
+    InnerOptimizer, MasterWeights, Result, RuleOptimizer, Step, StepRule, TchOptimizer, fused, laws,
 };
-use tch::Tensor;
+use tch::{Tensor, nn};
 
 /// One test for each optimizer.
 macro_rules! keeps_the_laws {
@@ -26,7 +26,20 @@ keeps_the_laws! {
     fused_adam: |vs| TchOptimizer::new(fused::Adam::default().amsgrad(true).wd(0.01), vs, 0.1),
     fused_adamw: |vs| TchOptimizer::new(fused::AdamW::default().amsgrad(true), vs, 0.1),
     fused_rms_prop: |vs| TchOptimizer::new(fused::rms_prop(0.95, 1e-8, 1e-3, 0.8, true), vs, 0.1),
-    radam: |vs| RuleOptimizer::new(RAdam::new(0.9, 0.99), vs, 0.1),
+    adagrad: |vs| decayed(Adagrad::default().lr_decay(0.1).initial_accumulator_value(0.1), vs),
+    adan: |vs| decayed(Adan::default(), vs),
+    adan_without_prox: |vs| decayed(Adan::default().proximal(false), vs),
+    lion: |vs| decayed(Lion::default(), vs),
+    nadam: |vs| decayed(NAdam::default(), vs),
+    nadam_decoupled: |vs| decayed(NAdam::default().decoupled_weight_decay(true), vs),
+    radam: |vs| decayed(RAdam::default().beta2(0.9), vs),
+    radam_decoupled: |vs| decayed(RAdam::default().decoupled_weight_decay(true), vs),
+}
+
+fn decayed<R: StepRule>(rule: R, vs: &nn::VarStore) -> Result<RuleOptimizer<R>> {
+    let mut optimizer = RuleOptimizer::new(rule, vs, 0.1)?;
+    optimizer.set_weight_decay(0.01)?;
+    Ok(optimizer)
 }
 
 #[test]

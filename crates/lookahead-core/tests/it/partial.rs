@@ -1,7 +1,7 @@
 //! A state loaded into a model that has gained, lost, renamed or reshaped a layer.
 
 use crate::common::{AnyConfig, INNERS, bits, write};
-use crate::ranger_example::radam::RAdam;
+use lookahead_core::optimizers::RAdam;
 use lookahead_core::{
     Error, InnerOptimizer, Lookahead, MomentumPolicy, Result, RuleOptimizer, State, Taken,
     TchOptimizer, fused,
@@ -98,7 +98,8 @@ fn each_inner_optimizer_takes_what_fits() {
         assert_continues(&saved, &loaded);
         assert_eq!(loaded.numbers, saved.numbers, "{inner:?}");
     }
-    let (saved, loaded, taken) = changed(|vs| RuleOptimizer::new(RAdam::new(0.9, 0.99), vs, 0.01));
+    let (saved, loaded, taken) =
+        changed(|vs| RuleOptimizer::new(RAdam::default().beta2(0.99), vs, 0.01));
     assert_taken(&taken);
     assert_continues(&saved, &loaded);
 }

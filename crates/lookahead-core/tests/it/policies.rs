@@ -4,7 +4,7 @@
 use crate::common::{
     AnyConfig, INNERS, Inner, LEARNING_RATE, Net, POLICIES, assert_resumes, descend, ones, train,
 };
-use crate::ranger_example::radam::RAdam;
+use lookahead_core::optimizers::RAdam;
 use lookahead_core::{
     Error, InnerOptimizer, Lookahead, MomentumPolicy, NonFinite, RuleOptimizer, State,
     TchOptimizer, fused,
@@ -147,7 +147,7 @@ fn policies_without_moments_are_refused_at_build() {
                 .build()
                 .unwrap();
         }
-        let radam = RuleOptimizer::new(RAdam::new(0.9, 0.99), &net.vs, 0.1).unwrap();
+        let radam = RuleOptimizer::new(RAdam::default().beta2(0.99), &net.vs, 0.1).unwrap();
         Lookahead::around(radam).momentum_policy(policy).build().unwrap();
     }
 }

@@ -1,8 +1,8 @@
-//! A user's own inner optimizer: RAdam, with Lookahead around it. `trajectories.rs` compares its steps with
+//! RAdam, an optimizer from the rule of its step, with Lookahead around it. `trajectories.rs` compares its steps with
 //! PyTorch's RAdam.
 
 use crate::common::{Net, POLICIES, assert_resumes, bits, train};
-use crate::ranger_example::radam::RAdam;
+use lookahead_core::optimizers::RAdam;
 use lookahead_core::{Error, InnerOptimizer, Lookahead, MomentumPolicy, NonFinite, RuleOptimizer};
 use tch::Device;
 
@@ -12,7 +12,7 @@ fn the_example_runs() {
 }
 
 fn build(net: &Net, policy: MomentumPolicy) -> Lookahead<RuleOptimizer<RAdam>> {
-    let radam = RuleOptimizer::new(RAdam::new(0.9, 0.99), &net.vs, 0.01).unwrap();
+    let radam = RuleOptimizer::new(RAdam::default().beta2(0.99), &net.vs, 0.01).unwrap();
     Lookahead::around(radam).k(3).momentum_policy(policy).build().unwrap()
 }
 
@@ -28,7 +28,7 @@ fn it_resumes_bit_for_bit() {
 #[test]
 fn it_is_an_inner_optimizer_like_any_other() {
     let net = Net::new(3, Device::Cpu);
-    let radam = RuleOptimizer::new(RAdam::new(0.9, 0.999), &net.vs, 0.01).unwrap();
+    let radam = RuleOptimizer::new(RAdam::default().beta2(0.999), &net.vs, 0.01).unwrap();
     let builder = Lookahead::around(radam).k(2).adaptive_alpha(0.1);
     let mut opt = builder.non_finite(NonFinite::RollBack).build().unwrap();
     opt.set_lr_group(0, 0.02).unwrap();

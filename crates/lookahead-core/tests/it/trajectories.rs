@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use crate::common::devices;
-use crate::ranger_example::radam::RAdam;
+use lookahead_core::optimizers::RAdam;
 use lookahead_core::{
     InnerOptimizer, Lookahead, MomentumPolicy, RuleOptimizer, State, SyncPath, TchOptimizer, fused,
 };
@@ -103,7 +103,7 @@ fn inner_optimizer(name: &str, code: Code, vs: &nn::VarStore) -> Box<dyn InnerOp
         "rmsprop_momentum" => (boxed(code, vs, rms_prop(1e-3, 0.8, false), 0.02), 0.02),
         "centered" => (boxed(code, vs, rms_prop(0.0, 0.8, true), 0.02), 0.02),
         "radam" => {
-            let radam = RuleOptimizer::new(RAdam::new(0.9, 0.99), vs, 0.05).unwrap();
+            let radam = RuleOptimizer::new(RAdam::default().beta2(0.99), vs, 0.05).unwrap();
             (Box::new(radam) as Box<dyn InnerOptimizer>, 0.05)
         }
         other => panic!("no optimizer {other}"),

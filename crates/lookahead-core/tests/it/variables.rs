@@ -139,7 +139,7 @@ fn tied_weights_are_in_one_part() {
 fn a_rule_moves_chosen_variables() {
     let net = Net::new(3, Device::Cpu);
     let biases = Variables::new(&net.vs).matching(|parameter| !is_matrix(parameter));
-    let radam = crate::ranger_example::radam::RAdam::new(0.9, 0.999);
+    let radam = lookahead_core::optimizers::RAdam::default();
     let opt = RuleOptimizer::new(radam, biases, 0.1).unwrap();
     assert_eq!(names(opt.parameters()), ["first.bias", "second.bias"]);
 }

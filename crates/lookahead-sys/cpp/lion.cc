@@ -1,0 +1,51 @@
+// The step of Lion; the formulas are in `lookahead_core::optimizers::Lion`.
+
+#include <ATen/ops/_foreach_add.h>
+#include <ATen/ops/_foreach_lerp.h>
+#include <ATen/ops/_foreach_mul.h>
+#include <ATen/ops/_foreach_sign.h>
+
+#include "rules.h"
+
+namespace lookahead {
+namespace {
+
+template <typename T>
+struct LionPass {
+  static LOOKAHEAD_INLINE void run(const RulePart<LionNumbers>& part, std::int64_t from, std::int64_t to) {
+    using W = at::opmath_type<T>;
+    T* __restrict__ weights = static_cast<T*>(part.weights);
+    const T* __restrict__ gradients = static_cast<const T*>(part.gradient);
+    T* __restrict__ exp_avg = static_cast<T*>(part.slots[0]);
+    const W rate = static_cast<W>(part.numbers.learning_rate), keep = static_cast<W>(part.numbers.keep);
+    const W share1 = static_cast<W>(1 - part.numbers.beta1), share2 = static_cast<W>(1 - part.numbers.beta2);
+    for (std::int64_t i = from; i < to; ++i) {
+      const W gradient = static_cast<W>(gradients[i]), mean = static_cast<W>(exp_avg[i]);
+      const W ahead = between(mean, gradient, share1);
+      const W sign = static_cast<W>(ahead > 0) - static_cast<W>(ahead < 0);
+      // The sign of NaN is 0: without the second term a broken gradient would leave no trace in the weights.
+      const W update = sign + W(0) * gradient;
+      weights[i] = static_cast<T>(static_cast<W>(weights[i]) * keep - rate * update);
+      exp_avg[i] = static_cast<T>(between(mean, gradient, share2));
+    }
+  }
+};
+
+void lion_foreach(RuleBatch<LionNumbers>& batch) {
+  const LionNumbers& numbers = batch.numbers;
+  std::vector<Tensor> update = at::_foreach_lerp(batch.slots[0], batch.gradients, 1 - numbers.beta1);
+  at::_foreach_sign_(update);
+  at::_foreach_add_(update, batch.gradients, 0);
+  if (numbers.keep != 1) at::_foreach_mul_(batch.weights, numbers.keep);
+  at::_foreach_add_(batch.weights, update, -numbers.learning_rate);
+  at::_foreach_lerp_(batch.slots[0], batch.gradients, 1 - numbers.beta2);
+}
+
+}  // namespace
+
+void step_lion(rust::Slice<const TensorRef> tensors, rust::Slice<const LionNumbers> numbers, bool foreach) {
+  const at::NoGradGuard no_grad;
+  RuleStep<LionPass, 1, LionNumbers>(tensors, numbers, foreach).take(lion_foreach);
+}
+
+}  // namespace lookahead
