@@ -7,14 +7,24 @@
 //! | [`sgd`] | stochastic gradient descent |
 //! | [`adam`] | Adam and AdamW |
 //! | [`rmsprop`] | RMSprop |
+//! | [`adagrad`] | Adagrad |
+//! | [`adan`] | Adan |
+//! | [`lion`] | Lion |
+//! | [`nadam`] | NAdam |
+//! | [`radam`] | RAdam |
 //!
 //! To add an optimizer, add a file here with a type for its keys and a function that builds an
 //! [`InnerOptimizer`](lookahead_core::InnerOptimizer), and a line in
 //! [`Registry::builtin`](crate::registry::Registry::builtin).
 
+pub mod adagrad;
 pub mod adam;
+pub mod adan;
 pub mod kind;
+pub mod lion;
+pub mod nadam;
 pub mod optimizer;
+pub mod radam;
 pub mod rmsprop;
 pub mod sgd;
 

@@ -105,6 +105,11 @@ impl Registry {
             .optimizer("adam", optimizers::adam::build_adam)
             .optimizer("adamw", optimizers::adam::build_adamw)
             .optimizer("rmsprop", optimizers::rmsprop::build)
+            .optimizer("nadam", optimizers::nadam::build)
+            .optimizer("radam", optimizers::radam::build)
+            .optimizer("adan", optimizers::adan::build)
+            .optimizer("adagrad", optimizers::adagrad::build)
+            .optimizer("lion", optimizers::lion::build)
     }
 
     /// Adds the kind of data that `load` loads. `O` is the type of the keys of `[data]` besides `kind`,

@@ -40,6 +40,7 @@ fn parameters(kind: Kind, slots: usize) -> Vec<Own> {
 }
 
 type Step = fn(&[Own], Path) -> Result<()>;
+type Spoil = fn(&mut Own);
 
 const LION: LionNumbers = LionNumbers { beta1: 0.9, beta2: 0.99, learning_rate: 0.1, keep: 0.95 };
 const NADAM: NAdamNumbers = NAdamNumbers {
@@ -205,7 +206,7 @@ fn tensors_that_do_not_fit_are_refused_before_any_step() {
     for (name, slots, step) in STEPS {
         let shape = |own: &mut Own| own.gradient = Tensor::zeros([7], (Kind::Float, Device::Cpu));
         let kind = |own: &mut Own| own.slots[0] = own.slots[0].to_kind(Kind::Double);
-        let misfits: [(fn(&mut Own), &str); 2] = [(shape, "shape"), (kind, "type")];
+        let misfits: [(Spoil, &str); 2] = [(shape, "shape"), (kind, "type")];
         for (spoil, word) in misfits {
             let mut own = parameters(Kind::Float, slots);
             spoil(&mut own[2]);

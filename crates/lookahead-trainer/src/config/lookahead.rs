@@ -42,7 +42,7 @@ pub(super) const KEYS: &[Key] = &[
     Key::number(
         "adaptive_alpha",
         "the smallest α that may be chosen at each sync from the curvature; replaces `alpha`. 0 is off. Needs \
-         second moments: adam, adamw or rmsprop",
+         second moments: adam, adamw, rmsprop, nadam, radam or adan",
     )
     .allowed("0 to 1")
     .example("0.5"),

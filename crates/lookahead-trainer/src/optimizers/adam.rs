@@ -4,7 +4,7 @@ use lookahead_core::{Result, TchOptimizer, fused};
 use serde::{Deserialize, Serialize};
 use tch::nn;
 
-use super::kind::{EPS, FUSED, OptimizerContext};
+use super::kind::{BETA1, BETA2, EPS, FUSED, OptimizerContext};
 use crate::config::issue::ConfigIssue;
 use crate::config::key::Key;
 use crate::config::kinds::KindOptions;
@@ -35,8 +35,8 @@ impl Default for AdamOptions {
 impl KindOptions for AdamOptions {
     const KEYS: &'static [Key] = &[
         FUSED,
-        Key::number("beta1", "decay of the first moment").allowed("0 to below 1"),
-        Key::number("beta2", "decay of the second moment").allowed("0 to below 1"),
+        BETA1,
+        BETA2,
         EPS,
         Key::switch("amsgrad", "keep the maximum of the second moment").example("true"),
     ];

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use lookahead_core::InnerOptimizer;
+use lookahead_core::{InnerOptimizer, RuleOptimizer, StepRule};
 use tch::nn;
 
 use crate::config::key::Key;
@@ -30,6 +30,32 @@ pub(super) const MOMENTUM: Key = Key::number("momentum", "momentum").allowed("0 
 
 /// The key of what is added to the denominator.
 pub(super) const EPS: Key = Key::number("eps", "added to the denominator").allowed("0 to 3.4e38");
+
+/// The key of the mean gradient's decay.
+pub(super) const BETA1: Key =
+    Key::number("beta1", "decay of the first moment").allowed("0 to below 1");
+
+/// The key of the mean squared gradient's decay.
+pub(super) const BETA2: Key =
+    Key::number("beta2", "decay of the second moment").allowed("0 to below 1");
+
+/// The key of what weight decay does.
+pub(super) const DECOUPLED: Key = Key::switch(
+    "decoupled_weight_decay",
+    "the weight decay acts on the weights themselves, as that of adamw does",
+)
+.example("true");
+
+/// The optimizer of a rule that the library has.
+pub(super) fn of_rule<R: StepRule>(
+    rule: R,
+    context: &OptimizerContext,
+    vs: &nn::VarStore,
+) -> lookahead_core::Result<RuleOptimizer<R>> {
+    let mut optimizer = RuleOptimizer::new(rule, vs, context.learning_rate)?;
+    optimizer.set_weight_decay(context.weight_decay)?;
+    Ok(optimizer)
+}
 
 /// A kind of inner optimizer: its configuration, and how it is built.
 #[derive(Clone)]

@@ -239,8 +239,8 @@ fn faults_in_its_keys_are_refused_with_their_lines() {
         ),
         (
             "",
-            &["optimizer.kind=lion"],
-            "`optimizer.kind` is lion. Use one of `sgd`, `adam`, `adamw`, `rmsprop`, `sign`.",
+            &["optimizer.kind=lars"],
+            "`optimizer.kind` is lars. Use one of `sgd`, `adam`, `adamw`, `rmsprop`, `nadam`, `radam`, `adan`, `adagrad`, `lion`, `sign`.",
         ),
     ] {
         let text = CONFIG.replace(

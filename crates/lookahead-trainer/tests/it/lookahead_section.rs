@@ -36,6 +36,31 @@ fn fused_or_not_the_training_is_the_same_up_to_rounding() {
     }
 }
 
+/// Optimizers of the library's own, whose states `laws` tests at every phase.
+#[test]
+fn inner_optimizers_without_libtorch_train_and_resume() {
+    let sandbox = Sandbox::new(SMALL);
+    for (optimizer, option) in [
+        ("nadam", "optimizer.decoupled_weight_decay=true"),
+        ("radam", "optimizer.beta1=0.95"),
+        ("adan", "optimizer.proximal=false"),
+        ("adagrad", "optimizer.lr_decay=0.1"),
+        ("lion", "optimizer.beta2=0.95"),
+    ] {
+        let kind = format!("optimizer.kind={optimizer}");
+        let sets = [&kind, "optimizer.lr=0.003", "optimizer.weight_decay=0.1", option];
+        let options: Vec<&str> = sets.into_iter().flat_map(|set| ["--set", set]).collect();
+        sandbox.train(optimizer, &options);
+        let values = loss_values(&sandbox, optimizer);
+        assert!(values[13] < values[0], "{optimizer}: it trains");
+        let resumed = format!("{optimizer}-from-4");
+        copy_folder(&sandbox.run_folder(optimizer), &sandbox.run_folder(&resumed));
+        sandbox.resume(&resumed, &["--from", "4"]);
+        assert_eq!(sandbox.losses(&resumed), sandbox.losses(optimizer), "{resumed}");
+        assert!(sandbox.tensors(&resumed, 14) == sandbox.tensors(optimizer, 14), "{resumed}");
+    }
+}
+
 /// Each choice changes the training, and resumes bit for bit from every phase.
 #[test]
 fn every_choice_acts_and_resumes_bit_for_bit() {

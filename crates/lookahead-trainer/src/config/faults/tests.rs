@@ -45,7 +45,7 @@ fn configs() {
         "[[train]]; epochs = 3",
         "[optimizer]; kind = 'Adam'",
         "[optimizer]; kind = 'lookahead'",
-        "[optimizer]; kind = 'lion'",
+        "[optimizer]; kind = 'lars'",
         "[data]; kind = 'mnist'",
         "[data]; kind = 'cifar'",
         "[data]; kind = 'CIFAR-100'",

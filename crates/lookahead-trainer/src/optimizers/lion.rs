@@ -1,0 +1,59 @@
+//! Lion (Chen et al., 2023).
+
+use lookahead_core::optimizers::Lion;
+use lookahead_core::{Result, RuleOptimizer};
+use serde::{Deserialize, Serialize};
+use tch::nn;
+
+use super::kind::{OptimizerContext, of_rule};
+use crate::config::issue::ConfigIssue;
+use crate::config::key::Key;
+use crate::config::kinds::KindOptions;
+use crate::config::optimizer::require_decay;
+
+/// The keys of `[optimizer]` for this optimizer.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct LionOptions {
+    /// Decay of the mean gradient whose sign is the step.
+    pub beta1: f64,
+    /// Decay of the mean gradient that is kept.
+    pub beta2: f64,
+}
+
+impl Default for LionOptions {
+    fn default() -> Self {
+        let Lion { beta1, beta2 } = Lion::default();
+        LionOptions { beta1, beta2 }
+    }
+}
+
+impl KindOptions for LionOptions {
+    const KEYS: &'static [Key] = &[
+        Key::number("beta1", "decay of the mean gradient whose sign is the step")
+            .allowed("0 to below 1"),
+        Key::number("beta2", "decay of the mean gradient that is kept").allowed("0 to below 1"),
+    ];
+
+    fn about(_kind: &str) -> &'static str {
+        "the sign of a mean gradient; takes a smaller learning rate than Adam"
+    }
+
+    fn check(&self) -> std::result::Result<(), ConfigIssue> {
+        require_decay("optimizer.beta1", self.beta1)?;
+        require_decay("optimizer.beta2", self.beta2)
+    }
+}
+
+/// Builds it for the trainable variables of `vs`.
+///
+/// # Errors
+/// Those of [`RuleOptimizer::new`].
+pub fn build(
+    options: LionOptions,
+    context: &OptimizerContext,
+    vs: &nn::VarStore,
+) -> Result<RuleOptimizer<Lion>> {
+    let LionOptions { beta1, beta2 } = options;
+    of_rule(Lion { beta1, beta2 }, context, vs)
+}

@@ -1,0 +1,61 @@
+//! RAdam (Liu et al., 2020): Adam with a rectified adaptive learning rate.
+
+use lookahead_core::optimizers::RAdam;
+use lookahead_core::{Result, RuleOptimizer};
+use serde::{Deserialize, Serialize};
+use tch::nn;
+
+use super::kind::{BETA1, BETA2, DECOUPLED, EPS, OptimizerContext, of_rule};
+use crate::config::issue::ConfigIssue;
+use crate::config::key::Key;
+use crate::config::kinds::KindOptions;
+use crate::config::optimizer::{require_decay, require_single};
+
+/// The keys of `[optimizer]` for this optimizer.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct RAdamOptions {
+    /// Decay of the first moment.
+    pub beta1: f64,
+    /// Decay of the second moment.
+    pub beta2: f64,
+    /// Added to the denominator.
+    pub eps: f64,
+    /// Whether the weight decay acts on the weights themselves.
+    pub decoupled_weight_decay: bool,
+}
+
+impl Default for RAdamOptions {
+    fn default() -> Self {
+        let RAdam { beta1, beta2, eps, decoupled_weight_decay } = RAdam::default();
+        RAdamOptions { beta1, beta2, eps, decoupled_weight_decay }
+    }
+}
+
+impl KindOptions for RAdamOptions {
+    const KEYS: &'static [Key] = &[BETA1, BETA2, EPS, DECOUPLED];
+    const SECOND_MOMENTS: bool = true;
+
+    fn about(_kind: &str) -> &'static str {
+        "Adam that warms up by itself; Ranger with Lookahead at k 6"
+    }
+
+    fn check(&self) -> std::result::Result<(), ConfigIssue> {
+        require_decay("optimizer.beta1", self.beta1)?;
+        require_decay("optimizer.beta2", self.beta2)?;
+        require_single("optimizer.eps", self.eps)
+    }
+}
+
+/// Builds it for the trainable variables of `vs`.
+///
+/// # Errors
+/// Those of [`RuleOptimizer::new`].
+pub fn build(
+    options: RAdamOptions,
+    context: &OptimizerContext,
+    vs: &nn::VarStore,
+) -> Result<RuleOptimizer<RAdam>> {
+    let RAdamOptions { beta1, beta2, eps, decoupled_weight_decay } = options;
+    of_rule(RAdam { beta1, beta2, eps, decoupled_weight_decay }, context, vs)
+}
