@@ -141,7 +141,7 @@ test-processors: _setup
     #!/usr/bin/env bash
     set -euo pipefail
     # What a kernel can change. The rest of the library's tests are about when something is called.
-    shim='arithmetic autocast fused images norm ops optimizer sync tensor'
+    shim='arithmetic autocast fused images norm ops optimizer optimizers rules sync tensor'
     kernels='clipping complex laws non_finite norms policies properties sparse trajectories trajectory'
     trainer='computing lookahead_section'
     # One process for each binary: loading libtorch takes longer than most of these tests.
