@@ -175,7 +175,7 @@ class RuleStep {
   std::vector<RulePart<Numbers>> parts_;
   std::vector<RuleBatch<Numbers>> batches_;
   std::vector<const Tensor*> written_;
-  // Originals with the copies that a pass moves instead; and gradients that live until it has.
+  // Originals with the copies that a pass moves instead, and copies of gradients, which must outlive it.
   std::vector<std::pair<Tensor, Tensor>> copies_;
   std::vector<Tensor> gradients_;
 };
