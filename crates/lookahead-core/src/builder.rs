@@ -9,8 +9,8 @@ use tch::nn;
 use crate::lookahead::Lookahead;
 use crate::settings::{Settings, Workers};
 use crate::{
-    AlphaPlacement, InnerOptimizer, LookaheadConfig, MomentumPolicy, NonFinite, Result, Schedule,
-    TchOptimizer, TransferDtype, Variables, WrappedOptimizer,
+    AlphaPlacement, GroupOptions, InnerOptimizer, LookaheadConfig, MomentumPolicy, NonFinite,
+    Result, Schedule, TchOptimizer, TransferDtype, Variables, WrappedOptimizer,
 };
 
 /// Builds a [`Lookahead`]. By default k is 5 and α is 0.5, the paper's values.
@@ -35,9 +35,12 @@ pub struct Builder<Source> {
     settings: Settings,
 }
 
-/// The configuration of an inner optimizer.
+/// The configuration of an inner optimizer, and options of its groups.
 #[derive(Debug, Clone)]
-pub struct FromConfig<C>(pub(crate) C);
+pub struct FromConfig<C> {
+    config: C,
+    groups: Vec<(usize, GroupOptions)>,
+}
 
 /// An inner optimizer that is already built.
 #[derive(Debug, Clone)]
@@ -252,6 +255,13 @@ impl<Source> Builder<Source> {
 }
 
 impl<C: nn::OptimizerConfig> Builder<FromConfig<C>> {
+    /// Sets options of one parameter group of the inner optimizer; variables added to the group later have them too.
+    /// [`GroupOptions`] has an example.
+    pub fn group(mut self, group: usize, options: GroupOptions) -> Self {
+        self.source.groups.push((group, options));
+        self
+    }
+
     /// Builds the inner optimizer for `variables`, a `&VarStore` or a selection of its [`Variables`], and copies them
     /// to the slow weights.
     ///
@@ -263,7 +273,10 @@ impl<C: nn::OptimizerConfig> Builder<FromConfig<C>> {
         learning_rate: f64,
     ) -> Result<Lookahead<TchOptimizer>> {
         self.settings.check()?;
-        let inner = TchOptimizer::new(self.source.0, variables, learning_rate)?;
+        let mut inner = TchOptimizer::new(self.source.config, variables, learning_rate)?;
+        for (group, options) in self.source.groups {
+            inner.set_group_options(group, options)?;
+        }
         Lookahead::from_parts(inner, self.settings)
     }
 }
@@ -283,7 +296,7 @@ impl Lookahead<TchOptimizer> {
     /// A builder from the configuration of a tch optimizer or of one in [`fused`](crate::fused), which
     /// [`build`](Builder::build) then builds. [`Builder`] has an example.
     pub fn builder<C: nn::OptimizerConfig>(config: C) -> Builder<FromConfig<C>> {
-        Builder::new(FromConfig(config))
+        Builder::new(FromConfig { config, groups: Vec::new() })
     }
 }
 

@@ -70,6 +70,13 @@ pub enum Error {
     )]
     FixedWeightDecay,
 
+    /// The inner optimizer can't change its momentum.
+    #[error(
+        "The momentum of this inner optimizer can't change. Build it with the other value, or implement \
+         `set_momentum_of_group`."
+    )]
+    FixedMomentum,
+
     /// θ holds NaN or infinity, which the next sync would bring to φ.
     #[error(
         "The weights `{name}`, or their moments to pull back, hold NaN or infinity, so the sync was not made: \
@@ -140,6 +147,27 @@ pub enum Error {
          rename the buffer if it holds something else."
     )]
     UnseenStatistics { name: String },
+
+    /// A variable is in none of a composite optimizer's parts.
+    #[error(
+        "The variable `{name}` is in none of the parts of the composite optimizer. Select it in one of them, or leave \
+         it out of the variables that the composite is built for."
+    )]
+    InNoPart { name: String },
+
+    /// A variable is in two of a composite optimizer's parts.
+    #[error(
+        "The variable `{name}` is in two parts of the composite optimizer, `{first}` and `{second}`. Select it in one \
+         of them only, for example with `Variables::partition`."
+    )]
+    InTwoParts { name: String, first: String, second: String },
+
+    /// A part of a composite optimizer has a variable that the composite does not have.
+    #[error(
+        "The part `{part}` of the composite optimizer moves the variable `{name}`, which is not among the variables \
+         that the composite is built for. Build both for the same store."
+    )]
+    NotShared { name: String, part: String },
 
     /// There is no such parameter group.
     #[error("There is no parameter group {group}: the optimizer has {count}, counted from 0.")]

@@ -54,6 +54,12 @@ pub(crate) fn group_count(parameters: &[Parameter]) -> usize {
     parameters.iter().map(|parameter| parameter.group + 1).max().unwrap_or(1)
 }
 
+/// The number of parameter groups of an optimizer, which may have some without parameters yet.
+pub(crate) fn groups_of(inner: &(impl InnerOptimizer + ?Sized)) -> usize {
+    let with_options = inner.learning_rates().map_or(0, |rates| rates.len());
+    with_options.max(group_count(inner.parameters()))
+}
+
 /// The first variable with a sparse gradient, if that is why libtorch refused.
 pub(crate) fn sparse_gradient(parameters: &[Parameter], refused: &str) -> Option<String> {
     let is_sparse = |parameter: &&Parameter| {
@@ -213,6 +219,13 @@ pub trait InnerOptimizer {
         None
     }
 
+    /// The names of the moments that it keeps for one parameter, if they differ between parameters as in a
+    /// [`Composite`](crate::Composite). By default those of [`moment_names`](Self::moment_names).
+    fn moment_names_of(&self, parameter: usize) -> Option<Vec<&'static str>> {
+        let _ = parameter;
+        self.moment_names()
+    }
+
     /// The moments of a parameter, by its index in [`parameters`](Self::parameters), without those that don't
     /// exist before its first gradient. The caller may change their values. By default
     /// [`NoMoments`](crate::Error::NoMoments).
@@ -257,6 +270,20 @@ pub trait InnerOptimizer {
     fn set_weight_decay(&mut self, weight_decay: f64) -> Result<()> {
         let _ = weight_decay;
         Err(Error::FixedWeightDecay)
+    }
+
+    /// Sets the weight decay of one group. Refuses a group that does not exist. By default
+    /// [`FixedWeightDecay`](crate::Error::FixedWeightDecay).
+    fn set_weight_decay_of_group(&mut self, group: usize, weight_decay: f64) -> Result<()> {
+        let _ = (group, weight_decay);
+        Err(Error::FixedWeightDecay)
+    }
+
+    /// Sets the momentum of one group; of Adam and AdamW β₁. Refuses a group that does not exist, and numbers outside
+    /// 0 ≤ momentum < 1. By default [`FixedMomentum`](crate::Error::FixedMomentum).
+    fn set_momentum_of_group(&mut self, group: usize, momentum: f64) -> Result<()> {
+        let _ = (group, momentum);
+        Err(Error::FixedMomentum)
     }
 
     /// Everything that its next steps depend on, except the parameters' values, in separate memory.
@@ -314,6 +341,10 @@ macro_rules! forward {
 
 /// To choose the kind of inner optimizer at run time: `Lookahead<Box<dyn InnerOptimizer>>`.
 impl<O: InnerOptimizer + ?Sized> InnerOptimizer for Box<O> {
+    fn moment_names_of(&self, parameter: usize) -> Option<Vec<&'static str>> {
+        (**self).moment_names_of(parameter)
+    }
+
     forward! {
         fn steps_taken(&self) -> Option<u64>;
         fn parameters(&self) -> &[Parameter];
@@ -339,6 +370,8 @@ impl<O: InnerOptimizer + ?Sized> InnerOptimizer for Box<O> {
         fn set_learning_rate(&mut self, learning_rate: f64) -> Result<()>;
         fn set_learning_rate_group(&mut self, group: usize, learning_rate: f64) -> Result<()>;
         fn set_weight_decay(&mut self, weight_decay: f64) -> Result<()>;
+        fn set_weight_decay_of_group(&mut self, group: usize, weight_decay: f64) -> Result<()>;
+        fn set_momentum_of_group(&mut self, group: usize, momentum: f64) -> Result<()>;
         fn state(&mut self) -> Result<State>;
         fn state_into(&mut self, state: &mut State) -> Result<()>;
         fn load_state(&mut self, state: &State) -> Result<()>;

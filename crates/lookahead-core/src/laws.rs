@@ -70,7 +70,7 @@ pub fn check<O: InnerOptimizer>(build: impl Fn(&nn::VarStore) -> Result<O>) -> R
                 "A state saved inside Lookahead with any momentum policy continues to the bit.";
             resumes(Kind::Float, law, with_policy)?;
         }
-        gives_moments(&build, &names)?;
+        gives_moments(&build)?;
         steps_as_new_after_a_reset(&build)?;
     }
     moves_only_what_has_a_gradient(&build)?;
@@ -193,14 +193,12 @@ fn is_lookahead_at_one<O: InnerOptimizer>(
     require(differs.is_none(), "Lookahead with α = 1 is its inner optimizer, to the bit.", found)
 }
 
-fn gives_moments<O: InnerOptimizer>(
-    build: impl Fn(&nn::VarStore) -> Result<O>,
-    names: &[&'static str],
-) -> Checked {
+fn gives_moments<O: InnerOptimizer>(build: impl Fn(&nn::VarStore) -> Result<O>) -> Checked {
     let law = "The moments of a parameter are those that `moment_names` names, of the parameter's shape, and shared \
                with the optimizer.";
     let task = Task::new(Kind::Float, 0);
     let mut opt = build(&task.vs)?;
+    let names = opt.moment_names_of(0).unwrap_or_default();
     let before = opt.moments(0)?.len();
     require(before == 0, law, format!("there are {before} moments before the first step"))?;
     task.train(&mut opt, 0..2)?;

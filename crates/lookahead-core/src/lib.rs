@@ -62,6 +62,7 @@
 //! | the inner optimizer's moments at a sync: kept, reset or pulled back | [`momentum_policy`](Builder::momentum_policy) | |
 //! | momentum in the outer step (SNOO, DiLoCo, MuLoCo, SlowMo) | [`outer_momentum`](Builder::outer_momentum), [`outer_nesterov`](Builder::outer_nesterov), [`alpha_placement`](Builder::alpha_placement), [`restart_every`](Builder::restart_every) | |
 //! | α above 1 without momentum | [`extrapolate`](Builder::extrapolate) | |
+//! | options of a parameter group: learning rate, weight decay, momentum, frozen | [`group`](Builder::group) | [`set_lr_group`](Lookahead::set_lr_group), [`set_weight_decay_of_group`](InnerOptimizer::set_weight_decay_of_group), [`set_momentum_of_group`](InnerOptimizer::set_momentum_of_group), [`set_trainable`](TchOptimizer::set_trainable) |
 //! | NaN and infinity: fail, skip the step, or roll back to φ | [`non_finite`](Builder::non_finite) | [`roll_back`](Lookahead::roll_back) |
 //!
 //! # Inner optimizers
@@ -148,6 +149,8 @@
 //! | [`MasterWeights`] | bfloat16 and half-precision weights, trained in single precision |
 //! | [`StepRule`], [`ParameterStep`], [`RuleOptimizer`] | an inner optimizer of your own from the rule of its step |
 //! | [`laws`] | a test for one |
+//! | [`Composite`] | an optimizer for each of several parts of the parameters |
+//! | [`GroupOptions`] | options of one parameter group |
 //! | [`Variables`] | an optimizer's variables: all of a store or some of them, and their groups |
 //! | [`InnerOptimizer`], [`Parameter`], [`Moment`], [`Curvature`] | what an inner optimizer is, if a rule for one parameter at a time is not enough |
 //! | [`State`], [`Replaced`], [`Taken`] | an optimizer's state, as named tensors and numbers; what loading one, or a part of one, has replaced and taken |
@@ -190,8 +193,10 @@ mod accumulation;
 mod averaging;
 mod builder;
 mod clipping;
+mod composite;
 mod config;
 mod error;
+mod group_options;
 mod inner;
 pub mod laws;
 mod learning_rate;
@@ -220,8 +225,10 @@ mod wrapped;
 pub use accumulation::Accumulation;
 pub use averaging::GradientAverage;
 pub use builder::{Builder, FromConfig, FromOptimizer};
+pub use composite::{Composite, CompositeBuilder};
 pub use config::{AlphaPlacement, LookaheadConfig, MomentumPolicy, NonFinite, TransferDtype};
 pub use error::{Error, Result};
+pub use group_options::GroupOptions;
 pub use inner::{Curvature, InnerOptimizer, Moment, Parameter};
 pub use learning_rate::{
     Anneal, DecayShape, LearningRate, LearningRateKind, LearningRateSchedule, SchedulePosition,

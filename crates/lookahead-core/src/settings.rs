@@ -8,7 +8,7 @@ use lookahead_sys::sync::Path;
 use tch::nn;
 
 use crate::config::{LookaheadConfig, MomentumPolicy, NonFinite, TransferDtype};
-use crate::inner::group_count;
+use crate::inner::groups_of;
 use crate::range::check_slow_step_size;
 use crate::schedule::Schedule;
 use crate::{Error, InnerOptimizer, Replaced, Result};
@@ -68,7 +68,7 @@ impl Settings {
         if self.config.adaptive_low().is_some() && !inner.has_curvature() {
             return Err(Error::NoCurvature);
         }
-        let count = group_count(inner.parameters());
+        let count = groups_of(inner);
         match self.alpha_of_groups.iter().find(|(group, _)| *group >= count) {
             Some(&(group, _)) => Err(Error::Group { group, count }),
             None => Ok(()),

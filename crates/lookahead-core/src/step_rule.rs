@@ -192,6 +192,35 @@ impl<R: StepRule> RuleOptimizer<R> {
         &self.rule
     }
 
+    /// Sets options of one group, also of one that has no variables yet: those added to it later have them.
+    ///
+    /// # Errors
+    /// [`Setting`](Error::Setting) for one that is out of range, [`FixedMomentum`](Error::FixedMomentum) for a momentum,
+    /// which belongs to the rule; no option is changed then.
+    pub fn set_group_options(&mut self, group: usize, options: crate::GroupOptions) -> Result<()> {
+        options.check()?;
+        self.add_groups(group + 1);
+        match options.apply(self, group)? {
+            Some(trainable) => self.set_trainable(group, trainable),
+            None => Ok(()),
+        }
+    }
+
+    /// Freezes a group, or thaws it: see [`TchOptimizer::set_trainable`](crate::TchOptimizer::set_trainable).
+    pub fn set_trainable(&mut self, group: usize, trainable: bool) -> Result<()> {
+        self.variables.set_trainable(&self.parameters, group, trainable)
+    }
+
+    fn add_groups(&mut self, count: usize) {
+        let later = self.options[self.groups()];
+        self.options.resize(self.options.len().max(count + 1), later);
+    }
+
+    fn group_mut(&mut self, group: usize) -> Result<&mut Options> {
+        let count = self.groups();
+        self.options[..count].get_mut(group).ok_or(Error::Group { group, count })
+    }
+
     fn groups(&self) -> usize {
         self.options.len() - 1
     }
@@ -311,9 +340,7 @@ impl<R: StepRule> InnerOptimizer for RuleOptimizer<R> {
         let new = self.variables.take_new();
         if !new.is_empty() {
             for parameter in new {
-                let later = self.options[self.groups()];
-                let count = self.options.len().max(parameter.group + 2);
-                self.options.resize(count, later);
+                self.add_groups(parameter.group + 1);
                 self.parameters.push(parameter);
                 self.kept.push(None);
             }
@@ -383,17 +410,19 @@ impl<R: StepRule> InnerOptimizer for RuleOptimizer<R> {
 
     fn set_learning_rate_group(&mut self, group: usize, learning_rate: f64) -> Result<()> {
         check_learning_rate(learning_rate)?;
-        let count = self.groups();
-        if group >= count {
-            return Err(Error::Group { group, count });
-        }
-        self.options[group].learning_rate = learning_rate;
+        self.group_mut(group)?.learning_rate = learning_rate;
         Ok(())
     }
 
     fn set_weight_decay(&mut self, weight_decay: f64) -> Result<()> {
         check_weight_decay(weight_decay)?;
         self.options.iter_mut().for_each(|options| options.weight_decay = weight_decay);
+        Ok(())
+    }
+
+    fn set_weight_decay_of_group(&mut self, group: usize, weight_decay: f64) -> Result<()> {
+        check_weight_decay(weight_decay)?;
+        self.group_mut(group)?.weight_decay = weight_decay;
         Ok(())
     }
 

@@ -79,6 +79,37 @@ impl TchOptimizer {
         self.change_all_groups(|options| options.weight_decay = weight_decay)
     }
 
+    /// Sets options of one group, also of one that has no variables yet: those added to it later have them.
+    ///
+    /// # Errors
+    /// [`Setting`](Error::Setting) for one that is out of range; nothing is changed then.
+    pub fn set_group_options(&mut self, group: usize, options: crate::GroupOptions) -> Result<()> {
+        options.check()?;
+        self.optimizer.add_groups(group + 1)?;
+        match options.apply(self, group)? {
+            Some(trainable) => self.set_trainable(group, trainable),
+            None => Ok(()),
+        }
+    }
+
+    /// Freezes a group, or thaws it, by its variables' `requires_grad`, also of those added later. A frozen variable
+    /// takes no gradient and keeps its value; its moments stay for when it is thawed. In Lookahead φ is θ for it: freeze
+    /// between two cycles, or the steps of this one are in φ. It is not part of the optimizer's state, and
+    /// [`unfreeze`](nn::VarStore::unfreeze) thaws all variables.
+    pub fn set_trainable(&mut self, group: usize, trainable: bool) -> Result<()> {
+        self.variables.set_trainable(&self.parameters, group, trainable)
+    }
+
+    fn change_group(&mut self, group: usize, change: impl Fn(&mut GroupOptions)) -> Result<()> {
+        let count = self.optimizer.groups();
+        if group >= count {
+            return Err(Error::Group { group, count });
+        }
+        let mut options = self.optimizer.group_options(group)?;
+        change(&mut options);
+        Ok(self.optimizer.set_group_options(group, options)?)
+    }
+
     fn change_all_groups(&mut self, change: impl Fn(&mut GroupOptions)) -> Result<()> {
         // The last holds the options of later groups.
         for group in 0..=self.optimizer.groups() {
@@ -316,16 +347,21 @@ impl InnerOptimizer for TchOptimizer {
 
     fn set_learning_rate_group(&mut self, group: usize, learning_rate: f64) -> Result<()> {
         check_learning_rate(learning_rate)?;
-        let count = self.optimizer.groups();
-        if group >= count {
-            return Err(Error::Group { group, count });
-        }
-        let options = self.optimizer.group_options(group)?;
-        Ok(self.optimizer.set_group_options(group, GroupOptions { learning_rate, ..options })?)
+        self.change_group(group, |options| options.learning_rate = learning_rate)
     }
 
     fn set_weight_decay(&mut self, weight_decay: f64) -> Result<()> {
         TchOptimizer::set_weight_decay(self, weight_decay)
+    }
+
+    fn set_weight_decay_of_group(&mut self, group: usize, weight_decay: f64) -> Result<()> {
+        check_weight_decay(weight_decay)?;
+        self.change_group(group, |options| options.weight_decay = weight_decay)
+    }
+
+    fn set_momentum_of_group(&mut self, group: usize, momentum: f64) -> Result<()> {
+        check_momentum(momentum)?;
+        self.change_group(group, |options| options.momentum = momentum)
     }
 
     fn state(&mut self) -> Result<State> {

@@ -1,13 +1,13 @@
 //! The trainable variables of a store, or some of them, with names and groups.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use lookahead_sys::tensor::identity;
 use tch::nn;
 
-use crate::Parameter;
+use crate::{Parameter, Result};
 
 /// The trainable variables of a [`nn::VarStore`], or some of them, with names and groups, in the order in which they
 /// were added, as the store grows: what an inner optimizer begins with. A variable that is listed twice, for example
@@ -17,7 +17,7 @@ use crate::Parameter;
 /// [`matching`](Self::matching) and [`partition`](Self::partition) select; [`group_by`](Self::group_by) assigns groups
 /// by name, shape or element type, so that the model need not call [`set_group`](nn::Path::set_group). Both hold for
 /// variables that are added later. They apply in the order in which they are called, so a selection after `group_by`
-/// sees the new groups. They may look at a parameter and at nothing else that changes: each variable is asked about once.
+/// sees the new groups. Each function is called once for each variable, so it should depend on the parameter alone.
 ///
 /// ```
 /// use lookahead_core::{InnerOptimizer, TchOptimizer, Variables, fused};
@@ -61,6 +61,8 @@ pub struct Variables {
     known: HashSet<usize>,
     /// What a parameter goes through, in this order, before it is taken.
     rules: Vec<Rule>,
+    /// The groups whose variables are frozen.
+    frozen: BTreeSet<usize>,
 }
 
 /// A selection, or an assignment of groups.
@@ -74,7 +76,7 @@ impl Variables {
     /// All of `vs`, before any has been taken.
     pub fn new(vs: &nn::VarStore) -> Self {
         let (store, known) = (vs.variables_.clone(), HashSet::new());
-        Variables { store, seen: 0, known, rules: Vec::new() }
+        Variables { store, seen: 0, known, rules: Vec::new(), frozen: BTreeSet::new() }
     }
 
     /// Only those for which `predicate` holds.
@@ -127,7 +129,32 @@ impl Variables {
                 }
             })
         });
+        for parameter in added.iter().filter(|parameter| self.frozen.contains(&parameter.group)) {
+            let _ = parameter.tensor.set_requires_grad(false);
+        }
         added
+    }
+
+    /// Freezes a group, or thaws it: sets `requires_grad` of `taken`, the parameters taken so far, in this group, and of
+    /// those that join it later. A frozen parameter loses its gradient, so that no optimizer steps it.
+    pub fn set_trainable(
+        &mut self,
+        taken: &[Parameter],
+        group: usize,
+        trainable: bool,
+    ) -> Result<()> {
+        if trainable {
+            self.frozen.remove(&group);
+        } else {
+            self.frozen.insert(group);
+        }
+        for parameter in taken.iter().filter(|parameter| parameter.group == group) {
+            let _ = parameter.tensor.f_set_requires_grad(trainable)?;
+            if !trainable {
+                parameter.zero_grad()?;
+            }
+        }
+        Ok(())
     }
 
     fn read_new(&mut self) -> Vec<Parameter> {

@@ -14,6 +14,7 @@
 #include <tuple>
 #include <type_traits>
 #include <utility>
+#include <vector>
 
 #include "lookahead-sys/src/ffi.rs.h"
 #include "shim.h"
@@ -130,6 +131,12 @@ OptimizerKind optimizer_kind(const Optimizer& optimizer) {
 
 std::size_t group_count(const Optimizer& optimizer) { return optimizer.param_groups().size(); }
 
+void add_groups(Optimizer& optimizer, std::size_t count) {
+  while (optimizer.param_groups().size() < count) {
+    optimizer.add_param_group(torch::optim::OptimizerParamGroup(std::vector<Tensor>{}));
+  }
+}
+
 GroupOptions group_options(const Optimizer& optimizer, std::size_t group) {
   const auto& groups = optimizer.param_groups();
   const auto& options = group == groups.size() ? optimizer.defaults() : groups.at(group).options();
@@ -172,8 +179,9 @@ void optimizer_zero_grad(Optimizer& optimizer) { optimizer.zero_grad(); }
 
 void optimizer_step(Optimizer& optimizer) { optimizer.step(); }
 
-std::uint8_t required_slots(const Optimizer& optimizer) {
-  const torch::optim::OptimizerOptions& options = optimizer.defaults();
+namespace {
+
+std::uint8_t slots_for(const torch::optim::OptimizerOptions& options) {
   if (auto* sgd = dynamic_cast<const torch::optim::SGDOptions*>(&options)) {
     return sgd->momentum() != 0 ? 0b001 : 0;
   }
@@ -187,6 +195,14 @@ std::uint8_t required_slots(const Optimizer& optimizer) {
     return 0b001 | (rmsprop->momentum() > 0 ? 0b010 : 0) | (rmsprop->centered() ? 0b100 : 0);
   }
   throw std::invalid_argument("The state of this kind of optimizer is not known.");
+}
+
+}  // namespace
+
+std::uint8_t required_slots(const Optimizer& optimizer) {
+  std::uint8_t slots = slots_for(optimizer.defaults());
+  for (const auto& group : optimizer.param_groups()) slots |= slots_for(group.options());
+  return slots;
 }
 
 std::int64_t state_step(const Optimizer& optimizer, const Tensor& parameter) {

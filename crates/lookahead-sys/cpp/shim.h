@@ -55,6 +55,7 @@ enum class OptimizerKind : std::uint8_t;
 // Optimizers.
 OptimizerKind optimizer_kind(const Optimizer& optimizer);
 std::size_t group_count(const Optimizer& optimizer);
+void add_groups(Optimizer& optimizer, std::size_t count);
 GroupOptions group_options(const Optimizer& optimizer, std::size_t group);
 void set_group_options(Optimizer& optimizer, std::size_t group, GroupOptions options);
 double second_moment_decay(const Optimizer& optimizer, std::size_t group);

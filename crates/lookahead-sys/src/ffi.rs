@@ -252,6 +252,7 @@ pub(crate) mod bridge {
 
         fn optimizer_kind(optimizer: &Optimizer) -> OptimizerKind;
         fn group_count(optimizer: &Optimizer) -> usize;
+        fn add_groups(optimizer: Pin<&mut Optimizer>, count: usize) -> Result<()>;
         fn group_options(optimizer: &Optimizer, group: usize) -> Result<GroupOptions>;
         fn set_group_options(
             optimizer: Pin<&mut Optimizer>,

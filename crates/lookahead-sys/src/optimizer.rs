@@ -162,6 +162,11 @@ impl Optimizer {
         bridge::group_count(self.get())
     }
 
+    /// Adds groups without parameters until there are `count`, with the options of later groups.
+    pub fn add_groups(&mut self, count: usize) -> Result<()> {
+        Ok(bridge::add_groups(self.get_mut(), count)?)
+    }
+
     /// The options of a parameter group. Group [`groups`](Self::groups), one past the last, holds those
     /// that later groups begin with.
     pub fn group_options(&self, group: usize) -> Result<GroupOptions> {
@@ -180,7 +185,7 @@ impl Optimizer {
         Ok(bridge::second_moment_decay(self.get(), group)?)
     }
 
-    /// Which of [`Kind::slots`] the optimizer keeps for a parameter that it has stepped, by its options:
+    /// Which of [`Kind::slots`] the optimizer keeps for a parameter that it has stepped, by the options of any group:
     /// Adam keeps `max_exp_avg_sq` only with amsgrad. Refused for unknown kinds.
     pub fn required_slots(&self) -> Result<Vec<bool>> {
         let mask = bridge::required_slots(self.get())?;

@@ -8,6 +8,7 @@
 //! |---|---|
 //! | [`data`], [`model`], [`task`] | the task |
 //! | [`train`], [`optimizer`], `lookahead`, [`schedule`] | how long, from which seed, on which device; with which optimizer |
+//! | [`groups`] | parameter groups with options of their own |
 //! | [`kinds`] | each kind of data, model and optimizer has a type for its keys |
 //! | [`averaging`], [`probe`], [`checkpoint`], [`distributed`] | what happens during the training |
 //! | [`overrides`] | `--set KEY=VALUE` |
@@ -20,6 +21,7 @@ pub mod checkpoint;
 pub mod data;
 pub mod distributed;
 mod faults;
+pub mod groups;
 pub(crate) mod guess;
 pub mod issue;
 pub mod key;
@@ -245,7 +247,8 @@ impl Config {
     fn check_types(&self, kinds: &Kinds) -> Result<(), ConfigIssue> {
         data::section(kinds).check_types(&self.data.kind, &self.data.options)?;
         model::section(kinds).check_types(&self.model.kind, &self.model.options)?;
-        optimizer::section(kinds).check_types(&self.optimizer.kind, &self.optimizer.options)
+        optimizer::section(kinds).check_types(&self.optimizer.kind, &self.optimizer.options)?;
+        self.optimizer.groups(kinds).map(drop)
     }
 
     /// Fills in the defaults that depend on other keys, and checks every value.
@@ -256,6 +259,7 @@ impl Config {
         if let Some(config) = &self.lookahead {
             lookahead::check(config, &self.optimizer, kinds)?;
         }
+        self.optimizer.check_alphas(self.lookahead.as_ref(), kinds)?;
         self.averaging.resolve(self.lookahead.is_some())?;
         schedule::resolve(&mut self.schedule, self.optimizer.lr)?;
         self.task.check(kinds, task)?;
@@ -385,15 +389,22 @@ fn located(origin: &str, text: &str, span: Option<Range<usize>>) -> String {
     }
 }
 
-/// The position of a section or of a dotted key in a text.
+/// The position of a section or of a dotted key in a text. In a list of tables a part of the key is a number.
 fn span_of(text: &str, key: &str) -> Option<Range<usize>> {
     let root = DeTable::parse(text).ok()?;
     let mut table = root.get_ref();
-    let mut parts = key.split('.').peekable();
+    let mut parts = key.split('.').filter(|part| !part.is_empty()).peekable();
     while let Some(part) = parts.next() {
-        let (name, value) = table.iter().find(|(name, _)| name.get_ref() == part)?;
+        let (name, mut value) = table.iter().find(|(name, _)| name.get_ref() == part)?;
+        let mut span = name.span();
+        if let Some(items) = value.get_ref().as_array()
+            && let Some(index) = parts.next()
+        {
+            value = items.get(index.parse::<usize>().ok()?)?;
+            span = value.span();
+        }
         if parts.peek().is_none() {
-            return Some(name.span());
+            return Some(span);
         }
         table = value.get_ref().as_table()?;
     }

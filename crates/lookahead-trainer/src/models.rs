@@ -20,7 +20,7 @@
 //! and a line in [`Registry::builtin`](crate::registry::Registry::builtin).
 
 pub mod cnn;
-mod freeze;
+pub(crate) mod freeze;
 pub(crate) mod kind;
 pub mod lstm;
 pub mod mlp;

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | [`optimizer`] | an inner optimizer alone, or Lookahead around it |
 //! | [`kind`] | a kind of inner optimizer, as `optimizer.kind` selects it |
+//! | `groups` | a composite of optimizers for `[[optimizer.group]]` |
 //! | [`sgd`] | stochastic gradient descent |
 //! | [`adam`] | Adam and AdamW |
 //! | [`rmsprop`] | RMSprop |
@@ -20,6 +21,7 @@
 pub mod adagrad;
 pub mod adam;
 pub mod adan;
+pub(crate) mod groups;
 pub mod kind;
 pub mod lion;
 pub mod nadam;

@@ -288,8 +288,15 @@ impl Registry {
         config: &OptimizerConfig,
         vs: &nn::VarStore,
     ) -> anyhow::Result<Box<dyn InnerOptimizer>> {
-        let kind = self.optimizers.iter().find(|kind| kind.schema.name == config.kind);
-        kind.ok_or_else(|| unknown("optimizer", &config.kind))?.build(config, vs)
+        let alone = |config: &OptimizerConfig, vs: &nn::VarStore| {
+            let kind = self.optimizers.iter().find(|kind| kind.schema.name == config.kind);
+            kind.ok_or_else(|| unknown("optimizer", &config.kind))?.build(config, vs)
+        };
+        if config.group.is_empty() {
+            return alone(config, vs);
+        }
+        let groups = config.groups(&self.kinds).map_err(|issue| UsageError::new(issue.message))?;
+        optimizers::groups::build(&alone, config, &groups, vs)
     }
 
     /// Builds the loss and the metrics of a configuration for data of this spec.

@@ -67,6 +67,10 @@ impl<O: InnerOptimizer> InnerOptimizer for Lookahead<O> {
         self.inner.moment_names()
     }
 
+    fn moment_names_of(&self, parameter: usize) -> Option<Vec<&'static str>> {
+        self.inner.moment_names_of(parameter)
+    }
+
     fn moments(&mut self, parameter: usize) -> Result<Vec<Moment>> {
         self.inner.moments(parameter)
     }
@@ -98,6 +102,14 @@ impl<O: InnerOptimizer> InnerOptimizer for Lookahead<O> {
 
     fn set_weight_decay(&mut self, weight_decay: f64) -> Result<()> {
         Lookahead::set_weight_decay(self, weight_decay)
+    }
+
+    fn set_weight_decay_of_group(&mut self, group: usize, weight_decay: f64) -> Result<()> {
+        self.inner.set_weight_decay_of_group(group, weight_decay)
+    }
+
+    fn set_momentum_of_group(&mut self, group: usize, momentum: f64) -> Result<()> {
+        self.inner.set_momentum_of_group(group, momentum)
     }
 
     fn state(&mut self) -> Result<State> {

@@ -129,7 +129,7 @@ impl<O: InnerOptimizer> Lookahead<O> {
         (cycle, non_finite, settings.config.k) = read_counts(state)?;
         let most = settings.config.largest_alpha();
         settings.config.alpha = read_alpha(state, ALPHA, most)?;
-        settings.alpha_of_groups = alphas_of_groups(state, self.inner.parameters(), most)?;
+        settings.alpha_of_groups = alphas_of_groups(state, self.group_count(), most)?;
         for (group, _) in &self.settings.alpha_of_groups {
             if settings.alpha_of_groups.iter().all(|(saved, _)| saved != group) {
                 return Err(Error::StateMissing { key: format!("{ALPHA}/{group}") });
@@ -225,9 +225,10 @@ impl<O: InnerOptimizer> Lookahead<O> {
 
     /// The keys of all slow moments that a state may have.
     pub(super) fn slow_moment_keys(&self) -> BTreeMap<String, MomentKey> {
-        let moments = self.inner.moment_names().filter(|_| self.pulls_back()).unwrap_or_default();
         let parameters = self.inner.parameters();
-        let keys = (0..parameters.len()).flat_map(|i| moments.iter().map(move |name| (i, *name)));
+        let moments = |i| self.inner.moment_names_of(i).filter(|_| self.pulls_back());
+        let names = |i| moments(i).unwrap_or_default().into_iter().map(move |name| (i, name));
+        let keys = (0..parameters.len()).flat_map(names);
         keys.map(|key| (slow_moment_key(parameters, key), key)).collect()
     }
 
@@ -277,16 +278,11 @@ fn read_alpha(state: &State, key: &str, most: f64) -> Result<f64> {
 }
 
 /// α of the groups with their own.
-fn alphas_of_groups(
-    state: &State,
-    parameters: &[Parameter],
-    most: f64,
-) -> Result<Vec<(usize, f64)>> {
+fn alphas_of_groups(state: &State, groups: usize, most: f64) -> Result<Vec<(usize, f64)>> {
     let mut found = Vec::new();
     for key in state.numbers.keys() {
         let Some((ALPHA, group)) = key.split_once('/') else { continue };
-        let exists = |group: &usize| parameters.iter().any(|p| p.group >= *group);
-        let group = group.parse().ok().filter(exists);
+        let group = group.parse().ok().filter(|group| *group < groups);
         let group = group.ok_or_else(|| Error::StateUnexpected { key: key.clone() })?;
         found.push((group, read_alpha(state, key, most)?));
     }

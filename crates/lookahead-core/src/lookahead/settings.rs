@@ -146,7 +146,7 @@ impl<O: InnerOptimizer> Lookahead<O> {
     }
 
     pub(super) fn group_count(&self) -> usize {
-        crate::inner::group_count(self.inner.parameters())
+        crate::inner::groups_of(&self.inner)
     }
 
     /// The settings as they are now; k and α are those at the beginning of their schedules.

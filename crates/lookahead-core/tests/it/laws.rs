@@ -4,7 +4,8 @@ use crate::common::{AnyConfig, INNERS};
 use lookahead_core::optimizers::{Adagrad, Adan, Lion, NAdam, RAdam};
 use lookahead_core::tch_ext::arithmetic::scale;
 use lookahead_core::{
-    InnerOptimizer, MasterWeights, Result, RuleOptimizer, Step, StepRule, TchOptimizer, fused, laws,
+    Composite, InnerOptimizer, MasterWeights, Result, RuleOptimizer, Step, StepRule, TchOptimizer,
+    fused, laws,
 };
 use tch::{Tensor, nn};
 
@@ -34,6 +35,16 @@ keeps_the_laws! {
     nadam_decoupled: |vs| decayed(NAdam::default().decoupled_weight_decay(true), vs),
     radam: |vs| decayed(RAdam::default().beta2(0.9), vs),
     radam_decoupled: |vs| decayed(RAdam::default().decoupled_weight_decay(true), vs),
+    composite: |vs| Composite::matrices_and_rest(
+        vs,
+        |matrices| TchOptimizer::new(fused::sgd(0.9, 0.1, 1e-3, false), matrices, 0.1),
+        |rest| RuleOptimizer::new(RAdam::default().beta2(0.9), rest, 0.1),
+    ),
+    composite_of_one_kind: |vs| Composite::matrices_and_rest(
+        vs,
+        |matrices| TchOptimizer::new(fused::AdamW::default(), matrices, 0.1),
+        |rest| TchOptimizer::new(fused::AdamW::default(), rest, 0.1),
+    ),
 }
 
 fn decayed<R: StepRule>(rule: R, vs: &nn::VarStore) -> Result<RuleOptimizer<R>> {

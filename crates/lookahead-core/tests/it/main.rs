@@ -10,9 +10,11 @@ mod ranger_example;
 
 mod clipping;
 mod complex;
+mod composite;
 mod cuda;
 mod ending;
 mod evaluation;
+mod groups;
 mod laws;
 mod linking;
 mod master_weights;

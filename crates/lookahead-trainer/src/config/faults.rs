@@ -191,6 +191,7 @@ fn fits(wanted: ValueType, value: &Value) -> bool {
         ValueType::Numbers => all(is_number),
         ValueType::Texts => all(Value::is_str),
         ValueType::Schedule => value.is_table(),
+        ValueType::Tables => all(Value::is_table),
         ValueType::Any => true,
     }
 }

@@ -27,6 +27,8 @@ pub enum ValueType {
     Texts,
     /// A table with a `kind`: how a value changes over the run.
     Schedule,
+    /// A list of tables.
+    Tables,
     /// Unknown: a key without documentation and default.
     Any,
 }
@@ -44,6 +46,7 @@ impl ValueType {
                 Some(Integer(_)) => ValueType::Wholes,
                 Some(Float(_)) => ValueType::Numbers,
                 Some(String(_)) => ValueType::Texts,
+                Some(toml::Value::Table(_)) => ValueType::Tables,
                 _ => ValueType::Any,
             },
             _ => ValueType::Any,
@@ -64,6 +67,7 @@ impl fmt::Display for ValueType {
             ValueType::Numbers => "a list of numbers",
             ValueType::Texts => "a list of strings",
             ValueType::Schedule => "a schedule",
+            ValueType::Tables => "a list of tables",
             ValueType::Any => "a value",
         })
     }
@@ -157,6 +161,11 @@ impl Key {
     /// A list of strings.
     pub const fn texts(name: &'static str, meaning: &'static str) -> Self {
         Key::new(name, ValueType::Texts, meaning)
+    }
+
+    /// A list of tables.
+    pub const fn tables(name: &'static str, meaning: &'static str) -> Self {
+        Key::new(name, ValueType::Tables, meaning)
     }
 
     /// One of several names.

@@ -21,6 +21,9 @@ pub struct OptimizerConfig {
     /// The keys of the kind's own type.
     #[serde(flatten)]
     pub options: Table,
+    /// Parameter groups, as they are written: [`groups`](Self::groups) reads them.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub group: Vec<Table>,
 }
 
 /// The keys that the section has for every kind.
@@ -30,18 +33,26 @@ pub(super) const KEYS: &[Key] = &[
     Key::number("weight_decay", "weight decay; of adamw, decoupled")
         .allowed("0 to 3.4e38")
         .example("0.0005"),
+    Key::tables(
+        "group",
+        "parameters with options of their own. Each table has `match` (names, in which `*` is any characters) or `dims` \
+         (numbers of dimensions), and any of `lr_scale`, `weight_decay`, `alpha`, and `kind` with its keys",
+    )
+    .allowed("a list of tables")
+    .default("none")
+    .example("[{ dims = 1, weight_decay = 0 }]"),
 ];
 
 impl Default for OptimizerConfig {
     fn default() -> Self {
         let (kind, options) = ("sgd".to_owned(), Table::new());
-        OptimizerConfig { kind, lr: 0.1, weight_decay: None, options }
+        OptimizerConfig { kind, lr: 0.1, weight_decay: None, options, group: Vec::new() }
     }
 }
 
 /// The section with its kinds.
 pub(super) fn section(kinds: &Kinds) -> Section<'_> {
-    let common = &["kind", "lr", "weight_decay"];
+    let common = &["kind", "lr", "weight_decay", "group"];
     Section { name: "optimizer", common, neutral: Table::new(), kinds: &kinds.optimizers }
 }
 

@@ -28,10 +28,27 @@ impl Optimizer {
         vs: &nn::VarStore,
         workers: &WorkerGroup,
     ) -> anyhow::Result<Self> {
+        Optimizer::with_alphas(inner, lookahead, &[], vs, workers)
+    }
+
+    /// As [`new`](Self::new), with the slow step sizes of groups that have their own.
+    ///
+    /// # Errors
+    /// As [`new`](Self::new).
+    pub fn with_alphas(
+        inner: Box<dyn InnerOptimizer>,
+        lookahead: Option<&LookaheadConfig>,
+        alphas: &[(usize, f64)],
+        vs: &nn::VarStore,
+        workers: &WorkerGroup,
+    ) -> anyhow::Result<Self> {
         let Some(config) = lookahead else { return Ok(Optimizer::Bare(inner)) };
         let mut builder = Lookahead::around(inner).config(config.clone());
         if config.interpolate_statistics {
             builder = builder.interpolate_statistics(vs);
+        }
+        for (group, alpha) in alphas {
+            builder = builder.alpha_of_group(*group, *alpha);
         }
         if let Some((group, dtype)) = workers.averages_weights() {
             builder = builder.workers(group, dtype);
@@ -140,6 +157,13 @@ impl Optimizer {
     /// Inner steps since the last sync; 0 without Lookahead.
     pub fn phase(&self) -> u64 {
         self.around().map_or(0, Lookahead::phase)
+    }
+
+    /// Sets the slow step size, if there is one, of all but the groups with their own.
+    pub fn set_alpha(&mut self, alpha: f64, alphas: &[(usize, f64)]) -> lookahead_core::Result<()> {
+        let Some(lookahead) = self.lookahead() else { return Ok(()) };
+        lookahead.set_alpha(alpha)?;
+        alphas.iter().try_for_each(|(group, own)| lookahead.set_alpha_of_group(*group, *own))
     }
 
     /// Sets the learning rate.

@@ -223,7 +223,7 @@ fn faults_in_its_keys_are_refused_with_their_lines() {
         (
             "momentum = 0.5\nbeta = 1",
             &[][..],
-            "line 11: There is no key `optimizer.beta`. The keys of `[optimizer]` are `kind`, `lr`, `weight_decay`, `momentum`.",
+            "line 11: There is no key `optimizer.beta`. The keys of `[optimizer]` are `kind`, `lr`, `weight_decay`, `group`, `momentum`.",
         ),
         ("momentum = 1.0", &[], "line 10: `optimizer.momentum` is 1. Use 0 to below 1."),
         ("momentum = \"x\"", &[], "line 10: `optimizer.momentum` is \"x\". Use a number"),

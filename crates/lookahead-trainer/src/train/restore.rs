@@ -47,13 +47,14 @@ impl Training {
         if let Some(weight_decay) = weight_decay.filter(|now| saved != Some(*now)) {
             self.optimizer.set_weight_decay(weight_decay)?;
         }
-        if let (Some(lookahead), Some(config)) =
-            (self.optimizer.lookahead(), &self.config.lookahead)
-        {
+        if let Some(config) = &self.config.lookahead {
             if config.adaptive_alpha == 0.0 {
-                lookahead.set_alpha(config.alpha)?;
+                let alphas = self.config.optimizer.alphas(self.registry.kinds());
+                self.optimizer.set_alpha(config.alpha, &alphas)?;
             }
-            lookahead.set_k(config.k)?;
+            if let Some(lookahead) = self.optimizer.lookahead() {
+                lookahead.set_k(config.k)?;
+            }
         }
         let saved = state.workers;
         // It is the state before the last sync.

@@ -125,7 +125,8 @@ impl Training {
         model.freeze(&config.train.freeze)?;
         let lookahead = config.lookahead.as_ref();
         let inner = registry.build_optimizer(&config.optimizer, &model.vs)?;
-        let optimizer = Optimizer::new(inner, lookahead, &model.vs, &workers)?;
+        let alphas = config.optimizer.alphas(registry.kinds());
+        let optimizer = Optimizer::with_alphas(inner, lookahead, &alphas, &model.vs, &workers)?;
         if !workers.is_single() {
             generator::seed(workers.seed(config.train.seed))?;
         }

@@ -208,9 +208,10 @@ fn change(setting: &Setting, t: &mut Training, events: &mut Events) -> anyhow::R
     match setting.key.as_str() {
         LEARNING_RATE => t.config.optimizer.lr = wanted.optimizer.lr,
         SLOW_STEP_SIZE => {
-            if let (Some(lookahead), Some(after)) = (t.optimizer.lookahead(), wanted.lookahead) {
-                lookahead.set_alpha(after.alpha)?;
+            if let Some(after) = wanted.lookahead {
                 let said = t.extrapolation().is_some();
+                let alphas = wanted.optimizer.alphas(t.registry.kinds());
+                t.optimizer.set_alpha(after.alpha, &alphas)?;
                 t.config.lookahead = Some(after);
                 if let Some(message) = t.extrapolation().filter(|_| !said) {
                     events.note(t.state.step, message);
