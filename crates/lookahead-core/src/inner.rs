@@ -60,6 +60,24 @@ pub(crate) fn groups_of(inner: &(impl InnerOptimizer + ?Sized)) -> usize {
     with_options.max(group_count(inner.parameters()))
 }
 
+/// The variables that take gradients, of one group or of all.
+///
+/// # Errors
+/// [`Group`](Error::Group) if there is no such group.
+pub(crate) fn trained(
+    parameters: &[Parameter],
+    group: Option<usize>,
+) -> Result<impl Iterator<Item = &Tensor>> {
+    let count = group_count(parameters);
+    match group {
+        Some(group) if group >= count => Err(Error::Group { group, count }),
+        _ => Ok(parameters
+            .iter()
+            .filter(move |own| own.is_trained() && group.is_none_or(|group| own.group == group))
+            .map(|parameter| &parameter.tensor)),
+    }
+}
+
 /// The first variable with a sparse gradient, if that is why libtorch refused.
 pub(crate) fn sparse_gradient(parameters: &[Parameter], refused: &str) -> Option<String> {
     let is_sparse = |parameter: &&Parameter| {
@@ -152,7 +170,7 @@ pub trait InnerOptimizer {
     /// [`Setting`](Error::Setting) unless `max` is a positive number.
     fn clip_grad_norm(&mut self, max: f64) -> Result<f64> {
         self.join_new_parameters()?;
-        clipping::clip_norm(self.parameters(), None, max)
+        clipping::clip_norm(trained(self.parameters(), None)?, max)
     }
 
     /// As [`clip_grad_norm`](Self::clip_grad_norm), for the gradients of one parameter group.
@@ -162,7 +180,7 @@ pub trait InnerOptimizer {
     /// group.
     fn clip_grad_norm_of_group(&mut self, group: usize, max: f64) -> Result<f64> {
         self.join_new_parameters()?;
-        clipping::clip_norm(self.parameters(), Some(group), max)
+        clipping::clip_norm(trained(self.parameters(), Some(group))?, max)
     }
 
     /// Clips the elements of every gradient to `-max..=max`; NaN stays NaN. Skips parameters without one; refuses
@@ -172,7 +190,7 @@ pub trait InnerOptimizer {
     /// [`Setting`](Error::Setting) unless `max` is a positive number.
     fn clip_grad_value(&mut self, max: f64) -> Result<()> {
         self.join_new_parameters()?;
-        clipping::clip_value(self.parameters(), max)
+        clipping::clip_value(self.parameters().iter().map(|parameter| &parameter.tensor), max)
     }
 
     /// The parameters that it moves. They keep their order; new ones come last.

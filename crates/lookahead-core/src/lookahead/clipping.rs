@@ -4,6 +4,7 @@ use lookahead_sys::arithmetic::gradients_finite;
 use tch::Tensor;
 
 use super::Lookahead;
+use crate::inner::trained;
 use crate::{Error, InnerOptimizer, NonFinite, Result, clipping};
 
 impl<O: InnerOptimizer> Lookahead<O> {
@@ -15,7 +16,7 @@ impl<O: InnerOptimizer> Lookahead<O> {
     pub fn clip_grad_value(&mut self, max: f64) -> Result<()> {
         self.restore_fast_weights()?;
         self.inner.join_new_parameters()?;
-        clipping::clip_value(self.inner.parameters(), max)
+        clipping::clip_value(self.inner.parameters().iter().map(|own| &own.tensor), max)
     }
 
     /// Scales the gradients of all trained variables by one factor so that their joint L2 norm is at most
@@ -59,7 +60,7 @@ impl<O: InnerOptimizer> Lookahead<O> {
     fn clip_norm(&mut self, group: Option<usize>, max: f64) -> Result<f64> {
         self.restore_fast_weights()?;
         self.inner.join_new_parameters()?;
-        let norm = clipping::clip_norm(self.inner.parameters(), group, max)?;
+        let norm = clipping::clip_norm(trained(self.inner.parameters(), group)?, max)?;
         // Another group may be finite; a step looks at all gradients then.
         self.unclipped = !norm.is_finite() || self.unclipped && group.is_some();
         Ok(norm)

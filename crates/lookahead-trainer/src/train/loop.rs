@@ -52,7 +52,7 @@ pub fn step(training: &mut Training, hooks: &mut Hooks) -> anyhow::Result<Contro
         hooks.before_step(training)?;
         let learning_rate = training.learning_rate();
         training.optimizer.set_learning_rate(learning_rate)?;
-        let StepLoss { loss, value, mut skipped } = gradients::compute(training, hooks)?; // of L on d
+        let StepLoss { loss, value, mut skipped } = gradients::compute(training, hooks)?; // ∇L(θ, d)
         if skipped.is_none() {
             training.average_gradients()?; // over data-parallel workers
             hooks.after_backward(training)?;

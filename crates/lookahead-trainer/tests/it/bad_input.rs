@@ -94,13 +94,6 @@ fn values_out_of_range() {
     refused(SMALL, &["optimizer.lr=1e39"], &["`optimizer.lr` is 1e39", "3.4e38"]);
     refused(SMALL, &["optimizer.lr=-1e30"], &["`optimizer.lr` is -1e30"]);
     refused(SMALL, &["checkpoint.keep=0"], &["`checkpoint.keep` is 0"]);
-    refused(SMALL, &["train.accumulate=0"], &["`train.accumulate` is 0. Use 1 or more."]);
-    refused(
-        SMALL,
-        &["train.clip_grad_norm=-1"],
-        &["`train.clip_grad_norm` is -1. Use 0, which is off, or a finite number above it."],
-    );
-    refused(SMALL, &["train.clip_grad_value=inf"], &["`train.clip_grad_value` is inf."]);
     refused(SMALL, &["data.validation=0"], &["`data.validation` is 0", "`probe.every_syncs` to 0"]);
     refused(
         "[schedule]\nkind = \"cosine\"\nmin_lr = 3\n",
