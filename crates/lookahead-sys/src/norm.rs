@@ -31,6 +31,11 @@ pub fn distance<'a>(pairs: impl IntoIterator<Item = (&'a Tensor, &'a Tensor)>) -
     Ok(bridge::norm(&refs(tensors), &refs(from))?)
 }
 
+/// The joint L2 norm of all gradients, as [`clip_norm`] finds it: 0 without gradients.
+pub fn gradient_norm<'a>(parameters: impl IntoIterator<Item = &'a Tensor>) -> Result<f64> {
+    clip_norm(parameters, f64::INFINITY)
+}
+
 /// Scales all gradients by one factor so that their joint L2 norm is at most `max`, and returns the norm
 /// before: 0 without gradients. If it is NaN or infinite because a gradient is, the gradients stay as
 /// they are.

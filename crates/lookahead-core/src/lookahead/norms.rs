@@ -35,9 +35,11 @@ impl<O: InnerOptimizer> Lookahead<O> {
     /// After a step it is that step's gradient, until it is zeroed.
     pub fn gradient_norm(&mut self) -> Result<Option<f64>> {
         self.restore_fast_weights()?;
-        let mut gradients: Vec<Tensor> =
+        let gradients: Vec<Tensor> =
             self.trained_tensors().map(Tensor::f_grad).collect::<Result<_, _>>()?;
-        gradients.retain(Tensor::defined);
-        Ok(if gradients.is_empty() { None } else { Some(norm::norm(&gradients)?) })
+        if !gradients.iter().any(Tensor::defined) {
+            return Ok(None);
+        }
+        Ok(Some(norm::gradient_norm(self.trained_tensors())?))
     }
 }
