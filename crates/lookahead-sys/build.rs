@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 const SEPARATOR: &str = "\u{1f}";
 
 /// The files in `cpp`.
-const FILES: [&str; 26] = [
+const FILES: [&str; 27] = [
     "adagrad",
     "adan",
     "adaptive",
@@ -26,6 +26,7 @@ const FILES: [&str; 26] = [
     "lion",
     "memory",
     "memory_format",
+    "muon",
     "nadam",
     "nccl_backend",
     "norm",

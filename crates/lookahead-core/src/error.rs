@@ -108,6 +108,13 @@ pub enum Error {
     )]
     ComplexVariable { name: String, what: String },
 
+    /// The optimizer moves matrices only.
+    #[error(
+        "`{name}` has the shape {shape:?}, and Muon moves matrices only. Build it for the matrices, which \
+         `Variables::partition` selects, and move the rest with another optimizer."
+    )]
+    NotAMatrix { name: String, shape: Vec<i64> },
+
     /// Running statistics are kept in too narrow a type.
     #[error(
         "The buffer `{name}` is {kind}, which is too coarse to compute statistics in. Keep running statistics \

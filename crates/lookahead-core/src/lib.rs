@@ -143,7 +143,7 @@
 //! | [`SlowWeights`], [`recalibrate`] | the model at φ, for evaluation |
 //! | [`fewest_values_per_channel`] | whether a batch is too small for batch normalization |
 //! | [`fused`] | tch's optimizers on faster kernels |
-//! | [`optimizers`] | Adagrad, Adan, Lion, NAdam, RAdam, Ranger |
+//! | [`optimizers`] | Adagrad, Adan, Lion, Muon, NAdam, RAdam, Ranger |
 //! | [`TchOptimizer`] | any optimizer that tch can build, with its state |
 //! | [`WrappedOptimizer`] | a [`tch::nn::Optimizer`] that is already built, without its state |
 //! | [`MasterWeights`] | bfloat16 and half-precision weights, trained in single precision |

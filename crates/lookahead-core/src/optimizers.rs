@@ -5,6 +5,7 @@
 //! | [`Adagrad`] | the gradient, divided by the root of the sum of all squared gradients | 1 |
 //! | [`Adan`] | the mean gradient and the mean change of the gradient, divided by a root of a mean square | 4 |
 //! | [`Lion`] | the sign of a mean gradient | 1 |
+//! | [`Muon`] | the mean gradient of a matrix, orthogonalized | 1 |
 //! | [`NAdam`] | Adam's, with Nesterov's momentum | 2 |
 //! | [`RAdam`] | Adam's, once the mean square can be trusted | 2 |
 //!
@@ -30,7 +31,7 @@
 //! step multiplies θ by 1 − γλ, and *L2* if it adds λθ to g.
 //!
 //! On the CPU a step is one pass over all parameters, without temporaries; on other devices it is a fixed number of foreach
-//! operations for all parameters with equal settings and step numbers. Slots have their parameter's element type, as in
+//! operations for all parameters with equal settings and step numbers; Muon adds the products of matrices. Slots have their parameter's element type, as in
 //! PyTorch. On the CPU steps of bfloat16 and half precision are computed in single precision, and only the results rounded.
 
 use lookahead_sys::rules::Tensors;
@@ -70,12 +71,14 @@ macro_rules! step_as_all {
 mod adagrad;
 mod adan;
 mod lion;
+pub mod muon;
 mod nadam;
 mod radam;
 
 pub use adagrad::Adagrad;
 pub use adan::Adan;
 pub use lion::Lion;
+pub use muon::Muon;
 pub use nadam::NAdam;
 pub use radam::RAdam;
 

@@ -72,11 +72,21 @@ pub trait StepRule {
         None
     }
 
-    /// Checks the rule's own options when an optimizer is built from it. By default all are allowed.
+    /// Refuses settings out of range. Called when an optimizer is built with the rule. By default none are.
     ///
     /// # Errors
-    /// [`Setting`](Error::Setting) for one that is out of range.
+    /// [`Setting`](Error::Setting) for the first.
     fn check(&self) -> Result<()> {
+        Ok(())
+    }
+
+    /// Refuses a parameter that the rule can't move, for example a vector if it moves matrices. Called when the parameter
+    /// joins. By default none are.
+    ///
+    /// # Errors
+    /// One that names the parameter.
+    fn check_parameter(&self, parameter: &Parameter) -> Result<()> {
+        let _ = parameter;
         Ok(())
     }
 
@@ -147,8 +157,8 @@ pub struct RuleOptimizer<R> {
     kept: Vec<Option<Kept>>,
     /// Of each group; the last is that of later groups.
     options: Vec<Options>,
-    /// A complex variable, which it can't step.
-    complex: Option<String>,
+    /// The first parameter that it can't step.
+    refused: Option<usize>,
 }
 
 /// What is kept for a parameter.
@@ -169,7 +179,8 @@ impl<R: StepRule> RuleOptimizer<R> {
     /// join before the next step.
     ///
     /// # Errors
-    /// [`Setting`](Error::Setting) for a bad learning rate, [`ComplexVariable`](Error::ComplexVariable).
+    /// [`Setting`](Error::Setting) for a bad learning rate or setting of the rule,
+    /// [`ComplexVariable`](Error::ComplexVariable), and what the rule refuses.
     pub fn new(rule: R, variables: impl Into<Variables>, learning_rate: f64) -> Result<Self> {
         check_learning_rate(learning_rate)?;
         rule.check()?;
@@ -181,7 +192,7 @@ impl<R: StepRule> RuleOptimizer<R> {
             parameters: Vec::new(),
             kept: Vec::new(),
             options: vec![Options { learning_rate, weight_decay: 0.0 }],
-            complex: None,
+            refused: None,
         };
         built.join_new_parameters()?;
         Ok(built)
@@ -225,15 +236,24 @@ impl<R: StepRule> RuleOptimizer<R> {
         self.options.len() - 1
     }
 
-    fn find_complex(&self) -> Option<String> {
-        let found = self.parameters.iter().find(|parameter| parameter.is_complex());
-        found.map(|parameter| parameter.name.clone())
+    fn check_parameter(&self, parameter: &Parameter) -> Result<()> {
+        if parameter.is_complex() {
+            let what = format!("{} is defined for real variables", self.rule.name());
+            return Err(Error::ComplexVariable { name: parameter.name.clone(), what });
+        }
+        self.rule.check_parameter(parameter)
     }
 
-    fn refuse_complex(&self) -> Result<()> {
-        let Some(name) = self.complex.clone() else { return Ok(()) };
-        let what = format!("{} is defined for real variables", self.rule.name());
-        Err(Error::ComplexVariable { name, what })
+    /// Checks all parameters, after some have joined or changed their type.
+    fn check_parameters(&mut self) -> Result<()> {
+        let refused = |parameter| self.check_parameter(parameter).is_err();
+        self.refused = self.parameters.iter().position(refused);
+        self.refuse()
+    }
+
+    /// As long as there is a parameter that it can't step.
+    fn refuse(&self) -> Result<()> {
+        self.refused.map_or(Ok(()), |i| self.check_parameter(&self.parameters[i]))
     }
 
     /// The gradients of the parameters that take a step; `None` for those without one and for frozen ones.
@@ -344,14 +364,13 @@ impl<R: StepRule> InnerOptimizer for RuleOptimizer<R> {
                 self.parameters.push(parameter);
                 self.kept.push(None);
             }
-            self.complex = self.find_complex();
+            return self.check_parameters();
         }
-        self.refuse_complex()
+        self.refuse()
     }
 
     fn parameters_recast(&mut self) -> Result<()> {
-        self.complex = self.find_complex();
-        self.refuse_complex()?;
+        self.check_parameters()?;
         for (parameter, kept) in self.parameters.iter().zip(&mut self.kept) {
             let (kind, device) = (parameter.tensor.kind(), parameter.tensor.device());
             for slot in kept.iter_mut().flat_map(|kept| &mut kept.slots) {

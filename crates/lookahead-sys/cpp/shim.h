@@ -42,6 +42,8 @@ struct GlooAddress;
 struct GroupOptions;
 struct LionNumbers;
 struct ModuleTensor;
+struct MuonPart;
+struct MuonRule;
 struct NAdamNumbers;
 struct NamedTensor;
 struct RAdamNumbers;
@@ -84,6 +86,10 @@ void step_adan(rust::Slice<const TensorRef> tensors, rust::Slice<const AdanNumbe
 void step_lion(rust::Slice<const TensorRef> tensors, rust::Slice<const LionNumbers> numbers, bool foreach);
 void step_nadam(rust::Slice<const TensorRef> tensors, rust::Slice<const NAdamNumbers> numbers, bool foreach);
 void step_radam(rust::Slice<const TensorRef> tensors, rust::Slice<const RAdamNumbers> numbers, bool foreach);
+
+// Muon.
+void muon_step(rust::Slice<const MuonPart> parts, MuonRule rule);
+std::unique_ptr<Tensor> muon_orthogonalized(const Tensor& matrix, MuonRule rule);
 
 // The sync, and the checks before it.
 double sync(rust::Slice<const SyncPair> pairs, SyncRule rule);

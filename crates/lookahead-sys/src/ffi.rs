@@ -46,6 +46,37 @@ pub(crate) mod bridge {
         tensor: *const Tensor,
     }
 
+    struct MuonPart {
+        weights: *const Tensor,
+        gradient: *const Tensor,
+        momentum: *const Tensor,
+        learning_rate: f64,
+        weight_decay: f64,
+    }
+
+    /// What holds for all matrices of a step of Muon.
+    #[derive(Debug, Clone, Copy, PartialEq)]
+    struct MuonRule {
+        /// The momentum μ.
+        momentum: f64,
+        /// Nesterov's form of the momentum.
+        nesterov: bool,
+        /// The first of the coefficients of the iteration.
+        a: f64,
+        /// The second.
+        b: f64,
+        /// The third.
+        c: f64,
+        /// The steps of the iteration.
+        steps: u32,
+        /// The least norm to divide by.
+        eps: f64,
+        /// Whether the iteration computes in the weights' own type, f32 at least, instead of bfloat16.
+        full_precision: bool,
+        /// Whether the learning rate is scaled to the size of AdamW's updates.
+        match_rms: bool,
+    }
+
     struct SyncPair {
         slow: *const Tensor,
         fast: *const Tensor,
@@ -325,6 +356,8 @@ pub(crate) mod bridge {
         -> Result<()>;
         fn step_radam(tensors: &[TensorRef], numbers: &[RAdamNumbers], foreach: bool)
         -> Result<()>;
+        fn muon_step(parts: &[MuonPart], rule: MuonRule) -> Result<()>;
+        fn muon_orthogonalized(matrix: &Tensor, rule: MuonRule) -> Result<UniquePtr<Tensor>>;
 
         fn sync(pairs: &[SyncPair], rule: SyncRule) -> Result<f64>;
         fn adaptive_slow_step_size(terms: &[CurvatureTerm], differences: bool) -> Result<f64>;

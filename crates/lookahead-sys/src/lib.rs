@@ -4,6 +4,7 @@
 //! |---|---|
 //! | [`optimizer`] | tch's optimizers with their state: buffers, moments and step counts |
 //! | [`fused`] | libtorch's optimizers, stepping with kernels that take all parameters together |
+//! | [`muon`] | Muon's step on many matrices |
 //! | [`rules`] | one step of many parameters by a rule that libtorch lacks |
 //! | [`sync`] | the sync of slow and fast weights, over all tensors at once |
 //! | [`arithmetic`] | copying, clipping by value, and checks for NaN and infinity |
@@ -45,6 +46,7 @@ pub mod images;
 pub mod inference;
 pub mod memory;
 pub mod memory_format;
+pub mod muon;
 pub mod norm;
 pub mod ops;
 pub mod optimizer;
