@@ -353,6 +353,8 @@ golden:
     trap 'rm -f "$made"' EXIT
     "$python" "$golden/reference.py" > "$made"
     cp "$made" "$golden/trajectories.json"
+    "$python" "$golden/inner_optimizers.py" > "$made"
+    cp "$made" "$golden/inner_optimizers.json"
 
 # Regenerate the documentation's pictures from three short runs
 screenshots: _build

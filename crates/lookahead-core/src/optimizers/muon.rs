@@ -27,7 +27,7 @@ use crate::{Error, Parameter, ParameterStep, Result, Step, StepRule};
 /// numbers are refused: select the matrices with [`Variables::partition`](crate::Variables::partition), and give the
 /// rest, and usually embeddings and the output layer too, to an optimizer like AdamW.
 ///
-/// The iteration computes in bfloat16, as torch's does: its result is coarse, within about 1 % of that in single precision, and in these digits
+/// The iteration computes in bfloat16, as torch's does: its result is coarse, about 2 % from that in single precision, and in these digits
 /// it differs between kinds of processors. A processor without products in bfloat16 takes those of
 /// single precision and rounds them, which is the same up to the order of sums and faster there.
 /// [`Precision::Full`] differs in the last digits only.
@@ -189,7 +189,12 @@ impl StepRule for Muon {
     fn check(&self) -> Result<()> {
         check_momentum(self.momentum)?;
         require(self.steps < 100, "steps", self.steps, "below 100: steps of the iteration")?;
-        require(self.eps > 0.0 && self.eps.is_finite(), "eps", self.eps, "a finite number above 0")?;
+        require(
+            self.eps > 0.0 && self.eps.is_finite(),
+            "eps",
+            self.eps,
+            "a finite number above 0",
+        )?;
         self.coefficients.into_iter().try_for_each(|coefficient| {
             require(coefficient.is_finite(), "coefficients", coefficient, "a finite number")
         })

@@ -1,7 +1,8 @@
 //! The laws of inner optimizers, for each that the library has, and for rules that break one.
 
 use crate::common::{AnyConfig, INNERS};
-use lookahead_core::optimizers::{Adagrad, Adan, Lion, NAdam, RAdam};
+use lookahead_core::optimizers::muon::Precision;
+use lookahead_core::optimizers::{Adagrad, Adan, Lion, Muon, NAdam, RAdam};
 use lookahead_core::tch_ext::arithmetic::scale;
 use lookahead_core::{
     Composite, InnerOptimizer, MasterWeights, Result, RuleOptimizer, Step, StepRule, TchOptimizer,
@@ -12,9 +13,12 @@ use tch::{Tensor, nn};
 /// One test for each optimizer.
 macro_rules! keeps_the_laws {
     ($($name:ident: $build:expr,)*) => {
+        keeps_the_laws! { check; $($name: $build,)* }
+    };
+    ($check:ident; $($name:ident: $build:expr,)*) => {
         $(#[test]
         fn $name() {
-            laws::check($build).unwrap();
+            laws::$check($build).unwrap();
         })*
     };
 }
@@ -51,6 +55,14 @@ fn decayed<R: StepRule>(rule: R, vs: &nn::VarStore) -> Result<RuleOptimizer<R>> 
     let mut optimizer = RuleOptimizer::new(rule, vs, 0.1)?;
     optimizer.set_weight_decay(0.01)?;
     Ok(optimizer)
+}
+
+// On matrices only.
+keeps_the_laws! {
+    check_matrices;
+    muon: |vs| RuleOptimizer::new(Muon::default(), vs, 0.1),
+    muon_in_full_precision:
+        |vs| RuleOptimizer::new(Muon::default().precision(Precision::Full), vs, 0.1),
 }
 
 #[test]

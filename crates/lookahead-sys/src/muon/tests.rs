@@ -16,10 +16,11 @@ const RULE: Rule = Rule {
 };
 const FULL: Rule = Rule { full_precision: true, ..RULE };
 
-fn wave(shape: &[i64], seed: i64) -> Tensor {
+/// Like noise: of full rank, because the iteration amplifies rounding errors where a singular value is 0.
+fn noise(shape: &[i64], seed: i64) -> Tensor {
     let count: i64 = shape.iter().product();
-    let values = Tensor::arange(count, (Kind::Double, Device::Cpu)) * 1.7 + seed;
-    values.sin().reshape(shape)
+    let values = Tensor::arange(count, (Kind::Double, Device::Cpu)) + seed;
+    (values.square() * 0.7).sin().reshape(shape)
 }
 
 fn distance(found: &Tensor, expected: &Tensor) -> f64 {
@@ -47,7 +48,7 @@ fn orthogonalizes_as_pytorch() {
 #[test]
 fn the_singular_values_go_through_the_polynomial() {
     for shape in [[7, 4], [4, 7], [5, 5], [1, 3], [3, 1]] {
-        let matrix = wave(&shape, 1);
+        let matrix = noise(&shape, 1);
         let (u, s, v) = matrix.svd(true, true);
         let mut values = &s / matrix.norm();
         for _ in 0..RULE.steps {
@@ -59,7 +60,7 @@ fn the_singular_values_go_through_the_polynomial() {
         let found = orthogonalized(&matrix, FULL).unwrap();
         assert!(distance(&found, &expected) < 1e-9, "{shape:?}");
         let coarse = orthogonalized(&matrix, RULE).unwrap();
-        assert!(distance(&coarse, &expected) < 0.03, "{shape:?}: {}", distance(&coarse, &expected));
+        assert!(distance(&coarse, &expected) < 0.05, "{shape:?}: {}", distance(&coarse, &expected));
         let single = orthogonalized(&matrix.to_kind(Kind::Float), FULL).unwrap();
         assert!(distance(&single, &expected) < 1e-5, "{shape:?}");
     }
@@ -97,8 +98,8 @@ fn every_path_takes_the_same_step() {
             ([8, 2, 1, 1], false, false),
         ] {
             let rule = Rule { match_rms, nesterov, ..rule };
-            let (weights, gradient) = (wave(&shape, 2), wave(&shape, 3));
-            let momentum = wave(&shape, 4) * 0.1;
+            let (weights, gradient) = (noise(&shape, 2), noise(&shape, 3));
+            let momentum = noise(&shape, 4) * 0.1;
             // By hand.
             let mean = &momentum * 0.95 + &gradient * 0.05;
             let update = if nesterov { &gradient * 0.05 + &mean * 0.95 } else { mean.copy() };
@@ -111,7 +112,7 @@ fn every_path_takes_the_same_step() {
             let update = orthogonalized(&flat, FULL).unwrap().reshape(shape);
             let expected = &weights * (1.0 - 0.1 * 0.5) - update * (0.1 * scale);
 
-            let copy = |tensor: &Tensor| tensor.to_kind(kind);
+            let copy = |tensor: &Tensor| tensor.copy().to_kind(kind);
             let transposed = |tensor: &Tensor| {
                 let swapped = tensor.to_kind(kind).transpose(0, 1).contiguous();
                 swapped.transpose(0, 1)
@@ -140,7 +141,7 @@ fn every_path_takes_the_same_step() {
 fn many_matrices_step_as_each_alone() {
     for rule in [RULE, FULL] {
         let all: Vec<[Tensor; 3]> = (0..70)
-            .map(|i| [0, 1, 2].map(|j| wave(&[64, 80], i * 3 + j).to_kind(Kind::Float)))
+            .map(|i| [0, 1, 2].map(|j| noise(&[64, 80], i * 3 + j).to_kind(Kind::Float)))
             .collect();
         let alone: Vec<[Tensor; 3]> =
             all.iter().map(|tensors| tensors.each_ref().map(Tensor::copy)).collect();
@@ -162,7 +163,7 @@ fn many_matrices_step_as_each_alone() {
 /// On a device other than the CPU it reads nothing back and takes a few calls for any number of matrices.
 #[test]
 fn elsewhere_it_is_a_few_operations() {
-    let on_meta = |i: i64| ops::to_meta(&wave(&[3, 2], i).to_kind(Kind::Float)).unwrap();
+    let on_meta = |i: i64| ops::to_meta(&noise(&[3, 2], i).to_kind(Kind::Float)).unwrap();
     let tensors: Vec<[Tensor; 3]> = (0..50).map(|i| [0, 1, 2].map(|j| on_meta(i + j))).collect();
     let parts: Vec<Part<'_>> = tensors
         .iter()
@@ -182,7 +183,7 @@ fn elsewhere_it_is_a_few_operations() {
 
 #[test]
 fn a_vector_is_refused() {
-    let vector = wave(&[4], 1);
+    let vector = noise(&[4], 1);
     let refused = orthogonalized(&vector, RULE).unwrap_err().to_string();
     assert!(refused.contains("Muon moves matrices, and a tensor of the shape [4]"), "{refused}");
 }
