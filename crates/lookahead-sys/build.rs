@@ -14,6 +14,7 @@ const FILES: [&str; 27] = [
     "adaptive",
     "arithmetic",
     "autocast",
+    "average",
     "batch_statistics",
     "buckets",
     "cerr",

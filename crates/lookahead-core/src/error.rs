@@ -259,6 +259,37 @@ pub enum Error {
     )]
     ReplacedInEvaluation { name: String },
 
+    /// Other code wrote to the weights of an averaged optimizer.
+    #[error(
+        "The weights `{name}` were changed from outside since the last step, and the next step would undo \
+         that. If they were loaded, copied, moved or cast, call `restart()` to begin again from them, or load \
+         the optimizer's state after them. If each step changes them on purpose, for example by clipping, call \
+         `accept_weights()` after each change."
+    )]
+    WeightsChanged { name: String },
+
+    /// The weights of an averaged optimizer were cast, moved or given other data where only values may change.
+    #[error(
+        "The weights `{name}` were replaced (cast, moved or given other data) where only their values may \
+         change. Replace them outside evaluations, then call `restart()`."
+    )]
+    WeightsReplaced { name: String },
+
+    /// The average was written to while it was in the model.
+    #[error(
+        "The weights `{name}` were changed while the average was in the model, which changed the average \
+         itself. Only read them there. Load the optimizer's state again, or call `restart()` to begin again \
+         from the weights of the training."
+    )]
+    ResultChanged { name: String },
+
+    /// The inner optimizer's step has left NaN or infinity, which were not averaged.
+    #[error(
+        "The weights `{name}` hold NaN or infinity, so they were not averaged. Call `roll_back()` to continue \
+         from the last finite weights with a smaller learning rate."
+    )]
+    NonFiniteStep { name: String },
+
     /// Your own inner optimizer gives an empty parameter.
     #[error(
         "The parameter `{name}` is an undefined tensor. Give it values before it is optimized."

@@ -142,6 +142,10 @@
 //! | [`Accumulation`] | one step from the gradients of several batches |
 //! | [`SlowWeights`], [`recalibrate`] | the model at φ, for evaluation |
 //! | [`fewest_values_per_channel`] | whether a batch is too small for batch normalization |
+//! | [`PrimalAveraging`] with [`Primal`], [`PrimalMean`] | an average of each step from which the next gradient is computed: GPA, Schedule-Free |
+//! | [`EmaNesterov`] with [`Extrapolation`], [`Nesterov`] | steps from a point ahead of the weights |
+//! | [`TailAverage`] with [`TailMean`], [`Tail`]; [`WeightAverage`] | a mean of the weights beside the training |
+//! | [`AveragedOptimizer`], [`AveragingRule`], [`ResultWeights`] | what these three share |
 //! | [`fused`] | tch's optimizers on faster kernels |
 //! | [`optimizers`] | Adagrad, Adan, Lion, Muon, NAdam, RAdam, Ranger |
 //! | [`TchOptimizer`] | any optimizer that tch can build, with its state |
@@ -190,11 +194,14 @@
 #![allow(clippy::needless_doctest_main)]
 
 mod accumulation;
+mod averaged;
 mod averaging;
+mod averaging_rule;
 mod builder;
 mod clipping;
 mod composite;
 mod config;
+mod ema_nesterov;
 mod error;
 mod group_options;
 mod inner;
@@ -205,6 +212,7 @@ mod master_weights;
 mod mutation_detector;
 pub mod optimizers;
 mod preset;
+mod primal_averaging;
 mod range;
 mod replaced;
 mod running_statistics;
@@ -216,6 +224,7 @@ mod slow_statistics;
 mod state;
 mod step_rule;
 mod swapped_weights;
+mod tail_average;
 mod taken;
 pub mod tch_ext;
 mod tch_optimizer;
@@ -223,10 +232,13 @@ mod variables;
 mod wrapped;
 
 pub use accumulation::Accumulation;
+pub use averaged::{AveragedOptimizer, ResultWeights};
 pub use averaging::GradientAverage;
+pub use averaging_rule::AveragingRule;
 pub use builder::{Builder, FromConfig, FromOptimizer};
 pub use composite::{Composite, CompositeBuilder};
 pub use config::{AlphaPlacement, LookaheadConfig, MomentumPolicy, NonFinite, TransferDtype};
+pub use ema_nesterov::{EmaNesterov, Extrapolation, Nesterov};
 pub use error::{Error, Result};
 pub use group_options::GroupOptions;
 pub use inner::{Curvature, InnerOptimizer, Moment, Parameter};
@@ -239,12 +251,14 @@ pub use lookahead_sys::sync::Path as SyncPath;
 pub use lookahead_sys::{distributed, fused};
 pub use master_weights::MasterWeights;
 pub use preset::Preset;
+pub use primal_averaging::{Primal, PrimalAveraging, PrimalMean};
 pub use range::check_learning_rate;
 pub use replaced::Replaced;
 pub use running_statistics::{fewest_values_per_channel, recalibrate};
 pub use schedule::Schedule;
 pub use state::State;
 pub use step_rule::{ParameterStep, RuleOptimizer, Step, StepRule};
+pub use tail_average::{Tail, TailAverage, TailMean, WeightAverage};
 pub use taken::Taken;
 pub use tch_optimizer::TchOptimizer;
 pub use variables::Variables;

@@ -35,6 +35,7 @@ using Optimizer = torch::optim::Optimizer;
 struct AdagradNumbers;
 struct AdanNumbers;
 struct AutocastState;
+struct AveragedTensor;
 struct BatchStatistic;
 struct Fingerprint;
 struct CurvatureTerm;
@@ -96,6 +97,9 @@ double sync(rust::Slice<const SyncPair> pairs, SyncRule rule);
 double adaptive_slow_step_size(rust::Slice<const CurvatureTerm> terms, bool differences);
 bool all_finite(rust::Slice<const TensorRef> tensors, bool foreach);
 bool gradients_finite(rust::Slice<const TensorRef> parameters, bool foreach);
+
+// Averages beside an inner optimizer.
+bool average(rust::Slice<const AveragedTensor> tensors, bool nesterov, bool foreach);
 
 // Recorded calls of ATen's dispatcher.
 void start_recording();

@@ -105,6 +105,15 @@ pub(crate) mod bridge {
         foreach: bool,
     }
 
+    /// A parameter of an average: see the module `average`.
+    struct AveragedTensor {
+        mean: *const Tensor,
+        point: *const Tensor,
+        model: *const Tensor,
+        weight: f64,
+        ahead: f64,
+    }
+
     struct CurvatureTerm {
         slow: *const Tensor,
         fast: *const Tensor,
@@ -360,6 +369,7 @@ pub(crate) mod bridge {
         fn muon_orthogonalized(matrix: &Tensor, rule: MuonRule) -> Result<UniquePtr<Tensor>>;
 
         fn sync(pairs: &[SyncPair], rule: SyncRule) -> Result<f64>;
+        fn average(tensors: &[AveragedTensor], nesterov: bool, foreach: bool) -> Result<bool>;
         fn adaptive_slow_step_size(terms: &[CurvatureTerm], differences: bool) -> Result<f64>;
         fn all_finite(tensors: &[TensorRef], foreach: bool) -> Result<bool>;
         fn gradients_finite(parameters: &[TensorRef], foreach: bool) -> Result<bool>;

@@ -7,6 +7,7 @@
 //! | [`muon`] | Muon's step on many matrices |
 //! | [`rules`] | one step of many parameters by a rule that libtorch lacks |
 //! | [`sync`] | the sync of slow and fast weights, over all tensors at once |
+//! | [`average`] | the averages that wrappers keep beside an inner optimizer |
 //! | [`arithmetic`] | copying, clipping by value, and checks for NaN and infinity |
 //! | [`norm`] | norms over many tensors together, and clipping by them |
 //! | [`batch_statistics`] | the statistics that batch normalizations compute |
@@ -36,6 +37,7 @@
 
 pub mod arithmetic;
 pub mod autocast;
+pub mod average;
 pub mod batch_statistics;
 pub mod build;
 pub mod cerr;

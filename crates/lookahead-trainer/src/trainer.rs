@@ -219,6 +219,7 @@ impl Trainer {
         let optimizer = {
             let lookahead = self.config.lookahead.as_ref();
             Optimizer::new(self.inner, lookahead, &self.model.vs, &workers)?
+                .averaged(&self.config.averaging)?
         };
         let batches = batches(&self.config, &self.data, &workers);
         self.model.check_batches(&batches, &self.data)?;

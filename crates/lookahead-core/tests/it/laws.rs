@@ -5,7 +5,8 @@ use lookahead_core::optimizers::muon::Precision;
 use lookahead_core::optimizers::{Adagrad, Adan, Lion, Muon, NAdam, RAdam};
 use lookahead_core::tch_ext::arithmetic::scale;
 use lookahead_core::{
-    Composite, InnerOptimizer, MasterWeights, Result, RuleOptimizer, Step, StepRule, TchOptimizer,
+    Composite, EmaNesterov, Extrapolation, InnerOptimizer, Lookahead, MasterWeights, Primal,
+    PrimalAveraging, Result, RuleOptimizer, Step, StepRule, TailAverage, TailMean, TchOptimizer,
     fused, laws,
 };
 use tch::{Tensor, nn};
@@ -49,6 +50,44 @@ keeps_the_laws! {
         |matrices| TchOptimizer::new(fused::AdamW::default(), matrices, 0.1),
         |rest| TchOptimizer::new(fused::AdamW::default(), rest, 0.1),
     ),
+    primal_averaging: |vs| PrimalAveraging::new(adamw(vs)?, Primal::exponential(0.9, 0.7)),
+    schedule_free: |vs| PrimalAveraging::new(adamw(vs)?, Primal::schedule_free(0.9)),
+    primal_averaging_around_lookahead: |vs| {
+        PrimalAveraging::new(lookahead(vs)?, Primal::exponential(0.9, 0.7))
+    },
+    primal_averaging_in_itself: |vs| {
+        let inner = PrimalAveraging::new(adamw(vs)?, Primal::schedule_free(0.9))?;
+        PrimalAveraging::new(inner, Primal::exponential(0.9, 0.7))
+    },
+    ema_nesterov: |vs| EmaNesterov::new(adamw(vs)?, extrapolation()),
+    ema_nesterov_in_itself: |vs| {
+        EmaNesterov::new(EmaNesterov::new(adamw(vs)?, extrapolation())?, extrapolation())
+    },
+    ema_nesterov_around_primal_averaging: |vs| {
+        let inner = PrimalAveraging::new(adamw(vs)?, Primal::exponential(0.9, 0.7))?;
+        EmaNesterov::new(inner, extrapolation())
+    },
+    primal_averaging_around_ema_nesterov: |vs| {
+        let inner = EmaNesterov::new(adamw(vs)?, extrapolation())?;
+        PrimalAveraging::new(inner, Primal::exponential(0.9, 0.7))
+    },
+    tail_average: |vs| TailAverage::new(adamw(vs)?, TailMean::exponential(0.9)),
+    tail_average_around_lookahead: |vs| {
+        TailAverage::new(lookahead(vs)?, TailMean::uniform())
+    },
+}
+
+fn adamw(vs: &nn::VarStore) -> Result<TchOptimizer> {
+    TchOptimizer::new(fused::AdamW::default(), vs, 0.1)
+}
+
+/// With k = 1, since a later sync moves weights that have no gradient then.
+fn lookahead(vs: &nn::VarStore) -> Result<Lookahead> {
+    Lookahead::around(adamw(vs)?).k(1).build()
+}
+
+fn extrapolation() -> Extrapolation {
+    Extrapolation { beta: 0.5, gamma: 0.8, ..Default::default() }
 }
 
 fn decayed<R: StepRule>(rule: R, vs: &nn::VarStore) -> Result<RuleOptimizer<R>> {

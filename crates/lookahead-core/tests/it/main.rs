@@ -8,6 +8,7 @@ mod common;
 #[allow(dead_code, unused_imports)]
 mod ranger_example;
 
+mod averages;
 mod clipping;
 mod complex;
 mod composite;

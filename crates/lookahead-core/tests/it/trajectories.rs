@@ -58,13 +58,17 @@ fn cases() -> Vec<Case> {
 
 /// tch's own optimizers, or the fused ones.
 #[derive(Debug, Clone, Copy, PartialEq)]
-enum Code {
+pub(super) enum Code {
     Tch,
     Fused,
 }
 
 /// The optimizers of the reference. Group 1 has half the learning rate.
-fn inner_optimizer(name: &str, code: Code, vs: &nn::VarStore) -> Box<dyn InnerOptimizer> {
+pub(super) fn inner_optimizer(
+    name: &str,
+    code: Code,
+    vs: &nn::VarStore,
+) -> Box<dyn InnerOptimizer> {
     fn boxed<A: OptimizerConfig, B: OptimizerConfig>(
         code: Code,
         vs: &nn::VarStore,
@@ -122,13 +126,13 @@ const PARAMETERS: [Spec; 4] = [
 ];
 
 /// The reference's problem, in double precision.
-struct Problem {
-    vs: nn::VarStore,
+pub(super) struct Problem {
+    pub(super) vs: nn::VarStore,
     weights: Vec<Tensor>,
 }
 
 impl Problem {
-    fn new(device: Device) -> Problem {
+    pub(super) fn new(device: Device) -> Problem {
         let mut vs = nn::VarStore::new(device);
         vs.set_kind(Kind::Double);
         let variable = |&(name, group, shape, start, ..): &Spec| {
@@ -141,7 +145,7 @@ impl Problem {
         Problem { vs, weights }
     }
 
-    fn loss(&self, t: i64) -> Tensor {
+    pub(super) fn loss(&self, t: i64) -> Tensor {
         let options = (Kind::Double, self.vs.device());
         let (mut total, mut elements) = (Tensor::zeros([], options), Tensor::zeros([], options));
         for ((name, _, _, start, s, y), weight) in PARAMETERS.iter().zip(&self.weights) {
@@ -158,7 +162,7 @@ impl Problem {
         total + elements.square() * 0.05
     }
 
-    fn flat(&self) -> Vec<f64> {
+    pub(super) fn flat(&self) -> Vec<f64> {
         self.weights.iter().flat_map(values).collect()
     }
 }

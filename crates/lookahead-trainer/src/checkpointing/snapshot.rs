@@ -6,7 +6,7 @@ use lookahead_core::State;
 use tch::{Device, Tensor, nn};
 
 use super::ranks::is_shared;
-use super::{AVERAGE, FAST, GENERATOR, OPTIMIZER, SLOW, SOUND, generator_states};
+use super::{AVERAGE, FAST, GENERATOR, OPTIMIZER, SOUND, generator_states};
 use crate::optimizers::Optimizer;
 use crate::tensor_file::{self, Entry};
 
@@ -18,6 +18,8 @@ pub struct Snapshot {
     fast: State,
     /// φ and the inner optimizer's state.
     optimizer: State,
+    /// The part of that with the final model.
+    result_part: Option<&'static str>,
     generators: BTreeMap<String, Tensor>,
     /// The mean of θ, if the run averages.
     average: State,
@@ -52,6 +54,7 @@ impl Snapshot {
             self.average.copy_into_reused(name.clone(), tensor, &mut earlier)?;
         }
         optimizer.state_into(&mut self.optimizer)?;
+        self.result_part = optimizer.result_part();
         let states = generator_states()?.into_iter();
         self.generators = states.map(|(name, _, state)| (name, state)).collect();
         (self.recalibrated, self.sound) = (recalibrated, sound);
@@ -98,10 +101,11 @@ impl Snapshot {
     /// The final model: φ, the mean of θ, or θ, in the model's element types. The training file has the wider φ.
     pub(super) fn model(&self) -> Vec<Entry> {
         let entry = |(name, fast): (&String, &Tensor)| {
-            let slow = self.optimizer.tensors.get(&format!("{SLOW}/{name}"));
+            let result = self.result_part.map(|part| format!("{part}/{name}"));
+            let result = result.and_then(|key| self.optimizer.tensors.get(&key));
             let mean = self.average.tensors.get(name);
             let last = self.final_model.get(name).or(self.recalibrated.get(name));
-            let value = last.or(slow).or(mean).unwrap_or(fast);
+            let value = last.or(result).or(mean).unwrap_or(fast);
             (name.clone(), value.shallow_clone(), fast.kind())
         };
         self.fast.tensors.iter().map(entry).collect()

@@ -1,9 +1,11 @@
-//! A mean of the weights as the final model: `[averaging]`.
+//! Which weights are the final model of a run without Lookahead: `[averaging]`.
+
+use lookahead_core::{Extrapolation, Primal, PrimalMean};
 
 use serde::{Deserialize, Serialize};
 use toml::Table;
 
-use super::issue::{ConfigIssue, format_number, require, resolve_kind_key};
+use super::issue::{ConfigIssue, format_number, is_foreign, require, resolve_kind_key};
 use super::key::Key;
 
 /// `[averaging]`.
@@ -15,9 +17,31 @@ pub struct AveragingConfig {
     /// ema: the part of the mean that is kept in a step.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub decay: Option<f64>,
-    /// polyak, ema: steps at the start that are not averaged; until then the mean is the weights.
+    /// polyak, ema: steps at the start that are not averaged; until then the mean is the weights. ema_nesterov: steps
+    /// at the start with β = 0.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub start_step: Option<u64>,
+    /// primal: the part of the mean that is kept in a step.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mu_x: Option<f64>,
+    /// primal, schedule_free: the part of the mean in the weights at which the gradient is computed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mu_y: Option<f64>,
+    /// ema_nesterov: β, how far ahead of the weights the gradient is computed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub extrapolation: Option<f64>,
+    /// ema_nesterov: the part of the average movement that is kept in a step.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub gamma: Option<f64>,
+    /// ema_nesterov: the number of steps after which β is 0 again.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub end_step: Option<u64>,
+    /// schedule_free: the power of a step's number in its weight.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub r: Option<f64>,
+    /// schedule_free: the power of the largest learning rate so far in a step's weight.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub weight_lr_power: Option<f64>,
 }
 
 /// The kinds of mean.
@@ -31,24 +55,68 @@ pub enum AveragingKind {
     Polyak,
     /// An exponential moving average.
     Ema,
+    /// Primal averaging: the gradient is computed between the optimizer's point and its average.
+    Primal,
+    /// Primal averaging with a mean of all steps, so that the learning rate need not decay.
+    ScheduleFree,
+    /// Each step begins ahead of the weights, along their average movement.
+    EmaNesterov,
 }
 
 /// The keys of the section.
 pub(super) const KEYS: &[Key] = &[
     Key::choice(
         "kind",
-        &["none", "polyak", "ema"],
-        "`polyak` is the mean of θ after each step, `ema` an exponential moving average",
+        KINDS,
+        "`polyak` is the mean of θ after each step, `ema` an exponential moving average; `primal` (GPA), \
+         `schedule_free` and `ema_nesterov` take part in the training: \
+         [optimizers.md](optimizers.md#outer-steps-and-averages)",
     )
     .example("\"ema\""),
     Key::number("decay", "the fraction of the mean that remains after a step")
         .allowed("0 to below 1")
         .only(&["ema"]),
-    Key::whole("start_step", "steps left out at the start, during which the mean is θ")
+    Key::whole(
+        "start_step",
+        "steps left out at the start, during which the mean is θ, or `extrapolation` 0",
+    )
+    .allowed("0 or more")
+    .only(&["polyak", "ema", "ema_nesterov"])
+    .example("1000"),
+    Key::number("mu_x", "the fraction of the average that remains after a step")
+        .allowed("0 to below 1")
+        .only(&["primal"]),
+    Key::number(
+        "mu_y",
+        "the fraction of the average in the weights of which the gradient is taken: by default 0.7, with \
+         schedule_free, whose authors call it β, 0.9",
+    )
+    .allowed("0 to 1")
+    .only(&["primal", "schedule_free"])
+    .example("0.9"),
+    Key::number("extrapolation", "β, how many average movements ahead of the weights the gradient is taken")
         .allowed("0 or more")
-        .only(&["polyak", "ema"])
-        .example("1000"),
+        .only(&["ema_nesterov"]),
+    Key::number("gamma", "the fraction of the average movement that remains after a step")
+        .allowed("0 to below 1")
+        .only(&["ema_nesterov"]),
+    Key {
+        default: "never",
+        ..Key::whole("end_step", "the step from which on `extrapolation` is 0, for example where the learning rate begins to fall")
+    }
+    .allowed("0 or more")
+    .only(&["ema_nesterov"])
+    .example("1000"),
+    Key::number("r", "the power of its number in a step's weight")
+        .allowed("0 to 100")
+        .only(&["schedule_free"]),
+    Key::number("weight_lr_power", "the power of the largest learning rate so far in a step's weight")
+        .allowed("0 to 100")
+        .only(&["schedule_free"]),
 ];
+
+/// In the order of [`AveragingKind`].
+const KINDS: &[&str] = &["none", "polyak", "ema", "primal", "schedule_free", "ema_nesterov"];
 
 impl AveragingConfig {
     /// The defaults of a kind; of an unknown one, those of the section.
@@ -62,11 +130,7 @@ impl AveragingConfig {
 
     /// Fills in defaults and checks ranges.
     pub(crate) fn resolve(&mut self, lookahead: bool) -> Result<(), ConfigIssue> {
-        let kind = match self.kind {
-            AveragingKind::None => "none",
-            AveragingKind::Polyak => "polyak",
-            AveragingKind::Ema => "ema",
-        };
+        let kind = KINDS[self.kind as usize];
         if self.kind != AveragingKind::None && lookahead {
             return Err(ConfigIssue::new(
                 "averaging.kind",
@@ -79,8 +143,61 @@ impl AveragingConfig {
         }
         resolve_kind_key(&mut self.decay, 0.999, ("averaging", "decay"), KEYS, kind)?;
         resolve_kind_key(&mut self.start_step, 0, ("averaging", "start_step"), KEYS, kind)?;
-        let decay = self.decay.unwrap_or(0.0);
-        let fits = (0.0..1.0).contains(&decay);
-        require(fits, "averaging.decay", format_number(decay), "0 to below 1")
+        let mu_y = if self.kind == AveragingKind::Primal { 0.7 } else { 0.9 };
+        for (value, default, name) in [
+            (&mut self.mu_x, 0.9967, "mu_x"),
+            (&mut self.mu_y, mu_y, "mu_y"),
+            (&mut self.extrapolation, 0.3, "extrapolation"),
+            (&mut self.gamma, 0.99, "gamma"),
+            (&mut self.r, 0.0, "r"),
+            (&mut self.weight_lr_power, 2.0, "weight_lr_power"),
+        ] {
+            resolve_kind_key(value, default, ("averaging", name), KEYS, kind)?;
+        }
+        if is_foreign(KEYS, kind, "end_step") {
+            resolve_kind_key(&mut self.end_step, 0, ("averaging", "end_step"), KEYS, kind)?;
+        }
+        for (key, value) in [
+            ("averaging.decay", self.decay),
+            ("averaging.mu_x", self.mu_x),
+            ("averaging.gamma", self.gamma),
+        ] {
+            let value = value.unwrap_or(0.0);
+            let fits = (0.0..1.0).contains(&value);
+            require(fits, key, format_number(value), "0 to below 1")?;
+        }
+        for (key, value, most, allowed) in [
+            ("averaging.mu_y", self.mu_y, 1.0, "0 to 1"),
+            ("averaging.extrapolation", self.extrapolation, f64::from(f32::MAX), "0 or more"),
+            ("averaging.r", self.r, 100.0, "0 to 100"),
+            ("averaging.weight_lr_power", self.weight_lr_power, 100.0, "0 to 100"),
+        ] {
+            let value = value.unwrap_or(0.0);
+            require((0.0..=most).contains(&value), key, format_number(value), allowed)?;
+        }
+        Ok(())
+    }
+
+    /// The settings of primal averaging, if the run uses it.
+    pub(crate) fn primal(&self) -> Option<Primal> {
+        let mean = match self.kind {
+            AveragingKind::Primal => PrimalMean::Exponential { mu_x: self.mu_x? },
+            AveragingKind::ScheduleFree => {
+                PrimalMean::ScheduleFree { r: self.r?, weight_lr_power: self.weight_lr_power? }
+            }
+            _ => return None,
+        };
+        Some(Primal::new(mean, self.mu_y?))
+    }
+
+    /// The settings of EMA-Nesterov, if the run uses it.
+    pub(crate) fn extrapolation(&self) -> Option<Extrapolation> {
+        let is_nesterov = self.kind == AveragingKind::EmaNesterov;
+        is_nesterov.then(|| Extrapolation {
+            beta: self.extrapolation.unwrap_or(0.0),
+            gamma: self.gamma.unwrap_or(0.0),
+            start_step: self.start_step.unwrap_or(0),
+            end_step: self.end_step,
+        })
     }
 }

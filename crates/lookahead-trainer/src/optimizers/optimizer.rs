@@ -1,10 +1,12 @@
 //! The inner optimizer, `[optimizer]`, and Lookahead around it, `[lookahead]`.
 
 use lookahead_core::{
-    Accumulation, Error, InnerOptimizer, Lookahead, LookaheadConfig, Parameter, State,
+    Accumulation, EmaNesterov, Error, InnerOptimizer, Lookahead, LookaheadConfig, Parameter,
+    PrimalAveraging, State,
 };
 use tch::{Tensor, nn};
 
+use crate::config::averaging::AveragingConfig;
 use crate::distributed::WorkerGroup;
 use crate::usage::UsageError;
 
@@ -15,6 +17,49 @@ pub enum Optimizer {
     Bare(Box<dyn InnerOptimizer>),
     /// With one. Boxed, since it is larger by far.
     Lookahead(Box<Lookahead<Box<dyn InnerOptimizer>>>),
+    /// With an average of `[averaging]` that takes part in the training.
+    Averaged(Averaged),
+}
+
+/// The inner optimizer in an average that takes part in the training.
+#[derive(Debug)]
+pub enum Averaged {
+    /// Primal averaging, also with Schedule-Free's mean.
+    Primal(Box<PrimalAveraging<Box<dyn InnerOptimizer>>>),
+    /// EMA-Nesterov.
+    Nesterov(Box<EmaNesterov<Box<dyn InnerOptimizer>>>),
+}
+
+impl Averaged {
+    fn as_inner(&self) -> &dyn InnerOptimizer {
+        match self {
+            Averaged::Primal(primal) => &**primal,
+            Averaged::Nesterov(nesterov) => &**nesterov,
+        }
+    }
+
+    fn as_inner_mut(&mut self) -> &mut dyn InnerOptimizer {
+        match self {
+            Averaged::Primal(primal) => &mut **primal,
+            Averaged::Nesterov(nesterov) => &mut **nesterov,
+        }
+    }
+
+    /// Calls `work` with the result of the training in the model.
+    pub fn with_result<T>(&mut self, work: impl FnOnce() -> T) -> lookahead_core::Result<T> {
+        match self {
+            Averaged::Primal(primal) => primal.with_result(work),
+            Averaged::Nesterov(nesterov) => nesterov.with_result(work),
+        }
+    }
+
+    /// The part of its state that holds the result.
+    fn result_part(&self) -> &'static str {
+        match self {
+            Averaged::Primal(primal) => primal.result_part(),
+            Averaged::Nesterov(nesterov) => nesterov.result_part(),
+        }
+    }
 }
 
 impl Optimizer {
@@ -62,10 +107,47 @@ impl Optimizer {
         Ok(Optimizer::Lookahead(Box::new(built?)))
     }
 
+    /// With the average that `[averaging]` selects around the inner optimizer, if it takes part in the training.
+    ///
+    /// # Errors
+    /// Those of libtorch.
+    pub fn averaged(self, config: &AveragingConfig) -> lookahead_core::Result<Self> {
+        let Optimizer::Bare(inner) = self else { return Ok(self) };
+        Ok(match (config.primal(), config.extrapolation()) {
+            (Some(primal), _) => {
+                let primal = PrimalAveraging::new(inner, primal)?;
+                Optimizer::Averaged(Averaged::Primal(Box::new(primal)))
+            }
+            (None, Some(extrapolation)) => {
+                let nesterov = EmaNesterov::new(inner, extrapolation)?;
+                Optimizer::Averaged(Averaged::Nesterov(Box::new(nesterov)))
+            }
+            (None, None) => Optimizer::Bare(inner),
+        })
+    }
+
+    /// The average that takes part in the training.
+    pub fn average(&mut self) -> Option<&mut Averaged> {
+        match self {
+            Optimizer::Averaged(averaged) => Some(averaged),
+            _ => None,
+        }
+    }
+
+    /// The part of its state that holds the final model, if that is not θ.
+    pub fn result_part(&self) -> Option<&'static str> {
+        match self {
+            Optimizer::Bare(_) => None,
+            Optimizer::Lookahead(_) => Some("slow"),
+            Optimizer::Averaged(averaged) => Some(averaged.result_part()),
+        }
+    }
+
     fn inner(&self) -> &dyn InnerOptimizer {
         match self {
             Optimizer::Bare(inner) => inner,
             Optimizer::Lookahead(lookahead) => lookahead.inner(),
+            Optimizer::Averaged(averaged) => averaged.as_inner(),
         }
     }
 
@@ -74,6 +156,7 @@ impl Optimizer {
         match self {
             Optimizer::Bare(inner) => inner,
             Optimizer::Lookahead(lookahead) => &mut **lookahead,
+            Optimizer::Averaged(averaged) => averaged.as_inner_mut(),
         }
     }
 
@@ -109,6 +192,7 @@ impl Optimizer {
         match self {
             Optimizer::Bare(inner) => inner.step().map(|()| true),
             Optimizer::Lookahead(lookahead) => lookahead.inner_step(),
+            Optimizer::Averaged(averaged) => averaged.as_inner_mut().step().map(|()| true),
         }
     }
 
@@ -130,16 +214,16 @@ impl Optimizer {
 
     fn around(&self) -> Option<&Lookahead<Box<dyn InnerOptimizer>>> {
         match self {
-            Optimizer::Bare(_) => None,
             Optimizer::Lookahead(lookahead) => Some(lookahead),
+            _ => None,
         }
     }
 
     /// The Lookahead around the inner optimizer.
     pub fn lookahead(&mut self) -> Option<&mut Lookahead<Box<dyn InnerOptimizer>>> {
         match self {
-            Optimizer::Bare(_) => None,
             Optimizer::Lookahead(lookahead) => Some(lookahead),
+            _ => None,
         }
     }
 

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use lookahead_core::tch_ext::arithmetic;
+use lookahead_core::{TailMean, WeightAverage};
 use tch::{Tensor, nn};
 
 use crate::config::averaging::{AveragingConfig, AveragingKind};
@@ -13,52 +13,29 @@ use crate::weights::copy_into;
 
 /// The mean so far.
 #[derive(Debug)]
-pub struct Average {
-    kind: AveragingKind,
-    decay: f64,
-    start_step: u64,
-    /// Steps that are in it.
-    count: u64,
-    /// Of each trainable variable.
-    mean: BTreeMap<String, Tensor>,
-}
+pub struct Average(WeightAverage);
 
 impl Average {
     /// The mean of no step, which is θ; `None` if the config wants no mean.
-    pub fn new(config: &AveragingConfig, vs: &nn::VarStore) -> Option<Self> {
-        if config.kind == AveragingKind::None {
-            return None;
-        }
-        let _guard = tch::no_grad_guard();
-        let mean = trainable(vs).map(|(name, variable)| (name, variable.copy())).collect();
-        Some(Average {
-            kind: config.kind,
-            decay: config.decay.unwrap_or(0.0),
-            start_step: config.start_step.unwrap_or(0),
-            count: 0,
-            mean,
-        })
+    ///
+    /// # Errors
+    /// Those of [`WeightAverage::new`].
+    pub fn new(
+        config: &AveragingConfig,
+        vs: &nn::VarStore,
+    ) -> lookahead_core::Result<Option<Self>> {
+        let decay = match config.kind {
+            AveragingKind::Polyak => None,
+            AveragingKind::Ema => Some(config.decay.unwrap_or(0.0)),
+            _ => return Ok(None),
+        };
+        let mean = TailMean { decay, start_step: config.start_step.unwrap_or(0) };
+        Ok(Some(Average(WeightAverage::new(mean, trainable(vs))?)))
     }
 
     /// Adds θ after step `step`, counted from 1.
     pub(crate) fn update(&mut self, vs: &nn::VarStore, step: u64) -> anyhow::Result<()> {
-        let _guard = tch::no_grad_guard();
-        self.count += u64::from(step > self.start_step);
-        let weight = match (self.kind, self.count) {
-            // The first one is the mean: θ at the start is not in it.
-            (_, 0 | 1) => 1.0,
-            (AveragingKind::Polyak, count) => 1.0 / count as f64,
-            _ => 1.0 - self.decay,
-        };
-        for (name, variable) in trainable(vs) {
-            let Some(mean) = self.mean.get_mut(&name) else { continue };
-            if weight < 1.0 {
-                arithmetic::lerp(mean, &variable, weight)?;
-            } else {
-                mean.f_copy_(&variable)?;
-            }
-        }
-        Ok(())
+        Ok(self.0.update(step, trainable(vs))?)
     }
 
     /// Calls `work` with the mean in the model, and restores θ, even if it fails.
@@ -74,7 +51,7 @@ impl Average {
             let _guard = tch::no_grad_guard();
             trainable(vs).map(|(name, variable)| (name, variable.copy())).collect()
         };
-        copy_into(vs, &self.mean)?;
+        copy_into(vs, self.0.tensors())?;
         let done = work();
         copy_into(vs, &fast)?;
         done
@@ -82,21 +59,18 @@ impl Average {
 
     /// Steps that are in it.
     pub fn count(&self) -> u64 {
-        self.count
+        self.0.count()
     }
 
     /// Its tensors by the names of the variables.
     pub fn tensors(&self) -> &BTreeMap<String, Tensor> {
-        &self.mean
+        self.0.tensors()
     }
 
     /// Refuses a saved mean that does not fit the model.
     pub fn check(&self, saved: &BTreeMap<String, Tensor>) -> anyhow::Result<()> {
-        for (name, mean) in &self.mean {
-            let fits =
-                saved.get(name).is_some_and(|t| t.size() == mean.size() && t.kind() == mean.kind());
-            anyhow::ensure!(
-                fits,
+        if let Some(name) = self.0.first_misfit(saved) {
+            anyhow::bail!(
                 "It holds no mean of `{name}` that fits: a run that averages resumes only from a checkpoint of one \
                  with the same model."
             );
@@ -110,12 +84,7 @@ impl Average {
     /// As [`check`](Self::check); nothing has changed then.
     pub fn load(&mut self, count: u64, saved: &BTreeMap<String, Tensor>) -> anyhow::Result<()> {
         self.check(saved)?;
-        let _guard = tch::no_grad_guard();
-        for (name, mean) in &mut self.mean {
-            mean.f_copy_(&saved[name])?;
-        }
-        self.count = count;
-        Ok(())
+        Ok(self.0.load(count, saved)?)
     }
 }
 

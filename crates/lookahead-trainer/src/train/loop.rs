@@ -57,7 +57,7 @@ pub fn step(training: &mut Training, hooks: &mut Hooks) -> anyhow::Result<Contro
             training.average_gradients()?; // over data-parallel workers
             hooks.after_backward(training)?;
             gradients::clip(training, hooks)?;
-            let taken = training.optimizer.inner_step()?; // θ ← θ + A(L, θ, d)
+            let taken = training.inner_step()?; // θ ← θ + A(L, θ, d)
             hooks.events.timer.end(Phase::InnerStep);
             if !taken {
                 skipped = Some(training.guard.after_skipped_step(&training.model)?);

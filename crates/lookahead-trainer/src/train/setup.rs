@@ -10,6 +10,7 @@ use lookahead_run::{Git, TrainingMetadata, program_name};
 use tch::{Device, Tensor};
 
 use super::averaging::Average;
+use super::diverged::Diverged;
 use super::divergence::DivergenceGuard;
 use super::hook::HookContext;
 use super::hooks::events::Events;
@@ -127,6 +128,7 @@ impl Training {
         let inner = registry.build_optimizer(&config.optimizer, &model.vs)?;
         let alphas = config.optimizer.alphas(registry.kinds());
         let optimizer = Optimizer::with_alphas(inner, lookahead, &alphas, &model.vs, &workers)?;
+        let optimizer = optimizer.averaged(&config.averaging)?;
         if !workers.is_single() {
             generator::seed(workers.seed(config.train.seed))?;
         }
@@ -144,8 +146,9 @@ impl Training {
     /// A usage error if the steps can't be counted.
     pub(crate) fn of(parts: Parts) -> Result<Self, UsageError> {
         let Parts { registry, config, workers, data, model, objective, optimizer, batches } = parts;
+        let average = Average::new(&config.averaging, &model.vs);
         let mut training = Training {
-            average: Average::new(&config.averaging, &model.vs),
+            average: average.map_err(|error| UsageError::new(error.to_string()))?,
             total_steps: config.train.total_steps(batches.per_epoch()).map_err(UsageError::new)?,
             loader: Loader::new(Arc::clone(&data.train), batches),
             state: TrainState::default(),
@@ -324,6 +327,20 @@ impl Training {
             self.optimizer.parameters().iter().map(|p| &p.tensor).collect();
         self.workers.average_gradients(&parameters, weight)?;
         self.workers.average_buffers(&self.model)
+    }
+
+    /// One step of the inner optimizer; false if it was skipped.
+    ///
+    /// # Errors
+    /// [`Diverged`] if it has left NaN or infinity that an average would take.
+    pub(crate) fn inner_step(&mut self) -> anyhow::Result<bool> {
+        self.optimizer.inner_step().map_err(|error| match error {
+            lookahead_core::Error::NonFiniteStep { name } => {
+                let (step, lr) = (self.state.step + 1, self.config.optimizer.lr);
+                Diverged::of_weights(&name, step, lr).into()
+            }
+            other => other.into(),
+        })
     }
 
     /// Why the next step is skipped, if its loss is known to be NaN or infinity.

@@ -4,6 +4,7 @@
 mod accumulating;
 mod around_a_run;
 mod arrays;
+mod averaging;
 mod background;
 mod bad_input;
 mod common;

@@ -1,6 +1,6 @@
 //! Every config of the project trains, resumes and evaluates; and what is special to each task.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::io::Write;
 use std::path::Path;
 use std::process::Command;
@@ -9,7 +9,6 @@ use crate::common::{SMALL, Sandbox, copy_folder, failed, root, sets, succeeded};
 use crate::images::write_digits;
 use lookahead_run::event::{Evaluation, Event, Split, Task, Weights};
 use lookahead_trainer::registry::Registry;
-use lookahead_trainer::tensor_file::read;
 use serde_json::Value;
 
 /// A config, and settings that make it small enough for a test.
@@ -149,7 +148,12 @@ fn run_all(cases: &[Case], task: Task, small: &[&str], prepare: impl Fn(&Path)) 
     }
 }
 
-fn evaluation(sandbox: &Sandbox, run: &str, weights: Weights, split: Split) -> Evaluation {
+pub(crate) fn evaluation(
+    sandbox: &Sandbox,
+    run: &str,
+    weights: Weights,
+    split: Split,
+) -> Evaluation {
     let records = sandbox.records(run);
     let found = records.iter().rev().find_map(|record| match &record.event {
         Event::Evaluation(e) if e.weights == weights && e.split == split => Some(e.clone()),
@@ -158,7 +162,7 @@ fn evaluation(sandbox: &Sandbox, run: &str, weights: Weights, split: Split) -> E
     found.unwrap_or_else(|| panic!("{run} has no evaluation of {weights:?} on {split:?}"))
 }
 
-fn eval(sandbox: &Sandbox, run: &str) -> Value {
+pub(crate) fn eval(sandbox: &Sandbox, run: &str) -> Value {
     let folder = sandbox.run_folder(run);
     let arguments = ["eval", folder.to_str().unwrap(), "--json"];
     serde_json::from_slice(&succeeded(sandbox.lookahead(&arguments)).stdout).unwrap()
@@ -322,75 +326,6 @@ fn a_run_resumes_only_with_its_own_text() {
     std::fs::write(sandbox.path().join("moved.txt"), text).unwrap();
     sandbox.resume("run", &sets(&["train.max_steps=6", "data.file=moved.txt"]));
     assert_eq!(sandbox.losses("run").len(), 6);
-}
-
-/// The trainable tensors of θ in a checkpoint.
-fn theta(sandbox: &Sandbox, run: &str, step: u64) -> BTreeMap<String, Vec<f64>> {
-    let path = sandbox.run_folder(run).join(format!("step-{step:08}/training.safetensors"));
-    let all = read(&path).unwrap().into_iter().filter_map(|(name, tensor)| {
-        let name = name.strip_prefix("fast/")?.to_owned();
-        let numbers = tensor.to_kind(tch::Kind::Double).reshape([-1]);
-        (!name.contains("running")).then(|| (name, Vec::try_from(numbers).unwrap()))
-    });
-    all.collect()
-}
-
-/// A mean of θ resumes bit for bit, is saved as the model, and is evaluated.
-#[test]
-fn means_of_theta() {
-    let sandbox = Sandbox::new(SMALL);
-    for (run, keys) in [
-        ("polyak", &["averaging.kind=polyak", "averaging.start_step=4"][..]),
-        ("ema", &["averaging.kind=ema", "averaging.decay=0.75"]),
-    ] {
-        sandbox.train(run, &sets(&[&["lookahead=false"][..], keys].concat()));
-        let whole = sandbox.losses(run);
-        for step in 1..=6 {
-            let resumed = format!("{run}-from-{step}");
-            copy_folder(&sandbox.run_folder(run), &sandbox.run_folder(&resumed));
-            sandbox.resume(&resumed, &["--from", &step.to_string()]);
-            assert_eq!(sandbox.losses(&resumed), whole, "{resumed}");
-            assert!(sandbox.tensors(&resumed, 14) == sandbox.tensors(run, 14), "{resumed}");
-            for split in [Split::Validation, Split::Test] {
-                let of = |run: &str| evaluation(&sandbox, run, Weights::Average, split).loss;
-                assert_eq!(of(&resumed), of(run), "{resumed}");
-            }
-        }
-
-        let mut expected = theta(&sandbox, run, 14);
-        for (name, mean) in &mut expected {
-            let values = |step| theta(&sandbox, run, step).remove(name).unwrap();
-            match run {
-                "polyak" => {
-                    mean.fill(0.0);
-                    for step in 5..=14 {
-                        mean.iter_mut().zip(values(step)).for_each(|(m, x)| *m += x / 10.0);
-                    }
-                }
-                _ => {
-                    *mean = values(1);
-                    for step in 2..=14 {
-                        mean.iter_mut().zip(values(step)).for_each(|(m, x)| *m += (x - *m) * 0.25);
-                    }
-                }
-            }
-        }
-        let file = sandbox.run_folder(run).join("step-00000014/model.safetensors");
-        let saved = read(&file).unwrap();
-        for (name, mean) in expected {
-            let numbers = saved[&name].to_kind(tch::Kind::Double).reshape([-1]);
-            let numbers = Vec::<f64>::try_from(numbers).unwrap();
-            let apart = numbers.iter().zip(&mean).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max);
-            assert!(apart < 1e-6, "{run}: {name} is {apart} from the mean");
-        }
-        let report = eval(&sandbox, run);
-        let recorded = evaluation(&sandbox, run, Weights::Average, Split::Test);
-        assert_eq!(
-            (&report["weights"], &report["loss"]),
-            (&"average".into(), &recorded.loss.into())
-        );
-        assert_ne!(recorded.loss, evaluation(&sandbox, run, Weights::Fast, Split::Test).loss);
-    }
 }
 
 /// Without noise, a few lines of f64 arithmetic give the same losses.

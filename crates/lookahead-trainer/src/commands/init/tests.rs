@@ -56,8 +56,18 @@ fn what_is_commented_out_are_the_defaults() {
         let more = all[at + 1..].iter().take_while(|line| line.starts_with("  "));
         let comment: String = more.fold((*line).to_owned(), |all, line| all + line);
         // Keys of other kinds of a schedule or an average are refused without that kind.
-        let is_other =
-            ["steps: ", "polynomial: ", "wsd: ", "one_cycle: ", "ema: ", "[default", "; default"];
+        let is_other = [
+            "steps: ",
+            "polynomial: ",
+            "wsd: ",
+            "one_cycle: ",
+            "ema: ",
+            "primal: ",
+            "schedule_free: ",
+            "ema_nesterov: ",
+            "[default",
+            "; default",
+        ];
         let is_key = line.starts_with("# ") && line.contains(" = ");
         if !is_key || is_other.iter().any(|part| comment.contains(part)) {
             continue;

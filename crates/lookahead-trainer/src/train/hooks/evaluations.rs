@@ -101,10 +101,11 @@ fn measure(
     };
     let found = match weights {
         Weights::Fast => evaluate(model)?,
-        Weights::Average => {
-            let Some(average) = average else { return Ok(Continue(None)) };
-            average.with(&model.vs, || evaluate(model))?
-        }
+        Weights::Average => match (optimizer.average(), average) {
+            (Some(averaged), _) => averaged.with_result(|| evaluate(model))??,
+            (None, Some(average)) => average.with(&model.vs, || evaluate(model))?,
+            (None, None) => return Ok(Continue(None)),
+        },
         Weights::Slow => {
             let Some(lookahead) = optimizer.lookahead() else { return Ok(Continue(None)) };
             let mut at_phi = lookahead.slow_weights()?;

@@ -1,0 +1,258 @@
+// The averages beside an inner optimizer, over all tensors at once.
+//
+//   primal averaging   x ← x + c (z − x);  y ← z + μ (x − z)        z is the point, x the mean, y the model
+//   EMA-Nesterov       m ← m + c ((y − θ) − m);  θ ← y;  y ← y + β m    θ is the point, m the mean, y the model
+//
+// On the CPU one parallel pass reads and writes each element once. It leaves out blocks in which the inner optimizer
+// has left NaN or infinity, so that they reach no mean. On other devices, and for tensors that are not dense, ATen's
+// foreach operations do the same after a check of all values.
+
+#include <ATen/core/grad_mode.h>
+#include <ATen/ops/_foreach_add.h>
+#include <ATen/ops/_foreach_copy.h>
+#include <ATen/ops/_foreach_lerp.h>
+#include <ATen/ops/_foreach_sub.h>
+#include <ATen/ops/empty_like.h>
+
+#include <algorithm>
+#include <atomic>
+#include <cstring>
+#include <map>
+#include <tuple>
+#include <vector>
+
+#include "elements.h"
+#include "flat.h"
+#include "lookahead-sys/src/ffi.rs.h"
+#include "shim.h"
+
+namespace lookahead {
+namespace {
+
+struct Part {
+  void* mean;
+  void* point;
+  void* model;
+  double weight;
+  double ahead;
+  std::int64_t end;
+  // Returns whether all values that the inner optimizer has left are finite.
+  bool (*pass)(const Part& part, std::int64_t from, std::int64_t to);
+};
+
+// As ATen's `lerp`: from the nearer end, so that it is exact at both.
+template <typename W>
+struct Lerp {
+  bool from_start;
+  W factor;
+
+  explicit Lerp(double weight)
+      : from_start(weight < 0.5),
+        factor(from_start ? static_cast<W>(weight) : -(W(1) - static_cast<W>(weight))) {}
+
+  LOOKAHEAD_INLINE W operator()(W start, W end) const {
+    return (from_start ? start : end) + factor * (end - start);
+  }
+};
+
+template <typename N>
+LOOKAHEAD_INLINE bool is_finite(const N* values, std::int64_t count) {
+  using Bits = typename Layout<N>::Bits;
+  Bits found = 0;
+  for (std::int64_t i = 0; i < count; ++i) {
+    Bits bits;
+    std::memcpy(&bits, values + i, sizeof(bits));
+    found |= beyond<N>(bits);
+  }
+  return found == 0;
+}
+
+constexpr std::int64_t kBlock = 1024;  // three arrays of it fit the L1 cache
+
+// W is the type of the mean and of the computation, N that of the weights.
+template <typename W, typename N>
+struct Primal {
+  static LOOKAHEAD_INLINE bool run(const Part& part, std::int64_t from, std::int64_t to) {
+    bool all_finite = true;
+    const Lerp<W> average(part.weight), interpolate(part.ahead);
+    for (; from < to; from += kBlock) {
+      const std::int64_t count = std::min(kBlock, to - from);
+      W* __restrict__ x = static_cast<W*>(part.mean) + from;
+      const N* __restrict__ z = static_cast<const N*>(part.point) + from;
+      N* __restrict__ y = static_cast<N*>(part.model) + from;
+      if (!is_finite(z, count)) {
+        all_finite = false;
+      } else if (part.weight == 1.0) {
+        // x is z, and so is y, to the bit.
+        for (std::int64_t i = 0; i < count; ++i) {
+          x[i] = static_cast<W>(z[i]);
+          y[i] = z[i];
+        }
+      } else if (part.ahead == 0.0) {
+        for (std::int64_t i = 0; i < count; ++i) {
+          x[i] = average(x[i], static_cast<W>(z[i]));
+          y[i] = z[i];
+        }
+      } else if (part.ahead == 1.0) {
+        for (std::int64_t i = 0; i < count; ++i) {
+          x[i] = average(x[i], static_cast<W>(z[i]));
+          y[i] = static_cast<N>(x[i]);
+        }
+      } else {
+        for (std::int64_t i = 0; i < count; ++i) {
+          const W point = static_cast<W>(z[i]);
+          const W mean = average(x[i], point);
+          x[i] = mean;
+          y[i] = static_cast<N>(interpolate(point, mean));
+        }
+      }
+    }
+    return all_finite;
+  }
+};
+
+template <typename W, typename N>
+struct Nesterov {
+  static LOOKAHEAD_INLINE bool run(const Part& part, std::int64_t from, std::int64_t to) {
+    bool all_finite = true;
+    const Lerp<W> average(part.weight);
+    const W ahead = static_cast<W>(part.ahead);
+    for (; from < to; from += kBlock) {
+      const std::int64_t count = std::min(kBlock, to - from);
+      W* __restrict__ m = static_cast<W*>(part.mean) + from;
+      N* __restrict__ theta = static_cast<N*>(part.point) + from;
+      N* __restrict__ y = static_cast<N*>(part.model) + from;
+      if (!is_finite(y, count)) {
+        all_finite = false;
+        continue;
+      }
+      for (std::int64_t i = 0; i < count; ++i) {
+        m[i] = average(m[i], static_cast<W>(y[i]) - static_cast<W>(theta[i]));
+        theta[i] = y[i];
+      }
+      // At β = 0 the model is not written: it is the inner optimizer's, to the bit.
+      if (part.ahead == 0.0) continue;
+      for (std::int64_t i = 0; i < count; ++i) {
+        y[i] = static_cast<N>(static_cast<W>(y[i]) + ahead * m[i]);
+      }
+    }
+    return all_finite;
+  }
+};
+
+using Pass = decltype(Part::pass);
+
+Pass flat_pass(const AveragedTensor& tensors, bool nesterov) {
+  const Tensor& mean = *tensors.mean;
+  const Tensor& point = *tensors.point;
+  const Tensor& model = *tensors.model;
+  const bool flat = matches(mean, mean) && matches(mean, point) && matches(mean, model) &&
+      point.scalar_type() == model.scalar_type();
+  if (!flat) return nullptr;
+  return for_types(mean.scalar_type(), point.scalar_type(), [&](auto types) -> Pass {
+    using W = typename decltype(types)::Wide;
+    using N = typename decltype(types)::Narrow;
+    return nesterov ? fastest<Nesterov<W, N>, const Part&, std::int64_t, std::int64_t>()
+                    : fastest<Primal<W, N>, const Part&, std::int64_t, std::int64_t>();
+  });
+}
+
+// Tensors for one foreach call.
+struct Batch {
+  std::vector<Tensor> mean;
+  std::vector<Tensor> point;
+  std::vector<Tensor> model;
+};
+
+using BatchKey = std::tuple<c10::DeviceType, c10::DeviceIndex, at::ScalarType /* mean */, at::ScalarType /* weights */,
+                            double /* weight */, double /* ahead */>;
+
+// Copies in the type of the means.
+std::vector<Tensor> widened(const Batch& batch, const std::vector<Tensor>& narrow) {
+  std::vector<Tensor> wide(narrow.size());
+  for (std::size_t i = 0; i < wide.size(); ++i) wide[i] = at::empty_like(batch.mean[i]);
+  at::_foreach_copy_(wide, narrow);
+  return wide;
+}
+
+void primal_batch(const BatchKey& key, const Batch& batch) {
+  const auto& [device, index, mean_type, type, weight, ahead] = key;
+  if (weight == 1.0) {
+    at::_foreach_copy_(batch.mean, batch.point);
+    at::_foreach_copy_(batch.model, batch.point);
+    return;
+  }
+  const bool same = mean_type == type;
+  const std::vector<Tensor> wide = same ? batch.point : widened(batch, batch.point);
+  at::_foreach_lerp_(batch.mean, wide, weight);
+  if (ahead == 1.0) {
+    at::_foreach_copy_(batch.model, batch.mean);
+  } else if (ahead == 0.0 || same) {
+    at::_foreach_copy_(batch.model, batch.point);
+    if (ahead != 0.0) at::_foreach_lerp_(batch.model, batch.mean, ahead);
+  } else {
+    at::_foreach_lerp_(wide, batch.mean, ahead);
+    at::_foreach_copy_(batch.model, wide);
+  }
+}
+
+void nesterov_batch(const BatchKey& key, const Batch& batch) {
+  const auto& [device, index, mean_type, type, weight, ahead] = key;
+  const bool same = mean_type == type;
+  const std::vector<Tensor> next = same ? batch.model : widened(batch, batch.model);
+  const std::vector<Tensor> last = same ? batch.point : widened(batch, batch.point);
+  at::_foreach_lerp_(batch.mean, at::_foreach_sub(next, last), weight);
+  at::_foreach_copy_(batch.point, batch.model);
+  if (ahead == 0.0) return;
+  at::_foreach_add_(next, batch.mean, ahead);
+  if (!same) at::_foreach_copy_(batch.model, next);
+}
+
+}  // namespace
+
+bool average(rust::Slice<const AveragedTensor> tensors, bool nesterov, bool foreach) {
+  const at::NoGradGuard no_grad;
+  std::vector<Part> parts;
+  parts.reserve(tensors.size());
+  std::map<BatchKey, Batch> batches;
+  std::vector<TensorRef> unchecked;
+  std::int64_t end = 0;
+  for (std::size_t i = 0; i < tensors.size(); ++i) {
+    prefetch(i, tensors.size(), [&](std::size_t at) { return tensors[at].mean; });
+    prefetch(i, tensors.size(), [&](std::size_t at) { return tensors[at].point; });
+    prefetch(i, tensors.size(), [&](std::size_t at) { return tensors[at].model; });
+    const AveragedTensor& each = tensors[i];
+    const Tensor& model = *each.model;
+    if (model.numel() == 0) continue;
+    const Pass flat = foreach ? nullptr : flat_pass(each, nesterov);
+    if (flat != nullptr) {
+      end += model.numel();
+      parts.push_back({each.mean->mutable_data_ptr(), each.point->mutable_data_ptr(), model.mutable_data_ptr(),
+                       each.weight, each.ahead, end, flat});
+    } else {
+      Batch& batch = batches[{model.device().type(), model.device().index(), each.mean->scalar_type(),
+                              model.scalar_type(), each.weight, each.ahead}];
+      batch.mean.push_back(*each.mean);
+      batch.point.push_back(*each.point);
+      batch.model.push_back(model);
+      unchecked.push_back({nesterov ? each.model : each.point});
+    }
+  }
+  if (!all_finite(rust::Slice<const TensorRef>(unchecked.data(), unchecked.size()), foreach)) return false;
+  std::atomic<bool> finite{true};
+  for_each_range(parts, [&](const Part& part, std::int64_t from, std::int64_t to) {
+    if (!part.pass(part, from, to)) finite.store(false, std::memory_order_relaxed);
+  });
+  for (const auto& [key, batch] : batches) {
+    nesterov ? nesterov_batch(key, batch) : primal_batch(key, batch);
+  }
+  // Neither the pass nor, on CUDA, some foreach operations move version counters. Without that, autograd would run
+  // an older graph on the new values.
+  for (const AveragedTensor& each : tensors) {
+    if (nesterov && each.ahead == 0.0) continue;
+    each.model->unsafeGetTensorImpl()->bump_version();
+  }
+  return finite;
+}
+
+}  // namespace lookahead
