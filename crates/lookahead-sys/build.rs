@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 const SEPARATOR: &str = "\u{1f}";
 
 /// The files in `cpp`.
-const FILES: [&str; 27] = [
+const FILES: [&str; 28] = [
     "adagrad",
     "adan",
     "adaptive",
