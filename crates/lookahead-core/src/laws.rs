@@ -1,6 +1,7 @@
 //! Laws that every inner optimizer keeps: a test for one of your own.
 
 mod around;
+mod error;
 mod moments;
 mod parameters;
 mod states;
@@ -11,22 +12,7 @@ use tch::{Kind, nn};
 use crate::{InnerOptimizer, Lookahead, MomentumPolicy, Result};
 use task::{Shapes, Task};
 
-/// What [`check`] found.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum Error {
-    /// The optimizer breaks a law.
-    #[error("The optimizer breaks a law. {law} But {found}.")]
-    Broken {
-        /// The law, in a sentence.
-        law: &'static str,
-        /// What happened instead.
-        found: String,
-    },
-    /// The optimizer failed where it must not.
-    #[error(transparent)]
-    Failed(#[from] crate::Error),
-}
+pub use error::Error;
 
 /// Checks that an inner optimizer keeps the laws on which Lookahead, checkpoints and the trainer rely. `build` builds it
 /// for the trainable variables of a store, with any settings. The laws:

@@ -2,7 +2,8 @@
 
 use tch::{Kind, nn};
 
-use super::task::{Checked, STEPS, Shapes, Task, bits, require};
+use super::error::{Checked, require};
+use super::task::{STEPS, Shapes, Task, bits};
 use crate::{InnerOptimizer, Lookahead, MomentumPolicy, Result};
 
 pub(super) fn is_lookahead_at_one<O: InnerOptimizer>(

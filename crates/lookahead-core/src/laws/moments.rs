@@ -3,7 +3,8 @@
 use lookahead_sys::arithmetic::fill;
 use tch::{Kind, nn};
 
-use super::task::{Checked, Shapes, Task, require};
+use super::error::{Checked, require};
+use super::task::{Shapes, Task};
 use crate::{InnerOptimizer, Result};
 
 pub(super) fn gives_moments<O: InnerOptimizer>(

@@ -2,7 +2,8 @@
 
 use tch::{Kind, nn};
 
-use super::task::{Checked, STEPS, Shapes, Task, VARIABLES, bits, require};
+use super::error::{Checked, require};
+use super::task::{STEPS, Shapes, Task, VARIABLES, bits};
 use crate::{InnerOptimizer, Result};
 
 pub(super) fn moves_only_what_has_a_gradient<O: InnerOptimizer>(

@@ -2,7 +2,8 @@
 
 use tch::{Device, Kind, Tensor, nn};
 
-use super::task::{Checked, STEPS, Shapes, Task, bits, require};
+use super::error::{Checked, require};
+use super::task::{STEPS, Shapes, Task, bits};
 use crate::{InnerOptimizer, Result, State};
 
 pub(super) fn resumes<O: InnerOptimizer>(

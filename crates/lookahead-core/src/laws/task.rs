@@ -1,17 +1,8 @@
 //! What the laws are tried on.
 
-use std::fmt;
-
 use tch::{Device, Kind, Tensor, nn};
 
-use super::Error;
 use crate::{InnerOptimizer, Result};
-
-pub(super) type Checked = Result<(), Error>;
-
-pub(super) fn require(holds: bool, law: &'static str, found: impl fmt::Display) -> Checked {
-    if holds { Ok(()) } else { Err(Error::Broken { law, found: found.to_string() }) }
-}
 
 /// The shapes of the variables.
 #[derive(Debug, Clone, Copy)]
