@@ -10,6 +10,7 @@ mod evaluation;
 mod inner_point;
 mod invariants;
 mod nested;
+mod partial;
 mod restart;
 mod saving;
 

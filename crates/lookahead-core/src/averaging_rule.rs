@@ -21,11 +21,11 @@ pub struct Slot {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Begins {
     /// At the weights. It restarts from others.
-    AtWeights,
+    Weights,
     /// At the weights. It stays when others are set.
-    AtFirstWeights,
+    FirstWeights,
     /// At 0. It stays when others are set.
-    AtZero,
+    Zero,
 }
 
 /// A parameter and what is kept for it.

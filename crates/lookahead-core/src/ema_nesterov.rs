@@ -124,8 +124,8 @@ const AHEAD: &str = "ahead";
 #[allow(private_interfaces)]
 impl AveragingRule for Nesterov {
     const SLOTS: &'static [Slot] = &[
-        Slot { key: "movement", wide: true, begins: Begins::AtZero },
-        Slot { key: "iterate", wide: false, begins: Begins::AtWeights },
+        Slot { key: "movement", wide: true, begins: Begins::Zero },
+        Slot { key: "iterate", wide: false, begins: Begins::Weights },
     ];
     const RESULT: usize = THETA;
     const INNER_POINT: Option<usize> = None;

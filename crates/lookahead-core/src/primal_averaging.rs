@@ -170,8 +170,8 @@ const LARGEST: &str = "largest_learning_rate";
 #[allow(private_interfaces)]
 impl AveragingRule for Primal {
     const SLOTS: &'static [Slot] = &[
-        Slot { key: "average", wide: true, begins: Begins::AtWeights },
-        Slot { key: "iterate", wide: false, begins: Begins::AtWeights },
+        Slot { key: "average", wide: true, begins: Begins::Weights },
+        Slot { key: "iterate", wide: false, begins: Begins::Weights },
     ];
     const RESULT: usize = X;
     const INNER_POINT: Option<usize> = Some(Z);

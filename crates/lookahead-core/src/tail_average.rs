@@ -219,7 +219,7 @@ const COUNT: &str = "averaged";
 #[allow(private_interfaces)]
 impl AveragingRule for Tail {
     const SLOTS: &'static [Slot] =
-        &[Slot { key: "average", wide: true, begins: Begins::AtFirstWeights }];
+        &[Slot { key: "average", wide: true, begins: Begins::FirstWeights }];
     const RESULT: usize = 0;
     const INNER_POINT: Option<usize> = None;
 

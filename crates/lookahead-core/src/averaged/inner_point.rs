@@ -96,7 +96,7 @@ impl<O: InnerOptimizer, R: AveragingRule> AveragedOptimizer<O, R> {
 /// A slot before the first step.
 pub(super) fn first_value(slot: &Slot, parameter: &Parameter) -> Result<Tensor> {
     let copy = if slot.wide { parameter.slow_copy()? } else { narrow_copy(parameter)? };
-    if slot.begins == Begins::AtZero { Ok(copy.f_zeros_like()?) } else { Ok(copy) }
+    if slot.begins == Begins::Zero { Ok(copy.f_zeros_like()?) } else { Ok(copy) }
 }
 
 fn narrow_copy(parameter: &Parameter) -> Result<Tensor> {

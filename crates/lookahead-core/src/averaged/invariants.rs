@@ -47,7 +47,7 @@ impl<O: InnerOptimizer, R: AveragingRule> AveragedOptimizer<O, R> {
     /// Accepts the model's weights as they are now.
     pub(super) fn record_versions(&mut self) -> Result<()> {
         for i in self.detector.remember(self.inner.parameters())? {
-            self.set_to_weights(i, |begins| begins != Begins::AtZero)?;
+            self.set_to_weights(i, |begins| begins != Begins::Zero)?;
         }
         Ok(())
     }

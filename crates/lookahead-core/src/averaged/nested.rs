@@ -2,7 +2,7 @@
 
 use super::AveragedOptimizer;
 use crate::averaging_rule::AveragingRule;
-use crate::{Curvature, InnerOptimizer, Moment, Parameter, Result, State};
+use crate::{Curvature, InnerOptimizer, Moment, Parameter, Result, State, Taken};
 
 /// It is an inner optimizer like any other: for a Lookahead around it, or for another average.
 impl<O: InnerOptimizer, R: AveragingRule> InnerOptimizer for AveragedOptimizer<O, R> {
@@ -113,5 +113,9 @@ impl<O: InnerOptimizer, R: AveragingRule> InnerOptimizer for AveragedOptimizer<O
 
     fn load_state(&mut self, state: &State) -> Result<()> {
         self.load(state)
+    }
+
+    fn partial_state(&mut self, state: &State) -> Result<(State, Taken)> {
+        self.what_fits(state)
     }
 }

@@ -35,7 +35,7 @@ impl<O: InnerOptimizer, R: AveragingRule> AveragedOptimizer<O, R> {
         for (parameter, kept) in self.inner.parameters().iter().zip(&mut self.kept) {
             for (slot, kept) in R::SLOTS.iter().zip(kept) {
                 let mut next = first_value(slot, parameter)?;
-                if slot.begins != Begins::AtWeights {
+                if slot.begins != Begins::Weights {
                     next = copy_like(&next, kept)?;
                 }
                 *kept = next;
@@ -87,7 +87,7 @@ impl<O: InnerOptimizer, R: AveragingRule> AveragedOptimizer<O, R> {
         };
         let difference = now.f_to_kind(wide)?.f_sub(&before.f_to_kind(wide)?)?;
         for (slot, kept) in R::SLOTS.iter().zip(&mut self.kept[index]) {
-            if slot.begins == Begins::AtWeights {
+            if slot.begins == Begins::Weights {
                 let moved = kept.f_to_kind(wide)?.f_add(&difference)?;
                 assign(kept, &moved)?;
             }
@@ -153,9 +153,9 @@ impl<O: InnerOptimizer, R: AveragingRule> AveragedOptimizer<O, R> {
         let Some(kept) = self.kept.get_mut(parameter) else { return Ok(()) };
         for (slot, kept) in R::SLOTS.iter().zip(kept) {
             match slot.begins {
-                Begins::AtWeights => assign(kept, &self.inner.parameters()[parameter].tensor)?,
-                Begins::AtZero => fill(kept, 0.0)?,
-                Begins::AtFirstWeights => {}
+                Begins::Weights => assign(kept, &self.inner.parameters()[parameter].tensor)?,
+                Begins::Zero => fill(kept, 0.0)?,
+                Begins::FirstWeights => {}
             }
         }
         self.result_version = self.result_version.wrapping_add(1);
@@ -180,7 +180,7 @@ impl<O: InnerOptimizer, R: AveragingRule> AveragedOptimizer<O, R> {
     pub(super) fn restart_from_model(&mut self) -> Result<()> {
         self.restore_weights()?;
         for i in 0..self.kept.len() {
-            self.set_to_weights(i, |begins| begins == Begins::AtWeights)?;
+            self.set_to_weights(i, |begins| begins == Begins::Weights)?;
         }
         self.at_inner_point(InnerOptimizer::parameters_replaced)?;
         self.detector.start_over(self.inner.parameters());

@@ -13,8 +13,8 @@ use crate::range::MOST_STEPS;
 use crate::state::{copy_like, expect_finite, expect_like, in_range};
 use crate::{Error, InnerOptimizer, Result, State};
 
-const STEPS: &str = "steps";
-const INNER: &str = "inner";
+pub(super) const STEPS: &str = "steps";
+pub(super) const INNER: &str = "inner";
 
 impl<O: InnerOptimizer, R: AveragingRule> AveragedOptimizer<O, R> {
     pub(super) fn save_into(&mut self, state: &mut State) -> Result<()> {

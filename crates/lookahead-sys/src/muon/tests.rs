@@ -145,7 +145,7 @@ fn many_matrices_step_as_each_alone() {
             .collect();
         let alone: Vec<[Tensor; 3]> =
             all.iter().map(|tensors| tensors.each_ref().map(Tensor::copy)).collect();
-        let rate = |i: usize| if i % 3 == 0 { 0.1 } else { 0.2 };
+        let rate = |i: usize| if i.is_multiple_of(3) { 0.1 } else { 0.2 };
         let part = |(i, tensors): (usize, &'static [Tensor; 3])| -> Part<'static> {
             let [weights, gradient, momentum] = tensors;
             Part { weights, gradient, momentum, learning_rate: rate(i), weight_decay: 0.1 }
