@@ -183,6 +183,8 @@ def loss(parameters, thetas, t, dtype):
 
 
 def run(name, dtype, kept):
+    # PyTorch's scalars, for example NAdam's product of momenta, are of this type.
+    torch.set_default_dtype(dtype)
     kind, options = OPTIMIZERS[name]
     parameters = problem(kind)
     thetas = [start(shape, phase, dtype) for _, _, shape, phase, _, _ in parameters]

@@ -4,8 +4,8 @@
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
 
-use lookahead_core::optimizers::Muon;
 use lookahead_core::optimizers::muon::{Precision, ScaleLearningRate};
+use lookahead_core::optimizers::{Adagrad, Adan, Lion, Muon, NAdam, RAdam};
 use lookahead_core::{InnerOptimizer, Result, RuleOptimizer, TchOptimizer, fused};
 use serde::Deserialize;
 use tch::nn::{self, OptimizerConfig};
@@ -175,6 +175,17 @@ macro_rules! follow_the_reference {
 }
 
 follow_the_reference! {
+    adagrad:
+        |vs| decayed(Adagrad::default().lr_decay(0.01).initial_accumulator_value(0.1), vs, 0.1, 0.01),
+    adan: |vs| decayed(Adan::default(), vs, 0.02, 0.1),
+    adan_decoupled: |vs| decayed(Adan::default().proximal(false), vs, 0.02, 0.1),
+    lion: |vs| decayed(Lion::default(), vs, 0.01, 0.1),
+    nadam: |vs| decayed(NAdam::default().beta2(0.99), vs, 0.02, 0.01),
+    nadam_decoupled:
+        |vs| decayed(NAdam::default().beta2(0.99).decoupled_weight_decay(true), vs, 0.02, 0.1),
+    radam: |vs| decayed(RAdam::default().beta2(0.99), vs, 0.02, 0.01),
+    radam_decoupled:
+        |vs| decayed(RAdam::default().beta2(0.99).decoupled_weight_decay(true), vs, 0.02, 0.1),
     muon: |vs| decayed(muons_rule(), vs, 0.003, 0.1),
     muon_heavy_ball: |vs| decayed(muons_rule().momentum(0.8).nesterov(false), vs, 0.003, 0.1),
     muon_as_adamw:
