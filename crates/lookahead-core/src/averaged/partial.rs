@@ -10,6 +10,7 @@ use super::saving::{INNER, STEPS};
 use crate::averaging_rule::AveragingRule;
 use crate::inner::own_names;
 use crate::range::MOST_STEPS;
+use crate::state::in_range;
 use crate::{InnerOptimizer, Result, State, Taken};
 
 impl<O: InnerOptimizer, R: AveragingRule> AveragedOptimizer<O, R> {
@@ -22,7 +23,7 @@ impl<O: InnerOptimizer, R: AveragingRule> AveragedOptimizer<O, R> {
         let renamed = state.under_own_names(&heads, &own_names(&self.inner));
         let state = renamed.as_ref().unwrap_or(state);
         let (mut fits, mut taken) = (State::default(), Taken::default());
-        self.fit_settings(state, &mut fits);
+        self.fit_settings(state, &mut fits)?;
         for parameter in self.inner.parameters() {
             let (name, shape) = (&parameter.name, parameter.tensor.size());
             let key = |head: &str| format!("{head}/{name}");
@@ -46,15 +47,16 @@ impl<O: InnerOptimizer, R: AveragingRule> AveragedOptimizer<O, R> {
         Ok((fits, taken))
     }
 
-    /// The steps and what the rule keeps besides: the state's, and the present ones that it lacks.
-    fn fit_settings(&self, state: &State, fits: &mut State) {
-        fits.integers.insert(STEPS.to_owned(), i64::try_from(self.steps).unwrap_or(MOST_STEPS));
-        self.rule.save(fits);
-        let is_own = |key: &String| key == STEPS || self.rule.has_entry(key);
-        let integers = state.integers.iter().filter(|(key, _)| is_own(key));
-        fits.integers.extend(integers.map(|(key, value)| (key.clone(), *value)));
-        let numbers = state.numbers.iter().filter(|(key, _)| is_own(key));
-        fits.numbers.extend(numbers.map(|(key, value)| (key.clone(), *value)));
+    /// The steps and what the rule keeps besides: the state's, or the present ones if it has none.
+    fn fit_settings(&self, state: &State, fits: &mut State) -> Result<()> {
+        let (steps, rule) = if state.integers.contains_key(STEPS) {
+            (in_range(state, STEPS, 0, MOST_STEPS)?, self.rule.loaded(state)?)
+        } else {
+            (self.steps, self.rule.clone())
+        };
+        fits.integers.insert(STEPS.to_owned(), i64::try_from(steps).unwrap_or(MOST_STEPS));
+        rule.save(fits);
+        Ok(())
     }
 
     /// Notes the variables that the model lacks, and other entries.
