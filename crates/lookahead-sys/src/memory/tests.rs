@@ -38,6 +38,7 @@ fn freed_memory_is_reused_in_the_next_step() {
     let given_back = faults_of_a_step();
     assert!(given_back > 1000, "{given_back}");
     assert!(keep_freed());
-    let kept = faults_of_a_step();
+    // On a machine under load the kernel may take pages back between two steps, so the least of several counts.
+    let kept = (0..5).map(|_| faults_of_a_step()).min().unwrap();
     assert!(kept < given_back / 20, "{kept}, and {given_back} before");
 }
