@@ -141,8 +141,8 @@ test-processors: _setup
     #!/usr/bin/env bash
     set -euo pipefail
     # What a kernel can change. The rest of the library's tests are about when something is called.
-    shim='arithmetic autocast fused images norm ops optimizer optimizers rules sync tensor'
-    kernels='clipping complex laws non_finite norms policies properties sparse trajectories trajectory'
+    shim='arithmetic autocast average fused images muon norm ops optimizer optimizers rules sync tensor'
+    kernels='averages clipping complex inner_optimizers laws master_weights muon non_finite norms outer_step policies properties sparse trajectories trajectory'
     trainer='computing lookahead_section'
     # One process for each binary: loading libtorch takes longer than most of these tests.
     selected() { cargo test {{ tests }} --lib --test it --no-fail-fast -- --quiet "$@"; }
