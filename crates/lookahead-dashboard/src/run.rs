@@ -248,8 +248,17 @@ impl Run {
             self.name.clone_from(&info.run);
         }
         self.clock.start(time);
+        self.forget_config();
         // Commands to an earlier process of the run no longer count.
         self.pending = PendingCommands::default();
+    }
+
+    /// Keeps of the configuration only what is shown: there may be thousands of runs.
+    fn forget_config(&mut self) {
+        if let Some(info) = &mut self.summary.info {
+            let averaging = info.config.get_mut("averaging").map(serde_json::Value::take);
+            info.config = serde_json::json!({ "averaging": averaging });
+        }
     }
 
     fn resume(&mut self, time: f64, resumed: Resumed) {
