@@ -343,35 +343,34 @@ impl fmt::Debug for dyn InnerOptimizer + '_ {
     }
 }
 
-/// Methods that call those of the boxed optimizer.
+/// Methods that call those of another optimizer: `forward! { self => self.inner; fn …; }`. A wrapper that left out one
+/// with a body would have the trait's default.
 macro_rules! forward {
-    ($(fn $name:ident(&self) -> $result:ty;)*) => {
-        $(fn $name(&self) -> $result {
-            (**self).$name()
+    ($self:ident => $to:expr; $(fn $name:ident(&self $(, $value:ident: $type:ty)*) -> $result:ty;)*) => {
+        $(fn $name(&$self $(, $value: $type)*) -> $result {
+            $to.$name($($value),*)
         })*
     };
-    ($(fn $name:ident(&mut self $(, $value:ident: $type:ty)*) -> $result:ty;)*) => {
-        $(fn $name(&mut self $(, $value: $type)*) -> $result {
-            (**self).$name($($value),*)
+    ($self:ident => $to:expr; $(fn $name:ident(&mut self $(, $value:ident: $type:ty)*) -> $result:ty;)*) => {
+        $(fn $name(&mut $self $(, $value: $type)*) -> $result {
+            $to.$name($($value),*)
         })*
     };
 }
+pub(crate) use forward;
 
 /// To choose the kind of inner optimizer at run time: `Lookahead<Box<dyn InnerOptimizer>>`.
 impl<O: InnerOptimizer + ?Sized> InnerOptimizer for Box<O> {
-    fn moment_names_of(&self, parameter: usize) -> Option<Vec<&'static str>> {
-        (**self).moment_names_of(parameter)
-    }
-
-    forward! {
+    forward! { self => (**self);
         fn steps_taken(&self) -> Option<u64>;
         fn parameters(&self) -> &[Parameter];
         fn other_names(&self) -> Vec<(String, usize)>;
         fn moment_names(&self) -> Option<Vec<&'static str>>;
+        fn moment_names_of(&self, parameter: usize) -> Option<Vec<&'static str>>;
         fn has_curvature(&self) -> bool;
         fn learning_rates(&self) -> Result<Vec<f64>>;
     }
-    forward! {
+    forward! { self => (**self);
         fn step(&mut self) -> Result<()>;
         fn zero_grad(&mut self) -> Result<()>;
         fn clip_grad_norm(&mut self, max: f64) -> Result<f64>;

@@ -9,6 +9,7 @@ use lookahead_sys::arithmetic::assign;
 use lookahead_sys::tensor::{forget_gradient, identity, set_gradient};
 use tch::{Device, Kind, Tensor, nn};
 
+use crate::inner::forward;
 use crate::mutation_detector::{Differences, MutationDetector};
 use crate::{Curvature, Error, InnerOptimizer, Moment, Parameter, Result, State, Taken, Variables};
 
@@ -292,12 +293,26 @@ fn follow(weight: &Tensor, wide: &Tensor) -> Result<()> {
 }
 
 impl<O: InnerOptimizer> InnerOptimizer for MasterWeights<O> {
-    fn step(&mut self) -> Result<()> {
-        self.with_inner(O::step)
+    forward! { self => self.inner;
+        fn moment_names(&self) -> Option<Vec<&'static str>>;
+        fn moment_names_of(&self, parameter: usize) -> Option<Vec<&'static str>>;
+        fn has_curvature(&self) -> bool;
+        fn learning_rates(&self) -> Result<Vec<f64>>;
+        fn steps_taken(&self) -> Option<u64>;
+    }
+    forward! { self => self.inner;
+        fn moments(&mut self, parameter: usize) -> Result<Vec<Moment>>;
+        fn reset_moments(&mut self, parameter: usize) -> Result<()>;
+        fn curvature(&mut self, parameter: usize) -> Result<Option<Curvature>>;
+        fn set_learning_rate(&mut self, learning_rate: f64) -> Result<()>;
+        fn set_learning_rate_group(&mut self, group: usize, learning_rate: f64) -> Result<()>;
+        fn set_weight_decay(&mut self, weight_decay: f64) -> Result<()>;
+        fn set_weight_decay_of_group(&mut self, group: usize, weight_decay: f64) -> Result<()>;
+        fn set_momentum_of_group(&mut self, group: usize, momentum: f64) -> Result<()>;
     }
 
-    fn steps_taken(&self) -> Option<u64> {
-        self.inner.steps_taken()
+    fn step(&mut self) -> Result<()> {
+        self.with_inner(O::step)
     }
 
     fn zero_grad(&mut self) -> Result<()> {
@@ -355,54 +370,6 @@ impl<O: InnerOptimizer> InnerOptimizer for MasterWeights<O> {
 
     fn other_names(&self) -> Vec<(String, usize)> {
         self.variables.other_names(&self.parameters)
-    }
-
-    fn moment_names(&self) -> Option<Vec<&'static str>> {
-        self.inner.moment_names()
-    }
-
-    fn moment_names_of(&self, parameter: usize) -> Option<Vec<&'static str>> {
-        self.inner.moment_names_of(parameter)
-    }
-
-    fn moments(&mut self, parameter: usize) -> Result<Vec<Moment>> {
-        self.inner.moments(parameter)
-    }
-
-    fn reset_moments(&mut self, parameter: usize) -> Result<()> {
-        self.inner.reset_moments(parameter)
-    }
-
-    fn has_curvature(&self) -> bool {
-        self.inner.has_curvature()
-    }
-
-    fn curvature(&mut self, parameter: usize) -> Result<Option<Curvature>> {
-        self.inner.curvature(parameter)
-    }
-
-    fn learning_rates(&self) -> Result<Vec<f64>> {
-        self.inner.learning_rates()
-    }
-
-    fn set_learning_rate(&mut self, learning_rate: f64) -> Result<()> {
-        self.inner.set_learning_rate(learning_rate)
-    }
-
-    fn set_learning_rate_group(&mut self, group: usize, learning_rate: f64) -> Result<()> {
-        self.inner.set_learning_rate_group(group, learning_rate)
-    }
-
-    fn set_weight_decay(&mut self, weight_decay: f64) -> Result<()> {
-        self.inner.set_weight_decay(weight_decay)
-    }
-
-    fn set_weight_decay_of_group(&mut self, group: usize, weight_decay: f64) -> Result<()> {
-        self.inner.set_weight_decay_of_group(group, weight_decay)
-    }
-
-    fn set_momentum_of_group(&mut self, group: usize, momentum: f64) -> Result<()> {
-        self.inner.set_momentum_of_group(group, momentum)
     }
 
     fn state(&mut self) -> Result<State> {

@@ -1,7 +1,7 @@
 //! φ temporarily in the model's variables instead of θ.
 
 use lookahead_sys::tensor::{Fingerprint, fingerprints, set_version};
-use tch::Tensor;
+use tch::{Tensor, nn};
 
 use crate::running_statistics::Buffers;
 use crate::{Error, Parameter, Result};
@@ -26,6 +26,22 @@ pub(crate) struct SwappedWeights {
 }
 
 impl SwappedWeights {
+    /// Recalibrates batch normalization for the weights that are in the model. The statistics before return when these
+    /// weights end.
+    pub(crate) fn recalibrate<B>(
+        swapped: Option<&mut Self>,
+        vs: &nn::VarStore,
+        batches: impl IntoIterator<Item = B>,
+        forward: impl FnMut(&B),
+    ) -> Result<usize> {
+        let buffers = Buffers::of(vs)?;
+        let count = buffers.recalibrate(vs.device(), batches, forward)?;
+        if let Some(swapped) = swapped {
+            swapped.buffers.push(buffers);
+        }
+        Ok(count)
+    }
+
     /// Points each of these parameters at its slow weights' memory. `slow_version` changes whenever φ does.
     pub(crate) fn begin(
         parameters: &[Parameter],

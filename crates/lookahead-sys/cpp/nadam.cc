@@ -2,12 +2,10 @@
 
 #include <ATen/ops/_foreach_add.h>
 #include <ATen/ops/_foreach_addcdiv.h>
-#include <ATen/ops/_foreach_addcmul.h>
 #include <ATen/ops/_foreach_div.h>
-#include <ATen/ops/_foreach_lerp.h>
-#include <ATen/ops/_foreach_mul.h>
 #include <ATen/ops/_foreach_sqrt.h>
 
+#include "moments.h"
 #include "rules.h"
 
 namespace lookahead {
@@ -45,13 +43,9 @@ struct NAdamPass {
 
 void nadam_foreach(RuleBatch<NAdamNumbers>& batch) {
   const NAdamNumbers& numbers = batch.numbers;
+  decay_and_average(batch);
   std::vector<Tensor>& exp_avg = batch.slots[0];
   std::vector<Tensor>& exp_avg_sq = batch.slots[1];
-  if (numbers.l2 != 0) batch.gradients = at::_foreach_add(batch.gradients, batch.weights, numbers.l2);
-  if (numbers.keep != 1) at::_foreach_mul_(batch.weights, numbers.keep);
-  at::_foreach_lerp_(exp_avg, batch.gradients, 1 - numbers.beta1);
-  at::_foreach_mul_(exp_avg_sq, numbers.beta2);
-  at::_foreach_addcmul_(exp_avg_sq, batch.gradients, batch.gradients, 1 - numbers.beta2);
   std::vector<Tensor> denominator = at::_foreach_div(exp_avg_sq, numbers.correction2);
   at::_foreach_sqrt_(denominator);
   at::_foreach_add_(denominator, numbers.eps);

@@ -4,7 +4,6 @@ use tch::{Tensor, nn};
 
 use super::AveragedOptimizer;
 use crate::averaging_rule::AveragingRule;
-use crate::running_statistics::Buffers;
 use crate::swapped_weights::SwappedWeights;
 use crate::{Error, InnerOptimizer, Result};
 
@@ -90,12 +89,7 @@ impl<O: InnerOptimizer, R: AveragingRule> ResultWeights<'_, O, R> {
         batches: impl IntoIterator<Item = B>,
         forward: impl FnMut(&B),
     ) -> Result<usize> {
-        let buffers = Buffers::of(vs)?;
-        let count = buffers.recalibrate(vs.device(), batches, forward)?;
-        if let Some(swapped) = &mut self.optimizer.swapped {
-            swapped.buffers.push(buffers);
-        }
-        Ok(count)
+        SwappedWeights::recalibrate(self.optimizer.swapped.as_mut(), vs, batches, forward)
     }
 
     /// Restores the model's own weights.

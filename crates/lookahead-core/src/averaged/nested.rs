@@ -2,10 +2,29 @@
 
 use super::AveragedOptimizer;
 use crate::averaging_rule::AveragingRule;
+use crate::inner::forward;
 use crate::{Curvature, InnerOptimizer, Moment, Parameter, Result, State, Taken};
 
 /// It is an inner optimizer like any other: for a Lookahead around it, or for another average.
 impl<O: InnerOptimizer, R: AveragingRule> InnerOptimizer for AveragedOptimizer<O, R> {
+    forward! { self => self.inner;
+        fn other_names(&self) -> Vec<(String, usize)>;
+        fn moment_names(&self) -> Option<Vec<&'static str>>;
+        fn moment_names_of(&self, parameter: usize) -> Option<Vec<&'static str>>;
+        fn has_curvature(&self) -> bool;
+        fn learning_rates(&self) -> Result<Vec<f64>>;
+        fn parameters(&self) -> &[Parameter];
+    }
+    forward! { self => self.inner;
+        fn moments(&mut self, parameter: usize) -> Result<Vec<Moment>>;
+        fn curvature(&mut self, parameter: usize) -> Result<Option<Curvature>>;
+        fn set_learning_rate(&mut self, learning_rate: f64) -> Result<()>;
+        fn set_learning_rate_group(&mut self, group: usize, learning_rate: f64) -> Result<()>;
+        fn set_weight_decay(&mut self, weight_decay: f64) -> Result<()>;
+        fn set_weight_decay_of_group(&mut self, group: usize, weight_decay: f64) -> Result<()>;
+        fn set_momentum_of_group(&mut self, group: usize, momentum: f64) -> Result<()>;
+    }
+
     fn step(&mut self) -> Result<()> {
         self.take_step()
     }
@@ -17,10 +36,6 @@ impl<O: InnerOptimizer, R: AveragingRule> InnerOptimizer for AveragedOptimizer<O
     fn zero_grad(&mut self) -> Result<()> {
         self.restore_weights()?;
         self.inner.zero_grad()
-    }
-
-    fn parameters(&self) -> &[Parameter] {
-        self.inner.parameters()
     }
 
     fn join_new_parameters(&mut self) -> Result<()> {
@@ -48,57 +63,9 @@ impl<O: InnerOptimizer, R: AveragingRule> InnerOptimizer for AveragedOptimizer<O
         AveragedOptimizer::finish(self)
     }
 
-    fn other_names(&self) -> Vec<(String, usize)> {
-        self.inner.other_names()
-    }
-
-    fn moment_names(&self) -> Option<Vec<&'static str>> {
-        self.inner.moment_names()
-    }
-
-    fn moment_names_of(&self, parameter: usize) -> Option<Vec<&'static str>> {
-        self.inner.moment_names_of(parameter)
-    }
-
-    fn moments(&mut self, parameter: usize) -> Result<Vec<Moment>> {
-        self.inner.moments(parameter)
-    }
-
     fn reset_moments(&mut self, parameter: usize) -> Result<()> {
         self.inner.reset_moments(parameter)?;
         self.reset_average(parameter)
-    }
-
-    fn has_curvature(&self) -> bool {
-        self.inner.has_curvature()
-    }
-
-    fn curvature(&mut self, parameter: usize) -> Result<Option<Curvature>> {
-        self.inner.curvature(parameter)
-    }
-
-    fn learning_rates(&self) -> Result<Vec<f64>> {
-        self.inner.learning_rates()
-    }
-
-    fn set_learning_rate(&mut self, learning_rate: f64) -> Result<()> {
-        self.inner.set_learning_rate(learning_rate)
-    }
-
-    fn set_learning_rate_group(&mut self, group: usize, learning_rate: f64) -> Result<()> {
-        self.inner.set_learning_rate_group(group, learning_rate)
-    }
-
-    fn set_weight_decay(&mut self, weight_decay: f64) -> Result<()> {
-        self.inner.set_weight_decay(weight_decay)
-    }
-
-    fn set_weight_decay_of_group(&mut self, group: usize, weight_decay: f64) -> Result<()> {
-        self.inner.set_weight_decay_of_group(group, weight_decay)
-    }
-
-    fn set_momentum_of_group(&mut self, group: usize, momentum: f64) -> Result<()> {
-        self.inner.set_momentum_of_group(group, momentum)
     }
 
     fn state(&mut self) -> Result<State> {

@@ -1,11 +1,27 @@
 //! Lookahead as an inner optimizer: a level of a nested one.
 
 use super::Lookahead;
+use crate::inner::forward;
 use crate::{Curvature, InnerOptimizer, Moment, Parameter, Result, State, Taken};
 
 /// Lookahead is an inner optimizer like any other. One around another is a nested Lookahead, whose outer level
 /// counts the steps of the inner one.
 impl<O: InnerOptimizer> InnerOptimizer for Lookahead<O> {
+    forward! { self => self.inner;
+        fn other_names(&self) -> Vec<(String, usize)>;
+        fn moment_names(&self) -> Option<Vec<&'static str>>;
+        fn moment_names_of(&self, parameter: usize) -> Option<Vec<&'static str>>;
+        fn has_curvature(&self) -> bool;
+        fn learning_rates(&self) -> Result<Vec<f64>>;
+        fn parameters(&self) -> &[Parameter];
+    }
+    forward! { self => self.inner;
+        fn moments(&mut self, parameter: usize) -> Result<Vec<Moment>>;
+        fn curvature(&mut self, parameter: usize) -> Result<Option<Curvature>>;
+        fn set_weight_decay_of_group(&mut self, group: usize, weight_decay: f64) -> Result<()>;
+        fn set_momentum_of_group(&mut self, group: usize, momentum: f64) -> Result<()>;
+    }
+
     fn step(&mut self) -> Result<()> {
         Lookahead::step(self).map(drop)
     }
@@ -28,10 +44,6 @@ impl<O: InnerOptimizer> InnerOptimizer for Lookahead<O> {
 
     fn clip_grad_value(&mut self, max: f64) -> Result<()> {
         Lookahead::clip_grad_value(self, max)
-    }
-
-    fn parameters(&self) -> &[Parameter] {
-        self.inner.parameters()
     }
 
     fn join_new_parameters(&mut self) -> Result<()> {
@@ -59,37 +71,9 @@ impl<O: InnerOptimizer> InnerOptimizer for Lookahead<O> {
         Lookahead::finish(self).map(drop)
     }
 
-    fn other_names(&self) -> Vec<(String, usize)> {
-        self.inner.other_names()
-    }
-
-    fn moment_names(&self) -> Option<Vec<&'static str>> {
-        self.inner.moment_names()
-    }
-
-    fn moment_names_of(&self, parameter: usize) -> Option<Vec<&'static str>> {
-        self.inner.moment_names_of(parameter)
-    }
-
-    fn moments(&mut self, parameter: usize) -> Result<Vec<Moment>> {
-        self.inner.moments(parameter)
-    }
-
     fn reset_moments(&mut self, parameter: usize) -> Result<()> {
         self.slow_moments.retain(|(of, _), _| *of != parameter);
         self.inner.reset_moments(parameter)
-    }
-
-    fn has_curvature(&self) -> bool {
-        self.inner.has_curvature()
-    }
-
-    fn curvature(&mut self, parameter: usize) -> Result<Option<Curvature>> {
-        self.inner.curvature(parameter)
-    }
-
-    fn learning_rates(&self) -> Result<Vec<f64>> {
-        self.inner.learning_rates()
     }
 
     fn set_learning_rate(&mut self, learning_rate: f64) -> Result<()> {
@@ -102,14 +86,6 @@ impl<O: InnerOptimizer> InnerOptimizer for Lookahead<O> {
 
     fn set_weight_decay(&mut self, weight_decay: f64) -> Result<()> {
         Lookahead::set_weight_decay(self, weight_decay)
-    }
-
-    fn set_weight_decay_of_group(&mut self, group: usize, weight_decay: f64) -> Result<()> {
-        self.inner.set_weight_decay_of_group(group, weight_decay)
-    }
-
-    fn set_momentum_of_group(&mut self, group: usize, momentum: f64) -> Result<()> {
-        self.inner.set_momentum_of_group(group, momentum)
     }
 
     fn state(&mut self) -> Result<State> {

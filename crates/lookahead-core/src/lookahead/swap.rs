@@ -3,7 +3,6 @@
 use tch::{Tensor, nn};
 
 use super::Lookahead;
-use crate::running_statistics::Buffers;
 use crate::swapped_weights::SwappedWeights;
 use crate::{Error, InnerOptimizer, Result};
 
@@ -133,12 +132,7 @@ impl<O: InnerOptimizer> SlowWeights<'_, O> {
         batches: impl IntoIterator<Item = B>,
         forward: impl FnMut(&B),
     ) -> Result<usize> {
-        let buffers = Buffers::of(vs)?;
-        let count = buffers.recalibrate(vs.device(), batches, forward)?;
-        if let Some(swapped) = &mut self.optimizer.swapped {
-            swapped.buffers.push(buffers);
-        }
-        Ok(count)
+        SwappedWeights::recalibrate(self.optimizer.swapped.as_mut(), vs, batches, forward)
     }
 
     /// Restores the fast weights.
