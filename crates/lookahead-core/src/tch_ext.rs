@@ -12,7 +12,10 @@
 //! | [`memory`] | what the C library's allocator does with freed memory |
 //! | [`memory_format`] | the memory order of a tensor's elements |
 //! | [`ops`] | recorded calls of libtorch's dispatcher |
+//! | [`safetensors_types`] | the element types of tensors in safetensors files |
 //! | [`torchscript`] | TorchScript modules: loaded, trained, traced and saved |
+
+pub mod safetensors_types;
 
 pub use lookahead_sys::{
     arithmetic, autocast, build, cerr, generator, images, inference, memory, memory_format, ops,

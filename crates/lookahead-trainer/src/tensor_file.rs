@@ -6,6 +6,7 @@ use std::io::{Read, Seek, SeekFrom, Take, Write};
 use std::path::Path;
 
 use anyhow::{Context, anyhow, bail};
+use lookahead_core::tch_ext::safetensors_types::{dtype_of, kind_of};
 use lookahead_run::words::{reason, sentences};
 use safetensors::Dtype;
 use safetensors::tensor::{Metadata, TensorInfo};
@@ -13,20 +14,6 @@ use serde::Serialize;
 use tch::{Device, Kind, Tensor};
 
 use crate::file_kind;
-
-/// The element types of libtorch and of the format.
-const TYPES: [(Kind, Dtype); 10] = [
-    (Kind::Float, Dtype::F32),
-    (Kind::Double, Dtype::F64),
-    (Kind::Half, Dtype::F16),
-    (Kind::BFloat16, Dtype::BF16),
-    (Kind::Int64, Dtype::I64),
-    (Kind::Int, Dtype::I32),
-    (Kind::Int16, Dtype::I16),
-    (Kind::Int8, Dtype::I8),
-    (Kind::Uint8, Dtype::U8),
-    (Kind::Bool, Dtype::BOOL),
-];
 
 /// The name of the model's signature in a file's metadata.
 pub const SIGNATURE: &str = "signature";
@@ -61,15 +48,14 @@ pub fn write_to(
     mut entries: Vec<Entry>,
     mut look: impl FnMut(&str, Kind, &[u8]) -> anyhow::Result<()>,
 ) -> anyhow::Result<()> {
-    let dtype = |kind: Kind| TYPES.iter().find(|(of, _)| *of == kind).map(|(_, dtype)| *dtype);
     for (name, _, kind) in &entries {
-        if dtype(*kind).is_none() {
+        if dtype_of(*kind).is_none() {
             bail!("The tensor `{name}` is of type {kind:?}, which safetensors does not have.");
         }
     }
     // The order of the format's own writer: large element types first, so that all are aligned.
     entries.sort_by(|(a, _, kind_a), (b, _, kind_b)| {
-        dtype(*kind_b).cmp(&dtype(*kind_a)).then_with(|| a.cmp(b))
+        dtype_of(*kind_b).cmp(&dtype_of(*kind_a)).then_with(|| a.cmp(b))
     });
     let mut end = 0;
     let mut infos = Vec::with_capacity(entries.len());
@@ -77,7 +63,7 @@ pub fn write_to(
         let start = end;
         end += tensor.numel() * kind.elt_size_in_bytes();
         let shape = tensor.size().iter().map(|&n| n as usize).collect();
-        let dtype = dtype(*kind).context("It was found above.")?;
+        let dtype = dtype_of(*kind).context("It was found above.")?;
         infos.push((name.clone(), TensorInfo { dtype, shape, data_offsets: (start, end) }));
     }
     // Only one entry, since the order of several would vary.
@@ -201,7 +187,7 @@ impl<R: Read + Seek> TensorFile<R> {
     /// If the file has no tensor of that name, or libtorch lacks its type.
     pub fn tensor(&mut self, name: &str) -> anyhow::Result<Tensor> {
         let info = self.metadata.info(name).with_context(|| format!("It has no `{name}`."))?;
-        let Some(&(kind, _)) = TYPES.iter().find(|(_, dtype)| *dtype == info.dtype) else {
+        let Some(kind) = kind_of(info.dtype) else {
             bail!("Its tensor `{name}` is of type {:?}, which libtorch lacks.", info.dtype);
         };
         let shape: Vec<i64> =

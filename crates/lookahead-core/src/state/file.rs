@@ -6,27 +6,13 @@ use std::io::{self, BufReader, BufWriter, Read, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-use safetensors::Dtype;
 use safetensors::tensor::{Metadata, TensorInfo};
 use serde_json::{Map, Value, json};
 use tch::{Device, Kind, Tensor};
 
 use super::State;
+use crate::tch_ext::safetensors_types::{dtype_of, kind_of};
 use crate::{Error, Result};
-
-/// The element types of libtorch and of the format. Complex tensors are written as pairs of real numbers.
-const TYPES: [(Kind, Dtype); 10] = [
-    (Kind::Float, Dtype::F32),
-    (Kind::Double, Dtype::F64),
-    (Kind::Half, Dtype::F16),
-    (Kind::BFloat16, Dtype::BF16),
-    (Kind::Int64, Dtype::I64),
-    (Kind::Int, Dtype::I32),
-    (Kind::Int16, Dtype::I16),
-    (Kind::Int8, Dtype::I8),
-    (Kind::Uint8, Dtype::U8),
-    (Kind::Bool, Dtype::BOOL),
-];
 
 /// The entry of the file's metadata. Only one, since the order of several would vary.
 const ENTRY: &str = "lookahead_state";
@@ -115,12 +101,12 @@ impl State {
                 tensor.f_detach()?
             };
             let kind = real.kind();
-            let Some((_, dtype)) = TYPES.iter().find(|(of, _)| *of == kind) else {
+            let Some(dtype) = dtype_of(kind) else {
                 return refuse(format!(
                     "its tensor `{name}` is of type {kind:?}, which safetensors lacks"
                 ));
             };
-            tensors.push((name, *dtype, real));
+            tensors.push((name, dtype, real));
         }
         // Large element types first, so that all are aligned. Those of one type stay in the order of their names.
         tensors.sort_by(|(_, a, _), (_, b, _)| b.cmp(a));
@@ -219,14 +205,14 @@ fn parsed(entry: &str) -> Outcome<(State, Vec<String>)> {
 }
 
 fn read_tensor(file: &mut impl Read, name: &str, info: &TensorInfo) -> Outcome<Tensor> {
-    let Some((kind, _)) = TYPES.iter().find(|(_, dtype)| *dtype == info.dtype) else {
+    let Some(kind) = kind_of(info.dtype) else {
         let dtype = info.dtype;
         return refuse(format!("its tensor `{name}` is of type {dtype:?}, which libtorch lacks"));
     };
     let mut bytes = vec![0; info.data_offsets.1 - info.data_offsets.0];
     file.read_exact(&mut bytes)?;
     let shape = info.shape.iter().map(|&n| i64::try_from(n).unwrap_or(i64::MAX));
-    Ok(Tensor::f_from_data_size(&bytes, &shape.collect::<Vec<_>>(), *kind)?)
+    Ok(Tensor::f_from_data_size(&bytes, &shape.collect::<Vec<_>>(), kind)?)
 }
 
 fn is_complex(kind: Kind) -> bool {

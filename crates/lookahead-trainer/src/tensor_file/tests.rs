@@ -1,4 +1,5 @@
 use super::*;
+use lookahead_core::tch_ext::safetensors_types::TYPES;
 
 #[test]
 fn every_type_layout_and_shape_is_restored() {
