@@ -11,6 +11,7 @@
 //! | [`adagrad`] | Adagrad |
 //! | [`adan`] | Adan |
 //! | [`lion`] | Lion |
+//! | [`muon`] | Muon for the matrices, AdamW for the rest |
 //! | [`nadam`] | NAdam |
 //! | [`radam`] | RAdam |
 //!
@@ -24,6 +25,7 @@ pub mod adan;
 pub(crate) mod groups;
 pub mod kind;
 pub mod lion;
+pub mod muon;
 pub mod nadam;
 pub mod optimizer;
 pub mod radam;

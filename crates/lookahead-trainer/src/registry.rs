@@ -110,6 +110,7 @@ impl Registry {
             .optimizer("adan", optimizers::adan::build)
             .optimizer("adagrad", optimizers::adagrad::build)
             .optimizer("lion", optimizers::lion::build)
+            .optimizer("muon", optimizers::muon::build)
     }
 
     /// Adds the kind of data that `load` loads. `O` is the type of the keys of `[data]` besides `kind`,

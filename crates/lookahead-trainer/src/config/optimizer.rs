@@ -30,7 +30,7 @@ pub struct OptimizerConfig {
 pub(super) const KEYS: &[Key] = &[
     Key::choice("kind", &[], "the inner optimizer"),
     Key::number("lr", "learning rate before the schedule").allowed("0 to 3.4e38"),
-    Key::number("weight_decay", "weight decay; of adamw, decoupled")
+    Key::number("weight_decay", "weight decay; of adamw and muon, decoupled")
         .allowed("0 to 3.4e38")
         .example("0.0005"),
     Key::tables(

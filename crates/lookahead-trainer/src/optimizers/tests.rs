@@ -240,7 +240,7 @@ fn faults_in_its_keys_are_refused_with_their_lines() {
         (
             "",
             &["optimizer.kind=lars"],
-            "`optimizer.kind` is lars. Use one of `sgd`, `adam`, `adamw`, `rmsprop`, `nadam`, `radam`, `adan`, `adagrad`, `lion`, `sign`.",
+            "`optimizer.kind` is lars. Use one of `sgd`, `adam`, `adamw`, `rmsprop`, `nadam`, `radam`, `adan`, `adagrad`, `lion`, `muon`, `sign`.",
         ),
     ] {
         let text = CONFIG.replace(

@@ -219,12 +219,12 @@ fn keys_of_another_kind() {
     refused(
         adam,
         &[],
-        &["test.toml, line 3", "`optimizer.momentum` belongs to sgd and rmsprop only"],
+        &["test.toml, line 3", "`optimizer.momentum` belongs to sgd, rmsprop and muon only"],
     );
     refused(
         SMALL,
         &["optimizer.kind=adam", "optimizer.nesterov=true"],
-        &["`optimizer.nesterov` belongs to sgd only"],
+        &["`optimizer.nesterov` belongs to sgd and muon only"],
     );
     refused(
         SMALL,

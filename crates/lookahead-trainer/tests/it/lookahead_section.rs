@@ -46,6 +46,7 @@ fn inner_optimizers_without_libtorch_train_and_resume() {
         ("adan", "optimizer.proximal=false"),
         ("adagrad", "optimizer.lr_decay=0.1"),
         ("lion", "optimizer.beta2=0.95"),
+        ("muon", "optimizer.scale_learning_rate=original"),
     ] {
         let kind = format!("optimizer.kind={optimizer}");
         let sets = [&kind, "optimizer.lr=0.003", "optimizer.weight_decay=0.1", option];

@@ -155,6 +155,30 @@ fn a_group_of_the_same_kind_changes_no_bit() {
 }
 
 #[test]
+fn muon_is_muon_for_the_matrices_and_adamw_for_the_rest() {
+    let muon = ["optimizer.kind=muon", "optimizer.momentum=0.9", "optimizer.precision=full"];
+    let (weights, state, _) = trained(begun(parsed(CONFIG, &muon).unwrap()).unwrap());
+    let keys =
+        ["inner/matrices/muon/momentum_buffer/fc1.weight", "inner/rest/adamw/exp_avg/fc1.bias"];
+    assert!(keys.iter().all(|key| state.tensors.contains_key(*key)), "{:?}", state.tensors.keys());
+    let original = [&muon[..], &["optimizer.scale_learning_rate=original"]].concat();
+    let original = trained(begun(parsed(CONFIG, &original).unwrap()).unwrap()).0;
+    assert!(original != weights);
+    // The group's Muon has no rest of its own, and a group of vectors has no matrices.
+    let of_muon = "kind=\"muon\", momentum=0.9, precision=\"full\"";
+    for (sets, group) in [
+        (&[][..], format!("{{dims=2, {of_muon}, weight_decay=0.1}}")),
+        (&muon[..], "{dims=1, kind=\"adamw\", weight_decay=0.1}".to_owned()),
+        (&muon[..], format!("{{dims=1, {of_muon}}}")),
+    ] {
+        let group = format!("optimizer.group=[{group}]");
+        let sets = [sets, &[group.as_str()]].concat();
+        let config = parsed(CONFIG, &sets).unwrap();
+        assert!(trained(begun(config).unwrap()).0 == weights, "{sets:?}");
+    }
+}
+
+#[test]
 fn no_decay_on_biases_is_one_line() {
     let line = "[optimizer]\ngroup = [{ dims = 1, weight_decay = 0 }]";
     let config = parsed(&CONFIG.replace("[optimizer]", line), &[]).unwrap();
