@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 const SEPARATOR: &str = "\u{1f}";
 
 /// The files in `cpp`.
-const FILES: [&str; 28] = [
+const FILES: [&str; 29] = [
     "adagrad",
     "adan",
     "adaptive",
@@ -17,6 +17,7 @@ const FILES: [&str; 28] = [
     "average",
     "batch_statistics",
     "buckets",
+    "cautious_adam",
     "cerr",
     "distributed",
     "finite",

@@ -147,7 +147,7 @@
 //! | [`TailAverage`] with [`TailMean`], [`Tail`]; [`WeightAverage`] | a mean of the weights beside the training |
 //! | [`AveragedOptimizer`], [`AveragingRule`], [`ResultWeights`] | what these three share |
 //! | [`fused`] | tch's optimizers on faster kernels |
-//! | [`optimizers`] | Adagrad, Adan, Lion, Muon, NAdam, RAdam, Ranger |
+//! | [`optimizers`] | Adagrad, Adan, cautious Adam, Lion, Muon, NAdam, RAdam, Ranger |
 //! | [`TchOptimizer`] | any optimizer that tch can build, with its state |
 //! | [`WrappedOptimizer`] | a [`tch::nn::Optimizer`] that is already built, without its state |
 //! | [`MasterWeights`] | bfloat16 and half-precision weights, trained in single precision |

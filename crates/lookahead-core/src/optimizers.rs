@@ -4,6 +4,7 @@
 //! |---|---|---|
 //! | [`Adagrad`] | the gradient, divided by the root of the sum of all squared gradients | 1 |
 //! | [`Adan`] | the mean gradient and the mean change of the gradient, divided by a root of a mean square | 4 |
+//! | [`CautiousAdam`] | Adam's, without what the gradient opposes | 2 |
 //! | [`Lion`] | the sign of a mean gradient | 1 |
 //! | [`Muon`] | the mean gradient of a matrix, orthogonalized | 1 |
 //! | [`NAdam`] | Adam's, with Nesterov's momentum | 2 |
@@ -30,7 +31,7 @@
 //! step, from 1. Learning rate and weight decay are those of [`RuleOptimizer`]; the default of λ is 0. λ is *decoupled* if a
 //! step multiplies θ by 1 − γλ, and *L2* if it adds λθ to g.
 //!
-//! On the CPU a step is one pass over all parameters, without temporaries; on other devices it is a fixed number of foreach
+//! On the CPU a step is one pass over all parameters, two if it is cautious, without temporaries; on other devices it is a fixed number of foreach
 //! operations for all parameters with equal settings and step numbers; Muon adds the products of matrices. Slots have their parameter's element type, as in
 //! PyTorch. On the CPU steps of bfloat16 and half precision are computed in single precision, and only the results rounded.
 
@@ -70,6 +71,7 @@ macro_rules! step_as_all {
 
 mod adagrad;
 mod adan;
+mod cautious_adam;
 mod lion;
 pub mod muon;
 mod nadam;
@@ -77,6 +79,7 @@ mod radam;
 
 pub use adagrad::Adagrad;
 pub use adan::Adan;
+pub use cautious_adam::CautiousAdam;
 pub use lion::Lion;
 pub use muon::Muon;
 pub use nadam::NAdam;

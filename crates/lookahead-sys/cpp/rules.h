@@ -5,15 +5,27 @@
 //   Pass<T>::run(part, from, to)   moves the elements from..to of one parameter of type T, and computes half precision
 //                                  in single precision
 //   foreach(batch)                 moves parameters on one device, of one type and with equal numbers
+//
+// A cautious rule drops the elements of a step that the gradient opposes, and scales up the others. How many are left
+// must be known before any moves, so the CPU takes a pass before `Pass`:
+//   Agreeing<T>::run(part, from, to)   how many of the elements from..to agree with the gradient
 #pragma once
 
 #include <ATen/OpMathType.h>
 #include <ATen/core/Tensor.h>
 #include <ATen/core/grad_mode.h>
+#include <ATen/ops/_foreach_clamp_min.h>
+#include <ATen/ops/_foreach_div.h>
+#include <ATen/ops/_foreach_mul.h>
+#include <ATen/ops/_foreach_norm.h>
+#include <ATen/ops/_foreach_reciprocal.h>
+#include <ATen/ops/_foreach_sign.h>
 #include <ATen/ops/empty_like.h>
 #include <c10/core/ScalarType.h>
 #include <c10/util/Exception.h>
 
+#include <algorithm>
+#include <atomic>
 #include <cmath>
 #include <cstdint>
 #include <utility>
@@ -28,6 +40,9 @@ namespace lookahead {
 
 constexpr std::size_t kMostSlots = 4;
 
+// The least mean of a cautious mask: no step grows by more than its inverse.
+constexpr double kLeastMaskMean = 1e-3;
+
 // One parameter with its gradient and slots, in memory of the same order.
 template <typename Numbers>
 struct RulePart {
@@ -35,6 +50,9 @@ struct RulePart {
   const void* gradient;
   void* slots[kMostSlots];
   Numbers numbers;
+  // Of a cautious rule: the factor of the elements that agree with the gradient.
+  double mask;
+  at::ScalarType type;
   std::int64_t end;
   void (*pass)(const RulePart& part, std::int64_t from, std::int64_t to);
 };
@@ -59,8 +77,27 @@ LOOKAHEAD_INLINE W between(W start, W end, W weight) {
   return weight < W(0.5) ? start + weight * (end - start) : end - (W(1) - weight) * (end - start);
 }
 
+// What `update` is multiplied by in a cautious step: of each tensor, the elements that agree with the gradient, divided
+// by their share.
+inline std::vector<Tensor> cautious_masks(const std::vector<Tensor>& update, const std::vector<Tensor>& gradients) {
+  std::vector<Tensor> masks = at::_foreach_mul(update, gradients);
+  at::_foreach_sign_(masks);
+  at::_foreach_clamp_min_(masks, 0);
+  // In half precision a count would end at a few thousand.
+  const bool is_double = masks.front().scalar_type() == at::kDouble;
+  std::vector<Tensor> means = at::_foreach_norm(masks, 1, is_double ? at::kDouble : at::kFloat);
+  std::vector<at::Scalar> counts;
+  counts.reserve(masks.size());
+  for (const Tensor& mask : masks) counts.emplace_back(static_cast<double>(std::max<std::int64_t>(mask.numel(), 1)));
+  at::_foreach_div_(means, counts);
+  at::_foreach_clamp_min_(means, kLeastMaskMean);
+  at::_foreach_reciprocal_(means);
+  at::_foreach_mul_(masks, means);
+  return masks;
+}
+
 template <template <typename> class Pass, typename Numbers>
-auto rule_pass(at::ScalarType type) -> decltype(RulePart<Numbers>::pass) {
+auto rule_pass(at::ScalarType type) {
   using Part = const RulePart<Numbers>&;
   switch (type) {
     case at::kFloat: return fastest<Pass<float>, Part, std::int64_t, std::int64_t>();
@@ -94,6 +131,21 @@ class RuleStep {
       } else {
         add_to_batch(own, numbers[i]);
       }
+    }
+  }
+
+  // Sets the mask of each part.
+  template <template <typename> class Agreeing>
+  void weigh() {
+    std::vector<std::atomic<std::int64_t>> agreeing(parts_.size());
+    for_each_range(parts_, [&](const RulePart<Numbers>& part, std::int64_t from, std::int64_t to) {
+      agreeing[&part - parts_.data()] += rule_pass<Agreeing, Numbers>(part.type)(part, from, to);
+    });
+    std::int64_t start = 0;
+    for (std::size_t i = 0; i < parts_.size(); ++i) {
+      const double count = static_cast<double>(parts_[i].end - start);
+      parts_[i].mask = 1 / std::max(static_cast<double>(agreeing[i]) / count, kLeastMaskMean);
+      start = parts_[i].end;
     }
   }
 
@@ -153,7 +205,8 @@ class RuleStep {
     }
     part.numbers = numbers;
     part.end = (parts_.empty() ? 0 : parts_.back().end) + weights.numel();
-    part.pass = rule_pass<Pass, Numbers>(weights.scalar_type());
+    part.type = weights.scalar_type();
+    part.pass = rule_pass<Pass, Numbers>(part.type);
     parts_.push_back(part);
   }
 

@@ -41,6 +41,7 @@ struct Fingerprint;
 struct CurvatureTerm;
 struct GlooAddress;
 struct GroupOptions;
+struct CAdamNumbers;
 struct LionNumbers;
 struct ModuleTensor;
 struct MuonPart;
@@ -84,6 +85,7 @@ std::unique_ptr<Optimizer> fused_rmsprop(double lr, double alpha, double eps, do
 // One step of many parameters; their tensors are weights, gradient and slots of the first, then of the second, …
 void step_adagrad(rust::Slice<const TensorRef> tensors, rust::Slice<const AdagradNumbers> numbers, bool foreach);
 void step_adan(rust::Slice<const TensorRef> tensors, rust::Slice<const AdanNumbers> numbers, bool foreach);
+void step_cadam(rust::Slice<const TensorRef> tensors, rust::Slice<const CAdamNumbers> numbers, bool foreach);
 void step_lion(rust::Slice<const TensorRef> tensors, rust::Slice<const LionNumbers> numbers, bool foreach);
 void step_nadam(rust::Slice<const TensorRef> tensors, rust::Slice<const NAdamNumbers> numbers, bool foreach);
 void step_radam(rust::Slice<const TensorRef> tensors, rust::Slice<const RAdamNumbers> numbers, bool foreach);

@@ -161,6 +161,25 @@ pub(crate) mod bridge {
         fresh: bool,
     }
 
+    /// What the step of a parameter by cautious Adam depends on besides its tensors.
+    #[derive(Debug, Clone, Copy, PartialEq)]
+    struct CAdamNumbers {
+        /// The decay of the mean gradient.
+        beta1: f64,
+        /// The decay of the mean square.
+        beta2: f64,
+        /// The step size along the mean gradient.
+        rate: f64,
+        /// The divisor of the mean square.
+        correction2: f64,
+        /// What is added to the denominator.
+        eps: f64,
+        /// λ, added to the gradient as λθ.
+        l2: f64,
+        /// The factor of the weights before the step.
+        keep: f64,
+    }
+
     /// What the step of a parameter by Lion depends on besides its tensors.
     #[derive(Debug, Clone, Copy, PartialEq)]
     struct LionNumbers {
@@ -172,6 +191,8 @@ pub(crate) mod bridge {
         learning_rate: f64,
         /// The factor of the weights before the step.
         keep: f64,
+        /// Whether elements that the gradient opposes stay.
+        cautious: bool,
     }
 
     /// What the step of a parameter by NAdam depends on besides its tensors.
@@ -360,6 +381,8 @@ pub(crate) mod bridge {
             foreach: bool,
         ) -> Result<()>;
         fn step_adan(tensors: &[TensorRef], numbers: &[AdanNumbers], foreach: bool) -> Result<()>;
+        fn step_cadam(tensors: &[TensorRef], numbers: &[CAdamNumbers], foreach: bool)
+        -> Result<()>;
         fn step_lion(tensors: &[TensorRef], numbers: &[LionNumbers], foreach: bool) -> Result<()>;
         fn step_nadam(tensors: &[TensorRef], numbers: &[NAdamNumbers], foreach: bool)
         -> Result<()>;
@@ -367,7 +390,6 @@ pub(crate) mod bridge {
         -> Result<()>;
         fn muon_step(parts: &[MuonPart], rule: MuonRule) -> Result<()>;
         fn muon_orthogonalized(matrix: &Tensor, rule: MuonRule) -> Result<UniquePtr<Tensor>>;
-
         fn sync(pairs: &[SyncPair], rule: SyncRule) -> Result<f64>;
         fn average(tensors: &[AveragedTensor], nesterov: bool, foreach: bool) -> Result<bool>;
         fn adaptive_slow_step_size(terms: &[CurvatureTerm], differences: bool) -> Result<f64>;
@@ -393,7 +415,6 @@ pub(crate) mod bridge {
         fn fill(target: &Tensor, value: f64) -> Result<()>;
         fn scale(target: &Tensor, factor: f64) -> Result<()>;
         fn lerp(target: &Tensor, end: &Tensor, weight: f64) -> Result<()>;
-
         fn norm(tensors: &[TensorRef], from: &[TensorRef]) -> Result<f64>;
         fn clip_norm(parameters: &[TensorRef], max: f64) -> Result<f64>;
 
@@ -457,7 +478,6 @@ pub(crate) mod bridge {
         fn fills_its_memory(tensor: &Tensor) -> bool;
         fn same_layout(some: &[TensorRef], others: &[TensorRef]) -> bool;
         fn bits_of(tensors: &[TensorRef], share: u64, shares: u64) -> Result<u64>;
-
         fn load_module(path: &str, cuda: bool, index: i8) -> Result<UniquePtr<ScriptModule>>;
         fn module_tensors(module: &ScriptModule) -> Result<Vec<ModuleTensor>>;
         fn set_module_training(module: &ScriptModule, training: bool) -> Result<()>;
@@ -471,7 +491,6 @@ pub(crate) mod bridge {
         fn begin_trace(tensors: &[NamedTensor], input: &Tensor) -> Result<UniquePtr<ScriptModule>>;
         fn end_trace(traced: &ScriptModule, output: &Tensor) -> Result<()>;
         fn abandon_trace();
-
         fn generator_state(cuda: bool, index: i8) -> Result<UniquePtr<Tensor>>;
         fn set_generator_state(cuda: bool, index: i8, state: &Tensor) -> Result<()>;
         fn seed_generators(seed: u64) -> Result<()>;

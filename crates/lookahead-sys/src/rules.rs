@@ -1,6 +1,6 @@
 //! One step of many parameters by a rule that libtorch lacks.
 //!
-//! On the CPU a step is one parallel pass over all parameters, without temporaries: bfloat16 and half precision are
+//! On the CPU a step is one parallel pass over all parameters, or two if it is cautious, without temporaries: bfloat16 and half precision are
 //! computed in single precision, and what is not dense, or not in its parameter's order, is copied first. On other devices
 //! it is a fixed number of foreach operations for all parameters with equal numbers.
 //!
@@ -13,7 +13,7 @@ use crate::ffi::bridge;
 use crate::sync::Path;
 
 pub use crate::ffi::bridge::{
-    AdagradNumbers, AdanNumbers, LionNumbers, NAdamNumbers, RAdamNumbers,
+    AdagradNumbers, AdanNumbers, CAdamNumbers, LionNumbers, NAdamNumbers, RAdamNumbers,
 };
 
 /// The tensors of one parameter.
@@ -59,6 +59,12 @@ step!(
     AdanNumbers,
     step_adan,
     "A step of Adan. Slots: the means of gradient, difference and square, and the previous gradient."
+);
+step!(
+    cautious_adam,
+    CAdamNumbers,
+    step_cadam,
+    "A step of cautious Adam. Slots: the means of gradient and square."
 );
 step!(lion, LionNumbers, step_lion, "A step of Lion. Slots: the mean gradient.");
 step!(nadam, NAdamNumbers, step_nadam, "A step of NAdam. Slots: the means of gradient and square.");

@@ -13,6 +13,10 @@ use crate::{ParameterStep, Result, StepRule};
 /// m ← β₂ m + (1 − β₂) g
 /// ```
 ///
+/// [Cautious](Self::cautious) Lion moves only the elements whose sign is that of g, and divides their step by their share
+/// of the parameter's elements, which counts as 0.001 at least (K. Liang et al., *Cautious Optimizers: Improving Training
+/// with One Line of Code*, 2024, arXiv 2411.16085; timm's `clion`). Without an element that agrees only the decay is left.
+///
 /// The slot `exp_avg` is m. NaN and infinity in g become NaN in θ, so that they are noticed, although their sign is a number.
 ///
 /// X. Chen et al., *Symbolic Discovery of Optimization Algorithms*, NeurIPS 2023, Algorithm 2; rule and defaults are those of
@@ -23,17 +27,20 @@ pub struct Lion {
     pub beta1: f64,
     /// β₂, the decay of the mean that is kept.
     pub beta2: f64,
+    /// Whether the elements that the gradient opposes stay where they are.
+    pub cautious: bool,
 }
 
 impl Default for Lion {
     fn default() -> Self {
-        Lion { beta1: 0.9, beta2: 0.99 }
+        Lion { beta1: 0.9, beta2: 0.99, cautious: false }
     }
 }
 
 impl Lion {
     setter!(beta1: f64, "Sets the decay of the mean whose sign is taken.");
     setter!(beta2: f64, "Sets the decay of the mean that is kept.");
+    setter!(cautious: bool, "Sets whether the elements that the gradient opposes stay where they are.");
 }
 
 impl StepRule for Lion {
@@ -53,10 +60,10 @@ impl StepRule for Lion {
     step_as_all!();
 
     fn step_all(&self, parameters: &mut [ParameterStep<'_>]) -> Result<()> {
-        let Lion { beta1, beta2 } = *self;
+        let Lion { beta1, beta2, cautious } = *self;
         let steps = with_numbers(parameters, |step| {
             let (keep, _) = decay(true, step);
-            rules::LionNumbers { beta1, beta2, learning_rate: step.learning_rate, keep }
+            rules::LionNumbers { beta1, beta2, learning_rate: step.learning_rate, keep, cautious }
         });
         Ok(rules::lion(steps, Path::Auto)?)
     }

@@ -134,15 +134,52 @@ fn the_product_of_nadams_momenta() {
     assert_eq!(nadam.mu_product(u64::MAX >> 1), 0.0);
 }
 
-/// The sign of NaN is a number, but the step must not hide it.
+/// The sign of NaN is a number, and NaN agrees with no gradient, but the step must not hide it.
 #[test]
-fn lion_shows_a_broken_gradient() {
+fn a_broken_gradient_shows() {
     for broken in [f64::NAN, f64::INFINITY] {
-        let (vs, x) = start(Kind::Float);
-        let mut opt = RuleOptimizer::new(Lion::default(), &vs, 0.01).unwrap();
-        (&x * broken).sum(Kind::Float).backward();
-        opt.step().unwrap();
-        assert!(x.double_value(&[0]).is_nan());
+        assert!(after(Lion::default(), broken).is_nan());
+        assert!(after(Lion::default().cautious(true), broken).is_nan());
+        assert!(after(CautiousAdam::default(), broken).is_nan());
+    }
+}
+
+/// The first weight after a step of these gradients.
+fn after(rule: impl StepRule, gradient: f64) -> f64 {
+    let (vs, x) = start(Kind::Float);
+    let mut opt = RuleOptimizer::new(rule, &vs, 0.01).unwrap();
+    (&x * gradient).sum(Kind::Float).backward();
+    opt.step().unwrap();
+    x.double_value(&[0])
+}
+
+/// If the gradient opposes everything, only the weight decay is left; a single element of 1,000 moves 1,000 times as far.
+#[test]
+fn cautious_masks() {
+    fn moved(rule: impl StepRule, against: &Tensor) -> Tensor {
+        let vs = nn::VarStore::new(Device::Cpu);
+        let x = vs.root().zeros("x", &[1000]);
+        let mut opt = RuleOptimizer::new(rule, &vs, 0.01).unwrap();
+        let mut step = |along: &Tensor| {
+            opt.zero_grad().unwrap();
+            (&x * along).sum(Kind::Float).backward();
+            opt.step().unwrap();
+            x.detach().copy()
+        };
+        let before = step(&Tensor::ones([1000], (Kind::Float, Device::Cpu)));
+        step(against) - before
+    }
+    let against = Tensor::full([1000], -1e-3, (Kind::Float, Device::Cpu));
+    let but_one = against.copy();
+    let _ = but_one.get(7).fill_(1e-3);
+    let lion = Lion::default().cautious(true);
+    for (some, one) in [
+        (moved(lion, &against), moved(lion, &but_one)),
+        (moved(CautiousAdam::default(), &against), moved(CautiousAdam::default(), &but_one)),
+    ] {
+        assert_eq!(some.abs().max().double_value(&[]), 0.0);
+        assert_eq!(one.count_nonzero(None::<i64>).int64_value(&[]), 1);
+        assert!((-20.0..-5.0).contains(&one.double_value(&[7])), "{}", one.double_value(&[7]));
     }
 }
 

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::LazyLock;
 
 use lookahead_core::optimizers::muon::{Precision, ScaleLearningRate};
-use lookahead_core::optimizers::{Adagrad, Adan, Lion, Muon, NAdam, RAdam};
+use lookahead_core::optimizers::{Adagrad, Adan, CautiousAdam, Lion, Muon, NAdam, RAdam};
 use lookahead_core::{InnerOptimizer, Result, RuleOptimizer, TchOptimizer, fused};
 use serde::Deserialize;
 use tch::nn::{self, OptimizerConfig};
@@ -179,6 +179,8 @@ follow_the_reference! {
         |vs| decayed(Adagrad::default().lr_decay(0.01).initial_accumulator_value(0.1), vs, 0.1, 0.01),
     adan: |vs| decayed(Adan::default(), vs, 0.02, 0.1),
     adan_decoupled: |vs| decayed(Adan::default().proximal(false), vs, 0.02, 0.1),
+    adamw_cautious: |vs| decayed(CautiousAdam::default().beta2(0.99), vs, 0.02, 0.1),
+    lion_cautious: |vs| decayed(Lion::default().cautious(true), vs, 0.01, 0.1),
     lion: |vs| decayed(Lion::default(), vs, 0.01, 0.1),
     nadam: |vs| decayed(NAdam::default().beta2(0.99), vs, 0.02, 0.01),
     nadam_decoupled:

@@ -2,7 +2,7 @@
 
 use crate::common::{AnyConfig, INNERS};
 use lookahead_core::optimizers::muon::Precision;
-use lookahead_core::optimizers::{Adagrad, Adan, Lion, Muon, NAdam, RAdam};
+use lookahead_core::optimizers::{Adagrad, Adan, CautiousAdam, Lion, Muon, NAdam, RAdam};
 use lookahead_core::tch_ext::arithmetic::scale;
 use lookahead_core::{
     Composite, EmaNesterov, Extrapolation, InnerOptimizer, Lookahead, MasterWeights, Primal,
@@ -35,6 +35,9 @@ keeps_the_laws! {
     adagrad: |vs| decayed(Adagrad::default().lr_decay(0.1).initial_accumulator_value(0.1), vs),
     adan: |vs| decayed(Adan::default(), vs),
     adan_without_prox: |vs| decayed(Adan::default().proximal(false), vs),
+    // The weight decay, if it is decoupled, moves a number that its gradient opposes.
+    cautious_adamw: |vs| decayed(CautiousAdam::default(), vs),
+    cautious_lion: |vs| decayed(Lion::default().cautious(true), vs),
     lion: |vs| decayed(Lion::default(), vs),
     nadam: |vs| decayed(NAdam::default(), vs),
     nadam_decoupled: |vs| decayed(NAdam::default().decoupled_weight_decay(true), vs),

@@ -42,7 +42,17 @@ fn parameters(kind: Kind, slots: usize) -> Vec<Own> {
 type Step = fn(&[Own], Path) -> Result<()>;
 type Spoil = fn(&mut Own);
 
-const LION: LionNumbers = LionNumbers { beta1: 0.9, beta2: 0.99, learning_rate: 0.1, keep: 0.95 };
+const LION: LionNumbers =
+    LionNumbers { beta1: 0.9, beta2: 0.99, learning_rate: 0.1, keep: 0.95, cautious: false };
+const CAUTIOUS_ADAM: CAdamNumbers = CAdamNumbers {
+    beta1: 0.9,
+    beta2: 0.99,
+    rate: 0.1,
+    correction2: 0.3,
+    eps: 1e-3,
+    l2: 0.01,
+    keep: 0.95,
+};
 const NADAM: NAdamNumbers = NAdamNumbers {
     beta1: 0.9,
     beta2: 0.99,
@@ -77,8 +87,15 @@ const ADAN: AdanNumbers = AdanNumbers {
 };
 
 /// Every rule with its number of slots; every second parameter has other numbers.
-const STEPS: [(&str, usize, Step); 5] = [
+const STEPS: [(&str, usize, Step); 7] = [
     ("lion", 1, |all, path| lion(steps(all, [LION, LionNumbers { keep: 1.0, ..LION }]), path)),
+    ("cautious lion", 1, |all, path| {
+        lion(steps(all, [LionNumbers { cautious: true, ..LION }, LION]), path)
+    }),
+    ("cautious adam", 2, |all, path| {
+        let other = CAdamNumbers { l2: 0.0, keep: 1.0, ..CAUTIOUS_ADAM };
+        cautious_adam(steps(all, [CAUTIOUS_ADAM, other]), path)
+    }),
     ("nadam", 2, |all, path| {
         nadam(steps(all, [NADAM, NAdamNumbers { l2: 0.0, keep: 1.0, ..NADAM }]), path)
     }),

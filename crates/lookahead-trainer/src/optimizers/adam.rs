@@ -1,10 +1,11 @@
 //! Adam (Kingma and Ba, 2015), and AdamW: Adam with decoupled weight decay (Loshchilov and Hutter, 2019).
 
-use lookahead_core::{Result, TchOptimizer, fused};
+use lookahead_core::optimizers::CautiousAdam;
+use lookahead_core::{InnerOptimizer, Result, RuleOptimizer, TchOptimizer, fused};
 use serde::{Deserialize, Serialize};
 use tch::nn;
 
-use super::kind::{BETA1, BETA2, EPS, FUSED, OptimizerContext};
+use super::kind::{BETA1, BETA2, CAUTIOUS, EPS, FUSED, OptimizerContext, of_rule};
 use crate::config::issue::ConfigIssue;
 use crate::config::key::Key;
 use crate::config::kinds::KindOptions;
@@ -24,11 +25,15 @@ pub struct AdamOptions {
     pub eps: f64,
     /// Use the maximum of the second moment.
     pub amsgrad: bool,
+    /// Leave out what the gradient opposes. Not written if off, so that configs stay those of versions without it.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub cautious: bool,
 }
 
 impl Default for AdamOptions {
     fn default() -> Self {
-        AdamOptions { fused: true, beta1: 0.9, beta2: 0.999, eps: 1e-8, amsgrad: false }
+        let (beta1, beta2, eps) = (0.9, 0.999, 1e-8);
+        AdamOptions { fused: true, beta1, beta2, eps, amsgrad: false, cautious: false }
     }
 }
 
@@ -39,6 +44,7 @@ impl KindOptions for AdamOptions {
         BETA2,
         EPS,
         Key::switch("amsgrad", "keep the maximum of the second moment").example("true"),
+        CAUTIOUS,
     ];
     const SECOND_MOMENTS: bool = true;
 
@@ -49,7 +55,15 @@ impl KindOptions for AdamOptions {
     fn check(&self) -> std::result::Result<(), ConfigIssue> {
         require_single("optimizer.eps", self.eps)?;
         require_decay("optimizer.beta1", self.beta1)?;
-        require_decay("optimizer.beta2", self.beta2)
+        require_decay("optimizer.beta2", self.beta2)?;
+        if self.cautious && (self.amsgrad || !self.fused) {
+            return Err(ConfigIssue::new(
+                "optimizer.cautious",
+                "`optimizer.cautious` is not available with `optimizer.amsgrad` or without `optimizer.fused`. Remove these, or \
+                 `optimizer.cautious`.",
+            ));
+        }
+        Ok(())
     }
 }
 
@@ -80,14 +94,17 @@ pub fn build_adam(
     options: AdamOptions,
     context: &OptimizerContext,
     vs: &nn::VarStore,
-) -> Result<TchOptimizer> {
-    let AdamOptions { fused, beta1, beta2, eps, amsgrad } = options;
+) -> Result<Box<dyn InnerOptimizer>> {
+    let AdamOptions { fused, beta1, beta2, eps, amsgrad, cautious } = options;
     let (lr, wd) = (context.learning_rate, context.weight_decay);
-    if fused {
-        TchOptimizer::new(fused::Adam { beta1, beta2, wd, eps, amsgrad }, vs, lr)
-    } else {
-        TchOptimizer::new(nn::Adam { beta1, beta2, wd, eps, amsgrad }, vs, lr)
+    if cautious {
+        return Ok(Box::new(build_cautious(&options, context, vs, false)?));
     }
+    Ok(Box::new(if fused {
+        TchOptimizer::new(fused::Adam { beta1, beta2, wd, eps, amsgrad }, vs, lr)?
+    } else {
+        TchOptimizer::new(nn::Adam { beta1, beta2, wd, eps, amsgrad }, vs, lr)?
+    }))
 }
 
 /// Builds AdamW for the trainable variables of `vs`.
@@ -98,12 +115,25 @@ pub fn build_adamw(
     AdamWOptions(options): AdamWOptions,
     context: &OptimizerContext,
     vs: &nn::VarStore,
-) -> Result<TchOptimizer> {
-    let AdamOptions { fused, beta1, beta2, eps, amsgrad } = options;
+) -> Result<Box<dyn InnerOptimizer>> {
+    let AdamOptions { fused, beta1, beta2, eps, amsgrad, cautious } = options;
     let (lr, wd) = (context.learning_rate, context.weight_decay);
-    if fused {
-        TchOptimizer::new(fused::AdamW { beta1, beta2, wd, eps, amsgrad }, vs, lr)
-    } else {
-        TchOptimizer::new(nn::AdamW { beta1, beta2, wd, eps, amsgrad }, vs, lr)
+    if cautious {
+        return Ok(Box::new(build_cautious(&options, context, vs, true)?));
     }
+    Ok(Box::new(if fused {
+        TchOptimizer::new(fused::AdamW { beta1, beta2, wd, eps, amsgrad }, vs, lr)?
+    } else {
+        TchOptimizer::new(nn::AdamW { beta1, beta2, wd, eps, amsgrad }, vs, lr)?
+    }))
+}
+
+fn build_cautious(
+    options: &AdamOptions,
+    context: &OptimizerContext,
+    vs: &nn::VarStore,
+    decoupled_weight_decay: bool,
+) -> Result<RuleOptimizer<CautiousAdam>> {
+    let AdamOptions { beta1, beta2, eps, .. } = *options;
+    of_rule(CautiousAdam { beta1, beta2, eps, decoupled_weight_decay }, context, vs)
 }

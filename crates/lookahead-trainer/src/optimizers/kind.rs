@@ -39,6 +39,14 @@ pub(super) const BETA1: Key =
 pub(super) const BETA2: Key =
     Key::number("beta2", "decay of the second moment").allowed("0 to below 1");
 
+/// The key of the cautious mask.
+pub(super) const CAUTIOUS: Key = Key::switch(
+    "cautious",
+    "elements of a step that the gradient opposes are left out, and the others of their parameter grow for them",
+)
+.default("false")
+.example("true");
+
 /// The key of what weight decay does.
 pub(super) const DECOUPLED: Key = Key::switch(
     "decoupled_weight_decay",

@@ -5,7 +5,7 @@ use lookahead_core::{Result, RuleOptimizer};
 use serde::{Deserialize, Serialize};
 use tch::nn;
 
-use super::kind::{OptimizerContext, of_rule};
+use super::kind::{CAUTIOUS, OptimizerContext, of_rule};
 use crate::config::issue::ConfigIssue;
 use crate::config::key::Key;
 use crate::config::kinds::KindOptions;
@@ -19,12 +19,15 @@ pub struct LionOptions {
     pub beta1: f64,
     /// Decay of the mean gradient that is kept.
     pub beta2: f64,
+    /// Leave out what the gradient opposes. Not written if off, as in [`AdamOptions`](super::adam::AdamOptions).
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub cautious: bool,
 }
 
 impl Default for LionOptions {
     fn default() -> Self {
-        let Lion { beta1, beta2 } = Lion::default();
-        LionOptions { beta1, beta2 }
+        let Lion { beta1, beta2, cautious } = Lion::default();
+        LionOptions { beta1, beta2, cautious }
     }
 }
 
@@ -33,6 +36,7 @@ impl KindOptions for LionOptions {
         Key::number("beta1", "decay of the mean gradient whose sign is the step")
             .allowed("0 to below 1"),
         Key::number("beta2", "decay of the mean gradient that is kept").allowed("0 to below 1"),
+        CAUTIOUS,
     ];
 
     fn about(_kind: &str) -> &'static str {
@@ -54,6 +58,6 @@ pub fn build(
     context: &OptimizerContext,
     vs: &nn::VarStore,
 ) -> Result<RuleOptimizer<Lion>> {
-    let LionOptions { beta1, beta2 } = options;
-    of_rule(Lion { beta1, beta2 }, context, vs)
+    let LionOptions { beta1, beta2, cautious } = options;
+    of_rule(Lion { beta1, beta2, cautious }, context, vs)
 }

@@ -225,6 +225,11 @@ fn faults_in_its_keys_are_refused_with_their_lines() {
             &[][..],
             "line 11: There is no key `optimizer.beta`. The keys of `[optimizer]` are `kind`, `lr`, `weight_decay`, `group`, `momentum`.",
         ),
+        (
+            "cautious = true",
+            &["optimizer.kind=adam", "optimizer.amsgrad=true"],
+            "`optimizer.cautious` is not available with `optimizer.amsgrad`",
+        ),
         ("momentum = 1.0", &[], "line 10: `optimizer.momentum` is 1. Use 0 to below 1."),
         ("momentum = \"x\"", &[], "line 10: `optimizer.momentum` is \"x\". Use a number"),
         (
@@ -277,6 +282,9 @@ fn the_resolved_sections_of_libtorchs_optimizers() {
     assert_eq!(resolved("adam", &[]), adam("adam", 0.0));
     assert_eq!(resolved("adamw", &[]), adam("adamw", 0.01));
     assert_eq!(resolved("adamw", &["optimizer.weight_decay=0"]), adam("adamw", 0.0));
+    let cautious = resolved("adamw", &["optimizer.cautious=true"]);
+    assert_eq!(cautious["cautious"], true);
+    assert_eq!(resolved("adamw", &["optimizer.cautious=false"]), adam("adamw", 0.01));
     let rmsprop = json!({
         "kind": "rmsprop", "lr": 0.1, "fused": false, "weight_decay": 0.0,
         "momentum": 0.0, "eps": 1e-8, "smoothing": 0.99, "centered": false,

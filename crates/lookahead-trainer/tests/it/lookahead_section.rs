@@ -47,8 +47,11 @@ fn inner_optimizers_without_libtorch_train_and_resume() {
         ("adagrad", "optimizer.lr_decay=0.1"),
         ("lion", "optimizer.beta2=0.95"),
         ("muon", "optimizer.scale_learning_rate=original"),
+        ("cautious-adam", "optimizer.cautious=true"),
+        ("cautious-adamw", "optimizer.cautious=true"),
+        ("cautious-lion", "optimizer.cautious=true"),
     ] {
-        let kind = format!("optimizer.kind={optimizer}");
+        let kind = format!("optimizer.kind={}", optimizer.trim_start_matches("cautious-"));
         let sets = [&kind, "optimizer.lr=0.003", "optimizer.weight_decay=0.1", option];
         let options: Vec<&str> = sets.into_iter().flat_map(|set| ["--set", set]).collect();
         sandbox.train(optimizer, &options);
