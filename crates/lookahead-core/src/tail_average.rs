@@ -1,5 +1,7 @@
 //! A mean of the weights beside the training, which never goes back into it.
 
+mod in_model;
+
 use std::collections::BTreeMap;
 
 use lookahead_sys::arithmetic::{all_finite, assign, lerp};
@@ -125,6 +127,8 @@ pub struct WeightAverage {
     settings: TailMean,
     count: u64,
     mean: BTreeMap<String, Tensor>,
+    /// How often the mean has changed.
+    updates: u32,
 }
 
 impl WeightAverage {
@@ -140,7 +144,7 @@ impl WeightAverage {
         let _guard = tch::no_grad_guard();
         let copy = |(name, tensor): (String, Tensor)| Ok((name, copy_like(&tensor, &tensor)?));
         let mean = weights.into_iter().map(copy).collect::<Result<_>>()?;
-        Ok(WeightAverage { settings, count: 0, mean })
+        Ok(WeightAverage { settings, count: 0, mean, updates: 0 })
     }
 
     /// Adds the weights after step `step`, counted from 1. Those of other names than at the start are left out.
@@ -151,6 +155,7 @@ impl WeightAverage {
     ) -> Result<()> {
         let _guard = tch::no_grad_guard();
         self.count += u64::from(step > self.settings.start_step);
+        self.updates = self.updates.wrapping_add(1);
         let weight = self.settings.weight(self.count);
         for (name, value) in weights {
             if let Some(mean) = self.mean.get_mut(&name) {
@@ -191,6 +196,7 @@ impl WeightAverage {
             assign(mean, &saved[name])?;
         }
         self.count = count;
+        self.updates = self.updates.wrapping_add(1);
         Ok(())
     }
 }

@@ -12,7 +12,7 @@
 //! A checkpoint holds two files. `model.safetensors` is the final model: φ and the buffers under the model's own names.
 //! `training.safetensors` is all else that decides the future: θ and the buffers under `fast/`, φ and the inner
 //! optimizer's state under `optimizer/`, the random generators under `generator/`, the buffers that a roll-back would
-//! restore under `sound/`, a mean of θ under `average/`. Integers and numbers are in the manifest. In a run of several
+//! restore under `sound/`, a mean of θ or φ under `average/`. Integers and numbers are in the manifest. In a run of several
 //! processes these are rank 0's, and each other process has a `training-rank-00001.safetensors`, without φ.
 
 pub mod machine;

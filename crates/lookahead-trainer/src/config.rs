@@ -260,12 +260,13 @@ impl Config {
             lookahead::check(config, &self.optimizer, kinds)?;
         }
         self.optimizer.check_alphas(self.lookahead.as_ref(), kinds)?;
-        self.averaging.resolve(self.lookahead.is_some())?;
+        self.averaging.resolve(self.lookahead.as_ref())?;
         schedule::resolve(&mut self.schedule, self.optimizer.lr)?;
         self.task.check(kinds, task)?;
         self.train.resolve(kinds, &self.task, task)?;
         self.checkpoint.check()?;
         self.distributed.check(self.lookahead.as_ref())?;
+        self.averaging.check_processes(self.distributed.mode)?;
         self.check_loss_reading()?;
         self.resolve_validation()
     }

@@ -10,7 +10,7 @@ pub(crate) struct ByWeights<T> {
 }
 
 impl<T> ByWeights<T> {
-    /// The value of these weights. No run has both slow weights and an average, so they share one.
+    /// The value of these weights. No run evaluates both slow weights and an average, so they share one.
     pub(crate) fn of_mut(&mut self, weights: Weights) -> &mut T {
         match weights {
             Weights::Slow | Weights::Average => &mut self.slow,

@@ -85,11 +85,15 @@ impl Numbers {
 }
 
 /// The best evaluation of the final model on validation data, by the metric of the run's config:
-/// of φ, or of θ if the inner optimizer trained alone. The first of several that are equal.
+/// of φ, of the average that replaces it, or of θ if the inner optimizer trained alone. The first of several that are equal.
 fn best(summary: &Summary) -> Option<Best> {
-    let final_weights =
-        if summary.info.lookahead.is_some() { Weights::Slow } else { Weights::Fast };
     let info = &summary.info;
+    let averages = matches!(info.config["averaging"]["kind"].as_str(), Some("polyak" | "ema"));
+    let final_weights = match (&info.lookahead, averages) {
+        (Some(_), true) => Weights::Average,
+        (Some(_), false) => Weights::Slow,
+        (None, _) => Weights::Fast,
+    };
     let by = info.config["train"]["best_by"].as_str().and_then(|name| info.task.metric(name));
     let by = by.unwrap_or_else(MetricInfo::accuracy);
     let is_meant =

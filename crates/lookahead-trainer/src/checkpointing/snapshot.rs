@@ -9,6 +9,7 @@ use super::ranks::is_shared;
 use super::{AVERAGE, FAST, GENERATOR, OPTIMIZER, SOUND, generator_states};
 use crate::optimizers::Optimizer;
 use crate::tensor_file::{self, Entry};
+use crate::train::averaging::Average;
 
 /// A training at one moment, on the CPU, sharing no memory with it. It is reused for the next one: a run needs the
 /// memory of one more training state, and each snapshot but the first costs one copy.
@@ -21,8 +22,10 @@ pub struct Snapshot {
     /// The part of that with the final model.
     result_part: Option<&'static str>,
     generators: BTreeMap<String, Tensor>,
-    /// The mean of θ, if the run averages.
+    /// The mean of θ or of φ, if the run averages.
     average: State,
+    /// What is in that mean.
+    averaged_steps: u64,
     /// The buffers that belong to φ, if they are not θ's.
     recalibrated: BTreeMap<String, Tensor>,
     /// The buffers that a roll-back to φ would restore.
@@ -41,7 +44,7 @@ impl Snapshot {
         &mut self,
         vs: &nn::VarStore,
         optimizer: &mut Optimizer,
-        average: Option<&BTreeMap<String, Tensor>>,
+        average: Option<&Average>,
         recalibrated: BTreeMap<String, Tensor>,
         sound: BTreeMap<String, Tensor>,
     ) -> anyhow::Result<()> {
@@ -50,7 +53,8 @@ impl Snapshot {
             self.fast.copy_into_reused(name, &tensor, &mut earlier)?;
         }
         let mut earlier = std::mem::take(&mut self.average);
-        for (name, tensor) in average.into_iter().flatten() {
+        self.averaged_steps = average.map_or(0, Average::count);
+        for (name, tensor) in average.into_iter().flat_map(Average::tensors) {
             self.average.copy_into_reused(name.clone(), tensor, &mut earlier)?;
         }
         optimizer.state_into(&mut self.optimizer)?;
@@ -71,21 +75,29 @@ impl Snapshot {
         Ok(())
     }
 
-    /// Adds the final model: the weights after the last sync, with the `recalibrated` buffers if there are any. All else
-    /// stays as it is.
+    /// Adds the final model: the weights after the last sync, with the `recalibrated` buffers if there are any, or the
+    /// `average`. All else stays as it is.
     pub(crate) fn take_final_model(
         &mut self,
         vs: &nn::VarStore,
+        average: Option<&Average>,
         recalibrated: BTreeMap<String, Tensor>,
     ) -> anyhow::Result<()> {
         anyhow::ensure!(!self.fast.tensors.is_empty(), "The state before the last sync is gone.");
         let _guard = tch::no_grad_guard();
         self.final_model = vs.variables().into_iter().collect();
         self.final_model.extend(recalibrated);
+        let means = average.into_iter().flat_map(Average::tensors);
+        self.final_model.extend(means.map(|(name, mean)| (name.clone(), mean.shallow_clone())));
         for tensor in self.final_model.values_mut() {
             *tensor = tensor.f_detach()?.f_to_device(Device::Cpu)?.copy();
         }
         Ok(())
+    }
+
+    /// How many steps, or syncs, are in the mean of the training state.
+    pub(crate) fn averaged_steps(&self) -> u64 {
+        self.averaged_steps
     }
 
     /// Integers of the optimizer.
@@ -98,14 +110,14 @@ impl Snapshot {
         &self.optimizer.numbers
     }
 
-    /// The final model: φ, the mean of θ, or θ, in the model's element types. The training file has the wider φ.
+    /// The final model: the mean, φ, or θ, in the model's element types. The training file has the wider φ.
     pub(super) fn model(&self) -> Vec<Entry> {
         let entry = |(name, fast): (&String, &Tensor)| {
             let result = self.result_part.map(|part| format!("{part}/{name}"));
             let result = result.and_then(|key| self.optimizer.tensors.get(&key));
             let mean = self.average.tensors.get(name);
             let last = self.final_model.get(name).or(self.recalibrated.get(name));
-            let value = last.or(result).or(mean).unwrap_or(fast);
+            let value = last.or(mean).or(result).unwrap_or(fast);
             (name.clone(), value.shallow_clone(), fast.kind())
         };
         self.fast.tensors.iter().map(entry).collect()

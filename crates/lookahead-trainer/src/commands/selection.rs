@@ -64,6 +64,10 @@ fn select_weights(
     let averages = config.averaging.kind != AveragingKind::None;
     let lookahead = config.lookahead.is_some();
     match requested {
+        Some(WeightsArgument::Slow) if lookahead && averages => Err(UsageError::new(format!(
+            "The final model of {run} is an average, and its slow weights are only in the training state. Remove \
+             `--weights slow`."
+        ))),
         Some(WeightsArgument::Slow) if !lookahead => Err(UsageError::new(format!(
             "{run} was trained without Lookahead, so it has no slow weights. Remove `--weights slow`."
         ))),
@@ -71,9 +75,7 @@ fn select_weights(
             "{run} was trained without `averaging`, so it has no averaged weights. Remove `--weights average`."
         ))),
         Some(weights) => Ok(weights.into()),
-        None if lookahead => Ok(Weights::Slow),
-        None if averages => Ok(Weights::Average),
-        None => Ok(Weights::Fast),
+        None => Ok(config.final_weights()),
     }
 }
 

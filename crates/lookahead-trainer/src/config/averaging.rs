@@ -1,11 +1,13 @@
-//! Which weights are the final model of a run without Lookahead: `[averaging]`.
+//! An average as the final model: `[averaging]`.
 
-use lookahead_core::{Extrapolation, Primal, PrimalMean};
-
+use lookahead_core::{Extrapolation, LookaheadConfig, NonFinite, Primal, PrimalMean};
 use serde::{Deserialize, Serialize};
 use toml::Table;
 
-use super::issue::{ConfigIssue, format_number, is_foreign, require, resolve_kind_key};
+use super::distributed::DistributedMode;
+use super::issue::{
+    ConfigIssue, foreign_key, format_number, is_foreign, require, resolve_kind_key,
+};
 use super::key::Key;
 
 /// `[averaging]`.
@@ -14,6 +16,9 @@ use super::key::Key;
 pub struct AveragingConfig {
     /// The kind of mean.
     pub kind: AveragingKind,
+    /// polyak, ema: which weights. Without Lookahead there is only θ.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub of: Option<AveragedWeights>,
     /// ema: the part of the mean that is kept in a step.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub decay: Option<f64>,
@@ -63,17 +68,36 @@ pub enum AveragingKind {
     EmaNesterov,
 }
 
+/// The weights that a mean is of.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum AveragedWeights {
+    /// θ after each step.
+    #[default]
+    Fast,
+    /// φ after each sync.
+    Slow,
+}
+
 /// The keys of the section.
 pub(super) const KEYS: &[Key] = &[
     Key::choice(
         "kind",
         KINDS,
-        "`polyak` is the mean of θ after each step, `ema` an exponential moving average; `primal` (GPA), \
-         `schedule_free` and `ema_nesterov` take part in the training: \
-         [optimizers.md](optimizers.md#outer-steps-and-averages)",
+        "the average that is the final model, also with `[lookahead]`: `polyak` is the mean of θ after each step, `ema` \
+         an exponential moving average. Without `[lookahead]` only: `primal` (GPA), `schedule_free` and `ema_nesterov`, \
+         which take part in the training: [optimizers.md](optimizers.md#outer-steps-and-averages)",
     )
     .example("\"ema\""),
-    Key::number("decay", "the fraction of the mean that remains after a step")
+    Key::choice(
+        "of",
+        &["fast", "slow"],
+        "what is averaged: θ after each step, or φ after each sync, which needs `[lookahead]` and is the default with it",
+    )
+    .default("fast; with `[lookahead]` slow")
+    .only(&["polyak", "ema"])
+    .example("\"fast\""),
+    Key::number("decay", "the fraction of the mean that remains after a step, or after a sync: with `of` slow by default 0.995")
         .allowed("0 to below 1")
         .only(&["ema"]),
     Key::whole(
@@ -124,24 +148,19 @@ impl AveragingConfig {
         let table = Table::from_iter([("kind".to_owned(), kind.into())]);
         let mut own: Self = table.try_into().unwrap_or_default();
         // Defaults are in range.
-        let _ = own.resolve(false);
+        let _ = own.resolve(None);
         own
     }
 
     /// Fills in defaults and checks ranges.
-    pub(crate) fn resolve(&mut self, lookahead: bool) -> Result<(), ConfigIssue> {
+    pub(crate) fn resolve(
+        &mut self,
+        lookahead: Option<&LookaheadConfig>,
+    ) -> Result<(), ConfigIssue> {
         let kind = KINDS[self.kind as usize];
-        if self.kind != AveragingKind::None && lookahead {
-            return Err(ConfigIssue::new(
-                "averaging.kind",
-                format!(
-                    "`averaging.kind` is {kind}, which works only without Lookahead: with it, the slow weights \
-                     are the final model. Set `averaging.kind` to none, or remove `[lookahead]` (`--set \
-                     lookahead=false`)."
-                ),
-            ));
-        }
-        resolve_kind_key(&mut self.decay, 0.999, ("averaging", "decay"), KEYS, kind)?;
+        self.resolve_weights(lookahead, kind)?;
+        let decay = if self.of == Some(AveragedWeights::Slow) { 0.995 } else { 0.999 };
+        resolve_kind_key(&mut self.decay, decay, ("averaging", "decay"), KEYS, kind)?;
         resolve_kind_key(&mut self.start_step, 0, ("averaging", "start_step"), KEYS, kind)?;
         let mu_y = if self.kind == AveragingKind::Primal { 0.7 } else { 0.9 };
         for (value, default, name) in [
@@ -178,6 +197,75 @@ impl AveragingConfig {
         Ok(())
     }
 
+    /// Settles which weights are averaged, and refuses what does not fit Lookahead.
+    fn resolve_weights(
+        &mut self,
+        lookahead: Option<&LookaheadConfig>,
+        kind: &str,
+    ) -> Result<(), ConfigIssue> {
+        if self.of.is_some() && is_foreign(KEYS, kind, "of") {
+            return Err(foreign_key("averaging", "of", KEYS));
+        }
+        let Some(lookahead) = lookahead else {
+            if self.of == Some(AveragedWeights::Slow) {
+                return Err(ConfigIssue::new(
+                    "averaging.of",
+                    "`averaging.of` is slow, and without Lookahead there are no slow weights. Set it to fast, or add \
+                     `[lookahead]`.",
+                ));
+            }
+            return Ok(());
+        };
+        match self.kind {
+            AveragingKind::None => return Ok(()),
+            AveragingKind::Polyak | AveragingKind::Ema => {}
+            _ => {
+                return Err(ConfigIssue::new(
+                    "averaging.kind",
+                    format!(
+                        "`averaging.kind` is {kind}, which works only without Lookahead. Set it to none, polyak or \
+                         ema, or remove `[lookahead]` (`--set lookahead=false`)."
+                    ),
+                ));
+            }
+        }
+        let of = *self.of.get_or_insert(AveragedWeights::Slow);
+        if of == AveragedWeights::Fast && lookahead.non_finite == NonFinite::RollBack {
+            return Err(ConfigIssue::new(
+                "averaging.of",
+                "`averaging.of` is fast and `lookahead.non_finite` roll_back, so a NaN would be in the mean before it is \
+                 rolled back. Set `averaging.of` to slow, or `lookahead.non_finite` to skip_step or error.",
+            ));
+        }
+        for (is_set, key, off) in [
+            (lookahead.recalibrate > 0, "lookahead.recalibrate", "0"),
+            (lookahead.interpolate_statistics, "lookahead.interpolate_statistics", "false"),
+        ] {
+            if is_set {
+                return Err(ConfigIssue::new(
+                    key,
+                    format!(
+                        "`{key}` is for the statistics of the slow weights, and with `averaging.kind` {kind} the final \
+                         model is the average. Set `{key}` to {off}, or `averaging.kind` to none."
+                    ),
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    /// Refuses a mean that would be another one in each process.
+    pub(crate) fn check_processes(&self, mode: DistributedMode) -> Result<(), ConfigIssue> {
+        if mode == DistributedMode::Local && self.of == Some(AveragedWeights::Fast) {
+            return Err(ConfigIssue::new(
+                "averaging.of",
+                "`averaging.of` is fast, and with `distributed.mode` local each process has fast weights of its own. Set \
+                 `averaging.of` to slow, or `distributed.mode` to data_parallel.",
+            ));
+        }
+        Ok(())
+    }
+
     /// The settings of primal averaging, if the run uses it.
     pub(crate) fn primal(&self) -> Option<Primal> {
         let mean = match self.kind {
@@ -201,3 +289,6 @@ impl AveragingConfig {
         })
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,6 +1,6 @@
-//! A mean of θ over steps, as a baseline to compare φ with: `[averaging]`.
+//! A mean of θ over steps, or of φ over syncs: `[averaging]`.
 //!
-//! Without Lookahead, such a mean is the other simple way to a final model that varies less than θ.
+//! Without Lookahead, a mean of θ is the other simple way to a final model that varies less than θ: a baseline for φ.
 //! Unlike φ, it never goes back into the training.
 
 use std::collections::BTreeMap;
@@ -8,15 +8,17 @@ use std::collections::BTreeMap;
 use lookahead_core::{TailMean, WeightAverage};
 use tch::{Tensor, nn};
 
-use crate::config::averaging::{AveragingConfig, AveragingKind};
-use crate::weights::copy_into;
+use crate::config::averaging::{AveragedWeights, AveragingConfig, AveragingKind};
 
 /// The mean so far.
 #[derive(Debug)]
-pub struct Average(WeightAverage);
+pub struct Average {
+    mean: WeightAverage,
+    of: AveragedWeights,
+}
 
 impl Average {
-    /// The mean of no step, which is θ; `None` if the config wants no mean.
+    /// The mean of none, which is θ; `None` if the config wants no mean.
     ///
     /// # Errors
     /// Those of [`WeightAverage::new`].
@@ -30,46 +32,49 @@ impl Average {
             _ => return Ok(None),
         };
         let mean = TailMean { decay, start_step: config.start_step.unwrap_or(0) };
-        Ok(Some(Average(WeightAverage::new(mean, trainable(vs))?)))
+        let of = config.of.unwrap_or_default();
+        Ok(Some(Average { mean: WeightAverage::new(mean, trainable(vs))?, of }))
     }
 
-    /// Adds θ after step `step`, counted from 1.
-    pub(crate) fn update(&mut self, vs: &nn::VarStore, step: u64) -> anyhow::Result<()> {
-        Ok(self.0.update(step, trainable(vs))?)
+    /// Adds the weights in the model, after step `step`, counted from 1, if the mean is of these: θ after each step, or
+    /// φ after each sync.
+    pub(crate) fn update(
+        &mut self,
+        vs: &nn::VarStore,
+        step: u64,
+        weights: AveragedWeights,
+    ) -> anyhow::Result<()> {
+        if weights == self.of {
+            self.mean.update(step, trainable(vs))?;
+        }
+        Ok(())
     }
 
-    /// Calls `work` with the mean in the model, and restores θ, even if it fails.
+    /// Calls `work` with the mean in the model, and restores θ, even if it fails. The optimizer notices nothing.
     ///
     /// # Errors
-    /// Those of `work` and libtorch.
+    /// Those of `work` and libtorch, and if `work` wrote to the weights.
     pub fn with<T>(
         &self,
         vs: &nn::VarStore,
         work: impl FnOnce() -> anyhow::Result<T>,
     ) -> anyhow::Result<T> {
-        let fast: BTreeMap<String, Tensor> = {
-            let _guard = tch::no_grad_guard();
-            trainable(vs).map(|(name, variable)| (name, variable.copy())).collect()
-        };
-        copy_into(vs, self.0.tensors())?;
-        let done = work();
-        copy_into(vs, &fast)?;
-        done
+        self.mean.with_mean(trainable(vs), work)?
     }
 
-    /// Steps that are in it.
+    /// Steps, or syncs, that are in it.
     pub fn count(&self) -> u64 {
-        self.0.count()
+        self.mean.count()
     }
 
     /// Its tensors by the names of the variables.
     pub fn tensors(&self) -> &BTreeMap<String, Tensor> {
-        self.0.tensors()
+        self.mean.tensors()
     }
 
     /// Refuses a saved mean that does not fit the model.
     pub fn check(&self, saved: &BTreeMap<String, Tensor>) -> anyhow::Result<()> {
-        if let Some(name) = self.0.first_misfit(saved) {
+        if let Some(name) = self.mean.first_misfit(saved) {
             anyhow::bail!(
                 "It holds no mean of `{name}` that fits: a run that averages resumes only from a checkpoint of one \
                  with the same model."
@@ -84,7 +89,7 @@ impl Average {
     /// As [`check`](Self::check); nothing has changed then.
     pub fn load(&mut self, count: u64, saved: &BTreeMap<String, Tensor>) -> anyhow::Result<()> {
         self.check(saved)?;
-        Ok(self.0.load(count, saved)?)
+        Ok(self.mean.load(count, saved)?)
     }
 }
 

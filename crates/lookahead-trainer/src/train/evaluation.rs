@@ -17,9 +17,9 @@ impl Config {
     /// Which weights are the final model.
     pub fn final_weights(&self) -> Weights {
         match (&self.lookahead, self.averaging.kind) {
+            (_, kind) if kind != AveragingKind::None => Weights::Average,
             (Some(_), _) => Weights::Slow,
-            (None, AveragingKind::None) => Weights::Fast,
-            (None, _) => Weights::Average,
+            (None, _) => Weights::Fast,
         }
     }
 }

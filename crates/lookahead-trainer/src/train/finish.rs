@@ -1,8 +1,8 @@
 //! The end of a run, in one order: θ is tested, the last sync takes the steps of an unfinished cycle to φ, φ
-//! is evaluated, a checkpoint saved, and φ tested.
+//! is evaluated, a checkpoint saved, and φ tested. In a run that averages, the mean is evaluated instead of φ.
 //!
 //! The training state that the last checkpoint holds is the one before the last sync: given more steps,
-//! the run continues as a longer one would have. Its `model.safetensors` holds φ after it, the result.
+//! the run continues as a longer one would have. Its `model.safetensors` holds the result: φ after it, or the mean with it.
 
 use std::ops::ControlFlow::{self, Break, Continue};
 
@@ -26,7 +26,9 @@ pub(super) fn finish(t: &mut Training, hooks: &mut Hooks) -> anyhow::Result<RunE
     if t.state.step < t.total_steps && t.is_out_of_patience() {
         return early_stopping::finish(t, hooks);
     }
-    for weights in [Weights::Fast, Weights::Average, Weights::Slow] {
+    let last = t.config.final_weights();
+    let both = [Weights::Fast, last];
+    for &weights in if last == Weights::Fast { &both[..1] } else { &both[..] } {
         let loss = match hooks.fast_test_loss {
             Some(loss) if weights == Weights::Fast => Some(loss),
             _ => match hooks.evaluate(t, Split::Test, weights)? {
@@ -42,8 +44,8 @@ pub(super) fn finish(t: &mut Training, hooks: &mut Hooks) -> anyhow::Result<RunE
     Ok(RunEnded::new(Status::Finished))
 }
 
-/// Makes the last sync if the run ends inside a cycle, and evaluates φ after it on validation data if the
-/// run evaluates at its end. A request to stop before the sync leaves it to the resumed run.
+/// Makes the last sync if the run ends inside a cycle, and evaluates the final model after it on validation data if
+/// the run evaluates at its end. A request to stop before the sync leaves it to the resumed run.
 fn last_sync(t: &mut Training, hooks: &mut Hooks) -> anyhow::Result<ControlFlow<()>> {
     if !t.lacks_final_sync() {
         return Ok(Continue(()));
@@ -66,5 +68,6 @@ fn last_sync(t: &mut Training, hooks: &mut Hooks) -> anyhow::Result<ControlFlow<
         return Ok(Continue(()));
     }
     // It does not count for the best so far: a longer run would not have this model.
-    Ok(hooks.evaluate(t, Split::Validation, Weights::Slow)?.map_continue(drop))
+    let weights = t.config.final_weights();
+    Ok(hooks.evaluate(t, Split::Validation, weights)?.map_continue(drop))
 }

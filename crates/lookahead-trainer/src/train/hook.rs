@@ -93,7 +93,7 @@ pub struct HookContext<'a> {
     pub objective: &'a Objective,
     /// The optimizer, with φ.
     pub optimizer: &'a mut Optimizer,
-    /// The mean of θ, if the run averages.
+    /// The mean of θ or φ, if the run averages.
     pub average: Option<&'a mut Average>,
     /// Step, epoch, and what else a training carries from step to step.
     pub state: &'a mut TrainState,

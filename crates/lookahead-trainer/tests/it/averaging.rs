@@ -9,9 +9,14 @@ use lookahead_trainer::tensor_file::read;
 
 /// The trainable tensors of θ in a checkpoint.
 fn theta(sandbox: &Sandbox, run: &str, step: u64) -> BTreeMap<String, Vec<f64>> {
-    let path = sandbox.run_folder(run).join(format!("step-{step:08}/training.safetensors"));
+    weights(sandbox, run, &format!("step-{step:08}/training.safetensors"), "fast/")
+}
+
+/// The trainable tensors in a file whose names begin with `prefix`, without it.
+fn weights(sandbox: &Sandbox, run: &str, file: &str, prefix: &str) -> BTreeMap<String, Vec<f64>> {
+    let path = sandbox.run_folder(run).join(file);
     let all = read(&path).unwrap().into_iter().filter_map(|(name, tensor)| {
-        let name = name.strip_prefix("fast/")?.to_owned();
+        let name = name.strip_prefix(prefix)?.to_owned();
         let numbers = tensor.to_kind(tch::Kind::Double).reshape([-1]);
         (!name.contains("running")).then(|| (name, Vec::try_from(numbers).unwrap()))
     });
@@ -119,4 +124,78 @@ fn averages_in_the_training() {
         sandbox.train(&quiet, &sets(&never));
         assert_eq!(sandbox.losses(&quiet), whole, "{run} without evaluations");
     }
+}
+
+/// Beside Lookahead an average changes no loss, resumes bit for bit in mid-cycle and at a sync, and is the final model.
+#[test]
+fn means_beside_lookahead() {
+    let sandbox = Sandbox::new(SMALL);
+    sandbox.train("plain", &[]);
+    for (run, keys) in [
+        ("fast", &["averaging.kind=ema", "averaging.of=fast", "averaging.decay=0.75"][..]),
+        ("slow", &["averaging.kind=polyak", "averaging.start_step=4"]),
+    ] {
+        sandbox.train(run, &sets(keys));
+        assert_eq!(sandbox.losses(run), sandbox.losses("plain"), "{run}");
+        for step in [2, 3] {
+            let resumed = format!("{run}-from-{step}");
+            copy_folder(&sandbox.run_folder(run), &sandbox.run_folder(&resumed));
+            sandbox.resume(&resumed, &["--from", &step.to_string()]);
+            assert_eq!(sandbox.losses(&resumed), sandbox.losses(run), "{resumed}");
+            for file in ["step-00000014/training.safetensors", "step-00000014/model.safetensors"] {
+                let tensors = |run: &str| read(&sandbox.run_folder(run).join(file)).unwrap();
+                assert!(tensors(&resumed) == tensors(run), "{resumed}: {file}");
+            }
+        }
+        let recorded = evaluation(&sandbox, run, Weights::Average, Split::Test);
+        let report = eval(&sandbox, run);
+        let expected = (&"average".into(), &recorded.loss.into());
+        assert_eq!((&report["weights"], &report["loss"]), expected, "{run}");
+        let phi = evaluation(&sandbox, "plain", Weights::Slow, Split::Test).loss;
+        assert_ne!(recorded.loss, phi, "{run}");
+        let refused = sandbox.lookahead(&["eval", &format!("runs/{run}"), "--weights", "slow"]);
+        assert_eq!(refused.status.code(), Some(2), "{run}");
+    }
+
+    // φ after the syncs of steps 6, 9 and 12, and after the last one.
+    let model = "step-00000014/model.safetensors";
+    let last = weights(&sandbox, "plain", model, "");
+    let syncs = [6, 9, 12].map(|step| {
+        let file = format!("step-{step:08}/training.safetensors");
+        weights(&sandbox, "slow", &file, "optimizer/slow/")
+    });
+    let saved = weights(&sandbox, "slow", model, "");
+    for (name, last) in &last {
+        let of_syncs = syncs.iter().map(|phi| &phi[name]).chain([last]);
+        assert_close(&saved[name], &mean_of(of_syncs, |i| 1.0 / (i + 1) as f64), name);
+    }
+
+    // In one long cycle each checkpoint has θ after its step.
+    let keys =
+        ["averaging.kind=ema", "averaging.of=fast", "averaging.decay=0.75", "lookahead.k=20"];
+    sandbox.train("cycle", &sets(&keys));
+    let steps: Vec<_> = (1..=14).map(|step| theta(&sandbox, "cycle", step)).collect();
+    for (name, saved) in weights(&sandbox, "cycle", model, "") {
+        let weight = |i| if i == 0 { 1.0 } else { 0.25 };
+        assert_close(&saved, &mean_of(steps.iter().map(|theta| &theta[&name]), weight), &name);
+    }
+}
+
+/// The mean of the values, each moving it by its weight.
+fn mean_of<'a>(
+    values: impl Iterator<Item = &'a Vec<f64>>,
+    weight: impl Fn(usize) -> f64,
+) -> Vec<f64> {
+    let mut mean = Vec::new();
+    for (i, values) in values.enumerate() {
+        mean.resize(values.len(), 0.0);
+        mean.iter_mut().zip(values).for_each(|(m, x)| *m += (x - *m) * weight(i));
+    }
+    mean
+}
+
+fn assert_close(found: &[f64], expected: &[f64], name: &str) {
+    assert_eq!(found.len(), expected.len(), "{name}");
+    let apart = found.iter().zip(expected).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max);
+    assert!(apart < 1e-6, "{name} is {apart} from the mean");
 }

@@ -24,6 +24,8 @@ fn a_longer_run_continues_from_before_the_last_sync() {
         &["--set", "lookahead.outer_momentum=0.5", "--set", "lookahead.momentum_policy=pullback"],
         &["--set", "optimizer.kind=adam", "--set", "lookahead.non_finite=roll_back"],
         &["--set", "checkpoint.every_steps=3"],
+        &["--set", "averaging.kind=polyak"],
+        &["--set", "averaging.kind=ema", "--set", "averaging.of=fast"],
         // Ended by early stopping, which then gets more patience.
         &["--set", "train.patience=1", "--set", "optimizer.lr=0"],
     ] {

@@ -7,7 +7,7 @@ fn means(config: &AveragingConfig) -> Vec<f64> {
     let mut average = Average::new(config, &vs).unwrap().unwrap();
     let values = [8.0, 4.0, 0.0, 4.0].into_iter().zip(1..).map(|(value, step)| {
         let _ = tch::no_grad(|| x.fill_(value));
-        average.update(&vs, step).unwrap();
+        average.update(&vs, step, AveragedWeights::Fast).unwrap();
         average.tensors()["x"].double_value(&[0])
     });
     values.collect()
@@ -35,7 +35,7 @@ fn theta_returns_also_after_a_failure() {
     let mut average = Average::new(&config, &vs).unwrap().unwrap();
     for (step, value) in [(1, 2.0), (2, 4.0)] {
         let _ = tch::no_grad(|| x.fill_(value));
-        average.update(&vs, step).unwrap();
+        average.update(&vs, step, AveragedWeights::Fast).unwrap();
     }
     let seen = average.with(&vs, || Ok(x.double_value(&[0]))).unwrap();
     assert_eq!((seen, x.double_value(&[0])), (3.0, 4.0));

@@ -14,7 +14,6 @@ use super::timing::Phase;
 use crate::checkpointing::snapshot::Snapshot;
 use crate::checkpointing::writer::{SaveRequest, SaveResult, THREAD_IS_GONE, Writer};
 use crate::checkpointing::{LAST_ATTEMPTS, RETRY};
-use crate::train::averaging::Average;
 use crate::train::best::retention_by;
 use crate::train::diverged::Diverged;
 use crate::train::divergence::{ROLLED_BACK, check_divergence_limit};
@@ -273,10 +272,10 @@ fn states_of_others(t: &Training, snapshot: &Snapshot) -> anyhow::Result<Option<
 fn take(t: &mut Training, snapshot: &mut Snapshot) -> anyhow::Result<()> {
     let recalibrated = buffers_of_phi(t)?;
     if t.state.final_sync {
-        return snapshot.take_final_model(&t.model.vs, recalibrated);
+        return snapshot.take_final_model(&t.model.vs, t.average.as_ref(), recalibrated);
     }
     let last_good = t.guard.buffers_to_save(t.optimizer.phase());
-    let average = t.average.as_ref().map(Average::tensors);
+    let average = t.average.as_ref();
     snapshot.take(&t.model.vs, &mut t.optimizer, average, recalibrated, last_good)
 }
 
@@ -302,7 +301,8 @@ fn metadata(t: &Training, snapshot: &Snapshot, outdated_config: Option<i64>) -> 
         ..TrainingMetadata::default()
     };
     let state = TrainState {
-        averaged_steps: t.average.as_ref().map_or(0, Average::count),
+        // As the phase, from before the last sync.
+        averaged_steps: snapshot.averaged_steps(),
         workers: t.workers.size(),
         data: DataIdentity::new(&t.data),
         outdated_config: outdated_config

@@ -15,7 +15,7 @@
 //!
 //! | module | what it does |
 //! |---|---|
-//! | `averaging` | updates the mean of θ |
+//! | `averaging` | updates the mean of θ or φ |
 //! | `best` | keeps the best evaluation so far |
 //! | `learning` | warns of a loss that is no better than guessing |
 //! | `period` | records a new k that takes effect |
