@@ -1,5 +1,6 @@
 //! Half-precision weights that are trained in single precision.
 
+mod result;
 mod saving;
 mod slow_weights;
 

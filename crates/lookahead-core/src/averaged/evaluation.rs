@@ -45,27 +45,37 @@ impl<O: InnerOptimizer, R: AveragingRule> AveragedOptimizer<O, R> {
     /// # Errors
     /// As [`with_result`](Self::with_result). The optimizer's next call reports writes to the result.
     pub fn result_weights(&mut self) -> Result<ResultWeights<'_, O, R>> {
-        self.check_invariants()?;
-        let indices: Vec<usize> = self.trained().filter(|i| *i < self.kept.len()).collect();
-        let results: Vec<Tensor> =
-            self.kept.iter().map(|slots| slots[R::RESULT].shallow_clone()).collect();
-        let parameters = self.inner.parameters();
-        let swapped = SwappedWeights::begin(parameters, indices, &results, self.result_version)?;
+        let (indices, results, version) = self.result_for_model()?;
+        let swapped = SwappedWeights::begin(self.inner.parameters(), indices, &results, version)?;
         self.swapped = Some(swapped);
         Ok(ResultWeights { optimizer: self })
     }
 
-    /// Puts the model's own weights back if the result is in it.
-    pub(super) fn restore_weights(&mut self) -> Result<()> {
-        let Some(swapped) = self.swapped.take() else { return Ok(()) };
-        swapped.end(self.inner.parameters()).map_err(|error| match error {
+    /// The trained parameters, the result of each parameter, and a number that changes with it.
+    pub(crate) fn result_for_model(&mut self) -> Result<(Vec<usize>, Vec<Tensor>, u32)> {
+        self.check_invariants()?;
+        let indices = self.trained().filter(|i| *i < self.kept.len()).collect();
+        let results = self.kept.iter().map(|slots| slots[R::RESULT].shallow_clone()).collect();
+        Ok((indices, results, self.result_version))
+    }
+
+    /// What an error of the swapped weights means here. A result that was written to stays refused.
+    pub(crate) fn swap_failed(&mut self, error: Error) -> Error {
+        match error {
             Error::SlowWeightsChanged { name } => {
                 self.corrupted = Some(name.clone());
                 Error::ResultChanged { name }
             }
             Error::ReplacedInEvaluation { name } => Error::WeightsReplaced { name },
             other => other,
-        })
+        }
+    }
+
+    /// Puts the model's own weights back if the result is in it.
+    pub(super) fn restore_weights(&mut self) -> Result<()> {
+        let Some(swapped) = self.swapped.take() else { return Ok(()) };
+        let ended = swapped.end(self.inner.parameters());
+        ended.map_err(|error| self.swap_failed(error))
     }
 }
 

@@ -33,13 +33,14 @@ impl<O: InnerOptimizer> MasterWeights<Lookahead<O>> {
     }
 }
 
-struct Restore<'a> {
-    swapped: Option<SwappedWeights>,
-    parameters: &'a [Parameter],
+/// Restores the weights when it is dropped.
+pub(super) struct Restore<'a> {
+    pub(super) swapped: Option<SwappedWeights>,
+    pub(super) parameters: &'a [Parameter],
 }
 
 impl Restore<'_> {
-    fn end(&mut self) -> Result<()> {
+    pub(super) fn end(&mut self) -> Result<()> {
         self.swapped.take().map_or(Ok(()), |swapped| swapped.end(self.parameters))
     }
 }

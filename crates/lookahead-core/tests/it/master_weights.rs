@@ -4,8 +4,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use crate::common::{AnyConfig, INNERS, Inner, POLICIES, bits, write};
 use lookahead_core::{
-    Error, InnerOptimizer, Lookahead, MasterWeights, MomentumPolicy, Result, State, TchOptimizer,
-    fused,
+    Error, InnerOptimizer, Lookahead, MasterWeights, MomentumPolicy, Primal, PrimalAveraging,
+    Result, State, TailAverage, TailMean, TchOptimizer, fused,
 };
 use tch::{Device, Kind, Tensor, nn};
 
@@ -366,4 +366,56 @@ fn at_alpha_one_lookahead_changes_nothing() {
     train(&alone, &mut a, 0..7);
     train(&around, &mut b, 0..7);
     assert!(alone.weights() == around.weights());
+}
+
+/// An average inside is of the masters: its result is rounded once, and it resumes bit for bit.
+#[test]
+fn an_average_is_of_the_masters() {
+    macro_rules! check {
+        ($around:expr) => {
+            let build = |model: &Model| {
+                let inner = |m: &nn::VarStore| TchOptimizer::new(fused::Adam::default(), m, 0.01);
+                MasterWeights::new(&model.vs, |m| $around(inner(m)?)).unwrap()
+            };
+            let whole = Model::new(Kind::BFloat16);
+            let mut opt = build(&whole);
+            train(&whole, &mut opt, 0..7);
+            let own = whole.weights();
+            let result = opt.with_result(|| whole.weights()).unwrap();
+            let state = opt.state().unwrap();
+            let averages = ["layer.matrix", "layer.vector", "single"].map(|name| {
+                let average = &state.tensors[&format!("inner/average/{name}")];
+                assert_eq!(average.kind(), Kind::Float);
+                bits(&if name == "single" {
+                    average.copy()
+                } else {
+                    average.to_kind(Kind::BFloat16)
+                })
+            });
+            assert!(result == averages && result != own);
+            assert!(whole.weights() == own);
+            let written =
+                |model: &Model| drop(tch::no_grad(|| model.single.shallow_clone().fill_(0.0)));
+            train(&whole, &mut opt, 7..9);
+
+            let (first, second) = (Model::new(Kind::BFloat16), Model::seeded(Kind::BFloat16, 2.0));
+            let mut opt = build(&first);
+            train(&first, &mut opt, 0..4);
+            let state = opt.state().unwrap();
+            assert!(matches!(
+                opt.with_result(|| written(&first)),
+                Err(Error::ResultChanged { .. })
+            ));
+            assert!(opt.step().is_err());
+            let mut vs = second.vs;
+            vs.copy(&first.vs).unwrap();
+            let second = Model { vs, ..second };
+            let mut opt = build(&second);
+            opt.load_state(&state).unwrap();
+            train(&second, &mut opt, 4..9);
+            assert!(second.weights() == whole.weights());
+        };
+    }
+    check!(|inner| PrimalAveraging::new(inner, Primal::exponential(0.9, 0.5)));
+    check!(|inner| TailAverage::new(inner, TailMean::exponential(0.9)));
 }
