@@ -306,7 +306,7 @@ fuzz SECONDS="60": _setup
             -max_total_time="$1" -max_len=65536 -rss_limit_mb=4096 -timeout=20 -print_final_stats=1
     done
 
-# Make a virtual environment with PyTorch for the tests and recipes that need one (4.6 GB); TORCH_PYTHON=… replaces it
+# Make a virtual environment with PyTorch, timm and pytorch_optimizer for the tests and recipes that need them (4.7 GB); TORCH_PYTHON=… replaces it
 python:
     #!/usr/bin/env bash
     set -euo pipefail
@@ -314,31 +314,25 @@ python:
     if [[ -z $python ]]; then
         folder=${XDG_CACHE_HOME:-$HOME/.cache}/lookahead/golden-python
         python=$folder/bin/python
-        if ! "$python" -c "import torch, safetensors.torch" 2>/dev/null; then
-            echo "Getting PyTorch into $folder, once for all clones: 2.5 GB of download." >&2
-            python3 -m venv --clear "$folder"
-            "$python" -m pip install --quiet --require-hashes \
-                --requirement crates/lookahead-core/tests/golden/requirements.txt >&2
+        has() { "$python" -c "from importlib.util import find_spec; exit(not all(map(find_spec, '$1'.split())))" 2>/dev/null; }
+        if ! has "torch safetensors timm pytorch_optimizer"; then
+            echo "Getting PyTorch, timm and pytorch_optimizer into $folder, once for all clones: 2.5 GB of download." >&2
+            if ! has "torch safetensors"; then python3 -m venv --clear "$folder"; fi
+            "$python" -m pip install --quiet --require-hashes --requirement research/bench/python/requirements.txt >&2
         fi
     fi
     echo "$python"
 
-# The Python of `just python`, with timm and pytorch_optimizer
+# The Python of `just python`, checked for `just bench` if it is the user's own
 [private]
 _peers:
     #!/usr/bin/env bash
     set -euo pipefail
     python=$({{ just }} python)
-    requirements=research/bench/python/requirements.txt
     if ! "$python" -c "import timm.optim, pytorch_optimizer" 2>/dev/null; then
-        if [[ -n ${TORCH_PYTHON:-} ]]; then
-            echo "$python, which TORCH_PYTHON names, lacks what \`just bench\` needs:" >&2
-            echo "    $python -m pip install --require-hashes --requirement $requirements" >&2
-            exit 1
-        fi
-        echo "Getting timm and pytorch_optimizer, once for all clones." >&2
-        # PyTorch is in the file too, which pins its version.
-        "$python" -m pip install --quiet --require-hashes --requirement "$requirements" >&2
+        echo "$python, which TORCH_PYTHON names, lacks what \`just bench\` needs:" >&2
+        echo "    $python -m pip install --require-hashes --requirement research/bench/python/requirements.txt" >&2
+        exit 1
     fi
     echo "$python"
 

@@ -723,7 +723,7 @@ class Recipes(unittest.TestCase):
             for line in lines:
                 self.assertRegex(line, r"^[A-Za-z0-9._-]+==\S+ .*--hash=sha256:[0-9a-f]{64}")
             found = next(line for line in lines if line.startswith("torch=="))
-            # `just bench` adds to the environment of `just python`, which must stay unchanged.
+            # Both are for one environment, that of `just python`.
             self.assertEqual(torch or found, found)
             torch = found
 

@@ -153,6 +153,10 @@ pub struct Train {
     /// and each applies to the result of those before it
     #[arg(long, requires = "init_from", value_name = "OLD=NEW")]
     pub init_rename: Vec<Rename>,
+    /// Continue with the optimizer's state in a file, for example of a PyTorch training (docs/pytorch.md): the slow
+    /// weights, the phase and the moments that belong to the weights of --init-from
+    #[arg(long, requires = "init_from", conflicts_with = "init_partial", value_name = "FILE")]
+    pub init_optimizer: Option<PathBuf>,
     /// Settings and display.
     #[command(flatten)]
     pub shared: Shared,

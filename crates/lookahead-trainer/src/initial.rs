@@ -1,5 +1,6 @@
-//! First weights from a file: `--init-from`.
+//! First weights from a file: `--init-from`; and the optimizer's first state: `--init-optimizer`.
 
+mod optimizer;
 mod rename;
 
 use std::collections::BTreeMap;
@@ -15,6 +16,7 @@ use tch::{Kind, Tensor, nn};
 use rename::{Named, renamed, suggested};
 
 use crate::nearest::nearest;
+use crate::optimizers::Optimizer;
 use crate::tensor_file::TensorFile;
 use crate::usage::UsageError;
 use crate::weights::{all_finite, copy_into};
@@ -31,6 +33,17 @@ pub struct InitialWeights {
     pub partial: bool,
     /// Applied to the file's names, in this order, before they are compared with the model's.
     pub renames: Vec<Rename>,
+    /// A file with the optimizer's state, in which variables have the names of `path`.
+    pub optimizer: Option<PathBuf>,
+}
+
+/// What was loaded.
+#[derive(Debug)]
+pub struct Loaded {
+    /// A report for the log.
+    pub note: String,
+    /// The model's names of the loaded tensors, by their names in the file.
+    names: BTreeMap<String, String>,
 }
 
 /// PyTorch's name for the count of batches in batch normalization, which tch does not have.
@@ -78,14 +91,14 @@ impl Fit {
 }
 
 impl InitialWeights {
-    /// Loads the file's tensors into the variables of the same names, and returns a report: the file's SHA-256, and the
+    /// Loads the file's tensors into the variables of the same names. The report has the file's SHA-256, and the
     /// names that were loaded and those that were not, unless all fit. Floating-point types are cast. After the
     /// renames, a wrapper's prefix of all names is removed if more names fit without it.
     ///
     /// # Errors
     /// A usage error with all names that are missing, left over or of another shape or type; for a part, if nothing fits;
     /// for a rename that fits no name. The variables are unchanged then.
-    pub fn load(&self, vs: &nn::VarStore) -> anyhow::Result<String> {
+    pub fn load(&self, vs: &nn::VarStore) -> anyhow::Result<Loaded> {
         let mut file = TensorFile::open(&self.path)
             .map_err(|error| UsageError::new(sentences(error.as_ref())))?;
         let variables: BTreeMap<String, Tensor> = vs.variables().into_iter().collect();
@@ -125,7 +138,27 @@ impl InitialWeights {
             let _ = write!(note, " {hint}");
         }
         copy_into(vs, &fit.taken)?;
-        Ok(note)
+        let names = fit.taken.into_keys().map(|name| {
+            let in_file = &named[&format!("{prefix}{name}")].in_file;
+            (in_file.clone(), name)
+        });
+        Ok(Loaded { note, names: names.collect() })
+    }
+
+    /// Loads the optimizer's state, if a file is given, after the weights, and adds to their report.
+    ///
+    /// # Errors
+    /// A usage error if it does not fit the run; the optimizer is unchanged then.
+    pub fn load_optimizer(
+        &self,
+        loaded: &mut Loaded,
+        optimizer: &mut Optimizer,
+    ) -> anyhow::Result<()> {
+        if let Some(path) = &self.optimizer {
+            loaded.note += " ";
+            loaded.note += &optimizer::load(path, &loaded.names, optimizer)?;
+        }
+        Ok(())
     }
 
     fn fit(

@@ -50,7 +50,8 @@ impl State {
         self.write(path).map_err(|why| why.into_error("saved to", path))
     }
 
-    /// Reads a file that [`save`](Self::save) wrote. The tensors are on the CPU.
+    /// Reads a file that [`save`](Self::save) wrote. The tensors are on the CPU. The script docs/lookahead_state.py of the
+    /// repository writes such a file from PyTorch, for a training with timm's or pytorch_optimizer's Lookahead.
     ///
     /// # Errors
     /// [`StateFile`](Error::StateFile) if it can't be read, is not a safetensors file, or holds no state.

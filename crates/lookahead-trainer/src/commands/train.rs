@@ -78,7 +78,14 @@ fn train_with(
         path,
         partial,
         renames: renames.clone(),
+        optimizer: arguments.init_optimizer.clone(),
     });
+    if arguments.init_optimizer.is_some() && !workers.is_single() {
+        return Err(UsageError::new(
+            "`--init-optimizer` works in one process only. Train there to a checkpoint, and resume with several.",
+        )
+        .into());
+    }
     let mut training = caught(|| {
         Training::with_workers(registry, loaded.config.clone(), init_from.as_ref(), workers)
     })?;

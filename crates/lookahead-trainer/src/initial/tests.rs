@@ -14,7 +14,7 @@ fn from(tensors: &[(&str, Tensor)], partial: bool) -> (tempfile::TempDir, Initia
     let path = folder.path().join("given.safetensors");
     let tensors = tensors.iter().map(|(name, t)| ((*name).to_owned(), t.shallow_clone()));
     write_new(&path, None, entries(tensors.collect())).unwrap();
-    (folder, InitialWeights { path, partial, renames: Vec::new() })
+    (folder, InitialWeights { path, partial, renames: Vec::new(), optimizer: None })
 }
 
 fn ones(shape: &[i64], kind: Kind) -> Tensor {
@@ -34,7 +34,7 @@ fn what_fits_is_taken_whatever_its_precision() {
         ("bn.num_batches_tracked", ones(&[], Kind::Int64)),
     ];
     let (_folder, from) = from(&all, false);
-    let note = from.load(&vs).unwrap();
+    let note = from.load(&vs).unwrap().note;
     assert!(note.contains("2 tensors") && !note.contains("not loaded"), "{note}");
     assert_eq!(sum(&vs), 6.0);
     assert!(vs.variables().values().all(|t| t.kind() == Kind::Float && t.requires_grad()));
@@ -73,7 +73,7 @@ fn a_part_is_loaded_only_if_requested() {
     let message = given.load(&vs).unwrap_err().to_string();
     assert!(message.contains("--init-partial"), "{message}");
     given.partial = true;
-    let note = given.load(&vs).unwrap();
+    let note = given.load(&vs).unwrap().note;
     for words in
         ["Missing in the file, so not loaded: `b`.", "Not in the model, so not loaded: `x`."]
     {
@@ -90,7 +90,7 @@ fn a_layer_of_another_shape_is_skipped_if_a_part_is_requested() {
     let vs = store();
     let tensors = [("w", ones(&[2, 2], Kind::Float)), ("b", ones(&[5], Kind::Float))];
     let (_folder, given) = from(&tensors, true);
-    let note = given.load(&vs).unwrap();
+    let note = given.load(&vs).unwrap().note;
     let words = "Of another shape, so not loaded: `b` has shape [5] and must have [2].";
     assert!(note.contains(words) && note.contains("1 tensors"), "{note}");
     assert_eq!(sum(&vs), 4.0);
@@ -102,7 +102,7 @@ fn a_wrappers_prefix_is_removed_if_all_names_have_it() {
         let vs = store();
         let tensors = [(w, ones(&[2, 2], Kind::Float)), (b, ones(&[2], Kind::Float))];
         let (_folder, from) = from(&tensors, false);
-        let message = from.load(&vs).map_err(|error| error.to_string());
+        let message = from.load(&vs).map(|loaded| loaded.note).map_err(|error| error.to_string());
         (message, sum(&vs))
     };
     for prefix in ["module.", "_orig_mod.", "model.", "module._orig_mod.", "model.module."] {
@@ -118,9 +118,9 @@ fn a_wrappers_prefix_is_removed_if_all_names_have_it() {
     let vs = nn::VarStore::new(Device::Cpu);
     let _ = (vs.root() / "model").zeros("w", &[1]);
     let (_folder, given) = from(&[("model.w", ones(&[1], Kind::Float))], false);
-    assert!(!given.load(&vs).unwrap().contains("prefix"));
+    assert!(!given.load(&vs).unwrap().note.contains("prefix"));
     let (_folder, given) = from(&[("module.model.w", ones(&[1], Kind::Float))], false);
-    assert!(given.load(&vs).unwrap().contains("The prefix `module.` of"));
+    assert!(given.load(&vs).unwrap().note.contains("The prefix `module.` of"));
 }
 
 /// Finite in the file is not enough: they must be finite in the model.
@@ -131,7 +131,7 @@ fn values_that_a_cast_would_spoil_are_refused() {
         let tensor = Tensor::from_slice(&[1.0, value]).to_kind(kind);
         let tensors = [("w", ones(&[2, 2], Kind::Float)), ("b", tensor)];
         let (_folder, from) = from(&tensors, true);
-        let message = from.load(&vs).map_err(|error| error.to_string());
+        let message = from.load(&vs).map(|loaded| loaded.note).map_err(|error| error.to_string());
         assert_eq!(sum(&vs) == 0.0, message.is_err());
         message
     };

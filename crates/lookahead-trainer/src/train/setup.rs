@@ -121,14 +121,17 @@ impl Training {
         let objective = registry.build_objective(&config, &data.spec, device)?;
         // Before the optimizer is built, so that φ begins there too.
         let init_from = init_from.filter(|_| workers.is_rank_zero());
-        let origin = init_from.map(|from| from.load(&model.vs)).transpose()?;
+        let mut origin = init_from.map(|from| from.load(&model.vs)).transpose()?;
         workers.broadcast_weights(&model.vs)?;
         model.freeze(&config.train.freeze)?;
         let lookahead = config.lookahead.as_ref();
         let inner = registry.build_optimizer(&config.optimizer, &model.vs)?;
         let alphas = config.optimizer.alphas(registry.kinds());
         let optimizer = Optimizer::with_alphas(inner, lookahead, &alphas, &model.vs, &workers)?;
-        let optimizer = optimizer.averaged(&config.averaging)?;
+        let mut optimizer = optimizer.averaged(&config.averaging)?;
+        if let (Some(from), Some(loaded)) = (init_from, &mut origin) {
+            from.load_optimizer(loaded, &mut optimizer)?;
+        }
         if !workers.is_single() {
             generator::seed(workers.seed(config.train.seed))?;
         }
@@ -136,7 +139,7 @@ impl Training {
         let parts = Parts { registry, config, workers, data, model, objective, optimizer, batches };
         let mut training = Training::of(parts)?;
         training.provenance.git = git::state();
-        training.provenance.origin = origin;
+        training.provenance.origin = origin.map(|loaded| loaded.note);
         Ok(training)
     }
 

@@ -40,6 +40,7 @@ mod outer_step;
 mod plotting;
 mod predicting;
 mod predicting_kinds;
+mod pytorch;
 mod readers;
 mod reading;
 mod resume;

@@ -57,19 +57,28 @@ pub fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize().unwrap()
 }
 
-/// The Python that has PyTorch: that of `TORCH_PYTHON`, else the one that `just golden` makes.
+/// The Python that has PyTorch: that of `TORCH_PYTHON`, else the one that `just python` makes.
 pub fn python() -> Option<PathBuf> {
+    python_with(&["torch", "safetensors"])
+}
+
+/// The same, with the other implementations of Lookahead.
+pub fn peers() -> Option<PathBuf> {
+    python_with(&["torch", "safetensors", "timm", "pytorch_optimizer"])
+}
+
+fn python_with(packages: &[&str]) -> Option<PathBuf> {
     let set = |name| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
     let cache = || set("XDG_CACHE_HOME").or_else(|| Some(set("HOME")?.join(".cache")));
     let python = set("TORCH_PYTHON")
         .or_else(|| Some(cache()?.join("lookahead/golden-python/bin/python")))?;
-    let works = Command::new(&python)
-        // Only whether they are installed: importing them takes seconds.
-        .args(["-c", "from importlib.util import find_spec as f; exit(not (f('torch') and f('safetensors')))"])
-        .output()
-        .is_ok_and(|output| output.status.success());
+    // Only whether they are installed: importing them takes seconds.
+    let find =
+        format!("from importlib.util import find_spec as f; exit(not all(map(f, {packages:?})))");
+    let output = Command::new(&python).args(["-c", &find]).output();
+    let works = output.is_ok_and(|output| output.status.success());
     if !works && std::env::var_os("LOOKAHEAD_REQUIRE_PYTHON").is_some() {
-        panic!("{} has no torch and safetensors, and they are required", python.display());
+        panic!("{} has not all of {packages:?}, and they are required", python.display());
     }
     works.then_some(python)
 }

@@ -1,0 +1,412 @@
+//! Trainings that move between this project and PyTorch, by the script of docs/pytorch.md. PyTorch trains with timm's
+//! and pytorch_optimizer's Lookahead.
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+use std::path::Path;
+use std::process::Command;
+
+use lookahead_core::{InnerOptimizer, Lookahead, State};
+use lookahead_trainer::config::Config;
+use lookahead_trainer::registry::Registry;
+use lookahead_trainer::tensor_file::{entries, read, write_new};
+use serde_json::json;
+use tch::nn::{self, Module};
+use tch::{Device, Tensor};
+
+use crate::common::{
+    SMALL, Sandbox, failed, peers, root, sets, stderr, succeeded, train, write_batches,
+};
+
+const K: u64 = 5;
+const ALPHA: f64 = 0.6;
+
+/// A kind of inner optimizer: its keys in `[optimizer]`, and how PyTorch builds it.
+struct Kind {
+    name: &'static str,
+    keys: &'static str,
+    python: &'static str,
+    /// pytorch_optimizer's `pullback_momentum`, and `lookahead.momentum_policy`.
+    momentum: [&'static str; 2],
+    peers: &'static [&'static str],
+}
+
+const BOTH: &[&str] = &["timm", "pytorch_optimizer"];
+const KEPT: [&str; 2] = ["none", "maintain"];
+
+const fn kind(name: &'static str, keys: &'static str, python: &'static str) -> Kind {
+    Kind { name, keys, python, momentum: KEPT, peers: BOTH }
+}
+
+const KINDS: &[Kind] = &[
+    kind("plain", "kind = 'sgd'\nmomentum = 0.0", "lambda p: torch.optim.SGD(p, 0.1)"),
+    kind(
+        "sgd",
+        "kind = 'sgd'\nmomentum = 0.9\nnesterov = true\nweight_decay = 0.01",
+        "lambda p: torch.optim.SGD(p, 0.1, 0.9, weight_decay=0.01, nesterov=True)",
+    ),
+    kind("adam", "kind = 'adam'\nlr = 0.01", "lambda p: torch.optim.Adam(p, 0.01)"),
+    kind(
+        "amsgrad",
+        "kind = 'adamw'\nlr = 0.01\nbeta1 = 0.8\namsgrad = true\nweight_decay = 0.1",
+        "lambda p: torch.optim.AdamW(p, 0.01, (0.8, 0.999), weight_decay=0.1, amsgrad=True)",
+    ),
+    kind(
+        "adamw",
+        "kind = 'adamw'\nlr = 0.01\nbeta2 = 0.99\nweight_decay = 0.1",
+        "lambda p: torch.optim.Adam(p, 0.01, (0.9, 0.99), weight_decay=0.1, decoupled_weight_decay=True)",
+    ),
+    kind("rmsprop", "kind = 'rmsprop'\nlr = 0.01", "lambda p: torch.optim.RMSprop(p, 0.01)"),
+    kind(
+        "centered",
+        "kind = 'rmsprop'\nlr = 0.01\nmomentum = 0.8\ncentered = true",
+        "lambda p: torch.optim.RMSprop(p, 0.01, momentum=0.8, centered=True)",
+    ),
+    kind("nadam", "kind = 'nadam'\nlr = 0.01", "lambda p: torch.optim.NAdam(p, 0.01)"),
+    kind("radam", "kind = 'radam'\nlr = 0.01", "lambda p: torch.optim.RAdam(p, 0.01)"),
+    kind("adagrad", "kind = 'adagrad'\nlr = 0.1", "lambda p: torch.optim.Adagrad(p, 0.1)"),
+    kind(
+        "lion",
+        "kind = 'lion'\nlr = 0.001\nweight_decay = 0.1",
+        "lambda p: __import__('timm.optim').optim.Lion(p, 0.001, weight_decay=0.1)",
+    ),
+    kind(
+        "other lion",
+        "kind = 'lion'\nlr = 0.001",
+        "lambda p: __import__('pytorch_optimizer').Lion(p, 0.001)",
+    ),
+    kind(
+        "adan",
+        "kind = 'adan'\nlr = 0.01\nweight_decay = 0.1",
+        "lambda p: __import__('timm.optim').optim.Adan(p, 0.01, weight_decay=0.1)",
+    ),
+    Kind {
+        momentum: ["pullback", "pullback"],
+        peers: &["pytorch_optimizer"],
+        ..kind("pulled", "kind = 'sgd'\nmomentum = 0.9", "lambda p: torch.optim.SGD(p, 0.1, 0.9)")
+    },
+    Kind {
+        momentum: ["reset", "reset"],
+        peers: &["pytorch_optimizer"],
+        ..kind("reset", "kind = 'sgd'\nmomentum = 0.9", "lambda p: torch.optim.SGD(p, 0.1, 0.9)")
+    },
+];
+
+impl Kind {
+    /// The cases with each peer, on batches before and after the move.
+    fn cases(
+        &self,
+        before: Range<usize>,
+        after: Range<usize>,
+        from: &[&str],
+    ) -> Vec<serde_json::Value> {
+        let case = |peer: &&str| {
+            json!({
+                "name": format!("{}-{peer}", self.name), "peer": peer, "python": self.python, "k": K, "alpha": ALPHA,
+                "momentum": self.momentum[0], "before": before.clone().collect::<Vec<_>>(),
+                "after": after.clone().collect::<Vec<_>>(), "from": from,
+            })
+        };
+        self.peers.iter().map(case).collect()
+    }
+
+    fn config(&self) -> String {
+        let (before, rest) =
+            plain().split_once("[optimizer]").map(|(a, b)| (a.to_owned(), b.to_owned())).unwrap();
+        let (_, rest) = rest.split_once("[lookahead]").unwrap();
+        let rest = rest.replace("k = 3\nalpha = 0.5", &format!("k = {K}\nalpha = {ALPHA}"));
+        let policy = format!("momentum_policy = '{}'", self.momentum[1]);
+        let lr = if self.keys.contains("lr =") { "" } else { "lr = 0.1\n" };
+        format!("{before}[optimizer]\n{lr}{}\n[lookahead]\n{policy}{rest}", self.keys)
+    }
+}
+
+/// PyTorch would draw other random numbers for dropout.
+fn plain() -> String {
+    SMALL
+        .replace("dropout = 0.3", "dropout = 0.0")
+        .replace("batch_norm = true", "batch_norm = false")
+}
+
+/// Runs `peers.py` on the cases, which get folders.
+fn run_python(python: &Path, what: &str, folder: &Path, cases: &[serde_json::Value]) {
+    for case in cases {
+        std::fs::create_dir_all(folder.join(case["name"].as_str().unwrap())).unwrap();
+    }
+    std::fs::write(folder.join("cases.json"), serde_json::to_string(cases).unwrap()).unwrap();
+    let script = root().join("crates/lookahead-trainer/tests/python/peers.py");
+    succeeded(Command::new(python).arg(script).args([what.as_ref(), folder]).output().unwrap());
+}
+
+/// A model and its Lookahead, built with the library.
+struct Ours {
+    vs: nn::VarStore,
+    fc1: nn::Linear,
+    out: nn::Linear,
+    optimizer: Lookahead<Box<dyn InnerOptimizer>>,
+}
+
+impl Ours {
+    /// With first weights like PyTorch's, and other k and α than the state's if `replaced`.
+    fn new(kind: &Kind, replaced: bool) -> Self {
+        let registry = Registry::builtin();
+        let config =
+            Config::parse(registry.kinds(), "test.toml", &kind.config(), &[]).unwrap().config;
+        let vs = nn::VarStore::new(Device::Cpu);
+        let fc1 = nn::linear(vs.root() / "fc1", 64, 16, Default::default());
+        let out = nn::linear(vs.root() / "out", 16, 10, Default::default());
+        let inner = registry.build_optimizer(&config.optimizer, &vs).unwrap();
+        let mut lookahead = config.lookahead.unwrap();
+        if replaced {
+            (lookahead.k, lookahead.alpha) = (7, 0.1);
+        }
+        let optimizer = Lookahead::around(inner).config(lookahead).build().unwrap();
+        Ours { vs, fc1, out, optimizer }
+    }
+
+    fn train(&mut self, batches: &BTreeMap<String, Tensor>, indices: Range<usize>) {
+        for i in indices {
+            let hidden = self.fc1.forward(&batches[&format!("images/{i}")].flatten(1, -1)).relu();
+            let labels = &batches[&format!("labels/{i}")];
+            self.optimizer
+                .backward_step(&self.out.forward(&hidden).cross_entropy_for_logits(labels))
+                .unwrap();
+        }
+    }
+
+    /// θ and φ.
+    fn weights(&mut self) -> BTreeMap<String, Tensor> {
+        let slow = self.optimizer.state().unwrap().tensors;
+        let slow = slow.into_iter().filter(|(name, _)| name.starts_with("slow/"));
+        let fast =
+            self.vs.variables().into_iter().map(|(name, fast)| (format!("fast/{name}"), fast));
+        slow.chain(fast).collect()
+    }
+}
+
+fn assert_near(ours: &BTreeMap<String, Tensor>, theirs: &BTreeMap<String, Tensor>, name: &str) {
+    assert_eq!(ours.len(), theirs.len());
+    for (key, theirs) in theirs {
+        let difference =
+            (&ours[key] - theirs).norm().double_value(&[]) / theirs.norm().double_value(&[]);
+        assert!(difference <= 1e-6, "{name}, {key}: {difference:e}");
+    }
+}
+
+#[test]
+fn a_training_of_pytorch_continues_in_the_library_and_back() {
+    let Some(python) = peers() else {
+        eprintln!(
+            "Skipped: no Python with torch, timm and pytorch_optimizer; `just python` makes one."
+        );
+        return;
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path();
+    write_batches(&plain(), 0, 32, &path.join("batches.safetensors"));
+    let batches = read(&path.join("batches.safetensors")).unwrap();
+    let (before, after) = (0..12, 12..32);
+    let cases = |from: &[&str]| -> Vec<_> {
+        KINDS.iter().flat_map(|kind| kind.cases(before.clone(), after.clone(), from)).collect()
+    };
+
+    run_python(&python, "begin", path, &cases(&[]));
+    for kind in KINDS {
+        for peer in kind.peers {
+            let name = format!("{}-{peer}", kind.name);
+            let own = path.join(&name);
+            let mut ours = Ours::new(kind, true);
+            ours.vs.load(own.join("weights.safetensors")).unwrap();
+            let state = State::load(own.join("state.safetensors")).unwrap();
+            let replaced = ours.optimizer.load_state(&state).unwrap();
+            assert_eq!(replaced[0].to_string(), "The state's k 5 replaces 7.");
+            assert_eq!(ours.optimizer.phase(), 2);
+            ours.train(&batches, after.clone());
+            assert_near(&ours.weights(), &read(&own.join("theirs.safetensors")).unwrap(), &name);
+        }
+    }
+
+    let mut expected = BTreeMap::new();
+    for kind in KINDS {
+        let mut ours = Ours::new(kind, false);
+        ours.train(&batches, before.clone());
+        for peer in kind.peers {
+            let own = path.join(format!("{}-{peer}", kind.name));
+            ours.vs.save(own.join("weights.safetensors")).unwrap();
+            ours.optimizer.state().unwrap().save(own.join("state.safetensors")).unwrap();
+        }
+        ours.train(&batches, after.clone());
+        expected.insert(kind.name, ours.weights());
+    }
+    run_python(&python, "continue", path, &cases(&["state.safetensors", "weights.safetensors"]));
+    for kind in KINDS {
+        for peer in kind.peers {
+            let name = format!("{}-{peer}", kind.name);
+            let theirs = read(&path.join(&name).join("theirs.safetensors")).unwrap();
+            assert_near(&expected[kind.name], &theirs, &format!("back, {name}"));
+        }
+    }
+}
+
+/// A run's checkpoint after `step` steps as θ and φ.
+fn checkpoint(sandbox: &Sandbox, run: &str, step: u64) -> BTreeMap<String, Tensor> {
+    let file = sandbox.run_folder(run).join(format!("step-{step:08}/training.safetensors"));
+    let all = read(&file).unwrap().into_iter();
+    let own = |name: String| match name.strip_prefix("optimizer/slow/") {
+        Some(name) => Some(format!("slow/{name}")),
+        None => name.starts_with("fast/").then_some(name),
+    };
+    all.filter_map(|(name, tensor)| Some((own(name)?, tensor))).collect()
+}
+
+#[test]
+fn a_training_of_pytorch_continues_in_the_program_and_back() {
+    let Some(python) = peers() else {
+        eprintln!(
+            "Skipped: no Python with torch, timm and pytorch_optimizer; `just python` makes one."
+        );
+        return;
+    };
+    let sandbox = Sandbox::new(&plain());
+    let path = sandbox.path();
+    write_batches(&plain(), 0, 32, &path.join("batches.safetensors"));
+    let kinds = || KINDS.iter().filter(|kind| ["sgd", "amsgrad", "pulled"].contains(&kind.name));
+    // The run continues on its own first batches.
+    let cases: Vec<_> = kinds().flat_map(|kind| kind.cases(20..32, 0..20, &[])).collect();
+    run_python(&python, "begin", path, &cases);
+    for kind in kinds() {
+        std::fs::write(path.join("kind.toml"), kind.config()).unwrap();
+        for peer in kind.peers {
+            let name = format!("{}-{peer}", kind.name);
+            let [weights, state] =
+                ["weights", "state"].map(|file| format!("{name}/{file}.safetensors"));
+            let init = [
+                "--init-from",
+                &weights,
+                "--init-optimizer",
+                &state,
+                "--set",
+                "train.max_steps=20",
+            ];
+            let start = ["train", "kind.toml", "--out", "runs", "--name", &name, "--no-tui"];
+            let said = stderr(&succeeded(sandbox.lookahead(&[&start[..], &init].concat())));
+            assert!(
+                said.contains("SHA-256") && said.contains(": 2 of 5 inner steps after a sync."),
+                "{said}"
+            );
+            let theirs = read(&path.join(&name).join("theirs.safetensors")).unwrap();
+            assert_near(&checkpoint(&sandbox, &name, 20), &theirs, &name);
+        }
+    }
+
+    let mut cases = Vec::new();
+    for kind in kinds() {
+        std::fs::write(path.join("kind.toml"), kind.config()).unwrap();
+        let start = ["train", "kind.toml", "--out", "runs", "--name", kind.name, "--no-tui"];
+        succeeded(sandbox.lookahead(&[&start[..], &["--set", "train.max_steps=32"]].concat()));
+        let from = sandbox.run_folder(kind.name).join("step-00000012");
+        cases.extend(kind.cases(0..0, 12..32, &[from.to_str().unwrap()]));
+    }
+    run_python(&python, "continue", path, &cases);
+    for kind in kinds() {
+        for peer in kind.peers {
+            let name = format!("{}-{peer}", kind.name);
+            let theirs = read(&path.join(&name).join("theirs.safetensors")).unwrap();
+            assert_near(&checkpoint(&sandbox, kind.name, 32), &theirs, &format!("back, {name}"));
+        }
+    }
+}
+
+/// No Python is needed: a state of the library.
+#[test]
+fn a_state_that_does_not_fit_the_run_is_refused_with_the_remedy() {
+    let kind = &KINDS[1];
+    let sandbox = Sandbox::new(&kind.config());
+    let path = sandbox.path();
+    let mut ours = Ours::new(kind, false);
+    ours.vs.save(path.join("weights.safetensors")).unwrap();
+    let mut save = |change: &dyn Fn(&mut State)| {
+        let mut state = ours.optimizer.state().unwrap();
+        change(&mut state);
+        state.save(path.join("state.safetensors")).unwrap();
+    };
+    save(&|_| ());
+    let init = ["--init-from", "weights.safetensors", "--init-optimizer", "state.safetensors"];
+    let attempt = |more: &[&str]| sandbox.lookahead(&train("refused", &[&init[..], more].concat()));
+    for (set, words) in [
+        ("lookahead.k=7", &["`lookahead.k` was 5, and is 7. Use `--set lookahead.k=5`."][..]),
+        ("lookahead.alpha=0.5", &["`lookahead.alpha` was 0.6, and is 0.5"]),
+        (
+            "optimizer.momentum=0.8",
+            &["`optimizer.momentum` was 0.9", "--set optimizer.momentum=0.9"],
+        ),
+        ("optimizer.weight_decay=0.1", &["`optimizer.weight_decay` was 0.01"]),
+        ("lookahead=false", &["is Lookahead's", "Give the config a section `[lookahead]`"]),
+        ("lookahead.outer_momentum=0.5", &["does not fit the run's", "`velocity/"]),
+    ] {
+        failed(&attempt(&sets(&[set])), 2, words);
+    }
+    std::fs::write(path.join("adam.toml"), KINDS[2].config()).unwrap();
+    let adam = sandbox.lookahead(&[&["train", "adam.toml", "--out", "runs"][..], &init].concat());
+    failed(&adam, 2, &["is of sgd, and the run's optimizer is adam", "--set optimizer.kind=sgd"]);
+
+    save(&|state| drop(state.tensors.remove("slow/out.bias")));
+    failed(&attempt(&[]), 2, &["state.safetensors does not fit", "slow/out.bias"]);
+    save(&|state| {
+        let bias = state.tensors["slow/out.bias"].narrow(0, 0, 5).copy();
+        state.tensors.insert("slow/out.bias".to_owned(), bias);
+    });
+    failed(&attempt(&[]), 2, &["does not fit", "slow/out.bias", "[5]", "[10]"]);
+    save(&|state| {
+        let inner = state.part("inner");
+        *state = inner;
+    });
+    failed(&attempt(&[]), 2, &["has no slow weights", "--set lookahead=false"]);
+    failed(&sandbox.lookahead(&train("refused", &init[2..])), 2, &["--init-from"]);
+    failed(&attempt(&["--init-partial"]), 2, &["--init-partial"]);
+    let weights = ["--init-from", "weights.safetensors", "--init-optimizer", "weights.safetensors"];
+    failed(&sandbox.lookahead(&train("refused", &weights)), 2, &["without an optimizer's state"]);
+    assert!(!sandbox.run_folder("refused").exists());
+}
+
+/// Names in the weights' file are those of the state, so that `--init-rename` and a wrapper's prefix apply to both. The
+/// learning rate is the run's.
+#[test]
+fn names_of_a_state_follow_those_of_the_weights() {
+    let kind = &KINDS[1];
+    let sandbox = Sandbox::new(&kind.config());
+    let batches = sandbox.path().join("batches.safetensors");
+    write_batches(&plain(), 0, 4, &batches);
+    let mut ours = Ours::new(kind, false);
+    ours.train(&read(&batches).unwrap(), 0..4);
+    let renamed = |name: &str| format!("module.{}", name.replace("fc1", "first"));
+    let weights = ours.vs.variables().into_iter().map(|(name, tensor)| (renamed(&name), tensor));
+    write_new(&sandbox.path().join("weights.safetensors"), None, entries(weights.collect()))
+        .unwrap();
+    let mut state = ours.optimizer.state().unwrap();
+    let rename = |(key, tensor): (String, Tensor)| {
+        let (head, name) = key.rsplit_once('/').unwrap();
+        (format!("{head}/{}", renamed(name)), tensor)
+    };
+    state.tensors = state.tensors.into_iter().map(rename).collect();
+    state.save(sandbox.path().join("state.safetensors")).unwrap();
+    let init = ["--init-from", "weights.safetensors", "--init-optimizer", "state.safetensors"];
+    let more = ["--init-rename", "module.first=fc1", "--init-rename", "module.out=out"];
+    let still = [
+        "--set",
+        "optimizer.lr=0",
+        "--set",
+        "optimizer.weight_decay=0.01",
+        "--set",
+        "train.max_steps=1",
+    ];
+    let said = stderr(&sandbox.train("renamed", &[&init[..], &more, &still].concat()));
+    assert!(said.contains(": 4 of 5 inner steps after a sync. Its learning rate was 0.1, and the run begins with 0."), "{said}");
+    // At a rate of 0 the fifth step leaves θ, and the sync moves φ.
+    let found = checkpoint(&sandbox, "renamed", 1);
+    let expected = ours.weights();
+    let slow = expected["slow/fc1.weight"].lerp(&expected["fast/fc1.weight"], ALPHA);
+    assert_eq!(found["slow/fc1.weight"], found["fast/fc1.weight"]);
+    let difference = (&found["slow/fc1.weight"] - &slow).abs().max().double_value(&[]);
+    assert!(difference < 1e-6, "{difference}");
+}

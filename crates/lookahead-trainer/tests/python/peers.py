@@ -1,0 +1,86 @@
+"""Trainings with timm's and pytorch_optimizer's Lookahead, for `pytorch.rs`.
+
+    python peers.py begin|continue FOLDER
+
+FOLDER/cases.json has the cases, each with a folder of its own in FOLDER, and FOLDER/batches.safetensors the batches.
+`begin` trains on a case's batches `before`, saves weights.safetensors and state.safetensors there as the documentation
+says, and continues on the batches `after`. `continue` only continues, from the files or the checkpoint in the case's
+`from`. Both then write θ and φ to theirs.safetensors.
+"""
+
+import json
+import pathlib
+import sys
+
+import torch
+from safetensors.torch import load_file, save_file
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[4] / "docs"))
+from lookahead_state import from_lookahead, to_lookahead
+
+what, folder = sys.argv[1], pathlib.Path(sys.argv[2])
+batches = load_file(folder / "batches.safetensors")
+torch.set_num_threads(1)
+
+
+class Mlp(torch.nn.Module):
+    """The trainer's `mlp` with one hidden layer, under the same names."""
+
+    def __init__(self):
+        super().__init__()
+        self.fc1 = torch.nn.Linear(64, 16)
+        self.out = torch.nn.Linear(16, 10)
+
+    def forward(self, images):
+        return self.out(self.fc1(images.flatten(1)).relu())
+
+
+def lookahead(case, model):
+    inner = eval(case["python"])(model.parameters())
+    if case["peer"] == "timm":
+        from timm.optim import Lookahead
+
+        return Lookahead(inner, alpha=case["alpha"], k=case["k"])
+    from pytorch_optimizer import Lookahead
+
+    return Lookahead(inner, k=case["k"], alpha=case["alpha"], pullback_momentum=case["momentum"])
+
+
+def train(model, optimizer, indices):
+    for i in indices:
+        optimizer.zero_grad()
+        torch.nn.functional.cross_entropy(model(batches[f"images/{i}"]), batches[f"labels/{i}"]).backward()
+        optimizer.step()
+
+
+def refused(work):
+    try:
+        work()
+    except ValueError as error:
+        return str(error)
+    sys.exit("It was not refused.")
+
+
+for case in json.loads((folder / "cases.json").read_text()):
+    torch.manual_seed(1)
+    own = folder / case["name"]
+    model = Mlp()
+    if what == "begin":
+        optimizer = lookahead(case, model)
+        files = own / "weights.safetensors", own / "state.safetensors"
+        train(model, optimizer, case["before"][:2])
+        if case["peer"] == "timm":
+            assert "before its first sync" in refused(lambda: to_lookahead(model, optimizer, *files))
+        train(model, optimizer, case["before"][2:])
+        to_lookahead(model, optimizer, *files)
+    else:
+        # Their k and α are replaced.
+        optimizer = lookahead(case | {"k": 7, "alpha": 0.1}, model)
+        from_lookahead(model, optimizer, *(own / name for name in case["from"]))
+    train(model, optimizer, case["after"])
+    theirs = {f"fast/{name}": parameter for name, parameter in model.named_parameters()}
+    for name, parameter in model.named_parameters():
+        timm = case["peer"] == "timm"
+        kept = optimizer._base_optimizer.state[parameter] if timm else optimizer.state[parameter]
+        theirs[f"slow/{name}"] = kept["lookahead_slow_buff" if timm else "slow_params"]
+    save_file({name: tensor.detach().clone() for name, tensor in theirs.items()}, own / "theirs.safetensors")
