@@ -261,6 +261,8 @@ reproduce HOW="all": _setup
         quick) docs=$folder; options=(--partial) ;;
         *) echo "HOW is all or quick." >&2; exit 2 ;;
     esac
+    # A sweep that was stopped ends with status 0, and bash would begin the next one.
+    trap 'exit 130' INT TERM
     for sweep in "${sweeps[@]}"; do
         {{ lookahead }} sweep "configs/sweeps/$sweep.toml" --out "$folder" --allow-divergence
     done

@@ -64,15 +64,14 @@ pub enum Error {
 
     /// There is nothing at the path of a run.
     #[error(
-        "There is no run at `{}`: the folder does not exist. Give the path of a run's folder, for \
-         example `checkpoints/mnist`.", .0.display()
+        "There is no run at `{}`: the folder does not exist. `{} list` shows the runs.", .0.display(),
+        program_name()
     )]
     RunMissing(PathBuf),
 
     /// The path of a run leads to something else.
     #[error(
-        "`{}` is not a run: {fault}. Give the path of a run's folder, for example \
-         `checkpoints/mnist`.", path.display()
+        "`{}` is not a run: {fault}. `{} list` shows the runs.", path.display(), program_name()
     )]
     NotARun {
         /// The path.

@@ -1,5 +1,6 @@
 //! What the keys do, and what signs and words mean, over everything else.
 
+use lookahead_run::program_name;
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::style::Style;
@@ -64,6 +65,11 @@ fn parts(theme: &Theme) -> [(&'static str, Vec<Row>); 4] {
     ]
 }
 
+/// The text with commands of this program, which has another name if it is one's own.
+pub(super) fn named(text: &str, program: &str) -> String {
+    text.replace("`lookahead ", &format!("`{program} "))
+}
+
 /// The lines of the help, wrapped for a screen of this many columns.
 fn entries(theme: &Theme, columns: u16) -> Vec<Entry> {
     let mut entries = Vec::new();
@@ -94,7 +100,8 @@ fn entries(theme: &Theme, columns: u16) -> Vec<Entry> {
                 let key = std::mem::take(&mut key);
                 entries.push(Entry { key, style, at, text: String::new() });
             }
-            for text in format::wrap(text, room) {
+            let text = named(text, program_name());
+            for text in format::wrap(&text, room) {
                 entries.push(Entry { key: std::mem::take(&mut key), style, at, text });
             }
         }

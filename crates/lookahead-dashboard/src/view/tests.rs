@@ -348,6 +348,14 @@ fn dropped_events_are_counted_on_the_screen() {
 }
 
 #[test]
+fn the_help_names_the_program() {
+    let stop = crate::keys::KEYS.iter().find(|binding| binding.help.contains("resume")).unwrap();
+    let help = super::help::named(stop.help, "spirals");
+    assert!(help.contains("`spirals resume`") && help.contains("`spirals watch`"), "{help}");
+    assert!(!help.contains("lookahead"), "{help}");
+}
+
+#[test]
 fn the_help_has_every_key_chart_and_word() {
     let mut model = fixture::run(true, 100);
     let mut seen = String::new();

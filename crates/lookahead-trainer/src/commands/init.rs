@@ -1,5 +1,6 @@
 //! `lookahead init`: a commented config for a kind of data.
 
+mod images;
 mod template;
 
 use std::fs::OpenOptions;
@@ -156,6 +157,9 @@ fn of_your_own(
             UsageError::new(format!("`--data` is {}, which is not UTF-8.", path.display()))
         })?;
         sets.push(set(key, text));
+        if name == "images" {
+            sets.extend(images::of_folder(path, notes)?);
+        }
         if schema.has("target") && schema.has("delimiter") {
             let (delimiter, columns) = table::columns(path, target.as_deref())?;
             if delimiter != ',' {

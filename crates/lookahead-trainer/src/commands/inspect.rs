@@ -9,6 +9,7 @@ use lookahead_run::event::{Compute, Reason, RunInfo, Status};
 use lookahead_run::words::sentences;
 use lookahead_run::{
     Checkpoint, FileEntry, Manifest, RunFolder, RunSummary, TrainingMetadata, checkpoint, log,
+    program_name,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -35,8 +36,9 @@ pub fn inspect(kinds: &Kinds, arguments: &cli::Inspect) -> anyhow::Result<()> {
     } else {
         return Err(UsageError::new(format!(
             "{} is neither the folder of a run, which has a `config.toml`, nor of a checkpoint, which has a \
-             `manifest.json`. Use for example `checkpoints/mnist` or `checkpoints/mnist/step-00001500`.",
-            path.display()
+             `manifest.json`. `{} list` shows the runs.",
+            path.display(),
+            program_name()
         ))
         .into());
     };

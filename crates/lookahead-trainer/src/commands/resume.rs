@@ -7,7 +7,10 @@ use anyhow::Context;
 use lookahead_run::checkpoint::fingerprint_of;
 use lookahead_run::event::{Event, Resumed, RunEnded, Status};
 use lookahead_run::folder::read_config;
-use lookahead_run::{Checkpoint, RunFolder, RunLock, TrainingMetadata, log, program_name};
+use lookahead_run::status::State;
+use lookahead_run::{
+    Checkpoint, Error, RunFolder, RunLock, TrainingMetadata, control, log, program_name,
+};
 use serde_json::{Map, Value};
 
 use super::find;
@@ -61,8 +64,23 @@ fn resume_with(
     let (run, from) = find::checkpoint(arguments.run.as_deref(), arguments.from)?;
     let folder = RunFolder::open(&run)?;
     refuse_other_program(&folder)?;
-    let lock = folder.lock()?;
+    let lock = locked(&folder)?;
     continue_run(registry, &lock, from, &arguments.shared, workers, None)
+}
+
+/// Locks a run. The error for a run that is paused says how to continue it.
+fn locked(folder: &RunFolder) -> anyhow::Result<RunLock> {
+    folder.lock().map_err(|error| match (&error, control::status(folder)) {
+        (Error::RunInUse(_), Ok(status)) if status.state == State::Paused => {
+            let (ctl, process) = (format!("{} ctl {}", program_name(), status.run), status.process);
+            anyhow::anyhow!(
+                "The run `{}` is paused: process {process} waits. `{ctl} continue` continues it, and `{ctl} stop` saves \
+                 a checkpoint and ends it.",
+                folder.path().display()
+            )
+        }
+        _ => error.into(),
+    })
 }
 
 /// The run of this name, if it has a checkpoint. A run that was killed before its first one is moved aside. Fails
@@ -74,7 +92,7 @@ pub(super) fn resumable(out: &Path, name: &str) -> anyhow::Result<Option<RunLock
     }
     let folder = RunFolder::open(&path)?;
     refuse_other_program(&folder)?;
-    let lock = folder.lock()?;
+    let lock = locked(&folder)?;
     if !lock.folder().checkpoints().list()?.is_empty() {
         return Ok(Some(lock));
     }

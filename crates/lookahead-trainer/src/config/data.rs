@@ -47,7 +47,7 @@ pub(super) const KEYS: &[Key] = &[
          sequences; of images with a folder `validation`, all its images",
     )
     .allowed("0 or more; exactly 1 for the quadratic problems")
-    .default("a tenth of the training samples")
+    .default("a tenth of the training samples, at least 1")
     .example("500"),
 ];
 

@@ -20,7 +20,7 @@ pub trait KindOptions: Serialize + DeserializeOwned + 'static {
     /// only once the data is loaded, and for a model that can learn everything.
     const TASKS: &'static [Task] = &[];
 
-    /// The default of `data.validation`. Without one it is a tenth of the training samples.
+    /// The default of `data.validation`. Without one it is a tenth of the training samples, at least 1.
     const VALIDATION: Option<usize> = None;
 
     /// Of an optimizer: the default of `optimizer.weight_decay`. `None` if it has no weight decay: the key is then

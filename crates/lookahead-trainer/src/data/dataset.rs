@@ -27,12 +27,13 @@ const VALIDATION_PART: usize = 10;
 
 impl LoadContext {
     /// The size of the validation set, which is taken out of `samples` training samples: `data.validation`, or
-    /// a tenth.
+    /// a tenth and at least 1, if there are 2 or more.
     ///
     /// # Errors
     /// If no training sample would be left.
     pub fn validation_samples(&self, samples: usize) -> Result<usize, UsageError> {
-        let validation = self.validation.unwrap_or(samples / VALIDATION_PART);
+        let usual = (samples / VALIDATION_PART).max(usize::from(samples > 1));
+        let validation = self.validation.unwrap_or(usual);
         if validation < samples {
             return Ok(validation);
         }

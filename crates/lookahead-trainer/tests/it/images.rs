@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::process::Command;
 
-use crate::common::{SMALL, Sandbox, copy_folder, failed, root, sets, stderr, train};
+use crate::common::{SMALL, Sandbox, copy_folder, failed, root, sets, stderr, succeeded, train};
 use lookahead_run::event::{Event, Status};
 
 /// The optical digits as PNG files, in the parts and the order of the built-in ones.
@@ -61,6 +61,35 @@ fn digits_as_png_give_the_losses_of_the_built_in_ones() {
     let folder = sandbox.run_folder("never");
     let words = ["contents have changed", "`data.dir`"];
     failed(&sandbox.lookahead(&["resume", folder.to_str().unwrap(), "--from", "4"]), 2, &words);
+}
+
+#[test]
+fn init_looks_into_the_folder() {
+    let sandbox = sandbox();
+    let said = stderr(&succeeded(sandbox.lookahead(&["init", "images", "--data", "png"])));
+    let words =
+        "png has 1300 training images, 241 for validation, 256 for tests, in 10 classes: 0, 1,";
+    assert!(said.contains(words), "{said}");
+    assert!(!said.contains("differ in size"), "{said}");
+    let empty = sandbox.path().join("empty");
+    std::fs::create_dir_all(empty.join("cat")).unwrap();
+    let init = ["init", "images", "--data", "empty", "--output", "empty.toml"];
+    failed(&sandbox.lookahead(&init), 2, &["`--data` can't be used", "at least 2 are needed"]);
+    std::fs::create_dir(empty.join("dog")).unwrap();
+    failed(&sandbox.lookahead(&init), 2, &["empty/cat has no image"]);
+    assert!(!sandbox.path().join("empty.toml").exists());
+
+    // A bitmap of 2 by 2 beside the others of 8 by 8.
+    let pgm = b"P5 2 2 255\n\x00\x10\x20\x30";
+    std::fs::write(sandbox.path().join("png/train/3/small.pgm"), pgm).unwrap();
+    for at in 0..200 {
+        std::fs::write(sandbox.path().join(format!("png/train/3/small-{at}.pgm")), pgm).unwrap();
+    }
+    let init = ["init", "images", "--data", "png", "--output", "sizes.toml"];
+    let said = stderr(&succeeded(sandbox.lookahead(&init)));
+    assert!(said.contains("makes all of them 2 by 2 pixels"), "{said}");
+    let text = std::fs::read_to_string(sandbox.path().join("sizes.toml")).unwrap();
+    assert!(text.contains("\nresize = true") && text.contains("\nsize = [2, 2]"), "{text}");
 }
 
 #[test]

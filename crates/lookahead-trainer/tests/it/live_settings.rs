@@ -57,6 +57,16 @@ fn changes(sandbox: &Sandbox, run: &str) -> Vec<(u64, String)> {
     changes.collect()
 }
 
+#[test]
+fn resume_of_a_paused_run_names_ctl_continue() {
+    let sandbox = Sandbox::new(SMALL);
+    let mut child = sandbox.start("run", &ENDLESS);
+    pause(&sandbox, &mut child, |_| true);
+    let words = ["`runs/run` is paused", "ctl run continue` continues it", "ctl run stop`"];
+    failed(&sandbox.lookahead(&["resume", "runs/run", "--no-tui"]), 1, &words);
+    go_on_and_stop(&sandbox, child);
+}
+
 /// A run stopped and resumed with the change at one step equals one that is changed while running and
 /// stopped and resumed later, bit for bit.
 #[test]

@@ -16,6 +16,15 @@ fn loaded(validation: Option<usize>, train: usize, width: usize) -> Result<Datas
     Dataset::in_memory(&context, spec, samples(train), samples(2))
 }
 
+/// Lookahead's probes need one.
+#[test]
+fn few_samples_have_a_validation_set_too() {
+    for (samples, expected) in [(2, 1), (9, 1), (10, 1), (19, 1), (20, 2)] {
+        assert_eq!(loaded(None, samples, 2).unwrap().validation.len(), expected, "{samples}");
+    }
+    assert_eq!(loaded(None, 1, 2).unwrap().validation.len(), 0);
+}
+
 #[test]
 fn the_end_of_the_training_set_is_the_validation_set() {
     for (validation, expected) in [(Some(3), 3), (None, 2), (Some(0), 0)] {
