@@ -133,6 +133,13 @@ pub(crate) fn write(file: &mut File, bytes: &[u8]) -> (usize, io::Result<()>) {
     (taken, Ok(()))
 }
 
+/// Removes all bytes of a file.
+pub(crate) fn empty_file(path: &Path) -> Result<()> {
+    File::options().write(true).open(path).and_then(|file| file.set_len(0)).at("empty", path)?;
+    passed("truncate");
+    Ok(())
+}
+
 /// Waits until a file's contents would survive a power cut.
 pub(crate) fn sync_file(file: &File, path: &Path) -> Result<()> {
     file.sync_all().at("sync", path)?;

@@ -14,6 +14,7 @@
 //! | [`retention`] | which checkpoints are kept |
 //! | [`control`] | the socket: commands in, status out |
 //! | [`command`], [`status`] | the commands, and the status |
+//! | [`tensorboard`] | the event files that TensorBoard reads, made from the event log |
 //! | [`number`], [`text`] | NaN and infinity in JSON, and text files from other programs |
 //! | [`error`] | what can go wrong, in full sentences |
 //! | [`faults`] | for tests: a hook after each call that changes a disk |
@@ -68,10 +69,12 @@
 //! lock                   held by the process that writes the run; remains when that ends, with the
 //!                        boot id of its machine and the inode of the folder
 //! step-00001500/         a checkpoint: the trainer's files, and manifest.json
+//! events.out.tfevents.*  the log for TensorBoard, if the run writes it
 //! abandoned/             checkpoints and events of an abandoned timeline, and damaged checkpoints
 //! .step-00001500.tmp     a checkpoint that is being written
 //! .step-00001500.removed a checkpoint that is being removed
 //! .config.toml.tmp       a configuration that is being written
+//! .tensorboard.tmp       an event file for TensorBoard that is being written
 //! .events.jsonl.tmp      an event log that is being rewound, here and in abandoned/
 //! ```
 //!
@@ -126,6 +129,7 @@ pub mod status;
 pub mod store;
 pub mod summary;
 pub mod tail;
+pub mod tensorboard;
 #[cfg(test)]
 mod testing;
 pub mod text;

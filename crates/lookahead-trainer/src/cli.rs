@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum};
 use lookahead_dashboard::{Axis, Chart, Options, ThemeName};
 use lookahead_run::event::Weights;
 use lookahead_run::program_name;
@@ -61,6 +61,7 @@ pub enum Command {
     #[command(after_help = examples(&[
         "compare digits larger-lr",
         "compare digits-lr --figures figures",
+        "compare digits-lr --json > comparison.json",
     ]))]
     Compare(Compare),
     /// List runs and sweeps with their state and last evaluation, the latest first
@@ -102,10 +103,12 @@ pub enum Command {
     /// Verify a run or a checkpoint and list its contents
     #[command(after_help = examples(&["inspect", "inspect digits/step-00001500 --json"]))]
     Inspect(Inspect),
-    /// Export the weights of a checkpoint to a safetensors file
+    /// Export the model of a checkpoint, or the numbers of runs for TensorBoard or as CSV
     #[command(after_help = examples(&[
         "export digits --output phi.safetensors",
         "export digits --from best --output net.pt",
+        "export digits digits-lr --tensorboard tensorboard",
+        "export digits --csv tables",
     ]))]
     Export(Export),
     /// Write a commented config for a kind of data
@@ -388,22 +391,31 @@ pub struct Inspect {
 
 /// `lookahead export`.
 #[derive(Debug, Args)]
+#[command(group(ArgGroup::new("what").required(true).args(["output", "csv", "tensorboard"])))]
 pub struct Export {
-    /// The run: its name in checkpoints/, its folder, or the folder of one of its checkpoints [default: the
-    /// latest in checkpoints/]
-    pub run: Option<PathBuf>,
-    /// The file to write: .safetensors for the weights alone, .pt for a TorchScript module that
+    /// The run: its name in checkpoints/, or its folder [default: the latest in checkpoints/]
+    ///
+    /// With --output, the folder of a checkpoint too. With --csv and --tensorboard, several runs and sweeps.
+    #[arg(value_name = "RUN")]
+    pub runs: Vec<PathBuf>,
+    /// Write the model: FILE.safetensors for the weights alone, FILE.pt for a TorchScript module that
     /// Python runs without the model's code
     #[arg(long, short, value_name = "FILE")]
-    pub output: PathBuf,
-    /// Export the checkpoint of this step, or the best one on validation data [default: the newest
+    pub output: Option<PathBuf>,
+    /// Write the events of the runs as tables: steps.csv, syncs.csv, probes.csv and evaluations.csv in DIR
+    #[arg(long, value_name = "DIR")]
+    pub csv: Option<PathBuf>,
+    /// Write the events of each run for TensorBoard: an event file in DIR/RUN or DIR/SWEEP/RUN
+    #[arg(long, value_name = "DIR")]
+    pub tensorboard: Option<PathBuf>,
+    /// With --output: the checkpoint of this step, or the best one on validation data [default: the newest
     /// valid one, or the best one if the run stopped early]
-    #[arg(long, value_name = "STEP|best")]
+    #[arg(long, value_name = "STEP|best", conflicts_with_all = ["csv", "tensorboard"])]
     pub from: Option<CheckpointArgument>,
-    /// Which weights to use [default: those of the final model]
-    #[arg(long)]
+    /// With --output: which weights to use [default: those of the final model]
+    #[arg(long, conflicts_with_all = ["csv", "tensorboard"])]
     pub weights: Option<WeightsArgument>,
-    /// Replace an existing file
+    /// Replace existing files
     #[arg(long)]
     pub force: bool,
 }

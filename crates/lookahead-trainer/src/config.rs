@@ -10,7 +10,7 @@
 //! | [`train`], [`optimizer`], `lookahead`, [`schedule`] | how long, from which seed, on which device; with which optimizer |
 //! | [`groups`] | parameter groups with options of their own |
 //! | [`kinds`] | each kind of data, model and optimizer has a type for its keys |
-//! | [`averaging`], [`probe`], [`checkpoint`], [`distributed`] | what happens during the training |
+//! | [`averaging`], [`probe`], [`checkpoint`], [`log`], [`distributed`] | what happens during the training |
 //! | [`overrides`] | `--set KEY=VALUE` |
 //! | [`mutable_keys`] | which keys may change during a run |
 //! | [`key`], [`keys`] | what each key does, and what is allowed: the texts of help, messages and documentation |
@@ -27,6 +27,7 @@ pub mod issue;
 pub mod key;
 pub mod keys;
 pub mod kinds;
+pub mod log;
 mod lookahead;
 pub mod model;
 pub mod mutable_keys;
@@ -55,6 +56,7 @@ use data::DataConfig;
 use distributed::DistributedConfig;
 use issue::sentence;
 use kinds::Kinds;
+use log::LogConfig;
 use model::ModelConfig;
 use optimizer::OptimizerConfig;
 use probe::ProbeConfig;
@@ -94,6 +96,9 @@ pub struct Config {
     pub probe: ProbeConfig,
     /// When to save.
     pub checkpoint: CheckpointConfig,
+    /// What is written besides the event log.
+    #[serde(skip_serializing_if = "LogConfig::is_default")]
+    pub log: LogConfig,
     /// One run in several processes.
     pub distributed: DistributedConfig,
 }

@@ -1,9 +1,10 @@
-//! Shows what happens in a run: in the event log always, and in the dashboard, a progress bar or lines on stderr, and as
-//! JSON on stdout.
+//! Shows what happens in a run: in the event log always, and in the dashboard, a progress bar or lines on stderr, as JSON
+//! on stdout, and in TensorBoard.
 //!
 //! | module | what is in it |
 //! |---|---|
 //! | `log` | the event log, and events that wait for it |
+//! | `tensorboard` | the event file for TensorBoard |
 //! | `lines` | an event as a line of text |
 //! | `bar` | a progress bar, with lines above it |
 //! | `readers` | whether the output is being read |
@@ -12,6 +13,7 @@ mod bar;
 pub(crate) mod lines;
 mod log;
 mod readers;
+mod tensorboard;
 
 use std::io::IsTerminal;
 use std::path::PathBuf;
@@ -37,6 +39,7 @@ pub(crate) use lines::Lines;
 use lines::line;
 use log::Log;
 use readers::Reader;
+use tensorboard::TensorBoard;
 
 /// Whether stderr is a terminal on which this program may draw.
 pub(crate) fn has_a_terminal() -> bool {
@@ -61,6 +64,8 @@ pub struct Show {
 pub struct Observer {
     /// None in a process that keeps no record.
     log: Option<Log>,
+    /// If the run writes a file for it.
+    tensorboard: Option<TensorBoard>,
     dashboard: Option<Dashboard>,
     lines: Lines,
     bar: Option<Bar>,
@@ -149,6 +154,11 @@ impl Observer {
         Ok(observer)
     }
 
+    /// Writes a file for TensorBoard too, from the next event on.
+    pub fn write_tensorboard(&mut self, folder: &RunFolder) {
+        self.tensorboard = Some(TensorBoard::new(folder));
+    }
+
     /// For a process that keeps no record: it prints only warnings.
     pub(crate) fn follower() -> Self {
         Observer::empty(true)
@@ -157,6 +167,7 @@ impl Observer {
     fn empty(quiet: bool) -> Self {
         Observer {
             log: None,
+            tensorboard: None,
             dashboard: None,
             lines: Lines::new(Some(EVERY)),
             bar: None,
@@ -249,10 +260,19 @@ impl Observer {
     }
 
     fn publish_now(&mut self, record: &Record) {
+        let trouble = self.tensorboard.as_mut().and_then(|file| file.add(record));
         let warning = self.log.as_mut().and_then(|log| log.write(record));
         self.show(record);
         if let Some(warning) = warning {
             self.show(&warning);
+        }
+        self.warn(trouble);
+    }
+
+    /// Records what is wrong with the file for TensorBoard.
+    fn warn(&mut self, trouble: Option<String>) {
+        if let Some(message) = trouble {
+            self.publish_now(&Record::now(self.step, Event::Warning(Warning { message })));
         }
     }
 
@@ -279,6 +299,8 @@ impl Observer {
         if let Some(warning) = self.log.as_mut().and_then(Log::write_buffered) {
             self.show(&warning);
         }
+        let trouble = self.tensorboard.as_mut().and_then(TensorBoard::write);
+        self.warn(trouble);
     }
 
     /// The longest time without an event since the last step, or in the steps of the last moments, in seconds; 0 before

@@ -6,6 +6,7 @@
 //! | [`statistics`] | means, spreads, paired differences, intervals |
 //! | [`stability`] | how quietly a run trained towards its end |
 //! | [`table`] | columns and rows for terminals, Markdown and CSV |
+//! | `data` | groups and runs for other programs: CSV and JSON |
 //! | `tables`, [`numbers`] | the tables of a comparison, and how they print numbers |
 //! | [`figures`] | its figures |
 //! | `read`, `error` | from paths to runs, and what can go wrong |
@@ -25,6 +26,7 @@
 
 mod comparing;
 mod comparison;
+mod data;
 pub(crate) mod error;
 #[cfg(test)]
 mod figure_tests;

@@ -23,7 +23,8 @@ pub fn matters(key: &str) -> bool {
         "data.dir",
         "task.metrics",
     ];
-    !(exactly.contains(&key) || key.starts_with("checkpoint.") || key.starts_with("probe."))
+    let sections = ["checkpoint.", "log.", "probe."];
+    !(exactly.contains(&key) || sections.iter().any(|section| key.starts_with(section)))
 }
 
 /// All keys of a configuration that matter.

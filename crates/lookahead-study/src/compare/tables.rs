@@ -173,7 +173,7 @@ impl Comparison {
     }
 
     /// Sentences on what was compared.
-    fn words(&self) -> Vec<String> {
+    pub(super) fn words(&self) -> Vec<String> {
         let count = |count: usize, what: &str| {
             format!("{count} {what}{}", if count == 1 { "" } else { "s" })
         };
@@ -221,104 +221,4 @@ impl Comparison {
         let words = self.words().into_iter().map(|text| format!("- {text}\n"));
         tables.collect::<Vec<_>>().join("\n") + "\n" + &words.collect::<String>()
     }
-
-    /// The groups with all digits, a column for each statistic.
-    pub fn to_csv(&self) -> String {
-        let mut rows = Vec::new();
-        for (index, group) in self.groups.iter().enumerate() {
-            let point = self.best_of(group);
-            let (spread, paired) = (point.spread(), group.against.as_ref());
-            let of = |value: fn(Spread) -> Option<f64>| plain(spread.and_then(value));
-            let failures =
-                outcomes(point.failed.iter().map(|run| self.runs[*run].outcome), point.runs.len());
-            let interval = paired.and_then(Paired::interval);
-            let count = |value: fn(&Paired) -> usize| {
-                paired.map_or(String::new(), |paired| value(paired).to_string())
-            };
-            rows.push(vec![
-                ("group", group.label.clone()),
-                ("best_point", point.label.clone()),
-                ("split", split_name(self.split).to_owned()),
-                ("metric", self.metric.title().to_owned()),
-                ("runs", point.runs.len().to_string()),
-                ("failed", point.failed.len().to_string()),
-                ("failures", failures),
-                ("seeds", spread.map_or(0, |spread| spread.n).to_string()),
-                ("mean", of(|spread| Some(spread.mean))),
-                ("sd", of(|spread| spread.deviation)),
-                ("se", of(|spread| spread.standard_error())),
-                ("min", of(|spread| Some(spread.min))),
-                ("median", of(|spread| Some(spread.median))),
-                ("max", of(|spread| Some(spread.max))),
-                ("validation_mean", plain(point.validation_spread().map(|spread| spread.mean))),
-                ("baseline", (index == self.baseline).to_string()),
-                ("common_seeds", count(|paired| paired.n)),
-                ("difference", plain(paired.map(|paired| paired.mean))),
-                ("low", plain(interval.map(|(low, _)| low))),
-                ("high", plain(interval.map(|(_, high)| high))),
-                ("bootstrap_low", plain(paired.map(|paired| paired.bootstrap.0))),
-                ("bootstrap_high", plain(paired.map(|paired| paired.bootstrap.1))),
-                ("wins", count(|paired| paired.wins)),
-                ("ties", count(|paired| paired.ties)),
-                ("losses", count(|paired| paired.losses)),
-                (
-                    "verdict",
-                    paired.map_or(String::new(), |paired| paired.verdict().name().to_owned()),
-                ),
-            ]);
-        }
-        csv(rows)
-    }
-
-    /// All runs with all digits: the keys in which they differ, their numbers and outcomes.
-    pub fn runs_to_csv(&self) -> String {
-        let (metric, split) = (self.metric.name(), split_name(self.split));
-        let (validation, reported) =
-            (format!("validation_{metric}"), format!("reported_{split}_{metric}"));
-        let mut rows = Vec::new();
-        for point in &self.points {
-            for run in point.runs.iter().map(|index| &self.runs[*index]) {
-                let (info, stability) = (&run.summary.info, &run.stability);
-                let mut row = vec![
-                    ("run", info.run.clone()),
-                    ("folder", run.summary.folder.display().to_string()),
-                    ("point", point.label.clone()),
-                    ("seed", info.seed.to_string()),
-                    ("outcome", run.outcome.name().to_owned()),
-                    ("steps", run.summary.steps.to_string()),
-                    ("seconds", run.summary.seconds.to_string()),
-                ];
-                let value =
-                    |key: &String| run.settings.get(key).map_or(String::new(), settings::written);
-                row.extend(self.keys.iter().map(|key| (key.as_str(), value(key))));
-                row.extend([
-                    (validation.as_str(), plain(run.validation)),
-                    (&reported, plain(run.reported)),
-                    ("last_epoch_loss_variance", plain(stability.loss_variance)),
-                    ("probe_gain", plain(stability.gain)),
-                    ("probe_gain_sd", plain(stability.gain_deviation)),
-                    ("probe_fast_sd", plain(stability.fast_deviation)),
-                    ("probe_slow_sd", plain(stability.slow_deviation)),
-                ]);
-                rows.push(row);
-            }
-        }
-        csv(rows)
-    }
-}
-
-/// Rows of the same named columns as CSV.
-fn csv(rows: Vec<Vec<(&str, String)>>) -> String {
-    let mut table = Table::default();
-    for (name, _) in rows.first().into_iter().flatten() {
-        table.column(*name, Side::Left, 0);
-    }
-    let texts = |row: Vec<(&str, String)>| row.into_iter().map(|(_, text)| text).collect();
-    table.rows = rows.into_iter().map(texts).collect();
-    table.to_csv()
-}
-
-/// A number for other programs: the shortest text that gives it back, or nothing.
-fn plain(value: Option<f64>) -> String {
-    value.map_or(String::new(), |value| value.to_string())
 }

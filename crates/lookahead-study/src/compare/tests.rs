@@ -142,6 +142,19 @@ lookahead=true   optimizer.lr=0.1      4  84.2 ± 1.9     86.5  –             
     let runs = comparison.runs_to_csv();
     assert_eq!(runs.lines().count(), 17);
     assert!(runs.contains(",2,diverged,20,"), "{runs}");
+
+    // The same as JSON: numbers are numbers, and what is missing is null.
+    let json = comparison.to_json();
+    assert_eq!(json["metric"], "accuracy");
+    assert_eq!(json["grouped_by"], serde_json::json!(["lookahead"]));
+    let [baseline, lookahead] = &json["groups"].as_array().unwrap()[..] else { panic!("{json}") };
+    assert_eq!((&baseline["mean"], &lookahead["difference"]), (&79.5.into(), &4.75.into()));
+    assert_eq!((&baseline["baseline"], &baseline["verdict"]), (&true.into(), &().into()));
+    let json_runs = json["runs"].as_array().unwrap();
+    assert_eq!(json_runs.len(), 16);
+    assert_eq!(json_runs[0]["optimizer.lr"], 0.01);
+    let columns: Vec<&str> = runs.lines().next().unwrap().split(',').collect();
+    assert!(columns.iter().all(|column| json_runs[0].get(column).is_some()), "{columns:?}");
 }
 
 #[test]

@@ -255,7 +255,7 @@ impl Line {
         }
         let most = match self.path.first().map(String::as_str) {
             Some("train") => ", which takes one config",
-            Some("resume" | "eval" | "export" | "generate" | "inspect") => ", which takes one run",
+            Some("resume" | "eval" | "generate" | "inspect") => ", which takes one run",
             Some("sweep") => ", which takes one file",
             _ => "",
         };
@@ -323,7 +323,11 @@ impl Line {
             let argument = all.find(|argument| argument.to_string() == *name)?;
             Some(format!(" {}.", argument.get_help()?))
         };
-        let needed = names.iter().map(|name| format!("`{}`", name.replace(['<', '>'], "")));
+        let needed = names.iter().map(|name| {
+            let name = name.replace(['<', '>'], "");
+            // One of several.
+            any_of(&name.split('|').map(|name| format!("`{name}`")).collect::<Vec<_>>())
+        });
         let needed: Vec<String> = needed.collect();
         let help: String = names.iter().filter_map(help).collect();
         format!("`{}` needs {}.{help}", self.called(), needed.join(" and "))

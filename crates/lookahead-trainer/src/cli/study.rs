@@ -56,6 +56,9 @@ pub struct Compare {
     /// Allow runs on different data in one table
     #[arg(long)]
     pub mixed_data: bool,
+    /// Print one JSON object to stdout instead of tables: groups and runs with all digits
+    #[arg(long)]
+    pub json: bool,
     /// Write the tables as Markdown
     #[arg(long, value_name = "FILE")]
     pub markdown: Option<PathBuf>,

@@ -48,7 +48,11 @@ pub fn compare(arguments: &cli::Compare) -> anyhow::Result<()> {
     let paths: Vec<PathBuf> =
         arguments.paths.iter().map(|path| find::run_or_sweep(path)).collect::<Result<_, _>>()?;
     let comparison = compared(&paths, &options).map_err(refusal)?;
-    print_line(comparison.to_terminal(width()).trim_end())?;
+    if arguments.json {
+        print_line(comparison.to_json())?;
+    } else {
+        print_line(comparison.to_terminal(width()).trim_end())?;
+    }
     let write = |file: &Option<PathBuf>, text: &dyn Fn() -> anyhow::Result<String>| {
         let Some(file) = file else { return anyhow::Ok(()) };
         std::fs::write(file, text()?)

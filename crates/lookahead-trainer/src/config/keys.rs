@@ -10,6 +10,7 @@ use super::distributed::{self, DistributedConfig};
 use super::issue::format_number;
 use super::key::{Key, REQUIRED};
 use super::kinds::{Kinds, Schema, TaskPart};
+use super::log::{self, LogConfig};
 use super::model::{self, ModelConfig};
 use super::optimizer::{self, OptimizerConfig};
 use super::probe::{self, ProbeConfig};
@@ -174,7 +175,7 @@ struct Known {
     defaults: fn(&str) -> Table,
 }
 
-const SECTIONS: [Known; 11] = [
+const SECTIONS: [Known; 12] = [
     Known {
         name: "data",
         about: "the data set, its batches and its validation set",
@@ -234,6 +235,12 @@ const SECTIONS: [Known; 11] = [
         about: "when to save, and which checkpoints to keep",
         keys: checkpoint::KEYS,
         defaults: |_| defaults::<CheckpointConfig>(),
+    },
+    Known {
+        name: "log",
+        about: "what is written besides the event log",
+        keys: log::KEYS,
+        defaults: |_| defaults::<LogConfig>(),
     },
     Known {
         name: "distributed",

@@ -79,11 +79,17 @@ fn killed_at_random_moments() {
 
 const CHILD: &str = "LOOKAHEAD_TEST_CHILD";
 /// The test that runs the program in such a process; its thread, of the same name, is the main thread.
-const MAIN: &str = "crashes::in_a_process_of_its_own";
+pub(crate) const MAIN: &str = "crashes::in_a_process_of_its_own";
 
 /// Runs the program's own code with `arguments`, in a process that does `fault` at the `at`-th call of
 /// the thread.
-fn child(sandbox: &Sandbox, fault: &str, thread: &str, at: usize, arguments: &[&str]) -> Command {
+pub(crate) fn child(
+    sandbox: &Sandbox,
+    fault: &str,
+    thread: &str,
+    at: usize,
+    arguments: &[&str],
+) -> Command {
     let mut command = Command::new(std::env::current_exe().unwrap());
     command.args(["--exact", MAIN, "--ignored", "--nocapture"]);
     command.arg("--test-threads=2");

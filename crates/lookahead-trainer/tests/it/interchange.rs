@@ -31,14 +31,16 @@ fn both_sets_of_weights_are_exported() {
     let before = bytes("slow.safetensors");
     failed(&export("slow.safetensors", &["--weights", "fast"]), 2, &["exists", "`--force`"]);
     assert!(bytes("slow.safetensors") == before);
-    for (name, right) in
-        [("phi.pth", "phi.safetensors for"), ("a/b.v2.npz", "or a/b.v2.pt for a TorchScript")]
-    {
+    for (name, right) in [
+        ("phi.pth", "phi.safetensors for"),
+        ("a/b.v2.npz", "or a/b.v2.pt for a TorchScript"),
+        ("m", "`--output` is m, without an ending. Use m.safetensors for"),
+    ] {
         failed(&export(name, &[]), 2, &[name, right]);
         assert!(!sandbox.path().join(name).exists());
     }
-    failed(&export("no/such/folder", &[]), 2, &["There is no folder no/such", "Create it"]);
-    failed(&export("other", &["--from", "99"]), 2, &["no checkpoint of step 99"]);
+    failed(&export("no/such/folder/m.pt", &[]), 2, &["There is no folder no/such", "Create it"]);
+    failed(&export("other.pt", &["--from", "99"]), 2, &["no checkpoint of step 99"]);
 }
 
 #[test]
@@ -49,7 +51,7 @@ fn without_lookahead_the_fast_weights_are_the_model() {
     assert!(stderr(&succeeded(sandbox.lookahead(&export))).contains("fast weights of"));
     let exported = std::fs::read(sandbox.path().join("model.safetensors")).unwrap();
     assert!(exported == sandbox.tensors("run", 14)[0]);
-    let slow = ["export", "runs/run", "-o", "other", "--weights", "slow"];
+    let slow = ["export", "runs/run", "-o", "other.pt", "--weights", "slow"];
     failed(&sandbox.lookahead(&slow), 2, &["has no slow weights"]);
 }
 

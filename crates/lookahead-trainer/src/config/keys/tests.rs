@@ -20,6 +20,7 @@ fn the_tables_have_the_fields_of_the_sections() {
         ("train", field_names::<TrainConfig>()),
         ("probe", field_names::<ProbeConfig>()),
         ("checkpoint", field_names::<CheckpointConfig>()),
+        ("log", field_names::<LogConfig>()),
         ("distributed", field_names::<DistributedConfig>()),
     ];
     for (section, fields) in fields {

@@ -108,7 +108,10 @@ impl Hooks {
         show: &Show,
         hangup: Hangup,
     ) -> anyhow::Result<Self> {
-        let observer = Observer::new(folder, show)?;
+        let mut observer = Observer::new(folder, show)?;
+        if t.config.log.tensorboard {
+            observer.write_tensorboard(folder);
+        }
         let writer = Writer::new(folder.checkpoints(), observer.syncer()?)?;
         Hooks::with(observer, writer, Some(folder), t, Some(hangup))
     }

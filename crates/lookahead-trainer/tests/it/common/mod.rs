@@ -67,7 +67,8 @@ pub fn peers() -> Option<PathBuf> {
     python_with(&["torch", "safetensors", "timm", "pytorch_optimizer"])
 }
 
-fn python_with(packages: &[&str]) -> Option<PathBuf> {
+/// The same, if it has these packages.
+pub fn python_with(packages: &[&str]) -> Option<PathBuf> {
     let set = |name| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
     let cache = || set("XDG_CACHE_HOME").or_else(|| Some(set("HOME")?.join(".cache")));
     let python = set("TORCH_PYTHON")
