@@ -308,7 +308,7 @@ fuzz SECONDS="60": _setup
             -max_total_time="$1" -max_len=65536 -rss_limit_mb=4096 -timeout=20 -print_final_stats=1
     done
 
-# Make a virtual environment with PyTorch, timm and pytorch_optimizer for the tests and recipes that need them (4.7 GB); TORCH_PYTHON=… replaces it
+# Make a virtual environment with PyTorch, timm, pytorch_optimizer and TensorBoard for the tests and recipes that need them (4.7 GB); TORCH_PYTHON=… replaces it
 python:
     #!/usr/bin/env bash
     set -euo pipefail
@@ -317,8 +317,8 @@ python:
         folder=${XDG_CACHE_HOME:-$HOME/.cache}/lookahead/golden-python
         python=$folder/bin/python
         has() { "$python" -c "from importlib.util import find_spec; exit(not all(map(find_spec, '$1'.split())))" 2>/dev/null; }
-        if ! has "torch safetensors timm pytorch_optimizer"; then
-            echo "Getting PyTorch, timm and pytorch_optimizer into $folder, once for all clones: 2.5 GB of download." >&2
+        if ! has "torch safetensors timm pytorch_optimizer tensorboard"; then
+            echo "Getting PyTorch, timm, pytorch_optimizer and TensorBoard into $folder, once for all clones: 2.5 GB of download." >&2
             if ! has "torch safetensors"; then python3 -m venv --clear "$folder"; fi
             "$python" -m pip install --quiet --require-hashes --requirement research/bench/python/requirements.txt >&2
         fi
