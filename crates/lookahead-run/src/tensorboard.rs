@@ -18,8 +18,8 @@
 //!
 //! A file is records with protocol buffers in them. The log has everything that is in one, so a file that a crash has
 //! cut off is written again from the log, under a newer name, when the run resumes. It begins with a message by which a
-//! reader drops what it has read of the run before. The file before it is emptied: a TensorBoard that has it open goes on
-//! to the next one only while it exists.
+//! reader drops what it has read of the run before. The file before it is emptied, not removed: a TensorBoard that has it
+//! open would not look for the next one.
 
 mod crc32c;
 mod message;

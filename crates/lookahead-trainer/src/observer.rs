@@ -77,8 +77,6 @@ pub struct Observer {
     run: PathBuf,
     /// Of the last event.
     step: u64,
-    /// Unix time of the last event.
-    last: f64,
     silence: Silence,
     /// Steps whose loss is not known yet, and what was recorded since the first of them.
     held: Vec<Record>,
@@ -94,8 +92,10 @@ const CLOSING: Duration = Duration::from_secs(2);
 const READING: Duration = Duration::from_secs(30);
 
 /// Times between two events, in seconds.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Silence {
+    /// Unix time of the last event; NaN before the first.
+    last: f64,
     /// The longest since the last step.
     longest: f64,
     /// The longest of the steps of the last moments, and the Unix time at the end of its step.
@@ -177,8 +177,7 @@ impl Observer {
             stderr: Reader::new("Standard error", "lines"),
             run: PathBuf::new(),
             step: 0,
-            last: f64::NAN,
-            silence: Silence::default(),
+            silence: Silence { last: f64::NAN, longest: 0.0, recent: (0.0, 0.0) },
             held: Vec::new(),
             losses: (0.0, 0),
             recent: Vec::new(),
@@ -234,7 +233,7 @@ impl Observer {
         if let Event::Step(_) = record.event {
             self.silence.step_ends(record.time);
         }
-        (self.step, self.last) = (record.step, record.time);
+        (self.step, self.silence.last) = (record.step, record.time);
         record
     }
 
@@ -313,7 +312,7 @@ impl Observer {
 
     /// Seconds from the last event to a Unix time; 0 before the first event.
     fn since_the_last(&self, time: f64) -> f64 {
-        (time - self.last).max(0.0)
+        (time - self.silence.last).max(0.0)
     }
 
     fn show(&mut self, record: &Record) {
