@@ -207,7 +207,7 @@ test-cuda *ARGS: _setup
     if cargo nextest --version >/dev/null 2>&1; then
         cargo nextest run {{ tests }} -E 'package(lookahead-sys) + package(lookahead-core)' "$@"
     else
-        cargo test --release --locked --package lookahead-sys --package lookahead-core --tests "$@" -- --test-threads=1
+        cargo test --release --locked --package lookahead-sys --package lookahead-core --features distributed,images,serde,torchscript --tests "$@" -- --test-threads=1
     fi
 
 # Build against libtorch with CUDA and check that every program reaches it; needs no GPU, too slow for CI
@@ -381,6 +381,46 @@ lint: _setup
     # built once more.
     RUSTDOCFLAGS="-D warnings" cargo doc --release --locked --workspace --no-deps --lib --examples
     {{ just }} _python3 docs/check.py
+
+# Package each crate as for crates.io, build it from its package, and run the README's program in a new project (minutes)
+package: _setup
+    @{{ just }} _python3 packaging/package.py
+
+# Build each crate's documentation as docs.rs does, without libtorch and without a C++ compiler (minutes)
+docs-rs:
+    @{{ just }} _python3 packaging/package.py docs
+
+# Run the README's program in a new project for which tch downloads libtorch, without set-up (some 10 minutes)
+try-download:
+    @{{ just }} _python3 packaging/package.py download
+
+# Check licences, sources, duplicate versions and known vulnerabilities of all crates; needs cargo-deny
+audit:
+    #!/usr/bin/env bash
+    set -euo pipefail
+    if ! cargo deny --version >/dev/null 2>&1; then
+        echo "cargo-deny is missing: cargo install cargo-deny --locked" >&2
+        exit 1
+    fi
+    cargo deny --locked check bans licenses sources
+    # Fetches the RustSec database.
+    cargo deny --locked check advisories
+
+# Compare the public items of the libraries with those of REVISION, by semantic versioning; needs cargo-semver-checks
+semver REVISION: _setup
+    #!/usr/bin/env bash
+    set -euo pipefail
+    if ! cargo semver-checks --version >/dev/null 2>&1; then
+        echo "cargo-semver-checks is missing: cargo install cargo-semver-checks --locked" >&2
+        exit 1
+    fi
+    # The revision is built in a folder without the link to libtorch. Documentation does not need it.
+    DOCS_RS=1 cargo semver-checks --workspace --exclude lookahead-bench --exclude lookahead-evidence \
+        --baseline-rev "$1" --features doc-only --only-explicit-features
+
+# Write what the program consists of (CycloneDX), beside each Cargo.toml; needs cargo-cyclonedx
+sbom:
+    cargo cyclonedx --format json --no-build-deps --manifest-path crates/lookahead-trainer/Cargo.toml
 
 # Build the API documentation and open it in a browser
 docs: _setup

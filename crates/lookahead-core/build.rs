@@ -1,11 +1,5 @@
-//! Links this crate's tests and examples with libtorch, and passes the arguments on to dependents as
-//! `DEP_LOOKAHEAD_CORE_LINK_ARGS`.
+//! Links this crate's tests and examples with libtorch, and passes the arguments on to dependents.
 
 fn main() {
-    println!("cargo:rerun-if-changed=build.rs");
-    let arguments = std::env::var("DEP_LOOKAHEAD_SYS_LINK_ARGS").expect("lookahead-sys sets it");
-    for argument in arguments.split('\u{1f}') {
-        println!("cargo:rustc-link-arg={argument}");
-    }
-    println!("cargo:link_args={arguments}");
+    lookahead_build::link_and_pass_on();
 }

@@ -4,47 +4,67 @@
 use std::env;
 use std::path::{Path, PathBuf};
 
-/// Separates the arguments in the metadata `link_args`; no path contains this.
+/// Separates the arguments in the metadata `link_args`, which lookahead-build reads; no path contains this.
 const SEPARATOR: &str = "\u{1f}";
 
-/// The files in `cpp`.
-const FILES: [&str; 29] = [
-    "adagrad",
-    "adan",
-    "adaptive",
-    "arithmetic",
-    "autocast",
-    "average",
-    "batch_statistics",
-    "buckets",
-    "cautious_adam",
-    "cerr",
-    "distributed",
-    "finite",
-    "fused",
-    "generator",
-    "images",
-    "inference",
-    "lion",
-    "memory",
-    "memory_format",
-    "muon",
-    "nadam",
-    "nccl_backend",
-    "norm",
-    "ops",
-    "optimizer",
-    "radam",
-    "sync",
-    "tensor",
-    "torchscript",
+/// What is compiled together: libtorch's headers cost more than the code, so files in `cpp` that need the same
+/// ones share them. Names in their anonymous namespaces must differ, too. A unit is compiled if its feature is on.
+struct Unit {
+    name: &'static str,
+    feature: Option<&'static str>,
+    files: &'static [&'static str],
+}
+
+const UNITS: [Unit; 9] = [
+    Unit {
+        name: "steps",
+        feature: None,
+        files: &["adagrad", "adan", "average", "cautious_adam", "lion", "nadam", "radam"],
+    },
+    Unit {
+        name: "weights",
+        feature: None,
+        files: &["adaptive", "batch_statistics", "ops", "sync"],
+    },
+    Unit { name: "matrices", feature: None, files: &["muon", "norm"] },
+    Unit { name: "optimizers", feature: None, files: &["finite", "fused", "optimizer"] },
+    Unit {
+        name: "modes",
+        feature: None,
+        files: &[
+            "arithmetic",
+            "autocast",
+            "cerr",
+            "generator",
+            "inference",
+            "memory",
+            "memory_format",
+            "tensor",
+        ],
+    },
+    Unit { name: "images", feature: Some("images"), files: &["images"] },
+    Unit { name: "groups", feature: Some("distributed"), files: &["distributed", "buckets"] },
+    // By itself, since its headers need CUDA's.
+    Unit { name: "nccl", feature: Some("distributed"), files: &["nccl_backend"] },
+    Unit { name: "modules", feature: Some("torchscript"), files: &["torchscript"] },
 ];
 
+/// The version of libtorch that tch and the C++ files are written for.
+const LIBTORCH: &str = "2.13.0";
+
 fn main() {
+    println!("cargo:rerun-if-changed=build.rs");
+    println!("cargo:rerun-if-env-changed=DOCS_RS");
+    // Documentation needs neither libtorch nor a C++ compiler.
+    if has_feature("doc-only") || env::var_os("DOCS_RS").is_some() {
+        return;
+    }
     println!("cargo:rerun-if-changed=cpp");
     println!("cargo:rerun-if-changed=src/ffi.rs");
+    println!("cargo:rerun-if-changed=src/ffi");
     println!("cargo:rerun-if-env-changed=LIBTORCH_INCLUDE");
     println!("cargo:rerun-if-env-changed=LIBTORCH_CXX11_ABI");
+    println!("cargo:rerun-if-env-changed=LIBTORCH_BYPASS_VERSION_CHECK");
     println!("cargo:rerun-if-env-changed=CUDA_HOME");
     println!("cargo:rerun-if-env-changed=CUDA_PATH");
 
@@ -53,10 +73,15 @@ fn main() {
         env::var_os("DEP_TCH_LIBTORCH_LIB")
             .expect("torch-sys sets the folder of libtorch's libraries"),
     );
+    let include = include_root(&lib);
+    if let Some(refusal) = other_version(&include) {
+        println!("cargo::error={refusal}");
+        return;
+    }
     // Clippy, for which cargo runs this file separately, links nothing.
     let wrapper = env::var_os("RUSTC_WORKSPACE_WRAPPER").map(PathBuf::from).unwrap_or_default();
     if !wrapper.ends_with("clippy-driver") {
-        compile(&include_root(&lib), &nccl_headers(&lib));
+        compile(&include, &nccl_headers(&lib));
     }
     // `.libtorch` is a link inside one clone; a program must survive the clone's removal.
     let lib = lib.canonicalize().unwrap_or(lib);
@@ -66,6 +91,35 @@ fn main() {
         println!("cargo:rustc-link-arg={argument}");
     }
     println!("cargo:link_args={}", arguments.join(SEPARATOR));
+}
+
+/// Whether cargo builds this crate with a feature.
+fn has_feature(name: &str) -> bool {
+    let variable = format!("CARGO_FEATURE_{}", name.to_uppercase().replace('-', "_"));
+    env::var_os(variable).is_some()
+}
+
+/// Refuses a libtorch of another version, by the headers. The variable with which torch-sys does not check does the
+/// same here.
+fn other_version(include: &Path) -> Option<String> {
+    if env::var_os("LIBTORCH_BYPASS_VERSION_CHECK").is_some() {
+        return None;
+    }
+    let header = std::fs::read_to_string(include.join("torch/headeronly/version.h")).ok()?;
+    let part = |name: &str| {
+        let line = header
+            .lines()
+            .find(|line| line.starts_with(&format!("#define TORCH_VERSION_{name} ")))?;
+        line.rsplit(' ').next()
+    };
+    let found = [part("MAJOR")?, part("MINOR")?, part("PATCH")?].join(".");
+    (found != LIBTORCH).then(|| {
+        format!(
+            "libtorch in {} is {found}, and tch 0.26 needs {LIBTORCH}. Set LIBTORCH to that version, or \
+             LIBTORCH_BYPASS_VERSION_CHECK=1 to try this one.",
+            include.parent().unwrap_or(include).display()
+        )
+    })
 }
 
 fn include_root(lib: &Path) -> PathBuf {
@@ -110,7 +164,17 @@ fn nccl_headers(lib: &Path) -> Vec<PathBuf> {
 
 fn compile(include: &Path, nccl_headers: &[PathBuf]) {
     let abi = env::var("LIBTORCH_CXX11_ABI").unwrap_or_else(|_| "1".to_owned());
-    let mut build = cxx_build::bridge("src/ffi.rs");
+    let mut bridges = vec!["src/ffi.rs"];
+    for (feature, bridge) in [
+        ("distributed", "src/ffi/distributed.rs"),
+        ("images", "src/ffi/images.rs"),
+        ("torchscript", "src/ffi/torchscript.rs"),
+    ] {
+        if has_feature(feature) {
+            bridges.push(bridge);
+        }
+    }
+    let mut build = cxx_build::bridges(bridges);
     // ATen's parallel loops use OpenMP, on libtorch's own runtime. Another compiler might add a second runtime:
     // there the loops run on one thread.
     let openmp = build.get_compiler().is_like_gnu();
@@ -121,7 +185,9 @@ fn compile(include: &Path, nccl_headers: &[PathBuf]) {
         build.define("LOOKAHEAD_NCCL", None);
     }
     build
-        .files(FILES.iter().map(|name| format!("cpp/{name}.cc")))
+        .files(units())
+        // For the units.
+        .include(env::var_os("CARGO_MANIFEST_DIR").expect("cargo sets it"))
         // For Gloo's headers, which libtorch's wheel lacks.
         .include("cpp")
         .std("c++17")
@@ -151,6 +217,20 @@ fn compile(include: &Path, nccl_headers: &[PathBuf]) {
     if openmp {
         println!("cargo:rustc-link-lib=gomp");
     }
+}
+
+/// Writes a file for each unit, which includes those in `cpp`.
+fn units() -> Vec<PathBuf> {
+    let folder = PathBuf::from(env::var_os("OUT_DIR").expect("cargo sets it")).join("units");
+    std::fs::create_dir_all(&folder).expect("OUT_DIR is writable");
+    let selected = UNITS.iter().filter(|unit| unit.feature.is_none_or(has_feature));
+    let write = |unit: &Unit| {
+        let path = folder.join(format!("{}.cc", unit.name));
+        let includes = unit.files.iter().map(|file| format!("#include \"cpp/{file}.cc\"\n"));
+        std::fs::write(&path, includes.collect::<String>()).expect("OUT_DIR is writable");
+        path
+    };
+    selected.map(write).collect()
 }
 
 /// The link arguments of a program on libtorch, beyond those of torch-sys.

@@ -1,16 +1,20 @@
 //! Building a Lookahead.
 
+#[cfg(feature = "distributed")]
 use std::sync::Arc;
 
+#[cfg(feature = "distributed")]
 use lookahead_sys::distributed::ProcessGroup;
 use lookahead_sys::sync::Path;
 use tch::nn;
 
 use crate::lookahead::Lookahead;
-use crate::settings::{Settings, Workers};
+use crate::settings::Settings;
+#[cfg(feature = "distributed")]
+use crate::settings::Workers;
 use crate::{
     AlphaPlacement, GroupOptions, InnerOptimizer, LookaheadConfig, MomentumPolicy, NonFinite,
-    Result, Schedule, TchOptimizer, TransferDtype, Variables, WrappedOptimizer,
+    Result, Schedule, TchOptimizer, Variables, WrappedOptimizer,
 };
 
 /// Builds a [`Lookahead`]. By default k is 5 and α is 0.5, the paper's values.
@@ -214,7 +218,8 @@ impl<Source> Builder<Source> {
     /// All processes build the same optimizer for the same model, and start from rank 0's weights. Each keeps its
     /// own moments. They must take the same steps: each sync compares their steps, k and a part of φ. The policy
     /// `NonFinite::SkipStep` makes them agree in each step.
-    pub fn workers(mut self, group: Arc<ProcessGroup>, dtype: TransferDtype) -> Self {
+    #[cfg(feature = "distributed")]
+    pub fn workers(mut self, group: Arc<ProcessGroup>, dtype: crate::TransferDtype) -> Self {
         self.settings.workers = Some(Workers { group, dtype });
         self
     }

@@ -268,6 +268,7 @@ pub enum NonFinite {
 }
 
 /// The element type in which θ is sent between processes.
+#[cfg(feature = "distributed")]
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]

@@ -368,6 +368,7 @@ pub enum Error {
     Libtorch(#[from] lookahead_sys::Error),
 
     /// This process has lost the others that it trains with.
+    #[cfg(feature = "distributed")]
     #[error(transparent)]
     Workers(#[from] lookahead_sys::distributed::Error),
 

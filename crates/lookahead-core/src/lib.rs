@@ -159,42 +159,72 @@
 //! | [`InnerOptimizer`], [`Parameter`], [`Moment`], [`Curvature`] | what an inner optimizer is, if a rule for one parameter at a time is not enough |
 //! | [`State`], [`Replaced`], [`Taken`] | an optimizer's state, as named tensors and numbers; what loading one, or a part of one, has replaced and taken |
 //! | [`Error`] | what can go wrong |
-//! | [`distributed`], [`TransferDtype`], [`GradientAverage`] | training in several processes |
+//! | [`distributed`], [`TransferDtype`], [`GradientAverage`] | training in several processes, by the feature `distributed` |
+//! | [`tch`](https://docs.rs/tch/0.26) | the crate that this one is written for |
 //! | [`tch_ext`] | what tch lacks besides optimizers: autocast, inference mode, generator state, memory format, … |
 //!
 //! Functions that return a [`Result`] also fail if libtorch refuses; their documentation names only further errors.
 //!
-//! # Linking
+//! # Use it in your crate
 //!
-//! Every package with a program, test or example on this crate needs a `build.rs`, because tch can't pass on the
-//! path of libtorch, and the linker drops a CUDA build of libtorch by default. Without it a program builds but does
-//! not start: *libtorch_cpu.so: cannot open shared object file*. Use this one:
+//! ```toml
+//! [dependencies]
+//! lookahead-core = "0.1" # tch comes with it, as `lookahead_core::tch`
 //!
-//! ```no_run
+//! [build-dependencies]
+//! lookahead-build = "0.1"
+//! ```
+//!
+//! ```ignore
 //! // build.rs
 //! fn main() {
-//!     println!("cargo:rerun-if-changed=build.rs");
-//!     let Ok(arguments) = std::env::var("DEP_LOOKAHEAD_CORE_LINK_ARGS") else {
-//!         println!(
-//!             "cargo::error=This package does not depend on lookahead-core directly, and cargo passes \
-//!              link arguments to direct dependents only: add lookahead-core to its [dependencies]."
-//!         );
-//!         return;
-//!     };
-//!     for argument in arguments.split('\u{1f}') {
-//!         println!("cargo:rustc-link-arg={argument}");
-//!     }
+//!     lookahead_build::link();
 //! }
 //! ```
 //!
-//! Cargo sets the variable only for packages that list `lookahead-core` under `[dependencies]`, so a program that
-//! uses it through another crate must list it too.
+//! The build needs a C++ compiler and libtorch 2.13.0:
+//!
+//! | where libtorch is | what to set |
+//! |---|---|
+//! | nowhere yet | the feature `download-libtorch`: tch downloads it for the CPU, or for CUDA with `TORCH_CUDA_VERSION=cu128` |
+//! | in a folder with `lib` and `include` | `LIBTORCH=/that/folder` |
+//! | in the PyTorch of the current Python | `LIBTORCH_USE_PYTORCH=1` |
+//!
+//! ## `libtorch_cpu.so: cannot open shared object file`
+//!
+//! The program was built but does not find libtorch when it starts.
+//!
+//! * The package of the program has no `build.rs` as above: tch can't pass on the path of libtorch. On the CPU, these do
+//!   instead: `cargo run` and `cargo test` with the feature `download-libtorch`;
+//!   `LD_LIBRARY_PATH=$LIBTORCH/lib`; or `rustflags = ["-Clink-arg=-Wl,-rpath,/that/folder/lib"]` under `[build]` in
+//!   `.cargo/config.toml`. With CUDA the `build.rs` is needed: without it the linker drops CUDA.
+//! * libtorch was moved or removed after the build: set `LIBTORCH` to where it is now, and build again.
+//!
+//! ## Features
+//!
+//! | feature | what it adds |
+//! |---|---|
+//! | `distributed` | training in several processes: [`distributed`], [`Builder::workers`], [`GradientAverage`] |
+//! | `images` | batches of images from their bytes: `tch_ext::images` |
+//! | `torchscript` | TorchScript modules: `tch_ext::torchscript` |
+//! | `serde` | settings that read and write as a table of a config file |
+//! | `download-libtorch` | tch downloads libtorch while it is built, unless `LIBTORCH` names one |
+//! | `doc-only` | builds without libtorch and without linking, for documentation |
+//!
+//! None is on by default.
+//!
+//! ## Versions
+//!
+//! tch 0.26 and libtorch 2.13.0. This crate reads a private field of tch's optimizer, its pointer to C++, and refuses to
+//! compile if a version of tch lays it out differently; tch 0.25 and 0.27 are written for another libtorch. A program
+//! has one version of tch: with `lookahead_core::tch` it is always the right one.
 
 // The example build.rs has a `main`.
 #![allow(clippy::needless_doctest_main)]
 
 mod accumulation;
 mod averaged;
+#[cfg(feature = "distributed")]
 mod averaging;
 mod averaging_rule;
 mod builder;
@@ -233,11 +263,14 @@ mod wrapped;
 
 pub use accumulation::Accumulation;
 pub use averaged::{AveragedOptimizer, ResultWeights};
+#[cfg(feature = "distributed")]
 pub use averaging::GradientAverage;
 pub use averaging_rule::AveragingRule;
 pub use builder::{Builder, FromConfig, FromOptimizer};
 pub use composite::{Composite, CompositeBuilder};
-pub use config::{AlphaPlacement, LookaheadConfig, MomentumPolicy, NonFinite, TransferDtype};
+#[cfg(feature = "distributed")]
+pub use config::TransferDtype;
+pub use config::{AlphaPlacement, LookaheadConfig, MomentumPolicy, NonFinite};
 pub use ema_nesterov::{EmaNesterov, Extrapolation, Nesterov};
 pub use error::{Error, Result};
 pub use group_options::GroupOptions;
@@ -247,8 +280,10 @@ pub use learning_rate::{
 };
 pub use lookahead::Lookahead;
 pub use lookahead::swap::SlowWeights;
+#[cfg(feature = "distributed")]
+pub use lookahead_sys::distributed;
+pub use lookahead_sys::fused;
 pub use lookahead_sys::sync::Path as SyncPath;
-pub use lookahead_sys::{distributed, fused};
 pub use master_weights::MasterWeights;
 pub use preset::Preset;
 pub use primal_averaging::{Primal, PrimalAveraging, PrimalMean};
@@ -263,3 +298,5 @@ pub use taken::Taken;
 pub use tch_optimizer::TchOptimizer;
 pub use variables::Variables;
 pub use wrapped::WrappedOptimizer;
+
+pub use tch;

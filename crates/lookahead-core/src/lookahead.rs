@@ -20,6 +20,8 @@ mod moments;
 mod nested;
 mod non_finite;
 mod norms;
+#[cfg(not(feature = "distributed"))]
+mod one_process;
 mod partial;
 mod saving;
 mod settings;
@@ -27,12 +29,14 @@ mod statistics;
 pub(crate) mod swap;
 mod tch_api;
 mod velocity;
+#[cfg(feature = "distributed")]
 mod workers;
 
 use lookahead_sys::arithmetic::assign;
 use lookahead_sys::sync::{self, Pair, Rule};
 use tch::Tensor;
 
+#[cfg(feature = "distributed")]
 use crate::averaging::Averaging;
 use crate::mutation_detector::MutationDetector;
 use crate::settings::Settings;
@@ -92,6 +96,7 @@ pub struct Lookahead<O: InnerOptimizer = TchOptimizer> {
     /// Whether the gradients could not be clipped by their norm.
     unclipped: bool,
     detector: MutationDetector,
+    #[cfg(feature = "distributed")]
     averaging: Averaging,
     /// θ's own values while φ is in the model.
     swapped: Option<SwappedWeights>,

@@ -3,21 +3,23 @@
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
 
+#[cfg(feature = "distributed")]
 use lookahead_sys::distributed::ProcessGroup;
 use lookahead_sys::sync::Path;
 use tch::nn;
 
-use crate::config::{LookaheadConfig, MomentumPolicy, NonFinite, TransferDtype};
+use crate::config::{LookaheadConfig, MomentumPolicy, NonFinite};
 use crate::inner::groups_of;
 use crate::range::check_slow_step_size;
 use crate::schedule::Schedule;
 use crate::{Error, InnerOptimizer, Replaced, Result};
 
 /// The processes that train together, and the type in which they exchange θ.
+#[cfg(feature = "distributed")]
 #[derive(Debug, Clone)]
 pub(crate) struct Workers {
     pub(crate) group: Arc<ProcessGroup>,
-    pub(crate) dtype: TransferDtype,
+    pub(crate) dtype: crate::TransferDtype,
 }
 
 /// All that a builder collects.
@@ -28,6 +30,7 @@ pub(crate) struct Settings {
     pub(crate) path: Path,
     /// The store with the statistics to interpolate.
     pub(crate) statistics: Option<Arc<Mutex<nn::Variables>>>,
+    #[cfg(feature = "distributed")]
     pub(crate) workers: Option<Workers>,
 }
 

@@ -7,17 +7,20 @@
 //! | [`build`] | which libtorch this is, and which vector instructions it uses |
 //! | [`cerr`] | what libtorch prints on stderr |
 //! | [`generator`] | the state of libtorch's random generators |
-//! | [`images`] | batches of images from their bytes |
+//! | `images` | batches of images from their bytes (feature `images`) |
 //! | [`inference`] | inference mode: evaluation without the cost of autograd |
 //! | [`memory`] | what the C library's allocator does with freed memory |
 //! | [`memory_format`] | the memory order of a tensor's elements |
 //! | [`ops`] | recorded calls of libtorch's dispatcher |
 //! | [`safetensors_types`] | the element types of tensors in safetensors files |
-//! | [`torchscript`] | TorchScript modules: loaded, trained, traced and saved |
+//! | `torchscript` | TorchScript modules: loaded, trained, traced and saved (feature `torchscript`) |
 
 pub mod safetensors_types;
 
+#[cfg(feature = "images")]
+pub use lookahead_sys::images;
+#[cfg(feature = "torchscript")]
+pub use lookahead_sys::torchscript;
 pub use lookahead_sys::{
-    arithmetic, autocast, build, cerr, generator, images, inference, memory, memory_format, ops,
-    torchscript,
+    arithmetic, autocast, build, cerr, generator, inference, memory, memory_format, ops,
 };

@@ -14,6 +14,7 @@
 #include "elements.h"
 #include "flat.h"
 #include "lookahead-sys/src/ffi.rs.h"
+#include "lookahead-sys/src/ffi/distributed.rs.h"
 #include "shim.h"
 
 namespace lookahead {

@@ -11,6 +11,7 @@
 #include <utility>
 
 #include "lookahead-sys/src/ffi.rs.h"
+#include "lookahead-sys/src/ffi/distributed.rs.h"
 #include "nccl_backend.h"
 #include "shim.h"
 

@@ -6,6 +6,7 @@
 #include <memory>
 
 #include "lookahead-sys/src/ffi.rs.h"
+#include "lookahead-sys/src/ffi/images.rs.h"
 #include "shim.h"
 #include "wide.h"
 

@@ -13,6 +13,7 @@
 #include <utility>
 
 #include "lookahead-sys/src/ffi.rs.h"
+#include "lookahead-sys/src/ffi/torchscript.rs.h"
 #include "shim.h"
 
 namespace lookahead {

@@ -2,6 +2,15 @@
 //!
 //! C++ exceptions arrive as [`cxx::Exception`]. A tensor crosses as `&Tensor`, the `at::Tensor` that tch
 //! holds behind each of its own; inside structs as a pointer that is valid for one call.
+//!
+//! What a feature of this crate adds has a border of its own in `ffi/`.
+
+#[cfg(feature = "distributed")]
+pub(crate) mod distributed;
+#[cfg(feature = "images")]
+pub(crate) mod images;
+#[cfg(feature = "torchscript")]
+pub(crate) mod torchscript;
 
 #[cxx::bridge(namespace = "lookahead")]
 pub(crate) mod bridge {
@@ -263,53 +272,11 @@ pub(crate) mod bridge {
         variance: UniquePtr<Tensor>,
     }
 
-    /// A tensor of a module, under its name in it.
-    struct ModuleTensor {
-        name: String,
-        /// Otherwise it is a buffer.
-        is_parameter: bool,
-        tensor: UniquePtr<Tensor>,
-    }
-
-    /// A tensor that a traced module will have.
-    struct NamedTensor {
-        name: String,
-        is_parameter: bool,
-        tensor: *const Tensor,
-    }
-
-    #[derive(Debug, Clone)]
-    struct StoreAddress {
-        host: String,
-        port: u16,
-        /// The listening socket if this process hosts the store, otherwise -1.
-        listener: i32,
-        /// The prefix of its keys.
-        prefix: String,
-        /// In milliseconds.
-        timeout: u64,
-    }
-
-    /// Where Gloo finds this process.
-    #[derive(Debug, Clone)]
-    struct GlooAddress {
-        name: String,
-        /// Whether `name` is a network interface rather than an address.
-        is_interface: bool,
-        rank: i32,
-        size: i32,
-        /// In milliseconds.
-        timeout: u64,
-    }
-
     unsafe extern "C++" {
         include!("lookahead-sys/cpp/shim.h");
 
         type Tensor;
         type Optimizer;
-        type ProcessGroup;
-        type ScriptModule;
-        type Work;
 
         fn optimizer_kind(optimizer: &Optimizer) -> OptimizerKind;
         fn group_count(optimizer: &Optimizer) -> usize;
@@ -423,15 +390,6 @@ pub(crate) mod bridge {
 
         fn keep_freed_memory() -> bool;
         fn redirect_cerr(write: fn(&[u8]), flush: fn());
-        fn pin_memory(tensor: &Tensor) -> Result<UniquePtr<Tensor>>;
-        fn normalized_images(
-            pixels: &[u8],
-            indices: &[usize],
-            mean: &[f32],
-            std: &[f32],
-            plane: usize,
-            out: &mut [f32],
-        );
         fn begin_inference();
         fn end_inference();
         fn inference_is_on() -> bool;
@@ -440,57 +398,6 @@ pub(crate) mod bridge {
         fn suspend_autocast(cuda: bool) -> AutocastState;
         fn end_autocast(before: AutocastState);
 
-        fn join_store(address: &StoreAddress) -> Result<UniquePtr<ProcessGroup>>;
-        fn store_set(group: &ProcessGroup, key: &str, value: &[u8]) -> Result<()>;
-        fn store_get(group: &ProcessGroup, key: &str) -> Result<Vec<u8>>;
-        fn store_has(group: &ProcessGroup, keys: &[&str]) -> Result<bool>;
-        fn check_device(address: &GlooAddress) -> Result<()>;
-        fn connect_gloo(group: Pin<&mut ProcessGroup>, address: &GlooAddress) -> Result<()>;
-        fn set_timeout(group: &ProcessGroup, milliseconds: u64) -> Result<()>;
-        fn timeout_of(group: &ProcessGroup) -> u64;
-        fn disconnect(group: &ProcessGroup);
-        fn leave_group(group: Pin<&mut ProcessGroup>);
-        fn has_nccl() -> bool;
-        fn gpu_identity(index: i32) -> Result<Vec<u8>>;
-        fn connect_nccl(group: Pin<&mut ProcessGroup>) -> Result<()>;
-        fn uses_nccl(group: &ProcessGroup) -> bool;
-        fn abort_nccl(group: &ProcessGroup);
-        fn all_reduce(
-            group: &ProcessGroup,
-            tensor: &Tensor,
-            maximum: bool,
-        ) -> Result<UniquePtr<Work>>;
-        fn broadcast(group: &ProcessGroup, tensor: &Tensor, root: i32) -> Result<UniquePtr<Work>>;
-        fn all_gather(group: &ProcessGroup, all: &Tensor, own: &Tensor) -> Result<UniquePtr<Work>>;
-        fn gather_to_first(
-            group: &ProcessGroup,
-            all: &[TensorRef],
-            own: &Tensor,
-        ) -> Result<UniquePtr<Work>>;
-        fn barrier(group: &ProcessGroup) -> Result<UniquePtr<Work>>;
-        fn wait_for(work: &Work) -> Result<()>;
-        fn copy_all_scaled(
-            targets: &[TensorRef],
-            sources: &[TensorRef],
-            bases: &[TensorRef],
-            scale: f64,
-        ) -> Result<bool>;
-        fn fills_its_memory(tensor: &Tensor) -> bool;
-        fn same_layout(some: &[TensorRef], others: &[TensorRef]) -> bool;
-        fn bits_of(tensors: &[TensorRef], share: u64, shares: u64) -> Result<u64>;
-        fn load_module(path: &str, cuda: bool, index: i8) -> Result<UniquePtr<ScriptModule>>;
-        fn module_tensors(module: &ScriptModule) -> Result<Vec<ModuleTensor>>;
-        fn set_module_training(module: &ScriptModule, training: bool) -> Result<()>;
-        fn module_forward(module: &ScriptModule, input: &Tensor) -> Result<UniquePtr<Tensor>>;
-        fn save_module(
-            module: &ScriptModule,
-            path: &str,
-            extra_name: &str,
-            extra_text: &str,
-        ) -> Result<()>;
-        fn begin_trace(tensors: &[NamedTensor], input: &Tensor) -> Result<UniquePtr<ScriptModule>>;
-        fn end_trace(traced: &ScriptModule, output: &Tensor) -> Result<()>;
-        fn abandon_trace();
         fn generator_state(cuda: bool, index: i8) -> Result<UniquePtr<Tensor>>;
         fn set_generator_state(cuda: bool, index: i8, state: &Tensor) -> Result<()>;
         fn seed_generators(seed: u64) -> Result<()>;

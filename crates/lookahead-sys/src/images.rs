@@ -4,7 +4,7 @@
 
 use tch::{Device, Kind, Tensor};
 
-use crate::ffi::bridge;
+use crate::ffi::images::bridge;
 use crate::handle::{cpp, owned};
 use crate::{Error, Result};
 

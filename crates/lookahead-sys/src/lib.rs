@@ -11,17 +11,17 @@
 //! | [`arithmetic`] | copying, clipping by value, and checks for NaN and infinity |
 //! | [`norm`] | norms over many tensors together, and clipping by them |
 //! | [`batch_statistics`] | the statistics that batch normalizations compute |
-//! | [`images`] | images from bytes to normalized floats, in one pass |
+//! | `images` | images from bytes to normalized floats, in one pass (feature `images`) |
 //! | [`ops`] | recorded calls of ATen's dispatcher: what a GPU would have to do |
 //! | [`tensor`] | detecting that other code changed a tensor |
 //! | [`autocast`] | matrix products and convolutions in a narrower type |
-//! | [`distributed`] | process groups |
+//! | `distributed` | process groups (feature `distributed`) |
 //! | [`cerr`] | what libtorch prints on stderr |
 //! | [`memory`] | what the C library's allocator does with freed memory |
 //! | [`memory_format`] | the memory order of a tensor's elements |
 //! | [`inference`] | inference mode |
 //! | [`generator`] | the state of libtorch's random generators |
-//! | [`torchscript`] | TorchScript modules: loaded, run, traced and saved |
+//! | `torchscript` | TorchScript modules: loaded, run, traced and saved (feature `torchscript`) |
 //! | [`build`] | which libtorch this is, and which vector instructions it uses |
 //!
 //! All `unsafe` code and all C++ of the project is in this crate, behind functions that are safe to call;
@@ -32,8 +32,8 @@
 //!
 //! A program on libtorch needs link arguments that tch cannot give it: a run path and, if libtorch is built
 //! for CUDA, flags that keep the linker from dropping `libtorch_cuda`. The build script hands them to
-//! dependent crates as `DEP_LOOKAHEAD_SYS_LINK_ARGS`, separated by the character U+001F; a dependent's build
-//! script prints each as `cargo:rustc-link-arg=…`.
+//! dependent crates as `DEP_LOOKAHEAD_SYS_LINK_ARGS`, separated by the character U+001F; in the build script of a
+//! dependent, `lookahead_build::link()` passes them to the linker.
 
 pub mod arithmetic;
 pub mod autocast;
@@ -41,9 +41,11 @@ pub mod average;
 pub mod batch_statistics;
 pub mod build;
 pub mod cerr;
+#[cfg(feature = "distributed")]
 pub mod distributed;
 pub mod fused;
 pub mod generator;
+#[cfg(feature = "images")]
 pub mod images;
 pub mod inference;
 pub mod memory;
@@ -55,6 +57,7 @@ pub mod optimizer;
 pub mod rules;
 pub mod sync;
 pub mod tensor;
+#[cfg(feature = "torchscript")]
 pub mod torchscript;
 
 // cxx makes the bridge's functions `pub`; only this crate can name them.

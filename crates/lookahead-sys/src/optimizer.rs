@@ -89,12 +89,12 @@ impl std::fmt::Debug for Optimizer {
     }
 }
 
-// If COptimizer grew a field, the two functions below would read or write something else: refuse to
-// compile. tch is pinned to one version for the same reason.
-const _: () = {
-    assert!(size_of::<COptimizer>() == size_of::<*mut u8>());
-    assert!(align_of::<COptimizer>() == align_of::<*mut u8>());
-};
+// If COptimizer grew a field, the two functions below would read or write something else.
+const _: () = assert!(
+    size_of::<COptimizer>() == size_of::<*mut u8>()
+        && align_of::<COptimizer>() == align_of::<*mut u8>(),
+    "this version of tch lays out its optimizer differently. Use tch 0.26.0: `cargo update -p tch --precise 0.26.0`."
+);
 
 /// The address of the C++ optimizer, which is all that a [`COptimizer`] is.
 fn pointer_of(optimizer: &COptimizer) -> *mut bridge::Optimizer {

@@ -8,7 +8,7 @@ use std::path::Path;
 use cxx::UniquePtr;
 use tch::{Device, Tensor, nn};
 
-use crate::ffi::bridge;
+use crate::ffi::torchscript::bridge;
 use crate::handle::{cpp, owned};
 use crate::tensor::identity;
 use crate::{Error, Result};

@@ -58,6 +58,7 @@ pub use config::kinds::KindOptions;
 pub use data::{
     Array, Batch, DataSpec, Dataset, InMemory, Inputs, LoadContext, SampleKey, Samples, Scale,
 };
+pub use lookahead_core::tch;
 pub use lookahead_run::event::{self, Task};
 pub use models::{Model, Network};
 pub use objective::{Loss, Metric, Objective, ObjectiveContext};

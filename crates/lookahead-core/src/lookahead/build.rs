@@ -1,6 +1,7 @@
 //! A new Lookahead: φ starts as a copy of θ.
 
 use super::{Cycle, Lookahead};
+#[cfg(feature = "distributed")]
 use crate::averaging::Averaging;
 use crate::mutation_detector::MutationDetector;
 use crate::settings::Settings;
@@ -25,6 +26,7 @@ impl<O: InnerOptimizer> Lookahead<O> {
             non_finite_count: 0,
             unclipped: false,
             detector: MutationDetector::default(),
+            #[cfg(feature = "distributed")]
             averaging: Averaging::default(),
             swapped: None,
             corrupted: None,

@@ -18,7 +18,6 @@ mod evaluation;
 mod groups;
 mod inner_optimizers;
 mod laws;
-mod linking;
 mod master_weights;
 mod muon;
 mod non_finite;
@@ -44,4 +43,5 @@ mod theory;
 mod trajectories;
 mod trajectory;
 mod variables;
+#[cfg(feature = "distributed")]
 mod workers;

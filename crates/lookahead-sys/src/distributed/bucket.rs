@@ -7,7 +7,7 @@ use tch::{Device, Kind, Tensor};
 use super::error::Result;
 use super::group::ProcessGroup;
 use super::operations::{Gathering, Reduce};
-use crate::ffi::bridge;
+use crate::ffi::distributed::bridge;
 use crate::handle::{cpp, refs};
 
 /// Bytes in the first flat tensor. Small, because nothing is sent while it is filled.

@@ -17,7 +17,7 @@ use super::store::{
     ACK_TIMEOUT, ERROR_KEY, PRESENCE_TIMEOUT, RETRY_INTERVAL, SLOW_AFTER, Shared, in_milliseconds,
     interfaces, limit_answers, peer_error, reach_store,
 };
-use crate::ffi::bridge;
+use crate::ffi::distributed::bridge;
 use crate::handle::{cpp, refs};
 
 /// A process group, seen from one of its processes. A single process needs no network, and its operations

@@ -4,7 +4,7 @@ use cxx::UniquePtr;
 use tch::{Device, Kind, Tensor};
 
 use super::error::Result;
-use crate::ffi::bridge;
+use crate::ffi::distributed::bridge;
 use crate::handle::cpp;
 
 /// How the values of all ranks are combined.

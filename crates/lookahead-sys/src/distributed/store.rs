@@ -11,7 +11,7 @@ use cxx::UniquePtr;
 
 use super::error::{Error, Result, sentence};
 use super::rendezvous::Rendezvous;
-use crate::ffi::bridge;
+use crate::ffi::distributed::bridge;
 
 /// How long a rank whose operation failed waits for the others to report that they are alive, so that its
 /// error can name those that are not.

@@ -18,9 +18,15 @@ pub fn doctor() -> anyhow::Result<()> {
     );
     let here = Machine::here();
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let folder = build::libtorch_folder();
     print_row(
         "libtorch",
-        &format!("{}, through tch {}", build::libtorch_version(), build::TCH_VERSION),
+        &format!(
+            "{} in {}, through tch {}",
+            build::libtorch_version(),
+            folder.map_or("an unknown folder".to_owned(), |folder| folder.display().to_string()),
+            build::TCH_VERSION
+        ),
     )?;
     print_row(
         "CPU",

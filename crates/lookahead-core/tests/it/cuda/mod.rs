@@ -11,6 +11,7 @@ use std::io::ErrorKind;
 use std::path::Path;
 use std::process::Command;
 
+#[cfg(feature = "distributed")]
 use lookahead_sys::distributed;
 use lookahead_sys::ops::Op;
 use tch::utils::has_cudart;
@@ -65,9 +66,13 @@ fn cuda_is_linked_if_libtorch_has_it() {
     let program = program.display();
     assert_eq!(names_it, has_it, "{program} names libtorch_cuda.so; it is in {folder:?}");
     assert_eq!(has_cudart(), has_it, "CUDA's runtime; libtorch is in {folder:?}");
+    #[cfg(feature = "distributed")]
+    let has_nccl = distributed::has_nccl();
+    #[cfg(not(feature = "distributed"))]
+    let has_nccl = false;
     // Read by check_cuda.py.
-    println!("has_cudart() is {has_it}, has_nccl() is {}", distributed::has_nccl());
-    assert!(has_it || !distributed::has_nccl());
+    println!("has_cudart() is {has_it}, has_nccl() is {has_nccl}");
+    assert!(has_it || !has_nccl);
 }
 
 /// θ's and φ's element types, and the tolerance for φ between two devices.

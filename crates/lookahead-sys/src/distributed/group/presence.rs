@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use super::ProcessGroup;
 use crate::distributed::error::{Error, Result, ranks, sentence};
 use crate::distributed::store::{ACK_TIMEOUT, PRESENCE_TIMEOUT, SIZE_KEY, Shared, peer_error};
-use crate::ffi::bridge;
+use crate::ffi::distributed::bridge;
 
 impl ProcessGroup {
     /// Waits for the other ranks at the store, then connects to them.
