@@ -33,6 +33,7 @@ struct AdanPass {
     const W along_mean = static_cast<W>(numbers.along_mean), along_diff = static_cast<W>(numbers.along_diff);
     const W root3 = static_cast<W>(numbers.root3);
     const auto step = [&](const auto& change) __attribute__((always_inline)) {
+      LOOKAHEAD_NO_OVERLAP
       for (std::int64_t i = from; i < to; ++i) {
         const W gradient = static_cast<W>(gradients[i]);
         const W difference = change(gradient, static_cast<W>(previous[i]));

@@ -3,6 +3,16 @@
 
 #define LOOKAHEAD_INLINE inline __attribute__((always_inline))
 
+// Before a loop over many arrays that don't overlap. GCC ignores `__restrict__` outside of parameter lists and compares the
+// addresses when the loop starts, but for at most ten pairs of arrays: with more it does not vectorize the loop.
+#if defined(__clang__)
+#define LOOKAHEAD_NO_OVERLAP _Pragma("clang loop vectorize(assume_safety)")
+#elif defined(__GNUC__)
+#define LOOKAHEAD_NO_OVERLAP _Pragma("GCC ivdep")
+#else
+#define LOOKAHEAD_NO_OVERLAP
+#endif
+
 namespace lookahead {
 
 template <typename Loop, typename... Arguments>
