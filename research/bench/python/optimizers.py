@@ -9,6 +9,8 @@ Each class of a Lookahead has:
 
 import torch
 
+LEARNING_RATE = 1e-5
+
 
 def inner(config, parameters, form):
     """PyTorch's optimizer of a trainer's section [optimizer], `fused` or `foreach`."""
@@ -21,6 +23,23 @@ def inner(config, parameters, form):
     optimizer = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}[kind]
     betas = (config["beta1"], config["beta2"])
     return optimizer(parameters, betas=betas, eps=config["eps"], amsgrad=config["amsgrad"], **how)
+
+
+def rule(kind, package, parameters, form):
+    """An optimizer of one of the packages; without weight decay, and the rest as by default.
+    `fused`, `foreach`, `loop` (a call per tensor and operation), or the only form that there is."""
+    how = {"fused": {"fused": True}, "foreach": {"foreach": True}, "loop": {"foreach": False}}.get(form, {})
+    how.update(lr=LEARNING_RATE, weight_decay=0.0)
+    if package == "torch":
+        names = {"adagrad": "Adagrad", "muon": "Muon", "nadam": "NAdam", "radam": "RAdam"}
+        return getattr(torch.optim, names[kind])(parameters, **how)
+    if package == "pytorch_optimizer":
+        import pytorch_optimizer as optim
+    else:
+        from timm import optim
+    if kind == "cautious_adam":
+        return optim.AdamWLegacy(parameters, caution=True, **how)
+    return getattr(optim, {"adan": "Adan", "lion": "Lion"}[kind])(parameters, **how)
 
 
 class Timm:

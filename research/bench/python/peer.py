@@ -5,6 +5,7 @@ The contender's name comes with `prepare`: timm, pytorch_optimizer, or torch. Se
 
 import contextlib
 import json
+import math
 import platform
 import sys
 import time
@@ -126,18 +127,31 @@ class Optimizer:
     def __init__(self, job):
         work = job["work"]
         count, tensors = work["parameters"], work["tensors"]
-        sizes = [count * (i + 1) // tensors - count * i // tensors for i in range(tensors)]
-        self.weights = [torch.linspace(-1, 1, size).requires_grad_() for size in sizes]
+        kind = work["inner"]
+        self.weights = [weight.requires_grad_() for weight in self.start(kind, count, tensors)]
         for weight in self.weights:
             weight.grad = weight.detach().clone()
-        config = {"kind": work["inner"], "lr": 1e-5}
-        config.update(self.SGD if work["inner"] == "sgd" else self.ADAMW)
-        base = optimizers.inner(config, self.weights, job["form"])
+        if kind in ("sgd", "adamw"):
+            config = {"kind": kind, "lr": optimizers.LEARNING_RATE}
+            config.update(self.SGD if kind == "sgd" else self.ADAMW)
+            base = optimizers.inner(config, self.weights, job["form"])
+        else:
+            base = optimizers.rule(kind, job["contender"], self.weights, job["form"])
         self.halve = work["sync"]
         if work["sync"]:
             self.step = optimizers.LOOKAHEADS[job["contender"]](base, 5, 0.5).sync
         else:
             self.step = base.step
+
+    @staticmethod
+    def start(kind, count, tensors):
+        """Weights from −1 to 1 in each tensor, or matrices of full rank."""
+        if kind == "muon":
+            side = math.isqrt(count // tensors)
+            values = torch.arange(side * side, dtype=torch.double).square().cos().float()
+            return [values.reshape(side, side).clone() for _ in range(tensors)]
+        sizes = [count * (i + 1) // tensors - count * i // tensors for i in range(tensors)]
+        return [torch.linspace(-1, 1, size) for size in sizes]
 
     def losses(self, steps):
         losses = []

@@ -34,6 +34,9 @@ impl Tolerance {
     pub const SINGLE: Tolerance = Tolerance { first: 1e-4, most: 3e-3 };
     /// For the optimizer alone, whose steps are small: AdamW's change the mean square by some 3e-5.
     pub const ALONE: Tolerance = Tolerance { first: 1e-7, most: 1e-6 };
+    /// For rules whose operations come in another order on the other side. Most weights round alike, for the steps are
+    /// equally long everywhere, so each step may differ by 1 % of its length.
+    pub const RULES: Tolerance = Tolerance { first: 3e-7, most: 3e-6 };
     /// If parts are computed in bfloat16, which has three significant digits.
     pub const HALF: Tolerance = Tolerance { first: 1e-2, most: 5e-2 };
 

@@ -11,9 +11,10 @@
 //! | [`workload`] | what is trained, and what the optimizer alone works on |
 //! | [`plan`] | what is measured, and by which programs |
 //! | [`protocol`] | the commands for contenders and their answers; their processes |
-//! | [`worker`] | this project's contenders |
+//! | [`worker`] | this project's contenders; `alone` has those of the optimizer alone |
 //! | [`compare`] | the losses, before anything is timed |
-//! | [`measure`] | the rounds, and what is made of them |
+//! | [`contest`] | the rounds: contenders that run in turns |
+//! | [`measure`] | what is measured of each workload, and the rows that come of it |
 //! | [`whole`] | whole processes: their start, their memory, the dashboard |
 //! | [`parts`] | parts of this project against what they replace |
 //! | [`statistics`] | quartiles, and what a ratio is held against |
@@ -22,7 +23,10 @@
 //!
 //! The contenders of the other side are in the folder `python`.
 
+mod alone;
 pub mod compare;
+mod contender;
+pub mod contest;
 pub mod machine;
 pub mod measure;
 pub mod parts;

@@ -1,22 +1,23 @@
-//! The rounds, and what is made of them.
+//! What is measured of each workload, and the rows that come of it.
+
+mod alone;
 
 use std::path::Path;
 
 use anyhow::{Context, bail};
 
 use crate::compare::{self, Agreement, Tolerance};
-use crate::machine;
-use crate::plan::{OURS, PEERS, Plan, Programs};
+use crate::contest::Contest;
+use crate::plan::{FORMS, OURS, PEERS, Plan, Programs};
 use crate::protocol::{Command, Job, Worker};
 use crate::report::{Report, Row, Unit};
 use crate::statistics::{Aim, Meaning};
 use crate::whole;
-use crate::worker::UNCHECKED;
 use crate::worker::adapt;
-use crate::workload::{SIZES, TRAININGS, Training, Work};
+use crate::workload::{TRAININGS, Training, Work};
 
-/// PyTorch's forms of an inner optimizer.
-const FORMS: [&str; 2] = ["fused", "foreach"];
+use alone::Alone;
+
 /// Steps of a cycle: five syncs at k 5, so that every slice has as many probes.
 const CYCLE: u64 = 25;
 
@@ -46,103 +47,32 @@ pub fn all(programs: &Programs, plan: &Plan, report: &mut Report) -> anyhow::Res
             show(report, rows);
         }
     }
-    let mut alone = None;
-    for &(parameters, tensors, quick) in SIZES {
-        let name = size_name(parameters, tensors);
-        if plan.takes(&name, true, quick) {
+    let mut contenders = None;
+    for workload in alone::workloads() {
+        let name = workload.name();
+        if plan.takes(&name, true, workload.quick) {
             found = true;
             eprintln!("{name} …");
             let rows = report.rows.len();
-            let started = match &mut alone {
-                Some(alone) => Ok(alone),
+            let started = match &mut contenders {
+                Some(started) => Ok(started),
                 none => Alone::start(programs, folder.path()).map(|started| none.insert(started)),
             };
-            let measured =
-                started.and_then(|alone| alone.measure(plan, &name, (parameters, tensors), report));
+            let measured = started.and_then(|alone| alone.measure(plan, &workload, report));
             if let Err(error) = measured {
                 report.refuse(&name, &error);
-                alone = None;
+                contenders = None;
             }
             show(report, rows);
         }
     }
     if !found {
         let names = TRAININGS.iter().map(|training| training.name.to_owned());
-        let sizes = SIZES.iter().map(|(parameters, tensors, _)| size_name(*parameters, *tensors));
-        let names: Vec<String> = names.chain(sizes).collect();
+        let alone = alone::workloads().into_iter().map(|workload| workload.name());
+        let names: Vec<String> = names.chain(alone).collect();
         bail!("There is no workload {}. There are: {}.", plan.only.join(", "), names.join(", "));
     }
     Ok(())
-}
-
-fn size_name(parameters: i64, tensors: i64) -> String {
-    format!("optimizer-1e{}-in-{tensors}", parameters.ilog10())
-}
-
-/// The contenders of one workload, ready to run, and what they came to.
-#[derive(Debug)]
-pub struct Contest {
-    workers: Vec<Worker>,
-    /// Seconds of each contender's step in each round.
-    seconds: Vec<Vec<f64>>,
-}
-
-impl Contest {
-    /// Of contenders that have prepared.
-    pub fn new(workers: Vec<Worker>) -> Contest {
-        let seconds = vec![Vec::new(); workers.len()];
-        Contest { workers, seconds }
-    }
-
-    fn place(&self, name: &str) -> anyhow::Result<usize> {
-        let found = self.workers.iter().position(|worker| worker.name() == name);
-        found.with_context(|| format!("There is no contender {name}."))
-    }
-
-    fn worker(&mut self, name: &str) -> anyhow::Result<&mut Worker> {
-        let place = self.place(name)?;
-        Ok(&mut self.workers[place])
-    }
-
-    /// Seconds of a contender's step, round by round.
-    ///
-    /// # Errors
-    /// If there is no such contender.
-    pub fn of(&self, name: &str) -> anyhow::Result<&[f64]> {
-        Ok(&self.seconds[self.place(name)?])
-    }
-
-    /// Runs the rounds.
-    ///
-    /// # Errors
-    /// If a contender fails.
-    pub fn run(&mut self, rounds: usize, seconds: f64, cycle: u64) -> anyhow::Result<()> {
-        let mut workers: Vec<&mut Worker> = self.workers.iter_mut().collect();
-        self.seconds = self::rounds(&mut workers, rounds, seconds, cycle)?;
-        Ok(())
-    }
-}
-
-/// Seconds of each contender's step in each round. Each round begins with another contender; one before the
-/// first does not count.
-fn rounds(
-    workers: &mut [&mut Worker],
-    rounds: usize,
-    seconds: f64,
-    cycle: u64,
-) -> anyhow::Result<Vec<Vec<f64>>> {
-    let count = workers.len();
-    let mut found = vec![Vec::new(); count];
-    for round in 0..=rounds {
-        for turn in 0..count {
-            let i = (round + turn) % count;
-            let took = workers[i].seconds_per_step(seconds, cycle)?;
-            if round > 0 {
-                found[i].push(took);
-            }
-        }
-    }
-    Ok(found)
 }
 
 fn tolerance(work: &Work) -> Tolerance {
@@ -330,86 +260,6 @@ fn evaluation(
         ));
     }
     Ok(())
-}
-
-/// The contenders of the optimizer alone: this project's, and a process for each peer. PyTorch without either
-/// runs in that of the first.
-struct Alone([Worker; 3]);
-
-impl Alone {
-    fn start(programs: &Programs, folder: &Path) -> anyhow::Result<Alone> {
-        let peer = |i: usize| programs.peer(PEERS[i], folder);
-        Ok(Alone([programs.ours("library", folder)?, peer(0)?, peer(1)?]))
-    }
-
-    /// Inner steps and syncs of `parameters` parameters in `tensors` tensors.
-    fn measure(
-        &mut self,
-        plan: &Plan,
-        name: &str,
-        (parameters, tensors): (i64, i64),
-        report: &mut Report,
-    ) -> anyhow::Result<()> {
-        // Weights, gradients and two moments on either side, and what is there for a moment.
-        let needed = 48 * parameters.unsigned_abs();
-        let available = machine::available_memory();
-        if available < needed {
-            bail!("It needs {needed} bytes of memory, and {available} are available.");
-        }
-        let steps = FORMS.map(|form| (1, "torch", form));
-        let syncs = [(1, PEERS[0], FORMS[0]), (2, PEERS[1], FORMS[0])];
-        for (quantity, inner, sync) in [
-            ("inner step, SGD with momentum", "sgd", false),
-            ("inner step, AdamW", "adamw", false),
-            ("sync", "sgd", true),
-            ("sync without the look for NaN", UNCHECKED, true),
-        ] {
-            let aim = match (sync, parameters) {
-                (false, _) => Some(Aim::median(1.0)),
-                (true, 10_000_000) => Some(Aim::median(1.7)),
-                (true, _) => None,
-            };
-            for (place, contender, form) in if sync { syncs } else { steps } {
-                let theirs = if sync { contender.to_owned() } else { format!("torch, {form}") };
-                let job = |contender: &str, inner: &str| Job {
-                    contender: contender.to_owned(),
-                    threads: plan.threads,
-                    form: form.to_owned(),
-                    storage: String::new(),
-                    work: Work::Optimizer { parameters, tensors, inner: inner.to_owned(), sync },
-                    initial: None,
-                    order: None,
-                };
-                let (ours, peers) = self.0.split_at_mut(1);
-                let (ours, peer) = (&mut ours[0], &mut peers[place - 1]);
-                ours.prepare(job("library", inner))?;
-                // The peers never look.
-                let theirs_of_it = if inner == UNCHECKED { "sgd" } else { inner };
-                report.take_versions(&[peer.prepare(job(contender, theirs_of_it))?]);
-                let losses = (ours.losses(5)?, peer.losses(5)?);
-                let greatest = compare::compare(&losses.0, &losses.1, Tolerance::ALONE)
-                    .with_context(|| format!("{quantity}, library against {theirs}"))?;
-                report.agreements.push(Agreement {
-                    workload: format!("{name}, {quantity}"),
-                    contender: theirs.clone(),
-                    steps: losses.0.len(),
-                    greatest,
-                    at_slow: None,
-                });
-                if !plan.losses {
-                    let found = rounds(&mut [ours, peer], plan.rounds, plan.seconds / 2.0, 1)?;
-                    let values = (&found[0][..], &found[1][..]);
-                    let names = ("library", theirs.as_str());
-                    let (unit, meaning) = (Unit::Seconds, Meaning::Faster);
-                    report.rows.extend(Row::new(name, quantity, names, values, unit, meaning, aim));
-                }
-                // Memory may not hold two pairs.
-                ours.ask(&Command::Release)?;
-                peer.ask(&Command::Release)?;
-            }
-        }
-        Ok(())
-    }
 }
 
 #[cfg(test)]

@@ -77,6 +77,8 @@ impl Plan {
 /// This project's contenders in a training.
 pub const OURS: [&str; 5] =
     ["library", "bare", "trainer", "trainer-without-checkpoints", "trainer-without-probe"];
+/// PyTorch's forms of an inner optimizer.
+pub(crate) const FORMS: [&str; 2] = ["fused", "foreach"];
 /// Those of the other side.
 pub const PEERS: [&str; 2] = ["timm", "pytorch_optimizer"];
 #[cfg(test)]

@@ -14,10 +14,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
 use lookahead_core::tch_ext::{build, memory};
-use lookahead_core::{
-    InnerOptimizer, Lookahead, NonFinite, Parameter, Result as CoreResult, State, TchOptimizer,
-    fused,
-};
+use lookahead_core::{InnerOptimizer, Lookahead};
 use lookahead_run::event::{Event, RunInfo, Split, Weights};
 use lookahead_run::{RunFolder, RunLock, log};
 use lookahead_trainer::config::Config;
@@ -32,30 +29,13 @@ use lookahead_trainer::train::evaluation::evaluate;
 use lookahead_trainer::train::hooks::Hooks;
 use lookahead_trainer::train::r#loop::step;
 use lookahead_trainer::train::setup::Training;
-use tch::{Device, Kind, Tensor, nn};
+use tch::{Device, Tensor};
 use tempfile::TempDir;
 
+use crate::alone;
+use crate::contender::Contender;
 use crate::protocol::{Answer, Command, Job, peak_memory_of};
-use crate::workload::{Work, shapes};
-
-/// What takes commands.
-trait Contender {
-    /// One step, or sync.
-    fn step(&mut self) -> anyhow::Result<()>;
-
-    /// The losses of that many steps.
-    fn losses(&mut self, steps: u64) -> anyhow::Result<Vec<f64>>;
-
-    /// Loss on the test set at φ.
-    fn evaluate(&mut self) -> anyhow::Result<f64> {
-        bail!("This contender evaluates nothing.")
-    }
-
-    /// Writes first weights and order.
-    fn export(&self, _initial: &Path, _order: &Path) -> anyhow::Result<()> {
-        bail!("This contender exports nothing.")
-    }
-}
+use crate::workload::Work;
 
 /// Does what lines of standard input say, until their end.
 ///
@@ -126,11 +106,8 @@ fn obey(command: Command, contender: &mut Option<Box<dyn Contender>>) -> anyhow:
 fn prepare(job: Job) -> anyhow::Result<Box<dyn Contender>> {
     tch::set_num_threads(i32::try_from(job.threads)?);
     Ok(match job.work {
-        Work::Optimizer { parameters, tensors, inner, sync: false } => {
-            Box::new(Steps::new(&inner, parameters, tensors)?)
-        }
-        Work::Optimizer { parameters, tensors, inner, .. } => {
-            Box::new(Syncs::new(parameters, tensors, inner == UNCHECKED)?)
+        Work::Optimizer { parameters, tensors, inner, sync } => {
+            alone::prepare(&job.contender, &inner, (parameters, tensors), sync)?
         }
         Work::Training { config, .. } => match job.contender.as_str() {
             "library" => Box::new(Plain::new(*config, true)?),
@@ -312,150 +289,6 @@ impl Contender for Plain {
         let all = Batches::new(count, count, seed, 0, 0);
         let indices: Vec<i64> = all.current().iter().map(|&index| index as i64).collect();
         Tensor::write_safetensors(&[("order", Tensor::from_slice(&indices))], order)?;
-        Ok(())
-    }
-}
-
-/// Weights of the shapes, from −1 to 1 in each tensor.
-fn weights(parameters: i64, tensors: i64) -> nn::VarStore {
-    let vs = nn::VarStore::new(Device::Cpu);
-    let _guard = tch::no_grad_guard();
-    for (i, size) in shapes(parameters, tensors).into_iter().enumerate() {
-        let mut weight = vs.root().zeros(&format!("weight{i}"), &[size]);
-        weight.copy_(&Tensor::linspace(-1.0, 1.0, size, (Kind::Float, Device::Cpu)));
-    }
-    vs
-}
-
-/// The mean square of all weights, in the place of a loss.
-fn mean_square(weights: &[Tensor]) -> anyhow::Result<f64> {
-    let (mut sum, mut count) = (0.0, 0);
-    for weight in weights {
-        sum += f64::try_from(weight.detach().square().sum(Kind::Double))?;
-        count += weight.numel();
-    }
-    Ok(sum / count as f64)
-}
-
-/// So small that the weights hardly move, however many steps are timed.
-const LEARNING_RATE: f64 = 1e-5;
-
-/// Steps of the inner optimizer alone; the gradients stay the same.
-struct Steps {
-    optimizer: TchOptimizer,
-    weights: Vec<Tensor>,
-}
-
-impl Steps {
-    fn new(inner: &str, parameters: i64, tensors: i64) -> anyhow::Result<Self> {
-        let vs = weights(parameters, tensors);
-        let optimizer = match inner {
-            "sgd" => TchOptimizer::new(fused::sgd(0.9, 0.0, 0.0, false), &vs, LEARNING_RATE)?,
-            "adamw" => TchOptimizer::new(fused::AdamW::default(), &vs, LEARNING_RATE)?,
-            other => bail!("There is no inner optimizer {other} here."),
-        };
-        let weights = vs.trainable_variables();
-        // The gradient of half the sum of squares is the weight itself, in memory of its own.
-        for weight in &weights {
-            (weight.square().sum(Kind::Float) * 0.5).f_backward()?;
-        }
-        Ok(Steps { optimizer, weights })
-    }
-}
-
-impl Contender for Steps {
-    fn step(&mut self) -> anyhow::Result<()> {
-        Ok(self.optimizer.step()?)
-    }
-
-    fn losses(&mut self, steps: u64) -> anyhow::Result<Vec<f64>> {
-        (0..steps).map(|_| self.step().and_then(|()| mean_square(&self.weights))).collect()
-    }
-}
-
-/// In the place of an inner optimizer's name: syncs that don't look for NaN before.
-pub const UNCHECKED: &str = "unchecked";
-
-/// Syncs alone: of a Lookahead with k 1, as a user builds it, around an optimizer that does nothing.
-struct Syncs {
-    lookahead: Lookahead<Nothing>,
-    weights: Vec<Tensor>,
-}
-
-impl Syncs {
-    fn new(parameters: i64, tensors: i64, unchecked: bool) -> anyhow::Result<Self> {
-        let weights = weights(parameters, tensors).trainable_variables();
-        let parameter = |(i, tensor): (usize, &Tensor)| Parameter {
-            name: format!("weight{i}"),
-            group: 0,
-            tensor: tensor.shallow_clone(),
-        };
-        let parameters = weights.iter().enumerate().map(parameter).collect();
-        let inner = Nothing { parameters, factor: 1.0 };
-        let look = if unchecked { NonFinite::Unchecked } else { NonFinite::default() };
-        let lookahead = Lookahead::around(inner).k(1).alpha(0.5).non_finite(look).build()?;
-        Ok(Syncs { lookahead, weights })
-    }
-}
-
-impl Contender for Syncs {
-    fn step(&mut self) -> anyhow::Result<()> {
-        self.lookahead.step()?;
-        Ok(())
-    }
-
-    /// Each step halves θ before the sync, or that would change nothing.
-    fn losses(&mut self, steps: u64) -> anyhow::Result<Vec<f64>> {
-        self.lookahead.inner_mut().factor = 0.5;
-        let losses =
-            (0..steps).map(|_| self.step().and_then(|()| mean_square(&self.weights))).collect();
-        self.lookahead.inner_mut().factor = 1.0;
-        losses
-    }
-}
-
-/// An inner optimizer whose steps do nothing, or multiply θ by a factor.
-#[derive(Debug)]
-struct Nothing {
-    parameters: Vec<Parameter>,
-    factor: f64,
-}
-
-impl InnerOptimizer for Nothing {
-    fn step(&mut self) -> CoreResult<()> {
-        if self.factor != 1.0 {
-            for parameter in &mut self.parameters {
-                lookahead_core::tch_ext::arithmetic::scale(&mut parameter.tensor, self.factor)?;
-            }
-        }
-        Ok(())
-    }
-
-    fn zero_grad(&mut self) -> CoreResult<()> {
-        Ok(())
-    }
-
-    fn parameters(&self) -> &[Parameter] {
-        &self.parameters
-    }
-
-    fn learning_rates(&self) -> CoreResult<Vec<f64>> {
-        Ok(vec![0.0])
-    }
-
-    fn set_learning_rate(&mut self, _: f64) -> CoreResult<()> {
-        Ok(())
-    }
-
-    fn set_learning_rate_group(&mut self, _: usize, _: f64) -> CoreResult<()> {
-        Ok(())
-    }
-
-    fn state(&mut self) -> CoreResult<State> {
-        Ok(State::default())
-    }
-
-    fn load_state(&mut self, _: &State) -> CoreResult<()> {
         Ok(())
     }
 }

@@ -30,7 +30,7 @@ pub enum Work {
         parameters: i64,
         /// In how many tensors.
         tensors: i64,
-        /// `sgd`, with momentum 0.9, or `adamw`.
+        /// `sgd`, with momentum 0.9, `adamw`, or one of the step rules.
         inner: String,
         /// Syncs, not inner steps.
         sync: bool,
@@ -295,6 +295,17 @@ pub const SIZES: &[(i64, i64, bool)] = &[
     (100_000_000, 60, false),
     (100_000_000, 5_000, false),
 ];
+
+/// In which sizes the step rules are measured, with how many times as fast as the fastest peer they should be.
+pub const RULE_SIZES: [(i64, i64, f64); 2] = [(10_000_000, 60, 1.0), (10_000_000, 5_000, 1.35)];
+
+/// The size in which the wrappers are measured.
+pub const WRAPPER_SIZE: (i64, i64) = (10_000_000, 60);
+
+/// What Muon moves: the number of square matrices that hold about that many parameters, and their rows.
+pub fn matrices(parameters: i64, tensors: i64) -> (i64, i64) {
+    (tensors, (parameters / tensors).isqrt())
+}
 
 /// The shapes of `tensors` tensors that together hold `parameters` parameters.
 pub fn shapes(parameters: i64, tensors: i64) -> Vec<i64> {

@@ -1,0 +1,24 @@
+//! What one of this project's contenders does on command.
+
+use std::path::Path;
+
+use anyhow::bail;
+
+/// What takes commands.
+pub(crate) trait Contender {
+    /// One step, or sync.
+    fn step(&mut self) -> anyhow::Result<()>;
+
+    /// The losses of that many steps.
+    fn losses(&mut self, steps: u64) -> anyhow::Result<Vec<f64>>;
+
+    /// Loss on the test set at φ.
+    fn evaluate(&mut self) -> anyhow::Result<f64> {
+        bail!("This contender evaluates nothing.")
+    }
+
+    /// Writes first weights and order.
+    fn export(&self, _initial: &Path, _order: &Path) -> anyhow::Result<()> {
+        bail!("This contender exports nothing.")
+    }
+}
