@@ -99,6 +99,11 @@ generate RUN="" *ARGS: _build
     {{ first_from_here }}
     exec {{ lookahead }} generate "$@"
 
+# Write a starting crate for a task of your own, in a new folder NAME where `just` was called
+[no-exit-message]
+new-task NAME: setup
+    @cd {{ here }} && {{ just }} _python3 {{ quote(justfile_directory() / "examples/new_task.py") }} "$1"
+
 # Check this machine: libtorch, CUDA, threads and data; what is missing, and how to fix it
 [no-exit-message]
 doctor *ARGS:
@@ -132,9 +137,20 @@ test *ARGS: _setup
         {{ just }} _python3 -B -m unittest discover --start-directory crates/lookahead-sys/libtorch
     fi
 
-# Build the programs in examples/, each of which is outside this workspace, and run their tests (part of `just test`)
+# Build the programs in examples/, each of which is outside this workspace, and one by `just new-task`, and run their tests (part of `just test`)
 test-examples: _setup
-    cargo test --release --locked --config .cargo/tests.toml --manifest-path examples/Cargo.toml --target-dir {{ env("CARGO_TARGET_DIR", "target") }}
+    #!/usr/bin/env bash
+    set -euo pipefail
+    target=$(realpath --canonicalize-missing {{ quote(env("CARGO_TARGET_DIR", "target")) }})
+    options=(--release --config "$PWD/.cargo/tests.toml" --target-dir "$target")
+    cargo test "${options[@]}" --locked --manifest-path examples/Cargo.toml
+    {{ just }} _python3 -B -m unittest discover --start-directory examples
+    folder=$(mktemp -d)
+    trap 'rm -rf "$folder"' EXIT
+    {{ just }} _python3 examples/new_task.py "$folder/new-one"
+    # It has the dependencies of the examples, which are there.
+    cd "$folder/new-one"
+    cargo test "${options[@]}" --offline
 
 # Run the numerical tests as on a processor with AVX2 only, and the library's without vector instructions (part of `just test`)
 test-processors: _setup

@@ -3,7 +3,7 @@
 use std::f64::consts::TAU;
 
 use lookahead_trainer::{
-    Array, ConfigIssue, DataSpec, Dataset, InMemory, Inputs, KindOptions, LoadContext, Task,
+    Array, ConfigIssue, DataSpec, Dataset, InMemory, Inputs, Key, KindOptions, LoadContext, Task,
     require,
 };
 use serde::{Deserialize, Serialize};
@@ -26,6 +26,19 @@ impl Default for SpiralsOptions {
 
 impl KindOptions for SpiralsOptions {
     const TASKS: &'static [Task] = &[Task::Classification];
+
+    const KEYS: &'static [Key] = &[
+        Key::whole("points", "number of training points").allowed("2 to 1048576"),
+        Key::number("turns", "turns of each spiral").allowed("0 to 10"),
+    ];
+
+    fn about(_kind: &str) -> &'static str {
+        "points on two spirals, one inside the other"
+    }
+
+    fn starter(_kind: &str) -> &'static str {
+        "model.kind = 'sines'\noptimizer.lr = 0.05"
+    }
 
     fn check(&self) -> Result<(), ConfigIssue> {
         require((2..=1 << 20).contains(&self.points), "data.points", self.points, "2 to 1048576")?;

@@ -150,6 +150,18 @@ fn a_key_that_the_kinds_lack_is_refused_with_its_line() {
 }
 
 #[test]
+fn init_and_config_know_its_keys() {
+    let folder = TempDir::new().unwrap();
+    let text =
+        |arguments: &[&str]| String::from_utf8(output(folder.path(), arguments).stdout).unwrap();
+    assert!(text(&["init"]).contains("points on two spirals, one inside the other"));
+    let config = text(&["init", "spirals", "--output", "-"]);
+    for words in ["kind = \"sines\"", "lr = 0.05", "# turns = 1.5", "turns of each spiral"] {
+        assert!(config.contains(words), "{words}: {config}");
+    }
+}
+
+#[test]
 fn built_in_models_learn_from_it_too() {
     let folder = TempDir::new().unwrap();
     let config = config();

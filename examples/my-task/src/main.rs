@@ -1,0 +1,12 @@
+//! A program like `lookahead`, with a data set and a model of my own.
+
+mod data;
+mod model;
+
+use std::process::ExitCode;
+
+use lookahead_trainer::App;
+
+fn main() -> ExitCode {
+    App::builtin().data("my-task", data::load).model("my-net", model::build).run()
+}
