@@ -101,8 +101,8 @@ generate RUN="" *ARGS: _build
 
 # Write a starting crate for a task of your own, in a new folder NAME where `just` was called
 [no-exit-message]
-new-task NAME: setup
-    @cd {{ here }} && {{ just }} _python3 {{ quote(justfile_directory() / "examples/new_task.py") }} "$1"
+new-task NAME: _setup
+    @cd {{ here }} && exec python3 -B {{ quote(justfile_directory() / "examples/new_task.py") }} "$1"
 
 # Check this machine: libtorch, CUDA, threads and data; what is missing, and how to fix it
 [no-exit-message]

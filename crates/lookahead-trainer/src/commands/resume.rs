@@ -7,14 +7,12 @@ use anyhow::Context;
 use lookahead_run::checkpoint::fingerprint_of;
 use lookahead_run::event::{Event, Resumed, RunEnded, Status};
 use lookahead_run::folder::read_config;
-use lookahead_run::status::State;
-use lookahead_run::{
-    Checkpoint, Error, RunFolder, RunLock, TrainingMetadata, control, log, program_name,
-};
+use lookahead_run::{Checkpoint, RunFolder, RunLock, TrainingMetadata, log, program_name};
 use serde_json::{Map, Value};
 
 use super::find;
 use super::selection::{refuse_other_program, select_checkpoint};
+use super::status::locked;
 use crate::checkpointing::ranks::{self, Plan, Received};
 use crate::cli;
 use crate::config::kinds::Kinds;
@@ -66,21 +64,6 @@ fn resume_with(
     refuse_other_program(&folder)?;
     let lock = locked(&folder)?;
     continue_run(registry, &lock, from, &arguments.shared, workers, None)
-}
-
-/// Locks a run. The error for a run that is paused says how to continue it.
-fn locked(folder: &RunFolder) -> anyhow::Result<RunLock> {
-    folder.lock().map_err(|error| match (&error, control::status(folder)) {
-        (Error::RunInUse(_), Ok(status)) if status.state == State::Paused => {
-            let (ctl, process) = (format!("{} ctl {}", program_name(), status.run), status.process);
-            anyhow::anyhow!(
-                "The run `{}` is paused: process {process} waits. `{ctl} continue` continues it, and `{ctl} stop` saves \
-                 a checkpoint and ends it.",
-                folder.path().display()
-            )
-        }
-        _ => error.into(),
-    })
 }
 
 /// The run of this name, if it has a checkpoint. A run that was killed before its first one is moved aside. Fails

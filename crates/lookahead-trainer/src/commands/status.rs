@@ -3,7 +3,7 @@
 use lookahead_run::event::{Reason, unix_time};
 use lookahead_run::format::{self, ago, count};
 use lookahead_run::status::{State, Status};
-use lookahead_run::{Error, RunFolder, RunSummary, Writer, control};
+use lookahead_run::{Error, RunFolder, RunLock, RunSummary, Writer, control, program_name};
 use serde::Serialize;
 
 use super::end::End;
@@ -32,6 +32,22 @@ pub(super) fn not_running(folder: &RunFolder, error: Error) -> anyhow::Error {
         Ok(last) => anyhow::anyhow!(last.why_not_running(folder)),
         Err(_) => error.into(),
     }
+}
+
+/// Locks a run. The error for a run that is paused says how to continue it.
+pub(super) fn locked(folder: &RunFolder) -> anyhow::Result<RunLock> {
+    folder.lock().map_err(|error| match (&error, control::status(folder)) {
+        (Error::RunInUse(_), Ok(status)) if status.state == State::Paused => {
+            let ctl = format!("{} ctl {}", program_name(), hints::quoted(folder.path()));
+            let process = status.process;
+            anyhow::anyhow!(
+                "The run `{}` is paused: process {process} waits. `{ctl} continue` continues it, and `{ctl} stop` saves \
+                 a checkpoint and ends it.",
+                folder.path().display()
+            )
+        }
+        _ => error.into(),
+    })
 }
 
 fn report(
