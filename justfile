@@ -398,9 +398,9 @@ lint: _setup
     RUSTDOCFLAGS="-D warnings" cargo doc --release --locked --workspace --no-deps --lib --examples
     {{ just }} _python3 docs/check.py
 
-# Package each crate as for crates.io, build it from its package, and run the README's program in a new project (minutes)
-package: _setup
-    @{{ just }} _python3 packaging/package.py
+# Package each crate as for crates.io, build each (or those named) from its package, and run the README's program in a new project (minutes)
+package *NAMES: _setup
+    @{{ just }} _python3 packaging/package.py build "$@"
 
 # Build each crate's documentation as docs.rs does, without libtorch and without a C++ compiler (minutes)
 docs-rs:
@@ -430,9 +430,8 @@ semver REVISION: _setup
         echo "cargo-semver-checks is missing: cargo install cargo-semver-checks --locked" >&2
         exit 1
     fi
-    # The revision is built in a folder without the link to libtorch. Documentation does not need it.
-    DOCS_RS=1 cargo semver-checks --workspace --exclude lookahead-bench --exclude lookahead-evidence \
-        --baseline-rev "$1" --features doc-only --only-explicit-features
+    # With all features, `doc-only` among them: nothing is linked.
+    cargo semver-checks --workspace --exclude lookahead-bench --exclude lookahead-evidence --baseline-rev "$1"
 
 # Write what the program consists of (CycloneDX), beside each Cargo.toml; needs cargo-cyclonedx
 sbom:

@@ -1,8 +1,9 @@
 """Packages each crate as for crates.io and builds it from its .crate file alone. Run by `just package`.
 
-    package.py            builds each package in a folder of its own, and runs the README's program in a new project
-    package.py docs       builds each package's documentation without libtorch and without a C++ compiler
-    package.py download   runs the README's program in a new project for which tch downloads libtorch
+    package.py build [NAME…]   builds each package, or those named, in a folder of its own, and runs the README's
+                               program in a new project
+    package.py docs            builds each package's documentation without libtorch and without a C++ compiler
+    package.py download        runs the README's program in a new project for which tch downloads libtorch
 
 Nothing is uploaded. A package finds the others in the folder of unpacked packages, as it would on crates.io. Third-party
 crates are built once for all, in cargo's target folder."""
@@ -20,7 +21,7 @@ import time
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 TARGET = pathlib.Path(os.environ.get("CARGO_TARGET_DIR") or ROOT / "target").resolve()
-# What is built is for users' targets: our own settings of the linker or the compiler must not matter.
+# As tests are built, so that third-party crates are there already.
 BUILD = ["--release", "--config", str(ROOT / ".cargo/tests.toml"), "--config", "profile.release.overflow-checks=true"]
 
 
@@ -145,7 +146,7 @@ def download(folder):
 
 
 def main():
-    what = sys.argv[1] if len(sys.argv) > 1 else "build"
+    what, *names = sys.argv[1:] or ["build"]
     if what not in ("build", "docs", "download"):
         sys.exit(__doc__)
     os.environ.setdefault("LIBTORCH", str(ROOT / ".libtorch"))
@@ -154,7 +155,7 @@ def main():
         folder = pathlib.Path(name).resolve()
         package_all(packages, folder)
         if what == "build":
-            build(packages, folder)
+            build([package for package in packages if not names or package["name"] in names], folder)
         elif what == "docs":
             documentation(packages, folder)
         else:
