@@ -402,9 +402,9 @@ lint: _setup
 package *NAMES: _setup
     @{{ just }} _python3 packaging/package.py build "$@"
 
-# Build each crate's documentation as docs.rs does, without libtorch and without a C++ compiler (minutes)
-docs-rs:
-    @{{ just }} _python3 packaging/package.py docs
+# Build the documentation of each crate, or of those named, as docs.rs does, without libtorch and without a C++ compiler (minutes)
+docs-rs *NAMES:
+    @{{ just }} _python3 packaging/package.py docs "$@"
 
 # Run the README's program in a new project for which tch downloads libtorch, without set-up (some 10 minutes)
 try-download:

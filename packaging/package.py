@@ -2,7 +2,7 @@
 
     package.py build [NAME…]   builds each package, or those named, in a folder of its own, and runs the README's
                                program in a new project
-    package.py docs            builds each package's documentation without libtorch and without a C++ compiler
+    package.py docs [NAME…]    builds their documentation without libtorch and without a C++ compiler
     package.py download        runs the README's program in a new project for which tch downloads libtorch
 
 Nothing is uploaded. A package finds the others in the folder of unpacked packages, as it would on crates.io. Third-party
@@ -120,8 +120,11 @@ def documentation(packages, folder):
                 (tools / tool.name).unlink(missing_ok=True)
                 (tools / tool.name).symlink_to(tool)
     host = re.search(r"^host: (.*)$", subprocess.check_output(["rustc", "-vV"], text=True), re.MULTILINE)[1]
-    # cxx always compiles C++, which documentation does not need. docs.rs has a compiler.
-    without_cxx = ["--config", f'target.{host}.cxxbridge1.rustc-cfg=["built_with_cargo"]']
+    # cxx and its link-cplusplus always compile C++, which documentation does not need. docs.rs has a compiler.
+    without_cxx = [
+        *("--config", f'target.{host}.cxxbridge1.rustc-cfg=["built_with_cargo"]'),
+        *("--config", f"target.{host}.cplusplus.rustc-cfg=[]"),
+    ]
     for package in packages:
         metadata = (package["metadata"] or {}).get("docs", {}).get("rs", {})
         features = ["--features", ",".join(metadata["features"])] if "features" in metadata else []
@@ -154,10 +157,11 @@ def main():
     with tempfile.TemporaryDirectory() as name:
         folder = pathlib.Path(name).resolve()
         package_all(packages, folder)
+        selected = [package for package in packages if not names or package["name"] in names]
         if what == "build":
-            build([package for package in packages if not names or package["name"] in names], folder)
+            build(selected, folder)
         elif what == "docs":
-            documentation(packages, folder)
+            documentation(selected, folder)
         else:
             download(folder)
 
