@@ -287,8 +287,8 @@ Linux is built with CUDA: a CPU-only build would start a little faster and use a
 
 Step rules that libtorch lacks (`rules-…`) run against the fastest form that PyTorch, timm or pytorch_optimizer has,
 tried before the rounds: `fused`, `foreach`, or `loop`, which calls each operation for each tensor. Muon moves square
-matrices, about as many parameters in as many tensors. Wrappers (`wrappers-…`) run against the AdamW that they are
-around; then the average alone, around an optimizer that does nothing, against `a.add_(b)` of as many parameters, the
+matrices, about as many parameters in as many tensors. Wrappers (`wrappers-…`) run against the AdamW or SGD
+that they are around; then the average alone, around an optimizer that does nothing, against `a.add_(b)` of as many parameters, the
 cheapest pass over two sets of weights. In bytes moved, primal averaging takes 20/12 of it.
 
 Images of CIFAR's size are noise here, and the text is synthetic: neither changes the cost of a step.

@@ -317,7 +317,7 @@ impl Alone {
         Ok(())
     }
 
-    /// A wrapper around AdamW against AdamW alone, and its average, around an optimizer that does nothing, against `add_`.
+    /// A wrapper around AdamW and SGD with momentum against these alone, and its average, around an optimizer that does nothing, against `add_`.
     fn wrapper(
         &mut self,
         plan: &Plan,
@@ -325,9 +325,12 @@ impl Alone {
         (wrapper, pass): &(&'static str, Option<Pass>),
         report: &mut Report,
     ) -> anyhow::Result<()> {
-        let around = ("AdamW with it", "adamw", (LIBRARY, "AdamW alone"), None);
+        let around = [
+            ("AdamW with it", "adamw", (LIBRARY, "AdamW alone"), None),
+            ("SGD with it", "sgd", (LIBRARY, "SGD alone"), None),
+        ];
         let alone = pass.as_ref().map(|pass| ("its average alone", NOTHING, (ADD, ADD), pass.aim));
-        for (quantity, inner, (second, name), aim) in [around].into_iter().chain(alone) {
+        for (quantity, inner, (second, name), aim) in around.into_iter().chain(alone) {
             let workers = &mut [&mut self.ours, &mut self.inner];
             workers[0].prepare(job(plan, wrapper, "", workload.work(inner, false)))?;
             workers[1].prepare(job(plan, second, "", workload.work(inner, false)))?;
