@@ -123,9 +123,8 @@ struct Pass {
     aim: Option<f64>,
 }
 
-/// One pass: x is read and written, z read and y written, 20 bytes for each parameter where `add_` moves 12, and 8 % more, as
-/// for the sync.
-const PRIMAL_PASS: f64 = 1.8;
+/// One pass: x is read and written, z read and y written, 20 bytes for each parameter where `add_` moves 12.
+const PRIMAL_PASS: f64 = 20.0 / 12.0;
 
 /// Steps between two looks at the clock: a cycle of Lookahead.
 const CYCLE: u64 = 5;
