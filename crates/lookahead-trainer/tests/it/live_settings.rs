@@ -62,7 +62,8 @@ fn resume_of_a_paused_run_names_ctl_continue() {
     let sandbox = Sandbox::new(SMALL);
     let mut child = sandbox.start("run", &ENDLESS);
     pause(&sandbox, &mut child, |_| true);
-    let words = ["`runs/run` is paused", "ctl runs/run continue` continues it", "ctl runs/run stop`"];
+    let words =
+        ["`runs/run` is paused", "ctl runs/run continue` continues it", "ctl runs/run stop`"];
     failed(&sandbox.lookahead(&["resume", "runs/run", "--no-tui"]), 1, &words);
     go_on_and_stop(&sandbox, child);
 }
