@@ -124,6 +124,12 @@ fn value_of(key: &str, value: &str) -> Option<String> {
         let better = format!("{} # {}", written(better.trim()), comment.trim());
         return write("A comment begins with `#`", &better);
     }
+    let digits = value.trim_start_matches(['+', '-']).replace('_', "");
+    let is_whole = digits.chars().all(|letter| letter.is_ascii_digit());
+    if is_whole && !digits.starts_with('0') && digits.parse::<i64>().is_err() {
+        let most = i64::MAX;
+        return Some(format!("`{key}` is `{value}`, which is too large. Use at most {most}."));
+    }
     let first = value.chars().next()?;
     match first {
         '"' | '\'' if value.matches(first).count() == 1 => {

@@ -160,10 +160,13 @@ fn set_program_name() {
 }
 
 fn run(registry: &Registry) -> ExitCode {
+    set_program_name();
+    if let Some(status) = commands::complete(registry.kinds()) {
+        return status;
+    }
     // Training never waits for a reader of this program's output.
     console::redirect_cerr();
     panics::report_in_background();
-    set_program_name();
     // A limit on the size of files then acts like a full disk instead of ending the program.
     let _ = signal_hook::flag::register(SIGXFSZ, Arc::default());
     // Steps of a large model then reuse their memory instead of returning it to the system.
@@ -192,8 +195,10 @@ fn run(registry: &Registry) -> ExitCode {
         Command::Export(arguments) => commands::export(registry, &arguments),
         Command::Init(arguments) => commands::init(kinds, &arguments),
         Command::Config(arguments) => commands::config(kinds, &arguments),
+        Command::Schema(arguments) => commands::schema(kinds, &arguments),
         Command::Doctor => commands::doctor(),
         Command::Completions(arguments) => commands::completions(&arguments),
+        Command::Man(arguments) => commands::man(&arguments),
     };
     let status = match outcome {
         Ok(()) => ExitCode::SUCCESS,

@@ -21,8 +21,8 @@ mod study;
 #[cfg(test)]
 mod tests;
 
-pub use configuring::{ConfigKeys, Init};
-pub use listing::{Completions, List};
+pub use configuring::{ConfigKeys, Init, Schema, SchemaOf};
+pub use listing::{Completions, List, Man};
 pub use prediction::{Generate, Predict, RowFormat};
 pub use study::{Compare, PictureArgument, SplitArgument, Sweep};
 
@@ -122,12 +122,21 @@ pub enum Command {
     /// Explain the keys of a config
     #[command(after_help = examples(&["config", "config lookahead", "config optimizer.lr", "config csv"]))]
     Config(ConfigKeys),
+    /// Print a JSON Schema of the config, by which editors complete and check it
+    #[command(after_help = examples(&[
+        "schema > lookahead.schema.json",
+        "schema sweep > sweep.schema.json",
+    ]))]
+    Schema(Schema),
     /// Check this machine: what was found, what is missing, and how to fix it
     #[command(after_help = examples(&["doctor"]))]
     Doctor,
-    /// Print a script that completes commands and options in a shell
+    /// Print a script by which a shell completes commands, options, runs, configs and keys
     #[command(after_help = examples(&["completions bash", "completions fish > completions.fish"]))]
     Completions(Completions),
+    /// Write manual pages for man
+    #[command(after_help = examples(&["man ~/.local/share/man/man1"]))]
+    Man(Man),
 }
 
 /// `lookahead train`.

@@ -13,10 +13,11 @@
 //! | [`averaging`], [`probe`], [`checkpoint`], [`log`], [`distributed`] | what happens during the training |
 //! | [`overrides`] | `--set KEY=VALUE` |
 //! | [`mutable_keys`] | which keys may change during a run |
-//! | [`key`], [`keys`] | what each key does, and what is allowed: the texts of help, messages and documentation |
+//! | [`key`], [`keys`], [`bounds`] | what each key does, and what is allowed: the texts of help, messages and documentation |
 //! | [`issue`] | the error of a value, and checks that sections share |
 
 pub mod averaging;
+pub mod bounds;
 pub mod checkpoint;
 pub mod data;
 pub mod distributed;
@@ -159,8 +160,15 @@ impl Config {
             Some(sentence) => Err(sentence.to_owned()),
             None => Ok(text),
         });
-        let text = text.map_err(|message| ConfigError::new(&origin, message))?;
-        Config::parse(kinds, &origin, &text, overrides)
+        let text = text.map_err(|message| {
+            let other = file_kind::instead_of_config(path);
+            ConfigError::new(&origin, other.unwrap_or(message))
+        })?;
+        Config::parse(kinds, &origin, &text, overrides).map_err(|error| {
+            let other = file_kind::is_table(&text)
+                .then(|| file_kind::not_a_config(path, "a table of data", "csv"));
+            other.map_or(error, |sentence| ConfigError::new(&origin, sentence))
+        })
     }
 
     /// Reads a text from `origin`, applies the overrides in their order, fills in all defaults and checks all
@@ -221,10 +229,14 @@ impl Config {
             ConfigError::new(set.to_string(), message + note)
         };
         let mut notes = Vec::new();
-        for set in overrides {
+        for (number, set) in overrides.iter().enumerate() {
             let before = table.clone();
             set.apply(kinds, table, &mut notes).map_err(|message| in_set(set, message))?;
             let Err(message) = Config::read_table(kinds, table) else { continue };
+            // Its kind may be set after it.
+            let message = later_kind(set, &overrides[number + 1..], table)
+                .and_then(|table| Config::read_table(kinds, &table).err())
+                .unwrap_or(message);
             // What looks like a number may be the name that the key wants.
             let as_name = || {
                 let set = set.as_string()?;
@@ -256,8 +268,14 @@ impl Config {
         self.optimizer.groups(kinds).map(drop)
     }
 
+    fn check_bounds(&self) -> Result<(), ConfigIssue> {
+        // A number that TOML can't hold is refused by the section's own check.
+        keys::check_bounds(&toml::Table::try_from(self).unwrap_or_default())
+    }
+
     /// Fills in the defaults that depend on other keys, and checks every value.
     fn resolve(&mut self, kinds: &Kinds) -> Result<(), ConfigIssue> {
+        self.check_bounds()?;
         let task = self.data.resolve(kinds)?;
         self.model.resolve(kinds, task, &self.data.kind)?;
         self.optimizer.resolve(kinds)?;
@@ -269,7 +287,6 @@ impl Config {
         schedule::resolve(&mut self.schedule, self.optimizer.lr)?;
         self.task.check(kinds, task)?;
         self.train.resolve(kinds, &self.task, task)?;
-        self.checkpoint.check()?;
         self.distributed.check(self.lookahead.as_ref())?;
         self.averaging.check_processes(self.distributed.mode)?;
         self.check_loss_reading()?;
@@ -289,7 +306,7 @@ impl Config {
     /// Fills in the defaults of what a training without a config file uses, and checks the ranges.
     pub(crate) fn resolve_loop(&mut self, kinds: &Kinds, task: Task) -> Result<(), UsageError> {
         let mut resolve = || {
-            self.data.check()?;
+            self.check_bounds()?;
             schedule::resolve(&mut self.schedule, self.optimizer.lr)?;
             self.train.resolve(kinds, &self.task, Some(task))
         };
@@ -386,6 +403,15 @@ impl Config {
     pub fn to_json(&self) -> serde_json::Value {
         serde_json::to_value(self).expect("a config holds only what JSON can say")
     }
+}
+
+/// The table with the kind that a later override selects for the section of `set`.
+fn later_kind(set: &Override, later: &[Override], table: &toml::Table) -> Option<toml::Table> {
+    let (section, _) = set.key.split_once('.')?;
+    let kind = later.iter().rfind(|other| other.key == format!("{section}.kind"))?;
+    let mut table = table.clone();
+    table.get_mut(section)?.as_table_mut()?.insert("kind".to_owned(), kind.value.clone());
+    Some(table)
 }
 
 fn located(origin: &str, text: &str, span: Option<Range<usize>>) -> String {

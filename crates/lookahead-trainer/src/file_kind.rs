@@ -3,6 +3,10 @@
 use std::io::{Read, Seek, SeekFrom};
 use std::path::Path;
 
+use lookahead_run::program_name;
+
+use crate::hints::quoted;
+
 /// A sentence about a Git LFS pointer or a web page that was saved instead of the file. No file of data or weights
 /// begins like these.
 pub fn stand_in(start: &[u8]) -> Option<&'static str> {
@@ -125,6 +129,43 @@ pub fn of_module(path: &Path) -> Option<String> {
              trained. Make a TorchScript file in Python: {SCRIPT}."
         ),
     })
+}
+
+/// Whether a text is a table of data: lines with the same separators, two or more, and no `=`.
+pub fn is_table(text: &str) -> bool {
+    let mut lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
+    let (Some(first), Some(second)) = (lines.next(), lines.next()) else { return false };
+    let is_row = |line: &str| !line.contains('=') && !line.starts_with(['[', '#', '{']);
+    is_row(first)
+        && is_row(second)
+        && [',', ';', '\t'].into_iter().any(|separator| {
+            let count = first.matches(separator).count();
+            count > 0 && count == second.matches(separator).count()
+        })
+}
+
+/// A sentence about a file of arrays or weights where a config is expected. `None` if it is not one.
+pub fn instead_of_config(path: &Path) -> Option<String> {
+    let mut file = lookahead_run::open_plain(path).ok()?;
+    let mut start = Vec::new();
+    Read::by_ref(&mut file).take(512).read_to_end(&mut start).ok()?;
+    let is_arrays = is_header(&start)
+        || start.starts_with(b"PK\x03\x04")
+        || start.starts_with(b"\x93NUMPY")
+        || matches!(start[..], [0x80, 2..=5, next, ..] if next != 0);
+    is_arrays.then(|| {
+        let sentence = not_a_config(path, "a file of arrays or weights", "arrays");
+        format!("{sentence} Weights are for `train CONFIG --init-from FILE`.")
+    })
+}
+
+/// A sentence about a file of data where a config is expected, with the command that writes one.
+pub fn not_a_config(path: &Path, what: &str, kind: &str) -> String {
+    format!(
+        "It is {what}, and a config is a TOML file that names it. Write one: `{} init {kind} --data {}`.",
+        program_name(),
+        quoted(path)
+    )
 }
 
 /// Whether a file begins like a safetensors file: with the length of the header, and its brace.

@@ -1,8 +1,8 @@
-//! The arguments of `config` and `init`.
+//! The arguments of `config`, `init` and `schema`.
 
 use std::path::PathBuf;
 
-use clap::Args;
+use clap::{Args, ValueEnum};
 
 use crate::config::Override;
 
@@ -36,4 +36,21 @@ pub struct Init {
     /// Replace an existing file
     #[arg(long)]
     pub force: bool,
+}
+
+/// `lookahead schema`.
+#[derive(Debug, Args)]
+pub struct Schema {
+    /// What it describes
+    #[arg(default_value = "config")]
+    pub of: SchemaOf,
+}
+
+/// What a schema describes, as an argument.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum SchemaOf {
+    /// A config
+    Config,
+    /// A sweep
+    Sweep,
 }

@@ -1,4 +1,4 @@
-//! The arguments of `list` and `completions`.
+//! The arguments of `list`, `completions` and `man`.
 
 use std::path::PathBuf;
 
@@ -22,4 +22,12 @@ pub struct List {
 pub struct Completions {
     /// The shell
     pub shell: Shell,
+}
+
+/// `lookahead man`.
+#[derive(Debug, Args)]
+pub struct Man {
+    /// The folder to write to, created if it is missing; pages of these names are replaced
+    #[arg(value_name = "DIR")]
+    pub folder: PathBuf,
 }

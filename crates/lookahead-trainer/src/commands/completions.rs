@@ -1,14 +1,64 @@
-//! `lookahead completions`: completion scripts for shells.
+//! `lookahead completions`: scripts by which shells ask this program how a word may go on.
+//!
+//! The script of a shell runs the program with the words of the command line, and with the shell's name in
+//! [`VARIABLE`]. So the names of runs, configs and keys are those of the moment.
+
+mod bash;
+mod values;
+
+use std::env;
+use std::ffi::OsString;
+use std::io::{self, Write};
+use std::path::Path;
+use std::process::ExitCode;
 
 use clap::CommandFactory;
+use clap_complete::env::{Elvish, Fish, Powershell, Shells, Zsh};
 use lookahead_run::program_name;
 
 use crate::cli::{self, Cli};
+use crate::config::kinds::Kinds;
 use crate::console::print_line;
 
-/// Prints a script that completes the program's commands and options.
+/// The environment variable that says which shell asks.
+const VARIABLE: &str = "LOOKAHEAD_COMPLETE";
+
+const SHELLS: Shells<'static> = Shells(&[&bash::Bash, &Elvish, &Fish, &Powershell, &Zsh]);
+
+/// Prints the script of a shell.
 pub fn completions(arguments: &cli::Completions) -> anyhow::Result<()> {
+    let shell = arguments.shell.to_string();
+    let shell =
+        SHELLS.completer(&shell).ok_or_else(|| anyhow::anyhow!("{shell} has no script."))?;
+    let called = env::args_os().next().unwrap_or_default();
+    // A name is looked up in PATH each time, a path is from here.
+    let program = match Path::new(&called).components().count() {
+        0 | 1 => program_name().to_owned(),
+        _ => std::path::absolute(&called)?.display().to_string(),
+    };
     let mut script = Vec::new();
-    clap_complete::generate(arguments.shell, &mut Cli::command(), program_name(), &mut script);
-    Ok(print_line(String::from_utf8(script)?.trim_end())?)
+    shell.write_registration(VARIABLE, program_name(), program_name(), &program, &mut script)?;
+    Ok(print_line(String::from_utf8(script)?.trim())?)
 }
+
+/// Answers the script of a shell, if one asks.
+pub fn complete(kinds: &Kinds) -> Option<ExitCode> {
+    let shell = env::var(VARIABLE).ok()?;
+    let shell = SHELLS.completer(&shell)?;
+    let words: Vec<OsString> = env::args_os().skip_while(|word| word != "--").skip(1).collect();
+    let answer = || -> io::Result<()> {
+        let mut answer = Vec::new();
+        let mut command = values::with_values(Cli::command(), kinds);
+        shell.write_complete(
+            &mut command,
+            words,
+            env::current_dir().ok().as_deref(),
+            &mut answer,
+        )?;
+        io::stdout().write_all(&answer)
+    };
+    Some(answer().map_or(ExitCode::FAILURE, |()| ExitCode::SUCCESS))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,4 +1,5 @@
-//! `lookahead init`: a commented config for a kind of data.
+//! `lookahead init`: a commented config for a kind of data, and beside it the schema by which editors complete and check
+//! it.
 
 mod images;
 mod template;
@@ -13,6 +14,7 @@ use lookahead_run::program_name;
 use toml::{Table, Value};
 
 use super::prose::indented;
+use super::schema::of_config;
 use crate::cli;
 use crate::config::key::REQUIRED;
 use crate::config::keys;
@@ -24,7 +26,7 @@ use crate::hints::quoted;
 use crate::nearest::similar;
 use crate::usage::UsageError;
 
-/// Writes the config, and prints what to do next. Without a kind, lists the kinds.
+/// Writes the config and the schema, if there is none, and prints what to do next. Without a kind, lists the kinds.
 pub fn init(kinds: &Kinds, arguments: &cli::Init) -> anyhow::Result<()> {
     let Some(name) = &arguments.kind else { return list(kinds) };
     let schema = kinds.data.iter().find(|schema| schema.name == name);
@@ -45,6 +47,7 @@ pub fn init(kinds: &Kinds, arguments: &cli::Init) -> anyhow::Result<()> {
     let placeholders = add_required(kinds, &mut values);
     let train = format!("{} train {}", program_name(), quoted(&path));
     let text = template::write(kinds, schema, &values, &train);
+    let of_editors = path.with_file_name(format!("{}.schema.json", program_name()));
     for note in notes {
         eprint_line(note);
     }
@@ -55,11 +58,17 @@ pub fn init(kinds: &Kinds, arguments: &cli::Init) -> anyhow::Result<()> {
         return Ok(());
     }
     write(&path, &text, arguments.force)?;
+    let is_new = of_editors.symlink_metadata().is_err();
+    if is_new || arguments.force {
+        write(&of_editors, &of_config(kinds), arguments.force)?;
+    }
     let edit = match &placeholders[..] {
         [] => "Next".to_owned(),
         keys => format!("Edit {} there, then", keys.join(" and ")),
     };
-    eprint_line(format_args!("Wrote {}. {edit}: {train}", path.display()));
+    let also =
+        if is_new { format!(" and, for editors, {}", of_editors.display()) } else { String::new() };
+    eprint_line(format_args!("Wrote {}{also}. {edit}: {train}", path.display()));
     Ok(())
 }
 

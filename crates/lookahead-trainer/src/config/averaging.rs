@@ -4,10 +4,9 @@ use lookahead_core::{Extrapolation, LookaheadConfig, NonFinite, Primal, PrimalMe
 use serde::{Deserialize, Serialize};
 use toml::Table;
 
+use super::bounds::SINGLE;
 use super::distributed::DistributedMode;
-use super::issue::{
-    ConfigIssue, foreign_key, format_number, is_foreign, require, resolve_kind_key,
-};
+use super::issue::{ConfigIssue, foreign_key, is_foreign, resolve_kind_key};
 use super::key::Key;
 
 /// `[averaging]`.
@@ -98,44 +97,51 @@ pub(super) const KEYS: &[Key] = &[
     .only(&["polyak", "ema"])
     .example("\"fast\""),
     Key::number("decay", "the fraction of the mean that remains after a step, or after a sync: with `of` slow by default 0.995")
-        .allowed("0 to below 1")
+        .at_least(0.0)
+        .below(1.0)
         .only(&["ema"]),
     Key::whole(
         "start_step",
         "steps left out at the start, during which the mean is θ, or `extrapolation` 0",
     )
-    .allowed("0 or more")
+    .at_least(0.0)
     .only(&["polyak", "ema", "ema_nesterov"])
     .example("1000"),
     Key::number("mu_x", "the fraction of the average that remains after a step")
-        .allowed("0 to below 1")
+        .at_least(0.0)
+        .below(1.0)
         .only(&["primal"]),
     Key::number(
         "mu_y",
         "the fraction of the average in the weights of which the gradient is taken: by default 0.7, with \
          schedule_free, whose authors call it β, 0.9",
     )
-    .allowed("0 to 1")
+    .at_least(0.0)
+    .at_most(1.0)
     .only(&["primal", "schedule_free"])
     .example("0.9"),
     Key::number("extrapolation", "β, how many average movements ahead of the weights the gradient is taken")
-        .allowed("0 or more")
+        .at_least(0.0)
+        .at_most(SINGLE)
         .only(&["ema_nesterov"]),
     Key::number("gamma", "the fraction of the average movement that remains after a step")
-        .allowed("0 to below 1")
+        .at_least(0.0)
+        .below(1.0)
         .only(&["ema_nesterov"]),
     Key {
         default: "never",
         ..Key::whole("end_step", "the step from which on `extrapolation` is 0, for example where the learning rate begins to fall")
     }
-    .allowed("0 or more")
+    .at_least(0.0)
     .only(&["ema_nesterov"])
     .example("1000"),
     Key::number("r", "the power of its number in a step's weight")
-        .allowed("0 to 100")
+        .at_least(0.0)
+        .at_most(100.0)
         .only(&["schedule_free"]),
     Key::number("weight_lr_power", "the power of the largest learning rate so far in a step's weight")
-        .allowed("0 to 100")
+        .at_least(0.0)
+        .at_most(100.0)
         .only(&["schedule_free"]),
 ];
 
@@ -175,24 +181,6 @@ impl AveragingConfig {
         }
         if is_foreign(KEYS, kind, "end_step") {
             resolve_kind_key(&mut self.end_step, 0, ("averaging", "end_step"), KEYS, kind)?;
-        }
-        for (key, value) in [
-            ("averaging.decay", self.decay),
-            ("averaging.mu_x", self.mu_x),
-            ("averaging.gamma", self.gamma),
-        ] {
-            let value = value.unwrap_or(0.0);
-            let fits = (0.0..1.0).contains(&value);
-            require(fits, key, format_number(value), "0 to below 1")?;
-        }
-        for (key, value, most, allowed) in [
-            ("averaging.mu_y", self.mu_y, 1.0, "0 to 1"),
-            ("averaging.extrapolation", self.extrapolation, f64::from(f32::MAX), "0 or more"),
-            ("averaging.r", self.r, 100.0, "0 to 100"),
-            ("averaging.weight_lr_power", self.weight_lr_power, 100.0, "0 to 100"),
-        ] {
-            let value = value.unwrap_or(0.0);
-            require((0.0..=most).contains(&value), key, format_number(value), allowed)?;
         }
         Ok(())
     }

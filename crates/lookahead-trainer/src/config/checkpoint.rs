@@ -2,7 +2,6 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::issue::{ConfigIssue, require};
 use super::key::Key;
 
 /// `[checkpoint]`.
@@ -30,10 +29,10 @@ pub(super) const KEYS: &[Key] = &[
         "save a checkpoint every N steps; 0 is only at the end and on request. It is written while training \
          continues; the next one waits for it",
     )
-    .allowed("0 or more"),
-    Key::whole("keep", "how many of the newest checkpoints to keep").allowed("1 or more"),
+    .at_least(0.0),
+    Key::whole("keep", "how many of the newest checkpoints to keep").at_least(1.0),
     Key::whole("keep_every_steps", "also keep the checkpoints of every Nth step; 0 is off")
-        .allowed("0 or more")
+        .at_least(0.0)
         .example("10000"),
     Key::switch(
         "keep_best",
@@ -44,6 +43,8 @@ pub(super) const KEYS: &[Key] = &[
         "deadline_seconds",
         "the longest time from a stop signal to the end of the program, for preemptible machines; 0 is no limit",
     )
+    .at_least(0.0)
+    .at_most(86400.0)
     .allowed("0 to 86400, a day")
     .example("60"),
 ];
@@ -57,14 +58,5 @@ impl Default for CheckpointConfig {
             keep_best: false,
             deadline_seconds: 0,
         }
-    }
-}
-
-impl CheckpointConfig {
-    /// Checks ranges.
-    pub(crate) fn check(&self) -> Result<(), ConfigIssue> {
-        require(self.keep >= 1, "checkpoint.keep", self.keep, "1 or more")?;
-        let (deadline, allowed) = (self.deadline_seconds, "86400, a day, or less");
-        require(deadline <= 86400, "checkpoint.deadline_seconds", deadline, allowed)
     }
 }

@@ -40,12 +40,13 @@ pub(super) const KEYS: &[Key] = &[
         "batch_size",
         "samples in a batch (per process in a distributed run). If it exceeds the training set, an epoch is one step",
     )
-    .allowed("1 or more"),
+    .at_least(1.0),
     Key::whole(
         "validation",
         "samples taken from the training set as the validation set, on which every choice is made. Of a text, \
          sequences; of images with a folder `validation`, all its images",
     )
+    .at_least(0.0)
     .allowed("0 or more; exactly 1 for the quadratic problems")
     .default("a tenth of the training samples, at least 1")
     .example("500"),
@@ -66,20 +67,14 @@ fn neutral() -> Table {
 }
 
 /// The section with its kinds.
-pub(super) fn section(kinds: &Kinds) -> Section<'_> {
+pub(crate) fn section(kinds: &Kinds) -> Section<'_> {
     let common = &["kind", "batch_size", "validation"];
     Section { name: "data", common, neutral: neutral(), kinds: &kinds.data }
 }
 
 impl DataConfig {
-    /// Checks the keys that every kind has.
-    pub(super) fn check(&self) -> Result<(), ConfigIssue> {
-        require(self.batch_size >= 1, "data.batch_size", self.batch_size, "1 or more")
-    }
-
     /// Fills in defaults, checks ranges, and returns what is learned, if that is known before the data is loaded.
     pub(super) fn resolve(&mut self, kinds: &Kinds) -> Result<Option<Task>, ConfigIssue> {
-        self.check()?;
         let section = section(kinds);
         let kind = section.find(&self.kind)?;
         self.options = section.resolve(kind, std::mem::take(&mut self.options))?;

@@ -3,7 +3,7 @@
 use lookahead_core::{LookaheadConfig, NonFinite, TransferDtype};
 use serde::{Deserialize, Serialize};
 
-use super::issue::{ConfigIssue, require};
+use super::issue::ConfigIssue;
 use super::key::Key;
 
 /// `[distributed]`.
@@ -35,6 +35,8 @@ pub(super) const KEYS: &[Key] = &[
     )
     .example("\"bf16\""),
     Key::whole("timeout_seconds", "how long a process waits for the others")
+        .at_least(1.0)
+        .at_most(86400.0)
         .allowed("1 to 86400, a day"),
 ];
 
@@ -64,9 +66,6 @@ impl Default for DistributedConfig {
 impl DistributedConfig {
     /// Checks ranges, and that mode and Lookahead fit each other.
     pub(crate) fn check(&self, lookahead: Option<&LookaheadConfig>) -> Result<(), ConfigIssue> {
-        let (key, allowed) = ("distributed.timeout_seconds", "1 to 86400, a day");
-        let timeout = self.timeout_seconds;
-        require((1..=86400).contains(&timeout), key, timeout, allowed)?;
         if self.mode == DistributedMode::Local && lookahead.is_none() {
             return Err(ConfigIssue::new(
                 "distributed.mode",

@@ -5,7 +5,9 @@ use lookahead_core::Schedule;
 use toml::{Table, Value};
 
 use super::guess;
-use super::issue::{ConfigIssue, listed, quoted, sentence, unknown_choice};
+use super::issue::{
+    ConfigIssue, check_bounds, format_number, listed, quoted, sentence, unknown_choice,
+};
 use super::key::ValueType;
 use super::keys::{self, KeyEntry, SectionKeys, shown};
 use super::kinds::Kinds;
@@ -124,6 +126,9 @@ fn wrong_value(entry: &KeyEntry, value: &Value) -> Option<ConfigIssue> {
         let known = entry.choices.contains(&name);
         return (!known).then(|| unknown_choice(&entry.dotted(), name, &entry.choices));
     }
+    if let Some(issue) = too_large(entry, value) {
+        return Some(issue);
+    }
     if !entry.choices.is_empty() && wanted == ValueType::Text {
         return Some(unknown_choice(&entry.dotted(), &value.to_string(), &entry.choices));
     }
@@ -147,6 +152,34 @@ fn wrong_value(entry: &KeyEntry, value: &Value) -> Option<ConfigIssue> {
     Some(ConfigIssue::new(dotted, message))
 }
 
+/// The fault of a number that TOML can't hold, which is therefore a text, or that no integer is.
+fn too_large(entry: &KeyEntry, value: &Value) -> Option<ConfigIssue> {
+    const MOST: f64 = i64::MAX as f64;
+    let most = match entry.key.value {
+        ValueType::Whole => MOST,
+        ValueType::Number => f64::MAX,
+        _ => return None,
+    };
+    let found = match value {
+        Value::String(text) => text.replace('_', ""),
+        Value::Float(number) => format_number(*number),
+        _ => return None,
+    };
+    let is_number = found.starts_with(|c: char| c.is_ascii_digit() || "+-".contains(c));
+    let number: f64 = found.parse().ok().filter(|_| is_number)?;
+    if number.abs() < most || value.is_float() && number.is_infinite() {
+        return None;
+    }
+    let (dotted, allowed) = (entry.dotted(), entry.allowed());
+    let end = match (entry.key.value, entry.key.bounds.most) {
+        (ValueType::Whole, None) => format!(", at most {}", i64::MAX),
+        _ => String::new(),
+    };
+    let allowed = if allowed.is_empty() { "a smaller number" } else { &allowed };
+    let message = format!("`{dotted}` is {found}, which is too large. Use {allowed}{end}.");
+    Some(ConfigIssue::new(dotted, message))
+}
+
 /// The fault of a table that is not a schedule.
 fn wrong_schedule(entry: &KeyEntry, value: &Value) -> Option<ConfigIssue> {
     let fault = value.clone().try_into::<Schedule>().err()?;
@@ -156,8 +189,11 @@ fn wrong_schedule(entry: &KeyEntry, value: &Value) -> Option<ConfigIssue> {
     Some(ConfigIssue::new(dotted, message))
 }
 
-/// The fault of a whole number that the key's type can't hold.
+/// The fault of a number that the key doesn't allow, or that its type can't hold.
 fn out_of_range(entry: &KeyEntry, value: &Value) -> Option<ConfigIssue> {
+    if let Err(issue) = check_bounds(entry.section, &entry.key, value) {
+        return Some(issue);
+    }
     let number = value.as_integer().filter(|_| entry.key.value == ValueType::Whole)?;
     if (0..=i64::from(u32::MAX)).contains(&number) {
         return None;

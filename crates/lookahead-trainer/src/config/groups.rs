@@ -3,6 +3,7 @@
 use lookahead_core::LookaheadConfig;
 use toml::{Table, Value};
 
+use super::bounds::SINGLE;
 use super::issue::{ConfigIssue, format_number, listed, quoted, unknown_choice};
 use super::key::Key;
 use super::kinds::{Kinds, Section};
@@ -31,14 +32,17 @@ pub const KEYS: &[Key] = &[
     Key::texts(
         "match",
         "names of parameters, in which `*` is any characters: one, or a list of which one must match",
-    ),
-    Key::wholes("dims", "numbers of dimensions, one or a list: biases and norms have 1"),
+    )
+    .not_empty(),
+    Key::wholes("dims", "numbers of dimensions, one or a list: biases and norms have 1").at_least(0.0).not_empty(),
     Key::number(
         "lr_scale",
         "the learning rate is this times `optimizer.lr`, also as the schedule changes it",
-    ),
-    Key::number("weight_decay", "weight decay of the group"),
-    Key::number("alpha", "slow step size of the group; needs `[lookahead]`"),
+    )
+    .at_least(0.0)
+    .at_most(SINGLE),
+    Key::number("weight_decay", "weight decay of the group").at_least(0.0).at_most(SINGLE),
+    Key::number("alpha", "slow step size of the group; needs `[lookahead]`").above(0.0).at_most(100.0),
     Key::choice("kind", &[], "another inner optimizer for the group, with its keys"),
 ];
 
@@ -205,7 +209,7 @@ fn count(value: &Value) -> Option<usize> {
 /// A number from 0 to the largest in single precision.
 fn number(key: &str, value: &Value) -> Result<f64, ConfigIssue> {
     let number = value.as_float().or(value.as_integer().map(|whole| whole as f64));
-    let fits = number.filter(|number| (0.0..=f64::from(f32::MAX)).contains(number));
+    let fits = number.filter(|number| (0.0..=SINGLE).contains(number));
     fits.ok_or_else(|| wrong(key, value, "a number from 0 to 3.4e38"))
 }
 

@@ -4,7 +4,9 @@ use std::borrow::Cow;
 use std::fmt;
 
 use lookahead_run::program_name;
+use toml::{Table, Value};
 
+pub(crate) use super::bounds::format_number;
 use super::key::Key;
 use crate::nearest::{letters, similar};
 
@@ -31,6 +33,30 @@ pub(super) fn sentence(error: &toml::de::Error) -> String {
     let capital: String = letters.next().map(|c| c.to_uppercase().collect()).unwrap_or_default();
     let stop = if text.ends_with('.') { "" } else { "." };
     format!("{capital}{}{stop} {}", letters.as_str(), documentation())
+}
+
+/// The TOML reader's error about the value of a key, as a sentence.
+pub(super) fn of_value(key: &str, error: &toml::de::Error) -> String {
+    let range = |name: &str| {
+        Some(match name {
+            "u8" => (0, i64::from(u8::MAX)),
+            "u16" => (0, i64::from(u16::MAX)),
+            "u32" => (0, i64::from(u32::MAX)),
+            "u64" | "usize" => (0, i64::MAX),
+            "i8" => (i64::from(i8::MIN), i64::from(i8::MAX)),
+            "i16" => (i64::from(i16::MIN), i64::from(i16::MAX)),
+            "i32" => (i64::from(i32::MIN), i64::from(i32::MAX)),
+            _ => return None,
+        })
+    };
+    let out_of_range = || {
+        let first = error.message().trim().lines().next()?;
+        let (found, wanted) =
+            first.strip_prefix("invalid value: integer `")?.split_once("`, expected ")?;
+        let (least, most) = range(wanted)?;
+        Some(format!("`{key}` is {found}. Use a whole number from {least} to {most}."))
+    };
+    out_of_range().unwrap_or_else(|| format!("`{key}`: {}", sentence(error)))
 }
 
 /// A sentence that leads to the documentation.
@@ -109,13 +135,38 @@ pub(super) fn listed(words: &[&str]) -> String {
     }
 }
 
-/// A number for a sentence: 1e30 is not written out in its 31 digits.
-pub(crate) fn format_number(value: f64) -> String {
-    if value == 0.0 || !value.is_finite() || (1e-4..1e7).contains(&value.abs()) {
-        value.to_string()
-    } else {
-        format!("{value:e}")
+/// Refuses a value out of the bounds of its key. A value of another type is not refused here.
+pub(super) fn check_bounds(section: &str, key: &Key, value: &Value) -> Result<(), ConfigIssue> {
+    let as_number = |value: &Value| value.as_float().or(value.as_integer().map(|n| n as f64));
+    let fits = match value {
+        Value::Array(values) => {
+            key.bounds.fit(values.len())
+                && values.iter().filter_map(as_number).all(|number| key.bounds.contain(number))
+        }
+        value => as_number(value).is_none_or(|number| key.bounds.contain(number)),
+    };
+    if fits {
+        return Ok(());
     }
+    let found = match value {
+        Value::Float(number) => format_number(*number),
+        value => value.to_string(),
+    };
+    let dotted = format!("{section}.{}", key.name);
+    let message = format!("`{dotted}` is {found}. Use {}.", key.allowed_words());
+    Err(ConfigIssue::new(dotted, message))
+}
+
+/// Refuses the first value of a section that is out of the bounds of its key.
+pub(super) fn check_all_bounds(
+    section: &str,
+    keys: &[Key],
+    values: &Table,
+) -> Result<(), ConfigIssue> {
+    keys.iter().try_for_each(|key| match values.get(key.name) {
+        Some(value) => check_bounds(section, key, value),
+        None => Ok(()),
+    })
 }
 
 /// An error unless `holds`: the value `found` is not what `allowed` describes, which follows "Use".

@@ -5,6 +5,8 @@
 
 use std::fmt;
 
+use super::bounds::Bounds;
+
 /// What a value is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
@@ -79,20 +81,25 @@ impl fmt::Display for ValueType {
 /// use lookahead_trainer::Key;
 ///
 /// const KEYS: &[Key] = &[
-///     Key::number("mass", "the part of the velocity that a step keeps").allowed("0 to below 1"),
+///     Key::number("mass", "the part of the velocity that a step keeps").at_least(0.0).below(1.0),
 ///     Key::choice("form", &["plain", "nesterov"], "where the gradient is taken"),
 /// ];
+/// assert_eq!(KEYS[0].allowed_words(), "0 to below 1");
 /// # assert_eq!(KEYS[1].choices, ["plain", "nesterov"]);
 /// ```
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 #[non_exhaustive]
 pub struct Key {
     /// Its name within its section.
     pub name: &'static str,
     /// What its value is.
     pub value: ValueType,
-    /// The values that are allowed, in words after "Use". Empty if all values of the type are, or for a choice.
+    /// The numbers that are allowed. Others are refused, also those of a kind of your own.
+    pub bounds: Bounds,
+    /// The values that are allowed, in words after "Use", if `bounds` and `choices` don't describe them well.
     pub allowed: &'static str,
+    /// The form of a text, as a regular expression for the JSON Schema. Empty: any text.
+    pub pattern: &'static str,
     /// Of a choice: the names that can be chosen.
     pub choices: &'static [&'static str],
     /// The kinds of `[averaging]` or `[schedule]` that have it. Empty: all.
@@ -114,7 +121,9 @@ impl Key {
         Key {
             name,
             value,
+            bounds: Bounds::ANY,
             allowed: "",
+            pattern: "",
             choices: &[],
             kinds: &[],
             default: "",
@@ -175,6 +184,61 @@ impl Key {
         meaning: &'static str,
     ) -> Self {
         Key { choices, ..Key::new(name, ValueType::Text, meaning) }
+    }
+
+    /// The values that are allowed, in words after "Use". Empty if all values of the type are.
+    pub fn allowed_words(&self) -> String {
+        if !self.allowed.is_empty() {
+            return self.allowed.to_owned();
+        }
+        if !self.choices.is_empty() {
+            return self.choices.join(", ");
+        }
+        let is_whole = matches!(self.value, ValueType::Whole | ValueType::Wholes);
+        let is_list = matches!(self.value, ValueType::Wholes | ValueType::Numbers);
+        self.bounds.words(is_whole, is_list)
+    }
+
+    /// With numbers from `least` on.
+    #[must_use]
+    pub const fn at_least(self, least: f64) -> Self {
+        Key { bounds: Bounds { least: Some((least, false)), ..self.bounds }, ..self }
+    }
+
+    /// With numbers above `least`.
+    #[must_use]
+    pub const fn above(self, least: f64) -> Self {
+        Key { bounds: Bounds { least: Some((least, true)), ..self.bounds }, ..self }
+    }
+
+    /// With numbers up to `most`.
+    #[must_use]
+    pub const fn at_most(self, most: f64) -> Self {
+        Key { bounds: Bounds { most: Some((most, false)), ..self.bounds }, ..self }
+    }
+
+    /// With numbers below `most`.
+    #[must_use]
+    pub const fn below(self, most: f64) -> Self {
+        Key { bounds: Bounds { most: Some((most, true)), ..self.bounds }, ..self }
+    }
+
+    /// With lists of `fewest` to `longest` values.
+    #[must_use]
+    pub const fn values(self, fewest: usize, longest: usize) -> Self {
+        Key { bounds: Bounds { fewest, longest: Some(longest), ..self.bounds }, ..self }
+    }
+
+    /// With lists that have a value.
+    #[must_use]
+    pub const fn not_empty(self) -> Self {
+        Key { bounds: Bounds { fewest: 1, ..self.bounds }, ..self }
+    }
+
+    /// With texts of a form, as a regular expression for the JSON Schema.
+    #[must_use]
+    pub const fn pattern(self, pattern: &'static str) -> Self {
+        Key { pattern, ..self }
     }
 
     /// With the values that are allowed, in words after "Use".

@@ -7,7 +7,8 @@ use super::averaging::{self, AveragingConfig};
 use super::checkpoint::{self, CheckpointConfig};
 use super::data::{self, DataConfig};
 use super::distributed::{self, DistributedConfig};
-use super::issue::format_number;
+use super::groups;
+use super::issue::{ConfigIssue, check_all_bounds, format_number};
 use super::key::{Key, REQUIRED};
 use super::kinds::{Kinds, Schema, TaskPart};
 use super::log::{self, LogConfig};
@@ -91,7 +92,10 @@ impl KeyEntry {
 
     /// The values that are allowed, in words. Empty if all values of the type are.
     pub fn allowed(&self) -> String {
-        if self.key.allowed.is_empty() { self.choices.join(", ") } else { self.key.allowed.into() }
+        if self.key.allowed.is_empty() && !self.choices.is_empty() {
+            return self.choices.join(", ");
+        }
+        self.key.allowed_words()
     }
 
     /// The default if it is one value, the same for all kinds.
@@ -263,6 +267,18 @@ pub fn sections(kinds: &Kinds) -> Vec<SectionKeys> {
     SECTIONS.iter().map(|known| section(kinds, known)).collect()
 }
 
+/// Refuses numbers out of the bounds of the keys that all kinds have. `[lookahead]` and `[schedule]` are the library's
+/// own types, which check themselves.
+pub(super) fn check_bounds(config: &Table) -> Result<(), ConfigIssue> {
+    let own = SECTIONS.iter().filter(|known| !["lookahead", "schedule"].contains(&known.name));
+    for known in own {
+        if let Some(values) = config.get(known.name).and_then(Value::as_table) {
+            check_all_bounds(known.name, known.keys, values)?;
+        }
+    }
+    Ok(())
+}
+
 /// All dotted keys, each once.
 pub(crate) fn names(sections: &[SectionKeys]) -> Vec<String> {
     let mut names: Vec<String> =
@@ -307,6 +323,29 @@ fn section(kinds: &Kinds, known: &Known) -> SectionKeys {
         }
     }
     SectionKeys { name: known.name, about: known.about, keys }
+}
+
+/// The keys of a table of `[[optimizer.group]]`: its own, and those of the kinds.
+pub fn group(kinds: &Kinds) -> SectionKeys {
+    let (name, about) = ("optimizer.group", "parameters with options of their own");
+    let choices = |key: &Key| match key.name {
+        "kind" => kinds.optimizers.iter().map(|schema| schema.name).collect(),
+        _ => Vec::new(),
+    };
+    let own = groups::KEYS.iter().map(|&key| KeyEntry {
+        section: name,
+        key,
+        choices: choices(&key),
+        kinds: Vec::new(),
+        defaults: Vec::new(),
+    });
+    let mut keys: Vec<KeyEntry> = own.collect();
+    for schema in &kinds.optimizers {
+        for (key, value) in schema.documented_keys() {
+            add(&mut keys, name, key, schema.name, value);
+        }
+    }
+    SectionKeys { name, about, keys }
 }
 
 /// A key that is not of a kind's own type.

@@ -9,7 +9,9 @@ use serde::de::value::Error as FieldsError;
 use serde::de::{DeserializeOwned, Deserializer, Error as _, Visitor};
 use toml::{Table, Value};
 
-use super::issue::{ConfigIssue, listed, quoted, sentence, unknown_choice};
+use super::issue::{
+    ConfigIssue, check_all_bounds, listed, of_value, quoted, sentence, unknown_choice,
+};
 use super::key::{Key, ValueType};
 
 /// The keys of one kind. The type denies unknown fields, and every key has a default. Of a kind of data, the keys
@@ -50,7 +52,7 @@ pub trait KindOptions: Serialize + DeserializeOwned + 'static {
         true
     }
 
-    /// Refuses values out of range.
+    /// Refuses values that don't fit each other. Those out of the bounds of their [keys](Self::KEYS) are refused before.
     fn check(&self) -> Result<(), ConfigIssue> {
         Ok(())
     }
@@ -196,13 +198,13 @@ impl Kinds {
 }
 
 /// A section with kinds.
-pub(super) struct Section<'a> {
+pub(crate) struct Section<'a> {
     pub(super) name: &'static str,
     /// The keys that it has for every kind.
     pub(super) common: &'static [&'static str],
     /// Keys of some kinds that were once keys of all. With these values they are accepted and written for
     /// every kind, so that configs of all versions can be read and compared.
-    pub(super) neutral: Table,
+    pub(crate) neutral: Table,
     pub(super) kinds: &'a [Schema],
 }
 
@@ -229,7 +231,9 @@ impl<'a> Section<'a> {
             })?;
             let alone = Table::from_iter([(key.clone(), value.clone())]);
             (owner.parse)(alone).map_err(|error| {
-                ConfigIssue::new(format!("{}.{key}", self.name), sentence(&error))
+                let dotted = format!("{}.{key}", self.name);
+                let message = of_value(&dotted, &error);
+                ConfigIssue::new(dotted, message)
             })?;
         }
         Ok(())
@@ -250,6 +254,7 @@ impl<'a> Section<'a> {
             );
             return Err(ConfigIssue::new(key, message));
         }
+        check_all_bounds(self.name, own.documented, &given)?;
         let mut resolved = (own.resolve)(given)?;
         for (key, neutral) in &self.neutral {
             resolved.entry(key).or_insert_with(|| neutral.clone());

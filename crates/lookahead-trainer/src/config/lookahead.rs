@@ -27,12 +27,14 @@ pub(super) const KEYS: &[Key] = &[
         "k",
         "synchronization period: inner steps between syncs. A new k holds from the next cycle",
     )
-    .allowed("1 or more"),
+    .at_least(1.0),
     Key::number(
         "alpha",
         "slow step size α; 1 is exactly the inner optimizer. With `outer_momentum` it is the outer learning rate and, \
          as with `extrapolate`, may be up to 100",
     )
+    .above(0.0)
+    .at_most(100.0)
     .allowed("above 0, up to 1"),
     Key::switch(
         "extrapolate",
@@ -44,7 +46,8 @@ pub(super) const KEYS: &[Key] = &[
         "the smallest α that may be chosen at each sync from the curvature; replaces `alpha`. 0 is off. Needs \
          second moments: adam, adamw, rmsprop, nadam, radam or adan",
     )
-    .allowed("0 to 1")
+    .at_least(0.0)
+    .at_most(1.0)
     .example("0.5"),
     Key::choice(
         "momentum_policy",
@@ -57,7 +60,8 @@ pub(super) const KEYS: &[Key] = &[
         "outer_momentum",
         "momentum of an outer SGD whose learning rate is `alpha`; 0 is plain interpolation",
     )
-    .allowed("0 to below 1")
+    .at_least(0.0)
+    .below(1.0)
     .example("0.9"),
     Key::switch(
         "outer_nesterov",
@@ -75,7 +79,7 @@ pub(super) const KEYS: &[Key] = &[
         "restart_every",
         "syncs after which the outer momentum restarts from 0. 0 never restarts it",
     )
-    .allowed("0 or more")
+    .at_least(0.0)
     .example("10"),
     Key::choice(
         "non_finite",
@@ -95,7 +99,7 @@ pub(super) const KEYS: &[Key] = &[
         "training batches used to compute batch normalization's statistics at φ before φ is evaluated or saved. 0 \
          is off: they are θ's",
     )
-    .allowed("0 or more")
+    .at_least(0.0)
     .example("50"),
     Key::switch(
         "interpolate_statistics",

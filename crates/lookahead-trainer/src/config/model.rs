@@ -41,7 +41,7 @@ fn neutral() -> Table {
 }
 
 /// The section with its kinds.
-pub(super) fn section(kinds: &Kinds) -> Section<'_> {
+pub(crate) fn section(kinds: &Kinds) -> Section<'_> {
     Section { name: "model", common: &["kind"], neutral: neutral(), kinds: &kinds.models }
 }
 

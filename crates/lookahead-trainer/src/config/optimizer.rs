@@ -3,7 +3,8 @@
 use serde::{Deserialize, Serialize};
 use toml::{Table, Value};
 
-use super::issue::{ConfigIssue, format_number, require};
+use super::bounds::SINGLE;
+use super::issue::{ConfigIssue, format_number};
 use super::key::Key;
 use super::kinds::{Kinds, Section};
 
@@ -29,9 +30,10 @@ pub struct OptimizerConfig {
 /// The keys that the section has for every kind.
 pub(super) const KEYS: &[Key] = &[
     Key::choice("kind", &[], "the inner optimizer"),
-    Key::number("lr", "learning rate before the schedule").allowed("0 to 3.4e38"),
+    Key::number("lr", "learning rate before the schedule").at_least(0.0).at_most(SINGLE),
     Key::number("weight_decay", "weight decay; of adamw and muon, decoupled")
-        .allowed("0 to 3.4e38")
+        .at_least(0.0)
+        .at_most(SINGLE)
         .example("0.0005"),
     Key::tables(
         "group",
@@ -59,7 +61,6 @@ pub(super) fn section(kinds: &Kinds) -> Section<'_> {
 impl OptimizerConfig {
     /// Fills in defaults and checks ranges.
     pub(super) fn resolve(&mut self, kinds: &Kinds) -> Result<(), ConfigIssue> {
-        require_single("optimizer.lr", self.lr)?;
         let section = section(kinds);
         let kind = section.find(&self.kind)?;
         self.options = section.resolve(kind, std::mem::take(&mut self.options))?;
@@ -76,23 +77,11 @@ impl OptimizerConfig {
             }
             (given, default) => given.or(default),
         };
-        require_single("optimizer.weight_decay", self.weight_decay.unwrap_or(0.0))
+        Ok(())
     }
 
     /// The number that an option has.
     pub fn number(&self, key: &str) -> Option<f64> {
         self.options.get(key).and_then(Value::as_float)
     }
-}
-
-/// A number from 0 to the largest in single precision: libtorch takes single precision for what multiplies weights
-/// of single precision.
-pub(crate) fn require_single(key: &'static str, value: f64) -> Result<(), ConfigIssue> {
-    let fits = (0.0..=f64::from(f32::MAX)).contains(&value);
-    require(fits, key, format_number(value), "a number from 0 to 3.4e38")
-}
-
-/// A fraction from 0 to below 1: momentum, or the decay of an average.
-pub(crate) fn require_decay(key: &'static str, value: f64) -> Result<(), ConfigIssue> {
-    require((0.0..1.0).contains(&value), key, format_number(value), "0 to below 1")
 }

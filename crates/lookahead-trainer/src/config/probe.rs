@@ -25,10 +25,11 @@ pub(super) const KEYS: &[Key] = &[
         "probe every N syncs; 0 is off. With k 5 and 128 samples the default is 18 for batches of 64 and 36 for \
          batches of 32",
     )
-    .allowed("0 or more")
+    .at_least(0.0)
     .default("so that probes take 1.5 % of the arithmetic")
     .example("1"),
     Key::whole("samples", "validation samples in the probe batch")
+        .at_least(1.0)
         .allowed("1 to `data.validation`")
         .default("128, or all if fewer")
         .example("128"),
@@ -57,7 +58,6 @@ impl ProbeConfig {
         k: u64,
     ) -> Result<(), ConfigIssue> {
         let samples = *self.samples.get_or_insert(validation.clamp(1, 128));
-        require(samples >= 1, "probe.samples", samples, "1 or more")?;
         let usual = usual_interval(samples, in_a_step, k);
         if *self.every_syncs.get_or_insert(usual) > 0 && validation == 0 {
             return Err(ConfigIssue::new(

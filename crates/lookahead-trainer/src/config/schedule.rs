@@ -6,6 +6,7 @@ pub use lookahead_core::{
 };
 use toml::Table;
 
+use super::bounds::SINGLE;
 use super::issue::{ConfigIssue, foreign_key, format_number};
 use super::key::Key;
 
@@ -21,22 +22,28 @@ pub(super) const KEYS: &[Key] = &[
     )
     .example("\"cosine\""),
     Key::number("min_lr", "the learning rate at the end")
+        .at_least(0.0)
+        .at_most(SINGLE)
         .allowed("0 to `optimizer.lr`")
         .only(&["cosine", "linear", "polynomial", "wsd"])
         .example("0.001"),
     Key::wholes("milestones", "the epochs after which the learning rate changes")
+        .at_least(1.0)
+        .not_empty()
         .allowed("epochs from 1, each later than the one before")
         .only(&["steps"])
         .required("[60, 120]"),
     Key::number("factor", "what the learning rate is multiplied by at a milestone")
-        .allowed("above 0, up to 1")
+        .above(0.0)
+        .at_most(1.0)
         .only(&["steps"]),
     Key::number("power", "the exponent of the remaining part of the run")
-        .allowed("above 0")
+        .above(0.0)
         .only(&["polynomial"])
         .example("2.0"),
     Key::number("decay_fraction", "the part of the run over which the learning rate decays, at its end")
-        .allowed("above 0, up to 1")
+        .above(0.0)
+        .at_most(1.0)
         .only(&["wsd"]),
     Key::choice(
         "decay_shape",
@@ -46,16 +53,17 @@ pub(super) const KEYS: &[Key] = &[
     .only(&["wsd"])
     .example("\"sqrt\""),
     Key::number("pct_start", "the part of the run over which the learning rate rises")
-        .allowed("0 to 1")
+        .at_least(0.0)
+        .at_most(1.0)
         .only(&["one_cycle"]),
     Key::number("div_factor", "`optimizer.lr` divided by the learning rate of the first step")
-        .allowed("1 or more")
+        .at_least(1.0)
         .only(&["one_cycle"]),
     Key::number(
         "final_div_factor",
         "the learning rate of the first step divided by that of the last",
     )
-    .allowed("1 or more")
+    .at_least(1.0)
     .only(&["one_cycle"]),
     Key::choice("anneal", &["cosine", "linear"], "the shape of the rise and of the fall")
         .only(&["one_cycle"])
@@ -64,7 +72,7 @@ pub(super) const KEYS: &[Key] = &[
         "warmup_steps",
         "steps over which the learning rate grows linearly to its full value, multiplied with the curve",
     )
-    .allowed("0 or more")
+    .at_least(0.0)
     .example("500"),
 ];
 

@@ -43,13 +43,16 @@ pub(super) const KEYS: &[Key] = &[
         "label_smoothing",
         "of the loss cross_entropy: the part of each target that is spread over all classes, in evaluations too",
     )
-    .allowed("0 to below 1")
+    .at_least(0.0)
+    .below(1.0)
     .default("0")
     .example("0.1"),
     Key::numbers(
         "class_weights",
         "of the loss cross_entropy: how much the samples of each class count. The mean is weighted, as in PyTorch",
     )
+    .at_least(0.0)
+    .not_empty()
     .allowed("a number of 0 or more for each class")
     .default("all classes count the same")
     .example("[1.0, 2.5]"),
@@ -58,7 +61,7 @@ pub(super) const KEYS: &[Key] = &[
         "of the loss huber: the error, in standard deviations of a standardized target, up to which the loss is \
          half its square",
     )
-    .allowed("above 0")
+    .above(0.0)
     .default("1")
     .example("1.0"),
     Key::texts(
@@ -153,19 +156,10 @@ impl TaskConfig {
                 return Err(ConfigIssue::new(key, message));
             }
         }
-        if let Some(smoothing) = self.label_smoothing {
-            let holds = (0.0..1.0).contains(&smoothing);
-            require(holds, "task.label_smoothing", smoothing, "0 or more and less than 1")?;
-        }
         if let Some(weights) = &self.class_weights {
-            let usable = |weight: &f64| weight.is_finite() && *weight >= 0.0;
-            let holds = weights.iter().all(usable) && weights.iter().any(|weight| *weight > 0.0);
+            let holds = weights.iter().any(|weight| *weight > 0.0);
             let found = format!("{weights:?}");
             require(holds, "task.class_weights", found, "numbers of 0 or more, one above 0")?;
-        }
-        if let Some(delta) = self.huber_delta {
-            let holds = delta.is_finite() && delta > 0.0;
-            require(holds, "task.huber_delta", delta, "a number above 0")?;
         }
         Ok(())
     }

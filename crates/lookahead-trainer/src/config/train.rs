@@ -3,7 +3,7 @@
 use lookahead_run::event::Task;
 use serde::{Deserialize, Serialize};
 
-use super::issue::{ConfigIssue, format_number, require};
+use super::issue::{ConfigIssue, require};
 use super::key::Key;
 use super::kinds::Kinds;
 use super::task::{LOSS, TaskConfig};
@@ -51,9 +51,9 @@ pub struct TrainConfig {
 /// The keys of the section.
 pub(super) const KEYS: &[Key] = &[
 
-    Key::whole("epochs", "how often each training sample is used").allowed("1 or more"),
+    Key::whole("epochs", "how often each training sample is used").at_least(1.0),
     Key::whole("max_steps", "inner steps; overrides `epochs`")
-        .allowed("1 or more")
+        .at_least(1.0)
         .default("none")
         .example("1000"),
     Key::whole(
@@ -61,26 +61,26 @@ pub(super) const KEYS: &[Key] = &[
         "average the gradients of N batches of `data.batch_size` samples for one inner step. Steps, also in the log \
          and of k, are inner steps; batch normalization sees single batches",
     )
-    .allowed("1 or more")
+    .at_least(1.0)
     .example("4"),
     Key::number(
         "clip_grad_norm",
         "scale the gradients before each inner step so that their joint L2 norm is at most this, after averaging \
          them over accumulated batches and data-parallel processes; 0 is off",
     )
-    .allowed("0 or more")
+    .at_least(0.0)
     .example("1.0"),
     Key::number(
         "clip_grad_value",
         "clip each element of the gradients to ± this, before `clip_grad_norm`; 0 is off",
     )
-    .allowed("0 or more")
+    .at_least(0.0)
     .example("0.5"),
     Key::whole(
         "evaluate_every_epochs",
         "evaluate θ and φ on the validation set every N epochs and at the end; 0 is never",
     )
-    .allowed("0 or more"),
+    .at_least(0.0),
     Key::choice("best_by", &[], "which validation metric selects the best model")
         .allowed("`loss`, or a metric of the [task](#task)")
         .default("`accuracy` of classes and text, otherwise `loss`")
@@ -90,10 +90,10 @@ pub(super) const KEYS: &[Key] = &[
         "stop after N evaluations without an improvement; the result is then the best model ([early \
          stopping](guide.md#early-stopping)). 0 is never",
     )
-    .allowed("0 or more")
+    .at_least(0.0)
     .example("5"),
     Key::whole("seed", "fixes weights, dropout, augmentation and the order of the data")
-        .allowed("0 or more")
+        .at_least(0.0)
         .example("1"),
     Key::texts(
         "freeze",
@@ -107,19 +107,23 @@ pub(super) const KEYS: &[Key] = &[
     .example("[\"conv1.*\", \"out.bias\"]"),
     Key::text("device", "where the training runs; `auto` is CUDA if available, else the CPU")
         .allowed("`auto`, `cpu`, `cuda` or `cuda:N` with the number of a GPU")
+        .pattern("^(auto|cpu|cuda(:[0-9]+)?)$")
         .example("\"cuda:1\""),
     Key::whole(
         "threads",
         "threads within one operation; 0 is libtorch's choice. Losses repeat bit for bit only with an equal number",
     )
-    .allowed("0 to 1024")
+    .at_least(0.0)
+    .at_most(1024.0)
     .example("4"),
     Key::whole(
         "read_loss_every",
         "read the losses of N steps from the device together, so that a GPU is not waited for in each step; the log \
          is the same. 0 is 1 on the CPU and 10 on a GPU, or 1 if `lookahead.non_finite` is not `error`",
     )
-    .allowed("0 to 1000")
+    // NaN in a loss is noticed that many steps late.
+    .at_least(0.0)
+    .at_most(1000.0)
     .example("10"),
     Key::switch(
         "channels_last",
@@ -146,9 +150,6 @@ pub enum AutocastDtype {
     /// `bfloat16`, for the operations that libtorch's autocast considers safe.
     Bf16,
 }
-
-/// The largest `train.read_loss_every`: NaN in a loss is noticed that many steps late.
-const MOST_UNREAD: u64 = 1000;
 
 impl Default for TrainConfig {
     fn default() -> Self {
@@ -182,31 +183,9 @@ impl TrainConfig {
         task: Option<Task>,
     ) -> Result<(), ConfigIssue> {
         self.resolve_best_by(kinds, measured, task)?;
-        require(self.epochs >= 1, "train.epochs", self.epochs, "1 or more")?;
-        if let Some(max_steps) = self.max_steps {
-            require(max_steps >= 1, "train.max_steps", max_steps, "1 or more")?;
-        }
-        require(self.accumulate >= 1, "train.accumulate", self.accumulate, "1 or more")?;
-        for (key, limit) in [
-            ("train.clip_grad_norm", self.clip_grad_norm),
-            ("train.clip_grad_value", self.clip_grad_value),
-        ] {
-            let fits = limit >= 0.0 && limit.is_finite();
-            require(
-                fits,
-                key,
-                format_number(limit),
-                "0, which is off, or a finite number above it",
-            )?;
-        }
         // The generator of libtorch takes 64 bits, TOML's integers have 63 without the sign.
         let seed = self.seed;
         require(i64::try_from(seed).is_ok(), "train.seed", seed, "9223372036854775807 or less")?;
-        let threads = self.threads;
-        require(threads <= 1024, "train.threads", threads, "0, libtorch's choice, to 1024")?;
-        let every = self.read_loss_every;
-        let allowed = format!("0, which is 1 on the CPU and 10 on a GPU, to {MOST_UNREAD}");
-        require(every <= MOST_UNREAD, "train.read_loss_every", every, &allowed)?;
         let allowed = "`auto`, `cpu`, `cuda` or `cuda:N` with the number of a GPU";
         let allowed = match device_meant(&self.device) {
             Some(meant) => format!("`{meant}`; all devices are {allowed}"),

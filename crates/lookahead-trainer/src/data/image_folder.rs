@@ -19,9 +19,9 @@ use self::scan::{ImageFile, ImageFolder};
 use super::augment::{AUGMENT, Augment};
 use super::dataset::{Dataset, LoadContext};
 use super::image_file::{LARGEST_SIDE, PixelLayout, probe};
-use super::images::{ImageOptions, Images, LABEL_NOISE};
+use super::images::{Images, LABEL_NOISE};
 use super::random::{SampleKey, shuffled};
-use super::split::{TEST_FRACTION, TEST_PART, check_test_part, test_samples};
+use super::split::{TEST_FRACTION, TEST_PART, test_samples};
 use crate::config::issue::{ConfigIssue, format_number, require};
 use crate::config::key::Key;
 use crate::config::kinds::KindOptions;
@@ -88,13 +88,17 @@ impl KindOptions for ImageFolderOptions {
         .allowed("a folder")
         .required("\"photos\""),
         Key::wholes("size", "`[height, width]` of the images")
-            .allowed("two numbers from 1 to 32768")
+            .at_least(1.0)
+            .at_most(LARGEST_SIDE as f64)
+            .values(2, 2)
             .default("that of the first image")
             .example("[64, 64]"),
         Key::whole(
             "channels",
             "grayscale, which is 1, or red, green, blue, which is 3; images are converted",
         )
+        .at_least(1.0)
+        .at_most(3.0)
         .allowed("1 or 3")
         .default("those of the first image")
         .example("3"),
@@ -107,10 +111,16 @@ impl KindOptions for ImageFolderOptions {
             "mean",
             "subtracted from the pixels. Multiply fractions, for example those of ImageNet, by 255",
         )
+        .at_least(0.0)
+        .at_most(255.0)
+        .values(1, 3)
         .allowed("one number from 0 to 255, or one per channel")
         .default("that of the training pixels")
         .example("[118.0]"),
         Key::numbers("std", "what the difference is divided by")
+            .at_least(1.0)
+            .at_most(255.0)
+            .values(1, 3)
             .allowed("one number from 1 to 255, or one per channel")
             .default("that of the training pixels")
             .example("[65.0]"),
@@ -163,26 +173,16 @@ epochs = 20
                  each class, for example `--set data.dir=photos`.",
             ));
         }
-        if let Some(size) = self.size {
-            let is_valid = size.iter().all(|side| (1..=LARGEST_SIDE).contains(side));
-            let allowed = format!("height and width, each from 1 to {LARGEST_SIDE}");
-            require(is_valid, "data.size", format!("{size:?}"), &allowed)?;
-        }
         if let Some(channels) = self.channels {
             let allowed = "1, which is grayscale, or 3, which is red, green and blue";
             require(matches!(channels, 1 | 3), "data.channels", channels, allowed)?;
         }
-        for (key, values, least) in [("data.mean", &self.mean, 0.0), ("data.std", &self.std, 1.0)] {
+        for (key, values) in [("data.mean", &self.mean), ("data.std", &self.std)] {
             let Some(values) = values else { continue };
-            let of_one = |value: &f64| (least..=255.0).contains(value);
-            let is_valid = matches!(values.len(), 1 | 3) && values.iter().all(of_one);
-            let allowed = format!(
-                "one number from {least} to 255, or three: pixels are not divided by 255 first"
-            );
-            require(is_valid, key, format!("{values:?}"), &allowed)?;
+            let allowed = "one number, or three";
+            require(matches!(values.len(), 1 | 3), key, format!("{values:?}"), allowed)?;
         }
-        check_test_part(self.test_fraction, None)?;
-        ImageOptions { augment: self.augment, label_noise: self.label_noise }.check()
+        Ok(())
     }
 }
 

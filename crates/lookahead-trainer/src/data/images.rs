@@ -13,7 +13,6 @@ use super::augment::{AUGMENT, Augment};
 use super::dataset::{Batch, Dataset, LoadContext, Samples, on_device};
 use super::random::{SampleKey, below, generator};
 use super::spec::{DataSpec, Inputs};
-use crate::config::issue::{ConfigIssue, format_number, require};
 use crate::config::key::Key;
 use crate::config::kinds::KindOptions;
 use crate::usage::UsageError;
@@ -167,7 +166,8 @@ pub(super) const LABEL_NOISE: Key = Key::number(
     "label_noise",
     "fraction of the training images that get a wrong class, the same ones for every seed",
 )
-.allowed("0 to 1")
+.at_least(0.0)
+.at_most(1.0)
 .example("0.2");
 
 /// The keys of `[data]` for images that are not read from files.
@@ -205,12 +205,6 @@ momentum = 0.9
 [train]
 epochs = 20
 "#
-    }
-
-    fn check(&self) -> Result<(), ConfigIssue> {
-        let noise = self.label_noise;
-        let allowed = "0 to 1, the fraction of the training images with a wrong class";
-        require((0.0..=1.0).contains(&noise), "data.label_noise", format_number(noise), allowed)
     }
 
     fn why_not(key: &str) -> Option<&'static str> {
@@ -315,10 +309,6 @@ epochs = 8
 "#
             }
         }
-    }
-
-    fn check(&self) -> Result<(), ConfigIssue> {
-        self.images().check()
     }
 }
 

@@ -22,7 +22,6 @@ use tch::{Device, Kind as Element, Tensor};
 use super::dataset::{Batch, Dataset, LoadContext, Samples, on_device};
 use super::random::{SampleKey, generator};
 use super::spec::DataSpec;
-use crate::config::issue::{ConfigIssue, format_number, require};
 use crate::config::key::Key;
 use crate::config::kinds::KindOptions;
 
@@ -44,19 +43,17 @@ impl Default for NoisyQuadraticOptions {
 
 /// The key of the number of directions.
 pub(super) const DIMENSIONS: Key =
-    Key::whole("dimensions", "number of directions").allowed("1 to 16777216");
+    Key::whole("dimensions", "number of directions").at_least(1.0).at_most(16777216.0);
 
 /// Batches in an epoch. No sample comes twice.
 const EPOCH: usize = 100;
-
-/// The most directions. Each sample has one number per direction.
-const MOST: usize = 1 << 24;
 
 impl KindOptions for NoisyQuadraticOptions {
     const KEYS: &'static [Key] = &[
         DIMENSIONS,
         Key::number("noise", "standard deviation of the gradient noise at curvature 1")
-            .allowed("0 to 1e6"),
+            .at_least(0.0)
+            .at_most(1e6),
     ];
     const TASKS: &'static [Task] = &[Task::Quadratic];
     const VALIDATION: Option<usize> = Some(1);
@@ -84,19 +81,6 @@ epochs = 50
 every_syncs = 1
 "#
     }
-
-    fn check(&self) -> Result<(), ConfigIssue> {
-        check_dimensions(self.dimensions)?;
-        let noise = self.noise;
-        let allowed = "a number from 0 to 1e6, the standard deviation at curvature 1";
-        require((0.0..=1e6).contains(&noise), "data.noise", format_number(noise), allowed)
-    }
-}
-
-/// Checks the dimensions of either quadratic problem.
-pub(super) fn check_dimensions(dimensions: usize) -> Result<(), ConfigIssue> {
-    let allowed = format!("1 to {MOST}");
-    require((1..=MOST).contains(&dimensions), "data.dimensions", dimensions, &allowed)
 }
 
 /// Makes the problem.

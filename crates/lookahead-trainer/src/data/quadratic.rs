@@ -7,9 +7,8 @@ use lookahead_run::event::Task;
 use serde::{Deserialize, Serialize};
 
 use super::dataset::{Dataset, LoadContext};
-use super::noisy_quadratic::{DIMENSIONS, Points, check_dimensions};
+use super::noisy_quadratic::{DIMENSIONS, Points};
 use super::spec::DataSpec;
-use crate::config::issue::{ConfigIssue, format_number, require};
 use crate::config::key::Key;
 use crate::config::kinds::KindOptions;
 
@@ -32,7 +31,9 @@ impl Default for QuadraticOptions {
 impl KindOptions for QuadraticOptions {
     const KEYS: &'static [Key] = &[
         DIMENSIONS,
-        Key::number("condition", "largest curvature divided by the smallest").allowed("1 to 1e12"),
+        Key::number("condition", "largest curvature divided by the smallest")
+            .at_least(1.0)
+            .at_most(1e12),
     ];
     const TASKS: &'static [Task] = &[Task::Quadratic];
     const VALIDATION: Option<usize> = Some(1);
@@ -62,18 +63,6 @@ epochs = 20
 [probe]
 every_syncs = 1
 "#
-    }
-
-    fn check(&self) -> Result<(), ConfigIssue> {
-        check_dimensions(self.dimensions)?;
-        let condition = self.condition;
-        let allowed = "a number from 1 to 1e12, the largest curvature over the smallest";
-        require(
-            (1.0..=1e12).contains(&condition),
-            "data.condition",
-            format_number(condition),
-            allowed,
-        )
     }
 }
 

@@ -1,7 +1,7 @@
 //! Which samples of a file are its test set.
 
 use super::random::{SampleKey, shuffled};
-use crate::config::issue::{ConfigIssue, format_number, require};
+use crate::config::issue::ConfigIssue;
 use crate::config::key::Key;
 
 /// The default of `data.test_fraction` for shuffled samples.
@@ -19,25 +19,23 @@ pub(crate) const TEST_PART: Key = Key::number(
     "the part that becomes the test set: random samples, the same ones for every seed. Not together with a key that \
      names a test set, or a folder `test` of images",
 )
-.allowed("0 to below 1")
+.at_least(0.0)
+.below(1.0)
 .default("0.2, or none if a test set is named")
 .example("0.1");
 
-/// Checks `data.test_fraction`, and that it is not set together with `other`, a key that names a test set.
+/// Checks that `data.test_fraction` is not set together with `other`, a key that names a test set.
 pub(crate) fn check_test_part(
     fraction: Option<f64>,
     other: Option<&'static str>,
 ) -> Result<(), ConfigIssue> {
-    let Some(fraction) = fraction else { return Ok(()) };
-    if let Some(other) = other {
+    if let (Some(_), Some(other)) = (fraction, other) {
         return Err(ConfigIssue::new(
             "data.test_fraction",
             format!("`data.test_fraction` and `{other}` are both set. Remove one of them."),
         ));
     }
-    let allowed = "0 to below 1, the part of the samples that becomes the test set";
-    let fits = (0.0..1.0).contains(&fraction);
-    require(fits, "data.test_fraction", format_number(fraction), allowed)
+    Ok(())
 }
 
 /// The number of test samples: the nearest to `fraction` of all, but one or more unless it is 0.

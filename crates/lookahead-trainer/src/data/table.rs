@@ -103,7 +103,8 @@ impl KindOptions for TableOptions {
             .allowed("columns' names")
             .example("[\"zone\"]"),
         Key::text("delimiter", "the character between cells")
-            .allowed("one ASCII character, for example `\",\"`, `\";\"` or `\"\\t\"`"),
+            .allowed("one ASCII character, for example `\",\"`, `\";\"` or `\"\\t\"`")
+            .pattern(r#"^[^"\n\r\u0000\u0080-\uffff]$"#),
         Key::choice(
             "missing",
             &["error", "mean", "zero"],

@@ -4,10 +4,7 @@ use lookahead_run::event::Task;
 use serde::{Deserialize, Serialize};
 use tch::{Tensor, nn};
 
-use super::network::{
-    BATCH_NORM, DROPOUT, HIDDEN, Head, Sequential, add_head, check_dropout, check_widths,
-};
-use crate::config::issue::ConfigIssue;
+use super::network::{BATCH_NORM, DROPOUT, HIDDEN, Head, Sequential, WIDEST, add_head};
 use crate::config::key::Key;
 use crate::config::kinds::KindOptions;
 use crate::data::spec::DataSpec;
@@ -40,7 +37,8 @@ impl KindOptions for CnnOptions {
             "channels",
             "output channels of each 3×3 convolution; each is followed by 2×2 pooling",
         )
-        .allowed("numbers from 1 to 1048576"),
+        .at_least(1.0)
+        .at_most(WIDEST),
         HIDDEN,
         DROPOUT,
         BATCH_NORM,
@@ -49,12 +47,6 @@ impl KindOptions for CnnOptions {
 
     fn about(_kind: &str) -> &'static str {
         "convolutions, then fully connected layers: for images"
-    }
-
-    fn check(&self) -> Result<(), ConfigIssue> {
-        check_widths("model.channels", &self.channels)?;
-        check_widths("model.hidden", &self.hidden)?;
-        check_dropout(self.dropout)
     }
 }
 

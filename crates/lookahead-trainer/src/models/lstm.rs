@@ -8,8 +8,7 @@ use serde::{Deserialize, Serialize};
 use tch::Tensor;
 use tch::nn::{self, Module};
 
-use super::network::{DROPOUT, LAYERS, Network, WIDEST, WIDTH, check_dropout, check_layers};
-use crate::config::issue::{ConfigIssue, require};
+use super::network::{DROPOUT, LAYERS, Network, WIDEST, WIDTH};
 use crate::config::key::Key;
 use crate::config::kinds::KindOptions;
 use crate::data::spec::DataSpec;
@@ -37,7 +36,7 @@ impl Default for LstmOptions {
 
 impl KindOptions for LstmOptions {
     const KEYS: &'static [Key] = &[
-        Key::whole("embedding", "embedding size").allowed("1 to 1048576"),
+        Key::whole("embedding", "embedding size").at_least(1.0).at_most(WIDEST),
         WIDTH,
         LAYERS,
         DROPOUT,
@@ -46,15 +45,6 @@ impl KindOptions for LstmOptions {
 
     fn about(_kind: &str) -> &'static str {
         "a recurrent network: for texts"
-    }
-
-    fn check(&self) -> Result<(), ConfigIssue> {
-        let allowed = format!("1 to {WIDEST}");
-        require((1..=WIDEST).contains(&self.width), "model.width", self.width, &allowed)?;
-        let embedding = self.embedding;
-        require((1..=WIDEST).contains(&embedding), "model.embedding", embedding, &allowed)?;
-        check_layers(self.layers)?;
-        check_dropout(self.dropout)
     }
 }
 

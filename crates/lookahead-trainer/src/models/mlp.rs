@@ -4,10 +4,7 @@ use lookahead_run::event::Task;
 use serde::{Deserialize, Serialize};
 use tch::nn;
 
-use super::network::{
-    BATCH_NORM, DROPOUT, HIDDEN, Head, Sequential, add_head, check_dropout, check_widths,
-};
-use crate::config::issue::ConfigIssue;
+use super::network::{BATCH_NORM, DROPOUT, HIDDEN, Head, Sequential, add_head};
 use crate::config::key::Key;
 use crate::config::kinds::KindOptions;
 use crate::data::spec::DataSpec;
@@ -37,11 +34,6 @@ impl KindOptions for MlpOptions {
 
     fn about(_kind: &str) -> &'static str {
         "fully connected layers: for images, tables and arrays"
-    }
-
-    fn check(&self) -> Result<(), ConfigIssue> {
-        check_widths("model.hidden", &self.hidden)?;
-        check_dropout(self.dropout)
     }
 }
 

@@ -7,7 +7,6 @@ use lookahead_core::tch_ext::torchscript::Module;
 use tch::Tensor;
 use tch::nn::{self, ModuleT};
 
-use crate::config::issue::{ConfigIssue, format_number, require};
 use crate::config::key::Key;
 
 /// The forward pass of a model, whose variables are in the store in which it was built.
@@ -67,22 +66,26 @@ impl Network for Sequential {
 }
 
 /// The largest width: far above useful ones, and far below the overflow of sizes.
-pub(super) const WIDEST: i64 = 1 << 20;
+pub(super) const WIDEST: f64 = 1048576.0;
 
 /// The key of the hidden layers of a fully connected head.
 pub(super) const HIDDEN: Key = Key::wholes("hidden", "widths of the hidden fully connected layers")
-    .allowed("numbers from 1 to 1048576");
+    .at_least(1.0)
+    .at_most(WIDEST);
 
 /// The key of the width of a model for texts.
-pub(super) const WIDTH: Key = Key::whole("width", "width of each layer").allowed("1 to 1048576");
+pub(super) const WIDTH: Key =
+    Key::whole("width", "width of each layer").at_least(1.0).at_most(WIDEST);
 
 /// The key of the number of layers of a model for texts.
-pub(super) const LAYERS: Key = Key::whole("layers", "number of layers").allowed("1 to 1000");
+pub(super) const LAYERS: Key =
+    Key::whole("layers", "number of layers").at_least(1.0).at_most(1000.0);
 
 /// The key of the fraction of dropped activations.
 pub(super) const DROPOUT: Key =
     Key::number("dropout", "fraction of hidden activations dropped in training")
-        .allowed("0 to below 1")
+        .at_least(0.0)
+        .below(1.0)
         .example("0.1");
 
 /// The key of batch normalization in a model that can do without.
@@ -92,24 +95,6 @@ pub(super) const BATCH_NORM: Key = Key::switch(
      weights, see `lookahead.recalibrate`. A final batch of one sample is refused if it has no variance",
 )
 .example("true");
-
-/// Checks a number of layers.
-pub(super) fn check_layers(layers: i64) -> Result<(), ConfigIssue> {
-    require((1..=1000).contains(&layers), "model.layers", layers, "1 to 1000")
-}
-
-/// Checks a list of widths.
-pub(super) fn check_widths(key: &'static str, widths: &[i64]) -> Result<(), ConfigIssue> {
-    let fits = widths.iter().all(|width| (1..=WIDEST).contains(width));
-    let allowed = format!("a list of widths from 1 to {WIDEST}");
-    require(fits, key, format!("{widths:?}"), &allowed)
-}
-
-/// Checks a fraction of dropped activations.
-pub(super) fn check_dropout(dropout: f64) -> Result<(), ConfigIssue> {
-    let fits = (0.0..1.0).contains(&dropout);
-    require(fits, "model.dropout", format_number(dropout), "0 to below 1")
-}
 
 /// The fully connected layers at the end of a model.
 pub(super) struct Head<'a> {

@@ -11,16 +11,10 @@ use tch::{Tensor, nn::Module};
 
 use super::network::{Network, WIDEST};
 use super::pointwise::Pointwise;
-use crate::config::issue::{ConfigIssue, require};
 use crate::config::key::Key;
 use crate::config::kinds::KindOptions;
 use crate::data::spec::DataSpec;
 use crate::usage::UsageError;
-
-/// The most stages. Each one doubles the channels.
-const STAGES: usize = 8;
-/// The most blocks in a stage.
-const BLOCKS: i64 = 1000;
 
 /// The keys of `[model]` for this model.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -41,25 +35,17 @@ impl Default for ResnetOptions {
 impl KindOptions for ResnetOptions {
     const KEYS: &'static [Key] = &[
         Key::whole("width", "channels of the first stage, doubled in each further stage")
-            .allowed("1 to 1048576"),
+            .at_least(1.0)
+            .at_most(WIDEST),
         Key::wholes("blocks", "basic blocks of each stage; the default is ResNet-18")
-            .allowed("1 to 8 numbers from 1 to 1000"),
+            .at_least(1.0)
+            .at_most(1000.0)
+            .values(1, 8),
     ];
     const TASKS: &'static [Task] = &[Task::Classification, Task::Regression, Task::Multilabel];
 
     fn about(_kind: &str) -> &'static str {
         "a residual network: for images"
-    }
-
-    fn check(&self) -> Result<(), ConfigIssue> {
-        let ResnetOptions { width, blocks } = self;
-        let allowed = format!("1 to {WIDEST} channels of the first stage");
-        require((1..=WIDEST).contains(width), "model.width", width, &allowed)?;
-        let fits = (1..=STAGES).contains(&blocks.len());
-        let fits = fits && blocks.iter().all(|count| (1..=BLOCKS).contains(count));
-        let allowed =
-            format!("a list of 1 to {STAGES} numbers from 1 to {BLOCKS}, the blocks of each stage");
-        require(fits, "model.blocks", format!("{blocks:?}"), &allowed)
     }
 }
 

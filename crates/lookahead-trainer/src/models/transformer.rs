@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use tch::Tensor;
 use tch::nn::{self, Module};
 
-use super::network::{DROPOUT, LAYERS, Network, WIDEST, WIDTH, check_dropout, check_layers};
+use super::network::{DROPOUT, LAYERS, Network, WIDTH};
 use crate::config::issue::{ConfigIssue, require};
 use crate::config::key::Key;
 use crate::config::kinds::KindOptions;
@@ -40,7 +40,9 @@ impl KindOptions for TransformerOptions {
     const KEYS: &'static [Key] = &[
         WIDTH,
         LAYERS,
-        Key::whole("heads", "attention heads in each layer").allowed("a divisor of `width`"),
+        Key::whole("heads", "attention heads in each layer")
+            .at_least(1.0)
+            .allowed("a divisor of `width`"),
         DROPOUT,
     ];
     const TASKS: &'static [Task] = &[Task::Language];
@@ -50,14 +52,9 @@ impl KindOptions for TransformerOptions {
     }
 
     fn check(&self) -> Result<(), ConfigIssue> {
-        let TransformerOptions { width, layers, heads, dropout } = *self;
-        let allowed = format!("1 to {WIDEST}");
-        require((1..=WIDEST).contains(&width), "model.width", width, &allowed)?;
-        check_layers(layers)?;
+        let TransformerOptions { width, heads, .. } = *self;
         let allowed = format!("a divisor of `model.width`, {width}, which the heads share equally");
-        let fits = (1..=width).contains(&heads) && width % heads == 0;
-        require(fits, "model.heads", heads, &allowed)?;
-        check_dropout(dropout)
+        require(width % heads == 0, "model.heads", heads, &allowed)
     }
 }
 

@@ -6,10 +6,9 @@ use serde::{Deserialize, Serialize};
 use tch::nn;
 
 use super::kind::{EPS, OptimizerContext, of_rule};
-use crate::config::issue::ConfigIssue;
+use crate::config::bounds::SINGLE;
 use crate::config::key::Key;
 use crate::config::kinds::KindOptions;
-use crate::config::optimizer::require_single;
 
 /// The keys of `[optimizer]` for this optimizer.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -33,20 +32,16 @@ impl Default for AdagradOptions {
 impl KindOptions for AdagradOptions {
     const KEYS: &'static [Key] = &[
         Key::number("lr_decay", "divides the learning rate by 1 + N lr_decay after N steps")
-            .allowed("0 to 3.4e38"),
+            .at_least(0.0)
+            .at_most(SINGLE),
         Key::number("initial_accumulator_value", "the sum of squares before the first step")
-            .allowed("0 to 3.4e38"),
+            .at_least(0.0)
+            .at_most(SINGLE),
         EPS,
     ];
 
     fn about(_kind: &str) -> &'static str {
         "learning rates that fall with the sum of squared gradients"
-    }
-
-    fn check(&self) -> std::result::Result<(), ConfigIssue> {
-        require_single("optimizer.lr_decay", self.lr_decay)?;
-        require_single("optimizer.initial_accumulator_value", self.initial_accumulator_value)?;
-        require_single("optimizer.eps", self.eps)
     }
 }
 

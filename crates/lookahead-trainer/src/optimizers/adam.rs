@@ -9,7 +9,6 @@ use super::kind::{BETA1, BETA2, CAUTIOUS, EPS, FUSED, OptimizerContext, of_rule}
 use crate::config::issue::ConfigIssue;
 use crate::config::key::Key;
 use crate::config::kinds::KindOptions;
-use crate::config::optimizer::{require_decay, require_single};
 
 /// The keys of `[optimizer]` for Adam. Each means what it means in libtorch.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -53,9 +52,6 @@ impl KindOptions for AdamOptions {
     }
 
     fn check(&self) -> std::result::Result<(), ConfigIssue> {
-        require_single("optimizer.eps", self.eps)?;
-        require_decay("optimizer.beta1", self.beta1)?;
-        require_decay("optimizer.beta2", self.beta2)?;
         if self.cautious && (self.amsgrad || !self.fused) {
             return Err(ConfigIssue::new(
                 "optimizer.cautious",

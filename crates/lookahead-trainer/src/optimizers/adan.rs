@@ -6,10 +6,8 @@ use serde::{Deserialize, Serialize};
 use tch::nn;
 
 use super::kind::{BETA1, EPS, OptimizerContext, of_rule};
-use crate::config::issue::ConfigIssue;
 use crate::config::key::Key;
 use crate::config::kinds::KindOptions;
-use crate::config::optimizer::{require_decay, require_single};
 
 /// The keys of `[optimizer]` for this optimizer.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -37,8 +35,8 @@ impl Default for AdanOptions {
 impl KindOptions for AdanOptions {
     const KEYS: &'static [Key] = &[
         BETA1,
-        Key::number("beta2", "decay of the mean change of the gradient").allowed("0 to below 1"),
-        Key::number("beta3", "decay of the second moment").allowed("0 to below 1"),
+        Key::number("beta2", "decay of the mean change of the gradient").at_least(0.0).below(1.0),
+        Key::number("beta3", "decay of the second moment").at_least(0.0).below(1.0),
         EPS,
         Key::switch(
             "proximal",
@@ -50,13 +48,6 @@ impl KindOptions for AdanOptions {
 
     fn about(_kind: &str) -> &'static str {
         "Adam with a mean of the gradient's changes"
-    }
-
-    fn check(&self) -> std::result::Result<(), ConfigIssue> {
-        require_decay("optimizer.beta1", self.beta1)?;
-        require_decay("optimizer.beta2", self.beta2)?;
-        require_decay("optimizer.beta3", self.beta3)?;
-        require_single("optimizer.eps", self.eps)
     }
 }
 

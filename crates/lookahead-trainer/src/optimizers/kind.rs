@@ -5,6 +5,7 @@ use std::sync::Arc;
 use lookahead_core::{InnerOptimizer, RuleOptimizer, StepRule};
 use tch::nn;
 
+use crate::config::bounds::SINGLE;
 use crate::config::key::Key;
 use crate::config::kinds::{KindOptions, Schema};
 use crate::config::optimizer::OptimizerConfig;
@@ -26,18 +27,19 @@ pub(super) const FUSED: Key = Key::switch(
 .example("false");
 
 /// The key of the momentum.
-pub(super) const MOMENTUM: Key = Key::number("momentum", "momentum").allowed("0 to below 1");
+pub(super) const MOMENTUM: Key = Key::number("momentum", "momentum").at_least(0.0).below(1.0);
 
 /// The key of what is added to the denominator.
-pub(super) const EPS: Key = Key::number("eps", "added to the denominator").allowed("0 to 3.4e38");
+pub(super) const EPS: Key =
+    Key::number("eps", "added to the denominator").at_least(0.0).at_most(SINGLE);
 
 /// The key of the mean gradient's decay.
 pub(super) const BETA1: Key =
-    Key::number("beta1", "decay of the first moment").allowed("0 to below 1");
+    Key::number("beta1", "decay of the first moment").at_least(0.0).below(1.0);
 
 /// The key of the mean squared gradient's decay.
 pub(super) const BETA2: Key =
-    Key::number("beta2", "decay of the second moment").allowed("0 to below 1");
+    Key::number("beta2", "decay of the second moment").at_least(0.0).below(1.0);
 
 /// The key of the cautious mask.
 pub(super) const CAUTIOUS: Key = Key::switch(

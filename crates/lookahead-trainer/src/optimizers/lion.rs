@@ -6,10 +6,8 @@ use serde::{Deserialize, Serialize};
 use tch::nn;
 
 use super::kind::{CAUTIOUS, OptimizerContext, of_rule};
-use crate::config::issue::ConfigIssue;
 use crate::config::key::Key;
 use crate::config::kinds::KindOptions;
-use crate::config::optimizer::require_decay;
 
 /// The keys of `[optimizer]` for this optimizer.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -34,18 +32,14 @@ impl Default for LionOptions {
 impl KindOptions for LionOptions {
     const KEYS: &'static [Key] = &[
         Key::number("beta1", "decay of the mean gradient whose sign is the step")
-            .allowed("0 to below 1"),
-        Key::number("beta2", "decay of the mean gradient that is kept").allowed("0 to below 1"),
+            .at_least(0.0)
+            .below(1.0),
+        Key::number("beta2", "decay of the mean gradient that is kept").at_least(0.0).below(1.0),
         CAUTIOUS,
     ];
 
     fn about(_kind: &str) -> &'static str {
         "the sign of a mean gradient; takes a smaller learning rate than Adam"
-    }
-
-    fn check(&self) -> std::result::Result<(), ConfigIssue> {
-        require_decay("optimizer.beta1", self.beta1)?;
-        require_decay("optimizer.beta2", self.beta2)
     }
 }
 

@@ -7,10 +7,8 @@ use serde::{Deserialize, Serialize};
 use tch::nn;
 
 use super::kind::{BETA1, BETA2, EPS, MOMENTUM, OptimizerContext};
-use crate::config::issue::ConfigIssue;
 use crate::config::key::Key;
 use crate::config::kinds::KindOptions;
-use crate::config::optimizer::{require_decay, require_single};
 
 /// The keys of `[optimizer]` for Muon and, from `beta1` on, for AdamW, which moves the parameters that are not matrices.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -62,13 +60,6 @@ impl KindOptions for MuonOptions {
 
     fn about(_kind: &str) -> &'static str {
         "Muon for matrices and convolutions, AdamW for the rest"
-    }
-
-    fn check(&self) -> std::result::Result<(), ConfigIssue> {
-        require_decay("optimizer.momentum", self.momentum)?;
-        require_single("optimizer.eps", self.eps)?;
-        require_decay("optimizer.beta1", self.beta1)?;
-        require_decay("optimizer.beta2", self.beta2)
     }
 }
 

@@ -6,10 +6,9 @@ use serde::{Deserialize, Serialize};
 use tch::nn;
 
 use super::kind::{BETA1, BETA2, DECOUPLED, EPS, OptimizerContext, of_rule};
-use crate::config::issue::ConfigIssue;
+use crate::config::bounds::SINGLE;
 use crate::config::key::Key;
 use crate::config::kinds::KindOptions;
-use crate::config::optimizer::{require_decay, require_single};
 
 /// The keys of `[optimizer]` for this optimizer.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -40,20 +39,14 @@ impl KindOptions for NAdamOptions {
         BETA2,
         EPS,
         Key::number("momentum_decay", "how fast the momentum grows from beta1 / 2 to beta1")
-            .allowed("0 to 3.4e38"),
+            .at_least(0.0)
+            .at_most(SINGLE),
         DECOUPLED,
     ];
     const SECOND_MOMENTS: bool = true;
 
     fn about(_kind: &str) -> &'static str {
         "Adam with Nesterov momentum"
-    }
-
-    fn check(&self) -> std::result::Result<(), ConfigIssue> {
-        require_decay("optimizer.beta1", self.beta1)?;
-        require_decay("optimizer.beta2", self.beta2)?;
-        require_single("optimizer.eps", self.eps)?;
-        require_single("optimizer.momentum_decay", self.momentum_decay)
     }
 }
 

@@ -6,10 +6,8 @@ use serde::{Deserialize, Serialize};
 use tch::nn;
 
 use super::kind::{BETA1, BETA2, DECOUPLED, EPS, OptimizerContext, of_rule};
-use crate::config::issue::ConfigIssue;
 use crate::config::key::Key;
 use crate::config::kinds::KindOptions;
-use crate::config::optimizer::{require_decay, require_single};
 
 /// The keys of `[optimizer]` for this optimizer.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -38,12 +36,6 @@ impl KindOptions for RAdamOptions {
 
     fn about(_kind: &str) -> &'static str {
         "Adam that warms up by itself; Ranger with Lookahead at k 6"
-    }
-
-    fn check(&self) -> std::result::Result<(), ConfigIssue> {
-        require_decay("optimizer.beta1", self.beta1)?;
-        require_decay("optimizer.beta2", self.beta2)?;
-        require_single("optimizer.eps", self.eps)
     }
 }
 

@@ -5,10 +5,8 @@ use serde::{Deserialize, Serialize};
 use tch::nn;
 
 use super::kind::{EPS, FUSED, MOMENTUM, OptimizerContext};
-use crate::config::issue::ConfigIssue;
 use crate::config::key::Key;
 use crate::config::kinds::KindOptions;
-use crate::config::optimizer::{require_decay, require_single};
 
 /// The keys of `[optimizer]` for this optimizer. Each but `smoothing` means what it means in libtorch.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -36,7 +34,8 @@ impl KindOptions for RmsPropOptions {
     const KEYS: &'static [Key] = &[
         FUSED,
         Key::number("smoothing", "decay of the mean squared gradient, which libtorch calls alpha")
-            .allowed("0 to below 1"),
+            .at_least(0.0)
+            .below(1.0),
         EPS,
         MOMENTUM,
         Key::switch("centered", "subtract the mean gradient").example("true"),
@@ -45,12 +44,6 @@ impl KindOptions for RmsPropOptions {
 
     fn about(_kind: &str) -> &'static str {
         "RMSprop"
-    }
-
-    fn check(&self) -> std::result::Result<(), ConfigIssue> {
-        require_single("optimizer.eps", self.eps)?;
-        require_decay("optimizer.momentum", self.momentum)?;
-        require_decay("optimizer.smoothing", self.smoothing)
     }
 }
 

@@ -8,7 +8,6 @@ use super::kind::{FUSED, MOMENTUM, OptimizerContext};
 use crate::config::issue::ConfigIssue;
 use crate::config::key::Key;
 use crate::config::kinds::KindOptions;
-use crate::config::optimizer::require_decay;
 
 /// The keys of `[optimizer]` for this optimizer. Each means what it means in libtorch.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -35,7 +34,8 @@ impl KindOptions for SgdOptions {
         FUSED,
         MOMENTUM,
         Key::number("dampening", "the part of the gradient that the momentum leaves out")
-            .allowed("0 to below 1")
+            .at_least(0.0)
+            .below(1.0)
             .example("0.1"),
         Key::switch("nesterov", "Nesterov momentum, with a momentum above 0 and no dampening")
             .example("true"),
@@ -46,8 +46,6 @@ impl KindOptions for SgdOptions {
     }
 
     fn check(&self) -> std::result::Result<(), ConfigIssue> {
-        require_decay("optimizer.momentum", self.momentum)?;
-        require_decay("optimizer.dampening", self.dampening)?;
         if self.nesterov && (self.momentum == 0.0 || self.dampening != 0.0) {
             return Err(ConfigIssue::new(
                 "optimizer.nesterov",

@@ -8,9 +8,8 @@ use serde_json::json;
 use tch::{Tensor, nn};
 
 use super::OptimizerContext;
-use crate::config::issue::ConfigIssue;
+use crate::config::key::Key;
 use crate::config::kinds::KindOptions;
-use crate::config::optimizer::require_decay;
 use crate::config::{Config, ConfigError, Override};
 use crate::controls::Hangup;
 use crate::observer::Show;
@@ -32,9 +31,7 @@ impl Default for SignOptions {
 }
 
 impl KindOptions for SignOptions {
-    fn check(&self) -> std::result::Result<(), ConfigIssue> {
-        require_decay("optimizer.momentum", self.momentum)
-    }
+    const KEYS: &'static [Key] = &[Key::number("momentum", "momentum").at_least(0.0).below(1.0)];
 }
 
 /// m ← β m + (1 − β) g; θ ← θ − lr (sign(m) + λ θ): an optimizer as a crate outside would write it.

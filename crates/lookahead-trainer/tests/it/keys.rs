@@ -118,6 +118,24 @@ fn the_documentation_has_the_tables_of_all_keys() {
     }
 }
 
+/// `UPDATE_DOCS=1` regenerates them.
+#[test]
+fn the_schemas_are_those_of_the_program() {
+    let kinds = Registry::builtin();
+    for (name, schema) in [
+        ("config", lookahead_trainer::commands::of_config(kinds.kinds())),
+        ("sweep", lookahead_trainer::commands::of_sweep(kinds.kinds())),
+    ] {
+        let path = root().join(format!("docs/{name}.schema.json"));
+        if std::env::var_os("UPDATE_DOCS").is_some() {
+            std::fs::write(&path, &schema).unwrap();
+        } else {
+            let hint = "is not that of the program. Run this test with UPDATE_DOCS=1.";
+            assert!(std::fs::read_to_string(&path).unwrap() == schema, "{} {hint}", path.display());
+        }
+    }
+}
+
 #[test]
 fn a_config_of_the_project_names_every_key() {
     let text = std::fs::read_to_string(root().join("configs/fashion-mnist.toml")).unwrap();
@@ -195,7 +213,7 @@ fn defaults(entry: &KeyEntry) -> String {
 
 fn allowed(entry: &KeyEntry) -> String {
     if !entry.key.allowed.is_empty() || entry.choices.is_empty() {
-        return entry.key.allowed.to_owned();
+        return entry.key.allowed_words();
     }
     let quoted = entry.choices.iter().map(|choice| format!("`{choice}`"));
     quoted.collect::<Vec<_>>().join(", ")

@@ -47,6 +47,7 @@ mod reading;
 mod resume;
 mod screens;
 mod sessions;
+mod shells;
 mod signals;
 mod status;
 mod sweeping;

@@ -36,7 +36,7 @@ pub(super) fn write(kinds: &Kinds, data: &Schema, values: &Table, train: &str) -
         "" => format!("The data {}", data.name),
         about => about.to_owned(),
     };
-    let mut text = format!("# {}\n", sentence(&about));
+    let mut text = format!("#:schema ./{}.schema.json\n\n# {}\n", program_name(), sentence(&about));
     text += "#\n# A key in a comment has its default, or an example if its default is in words.\n";
     text += &format!(
         "# `{} config KEY` explains a key, and `--set KEY=VALUE` changes one on the command line.\n#\n",

@@ -1,11 +1,13 @@
+use super::super::issue::check_all_bounds;
 use super::*;
 use crate::registry::Registry;
 
 fn check(text: &str, task: Option<Task>) -> Result<(), String> {
     let config: TaskConfig = toml::from_str(text).unwrap();
     let registry = Registry::new();
-    config
-        .check(registry.kinds(), task)
+    let written = toml::Table::try_from(&config).unwrap();
+    check_all_bounds("task", KEYS, &written)
+        .and_then(|()| config.check(registry.kinds(), task))
         .map_err(|issue| format!("{}: {}", issue.key, issue.message))
 }
 
@@ -24,14 +26,14 @@ fn each_fault_is_refused_with_what_would_do() {
         ("metrics = ['mae', 'top5']", Some(Regression), "task.metrics: `task.metrics` names top5"),
         ("label_smoothing = 0.1", Some(Regression), "belongs to the loss cross_entropy only"),
         ("loss = 'mae'\nhuber_delta = 1.0", Some(Regression), "the loss is mae. Remove it, or set"),
-        ("label_smoothing = 1.0", Some(Classification), "is 1. Use 0 or more and less than 1."),
+        ("label_smoothing = 1.0", Some(Classification), "is 1. Use 0 to below 1."),
         (
             "class_weights = [1.0, -1.0]",
             Some(Classification),
-            "[1.0, -1.0]. Use numbers of 0 or more",
+            "[1.0, -1.0]. Use a number of 0 or more",
         ),
         ("class_weights = [0.0, 0.0]", Some(Classification), "one above 0"),
-        ("loss = 'huber'\nhuber_delta = 0.0", Some(Regression), "is 0. Use a number above 0."),
+        ("loss = 'huber'\nhuber_delta = 0.0", Some(Regression), "is 0. Use above 0."),
     ] {
         let found = check(text, task).unwrap_err();
         assert!(found.contains(expected), "{text}: {found}");

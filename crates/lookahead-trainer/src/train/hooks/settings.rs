@@ -14,6 +14,8 @@ use lookahead_run::{RunFolder, program_name};
 use super::events::Events;
 use super::kept_config::KeptConfig;
 use super::period::record_change;
+use crate::config::guess;
+use crate::config::keys;
 use crate::config::kinds::Kinds;
 use crate::config::mutable_keys::{
     ALPHA_SCHEDULE, LEARNING_RATE, LIVE, PERIOD, PERIOD_SCHEDULE, SLOW_STEP_SIZE, may_change,
@@ -148,7 +150,7 @@ fn refuse_without_use(config: &Config, key: &str) -> Result<(), String> {
 fn changed(kinds: &Kinds, config: &Config, setting: &Setting) -> Result<Config, String> {
     let Setting { key, value } = setting;
     if !LIVE.contains(&key.as_str()) {
-        return Err(no_live_setting(key));
+        return Err(no_live_setting(kinds, key));
     }
     refuse_without_use(config, key)?;
     let value = toml::Value::try_from(value).map_err(|_| {
@@ -186,8 +188,21 @@ fn note_end_of_schedule(key: &str, before: &Config, t: &mut Training, events: &m
     }
 }
 
-fn no_live_setting(key: &str) -> String {
+fn no_live_setting(kinds: &Kinds, key: &str) -> String {
     let settable = LIVE.join(", ");
+    let is_section = keys::sections(kinds).iter().any(|section| section.name == key);
+    if !is_section && keys::find(kinds, key, None).is_none() {
+        let (section, name) = match key.rsplit_once('.') {
+            Some((section, name)) => (Some(section), name),
+            None => (None, key),
+        };
+        let live = LIVE.map(str::to_owned);
+        let meant = guess::key(&live, section, name);
+        let meant = meant.map(|meant| format!(" Did you mean `{meant}`?")).unwrap_or_default();
+        return format!(
+            "There is no key `{key}`.{meant} These can change during the run: {settable}."
+        );
+    }
     let resume = if may_change(key) {
         format!("Stop the run, and use `{} resume RUN --set {key}=…`. ", program_name())
     } else {

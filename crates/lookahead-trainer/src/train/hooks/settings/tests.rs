@@ -15,7 +15,7 @@ fn a_change_is_checked_as_in_the_file() {
     let text = "[optimizer]\nlr = 0.1\n[schedule]\nkind = \"cosine\"\nmin_lr = 0.01\n[lookahead]\n";
     let config = config(text);
     for (key, value, words) in [
-        ("optimizer.lr", json!(-0.5), "`optimizer.lr` is -0.5. Use a number from 0"),
+        ("optimizer.lr", json!(-0.5), "Use 0 to 3.4e38"),
         ("optimizer.lr", json!(0.001), "`schedule.min_lr` is 0.01. Use 0 to"),
         ("optimizer.lr", json!("fast"), "`optimizer.lr` is \"fast\". Use a number"),
         ("optimizer.lr", json!(null), "`optimizer.lr` can't become null"),
@@ -88,4 +88,20 @@ fn one_that_finds_no_place_is_not_counted() {
     assert!(!passed_on.get());
     settings.accept(&set(7), || Ok(())).unwrap();
     assert_eq!(k(&settings), 7);
+}
+
+#[test]
+fn a_key_that_is_not_one_is_told_from_one_that_stays() {
+    let config = config("[lookahead]\n");
+    for (key, meant) in [
+        ("lr", "`optimizer.lr`"),
+        ("optimizer.learning_rate", "`optimizer.lr`"),
+        ("lookahead.aplha", "`lookahead.alpha`"),
+        ("k", "`lookahead.k`"),
+    ] {
+        let setting = setting(key, json!(1));
+        let error = changed(Registry::builtin().kinds(), &config, &setting).unwrap_err();
+        let start = format!("There is no key `{key}`. Did you mean {meant}? These can change");
+        assert!(error.starts_with(&start), "{error}");
+    }
 }

@@ -1,0 +1,91 @@
+//! Completion scripts and manual pages, each read by the program that it is for, if this machine has it.
+
+use crate::common::session::Session;
+
+/// Fills in the variables that bash has while it completes a line, and prints the answers.
+const BASH: &str = r#"
+source <(lookahead completions bash)
+answer() {
+    local words=${1//=/ = }
+    COMP_LINE=$1 COMP_POINT=${#1}
+    read -ra COMP_WORDS <<< "${words//:/ : }"
+    if [[ $1 == *' ' ]]; then COMP_WORDS+=(""); fi
+    COMP_CWORD=$((${#COMP_WORDS[@]} - 1))
+    _complete_lookahead
+    echo "${COMPREPLY[*]}"
+}
+compopt() { :; }
+answer 'lookahead ev'
+answer 'lookahead train --set optimizer.kin'
+answer 'lookahead train --set optimizer.kind=ra'
+answer 'lookahead train --set lookahead.outer_nesterov='
+answer 'lookahead train --set train.device=cpu --set probe.s'
+answer 'lookahead train dig'
+answer 'lookahead eval fir'
+answer 'lookahead ctl first set lookahead.'
+"#;
+
+const ANSWERS: &str = "\
+eval
+optimizer.kind=
+radam
+true false
+probe.samples=
+digits
+first
+lookahead.alpha= lookahead.k=
+";
+
+fn has(session: &Session, program: &str) -> bool {
+    session.quietly(&format!("command -v {program}")).1 == 0
+}
+
+#[test]
+fn each_script_is_read_by_its_shell() {
+    let session = Session::new();
+    for (shell, program) in [("bash", "bash"), ("zsh", "zsh"), ("fish", "fish"), ("elvish", "")] {
+        let script = format!("lookahead completions {shell} > script");
+        assert_eq!(session.quietly(&script), (String::new(), 0), "{shell}");
+        if !program.is_empty() && has(&session, program) {
+            let shown = session.quietly(&format!("{program} -n script"));
+            assert_eq!(shown, (String::new(), 0), "{shell}");
+        }
+    }
+}
+
+#[test]
+fn bash_completes_keys_values_configs_and_runs() {
+    let session = Session::new();
+    session.write("configs/digits.toml", "");
+    session.write("checkpoints/first/config.toml", "");
+    session.write("script", BASH);
+    let (shown, status) = session.quietly("bash script");
+    let sorted = |text: &str| {
+        let sort = |line: &str| {
+            let mut words: Vec<&str> = line.split_whitespace().collect();
+            words.sort_unstable();
+            words.join(" ")
+        };
+        text.lines().map(sort).collect::<Vec<_>>()
+    };
+    let shown = shown.replace('\u{b}', " ");
+    assert_eq!((sorted(&shown), status), (sorted(ANSWERS), 0), "{shown}");
+}
+
+#[test]
+fn there_is_a_manual_page_for_each_command() {
+    let session = Session::new();
+    assert_eq!(session.quietly("lookahead man pages/man1"), (String::new(), 0));
+    let (pages, _) = session.quietly("cd pages/man1; ls");
+    for page in ["lookahead.1", "lookahead-train.1", "lookahead-ctl-set.1", "lookahead-schema.1"] {
+        assert!(pages.lines().any(|name| name == page), "{page} is missing: {pages}");
+    }
+    let (text, _) = session.quietly("cat pages/man1/lookahead-train.1");
+    assert!(text.contains(".TH lookahead") && text.contains("optimizer.lr=0.1"), "{text}");
+    for check in ["mandoc -Tlint -Werror", "groff -Kutf8 -man -Tutf8 -ww -z"] {
+        if has(&session, check.split(' ').next().unwrap()) {
+            let shown = session.quietly(&format!("{check} pages/man1/*.1"));
+            assert_eq!(shown, (String::new(), 0), "{check}");
+        }
+    }
+}
