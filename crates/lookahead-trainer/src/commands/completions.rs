@@ -1,4 +1,4 @@
-//! `lookahead completions`: scripts by which shells ask this program how a word may go on.
+//! `lookahead completions`: scripts by which shells ask this program for completions.
 //!
 //! The script of a shell runs the program with the words of the command line, and with the shell's name in
 //! [`VARIABLE`]. So the names of runs, configs and keys are those of the moment.

@@ -1,4 +1,4 @@
-//! How the words go on that only this program knows: runs, configs, keys and their values.
+//! The completions that only this program knows: runs, configs, keys and their values.
 
 use std::collections::HashSet;
 use std::ffi::OsStr;

@@ -43,7 +43,7 @@ pub(super) fn allowed(entry: &KeyEntry) -> Map<String, Value> {
         choices => json!({ "type": "string", "enum": choices }),
     };
     let of_group = entry.section == "optimizer.group";
-    // In a group, one value stands for a list of one.
+    // In a group, one value is allowed instead of a list of one.
     let list = |item: Value| match (of_group, list(bounds, item.clone())) {
         (true, list) => json!({ "anyOf": [item, list] }),
         (false, list) => list,
