@@ -5,7 +5,7 @@ use std::fmt;
 use tch::{Kind, Tensor};
 
 use crate::state::copy_like;
-use crate::{Error, Result, State, Taken, clipping};
+use crate::{Error, Result, State, SyncPath, Taken, clipping};
 
 /// A trainable variable, as an optimizer sees it.
 #[derive(Debug)]
@@ -170,7 +170,7 @@ pub trait InnerOptimizer {
     /// [`Setting`](Error::Setting) unless `max` is a positive number.
     fn clip_grad_norm(&mut self, max: f64) -> Result<f64> {
         self.join_new_parameters()?;
-        clipping::clip_norm(trained(self.parameters(), None)?, max)
+        clipping::clip_norm(trained(self.parameters(), None)?, max, SyncPath::Auto)
     }
 
     /// As [`clip_grad_norm`](Self::clip_grad_norm), for the gradients of one parameter group.
@@ -180,7 +180,7 @@ pub trait InnerOptimizer {
     /// group.
     fn clip_grad_norm_of_group(&mut self, group: usize, max: f64) -> Result<f64> {
         self.join_new_parameters()?;
-        clipping::clip_norm(trained(self.parameters(), Some(group))?, max)
+        clipping::clip_norm(trained(self.parameters(), Some(group))?, max, SyncPath::Auto)
     }
 
     /// Clips the elements of every gradient to `-max..=max`; NaN stays NaN. Skips parameters without one; refuses
@@ -190,7 +190,8 @@ pub trait InnerOptimizer {
     /// [`Setting`](Error::Setting) unless `max` is a positive number.
     fn clip_grad_value(&mut self, max: f64) -> Result<()> {
         self.join_new_parameters()?;
-        clipping::clip_value(self.parameters().iter().map(|parameter| &parameter.tensor), max)
+        let own = self.parameters().iter().map(|parameter| &parameter.tensor);
+        clipping::clip_value(own, max, SyncPath::Auto)
     }
 
     /// The parameters that it moves. They keep their order; new ones come last.

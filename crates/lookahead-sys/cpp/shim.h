@@ -121,14 +121,14 @@ bool suggests_channels_last(const Tensor& tensor);
 
 // Arithmetic in place, without autograd.
 void assign(const Tensor& target, const Tensor& source);
-void clip_value(rust::Slice<const TensorRef> parameters, double max);
+void clip_value(rust::Slice<const TensorRef> parameters, double max, bool foreach);
 void fill(const Tensor& target, double value);
 void scale(const Tensor& target, double factor);
 void lerp(const Tensor& target, const Tensor& end, double weight);
 
 // Norms.
 double norm(rust::Slice<const TensorRef> tensors, rust::Slice<const TensorRef> from);
-double clip_norm(rust::Slice<const TensorRef> parameters, double max);
+double clip_norm(rust::Slice<const TensorRef> parameters, double max, bool foreach);
 
 // The statistics that batch normalizations compute.
 void start_batch_statistics();

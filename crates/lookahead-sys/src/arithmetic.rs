@@ -17,8 +17,12 @@ pub fn assign(target: &mut Tensor, source: &Tensor) -> Result<()> {
 
 /// Clips every element of every gradient to `-max..=max`. Skips parameters without one; refuses sparse
 /// gradients.
-pub fn clip_value<'a>(parameters: impl IntoIterator<Item = &'a Tensor>, max: f64) -> Result<()> {
-    Ok(bridge::clip_value(&refs(parameters), max)?)
+pub fn clip_value<'a>(
+    parameters: impl IntoIterator<Item = &'a Tensor>,
+    max: f64,
+    path: Path,
+) -> Result<()> {
+    Ok(bridge::clip_value(&refs(parameters), max, path.is_foreach())?)
 }
 
 /// Sets every element to `value`.

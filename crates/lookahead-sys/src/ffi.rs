@@ -378,12 +378,12 @@ pub(crate) mod bridge {
         fn suggests_channels_last(tensor: &Tensor) -> bool;
 
         fn assign(target: &Tensor, source: &Tensor) -> Result<()>;
-        fn clip_value(parameters: &[TensorRef], max: f64) -> Result<()>;
+        fn clip_value(parameters: &[TensorRef], max: f64, foreach: bool) -> Result<()>;
         fn fill(target: &Tensor, value: f64) -> Result<()>;
         fn scale(target: &Tensor, factor: f64) -> Result<()>;
         fn lerp(target: &Tensor, end: &Tensor, weight: f64) -> Result<()>;
         fn norm(tensors: &[TensorRef], from: &[TensorRef]) -> Result<f64>;
-        fn clip_norm(parameters: &[TensorRef], max: f64) -> Result<f64>;
+        fn clip_norm(parameters: &[TensorRef], max: f64, foreach: bool) -> Result<f64>;
 
         fn start_batch_statistics() -> Result<()>;
         fn stop_batch_statistics() -> Result<Vec<BatchStatistic>>;

@@ -9,6 +9,7 @@ use tch::Tensor;
 use crate::Result;
 use crate::ffi::bridge;
 use crate::handle::refs;
+use crate::sync::Path;
 
 /// The L2 norm of all tensors together: 0 for none, NaN or infinity if a value is. Reads one number per
 /// tensor back from the device. Refuses undefined tensors.
@@ -33,14 +34,18 @@ pub fn distance<'a>(pairs: impl IntoIterator<Item = (&'a Tensor, &'a Tensor)>) -
 
 /// The joint L2 norm of all gradients, as [`clip_norm`] finds it: 0 without gradients.
 pub fn gradient_norm<'a>(parameters: impl IntoIterator<Item = &'a Tensor>) -> Result<f64> {
-    clip_norm(parameters, f64::INFINITY)
+    clip_norm(parameters, f64::INFINITY, Path::Auto)
 }
 
 /// Scales all gradients by one factor so that their joint L2 norm is at most `max`, and returns the norm
 /// before: 0 without gradients. If it is NaN or infinite because a gradient is, the gradients stay as
 /// they are.
-pub fn clip_norm<'a>(parameters: impl IntoIterator<Item = &'a Tensor>, max: f64) -> Result<f64> {
-    Ok(bridge::clip_norm(&refs(parameters), max)?)
+pub fn clip_norm<'a>(
+    parameters: impl IntoIterator<Item = &'a Tensor>,
+    max: f64,
+    path: Path,
+) -> Result<f64> {
+    Ok(bridge::clip_norm(&refs(parameters), max, path.is_foreach())?)
 }
 
 #[cfg(test)]

@@ -16,7 +16,8 @@ impl<O: InnerOptimizer> Lookahead<O> {
     pub fn clip_grad_value(&mut self, max: f64) -> Result<()> {
         self.restore_fast_weights()?;
         self.inner.join_new_parameters()?;
-        clipping::clip_value(self.inner.parameters().iter().map(|own| &own.tensor), max)
+        let own = self.inner.parameters().iter().map(|own| &own.tensor);
+        clipping::clip_value(own, max, self.settings.path)
     }
 
     /// Scales the gradients of all trained variables by one factor so that their joint L2 norm is at most
@@ -60,7 +61,8 @@ impl<O: InnerOptimizer> Lookahead<O> {
     fn clip_norm(&mut self, group: Option<usize>, max: f64) -> Result<f64> {
         self.restore_fast_weights()?;
         self.inner.join_new_parameters()?;
-        let norm = clipping::clip_norm(trained(self.inner.parameters(), group)?, max)?;
+        let trained = trained(self.inner.parameters(), group)?;
+        let norm = clipping::clip_norm(trained, max, self.settings.path)?;
         // Another group may be finite; a step looks at all gradients then.
         self.unclipped = !norm.is_finite() || self.unclipped && group.is_some();
         Ok(norm)

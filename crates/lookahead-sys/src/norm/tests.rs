@@ -1,4 +1,5 @@
 use super::*;
+use crate::ops;
 use tch::{Device, Kind};
 
 /// A parameter with this gradient.
@@ -17,7 +18,7 @@ fn norms_are_taken_in_single_precision_at_least() {
     let a = Tensor::from_slice(&[0.0f32]).to_kind(Kind::Half).set_requires_grad(true);
     let b = Tensor::from_slice(&[0.0f32]).to_kind(Kind::Half).set_requires_grad(true);
     ((&a + &b) * 60000.0).sum(Kind::Float).backward();
-    let norm = clip_norm([&a, &b], 1.0).unwrap();
+    let norm = clip_norm([&a, &b], 1.0, Path::Auto).unwrap();
     assert!((norm - 60000.0 * 2f64.sqrt()).abs() < 50.0, "{norm}");
     assert!(a.grad().double_value(&[0]) < 0.71);
 }
@@ -70,23 +71,71 @@ fn nan_and_infinity_are_the_norm() {
 fn gradients_of_every_magnitude_are_clipped() {
     let float =
         |size: f32, count: i64| Tensor::full([count], f64::from(size), (Kind::Float, Device::Cpu));
-    for gradient in [float(1e19, 100), float(1e18, 1_000_000), float(3e38, 10_000), float(-2.0, 7)]
-    {
-        let parameter = with_gradient(&gradient);
-        clip_norm([&parameter], 1.0).unwrap();
-        // In f64, because torch's sum of a million squares in f32 is off in the fourth digit.
-        let after = norm([&parameter.grad().to_kind(Kind::Double)]).unwrap();
-        assert!((after - 1.0).abs() < 1e-5, "{after}");
-        let expected = gradient.double_value(&[0]).signum() / (gradient.numel() as f64).sqrt();
-        assert!(close(parameter.grad().double_value(&[3]), expected));
-    }
-    let parameter = with_gradient(&Tensor::from_slice(&[1e308; 10_000]));
-    assert_eq!(clip_norm([&parameter], 2.0).unwrap(), f64::INFINITY, "overflows f64");
-    assert!(close(parameter.grad().double_value(&[0]), 0.02));
+    for path in [Path::Auto, Path::Foreach] {
+        for gradient in
+            [float(1e19, 100), float(1e18, 1_000_000), float(3e38, 10_000), float(-2.0, 7)]
+        {
+            let parameter = with_gradient(&gradient);
+            clip_norm([&parameter], 1.0, path).unwrap();
+            // In f64, because torch's sum of a million squares in f32 is off in the fourth digit.
+            let after = norm([&parameter.grad().to_kind(Kind::Double)]).unwrap();
+            assert!((after - 1.0).abs() < 1e-5, "{after}");
+            let expected = gradient.double_value(&[0]).signum() / (gradient.numel() as f64).sqrt();
+            assert!(close(parameter.grad().double_value(&[3]), expected));
+        }
+        let parameter = with_gradient(&Tensor::from_slice(&[1e308; 10_000]));
+        assert_eq!(clip_norm([&parameter], 2.0, path).unwrap(), f64::INFINITY, "overflows f64");
+        assert!(close(parameter.grad().double_value(&[0]), 0.02));
 
-    let parameter = with_gradient(&Tensor::from_slice(&[f32::INFINITY, 3.0]));
-    assert_eq!(clip_norm([&parameter], 1.0).unwrap(), f64::INFINITY);
-    assert_eq!(parameter.grad().double_value(&[1]), 3.0, "unchanged");
+        let parameter = with_gradient(&Tensor::from_slice(&[f32::INFINITY, 3.0]));
+        assert_eq!(clip_norm([&parameter], 1.0, path).unwrap(), f64::INFINITY);
+        assert_eq!(parameter.grad().double_value(&[1]), 3.0, "unchanged");
+    }
+}
+
+/// As on a GPU: the number of operations is that of the element types, and the CPU's own pass finds the same.
+#[test]
+fn foreach_operations_clip_all_gradients_together() {
+    tch::manual_seed(5);
+    let kinds = [Kind::Float, Kind::BFloat16, Kind::Double];
+    let parameters = |count: i64| -> Vec<Tensor> {
+        let random = |i: i64| Tensor::randn([i % 5, 3], (Kind::Double, Device::Cpu));
+        (0..count).map(|i| with_gradient(&random(i).to_kind(kinds[i as usize % 3]))).collect()
+    };
+    let gradients = |all: &[Tensor]| all.iter().map(|p| p.grad().copy()).collect::<Vec<_>>();
+    let recorded = |count: i64| {
+        let all = parameters(count);
+        let before = gradients(&all);
+        let (norm, mut ops) = ops::record(|| clip_norm(&all, 1.0, Path::Foreach).unwrap());
+        let (clipped, more) =
+            ops::record(|| crate::arithmetic::clip_value(&all, 0.01, Path::Foreach));
+        clipped.unwrap();
+        let own: Vec<Tensor> = before.iter().map(with_gradient).collect();
+        assert!(close(norm, clip_norm(&own, 1.0, Path::Auto).unwrap()));
+        crate::arithmetic::clip_value(&own, 0.01, Path::Auto).unwrap();
+        for (a, b) in gradients(&all).iter().zip(gradients(&own)) {
+            assert!(a.allclose(&b, 1e-2, 1e-6, false), "{a} {b}");
+        }
+        ops.extend(more);
+        let top = ops.into_iter().filter(|op| op.depth == 0).map(|op| op.name);
+        top.collect::<Vec<_>>()
+    };
+    let few = recorded(6);
+    let count = |name: &str| few.iter().filter(|op| *op == name).count();
+    for name in [
+        "aten::_foreach_norm",
+        "aten::_foreach_mul_",
+        "aten::_foreach_clamp_min_",
+        "aten::_foreach_clamp_max_",
+    ] {
+        assert_eq!(count(name), kinds.len(), "{name}: {few:?}");
+    }
+    assert_eq!(recorded(300), few);
+
+    let parameter = with_gradient(&Tensor::from_slice(&[f32::NAN, 3.0, f32::NEG_INFINITY]));
+    crate::arithmetic::clip_value([&parameter], 2.0, Path::Foreach).unwrap();
+    let found: Vec<f32> = Vec::try_from(parameter.grad()).unwrap();
+    assert!(found[0].is_nan() && found[1..] == [2.0, -2.0], "{found:?}");
 }
 
 /// Unless squares overflow or underflow.
@@ -121,7 +170,7 @@ fn sparse_and_complex_values_count_as_what_they_are() {
         * Tensor::from_slice(&[1.0f32, 2.0, 4.0]).view([3, 1]))
     .sum(Kind::Float)
     .backward();
-    assert_eq!(clip_norm([&table], 1.0).unwrap(), 5.0);
+    assert_eq!(clip_norm([&table], 1.0, Path::Auto).unwrap(), 5.0);
 
     let complex =
         Tensor::complex(&Tensor::from_slice(&[3.0f32, 0.0]), &Tensor::from_slice(&[0.0f32, 4.0]));
