@@ -32,7 +32,7 @@ pub use evaluation::ResultWeights;
 ///
 /// It is an inner optimizer itself, so a Lookahead may be around it, and it around a Lookahead. Like Lookahead it
 /// notices weights that other code has changed, leaves frozen variables alone, and takes late ones. A parameter
-/// without a gradient stays as it is. NaN and infinity reach no average: the step fails instead.
+/// that the inner step does not move stays as it is. NaN and infinity reach no average: the step fails instead.
 #[derive(Debug)]
 pub struct AveragedOptimizer<O: InnerOptimizer, R: AveragingRule> {
     inner: O,
@@ -136,7 +136,9 @@ impl<O: InnerOptimizer, R: AveragingRule> AveragedOptimizer<O, R> {
             return Err(Error::NonFiniteStep { name: name.clone() });
         }
         let before = self.inner.steps_taken();
+        let versions = self.inner_versions.clone();
         let stepped = self.at_inner_point(InnerOptimizer::step);
+        let written = self.written_by_inner(&versions);
         // libtorch's optimizers step a frozen variable that still has a gradient, and leave no trace.
         let moved: Vec<usize> = (0..self.detector.len())
             .filter(|&i| !self.is_trained(i) && self.has_gradient(i))
@@ -144,22 +146,33 @@ impl<O: InnerOptimizer, R: AveragingRule> AveragedOptimizer<O, R> {
         self.detector.follow(&moved);
         self.record_versions()?;
         stepped?;
+        let written = written?;
         if before.is_some() && before == self.inner.steps_taken() {
             return Ok(()); // a nested level has skipped the step
         }
         self.steps += 1;
         self.reset.clear();
-        let averaged = self.average();
+        let averaged = self.average(&written);
         self.record_versions()?;
         averaged
     }
 
-    fn average(&mut self) -> Result<()> {
+    /// What the inner optimizer has written to: a Lookahead that syncs moves also what has no gradient.
+    fn written_by_inner(&self, versions: &[u32]) -> Result<Vec<usize>> {
+        if R::INNER_POINT.is_none() {
+            return self.detector.written(self.inner.parameters());
+        }
+        let pairs = versions.iter().zip(&self.inner_versions).enumerate();
+        Ok(pairs.filter(|(_, (before, now))| before != now).map(|(i, _)| i).collect())
+    }
+
+    fn average(&mut self, written: &[usize]) -> Result<()> {
         let needs_rates = self.rule.needs_learning_rates();
         let rates = if needs_rates { self.inner.learning_rates()? } else { Vec::new() };
         self.rule.begin(self.steps, &rates);
         let parameters = self.inner.parameters();
-        let moved: Vec<usize> = self.trained().filter(|&i| self.has_gradient(i)).collect();
+        let moved = |i: &usize| self.has_gradient(*i) || written.binary_search(i).is_ok();
+        let moved: Vec<usize> = self.trained().filter(moved).collect();
         let part = |i: usize| Part {
             slots: &self.kept[i],
             model: &parameters[i].tensor,

@@ -23,12 +23,16 @@ pub use error::Error;
 ///   model's, a variable that the state lacks begins as a new one.
 /// * With α = 1, Lookahead is the optimizer, to the bit; if it resets the moments, the optimizer restarted at each sync.
 ///   The first sync that pulls moments back multiplies them by α.
-/// * A variable that is frozen, or that has no gradient, keeps its values. One that is added later joins. One with two
-///   names is one parameter.
+/// * A variable that is frozen, or that has no gradient, keeps its values. All others move, if not in each step: a
+///   cautious one rests while its gradient opposes it. One that is added later joins. One with two names is one parameter.
 /// * A state that lacks a tensor, or has an unknown one or one of another shape, is refused and changes nothing.
 /// * The moments are those that it names, of their parameter's shape, and shared with the optimizer; with all of them reset
 ///   it steps as a new one.
 /// * Learning rates that are set are those that it has; negative, NaN and infinite ones are refused.
+///
+/// φ, the phase and the outer momentum of a Lookahead are not moments, and its sync moves also what has no gradient in
+/// that step. So a Lookahead, or an average around one, keeps these laws with k = 2, where a reset is tried right after a
+/// sync and a step without a gradient between two, and without outer momentum.
 ///
 /// The laws about moments are left out for an optimizer that does not give them
 /// ([`moment_names`](InnerOptimizer::moment_names) is `None`), a momentum policy for one that keeps none, and the law about

@@ -100,6 +100,14 @@ impl MutationDetector {
         Ok(found)
     }
 
+    /// Those that were written to since [`remember`](Self::remember).
+    pub(crate) fn written(&self, parameters: &[Parameter]) -> Result<Vec<usize>> {
+        let known = &parameters[..self.len().min(parameters.len())];
+        let now = fingerprints(known.iter().map(|parameter| &parameter.tensor))?;
+        let pairs = now.iter().zip(&self.prints).enumerate();
+        Ok(pairs.filter(|(_, (now, before))| now != before).map(|(i, _)| i).collect())
+    }
+
     /// Remembers which are frozen now; `indices` are those that [`differences`](Self::differences) found.
     pub(crate) fn notice_frozen(&mut self, parameters: &[Parameter], indices: &[usize]) {
         self.follow(indices);

@@ -58,14 +58,16 @@ impl<O: InnerOptimizer, R: AveragingRule> AveragedOptimizer<O, R> {
         self.refuse_corrupted()?;
         self.refuse_non_finite_model()?;
         let parameters = self.inner.parameters();
-        let known = 0..self.kept.len().min(self.detector.len());
-        if let Some(i) = known.clone().find(|&i| !self.detector.still_fits(i, parameters)) {
+        let mut known = 0..self.kept.len().min(self.detector.len());
+        if let Some(i) = known.find(|&i| !self.detector.still_fits(i, parameters)) {
             return Err(Error::WeightsReplaced { name: parameters[i].name.clone() });
         }
+        // All others stay to the bit.
+        let written = self.detector.written(parameters)?;
         let frozen = self.detector.differences(parameters)?.frozen;
         self.follow_frozen(&frozen)?;
         let _guard = tch::no_grad_guard();
-        for i in known {
+        for i in written {
             if self.is_trained(i) {
                 self.shift(i)?;
             }

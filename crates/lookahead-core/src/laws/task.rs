@@ -31,13 +31,15 @@ pub(super) struct Task {
     pub(super) variables: Vec<Tensor>,
 }
 
-/// Shapes with their groups; one is empty, and one is a number.
-pub(super) const VARIABLES: [(&str, &[i64], usize); 5] = [
+/// Shapes with their groups; one is empty, and one is a number. `seldom` has a gradient in every second step, from
+/// the second on, and `never` in none.
+pub(super) const VARIABLES: [(&str, &[i64], usize); 6] = [
     ("matrix", &[3, 4], 0),
     ("vector", &[5], 0),
     ("number", &[], 1),
     ("empty", &[0, 2], 1),
     ("seldom", &[2], 0),
+    ("never", &[3], 1),
 ];
 
 impl Task {
@@ -54,15 +56,16 @@ impl Task {
         Task { vs, variables }
     }
 
-    /// A backward pass of step `i`. The last variable has a gradient in every second step only.
+    /// A backward pass of step `i`.
     pub(super) fn backward(&self, i: i64) {
-        for (nth, variable) in self.variables.iter().enumerate() {
-            let is_seldom = nth + 1 == self.variables.len();
-            if (is_seldom && i % 2 == 1) || !variable.requires_grad() {
+        for (nth, (variable, (name, ..))) in self.variables.iter().zip(VARIABLES).enumerate() {
+            let has_none = name == "never" || name == "seldom" && i % 2 == 0;
+            if has_none || !variable.requires_grad() {
                 continue;
             }
-            let target = (variable.detach() * 0.0 + (i + nth as i64)).cos();
-            let loss = ((variable - target).square() * (1 + nth as i64)).sum(variable.kind());
+            let nth = nth as i64;
+            let target = (variable.detach() * 0.0 + (i + nth)).cos();
+            let loss = ((variable - target).square() * (1 + nth)).sum(variable.kind());
             loss.backward();
         }
     }

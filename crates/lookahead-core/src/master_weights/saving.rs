@@ -48,14 +48,15 @@ impl<O: InnerOptimizer> MasterWeights<O> {
         let of_inner = |key: &str| key.split_once('/').is_some_and(|(part, _)| part == INNER);
         state.refuse_unknown(|key| own.contains(key) || of_inner(key), of_inner, of_inner)?;
         self.pass_freezes();
+        let inner = state.part(INNER);
         // The last call that can fail; it changes nothing if it does.
-        self.inner.load_state(&state.part(INNER)).map_err(|error| error.in_part(INNER))?;
+        self.inner.load_state(&inner).map_err(|error| error.in_part(INNER))?;
         for ((parameter, wide), value) in self.narrow.iter().zip(&self.wide).zip(&values) {
             assign(&mut wide.shallow_clone(), value)?;
             assign(&mut parameter.tensor.shallow_clone(), value)?;
         }
-        // The masters are those of the inner optimizer's state.
-        self.inner.parameters_accepted()?;
+        // Again, with the masters that belong to the state. Had it only to accept them, an average would move by a rounding.
+        self.inner.load_state(&inner)?;
         self.remember()
     }
 

@@ -1,31 +1,67 @@
 //! The laws of inner optimizers, for each that the library has, and for rules that break one.
 
-use crate::common::{AnyConfig, INNERS};
+use crate::common::{AnyConfig, Inner};
 use lookahead_core::optimizers::muon::Precision;
 use lookahead_core::optimizers::{Adagrad, Adan, CautiousAdam, Lion, Muon, NAdam, RAdam};
 use lookahead_core::tch_ext::arithmetic::scale;
 use lookahead_core::{
-    Composite, EmaNesterov, Extrapolation, InnerOptimizer, Lookahead, MasterWeights, Primal,
-    PrimalAveraging, Result, RuleOptimizer, Step, StepRule, TailAverage, TailMean, TchOptimizer,
-    fused, laws,
+    Composite, EmaNesterov, Extrapolation, InnerOptimizer, Lookahead, MasterWeights,
+    MomentumPolicy, Primal, PrimalAveraging, Result, RuleOptimizer, Step, StepRule, TailAverage,
+    TailMean, TchOptimizer, fused, laws,
 };
 use tch::{Tensor, nn};
 
-/// One test for each optimizer.
+type Built = Box<dyn InnerOptimizer>;
+
+/// What is put around each optimizer: the first three around all.
+const WRAPPERS: [(&str, fn(Built) -> Result<Built>); 5] = [
+    ("alone", Ok),
+    ("in Lookahead", |inner| Ok(Box::new(lookahead(inner)?))),
+    ("in primal averaging", |inner| {
+        Ok(Box::new(PrimalAveraging::new(inner, Primal::exponential(0.9, 0.7))?))
+    }),
+    ("in EMA-Nesterov", |inner| Ok(Box::new(EmaNesterov::new(inner, extrapolation())?))),
+    ("in a tail average", |inner| {
+        Ok(Box::new(TailAverage::new(inner, TailMean::exponential(0.9))?))
+    }),
+];
+
+/// k = 2: see [`laws::check`].
+fn lookahead<O: InnerOptimizer>(inner: O) -> Result<Lookahead<O>> {
+    Lookahead::around(inner).k(2).build()
+}
+
+fn extrapolation() -> Extrapolation {
+    Extrapolation { beta: 0.5, gamma: 0.8, ..Default::default() }
+}
+
+/// One test for each optimizer: alone, in each wrapper, and trained through master weights.
 macro_rules! keeps_the_laws {
     ($($name:ident: $build:expr,)*) => {
-        keeps_the_laws! { check; $($name: $build,)* }
+        keeps_the_laws! { check, &WRAPPERS[..3]; $($name: $build,)* }
     };
-    ($check:ident; $($name:ident: $build:expr,)*) => {
+    ($check:ident, $wrappers:expr; $($name:ident: $build:expr,)*) => {
         $(#[test]
         fn $name() {
-            laws::$check($build).unwrap();
+            let build = erased($build);
+            for (place, around) in $wrappers {
+                laws::$check(|vs| around(build(vs)?))
+                    .unwrap_or_else(|broken| panic!("{place}: {broken}"));
+            }
+            laws::$check(|vs| MasterWeights::new(vs, |masters| build(masters)))
+                .unwrap_or_else(|broken| panic!("through master weights: {broken}"));
         })*
     };
 }
 
+/// One type for all, so that the wrappers and the laws are compiled once.
+fn erased<O: InnerOptimizer + 'static>(
+    build: impl Fn(&nn::VarStore) -> Result<O>,
+) -> impl Fn(&nn::VarStore) -> Result<Built> {
+    move |vs| Ok(Box::new(build(vs)?))
+}
+
 keeps_the_laws! {
-    master_weights: |vs| MasterWeights::new(vs, |masters| TchOptimizer::new(fused::Adam::default(), masters, 0.1)),
     plain_sgd: |vs| TchOptimizer::new(fused::Sgd::default(), vs, 0.1),
     fused_sgd: |vs| TchOptimizer::new(fused::sgd(0.9, 0.1, 1e-3, false), vs, 0.1),
     fused_nesterov: |vs| TchOptimizer::new(fused::sgd(0.9, 0.0, 1e-3, true), vs, 0.1),
@@ -35,7 +71,7 @@ keeps_the_laws! {
     adagrad: |vs| decayed(Adagrad::default().lr_decay(0.1).initial_accumulator_value(0.1), vs),
     adan: |vs| decayed(Adan::default(), vs),
     adan_without_prox: |vs| decayed(Adan::default().proximal(false), vs),
-    // The weight decay, if it is decoupled, moves a number that its gradient opposes.
+    cautious_adam: |vs| decayed(CautiousAdam::default().decoupled_weight_decay(false), vs),
     cautious_adamw: |vs| decayed(CautiousAdam::default(), vs),
     cautious_lion: |vs| decayed(Lion::default().cautious(true), vs),
     lion: |vs| decayed(Lion::default(), vs),
@@ -53,44 +89,25 @@ keeps_the_laws! {
         |matrices| TchOptimizer::new(fused::AdamW::default(), matrices, 0.1),
         |rest| TchOptimizer::new(fused::AdamW::default(), rest, 0.1),
     ),
+}
+
+// Each wrapper in each.
+keeps_the_laws! {
+    check, &WRAPPERS;
+    lookahead_around_adamw: |vs| lookahead(adamw(vs)?),
+    lookahead_that_pulls_back: |vs| {
+        Lookahead::around(adamw(vs)?).k(2).momentum_policy(MomentumPolicy::Pullback).build()
+    },
+    lookahead_around_ema_nesterov: |vs| lookahead(EmaNesterov::new(adamw(vs)?, extrapolation())?),
     primal_averaging: |vs| PrimalAveraging::new(adamw(vs)?, Primal::exponential(0.9, 0.7)),
     schedule_free: |vs| PrimalAveraging::new(adamw(vs)?, Primal::schedule_free(0.9)),
-    primal_averaging_around_lookahead: |vs| {
-        PrimalAveraging::new(lookahead(vs)?, Primal::exponential(0.9, 0.7))
-    },
-    primal_averaging_in_itself: |vs| {
-        let inner = PrimalAveraging::new(adamw(vs)?, Primal::schedule_free(0.9))?;
-        PrimalAveraging::new(inner, Primal::exponential(0.9, 0.7))
-    },
     ema_nesterov: |vs| EmaNesterov::new(adamw(vs)?, extrapolation()),
-    ema_nesterov_in_itself: |vs| {
-        EmaNesterov::new(EmaNesterov::new(adamw(vs)?, extrapolation())?, extrapolation())
-    },
-    ema_nesterov_around_primal_averaging: |vs| {
-        let inner = PrimalAveraging::new(adamw(vs)?, Primal::exponential(0.9, 0.7))?;
-        EmaNesterov::new(inner, extrapolation())
-    },
-    primal_averaging_around_ema_nesterov: |vs| {
-        let inner = EmaNesterov::new(adamw(vs)?, extrapolation())?;
-        PrimalAveraging::new(inner, Primal::exponential(0.9, 0.7))
-    },
     tail_average: |vs| TailAverage::new(adamw(vs)?, TailMean::exponential(0.9)),
-    tail_average_around_lookahead: |vs| {
-        TailAverage::new(lookahead(vs)?, TailMean::uniform())
-    },
+    tail_mean: |vs| TailAverage::new(adamw(vs)?, TailMean::uniform()),
 }
 
 fn adamw(vs: &nn::VarStore) -> Result<TchOptimizer> {
     TchOptimizer::new(fused::AdamW::default(), vs, 0.1)
-}
-
-/// With k = 1, since a later sync moves weights that have no gradient then.
-fn lookahead(vs: &nn::VarStore) -> Result<Lookahead> {
-    Lookahead::around(adamw(vs)?).k(1).build()
-}
-
-fn extrapolation() -> Extrapolation {
-    Extrapolation { beta: 0.5, gamma: 0.8, ..Default::default() }
 }
 
 fn decayed<R: StepRule>(rule: R, vs: &nn::VarStore) -> Result<RuleOptimizer<R>> {
@@ -101,18 +118,18 @@ fn decayed<R: StepRule>(rule: R, vs: &nn::VarStore) -> Result<RuleOptimizer<R>> 
 
 // On matrices only.
 keeps_the_laws! {
-    check_matrices;
+    check_matrices, &WRAPPERS[..3];
     muon: |vs| RuleOptimizer::new(Muon::default(), vs, 0.1),
     muon_in_full_precision:
         |vs| RuleOptimizer::new(Muon::default().precision(Precision::Full), vs, 0.1),
 }
 
-#[test]
-fn those_of_tch() {
-    for inner in INNERS {
-        laws::check(|vs| TchOptimizer::new(AnyConfig(inner), vs, 0.1))
-            .unwrap_or_else(|broken| panic!("{inner:?}: {broken}"));
-    }
+// tch's own.
+keeps_the_laws! {
+    tchs_sgd: |vs| TchOptimizer::new(AnyConfig(Inner::Sgd), vs, 0.1),
+    tchs_adam: |vs| TchOptimizer::new(AnyConfig(Inner::Adam), vs, 0.1),
+    tchs_adamw: |vs| TchOptimizer::new(AnyConfig(Inner::AdamW), vs, 0.1),
+    tchs_rms_prop: |vs| TchOptimizer::new(AnyConfig(Inner::RmsProp), vs, 0.1),
 }
 
 /// SGD, whose learning rate falls with the number of steps of the whole optimizer, which it forgets to save.

@@ -6,7 +6,7 @@ use lookahead_core::{
 };
 use tch::{Kind, Tensor, nn};
 
-use crate::common::{Net, assert_resumes, close, ones, write};
+use crate::common::{Net, assert_resumes, assert_same_bits, close, ones, write};
 
 fn sgd(vs: &nn::VarStore) -> TchOptimizer {
     TchOptimizer::new(fused::sgd(0.9, 0.0, 0.0, false), vs, 0.1).unwrap()
@@ -114,6 +114,57 @@ fn lookahead_around_it_restarts_it() {
     assert_eq!(opt.inner_mut().with_result(|| w.double_value(&[0])).unwrap(), 0.8125);
     opt.backward_step(&w.sum(Kind::Float)).unwrap(); // y 0.4375, φ 0.625
     assert_eq!(w.double_value(&[0]), 0.625);
+}
+
+/// A sync of a Lookahead inside moves also a variable that has no gradient in that step, and its average follows.
+#[test]
+fn syncs_inside_are_averaged() {
+    let sgd = |vs: &nn::VarStore| TchOptimizer::new(fused::Sgd::default(), vs, 0.5).unwrap();
+    let (vs, w) = ones(1);
+    let v = vs.root().ones("v", &[1]);
+    let inner = Lookahead::around(sgd(&vs)).k(2).alpha(0.5).build().unwrap();
+    let extrapolation = Extrapolation { beta: 0.5, gamma: 0.5, ..Default::default() };
+    let mut opt = EmaNesterov::new(inner, extrapolation).unwrap();
+    opt.backward_step(&(&w + &v).sum(Kind::Float)).unwrap(); // θ 0.5, m −0.25, y 0.375
+    opt.backward_step(&w.sum(Kind::Float)).unwrap();
+    let theta = opt.with_result(|| v.double_value(&[0])).unwrap();
+    // v, at y, half the way to φ = 1: θ 0.6875, m −0.03125.
+    assert_eq!((theta, v.double_value(&[0])), (0.6875, 0.671875));
+
+    let (vs, w) = ones(1);
+    let v = vs.root().ones("v", &[1]);
+    let inner = Lookahead::around(sgd(&vs)).k(2).alpha(0.5).build().unwrap();
+    let mut opt = PrimalAveraging::new(inner, Primal::exponential(0.5, 0.5)).unwrap();
+    opt.backward_step(&(&w + &v).sum(Kind::Float)).unwrap(); // z 0.5, x 0.75
+    opt.backward_step(&w.sum(Kind::Float)).unwrap(); // z 0.75, x 0.75
+    let x = opt.with_result(|| v.double_value(&[0])).unwrap();
+    assert_eq!((x, v.double_value(&[0])), (0.75, 0.75));
+}
+
+/// Accepting weights that no code has written to changes no bit.
+#[test]
+fn accepting_unchanged_weights_changes_no_bit() {
+    macro_rules! check {
+        ($build:expr) => {
+            let train = |accepts: bool| {
+                let net = Net::new(3, tch::Device::Cpu);
+                let adamw = TchOptimizer::new(fused::AdamW::default(), &net.vs, 0.05).unwrap();
+                let mut opt = $build(adamw);
+                for i in 0..12 {
+                    opt.backward_step(&net.loss(i, false)).unwrap();
+                    if accepts {
+                        opt.accept_weights().unwrap();
+                    }
+                }
+                net.weights()
+            };
+            assert_same_bits(&train(true), &train(false), "accepted");
+        };
+    }
+    check!(|inner| PrimalAveraging::new(inner, Primal::exponential(0.9, 0.7)).unwrap());
+    check!(
+        |inner| EmaNesterov::new(inner, Extrapolation { beta: 0.7, ..Default::default() }).unwrap()
+    );
 }
 
 /// A step that a level inside has skipped is not averaged.
