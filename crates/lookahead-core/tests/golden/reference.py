@@ -48,8 +48,8 @@ OPTIMIZERS = {
 MOMENTS = ("momentum_buffer", "exp_avg", "exp_avg_sq", "max_exp_avg_sq", "square_avg", "grad_avg")
 
 
-def make_parameters():
-    return [torch.tensor(start, dtype=torch.float64, requires_grad=True) for _, _, start, _, _ in PARAMETERS]
+def make_parameters(dtype=torch.float64):
+    return [torch.tensor(start, dtype=dtype, requires_grad=True) for _, _, start, _, _ in PARAMETERS]
 
 
 def make_optimizer(name, thetas):

@@ -24,6 +24,7 @@ mod non_finite;
 mod norms;
 mod outer_step;
 mod outer_theory;
+mod packages;
 mod partial;
 mod peers;
 mod policies;

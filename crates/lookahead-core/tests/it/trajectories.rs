@@ -103,6 +103,10 @@ pub(super) fn inner_optimizer(
             let configs = (nn::adamw(0.9, 0.99, 0.02), fused::adamw(0.9, 0.99, 0.02));
             (boxed(code, vs, configs, 0.05), 0.05)
         }
+        "adamw_without_decay" => {
+            let configs = (nn::adamw(0.9, 0.99, 0.0), fused::adamw(0.9, 0.99, 0.0));
+            (boxed(code, vs, configs, 0.05), 0.05)
+        }
         "rmsprop" => (boxed(code, vs, rms_prop(0.0, 0.0, false), 0.02), 0.02),
         "rmsprop_momentum" => (boxed(code, vs, rms_prop(1e-3, 0.8, false), 0.02), 0.02),
         "centered" => (boxed(code, vs, rms_prop(0.0, 0.8, true), 0.02), 0.02),
@@ -125,16 +129,16 @@ const PARAMETERS: [Spec; 4] = [
     ("d", 1, &[1], &[0.9], 1.5, -0.4),
 ];
 
-/// The reference's problem, in double precision.
+/// The reference's problem.
 pub(super) struct Problem {
     pub(super) vs: nn::VarStore,
     weights: Vec<Tensor>,
 }
 
 impl Problem {
-    pub(super) fn new(device: Device) -> Problem {
+    pub(super) fn new(kind: Kind, device: Device) -> Problem {
         let mut vs = nn::VarStore::new(device);
-        vs.set_kind(Kind::Double);
+        vs.set_kind(kind);
         let variable = |&(name, group, shape, start, ..): &Spec| {
             let values = Tensor::from_slice(start).reshape(shape).to_device(device);
             let root = vs.root();
@@ -157,7 +161,7 @@ impl Problem {
             let factors = Tensor::from_slice(&factors).to_device(self.vs.device());
             let x = weight.flatten(0, -1);
             total += ((&x - *y).square() * factors).sum(Kind::Double) * 0.5;
-            elements += x.sum(Kind::Double);
+            elements += x.sum(x.kind());
         }
         total + elements.square() * 0.05
     }
@@ -168,7 +172,8 @@ impl Problem {
 }
 
 fn values(tensor: &Tensor) -> Vec<f64> {
-    Vec::try_from(tensor.detach().to_device(Device::Cpu).contiguous().view([-1])).unwrap()
+    let tensor = tensor.detach().to_device(Device::Cpu).to_kind(Kind::Double);
+    Vec::try_from(tensor.contiguous().view([-1])).unwrap()
 }
 
 /// All four parameters' entries of one part of a state, in order.
@@ -197,7 +202,7 @@ fn policy(name: &str) -> MomentumPolicy {
 /// Takes the steps of a case and compares θ after each, and the state at the end.
 fn follow(case: &Case, code: Code, path: SyncPath, device: Device) {
     let what = format!("{}, {code:?}, {path:?}, {device:?}", case.name);
-    let problem = Problem::new(device);
+    let problem = Problem::new(Kind::Double, device);
     let inner = inner_optimizer(&case.optimizer, code, &problem.vs);
     let mut builder = Lookahead::around(inner)
         .k(case.k)

@@ -4,3 +4,5 @@ mod evaluation;
 mod formulas;
 mod training;
 mod trajectories;
+
+pub(crate) use trajectories::apart;
