@@ -250,7 +250,8 @@ pub enum Weights {
     Slow,
     /// θ, which the inner optimizer moves.
     Fast,
-    /// A mean of θ over steps, the final model of a run that averages.
+    /// What `[averaging]` makes the final model: a mean of θ or φ, or of EMA-Nesterov, whose model is ahead of them, the
+    /// weights themselves.
     Average,
 }
 

@@ -85,14 +85,16 @@ impl Numbers {
 }
 
 /// The best evaluation of the final model on validation data, by the metric of the run's config:
-/// of φ, of the average that replaces it, or of θ if the inner optimizer trained alone. The first of several that are equal.
+/// of the result of `[averaging]`, else of φ, else of θ if the inner optimizer trained alone. The first of several that are equal.
 fn best(summary: &Summary) -> Option<Best> {
     let info = &summary.info;
-    let averages = matches!(info.config["averaging"]["kind"].as_str(), Some("polyak" | "ema"));
-    let final_weights = match (&info.lookahead, averages) {
-        (Some(_), true) => Weights::Average,
-        (Some(_), false) => Weights::Slow,
-        (None, _) => Weights::Fast,
+    let averages = info.config["averaging"]["kind"].as_str().is_some_and(|kind| kind != "none");
+    let final_weights = if averages {
+        Weights::Average
+    } else if info.lookahead.is_some() {
+        Weights::Slow
+    } else {
+        Weights::Fast
     };
     let by = info.config["train"]["best_by"].as_str().and_then(|name| info.task.metric(name));
     let by = by.unwrap_or_else(MetricInfo::accuracy);

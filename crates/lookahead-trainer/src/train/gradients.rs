@@ -67,3 +67,6 @@ pub(super) fn clip(training: &mut Training, hooks: &mut Hooks) -> anyhow::Result
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;

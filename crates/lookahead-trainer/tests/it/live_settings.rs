@@ -72,9 +72,19 @@ fn resume_of_a_paused_run_names_ctl_continue() {
 /// stopped and resumed later, bit for bit.
 #[test]
 fn a_change_in_a_running_run_equals_one_at_a_resume() {
-    for setting in ["optimizer.lr=0.2", "lookahead.alpha=0.9"] {
+    // Schedule-Free weighs steps by the learning rate.
+    let schedule_free = ["lookahead=false", "averaging.kind=schedule_free"];
+    let nesterov = ["lookahead=false", "averaging.kind=ema_nesterov", "averaging.gamma=0.8"];
+    for (setting, keys) in [
+        ("optimizer.lr=0.2", &[][..]),
+        ("lookahead.alpha=0.9", &[]),
+        ("optimizer.lr=0.2", &schedule_free),
+        ("optimizer.lr=0.2", &nesterov),
+        ("optimizer.lr=0.2", &["averaging.kind=ema"]),
+    ] {
         let sandbox = Sandbox::new(SMALL);
-        let mut child = sandbox.start("run", &ENDLESS);
+        let keys = sets(keys);
+        let mut child = sandbox.start("run", &[&ENDLESS[..], &keys].concat());
         let at = pause(&sandbox, &mut child, |_| true);
         succeeded(ctl(&sandbox, &["set", setting]));
         sandbox.wait_for("run", &mut child, |record| matches!(record.event, Event::Changed(_)));
@@ -85,10 +95,12 @@ fn a_change_in_a_running_run_equals_one_at_a_resume() {
         sandbox.resume("run", &sets(&[&last]));
 
         let first = format!("train.max_steps={at}");
-        sandbox.train("whole", &sets(&[&first, "checkpoint.every_steps=0"]));
+        let whole = sets(&[&first, "checkpoint.every_steps=0"]);
+        sandbox.train("whole", &[&keys[..], &whole].concat());
         sandbox.resume("whole", &sets(&[&last, setting]));
-        assert_eq!(sandbox.losses("run"), sandbox.losses("whole"), "{setting}");
-        assert!(sandbox.tensors("run", end) == sandbox.tensors("whole", end), "{setting}");
+        assert_eq!(sandbox.losses("run"), sandbox.losses("whole"), "{setting}, {keys:?}");
+        let (run, whole) = (sandbox.tensors("run", end), sandbox.tensors("whole", end));
+        assert!(run == whole, "{setting}, {keys:?}");
     }
 }
 

@@ -36,3 +36,25 @@ fn every_metric_has_a_column() {
     assert!(numbers.evaluations["validation_accuracy_slow"].is_nan());
     assert_eq!(numbers.best.unwrap().metric, "loss");
 }
+
+/// Of an average also without Lookahead.
+#[test]
+fn the_best_is_of_the_final_model() {
+    for (kind, lookahead, expected) in
+        [("none", false, 0.5), ("primal", false, 0.25), ("ema", true, 0.25)]
+    {
+        let folder = tempfile::tempdir().unwrap();
+        let mut config = json!({"averaging": {"kind": kind}, "train": {"best_by": "loss"}});
+        if lookahead {
+            config["lookahead"] = json!({"k": 5, "alpha": 0.5});
+        }
+        let path = Made::new(config, 0, f64::NAN, f64::NAN).write(folder.path(), "run");
+        let mut summary = Summary::read(&path).unwrap();
+        let values = [(Weights::Fast, 0.5), (Weights::Average, 0.25)];
+        for ((_, found), (weights, loss)) in summary.evaluations.iter_mut().zip(values) {
+            (found.split, found.weights, found.loss) = (Split::Validation, weights, loss);
+        }
+        summary.evaluations.truncate(2);
+        assert_eq!(Numbers::of(&summary).best.unwrap().value, expected, "{kind}");
+    }
+}
