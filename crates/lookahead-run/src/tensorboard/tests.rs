@@ -1,4 +1,5 @@
 use std::fs;
+use std::io::Write;
 
 use tempfile::tempdir;
 
@@ -192,6 +193,26 @@ fn of_two_values_of_a_step_the_last_one_counts() {
     live.finish().unwrap();
     let own = files(run.path()).unwrap();
     assert_eq!(values_of(&own[0], "validation/loss/slow"), [(1, 3.0)]);
+}
+
+#[test]
+fn the_rest_of_a_failed_write_is_cut_off_before_the_next() {
+    let (temp, run) = run();
+    log_of(&run, &[start(), step(1, 0.5)]);
+    let mut live = EventFile::create(&run).unwrap();
+    (2..=3).for_each(|number| live.add(&step(number, 0.5)));
+    let writable = std::mem::replace(&mut live.file, File::open(&live.path).unwrap());
+    let error = live.write().unwrap_err();
+    assert!(error.to_string().contains("Could not append to"), "{error}");
+    // The part of a record that a full disk took.
+    live.file = writable;
+    live.file.write_all(&live.buffer[..40]).unwrap();
+    live.add(&step(4, 0.5));
+    live.write().unwrap();
+    live.finish().unwrap();
+    log_of(&run, &[step(2, 0.5), step(3, 0.5), step(4, 0.5)]);
+    let whole = export(&run, temp.path()).unwrap();
+    assert!(fs::read(&live.path).unwrap() == fs::read(whole).unwrap());
 }
 
 #[test]

@@ -2,7 +2,8 @@
 
 use std::borrow::Cow;
 
-use serde_json::{Map, Value, json};
+use serde::{Serialize, Serializer};
+use serde_json::Value;
 
 use super::comparison::{Comparison, Group};
 use super::options::split_name;
@@ -28,9 +29,9 @@ enum Cell<'a> {
 
 impl Cell<'_> {
     /// As CSV: a number is the shortest text that gives it back, and what is missing is empty.
-    fn text(self) -> String {
+    fn text(&self) -> String {
         match self {
-            Cell::Text(text) => text.into_owned(),
+            Cell::Text(text) => text.clone().into_owned(),
             Cell::Count(count) => count.map_or(String::new(), |count| count.to_string()),
             Cell::Number(value) => value.map_or(String::new(), |value| value.to_string()),
             Cell::Flag(flag) => flag.to_string(),
@@ -38,24 +39,47 @@ impl Cell<'_> {
             Cell::Nothing => String::new(),
         }
     }
+}
 
-    /// As JSON: NaN and infinity are the strings of the event log, and what is missing is null.
-    fn json(self) -> Value {
+/// NaN and infinity are the strings of the event log, and what is missing is null.
+impl Serialize for Cell<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         match self {
-            Cell::Text(text) => text.into(),
-            Cell::Count(count) => count.into(),
-            Cell::Number(value) => value.map_or(Value::Null, number),
-            Cell::Flag(flag) => flag.into(),
-            Cell::Setting(value) => value.clone(),
-            Cell::Nothing => Value::Null,
+            Cell::Text(text) => serializer.serialize_str(text),
+            Cell::Count(count) => count.serialize(serializer),
+            Cell::Number(value) => lookahead_run::number::option::serialize(value, serializer),
+            Cell::Flag(flag) => serializer.serialize_bool(*flag),
+            Cell::Setting(value) => value.serialize(serializer),
+            Cell::Nothing => serializer.serialize_none(),
         }
     }
 }
 
-/// A number in JSON, as in the event log.
-fn number(value: f64) -> Value {
-    let written = lookahead_run::number::serialize(&value, serde_json::value::Serializer);
-    written.unwrap_or_default()
+/// Rows as a list of objects, with the columns in their order.
+fn objects<S: Serializer>(rows: &[Row<'_>], serializer: S) -> Result<S::Ok, S::Error> {
+    struct Object<'a>(&'a Row<'a>);
+    impl Serialize for Object<'_> {
+        fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+            serializer.collect_map(self.0.iter().map(|(name, cell)| (name, cell)))
+        }
+    }
+    serializer.collect_seq(rows.iter().map(Object))
+}
+
+/// The JSON object of a comparison.
+#[derive(Debug, Serialize)]
+struct Json<'a> {
+    metric: &'a str,
+    unit: String,
+    split: &'static str,
+    keys: &'a [String],
+    grouped_by: &'a [String],
+    baseline: Option<&'a str>,
+    #[serde(serialize_with = "objects")]
+    groups: Vec<Row<'a>>,
+    #[serde(serialize_with = "objects")]
+    runs: Vec<Row<'a>>,
+    notes: Vec<String>,
 }
 
 impl Comparison {
@@ -71,23 +95,20 @@ impl Comparison {
 
     /// All of it as one JSON object: `groups` and `runs`, whose objects have the columns of
     /// [`to_csv`](Self::to_csv) and [`runs_to_csv`](Self::runs_to_csv), and what they have in common.
-    pub fn to_json(&self) -> Value {
-        let rows = |rows: Vec<Row<'_>>| -> Value {
-            let object = |row: Row<'_>| -> Map<String, Value> {
-                row.into_iter().map(|(name, cell)| (name.into_owned(), cell.json())).collect()
-            };
-            rows.into_iter().map(object).collect()
-        };
-        json!({
-            "metric": self.metric.name(),
-            "unit": self.metric.title(),
-            "split": split_name(self.split),
-            "keys": self.keys,
-            "grouped_by": self.by,
-            "baseline": self.groups.get(self.baseline).map(|group| &group.label),
-            "groups": rows(self.group_rows()),
-            "runs": rows(self.run_rows()),
-            "notes": self.words(),
+    ///
+    /// # Errors
+    /// If a value can't be encoded.
+    pub fn to_json(&self) -> serde_json::Result<String> {
+        serde_json::to_string(&Json {
+            metric: self.metric.name(),
+            unit: self.metric.title(),
+            split: split_name(self.split),
+            keys: &self.keys,
+            grouped_by: &self.by,
+            baseline: self.groups.get(self.baseline).map(|group| &*group.label),
+            groups: self.group_rows(),
+            runs: self.run_rows(),
+            notes: self.words(),
         })
     }
 

@@ -144,7 +144,9 @@ lookahead=true   optimizer.lr=0.1      4  84.2 ± 1.9     86.5  –             
     assert!(runs.contains(",2,diverged,20,"), "{runs}");
 
     // The same as JSON: numbers are numbers, and what is missing is null.
-    let json = comparison.to_json();
+    let json = comparison.to_json().unwrap();
+    assert!(json.find("\"best_point\"") < json.find("\"mean\""), "the order of columns");
+    let json: serde_json::Value = serde_json::from_str(&json).unwrap();
     assert_eq!(json["metric"], "accuracy");
     assert_eq!(json["grouped_by"], serde_json::json!(["lookahead"]));
     let [baseline, lookahead] = &json["groups"].as_array().unwrap()[..] else { panic!("{json}") };

@@ -49,7 +49,7 @@ pub fn compare(arguments: &cli::Compare) -> anyhow::Result<()> {
         arguments.paths.iter().map(|path| find::run_or_sweep(path)).collect::<Result<_, _>>()?;
     let comparison = compared(&paths, &options).map_err(refusal)?;
     if arguments.json {
-        print_line(comparison.to_json())?;
+        print_line(comparison.to_json()?)?;
     } else {
         print_line(comparison.to_terminal(width()).trim_end())?;
     }

@@ -98,3 +98,6 @@ impl TensorBoard {
         )
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -68,6 +68,12 @@ fn compare_has_a_table_a_file_and_a_picture_of_the_runs() {
     assert!(std::fs::read_to_string(sandbox.path().join("tables.md")).unwrap().contains("| --"));
     assert!(sandbox.path().join("figures/by-optimizer-lr.svg").is_file());
 
+    let json = succeeded(sandbox.lookahead(&["compare", "sweeps/digits", "--json"])).stdout;
+    let json: serde_json::Value = serde_json::from_slice(&json).unwrap();
+    assert_eq!(json["runs"].as_array().unwrap().len(), 12);
+    let means = json["groups"].as_array().unwrap().iter().map(|group| group["mean"].as_f64());
+    assert!(means.flatten().any(|found| (found - mean).abs() < 1e-9), "{json}");
+
     let again = sandbox.lookahead(&arguments);
     failed(&again, 2, &["groups.csv exists", "--force"]);
     succeeded(sandbox.lookahead(&[&arguments[..], &["--force"]].concat()));
