@@ -19,6 +19,7 @@
 //! ```
 
 mod info;
+mod names;
 #[cfg(test)]
 mod tests;
 
@@ -255,17 +256,6 @@ pub enum Weights {
     Average,
 }
 
-impl Weights {
-    /// The name in the log.
-    pub fn name(self) -> &'static str {
-        match self {
-            Weights::Slow => "slow",
-            Weights::Fast => "fast",
-            Weights::Average => "average",
-        }
-    }
-}
-
 /// Parts of the data on which the model is evaluated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -274,16 +264,6 @@ pub enum Split {
     Validation,
     /// The data set's own test set; only reported.
     Test,
-}
-
-impl Split {
-    /// The name in the log.
-    pub fn name(self) -> &'static str {
-        match self {
-            Split::Validation => "validation",
-            Split::Test => "test",
-        }
-    }
 }
 
 /// An evaluation on a whole split.

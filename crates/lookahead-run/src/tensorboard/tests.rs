@@ -162,6 +162,7 @@ fn a_resumed_run_has_each_step_once() {
     first.add(&step(3, 0.125));
     first.finish().unwrap();
     let before = files(run.path()).unwrap();
+    let linked = run.path().join("linked");
     // The log of an earlier version keeps steps that were abandoned.
     log_of(&run, &[step(2, 0.25), step(3, 0.125), resumed(2)]);
     // What a crash leaves.
@@ -173,8 +174,12 @@ fn a_resumed_run_has_each_step_once() {
     assert!(after.len() == 2 && after[0] == before[0], "{before:?}, {after:?}");
     assert!(fs::read(&after[0]).unwrap().is_empty());
     assert_eq!(values_of(&after[1], "train/loss"), [(1, 0.5), (2, 0.25), (3, 8.0)]);
+    // A copy of the folder with hard links keeps its file.
+    fs::hard_link(&after[1], &linked).unwrap();
+    EventFile::create(&run).unwrap();
+    assert!(fs::metadata(&linked).unwrap().len() > 0 && !after[1].exists());
     // A reader that has the other file open drops its values.
-    let second = fields(&messages(&fs::read(&after[1]).unwrap())[1]);
+    let second = fields(&messages(&fs::read(&linked).unwrap())[1]);
     assert!(second.contains(&(7, 0, vec![8, 1])), "{second:?}");
 }
 

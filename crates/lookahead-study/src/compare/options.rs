@@ -66,8 +66,5 @@ impl Default for Options {
 
 /// A part of the data, in a word.
 pub(crate) fn split_name(split: Split) -> &'static str {
-    match split {
-        Split::Validation => "validation",
-        Split::Test => "test",
-    }
+    split.name()
 }

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use lookahead_run::event::{
-    self, Changed, Evaluation, Event, Record, RunInfo, Split, Status, TaskInfo, Weights,
+    self, Changed, Evaluation, Event, Record, RunInfo, Split, Status, TaskInfo,
 };
 use lookahead_run::format::{self, count};
 
@@ -200,19 +200,12 @@ pub(super) fn line(record: &Record, task: &TaskInfo) -> Option<String> {
             Some(format!("{}\nResuming from {}.", headline(&resumed.info), resumed.checkpoint))
         }
         Event::Evaluation(found) => {
-            let weights = match found.weights {
-                Weights::Slow => "slow",
-                Weights::Fast => "fast",
-                Weights::Average => "average",
-            };
+            let weights = found.weights.name();
             let of = match found.model_step {
                 Some(model) => format!(", the best model, of step {}", count(model)),
                 None => String::new(),
             };
-            let split = match found.split {
-                Split::Validation => "validation",
-                Split::Test => "test",
-            };
+            let split = found.split.name();
             let mut line =
                 format!("step {step}  {split:10} {weights}{of}: loss {}", format::loss(found.loss));
             for metric in task.metrics() {

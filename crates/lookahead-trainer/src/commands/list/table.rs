@@ -1,6 +1,6 @@
 //! The list as a table.
 
-use lookahead_run::event::{Reason, Split, unix_time};
+use lookahead_run::event::{Reason, unix_time};
 use lookahead_run::format::{self, ago, count};
 
 use super::super::end::End;
@@ -67,10 +67,7 @@ fn step(run: &RunRow) -> String {
 }
 
 fn evaluation(found: &Evaluated) -> String {
-    let split = match found.split {
-        Split::Test => "test",
-        Split::Validation => "validation",
-    };
+    let split = found.split.name();
     let mut text = format!("{split} loss {}", format::loss(found.loss));
     if let Some(metric) = &found.metric {
         text += &format!(", {} {}", metric.info.label(), metric.info.format(metric.value));

@@ -1,5 +1,5 @@
 use super::*;
-use lookahead_run::event::{MetricInfo, RunEnded};
+use lookahead_run::event::{MetricInfo, RunEnded, Weights};
 
 fn step(number: u64) -> Record {
     let step =
