@@ -40,7 +40,9 @@ use tch::nn;
 
 use crate::range::{check_decay, check_single};
 
-use crate::{Builder, FromOptimizer, Lookahead, ParameterStep, Result, RuleOptimizer, Step};
+use crate::{
+    Builder, FromOptimizer, Lookahead, ParameterStep, Preset, Result, RuleOptimizer, Step,
+};
 
 /// A method that sets a field.
 macro_rules! setter {
@@ -85,8 +87,8 @@ pub use muon::Muon;
 pub use nadam::NAdam;
 pub use radam::RAdam;
 
-/// Ranger: [`RAdam`] with β₁ 0.95 and ε 1e-5, and Lookahead with k 6 and α 0.5 around it. The builder may still change k
-/// and α.
+/// Ranger: [`RAdam::RANGER`], and Lookahead with k 6 and α 0.5, [`Preset::Ranger`], around it. The builder may still change
+/// k and α.
 ///
 /// L. Wright, *Ranger: a synergistic optimizer*, 2019, without its later gradient centralization.
 ///
@@ -105,8 +107,8 @@ pub fn ranger(
     vs: &nn::VarStore,
     learning_rate: f64,
 ) -> Result<Builder<FromOptimizer<RuleOptimizer<RAdam>>>> {
-    let radam = RuleOptimizer::new(RAdam::default().beta1(0.95).eps(1e-5), vs, learning_rate)?;
-    Ok(Lookahead::around(radam).k(6).alpha(0.5))
+    let radam = RuleOptimizer::new(RAdam::RANGER, vs, learning_rate)?;
+    Ok(Lookahead::around(radam).config(Preset::Ranger.config()))
 }
 
 /// The parameters of a step as a kernel takes them, each with its numbers.

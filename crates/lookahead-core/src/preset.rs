@@ -11,6 +11,7 @@ use crate::{AlphaPlacement, LookaheadConfig};
 /// | `Snoo` | 100 | 0.8 | 0.75, Nesterov | Kallusky et al., 2025, for 125 million parameters |
 /// | `Diloco` | 500 | 0.7 | 0.9, Nesterov | Douillard et al., 2023 |
 /// | `Muloco` | 30 | 0.7 | 0.6, Nesterov, α inside the velocity | Thérien et al., 2025, one worker with Muon |
+/// | `Ranger` | 6 | 0.5 | none | L. Wright, 2019, around [`RAdam::RANGER`](crate::optimizers::RAdam::RANGER) |
 ///
 /// ```
 /// use lookahead_core::{Lookahead, LookaheadConfig, Preset, fused};
@@ -34,6 +35,8 @@ pub enum Preset {
     Diloco,
     /// DiLoCo with Muon inside.
     Muloco,
+    /// Around RAdam: [`ranger`](crate::optimizers::ranger) has both.
+    Ranger,
 }
 
 impl Preset {
@@ -48,6 +51,7 @@ impl Preset {
         };
         match self {
             Preset::Lookahead => LookaheadConfig::default(),
+            Preset::Ranger => LookaheadConfig { k: 6, alpha: 0.5, ..LookaheadConfig::default() },
             Preset::Snoo => nesterov(100, 0.8, 0.75),
             Preset::Diloco => nesterov(500, 0.7, 0.9),
             Preset::Muloco => LookaheadConfig {

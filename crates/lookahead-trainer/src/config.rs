@@ -29,7 +29,7 @@ pub mod key;
 pub mod keys;
 pub mod kinds;
 pub mod log;
-mod lookahead;
+pub(crate) mod lookahead;
 pub mod model;
 pub mod mutable_keys;
 pub mod optimizer;
@@ -206,12 +206,12 @@ impl Config {
         let notes = Config::apply(kinds, &mut table, overrides)?;
         let mut config = Config::read_table(kinds, &table)
             .map_err(|message| ConfigError::new(origin, message))?;
-        config.resolve(kinds).map_err(|issue| {
-            match overrides.iter().rev().find(|set| set.key == issue.key) {
+        lookahead::check_optimizer(&table).and_then(|()| config.resolve(kinds)).map_err(
+            |issue| match overrides.iter().rev().find(|set| set.key == issue.key) {
                 Some(set) => ConfigError::new(set.to_string(), issue.message),
                 None => in_text(issue),
-            }
-        })?;
+            },
+        )?;
         Ok(Loaded { config, notes })
     }
 
@@ -252,10 +252,10 @@ impl Config {
     /// Reads a table, in which all values must be of the types of their keys.
     fn read_table(kinds: &Kinds, table: &toml::Table) -> Result<Config, String> {
         let first = || faults::find(kinds, table).into_iter().next().map(|issue| issue.message);
-        let config: Config = table
-            .clone()
-            .try_into()
-            .map_err(|error| first().unwrap_or_else(|| sentence(&error)))?;
+        let mut filled = table.clone();
+        lookahead::add_optimizer(&mut filled);
+        let config: Config =
+            filled.try_into().map_err(|error| first().unwrap_or_else(|| sentence(&error)))?;
         config.check_types(kinds).map_err(|issue| first().unwrap_or(issue.message))?;
         Ok(config)
     }

@@ -40,6 +40,10 @@ impl Default for RAdam {
 }
 
 impl RAdam {
+    /// β₁ 0.95 and ε 1e-5, as in Ranger.
+    pub const RANGER: RAdam =
+        RAdam { beta1: 0.95, beta2: 0.999, eps: 1e-5, decoupled_weight_decay: false };
+
     setter!(beta1: f64, "Sets the decay of the mean gradient.");
     setter!(beta2: f64, "Sets the decay of the mean squared gradient.");
     setter!(eps: f64, "Sets what is added to the denominator.");

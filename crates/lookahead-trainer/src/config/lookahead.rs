@@ -1,10 +1,11 @@
 //! `[lookahead]` is the library's own [`LookaheadConfig`]. Here a preset is filled in, and the section checked against
 //! the inner optimizer.
 
+use lookahead_core::optimizers::RAdam;
 use lookahead_core::{Error, LookaheadConfig, MomentumPolicy, Preset, Schedule};
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer};
-use toml::Table;
+use toml::{Table, Value};
 
 use super::issue::{ConfigIssue, listed};
 use super::key::{Key, ValueType};
@@ -13,12 +14,12 @@ use super::optimizer::{self, OptimizerConfig};
 
 /// The keys of the section.
 pub(super) const KEYS: &[Key] = &[
-
     Key::choice(
         "preset",
-        &["lookahead", "snoo", "diloco", "muloco"],
-        "the settings of a member of the family, which the section's other keys override: lookahead has the defaults; \
-         snoo k 100, `alpha` 0.8, Nesterov momentum 0.75; diloco 500, 0.7, 0.9; muloco 30, 0.7, 0.6 with `alpha` inside. \
+        &["lookahead", "snoo", "diloco", "muloco", "ranger"],
+        "the settings of a member of the family, which the config's other keys override: lookahead has the defaults; \
+         snoo k 100, `alpha` 0.8, Nesterov momentum 0.75; diloco 500, 0.7, 0.9; muloco 30, 0.7, 0.6 with `alpha` inside; \
+         ranger 6, 0.5, and under `[optimizer]` radam with `lr` 0.001, `beta1` 0.95 and `eps` 1e-5. \
          The run's own config has these keys in its place",
     )
     .default("none")
@@ -144,19 +145,94 @@ pub(super) fn read<'de, D: Deserializer<'de>>(
 
 /// All settings of a section's preset, if it has one.
 fn settings_of_preset(section: &Table) -> Result<Option<Table>, String> {
-    let Some(preset) = section.get("preset") else { return Ok(None) };
-    let preset: Preset = preset.clone().try_into().map_err(|error| format!("{error}"))?;
+    let Some(preset) = preset(section)? else { return Ok(None) };
     Table::try_from(preset.config()).map(Some).map_err(|error| error.to_string())
 }
 
-/// A sentence if the section has keys that override its preset.
-pub(super) fn overriding(section: &Table) -> Option<String> {
-    let preset = settings_of_preset(section).ok()??;
-    let differing = preset.iter().filter_map(|(key, value)| {
-        let own = section.get(key).filter(|own| *own != value)?;
-        Some(format!("`lookahead.{key}` is {own}, not {value}"))
-    });
-    let all: Vec<String> = differing.collect();
+fn preset(section: &Table) -> Result<Option<Preset>, String> {
+    let Some(preset) = section.get("preset") else { return Ok(None) };
+    preset.clone().try_into().map(Some).map_err(|error| format!("{error}"))
+}
+
+/// What the preset of a config's `[lookahead]` sets under `[optimizer]`, if it sets something there.
+pub(crate) fn optimizer_of_preset(config: &Table) -> Option<Table> {
+    let section = config.get("lookahead")?.as_table()?;
+    let Some(Preset::Ranger) = preset(section).ok()? else { return None };
+    let RAdam { beta1, eps, .. } = RAdam::RANGER;
+    Some(Table::from_iter([
+        ("kind".to_owned(), "radam".into()),
+        ("lr".to_owned(), 0.001.into()),
+        ("beta1".to_owned(), beta1.into()),
+        ("eps".to_owned(), eps.into()),
+    ]))
+}
+
+/// The kind that the preset sets in a section `[optimizer]` that has none.
+pub(super) fn kind_of_optimizer(config: &Table) -> Option<String> {
+    let preset = optimizer_of_preset(config)?;
+    let section = config.get("optimizer")?.as_table()?;
+    let kind = preset["kind"].as_str().filter(|_| !section.contains_key("kind"))?;
+    Some(kind.to_owned())
+}
+
+/// Adds what the preset sets under `[optimizer]`. The config's own keys stay.
+pub(super) fn add_optimizer(config: &mut Table) {
+    let Some(preset) = optimizer_of_preset(config) else { return };
+    let section = config.entry("optimizer").or_insert_with(|| Table::new().into());
+    let Some(section) = section.as_table_mut() else { return };
+    if section.get("kind").is_none_or(|kind| *kind == preset["kind"]) {
+        for (key, value) in preset {
+            section.entry(key).or_insert(value);
+        }
+    }
+}
+
+/// Refuses an inner optimizer that is not the preset's.
+pub(super) fn check_optimizer(config: &Table) -> Result<(), ConfigIssue> {
+    let Some(preset) = optimizer_of_preset(config) else { return Ok(()) };
+    let own = config.get("optimizer").and_then(|section| section.get("kind"));
+    let Some(own) = own.and_then(Value::as_str).filter(|own| preset["kind"].as_str() != Some(own))
+    else {
+        return Ok(());
+    };
+    Err(ConfigIssue::new(
+        "lookahead.preset",
+        format!(
+            "`lookahead.preset` is ranger, which is RAdam in Lookahead, and `optimizer.kind` is {own}. Remove \
+             `optimizer.kind` or set it to radam, or use another preset."
+        ),
+    ))
+}
+
+/// Puts the settings of the preset in its place, as a run's own config has them.
+pub(crate) fn expand_preset(config: &mut Table) {
+    add_optimizer(config);
+    let Some(section) = config.get_mut("lookahead").and_then(Value::as_table_mut) else { return };
+    let (Ok(Some(preset)), Ok(defaults)) =
+        (settings_of_preset(section), Table::try_from(LookaheadConfig::default()))
+    else {
+        return;
+    };
+    section.remove("preset");
+    for (key, value) in preset.into_iter().filter(|(key, value)| defaults.get(key) != Some(value)) {
+        section.entry(key).or_insert(value);
+    }
+}
+
+/// A sentence if a config has keys that override its preset.
+pub(super) fn overriding(config: &Table) -> Option<String> {
+    let section = config.get("lookahead")?.as_table()?;
+    let lookahead = settings_of_preset(section).ok()??;
+    let presets =
+        [("lookahead", lookahead), ("optimizer", optimizer_of_preset(config).unwrap_or_default())];
+    let mut all = Vec::new();
+    for (name, preset) in presets {
+        let section = config.get(name).and_then(Value::as_table);
+        all.extend(preset.iter().filter_map(|(key, value)| {
+            let own = section?.get(key).filter(|own| *own != value)?;
+            Some(format!("`{name}.{key}` is {own}, not {value}"))
+        }));
+    }
     (!all.is_empty()).then(|| {
         format!(
             "The config's own keys override the preset: {}. Remove them from the config to use the preset's.",

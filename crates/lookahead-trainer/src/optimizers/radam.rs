@@ -35,7 +35,7 @@ impl KindOptions for RAdamOptions {
     const SECOND_MOMENTS: bool = true;
 
     fn about(_kind: &str) -> &'static str {
-        "Adam that warms up by itself; Ranger with Lookahead at k 6"
+        "Adam that warms up by itself; in Lookahead, Ranger"
     }
 }
 

@@ -75,6 +75,60 @@ fn a_preset_is_its_settings_and_every_key_overrides_it() {
     failed(&refused, 2, &["`lookahead.preset` can't change on resume"]);
 }
 
+/// It sets the inner optimizer too, which a run's config and that of `init` name.
+#[test]
+fn the_preset_ranger_is_radam_in_lookahead() {
+    let lines = SMALL.lines().filter(|line| {
+        !["k =", "alpha =", "kind = \"sgd\"", "lr ="].iter().any(|key| line.starts_with(key))
+    });
+    let sandbox = Sandbox::new(&lines.collect::<Vec<_>>().join("\n"));
+    sandbox.train("preset", &sets(&["lookahead.preset=ranger"]));
+    let keys = [
+        "lookahead.k=6",
+        "lookahead.alpha=0.5",
+        "optimizer.kind=radam",
+        "optimizer.lr=0.001",
+        "optimizer.beta1=0.95",
+        "optimizer.eps=1e-5",
+    ];
+    sandbox.train("keys", &sets(&keys));
+    assert_eq!(sandbox.losses("preset"), sandbox.losses("keys"));
+    assert_eq!(config(&sandbox, "preset"), config(&sandbox, "keys"));
+    assert!(sandbox.tensors("preset", 14) == sandbox.tensors("keys", 14));
+    sandbox
+        .train("own", &sets(&["lookahead.preset=ranger", "optimizer.beta1=0.9", "lookahead.k=4"]));
+    let own = config(&sandbox, "own");
+    assert!(
+        ["beta1 = 0.9\n", "eps = 0.00001\n", "k = 4\n"].iter().all(|line| own.contains(line)),
+        "{own}"
+    );
+
+    let init = ["init", "digits", "-o", "-", "--set", "lookahead.preset=ranger"];
+    let written = String::from_utf8(sandbox.lookahead(&init).stdout).unwrap();
+    for line in
+        ["kind = \"radam\"", "lr = 0.001", "beta1 = 0.95", "eps = 1e-5", "k = 6", "alpha = 0.5"]
+    {
+        assert!(written.contains(&format!("\n{line} ")), "{line}: {written}");
+    }
+    assert!(!written.contains("\npreset ="), "{written}");
+    let init = ["init", "digits", "-o", "-", "--set", "lookahead.preset=snoo"];
+    let written = String::from_utf8(sandbox.lookahead(&init).stdout).unwrap();
+    for line in ["k = 100", "alpha = 0.8", "outer_momentum = 0.75", "outer_nesterov = true"] {
+        assert!(written.contains(&format!("\n{line} ")), "{line}: {written}");
+    }
+
+    let set = [
+        "train",
+        "config.toml",
+        "--no-tui",
+        "--set",
+        "lookahead.preset=ranger",
+        "--set",
+        "optimizer.kind=adam",
+    ];
+    failed(&sandbox.lookahead(&set), 2, &["`optimizer.kind` is adam", "set it to radam"]);
+}
+
 #[test]
 fn alpha_and_k_follow_their_schedules_and_resume_to_the_bit() {
     let sandbox = Sandbox::new(SMALL);
