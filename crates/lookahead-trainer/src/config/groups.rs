@@ -31,19 +31,45 @@ pub struct GroupConfig {
 pub const KEYS: &[Key] = &[
     Key::texts(
         "match",
-        "names of parameters, in which `*` is any characters: one, or a list of which one must match",
+        "names of parameters, in which `*` is any characters: one, or a list of which one must match. Tied weights match \
+         by each of their names",
     )
-    .not_empty(),
-    Key::wholes("dims", "numbers of dimensions, one or a list: biases and norms have 1").at_least(0.0).not_empty(),
-    Key::number(
-        "lr_scale",
-        "the learning rate is this times `optimizer.lr`, also as the schedule changes it",
+    .not_empty()
+    .default("all; without `dims` required"),
+    Key::wholes(
+        "dims",
+        "numbers of dimensions, one or a list of which the parameter must have one: biases and norms have 1. With `match`, \
+         both must hold",
     )
     .at_least(0.0)
-    .at_most(SINGLE),
-    Key::number("weight_decay", "weight decay of the group").at_least(0.0).at_most(SINGLE),
-    Key::number("alpha", "slow step size of the group; needs `[lookahead]`").above(0.0).at_most(100.0),
-    Key::choice("kind", &[], "another inner optimizer for the group, with its keys"),
+    .not_empty()
+    .default("any; without `match` required"),
+    Key::number(
+        "lr_scale",
+        "the learning rate is this times that of the rest, also as the schedule and `ctl set optimizer.lr` change it",
+    )
+    .at_least(0.0)
+    .at_most(SINGLE)
+    .default("1"),
+    Key::number("weight_decay", "the group's own weight decay")
+        .at_least(0.0)
+        .at_most(SINGLE)
+        .default("that of `[optimizer]`, or of `kind`"),
+    Key::number(
+        "alpha",
+        "the group's own slow step size; needs `[lookahead]`, and excludes `adaptive_alpha`. `lookahead.alpha` is that of \
+         the others",
+    )
+    .above(0.0)
+    .at_most(100.0)
+    .default("`lookahead.alpha`"),
+    Key::choice(
+        "kind",
+        &[],
+        "another inner optimizer for the group. Its keys follow; all that are left out have the defaults of the kind, not \
+         the values of `[optimizer]`",
+    )
+    .default("that of `[optimizer]`"),
 ];
 
 impl OptimizerConfig {

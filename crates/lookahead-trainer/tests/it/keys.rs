@@ -3,6 +3,7 @@
 use std::fmt::Write;
 
 use lookahead_trainer::Registry;
+use lookahead_trainer::config::groups;
 use lookahead_trainer::config::key::REQUIRED;
 use lookahead_trainer::config::keys::{Changes, KeyEntry, SectionKeys, sections};
 
@@ -110,6 +111,7 @@ fn the_documentation_has_the_tables_of_all_keys() {
     for section in sections(Registry::builtin().kinds()) {
         generated = with_table(&generated, &section);
     }
+    generated = with_rows(&generated, "\n### Parameter groups\n", &rows_of_groups());
     if std::env::var_os("UPDATE_DOCS").is_some() {
         std::fs::write(&path, generated).unwrap();
     } else {
@@ -150,14 +152,42 @@ fn a_config_of_the_project_names_every_key() {
     }
 }
 
-/// The page with the section's table in place of the one that it has.
-fn with_table(page: &str, section: &SectionKeys) -> String {
-    const HEADER: &str = "| key | default | allowed | meaning |\n|---|---|---|---|\n";
-    let heading = format!("\n## `[{}]`\n", section.name);
-    let start = page.find(&heading).unwrap_or_else(|| panic!("no heading of {}", section.name));
+const HEADER: &str = "| key | default | allowed | meaning |\n|---|---|---|---|\n";
+
+/// The page with these rows in the first table after the heading.
+fn with_rows(page: &str, heading: &str, rows: &str) -> String {
+    let start = page.find(heading).unwrap_or_else(|| panic!("no heading {heading}"));
     let table = start + page[start..].find(HEADER).unwrap();
     let end = table + page[table..].find("\n\n").unwrap() + 1;
-    let mut rows = HEADER.to_owned();
+    format!("{}{HEADER}{rows}{}", &page[..table], &page[end..])
+}
+
+/// The keys of `[[optimizer.group]]`, and those of each kind.
+fn rows_of_groups() -> String {
+    let registry = Registry::builtin();
+    let optimizers = &registry.kinds().optimizers;
+    let mut rows = String::new();
+    for key in groups::KEYS {
+        let names = optimizers.iter().map(|kind| format!("`{}`", kind.name));
+        let allowed = match key.name {
+            "kind" => names.collect::<Vec<_>>().join(", "),
+            _ => key.allowed_words(),
+        };
+        let row = format!("| `{}` | {} | {allowed} | {} |", key.name, key.default, key.meaning);
+        writeln!(rows, "{}", row.replace("|  |", "| |")).unwrap();
+    }
+    let own = optimizers.iter().map(|kind| {
+        let keys = kind.documented_keys().into_iter().map(|(key, _)| format!("`{}`", key.name));
+        format!("{}: {}", kind.name, keys.collect::<Vec<_>>().join(", "))
+    });
+    let own = own.collect::<Vec<_>>().join("; ");
+    writeln!(rows, "| keys of `kind` | those of the kind | as in `[optimizer]` | {own} |").unwrap();
+    rows
+}
+
+/// The page with the section's table in place of the one that it has.
+fn with_table(page: &str, section: &SectionKeys) -> String {
+    let mut rows = String::new();
     let mut entries = &section.keys[..];
     while let [first, ..] = entries {
         // Meanings for several kinds are next to each other.
@@ -166,7 +196,7 @@ fn with_table(page: &str, section: &SectionKeys) -> String {
         entries = rest;
         writeln!(rows, "{}", row(own)).unwrap();
     }
-    format!("{}{rows}{}", &page[..table], &page[end..])
+    with_rows(page, &format!("\n## `[{}]`\n", section.name), &rows)
 }
 
 fn row(entries: &[KeyEntry]) -> String {
