@@ -1,6 +1,6 @@
 //! The outer step by config: presets, schedules of α and k, extrapolation.
 
-use crate::common::{SMALL, Sandbox, copy_folder, failed, sets, signal, stderr, succeeded};
+use crate::common::{SMALL, Sandbox, copy_folder, failed, sets, signal, stderr, succeeded, train};
 use lookahead_run::event::{Event, Record};
 
 /// Without the keys that a preset sets.
@@ -117,15 +117,8 @@ fn the_preset_ranger_is_radam_in_lookahead() {
         assert!(written.contains(&format!("\n{line} ")), "{line}: {written}");
     }
 
-    let set = [
-        "train",
-        "config.toml",
-        "--no-tui",
-        "--set",
-        "lookahead.preset=ranger",
-        "--set",
-        "optimizer.kind=adam",
-    ];
+    let set = sets(&["lookahead.preset=ranger", "optimizer.kind=adam"]);
+    let set = train("adam", &set);
     failed(&sandbox.lookahead(&set), 2, &["`optimizer.kind` is adam", "set it to radam"]);
 }
 
