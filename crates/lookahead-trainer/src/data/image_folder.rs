@@ -114,14 +114,14 @@ impl KindOptions for ImageFolderOptions {
         .at_least(0.0)
         .at_most(255.0)
         .values(1, 3)
-        .allowed("one number from 0 to 255, or one per channel")
+        .allowed("one number from 0 to 255, or one per channel, not divided by 255")
         .default("that of the training pixels")
         .example("[118.0]"),
         Key::numbers("std", "what the difference is divided by")
             .at_least(1.0)
             .at_most(255.0)
             .values(1, 3)
-            .allowed("one number from 1 to 255, or one per channel")
+            .allowed("one number from 1 to 255, or one per channel, not divided by 255")
             .default("that of the training pixels")
             .example("[65.0]"),
         TEST_PART,

@@ -87,7 +87,7 @@ fn values_out_of_range() {
     refused(SMALL, &["data.batch_size=0"], &["`data.batch_size` is 0"]);
     refused(SMALL, &["model.dropout=1"], &["`model.dropout` is 1"]);
     refused(SMALL, &["model.hidden=[0]"], &["`model.hidden` is [0]"]);
-    refused(SMALL, &["model.hidden=[100000000000]"], &["[100000000000]", "from 1 to 1048576"]);
+    refused(SMALL, &["model.hidden=[100000000000]"], &["[100000000000]", "each 1 to 1048576"]);
     refused(SMALL, &["train.epochs=0"], &["`train.epochs` is 0"]);
     refused(SMALL, &["train.threads=5000"], &["`train.threads` is 5000", "1024"]);
     refused(SMALL, &["probe.samples=342"], &["`probe.samples` is 342", "`data.validation`, 341"]);
@@ -117,6 +117,18 @@ fn values_of_other_data_and_models_out_of_range() {
         ("model.kind=lstm", "`model.kind` is lstm, which can't learn from the data digits"),
     ] {
         refused("[data]\nkind = \"digits\"\n[model]\nkind = \"resnet\"\n", &[set], &[words]);
+    }
+    let images = "[data]\nkind = \"images\"\ndir = \".\"\n[model]\nkind = \"cnn\"\n";
+    for (set, words) in [
+        ("data.size=[0,3]", "`data.size` is [0, 3]"),
+        // Those of ImageNet, as fractions of 255.
+        ("data.std=[0.229,0.224,0.225]", "not divided by 255"),
+        ("data.label_noise=2", "`data.label_noise` is 2"),
+        ("data.test_fraction=1", "`data.test_fraction` is 1."),
+        ("data.test_fraction=-0.1", "`data.test_fraction` is -0.1."),
+        ("data.test_fraction=nan", "`data.test_fraction` is NaN."),
+    ] {
+        refused(images, &[set], &[words]);
     }
     let text = "[data]\nkind = \"text\"\nfile = \"test.toml\"\n[model]\nkind = \"transformer\"\n";
     for (set, words) in [

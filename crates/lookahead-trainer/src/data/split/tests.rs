@@ -18,16 +18,9 @@ fn every_sample_is_in_one_part() {
 }
 
 #[test]
-fn a_fraction_is_below_one_and_alone() {
-    for (fraction, other, words) in [
-        (1.0, None, "`data.test_fraction` is 1."),
-        (-0.1, None, "`data.test_fraction` is -0.1."),
-        (f64::NAN, None, "`data.test_fraction` is NaN."),
-        (0.1, Some("data.test_file"), "and `data.test_file` are both set"),
-    ] {
-        let issue = check_test_part(Some(fraction), other).unwrap_err();
-        assert!(issue.message.contains(words), "{}", issue.message);
-    }
+fn a_fraction_is_alone() {
+    let issue = check_test_part(Some(0.1), Some("data.test_file")).unwrap_err();
+    assert!(issue.message.contains("and `data.test_file` are both set"), "{}", issue.message);
     check_test_part(Some(0.0), None).unwrap();
     check_test_part(None, Some("data.test_file")).unwrap();
 }

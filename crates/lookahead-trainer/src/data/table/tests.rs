@@ -127,7 +127,6 @@ fn keys_that_do_not_fit_are_refused() {
             TableOptions { test_fraction: Some(0.5), test_file: Some("b".into()), ..options() },
             "both set",
         ),
-        (TableOptions { test_fraction: Some(1.0), ..options() }, "`data.test_fraction` is 1."),
     ] {
         let issue = options.check().unwrap_err();
         assert!(issue.message.contains(words), "{}", issue.message);

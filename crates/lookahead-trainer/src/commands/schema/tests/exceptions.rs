@@ -81,6 +81,11 @@ pub(super) const EXCEPTIONS: &[Exception] = &[
         "[[optimizer.group]]\ndims = 1\nalpha = 0.5",
     ),
     exception(
+        "an inner optimizer that is not the preset's",
+        "`lookahead.preset` is ranger",
+        "[optimizer]\nkind = \"sgd\"\n[lookahead]\npreset = \"ranger\"",
+    ),
+    exception(
         "α above 1 without an outer optimizer",
         "`lookahead.alpha` is",
         "[lookahead]\nalpha = 1.5",
