@@ -13,8 +13,11 @@ use tch::{Tensor, nn};
 
 type Built = Box<dyn InnerOptimizer>;
 
+/// Puts a wrapper around an optimizer.
+type Around = fn(Built) -> Result<Built>;
+
 /// What is put around each optimizer: the first three around all.
-const WRAPPERS: [(&str, fn(Built) -> Result<Built>); 5] = [
+const WRAPPERS: [(&str, Around); 5] = [
     ("alone", Ok),
     ("in Lookahead", |inner| Ok(Box::new(lookahead(inner)?))),
     ("in primal averaging", |inner| {
