@@ -58,8 +58,8 @@ pub enum Error {
 
     /// The inner optimizer has no second moments.
     #[error(
-        "Adaptive alpha needs the second moments of Adam, AdamW or RMSprop as an estimate of the curvature, \
-         and the inner optimizer keeps none. Use one of these, or set α."
+        "Adaptive alpha needs second moments of all parameters, such as Adam's or RMSprop's, as an estimate of the curvature, \
+         and the inner optimizer lacks them, or one of its groups does. Use another one, or set α."
     )]
     NoCurvature,
 

@@ -59,6 +59,7 @@ use issue::sentence;
 use kinds::Kinds;
 use log::LogConfig;
 use model::ModelConfig;
+use mutable_keys::PRESET;
 use optimizer::OptimizerConfig;
 use probe::ProbeConfig;
 use schedule::ScheduleConfig;
@@ -229,6 +230,9 @@ impl Config {
             ConfigError::new(set.to_string(), message + note)
         };
         let mut notes = Vec::new();
+        // The other settings override a preset, wherever it is.
+        let mut overrides = overrides.to_vec();
+        overrides.sort_by_key(|set| set.key != PRESET);
         for (number, set) in overrides.iter().enumerate() {
             let before = table.clone();
             set.apply(kinds, table, &mut notes).map_err(|message| in_set(set, message))?;

@@ -20,7 +20,6 @@ use crate::config::key::REQUIRED;
 use crate::config::keys;
 use crate::config::kinds::{Kinds, Schema};
 use crate::config::lookahead;
-use crate::config::mutable_keys::PRESET;
 use crate::config::{Config, Override};
 use crate::console::{Stdout, eprint_line, stdout_width};
 use crate::data::table;
@@ -44,7 +43,6 @@ pub fn init(kinds: &Kinds, arguments: &cli::Init) -> anyhow::Result<()> {
     let mut values = starter(kinds, schema)?;
     let mut notes = Vec::new();
     let mut sets = of_your_own(schema, arguments, &mut notes)?;
-    sets.extend(optimizer_of_preset(&arguments.overrides));
     sets.extend(arguments.overrides.iter().cloned());
     apply(kinds, &mut values, &sets)?;
     lookahead::expand_preset(&mut values);
@@ -191,20 +189,6 @@ fn of_your_own(
     }
     sets.extend(target.map(|target| set("target", &target)));
     Ok(sets)
-}
-
-/// What a preset among these sets under `[optimizer]`, in place of the starter's.
-fn optimizer_of_preset(sets: &[Override]) -> Vec<Override> {
-    let of_preset = |set: &Override| {
-        let section = Table::from_iter([("preset".to_owned(), set.value.clone())]);
-        lookahead::optimizer_of_preset(&Table::from_iter([(
-            "lookahead".to_owned(),
-            section.into(),
-        )]))
-    };
-    let presets = sets.iter().filter(|set| set.key == PRESET);
-    let keys = presets.filter_map(of_preset).flatten();
-    keys.map(|(key, value)| Override::of_value(format!("optimizer.{key}"), value)).collect()
 }
 
 /// The column that is most likely the one to predict.

@@ -83,8 +83,8 @@ pub(super) const KEYS: &[Key] = &[
     Key::choice(
         "kind",
         KINDS,
-        "the average that is the final model, also with `[lookahead]`: `polyak` is the mean of θ after each step, `ema` \
-         an exponential moving average. Without `[lookahead]` only: `primal` (GPA), `schedule_free` and `ema_nesterov`, \
+        "the average that is the final model, also with `[lookahead]`: `polyak` is the mean of what \
+         `of` selects, `ema` its exponential moving average. Without `[lookahead]` only: `primal` (GPA), `schedule_free` and `ema_nesterov`, \
          which take part in the training: [optimizers.md](optimizers.md#outer-steps-and-averages)",
     )
     .example("\"ema\""),

@@ -47,10 +47,12 @@ impl Bounds {
             (Some((least, true)), None) => format!("above {}", number(least)),
             (None, Some((most, false))) => format!("up to {}", number(most)),
             (None, Some((most, true))) => format!("below {}", number(most)),
-            (Some((least, out)), Some((most, false))) => match out {
-                false => format!("{} to {}", number(least), number(most)),
-                true => format!("above {}, up to {}", number(least), number(most)),
-            },
+            (Some((least, false)), Some((most, false))) => {
+                format!("{} to {}", number(least), number(most))
+            }
+            (Some((least, true)), Some((most, false))) => {
+                format!("above {}, up to {}", number(least), number(most))
+            }
             (Some((least, out)), Some((most, true))) => {
                 let above = if out { "above " } else { "" };
                 format!("{above}{} to below {}", number(least), number(most))
@@ -65,10 +67,12 @@ impl Bounds {
             (fewest, Some(longest)) if fewest == longest => format!("{fewest} "),
             (fewest, Some(longest)) => format!("{fewest} to {longest} "),
         };
-        match (count.is_empty(), range.is_empty()) {
-            (true, true) => String::new(),
-            (false, true) => format!("{count}numbers"),
-            _ => format!("{count}numbers, each {range}"),
+        if !range.is_empty() {
+            format!("{count}numbers, each {range}")
+        } else if count.is_empty() {
+            String::new()
+        } else {
+            format!("{count}numbers")
         }
     }
 }

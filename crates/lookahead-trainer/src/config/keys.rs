@@ -212,7 +212,7 @@ const SECTIONS: [Known; 12] = [
     },
     Known {
         name: "averaging",
-        about: "a mean of θ as the final model of a run without Lookahead",
+        about: "an average as the final model: of θ, or with Lookahead of φ",
         keys: averaging::KEYS,
         defaults: |kind| written(AveragingConfig::of_kind(kind)),
     },

@@ -17,7 +17,8 @@ pub(super) const KEYS: &[Key] = &[
     Key::choice(
         "preset",
         &["lookahead", "snoo", "diloco", "muloco", "ranger"],
-        "the settings of a member of the family, which the config's other keys override: lookahead has the defaults; \
+        "the settings of a member of the family, which other keys override; given by `--set`, they take the place of the \
+         config's. lookahead has the defaults; \
          snoo k 100, `alpha` 0.8, Nesterov momentum 0.75; diloco 500, 0.7, 0.9; muloco 30, 0.7, 0.6 with `alpha` inside; \
          ranger 6, 0.5, and under `[optimizer]` radam with `lr` 0.001, `beta1` 0.95 and `eps` 1e-5. \
          The run's own config has these keys in its place",
@@ -155,7 +156,7 @@ fn preset(section: &Table) -> Result<Option<Preset>, String> {
 }
 
 /// What the preset of a config's `[lookahead]` sets under `[optimizer]`, if it sets something there.
-pub(crate) fn optimizer_of_preset(config: &Table) -> Option<Table> {
+fn optimizer_of_preset(config: &Table) -> Option<Table> {
     let section = config.get("lookahead")?.as_table()?;
     let Some(Preset::Ranger) = preset(section).ok()? else { return None };
     let RAdam { beta1, eps, .. } = RAdam::RANGER;
@@ -219,26 +220,28 @@ pub(crate) fn expand_preset(config: &mut Table) {
     }
 }
 
-/// A sentence if a config has keys that override its preset.
-pub(super) fn overriding(config: &Table) -> Option<String> {
+/// The keys of `[lookahead]` in which members of the family differ.
+const OF_PRESETS: [&str; 5] = ["k", "alpha", "alpha_placement", "outer_momentum", "outer_nesterov"];
+
+/// Removes the keys that a preset sets, for a preset that comes from the command line. Returns a sentence on those that
+/// had other values.
+pub(super) fn replace_by_preset(config: &mut Table) -> Option<String> {
     let section = config.get("lookahead")?.as_table()?;
-    let lookahead = settings_of_preset(section).ok()??;
-    let presets =
-        [("lookahead", lookahead), ("optimizer", optimizer_of_preset(config).unwrap_or_default())];
-    let mut all = Vec::new();
-    for (name, preset) in presets {
-        let section = config.get(name).and_then(Value::as_table);
-        all.extend(preset.iter().filter_map(|(key, value)| {
-            let own = section?.get(key).filter(|own| *own != value)?;
-            Some(format!("`{name}.{key}` is {own}, not {value}"))
-        }));
+    let settings = settings_of_preset(section).ok()??;
+    let optimizer = optimizer_of_preset(config).unwrap_or_default();
+    let of_optimizer: Vec<&str> = optimizer.keys().map(String::as_str).collect();
+    let mut replaced = Vec::new();
+    for (name, keys, preset) in
+        [("lookahead", &OF_PRESETS[..], &settings), ("optimizer", &of_optimizer, &optimizer)]
+    {
+        let Some(section) = config.get_mut(name).and_then(Value::as_table_mut) else { continue };
+        for key in keys {
+            let own = section.remove(*key).filter(|own| preset.get(*key) != Some(own));
+            replaced.extend(own.map(|own| format!("`{name}.{key}` {own}")));
+        }
     }
-    (!all.is_empty()).then(|| {
-        format!(
-            "The config's own keys override the preset: {}. Remove them from the config to use the preset's.",
-            all.join("; ")
-        )
-    })
+    (!replaced.is_empty())
+        .then(|| format!("The preset takes the place of the config's {}.", replaced.join(", ")))
 }
 
 /// Checks ranges, and that the inner optimizer has what the settings act on.

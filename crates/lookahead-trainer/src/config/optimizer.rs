@@ -31,7 +31,7 @@ pub struct OptimizerConfig {
 pub(super) const KEYS: &[Key] = &[
     Key::choice("kind", &[], "the inner optimizer"),
     Key::number("lr", "learning rate before the schedule").at_least(0.0).at_most(SINGLE),
-    Key::number("weight_decay", "weight decay; of adamw and muon, decoupled")
+    Key::number("weight_decay", "weight decay; of adamw, adan, lion and muon, decoupled")
         .at_least(0.0)
         .at_most(SINGLE)
         .example("0.0005"),

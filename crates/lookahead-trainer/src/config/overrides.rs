@@ -89,13 +89,13 @@ impl Override {
             drop_foreign_keys(kinds, section, kind, entry, notes);
         }
         if self.key == PRESET {
+            notes.extend(lookahead::replace_by_preset(table));
             if let Some(kind) = lookahead::kind_of_optimizer(table)
                 && let Some(section) = table.get_mut("optimizer").and_then(Value::as_table_mut)
             {
                 drop_foreign_keys(kinds, "optimizer", &kind, section, notes);
                 section.insert("kind".to_owned(), kind.into());
             }
-            notes.extend(lookahead::overriding(table));
         }
         Ok(())
     }

@@ -65,11 +65,12 @@ fn a_preset_is_its_settings_and_every_key_overrides_it() {
         let config = config(&sandbox, preset);
         assert!(wanted.iter().all(|line| config.contains(line)), "{config}");
     }
-    // Keys of the config win, which a note says.
+    // Those of the command line win in any order, and those of the config do not, which a note says.
     let sandbox = Sandbox::new(SMALL);
-    let shown = stderr(&sandbox.train("run", &sets(&["lookahead.preset=snoo"])));
-    assert!(shown.contains("`lookahead.k` is 3, not 100"), "{shown}");
-    assert!(config(&sandbox, "run").contains("k = 3\n"));
+    let shown = stderr(&sandbox.train("run", &sets(&["lookahead.k=4", "lookahead.preset=snoo"])));
+    assert!(shown.contains("takes the place of the config's `lookahead.k` 3"), "{shown}");
+    let written = config(&sandbox, "run");
+    assert!(["k = 4\n", "alpha = 0.8\n"].iter().all(|line| written.contains(line)), "{written}");
     let resume = ["resume", "runs/run", "--set", "lookahead.preset=diloco"];
     let refused = sandbox.lookahead(&resume);
     failed(&refused, 2, &["`lookahead.preset` can't change on resume"]);
@@ -102,6 +103,12 @@ fn the_preset_ranger_is_radam_in_lookahead() {
         ["beta1 = 0.9\n", "eps = 0.00001\n", "k = 4\n"].iter().all(|line| own.contains(line)),
         "{own}"
     );
+
+    // It takes the place of a config's optimizer.
+    let other = Sandbox::new(SMALL);
+    let shown = stderr(&other.train("preset", &sets(&["lookahead.preset=ranger"])));
+    assert!(shown.contains("`optimizer.kind` \"sgd\""), "{shown}");
+    assert_eq!(config(&other, "preset"), config(&sandbox, "keys"));
 
     let init = ["init", "digits", "-o", "-", "--set", "lookahead.preset=ranger"];
     let written = String::from_utf8(sandbox.lookahead(&init).stdout).unwrap();
