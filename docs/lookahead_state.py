@@ -81,7 +81,7 @@ def to_lookahead(model, optimizer, weights, state):
         numbers[f"inner/{kind}/weight_decay/{at}"] = group["weight_decay"]
         if kind in WITH_MOMENTUM:
             numbers[f"inner/{kind}/momentum/{at}"] = group["betas"][0] if "betas" in group else group["momentum"]
-    steps = max([phase, *integers.values()])
+    steps = max([first["lookahead_step"] if is_timm else phase, *integers.values()])
     integers[f"inner/{kind}/tensors"] = sum(key.startswith("inner/") for key in tensors)
     integers |= {"k": k, "k_schedule/from": k, "phase": phase, "steps": steps, "syncs": (steps - phase) // k, "non_finite": 0}
     numbers = {key: repr(float(value)) for key, value in numbers.items()}

@@ -90,6 +90,7 @@ fn mistakes_of_an_export_are_explained() {
     failed(&export(&["--csv", "file"]), 2, &["`--csv` is file, a file", "steps.csv"]);
     failed(&export(&["--tensorboard", "file"]), 2, &["a file. Use the name of a folder"]);
     failed(&export(&["--tensorboard", "runs"]), 2, &["runs/run is the folder of a run"]);
+    failed(&export(&["--csv", "runs/run"]), 2, &["runs/run is the folder of a run"]);
     for (option, words) in [("--csv", "steps.csv exists"), ("--tensorboard", "has an event file")] {
         succeeded(export(&[option, "out"]));
         failed(&export(&[option, "out"]), 2, &[words, "`--force` to replace it"]);

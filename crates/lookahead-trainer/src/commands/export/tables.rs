@@ -10,7 +10,7 @@ use std::path::Path;
 
 use anyhow::Context;
 use lookahead_run::event::{Evaluation, Event, Probe, Record, Step, Sync};
-use lookahead_run::log;
+use lookahead_run::{RunFolder, log};
 
 use super::runs::Named;
 use crate::console::eprint_line;
@@ -30,6 +30,13 @@ pub(super) fn export(runs: &[Named], folder: &Path, force: bool) -> anyhow::Resu
     if folder.is_file() {
         return Err(UsageError::new(format!(
             "`--csv` is {}, a file. Use the name of a folder, which gets {STEPS}, {SYNCS}, {PROBES} and {EVALUATIONS}.",
+            folder.display()
+        ))
+        .into());
+    }
+    if RunFolder::open(folder).is_ok() {
+        return Err(UsageError::new(format!(
+            "{} is the folder of a run, which only its training writes. Use another folder for `--csv`.",
             folder.display()
         ))
         .into());

@@ -46,7 +46,7 @@ fn check(folder: &Path, force: bool) -> anyhow::Result<()> {
     let files = tensorboard::files(folder)?;
     if let Some(file) = files.iter().find(is_written).filter(|_| !force) {
         return Err(UsageError::new(format!(
-            "{} has an event file of this run, {}. Use another folder, or `--force` to replace it.",
+            "{} has an event file of a run of this name, {}. Use another folder, or `--force` to replace it.",
             folder.display(),
             file.file_name().unwrap_or_default().display()
         ))
