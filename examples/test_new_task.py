@@ -39,6 +39,14 @@ class NewTask(unittest.TestCase):
         self.assertIn('path = "%s/crates/lookahead-trainer"' % os.path.dirname(HERE), manifest)
         self.assertIn("[workspace]", manifest)
 
+    def test_a_crate_in_the_clone_finds_it_by_a_relative_path(self):
+        target = os.path.join(os.path.dirname(HERE), "target")
+        os.makedirs(target, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=target) as folder:
+            status, said = self.run_script(os.path.join(folder, "moons"))
+            self.assertEqual(status, 0, said)
+            self.assertIn('path = "../../../crates/lookahead-trainer"', self.read(folder, "moons", "Cargo.toml"))
+
     def test_nothing_is_overwritten(self):
         os.mkdir(os.path.join(self.folder, "mine"))
         status, said = self.run_script("mine")

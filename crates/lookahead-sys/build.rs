@@ -4,6 +4,10 @@
 use std::env;
 use std::path::{Path, PathBuf};
 
+// In `src`, where it is tested.
+#[path = "src/build/version.rs"]
+mod version;
+
 /// Separates the arguments in the metadata `link_args`, which lookahead-build reads; no path contains this.
 const SEPARATOR: &str = "\u{1f}";
 
@@ -49,11 +53,9 @@ const UNITS: [Unit; 9] = [
     Unit { name: "modules", feature: Some("torchscript"), files: &["torchscript"] },
 ];
 
-/// The version of libtorch that tch and the C++ files are written for.
-const LIBTORCH: &str = "2.13.0";
-
 fn main() {
     println!("cargo:rerun-if-changed=build.rs");
+    println!("cargo:rerun-if-changed=src/build/version.rs");
     println!("cargo:rerun-if-env-changed=DOCS_RS");
     // Documentation needs neither libtorch nor a C++ compiler.
     if has_feature("doc-only") || env::var_os("DOCS_RS").is_some() {
@@ -108,20 +110,7 @@ fn other_version(include: &Path) -> Option<String> {
         return None;
     }
     let header = std::fs::read_to_string(include.join("torch/headeronly/version.h")).ok()?;
-    let part = |name: &str| {
-        let line = header
-            .lines()
-            .find(|line| line.starts_with(&format!("#define TORCH_VERSION_{name} ")))?;
-        line.rsplit(' ').next()
-    };
-    let found = [part("MAJOR")?, part("MINOR")?, part("PATCH")?].join(".");
-    (found != LIBTORCH).then(|| {
-        format!(
-            "libtorch in {} is {found}, and tch 0.26 needs {LIBTORCH}. Set LIBTORCH to that version, or \
-             LIBTORCH_BYPASS_VERSION_CHECK=1 to try this one.",
-            include.parent().unwrap_or(include).display()
-        )
-    })
+    version::refusal(&header, include.parent().unwrap_or(include))
 }
 
 fn include_root(lib: &Path) -> PathBuf {

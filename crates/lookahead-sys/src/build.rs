@@ -32,3 +32,5 @@ pub fn cpu_capability() -> String {
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod version;

@@ -4,8 +4,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use crate::common::{AnyConfig, INNERS, Inner, POLICIES, bits, write};
 use lookahead_core::{
-    Error, InnerOptimizer, Lookahead, MasterWeights, MomentumPolicy, Primal, PrimalAveraging,
-    Result, State, TailAverage, TailMean, TchOptimizer, fused,
+    EmaNesterov, Error, Extrapolation, InnerOptimizer, Lookahead, MasterWeights, MomentumPolicy,
+    Primal, PrimalAveraging, Result, State, TailAverage, TailMean, TchOptimizer, fused,
 };
 use tch::{Device, Kind, Tensor, nn};
 
@@ -418,4 +418,45 @@ fn an_average_is_of_the_masters() {
     }
     check!(|inner| PrimalAveraging::new(inner, Primal::exponential(0.9, 0.5)));
     check!(|inner| TailAverage::new(inner, TailMean::exponential(0.9)));
+}
+
+/// A loaded state is the saved one to the bit, also of averages, whose points are computed from one another.
+#[test]
+fn a_loaded_state_is_the_saved_one() {
+    macro_rules! check {
+        ($around:expr, $kinds:expr) => {
+            for kind in $kinds {
+                let build = |model: &Model| {
+                    let inner =
+                        |m: &nn::VarStore| TchOptimizer::new(fused::Adam::default(), m, 0.01);
+                    MasterWeights::new(&model.vs, |m| $around(inner(m)?)).unwrap()
+                };
+                let first = Model::new(kind);
+                let mut opt = build(&first);
+                for step in 0..6 {
+                    train(&first, &mut opt, step..step + 1);
+                    let saved = opt.state().unwrap();
+                    let mut loaded = build(&Model::seeded(kind, 2.0));
+                    loaded.load_state(&saved).unwrap();
+                    let loaded = loaded.state().unwrap();
+                    assert_eq!(loaded.numbers, saved.numbers);
+                    assert_eq!(loaded.integers, saved.integers);
+                    assert!(loaded.tensors.keys().eq(saved.tensors.keys()));
+                    for (key, tensor) in &saved.tensors {
+                        let found = bits(&loaded.tensors[key]);
+                        assert!(found == bits(tensor), "{key} after step {step} in {kind:?}");
+                    }
+                }
+            }
+        };
+    }
+    let kinds = [Kind::BFloat16, Kind::Half];
+    check!(|inner| PrimalAveraging::new(inner, Primal::exponential(0.9, 0.7)), kinds);
+    check!(|inner| PrimalAveraging::new(inner, Primal::schedule_free(0.9)), kinds);
+    check!(
+        |inner| EmaNesterov::new(inner, Extrapolation { beta: 0.7, ..Default::default() }),
+        kinds
+    );
+    check!(|inner| TailAverage::new(inner, TailMean::exponential(0.9)), kinds);
+    check!(|inner| Lookahead::around(inner).k(2).alpha(0.4).build(), kinds);
 }

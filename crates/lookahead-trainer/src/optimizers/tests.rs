@@ -288,3 +288,28 @@ fn the_resolved_sections_of_libtorchs_optimizers() {
     });
     assert_eq!(resolved("rmsprop", &["optimizer.momentum=0", "optimizer.fused=false"]), rmsprop);
 }
+
+/// Whatever is around the inner optimizer: schedules and changes in a running run need it.
+#[test]
+fn a_rate_and_a_weight_decay_reach_the_inner_optimizer() {
+    let config = CONFIG.replace("\"sign\"", "\"adamw\"");
+    for sets in [
+        &[][..],
+        &["averaging.kind=polyak"],
+        &["lookahead=false"],
+        &["lookahead=false", "averaging.kind=primal"],
+        &["lookahead=false", "averaging.kind=schedule_free"],
+        &["lookahead=false", "averaging.kind=ema_nesterov"],
+    ] {
+        let config = parsed(&config, sets).unwrap();
+        let mut t = Training::new(&registry(), config, None).unwrap();
+        t.optimizer.set_learning_rate(0.25).unwrap();
+        t.optimizer.set_weight_decay(0.125).unwrap();
+        let numbers = t.optimizer.state().unwrap().numbers;
+        for (end, expected) in [("/learning_rate/0", 0.25), ("/weight_decay/0", 0.125)] {
+            let found = numbers.iter().filter(|(key, _)| key.ends_with(end));
+            let found: Vec<f64> = found.map(|(_, number)| *number).collect();
+            assert_eq!(found, [expected], "{sets:?}: {end} in {numbers:?}");
+        }
+    }
+}

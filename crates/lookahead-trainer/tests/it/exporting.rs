@@ -47,6 +47,12 @@ fn tables_have_the_numbers_of_the_log() {
     assert!(of("run")["macro_f1"].parse::<f64>().is_ok() && of("alone")["macro_f1"].is_empty());
     assert!(of("alone")["accuracy"].parse::<f64>().is_ok());
     assert!(evaluations.iter().any(|row| row["split"] == "test" && row["weights"] == "slow"));
+    let count = |is_one: fn(&Event) -> bool| {
+        let records = ["run", "alone"].into_iter().flat_map(|run| sandbox.records(run));
+        records.filter(|record| is_one(&record.event)).count()
+    };
+    assert_eq!(probes.len(), count(|event| matches!(event, Event::Probe(_))));
+    assert_eq!(evaluations.len(), count(|event| matches!(event, Event::Evaluation(_))));
     let leftovers = std::fs::read_dir(sandbox.path().join("new/tables")).unwrap().count();
     assert_eq!(leftovers, 4);
 }

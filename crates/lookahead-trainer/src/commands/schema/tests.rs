@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use super::*;
 use crate::config::Config;
-use crate::config::key::Key;
+use crate::config::key::{Key, ValueType};
 use crate::config::kinds::KindOptions;
 use crate::registry::Registry;
 
@@ -162,4 +162,51 @@ fn a_kind_of_ones_own_is_in_the_schema_and_its_bounds_are_checked() {
             assert_eq!(faults(&validator, &json(&table)), expected, "{options}");
         }
     }
+}
+
+/// Each key has its bounds, at both ends: a random config may miss them.
+#[test]
+fn the_schema_has_the_bounds_of_each_key() {
+    let registry = Registry::builtin();
+    let (mut ends, mut lists) = (0, 0);
+    for section in keys::sections(registry.kinds()) {
+        for entry in &section.keys {
+            let bounds = &entry.key.bounds;
+            let is_whole = matches!(entry.key.value, ValueType::Whole | ValueType::Wholes);
+            let is_list = matches!(entry.key.value, ValueType::Wholes | ValueType::Numbers);
+            if !is_list && !matches!(entry.key.value, ValueType::Whole | ValueType::Number) {
+                continue;
+            }
+            let schema = Value::Object(value::allowed(entry));
+            let validator = jsonschema::validator_for(&schema).unwrap();
+            let within = bounds.least.or(bounds.most).map_or(1.0, |(end, _)| end);
+            let count = bounds.fewest.max(1);
+            let number = |value: f64| if is_whole { json!(value as i64) } else { json!(value) };
+            let agrees = |values: Vec<f64>| {
+                let numbers: Vec<Value> = values.iter().copied().map(number).collect();
+                let instance = if is_list { json!(numbers) } else { numbers[0].clone() };
+                let allowed = values.iter().all(|value| bounds.contain(*value))
+                    && (!is_list || bounds.fit(values.len()));
+                let named = entry.dotted();
+                assert_eq!(validator.is_valid(&instance), allowed, "{named}: {instance}");
+            };
+            for (end, _) in [bounds.least, bounds.most].into_iter().flatten() {
+                for value in [end - 1.0, end, end + 1.0] {
+                    agrees(vec![value; count]);
+                    ends += 1;
+                }
+            }
+            let allowed = [within, within + 0.5, within + 1.0]
+                .into_iter()
+                .find(|value| bounds.contain(*value) && (!is_whole || value.fract() == 0.0));
+            let counts = [Some(bounds.fewest), bounds.longest].into_iter().flatten();
+            for end in counts.filter(|_| is_list) {
+                for count in [end.saturating_sub(1), end, end + 1] {
+                    agrees(vec![allowed.unwrap(); count]);
+                    lists += 1;
+                }
+            }
+        }
+    }
+    assert!(ends > 100 && lists > 3, "{ends}, {lists}");
 }
