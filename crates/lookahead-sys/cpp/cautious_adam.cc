@@ -2,12 +2,11 @@
 
 #include <ATen/ops/_foreach_add.h>
 #include <ATen/ops/_foreach_addcdiv.h>
-#include <ATen/ops/_foreach_addcmul.h>
 #include <ATen/ops/_foreach_div.h>
-#include <ATen/ops/_foreach_lerp.h>
 #include <ATen/ops/_foreach_mul.h>
 #include <ATen/ops/_foreach_sqrt.h>
 
+#include "moments.h"
 #include "rules.h"
 
 namespace lookahead {
@@ -66,11 +65,7 @@ void cautious_adam_foreach(RuleBatch<CAdamNumbers>& batch) {
   const CAdamNumbers& numbers = batch.numbers;
   std::vector<Tensor>& exp_avg = batch.slots[0];
   std::vector<Tensor>& exp_avg_sq = batch.slots[1];
-  if (numbers.l2 != 0) batch.gradients = at::_foreach_add(batch.gradients, batch.weights, numbers.l2);
-  if (numbers.keep != 1) at::_foreach_mul_(batch.weights, numbers.keep);
-  at::_foreach_lerp_(exp_avg, batch.gradients, 1 - numbers.beta1);
-  at::_foreach_mul_(exp_avg_sq, numbers.beta2);
-  at::_foreach_addcmul_(exp_avg_sq, batch.gradients, batch.gradients, 1 - numbers.beta2);
+  decay_and_average(batch);
   std::vector<Tensor> update = cautious_masks(exp_avg, batch.gradients);
   at::_foreach_mul_(update, exp_avg);
   std::vector<Tensor> denominator = at::_foreach_div(exp_avg_sq, numbers.correction2);
@@ -82,7 +77,7 @@ void cautious_adam_foreach(RuleBatch<CAdamNumbers>& batch) {
 }  // namespace
 
 void step_cadam(rust::Slice<const TensorRef> tensors, rust::Slice<const CAdamNumbers> numbers,
-                        bool foreach) {
+                bool foreach) {
   const at::NoGradGuard no_grad;
   RuleStep<CautiousAdamPass, 2, CAdamNumbers> step(tensors, numbers, foreach);
   step.weigh<CautiousAdamAgreeing>();

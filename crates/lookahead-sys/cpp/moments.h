@@ -1,4 +1,4 @@
-// What the foreach steps of NAdam and RAdam begin with: weight decay, and the first and the second moment of the gradient.
+// What the foreach steps of cautious Adam, NAdam and RAdam begin with: weight decay, and the first and the second moment of the gradient.
 #pragma once
 
 #include <ATen/ops/_foreach_add.h>
