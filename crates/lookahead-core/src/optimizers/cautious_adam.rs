@@ -23,12 +23,13 @@ use crate::{ParameterStep, Result, StepRule};
 /// ```
 /// use lookahead_core::RuleOptimizer;
 /// use lookahead_core::optimizers::CautiousAdam;
-/// # use lookahead_core::InnerOptimizer;
+/// use lookahead_core::InnerOptimizer;
 /// # let vs = tch::nn::VarStore::new(tch::Device::Cpu);
 /// # let w = vs.root().ones("w", &[2]);
 /// let mut opt = RuleOptimizer::new(CautiousAdam::default(), &vs, 0.1)?;
 /// opt.set_weight_decay(0.01)?;
-/// opt.backward_step(&w.square().sum(tch::Kind::Float))?;
+/// w.square().sum(tch::Kind::Float).backward();
+/// opt.step()?;
 /// assert!((w.double_value(&[0]) - 0.899).abs() < 1e-6);
 /// # Ok::<(), lookahead_core::Error>(())
 /// ```
