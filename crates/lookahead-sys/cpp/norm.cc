@@ -172,16 +172,15 @@ Norm norm_of(const std::vector<Part>& parts, bool foreach) {
 
 // In two steps if the factor itself is too small for f32.
 void multiply(const std::vector<Tensor>& tensors, double factor, bool foreach) {
-  if (factor < 1e-30) {
-    const double root = std::sqrt(factor);
-    multiply(tensors, root, foreach);
-    return multiply(tensors, root, foreach);
-  }
+  const int steps = factor < 1e-30 ? 2 : 1;
+  if (steps == 2) factor = std::sqrt(factor);
   const auto [batches, others] = in_batches(tensors, foreach);
-  for (const std::vector<std::size_t>& batch : batches) {
-    at::_foreach_mul_(selected(tensors, batch), factor);
+  for (int step = 0; step < steps; ++step) {
+    for (const std::vector<std::size_t>& batch : batches) {
+      at::_foreach_mul_(selected(tensors, batch), factor);
+    }
+    for (const std::size_t place : others) tensors[place].mul_(factor);
   }
-  for (const std::size_t place : others) tensors[place].mul_(factor);
 }
 
 }  // namespace

@@ -90,6 +90,10 @@ fn gradients_of_every_magnitude_are_clipped() {
         let parameter = with_gradient(&Tensor::from_slice(&[f32::INFINITY, 3.0]));
         assert_eq!(clip_norm([&parameter], 1.0, path).unwrap(), f64::INFINITY);
         assert_eq!(parameter.grad().double_value(&[1]), 3.0, "unchanged");
+
+        let parameter = with_gradient(&float(3e38, 10_000));
+        clip_norm([&parameter], 1e-300, path).unwrap();
+        assert_eq!(norm([&parameter.grad()]).unwrap(), 0.0, "the factor underflows f64");
     }
 }
 
