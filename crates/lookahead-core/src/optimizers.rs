@@ -31,9 +31,9 @@
 //! step, from 1. Learning rate and weight decay are those of [`RuleOptimizer`]; the default of λ is 0. λ is *decoupled* if a
 //! step multiplies θ by 1 − γλ, and *L2* if it adds λθ to g.
 //!
-//! On the CPU a step is one pass over all parameters, two if it is cautious, without temporaries; on other devices it is a fixed number of foreach
-//! operations for all parameters with equal settings and step numbers; Muon adds the products of matrices. Slots have their parameter's element type, as in
-//! PyTorch. On the CPU steps of bfloat16 and half precision are computed in single precision, and only the results rounded.
+//! On the CPU a step is one pass over all parameters, two if it is cautious, without temporaries; on other devices it is a
+//! fixed number of foreach operations for all parameters with equal settings and step numbers; Muon adds the products of
+//! matrices. Slots have their parameter's element type, as in PyTorch. On the CPU steps of bfloat16 and half precision are computed in single precision, and only the results rounded.
 
 use lookahead_sys::rules::Tensors;
 use tch::nn;

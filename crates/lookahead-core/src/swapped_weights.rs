@@ -78,6 +78,14 @@ impl SwappedWeights {
         Ok(swapped)
     }
 
+    /// Runs `f` with these weights in the model, then [`end`](Self::end)s, even if `f` panics.
+    pub(crate) fn during<T>(self, parameters: &[Parameter], f: impl FnOnce() -> T) -> Result<T> {
+        let mut restore = Restore { swapped: Some(self), parameters };
+        let value = f();
+        restore.end()?;
+        Ok(value)
+    }
+
     /// Restores the values of all parameters, then returns the first error: libtorch's, or that of a variable
     /// that was written to or replaced meanwhile.
     pub(crate) fn end(self, parameters: &[Parameter]) -> Result<()> {
@@ -113,5 +121,33 @@ impl SwappedWeights {
             });
         }
         Ok(())
+    }
+}
+
+/// Restores the weights when it is dropped.
+struct Restore<'a> {
+    swapped: Option<SwappedWeights>,
+    parameters: &'a [Parameter],
+}
+
+impl Restore<'_> {
+    fn end(&mut self) -> Result<()> {
+        self.swapped.take().map_or(Ok(()), |swapped| swapped.end(self.parameters))
+    }
+}
+
+impl Drop for Restore<'_> {
+    fn drop(&mut self) {
+        // Does nothing after `end`.
+        let _ = self.end();
+    }
+}
+
+/// What an error of swapped weights means if they are the result of an average.
+pub(crate) fn of_result(error: Error) -> Error {
+    match error {
+        Error::SlowWeightsChanged { name } => Error::ResultChanged { name },
+        Error::ReplacedInEvaluation { name } => Error::WeightsReplaced { name },
+        other => other,
     }
 }

@@ -1,5 +1,6 @@
 //! Recognizes files that are not what was expected by their contents, and says what to do.
 
+use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
 use std::path::Path;
 
@@ -31,9 +32,7 @@ pub fn stand_in(start: &[u8]) -> Option<&'static str> {
 /// A sentence about a file of weights in another format than safetensors, with the command that converts it.
 /// `None` if the format is unknown.
 pub fn of_weights(path: &Path) -> Option<String> {
-    let mut file = lookahead_run::open_plain(path).ok()?;
-    let mut start = Vec::new();
-    Read::by_ref(&mut file).take(512).read_to_end(&mut start).ok()?;
+    let (mut file, start) = opened(path)?;
     if let Some(sentence) = stand_in(&start) {
         return Some(sentence.to_owned());
     }
@@ -106,9 +105,7 @@ pub fn of_weights(path: &Path) -> Option<String> {
 /// Why a file is not a TorchScript module, and how to make one of it. `None` if it looks like one.
 pub fn of_module(path: &Path) -> Option<String> {
     const SCRIPT: &str = "`torch.jit.script(net).save(\"net.pt\")`";
-    let mut file = lookahead_run::open_plain(path).ok()?;
-    let mut start = Vec::new();
-    Read::by_ref(&mut file).take(512).read_to_end(&mut start).ok()?;
+    let (mut file, start) = opened(path)?;
     if let Some(sentence) = stand_in(&start) {
         return Some(sentence.to_owned());
     }
@@ -146,9 +143,7 @@ pub fn is_table(text: &str) -> bool {
 
 /// A sentence about a file of arrays or weights where a config is expected. `None` if it is not one.
 pub fn instead_of_config(path: &Path) -> Option<String> {
-    let mut file = lookahead_run::open_plain(path).ok()?;
-    let mut start = Vec::new();
-    Read::by_ref(&mut file).take(512).read_to_end(&mut start).ok()?;
+    let (_, start) = opened(path)?;
     let is_arrays = is_header(&start)
         || start.starts_with(b"PK\x03\x04")
         || start.starts_with(b"\x93NUMPY")
@@ -166,6 +161,14 @@ pub fn not_a_config(path: &Path, what: &str, kind: &str) -> String {
         program_name(),
         quoted(path)
     )
+}
+
+/// A file and its first bytes.
+fn opened(path: &Path) -> Option<(File, Vec<u8>)> {
+    let mut file = lookahead_run::open_plain(path).ok()?;
+    let mut start = Vec::new();
+    Read::by_ref(&mut file).take(512).read_to_end(&mut start).ok()?;
+    Some((file, start))
 }
 
 /// Whether a file begins like a safetensors file: with the length of the header, and its brace.

@@ -4,12 +4,13 @@ use anyhow::bail;
 use lookahead_core::optimizers::{Adagrad, Adan, CautiousAdam, Lion, Muon, NAdam, RAdam};
 use lookahead_core::{
     Composite, EmaNesterov, Error, Extrapolation, InnerOptimizer, Lookahead, MasterWeights,
-    NonFinite, Parameter, Primal, PrimalAveraging, Result as CoreResult, RuleOptimizer, State,
+    NonFinite, Parameter, Primal, PrimalAveraging, Result as CoreResult, RuleOptimizer,
     TailAverage, TailMean, TchOptimizer, Variables, fused,
 };
 use tch::{Device, Kind, Tensor, nn};
 
 use crate::contender::Contender;
+use crate::nothing::Nothing;
 use crate::workload::{matrices, shapes};
 
 /// So small that the weights hardly move, however many steps are timed.
@@ -214,63 +215,6 @@ impl Contender for Syncs {
             (0..steps).map(|_| self.step().and_then(|()| mean_square(&self.weights))).collect();
         self.lookahead.inner_mut().factor = 1.0;
         losses
-    }
-}
-
-/// An inner optimizer whose steps do nothing, or multiply θ by a factor.
-#[derive(Debug)]
-struct Nothing {
-    parameters: Vec<Parameter>,
-    factor: f64,
-}
-
-impl Nothing {
-    fn new(weights: &[Tensor]) -> Self {
-        let parameter = |(i, tensor): (usize, &Tensor)| Parameter {
-            name: format!("weight{i}"),
-            group: 0,
-            tensor: tensor.shallow_clone(),
-        };
-        Nothing { parameters: weights.iter().enumerate().map(parameter).collect(), factor: 1.0 }
-    }
-}
-
-impl InnerOptimizer for Nothing {
-    fn step(&mut self) -> CoreResult<()> {
-        if self.factor != 1.0 {
-            for parameter in &mut self.parameters {
-                lookahead_core::tch_ext::arithmetic::scale(&mut parameter.tensor, self.factor)?;
-            }
-        }
-        Ok(())
-    }
-
-    fn zero_grad(&mut self) -> CoreResult<()> {
-        Ok(())
-    }
-
-    fn parameters(&self) -> &[Parameter] {
-        &self.parameters
-    }
-
-    fn learning_rates(&self) -> CoreResult<Vec<f64>> {
-        Ok(vec![0.0])
-    }
-
-    fn set_learning_rate(&mut self, _: f64) -> CoreResult<()> {
-        Ok(())
-    }
-
-    fn set_learning_rate_group(&mut self, _: usize, _: f64) -> CoreResult<()> {
-        Ok(())
-    }
-
-    fn state(&mut self) -> CoreResult<State> {
-        Ok(State::default())
-    }
-
-    fn load_state(&mut self, _: &State) -> CoreResult<()> {
-        Ok(())
     }
 }
 

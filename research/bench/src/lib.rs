@@ -29,6 +29,7 @@ mod contender;
 pub mod contest;
 pub mod machine;
 pub mod measure;
+mod nothing;
 pub mod parts;
 pub mod plan;
 pub mod protocol;

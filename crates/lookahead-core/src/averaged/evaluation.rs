@@ -4,7 +4,7 @@ use tch::{Tensor, nn};
 
 use super::AveragedOptimizer;
 use crate::averaging_rule::AveragingRule;
-use crate::swapped_weights::SwappedWeights;
+use crate::swapped_weights::{SwappedWeights, of_result};
 use crate::{Error, InnerOptimizer, Result};
 
 impl<O: InnerOptimizer, R: AveragingRule> AveragedOptimizer<O, R> {
@@ -61,14 +61,10 @@ impl<O: InnerOptimizer, R: AveragingRule> AveragedOptimizer<O, R> {
 
     /// What an error of the swapped weights means here. A result that was written to stays refused.
     pub(crate) fn swap_failed(&mut self, error: Error) -> Error {
-        match error {
-            Error::SlowWeightsChanged { name } => {
-                self.corrupted = Some(name.clone());
-                Error::ResultChanged { name }
-            }
-            Error::ReplacedInEvaluation { name } => Error::WeightsReplaced { name },
-            other => other,
+        if let Error::SlowWeightsChanged { name } = &error {
+            self.corrupted = Some(name.clone());
         }
+        of_result(error)
     }
 
     /// Puts the model's own weights back if the result is in it.

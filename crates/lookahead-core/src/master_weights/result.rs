@@ -1,7 +1,6 @@
 //! The model at the result of an average inside.
 
 use super::MasterWeights;
-use super::slow_weights::Restore;
 use crate::averaging_rule::AveragingRule;
 use crate::swapped_weights::SwappedWeights;
 use crate::{AveragedOptimizer, InnerOptimizer, Result};
@@ -16,11 +15,7 @@ impl<O: InnerOptimizer, R: AveragingRule> MasterWeights<AveragedOptimizer<O, R>>
         self.check()?;
         let (trained, results, version) = self.inner.result_for_model()?;
         let swapped = SwappedWeights::begin(&self.parameters, trained, &results, version)?;
-        let mut restore = Restore { swapped: Some(swapped), parameters: &self.parameters };
-        let value = f();
-        let outcome = restore.end();
-        drop(restore);
-        outcome.map_err(|error| self.inner.swap_failed(error))?;
-        Ok(value)
+        let outcome = swapped.during(&self.parameters, f);
+        outcome.map_err(|error| self.inner.swap_failed(error))
     }
 }

@@ -2,7 +2,7 @@
 
 use super::MasterWeights;
 use crate::swapped_weights::SwappedWeights;
-use crate::{Error, InnerOptimizer, Lookahead, Parameter, Result};
+use crate::{Error, InnerOptimizer, Lookahead, Result};
 
 impl<O: InnerOptimizer> MasterWeights<Lookahead<O>> {
     /// Runs `f` with the slow weights, rounded, in the model, then restores the fast ones, even if `f` panics.
@@ -13,14 +13,11 @@ impl<O: InnerOptimizer> MasterWeights<Lookahead<O>> {
         self.check()?;
         let (trained, slow, version) = self.inner.slow_for_model()?;
         let swapped = SwappedWeights::begin(&self.parameters, trained, slow, version)?;
-        let mut restore = Restore { swapped: Some(swapped), parameters: &self.parameters };
-        let value = f();
-        let outcome = restore.end();
-        drop(restore);
+        let outcome = swapped.during(&self.parameters, f);
         if let Err(Error::SlowWeightsChanged { name }) = &outcome {
             self.inner.note_corrupted(name);
         }
-        outcome.map(|()| value)
+        outcome
     }
 
     /// Ends the training: a last sync if one is due or inner steps were taken since the last, and the model at φ. Returns
@@ -30,24 +27,5 @@ impl<O: InnerOptimizer> MasterWeights<Lookahead<O>> {
     /// As [`Lookahead::finish`].
     pub fn finish(&mut self) -> Result<bool> {
         self.with_inner(Lookahead::finish)
-    }
-}
-
-/// Restores the weights when it is dropped.
-pub(super) struct Restore<'a> {
-    pub(super) swapped: Option<SwappedWeights>,
-    pub(super) parameters: &'a [Parameter],
-}
-
-impl Restore<'_> {
-    pub(super) fn end(&mut self) -> Result<()> {
-        self.swapped.take().map_or(Ok(()), |swapped| swapped.end(self.parameters))
-    }
-}
-
-impl Drop for Restore<'_> {
-    fn drop(&mut self) {
-        // Does nothing after `end`.
-        let _ = self.end();
     }
 }

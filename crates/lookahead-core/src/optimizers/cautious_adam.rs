@@ -21,9 +21,8 @@ use crate::{ParameterStep, Result, StepRule};
 /// that of timm's `cadamw`; the defaults are those of PyTorch's `AdamW`.
 ///
 /// ```
-/// use lookahead_core::RuleOptimizer;
 /// use lookahead_core::optimizers::CautiousAdam;
-/// use lookahead_core::InnerOptimizer;
+/// use lookahead_core::{InnerOptimizer, RuleOptimizer};
 /// # let vs = tch::nn::VarStore::new(tch::Device::Cpu);
 /// # let w = vs.root().ones("w", &[2]);
 /// let mut opt = RuleOptimizer::new(CautiousAdam::default(), &vs, 0.1)?;

@@ -3,8 +3,8 @@
 use tch::Tensor;
 
 use super::WeightAverage;
-use crate::swapped_weights::SwappedWeights;
-use crate::{Error, Parameter, Result};
+use crate::swapped_weights::{SwappedWeights, of_result};
+use crate::{Parameter, Result};
 
 impl WeightAverage {
     /// Runs `f` with the mean in `weights`, which are the model's, then restores their own values, even if `f` panics.
@@ -25,8 +25,8 @@ impl WeightAverage {
     /// ```
     ///
     /// # Errors
-    /// [`ResultChanged`](Error::ResultChanged) if `f` wrote to the weights, which are the mean's memory then,
-    /// [`WeightsReplaced`](Error::WeightsReplaced) if it cast or replaced them.
+    /// [`ResultChanged`](crate::Error::ResultChanged) if `f` wrote to the weights, which are the mean's memory then,
+    /// [`WeightsReplaced`](crate::Error::WeightsReplaced) if it cast or replaced them.
     pub fn with_mean<T>(
         &self,
         weights: impl IntoIterator<Item = (String, Tensor)>,
@@ -42,33 +42,6 @@ impl WeightAverage {
         }
         let indices = (0..parameters.len()).collect();
         let swapped = SwappedWeights::begin(&parameters, indices, &means, self.updates)?;
-        let mut at_mean = AtMean { parameters, swapped: Some(swapped) };
-        let value = f();
-        at_mean.end()?;
-        Ok(value)
-    }
-}
-
-/// Restores the weights when it is dropped.
-struct AtMean {
-    parameters: Vec<Parameter>,
-    swapped: Option<SwappedWeights>,
-}
-
-impl AtMean {
-    fn end(&mut self) -> Result<()> {
-        let Some(swapped) = self.swapped.take() else { return Ok(()) };
-        swapped.end(&self.parameters).map_err(|error| match error {
-            Error::SlowWeightsChanged { name } => Error::ResultChanged { name },
-            Error::ReplacedInEvaluation { name } => Error::WeightsReplaced { name },
-            other => other,
-        })
-    }
-}
-
-impl Drop for AtMean {
-    fn drop(&mut self) {
-        // Does nothing after `end`.
-        let _ = self.end();
+        swapped.during(&parameters, f).map_err(of_result)
     }
 }

@@ -334,3 +334,6 @@ fn in_section(refused: Error) -> ConfigIssue {
         other => ConfigIssue::new("lookahead", other.to_string()),
     }
 }
+
+#[cfg(test)]
+mod tests;

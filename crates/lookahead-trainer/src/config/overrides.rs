@@ -9,6 +9,9 @@ use super::kinds::Kinds;
 use super::mutable_keys::{ALPHA_SCHEDULE, PERIOD_SCHEDULE, PRESET};
 use super::{averaging, data, guess, issue, lookahead, model, optimizer, schedule};
 
+/// The keys that `false` removes, as it removes the section `lookahead`.
+pub(crate) const REMOVED_BY_FALSE: [&str; 3] = ["train.max_steps", ALPHA_SCHEDULE, PERIOD_SCHEDULE];
+
 /// One `--set KEY=VALUE`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Override {
@@ -77,8 +80,7 @@ impl Override {
             .or_insert_with(|| Value::Table(Table::new()))
             .as_table_mut()
             .ok_or_else(|| format!("`{section}` is not a section of the config."))?;
-        let may_be_removed = ["train.max_steps", ALPHA_SCHEDULE, PERIOD_SCHEDULE];
-        if removes && may_be_removed.contains(&self.key.as_str()) {
+        if removes && REMOVED_BY_FALSE.contains(&self.key.as_str()) {
             entry.remove(key);
             return Ok(());
         }

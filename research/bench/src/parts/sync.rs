@@ -8,12 +8,13 @@
 //! size, `phi.add_(theta)`: it moves 12 bytes for each parameter and the sync 16, so by the bytes
 //! alone the sync takes 1.33 times as long. The check for NaN and infinity reads θ once more: 20 bytes, 1.67 times.
 
-use lookahead_core::{InnerOptimizer, Lookahead, NonFinite, Parameter, Result, State};
+use lookahead_core::{Lookahead, NonFinite};
 use lookahead_sys::sync::{Pair, Rule};
 use tch::{Device, Kind, Tensor};
 
 use super::models::{evenly, resnet18, variables};
 use super::{Comparisons, Target};
+use crate::nothing::Nothing;
 
 pub(super) fn compare(comparisons: &mut Comparisons) {
     against_add(comparisons);
@@ -191,57 +192,11 @@ impl Weights {
 /// What it does to keep θ and φ in order is in the time.
 fn lookahead(parameters: i64, tensors: i64, non_finite: NonFinite) -> impl FnMut() {
     let weights = Weights::new(parameters, tensors, Kind::Float).fast;
-    let parameters = weights
-        .into_iter()
-        .enumerate()
-        .map(|(i, tensor)| {
-            let tensor = tensor.set_requires_grad(true);
-            Parameter { name: format!("weight{i}"), group: 0, tensor }
-        })
-        .collect();
-    let builder = Lookahead::around(Nothing { parameters }).k(1).alpha(0.5);
+    let weights: Vec<_> =
+        weights.into_iter().map(|tensor| tensor.set_requires_grad(true)).collect();
+    let builder = Lookahead::around(Nothing::new(&weights)).k(1).alpha(0.5);
     let mut optimizer = builder.non_finite(non_finite).build().unwrap();
     move || {
         optimizer.step().unwrap();
-    }
-}
-
-/// An inner optimizer whose steps do nothing.
-#[derive(Debug)]
-struct Nothing {
-    parameters: Vec<Parameter>,
-}
-
-impl InnerOptimizer for Nothing {
-    fn step(&mut self) -> Result<()> {
-        Ok(())
-    }
-
-    fn zero_grad(&mut self) -> Result<()> {
-        Ok(())
-    }
-
-    fn parameters(&self) -> &[Parameter] {
-        &self.parameters
-    }
-
-    fn learning_rates(&self) -> Result<Vec<f64>> {
-        Ok(vec![0.0])
-    }
-
-    fn set_learning_rate(&mut self, _: f64) -> Result<()> {
-        Ok(())
-    }
-
-    fn set_learning_rate_group(&mut self, _: usize, _: f64) -> Result<()> {
-        Ok(())
-    }
-
-    fn state(&mut self) -> Result<State> {
-        Ok(State::default())
-    }
-
-    fn load_state(&mut self, _: &State) -> Result<()> {
-        Ok(())
     }
 }

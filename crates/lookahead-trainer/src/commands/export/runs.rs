@@ -1,7 +1,7 @@
 //! The runs that were named, those of sweeps too.
 
 use std::collections::HashSet;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use lookahead_run::RunFolder;
 use lookahead_study::sweep::SweepFolder;
@@ -15,6 +15,17 @@ pub(super) struct Named {
     pub(super) run: RunFolder,
     /// `RUN`, or `SWEEP/RUN`.
     pub(super) name: String,
+}
+
+/// Refuses the folder of a run for exported files: its process may be writing there.
+pub(super) fn refuse_run_folder(folder: &Path, instead: &str) -> Result<(), UsageError> {
+    if RunFolder::open(folder).is_err() {
+        return Ok(());
+    }
+    Err(UsageError::new(format!(
+        "{} is the folder of a run, which only its training writes. {instead}",
+        folder.display()
+    )))
 }
 
 /// The runs that were typed, and those of the sweeps that were; by default the latest run.

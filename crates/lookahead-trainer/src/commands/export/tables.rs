@@ -10,9 +10,9 @@ use std::path::Path;
 
 use anyhow::Context;
 use lookahead_run::event::{Evaluation, Event, Probe, Record, Step, Sync};
-use lookahead_run::{RunFolder, log};
+use lookahead_run::log;
 
-use super::runs::Named;
+use super::runs::{Named, refuse_run_folder};
 use crate::console::eprint_line;
 use crate::output_file;
 use crate::usage::UsageError;
@@ -34,13 +34,7 @@ pub(super) fn export(runs: &[Named], folder: &Path, force: bool) -> anyhow::Resu
         ))
         .into());
     }
-    if RunFolder::open(folder).is_ok() {
-        return Err(UsageError::new(format!(
-            "{} is the folder of a run, which only its training writes. Use another folder for `--csv`.",
-            folder.display()
-        ))
-        .into());
-    }
+    refuse_run_folder(folder, "Use another folder for `--csv`.")?;
     for name in [STEPS, SYNCS, PROBES, EVALUATIONS].iter().filter(|_| folder.exists()) {
         output_file::check(&folder.join(name), force)?;
     }

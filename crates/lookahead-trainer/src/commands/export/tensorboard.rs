@@ -2,9 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
-use lookahead_run::{RunFolder, tensorboard};
+use lookahead_run::tensorboard;
 
-use super::runs::Named;
+use super::runs::{Named, refuse_run_folder};
 use crate::console::eprint_line;
 use crate::usage::UsageError;
 
@@ -32,16 +32,9 @@ pub(super) fn export(runs: &[Named], folder: &Path, force: bool) -> anyhow::Resu
     Ok(())
 }
 
-/// Refuses the folder of a run, whose process may be writing an event file there, and one with an exported file.
+/// Refuses the folder of a run, and one with an exported file.
 fn check(folder: &Path, force: bool) -> anyhow::Result<()> {
-    if RunFolder::open(folder).is_ok() {
-        return Err(UsageError::new(format!(
-            "{} is the folder of a run, which only its training writes. Use another folder for `--tensorboard`, or set \
-             `log.tensorboard`.",
-            folder.display()
-        ))
-        .into());
-    }
+    refuse_run_folder(folder, "Use another folder for `--tensorboard`, or set `log.tensorboard`.")?;
     let is_written = |file: &&PathBuf| file.metadata().is_ok_and(|found| found.len() > 0);
     let files = tensorboard::files(folder)?;
     if let Some(file) = files.iter().find(is_written).filter(|_| !force) {

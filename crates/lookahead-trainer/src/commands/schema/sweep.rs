@@ -6,10 +6,7 @@ use serde_json::{Map, Value, json};
 use super::sections;
 use crate::config::keys::{self, SectionKeys};
 use crate::config::kinds::Kinds;
-
-/// Keys that `false` removes.
-const REMOVED_BY_FALSE: [&str; 3] =
-    ["train.max_steps", "lookahead.alpha_schedule", "lookahead.k_schedule"];
+use crate::config::overrides::REMOVED_BY_FALSE;
 
 pub(super) fn sweep(kinds: &Kinds) -> Value {
     let sections = keys::sections(kinds);
