@@ -2,7 +2,7 @@
 
     python3 averages.py > averages.json
 
-Needs torch 2.13.0 (see requirements.txt), and schedulefree 1.4.1 for the cases whose source is `schedulefree`. The other
+Needs torch 2.13.0 (`just python` prints a Python that has it), and schedulefree 1.4.1 for the cases whose source is `schedulefree`. The other
 cases were written from these formulas, not from the Rust code; the problem is that of reference.py:
 
 primal averaging   y = mu_y x + (1 - mu_y) z; the inner optimizer steps at z with the gradient at y; x <- (1 - c) x + c z,

@@ -2,15 +2,21 @@
 
     python3 inner_optimizers.py > inner_optimizers.json
 
-Needs Python 3 and torch (the committed file was made with 2.13.0). tests/it/inner_optimizers.rs compares with it. The optimizers are
-PyTorch's own; those that it lacks are written below from their formulas.
+Needs Python 3, torch and timm (the committed file was made with 2.13.0 and 1.0.31). tests/it/inner_optimizers.rs compares with it. The
+optimizers are PyTorch's, and timm's those that PyTorch lacks: Lion, Adan and the cautious forms.
 """
 
+import contextlib
 import json
 import math
+import sys
 
 import torch
 from torch.optim import _muon
+
+# timm prints when it is imported.
+with contextlib.redirect_stdout(sys.stderr):
+    import timm.optim
 
 STEPS = 200
 KEPT = [1, 2, 10, 50, 51, 120, 200]
@@ -35,84 +41,19 @@ PROBLEM = (
 )
 
 
-class Rule(torch.optim.Optimizer):
-    """An optimizer by the formula of one parameter's step."""
-
-    slots = ()
+class Adan(timm.optim.Adan):
+    """timm's counts the steps of a group, with or without gradients; here each parameter has a group of its own, whose
+    count stands still without a gradient."""
 
     def __init__(self, groups, **options):
-        super().__init__(groups, options)
+        alone = [dict(group, params=[theta]) for group in groups for theta in group["params"]]
+        super().__init__(alone, **options)
 
-    @torch.no_grad()
     def step(self):
-        for group in self.param_groups:
-            for theta in group["params"]:
-                if theta.grad is None:
-                    continue
-                state = self.state[theta]
-                if not state:
-                    state["t"] = 0
-                    state.update((slot, torch.zeros_like(theta)) for slot in self.slots)
-                state["t"] += 1
-                self.move(theta, theta.grad, state, **group)
-
-
-def masked(update, gradient):
-    """Cautious optimizers (arXiv 2411.16085): only the elements that agree with the gradient, scaled up for the others."""
-    mask = (update * gradient > 0).to(gradient.dtype)
-    if mask.numel():
-        mask = mask / mask.mean().clamp(min=1e-3)
-    return update * mask
-
-
-class Lion(Rule):
-    """arXiv 2302.06675, Algorithm 2."""
-
-    slots = ("m",)
-
-    def move(self, theta, g, state, lr, betas, weight_decay, cautious=False, **_):
-        m = state["m"]
-        update = torch.sign(betas[0] * m + (1 - betas[0]) * g)
-        theta.mul_(1 - lr * weight_decay)
-        theta.sub_(lr * (masked(update, g) if cautious else update))
-        m.copy_(betas[1] * m + (1 - betas[1]) * g)
-
-
-class CautiousAdamW(Rule):
-    """AdamW with the mask of arXiv 2411.16085."""
-
-    slots = ("m", "v")
-
-    def move(self, theta, g, state, lr, betas, eps, weight_decay, **_):
-        m, v, t = state["m"], state["v"], state["t"]
-        theta.mul_(1 - lr * weight_decay)
-        m.copy_(betas[0] * m + (1 - betas[0]) * g)
-        v.copy_(betas[1] * v + (1 - betas[1]) * g * g)
-        mean, square = m / (1 - betas[0] ** t), v / (1 - betas[1] ** t)
-        theta.sub_(lr * masked(mean, g) / (square.sqrt() + eps))
-
-
-class Adan(Rule):
-    """arXiv 2208.06677, Algorithm 1, with bias correction as the authors' code has it; the betas are decays."""
-
-    slots = ("m", "v", "n", "last")
-
-    def move(self, theta, g, state, lr, betas, eps, weight_decay, decoupled=False, **_):
-        m, v, n, last, t = state["m"], state["v"], state["n"], state["last"], state["t"]
-        difference = torch.zeros_like(g) if t == 1 else g - last
-        beta1, beta2, beta3 = betas
-        m.copy_(beta1 * m + (1 - beta1) * g)
-        v.copy_(beta2 * v + (1 - beta2) * difference)
-        n.copy_(beta3 * n + (1 - beta3) * (g + beta2 * difference) ** 2)
-        last.copy_(g)
-        denominator = (n / (1 - beta3**t)).sqrt() + eps
-        update = (m / (1 - beta1**t) + beta2 * v / (1 - beta2**t)) / denominator
-        if decoupled:
-            theta.mul_(1 - lr * weight_decay)
-            theta.sub_(lr * update)
-        else:
-            theta.sub_(lr * update)
-            theta.div_(1 + lr * weight_decay)
+        still = [(group, group.get("step")) for group in self.param_groups if group["params"][0].grad is None]
+        super().step()
+        for group, count in still:
+            group["step"] = count or 0
 
 
 def full_precision(grad, coefficients, steps, eps):
@@ -139,7 +80,7 @@ OPTIMIZERS = {
     "adam_amsgrad": (torch.optim.Adam, dict(ADAM, weight_decay=0.01, amsgrad=True)),
     "adamw": (torch.optim.AdamW, dict(ADAM, weight_decay=0.1)),
     "adamw_amsgrad": (torch.optim.AdamW, dict(ADAM, weight_decay=0.1, amsgrad=True)),
-    "adamw_cautious": (CautiousAdamW, dict(ADAM, weight_decay=0.1)),
+    "adamw_cautious": (timm.optim.AdamWLegacy, dict(ADAM, weight_decay=0.1, caution=True)),
     "rmsprop": (torch.optim.RMSprop, dict(RMSPROP, weight_decay=0.01)),
     "rmsprop_centered": (torch.optim.RMSprop, dict(RMSPROP, momentum=0.8, centered=True, weight_decay=0.01)),
     "nadam": (torch.optim.NAdam, dict(ADAM, momentum_decay=4e-3, weight_decay=0.01)),
@@ -148,9 +89,9 @@ OPTIMIZERS = {
     "radam_decoupled": (torch.optim.RAdam, dict(ADAM, weight_decay=0.1, decoupled_weight_decay=True)),
     "adagrad": (torch.optim.Adagrad, dict(lr=0.1, lr_decay=0.01, weight_decay=0.01, initial_accumulator_value=0.1)),
     "adan": (Adan, dict(lr=0.02, betas=(0.98, 0.92, 0.99), eps=1e-8, weight_decay=0.1)),
-    "adan_decoupled": (Adan, dict(lr=0.02, betas=(0.98, 0.92, 0.99), eps=1e-8, weight_decay=0.1, decoupled=True)),
-    "lion": (Lion, dict(lr=0.01, betas=(0.9, 0.99), weight_decay=0.1)),
-    "lion_cautious": (Lion, dict(lr=0.01, betas=(0.9, 0.99), weight_decay=0.1, cautious=True)),
+    "adan_decoupled": (Adan, dict(lr=0.02, betas=(0.98, 0.92, 0.99), eps=1e-8, weight_decay=0.1, no_prox=True)),
+    "lion": (timm.optim.Lion, dict(lr=0.01, betas=(0.9, 0.99), weight_decay=0.1)),
+    "lion_cautious": (timm.optim.Lion, dict(lr=0.01, betas=(0.9, 0.99), weight_decay=0.1, caution=True)),
     "muon": (torch.optim.Muon, dict(lr=0.003, weight_decay=0.1)),
     "muon_heavy_ball": (torch.optim.Muon, dict(lr=0.003, weight_decay=0.1, momentum=0.8, nesterov=False)),
     "muon_as_adamw": (torch.optim.Muon, dict(lr=0.02, weight_decay=0.1, adjust_lr_fn="match_rms_adamw")),
@@ -194,7 +135,7 @@ def run(name, dtype, kept):
     ]
     if kind in (torch.optim.SGD, torch.optim.Adam, torch.optim.AdamW, torch.optim.Adagrad):
         options = dict(options, fused=False)
-    if not issubclass(kind, Rule) and kind is not torch.optim.Muon:
+    if kind is not torch.optim.Muon:
         options = dict(options, foreach=False)
     optimizer = kind(groups, **options)
     found = {}
@@ -221,7 +162,7 @@ def main():
         lines.append(json.dumps(case, separators=(",", ":"), allow_nan=False))
     # Without the build tag, so that the wheels for CPU and CUDA write the same line.
     version = torch.__version__.split("+")[0]
-    head = f'"torch":{json.dumps(version)},"problem":{json.dumps(PROBLEM)}'
+    head = f'"torch":{json.dumps(version)},"timm":{json.dumps(timm.__version__)},"problem":{json.dumps(PROBLEM)}'
     print(f"{{{head},\"cases\":[\n" + ",\n".join(lines) + "\n]}")
 
 

@@ -1,4 +1,4 @@
-//! Each inner optimizer alone, over 200 steps, compared with PyTorch's or, for those that it lacks, with their formulas
+//! Each inner optimizer alone, over 200 steps, compared with PyTorch's or, for those that it lacks, with timm's
 //! (`golden/inner_optimizers.py`).
 
 use std::collections::BTreeMap;

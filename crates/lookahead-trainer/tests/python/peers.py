@@ -49,7 +49,8 @@ def lookahead(case, model):
 def train(model, optimizer, indices):
     for i in indices:
         optimizer.zero_grad()
-        torch.nn.functional.cross_entropy(model(batches[f"images/{i}"]), batches[f"labels/{i}"]).backward()
+        images = batches[f"images/{i}"].to(model.out.weight.dtype)
+        torch.nn.functional.cross_entropy(model(images), batches[f"labels/{i}"]).backward()
         optimizer.step()
 
 
@@ -64,7 +65,7 @@ def refused(work):
 for case in json.loads((folder / "cases.json").read_text()):
     torch.manual_seed(1)
     own = folder / case["name"]
-    model = Mlp()
+    model = Mlp().to(getattr(torch, case["precision"]))
     if what == "begin":
         optimizer = lookahead(case, model)
         files = own / "weights.safetensors", own / "state.safetensors"
