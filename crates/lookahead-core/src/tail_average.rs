@@ -4,7 +4,8 @@ mod in_model;
 
 use std::collections::BTreeMap;
 
-use lookahead_sys::arithmetic::{all_finite, assign, lerp};
+use lookahead_sys::arithmetic::{assign, lerp};
+use lookahead_sys::average::{Averaged, Rule, average};
 use tch::Tensor;
 
 use crate::averaging_rule::{AveragingRule, Begins, Part, Slot};
@@ -234,14 +235,15 @@ impl AveragingRule for Tail {
     }
 
     fn average(&self, parts: &[Part<'_>], path: SyncPath) -> Result<bool> {
-        if !all_finite(parts.iter().map(|part| part.model), path)? {
-            return Ok(false);
-        }
-        for part in parts {
-            let mut mean = part.slots[0].shallow_clone();
-            update(&mut mean, part.model, self.mean.weight(self.count))?;
-        }
-        Ok(true)
+        let weight = self.mean.weight(self.count);
+        let all = parts.iter().map(|part| Averaged {
+            mean: &part.slots[0],
+            point: part.model,
+            model: part.model,
+            weight,
+            ahead: 0.0,
+        });
+        Ok(average(all, Rule::Mean, path)?)
     }
 
     fn model(&self, _: &[Tensor]) -> Result<Option<Tensor>> {

@@ -2,6 +2,7 @@
 //
 //   primal averaging   x ← x + c (z − x);  y ← z + μ (x − z)        z is the point, x the mean, y the model
 //   EMA-Nesterov       m ← m + c ((y − θ) − m);  θ ← y;  y ← y + β m    θ is the point, m the mean, y the model
+//   a mean alone       m ← m + c (y − m)               m is the mean, y the model
 //
 // On the CPU one parallel pass reads and writes each element once. It leaves out blocks in which the inner optimizer
 // has left NaN or infinity, so that they reach no mean. On other devices, and for tensors that are not dense, ATen's
@@ -140,9 +141,35 @@ struct Nesterov {
   }
 };
 
+template <typename W, typename N>
+struct Mean {
+  static LOOKAHEAD_INLINE bool run(const Part& part, std::int64_t from, std::int64_t to) {
+    bool all_finite = true;
+    const Lerp<W> average(part.weight);
+    for (; from < to; from += kBlock) {
+      const std::int64_t count = std::min(kBlock, to - from);
+      W* __restrict__ m = static_cast<W*>(part.mean) + from;
+      const N* __restrict__ y = static_cast<const N*>(part.model) + from;
+      if (!is_finite(y, count)) {
+        all_finite = false;
+      } else if (part.weight == 1.0) {
+        for (std::int64_t i = 0; i < count; ++i) m[i] = static_cast<W>(y[i]);
+      } else {
+        for (std::int64_t i = 0; i < count; ++i) m[i] = average(m[i], static_cast<W>(y[i]));
+      }
+    }
+    return all_finite;
+  }
+};
+
 using Pass = decltype(Part::pass);
 
-Pass flat_pass(const AveragedTensor& tensors, bool nesterov) {
+template <typename Loop>
+Pass pass() {
+  return fastest<Loop, const Part&, std::int64_t, std::int64_t>();
+}
+
+Pass flat_pass(const AveragedTensor& tensors, AverageRule rule) {
   const Tensor& mean = *tensors.mean;
   const Tensor& point = *tensors.point;
   const Tensor& model = *tensors.model;
@@ -152,8 +179,11 @@ Pass flat_pass(const AveragedTensor& tensors, bool nesterov) {
   return for_types(mean.scalar_type(), point.scalar_type(), [&](auto types) -> Pass {
     using W = typename decltype(types)::Wide;
     using N = typename decltype(types)::Narrow;
-    return nesterov ? fastest<Nesterov<W, N>, const Part&, std::int64_t, std::int64_t>()
-                    : fastest<Primal<W, N>, const Part&, std::int64_t, std::int64_t>();
+    switch (rule) {
+      case AverageRule::Primal: return pass<Primal<W, N>>();
+      case AverageRule::Nesterov: return pass<Nesterov<W, N>>();
+      default: return pass<Mean<W, N>>();
+    }
   });
 }
 
@@ -208,9 +238,18 @@ void nesterov_batch(const BatchKey& key, const Batch& batch) {
   if (!same) at::_foreach_copy_(batch.model, next);
 }
 
+void mean_batch(const BatchKey& key, const Batch& batch) {
+  const auto& [device, index, mean_type, type, weight, ahead] = key;
+  if (weight == 1.0) {
+    at::_foreach_copy_(batch.mean, batch.model);
+    return;
+  }
+  at::_foreach_lerp_(batch.mean, mean_type == type ? batch.model : widened(batch, batch.model), weight);
+}
+
 }  // namespace
 
-bool average(rust::Slice<const AveragedTensor> tensors, bool nesterov, bool foreach) {
+bool average(rust::Slice<const AveragedTensor> tensors, AverageRule rule, bool foreach) {
   const at::NoGradGuard no_grad;
   std::vector<Part> parts;
   parts.reserve(tensors.size());
@@ -224,7 +263,7 @@ bool average(rust::Slice<const AveragedTensor> tensors, bool nesterov, bool fore
     const AveragedTensor& each = tensors[i];
     const Tensor& model = *each.model;
     if (model.numel() == 0) continue;
-    const Pass flat = foreach ? nullptr : flat_pass(each, nesterov);
+    const Pass flat = foreach ? nullptr : flat_pass(each, rule);
     if (flat != nullptr) {
       end += model.numel();
       parts.push_back({each.mean->mutable_data_ptr(), each.point->mutable_data_ptr(), model.mutable_data_ptr(),
@@ -235,7 +274,7 @@ bool average(rust::Slice<const AveragedTensor> tensors, bool nesterov, bool fore
       batch.mean.push_back(*each.mean);
       batch.point.push_back(*each.point);
       batch.model.push_back(model);
-      unchecked.push_back({nesterov ? each.model : each.point});
+      unchecked.push_back({rule == AverageRule::Primal ? each.point : each.model});
     }
   }
   if (!all_finite(rust::Slice<const TensorRef>(unchecked.data(), unchecked.size()), foreach)) return false;
@@ -244,12 +283,18 @@ bool average(rust::Slice<const AveragedTensor> tensors, bool nesterov, bool fore
     if (!part.pass(part, from, to)) finite.store(false, std::memory_order_relaxed);
   });
   for (const auto& [key, batch] : batches) {
-    nesterov ? nesterov_batch(key, batch) : primal_batch(key, batch);
+    switch (rule) {
+      case AverageRule::Primal: primal_batch(key, batch); break;
+      case AverageRule::Nesterov: nesterov_batch(key, batch); break;
+      default: mean_batch(key, batch);
+    }
   }
   // Neither the pass nor, on CUDA, some foreach operations move version counters. Without that, autograd would run
   // an older graph on the new values.
   for (const AveragedTensor& each : tensors) {
-    if (nesterov && each.ahead == 0.0) continue;
+    const bool is_written =
+        rule == AverageRule::Primal || (rule == AverageRule::Nesterov && each.ahead != 0.0);
+    if (!is_written) continue;
     each.model->unsafeGetTensorImpl()->bump_version();
   }
   return finite;

@@ -35,6 +35,7 @@ using Optimizer = torch::optim::Optimizer;
 struct AdagradNumbers;
 struct AdanNumbers;
 struct AutocastState;
+enum class AverageRule : std::uint8_t;
 struct AveragedTensor;
 struct BatchStatistic;
 struct Fingerprint;
@@ -101,7 +102,7 @@ bool all_finite(rust::Slice<const TensorRef> tensors, bool foreach);
 bool gradients_finite(rust::Slice<const TensorRef> parameters, bool foreach);
 
 // Averages beside an inner optimizer.
-bool average(rust::Slice<const AveragedTensor> tensors, bool nesterov, bool foreach);
+bool average(rust::Slice<const AveragedTensor> tensors, AverageRule rule, bool foreach);
 
 // Recorded calls of ATen's dispatcher.
 void start_recording();

@@ -1,4 +1,5 @@
-//! The averages that primal averaging and EMA-Nesterov keep beside an inner optimizer, over all tensors at once.
+//! The averages that primal averaging, EMA-Nesterov and a tail average keep beside an inner optimizer, over all tensors at
+//! once.
 
 use tch::Tensor;
 
@@ -15,6 +16,9 @@ pub enum Rule {
     /// m ← m + c ((y − θ) − m), then θ ← y and y ← y + β m: the mean is m, the point θ, the model y. At β = 0 the
     /// model is not written.
     Nesterov,
+    /// m ← m + c (y − m): the mean is m, the model y, which is not written. The point is the model too. At c = 1 the mean is
+    /// the model, to the bit.
+    Mean,
 }
 
 /// The tensors of a parameter, all of one shape.
@@ -22,7 +26,7 @@ pub enum Rule {
 pub struct Averaged<'a> {
     /// The mean, in the type of the computation.
     pub mean: &'a Tensor,
-    /// The point, in the model's type.
+    /// The point, in the model's type. Without one, the model again.
     pub point: &'a Tensor,
     /// The model's variable.
     pub model: &'a Tensor,
@@ -49,7 +53,12 @@ pub fn average<'a>(
         ahead: each.ahead,
     });
     let tensors: Vec<_> = tensors.collect();
-    Ok(bridge::average(&tensors, rule == Rule::Nesterov, path.is_foreach())?)
+    let rule = match rule {
+        Rule::Primal => bridge::AverageRule::Primal,
+        Rule::Nesterov => bridge::AverageRule::Nesterov,
+        Rule::Mean => bridge::AverageRule::Mean,
+    };
+    Ok(bridge::average(&tensors, rule, path.is_foreach())?)
 }
 
 #[cfg(test)]

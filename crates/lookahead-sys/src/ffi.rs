@@ -115,6 +115,12 @@ pub(crate) mod bridge {
     }
 
     /// A parameter of an average: see the module `average`.
+    enum AverageRule {
+        Primal,
+        Nesterov,
+        Mean,
+    }
+
     struct AveragedTensor {
         mean: *const Tensor,
         point: *const Tensor,
@@ -358,7 +364,7 @@ pub(crate) mod bridge {
         fn muon_step(parts: &[MuonPart], rule: MuonRule) -> Result<()>;
         fn muon_orthogonalized(matrix: &Tensor, rule: MuonRule) -> Result<UniquePtr<Tensor>>;
         fn sync(pairs: &[SyncPair], rule: SyncRule) -> Result<f64>;
-        fn average(tensors: &[AveragedTensor], nesterov: bool, foreach: bool) -> Result<bool>;
+        fn average(tensors: &[AveragedTensor], rule: AverageRule, foreach: bool) -> Result<bool>;
         fn adaptive_slow_step_size(terms: &[CurvatureTerm], differences: bool) -> Result<f64>;
         fn all_finite(tensors: &[TensorRef], foreach: bool) -> Result<bool>;
         fn gradients_finite(parameters: &[TensorRef], foreach: bool) -> Result<bool>;

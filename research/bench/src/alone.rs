@@ -22,6 +22,8 @@ pub(crate) const UNCHECKED: &str = "unchecked";
 pub(crate) const NOTHING: &str = "nothing";
 /// In the place of a contender's name: one tensor added to another.
 pub(crate) const ADD: &str = "add_";
+/// In the place of a contender's name: the sum of two tensors written to a third.
+pub(crate) const SUM: &str = "sum into a third";
 /// The contender that is an inner optimizer without a wrapper, or a Lookahead.
 pub(crate) const LIBRARY: &str = "library";
 
@@ -37,7 +39,8 @@ pub(crate) fn prepare(
 ) -> anyhow::Result<Box<dyn Contender>> {
     Ok(match (sync, contender) {
         (true, _) => Box::new(Syncs::new(size, inner == UNCHECKED)?),
-        (false, ADD) => Box::new(Add::new(size.0)),
+        (false, ADD) => Box::new(Add::new(size.0, false)),
+        (false, SUM) => Box::new(Add::new(size.0, true)),
         (false, wrapper) => Box::new(Steps::new(wrapper, inner, size)?),
     })
 }
@@ -158,24 +161,30 @@ impl Contender for Steps {
     }
 }
 
-/// The cheapest that can be done to two tensors of that many parameters: `a.add_(b)`.
+/// The cheapest that can be done to two tensors of that many parameters: `a.add_(b)`, or their sum in a third, whose
+/// memory the processor reads before it is overwritten.
 struct Add {
     sum: Tensor,
     term: Tensor,
+    third: Option<Tensor>,
 }
 
 impl Add {
-    fn new(parameters: i64) -> Self {
+    fn new(parameters: i64, into_third: bool) -> Self {
         let options = (Kind::Float, Device::Cpu);
         // Pages that were never written to are all the same one, and cost nothing to read.
         let [sum, term] = [1.0, 1e-3].map(|value| Tensor::full([parameters], value, options));
-        Add { sum, term }
+        let third = into_third.then(|| Tensor::full([parameters], 1.0, options));
+        Add { sum, term, third }
     }
 }
 
 impl Contender for Add {
     fn step(&mut self) -> anyhow::Result<()> {
-        let _ = self.sum.f_add_(&self.term)?;
+        let _ = match &self.third {
+            Some(third) => self.sum.f_add_out(third, &self.term)?,
+            None => self.sum.f_add_(&self.term)?,
+        };
         Ok(())
     }
 

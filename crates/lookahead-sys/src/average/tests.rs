@@ -16,6 +16,13 @@ fn run(tensors: &[Tensor; 3], rule: Rule, (weight, ahead): (f64, f64), path: Pat
     average([Averaged { mean, point, model, weight, ahead }], rule, path).unwrap()
 }
 
+/// The mean alone, of the model.
+fn run_mean(tensors: &[Tensor; 3], weight: f64, path: Path) -> bool {
+    let [mean, _, model] = tensors;
+    let alone = Averaged { mean, point: model, model, weight, ahead: 0.0 };
+    average([alone], Rule::Mean, path).unwrap()
+}
+
 fn largest_difference(a: &Tensor, b: &Tensor) -> f64 {
     (a.to_kind(Kind::Double) - b.to_kind(Kind::Double)).abs().max().double_value(&[])
 }
@@ -47,6 +54,12 @@ fn agrees_with_the_formulas() {
                 assert!(largest_difference(&nesterov[0], &mean) <= tolerance);
                 assert!(largest_difference(&nesterov[1], &y) == 0.0);
                 assert!(largest_difference(&nesterov[2], &(&y + ahead * &mean)) <= tolerance);
+
+                let alone = tensors(70_001, (wide, narrow));
+                assert!(run_mean(&alone, weight, path));
+                let mean = (1.0 - weight) * &x + weight * &y;
+                assert!(largest_difference(&alone[0], &mean) <= tolerance);
+                assert!(largest_difference(&alone[2], &y) == 0.0);
             }
         }
     }
@@ -68,6 +81,8 @@ fn copies_to_the_bit() {
         let before = all[2].copy();
         assert!(run(&all, Rule::Nesterov, (0.1, 0.0), path));
         assert_eq!(before, all[2]);
+        assert!(run_mean(&all, 1.0, path));
+        assert_eq!(before, all[0]);
     }
 }
 
@@ -80,6 +95,9 @@ fn nan_reaches_no_mean() {
                 let left = if rule == Rule::Primal { &all[1] } else { &all[2] };
                 let _ = left.get(4_321).fill_(bad);
                 assert!(!run(&all, rule, (0.5, 0.5), path));
+                assert!(all[0].isfinite().all().int64_value(&[]) == 1);
+                let _ = all[2].get(4_321).fill_(bad);
+                assert!(!run_mean(&all, 0.5, path));
                 assert!(all[0].isfinite().all().int64_value(&[]) == 1);
             }
         }
